@@ -1,0 +1,3 @@
+//! mattebox as a library: sources, the pipeline, sinks and the command line.
+//!
+//! # Layout

@@ -1,0 +1,2 @@
+//! The `mattebox` binary.
+fn main() {}
