@@ -5,9 +5,13 @@
 //!
 //! # Layout
 //!
+//! * [`codec`]: JPEG, PNG and WebP in and out, within limits.
+//! * [`compose`]: the person over another background.
 //! * [`frame`]: who a frame belongs to, its number and its time.
 //! * [`simd`]: which vector instructions to use, and how to force them.
 #![forbid(unsafe_code)]
 
+pub mod codec;
+pub mod compose;
 pub mod frame;
 pub mod simd;
