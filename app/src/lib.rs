@@ -3,8 +3,10 @@
 //! # Layout
 //!
 //! * [`ffmpeg`]: FFmpeg as a child process.
+//! * [`sink`]: where videos and streams go.
 //! * [`source`]: where pictures come from.
 //! * [`stop`]: one flag that asks everything to stop.
 pub mod ffmpeg;
+pub mod sink;
 pub mod source;
 pub mod stop;
