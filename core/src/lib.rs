@@ -6,8 +6,10 @@
 //! # Layout
 //!
 //! * [`frame`]: who a frame belongs to, its number and its time.
+//! * [`quality`]: how good a matte is: IoU, MAD, MSE, Grad, Conn and dtSSD.
 //! * [`simd`]: which vector instructions to use, and how to force them.
 #![forbid(unsafe_code)]
 
 pub mod frame;
+pub mod quality;
 pub mod simd;
