@@ -5,11 +5,15 @@
 //!
 //! # Layout
 //!
+//! * [`codec`]: JPEG, PNG and WebP in and out, within limits.
+//! * [`compose`]: the person over another background.
 //! * [`frame`]: who a frame belongs to, its number and its time.
 //! * [`quality`]: how good a matte is: IoU, MAD, MSE, Grad, Conn and dtSSD.
 //! * [`simd`]: which vector instructions to use, and how to force them.
 #![forbid(unsafe_code)]
 
+pub mod codec;
+pub mod compose;
 pub mod frame;
 pub mod quality;
 pub mod simd;
