@@ -1,3 +1,8 @@
 //! mattebox as a library: sources, the pipeline, sinks and the command line.
 //!
 //! # Layout
+//!
+//! * [`cli`]: the subcommands.
+//! * [`eval`]: how good a matte is, measured against the true one.
+pub mod cli;
+pub mod eval;
