@@ -2,9 +2,13 @@
 //!
 //! # Layout
 //!
+//! * [`cli`]: the subcommands.
+//! * [`eval`]: how good a matte is, measured against the true one.
 //! * [`ffmpeg`]: FFmpeg as a child process.
 //! * [`source`]: where pictures come from.
 //! * [`stop`]: one flag that asks everything to stop.
+pub mod cli;
+pub mod eval;
 pub mod ffmpeg;
 pub mod source;
 pub mod stop;
