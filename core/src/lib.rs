@@ -6,8 +6,10 @@
 //! # Layout
 //!
 //! * [`frame`]: who a frame belongs to, its number and its time.
+//! * [`model`]: the network: `.tflite` file, plan, executor.
 //! * [`simd`]: which vector instructions to use, and how to force them.
 #![forbid(unsafe_code)]
 
 pub mod frame;
+pub mod model;
 pub mod simd;
