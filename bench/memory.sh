@@ -29,13 +29,14 @@ clean() {
 }
 trap clean EXIT
 
-# Sets $rss and $peak in KiB; fails once the process has ended.
+# Sets $rss and $peak in KiB; fails once the process has ended. The file is read at once: line by line, it would change under the reader.
 look() {
-    local key value rest
+    local status key value rest
     rss='' peak=''
+    status=$(cat "/proc/$pid/status" 2>/dev/null) || return 1
     while read -r key value rest; do
         case $key in VmRSS:) rss=$value ;; VmHWM:) peak=$value ;; esac
-    done 2>/dev/null <"/proc/$pid/status" || return 1
+    done <<<"$status"
     [ -n "$rss" ]
 }
 
