@@ -2,7 +2,6 @@
 use super::{EvalError, sequence::Alpha};
 use image::{DynamicImage, GrayImage, ImageReader, Limits, Pixel};
 use std::{
-    cmp::Ordering,
     fs,
     path::{Path, PathBuf},
 };
@@ -44,36 +43,8 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>, EvalError> {
         let hint = folders.first().map_or(String::new(), |inner| format!("; did you mean {}?", inner.display()));
         return Err(EvalError::NoPictures { path: folder.to_owned(), hint });
     }
-    files.sort_by(|a, b| by_name(&a.to_string_lossy(), &b.to_string_lossy()).then_with(|| a.cmp(b)));
+    alphanumeric_sort::sort_path_slice(&mut files);
     Ok(files)
-}
-
-/// Compares names piece by piece, runs of digits by their value.
-fn by_name(a: &str, b: &str) -> Ordering {
-    let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
-    while let (Some(first), Some(second)) = (a.first(), b.first()) {
-        if first.is_ascii_digit() && second.is_ascii_digit() {
-            let (number_a, number_b) = (take_number(&mut a), take_number(&mut b));
-            // Without leading zeros the longer number is the larger one.
-            let order = number_a.len().cmp(&number_b.len()).then_with(|| number_a.cmp(number_b));
-            if order.is_ne() {
-                return order;
-            }
-        } else if first == second {
-            (a, b) = (&a[1..], &b[1..]);
-        } else {
-            return first.cmp(second);
-        }
-    }
-    a.len().cmp(&b.len())
-}
-
-/// Takes the digits at the beginning off, without leading zeros.
-fn take_number<'a>(text: &mut &'a [u8]) -> &'a [u8] {
-    let end = text.iter().position(|c| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, rest) = text.split_at(end);
-    *text = rest;
-    &number[number.iter().position(|&c| c != b'0').unwrap_or(end)..]
 }
 
 /// Reads the matte in a picture: its alpha channel if it has one, else its gray value.
@@ -117,20 +88,13 @@ mod tests {
     use image::{ImageBuffer, Luma, Rgb, RgbImage, Rgba, RgbaImage};
 
     #[test]
-    fn names_are_ordered_by_the_numbers_in_them() {
-        let mut names = ["f_10.png", "f_9.png", "f_1000000.png", "f_999999.png", "e.png", "f.png", "f_009b.png", "f_9a.png"];
-        names.sort_by(|a, b| by_name(a, b));
-        assert_eq!(names, ["e.png", "f.png", "f_9.png", "f_9a.png", "f_009b.png", "f_10.png", "f_999999.png", "f_1000000.png"]);
-    }
-
-    #[test]
     fn folders_are_listed_without_what_is_no_picture() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["b2.png", "b10.PNG", "a.jpg", "notes.txt", ".b1.png", "b3.png.part"] {
+        for name in ["b10.PNG", "b000002.png", "b9.png", "a.jpg", "notes.txt", ".b1.png", "b3.png.part"] {
             fs::write(folder.path().join(name), b"").unwrap();
         }
         let names: Vec<_> = list(folder.path()).unwrap().iter().map(|path| path.file_name().unwrap().to_owned()).collect();
-        assert_eq!(names, ["a.jpg", "b2.png", "b10.PNG"]);
+        assert_eq!(names, ["a.jpg", "b000002.png", "b9.png", "b10.PNG"]);
     }
 
     #[test]
