@@ -6,10 +6,12 @@
 //! # Layout
 //!
 //! * [`frame`]: who a frame belongs to, its number and its time.
+//! * [`matte`]: from a picture to how much of each pixel is person: the network, smoothing, edges.
 //! * [`model`]: the network: `.tflite` file, plan, executor.
 //! * [`simd`]: which vector instructions to use, and how to force them.
 #![forbid(unsafe_code)]
 
 pub mod frame;
+pub mod matte;
 pub mod model;
 pub mod simd;
