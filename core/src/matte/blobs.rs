@@ -37,6 +37,11 @@ impl Rect {
         Rect { x0: self.x0.min(other.x0), y0: self.y0.min(other.y0), x1: self.x1.max(other.x1), y1: self.y1.max(other.y1) }
     }
 
+    /// The smallest box around what was found `before`, if anything, and `one` more.
+    pub(super) fn around(before: Option<Rect>, one: Rect) -> Rect {
+        before.map_or(one, |before| before.union(&one))
+    }
+
     /// Whether they share a cell.
     pub(super) fn meets(&self, other: &Rect) -> bool {
         self.x0 < other.x1 && other.x0 < self.x1 && self.y0 < other.y1 && other.y0 < self.y1
@@ -47,9 +52,9 @@ impl Rect {
         self.x0 <= other.x0 && self.y0 <= other.y0 && other.x1 <= self.x1 && other.y1 <= self.y1
     }
 
-    /// Each side moved out by its share of the box's size, rounded up, kept inside `width` x `height`.
-    pub(super) fn with_margin(&self, share: f32, width: u32, height: u32) -> Rect {
-        let by = |n: u32| (share * n as f32).ceil() as u32;
+    /// Each side moved out by its share of the box's size, but at least `least`, kept inside `width` x `height`.
+    pub(super) fn with_margin(&self, share: f32, least: u32, width: u32, height: u32) -> Rect {
+        let by = |n: u32| ((share * n as f32).ceil() as u32).max(least);
         let (dx, dy) = (by(self.width()), by(self.height()));
         Rect {
             x0: self.x0.saturating_sub(dx),
@@ -57,6 +62,19 @@ impl Rect {
             x1: self.x1.saturating_add(dx).min(width),
             y1: self.y1.saturating_add(dy).min(height),
         }
+    }
+
+    /// The same box of a grid's cells in the pixels of a picture of this size.
+    pub(super) fn in_pixels(&self, cell: usize, (width, height): (u32, u32)) -> Rect {
+        let cell = cell as u32;
+        let end = |n: u32, size: u32| n.saturating_mul(cell).min(size);
+        Rect { x0: self.x0 * cell, y0: self.y0 * cell, x1: end(self.x1, width), y1: end(self.y1, height) }
+    }
+
+    /// The same box of pixels in whole cells of a grid.
+    pub(super) fn in_cells(&self, cell: usize) -> Rect {
+        let cell = cell as u32;
+        Rect { x0: self.x0 / cell, y0: self.y0 / cell, x1: self.x1.div_ceil(cell), y1: self.y1.div_ceil(cell) }
     }
 }
 

@@ -204,12 +204,12 @@ fn pixels<S: Simd, const N: usize>(s: S, row: &[f32], start: usize, xs: &Taps, r
         let source = &row[(first as usize - start) * 3..][..per * 3 + 1];
         let mut sum = f32x4::splat(s, 0.0);
         for (j, &w) in weights.iter().enumerate() {
-            sum = sum + f32x4::from_slice(s, &source[j * 3..j * 3 + 4]) * w;
+            sum += f32x4::from_slice(s, &source[j * 3..j * 3 + 4]) * w;
         }
         if rounding == Rounding::Bytes {
             sum = (sum + f32x4::splat(s, 0.5)).floor();
         }
-        sum = sum * (1.0 / 255.0);
+        sum *= 1.0 / 255.0;
         if x < last {
             // the fourth number is overwritten by the next pixel
             sum.store_slice(&mut into[x * 3..x * 3 + 4]);

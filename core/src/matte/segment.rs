@@ -1,11 +1,11 @@
 //! The ordered half of matting: the network, and what it remembers from frame to frame.
 use super::MatteMode;
 use super::blobs::Rect;
-use super::focus::{Focus, Newcomer, PERSON_ABOVE, close_up};
+use super::focus::{Focus, close_up};
 use super::grid::{Grid, Guide, Reducer};
 use super::resample::{Resampler, Rounding, Taps};
 use super::smooth::{Motion, quantise, smooth};
-use super::state::{MatteState, Seen};
+use super::state::{MAX_GUESTS, MatteState, Seen};
 use crate::frame::Timestamp;
 use crate::model::{Executor, Model};
 use crate::simd::{SimdError, SimdLevel};
@@ -94,73 +94,80 @@ impl Segmenter {
         Coarse { size: picture.dimensions(), map: Map::Hard { confidence, width, height } }
     }
 
-    /// Two passes: everything, then closely at who is there.
+    /// Two passes: everything, then closely at who is there; one more for each small person apart from them.
     fn first(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp) -> (Vec<f32>, Focus) {
         let size = picture.dimensions();
         let mut focus = Focus::whole(size, time);
-        let mut raw = self.view.look(picture, grid, focus.crop);
-        let far = raw.clone();
+        let far = self.view.look(picture, grid, focus.crop);
+        let people = focus.people(grid, &far, time);
+        focus.follow(grid, size, people.bounds, time);
+        let mut raw = if focus.sees_everything(size) { far.clone() } else { self.view.look(picture, grid, focus.crop) };
+        self.meet(picture, grid, time, &mut focus, &mut raw, &far, MAX_GUESTS);
         let people = focus.people(grid, &raw, time);
-        focus.follow(grid, size, people.bounds);
-        if focus.crop != Rect::whole(size.0, size.1) {
-            raw = self.view.look(picture, grid, focus.crop);
-            self.meet(picture, grid, time, &mut focus, &mut raw, &far);
-            let people = focus.people(grid, &raw, time);
-            focus.follow(grid, size, people.bounds);
-        }
+        focus.follow(grid, size, people.bounds, time);
         (raw, focus)
     }
 
-    /// One pass at the crop, and now and then one at everything.
+    /// One pass at the crop, one at the guests where there are any, and now and then one at everything.
     fn next(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp, mut focus: Focus) -> (Vec<f32>, Focus) {
         let size = picture.dimensions();
         let mut raw = self.view.look(picture, grid, focus.crop);
-        let moving = focus.moving_outside(grid, &self.motion.cells);
-        if focus.wants_look(size, time, moving) {
-            let far = self.view.look(picture, grid, Rect::whole(size.0, size.1));
+        if let Some(crop) = focus.guest_crop(grid, size) {
+            let guests = self.view.look(picture, grid, crop);
+            take_more(&mut raw, &guests);
+        }
+        let mut people = focus.people(grid, &raw, time);
+        let alert = people.bounds.is_none() || focus.moves_outside(grid, size, &self.motion.cells);
+        focus.frames_since_look = focus.frames_since_look.saturating_add(1);
+        if focus.wants_look(time, alert) {
             (focus.looked, focus.frames_since_look) = (time.0, 0);
-            self.meet(picture, grid, time, &mut focus, &mut raw, &far);
-        } else {
-            focus.frames_since_look = focus.frames_since_look.saturating_add(1);
+            let far = if focus.sees_everything(size) {
+                raw.clone()
+            } else {
+                self.view.look(picture, grid, Rect::whole(size.0, size.1))
+            };
+            self.meet(picture, grid, time, &mut focus, &mut raw, &far, 1);
+            people = focus.people(grid, &raw, time);
         }
-        let people = focus.people(grid, &raw, time);
-        focus.follow(grid, size, people.bounds);
-        if focus.crop == Rect::whole(size.0, size.1) {
-            focus.looked = time.0;
-        }
+        focus.follow(grid, size, people.bounds, time);
         (raw, focus)
     }
 
-    /// Adds to `raw` the people that a look at everything, `far`, shows and the crop did not. Of the strangers the largest
-    /// is looked at closely, and taken in if the network still sees them there.
-    fn meet(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp, focus: &mut Focus, raw: &mut [f32], far: &[f32]) {
+    /// Adds to `raw` the people that a look at everything, `far`, shows and the crop did not. Up to `most` strangers are
+    /// looked at closely, and taken in if the network still sees them there.
+    fn meet(
+        &mut self,
+        picture: &RgbImage,
+        grid: Grid,
+        time: Timestamp,
+        focus: &mut Focus,
+        raw: &mut [f32],
+        far: &[f32],
+        most: usize,
+    ) {
         let known = focus.people(grid, raw, time).known;
-        let size = picture.dimensions();
-        let mut stranger = None;
-        for newcomer in focus.newcomers(grid, far, &known) {
-            match newcomer {
-                Newcomer::Part(bounds) => copy_where_more(grid, bounds, far, raw),
-                Newcomer::Stranger { bounds, area } => stranger = Some((bounds, area)),
+        let newcomers = focus.newcomers(grid, far, &known);
+        for part in newcomers.parts {
+            for y in part.y0 as usize..part.y1 as usize {
+                let row = y * grid.width + part.x0 as usize..y * grid.width + part.x1 as usize;
+                take_more(&mut raw[row.clone()], &far[row]);
             }
         }
-        if let Some((bounds, area)) = stranger {
-            let close = self.view.look(picture, grid, close_up(grid, size, bounds));
-            let rows = close.chunks_exact(grid.width).take(bounds.y1 as usize).skip(bounds.y0 as usize);
-            let seen: usize =
-                rows.map(|row| row[bounds.x0 as usize..bounds.x1 as usize].iter().filter(|&&p| p > PERSON_ABOVE).count()).sum();
-            if seen * 2 >= area {
-                copy_where_more(grid, Rect::whole(grid.width as u32, grid.height as u32), &close, raw);
-                focus.welcome(bounds, time);
+        let count = newcomers.strangers.len();
+        let turn = usize::from(focus.turn) % count.max(1);
+        for &bounds in newcomers.strangers.iter().cycle().skip(turn).take(count.min(most)) {
+            let close = self.view.look(picture, grid, close_up(grid, picture.dimensions(), bounds));
+            if focus.welcome(grid, &close, bounds, time) {
+                take_more(raw, &close);
             }
         }
     }
 }
 
-/// Within `bounds`: the larger of both.
-fn copy_where_more(grid: Grid, bounds: Rect, from: &[f32], to: &mut [f32]) {
-    for y in bounds.y0 as usize..bounds.y1 as usize {
-        let row = y * grid.width + bounds.x0 as usize..y * grid.width + bounds.x1 as usize;
-        to[row.clone()].iter_mut().zip(&from[row]).for_each(|(to, &from)| *to = to.max(from));
+/// The larger of both.
+fn take_more(to: &mut [f32], from: &[f32]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = to.max(from);
     }
 }
 

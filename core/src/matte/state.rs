@@ -68,6 +68,8 @@ impl MatteState {
         put_rect(&mut bytes, &seen.focus.crop);
         bytes.extend(seen.focus.looked.to_le_bytes());
         bytes.extend(seen.focus.frames_since_look.to_le_bytes());
+        bytes.extend(seen.focus.peopled.to_le_bytes());
+        bytes.push(seen.focus.turn);
         bytes.push(seen.focus.guests.len() as u8);
         for guest in &seen.focus.guests {
             put_rect(&mut bytes, &guest.bounds);
@@ -152,7 +154,8 @@ impl Reader<'_> {
         let crop = self.rect(size.0, size.1)?;
         let looked = i64::from_le_bytes(self.take()?);
         let frames_since_look = u16::from_le_bytes(self.take()?);
-        let [count] = self.take()?;
+        let peopled = i64::from_le_bytes(self.take()?);
+        let [turn, count] = self.take()?;
         if usize::from(count) > MAX_GUESTS {
             return Err(StateError::Damaged("it has too many guests"));
         }
@@ -165,7 +168,7 @@ impl Reader<'_> {
         let (map, luma) = self.left.split_at(grid.len() * 2);
         self.left = &[];
         let map = map.chunks_exact(2).map(|v| u16::from_le_bytes([v[0], v[1]])).collect();
-        Ok(Seen { size, focus: Focus { crop, looked, frames_since_look, guests }, map, luma: luma.to_vec() })
+        Ok(Seen { size, focus: Focus { crop, looked, frames_since_look, peopled, turn, guests }, map, luma: luma.to_vec() })
     }
 }
 
@@ -181,6 +184,8 @@ mod tests {
             crop: Rect { x0: 3, y0: 0, x1: 40, y1: 29 },
             looked: -7,
             frames_since_look: 3,
+            peopled: 99,
+            turn: 1,
             guests: vec![Guest { bounds, seen: 123_456_789_012 }],
         };
         let map = (0..grid.len()).map(|i| (i * 53) as u16).collect();
