@@ -9,6 +9,7 @@
 //! * [`compose`]: the person over another background.
 //! * [`frame`]: who a frame belongs to, its number and its time.
 //! * [`quality`]: how good a matte is: IoU, MAD, MSE, Grad, Conn and dtSSD.
+//! * [`matte`]: from a picture to how much of each pixel is person: the network, smoothing, edges.
 //! * [`model`]: the network: `.tflite` file, plan, executor.
 //! * [`simd`]: which vector instructions to use, and how to force them.
 #![forbid(unsafe_code)]
@@ -17,5 +18,6 @@ pub mod codec;
 pub mod compose;
 pub mod frame;
 pub mod quality;
+pub mod matte;
 pub mod model;
 pub mod simd;
