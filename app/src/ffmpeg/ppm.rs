@@ -1,14 +1,15 @@
 //! The pictures that FFmpeg sends: binary PPM, one after the other. Each carries its size, so that a stream whose size
 //! changes stays readable (<https://netpbm.sourceforge.net/doc/ppm.html>).
 use image::RgbImage;
+use mattebox_core::codec::Limits;
 use std::io::{self, BufRead, ErrorKind, Read};
 
 /// The longest header that can be one: `P6`, two numbers of ten digits, `255` and the space between.
 const MAX_HEADER: usize = 32;
 
 /// Reads the next picture; `None` at the end of the stream. A stream that ends within a picture gives `UnexpectedEof`, one
-/// that is no PPM or holds a picture of more than `max_pixels` gives `InvalidData`.
-pub(crate) fn read(from: &mut impl BufRead, max_pixels: u64) -> io::Result<Option<RgbImage>> {
+/// that is no PPM or holds a picture beyond the limits gives `InvalidData`.
+pub(crate) fn read(from: &mut impl BufRead, limits: &Limits) -> io::Result<Option<RgbImage>> {
     if from.fill_buf()?.is_empty() {
         return Ok(None);
     }
@@ -27,8 +28,11 @@ pub(crate) fn read(from: &mut impl BufRead, max_pixels: u64) -> io::Result<Optio
         return Err(bad(format!("not the size of a picture: {text:?}")));
     };
     let pixels = u64::from(width) * u64::from(height);
-    if pixels == 0 || pixels > max_pixels {
-        return Err(bad(format!("a picture of {width}x{height} is over the limit of {max_pixels} pixels")));
+    if pixels == 0 || pixels > limits.max_pixels || width.max(height) > limits.max_side {
+        let Limits { max_pixels, max_side, .. } = limits;
+        return Err(bad(format!(
+            "its pictures of {width}x{height} are over the limit of {max_pixels} pixels in all and {max_side} a side"
+        )));
     }
     let length = usize::try_from(pixels * 3).map_err(|_| bad(format!("no memory for {width}x{height}")))?;
     let mut data = Vec::with_capacity(length);
@@ -45,7 +49,7 @@ mod tests {
 
     fn read_all(mut bytes: &[u8]) -> io::Result<Vec<RgbImage>> {
         let mut pictures = Vec::new();
-        while let Some(picture) = read(&mut bytes, 1000)? {
+        while let Some(picture) = read(&mut bytes, &Limits { max_pixels: 1000, ..Limits::default() })? {
             pictures.push(picture);
         }
         Ok(pictures)

@@ -1,6 +1,9 @@
 //! What can go wrong with a source.
 use crate::ffmpeg::FfmpegError;
 use crate::ffmpeg::diagnose::{Diagnosis, Kind};
+use mattebox_core::codec::DecodeError;
+use std::io;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// Why a source gives no picture. Every text names the source and says what to do where something can be done.
@@ -38,7 +41,7 @@ pub enum SourceError {
         frames: u64,
     },
     /// It broke; the pictures before are good.
-    #[error("{name} failed after {frames} pictures: {problem}")]
+    #[error("{name}{}: {problem}", after(*frames))]
     Failed {
         /// The source.
         name: String,
@@ -47,15 +50,36 @@ pub enum SourceError {
         /// What happened.
         problem: String,
     },
+    /// One picture of several cannot be read; the others follow.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The picture.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// One picture of several cannot be decoded; the others follow.
+    #[error("{}: {source}", path.display())]
+    Picture {
+        /// The picture.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: DecodeError,
+    },
     /// It was asked to stop before it was open.
     #[error("stopped")]
     Stopped,
 }
 
+/// Nothing for a source that never gave a picture.
+fn after(frames: u64) -> String {
+    if frames == 0 { String::new() } else { format!(" failed after {frames} pictures") }
+}
+
 impl SourceError {
     /// Whether the source is over. After other errors one picture is missing and the source goes on.
     pub fn is_fatal(&self) -> bool {
-        true
+        !matches!(self, SourceError::Unreadable { .. } | SourceError::Picture { .. })
     }
 
     /// Whether the user asked for what cannot work.

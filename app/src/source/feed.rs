@@ -5,6 +5,7 @@ use crate::ffmpeg::process::Process;
 use crate::stop::Stop;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use image::RgbImage;
+use mattebox_core::codec::Limits;
 use std::io::{self, BufReader, ErrorKind};
 use std::process::{ChildStdout, Command, ExitStatus};
 use std::thread::{self, JoinHandle};
@@ -75,7 +76,7 @@ impl Drop for Reader {
 
 impl Feed {
     /// Starts a command of [`super::input::Input::command`]. `timed` if it has `showinfo`.
-    pub(super) fn start(mut command: Command, timed: bool, max_pixels: u64) -> io::Result<Self> {
+    pub(super) fn start(mut command: Command, timed: bool, limits: Limits) -> io::Result<Self> {
         let mut process = Process::spawn(&mut command)?;
         let (Some(stdout), Some(stderr)) = (process.take_stdout(), process.take_stderr()) else {
             return Err(io::Error::other("the child has no pipes"));
@@ -85,20 +86,21 @@ impl Feed {
         let (sender, pictures) = crossbeam_channel::bounded(WAITING_PICTURES);
         let reader = thread::Builder::new()
             .name("decode".into())
-            .spawn(move || bring(stdout, timed.then_some(times), max_pixels, &sender))?;
+            .spawn(move || bring(stdout, timed.then_some(times), &limits, &sender))?;
         Ok(Feed { process, pictures, log, _reader: Reader(Some(reader)) })
     }
 
-    /// Waits until the input is open, or the child has ended; `None` if neither came within `patience`, or on a stop.
+    /// Waits until the input is open, or the child has ended; `None` if neither came within `patience` (zero is for ever),
+    /// or on a stop.
     pub(super) fn wait_for_header(&self, patience: Duration, stop: &Stop) -> Option<Header> {
-        let deadline = Instant::now() + patience;
+        let begun = Instant::now();
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if stop.is_stopped() || left.is_zero() {
+            if stop.is_stopped() {
                 return None;
             }
-            if let Some(header) = self.log.wait_for_header(left.min(GLANCE)) {
-                return Some(header);
+            let header = self.log.wait_for_header(GLANCE);
+            if header.is_some() || (!patience.is_zero() && begun.elapsed() >= patience) {
+                return header;
             }
         }
     }
@@ -133,11 +135,11 @@ impl Feed {
 }
 
 /// Brings pictures from the pipe to the channel until one of them closes.
-fn bring(stdout: ChildStdout, times: Option<Receiver<Option<f64>>>, max_pixels: u64, to: &Sender<io::Result<Decoded>>) {
+fn bring(stdout: ChildStdout, times: Option<Receiver<Option<f64>>>, limits: &Limits, to: &Sender<io::Result<Decoded>>) {
     let mut from = BufReader::new(stdout);
     let mut times = times;
     loop {
-        let picture = match ppm::read(&mut from, max_pixels) {
+        let picture = match ppm::read(&mut from, limits) {
             Ok(Some(picture)) => picture,
             // A child that was killed may leave part of a picture. How it ended says more than that.
             Ok(None) => return,

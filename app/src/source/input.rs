@@ -35,6 +35,7 @@ impl Input {
         let refuse = |problem: String| SourceError::Usage { name: name.clone(), problem };
         let kind = match spec {
             SourceSpec::Path(path) => match path.metadata() {
+                Ok(there) if there.is_file() && there.len() == 0 => return Err(refuse("the file is empty".to_owned())),
                 Ok(_) => Kind::File(path.clone()),
                 // A numbered sequence such as frame_%06d.tif, which FFmpeg knows how to read.
                 Err(_) if path.to_string_lossy().contains('%') => Kind::File(path.clone()),
@@ -83,8 +84,7 @@ impl Input {
         command.stdin(if self.kind == Kind::Stdin { Stdio::inherit() } else { Stdio::null() });
         let seconds = |time: Duration| format!("{}us", time.as_micros());
         if live {
-            // Pictures as they come: no gathering, and no trust in clocks elsewhere when their rate is asked for.
-            command.args(["-fflags", "nobuffer"]);
+            // Some cameras send no times, or wrong ones: a rate is made by our own clock.
             if options.fps.is_some() {
                 command.args(["-use_wallclock_as_timestamps", "1"]);
             }

@@ -80,7 +80,7 @@ impl Live {
 
     fn start(&self) -> Result<Feed, SourceError> {
         let command = self.input.command(&self.ffmpeg, &self.options, true, None);
-        Feed::start(command, false, self.options.max_pixels).map_err(|error| SourceError::Failed {
+        Feed::start(command, false, self.options.limits).map_err(|error| SourceError::Failed {
             name: self.input.name.clone(),
             frames: self.frames,
             problem: format!("cannot start FFmpeg: {error}"),
@@ -96,14 +96,14 @@ impl Live {
     fn pause(&mut self) -> Duration {
         let wait = self.wait;
         self.wait = (wait * 2).min(LONGEST_WAIT);
-        if self.frames == 0 { wait.min(self.left_to_connect()) } else { wait }
+        wait
     }
 
     /// Why a feed gives no more pictures.
     fn reason(&self, arrival: Arrival, feed: Feed) -> Diagnosis {
         match arrival {
             Arrival::Unusable(error) => Diagnosis { kind: Kind::Failed, text: error.to_string() },
-            Arrival::Stalled => Diagnosis { kind: Kind::Unreachable, text: "it is connected, but no picture comes".to_owned() },
+            Arrival::Stalled => Diagnosis { kind: Kind::Unreachable, text: "it answers, but no picture comes".to_owned() },
             _ => {
                 let ending = feed.finish();
                 if ending.status.is_some_and(|status| status.success()) && ending.errors.is_empty() {
@@ -121,7 +121,8 @@ impl Live {
             if reason.kind == Kind::Usage {
                 return Err(SourceError::Usage { name, problem: reason.text });
             }
-            if self.opened.elapsed() >= self.options.connect_timeout {
+            // Another try would have no time left.
+            if self.opened.elapsed() + self.wait >= self.options.connect_timeout {
                 let seconds = self.options.connect_timeout.as_secs_f64();
                 return Err(SourceError::Unreachable { name, seconds, problem: reason.text });
             }

@@ -7,6 +7,7 @@
 //! * [`feed`]: one running FFmpeg and the pictures it sends.
 //! * [`video`]: what has an end: files and test patterns.
 //! * [`live`]: what goes on for ever and comes back: cameras and network streams.
+//! * [`pictures`]: folders of pictures, decoded without FFmpeg; [`listing`] finds them.
 //!
 //! ```no_run
 //! use mattebox::{source::{self, SourceOptions}, stop::Stop};
@@ -20,8 +21,10 @@
 mod error;
 mod feed;
 mod input;
+mod listing;
 mod live;
 mod options;
+mod pictures;
 mod spec;
 mod video;
 
@@ -72,6 +75,13 @@ pub trait Source: Send {
 /// long as [`SourceOptions::connect_timeout`].
 pub fn open(spec: &SourceSpec, options: &SourceOptions, stop: &Stop) -> Result<Box<dyn Source>, SourceError> {
     options.check(spec)?;
+    if let SourceSpec::Path(path) = spec
+        && let Some(found) = listing::find(path)
+    {
+        let name = spec.to_string();
+        let paths = found.map_err(|problem| SourceError::Usage { name: name.clone(), problem })?;
+        return Ok(Box::new(pictures::Pictures::new(name, paths, options)?));
+    }
     let input = Input::resolve(spec)?;
     let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
     if input.is_live() || input.may_be_live() {

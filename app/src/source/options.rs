@@ -1,5 +1,6 @@
 //! How to read a source.
 use super::{SourceError, SourceSpec};
+use mattebox_core::codec::Limits;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,8 +37,8 @@ pub struct SourceOptions {
     pub reconnect: bool,
     /// How an RTSP server sends.
     pub rtsp_transport: RtspTransport,
-    /// Pictures of more pixels are an error.
-    pub max_pixels: u64,
+    /// Larger pictures are an error.
+    pub limits: Limits,
     /// The FFmpeg program: a path, or a name to be found in PATH.
     pub ffmpeg: PathBuf,
 }
@@ -55,7 +56,7 @@ impl Default for SourceOptions {
             connect_timeout: Duration::from_secs(15),
             reconnect: true,
             rtsp_transport: RtspTransport::default(),
-            max_pixels: 100_000_000,
+            limits: Limits::default(),
             ffmpeg: "ffmpeg".into(),
         }
     }

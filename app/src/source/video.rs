@@ -11,7 +11,7 @@ use std::time::Duration;
 use tracing::warn;
 
 /// Pictures per second where nobody says: FFmpeg's own choice.
-const USUAL_FPS: f64 = 25.0;
+pub(super) const USUAL_FPS: f64 = 25.0;
 
 /// A video through FFmpeg: every picture that it has, in order.
 #[derive(Debug)]
@@ -42,19 +42,30 @@ impl Video {
             input,
         };
         let feed = video.start(options.duration)?;
-        let header = feed.wait_for_header(options.stall_timeout, stop).unwrap_or_default();
-        video.info = describe(header, options);
-        video.feed = Some(feed);
-        Ok(video)
+        match feed.wait_for_header(options.stall_timeout, stop) {
+            Some(header) if header.opened => {
+                video.info = describe(header, options);
+                video.feed = Some(feed);
+                Ok(video)
+            }
+            Some(_) => Err(video.end(feed).err().unwrap_or_else(|| video.failed("FFmpeg did not open it".to_owned()))),
+            None if stop.is_stopped() => Err(SourceError::Stopped),
+            None => Err(video.stalled()),
+        }
     }
 
     fn start(&self, duration: Option<Duration>) -> Result<Feed, SourceError> {
         let command = self.input.command(&self.ffmpeg, &self.options, false, duration);
-        Feed::start(command, true, self.options.max_pixels).map_err(|error| self.failed(format!("cannot start FFmpeg: {error}")))
+        Feed::start(command, true, self.options.limits).map_err(|error| self.failed(format!("cannot start FFmpeg: {error}")))
     }
 
     fn failed(&self, problem: String) -> SourceError {
         SourceError::Failed { name: self.input.name.clone(), frames: self.frames, problem }
+    }
+
+    fn stalled(&self) -> SourceError {
+        let seconds = self.options.stall_timeout.as_secs_f64();
+        SourceError::Stalled { name: self.input.name.clone(), seconds, frames: self.frames }
     }
 
     /// The time of a picture in microseconds: later than the one before, whatever the stream says.
@@ -124,13 +135,7 @@ impl Source for Video {
                     }
                 }
                 Arrival::Unusable(error) => return Err(self.failed(error.to_string())),
-                Arrival::Stalled => {
-                    return Err(SourceError::Stalled {
-                        name: self.input.name.clone(),
-                        seconds: self.options.stall_timeout.as_secs_f64(),
-                        frames: self.frames,
-                    });
-                }
+                Arrival::Stalled => return Err(self.stalled()),
             }
         }
         Ok(None)
