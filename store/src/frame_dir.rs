@@ -1,8 +1,7 @@
 //! The folder of one camera's pictures.
 use crate::error::StoreError;
-use crate::pending::{OnExisting, Outcome, PendingFile, remove_stale, sync_folder};
+use crate::pending::{OnExisting, Outcome, PendingFile, create_folder, remove_stale, sync_folder};
 use mattebox_core::frame::{CameraId, FrameNumber};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folder `ROOT/<camera>` with one file per frame: `frame_000000.png`, `frame_000001.png` and so on. Numbers over
@@ -19,7 +18,7 @@ impl FrameDir {
     /// Makes the folder if it is missing, and removes what processes that were killed have left half-written in it.
     pub fn open(root: &Path, camera: &CameraId) -> Result<Self, StoreError> {
         let folder = root.join(camera.as_str());
-        fs::create_dir_all(&folder).map_err(StoreError::io("create the folder", &folder))?;
+        create_folder(&folder)?;
         remove_stale(&folder);
         Ok(FrameDir { folder, durable: false })
     }
@@ -71,6 +70,7 @@ impl FrameDir {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn cam(id: &str) -> CameraId {
         id.parse().unwrap()

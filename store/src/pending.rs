@@ -147,6 +147,11 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
+/// Makes a folder and those above it, if they are missing.
+pub fn create_folder(folder: &Path) -> Result<(), StoreError> {
+    fs::create_dir_all(folder).map_err(StoreError::io("create the folder", folder))
+}
+
 /// Removes the temporaries in `folder` whose process is gone and returns how many those were. What cannot be examined stays.
 pub fn remove_stale(folder: &Path) -> usize {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };

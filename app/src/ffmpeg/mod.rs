@@ -9,6 +9,7 @@ pub(crate) mod log;
 pub(crate) mod ppm;
 pub(crate) mod process;
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -87,6 +88,13 @@ impl Ffmpeg {
         // -fps_mode came with 5.1; its older name is gone from the newest.
         [if self.release() >= (5, 1) { "-fps_mode" } else { "-vsync" }, mode]
     }
+}
+
+/// How FFmpeg is told of a file: a colon or a dash in its name is not taken for something else.
+pub(crate) fn file_url(path: &Path) -> OsString {
+    let mut url = OsString::from("file:");
+    url.push(path);
+    url
 }
 
 #[cfg(test)]

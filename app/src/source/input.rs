@@ -1,7 +1,6 @@
 //! The FFmpeg command for a source.
 use super::{RtspTransport, SourceError, SourceOptions, SourceSpec};
-use crate::ffmpeg::Ffmpeg;
-use std::ffi::{OsStr, OsString};
+use crate::ffmpeg::{Ffmpeg, file_url};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -100,7 +99,9 @@ impl Input {
             }
         }
         match &self.kind {
-            Kind::File(path) => command.arg("-i").arg(file_url(path)),
+            // A numbered sequence needs its bare name.
+            Kind::File(path) if path.exists() => command.arg("-i").arg(file_url(path)),
+            Kind::File(path) => command.arg("-i").arg(path),
             Kind::Url(url) => {
                 if matches!(self.scheme(), "rtsp" | "rtsps") {
                     let transport = match options.rtsp_transport {
@@ -137,11 +138,6 @@ impl Input {
         command.args(["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]);
         command
     }
-}
-
-/// `file:` keeps a colon or a dash in a name from being taken for something else. A numbered sequence needs its bare name.
-fn file_url(path: &Path) -> OsString {
-    if path.exists() { [OsStr::new("file:"), path.as_os_str()].into_iter().collect() } else { path.into() }
 }
 
 fn missing(path: &Path) -> String {

@@ -48,3 +48,33 @@ pub(crate) fn error_of(spec: &str, options: &SourceOptions) -> SourceError {
         }
     }
 }
+
+/// A small file system in memory, gone when dropped.
+#[cfg(target_os = "linux")]
+pub(crate) struct SmallDisk(tempfile::TempDir);
+
+#[cfg(target_os = "linux")]
+impl SmallDisk {
+    /// `None`, and a line that says so, where this user may not mount.
+    pub(crate) fn mount(size: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(folder.path());
+        if command.output().is_ok_and(|done| done.status.success()) {
+            return Some(SmallDisk(folder));
+        }
+        eprintln!("skipped: needs the right to mount a small tmpfs");
+        None
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
