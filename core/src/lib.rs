@@ -16,6 +16,6 @@
 pub mod codec;
 pub mod compose;
 pub mod frame;
-pub mod quality;
 pub mod model;
+pub mod quality;
 pub mod simd;
