@@ -20,4 +20,5 @@ pub mod frame;
 pub mod quality;
 pub mod matte;
 pub mod model;
+pub mod quality;
 pub mod simd;

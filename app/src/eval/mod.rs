@@ -14,6 +14,7 @@ pub mod report;
 pub mod sequence;
 pub mod video;
 
+use crate::ffmpeg::{FfmpegError, INSTALL};
 use image::GrayImage;
 use mattebox_core::quality::{self, FrameQuality, Pair, QualityError};
 pub use report::{MeasuredFrame, Report};
@@ -60,17 +61,14 @@ pub enum EvalError {
         .0.display()
     )]
     NotAlpha(PathBuf),
-    /// FFmpeg or ffprobe could not be started.
-    #[error(
-        "cannot start {}, which reads the video {}: {source}. Install it with `sudo apt-get install ffmpeg`, or name it with --ffmpeg",
-        program.display(),
-        path.display()
-    )]
-    Ffmpeg {
+    /// There is no FFmpeg to read a video with.
+    #[error(transparent)]
+    Ffmpeg(#[from] FfmpegError),
+    /// FFmpeg is there, but ffprobe beside it is not.
+    #[error("cannot start {}: {source}. It belongs to FFmpeg: install that with `{INSTALL}`, or name another with --ffmpeg", program.display())]
+    Ffprobe {
         /// The program.
         program: PathBuf,
-        /// The video.
-        path: PathBuf,
         /// What the system said.
         source: std::io::Error,
     },

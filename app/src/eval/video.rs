@@ -1,58 +1,61 @@
 //! Alphas of a video: FFmpeg decodes it to gray pictures on a pipe.
 use super::EvalError;
+use crate::ffmpeg::{Ffmpeg, diagnose::last_words, log::Log, process::Process};
 use image::GrayImage;
 use serde::Deserialize;
 use std::{
     ffi::OsString,
     io::{BufRead, BufReader, ErrorKind, Read},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
-    thread::{self, JoinHandle},
+    process::{ChildStdout, Command, Stdio},
+    time::Duration,
 };
 
 /// The widest and highest frame that is read, in pixels.
 const MAX_SIDE: u32 = 16_384;
-/// How much of what FFmpeg says is kept, in bytes.
-const MAX_MESSAGE: u64 = 4096;
+/// How long FFmpeg may take to end after its last frame.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A video being decoded. The child process ends with it.
 #[derive(Debug)]
 pub struct Video {
     path: PathBuf,
-    child: Child,
     frames: BufReader<ChildStdout>,
-    /// Collects FFmpeg's error messages; taken when they are needed.
-    messages: Option<JoinHandle<String>>,
+    process: Process,
+    /// Taken when its messages are needed.
+    log: Option<Log>,
     width: u32,
     height: u32,
 }
 
 impl Video {
-    /// Starts FFmpeg on the first video stream of `path`. A stream with an alpha channel gives that channel, another its luma at
-    /// full range.
+    /// Starts the FFmpeg `program` on the first video stream of `path`. A stream with an alpha channel gives that channel, another
+    /// its luma at full range.
     ///
     /// # Errors
-    /// If FFmpeg cannot be started or cannot read the file.
-    pub fn open(path: &Path, ffmpeg: &Path) -> Result<Self, EvalError> {
-        let stream = probe(path, &ffmpeg.with_file_name("ffprobe"))?;
-        let mut command = Command::new(ffmpeg);
+    /// If there is no FFmpeg or it cannot read the file.
+    pub fn open(path: &Path, program: &Path) -> Result<Self, EvalError> {
+        let ffmpeg = Ffmpeg::find(program)?;
+        let stream = probe(path, &program.with_file_name("ffprobe"))?;
+        let mut command = ffmpeg.command();
         // A measurement over pictures that a decoder made up would be worthless: -xerror ends at the first error.
-        command.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-xerror"]);
+        command.arg("-xerror");
         if let Some(decoder) = stream.alpha_decoder() {
             command.args(["-c:v", decoder]);
         }
         let filter = if stream.has_alpha() { "alphaextract,format=gray" } else { "format=gray" };
         command.arg("-i").arg(as_url(path)).args(["-map", "0:v:0", "-vf", filter]);
         // Every frame once, whatever its time stamp. YUV4MPEG says how large the frames are, after rotation.
-        command.args(["-vsync", "passthrough", "-f", "yuv4mpegpipe", "-strict", "-1", "-"]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let failed = |source| EvalError::Ffmpeg { program: ffmpeg.to_owned(), path: path.to_owned(), source };
-        let mut child = command.spawn().map_err(failed)?;
-        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        command.args(ffmpeg.frame_mode("passthrough")).args(["-f", "yuv4mpegpipe", "-strict", "-1", "-"]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let failed = |error: std::io::Error| EvalError::Video { path: path.to_owned(), message: error.to_string() };
+        let mut process = Process::spawn(&mut command).map_err(failed)?;
+        let (Some(stdout), Some(stderr)) = (process.take_stdout(), process.take_stderr()) else {
             return Err(failed(ErrorKind::BrokenPipe.into()));
         };
-        let messages = Some(thread::spawn(move || collect(stderr)));
-        let mut video = Video { path: path.to_owned(), child, frames: BufReader::new(stdout), messages, width: 0, height: 0 };
+        let (log, _) = Log::follow(stderr);
+        let frames = BufReader::new(stdout);
+        let mut video = Video { path: path.to_owned(), frames, process, log: Some(log), width: 0, height: 0 };
         match video.read_line() {
             Ok(header) => {
                 (video.width, video.height) = parse_header(&header).ok_or_else(|| video.error("its size is not usable"))?;
@@ -68,9 +71,12 @@ impl Video {
     /// If FFmpeg ends with an error.
     pub fn next_alpha(&mut self) -> Result<Option<GrayImage>, EvalError> {
         let ended = self.frames.fill_buf().map(|bytes| bytes.is_empty());
-        if ended.map_err(|e| self.error(&e.to_string()))? {
-            let status = self.child.wait().map_err(|e| self.error(&e.to_string()))?;
-            return if status.success() { Ok(None) } else { Err(self.error(&format!("FFmpeg ended with {status}"))) };
+        if ended.map_err(|error| self.error(&error.to_string()))? {
+            return match self.process.wait(PATIENCE) {
+                Some(status) if status.success() => Ok(None),
+                Some(status) => Err(self.error(&format!("FFmpeg ended with {status}"))),
+                None => Err(self.error("FFmpeg does not end")),
+            };
         }
         let mut alpha = GrayImage::new(self.width, self.height);
         self.read_line().and_then(|_| self.frames.read_exact(&mut alpha)).map_err(|_| self.error("it ends within a frame"))?;
@@ -87,32 +93,13 @@ impl Video {
 
     /// The error in FFmpeg's own words, or in ours if it said nothing.
     fn error(&mut self, otherwise: &str) -> EvalError {
-        // It may still be writing frames that nobody will read.
-        let _ = self.child.kill();
-        let said = self.messages.take().and_then(|messages| messages.join().ok()).unwrap_or_default();
-        let message = if said.is_empty() { otherwise.to_owned() } else { said };
-        EvalError::Video { path: self.path.clone(), message }
+        // It may still be writing frames that nobody will read; its log ends with it.
+        if self.process.wait(Duration::from_millis(100)).is_none() {
+            self.process.kill();
+        }
+        let said = self.log.take().and_then(|log| last_words(&log.into_errors()));
+        EvalError::Video { path: self.path.clone(), message: said.unwrap_or_else(|| otherwise.to_owned()) }
     }
-}
-
-impl Drop for Video {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The beginning of what comes out of `pipe`, in one line; the rest is read and dropped, so that the writer never waits.
-fn collect(mut pipe: impl Read) -> String {
-    let mut said = Vec::new();
-    let _ = (&mut pipe).take(MAX_MESSAGE).read_to_end(&mut said);
-    let _ = std::io::copy(&mut pipe, &mut std::io::sink());
-    in_one_line(&said)
-}
-
-fn in_one_line(said: &[u8]) -> String {
-    let said = String::from_utf8_lossy(said);
-    said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 /// A path that FFmpeg takes for a file, whatever its name begins with.
@@ -171,11 +158,12 @@ fn probe(path: &Path, ffprobe: &Path) -> Result<Stream, EvalError> {
     let mut command = Command::new(ffprobe);
     command.args(["-v", "error", "-select_streams", "v:0", "-of", "json"]);
     command.args(["-show_entries", "stream=codec_name,pix_fmt:stream_tags=alpha_mode"]).arg(as_url(path));
-    let failed = |source| EvalError::Ffmpeg { program: ffprobe.to_owned(), path: path.to_owned(), source };
+    let failed = |source| EvalError::Ffprobe { program: ffprobe.to_owned(), source };
     let output = command.stdin(Stdio::null()).output().map_err(failed)?;
     let error = |message| EvalError::Video { path: path.to_owned(), message };
     if !output.status.success() {
-        return Err(error(in_one_line(&output.stderr)));
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(error(said.lines().last().unwrap_or("ffprobe cannot read it").trim().to_owned()));
     }
     let answer: Answer = serde_json::from_slice(&output.stdout).map_err(|e| error(format!("ffprobe: {e}")))?;
     answer.streams.into_iter().next().ok_or_else(|| error("it has no video stream".to_owned()))
@@ -191,15 +179,6 @@ mod tests {
         for bad in ["", "YUV4MPEG2 W640", "YUV4MPEG2 W0 H360 F25:1", "YUV4MPEG2 W640 H-1", "YUV4MPEG2 W99999 H9", "RIFF W1 H1"] {
             assert_eq!(parse_header(bad), None, "{bad:?}");
         }
-    }
-
-    #[test]
-    fn what_was_said_becomes_one_short_line() {
-        assert_eq!(
-            collect("moov atom not found\n\n  a.mp4: Invalid data \n".as_bytes()),
-            "moov atom not found; a.mp4: Invalid data"
-        );
-        assert_eq!(collect(&vec![b'x'; 1 << 20][..]).len() as u64, MAX_MESSAGE);
     }
 
     #[test]
