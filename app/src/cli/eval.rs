@@ -19,41 +19,41 @@ const REPORT_EVERY: Duration = Duration::from_secs(5);
 /// Both may be a video, a folder of pictures (paired in the order of their names) or a single picture. A picture or video with an
 /// alpha channel gives that channel, another its gray value. Both must have the same size and the same number of frames.
 #[derive(Debug, Args)]
-pub struct EvalArgs {
+pub(super) struct EvalArgs {
     /// The predicted alpha: what `mattebox run --alpha-out` or `--background transparent` wrote
     #[arg(value_name = "PREDICTED", value_hint = ValueHint::AnyPath)]
-    pub predicted: PathBuf,
+    predicted: PathBuf,
 
     /// The true alpha
     #[arg(value_name = "TRUTH", value_hint = ValueHint::AnyPath)]
-    pub truth: PathBuf,
+    truth: PathBuf,
 
     /// Also list the N worst frames
     #[arg(long, value_name = "N", default_value_t = 0)]
-    pub worst: usize,
+    worst: usize,
 
     /// What the worst frames are chosen by: iou, mad, mse, grad, conn or dtssd
     #[arg(long, value_name = "METRIC", default_value = "mad", hide_default_value = false)]
-    pub by: Metric,
+    by: Metric,
 
     /// Write every frame's figures to a file, as CSV or JSON by its extension
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub per_frame: Option<PathBuf>,
+    per_frame: Option<PathBuf>,
 
     /// Print JSON instead of a table
     #[arg(long)]
-    pub json: bool,
+    json: bool,
 
     /// The FFmpeg program that reads videos; ffprobe must lie beside it
     #[arg(long, value_name = "PROGRAM", env = "MATTEBOX_FFMPEG", default_value = "ffmpeg")]
-    pub ffmpeg: PathBuf,
+    ffmpeg: PathBuf,
 }
 
 /// Runs the command: the result goes to stdout, progress to stderr.
 ///
 /// # Errors
 /// If an input cannot be read, the inputs do not fit together, or a result cannot be written.
-pub fn run(args: &EvalArgs) -> Result<()> {
+pub(super) fn run(args: &EvalArgs) -> Result<()> {
     // Before the work, not after it.
     let per_frame = args.per_frame.as_deref().map(|path| Ok::<_, anyhow::Error>((path, Layout::of(path)?))).transpose()?;
     let mut progress = Reporter::new();
