@@ -7,7 +7,8 @@ use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
 /// with thousands would keep a core busy for minutes.
 const MAX_SCANS: u32 = 100;
 
-/// A libjpeg-turbo handle, made at its first use.
+/// A libjpeg-turbo handle, made at its first use and again after an error: an error can leave a handle that refuses every
+/// picture after it.
 #[derive(Debug, Default)]
 pub(super) struct JpegDecoder(Option<Decompressor>);
 
@@ -22,7 +23,24 @@ impl JpegDecoder {
         cmyk: &mut Vec<u8>,
         rgb: &mut Vec<u8>,
     ) -> Result<(u32, u32, Orientation), DecodeError> {
+        let result = self.attempt(bytes, limits, cmyk, rgb);
+        if result.is_err() {
+            self.0 = None;
+        }
+        result
+    }
+
+    fn attempt(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+        cmyk: &mut Vec<u8>,
+        rgb: &mut Vec<u8>,
+    ) -> Result<(u32, u32, Orientation), DecodeError> {
         let segments = jpeg_segments::read(bytes)?;
+        if let Some((width, height)) = segments.size {
+            limits.check(ImageFormat::Jpeg, width.into(), height.into())?;
+        }
         let in_header = |e| error(bytes, &format!("in the headers before byte {}", segments.scan), e);
         let in_scan = |e| error(bytes, &format!("in the picture data that begins at byte {}", segments.scan), e);
 

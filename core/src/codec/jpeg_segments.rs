@@ -8,6 +8,8 @@ pub(super) struct Segments<'a> {
     pub(super) exif: Option<&'a [u8]>,
     /// Whether there is an Adobe segment (APP14). Adobe stores CMYK inverted: 255 is no ink.
     pub(super) adobe: bool,
+    /// Width and height in pixels, of the frame header. libjpeg-turbo refuses sides over 65,500 without saying what they are.
+    pub(super) size: Option<(u16, u16)>,
     /// Where the first scan's header begins, in bytes from the start of the file.
     pub(super) scan: usize,
 }
@@ -55,6 +57,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Segments<'_>, DecodeError> {
                 if marker == APP1 && body.starts_with(b"Exif\0\0") && found.exif.is_none() {
                     found.exif = Some(body);
                 }
+                // SOF0 to SOF15 without DHT, JPG and DAC: precision, height, width.
+                if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {
+                    let size = body.get(1..5).and_then(|size| size.first_chunk::<4>());
+                    found.size = size.map(|&[h1, h0, w1, w0]| (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0])));
+                }
                 found.adobe |= marker == APP14 && body.starts_with(b"Adobe");
                 at += 2 + len;
             }
@@ -72,9 +79,12 @@ mod tests {
         file.extend_from_slice(b"Exif\0\0x");
         file.extend_from_slice(&[0xff, APP14, 0, 7]);
         file.extend_from_slice(b"Adobe");
+        file.extend_from_slice(&[0xff, 0xc4, 0, 7, 8, 9, 9, 9, 9]);
+        file.extend_from_slice(&[0xff, 0xc0, 0, 7, 8, 1, 2, 3, 4]);
         file.extend_from_slice(&[0xff, SOS, 0, 2]);
         let found = read(&file).unwrap();
-        assert_eq!(found, Segments { exif: Some(b"Exif\0\0x"), adobe: true, scan: file.len() - 4 });
+        let want = Segments { exif: Some(b"Exif\0\0x"), adobe: true, size: Some((0x304, 0x102)), scan: file.len() - 4 };
+        assert_eq!(found, want);
         for len in 0..file.len() - 2 {
             let error = read(&file[..len]).unwrap_err().to_string();
             assert!(error.contains("cut off"), "{len} bytes: {error}");

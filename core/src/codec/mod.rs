@@ -19,6 +19,9 @@ mod orient;
 mod png;
 mod webp;
 
+#[cfg(test)]
+mod hostile;
+
 pub use encode::{Encoder, JpegEncoder};
 pub use error::{DecodeError, EncodeError};
 

@@ -41,6 +41,7 @@ fn read(
 ) -> Result<(u32, u32, Orientation), Failure> {
     let mut options = DecodeOptions::default();
     options.set_ignore_adler32(false);
+    options.set_skip_ancillary_crc_failures(false);
     options.set_ignore_text_chunk(true);
     options.set_ignore_iccp_chunk(true);
     let mut decoder = Decoder::new_with_options(cursor, options);

@@ -1,0 +1,216 @@
+//! Connected parts of a mask.
+
+/// A connected part of a mask (4-neighbourhood), in cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Blob {
+    /// Cells in it.
+    pub(super) area: usize,
+    /// The smallest box around it.
+    pub(super) bounds: Rect,
+}
+
+/// A box: `x0 <= x < x1`, `y0 <= y < y1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rect {
+    pub(super) x0: u32,
+    pub(super) y0: u32,
+    pub(super) x1: u32,
+    pub(super) y1: u32,
+}
+
+impl Rect {
+    /// All of a picture of this size.
+    pub(super) fn whole(width: u32, height: u32) -> Rect {
+        Rect { x0: 0, y0: 0, x1: width, y1: height }
+    }
+
+    pub(super) fn width(&self) -> u32 {
+        self.x1 - self.x0
+    }
+
+    pub(super) fn height(&self) -> u32 {
+        self.y1 - self.y0
+    }
+
+    /// The smallest box around both.
+    pub(super) fn union(&self, other: &Rect) -> Rect {
+        Rect { x0: self.x0.min(other.x0), y0: self.y0.min(other.y0), x1: self.x1.max(other.x1), y1: self.y1.max(other.y1) }
+    }
+
+    /// The smallest box around what was found `before`, if anything, and `one` more.
+    pub(super) fn around(before: Option<Rect>, one: Rect) -> Rect {
+        before.map_or(one, |before| before.union(&one))
+    }
+
+    /// Whether they share a cell.
+    pub(super) fn meets(&self, other: &Rect) -> bool {
+        self.x0 < other.x1 && other.x0 < self.x1 && self.y0 < other.y1 && other.y0 < self.y1
+    }
+
+    /// Whether all of `other` lies inside.
+    pub(super) fn contains(&self, other: &Rect) -> bool {
+        self.x0 <= other.x0 && self.y0 <= other.y0 && other.x1 <= self.x1 && other.y1 <= self.y1
+    }
+
+    /// Each side moved out by its share of the box's size, but at least `least`, kept inside `width` x `height`.
+    pub(super) fn with_margin(&self, share: f32, least: u32, width: u32, height: u32) -> Rect {
+        let by = |n: u32| ((share * n as f32).ceil() as u32).max(least);
+        let (dx, dy) = (by(self.width()), by(self.height()));
+        Rect {
+            x0: self.x0.saturating_sub(dx),
+            y0: self.y0.saturating_sub(dy),
+            x1: self.x1.saturating_add(dx).min(width),
+            y1: self.y1.saturating_add(dy).min(height),
+        }
+    }
+
+    /// The same box of a grid's cells in the pixels of a picture of this size.
+    pub(super) fn in_pixels(&self, cell: usize, (width, height): (u32, u32)) -> Rect {
+        let cell = cell as u32;
+        let end = |n: u32, size: u32| n.saturating_mul(cell).min(size);
+        Rect { x0: self.x0 * cell, y0: self.y0 * cell, x1: end(self.x1, width), y1: end(self.y1, height) }
+    }
+
+    /// The same box of pixels in whole cells of a grid.
+    pub(super) fn in_cells(&self, cell: usize) -> Rect {
+        let cell = cell as u32;
+        Rect { x0: self.x0 / cell, y0: self.y0 / cell, x1: self.x1.div_ceil(cell), y1: self.y1.div_ceil(cell) }
+    }
+}
+
+/// A stretch of one row of the mask.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    y: u32,
+    x0: u32,
+    x1: u32,
+    /// Index of another run of the same blob, or its own.
+    parent: usize,
+}
+
+/// The blobs of a mask and which cells belong to which.
+#[derive(Debug, Default)]
+pub(super) struct Blobs {
+    runs: Vec<Run>,
+    /// For each run, its blob.
+    owner: Vec<usize>,
+    /// In the order of their first cell.
+    pub(super) blobs: Vec<Blob>,
+}
+
+impl Blobs {
+    /// Finds the blobs of the cells of `[..][width]` for which `inside` holds.
+    pub(super) fn find(cells: &[f32], width: usize, inside: impl Fn(f32) -> bool) -> Blobs {
+        let mut runs: Vec<Run> = Vec::new();
+        let mut above = 0..0;
+        for (y, row) in cells.chunks_exact(width.max(1)).enumerate() {
+            let start = runs.len();
+            let mut x = 0;
+            while let Some(skip) = row[x..].iter().position(|&v| inside(v)) {
+                let x0 = x + skip;
+                x = x0 + row[x0..].iter().position(|&v| !inside(v)).unwrap_or(row.len() - x0);
+                runs.push(Run { y: y as u32, x0: x0 as u32, x1: x as u32, parent: runs.len() });
+            }
+            let mut up = above.start;
+            for i in start..runs.len() {
+                while up < above.end && runs[up].x1 <= runs[i].x0 {
+                    up += 1;
+                }
+                let mut j = up;
+                while j < above.end && runs[j].x0 < runs[i].x1 {
+                    join(&mut runs, i, j);
+                    j += 1;
+                }
+            }
+            above = start..runs.len();
+        }
+        Self::collect(runs)
+    }
+
+    fn collect(mut runs: Vec<Run>) -> Blobs {
+        let mut found = Blobs { owner: Vec::with_capacity(runs.len()), ..Blobs::default() };
+        for i in 0..runs.len() {
+            let root = root(&mut runs, i);
+            let Run { y, x0, x1, .. } = runs[i];
+            let bounds = Rect { x0, y0: y, x1, y1: y + 1 };
+            // a root is the first run of its blob, so that it was met before
+            let blob = if root == i { found.blobs.len() } else { found.owner[root] };
+            if root == i {
+                found.blobs.push(Blob { area: 0, bounds });
+            }
+            let target = &mut found.blobs[blob];
+            target.area += (x1 - x0) as usize;
+            target.bounds = target.bounds.union(&bounds);
+            found.owner.push(blob);
+        }
+        found.runs = runs;
+        found
+    }
+
+    /// The cells of blob `blob`, as stretches `(y, x0, x1)`.
+    pub(super) fn stretches(&self, blob: usize) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
+        let of_blob = self.runs.iter().zip(&self.owner).filter(move |(_, owner)| **owner == blob);
+        of_blob.map(|(run, _)| (run.y as usize, run.x0 as usize, run.x1 as usize))
+    }
+}
+
+fn root(runs: &mut [Run], mut i: usize) -> usize {
+    while runs[i].parent != i {
+        runs[i].parent = runs[runs[i].parent].parent;
+        i = runs[i].parent;
+    }
+    i
+}
+
+/// Puts two runs into one blob; the earlier run stays the root.
+fn join(runs: &mut [Run], i: usize, j: usize) {
+    let (a, b) = (root(runs, i), root(runs, j));
+    runs[a.max(b)].parent = a.min(b);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn find(picture: &[&str]) -> Blobs {
+        let cells: Vec<f32> = picture.iter().flat_map(|row| row.bytes()).map(|c| f32::from(u8::from(c == b'#'))).collect();
+        Blobs::find(&cells, picture[0].len(), |v| v > 0.5)
+    }
+
+    #[test]
+    fn parts_that_touch_only_at_corners_are_apart() {
+        let blobs = find(&["##..", "..##", "#.##"]).blobs;
+        assert_eq!(blobs.iter().map(|b| b.area).collect::<Vec<_>>(), [2, 4, 1]);
+    }
+
+    #[test]
+    fn arms_that_meet_below_are_one() {
+        let found = find(&["#.#.#", "#.#.#", "###.#", "..###"]);
+        assert_eq!(found.blobs, [Blob { area: 13, bounds: Rect { x0: 0, y0: 0, x1: 5, y1: 4 } }]);
+        assert_eq!(found.stretches(0).map(|(_, a, b)| b - a).sum::<usize>(), 13);
+    }
+
+    proptest! {
+        #[test]
+        fn blobs_share_out_all_cells(cells in proptest::collection::vec(0u8..2, 1..200), width in 1usize..20) {
+            let rows = cells.len() / width;
+            let cells: Vec<f32> = cells[..rows * width].iter().map(|&c| f32::from(c)).collect();
+            let found = Blobs::find(&cells, width, |v| v > 0.5);
+            let total: usize = found.blobs.iter().map(|b| b.area).sum();
+            prop_assert_eq!(total, cells.iter().filter(|&&c| c > 0.5).count());
+            let mut owner = vec![usize::MAX; cells.len()];
+            for blob in 0..found.blobs.len() {
+                for (y, x0, x1) in found.stretches(blob) {
+                    owner[y * width + x0..y * width + x1].fill(blob);
+                }
+            }
+            // neighbours have the same owner: no blob is cut in two
+            for i in 0..cells.len() {
+                for j in [(i % width + 1 < width).then_some(i + 1), Some(i + width)].into_iter().flatten().filter(|&j| j < cells.len()) {
+                    prop_assert!(cells[i] < 0.5 || cells[j] < 0.5 || owner[i] == owner[j]);
+                }
+            }
+        }
+    }
+}

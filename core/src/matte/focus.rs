@@ -1,0 +1,248 @@
+//! Where the network looks: closely at the people that are known, and now and then at everything, for those that are not.
+use super::blobs::{Blobs, Rect};
+use super::grid::Grid;
+use super::state::MAX_GUESTS;
+use crate::frame::Timestamp;
+
+/// Confidence above which a cell counts as a person.
+const PERSON_ABOVE: f32 = 0.5;
+/// Confidence in a look at everything above which a cell may belong to a person who is too small for it.
+const MAYBE_ABOVE: f32 = 0.25;
+/// Room around the people on each side, as a share of their box's size.
+const MARGIN: f32 = 0.15;
+/// ..around guests, who are small and known less well.
+const GUEST_MARGIN: f32 = 0.25;
+/// ..and at least this share of the picture's long side, so that a small person who walks stays inside.
+const LEAST_MARGIN: f32 = 0.04;
+/// A box is kept while the people have at least this part of the margin, so that the network's view does not tremble.
+const MARGIN_KEPT: f32 = 0.5;
+/// ..and while it is not larger than this many times what the people need.
+const LOOSEST: f32 = 1.3;
+/// Parts smaller than this share of the largest are not looked at: clutter that looks like a person would keep the box wide.
+/// A guest is exempt.
+const KEEP: f32 = 0.2;
+/// People smaller than this share of the picture are nobody.
+const SMALLEST: f32 = 0.002;
+/// A newcomer has at least this share of the picture.
+const SMALLEST_GUEST: f32 = 0.001;
+/// A stranger is taken in if a close look is so sure of their cells on average.
+const SURE: f32 = 0.85;
+/// How far apart looks at the whole picture are at most, in microseconds: a person who enters is found within half a second.
+const LOOK_EVERY_US: i64 = 400_000;
+/// ..and at least, where something moves outside the box, or nobody is inside.
+const LOOK_AGAIN_US: i64 = 160_000;
+/// Looks come after this many frames even if the time stands still.
+const LOOK_EVERY_FRAMES: u16 = 60;
+/// Outside the box, this share of the picture must move to ask for a look.
+const MOVING: f32 = 0.002;
+/// People who are no longer seen are waited for so long where they were, in microseconds.
+const WAIT_US: i64 = 500_000;
+/// A strip outside the box that is narrower than this share of the picture needs no look.
+const STRIP: f32 = 0.04;
+
+/// A person smaller than the largest by so much that only a close look told them from clutter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Guest {
+    /// Where they were seen last, in cells.
+    pub(super) bounds: Rect,
+    /// When, in unix microseconds.
+    pub(super) seen: i64,
+}
+
+/// Where to look next, and when to look further.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Focus {
+    /// The part of the picture that the network sees, in pixels.
+    pub(super) crop: Rect,
+    /// When everything was looked at last, in unix microseconds.
+    pub(super) looked: i64,
+    /// How many frames ago that was.
+    pub(super) frames_since_look: u16,
+    /// When people (not guests) were in the crop last, in unix microseconds.
+    pub(super) peopled: i64,
+    /// Counts strangers that a close look did not confirm, so that the next time another one has its turn.
+    pub(super) turn: u8,
+    /// Small people that are known.
+    pub(super) guests: Vec<Guest>,
+}
+
+/// The parts of a raw map that are people.
+pub(super) struct People {
+    /// The box around them, in cells; none where nobody is there. Guests do not count.
+    pub(super) bounds: Option<Rect>,
+    /// The cells of the people and guests, `[height][width]`.
+    pub(super) known: Vec<bool>,
+}
+
+/// What a look at everything shows that was not known.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Newcomers {
+    /// Boxes (in cells) around parts that are connected to a known person: the rest of somebody who is half inside the crop.
+    pub(super) parts: Vec<Rect>,
+    /// Boxes around parts by themselves that deserve a closer look, the largest first.
+    pub(super) strangers: Vec<Rect>,
+}
+
+impl Focus {
+    /// A focus on everything.
+    pub(super) fn whole(size: (u32, u32), time: Timestamp) -> Focus {
+        let crop = Rect::whole(size.0, size.1);
+        Focus { crop, looked: time.0, frames_since_look: 0, peopled: time.0, turn: 0, guests: Vec::new() }
+    }
+
+    /// Whether the crop shows so much that a look at everything would show nothing else.
+    pub(super) fn sees_everything(&self, size: (u32, u32)) -> bool {
+        let strip = |n: u32| (STRIP * n as f32) as u32;
+        let Rect { x0, y0, x1, y1 } = self.crop;
+        x0 <= strip(size.0) && y0 <= strip(size.1) && size.0 - x1 <= strip(size.0) && size.1 - y1 <= strip(size.1)
+    }
+
+    /// Whether to look for newcomers now. `alert`: something moves outside the crop, or nobody is inside.
+    pub(super) fn wants_look(&self, time: Timestamp, alert: bool) -> bool {
+        let passed = time.0.saturating_sub(self.looked);
+        let due = if alert { LOOK_AGAIN_US } else { LOOK_EVERY_US };
+        // a clock that goes backwards belongs to a stream that began again
+        passed < 0 || passed >= due || self.frames_since_look >= LOOK_EVERY_FRAMES
+    }
+
+    /// Whether enough cells move (by more than half of full motion) that lie neither in the crop nor near a guest.
+    pub(super) fn moves_outside(&self, grid: Grid, size: (u32, u32), motion: &[f32]) -> bool {
+        let crop = self.crop.in_cells(grid.cell);
+        let guests = self.guest_crop(grid, size).map(|crop| crop.in_cells(grid.cell));
+        let mut moving = 0;
+        for (y, row) in (0..).zip(motion.chunks_exact(grid.width.max(1))) {
+            for (x, _) in (0..).zip(row).filter(|(_, m)| **m > 0.5) {
+                let cell = Rect { x0: x, y0: y, x1: x + 1, y1: y + 1 };
+                moving += usize::from(!crop.contains(&cell) && !guests.is_some_and(|guests| guests.contains(&cell)));
+            }
+        }
+        moving as f32 > MOVING * grid.len() as f32
+    }
+
+    /// Who is there in the raw map; notes where the guests are now and forgets those that are gone.
+    pub(super) fn people(&mut self, grid: Grid, raw: &[f32], time: Timestamp) -> People {
+        let found = Blobs::find(raw, grid.width, |p| p > PERSON_ABOVE);
+        let largest = found.blobs.iter().map(|b| b.area).max().unwrap_or(0);
+        let total: usize = found.blobs.iter().map(|b| b.area).sum();
+        let enough = total as f32 >= SMALLEST * grid.len() as f32;
+        let mut people = People { bounds: None, known: vec![false; grid.len()] };
+        let mut now: Vec<Option<Rect>> = vec![None; self.guests.len()];
+        for (i, blob) in found.blobs.iter().enumerate() {
+            let large = enough && blob.area as f32 >= KEEP * largest as f32;
+            let visible = blob.area as f32 >= 0.5 * SMALLEST_GUEST * grid.len() as f32;
+            let guest = self.guests.iter().position(|g| !large && visible && g.bounds.meets(&blob.bounds));
+            if let Some(guest) = guest {
+                now[guest] = Some(Rect::around(now[guest], blob.bounds));
+            }
+            if large {
+                people.bounds = Some(Rect::around(people.bounds, blob.bounds));
+            }
+            if large || guest.is_some() {
+                for (y, x0, x1) in found.stretches(i) {
+                    people.known[y * grid.width + x0..y * grid.width + x1].fill(true);
+                }
+            }
+        }
+        for (guest, now) in self.guests.iter_mut().zip(now) {
+            if let Some(bounds) = now {
+                *guest = Guest { bounds, seen: time.0 };
+            }
+        }
+        self.guests.retain(|guest| (0..WAIT_US).contains(&time.0.saturating_sub(guest.seen)));
+        people
+    }
+
+    /// What a look at everything, `far`, shows beyond the `known` cells.
+    pub(super) fn newcomers(&self, grid: Grid, far: &[f32], known: &[bool]) -> Newcomers {
+        let mut newcomers = self.newcomers_above(PERSON_ABOVE, grid, far, known);
+        if newcomers.strangers.is_empty() {
+            newcomers.strangers = self.newcomers_above(MAYBE_ABOVE, grid, far, known).strangers;
+        }
+        newcomers
+    }
+
+    fn newcomers_above(&self, threshold: f32, grid: Grid, far: &[f32], known: &[bool]) -> Newcomers {
+        let crop = self.crop.in_cells(grid.cell);
+        let least = (SMALLEST_GUEST * grid.len() as f32).max(1.0) as usize;
+        let found = Blobs::find(far, grid.width, |p| p > threshold);
+        let mut newcomers = Newcomers::default();
+        let mut strangers = Vec::new();
+        for (i, blob) in found.blobs.iter().enumerate().filter(|(_, blob)| blob.area >= least) {
+            let (mut familiar, mut outside) = (0, 0);
+            for (y, x0, x1) in found.stretches(i) {
+                familiar += known[y * grid.width + x0..y * grid.width + x1].iter().filter(|&&k| k).count();
+                let seen = (crop.y0..crop.y1).contains(&(y as u32));
+                let seen = if seen { (x1 as u32).min(crop.x1).saturating_sub((x0 as u32).max(crop.x0)) } else { 0 };
+                outside += x1 - x0 - seen as usize;
+            }
+            if familiar * 4 < blob.area {
+                strangers.push(blob);
+            } else if outside >= least {
+                newcomers.parts.push(blob.bounds);
+            }
+        }
+        strangers.sort_by_key(|blob| std::cmp::Reverse(blob.area));
+        newcomers.strangers = strangers.into_iter().map(|blob| blob.bounds).collect();
+        newcomers
+    }
+
+    /// Takes in what a `close` look at the stranger within `bounds` shows of them, if it is enough to be a person. The guest
+    /// that was not seen for the longest time makes room.
+    pub(super) fn welcome(&mut self, grid: Grid, close: &[f32], bounds: Rect, time: Timestamp) -> bool {
+        let least = (SMALLEST_GUEST * grid.len() as f32).max(1.0) as usize;
+        let found = Blobs::find(close, grid.width, |p| p > PERSON_ABOVE);
+        let sure = |blob: usize| {
+            let stretches = found.stretches(blob).map(|(y, x0, x1)| &close[y * grid.width + x0..y * grid.width + x1]);
+            let sum: f32 = stretches.map(|cells| cells.iter().sum::<f32>()).sum();
+            sum >= SURE * found.blobs[blob].area as f32
+        };
+        let near = found.blobs.iter().enumerate().filter(|(_, blob)| blob.area >= least && blob.bounds.meets(&bounds));
+        let shown = near.max_by_key(|(_, blob)| blob.area).filter(|(i, _)| sure(*i));
+        let Some((_, shown)) = shown else {
+            self.turn = self.turn.wrapping_add(1);
+            return false;
+        };
+        if self.guests.len() >= MAX_GUESTS
+            && let Some(oldest) = (0..self.guests.len()).min_by_key(|&i| self.guests[i].seen)
+        {
+            self.guests.remove(oldest);
+        }
+        self.guests.push(Guest { bounds: shown.bounds, seen: time.0 });
+        true
+    }
+
+    /// Moves the crop to the people (a box in cells). Where there is nobody, it waits a little, then shows everything.
+    pub(super) fn follow(&mut self, grid: Grid, size: (u32, u32), people: Option<Rect>, time: Timestamp) {
+        let Some(people) = people else {
+            if !(0..WAIT_US).contains(&time.0.saturating_sub(self.peopled)) {
+                self.crop = Rect::whole(size.0, size.1);
+            }
+            return;
+        };
+        self.peopled = time.0;
+        let people = people.in_pixels(grid.cell, size);
+        let least = least_margin(size);
+        let wanted = people.with_margin(MARGIN, least, size.0, size.1);
+        let needed = people.with_margin(MARGIN * MARGIN_KEPT, (least as f32 * MARGIN_KEPT) as u32, size.0, size.1);
+        let area = |r: &Rect| f64::from(r.width()) * f64::from(r.height());
+        if !self.crop.contains(&needed) || area(&self.crop) > f64::from(LOOSEST) * area(&wanted) {
+            self.crop = wanted;
+        }
+    }
+
+    /// The part of the picture that shows the guests, in pixels; none where there are none or the crop shows them.
+    pub(super) fn guest_crop(&self, grid: Grid, size: (u32, u32)) -> Option<Rect> {
+        let guests = self.guests.iter().map(|guest| guest.bounds).reduce(|a, b| a.union(&b))?;
+        let shown = self.crop.contains(&guests.in_pixels(grid.cell, size));
+        (!shown).then(|| close_up(grid, size, guests))
+    }
+}
+
+fn least_margin(size: (u32, u32)) -> u32 {
+    (LEAST_MARGIN * size.0.max(size.1) as f32) as u32
+}
+
+/// The part of the picture that shows a box of cells closely, in pixels.
+pub(super) fn close_up(grid: Grid, size: (u32, u32), bounds: Rect) -> Rect {
+    bounds.in_pixels(grid.cell, size).with_margin(GUEST_MARGIN, least_margin(size), size.0, size.1)
+}

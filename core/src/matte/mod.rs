@@ -1,0 +1,80 @@
+//! From a picture to its matte: how much of each pixel is person.
+//!
+//! [`Segmenter`] looks at a picture with the network, in order within a camera because it remembers the last frame in a
+//! [`MatteState`]. [`Refiner`] brings the result to the picture's size, for any frame on any thread.
+//!
+//! # Layout
+//!
+//! * `segment`: the network, on the whole picture or on a crop; the state from frame to frame.
+//! * `focus`: where the network looks, and how people who enter are found; `blobs`: connected parts of a mask.
+//! * `grid`: the low resolution that everything between network and picture works on; `resample`: to and from it.
+//! * `smooth`: motion-aware smoothing over time.
+//! * `state`: what is remembered, as bytes.
+//! * `refine`: to the picture's size; `guided`: the colour guided filter; `window`: sums over windows.
+//! * `hard`: MediaPipe's category mask.
+mod blobs;
+mod focus;
+mod grid;
+mod guided;
+mod hard;
+mod refine;
+mod resample;
+mod segment;
+mod smooth;
+mod state;
+mod window;
+
+pub use refine::Refiner;
+pub use segment::{Coarse, Segmenter};
+pub use state::{MatteState, StateError};
+use std::{fmt, str::FromStr};
+use thiserror::Error;
+
+/// Which matte is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum MatteMode {
+    /// MediaPipe's category mask: 0 or 255, every frame by itself.
+    Hard,
+    /// Soft edges that follow the picture's, steady over time.
+    #[default]
+    Soft,
+}
+
+/// A text that is not a [`MatteMode`].
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("unknown matte {0:?}: use soft or hard")]
+pub struct MatteModeError(String);
+
+impl FromStr for MatteMode {
+    type Err = MatteModeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "hard" => Ok(MatteMode::Hard),
+            "soft" => Ok(MatteMode::Soft),
+            other => Err(MatteModeError(other.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for MatteMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            MatteMode::Hard => "hard",
+            MatteMode::Soft => "soft",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_read_back_what_they_print() {
+        for mode in [MatteMode::Hard, MatteMode::Soft] {
+            assert_eq!(mode.to_string().parse(), Ok(mode));
+        }
+        assert!("Soft".parse::<MatteMode>().is_err());
+    }
+}

@@ -1,0 +1,245 @@
+//! What the soft matte remembers of one camera, as one value that can be saved and restored.
+use super::blobs::Rect;
+use super::focus::{Focus, Guest};
+use super::grid::Grid;
+use thiserror::Error;
+
+const MAGIC: [u8; 4] = *b"MBMS";
+const VERSION: u16 = 1;
+/// Guests that are remembered at most.
+pub(super) const MAX_GUESTS: usize = 4;
+
+/// The memory of the soft matte between two frames of one camera: where the network looks, and a small smoothed map and
+/// gray picture (at most 480 cells a side). The default has seen nothing yet.
+///
+/// It holds exactly the numbers that the next frame is computed from, so a state that was saved and restored continues
+/// with the same bytes. It is private data: it holds a tiny gray copy of the room.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MatteState {
+    pub(super) seen: Option<Seen>,
+}
+
+/// What is known after at least one frame.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Seen {
+    /// The picture's width and height in pixels.
+    pub(super) size: (u32, u32),
+    /// Where the network looks next.
+    pub(super) focus: Focus,
+    /// The smoothed confidence of each cell, in 1/65535.
+    pub(super) map: Vec<u16>,
+    /// The luma of each cell of the last frame.
+    pub(super) luma: Vec<u8>,
+}
+
+/// Why bytes are not a [`MatteState`].
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum StateError {
+    /// The first bytes are not those of a state.
+    #[error("these bytes are not a matte state")]
+    NotAState,
+    /// It was written by another version of the program.
+    #[error("this matte state has version {0}; this program reads version {VERSION}")]
+    Version(u16),
+    /// The length does not fit what the header announces.
+    #[error("this matte state has {found} bytes where its header asks for {expected}")]
+    Length {
+        /// Bytes that the header asks for.
+        expected: u64,
+        /// Bytes that are there.
+        found: u64,
+    },
+    /// A value that no state can have.
+    #[error("this matte state is damaged: {0}")]
+    Damaged(&'static str),
+}
+
+impl MatteState {
+    /// The state as bytes, little-endian: `MBMS`, version, then, where something was seen, picture size, focus, guests,
+    /// map and luma.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(MAGIC);
+        bytes.extend(VERSION.to_le_bytes());
+        bytes.push(u8::from(self.seen.is_some()));
+        let Some(seen) = &self.seen else { return bytes };
+        bytes.extend(seen.size.0.to_le_bytes());
+        bytes.extend(seen.size.1.to_le_bytes());
+        put_rect(&mut bytes, &seen.focus.crop);
+        bytes.extend(seen.focus.looked.to_le_bytes());
+        bytes.extend(seen.focus.frames_since_look.to_le_bytes());
+        bytes.extend(seen.focus.peopled.to_le_bytes());
+        bytes.push(seen.focus.turn);
+        bytes.push(seen.focus.guests.len() as u8);
+        for guest in &seen.focus.guests {
+            put_rect(&mut bytes, &guest.bounds);
+            bytes.extend(guest.seen.to_le_bytes());
+        }
+        bytes.extend(seen.map.iter().flat_map(|v| v.to_le_bytes()));
+        bytes.extend(&seen.luma);
+        bytes
+    }
+
+    /// Reads what [`MatteState::to_bytes`] wrote. Nothing is allocated before the sizes are known to fit.
+    ///
+    /// # Errors
+    /// The bytes are not a state, of another version, too short, too long or hold impossible values.
+    pub fn from_bytes(bytes: &[u8]) -> Result<MatteState, StateError> {
+        let mut reader = Reader { left: bytes, total: bytes.len() };
+        if reader.take::<4>().map_err(|_| StateError::NotAState)? != MAGIC {
+            return Err(StateError::NotAState);
+        }
+        let version = u16::from_le_bytes(reader.take()?);
+        if version != VERSION {
+            return Err(StateError::Version(version));
+        }
+        let seen = match reader.take::<1>()? {
+            [0] => None,
+            [1] => Some(reader.seen()?),
+            _ => return Err(StateError::Damaged("the flag is neither 0 nor 1")),
+        };
+        reader.expect(0)?;
+        Ok(MatteState { seen })
+    }
+}
+
+fn put_rect(bytes: &mut Vec<u8>, rect: &Rect) {
+    for v in [rect.x0, rect.y0, rect.x1, rect.y1] {
+        bytes.extend(v.to_le_bytes());
+    }
+}
+
+struct Reader<'a> {
+    left: &'a [u8],
+    total: usize,
+}
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], StateError> {
+        let (head, tail) = self.left.split_first_chunk().ok_or_else(|| self.wrong_length(N as u64))?;
+        self.left = tail;
+        Ok(*head)
+    }
+
+    fn wrong_length(&self, needed: u64) -> StateError {
+        let read = (self.total - self.left.len()) as u64;
+        StateError::Length { expected: read.saturating_add(needed), found: self.total as u64 }
+    }
+
+    /// Checks that exactly `bytes` more are there.
+    fn expect(&self, bytes: u64) -> Result<(), StateError> {
+        if self.left.len() as u64 == bytes { Ok(()) } else { Err(self.wrong_length(bytes)) }
+    }
+
+    fn u32(&mut self) -> Result<u32, StateError> {
+        Ok(u32::from_le_bytes(self.take()?))
+    }
+
+    /// A box that is not empty and lies inside `width` x `height`.
+    fn rect(&mut self, width: u32, height: u32) -> Result<Rect, StateError> {
+        let rect = Rect { x0: self.u32()?, y0: self.u32()?, x1: self.u32()?, y1: self.u32()? };
+        if rect.x0 < rect.x1 && rect.y0 < rect.y1 && rect.x1 <= width && rect.y1 <= height {
+            Ok(rect)
+        } else {
+            Err(StateError::Damaged("a box is empty or leaves the picture"))
+        }
+    }
+
+    fn seen(&mut self) -> Result<Seen, StateError> {
+        let size = (self.u32()?, self.u32()?);
+        if size.0 == 0 || size.1 == 0 {
+            return Err(StateError::Damaged("the picture is empty"));
+        }
+        let grid = Grid::of(size.0, size.1);
+        let crop = self.rect(size.0, size.1)?;
+        let looked = i64::from_le_bytes(self.take()?);
+        let frames_since_look = u16::from_le_bytes(self.take()?);
+        let peopled = i64::from_le_bytes(self.take()?);
+        let [turn, count] = self.take()?;
+        if usize::from(count) > MAX_GUESTS {
+            return Err(StateError::Damaged("it has too many guests"));
+        }
+        let mut guests = Vec::new();
+        for _ in 0..count {
+            let bounds = self.rect(grid.width as u32, grid.height as u32)?;
+            guests.push(Guest { bounds, seen: i64::from_le_bytes(self.take()?) });
+        }
+        self.expect(grid.len() as u64 * 3)?;
+        let (map, luma) = self.left.split_at(grid.len() * 2);
+        self.left = &[];
+        let map = map.chunks_exact(2).map(|v| u16::from_le_bytes([v[0], v[1]])).collect();
+        Ok(Seen { size, focus: Focus { crop, looked, frames_since_look, peopled, turn, guests }, map, luma: luma.to_vec() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn state() -> MatteState {
+        let grid = Grid::of(40, 30);
+        let bounds = Rect { x0: 1, y0: 2, x1: 3, y1: 4 };
+        let focus = Focus {
+            crop: Rect { x0: 3, y0: 0, x1: 40, y1: 29 },
+            looked: -7,
+            frames_since_look: 3,
+            peopled: 99,
+            turn: 1,
+            guests: vec![Guest { bounds, seen: 123_456_789_012 }],
+        };
+        let map = (0..grid.len()).map(|i| (i * 53) as u16).collect();
+        MatteState { seen: Some(Seen { size: (40, 30), focus, map, luma: (0..grid.len()).map(|i| i as u8).collect() }) }
+    }
+
+    #[test]
+    fn a_state_reads_back_what_it_wrote() {
+        for state in [MatteState::default(), state()] {
+            assert_eq!(MatteState::from_bytes(&state.to_bytes()), Ok(state));
+        }
+    }
+
+    #[test]
+    fn every_cut_is_refused() {
+        let bytes = state().to_bytes();
+        for n in 0..bytes.len() {
+            assert!(MatteState::from_bytes(&bytes[..n]).is_err(), "the first {n} bytes were accepted");
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        assert!(matches!(MatteState::from_bytes(&longer), Err(StateError::Length { .. })));
+    }
+
+    #[test]
+    fn other_files_and_versions_are_told_apart() {
+        assert_eq!(MatteState::from_bytes(b"\x89PNG\r\n\x1a\n"), Err(StateError::NotAState));
+        let mut bytes = state().to_bytes();
+        bytes[4] = 9;
+        assert_eq!(MatteState::from_bytes(&bytes), Err(StateError::Version(9)));
+    }
+
+    #[test]
+    fn a_huge_picture_is_refused_before_anything_is_allocated() {
+        let mut bytes = state().to_bytes();
+        bytes[7..15].fill(0xff);
+        assert!(matches!(MatteState::from_bytes(&bytes), Err(StateError::Length { .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn changed_bytes_are_refused_or_read_as_they_are(changes in proptest::collection::vec((0usize..120, any::<u8>()), 1..6)) {
+            let mut bytes = state().to_bytes();
+            for (at, value) in changes {
+                bytes[at] = value;
+            }
+            if let Ok(state) = MatteState::from_bytes(&bytes) {
+                prop_assert_eq!(state.to_bytes(), bytes);
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = MatteState::from_bytes(&bytes);
+            let _ = MatteState::from_bytes(&[b"MBMS\x01\x00\x01", &bytes[..]].concat());
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Sums over square windows of a plane, one row at a time.
+
+/// The sample that stands for index `i` of `n`, mirrored at both ends with the end repeated (`.. 1 0 | 0 1 ..`).
+pub(super) fn mirrored(i: isize, n: usize) -> usize {
+    let n = n as isize;
+    let i = i.rem_euclid(2 * n);
+    (if i < n { i } else { 2 * n - 1 - i }) as usize
+}
+
+/// Scratch for [`Across::sums`].
+#[derive(Debug, Default)]
+pub(super) struct Across {
+    runs: [Vec<f32>; 2],
+}
+
+impl Across {
+    /// `into[x]` = the sum of `row[x - radius ..= x + radius]`, mirrored at the ends. Runs of 1, 2, 4, .. samples are
+    /// added up to the window's length, so that every sum has few roundings and the loops are vectors.
+    #[inline(always)]
+    pub(super) fn sums(&mut self, row: &[f32], radius: usize, into: &mut [f32]) {
+        let n = row.len();
+        let padded = n + 2 * radius;
+        let [run, next] = &mut self.runs;
+        run.resize(padded, 0.0);
+        next.resize(padded, 0.0);
+        for i in 0..radius {
+            run[i] = row[mirrored(i as isize - radius as isize, n)];
+            run[radius + n + i] = row[mirrored((n + i) as isize, n)];
+        }
+        run[radius..radius + n].copy_from_slice(row);
+        let mut left = 2 * radius + 1;
+        let (mut length, mut at, mut valid) = (1, 0, padded);
+        into.fill(0.0);
+        loop {
+            if left & length != 0 {
+                into.iter_mut().zip(&run[at..at + n]).for_each(|(sum, v)| *sum += v);
+                at += length;
+                left -= length;
+            }
+            if left == 0 {
+                return;
+            }
+            valid -= length;
+            for ((new, a), b) in next[..valid].iter_mut().zip(&run[..valid]).zip(&run[length..length + valid]) {
+                *new = a + b;
+            }
+            std::mem::swap(run, next);
+            length *= 2;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn window_sums_equal_their_definition() {
+        for n in [1, 2, 3, 8, 37, 64] {
+            let row: Vec<f32> = (0..n).map(|i| (i * i % 23) as f32).collect();
+            for radius in [1, 2, 3, 6, 9, 40] {
+                let mut found = vec![0.0; n];
+                Across::default().sums(&row, radius, &mut found);
+                for (x, found) in found.into_iter().enumerate() {
+                    let window = x as isize - radius as isize..=(x + radius) as isize;
+                    let want: f32 = window.map(|i| row[mirrored(i, n)]).sum();
+                    assert_eq!(found, want, "{n} samples, radius {radius}, at {x}");
+                }
+            }
+        }
+    }
+}

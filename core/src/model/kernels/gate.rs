@@ -1,0 +1,97 @@
+//! What is done with means: they become gates, which scale the rows of the next 1x1 convolution's matrix.
+use super::vector::{RELU, Vector, logistic2};
+use crate::model::graph::Activation;
+use fearless_simd::{f32x8, prelude::*};
+use fearless_simd_macros::simd;
+
+/// Adds the sum over the pixels of a row `[c/8][w][8]`, `w` a multiple of 4, to `sum` `[c]`.
+#[simd]
+pub(in crate::model) fn add_row_sums<S: Simd>(s: S, row: &[f32], sum: &mut [f32]) {
+    let block = row.len() / (sum.len() / 8);
+    for (row, sum) in row.chunks_exact(block).zip(sum.as_chunks_mut::<8>().0) {
+        let mut sums = [f32x8::all(s, 0.0); 4];
+        for four in row.as_chunks::<32>().0 {
+            for (q, sum) in sums.iter_mut().enumerate() {
+                *sum += f32x8::load(s, &four[q * 8..]);
+            }
+        }
+        Vector::store(f32x8::load(s, sum) + ((sums[0] + sums[1]) + (sums[2] + sums[3])), sum);
+    }
+}
+
+/// `y = activation(x * w + bias)`: `x` `[k]`, `k` a multiple of 4; `w` `[k][n]`; `y` and `bias` `[n]`, `n` a multiple of 8.
+#[simd]
+pub(in crate::model) fn fully_connected<S: Simd>(
+    s: S,
+    x: &[f32],
+    w: &[f32],
+    bias: &[f32],
+    activation: Option<Activation>,
+    y: &mut [f32],
+) {
+    let n = bias.len();
+    let zero = f32x8::all(s, 0.0);
+    for (o, (bias, y)) in bias.as_chunks::<8>().0.iter().zip(y.as_chunks_mut::<8>().0).enumerate() {
+        let mut sums = [f32x8::load(s, bias), zero, zero, zero];
+        for (x, w) in x.as_chunks::<4>().0.iter().zip(w.chunks_exact(4 * n)) {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                *sum = Vector::times_plus(f32x8::all(s, x[i]), f32x8::load(s, &w[i * n + o * 8..]), *sum);
+            }
+        }
+        let v = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+        let v = match activation {
+            None => v,
+            Some(Activation::Relu) => v.activate::<RELU>(s),
+            Some(Activation::HardSwish) => {
+                let c = |v| f32x8::all(s, v);
+                v * (v * c(1.0 / 6.0) + c(0.5)).max(zero).min(c(1.0))
+            }
+            Some(Activation::Logistic) => logistic2(s, v * f32x8::all(s, -std::f32::consts::LOG2_E)),
+        };
+        Vector::store(v, y);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::kernels::testing::{assert_close, numbers, stored_row},
+        simd::SimdLevel,
+    };
+    use fearless_simd::dispatch;
+
+    #[test]
+    fn row_sums_are_the_sums_of_the_pixels() {
+        let (w, c) = (24, 16);
+        let row = numbers(1, w * c);
+        let expected: Vec<f32> = (0..c).map(|ch| 2.0 + row.iter().skip(ch).step_by(c).sum::<f32>()).collect();
+        for level in SimdLevel::available() {
+            let mut sum = vec![2f32; c];
+            dispatch!(level.level().unwrap(), s => add_row_sums(s, &stored_row(&row, c), &mut sum));
+            assert_close(&sum, &expected, &level.to_string());
+        }
+    }
+
+    #[test]
+    fn small_matrices_are_multiplied() {
+        let (k, n) = (24, 40);
+        let (x, w, bias) = (numbers(1, k), numbers(2, k * n), numbers(3, n));
+        let sums: Vec<f32> = (0..n).map(|o| bias[o] + (0..k).map(|i| x[i] * w[i * n + o]).sum::<f32>()).collect();
+        type Function = fn(f32) -> f32;
+        let cases: [(Option<Activation>, Function); 4] = [
+            (None, |v| v),
+            (Some(Activation::Relu), |v| v.max(0.0)),
+            (Some(Activation::HardSwish), |v| v * (v / 6.0 + 0.5).clamp(0.0, 1.0)),
+            (Some(Activation::Logistic), |v| 1.0 / (1.0 + (-v).exp())),
+        ];
+        for level in SimdLevel::available() {
+            for (activation, function) in cases {
+                let mut y = vec![0f32; n];
+                dispatch!(level.level().unwrap(), s => fully_connected(s, &x, &w, &bias, activation, &mut y));
+                let expected: Vec<f32> = sums.iter().map(|v| function(*v)).collect();
+                assert_close(&y, &expected, &format!("{level} {activation:?}"));
+            }
+        }
+    }
+}

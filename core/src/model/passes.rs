@@ -1,0 +1,318 @@
+//! The passes of a run: each reads a map or two, keeps a few rows between, and writes one map.
+//!
+//! An encoder pass makes its input row by row (the stem, or the projection that ends the block before), expands it into a ring of as many
+//! rows as the depthwise convolution reads, filters, and sums up the mean for the gate. The head and the decoders go the same way.
+//! So the wide maps, which are the large ones, never leave the first level caches.
+use super::{
+    graph::Activation,
+    kernels::{
+        Aligned, HARD_SWISH, NONE, Packed, RELU, Row, Start, add_row_sums, depthwise, extend_edges, fully_connected, pointwise,
+        stem, tail,
+    },
+    plan::{Decoder, Depthwise, Encoder, Gate, Map, Plan, Pointwise},
+};
+use fearless_simd::Simd;
+use std::fmt;
+
+/// A part of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// An inverted residual block; the first one includes the stem, the others the projection of the block before.
+    Encoder(usize),
+    /// The head, with the projection of the last block.
+    Head,
+    /// A decoder; the last one includes the transposed convolution.
+    Decoder(usize),
+}
+
+impl fmt::Display for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pass::Encoder(i) => write!(f, "E{i}"),
+            Pass::Head => write!(f, "head"),
+            Pass::Decoder(i) => write!(f, "D{i}"),
+        }
+    }
+}
+
+/// All memory of a run.
+pub(super) struct Buffers {
+    /// Inputs of the encoder blocks; the last one is the head's input.
+    maps: Vec<Aligned>,
+    /// Their means, as stored (of those that are needed).
+    means: Vec<Aligned>,
+    /// Outputs of the depthwise convolutions, by turns; then the head's features.
+    filtered: [Aligned; 2],
+    sum: Aligned,
+    gate: Aligned,
+    hidden: Aligned,
+    /// The next matrix, scaled by a gate.
+    scaled: Packed,
+    /// The rows that a depthwise convolution reads.
+    ring: Aligned,
+    zeros: Aligned,
+    row: Aligned,
+    /// What the decoders enlarge, by turns: rows with one more pixel on either side.
+    small: [Aligned; 2],
+}
+
+impl Buffers {
+    /// Reserves what `plan` needs.
+    pub(super) fn new(plan: &Plan) -> Self {
+        let filtered =
+            |e: &Encoder| e.input.height.div_ceil(e.depthwise.stride) * (e.input.width / e.depthwise.stride) * e.expand.weights.n;
+        let inputs = || plan.encoder.iter().map(|e| e.input).chain([plan.head.input]);
+        let features = plan.head.features.weights.n;
+        let most = |sizes: &mut dyn Iterator<Item = usize>| sizes.max().unwrap_or(0);
+        let encoder_rows = || plan.encoder.iter().map(|e| (e.depthwise.row.len * e.expand.weights.n, e.depthwise.kernel));
+        let decoder_rows = || plan.decoder.iter().map(|d| (d.depthwise.row.len * d.mix.n, d.depthwise.kernel));
+        let small = most(&mut plan.decoder.iter().map(|d| {
+            let skip = plan.encoder[d.skip].input;
+            (skip.height / 2) * (skip.width / 2 + 2) * d.mix.n
+        }));
+        let channels =
+            plan.encoder.iter().flat_map(|e| [e.expand.weights.n, e.input.channels, e.gate.as_ref().map_or(0, |g| g.reduce.n)]);
+        let decoder_channels = plan.decoder.iter().flat_map(|d| [d.up.k, d.up.n, d.mix.n, d.gate.reduce.n]);
+        let channels = most(&mut channels.chain(decoder_channels).chain([features]));
+        let projections = plan.encoder.iter().map(|e| &e.project.weights);
+        let matrices = projections.chain(plan.decoder.iter().flat_map(|d| [&d.mix, &d.merged.weights]));
+        Buffers {
+            maps: inputs().map(|m| Aligned::zeros(m.height * m.width * m.channels)).collect(),
+            means: inputs().map(|m| Aligned::zeros(m.channels)).collect(),
+            filtered: [0, 1].map(|turn| {
+                let blocks = plan.encoder.iter().enumerate().filter(|(i, _)| i % 2 == turn).map(|(_, e)| filtered(e));
+                let head = (plan.encoder.len() % 2 == turn).then_some(plan.head.input.height * plan.head.input.width * features);
+                Aligned::zeros(most(&mut blocks.chain(head)))
+            }),
+            sum: Aligned::zeros(channels),
+            gate: Aligned::zeros(channels),
+            hidden: Aligned::zeros(channels),
+            scaled: Packed::with_room(most(&mut matrices.map(|m| m.k * m.n))),
+            ring: Aligned::zeros(most(&mut encoder_rows().chain(decoder_rows()).map(|(row, kernel)| row * kernel))),
+            zeros: Aligned::zeros(most(&mut encoder_rows().chain(decoder_rows()).map(|(row, _)| row).chain([plan.width * 3]))),
+            row: Aligned::zeros(most(&mut plan.decoder.iter().map(|d| plan.encoder[d.skip].input.width * d.mix.n))),
+            small: [(); 2].map(|()| Aligned::zeros(small)),
+        }
+    }
+}
+
+/// Runs all passes. `input` and `out` have the sizes that the plan says.
+pub(super) fn run<S: Simd>(s: S, plan: &Plan, b: &mut Buffers, input: &[f32], out: &mut [f32], after: &mut dyn FnMut(Pass)) {
+    for i in 0..plan.encoder.len() {
+        encoder(s, plan, i, b, input);
+        after(Pass::Encoder(i));
+    }
+    head(s, plan, b);
+    after(Pass::Head);
+    for i in 0..plan.decoder.len() {
+        decoder(s, plan, i, b, out);
+        after(Pass::Decoder(i));
+    }
+}
+
+/// Where row `y` of a map of rows of `len` floats lies.
+fn at(y: usize, len: usize) -> std::ops::Range<usize> {
+    y * len..(y + 1) * len
+}
+
+fn encoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, picture: &[f32]) {
+    let e = &plan.encoder[i];
+    let Map { height, width, channels } = e.input;
+    let (dw, wide) = (&e.depthwise, e.expand.weights.n);
+    let (out_height, out_width) = (height.div_ceil(dw.stride), width / dw.stride);
+    let size = dw.row.len * wide;
+    let ring = &mut b.ring[..size * dw.kernel];
+    dw.row.clear_padding(ring, width);
+    let [even, odd] = &mut b.filtered;
+    let (to, from) = if i.is_multiple_of(2) { (even, odd) } else { (odd, even) };
+    let (before, maps) = b.maps.split_at_mut(i);
+    let sum = &mut b.sum[..wide];
+    sum.fill(0.0);
+    b.means[i].fill(0.0);
+    let mut made = 0;
+    for (y, to) in to[..out_height * out_width * wide].chunks_exact_mut(out_width * wide).enumerate() {
+        let top = (y * dw.stride) as isize - dw.top as isize;
+        while made < height && (made as isize) < top + dw.kernel as isize {
+            let x = &mut maps[0][at(made, width * channels)];
+            match i.checked_sub(1).map(|last| (&plan.encoder[last], &before[last])) {
+                None => stem_row(s, plan, picture, &b.zeros, made, x),
+                Some((last, skipped)) => {
+                    project(s, last, &from[at(made, width * last.expand.weights.n)], &b.scaled, skipped, made, width, x)
+                }
+            }
+            if e.is_skip {
+                add_row_sums(s, x, &mut b.means[i]);
+            }
+            let ring_row = &mut ring[at(made % dw.kernel, size)];
+            activated(s, x, &e.expand, e.expand_activation, ring_row, dw.row);
+            made += 1;
+        }
+        filter(s, dw, ring, &b.zeros, size, top, height, to, sum);
+    }
+    let share = 1.0 / (out_height * out_width) as f32;
+    sum.iter_mut().for_each(|v| *v *= share);
+    match &e.gate {
+        Some(g) => gate(s, g, sum, &mut b.hidden, &mut b.gate),
+        None => b.gate.fill(1.0),
+    }
+    b.scaled.set_scaled(s, &e.project.weights, &b.gate);
+}
+
+fn stem_row<S: Simd>(s: S, plan: &Plan, picture: &[f32], zeros: &[f32], y: usize, to: &mut [f32]) {
+    let len = plan.width * 3;
+    let row = |y: usize| if y < plan.height { &picture[at(y, len)] } else { &zeros[..len] };
+    let rows = [row(2 * y), row(2 * y + 1), row(2 * y + 2)];
+    match plan.stem_activation {
+        HARD_SWISH => stem::<S, HARD_SWISH>(s, rows, &plan.stem.weights, &plan.stem.bias, to),
+        _ => stem::<S, RELU>(s, rows, &plan.stem.weights, &plan.stem.bias, to),
+    }
+}
+
+/// Row `y` of the output of a block, whose gate is part of `weights`. `input` is the block's input, for the residual.
+fn project<S: Simd>(s: S, e: &Encoder, x: &[f32], weights: &Packed, input: &[f32], y: usize, width: usize, to: &mut [f32]) {
+    let bias = &e.project.bias;
+    let start = if e.residual { Start::Residual(bias, &input[at(y, to.len())]) } else { Start::Bias(bias) };
+    pointwise::<S, NONE>(s, x, weights, start, to, Row::plain(width));
+}
+
+fn activated<S: Simd>(s: S, x: &[f32], layer: &Pointwise, activation: u8, to: &mut [f32], row: Row) {
+    match activation {
+        HARD_SWISH => pointwise::<S, HARD_SWISH>(s, x, &layer.weights, Start::Bias(&layer.bias), to, row),
+        _ => pointwise::<S, RELU>(s, x, &layer.weights, Start::Bias(&layer.bias), to, row),
+    }
+}
+
+/// The depthwise convolution of an encoder block: rows `top..` of a map of `height` rows, of which the ring holds the last ones.
+fn filter<S: Simd>(
+    s: S,
+    dw: &Depthwise,
+    ring: &[f32],
+    zeros: &[f32],
+    size: usize,
+    top: isize,
+    height: usize,
+    to: &mut [f32],
+    sum: &mut [f32],
+) {
+    let (w, b, row) = (&dw.weights[..], &dw.bias[..], dw.row);
+    macro_rules! run {
+        ($kernel:literal, $stride:literal, $activation:ident) => {{
+            let rows = ring_rows::<$kernel>(ring, zeros, size, top, height);
+            depthwise::<S, $kernel, $stride, $activation, false>(s, rows, row, w, b, to, sum)
+        }};
+    }
+    match (dw.kernel, dw.stride, dw.activation) {
+        (3, 1, HARD_SWISH) => run!(3, 1, HARD_SWISH),
+        (3, 1, _) => run!(3, 1, RELU),
+        (3, _, HARD_SWISH) => run!(3, 2, HARD_SWISH),
+        (3, ..) => run!(3, 2, RELU),
+        (_, 1, HARD_SWISH) => run!(5, 1, HARD_SWISH),
+        (_, 1, _) => run!(5, 1, RELU),
+        (_, _, HARD_SWISH) => run!(5, 2, HARD_SWISH),
+        _ => run!(5, 2, RELU),
+    }
+}
+
+/// `K` rows from row `top` on; rows outside of the map are zeros.
+fn ring_rows<'a, const K: usize>(ring: &'a [f32], zeros: &'a [f32], size: usize, top: isize, height: usize) -> [&'a [f32]; K] {
+    std::array::from_fn(|i| match usize::try_from(top + i as isize) {
+        Ok(y) if y < height => &ring[at(y % K, size)],
+        _ => &zeros[..size],
+    })
+}
+
+fn gate<S: Simd>(s: S, gate: &Gate, mean: &[f32], hidden: &mut [f32], to: &mut [f32]) {
+    let hidden = &mut hidden[..gate.reduce.n];
+    fully_connected(s, mean, &gate.reduce.weights, &gate.reduce.bias, Some(Activation::Relu), hidden);
+    fully_connected(s, hidden, &gate.expand.weights, &gate.expand.bias, Some(Activation::Logistic), &mut to[..gate.expand.n]);
+}
+
+fn head<S: Simd>(s: S, plan: &Plan, b: &mut Buffers) {
+    let Map { height, width, channels } = plan.head.input;
+    let (count, wide) = (plan.encoder.len(), plan.head.features.weights.n);
+    let [even, odd] = &mut b.filtered;
+    let (features, from) = if count.is_multiple_of(2) { (even, odd) } else { (odd, even) };
+    let (before, maps) = b.maps.split_at_mut(count);
+    let (last, skipped) = (&plan.encoder[count - 1], &before[count - 1]);
+    let (sum, mean) = (&mut b.sum[..wide], &mut b.means[count]);
+    sum.fill(0.0);
+    mean.fill(0.0);
+    for y in 0..height {
+        let x = &mut maps[0][at(y, width * channels)];
+        project(s, last, &from[at(y, width * last.expand.weights.n)], &b.scaled, skipped, y, width, x);
+        add_row_sums(s, x, mean);
+        let row = &mut features[at(y, width * wide)];
+        activated(s, x, &plan.head.features, RELU, row, Row::plain(width));
+        add_row_sums(s, row, sum);
+    }
+    let share = 1.0 / (height * width) as f32;
+    mean.iter_mut().for_each(|v| *v *= share);
+    let factors = &mut b.gate[..wide];
+    fully_connected(s, mean, &plan.head.gate.weights, &plan.head.gate.bias, Some(Activation::Logistic), factors);
+    // the mean of the gated features, from which the first decoder computes that of its own input
+    sum.iter_mut().zip(&*factors).for_each(|(v, g)| *v *= share * g);
+    let merged = &plan.decoder[0].merged;
+    b.scaled.set_scaled(s, &merged.weights, factors);
+    for y in 0..height {
+        shrunken(s, &features[at(y, width * wide)], &b.scaled, &merged.bias, y, width, &mut b.small[0]);
+    }
+}
+
+/// Row `y` of what a decoder enlarges.
+fn shrunken<S: Simd>(s: S, x: &[f32], weights: &Packed, bias: &[f32], y: usize, width: usize, small: &mut [f32]) {
+    let to = &mut small[at(y, (width + 2) * weights.n)];
+    pointwise::<S, NONE>(s, x, weights, Start::Bias(bias), to, Row { len: width + 2, pad: 1, split: false });
+    extend_edges(to, width);
+}
+
+fn decoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, out: &mut [f32]) {
+    let d = &plan.decoder[i];
+    let Map { height, width, channels } = plan.encoder[d.skip].input;
+    let (dw, n) = (&d.depthwise, d.mix.n);
+    let share = 1.0 / (height * width) as f32;
+    decoder_gate(s, d, share, b);
+    let sum = &mut b.sum[..n];
+    sum.fill(0.0);
+    let size = dw.row.len * n;
+    let ring = &mut b.ring[..size * 3];
+    dw.row.clear_padding(ring, width);
+    let [even, odd] = &mut b.small;
+    let (small, next_small) = if i.is_multiple_of(2) { (even, odd) } else { (odd, even) };
+    let skip = &b.maps[d.skip];
+    let mut made = 0;
+    for y in 0..height {
+        while made < height && made < y + 2 {
+            let near = made / 2;
+            let far = if made.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(height / 2 - 1) };
+            let row = |y: usize| &small[at(y, (width / 2 + 2) * n)];
+            let to = &mut ring[at(made % 3, size)];
+            pointwise::<S, RELU>(
+                s,
+                &skip[at(made, width * channels)],
+                &b.scaled,
+                Start::Enlarged(row(near), row(far)),
+                to,
+                dw.row,
+            );
+            made += 1;
+        }
+        let row = &mut b.row[..width * n];
+        let rows = ring_rows::<3>(ring, &b.zeros, size, y as isize - 1, height);
+        depthwise::<S, 3, 1, RELU, true>(s, rows, dw.row, &dw.weights, &dw.bias, row, sum);
+        match plan.decoder.get(i + 1) {
+            Some(next) => shrunken(s, row, &next.merged.weights, &next.merged.bias, y, width, next_small),
+            None => tail(s, row, &plan.tail.weights, plan.tail.bias, &mut out[at(y, 4 * width)]),
+        }
+    }
+    sum.iter_mut().for_each(|v| *v *= share);
+}
+
+/// Scales a decoder's matrix for the skip. The mean of the map in front of the enlargement is in `sum`.
+fn decoder_gate<S: Simd>(s: S, d: &Decoder, share: f32, b: &mut Buffers) {
+    let mean = &mut b.means[d.skip];
+    let enlarged = &mut b.gate[..d.up.n];
+    fully_connected(s, &b.sum[..d.up.k], &d.up.weights, &d.up.bias, None, enlarged);
+    mean.iter_mut().zip(&*enlarged).for_each(|(mean, up)| *mean = *mean * d.skip_factor * share + up);
+    gate(s, &d.gate, mean, &mut b.hidden, &mut b.gate);
+    b.scaled.set_scaled(s, &d.mix, &b.gate);
+}

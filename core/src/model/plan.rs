@@ -1,0 +1,322 @@
+//! The plan: what the executor does, derived from a matched network, with all weights folded and packed.
+//!
+//! Folded here, without changing what is computed:
+//! - Hard swish is computed as `x/6 -> hard_swish(x)/6`, so maps behind it are stored as a sixth of their values. The `scale` of a map is that
+//!   factor; the convolution that reads a map divides by it, the one that writes it multiplies.
+//! - The 1x1 convolution `up` behind a bilinear resize and the `mix` behind the sum are both linear, and the resize commutes with
+//!   them: `mix(gate * skip + up(resize(x)))` is `mix * gate * skip + resize((mix * up)(x))`, at a quarter of the cost.
+//! - The resize keeps the mean, so that the mean of `skip + up(resize(x))` follows from the means of its parts.
+//! - A gate is never multiplied into a map: it scales the rows of the next matrix, at run time.
+//! - The tail's weights carry the `-log2(e)` of the logistic.
+use super::{
+    ModelError,
+    graph::{Activation, Graph},
+    kernels::{Aligned, HARD_SWISH, Packed, RELU, Row},
+    matching::{self, DecoderBlock, EncoderBlock, Layer, Network},
+};
+
+/// Everything that the executor needs to know.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Of the input, in pixels.
+    pub(super) height: usize,
+    /// Of the input, in pixels.
+    pub(super) width: usize,
+    pub(super) stem: Pointwise,
+    pub(super) stem_activation: u8,
+    pub(super) encoder: Vec<Encoder>,
+    pub(super) head: Head,
+    pub(super) decoder: Vec<Decoder>,
+    pub(super) tail: Tail,
+}
+
+/// A packed matrix and its bias.
+#[derive(Debug)]
+pub(super) struct Pointwise {
+    pub(super) weights: Packed,
+    pub(super) bias: Aligned,
+}
+
+/// A matrix `[k][n]` for one pixel and its bias.
+#[derive(Debug)]
+pub(super) struct Matrix {
+    pub(super) k: usize,
+    pub(super) n: usize,
+    pub(super) weights: Aligned,
+    pub(super) bias: Aligned,
+}
+
+/// mean -> `reduce` -> ReLU -> `expand` -> logistic.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) reduce: Matrix,
+    pub(super) expand: Matrix,
+}
+
+/// A depthwise convolution.
+#[derive(Debug)]
+pub(super) struct Depthwise {
+    /// Side of the kernel: 3 or 5.
+    pub(super) kernel: usize,
+    /// 1 or 2.
+    pub(super) stride: usize,
+    /// Rows of zeros above the map.
+    pub(super) top: usize,
+    /// How the rows that it reads are stored.
+    pub(super) row: Row,
+    pub(super) activation: u8,
+    /// `[c/8][kernel * kernel][8]`.
+    pub(super) weights: Aligned,
+    pub(super) bias: Aligned,
+}
+
+/// A map that is kept until the decoder.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Map {
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) channels: usize,
+}
+
+/// One inverted residual block. The pass that runs it first finishes the block before it (or the stem).
+#[derive(Debug)]
+pub(super) struct Encoder {
+    pub(super) input: Map,
+    /// Whether a decoder needs the input's mean.
+    pub(super) is_skip: bool,
+    pub(super) expand: Pointwise,
+    pub(super) expand_activation: u8,
+    pub(super) depthwise: Depthwise,
+    pub(super) gate: Option<Gate>,
+    pub(super) project: Pointwise,
+    pub(super) residual: bool,
+}
+
+/// The head, which first finishes the last block.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) input: Map,
+    pub(super) features: Pointwise,
+    pub(super) gate: Matrix,
+}
+
+/// One decoder.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    /// The block whose input is taken in.
+    pub(super) skip: usize,
+    /// The factor from the stored skip to its true values.
+    pub(super) skip_factor: f32,
+    pub(super) gate: Gate,
+    /// For the mean alone.
+    pub(super) up: Matrix,
+    /// `mix * up` for the map in front of the resize; it has the bias of both, and is divided by 16 as the kernel asks for.
+    pub(super) merged: Pointwise,
+    /// For the skip; without bias.
+    pub(super) mix: Packed,
+    pub(super) depthwise: Depthwise,
+}
+
+/// The transposed convolution.
+#[derive(Debug)]
+pub(super) struct Tail {
+    /// `[c][4]`.
+    pub(super) weights: Aligned,
+    pub(super) bias: f32,
+}
+
+/// What the stored values of a map behind this activation are multiplied with.
+fn scale_behind(activation: Activation) -> f32 {
+    if activation == Activation::HardSwish { 1.0 / 6.0 } else { 1.0 }
+}
+
+fn kernel_activation(activation: Activation) -> u8 {
+    if activation == Activation::HardSwish { HARD_SWISH } else { RELU }
+}
+
+fn refuse(layer: &Layer<'_>, problem: String) -> ModelError {
+    ModelError::Operator { index: layer.node.index, name: layer.node.name.clone(), problem }
+}
+
+fn require(layer: &Layer<'_>, condition: bool, problem: impl FnOnce() -> String) -> Result<(), ModelError> {
+    if condition { Ok(()) } else { Err(refuse(layer, problem())) }
+}
+
+fn scaled(values: &[f32], factor: f32) -> Vec<f32> {
+    values.iter().map(|v| v * factor).collect()
+}
+
+/// The weights `[n][k]` of a convolution as a matrix `[k][n]`.
+fn matrix(layer: &Layer<'_>, factor: f32) -> Vec<f32> {
+    let (n, k) = (layer.outputs, layer.weights.len() / layer.outputs);
+    (0..k * n).map(|i| layer.weights[i % n * k + i / n] * factor).collect()
+}
+
+/// Checks that the kernels can do a layer's numbers of channels.
+fn check_channels(layer: &Layer<'_>) -> Result<(), ModelError> {
+    let fits = layer.inputs.is_multiple_of(8) && layer.outputs.is_multiple_of(8);
+    require(layer, fits, || format!("it has {} inputs and {} outputs; multiples of 8 are supported", layer.inputs, layer.outputs))
+}
+
+/// Packs a convolution that reads a map of one scale and writes one of another.
+fn pointwise(layer: &Layer<'_>, from: f32, to: f32) -> Result<Pointwise, ModelError> {
+    check_channels(layer)?;
+    let weights = Packed::new(layer.inputs, layer.outputs, &matrix(layer, to / from));
+    Ok(Pointwise { weights, bias: Aligned::from(&scaled(&layer.bias, to)[..]) })
+}
+
+fn small_matrix(layer: &Layer<'_>, from: f32) -> Result<Matrix, ModelError> {
+    check_channels(layer)?;
+    let weights = Aligned::from(&matrix(layer, 1.0 / from)[..]);
+    Ok(Matrix { k: layer.inputs, n: layer.outputs, weights, bias: Aligned::from(&layer.bias[..]) })
+}
+
+fn gate(gate: &matching::Gate<'_>, from: f32) -> Result<Gate, ModelError> {
+    Ok(Gate { reduce: small_matrix(&gate.reduce, from)?, expand: small_matrix(&gate.expand, 1.0)? })
+}
+
+fn depthwise(graph: &Graph, layer: &Layer<'_>, activation: Activation, from: f32) -> Result<Depthwise, ModelError> {
+    check_channels(layer)?;
+    let ([kernel, across], stride) = (layer.kernel, layer.stride);
+    let known = kernel == across && matches!((kernel, stride), (3 | 5, 1 | 2));
+    require(layer, known, || {
+        format!("a kernel of {kernel}x{across} with stride {stride}; 3x3 and 5x5 with stride 1 or 2 are supported")
+    })?;
+    let (input, output) = (graph.shape(layer.input), graph.shape(layer.node.output));
+    let same = (output.height, output.width) == (input.height.div_ceil(stride), input.width.div_ceil(stride));
+    require(layer, same, || format!("it goes from {input} to {output}; only \"same\" padding is supported"))?;
+    for width in [input.width, output.width] {
+        require(layer, width.is_multiple_of(8), || format!("a map is {width} pixels wide; multiples of 8 are supported"))?;
+    }
+    let (c, to) = (layer.outputs, scale_behind(activation));
+    let taps = kernel * kernel;
+    let weights: Vec<f32> =
+        (0..taps * c).map(|i| layer.weights[i / 8 % taps * c + i / 8 / taps * 8 + i % 8] * (to / from)).collect();
+    let [top, left] = layer.padding;
+    Ok(Depthwise {
+        kernel,
+        stride,
+        top,
+        row: Row::padded(input.width, kernel, stride, left),
+        activation: kernel_activation(activation),
+        weights: Aligned::from(&weights[..]),
+        bias: Aligned::from(&scaled(&layer.bias, to)[..]),
+    })
+}
+
+fn map(graph: &Graph, id: usize) -> Map {
+    let shape = graph.shape(id);
+    Map { height: shape.height, width: shape.width, channels: shape.channels }
+}
+
+impl Plan {
+    /// Derives the plan of a graph.
+    pub(super) fn derive(graph: &Graph) -> Result<Self, ModelError> {
+        let network = Network::find(graph)?;
+        let input = graph.shape(graph.input);
+        let Network { stem, tail, head, .. } = &network;
+        let out = graph.shape(stem.node.output);
+        require(stem, stem.inputs == 3, || format!("it reads {} channels; the three colours are supported", stem.inputs))?;
+        require(stem, stem.outputs.is_multiple_of(8), || {
+            format!("it has {} outputs; multiples of 8 are supported", stem.outputs)
+        })?;
+        let halves = (2 * out.height, 2 * out.width) == (input.height, input.width)
+            && stem.padding == [0, 0]
+            && out.width.is_multiple_of(16);
+        require(stem, halves, || {
+            format!("it goes from {input} to {out}; an even height and a width that is a multiple of 32 are supported")
+        })?;
+        let first = scale_behind(network.stem_activation);
+        let scale_of = |block: usize| if block == 0 { first } else { 1.0 };
+        let encoder = network.encoder.iter().enumerate().map(|(i, block)| encoder(graph, &network, i, block, scale_of(i)));
+        let encoder = encoder.collect::<Result<Vec<_>, _>>()?;
+        require(stem, !encoder.is_empty(), || "no inverted residual block follows it".to_owned())?;
+        let head_input = map(graph, head.input);
+        require(&head.features, head_input.width.is_multiple_of(8), || "a map's width is not a multiple of 8".to_owned())?;
+        let decoder =
+            network.decoder.iter().map(|block| decoder(graph, block, scale_of(block.skip))).collect::<Result<Vec<_>, _>>()?;
+        require(tail, !decoder.is_empty(), || "no decoder stands in front of it".to_owned())?;
+        require(tail, tail.outputs == 1 && tail.inputs.is_multiple_of(8), || {
+            format!("it goes from {} channels to {}; a multiple of 8 and 1 are supported", tail.inputs, tail.outputs)
+        })?;
+        let (before, after) = (graph.shape(tail.input), graph.shape(graph.output));
+        require(tail, before.width.is_multiple_of(16), || "a map's width is not a multiple of 16".to_owned())?;
+        require(tail, (after.height, after.width) == (input.height, input.width), || {
+            format!("the output is {after}, the input {input}")
+        })?;
+        let logistic = -std::f32::consts::LOG2_E;
+        Ok(Plan {
+            height: input.height,
+            width: input.width,
+            stem: Pointwise {
+                weights: Packed::new(27, stem.outputs, &matrix(stem, first)),
+                bias: Aligned::from(&scaled(&stem.bias, first)[..]),
+            },
+            stem_activation: kernel_activation(network.stem_activation),
+            encoder,
+            head: Head {
+                input: head_input,
+                features: pointwise(&head.features, 1.0, 1.0)?,
+                gate: small_matrix(&head.gate, 1.0)?,
+            },
+            decoder,
+            // [1][2][2][c] to [c][4]
+            tail: Tail {
+                weights: Aligned::from(
+                    &(0..4 * tail.inputs).map(|i| tail.weights[i % 4 * tail.inputs + i / 4] * logistic).collect::<Vec<_>>()[..],
+                ),
+                bias: tail.bias[0] * logistic,
+            },
+        })
+    }
+}
+
+fn encoder(
+    graph: &Graph,
+    network: &Network<'_>,
+    index: usize,
+    block: &EncoderBlock<'_>,
+    scale: f32,
+) -> Result<Encoder, ModelError> {
+    let expanded = scale_behind(block.expand_activation);
+    let filtered = scale_behind(block.depthwise_activation);
+    let plain = !block.residual || scale == 1.0;
+    require(&block.project, plain, || "a residual from a map behind a hard swish is not supported".to_owned())?;
+    Ok(Encoder {
+        input: map(graph, block.input),
+        is_skip: network.decoder.iter().any(|d| d.skip == index),
+        expand: pointwise(&block.expand, scale, expanded)?,
+        expand_activation: kernel_activation(block.expand_activation),
+        depthwise: depthwise(graph, &block.depthwise, block.depthwise_activation, expanded)?,
+        gate: block.gate.as_ref().map(|g| gate(g, filtered)).transpose()?,
+        project: pointwise(&block.project, filtered, 1.0)?,
+        residual: block.residual,
+    })
+}
+
+fn decoder(graph: &Graph, block: &DecoderBlock<'_>, skip_scale: f32) -> Result<Decoder, ModelError> {
+    let DecoderBlock { up, mix, .. } = block;
+    check_channels(up)?;
+    check_channels(mix)?;
+    require(&block.depthwise, (block.depthwise.kernel, block.depthwise.stride) == ([3, 3], 1), || {
+        "a decoder's depthwise convolution has a 3x3 kernel and stride 1".to_owned()
+    })?;
+    let (k, c, n) = (up.inputs, up.outputs, mix.outputs);
+    let (up_matrix, mix_matrix) = (matrix(up, 1.0), matrix(mix, 1.0));
+    // in double precision, so that a merged weight is as exact as a single one
+    let times_mix = |row: &[f32], start: f32, o: usize| {
+        let products = row.iter().enumerate().map(|(i, v)| f64::from(*v) * f64::from(mix_matrix[i * n + o]));
+        ((f64::from(start) + products.sum::<f64>()) / 16.0) as f32
+    };
+    let merged: Vec<f32> = (0..k * n).map(|i| times_mix(&up_matrix[i / n * c..][..c], 0.0, i % n)).collect();
+    let bias: Vec<f32> = (0..n).map(|o| times_mix(&up.bias, mix.bias[o], o)).collect();
+    Ok(Decoder {
+        skip: block.skip,
+        skip_factor: 1.0 / skip_scale,
+        gate: gate(&block.gate, 1.0)?,
+        up: small_matrix(up, 1.0)?,
+        merged: Pointwise { weights: Packed::new(k, n, &merged), bias: Aligned::from(&bias[..]) },
+        mix: Packed::new(c, n, &matrix(mix, 1.0 / skip_scale)),
+        depthwise: depthwise(graph, &block.depthwise, Activation::Relu, 1.0)?,
+    })
+}

@@ -1,0 +1,8 @@
+//! The matte on real frames. `fixtures/` is made by `make_fixtures.py` from the sample clip.
+mod clip;
+mod edges;
+mod hard;
+mod levels;
+mod newcomers;
+mod quality;
+mod state;
