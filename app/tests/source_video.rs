@@ -185,14 +185,14 @@ fn what_is_no_video_is_said_to_be_none() {
         fs::write(&path, bytes).unwrap();
         text(&path)
     };
-    let sample_bytes = fs::read(sample()).unwrap();
+    // Its index stands at its end.
+    let late_index = fs::read(ffmpeg("-i {sample} -c copy", &folder.path().join("whole.mp4"))).unwrap();
     let sound = text(&ffmpeg("-f lavfi -i sine=duration=1", &folder.path().join("sound.wav")));
     let empty = ffmpeg("-i {sample} -frames:v 0 -c:v ffv1", &folder.path().join("no-frames.mkv"));
-    // The sample's index stands at its end.
     let cases = [
         (file("a.txt", b"hello\nworld\n"), "not a video"),
         (file("empty.mp4", b""), "the file is empty"),
-        (file("cut.mp4", &sample_bytes[..sample_bytes.len() / 2]), "cut short"),
+        (file("cut.mp4", &late_index[..late_index.len() / 2]), "cut short"),
         (sound, "no video in it"),
         (text(&empty), "no"),
         (text(&folder.path().join("missing.mp4")), "there is no such file"),

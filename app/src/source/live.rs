@@ -30,6 +30,8 @@ pub(super) struct Live {
     frames_of_feed: u64,
     /// The wait before the next try.
     wait: Duration,
+    /// Why the try before failed.
+    problem: Option<String>,
     /// When it was opened: the first picture must come within `connect_timeout`.
     opened: Instant,
     /// When the first picture came.
@@ -48,6 +50,7 @@ impl Live {
             frames: 0,
             frames_of_feed: 0,
             wait: FIRST_WAIT,
+            problem: None,
             opened: Instant::now(),
             first: None,
             ended: false,
@@ -103,7 +106,11 @@ impl Live {
     fn reason(&self, arrival: Arrival, feed: Feed) -> Diagnosis {
         match arrival {
             Arrival::Unusable(error) => Diagnosis { kind: Kind::Failed, text: error.to_string() },
-            Arrival::Stalled => Diagnosis { kind: Kind::Unreachable, text: "it answers, but no picture comes".to_owned() },
+            // If the time was up before this try came to an end, the one before knows more.
+            Arrival::Stalled => {
+                let text = self.problem.clone().unwrap_or_else(|| "no picture comes".to_owned());
+                Diagnosis { kind: Kind::Unreachable, text }
+            }
             _ => {
                 let ending = feed.finish();
                 if ending.status.is_some_and(|status| status.success()) && ending.errors.is_empty() {
@@ -133,7 +140,8 @@ impl Live {
                 _ => Err(SourceError::Failed { name, frames: self.frames, problem: reason.text }),
             };
         }
-        warn!(source = name, problem = reason.text, retry_in_s = self.wait.as_secs_f64(), "source lost, connecting again");
+        warn!(source = name, problem = %reason.text, retry_in_s = self.wait.as_secs_f64(), "source lost, connecting again");
+        self.problem = Some(reason.text);
         Ok(())
     }
 }
@@ -172,6 +180,7 @@ impl Source for Live {
                     }
                     self.feed = Some(feed);
                     self.wait = FIRST_WAIT;
+                    self.problem = None;
                     self.frames += 1;
                     self.frames_of_feed += 1;
                     self.first.get_or_insert_with(Instant::now);
