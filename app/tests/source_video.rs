@@ -215,6 +215,34 @@ fn a_picture_over_the_limit_is_refused() {
     assert!(message.contains("640x360 are over the limit of 230399 pixels"), "{message}");
 }
 
+/// Set for the process that reads its standard input: where it says what it read.
+const READER: &str = "MATTEBOX_TEST_READER";
+
+/// Not a test of its own: the process with the video on its standard input.
+#[test]
+fn reader_of_standard_input() {
+    let Some(report) = std::env::var_os(READER) else { return };
+    let mut source = open("-", &SourceOptions::default());
+    assert!(!source.info().live);
+    let pictures = collect(&mut *source);
+    fs::write(report, format!("{} {}", pictures.len(), pictures[74].time.0)).unwrap();
+}
+
+#[test]
+fn a_video_is_read_from_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = ffmpeg("-i {sample} -c copy", &folder.path().join("a.mkv"));
+    let report = folder.path().join("report");
+    let done = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "reader_of_standard_input"])
+        .env(READER, &report)
+        .stdin(fs::File::open(clip).unwrap())
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    assert_eq!(fs::read_to_string(report).unwrap(), "75 2960000");
+}
+
 #[cfg(unix)]
 mod stalls {
     use super::*;

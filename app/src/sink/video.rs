@@ -112,7 +112,12 @@ impl Video {
             command.args(["-use_wallclock_as_timestamps", "1"]);
         }
         command.args(["-i", "pipe:0"]).args(self.format.options(shape, fps));
-        command.args(self.ffmpeg.frame_mode(if by_clock { "vfr" } else { "passthrough" }));
+        if by_clock {
+            // Times in milliseconds: in steps of a frame, two that come close together would be one.
+            command.args(["-enc_time_base", "1:1000"]).args(self.ffmpeg.frame_mode("vfr"));
+        } else {
+            command.args(self.ffmpeg.frame_mode("passthrough"));
+        }
         match &self.output {
             Output::File(file) => command.arg(file_url(file.path())),
             Output::Url(url) => command.arg(url),
