@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+RESIZE = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR}
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
@@ -39,10 +40,10 @@ class Ours:
         return np.frombuffer(self.ask(struct.pack("<I", runs), 8 * runs), "<u8") / 1e6
 
 
-def frames(clip, shape):
+def frames(clip, shape, resize="area"):
     capture = cv2.VideoCapture(str(clip))
     while (read := capture.read())[0]:
-        yield cv2.resize(read[1], (shape[1], shape[0]))[:, :, ::-1].astype("f4") / 255
+        yield cv2.resize(read[1], (shape[1], shape[0]), interpolation=RESIZE[resize])[:, :, ::-1].astype("f4") / 255
 
 
 def compare(args, model):
@@ -52,13 +53,13 @@ def compare(args, model):
     shape = tuple(source["shape"][1:3])
     ours = Ours(args.program, model, args.level, shape)
     worst, flips, count = 0.0, 0, 0
-    for count, frame in enumerate(frames(args.clip, shape), 1):
+    for count, frame in enumerate(frames(args.clip, shape, args.resize), 1):
         litert.set_tensor(source["index"], frame[None])
         litert.invoke()
         theirs, mine = litert.get_tensor(target).reshape(shape), ours.run(np.ascontiguousarray(frame))
         worst = max(worst, float(np.abs(theirs - mine).max()))
         flips += int(((theirs > 0.5) != (mine > 0.5)).sum())
-    print(f"{pathlib.Path(model).name}, {args.level}: {count} frames, largest difference {worst:.2e}, {flips} pixels on the other side of 0.5")
+    print(f"{pathlib.Path(model).name}, {args.level}: {count} frames ({args.resize}), largest difference {worst:.2e}, {flips} pixels on the other side of 0.5")
     if args.rounds:
         mine, theirs = [], []
         for _ in range(args.rounds):
@@ -79,6 +80,7 @@ def main():
     parser.add_argument("--model", nargs="+", default=[ROOT / f"core/model/selfie_segmentation{n}.tflite" for n in ("", "_landscape")])
     parser.add_argument("--clip", default=ROOT / "samples/person.mp4")
     parser.add_argument("--level", default="best", help="scalar, sse4.2, avx2, avx512, neon, best or reference")
+    parser.add_argument("--resize", choices=RESIZE, default="area")
     parser.add_argument("--rounds", type=int, default=60, help="of 10 runs each; 0 for the comparison alone")
     args = parser.parse_args()
     if max(compare(args, str(model)) for model in args.model) > 1e-4:

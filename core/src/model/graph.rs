@@ -5,7 +5,7 @@
 //! the operators, and the sum of all sizes is bounded.
 use super::{
     ModelError,
-    operators::{Reader, lower},
+    operators::{Reader, is_known, lower},
     tflite::{File, TensorType},
 };
 
@@ -136,6 +136,9 @@ pub(super) struct Graph {
 impl Graph {
     /// Checks the graph of a file.
     pub(super) fn build(file: &File<'_>) -> Result<Self, ModelError> {
+        if let Some(unknown) = file.operators.iter().find(|o| !is_known(o)) {
+            return Err(ModelError::Unsupported { index: unknown.index, name: unknown.name() });
+        }
         let refuse = |problem: String| Err(ModelError::Refused(problem));
         let (&[input], &[output]) = (&file.inputs[..], &file.outputs[..]) else {
             return refuse(format!("it has {} inputs and {} outputs, not one of each", file.inputs.len(), file.outputs.len()));

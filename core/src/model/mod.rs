@@ -18,6 +18,8 @@ mod error;
 mod executor;
 mod flatbuffer;
 mod graph;
+#[cfg(test)]
+mod hostile;
 mod kernels;
 mod matching;
 mod operator_names;

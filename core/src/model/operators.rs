@@ -99,11 +99,8 @@ fn half_to_f32(half: u16) -> f32 {
     if half >> 15 == 1 { -magnitude } else { magnitude }
 }
 
-/// Adds the node of one operator to the graph; two where an activation is part of the operator, none for `DEQUANTIZE`.
+/// Adds the node of one known operator to the graph; two where an activation is part of the operator, none for `DEQUANTIZE`.
 pub(super) fn lower<'a>(reader: &mut Reader<'_, 'a>, graph: &mut Graph, operator: &Operator<'a>) -> Result<(), ModelError> {
-    if !is_known(operator) {
-        return Err(ModelError::Unsupported { index: operator.index, name: operator.name() });
-    }
     let found = Lowering { reader, graph, operator }.run();
     found.map_err(|problem| ModelError::Operator { index: operator.index, name: operator.name(), problem })
 }
@@ -214,6 +211,10 @@ impl Lowering<'_, '_, '_> {
         let tensor = &self.reader.file.tensors[from];
         if tensor.data.is_empty() || tensor.kind != TensorType::F16 {
             return Err(format!("it converts {}; only float16 constants are supported", tensor.kind.name()));
+        }
+        let to = &self.reader.file.tensors[output];
+        if to.kind != TensorType::F32 || !to.shape.iter().eq(tensor.shape.iter()) {
+            return Err("its output has another shape than its input or is not float32".to_owned());
         }
         self.reader.source[output] = Some(from);
         Ok(())

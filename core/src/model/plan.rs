@@ -303,10 +303,13 @@ fn decoder(graph: &Graph, block: &DecoderBlock<'_>, skip_scale: f32) -> Result<D
     })?;
     let (k, c, n) = (up.inputs, up.outputs, mix.outputs);
     let (up_matrix, mix_matrix) = (matrix(up, 1.0), matrix(mix, 1.0));
-    let times_mix =
-        |row: &[f32], start: f32, o: usize| row.iter().enumerate().fold(start, |sum, (i, v)| sum + v * mix_matrix[i * n + o]);
-    let merged: Vec<f32> = (0..k * n).map(|i| times_mix(&up_matrix[i / n * c..][..c], 0.0, i % n) / 16.0).collect();
-    let bias: Vec<f32> = (0..n).map(|o| times_mix(&up.bias, mix.bias[o], o) / 16.0).collect();
+    // in double precision, so that a merged weight is as exact as a single one
+    let times_mix = |row: &[f32], start: f32, o: usize| {
+        let products = row.iter().enumerate().map(|(i, v)| f64::from(*v) * f64::from(mix_matrix[i * n + o]));
+        ((f64::from(start) + products.sum::<f64>()) / 16.0) as f32
+    };
+    let merged: Vec<f32> = (0..k * n).map(|i| times_mix(&up_matrix[i / n * c..][..c], 0.0, i % n)).collect();
+    let bias: Vec<f32> = (0..n).map(|o| times_mix(&up.bias, mix.bias[o], o)).collect();
     Ok(Decoder {
         skip: block.skip,
         skip_factor: 1.0 / skip_scale,

@@ -1,4 +1,5 @@
-//! The oracle: one operator after the other, as the file says, in plain loops. Slow; made to be read and compared with.
+//! The oracle: one operator after the other, as the file says, in plain loops and in double
+//! precision. Slow; made to be read and compared with.
 use super::{
     ModelError,
     graph::{Activation, Convolution, Graph, Op, Shape},
@@ -24,8 +25,8 @@ impl Reference {
     pub fn run(&self, input: &[f32]) -> Vec<f32> {
         let graph = &self.graph;
         assert_eq!(input.len(), graph.shape(graph.input).len(), "the input must be {}", graph.shape(graph.input));
-        let mut values: Vec<Vec<f32>> = vec![Vec::new(); graph.shapes.len()];
-        values[graph.input] = input.to_vec();
+        let mut values: Vec<Vec<f64>> = vec![Vec::new(); graph.shapes.len()];
+        values[graph.input] = input.iter().map(|v| f64::from(*v)).collect();
         for node in &graph.nodes {
             let to = graph.shape(node.output);
             let from = |id: usize| graph.shape(id);
@@ -42,11 +43,11 @@ impl Reference {
                 Op::Resize(x) => resize(&values[*x], from(*x), to),
             };
         }
-        std::mem::take(&mut values[graph.output])
+        values[graph.output].iter().map(|v| *v as f32).collect()
     }
 }
 
-fn activation(kind: Activation, v: f32) -> f32 {
+fn activation(kind: Activation, v: f64) -> f64 {
     match kind {
         Activation::Relu => v.max(0.0),
         Activation::HardSwish => v * (v / 6.0 + 0.5).clamp(0.0, 1.0),
@@ -64,15 +65,15 @@ fn taps(c: &Convolution, from: Shape, y: usize, x: usize) -> impl Iterator<Item 
     })
 }
 
-fn convolution(c: &Convolution, x: &[f32], from: Shape, to: Shape) -> Vec<f32> {
+fn convolution(c: &Convolution, x: &[f64], from: Shape, to: Shape) -> Vec<f64> {
     let per_output = c.kernel[0] * c.kernel[1] * c.inputs;
     let mut out = Vec::with_capacity(to.len());
     for (row, column) in pixels(to) {
         for (weights, bias) in c.weights.chunks_exact(per_output).zip(&c.bias) {
-            let mut sum = *bias;
+            let mut sum = f64::from(*bias);
             for (tap, pixel) in taps(c, from, row, column) {
                 let weights = &weights[tap * c.inputs..][..c.inputs];
-                sum += weights.iter().zip(&x[pixel..]).map(|(w, v)| w * v).sum::<f32>();
+                sum += weights.iter().zip(&x[pixel..]).map(|(w, v)| f64::from(*w) * v).sum::<f64>();
             }
             out.push(sum);
         }
@@ -80,26 +81,26 @@ fn convolution(c: &Convolution, x: &[f32], from: Shape, to: Shape) -> Vec<f32> {
     out
 }
 
-fn depthwise(c: &Convolution, x: &[f32], from: Shape, to: Shape) -> Vec<f32> {
+fn depthwise(c: &Convolution, x: &[f64], from: Shape, to: Shape) -> Vec<f64> {
     let mut out = Vec::with_capacity(to.len());
     for (row, column) in pixels(to) {
         for (channel, bias) in c.bias.iter().enumerate() {
-            let products =
-                taps(c, from, row, column).map(|(tap, pixel)| c.weights[tap * c.inputs + channel] * x[pixel + channel]);
-            out.push(bias + products.sum::<f32>());
+            let products = taps(c, from, row, column)
+                .map(|(tap, pixel)| f64::from(c.weights[tap * c.inputs + channel]) * x[pixel + channel]);
+            out.push(f64::from(*bias) + products.sum::<f64>());
         }
     }
     out
 }
 
-fn transposed_convolution(c: &Convolution, x: &[f32], from: Shape, to: Shape) -> Vec<f32> {
+fn transposed_convolution(c: &Convolution, x: &[f64], from: Shape, to: Shape) -> Vec<f64> {
     let mut out = Vec::with_capacity(to.len());
     for (row, column) in pixels(to) {
         let pixel = &x[(row / 2 * from.width + column / 2) * from.channels..][..from.channels];
         let tap = row % 2 * 2 + column % 2;
         for (weights, bias) in c.weights.chunks_exact(4 * c.inputs).zip(&c.bias) {
             let weights = &weights[tap * c.inputs..][..c.inputs];
-            out.push(bias + weights.iter().zip(pixel).map(|(w, v)| w * v).sum::<f32>());
+            out.push(f64::from(*bias) + weights.iter().zip(pixel).map(|(w, v)| f64::from(*w) * v).sum::<f64>());
         }
     }
     out
@@ -109,23 +110,22 @@ fn pixels(shape: Shape) -> impl Iterator<Item = (usize, usize)> {
     (0..shape.height * shape.width).map(move |i| (i / shape.width, i % shape.width))
 }
 
-/// Sums in double precision: a single running sum over a large map would cost a digit.
-fn mean(x: &[f32], from: Shape) -> Vec<f32> {
+fn mean(x: &[f64], from: Shape) -> Vec<f64> {
     let mut sums = vec![0f64; from.channels];
     for pixel in x.chunks_exact(from.channels) {
-        sums.iter_mut().zip(pixel).for_each(|(sum, v)| *sum += f64::from(*v));
+        sums.iter_mut().zip(pixel).for_each(|(sum, v)| *sum += v);
     }
-    sums.iter().map(|sum| (sum / (from.height * from.width) as f64) as f32).collect()
+    sums.iter().map(|sum| sum / (from.height * from.width) as f64).collect()
 }
 
 /// The two neighbours of an output coordinate in the input and the weight of the second one.
-fn neighbours(out: usize, from: usize, to: usize) -> (usize, usize, f32) {
-    let at = ((out as f32 + 0.5) * (from as f32 / to as f32) - 0.5).max(0.0);
+fn neighbours(out: usize, from: usize, to: usize) -> (usize, usize, f64) {
+    let at = ((out as f64 + 0.5) * (from as f64 / to as f64) - 0.5).max(0.0);
     let low = (at as usize).min(from - 1);
-    (low, (low + 1).min(from - 1), at - low as f32)
+    (low, (low + 1).min(from - 1), at - low as f64)
 }
 
-fn resize(x: &[f32], from: Shape, to: Shape) -> Vec<f32> {
+fn resize(x: &[f64], from: Shape, to: Shape) -> Vec<f64> {
     let mut out = Vec::with_capacity(to.len());
     for (row, column) in pixels(to) {
         let (top, bottom, down) = neighbours(row, from.height, to.height);

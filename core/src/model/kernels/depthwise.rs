@@ -23,7 +23,8 @@ pub(in crate::model) fn depthwise<S: Simd, const K: usize, const STRIDE: usize, 
         for (to, row) in b.rows.iter_mut().zip(rows) {
             *to = &row[block * from.len * 8..(block + 1) * from.len * 8];
         }
-        let mut total = f32x8::load(s, sum);
+        // summed per row first: one running sum over a whole map would cost a digit
+        let mut total = f32x8::all(s, 0.0);
         // the number of sums that fit into the registers together with what is multiplied
         if S::f32s::LEN == 16 {
             let mut totals = f32x16::all(s, 0.0);
@@ -35,7 +36,7 @@ pub(in crate::model) fn depthwise<S: Simd, const K: usize, const STRIDE: usize, 
                 tile::<S, f32x16<S>, K, STRIDE, 4, ACTIVATION, ADD>(s, &b, w - 8, narrow, &mut totals);
             }
             let (even, odd) = totals.split();
-            total = total + (even + odd);
+            total = even + odd;
         } else if S::f32s::LEN == 4 {
             for (i, y) in y.chunks_exact_mut(32).enumerate() {
                 tile::<S, f32x8<S>, K, STRIDE, 4, ACTIVATION, ADD>(s, &b, i * 4, y, &mut total);
@@ -45,7 +46,7 @@ pub(in crate::model) fn depthwise<S: Simd, const K: usize, const STRIDE: usize, 
                 tile::<S, f32x8<S>, K, STRIDE, 8, ACTIVATION, ADD>(s, &b, i * 8, y, &mut total);
             }
         }
-        Vector::store(total, sum);
+        Vector::store(f32x8::load(s, sum) + total, sum);
     }
 }
 

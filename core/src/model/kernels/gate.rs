@@ -12,7 +12,7 @@ pub(in crate::model) fn add_row_sums<S: Simd>(s: S, row: &[f32], sum: &mut [f32]
         let mut sums = [f32x8::all(s, 0.0); 4];
         for four in row.as_chunks::<32>().0 {
             for (q, sum) in sums.iter_mut().enumerate() {
-                *sum = *sum + f32x8::load(s, &four[q * 8..]);
+                *sum += f32x8::load(s, &four[q * 8..]);
             }
         }
         Vector::store(f32x8::load(s, sum) + ((sums[0] + sums[1]) + (sums[2] + sums[3])), sum);

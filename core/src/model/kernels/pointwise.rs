@@ -119,6 +119,7 @@ struct Panels<'a> {
 
 /// `M` pixels from pixel `p` on by `N` vectors of outputs. Vectors of 16 outputs take one from each of `N` panels, vectors of 8 take `N`
 /// neighbours of one panel, beginning with vector `first`.
+#[expect(clippy::needless_range_loop, reason = "the loops go over vectors of outputs, which lie across the sums")]
 #[inline(always)]
 fn tile<S: Simd, V: Vector<S>, const M: usize, const N: usize, const ACTIVATION: u8, const START: u8, const SPLIT: bool>(
     s: S,
@@ -161,9 +162,9 @@ fn tile<S: Simd, V: Vector<S>, const M: usize, const N: usize, const ACTIVATION:
             if SPLIT {
                 let (even, odd) = out.split_at_mut(t.to.len * 4);
                 // the first pixel of the tile is an even one of the row, so its place depends on the padding alone
-                let (a, b) = if t.to.pad % 2 == 0 { (&mut *even, &mut *odd) } else { (&mut *odd, &mut *even) };
+                let (a, b) = if t.to.pad.is_multiple_of(2) { (&mut *even, &mut *odd) } else { (&mut *odd, &mut *even) };
                 let a = &mut a[(t.to.pad + p) / 2 * 8..][..M * 4];
-                let b = &mut b[(t.to.pad + p + 1) / 2 * 8..][..M * 4];
+                let b = &mut b[(t.to.pad + p).div_ceil(2) * 8..][..M * 4];
                 for q in 0..M {
                     let to = if q % 2 == 0 { &mut *a } else { &mut *b };
                     store_block::<S, V, ACTIVATION>(s, sums[q][j], i, &mut to[q / 2 * 8..]);
