@@ -175,7 +175,7 @@ fn spread_cells(cells: &[f32], cell: usize, into: &mut [f32], begun: bool) {
         into[..lead].fill(cells[0]);
     }
     let step = 1.0 / cell as f32;
-    let phase = if cell % 2 == 0 { 0.5 * step } else { 0.0 };
+    let phase = if cell.is_multiple_of(2) { 0.5 * step } else { 0.0 };
     let mut runs = into[lead..].chunks_exact_mut(cell);
     for (run, pair) in (&mut runs).zip(cells.windows(2)) {
         let slope = pair[1] - pair[0];
