@@ -21,6 +21,7 @@ pub use stream::{StdoutFormat, UnknownStdoutFormat};
 use crate::stop::Stop;
 use mattebox_core::compose::Composed;
 use mattebox_store::OnExisting;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,6 +80,10 @@ pub trait OrderedSink: Send {
 /// A [`SinkSpec::Directory`] is refused: its files need no order.
 pub fn open_ordered(spec: &SinkSpec, options: &SinkOptions) -> Result<Box<dyn OrderedSink>, SinkError> {
     match spec {
+        SinkSpec::Stdout if std::io::stdout().is_terminal() => {
+            let problem = "it is the terminal: pipe it into a program, or into a file with `> FILE`".to_owned();
+            Err(SinkError::Usage { name: spec.to_string(), problem })
+        }
         SinkSpec::Stdout => Ok(stream::on_stdout(options.stdout)),
         SinkSpec::Video(path) => Ok(Box::new(video::Video::to_file(path, options)?)),
         SinkSpec::Url(url) => Ok(Box::new(video::Video::to_url(url, options)?)),

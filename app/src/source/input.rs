@@ -1,6 +1,7 @@
 //! The FFmpeg command for a source.
 use super::{RtspTransport, SourceError, SourceOptions, SourceSpec};
 use crate::ffmpeg::{Ffmpeg, file_url};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -44,6 +45,9 @@ impl Input {
             SourceSpec::Url(url) => Kind::Url(url.clone()),
             SourceSpec::Device(device) => camera(device).map_err(refuse)?,
             SourceSpec::Lavfi(graph) => Kind::Lavfi(graph.clone()),
+            SourceSpec::Stdin if std::io::stdin().is_terminal() => {
+                return Err(refuse("it is the terminal: pipe a video into it, as in `mattebox run - < clip.mkv`".to_owned()));
+            }
             SourceSpec::Stdin => Kind::Stdin,
         };
         Ok(Input { name, kind })

@@ -23,6 +23,8 @@ pub(super) struct Video {
     feed: Option<Feed>,
     /// Pictures delivered.
     frames: u64,
+    /// Pictures of the running feed.
+    frames_of_feed: u64,
     /// Where the running feed began, in microseconds of the source's time.
     base: i64,
     /// The time of the picture before, in the same.
@@ -37,6 +39,7 @@ impl Video {
             info: SourceInfo::default(),
             feed: None,
             frames: 0,
+            frames_of_feed: 0,
             last: None,
             ffmpeg,
             input,
@@ -103,6 +106,7 @@ impl Video {
 
     /// Starts anew what cannot rewind by itself, for what is left of the duration. `None` when that is over.
     fn again(&mut self) -> Result<Option<Feed>, SourceError> {
+        self.frames_of_feed = 0;
         let step = (1e6 / self.info.fps.unwrap_or(USUAL_FPS)) as i64;
         self.base = self.last.unwrap_or_default().saturating_add(step);
         let passed = Duration::from_micros(self.base.unsigned_abs()).saturating_sub(self.options.start.unwrap_or_default());
@@ -124,13 +128,15 @@ impl Source for Video {
                 Arrival::Picture(decoded) => {
                     self.feed = Some(feed);
                     self.frames += 1;
+                    self.frames_of_feed += 1;
                     let time = Timestamp(self.time(decoded.seconds));
                     return Ok(Some(Picture { picture: decoded.picture, time }));
                 }
                 Arrival::Stopped => return Ok(None),
                 Arrival::Ended => {
                     self.end(feed)?;
-                    if self.options.repeat && !self.input.can_rewind() {
+                    // A piece too short for a picture would be started again and again.
+                    if self.options.repeat && !self.input.can_rewind() && self.frames_of_feed > 0 {
                         self.feed = self.again()?;
                     }
                 }
