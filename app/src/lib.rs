@@ -1,3 +1,30 @@
 //! mattebox as a library: sources, the pipeline, sinks and the command line.
 //!
 //! # Layout
+//!
+//! In the order of a frame's way:
+//!
+//! * [`source`]: where pictures come from; [`ffmpeg`]: FFmpeg as a child process.
+//! * [`pipeline`]: threads, bounded queues, order, counting.
+//! * [`sink`]: where pictures go.
+//!
+//! Around it:
+//!
+//! * [`cli`]: the command line, one file per subcommand.
+//! * [`config`]: flags > environment > settings file > defaults, checked once.
+//! * [`progress`], [`telemetry`]: what a person sees while it runs, and the log.
+//! * [`stop`], [`signals`]: how everything is asked to stop, and by whom.
+//! * [`eval`]: how good a matte is, measured against the true one.
+//! * [`bench`]: what each step of a frame costs on this machine.
+pub mod bench;
+pub mod cli;
+pub mod config;
+pub mod eval;
+pub mod ffmpeg;
+pub mod pipeline;
+pub mod progress;
+pub mod signals;
+pub mod sink;
+pub mod source;
+pub mod stop;
+pub mod telemetry;

@@ -1,2 +1,6 @@
 //! The `mattebox` binary.
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    mattebox::cli::main(std::env::args_os())
+}

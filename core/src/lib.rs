@@ -5,13 +5,24 @@
 //!
 //! # Layout
 //!
+//! In the order of a frame's way:
+//!
 //! * [`frame`]: who a frame belongs to, its number and its time.
-//! * [`matte`]: from a picture to how much of each pixel is person: the network, smoothing, edges.
+//! * [`codec`]: JPEG, PNG and WebP in and out, within limits.
 //! * [`model`]: the network: `.tflite` file, plan, executor.
+//! * [`matte`]: from a picture to how much of each pixel is person: the network, smoothing, edges.
+//! * [`compose`]: the person over another background.
+//!
+//! Beside it:
+//!
+//! * [`quality`]: how good a matte is: IoU, MAD, MSE, Grad, Conn and dtSSD.
 //! * [`simd`]: which vector instructions to use, and how to force them.
 #![forbid(unsafe_code)]
 
+pub mod codec;
+pub mod compose;
 pub mod frame;
 pub mod matte;
 pub mod model;
+pub mod quality;
 pub mod simd;

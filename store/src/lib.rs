@@ -1,4 +1,16 @@
 //! Durable output: where files go and how they get there whole.
 //!
 //! # Layout
+//!
+//! * [`frame_dir`]: the folder of one camera's pictures, `OUT/<camera>/frame_000000.png` and so on.
+//! * [`pending`]: a file that is being written, under a hidden name until it is whole.
+//! * [`error`]: what can go wrong with a path, and what to do about it.
 #![forbid(unsafe_code)]
+
+pub mod error;
+pub mod frame_dir;
+pub mod pending;
+
+pub use error::StoreError;
+pub use frame_dir::FrameDir;
+pub use pending::{OnExisting, Outcome, PendingFile};

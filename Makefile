@@ -1,0 +1,48 @@
+# make help lists the targets. Everything is built with one profile (release): what one target compiled, the next one uses.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+
+BIN := target/release/mattebox
+OUT ?= output
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test lint fmt bench model doctor clean setup-build setup-demo setup-test
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+setup-build setup-demo setup-test: setup-%:
+	@scripts/setup $*
+
+model: setup-build ## Get the networks that the build embeds (pinned, SHA-256 checked)
+	@scripts/get-model
+
+build: model ## Build the mattebox binary
+	cargo build --release --locked --bin mattebox
+
+demo: setup-demo build ## Replace the background of the sample clip; look at output/demo.png
+	$(BIN) run samples/person.mp4 --camera-id cam01 --out $(OUT)
+	@scripts/contact-sheet $(OUT)/cam01 $(OUT)/demo.png
+	@echo "look at $(OUT)/demo.png, or at the frames in $(OUT)/cam01/"
+
+test: setup-test model lint ## Run every check and test
+	cargo test --release --locked --workspace
+
+lint: model ## Formatting, clippy with warnings denied, licences and advisories
+	cargo fmt --all --check
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+	@scripts/check-deps
+
+fmt: ## Format the code
+	cargo fmt --all
+
+bench: setup-demo build ## Measure what each step of a frame costs on this machine
+	$(BIN) bench
+
+doctor: build ## Say what is missing on this machine and how to get it
+	$(BIN) doctor
+
+clean: ## Remove what was built and the demo's output
+	cargo clean
+	rm -rf $(OUT) .cache

@@ -1,0 +1,131 @@
+//! `mattebox eval`: measures a matte against the true one.
+use crate::eval::{self, Progress};
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueHint};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use mattebox_core::quality::summary::Metric;
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// How often progress is told where there is no terminal to draw on.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+
+/// Measure a matte against the true one: IoU, MAD, MSE, Grad, Conn and dtSSD.
+///
+/// Both may be a video, a folder of pictures (paired in the order of their names) or a single picture. A picture or video with an
+/// alpha channel gives that channel, another its gray value. Both must have the same size and the same number of frames.
+#[derive(Debug, Args)]
+pub(super) struct EvalArgs {
+    /// The predicted alpha: what `mattebox run --alpha-out` or `--background transparent` wrote
+    #[arg(value_name = "PREDICTED", value_hint = ValueHint::AnyPath)]
+    predicted: PathBuf,
+
+    /// The true alpha
+    #[arg(value_name = "TRUTH", value_hint = ValueHint::AnyPath)]
+    truth: PathBuf,
+
+    /// Also list the N worst frames
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    worst: usize,
+
+    /// What the worst frames are chosen by: iou, mad, mse, grad, conn or dtssd
+    #[arg(long, value_name = "METRIC", default_value = "mad", hide_default_value = false)]
+    by: Metric,
+
+    /// Write every frame's figures to a file, as CSV or JSON by its extension
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    per_frame: Option<PathBuf>,
+
+    /// Print JSON instead of a table
+    #[arg(long)]
+    json: bool,
+
+    /// The FFmpeg program that reads videos; ffprobe must lie beside it
+    #[arg(long, value_name = "PROGRAM", env = "MATTEBOX_FFMPEG", default_value = "ffmpeg")]
+    ffmpeg: PathBuf,
+}
+
+/// Runs the command: the result goes to stdout, progress to stderr.
+///
+/// # Errors
+/// If an input cannot be read, the inputs do not fit together, or a result cannot be written.
+pub(super) fn run(args: &EvalArgs) -> Result<()> {
+    // Before the work, not after it.
+    let per_frame = args.per_frame.as_deref().map(|path| Ok::<_, anyhow::Error>((path, Layout::of(path)?))).transpose()?;
+    let mut progress = Reporter::new();
+    let report = eval::evaluate(&args.predicted, &args.truth, &args.ffmpeg, &mut |at| progress.show(at))?;
+    progress.bar.finish_and_clear();
+    if let Some((path, layout)) = per_frame {
+        let text = match layout {
+            Layout::Csv => report.frames_to_csv(),
+            Layout::Json => pretty(&report.frames_to_json())?,
+        };
+        write_whole(path, &text).with_context(|| format!("cannot write the figures of each frame to {}", path.display()))?;
+    }
+    let text = if args.json { pretty(&report.to_json(args.by, args.worst))? } else { report.to_table(args.by, args.worst) };
+    io::stdout().write_all(text.as_bytes()).context("cannot print the result")
+}
+
+/// The layout of the file with every frame's figures.
+enum Layout {
+    Csv,
+    Json,
+}
+
+impl Layout {
+    fn of(path: &Path) -> Result<Self> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("csv") => Ok(Layout::Csv),
+            Some("json") => Ok(Layout::Json),
+            _ => bail!("--per-frame {}: the name must end in .csv or .json", path.display()),
+        }
+    }
+}
+
+fn pretty(value: &serde_json::Value) -> Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
+/// Writes a file under a temporary name and renames it, so that nobody reads half of it.
+fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    fs::write(&part, text).and_then(|()| fs::rename(&part, path)).inspect_err(|_| {
+        let _ = fs::remove_file(&part);
+    })
+}
+
+/// A bar on a terminal, a line every few seconds elsewhere.
+struct Reporter {
+    bar: ProgressBar,
+    last_line: Instant,
+}
+
+impl Reporter {
+    fn new() -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        Reporter { bar, last_line: Instant::now() }
+    }
+
+    fn show(&mut self, at: Progress) {
+        if self.bar.is_hidden() {
+            if self.last_line.elapsed() >= REPORT_EVERY {
+                self.last_line = Instant::now();
+                let of = at.total.map_or(String::new(), |total| format!(" of {total}"));
+                eprintln!("measured {}{of} frames", at.done);
+            }
+            return;
+        }
+        if let Some(total) = at.total.filter(|_| self.bar.length().is_none()) {
+            self.bar.set_length(total);
+            if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} frames, {per_sec}, {eta} left") {
+                self.bar.set_style(style);
+            }
+        }
+        self.bar.set_position(at.done);
+    }
+}

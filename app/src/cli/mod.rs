@@ -1,0 +1,123 @@
+//! The command line: one file per subcommand.
+//!
+//! # Layout
+//!
+//! * [`run`]: the main job on this machine.
+//! * [`eval`]: a matte against the truth.
+//! * [`bench`]: what each step costs on this machine.
+//! * [`doctor`]: what is missing on this machine and how to get it.
+//! * [`config`]: the settings in force and where each came from.
+//! * [`model`]: what a model file is.
+//! * [`shell`]: completions and the manual page.
+mod bench;
+mod config;
+mod doctor;
+mod eval;
+mod model;
+#[cfg(test)]
+mod reference;
+mod run;
+mod shell;
+
+use crate::config::{ConfigError, Resolved, RunLayer};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+
+/// Live video background removal: finds the people in each frame and puts a background of your choice behind them.
+#[derive(Debug, Parser)]
+#[command(name = "mattebox", version, max_term_width = 120, arg_required_else_help = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 bad usage or settings, 3 a service could not be reached in time, 130 interrupted."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Replace the background of a video, camera or pictures on this machine
+    #[command(after_help = run::EXAMPLES)]
+    Run(run::RunArgs),
+    /// Measure a matte against the true one
+    Eval(eval::EvalArgs),
+    /// Measure what each step of a frame costs on this machine
+    Bench(bench::BenchArgs),
+    /// Say what is missing on this machine and how to get it
+    Doctor(doctor::DoctorArgs),
+    /// Print the settings in force and where each came from
+    Config(config::ConfigArgs),
+    /// Print what a model file is: inputs, outputs, operators, size
+    Model(model::ModelArgs),
+    /// Print a completion script for a shell
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page (roff), or write one per command into a folder
+    Man(shell::ManArgs),
+}
+
+/// Settings of a run, and the file that some of them may be in.
+#[derive(Debug, Args)]
+struct Settings {
+    #[command(flatten)]
+    layer: RunLayer,
+    /// Settings file (TOML); the keys are the names of the flags [default: mattebox.toml, if it is there]
+    #[arg(short, long, env = "MATTEBOX_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Lays flags, environment, file and defaults over one another.
+    fn resolve(&self, matches: &ArgMatches, subcommand: &str) -> Result<Resolved, ConfigError> {
+        let command = Cli::command();
+        let command = command.find_subcommand(subcommand).cloned().unwrap_or_default();
+        Resolved::new(&self.layer, matches, &command, self.config.as_deref())
+    }
+}
+
+/// Runs the command line `args` (with the program's name) to its end.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let matches = match Cli::command().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(e) => {
+            // Help and version are asked for and go to standard output; all else is bad usage.
+            let code = if e.use_stderr() { 2 } else { 0 };
+            let _ = e.print();
+            return ExitCode::from(code);
+        }
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(e) => return usage(&e),
+    };
+    let of_command = matches.subcommand().map(|(_, m)| m);
+    let result = match (cli.command, of_command) {
+        (Command::Run(args), Some(matches)) => run::run(&args, matches),
+        (Command::Config(args), Some(matches)) => config::run(&args, matches),
+        (Command::Eval(args), _) => eval::run(&args).map(|()| ExitCode::SUCCESS),
+        (Command::Bench(args), _) => bench::run(&args),
+        (Command::Doctor(args), _) => doctor::run(&args),
+        (Command::Model(args), _) => model::run(&args),
+        (Command::Completions(args), _) => shell::completions(&args),
+        (Command::Man(args), _) => shell::man(&args),
+        (Command::Run(_) | Command::Config(_), None) => Ok(ExitCode::from(2)),
+    };
+    result.unwrap_or_else(|e| {
+        eprintln!("mattebox: {e:#}");
+        ExitCode::from(if e.is::<ConfigError>() { 2 } else { 1 })
+    })
+}
+
+fn usage(e: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("mattebox: {e}");
+    ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

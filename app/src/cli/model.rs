@@ -1,0 +1,27 @@
+//! `mattebox model`.
+use anyhow::Context;
+use clap::Args;
+use mattebox_core::model;
+use std::{path::PathBuf, process::ExitCode};
+
+/// Arguments of `mattebox model`.
+#[derive(Debug, Args)]
+pub(super) struct ModelArgs {
+    /// A .tflite file
+    path: PathBuf,
+}
+
+pub(super) fn run(args: &ModelArgs) -> anyhow::Result<ExitCode> {
+    let path = args.path.display();
+    let bytes = std::fs::read(&args.path).with_context(|| format!("cannot read the model {path}"))?;
+    let description = model::describe(&bytes).with_context(|| format!("model {path}"))?;
+    println!("{description}");
+    // A file that can be read but not run is worth a look, but a script must be able to tell.
+    match model::Model::from_bytes(&bytes) {
+        Ok(_) => Ok(ExitCode::SUCCESS),
+        Err(e) => {
+            eprintln!("mattebox: model {path} cannot be used: {e}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! `docs/ref/settings.md`, written from the command line's own definition so that the two cannot drift apart.
+use super::Cli;
+use crate::config::resolve::defaults;
+use clap::CommandFactory;
+use std::fmt::Write;
+
+const HEAD: &str = "\
+# Settings of `mattebox run`
+
+Flags win over environment variables, those over the settings file, that over the defaults. The settings file is `mattebox.toml` in the working directory, or what
+`--config` names; its keys are in the last column, and an unknown key is an error. `mattebox config` prints what is in force and where it came from.
+
+Times are written as seconds (`90`), with units (`1m30s`, `250ms`) or as `HH:MM:SS`. Switches take `true` or `false`; the bare flag means `true`.
+";
+
+/// The page.
+fn page() -> String {
+    let defaults = defaults();
+    let mut page = HEAD.to_owned();
+    let command = Cli::command();
+    let run = command.find_subcommand("run").expect("there is a run");
+    let mut heading = None;
+    for arg in run.get_arguments().filter(|a| a.get_id() != "help") {
+        let of_arg = arg.get_help_heading().unwrap_or("General");
+        if heading != Some(of_arg) {
+            heading = Some(of_arg);
+            write!(page, "\n## {}\n\n| flag | what | default | variable | key |\n|---|---|---|---|---|\n", of_arg)
+                .expect("strings grow");
+        }
+        let id = arg.get_id().as_str();
+        let key = if id == "repeat" { "loop" } else { id };
+        let value = arg.get_value_names().and_then(|v| v.first()).map_or(String::new(), |v| format!(" {v}"));
+        let value = if arg.get_action().takes_values() { value } else { String::new() };
+        let flag = match (arg.get_long(), arg.get_short()) {
+            (Some(long), Some(short)) => format!("`-{short}`, `--{long}{value}`"),
+            (Some(long), None) => format!("`--{long}{value}`"),
+            (None, _) => format!("`{}`", value.trim()),
+        };
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default().replace('\n', " ").replace('|', "\\|");
+        let help = help.split(" [default:").next().unwrap_or_default().split(" [possible:").next().unwrap_or_default().to_owned();
+        let default = defaults.get(key).map_or(String::new(), |v| format!("`{}`", v.to_string().trim_matches('"')));
+        let default = if default.is_empty() { described_default(arg) } else { default };
+        let variable = arg.get_env().map_or(String::new(), |v| format!("`{}`", v.to_string_lossy()));
+        let in_file = !matches!(id, "config" | "json");
+        let key = if in_file { format!("`{key}`") } else { String::new() };
+        writeln!(page, "| {flag} | {help} | {default} | {variable} | {key} |").expect("strings grow");
+    }
+    page
+}
+
+/// What the help says in brackets about a default that is no fixed value.
+fn described_default(arg: &clap::Arg) -> String {
+    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    help.split_once("[default: ").and_then(|(_, rest)| rest.split(']').next()).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_settings_reference_is_what_the_command_line_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/ref/settings.md");
+    let page = page();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &page).expect("the page is written");
+    }
+    let there = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        there == page,
+        "docs/ref/settings.md is out of date: UPDATE_DOCS=1 cargo test --release -p mattebox settings_reference"
+    );
+}

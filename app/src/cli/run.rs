@@ -1,0 +1,69 @@
+//! `mattebox run`.
+use super::{Settings, usage};
+use crate::{config::RunSettings, pipeline::Pipeline, progress, signals, sink::SinkSpec, stop::Stop, telemetry};
+use clap::{ArgMatches, Args};
+use indicatif::MultiProgress;
+use std::{process::ExitCode, thread};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  mattebox run clip.mp4                                    PNG files in output/cam01/
+  mattebox run 0 --background blur --out call.mp4          the first webcam, blurred room, into a video
+  mattebox run door=rtsp://10.0.0.5/live yard=yard.mp4     two cameras at once
+  mattebox run photos/ --background transparent            a folder of pictures, cut out
+  mattebox run clip.mp4 -b image:beach.jpg -o - --format raw | ffplay -f rawvideo -pixel_format rgb24 -video_size 640x360 -";
+
+/// Arguments of `mattebox run`.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    settings: Settings,
+    /// Print the sums at the end as JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let resolved = args.settings.resolve(matches, "run")?;
+    let screen = MultiProgress::new();
+    let text = |o: &Option<String>, default: &str| o.clone().unwrap_or_else(|| default.to_owned());
+    let (level, format) = (text(&resolved.layer.log_level, "info"), text(&resolved.layer.log_format, "text"));
+    if let Err(e) = telemetry::init(&level, &format, &screen) {
+        return Ok(usage(&e));
+    }
+    let settings = RunSettings::new(&resolved)?;
+    let to_stdout = matches!(settings.sink, SinkSpec::Stdout);
+    if to_stdout && args.json {
+        return Ok(usage(&"--json and --out - would both write to standard output; choose one"));
+    }
+    let (stop, abort, style) = (Stop::new(), Stop::new(), settings.progress);
+    signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
+    let pipeline = match Pipeline::new(settings, stop, abort) {
+        Ok(pipeline) => pipeline,
+        Err(e) => {
+            eprintln!("mattebox: {e}");
+            return Ok(ExitCode::from(e.exit_code()));
+        }
+    };
+    let (watch, ended) = (pipeline.watch(), Stop::new());
+    let report = thread::scope(|scope| {
+        scope.spawn(|| progress::show(style, &watch, &screen, &ended));
+        let report = pipeline.run();
+        ended.stop();
+        report
+    });
+    match report {
+        Ok(report) => {
+            if args.json {
+                println!("{}", serde_json::to_string_pretty(&report)?);
+            } else {
+                eprintln!("{report}");
+            }
+            Ok(ExitCode::from(report.exit_code()))
+        }
+        Err(e) => {
+            eprintln!("mattebox: {e}");
+            Ok(ExitCode::from(e.exit_code()))
+        }
+    }
+}

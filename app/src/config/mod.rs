@@ -1,0 +1,56 @@
+//! Settings: flags win over environment variables, those over the TOML file, that over the defaults.
+//!
+//! # Layout
+//!
+//! * `defaults.toml`: the default of every setting that has one, compiled in, so that reference and code cannot drift.
+//! * [`layer`]: the settings as one of those four places gives them: every one optional, none checked.
+//! * [`resolve`]: lays the four over one another and remembers where each value came from.
+//! * [`settings`]: the checked settings. Behind it nobody asks where a value came from.
+//! * [`span`]: lengths of time as people write them.
+pub mod layer;
+pub mod resolve;
+pub mod settings;
+pub mod span;
+
+pub use layer::RunLayer;
+pub use resolve::{Origin, Resolved};
+pub use settings::RunSettings;
+
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why settings cannot be used. All of these are the user's to mend (exit code 2).
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file that was asked for cannot be read.
+    #[error("cannot read the settings file {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not TOML, or holds a key that is no setting, or a value of the wrong type.
+    #[error("settings file {path}: {message}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and where.
+        message: String,
+    },
+    /// A value that no setting of this name can have.
+    #[error("{name} {value:?} ({origin}): {reason}")]
+    Value {
+        /// The setting.
+        name: &'static str,
+        /// What it was set to.
+        value: String,
+        /// Where that was said.
+        origin: Origin,
+        /// Why it cannot be, and what could.
+        reason: String,
+    },
+    /// Settings that are fine alone but not together, or something that must be given and is not.
+    #[error("{0}")]
+    Conflict(String),
+}

@@ -1,0 +1,150 @@
+//! From FFmpeg's words to ours: what an error means, whose it is, and what to do.
+use std::process::ExitStatus;
+
+/// Whose error it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// What was asked for cannot work: another try gives the same.
+    Usage,
+    /// Something outside does not answer (yet).
+    Unreachable,
+    /// It broke.
+    Failed,
+}
+
+/// What an error means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Diagnosis {
+    pub(crate) kind: Kind,
+    /// To follow the name of the input or output and a colon. Passwords are masked.
+    pub(crate) text: String,
+}
+
+/// A part of FFmpeg's words in lower case, and what it means. The first that fits any kept line wins.
+const MEANINGS: &[(&str, Kind, &str)] = &[
+    ("moov atom not found", Kind::Failed, "the file is cut short, its index is missing: copy or record it again"),
+    ("matches no streams", Kind::Usage, "there is no video in it"),
+    ("does not contain any stream", Kind::Usage, "there is no video in it"),
+    ("protocol not found", Kind::Usage, "this FFmpeg does not know the protocol of this address"),
+    ("unknown input format", Kind::Usage, "this FFmpeg cannot read this kind of device"),
+    (
+        "unknown encoder",
+        Kind::Usage,
+        "this FFmpeg was built without the encoder for this format: install a full FFmpeg or choose another format",
+    ),
+    ("401 unauthorized", Kind::Usage, "it wants a user and a password: write them as scheme://user:password@host/"),
+    ("authorization failed", Kind::Usage, "it wants a user and a password: write them as scheme://user:password@host/"),
+    ("403 forbidden", Kind::Usage, "access is denied: check the user, the password and the path of the address"),
+    ("404 not found", Kind::Usage, "the server has nothing under this address: check its path"),
+    ("connection refused", Kind::Unreachable, "nothing listens there: check the host, the port and that the service runs"),
+    ("connection timed out", Kind::Unreachable, "no answer: check the host, the port and the network"),
+    ("operation timed out", Kind::Unreachable, "no answer: check the host, the port and the network"),
+    ("no route to host", Kind::Unreachable, "the host cannot be reached: check the network"),
+    ("network is unreachable", Kind::Unreachable, "the host cannot be reached: check the network"),
+    ("failed to resolve hostname", Kind::Unreachable, "the host's name is unknown: check its spelling and the name service"),
+    ("connection reset", Kind::Unreachable, "the connection was closed from the other side"),
+    ("broken pipe", Kind::Unreachable, "the connection was closed from the other side"),
+    ("server returned 5", Kind::Unreachable, "the server has an error of its own"),
+    ("no such filter", Kind::Usage, "the filter graph names a filter that this FFmpeg does not have"),
+    ("error initializing filter", Kind::Usage, "the filter graph has a mistake"),
+    ("error parsing", Kind::Usage, "it has a mistake"),
+    ("no space left on device", Kind::Failed, "the disk is full: free some space or choose another place"),
+    ("file too large", Kind::Failed, "the limit on file size is reached: raise it (ulimit -f) or choose another place"),
+    ("read-only file system", Kind::Failed, "the file system is read-only: choose another place"),
+    ("permission denied", Kind::Usage, "permission denied: it must be readable (a source) or writable (an output) for this user"),
+    ("device or resource busy", Kind::Failed, "the device is in use by another program"),
+    ("no such device", Kind::Failed, "the device is gone: check its cable"),
+    ("not a video capture device", Kind::Usage, "it is no camera: a camera often has several devices, try the next number"),
+    ("no such file or directory", Kind::Usage, "there is no such file"),
+    ("invalid data found", Kind::Usage, "it is not a video that FFmpeg can read, or it is damaged"),
+    ("end of file", Kind::Failed, "it ends before the first picture"),
+];
+
+/// Beginnings of lines that only say that something went wrong.
+const EMPTY_WORDS: &[&str] = &[
+    "Conversion failed",
+    "Error opening input file",
+    "Error opening output file",
+    "Did you mean",
+    "Nothing was written",
+    "Task finished with error",
+    "Terminating thread",
+    "Could not write header for output",
+    "Error initializing output stream",
+];
+
+/// What the last errors of a child that ended mean.
+pub(crate) fn diagnose(errors: &[String], status: Option<ExitStatus>) -> Diagnosis {
+    for (words, kind, meaning) in MEANINGS {
+        if let Some(line) = errors.iter().rev().find(|line| line.to_lowercase().contains(words)) {
+            return Diagnosis { kind: *kind, text: format!("{meaning} (FFmpeg: {})", mask(line)) };
+        }
+    }
+    let text = match (last_words(errors), status) {
+        (Some(line), _) => format!("FFmpeg: {line}"),
+        (None, Some(status)) => format!("FFmpeg ended without a word ({status})"),
+        (None, None) => "FFmpeg ended without a word".to_owned(),
+    };
+    Diagnosis { kind: Kind::Failed, text }
+}
+
+/// The last error that says something, passwords masked.
+pub(crate) fn last_words(errors: &[String]) -> Option<String> {
+    let says_something = |line: &&String| !line.is_empty() && !EMPTY_WORDS.iter().any(|empty| line.starts_with(empty));
+    errors.iter().rfind(says_something).map(|line| mask(line))
+}
+
+/// The text with the password of every `scheme://user:password@host` in it replaced by `***`.
+pub(crate) fn mask(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        masked.push_str(before);
+        let authority = after.find(['/', '?', '#', ' ', '\'', '"']).unwrap_or(after.len());
+        rest = after;
+        // A password may hold an @ itself: the host begins after the last one.
+        if let Some(host) = after[..authority].rfind('@') {
+            match after[..host].split_once(':') {
+                Some((user, _)) => masked.extend([user, ":***"]),
+                None => masked.push_str(&after[..host]),
+            }
+            rest = &after[host..];
+        }
+    }
+    masked.push_str(rest);
+    masked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(lines: &[&str]) -> Vec<String> {
+        lines.iter().map(|line| line.to_string()).collect()
+    }
+
+    #[test]
+    fn the_telling_line_wins_over_what_follows_it() {
+        let errors = lines(&["moov atom not found", "file:a.mp4: Invalid data found when processing input"]);
+        let found = diagnose(&errors, None);
+        assert!(found.text.contains("cut short") && found.text.contains("moov atom"), "{}", found.text);
+        let errors =
+            lines(&["Connection to tcp://h:1 failed: Connection refused", "Error opening input files: Connection refused"]);
+        assert_eq!(diagnose(&errors, None).kind, Kind::Unreachable);
+    }
+
+    #[test]
+    fn unknown_words_are_passed_on() {
+        let errors = lines(&["the moon is full", "Conversion failed!"]);
+        assert_eq!(diagnose(&errors, None), Diagnosis { kind: Kind::Failed, text: "FFmpeg: the moon is full".into() });
+        assert!(diagnose(&[], None).text.contains("without a word"));
+    }
+
+    #[test]
+    fn passwords_are_masked_wherever_they_stand() {
+        assert_eq!(mask("rtsp://me:s3cr:t@x@cam/1: refused"), "rtsp://me:***@cam/1: refused");
+        assert_eq!(mask("a http://me@h/ b rtmp://u:p@h"), "a http://me@h/ b rtmp://u:***@h");
+        assert_eq!(mask("http://h/a@b:c and file.mp4"), "http://h/a@b:c and file.mp4");
+    }
+}

@@ -1,0 +1,298 @@
+//! The way of a frame through threads and bounded queues.
+//!
+//! ```text
+//! reader (one per camera) ─► queue (one per camera) ─► workers (one per core) ─► folder, or a writer that restores order
+//! ```
+//!
+//! # Layout
+//!
+//! * [`reader`]: source → queue. Files wait for space; live sources drop the oldest.
+//! * [`background`]: what stands behind each frame.
+//! * [`scheduler`]: the queues, served in turn; a camera's matte state travels with its frame.
+//! * [`worker`]: segment, refine, compose, encode, write.
+//! * [`output`]: folders, and the writer thread of ordered outputs.
+//! * [`stats`]: what is counted on the way; [`report`]: what is said of it at the end.
+mod background;
+mod output;
+mod reader;
+pub mod report;
+mod scheduler;
+pub mod stats;
+mod worker;
+
+use crate::{
+    config::settings::{Format, ModelChoice, RunSettings},
+    sink::{SinkOptions, SinkSpec, StdoutFormat},
+    source::SourceInfo,
+    stop::Stop,
+};
+use background::Backdrop;
+use mattebox_core::{
+    codec::ImageFormat,
+    compose::BackgroundSpec,
+    frame::CameraId,
+    matte::MatteMode,
+    model::Model,
+    simd::{SimdError, SimdLevel},
+};
+use mattebox_store::{FrameDir, OnExisting};
+use output::{Output, Writer};
+use reader::Reader;
+use report::Report;
+use scheduler::{LaneSettings, Scheduler};
+use stats::{CameraStats, Failure, StageClock};
+use std::{
+    sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+use thiserror::Error;
+
+/// Why a run could not begin.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The network cannot be used.
+    #[error("model {path}: {reason}")]
+    Model {
+        /// Its file, or "built in".
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The background's file cannot be used.
+    #[error("{0}")]
+    Background(String),
+    /// The output folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] mattebox_store::StoreError),
+    /// The vector instructions are not there.
+    #[error(transparent)]
+    Simd(#[from] SimdError),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// The exit code of the process: 2 where the settings name something that cannot be used, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            StartError::Model { .. } | StartError::Background(_) | StartError::Simd(_) => 2,
+            StartError::Store(_) | StartError::Thread(_) => 1,
+        }
+    }
+}
+
+/// What is the same for all cameras of a run.
+pub(crate) struct Job {
+    pub(crate) model: Arc<Model>,
+    pub(crate) matte: MatteMode,
+    pub(crate) simd: SimdLevel,
+    pub(crate) foreground_cleanup: bool,
+    pub(crate) format: ImageFormat,
+    pub(crate) jpeg_quality: u8,
+    pub(crate) on_existing: OnExisting,
+    pub(crate) frames: Option<u64>,
+}
+
+/// One camera, as the threads see it.
+pub(crate) struct Lane {
+    pub(crate) camera: CameraId,
+    /// Its source as it was written, for messages.
+    pub(crate) source: String,
+    /// What is known of the source since it was opened.
+    pub(crate) info: OnceLock<SourceInfo>,
+    pub(crate) output: Output,
+    pub(crate) alpha_out: Option<FrameDir>,
+    pub(crate) stats: Arc<CameraStats>,
+}
+
+/// What all threads of a run share.
+pub(crate) struct Shared<'a> {
+    pub(crate) job: &'a Job,
+    pub(crate) lanes: Vec<Lane>,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) clock: Arc<StageClock>,
+    /// No more frames are read; those that were are finished.
+    pub(crate) stop: Stop,
+    /// Nothing more is finished.
+    pub(crate) abort: Stop,
+}
+
+impl Shared<'_> {
+    /// Ends a camera because its output cannot be written.
+    fn fail(&self, lane: usize, failure: Failure) {
+        self.fail_source(lane, failure);
+        self.drop_waiting(lane);
+    }
+
+    /// Notes that a camera's source has failed; what it gave before is still written.
+    fn fail_source(&self, lane: usize, failure: Failure) {
+        let l = &self.lanes[lane];
+        let message = failure.message.clone();
+        if l.stats.fail(failure) {
+            tracing::error!(camera = %l.camera, "{message}");
+        }
+    }
+
+    fn drop_waiting(&self, lane: usize) {
+        let dropped = self.scheduler.close(lane);
+        self.lanes[lane].stats.dropped_stopped.fetch_add(dropped, Relaxed);
+    }
+}
+
+impl Lane {
+    /// Its frames have nothing to do with each other: a folder of pictures.
+    fn is_still(&self) -> bool {
+        self.info.get().is_some_and(|i| i.still)
+    }
+}
+
+/// What can be watched while a run goes on.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    /// The cameras' names and counters.
+    pub cameras: Vec<(CameraId, Arc<CameraStats>)>,
+}
+
+/// A run that is ready to begin.
+pub struct Pipeline {
+    settings: RunSettings,
+    job: Job,
+    stop: Stop,
+    abort: Stop,
+    clock: Arc<StageClock>,
+    stats: Vec<Arc<CameraStats>>,
+    backdrops: Vec<Backdrop>,
+}
+
+impl Pipeline {
+    /// Loads the network and the backgrounds and opens the output folders, so that what is wrong with the settings is said
+    /// before the first frame. `stop` ends the reading, `abort` everything.
+    pub fn new(settings: RunSettings, stop: Stop, abort: Stop) -> Result<Self, StartError> {
+        let model = Arc::new(load_model(&settings.model)?);
+        let job = Job {
+            model,
+            matte: settings.matte,
+            simd: settings.simd,
+            foreground_cleanup: settings.foreground_cleanup,
+            format: match settings.format {
+                Format::Image(format) => format,
+                Format::Stdout(_) => ImageFormat::Png,
+            },
+            jpeg_quality: settings.jpeg_quality,
+            on_existing: settings.on_existing,
+            frames: settings.frames,
+        };
+        let backdrops = settings
+            .cameras
+            .iter()
+            .map(|_| Backdrop::open(&settings.background, &settings.source, &stop).map_err(StartError::Background))
+            .collect::<Result<_, _>>()?;
+        let stats = settings.cameras.iter().map(|_| Arc::default()).collect();
+        Ok(Pipeline { settings, job, stop, abort, clock: Arc::default(), stats, backdrops })
+    }
+
+    /// The counters, to be read while the run goes on.
+    pub fn watch(&self) -> Watch {
+        Watch { cameras: self.settings.cameras.iter().map(|c| c.camera.clone()).zip(self.stats.iter().cloned()).collect() }
+    }
+
+    /// Runs until every source has ended or the run was stopped.
+    pub fn run(self) -> Result<Report, StartError> {
+        let started = Instant::now();
+        let (children, process) = (stats::children_cpu(), stats::process_cpu());
+        let Pipeline { settings, job, stop, abort, clock, stats, backdrops } = self;
+        let threads = settings.threads.get();
+        let (mut lanes, mut lane_settings, mut writers, mut readers) = (vec![], vec![], vec![], vec![]);
+        for ((index, c), backdrop) in settings.cameras.iter().enumerate().zip(backdrops) {
+            let queue = LaneSettings {
+                // Two are enough to bridge a pause of a worker, and too few to fall behind a live source.
+                waiting: 2,
+                working: threads + 2,
+                live: false,
+                chained: job.matte == MatteMode::Soft,
+            };
+            let output = match &settings.sink {
+                SinkSpec::Directory(dir) => Output::Files(FrameDir::open(dir, &c.camera)?),
+                spec => {
+                    let (to, from) = crossbeam_channel::bounded(queue.working);
+                    let (spare_to, spare) = crossbeam_channel::bounded(queue.working);
+                    let (spec, options) = (spec.for_camera(&c.camera), sink_options(&settings, &abort));
+                    writers.push(Writer { lane: index, spec, options, from, spare: spare_to });
+                    Output::Ordered { to, spare }
+                }
+            };
+            let alpha_out = settings.alpha_out.as_ref().map(|d| FrameDir::open(d, &c.camera)).transpose()?;
+            lanes.push(Lane {
+                camera: c.camera.clone(),
+                source: c.spec.to_string(),
+                info: OnceLock::new(),
+                output,
+                alpha_out,
+                stats: stats[index].clone(),
+            });
+            lane_settings.push(queue);
+            let (spec, options) = (c.spec.clone(), settings.source.clone());
+            readers.push(Reader { lane: index, spec, options, backdrop, queue, live: settings.live });
+        }
+        let scheduler = Scheduler::new(lane_settings);
+        let shared = Shared { job: &job, lanes, scheduler, clock, stop, abort };
+        thread::scope(|scope| -> Result<(), StartError> {
+            let shared = &shared;
+            let workers = (0..threads).map(|_| worker::Worker::new(shared)).collect::<Result<Vec<_>, _>>()?;
+            for writer in writers {
+                scope.spawn(move || writer.run(shared));
+            }
+            for reader in readers {
+                scope.spawn(move || reader.run(shared));
+            }
+            let workers: Vec<_> = workers.into_iter().map(|w| scope.spawn(move || w.run())).collect();
+            while workers.iter().any(|w| !w.is_finished()) {
+                if shared.abort.wait(Duration::from_millis(50)) {
+                    (0..shared.lanes.len()).for_each(|lane| shared.drop_waiting(lane));
+                    break;
+                }
+            }
+            Ok(())
+        })?;
+        let Shared { lanes, clock, stop, .. } = shared;
+        let cameras = lanes.into_iter().map(|l| (l.camera, l.stats)).collect();
+        let times = report::Times {
+            elapsed: started.elapsed(),
+            children: stats::children_cpu().saturating_sub(children),
+            process: stats::process_cpu().saturating_sub(process),
+        };
+        Ok(Report::new(cameras, &clock, times, &settings, stop.is_stopped()))
+    }
+}
+
+/// Reads the network that was chosen.
+pub fn load_model(choice: &ModelChoice) -> Result<Model, StartError> {
+    let failed = |path: String, reason: String| StartError::Model { path, reason };
+    match choice {
+        ModelChoice::General => Model::general().map_err(|e| failed("built in".to_owned(), e.to_string())),
+        ModelChoice::Landscape => Model::landscape().map_err(|e| failed("built in (landscape)".to_owned(), e.to_string())),
+        ModelChoice::File(path) => {
+            let name = path.display().to_string();
+            let bytes = std::fs::read(path).map_err(|e| failed(name.clone(), e.to_string()))?;
+            Model::from_bytes(&bytes).map_err(|e| failed(name, e.to_string()))
+        }
+    }
+}
+
+fn sink_options(settings: &RunSettings, abort: &Stop) -> SinkOptions {
+    SinkOptions {
+        fps: settings.source.fps,
+        alpha: settings.background == BackgroundSpec::Transparent,
+        live: settings.live.unwrap_or(false),
+        on_existing: settings.on_existing,
+        stdout: match settings.format {
+            Format::Stdout(format) => format,
+            Format::Image(_) => StdoutFormat::default(),
+        },
+        abort: abort.clone(),
+        ffmpeg: settings.source.ffmpeg.clone(),
+        ..SinkOptions::default()
+    }
+}

@@ -1,0 +1,107 @@
+//! Where one camera's finished frames go.
+//!
+//! Files are written by whichever thread finished the frame: a folder has no order. A video or a stream has one, so there
+//! frames go to a writer thread that holds back what came early. What can come early is bounded by the scheduler.
+use super::{
+    Shared,
+    stats::{Failure, Stage, count},
+};
+use crate::sink::{self, SinkError, SinkOptions, SinkSpec};
+use crossbeam_channel::{Receiver, Sender};
+use mattebox_core::compose::Composed;
+use mattebox_store::FrameDir;
+use std::{collections::BTreeMap, time::Duration};
+
+/// One camera's output, as the workers see it.
+pub(crate) enum Output {
+    /// A folder of picture files.
+    Files(FrameDir),
+    /// A writer thread.
+    Ordered {
+        /// Frames by their sequence; `None` where one failed, so that the writer does not wait for it.
+        to: Sender<(u64, Option<Composed>)>,
+        /// Pictures that the writer is done with, to be filled again.
+        spare: Receiver<Composed>,
+    },
+}
+
+/// The other end of [`Output::Ordered`].
+pub(crate) struct Writer {
+    pub(crate) lane: usize,
+    pub(crate) spec: SinkSpec,
+    pub(crate) options: SinkOptions,
+    pub(crate) from: Receiver<(u64, Option<Composed>)>,
+    pub(crate) spare: Sender<Composed>,
+}
+
+impl Writer {
+    /// Writes frames in their order until the camera's last one is written, then completes the output.
+    pub(crate) fn run(self, shared: &Shared<'_>) {
+        let mut early = BTreeMap::new();
+        let mut next = 0;
+        let mut sink = None;
+        while !shared.scheduler.is_finished(self.lane) {
+            // The end of a camera is nobody's message: look for it now and then.
+            let Ok((sequence, picture)) = self.from.recv_timeout(Duration::from_millis(50)) else { continue };
+            early.insert(sequence, picture);
+            while let Some(picture) = early.remove(&next) {
+                next += 1;
+                if let Some(picture) = picture {
+                    self.write(shared, &mut sink, picture);
+                }
+                shared.scheduler.done(self.lane);
+            }
+        }
+        // An aborted or failed run leaves nothing under the final name: dropping the sink removes what was begun.
+        if let Some(sink) = sink
+            && !shared.abort.is_stopped()
+            && shared.lanes[self.lane].stats.failure().is_none_or(|f| f.keep_output)
+            && let Err(e) = shared.clock.time(Stage::Write, || sink.finish())
+        {
+            self.fail(shared, &e);
+        }
+    }
+
+    fn write(&self, shared: &Shared<'_>, sink: &mut Option<Box<dyn sink::OrderedSink>>, picture: Composed) {
+        let stats = &shared.lanes[self.lane].stats;
+        if shared.abort.is_stopped() || stats.failure().is_some_and(|f| !f.keep_output) {
+            return count(&stats.dropped_stopped);
+        }
+        let written = shared.clock.time(Stage::Write, || {
+            if sink.is_none() {
+                // Unless asked otherwise, the output has the pace of the source, which is known by now.
+                let info = shared.lanes[self.lane].info.get().copied().unwrap_or_default();
+                let fps = self.options.fps.or(info.fps);
+                let options = SinkOptions { fps, live: self.options.live || info.live, ..self.options.clone() };
+                *sink = Some(sink::open_ordered(&self.spec, &options)?);
+            }
+            sink.as_mut().map_or(Ok(()), |s| s.write(&picture))
+        });
+        match written {
+            Ok(()) => {
+                count(&stats.written);
+                // A full pool of spares only means that this one is not needed again.
+                let _ = self.spare.try_send(picture);
+            }
+            Err(e) if e.is_closed() => {
+                // The reader of standard output has seen enough: an end, not a failure.
+                count(&stats.dropped_stopped);
+                shared.drop_waiting(self.lane);
+            }
+            Err(_) if shared.abort.is_stopped() => count(&stats.dropped_stopped),
+            Err(e) => {
+                count(&stats.failed);
+                self.fail(shared, &e);
+            }
+        }
+    }
+
+    fn fail(&self, shared: &Shared<'_>, error: &SinkError) {
+        let exit_code = match error {
+            e if e.is_usage() => 2,
+            e if e.is_unreachable() => 3,
+            _ => 1,
+        };
+        shared.fail(self.lane, Failure { message: error.to_string(), exit_code, keep_output: false });
+    }
+}

@@ -1,0 +1,122 @@
+//! One thread per camera that reads its source and queues the frames.
+use super::{
+    Shared,
+    background::Backdrop,
+    scheduler::{LaneSettings, Pushed, Waiting},
+    stats::{Failure, Stage, count},
+};
+use crate::source::{self, Source, SourceError, SourceOptions, SourceSpec};
+use mattebox_core::frame::FrameNumber;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// What a reader begins with.
+pub(crate) struct Reader {
+    /// Index of its camera.
+    pub(crate) lane: usize,
+    pub(crate) spec: SourceSpec,
+    pub(crate) options: SourceOptions,
+    pub(crate) backdrop: Backdrop,
+    /// How the camera's frames are queued, as far as it does not depend on the source.
+    pub(crate) queue: LaneSettings,
+    /// Newest frame wins; `None`: if the source is live.
+    pub(crate) live: Option<bool>,
+}
+
+impl Reader {
+    /// Opens the source and reads until it ends, the run is stopped, or the camera's output has failed. Sources are opened here, on
+    /// their own threads: one that takes long to answer does not hold up the others.
+    pub(crate) fn run(self, shared: &Shared<'_>) {
+        let index = self.lane;
+        // A panic in a source must end its camera, not leave the workers waiting for it.
+        let _ended = EndOnDrop { shared, index };
+        match source::open(&self.spec, &self.options, &shared.stop) {
+            Ok(source) => {
+                let (info, lane) = (*source.info(), &shared.lanes[index]);
+                let expected = info.frames.map_or(0, |n| n.min(shared.job.frames.unwrap_or(u64::MAX)));
+                lane.stats.expected.store(expected, Relaxed);
+                let _ = lane.info.set(info);
+                let queue = LaneSettings {
+                    live: self.live.unwrap_or(info.live),
+                    chained: self.queue.chained && !info.still,
+                    ..self.queue
+                };
+                shared.scheduler.configure(index, queue);
+                read(shared, index, source, self.backdrop);
+            }
+            Err(_) if shared.stop.is_stopped() => {}
+            Err(e) => shared.fail_source(index, failure(&e)),
+        }
+    }
+}
+
+fn failure(e: &SourceError) -> Failure {
+    let exit_code = match e {
+        _ if e.is_usage() => 2,
+        _ if e.is_unreachable() => 3,
+        _ => 1,
+    };
+    // What was read before is good: it is written out, and the error is reported at the end.
+    Failure { message: e.to_string(), exit_code, keep_output: true }
+}
+
+fn read(shared: &Shared<'_>, index: usize, mut source: Box<dyn Source>, mut backdrop: Backdrop) {
+    let lane = &shared.lanes[index];
+    let limit = shared.job.frames.unwrap_or(u64::MAX);
+    let mut number = 0;
+    while number < limit && !shared.stop.is_stopped() {
+        let picture = match shared.clock.time(Stage::Read, || source.next(&shared.stop)) {
+            Ok(Some(picture)) => picture,
+            Ok(None) => break,
+            Err(e) if e.is_fatal() => {
+                shared.fail_source(index, failure(&e));
+                break;
+            }
+            Err(e) => {
+                tracing::error!(camera = %lane.camera, frame = number, "{e}");
+                count(&lane.stats.read);
+                count(&lane.stats.failed);
+                number += 1;
+                continue;
+            }
+        };
+        count(&lane.stats.read);
+        let (width, height) = picture.picture.dimensions();
+        let background = match shared.clock.time(Stage::Read, || backdrop.next(width, height, &shared.stop)) {
+            Ok(background) => background,
+            Err(_) if shared.stop.is_stopped() => {
+                count(&lane.stats.dropped_stopped);
+                break;
+            }
+            Err(message) => {
+                count(&lane.stats.failed);
+                shared.fail_source(index, Failure { message, exit_code: 1, keep_output: true });
+                break;
+            }
+        };
+        let frame = Waiting { number: FrameNumber(number), time: picture.time, picture: picture.picture, background };
+        number += 1;
+        match shared.scheduler.push(index, frame) {
+            Pushed::Queued => {}
+            Pushed::Replaced => count(&lane.stats.dropped_behind),
+            Pushed::Refused => {
+                count(&lane.stats.dropped_stopped);
+                break;
+            }
+        }
+    }
+    if number == 0 && !shared.stop.is_stopped() && lane.stats.failure().is_none() {
+        let message = format!("{}: the source has no frame", lane.source);
+        shared.fail_source(index, Failure { message, exit_code: 1, keep_output: false });
+    }
+    tracing::debug!(camera = %lane.camera, frames = lane.stats.read.load(Relaxed), "the source has ended");
+}
+
+struct EndOnDrop<'a> {
+    shared: &'a Shared<'a>,
+    index: usize,
+}
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.shared.scheduler.end(self.index);
+    }
+}

@@ -1,0 +1,120 @@
+//! Progress of a long run: bars on a terminal, a line every few seconds elsewhere.
+use crate::{
+    config::settings::ProgressStyle,
+    pipeline::{Watch, stats::CameraStats},
+    stop::Stop,
+};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle as BarStyle};
+use std::{
+    io::IsTerminal,
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, Instant},
+};
+
+const BAR_TICK: Duration = Duration::from_millis(100);
+const LINE_EVERY: Duration = Duration::from_secs(5);
+/// With more cameras than this, one bar shows them all.
+const MAX_BARS: usize = 12;
+
+/// Shows what `watch` counts until `stop`. To be run on a thread of its own.
+pub fn show(style: ProgressStyle, watch: &Watch, screen: &MultiProgress, stop: &Stop) {
+    let terminal = std::io::stderr().is_terminal();
+    match style {
+        ProgressStyle::None => {}
+        ProgressStyle::Bar => bars(watch, screen, stop),
+        ProgressStyle::Auto if terminal => bars(watch, screen, stop),
+        ProgressStyle::Auto | ProgressStyle::Lines => lines(watch, stop),
+    }
+}
+
+#[derive(Default, Clone, Copy)]
+struct Counts {
+    done: u64,
+    expected: u64,
+    dropped: u64,
+    failed: u64,
+}
+
+fn counts(stats: &CameraStats) -> Counts {
+    Counts {
+        done: stats.written.load(Relaxed) + stats.skipped.load(Relaxed),
+        expected: stats.expected.load(Relaxed),
+        dropped: stats.dropped(),
+        failed: stats.failed.load(Relaxed),
+    }
+}
+
+/// The sum over all cameras; the expected number is known only if each camera's is.
+fn total(watch: &Watch) -> Counts {
+    let all: Vec<_> = watch.cameras.iter().map(|(_, s)| counts(s)).collect();
+    let known = all.iter().all(|c| c.expected > 0);
+    let sum = all.iter().fold(Counts::default(), |a, c| Counts {
+        done: a.done + c.done,
+        expected: a.expected + c.expected,
+        dropped: a.dropped + c.dropped,
+        failed: a.failed + c.failed,
+    });
+    Counts { expected: if known { sum.expected } else { 0 }, ..sum }
+}
+
+fn trouble(c: Counts) -> String {
+    let mut text = String::new();
+    if c.dropped > 0 {
+        text += &format!(", {} dropped", c.dropped);
+    }
+    if c.failed > 0 {
+        text += &format!(", {} failed", c.failed);
+    }
+    text
+}
+
+fn bars(watch: &Watch, screen: &MultiProgress, stop: &Stop) {
+    let single = watch.cameras.len() <= MAX_BARS;
+    let names: Vec<String> = if single {
+        watch.cameras.iter().map(|(id, _)| id.to_string()).collect()
+    } else {
+        vec![format!("{} cameras", watch.cameras.len())]
+    };
+    let known = BarStyle::with_template("{prefix:<12} {wide_bar} {pos}/{len} frames, {per_sec}, {eta} left{msg}");
+    let endless = BarStyle::with_template("{prefix:<12} {spinner} {pos} frames, {per_sec}, {elapsed}{msg}");
+    let (known, endless) =
+        (known.unwrap_or_else(|_| BarStyle::default_bar()), endless.unwrap_or_else(|_| BarStyle::default_spinner()));
+    let bars: Vec<ProgressBar> = names.into_iter().map(|n| screen.add(ProgressBar::no_length().with_prefix(n))).collect();
+    loop {
+        let stopped = stop.wait(BAR_TICK);
+        for (i, bar) in bars.iter().enumerate() {
+            let c = if single { counts(&watch.cameras[i].1) } else { total(watch) };
+            if c.expected > 0 && bar.length() != Some(c.expected) {
+                bar.set_style(known.clone());
+                bar.set_length(c.expected);
+            } else if c.expected == 0 && bar.position() == 0 {
+                bar.set_style(endless.clone());
+            }
+            bar.set_message(trouble(c));
+            bar.set_position(c.done);
+        }
+        if stopped {
+            bars.iter().for_each(ProgressBar::abandon);
+            return;
+        }
+    }
+}
+
+fn lines(watch: &Watch, stop: &Stop) {
+    let start = Instant::now();
+    let mut before = (start, 0);
+    while !stop.wait(LINE_EVERY) {
+        let (c, now) = (total(watch), Instant::now());
+        let fps = (c.done - before.1) as f64 / (now - before.0).as_secs_f64().max(1e-9);
+        before = (now, c.done);
+        let of = if c.expected > 0 { format!(" of {}", c.expected) } else { String::new() };
+        let left = match c.expected.checked_sub(c.done) {
+            Some(left) if c.expected > 0 && c.done > 0 => {
+                let seconds = start.elapsed().as_secs_f64() / c.done as f64 * left as f64;
+                format!(", {} left", humantime::format_duration(Duration::from_secs(seconds.ceil() as u64)))
+            }
+            _ => String::new(),
+        };
+        tracing::info!("{}{of} frames, {fps:.1} per second{left}{}", c.done, trouble(c));
+    }
+}

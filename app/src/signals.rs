@@ -1,0 +1,41 @@
+//! Ctrl-C and SIGTERM: the first asks for an end, the second insists.
+use crate::stop::Stop;
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    iterator::Signals,
+};
+use std::{io, process, thread, time::Duration};
+
+/// What an insisted end is given to clean up: temporary files and child processes.
+const CLEAN_UP: Duration = Duration::from_secs(2);
+
+/// Listens from now on. The first signal sets `stop`; a second one, or the end of `drain`, sets `abort`, and soon after it the
+/// process ends, whatever it is doing.
+pub fn listen(stop: Stop, abort: Stop, drain: Duration) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let mut wait = signals.forever();
+        if wait.next().is_none() {
+            return;
+        }
+        tracing::info!("stopping: finishing the frames on their way (again to abort)");
+        stop.stop();
+        let deadline = abort.clone();
+        thread::spawn(move || {
+            if !deadline.wait(drain) {
+                tracing::warn!("the frames on their way took longer than {drain:?}: aborting");
+                end(&deadline);
+            }
+        });
+        if wait.next().is_some() {
+            end(&abort);
+        }
+    })?;
+    Ok(())
+}
+
+fn end(abort: &Stop) -> ! {
+    abort.stop();
+    thread::sleep(CLEAN_UP);
+    process::exit(130)
+}

@@ -1,0 +1,94 @@
+//! Where pictures come from: files, cameras, network streams, test patterns, folders of pictures.
+//!
+//! * [`spec`]: what a person writes to name a source.
+//! * [`options`]: how to read it.
+//! * [`error`]: what can go wrong.
+//! * [`input`]: the FFmpeg command for it.
+//! * [`feed`]: one running FFmpeg and the pictures it sends.
+//! * [`video`]: what has an end: files and test patterns.
+//! * [`live`]: what goes on for ever and comes back: cameras and network streams.
+//! * [`pictures`]: folders of pictures, decoded without FFmpeg; [`listing`] finds them.
+//!
+//! ```no_run
+//! use mattebox::{source::{self, SourceOptions}, stop::Stop};
+//! let stop = Stop::new();
+//! let mut source = source::open(&"samples/person.mp4".parse()?, &SourceOptions::default(), &stop)?;
+//! while let Some(picture) = source.next(&stop)? {
+//!     println!("{} µs: {:?}", picture.time.0, picture.picture.dimensions());
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+mod error;
+mod feed;
+mod input;
+mod listing;
+mod live;
+mod options;
+mod pictures;
+mod spec;
+mod video;
+
+pub use error::SourceError;
+pub use options::{RtspTransport, SourceOptions};
+pub use spec::{SourceSpec, SourceSpecError};
+
+use crate::ffmpeg::Ffmpeg;
+use crate::stop::Stop;
+use image::RgbImage;
+use input::Input;
+use mattebox_core::frame::Timestamp;
+
+/// One picture and its time.
+#[derive(Debug, Clone)]
+pub struct Picture {
+    /// The picture, upright, sRGB.
+    pub picture: RgbImage,
+    /// Unix time when it arrived, of live sources; else its position in the source, from 0. In microseconds.
+    pub time: Timestamp,
+}
+
+/// What is known of a source before its pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct SourceInfo {
+    /// About how many pictures it gives, for a progress bar. `None`: without end, or unknown.
+    pub frames: Option<u64>,
+    /// Pictures per second.
+    pub fps: Option<f64>,
+    /// It gives pictures as they happen, and waits for nobody.
+    pub live: bool,
+    /// Its pictures have nothing to do with each other: no smoothing over time.
+    pub still: bool,
+}
+
+/// Something that gives pictures.
+pub trait Source: Send {
+    /// What is known of it.
+    fn info(&self) -> &SourceInfo;
+
+    /// Waits for the next picture. `None` at the end, for good, and soon (about 50 ms) after `stop` is asked to stop.
+    ///
+    /// After an error whose [`SourceError::is_fatal`] is false the source goes on: one picture is missing.
+    fn next(&mut self, stop: &Stop) -> Result<Option<Picture>, SourceError>;
+}
+
+/// Opens a source. Returns when it is known to work, as far as that can be known without its first picture: it may wait as
+/// long as [`SourceOptions::connect_timeout`].
+pub fn open(spec: &SourceSpec, options: &SourceOptions, stop: &Stop) -> Result<Box<dyn Source>, SourceError> {
+    options.check(spec)?;
+    if let SourceSpec::Path(path) = spec
+        && let Some(found) = listing::find(path)
+    {
+        let name = spec.to_string();
+        let paths = found.map_err(|problem| SourceError::Usage { name: name.clone(), problem })?;
+        return Ok(Box::new(pictures::Pictures::new(name, paths, options)?));
+    }
+    let input = Input::resolve(spec)?;
+    let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
+    if input.is_live() || input.may_be_live() {
+        let live = live::Live::open(ffmpeg.clone(), input.clone(), options, stop)?;
+        if input.is_live() || !live.has_end() {
+            return Ok(Box::new(live));
+        }
+    }
+    Ok(Box::new(video::Video::open(ffmpeg, input, options, stop)?))
+}

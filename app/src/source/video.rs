@@ -1,0 +1,160 @@
+//! What has an end: video files, test patterns, standard input.
+use super::feed::{Arrival, Feed};
+use super::input::Input;
+use super::{Picture, Source, SourceError, SourceInfo, SourceOptions};
+use crate::ffmpeg::Ffmpeg;
+use crate::ffmpeg::diagnose::{diagnose, last_words};
+use crate::ffmpeg::log::Header;
+use crate::stop::Stop;
+use mattebox_core::frame::Timestamp;
+use std::time::Duration;
+use tracing::warn;
+
+/// Pictures per second where nobody says: FFmpeg's own choice.
+pub(super) const USUAL_FPS: f64 = 25.0;
+
+/// A video through FFmpeg: every picture that it has, in order.
+#[derive(Debug)]
+pub(super) struct Video {
+    ffmpeg: Ffmpeg,
+    input: Input,
+    options: SourceOptions,
+    info: SourceInfo,
+    feed: Option<Feed>,
+    /// Pictures delivered.
+    frames: u64,
+    /// Where the running feed began, in microseconds of the source's time.
+    base: i64,
+    /// The time of the picture before, in the same.
+    last: Option<i64>,
+}
+
+impl Video {
+    pub(super) fn open(ffmpeg: Ffmpeg, input: Input, options: &SourceOptions, stop: &Stop) -> Result<Self, SourceError> {
+        let mut video = Video {
+            base: micros(options.start.unwrap_or_default()),
+            options: options.clone(),
+            info: SourceInfo::default(),
+            feed: None,
+            frames: 0,
+            last: None,
+            ffmpeg,
+            input,
+        };
+        let feed = video.start(options.duration)?;
+        match feed.wait_for_header(options.stall_timeout, stop) {
+            Some(header) if header.opened => {
+                video.info = describe(header, options);
+                video.feed = Some(feed);
+                Ok(video)
+            }
+            Some(_) => Err(video.end(feed).err().unwrap_or_else(|| video.failed("FFmpeg did not open it".to_owned()))),
+            None if stop.is_stopped() => Err(SourceError::Stopped),
+            None => Err(video.stalled()),
+        }
+    }
+
+    fn start(&self, duration: Option<Duration>) -> Result<Feed, SourceError> {
+        let command = self.input.command(&self.ffmpeg, &self.options, false, duration);
+        Feed::start(command, true, self.options.limits).map_err(|error| self.failed(format!("cannot start FFmpeg: {error}")))
+    }
+
+    fn failed(&self, problem: String) -> SourceError {
+        SourceError::Failed { name: self.input.name.clone(), frames: self.frames, problem }
+    }
+
+    fn stalled(&self) -> SourceError {
+        let seconds = self.options.stall_timeout.as_secs_f64();
+        SourceError::Stalled { name: self.input.name.clone(), seconds, frames: self.frames }
+    }
+
+    /// The time of a picture in microseconds: later than the one before, whatever the stream says.
+    fn time(&mut self, seconds: Option<f64>) -> i64 {
+        let step = (1e6 / self.info.fps.unwrap_or(USUAL_FPS)) as i64;
+        let after_last = self.last.map_or(self.base, |last| last.saturating_add(step));
+        let said = seconds.map(|seconds| self.base.saturating_add((seconds.max(0.0) * 1e6).round() as i64));
+        let time = said.filter(|said| self.last.is_none_or(|last| *said > last)).unwrap_or(after_last);
+        self.last = Some(time);
+        time
+    }
+
+    /// What the end of the child means: the end, or an error.
+    fn end(&self, feed: Feed) -> Result<(), SourceError> {
+        let ending = feed.finish();
+        let good = ending.status.is_some_and(|status| status.success());
+        if good && self.frames > 0 {
+            if let Some(words) = last_words(&ending.errors) {
+                warn!(source = self.input.name, frames = self.frames, "the video is damaged or cut short (FFmpeg: {words})");
+            }
+            return Ok(());
+        }
+        if good && ending.errors.is_empty() {
+            let after = match self.options.start {
+                Some(start) => format!(" after its first {} s", start.as_secs_f64()),
+                None => String::new(),
+            };
+            return Err(SourceError::Usage {
+                name: self.input.name.clone(),
+                problem: format!("there is no picture in it{after}"),
+            });
+        }
+        Err(SourceError::from_diagnosis(&self.input.name, self.frames, diagnose(&ending.errors, ending.status)))
+    }
+
+    /// Starts anew what cannot rewind by itself, for what is left of the duration. `None` when that is over.
+    fn again(&mut self) -> Result<Option<Feed>, SourceError> {
+        let step = (1e6 / self.info.fps.unwrap_or(USUAL_FPS)) as i64;
+        self.base = self.last.unwrap_or_default().saturating_add(step);
+        let passed = Duration::from_micros(self.base.unsigned_abs()).saturating_sub(self.options.start.unwrap_or_default());
+        match self.options.duration.map(|duration| duration.saturating_sub(passed)) {
+            Some(left) if left.is_zero() => Ok(None),
+            left => self.start(left).map(Some),
+        }
+    }
+}
+
+impl Source for Video {
+    fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+
+    fn next(&mut self, stop: &Stop) -> Result<Option<Picture>, SourceError> {
+        while let Some(feed) = self.feed.take() {
+            match feed.next(self.options.stall_timeout, stop) {
+                Arrival::Picture(decoded) => {
+                    self.feed = Some(feed);
+                    self.frames += 1;
+                    let time = Timestamp(self.time(decoded.seconds));
+                    return Ok(Some(Picture { picture: decoded.picture, time }));
+                }
+                Arrival::Stopped => return Ok(None),
+                Arrival::Ended => {
+                    self.end(feed)?;
+                    if self.options.repeat && !self.input.can_rewind() {
+                        self.feed = self.again()?;
+                    }
+                }
+                Arrival::Unusable(error) => return Err(self.failed(error.to_string())),
+                Arrival::Stalled => return Err(self.stalled()),
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn describe(header: Header, options: &SourceOptions) -> SourceInfo {
+    let fps = options.fps.or(header.fps);
+    let there = header.duration.map(|seconds| seconds - options.start.unwrap_or_default().as_secs_f64());
+    let wanted = options.duration.map(|duration| duration.as_secs_f64());
+    let seconds = match (there, wanted) {
+        (_, wanted) if options.repeat => wanted,
+        (Some(there), Some(wanted)) => Some(there.min(wanted)),
+        (there, wanted) => there.or(wanted),
+    };
+    let frames = seconds.zip(fps).map(|(seconds, fps)| (seconds * fps).round().max(0.0) as u64);
+    SourceInfo { frames, fps, live: false, still: false }
+}

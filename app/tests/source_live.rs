@@ -1,0 +1,247 @@
+//! Live sources: they come back when they break, end or stall, and say what is wrong when they never come.
+mod common;
+
+use common::{collect, error_of, ffmpeg, open, sample, try_open};
+use mattebox::source::{Source, SourceOptions};
+use mattebox::stop::Stop;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A server that hands each connection to `serve`, until the test ends. Gives its port and the count of connections.
+fn server(serve: impl Fn(usize, TcpStream) + Send + 'static) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            serve(counter.fetch_add(1, Ordering::SeqCst), stream);
+        }
+    });
+    (port, count)
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// The sample as an MPEG transport stream, which can be joined and left anywhere.
+fn transport_stream() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::read(ffmpeg("-i {sample} -c copy", &folder.path().join("a.ts"))).unwrap()
+}
+
+fn quick() -> SourceOptions {
+    SourceOptions { connect_timeout: Duration::from_secs(20), stall_timeout: Duration::from_secs(2), ..Default::default() }
+}
+
+fn take(source: &mut dyn Source, count: usize) -> Vec<i64> {
+    let stop = Stop::new();
+    (0..count).map(|_| source.next(&stop).unwrap().expect("the source ended").time.0).collect()
+}
+
+#[test]
+fn a_stream_that_ends_is_connected_anew() {
+    let bytes = transport_stream();
+    let (port, connections) = server(move |_, mut to| {
+        let _ = to.write_all(&bytes);
+    });
+    let mut source = open(&format!("tcp://127.0.0.1:{port}"), &quick());
+    let info = *source.info();
+    assert!(info.live && info.frames.is_none() && info.fps == Some(25.0));
+    let now = || i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_micros()).unwrap();
+    let begun = now();
+    let times = take(&mut *source, 170);
+    assert!(connections.load(Ordering::SeqCst) >= 3);
+    assert!(times.windows(2).all(|pair| pair[0] <= pair[1]));
+    assert!(times[0] >= begun - 10_000_000 && times[169] <= now(), "times are those of the clock");
+}
+
+#[test]
+fn without_reconnect_the_end_is_the_end() {
+    let bytes = transport_stream();
+    let (port, connections) = server(move |_, mut to| {
+        let _ = to.write_all(&bytes);
+    });
+    let options = SourceOptions { reconnect: false, ..quick() };
+    assert_eq!(collect(&mut *open(&format!("tcp://127.0.0.1:{port}"), &options)).len(), 75);
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_duration_ends_a_stream_that_would_go_on() {
+    let bytes = transport_stream();
+    let (port, _) = server(move |_, mut to| {
+        let _ = to.write_all(&bytes);
+    });
+    let options = SourceOptions { duration: Some(Duration::from_secs(2)), ..quick() };
+    let pictures = collect(&mut *open(&format!("tcp://127.0.0.1:{port}"), &options));
+    assert!(pictures.len() > 75 && pictures[pictures.len() - 1].time.0 - pictures[0].time.0 < 3_000_000);
+}
+
+#[test]
+fn a_service_that_never_answers_is_unreachable() {
+    let options = SourceOptions { connect_timeout: Duration::from_secs(2), ..quick() };
+    for spec in [format!("tcp://127.0.0.1:{}", free_port()), format!("rtsp://me:secret@127.0.0.1:{}/camera", free_port())] {
+        let error = error_of(&spec, &options);
+        let message = error.to_string();
+        assert!(error.is_unreachable() && error.is_fatal(), "{message}");
+        assert!(message.contains("could not be reached within 2 s: nothing listens there"), "{message}");
+        assert!(!message.contains("secret"), "{message}");
+    }
+}
+
+#[test]
+fn a_service_that_answers_but_shows_nothing_is_unreachable() {
+    let held = Mutex::new(Vec::new());
+    let (port, _) = server(move |_, to| held.lock().unwrap().push(to));
+    let options = SourceOptions { connect_timeout: Duration::from_secs(1), ..quick() };
+    let error = error_of(&format!("tcp://127.0.0.1:{port}"), &options);
+    assert!(error.is_unreachable() && error.to_string().contains("it answers, but no picture comes"), "{error}");
+}
+
+#[test]
+fn a_service_that_starts_late_is_waited_for() {
+    let bytes = transport_stream();
+    let port = free_port();
+    let late = thread::spawn(move || {
+        thread::sleep(Duration::from_secs(1));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let _ = listener.accept().unwrap().0.write_all(&bytes);
+    });
+    take(&mut *open(&format!("tcp://127.0.0.1:{port}"), &quick()), 10);
+    late.join().unwrap();
+}
+
+#[test]
+fn a_stop_ends_the_wait_for_a_source_that_is_away() {
+    let stop = Stop::new();
+    let options = SourceOptions { connect_timeout: Duration::from_secs(3600), ..quick() };
+    let spec = format!("tcp://127.0.0.1:{}", free_port()).parse().unwrap();
+    let opening = thread::spawn({
+        let stop = stop.clone();
+        move || mattebox::source::open(&spec, &options, &stop).err().unwrap().to_string()
+    });
+    thread::sleep(Duration::from_millis(300));
+    stop.stop();
+    assert_eq!(opening.join().unwrap(), "stopped");
+}
+
+/// Answers one HTTP request.
+fn answer(mut stream: TcpStream, head: &str, body: &[u8]) {
+    let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
+    while request.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+    let _ = stream.write_all(format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n").as_bytes());
+    let _ = stream.write_all(body);
+}
+
+#[test]
+fn a_file_on_a_web_server_is_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = fs::read(ffmpeg("-i {sample} -c copy -movflags +faststart", &folder.path().join("a.mp4"))).unwrap();
+    let (port, _) = server(move |_, stream| {
+        answer(stream, &format!("200 OK\r\nContent-Type: video/mp4\r\nContent-Length: {}", bytes.len()), &bytes)
+    });
+    let mut source = open(&format!("http://127.0.0.1:{port}/a.mp4"), &quick());
+    assert_eq!((source.info().live, source.info().frames), (false, Some(75)));
+    assert_eq!(collect(&mut *source).len(), 75);
+}
+
+/// What a web camera sends: a head, and a body of JPEG pictures without end, of which this is the beginning.
+fn web_camera() -> (&'static str, Vec<u8>) {
+    let folder = tempfile::tempdir().unwrap();
+    let jpeg = fs::read(ffmpeg("-i {sample} -frames:v 1", &folder.path().join("a.jpg"))).unwrap();
+    let part = format!("--next\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", jpeg.len());
+    let body = [part.as_bytes(), &jpeg, b"\r\n"].concat().repeat(40);
+    ("200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=next", body)
+}
+
+#[test]
+fn a_web_camera_is_live() {
+    let (head, body) = web_camera();
+    let (port, connections) = server(move |_, stream| answer(stream, head, &body));
+    let mut source = open(&format!("http://127.0.0.1:{port}/stream"), &quick());
+    assert!(source.info().live);
+    take(&mut *source, 60);
+    assert!(connections.load(Ordering::SeqCst) >= 2);
+}
+
+#[test]
+fn a_stream_that_stalls_is_connected_anew() {
+    let (head, body) = web_camera();
+    let held = Mutex::new(Vec::new());
+    let (port, connections) = server(move |_, stream| {
+        answer(stream.try_clone().unwrap(), head, &body);
+        held.lock().unwrap().push(stream);
+    });
+    take(&mut *open(&format!("http://127.0.0.1:{port}/stream"), &quick()), 60);
+    assert!(connections.load(Ordering::SeqCst) >= 2);
+}
+
+#[test]
+fn what_a_web_server_refuses_is_not_tried_again() {
+    for (head, words) in [("404 Not Found", "nothing under this address"), ("401 Unauthorized", "wants a user and a password")] {
+        let (port, _) = server(move |_, stream| answer(stream, &format!("{head}\r\nContent-Length: 0"), b""));
+        let error = error_of(&format!("http://127.0.0.1:{port}/a.mp4"), &quick());
+        assert!(error.is_usage() && error.to_string().contains(words), "{error}");
+    }
+}
+
+/// The test camera, killed when dropped.
+struct Camera(Child, u16);
+
+impl Camera {
+    /// `None` where the packages that it needs are missing.
+    fn start(port: u16) -> Option<Camera> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/rtsp_server.py");
+        let mut command = Command::new("/usr/bin/python3");
+        let mut child = command.arg(script).arg(port.to_string()).stdout(Stdio::piped()).spawn().ok()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take()?.take(64)).read_line(&mut line).ok()?;
+        let camera = Camera(child, line.trim().parse().unwrap_or_default());
+        (camera.1 != 0).then_some(camera)
+    }
+}
+
+impl Drop for Camera {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn an_rtsp_camera_that_restarts_is_connected_anew() {
+    let Some(camera) = Camera::start(0) else {
+        eprintln!("skipped: needs the packages python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-{{base,good}}");
+        return;
+    };
+    let port = camera.1;
+    let mut source = open(&format!("rtsp://127.0.0.1:{port}/camera"), &quick());
+    assert!(source.info().live);
+    take(&mut *source, 20);
+    drop(camera);
+    let camera = Camera::start(port).expect("the camera starts again on its port");
+    // What was on its way when the camera went, and then more than that.
+    take(&mut *source, 40);
+    drop(source);
+    let wrong = error_of(&format!("rtsp://127.0.0.1:{port}/nothing"), &quick());
+    assert!(wrong.is_usage() && wrong.to_string().contains("nothing under this address"), "{wrong}");
+    drop(camera);
+}
+
+#[test]
+fn a_camera_that_is_not_there_is_named() {
+    let begun = Instant::now();
+    let error = try_open("/dev/video99", &quick()).err().unwrap();
+    assert!(error.is_usage() && error.to_string().contains("there is no /dev/video99"), "{error}");
+    assert!(begun.elapsed() < quick().connect_timeout, "nothing is tried again");
+    assert!(fs::metadata(sample()).is_ok());
+}

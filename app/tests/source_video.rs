@@ -1,0 +1,290 @@
+//! Video files through FFmpeg: every picture once, upright, in time; and what is said of files that are no videos.
+mod common;
+
+use common::{collect, error_of, ffmpeg, open, sample};
+use image::RgbImage;
+use mattebox::source::SourceOptions;
+use mattebox::stop::Stop;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn first_picture(spec: &str, options: &SourceOptions) -> RgbImage {
+    open(spec, options).next(&Stop::new()).unwrap().unwrap().picture
+}
+
+#[test]
+fn the_sample_gives_each_of_its_75_pictures_once() {
+    let mut source = open(&sample(), &SourceOptions::default());
+    assert_eq!((source.info().frames, source.info().fps), (Some(75), Some(25.0)));
+    assert!(!source.info().live && !source.info().still);
+    let pictures = collect(&mut *source);
+    assert_eq!(pictures.len(), 75);
+    for (number, picture) in pictures.iter().enumerate() {
+        assert_eq!(picture.picture.dimensions(), (640, 360));
+        assert_eq!(picture.time.0, number as i64 * 40_000);
+    }
+    assert!(pictures.windows(2).all(|pair| pair[0].picture != pair[1].picture));
+}
+
+#[test]
+fn a_variable_frame_rate_keeps_its_pictures_and_their_times() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = ffmpeg("-i {sample} -vf select=lt(mod(n\\,3)\\,2) -vsync vfr -c:v ffv1", &folder.path().join("vfr.mkv"));
+    let times: Vec<i64> = collect(&mut *open(&text(&clip), &SourceOptions::default())).iter().map(|p| p.time.0).collect();
+    let want: Vec<i64> = (0..75).filter(|n| n % 3 < 2).map(|n| n * 40_000).collect();
+    assert_eq!(times, want);
+}
+
+#[test]
+fn a_rate_is_kept_by_dropping_and_by_repeating() {
+    for (fps, count) in [(10.0, 30), (50.0, 150)] {
+        let options = SourceOptions { fps: Some(fps), ..Default::default() };
+        let mut source = open(&sample(), &options);
+        assert_eq!((source.info().frames, source.info().fps), (Some(count), Some(fps)));
+        let pictures = collect(&mut *source);
+        assert_eq!(pictures.len() as u64, count);
+        assert_eq!(pictures[7].time.0, (7e6 / fps) as i64);
+    }
+}
+
+#[test]
+fn a_part_begins_and_ends_where_asked() {
+    let whole = collect(&mut *open(&sample(), &SourceOptions::default()));
+    let second = Duration::from_secs(1);
+    let options = SourceOptions { start: Some(second), duration: Some(second), ..Default::default() };
+    let mut source = open(&sample(), &options);
+    assert_eq!(source.info().frames, Some(25));
+    let part = collect(&mut *source);
+    assert_eq!(part.len(), 25);
+    for (got, want) in part.iter().zip(&whole[25..50]) {
+        assert!(got.picture == want.picture && got.time == want.time);
+    }
+}
+
+#[test]
+fn a_repeated_file_goes_on_from_its_beginning_with_time_going_on() {
+    let whole = collect(&mut *open(&sample(), &SourceOptions::default()));
+    let options = SourceOptions { repeat: true, duration: Some(Duration::from_secs(7)), ..Default::default() };
+    let mut source = open(&sample(), &options);
+    assert_eq!(source.info().frames, Some(175));
+    let long = collect(&mut *source);
+    assert_eq!(long.len(), 175);
+    for (number, picture) in long.iter().enumerate() {
+        assert!(picture.picture == whole[number % 75].picture, "picture {number}");
+        assert_eq!(picture.time.0, number as i64 * 40_000);
+    }
+    let forever = SourceOptions { repeat: true, ..Default::default() };
+    assert_eq!(open(&sample(), &forever).info().frames, None);
+}
+
+#[test]
+fn a_test_pattern_repeats_too() {
+    let options = SourceOptions { repeat: true, duration: Some(Duration::from_millis(1400)), ..Default::default() };
+    let pictures = collect(&mut *open("lavfi:testsrc=size=32x16:rate=10:duration=0.5", &options));
+    assert_eq!(pictures.len(), 14);
+    assert!(pictures[0].picture == pictures[5].picture && pictures[0].picture != pictures[4].picture);
+    assert_eq!(pictures[13].time.0, 1_300_000);
+}
+
+#[test]
+fn wider_pictures_are_scaled_down_and_others_are_not_touched() {
+    let size = |spec: &str, max_width| {
+        first_picture(spec, &SourceOptions { max_width: Some(max_width), ..Default::default() }).dimensions()
+    };
+    assert_eq!(size(&sample(), 320), (320, 180));
+    assert_eq!(size(&sample(), 333), (333, 187), "odd sizes are fine");
+    assert_eq!(size(&sample(), 640), (640, 360));
+    assert_eq!(size(&sample(), 1920), (640, 360), "never up");
+    assert_eq!(size("lavfi:testsrc=size=1000x1", 10), (10, 1), "never to nothing");
+    let untouched = first_picture(&sample(), &SourceOptions { max_width: Some(1920), ..Default::default() });
+    assert!(untouched == first_picture(&sample(), &SourceOptions::default()));
+}
+
+#[test]
+fn odd_and_tiny_sizes_come_as_they_are() {
+    for size in ["1x1", "1x4000", "4000x1", "333x187"] {
+        let picture = first_picture(&format!("lavfi:testsrc=size={size}:rate=1:duration=1"), &SourceOptions::default());
+        assert_eq!(format!("{}x{}", picture.width(), picture.height()), size);
+    }
+}
+
+#[test]
+fn a_turned_recording_comes_upright() {
+    let folder = tempfile::tempdir().unwrap();
+    let upright = first_picture(&sample(), &SourceOptions::default());
+    let turned = ffmpeg("-i {sample} -c copy -metadata:s:v rotate=90", &folder.path().join("turned.mov"));
+    let picture = first_picture(&text(&turned), &SourceOptions::default());
+    assert_eq!(picture.dimensions(), (360, 640));
+    assert!(picture == image::imageops::rotate90(&upright) || picture == image::imageops::rotate270(&upright));
+    let narrow = first_picture(&text(&turned), &SourceOptions { max_width: Some(180), ..Default::default() });
+    assert_eq!(narrow.dimensions(), (180, 320), "the width is that of the upright picture");
+}
+
+#[test]
+fn a_cover_picture_is_not_taken_for_the_video() {
+    let folder = tempfile::tempdir().unwrap();
+    let cover = ffmpeg("-f lavfi -i testsrc=size=64x64 -frames:v 1", &folder.path().join("cover.png"));
+    let covered = format!("-i {} -i {{sample}} -map 0 -map 1 -c copy -disposition:v:0 attached_pic", cover.display());
+    let clip = ffmpeg(&covered, &folder.path().join("covered.mp4"));
+    let mut source = open(&text(&clip), &SourceOptions::default());
+    assert_eq!(source.info().fps, Some(25.0));
+    assert_eq!(collect(&mut *source).len(), 75);
+}
+
+#[test]
+fn names_that_look_like_something_else_are_just_names() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["12:30 a.mp4", "-i.mp4", "ü 100%.mp4", "what's up?.mp4", "[a]*.mp4"] {
+        let path = folder.path().join(name);
+        fs::copy(sample(), &path).unwrap();
+        let options = SourceOptions { duration: Some(Duration::from_millis(80)), ..Default::default() };
+        assert_eq!(collect(&mut *open(&text(&path), &options)).len(), 2, "{name}");
+    }
+}
+
+#[test]
+fn a_video_that_is_cut_off_keeps_the_pictures_before() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, arguments) in [("a.ts", "-c copy"), ("a.mkv", "-c copy"), ("a.mp4", "-c copy -movflags +faststart")] {
+        let whole = ffmpeg(&format!("-i {{sample}} {arguments}"), &folder.path().join(name));
+        let bytes = fs::read(&whole).unwrap();
+        let cut = folder.path().join(format!("cut-{name}"));
+        fs::write(&cut, &bytes[..bytes.len() / 2 + 7]).unwrap();
+        let pictures = collect(&mut *open(&text(&cut), &SourceOptions::default()));
+        assert!((20..75).contains(&pictures.len()), "{name}: {}", pictures.len());
+    }
+}
+
+#[test]
+fn what_is_no_video_is_said_to_be_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        text(&path)
+    };
+    let sample_bytes = fs::read(sample()).unwrap();
+    let sound = text(&ffmpeg("-f lavfi -i sine=duration=1", &folder.path().join("sound.wav")));
+    let empty = ffmpeg("-i {sample} -frames:v 0 -c:v ffv1", &folder.path().join("no-frames.mkv"));
+    // The sample's index stands at its end.
+    let cases = [
+        (file("a.txt", b"hello\nworld\n"), "not a video"),
+        (file("empty.mp4", b""), "the file is empty"),
+        (file("cut.mp4", &sample_bytes[..sample_bytes.len() / 2]), "cut short"),
+        (sound, "no video in it"),
+        (text(&empty), "no"),
+        (text(&folder.path().join("missing.mp4")), "there is no such file"),
+        ("foo://127.0.0.1/x".into(), "does not know the protocol"),
+        ("lavfi:nosuchfilter".into(), "filter"),
+        ("lavfi:testsrc=size=axb".into(), "mistake"),
+    ];
+    for (spec, words) in cases {
+        let error = error_of(&spec, &SourceOptions::default());
+        let message = error.to_string();
+        assert!(message.contains(words) && message.contains(&spec), "{spec}: {message}");
+        assert!(error.is_fatal());
+    }
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    let start = SourceOptions { start: Some(Duration::from_secs(100)), ..Default::default() };
+    let error = error_of(&sample(), &start);
+    assert!(error.is_usage() && error.to_string().contains("no picture in it after its first 100 s"), "{error}");
+    for fps in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e9] {
+        let options = SourceOptions { fps: Some(fps), ..Default::default() };
+        assert!(error_of(&sample(), &options).is_usage());
+    }
+    assert!(error_of(&sample(), &SourceOptions { max_width: Some(0), ..Default::default() }).is_usage());
+    assert!(error_of("-", &SourceOptions { repeat: true, ..Default::default() }).to_string().contains("only once"));
+    let missing = SourceOptions { ffmpeg: "/no/such/ffmpeg".into(), ..Default::default() };
+    let message = error_of(&sample(), &missing).to_string();
+    assert!(message.contains("/no/such/ffmpeg") && message.contains("install ffmpeg"), "{message}");
+}
+
+#[test]
+fn a_picture_over_the_limit_is_refused() {
+    let mut options = SourceOptions::default();
+    options.limits.max_pixels = 640 * 360 - 1;
+    let message = error_of(&sample(), &options).to_string();
+    assert!(message.contains("640x360 are over the limit of 230399 pixels"), "{message}");
+}
+
+#[cfg(unix)]
+mod stalls {
+    use super::*;
+    use std::sync::mpsc;
+    use std::thread;
+
+    fn pipe(folder: &Path) -> String {
+        let path = folder.join("pipe.ts");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        text(&path)
+    }
+
+    #[test]
+    fn a_file_that_stalls_is_an_error_that_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = pipe(folder.path());
+        let writer = thread::spawn({
+            let spec = spec.clone();
+            move || {
+                let bytes = fs::read(ffmpeg("-i {sample} -c copy", &Path::new(&spec).with_file_name("a.ts"))).unwrap();
+                let mut to = fs::OpenOptions::new().write(true).open(&spec).unwrap();
+                std::io::Write::write_all(&mut to, &bytes[..bytes.len() / 2]).unwrap();
+                to
+            }
+        });
+        let options = SourceOptions { stall_timeout: Duration::from_secs(3), ..Default::default() };
+        let error = error_of(&spec, &options);
+        let message = error.to_string();
+        assert!(message.contains(&spec) && message.contains("stalled: no picture for 3 s"), "{message}");
+        assert!(error.is_fatal());
+        drop(writer.join().unwrap());
+    }
+
+    #[test]
+    fn a_stop_ends_a_wait_that_would_last_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = pipe(folder.path());
+        let options = SourceOptions { stall_timeout: Duration::ZERO, ..Default::default() };
+        let stop = Stop::new();
+        let (said, ended) = mpsc::channel();
+        let reader = thread::spawn({
+            let stop = stop.clone();
+            move || {
+                let opened = mattebox::source::open(&spec.parse().unwrap(), &options, &stop);
+                let ended = match opened {
+                    Ok(mut source) => source.next(&stop).unwrap().is_none(),
+                    Err(error) => error.to_string() == "stopped",
+                };
+                said.send(ended).unwrap();
+            }
+        });
+        assert!(ended.recv_timeout(Duration::from_millis(300)).is_err(), "nothing comes from a pipe without a writer");
+        stop.stop();
+        assert!(ended.recv_timeout(Duration::from_secs(20)).unwrap());
+        reader.join().unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_source_that_is_dropped_takes_its_ffmpeg_along() {
+        let graph = "testsrc=size=64x48:rate=17.125";
+        let running = || {
+            let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+            processes
+                .filter_map(|process| fs::read_to_string(process.path().join("cmdline")).ok())
+                .any(|line| line.contains(graph))
+        };
+        let source = open(&format!("lavfi:{graph}"), &SourceOptions::default());
+        assert!(running());
+        drop(source);
+        assert!(!running());
+    }
+}

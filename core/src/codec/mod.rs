@@ -1,0 +1,205 @@
+//! Encoded pictures: JPEG, PNG and WebP to pixels and back.
+//!
+//! The bytes may come from anywhere. The header is read first and the size that it claims is checked against [`Limits`]
+//! before anything of that size is allocated; a picture that is cut off or damaged is an error, never half a picture.
+//!
+//! Pixels are 8-bit sRGB. Colour profiles are not applied. The orientation that cameras note in EXIF is applied.
+//!
+//! # Layout
+//!
+//! * [`error`]: what can be wrong with a picture, and where.
+//! * `jpeg`, `jpeg_segments`, `png`, `webp`: one decoder each.
+//! * `orient`: EXIF orientation.
+//! * [`encode`]: [`Encoder`], and [`JpegEncoder`] for plain pictures.
+pub mod encode;
+pub mod error;
+mod jpeg;
+mod jpeg_segments;
+mod orient;
+mod png;
+mod webp;
+
+#[cfg(test)]
+mod hostile;
+
+pub use encode::{Encoder, JpegEncoder};
+pub use error::{DecodeError, EncodeError};
+
+use image::RgbImage;
+use std::{fmt, str::FromStr};
+use thiserror::Error;
+
+/// How large a picture may be. What is beyond is refused from its header alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most pixels, width times height. Decoding takes up to 8 bytes for each (16-bit PNG with alpha), and 3 afterwards.
+    pub max_pixels: u64,
+    /// Most pixels along one side.
+    pub max_side: u32,
+}
+
+impl Default for Limits {
+    /// 2^26 pixels (twice an 8K frame) and 32,768 a side.
+    fn default() -> Self {
+        Limits { max_pixels: 1 << 26, max_side: 1 << 15 }
+    }
+}
+
+impl Limits {
+    /// The size as `u32`, if it is within the limits and not empty.
+    fn check(&self, format: ImageFormat, width: u64, height: u64) -> Result<(u32, u32), DecodeError> {
+        if width == 0 || height == 0 {
+            return Err(DecodeError::Corrupt { format, detail: format!("it claims a size of {width}x{height}") });
+        }
+        let side = u64::from(self.max_side);
+        if width > side || height > side || width.saturating_mul(height) > self.max_pixels {
+            return Err(DecodeError::TooLarge { format, width, height, limits: *self });
+        }
+        // Both are at most `max_side`, which is a `u32`.
+        Ok((width as u32, height as u32))
+    }
+}
+
+/// A way to store a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ImageFormat {
+    /// Lossless, with or without alpha.
+    Png,
+    /// Lossy, without alpha.
+    Jpeg,
+    /// Written lossless, with or without alpha; both kinds are read.
+    WebP,
+}
+
+/// A text that names no [`ImageFormat`].
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("unknown picture format {0:?}: use png, jpg or webp")]
+pub struct UnknownFormat(String);
+
+impl ImageFormat {
+    /// The usual end of a file's name, without the dot: `png`, `jpg` or `webp`.
+    pub fn extension(self) -> &'static str {
+        match self {
+            ImageFormat::Png => "png",
+            ImageFormat::Jpeg => "jpg",
+            ImageFormat::WebP => "webp",
+        }
+    }
+
+    /// The name for people: `PNG`, `JPEG` or `WebP`.
+    pub fn name(self) -> &'static str {
+        match self {
+            ImageFormat::Png => "PNG",
+            ImageFormat::Jpeg => "JPEG",
+            ImageFormat::WebP => "WebP",
+        }
+    }
+
+    /// Whether a written picture can be transparent.
+    pub fn has_alpha(self) -> bool {
+        self != ImageFormat::Jpeg
+    }
+
+    /// The format whose signature stands at the beginning of `bytes`.
+    pub fn of(bytes: &[u8]) -> Option<ImageFormat> {
+        if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
+            Some(ImageFormat::Jpeg)
+        } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+            Some(ImageFormat::Png)
+        } else if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
+            Some(ImageFormat::WebP)
+        } else {
+            None
+        }
+    }
+}
+
+impl FromStr for ImageFormat {
+    type Err = UnknownFormat;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "png" => Ok(ImageFormat::Png),
+            "jpg" | "jpeg" => Ok(ImageFormat::Jpeg),
+            "webp" => Ok(ImageFormat::WebP),
+            _ => Err(UnknownFormat(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for ImageFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.extension())
+    }
+}
+
+/// Decodes one picture: JPEG (grey, colour, CMYK; sequential and progressive), PNG (every colour type and depth) or WebP
+/// (still, lossy and lossless), told apart by their first bytes.
+///
+/// Transparent parts are put on white, as a browser shows them, so that colours hidden under them do not appear.
+/// For many pictures use a [`Decoder`], which keeps its buffers.
+pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, DecodeError> {
+    let mut picture = RgbImage::default();
+    Decoder::default().decode_into(bytes, limits, &mut picture)?;
+    Ok(picture)
+}
+
+/// Decodes pictures one after another, without allocating once its buffers have grown to their size (JPEG and 8-bit RGB
+/// PNG; other kinds allocate inside their libraries).
+#[derive(Debug, Default)]
+pub struct Decoder {
+    jpeg: jpeg::JpegDecoder,
+    /// Samples that are not yet RGB: CMYK, grey, 16 bits, or with alpha.
+    samples: Vec<u8>,
+}
+
+impl Decoder {
+    /// As [`decode`], into `picture`, whose buffer is used again. After an error `picture` is empty (0x0).
+    pub fn decode_into(&mut self, bytes: &[u8], limits: &Limits, picture: &mut RgbImage) -> Result<(), DecodeError> {
+        let mut rgb = std::mem::take(picture).into_raw();
+        let (width, height, orientation) = match ImageFormat::of(bytes) {
+            Some(ImageFormat::Jpeg) => self.jpeg.decode(bytes, limits, &mut self.samples, &mut rgb),
+            Some(ImageFormat::Png) => png::decode(bytes, limits, &mut self.samples, &mut rgb),
+            Some(ImageFormat::WebP) => webp::decode(bytes, limits, &mut self.samples, &mut rgb),
+            None => Err(DecodeError::unknown(bytes)),
+        }?;
+        if let Some(upright) = RgbImage::from_raw(width, height, rgb) {
+            *picture = orient::upright(upright, orientation);
+        }
+        Ok(())
+    }
+}
+
+/// `v` over white: `round((v a + 255 (255 - a)) / 255)`.
+fn on_white(v: u8, a: u8) -> u8 {
+    let t = u32::from(v) * u32::from(a) + 255 * (255 - u32::from(a));
+    ((t + 127) / 255) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_read_back_what_they_print() {
+        for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP] {
+            assert_eq!(format.to_string().parse(), Ok(format));
+        }
+        assert_eq!("JPEG".parse(), Ok(ImageFormat::Jpeg));
+        assert!("gif".parse::<ImageFormat>().is_err());
+    }
+
+    #[test]
+    fn limits_hold_for_sides_and_for_the_area() {
+        let limits = Limits { max_pixels: 100, max_side: 50 };
+        assert_eq!(limits.check(ImageFormat::Png, 50, 2).unwrap(), (50, 2));
+        for (w, h) in [(51, 1), (1, 51), (11, 10), (0, 1), (1, 0), (u64::MAX, u64::MAX)] {
+            assert!(limits.check(ImageFormat::Png, w, h).is_err(), "{w}x{h}");
+        }
+    }
+
+    #[test]
+    fn white_shows_through() {
+        assert_eq!((on_white(7, 255), on_white(7, 0), on_white(0, 128)), (7, 255, 127));
+    }
+}

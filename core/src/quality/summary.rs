@@ -1,0 +1,169 @@
+//! The mean and the worst of many frames.
+use super::FrameQuality;
+use std::{fmt, str::FromStr};
+use thiserror::Error;
+
+/// One of the six figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Metric {
+    /// Intersection over union.
+    Iou,
+    /// Mean absolute difference.
+    Mad,
+    /// Mean squared error.
+    Mse,
+    /// Gradient error.
+    Grad,
+    /// Connectivity error.
+    Conn,
+    /// Error of the change from frame to frame.
+    Dtssd,
+}
+
+/// A name that is no [`Metric`].
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("there is no metric {0:?}; the metrics are iou, mad, mse, grad, conn and dtssd")]
+pub struct UnknownMetric(String);
+
+impl Metric {
+    /// All six, in the order in which they are printed.
+    pub const ALL: [Metric; 6] = [Metric::Iou, Metric::Mad, Metric::Mse, Metric::Grad, Metric::Conn, Metric::Dtssd];
+
+    /// Its name in files: lower case.
+    pub fn name(self) -> &'static str {
+        match self {
+            Metric::Iou => "iou",
+            Metric::Mad => "mad",
+            Metric::Mse => "mse",
+            Metric::Grad => "grad",
+            Metric::Conn => "conn",
+            Metric::Dtssd => "dtssd",
+        }
+    }
+
+    /// Its value for a frame; only dtSSD of a first frame has none.
+    pub fn of(self, frame: &FrameQuality) -> Option<f64> {
+        match self {
+            Metric::Iou => Some(frame.iou),
+            Metric::Mad => Some(frame.mad),
+            Metric::Mse => Some(frame.mse),
+            Metric::Grad => Some(frame.grad),
+            Metric::Conn => Some(frame.conn),
+            Metric::Dtssd => frame.dtssd,
+        }
+    }
+
+    /// The larger, the worse the frame: turns IoU around.
+    fn badness(self, frame: &FrameQuality) -> Option<f64> {
+        self.of(frame).map(|value| if self == Metric::Iou { -value } else { value })
+    }
+}
+
+impl fmt::Display for Metric {
+    /// As papers write it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Metric::Iou => "IoU",
+            Metric::Mad => "MAD",
+            Metric::Mse => "MSE",
+            Metric::Grad => "Grad",
+            Metric::Conn => "Conn",
+            Metric::Dtssd => "dtSSD",
+        })
+    }
+}
+
+impl FromStr for Metric {
+    type Err = UnknownMetric;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let known = Metric::ALL.into_iter().find(|metric| metric.name().eq_ignore_ascii_case(name));
+        known.ok_or_else(|| UnknownMetric(name.to_owned()))
+    }
+}
+
+/// Adds frames up to their mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Summary {
+    frames: u64,
+    sums: [f64; 6],
+    changes: u64,
+}
+
+impl Summary {
+    /// Counts a frame in.
+    pub fn add(&mut self, frame: &FrameQuality) {
+        self.frames += 1;
+        self.changes += u64::from(frame.dtssd.is_some());
+        for (sum, metric) in self.sums.iter_mut().zip(Metric::ALL) {
+            *sum += metric.of(frame).unwrap_or(0.0);
+        }
+    }
+
+    /// How many frames were counted in.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// The mean of the frames' figures, that of dtSSD over the frames that have one. None if there was no frame.
+    pub fn mean(&self) -> Option<FrameQuality> {
+        let [iou, mad, mse, grad, conn, dtssd] = self.sums;
+        let n = (self.frames > 0).then_some(self.frames as f64)?;
+        let dtssd = (self.changes > 0).then(|| dtssd / self.changes as f64);
+        Some(FrameQuality { iou: iou / n, mad: mad / n, mse: mse / n, grad: grad / n, conn: conn / n, dtssd })
+    }
+}
+
+/// The places of the `count` worst frames by `metric`, the worst first; of equals the earlier first. A frame without that figure
+/// is not among them.
+pub fn worst(frames: &[FrameQuality], metric: Metric, count: usize) -> Vec<usize> {
+    let mut places: Vec<(usize, f64)> =
+        frames.iter().enumerate().filter_map(|(at, frame)| Some((at, metric.badness(frame)?))).collect();
+    places.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    places.into_iter().take(count).map(|(at, _)| at).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(iou: f64, mad: f64, dtssd: Option<f64>) -> FrameQuality {
+        FrameQuality { iou, mad, mse: 2.0 * mad, grad: 3.0 * mad, conn: 4.0 * mad, dtssd }
+    }
+
+    #[test]
+    fn the_mean_of_dtssd_is_over_pairs_of_frames() {
+        let mut summary = Summary::default();
+        assert_eq!(summary.mean(), None);
+        for each in [frame(1.0, 2.0, None), frame(0.5, 4.0, Some(3.0)), frame(0.0, 6.0, Some(5.0))] {
+            summary.add(&each);
+        }
+        assert_eq!(summary.frames(), 3);
+        assert_eq!(summary.mean(), Some(frame(0.5, 4.0, Some(4.0))));
+    }
+
+    #[test]
+    fn one_frame_has_no_dtssd() {
+        let mut summary = Summary::default();
+        summary.add(&frame(1.0, 2.0, None));
+        assert_eq!(summary.mean(), Some(frame(1.0, 2.0, None)));
+    }
+
+    #[test]
+    fn the_worst_are_the_lowest_iou_and_the_highest_error() {
+        let frames = [frame(0.9, 1.0, None), frame(0.2, 5.0, Some(1.0)), frame(0.9, 7.0, Some(2.0))];
+        assert_eq!(worst(&frames, Metric::Iou, 2), [1, 0]);
+        assert_eq!(worst(&frames, Metric::Mad, 2), [2, 1]);
+        assert_eq!(worst(&frames, Metric::Dtssd, 9), [2, 1]);
+        assert_eq!(worst(&frames, Metric::Mad, 0), [0usize; 0]);
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        for metric in Metric::ALL {
+            assert_eq!(metric.to_string().parse(), Ok(metric));
+            assert_eq!(metric.name().parse(), Ok(metric));
+        }
+        assert!("ssim".parse::<Metric>().unwrap_err().to_string().contains("dtssd"));
+    }
+}

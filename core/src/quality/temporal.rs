@@ -1,0 +1,58 @@
+//! `dtSSD`: does the matte change when and as the true one does?
+//!
+//! Erofeev, Gitman, Vatolin, Fedorov, Wang: "Perceptually Motivated Benchmark for Video Matting", BMVC 2015. As in the evaluation of
+//! Robust Video Matting: the root of the mean over the pixels, x 100, for each pair of neighbouring frames.
+use super::{Pair, QualityError};
+
+/// Error of the change between two neighbouring frames x 1e2: `100 sqrt(mean(((p - p') - (t - t'))^2))`, where `p'` and `t'` are of
+/// the frame before and alpha is in 0..=1.
+///
+/// # Errors
+/// [`QualityError::SizeChanged`] if the frames differ in size.
+pub fn dtssd(now: Pair<'_>, before: Pair<'_>) -> Result<f64, QualityError> {
+    if now.dimensions() != before.dimensions() {
+        return Err(QualityError::SizeChanged { now: now.dimensions(), before: before.dimensions() });
+    }
+    let error = |(p, t): (u8, u8)| i32::from(p) - i32::from(t);
+    let changes = now.values().map(error).zip(before.values().map(error)).map(|(now, before)| now - before);
+    let sum: u64 = changes.map(|change| u64::from(change.unsigned_abs()).pow(2)).sum();
+    Ok(100.0 * (sum as f64 / now.pixels()).sqrt() / 255.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quality::tests::picture;
+    use image::GrayImage;
+
+    #[test]
+    fn worked_by_hand() {
+        // The truth rises by 1 in one pixel and falls by 0.2 in another; the prediction stays in the first and rises by 0.2 in the
+        // second: errors of the change -1 and 0.4, mean square 1.16 / 4.
+        let (t0, t1) = (picture([[0, 153], [7, 9]]), picture([[255, 102], [7, 9]]));
+        let (p0, p1) = (picture([[51, 51], [0, 0]]), picture([[51, 102], [0, 0]]));
+        let (before, now) = (Pair::new(&p0, &t0).unwrap(), Pair::new(&p1, &t1).unwrap());
+        assert!((dtssd(now, before).unwrap() - 100.0 * (1.16f64 / 4.0).sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_constant_error_does_not_flicker() {
+        let (t0, t1) = (picture([[0, 100]]), picture([[50, 150]]));
+        let (p0, p1) = (picture([[30, 90]]), picture([[80, 140]]));
+        assert_eq!(dtssd(Pair::new(&p1, &t1).unwrap(), Pair::new(&p0, &t0).unwrap()).unwrap(), 0.0);
+    }
+
+    #[test]
+    fn opposite_jumps_are_the_end_of_the_scale() {
+        let (white, black) = (GrayImage::from_pixel(3, 3, image::Luma([255])), GrayImage::new(3, 3));
+        let (before, now) = (Pair::new(&white, &black).unwrap(), Pair::new(&black, &white).unwrap());
+        assert_eq!(dtssd(now, before).unwrap(), 200.0);
+    }
+
+    #[test]
+    fn a_change_of_size_is_refused() {
+        let (a, b) = (GrayImage::new(3, 2), GrayImage::new(2, 3));
+        let message = dtssd(Pair::new(&a, &a).unwrap(), Pair::new(&b, &b).unwrap()).unwrap_err().to_string();
+        assert!(message.contains("3x2") && message.contains("2x3"), "{message}");
+    }
+}

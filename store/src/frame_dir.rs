@@ -1,0 +1,139 @@
+//! The folder of one camera's pictures.
+use crate::error::StoreError;
+use crate::pending::{OnExisting, Outcome, PendingFile, create_folder, remove_stale, sync_folder};
+use mattebox_core::frame::{CameraId, FrameNumber};
+use std::path::{Path, PathBuf};
+
+/// The folder `ROOT/<camera>` with one file per frame: `frame_000000.png`, `frame_000001.png` and so on. Numbers over
+/// 999,999 take as many digits as they need.
+///
+/// Any number of threads and processes may write to it at once; each file appears whole or not at all.
+#[derive(Debug, Clone)]
+pub struct FrameDir {
+    folder: PathBuf,
+    durable: bool,
+}
+
+impl FrameDir {
+    /// Makes the folder if it is missing, and removes what processes that were killed have left half-written in it.
+    pub fn open(root: &Path, camera: &CameraId) -> Result<Self, StoreError> {
+        let folder = root.join(camera.as_str());
+        create_folder(&folder)?;
+        remove_stale(&folder);
+        Ok(FrameDir { folder, durable: false })
+    }
+
+    /// Whether [`FrameDir::write`] returns only when the file is on the disk and outlives a power failure. Off at first:
+    /// it costs a wait for the disk per file.
+    pub fn durable(mut self, durable: bool) -> Result<Self, StoreError> {
+        self.durable = durable;
+        if durable {
+            let parent = self.folder.parent().unwrap_or(Path::new("."));
+            sync_folder(parent).map_err(StoreError::io("sync the folder", parent))?;
+        }
+        Ok(self)
+    }
+
+    /// The folder itself.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where a frame's file is or will be. `extension` is without its dot.
+    pub fn path(&self, number: FrameNumber, extension: &str) -> PathBuf {
+        self.folder.join(format!("frame_{:06}.{extension}", number.0))
+    }
+
+    /// Whether a frame's file is there, to spare the work for one that would be skipped.
+    pub fn contains(&self, number: FrameNumber, extension: &str) -> bool {
+        self.path(number, extension).symlink_metadata().is_ok()
+    }
+
+    /// Writes one frame's file, whole or not at all.
+    pub fn write(
+        &self,
+        number: FrameNumber,
+        extension: &str,
+        bytes: &[u8],
+        on_existing: OnExisting,
+    ) -> Result<Outcome, StoreError> {
+        let path = self.path(number, extension);
+        if on_existing == OnExisting::Skip && self.contains(number, extension) {
+            return Ok(Outcome::Skipped);
+        }
+        let mut pending = PendingFile::create(&path)?;
+        pending.write_all(bytes)?;
+        pending.commit(on_existing, self.durable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn cam(id: &str) -> CameraId {
+        id.parse().unwrap()
+    }
+
+    #[test]
+    fn the_layout_is_the_documented_one() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = FrameDir::open(root.path(), &cam("cam01")).unwrap();
+        assert_eq!(dir.path(FrameNumber(7), "png"), root.path().join("cam01/frame_000007.png"));
+        assert_eq!(dir.path(FrameNumber(1_234_567), "jpg"), root.path().join("cam01/frame_1234567.jpg"));
+        dir.write(FrameNumber(7), "png", b"seven", OnExisting::Fail).unwrap();
+        assert_eq!(fs::read(root.path().join("cam01/frame_000007.png")).unwrap(), b"seven");
+        assert!(dir.contains(FrameNumber(7), "png") && !dir.contains(FrameNumber(8), "png"));
+    }
+
+    #[test]
+    fn existing_files_are_replaced_kept_or_refused_as_asked() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = FrameDir::open(root.path(), &cam("a")).unwrap().durable(true).unwrap();
+        let put = |bytes: &[u8], choice| dir.write(FrameNumber(0), "png", bytes, choice);
+        let now = || fs::read(dir.path(FrameNumber(0), "png")).unwrap();
+        assert_eq!(put(b"1", OnExisting::Skip).unwrap(), Outcome::Written);
+        assert_eq!(put(b"2", OnExisting::Skip).unwrap(), Outcome::Skipped);
+        assert_eq!(now(), b"1");
+        assert_eq!(put(b"3", OnExisting::Overwrite).unwrap(), Outcome::Written);
+        assert_eq!(now(), b"3");
+        let error = put(b"4", OnExisting::Fail).unwrap_err().to_string();
+        assert!(error.contains("frame_000000.png exists already"), "{error}");
+        assert_eq!(now(), b"3");
+        assert_eq!(fs::read_dir(dir.folder()).unwrap().count(), 1, "no temporary is left");
+    }
+
+    #[test]
+    fn of_many_writers_of_one_frame_exactly_one_wins() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = FrameDir::open(root.path(), &cam("a")).unwrap();
+        let outcomes: Vec<_> = std::thread::scope(|scope| {
+            let writers: Vec<_> = (0..8u8)
+                .map(|i| {
+                    let dir = &dir;
+                    scope.spawn(move || dir.write(FrameNumber(0), "png", &[i; 100_000], OnExisting::Fail).is_ok())
+                })
+                .collect();
+            writers.into_iter().map(|w| w.join().unwrap()).collect()
+        });
+        assert_eq!(outcomes.iter().filter(|ok| **ok).count(), 1);
+        let bytes = fs::read(dir.path(FrameNumber(0), "png")).unwrap();
+        assert!(bytes.len() == 100_000 && bytes.iter().all(|b| *b == bytes[0]));
+    }
+
+    #[test]
+    fn a_file_in_the_way_is_named_with_what_to_do() {
+        let root = tempfile::tempdir().unwrap();
+        let blocked = root.path().join("blocked");
+        fs::write(&blocked, b"").unwrap();
+        for (root, named) in [(blocked.clone(), "blocked"), (root.path().to_owned(), "blocked")] {
+            let error = FrameDir::open(&root, &cam("blocked")).unwrap_err().to_string();
+            assert!(error.contains(named) && error.contains("a file is where a folder should be"), "{error}");
+        }
+        let dir = FrameDir::open(root.path(), &cam("a")).unwrap();
+        fs::create_dir(dir.path(FrameNumber(0), "png")).unwrap();
+        let error = dir.write(FrameNumber(0), "png", b"x", OnExisting::Overwrite).unwrap_err().to_string();
+        assert!(error.contains("frame_000000.png") && error.contains("a folder is where the file should be"), "{error}");
+    }
+}

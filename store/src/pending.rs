@@ -1,0 +1,232 @@
+//! A file that is being written, under a hidden name until it is whole.
+//!
+//! Readers never see half a file under its final name: the bytes go to a hidden temporary beside it, which is then renamed,
+//! and a rename within a folder is atomic. The temporary is removed on every error. A process that is killed cannot remove
+//! its own, so [`remove_stale`] does it later: a living process holds a lock on each of its temporaries, and the system
+//! drops the lock with the process, also when that ran in another container or on another machine that shares the folder.
+use crate::error::StoreError;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::{fmt, str::FromStr};
+use tempfile::NamedTempFile;
+use thiserror::Error;
+
+/// How a temporary's name begins; the rest is random.
+const PREFIX: &str = ".mattebox-";
+/// How a temporary's name ends.
+const SUFFIX: &str = ".tmp";
+
+/// What to do when the final name is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum OnExisting {
+    /// Replace the file.
+    #[default]
+    Overwrite,
+    /// Keep the file that is there.
+    Skip,
+    /// Report an error.
+    Fail,
+}
+
+/// The text is not an [`OnExisting`].
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("unknown choice {0:?} for what exists already: use overwrite, skip or fail")]
+pub struct UnknownOnExisting(String);
+
+impl FromStr for OnExisting {
+    type Err = UnknownOnExisting;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "overwrite" => Ok(OnExisting::Overwrite),
+            "skip" => Ok(OnExisting::Skip),
+            "fail" => Ok(OnExisting::Fail),
+            _ => Err(UnknownOnExisting(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for OnExisting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            OnExisting::Overwrite => "overwrite",
+            OnExisting::Skip => "skip",
+            OnExisting::Fail => "fail",
+        })
+    }
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It has its final name.
+    Written,
+    /// Another file had that name and was kept.
+    Skipped,
+}
+
+/// A file under a hidden name beside its final one. Dropped before [`PendingFile::commit`], it is gone.
+#[derive(Debug)]
+pub struct PendingFile {
+    temporary: NamedTempFile,
+    target: PathBuf,
+}
+
+impl PendingFile {
+    /// An empty temporary in the folder of `target`, which must exist.
+    pub fn create(target: &Path) -> Result<Self, StoreError> {
+        let fail = |error| StoreError::io("write", target)(error);
+        loop {
+            let temporary = builder().tempfile_in(folder_of(target)).map_err(fail)?;
+            // A file system without locks keeps the temporaries of killed processes; that is all it loses.
+            let _ = temporary.as_file().lock();
+            // Between its creation and its lock another process may have taken it for a dead one's.
+            if fs::symlink_metadata(temporary.path()).is_ok() {
+                return Ok(PendingFile { temporary, target: target.to_owned() });
+            }
+        }
+    }
+
+    /// Where the bytes go meanwhile, for another process that writes them.
+    pub fn path(&self) -> &Path {
+        self.temporary.path()
+    }
+
+    /// Appends bytes.
+    pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.temporary.as_file_mut().write_all(bytes).map_err(StoreError::io("write", &self.target))
+    }
+
+    /// Gives the file its final name. With `durable` the bytes and the name are on the disk before this returns, so that they
+    /// outlive a power failure. `Skip` and `Fail` hold even if another process makes the file at the same moment.
+    pub fn commit(self, on_existing: OnExisting, durable: bool) -> Result<Outcome, StoreError> {
+        let fail = |error| StoreError::io("write", &self.target)(error);
+        if durable {
+            self.temporary.as_file().sync_all().map_err(fail)?;
+        }
+        let renamed = match on_existing {
+            OnExisting::Overwrite => self.temporary.persist(&self.target),
+            OnExisting::Skip | OnExisting::Fail => self.temporary.persist_noclobber(&self.target),
+        };
+        match renamed.map_err(|failed| failed.error) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match on_existing {
+                OnExisting::Skip => return Ok(Outcome::Skipped),
+                OnExisting::Fail => return Err(StoreError::Exists(self.target)),
+                OnExisting::Overwrite => return Err(fail(error)),
+            },
+            Err(error) => return Err(fail(error)),
+        }
+        if durable {
+            sync_folder(folder_of(&self.target)).map_err(fail)?;
+        }
+        Ok(Outcome::Written)
+    }
+}
+
+fn builder() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX).suffix(SUFFIX).rand_bytes(12);
+    #[cfg(unix)]
+    {
+        // tempfile's own choice is 0600; results are ordinary files, as the umask says.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder
+}
+
+/// The folder that holds `path`; `.` for a bare name.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes the names in a folder durable. Only Unix can open a folder for that.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// Makes a folder and those above it, if they are missing.
+pub fn create_folder(folder: &Path) -> Result<(), StoreError> {
+    fs::create_dir_all(folder).map_err(StoreError::io("create the folder", folder))
+}
+
+/// Removes the temporaries in `folder` whose process is gone and returns how many those were. What cannot be examined stays.
+pub fn remove_stale(folder: &Path) -> usize {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    entries
+        .filter_map(Result::ok)
+        .filter(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            name.starts_with(PREFIX) && name.ends_with(SUFFIX) && entry.file_type().is_ok_and(|kind| kind.is_file())
+        })
+        .filter(|entry| {
+            // The lock is held until the file is gone, so that its maker cannot take it in between.
+            let Ok(file) = File::options().write(true).open(entry.path()) else { return false };
+            file.try_lock().is_ok() && fs::remove_file(entry.path()).is_ok()
+        })
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_file_has_its_final_name_only_when_committed() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.bin");
+        let mut pending = PendingFile::create(&target).unwrap();
+        pending.write_all(b"half").unwrap();
+        assert!(!target.exists());
+        pending.commit(OnExisting::Fail, true).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"half");
+        assert_eq!(names(folder.path()), ["a.bin"]);
+    }
+
+    #[test]
+    fn a_dropped_file_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(PendingFile::create(&folder.path().join("a.bin")).unwrap());
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn the_temporary_of_a_living_writer_stays_and_that_of_a_dead_one_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let dead = folder.path().join(format!("{PREFIX}dead{SUFFIX}"));
+        fs::write(&dead, b"x").unwrap();
+        let bystander = folder.path().join(".mattebox-notes");
+        fs::write(&bystander, b"x").unwrap();
+        let living = PendingFile::create(&folder.path().join("a.bin")).unwrap();
+        assert_eq!(remove_stale(folder.path()), 1);
+        assert!(!dead.exists() && bystander.exists());
+        assert_eq!(living.commit(OnExisting::Fail, false).unwrap(), Outcome::Written);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_are_as_readable_as_the_umask_allows() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, plain) = (folder.path().join("ours"), folder.path().join("plain"));
+        PendingFile::create(&ours).unwrap().commit(OnExisting::Fail, false).unwrap();
+        fs::write(&plain, b"").unwrap();
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&plain));
+    }
+
+    #[test]
+    fn choices_read_back_as_they_print() {
+        for choice in [OnExisting::Overwrite, OnExisting::Skip, OnExisting::Fail] {
+            assert_eq!(choice.to_string().parse(), Ok(choice));
+        }
+        assert!("replace".parse::<OnExisting>().unwrap_err().to_string().contains("overwrite, skip or fail"));
+    }
+}
