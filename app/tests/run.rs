@@ -165,7 +165,7 @@ fn existing_files_are_kept_replaced_or_refused_as_asked() {
     assert_eq!(b.read("output/cam01/frame_000001.png"), b"mine");
     let refused = run("fail");
     assert_eq!(refused.code, Some(1));
-    assert!(refused.stderr.contains("frame_00000") && refused.stderr.contains("--on-existing"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("frame_00000") && refused.stderr.contains("overwrite"), "{}", refused.stderr);
     assert_eq!(b.read("output/cam01/frame_000001.png"), b"mine");
     assert_eq!(run("overwrite").code, Some(0));
     assert_ne!(b.read("output/cam01/frame_000001.png"), b"mine");

@@ -1,6 +1,6 @@
 //! `mattebox eval`: measures a matte against the true one.
 use crate::eval::{self, Progress};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, ValueHint};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mattebox_core::quality::summary::Metric;
@@ -8,6 +8,7 @@ use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
+    str::FromStr,
     time::{Duration, Instant},
 };
 
@@ -38,7 +39,7 @@ pub(super) struct EvalArgs {
 
     /// Write every frame's figures to a file, as CSV or JSON by its extension
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    per_frame: Option<PathBuf>,
+    per_frame: Option<PerFrame>,
 
     /// Print JSON instead of a table
     #[arg(long)]
@@ -54,12 +55,10 @@ pub(super) struct EvalArgs {
 /// # Errors
 /// If an input cannot be read, the inputs do not fit together, or a result cannot be written.
 pub(super) fn run(args: &EvalArgs) -> Result<()> {
-    // Before the work, not after it.
-    let per_frame = args.per_frame.as_deref().map(|path| Ok::<_, anyhow::Error>((path, Layout::of(path)?))).transpose()?;
     let mut progress = Reporter::new();
     let report = eval::evaluate(&args.predicted, &args.truth, &args.ffmpeg, &mut |at| progress.show(at))?;
     progress.bar.finish_and_clear();
-    if let Some((path, layout)) = per_frame {
+    if let Some(PerFrame { path, layout }) = &args.per_frame {
         let text = match layout {
             Layout::Csv => report.frames_to_csv(),
             Layout::Json => pretty(&report.frames_to_json())?,
@@ -70,19 +69,30 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
     io::stdout().write_all(text.as_bytes()).context("cannot print the result")
 }
 
-/// The layout of the file with every frame's figures.
+/// The file with every frame's figures.
+#[derive(Debug, Clone)]
+struct PerFrame {
+    path: PathBuf,
+    layout: Layout,
+}
+
+#[derive(Debug, Clone)]
 enum Layout {
     Csv,
     Json,
 }
 
-impl Layout {
-    fn of(path: &Path) -> Result<Self> {
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("csv") => Ok(Layout::Csv),
-            Some("json") => Ok(Layout::Json),
-            _ => bail!("--per-frame {}: the name must end in .csv or .json", path.display()),
-        }
+impl FromStr for PerFrame {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let path = PathBuf::from(name);
+        let layout = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("csv") => Layout::Csv,
+            Some("json") => Layout::Json,
+            _ => return Err("the name must end in .csv or .json"),
+        };
+        Ok(PerFrame { path, layout })
     }
 }
 

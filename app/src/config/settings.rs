@@ -267,7 +267,7 @@ mod tests {
     fn a_bare_source_gets_the_default_name() {
         let s = settings(&["clip.mp4"]).unwrap();
         assert_eq!(s.cameras[0].camera.as_str(), "cam01");
-        assert_eq!(s.background.to_string(), "#C0C0C0");
+        assert_eq!(s.background.to_string(), "#c0c0c0");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! at alpha 0 to 0 at alpha 255 as the fourth power. Where there is no room near enough, it comes from farther away ([`Pyramid`]).
 //!
 //! A wide Gaussian holds no detail, so it is made on a grid of cells of up to half its sigma, and interpolated.
-use super::pyramid::{Cell, Pyramid};
+use super::pyramid::{Cell, CellSize, Pyramid};
 use super::spans::{Kind, spans};
 use fearless_simd::Simd;
 use fearless_simd_macros::simd;
@@ -26,8 +26,8 @@ const FRACTION: u32 = 3;
 /// The blurred room of one frame. Its buffers are used again.
 #[derive(Debug, Default)]
 pub(super) struct Blur {
-    /// Pixels along a cell: a power of two.
-    cell: usize,
+    /// Pixels along a cell.
+    cell: CellSize,
     /// The room's cells, filled in where the person is.
     room: Pyramid,
     /// Half of the Gaussian in cells, from its centre on.
@@ -47,24 +47,25 @@ pub(super) struct Blur {
 
 impl Blur {
     /// Blurs the room in `picture` with `sigma` pixels per [`SIGMA_WIDTH`] pixels of its width.
+    #[simd]
     pub(super) fn prepare<S: Simd>(&mut self, simd: S, picture: &RgbImage, alpha: &GrayImage, sigma: f32) {
         let (width, height) = (picture.width() as usize, picture.height() as usize);
         let sigma = sigma * width as f32 / SIGMA_WIDTH;
-        self.cell = 1;
-        while sigma / (self.cell * 2) as f32 >= MIN_SIGMA_CELLS && self.cell < MAX_CELL {
-            self.cell *= 2;
+        let mut cell = 1;
+        while sigma / (cell * 2) as f32 >= MIN_SIGMA_CELLS && cell < MAX_CELL {
+            cell *= 2;
         }
-        self.set_taps(sigma / self.cell as f32);
+        self.cell = CellSize::at_least(cell);
+        self.set_taps(sigma / cell as f32);
         self.shrink(simd, picture, alpha);
-        let (across, down) = (width.div_ceil(self.cell), height.div_ceil(self.cell));
-        self.blur(simd, across, down);
+        self.blur(simd, width.div_ceil(cell), height.div_ceil(cell));
         self.wide_row = [None; 2];
         self.wide.iter_mut().for_each(|row| row.resize(width * 3, 0));
     }
 
     fn set_taps(&mut self, sigma: f32) {
         // Averaging over a cell has a variance of 1/12, interpolating between cells one of 1/6.
-        let variance = if self.cell > 1 { sigma * sigma - 0.25 } else { sigma * sigma }.max(0.01);
+        let variance = if self.cell.pixels() > 1 { sigma * sigma - 0.25 } else { sigma * sigma }.max(0.01);
         let radius = (3.0 * variance.sqrt()).ceil() as usize;
         self.taps.clear();
         self.taps.extend((0..=radius).map(|i| (-((i * i) as f32) / (2.0 * variance)).exp()));
@@ -76,8 +77,9 @@ impl Blur {
     #[inline(always)]
     fn shrink<S: Simd>(&mut self, simd: S, picture: &RgbImage, alpha: &GrayImage) {
         let (width, height) = (picture.width() as usize, picture.height() as usize);
-        let grid = self.room.clear(width.div_ceil(self.cell), height.div_ceil(self.cell));
-        let bands = picture.as_raw().chunks(width * 3 * self.cell).zip(alpha.as_raw().chunks(width * self.cell));
+        let cell = self.cell.pixels();
+        let grid = self.room.clear(width.div_ceil(cell), height.div_ceil(cell));
+        let bands = picture.as_raw().chunks(width * 3 * cell).zip(alpha.as_raw().chunks(width * cell));
         for (cells, (rgb, alpha)) in grid.cells.chunks_exact_mut(grid.width).zip(bands) {
             let (colors, weights) = &mut self.sums;
             colors.clear();
@@ -88,7 +90,7 @@ impl Blur {
                 add_row(simd, rgb, alpha, colors, weights);
             }
             let rows = alpha.len() / width;
-            let columns = colors.chunks(3 * self.cell).zip(weights.chunks(self.cell));
+            let columns = colors.chunks(3 * cell).zip(weights.chunks(cell));
             for (cell, (colors, weights)) in cells.iter_mut().zip(columns) {
                 let scale = 1.0 / (rows * weights.len()) as f32;
                 let mut sums = [0u32; 3];
@@ -133,19 +135,17 @@ impl Blur {
     #[inline(always)]
     pub(super) fn row<S: Simd>(&mut self, simd: S, y: usize, rgb: Range<usize>, out: &mut [u8]) {
         let grid = self.room.base();
-        // In 32nds from the centre of one row of cells to the next.
-        let twice = 2 * y + 1 + self.cell;
-        let after = twice / (2 * self.cell);
-        let along = twice % (2 * self.cell) * 32 / (2 * self.cell);
-        let rows = [after.saturating_sub(1).min(grid.height - 1), after.min(grid.height - 1)];
+        let (above, below, along) = self.cell.around(y, grid.height);
+        let rows = [above, below];
         for row in rows {
             if self.wide_row[row % 2] != Some(row) {
                 self.wide_row[row % 2] = Some(row);
-                widen(&self.blurred[row * grid.width..][..grid.width], self.cell, &mut self.wide[row % 2]);
+                widen(simd, &self.blurred[row * grid.width..][..grid.width], self.cell, &mut self.wide[row % 2]);
             }
         }
         let [above, below] = rows.map(|row| &self.wide[row % 2][rgb.clone()]);
-        interpolate(simd, above, below, along as u16, &mut out[rgb]);
+        // In 32nds; cells above 16 pixels have finer steps, rounded down.
+        interpolate(simd, above, below, (along * 32.0) as u16, &mut out[rgb]);
     }
 }
 
@@ -202,12 +202,11 @@ fn normalise<S: Simd>(simd: S, cells: &mut [Cell], far: &[Cell]) {
 }
 
 /// A row of cells to a row of samples with [`FRACTION`] bits, interpolated.
-fn widen(cells: &[Cell], cell: usize, out: &mut [u16]) {
+#[simd]
+fn widen<S: Simd>(simd: S, cells: &[Cell], cell: CellSize, out: &mut [u16]) {
     for (x, out) in out.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-        let twice = 2 * x + 1 + cell;
-        let after = twice / (2 * cell);
-        let along = (twice % (2 * cell)) as f32 / (2 * cell) as f32;
-        let (left, right) = (&cells[after.saturating_sub(1).min(cells.len() - 1)], &cells[after.min(cells.len() - 1)]);
+        let (left, right, along) = cell.around(x, cells.len());
+        let (left, right) = (&cells[left], &cells[right]);
         for (i, out) in out.iter_mut().enumerate() {
             let v = left[i] + (right[i] - left[i]) * along;
             *out = (v * (1 << FRACTION) as f32 + 0.5).clamp(0.0, (255 << FRACTION) as f32) as u16;

@@ -22,6 +22,9 @@ mod foreground;
 mod pyramid;
 mod spans;
 
+#[cfg(test)]
+mod edge_tests;
+
 pub use background::{Background, BackgroundError, BackgroundSpec};
 pub use cover::cover;
 

@@ -1,4 +1,5 @@
 //! The low-resolution grid that the soft matte works on between the network and the full-resolution picture.
+use super::window::rounded;
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 use image::RgbImage;
@@ -101,7 +102,7 @@ fn reduce_band<S: Simd>(_simd: S, band: &[u8], cell: usize, sums: &mut [u32], pl
     }
 }
 
-/// Means of runs of `CELL` pixels (`cell` where that is 0): `(2 sum + count) / (2 count)`, that is rounded half up.
+/// Means of runs of `CELL` pixels (`cell` where that is 0), rounded to the nearest.
 #[inline(always)]
 fn mean_cells<const CELL: usize>(sums: &[u32], cell: usize, rows: usize, planes: [&mut [u8]; 3]) {
     let cell = if CELL == 0 { cell } else { CELL };
@@ -109,18 +110,22 @@ fn mean_cells<const CELL: usize>(sums: &[u32], cell: usize, rows: usize, planes:
     let whole = sums.len() / (3 * cell);
     let scale = 1.0 / (cell * rows) as f32;
     for (((run, r), g), b) in sums.chunks_exact(3 * cell).zip(&mut *r).zip(&mut *g).zip(&mut *b) {
-        let mut sum = [0; 3];
+        let mut sum = [0u32; 3];
         for pixel in run.chunks_exact(3) {
-            sum.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += value);
+            for (sum, value) in sum.iter_mut().zip(pixel) {
+                *sum += value;
+            }
         }
-        [*r, *g, *b] = sum.map(|sum| (sum as f32 * scale + 0.5) as u8);
+        *r = rounded(sum[0] as f32 * scale) as u8;
+        *g = rounded(sum[1] as f32 * scale) as u8;
+        *b = rounded(sum[2] as f32 * scale) as u8;
     }
     let rest = &sums[whole * 3 * cell..];
     if !rest.is_empty() {
         let count = (rest.len() / 3 * rows) as f32;
         for (channel, plane) in [r, g, b].into_iter().enumerate() {
             let sum: u32 = rest.iter().skip(channel).step_by(3).sum();
-            plane[whole] = (sum as f32 / count + 0.5) as u8;
+            plane[whole] = rounded(sum as f32 / count) as u8;
         }
     }
 }

@@ -5,6 +5,7 @@
 //! are the picture's edges (K. He, J. Sun, X. Tang: Guided Image Filtering, eq. 19–21; He, Sun: Fast Guided Filter,
 //! arXiv 1505.00996).
 use super::grid::{Grid, Guide};
+use super::settled::Settled;
 use super::window::{Across, mirrored};
 use fearless_simd::{Level, Simd, dispatch, f32x8, prelude::*};
 use fearless_simd_macros::simd;
@@ -19,6 +20,8 @@ const MAP_SHIFT: u32 = 4;
 const MAP_ONE: f32 = 4095.0;
 /// Levels: this much is cut off at either end of the filtered map, because the filter's answer on flat regions is not quite 0 or 1.
 const LEVEL: f32 = 0.15;
+/// What the range between the levels is stretched to.
+const FULL: f32 = 255.0 / (1.0 - 2.0 * LEVEL);
 
 /// The quantities whose windows are summed: the map p, the colours, their products with p, and with each other.
 const SUMS: usize = 13;
@@ -32,6 +35,7 @@ pub(super) struct Coefficients {
     pub(super) planes: [Vec<f32>; 4],
     /// Before averaging over the windows: the function of the window around each cell, `[height][4][padded width]`.
     windows: Vec<f32>,
+    settled: Settled,
     scratch: Scratch,
 }
 
@@ -62,6 +66,7 @@ impl Coefficients {
             let radius = grid.cells_of_640(RADIUS_OF_640);
             dispatch!(level, s => regress(s, &mut self.windows, &mut self.scratch, grid, radius, guide, map));
             dispatch!(level, s => average(s, &mut self.planes, &self.windows, &mut self.scratch, grid, radius));
+            self.settled.apply(&mut self.planes, grid, map, [-LEVEL * FULL, (1.0 - LEVEL) * FULL]);
         }
     }
 }
@@ -156,9 +161,8 @@ fn average<S: Simd>(_simd: S, planes: &mut [Vec<f32>; 4], windows: &[f32], scrat
     for y in -r..r {
         add_row(columns, windows, mirrored(y, grid.height), 1.0);
     }
-    let full = 255.0 / (1.0 - 2.0 * LEVEL);
-    let scale = full / MAP_ONE / ((2 * radius + 1) * (2 * radius + 1)) as f32;
-    let offsets = [0.0, 0.0, 0.0, -LEVEL * full];
+    let scale = FULL / MAP_ONE / ((2 * radius + 1) * (2 * radius + 1)) as f32;
+    let offsets = [0.0, 0.0, 0.0, -LEVEL * FULL];
     for y in 0..grid.height {
         add_row(columns, windows, mirrored(y as isize + r, grid.height), 1.0);
         for ((columns, plane), offset) in columns.chunks_exact(padded).zip(planes.iter_mut()).zip(offsets) {

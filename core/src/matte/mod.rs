@@ -10,7 +10,8 @@
 //! * `grid`: the low resolution that everything between network and picture works on; `resample`: to and from it.
 //! * `smooth`: motion-aware smoothing over time.
 //! * `state`: what is remembered, as bytes.
-//! * `refine`: to the picture's size; `guided`: the colour guided filter; `window`: sums over windows.
+//! * `refine`: to the picture's size; `guided`: the colour guided filter; `window`: sums over windows;
+//!   `settled`: where colours have no say.
 //! * `hard`: MediaPipe's category mask.
 mod blobs;
 mod focus;
@@ -20,6 +21,7 @@ mod hard;
 mod refine;
 mod resample;
 mod segment;
+mod settled;
 mod smooth;
 mod state;
 mod window;

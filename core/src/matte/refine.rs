@@ -2,6 +2,7 @@
 use super::guided::Coefficients;
 use super::hard::HardMask;
 use super::segment::{Coarse, Map};
+use super::window::rounded;
 use crate::simd::{SimdError, SimdLevel};
 use fearless_simd::{Level, Simd, dispatch, f32x8, prelude::*};
 use fearless_simd_macros::simd;
@@ -27,6 +28,8 @@ struct Scratch {
     holds: [Option<usize>; 2],
     /// One row of the picture as numbers, `[3][padded width]`.
     colours: Vec<f32>,
+    /// The same as bytes, one colour after the other.
+    bytes: [Vec<u8>; 3],
     /// One row of alpha.
     alpha: Vec<f32>,
 }
@@ -68,7 +71,7 @@ impl Refiner {
     }
 }
 
-/// `alpha = a . rgb + b`, with coefficients blended linearly between the centres of the cells, rounded half up.
+/// `alpha = a . rgb + b`, with coefficients blended linearly between the centres of the cells, rounded to the nearest.
 #[simd]
 fn apply<S: Simd>(
     s: S,
@@ -82,7 +85,8 @@ fn apply<S: Simd>(
 ) {
     let width = picture.width() as usize;
     let padded = width.next_multiple_of(LANES);
-    let Scratch { spread, holds, colours, alpha: line } = scratch;
+    let Scratch { spread, holds, colours, bytes, alpha: line } = scratch;
+    bytes.iter_mut().for_each(|row| row.resize(width, 0));
     spread.iter_mut().for_each(|row| row.resize(4 * padded, 0.0));
     colours.resize(3 * padded, 0.0);
     line.resize(padded, 0.0);
@@ -93,11 +97,11 @@ fn apply<S: Simd>(
             if holds[row % 2] != Some(row) {
                 holds[row % 2] = Some(row);
                 for (spread, plane) in spread[row % 2].chunks_exact_mut(padded).zip(planes) {
-                    spread_row(&plane[row * cells..(row + 1) * cells], cell, &mut spread[..width]);
+                    spread_row(s, &plane[row * cells..(row + 1) * cells], cell, &mut spread[..width]);
                 }
             }
         }
-        planar(pixels, padded, colours);
+        planar(pixels, padded, bytes, colours);
         let (top, bottom) = (&spread[top % 2], &spread[bottom % 2]);
         for (x, out) in (0..padded).step_by(LANES).zip(line.chunks_exact_mut(LANES)) {
             let a_r = coefficient(s, top, bottom, x, t) * load(s, colours, x);
@@ -107,7 +111,7 @@ fn apply<S: Simd>(
             sum.store_slice(out);
         }
         for (out, v) in out.iter_mut().zip(&*line) {
-            *out = (v.clamp(0.0, 255.0) + 0.5) as u8;
+            *out = rounded(v.clamp(0.0, 255.0)) as u8;
         }
     }
 }
@@ -134,23 +138,44 @@ fn between(pixel: usize, cell: usize, cells: usize) -> (usize, usize, f32) {
 
 /// Spreads a row of cells over the pixels, linearly between the cells' centres.
 #[inline(always)]
-fn spread_row(cells: &[f32], cell: usize, into: &mut [f32]) {
+fn spread_row<S: Simd>(s: S, cells: &[f32], cell: usize, into: &mut [f32]) {
     match cell {
         1 => into.copy_from_slice(cells),
-        2 => spread_cells::<2>(cells, cell, into),
-        _ => spread_cells::<0>(cells, cell, into),
+        2 => {
+            let done = spread_pairs(s, cells, into);
+            spread_cells(&cells[done..], 2, &mut into[2 * done..], done > 0);
+        }
+        _ => spread_cells(cells, cell, into, false),
     }
 }
 
-/// `CELL` pixels per cell (`cell` where that is 0).
+/// Two pixels per cell, for as many whole vectors as there are; gives the number of cells whose pixels are done, all but the
+/// second pixel of the last of them.
 #[inline(always)]
-fn spread_cells<const CELL: usize>(cells: &[f32], cell: usize, into: &mut [f32]) {
-    let cell = if CELL == 0 { cell } else { CELL };
+fn spread_pairs<S: Simd>(s: S, cells: &[f32], into: &mut [f32]) -> usize {
+    let mut done = 0;
+    into[0] = cells[0];
+    while done + LANES < cells.len() {
+        let here = load(s, cells, done);
+        let slope = load(s, cells, done + 1) - here;
+        let (low, high) = (here + slope * 0.25).interleave(here + slope * 0.75);
+        low.store_slice(&mut into[2 * done + 1..][..LANES]);
+        high.store_slice(&mut into[2 * done + 1 + LANES..][..LANES]);
+        done += LANES;
+    }
+    done
+}
+
+/// `cell` pixels per cell. `begun`: the pixels before the first cell's centre are there already.
+#[inline(always)]
+fn spread_cells(cells: &[f32], cell: usize, into: &mut [f32], begun: bool) {
     let width = into.len();
     let lead = (cell / 2).min(width);
-    into[..lead].fill(cells[0]);
+    if !begun {
+        into[..lead].fill(cells[0]);
+    }
     let step = 1.0 / cell as f32;
-    let phase = if cell % 2 == 0 { 0.5 * step } else { 0.0 };
+    let phase = if cell.is_multiple_of(2) { 0.5 * step } else { 0.0 };
     let mut runs = into[lead..].chunks_exact_mut(cell);
     for (run, pair) in (&mut runs).zip(cells.windows(2)) {
         let slope = pair[1] - pair[0];
@@ -166,15 +191,19 @@ fn spread_cells<const CELL: usize>(cells: &[f32], cell: usize, into: &mut [f32])
     }
 }
 
-/// Takes interleaved bytes apart into three rows of numbers, `[3][padded]`.
+/// Takes interleaved bytes apart into three rows of `bytes`, and makes them three rows of numbers, `[3][padded]`.
 #[inline(always)]
-fn planar(pixels: &[u8], padded: usize, into: &mut [f32]) {
-    let (r, gb) = into.split_at_mut(padded);
-    let (g, b) = gb.split_at_mut(padded);
-    for (((pixel, r), g), b) in pixels.chunks_exact(3).zip(r).zip(g).zip(b) {
-        *r = f32::from(pixel[0]);
-        *g = f32::from(pixel[1]);
-        *b = f32::from(pixel[2]);
+fn planar(pixels: &[u8], padded: usize, bytes: &mut [Vec<u8>; 3], into: &mut [f32]) {
+    let [r, g, b] = bytes;
+    for (((pixel, r), g), b) in pixels.chunks_exact(3).zip(&mut *r).zip(&mut *g).zip(&mut *b) {
+        *r = pixel[0];
+        *g = pixel[1];
+        *b = pixel[2];
+    }
+    for (row, bytes) in into.chunks_exact_mut(padded).zip(&*bytes) {
+        for (v, &byte) in row.iter_mut().zip(bytes) {
+            *v = f32::from(byte);
+        }
     }
 }
 
@@ -188,7 +217,7 @@ mod tests {
             for cell in 1..8 {
                 let cells: Vec<f32> = (0..usize::div_ceil(width, cell)).map(|i| (i * i % 7) as f32).collect();
                 let mut found = vec![-1.0; width];
-                spread_row(&cells, cell, &mut found);
+                spread_row(fearless_simd::Fallback::new(), &cells, cell, &mut found);
                 for (x, found) in found.into_iter().enumerate() {
                     let (a, b, t) = between(x, cell, cells.len());
                     let want = cells[a] + (cells[b] - cells[a]) * t;

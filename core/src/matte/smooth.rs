@@ -1,7 +1,7 @@
 //! Motion-aware smoothing over time: noise of the network is averaged where the picture stands still, and followed at once
 //! where it moves.
 use super::grid::Grid;
-use super::window::{Across, mirrored};
+use super::window::{Across, mirrored, rounded};
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 
@@ -65,7 +65,7 @@ fn add_changes(columns: &mut [f32], before: &[u8], now: &[u8], y: usize, sign: f
     }
 }
 
-/// The smoothed map: `before` moved towards the `raw` confidence, as fast as `motion` asks. Rounded to 1/65535, half up.
+/// The smoothed map: `before` moved towards the `raw` confidence, as fast as `motion` asks. Rounded to 1/65535.
 pub(super) fn smooth(level: Level, raw: &[f32], motion: &[f32], before: &[u16]) -> Vec<u16> {
     let mut map = vec![0; raw.len()];
     dispatch!(level, s => blend(s, raw, motion, before, &mut map));
@@ -82,10 +82,10 @@ fn blend<S: Simd>(_simd: S, raw: &[f32], motion: &[f32], before: &[u16], map: &m
     }
 }
 
-/// A confidence as 16 bits, rounded half up.
+/// A confidence as 16 bits, rounded to the nearest.
 #[inline(always)]
 pub(super) fn quantise(p: f32) -> u16 {
-    (p * MAP_ONE + 0.5) as u16
+    rounded(p * MAP_ONE)
 }
 
 #[cfg(test)]

@@ -40,8 +40,8 @@ fn one_changed_byte_is_an_error_or_changes_nothing_but_numbers() {
         let (content, original) = (is_content(file), structure(file));
         let (mut refused, mut accepted) = (0, 0);
         let mut bytes = file.to_vec();
-        let outside = (0..file.len()).filter(|at| !content[*at]).step_by(13);
-        let inside = (0..file.len()).filter(|at| content[*at]).step_by(997);
+        let outside = (0..file.len()).filter(|at| !content[*at]).step_by(23);
+        let inside = (0..file.len()).filter(|at| content[*at]).step_by(1499);
         for (i, at) in outside.chain(inside).enumerate() {
             bytes[at] ^= [0xff, 1 << (i % 8), 0x80][i % 3];
             match Model::from_bytes(&bytes) {
@@ -49,14 +49,17 @@ fn one_changed_byte_is_an_error_or_changes_nothing_but_numbers() {
                     assert_eq!(structure(&bytes), original, "byte {at} changed to {:#04x}", bytes[at]);
                     accepted += usize::from(!content[at]);
                 }
-                Err(_) => refused += usize::from(!content[at]),
+                Err(error) => {
+                    refused += usize::from(!content[at]);
+                    // either the tables are broken, or the description says what is wrong
+                    assert_eq!(describe(&bytes).map_or_else(Some, |d| d.problem), Some(error));
+                }
             }
-            let _ = describe(&bytes);
             bytes[at] = file[at];
         }
         // What remains are names of things, versions, alignment and fields that say nothing new about the network.
         println!("changes outside of constants and names: {refused} refused, {accepted} harmless");
-        assert!(refused > 1000 && refused > accepted, "{refused} refused, {accepted} accepted");
+        assert!(refused > 500 && refused > accepted, "{refused} refused, {accepted} accepted");
     }
 }
 

@@ -1,0 +1,56 @@
+//! `mattebox eval` with the real binary.
+mod harness;
+use harness::{Bench, repository, sample};
+
+#[test]
+fn the_true_alpha_is_perfect_and_comes_as_table_json_and_csv() {
+    let b = Bench::new();
+    let truth = repository("samples/person_alpha.mkv");
+    let done = b.run(&["eval", &truth, &truth, "--worst", "2", "--by", "grad", "--per-frame", "rows.csv"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let table = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(table.starts_with("75 frames of 640x360") && table.contains("1.0000") && table.contains("frame 0"), "{table}");
+    let csv = String::from_utf8(b.read("rows.csv")).expect("text");
+    assert_eq!((csv.lines().count(), csv.lines().nth(2)), (76, Some("1,,1,0,0,0,0,0")));
+    let done = b.run(&["eval", &truth, &truth, "--json", "--per-frame", "rows.json"]);
+    let json: serde_json::Value = serde_json::from_slice(&done.stdout).expect("JSON");
+    assert_eq!((&json["frames"], &json["mean"]["iou"], &json["mean"]["dtssd"]), (&75.into(), &1.0.into(), &0.0.into()));
+    let rows: serde_json::Value = serde_json::from_slice(&b.read("rows.json")).expect("JSON");
+    assert_eq!(rows.as_array().map(Vec::len), Some(75));
+    assert_eq!(b.files("."), ["rows.csv", "rows.json"]);
+}
+
+#[test]
+fn mattes_that_run_wrote_are_measured() {
+    let b = Bench::new();
+    b.report(&["run", &sample(), "--alpha-out", "alpha", "--background", "transparent"]);
+    let truth = repository("samples/person_alpha.mkv");
+    let mean = |predicted: &str| {
+        let done = b.run(&["eval", predicted, &truth, "--json"]);
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        serde_json::from_slice::<serde_json::Value>(&done.stdout).expect("JSON")["mean"].clone()
+    };
+    let alpha = mean("alpha/cam01");
+    assert_eq!(alpha, mean("output/cam01"), "the alpha channel of the pictures is the matte");
+    assert!(alpha["iou"].as_f64() > Some(0.95), "{alpha}");
+}
+
+#[test]
+fn what_cannot_be_measured_is_named() {
+    let b = Bench::new();
+    let (clip, truth) = (sample(), repository("samples/person_alpha.mkv"));
+    b.ffmpeg(&["-i", &truth, "-frames:v", "3", "short.mkv"]);
+    for (args, code, words) in [
+        (&["eval", "gone.mkv", &truth][..], 1, &["gone.mkv"][..]),
+        (&["eval", "short.mkv", &truth], 1, &["short.mkv has 3 frames", "person_alpha.mkv has 75"]),
+        (&["eval", &clip, &truth, "--per-frame", "rows.txt"], 2, &["rows.txt", ".csv or .json"]),
+        (&["eval", &clip, &truth, "--by", "ssim"], 2, &["ssim", "dtssd"]),
+        (&["eval", &clip], 2, &["TRUTH"]),
+    ] {
+        let done = b.run(args);
+        assert_eq!(done.code, Some(code), "{args:?}: {}", done.stderr);
+        for word in words {
+            assert!(done.stderr.contains(word), "{args:?}: {word:?} is missing in {}", done.stderr);
+        }
+    }
+}
