@@ -1,9 +1,9 @@
 //! FFmpeg as a child process: a decoder or encoder that crashes takes nothing else down.
 //!
-//! * [`process`]: a child that never outlives its owner.
-//! * [`log`]: what the child says on stderr: its errors, what it found in the input, the frames' times.
-//! * [`diagnose`]: from FFmpeg's words to ours.
-//! * [`ppm`]: the pictures it sends.
+//! * `process`: a child that never outlives its owner.
+//! * `log`: what the child says on stderr: its errors, what it found in the input, the frames' times.
+//! * `diagnose`: from FFmpeg's words to ours.
+//! * `ppm`: the pictures it sends.
 pub(crate) mod diagnose;
 pub(crate) mod log;
 pub(crate) mod ppm;

@@ -3,11 +3,11 @@
 //! A folder takes its files in any order and from any thread, through [`mattebox_store::FrameDir`]. The sinks here take
 //! pictures one by one, in order.
 //!
-//! * [`spec`]: what a person writes to name a sink.
-//! * [`error`]: what can go wrong.
-//! * [`format`](mod@format): the FFmpeg options for each kind of video and stream.
-//! * [`video`]: one running encoder.
-//! * [`stream`]: bare pictures on standard output.
+//! * `spec`: what a person writes to name a sink.
+//! * `error`: what can go wrong.
+//! * `format`: the FFmpeg options for each kind of video and stream.
+//! * `video`: one running encoder.
+//! * `stream`: bare pictures on standard output.
 mod error;
 mod format;
 mod spec;

@@ -1,13 +1,13 @@
 //! Where pictures come from: files, cameras, network streams, test patterns, folders of pictures.
 //!
-//! * [`spec`]: what a person writes to name a source.
-//! * [`options`]: how to read it.
-//! * [`error`]: what can go wrong.
-//! * [`input`]: the FFmpeg command for it.
-//! * [`feed`]: one running FFmpeg and the pictures it sends.
-//! * [`video`]: what has an end: files and test patterns.
-//! * [`live`]: what goes on for ever and comes back: cameras and network streams.
-//! * [`pictures`]: folders of pictures, decoded without FFmpeg; [`listing`] finds them.
+//! * `spec`: what a person writes to name a source.
+//! * `options`: how to read it.
+//! * `error`: what can go wrong.
+//! * `input`: the FFmpeg command for it.
+//! * `feed`: one running FFmpeg and the pictures it sends.
+//! * `video`: what has an end: files and test patterns.
+//! * `live`: what goes on for ever and comes back: cameras and network streams.
+//! * `pictures`: folders of pictures, decoded without FFmpeg; `listing` finds them.
 //!
 //! ```no_run
 //! use mattebox::{source::{self, SourceOptions}, stop::Stop};
