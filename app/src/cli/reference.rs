@@ -37,7 +37,7 @@ fn page() -> String {
             (None, _) => format!("`{}`", value.trim()),
         };
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default().replace('\n', " ").replace('|', "\\|");
-        let help = help.split(" [default:").next().unwrap_or_default().split(" [possible:").next().unwrap_or_default().to_owned();
+        let help = help.split(" [default:").next().unwrap_or_default().to_owned();
         let default = defaults.get(key).map_or(String::new(), |v| format!("`{}`", v.to_string().trim_matches('"')));
         let default = if default.is_empty() { described_default(arg) } else { default };
         let variable = arg.get_env().map_or(String::new(), |v| format!("`{}`", v.to_string_lossy()));

@@ -34,7 +34,7 @@ pub struct RunLayer {
     #[arg(long, env = "MATTEBOX_MATTE", value_name = "KIND", help_heading = WHAT)]
     pub matte: Option<String>,
 
-    /// Take the old room's light out of the person's edge [possible: true, false]
+    /// Take the old room's light out of the person's edge
     #[arg(long, env = "MATTEBOX_FOREGROUND_CLEANUP", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = WHAT)]
     pub foreground_cleanup: Option<bool>,
 
