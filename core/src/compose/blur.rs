@@ -20,7 +20,7 @@ const MIN_SIGMA_CELLS: f32 = 2.0;
 const MAX_CELL: usize = 256;
 /// The weight of the colours from farther away, against the full weight of 1.
 const FAR: f32 = 1.0 / 64.0;
-/// Interpolated rows have this many bits below one.
+/// Levels have this many bits below one: times 32, the steps of interpolation, they just fit 16 bits.
 const FRACTION: u32 = 3;
 
 /// The blurred room of one frame. Its buffers are used again.
@@ -36,8 +36,10 @@ pub(super) struct Blur {
     padded: Vec<Cell>,
     /// Blurred along rows: `[radius + height + radius][width]`.
     rows: Vec<Cell>,
-    /// Blurred both ways and normalised: `[height][width]`.
+    /// Blurred both ways: `[height][width]`.
     blurred: Vec<Cell>,
+    /// The same normalised, in levels with [`FRACTION`] bits.
+    levels: Vec<[u16; 3]>,
     /// Sums of a cell's rows for each column: colours, weights.
     sums: (Vec<u16>, Vec<u16>),
     /// Two rows of cells, interpolated to the picture's width, and which they are.
@@ -128,7 +130,7 @@ impl Blur {
             convolve(simd, rows.as_flattened(), across, &self.taps, out.as_flattened_mut());
         }
         self.room.fill(simd);
-        normalise(simd, &mut self.blurred, &self.room.base().cells);
+        normalise(simd, &self.blurred, &self.room.base().cells, &mut self.levels);
     }
 
     /// The background in the samples `rgb` of row `y`, into the same samples of `out`. Rows are best asked for in order.
@@ -140,12 +142,11 @@ impl Blur {
         for row in rows {
             if self.wide_row[row % 2] != Some(row) {
                 self.wide_row[row % 2] = Some(row);
-                widen(simd, &self.blurred[row * grid.width..][..grid.width], self.cell, &mut self.wide[row % 2]);
+                widen(simd, &self.levels[row * grid.width..][..grid.width], self.cell, &mut self.wide[row % 2]);
             }
         }
         let [above, below] = rows.map(|row| &self.wide[row % 2][rgb.clone()]);
-        // In 32nds; cells above 16 pixels have finer steps, rounded down.
-        interpolate(simd, above, below, (along * 32.0) as u16, &mut out[rgb]);
+        interpolate(simd, above, below, steps(along), &mut out[rgb]);
     }
 }
 
@@ -190,28 +191,29 @@ fn convolve<S: Simd>(simd: S, from: &[f32], step: usize, taps: &[f32], out: &mut
     }
 }
 
-/// Divides colours by weights, with a little of `far` (colours of weight 1).
+/// Divides colours by weights, with a little of `far` (colours of weight 1), and rounds to levels.
 #[simd]
-fn normalise<S: Simd>(simd: S, cells: &mut [Cell], far: &[Cell]) {
-    for (cell, far) in cells.iter_mut().zip(far) {
-        let scale = 1.0 / (cell[3] + FAR);
-        for (v, far) in cell.iter_mut().zip(far) {
-            *v = (*v + far * FAR) * scale;
-        }
+fn normalise<S: Simd>(simd: S, cells: &[Cell], far: &[Cell], levels: &mut Vec<[u16; 3]>) {
+    levels.clear();
+    levels.extend(cells.iter().zip(far).map(|(cell, far)| {
+        let scale = (1 << FRACTION) as f32 / (cell[3] + FAR);
+        std::array::from_fn(|i| ((cell[i] + far[i] * FAR) * scale + 0.5).clamp(0.0, (255 << FRACTION) as f32) as u16)
+    }));
+}
+
+/// A row of cells to a row of samples, both in levels, interpolated in steps of 1/32.
+#[simd]
+fn widen<S: Simd>(simd: S, cells: &[[u16; 3]], cell: CellSize, out: &mut [u16]) {
+    for (x, out) in out.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+        let (left, right, along) = cell.around(x, cells.len());
+        let (left, right, along) = (cells[left], cells[right], steps(along));
+        *out = std::array::from_fn(|i| (left[i] * (32 - along) + right[i] * along + 16) >> 5);
     }
 }
 
-/// A row of cells to a row of samples with [`FRACTION`] bits, interpolated.
-#[simd]
-fn widen<S: Simd>(simd: S, cells: &[Cell], cell: CellSize, out: &mut [u16]) {
-    for (x, out) in out.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-        let (left, right, along) = cell.around(x, cells.len());
-        let (left, right) = (&cells[left], &cells[right]);
-        for (i, out) in out.iter_mut().enumerate() {
-            let v = left[i] + (right[i] - left[i]) * along;
-            *out = (v * (1 << FRACTION) as f32 + 0.5).clamp(0.0, (255 << FRACTION) as f32) as u16;
-        }
-    }
+/// `0..1` in 32nds, rounded down: cells of more than 16 pixels have finer steps.
+fn steps(along: f32) -> u16 {
+    (along * 32.0) as u16
 }
 
 /// `round(((32 - along) above + along below) / 32)` without the fraction.

@@ -46,7 +46,7 @@ pub(super) struct Foreground {
 }
 
 /// The pixels of one kernel run.
-const RUN: usize = 32;
+const RUN: usize = 16;
 
 /// `255 (a / 255)^8`, but at least 1 for all `a` except 0, so that any mixed pixel tells something of both.
 static CERTAINTY: [u8; 256] = {
