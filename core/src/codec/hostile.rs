@@ -333,3 +333,11 @@ fn sizes_that_a_format_cannot_hold_are_refused() {
     let long = Composed::Rgb(RgbImage::new(16_385, 1));
     assert!(matches!(Encoder::new(ImageFormat::WebP, 80).encode(&long, &mut file), Err(EncodeError::Size { .. })));
 }
+
+#[test]
+fn a_palette_with_part_of_a_colour_is_an_error() {
+    let palette = [10, 20, 30, 40];
+    let file = png(ColorType::Indexed, BitDepth::Eight, &[0; 24 * 20], Some((&palette, &[255])));
+    let error = decode(&file, &Limits::default()).expect_err("the second colour has one byte of three");
+    assert!(error.to_string().contains("palette"), "{error}");
+}

@@ -51,6 +51,13 @@ fn read(
     decoder.set_limits(png::Limits { bytes: MAX_METADATA_BYTES + width as usize * 64 });
     decoder.set_transformations(Transformations::EXPAND);
     let mut reader = decoder.read_info()?;
+    // The decoder relies on whole palette entries, at most 256.
+    if let Some(len) = reader.info().palette.as_deref().map(<[u8]>::len)
+        && (len % 3 != 0 || !(3..=768).contains(&len))
+    {
+        let detail = format!("its palette has {len} bytes, which is not 1 to 256 colours");
+        return Err(Failure::Ours(DecodeError::Corrupt { format: ImageFormat::Png, detail }));
+    }
 
     let pixels = width as usize * height as usize;
     rgb.resize(pixels * 3, 0);
