@@ -111,3 +111,14 @@ fn help_goes_to_standard_output_and_mistakes_to_standard_error() {
     assert_eq!(mistake.code, Some(2));
     assert!(mistake.stdout.is_empty() && mistake.stderr.contains("--no-such-flag"));
 }
+
+#[test]
+fn a_bad_value_from_the_environment_is_blamed_on_its_variable() {
+    let b = Bench::new();
+    let done = b.run_with(&["run", "clip.mp4"], &[("FPS", "abc")]);
+    assert_eq!(done.code, Some(2));
+    assert!(done.stderr.contains("abc") && done.stderr.contains("environment variable FPS"), "{}", done.stderr);
+    let typed = b.run(&["run", "clip.mp4", "--fps", "abc"]);
+    assert_eq!(typed.code, Some(2));
+    assert!(!typed.stderr.contains("environment variable"), "{}", typed.stderr);
+}

@@ -20,7 +20,10 @@ mod run;
 mod shell;
 
 use crate::config::{ConfigError, Resolved, RunLayer};
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{
+    ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 /// Live video background removal: finds the people in each frame and puts a background of your choice behind them.
@@ -82,6 +85,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             // Help and version are asked for and go to standard output; all else is bad usage.
             let code = if e.use_stderr() { 2 } else { 0 };
             let _ = e.print();
+            if let Some(variable) = blamed_variable(&e) {
+                eprintln!("The value comes from the environment variable {variable}.");
+            }
             return ExitCode::from(code);
         }
     };
@@ -105,6 +111,21 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         eprintln!("mattebox: {e:#}");
         ExitCode::from(if e.is::<ConfigError>() { 2 } else { 1 })
     })
+}
+
+/// The environment variable that a bad value came from: clap's message names only the flag, which nobody may have typed.
+fn blamed_variable(e: &clap::Error) -> Option<String> {
+    let text = |kind| match e.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let (arg, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
+    let flag = arg.split_whitespace().next()?;
+    let typed = std::env::args().any(|a| a == flag || a.starts_with(&format!("{flag}=")));
+    let command = Cli::command();
+    let mut arguments = command.get_subcommands().flat_map(clap::Command::get_arguments);
+    let variable = arguments.find(|a| a.get_long() == flag.strip_prefix("--") && a.get_env().is_some())?.get_env()?.to_str()?;
+    (!typed && std::env::var(variable).is_ok_and(|v| v == value)).then(|| variable.to_owned())
 }
 
 fn usage(e: &dyn std::fmt::Display) -> ExitCode {
