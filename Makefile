@@ -30,9 +30,7 @@ test: setup-test model lint ## Run every check and test
 	cargo test --release --locked --workspace
 
 lint: model ## Formatting, clippy with warnings denied, licences and advisories
-	cargo fmt --all --check
-	cargo clippy --release --locked --workspace --all-targets -- -D warnings
-	@scripts/check-deps
+	@scripts/lint
 
 fmt: ## Format the code
 	cargo fmt --all
