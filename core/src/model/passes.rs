@@ -122,7 +122,7 @@ fn encoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, picture: &[f32
     let (out_height, out_width) = (height.div_ceil(dw.stride), width / dw.stride);
     let size = dw.row.len * wide;
     let ring = &mut b.ring[..size * dw.kernel];
-    dw.row.clear_padding(ring, width);
+    dw.row.clear_padding(s, ring, wide, width);
     let [even, odd] = &mut b.filtered;
     let (to, from) = if i.is_multiple_of(2) { (even, odd) } else { (odd, even) };
     let (before, maps) = b.maps.split_at_mut(i);
@@ -194,7 +194,7 @@ fn filter<S: Simd>(
     to: &mut [f32],
     sum: &mut [f32],
 ) {
-    let (w, b, row) = (&dw.weights[..], &dw.bias[..], dw.row);
+    let (w, b, row) = (&dw.weights, &dw.bias[..], dw.row);
     macro_rules! run {
         ($kernel:literal, $stride:literal, $activation:ident) => {{
             let rows = ring_rows::<$kernel>(ring, zeros, size, top, height);
@@ -262,7 +262,7 @@ fn head<S: Simd>(s: S, plan: &Plan, b: &mut Buffers) {
 fn shrunken<S: Simd>(s: S, x: &[f32], weights: &Packed, bias: &[f32], y: usize, width: usize, small: &mut [f32]) {
     let to = &mut small[at(y, (width + 2) * weights.n)];
     pointwise::<S, NONE>(s, x, weights, Start::Bias(bias), to, Row { len: width + 2, pad: 1, split: false });
-    extend_edges(to, width);
+    extend_edges(s, to, width);
 }
 
 fn decoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, out: &mut [f32]) {
@@ -275,7 +275,7 @@ fn decoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, out: &mut [f32
     sum.fill(0.0);
     let size = dw.row.len * n;
     let ring = &mut b.ring[..size * 3];
-    dw.row.clear_padding(ring, width);
+    dw.row.clear_padding(s, ring, n, width);
     let [even, odd] = &mut b.small;
     let (small, next_small) = if i.is_multiple_of(2) { (even, odd) } else { (odd, even) };
     let skip = &b.maps[d.skip];

@@ -65,8 +65,8 @@ pub(super) struct Depthwise {
     /// How the rows that it reads are stored.
     pub(super) row: Row,
     pub(super) activation: u8,
-    /// `[c/8][kernel * kernel][8]`.
-    pub(super) weights: Aligned,
+    /// A matrix `[kernel * kernel][c]`.
+    pub(super) weights: Packed,
     pub(super) bias: Aligned,
 }
 
@@ -189,9 +189,6 @@ fn depthwise(graph: &Graph, layer: &Layer<'_>, activation: Activation, from: f32
         require(layer, width.is_multiple_of(8), || format!("a map is {width} pixels wide; multiples of 8 are supported"))?;
     }
     let (c, to) = (layer.outputs, scale_behind(activation));
-    let taps = kernel * kernel;
-    let weights: Vec<f32> =
-        (0..taps * c).map(|i| layer.weights[i / 8 % taps * c + i / 8 / taps * 8 + i % 8] * (to / from)).collect();
     let [top, left] = layer.padding;
     Ok(Depthwise {
         kernel,
@@ -199,7 +196,7 @@ fn depthwise(graph: &Graph, layer: &Layer<'_>, activation: Activation, from: f32
         top,
         row: Row::padded(input.width, kernel, stride, left),
         activation: kernel_activation(activation),
-        weights: Aligned::from(&weights[..]),
+        weights: Packed::new(kernel * kernel, c, &scaled(&layer.weights, to / from)),
         bias: Aligned::from(&scaled(&layer.bias, to)[..]),
     })
 }

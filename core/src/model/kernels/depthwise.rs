@@ -1,102 +1,168 @@
 //! Depthwise convolution of one row.
-use super::{row::Row, vector::Vector};
+use super::{
+    opaque,
+    packed::{PANEL, Packed},
+    row::Row,
+    vector::Vector,
+};
 use fearless_simd::{f32x8, f32x16, prelude::*};
 use fearless_simd_macros::simd;
 
-/// `K`x`K` convolution with stride `STRIDE` (1 or 2), each channel by itself, of one output row `y` `[c/8][w][8]`, `w` a multiple of 8.
-/// `rows` are the input rows of the layout `from`, weights are `[c/8][K*K][8]`. With `ADD` the middle input pixel is added after
+/// `K`x`K` convolution with stride `STRIDE` (1 or 2), each channel by itself, of one plain output row `y` of `w` pixels, a multiple of 8.
+/// `rows` are the input rows of the layout `from`; `weights` are a matrix `[K * K][c]`. With `ADD` the middle input pixel is added after
 /// the activation. `sum` `[c]` gets the sum over the row added.
 #[simd]
 pub(in crate::model) fn depthwise<S: Simd, const K: usize, const STRIDE: usize, const ACTIVATION: u8, const ADD: bool>(
     s: S,
     rows: [&[f32]; K],
     from: Row,
-    weights: &[f32],
+    weights: &Packed,
     bias: &[f32],
     y: &mut [f32],
     sum: &mut [f32],
 ) {
     let w = y.len() / bias.len();
-    let channels = weights.chunks_exact(K * K * 8).zip(bias.as_chunks::<8>().0).zip(sum.as_chunks_mut::<8>().0);
-    for (block, (((weights, bias), sum), y)) in channels.zip(y.chunks_exact_mut(w * 8)).enumerate() {
-        let mut b = Block { rows: [&[]; K], half: from.len / 2, weights, bias };
-        for (to, row) in b.rows.iter_mut().zip(rows) {
-            *to = &row[block * from.len * 8..(block + 1) * from.len * 8];
-        }
-        // summed per row first: one running sum over a whole map would cost a digit
-        let mut total = f32x8::all(s, 0.0);
-        // the number of sums that fit into the registers together with what is multiplied
-        if S::f32s::LEN == 16 {
-            let mut totals = f32x16::all(s, 0.0);
-            let (wide, narrow) = y.split_at_mut(w / 16 * 128);
-            for (i, y) in wide.chunks_exact_mut(128).enumerate() {
-                tile::<S, f32x16<S>, K, STRIDE, 8, ACTIVATION, ADD>(s, &b, i * 16, y, &mut totals);
-            }
-            if !narrow.is_empty() {
-                tile::<S, f32x16<S>, K, STRIDE, 4, ACTIVATION, ADD>(s, &b, w - 8, narrow, &mut totals);
-            }
-            let (even, odd) = totals.split();
-            total = even + odd;
-        } else if S::f32s::LEN == 4 {
-            for (i, y) in y.chunks_exact_mut(32).enumerate() {
-                tile::<S, f32x8<S>, K, STRIDE, 4, ACTIVATION, ADD>(s, &b, i * 4, y, &mut total);
-            }
+    let t = Operands { rows, from, w, weights, bias };
+    for o in (0..weights.n).step_by(PANEL) {
+        let is_half = weights.n - o < PANEL;
+        if S::f32s::LEN == 16 && !is_half {
+            block_of_channels::<S, f32x16<S>, K, STRIDE, 16, PANEL, ACTIVATION, ADD>(s, &t, o, 0, y, sum);
+        } else if S::f32s::LEN == 16 {
+            block_of_channels::<S, f32x8<S>, K, STRIDE, 16, 8, ACTIVATION, ADD>(s, &t, o, 0, y, sum);
+        } else if S::f32s::LEN == 8 && !is_half {
+            block_of_channels::<S, f32x8<S>, K, STRIDE, 8, PANEL, ACTIVATION, ADD>(s, &t, o, 0, y, sum);
+            block_of_channels::<S, f32x8<S>, K, STRIDE, 8, PANEL, ACTIVATION, ADD>(s, &t, o + 8, 8, y, sum);
+        } else if S::f32s::LEN == 8 {
+            block_of_channels::<S, f32x8<S>, K, STRIDE, 8, 8, ACTIVATION, ADD>(s, &t, o, 0, y, sum);
+        } else if !is_half {
+            block_of_channels::<S, f32x8<S>, K, STRIDE, 4, PANEL, ACTIVATION, ADD>(s, &t, o, 0, y, sum);
+            block_of_channels::<S, f32x8<S>, K, STRIDE, 4, PANEL, ACTIVATION, ADD>(s, &t, o + 8, 8, y, sum);
         } else {
-            for (i, y) in y.chunks_exact_mut(64).enumerate() {
-                tile::<S, f32x8<S>, K, STRIDE, 8, ACTIVATION, ADD>(s, &b, i * 8, y, &mut total);
-            }
+            block_of_channels::<S, f32x8<S>, K, STRIDE, 4, 8, ACTIVATION, ADD>(s, &t, o, 0, y, sum);
         }
-        Vector::store(f32x8::load(s, sum) + total, sum);
     }
 }
 
-/// A block of 8 channels.
-struct Block<'a, const K: usize> {
+/// What tiles read.
+struct Operands<'a, const K: usize> {
     rows: [&'a [f32]; K],
-    /// Pixels in front of the odd ones, where even and odd pixels are kept apart.
-    half: usize,
-    weights: &'a [f32],
-    bias: &'a [f32; 8],
+    from: Row,
+    w: usize,
+    weights: &'a Packed,
+    bias: &'a [f32],
 }
 
-/// `Q` vectors of output pixels from pixel `x` on.
+/// The block of channels from `o` on, in tiles of `Q` pixels, or 8 at the end. `WIDTH`: columns of the panel of weights, of which the block
+/// begins with column `first`.
 #[inline(always)]
-fn tile<S: Simd, V: Vector<S>, const K: usize, const STRIDE: usize, const Q: usize, const ACTIVATION: u8, const ADD: bool>(
+fn block_of_channels<
+    S: Simd,
+    V: Vector<S>,
+    const K: usize,
+    const STRIDE: usize,
+    const Q: usize,
+    const WIDTH: usize,
+    const ACTIVATION: u8,
+    const ADD: bool,
+>(
     s: S,
-    b: &Block<'_, K>,
+    t: &Operands<'_, K>,
+    o: usize,
+    first: usize,
+    y: &mut [f32],
+    sum: &mut [f32],
+) {
+    let taps = t.weights.weights[(o - first) * K * K..][..WIDTH * K * K].as_chunks::<WIDTH>().0;
+    let rows = t.rows.map(
+        #[inline(always)]
+        |row| &row[o * t.from.len..][..t.from.len * V::LEN],
+    );
+    // of unknown length: see `opaque`
+    let rows = opaque(&rows[..]);
+    let bias = V::load(s, &t.bias[o..]);
+    // summed per row first: one running sum over a whole map would cost a digit
+    // in four parts, so that an addition need not wait for the one before
+    let mut total = [V::all(s, 0.0); 4];
+    let mut tiles = y[o * t.w..][..t.w * V::LEN].chunks_exact_mut(Q * V::LEN);
+    let mut x = 0;
+    for y in &mut tiles {
+        tile::<S, V, K, STRIDE, Q, WIDTH, ACTIVATION, ADD>(s, rows, taps, bias, first, t.from.len / 2, x, y, &mut total);
+        x += Q;
+    }
+    let rest = tiles.into_remainder();
+    if Q > 8 && !rest.is_empty() {
+        tile::<S, V, K, STRIDE, 8, WIDTH, ACTIVATION, ADD>(s, rows, taps, bias, first, t.from.len / 2, x, rest, &mut total);
+    }
+    let sum = &mut sum[o..o + V::LEN];
+    let [a, b, c, d] = total;
+    V::load(s, sum).add(a.add(b).add(c.add(d))).store(sum);
+}
+
+/// `Q` output pixels from pixel `x` on. `rows`: of the block of channels; with stride 2 the odd pixels begin with pixel `half`.
+#[inline(always)]
+fn tile<
+    S: Simd,
+    V: Vector<S>,
+    const K: usize,
+    const STRIDE: usize,
+    const Q: usize,
+    const WIDTH: usize,
+    const ACTIVATION: u8,
+    const ADD: bool,
+>(
+    s: S,
+    rows: &[&[f32]],
+    taps: &[[f32; WIDTH]],
+    bias: V,
+    first: usize,
+    half: usize,
     x: usize,
     y: &mut [f32],
-    total: &mut V,
+    total: &mut [V; 4],
 ) {
-    let width = V::BLOCKS * 8;
-    let bias = f32x8::load(s, b.bias);
-    let mut sums = [V::from_blocks(
-        #[inline(always)]
-        |_| bias,
-    ); Q];
-    for (row, weights) in b.rows.iter().zip(b.weights.chunks_exact(K * 8)) {
-        for kx in 0..K {
-            let w = f32x8::load(s, &weights[kx * 8..]);
-            let w = V::from_blocks(
+    let mut sums = [bias; Q];
+    for (row, taps) in rows.iter().zip(taps.as_chunks::<K>().0) {
+        // the inputs under the kernel: all, or the even and the odd ones
+        let inputs = [x, if STRIDE == 2 { half + x } else { x }].map(
+            #[inline(always)]
+            |from| &row[from * V::LEN..][..(Q + (K - 1) / STRIDE) * V::LEN],
+        );
+        if V::LEN == 16 && STRIDE == 1 {
+            // With so many registers, inputs are read once for four sums, and the loads do not hold up the multiply-adds.
+            let w: [V; K] = std::array::from_fn(
                 #[inline(always)]
-                |_| w,
+                |kx| V::load(s, &taps[kx][first..]),
             );
-            let first = if STRIDE == 2 { kx % 2 * b.half + x + kx / 2 } else { x + kx };
-            let input = &row[first * 8..][..Q * width];
-            for (q, sum) in sums.iter_mut().enumerate() {
-                *sum = V::load(s, &input[q * width..]).times_plus(w, *sum);
+            for (i, sums) in sums.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                let v: [V; 8] = std::array::from_fn(
+                    #[inline(always)]
+                    |j| if j < 3 + K { V::load(s, &inputs[0][(i * 4 + j) * V::LEN..]) } else { bias },
+                );
+                for (kx, w) in w.iter().enumerate() {
+                    for (q, sum) in sums.iter_mut().enumerate() {
+                        *sum = v[q + kx].times_plus(*w, *sum);
+                    }
+                }
+            }
+        } else {
+            for (kx, tap) in taps.iter().enumerate() {
+                let w = V::load(s, &tap[first..]);
+                let input = &inputs[kx % STRIDE][kx / STRIDE * V::LEN..][..Q * V::LEN];
+                for (q, sum) in sums.iter_mut().enumerate() {
+                    *sum = V::load(s, &input[q * V::LEN..]).times_plus(w, *sum);
+                }
             }
         }
     }
-    let middle = &b.rows[K / 2][if ADD { (x + K / 2) * 8 } else { 0 }..][..if ADD { Q * width } else { 0 }];
-    let y = &mut y[..Q * width];
+    let middle = if ADD { &rows[K / 2][(x + K / 2) * V::LEN..][..Q * V::LEN] } else { &[] };
+    let y = &mut y[..Q * V::LEN];
     for (q, sum) in sums.into_iter().enumerate() {
         let mut v = sum.activate::<ACTIVATION>(s);
         if ADD {
-            v = v.add(V::load(s, &middle[q * width..]));
+            v = v.add(V::load(s, &middle[q * V::LEN..]));
         }
-        *total = total.add(v);
-        v.store(&mut y[q * width..]);
+        total[q % 4] = total[q % 4].add(v);
+        v.store(&mut y[q * V::LEN..]);
     }
 }
 
@@ -105,7 +171,7 @@ mod tests {
     use super::*;
     use crate::{
         model::kernels::{
-            testing::{assert_close, numbers, plain_row, stored_row},
+            testing::{assert_close, block_at, numbers, plain_row, position},
             vector::{HARD_SWISH, RELU},
         },
         simd::SimdLevel,
@@ -114,7 +180,7 @@ mod tests {
 
     /// Compares one shape on every level with a loop over `[w][c]`.
     fn check<const K: usize, const STRIDE: usize, const ACTIVATION: u8, const ADD: bool>(w: usize, c: usize, pad: usize) {
-        let out = w / STRIDE;
+        let (out, layout) = (w / STRIDE, Row::padded(w, K, STRIDE, pad));
         let rows: [Vec<f32>; K] = std::array::from_fn(|i| numbers(i as u32 + 1, w * c));
         let (weights, bias) = (numbers(20, K * K * c), numbers(21, c));
         let mut expected = vec![0f32; out * c];
@@ -132,21 +198,21 @@ mod tests {
             v = if ACTIVATION == RELU { v.max(0.0) } else { v * (v + 0.5).clamp(0.0, 1.0) };
             *e = if ADD { v + rows[K / 2][x * c + ch] } else { v };
         }
-        let layout = Row::padded(w, K, STRIDE, pad);
-        let stored = rows.map(|row| {
-            let mut stored = vec![0f32; layout.len * c];
-            for (i, v) in row.iter().enumerate() {
-                stored[(i % c / 8 * layout.len + layout.place(pad + i / c)) * 8 + i % 8] = *v;
-            }
-            stored
-        });
-        let packed = stored_row(&weights, c); // taps take the place of pixels
+        let packed = Packed::new(K * K, c, &weights);
         for level in SimdLevel::available() {
+            let block = block_at(level);
+            let stored = rows.each_ref().map(|row| {
+                let mut stored = vec![0f32; layout.len * c];
+                for (i, v) in row.iter().enumerate() {
+                    stored[position(c, layout.len, block, layout.place(pad + i / c), i % c)] = *v;
+                }
+                stored
+            });
             let (mut y, mut sum) = (vec![f32::NAN; out * c], vec![1f32; c]);
             let refs = stored.each_ref().map(|r| &r[..]);
             dispatch!(level.level().unwrap(), s => depthwise::<_, K, STRIDE, ACTIVATION, ADD>(s, refs, layout, &packed, &bias, &mut y, &mut sum));
             let what = format!("{level}, {K}x{K} stride {STRIDE}, {w} pixels");
-            assert_close(&plain_row(&y, c, Row::plain(out), out), &expected, &what);
+            assert_close(&plain_row(&y, c, Row::plain(out), out, block), &expected, &what);
             let sums: Vec<f32> = (0..c).map(|ch| 1.0 + expected.iter().skip(ch).step_by(c).sum::<f32>()).collect();
             assert_close(&sum, &sums, &what);
         }

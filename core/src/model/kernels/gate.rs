@@ -1,21 +1,35 @@
 //! What is done with means: they become gates, which scale the rows of the next 1x1 convolution's matrix.
 use super::vector::{RELU, Vector, logistic2};
 use crate::model::graph::Activation;
-use fearless_simd::{f32x8, prelude::*};
+use fearless_simd::{f32x8, f32x16, prelude::*};
 use fearless_simd_macros::simd;
 
-/// Adds the sum over the pixels of a row `[c/8][w][8]`, `w` a multiple of 4, to `sum` `[c]`.
+/// Adds the sum over the pixels of a plain row, whose number is a multiple of 4, to `sum` `[c]`.
 #[simd]
 pub(in crate::model) fn add_row_sums<S: Simd>(s: S, row: &[f32], sum: &mut [f32]) {
-    let block = row.len() / (sum.len() / 8);
-    for (row, sum) in row.chunks_exact(block).zip(sum.as_chunks_mut::<8>().0) {
-        let mut sums = [f32x8::all(s, 0.0); 4];
-        for four in row.as_chunks::<32>().0 {
+    let (c, px) = (sum.len(), row.len() / sum.len());
+    if S::f32s::LEN == 16 {
+        let whole = c / 16 * 16;
+        let (row, row_rest) = row.split_at(whole * px);
+        let (sum, sum_rest) = sum.split_at_mut(whole);
+        add_block_sums::<S, f32x16<S>>(s, row, px, sum);
+        add_block_sums::<S, f32x8<S>>(s, row_rest, px, sum_rest);
+    } else {
+        add_block_sums::<S, f32x8<S>>(s, row, px, sum);
+    }
+}
+
+#[inline(always)]
+fn add_block_sums<S: Simd, V: Vector<S>>(s: S, row: &[f32], px: usize, sum: &mut [f32]) {
+    for (row, sum) in row.chunks_exact(px * V::LEN).zip(sum.chunks_exact_mut(V::LEN)) {
+        let mut sums = [V::all(s, 0.0); 4];
+        for four in row.chunks_exact(4 * V::LEN) {
             for (q, sum) in sums.iter_mut().enumerate() {
-                *sum += f32x8::load(s, &four[q * 8..]);
+                *sum = sum.add(V::load(s, &four[q * V::LEN..]));
             }
         }
-        Vector::store(f32x8::load(s, sum) + ((sums[0] + sums[1]) + (sums[2] + sums[3])), sum);
+        let [a, b, c, d] = sums;
+        V::load(s, sum).add(a.add(b).add(c.add(d))).store(sum);
     }
 }
 
@@ -56,19 +70,19 @@ pub(in crate::model) fn fully_connected<S: Simd>(
 mod tests {
     use super::*;
     use crate::{
-        model::kernels::testing::{assert_close, numbers, stored_row},
+        model::kernels::testing::{assert_close, block_at, numbers, stored_row},
         simd::SimdLevel,
     };
     use fearless_simd::dispatch;
 
     #[test]
     fn row_sums_are_the_sums_of_the_pixels() {
-        let (w, c) = (24, 16);
+        let (w, c) = (24, 40);
         let row = numbers(1, w * c);
         let expected: Vec<f32> = (0..c).map(|ch| 2.0 + row.iter().skip(ch).step_by(c).sum::<f32>()).collect();
         for level in SimdLevel::available() {
             let mut sum = vec![2f32; c];
-            dispatch!(level.level().unwrap(), s => add_row_sums(s, &stored_row(&row, c), &mut sum));
+            dispatch!(level.level().unwrap(), s => add_row_sums(s, &stored_row(&row, c, block_at(level)), &mut sum));
             assert_close(&sum, &expected, &level.to_string());
         }
     }

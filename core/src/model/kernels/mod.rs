@@ -1,9 +1,9 @@
 //! The row kernels that the executor is made of.
 //!
-//! A row of `w` pixels and `c` channels is stored as `[c / 8][w][8]`: every inner loop then works on arrays of a fixed size, so that
-//! no bounds check and no stride is left in it. A vector is either 8 floats (one block of channels of one pixel) or, with AVX-512,
-//! 16 (two blocks of channels, or two pixels of one block). Each kernel is generic over the SIMD level and has a test beside it that
-//! compares every available level with a plain loop.
+//! A row of `w` pixels and `c` channels (a multiple of 8) is stored as `[c / B][w][B]`: every inner loop then works on arrays of a fixed
+//! size, so that no bounds check and no stride is left in it. A block of `B` channels of a pixel is a vector: 16 with AVX-512, otherwise 8. Where 16
+//! do not divide `c`, the last block has 8. Each kernel is generic over the SIMD level and has a test beside it that compares every available
+//! level with a plain loop.
 //!
 //! # Layout
 //!
@@ -28,6 +28,12 @@ mod tail;
 #[cfg(test)]
 mod testing;
 mod vector;
+
+/// Hides a number from the compiler, so that a loop of so many turns stays a loop: unrolled, the sums of a tile leave the registers.
+#[inline(always)]
+fn opaque<T>(value: T) -> T {
+    std::hint::black_box(value)
+}
 
 pub(super) use aligned::Aligned;
 pub(super) use depthwise::depthwise;

@@ -1,7 +1,13 @@
 //! Where in a buffer the pixels of a row lie.
+use fearless_simd::prelude::*;
 
-/// The layout of one row with padding: `c / 8` blocks of `len` pixels of 8 floats, of which the first `pad` and what is left behind
-/// `pad + w` pixels are zeros.
+/// Channels of a block: 16 with AVX-512, otherwise 8.
+#[inline(always)]
+pub(super) fn block<S: Simd>() -> usize {
+    if S::f32s::LEN == 16 { 16 } else { 8 }
+}
+
+/// The layout of one row with padding: blocks of `len` pixels, of which the first `pad` and what is left behind `pad + w` pixels are zeros.
 ///
 /// A row that a convolution with stride 2 reads keeps its even pixels in front of its odd ones, so that neighbouring outputs
 /// read neighbouring pixels.
@@ -32,37 +38,54 @@ impl Row {
         if self.split { x % 2 * (self.len / 2) + x / 2 } else { x }
     }
 
-    /// Zeroes the padding of the rows in `ring` (whole blocks), whose rows have `w` pixels.
-    pub(in crate::model) fn clear_padding(self, ring: &mut [f32], w: usize) {
-        for block in ring.chunks_exact_mut(self.len * 8) {
-            for x in (0..self.pad).chain(self.pad + w..self.len) {
-                block[self.place(x) * 8..][..8].fill(0.0);
-            }
+    /// Zeroes the padding of the rows in `ring`, which have `channels` channels and `w` pixels.
+    pub(in crate::model) fn clear_padding<S: Simd>(self, _: S, ring: &mut [f32], channels: usize, w: usize) {
+        for row in ring.chunks_exact_mut(self.len * channels) {
+            for_each_block::<S>(row, channels, |block, channels| {
+                for x in (0..self.pad).chain(self.pad + w..self.len) {
+                    block[self.place(x) * channels..][..channels].fill(0.0);
+                }
+            });
         }
     }
 }
 
 /// Sets the pixel left and right of each block of `w` pixels (a row of `w + 2`) to its neighbour.
-pub(in crate::model) fn extend_edges(row: &mut [f32], w: usize) {
-    for block in row.chunks_exact_mut((w + 2) * 8) {
-        block.copy_within(8..16, 0);
-        block.copy_within(w * 8..w * 8 + 8, w * 8 + 8);
-    }
+pub(in crate::model) fn extend_edges<S: Simd>(_: S, row: &mut [f32], w: usize) {
+    let channels = row.len() / (w + 2);
+    for_each_block::<S>(row, channels, |block, channels| {
+        block.copy_within(channels..2 * channels, 0);
+        block.copy_within(w * channels..(w + 1) * channels, (w + 1) * channels);
+    });
+}
+
+/// Calls `each` with each block of a row and the number of its channels.
+fn for_each_block<S: Simd>(row: &mut [f32], channels: usize, each: impl Fn(&mut [f32], usize)) {
+    let (width, len) = (block::<S>(), row.len() / channels);
+    let (whole, half) = row.split_at_mut(channels / width * width * len);
+    whole.chunks_exact_mut(len * width).for_each(|block| each(block, width));
+    half.chunks_exact_mut(len * 8).for_each(|block| each(block, 8));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::kernels::testing::{block_at, plain_row, stored_row};
+    use crate::simd::SimdLevel;
+    use fearless_simd::dispatch;
 
     #[test]
     fn padding_is_cleared_and_pixels_are_kept() {
         for row in [Row::plain(8), Row::padded(8, 3, 1, 1), Row::padded(8, 5, 2, 1), Row::padded(8, 3, 2, 0)] {
-            let mut ring = vec![1.0; row.len * 8 * 3];
-            row.clear_padding(&mut ring, 8);
-            for block in ring.chunks_exact(row.len * 8) {
-                for x in 0..row.len {
-                    let inside = (row.pad..row.pad + 8).contains(&x);
-                    assert_eq!(block[row.place(x) * 8..][..8], [f32::from(inside); 8], "{row:?}, pixel {x}");
+            for level in SimdLevel::available() {
+                let mut ring = vec![1.0; row.len * 24 * 3];
+                dispatch!(level.level().unwrap(), s => row.clear_padding(s, &mut ring, 24, 8));
+                for ring_row in ring.chunks_exact(row.len * 24) {
+                    let found = plain_row(ring_row, 24, Row { pad: 0, ..row }, row.len, block_at(level));
+                    for (x, pixel) in found.chunks_exact(24).enumerate() {
+                        let inside = (row.pad..row.pad + 8).contains(&x);
+                        assert_eq!(pixel, [f32::from(inside); 24], "{level}, {row:?}, pixel {x}");
+                    }
                 }
             }
         }
@@ -70,9 +93,15 @@ mod tests {
 
     #[test]
     fn edges_repeat_the_last_pixel() {
-        let mut row: Vec<f32> = (0..2 * 4 * 8).map(|i| i as f32).collect();
-        extend_edges(&mut row, 2);
-        assert_eq!((row[0], row[8], row[24], row[23], row[31]), (8.0, 8.0, 16.0, 23.0, 23.0));
-        assert_eq!((row[32], row[63]), (40.0, 55.0));
+        let (w, c) = (2, 24);
+        let row: Vec<f32> = (0..(w + 2) * c).map(|i| i as f32).collect();
+        for level in SimdLevel::available() {
+            let mut stored = stored_row(&row, c, block_at(level));
+            dispatch!(level.level().unwrap(), s => extend_edges(s, &mut stored, w));
+            let found = plain_row(&stored, c, Row::plain(w + 2), w + 2, block_at(level));
+            assert_eq!(found[..c], row[c..2 * c]);
+            assert_eq!(found[c..3 * c], row[c..3 * c]);
+            assert_eq!(found[3 * c..], row[2 * c..3 * c]);
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The first convolution: 3x3 with stride 2 on the picture.
 use super::{
+    opaque,
     packed::{PANEL, Packed},
+    pointwise::add_products,
     vector::Vector,
 };
 use fearless_simd::{f32x8, f32x16, prelude::*};
@@ -8,11 +10,13 @@ use fearless_simd_macros::simd;
 
 /// Numbers under the kernel in one picture row: 3 pixels of 3 colours.
 const TAPS: usize = 9;
+/// Numbers in a picture row from one output to the next.
+const STEP: usize = 6;
 /// The most pixels of a tile.
-const MAX_TILE: usize = 12;
+const MAX_TILE: usize = 16;
 
-/// 3x3 convolution with stride 2 of one output row `y` `[n/8][w][8]`, `w` a multiple of 8 and at least 16. `rows` are picture rows `[2 w][3]`; right of
-/// them lies one pixel of zeros. `weights` are `[3 * 9][n]`.
+/// 3x3 convolution with stride 2 of one plain output row `y` of `w` pixels, a multiple of 8 and at least 16. `rows` are picture rows `[2 w][3]`;
+/// right of them lies one pixel of zeros. `weights` are `[3 * 9][n]`.
 #[simd]
 pub(in crate::model) fn stem<S: Simd, const ACTIVATION: u8>(
     s: S,
@@ -26,80 +30,86 @@ pub(in crate::model) fn stem<S: Simd, const ACTIVATION: u8>(
         let width = PANEL.min(weights.n - o);
         let (bias, y) = (&bias[o..o + width], &mut y[o * w..(o + width) * w]);
         let weights = &weights.weights[o * 3 * TAPS..(o + width) * 3 * TAPS];
-        if width < PANEL {
-            tiles::<S, f32x8<S>, 4, 1, 8, ACTIVATION>(s, rows, weights, bias, y, w);
+        if width < PANEL && S::f32s::LEN == 4 {
+            tiles::<S, f32x8<S>, 4, 1, 8, ACTIVATION>(s, rows, weights, 0, bias, y);
+        } else if width < PANEL {
+            tiles::<S, f32x8<S>, 8, 1, 8, ACTIVATION>(s, rows, weights, 0, bias, y);
         } else if S::f32s::LEN == 16 {
-            tiles::<S, f32x16<S>, 12, 1, PANEL, ACTIVATION>(s, rows, weights, bias, y, w);
+            tiles::<S, f32x16<S>, 8, 1, PANEL, ACTIVATION>(s, rows, weights, 0, bias, y);
         } else if S::f32s::LEN == 8 {
-            tiles::<S, f32x8<S>, 6, 2, PANEL, ACTIVATION>(s, rows, weights, bias, y, w);
+            tiles::<S, f32x8<S>, 6, 2, PANEL, ACTIVATION>(s, rows, weights, 0, bias, y);
         } else {
             let (low, high) = y.split_at_mut(8 * w);
-            tiles::<S, f32x8<S>, 4, 1, PANEL, ACTIVATION>(s, rows, weights, bias, low, w);
-            tiles::<S, f32x8<S>, 4, 1, PANEL, ACTIVATION>(s, rows, &weights[8..], &bias[8..], high, w);
+            tiles::<S, f32x8<S>, 4, 1, PANEL, ACTIVATION>(s, rows, weights, 0, bias, low);
+            tiles::<S, f32x8<S>, 4, 1, PANEL, ACTIVATION>(s, rows, weights, 8, &bias[8..], high);
         }
     }
 }
 
-/// A whole row in tiles of `M` pixels by `N` vectors, whose weights lie `WIDTH` floats apart from tap to tap.
+/// A whole row of `N` vectors of outputs in tiles of `M` pixels. `WIDTH`: columns of the panel, of which the outputs begin with column `first`.
 #[inline(always)]
 fn tiles<S: Simd, V: Vector<S>, const M: usize, const N: usize, const WIDTH: usize, const ACTIVATION: u8>(
     s: S,
     rows: [&[f32]; 3],
     weights: &[f32],
+    first: usize,
     bias: &[f32],
     y: &mut [f32],
-    w: usize,
 ) {
-    // Behind black_box the number of rows is unknown and the loop over them stays a loop: unrolled, its sums leave the registers.
-    let opaque: &[&[f32]] = std::hint::black_box(&rows);
+    let w = y.len() / (N * V::LEN);
+    let taps: [&[[f32; WIDTH]]; 3] = std::array::from_fn(|i| weights.as_chunks().0[i * TAPS..].split_at(opaque(TAPS)).0);
     // The last tile reads beyond the row, so it gets a copy with zeros behind; it may do pixels again that another tile did.
     let last = w - M;
     for p in (0..last).step_by(M) {
-        tile::<S, V, M, N, WIDTH, ACTIVATION>(s, opaque, 2 * p, weights, bias, y, w, p);
+        let windows = rows.map(|row| &row[p * STEP..][..M * STEP + 3]);
+        tile::<S, V, M, N, WIDTH, ACTIVATION>(s, windows, &taps, first, bias, y, p);
     }
-    let mut edge = [[0f32; (2 * MAX_TILE + 1) * 3]; 3];
+    let mut edge = [[0f32; MAX_TILE * STEP + 3]; 3];
     for (edge, row) in edge.iter_mut().zip(rows) {
-        edge[..6 * M].copy_from_slice(&row[6 * last..6 * w]);
+        edge[..M * STEP].copy_from_slice(&row[last * STEP..w * STEP]);
     }
-    let edge = edge.each_ref().map(|e| &e[..]);
-    tile::<S, V, M, N, WIDTH, ACTIVATION>(s, std::hint::black_box(&edge), 0, weights, bias, y, w, last);
+    tile::<S, V, M, N, WIDTH, ACTIVATION>(s, edge.each_ref().map(|edge| &edge[..M * STEP + 3]), &taps, first, bias, y, last);
 }
 
-/// `M` output pixels from `p` on, from input pixel `x` on.
+/// `M` output pixels from `p` on.
 #[inline(always)]
 fn tile<S: Simd, V: Vector<S>, const M: usize, const N: usize, const WIDTH: usize, const ACTIVATION: u8>(
     s: S,
-    rows: &[&[f32]],
-    x: usize,
-    weights: &[f32],
+    windows: [&[f32]; 3],
+    taps: &[&[[f32; WIDTH]]; 3],
+    first: usize,
     bias: &[f32],
     y: &mut [f32],
-    w: usize,
     p: usize,
 ) {
     let mut sums = [[V::load(s, bias); N]; M];
     for j in 1..N {
-        let b = V::load(s, &bias[j * V::BLOCKS * 8..]);
+        let b = V::load(s, &bias[j * V::LEN..]);
         sums.iter_mut().for_each(|sum| sum[j] = b);
     }
-    for (i, row) in rows.iter().enumerate() {
-        let taps = &weights[i * TAPS * WIDTH..][..(TAPS - 1) * WIDTH + N * V::BLOCKS * 8];
-        let window = &row[x * 3..][..M * 6 + 3];
-        for k in 0..TAPS {
-            for j in 0..N {
-                let weight = V::load(s, &taps[k * WIDTH + j * V::BLOCKS * 8..]);
-                for (q, sum) in sums.iter_mut().enumerate() {
-                    sum[j] = V::all(s, window[q * 6 + k]).times_plus(weight, sum[j]);
+    if V::LEN == 16 {
+        for (window, taps) in opaque(&windows[..]).iter().zip(taps) {
+            let window = &window[..M * STEP + 3];
+            let w: [V; TAPS] = std::array::from_fn(
+                #[inline(always)]
+                |k| V::load(s, &taps[k]),
+            );
+            for (q, sum) in sums.iter_mut().enumerate() {
+                for k in 0..TAPS {
+                    sum[0] = V::all(s, window[q * STEP + k]).times_plus(w[k], sum[0]);
                 }
             }
         }
+    } else {
+        for (window, taps) in windows.into_iter().zip(taps) {
+            add_products::<S, V, M, N, WIDTH, STEP, 3>(s, window, [taps; 2], first, &mut sums);
+        }
     }
+    let w = y.len() / (N * V::LEN);
     for j in 0..N {
+        let y = &mut y[(j * w + p) * V::LEN..][..M * V::LEN];
         for (q, sum) in sums.iter().enumerate() {
-            sum[j].activate::<ACTIVATION>(s).blocks(
-                #[inline(always)]
-                |i, v| Vector::store(v, &mut y[((j * V::BLOCKS + i) * w + p + q) * 8..]),
-            );
+            sum[j].activate::<ACTIVATION>(s).store(&mut y[q * V::LEN..]);
         }
     }
 }
@@ -110,7 +120,7 @@ mod tests {
     use crate::{
         model::kernels::{
             row::Row,
-            testing::{assert_close, numbers, plain_row},
+            testing::{assert_close, block_at, numbers, plain_row},
             vector::HARD_SWISH,
         },
         simd::SimdLevel,
@@ -137,7 +147,11 @@ mod tests {
                 let mut y = vec![f32::NAN; w * n];
                 let refs = rows.each_ref().map(|r| &r[..]);
                 dispatch!(level.level().unwrap(), s => stem::<_, HARD_SWISH>(s, refs, &packed, &bias, &mut y));
-                assert_close(&plain_row(&y, n, Row::plain(w), w), &expected, &format!("{level}, {n} channels, {w} pixels"));
+                assert_close(
+                    &plain_row(&y, n, Row::plain(w), w, block_at(level)),
+                    &expected,
+                    &format!("{level}, {n} channels, {w} pixels"),
+                );
             }
         }
     }

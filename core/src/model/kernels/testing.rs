@@ -1,5 +1,7 @@
 //! What the kernels' tests share.
-use super::row::Row;
+use super::row::{Row, block};
+use crate::simd::SimdLevel;
+use fearless_simd::{Simd, dispatch};
 
 /// `count` numbers between -1 and 1 that depend on `seed` alone.
 pub(super) fn numbers(seed: u32, count: usize) -> Vec<f32> {
@@ -13,15 +15,34 @@ pub(super) fn numbers(seed: u32, count: usize) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
-/// `[px][c]` to `[c/8][px][8]`.
-pub(super) fn stored_row(row: &[f32], c: usize) -> Vec<f32> {
+/// Channels of a block of this level's maps.
+pub(super) fn block_at(level: SimdLevel) -> usize {
+    dispatch!(level.level().unwrap(), s => block_of(s))
+}
+
+fn block_of<S: Simd>(_: S) -> usize {
+    block::<S>()
+}
+
+/// Where channel `ch` of the pixel at `place` of a row of `len` pixels and `c` channels lies.
+pub(super) fn position(c: usize, len: usize, block: usize, place: usize, ch: usize) -> usize {
+    let first = ch / block * block;
+    first * len + place * block.min(c - first) + ch - first
+}
+
+/// `[px][c]` to a plain row.
+pub(super) fn stored_row(row: &[f32], c: usize, block: usize) -> Vec<f32> {
     let px = row.len() / c;
-    (0..px * c).map(|i| row[i / 8 % px * c + i / 8 / px * 8 + i % 8]).collect()
+    let mut stored = vec![0.0; row.len()];
+    for (i, v) in row.iter().enumerate() {
+        stored[position(c, px, block, i / c, i % c)] = *v;
+    }
+    stored
 }
 
 /// The `px` pixels of a stored row as `[px][c]`.
-pub(super) fn plain_row(row: &[f32], c: usize, layout: Row, px: usize) -> Vec<f32> {
-    (0..px * c).map(|i| row[(i % c / 8 * layout.len + layout.place(layout.pad + i / c)) * 8 + i % 8]).collect()
+pub(super) fn plain_row(row: &[f32], c: usize, layout: Row, px: usize, block: usize) -> Vec<f32> {
+    (0..px * c).map(|i| row[position(c, layout.len, block, layout.place(layout.pad + i / c), i % c)]).collect()
 }
 
 /// Compares with a tolerance that is small against sums of a few hundred numbers of size 1.

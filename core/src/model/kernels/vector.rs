@@ -8,138 +8,102 @@ pub(in crate::model) const RELU: u8 = 1;
 /// What a kernel does with each sum: `hard_swish(6 v) / 6 = v * clamp(v + 1/2, 0, 1)`. The weights around it carry the factors.
 pub(in crate::model) const HARD_SWISH: u8 = 2;
 
-/// A vector of `8 * BLOCKS` floats: so many blocks of 8 channels of one pixel, or one block of so many pixels.
+/// A vector of floats: a block of channels of one pixel.
 pub(super) trait Vector<S: Simd>: Copy {
-    /// How many groups of 8 floats it holds.
-    const BLOCKS: usize;
+    /// How many floats it holds.
+    const LEN: usize;
     /// The same value everywhere.
     fn all(s: S, v: f32) -> Self;
     /// Consecutive floats, as many as it holds.
     fn load(s: S, from: &[f32]) -> Self;
     /// The inverse of `load`.
     fn store(self, to: &mut [f32]);
-    /// Puts together groups of 8 floats.
-    fn from_blocks(block: impl Fn(usize) -> f32x8<S>) -> Self;
-    /// Takes apart into groups of 8 floats.
-    fn blocks(self, take: impl FnMut(usize, f32x8<S>));
     /// `self * b + c`.
     fn times_plus(self, b: Self, c: Self) -> Self;
     /// The sum.
     fn add(self, other: Self) -> Self;
+    /// The quotient.
+    fn over(self, other: Self) -> Self;
+    /// The value within limits, as the nearest whole number and the rest.
+    fn clamped_parts(self, s: S, least: f32, most: f32) -> (Self, Self);
+    /// The product with two to the power of a whole number.
+    fn scaled_by_power(self, power: Self) -> Self;
     /// One of the functions above.
     fn activate<const ACTIVATION: u8>(self, s: S) -> Self;
 }
 
 // The maximum with 0 and the clamp to 0..1 are taken of the floats' bits as integers, which order alike where at least one of the two
 // is not negative: cheaper than the float instructions on processors where those compete with the multiply-adds (AMD).
-impl<S: Simd> Vector<S> for f32x8<S> {
-    const BLOCKS: usize = 1;
-    #[inline(always)]
-    fn all(s: S, v: f32) -> Self {
-        Self::splat(s, v)
-    }
-    #[inline(always)]
-    fn load(s: S, from: &[f32]) -> Self {
-        Self::from_slice(s, &from[..8])
-    }
-    #[inline(always)]
-    fn store(self, to: &mut [f32]) {
-        self.store_slice(&mut to[..8]);
-    }
-    #[inline(always)]
-    fn from_blocks(block: impl Fn(usize) -> f32x8<S>) -> Self {
-        block(0)
-    }
-    #[inline(always)]
-    fn blocks(self, mut take: impl FnMut(usize, f32x8<S>)) {
-        take(0, self);
-    }
-    #[inline(always)]
-    fn times_plus(self, b: Self, c: Self) -> Self {
-        self.mul_add(b, c)
-    }
-    #[inline(always)]
-    fn add(self, other: Self) -> Self {
-        self + other
-    }
-    #[inline(always)]
-    fn activate<const ACTIVATION: u8>(self, s: S) -> Self {
-        let zero = i32x8::splat(s, 0);
-        match ACTIVATION {
-            RELU => self.bitcast::<i32x8<S>>().max(zero).bitcast(),
-            HARD_SWISH => {
-                let one = i32x8::splat(s, 1f32.to_bits() as i32);
-                let half: Self = Self::splat(s, 0.5);
-                self * (self + half).bitcast::<i32x8<S>>().max(zero).min(one).bitcast::<Self>()
+macro_rules! vector {
+    ($floats:ident, $integers:ident, $len:literal) => {
+        impl<S: Simd> Vector<S> for $floats<S> {
+            const LEN: usize = $len;
+            #[inline(always)]
+            fn all(s: S, v: f32) -> Self {
+                Self::splat(s, v)
             }
-            _ => self,
+            #[inline(always)]
+            fn load(s: S, from: &[f32]) -> Self {
+                Self::from_slice(s, &from[..$len])
+            }
+            #[inline(always)]
+            fn store(self, to: &mut [f32]) {
+                self.store_slice(&mut to[..$len]);
+            }
+            #[inline(always)]
+            fn times_plus(self, b: Self, c: Self) -> Self {
+                self.mul_add(b, c)
+            }
+            #[inline(always)]
+            fn add(self, other: Self) -> Self {
+                self + other
+            }
+            #[inline(always)]
+            fn over(self, other: Self) -> Self {
+                self / other
+            }
+            #[inline(always)]
+            fn clamped_parts(self, s: S, least: f32, most: f32) -> (Self, Self) {
+                let x = self.min(Self::splat(s, most)).max(Self::splat(s, least));
+                let whole = x.round_ties_even();
+                (whole, x - whole)
+            }
+            #[inline(always)]
+            fn scaled_by_power(self, power: Self) -> Self {
+                (self.bitcast::<$integers<S>>() + (power.to_int::<$integers<S>>() << 23)).bitcast()
+            }
+            #[inline(always)]
+            fn activate<const ACTIVATION: u8>(self, s: S) -> Self {
+                let zero = $integers::splat(s, 0);
+                match ACTIVATION {
+                    RELU => self.bitcast::<$integers<S>>().max(zero).bitcast(),
+                    HARD_SWISH => {
+                        let one = $integers::splat(s, 1f32.to_bits() as i32);
+                        let half = Self::splat(s, 0.5);
+                        self * (self + half).bitcast::<$integers<S>>().max(zero).min(one).bitcast::<Self>()
+                    }
+                    _ => self,
+                }
+            }
         }
-    }
+    };
 }
 
-impl<S: Simd> Vector<S> for f32x16<S> {
-    const BLOCKS: usize = 2;
-    #[inline(always)]
-    fn all(s: S, v: f32) -> Self {
-        Self::splat(s, v)
-    }
-    #[inline(always)]
-    fn load(s: S, from: &[f32]) -> Self {
-        Self::from_slice(s, &from[..16])
-    }
-    #[inline(always)]
-    fn store(self, to: &mut [f32]) {
-        self.store_slice(&mut to[..16]);
-    }
-    #[inline(always)]
-    fn from_blocks(block: impl Fn(usize) -> f32x8<S>) -> Self {
-        block(0).combine(block(1))
-    }
-    #[inline(always)]
-    fn blocks(self, mut take: impl FnMut(usize, f32x8<S>)) {
-        let (low, high) = self.split();
-        take(0, low);
-        take(1, high);
-    }
-    #[inline(always)]
-    fn times_plus(self, b: Self, c: Self) -> Self {
-        self.mul_add(b, c)
-    }
-    #[inline(always)]
-    fn add(self, other: Self) -> Self {
-        self + other
-    }
-    #[inline(always)]
-    fn activate<const ACTIVATION: u8>(self, s: S) -> Self {
-        let zero = i32x16::splat(s, 0);
-        match ACTIVATION {
-            RELU => self.bitcast::<i32x16<S>>().max(zero).bitcast(),
-            HARD_SWISH => {
-                let one = i32x16::splat(s, 1f32.to_bits() as i32);
-                let half: Self = Self::splat(s, 0.5);
-                self * (self + half).bitcast::<i32x16<S>>().max(zero).min(one).bitcast::<Self>()
-            }
-            _ => self,
-        }
-    }
-}
+vector!(f32x8, i32x8, 8);
+vector!(f32x16, i32x16, 16);
 
 /// `1 / (1 + 2^x)`: the logistic of `-x / log2(e)`. The argument is clamped, to results from 5e-20 on, so that neither they
 /// nor their products with weights are denormal numbers, which cost a hundred times the time.
 #[inline(always)]
-pub(super) fn logistic2<S: Simd>(s: S, x: f32x8<S>) -> f32x8<S> {
-    let c = |v| f32x8::all(s, v);
-    let x = x.min(c(64.0)).max(c(-64.0));
-    let n = x.round_ties_even();
-    let r = x - n;
+pub(super) fn logistic2<S: Simd, V: Vector<S>>(s: S, x: V) -> V {
+    let c = |v| V::all(s, v);
+    let (whole, rest) = x.clamped_parts(s, -64.0, 64.0);
     // Polynomial of 2^r on [-1/2, 1/2], relative error 1.2e-7.
     let mut p = c(1.540_353e-4);
     for k in [1.333_355_8e-3, 9.618_129e-3, 5.550_411e-2, 0.240_226_5, std::f32::consts::LN_2, 1.0] {
-        p = p.mul_add(r, c(k));
+        p = p.times_plus(rest, c(k));
     }
-    let power = p.bitcast::<i32x8<S>>() + (n.to_int::<i32x8<S>>() << 23);
-    let one = c(1.0);
-    one / (one + power.bitcast::<f32x8<S>>())
+    c(1.0).over(c(1.0).add(p.scaled_by_power(whole)))
 }
 
 #[cfg(test)]
