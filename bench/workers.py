@@ -31,7 +31,9 @@ class Worker:
 
     def load(self, read):
         (count,) = struct.unpack("<I", read(4))
-        self.work = [self.prepare(read(struct.unpack("<I", read(4))[0]), i) for i in range(count)]
+        files = [read(struct.unpack("<I", read(4))[0]) for _ in range(count)]
+        prepared = {}  # a clip played there and back has each file twice
+        self.work = [prepared[file] if file in prepared else prepared.setdefault(file, self.prepare(file, i)) for i, file in enumerate(files)]
         return struct.pack("<I", count)
 
     def run(self):

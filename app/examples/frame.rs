@@ -1,7 +1,7 @@
 //! Takes JPEG frames from a program at the other end of a pipe and makes PNG files of them, in one thread, with what `mattebox run` uses.
 //!
 //! ```text
-//! frame MATTE LEVEL OUT        answers requests on stdin (see bench/workers.py)
+//! frame MATTE LEVEL OUT        answers requests on stdin (see bench/peer.py)
 //! ```
 //! MATTE is hard or soft, LEVEL one of scalar, sse4.2, avx2, avx512, neon, best; files go to OUT/camera/frame_000000.png and so on.
 use image::{GrayImage, RgbImage};
