@@ -110,7 +110,7 @@ def frame(case, rows, frames, args, progress):
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=50, help="of 10 pictures or 6 frames for each peer [default: 50]")
+    parser.add_argument("--rounds", type=int, help="of 10 pictures or 6 frames for each peer [default: 50]")
     parser.add_argument("--quick", action="store_true", help="5 rounds, and no frames larger than 1280x720")
     parser.add_argument("--only", type=lambda text: text.split(","), default=[""], metavar="TEXT,...", help="rows whose network/NAME or frame/NAME has one of these in it")
     parser.add_argument("--size", type=lambda text: text.split(","), metavar="WxH,...", help="of whole frames [default: 480x480,1280x720,1920x1080]")
@@ -119,8 +119,7 @@ def arguments():
     parser.add_argument("--out", type=pathlib.Path, default=peers.ROOT / "output/bench", metavar="FOLDER")
     parser.add_argument("--docs", action="store_true", help="also write docs/ref/benchmarks.md and its plots")
     args = parser.parse_args()
-    if args.quick:
-        args.rounds = 5
+    args.rounds = args.rounds or (5 if args.quick else 50)
     args.size = args.size or ["480x480", "1280x720"] + ["1920x1080"] * (not args.quick)
     return args
 

@@ -23,7 +23,7 @@ class Row:
     level: str  # the vector instructions that it has to do with
     command: list
     environment: dict = dataclasses.field(default_factory=dict)
-    # Largest difference to the judge (LiteRT's confidence; the share of pixels of the seed-like worker's file) that is right; None: not checked.
+    # Largest difference to the judge (LiteRT's confidence; the share of pixels of the Python worker's file) that is right; None: not checked.
     limit: float | None = None
     error: str | None = None
     difference: float | None = None
@@ -85,7 +85,7 @@ def frame_rows(available, wanted, hidden):
         make = lambda level, environment: Row(key, label, level, [sys.executable, HERE / "workers.py", key], environment, limit)
         return at_levels(make, best, hidden)
 
-    yield from worker("seed-like", "Python worker (MediaPipe, OpenCV)", 1e-3)
+    yield from worker("python-worker", "Python worker (MediaPipe, OpenCV)", 1e-3)
     yield next(worker("segmenter", "  of it MediaPipe's call alone"))
     for level in wanted:
         for matte in ("hard", "soft"):

@@ -4,7 +4,7 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as pyplot  # noqa: E402
 
-TEXT, OTHERS, OURS = "#7d8590", "#9aa3ad", "#2f81f7"
+TEXT, OTHERS, OURS = "#717982", "#9aa3ad", "#2f81f7"
 LEVELS = {"avx512": "AVX-512", "avx2": "AVX2", "sse4.2": "SSE4.2", "neon": "NEON", "scalar": "scalar"}
 UNITS = {"network": "CPU ms per picture", "frame": "CPU ms per frame"}
 TITLES = {"network": "network {}", "frame": "{}"}

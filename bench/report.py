@@ -8,10 +8,10 @@ GOALS = {
     ("256x256", "litert", "ours", "avx512"): 4,
     ("256x256", "litert", "ours", "avx2"): 3,
     ("256x256", "onnxruntime", "ours", "avx2"): 2.3,
-    ("480x480", "seed-like", "ours-hard", None): 10,
-    ("480x480", "seed-like", "ours-soft", None): 6,
-    ("1280x720", "seed-like", "ours-hard", None): 12,
-    ("1280x720", "seed-like", "ours-soft", None): 8,
+    ("480x480", "python-worker", "ours-hard", None): 10,
+    ("480x480", "python-worker", "ours-soft", None): 6,
+    ("1280x720", "python-worker", "ours-hard", None): 12,
+    ("1280x720", "python-worker", "ours-soft", None): 8,
 }
 TITLES = {"network": "Network alone, {}: one picture", "frame": "Whole frame, {}: JPEG bytes in, PNG file out"}
 
@@ -123,7 +123,7 @@ def plots(everything, folder, prefix=""):
 
 DOCS = """# Benchmarks
 
-<!-- Written by `make bench-docs`; change bench/report.py instead. -->
+<!-- Written by `make bench ARGS=--docs`; change bench/report.py instead. -->
 
 mattebox against other programs, on one core, one thread each, measured in one run and in turn. Repeat it with
 

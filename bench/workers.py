@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Whole-frame peers: JPEG bytes in, PNG file out.
 
-    workers.py seed-like OUT      what a Python worker does with a message of the camera, as the system did that mattebox replaces
-    workers.py segmenter OUT      MediaPipe's ImageSegmenter alone: the call, without decoding and encoding
+    workers.py python-worker OUT    what a worker in Python does with a camera's message, as stream processors run it
+    workers.py segmenter OUT        MediaPipe's ImageSegmenter alone: the call, without decoding and encoding
 
-Each serves requests (see peer.py). A request 0 is followed by the number of JPEG files and each file with its length before it."""
+Files go to OUT/camera. Each serves requests (see peer.py). A request 0 is followed by the number of JPEG files and each file with its length before it."""
 import base64
 import json
 import os
@@ -45,7 +45,7 @@ class Worker:
         return result.category_mask.numpy_view()
 
 
-class SeedLike(Worker):
+class PythonWorker(Worker):
     """Message in, file out. The work in front of the message queue (encoding it) and the queue itself are not counted."""
 
     def prepare(self, jpeg, number):
@@ -74,7 +74,7 @@ class Segmenter(Worker):
 def main():
     kind, folder = sys.argv[1:]
     cv2.setNumThreads(1)
-    worker = {"seed-like": SeedLike, "segmenter": Segmenter}[kind](folder)
+    worker = {"python-worker": PythonWorker, "segmenter": Segmenter}[kind](folder)
     serve(worker.load, worker.run)
 
 
