@@ -35,7 +35,7 @@ lint: model ## Formatting, clippy with warnings denied, licences and advisories
 fmt: ## Format the code
 	cargo fmt --all
 
-bench: setup-bench model ## Compare with LiteRT, ONNX Runtime, OpenVINO and MediaPipe (pip installs 1.4 GB into .cache; 5 minutes)
+bench: setup-bench model ## Compare with LiteRT, ONNX Runtime, OpenVINO and MediaPipe (pip installs 1.4 GB into .cache; 6 minutes)
 	@scripts/bench-peers
 	cargo build --release --locked --workspace --examples
 	.cache/bench-venv/bin/python bench/compare.py $(ARGS)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares mattebox with other programs on this machine, in one run, in turn, on one core, with one thread each.
 
-    make bench                                                                    everything, about five minutes
+    make bench                                                                    everything, about six minutes
     .cache/bench-venv/bin/python bench/compare.py --quick --only network/ours,network/litert
 
 The network alone: the confidence of one picture, every engine's checked against LiteRT's. Whole frames: JPEG bytes in, PNG file out.
@@ -13,7 +13,6 @@ import json
 import os
 import pathlib
 import random
-import shutil
 import struct
 import sys
 import tempfile
@@ -118,20 +117,20 @@ def arguments():
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="run on this core [default: the last]")
     parser.add_argument("--out", type=pathlib.Path, default=peers.ROOT / "output/bench", metavar="FOLDER")
     parser.add_argument("--docs", action="store_true", help="also write docs/ref/benchmarks.md and its plots")
+    parser.add_argument("--again", type=pathlib.Path, metavar="BENCH.JSON", help="measure nothing: make the output of this file once more")
     args = parser.parse_args()
     args.rounds = args.rounds or (5 if args.quick else 50)
     args.size = args.size or ["480x480", "1280x720"] + ["1920x1080"] * (not args.quick)
     return args
 
 
-def main():
-    args, progress = arguments(), Progress()
+def measured(args, progress):
+    """Everything that bench.json holds."""
     others = os.sched_getaffinity(0) - {args.core}
     if others:
-        os.sched_setaffinity(0, others)  # what this process does between requests is not to warm or cool the measured core
+        os.sched_setaffinity(0, others)  # what this process does between requests is not to disturb the measured core
     available = peers.levels()
-    wanted = args.levels or [level for level in ("avx2", available[-1]) if level in available]
-    wanted = list(dict.fromkeys(wanted))
+    wanted = list(dict.fromkeys(args.levels or [level for level in ("avx2", available[-1]) if level in available]))
     hidden = peers.hide_avx512() if available[-1] == "avx512" else None
     frames, results = clip.frames(), []
     for section, cases, make, run in (
@@ -143,7 +142,12 @@ def main():
             if rows:
                 run(case, rows, frames, args, progress)
                 results.append(report.case(section, case, rows))
-    everything = {"machine": machine.describe(available), "rounds": args.rounds, "core": args.core, "cases": results}
+    return {"machine": machine.describe(available), "rounds": args.rounds, "core": args.core, "cases": results}
+
+
+def main():
+    args = arguments()
+    everything = json.loads(args.again.read_text()) if args.again else measured(args, Progress())
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / "bench.json").write_text(json.dumps(everything, indent=1) + "\n")
     print(report.text(everything))
@@ -151,9 +155,9 @@ def main():
     if args.docs:
         report.docs(everything, peers.ROOT / "docs")
     print(f"\nwritten to {os.path.relpath(args.out)}/", file=sys.stderr)
-    wrong = [row for case in results for row in case["rows"] if row.get("wrong")]
+    wrong = [f"{data['case']}: {row['label'].strip()}" for data in everything["cases"] for row in data["rows"] if row.get("wrong")]
     if wrong:
-        sys.exit(f"wrong results: {', '.join(row['label'].strip() for row in wrong)}")
+        sys.exit(f"wrong results: {', '.join(wrong)}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 NETWORK, FRAME = (ROOT / "target/release/examples" / name for name in ("network", "frame"))
@@ -54,10 +56,10 @@ def hide_avx512():
     return None
 
 
-def at_levels(row, best, hidden):
-    """A row of others as it is, and once more with AVX-512 hidden from it where the processor has it. `row(level, environment)` makes one."""
+def at_levels(row, best, wanted, hidden):
+    """A row of others as it is, and once more with AVX-512 hidden from it if it has that and ours runs with AVX2. `row(level, environment)` makes one."""
     yield row(best, {})
-    if best == "avx512":
+    if best == "avx512" and "avx2" in wanted:
         yield dataclasses.replace(row("avx2", HIDDEN), error=hidden)
 
 
@@ -67,7 +69,7 @@ def network_rows(case, available, wanted, hidden):
 
     def engine(key, label, name, *more, limit=1e-3):
         make = lambda level, environment: Row(key, label, level, [sys.executable, HERE / "engines.py", name, model, *more], environment, limit)
-        return at_levels(make, best, hidden)
+        return at_levels(make, best, wanted, hidden)
 
     yield from engine("litert", "LiteRT (XNNPACK)", "litert")
     yield from engine("onnxruntime-plain", "ONNX Runtime, plain graph", "onnxruntime", "plain")
@@ -83,7 +85,7 @@ def frame_rows(available, wanted, hidden):
 
     def worker(key, label, limit=None):
         make = lambda level, environment: Row(key, label, level, [sys.executable, HERE / "workers.py", key], environment, limit)
-        return at_levels(make, best, hidden)
+        return at_levels(make, best, wanted, hidden)
 
     yield from worker("python-worker", "Python worker (MediaPipe, OpenCV)", 1e-3)
     yield next(worker("segmenter", "  of it MediaPipe's call alone"))
@@ -94,6 +96,5 @@ def frame_rows(available, wanted, hidden):
 
 def numbers(values):
     """Quantiles, in milliseconds."""
-    ordered = sorted(values)
-    at = lambda share: ordered[min(int(share * len(ordered)), len(ordered) - 1)]
-    return {"min": ordered[0], "q1": at(0.25), "median": at(0.5), "q3": at(0.75), "p95": at(0.95), "max": ordered[-1], "samples": len(ordered)}
+    shares = {"min": 0, "q1": 0.25, "median": 0.5, "q3": 0.75, "p95": 0.95, "max": 1}
+    return {name: round(float(np.quantile(values, share)), 5) for name, share in shares.items()} | {"samples": len(values)}

@@ -51,7 +51,7 @@ def table(data):
     head = ["", "instructions", "CPU ms", "quartiles", "wall ms", "quartiles", *(names[key] for key in ours), difference]
     lines = []
     for row in sorted(data["rows"], key=lambda row: (row["level"] != data["level"], row["key"].startswith("ours"))):
-        start = [row["label"], LEVELS.get(row["level"], row["level"]) + " *" * row["hidden"]]
+        start = [row["label"], LEVELS.get(row["level"], row["level"]) + " †" * row["hidden"]]
         if "not_measured" in row:
             lines.append([*start, f"not measured: {row['not_measured']}"])
             continue
@@ -81,9 +81,9 @@ def goals(everything):
 
 
 NOTES = {
-    "hidden": "* AVX-512 is hidden from the program (bench/hide_avx512.c), so that it takes its AVX2 code.",
-    "network": "difference: the largest to LiteRT's confidence (0..1) in any pixel of the clip. Ours are allowed 1e-4, the others 1e-3.",
-    "frame": "other pixels: the share that differs from the Python worker's file. The soft matte is another matte, so it is not compared.",
+    "hidden": "† AVX-512 is hidden from the program (bench/hide_avx512.c), so that it takes its AVX2 code.",
+    "network": "*difference*: the largest to LiteRT's confidence (0..1) in any pixel of the clip. Ours are allowed 1e-4, the others 1e-3.",
+    "frame": "*other pixels*: the share that differs from the Python worker's file. The soft matte is another matte, so it is not compared.",
 }
 
 
@@ -104,7 +104,7 @@ def text(everything):
         for row in [head, *rows]:
             left = [cell.ljust(width) for cell, width in zip(row[:2], widths)]
             lines.append("  ".join([*left, *(cell.rjust(width) for cell, width in zip(row[2:], widths[2:]))]).rstrip())
-        lines += [f"  {note}" for note in notes(data)]
+        lines += [f"  {note.replace('*', '')}" for note in notes(data)]
     reached = list(goals(everything))
     if reached:
         lines += ["", "Goals (CPU time of the other / ours)"]
@@ -129,7 +129,7 @@ mattebox against other programs, on one core, one thread each, measured in one r
 
     make bench
 
-which installs the other programs into `.cache/bench-venv` and takes about five minutes. `bench/README.md` says how it measures and how to take parts of it.
+which installs the other programs into `.cache/bench-venv` and takes about six minutes. `bench/README.md` says how it measures and how to take parts of it.
 
 {machine}
 
@@ -168,22 +168,23 @@ def docs(everything, folder):
         ("others", versions),
         ("date", m["date"]),
     ]
-    lines = [DOCS.format(machine=markdown(["", ""], [list(fact) for fact in facts]), rounds=everything["rounds"])]
+    blocks = [DOCS.format(machine=markdown(["", ""], [list(fact) for fact in facts]), rounds=everything["rounds"])]
     for section, introduction in (("network", NETWORK), ("frame", FRAME)):
         cases = [data for data in everything["cases"] if data["section"] == section]
-        if cases:
-            lines.append(introduction)
+        if not cases:
+            continue
+        blocks.append(introduction)
         for data in cases:
-            head, rows = table(data)
-            lines += [f"### {data['case']}", "", markdown(head, rows), "", " ".join(notes(data)).replace("*", "\\*"), ""]
-    reached = [[what, f"{ratio:.2f}", f"{goal:g}", "yes" if ratio >= goal else "not yet"] for what, ratio, goal in goals(everything)]
+            blocks += [f"### {data['case']}", markdown(*table(data))]
+        blocks += dict.fromkeys(note for data in cases for note in notes(data))
+    reached = [[what, "yes" if ratio >= goal else "not yet", f"{ratio:.2f}", f"{goal:g}"] for what, ratio, goal in goals(everything)]
     if reached:
-        lines += ["## Goals", "", markdown(["CPU time of the other / ours", "measured", "goal", "reached"], reached), ""]
-    (folder / "ref/benchmarks.md").write_text("\n".join(lines).rstrip() + "\n")
+        blocks += ["## Goals", markdown(["CPU time of the other / ours", "reached", "measured", "goal"], reached)]
+    (folder / "ref/benchmarks.md").write_text("\n\n".join(block.strip() for block in blocks) + "\n")
 
 
 def markdown(head, rows):
-    line = lambda cells: "| " + " | ".join(cell.strip().replace("*", "\\*") for cell in cells) + " |"
+    line = lambda cells: "| " + " | ".join(cell.strip() for cell in cells) + " |"
     padded = [row + [""] * (len(head) - len(row)) for row in rows]
     rule = "|" + "|".join("---" if i < 2 else "---:" for i in range(len(head))) + "|"
     return "\n".join([line(head), rule, *map(line, padded)])
