@@ -7,12 +7,12 @@ BIN := target/release/mattebox
 OUT ?= output
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint fmt bench model doctor clean setup-build setup-demo setup-test
+.PHONY: help build demo test lint fmt bench model doctor clean setup-build setup-demo setup-test setup-bench
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
 
-setup-build setup-demo setup-test: setup-%:
+setup-build setup-demo setup-test setup-bench: setup-%:
 	@scripts/setup $*
 
 model: setup-build ## Get the networks that the build embeds (pinned, SHA-256 checked)
@@ -35,8 +35,10 @@ lint: model ## Formatting, clippy with warnings denied, licences and advisories
 fmt: ## Format the code
 	cargo fmt --all
 
-bench: setup-demo build ## Measure what each step of a frame costs on this machine
-	$(BIN) bench
+bench: setup-bench model ## Compare with LiteRT, ONNX Runtime, OpenVINO and MediaPipe (pip installs 1.4 GB into .cache; 6 minutes)
+	@scripts/bench-peers
+	cargo build --release --locked --workspace --examples
+	.cache/bench-venv/bin/python bench/compare.py $(ARGS)
 
 doctor: build ## Say what is missing on this machine and how to get it
 	$(BIN) doctor

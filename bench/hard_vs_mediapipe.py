@@ -18,7 +18,7 @@ MODEL = ROOT / "core/model/selfie_segmentation.tflite"
 MATTE = ROOT / "target/release/examples/matte"
 
 
-def segmenter(model=MODEL):
+def segmenter(model=MODEL, confidence=False):
     """MediaPipe's ImageSegmenter with our model file: it asks for metadata that the file lacks (bytes become 0..1)."""
     from mediapipe.tasks.python import BaseOptions, vision
     from mediapipe.tasks.python.metadata.metadata_writers import image_segmenter as writer
@@ -28,7 +28,7 @@ def segmenter(model=MODEL):
         file.write(made.populate()[0])
         file.flush()
         options = vision.ImageSegmenterOptions(
-            base_options=BaseOptions(model_asset_path=file.name), output_category_mask=True, output_confidence_masks=False
+            base_options=BaseOptions(model_asset_path=file.name), output_category_mask=True, output_confidence_masks=confidence
         )
         return vision.ImageSegmenter.create_from_options(options)
 

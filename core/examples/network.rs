@@ -1,8 +1,9 @@
 //! Runs a network for a program at the other end of a pipe, and shows where its time goes.
 //!
 //! ```text
+//! network levels                     the vector instructions that this processor has, slowest first
 //! network describe MODEL             what the file is
-//! network serve MODEL LEVEL          answers requests on stdin (see bench/network.py)
+//! network serve MODEL LEVEL          answers requests on stdin (see bench/peer.py)
 //! network profile MODEL LEVEL RUNS   time per pass
 //! ```
 //! MODEL is a .tflite file, LEVEL one of scalar, sse4.2, avx2, avx512, neon, best, or (serve only) reference, the plain interpreter.
@@ -21,6 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
+        ["levels"] => SimdLevel::available().iter().for_each(|level| println!("{level}")),
         ["describe", path] => print!("{}", describe(&std::fs::read(path)?)?),
         ["serve", path, "reference"] => {
             let bytes = std::fs::read(path)?;
@@ -34,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             serve(&model, |input, out| executor.run(input, out))?;
         }
         ["profile", path, level, runs] => profile(path, parse(level)?, runs.parse()?)?,
-        _ => return Err("usage: network describe MODEL | serve MODEL LEVEL | profile MODEL LEVEL RUNS".into()),
+        _ => return Err("usage: network levels | describe MODEL | serve MODEL LEVEL | profile MODEL LEVEL RUNS".into()),
     }
     Ok(())
 }
