@@ -87,7 +87,7 @@ impl Buffers {
             sum: Aligned::zeros(channels),
             gate: Aligned::zeros(channels),
             hidden: Aligned::zeros(channels),
-            scaled: Packed::with_room(most(&mut matrices.map(|m| m.k * m.n))),
+            scaled: Packed::with_room(most(&mut matrices.map(|m| Packed::room(m.k, m.n)))),
             ring: Aligned::zeros(most(&mut encoder_rows().chain(decoder_rows()).map(|(row, kernel)| row * kernel))),
             zeros: Aligned::zeros(most(&mut encoder_rows().chain(decoder_rows()).map(|(row, _)| row).chain([plan.width * 3]))),
             row: Aligned::zeros(most(&mut plan.decoder.iter().map(|d| plan.encoder[d.skip].input.width * d.mix.n))),

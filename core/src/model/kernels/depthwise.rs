@@ -25,20 +25,23 @@ pub(in crate::model) fn depthwise<S: Simd, const K: usize, const STRIDE: usize, 
     let t = Operands { rows, from, w, weights, bias };
     for o in (0..weights.n).step_by(PANEL) {
         let is_half = weights.n - o < PANEL;
-        if S::f32s::LEN == 16 && !is_half {
-            block_of_channels::<S, f32x16<S>, K, STRIDE, 16, PANEL, ACTIVATION, ADD>(s, &t, o, 0, y, sum);
-        } else if S::f32s::LEN == 16 {
-            block_of_channels::<S, f32x8<S>, K, STRIDE, 16, 8, ACTIVATION, ADD>(s, &t, o, 0, y, sum);
-        } else if S::f32s::LEN == 8 && !is_half {
-            block_of_channels::<S, f32x8<S>, K, STRIDE, 8, PANEL, ACTIVATION, ADD>(s, &t, o, 0, y, sum);
-            block_of_channels::<S, f32x8<S>, K, STRIDE, 8, PANEL, ACTIVATION, ADD>(s, &t, o + 8, 8, y, sum);
+        macro_rules! block {
+            ($vector:ident, $q:literal, $first:expr) => {
+                block_of_channels::<S, $vector<S>, K, STRIDE, $q, ACTIVATION, ADD>(s, &t, o + $first, $first, y, sum)
+            };
+        }
+        if S::f32s::LEN == 16 {
+            if is_half { block!(f32x8, 16, 0) } else { block!(f32x16, 16, 0) }
         } else if S::f32s::LEN == 8 {
-            block_of_channels::<S, f32x8<S>, K, STRIDE, 8, 8, ACTIVATION, ADD>(s, &t, o, 0, y, sum);
-        } else if !is_half {
-            block_of_channels::<S, f32x8<S>, K, STRIDE, 4, PANEL, ACTIVATION, ADD>(s, &t, o, 0, y, sum);
-            block_of_channels::<S, f32x8<S>, K, STRIDE, 4, PANEL, ACTIVATION, ADD>(s, &t, o + 8, 8, y, sum);
+            block!(f32x8, 8, 0);
+            if !is_half {
+                block!(f32x8, 8, 8);
+            }
         } else {
-            block_of_channels::<S, f32x8<S>, K, STRIDE, 4, 8, ACTIVATION, ADD>(s, &t, o, 0, y, sum);
+            block!(f32x8, 4, 0);
+            if !is_half {
+                block!(f32x8, 4, 8);
+            }
         }
     }
 }
@@ -52,8 +55,8 @@ struct Operands<'a, const K: usize> {
     bias: &'a [f32],
 }
 
-/// The block of channels from `o` on, in tiles of `Q` pixels, or 8 at the end. `WIDTH`: columns of the panel of weights, of which the block
-/// begins with column `first`.
+/// The block of channels from `o` on, in tiles of `Q` pixels, or 8 at the end. `first`: column of the panel of weights
+/// with which the block begins.
 #[inline(always)]
 fn block_of_channels<
     S: Simd,
@@ -61,7 +64,6 @@ fn block_of_channels<
     const K: usize,
     const STRIDE: usize,
     const Q: usize,
-    const WIDTH: usize,
     const ACTIVATION: u8,
     const ADD: bool,
 >(
@@ -72,7 +74,7 @@ fn block_of_channels<
     y: &mut [f32],
     sum: &mut [f32],
 ) {
-    let taps = t.weights.weights[(o - first) * K * K..][..WIDTH * K * K].as_chunks::<WIDTH>().0;
+    let taps = t.weights.weights[(o - first) * K * K..][..PANEL * K * K].as_chunks::<PANEL>().0;
     let rows = t.rows.map(
         #[inline(always)]
         |row| &row[o * t.from.len..][..t.from.len * V::LEN],
@@ -86,12 +88,12 @@ fn block_of_channels<
     let mut tiles = y[o * t.w..][..t.w * V::LEN].chunks_exact_mut(Q * V::LEN);
     let mut x = 0;
     for y in &mut tiles {
-        tile::<S, V, K, STRIDE, Q, WIDTH, ACTIVATION, ADD>(s, rows, taps, bias, first, t.from.len / 2, x, y, &mut total);
+        tile::<S, V, K, STRIDE, Q, ACTIVATION, ADD>(s, rows, taps, bias, first, t.from.len / 2, x, y, &mut total);
         x += Q;
     }
     let rest = tiles.into_remainder();
     if Q > 8 && !rest.is_empty() {
-        tile::<S, V, K, STRIDE, 8, WIDTH, ACTIVATION, ADD>(s, rows, taps, bias, first, t.from.len / 2, x, rest, &mut total);
+        tile::<S, V, K, STRIDE, 8, ACTIVATION, ADD>(s, rows, taps, bias, first, t.from.len / 2, x, rest, &mut total);
     }
     let sum = &mut sum[o..o + V::LEN];
     let [a, b, c, d] = total;
@@ -100,19 +102,10 @@ fn block_of_channels<
 
 /// `Q` output pixels from pixel `x` on. `rows`: of the block of channels; with stride 2 the odd pixels begin with pixel `half`.
 #[inline(always)]
-fn tile<
-    S: Simd,
-    V: Vector<S>,
-    const K: usize,
-    const STRIDE: usize,
-    const Q: usize,
-    const WIDTH: usize,
-    const ACTIVATION: u8,
-    const ADD: bool,
->(
+fn tile<S: Simd, V: Vector<S>, const K: usize, const STRIDE: usize, const Q: usize, const ACTIVATION: u8, const ADD: bool>(
     s: S,
     rows: &[&[f32]],
-    taps: &[[f32; WIDTH]],
+    taps: &[[f32; PANEL]],
     bias: V,
     first: usize,
     half: usize,

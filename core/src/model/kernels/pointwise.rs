@@ -57,22 +57,31 @@ fn row<S: Simd, const ACTIVATION: u8, const START: u8, const SPLIT: bool>(
     while o < w.n {
         t.weights = &w.weights[o * w.k..];
         let left = w.n - o;
-        o += if S::f32s::LEN == 16 && left >= 2 * PANEL {
-            tiles::<S, f32x16<S>, 8, 8, 2, PANEL, 16, ACTIVATION, START, SPLIT>(s, &t, o, 0, y)
-        } else if S::f32s::LEN == 16 && left >= PANEL {
-            tiles::<S, f32x16<S>, 16, 8, 1, PANEL, 16, ACTIVATION, START, SPLIT>(s, &t, o, 0, y)
-        } else if S::f32s::LEN == 16 {
-            tiles::<S, f32x8<S>, 16, 8, 1, 8, 16, ACTIVATION, START, SPLIT>(s, &t, o, 0, y)
+        macro_rules! tiles {
+            ($vector:ident, $m:literal, $rest:literal, $n:literal, $half:literal, $block:literal, $first:expr) => {
+                tiles::<S, $vector<S>, $m, $rest, $n, $half, $block, ACTIVATION, START, SPLIT>(s, &t, o + $first, $first, y)
+            };
+        }
+        o += if S::f32s::LEN == 16 {
+            // enlargements leave no registers for a half
+            match (left.div_ceil(PANEL), left % PANEL != 0) {
+                (2 | 3, true) if START == ENLARGED => tiles!(f32x16, 16, 8, 1, false, 16, 0),
+                (1, false) => tiles!(f32x16, 16, 8, 1, false, 16, 0),
+                (1, true) => tiles!(f32x8, 16, 8, 1, false, 16, 0),
+                (2, true) => tiles!(f32x16, 8, 8, 2, true, 16, 0),
+                (2 | 4, _) => tiles!(f32x16, 8, 8, 2, false, 16, 0),
+                (3, true) => tiles!(f32x16, 8, 8, 3, true, 16, 0),
+                _ => tiles!(f32x16, 8, 8, 3, false, 16, 0),
+            }
         } else if S::f32s::LEN == 8 && left >= PANEL {
-            tiles::<S, f32x8<S>, 6, 4, 2, PANEL, 8, ACTIVATION, START, SPLIT>(s, &t, o, 0, y)
+            tiles!(f32x8, 6, 4, 2, false, 8, 0)
         } else if S::f32s::LEN == 8 {
-            tiles::<S, f32x8<S>, 12, 8, 1, 8, 8, ACTIVATION, START, SPLIT>(s, &t, o, 0, y)
+            tiles!(f32x8, 12, 8, 1, false, 8, 0)
         } else if left >= PANEL {
             // 128-bit vectors come in pairs, and without three-operand multiply-adds the products take registers too
-            tiles::<S, f32x8<S>, 4, 4, 1, PANEL, 8, ACTIVATION, START, SPLIT>(s, &t, o, 0, y)
-                + tiles::<S, f32x8<S>, 4, 4, 1, PANEL, 8, ACTIVATION, START, SPLIT>(s, &t, o + 8, 8, y)
+            tiles!(f32x8, 4, 4, 1, false, 8, 0) + tiles!(f32x8, 4, 4, 1, false, 8, 8)
         } else {
-            tiles::<S, f32x8<S>, 4, 4, 1, 8, 8, ACTIVATION, START, SPLIT>(s, &t, o, 0, y)
+            tiles!(f32x8, 4, 4, 1, false, 8, 0)
         };
     }
 }
@@ -92,7 +101,8 @@ struct Operands<'a> {
 }
 
 /// All pixels of `N` vectors of outputs from output `o` on, in tiles of `M` pixels, or `REST` where the rest asks for it. Gives the number of
-/// outputs. `WIDTH`: columns of the panel, of which the outputs begin with column `first`; `BLOCK`: channels of a block of inputs.
+/// outputs. With `HALF` only the first half of the last vector belongs to outputs. `BLOCK`: channels of a block of inputs; `first`: column of the panel
+/// with which the outputs begin.
 #[inline(always)]
 fn tiles<
     S: Simd,
@@ -100,7 +110,7 @@ fn tiles<
     const M: usize,
     const REST: usize,
     const N: usize,
-    const WIDTH: usize,
+    const HALF: bool,
     const BLOCK: usize,
     const ACTIVATION: u8,
     const START: u8,
@@ -116,14 +126,14 @@ fn tiles<
     while p < t.px {
         let left = t.px - p;
         if left == M || left >= M + REST {
-            tile::<S, V, M, N, WIDTH, BLOCK, ACTIVATION, START, SPLIT>(s, t, p, o, first, y);
+            tile::<S, V, M, N, HALF, BLOCK, ACTIVATION, START, SPLIT>(s, t, p, o, first, y);
             p += M;
         } else {
-            tile::<S, V, REST, N, WIDTH, BLOCK, ACTIVATION, START, SPLIT>(s, t, p, o, first, y);
+            tile::<S, V, REST, N, HALF, BLOCK, ACTIVATION, START, SPLIT>(s, t, p, o, first, y);
             p += REST;
         }
     }
-    N * V::LEN
+    N * V::LEN - if HALF { V::LEN / 2 } else { 0 }
 }
 
 /// `M` pixels from pixel `p` on by `N` vectors of outputs from output `o` on.
@@ -134,7 +144,7 @@ fn tile<
     V: Vector<S>,
     const M: usize,
     const N: usize,
-    const WIDTH: usize,
+    const HALF: bool,
     const BLOCK: usize,
     const ACTIVATION: u8,
     const START: u8,
@@ -150,33 +160,41 @@ fn tile<
     let mut sums = [[V::all(s, 0.0); N]; M];
     for j in 0..N {
         let o = o + j * V::LEN;
+        let is_half = HALF && j == N - 1;
+        let width = if is_half { V::LEN / 2 } else { V::LEN };
         if START == ENLARGED {
             enlarge::<S, V, M, N>(s, t, p, o, j, &mut sums);
         } else {
-            let b = V::load(s, &t.bias[o..]);
-            let init = if START == RESIDUAL { &t.init[0][o * t.px + p * V::LEN..][..M * V::LEN] } else { &[] };
+            let b: V = load(s, &t.bias[o..], is_half);
+            let init = if START == RESIDUAL { &t.init[0][o * t.px + p * width..][..M * width] } else { &[] };
             for (q, sum) in sums.iter_mut().enumerate() {
-                sum[j] = if START == RESIDUAL { b.add(V::load(s, &init[q * V::LEN..])) } else { b };
+                sum[j] = if START == RESIDUAL { b.add(load(s, &init[q * width..], is_half)) } else { b };
             }
         }
     }
-    multiply::<S, V, M, N, WIDTH, BLOCK>(s, t, p, first, &mut sums);
+    multiply::<S, V, M, N, BLOCK>(s, t, p, first, &mut sums);
     for j in 0..N {
-        let out = &mut y[(o + j * V::LEN) * t.to.len..][..t.to.len * V::LEN];
+        let is_half = HALF && j == N - 1;
+        let width = if is_half { V::LEN / 2 } else { V::LEN };
+        let store = |sum: V, to: &mut [f32]| {
+            let v = sum.activate::<ACTIVATION>(s);
+            if is_half { v.store_half(to) } else { v.store(to) }
+        };
+        let out = &mut y[(o + j * V::LEN) * t.to.len..][..t.to.len * width];
         if SPLIT {
-            let (even, odd) = out.split_at_mut(t.to.len / 2 * V::LEN);
+            let (even, odd) = out.split_at_mut(t.to.len / 2 * width);
             // the first pixel of the tile is an even one of the row, so its place depends on the padding alone
             let (a, b) = if t.to.pad.is_multiple_of(2) { (even, odd) } else { (odd, even) };
-            let a = &mut a[(t.to.pad + p) / 2 * V::LEN..][..M / 2 * V::LEN];
-            let b = &mut b[(t.to.pad + p).div_ceil(2) * V::LEN..][..M / 2 * V::LEN];
+            let a = &mut a[(t.to.pad + p) / 2 * width..][..M / 2 * width];
+            let b = &mut b[(t.to.pad + p).div_ceil(2) * width..][..M / 2 * width];
             for q in 0..M / 2 {
-                sums[2 * q][j].activate::<ACTIVATION>(s).store(&mut a[q * V::LEN..]);
-                sums[2 * q + 1][j].activate::<ACTIVATION>(s).store(&mut b[q * V::LEN..]);
+                store(sums[2 * q][j], &mut a[q * width..]);
+                store(sums[2 * q + 1][j], &mut b[q * width..]);
             }
         } else {
-            let out = &mut out[(t.to.pad + p) * V::LEN..][..M * V::LEN];
+            let out = &mut out[(t.to.pad + p) * width..][..M * width];
             for q in 0..M {
-                sums[q][j].activate::<ACTIVATION>(s).store(&mut out[q * V::LEN..]);
+                store(sums[q][j], &mut out[q * width..]);
             }
         }
     }
@@ -184,56 +202,50 @@ fn tile<
 
 /// Adds the products of all inputs.
 #[inline(always)]
-fn multiply<S: Simd, V: Vector<S>, const M: usize, const N: usize, const WIDTH: usize, const BLOCK: usize>(
+fn multiply<S: Simd, V: Vector<S>, const M: usize, const N: usize, const BLOCK: usize>(
     s: S,
     t: &Operands<'_>,
     p: usize,
     first: usize,
     sums: &mut [[V; N]; M],
 ) {
-    let panel = |i: usize| t.weights[i * WIDTH * t.k..][..WIDTH * t.k].as_chunks::<WIDTH>().0;
     // vectors as wide as a panel come from as many panels
-    let panels = [panel(0), panel(if V::LEN == WIDTH { N - 1 } else { 0 })];
+    let panels: [&[[f32; PANEL]]; N] = std::array::from_fn(
+        #[inline(always)]
+        |j| t.weights[if V::LEN == PANEL { j * PANEL * t.k } else { 0 }..][..PANEL * t.k].as_chunks().0,
+    );
     let mut k = 0;
     while t.k - k >= BLOCK {
         let x = &t.x[k * t.px + p * BLOCK..][..M * BLOCK];
-        add_products::<S, V, M, N, WIDTH, BLOCK, 4>(s, x, panels.map(|panel| &panel[k..k + t.steps]), first, sums);
+        add_products::<S, V, M, N, BLOCK, 4>(s, x, panels.map(|panel| &panel[k..k + t.steps]), first, sums);
         k += BLOCK;
     }
     if k < t.k {
         let x = &t.x[k * t.px + p * 8..][..M * 8];
-        add_products::<S, V, M, N, WIDTH, 8, 4>(s, x, panels.map(|panel| &panel[k..]), first, sums);
+        add_products::<S, V, M, N, 8, 4>(s, x, panels.map(|panel| &panel[k..]), first, sums);
     }
 }
 
 /// Adds the products of inputs of `M` pixels, which lie `STEP` floats apart in `x`, and rows of weights, of which `TURN` make one turn of the loop.
 #[inline(always)]
-pub(super) fn add_products<
-    S: Simd,
-    V: Vector<S>,
-    const M: usize,
-    const N: usize,
-    const WIDTH: usize,
-    const STEP: usize,
-    const TURN: usize,
->(
+pub(super) fn add_products<S: Simd, V: Vector<S>, const M: usize, const N: usize, const STEP: usize, const TURN: usize>(
     s: S,
     x: &[f32],
-    panels: [&[[f32; WIDTH]]; 2],
+    panels: [&[[f32; PANEL]]; N],
     first: usize,
     sums: &mut [[V; N]; M],
 ) {
     for i in 0..panels[0].len() / TURN {
         let x = &x[i * TURN..][..(M - 1) * STEP + TURN];
-        let [a, b] = panels.map(
+        let panels = panels.map(
             #[inline(always)]
             |panel| &panel[i * TURN..][..TURN],
         );
         for k in 0..TURN {
-            let mut w = [V::load(s, &a[k][first..]); N];
-            for (j, w) in w.iter_mut().enumerate().skip(1) {
-                *w = if V::LEN == WIDTH { V::load(s, &b[k]) } else { V::load(s, &a[k][first + j * V::LEN..]) };
-            }
+            let w: [V; N] = std::array::from_fn(
+                #[inline(always)]
+                |j| if V::LEN == PANEL { V::load(s, &panels[j][k]) } else { V::load(s, &panels[0][k][first + j * V::LEN..]) },
+            );
             for (q, sum) in sums.iter_mut().enumerate() {
                 let v = V::all(s, x[q * STEP + k]);
                 for j in 0..N {
@@ -244,8 +256,14 @@ pub(super) fn add_products<
     }
 }
 
-/// Sets the sums of vector `j`, which begins with output `o`. Two pixels lie around each pixel boundary of the small rows: with `v = 3 near + far` at each small
-/// pixel, they get `v[i - 1] + 3 v[i]` and `3 v[i] + v[i + 1]`.
+/// A vector, or half of one.
+#[inline(always)]
+fn load<S: Simd, V: Vector<S>>(s: S, from: &[f32], is_half: bool) -> V {
+    if is_half { V::load_half(s, from) } else { V::load(s, from) }
+}
+
+/// Sets the sums of vector `j`, which begins with output `o`, to an enlargement. Two pixels lie around each pixel boundary of the small
+/// rows: with `v = 3 near + far` at each small pixel, they get `v[i - 1] + 3 v[i]` and `3 v[i] + v[i + 1]`.
 #[inline(always)]
 fn enlarge<S: Simd, V: Vector<S>, const M: usize, const N: usize>(
     s: S,

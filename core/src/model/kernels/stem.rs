@@ -29,54 +29,53 @@ pub(in crate::model) fn stem<S: Simd, const ACTIVATION: u8>(
     for o in (0..weights.n).step_by(PANEL) {
         let width = PANEL.min(weights.n - o);
         let (bias, y) = (&bias[o..o + width], &mut y[o * w..(o + width) * w]);
-        let weights = &weights.weights[o * 3 * TAPS..(o + width) * 3 * TAPS];
-        if width < PANEL && S::f32s::LEN == 4 {
-            tiles::<S, f32x8<S>, 4, 1, 8, ACTIVATION>(s, rows, weights, 0, bias, y);
+        let weights = weights.weights[o * 3 * TAPS..][..PANEL * 3 * TAPS].as_chunks().0;
+        if S::f32s::LEN == 4 {
+            for ((bias, y), first) in bias.chunks_exact(8).zip(y.chunks_exact_mut(8 * w)).zip([0, 8]) {
+                tiles::<S, f32x8<S>, 4, 1, ACTIVATION>(s, rows, weights, first, bias, y);
+            }
         } else if width < PANEL {
-            tiles::<S, f32x8<S>, 8, 1, 8, ACTIVATION>(s, rows, weights, 0, bias, y);
-        } else if S::f32s::LEN == 16 {
-            tiles::<S, f32x16<S>, 8, 1, PANEL, ACTIVATION>(s, rows, weights, 0, bias, y);
+            tiles::<S, f32x8<S>, 8, 1, ACTIVATION>(s, rows, weights, 0, bias, y);
         } else if S::f32s::LEN == 8 {
-            tiles::<S, f32x8<S>, 6, 2, PANEL, ACTIVATION>(s, rows, weights, 0, bias, y);
+            tiles::<S, f32x8<S>, 6, 2, ACTIVATION>(s, rows, weights, 0, bias, y);
         } else {
-            let (low, high) = y.split_at_mut(8 * w);
-            tiles::<S, f32x8<S>, 4, 1, PANEL, ACTIVATION>(s, rows, weights, 0, bias, low);
-            tiles::<S, f32x8<S>, 4, 1, PANEL, ACTIVATION>(s, rows, weights, 8, &bias[8..], high);
+            tiles::<S, f32x16<S>, 8, 1, ACTIVATION>(s, rows, weights, 0, bias, y);
         }
     }
 }
 
-/// A whole row of `N` vectors of outputs in tiles of `M` pixels. `WIDTH`: columns of the panel, of which the outputs begin with column `first`.
+/// A whole row of `N` vectors of outputs in tiles of `M` pixels. `first`: column of the panel with which the outputs begin.
 #[inline(always)]
-fn tiles<S: Simd, V: Vector<S>, const M: usize, const N: usize, const WIDTH: usize, const ACTIVATION: u8>(
+fn tiles<S: Simd, V: Vector<S>, const M: usize, const N: usize, const ACTIVATION: u8>(
     s: S,
     rows: [&[f32]; 3],
-    weights: &[f32],
+    weights: &[[f32; PANEL]],
     first: usize,
     bias: &[f32],
     y: &mut [f32],
 ) {
     let w = y.len() / (N * V::LEN);
-    let taps: [&[[f32; WIDTH]]; 3] = std::array::from_fn(|i| weights.as_chunks().0[i * TAPS..].split_at(opaque(TAPS)).0);
+    let turns = opaque(TAPS);
+    let taps: [&[[f32; PANEL]]; 3] = std::array::from_fn(|i| &weights[i * TAPS..][..turns]);
     // The last tile reads beyond the row, so it gets a copy with zeros behind; it may do pixels again that another tile did.
     let last = w - M;
     for p in (0..last).step_by(M) {
         let windows = rows.map(|row| &row[p * STEP..][..M * STEP + 3]);
-        tile::<S, V, M, N, WIDTH, ACTIVATION>(s, windows, &taps, first, bias, y, p);
+        tile::<S, V, M, N, ACTIVATION>(s, windows, &taps, first, bias, y, p);
     }
     let mut edge = [[0f32; MAX_TILE * STEP + 3]; 3];
     for (edge, row) in edge.iter_mut().zip(rows) {
         edge[..M * STEP].copy_from_slice(&row[last * STEP..w * STEP]);
     }
-    tile::<S, V, M, N, WIDTH, ACTIVATION>(s, edge.each_ref().map(|edge| &edge[..M * STEP + 3]), &taps, first, bias, y, last);
+    tile::<S, V, M, N, ACTIVATION>(s, edge.each_ref().map(|edge| &edge[..M * STEP + 3]), &taps, first, bias, y, last);
 }
 
 /// `M` output pixels from `p` on.
 #[inline(always)]
-fn tile<S: Simd, V: Vector<S>, const M: usize, const N: usize, const WIDTH: usize, const ACTIVATION: u8>(
+fn tile<S: Simd, V: Vector<S>, const M: usize, const N: usize, const ACTIVATION: u8>(
     s: S,
     windows: [&[f32]; 3],
-    taps: &[&[[f32; WIDTH]]; 3],
+    taps: &[&[[f32; PANEL]]; 3],
     first: usize,
     bias: &[f32],
     y: &mut [f32],
@@ -87,22 +86,21 @@ fn tile<S: Simd, V: Vector<S>, const M: usize, const N: usize, const WIDTH: usiz
         let b = V::load(s, &bias[j * V::LEN..]);
         sums.iter_mut().for_each(|sum| sum[j] = b);
     }
-    if V::LEN == 16 {
-        for (window, taps) in opaque(&windows[..]).iter().zip(taps) {
-            let window = &window[..M * STEP + 3];
+    for (window, taps) in opaque(&windows[..]).iter().zip(taps) {
+        let window = &window[..M * STEP + 3];
+        if V::LEN == PANEL {
+            // With so many registers, all weights of a row stay in them, and pixels between two outputs are read once for both.
             let w: [V; TAPS] = std::array::from_fn(
                 #[inline(always)]
                 |k| V::load(s, &taps[k]),
             );
             for (q, sum) in sums.iter_mut().enumerate() {
-                for k in 0..TAPS {
-                    sum[0] = V::all(s, window[q * STEP + k]).times_plus(w[k], sum[0]);
+                for (k, w) in w.iter().enumerate() {
+                    sum[0] = V::all(s, window[q * STEP + k]).times_plus(*w, sum[0]);
                 }
             }
-        }
-    } else {
-        for (window, taps) in windows.into_iter().zip(taps) {
-            add_products::<S, V, M, N, WIDTH, STEP, 3>(s, window, [taps; 2], first, &mut sums);
+        } else {
+            add_products::<S, V, M, N, STEP, 3>(s, window, [taps; N], first, &mut sums);
         }
     }
     let w = y.len() / (N * V::LEN);

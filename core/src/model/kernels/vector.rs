@@ -1,5 +1,5 @@
 //! Vectors and the functions of single values that all kernels share.
-use fearless_simd::{f32x8, f32x16, i32x8, i32x16, prelude::*};
+use fearless_simd::{f32x4, f32x8, f32x16, i32x8, i32x16, prelude::*};
 
 /// What a kernel does with each sum: nothing.
 pub(in crate::model) const NONE: u8 = 0;
@@ -18,6 +18,10 @@ pub(super) trait Vector<S: Simd>: Copy {
     fn load(s: S, from: &[f32]) -> Self;
     /// The inverse of `load`.
     fn store(self, to: &mut [f32]);
+    /// Half as many floats, and zeros.
+    fn load_half(s: S, from: &[f32]) -> Self;
+    /// Stores the first half.
+    fn store_half(self, to: &mut [f32]);
     /// `self * b + c`.
     fn times_plus(self, b: Self, c: Self) -> Self;
     /// The sum.
@@ -35,7 +39,7 @@ pub(super) trait Vector<S: Simd>: Copy {
 // The maximum with 0 and the clamp to 0..1 are taken of the floats' bits as integers, which order alike where at least one of the two
 // is not negative: cheaper than the float instructions on processors where those compete with the multiply-adds (AMD).
 macro_rules! vector {
-    ($floats:ident, $integers:ident, $len:literal) => {
+    ($floats:ident, $half:ident, $integers:ident, $len:literal) => {
         impl<S: Simd> Vector<S> for $floats<S> {
             const LEN: usize = $len;
             #[inline(always)]
@@ -49,6 +53,14 @@ macro_rules! vector {
             #[inline(always)]
             fn store(self, to: &mut [f32]) {
                 self.store_slice(&mut to[..$len]);
+            }
+            #[inline(always)]
+            fn load_half(s: S, from: &[f32]) -> Self {
+                $half::from_slice(s, &from[..$len / 2]).combine($half::splat(s, 0.0))
+            }
+            #[inline(always)]
+            fn store_half(self, to: &mut [f32]) {
+                self.split().0.store_slice(&mut to[..$len / 2]);
             }
             #[inline(always)]
             fn times_plus(self, b: Self, c: Self) -> Self {
@@ -89,8 +101,8 @@ macro_rules! vector {
     };
 }
 
-vector!(f32x8, i32x8, 8);
-vector!(f32x16, i32x16, 16);
+vector!(f32x8, f32x4, i32x8, 8);
+vector!(f32x16, f32x8, i32x16, 16);
 
 /// `1 / (1 + 2^x)`: the logistic of `-x / log2(e)`. The argument is clamped, to results from 5e-20 on, so that neither they
 /// nor their products with weights are denormal numbers, which cost a hundred times the time.
