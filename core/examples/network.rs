@@ -4,15 +4,18 @@
 //! network levels                     the vector instructions that this processor has, slowest first
 //! network describe MODEL             what the file is
 //! network serve MODEL LEVEL          answers requests on stdin (see bench/peer.py)
-//! network profile MODEL LEVEL RUNS   time per pass
+//! network profile MODEL LEVEL RUNS   time per operator, and the limit that the processor sets
 //! ```
 //! MODEL is a .tflite file, LEVEL one of scalar, sse4.2, avx2, avx512, neon, best, or (serve only) reference, the plain interpreter.
+use fearless_simd::{Simd, dispatch, prelude::*};
+use fearless_simd_macros::simd;
 use mattebox_core::{
-    model::{Executor, Model, Pass, Reference, describe},
+    model::{Executor, Model, Operator, Pass, Reference, describe},
     simd::SimdLevel,
 };
 use std::{
     error::Error,
+    hint::black_box,
     io::{self, Read, Write},
     sync::Arc,
     time::Instant,
@@ -77,31 +80,118 @@ fn serve(model: &Model, mut run: impl FnMut(&[f32], &mut [f32])) -> io::Result<(
     Ok(())
 }
 
-/// Median and minimum of each pass. The input does not matter: the executor does the same for every picture.
+/// Times of each pass and each of its operators, next to what the multiply-adds alone would take. The input does not matter: the executor
+/// does the same for every picture.
 fn profile(path: &str, level: SimdLevel, runs: usize) -> Result<(), Box<dyn Error>> {
     let model = Arc::new(Model::from_bytes(&std::fs::read(path)?)?);
     let mut executor = Executor::new(&model, level)?;
     let pixels = model.input_width() * model.input_height();
     let input: Vec<f32> = (0..pixels * 3).map(|i| (i * 7919 % 1009) as f32 / 1009.0).collect();
     let mut out = vec![0f32; pixels];
-    let (mut passes, mut totals): (Vec<(Pass, Vec<f64>)>, Vec<f64>) = (Vec::new(), Vec::new());
-    for _ in 0..runs.max(1) {
+    let (mut rows, mut totals): (Vec<OperatorTimes>, Vec<f64>) = (Vec::new(), Vec::new());
+    let tick = clock_cost();
+    for run in 0..runs.max(1) {
         let start = Instant::now();
-        let (mut last, mut next) = (start, 0);
-        executor.run_observed(&input, &mut out, &mut |pass| {
-            let now = Instant::now();
-            if passes.len() == next {
-                passes.push((pass, Vec::new()));
-            }
-            passes[next].1.push((now - last).as_secs_f64() * 1e6);
-            (last, next) = (now, next + 1);
-        });
+        executor.run(&input, &mut out);
         totals.push(start.elapsed().as_secs_f64() * 1e6);
+        let mut last = Instant::now();
+        executor.run_observed(&input, &mut out, &mut |step| {
+            let time = last.elapsed().as_secs_f64() * 1e6 - tick;
+            let of_step = |row: &OperatorTimes| (row.pass, row.operator) == (step.pass, step.operator);
+            let i = rows.iter().position(of_step).unwrap_or_else(|| {
+                rows.push(OperatorTimes {
+                    pass: step.pass,
+                    operator: step.operator,
+                    multiply_adds: 0,
+                    bytes: 0,
+                    times: Vec::new(),
+                });
+                rows.len() - 1
+            });
+            let row = &mut rows[i];
+            row.times.resize(run + 1, 0.0);
+            row.times[run] += time;
+            if run == 0 {
+                row.multiply_adds += step.multiply_adds;
+                row.bytes += step.bytes;
+            }
+            last = Instant::now();
+        });
     }
-    println!("{level}, {}x{}\n{:8} {:>10} {:>10}", model.input_width(), model.input_height(), "pass", "median us", "min us");
-    for (name, mut times) in passes.into_iter().map(|(p, t)| (p.to_string(), t)).chain([("total".to_owned(), totals)]) {
-        times.sort_by(f64::total_cmp);
-        println!("{name:8} {:10.1} {:10.1}", times[times.len() / 2], times[0]);
+    let peak = peak(level)?;
+    println!("{level}, {}x{}, peak {peak:.1} GMAC/s", model.input_width(), model.input_height());
+    println!(
+        "{:5} {:10} {:>8} {:>9} {:>9} {:>9} {:>8} {:>8}",
+        "pass", "operator", "MMAC", "median us", "min us", "limit us", "of peak", "MB"
+    );
+    let mut sum = [0.0; 5];
+    for row in &mut rows {
+        let mmac = row.multiply_adds as f64 / 1e6;
+        let (limit, mb) = (mmac / peak * 1e3, row.bytes as f64 / 1e6);
+        let (median, least) = median_and_least(&mut row.times);
+        let (pass, operator) = (row.pass.to_string(), row.operator);
+        println!(
+            "{pass:5} {operator:10} {mmac:8.2} {median:9.1} {least:9.1} {limit:9.1} {:7.0}% {mb:8.2}",
+            100.0 * limit / least
+        );
+        for (sum, v) in sum.iter_mut().zip([mmac, median, least, limit, mb]) {
+            *sum += v;
+        }
     }
+    let [mmac, median, least, limit, mb] = sum;
+    println!("{:16} {mmac:8.2} {median:9.1} {least:9.1} {limit:9.1} {:7.0}% {mb:8.2}", "sum", 100.0 * limit / least);
+    let (median, least) = median_and_least(&mut totals);
+    println!("{:25} {median:9.1} {least:9.1} {:17.0}%", "a run without clocks", 100.0 * limit / least);
     Ok(())
+}
+
+/// One operator of one pass, over all rows.
+struct OperatorTimes {
+    pass: Pass,
+    operator: Operator,
+    multiply_adds: usize,
+    bytes: usize,
+    /// Microseconds, one for each run.
+    times: Vec<f64>,
+}
+
+fn median_and_least(times: &mut [f64]) -> (f64, f64) {
+    times.sort_by(f64::total_cmp);
+    (times[times.len() / 2], times[0])
+}
+
+/// Microseconds that reading the clock adds to a measured time.
+fn clock_cost() -> f64 {
+    let mut times: Vec<f64> = (0..10_000).map(|_| Instant::now().elapsed().as_secs_f64() * 1e6).collect();
+    median_and_least(&mut times).0
+}
+
+/// Billions of multiply-adds per second that a core does at this level when it does nothing else.
+fn peak(level: SimdLevel) -> Result<f64, Box<dyn Error>> {
+    const TURNS: usize = 20_000;
+    let level = level.level()?;
+    let mut best: f64 = 0.0;
+    for _ in 0..200 {
+        let start = Instant::now();
+        let lanes = dispatch!(level, s => multiply_adds(s, TURNS, black_box(0.5)));
+        best = best.max((TURNS * SUMS * lanes) as f64 / start.elapsed().as_secs_f64() / 1e9);
+    }
+    Ok(best)
+}
+
+/// Enough independent sums to keep the multiply-add units busy, few enough to stay in registers.
+const SUMS: usize = 12;
+
+/// Gives the number of lanes of a vector.
+#[simd]
+fn multiply_adds<S: Simd>(s: S, turns: usize, v: f32) -> usize {
+    let v = S::f32s::splat(s, v);
+    let mut sums = [v; SUMS];
+    for _ in 0..turns {
+        for sum in &mut sums {
+            *sum = v.mul_add(v, *sum);
+        }
+    }
+    black_box(sums);
+    S::f32s::LEN
 }

@@ -1,7 +1,8 @@
 //! Runs a model for one thread.
 use super::{
     Model,
-    passes::{self, Buffers, Pass},
+    observe::{Observer, Step},
+    passes::{self, Buffers},
 };
 use crate::simd::{SimdError, SimdLevel};
 use fearless_simd::{Level, dispatch};
@@ -31,19 +32,24 @@ impl Executor {
     /// # Panics
     /// If the slices have other lengths than that.
     pub fn run(&mut self, input: &[f32], confidence: &mut [f32]) {
-        self.run_observed(input, confidence, &mut |_| {});
+        self.observe(input, confidence, None);
     }
 
-    /// Like [`Executor::run`], and calls `after` when a pass is done, so that a caller who has a clock can see where the time goes.
+    /// Like [`Executor::run`], and calls `after` when a step is done, so that a caller who has a clock can see where the time goes. A run
+    /// has some thousand steps.
     ///
     /// # Panics
     /// As [`Executor::run`].
-    pub fn run_observed(&mut self, input: &[f32], confidence: &mut [f32], after: &mut dyn FnMut(Pass)) {
+    pub fn run_observed(&mut self, input: &[f32], confidence: &mut [f32], after: &mut dyn FnMut(Step)) {
+        self.observe(input, confidence, Some(after));
+    }
+
+    fn observe(&mut self, input: &[f32], confidence: &mut [f32], after: Option<&mut dyn FnMut(Step)>) {
         let plan = &self.model.plan;
         assert_eq!(input.len(), plan.height * plan.width * 3, "the input must be {}x{}x3", plan.height, plan.width);
         assert_eq!(confidence.len(), plan.height * plan.width, "the confidence must be {}x{}", plan.height, plan.width);
-        let buffers = &mut self.buffers;
-        dispatch!(self.level, s => passes::run(s, plan, buffers, input, confidence, after));
+        let (buffers, mut observer) = (&mut self.buffers, Observer::new(after));
+        dispatch!(self.level, s => passes::run(s, plan, buffers, input, confidence, &mut observer));
     }
 }
 

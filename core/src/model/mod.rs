@@ -12,7 +12,8 @@
 //! * `describe`: what a file is, also where it cannot be run.
 //! * `reference`: the oracle, in plain loops.
 //! * `matching`: finds the network's parts in the graph; `plan`: folds and packs their weights.
-//! * `kernels`: the loops over one row; `passes`: the order in which they run; `executor`: the door to them.
+//! * `kernels`: the loops over one row; `passes`: the order in which they run; `executor`: the door to them;
+//!   `observe`: what a run tells about its steps.
 mod describe;
 mod error;
 mod executor;
@@ -22,6 +23,7 @@ mod graph;
 mod hostile;
 mod kernels;
 mod matching;
+mod observe;
 mod operator_names;
 mod operators;
 mod passes;
@@ -32,7 +34,7 @@ mod tflite;
 pub use describe::{Description, OperatorCount, TensorDescription, describe};
 pub use error::ModelError;
 pub use executor::Executor;
-pub use passes::Pass;
+pub use observe::{Operator, Pass, Step};
 pub use reference::Reference;
 
 use sha2::{Digest, Sha256};

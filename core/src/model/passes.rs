@@ -9,31 +9,10 @@ use super::{
         Aligned, HARD_SWISH, NONE, Packed, RELU, Row, Start, add_row_sums, depthwise, extend_edges, fully_connected, pointwise,
         stem, tail,
     },
+    observe::{Observer, Operator, Pass},
     plan::{Decoder, Depthwise, Encoder, Gate, Map, Plan, Pointwise},
 };
 use fearless_simd::Simd;
-use std::fmt;
-
-/// A part of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pass {
-    /// An inverted residual block; the first one includes the stem, the others the projection of the block before.
-    Encoder(usize),
-    /// The head, with the projection of the last block.
-    Head,
-    /// A decoder; the last one includes the transposed convolution.
-    Decoder(usize),
-}
-
-impl fmt::Display for Pass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Pass::Encoder(i) => write!(f, "E{i}"),
-            Pass::Head => write!(f, "head"),
-            Pass::Decoder(i) => write!(f, "D{i}"),
-        }
-    }
-}
 
 /// All memory of a run.
 pub(super) struct Buffers {
@@ -97,16 +76,16 @@ impl Buffers {
 }
 
 /// Runs all passes. `input` and `out` have the sizes that the plan says.
-pub(super) fn run<S: Simd>(s: S, plan: &Plan, b: &mut Buffers, input: &[f32], out: &mut [f32], after: &mut dyn FnMut(Pass)) {
+pub(super) fn run<S: Simd>(s: S, plan: &Plan, b: &mut Buffers, input: &[f32], out: &mut [f32], o: &mut Observer<'_>) {
     for i in 0..plan.encoder.len() {
-        encoder(s, plan, i, b, input);
-        after(Pass::Encoder(i));
+        o.begin(Pass::Encoder(i));
+        encoder(s, plan, i, b, input, o);
     }
-    head(s, plan, b);
-    after(Pass::Head);
+    o.begin(Pass::Head);
+    head(s, plan, b, o);
     for i in 0..plan.decoder.len() {
-        decoder(s, plan, i, b, out);
-        after(Pass::Decoder(i));
+        o.begin(Pass::Decoder(i));
+        decoder(s, plan, i, b, out, o);
     }
 }
 
@@ -115,7 +94,7 @@ fn at(y: usize, len: usize) -> std::ops::Range<usize> {
     y * len..(y + 1) * len
 }
 
-fn encoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, picture: &[f32]) {
+fn encoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, picture: &[f32], o: &mut Observer<'_>) {
     let e = &plan.encoder[i];
     let Map { height, width, channels } = e.input;
     let (dw, wide) = (&e.depthwise, e.expand.weights.n);
@@ -135,19 +114,28 @@ fn encoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, picture: &[f32
         while made < height && (made as isize) < top + dw.kernel as isize {
             let x = &mut maps[0][at(made, width * channels)];
             match i.checked_sub(1).map(|last| (&plan.encoder[last], &before[last])) {
-                None => stem_row(s, plan, picture, &b.zeros, made, x),
+                None => {
+                    stem_row(s, plan, picture, &b.zeros, made, x);
+                    o.did(Operator::Stem, x.len() * plan.stem.weights.k, plan.width * 6 + x.len());
+                }
                 Some((last, skipped)) => {
-                    project(s, last, &from[at(made, width * last.expand.weights.n)], &b.scaled, skipped, made, width, x)
+                    let wide = last.expand.weights.n;
+                    project(s, last, &from[at(made, width * wide)], &b.scaled, skipped, made, width, x);
+                    let added = if last.residual { x.len() } else { 0 };
+                    o.did(Operator::Project, x.len() * wide, width * wide + x.len() + added);
                 }
             }
             if e.is_skip {
                 add_row_sums(s, x, &mut b.means[i]);
+                o.did(Operator::Sums, 0, x.len());
             }
             let ring_row = &mut ring[at(made % dw.kernel, size)];
             activated(s, x, &e.expand, e.expand_activation, ring_row, dw.row);
+            o.did(Operator::Expand, x.len() * wide, x.len() + width * wide);
             made += 1;
         }
         filter(s, dw, ring, &b.zeros, size, top, height, to, sum);
+        o.did(Operator::Depthwise, to.len() * dw.kernel * dw.kernel, dw.stride * width * wide + to.len());
     }
     let share = 1.0 / (out_height * out_width) as f32;
     sum.iter_mut().for_each(|v| *v *= share);
@@ -156,6 +144,7 @@ fn encoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, picture: &[f32
         None => b.gate.fill(1.0),
     }
     b.scaled.set_scaled(s, &e.project.weights, &b.gate);
+    o.did(Operator::Gate, 0, 2 * b.scaled.k * b.scaled.n);
 }
 
 fn stem_row<S: Simd>(s: S, plan: &Plan, picture: &[f32], zeros: &[f32], y: usize, to: &mut [f32]) {
@@ -227,7 +216,7 @@ fn gate<S: Simd>(s: S, gate: &Gate, mean: &[f32], hidden: &mut [f32], to: &mut [
     fully_connected(s, hidden, &gate.expand.weights, &gate.expand.bias, Some(Activation::Logistic), &mut to[..gate.expand.n]);
 }
 
-fn head<S: Simd>(s: S, plan: &Plan, b: &mut Buffers) {
+fn head<S: Simd>(s: S, plan: &Plan, b: &mut Buffers, o: &mut Observer<'_>) {
     let Map { height, width, channels } = plan.head.input;
     let (count, wide) = (plan.encoder.len(), plan.head.features.weights.n);
     let [even, odd] = &mut b.filtered;
@@ -239,11 +228,16 @@ fn head<S: Simd>(s: S, plan: &Plan, b: &mut Buffers) {
     mean.fill(0.0);
     for y in 0..height {
         let x = &mut maps[0][at(y, width * channels)];
-        project(s, last, &from[at(y, width * last.expand.weights.n)], &b.scaled, skipped, y, width, x);
+        let last_wide = last.expand.weights.n;
+        project(s, last, &from[at(y, width * last_wide)], &b.scaled, skipped, y, width, x);
+        o.did(Operator::Project, x.len() * last_wide, width * last_wide + 2 * x.len());
         add_row_sums(s, x, mean);
+        o.did(Operator::Sums, 0, x.len());
         let row = &mut features[at(y, width * wide)];
         activated(s, x, &plan.head.features, RELU, row, Row::plain(width));
+        o.did(Operator::Expand, x.len() * wide, x.len() + row.len());
         add_row_sums(s, row, sum);
+        o.did(Operator::Sums, 0, row.len());
     }
     let share = 1.0 / (height * width) as f32;
     mean.iter_mut().for_each(|v| *v *= share);
@@ -253,24 +247,36 @@ fn head<S: Simd>(s: S, plan: &Plan, b: &mut Buffers) {
     sum.iter_mut().zip(&*factors).for_each(|(v, g)| *v *= share * g);
     let merged = &plan.decoder[0].merged;
     b.scaled.set_scaled(s, &merged.weights, factors);
+    o.did(Operator::Gate, 0, 2 * b.scaled.k * b.scaled.n);
     for y in 0..height {
-        shrunken(s, &features[at(y, width * wide)], &b.scaled, &merged.bias, y, width, &mut b.small[0]);
+        shrunken(s, &features[at(y, width * wide)], &b.scaled, &merged.bias, y, width, &mut b.small[0], o);
     }
 }
 
 /// Row `y` of what a decoder enlarges.
-fn shrunken<S: Simd>(s: S, x: &[f32], weights: &Packed, bias: &[f32], y: usize, width: usize, small: &mut [f32]) {
+fn shrunken<S: Simd>(
+    s: S,
+    x: &[f32],
+    weights: &Packed,
+    bias: &[f32],
+    y: usize,
+    width: usize,
+    small: &mut [f32],
+    o: &mut Observer<'_>,
+) {
     let to = &mut small[at(y, (width + 2) * weights.n)];
     pointwise::<S, NONE>(s, x, weights, Start::Bias(bias), to, Row { len: width + 2, pad: 1, split: false });
     extend_edges(s, to, width);
+    o.did(Operator::Merge, x.len() * weights.n, x.len() + width * weights.n);
 }
 
-fn decoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, out: &mut [f32]) {
+fn decoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, out: &mut [f32], o: &mut Observer<'_>) {
     let d = &plan.decoder[i];
     let Map { height, width, channels } = plan.encoder[d.skip].input;
     let (dw, n) = (&d.depthwise, d.mix.n);
     let share = 1.0 / (height * width) as f32;
     decoder_gate(s, d, share, b);
+    o.did(Operator::Gate, 0, 2 * b.scaled.k * b.scaled.n);
     let sum = &mut b.sum[..n];
     sum.fill(0.0);
     let size = dw.row.len * n;
@@ -294,14 +300,19 @@ fn decoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, out: &mut [f32
                 to,
                 dw.row,
             );
+            o.did(Operator::Mix, width * channels * n, width * (channels + n) + width / 2 * n);
             made += 1;
         }
         let row = &mut b.row[..width * n];
         let rows = ring_rows::<3>(ring, &b.zeros, size, y as isize - 1, height);
         depthwise::<S, 3, 1, RELU, true>(s, rows, dw.row, &dw.weights, &dw.bias, row, sum);
+        o.did(Operator::Depthwise, row.len() * 9, 2 * row.len());
         match plan.decoder.get(i + 1) {
-            Some(next) => shrunken(s, row, &next.merged.weights, &next.merged.bias, y, width, next_small),
-            None => tail(s, row, &plan.tail.weights, plan.tail.bias, &mut out[at(y, 4 * width)]),
+            Some(next) => shrunken(s, row, &next.merged.weights, &next.merged.bias, y, width, next_small, o),
+            None => {
+                tail(s, row, &plan.tail.weights, plan.tail.bias, &mut out[at(y, 4 * width)]);
+                o.did(Operator::Tail, 4 * row.len(), row.len() + 4 * width);
+            }
         }
     }
     sum.iter_mut().for_each(|v| *v *= share);
