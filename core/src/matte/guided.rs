@@ -55,6 +55,8 @@ struct Scratch {
     averages: Vec<f32>,
     /// The map and the colours of a row that enters the window, then of one that leaves it, `[2][4][width]`.
     rows: Vec<i32>,
+    /// Where the rows of a window begin.
+    offsets: Vec<usize>,
     /// Cells of a margin, and the cells that they repeat.
     mirrors: Vec<(usize, usize)>,
 }
@@ -211,17 +213,18 @@ fn fit<S: Simd>(s: S, columns: &[i32], stride: usize, x: usize, radius: usize, s
 /// Averages the functions of all windows over each cell and folds the levels in. Settled cells become constants.
 #[simd]
 fn average<S: Simd>(s: S, coefficients: &mut Coefficients, grid: Grid, radius: usize, settled: &Settled) {
-    let Coefficients { planes, windows, stride, scratch: Scratch { averages, mirrors, .. }, .. } = coefficients;
+    let Coefficients { planes, windows, stride, scratch: Scratch { averages, offsets: rows, mirrors, .. }, .. } = coefficients;
     let (stride, all, r) = (*stride, all(grid.width), radius as isize);
     let scale = FULL / MAP_ONE / ((2 * radius + 1) * (2 * radius + 1)) as f32;
     for (y, planes) in planes.chunks_exact_mut(4 * stride).enumerate() {
         let now = widened(settled.open[y], radius) & all;
+        rows.clear();
+        rows.extend((-r..=r).map(|dy| mirrored(y as isize + dy, grid.height) * 4 * stride));
         for cells in runs(now) {
             for k in 0..4 {
                 for x in cells.clone().step_by(S::f32s::LEN).map(|x| k * stride + MARGIN + x) {
                     let mut sum = S::f32s::splat(s, 0.0);
-                    for dy in -r..=r {
-                        let row = mirrored(y as isize + dy, grid.height) * 4 * stride;
+                    for row in rows.iter() {
                         sum += S::f32s::from_slice(s, &windows[row + x..][..S::f32s::LEN]);
                     }
                     sum.store_slice(&mut averages[x..x + S::f32s::LEN]);
