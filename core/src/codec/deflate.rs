@@ -89,7 +89,7 @@ const GUARD: [u8; 8] = [1; 8];
 /// PNG's number of the filter that takes the difference to the row above.
 const UP: u8 = 2;
 
-/// A stream while it is written. Its buffer is used again.
+/// A stream while it is written. Its buffers are used again.
 #[derive(Debug)]
 pub(super) struct Deflate {
     level: Level,
@@ -98,6 +98,8 @@ pub(super) struct Deflate {
     adler: u32,
     /// The filter's number, one row of differences, and [`GUARD`].
     row: Vec<u8>,
+    /// What became of it, and some room.
+    coded: Vec<u8>,
 }
 
 /// What has been coded but not written, the first bit lowest.
@@ -139,7 +141,7 @@ impl Bits {
 
 impl Default for Deflate {
     fn default() -> Self {
-        Deflate { level: Level::new(), bits: Bits::default(), adler: 1, row: Vec::new() }
+        Deflate { level: Level::new(), bits: Bits::default(), adler: 1, row: Vec::new(), coded: Vec::new() }
     }
 }
 
@@ -193,10 +195,9 @@ impl Deflate {
         let mut adler = Adler32::from_checksum(self.adler);
         adler.write(&self.row[..end]);
         self.adler = adler.finish();
-        let start = into.len();
-        into.resize(start + end * MAX_BITS / 8 + 16, 0);
-        let written = dispatch!(self.level, s => code(s, &self.row, &mut self.bits, &mut into[start..]));
-        into.truncate(start + written);
+        self.coded.resize(end * MAX_BITS / 8 + 16, 0);
+        let written = dispatch!(self.level, s => code(s, &self.row, &mut self.bits, &mut self.coded));
+        into.extend_from_slice(&self.coded[..written]);
     }
 
     /// Ends the stream.
@@ -225,7 +226,8 @@ fn code<S: Simd>(_simd: S, row: &[u8], carried: &mut Bits, out: &mut [u8]) -> us
     while at < end {
         let v = eight(at);
         if v == 0 {
-            let mut stop = at + 8;
+            let more = row[at + 8..].as_chunks::<32>().0.iter().take_while(|chunk| **chunk == [0; 32]).count();
+            let mut stop = at + 8 + more * 32;
             while eight(stop) == 0 {
                 stop += 8;
             }
@@ -233,11 +235,19 @@ fn code<S: Simd>(_simd: S, row: &[u8], carried: &mut Bits, out: &mut [u8]) -> us
             to = zeros(stop - at, &mut bits, out, to);
             at = stop;
         } else {
-            // zeros at the end may begin a run
-            let n = (8 - v.leading_zeros() as usize / 8).min(end - at);
-            for four in row[at..at + n].chunks(4) {
-                four.iter().for_each(|&byte| bits.symbol(byte.into()));
-                to = bits.flush(out, to);
+            // Zeros at the end begin a run if it goes on; to look for shorter runs would cost more time than it saves bytes.
+            let begun = if at + 16 <= row.len() && eight(at + 8) == 0 { v.leading_zeros() as usize / 8 } else { 0 };
+            let n = (8 - begun).min(end - at);
+            if n == 8 {
+                for i in 0..2 {
+                    row[at + 4 * i..at + 4 * i + 4].iter().for_each(|&byte| bits.symbol(byte.into()));
+                    to = bits.flush(out, to);
+                }
+            } else {
+                for &byte in &row[at..at + n] {
+                    bits.symbol(byte.into());
+                    to = bits.flush(out, to);
+                }
             }
             at += n;
         }
