@@ -112,9 +112,12 @@ mod tests {
     #[test]
     fn noise_is_stored() {
         let mut v = 1u32;
-        let noise: Vec<u8> = std::iter::repeat_with(|| { v = v.wrapping_mul(0x0019_660d).wrapping_add(0x3c6e_f35f); (v >> 24) as u8 })
-            .take(300 * 200 * 3)
-            .collect();
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            v = v.wrapping_mul(0x0019_660d).wrapping_add(0x3c6e_f35f);
+            (v >> 24) as u8
+        })
+        .take(300 * 200 * 3)
+        .collect();
         let file = round_trip(300, ColorType::Rgb, &noise);
         assert!(file.len() < noise.len() + 2000, "{} bytes", file.len());
     }

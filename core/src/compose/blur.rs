@@ -153,7 +153,7 @@ impl Blur {
 /// Adds a row's room to the sums of its columns.
 #[simd]
 fn add_row<S: Simd>(simd: S, rgb: &[u8], alpha: &[u8], colors: &mut [u16], weights: &mut [u16]) {
-    for span in spans(alpha) {
+    for span in spans(simd, alpha) {
         let samples = span.start * 3..span.end * 3;
         let (colors, weights) = (&mut colors[samples.clone()], &mut weights[span.start..span.end]);
         match span.kind {

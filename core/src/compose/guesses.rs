@@ -110,16 +110,15 @@ impl Guesses {
         self.all.resize(width, 0);
         for (rows, beside) in alpha.as_raw().chunks(width * cell).zip(self.beside.chunks_exact_mut(across)) {
             combine(simd, rows, &mut self.any, &mut self.all);
-            for (x, (any, all)) in self.any.chunks(cell).zip(self.all.chunks(cell)).enumerate() {
-                let (any, all) = (any.iter().fold(0, |any, a| any | a), all.iter().fold(255, |all, a| all & a));
-                self.kinds.push(match (any, all) {
-                    (0, _) => Kind::Background,
-                    (_, 255) => Kind::Foreground,
-                    _ => {
-                        beside[x.saturating_sub(REACH)..across.min(x + REACH + 1)].fill(true);
-                        Kind::Mixed
-                    }
-                });
+            let start = self.kinds.len();
+            match cell {
+                2 => add_kinds::<2>(&self.any, &self.all, &mut self.kinds),
+                4 => add_kinds::<4>(&self.any, &self.all, &mut self.kinds),
+                8 => add_kinds::<8>(&self.any, &self.all, &mut self.kinds),
+                _ => self.kinds.extend(self.any.chunks(cell).zip(self.all.chunks(cell)).map(|(any, all)| kind(any, all))),
+            }
+            for (x, _) in self.kinds[start..].iter().enumerate().filter(|(_, kind)| **kind == Kind::Mixed) {
+                beside[x.saturating_sub(REACH)..across.min(x + REACH + 1)].fill(true);
             }
         }
         for (y, wanted) in self.wanted.chunks_exact_mut(across).enumerate() {
@@ -128,6 +127,26 @@ impl Guesses {
                 wanted.iter_mut().zip(row).for_each(|(wanted, beside)| *wanted |= beside);
             }
         }
+    }
+}
+
+/// What a cell's pixels are, from the bits of each of its columns that are set in any and in all alphas.
+#[inline(always)]
+fn kind(any: &[u8], all: &[u8]) -> Kind {
+    match (any.iter().fold(0, |any, a| any | a), all.iter().fold(255, |all, a| all & a)) {
+        (0, _) => Kind::Background,
+        (_, 255) => Kind::Foreground,
+        _ => Kind::Mixed,
+    }
+}
+
+/// Adds the kinds of a row of cells of `CELL` pixels.
+#[inline(always)]
+fn add_kinds<const CELL: usize>(any: &[u8], all: &[u8], kinds: &mut Vec<Kind>) {
+    let ((any, any_rest), (all, all_rest)) = (any.as_chunks::<CELL>(), all.as_chunks::<CELL>());
+    kinds.extend(any.iter().zip(all).map(|(any, all)| kind(any, all)));
+    if !any_rest.is_empty() {
+        kinds.push(kind(any_rest, all_rest));
     }
 }
 

@@ -198,7 +198,10 @@ impl Compositor {
     #[inline(always)]
     fn cut<S: Simd>(&mut self, simd: S, y: usize, picture: &[u8], alpha: &[u8], foreground_cleanup: bool) {
         self.spans.clear();
-        self.spans.extend(spans(alpha));
+        // not `extend`, which is not compiled for the vector instructions
+        for span in spans(simd, alpha) {
+            self.spans.push(span);
+        }
         if foreground_cleanup && self.spans.iter().any(|span| span.kind == Kind::Mixed) {
             self.foreground.row(simd, y, &self.spans, picture, alpha, &mut self.person);
         }

@@ -247,7 +247,8 @@ fn average<S: Simd>(s: S, coefficients: &mut Coefficients, grid: Grid, radius: u
         let open = settled.open[around(y, 1, grid.height)].iter().fold(0, |blocks, open| blocks | open);
         for cells in runs(widened(open, 1) & all) {
             let cells = cells.start..cells.end.min(grid.width);
-            for (x, &mark) in settled.marks[y * grid.width..][cells.clone()].iter().enumerate().filter(|(_, mark)| **mark != OPEN) {
+            for (x, &mark) in settled.marks[y * grid.width..][cells.clone()].iter().enumerate().filter(|(_, mark)| **mark != OPEN)
+            {
                 let x = MARGIN + cells.start + x;
                 (planes[x], planes[stride + x], planes[2 * stride + x]) = (0.0, 0.0, 0.0);
                 planes[3 * stride + x] = if mark == 0 { -LEVEL * FULL } else { (1.0 - LEVEL) * FULL };
