@@ -1,7 +1,7 @@
 //! PNG files of pictures that this program made, written fast.
 //!
 //! All rows are stored as differences to the row above: a constant background becomes zeros. The `png` crate's fastest setting
-//! does the same in twice the time, because it holds the stream twice and is not compiled for this processor. It is used where
+//! does the same in two thirds more time, because it holds the stream twice and is not compiled for this processor. It is used where
 //! this is no gain: for noise, whose differences take more room than itself.
 use super::deflate::Deflate;
 use super::{EncodeError, ImageFormat};

@@ -1,5 +1,5 @@
 //! Parts of a row of cells as bits: one bit for each block of [`BLOCK`] cells. What happens near a person's outline needs to
-//! be computed only there, which is a tenth to a third of a picture.
+//! be computed only there, which is a small part of a picture.
 use std::ops::Range;
 
 /// Cells per block. A grid's row has fewer than 480 cells, so its blocks fit 64 bits.
