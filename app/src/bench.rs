@@ -5,10 +5,10 @@ use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
 use image::{GrayImage, RgbImage};
 use mattebox_core::{
-    codec::{self, Encoder, ImageFormat, Limits},
+    codec::{self, Decoder, Encoder, ImageFormat, Limits},
     compose::{Background, Composed, Compositor, cover},
     frame::{CameraId, FrameNumber, Timestamp},
-    matte::{MatteMode, MatteState, Refiner, Segmenter},
+    matte::{Coarse, MatteMode, MatteState, Refiner, Segmenter},
     model::{Executor, Model},
     simd::SimdLevel,
 };
@@ -110,18 +110,19 @@ fn measure(
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let dir = FrameDir::open(folder.path(), &"bench".parse::<CameraId>()?)?;
     let mut state = MatteState::default();
-    let (mut alpha, mut picture, mut bytes) = (GrayImage::default(), Composed::Rgb(RgbImage::default()), Vec::new());
+    let (mut decoder, mut frame, mut coarse) = (Decoder::default(), RgbImage::default(), Coarse::default());
+    let (mut alpha, mut picture, mut bytes) = (GrayImage::default(), Composed::default(), Vec::new());
     let mut times: [Vec<f64>; STAGES.len()] = Default::default();
     for i in 0..WARM_UP + plan.frames {
         let jpeg = &frames[i % frames.len()];
         let mut lap = Lap::start();
         let mut spent = [0.0; STAGES.len()];
-        let frame = codec::decode(jpeg, &Limits::default())?;
+        decoder.decode_into(jpeg, &Limits::default(), &mut frame)?;
         spent[0] = lap.next();
         // The network's time does not depend on what it sees: it is taken alone and subtracted from that of the segmentation.
         executor.run(&input, &mut confidence);
         spent[2] = lap.next();
-        let coarse = segmenter.segment(&frame, Timestamp(i as i64 * 40_000), &mut state);
+        segmenter.segment_into(&frame, Timestamp(i as i64 * 40_000), &mut state, &mut coarse);
         spent[1] = (lap.next() - spent[2]).max(0.0);
         refiner.refine(&frame, &coarse, &mut alpha);
         spent[3] = lap.next();

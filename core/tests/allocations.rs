@@ -1,5 +1,10 @@
-//! The promises about memory: a run allocates nothing, and a hostile file does not make its reader allocate much.
+//! The promises about memory: a run allocates nothing, a stream little, and a hostile file does not make its reader allocate much.
+use image::{GrayImage, RgbImage};
 use mattebox_core::{
+    codec::{Decoder, Encoder, ImageFormat, JpegEncoder, Limits},
+    compose::{Background, Composed, Compositor},
+    frame::Timestamp,
+    matte::{Coarse, MatteMode, MatteState, Refiner, Segmenter},
     model::{Executor, GENERAL, LANDSCAPE, Model, describe},
     simd::SimdLevel,
 };
@@ -25,7 +30,37 @@ fn main() {
         }
         reading_stays_small(bytes);
     }
-    println!("test runs_allocate_nothing_and_hostile_files_little ... ok");
+    steady_streams_allocate_little(&Arc::new(Model::from_bytes(GENERAL).unwrap()));
+    println!("test runs_allocate_nothing_and_streams_and_hostile_files_little ... ok");
+}
+
+/// A stream of alike frames uses its buffers again: what is left are a few small lists,
+/// and, where everything is looked at, a grid of flags.
+fn steady_streams_allocate_little(model: &Arc<Model>) {
+    // less than the size from which glibc maps fresh pages for a block
+    const LITTLE: usize = 128 << 10;
+    let picture = RgbImage::from_fn(640, 360, |x, y| image::Rgb([(x / 3) as u8, (y / 2) as u8, (x ^ y) as u8]));
+    let (simd, mut bytes, mut decoded) = (SimdLevel::best(), Vec::new(), RgbImage::default());
+    let mut jpeg = Vec::new();
+    JpegEncoder::new(80).encode(&picture, &mut jpeg).unwrap();
+    for matte in [MatteMode::Hard, MatteMode::Soft] {
+        let (mut decoder, mut segmenter) = (Decoder::default(), Segmenter::new(model, matte, simd).unwrap());
+        let (mut refiner, mut compositor) = (Refiner::new(simd).unwrap(), Compositor::new(simd).unwrap());
+        let (mut state, mut coarse, mut alpha) = (MatteState::default(), Coarse::default(), GrayImage::default());
+        let (mut encoder, mut composed) = (Encoder::new(ImageFormat::Png, 80), Composed::default());
+        for i in 0..40 {
+            let region = Region::new(ALLOCATOR);
+            decoder.decode_into(&jpeg, &Limits::default(), &mut decoded).unwrap();
+            segmenter.segment_into(&decoded, Timestamp(i * 40_000), &mut state, &mut coarse);
+            refiner.refine(&decoded, &coarse, &mut alpha);
+            // not the network's own matte, which may find nobody in such a picture
+            alpha.enumerate_pixels_mut().for_each(|(x, _, a)| a[0] = x.saturating_sub(200).min(255) as u8);
+            compositor.compose(&decoded, &alpha, &Background::Color([192; 3]), true, &mut composed);
+            encoder.encode(&composed, &mut bytes).unwrap();
+            let allocated = region.change().bytes_allocated;
+            assert!(i < 20 || allocated < LITTLE, "{matte}: {allocated} bytes for frame {i}");
+        }
+    }
 }
 
 /// Sets whole words to extreme values, where lengths and sizes stand among others, and watches what reading allocates.

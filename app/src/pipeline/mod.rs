@@ -141,13 +141,6 @@ impl Shared<'_> {
     }
 }
 
-impl Lane {
-    /// Its frames have nothing to do with each other: a folder of pictures.
-    fn is_still(&self) -> bool {
-        self.info.get().is_some_and(|i| i.still)
-    }
-}
-
 /// What can be watched while a run goes on.
 #[derive(Debug, Clone)]
 pub struct Watch {

@@ -2,14 +2,14 @@
 use super::{
     Shared,
     output::Output,
-    scheduler::Task,
+    scheduler::{Task, Waiting},
     stats::{Failure, Stage, count},
 };
-use image::{GrayImage, RgbImage};
+use image::GrayImage;
 use mattebox_core::{
     codec::{Encoder, ImageFormat},
     compose::{Composed, Compositor},
-    matte::{Refiner, Segmenter},
+    matte::{Coarse, MatteState, Refiner, Segmenter},
     simd::SimdError,
 };
 use mattebox_store::Outcome;
@@ -23,9 +23,10 @@ pub(crate) struct Worker<'a> {
     compositor: Compositor,
     encoder: Encoder,
     alpha_encoder: Encoder,
+    coarse: Coarse,
     alpha: GrayImage,
     bytes: Vec<u8>,
-    /// The picture that is filled where files are written.
+    /// What the frame became.
     picture: Composed,
     /// The camera's matte state is with this thread and has to be given back.
     holds_state: bool,
@@ -41,9 +42,10 @@ impl<'a> Worker<'a> {
             compositor: Compositor::new(job.simd)?,
             encoder: Encoder::new(job.format, job.jpeg_quality),
             alpha_encoder: Encoder::new(ImageFormat::Png, job.jpeg_quality),
+            coarse: Coarse::default(),
             alpha: GrayImage::default(),
             bytes: Vec::new(),
-            picture: Composed::Rgb(RgbImage::default()),
+            picture: Composed::default(),
             holds_state: false,
         })
     }
@@ -85,18 +87,17 @@ impl<'a> Worker<'a> {
         let shared = self.shared;
         let (lane, clock, job) = (&shared.lanes[task.lane], &shared.clock, shared.job);
         let frame = task.frame;
-        let coarse = match task.state {
+        match task.state {
             Some(mut state) => {
                 self.holds_state = true;
-                let coarse = clock.time(Stage::Segment, || self.segmenter.segment(&frame.picture, frame.time, &mut state));
+                self.segment(&frame, &mut state);
                 shared.scheduler.release(task.lane, state);
                 self.holds_state = false;
-                coarse
             }
-            None if lane.is_still() => clock.time(Stage::Segment, || self.segmenter.segment_still(&frame.picture)),
-            None => clock.time(Stage::Segment, || self.segmenter.segment(&frame.picture, frame.time, &mut Default::default())),
-        };
-        clock.time(Stage::Refine, || self.refiner.refine(&frame.picture, &coarse, &mut self.alpha));
+            // Nothing is remembered: stills, and the hard matte.
+            None => self.segment(&frame, &mut MatteState::default()),
+        }
+        clock.time(Stage::Refine, || self.refiner.refine(&frame.picture, &self.coarse, &mut self.alpha));
         if let Some(dir) = &lane.alpha_out {
             self.bytes.clear();
             let encoded = clock.time(Stage::Encode, || self.alpha_encoder.encode_gray(&self.alpha, &mut self.bytes));
@@ -109,19 +110,13 @@ impl<'a> Worker<'a> {
         }
         let dir = match &lane.output {
             Output::Ordered { spare, .. } => {
-                let mut picture = spare.try_recv().unwrap_or_else(|_| Composed::Rgb(RgbImage::default()));
-                let cleanup = job.foreground_cleanup;
-                clock.time(Stage::Compose, || {
-                    self.compositor.compose(&frame.picture, &self.alpha, &frame.background, cleanup, &mut picture)
-                });
-                return Some(picture);
+                self.picture = spare.try_recv().unwrap_or_default();
+                self.compose(&frame);
+                return Some(std::mem::take(&mut self.picture));
             }
             Output::Files(dir) => dir,
         };
-        clock.time(Stage::Compose, || {
-            let cleanup = job.foreground_cleanup;
-            self.compositor.compose(&frame.picture, &self.alpha, &frame.background, cleanup, &mut self.picture)
-        });
+        self.compose(&frame);
         self.bytes.clear();
         if let Err(e) = clock.time(Stage::Encode, || self.encoder.encode(&self.picture, &mut self.bytes)) {
             return self.lost(task.lane, &format!("frame {}: {e}", frame.number), false);
@@ -132,6 +127,19 @@ impl<'a> Worker<'a> {
             Err(e) => return self.lost(task.lane, &e.to_string(), true),
         }
         None
+    }
+
+    /// Finds out where people are, into `coarse`.
+    fn segment(&mut self, frame: &Waiting, state: &mut MatteState) {
+        let Worker { shared, segmenter, coarse, .. } = self;
+        shared.clock.time(Stage::Segment, || segmenter.segment_into(&frame.picture, frame.time, state, coarse));
+    }
+
+    /// Puts the background behind them, into `picture`.
+    fn compose(&mut self, frame: &Waiting) {
+        let Worker { shared, compositor, alpha, picture, .. } = self;
+        let cleanup = shared.job.foreground_cleanup;
+        shared.clock.time(Stage::Compose, || compositor.compose(&frame.picture, alpha, &frame.background, cleanup, picture));
     }
 
     /// Counts a frame as failed. With `ends_camera` nothing more can be written there, so the camera ends.

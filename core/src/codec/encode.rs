@@ -1,9 +1,10 @@
 //! Pixels to files.
-use super::{EncodeError, ImageFormat};
+use super::deflate::Deflate;
+use super::{EncodeError, ImageFormat, png_file};
 use crate::compose::Composed;
 use image::{GrayImage, RgbImage};
 use image_webp::WebPEncoder;
-use png::{BitDepth, ColorType};
+use png::ColorType;
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 /// The longest side that JPEG can hold.
@@ -18,6 +19,7 @@ const PNG_MAX_SIDE: u32 = i32::MAX as u32;
 pub struct Encoder {
     format: ImageFormat,
     jpeg: JpegEncoder,
+    deflate: Deflate,
 }
 
 /// The pixels of a picture, whatever their kind.
@@ -32,7 +34,7 @@ impl Encoder {
     /// An encoder for `format`. `jpeg_quality` is 1 to 100 (values outside are moved to the nearest) and matters for JPEG
     /// only.
     pub fn new(format: ImageFormat, jpeg_quality: u8) -> Self {
-        Encoder { format, jpeg: JpegEncoder::new(jpeg_quality) }
+        Encoder { format, jpeg: JpegEncoder::new(jpeg_quality), deflate: Deflate::default() }
     }
 
     /// What this encoder writes.
@@ -61,7 +63,10 @@ impl Encoder {
     fn write(&mut self, pixels: Pixels<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {
         into.clear();
         match self.format {
-            ImageFormat::Png => png(&pixels, into),
+            ImageFormat::Png => {
+                check(ImageFormat::Png, &pixels, PNG_MAX_SIDE)?;
+                png_file::write(&mut self.deflate, (pixels.width, pixels.height), pixels.samples, pixels.kind, into)
+            }
             ImageFormat::WebP => webp(&pixels, into),
             ImageFormat::Jpeg => self.jpeg.write(&pixels, into),
         }
@@ -75,18 +80,6 @@ fn check(format: ImageFormat, pixels: &Pixels<'_>, max: u32) -> Result<(), Encod
         return Err(EncodeError::Size { format, width, height, max });
     }
     Ok(())
-}
-
-fn png(pixels: &Pixels<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {
-    check(ImageFormat::Png, pixels, PNG_MAX_SIDE)?;
-    let failed = |e: png::EncodingError| EncodeError::Failed { format: ImageFormat::Png, detail: e.to_string() };
-    let mut encoder = png::Encoder::new(into, pixels.width, pixels.height);
-    encoder.set_color(pixels.kind);
-    encoder.set_depth(BitDepth::Eight);
-    encoder.set_compression(png::Compression::Fastest);
-    let mut writer = encoder.write_header().map_err(failed)?;
-    writer.write_image_data(pixels.samples).map_err(failed)?;
-    writer.finish().map_err(failed)
 }
 
 fn webp(pixels: &Pixels<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {

@@ -203,7 +203,7 @@ fn large_metadata_is_passed_over_or_refused() {
         let mut out = file[..33].to_vec();
         out.extend_from_slice(&(body.len() as u32).to_be_bytes());
         out.extend_from_slice(&chunk);
-        out.extend_from_slice(&crc32(&chunk).to_be_bytes());
+        out.extend_from_slice(&crc32fast::hash(&chunk).to_be_bytes());
         out.extend_from_slice(&file[33..]);
         out
     };
@@ -226,10 +226,25 @@ fn pixels_beyond_the_picture_are_not_unpacked_into_it() {
     let mut bomb = file[..idat].to_vec();
     bomb.extend_from_slice(&(chunk.len() as u32 - 4).to_be_bytes());
     bomb.extend_from_slice(&chunk);
-    bomb.extend_from_slice(&crc32(&chunk).to_be_bytes());
+    bomb.extend_from_slice(&crc32fast::hash(&chunk).to_be_bytes());
     bomb.extend_from_slice(&file[file.len() - 12..]);
     if let Ok(picture) = decode(&bomb, &SMALL) {
         assert_eq!(picture.dimensions(), (24, 20));
+    }
+}
+
+/// `png` 0.18 panics on such palettes, so they must not reach it.
+#[test]
+fn palettes_that_are_not_whole_colours_are_refused() {
+    let file = include_bytes!("fixtures/interlaced.png");
+    let at = file.windows(4).position(|w| w == b"PLTE").unwrap();
+    for len in [0, 1, 2, 4, 767, 769, 3000] {
+        let chunk = [b"PLTE".as_slice(), &vec![7; len]].concat();
+        let length = (len as u32).to_be_bytes();
+        let crc = crc32fast::hash(&chunk).to_be_bytes();
+        let bad = [&file[..at - 4], &length, &chunk, &crc, &file[at + 4 + 12 + 4..]].concat();
+        let error = decode(&bad, &SMALL).expect_err("a broken palette").to_string();
+        assert!(error.contains("damaged"), "{len}: {error}");
     }
 }
 
@@ -332,12 +347,4 @@ fn sizes_that_a_format_cannot_hold_are_refused() {
     }
     let long = Composed::Rgb(RgbImage::new(16_385, 1));
     assert!(matches!(Encoder::new(ImageFormat::WebP, 80).encode(&long, &mut file), Err(EncodeError::Size { .. })));
-}
-
-#[test]
-fn a_palette_with_part_of_a_colour_is_an_error() {
-    let palette = [10, 20, 30, 40];
-    let file = png(ColorType::Indexed, BitDepth::Eight, &[0; 24 * 20], Some((&palette, &[255])));
-    let error = decode(&file, &Limits::default()).expect_err("the second colour has one byte of three");
-    assert!(error.to_string().contains("palette"), "{error}");
 }

@@ -5,7 +5,7 @@ use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
 
 /// Scans of a progressive picture. Encoders write about ten; each costs time for the whole picture, so that a small file
 /// with thousands would keep a core busy for minutes.
-const MAX_SCANS: u32 = 100;
+const MAX_SCANS: u32 = 50;
 
 /// A libjpeg-turbo handle, made at its first use and again after an error: an error can leave a handle that refuses every
 /// picture after it.

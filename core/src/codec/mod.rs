@@ -10,13 +10,15 @@
 //! * [`error`]: what can be wrong with a picture, and where.
 //! * `jpeg`, `jpeg_segments`, `png`, `webp`: one decoder each.
 //! * `orient`: EXIF orientation.
-//! * [`encode`]: [`Encoder`], and [`JpegEncoder`] for plain pictures.
+//! * [`encode`]: [`Encoder`], and [`JpegEncoder`] for plain pictures; `png_file` and its `deflate` write PNG.
+mod deflate;
 pub mod encode;
 pub mod error;
 mod jpeg;
 mod jpeg_segments;
 mod orient;
 mod png;
+mod png_file;
 mod webp;
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ impl Blur {
             let rows = &self.rows[y * across..(y + 2 * radius + 1) * across];
             convolve(simd, rows.as_flattened(), across, &self.taps, out.as_flattened_mut());
         }
-        self.room.fill(simd);
+        self.room.fill(simd, None);
         normalise(simd, &self.blurred, &self.room.base().cells, &mut self.levels);
     }
 
@@ -153,7 +153,7 @@ impl Blur {
 /// Adds a row's room to the sums of its columns.
 #[simd]
 fn add_row<S: Simd>(simd: S, rgb: &[u8], alpha: &[u8], colors: &mut [u16], weights: &mut [u16]) {
-    for span in spans(alpha) {
+    for span in spans(simd, alpha) {
         let samples = span.start * 3..span.end * 3;
         let (colors, weights) = (&mut colors[samples.clone()], &mut weights[span.start..span.end]);
         match span.kind {
@@ -165,7 +165,7 @@ fn add_row<S: Simd>(simd: S, rgb: &[u8], alpha: &[u8], colors: &mut [u16], weigh
             Kind::Mixed => {
                 let pixels = rgb[samples].as_chunks::<3>().0.iter().zip(&alpha[span.start..span.end]);
                 for ((sum, weight), (c, a)) in colors.as_chunks_mut::<3>().0.iter_mut().zip(weights).zip(pixels) {
-                    let w = super::foreground::certainty(255 - a);
+                    let w = super::guesses::certainty(255 - a);
                     *weight += u16::from(w);
                     for i in 0..3 {
                         sum[i] += (u16::from(c[i]) * u16::from(w) + 127) / 255;

@@ -10,7 +10,7 @@
 //! * [`background`]: what a person asks for ([`BackgroundSpec`]) and what a frame gets ([`Background`]).
 //! * `blend`: the formula, on rows.
 //! * `spans`: runs of pixels that are all background, all foreground or mixed.
-//! * `foreground`: the person's own colour at the edge.
+//! * `foreground`: the person's own colour at the edge; `guesses`: what it is like nearby.
 //! * `blur`: the room out of focus, without the person.
 //! * `pyramid`: colours known in some cells, spread to all of them; used by both.
 //! * [`cover`]: a picture scaled and cropped to the size of a frame.
@@ -19,6 +19,7 @@ mod blend;
 mod blur;
 mod cover;
 mod foreground;
+mod guesses;
 mod pyramid;
 mod spans;
 
@@ -31,7 +32,7 @@ pub use cover::cover;
 use crate::simd::{SimdError, SimdLevel};
 use fearless_simd::{Level, Simd, dispatch};
 use image::{GrayImage, RgbImage, RgbaImage};
-use spans::{Kind, spans};
+use spans::{Kind, Span, spans};
 
 /// A frame with its new background.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +76,8 @@ pub struct Compositor {
     level: Level,
     foreground: foreground::Foreground,
     blur: blur::Blur,
+    /// The spans of one row.
+    spans: Vec<Span>,
     /// One row of RGB: the person's colours.
     person: Vec<u8>,
     /// One row of RGB: the background, where it is made row by row.
@@ -88,6 +91,7 @@ impl Compositor {
             level: simd.level()?,
             foreground: foreground::Foreground::default(),
             blur: blur::Blur::default(),
+            spans: Vec::new(),
             person: Vec::new(),
             behind: Vec::new(),
         })
@@ -147,7 +151,8 @@ impl Compositor {
         match out {
             Composed::Rgb(out) => {
                 for ((y, (picture, alpha)), out) in rows.zip(out.chunks_exact_mut(width * 3)) {
-                    for span in spans(alpha) {
+                    self.cut(simd, y, picture, alpha, foreground_cleanup);
+                    for span in &self.spans {
                         let rgb = span.start * 3..span.end * 3;
                         if span.kind == Kind::Foreground {
                             out[rgb.clone()].copy_from_slice(&picture[rgb]);
@@ -163,36 +168,42 @@ impl Compositor {
                         };
                         if span.kind == Kind::Background {
                             out[rgb].copy_from_slice(behind);
-                            continue;
-                        }
-                        let person = if foreground_cleanup {
-                            self.foreground.row(simd, y, &span, picture, alpha, &mut self.person);
-                            &self.person[rgb.clone()]
                         } else {
-                            &picture[rgb.clone()]
-                        };
-                        blend::over(simd, person, &alpha[span.start..span.end], behind, &mut out[rgb]);
+                            let person = if foreground_cleanup { &self.person[rgb.clone()] } else { &picture[rgb.clone()] };
+                            blend::over(simd, person, &alpha[span.start..span.end], behind, &mut out[rgb]);
+                        }
                     }
                 }
             }
             Composed::Rgba(out) => {
                 for ((y, (picture, alpha)), out) in rows.zip(out.chunks_exact_mut(width * 4)) {
-                    for span in spans(alpha) {
+                    self.cut(simd, y, picture, alpha, foreground_cleanup);
+                    for span in &self.spans {
                         let rgb = span.start * 3..span.end * 3;
                         let out = &mut out[span.start * 4..span.end * 4];
-                        let alpha_span = &alpha[span.start..span.end];
+                        let alpha = &alpha[span.start..span.end];
                         match span.kind {
                             // The room's colours are not hidden behind zero alpha: they are gone.
                             Kind::Background => out.fill(0),
-                            Kind::Mixed if foreground_cleanup => {
-                                self.foreground.row(simd, y, &span, picture, alpha, &mut self.person);
-                                blend::with_alpha(simd, &self.person[rgb], alpha_span, out);
-                            }
-                            Kind::Mixed | Kind::Foreground => blend::with_alpha(simd, &picture[rgb], alpha_span, out),
+                            Kind::Mixed if foreground_cleanup => blend::with_alpha(simd, &self.person[rgb], alpha, out),
+                            Kind::Mixed | Kind::Foreground => blend::with_alpha(simd, &picture[rgb], alpha, out),
                         }
                     }
                 }
             }
+        }
+    }
+
+    /// Cuts a row into `spans`, and, with `foreground_cleanup`, puts the colours of its mixed pixels into `person`.
+    #[inline(always)]
+    fn cut<S: Simd>(&mut self, simd: S, y: usize, picture: &[u8], alpha: &[u8], foreground_cleanup: bool) {
+        self.spans.clear();
+        // not `extend`, which is not compiled for the vector instructions
+        for span in spans(simd, alpha) {
+            self.spans.push(span);
+        }
+        if foreground_cleanup && self.spans.iter().any(|span| span.kind == Kind::Mixed) {
+            self.foreground.row(simd, y, &self.spans, picture, alpha, &mut self.person);
         }
     }
 }

@@ -83,9 +83,10 @@ impl Pyramid {
         &self.levels[0]
     }
 
-    /// Gives every cell a colour of weight 1, if any cell had one.
+    /// Gives every cell a colour of weight 1, if any cell had one. Where only some of the grid's cells are `wanted`, others must
+    /// have no colour and get none.
     #[simd]
-    pub(super) fn fill<S: Simd>(&mut self, simd: S) {
+    pub(super) fn fill<S: Simd>(&mut self, simd: S, wanted: Option<&[bool]>) {
         for i in 1..self.levels.len() {
             let (fine, coarse) = self.levels.split_at_mut(i);
             pull(simd, &fine[i - 1], &mut coarse[0]);
@@ -100,7 +101,7 @@ impl Pyramid {
         }
         for i in (1..self.levels.len()).rev() {
             let (fine, coarse) = self.levels.split_at_mut(i);
-            push(simd, &coarse[0], &mut fine[i - 1]);
+            push(simd, &coarse[0], &mut fine[i - 1], wanted.filter(|_| i == 1));
         }
     }
 }
@@ -130,14 +131,15 @@ fn pull<S: Simd>(simd: S, fine: &Grid, coarse: &mut Grid) {
 }
 
 #[simd]
-fn push<S: Simd>(simd: S, coarse: &Grid, fine: &mut Grid) {
+fn push<S: Simd>(simd: S, coarse: &Grid, fine: &mut Grid, wanted: Option<&[bool]>) {
     for (y, out) in fine.cells.chunks_exact_mut(fine.width).enumerate() {
         // A fine cell's centre is a quarter of a coarse cell from the centre of its own coarse cell.
         let near = &coarse.cells[y / 2 * coarse.width..][..coarse.width];
         let far = &coarse.cells[neighbour(y, coarse.height) * coarse.width..][..coarse.width];
+        let wanted = wanted.map(|wanted| &wanted[y * fine.width..][..fine.width]);
         for (x, out) in out.iter_mut().enumerate() {
             let missing = 1.0 - out[3];
-            if missing <= 0.0 {
+            if missing <= 0.0 || wanted.is_some_and(|wanted| !wanted[x]) {
                 continue;
             }
             let (x0, x1) = (x / 2, neighbour(x, coarse.width));
@@ -162,7 +164,7 @@ mod tests {
 
     fn fill(level: SimdLevel, pyramid: &mut Pyramid) {
         let level = level.level().unwrap();
-        dispatch!(level, simd => pyramid.fill(simd));
+        dispatch!(level, simd => pyramid.fill(simd, None));
     }
 
     #[test]

@@ -106,9 +106,12 @@ impl Blobs {
         for (y, row) in cells.chunks_exact(width.max(1)).enumerate() {
             let start = runs.len();
             let mut x = 0;
-            while let Some(skip) = row[x..].iter().position(|&v| inside(v)) {
-                let x0 = x + skip;
-                x = x0 + row[x0..].iter().position(|&v| !inside(v)).unwrap_or(row.len() - x0);
+            loop {
+                let x0 = x + length(&row[x..], |v| !inside(v));
+                if x0 == row.len() {
+                    break;
+                }
+                x = x0 + length(&row[x0..], &inside);
                 runs.push(Run { y: y as u32, x0: x0 as u32, x1: x as u32, parent: runs.len() });
             }
             let mut up = above.start;
@@ -152,6 +155,14 @@ impl Blobs {
         let of_blob = self.runs.iter().zip(&self.owner).filter(move |(_, owner)| **owner == blob);
         of_blob.map(|(run, _)| (run.y as usize, run.x0 as usize, run.x1 as usize))
     }
+}
+
+/// How many cells at the front are `alike`.
+fn length(cells: &[f32], alike: impl Fn(f32) -> bool) -> usize {
+    // many at a time, in a loop without branches, which becomes a vector's
+    let all = |cells: &[f32; 16]| cells.iter().fold(true, |all, &v| all & alike(v));
+    let whole = cells.as_chunks().0.iter().take_while(|cells| all(cells)).count() * 16;
+    whole + cells[whole..].iter().take_while(|&&v| alike(v)).count()
 }
 
 fn root(runs: &mut [Run], mut i: usize) -> usize {

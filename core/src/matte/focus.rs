@@ -70,8 +70,20 @@ pub(super) struct Focus {
 pub(super) struct People {
     /// The box around them, in cells; none where nobody is there. Guests do not count.
     pub(super) bounds: Option<Rect>,
+    found: Blobs,
+    /// The blobs that are people or guests.
+    known: Vec<usize>,
+}
+
+impl People {
     /// The cells of the people and guests, `[height][width]`.
-    pub(super) known: Vec<bool>,
+    pub(super) fn cells(&self, grid: Grid) -> Vec<bool> {
+        let mut known = vec![false; grid.len()];
+        for (y, x0, x1) in self.known.iter().flat_map(|&blob| self.found.stretches(blob)) {
+            known[y * grid.width + x0..y * grid.width + x1].fill(true);
+        }
+        known
+    }
 }
 
 /// What a look at everything shows that was not known.
@@ -107,16 +119,21 @@ impl Focus {
 
     /// Whether enough cells move (by more than half of full motion) that lie neither in the crop nor near a guest.
     pub(super) fn moves_outside(&self, grid: Grid, size: (u32, u32), motion: &[f32]) -> bool {
+        let enough = MOVING * grid.len() as f32;
+        let moves = |cells: &[f32]| cells.iter().map(|m| u32::from(*m > 0.5)).sum::<u32>();
+        if moves(motion) as f32 <= enough {
+            return false;
+        }
         let crop = self.crop.in_cells(grid.cell);
         let guests = self.guest_crop(grid, size).map(|crop| crop.in_cells(grid.cell));
         let mut moving = 0;
-        for (y, row) in (0..).zip(motion.chunks_exact(grid.width.max(1))) {
+        for (y, row) in (0..).zip(motion.chunks_exact(grid.width.max(1))).filter(|(_, row)| moves(row) > 0) {
             for (x, _) in (0..).zip(row).filter(|(_, m)| **m > 0.5) {
                 let cell = Rect { x0: x, y0: y, x1: x + 1, y1: y + 1 };
                 moving += usize::from(!crop.contains(&cell) && !guests.is_some_and(|guests| guests.contains(&cell)));
             }
         }
-        moving as f32 > MOVING * grid.len() as f32
+        moving as f32 > enough
     }
 
     /// Who is there in the raw map; notes where the guests are now and forgets those that are gone.
@@ -125,7 +142,7 @@ impl Focus {
         let largest = found.blobs.iter().map(|b| b.area).max().unwrap_or(0);
         let total: usize = found.blobs.iter().map(|b| b.area).sum();
         let enough = total as f32 >= SMALLEST * grid.len() as f32;
-        let mut people = People { bounds: None, known: vec![false; grid.len()] };
+        let (mut bounds, mut known) = (None, Vec::new());
         let mut now: Vec<Option<Rect>> = vec![None; self.guests.len()];
         for (i, blob) in found.blobs.iter().enumerate() {
             let large = enough && blob.area as f32 >= KEEP * largest as f32;
@@ -135,12 +152,10 @@ impl Focus {
                 now[guest] = Some(Rect::around(now[guest], blob.bounds));
             }
             if large {
-                people.bounds = Some(Rect::around(people.bounds, blob.bounds));
+                bounds = Some(Rect::around(bounds, blob.bounds));
             }
             if large || guest.is_some() {
-                for (y, x0, x1) in found.stretches(i) {
-                    people.known[y * grid.width + x0..y * grid.width + x1].fill(true);
-                }
+                known.push(i);
             }
         }
         for (guest, now) in self.guests.iter_mut().zip(now) {
@@ -149,7 +164,7 @@ impl Focus {
             }
         }
         self.guests.retain(|guest| (0..WAIT_US).contains(&time.0.saturating_sub(guest.seen)));
-        people
+        People { bounds, found, known }
     }
 
     /// What a look at everything, `far`, shows beyond the `known` cells.

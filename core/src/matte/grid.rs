@@ -3,6 +3,7 @@ use super::window::rounded;
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 use image::RgbImage;
+use std::ops::AddAssign;
 
 /// The long side that a grid aims at, in cells.
 const LONG_SIDE: u32 = 320;
@@ -47,10 +48,11 @@ pub(super) struct Guide {
 }
 
 impl Guide {
-    /// The luma of each cell (BT.601 weights in 1/256, rounded).
-    pub(super) fn luma(&self) -> Vec<u8> {
+    /// Writes the luma of each cell (BT.601 weights in 1/256, rounded) to `into`.
+    pub(super) fn luma(&self, into: &mut Vec<u8>) {
         let [r, g, b] = &self.planes;
-        r.iter().zip(g).zip(b).map(|((&r, &g), &b)| luma(r, g, b)).collect()
+        into.clear();
+        into.extend(r.iter().zip(g).zip(b).map(|((&r, &g), &b)| luma(r, g, b)));
     }
 }
 
@@ -58,53 +60,67 @@ fn luma(r: u8, g: u8, b: u8) -> u8 {
     ((77 * u32::from(r) + 150 * u32::from(g) + 29 * u32::from(b) + 128) >> 8) as u8
 }
 
-/// Reduces pictures to their grid; keeps its buffer between pictures.
+/// Cells of up to so many pixels a side have sums over their rows of 16 bits.
+const SMALL_CELL: usize = 257;
+
+/// Reduces pictures to their grid; keeps its buffers between pictures.
 #[derive(Debug, Default)]
 pub(super) struct Reducer {
     /// Sums over the rows of one cell, `[width][3]` of the picture.
-    sums: Vec<u32>,
+    sums: Vec<u16>,
+    /// The same for cells that are not small.
+    large_sums: Vec<u32>,
 }
 
 impl Reducer {
-    /// The guide of `picture` on `grid`.
-    pub(super) fn reduce(&mut self, level: Level, picture: &RgbImage, grid: Grid) -> Guide {
-        let mut guide = Guide { planes: std::array::from_fn(|_| vec![0; grid.len()]) };
+    /// Makes `guide` the colours of `picture` on `grid`.
+    pub(super) fn reduce(&mut self, level: Level, picture: &RgbImage, grid: Grid, guide: &mut Guide) {
+        guide.planes.iter_mut().for_each(|plane| plane.resize(grid.len(), 0));
         let row = picture.width() as usize * 3;
-        self.sums.resize(row, 0);
         if grid.len() == 0 {
-            return guide;
+            return;
         }
         let bands = picture.as_raw().chunks(row * grid.cell);
         let [r, g, b] = &mut guide.planes;
         let planes = r.chunks_mut(grid.width).zip(g.chunks_mut(grid.width)).zip(b.chunks_mut(grid.width));
         for (band, ((r, g), b)) in bands.zip(planes) {
-            dispatch!(level, s => reduce_band(s, band, grid.cell, &mut self.sums, [r, g, b]));
+            if grid.cell <= SMALL_CELL {
+                self.sums.resize(row, 0);
+                dispatch!(level, s => reduce_band(s, band, grid.cell, &mut self.sums, [r, g, b]));
+            } else {
+                self.large_sums.resize(row, 0);
+                dispatch!(level, s => reduce_band(s, band, grid.cell, &mut self.large_sums, [r, g, b]));
+            }
         }
-        guide
     }
 }
 
+/// A sum of samples.
+trait Sum: Copy + From<u8> + AddAssign + Into<u32> {}
+impl Sum for u16 {}
+impl Sum for u32 {}
+
 /// One row of cells: `band` holds up to `cell` whole rows of the picture.
 #[simd]
-fn reduce_band<S: Simd>(_simd: S, band: &[u8], cell: usize, sums: &mut [u32], planes: [&mut [u8]; 3]) {
-    sums.fill(0);
+fn reduce_band<S: Simd, T: Sum>(_simd: S, band: &[u8], cell: usize, sums: &mut [T], planes: [&mut [u8]; 3]) {
+    sums.fill(T::from(0));
     for row in band.chunks_exact(sums.len()) {
         for (sum, &value) in sums.iter_mut().zip(row) {
-            *sum += u32::from(value);
+            *sum += T::from(value);
         }
     }
     let rows = band.len() / sums.len();
     match cell {
-        1 => mean_cells::<1>(sums, cell, rows, planes),
-        2 => mean_cells::<2>(sums, cell, rows, planes),
-        4 => mean_cells::<4>(sums, cell, rows, planes),
-        _ => mean_cells::<0>(sums, cell, rows, planes),
+        1 => mean_cells::<1, T>(sums, cell, rows, planes),
+        2 => mean_cells::<2, T>(sums, cell, rows, planes),
+        4 => mean_cells::<4, T>(sums, cell, rows, planes),
+        _ => mean_cells::<0, T>(sums, cell, rows, planes),
     }
 }
 
 /// Means of runs of `CELL` pixels (`cell` where that is 0), rounded to the nearest.
 #[inline(always)]
-fn mean_cells<const CELL: usize>(sums: &[u32], cell: usize, rows: usize, planes: [&mut [u8]; 3]) {
+fn mean_cells<const CELL: usize, T: Sum>(sums: &[T], cell: usize, rows: usize, planes: [&mut [u8]; 3]) {
     let cell = if CELL == 0 { cell } else { CELL };
     let [r, g, b] = planes;
     let whole = sums.len() / (3 * cell);
@@ -113,7 +129,7 @@ fn mean_cells<const CELL: usize>(sums: &[u32], cell: usize, rows: usize, planes:
         let mut sum = [0u32; 3];
         for pixel in run.chunks_exact(3) {
             for (sum, value) in sum.iter_mut().zip(pixel) {
-                *sum += value;
+                *sum += (*value).into();
             }
         }
         *r = rounded(sum[0] as f32 * scale) as u8;
@@ -124,7 +140,7 @@ fn mean_cells<const CELL: usize>(sums: &[u32], cell: usize, rows: usize, planes:
     if !rest.is_empty() {
         let count = (rest.len() / 3 * rows) as f32;
         for (channel, plane) in [r, g, b].into_iter().enumerate() {
-            let sum: u32 = rest.iter().skip(channel).step_by(3).sum();
+            let sum: u32 = rest.iter().skip(channel).step_by(3).map(|&v| v.into()).sum();
             plane[whole] = rounded(sum as f32 / count) as u8;
         }
     }
@@ -154,7 +170,8 @@ mod tests {
             let picture = RgbImage::from_fn(w, h, |x, y| image::Rgb([(x * 7 + y * 13) as u8, (x * x + y) as u8, (x ^ y) as u8]));
             let grid = Grid::of(w, h);
             for level in SimdLevel::available() {
-                let guide = Reducer::default().reduce(level.level().unwrap(), &picture, grid);
+                let mut guide = Guide::default();
+                Reducer::default().reduce(level.level().unwrap(), &picture, grid, &mut guide);
                 for (i, cell) in (0..grid.len()).map(|i| (i, (i % grid.width * grid.cell, i / grid.width * grid.cell))) {
                     for channel in 0..3 {
                         let xs = cell.0..(cell.0 + grid.cell).min(w as usize);

@@ -4,17 +4,21 @@
 //! functions of all windows over a cell are averaged. Applied to the full-resolution colours, they give a matte whose edges
 //! are the picture's edges (K. He, J. Sun, X. Tang: Guided Image Filtering, eq. 19–21; He, Sun: Fast Guided Filter,
 //! arXiv 1505.00996).
+//!
+//! Only the blocks of cells that have open cells ([`Settled`]) are computed, from windows around them.
+use super::blocks::{BLOCK, all, runs, widened};
 use super::grid::{Grid, Guide};
-use super::settled::Settled;
-use super::window::{Across, mirrored};
-use fearless_simd::{Level, Simd, dispatch, f32x8, prelude::*};
+use super::settled::{OPEN, Settled};
+use super::window::mirrored;
+use fearless_simd::{Level, Simd, dispatch, f32x8, i32x8, prelude::*};
 use fearless_simd_macros::simd;
+use std::ops::Range;
 
 /// The window's radius in a picture 640 pixels long.
 const RADIUS_OF_640: f32 = 12.0;
 /// The regulariser for colours in 0..=255: 1e-4 for colours in 0..=1.
 const EPSILON: f32 = 1e-4 * 255.0 * 255.0;
-/// The map has 16 bits; 12 of them keep all sums of products over a window's rows exact in f32.
+/// The map has 16 bits; with 12 of them all sums of products over a window fit 31 bits.
 const MAP_SHIFT: u32 = 4;
 /// What 1.0 of the map is after the shift.
 const MAP_ONE: f32 = 4095.0;
@@ -25,115 +29,171 @@ const FULL: f32 = 255.0 / (1.0 - 2.0 * LEVEL);
 
 /// The quantities whose windows are summed: the map p, the colours, their products with p, and with each other.
 const SUMS: usize = 13;
-/// Cells per vector.
-const LANES: usize = 8;
+/// Values on each side of a row of sums, for the mirrored ones; vectors may also read and write that far behind the row's end.
+const MARGIN: usize = 32;
 
 /// Coefficients of each cell: `alpha = a . rgb + b`, rgb and alpha in 0..=255 (alpha may lie outside).
 #[derive(Debug, Default)]
 pub(super) struct Coefficients {
-    /// `a` for red, green and blue, then `b`; each `[height][width]` of the grid.
-    pub(super) planes: [Vec<f32>; 4],
-    /// Before averaging over the windows: the function of the window around each cell, `[height][4][padded width]`.
+    /// For each row of cells `a` for red, green and blue, then `b`, each [`Coefficients::stride`] long. There where a row or one
+    /// beside it has open cells, and in the blocks beside these; elsewhere anything.
+    planes: Vec<f32>,
+    /// Before averaging over the windows: the function of the window around each cell, likewise.
     windows: Vec<f32>,
-    settled: Settled,
+    stride: usize,
+    /// For each row the blocks whose windows are needed.
+    needed: Vec<u64>,
     scratch: Scratch,
 }
 
-/// Buffers of one row each; rows are padded to whole vectors.
+/// Buffers of one row each, with a [`MARGIN`] on both sides.
 #[derive(Debug, Default)]
 struct Scratch {
-    /// Sums over the rows of a window for each column, `[sums][padded width]`.
-    columns: Vec<f32>,
-    /// Sums over whole windows, likewise.
-    sums: Vec<f32>,
-    /// One row of the map and the colours as numbers, `[4][padded width]`.
-    row: Vec<f32>,
-    across: Across,
+    /// Sums over the rows of a window for each column, `[sums][width]`.
+    columns: Vec<i32>,
+    /// Sums of coefficients over the rows of a window, `[4][width]`.
+    averages: Vec<f32>,
+    /// The map and the colours of a row that enters the window, then of one that leaves it, `[2][4][width]`.
+    rows: Vec<i32>,
+    /// Where the rows of a window begin.
+    offsets: Vec<usize>,
+    /// Cells of a margin, and the cells that they repeat.
+    mirrors: Vec<(usize, usize)>,
 }
 
 impl Coefficients {
-    /// Computes the coefficients for `map` (16 bits) guided by `guide`, both on `grid`.
-    pub(super) fn compute(&mut self, level: Level, grid: Grid, guide: &Guide, map: &[u16]) {
-        let padded = grid.width.next_multiple_of(LANES);
-        for plane in &mut self.planes {
-            plane.resize(grid.len(), 0.0);
-        }
-        self.windows.resize(4 * padded * grid.height, 0.0);
-        self.scratch.columns.resize(SUMS * padded, 0.0);
-        self.scratch.sums.resize(SUMS * padded, 0.0);
-        self.scratch.row.resize(4 * padded, 0.0);
+    /// Computes the coefficients for `map` (16 bits) guided by `guide`, both on `grid`, where `settled` has open cells.
+    pub(super) fn compute(&mut self, level: Level, grid: Grid, guide: &Guide, map: &[u16], settled: &Settled) {
+        self.stride = grid.width.next_multiple_of(BLOCK) + 2 * MARGIN;
+        self.planes.resize(4 * self.stride * grid.height, 0.0);
+        self.windows.resize(4 * self.stride * grid.height, 0.0);
+        self.needed.resize(grid.height, 0);
+        self.scratch.columns.resize(SUMS * self.stride, 0);
+        self.scratch.averages.resize(4 * self.stride, 0.0);
+        self.scratch.rows.resize(8 * self.stride, 0);
         if grid.len() > 0 {
             let radius = grid.cells_of_640(RADIUS_OF_640);
-            dispatch!(level, s => regress(s, &mut self.windows, &mut self.scratch, grid, radius, guide, map));
-            dispatch!(level, s => average(s, &mut self.planes, &self.windows, &mut self.scratch, grid, radius));
-            self.settled.apply(&mut self.planes, grid, map, [-LEVEL * FULL, (1.0 - LEVEL) * FULL]);
+            self.scratch.mirrors.clear();
+            let margins = (-(radius as isize)..0).chain(grid.width as isize..(grid.width + radius) as isize);
+            let mirrors = margins.map(|x| ((MARGIN as isize + x) as usize, MARGIN + mirrored(x, grid.width)));
+            self.scratch.mirrors.extend(mirrors);
+            dispatch!(level, s => regress(s, self, grid, radius, guide, map, settled));
+            dispatch!(level, s => average(s, self, grid, radius, settled));
         }
+    }
+
+    /// Coefficient `k` (red, green, blue, none) of the cells of row `y`, with the first repeated before it and the last after it.
+    #[inline(always)]
+    pub(super) fn row(&self, y: usize, k: usize) -> &[f32] {
+        &self.planes[(4 * y + k) * self.stride..][MARGIN - 1..self.stride]
     }
 }
 
-/// Fits each window. `windows`: see [`Coefficients`]; map in 0..=[`MAP_ONE`], colours in 0..=255.
+/// The `reach` rows on either side of row `y` of `rows`, and itself, as far as there are any.
+fn around(y: usize, reach: usize, rows: usize) -> Range<usize> {
+    y.saturating_sub(reach)..(y + reach + 1).min(rows)
+}
+
+/// Whether the first or the last of `all` blocks is among `blocks`, so that sums reach into the margins.
+#[inline(always)]
+fn touches_an_end(blocks: u64, all: u64) -> bool {
+    blocks & (1 | all ^ all >> 1) != 0
+}
+
+/// Fits each window: its map in 0..=[`MAP_ONE`], colours in 0..=255.
 #[simd]
-fn regress<S: Simd>(s: S, windows: &mut [f32], scratch: &mut Scratch, grid: Grid, radius: usize, guide: &Guide, map: &[u16]) {
-    let (n, padded) = (grid.width, grid.width.next_multiple_of(LANES));
-    let Scratch { columns, sums, row, across } = scratch;
-    columns.fill(0.0);
-    let r = radius as isize;
-    for y in -r..r {
-        add_products(s, columns, row, guide, map, n, mirrored(y, grid.height), 1.0);
-    }
+fn regress<S: Simd>(
+    s: S,
+    coefficients: &mut Coefficients,
+    grid: Grid,
+    radius: usize,
+    guide: &Guide,
+    map: &[u16],
+    settled: &Settled,
+) {
+    let Coefficients { windows, stride, needed, scratch: Scratch { columns, rows, mirrors, .. }, .. } = coefficients;
+    let (n, all, r) = (grid.width, all(grid.width), radius as isize);
+    let (entering, leaving) = rows.split_at_mut(4 * *stride);
     let scale = 1.0 / ((2 * radius + 1) * (2 * radius + 1)) as f32;
-    for (y, windows) in (0..grid.height as isize).zip(windows.chunks_exact_mut(4 * padded)) {
-        add_products(s, columns, row, guide, map, n, mirrored(y + r, grid.height), 1.0);
-        for (sums, columns) in sums.chunks_exact_mut(padded).zip(columns.chunks_exact(padded)) {
-            across.sums(&columns[..n], radius, &mut sums[..n]);
+    let mut before = 0;
+    for (y, windows) in (0..grid.height).zip(windows.chunks_exact_mut(4 * *stride)) {
+        let open = settled.open[around(y, radius, grid.height)].iter().fold(0, |blocks, open| blocks | open);
+        needed[y] = widened(open, radius) & all;
+        let now = widened(needed[y], radius) & all;
+        let row = |y: isize| mirrored(y, grid.height) * n;
+        for cells in runs(now & before) {
+            read(entering, *stride, guide, map, row(y as isize + r), n, cells.clone());
+            read(leaving, *stride, guide, map, row(y as isize - r - 1), n, cells.clone());
+            for x in cells.step_by(BLOCK).map(|x| MARGIN + x) {
+                let (new, old) = (products(s, entering, *stride, x), products(s, leaving, *stride, x));
+                for k in 0..SUMS {
+                    let at = k * *stride + x;
+                    (i32x8::from_slice(s, &columns[at..at + BLOCK]) + new[k] - old[k]).store_slice(&mut columns[at..at + BLOCK]);
+                }
+            }
         }
-        for x in (0..padded).step_by(LANES) {
-            fit(s, sums, padded, x, scale, windows);
+        for cells in runs(now & !before) {
+            for dy in -r..=r {
+                read(entering, *stride, guide, map, row(y as isize + dy), n, cells.clone());
+                for x in cells.clone().step_by(BLOCK).map(|x| MARGIN + x) {
+                    for (k, v) in products(s, entering, *stride, x).into_iter().enumerate() {
+                        let sum = &mut columns[k * *stride + x..][..BLOCK];
+                        (if dy == -r { v } else { i32x8::from_slice(s, sum) + v }).store_slice(sum);
+                    }
+                }
+            }
         }
-        add_products(s, columns, row, guide, map, n, mirrored(y - r, grid.height), -1.0);
+        before = now;
+        if touches_an_end(now, all) {
+            for sums in columns.chunks_exact_mut(*stride) {
+                mirrors.iter().for_each(|&(to, from)| sums[to] = sums[from]);
+            }
+        }
+        for cells in runs(needed[y]) {
+            for x in cells.step_by(S::f32s::LEN).map(|x| MARGIN + x) {
+                fit(s, columns, *stride, x, radius, scale, windows);
+            }
+        }
     }
 }
 
+/// Reads the map and the colours of some `cells` of the row of `n` cells that begins at `start`.
 #[inline(always)]
-fn load<S: Simd>(s: S, from: &[f32], at: usize) -> f32x8<S> {
-    f32x8::from_slice(s, &from[at..at + LANES])
-}
-
-/// Adds the values and products of grid row `y` to the columns' sums; with `sign` -1 takes them away, which is exact
-/// because all are whole numbers below 2^24. `n`: cells per row.
-#[inline(always)]
-fn add_products<S: Simd>(s: S, columns: &mut [f32], row: &mut [f32], guide: &Guide, map: &[u16], n: usize, y: usize, sign: f32) {
-    let padded = row.len() / 4;
-    for (v, &m) in row[..n].iter_mut().zip(&map[y * n..(y + 1) * n]) {
-        *v = f32::from(m >> MAP_SHIFT);
+fn read(into: &mut [i32], stride: usize, guide: &Guide, map: &[u16], start: usize, n: usize, cells: Range<usize>) {
+    let from = start + cells.start..start + cells.end.min(n);
+    let at = MARGIN + cells.start;
+    for (v, &m) in into[at..].iter_mut().zip(&map[from.clone()]) {
+        *v = i32::from(m >> MAP_SHIFT);
     }
     for (k, plane) in guide.planes.iter().enumerate() {
-        for (v, &c) in row[(k + 1) * padded..][..n].iter_mut().zip(&plane[y * n..(y + 1) * n]) {
-            *v = f32::from(c);
-        }
-    }
-    for x in (0..padded).step_by(LANES) {
-        let (p, r) = (load(s, row, x), load(s, row, padded + x));
-        let (g, b) = (load(s, row, 2 * padded + x), load(s, row, 3 * padded + x));
-        let (sp, sr, sg, sb) = (p * sign, r * sign, g * sign, b * sign);
-        let values = [sp, sr, sg, sb, sp * r, sp * g, sp * b, sr * r, sr * g, sr * b, sg * g, sg * b, sb * b];
-        for (k, v) in values.into_iter().enumerate() {
-            let at = k * padded + x;
-            (load(s, columns, at) + v).store_slice(&mut columns[at..at + LANES]);
+        for (v, &c) in into[(k + 1) * stride + at..].iter_mut().zip(&plane[from.clone()]) {
+            *v = i32::from(c);
         }
     }
 }
 
-/// The ridge regression of the map on the colours for eight windows: their sums at `x`, times `scale`, are means; the
-/// coefficients go to `windows`. The 3x3 system is solved by cofactors; the regulariser keeps its determinant positive.
+/// What the cells from `x` on add to the sums.
 #[inline(always)]
-fn fit<S: Simd>(s: S, sums: &[f32], padded: usize, x: usize, scale: f32, windows: &mut [f32]) {
-    let mut means = [f32x8::splat(s, 0.0); SUMS];
-    for (k, mean) in means.iter_mut().enumerate() {
-        *mean = load(s, sums, k * padded + x) * scale;
+fn products<S: Simd>(s: S, row: &[i32], stride: usize, x: usize) -> [i32x8<S>; SUMS] {
+    let [p, r, g, b] = [0, 1, 2, 3].map(|k| i32x8::from_slice(s, &row[k * stride + x..][..BLOCK]));
+    [p, r, g, b, p * r, p * g, p * b, r * r, r * g, r * b, g * g, g * b, b * b]
+}
+
+/// The ridge regression of the map on the colours for the windows around the cells from `x` on: the sums of `columns`, times
+/// `scale`, are means; the coefficients go to `windows`. The 3x3 system is solved by cofactors; the regulariser keeps its
+/// determinant positive.
+#[inline(always)]
+fn fit<S: Simd>(s: S, columns: &[i32], stride: usize, x: usize, radius: usize, scale: f32, windows: &mut [f32]) {
+    let mut means = [S::f32s::splat(s, 0.0); SUMS];
+    for (mean, sums) in means.iter_mut().zip(columns.chunks_exact(stride)) {
+        let mut sum = S::i32s::splat(s, 0);
+        for shifted in sums[x - radius..x + radius + S::i32s::LEN].windows(S::i32s::LEN) {
+            sum += S::i32s::from_slice(s, shifted);
+        }
+        *mean = S::f32s::float_from(sum) * scale;
     }
     let [p, r, g, b, pr, pg, pb, rr, rg, rb, gg, gb, bb] = means;
-    let epsilon = f32x8::splat(s, EPSILON);
+    let epsilon = S::f32s::splat(s, EPSILON);
     let (pr, pg, pb) = (pr - p * r, pg - p * g, pb - p * b);
     let (rr, gg, bb) = (rr - r * r + epsilon, gg - g * g + epsilon, bb - b * b + epsilon);
     let (rg, rb, gb) = (rg - r * g, rb - r * b, gb - g * b);
@@ -141,44 +201,61 @@ fn fit<S: Simd>(s: S, sums: &[f32], padded: usize, x: usize, scale: f32, windows
     let (c_gg, c_gb, c_bb) = (rr * bb - rb * rb, rg * rb - rr * gb, rr * gg - rg * rg);
     // rounding alone must not make it vanish
     let determinant = (rr * c_rr + rg * c_rg + rb * c_rb).max(epsilon * epsilon * epsilon);
-    let scale = f32x8::splat(s, 1.0) / determinant;
+    let scale = S::f32s::splat(s, 1.0) / determinant;
     let a_r = (c_rr * pr + c_rg * pg + c_rb * pb) * scale;
     let a_g = (c_rg * pr + c_gg * pg + c_gb * pb) * scale;
     let a_b = (c_rb * pr + c_gb * pg + c_bb * pb) * scale;
-    a_r.store_slice(&mut windows[x..x + LANES]);
-    a_g.store_slice(&mut windows[padded + x..][..LANES]);
-    a_b.store_slice(&mut windows[2 * padded + x..][..LANES]);
-    (p - a_r * r - a_g * g - a_b * b).store_slice(&mut windows[3 * padded + x..][..LANES]);
+    for (k, v) in [a_r, a_g, a_b, p - a_r * r - a_g * g - a_b * b].into_iter().enumerate() {
+        v.store_slice(&mut windows[k * stride + x..][..S::f32s::LEN]);
+    }
 }
 
-/// Averages the functions of all windows over each cell and folds the levels in.
+/// Averages the functions of all windows over each cell and folds the levels in. Settled cells become constants.
 #[simd]
-fn average<S: Simd>(_simd: S, planes: &mut [Vec<f32>; 4], windows: &[f32], scratch: &mut Scratch, grid: Grid, radius: usize) {
-    let (n, padded) = (grid.width, grid.width.next_multiple_of(LANES));
-    let columns = &mut scratch.columns[..4 * padded];
-    columns.fill(0.0);
-    let r = radius as isize;
-    for y in -r..r {
-        add_row(columns, windows, mirrored(y, grid.height), 1.0);
-    }
+fn average<S: Simd>(s: S, coefficients: &mut Coefficients, grid: Grid, radius: usize, settled: &Settled) {
+    let Coefficients { planes, windows, stride, scratch: Scratch { averages, offsets: rows, mirrors, .. }, .. } = coefficients;
+    let (stride, all, r) = (*stride, all(grid.width), radius as isize);
     let scale = FULL / MAP_ONE / ((2 * radius + 1) * (2 * radius + 1)) as f32;
-    let offsets = [0.0, 0.0, 0.0, -LEVEL * FULL];
-    for y in 0..grid.height {
-        add_row(columns, windows, mirrored(y as isize + r, grid.height), 1.0);
-        for ((columns, plane), offset) in columns.chunks_exact(padded).zip(planes.iter_mut()).zip(offsets) {
-            let plane = &mut plane[y * n..(y + 1) * n];
-            scratch.across.sums(&columns[..n], radius, plane);
-            plane.iter_mut().for_each(|v| *v = *v * scale + offset);
+    for (y, planes) in planes.chunks_exact_mut(4 * stride).enumerate() {
+        let now = widened(settled.open[y], radius) & all;
+        rows.clear();
+        rows.extend((-r..=r).map(|dy| mirrored(y as isize + dy, grid.height) * 4 * stride));
+        for cells in runs(now) {
+            for k in 0..4 {
+                for x in cells.clone().step_by(S::f32s::LEN).map(|x| k * stride + MARGIN + x) {
+                    let mut sum = S::f32s::splat(s, 0.0);
+                    for row in rows.iter() {
+                        sum += S::f32s::from_slice(s, &windows[row + x..][..S::f32s::LEN]);
+                    }
+                    sum.store_slice(&mut averages[x..x + S::f32s::LEN]);
+                }
+            }
         }
-        add_row(columns, windows, mirrored(y as isize - r, grid.height), -1.0);
-    }
-}
-
-/// Adds row `y` of `rows`, times `sign`, to the columns' sums.
-#[inline(always)]
-fn add_row(columns: &mut [f32], rows: &[f32], y: usize, sign: f32) {
-    let row = &rows[y * columns.len()..][..columns.len()];
-    for (sum, v) in columns.iter_mut().zip(row) {
-        *sum += sign * v;
+        for (k, sums) in averages.chunks_exact_mut(stride).enumerate() {
+            if touches_an_end(now, all) {
+                mirrors.iter().for_each(|&(to, from)| sums[to] = sums[from]);
+            }
+            let offset = if k == 3 { -LEVEL * FULL } else { 0.0 };
+            for x in runs(settled.open[y]).flatten().step_by(BLOCK).map(|x| MARGIN + x) {
+                let mut sum = f32x8::splat(s, 0.0);
+                for shifted in sums[x - radius..x + radius + BLOCK].windows(BLOCK) {
+                    sum += f32x8::from_slice(s, shifted);
+                }
+                (sum * scale + offset).store_slice(&mut planes[k * stride + x..][..BLOCK]);
+            }
+        }
+        let open = settled.open[around(y, 1, grid.height)].iter().fold(0, |blocks, open| blocks | open);
+        for cells in runs(widened(open, 1) & all) {
+            let cells = cells.start..cells.end.min(grid.width);
+            for (x, &mark) in settled.marks[y * grid.width..][cells.clone()].iter().enumerate().filter(|(_, mark)| **mark != OPEN)
+            {
+                let x = MARGIN + cells.start + x;
+                (planes[x], planes[stride + x], planes[2 * stride + x]) = (0.0, 0.0, 0.0);
+                planes[3 * stride + x] = if mark == 0 { -LEVEL * FULL } else { (1.0 - LEVEL) * FULL };
+            }
+        }
+        for plane in planes.chunks_exact_mut(stride) {
+            (plane[MARGIN - 1], plane[MARGIN + grid.width]) = (plane[MARGIN], plane[MARGIN + grid.width - 1]);
+        }
     }
 }

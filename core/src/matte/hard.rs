@@ -1,35 +1,132 @@
 //! MediaPipe's category mask: the confidence, up-sampled corner to corner, above one half.
+//!
+//! Between four neighbours that all are below one half nothing is above it, nor the other way round: only what lies between
+//! others is up-sampled.
 use super::resample::Taps;
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 use image::GrayImage;
+use std::ops::Range;
 
 /// Confidence above which a pixel is a person.
 const PERSON_ABOVE: f32 = 0.5;
+/// Confidences nearer to it than this are up-sampled for certain, whatever the rounding.
+const NEAR: f32 = 0.01;
+/// The mark of places that are up-sampled; others are marked with their alpha.
+const OPEN: u8 = 128;
 
 /// Makes masks; keeps its buffers and tables between pictures.
 #[derive(Debug, Default)]
 pub(super) struct HardMask {
-    /// The confidence spread to the picture's width.
-    wide: Vec<f32>,
+    tables: Tables,
+    /// What lies between each column of the confidence and the next, in one pair of its rows.
+    marks: Vec<u8>,
+    /// The same as runs of pixels.
+    runs: Vec<(Range<usize>, u8)>,
+    /// The pair of rows, spread to the picture's width where it is open.
+    wide: [Vec<f32>; 2],
+}
+
+/// How confidences become pixels, for one size of each.
+#[derive(Debug, Default)]
+struct Tables {
+    /// The confidence's width and height, and the picture's.
+    sizes: [usize; 4],
+    xs: Taps,
+    ys: Taps,
+    /// Where the pixels that begin after each column of the confidence begin, and where the last of them end.
+    columns: Vec<usize>,
+}
+
+impl Tables {
+    fn new(sizes: [usize; 4]) -> Self {
+        let [width, height, w, h] = sizes;
+        let (xs, ys) = (Taps::corners(w, width), Taps::corners(h, height));
+        let mut columns = vec![0];
+        for column in 1..width {
+            let begins = columns[column - 1];
+            columns.push(begins + (begins..w).take_while(|&x| xs.get(x).0 < column).count());
+        }
+        columns.push(w);
+        Tables { sizes, xs, ys, columns }
+    }
 }
 
 impl HardMask {
     /// Writes 255 where the up-sampled `confidence` (`[height][width]`) is above one half, else 0. `alpha` is not empty.
     pub(super) fn mask(&mut self, level: Level, confidence: &[f32], width: usize, height: usize, alpha: &mut GrayImage) {
-        let (w, h) = (alpha.width() as usize, alpha.height() as usize);
-        let (xs, ys) = (Taps::corners(w, width), Taps::corners(h, height));
-        self.wide.resize(w * height, 0.0);
-        for (wide, row) in self.wide.chunks_exact_mut(w).zip(confidence.chunks_exact(width)) {
-            xs.row(row, wide);
+        let sizes = [width, height, alpha.width() as usize, alpha.height() as usize];
+        if self.tables.sizes != sizes {
+            self.tables = Tables::new(sizes);
         }
-        for (y, out) in alpha.chunks_exact_mut(w).enumerate() {
-            let (first, weights) = ys.get(y);
-            let rows = [first, first + weights.len() - 1].map(|y| &self.wide[y * w..(y + 1) * w]);
-            let weights = [weights[0], weights.get(1).copied().unwrap_or(0.0)];
-            dispatch!(level, s => threshold(s, rows, weights, out));
+        self.marks.resize(width, OPEN);
+        self.wide.iter_mut().for_each(|row| row.resize(sizes[2], 0.0));
+        dispatch!(level, s => mask(s, self, confidence, alpha));
+    }
+
+    /// Cuts a pair of rows into runs, and spreads it where it is open.
+    #[inline(always)]
+    fn take<S: Simd>(&mut self, simd: S, rows: [&[f32]; 2]) {
+        mark(simd, rows, &mut self.marks);
+        self.runs.clear();
+        let mut at = 0;
+        while let Some(&kind) = self.marks.get(at) {
+            let end = at + length(&self.marks[at..], kind);
+            let pixels = self.tables.columns[at]..self.tables.columns[end];
+            if kind == OPEN {
+                for (wide, row) in self.wide.iter_mut().zip(rows) {
+                    self.tables.xs.row(row, pixels.clone(), &mut wide[pixels.clone()]);
+                }
+            }
+            self.runs.push((pixels, kind));
+            at = end;
         }
     }
+}
+
+#[simd]
+fn mask<S: Simd>(simd: S, hard: &mut HardMask, confidence: &[f32], alpha: &mut GrayImage) {
+    let [width, _, w, _] = hard.tables.sizes;
+    let mut taken = None;
+    for (y, out) in alpha.chunks_exact_mut(w).enumerate() {
+        let (first, weights) = hard.tables.ys.get(y);
+        let (last, weights) = (first + weights.len() - 1, [weights[0], weights.get(1).copied().unwrap_or(0.0)]);
+        if taken != Some(first) {
+            taken = Some(first);
+            hard.take(simd, [first, last].map(|y| &confidence[y * width..(y + 1) * width]));
+        }
+        for (pixels, kind) in &hard.runs {
+            if *kind == OPEN {
+                let rows = [0, 1].map(|i| &hard.wide[i][pixels.clone()]);
+                threshold(simd, rows, weights, &mut out[pixels.clone()]);
+            } else {
+                out[pixels.clone()].fill(*kind);
+            }
+        }
+    }
+}
+
+/// Marks what lies between each column and the next.
+#[simd]
+fn mark<S: Simd>(_simd: S, [top, bottom]: [&[f32]; 2], marks: &mut [u8]) {
+    let n = marks.len();
+    let next = |row: &[f32]| -> usize { 1.min(row.len() - 1) };
+    let (left, right) = (top.iter().zip(bottom), top[next(top)..].iter().zip(&bottom[next(bottom)..]));
+    for ((mark, (a, b)), (c, d)) in marks.iter_mut().zip(left).zip(right) {
+        let (low, high) = (a.min(*b).min(c.min(*d)), a.max(*b).max(c.max(*d)));
+        let person = if low > PERSON_ABOVE + NEAR { 255 } else { OPEN };
+        *mark = if high < PERSON_ABOVE - NEAR { 0 } else { person };
+    }
+    // nothing but the last pixel begins after the last column
+    if n > 1 {
+        marks[n - 1] = marks[n - 2];
+    }
+}
+
+/// How many marks at the front are `kind`.
+fn length(marks: &[u8], kind: u8) -> usize {
+    let whole = marks.as_chunks::<16>().0.iter().take_while(|chunk| **chunk == [kind; 16]).count() * 16;
+    whole + marks[whole..].iter().take_while(|mark| **mark == kind).count()
 }
 
 #[simd]

@@ -10,10 +10,11 @@
 //! * `grid`: the low resolution that everything between network and picture works on; `resample`: to and from it.
 //! * `smooth`: motion-aware smoothing over time.
 //! * `state`: what is remembered, as bytes.
-//! * `refine`: to the picture's size; `guided`: the colour guided filter; `window`: sums over windows;
-//!   `settled`: where colours have no say.
+//! * `refine`: to the picture's size; `guided`: the colour guided filter; `spread`: from cells to pixels;
+//!   `settled`: where colours have no say; `blocks`: parts of a row of cells; `window`: sums over windows.
 //! * `hard`: MediaPipe's category mask.
 mod blobs;
+mod blocks;
 mod focus;
 mod grid;
 mod guided;
@@ -23,6 +24,7 @@ mod resample;
 mod segment;
 mod settled;
 mod smooth;
+mod spread;
 mod state;
 mod window;
 

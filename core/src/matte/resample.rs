@@ -2,12 +2,13 @@
 use fearless_simd::{Level, Simd, dispatch, f32x4, prelude::*};
 use fearless_simd_macros::simd;
 use image::RgbImage;
+use std::ops::Range;
 
 /// From this reduction on the mean over the covered pixels is taken, below it the nearest two are blended.
 const AREA_FROM: f64 = 1.5;
 
 /// Along one axis: which source samples make up each output sample.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Taps {
     /// Weights per output; unused ones are 0.
     per: usize,
@@ -93,15 +94,16 @@ impl Taps {
         (self.first[i] as usize, &self.weights[i * self.per..][..self.per])
     }
 
-    /// Resamples one row of numbers.
+    /// Resamples a row of numbers; `into` are some of the outputs.
     #[inline(always)]
-    pub(super) fn row(&self, row: &[f32], into: &mut [f32]) {
+    pub(super) fn row(&self, row: &[f32], outputs: Range<usize>, into: &mut [f32]) {
         match self.per {
-            1 => self.row_of::<1>(row, into),
-            2 => self.row_of::<2>(row, into),
-            3 => self.row_of::<3>(row, into),
+            1 => self.row_of::<1>(row, outputs, into),
+            2 => self.row_of::<2>(row, outputs, into),
+            3 => self.row_of::<3>(row, outputs, into),
             per => {
-                for ((into, &first), weights) in into.iter_mut().zip(&self.first).zip(self.weights.chunks_exact(per)) {
+                let weights = self.weights[outputs.start * per..].chunks_exact(per);
+                for ((into, &first), weights) in into.iter_mut().zip(&self.first[outputs]).zip(weights) {
                     *into = weights.iter().zip(&row[first as usize..]).map(|(w, v)| w * v).sum();
                 }
             }
@@ -109,15 +111,16 @@ impl Taps {
     }
 
     #[inline(always)]
-    fn row_of<const N: usize>(&self, row: &[f32], into: &mut [f32]) {
-        for ((into, &first), weights) in into.iter_mut().zip(&self.first).zip(self.weights.as_chunks::<N>().0) {
+    fn row_of<const N: usize>(&self, row: &[f32], outputs: Range<usize>, into: &mut [f32]) {
+        let weights = &self.weights.as_chunks::<N>().0[outputs.clone()];
+        for ((into, &first), weights) in into.iter_mut().zip(&self.first[outputs]).zip(weights) {
             let source = &row[first as usize..first as usize + N];
             *into = (0..N).map(|j| weights[j] * source[j]).sum();
         }
     }
 
     /// The source samples that are read at all.
-    fn span(&self) -> std::ops::Range<usize> {
+    fn span(&self) -> Range<usize> {
         let low = self.first.iter().min().map_or(0, |&f| f as usize);
         low..self.first.iter().max().map_or(0, |&f| f as usize + self.per)
     }
@@ -267,7 +270,7 @@ fn plane_rows<S: Simd>(
         for (j, &w) in weights.iter().enumerate() {
             row.iter_mut().zip(&plane[(first + j) * width..][..width]).for_each(|(r, &p)| *r += w * p);
         }
-        xs.row(row, &mut into[..xs.len()]);
+        xs.row(row, 0..xs.len(), &mut into[..xs.len()]);
     }
 }
 

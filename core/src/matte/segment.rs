@@ -18,7 +18,7 @@ const CUT: f32 = 0.6;
 
 /// What [`Segmenter`] hands to [`super::Refiner`]: the matte at low resolution and what is needed to bring it to the
 /// picture's size.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Coarse {
     /// Width and height of the picture it belongs to.
     pub(super) size: (u32, u32),
@@ -33,12 +33,21 @@ pub(super) enum Map {
     Soft { grid: Grid, guide: Guide, map: Vec<u16> },
 }
 
+impl Default for Map {
+    fn default() -> Self {
+        Map::Hard { confidence: Vec::new(), width: 0, height: 0 }
+    }
+}
+
 /// Finds the people in pictures: the network and its buffers for one thread.
 pub struct Segmenter {
     mode: MatteMode,
     level: Level,
     reducer: Reducer,
     motion: Motion,
+    /// The luma of each cell.
+    luma: Vec<u8>,
+    looks: Looks,
     view: View,
 }
 
@@ -49,38 +58,50 @@ impl Segmenter {
     /// This processor lacks the instructions of `simd`.
     pub fn new(model: &Arc<Model>, mode: MatteMode, simd: SimdLevel) -> Result<Self, SimdError> {
         let view = View::new(model, simd)?;
-        Ok(Segmenter { mode, level: simd.level()?, reducer: Reducer::default(), motion: Motion::default(), view })
+        let (reducer, motion, looks) = Default::default();
+        Ok(Segmenter { mode, level: simd.level()?, reducer, motion, luma: Vec::new(), looks, view })
     }
 
     /// Segments one frame of a stream. For [`MatteMode::Soft`] the frames of one camera must come in order, each with the
     /// state that the one before left; a picture of another size starts anew. [`MatteMode::Hard`] does not touch the state.
     pub fn segment(&mut self, picture: &RgbImage, time: Timestamp, state: &mut MatteState) -> Coarse {
+        let mut coarse = Coarse::default();
+        self.segment_into(picture, time, state, &mut coarse);
+        coarse
+    }
+
+    /// As [`Segmenter::segment`], into `coarse`, whose buffers are used again.
+    pub fn segment_into(&mut self, picture: &RgbImage, time: Timestamp, state: &mut MatteState, coarse: &mut Coarse) {
         let size = picture.dimensions();
+        coarse.size = size;
         if self.mode == MatteMode::Hard || picture.is_empty() {
-            return self.stateless(picture);
+            return self.stateless(picture, coarse);
         }
-        let grid = Grid::of(size.0, size.1);
-        let guide = self.reducer.reduce(self.level, picture, grid);
-        let luma = guide.luma();
-        let before = state.seen.take().filter(|seen| seen.size == size);
-        let (focus, map) = match before {
-            Some(seen) => {
-                self.motion.measure(self.level, grid, &seen.luma, &luma);
-                let moving = self.motion.cells.iter().filter(|&&m| m > 0.5).count() as f32;
-                let (raw, focus) = if moving > CUT * grid.len() as f32 {
-                    self.first(picture, grid, time)
-                } else {
-                    self.next(picture, grid, time, seen.focus)
-                };
-                (focus, smooth(self.level, &raw, &self.motion.cells, &seen.map))
-            }
-            None => {
-                let (raw, focus) = self.first(picture, grid, time);
-                (focus, raw.into_iter().map(quantise).collect())
-            }
+        let (mut guide, mut map) = match std::mem::take(&mut coarse.map) {
+            Map::Soft { guide, map, .. } => (guide, map),
+            Map::Hard { .. } => Default::default(),
         };
-        state.seen = Some(Seen { size, focus, map: map.clone(), luma });
-        Coarse { size, map: Map::Soft { grid, guide, map } }
+        let grid = Grid::of(size.0, size.1);
+        self.reducer.reduce(self.level, picture, grid, &mut guide);
+        guide.luma(&mut self.luma);
+        if let Some(seen) = state.seen.as_mut().filter(|seen| seen.size == size) {
+            self.motion.measure(self.level, grid, &seen.luma, &self.luma);
+            let moving = self.motion.cells.iter().filter(|&&m| m > 0.5).count() as f32;
+            if moving > CUT * grid.len() as f32 {
+                seen.focus = self.first(picture, grid, time);
+            } else {
+                self.next(picture, grid, time, &mut seen.focus);
+            }
+            smooth(self.level, &self.looks.raw, &self.motion.cells, &seen.map, &mut map);
+            seen.map.copy_from_slice(&map);
+            std::mem::swap(&mut seen.luma, &mut self.luma);
+        } else {
+            let focus = self.first(picture, grid, time);
+            map.clear();
+            map.extend(self.looks.raw.iter().map(|&p| quantise(p)));
+            state.seen = Some(Seen { size, focus, map: map.clone(), luma: self.luma.clone() });
+        }
+        coarse.map = Map::Soft { grid, guide, map };
     }
 
     /// Segments a picture that is not part of a stream.
@@ -88,64 +109,68 @@ impl Segmenter {
         self.segment(picture, Timestamp(0), &mut MatteState::default())
     }
 
-    fn stateless(&mut self, picture: &RgbImage) -> Coarse {
+    fn stateless(&mut self, picture: &RgbImage, coarse: &mut Coarse) {
         let (width, height) = (self.view.width, self.view.height);
-        let confidence = if picture.is_empty() { vec![0.0; width * height] } else { self.view.mediapipe(picture).to_vec() };
-        Coarse { size: picture.dimensions(), map: Map::Hard { confidence, width, height } }
+        let mut confidence = match std::mem::take(&mut coarse.map) {
+            Map::Hard { confidence, .. } => confidence,
+            Map::Soft { .. } => Vec::new(),
+        };
+        confidence.clear();
+        if picture.is_empty() {
+            confidence.resize(width * height, 0.0);
+        } else {
+            confidence.extend_from_slice(self.view.mediapipe(picture));
+        }
+        coarse.map = Map::Hard { confidence, width, height };
     }
 
     /// Two passes: everything, then closely at who is there; one more for each small person apart from them.
-    fn first(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp) -> (Vec<f32>, Focus) {
+    fn first(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp) -> Focus {
         let size = picture.dimensions();
         let mut focus = Focus::whole(size, time);
-        let far = self.view.look(picture, grid, focus.crop);
-        let people = focus.people(grid, &far, time);
+        self.view.look(picture, grid, focus.crop, &mut self.looks.far);
+        let people = focus.people(grid, &self.looks.far, time);
         focus.follow(grid, size, people.bounds, time);
-        let mut raw = if focus.sees_everything(size) { far.clone() } else { self.view.look(picture, grid, focus.crop) };
-        self.meet(picture, grid, time, &mut focus, &mut raw, &far, MAX_GUESTS);
-        let people = focus.people(grid, &raw, time);
+        if focus.sees_everything(size) {
+            self.looks.raw.clone_from(&self.looks.far);
+        } else {
+            self.view.look(picture, grid, focus.crop, &mut self.looks.raw);
+        }
+        self.meet(picture, grid, time, &mut focus, MAX_GUESTS);
+        let people = focus.people(grid, &self.looks.raw, time);
         focus.follow(grid, size, people.bounds, time);
-        (raw, focus)
+        focus
     }
 
     /// One pass at the crop, one at the guests where there are any, and now and then one at everything.
-    fn next(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp, mut focus: Focus) -> (Vec<f32>, Focus) {
+    fn next(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp, focus: &mut Focus) {
         let size = picture.dimensions();
-        let mut raw = self.view.look(picture, grid, focus.crop);
+        self.view.look(picture, grid, focus.crop, &mut self.looks.raw);
         if let Some(crop) = focus.guest_crop(grid, size) {
-            let guests = self.view.look(picture, grid, crop);
-            take_more(&mut raw, &guests);
+            self.view.look(picture, grid, crop, &mut self.looks.close);
+            take_more(&mut self.looks.raw, &self.looks.close);
         }
-        let mut people = focus.people(grid, &raw, time);
+        let mut people = focus.people(grid, &self.looks.raw, time);
         let alert = people.bounds.is_none() || focus.moves_outside(grid, size, &self.motion.cells);
         focus.frames_since_look = focus.frames_since_look.saturating_add(1);
         if focus.wants_look(time, alert) {
             (focus.looked, focus.frames_since_look) = (time.0, 0);
-            let far = if focus.sees_everything(size) {
-                raw.clone()
+            if focus.sees_everything(size) {
+                self.looks.far.clone_from(&self.looks.raw);
             } else {
-                self.view.look(picture, grid, Rect::whole(size.0, size.1))
-            };
-            self.meet(picture, grid, time, &mut focus, &mut raw, &far, 1);
-            people = focus.people(grid, &raw, time);
+                self.view.look(picture, grid, Rect::whole(size.0, size.1), &mut self.looks.far);
+            }
+            self.meet(picture, grid, time, focus, 1);
+            people = focus.people(grid, &self.looks.raw, time);
         }
         focus.follow(grid, size, people.bounds, time);
-        (raw, focus)
     }
 
-    /// Adds to `raw` the people that a look at everything, `far`, shows and the crop did not. Up to `most` strangers are
+    /// Adds to the raw map the people that a look at everything shows and the crop did not. Up to `most` strangers are
     /// looked at closely, and taken in if the network still sees them there.
-    fn meet(
-        &mut self,
-        picture: &RgbImage,
-        grid: Grid,
-        time: Timestamp,
-        focus: &mut Focus,
-        raw: &mut [f32],
-        far: &[f32],
-        most: usize,
-    ) {
-        let known = focus.people(grid, raw, time).known;
+    fn meet(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp, focus: &mut Focus, most: usize) {
+        let Looks { raw, far, close } = &mut self.looks;
+        let known = focus.people(grid, raw, time).cells(grid);
         let newcomers = focus.newcomers(grid, far, &known);
         for part in newcomers.parts {
             for y in part.y0 as usize..part.y1 as usize {
@@ -156,12 +181,23 @@ impl Segmenter {
         let count = newcomers.strangers.len();
         let turn = usize::from(focus.turn) % count.max(1);
         for &bounds in newcomers.strangers.iter().cycle().skip(turn).take(count.min(most)) {
-            let close = self.view.look(picture, grid, close_up(grid, picture.dimensions(), bounds));
-            if focus.welcome(grid, &close, bounds, time) {
-                take_more(raw, &close);
+            self.view.look(picture, grid, close_up(grid, picture.dimensions(), bounds), close);
+            if focus.welcome(grid, close, bounds, time) {
+                take_more(raw, close);
             }
         }
     }
+}
+
+/// What the network said of one frame: the confidence of each cell, `[height][width]` of the grid, 0..=1.
+#[derive(Default)]
+struct Looks {
+    /// Of the crop; then, of all that was seen.
+    raw: Vec<f32>,
+    /// Of everything.
+    far: Vec<f32>,
+    /// Of guests, or of one stranger.
+    close: Vec<f32>,
 }
 
 /// The larger of both.
@@ -214,8 +250,8 @@ impl View {
         &self.confidence
     }
 
-    /// The confidence of each cell of `grid`, 0..=1, looking at `crop` (in pixels, not empty); 0 outside.
-    fn look(&mut self, picture: &RgbImage, grid: Grid, crop: Rect) -> Vec<f32> {
+    /// Makes `raw` the confidence of each cell of `grid`, 0..=1, looking at `crop` (in pixels, not empty); 0 outside.
+    fn look(&mut self, picture: &RgbImage, grid: Grid, crop: Rect, raw: &mut Vec<f32>) {
         let axis = |n: usize, from: u32, to: u32| {
             let step = f64::from(to - from) / n as f64;
             Taps::new(n, f64::from(from) + step / 2.0, step, from as usize, to as usize)
@@ -224,7 +260,8 @@ impl View {
         self.resampler.picture(self.level, picture, &xs, &ys, Rounding::None, &mut self.input);
         self.run();
 
-        let mut raw = vec![0.0; grid.len()];
+        raw.clear();
+        raw.resize(grid.len(), 0.0);
         let cell = grid.cell as f64;
         let back = |n: usize, from: u32, to: u32, cells: usize| {
             // the cells whose centres lie in the crop, at least one
@@ -236,6 +273,5 @@ impl View {
         let (x0, xs) = back(self.width, crop.x0, crop.x1, grid.width);
         let (y0, ys) = back(self.height, crop.y0, crop.y1, grid.height);
         self.resampler.plane(self.level, &self.confidence, self.width, &xs, &ys, &mut raw[y0 * grid.width + x0..], grid.width);
-        raw
     }
 }

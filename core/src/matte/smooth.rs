@@ -65,11 +65,10 @@ fn add_changes(columns: &mut [f32], before: &[u8], now: &[u8], y: usize, sign: f
     }
 }
 
-/// The smoothed map: `before` moved towards the `raw` confidence, as fast as `motion` asks. Rounded to 1/65535.
-pub(super) fn smooth(level: Level, raw: &[f32], motion: &[f32], before: &[u16]) -> Vec<u16> {
-    let mut map = vec![0; raw.len()];
-    dispatch!(level, s => blend(s, raw, motion, before, &mut map));
-    map
+/// Writes the smoothed map: `before` moved towards the `raw` confidence, as fast as `motion` asks. Rounded to 1/65535.
+pub(super) fn smooth(level: Level, raw: &[f32], motion: &[f32], before: &[u16], map: &mut Vec<u16>) {
+    map.resize(raw.len(), 0);
+    dispatch!(level, s => blend(s, raw, motion, before, map));
 }
 
 #[simd]
@@ -97,7 +96,8 @@ mod tests {
     fn noise_is_averaged_and_motion_is_followed() {
         let level = SimdLevel::best().level().unwrap();
         let before = [quantise(0.5); 3];
-        let map = smooth(level, &[0.6, 0.6, 1.0], &[0.0, 1.0, 0.0], &before);
+        let mut map = Vec::new();
+        smooth(level, &[0.6, 0.6, 1.0], &[0.0, 1.0, 0.0], &before, &mut map);
         let found = map.map_to_unit();
         assert!((found[0] - 0.53).abs() < 1e-4, "a still cell takes 3/10 of the step: {found:?}");
         assert!((found[1] - 0.6).abs() < 1e-4, "a moving cell takes all of it: {found:?}");
