@@ -206,3 +206,20 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+#[test]
+fn still_frames_are_counted_and_give_the_same_pictures() {
+    let b = Bench::new();
+    let still = ["-loop", "1", "-i", "frame.png", "-t", "2", "-r", "10", "-c:v", "ffv1", "still.mkv"];
+    b.ffmpeg(&["-ss", "1", "-i", &sample(), "-frames:v", "1", "frame.png"]);
+    b.ffmpeg(&still);
+    for matte in ["soft", "hard"] {
+        let report = b.report(&["run", "still.mkv", "--matte", matte, "--skip-still", "--threads", "1", "--out", matte]);
+        let camera = &report["cameras"][0];
+        assert_eq!((camera["frames_out"].as_u64(), camera["still"].as_u64()), (Some(20), Some(19)), "{matte}");
+        let first = b.read(&format!("{matte}/cam01/frame_000000.png"));
+        assert!(b.files(&format!("{matte}/cam01")).iter().all(|name| b.read(&format!("{matte}/cam01/{name}")) == first));
+        let report = b.report(&["run", "still.mkv", "--matte", matte, "--frames", "5", "--out", "looking"]);
+        assert_eq!(report["cameras"][0]["still"].as_u64(), Some(0), "{matte}");
+    }
+}

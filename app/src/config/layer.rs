@@ -38,6 +38,10 @@ pub struct RunLayer {
     #[arg(long, env = "MATTEBOX_FOREGROUND_CLEANUP", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = WHAT)]
     pub foreground_cleanup: Option<bool>,
 
+    /// Use the last matte again while the picture stands still but for the camera's noise (hard: while it is exactly the same)
+    #[arg(long, env = "MATTEBOX_SKIP_STILL", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = WHAT)]
+    pub skip_still: Option<bool>,
+
     /// Picture files: png, jpg or webp; on standard output also raw
     #[arg(long, env = "MATTEBOX_FORMAT", value_name = "FORMAT", help_heading = WHAT)]
     pub format: Option<String>,

@@ -71,6 +71,8 @@ pub struct RunSettings {
     pub matte: MatteMode,
     /// Whether the old room's light is taken out of the edge.
     pub foreground_cleanup: bool,
+    /// Whether the network is spared frames like the one before.
+    pub skip_still: bool,
     /// The format of pictures.
     pub format: Format,
     /// Of JPEG files, 1 to 100.
@@ -188,6 +190,7 @@ impl RunSettings {
             background,
             matte: check.parse("matte", &l.matte)?,
             foreground_cleanup: l.foreground_cleanup.unwrap_or(true),
+            skip_still: l.skip_still.unwrap_or(false),
             format,
             jpeg_quality: check.integer("jpeg_quality", l.jpeg_quality, 1, 100)?.unwrap_or(80) as u8,
             on_existing: check.parse("on_existing", &l.on_existing)?,

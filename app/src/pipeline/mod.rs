@@ -89,6 +89,7 @@ pub(crate) struct Job {
     pub(crate) matte: MatteMode,
     pub(crate) simd: SimdLevel,
     pub(crate) foreground_cleanup: bool,
+    pub(crate) skip_still: bool,
     pub(crate) format: ImageFormat,
     pub(crate) jpeg_quality: u8,
     pub(crate) on_existing: OnExisting,
@@ -168,7 +169,9 @@ impl Pipeline {
             model,
             matte: settings.matte,
             simd: settings.simd,
-            foreground_cleanup: settings.foreground_cleanup,
+            // a hard matte has no mixed pixels to clean
+            foreground_cleanup: settings.foreground_cleanup && settings.matte == MatteMode::Soft,
+            skip_still: settings.skip_still,
             format: match settings.format {
                 Format::Image(format) => format,
                 Format::Stdout(_) => ImageFormat::Png,

@@ -41,6 +41,8 @@ pub struct CameraReport {
     pub frames_out: u64,
     /// Frames whose file was there already.
     pub skipped: u64,
+    /// Frames like the one before, which the network did not look at.
+    pub still: u64,
     /// Frames dropped: newer ones were waiting, or the run was stopped.
     pub dropped: Dropped,
     /// Frames that failed.
@@ -104,6 +106,7 @@ impl Report {
                     frames_in: s.read.load(Relaxed),
                     frames_out,
                     skipped,
+                    still: s.still.load(Relaxed),
                     dropped: Dropped { behind: s.dropped_behind.load(Relaxed), stopped: s.dropped_stopped.load(Relaxed) },
                     failed: s.failed.load(Relaxed),
                     fps: rate(frames_out + skipped),
@@ -186,6 +189,10 @@ impl fmt::Display for Report {
         stages.add_row(vec!["all".to_owned(), format!("{:.2}", self.cpu_ms_per_frame), String::new()]);
         writeln!(f, "{cameras}\n\n{stages}\n")?;
         write!(f, "{:.1} s, {:.1} frames per second, {:.0} MB at most", self.elapsed_s, self.fps, self.peak_rss_mb)?;
+        let still: u64 = self.cameras.iter().map(|c| c.still).sum();
+        if still > 0 {
+            write!(f, "; the network looked at all frames but {still} still ones")?;
+        }
         for c in self.cameras.iter() {
             if let Some(error) = &c.error {
                 write!(f, "\n{}: {error}", c.camera)?;

@@ -96,6 +96,8 @@ pub struct CameraStats {
     pub written: AtomicU64,
     /// Frames not written because their file was there (`--on-existing skip`).
     pub skipped: AtomicU64,
+    /// Frames like the one before, which the network did not look at (`--skip-still`).
+    pub still: AtomicU64,
     /// Frames dropped because newer ones were waiting (`--live`).
     pub dropped_behind: AtomicU64,
     /// Frames dropped because the run was aborted or the camera's output had failed.

@@ -37,7 +37,7 @@ impl<'a> Worker<'a> {
         let job = shared.job;
         Ok(Worker {
             shared,
-            segmenter: Segmenter::new(&job.model, job.matte, job.simd)?,
+            segmenter: Segmenter::new(&job.model, job.matte, job.simd)?.skipping_still(job.skip_still),
             refiner: Refiner::new(job.simd)?,
             compositor: Compositor::new(job.simd)?,
             encoder: Encoder::new(job.format, job.jpeg_quality),
@@ -96,6 +96,9 @@ impl<'a> Worker<'a> {
             }
             // Nothing is remembered: stills, and the hard matte.
             None => self.segment(&frame, &mut MatteState::default()),
+        }
+        if self.coarse.is_still() {
+            count(&lane.stats.still);
         }
         clock.time(Stage::Refine, || self.refiner.refine(&frame.picture, &self.coarse, &mut self.alpha));
         if let Some(dir) = &lane.alpha_out {

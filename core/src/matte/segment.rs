@@ -23,6 +23,14 @@ pub struct Coarse {
     /// Width and height of the picture it belongs to.
     pub(super) size: (u32, u32),
     pub(super) map: Map,
+    pub(super) is_still: bool,
+}
+
+impl Coarse {
+    /// Whether the network was not asked, because the picture is the one before (see [`Segmenter::skipping_still`]).
+    pub fn is_still(&self) -> bool {
+        self.is_still
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +57,7 @@ pub struct Segmenter {
     luma: Vec<u8>,
     looks: Looks,
     view: View,
+    skips_still: bool,
 }
 
 impl Segmenter {
@@ -59,7 +68,16 @@ impl Segmenter {
     pub fn new(model: &Arc<Model>, mode: MatteMode, simd: SimdLevel) -> Result<Self, SimdError> {
         let view = View::new(model, simd)?;
         let (reducer, motion, looks) = Default::default();
-        Ok(Segmenter { mode, level: simd.level()?, reducer, motion, luma: Vec::new(), looks, view })
+        Ok(Segmenter { mode, level: simd.level()?, reducer, motion, luma: Vec::new(), looks, view, skips_still: false })
+    }
+
+    /// Does not ask the network about a picture that is like one before. For [`MatteMode::Soft`] that is the last of the camera's
+    /// that was looked at; it may differ by what counts as noise of the camera, and the new picture's own colours still shape the matte's edge.
+    /// For [`MatteMode::Hard`] it is the last picture of this segmenter, and what the network would see must be the same to the last bit.
+    #[must_use]
+    pub fn skipping_still(mut self, skips: bool) -> Self {
+        self.skips_still = skips;
+        self
     }
 
     /// Segments one frame of a stream. For [`MatteMode::Soft`] the frames of one camera must come in order, each with the
@@ -74,6 +92,7 @@ impl Segmenter {
     pub fn segment_into(&mut self, picture: &RgbImage, time: Timestamp, state: &mut MatteState, coarse: &mut Coarse) {
         let size = picture.dimensions();
         coarse.size = size;
+        coarse.is_still = false;
         if self.mode == MatteMode::Hard || picture.is_empty() {
             return self.stateless(picture, coarse);
         }
@@ -86,6 +105,13 @@ impl Segmenter {
         guide.luma(&mut self.luma);
         if let Some(seen) = state.seen.as_mut().filter(|seen| seen.size == size) {
             self.motion.measure(self.level, grid, &seen.luma, &self.luma);
+            if self.skips_still && self.motion.is_still() {
+                // the state stays as it is, so that small changes add up until they count
+                map.clone_from(&seen.map);
+                coarse.is_still = true;
+                coarse.map = Map::Soft { grid, guide, map };
+                return;
+            }
             let moving = self.motion.cells.iter().filter(|&&m| m > 0.5).count() as f32;
             if moving > CUT * grid.len() as f32 {
                 seen.focus = self.first(picture, grid, time);
@@ -119,7 +145,9 @@ impl Segmenter {
         if picture.is_empty() {
             confidence.resize(width * height, 0.0);
         } else {
-            confidence.extend_from_slice(self.view.mediapipe(picture));
+            let (seen, is_still) = self.view.mediapipe(picture, self.skips_still);
+            confidence.extend_from_slice(seen);
+            coarse.is_still = is_still;
         }
         coarse.map = Map::Hard { confidence, width, height };
     }
@@ -215,6 +243,8 @@ struct View {
     height: usize,
     resampler: Resampler,
     input: Vec<f32>,
+    /// What the confidence was computed from, where that is to be known.
+    seen: Vec<f32>,
     confidence: Vec<f32>,
 }
 
@@ -228,6 +258,7 @@ impl View {
             height,
             resampler: Resampler::default(),
             input: vec![0.0; width * height * 3],
+            seen: Vec::new(),
             confidence: vec![0.0; width * height],
         })
     }
@@ -241,13 +272,20 @@ impl View {
         }
     }
 
-    /// The confidence for the whole picture, resampled as MediaPipe does.
-    fn mediapipe(&mut self, picture: &RgbImage) -> &[f32] {
+    /// The confidence for the whole picture, resampled as MediaPipe does, and whether it was there already: with `skips_still` the network does
+    /// not run on the same input again.
+    fn mediapipe(&mut self, picture: &RgbImage, skips_still: bool) -> (&[f32], bool) {
         let xs = Taps::mediapipe(self.width, picture.width() as usize);
         let ys = Taps::mediapipe(self.height, picture.height() as usize);
         self.resampler.picture(self.level, picture, &xs, &ys, Rounding::Bytes, &mut self.input);
-        self.run();
-        &self.confidence
+        let is_still = skips_still && self.seen == self.input;
+        if !is_still {
+            self.run();
+        }
+        if skips_still && !is_still {
+            self.seen.clone_from(&self.input);
+        }
+        (&self.confidence, is_still)
     }
 
     /// Makes `raw` the confidence of each cell of `grid`, 0..=1, looking at `crop` (in pixels, not empty); 0 outside.

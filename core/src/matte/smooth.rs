@@ -27,6 +27,11 @@ pub(super) struct Motion {
 }
 
 impl Motion {
+    /// Whether nothing changed by more than the camera's noise.
+    pub(super) fn is_still(&self) -> bool {
+        self.cells.iter().all(|&m| m == 0.0)
+    }
+
     /// Compares two lumas on `grid`.
     pub(super) fn measure(&mut self, level: Level, grid: Grid, before: &[u8], now: &[u8]) {
         self.cells.resize(grid.len(), 0.0);

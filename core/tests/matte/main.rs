@@ -5,4 +5,5 @@ mod hard;
 mod levels;
 mod newcomers;
 mod quality;
+mod skip_still;
 mod state;
