@@ -37,6 +37,7 @@ use crate::stop::Stop;
 use image::RgbImage;
 use input::Input;
 use mattebox_core::frame::Timestamp;
+use std::time::Instant;
 
 /// One picture and its time.
 #[derive(Debug, Clone)]
@@ -45,6 +46,8 @@ pub struct Picture {
     pub picture: RgbImage,
     /// Unix time when it arrived, of live sources; else its position in the source, from 0. In microseconds.
     pub time: Timestamp,
+    /// When it had come out of FFmpeg, or its file was decoded: its latency begins here.
+    pub read: Instant,
 }
 
 /// What is known of a source before its pictures.
