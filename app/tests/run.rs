@@ -14,6 +14,8 @@ fn the_sample_becomes_one_png_per_frame_in_the_seeds_layout() {
     assert_eq!(b.files("output/cam01"), expected);
     let camera = &report["cameras"][0];
     assert_eq!((camera["frames_in"].as_u64(), camera["frames_out"].as_u64()), (Some(75), Some(75)));
+    let latency = ["p50", "p95", "p99", "max"].map(|share| camera["latency_ms"][share].as_f64().unwrap());
+    assert!(latency[0] > 0.0 && latency.is_sorted(), "{latency:?}");
     let picture = image_of(&b.read("output/cam01/frame_000030.png"));
     assert_eq!(picture.dimensions(), (640, 360));
     assert_eq!(picture.get_pixel(320, 5).0, [0xC0, 0xC0, 0xC0], "above the person there is the background");
@@ -66,8 +68,9 @@ fn one_bad_camera_harms_no_other() {
 #[test]
 fn a_video_keeps_every_frame_in_order() {
     let b = Bench::new();
-    b.report(&["run", &sample(), "--out", "out.mp4", "--threads", "3"]);
+    let report = b.report(&["run", &sample(), "--out", "out.mp4", "--threads", "3"]);
     assert_eq!(b.probe("out.mp4"), (75, 640, 360));
+    assert!(report["latency_ms"]["p50"].as_f64() > Some(0.0), "its pictures have a latency too");
     assert_eq!(b.files("."), ["out.mp4"], "nothing else is left");
     // In order: each frame of the video is nearest to the file of the same number.
     b.report(&["run", &sample(), "--out", "png"]);

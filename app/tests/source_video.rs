@@ -94,6 +94,24 @@ fn a_test_pattern_repeats_too() {
     assert!((10..=11).contains(&collect(&mut *open("lavfi:testsrc=size=32x16:rate=10:duration=0.5", &options)).len()));
 }
 
+/// FFmpeg's versions before 5.1 know `-fps_mode` under its older name only.
+#[cfg(unix)]
+#[test]
+fn an_ffmpeg_from_before_5_1_reads_it_too() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let old = folder.path().join("ffmpeg");
+    let script = "#!/bin/sh
+        [ \"$*\" = -version ] && { echo 'ffmpeg version 4.4.2 Copyright'; exit; }
+        case \" $* \" in *' -fps_mode '*) echo \"[error] Unrecognized option 'fps_mode'.\" >&2; exit 1 ;; esac
+        exec ffmpeg \"$@\"
+        ";
+    fs::write(&old, script).unwrap();
+    fs::set_permissions(&old, fs::Permissions::from_mode(0o755)).unwrap();
+    let options = SourceOptions { ffmpeg: old, ..Default::default() };
+    assert_eq!(collect(&mut *open(&sample(), &options)).len(), 75);
+}
+
 #[test]
 fn wider_pictures_are_scaled_down_and_others_are_not_touched() {
     let size = |spec: &str, max_width| {

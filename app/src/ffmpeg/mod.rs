@@ -48,6 +48,16 @@ pub const INSTALL: &str = if cfg!(target_os = "macos") {
 };
 
 impl Ffmpeg {
+    /// Takes `program` for a present FFmpeg without asking it.
+    pub(crate) fn presume(program: &Path) -> Ffmpeg {
+        Ffmpeg { program: program.to_owned(), version: "unknown".to_owned() }
+    }
+
+    /// Whether commands made for `other` suit this one.
+    pub(crate) fn takes_options_of(&self, other: &Ffmpeg) -> bool {
+        self.frame_mode("vfr") == other.frame_mode("vfr")
+    }
+
     /// Looks for `program` (a path, or a name to be found in PATH) and asks for its version.
     pub fn find(program: &Path) -> Result<Ffmpeg, FfmpegError> {
         let unusable = |problem: String| FfmpegError::Unusable { program: program.to_owned(), problem };

@@ -11,8 +11,9 @@
 //! * [`scheduler`]: the queues, served in turn; a camera's matte state travels with its frame.
 //! * [`worker`]: segment, refine, compose, encode, write.
 //! * [`output`]: folders, and the writer thread of ordered outputs.
-//! * [`stats`]: what is counted on the way; [`report`]: what is said of it at the end.
+//! * [`stats`]: what is counted on the way; [`latency`]: how long it takes; [`report`]: what is said of it at the end.
 mod background;
+pub mod latency;
 mod output;
 mod reader;
 pub mod report;
@@ -36,7 +37,7 @@ use mattebox_core::{
     simd::{SimdError, SimdLevel},
 };
 use mattebox_store::{FrameDir, OnExisting};
-use output::{Output, Writer};
+use output::{Folder, Output, Writer};
 use reader::Reader;
 use report::Report;
 use scheduler::{LaneSettings, Scheduler};
@@ -165,6 +166,7 @@ impl Pipeline {
     /// before the first frame. `stop` ends the reading, `abort` everything.
     pub fn new(settings: RunSettings, stop: Stop, abort: Stop) -> Result<Self, StartError> {
         let model = Arc::new(load_model(&settings.model)?);
+        tracing::debug!("the network is loaded");
         let job = Job {
             model,
             matte: settings.matte,
@@ -210,7 +212,7 @@ impl Pipeline {
                 chained: job.matte == MatteMode::Soft,
             };
             let output = match &settings.sink {
-                SinkSpec::Directory(dir) => Output::Files(FrameDir::open(dir, &c.camera)?),
+                SinkSpec::Directory(dir) => Output::Files(Folder::new(FrameDir::open(dir, &c.camera)?, stats[index].clone())),
                 spec => {
                     let (to, from) = crossbeam_channel::bounded(queue.working);
                     let (spare_to, spare) = crossbeam_channel::bounded(queue.working);

@@ -4,18 +4,18 @@
 //! frames go to a writer thread that holds back what came early. What can come early is bounded by the scheduler.
 use super::{
     Shared,
-    stats::{Failure, Stage, count},
+    stats::{CameraStats, Failure, Stage, count},
 };
 use crate::sink::{self, SinkError, SinkOptions, SinkSpec};
 use crossbeam_channel::{Receiver, Sender};
-use mattebox_core::compose::Composed;
-use mattebox_store::FrameDir;
-use std::{collections::BTreeMap, time::Duration};
+use mattebox_core::{compose::Composed, frame::FrameNumber};
+use mattebox_store::{FrameDir, OnExisting, Outcome, StoreError};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// One camera's output, as the workers see it.
 pub(crate) enum Output {
     /// A folder of picture files.
-    Files(FrameDir),
+    Files(Folder),
     /// A writer thread.
     Ordered {
         /// Frames by their sequence; `None` where one failed, so that the writer does not wait for it.
@@ -23,6 +23,33 @@ pub(crate) enum Output {
         /// Pictures that the writer is done with, to be filled again.
         spare: Receiver<Composed>,
     },
+}
+
+/// A folder of picture files that notes how long each took.
+pub(crate) struct Folder {
+    dir: FrameDir,
+    stats: Arc<CameraStats>,
+}
+
+impl Folder {
+    pub(crate) fn new(dir: FrameDir, stats: Arc<CameraStats>) -> Self {
+        Folder { dir, stats }
+    }
+
+    /// [`FrameDir::write`].
+    pub(crate) fn write(
+        &self,
+        number: FrameNumber,
+        extension: &str,
+        bytes: &[u8],
+        on_existing: OnExisting,
+    ) -> Result<Outcome, StoreError> {
+        let outcome = self.dir.write(number, extension, bytes, on_existing)?;
+        if outcome == Outcome::Written {
+            self.stats.arrived(number);
+        }
+        Ok(outcome)
+    }
 }
 
 /// The other end of [`Output::Ordered`].
@@ -46,10 +73,12 @@ impl Writer {
             early.insert(sequence, picture);
             while let Some(picture) = early.remove(&next) {
                 next += 1;
-                if let Some(picture) = picture {
-                    self.write(shared, &mut sink, picture);
+                let written = picture.is_some_and(|picture| self.write(shared, &mut sink, picture));
+                if let Some(number) = shared.scheduler.done_in_turn(self.lane)
+                    && written
+                {
+                    shared.lanes[self.lane].stats.arrived(number);
                 }
-                shared.scheduler.done(self.lane);
             }
         }
         // An aborted or failed run leaves nothing under the final name: dropping the sink removes what was begun.
@@ -62,10 +91,12 @@ impl Writer {
         }
     }
 
-    fn write(&self, shared: &Shared<'_>, sink: &mut Option<Box<dyn sink::OrderedSink>>, picture: Composed) {
+    /// True if it was written.
+    fn write(&self, shared: &Shared<'_>, sink: &mut Option<Box<dyn sink::OrderedSink>>, picture: Composed) -> bool {
         let stats = &shared.lanes[self.lane].stats;
         if shared.abort.is_stopped() || stats.failure().is_some_and(|f| !f.keep_output) {
-            return count(&stats.dropped_stopped);
+            count(&stats.dropped_stopped);
+            return false;
         }
         let written = shared.clock.time(Stage::Write, || {
             if sink.is_none() {
@@ -82,6 +113,7 @@ impl Writer {
                 count(&stats.written);
                 // A full pool of spares only means that this one is not needed again.
                 let _ = self.spare.try_send(picture);
+                return true;
             }
             Err(e) if e.is_closed() => {
                 // The reader of standard output has seen enough: an end, not a failure.
@@ -94,6 +126,7 @@ impl Writer {
                 self.fail(shared, &e);
             }
         }
+        false
     }
 
     fn fail(&self, shared: &Shared<'_>, error: &SinkError) {

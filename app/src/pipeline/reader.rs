@@ -31,6 +31,7 @@ impl Reader {
         let _ended = EndOnDrop { shared, index };
         match source::open(&self.spec, &self.options, &shared.stop) {
             Ok(source) => {
+                tracing::debug!(camera = %shared.lanes[index].camera, "the source is open");
                 let (info, lane) = (*source.info(), &shared.lanes[index]);
                 let expected = info.frames.map_or(0, |n| n.min(shared.job.frames.unwrap_or(u64::MAX)));
                 lane.stats.expected.store(expected, Relaxed);
@@ -80,6 +81,9 @@ fn read(shared: &Shared<'_>, index: usize, mut source: Box<dyn Source>, mut back
             }
         };
         count(&lane.stats.read);
+        if number == 0 {
+            tracing::debug!(camera = %lane.camera, "the first picture is read");
+        }
         let (width, height) = picture.picture.dimensions();
         let background = match shared.clock.time(Stage::Read, || backdrop.next(width, height, &shared.stop)) {
             Ok(background) => background,
@@ -94,6 +98,7 @@ fn read(shared: &Shared<'_>, index: usize, mut source: Box<dyn Source>, mut back
             }
         };
         let frame = Waiting { number: FrameNumber(number), time: picture.time, picture: picture.picture, background };
+        lane.stats.latency.begin(frame.number, picture.read);
         number += 1;
         match shared.scheduler.push(index, frame) {
             Pushed::Queued => {}

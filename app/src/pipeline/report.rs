@@ -1,9 +1,11 @@
 //! What is said of a run when it has ended: a short table for people, JSON for machines.
-use super::stats::{CameraStats, Stage, StageClock};
+use super::{
+    latency::{LatencyReport, Times as Latencies},
+    stats::{self, CameraStats, Stage, StageClock},
+};
 use crate::{config::RunSettings, sink::SinkSpec};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use mattebox_core::frame::CameraId;
-use nix::sys::resource::{UsageWho, getrusage};
 use serde::Serialize;
 use std::{
     fmt,
@@ -24,6 +26,8 @@ pub struct Report {
     pub fps: f64,
     /// CPU milliseconds per frame of this process and its children, everything counted.
     pub cpu_ms_per_frame: f64,
+    /// How long frames took, all cameras; `None` if none was written.
+    pub latency_ms: Option<LatencyReport>,
     /// Largest resident set of this process in MB (1e6 bytes).
     pub peak_rss_mb: f64,
     /// The run was stopped by a signal.
@@ -49,6 +53,8 @@ pub struct CameraReport {
     pub failed: u64,
     /// Frames written or skipped per second.
     pub fps: f64,
+    /// How long its frames took; `None` if none was written.
+    pub latency_ms: Option<LatencyReport>,
     /// Where they are.
     pub output: String,
     /// Why it ended early.
@@ -95,11 +101,13 @@ impl Report {
     ) -> Self {
         let elapsed_s = times.elapsed.as_secs_f64();
         let rate = |n: u64| n as f64 / elapsed_s.max(1e-9);
+        let mut latencies = Latencies::default();
         let cameras: Vec<_> = cameras
             .into_iter()
             .map(|(camera, s)| {
                 let (frames_out, skipped) = (s.written.load(Relaxed), s.skipped.load(Relaxed));
-                let failure = s.failure();
+                let (failure, latency) = (s.failure(), s.latency.times());
+                latencies.merge(&latency);
                 CameraReport {
                     output: place(&settings.sink, &camera),
                     camera: camera.to_string(),
@@ -110,6 +118,7 @@ impl Report {
                     dropped: Dropped { behind: s.dropped_behind.load(Relaxed), stopped: s.dropped_stopped.load(Relaxed) },
                     failed: s.failed.load(Relaxed),
                     fps: rate(frames_out + skipped),
+                    latency_ms: latency.report(),
                     exit_code: failure.as_ref().map_or(0, |f| f.exit_code),
                     error: failure.map(|f| f.message),
                 }
@@ -127,10 +136,16 @@ impl Report {
         let staged: Duration = Stage::ALL.iter().map(|&s| clock.spent(s)).sum();
         stages.push(row("other", times.process.saturating_sub(staged)));
         stages.push(row("ffmpeg", times.children));
-        // Linux counts in KiB, macOS in bytes.
-        let unit = if cfg!(target_os = "macos") { 1.0 } else { 1024.0 };
-        let peak = getrusage(UsageWho::RUSAGE_SELF).map_or(0.0, |u| u.max_rss() as f64 * unit / 1e6);
-        Report { cameras, stages, elapsed_s, fps: rate(done), cpu_ms_per_frame: per_frame(all), peak_rss_mb: peak, interrupted }
+        Report {
+            cameras,
+            stages,
+            elapsed_s,
+            fps: rate(done),
+            cpu_ms_per_frame: per_frame(all),
+            latency_ms: latencies.report(),
+            peak_rss_mb: stats::peak_rss_bytes() as f64 / 1e6,
+            interrupted,
+        }
     }
 
     /// The exit code of the process: 130 when stopped by a signal, that of the first failed camera, 1 when a frame failed.
@@ -189,6 +204,9 @@ impl fmt::Display for Report {
         stages.add_row(vec!["all".to_owned(), format!("{:.2}", self.cpu_ms_per_frame), String::new()]);
         writeln!(f, "{cameras}\n\n{stages}\n")?;
         write!(f, "{:.1} s, {:.1} frames per second, {:.0} MB at most", self.elapsed_s, self.fps, self.peak_rss_mb)?;
+        if let Some(latency) = self.latency_ms {
+            write!(f, ", {:.1} ms from read to written (99 %: {:.1} ms)", latency.p50, latency.p99)?;
+        }
         let still: u64 = self.cameras.iter().map(|c| c.still).sum();
         if still > 0 {
             write!(f, "; the network looked at all frames but {still} still ones")?;

@@ -74,6 +74,8 @@ struct Lane {
     waiting: VecDeque<Waiting>,
     chain: Chain,
     working: usize,
+    /// The numbers of frames in work, in the order in which they were taken.
+    taken: VecDeque<FrameNumber>,
     sequence: u64,
     ended: bool,
     closed: bool,
@@ -101,6 +103,7 @@ impl Scheduler {
             waiting: VecDeque::with_capacity(settings.waiting),
             chain: settings.chain(),
             working: 0,
+            taken: VecDeque::new(),
             sequence: 0,
             ended: false,
             closed: false,
@@ -180,6 +183,7 @@ impl Scheduler {
                     },
                 };
                 l.working += 1;
+                l.taken.push_back(frame.number);
                 let sequence = l.sequence;
                 l.sequence += 1;
                 state.turn = (lane + 1) % n;
@@ -201,8 +205,18 @@ impl Scheduler {
 
     /// A frame has left the pipeline.
     pub(crate) fn done(&self, lane: usize) {
-        self.lock().lanes[lane].working -= 1;
+        self.done_in_turn(lane);
+    }
+
+    /// A frame has left the pipeline, where frames leave in the order of [`Task::sequence`]. Gives its number.
+    pub(crate) fn done_in_turn(&self, lane: usize) -> Option<FrameNumber> {
+        let number = {
+            let l = &mut self.lock().lanes[lane];
+            l.working -= 1;
+            l.taken.pop_front()
+        };
         self.work.notify_one();
+        number
     }
 
     /// Whether a camera's last frame has left the pipeline.

@@ -1,4 +1,6 @@
 //! What is counted while frames flow: per camera what became of them, per stage what they cost.
+use super::latency::Latency;
+use mattebox_core::frame::FrameNumber;
 use nix::{
     sys::{
         resource::{UsageWho, getrusage},
@@ -82,6 +84,21 @@ pub fn children_cpu() -> Duration {
     })
 }
 
+/// The largest resident set of this process so far. On Linux `getrusage` may give that of the program that started it (it is kept
+/// through execve), so it is asked for only where there is no /proc.
+pub fn peak_rss_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    match line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()) {
+        Some(kib) => kib * 1024,
+        // Linux counts in KiB, macOS in bytes.
+        None => {
+            let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+            getrusage(UsageWho::RUSAGE_SELF).map_or(0, |u| u64::try_from(u.max_rss()).unwrap_or(0) * unit)
+        }
+    }
+}
+
 /// CPU time of this process, all threads.
 pub fn process_cpu() -> Duration {
     clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
@@ -106,6 +123,8 @@ pub struct CameraStats {
     pub failed: AtomicU64,
     /// How many frames the source is expected to give, 0 when unknown.
     pub expected: AtomicU64,
+    /// How long frames took.
+    pub latency: Latency,
     failure: Mutex<Option<Failure>>,
 }
 
@@ -124,6 +143,13 @@ impl CameraStats {
     /// Frames dropped, for whatever reason.
     pub fn dropped(&self) -> u64 {
         self.dropped_behind.load(Relaxed) + self.dropped_stopped.load(Relaxed)
+    }
+
+    /// Notes that a frame is where it was to go.
+    pub(crate) fn arrived(&self, number: FrameNumber) {
+        if self.latency.end(number) {
+            tracing::debug!(frame = number.0, "the first frame is written");
+        }
     }
 
     /// Records why the camera ended; the first reason stays. True if this was the first.

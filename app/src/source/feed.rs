@@ -28,6 +28,8 @@ pub(super) struct Decoded {
     pub(super) seconds: Option<f64>,
     /// When it came out of the pipe.
     pub(super) arrived: SystemTime,
+    /// The same by the clock that is never set.
+    pub(super) read: Instant,
 }
 
 /// What a wait for a picture gave.
@@ -149,7 +151,7 @@ fn bring(stdout: ChildStdout, times: Option<Receiver<Option<f64>>>, limits: &Lim
                 return;
             }
         };
-        let arrived = SystemTime::now();
+        let (arrived, read) = (SystemTime::now(), Instant::now());
         let seconds = match &times {
             None => None,
             Some(log) => match log.recv_timeout(TIME_PATIENCE) {
@@ -161,7 +163,7 @@ fn bring(stdout: ChildStdout, times: Option<Receiver<Option<f64>>>, limits: &Lim
                 }
             },
         };
-        if to.send(Ok(Decoded { picture, seconds, arrived })).is_err() {
+        if to.send(Ok(Decoded { picture, seconds, arrived, read })).is_err() {
             return;
         }
     }

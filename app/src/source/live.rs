@@ -184,7 +184,7 @@ impl Source for Live {
                     self.frames += 1;
                     self.frames_of_feed += 1;
                     self.first.get_or_insert_with(Instant::now);
-                    return Ok(Some(Picture { picture: decoded.picture, time: unix_time(decoded.arrived) }));
+                    return Ok(Some(Picture { picture: decoded.picture, time: unix_time(decoded.arrived), read: decoded.read }));
                 }
                 Arrival::Stopped => return Ok(None),
                 arrival => {

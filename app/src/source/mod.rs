@@ -37,6 +37,7 @@ use crate::stop::Stop;
 use image::RgbImage;
 use input::Input;
 use mattebox_core::frame::Timestamp;
+use std::time::Instant;
 
 /// One picture and its time.
 #[derive(Debug, Clone)]
@@ -45,6 +46,8 @@ pub struct Picture {
     pub picture: RgbImage,
     /// Unix time when it arrived, of live sources; else its position in the source, from 0. In microseconds.
     pub time: Timestamp,
+    /// When it had come out of FFmpeg, or its file was decoded: its latency begins here.
+    pub read: Instant,
 }
 
 /// What is known of a source before its pictures.
@@ -83,12 +86,25 @@ pub fn open(spec: &SourceSpec, options: &SourceOptions, stop: &Stop) -> Result<B
         return Ok(Box::new(pictures::Pictures::new(name, paths, options)?));
     }
     let input = Input::resolve(spec)?;
-    let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
     if input.is_live() || input.may_be_live() {
+        let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
         let live = live::Live::open(ffmpeg.clone(), input.clone(), options, stop)?;
         if input.is_live() || !live.has_end() {
             return Ok(Box::new(live));
         }
+        return Ok(Box::new(video::Video::open(ffmpeg, input, options, stop)?));
     }
-    Ok(Box::new(video::Video::open(ffmpeg, input, options, stop)?))
+    // To ask FFmpeg for its version takes as long as to open a file, so that is done only if it does not work without.
+    let presumed = Ffmpeg::presume(&options.ffmpeg);
+    match video::Video::open(presumed.clone(), input.clone(), options, stop) {
+        Ok(video) => Ok(Box::new(video)),
+        Err(SourceError::Stopped) => Err(SourceError::Stopped),
+        Err(error) => {
+            let found = Ffmpeg::find(&options.ffmpeg)?;
+            if found.takes_options_of(&presumed) {
+                return Err(error);
+            }
+            Ok(Box::new(video::Video::open(found, input, options, stop)?))
+        }
+    }
 }

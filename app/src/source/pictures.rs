@@ -112,7 +112,8 @@ impl Source for Pictures {
         }
         let picture = picture?;
         self.bad = 0;
-        Ok(Some(Picture { picture, time: Timestamp((place as f64 * 1e6 / fps).round() as i64) }))
+        let time = Timestamp((place as f64 * 1e6 / fps).round() as i64);
+        Ok(Some(Picture { picture, time, read: Instant::now() }))
     }
 }
 

@@ -130,7 +130,7 @@ impl Source for Video {
                     self.frames += 1;
                     self.frames_of_feed += 1;
                     let time = Timestamp(self.time(decoded.seconds));
-                    return Ok(Some(Picture { picture: decoded.picture, time }));
+                    return Ok(Some(Picture { picture: decoded.picture, time, read: decoded.read }));
                 }
                 Arrival::Stopped => return Ok(None),
                 Arrival::Ended => {

@@ -1,0 +1,178 @@
+//! How long frames take from being read to being written.
+use mattebox_core::frame::FrameNumber;
+use serde::Serialize;
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Frames that are remembered until they are written. More than this are never on their way: the rest was dropped or failed.
+const ON_THEIR_WAY: usize = 1024;
+/// Each doubling of the time has so many buckets, so that what is told is at most 3 % too long.
+const BUCKETS_PER_DOUBLING: u64 = 32;
+
+/// One camera's frames on their way, and how long those that arrived have taken.
+#[derive(Debug, Default)]
+pub struct Latency {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// When frames were read, oldest first.
+    read: VecDeque<(FrameNumber, Instant)>,
+    taken: Times,
+}
+
+impl Latency {
+    /// A frame was read at `read`.
+    pub(crate) fn begin(&self, number: FrameNumber, read: Instant) {
+        let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.read.len() == ON_THEIR_WAY {
+            state.read.pop_front();
+        }
+        state.read.push_back((number, read));
+    }
+
+    /// It is written. True if it was the camera's first.
+    pub(crate) fn end(&self, number: FrameNumber) -> bool {
+        let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(place) = state.read.binary_search_by_key(&number, |(n, _)| *n) else { return false };
+        if let Some((_, read)) = state.read.remove(place) {
+            state.taken.add(read.elapsed());
+        }
+        state.taken.count == 1
+    }
+
+    /// The times so far.
+    pub(crate) fn times(&self) -> Times {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).taken.clone()
+    }
+}
+
+/// A histogram of times, in microseconds, whose buckets grow with the time.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Times {
+    buckets: Vec<u64>,
+    count: u64,
+    longest: Duration,
+}
+
+impl Times {
+    fn add(&mut self, time: Duration) {
+        let bucket = bucket(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+        if self.buckets.len() <= bucket {
+            self.buckets.resize(bucket + 1, 0);
+        }
+        self.buckets[bucket] += 1;
+        self.count += 1;
+        self.longest = self.longest.max(time);
+    }
+
+    /// Adds another camera's.
+    pub(crate) fn merge(&mut self, other: &Times) {
+        self.buckets.resize(self.buckets.len().max(other.buckets.len()), 0);
+        self.buckets.iter_mut().zip(&other.buckets).for_each(|(mine, others)| *mine += others);
+        self.count += other.count;
+        self.longest = self.longest.max(other.longest);
+    }
+
+    /// `None` before the first.
+    pub(crate) fn report(&self) -> Option<LatencyReport> {
+        (self.count > 0).then(|| LatencyReport {
+            p50: self.quantile(0.5),
+            p95: self.quantile(0.95),
+            p99: self.quantile(0.99),
+            max: self.longest.as_secs_f64() * 1e3,
+        })
+    }
+
+    /// Milliseconds that this share of the frames did not exceed.
+    fn quantile(&self, share: f64) -> f64 {
+        let wanted = (self.count as f64 * share).ceil() as u64;
+        let mut seen = 0;
+        let reached = self.buckets.iter().position(|count| {
+            seen += count;
+            seen >= wanted
+        });
+        let micros = upper_end(reached.unwrap_or_default());
+        (micros as f64 / 1e3).min(self.longest.as_secs_f64() * 1e3)
+    }
+}
+
+/// Times below `BUCKETS_PER_DOUBLING` have a bucket each; from there on, each doubling has that many.
+fn bucket(micros: u64) -> usize {
+    let doublings = (micros / BUCKETS_PER_DOUBLING).checked_ilog2().map_or(0, |log| u64::from(log) + 1);
+    let width = doublings.saturating_sub(1);
+    let within = if doublings == 0 { micros } else { (micros >> width) - BUCKETS_PER_DOUBLING };
+    (doublings * BUCKETS_PER_DOUBLING + within) as usize
+}
+
+/// The longest time in a bucket.
+fn upper_end(bucket: usize) -> u64 {
+    let (doublings, within) = (bucket as u64 / BUCKETS_PER_DOUBLING, bucket as u64 % BUCKETS_PER_DOUBLING);
+    match doublings {
+        0 => within,
+        _ => ((BUCKETS_PER_DOUBLING + within + 1) << (doublings - 1)) - 1,
+    }
+}
+
+/// Milliseconds from the moment a picture came out of its source to the moment it was in place: the file under its name, or the
+/// picture with the encoder.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct LatencyReport {
+    /// Half of the frames took no longer.
+    pub p50: f64,
+    /// 95 of 100 took no longer.
+    pub p95: f64,
+    /// 99 of 100 took no longer.
+    pub p99: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_time_is_in_the_bucket_that_ends_at_most_a_thirtieth_above_it() {
+        let mut last = 0;
+        for micros in (0..100_000).chain((17..40).map(|bit| (1 << bit) - 1)).chain((17..40).map(|bit| 3 << bit)) {
+            let end = upper_end(bucket(micros));
+            assert!(end >= micros && end <= micros + micros / 31, "{micros} is in the bucket up to {end}");
+            assert!(micros == 0 || bucket(micros) == 0 || upper_end(bucket(micros) - 1) < micros, "{micros}");
+            last = last.max(end);
+        }
+        assert!(last > 1 << 40);
+    }
+
+    #[test]
+    fn shares_are_of_all_frames() {
+        let mut times = Times::default();
+        assert!(times.report().is_none());
+        (1..=100).for_each(|ms| times.add(Duration::from_millis(ms)));
+        let mut both = times.clone();
+        both.merge(&times);
+        for report in [times.report().unwrap(), both.report().unwrap()] {
+            for (found, wanted) in [(report.p50, 50.0), (report.p95, 95.0), (report.p99, 99.0), (report.max, 100.0)] {
+                assert!((wanted..wanted * 1.04).contains(&found), "{found} instead of {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn frames_that_are_never_written_are_forgotten() {
+        let latency = Latency::default();
+        let now = Instant::now();
+        for number in 0..3 * ON_THEIR_WAY as u64 {
+            latency.begin(FrameNumber(number), now);
+        }
+        assert!(!latency.end(FrameNumber(0)));
+        assert!(latency.end(FrameNumber(3 * ON_THEIR_WAY as u64 - 1)), "the first that is written");
+        assert!(!latency.end(FrameNumber(3 * ON_THEIR_WAY as u64 - 2)));
+        assert_eq!(latency.times().count, 2);
+        assert_eq!(latency.state.lock().unwrap().read.len(), ON_THEIR_WAY - 2);
+    }
+}
