@@ -35,10 +35,11 @@ lint: model ## Formatting, clippy with warnings denied, licences and advisories
 fmt: ## Format the code
 	cargo fmt --all
 
-bench: setup-bench model ## Compare with LiteRT, ONNX Runtime, OpenVINO and MediaPipe (pip installs 1.4 GB into .cache; 6 minutes)
+bench: setup-bench model ## Compare with LiteRT, ONNX Runtime, OpenVINO and MediaPipe and measure scaling (pip installs 1.4 GB into .cache; 9 minutes)
 	@scripts/bench-peers
 	cargo build --release --locked --workspace --examples
 	.cache/bench-venv/bin/python bench/compare.py $(ARGS)
+	$(if $(findstring --only,$(ARGS)),,bench/scaling.py $(filter --docs --quick,$(ARGS)))
 
 doctor: build ## Say what is missing on this machine and how to get it
 	$(BIN) doctor

@@ -22,6 +22,9 @@
 pub mod codec;
 pub mod compose;
 pub mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod matte;
 pub mod model;
 pub mod quality;

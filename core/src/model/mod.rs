@@ -34,6 +34,8 @@ mod tflite;
 pub use describe::{Description, OperatorCount, TensorDescription, describe};
 pub use error::ModelError;
 pub use executor::Executor;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use kernels::Case;
 pub use observe::{Operator, Pass, Step};
 pub use reference::Reference;
 

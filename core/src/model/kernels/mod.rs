@@ -18,6 +18,8 @@
 //! * [`gate`]: what is done with means: sums over rows, small matrices.
 
 mod aligned;
+#[cfg(any(test, feature = "fuzzing"))]
+mod cases;
 mod depthwise;
 mod gate;
 mod packed;
@@ -25,7 +27,7 @@ mod pointwise;
 mod row;
 mod stem;
 mod tail;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 mod testing;
 mod vector;
 
@@ -36,6 +38,8 @@ fn opaque<T>(value: T) -> T {
 }
 
 pub(super) use aligned::Aligned;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use cases::Case;
 pub(super) use depthwise::depthwise;
 pub(super) use gate::{add_row_sums, fully_connected};
 pub(super) use packed::Packed;

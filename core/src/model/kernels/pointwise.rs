@@ -137,7 +137,6 @@ fn tiles<
 }
 
 /// `M` pixels from pixel `p` on by `N` vectors of outputs from output `o` on.
-#[expect(clippy::needless_range_loop, reason = "the loops go over vectors of outputs, which lie across the sums")]
 #[inline(always)]
 fn tile<
     S: Simd,
