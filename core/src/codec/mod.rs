@@ -11,12 +11,14 @@
 //! * `jpeg`, `jpeg_segments`, `png`, `webp`: one decoder each.
 //! * `orient`: EXIF orientation.
 //! * [`encode`]: [`Encoder`], and [`JpegEncoder`] for plain pictures.
+//! * `png_write`: PNG files, written fast.
 pub mod encode;
 pub mod error;
 mod jpeg;
 mod jpeg_segments;
 mod orient;
 mod png;
+mod png_write;
 mod webp;
 
 #[cfg(test)]
