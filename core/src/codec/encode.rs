@@ -1,10 +1,11 @@
 //! Pixels to files.
-use super::deflate::Deflate;
-use super::{EncodeError, ImageFormat, png_file};
-use crate::compose::Composed;
+use super::{
+    EncodeError, ImageFormat,
+    png_write::{PixelKind, PngWriter},
+};
+use crate::{compose::Composed, simd::SimdLevel};
 use image::{GrayImage, RgbImage};
 use image_webp::WebPEncoder;
-use png::ColorType;
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 /// The longest side that JPEG can hold.
@@ -19,7 +20,7 @@ const PNG_MAX_SIDE: u32 = i32::MAX as u32;
 pub struct Encoder {
     format: ImageFormat,
     jpeg: JpegEncoder,
-    deflate: Deflate,
+    png: PngWriter,
 }
 
 /// The pixels of a picture, whatever their kind.
@@ -27,14 +28,14 @@ struct Pixels<'a> {
     width: u32,
     height: u32,
     samples: &'a [u8],
-    kind: ColorType,
+    kind: PixelKind,
 }
 
 impl Encoder {
     /// An encoder for `format`. `jpeg_quality` is 1 to 100 (values outside are moved to the nearest) and matters for JPEG
     /// only.
     pub fn new(format: ImageFormat, jpeg_quality: u8) -> Self {
-        Encoder { format, jpeg: JpegEncoder::new(jpeg_quality), deflate: Deflate::default() }
+        Encoder { format, jpeg: JpegEncoder::new(jpeg_quality), png: PngWriter::new(SimdLevel::best()) }
     }
 
     /// What this encoder writes.
@@ -47,8 +48,8 @@ impl Encoder {
     pub fn encode(&mut self, picture: &Composed, into: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.write(
             match picture {
-                Composed::Rgb(p) => Pixels { width: p.width(), height: p.height(), samples: p.as_raw(), kind: ColorType::Rgb },
-                Composed::Rgba(p) => Pixels { width: p.width(), height: p.height(), samples: p.as_raw(), kind: ColorType::Rgba },
+                Composed::Rgb(p) => Pixels { width: p.width(), height: p.height(), samples: p.as_raw(), kind: PixelKind::Rgb },
+                Composed::Rgba(p) => Pixels { width: p.width(), height: p.height(), samples: p.as_raw(), kind: PixelKind::Rgba },
             },
             into,
         )
@@ -57,7 +58,7 @@ impl Encoder {
     /// Encodes a matte; `into` is emptied first and then holds the whole file.
     pub fn encode_gray(&mut self, picture: &GrayImage, into: &mut Vec<u8>) -> Result<(), EncodeError> {
         let (width, height) = picture.dimensions();
-        self.write(Pixels { width, height, samples: picture.as_raw(), kind: ColorType::Grayscale }, into)
+        self.write(Pixels { width, height, samples: picture.as_raw(), kind: PixelKind::Gray }, into)
     }
 
     fn write(&mut self, pixels: Pixels<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {
@@ -65,7 +66,8 @@ impl Encoder {
         match self.format {
             ImageFormat::Png => {
                 check(ImageFormat::Png, &pixels, PNG_MAX_SIDE)?;
-                png_file::write(&mut self.deflate, (pixels.width, pixels.height), pixels.samples, pixels.kind, into)
+                self.png.write(pixels.width, pixels.height, pixels.kind, pixels.samples, into);
+                Ok(())
             }
             ImageFormat::WebP => webp(&pixels, into),
             ImageFormat::Jpeg => self.jpeg.write(&pixels, into),
@@ -85,9 +87,9 @@ fn check(format: ImageFormat, pixels: &Pixels<'_>, max: u32) -> Result<(), Encod
 fn webp(pixels: &Pixels<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {
     check(ImageFormat::WebP, pixels, WEBP_MAX_SIDE)?;
     let kind = match pixels.kind {
-        ColorType::Rgba => image_webp::ColorType::Rgba8,
-        ColorType::Grayscale => image_webp::ColorType::L8,
-        _ => image_webp::ColorType::Rgb8,
+        PixelKind::Rgba => image_webp::ColorType::Rgba8,
+        PixelKind::Gray => image_webp::ColorType::L8,
+        PixelKind::Rgb => image_webp::ColorType::Rgb8,
     };
     WebPEncoder::new(into)
         .encode(pixels.samples, pixels.width, pixels.height, kind)
@@ -113,14 +115,14 @@ impl JpegEncoder {
     pub fn encode(&mut self, picture: &RgbImage, into: &mut Vec<u8>) -> Result<(), EncodeError> {
         into.clear();
         let (width, height) = picture.dimensions();
-        self.write(&Pixels { width, height, samples: picture.as_raw(), kind: ColorType::Rgb }, into)
+        self.write(&Pixels { width, height, samples: picture.as_raw(), kind: PixelKind::Rgb }, into)
     }
 
     fn write(&mut self, pixels: &Pixels<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {
         let (format, subsamp) = match pixels.kind {
-            ColorType::Rgba | ColorType::GrayscaleAlpha => return Err(EncodeError::NoAlpha),
-            ColorType::Grayscale => (PixelFormat::GRAY, Subsamp::Gray),
-            _ => (PixelFormat::RGB, Subsamp::Sub2x2),
+            PixelKind::Rgba => return Err(EncodeError::NoAlpha),
+            PixelKind::Gray => (PixelFormat::GRAY, Subsamp::Gray),
+            PixelKind::Rgb => (PixelFormat::RGB, Subsamp::Sub2x2),
         };
         check(ImageFormat::Jpeg, pixels, JPEG_MAX_SIDE)?;
         let failed = |e: turbojpeg::Error| EncodeError::Failed { format: ImageFormat::Jpeg, detail: e.to_string() };

@@ -10,15 +10,15 @@
 //! * [`error`]: what can be wrong with a picture, and where.
 //! * `jpeg`, `jpeg_segments`, `png`, `webp`: one decoder each.
 //! * `orient`: EXIF orientation.
-//! * [`encode`]: [`Encoder`], and [`JpegEncoder`] for plain pictures; `png_file` and its `deflate` write PNG.
-mod deflate;
+//! * [`encode`]: [`Encoder`], and [`JpegEncoder`] for plain pictures.
+//! * `png_write`: PNG files, written fast.
 pub mod encode;
 pub mod error;
 mod jpeg;
 mod jpeg_segments;
 mod orient;
 mod png;
-mod png_file;
+mod png_write;
 mod webp;
 
 #[cfg(test)]

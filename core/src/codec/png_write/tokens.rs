@@ -1,0 +1,139 @@
+//! Filtered rows as literals and runs of zeros.
+use super::{
+    adler::Adler32,
+    filter::{PAETH, changed, paeth},
+};
+use fearless_simd::{Simd, SimdBase, SimdMask};
+use std::ops::Range;
+
+/// Bytes that are looked at together.
+pub(super) const BLOCK: usize = 64;
+
+/// Takes the bytes of filtered rows, in order.
+pub(super) trait Sink {
+    fn literal(&mut self, byte: u8);
+    /// Bytes of which those at a multiple of eight may be eight zeros.
+    fn block<S: Simd>(&mut self, simd: S, bytes: &[u8; BLOCK]);
+    /// Eight bytes, the first lowest.
+    fn eight(&mut self, bytes: u64);
+    /// At least one zero.
+    fn zeros(&mut self, count: usize);
+}
+
+/// Rows of samples without gaps, `row` bytes each, `pixel` bytes a pixel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub(super) samples: &'a [u8],
+    pub(super) row: usize,
+    pub(super) pixel: usize,
+    /// Stands for the row above the first (PNG specification, section 9.2).
+    pub(super) zeros: &'a [u8],
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn height(&self) -> usize {
+        self.samples.len() / self.row
+    }
+
+    #[inline(always)]
+    pub(super) fn get(&self, y: usize) -> &'a [u8] {
+        &self.samples[y * self.row..][..self.row]
+    }
+
+    #[inline(always)]
+    fn above(&self, y: usize) -> &'a [u8] {
+        if y == 0 { &self.zeros[..self.row] } else { self.get(y - 1) }
+    }
+
+    /// Filters row `y` into `sink` and `adler`; `residual` is scratch, [`Rows::scratch`] long.
+    #[inline(always)]
+    pub(super) fn filter<S: Simd>(&self, simd: S, y: usize, residual: &mut [u8], adler: &mut Adler32, sink: &mut impl Sink) {
+        let (above, row) = (self.above(y), self.get(y));
+        sink.literal(PAETH);
+        adler.add(&[PAETH]);
+        let part = changed(above, row, self.pixel);
+        adler.add_zeros(part.start);
+        paeth(simd, above, row, self.pixel, part.clone(), residual);
+        adler.add(&residual[part.clone()]);
+        adler.add_zeros(row.len() - part.end);
+        // So that the last bytes stand in a whole block too.
+        residual[part.end..part.end + BLOCK].fill(0);
+        tokens(simd, residual, part, row.len(), sink);
+    }
+
+    /// How long the scratch of [`Rows::filter`] is.
+    pub(super) fn scratch(&self) -> usize {
+        self.row + BLOCK
+    }
+}
+
+/// Puts the first `row` bytes of `bytes` into `sink`. All but `part` are 0, those before unseen, and at least a block after.
+///
+/// Where a run of zeros begins and ends cannot be foreseen, so that each costs a processor about as much time as 30 literals.
+/// Only runs of half a block are told apart here; shorter ones are left to [`Sink::block`].
+#[inline(always)]
+fn tokens<S: Simd>(simd: S, bytes: &[u8], part: Range<usize>, row: usize, sink: &mut impl Sink) {
+    let (mut run_start, mut at) = (0, part.start);
+    loop {
+        // A run of zeros.
+        while at < part.end {
+            match not_zero(simd, block(bytes, at)).trailing_zeros() {
+                64 => at += BLOCK,
+                zeros => {
+                    at += zeros as usize;
+                    break;
+                }
+            }
+        }
+        if at >= part.end {
+            break;
+        }
+        if at > run_start {
+            sink.zeros(at - run_start);
+        }
+        // Others.
+        let zeros_from = loop {
+            if at >= part.end {
+                break at;
+            }
+            if at + BLOCK > row {
+                break row;
+            }
+            let not_zero = not_zero(simd, block(bytes, at));
+            if not_zero as u32 == 0 {
+                break at;
+            }
+            if not_zero >> 32 == 0 {
+                break at + BLOCK - not_zero.leading_zeros() as usize / 8 * 8;
+            }
+            sink.block(simd, block(bytes, at));
+            at += BLOCK;
+        };
+        let (eights, rest) = bytes[at..zeros_from].as_chunks::<8>();
+        for eight in eights {
+            sink.eight(u64::from_le_bytes(*eight));
+        }
+        for &byte in rest {
+            sink.literal(byte);
+        }
+        (run_start, at) = (zeros_from, zeros_from);
+    }
+    if row > run_start {
+        sink.zeros(row - run_start);
+    }
+}
+
+#[inline(always)]
+fn block(bytes: &[u8], at: usize) -> &[u8; BLOCK] {
+    &bytes[at..].as_chunks().0[0]
+}
+
+/// A bit for each byte, the first lowest: whether it is other than 0.
+#[inline(always)]
+fn not_zero<S: Simd>(simd: S, block: &[u8; BLOCK]) -> u64 {
+    block.chunks_exact(S::u8s::LEN).rev().fold(0, |bits, bytes| {
+        let not_zero = S::u8s::from_slice(simd, bytes).simd_ne(S::u8s::splat(simd, 0)).to_bitmask();
+        // A whole block is shifted out by itself.
+        bits.unbounded_shl(S::u8s::LEN as u32) | not_zero
+    })
+}
