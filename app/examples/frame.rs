@@ -9,7 +9,7 @@ use mattebox_core::{
     codec::{Decoder, Encoder, ImageFormat, Limits},
     compose::{Background, BackgroundSpec, Composed, Compositor},
     frame::{CameraId, FrameNumber, Timestamp},
-    matte::{MatteMode, MatteState, Refiner, Segmenter},
+    matte::{Coarse, MatteMode, MatteState, Refiner, Segmenter},
     model::Model,
     simd::SimdLevel,
 };
@@ -73,11 +73,14 @@ fn read_u32(from: &mut impl Read) -> io::Result<u32> {
 /// One camera's way from JPEG to file, as a worker of the pipeline goes it.
 struct Camera {
     decoder: Decoder,
+    frame: RgbImage,
     segmenter: Segmenter,
     state: MatteState,
+    coarse: Coarse,
     refiner: Refiner,
     alpha: GrayImage,
     compositor: Compositor,
+    foreground_cleanup: bool,
     background: Background,
     picture: Composed,
     encoder: Encoder,
@@ -90,11 +93,14 @@ impl Camera {
         let model = Arc::new(Model::general()?);
         Ok(Camera {
             decoder: Decoder::default(),
+            frame: RgbImage::default(),
             segmenter: Segmenter::new(&model, matte, level)?,
             state: MatteState::default(),
+            coarse: Coarse::default(),
             refiner: Refiner::new(level)?,
             alpha: GrayImage::default(),
             compositor: Compositor::new(level)?,
+            foreground_cleanup: matte == MatteMode::Soft,
             background: Background::Color(BackgroundSpec::GRAY),
             picture: Composed::Rgb(RgbImage::default()),
             encoder: Encoder::new(ImageFormat::Png, 80),
@@ -104,13 +110,11 @@ impl Camera {
     }
 
     fn frame(&mut self, number: u64, jpeg: &[u8]) -> Result<(), Box<dyn Error>> {
-        // A picture of its own for each frame: between the threads of a run it travels through a queue.
-        let mut frame = RgbImage::default();
-        self.decoder.decode_into(jpeg, &Limits::default(), &mut frame)?;
-        let coarse = self.segmenter.segment(&frame, Timestamp(number as i64 * INTERVAL_US), &mut self.state);
-        self.refiner.refine(&frame, &coarse, &mut self.alpha);
-        // The clean-up of the foreground is on, as it is when nothing is said.
-        self.compositor.compose(&frame, &self.alpha, &self.background, true, &mut self.picture);
+        let Camera { frame, coarse, alpha, picture, .. } = self;
+        self.decoder.decode_into(jpeg, &Limits::default(), frame)?;
+        self.segmenter.segment_into(frame, Timestamp(number as i64 * INTERVAL_US), &mut self.state, coarse);
+        self.refiner.refine(frame, coarse, alpha);
+        self.compositor.compose(frame, alpha, &self.background, self.foreground_cleanup, picture);
         self.bytes.clear();
         self.encoder.encode(&self.picture, &mut self.bytes)?;
         self.folder.write(FrameNumber(number), "png", &self.bytes, OnExisting::Overwrite)?;
