@@ -1,53 +1,30 @@
 //! How long frames take from being read to being written.
-use mattebox_core::frame::FrameNumber;
 use serde::Serialize;
 use std::{
-    collections::VecDeque,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// Frames that are remembered until they are written. More than this are never on their way: the rest was dropped or failed.
-const ON_THEIR_WAY: usize = 1024;
 /// Each doubling of the time has so many buckets, so that what is told is at most 3 % too long.
 const BUCKETS_PER_DOUBLING: u64 = 32;
 
-/// One camera's frames on their way, and how long those that arrived have taken.
+/// How long one camera's frames have taken.
 #[derive(Debug, Default)]
 pub struct Latency {
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// When frames were read, oldest first.
-    read: VecDeque<(FrameNumber, Instant)>,
-    taken: Times,
+    taken: Mutex<Times>,
 }
 
 impl Latency {
-    /// A frame was read at `read`.
-    pub(crate) fn begin(&self, number: FrameNumber, read: Instant) {
-        let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.read.len() == ON_THEIR_WAY {
-            state.read.pop_front();
-        }
-        state.read.push_back((number, read));
-    }
-
-    /// It is written. True if it was the camera's first.
-    pub(crate) fn end(&self, number: FrameNumber) -> bool {
-        let state = &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ok(place) = state.read.binary_search_by_key(&number, |(n, _)| *n) else { return false };
-        if let Some((_, read)) = state.read.remove(place) {
-            state.taken.add(read.elapsed());
-        }
-        state.taken.count == 1
+    /// A frame that was read at `read` is written. True if it was the camera's first.
+    pub(crate) fn add(&self, read: Instant) -> bool {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.add(read.elapsed());
+        taken.count == 1
     }
 
     /// The times so far.
     pub(crate) fn times(&self) -> Times {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).taken.clone()
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -163,16 +140,11 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_are_never_written_are_forgotten() {
+    fn the_first_frame_is_told_apart() {
         let latency = Latency::default();
         let now = Instant::now();
-        for number in 0..3 * ON_THEIR_WAY as u64 {
-            latency.begin(FrameNumber(number), now);
-        }
-        assert!(!latency.end(FrameNumber(0)));
-        assert!(latency.end(FrameNumber(3 * ON_THEIR_WAY as u64 - 1)), "the first that is written");
-        assert!(!latency.end(FrameNumber(3 * ON_THEIR_WAY as u64 - 2)));
+        assert!(latency.add(now), "the first that is written");
+        assert!(!latency.add(now));
         assert_eq!(latency.times().count, 2);
-        assert_eq!(latency.state.lock().unwrap().read.len(), ON_THEIR_WAY - 2);
     }
 }

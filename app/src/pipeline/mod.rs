@@ -37,7 +37,7 @@ use mattebox_core::{
     simd::{SimdError, SimdLevel},
 };
 use mattebox_store::{FrameDir, OnExisting};
-use output::{Folder, Output, Writer};
+use output::{Output, Writer};
 use reader::Reader;
 use report::Report;
 use scheduler::{LaneSettings, Scheduler};
@@ -212,7 +212,7 @@ impl Pipeline {
                 chained: job.matte == MatteMode::Soft,
             };
             let output = match &settings.sink {
-                SinkSpec::Directory(dir) => Output::Files(Folder::new(FrameDir::open(dir, &c.camera)?, stats[index].clone())),
+                SinkSpec::Directory(dir) => Output::Files(FrameDir::open(dir, &c.camera)?),
                 spec => {
                     let (to, from) = crossbeam_channel::bounded(queue.working);
                     let (spare_to, spare) = crossbeam_channel::bounded(queue.working);

@@ -4,52 +4,36 @@
 //! frames go to a writer thread that holds back what came early. What can come early is bounded by the scheduler.
 use super::{
     Shared,
-    stats::{CameraStats, Failure, Stage, count},
+    stats::{Failure, Stage, count},
 };
 use crate::sink::{self, SinkError, SinkOptions, SinkSpec};
 use crossbeam_channel::{Receiver, Sender};
 use mattebox_core::{compose::Composed, frame::FrameNumber};
-use mattebox_store::{FrameDir, OnExisting, Outcome, StoreError};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use mattebox_store::FrameDir;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 /// One camera's output, as the workers see it.
 pub(crate) enum Output {
     /// A folder of picture files.
-    Files(Folder),
+    Files(FrameDir),
     /// A writer thread.
     Ordered {
         /// Frames by their sequence; `None` where one failed, so that the writer does not wait for it.
-        to: Sender<(u64, Option<Composed>)>,
+        to: Sender<(u64, Option<Finished>)>,
         /// Pictures that the writer is done with, to be filled again.
         spare: Receiver<Composed>,
     },
 }
 
-/// A folder of picture files that notes how long each took.
-pub(crate) struct Folder {
-    dir: FrameDir,
-    stats: Arc<CameraStats>,
-}
-
-impl Folder {
-    pub(crate) fn new(dir: FrameDir, stats: Arc<CameraStats>) -> Self {
-        Folder { dir, stats }
-    }
-
-    /// [`FrameDir::write`].
-    pub(crate) fn write(
-        &self,
-        number: FrameNumber,
-        extension: &str,
-        bytes: &[u8],
-        on_existing: OnExisting,
-    ) -> Result<Outcome, StoreError> {
-        let outcome = self.dir.write(number, extension, bytes, on_existing)?;
-        if outcome == Outcome::Written {
-            self.stats.arrived(number);
-        }
-        Ok(outcome)
-    }
+/// A frame that waits for its turn at a writer.
+pub(crate) struct Finished {
+    pub(crate) number: FrameNumber,
+    /// When it had come out of its source.
+    pub(crate) read: Instant,
+    pub(crate) picture: Composed,
 }
 
 /// The other end of [`Output::Ordered`].
@@ -57,7 +41,7 @@ pub(crate) struct Writer {
     pub(crate) lane: usize,
     pub(crate) spec: SinkSpec,
     pub(crate) options: SinkOptions,
-    pub(crate) from: Receiver<(u64, Option<Composed>)>,
+    pub(crate) from: Receiver<(u64, Option<Finished>)>,
     pub(crate) spare: Sender<Composed>,
 }
 
@@ -69,16 +53,14 @@ impl Writer {
         let mut sink = None;
         while !shared.scheduler.is_finished(self.lane) {
             // The end of a camera is nobody's message: look for it now and then.
-            let Ok((sequence, picture)) = self.from.recv_timeout(Duration::from_millis(50)) else { continue };
-            early.insert(sequence, picture);
-            while let Some(picture) = early.remove(&next) {
+            let Ok((sequence, frame)) = self.from.recv_timeout(Duration::from_millis(50)) else { continue };
+            early.insert(sequence, frame);
+            while let Some(frame) = early.remove(&next) {
                 next += 1;
-                let written = picture.is_some_and(|picture| self.write(shared, &mut sink, picture));
-                if let Some(number) = shared.scheduler.done_in_turn(self.lane)
-                    && written
-                {
-                    shared.lanes[self.lane].stats.arrived(number);
+                if let Some(frame) = frame {
+                    self.write(shared, &mut sink, frame);
                 }
+                shared.scheduler.done(self.lane);
             }
         }
         // An aborted or failed run leaves nothing under the final name: dropping the sink removes what was begun.
@@ -91,12 +73,11 @@ impl Writer {
         }
     }
 
-    /// True if it was written.
-    fn write(&self, shared: &Shared<'_>, sink: &mut Option<Box<dyn sink::OrderedSink>>, picture: Composed) -> bool {
+    fn write(&self, shared: &Shared<'_>, sink: &mut Option<Box<dyn sink::OrderedSink>>, frame: Finished) {
         let stats = &shared.lanes[self.lane].stats;
         if shared.abort.is_stopped() || stats.failure().is_some_and(|f| !f.keep_output) {
             count(&stats.dropped_stopped);
-            return false;
+            return;
         }
         let written = shared.clock.time(Stage::Write, || {
             if sink.is_none() {
@@ -106,14 +87,14 @@ impl Writer {
                 let options = SinkOptions { fps, live: self.options.live || info.live, ..self.options.clone() };
                 *sink = Some(sink::open_ordered(&self.spec, &options)?);
             }
-            sink.as_mut().map_or(Ok(()), |s| s.write(&picture))
+            sink.as_mut().map_or(Ok(()), |s| s.write(&frame.picture))
         });
         match written {
             Ok(()) => {
                 count(&stats.written);
+                stats.arrived(frame.number, frame.read);
                 // A full pool of spares only means that this one is not needed again.
-                let _ = self.spare.try_send(picture);
-                return true;
+                let _ = self.spare.try_send(frame.picture);
             }
             Err(e) if e.is_closed() => {
                 // The reader of standard output has seen enough: an end, not a failure.
@@ -126,7 +107,6 @@ impl Writer {
                 self.fail(shared, &e);
             }
         }
-        false
     }
 
     fn fail(&self, shared: &Shared<'_>, error: &SinkError) {

@@ -97,8 +97,8 @@ fn read(shared: &Shared<'_>, index: usize, mut source: Box<dyn Source>, mut back
                 break;
             }
         };
-        let frame = Waiting { number: FrameNumber(number), time: picture.time, picture: picture.picture, background };
-        lane.stats.latency.begin(frame.number, picture.read);
+        let (time, read) = (picture.time, picture.read);
+        let frame = Waiting { number: FrameNumber(number), time, read, picture: picture.picture, background };
         number += 1;
         match shared.scheduler.push(index, frame) {
             Pushed::Queued => {}

@@ -12,12 +12,15 @@ use mattebox_core::{
 use std::{
     collections::VecDeque,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 /// A frame that waits for a thread.
 pub(crate) struct Waiting {
     pub(crate) number: FrameNumber,
     pub(crate) time: Timestamp,
+    /// When it had come out of its source.
+    pub(crate) read: Instant,
     pub(crate) picture: RgbImage,
     pub(crate) background: Background,
 }
@@ -74,8 +77,6 @@ struct Lane {
     waiting: VecDeque<Waiting>,
     chain: Chain,
     working: usize,
-    /// The numbers of frames in work, in the order in which they were taken.
-    taken: VecDeque<FrameNumber>,
     sequence: u64,
     ended: bool,
     closed: bool,
@@ -103,7 +104,6 @@ impl Scheduler {
             waiting: VecDeque::with_capacity(settings.waiting),
             chain: settings.chain(),
             working: 0,
-            taken: VecDeque::new(),
             sequence: 0,
             ended: false,
             closed: false,
@@ -183,7 +183,6 @@ impl Scheduler {
                     },
                 };
                 l.working += 1;
-                l.taken.push_back(frame.number);
                 let sequence = l.sequence;
                 l.sequence += 1;
                 state.turn = (lane + 1) % n;
@@ -205,18 +204,8 @@ impl Scheduler {
 
     /// A frame has left the pipeline.
     pub(crate) fn done(&self, lane: usize) {
-        self.done_in_turn(lane);
-    }
-
-    /// A frame has left the pipeline, where frames leave in the order of [`Task::sequence`]. Gives its number.
-    pub(crate) fn done_in_turn(&self, lane: usize) -> Option<FrameNumber> {
-        let number = {
-            let l = &mut self.lock().lanes[lane];
-            l.working -= 1;
-            l.taken.pop_front()
-        };
+        self.lock().lanes[lane].working -= 1;
         self.work.notify_one();
-        number
     }
 
     /// Whether a camera's last frame has left the pipeline.
@@ -235,6 +224,7 @@ mod tests {
         Waiting {
             number: FrameNumber(number),
             time: Timestamp(0),
+            read: Instant::now(),
             picture: RgbImage::new(1, 1),
             background: Background::Color([0; 3]),
         }

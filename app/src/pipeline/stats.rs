@@ -13,7 +13,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// A step on a frame's way inside this process.
@@ -145,9 +145,9 @@ impl CameraStats {
         self.dropped_behind.load(Relaxed) + self.dropped_stopped.load(Relaxed)
     }
 
-    /// Notes that a frame is where it was to go.
-    pub(crate) fn arrived(&self, number: FrameNumber) {
-        if self.latency.end(number) {
+    /// Notes that a frame that was read at `read` is where it was to go.
+    pub(crate) fn arrived(&self, number: FrameNumber, read: Instant) {
+        if self.latency.add(read) {
             tracing::debug!(frame = number.0, "the first frame is written");
         }
     }

@@ -1,7 +1,7 @@
 //! One thread that works on frames: segment, refine, compose, encode, write.
 use super::{
     Shared,
-    output::Output,
+    output::{Finished, Output},
     scheduler::{Task, Waiting},
     stats::{Failure, Stage, count},
 };
@@ -82,8 +82,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Processes one frame. The picture is returned where a writer is to write it.
-    fn frame(&mut self, task: Task) -> Option<Composed> {
+    /// Processes one frame, which is returned where a writer is to write it.
+    fn frame(&mut self, task: Task) -> Option<Finished> {
         let shared = self.shared;
         let (lane, clock, job) = (&shared.lanes[task.lane], &shared.clock, shared.job);
         let frame = task.frame;
@@ -115,7 +115,7 @@ impl<'a> Worker<'a> {
             Output::Ordered { spare, .. } => {
                 self.picture = spare.try_recv().unwrap_or_default();
                 self.compose(&frame);
-                return Some(std::mem::take(&mut self.picture));
+                return Some(Finished { number: frame.number, read: frame.read, picture: std::mem::take(&mut self.picture) });
             }
             Output::Files(dir) => dir,
         };
@@ -125,7 +125,10 @@ impl<'a> Worker<'a> {
             return self.lost(task.lane, &format!("frame {}: {e}", frame.number), false);
         }
         match clock.time(Stage::Write, || dir.write(frame.number, job.format.extension(), &self.bytes, job.on_existing)) {
-            Ok(Outcome::Written) => count(&lane.stats.written),
+            Ok(Outcome::Written) => {
+                count(&lane.stats.written);
+                lane.stats.arrived(frame.number, frame.read);
+            }
             Ok(Outcome::Skipped) => count(&lane.stats.skipped),
             Err(e) => return self.lost(task.lane, &e.to_string(), true),
         }
@@ -146,7 +149,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Counts a frame as failed. With `ends_camera` nothing more can be written there, so the camera ends.
-    fn lost(&self, lane: usize, message: &str, ends_camera: bool) -> Option<Composed> {
+    fn lost(&self, lane: usize, message: &str, ends_camera: bool) -> Option<Finished> {
         count(&self.shared.lanes[lane].stats.failed);
         if ends_camera {
             self.shared.fail(lane, Failure { message: message.to_owned(), exit_code: 1, keep_output: false });
