@@ -1,7 +1,7 @@
 //! Any kernel on a row of any shape: what fuzzing and its test in small compare between the levels.
 use super::{
     HARD_SWISH, NONE, Packed, RELU, Row, Start, add_row_sums, depthwise, extend_edges, fully_connected, pointwise, stem, tail,
-    testing::{assert_close, block_at, numbers, plain_row, position, stored_row},
+    testing::{assert_close, block_at, numbers, padded_row, plain_row, stored_row},
 };
 use crate::{model::graph::Activation, simd::SimdLevel};
 use fearless_simd::{Simd, dispatch};
@@ -149,14 +149,7 @@ impl Case {
     fn depthwise<S: Simd, const K: usize>(&self, s: S, block: usize, stride: usize, activation: u8, add: bool) -> Vec<f32> {
         let (c, px, width) = (self.channels[0], self.pixels, self.pixels * stride);
         let from = Row::padded(width, K, stride, self.pad);
-        let rows: [Vec<f32>; K] = std::array::from_fn(|i| {
-            let plain = self.numbers(i as u32, width * c);
-            let mut row = vec![0.0; from.len * c];
-            for (i, v) in plain.iter().enumerate() {
-                row[position(c, from.len, block, from.place(self.pad + i / c), i % c)] = *v;
-            }
-            row
-        });
+        let rows: [Vec<f32>; K] = std::array::from_fn(|i| padded_row(&self.numbers(i as u32, width * c), c, from, block));
         let rows = rows.each_ref().map(|row| &row[..]);
         let (weights, bias) = (Packed::new(K * K, c, &self.numbers(20, K * K * c)), self.numbers(21, c));
         let (mut y, mut sum) = (vec![f32::NAN; px * c], self.numbers(22, c));

@@ -164,7 +164,7 @@ mod tests {
     use super::*;
     use crate::{
         model::kernels::{
-            testing::{assert_close, block_at, numbers, plain_row, position},
+            testing::{assert_close, block_at, numbers, padded_row, plain_row},
             vector::{HARD_SWISH, RELU},
         },
         simd::SimdLevel,
@@ -194,13 +194,7 @@ mod tests {
         let packed = Packed::new(K * K, c, &weights);
         for level in SimdLevel::available() {
             let block = block_at(level);
-            let stored = rows.each_ref().map(|row| {
-                let mut stored = vec![0f32; layout.len * c];
-                for (i, v) in row.iter().enumerate() {
-                    stored[position(c, layout.len, block, layout.place(pad + i / c), i % c)] = *v;
-                }
-                stored
-            });
+            let stored = rows.each_ref().map(|row| padded_row(row, c, layout, block));
             let (mut y, mut sum) = (vec![f32::NAN; out * c], vec![1f32; c]);
             let refs = stored.each_ref().map(|r| &r[..]);
             dispatch!(level.level().unwrap(), s => depthwise::<_, K, STRIDE, ACTIVATION, ADD>(s, refs, layout, &packed, &bias, &mut y, &mut sum));

@@ -25,17 +25,21 @@ fn block_of<S: Simd>(_: S) -> usize {
 }
 
 /// Where channel `ch` of the pixel at `place` of a row of `len` pixels and `c` channels lies.
-pub(super) fn position(c: usize, len: usize, block: usize, place: usize, ch: usize) -> usize {
+fn position(c: usize, len: usize, block: usize, place: usize, ch: usize) -> usize {
     let first = ch / block * block;
     first * len + place * block.min(c - first) + ch - first
 }
 
 /// `[px][c]` to a plain row.
 pub(super) fn stored_row(row: &[f32], c: usize, block: usize) -> Vec<f32> {
-    let px = row.len() / c;
-    let mut stored = vec![0.0; row.len()];
+    padded_row(row, c, Row::plain(row.len() / c), block)
+}
+
+/// `[px][c]` to a row of a layout, with zeros as its padding.
+pub(super) fn padded_row(row: &[f32], c: usize, layout: Row, block: usize) -> Vec<f32> {
+    let mut stored = vec![0.0; layout.len * c];
     for (i, v) in row.iter().enumerate() {
-        stored[position(c, px, block, i / c, i % c)] = *v;
+        stored[position(c, layout.len, block, layout.place(layout.pad + i / c), i % c)] = *v;
     }
     stored
 }
