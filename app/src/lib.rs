@@ -7,6 +7,7 @@
 //! * [`source`]: where pictures come from; [`ffmpeg`]: FFmpeg as a child process.
 //! * [`pipeline`]: threads, bounded queues, order, counting.
 //! * [`sink`]: where pictures go.
+//! * [`kafka`]: the same way through a broker: cameras, workers, dead letters.
 //!
 //! Around it:
 //!
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod config;
 pub mod eval;
 pub mod ffmpeg;
+pub mod kafka;
 pub mod pipeline;
 pub mod progress;
 pub mod signals;

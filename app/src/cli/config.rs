@@ -1,25 +1,64 @@
 //! `mattebox config`.
 use super::Settings;
-use crate::config::RunSettings;
-use clap::{ArgMatches, Args};
+use crate::config::{
+    CameraLayer, ConfigError, Layer, LettersLayer, Resolved, RunLayer, RunSettings, WorkerLayer, camera::CameraSettings,
+    letters::LettersSettings, worker::WorkerSettings,
+};
+use clap::{ArgMatches, Args, Subcommand};
 use comfy_table::{Table, presets};
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Arguments of `mattebox config`: those of `mattebox run`.
+/// Arguments of `mattebox config`: those of `mattebox run`, or another command with its own.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct ConfigArgs {
     #[command(flatten)]
-    settings: Settings,
+    settings: Settings<RunLayer>,
+    #[command(subcommand)]
+    of: Option<Of>,
     /// Print as JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
 }
 
+/// The command whose settings are printed.
+#[derive(Debug, Subcommand)]
+enum Of {
+    /// Those of `mattebox run`, as without a command
+    Run(Settings<RunLayer>),
+    /// Those of `mattebox camera`
+    Camera(Settings<CameraLayer>),
+    /// Those of `mattebox worker`
+    Worker(Settings<WorkerLayer>),
+    /// Those of `mattebox dead-letters`
+    DeadLetters(Settings<LettersLayer>),
+}
+
 pub(super) fn run(args: &ConfigArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let resolved = args.settings.resolve(matches, "config")?;
+    let of_command = matches.subcommand().map_or(matches, |(_, matches)| matches);
+    // A source is only needed to run; everything else is checked as the command itself would.
+    let run = |r: &Resolved<RunLayer>| r.layer.source.as_ref().map_or(Ok(()), |_| RunSettings::new(r).map(drop));
+    match &args.of {
+        None => print(&args.settings, matches, args.json, run),
+        Some(Of::Run(settings)) => print(settings, of_command, args.json, run),
+        Some(Of::Camera(settings)) => print(settings, of_command, args.json, |r| {
+            r.layer.source.as_ref().map_or(Ok(()), |_| CameraSettings::new(r).map(drop))
+        }),
+        Some(Of::Worker(settings)) => print(settings, of_command, args.json, |r| WorkerSettings::new(r).map(drop)),
+        Some(Of::DeadLetters(settings)) => print(settings, of_command, args.json, |r| LettersSettings::new(r).map(drop)),
+    }
+}
+
+fn print<L: Layer>(
+    settings: &Settings<L>,
+    matches: &ArgMatches,
+    json: bool,
+    check: impl FnOnce(&Resolved<L>) -> Result<(), ConfigError>,
+) -> anyhow::Result<ExitCode> {
+    let resolved = settings.resolve(matches)?;
     let rows = resolved.rows()?;
-    if args.json {
+    if json {
         let values: serde_json::Map<_, _> =
             rows.into_iter().map(|(name, value, origin)| (name, json!({ "value": value, "origin": origin }))).collect();
         println!("{}", serde_json::to_string_pretty(&values)?);
@@ -31,9 +70,6 @@ pub(super) fn run(args: &ConfigArgs, matches: &ArgMatches) -> anyhow::Result<Exi
         }
         println!("{table}");
     }
-    // A source is only needed to run; everything else is checked as `run` would.
-    if resolved.layer.source.is_some() {
-        RunSettings::new(&resolved)?;
-    }
+    check(&resolved)?;
     Ok(ExitCode::SUCCESS)
 }

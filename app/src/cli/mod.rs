@@ -19,11 +19,15 @@ mod reference;
 mod run;
 mod shell;
 
-use crate::config::{ConfigError, Resolved, RunLayer};
+use crate::{
+    config::{ConfigError, Layer, Resolved, layer::SayLayer},
+    telemetry,
+};
 use clap::{
     ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
     error::{ContextKind, ContextValue},
 };
+use indicatif::MultiProgress;
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 /// Live video background removal: finds the people in each frame and puts a background of your choice behind them.
@@ -58,23 +62,28 @@ enum Command {
     Man(shell::ManArgs),
 }
 
-/// Settings of a run, and the file that some of them may be in.
+/// Settings of a command, and the file that some of them may be in.
 #[derive(Debug, Args)]
-struct Settings {
+struct Settings<L: Layer> {
     #[command(flatten)]
-    layer: RunLayer,
+    layer: L,
     /// Settings file (TOML); the keys are the names of the flags [default: mattebox.toml, if it is there]
     #[arg(short, long, env = "MATTEBOX_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
-impl Settings {
+impl<L: Layer> Settings<L> {
     /// Lays flags, environment, file and defaults over one another.
-    fn resolve(&self, matches: &ArgMatches, subcommand: &str) -> Result<Resolved, ConfigError> {
-        let command = Cli::command();
-        let command = command.find_subcommand(subcommand).cloned().unwrap_or_default();
+    fn resolve(&self, matches: &ArgMatches) -> Result<Resolved<L>, ConfigError> {
+        let command = L::augment_args(clap::Command::new(L::COMMAND));
         Resolved::new(&self.layer, matches, &command, self.config.as_deref())
     }
+}
+
+/// Starts the log as the settings say. The error is the user's to mend.
+fn start_log(say: &SayLayer, screen: &MultiProgress) -> Result<(), ConfigError> {
+    let text = |o: &Option<String>, default: &str| o.clone().unwrap_or_else(|| default.to_owned());
+    telemetry::init(&text(&say.log_level, "info"), &text(&say.log_format, "text"), screen).map_err(ConfigError::Conflict)
 }
 
 /// Runs the command line `args` (with the program's name) to its end.

@@ -1,26 +1,36 @@
 //! `docs/ref/settings.md`, written from the command line's own definition so that the two cannot drift apart.
 use super::Cli;
-use crate::config::resolve::defaults;
+use crate::config::{CameraLayer, Layer, LettersLayer, RunLayer, WorkerLayer, layer::key_of, resolve::defaults};
 use clap::CommandFactory;
 use std::fmt::Write;
 
 const HEAD: &str = "\
-# Settings of `mattebox run`
+# Settings
 
 Flags win over environment variables, those over the settings file, that over the defaults. The settings file is `mattebox.toml` in the working directory, or what
-`--config` names; its keys are in the last column, and an unknown key is an error. `mattebox config` prints what is in force and where it came from.
+`--config` names; its keys are in the last column. A key holds for every command that has it; one in a section with the name of a command, such as `[camera]`, is for that
+command alone, and wins. An unknown key is an error. `mattebox config [COMMAND]` prints what is in force and where it came from.
 
 Times are written as seconds (`90`), with units (`1m30s`, `250ms`) or as `HH:MM:SS`. Switches take `true` or `false`; the bare flag means `true`.
 ";
 
 /// The page.
 fn page() -> String {
-    let defaults = defaults();
     let mut page = HEAD.to_owned();
+    section::<RunLayer>(&mut page);
+    section::<CameraLayer>(&mut page);
+    section::<WorkerLayer>(&mut page);
+    section::<LettersLayer>(&mut page);
+    page
+}
+
+fn section<L: Layer>(page: &mut String) {
+    let defaults = defaults::<L>().expect("the defaults are settings");
     let command = Cli::command();
-    let run = command.find_subcommand("run").expect("there is a run");
+    let command = command.find_subcommand(L::COMMAND).expect("there is such a command");
+    write!(page, "\n# `mattebox {}`\n", L::COMMAND).expect("strings grow");
     let mut heading = None;
-    for arg in run.get_arguments().filter(|a| a.get_id() != "help") {
+    for arg in command.get_arguments().filter(|a| a.get_id() != "help") {
         let of_arg = arg.get_help_heading().unwrap_or("General");
         if heading != Some(of_arg) {
             heading = Some(of_arg);
@@ -28,7 +38,7 @@ fn page() -> String {
                 .expect("strings grow");
         }
         let id = arg.get_id().as_str();
-        let key = if id == "repeat" { "loop" } else { id };
+        let key = key_of(id);
         let value = arg.get_value_names().and_then(|v| v.first()).map_or(String::new(), |v| format!(" {v}"));
         let value = if arg.get_action().takes_values() { value } else { String::new() };
         let flag = match (arg.get_long(), arg.get_short()) {
@@ -45,7 +55,6 @@ fn page() -> String {
         let key = if in_file { format!("`{key}`") } else { String::new() };
         writeln!(page, "| {flag} | {help} | {default} | {variable} | {key} |").expect("strings grow");
     }
-    page
 }
 
 /// What the help says in brackets about a default that is no fixed value.

@@ -1,6 +1,12 @@
 //! `mattebox run`.
-use super::{Settings, usage};
-use crate::{config::RunSettings, pipeline::Pipeline, progress, signals, sink::SinkSpec, stop::Stop, telemetry};
+use super::{Settings, start_log, usage};
+use crate::{
+    config::{RunLayer, RunSettings},
+    pipeline::Pipeline,
+    progress, signals,
+    sink::SinkSpec,
+    stop::Stop,
+};
 use clap::{ArgMatches, Args};
 use indicatif::MultiProgress;
 use std::{process::ExitCode, thread};
@@ -17,20 +23,16 @@ Examples:
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     #[command(flatten)]
-    settings: Settings,
+    settings: Settings<RunLayer>,
     /// Print the sums at the end as JSON on standard output
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let resolved = args.settings.resolve(matches, "run")?;
+    let resolved = args.settings.resolve(matches)?;
     let screen = MultiProgress::new();
-    let text = |o: &Option<String>, default: &str| o.clone().unwrap_or_else(|| default.to_owned());
-    let (level, format) = (text(&resolved.layer.log_level, "info"), text(&resolved.layer.log_format, "text"));
-    if let Err(e) = telemetry::init(&level, &format, &screen) {
-        return Ok(usage(&e));
-    }
+    start_log(&resolved.layer.say, &screen)?;
     let settings = RunSettings::new(&resolved)?;
     let to_stdout = matches!(settings.sink, SinkSpec::Stdout);
     if to_stdout && args.json {

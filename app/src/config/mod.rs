@@ -3,16 +3,26 @@
 //! # Layout
 //!
 //! * `defaults.toml`: the default of every setting that has one, compiled in, so that reference and code cannot drift.
-//! * [`layer`]: the settings as one of those four places gives them: every one optional, none checked.
+//! * [`layer`]: the settings of each command as one of those four places gives them: every one optional, none checked.
+//! * `file`: what a settings file says to one command.
 //! * [`resolve`]: lays the four over one another and remembers where each value came from.
-//! * [`settings`]: the checked settings. Behind it nobody asks where a value came from.
+//! * [`settings`]: the checked settings of `run`; [`camera`], [`worker`], [`letters`]: of the commands that talk to Kafka;
+//!   [`broker`]: how they reach it; `check`: reads one value at a time. Behind them nobody asks where a value came from.
+//! * [`secret`]: what must never be shown.
 //! * [`span`]: lengths of time as people write them.
+pub mod broker;
+pub mod camera;
+mod check;
+mod file;
 pub mod layer;
+pub mod letters;
 pub mod resolve;
+pub mod secret;
 pub mod settings;
 pub mod span;
+pub mod worker;
 
-pub use layer::RunLayer;
+pub use layer::{CameraLayer, Layer, LettersLayer, RunLayer, WorkerLayer};
 pub use resolve::{Origin, Resolved};
 pub use settings::RunSettings;
 

@@ -1,7 +1,11 @@
 //! Lays defaults, settings file, environment and flags over one another, and remembers which of them each value came from.
-use super::{ConfigError, RunLayer};
+use super::{
+    ConfigError, Layer, file,
+    layer::id_of,
+    secret::{self, MASK},
+};
 use clap::{ArgMatches, parser::ValueSource};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::{
     collections::BTreeMap,
     fmt,
@@ -38,87 +42,87 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The layers laid over one another.
-#[derive(Debug, Clone)]
-pub struct Resolved {
-    /// The topmost value of every setting.
-    pub layer: RunLayer,
-    origins: BTreeMap<String, Origin>,
+/// Where each setting's value came from.
+#[derive(Debug, Clone, Default)]
+pub struct Origins(BTreeMap<String, Origin>);
+
+impl Origins {
+    /// Where the value of a setting came from.
+    pub fn of(&self, name: &str) -> Origin {
+        self.0.get(name).cloned().unwrap_or(Origin::Default)
+    }
 }
 
-impl Resolved {
+/// The layers laid over one another.
+#[derive(Debug, Clone)]
+pub struct Resolved<L> {
+    /// The topmost value of every setting.
+    pub layer: L,
+    /// Where each came from.
+    pub origins: Origins,
+}
+
+impl<L: Layer> Resolved<L> {
     /// Lays the flags and variables that clap read (`given`, `matches`, of the subcommand) over `file` and the defaults.
     /// Without a `file`, `mattebox.toml` in the working directory is read if it is there.
-    pub fn new(
-        given: &RunLayer,
-        matches: &ArgMatches,
-        command: &clap::Command,
-        file: Option<&Path>,
-    ) -> Result<Self, ConfigError> {
-        let mut all = Resolved { layer: RunLayer::default(), origins: BTreeMap::new() };
+    pub fn new(given: &L, matches: &ArgMatches, command: &clap::Command, file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut origins = Origins::default();
         let mut values = Table::new();
         let mut put = |table: Table, origin: &dyn Fn(&str) -> Origin| {
             for (name, value) in table {
-                all.origins.insert(name.clone(), origin(&name));
+                origins.0.insert(name.clone(), origin(&name));
                 values.insert(name, value);
             }
         };
-        put(parse(DEFAULTS, Path::new("defaults.toml"))?, &|_| Origin::Default);
+        put(defaults::<L>()?, &|_| Origin::Default);
         let path = file.map(Path::to_owned).or_else(|| Path::new(DEFAULT_FILE).exists().then(|| DEFAULT_FILE.into()));
         if let Some(path) = path {
             let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
-            put(parse(&text, &path)?, &|_| Origin::File(path.clone()));
+            put(file::parse::<L>(&text, &path)?, &|_| Origin::File(path.clone()));
         }
         put(table(given)?, &|name| {
-            // clap knows fields by their Rust names; a key of the file differs only where the name is a keyword
-            let id = if name == "loop" { "repeat" } else { name };
+            let id = id_of(name);
             let variable = command.get_arguments().find(|a| a.get_id() == id).and_then(|a| a.get_env());
             match (matches.value_source(id), variable) {
                 (Some(ValueSource::EnvVariable), Some(v)) => Origin::Environment(v.to_string_lossy().into_owned()),
                 _ => Origin::Flag,
             }
         });
-        all.layer = RunLayer::deserialize(values).map_err(|e| ConfigError::Conflict(e.message().to_owned()))?;
-        Ok(all)
+        let layer = L::deserialize(values).map_err(|e| ConfigError::Conflict(e.message().to_owned()))?;
+        Ok(Resolved { layer, origins })
     }
 
-    /// Where the value of a setting came from.
-    pub fn origin(&self, name: &str) -> Origin {
-        self.origins.get(name).cloned().unwrap_or(Origin::Default)
-    }
-
-    /// Every setting that has a value, by name, with its origin.
+    /// Every setting that has a value, by name, with its origin. Secrets are masked.
     pub fn rows(&self) -> Result<Vec<(String, toml::Value, Origin)>, ConfigError> {
-        Ok(table(&self.layer)?.into_iter().map(|(name, value)| (name.clone(), value, self.origin(&name))).collect())
+        let shown = |name: &str, value| if secret::is_secret(name) { MASK.into() } else { secret::masked(name, value) };
+        Ok(table(&self.layer)?
+            .into_iter()
+            .map(|(name, value)| {
+                let origin = self.origins.of(&name);
+                (name.clone(), shown(&name, value), origin)
+            })
+            .collect())
     }
 }
 
-/// The defaults by name.
-#[cfg(test)]
-pub(crate) fn defaults() -> Table {
-    parse(DEFAULTS, Path::new("defaults.toml")).expect("the defaults are settings")
+/// The defaults of a command by name.
+pub(crate) fn defaults<L: Layer>() -> Result<Table, ConfigError> {
+    file::parse::<L>(DEFAULTS, Path::new("defaults.toml"))
 }
 
-fn table(layer: &RunLayer) -> Result<Table, ConfigError> {
+fn table(layer: &impl Serialize) -> Result<Table, ConfigError> {
     Table::try_from(layer).map_err(|e| ConfigError::Conflict(e.to_string()))
-}
-
-/// Reads a settings file strictly: through the layer's own type, so that an unknown key is an error and not silence.
-fn parse(text: &str, path: &Path) -> Result<Table, ConfigError> {
-    let layer: RunLayer = toml::from_str(text)
-        .map_err(|e| ConfigError::Parse { path: path.to_owned(), message: e.to_string().trim_end().to_owned() })?;
-    table(&layer)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::{Args, FromArgMatches};
+    use crate::config::{CameraLayer, RunLayer, WorkerLayer};
 
-    fn resolve(args: &[&str], file: Option<&str>) -> Result<Resolved, ConfigError> {
-        let command = RunLayer::augment_args(clap::Command::new("run").no_binary_name(true));
+    fn resolve<L: Layer>(args: &[&str], file: Option<&str>) -> Result<Resolved<L>, ConfigError> {
+        let command = L::augment_args(clap::Command::new(L::COMMAND).no_binary_name(true));
         let matches = command.clone().try_get_matches_from(args).unwrap();
-        let given = RunLayer::from_arg_matches(&matches).unwrap();
+        let given = L::from_arg_matches(&matches).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m.toml");
         std::fs::write(&path, file.unwrap_or("")).unwrap();
@@ -127,25 +131,56 @@ mod tests {
 
     #[test]
     fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
-        let r = resolve(&["--matte", "hard"], Some("matte = \"soft\"\nout = \"x\"\nloop = true")).unwrap();
-        assert_eq!(r.layer.matte.as_deref(), Some("hard"));
-        assert_eq!(r.origin("matte"), Origin::Flag);
+        let r = resolve::<RunLayer>(&["--matte", "hard"], Some("matte = \"soft\"\nout = \"x\"\nloop = true")).unwrap();
+        assert_eq!(r.layer.made.matte.as_deref(), Some("hard"));
+        assert_eq!(r.origins.of("matte"), Origin::Flag);
         assert_eq!(r.layer.out.as_deref(), Some("x"));
-        assert!(matches!(r.origin("out"), Origin::File(_)));
-        assert_eq!(r.layer.repeat, Some(true));
+        assert!(matches!(r.origins.of("out"), Origin::File(_)));
+        assert_eq!(r.layer.read.repeat, Some(true));
         assert_eq!(r.layer.camera_id.as_deref(), Some("cam01"));
-        assert_eq!(r.origin("camera_id"), Origin::Default);
+        assert_eq!(r.origins.of("camera_id"), Origin::Default);
     }
 
     #[test]
-    fn an_unknown_key_is_an_error_that_names_it() {
-        let e = resolve(&[], Some("mate = \"soft\"")).unwrap_err().to_string();
-        assert!(e.contains("mate") && e.contains("m.toml"), "{e}");
+    fn a_section_of_the_file_is_for_its_command_and_wins_over_what_is_for_all() {
+        let file = Some("fps = 3\ngroup = \"g\"\n[camera]\nfps = 7.5\n[worker]\nfrom = \"latest\"");
+        let camera = resolve::<CameraLayer>(&[], file).unwrap().layer;
+        assert_eq!((camera.read.fps, camera.read.max_width, camera.read.repeat), (Some(7.5), Some(640), Some(true)));
+        let run = resolve::<RunLayer>(&[], file).unwrap().layer;
+        assert_eq!((run.read.fps, run.read.max_width, run.read.repeat), (Some(3.0), None, Some(false)));
+        let worker = resolve::<WorkerLayer>(&[], file).unwrap().layer;
+        assert_eq!((worker.group.as_deref(), worker.from.as_deref()), (Some("g"), Some("latest")));
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it_and_its_line() {
+        for (text, words) in [
+            ("out = \"x\"\nmate = \"soft\"", ["mate", "line 2"]),
+            ("[worker]\nfps = 3", ["fps", "line 2"]),
+            ("[kamera]\nfps = 3", ["kamera", "line 1"]),
+            ("\nfps = \"many\"", ["fps", "line 2"]),
+            ("fps = 3 4", ["line 1", "m.toml"]),
+        ] {
+            let e = resolve::<RunLayer>(&[], Some(text)).unwrap_err().to_string();
+            assert!(words.iter().all(|word| e.contains(word)) && e.contains("m.toml"), "{e}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        let file = "kafka_password = \"hunter2\"\nkafka_option = [\"ssl.key.password=hunter3\", \"linger.ms=7\"]";
+        let rows = resolve::<WorkerLayer>(&[], Some(file)).unwrap().rows().unwrap();
+        let text = format!("{rows:?}");
+        assert!(!text.contains("hunter") && text.contains("linger.ms=7") && text.contains("ssl.key.password=***"), "{text}");
+        let rows = resolve::<RunLayer>(&["rtsp://me:hunter4@h/x"], None).unwrap().rows().unwrap();
+        assert!(!format!("{rows:?}").contains("hunter4"), "{rows:?}");
     }
 
     #[test]
     fn a_file_that_was_named_must_be_there() {
-        let command = RunLayer::augment_args(clap::Command::new("run").no_binary_name(true));
+        let command = RunLayer::keys();
+        assert!(command.contains(&"loop".to_owned()));
+        let command = clap::Command::new("run").no_binary_name(true);
         let matches = command.clone().try_get_matches_from::<_, &str>([]).unwrap();
         let e = Resolved::new(&RunLayer::default(), &matches, &command, Some(Path::new("/nowhere/m.toml"))).unwrap_err();
         assert!(matches!(e, ConfigError::Read { .. }));

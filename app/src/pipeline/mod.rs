@@ -9,11 +9,12 @@
 //! * [`reader`]: source → queue. Files wait for space; live sources drop the oldest.
 //! * [`background`]: what stands behind each frame.
 //! * [`scheduler`]: the queues, served in turn; a camera's matte state travels with its frame.
-//! * [`worker`]: segment, refine, compose, encode, write.
+//! * [`maker`]: one thread's tools: segment, refine, compose, encode; [`worker`]: the thread that uses them.
 //! * [`output`]: folders, and the writer thread of ordered outputs.
 //! * [`stats`]: what is counted on the way; [`latency`]: how long it takes; [`report`]: what is said of it at the end.
-mod background;
+pub(crate) mod background;
 pub mod latency;
+pub(crate) mod maker;
 mod output;
 mod reader;
 pub mod report;
@@ -28,13 +29,9 @@ use crate::{
     stop::Stop,
 };
 use background::Backdrop;
+use maker::Recipe;
 use mattebox_core::{
-    codec::ImageFormat,
-    compose::BackgroundSpec,
-    frame::CameraId,
-    matte::MatteMode,
-    model::Model,
-    simd::{SimdError, SimdLevel},
+    codec::ImageFormat, compose::BackgroundSpec, frame::CameraId, matte::MatteMode, model::Model, simd::SimdError,
 };
 use mattebox_store::{FrameDir, OnExisting};
 use output::{Output, Writer};
@@ -86,13 +83,7 @@ impl StartError {
 
 /// What is the same for all cameras of a run.
 pub(crate) struct Job {
-    pub(crate) model: Arc<Model>,
-    pub(crate) matte: MatteMode,
-    pub(crate) simd: SimdLevel,
-    pub(crate) foreground_cleanup: bool,
-    pub(crate) skip_still: bool,
-    pub(crate) format: ImageFormat,
-    pub(crate) jpeg_quality: u8,
+    pub(crate) recipe: Recipe,
     pub(crate) on_existing: OnExisting,
     pub(crate) frames: Option<u64>,
 }
@@ -168,17 +159,18 @@ impl Pipeline {
         let model = Arc::new(load_model(&settings.model)?);
         tracing::debug!("the network is loaded");
         let job = Job {
-            model,
-            matte: settings.matte,
-            simd: settings.simd,
-            // a hard matte has no mixed pixels to clean
-            foreground_cleanup: settings.foreground_cleanup && settings.matte == MatteMode::Soft,
-            skip_still: settings.skip_still,
-            format: match settings.format {
-                Format::Image(format) => format,
-                Format::Stdout(_) => ImageFormat::Png,
+            recipe: Recipe {
+                model,
+                matte: settings.matte,
+                simd: settings.simd,
+                foreground_cleanup: settings.foreground_cleanup,
+                skip_still: settings.skip_still,
+                format: match settings.format {
+                    Format::Image(format) => format,
+                    Format::Stdout(_) => ImageFormat::Png,
+                },
+                jpeg_quality: settings.jpeg_quality,
             },
-            jpeg_quality: settings.jpeg_quality,
             on_existing: settings.on_existing,
             frames: settings.frames,
         };
@@ -209,7 +201,7 @@ impl Pipeline {
                 waiting: 2,
                 working: threads + 2,
                 live: false,
-                chained: job.matte == MatteMode::Soft,
+                chained: job.recipe.matte == MatteMode::Soft,
             };
             let output = match &settings.sink {
                 SinkSpec::Directory(dir) => Output::Files(FrameDir::open(dir, &c.camera)?),

@@ -1,4 +1,10 @@
 //! A frame: one picture of one camera at one time.
+//!
+//! * `numbering`: which number a frame gets when its camera may begin to count anew.
+mod numbering;
+
+pub use numbering::{Numbering, Place};
+
 use image::RgbImage;
 use std::{fmt, str::FromStr};
 use thiserror::Error;

@@ -1,0 +1,50 @@
+//! What is made of a picture.
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+const WHAT: &str = "What is made";
+const RUN: &str = "How it runs";
+
+/// What `run` and `worker` make of each picture.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+pub struct MadeLayer {
+    /// gray, a CSS colour, #RRGGBB, blur[:SIGMA], transparent, image:PATH or video:PATH
+    #[arg(short, long, env = "MATTEBOX_BACKGROUND", value_name = "WHAT", help_heading = WHAT)]
+    pub background: Option<String>,
+
+    /// soft (best edges) or hard (MediaPipe's category mask)
+    #[arg(long, env = "MATTEBOX_MATTE", value_name = "KIND", help_heading = WHAT)]
+    pub matte: Option<String>,
+
+    /// Take the old room's light out of the person's edge
+    #[arg(long, env = "MATTEBOX_FOREGROUND_CLEANUP", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = WHAT)]
+    pub foreground_cleanup: Option<bool>,
+
+    /// Use the last matte again while the picture stands still but for the camera's noise (hard: while it is exactly the same)
+    #[arg(long, env = "MATTEBOX_SKIP_STILL", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = WHAT)]
+    pub skip_still: Option<bool>,
+
+    /// Picture files: png, jpg or webp; on standard output also raw
+    #[arg(long, env = "MATTEBOX_FORMAT", value_name = "FORMAT", help_heading = WHAT)]
+    pub format: Option<String>,
+
+    /// Quality of JPEG files, 1 to 100
+    #[arg(long, env = "JPEG_QUALITY", value_name = "N", allow_negative_numbers = true, help_heading = WHAT)]
+    pub jpeg_quality: Option<i64>,
+
+    /// A file that is already there: overwrite, skip or fail
+    #[arg(long, env = "MATTEBOX_ON_EXISTING", value_name = "WHAT", help_heading = WHAT)]
+    pub on_existing: Option<String>,
+
+    /// A .tflite file of the selfie segmentation family instead of the built-in network; "landscape" is the built-in 144x256 one
+    #[arg(long, env = "SEG_MODEL_PATH", value_name = "PATH", help_heading = WHAT)]
+    pub model: Option<String>,
+
+    /// Threads that work on frames [default: one per core]
+    #[arg(short, long, env = "MATTEBOX_THREADS", value_name = "N", allow_negative_numbers = true, help_heading = RUN)]
+    pub threads: Option<i64>,
+
+    /// Vector instructions: scalar, sse4.2, avx2, avx512 or neon [default: the best that this processor has]
+    #[arg(long, env = "MATTEBOX_SIMD", value_name = "LEVEL", help_heading = RUN)]
+    pub simd: Option<String>,
+}

@@ -1,0 +1,54 @@
+//! How a source is read.
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+const READ: &str = "Reading the source";
+
+/// How `run` and `camera` read a source.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+pub struct ReadLayer {
+    /// Frames per second to take from the source [default: its own rate; camera: 10]
+    #[arg(long, env = "FPS", value_name = "N", allow_negative_numbers = true, help_heading = READ)]
+    pub fps: Option<f64>,
+
+    /// Shrink wider pictures to this width [default: never; camera: 640]
+    #[arg(long, env = "MAX_WIDTH", value_name = "PIXELS", allow_negative_numbers = true, help_heading = READ)]
+    pub max_width: Option<i64>,
+
+    /// Start the source again when it ends
+    #[arg(long = "loop", env = "MATTEBOX_LOOP", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = READ)]
+    #[serde(rename = "loop")]
+    pub repeat: Option<bool>,
+
+    /// Read a file at its own speed instead of as fast as possible
+    #[arg(long, env = "MATTEBOX_REALTIME", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = READ)]
+    pub realtime: Option<bool>,
+
+    /// Skip the beginning: 90, 1m30s or 00:01:30
+    #[arg(long, env = "MATTEBOX_START", value_name = "TIME", help_heading = READ)]
+    pub start: Option<String>,
+
+    /// Stop after this much of the source: 90, 1m30s or 00:01:30
+    #[arg(long, env = "MATTEBOX_DURATION", value_name = "TIME", help_heading = READ)]
+    pub duration: Option<String>,
+
+    /// Stop after this many frames of each source
+    #[arg(long, env = "MATTEBOX_FRAMES", value_name = "N", allow_negative_numbers = true, help_heading = READ)]
+    pub frames: Option<i64>,
+
+    /// A source without a picture for this long has stalled: a live one is reconnected, a file is an error
+    #[arg(long, env = "MATTEBOX_STALL_TIMEOUT", value_name = "TIME", help_heading = READ)]
+    pub stall_timeout: Option<String>,
+
+    /// How long to try to reach a live source, or a broker, at the start
+    #[arg(long, env = "MATTEBOX_CONNECT_TIMEOUT", value_name = "TIME", help_heading = READ)]
+    pub connect_timeout: Option<String>,
+
+    /// The largest picture that is decoded, in millions of pixels
+    #[arg(long, env = "MATTEBOX_MAX_MEGAPIXELS", value_name = "N", allow_negative_numbers = true, help_heading = READ)]
+    pub max_megapixels: Option<i64>,
+
+    /// The ffmpeg program; ffprobe is expected beside it
+    #[arg(long, env = "MATTEBOX_FFMPEG", value_name = "PATH", help_heading = READ)]
+    pub ffmpeg: Option<String>,
+}

@@ -1,0 +1,56 @@
+//! What `mattebox run` can be told.
+use super::{Layer, MadeLayer, ReadLayer, SayLayer};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+const WHAT: &str = "What is made";
+const RUN: &str = "How it runs";
+
+/// Everything that `mattebox run` can be told.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+pub struct RunLayer {
+    /// What to read: a file or URL that FFmpeg can read, a device (number or /dev/videoN), a folder or glob of pictures,
+    /// lavfi:GRAPH, or - for standard input. Several sources at once: NAME=SOURCE NAME=SOURCE ...
+    #[arg(value_name = "SOURCE", env = "VIDEO_SRC")]
+    pub source: Option<Vec<String>>,
+
+    /// Name of the camera (one source): the folder of its files
+    #[arg(long, env = "CAMERA_ID", value_name = "ID", help_heading = WHAT)]
+    pub camera_id: Option<String>,
+
+    /// Where the result goes: a folder (OUT/ID/frame_000000.png), a video file (.mp4 .webm .mov .mkv .gif), an FFmpeg URL
+    /// (rtsp:// rtmp:// srt:// udp://), or - for standard output. {camera} stands for the camera's name
+    #[arg(short, long, env = "OUTPUT_DIR", value_name = "OUT", help_heading = WHAT)]
+    pub out: Option<String>,
+
+    /// Write the mattes too, as grey PNG files below this folder
+    #[arg(long, env = "MATTEBOX_ALPHA_OUT", value_name = "DIR", help_heading = WHAT)]
+    pub alpha_out: Option<String>,
+
+    /// Drop the oldest waiting frame rather than fall behind [default: for devices and network streams]
+    #[arg(long, env = "MATTEBOX_LIVE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = RUN)]
+    pub live: Option<bool>,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub made: MadeLayer,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub read: ReadLayer,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub say: SayLayer,
+}
+
+impl Layer for RunLayer {
+    const COMMAND: &'static str = "run";
+
+    fn say(&self) -> &SayLayer {
+        &self.say
+    }
+}

@@ -1,0 +1,26 @@
+//! What a command says while it runs, and how it ends.
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+const RUN: &str = "How it runs";
+const SAY: &str = "What it says";
+
+/// What every long command can be told about its end and its words.
+#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+pub struct SayLayer {
+    /// After the first Ctrl-C, how long frames on their way may take
+    #[arg(long, env = "MATTEBOX_SHUTDOWN_TIMEOUT", value_name = "TIME", help_heading = RUN)]
+    pub shutdown_timeout: Option<String>,
+
+    /// error, warn, info, debug or trace
+    #[arg(long, env = "MATTEBOX_LOG_LEVEL", value_name = "LEVEL", help_heading = SAY)]
+    pub log_level: Option<String>,
+
+    /// text or json
+    #[arg(long, env = "MATTEBOX_LOG_FORMAT", value_name = "FORMAT", help_heading = SAY)]
+    pub log_format: Option<String>,
+
+    /// auto (bar on a terminal, lines elsewhere), bar, lines or none
+    #[arg(long, env = "MATTEBOX_PROGRESS", value_name = "HOW", help_heading = SAY)]
+    pub progress: Option<String>,
+}

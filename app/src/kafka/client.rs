@@ -1,0 +1,132 @@
+//! Reaching a broker, and what librdkafka says on the way.
+use super::KafkaError;
+use crate::{config::broker::BrokerSettings, stop::Stop};
+use rdkafka::{
+    ClientContext, Statistics,
+    admin::AdminClient,
+    config::RDKafkaLogLevel,
+    error::{KafkaError as ClientError, RDKafkaErrorCode},
+    metadata::Metadata,
+};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// How long one question to a broker may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The wait between two tries.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What the last trouble was, kept for the message when the time is up.
+#[derive(Debug, Clone, Default)]
+pub struct Trouble(Arc<Mutex<Option<(ClientError, String)>>>);
+
+impl Trouble {
+    /// Notes what librdkafka reported.
+    pub fn note(&self, error: ClientError, reason: &str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((error, reason.to_owned()));
+    }
+
+    fn last(&self) -> Option<(ClientError, String)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Says what librdkafka says, in our log, and remembers the last trouble.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    trouble: Trouble,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        log(level, fac, message);
+    }
+
+    fn error(&self, error: ClientError, reason: &str) {
+        tracing::debug!("kafka: {error}: {reason}");
+        self.trouble.note(error, reason);
+    }
+
+    fn stats(&self, _: Statistics) {}
+}
+
+/// librdkafka's lines in our log. It repeats what we say ourselves, so that most of it is for those who look closely.
+pub(crate) fn log(level: RDKafkaLogLevel, fac: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => tracing::error!("kafka {fac}: {message}"),
+        _ => tracing::debug!("kafka {fac}: {message}"),
+    }
+}
+
+/// Whether an error means that we are not let in, which no waiting mends.
+pub(crate) fn is_refusal(error: &ClientError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::Authentication
+                | RDKafkaErrorCode::SaslAuthenticationFailed
+                | RDKafkaErrorCode::SSL
+                | RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::GroupAuthorizationFailed
+                | RDKafkaErrorCode::ClusterAuthorizationFailed
+                | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
+        )
+    )
+}
+
+/// A client for questions, connected: waits for the broker up to `timeout`.
+pub fn connect(broker: &BrokerSettings, timeout: Duration, stop: &Stop) -> Result<AdminClient<Context>, KafkaError> {
+    let context = Context::default();
+    let trouble = context.trouble.clone();
+    let admin: AdminClient<Context> = broker.client(&[]).create_with_context(context).map_err(KafkaError::Settings)?;
+    let begun = Instant::now();
+    let mut said = false;
+    loop {
+        let left = timeout.saturating_sub(begun.elapsed());
+        let error = match metadata(&admin, None, PATIENCE.min(left.max(PAUSE))) {
+            Ok(_) => return Ok(admin),
+            Err(error) => error,
+        };
+        let (error, problem) = trouble.last().unwrap_or_else(|| (error.clone(), error.to_string()));
+        let bootstrap = broker.bootstrap.clone();
+        if is_refusal(&error) {
+            return Err(KafkaError::Refused { bootstrap, problem });
+        }
+        if begun.elapsed() + PAUSE >= timeout {
+            return Err(KafkaError::Unreachable { bootstrap, waited: timeout, problem });
+        }
+        if !said {
+            said = true;
+            tracing::info!("waiting for the broker at {bootstrap} ({problem})");
+        }
+        if stop.wait(PAUSE) {
+            return Err(KafkaError::Stopped);
+        }
+    }
+}
+
+/// What the broker says of one topic, or of all. Asked through any client.
+pub(crate) fn metadata(admin: &AdminClient<Context>, topic: Option<&str>, timeout: Duration) -> Result<Metadata, ClientError> {
+    admin.inner().fetch_metadata(topic, timeout)
+}
+
+/// Waits for a future of an admin client: its own thread completes it.
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
+    struct Wake(std::thread::Thread);
+    impl std::task::Wake for Wake {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Wake(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut future = std::pin::pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(value) => return value,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What can go wrong with a broker.
+use crate::pipeline::StartError;
+use mattebox_store::StoreError;
+use rdkafka::error::KafkaError as ClientError;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Why something that needs Kafka cannot go on. Every text names the broker or topic and says what to do where something can be done.
+#[derive(Debug, Error)]
+pub enum KafkaError {
+    /// Nobody answered in time.
+    #[error("no broker answered at {bootstrap} within {}: {problem}", humantime::format_duration(*waited))]
+    Unreachable {
+        /// Where.
+        bootstrap: String,
+        /// How long was waited.
+        waited: Duration,
+        /// What was heard last.
+        problem: String,
+    },
+    /// The broker does not let us in.
+    #[error("the broker at {bootstrap} refuses us: {problem}: check the user, the password and the certificates (--kafka-...)")]
+    Refused {
+        /// Where.
+        bootstrap: String,
+        /// What it said.
+        problem: String,
+    },
+    /// librdkafka does not take a setting.
+    #[error("{0}: check --kafka-option and the other settings of the broker")]
+    Settings(ClientError),
+    /// The topic is not there, or cannot be made.
+    #[error("topic {topic}: {problem}")]
+    Topic {
+        /// Which.
+        topic: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// Another process took this one's place, or the broker refuses its work for good.
+    #[error("cannot {action}: {source}")]
+    Client {
+        /// What was tried, as a verb.
+        action: String,
+        /// What librdkafka said.
+        source: ClientError,
+    },
+    /// The numbers cannot be served.
+    #[error("cannot serve metrics at {address}: {source}")]
+    Metrics {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The network, the background or the output cannot be used.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It was asked to stop before it had begun.
+    #[error("stopped")]
+    Stopped,
+}
+
+impl From<StoreError> for KafkaError {
+    fn from(error: StoreError) -> Self {
+        KafkaError::Start(error.into())
+    }
+}
+
+impl KafkaError {
+    /// For `map_err`: says what was tried.
+    pub(crate) fn client(action: impl Into<String>) -> impl FnOnce(ClientError) -> KafkaError {
+        let action = action.into();
+        move |source| KafkaError::Client { action, source }
+    }
+
+    /// The exit code of the process.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            KafkaError::Unreachable { .. } => 3,
+            KafkaError::Settings(_) | KafkaError::Metrics { .. } => 2,
+            KafkaError::Start(error) => error.exit_code(),
+            KafkaError::Stopped => 130,
+            KafkaError::Refused { .. } | KafkaError::Topic { .. } | KafkaError::Client { .. } => 1,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Kafka: what `mattebox camera`, `mattebox worker` and `mattebox dead-letters` do with a broker.
+//!
+//! # Layout
+//!
+//! * [`client`]: reaching a broker, and what librdkafka says on the way.
+//! * [`topics`]: whether a topic is there, making it, and what it takes.
+//! * [`letters`]: records that cannot be frames, and where they go.
+//! * [`worker`]: from a topic of frames to files or to a topic of results.
+//! * [`error`]: what can go wrong, and whose it is.
+pub mod client;
+pub mod error;
+pub mod letters;
+pub mod topics;
+pub mod worker;
+
+pub use error::KafkaError;
