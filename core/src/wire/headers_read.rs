@@ -127,3 +127,153 @@ fn last_content_type<'a>(record: &Record<'a>) -> Option<Header<'a>> {
 fn starts_with_ignoring_case(bytes: &[u8], start: &[u8]) -> bool {
     bytes.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::read;
+    use super::*;
+    use crate::frame::Timestamp;
+
+    type Headers = Vec<(&'static str, Option<Vec<u8>>)>;
+
+    fn headers() -> Headers {
+        [
+            ("ce_specversion", "1.0"),
+            ("ce_id", "cam01/s1/41"),
+            ("ce_source", "mattebox/camera/cam01"),
+            ("ce_type", "mattebox.frame.v1"),
+            ("ce_time", "2023-11-14T22:13:20.123456Z"),
+            ("content-type", "image/jpeg"),
+            ("ce_sequence", "41"),
+            ("ce_width", "640"),
+            ("ce_height", "480"),
+            ("ce_session", "s1"),
+        ]
+        .map(|(name, value)| (name, Some(value.as_bytes().to_vec())))
+        .into()
+    }
+
+    /// The headers with one more at the end.
+    fn with(name: &'static str, value: &[u8]) -> Headers {
+        let mut headers = headers();
+        headers.push((name, Some(value.to_vec())));
+        headers
+    }
+
+    fn without(name: &str) -> Headers {
+        headers().into_iter().filter(|header| header.0 != name).collect()
+    }
+
+    fn check<T>(headers: &Headers, look: impl FnOnce(Result<FrameRecord<'_>, WireError>) -> T) -> T {
+        let headers: Vec<_> = headers.iter().map(|(name, value)| Header { name, value: value.as_deref() }).collect();
+        look(read(&Record { key: Some(b"cam01"), value: Some(b"\xff\xd8\xff"), headers: &headers }))
+    }
+
+    fn code(headers: &Headers) -> &'static str {
+        check(headers, |frame| frame.map_or_else(|error| error.code(), |_| "read"))
+    }
+
+    #[test]
+    fn a_binary_record_is_read() {
+        check(&headers(), |frame| {
+            let frame = frame.unwrap();
+            assert_eq!((frame.camera.as_str(), frame.number), ("cam01", FrameNumber(41)));
+            assert_eq!(frame.time, Timestamp(1_700_000_000_123_456));
+            assert_eq!((frame.width, frame.height), (Some(640), Some(480)));
+            assert_eq!((frame.session, frame.wire), (Some("s1"), Wire::Binary));
+            let mut buffer = Vec::new();
+            assert_eq!(frame.picture(&mut buffer).unwrap(), b"\xff\xd8\xff");
+            assert!(buffer.is_empty());
+        });
+    }
+
+    #[test]
+    fn some_headers_may_be_missing() {
+        for name in ["ce_specversion", "ce_source", "ce_type", "ce_time", "ce_sequence"] {
+            check(&without(name), |frame| {
+                assert_eq!(frame.unwrap_err(), WireError::MissingHeader { header: name });
+            });
+        }
+        for name in ["ce_id", "content-type", "ce_width", "ce_height", "ce_session"] {
+            assert_eq!(code(&without(name)), "read", "{name}");
+        }
+    }
+
+    #[test]
+    fn every_header_takes_what_it_may_and_nothing_else() {
+        let cases: &[(&'static str, &str, &[&[u8]])] = &[
+            ("ce_specversion", "read", &[b"1.0", b"1.1", b"1.12"]),
+            ("ce_specversion", "bad-header", &[b"", b"1", b"1.", b"0.3", b"2.0", b"1.x", b"1.0.1", b"\xff"]),
+            ("ce_type", "unsupported-type", &[b"", b"mattebox.matted.v1", b"mattebox.frame.v2", b"Mattebox.frame.v1"]),
+            ("ce_type", "bad-header", &[b"\xff"]),
+            ("ce_source", "bad-header", &[b"", b"cam01", b"/mattebox/camera/cam01", b"mattebox/camera", b"\xff"]),
+            ("ce_source", "bad-camera-id", &[b"mattebox/camera/", b"mattebox/camera/../x", b"mattebox/camera/a/b"]),
+            ("ce_source", "key-mismatch", &[b"mattebox/camera/cam02"]),
+            ("ce_sequence", "read", &[b"0", b"007", b"9007199254740992"]),
+            ("ce_sequence", "bad-header", &[b"", b"-1", b"+1", b" 1", b"1.0", b"9007199254740993", b"99999999999999999999"]),
+            ("ce_time", "read", &[b"2023-11-15T00:13:20+02:00"]),
+            ("ce_time", "bad-header", &[b"", b"1700000000", b"2023-11-14", b"1969-01-01T00:00:00Z", b"\xff"]),
+            ("ce_width", "read", &[b"1", b"4294967295"]),
+            ("ce_width", "bad-header", &[b"", b"0", b"-1", b"4294967296", b"\xff"]),
+            ("ce_height", "bad-header", &[b"0", b"x"]),
+            ("ce_session", "read", &[b"-", b"2023-11-14T22:13:20Z", &[b'x'; 128]]),
+            ("ce_session", "bad-header", &[b"", b"a/b", b"a b", b"a\n", "é".as_bytes(), b"\xff", &[b'x'; 129]]),
+            ("content-type", "read", &[b"image/jpeg", b"IMAGE/JPEG", b"image/jpg", b"image/png; a=b", b"image/webp ;q=1"]),
+            ("content-type", "unsupported-codec", &[b"", b"image/gif", b"image/", b"video/mp4", b"application/json", b"\xff"]),
+            ("Content-Type", "unsupported-codec", &[b"image/gif"]),
+            ("CE_SEQUENCE", "read", &[b"not looked at"]),
+            ("other", "read", &[b"\xff"]),
+        ];
+        for (name, expected, values) in cases {
+            for value in *values {
+                assert_eq!(code(&with(name, value)), *expected, "{name}: {}", quoted(value));
+            }
+        }
+    }
+
+    #[test]
+    fn of_several_headers_with_one_name_the_last_counts() {
+        check(&with("ce_sequence", b"42"), |frame| assert_eq!(frame.unwrap().number, FrameNumber(42)));
+        let mut headers = headers();
+        headers.push(("ce_sequence", None));
+        headers.push(("ce_width", None));
+        assert_eq!(code(&headers), "missing-header");
+        headers.push(("ce_sequence", Some(b"43".to_vec())));
+        check(&headers, |frame| {
+            let frame = frame.unwrap();
+            assert_eq!((frame.number, frame.width, frame.height), (FrameNumber(43), None, Some(480)));
+        });
+    }
+
+    #[test]
+    fn one_header_is_enough_to_be_binary() {
+        for (name, value) in
+            [("ce_type", "x"), ("ce_specversion", "x"), ("content-type", "image/gif"), ("Content-Type", "Image/x")]
+        {
+            let headers = [Header { name, value: Some(value.as_bytes()) }];
+            assert!(has_frame_headers(&Record { key: None, value: None, headers: &headers }), "{name}");
+        }
+        for (name, value) in [("CE_TYPE", "x"), ("ce_id", "x"), ("content-type", "application/json"), ("x", "image/jpeg")] {
+            let headers = [Header { name, value: Some(value.as_bytes()) }];
+            assert!(!has_frame_headers(&Record { key: None, value: None, headers: &headers }), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_empty_value_is_no_picture() {
+        let headers = [Header { name: "ce_type", value: Some(FRAME_TYPE.as_bytes()) }];
+        let code = |value| read(&Record { key: None, value, headers: &headers }).unwrap_err().code();
+        assert_eq!((code(Some(b"")), code(None)), ("empty-value", "null-value"));
+    }
+
+    #[test]
+    fn messages_name_the_header_and_what_was_expected() {
+        let message = |name, value: &[u8]| check(&with(name, value), |frame| frame.unwrap_err().to_string());
+        assert_eq!(message("ce_sequence", b"-1"), "the header ce_sequence is \"-1\", expected a whole number from 0 to 2^53");
+        assert_eq!(
+            message("content-type", b"video/mp4"),
+            "the header content-type is \"video/mp4\", expected image/jpeg, image/png or image/webp"
+        );
+        assert_eq!(message("ce_source", b"mattebox/camera/b"), "the record's key is \"cam01\", but its camera is b");
+    }
+}

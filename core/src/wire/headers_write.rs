@@ -102,3 +102,78 @@ fn event(event: Event<'_>) -> Vec<(&'static str, String)> {
     headers.extend(session.map(|session| ("ce_session", session.to_owned())));
     headers
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_has_the_headers_of_a_cloud_event() {
+        let headers = frame_headers(&FrameMeta {
+            camera: &"cam01".parse().unwrap(),
+            session: "s1",
+            number: FrameNumber(41),
+            time: Timestamp(1_700_000_000_123_456),
+            width: 640,
+            height: 480,
+        });
+        let expected = [
+            ("ce_specversion", "1.0"),
+            ("ce_id", "cam01/s1/41"),
+            ("ce_source", "mattebox/camera/cam01"),
+            ("ce_type", "mattebox.frame.v1"),
+            ("ce_time", "2023-11-14T22:13:20.123456Z"),
+            ("content-type", "image/jpeg"),
+            ("ce_sequence", "41"),
+            ("ce_width", "640"),
+            ("ce_height", "480"),
+            ("ce_session", "s1"),
+        ];
+        assert_eq!(headers, expected.map(|(name, value)| (name, value.to_owned())));
+    }
+
+    #[test]
+    fn a_result_says_what_made_it() {
+        let mut meta = ResultMeta {
+            camera: &"cam01".parse().unwrap(),
+            session: None,
+            number: FrameNumber(41),
+            time: Timestamp(1_700_000_000_000_000),
+            width: 640,
+            height: 480,
+            content_type: "image/png",
+            model_sha256: "abc",
+            settings: "def",
+        };
+        let expected = [
+            ("ce_specversion", "1.0"),
+            ("ce_id", "cam01/-/41"),
+            ("ce_source", "mattebox/camera/cam01"),
+            ("ce_type", "mattebox.matted.v1"),
+            ("ce_time", "2023-11-14T22:13:20.000000Z"),
+            ("content-type", "image/png"),
+            ("ce_sequence", "41"),
+            ("ce_width", "640"),
+            ("ce_height", "480"),
+            ("ce_modelsha256", "abc"),
+            ("ce_settings", "def"),
+        ];
+        assert_eq!(result_headers(&meta), expected.map(|(name, value)| (name, value.to_owned())));
+        meta.session = Some("s1");
+        let headers = result_headers(&meta);
+        assert_eq!((headers[1].1.as_str(), headers[9].1.as_str()), ("cam01/s1/41", "s1"));
+    }
+
+    #[test]
+    fn a_dead_letter_says_why_and_from_where() {
+        let letter = DeadLetter { code: "bad-json", message: "the value", topic: "camera_frames", partition: 3, offset: 99 };
+        let expected = [
+            ("mattebox-error-code", "bad-json"),
+            ("mattebox-error-message", "the value"),
+            ("mattebox-error-topic", "camera_frames"),
+            ("mattebox-error-partition", "3"),
+            ("mattebox-error-offset", "99"),
+        ];
+        assert_eq!(dead_letter_headers(&letter), expected.map(|(name, value)| (name, value.to_owned())));
+    }
+}

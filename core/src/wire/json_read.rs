@@ -2,10 +2,10 @@
 //!
 //! The object is read in one pass that takes any value for any field, and only then is each field checked, so that a
 //! wrong value is reported by its name and not by its place in the text. Strings are borrowed where they hold no escapes.
-use super::{FrameRecord, MAX_FRAME_NUMBER, Wire, WireError, error::quoted, picture::Picture, time};
+use super::{FrameRecord, MAX_FRAME_NUMBER, Wire, WireError, error::quoted, json_any::Value, picture::Picture, time};
 use crate::frame::{CameraId, FrameNumber, Timestamp};
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use std::{borrow::Cow, fmt};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use std::fmt;
 
 pub(super) fn read(value: &[u8]) -> Result<FrameRecord<'_>, WireError> {
     // Checked once as a whole, which is several times faster than string by string.
@@ -126,86 +126,135 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     }
 }
 
-/// A JSON value; of arrays and objects only that it is one.
-#[derive(Debug)]
-pub(super) enum Value<'a> {
-    Null,
-    Bool(bool),
-    /// A number without fraction and exponent, from 0 to 2^64.
-    Whole(u64),
-    /// Any other number.
-    Number(f64),
-    Text(Cow<'a, str>),
-    Array,
-    Object,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
 
-impl Value<'_> {
-    fn bad(&self, field: &'static str, expected: &'static str) -> WireError {
-        let found = match self {
-            Value::Null => "null".to_owned(),
-            Value::Bool(value) => value.to_string(),
-            Value::Whole(value) => value.to_string(),
-            Value::Number(value) => format!("{value:?}"),
-            Value::Text(text) => format!("the string {}", quoted(text.as_bytes())),
-            Value::Array => "an array".to_owned(),
-            Value::Object => "an object".to_owned(),
-        };
-        WireError::BadField { field, found, expected }
-    }
-}
+    /// Byte for byte what the seed's camera sends: `json.dumps` of Python, with a picture of ten bytes.
+    const SEED: &str = r#"{"camera_id": "cam01", "frame_id": 41, "ts": 1727000000.1234567, "codec": "jpg", "width": 640, "height": 480, "data_b64": "/9j/4AAQSkZJRg=="}"#;
 
-impl<'de> Deserialize<'de> for Value<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor)
-    }
-}
-
-struct ValueVisitor;
-
-impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
+    /// The seed's value with one field's value replaced.
+    fn with(field: &str, value: &str) -> String {
+        let start = SEED.find(&format!("\"{field}\": ")).unwrap() + field.len() + 4;
+        let length = SEED[start..].find([',', '}']).unwrap();
+        format!("{}{value}{}", &SEED[..start], &SEED[start + length..])
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Value::Null)
+    fn code(value: impl AsRef<[u8]>) -> &'static str {
+        read(value.as_ref()).map_or_else(|error| error.code(), |_| "read")
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(Value::Bool(value))
+    #[test]
+    fn a_value_of_the_seed_is_read() {
+        let frame = read(SEED.as_bytes()).unwrap();
+        assert_eq!((frame.camera.as_str(), frame.number), ("cam01", FrameNumber(41)));
+        assert_eq!(frame.time, Timestamp(1_727_000_000_123_457));
+        assert_eq!((frame.width, frame.height), (Some(640), Some(480)));
+        assert_eq!((frame.session, frame.wire), (None, Wire::Json));
+        let mut buffer = vec![1, 2, 3];
+        assert_eq!(frame.picture(&mut buffer).unwrap(), b"\xff\xd8\xff\xe0\0\x10JFIF");
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(Value::Whole(value))
+    #[test]
+    fn the_picture_is_borrowed_unless_it_holds_escapes() {
+        let plain = read(SEED.as_bytes()).unwrap();
+        assert!(matches!(plain.picture, Picture::Base64(Cow::Borrowed(_))));
+        let escaped = with("data_b64", r#""\/9j\/4AAQSkZJ\u0052g==""#);
+        let escaped = read(escaped.as_bytes()).unwrap();
+        assert!(matches!(escaped.picture, Picture::Base64(Cow::Owned(_))));
+        assert_eq!(escaped.picture(&mut Vec::new()).unwrap(), plain.picture(&mut Vec::new()).unwrap());
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(u64::try_from(value).map_or(Value::Number(value as f64), Value::Whole))
+    #[test]
+    fn every_field_takes_what_it_may_and_nothing_else() {
+        let cases: &[(&str, &str, &[&str])] = &[
+            ("camera_id", "read", &[r#""a""#, r#""front\u002ddoor""#]),
+            ("camera_id", "bad-camera-id", &[r#""""#, r#""../../evil""#, r#""a/b""#, r#""é""#, r#""a\u0000""#]),
+            ("camera_id", "bad-field", &["1", "null", "true", "[]", "{}", r#"["cam01"]"#]),
+            ("frame_id", "read", &["0", "9007199254740992"]),
+            (
+                "frame_id",
+                "bad-field",
+                &["-1", "-0", "1.0", "1e3", "\"1\"", "null", "true", "9007199254740993", "18446744073709551616", "[1]"],
+            ),
+            ("ts", "read", &["0", "0.5", "1e9", "1727000000", "-0.0"]),
+            ("ts", "bad-field", &["-0.001", "-1", "253370764800", "1e300", "\"1\"", "null", "false", "{}"]),
+            ("ts", "bad-json", &["NaN", "Infinity", "-Infinity", "1e999", ".5", "01", ""]),
+            ("codec", "read", &[r#""jpg""#, r#""jpeg""#, r#""png""#, r#""webp""#]),
+            ("codec", "unsupported-codec", &[r#""h264""#, r#""JPG""#, r#""""#]),
+            ("codec", "bad-field", &["null", "1", "[]"]),
+            ("width", "read", &["1", "4294967295", "null"]),
+            ("width", "bad-field", &["0", "-1", "1.5", "\"640\"", "4294967296", "[]"]),
+            ("height", "read", &["1", "null"]),
+            ("height", "bad-field", &["0", "true"]),
+            ("data_b64", "read", &[r#""not looked at""#]),
+            ("data_b64", "bad-field", &[r#""""#, "null", "1", "[1, 2]"]),
+        ];
+        for (field, expected, values) in cases {
+            for value in *values {
+                assert_eq!(code(with(field, value)), *expected, "{field} = {value}");
+            }
+        }
     }
 
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
-        Ok(Value::Number(value))
+    #[test]
+    fn only_the_sizes_may_be_missing() {
+        for field in ["camera_id", "frame_id", "ts", "codec", "data_b64"] {
+            let error = read(SEED.replace(field, "other").as_bytes()).unwrap_err();
+            assert_eq!(error, WireError::MissingField { field });
+        }
+        let frame = SEED.replace("width", "w").replace("height", "h");
+        let frame = read(frame.as_bytes()).unwrap();
+        assert_eq!((frame.width, frame.height), (None, None));
     }
 
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Borrowed(text)))
+    #[test]
+    fn unknown_fields_are_ignored_and_known_ones_stand_once() {
+        let more = |extra: &str| code(SEED.replacen('{', &format!("{{{extra}, "), 1));
+        assert_eq!(more(r#""data": {"a": [1, {"b": null}]}, "data": 1e999, "é": "é""#), "read");
+        for field in ["camera_id", "frame_id", "ts", "codec", "width", "height", "data_b64"] {
+            assert_eq!(more(&format!("\"{field}\": 1")), "bad-json", "{field}");
+        }
+        assert_eq!(more(r#""camera\u005fid": 1"#), "bad-json");
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    #[test]
+    fn text_that_is_not_one_object_in_utf8_is_refused() {
+        for end in [SEED.len() - 1, SEED.len() - 2, 60, 1] {
+            assert_eq!(code(&SEED[..end]), "bad-json", "{end} bytes");
+        }
+        assert_eq!(code(format!("{SEED}x")), "bad-json");
+        assert_eq!(code(format!("{SEED}{SEED}")), "bad-json");
+        assert_eq!(code(with("codec", r#""\ud800""#)), "bad-json");
+        assert_eq!(code(SEED.replace("cam01", "\u{1}")), "bad-json");
+        let mut bytes = SEED.as_bytes().to_vec();
+        bytes[16] = 0xff;
+        assert_eq!(code(bytes), "bad-json");
+        assert_eq!(code([b"{\"a\": \"\xff\", ", &SEED.as_bytes()[1..]].concat()), "bad-json");
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
-        // What lies within is skipped without recursion, however deep it is.
-        while array.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::Array)
+    #[test]
+    fn deep_nesting_is_read_without_recursion() {
+        let deep = format!("{}{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+        assert_eq!(code(with("camera_id", &deep)), "bad-field");
+        assert_eq!(code(SEED.replacen('{', &format!("{{\"x\": {deep}, "), 1)), "read");
+        assert_eq!(code(format!("{{\"x\": {}", "[".repeat(1_000_000))), "bad-json");
+        assert_eq!(code("{\"x\":".repeat(1_000_000)), "bad-json");
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
-        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Object)
+    #[test]
+    fn messages_name_the_field_and_what_was_expected() {
+        let message = |field, value| read(with(field, value).as_bytes()).unwrap_err().to_string();
+        assert_eq!(message("frame_id", "-1"), "the JSON field frame_id is -1, expected a whole number from 0 to 2^53");
+        assert_eq!(
+            message("ts", "\"noon\""),
+            "the JSON field ts is the string \"noon\", expected unix seconds from 0 (1970) to before the year 9999"
+        );
+        assert_eq!(
+            message("codec", "\"h264\""),
+            "the JSON field codec is \"h264\", expected \"jpg\", \"jpeg\", \"png\" or \"webp\""
+        );
+        assert!(message("camera_id", "\"../evil\"").starts_with("bad camera_id: camera id \"../evil\" holds '/'"));
     }
 }

@@ -11,7 +11,7 @@
 //!
 //! # Layout
 //!
-//! * `json_read`, `json_write`: the JSON format.
+//! * `json_read`, `json_write`: the JSON format; `json_any`: any value of a field.
 //! * `headers_read`, `headers_write`: the binary format, and the headers of results and dead letters.
 //! * `position`: whose frame a record is, and its number, without the rest.
 //! * `picture`: the encoded picture within a record.
@@ -20,11 +20,15 @@
 mod error;
 mod headers_read;
 mod headers_write;
+mod json_any;
 mod json_read;
 mod json_write;
 mod picture;
 mod position;
 mod time;
+
+#[cfg(test)]
+mod round_trip;
 
 pub use error::{PICTURE_CODES, WireError, picture_code};
 pub use headers_write::{DeadLetter, ResultMeta, dead_letter_headers, frame_headers, result_headers};

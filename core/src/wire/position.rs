@@ -1,5 +1,5 @@
 //! Whose frame a record is, and its number, without the rest.
-use super::{MAX_FRAME_NUMBER, Record, Wire, detect, headers_read, json_read::Value};
+use super::{MAX_FRAME_NUMBER, Record, Wire, detect, headers_read, json_any::Value};
 use crate::frame::{CameraId, FrameNumber};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use std::fmt;
@@ -66,5 +66,68 @@ impl<'de> Visitor<'de> for &mut Found {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Header;
+    use super::*;
+
+    fn of(value: &str) -> Option<(String, u64)> {
+        let record = Record { key: Some(b"whoever"), value: Some(value.as_bytes()), headers: &[] };
+        read_position(&record).map(|(camera, number)| (camera.to_string(), number.0))
+    }
+
+    fn of_headers(headers: &[(&str, &str)]) -> Option<(String, u64)> {
+        let headers: Vec<_> = headers.iter().map(|&(name, value)| Header { name, value: Some(value.as_bytes()) }).collect();
+        let record = Record { key: None, value: None, headers: &headers };
+        read_position(&record).map(|(camera, number)| (camera.to_string(), number.0))
+    }
+
+    #[test]
+    fn json_needs_only_the_two_fields() {
+        let found = Some(("a".to_owned(), 7));
+        assert_eq!(of(r#"{"camera_id": "a", "frame_id": 7, "ts": 0, "codec": "jpg", "data_b64": ""}"#), found);
+        assert_eq!(of(r#" {"data_b64": "AA\/A", "x": [{}], "frame_id": 7, "y": null, "camera\u005fid": "a"}"#), found);
+        assert_eq!(of(r#"{"camera_id": "a", "frame_id": 7, "data_b64": "cut o"#), found);
+        assert_eq!(of(r#"{"frame_id": null, "camera_id": 3, "camera_id": "a", "frame_id": 7}"#), found);
+    }
+
+    #[test]
+    fn json_without_them_has_no_position() {
+        for value in [
+            "",
+            "{",
+            "{}",
+            "[]",
+            "hello",
+            r#"{"camera_id": "a"}"#,
+            r#"{"camera_id": "a", "frame_id": -1}"#,
+            r#"{"camera_id": "a", "frame_id": 1.5}"#,
+            r#"{"camera_id": "a", "frame_id": 9007199254740993}"#,
+            r#"{"camera_id": "../a", "frame_id": 1}"#,
+            r#"{"x": ?, "camera_id": "a", "frame_id": 1}"#,
+            &"{\"x\":".repeat(1_000_000),
+        ] {
+            assert_eq!(of(value), None, "{:.40}", value);
+        }
+    }
+
+    #[test]
+    fn binary_needs_only_two_headers_beside_its_mark() {
+        let found = Some(("a".to_owned(), 7));
+        let (source, sequence) = (("ce_source", "mattebox/camera/a"), ("ce_sequence", "7"));
+        assert_eq!(of_headers(&[("ce_specversion", "1.0"), source, sequence]), found);
+        assert_eq!(of_headers(&[("ce_type", "mattebox.matted.v1"), source, sequence, ("ce_time", "never")]), found);
+        assert_eq!(of_headers(&[("ce_type", "mattebox.frame.v1"), source]), None);
+        assert_eq!(of_headers(&[("ce_type", "mattebox.frame.v1"), source, ("ce_sequence", "x")]), None);
+        assert_eq!(of_headers(&[("ce_type", "mattebox.frame.v1"), ("ce_source", "a"), sequence]), None);
+        assert_eq!(of_headers(&[source, sequence]), None);
+    }
+
+    #[test]
+    fn nothing_has_no_position() {
+        assert_eq!(read_position(&Record { key: None, value: None, headers: &[] }), None);
     }
 }
