@@ -43,16 +43,23 @@ await() {
     done
 }
 
-# Whether the broker's log, open as log, has come to the line that ends the start.
-held=''
+# Whether the broker's log, open as log, has come to where the start is over. With ZooKeeper that is not the line that says so: topics
+# of an earlier run can be used only when the controller has told the broker of them.
 says_started() {
     local line
     while IFS= read -r line <&"$log"; do
         line=$held$line held=''
-        case $line in *'Kafka Server started'* | *'] started (kafka.server.KafkaServer)'*) exec {log}<&-; return 0 ;; esac
+        case $line in
+            *'Kafka Server started'*) has_server=yes has_controller=yes ;;
+            *'] started (kafka.server.KafkaServer)'*) has_server=yes ;;
+            *'Ready to serve as the new controller'*) has_controller=yes ;;
+            *'Sending UpdateMetadata request'*' for 0 partitions'*) ;;
+            *'Sending UpdateMetadata request'*) updates=$((updates + 1)) ;;
+            *'in response to UpdateMetadata request'*) updates=$((updates - 1)) ;;
+        esac
     done
     held+=$line
-    return 1
+    [ "$has_server" = yes ] && [ "$has_controller" = yes ] && [ "$updates" -le 0 ]
 }
 
 zookeeper_answers() {
