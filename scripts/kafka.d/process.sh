@@ -7,7 +7,12 @@ stop_limit_s=10
 
 say() { echo "kafka: $*" >&2; }
 die() { say "$1"; exit "${2:-1}"; }
-alive() { kill -0 "$1" 2>/dev/null; }
+# Not kill -0: that finds a process that has ended until the shell has noticed, which it may not while it handles a signal.
+alive() {
+    local state
+    { read -r state <"/proc/$1/stat"; } 2>/dev/null || return 1
+    [[ ${state##*) } != [ZX]* ]]
+}
 
 # A moment's sleep without a process: nothing is ever written to this pipe.
 exec {silence}<> <(:)
