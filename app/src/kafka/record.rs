@@ -13,3 +13,8 @@ pub(crate) fn with_record<M: Message, T>(message: &M, look: impl FnOnce(&wire::R
     };
     look(&wire::Record { key: message.key(), value: message.payload(), headers: &headers })
 }
+
+/// The bytes of a message's value; none for a null.
+pub(crate) fn value_bytes<M: Message>(message: &M) -> usize {
+    message.payload().map_or(0, <[u8]>::len)
+}

@@ -38,7 +38,8 @@ pub fn partitions(admin: &AdminClient<Context>, topic: &str) -> Result<Option<i3
 
 /// How many copies a topic's partitions have; 1 if it is not there.
 pub fn replication_factor(admin: &AdminClient<Context>, topic: &str) -> Result<i32, KafkaError> {
-    let metadata = client::metadata(admin, Some(topic), PATIENCE).map_err(KafkaError::client(format!("ask for topic {topic}")))?;
+    let metadata =
+        client::metadata(admin, Some(topic), PATIENCE).map_err(KafkaError::client(format!("ask for topic {topic}")))?;
     let first = metadata.topics().iter().find(|t| t.name() == topic).and_then(|t| t.partitions().first());
     Ok(first.map_or(1, |partition| partition.replicas().len().max(1) as i32))
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     config::{camera::CameraSettings, settings::CameraSource},
     pipeline::stats::count,
-    source::{self, Picture, Source, SourceError, SourceOptions, SourceSpec},
+    source::{self, Picture, SourceError, SourceOptions, SourceSpec},
     stop::Stop,
 };
 use mattebox_core::{codec::JpegEncoder, frame::Timestamp};

@@ -2,7 +2,7 @@
 use super::shared::Shared;
 use crate::kafka::client;
 use rdkafka::{
-    ClientContext, Message, Statistics,
+    ClientContext, Statistics,
     config::RDKafkaLogLevel,
     error::{KafkaError as ClientError, RDKafkaErrorCode},
     message::DeliveryResult,

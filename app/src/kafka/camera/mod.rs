@@ -88,11 +88,8 @@ impl Camera {
         };
         let partitions = topics::ensure(&admin, &wanted)?;
         let sizes = Sizes::ask(&admin, broker);
-        let known = |camera: &CameraId| Known {
-            camera: camera.clone(),
-            numbers: Arc::default(),
-            session: record::session(camera),
-        };
+        let known =
+            |camera: &CameraId| Known { camera: camera.clone(), numbers: Arc::default(), session: record::session(camera) };
         let most_on_their_way = if settings.source.realtime { FEW } else { MANY };
         let shared = Shared {
             cameras: settings.cameras.iter().map(|c| known(&c.camera)).collect(),
@@ -145,7 +142,8 @@ impl Camera {
             }
             published
         })?;
-        let measured = Measured { elapsed: begun.elapsed(), cpu: cpu().saturating_sub(cpu_before), interrupted: stop.is_stopped() };
+        let measured =
+            Measured { elapsed: begun.elapsed(), cpu: cpu().saturating_sub(cpu_before), interrupted: stop.is_stopped() };
         Ok(Report::new(&settings.broker.topic, &shared, &measured))
     }
 }

@@ -97,11 +97,7 @@ impl<'a> Publisher<'a> {
     }
 }
 
-fn producer(
-    settings: &CameraSettings,
-    shared: &Arc<Shared>,
-    sizes: &Sizes,
-) -> Result<ThreadedProducer<Deliveries>, KafkaError> {
+fn producer(settings: &CameraSettings, shared: &Arc<Shared>, sizes: &Sizes) -> Result<ThreadedProducer<Deliveries>, KafkaError> {
     let (most, batch) = (sizes.of_client().to_string(), sizes.batch().to_string());
     let config = settings.broker.client(&[
         // Each frame once and in order, and only what all copies have counts as published.

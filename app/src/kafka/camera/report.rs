@@ -154,12 +154,25 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        let header = ["camera", "captured", "published", "as it was", "late", "buffer", "stopped", "failed", "fps", "kB a frame", "numbers"];
+        let header = [
+            "camera",
+            "captured",
+            "published",
+            "as it was",
+            "late",
+            "buffer",
+            "stopped",
+            "failed",
+            "fps",
+            "kB a frame",
+            "numbers",
+        ];
         table.set_header(header);
         table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
         for c in &self.cameras {
             let numbers = c.first_number.zip(c.last_number).map(|(first, last)| format!("{first}-{last}"));
-            let counts = [c.captured, c.published, c.passed_through, c.dropped.late, c.dropped.buffer, c.dropped.stopped, c.failed];
+            let counts =
+                [c.captured, c.published, c.passed_through, c.dropped.late, c.dropped.buffer, c.dropped.stopped, c.failed];
             let mut row = vec![c.camera.clone()];
             row.extend(counts.map(|count| count.to_string()));
             row.extend([format!("{:.1}", c.fps), format!("{:.1}", c.bytes_per_frame / 1e3), numbers.unwrap_or_default()]);

@@ -59,7 +59,12 @@ struct Found {
 }
 
 /// The next number of each camera, in their order.
-pub(super) fn next_numbers(broker: &BrokerSettings, partitions: i32, cameras: &[CameraId], stop: &Stop) -> Result<Vec<u64>, KafkaError> {
+pub(super) fn next_numbers(
+    broker: &BrokerSettings,
+    partitions: i32,
+    cameras: &[CameraId],
+    stop: &Stop,
+) -> Result<Vec<u64>, KafkaError> {
     let mut search = Search::new(broker, partitions, cameras)?;
     let begun = Instant::now();
     let mut piece = FIRST_PIECE;
@@ -178,7 +183,11 @@ impl<'a> Search<'a> {
         let lost: Vec<_> = cameras.iter().filter(|camera| !self.found.contains_key(camera)).map(CameraId::as_str).collect();
         if !lost.is_empty() {
             let cameras = lost.join(", ");
-            tracing::warn!(topic, cameras, "not among the last {records} records of the topic: numbers begin at {total}, the number of its records");
+            tracing::warn!(
+                topic,
+                cameras,
+                "not among the last {records} records of the topic: numbers begin at {total}, the number of its records"
+            );
         }
         cameras.iter().map(|camera| self.found.get(camera).map_or(total, |found| found.number.saturating_add(1))).collect()
     }

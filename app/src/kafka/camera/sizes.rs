@@ -68,7 +68,9 @@ impl Sizes {
             let set = format!("--kafka-option message.max.bytes={wanted}");
             (format!("the client takes {limit} (message.max.bytes)"), format!("`{set}`"))
         };
-        format!("a frame of {bytes} bytes is {what}: {holder}. Raise that with {remedy} and start again, or make frames smaller: --max-width, --jpeg-quality")
+        format!(
+            "a frame of {bytes} bytes is {what}: {holder}. Raise that with {remedy} and start again, or make frames smaller: --max-width, --jpeg-quality"
+        )
     }
 }
 

@@ -1,4 +1,5 @@
 //! The consumer group's side: a consumer whose changes of partitions wait for the loop, and where each partition begins.
+use super::numbers::Numbers;
 use crate::{
     config::worker::{From, WorkerSettings},
     kafka::{
@@ -7,7 +8,6 @@ use crate::{
     },
     stop::Stop,
 };
-use super::numbers::Numbers;
 use rdkafka::{
     ClientContext, Offset, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
@@ -179,14 +179,19 @@ pub(super) fn spans(
         let (start, is_new) = match element.offset() {
             Offset::Offset(offset) if offset < low => {
                 tracing::error!(
-                    topic, partition, lost = low - offset,
+                    topic,
+                    partition,
+                    lost = low - offset,
                     "records were removed by the topic's retention before they were done: going on with the oldest that is left (see retention.ms)"
                 );
                 (low, true)
             }
             Offset::Offset(offset) if offset > end => {
                 tracing::error!(
-                    topic, partition, offset, end,
+                    topic,
+                    partition,
+                    offset,
+                    end,
                     "the group's offset lies behind the end of the topic, which was made anew or cut: beginning with its oldest record"
                 );
                 (low, true)
@@ -229,7 +234,9 @@ fn again<T>(stop: &Stop, action: &str, mut ask: impl FnMut() -> KafkaResult<T>) 
     loop {
         match ask() {
             Ok(answer) => return Ok(answer),
-            Err(error) if begun.elapsed() > LONG_PATIENCE || client::is_refusal(&error) => return Err(KafkaError::client(action)(error)),
+            Err(error) if begun.elapsed() > LONG_PATIENCE || client::is_refusal(&error) => {
+                return Err(KafkaError::client(action)(error));
+            }
             Err(error) => tracing::debug!("cannot {action} yet: {error}"),
         }
         if stop.wait(Duration::from_millis(100)) {

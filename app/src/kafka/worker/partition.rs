@@ -6,6 +6,7 @@ use super::{
     job::{Job, Ticket},
     lanes::LaneId,
 };
+use crate::kafka::record::value_bytes;
 use mattebox_core::{
     frame::{CameraId, FrameNumber, Numbering, Place, Timestamp},
     matte::MatteState,
@@ -221,7 +222,7 @@ impl Held {
     fn bytes(&self) -> usize {
         match self {
             Held::Result { bytes, .. } => bytes.len(),
-            Held::Letter(letter) => rdkafka::Message::payload_len(&*letter.record),
+            Held::Letter(letter) => value_bytes(&*letter.record),
         }
     }
 }

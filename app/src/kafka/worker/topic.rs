@@ -10,7 +10,7 @@ use crate::{
     kafka::{
         KafkaError,
         client::Context,
-        letters::{self, Reason},
+        letters,
         record::with_record,
         topics::{self, Wanted},
     },
@@ -19,7 +19,7 @@ use crate::{
 use mattebox_core::{frame::CameraId, wire};
 use mattebox_store::Memory;
 use rdkafka::{
-    Message, Offset, TopicPartitionList,
+    ClientConfig, Message, Offset, TopicPartitionList,
     admin::AdminClient,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode},
@@ -46,13 +46,14 @@ pub(super) enum Committed {
     Done,
     /// It could not be done now; nothing of it can be seen, and it can be tried again.
     Again(ClientError),
-    /// Our turn at the partitions is over: others do this work.
+    /// No producer can be made that goes on.
     Lost(ClientError),
 }
 
 /// The producer of results, and what was remembered of cameras.
 pub(super) struct Topic {
     producer: BaseProducer<Context>,
+    config: ClientConfig,
     results: String,
     memory_topic: String,
     dead: String,
@@ -110,16 +111,10 @@ impl Topic {
             ("partitioner", "murmur2_random"),
             ("message.max.bytes", &limit),
         ]);
-        let producer: BaseProducer<Context> = config.create_with_context(Context::default()).map_err(KafkaError::Settings)?;
-        let begun = Instant::now();
-        while let Err(error) = producer.init_transactions(PATIENCE) {
-            if begun.elapsed() > settings.connect_timeout.max(PATIENCE) || stop.is_stopped() {
-                return Err(KafkaError::client("begin transactions")(error));
-            }
-            tracing::debug!("transactions cannot begin yet: {error}");
-        }
+        let producer = producer(&config, settings.connect_timeout.max(PATIENCE), stop)?;
         Ok(Topic {
             producer,
+            config,
             max_result: topics::max_message_bytes(admin, results).min(MAX_RESULT_BYTES + OVERHEAD).saturating_sub(OVERHEAD),
             max_letter: 0,
             results: results.to_owned(),
@@ -211,6 +206,7 @@ impl Topic {
         consumer: &BaseConsumer<Consuming>,
         partitions: &[&Partition],
         numbers: &Numbers,
+        stop: &Stop,
     ) -> Committed {
         if !self.dead_is_there && partitions.iter().any(|p| p.held.values().any(|h| matches!(h, Held::Letter(_)))) {
             match topics::ensure_dead(admin, &self.frames) {
@@ -223,7 +219,7 @@ impl Topic {
         }
         match self.transaction(consumer, partitions) {
             Ok(()) => {}
-            Err(error) => return self.gave_up(error),
+            Err(error) => return self.gave_up(error, stop),
         }
         for partition in partitions {
             let end = partition.mark.as_ref().map_or(i64::MIN, |mark| mark.end);
@@ -284,7 +280,7 @@ impl Topic {
             }
             Held::Letter(letter) => {
                 let reason =
-                    Reason { code: letter.code, message: &letter.message, topic: &self.frames, partition, offset };
+                    wire::DeadLetter { code: letter.code, message: &letter.message, topic: &self.frames, partition, offset };
                 let value = letter.record.payload();
                 let left_out = value.map(<[u8]>::len).filter(|bytes| *bytes > self.max_letter);
                 let mut record = BaseRecord::<[u8], [u8]>::to(&self.dead);
@@ -313,37 +309,45 @@ impl Topic {
         }
     }
 
-    /// Undoes a transaction that failed.
-    fn gave_up(&self, error: ClientError) -> Committed {
-        let (mut fatal, mut must_abort) = (self.producer.client().fatal_error().is_some(), true);
-        if let ClientError::Transaction(inner) = &error {
-            fatal |= inner.is_fatal();
-            // A commit whose answer did not come in time goes on: it may be asked for again.
-            if inner.is_retriable() && !inner.txn_requires_abort() && self.producer.commit_transaction(PATIENCE).is_ok() {
-                return Committed::Done;
-            }
-            must_abort = true;
+    /// Undoes a transaction that failed. A producer that is broken for good is replaced by a new one, which ends what the old one left open.
+    fn gave_up(&mut self, error: ClientError, stop: &Stop) -> Committed {
+        if let ClientError::Transaction(inner) = &error
+            && inner.is_retriable()
+            && !inner.txn_requires_abort()
+            && self.producer.commit_transaction(PATIENCE).is_ok()
+        {
+            // A commit whose answer did not come in time went on.
+            return Committed::Done;
         }
-        if fatal {
-            return Committed::Lost(error);
-        }
-        while must_abort {
+        let begun = Instant::now();
+        while self.producer.client().fatal_error().is_none() && begun.elapsed() < 3 * PATIENCE {
             match self.producer.abort_transaction(PATIENCE) {
-                Ok(()) => must_abort = false,
+                Ok(()) => return Committed::Again(error),
                 Err(ClientError::Transaction(inner)) if inner.is_retriable() => {}
-                Err(abort) => return Committed::Lost(abort),
+                Err(_) => break,
             }
         }
-        let stale = [
-            RDKafkaErrorCode::IllegalGeneration,
-            RDKafkaErrorCode::UnknownMemberId,
-            RDKafkaErrorCode::FencedInstanceId,
-        ];
-        match error.rdkafka_error_code() {
-            Some(code) if stale.contains(&code) => Committed::Lost(error),
-            _ => Committed::Again(error),
+        match producer(&self.config, 3 * PATIENCE, stop) {
+            Ok(fresh) => {
+                self.producer = fresh;
+                Committed::Again(error)
+            }
+            Err(_) => Committed::Lost(error),
         }
     }
+}
+
+/// A producer whose transactions can begin.
+fn producer(config: &ClientConfig, patience: Duration, stop: &Stop) -> Result<BaseProducer<Context>, KafkaError> {
+    let producer: BaseProducer<Context> = config.create_with_context(Context::default()).map_err(KafkaError::Settings)?;
+    let begun = Instant::now();
+    while let Err(error) = producer.init_transactions(PATIENCE) {
+        if begun.elapsed() > patience || stop.is_stopped() {
+            return Err(KafkaError::client("begin transactions")(error));
+        }
+        tracing::debug!("transactions cannot begin yet: {error}");
+    }
+    Ok(producer)
 }
 
 /// A number that no other process has: the hash keys of every process are drawn anew.
