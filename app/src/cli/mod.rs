@@ -62,7 +62,7 @@ enum Command {
     /// Say what is missing on this machine and how to get it
     Doctor(doctor::DoctorArgs),
     /// Print the settings in force and where each came from
-    Config(config::ConfigArgs),
+    Config(Box<config::ConfigArgs>),
     /// Print what a model file is: inputs, outputs, operators, size
     Model(model::ModelArgs),
     /// Print a completion script for a shell

@@ -8,7 +8,7 @@ use rdkafka::{
     error::{KafkaError as ClientError, RDKafkaErrorCode},
     message::DeliveryResult,
     metadata::Metadata,
-    producer::ProducerContext,
+    producer::{BaseProducer, Producer, ProducerContext},
 };
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -89,15 +89,17 @@ pub(crate) fn is_refusal(error: &ClientError) -> bool {
 pub fn connect(broker: &BrokerSettings, timeout: Duration, stop: &Stop) -> Result<AdminClient<Context>, KafkaError> {
     let context = Context::default();
     let trouble = context.trouble.clone();
-    let admin: AdminClient<Context> = broker.client(&[]).create_with_context(context).map_err(KafkaError::Settings)?;
+    // An admin client does not tell why it has no connection; a producer does.
+    let probe: BaseProducer<Context> = broker.client(&[]).create_with_context(context).map_err(KafkaError::Settings)?;
     let begun = Instant::now();
     let mut said = false;
     loop {
         let left = timeout.saturating_sub(begun.elapsed());
-        let error = match metadata(&admin, None, PATIENCE.min(left.max(PAUSE))) {
-            Ok(_) => return Ok(admin),
+        let error = match probe.client().fetch_metadata(None, PATIENCE.min(left.max(PAUSE))) {
+            Ok(_) => return broker.client(&[]).create_with_context(Context::default()).map_err(KafkaError::Settings),
             Err(error) => error,
         };
+        probe.poll(Duration::ZERO);
         let (error, problem) = trouble.last().unwrap_or_else(|| (error.clone(), error.to_string()));
         let bootstrap = broker.bootstrap.clone();
         if is_refusal(&error) {

@@ -44,7 +44,17 @@ impl Bench {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mattebox"));
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars() {
-            let ours = ["CAMERA_ID", "VIDEO_SRC", "FPS", "JPEG_QUALITY", "MAX_WIDTH", "OUTPUT_DIR", "SEG_MODEL_PATH"];
+            let ours = [
+                "CAMERA_ID",
+                "VIDEO_SRC",
+                "FPS",
+                "JPEG_QUALITY",
+                "MAX_WIDTH",
+                "OUTPUT_DIR",
+                "SEG_MODEL_PATH",
+                "KAFKA_BOOTSTRAP",
+                "TOPIC_FRAMES",
+            ];
             if name.starts_with("MATTEBOX_") || ours.contains(&name.as_str()) {
                 command.env_remove(name);
             }

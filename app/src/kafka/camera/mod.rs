@@ -116,9 +116,9 @@ impl Camera {
         let cpu = || stats::process_cpu() + stats::children_cpu();
         let (begun, cpu_before) = (Instant::now(), cpu());
         thread::scope(|scope| -> Result<(), KafkaError> {
-            for index in 0..names.len() {
+            for (index, name) in names.iter().enumerate() {
                 let capture = Capture::new(&shared, index, &settings, &stop);
-                let thread = thread::Builder::new().name(format!("camera {}", names[index]));
+                let thread = thread::Builder::new().name(format!("camera {name}"));
                 if let Err(error) = thread.spawn_scoped(scope, move || capture.run()) {
                     stop.stop();
                     shared.rings.abort();

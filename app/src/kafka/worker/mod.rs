@@ -75,7 +75,7 @@ const MAX_BYTES: usize = 64 << 20;
 
 /// Where results go, and where offsets are recorded.
 enum Output {
-    Files { directory: Directory, post: Post },
+    Files { directory: Directory, post: Box<Post> },
     Results(Box<Topic>),
 }
 
@@ -132,7 +132,7 @@ impl Worker {
         let output = match &settings.sink {
             WorkerSink::Directory(root) => Output::Files {
                 directory: Directory::open(root, &settings.group, &settings.broker.topic, settings.fsync)?,
-                post: Post::open(settings, &shop)?,
+                post: Box::new(Post::open(settings, &shop)?),
             },
             WorkerSink::Topic(results) => Output::Results(Box::new(Topic::open(&admin, settings, results, &model_sha, &stop)?)),
         };

@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn too_many_dead_records_are_told_once_until_it_was_better() {
         let numbers = CameraNumbers::default();
-        let mut judge = |dead| numbers.judge(dead, 0.5, 10).is_some();
+        let judge = |dead| numbers.judge(dead, 0.5, 10).is_some();
         assert!((0..9).all(|_| !judge(true)), "too few to tell");
         assert!(judge(true));
         assert!(!judge(true), "it was told");

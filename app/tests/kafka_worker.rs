@@ -1,0 +1,423 @@
+//! Camera and worker through a real broker, with the real binary. Each test is named after the promise that it holds.
+mod broker;
+mod harness;
+
+use broker::{
+    Broker,
+    client::{Isolation, Record, Stored},
+};
+use harness::{Bench, Done, finish, sample};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    process::{Child, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A folder, a broker and a topic.
+struct Town<'a> {
+    bench: Bench,
+    broker: &'a Broker,
+    topic: String,
+}
+
+impl<'a> Town<'a> {
+    fn new(broker: &'a Broker, topic: &str) -> Self {
+        Town { bench: Bench::new(), broker, topic: topic.to_owned() }
+    }
+
+    fn start(&self, args: &[&str]) -> Child {
+        let mut command = self.bench.command(args);
+        command.args(["--kafka", &self.broker.bootstrap(), "--topic", &self.topic, "--progress", "none"]);
+        // A member that was killed is missed as soon as the broker allows.
+        command.args(["--kafka-option", "session.timeout.ms=6000", "--kafka-option", "heartbeat.interval.ms=500"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts")
+    }
+
+    fn run(&self, args: &[&str]) -> Done {
+        finish(self.start(args), LIMIT, args)
+    }
+
+    #[track_caller]
+    fn report(&self, args: &[&str]) -> Value {
+        let done = self.run(&[args, &["--json"]].concat());
+        assert_eq!(done.code, Some(0), "{args:?}: {}", done.stderr);
+        serde_json::from_slice(&done.stdout).unwrap_or_else(|e| panic!("{e}: {}", done.stderr))
+    }
+
+    /// Publishes frames of the sample as fast as possible, from each camera, small.
+    fn fill(&self, cameras: &[&str], frames: usize, more: &[&str]) -> Value {
+        let (sources, frames) = (cameras.iter().map(|c| format!("{c}={}", sample())).collect::<Vec<_>>(), frames.to_string());
+        let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
+        let how = ["--realtime", "false", "--frames", &frames, "--fps", "25", "--max-width", "320"];
+        self.report(&[&["camera"], &sources[..], &how, more].concat())
+    }
+
+    /// Everything under a camera's folder, by name.
+    fn tree(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
+        let mut tree = BTreeMap::new();
+        for camera in self.bench.files(out).iter().filter(|name| !name.starts_with('.')) {
+            for file in self.bench.files(&format!("{out}/{camera}")) {
+                let name = format!("{camera}/{file}");
+                tree.insert(name.clone(), self.bench.read(&format!("{out}/{name}")));
+            }
+        }
+        tree
+    }
+
+    /// How many files have their final names.
+    fn count(&self, out: &str) -> usize {
+        let cameras = self.bench.files(out);
+        let files = cameras.iter().filter(|name| !name.starts_with('.')).flat_map(|c| self.bench.files(&format!("{out}/{c}")));
+        files.filter(|name| !name.starts_with('.')).count()
+    }
+}
+
+fn id(record: &Stored) -> String {
+    String::from_utf8_lossy(record.header("ce_id").expect("ce_id")).into_owned()
+}
+
+fn sum(report: &Value, name: &str) -> u64 {
+    report["cameras"].as_array().into_iter().flatten().map(|c| c[name].as_u64().unwrap_or(0)).sum()
+}
+
+/// A JPEG of the sample.
+fn jpeg(bench: &Bench) -> Vec<u8> {
+    bench.ffmpeg(&["-i", &sample(), "-frames:v", "1", "-vf", "scale=320:-2", "one.jpg"]);
+    bench.read("one.jpg")
+}
+
+/// What the seed's camera sends, as Python's `json.dumps` writes it.
+fn seed_json(camera: &str, frame: u64, ts: f64, jpeg: &[u8]) -> String {
+    use base64::Engine;
+    let data = base64::engine::general_purpose::STANDARD.encode(jpeg);
+    format!(
+        r#"{{"camera_id": "{camera}", "frame_id": {frame}, "ts": {ts:.6}, "codec": "jpg", "width": 320, "height": 180, "data_b64": "{data}"}}"#
+    )
+}
+
+#[test]
+fn camera_and_worker_do_the_main_job_and_a_second_worker_of_the_group_finds_nothing_left() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "main-job");
+    let published = town.fill(&["cam01", "cam02"], 40, &["--partitions", "3"]);
+    assert_eq!(sum(&published, "published"), 80);
+    let report = town.report(&["worker", "--until", "end"]);
+    assert_eq!((sum(&report, "frames_in"), sum(&report, "frames_out")), (80, 80));
+    assert_eq!(town.tree("output").len(), 80);
+    assert!(town.tree("output").contains_key("cam02/frame_000039.png"));
+    let again = town.report(&["worker", "--until", "end"]);
+    assert_eq!(sum(&again, "frames_in"), 0, "its offsets were committed");
+    assert_eq!(broker.client().committed("mattebox", "main-job").iter().flatten().sum::<i64>(), 80);
+}
+
+#[test]
+fn workers_of_a_group_share_the_partitions_and_give_the_same_bytes_as_one_alone() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "shared");
+    town.fill(&["a", "b", "c", "d", "e", "f"], 30, &["--partitions", "6"]);
+    town.report(&["worker", "--until", "end", "--group", "alone", "--out", "alone"]);
+    let pair = [0, 1].map(|_| town.start(&["worker", "--group", "pair", "--out", "pair", "--json"]));
+    let begun = Instant::now();
+    while town.count("pair") < 180 && begun.elapsed() < LIMIT {
+        thread::sleep(Duration::from_millis(100));
+    }
+    for worker in pair {
+        harness::signal(&worker, "TERM");
+        let done = finish(worker, LIMIT, &["worker"]);
+        assert_eq!(done.code, Some(130), "{}", done.stderr);
+    }
+    assert!(town.tree("pair") == town.tree("alone"), "the files differ");
+}
+
+#[test]
+fn a_stopped_worker_goes_on_where_it_was_with_the_same_bytes() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "stopped");
+    town.fill(&["a", "b"], 60, &["--partitions", "1"]);
+    town.report(&["worker", "--until", "end", "--group", "once", "--out", "once"]);
+    let mut stops = 0;
+    loop {
+        let worker = town.start(&["worker", "--group", "twice", "--out", "twice", "--commit-interval", "50ms", "--threads", "1"]);
+        let before = town.count("twice");
+        let begun = Instant::now();
+        while town.count("twice") < (before + 25).min(120) && begun.elapsed() < LIMIT {
+            thread::sleep(Duration::from_millis(2));
+        }
+        harness::signal(&worker, "TERM");
+        finish(worker, LIMIT, &["worker"]);
+        stops += 1;
+        if town.count("twice") == 120 {
+            break;
+        }
+    }
+    assert!(stops > 1, "it was not stopped in the middle");
+    assert!(town.tree("twice") == town.tree("once"), "the files differ");
+}
+
+#[test]
+fn results_in_a_topic_are_there_exactly_once_through_kill_9() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "exactly");
+    town.fill(&["a", "b", "c"], 80, &["--partitions", "3"]);
+    let args = ["worker", "--group", "x", "--out", "topic:exactly-results", "--commit-interval", "100ms", "--threads", "1"];
+    for wait in [700, 1100, 900] {
+        let mut worker = town.start(&args);
+        thread::sleep(Duration::from_millis(wait));
+        worker.kill().expect("killed");
+        worker.wait().expect("gone");
+    }
+    town.report(&[&args[..], &["--until", "end"]].concat());
+    let results = broker.client().consume_all("exactly-results", Isolation::Committed);
+    let ids: BTreeSet<_> = results.iter().map(id).collect();
+    assert_eq!((results.len(), ids.len()), (240, 240));
+    assert!(results.iter().all(|r| r.header("ce_type") == Some(b"mattebox.matted.v1")));
+    // The bytes are those of an undisturbed run.
+    town.report(&["worker", "--until", "end", "--group", "files"]);
+    for result in &results {
+        let (camera, number) = (String::from_utf8_lossy(result.key.as_deref().expect("a key")).into_owned(), number(result));
+        let file = town.bench.read(&format!("output/{camera}/frame_{number:06}.png"));
+        assert!(result.value.as_deref() == Some(&file[..]), "{camera} {number} differs");
+    }
+}
+
+fn number(record: &Stored) -> u64 {
+    String::from_utf8_lossy(record.header("ce_sequence").expect("ce_sequence")).parse().expect("a number")
+}
+
+#[test]
+fn hostile_records_are_dead_letters_with_a_code_and_every_good_one_is_made() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "hostile");
+    let client = broker.client();
+    client.create_topic("hostile", 3, &[("max.message.bytes", "10000000")]);
+    let good = jpeg(&town.bench);
+    let mut records = Vec::new();
+    let mut random = 1u64;
+    let mut next = || {
+        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (random >> 33) as usize
+    };
+    for n in 0..1000u64 {
+        let ts = 1_700_000_000.0 + n as f64 / 10.0;
+        let text = seed_json("good", n, ts, &good);
+        records.push(Record { key: Some(b"good".to_vec()), value: Some(text.clone().into_bytes()), ..Record::default() }.to(0));
+        let bad = |value: Vec<u8>| Record { key: Some(b"bad".to_vec()), value: Some(value), ..Record::default() };
+        let swap = |from: &str, to: &str| bad(text.replace("\"good\"", "\"bad\"").replacen(from, to, 1).into_bytes());
+        records.push(match n % 20 {
+            0 => Record { key: Some(b"bad".to_vec()), value: None, ..Record::default() },
+            1 => bad(vec![]),
+            2 => bad(text.as_bytes()[..next() % (text.len() - 1)].to_vec()),
+            3 => swap("\"bad\"", "\"../../evil\""),
+            4 => swap("\"frame_id\": ", "\"frame_id\": -1"),
+            5 => swap("\"frame_id\": ", "\"frame_id\": \"7\", \"x\": "),
+            6 => swap("\"ts\": ", "\"ts\": null, \"y\": "),
+            7 => swap("\"jpg\"", "\"h265\""),
+            8 => swap("\"data_b64\": \"", "\"data_b64\": \"!!!!"),
+            9 => bad(seed_json("bad", n, ts, &good[..good.len() / 2]).into_bytes()),
+            10 => bad(seed_json("bad", n, ts, b"no picture").into_bytes()),
+            11 => bad((0..next() % 5000).map(|_| next() as u8).collect()),
+            12 if n % 200 == 12 => bad(vec![b'{'; 5_000_000]),
+            12 => bad(vec![b'['; 100_000]),
+            13 => bad(good.clone()).header("ce_type", "mattebox.frame.v1"),
+            14 => bad(good.clone())
+                .header("ce_specversion", "1.0")
+                .header("ce_type", "x")
+                .header("ce_source", "mattebox/camera/bad"),
+            15 => bad(vec![0xff; 200]).header("content-type", "image/jpeg"),
+            16 => swap("{", "["),
+            17 => swap("\"camera_id\"", "\"camera\""),
+            18 => swap("320", "\"wide\""),
+            _ => {
+                let mut broken = good.clone();
+                // A header that claims 65535 x 65535.
+                let at = broken.windows(2).position(|m| matches!(m, [0xFF, 0xC0 | 0xC2])).expect("a frame header");
+                broken[at + 5..at + 9].fill(0xff);
+                bad(seed_json("bad", n, ts, &broken).into_bytes())
+            }
+        });
+    }
+    client.produce("hostile", &records);
+    let report = town.report(&["worker", "--until", "end"]);
+    let names: Vec<String> = (0..1000).map(|n| format!("good/frame_{n:06}.png")).collect();
+    assert_eq!(town.tree("output").into_keys().collect::<Vec<_>>(), names);
+    assert_eq!(
+        town.bench.files("."),
+        [".config", "one.jpg", "output"].into_iter().filter(|n| *n != ".config").collect::<Vec<_>>()
+    );
+    let dead = client.consume_all("hostile.dead", Isolation::Committed);
+    assert_eq!((dead.len() as u64, sum(&report, "dead")), (1000, 1000));
+    let codes: BTreeSet<_> =
+        dead.iter().map(|d| String::from_utf8_lossy(d.header("mattebox-error-code").expect("a code")).into_owned()).collect();
+    assert!(codes.len() > 10, "{codes:?}");
+    // Each is the record as it was.
+    let mut sent: Vec<_> = records.iter().filter(|r| r.key.as_deref() == Some(b"bad")).map(|r| r.value.clone()).collect();
+    let mut kept: Vec<_> = dead.iter().map(|d| d.value.clone()).collect();
+    sent.sort();
+    kept.sort();
+    assert!(sent == kept, "a dead letter's value is not that of its record");
+    assert!(report["peak_rss_mb"].as_f64() < Some(400.0), "{}", report["peak_rss_mb"]);
+}
+
+#[test]
+fn the_seeds_camera_feeds_the_worker_and_a_restart_of_it_writes_over_nothing() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "seed");
+    let client = broker.client();
+    client.create_topic("seed", 1, &[]);
+    let picture = jpeg(&town.bench);
+    // Two starts of the seed's camera, without a key, each counting from 0; in between one record is delivered twice.
+    let frames = [(0, 10.0), (1, 10.1), (2, 10.2), (2, 10.2), (0, 20.0), (1, 20.1)];
+    let record =
+        |(n, ts): (u64, f64)| Record { value: Some(seed_json("cam01", n, ts, &picture).into_bytes()), ..Record::default() };
+    client.produce("seed", &frames.map(record));
+    let report = town.report(&["worker", "--until", "end"]);
+    assert_eq!(town.bench.files("output/cam01").len(), 5);
+    assert_eq!((sum(&report, "late"), sum(&report, "restarts")), (1, 1));
+}
+
+#[test]
+fn our_camera_can_feed_the_seeds_job() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "to-seed");
+    town.fill(&["cam01"], 5, &["--wire", "json", "--partitions", "1"]);
+    let records = broker.client().consume_all("to-seed", Isolation::Committed);
+    assert_eq!(records.len(), 5);
+    for (n, record) in records.iter().enumerate() {
+        let value: Value = serde_json::from_slice(record.value.as_deref().expect("a value")).expect("JSON");
+        let keys: Vec<_> = value.as_object().expect("an object").keys().cloned().collect();
+        let wanted: BTreeSet<_> = ["camera_id", "frame_id", "ts", "codec", "width", "height", "data_b64"].into();
+        assert_eq!(keys.iter().map(String::as_str).collect::<BTreeSet<_>>(), wanted);
+        assert_eq!((&value["camera_id"], &value["frame_id"], &value["codec"]), (&json!("cam01"), &json!(n), &json!("jpg")));
+        assert!(value["ts"].as_f64() > Some(1.6e9) && value["width"] == 320 && value["height"] == 180);
+        use base64::Engine;
+        let data = base64::engine::general_purpose::STANDARD.decode(value["data_b64"].as_str().expect("text")).expect("base64");
+        assert_eq!(mattebox_core::codec::decode(&data, &Default::default()).expect("a picture").dimensions(), (320, 180));
+    }
+}
+
+#[test]
+fn a_camera_whose_folder_cannot_be_written_waits_and_harms_no_other() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "blocked");
+    broker.client().create_topic("blocked", 2, &[]);
+    // Of these names each falls into its own partition.
+    town.fill(&["a", "b"], 20, &[]);
+    fs::create_dir(town.bench.path("output")).expect("a folder");
+    fs::write(town.bench.path("output/a"), "a file in the way").expect("a file");
+    let worker = town.start(&["worker", "--json"]);
+    let begun = Instant::now();
+    while town.bench.files("output/b").len() < 20 && begun.elapsed() < LIMIT {
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(town.bench.files("output/b").len(), 20, "the other camera goes on");
+    fs::remove_file(town.bench.path("output/a")).expect("removed");
+    while town.bench.files("output/a").len() < 20 && begun.elapsed() < LIMIT {
+        thread::sleep(Duration::from_millis(50));
+    }
+    harness::signal(&worker, "TERM");
+    let done = finish(worker, LIMIT, &["worker"]);
+    assert!(done.stderr.contains("output/a") && done.stderr.contains("trying again"), "{}", done.stderr);
+    assert_eq!(town.count("output"), 40);
+    assert_eq!(broker.client().committed("mattebox", "blocked").iter().flatten().sum::<i64>(), 40);
+}
+
+#[test]
+fn a_live_worker_skips_what_is_stale_and_counts_it() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "stale");
+    town.fill(&["a"], 10, &["--partitions", "1"]);
+    thread::sleep(Duration::from_millis(600));
+    let report = town.report(&["worker", "--until", "end", "--live", "--max-age", "500ms"]);
+    assert_eq!((sum(&report, "stale"), sum(&report, "frames_out")), (10, 0));
+    assert!(town.tree("output").is_empty());
+}
+
+#[test]
+fn where_a_new_group_begins_can_be_chosen_and_is_kept() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "from");
+    town.fill(&["a"], 10, &["--partitions", "1"]);
+    let report = town.report(&["worker", "--until", "end", "--from", "latest", "--group", "late"]);
+    assert_eq!(sum(&report, "frames_in"), 0);
+    town.fill(&["a"], 5, &[]);
+    let report = town.report(&["worker", "--until", "end", "--from", "latest", "--group", "late"]);
+    assert_eq!(sum(&report, "frames_in"), 5, "its beginning was recorded, so that nothing is lost between two starts");
+    assert_eq!(town.bench.files("output/a")[0], "frame_000010.png");
+    let report = town.report(&["worker", "--until", "end", "--from", "1000", "--group", "time"]);
+    assert_eq!(sum(&report, "frames_in"), 15);
+}
+
+#[test]
+fn a_broker_that_cannot_be_reached_is_named_and_the_exit_code_is_3() {
+    let b = Bench::new();
+    for command in ["worker", "camera"] {
+        let source = sample();
+        let mut args = vec![command, "--kafka", "127.0.0.1:1", "--connect-timeout", "1s"];
+        if command == "camera" {
+            args.push(&source);
+        }
+        let done = b.run(&args);
+        assert_eq!(done.code, Some(3), "{}", done.stderr);
+        assert!(done.stderr.contains("127.0.0.1:1") && done.stderr.contains("1s"), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn camera_and_worker_speak_sasl_and_tls_and_secrets_stay_secret() {
+    let broker = Broker::with(&["--sasl-ssl"]);
+    let town = Town::new(&broker, "secure");
+    broker.client().create_topic("secure", 1, &[]);
+    let (address, ca) = (broker.property("sasl_ssl"), broker.property("ca"));
+    let source = sample();
+    let secure = |command: &[&str], mechanism: &str, password: &str| {
+        let mut all = town.bench.command(command);
+        all.args([
+            "--kafka",
+            &address,
+            "--topic",
+            "secure",
+            "--kafka-ca",
+            &ca,
+            "--kafka-username",
+            "mattebox",
+            "--connect-timeout",
+            "20s",
+        ]);
+        all.args(["--kafka-sasl", mechanism, "--log-level", "debug"]).env("MATTEBOX_KAFKA_PASSWORD", password);
+        let child = all.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        finish(child, LIMIT, command)
+    };
+    let camera = ["camera", &source, "--realtime", "false", "--frames", "5"];
+    let worker = ["worker", "--until", "end"];
+    for (command, mechanism) in [(&camera[..], "SCRAM-SHA-512"), (&worker[..], "PLAIN")] {
+        let done = secure(command, mechanism, "mattebox-secret");
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        assert!(!done.stderr.contains("mattebox-secret"), "{}", done.stderr);
+    }
+    assert_eq!(town.bench.files("output/cam01").len(), 5);
+    let refused = secure(&worker, "PLAIN", "wrong-secret");
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(refused.stderr.contains("refuses") && !refused.stderr.contains("wrong-secret"), "{}", refused.stderr);
+    // The same with a certificate in place of a password.
+    let (address, cert, key) = (broker.property("mutual_tls"), broker.property("client_cert"), broker.property("client_key"));
+    let certificate = ["--kafka", &address, "--kafka-ca", &ca, "--kafka-cert", &cert, "--kafka-key", &key];
+    let done = town.bench.run(&[&worker[..], &["--topic", "secure", "--group", "tls", "--out", "tls"], &certificate].concat());
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(town.bench.files("tls/cam01").len(), 5);
+}
+
+#[test]
+fn camera_and_worker_work_with_kafka_3_on_zookeeper() {
+    let broker = Broker::with(&["--zookeeper"]);
+    let town = Town::new(&broker, "zookeeper");
+    town.fill(&["cam01"], 20, &["--partitions", "2"]);
+    town.report(&["worker", "--until", "end"]);
+    assert_eq!(town.bench.files("output/cam01").len(), 20);
+    town.report(&["worker", "--until", "end", "--group", "t", "--out", "topic:zookeeper-results"]);
+    assert_eq!(broker.client().consume_all("zookeeper-results", Isolation::Committed).len(), 20);
+}
