@@ -6,10 +6,10 @@ mod broker;
 mod harness;
 
 use broker::{Broker, client::Isolation};
-use harness::{Bench, finish, sample};
+use harness::{Bench, Running, sample};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    process::{Child, Stdio},
+    process::Stdio,
     thread,
     time::{Duration, Instant},
 };
@@ -41,14 +41,15 @@ struct Town {
 }
 
 impl Town {
-    fn start(&self, args: &[&str]) -> Child {
+    fn start(&self, args: &[&str]) -> Running {
         let mut command = self.bench.command(args);
         command.args(["--kafka", &self.broker.bootstrap(), "--topic", "chaos", "--progress", "none"]);
         command.args(["--kafka-option", "session.timeout.ms=6000", "--kafka-option", "heartbeat.interval.ms=500"]);
-        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts")
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Running::start(command)
     }
 
-    fn cameras(&self, names: std::ops::Range<usize>, frames: usize, fps: usize) -> Child {
+    fn cameras(&self, names: std::ops::Range<usize>, frames: usize, fps: usize) -> Running {
         let sources: Vec<String> = names.map(|n| format!("cam{n:02}={}", sample())).collect();
         let mut args = vec!["camera", "--max-width", "320", "--partitions", "6", "--buffer-frames", "100000"];
         args.extend(sources.iter().map(String::as_str));
@@ -57,12 +58,12 @@ impl Town {
         self.start(&args)
     }
 
-    fn worker(&self, group: &str, out: &str, more: &[&str]) -> Child {
+    fn worker(&self, group: &str, out: &str, more: &[&str]) -> Running {
         self.start(&[&["worker", "--group", group, "--out", out, "--commit-interval", "200ms"], more].concat())
     }
 
     fn to_the_end(&self, group: &str, out: &str) {
-        let done = finish(self.worker(group, out, &["--until", "end"]), Duration::from_secs(600), &["worker", out]);
+        let done = self.worker(group, out, &["--until", "end"]).finish(Duration::from_secs(600), &["worker", out]);
         assert_eq!(done.code, Some(0), "{}", done.stderr);
     }
 
@@ -86,16 +87,14 @@ fn through_kill_9_of_workers_broker_and_camera_every_frame_is_there_once_with_th
     let several = town.cameras(1..s.cameras, s.frames, s.fps);
     // One camera has a process of its own, which is killed and started again.
     let mut lone = town.cameras(0..1, s.frames, s.fps);
-    let mut workers: Vec<Child> = (0..s.workers).map(|_| town.worker("disturbed", "disturbed", &[])).collect();
-    let mut results: Vec<Child> = vec![town.worker("results", "topic:chaos-results", &[])];
+    let mut workers: Vec<Running> = (0..s.workers).map(|_| town.worker("disturbed", "disturbed", &[])).collect();
+    let mut results: Vec<Running> = vec![town.worker("results", "topic:chaos-results", &[])];
     let length = Duration::from_secs_f64(s.frames as f64 / s.fps as f64);
     let (mut kills, mut broker_kills, mut camera_killed) = (0, 0, false);
     while begun.elapsed() < length {
         thread::sleep(s.pause);
-        let all: &mut Vec<Child> = if kills % 3 == 2 { &mut results } else { &mut workers };
-        let mut victim = all.remove(0);
-        victim.kill().expect("killed");
-        victim.wait().expect("gone");
+        let all: &mut Vec<Running> = if kills % 3 == 2 { &mut results } else { &mut workers };
+        drop(all.remove(0));
         let again = if kills % 3 == 2 {
             town.worker("results", "topic:chaos-results", &[])
         } else {
@@ -110,8 +109,7 @@ fn through_kill_9_of_workers_broker_and_camera_every_frame_is_there_once_with_th
         let share = begun.elapsed().as_secs_f64() / length.as_secs_f64();
         if !camera_killed && share > 0.4 {
             camera_killed = true;
-            lone.kill().expect("killed");
-            lone.wait().expect("gone");
+            drop(lone);
             lone = town.cameras(0..1, s.frames / 2, s.fps);
         }
         if broker_kills < 2 && share > 0.3 * (broker_kills + 1) as f64 {
@@ -122,12 +120,9 @@ fn through_kill_9_of_workers_broker_and_camera_every_frame_is_there_once_with_th
         }
     }
     for camera in [several, lone] {
-        assert_eq!(finish(camera, Duration::from_secs(120), &["camera"]).code, Some(0));
+        assert_eq!(camera.finish(Duration::from_secs(120), &["camera"]).code, Some(0));
     }
-    for mut worker in workers.into_iter().chain(results) {
-        worker.kill().expect("killed");
-        worker.wait().expect("gone");
-    }
+    drop((workers, results));
     town.to_the_end("disturbed", "disturbed");
     town.to_the_end("results", "topic:chaos-results");
     town.to_the_end("undisturbed", "undisturbed");

@@ -6,12 +6,12 @@ use broker::{
     Broker,
     client::{Isolation, Record, Stored},
 };
-use harness::{Bench, Done, finish, sample};
+use harness::{Bench, Done, Running, finish, sample};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    process::{Child, Stdio},
+    process::Stdio,
     thread,
     time::{Duration, Instant},
 };
@@ -30,16 +30,17 @@ impl<'a> Town<'a> {
         Town { bench: Bench::new(), broker, topic: topic.to_owned() }
     }
 
-    fn start(&self, args: &[&str]) -> Child {
+    fn start(&self, args: &[&str]) -> Running {
         let mut command = self.bench.command(args);
         command.args(["--kafka", &self.broker.bootstrap(), "--topic", &self.topic, "--progress", "none"]);
         // A member that was killed is missed as soon as the broker allows.
         command.args(["--kafka-option", "session.timeout.ms=6000", "--kafka-option", "heartbeat.interval.ms=500"]);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts")
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running::start(command)
     }
 
     fn run(&self, args: &[&str]) -> Done {
-        finish(self.start(args), LIMIT, args)
+        self.start(args).finish(LIMIT, args)
     }
 
     #[track_caller]
@@ -127,8 +128,7 @@ fn workers_of_a_group_share_the_partitions_and_give_the_same_bytes_as_one_alone(
         thread::sleep(Duration::from_millis(100));
     }
     for worker in pair {
-        harness::signal(&worker, "TERM");
-        let done = finish(worker, LIMIT, &["worker"]);
+        let done = worker.stop(LIMIT, &["worker"]);
         assert_eq!(done.code, Some(130), "{}", done.stderr);
     }
     assert!(town.tree("pair") == town.tree("alone"), "the files differ");
@@ -148,8 +148,7 @@ fn a_stopped_worker_goes_on_where_it_was_with_the_same_bytes() {
         while town.count("twice") < (before + 25).min(120) && begun.elapsed() < LIMIT {
             thread::sleep(Duration::from_millis(2));
         }
-        harness::signal(&worker, "TERM");
-        finish(worker, LIMIT, &["worker"]);
+        worker.stop(LIMIT, &["worker"]);
         stops += 1;
         if town.count("twice") == 120 {
             break;
@@ -166,10 +165,9 @@ fn results_in_a_topic_are_there_exactly_once_through_kill_9() {
     town.fill(&["a", "b", "c"], 80, &["--partitions", "3"]);
     let args = ["worker", "--group", "x", "--out", "topic:exactly-results", "--commit-interval", "100ms", "--threads", "1"];
     for wait in [700, 1100, 900] {
-        let mut worker = town.start(&args);
+        let worker = town.start(&args);
         thread::sleep(Duration::from_millis(wait));
-        worker.kill().expect("killed");
-        worker.wait().expect("gone");
+        drop(worker);
     }
     town.report(&[&args[..], &["--until", "end"]].concat());
     let results = broker.client().consume_all("exactly-results", Isolation::Committed);
@@ -319,8 +317,7 @@ fn a_camera_whose_folder_cannot_be_written_waits_and_harms_no_other() {
     while town.bench.files("output/a").len() < 20 && begun.elapsed() < LIMIT {
         thread::sleep(Duration::from_millis(50));
     }
-    harness::signal(&worker, "TERM");
-    let done = finish(worker, LIMIT, &["worker"]);
+    let done = worker.stop(LIMIT, &["worker"]);
     assert!(done.stderr.contains("output/a") && done.stderr.contains("trying again"), "{}", done.stderr);
     assert_eq!(town.count("output"), 40);
     assert_eq!(broker.client().committed("mattebox", "blocked").iter().flatten().sum::<i64>(), 40);

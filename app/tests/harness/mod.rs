@@ -137,6 +137,37 @@ pub(crate) fn finish(mut child: Child, limit: Duration, what: &[&str]) -> Done {
     Done { code: output.status.code(), stdout: output.stdout, stderr: String::from_utf8_lossy(&output.stderr).into_owned() }
 }
 
+/// A child that does not outlive its test, also where that fails.
+pub(crate) struct Running(Option<Child>);
+
+impl Running {
+    /// Starts it.
+    pub(crate) fn start(mut command: Command) -> Self {
+        Running(Some(command.spawn().expect("the binary starts")))
+    }
+
+    /// Waits for its end.
+    pub(crate) fn finish(mut self, limit: Duration, what: &[&str]) -> Done {
+        finish(self.0.take().expect("it is running"), limit, what)
+    }
+
+    /// Asks it to stop, and waits for its end.
+    pub(crate) fn stop(self, limit: Duration, what: &[&str]) -> Done {
+        signal(self.0.as_ref().expect("it is running"), "TERM");
+        self.finish(limit, what)
+    }
+}
+
+/// `kill -9`.
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 /// Sends a signal to a child.
 pub(crate) fn signal(child: &Child, name: &str) {
     let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();

@@ -19,7 +19,6 @@ use image::RgbImage;
 use mattebox_core::{codec::Decoder, matte::MatteState, wire};
 use mattebox_store::{FrameDir, OnExisting, Outcome as Stored, StoreError};
 use std::{
-    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
@@ -176,7 +175,7 @@ impl Hand {
         match self.shop.clock.time(Stage::Write, || self.shop.write(job, bytes, files)) {
             Ok(Stored::Written) => Outcome::Written { bytes: bytes.len() },
             Ok(Stored::Skipped) => Outcome::Kept,
-            Err(e) => Outcome::Unwritten { bytes: mem::take(&mut bytes.to_vec()), message: e.to_string() },
+            Err(e) => Outcome::Unwritten { bytes: bytes.to_vec(), message: e.to_string() },
         }
     }
 

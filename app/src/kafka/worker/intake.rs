@@ -18,6 +18,8 @@ use std::{
 
 /// Cameras of a partition that are kept at hand. More than that are put away when they have been quiet.
 const MAX_AT_HAND: usize = 64;
+/// Cameras of a partition, at most: whoever sends pictures under ever new names does not fill the memory.
+const MAX_CAMERAS: usize = 1024;
 /// How long a camera has to be quiet to be put away.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -56,7 +58,11 @@ impl Worker {
         let counted = self.numbers.camera(Some(&camera));
         counted.frames_in.fetch_add(1, Relaxed);
         counted.bytes_in.fetch_add(value_bytes(&record) as u64, Relaxed);
-        self.track(ticket, &camera);
+        if !self.track(ticket, &camera) {
+            let message = format!("there are {MAX_CAMERAS} other cameras in its partition");
+            let letter = Letter { record: Arc::new(record), code: "too-many-cameras", message };
+            return self.dead(ticket, Some(&camera), letter);
+        }
         let Some(partition) = self.partitions.get_mut(&ticket.partition) else { return };
         let Some((lane, place)) = partition.place(&camera, number, time) else { return };
         let late = matches!(place, Place::Late(_));
@@ -73,23 +79,27 @@ impl Worker {
         self.shop.lanes.submit(lane, Arc::new(job));
     }
 
-    /// Makes sure that a camera is known, with what is remembered of it.
-    fn track(&mut self, ticket: Ticket, camera: &CameraId) {
-        let Some(partition) = self.partitions.get_mut(&ticket.partition) else { return };
-        if partition.cameras.contains_key(camera) {
-            return;
+    /// Makes sure that a camera is known, with what is remembered of it. False if there are too many.
+    fn track(&mut self, ticket: Ticket, camera: &CameraId) -> bool {
+        let known = |worker: &Worker| worker.partitions.get(&ticket.partition).map_or(0, |p| p.cameras.len());
+        if self.partitions.get(&ticket.partition).is_some_and(|p| p.cameras.contains_key(camera)) {
+            return true;
         }
-        if partition.cameras.len() >= MAX_AT_HAND {
+        if known(self) >= MAX_AT_HAND {
             self.put_away(ticket.partition);
+        }
+        if known(self) >= MAX_CAMERAS {
+            return false;
         }
         let Memory { numbering, matte } = match &mut self.output {
             Output::Files { directory, .. } => directory.recall(ticket.partition, camera, ticket.offset),
             Output::Results(topic) => topic.recall(ticket.partition, camera),
         };
-        let Some(partition) = self.partitions.get_mut(&ticket.partition) else { return };
+        let Some(partition) = self.partitions.get_mut(&ticket.partition) else { return false };
         let lane = self.shop.lanes.open(camera, partition.id, partition.turn, Some(matte));
         let tracked = Tracked { lane, numbering, touched: false, used: Instant::now() };
         partition.cameras.insert(camera.clone(), tracked);
+        true
     }
 
     /// Forgets cameras that have been quiet and whose memory is stored.
