@@ -14,6 +14,7 @@
 //! * [`cli`]: the command line, one file per subcommand.
 //! * [`config`]: flags > environment > settings file > defaults, checked once.
 //! * [`progress`], [`telemetry`]: what a person sees while it runs, and the log.
+//! * [`http`]: numbers for machines.
 //! * [`stop`], [`signals`]: how everything is asked to stop, and by whom.
 //! * [`eval`]: how good a matte is, measured against the true one.
 //! * [`bench`]: what each step of a frame costs on this machine.
@@ -22,6 +23,7 @@ pub mod cli;
 pub mod config;
 pub mod eval;
 pub mod ffmpeg;
+pub mod http;
 pub mod kafka;
 pub mod pipeline;
 pub mod progress;

@@ -1,14 +1,15 @@
 //! `mattebox camera`.
-use super::{Settings, start_log};
+use super::{Settings, serve, start_log};
 use crate::{
     config::{CameraLayer, camera::CameraSettings},
     kafka::camera::Camera,
+    pipeline::Watch,
     progress, signals,
     stop::Stop,
 };
 use clap::{ArgMatches, Args};
 use indicatif::MultiProgress;
-use std::{process::ExitCode, thread};
+use std::{process::ExitCode, sync::Arc, thread};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -33,10 +34,11 @@ pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     let screen = MultiProgress::new();
     start_log(&resolved.layer.say, &screen)?;
     let settings = CameraSettings::new(&resolved)?;
-    let (stop, abort, style) = (Stop::new(), Stop::new(), settings.progress);
+    let (stop, abort, style, metrics) = (Stop::new(), Stop::new(), settings.progress, settings.metrics);
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
     let report = Camera::new(settings, stop, abort).and_then(|camera| {
         let (watch, ended) = (camera.watch(), Stop::new());
+        let _server = metrics.map(|address| serve(address, Arc::new(Watch { cameras: watch.cameras.clone() }))).transpose()?;
         thread::scope(|scope| {
             scope.spawn(|| progress::show(style, &watch, &screen, &ended));
             let report = camera.run();

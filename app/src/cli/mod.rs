@@ -4,6 +4,7 @@
 //!
 //! * [`run`]: the main job on this machine.
 //! * [`camera`]: sources to a topic of a broker; [`worker`]: from that topic to files or results.
+//! * [`dead_letters`]: records that could not be frames.
 //! * [`eval`]: a matte against the truth.
 //! * [`bench`]: what each step costs on this machine.
 //! * [`doctor`]: what is missing on this machine and how to get it.
@@ -13,6 +14,7 @@
 mod bench;
 mod camera;
 mod config;
+mod dead_letters;
 mod doctor;
 mod eval;
 mod model;
@@ -24,6 +26,8 @@ mod worker;
 
 use crate::{
     config::{ConfigError, Layer, Resolved, layer::SayLayer},
+    http::{self, Page, Server},
+    kafka::KafkaError,
     telemetry,
 };
 use clap::{
@@ -31,7 +35,7 @@ use clap::{
     error::{ContextKind, ContextValue},
 };
 use indicatif::MultiProgress;
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 /// Live video background removal: finds the people in each frame and puts a background of your choice behind them.
 #[derive(Debug, Parser)]
@@ -55,6 +59,8 @@ enum Command {
     /// Replace the background of the frames of a Kafka topic
     #[command(after_help = worker::EXAMPLES)]
     Worker(worker::WorkerArgs),
+    /// List, show or send again the records that could not be frames
+    DeadLetters(dead_letters::DeadLettersArgs),
     /// Measure a matte against the true one
     Eval(eval::EvalArgs),
     /// Measure what each step of a frame costs on this machine
@@ -95,6 +101,11 @@ fn start_log(say: &SayLayer, screen: &MultiProgress) -> Result<(), ConfigError> 
     telemetry::init(&text(&say.log_level, "info"), &text(&say.log_format, "text"), screen).map_err(ConfigError::Conflict)
 }
 
+/// Serves a page of numbers.
+fn serve(address: SocketAddr, page: Arc<dyn Page>) -> Result<Server, KafkaError> {
+    http::serve(address, page).map_err(|source| KafkaError::Metrics { address, source })
+}
+
 /// Runs the command line `args` (with the program's name) to its end.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let matches = match Cli::command().try_get_matches_from(args) {
@@ -118,6 +129,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         (Command::Run(args), Some(matches)) => run::run(&args, matches),
         (Command::Camera(args), Some(matches)) => camera::run(&args, matches),
         (Command::Worker(args), Some(matches)) => worker::run(&args, matches),
+        (Command::DeadLetters(args), Some(matches)) => dead_letters::run(&args, matches),
         (Command::Config(args), Some(matches)) => config::run(&args, matches),
         (Command::Eval(args), _) => eval::run(&args).map(|()| ExitCode::SUCCESS),
         (Command::Bench(args), _) => bench::run(&args),
@@ -125,7 +137,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         (Command::Model(args), _) => model::run(&args),
         (Command::Completions(args), _) => shell::completions(&args),
         (Command::Man(args), _) => shell::man(&args),
-        (Command::Run(_) | Command::Camera(_) | Command::Worker(_) | Command::Config(_), None) => Ok(ExitCode::from(2)),
+        (_, None) => Ok(ExitCode::from(2)),
     };
     result.unwrap_or_else(|e| {
         eprintln!("mattebox: {e:#}");

@@ -28,6 +28,8 @@ fn section<L: Layer>(page: &mut String) {
     let defaults = defaults::<L>().expect("the defaults are settings");
     let command = Cli::command();
     let command = command.find_subcommand(L::COMMAND).expect("there is such a command");
+    // Where a command has several uses, they have the same settings.
+    let command = command.get_subcommands().find(|use_of| use_of.get_name() == "list").unwrap_or(command);
     write!(page, "\n# `mattebox {}`\n", L::COMMAND).expect("strings grow");
     let mut heading = None;
     for arg in command.get_arguments().filter(|a| a.get_id() != "help") {
@@ -51,7 +53,7 @@ fn section<L: Layer>(page: &mut String) {
         let default = defaults.get(key).map_or(String::new(), |v| format!("`{}`", v.to_string().trim_matches('"')));
         let default = if default.is_empty() { described_default(arg) } else { default };
         let variable = arg.get_env().map_or(String::new(), |v| format!("`{}`", v.to_string_lossy()));
-        let in_file = !matches!(id, "config" | "json");
+        let in_file = !matches!(id, "config" | "json" | "code" | "camera");
         let key = if in_file { format!("`{key}`") } else { String::new() };
         writeln!(page, "| {flag} | {help} | {default} | {variable} | {key} |").expect("strings grow");
     }

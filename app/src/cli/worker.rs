@@ -1,5 +1,5 @@
 //! `mattebox worker`.
-use super::{Settings, start_log};
+use super::{Settings, serve, start_log};
 use crate::{
     config::{WorkerLayer, settings::ProgressStyle, worker::WorkerSettings},
     kafka::worker::{Numbers, Worker},
@@ -37,10 +37,11 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     let screen = MultiProgress::new();
     start_log(&resolved.layer.say, &screen)?;
     let settings = WorkerSettings::new(&resolved)?;
-    let (stop, abort, style) = (Stop::new(), Stop::new(), settings.progress);
+    let (stop, abort, style, metrics) = (Stop::new(), Stop::new(), settings.progress, settings.metrics);
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
     let report = Worker::new(settings, stop, abort).and_then(|worker| {
         let (numbers, ended) = (worker.numbers(), Stop::new());
+        let _server = metrics.map(|address| serve(address, numbers.clone())).transpose()?;
         thread::scope(|scope| {
             scope.spawn(|| show(style, &numbers, &screen, &ended));
             let report = worker.run();

@@ -6,11 +6,13 @@
 //! * [`topics`]: whether a topic is there, making it, and what it takes.
 //! * `record`: a message as a record of the wire formats.
 //! * [`letters`]: records that cannot be frames, and where they go.
+//! * [`dead_letters`]: looking at them, and sending them again.
 //! * [`camera`]: from sources to a topic of frames.
 //! * [`worker`]: from a topic of frames to files or to a topic of results.
 //! * [`error`]: what can go wrong, and whose it is.
 pub mod camera;
 pub mod client;
+pub mod dead_letters;
 pub mod error;
 pub mod letters;
 pub(crate) mod record;

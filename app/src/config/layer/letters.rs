@@ -12,7 +12,7 @@ pub struct LettersLayer {
     pub kafka: KafkaLayer,
 
     /// How long to try to reach the broker
-    #[arg(long, env = "MATTEBOX_CONNECT_TIMEOUT", value_name = "TIME", global = true)]
+    #[arg(long, env = "MATTEBOX_CONNECT_TIMEOUT", value_name = "TIME")]
     pub connect_timeout: Option<String>,
 
     #[command(flatten)]

@@ -1,0 +1,184 @@
+//! What cameras and workers tell. docs/ref/metrics.md says what each number means.
+use super::{Page, text::Text};
+use crate::{
+    kafka::{
+        camera,
+        worker::{self, Numbers},
+    },
+    pipeline::{Watch, latency::LatencyReport, stats::Stage},
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+/// A counter of something that has a name: how it is called, what it is, and how to read it.
+type Row<T> = (&'static str, &'static str, fn(&T) -> f64);
+
+/// A reason for dropping frames, and how to read how many.
+type Reason<T> = (&'static str, fn(&T) -> f64);
+
+fn get(counter: &AtomicU64) -> f64 {
+    counter.load(Relaxed) as f64
+}
+
+fn counters<T>(text: &mut Text, kind: &str, label: &str, all: &[(String, T)], rows: &[Row<T>]) {
+    for (name, help, read) in rows {
+        text.family(name, kind, help);
+        for (of, numbers) in all {
+            text.sample(name, &[(label, of)], read(numbers));
+        }
+    }
+}
+
+fn dropped<T>(text: &mut Text, name: &str, all: &[(String, T)], reasons: &[Reason<T>]) {
+    text.family(name, "counter", "Frames that were dropped, by reason.");
+    for (camera, numbers) in all {
+        for (reason, read) in reasons {
+            text.sample(name, &[("camera", camera), ("reason", reason)], read(numbers));
+        }
+    }
+}
+
+fn latency<'a>(text: &mut Text, name: &str, help: &str, all: impl Iterator<Item = (&'a str, LatencyReport)>) {
+    text.family(name, "summary", help);
+    for (camera, report) in all {
+        for (quantile, ms) in [("0.5", report.p50), ("0.95", report.p95), ("0.99", report.p99)] {
+            text.sample(name, &[("camera", camera), ("quantile", quantile)], ms / 1e3);
+        }
+    }
+}
+
+impl Page for Numbers {
+    fn metrics(&self) -> String {
+        let mut text = Text::default();
+        let cameras: Vec<(String, Arc<worker::CameraNumbers>)> = self.cameras();
+        counters(
+            &mut text,
+            "counter",
+            "camera",
+            &cameras,
+            &[
+                ("mattebox_worker_frames_in_total", "Frames that were taken from the topic.", |n| get(&n.frames_in)),
+                ("mattebox_worker_frames_out_total", "Files or results that are in place.", |n| get(&n.frames_out)),
+                ("mattebox_worker_frames_kept_total", "Frames whose file was there and was kept.", |n| get(&n.kept)),
+                ("mattebox_worker_frames_late_total", "Frames that came after later ones.", |n| get(&n.late)),
+                ("mattebox_worker_frames_still_total", "Frames that the network did not look at.", |n| get(&n.still)),
+                ("mattebox_worker_dead_letters_total", "Records that cannot be frames.", |n| get(&n.dead)),
+                ("mattebox_worker_write_retries_total", "Tries to write a file that failed.", |n| get(&n.retries)),
+                ("mattebox_worker_camera_restarts_total", "Times that a camera counted anew.", |n| get(&n.restarts)),
+                ("mattebox_worker_in_bytes_total", "Bytes of the records.", |n| get(&n.bytes_in)),
+                ("mattebox_worker_out_bytes_total", "Bytes of the files or results.", |n| get(&n.bytes_out)),
+            ],
+        );
+        dropped(&mut text, "mattebox_worker_frames_dropped_total", &cameras, &[("stale", |n| get(&n.stale))]);
+        let times = cameras.iter().filter_map(|(camera, n)| Some((camera.as_str(), n.latency.times().report()?)));
+        latency(
+            &mut text,
+            "mattebox_worker_latency_seconds",
+            "From when a frame was taken to when its file or result was in place.",
+            times,
+        );
+        let partitions: Vec<_> = self.partitions().into_iter().map(|(id, n)| (id.to_string(), n)).collect();
+        counters(
+            &mut text,
+            "counter",
+            "partition",
+            &partitions,
+            &[
+                ("mattebox_worker_partition_records_total", "Records that were taken.", |n| get(&n.records)),
+                ("mattebox_worker_partition_dead_letters_total", "Of those, dead letters.", |n| get(&n.dead)),
+                ("mattebox_worker_partition_bytes_total", "Bytes of those records.", |n| get(&n.bytes)),
+            ],
+        );
+        let ours: Vec<_> = partitions.into_iter().filter(|(_, n)| n.is_ours.load(Relaxed)).collect();
+        counters(
+            &mut text,
+            "gauge",
+            "partition",
+            &ours,
+            &[
+                ("mattebox_worker_partition_lag", "Records that the broker has and that are not recorded as done.", |n| {
+                    n.lag() as f64
+                }),
+                ("mattebox_worker_partition_in_flight", "Records that are worked on.", |n| get(&n.in_flight)),
+                ("mattebox_worker_partition_committed_offset", "The offset that is recorded as done.", |n| {
+                    n.committed.load(Relaxed) as f64
+                }),
+            ],
+        );
+        text.family("mattebox_worker_stage_cpu_seconds_total", "counter", "CPU time by stage.");
+        for stage in Stage::ALL {
+            let spent = self.clock.spent(stage).as_secs_f64();
+            text.sample("mattebox_worker_stage_cpu_seconds_total", &[("stage", stage.name())], spent);
+        }
+        text.family("mattebox_worker_commits_total", "counter", "Commits of offsets.");
+        text.sample("mattebox_worker_commits_total", &[], get(&self.commits));
+        text.family("mattebox_worker_rebalances_total", "counter", "Times that partitions came or went.");
+        text.sample("mattebox_worker_rebalances_total", &[], get(&self.rebalances));
+        text.finish()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.is_ready.load(Relaxed)
+    }
+}
+
+impl Page for Watch<camera::CameraNumbers> {
+    fn metrics(&self) -> String {
+        let mut text = Text::default();
+        let cameras: Vec<_> = self.cameras.iter().map(|(camera, n)| (camera.to_string(), n.clone())).collect();
+        counters(
+            &mut text,
+            "counter",
+            "camera",
+            &cameras,
+            &[
+                ("mattebox_camera_frames_captured_total", "Frames that the source gave.", |n| get(&n.captured)),
+                ("mattebox_camera_frames_published_total", "Frames that the broker has.", |n| get(&n.published)),
+                ("mattebox_camera_frames_failed_total", "Frames that could not be read or encoded, or were refused.", |n| {
+                    get(&n.failed)
+                }),
+                ("mattebox_camera_frames_passed_through_total", "Frames that went as they were in the source.", |n| {
+                    get(&n.passed_through)
+                }),
+                ("mattebox_camera_source_reopened_total", "Times that a failed source was opened anew.", |n| get(&n.reopened)),
+                ("mattebox_camera_bytes_total", "Bytes that were published.", |n| get(&n.bytes)),
+            ],
+        );
+        dropped(
+            &mut text,
+            "mattebox_camera_frames_dropped_total",
+            &cameras,
+            &[
+                ("late", |n| get(&n.dropped_late)),
+                ("buffer", |n| get(&n.dropped_buffer)),
+                ("stopped", |n| get(&n.dropped_stopped)),
+            ],
+        );
+        let times = cameras.iter().filter_map(|(camera, n)| Some((camera.as_str(), n.latency.times().report()?)));
+        latency(&mut text, "mattebox_camera_latency_seconds", "From when a frame was taken to when the broker had it.", times);
+        text.finish()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.cameras.iter().any(|(_, n)| n.published.load(Relaxed) > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_is_explained_in_the_reference() {
+        let reference = include_str!("../../../docs/ref/metrics.md");
+        let cameras = Watch::<camera::CameraNumbers> { cameras: vec![] };
+        let pages = [Numbers::default().metrics(), cameras.metrics()];
+        let names: Vec<&str> = pages.iter().flat_map(|p| p.lines()).filter_map(|l| l.strip_prefix("# TYPE ")).collect();
+        assert!(names.len() > 20);
+        for name in names.iter().filter_map(|line| line.split(' ').next()) {
+            assert!(reference.contains(&format!("`{name}`")), "{name} is missing in docs/ref/metrics.md");
+        }
+    }
+}
