@@ -7,7 +7,7 @@ BIN := target/release/mattebox
 OUT ?= output
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint fmt bench model doctor clean kafka setup-build setup-demo setup-kafka setup-demo-kafka setup-test setup-bench
+.PHONY: help build demo demo-kafka test lint fmt bench model doctor clean kafka setup-build setup-demo setup-kafka setup-demo-kafka setup-test setup-bench
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ demo: setup-demo build ## Replace the background of the sample clip; look at out
 	$(BIN) run samples/person.mp4 --camera-id cam01 --out $(OUT)
 	@scripts/contact-sheet $(OUT)/cam01 $(OUT)/demo.png
 	@echo "look at $(OUT)/demo.png, or at the frames in $(OUT)/cam01/"
+
+demo-kafka: setup-demo-kafka build ## The same through a Kafka broker, with a camera and workers; look at output/kafka/demo.png
+	@scripts/demo-kafka $(OUT)/kafka
 
 test: setup-test model lint ## Run every check and test
 	@scripts/kafka fetch
