@@ -16,6 +16,7 @@
 //! Beside it:
 //!
 //! * [`quality`]: how good a matte is: IoU, MAD, MSE, Grad, Conn and dtSSD.
+//! * [`wire`]: the records that carry frames, in JSON and binary.
 //! * [`simd`]: which vector instructions to use, and how to force them.
 #![forbid(unsafe_code)]
 
@@ -29,3 +30,4 @@ pub mod matte;
 pub mod model;
 pub mod quality;
 pub mod simd;
+pub mod wire;
