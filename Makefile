@@ -7,12 +7,12 @@ BIN := target/release/mattebox
 OUT ?= output
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test lint fmt bench model doctor clean setup-build setup-demo setup-test setup-bench
+.PHONY: help build demo test lint fmt bench model doctor clean kafka setup-build setup-demo setup-kafka setup-demo-kafka setup-test setup-bench
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup-build setup-demo setup-test setup-bench: setup-%:
+setup-build setup-demo setup-kafka setup-demo-kafka setup-test setup-bench: setup-%:
 	@scripts/setup $*
 
 model: setup-build ## Get the networks that the build embeds (pinned, SHA-256 checked)
@@ -27,6 +27,7 @@ demo: setup-demo build ## Replace the background of the sample clip; look at out
 	@echo "look at $(OUT)/demo.png, or at the frames in $(OUT)/cam01/"
 
 test: setup-test model lint ## Run every check and test
+	@scripts/kafka fetch
 	cargo test --release --locked --workspace
 
 lint: model ## Formatting, clippy with warnings denied, licences and advisories
@@ -40,6 +41,9 @@ bench: setup-bench model ## Compare with LiteRT, ONNX Runtime, OpenVINO and Medi
 	cargo build --release --locked --workspace --examples
 	.cache/bench-venv/bin/python bench/compare.py $(ARGS)
 	$(if $(findstring --only,$(ARGS)),,bench/scaling.py $(filter --docs --quick,$(ARGS)))
+
+kafka: setup-kafka ## Run a Kafka broker on 127.0.0.1:9092 until Ctrl-C; its data stays in .cache/broker
+	@scripts/kafka run .cache/broker --port 9092 --set auto.create.topics.enable=true $(ARGS)
 
 doctor: build ## Say what is missing on this machine and how to get it
 	$(BIN) doctor
