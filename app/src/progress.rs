@@ -16,8 +16,38 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// With more cameras than this, one bar shows them all.
 const MAX_BARS: usize = 12;
 
+/// What is shown of one camera.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Frames that are where they were to go.
+    pub done: u64,
+    /// Frames that are expected, 0 when unknown.
+    pub expected: u64,
+    /// Frames dropped.
+    pub dropped: u64,
+    /// Frames that failed.
+    pub failed: u64,
+}
+
+/// Counters that can be shown.
+pub trait Counted {
+    /// What they stand at.
+    fn counts(&self) -> Counts;
+}
+
+impl Counted for CameraStats {
+    fn counts(&self) -> Counts {
+        Counts {
+            done: self.written.load(Relaxed) + self.skipped.load(Relaxed),
+            expected: self.expected.load(Relaxed),
+            dropped: self.dropped(),
+            failed: self.failed.load(Relaxed),
+        }
+    }
+}
+
 /// Shows what `watch` counts until `stop`. To be run on a thread of its own.
-pub fn show(style: ProgressStyle, watch: &Watch, screen: &MultiProgress, stop: &Stop) {
+pub fn show<S: Counted>(style: ProgressStyle, watch: &Watch<S>, screen: &MultiProgress, stop: &Stop) {
     let terminal = std::io::stderr().is_terminal();
     match style {
         ProgressStyle::None => {}
@@ -27,26 +57,9 @@ pub fn show(style: ProgressStyle, watch: &Watch, screen: &MultiProgress, stop: &
     }
 }
 
-#[derive(Default, Clone, Copy)]
-struct Counts {
-    done: u64,
-    expected: u64,
-    dropped: u64,
-    failed: u64,
-}
-
-fn counts(stats: &CameraStats) -> Counts {
-    Counts {
-        done: stats.written.load(Relaxed) + stats.skipped.load(Relaxed),
-        expected: stats.expected.load(Relaxed),
-        dropped: stats.dropped(),
-        failed: stats.failed.load(Relaxed),
-    }
-}
-
 /// The sum over all cameras; the expected number is known only if each camera's is.
-fn total(watch: &Watch) -> Counts {
-    let all: Vec<_> = watch.cameras.iter().map(|(_, s)| counts(s)).collect();
+fn total<S: Counted>(watch: &Watch<S>) -> Counts {
+    let all: Vec<_> = watch.cameras.iter().map(|(_, s)| s.counts()).collect();
     let known = all.iter().all(|c| c.expected > 0);
     let sum = all.iter().fold(Counts::default(), |a, c| Counts {
         done: a.done + c.done,
@@ -68,7 +81,7 @@ fn trouble(c: Counts) -> String {
     text
 }
 
-fn bars(watch: &Watch, screen: &MultiProgress, stop: &Stop) {
+fn bars<S: Counted>(watch: &Watch<S>, screen: &MultiProgress, stop: &Stop) {
     let single = watch.cameras.len() <= MAX_BARS;
     let names: Vec<String> = if single {
         watch.cameras.iter().map(|(id, _)| id.to_string()).collect()
@@ -83,7 +96,7 @@ fn bars(watch: &Watch, screen: &MultiProgress, stop: &Stop) {
     loop {
         let stopped = stop.wait(BAR_TICK);
         for (i, bar) in bars.iter().enumerate() {
-            let c = if single { counts(&watch.cameras[i].1) } else { total(watch) };
+            let c = if single { watch.cameras[i].1.counts() } else { total(watch) };
             if c.expected > 0 && bar.length() != Some(c.expected) {
                 bar.set_style(known.clone());
                 bar.set_length(c.expected);
@@ -100,7 +113,7 @@ fn bars(watch: &Watch, screen: &MultiProgress, stop: &Stop) {
     }
 }
 
-fn lines(watch: &Watch, stop: &Stop) {
+fn lines<S: Counted>(watch: &Watch<S>, stop: &Stop) {
     let start = Instant::now();
     let mut before = (start, 0);
     while !stop.wait(LINE_EVERY) {

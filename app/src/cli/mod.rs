@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! * [`run`]: the main job on this machine.
+//! * [`camera`]: sources to a topic of a broker; [`worker`]: from that topic to files or results.
 //! * [`eval`]: a matte against the truth.
 //! * [`bench`]: what each step costs on this machine.
 //! * [`doctor`]: what is missing on this machine and how to get it.
@@ -10,6 +11,7 @@
 //! * [`model`]: what a model file is.
 //! * [`shell`]: completions and the manual page.
 mod bench;
+mod camera;
 mod config;
 mod doctor;
 mod eval;
@@ -18,6 +20,7 @@ mod model;
 mod reference;
 mod run;
 mod shell;
+mod worker;
 
 use crate::{
     config::{ConfigError, Layer, Resolved, layer::SayLayer},
@@ -46,6 +49,12 @@ enum Command {
     /// Replace the background of a video, camera or pictures on this machine
     #[command(after_help = run::EXAMPLES)]
     Run(run::RunArgs),
+    /// Publish videos and cameras to a Kafka topic, frame by frame
+    #[command(after_help = camera::EXAMPLES)]
+    Camera(camera::CameraArgs),
+    /// Replace the background of the frames of a Kafka topic
+    #[command(after_help = worker::EXAMPLES)]
+    Worker(worker::WorkerArgs),
     /// Measure a matte against the true one
     Eval(eval::EvalArgs),
     /// Measure what each step of a frame costs on this machine
@@ -107,6 +116,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let of_command = matches.subcommand().map(|(_, m)| m);
     let result = match (cli.command, of_command) {
         (Command::Run(args), Some(matches)) => run::run(&args, matches),
+        (Command::Camera(args), Some(matches)) => camera::run(&args, matches),
+        (Command::Worker(args), Some(matches)) => worker::run(&args, matches),
         (Command::Config(args), Some(matches)) => config::run(&args, matches),
         (Command::Eval(args), _) => eval::run(&args).map(|()| ExitCode::SUCCESS),
         (Command::Bench(args), _) => bench::run(&args),
@@ -114,7 +125,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         (Command::Model(args), _) => model::run(&args),
         (Command::Completions(args), _) => shell::completions(&args),
         (Command::Man(args), _) => shell::man(&args),
-        (Command::Run(_) | Command::Config(_), None) => Ok(ExitCode::from(2)),
+        (Command::Run(_) | Command::Camera(_) | Command::Worker(_) | Command::Config(_), None) => Ok(ExitCode::from(2)),
     };
     result.unwrap_or_else(|e| {
         eprintln!("mattebox: {e:#}");

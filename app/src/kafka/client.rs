@@ -6,7 +6,9 @@ use rdkafka::{
     admin::AdminClient,
     config::RDKafkaLogLevel,
     error::{KafkaError as ClientError, RDKafkaErrorCode},
+    message::DeliveryResult,
     metadata::Metadata,
+    producer::ProducerContext,
 };
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -50,6 +52,13 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, _: Statistics) {}
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = ();
+
+    /// What a transaction holds is answered for by the transaction.
+    fn delivery(&self, _: &DeliveryResult<'_>, _: ()) {}
 }
 
 /// librdkafka's lines in our log. It repeats what we say ourselves, so that most of it is for those who look closely.

@@ -1,4 +1,5 @@
 //! Records that cannot be frames: they go to `<topic>.dead` as they were, with why and where they were found.
+use mattebox_core::wire::{DeadLetter, dead_letter_headers};
 use rdkafka::message::{Header, Headers, OwnedHeaders};
 
 /// The topic of a topic's dead letters.
@@ -22,21 +23,6 @@ pub const LEFT_OUT: &str = "mattebox-error-value-bytes";
 /// The longest message in a header, in bytes.
 const MAX_MESSAGE: usize = 1000;
 
-/// Why a record is dead, and where it was found.
-#[derive(Debug, Clone)]
-pub struct Reason<'a> {
-    /// One of the codes of docs/ref/wire.md.
-    pub code: &'a str,
-    /// In words.
-    pub message: &'a str,
-    /// Where it was found.
-    pub topic: &'a str,
-    /// Its partition there.
-    pub partition: i32,
-    /// Its offset there.
-    pub offset: i64,
-}
-
 /// Whether a header is one of ours: a record that was sent again does not keep them.
 pub fn is_ours(name: &str) -> bool {
     name.starts_with("mattebox-error-")
@@ -51,23 +37,15 @@ pub fn original(headers: Option<&OwnedHeaders>) -> OwnedHeaders {
     kept
 }
 
-/// A record's own headers, and why it is dead.
-pub fn headers(of_record: Option<&OwnedHeaders>, reason: &Reason<'_>, left_out: Option<usize>) -> OwnedHeaders {
-    let (partition, offset) = (reason.partition.to_string(), reason.offset.to_string());
+/// A record's own headers, and why it is dead. `left_out` says how many bytes its value had, where it is not kept.
+pub fn headers(of_record: Option<&OwnedHeaders>, reason: &DeadLetter<'_>, left_out: Option<usize>) -> OwnedHeaders {
     let mut end = reason.message.len().min(MAX_MESSAGE);
     while !reason.message.is_char_boundary(end) {
         end -= 1;
     }
-    let ours = [
-        (CODE, reason.code),
-        (MESSAGE, &reason.message[..end]),
-        (TOPIC, reason.topic),
-        (PARTITION, &partition),
-        (OFFSET, &offset),
-    ];
     let mut all = original(of_record);
-    for (key, value) in ours {
-        all = all.insert(Header { key, value: Some(value) });
+    for (key, value) in dead_letter_headers(&DeadLetter { message: &reason.message[..end], ..*reason }) {
+        all = all.insert(Header { key, value: Some(&value) });
     }
     match left_out {
         Some(bytes) => all.insert(Header { key: LEFT_OUT, value: Some(&bytes.to_string()) }),
@@ -86,7 +64,7 @@ mod tests {
             .insert(Header { key: "empty", value: None::<&str> })
             .insert(Header { key: OFFSET, value: Some("3") });
         let long = "é".repeat(2000);
-        let reason = Reason { code: "bad-json", message: &long, topic: "t", partition: 1, offset: 9 };
+        let reason = DeadLetter { code: "bad-json", message: &long, topic: "t", partition: 1, offset: 9 };
         let after = headers(Some(&before), &reason, Some(7));
         let all: Vec<_> = after.iter().map(|h| (h.key, h.value.map(|v| String::from_utf8_lossy(v).into_owned()))).collect();
         assert_eq!(all[0], ("ce_id", Some("a/b/1".to_owned())));

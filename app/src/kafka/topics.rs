@@ -2,6 +2,7 @@
 use super::{
     KafkaError,
     client::{self, Context},
+    letters,
 };
 use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// How long the broker may take to make a topic, or to answer a question.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What the reason, the key and the headers of a dead letter may take, in bytes.
+pub const LETTER_OVERHEAD: usize = 64 << 10;
 
 /// A topic that is to be there.
 #[derive(Debug, Clone)]
@@ -31,6 +34,24 @@ pub fn partitions(admin: &AdminClient<Context>, topic: &str) -> Result<Option<i3
         client::metadata(admin, Some(topic), PATIENCE).map_err(KafkaError::client(format!("ask for topic {topic}")))?;
     let found = metadata.topics().iter().find(|t| t.name() == topic);
     Ok(found.filter(|t| t.error().is_none()).map(|t| t.partitions().len() as i32).filter(|n| *n > 0))
+}
+
+/// How many copies a topic's partitions have; 1 if it is not there.
+pub fn replication_factor(admin: &AdminClient<Context>, topic: &str) -> Result<i32, KafkaError> {
+    let metadata =
+        client::metadata(admin, Some(topic), PATIENCE).map_err(KafkaError::client(format!("ask for topic {topic}")))?;
+    let first = metadata.topics().iter().find(|t| t.name() == topic).and_then(|t| t.partitions().first());
+    Ok(first.map_or(1, |partition| partition.replicas().len().max(1) as i32))
+}
+
+/// Makes the topic of a topic's dead letters if it is not there, and returns the largest value that it takes, in bytes.
+pub fn ensure_dead(admin: &AdminClient<Context>, frames: &str) -> Result<usize, KafkaError> {
+    let name = letters::topic(frames);
+    // What the frames' topic took must fit, with the reason in front.
+    let max = max_message_bytes(admin, frames) + LETTER_OVERHEAD;
+    let config = vec![("max.message.bytes", max.to_string())];
+    ensure(admin, &Wanted { name: &name, partitions: 1, replication_factor: replication_factor(admin, frames)?, config })?;
+    Ok(max_message_bytes(admin, &name).saturating_sub(LETTER_OVERHEAD))
 }
 
 /// Makes a topic if it is not there, and returns how many partitions it has.

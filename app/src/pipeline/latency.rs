@@ -17,8 +17,13 @@ pub struct Latency {
 impl Latency {
     /// A frame that was read at `read` is written. True if it was the camera's first.
     pub(crate) fn add(&self, read: Instant) -> bool {
+        self.add_time(read.elapsed())
+    }
+
+    /// A frame took this long. True if it was the camera's first.
+    pub(crate) fn add_time(&self, time: Duration) -> bool {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.add(read.elapsed());
+        taken.add(time);
         taken.count == 1
     }
 

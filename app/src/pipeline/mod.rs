@@ -134,11 +134,11 @@ impl Shared<'_> {
     }
 }
 
-/// What can be watched while a run goes on.
+/// What can be watched while cameras run: `S` is what is counted of each.
 #[derive(Debug, Clone)]
-pub struct Watch {
+pub struct Watch<S = CameraStats> {
     /// The cameras' names and counters.
-    pub cameras: Vec<(CameraId, Arc<CameraStats>)>,
+    pub cameras: Vec<(CameraId, Arc<S>)>,
 }
 
 /// A run that is ready to begin.

@@ -1,1 +1,306 @@
-//! w
+//! From a topic of frames to files or to a topic of results: `mattebox worker`.
+//!
+//! ```text
+//! broker ─► consumer ─► partition ─► lanes (one per camera) ─► hands (one per core) ─► files, or held for the next transaction
+//!                          ▲                                        │
+//!                          └──────────── what became of it ◄────────┘      everything before a mark is done ─► its offset is committed
+//! ```
+//!
+//! One thread, the loop, talks to the broker and knows what is on its way. The hands make frames.
+//!
+//! # Layout
+//!
+//! * [`consumer`]: the group's side: which partitions are ours, and where they begin.
+//! * [`partition`]: what is on its way in a partition, and up to where everything is done.
+//! * [`lanes`]: which frame a free hand works on next; [`hand`]: makes it; [`job`]: what they pass to each other.
+//! * `intake`: a record becomes a frame on its way, or a dead letter; `desk`: what became of it, and what is tried again.
+//! * `commits`: marks, and offsets behind them; [`directory`]: behind files; [`topic`]: in a transaction with results; [`post`]: dead letters
+//!   beside files.
+//! * [`numbers`]: what is counted; [`report`]: what is said of it at the end.
+mod commits;
+mod consumer;
+mod desk;
+mod directory;
+mod hand;
+mod intake;
+mod job;
+mod lanes;
+mod numbers;
+mod partition;
+mod post;
+pub mod report;
+mod topic;
+
+pub use numbers::{CameraNumbers, Numbers, OTHERS, PartitionNumbers};
+
+use super::{
+    KafkaError,
+    client::{self, Context},
+    topics,
+};
+use crate::{
+    config::worker::{WorkerSettings, WorkerSink},
+    pipeline::{StartError, load_model, maker::Recipe},
+    stop::Stop,
+};
+use consumer::{Change, Consuming};
+use crossbeam_channel::Receiver;
+use directory::Directory;
+use hand::{Hand, Shop};
+use job::Event;
+use lanes::Lanes;
+use mattebox_core::matte::MatteMode;
+use partition::Partition;
+use post::Post;
+use rdkafka::{
+    admin::AdminClient,
+    consumer::{BaseConsumer, Consumer},
+    error::{KafkaError as ClientError, RDKafkaErrorCode},
+};
+use report::Report;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+use topic::Topic;
+
+/// The longest wait for a record before the loop looks around.
+const GLANCE: Duration = Duration::from_millis(10);
+/// Messages of the hands that may wait for the loop.
+const EVENTS: usize = 4096;
+/// Encoded frames on their way in bytes, at most: a few very large ones.
+const MAX_BYTES: usize = 64 << 20;
+
+/// Where results go, and where offsets are recorded.
+enum Output {
+    Files { directory: Directory, post: Post },
+    Results(Box<Topic>),
+}
+
+/// A worker that is ready to begin: the network is loaded, the broker answers, and the topic is there.
+pub struct Worker {
+    shop: Arc<Shop>,
+    hands: Vec<Hand>,
+    events: Receiver<Event>,
+    admin: AdminClient<Context>,
+    consumer: BaseConsumer<Consuming>,
+    output: Output,
+    numbers: Arc<Numbers>,
+    partitions: BTreeMap<i32, Partition>,
+    turn: u64,
+    /// Records on their way in all partitions, and their bytes.
+    load: usize,
+    load_bytes: usize,
+    next_mark: Instant,
+    /// The broker does not answer at the moment.
+    is_cut_off: bool,
+    /// The group has said which partitions are ours, if only that there are none.
+    has_joined: Option<Instant>,
+    stop: Stop,
+    abort: Stop,
+}
+
+impl Worker {
+    /// Loads the network, waits for the broker and for the topic, and joins the group. `stop` ends the reading, `abort` everything.
+    pub fn new(settings: WorkerSettings, stop: Stop, abort: Stop) -> Result<Self, KafkaError> {
+        let model = Arc::new(load_model(&settings.model)?);
+        let (model_sha, threads) = (model.sha256().to_owned(), settings.threads.get());
+        let (to_loop, events) = crossbeam_channel::bounded(EVENTS);
+        let recipe = Recipe {
+            model,
+            matte: settings.matte,
+            simd: settings.simd,
+            foreground_cleanup: settings.foreground_cleanup,
+            skip_still: settings.skip_still,
+            format: settings.format,
+            jpeg_quality: settings.jpeg_quality,
+        };
+        let numbers = Arc::new(Numbers::default());
+        let lanes = Lanes::new(settings.matte == MatteMode::Soft, to_loop);
+        let clock = numbers.clock.clone();
+        let shop = Arc::new(Shop { settings, recipe, lanes, clock, spares: Mutex::default() });
+        let hands = (0..threads).map(|_| Hand::new(&shop)).collect::<Result<Vec<_>, StartError>>()?;
+        let settings = &shop.settings;
+        if let WorkerSink::Directory(root) = &settings.sink {
+            // A folder that cannot be written is told before the broker is waited for.
+            Directory::open(root, &settings.group, &settings.broker.topic, settings.fsync)?;
+        }
+        let admin = client::connect(&settings.broker, settings.connect_timeout, &stop)?;
+        await_topic(&admin, settings, &stop)?;
+        let output = match &settings.sink {
+            WorkerSink::Directory(root) => Output::Files {
+                directory: Directory::open(root, &settings.group, &settings.broker.topic, settings.fsync)?,
+                post: Post::open(settings, &shop)?,
+            },
+            WorkerSink::Topic(results) => Output::Results(Box::new(Topic::open(&admin, settings, results, &model_sha, &stop)?)),
+        };
+        let consumer = consumer::subscribe(settings, &numbers)?;
+        Ok(Worker {
+            hands,
+            events,
+            admin,
+            consumer,
+            output,
+            numbers,
+            partitions: BTreeMap::new(),
+            turn: 0,
+            load: 0,
+            load_bytes: 0,
+            next_mark: Instant::now() + settings.commit_interval,
+            is_cut_off: false,
+            has_joined: None,
+            stop,
+            abort,
+            shop,
+        })
+    }
+
+    /// The counters, to be read while it runs.
+    pub fn numbers(&self) -> Arc<Numbers> {
+        self.numbers.clone()
+    }
+
+    /// Works until it is stopped, or what was there at the start is done.
+    pub fn run(mut self) -> Result<Report, KafkaError> {
+        let timing = report::Timing::start();
+        let hands: Vec<_> = std::mem::take(&mut self.hands)
+            .into_iter()
+            .enumerate()
+            .map(|(n, hand)| thread::Builder::new().name(format!("hand {n}")).spawn(move || hand.run()))
+            .collect::<Result<_, _>>()
+            .map_err(StartError::Thread)?;
+        let ended = self.work();
+        self.shop.lanes.shut();
+        self.consumer.context().is_closing.store(true, Relaxed);
+        if !self.abort.is_stopped() {
+            // Hands that have something for the loop must not wait for it.
+            while hands.iter().any(|hand| !hand.is_finished()) {
+                let _ = self.events.recv_timeout(GLANCE);
+            }
+        }
+        ended?;
+        let report = Report::new(&self.shop.settings, &self.numbers, &timing, self.stop.is_stopped());
+        Ok(report)
+    }
+
+    fn work(&mut self) -> Result<(), KafkaError> {
+        let most = 64 + 8 * self.shop.settings.threads.get();
+        while !self.stop.is_stopped() {
+            self.follow_changes()?;
+            self.hear(Duration::ZERO);
+            self.try_again();
+            self.commit_what_is_due(false)?;
+            if self.shop.settings.until_end && self.is_through() {
+                break;
+            }
+            if self.load >= most || self.load_bytes >= MAX_BYTES {
+                self.hear(GLANCE);
+                continue;
+            }
+            self.fetch()?;
+        }
+        // What is on its way is finished and recorded; then the partitions are for others.
+        let all: Vec<_> = self.partitions.keys().copied().collect();
+        self.settle(&all, self.shop.settings.shutdown_timeout)?;
+        self.give_up(&all);
+        Ok(())
+    }
+
+    /// Takes the next record, if there is one soon.
+    fn fetch(&mut self) -> Result<(), KafkaError> {
+        let message = match self.consumer.poll(GLANCE) {
+            None => return Ok(()),
+            Some(Ok(message)) => message.detach(),
+            Some(Err(error)) => return self.trouble(error),
+        };
+        if std::mem::take(&mut self.is_cut_off) {
+            tracing::info!("the broker is back");
+        }
+        self.take(message);
+        Ok(())
+    }
+
+    fn trouble(&mut self, error: ClientError) -> Result<(), KafkaError> {
+        match error {
+            ClientError::PartitionEOF(id) => {
+                if let Some(partition) = self.partitions.get_mut(&id) {
+                    partition.at_end = true;
+                }
+            }
+            ClientError::MessageConsumptionFatal(_) => return Err(KafkaError::client("go on reading")(error)),
+            error if client::is_refusal(&error) => {
+                let bootstrap = self.shop.settings.broker.bootstrap.clone();
+                return Err(KafkaError::Refused { bootstrap, problem: error.to_string() });
+            }
+            ClientError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure) => {
+                if !std::mem::replace(&mut self.is_cut_off, true) {
+                    tracing::warn!("the broker does not answer: waiting for it");
+                }
+            }
+            error => tracing::warn!("kafka: {error}"),
+        }
+        Ok(())
+    }
+
+    /// Acts upon what the group decided and the broker answered.
+    fn follow_changes(&mut self) -> Result<(), KafkaError> {
+        while let Some(change) = self.consumer.context().next_change() {
+            match change {
+                Change::Assigned(ids) => {
+                    self.numbers.rebalances.fetch_add(1, Relaxed);
+                    self.has_joined = Some(Instant::now());
+                    self.take_up(&ids)?;
+                    self.numbers.is_ready.store(true, Relaxed);
+                }
+                Change::Revoked(ids) => {
+                    self.numbers.rebalances.fetch_add(1, Relaxed);
+                    if self.consumer.assignment_lost() {
+                        tracing::warn!(partitions = ?ids, "partitions were lost: others do again what was not recorded");
+                    } else {
+                        self.settle(&ids, self.shop.settings.shutdown_timeout)?;
+                    }
+                    self.give_up(&ids);
+                }
+                Change::Committed(offsets) => self.recorded(&offsets),
+                Change::NotCommitted(error) => self.not_recorded(&error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether everything that was there at the start is done and recorded.
+    fn is_through(&self) -> bool {
+        let Some(joined) = self.has_joined else { return false };
+        // A member without partitions may be given some a moment later.
+        if self.partitions.is_empty() {
+            return joined.elapsed() > Duration::from_secs(5);
+        }
+        self.partitions.values().all(Partition::is_through)
+    }
+}
+
+/// Waits until the topic is there. A worker that is to end at the end of the topic does not wait longer than for the broker.
+fn await_topic(admin: &AdminClient<Context>, settings: &WorkerSettings, stop: &Stop) -> Result<(), KafkaError> {
+    let topic = &settings.broker.topic;
+    let begun = Instant::now();
+    let mut said = false;
+    loop {
+        match topics::partitions(admin, topic) {
+            Ok(Some(_)) => return Ok(()),
+            Ok(None) => {}
+            Err(error) => tracing::debug!("{error}"),
+        }
+        if settings.until_end && begun.elapsed() >= settings.connect_timeout {
+            let problem = "it is not there: a camera makes it, or check --topic".to_owned();
+            return Err(KafkaError::Topic { topic: topic.clone(), problem });
+        }
+        if !std::mem::replace(&mut said, true) {
+            tracing::info!("waiting for topic {topic}: a camera makes it");
+        }
+        if stop.wait(Duration::from_millis(500)) {
+            return Err(KafkaError::Stopped);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `mattebox worker`.
+use super::{Settings, start_log};
+use crate::{
+    config::{WorkerLayer, settings::ProgressStyle, worker::WorkerSettings},
+    kafka::worker::{Numbers, Worker},
+    progress::{self, Counted, Counts},
+    signals,
+    stop::Stop,
+};
+use clap::{ArgMatches, Args};
+use indicatif::MultiProgress;
+use std::{process::ExitCode, sync::atomic::Ordering::Relaxed, thread};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  mattebox worker                                        topic camera_frames at localhost:9092, PNG files in output/<camera>/
+  mattebox worker --kafka broker:9092 --background blur  another broker, the room out of focus
+  mattebox worker --until end                            what is there, then stop
+  mattebox worker --out topic:matted                     results into a topic, each exactly once
+  mattebox worker --group second --from 2026-01-31T12:00:00Z --out again
+                                                         the same frames once more, from a moment on
+
+Start as many as you like: workers of one group share the partitions of the topic.";
+
+/// Arguments of `mattebox worker`.
+#[derive(Debug, Args)]
+pub(super) struct WorkerArgs {
+    #[command(flatten)]
+    settings: Settings<WorkerLayer>,
+    /// Print the sums at the end as JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let resolved = args.settings.resolve(matches)?;
+    let screen = MultiProgress::new();
+    start_log(&resolved.layer.say, &screen)?;
+    let settings = WorkerSettings::new(&resolved)?;
+    let (stop, abort, style) = (Stop::new(), Stop::new(), settings.progress);
+    signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
+    let report = Worker::new(settings, stop, abort).and_then(|worker| {
+        let (numbers, ended) = (worker.numbers(), Stop::new());
+        thread::scope(|scope| {
+            scope.spawn(|| show(style, &numbers, &screen, &ended));
+            let report = worker.run();
+            ended.stop();
+            report
+        })
+    });
+    match report {
+        Ok(report) => {
+            if args.json {
+                println!("{}", serde_json::to_string_pretty(&report)?);
+            } else {
+                eprintln!("{report}");
+            }
+            Ok(ExitCode::from(report.exit_code()))
+        }
+        Err(e) => {
+            eprintln!("mattebox: {e}");
+            Ok(ExitCode::from(e.exit_code()))
+        }
+    }
+}
+
+/// All cameras are shown as one: they come and go.
+fn show(style: ProgressStyle, numbers: &std::sync::Arc<Numbers>, screen: &MultiProgress, stop: &Stop) {
+    if let Ok(name) = "frames".parse() {
+        let watch = crate::pipeline::Watch { cameras: vec![(name, numbers.clone())] };
+        progress::show(style, &watch, screen, stop);
+    }
+}
+
+impl Counted for Numbers {
+    fn counts(&self) -> Counts {
+        let (mut counts, lag) = (Counts::default(), self.partitions().iter().map(|(_, p)| p.lag()).sum::<u64>());
+        for (_, camera) in self.cameras() {
+            counts.done += camera.frames_out.load(Relaxed) + camera.kept.load(Relaxed);
+            counts.dropped += camera.stale.load(Relaxed);
+            counts.failed += camera.dead.load(Relaxed);
+        }
+        counts.expected = counts.done + counts.dropped + counts.failed + lag;
+        counts
+    }
+}

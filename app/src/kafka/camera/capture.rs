@@ -1,0 +1,208 @@
+//! One camera's thread: its source, the pace, the encoder, its ring.
+use super::{
+    numbers::Failure,
+    pace::{Due, Pace},
+    rings::Encoded,
+    shared::Shared,
+};
+use crate::{
+    config::{camera::CameraSettings, settings::CameraSource},
+    pipeline::stats::count,
+    source::{self, Picture, SourceError, SourceOptions, SourceSpec},
+    stop::Stop,
+};
+use mattebox_core::{codec::JpegEncoder, frame::Timestamp};
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// The first wait before a source that failed is opened again; each further one is twice as long, until pictures flow again.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// One camera of the process.
+pub(super) struct Capture<'a> {
+    shared: &'a Shared,
+    index: usize,
+    settings: &'a CameraSettings,
+    what: &'a CameraSource,
+    options: SourceOptions,
+    stop: &'a Stop,
+    encoder: JpegEncoder,
+    /// Frames that its ring was given.
+    frames: u64,
+    last: Timestamp,
+}
+
+/// How a source came to its end.
+enum End {
+    /// There is nothing more, or nothing more is wanted.
+    Done,
+    /// It failed, after so many pictures.
+    Failed(SourceError, u64),
+}
+
+impl<'a> Capture<'a> {
+    pub(super) fn new(shared: &'a Shared, index: usize, settings: &'a CameraSettings, stop: &'a Stop) -> Self {
+        let encoder = JpegEncoder::new(settings.jpeg_quality);
+        // The rate is kept by our own clock: FFmpeg is to be ahead of it.
+        let options = SourceOptions { realtime: false, ..settings.source.clone() };
+        let what = &settings.cameras[index];
+        Capture { shared, index, settings, what, options, stop, encoder, frames: 0, last: Timestamp(i64::MIN) }
+    }
+
+    /// Captures to the end. Whatever happens to this camera, its ring is closed and the others go on.
+    pub(super) fn run(mut self) {
+        let (shared, index) = (self.shared, self.index);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.capture())) {
+            let message = format!("camera {}: {}", self.what.camera, words(&*panic));
+            self.fail(Failure { message, exit_code: 1 });
+        }
+        shared.rings.close(index);
+    }
+
+    fn capture(&mut self) {
+        let mut wait = FIRST_WAIT;
+        loop {
+            let (error, pictures) = match self.read() {
+                End::Done => return,
+                End::Failed(..) if self.stop.is_stopped() => return,
+                End::Failed(error, pictures) => (error, pictures),
+            };
+            if pictures > 0 {
+                wait = FIRST_WAIT;
+            }
+            if !self.is_tried_again(&error) {
+                let exit_code = match error {
+                    _ if error.is_usage() => 2,
+                    _ if error.is_unreachable() => 3,
+                    _ => 1,
+                };
+                return self.fail(Failure { message: error.to_string(), exit_code });
+            }
+            let camera = &self.what.camera;
+            tracing::warn!(%camera, retry_in_s = wait.as_secs_f64(), "{error}: the source is opened again");
+            count(&self.numbers().reopened);
+            if self.stop.wait(wait) {
+                return;
+            }
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// Among several cameras one that has no end is kept: the others go on, and nobody looks after the process. What could never
+    /// work is not tried again.
+    fn is_tried_again(&self, error: &SourceError) -> bool {
+        let endless = self.options.repeat || matches!(self.what.spec, SourceSpec::Url(_) | SourceSpec::Device(_));
+        let never_worked = self.numbers().captured.load(Relaxed) == 0;
+        self.settings.cameras.len() > 1 && endless && !(error.is_usage() && never_worked)
+    }
+
+    /// Opens the source and reads it to its end.
+    fn read(&mut self) -> End {
+        let mut source = match source::open(&self.what.spec, &self.options, self.stop) {
+            Ok(source) => source,
+            Err(error) => return End::Failed(error, 0),
+        };
+        let info = *source.info();
+        let expected = info.frames.into_iter().chain(self.settings.frames).min().unwrap_or(0);
+        self.numbers().expected.store(expected, Relaxed);
+        let fps = self.options.fps.or(info.fps).unwrap_or(25.0);
+        let phase = self.index as f64 / self.settings.cameras.len() as f64;
+        let mut pace = (!info.live && self.settings.source.realtime).then(|| Pace::new(fps, phase));
+        let mut pictures = 0;
+        while self.settings.frames.is_none_or(|frames| self.frames < frames) {
+            let picture = match source.next(self.stop) {
+                Ok(Some(picture)) => picture,
+                Ok(None) if pictures == 0 && !self.stop.is_stopped() => {
+                    let problem = "the source has no picture".to_owned();
+                    return End::Failed(SourceError::Usage { name: self.what.spec.to_string(), problem }, 0);
+                }
+                Ok(None) => break,
+                Err(error) if error.is_fatal() => return End::Failed(error, pictures),
+                Err(error) => {
+                    tracing::error!(camera = %self.what.camera, "{error}");
+                    count(&self.numbers().captured);
+                    count(&self.numbers().failed);
+                    continue;
+                }
+            };
+            pictures += 1;
+            count(&self.numbers().captured);
+            if self.is_due(pace.as_mut()) && !self.publish(picture, info.live) {
+                break;
+            }
+        }
+        End::Done
+    }
+
+    /// Waits for a picture's tick. False if it is not to be published: it is counted.
+    fn is_due(&self, pace: Option<&mut Pace>) -> bool {
+        let wait = match pace.map(|pace| pace.frame(Instant::now())) {
+            None => return true,
+            Some(Due::Late) => {
+                count(&self.numbers().dropped_late);
+                return false;
+            }
+            Some(Due::In(wait)) => wait,
+        };
+        let stopped = !wait.is_zero() && self.stop.wait(wait);
+        if stopped {
+            count(&self.numbers().dropped_stopped);
+        }
+        !stopped
+    }
+
+    /// Encodes a picture and puts it into the ring. False if nothing more is wanted.
+    fn publish(&mut self, picture: Picture, live: bool) -> bool {
+        // A file's picture is taken when it is due, a live one when it arrived.
+        let (time, taken) = if live { (picture.time, picture.read) } else { (now(), Instant::now()) };
+        let mut jpeg = Vec::new();
+        if let Err(error) = self.encoder.encode(&picture.picture, &mut jpeg) {
+            tracing::error!(camera = %self.what.camera, "{error}");
+            count(&self.numbers().failed);
+            return true;
+        }
+        let (width, height) = picture.picture.dimensions();
+        self.last = Timestamp(time.0.max(self.last.0.saturating_add(1)));
+        self.give(Encoded { jpeg, width, height, time: self.last, taken })
+    }
+
+    fn give(&mut self, frame: Encoded) -> bool {
+        let (rings, numbers) = (&self.shared.rings, self.numbers());
+        if self.settings.source.realtime {
+            if rings.push(self.index, frame) {
+                count(&numbers.dropped_buffer);
+            }
+        } else if !rings.push_patiently(self.index, frame, || self.stop.is_stopped()) {
+            count(&numbers.dropped_stopped);
+            return false;
+        }
+        self.frames += 1;
+        true
+    }
+
+    fn numbers(&self) -> &'a super::CameraNumbers {
+        &self.shared.cameras[self.index].numbers
+    }
+
+    fn fail(&self, failure: Failure) {
+        tracing::error!(camera = %self.what.camera, "{}", failure.message);
+        self.numbers().fail(failure);
+    }
+}
+
+fn now() -> Timestamp {
+    let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    Timestamp(i64::try_from(micros).unwrap_or(i64::MAX))
+}
+
+/// What a panic said.
+fn words(panic: &(dyn Any + Send)) -> String {
+    let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("a mistake in this program ended it: {}", said.unwrap_or_else(|| "it said nothing".to_owned()))
+}

@@ -1,0 +1,149 @@
+//! From sources to a topic of frames: `mattebox camera`.
+//!
+//! ```text
+//! source ─► pace ─► JPEG ─► ring (one thread per camera) ─► publisher (one for all) ─► librdkafka ─► broker ─► deliveries
+//! ```
+//!
+//! # Layout
+//!
+//! In the order of a frame's way:
+//!
+//! * [`capture`]: one camera's thread. It never waits for the broker, and its errors are its own.
+//! * [`pace`]: when a frame is due.
+//! * [`rings`]: the frames that wait. A full ring loses its oldest.
+//! * [`publisher`]: hands them to the client, in turn; [`record`]: what a frame looks like in the topic.
+//! * [`deliveries`]: what the broker answers; [`link`]: whether it is there at all.
+//!
+//! Around it:
+//!
+//! * [`resume`]: the number that a camera goes on with after a restart.
+//! * [`sizes`]: whether the topic takes frames of this size.
+//! * [`numbers`]: what is counted; [`report`]: what is said of it at the end.
+//! * [`shared`]: what the threads share.
+mod capture;
+mod deliveries;
+mod link;
+mod numbers;
+mod pace;
+mod publisher;
+mod record;
+pub mod report;
+mod resume;
+mod rings;
+mod shared;
+mod sizes;
+
+pub use numbers::{CameraNumbers, Failure};
+
+use super::{
+    KafkaError, client,
+    topics::{self, Wanted},
+};
+use crate::{
+    config::camera::CameraSettings,
+    pipeline::{StartError, Watch, stats},
+    stop::Stop,
+};
+use capture::Capture;
+use mattebox_core::frame::CameraId;
+use publisher::Publisher;
+use report::{Measured, Report};
+use rings::Rings;
+use shared::{Known, Shared};
+use sizes::Sizes;
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Frames of one camera that the client has at a time, where newer frames take the place of older ones: few, because what the client has
+/// stays. Enough for 10 frames per second and a broker that takes most of a second.
+const FEW: usize = 8;
+/// The same where nothing is dropped.
+const MANY: usize = 128;
+/// How often an abort is looked for.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// Cameras that are ready to begin: the broker answers and the topic is there.
+pub struct Camera {
+    settings: CameraSettings,
+    stop: Stop,
+    abort: Stop,
+    sizes: Sizes,
+    partitions: i32,
+    shared: Arc<Shared>,
+}
+
+impl Camera {
+    /// Waits for the broker, and makes the topic if it is not there. `stop` ends the capture, `abort` everything.
+    pub fn new(settings: CameraSettings, stop: Stop, abort: Stop) -> Result<Self, KafkaError> {
+        let broker = &settings.broker;
+        let admin = client::connect(broker, settings.source.connect_timeout, &stop)?;
+        let wanted = Wanted {
+            name: &broker.topic,
+            partitions: settings.partitions,
+            replication_factor: settings.replication_factor,
+            config: Vec::new(),
+        };
+        let partitions = topics::ensure(&admin, &wanted)?;
+        let sizes = Sizes::ask(&admin, broker);
+        let known =
+            |camera: &CameraId| Known { camera: camera.clone(), numbers: Arc::default(), session: record::session(camera) };
+        let most_on_their_way = if settings.source.realtime { FEW } else { MANY };
+        let shared = Shared {
+            cameras: settings.cameras.iter().map(|c| known(&c.camera)).collect(),
+            rings: Rings::new(settings.cameras.len(), settings.buffer_frames, most_on_their_way),
+            link: link::Link::new(&broker.bootstrap),
+        };
+        Ok(Camera { stop, abort, sizes, partitions, shared: Arc::new(shared), settings })
+    }
+
+    /// The counters, to be read while the cameras run.
+    pub fn watch(&self) -> Watch<CameraNumbers> {
+        Watch { cameras: self.shared.cameras.iter().map(|known| (known.camera.clone(), known.numbers.clone())).collect() }
+    }
+
+    /// Runs until every source has ended or it was stopped, and what was captured is published.
+    pub fn run(self) -> Result<Report, KafkaError> {
+        let Camera { settings, stop, abort, sizes, partitions, shared } = self;
+        let names: Vec<_> = settings.cameras.iter().map(|c| c.camera.clone()).collect();
+        let next = resume::next_numbers(&settings.broker, partitions, &names, &stop)?;
+        for (camera, next) in names.iter().zip(&next).filter(|(_, next)| **next > 0) {
+            tracing::info!(%camera, frame = next, "the camera goes on after the last frame of it in the topic");
+        }
+        let publisher = Publisher::new(&settings, shared.clone(), sizes, next)?;
+        let cpu = || stats::process_cpu() + stats::children_cpu();
+        let (begun, cpu_before) = (Instant::now(), cpu());
+        thread::scope(|scope| -> Result<(), KafkaError> {
+            for index in 0..names.len() {
+                let capture = Capture::new(&shared, index, &settings, &stop);
+                let thread = thread::Builder::new().name(format!("camera {}", names[index]));
+                if let Err(error) = thread.spawn_scoped(scope, move || capture.run()) {
+                    stop.stop();
+                    shared.rings.abort();
+                    return Err(StartError::Thread(error).into());
+                }
+            }
+            let publisher = scope.spawn(move || publisher.run());
+            while !publisher.is_finished() {
+                if abort.wait(GLANCE) {
+                    let lost = shared.rings.abort();
+                    shared.cameras.iter().zip(lost).for_each(|(known, lost)| {
+                        known.numbers.dropped_stopped.fetch_add(lost as u64, Relaxed);
+                    });
+                    break;
+                }
+            }
+            let published = publisher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            if published.is_err() {
+                stop.stop();
+                shared.rings.abort();
+            }
+            published
+        })?;
+        let measured =
+            Measured { elapsed: begun.elapsed(), cpu: cpu().saturating_sub(cpu_before), interrupted: stop.is_stopped() };
+        Ok(Report::new(&settings.broker.topic, &shared, &measured))
+    }
+}

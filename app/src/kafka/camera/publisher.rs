@@ -1,0 +1,120 @@
+//! The one thread that hands the frames of all cameras to the client, in turn, each with its number.
+use super::{
+    deliveries::{Deliveries, Sent},
+    record::Body,
+    rings::Encoded,
+    shared::Shared,
+    sizes::Sizes,
+};
+use crate::{config::camera::CameraSettings, kafka::KafkaError};
+use rdkafka::{
+    error::RDKafkaErrorCode,
+    producer::{BaseRecord, Producer, ThreadedProducer},
+};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+/// The client's own buffer. It holds a few frames of each camera at a time; this bound is for very large ones.
+const MOST_KIB: &str = "262144";
+
+/// Publishes what the rings hold.
+pub(super) struct Publisher<'a> {
+    settings: &'a CameraSettings,
+    shared: Arc<Shared>,
+    sizes: Sizes,
+    producer: ThreadedProducer<Deliveries>,
+    /// Each camera's next frame number. A number is given when the client takes the frame, so that frames dropped before leave no gap.
+    next: Vec<u64>,
+    scratch: Vec<u8>,
+}
+
+impl<'a> Publisher<'a> {
+    pub(super) fn new(
+        settings: &'a CameraSettings,
+        shared: Arc<Shared>,
+        sizes: Sizes,
+        next: Vec<u64>,
+    ) -> Result<Self, KafkaError> {
+        let producer = producer(settings, &shared, &sizes)?;
+        Ok(Publisher { settings, shared, sizes, producer, next, scratch: Vec::new() })
+    }
+
+    /// Publishes until every camera has ended and its frames have arrived, or everything is aborted.
+    pub(super) fn run(mut self) -> Result<(), KafkaError> {
+        while let Some((camera, frame)) = self.shared.rings.take() {
+            self.publish(camera, &frame)?;
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, camera: usize, frame: &Encoded) -> Result<(), KafkaError> {
+        let shared = self.shared.clone();
+        let known = &shared.cameras[camera];
+        let number = self.next[camera];
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let body = Body::new(self.settings.wire, &known.camera, &known.session, number, frame, &mut scratch);
+        if !self.sizes.check(&known.camera, &known.numbers, body.size(&known.camera)) {
+            known.numbers.failed.fetch_add(1, Relaxed);
+            shared.rings.arrived(camera);
+            self.scratch = scratch;
+            return Ok(());
+        }
+        let sent = Box::new(Sent { camera, number, taken: frame.taken });
+        let mut record = BaseRecord::with_opaque_to(&self.settings.broker.topic, sent)
+            .key(known.camera.as_str())
+            .payload(body.value)
+            .timestamp(frame.time.0.div_euclid(1000));
+        record.headers = body.headers;
+        loop {
+            let (error, back) = match self.producer.send(record) {
+                Ok(()) => {
+                    self.next[camera] = number + 1;
+                    break;
+                }
+                Err(not_taken) => not_taken,
+            };
+            record = back;
+            match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::QueueFull) if !shared.rings.pause() => {}
+                Some(RDKafkaErrorCode::QueueFull) => {
+                    known.numbers.dropped_stopped.fetch_add(1, Relaxed);
+                    shared.rings.arrived(camera);
+                    break;
+                }
+                // The client's order of frames is broken for good, as after the loss of a broker's log: only a new client goes on.
+                _ if self.producer.client().fatal_error().is_some() => {
+                    tracing::error!("the client has to begin anew: {error}");
+                    self.producer = producer(self.settings, &self.shared, &self.sizes)?;
+                }
+                _ => {
+                    shared.refused(camera, &error);
+                    shared.rings.arrived(camera);
+                    break;
+                }
+            }
+        }
+        self.scratch = scratch;
+        Ok(())
+    }
+}
+
+fn producer(settings: &CameraSettings, shared: &Arc<Shared>, sizes: &Sizes) -> Result<ThreadedProducer<Deliveries>, KafkaError> {
+    let (most, batch) = (sizes.of_client().to_string(), sizes.batch().to_string());
+    let config = settings.broker.client(&[
+        // Each frame once and in order, and only what all copies have counts as published.
+        ("enable.idempotence", "true"),
+        ("acks", "all"),
+        // What the client has is never given up: a gap would break the order. What is too old is dropped before, in the rings.
+        ("message.timeout.ms", "0"),
+        // A key's partition is the one that Java's clients choose.
+        ("partitioner", "murmur2_random"),
+        // JPEG is compressed already.
+        ("compression.type", "none"),
+        // Frames are not held back to wait for others.
+        ("linger.ms", "0"),
+        ("socket.nagle.disable", "true"),
+        ("message.max.bytes", &most),
+        ("batch.size", &batch),
+        ("queue.buffering.max.kbytes", MOST_KIB),
+    ]);
+    config.create_with_context(Deliveries { shared: shared.clone() }).map_err(KafkaError::Settings)
+}

@@ -1,0 +1,20 @@
+//! A message of Kafka as a record of the wire formats.
+use mattebox_core::wire;
+use rdkafka::message::{Headers, Message};
+
+/// Headers of a record that are looked at. More than that are no frame's.
+const MAX_HEADERS: usize = 64;
+
+/// Runs `look` on the message as a record.
+pub(crate) fn with_record<M: Message, T>(message: &M, look: impl FnOnce(&wire::Record<'_>) -> T) -> T {
+    let headers: Vec<wire::Header<'_>> = match message.headers() {
+        Some(headers) => headers.iter().take(MAX_HEADERS).map(|h| wire::Header { name: h.key, value: h.value }).collect(),
+        None => Vec::new(),
+    };
+    look(&wire::Record { key: message.key(), value: message.payload(), headers: &headers })
+}
+
+/// The bytes of a message's value; none for a null.
+pub(crate) fn value_bytes<M: Message>(message: &M) -> usize {
+    message.payload().map_or(0, <[u8]>::len)
+}

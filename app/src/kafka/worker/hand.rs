@@ -1,0 +1,200 @@
+//! One thread that makes frames: decode, segment, refine, compose, encode, write.
+use super::{
+    job::{Event, Job, Outcome, Picture},
+    lanes::{LaneId, Lanes, Work},
+};
+use crate::{
+    config::worker::{WorkerSettings, WorkerSink},
+    kafka::record::with_record,
+    pipeline::{
+        StartError,
+        background::Backdrop,
+        maker::{Maker, Recipe},
+        stats::{Stage, StageClock},
+    },
+    source::SourceOptions,
+    stop::Stop,
+};
+use image::RgbImage;
+use mattebox_core::{codec::Decoder, matte::MatteState, wire};
+use mattebox_store::{FrameDir, OnExisting, Outcome as Stored, StoreError};
+use std::{
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// What all hands share.
+pub(super) struct Shop {
+    pub(super) settings: WorkerSettings,
+    pub(super) recipe: Recipe,
+    pub(super) lanes: Lanes,
+    pub(super) clock: Arc<StageClock>,
+    /// Pictures whose memory can be used again.
+    pub(super) spares: Mutex<Vec<RgbImage>>,
+}
+
+impl Shop {
+    fn spare(&self) -> RgbImage {
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    /// Keeps as many as can be in use at once.
+    fn give_back(&self, picture: RgbImage) {
+        let mut spares = self.spares.lock().unwrap_or_else(PoisonError::into_inner);
+        if spares.len() < 2 * self.settings.threads.get() {
+            spares.push(picture);
+        }
+    }
+
+    /// Writes a frame's file, opening its camera's folder first if that was not done.
+    pub(super) fn write(&self, job: &Job, bytes: &[u8], files: &OnceLock<FrameDir>) -> Result<Stored, StoreError> {
+        let WorkerSink::Directory(root) = &self.settings.sink else { return Ok(Stored::Skipped) };
+        let dir = match files.get() {
+            Some(dir) => dir,
+            None => {
+                let opened = FrameDir::open(root, &job.camera)?;
+                files.get_or_init(|| opened)
+            }
+        };
+        let on_existing = if job.late { OnExisting::Skip } else { self.settings.on_existing };
+        dir.write(job.number, self.settings.format.extension(), bytes, on_existing)
+    }
+}
+
+/// A thread's own tools.
+pub(super) struct Hand {
+    shop: Arc<Shop>,
+    maker: Maker,
+    decoder: Decoder,
+    backdrop: Backdrop,
+    /// A picture out of a JSON record.
+    unpacked: Vec<u8>,
+    /// The state that has to be given back.
+    held: Option<(LaneId, Box<MatteState>)>,
+}
+
+impl Hand {
+    pub(super) fn new(shop: &Arc<Shop>) -> Result<Self, StartError> {
+        let options = SourceOptions { limits: shop.settings.limits, ..SourceOptions::default() };
+        let backdrop = Backdrop::open(&shop.settings.background, &options, &Stop::new()).map_err(StartError::Background)?;
+        Ok(Hand {
+            maker: Maker::new(&shop.recipe, &shop.clock)?,
+            shop: shop.clone(),
+            decoder: Decoder::default(),
+            backdrop,
+            unpacked: Vec::new(),
+            held: None,
+        })
+    }
+
+    /// Works until there is no more.
+    pub(super) fn run(mut self) {
+        let shop = self.shop.clone();
+        while let Some(work) = shop.lanes.take() {
+            match work {
+                Work::Decode { lane, job } => {
+                    let picture = catch_unwind(AssertUnwindSafe(|| self.decode(&job))).unwrap_or_else(|_| bug());
+                    shop.lanes.decoded(lane, &job, picture);
+                }
+                Work::Make { lane, job, picture, state, files } => {
+                    self.held = state.map(|state| (lane, state));
+                    let mut still = false;
+                    let made = catch_unwind(AssertUnwindSafe(|| self.make(&job, picture, &files, &mut still)));
+                    let outcome = made.unwrap_or_else(|_| {
+                        // What the panic left behind in buffers and state is not to be trusted.
+                        if let Some((lane, _)) = self.held.take() {
+                            shop.lanes.release(lane, Box::default());
+                        }
+                        match Hand::new(&shop) {
+                            Ok(fresh) => self = fresh,
+                            Err(error) => tracing::error!("a thread cannot go on: {error}"),
+                        }
+                        match bug() {
+                            Picture::Bad { code, message } => Outcome::Dead { code, message },
+                            _ => Outcome::Stale,
+                        }
+                    });
+                    self.release();
+                    shop.lanes.tell(Event::Done { job, outcome, still });
+                }
+            }
+        }
+    }
+
+    fn decode(&mut self, job: &Job) -> Picture {
+        let mut picture = self.shop.spare();
+        let Hand { decoder, unpacked, shop, .. } = self;
+        let decoded = shop.clock.time(Stage::Read, || {
+            with_record(&job.record, |record| {
+                let frame = wire::read(record).map_err(|e| (e.code(), e.to_string()))?;
+                let bytes = frame.picture(unpacked).map_err(|e| (e.code(), e.to_string()))?;
+                decoder
+                    .decode_into(bytes, &shop.settings.limits, &mut picture)
+                    .map_err(|e| (wire::picture_code(&e), e.to_string()))
+            })
+        });
+        match decoded {
+            Ok(()) => Picture::Decoded(picture),
+            Err((code, message)) => Picture::Bad { code, message },
+        }
+    }
+
+    fn make(&mut self, job: &Job, picture: Picture, files: &OnceLock<FrameDir>, still: &mut bool) -> Outcome {
+        let max_age = self.shop.settings.max_age;
+        if max_age.is_some_and(|max| age_us(job) > i64::try_from(max.as_micros()).unwrap_or(i64::MAX)) {
+            return Outcome::Stale;
+        }
+        let picture = if let Picture::Encoded = picture { self.decode(job) } else { picture };
+        let picture = match picture {
+            Picture::Decoded(picture) => picture,
+            Picture::Bad { code, message } => return Outcome::Dead { code, message },
+            Picture::Encoded | Picture::Decoding => return Outcome::Stale,
+        };
+        *still = match &mut self.held {
+            Some((_, state)) => self.maker.segment(&picture, job.time, state),
+            // Nothing is remembered: the hard matte, and frames that come late.
+            None => self.maker.segment(&picture, job.time, &mut MatteState::default()),
+        };
+        self.release();
+        self.maker.refine(&picture);
+        let size = picture.dimensions();
+        let background = match self.backdrop.next(size.0, size.1, &Stop::new()) {
+            Ok(background) => background,
+            Err(message) => return Outcome::Dead { code: "no-background", message },
+        };
+        self.maker.compose(&picture, &background, None);
+        self.shop.give_back(picture);
+        let bytes = match self.maker.encode() {
+            Ok(bytes) => bytes,
+            Err(e) => return Outcome::Dead { code: "not-encodable", message: e.to_string() },
+        };
+        if let WorkerSink::Topic(_) = self.shop.settings.sink {
+            return Outcome::Made { bytes: bytes.to_vec(), size };
+        }
+        match self.shop.clock.time(Stage::Write, || self.shop.write(job, bytes, files)) {
+            Ok(Stored::Written) => Outcome::Written { bytes: bytes.len() },
+            Ok(Stored::Skipped) => Outcome::Kept,
+            Err(e) => Outcome::Unwritten { bytes: mem::take(&mut bytes.to_vec()), message: e.to_string() },
+        }
+    }
+
+    fn release(&mut self) {
+        if let Some((lane, state)) = self.held.take() {
+            self.shop.lanes.release(lane, state);
+        }
+    }
+}
+
+/// How long ago a frame was taken, in microseconds.
+pub(super) fn age_us(job: &Job) -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    i64::try_from(now).unwrap_or(i64::MAX).saturating_sub(job.time.0)
+}
+
+/// Fail closed: a frame whose matte could not be computed is not shown.
+fn bug() -> Picture {
+    let message = "it could not be processed; this is a fault of mattebox, please report it".to_owned();
+    Picture::Bad { code: "internal-error", message }
+}

@@ -1,0 +1,111 @@
+//! A record becomes a frame on its way, or a dead letter.
+use super::{
+    Output, Worker,
+    job::{Job, Ticket},
+    partition::{Letter, Tracked},
+};
+use crate::kafka::record::{value_bytes, with_record};
+use mattebox_core::{
+    frame::{CameraId, FrameNumber, Place, Timestamp},
+    wire,
+};
+use mattebox_store::Memory;
+use rdkafka::{Message, message::OwnedMessage};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+/// Cameras of a partition that are kept at hand. More than that are put away when they have been quiet.
+const MAX_AT_HAND: usize = 64;
+/// How long a camera has to be quiet to be put away.
+const QUIET: Duration = Duration::from_secs(5);
+
+impl Worker {
+    /// Takes a record up.
+    pub(super) fn take(&mut self, message: OwnedMessage) {
+        let (id, offset, bytes) = (message.partition(), message.offset(), value_bytes(&message));
+        let Some(partition) = self.partitions.get_mut(&id) else { return };
+        // After a change of partitions the client may still have records of before.
+        if offset < partition.next {
+            return;
+        }
+        partition.at_end = false;
+        let ticket = partition.begin(offset);
+        let numbers = self.numbers.partition(id);
+        numbers.records.fetch_add(1, Relaxed);
+        numbers.bytes.fetch_add(bytes as u64, Relaxed);
+        numbers.position.store(partition.next, Relaxed);
+        numbers.in_flight.store(partition.in_flight() as u64, Relaxed);
+        self.load += 1;
+        self.load_bytes += bytes;
+        let frame = with_record(&message, |record| {
+            wire::read(record).map(|f| (f.camera, f.number, f.time)).map_err(|e| (e.code(), e.to_string()))
+        });
+        match frame {
+            Ok((camera, number, time)) => self.accept(ticket, message, camera, number, time),
+            Err((code, text)) => {
+                // The key tells whose record it was, where it is a camera's name.
+                let camera = message.key().and_then(|key| std::str::from_utf8(key).ok()?.parse().ok());
+                self.dead(ticket, camera.as_ref(), Letter { record: Arc::new(message), code, message: text });
+            }
+        }
+    }
+
+    fn accept(&mut self, ticket: Ticket, record: OwnedMessage, camera: CameraId, number: FrameNumber, time: Timestamp) {
+        let counted = self.numbers.camera(Some(&camera));
+        counted.frames_in.fetch_add(1, Relaxed);
+        counted.bytes_in.fetch_add(value_bytes(&record) as u64, Relaxed);
+        self.track(ticket, &camera);
+        let Some(partition) = self.partitions.get_mut(&ticket.partition) else { return };
+        let Some((lane, place)) = partition.place(&camera, number, time) else { return };
+        let late = matches!(place, Place::Late(_));
+        match place {
+            Place::Next(_) => {}
+            Place::Restarted(first) => {
+                counted.restarts.fetch_add(1, Relaxed);
+                tracing::info!(%camera, frame = number.0, "the camera counts anew: its frames go on as number {first}");
+            }
+            Place::Late(_) => drop(counted.late.fetch_add(1, Relaxed)),
+        }
+        let lane = if late { partition.alone } else { lane };
+        let job = Job { ticket, camera, number: place.number(), time, late, record };
+        self.shop.lanes.submit(lane, Arc::new(job));
+    }
+
+    /// Makes sure that a camera is known, with what is remembered of it.
+    fn track(&mut self, ticket: Ticket, camera: &CameraId) {
+        let Some(partition) = self.partitions.get_mut(&ticket.partition) else { return };
+        if partition.cameras.contains_key(camera) {
+            return;
+        }
+        if partition.cameras.len() >= MAX_AT_HAND {
+            self.put_away(ticket.partition);
+        }
+        let Memory { numbering, matte } = match &mut self.output {
+            Output::Files { directory, .. } => directory.recall(ticket.partition, camera, ticket.offset),
+            Output::Results(topic) => topic.recall(ticket.partition, camera),
+        };
+        let Some(partition) = self.partitions.get_mut(&ticket.partition) else { return };
+        let lane = self.shop.lanes.open(camera, partition.id, partition.turn, Some(matte));
+        let tracked = Tracked { lane, numbering, touched: false, used: Instant::now() };
+        partition.cameras.insert(camera.clone(), tracked);
+    }
+
+    /// Forgets cameras that have been quiet and whose memory is stored.
+    fn put_away(&mut self, partition: i32) {
+        let Output::Files { .. } = self.output else { return };
+        let Some(partition) = self.partitions.get_mut(&partition) else { return };
+        if partition.mark.is_some() || partition.committed < partition.requested {
+            return;
+        }
+        let lanes = &self.shop.lanes;
+        partition.cameras.retain(|_, tracked| {
+            let stays = tracked.touched || tracked.used.elapsed() < QUIET;
+            if !stays {
+                lanes.close(tracked.lane);
+            }
+            stays
+        });
+    }
+}
