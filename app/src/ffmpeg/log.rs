@@ -22,6 +22,10 @@ pub(crate) struct Header {
     pub(crate) duration: Option<f64>,
     /// Frames per second of its video.
     pub(crate) fps: Option<f64>,
+    /// The size of its video, if that is Motion JPEG.
+    pub(crate) motion_jpeg: Option<(u32, u32)>,
+    /// It is to be turned or mirrored to be upright.
+    pub(crate) turned: bool,
 }
 
 /// The log of one child, filled by a thread of its own.
@@ -120,6 +124,11 @@ impl Shared {
 }
 
 impl Header {
+    /// The size of its video, if its pictures are JPEG and whole as they are.
+    pub(crate) fn upright_motion_jpeg(&self) -> Option<(u32, u32)> {
+        self.motion_jpeg.filter(|_| !self.turned)
+    }
+
     /// Takes what a line of the input's description says.
     fn learn(&mut self, line: &str) {
         let line = line.trim_start();
@@ -132,9 +141,18 @@ impl Header {
             && !line.contains("(attached pic)")
             && self.fps.is_none()
         {
+            if line.contains(" Video: mjpeg ") || line.contains(" Video: mjpeg,") {
+                let size = |part: &str| {
+                    let (width, height) = part.split(' ').next()?.split_once('x')?;
+                    Some((width.parse().ok()?, height.parse().ok()?))
+                };
+                self.motion_jpeg = line.split(", ").skip(1).find_map(size);
+            }
             let rate = |unit: &str| line.split(", ").find_map(|part| part.split(' ').nth(1).filter(|u| *u == unit).map(|_| part));
             let part = rate("fps").or_else(|| rate("tbr"));
             self.fps = part.and_then(|part| part.split(' ').next()).and_then(frame_rate);
+        } else if line.starts_with("displaymatrix:") {
+            self.turned = true;
         }
     }
 }
@@ -228,7 +246,7 @@ mod tests {
              [Parsed_showinfo_0 @ 0x56] [info] n:   2 pts:    512 pts_time:0.08    pos:    26452\n\
              [h264 @ 0x1] [error] error while decoding MB 1 2",
         );
-        assert_eq!(header, Header { opened: true, duration: Some(62.5), fps: Some(30000.0 / 1001.0) });
+        assert_eq!(header, Header { opened: true, duration: Some(62.5), fps: Some(30000.0 / 1001.0), ..Header::default() });
         assert_eq!(errors, ["error while decoding MB 1 2"]);
         assert_eq!(times, [Some(0.0), None, Some(0.08)]);
     }
@@ -237,7 +255,20 @@ mod tests {
     fn a_live_stream_has_no_duration_and_may_have_no_rate() {
         let (header, _, _) =
             follow("[info]   Duration: N/A, start: 0.0\n[info]   Stream #0:0: Video: mjpeg, 9x9\n[info] Stream mapping:\n");
-        assert_eq!(header, Header { opened: true, duration: None, fps: None });
+        assert_eq!(header, Header { opened: true, motion_jpeg: Some((9, 9)), ..Header::default() });
+    }
+
+    #[test]
+    fn motion_jpeg_is_told_from_other_video() {
+        let (header, _, _) = follow(
+            "[info]   Duration: 00:00:00.60, start: 0.000000, bitrate: 170 kb/s\n\
+             [info]   Stream #0:0: Video: mjpeg (Baseline) (MJPG / 0x47504A4D), yuvj420p(pc, bt470bg/unknown/unknown), 64x48 [SAR 1:1 DAR 4:3], 5 fps, 5 tbr, 5 tbn\n\
+             [info]       displaymatrix: rotation of -90.00 degrees\n\
+             [info] Stream mapping:\n",
+        );
+        assert_eq!((header.motion_jpeg, header.fps, header.turned), (Some((64, 48)), Some(5.0), true));
+        let (header, _, _) = follow("[info]   Stream #0:0: Video: mjpegb, yuvj420p, 0x7, 5 fps\n[info] Stream mapping:\n");
+        assert_eq!(header.motion_jpeg, None, "another codec");
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! * `process`: a child that never outlives its owner.
 //! * `log`: what the child says on stderr: its errors, what it found in the input, the frames' times.
 //! * `diagnose`: from FFmpeg's words to ours.
-//! * `ppm`: the pictures it sends.
+//! * `ppm`: the pictures it sends; `jpeg`, `jpeg_tables`: those that it passes on as they are.
 pub(crate) mod diagnose;
+pub(crate) mod jpeg;
+mod jpeg_tables;
 pub(crate) mod log;
 pub(crate) mod ppm;
 pub(crate) mod process;

@@ -1,12 +1,12 @@
 //! One running FFmpeg and the pictures it sends.
 use crate::ffmpeg::log::{Header, Log};
-use crate::ffmpeg::ppm;
 use crate::ffmpeg::process::Process;
+use crate::ffmpeg::{jpeg, ppm};
 use crate::stop::Stop;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use image::RgbImage;
 use mattebox_core::codec::Limits;
-use std::io::{self, BufReader, ErrorKind};
+use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::process::{ChildStdout, Command, ExitStatus};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
@@ -20,10 +20,35 @@ const TIME_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a child that closed its output may take to end.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 
+/// What a picture is when it comes out of FFmpeg.
+pub(super) trait Sent: Sized + Send + std::fmt::Debug + 'static {
+    /// It is as it was in the source: nothing was decoded, scaled or left out.
+    const AS_IT_WAS: bool;
+
+    /// The next of a stream; `None` at its end. A stream that ends within a picture gives `UnexpectedEof`.
+    fn read(from: &mut impl BufRead, limits: &Limits) -> io::Result<Option<Self>>;
+}
+
+impl Sent for RgbImage {
+    const AS_IT_WAS: bool = false;
+
+    fn read(from: &mut impl BufRead, limits: &Limits) -> io::Result<Option<Self>> {
+        ppm::read(from, limits)
+    }
+}
+
+impl Sent for jpeg::Jpeg {
+    const AS_IT_WAS: bool = true;
+
+    fn read(from: &mut impl BufRead, limits: &Limits) -> io::Result<Option<Self>> {
+        jpeg::read(from, limits)
+    }
+}
+
 /// One picture from FFmpeg.
 #[derive(Debug)]
-pub(super) struct Decoded {
-    pub(super) picture: RgbImage,
+pub(super) struct Arrived<P> {
+    pub(super) picture: P,
     /// Seconds in the stream, if the command has `showinfo` and the stream has times.
     pub(super) seconds: Option<f64>,
     /// When it came out of the pipe.
@@ -34,8 +59,8 @@ pub(super) struct Decoded {
 
 /// What a wait for a picture gave.
 #[derive(Debug)]
-pub(super) enum Arrival {
-    Picture(Decoded),
+pub(super) enum Arrival<P> {
+    Picture(Arrived<P>),
     /// The child sent its last picture.
     Ended,
     /// What it sent cannot be used.
@@ -56,10 +81,10 @@ pub(super) struct Ending {
 
 /// One running FFmpeg. Dropped, it is killed.
 #[derive(Debug)]
-pub(super) struct Feed {
+pub(super) struct Feed<P> {
     // In this order: the child ends, then its pictures have nowhere to go, then the thread that brought them ends.
     process: Process,
-    pictures: Receiver<io::Result<Decoded>>,
+    pictures: Receiver<io::Result<Arrived<P>>>,
     log: Log,
     _reader: Reader,
 }
@@ -76,7 +101,7 @@ impl Drop for Reader {
     }
 }
 
-impl Feed {
+impl<P: Sent> Feed<P> {
     /// Starts a command of [`super::input::Input::command`]. `timed` if it has `showinfo`.
     pub(super) fn start(mut command: Command, timed: bool, limits: Limits) -> io::Result<Self> {
         let mut process = Process::spawn(&mut command)?;
@@ -108,7 +133,7 @@ impl Feed {
     }
 
     /// Waits up to `patience` for the next picture; zero is for ever.
-    pub(super) fn next(&self, patience: Duration, stop: &Stop) -> Arrival {
+    pub(super) fn next(&self, patience: Duration, stop: &Stop) -> Arrival<P> {
         let begun = Instant::now();
         loop {
             if stop.is_stopped() {
@@ -137,11 +162,16 @@ impl Feed {
 }
 
 /// Brings pictures from the pipe to the channel until one of them closes.
-fn bring(stdout: ChildStdout, times: Option<Receiver<Option<f64>>>, limits: &Limits, to: &Sender<io::Result<Decoded>>) {
+fn bring<P: Sent>(
+    stdout: ChildStdout,
+    times: Option<Receiver<Option<f64>>>,
+    limits: &Limits,
+    to: &Sender<io::Result<Arrived<P>>>,
+) {
     let mut from = BufReader::new(stdout);
     let mut times = times;
     loop {
-        let picture = match ppm::read(&mut from, limits) {
+        let picture = match P::read(&mut from, limits) {
             Ok(Some(picture)) => picture,
             // A child that was killed may leave part of a picture. How it ended says more than that.
             Ok(None) => return,
@@ -163,7 +193,7 @@ fn bring(stdout: ChildStdout, times: Option<Receiver<Option<f64>>>, limits: &Lim
                 }
             },
         };
-        if to.send(Ok(Decoded { picture, seconds, arrived, read })).is_err() {
+        if to.send(Ok(Arrived { picture, seconds, arrived, read })).is_err() {
             return;
         }
     }

@@ -72,6 +72,16 @@ impl Input {
         matches!(self.kind, Kind::File(_) | Kind::Url(_))
     }
 
+    /// Whether it can be opened a second time and is then the same.
+    pub(super) fn can_be_opened_again(&self) -> bool {
+        match &self.kind {
+            // Not a pipe.
+            Kind::File(path) => path.metadata().is_ok_and(|there| there.is_file()),
+            Kind::Url(_) | Kind::Device { .. } => true,
+            Kind::Lavfi(_) | Kind::Stdin => false,
+        }
+    }
+
     fn scheme(&self) -> &str {
         match &self.kind {
             Kind::Url(url) => url.split("://").next().unwrap_or_default(),
@@ -79,9 +89,43 @@ impl Input {
         }
     }
 
+    /// The command that sends its JPEG pictures to stdout as they are. Nothing of the options that change pictures or their rate applies.
+    pub(super) fn copy_command(
+        &self,
+        ffmpeg: &Ffmpeg,
+        options: &SourceOptions,
+        live: bool,
+        duration: Option<Duration>,
+    ) -> Command {
+        let mut command = self.reading(ffmpeg, options, live, duration);
+        command.args(["-c:v", "copy", "-flush_packets", "1", "-f", "mjpeg", "pipe:1"]);
+        command
+    }
+
     /// The command that decodes it to PPM pictures on stdout. With `showinfo` the log tells each picture's time, and nothing
     /// is left out or repeated but for `fps`. `duration` is what is still wanted.
     pub(super) fn command(&self, ffmpeg: &Ffmpeg, options: &SourceOptions, live: bool, duration: Option<Duration>) -> Command {
+        let mut command = self.reading(ffmpeg, options, live, duration);
+        let mut filters = Vec::new();
+        if let Some(fps) = options.fps {
+            filters.push(format!("fps={fps}"));
+        }
+        if let Some(width) = options.max_width {
+            filters.push(format!("scale=w='min(iw,{width})':h='if(gt(iw,{width}),max(1,round(ih*{width}/iw)),ih)':flags=area"));
+        }
+        if !live {
+            filters.push("showinfo=checksum=0".to_owned());
+        }
+        if !filters.is_empty() {
+            command.args(["-vf", &filters.join(",")]);
+        }
+        command.args(ffmpeg.frame_mode("passthrough"));
+        command.args(["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]);
+        command
+    }
+
+    /// The part of a command that says what is read, and how much of it.
+    fn reading(&self, ffmpeg: &Ffmpeg, options: &SourceOptions, live: bool, duration: Option<Duration>) -> Command {
         let mut command = ffmpeg.command();
         command.stdout(Stdio::piped());
         command.stdin(if self.kind == Kind::Stdin { Stdio::inherit() } else { Stdio::null() });
@@ -125,21 +169,6 @@ impl Input {
         if let Some(duration) = duration {
             command.args(["-t", &seconds(duration)]);
         }
-        let mut filters = Vec::new();
-        if let Some(fps) = options.fps {
-            filters.push(format!("fps={fps}"));
-        }
-        if let Some(width) = options.max_width {
-            filters.push(format!("scale=w='min(iw,{width})':h='if(gt(iw,{width}),max(1,round(ih*{width}/iw)),ih)':flags=area"));
-        }
-        if !live {
-            filters.push("showinfo=checksum=0".to_owned());
-        }
-        if !filters.is_empty() {
-            command.args(["-vf", &filters.join(",")]);
-        }
-        command.args(ffmpeg.frame_mode("passthrough"));
-        command.args(["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]);
         command
     }
 }

@@ -1,5 +1,5 @@
 //! What goes on for ever and comes back: cameras and network streams.
-use super::feed::{Arrival, Feed};
+use super::feed::{Arrival, Feed, Sent};
 use super::input::Input;
 use super::{Picture, Source, SourceError, SourceInfo, SourceOptions};
 use crate::ffmpeg::Ffmpeg;
@@ -16,14 +16,14 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// A stream through FFmpeg that is connected anew when it ends, breaks or stalls.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct Live<P> {
     ffmpeg: Ffmpeg,
     input: Input,
     options: SourceOptions,
     info: SourceInfo,
     /// It told its length when it was opened.
     has_end: bool,
-    feed: Option<Feed>,
+    feed: Option<Feed<P>>,
     /// Pictures delivered.
     frames: u64,
     /// Pictures that the running feed delivered.
@@ -39,11 +39,11 @@ pub(super) struct Live {
     ended: bool,
 }
 
-impl Live {
+impl<P: Sent> Live<P> {
     /// Connects; what does not answer yet is tried again until [`SourceOptions::connect_timeout`].
     pub(super) fn open(ffmpeg: Ffmpeg, input: Input, options: &SourceOptions, stop: &Stop) -> Result<Self, SourceError> {
         let mut live = Live {
-            info: SourceInfo { frames: None, fps: options.fps, live: true, still: false },
+            info: SourceInfo { frames: None, fps: options.fps, live: true, still: false, motion_jpeg: None },
             has_end: false,
             options: options.clone(),
             feed: None,
@@ -62,6 +62,7 @@ impl Live {
             match feed.wait_for_header(live.left_to_connect(), stop) {
                 Some(header) if header.opened => {
                     live.info.fps = options.fps.or(header.fps);
+                    live.info.motion_jpeg = header.upright_motion_jpeg();
                     live.has_end = header.duration.is_some();
                     live.feed = Some(feed);
                     return Ok(live);
@@ -81,8 +82,11 @@ impl Live {
         self.has_end
     }
 
-    fn start(&self) -> Result<Feed, SourceError> {
-        let command = self.input.command(&self.ffmpeg, &self.options, true, None);
+    fn start(&self) -> Result<Feed<P>, SourceError> {
+        let command = match P::AS_IT_WAS {
+            true => self.input.copy_command(&self.ffmpeg, &self.options, true, None),
+            false => self.input.command(&self.ffmpeg, &self.options, true, None),
+        };
         Feed::start(command, false, self.options.limits).map_err(|error| SourceError::Failed {
             name: self.input.name.clone(),
             frames: self.frames,
@@ -103,7 +107,7 @@ impl Live {
     }
 
     /// Why a feed gives no more pictures.
-    fn reason(&self, arrival: Arrival, feed: Feed) -> Diagnosis {
+    fn reason(&self, arrival: Arrival<P>, feed: Feed<P>) -> Diagnosis {
         match arrival {
             Arrival::Unusable(error) => Diagnosis { kind: Kind::Failed, text: error.to_string() },
             // If the time was up before this try came to an end, the one before knows more.
@@ -146,12 +150,12 @@ impl Live {
     }
 }
 
-impl Source for Live {
+impl<P: Sent> Source<P> for Live<P> {
     fn info(&self) -> &SourceInfo {
         &self.info
     }
 
-    fn next(&mut self, stop: &Stop) -> Result<Option<Picture>, SourceError> {
+    fn next(&mut self, stop: &Stop) -> Result<Option<Picture<P>>, SourceError> {
         loop {
             if self.ended || self.first.zip(self.options.duration).is_some_and(|(first, wanted)| first.elapsed() >= wanted) {
                 self.ended = true;
@@ -174,7 +178,7 @@ impl Source for Live {
                 _ => self.options.stall_timeout,
             };
             match feed.next(patience, stop) {
-                Arrival::Picture(decoded) => {
+                Arrival::Picture(arrived) => {
                     if self.frames_of_feed == 0 && self.frames > 0 {
                         info!(source = self.input.name, "source is back");
                     }
@@ -184,9 +188,15 @@ impl Source for Live {
                     self.frames += 1;
                     self.frames_of_feed += 1;
                     self.first.get_or_insert_with(Instant::now);
-                    return Ok(Some(Picture { picture: decoded.picture, time: unix_time(decoded.arrived), read: decoded.read }));
+                    return Ok(Some(Picture { picture: arrived.picture, time: unix_time(arrived.arrived), read: arrived.read }));
                 }
                 Arrival::Stopped => return Ok(None),
+                // Another connection would bring the same: whoever wants these pictures has to have them decoded.
+                Arrival::Unusable(error) if P::AS_IT_WAS => {
+                    self.ended = true;
+                    let name = self.input.name.clone();
+                    return Err(SourceError::Failed { name, frames: self.frames, problem: error.to_string() });
+                }
                 arrival => {
                     let reason = self.reason(arrival, feed);
                     if let Err(error) = self.lost(reason) {

@@ -28,12 +28,14 @@ mod pictures;
 mod spec;
 mod video;
 
+pub use crate::ffmpeg::jpeg::Jpeg;
 pub use error::SourceError;
 pub use options::{RtspTransport, SourceOptions};
 pub use spec::{SourceSpec, SourceSpecError};
 
 use crate::ffmpeg::Ffmpeg;
 use crate::stop::Stop;
+use feed::Sent;
 use image::RgbImage;
 use input::Input;
 use mattebox_core::frame::Timestamp;
@@ -41,9 +43,9 @@ use std::time::Instant;
 
 /// One picture and its time.
 #[derive(Debug, Clone)]
-pub struct Picture {
-    /// The picture, upright, sRGB.
-    pub picture: RgbImage,
+pub struct Picture<P = RgbImage> {
+    /// The picture, upright, sRGB; or the [`Jpeg`] that holds it.
+    pub picture: P,
     /// Unix time when it arrived, of live sources; else its position in the source, from 0. In microseconds.
     pub time: Timestamp,
     /// When it had come out of FFmpeg, or its file was decoded: its latency begins here.
@@ -61,17 +63,19 @@ pub struct SourceInfo {
     pub live: bool,
     /// Its pictures have nothing to do with each other: no smoothing over time.
     pub still: bool,
+    /// The width and height of its pictures, if they are JPEG and can be had as they are: [`open_jpegs`].
+    pub motion_jpeg: Option<(u32, u32)>,
 }
 
 /// Something that gives pictures.
-pub trait Source: Send {
+pub trait Source<P = RgbImage>: Send {
     /// What is known of it.
     fn info(&self) -> &SourceInfo;
 
     /// Waits for the next picture. `None` at the end, for good, and soon (about 50 ms) after `stop` is asked to stop.
     ///
     /// After an error whose [`SourceError::is_fatal`] is false the source goes on: one picture is missing.
-    fn next(&mut self, stop: &Stop) -> Result<Option<Picture>, SourceError>;
+    fn next(&mut self, stop: &Stop) -> Result<Option<Picture<P>>, SourceError>;
 }
 
 /// Opens a source. Returns when it is known to work, as far as that can be known without its first picture: it may wait as
@@ -85,7 +89,19 @@ pub fn open(spec: &SourceSpec, options: &SourceOptions, stop: &Stop) -> Result<B
         let paths = found.map_err(|problem| SourceError::Usage { name: name.clone(), problem })?;
         return Ok(Box::new(pictures::Pictures::new(name, paths, options)?));
     }
-    let input = Input::resolve(spec)?;
+    open_video(Input::resolve(spec)?, options, stop)
+}
+
+/// Opens a source of Motion JPEG whose pictures are wanted as they are, byte for byte: all of them, in their own size, as fast as they come.
+/// Only Huffman tables are put in where they are missing. For sources with [`SourceInfo::motion_jpeg`]; of the options `fps` and `max_width`
+/// do not apply.
+pub fn open_jpegs(spec: &SourceSpec, options: &SourceOptions, stop: &Stop) -> Result<Box<dyn Source<Jpeg>>, SourceError> {
+    options.check(spec)?;
+    let options = SourceOptions { fps: None, max_width: None, ..options.clone() };
+    open_video(Input::resolve(spec)?, &options, stop)
+}
+
+fn open_video<P: Sent>(input: Input, options: &SourceOptions, stop: &Stop) -> Result<Box<dyn Source<P>>, SourceError> {
     if input.is_live() || input.may_be_live() {
         let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
         let live = live::Live::open(ffmpeg.clone(), input.clone(), options, stop)?;

@@ -48,7 +48,7 @@ impl Pictures {
             wanted if options.repeat => wanted,
             wanted => Some(wanted.map_or(there, |wanted| wanted.min(there))),
         };
-        let info = SourceInfo { frames, fps: Some(fps), live: false, still: true };
+        let info = SourceInfo { frames, fps: Some(fps), live: false, still: true, motion_jpeg: None };
         let options = options.clone();
         Ok(Pictures {
             name,

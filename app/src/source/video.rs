@@ -1,5 +1,5 @@
 //! What has an end: video files, test patterns, standard input.
-use super::feed::{Arrival, Feed};
+use super::feed::{Arrival, Feed, Sent};
 use super::input::Input;
 use super::{Picture, Source, SourceError, SourceInfo, SourceOptions};
 use crate::ffmpeg::Ffmpeg;
@@ -15,12 +15,12 @@ pub(super) const USUAL_FPS: f64 = 25.0;
 
 /// A video through FFmpeg: every picture that it has, in order.
 #[derive(Debug)]
-pub(super) struct Video {
+pub(super) struct Video<P> {
     ffmpeg: Ffmpeg,
     input: Input,
     options: SourceOptions,
     info: SourceInfo,
-    feed: Option<Feed>,
+    feed: Option<Feed<P>>,
     /// Pictures delivered.
     frames: u64,
     /// Pictures of the running feed.
@@ -31,7 +31,7 @@ pub(super) struct Video {
     last: Option<i64>,
 }
 
-impl Video {
+impl<P: Sent> Video<P> {
     pub(super) fn open(ffmpeg: Ffmpeg, input: Input, options: &SourceOptions, stop: &Stop) -> Result<Self, SourceError> {
         let mut video = Video {
             base: micros(options.start.unwrap_or_default()),
@@ -48,6 +48,7 @@ impl Video {
         match feed.wait_for_header(options.stall_timeout, stop) {
             Some(header) if header.opened => {
                 video.info = describe(header, options);
+                video.info.motion_jpeg = header.upright_motion_jpeg().filter(|_| video.input.can_be_opened_again());
                 video.feed = Some(feed);
                 Ok(video)
             }
@@ -57,9 +58,13 @@ impl Video {
         }
     }
 
-    fn start(&self, duration: Option<Duration>) -> Result<Feed, SourceError> {
-        let command = self.input.command(&self.ffmpeg, &self.options, false, duration);
-        Feed::start(command, true, self.options.limits).map_err(|error| self.failed(format!("cannot start FFmpeg: {error}")))
+    fn start(&self, duration: Option<Duration>) -> Result<Feed<P>, SourceError> {
+        let command = match P::AS_IT_WAS {
+            true => self.input.copy_command(&self.ffmpeg, &self.options, false, duration),
+            false => self.input.command(&self.ffmpeg, &self.options, false, duration),
+        };
+        Feed::start(command, !P::AS_IT_WAS, self.options.limits)
+            .map_err(|error| self.failed(format!("cannot start FFmpeg: {error}")))
     }
 
     fn failed(&self, problem: String) -> SourceError {
@@ -82,7 +87,7 @@ impl Video {
     }
 
     /// What the end of the child means: the end, or an error.
-    fn end(&self, feed: Feed) -> Result<(), SourceError> {
+    fn end(&self, feed: Feed<P>) -> Result<(), SourceError> {
         let ending = feed.finish();
         let good = ending.status.is_some_and(|status| status.success());
         if good && self.frames > 0 {
@@ -105,7 +110,7 @@ impl Video {
     }
 
     /// Starts anew what cannot rewind by itself, for what is left of the duration. `None` when that is over.
-    fn again(&mut self) -> Result<Option<Feed>, SourceError> {
+    fn again(&mut self) -> Result<Option<Feed<P>>, SourceError> {
         self.frames_of_feed = 0;
         let step = (1e6 / self.info.fps.unwrap_or(USUAL_FPS)) as i64;
         self.base = self.last.unwrap_or_default().saturating_add(step);
@@ -117,20 +122,20 @@ impl Video {
     }
 }
 
-impl Source for Video {
+impl<P: Sent> Source<P> for Video<P> {
     fn info(&self) -> &SourceInfo {
         &self.info
     }
 
-    fn next(&mut self, stop: &Stop) -> Result<Option<Picture>, SourceError> {
+    fn next(&mut self, stop: &Stop) -> Result<Option<Picture<P>>, SourceError> {
         while let Some(feed) = self.feed.take() {
             match feed.next(self.options.stall_timeout, stop) {
-                Arrival::Picture(decoded) => {
+                Arrival::Picture(arrived) => {
                     self.feed = Some(feed);
                     self.frames += 1;
                     self.frames_of_feed += 1;
-                    let time = Timestamp(self.time(decoded.seconds));
-                    return Ok(Some(Picture { picture: decoded.picture, time, read: decoded.read }));
+                    let time = Timestamp(self.time(arrived.seconds));
+                    return Ok(Some(Picture { picture: arrived.picture, time, read: arrived.read }));
                 }
                 Arrival::Stopped => return Ok(None),
                 Arrival::Ended => {
@@ -162,5 +167,5 @@ fn describe(header: Header, options: &SourceOptions) -> SourceInfo {
         (there, wanted) => there.or(wanted),
     };
     let frames = seconds.zip(fps).map(|(seconds, fps)| (seconds * fps).round().max(0.0) as u64);
-    SourceInfo { frames, fps, live: false, still: false }
+    SourceInfo { frames, fps, live: false, still: false, motion_jpeg: None }
 }

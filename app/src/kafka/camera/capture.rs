@@ -2,13 +2,14 @@
 use super::{
     numbers::Failure,
     pace::{Due, Pace},
+    rate::Rate,
     rings::Encoded,
     shared::Shared,
 };
 use crate::{
     config::{camera::CameraSettings, settings::CameraSource},
     pipeline::stats::count,
-    source::{self, Picture, SourceError, SourceOptions, SourceSpec},
+    source::{self, Jpeg, Source, SourceError, SourceInfo, SourceOptions, SourceSpec},
     stop::Stop,
 };
 use mattebox_core::{codec::JpegEncoder, frame::Timestamp};
@@ -33,6 +34,8 @@ pub(super) struct Capture<'a> {
     options: SourceOptions,
     stop: &'a Stop,
     encoder: JpegEncoder,
+    /// Motion JPEG goes as it is where it fits.
+    passthrough: bool,
     /// Frames that its ring was given.
     frames: u64,
     last: Timestamp,
@@ -46,13 +49,21 @@ enum End {
     Failed(SourceError, u64),
 }
 
+/// A picture as JPEG.
+struct Taken {
+    jpeg: Vec<u8>,
+    width: u32,
+    height: u32,
+}
+
 impl<'a> Capture<'a> {
     pub(super) fn new(shared: &'a Shared, index: usize, settings: &'a CameraSettings, stop: &'a Stop) -> Self {
         let encoder = JpegEncoder::new(settings.jpeg_quality);
         // The rate is kept by our own clock: FFmpeg is to be ahead of it.
         let options = SourceOptions { realtime: false, ..settings.source.clone() };
         let what = &settings.cameras[index];
-        Capture { shared, index, settings, what, options, stop, encoder, frames: 0, last: Timestamp(i64::MIN) }
+        let passthrough = settings.passthrough;
+        Capture { shared, index, settings, what, options, stop, encoder, passthrough, frames: 0, last: Timestamp(i64::MIN) }
     }
 
     /// Captures to the end. Whatever happens to this camera, its ring is closed and the others go on.
@@ -104,25 +115,76 @@ impl<'a> Capture<'a> {
 
     /// Opens the source and reads it to its end.
     fn read(&mut self) -> End {
-        let mut source = match source::open(&self.what.spec, &self.options, self.stop) {
+        let source = match source::open(&self.what.spec, &self.options, self.stop) {
             Ok(source) => source,
             Err(error) => return End::Failed(error, 0),
         };
         let info = *source.info();
+        match info.motion_jpeg.filter(|(width, _)| self.options.max_width.is_none_or(|widest| *width <= widest)) {
+            Some(size) if self.passthrough => {
+                drop(source);
+                self.pass_on(info, size)
+            }
+            _ => self.follow(source, info, Rate::Kept, |capture, picture| {
+                let mut jpeg = Vec::new();
+                capture.encoder.encode(picture, &mut jpeg).map_err(|error| error.to_string())?;
+                Ok(Taken { jpeg, width: picture.width(), height: picture.height() })
+            }),
+        }
+    }
+
+    /// Reads a source whose JPEG pictures are published as they are. If that does not work from the start, they are decoded after all.
+    fn pass_on(&mut self, info: SourceInfo, size: (u32, u32)) -> End {
+        let source = match source::open_jpegs(&self.what.spec, &self.options, self.stop) {
+            Ok(source) => source,
+            Err(error) => return End::Failed(error, 0),
+        };
+        let wanted = self.fps(info);
+        let rate = match info.live {
+            true => Rate::live(wanted),
+            false => Rate::even(source.info().fps, wanted),
+        };
+        let end = self.follow(source, info, rate, |_, Jpeg { bytes, width, height }| match (*width, *height) == size {
+            true => Ok(Taken { jpeg: bytes.clone(), width: *width, height: *height }),
+            // As in interlaced video, where two pictures are one.
+            false => Err(format!("there is a JPEG of {width}x{height} in a video of {}x{}", size.0, size.1)),
+        });
+        match end {
+            End::Failed(error, pictures) if !self.stop.is_stopped() && (pictures == 0 || self.is_tried_again(&error)) => {
+                tracing::warn!(camera = %self.what.camera, "{error}: its pictures cannot pass through, they are decoded from here on");
+                self.passthrough = false;
+                self.read()
+            }
+            end => end,
+        }
+    }
+
+    fn fps(&self, info: SourceInfo) -> f64 {
+        self.options.fps.or(info.fps).unwrap_or(25.0)
+    }
+
+    /// Reads a source to its end.
+    fn follow<P>(
+        &mut self,
+        mut source: Box<dyn Source<P>>,
+        info: SourceInfo,
+        mut rate: Rate,
+        take: impl Fn(&mut Self, &P) -> Result<Taken, String>,
+    ) -> End {
+        let as_it_was = !matches!(rate, Rate::Kept);
         let expected = info.frames.into_iter().chain(self.settings.frames).min().unwrap_or(0);
         self.numbers().expected.store(expected, Relaxed);
-        let fps = self.options.fps.or(info.fps).unwrap_or(25.0);
         let phase = self.index as f64 / self.settings.cameras.len() as f64;
-        let mut pace = (!info.live && self.settings.source.realtime).then(|| Pace::new(fps, phase));
+        let mut pace = (!info.live && self.settings.source.realtime).then(|| Pace::new(self.fps(info), phase));
         let mut pictures = 0;
-        while self.settings.frames.is_none_or(|frames| self.frames < frames) {
+        loop {
             let picture = match source.next(self.stop) {
                 Ok(Some(picture)) => picture,
                 Ok(None) if pictures == 0 && !self.stop.is_stopped() => {
-                    let problem = "the source has no picture".to_owned();
+                    let problem = "there is no picture in it".to_owned();
                     return End::Failed(SourceError::Usage { name: self.what.spec.to_string(), problem }, 0);
                 }
-                Ok(None) => break,
+                Ok(None) => return End::Done,
                 Err(error) if error.is_fatal() => return End::Failed(error, pictures),
                 Err(error) => {
                     tracing::error!(camera = %self.what.camera, "{error}");
@@ -131,13 +193,40 @@ impl<'a> Capture<'a> {
                     continue;
                 }
             };
+            for _ in 0..rate.copies(picture.read) {
+                if self.settings.frames.is_some_and(|frames| self.frames >= frames) {
+                    return End::Done;
+                }
+                count(&self.numbers().captured);
+                if !self.is_due(pace.as_mut()) {
+                    continue;
+                }
+                // A file's picture is taken when it is due, a live one when it arrived.
+                let (time, moment) = if info.live { (picture.time, picture.read) } else { (now(), Instant::now()) };
+                match take(self, &picture.picture) {
+                    Ok(taken) => {
+                        if !self.give(taken, time, moment, as_it_was) {
+                            return End::Done;
+                        }
+                    }
+                    Err(problem) if as_it_was => {
+                        self.numbers().captured.fetch_sub(1, Relaxed);
+                        return End::Failed(
+                            SourceError::Failed { name: self.what.spec.to_string(), frames: pictures, problem },
+                            pictures,
+                        );
+                    }
+                    Err(problem) => {
+                        tracing::error!(camera = %self.what.camera, "{problem}");
+                        count(&self.numbers().failed);
+                    }
+                }
+            }
             pictures += 1;
-            count(&self.numbers().captured);
-            if self.is_due(pace.as_mut()) && !self.publish(picture, info.live) {
-                break;
+            if self.settings.frames.is_some_and(|frames| self.frames >= frames) {
+                return End::Done;
             }
         }
-        End::Done
     }
 
     /// Waits for a picture's tick. False if it is not to be published: it is counted.
@@ -157,22 +246,11 @@ impl<'a> Capture<'a> {
         !stopped
     }
 
-    /// Encodes a picture and puts it into the ring. False if nothing more is wanted.
-    fn publish(&mut self, picture: Picture, live: bool) -> bool {
-        // A file's picture is taken when it is due, a live one when it arrived.
-        let (time, taken) = if live { (picture.time, picture.read) } else { (now(), Instant::now()) };
-        let mut jpeg = Vec::new();
-        if let Err(error) = self.encoder.encode(&picture.picture, &mut jpeg) {
-            tracing::error!(camera = %self.what.camera, "{error}");
-            count(&self.numbers().failed);
-            return true;
-        }
-        let (width, height) = picture.picture.dimensions();
+    /// Puts a frame into the ring. False if nothing more is wanted.
+    fn give(&mut self, taken: Taken, time: Timestamp, moment: Instant, as_it_was: bool) -> bool {
+        let Taken { jpeg, width, height } = taken;
         self.last = Timestamp(time.0.max(self.last.0.saturating_add(1)));
-        self.give(Encoded { jpeg, width, height, time: self.last, taken })
-    }
-
-    fn give(&mut self, frame: Encoded) -> bool {
+        let frame = Encoded { jpeg, width, height, time: self.last, taken: moment, as_it_was };
         let (rings, numbers) = (&self.shared.rings, self.numbers());
         if self.settings.source.realtime {
             if rings.push(self.index, frame) {

@@ -19,6 +19,8 @@ pub(super) struct Sent {
     pub(super) camera: usize,
     pub(super) number: u64,
     pub(super) taken: Instant,
+    /// Its bytes are those of the source.
+    pub(super) as_it_was: bool,
 }
 
 /// Counts what the client reports, on the client's own thread.
@@ -50,6 +52,7 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
             Ok(message) => {
                 numbers.published.fetch_add(1, Relaxed);
                 numbers.bytes.fetch_add(message.payload_len() as u64, Relaxed);
+                numbers.passed_through.fetch_add(u64::from(sent.as_it_was), Relaxed);
                 numbers.acknowledged(sent.number);
                 numbers.latency.add(sent.taken);
                 self.shared.link.is_there();

@@ -9,7 +9,7 @@
 //! In the order of a frame's way:
 //!
 //! * [`capture`]: one camera's thread. It never waits for the broker, and its errors are its own.
-//! * [`pace`]: when a frame is due.
+//! * [`pace`]: when a frame is due; [`rate`]: how many frames a picture becomes that passes through as it is.
 //! * [`rings`]: the frames that wait. A full ring loses its oldest.
 //! * [`publisher`]: hands them to the client, in turn; [`record`]: what a frame looks like in the topic.
 //! * [`deliveries`]: what the broker answers; [`link`]: whether it is there at all.
@@ -26,6 +26,7 @@ mod link;
 mod numbers;
 mod pace;
 mod publisher;
+mod rate;
 mod record;
 pub mod report;
 mod resume;

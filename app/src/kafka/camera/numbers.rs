@@ -8,8 +8,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
-/// What became of one camera's frames. Once it has ended, `captured` is the sum of `published`, `failed` and all that was dropped, less what
-/// was still on its way at an abort and arrived after all.
+/// What became of one camera's frames. Once it has ended, `captured` is the sum of `published`, `failed` and all that was dropped.
 #[derive(Debug, Default)]
 pub struct CameraNumbers {
     /// Frames that the source gave.
@@ -55,6 +54,12 @@ impl CameraNumbers {
     /// Frames dropped, for whatever reason.
     pub fn dropped(&self) -> u64 {
         self.dropped_late.load(Relaxed) + self.dropped_buffer.load(Relaxed) + self.dropped_stopped.load(Relaxed)
+    }
+
+    /// Frames that wait in the ring or are on their way to the broker.
+    pub fn pending(&self) -> u64 {
+        let done = self.published.load(Relaxed) + self.failed.load(Relaxed) + self.dropped();
+        self.captured.load(Relaxed).saturating_sub(done)
     }
 
     /// The first and the last frame number that the broker has acknowledged.

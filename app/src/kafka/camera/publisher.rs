@@ -58,7 +58,7 @@ impl<'a> Publisher<'a> {
             self.scratch = scratch;
             return Ok(());
         }
-        let sent = Box::new(Sent { camera, number, taken: frame.taken });
+        let sent = Box::new(Sent { camera, number, taken: frame.taken, as_it_was: frame.as_it_was });
         let mut record = BaseRecord::with_opaque_to(&self.settings.broker.topic, sent)
             .key(known.camera.as_str())
             .payload(body.value)

@@ -17,6 +17,8 @@ pub(super) struct Encoded {
     pub(super) time: Timestamp,
     /// The same by the clock that is never set: its latency begins here.
     pub(super) taken: Instant,
+    /// Its bytes are those of the source.
+    pub(super) as_it_was: bool,
 }
 
 /// The rings of all cameras, between their threads, the publisher and the broker's answers.
@@ -154,7 +156,7 @@ mod tests {
     use std::{sync::Arc, thread};
 
     fn frame(number: i64) -> Encoded {
-        Encoded { jpeg: vec![], width: 1, height: 1, time: Timestamp(number), taken: Instant::now() }
+        Encoded { jpeg: vec![], width: 1, height: 1, time: Timestamp(number), taken: Instant::now(), as_it_was: false }
     }
 
     fn take(rings: &Rings) -> (usize, i64) {
