@@ -419,3 +419,77 @@ fn camera_and_worker_work_with_kafka_3_on_zookeeper() {
     town.report(&["worker", "--until", "end", "--group", "t", "--out", "topic:zookeeper-results"]);
     assert_eq!(broker.client().consume_all("zookeeper-results", Isolation::Committed).len(), 20);
 }
+
+#[test]
+fn dead_letters_can_be_looked_at_and_sent_again_once() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "letters");
+    let client = broker.client();
+    client.create_topic("letters", 1, &[]);
+    let bad = |value: &str| Record::new("cam01", value.as_bytes().to_vec()).header("note", "kept");
+    client.produce("letters", &[bad("no json"), bad("{}"), bad("{}")]);
+    town.report(&["worker", "--until", "end"]);
+    let letters = |args: &[&str]| {
+        let mut command = town.bench.command(&[&["dead-letters"], args].concat());
+        command.args(["--kafka", &broker.bootstrap(), "--topic", "letters"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let done = Running::start(command).finish(LIMIT, args);
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    };
+    let list: Value = serde_json::from_str(&letters(&["list", "--json"])).expect("JSON");
+    assert_eq!(list.as_array().map(Vec::len), Some(3));
+    assert_eq!((&list[0]["key"], &list[0]["code"], &list[0]["offset"]), (&json!("cam01"), &json!("not-a-frame"), &json!(0)));
+    assert!(letters(&["list"]).contains("2 missing-field"));
+    let shown = letters(&["show", list[0]["letter"].as_str().expect("a place"), "--value", "value.bin"]);
+    assert!(shown.contains("note: kept") && shown.contains("mattebox-error-code: not-a-frame"), "{shown}");
+    assert_eq!(town.bench.read("value.bin"), b"no json");
+    assert!(letters(&["redrive", "--dry-run"]).starts_with("3 would be"));
+    assert!(letters(&["redrive"]).starts_with("3 sent"));
+    assert!(letters(&["redrive"]).starts_with("0 sent"), "they were sent before");
+    let records = client.consume_all("letters", Isolation::Committed);
+    assert_eq!(records.len(), 6);
+    assert_eq!((&records[3].value, &records[3].key), (&records[0].value, &records[0].key));
+    assert_eq!(records[3].headers, records[0].headers);
+}
+
+#[test]
+fn a_worker_serves_its_numbers() {
+    use std::io::{Read, Write};
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "numbers");
+    town.fill(&["a"], 10, &["--partitions", "1"]);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+    let worker = town.start(&["worker", "--metrics", &port.to_string()]);
+    let ask = |path: &str| -> Option<String> {
+        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    };
+    let begun = Instant::now();
+    let wanted = "mattebox_worker_frames_out_total{camera=\"a\"} 10";
+    while !ask("/metrics").is_some_and(|page| page.contains(wanted)) {
+        assert!(begun.elapsed() < LIMIT, "{:?}", ask("/metrics"));
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert!(ask("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")));
+    worker.stop(LIMIT, &["worker"]);
+}
+
+#[test]
+fn motion_jpeg_goes_through_as_it_is_and_what_is_too_wide_does_not() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "mjpeg");
+    town.bench.ffmpeg(&["-i", &sample(), "-frames:v", "10", "-vf", "scale=320:-2", "-c:v", "mjpeg", "-q:v", "3", "clip.mkv"]);
+    town.bench.ffmpeg(&["-i", "clip.mkv", "-c:v", "copy", "-f", "image2", "p%02d.jpg"]);
+    let how = ["--once", "--realtime", "false", "--fps", "25", "--partitions", "1"];
+    let report = town.report(&[&["camera", "clip.mkv"], &how[..]].concat());
+    assert_eq!((sum(&report, "published"), sum(&report, "passed_through")), (10, 10));
+    let records = broker.client().consume_all("mjpeg", Isolation::Committed);
+    for (n, record) in records.iter().enumerate() {
+        assert!(record.value == Some(town.bench.read(&format!("p{:02}.jpg", n + 1))), "picture {n} differs");
+    }
+    let report = town.report(&[&["camera", "clip.mkv", "--max-width", "160"], &how[..]].concat());
+    assert_eq!((sum(&report, "published"), sum(&report, "passed_through")), (10, 0));
+}
