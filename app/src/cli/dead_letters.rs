@@ -4,7 +4,7 @@ use crate::{
     config::{LettersLayer, letters::LettersSettings},
     kafka::{
         KafkaError,
-        dead_letters::{DeadLetters, Found},
+        dead_letters::{DeadLetters, Found, Place, Plan},
         letters,
     },
 };
@@ -12,9 +12,20 @@ use anyhow::Context;
 use clap::{ArgMatches, Args, Subcommand};
 use comfy_table::{Table, presets};
 use indicatif::MultiProgress;
+use mattebox_core::frame::CameraId;
 use rdkafka::{Message, message::Headers};
-use serde_json::json;
-use std::{collections::BTreeMap, io::Write, path::PathBuf, process::ExitCode};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// What is shown of a value or a message, in characters.
+const SHORT: usize = 80;
+/// What is looked at of a value that is shown, in bytes.
+const PREVIEW: usize = 400;
 
 /// Arguments of `mattebox dead-letters`.
 #[derive(Debug, Args)]
@@ -26,14 +37,16 @@ pub(super) struct DeadLettersArgs {
 /// What is done with them.
 #[derive(Debug, Subcommand)]
 enum What {
-    /// List them, oldest first, with sums by reason
+    /// List them, newest last, with sums by reason
     List(ListArgs),
-    /// Show one: its headers, and its value on demand
+    /// Show one: its headers, its sizes, and its value on demand
     Show(ShowArgs),
     /// Send them to their topic again, each as it was
     ///
-    /// How far it went is recorded (consumer group mattebox-redrive-TOPIC), so that the next time only newer ones are sent. With --code or
-    /// --camera nothing is recorded.
+    /// Each is confirmed by the broker before it is counted. How far it went is recorded as the offsets of consumer group
+    /// mattebox-redrive-TOPIC, so that the next time only newer ones are sent; the broker forgets them after offsets.retention.minutes (7 days
+    /// unless it was told otherwise). With --code or --camera nothing is recorded. Letters whose value was left out, or that are from
+    /// another topic, are told and not sent.
     Redrive(RedriveArgs),
 }
 
@@ -61,6 +74,9 @@ struct ListArgs {
     settings: Settings<LettersLayer>,
     #[command(flatten)]
     choice: Choice,
+    /// Only the newest so many
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -72,10 +88,13 @@ struct ShowArgs {
     settings: Settings<LettersLayer>,
     /// Where it lies, as the list tells
     #[arg(value_name = "PARTITION:OFFSET")]
-    place: String,
-    /// Write its value to this file
+    place: Place,
+    /// Write its value to this file, or with - to standard output and nothing else
     #[arg(long, value_name = "FILE")]
     value: Option<PathBuf>,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -84,6 +103,12 @@ struct RedriveArgs {
     settings: Settings<LettersLayer>,
     #[command(flatten)]
     choice: Choice,
+    /// Those of this partition from this offset on, even if they were sent before
+    #[arg(long, value_name = "PARTITION:OFFSET")]
+    from: Option<Place>,
+    /// At most so many
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
     /// Only say what would be sent
     #[arg(long)]
     dry_run: bool,
@@ -114,64 +139,141 @@ pub(super) fn run(args: &DeadLettersArgs, matches: &ArgMatches) -> anyhow::Resul
 }
 
 fn list(dead: &DeadLetters, args: &ListArgs) -> anyhow::Result<ExitCode> {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["letter", "key", "code", "was at", "bytes", "why"]);
     let (mut rows, mut sums) = (Vec::new(), BTreeMap::<String, u64>::new());
-    dead.read(false, |found| {
-        if !args.choice.takes(&found) {
-            return Ok(());
+    dead.read(|found| {
+        if args.choice.takes(&found) {
+            let row = Row::new(&found);
+            *sums.entry(row.code.clone()).or_default() += 1;
+            rows.push(row);
         }
-        let was_at = format!("{}:{}", found.header(letters::PARTITION), found.header(letters::OFFSET));
-        let (code, why) = (found.header(letters::CODE), found.header(letters::MESSAGE));
-        let bytes = found.record.payload().map(<[u8]>::len);
-        *sums.entry(code.clone()).or_default() += 1;
-        if args.json {
-            rows.push(json!({
-                "letter": found.place(), "key": found.key(), "code": code, "message": why, "bytes": bytes,
-                "topic": found.header(letters::TOPIC), "partition": found.header(letters::PARTITION).parse::<i32>().ok(),
-                "offset": found.header(letters::OFFSET).parse::<i64>().ok(), "timestamp_ms": found.record.timestamp().to_millis(),
-            }));
-        } else {
-            let short: String = why.chars().take(80).collect();
-            let bytes = bytes.map_or("null".to_owned(), |n| n.to_string());
-            table.add_row([found.place(), found.key().chars().take(24).collect(), code, was_at, bytes, short]);
-        }
-        Ok(())
     })?;
+    rows.sort_by_key(|row| (row.time_ms, row.place));
+    rows.drain(..rows.len() - args.limit.unwrap_or(rows.len()).min(rows.len()));
     if args.json {
+        let rows: Vec<_> = rows.iter().map(Row::json).collect();
         println!("{}", serde_json::to_string_pretty(&rows)?);
     } else if sums.is_empty() {
         println!("there are no dead letters in {}", dead.topic());
     } else {
-        let sums: Vec<_> = sums.iter().map(|(code, count)| format!("{count} {code}")).collect();
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header(["letter", "time", "camera", "code", "was at", "bytes", "why"]);
+        for row in &rows {
+            table.add_row(row.cells());
+        }
+        let sums: Vec<_> = sums.iter().map(|(code, count)| format!("{count} {}", plain(code, SHORT))).collect();
         println!("{table}\n\n{}", sums.join(", "));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(dead: &DeadLetters, args: &ShowArgs) -> anyhow::Result<ExitCode> {
-    let mut there = None;
-    dead.read(false, |found| {
-        if found.place() == args.place {
-            there = Some(found);
+/// What the list tells of a letter.
+struct Row {
+    place: Place,
+    time_ms: Option<i64>,
+    key: String,
+    code: String,
+    message: String,
+    /// `None` without a value.
+    bytes: Option<usize>,
+    topic: String,
+    partition: Option<i32>,
+    offset: Option<i64>,
+}
+
+impl Row {
+    fn new(found: &Found) -> Self {
+        Row {
+            place: found.place(),
+            time_ms: found.record.timestamp().to_millis(),
+            key: found.key(),
+            code: found.header(letters::CODE),
+            message: found.header(letters::MESSAGE),
+            bytes: found.record.payload().map(<[u8]>::len),
+            topic: found.header(letters::TOPIC),
+            partition: found.header(letters::PARTITION).parse().ok(),
+            offset: found.header(letters::OFFSET).parse().ok(),
         }
-        Ok(())
-    })?;
-    let found = there.with_context(|| format!("there is no letter {} in {}", args.place, dead.topic()))?;
-    println!("key: {}", found.record.key().map_or("(none)".into(), |key| String::from_utf8_lossy(key)));
-    for header in found.record.headers().into_iter().flat_map(Headers::iter) {
-        println!("{}: {}", header.key, header.value.map_or("(none)".into(), |value| String::from_utf8_lossy(value)));
     }
-    match found.record.payload() {
-        None => println!("value: null"),
-        Some(value) => {
-            let start: String = String::from_utf8_lossy(&value[..value.len().min(200)]).escape_debug().collect();
-            println!("value: {} bytes, beginning with {start}", value.len());
-            if let Some(path) = &args.value {
-                let written = std::fs::File::create(path).and_then(|mut file| file.write_all(value));
-                written.with_context(|| format!("cannot write {}", path.display()))?;
-            }
+
+    fn camera(&self) -> Option<CameraId> {
+        self.key.parse().ok()
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "letter": self.place.to_string(), "timestamp_ms": self.time_ms, "key": self.key, "camera": self.camera().map(|c| c.to_string()),
+            "code": self.code, "message": self.message, "bytes": self.bytes,
+            "topic": self.topic, "partition": self.partition, "offset": self.offset,
+        })
+    }
+
+    fn cells(&self) -> [String; 7] {
+        let number = |n: Option<i64>| n.map_or("?".to_owned(), |n| n.to_string());
+        [
+            self.place.to_string(),
+            self.time_ms.map_or("-".to_owned(), time),
+            self.camera().map_or("-".to_owned(), |camera| camera.to_string()),
+            plain(&self.code, 30),
+            format!("{}@{}", number(self.partition.map(i64::from)), number(self.offset)),
+            self.bytes.map_or("null".to_owned(), |n| n.to_string()),
+            plain(&self.message, SHORT),
+        ]
+    }
+}
+
+/// A time of Kafka, to the second.
+fn time(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map_or("-".to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// Text of a record for a terminal: whoever sent it does not get to control the terminal. At most `most` characters.
+fn plain(text: &str, most: usize) -> String {
+    let mut shown = String::new();
+    for (n, c) in text.chars().enumerate() {
+        if n == most {
+            shown.push('…');
+            break;
         }
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
+}
+
+fn show(dead: &DeadLetters, args: &ShowArgs) -> anyhow::Result<ExitCode> {
+    let found = dead.letter(args.place)?.with_context(|| format!("there is no letter {} in {}", args.place, dead.topic()))?;
+    if let Some(path) = &args.value {
+        let value = found.record.payload().with_context(|| format!("letter {} has no value", args.place))?;
+        if path == Path::new("-") {
+            std::io::stdout().write_all(value).context("cannot write to standard output")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        std::fs::write(path, value).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let (key, value) = (found.record.key(), found.record.payload());
+    let headers: Vec<_> = found.record.headers().into_iter().flat_map(Headers::iter).map(|h| (h.key, text(h.value))).collect();
+    let beginning = value.map(|value| String::from_utf8_lossy(&value[..value.len().min(PREVIEW)]).into_owned());
+    if args.json {
+        let mut json = Row::new(&found).json();
+        json["headers"] = headers.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        json["value_begins"] = beginning.into();
+        json["obstacle"] = found.obstacle(dead.source()).into();
+        println!("{}", serde_json::to_string_pretty(&json)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let shown = |text: Option<&String>| text.map_or("(none)".to_owned(), |text| plain(text, usize::MAX));
+    println!("letter: {} in {}", found.place(), dead.topic());
+    println!("time: {}", found.record.timestamp().to_millis().map_or("-".to_owned(), time));
+    println!("key: {}", shown(text(key).as_ref()));
+    for (name, value) in &headers {
+        println!("{}: {}", plain(name, SHORT), shown(value.as_ref()));
+    }
+    match (value, beginning) {
+        (Some(value), Some(beginning)) => println!("value: {} bytes, beginning with {}", value.len(), plain(&beginning, SHORT)),
+        _ => println!("value: none"),
+    }
+    if let Some(why) = found.obstacle(dead.source()) {
+        println!("It cannot be sent again: {}.", plain(&why, usize::MAX));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -179,10 +281,28 @@ fn show(dead: &DeadLetters, args: &ShowArgs) -> anyhow::Result<ExitCode> {
 fn redrive(dead: &DeadLetters, args: &RedriveArgs) -> anyhow::Result<ExitCode> {
     let takes = |found: &Found| args.choice.takes(found);
     let all = args.choice.code.is_none() && args.choice.camera.is_none();
-    let (sent, without_value) = dead.redrive((!all).then_some(&takes), args.dry_run)?;
-    println!("{sent} {}", if args.dry_run { "would be sent again" } else { "sent again" });
-    if without_value > 0 {
-        println!("{without_value} cannot be sent: their values were too large for {}", dead.topic());
+    let wanted: Option<&dyn Fn(&Found) -> bool> = if all { None } else { Some(&takes) };
+    let done = dead.redrive(&Plan { wanted, from: args.from, limit: args.limit, dry_run: args.dry_run })?;
+    println!("{} {}", done.sent, if args.dry_run { "would be sent again" } else { "sent again" });
+    for (place, why) in &done.withheld {
+        println!("letter {place} cannot be sent: {}", plain(why, usize::MAX));
     }
-    Ok(ExitCode::SUCCESS)
+    done.failure.map_or(Ok(ExitCode::SUCCESS), |failure| Err(failure.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_does_not_control_the_terminal() {
+        assert_eq!(plain("a\u{1b}[2Jé\n", 99), "a\\u{1b}[2Jé\\n");
+        assert_eq!(plain("abcdef", 3), "abc…");
+        assert_eq!(plain("abc", 3), "abc");
+    }
+
+    #[test]
+    fn times_are_readable() {
+        assert_eq!(time(1_700_000_000_123), "2023-11-14T22:13:20Z");
+    }
 }

@@ -53,7 +53,7 @@ fn section<L: Layer>(page: &mut String) {
         let default = defaults.get(key).map_or(String::new(), |v| format!("`{}`", v.to_string().trim_matches('"')));
         let default = if default.is_empty() { described_default(arg) } else { default };
         let variable = arg.get_env().map_or(String::new(), |v| format!("`{}`", v.to_string_lossy()));
-        let in_file = !matches!(id, "config" | "json" | "code" | "camera");
+        let in_file = !matches!(id, "config" | "json" | "code" | "camera" | "limit");
         let key = if in_file { format!("`{key}`") } else { String::new() };
         writeln!(page, "| {flag} | {help} | {default} | {variable} | {key} |").expect("strings grow");
     }

@@ -5,7 +5,7 @@ use crate::{
         camera,
         worker::{self, Numbers},
     },
-    pipeline::{Watch, latency::LatencyReport, stats::Stage},
+    pipeline::{Watch, latency::Latency, stats::Stage},
 };
 use std::sync::{
     Arc,
@@ -40,12 +40,16 @@ fn dropped<T>(text: &mut Text, name: &str, all: &[(String, T)], reasons: &[Reaso
     }
 }
 
-fn latency<'a>(text: &mut Text, name: &str, help: &str, all: impl Iterator<Item = (&'a str, LatencyReport)>) {
+fn latency<'a>(text: &mut Text, name: &str, help: &str, all: impl Iterator<Item = (&'a str, &'a Latency)>) {
     text.family(name, "summary", help);
-    for (camera, report) in all {
-        for (quantile, ms) in [("0.5", report.p50), ("0.95", report.p95), ("0.99", report.p99)] {
-            text.sample(name, &[("camera", camera), ("quantile", quantile)], ms / 1e3);
+    for (camera, latency) in all {
+        let times = latency.times();
+        if let Some(report) = times.report() {
+            for (quantile, ms) in [("0.5", report.p50), ("0.95", report.p95), ("0.99", report.p99)] {
+                text.sample(name, &[("camera", camera), ("quantile", quantile)], ms / 1e3);
+            }
         }
+        text.sample(&format!("{name}_count"), &[("camera", camera)], times.count() as f64);
     }
 }
 
@@ -72,7 +76,7 @@ impl Page for Numbers {
             ],
         );
         dropped(&mut text, "mattebox_worker_frames_dropped_total", &cameras, &[("stale", |n| get(&n.stale))]);
-        let times = cameras.iter().filter_map(|(camera, n)| Some((camera.as_str(), n.latency.times().report()?)));
+        let times = cameras.iter().map(|(camera, n)| (camera.as_str(), &n.latency));
         latency(
             &mut text,
             "mattebox_worker_latency_seconds",
@@ -156,7 +160,7 @@ impl Page for Watch<camera::CameraNumbers> {
                 ("stopped", |n| get(&n.dropped_stopped)),
             ],
         );
-        let times = cameras.iter().filter_map(|(camera, n)| Some((camera.as_str(), n.latency.times().report()?)));
+        let times = cameras.iter().map(|(camera, n)| (camera.as_str(), &n.latency));
         latency(&mut text, "mattebox_camera_latency_seconds", "From when a frame was taken to when the broker had it.", times);
         text.finish()
     }
@@ -169,6 +173,18 @@ impl Page for Watch<camera::CameraNumbers> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_summary_has_its_quantiles_and_its_count() {
+        let (mut text, latency_of) = (Text::default(), Latency::default());
+        for _ in 0..4 {
+            latency_of.add_time(std::time::Duration::from_millis(20));
+        }
+        latency(&mut text, "x_seconds", "Time.", [("a", &latency_of), ("b", &Latency::default())].into_iter());
+        let page = text.finish();
+        assert!(page.contains("x_seconds{camera=\"a\",quantile=\"0.99\"} 0.02\n"), "{page}");
+        assert!(page.ends_with("x_seconds_count{camera=\"a\"} 4\nx_seconds_count{camera=\"b\"} 0\n"), "{page}");
+    }
 
     #[test]
     fn every_number_is_explained_in_the_reference() {

@@ -60,6 +60,11 @@ impl Times {
         self.longest = self.longest.max(other.longest);
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
     /// `None` before the first.
     pub(crate) fn report(&self) -> Option<LatencyReport> {
         (self.count > 0).then(|| LatencyReport {
