@@ -421,38 +421,6 @@ fn camera_and_worker_work_with_kafka_3_on_zookeeper() {
 }
 
 #[test]
-fn dead_letters_can_be_looked_at_and_sent_again_once() {
-    let broker = Broker::shared();
-    let town = Town::new(&broker, "letters");
-    let client = broker.client();
-    client.create_topic("letters", 1, &[]);
-    let bad = |value: &str| Record::new("cam01", value.as_bytes().to_vec()).header("note", "kept");
-    client.produce("letters", &[bad("no json"), bad("{}"), bad("{}")]);
-    town.report(&["worker", "--until", "end"]);
-    let letters = |args: &[&str]| {
-        let mut command = town.bench.command(&[&["dead-letters"], args].concat());
-        command.args(["--kafka", &broker.bootstrap(), "--topic", "letters"]).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let done = Running::start(command).finish(LIMIT, args);
-        assert_eq!(done.code, Some(0), "{}", done.stderr);
-        String::from_utf8_lossy(&done.stdout).into_owned()
-    };
-    let list: Value = serde_json::from_str(&letters(&["list", "--json"])).expect("JSON");
-    assert_eq!(list.as_array().map(Vec::len), Some(3));
-    assert_eq!((&list[0]["key"], &list[0]["code"], &list[0]["offset"]), (&json!("cam01"), &json!("not-a-frame"), &json!(0)));
-    assert!(letters(&["list"]).contains("2 missing-field"));
-    let shown = letters(&["show", list[0]["letter"].as_str().expect("a place"), "--value", "value.bin"]);
-    assert!(shown.contains("note: kept") && shown.contains("mattebox-error-code: not-a-frame"), "{shown}");
-    assert_eq!(town.bench.read("value.bin"), b"no json");
-    assert!(letters(&["redrive", "--dry-run"]).starts_with("3 would be"));
-    assert!(letters(&["redrive"]).starts_with("3 sent"));
-    assert!(letters(&["redrive"]).starts_with("0 sent"), "they were sent before");
-    let records = client.consume_all("letters", Isolation::Committed);
-    assert_eq!(records.len(), 6);
-    assert_eq!((&records[3].value, &records[3].key), (&records[0].value, &records[0].key));
-    assert_eq!(records[3].headers, records[0].headers);
-}
-
-#[test]
 fn a_worker_serves_its_numbers() {
     use std::io::{Read, Write};
     let broker = Broker::shared();
