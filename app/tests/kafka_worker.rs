@@ -300,28 +300,31 @@ fn our_camera_can_feed_the_seeds_job() {
 }
 
 #[test]
-fn a_camera_whose_folder_cannot_be_written_waits_and_harms_no_other() {
+fn a_camera_whose_folder_cannot_be_written_waits_and_harms_no_other_partition() {
     let broker = Broker::shared();
     let town = Town::new(&broker, "blocked");
     broker.client().create_topic("blocked", 2, &[]);
-    // Of these names each falls into its own partition.
-    town.fill(&["a", "b"], 20, &[]);
+    // More of each than may be on their way at once.
+    town.fill(&["a", "d"], 150, &[]);
+    let partitions: BTreeSet<_> =
+        broker.client().consume_all("blocked", Isolation::Committed).iter().map(|r| r.partition).collect();
+    assert_eq!(partitions.len(), 2, "the two cameras are in partitions of their own");
     fs::create_dir(town.bench.path("output")).expect("a folder");
     fs::write(town.bench.path("output/a"), "a file in the way").expect("a file");
     let worker = town.start(&["worker", "--json"]);
     let begun = Instant::now();
-    while town.bench.files("output/b").len() < 20 && begun.elapsed() < LIMIT {
+    while town.bench.files("output/d").len() < 150 && begun.elapsed() < LIMIT {
         thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(town.bench.files("output/b").len(), 20, "the other camera goes on");
+    assert_eq!(town.bench.files("output/d").len(), 150, "the other camera goes on");
     fs::remove_file(town.bench.path("output/a")).expect("removed");
-    while town.bench.files("output/a").len() < 20 && begun.elapsed() < LIMIT {
+    while town.bench.files("output/a").len() < 150 && begun.elapsed() < LIMIT {
         thread::sleep(Duration::from_millis(50));
     }
     let done = worker.stop(LIMIT, &["worker"]);
     assert!(done.stderr.contains("output/a") && done.stderr.contains("trying again"), "{}", done.stderr);
-    assert_eq!(town.count("output"), 40);
-    assert_eq!(broker.client().committed("mattebox", "blocked").iter().flatten().sum::<i64>(), 40);
+    assert_eq!(town.count("output"), 300);
+    assert_eq!(broker.client().committed("mattebox", "blocked").iter().flatten().sum::<i64>(), 300);
 }
 
 #[test]

@@ -60,15 +60,7 @@ impl Worker {
         let mode = if now { CommitMode::Sync } else { CommitMode::Async };
         match self.consumer.commit(&offsets, mode) {
             Ok(()) if now => {
-                let offsets: Vec<_> = offsets
-                    .elements()
-                    .iter()
-                    .filter_map(|e| match e.offset() {
-                        Offset::Offset(offset) => Some((e.partition(), offset)),
-                        _ => None,
-                    })
-                    .collect();
-                self.recorded(&offsets);
+                self.recorded(&consumer::places(&offsets));
             }
             Ok(()) => {}
             Err(error) => self.not_recorded(&error),
@@ -158,11 +150,6 @@ impl Worker {
                 }
                 Output::Results(topic) => topic.forget(*id),
             }
-        }
-        // What was on its way in them comes back to nobody.
-        self.load = self.partitions.values().map(|p| p.in_flight()).sum();
-        if self.partitions.is_empty() {
-            self.load_bytes = 0;
         }
         if let Err(error) = consumer::unassign(&self.consumer, &list) {
             tracing::debug!("{error}");

@@ -93,16 +93,7 @@ impl ConsumerContext for Consuming {
 
     fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
         self.push(match result {
-            Ok(()) => Change::Committed(
-                offsets
-                    .elements()
-                    .iter()
-                    .filter_map(|e| match (e.error(), e.offset()) {
-                        (Ok(()), Offset::Offset(offset)) => Some((e.partition(), offset)),
-                        _ => None,
-                    })
-                    .collect(),
-            ),
+            Ok(()) => Change::Committed(places(offsets)),
             Err(error) => Change::NotCommitted(error),
         });
     }
@@ -243,6 +234,16 @@ fn again<T>(stop: &Stop, action: &str, mut ask: impl FnMut() -> KafkaResult<T>) 
             return Err(KafkaError::Stopped);
         }
     }
+}
+
+/// Partitions and offsets of a list, where they are known and there was no error.
+pub(super) fn places(list: &TopicPartitionList) -> Vec<(i32, i64)> {
+    let elements = list.elements();
+    let place = elements.iter().filter_map(|e| match (e.error(), e.offset()) {
+        (Ok(()), Offset::Offset(offset)) => Some((e.partition(), offset)),
+        _ => None,
+    });
+    place.collect()
 }
 
 /// Takes partitions.

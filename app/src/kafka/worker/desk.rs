@@ -6,7 +6,6 @@ use super::{
     numbers::CameraNumbers,
     partition::{Held, Letter, Partition, Retry},
 };
-use crate::kafka::record::value_bytes;
 use mattebox_core::frame::CameraId;
 use rdkafka::{TopicPartitionList, consumer::Consumer};
 use std::{
@@ -39,13 +38,15 @@ impl Worker {
         self.partitions.get_mut(&ticket.partition).filter(|p| p.turn == ticket.turn)
     }
 
-    /// A record is not on its way any more.
-    fn unload(&mut self, ticket: Ticket, bytes: usize) {
-        self.load = self.load.saturating_sub(1);
-        self.load_bytes = self.load_bytes.saturating_sub(bytes);
-        if let Some(partition) = self.partitions.get(&ticket.partition) {
-            self.numbers.partition(ticket.partition).in_flight.store(partition.in_flight() as u64, Relaxed);
+    /// A record is done, and hands something over at the next commit or nothing.
+    fn finish(&mut self, ticket: Ticket, held: Option<Held>) {
+        let Some(partition) = self.ours(ticket) else { return };
+        match held {
+            Some(held) => partition.hold(ticket.offset, held),
+            None => partition.finish(ticket.offset),
         }
+        let in_flight = partition.in_flight() as u64;
+        self.numbers.partition(ticket.partition).in_flight.store(in_flight, Relaxed);
     }
 
     fn done(&mut self, job: Arc<Job>, outcome: Outcome, still: bool) {
@@ -67,11 +68,7 @@ impl Worker {
             }
             Outcome::Made { bytes, size } => {
                 self.good(&job.camera, &counted);
-                let size_in = value_bytes(&job.record);
-                if let Some(partition) = self.ours(ticket) {
-                    partition.hold(ticket.offset, Held::Result { job, bytes, size });
-                }
-                return self.unload(ticket, size_in);
+                return self.finish(ticket, Some(Held::Result { job, bytes, size }));
             }
             Outcome::Dead { code, message } => return self.dead_job(&job, code, message),
             Outcome::Unwritten { bytes, message } => {
@@ -80,10 +77,7 @@ impl Worker {
             }
         }
         self.good(&job.camera, &counted);
-        if let Some(partition) = self.ours(ticket) {
-            partition.finish(ticket.offset);
-        }
-        self.unload(ticket, value_bytes(&job.record));
+        self.finish(ticket, None);
     }
 
     fn good(&self, camera: &CameraId, counted: &CameraNumbers) {
@@ -127,14 +121,8 @@ impl Worker {
     }
 
     fn send(&mut self, ticket: Ticket, letter: Letter) {
-        let bytes = value_bytes(&*letter.record);
         match &mut self.output {
-            Output::Results(_) => {
-                if let Some(partition) = self.ours(ticket) {
-                    partition.hold(ticket.offset, Held::Letter(letter));
-                }
-                self.unload(ticket, bytes);
-            }
+            Output::Results(_) => self.finish(ticket, Some(Held::Letter(letter))),
             Output::Files { post, .. } => {
                 if let Err(error) = post.send(&self.admin, ticket, &letter) {
                     tracing::error!(
@@ -163,10 +151,7 @@ impl Worker {
             );
             return self.later(ticket, Retry::Letter(ticket, letter));
         }
-        if let Some(partition) = self.ours(ticket) {
-            partition.finish(ticket.offset);
-        }
-        self.unload(ticket, value_bytes(&*letter.record));
+        self.finish(ticket, None);
     }
 
     fn unwritten(&mut self, job: Arc<Job>, bytes: Vec<u8>, message: &str) {

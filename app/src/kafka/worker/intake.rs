@@ -33,14 +33,12 @@ impl Worker {
             return;
         }
         partition.at_end = false;
-        let ticket = partition.begin(offset);
+        let ticket = partition.begin(offset, bytes);
         let numbers = self.numbers.partition(id);
         numbers.records.fetch_add(1, Relaxed);
         numbers.bytes.fetch_add(bytes as u64, Relaxed);
         numbers.position.store(partition.next, Relaxed);
         numbers.in_flight.store(partition.in_flight() as u64, Relaxed);
-        self.load += 1;
-        self.load_bytes += bytes;
         let frame = with_record(&message, |record| {
             wire::read(record).map(|f| (f.camera, f.number, f.time)).map_err(|e| (e.code(), e.to_string()))
         });

@@ -90,9 +90,6 @@ pub struct Worker {
     numbers: Arc<Numbers>,
     partitions: BTreeMap<i32, Partition>,
     turn: u64,
-    /// Records on their way in all partitions, and their bytes.
-    load: usize,
-    load_bytes: usize,
     next_mark: Instant,
     /// The broker does not answer at the moment.
     is_cut_off: bool,
@@ -146,8 +143,6 @@ impl Worker {
             numbers,
             partitions: BTreeMap::new(),
             turn: 0,
-            load: 0,
-            load_bytes: 0,
             next_mark: Instant::now() + settings.commit_interval,
             is_cut_off: false,
             has_joined: None,
@@ -195,7 +190,8 @@ impl Worker {
             if self.shop.settings.until_end && self.is_through() {
                 break;
             }
-            if self.load >= most || self.load_bytes >= MAX_BYTES {
+            let (load, bytes) = self.load();
+            if load >= most || bytes >= MAX_BYTES {
                 self.hear(GLANCE);
                 continue;
             }
@@ -206,6 +202,11 @@ impl Worker {
         self.settle(&all, self.shop.settings.shutdown_timeout)?;
         self.give_up(&all);
         Ok(())
+    }
+
+    /// Records on their way in all partitions that get more, and their bytes.
+    fn load(&self) -> (usize, usize) {
+        self.partitions.values().map(Partition::load).fold((0, 0), |sum, load| (sum.0 + load.0, sum.1 + load.1))
     }
 
     /// Takes the next record, if there is one soon.

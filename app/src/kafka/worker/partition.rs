@@ -14,7 +14,7 @@ use mattebox_core::{
 use mattebox_store::{FrameDir, Memory};
 use rdkafka::message::OwnedMessage;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, OnceLock},
     time::Instant,
 };
@@ -93,8 +93,8 @@ pub(super) struct Partition {
     pub(super) committed: i64,
     /// The offset that was last asked to be recorded.
     pub(super) requested: i64,
-    /// Records on their way.
-    in_flight: BTreeSet<i64>,
+    /// Records on their way, with the bytes of their values.
+    in_flight: BTreeMap<i64, usize>,
     /// Finished, and not handed over yet.
     pub(super) held: BTreeMap<i64, Held>,
     /// Of what is held.
@@ -122,7 +122,7 @@ impl Partition {
             next: start,
             committed: start,
             requested: start,
-            in_flight: BTreeSet::new(),
+            in_flight: BTreeMap::new(),
             held: BTreeMap::new(),
             held_bytes: 0,
             cameras: HashMap::new(),
@@ -136,10 +136,10 @@ impl Partition {
         }
     }
 
-    /// A record was taken and is on its way.
-    pub(super) fn begin(&mut self, offset: i64) -> Ticket {
+    /// A record of so many bytes was taken and is on its way.
+    pub(super) fn begin(&mut self, offset: i64, bytes: usize) -> Ticket {
         self.next = self.next.max(offset + 1);
-        self.in_flight.insert(offset);
+        self.in_flight.insert(offset, bytes);
         Ticket { partition: self.id, turn: self.turn, offset }
     }
 
@@ -158,6 +158,11 @@ impl Partition {
     /// How many records are on their way.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.len()
+    }
+
+    /// What it adds to the work at hand: records and their bytes. A paused partition gets no more, and must not keep the others waiting.
+    pub(super) fn load(&self) -> (usize, usize) {
+        if self.is_paused { (0, 0) } else { (self.in_flight.len(), self.in_flight.values().sum()) }
     }
 
     /// The number that a camera's frame gets; the camera is tracked.
@@ -196,7 +201,8 @@ impl Partition {
     /// Whether everything before the mark is done and known.
     pub(super) fn mark_is_reached(&self) -> bool {
         self.mark.as_ref().is_some_and(|mark| {
-            self.in_flight.first().is_none_or(|first| *first >= mark.end) && mark.memories.values().all(|(_, m)| m.is_some())
+            self.in_flight.keys().next().is_none_or(|first| *first >= mark.end)
+                && mark.memories.values().all(|(_, m)| m.is_some())
         })
     }
 
@@ -245,12 +251,12 @@ mod tests {
     fn a_mark_is_reached_when_all_before_it_is_done_and_known_whatever_follows() {
         let mut p = partition();
         for offset in 10..13 {
-            p.begin(offset);
+            p.begin(offset, 5);
             p.place(&cam(), FrameNumber(offset as u64), Timestamp(offset));
         }
         assert!(p.wants_mark());
         assert_eq!(p.put_mark(), [7]);
-        p.begin(13);
+        p.begin(13, 5);
         p.finish(12);
         p.finish(10);
         p.remembered(&cam(), 13, MatteState::default());
@@ -262,7 +268,7 @@ mod tests {
     #[test]
     fn a_mark_waits_for_what_is_remembered() {
         let mut p = partition();
-        p.begin(10);
+        p.begin(10, 5);
         p.place(&cam(), FrameNumber(0), Timestamp(0));
         p.put_mark();
         p.finish(10);
@@ -274,10 +280,22 @@ mod tests {
     }
 
     #[test]
+    fn a_paused_partition_is_no_load_for_the_others() {
+        let mut p = partition();
+        p.begin(10, 5);
+        p.begin(11, 7);
+        assert_eq!(p.load(), (2, 12));
+        p.finish(10);
+        assert_eq!(p.load(), (1, 7));
+        p.is_paused = true;
+        assert_eq!((p.load(), p.in_flight()), ((0, 0), 1));
+    }
+
+    #[test]
     fn gaps_in_the_log_are_no_records_on_their_way() {
         let mut p = partition();
-        p.begin(10);
-        p.begin(17);
+        p.begin(10, 5);
+        p.begin(17, 5);
         p.put_mark();
         assert_eq!(p.mark.as_ref().unwrap().end, 18);
         p.finish(17);
