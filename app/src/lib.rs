@@ -16,6 +16,7 @@
 //! * [`progress`], [`telemetry`]: what a person sees while it runs, and the log.
 //! * [`http`]: numbers for machines.
 //! * [`stop`], [`signals`]: how everything is asked to stop, and by whom.
+//! * `table`: how sums are printed.
 //! * [`eval`]: how good a matte is, measured against the true one.
 //! * [`bench`]: what each step of a frame costs on this machine.
 pub mod bench;
@@ -31,4 +32,5 @@ pub mod signals;
 pub mod sink;
 pub mod source;
 pub mod stop;
+mod table;
 pub mod telemetry;

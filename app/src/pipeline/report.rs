@@ -3,8 +3,8 @@ use super::{
     latency::{LatencyReport, Times as Latencies},
     stats::{self, CameraStats, Stage, StageClock},
 };
-use crate::{config::RunSettings, sink::SinkSpec};
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use crate::{config::RunSettings, sink::SinkSpec, table};
+use comfy_table::{Cell, CellAlignment};
 use mattebox_core::frame::CameraId;
 use serde::Serialize;
 use std::{
@@ -168,19 +168,9 @@ fn place(sink: &SinkSpec, camera: &CameraId) -> String {
     }
 }
 
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(header);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
-}
-
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut cameras = table(&["camera", "in", "out", "skipped", "dropped", "failed", "fps", "output"]);
+        let mut cameras = table::plain(&["camera", "in", "out", "skipped", "dropped", "failed", "fps", "output"]);
         for c in &self.cameras {
             cameras.add_row(vec![
                 c.camera.clone(),
@@ -196,7 +186,7 @@ impl fmt::Display for Report {
         if let Some(output) = cameras.column_mut(7) {
             output.set_cell_alignment(CellAlignment::Left);
         }
-        let mut stages = table(&["CPU ms per frame", "", "share"]);
+        let mut stages = table::plain(&["CPU ms per frame", "", "share"]);
         for s in self.stages.iter().filter(|s| s.cpu_ms_per_frame >= 0.005) {
             let numbers = [format!("{:.2}", s.cpu_ms_per_frame), format!("{:.0} %", s.share * 100.0)];
             stages.add_row(std::iter::once(s.stage.to_owned()).chain(numbers).map(Cell::new));

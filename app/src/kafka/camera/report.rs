@@ -4,7 +4,7 @@ use crate::pipeline::{
     latency::{LatencyReport, Times as Latencies},
     stats,
 };
-use comfy_table::{CellAlignment, Table, presets};
+use crate::table;
 use serde::Serialize;
 use std::{fmt, sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -152,8 +152,6 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
         let header = [
             "camera",
             "captured",
@@ -167,8 +165,7 @@ impl fmt::Display for Report {
             "kB a frame",
             "numbers",
         ];
-        table.set_header(header);
-        table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+        let mut table = table::plain(&header);
         for c in &self.cameras {
             let numbers = c.first_number.zip(c.last_number).map(|(first, last)| format!("{first}-{last}"));
             let counts =

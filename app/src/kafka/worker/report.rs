@@ -6,8 +6,8 @@ use crate::{
         latency::{LatencyReport, Times as Latencies},
         stats::{self, Stage},
     },
+    table,
 };
-use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use std::{
     fmt,
@@ -176,20 +176,10 @@ impl Report {
     }
 }
 
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(header);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
-}
-
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut cameras =
-            table(&["camera", "in", "out", "kept", "stale", "late", "dead", "MB in", "MB out", "ms p50", "p95", "p99"]);
+            table::plain(&["camera", "in", "out", "kept", "stale", "late", "dead", "MB in", "MB out", "ms p50", "p95", "p99"]);
         for c in &self.cameras {
             let mut row = vec![c.camera.clone()];
             row.extend([c.frames_in, c.frames_out, c.kept, c.stale, c.late, c.dead].map(|n| n.to_string()));
@@ -197,7 +187,7 @@ impl fmt::Display for Report {
             row.extend(c.latency_ms.into_iter().flat_map(|l| [l.p50, l.p95, l.p99]).map(|ms| format!("{ms:.1}")));
             cameras.add_row(row);
         }
-        let mut partitions = table(&["partition", "records", "dead", "MB", "committed", "lag"]);
+        let mut partitions = table::plain(&["partition", "records", "dead", "MB", "committed", "lag"]);
         for p in &self.partitions {
             partitions.add_row([
                 p.partition.to_string(),
