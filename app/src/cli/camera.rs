@@ -1,8 +1,11 @@
 //! `mattebox camera`.
-use super::{Settings, serve, start_log};
+use super::{Settings, conclude, serve, start_log};
 use crate::{
     config::{CameraLayer, camera::CameraSettings},
-    kafka::camera::Camera,
+    kafka::{
+        KafkaError,
+        camera::{Camera, report::Report},
+    },
     pipeline::Watch,
     progress, signals,
     stop::Stop,
@@ -46,18 +49,5 @@ pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<Exi
             report
         })
     });
-    match report {
-        Ok(report) => {
-            if args.json {
-                println!("{}", serde_json::to_string_pretty(&report)?);
-            } else {
-                eprintln!("{report}");
-            }
-            Ok(ExitCode::from(report.exit_code()))
-        }
-        Err(e) => {
-            eprintln!("mattebox: {e}");
-            Ok(ExitCode::from(e.exit_code()))
-        }
-    }
+    conclude(report, args.json, Report::exit_code, KafkaError::exit_code)
 }

@@ -35,7 +35,8 @@ use clap::{
     error::{ContextKind, ContextValue},
 };
 use indicatif::MultiProgress;
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use serde::Serialize;
+use std::{ffi::OsString, fmt::Display, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 /// Live video background removal: finds the people in each frame and puts a background of your choice behind them.
 #[derive(Debug, Parser)]
@@ -99,6 +100,29 @@ impl<L: Layer> Settings<L> {
 fn start_log(say: &SayLayer, screen: &MultiProgress) -> Result<(), ConfigError> {
     let text = |o: &Option<String>, default: &str| o.clone().unwrap_or_else(|| default.to_owned());
     telemetry::init(&text(&say.log_level, "info"), &text(&say.log_format, "text"), screen).map_err(ConfigError::Conflict)
+}
+
+/// How a long command ends: its sums, as a table on standard error or as JSON on standard output, or why it could not begin or go on.
+fn conclude<R: Serialize + Display, E: Display>(
+    ended: Result<R, E>,
+    json: bool,
+    code_of_sums: impl FnOnce(&R) -> u8,
+    code_of_error: impl FnOnce(&E) -> u8,
+) -> anyhow::Result<ExitCode> {
+    match ended {
+        Ok(report) => {
+            if json {
+                println!("{}", serde_json::to_string_pretty(&report)?);
+            } else {
+                eprintln!("{report}");
+            }
+            Ok(ExitCode::from(code_of_sums(&report)))
+        }
+        Err(e) => {
+            eprintln!("mattebox: {e}");
+            Ok(ExitCode::from(code_of_error(&e)))
+        }
+    }
 }
 
 /// Serves a page of numbers.

@@ -1,8 +1,8 @@
 //! `mattebox run`.
-use super::{Settings, start_log, usage};
+use super::{Settings, conclude, start_log, usage};
 use crate::{
     config::{RunLayer, RunSettings},
-    pipeline::Pipeline,
+    pipeline::{Pipeline, StartError, report::Report},
     progress, signals,
     sink::SinkSpec,
     stop::Stop,
@@ -40,32 +40,14 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
     }
     let (stop, abort, style) = (Stop::new(), Stop::new(), settings.progress);
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
-    let pipeline = match Pipeline::new(settings, stop, abort) {
-        Ok(pipeline) => pipeline,
-        Err(e) => {
-            eprintln!("mattebox: {e}");
-            return Ok(ExitCode::from(e.exit_code()));
-        }
-    };
-    let (watch, ended) = (pipeline.watch(), Stop::new());
-    let report = thread::scope(|scope| {
-        scope.spawn(|| progress::show(style, &watch, &screen, &ended));
-        let report = pipeline.run();
-        ended.stop();
-        report
+    let report = Pipeline::new(settings, stop, abort).and_then(|pipeline| {
+        let (watch, ended) = (pipeline.watch(), Stop::new());
+        thread::scope(|scope| {
+            scope.spawn(|| progress::show(style, &watch, &screen, &ended));
+            let report = pipeline.run();
+            ended.stop();
+            report
+        })
     });
-    match report {
-        Ok(report) => {
-            if args.json {
-                println!("{}", serde_json::to_string_pretty(&report)?);
-            } else {
-                eprintln!("{report}");
-            }
-            Ok(ExitCode::from(report.exit_code()))
-        }
-        Err(e) => {
-            eprintln!("mattebox: {e}");
-            Ok(ExitCode::from(e.exit_code()))
-        }
-    }
+    conclude(report, args.json, Report::exit_code, StartError::exit_code)
 }

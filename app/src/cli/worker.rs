@@ -1,8 +1,11 @@
 //! `mattebox worker`.
-use super::{Settings, serve, start_log};
+use super::{Settings, conclude, serve, start_log};
 use crate::{
     config::{WorkerLayer, settings::ProgressStyle, worker::WorkerSettings},
-    kafka::worker::{Numbers, Worker},
+    kafka::{
+        KafkaError,
+        worker::{Numbers, Worker, report::Report},
+    },
     progress::{self, Counted, Counts},
     signals,
     stop::Stop,
@@ -49,20 +52,7 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
             report
         })
     });
-    match report {
-        Ok(report) => {
-            if args.json {
-                println!("{}", serde_json::to_string_pretty(&report)?);
-            } else {
-                eprintln!("{report}");
-            }
-            Ok(ExitCode::from(report.exit_code()))
-        }
-        Err(e) => {
-            eprintln!("mattebox: {e}");
-            Ok(ExitCode::from(e.exit_code()))
-        }
-    }
+    conclude(report, args.json, Report::exit_code, KafkaError::exit_code)
 }
 
 /// All cameras are shown as one: they come and go.
