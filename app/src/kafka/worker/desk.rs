@@ -2,7 +2,7 @@
 use super::{
     Output, Worker,
     hand::age_us,
-    job::{Event, Job, Outcome, Ticket},
+    job::{Event, Fault, Job, Outcome, Ticket},
     numbers::CameraNumbers,
     partition::{Held, Letter, Partition, Retry},
 };
@@ -64,13 +64,13 @@ impl Worker {
             Outcome::Stale => drop(counted.stale.fetch_add(1, Relaxed)),
             Outcome::Made { bytes, .. } if bytes.len() > max_result => {
                 let message = format!("the result has {} bytes, its topic takes {max_result} (max.message.bytes)", bytes.len());
-                return self.dead_job(&job, "result-too-large", message);
+                return self.dead_job(&job, Fault { code: "result-too-large", message });
             }
             Outcome::Made { bytes, size } => {
                 self.good(&job.camera, &counted);
                 return self.finish(ticket, Some(Held::Result { job, bytes, size }));
             }
-            Outcome::Dead { code, message } => return self.dead_job(&job, code, message),
+            Outcome::Dead(fault) => return self.dead_job(&job, fault),
             Outcome::Unwritten { bytes, message } => {
                 counted.retries.fetch_add(1, Relaxed);
                 return self.unwritten(job, bytes, &message);
@@ -97,8 +97,8 @@ impl Worker {
         }
     }
 
-    fn dead_job(&mut self, job: &Job, code: &'static str, message: String) {
-        let letter = Letter { record: Arc::new(job.record.clone()), code, message };
+    fn dead_job(&mut self, job: &Job, fault: Fault) {
+        let letter = Letter { record: Arc::new(job.record.clone()), fault };
         self.dead(job.ticket, Some(&job.camera), letter);
     }
 
@@ -113,9 +113,9 @@ impl Worker {
             camera,
             partition = ticket.partition,
             offset = ticket.offset,
-            code = letter.code,
+            code = letter.fault.code,
             "dead letter: {}",
-            letter.message
+            letter.fault.message
         );
         self.send(ticket, letter);
     }

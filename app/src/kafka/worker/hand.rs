@@ -1,6 +1,6 @@
 //! One thread that makes frames: decode, segment, refine, compose, encode, write.
 use super::{
-    job::{Event, Job, Outcome, Picture},
+    job::{Event, Fault, Job, Outcome, Picture},
     lanes::{LaneId, Lanes, Work},
 };
 use crate::{
@@ -94,8 +94,8 @@ impl Hand {
         while let Some(work) = shop.lanes.take() {
             match work {
                 Work::Decode { lane, job } => {
-                    let picture = catch_unwind(AssertUnwindSafe(|| self.decode(&job))).unwrap_or_else(|_| bug());
-                    shop.lanes.decoded(lane, &job, picture);
+                    let decoded = catch_unwind(AssertUnwindSafe(|| self.decode(&job))).unwrap_or_else(|_| Err(bug()));
+                    shop.lanes.decoded(lane, &job, decoded.map_or_else(Picture::Bad, Picture::Decoded));
                 }
                 Work::Make { lane, job, picture, state, files } => {
                     self.held = state.map(|state| (lane, state));
@@ -110,10 +110,7 @@ impl Hand {
                             Ok(fresh) => self = fresh,
                             Err(error) => tracing::error!("a thread cannot go on: {error}"),
                         }
-                        match bug() {
-                            Picture::Bad { code, message } => Outcome::Dead { code, message },
-                            _ => Outcome::Stale,
-                        }
+                        Outcome::Dead(bug())
                     });
                     self.release();
                     shop.lanes.tell(Event::Done { job, outcome, still });
@@ -122,7 +119,7 @@ impl Hand {
         }
     }
 
-    fn decode(&mut self, job: &Job) -> Picture {
+    fn decode(&mut self, job: &Job) -> Result<RgbImage, Fault> {
         let mut picture = self.shop.spare();
         let Hand { decoder, unpacked, shop, .. } = self;
         let decoded = shop.clock.time(Stage::Read, || {
@@ -134,10 +131,7 @@ impl Hand {
                     .map_err(|e| (wire::picture_code(&e), e.to_string()))
             })
         });
-        match decoded {
-            Ok(()) => Picture::Decoded(picture),
-            Err((code, message)) => Picture::Bad { code, message },
-        }
+        decoded.map(|()| picture).map_err(|(code, message)| Fault { code, message })
     }
 
     fn make(&mut self, job: &Job, picture: Picture, files: &OnceLock<FrameDir>, still: &mut bool) -> Outcome {
@@ -145,11 +139,14 @@ impl Hand {
         if max_age.is_some_and(|max| age_us(job) > i64::try_from(max.as_micros()).unwrap_or(i64::MAX)) {
             return Outcome::Stale;
         }
-        let picture = if let Picture::Encoded = picture { self.decode(job) } else { picture };
-        let picture = match picture {
-            Picture::Decoded(picture) => picture,
-            Picture::Bad { code, message } => return Outcome::Dead { code, message },
-            Picture::Encoded | Picture::Decoding => return Outcome::Stale,
+        let decoded = match picture {
+            Picture::Decoded(picture) => Ok(picture),
+            Picture::Bad(fault) => Err(fault),
+            Picture::Encoded | Picture::Decoding => self.decode(job),
+        };
+        let picture = match decoded {
+            Ok(picture) => picture,
+            Err(fault) => return Outcome::Dead(fault),
         };
         *still = match &mut self.held {
             Some((_, state)) => self.maker.segment(&picture, job.time, state),
@@ -161,13 +158,13 @@ impl Hand {
         let size = picture.dimensions();
         let background = match self.backdrop.next(size.0, size.1, &Stop::new()) {
             Ok(background) => background,
-            Err(message) => return Outcome::Dead { code: "no-background", message },
+            Err(message) => return Outcome::Dead(Fault { code: "no-background", message }),
         };
         self.maker.compose(&picture, &background, None);
         self.shop.give_back(picture);
         let bytes = match self.maker.encode() {
             Ok(bytes) => bytes,
-            Err(e) => return Outcome::Dead { code: "not-encodable", message: e.to_string() },
+            Err(e) => return Outcome::Dead(Fault { code: "not-encodable", message: e.to_string() }),
         };
         if let WorkerSink::Topic(_) = self.shop.settings.sink {
             return Outcome::Made { bytes: bytes.to_vec(), size };
@@ -193,7 +190,7 @@ pub(super) fn age_us(job: &Job) -> i64 {
 }
 
 /// Fail closed: a frame whose matte could not be computed is not shown.
-fn bug() -> Picture {
+fn bug() -> Fault {
     let message = "it could not be processed; this is a fault of mattebox, please report it".to_owned();
-    Picture::Bad { code: "internal-error", message }
+    Fault { code: "internal-error", message }
 }

@@ -1,7 +1,7 @@
 //! A record becomes a frame on its way, or a dead letter.
 use super::{
     Output, Worker,
-    job::{Job, Ticket},
+    job::{Fault, Job, Ticket},
     partition::{Letter, Tracked},
 };
 use crate::kafka::record::{value_bytes, with_record};
@@ -40,14 +40,14 @@ impl Worker {
         numbers.position.store(partition.next, Relaxed);
         numbers.in_flight.store(partition.in_flight() as u64, Relaxed);
         let frame = with_record(&message, |record| {
-            wire::read(record).map(|f| (f.camera, f.number, f.time)).map_err(|e| (e.code(), e.to_string()))
+            wire::read(record).map(|f| (f.camera, f.number, f.time)).map_err(|e| Fault { code: e.code(), message: e.to_string() })
         });
         match frame {
             Ok((camera, number, time)) => self.accept(ticket, message, camera, number, time),
-            Err((code, text)) => {
+            Err(fault) => {
                 // The key tells whose record it was, where it is a camera's name.
                 let camera = message.key().and_then(|key| std::str::from_utf8(key).ok()?.parse().ok());
-                self.dead(ticket, camera.as_ref(), Letter { record: Arc::new(message), code, message: text });
+                self.dead(ticket, camera.as_ref(), Letter { record: Arc::new(message), fault });
             }
         }
     }
@@ -58,7 +58,7 @@ impl Worker {
         counted.bytes_in.fetch_add(value_bytes(&record) as u64, Relaxed);
         if !self.track(ticket, &camera) {
             let message = format!("there are {MAX_CAMERAS} other cameras in its partition");
-            let letter = Letter { record: Arc::new(record), code: "too-many-cameras", message };
+            let letter = Letter { record: Arc::new(record), fault: Fault { code: "too-many-cameras", message } };
             return self.dead(ticket, Some(&camera), letter);
         }
         let Some(partition) = self.partitions.get_mut(&ticket.partition) else { return };

@@ -30,6 +30,15 @@ pub(super) struct Job {
     pub(super) record: OwnedMessage,
 }
 
+/// Why a record cannot be a frame.
+#[derive(Debug, Clone)]
+pub(super) struct Fault {
+    /// One of the codes of docs/ref/wire.md.
+    pub(super) code: &'static str,
+    /// In words.
+    pub(super) message: String,
+}
+
 /// What became of a frame.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -50,12 +59,7 @@ pub(super) enum Outcome {
         size: (u32, u32),
     },
     /// It cannot be made.
-    Dead {
-        /// One of the codes of docs/ref/wire.md.
-        code: &'static str,
-        /// In words.
-        message: String,
-    },
+    Dead(Fault),
     /// It is made, but its file cannot be written now.
     Unwritten {
         /// The file.
@@ -91,10 +95,5 @@ pub(super) enum Picture {
     /// Ready to be looked at.
     Decoded(RgbImage),
     /// It is none.
-    Bad {
-        /// One of the codes of docs/ref/wire.md.
-        code: &'static str,
-        /// In words.
-        message: String,
-    },
+    Bad(Fault),
 }

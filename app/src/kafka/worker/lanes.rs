@@ -290,17 +290,10 @@ mod tests {
         assert_eq!(first, 0);
         let Some(Work::Decode { job: next, .. }) = lanes.take() else { panic!("nothing to decode") };
         lanes.release(lane, state.unwrap());
-        lanes.decoded(lane, &next, Picture::Decoded(RgbImageOf::one()));
+        lanes.decoded(lane, &next, Picture::Decoded(image::RgbImage::new(1, 1)));
         match lanes.take() {
             Some(Work::Make { job, picture: Picture::Decoded(_), .. }) => assert_eq!(job.number.0, 1),
             _ => panic!("the decoded frame comes next"),
-        }
-    }
-
-    struct RgbImageOf;
-    impl RgbImageOf {
-        fn one() -> image::RgbImage {
-            image::RgbImage::new(1, 1)
         }
     }
 

@@ -3,7 +3,7 @@
 //! Offsets are committed at marks. A mark is put behind the last record that was taken. It is reached when every record before it is done and
 //! what is remembered of each camera at that point is known. Meanwhile later records are worked on: nothing waits for a mark.
 use super::{
-    job::{Job, Ticket},
+    job::{Fault, Job, Ticket},
     lanes::LaneId,
 };
 use crate::kafka::record::value_bytes;
@@ -68,8 +68,7 @@ pub(super) enum Held {
 #[derive(Debug, Clone)]
 pub(super) struct Letter {
     pub(super) record: Arc<OwnedMessage>,
-    pub(super) code: &'static str,
-    pub(super) message: String,
+    pub(super) fault: Fault,
 }
 
 /// Something that could not be done, and is tried again.

@@ -77,8 +77,8 @@ impl Post {
             None => *self.max_bytes.insert(topics::ensure_dead(admin, &self.frames)?),
         };
         let reason = DeadLetter {
-            code: letter.code,
-            message: &letter.message,
+            code: letter.fault.code,
+            message: &letter.fault.message,
             topic: &self.frames,
             partition: ticket.partition,
             offset: ticket.offset,

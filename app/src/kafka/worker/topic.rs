@@ -279,8 +279,13 @@ impl Topic {
                 self.send(BaseRecord::to(&self.results).key(job.camera.as_str()).payload(bytes).headers(headers))
             }
             Held::Letter(letter) => {
-                let reason =
-                    wire::DeadLetter { code: letter.code, message: &letter.message, topic: &self.frames, partition, offset };
+                let reason = wire::DeadLetter {
+                    code: letter.fault.code,
+                    message: &letter.fault.message,
+                    topic: &self.frames,
+                    partition,
+                    offset,
+                };
                 let value = letter.record.payload();
                 let left_out = value.map(<[u8]>::len).filter(|bytes| *bytes > self.max_letter);
                 let mut record = BaseRecord::<[u8], [u8]>::to(&self.dead);
