@@ -1,89 +1,25 @@
 //! Camera and worker through a real broker, with the real binary. Each test is named after the promise that it holds.
 mod broker;
 mod harness;
+mod town;
 
 use broker::{
     Broker,
     client::{Isolation, Record, Stored},
 };
-use harness::{Bench, Done, Running, finish, sample};
+use harness::{Bench, finish, sample};
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs,
     process::Stdio,
     thread,
     time::{Duration, Instant},
 };
-
-const LIMIT: Duration = Duration::from_secs(120);
-
-/// A folder, a broker and a topic.
-struct Town<'a> {
-    bench: Bench,
-    broker: &'a Broker,
-    topic: String,
-}
-
-impl<'a> Town<'a> {
-    fn new(broker: &'a Broker, topic: &str) -> Self {
-        Town { bench: Bench::new(), broker, topic: topic.to_owned() }
-    }
-
-    fn start(&self, args: &[&str]) -> Running {
-        let mut command = self.bench.command(args);
-        command.args(["--kafka", &self.broker.bootstrap(), "--topic", &self.topic, "--progress", "none"]);
-        // A member that was killed is missed as soon as the broker allows.
-        command.args(["--kafka-option", "session.timeout.ms=6000", "--kafka-option", "heartbeat.interval.ms=500"]);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Running::start(command)
-    }
-
-    fn run(&self, args: &[&str]) -> Done {
-        self.start(args).finish(LIMIT, args)
-    }
-
-    #[track_caller]
-    fn report(&self, args: &[&str]) -> Value {
-        let done = self.run(&[args, &["--json"]].concat());
-        assert_eq!(done.code, Some(0), "{args:?}: {}", done.stderr);
-        serde_json::from_slice(&done.stdout).unwrap_or_else(|e| panic!("{e}: {}", done.stderr))
-    }
-
-    /// Publishes frames of the sample as fast as possible, from each camera, small.
-    fn fill(&self, cameras: &[&str], frames: usize, more: &[&str]) -> Value {
-        let (sources, frames) = (cameras.iter().map(|c| format!("{c}={}", sample())).collect::<Vec<_>>(), frames.to_string());
-        let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
-        let how = ["--realtime", "false", "--frames", &frames, "--fps", "25", "--max-width", "320"];
-        self.report(&[&["camera"], &sources[..], &how, more].concat())
-    }
-
-    /// Everything under a camera's folder, by name.
-    fn tree(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
-        let mut tree = BTreeMap::new();
-        for camera in self.bench.files(out).iter().filter(|name| !name.starts_with('.')) {
-            for file in self.bench.files(&format!("{out}/{camera}")) {
-                let name = format!("{camera}/{file}");
-                tree.insert(name.clone(), self.bench.read(&format!("{out}/{name}")));
-            }
-        }
-        tree
-    }
-
-    /// How many files have their final names.
-    fn count(&self, out: &str) -> usize {
-        let cameras = self.bench.files(out);
-        let files = cameras.iter().filter(|name| !name.starts_with('.')).flat_map(|c| self.bench.files(&format!("{out}/{c}")));
-        files.filter(|name| !name.starts_with('.')).count()
-    }
-}
+use town::{LIMIT, Town, sum, until};
 
 fn id(record: &Stored) -> String {
     String::from_utf8_lossy(record.header("ce_id").expect("ce_id")).into_owned()
-}
-
-fn sum(report: &Value, name: &str) -> u64 {
-    report["cameras"].as_array().into_iter().flatten().map(|c| c[name].as_u64().unwrap_or(0)).sum()
 }
 
 /// A JPEG of the sample.
@@ -123,10 +59,7 @@ fn workers_of_a_group_share_the_partitions_and_give_the_same_bytes_as_one_alone(
     town.fill(&["a", "b", "c", "d", "e", "f"], 30, &["--partitions", "6"]);
     town.report(&["worker", "--until", "end", "--group", "alone", "--out", "alone"]);
     let pair = [0, 1].map(|_| town.start(&["worker", "--group", "pair", "--out", "pair", "--json"]));
-    let begun = Instant::now();
-    while town.count("pair") < 180 && begun.elapsed() < LIMIT {
-        thread::sleep(Duration::from_millis(100));
-    }
+    until("180 files", || town.count("pair") == 180);
     for worker in pair {
         let done = worker.stop(LIMIT, &["worker"]);
         assert_eq!(done.code, Some(130), "{}", done.stderr);
@@ -182,6 +115,28 @@ fn results_in_a_topic_are_there_exactly_once_through_kill_9() {
         let file = town.bench.read(&format!("output/{camera}/frame_{number:06}.png"));
         assert!(result.value.as_deref() == Some(&file[..]), "{camera} {number} differs");
     }
+}
+
+#[test]
+fn until_the_end_a_worker_also_does_what_a_colleague_that_hangs_was_given() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "colleague");
+    town.fill(&["a", "b", "c", "d", "e", "f"], 200, &["--partitions", "6"]);
+    let args = ["worker", "--until", "end", "--threads", "1", "--out", "ours"];
+    let worker = town.start(&args);
+    let colleague = town.start(&["worker", "--threads", "1", "--out", "theirs"]);
+    until("its first files", || town.count("theirs") > 0);
+    colleague.freeze();
+    let done = worker.finish(LIMIT, &args);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("waiting for what the group gave to others"),
+        "it had the chance to go too early: {}",
+        done.stderr
+    );
+    assert_eq!(broker.client().committed("mattebox", "colleague").iter().flatten().sum::<i64>(), 1200);
+    let (ours, theirs) = (town.tree("ours"), town.tree("theirs"));
+    assert_eq!(ours.keys().chain(theirs.keys()).filter(|name| !name.contains("/.")).collect::<BTreeSet<_>>().len(), 1200);
 }
 
 fn number(record: &Stored) -> u64 {
@@ -430,7 +385,7 @@ fn a_worker_serves_its_numbers() {
     let town = Town::new(&broker, "numbers");
     town.fill(&["a"], 10, &["--partitions", "1"]);
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
-    let worker = town.start(&["worker", "--metrics", &port.to_string()]);
+    let worker = town.start(&["worker", "--commit-interval", "20ms", "--metrics", &port.to_string()]);
     let ask = |path: &str| -> Option<String> {
         let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
@@ -438,12 +393,11 @@ fn a_worker_serves_its_numbers() {
         stream.read_to_string(&mut answer).ok()?;
         Some(answer)
     };
-    let begun = Instant::now();
-    let wanted = "mattebox_worker_frames_out_total{camera=\"a\"} 10";
-    while !ask("/metrics").is_some_and(|page| page.contains(wanted)) {
-        assert!(begun.elapsed() < LIMIT, "{:?}", ask("/metrics"));
-        thread::sleep(Duration::from_millis(100));
-    }
+    let shows = |wanted: &str| ask("/metrics").is_some_and(|page| page.contains(wanted));
+    until("the frames", || shows("mattebox_worker_frames_out_total{camera=\"a\"} 10"));
+    until("their offset", || shows("mattebox_worker_partition_committed_offset{partition=\"0\"} 10"));
+    // Of what is remembered, the version for the recorded offset stays.
+    until("old versions to be removed", || town.bench.files("output/.state/a").len() == 1);
     assert!(ask("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")));
     worker.stop(LIMIT, &["worker"]);
 }

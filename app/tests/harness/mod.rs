@@ -151,6 +151,11 @@ impl Running {
         finish(self.0.take().expect("it is running"), limit, what)
     }
 
+    /// Stops it in the middle of whatever it does, as a machine that hangs. `kill -9` still ends it.
+    pub(crate) fn freeze(&self) {
+        signal(self.0.as_ref().expect("it is running"), "STOP");
+    }
+
     /// Asks it to stop, and waits for its end.
     pub(crate) fn stop(self, limit: Duration, what: &[&str]) -> Done {
         signal(self.0.as_ref().expect("it is running"), "TERM");

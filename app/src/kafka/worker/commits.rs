@@ -15,8 +15,13 @@ use std::{
 const MAX_HELD_BYTES: usize = 48 << 20;
 
 impl Worker {
-    /// Puts marks where it is time, and records those that are reached. `now`: all partitions, and waits for the broker's answer.
+    /// Puts marks where it is time, or everywhere `now`, and records those that are reached.
     pub(super) fn commit_what_is_due(&mut self, now: bool) -> Result<(), KafkaError> {
+        match self.recorder.answer() {
+            Some(Ok(offsets)) => self.recorded(&offsets),
+            Some(Err(error)) => self.not_recorded(&error),
+            None => {}
+        }
         let held: usize = self.partitions.values().map(|p| p.held_bytes).sum();
         if now || Instant::now() >= self.next_mark || held > MAX_HELD_BYTES {
             self.next_mark = Instant::now() + self.shop.settings.commit_interval;
@@ -31,14 +36,20 @@ impl Worker {
             return Ok(());
         }
         match &self.output {
-            Output::Files { .. } => self.commit_files(&reached, now),
+            Output::Files { .. } => {
+                self.commit_files(&reached);
+                Ok(())
+            }
             Output::Results(_) => self.commit_results(&reached),
         }
     }
 
     /// What is remembered is stored first, then the offset that it belongs to is recorded.
-    fn commit_files(&mut self, reached: &[i32], now: bool) -> Result<(), KafkaError> {
-        let Output::Files { directory, .. } = &mut self.output else { return Ok(()) };
+    fn commit_files(&mut self, reached: &[i32]) {
+        let Output::Files { directory, .. } = &mut self.output else { return };
+        if self.recorder.is_busy() {
+            return;
+        }
         let mut offsets = TopicPartitionList::new();
         for id in reached {
             let Some(partition) = self.partitions.get_mut(id) else { continue };
@@ -54,18 +65,9 @@ impl Worker {
             // A place behind the last record, and no negative one: it always is an offset.
             let _ = offsets.add_partition_offset(&self.shop.settings.broker.topic, *id, Offset::Offset(mark.end));
         }
-        if offsets.count() == 0 {
-            return Ok(());
+        if offsets.count() > 0 {
+            self.recorder.record(offsets);
         }
-        let mode = if now { CommitMode::Sync } else { CommitMode::Async };
-        match self.consumer.commit(&offsets, mode) {
-            Ok(()) if now => {
-                self.recorded(&consumer::places(&offsets));
-            }
-            Ok(()) => {}
-            Err(error) => self.not_recorded(&error),
-        }
-        Ok(())
     }
 
     /// Results, dead letters, what is remembered and the offsets are one transaction.

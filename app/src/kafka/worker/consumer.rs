@@ -29,17 +29,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the broker may take in all to tell where a partition begins: a transaction of a worker that died may have to run out first.
 const LONG_PATIENCE: Duration = Duration::from_secs(90);
 
-/// What the group decided, or the broker answered.
+/// What the group decided.
 #[derive(Debug)]
 pub(super) enum Change {
     /// These partitions are ours from now on.
     Assigned(Vec<i32>),
     /// These are to be given up.
     Revoked(Vec<i32>),
-    /// Offsets are recorded.
-    Committed(Vec<(i32, i64)>),
-    /// Offsets could not be recorded.
-    NotCommitted(ClientError),
 }
 
 /// Notes what happens, for the loop to act upon: to give up a partition takes finishing and committing what is on its way.
@@ -89,13 +85,6 @@ impl ConsumerContext for Consuming {
             }
             _ => self.push(Change::Revoked(ids)),
         }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        self.push(match result {
-            Ok(()) => Change::Committed(places(offsets)),
-            Err(error) => Change::NotCommitted(error),
-        });
     }
 
     fn main_queue_min_poll_interval(&self) -> rdkafka::util::Timeout {
@@ -166,7 +155,7 @@ pub(super) fn spans(
     let mut spans = Vec::new();
     for element in committed.elements() {
         let partition = element.partition();
-        let (low, end) = again(stop, "ask where partitions begin", || consumer.fetch_watermarks(topic, partition, PATIENCE))?;
+        let (low, end) = watermarks(consumer, topic, partition, stop)?;
         let (start, is_new) = match element.offset() {
             Offset::Offset(offset) if offset < low => {
                 tracing::error!(
@@ -193,6 +182,16 @@ pub(super) fn spans(
         spans.push(Span { partition, start, end, is_new });
     }
     Ok(spans)
+}
+
+/// The oldest offset of a partition, and the offset behind its last record.
+pub(super) fn watermarks(
+    consumer: &BaseConsumer<Consuming>,
+    topic: &str,
+    partition: i32,
+    stop: &Stop,
+) -> Result<(i64, i64), KafkaError> {
+    again(stop, "ask where partitions begin", || consumer.fetch_watermarks(topic, partition, PATIENCE))
 }
 
 fn beginning(

@@ -32,7 +32,6 @@ impl Worker {
         if offset < partition.next {
             return;
         }
-        partition.at_end = false;
         let ticket = partition.begin(offset, bytes);
         let numbers = self.numbers.partition(id);
         numbers.records.fetch_add(1, Relaxed);

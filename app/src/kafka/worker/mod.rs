@@ -14,8 +14,9 @@
 //! * [`partition`]: what is on its way in a partition, and up to where everything is done.
 //! * [`lanes`]: which frame a free hand works on next; [`hand`]: makes it; [`job`]: what they pass to each other.
 //! * `intake`: a record becomes a frame on its way, or a dead letter; `desk`: what became of it, and what is tried again.
-//! * `commits`: marks, and offsets behind them; [`directory`]: behind files; [`topic`]: in a transaction with results; [`post`]: dead letters
+//! * `commits`: marks, and offsets behind them; [`recorder`]: tells the broker; [`directory`]: behind files; [`topic`]: in a transaction with results; [`post`]: dead letters
 //!   beside files.
+//! * `until`: whether what was there at the start is done.
 //! * [`numbers`]: what is counted; [`report`]: what is said of it at the end.
 mod commits;
 mod consumer;
@@ -28,8 +29,10 @@ mod lanes;
 mod numbers;
 mod partition;
 mod post;
+mod recorder;
 pub mod report;
 mod topic;
+mod until;
 
 pub use numbers::{CameraNumbers, Numbers, OTHERS, PartitionNumbers};
 
@@ -57,6 +60,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError as ClientError, RDKafkaErrorCode},
 };
+use recorder::Recorder;
 use report::Report;
 use std::{
     collections::BTreeMap,
@@ -65,6 +69,7 @@ use std::{
     time::{Duration, Instant},
 };
 use topic::Topic;
+use until::Until;
 
 /// The longest wait for a record before the loop looks around.
 const GLANCE: Duration = Duration::from_millis(10);
@@ -85,7 +90,8 @@ pub struct Worker {
     hands: Vec<Hand>,
     events: Receiver<Event>,
     admin: AdminClient<Context>,
-    consumer: BaseConsumer<Consuming>,
+    consumer: Arc<BaseConsumer<Consuming>>,
+    recorder: Recorder,
     output: Output,
     numbers: Arc<Numbers>,
     partitions: BTreeMap<i32, Partition>,
@@ -93,8 +99,8 @@ pub struct Worker {
     next_mark: Instant,
     /// The broker does not answer at the moment.
     is_cut_off: bool,
-    /// The group has said which partitions are ours, if only that there are none.
-    has_joined: Option<Instant>,
+    /// It is to end when what was there at the start is done.
+    until: Option<Until>,
     stop: Stop,
     abort: Stop,
 }
@@ -125,7 +131,7 @@ impl Worker {
             Directory::open(root, &settings.group, &settings.broker.topic, settings.fsync)?;
         }
         let admin = client::connect(&settings.broker, settings.connect_timeout, &stop)?;
-        await_topic(&admin, settings, &stop)?;
+        let partitions = await_topic(&admin, settings, &stop)?;
         let output = match &settings.sink {
             WorkerSink::Directory(root) => Output::Files {
                 directory: Directory::open(root, &settings.group, &settings.broker.topic, settings.fsync)?,
@@ -133,19 +139,23 @@ impl Worker {
             },
             WorkerSink::Topic(results) => Output::Results(Box::new(Topic::open(&admin, settings, results, &model_sha, &stop)?)),
         };
-        let consumer = consumer::subscribe(settings, &numbers)?;
+        let consumer = Arc::new(consumer::subscribe(settings, &numbers)?);
+        let recorder = Recorder::start(&consumer).map_err(StartError::Thread)?;
+        let topic = &settings.broker.topic;
+        let until = settings.until_end.then(|| Until::now(&consumer, topic, partitions, &stop)).transpose()?;
         Ok(Worker {
             hands,
             events,
             admin,
             consumer,
+            recorder,
             output,
             numbers,
             partitions: BTreeMap::new(),
             turn: 0,
             next_mark: Instant::now() + settings.commit_interval,
             is_cut_off: false,
-            has_joined: None,
+            until,
             stop,
             abort,
             shop,
@@ -187,7 +197,7 @@ impl Worker {
             self.hear(Duration::ZERO);
             self.try_again();
             self.commit_what_is_due(false)?;
-            if self.shop.settings.until_end && self.is_through() {
+            if self.is_through()? {
                 break;
             }
             let (load, bytes) = self.load();
@@ -227,7 +237,7 @@ impl Worker {
         match error {
             ClientError::PartitionEOF(id) => {
                 if let Some(partition) = self.partitions.get_mut(&id) {
-                    partition.at_end = true;
+                    partition.at_end();
                 }
             }
             ClientError::MessageConsumptionFatal(_) => return Err(KafkaError::client("go on reading")(error)),
@@ -251,7 +261,6 @@ impl Worker {
             match change {
                 Change::Assigned(ids) => {
                     self.numbers.rebalances.fetch_add(1, Relaxed);
-                    self.has_joined = Some(Instant::now());
                     self.take_up(&ids)?;
                     self.numbers.is_ready.store(true, Relaxed);
                 }
@@ -264,32 +273,33 @@ impl Worker {
                     }
                     self.give_up(&ids);
                 }
-                Change::Committed(offsets) => self.recorded(&offsets),
-                Change::NotCommitted(error) => self.not_recorded(&error),
             }
         }
         Ok(())
     }
 
-    /// Whether everything that was there at the start is done and recorded.
-    fn is_through(&self) -> bool {
-        let Some(joined) = self.has_joined else { return false };
-        // A member without partitions may be given some a moment later.
-        if self.partitions.is_empty() {
-            return joined.elapsed() > Duration::from_secs(5);
+    /// Whether it is to end, because what was there at the start is done and recorded.
+    fn is_through(&mut self) -> Result<bool, KafkaError> {
+        // What the group had recorded of a topic that was made anew since is looked into when partitions are taken up.
+        if self.until.is_none() || !self.numbers.is_ready.load(Relaxed) {
+            return Ok(false);
         }
-        self.partitions.values().all(Partition::is_through)
+        if self.until.as_ref().is_some_and(|until| until.is_made(&self.partitions)) {
+            self.commit_what_is_due(true)?;
+        }
+        Ok(self.until.as_mut().is_some_and(|until| until.is_through(&self.consumer, &self.partitions)))
     }
 }
 
-/// Waits until the topic is there. A worker that is to end at the end of the topic does not wait longer than for the broker.
-fn await_topic(admin: &AdminClient<Context>, settings: &WorkerSettings, stop: &Stop) -> Result<(), KafkaError> {
+/// Waits until the topic is there, and returns how many partitions it has. A worker that is to end at the end of the topic does not wait
+/// longer than for the broker.
+fn await_topic(admin: &AdminClient<Context>, settings: &WorkerSettings, stop: &Stop) -> Result<i32, KafkaError> {
     let topic = &settings.broker.topic;
     let begun = Instant::now();
     let mut said = false;
     loop {
         match topics::partitions(admin, topic) {
-            Ok(Some(_)) => return Ok(()),
+            Ok(Some(partitions)) => return Ok(partitions),
             Ok(None) => {}
             Err(error) => tracing::debug!("{error}"),
         }

@@ -109,8 +109,6 @@ pub(super) struct Partition {
     pub(super) is_paused: bool,
     /// Where it ended when we got it.
     pub(super) end: i64,
-    /// The end of the log was reached.
-    pub(super) at_end: bool,
 }
 
 impl Partition {
@@ -131,7 +129,6 @@ impl Partition {
             retry_at: None,
             is_paused: false,
             end,
-            at_end: start >= end,
         }
     }
 
@@ -140,6 +137,11 @@ impl Partition {
         self.next = self.next.max(offset + 1);
         self.in_flight.insert(offset, bytes);
         Ticket { partition: self.id, turn: self.turn, offset }
+    }
+
+    /// There is nothing more. What stands between the last record and the end is none: marks of transactions.
+    pub(super) fn at_end(&mut self) {
+        self.next = self.next.max(self.end);
     }
 
     /// A record is done.
@@ -216,11 +218,6 @@ impl Partition {
     pub(super) fn is_settled(&self) -> bool {
         self.in_flight.is_empty() && self.mark.is_none() && self.committed >= self.next
     }
-
-    /// Whether what was there at the start is done.
-    pub(super) fn is_through(&self) -> bool {
-        (self.at_end || self.next >= self.end) && self.in_flight.is_empty()
-    }
 }
 
 impl Held {
@@ -276,6 +273,22 @@ mod tests {
         assert!(!p.mark_is_reached(), "that was another mark");
         p.remembered(&cam(), 11, MatteState::default());
         assert!(p.mark_is_reached());
+    }
+
+    #[test]
+    fn at_the_end_what_is_no_record_is_done_too() {
+        let mut p = Partition::new(0, 1, 10, 14, 0);
+        p.begin(10, 5);
+        p.begin(11, 5);
+        p.finish(10);
+        p.finish(11);
+        p.at_end();
+        p.put_mark();
+        assert_eq!(p.mark.as_ref().unwrap().end, 14);
+        assert!(p.mark_is_reached());
+        p.begin(20, 5);
+        p.at_end();
+        assert_eq!(p.next, 21, "an end of before is no step back");
     }
 
     #[test]

@@ -1,0 +1,107 @@
+//! What `mattebox camera` promises, through a real broker. Each test is named after the promise that it holds.
+mod broker;
+mod harness;
+mod town;
+
+use broker::{
+    Broker,
+    client::{Isolation, Stored},
+};
+use harness::sample;
+use serde_json::Value;
+use std::{collections::BTreeSet, thread, time::Duration};
+use town::{LIMIT, Town, sum, until};
+
+fn number(record: &Stored) -> u64 {
+    String::from_utf8_lossy(record.header("ce_sequence").expect("ce_sequence")).parse().expect("a number")
+}
+
+fn numbers(broker: &Broker, topic: &str) -> Vec<u64> {
+    broker.client().consume_all(topic, Isolation::Uncommitted).iter().map(number).collect()
+}
+
+fn has_records(broker: &Broker, topic: &str, at_least: usize) -> bool {
+    broker.client().partitions(topic) > 0 && numbers(broker, topic).len() >= at_least
+}
+
+#[test]
+fn while_the_broker_is_away_the_newest_frames_wait_and_those_before_are_counted() {
+    let mut broker = Broker::start();
+    let town = Town::new(&broker, "away");
+    let args = ["camera", &sample(), "--fps", "25", "--max-width", "160", "--buffer-frames", "10", "--json"];
+    let camera = town.start(&args);
+    until("the first frames", || has_records(&broker, "away", 10));
+    broker.kill();
+    thread::sleep(Duration::from_secs(4));
+    broker.restart();
+    let before = numbers(&broker, "away").len();
+    until("frames after the outage", || has_records(&broker, "away", before + 30));
+    let done = camera.stop(LIMIT, &args);
+    assert_eq!(done.code, Some(130), "{}", done.stderr);
+    assert!(done.stderr.contains("is lost") && done.stderr.contains("is back after"), "{}", done.stderr);
+    let report: Value = serde_json::from_slice(&done.stdout).expect("the report is JSON");
+    let numbers = numbers(&broker, "away");
+    assert!(numbers.windows(2).all(|pair| pair[1] > pair[0]), "each once and in order: {numbers:?}");
+    assert_eq!(numbers.len() as u64, sum(&report, "published"));
+    // A hundred frames were due while it was away. Ten wait here, and a few are with the client.
+    let dropped = |why: &str| report["cameras"][0]["dropped"][why].as_u64().expect("a number");
+    assert!(dropped("buffer") >= 50, "{report}");
+    let lost: u64 = ["buffer", "late", "stopped"].map(dropped).iter().sum();
+    assert_eq!(
+        sum(&report, "captured"),
+        sum(&report, "published") + sum(&report, "failed") + lost,
+        "every frame is accounted for: {report}"
+    );
+}
+
+#[test]
+fn after_kill_9_a_camera_goes_on_with_the_number_behind_its_last() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "again");
+    let camera = ["camera", &sample(), "--fps", "50", "--max-width", "160", "--partitions", "3"];
+    let first = town.start(&camera);
+    until("frames", || has_records(&broker, "again", 10));
+    drop(first);
+    let before = numbers(&broker, "again");
+    town.report(&[&camera[..], &["--frames", "10"]].concat());
+    let after = numbers(&broker, "again");
+    assert_eq!(after.len(), before.len() + 10);
+    assert_eq!(after, (0..after.len() as u64).collect::<Vec<_>>(), "no number is missing and none is there twice");
+}
+
+#[test]
+fn frames_that_the_topic_does_not_take_are_told_and_counted_and_end_in_failure() {
+    let broker = Broker::shared();
+    broker.client().create_topic("small", 1, &[("max.message.bytes", "3000")]);
+    let town = Town::new(&broker, "small");
+    let done = town.run(&["camera", &sample(), "--fps", "25", "--max-width", "640", "--frames", "5", "--json"]);
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    let report: Value = serde_json::from_slice(&done.stdout).expect("the report is JSON");
+    assert_eq!((sum(&report, "published"), sum(&report, "failed")), (0, 5), "{report}");
+    for word in ["cam01", "max.message.bytes", "--jpeg-quality"] {
+        assert!(done.stderr.contains(word), "{word} is not in: {}", done.stderr);
+    }
+}
+
+#[test]
+fn a_camera_that_cannot_be_opened_harms_no_other() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "beside");
+    let good = format!("good={}", sample());
+    let done = town.run(&["camera", "bad=nothing.mp4", &good, "--fps", "50", "--max-width", "160", "--frames", "20", "--json"]);
+    assert_eq!(done.code, Some(2), "{}", done.stderr);
+    assert!(done.stderr.contains("bad") && done.stderr.contains("nothing.mp4"), "{}", done.stderr);
+    let keys: Vec<_> = broker.client().consume_all("beside", Isolation::Uncommitted).into_iter().map(|r| r.key).collect();
+    assert_eq!(keys, vec![Some(b"good".to_vec()); 20]);
+}
+
+#[test]
+fn a_topic_that_is_missing_is_made_with_the_partitions_asked_for_and_each_camera_stays_in_one() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "made");
+    town.fill(&["a", "b", "c", "d"], 5, &["--partitions", "5"]);
+    assert_eq!(broker.client().partitions("made"), 5);
+    let records = broker.client().consume_all("made", Isolation::Uncommitted);
+    let places: BTreeSet<_> = records.iter().map(|r| (r.key.clone(), r.partition)).collect();
+    assert_eq!((records.len(), places.len()), (20, 4), "{places:?}");
+}
