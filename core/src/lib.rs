@@ -12,6 +12,7 @@
 //! * [`model`]: the network: `.tflite` file, plan, executor.
 //! * [`matte`]: from a picture to how much of each pixel is person: the network, smoothing, edges.
 //! * [`compose`]: the person over another background.
+//! * [`maker`]: all of that for one thread, one frame after another.
 //!
 //! Beside it:
 //!
@@ -26,6 +27,7 @@ pub mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod maker;
 pub mod matte;
 pub mod model;
 pub mod quality;

@@ -9,12 +9,11 @@
 //! * [`reader`]: source → queue. Files wait for space; live sources drop the oldest.
 //! * [`background`]: what stands behind each frame.
 //! * [`scheduler`]: the queues, served in turn; a camera's matte state travels with its frame.
-//! * [`maker`]: one thread's tools: segment, refine, compose, encode; [`worker`]: the thread that uses them.
+//! * [`worker`]: a thread that segments, refines, composes and encodes with the core's tools.
 //! * [`output`]: folders, and the writer thread of ordered outputs.
 //! * [`stats`]: what is counted on the way; [`latency`]: how long it takes; [`report`]: what is said of it at the end.
 pub(crate) mod background;
 pub mod latency;
-pub(crate) mod maker;
 mod output;
 mod reader;
 pub mod report;
@@ -29,9 +28,8 @@ use crate::{
     stop::Stop,
 };
 use background::Backdrop;
-use maker::Recipe;
 use mattebox_core::{
-    codec::ImageFormat, compose::BackgroundSpec, frame::CameraId, matte::MatteMode, model::Model, simd::SimdError,
+    codec::ImageFormat, compose::BackgroundSpec, frame::CameraId, maker::Recipe, matte::MatteMode, model::Model, simd::SimdError,
 };
 use mattebox_store::{FrameDir, OnExisting};
 use output::{Output, Writer};

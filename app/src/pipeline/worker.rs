@@ -1,12 +1,11 @@
 //! One thread that works on frames: segment, refine, compose, encode, write.
 use super::{
     Shared,
-    maker::Maker,
     output::{Finished, Output},
     scheduler::Task,
     stats::{Failure, Stage, count},
 };
-use mattebox_core::{matte::MatteState, simd::SimdError};
+use mattebox_core::{maker::Maker, matte::MatteState, simd::SimdError};
 use mattebox_store::Outcome;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,7 +19,7 @@ pub(crate) struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     pub(crate) fn new(shared: &'a Shared<'a>) -> Result<Self, SimdError> {
-        Ok(Worker { shared, maker: Maker::new(&shared.job.recipe, &shared.clock)?, holds_state: false })
+        Ok(Worker { shared, maker: Maker::new(&shared.job.recipe)?, holds_state: false })
     }
 
     /// Works until no frame is left.
@@ -63,20 +62,23 @@ impl<'a> Worker<'a> {
         let is_still = match task.state {
             Some(mut state) => {
                 self.holds_state = true;
-                let is_still = self.maker.segment(&frame.picture, frame.time, &mut state);
+                let is_still = clock.time(Stage::Segment, || self.maker.segment(&frame.picture, frame.time, &mut state));
                 shared.scheduler.release(task.lane, state);
                 self.holds_state = false;
                 is_still
             }
             // Nothing is remembered: stills, and the hard matte.
-            None => self.maker.segment(&frame.picture, frame.time, &mut MatteState::default()),
+            None => {
+                let mut nothing = MatteState::default();
+                clock.time(Stage::Segment, || self.maker.segment(&frame.picture, frame.time, &mut nothing))
+            }
         };
         if is_still {
             count(&lane.stats.still);
         }
-        self.maker.refine(&frame.picture);
+        clock.time(Stage::Refine, || self.maker.refine(&frame.picture));
         if let Some(dir) = &lane.alpha_out {
-            let bytes = match self.maker.encode_alpha() {
+            let bytes = match clock.time(Stage::Encode, || self.maker.encode_alpha()) {
                 Ok(bytes) => bytes,
                 Err(e) => return self.lost(task.lane, &format!("frame {}: {e}", frame.number), false),
             };
@@ -88,14 +90,14 @@ impl<'a> Worker<'a> {
             Output::Ordered { spare, .. } => Some(spare.try_recv().unwrap_or_default()),
             Output::Files(_) => None,
         };
-        self.maker.compose(&frame.picture, &frame.background, spare);
+        clock.time(Stage::Compose, || self.maker.compose(&frame.picture, &frame.background, spare));
         let dir = match &lane.output {
             Output::Ordered { .. } => {
                 return Some(Finished { number: frame.number, read: frame.read, picture: self.maker.take_picture() });
             }
             Output::Files(dir) => dir,
         };
-        let bytes = match self.maker.encode() {
+        let bytes = match clock.time(Stage::Encode, || self.maker.encode()) {
             Ok(bytes) => bytes,
             Err(e) => return self.lost(task.lane, &format!("frame {}: {e}", frame.number), false),
         };

@@ -13,7 +13,8 @@
 //! * `foreground`: the person's own colour at the edge; `guesses`: what it is like nearby.
 //! * `blur`: the room out of focus, without the person.
 //! * `pyramid`: colours known in some cells, spread to all of them; used by both.
-//! * [`cover`]: a picture scaled and cropped to the size of a frame.
+//! * `backdrop`: one background for frames of any size; [`cover`]: a picture scaled and cropped to the size of a frame.
+mod backdrop;
 pub mod background;
 mod blend;
 mod blur;
@@ -26,6 +27,7 @@ mod spans;
 #[cfg(test)]
 mod edge_tests;
 
+pub use backdrop::Backdrop;
 pub use background::{Background, BackgroundError, BackgroundSpec};
 pub use cover::cover;
 

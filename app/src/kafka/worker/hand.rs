@@ -9,14 +9,18 @@ use crate::{
     pipeline::{
         StartError,
         background::Backdrop,
-        maker::{Maker, Recipe},
         stats::{Stage, StageClock},
     },
     source::SourceOptions,
     stop::Stop,
 };
 use image::RgbImage;
-use mattebox_core::{codec::Decoder, matte::MatteState, wire};
+use mattebox_core::{
+    codec::Decoder,
+    maker::{Maker, Recipe},
+    matte::MatteState,
+    wire,
+};
 use mattebox_store::{FrameDir, OnExisting, Outcome as Stored, StoreError};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -79,7 +83,7 @@ impl Hand {
         let options = SourceOptions { limits: shop.settings.limits, ..SourceOptions::default() };
         let backdrop = Backdrop::open(&shop.settings.background, &options, &Stop::new()).map_err(StartError::Background)?;
         Ok(Hand {
-            maker: Maker::new(&shop.recipe, &shop.clock)?,
+            maker: Maker::new(&shop.recipe)?,
             shop: shop.clone(),
             decoder: Decoder::default(),
             backdrop,
@@ -148,28 +152,29 @@ impl Hand {
             Ok(picture) => picture,
             Err(fault) => return Outcome::Dead(fault),
         };
-        *still = match &mut self.held {
-            Some((_, state)) => self.maker.segment(&picture, job.time, state),
-            // Nothing is remembered: the hard matte, and frames that come late.
-            None => self.maker.segment(&picture, job.time, &mut MatteState::default()),
-        };
+        // Nothing is remembered by the hard matte, and for frames that come late.
+        let mut nothing = MatteState::default();
+        let Hand { maker, held, shop, .. } = self;
+        let state = held.as_mut().map_or(&mut nothing, |(_, state)| state);
+        *still = shop.clock.time(Stage::Segment, || maker.segment(&picture, job.time, state));
         self.release();
-        self.maker.refine(&picture);
+        let Hand { maker, backdrop, shop, .. } = self;
+        shop.clock.time(Stage::Refine, || maker.refine(&picture));
         let size = picture.dimensions();
-        let background = match self.backdrop.next(size.0, size.1, &Stop::new()) {
+        let background = match backdrop.next(size.0, size.1, &Stop::new()) {
             Ok(background) => background,
             Err(message) => return Outcome::Dead(Fault { code: "no-background", message }),
         };
-        self.maker.compose(&picture, &background, None);
-        self.shop.give_back(picture);
-        let bytes = match self.maker.encode() {
+        shop.clock.time(Stage::Compose, || maker.compose(&picture, &background, None));
+        shop.give_back(picture);
+        let bytes = match shop.clock.time(Stage::Encode, || maker.encode()) {
             Ok(bytes) => bytes,
             Err(e) => return Outcome::Dead(Fault { code: "not-encodable", message: e.to_string() }),
         };
-        if let WorkerSink::Topic(_) = self.shop.settings.sink {
+        if let WorkerSink::Topic(_) = shop.settings.sink {
             return Outcome::Made { bytes: bytes.to_vec(), size };
         }
-        match self.shop.clock.time(Stage::Write, || self.shop.write(job, bytes, files)) {
+        match shop.clock.time(Stage::Write, || shop.write(job, bytes, files)) {
             Ok(Stored::Written) => Outcome::Written { bytes: bytes.len() },
             Ok(Stored::Skipped) => Outcome::Kept,
             Err(e) => Outcome::Unwritten { bytes: bytes.to_vec(), message: e.to_string() },

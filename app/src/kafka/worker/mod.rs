@@ -43,7 +43,7 @@ use super::{
 };
 use crate::{
     config::worker::{WorkerSettings, WorkerSink},
-    pipeline::{StartError, load_model, maker::Recipe},
+    pipeline::{StartError, load_model},
     stop::Stop,
 };
 use consumer::{Change, Consuming};
@@ -52,7 +52,7 @@ use directory::Directory;
 use hand::{Hand, Shop};
 use job::Event;
 use lanes::Lanes;
-use mattebox_core::matte::MatteMode;
+use mattebox_core::{maker::Recipe, matte::MatteMode};
 use partition::Partition;
 use post::Post;
 use rdkafka::{
