@@ -1,0 +1,55 @@
+package io.mattebox.spark;
+
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.apache.spark.TaskContext;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.api.java.UDF7;
+import scala.collection.Seq;
+
+/**
+ * {@code mattebox(topic, partition, offset, key, value, headers, settings)}: makes the file of one record, and returns what became of it.
+ *
+ * <p>What is remembered of the cameras is stored when the task ends well, before Spark hears of it.
+ */
+public final class MatteFunction implements UDF7<String, Integer, Long, byte[], byte[], Seq<Row>, String, Row> {
+    private static final long serialVersionUID = 1;
+
+    /** Engines by settings: the same text for every record of a query. */
+    private static final ConcurrentHashMap<String, Long> ENGINES = new ConcurrentHashMap<>();
+
+    /** Partitions whose task has a listener. */
+    private static final Set<Place> OPEN = ConcurrentHashMap.newKeySet();
+
+    private record Place(long engine, String topic, int partition, long task) {
+        void complete(TaskContext context) {
+            OPEN.remove(this);
+            if (!context.isFailed() && !context.isInterrupted()) {
+                Native.complete(engine, topic, partition, task);
+            }
+        }
+    }
+
+    @Override
+    public Row call(
+            String topic, Integer partition, Long offset, byte[] key, byte[] value, Seq<Row> headers, String settings) {
+        if (topic == null || partition == null || offset == null || settings == null) {
+            throw new MatteboxException("mattebox(...): topic, partition, offset and settings must not be null");
+        }
+        long engine = ENGINES.computeIfAbsent(settings, Native::open);
+        TaskContext context = TaskContext.get();
+        // Without a task, as for a constant, every record is a task of its own.
+        long task = context == null ? System.nanoTime() : context.taskAttemptId();
+        if (context != null) {
+            Place place = new Place(engine, topic, partition, task);
+            if (OPEN.add(place)) {
+                context.addTaskCompletionListener(place::complete);
+            }
+        }
+        byte[] row = Native.frame(engine, topic, partition, offset, task, key, value, Headers.pack(headers));
+        if (context == null) {
+            Native.complete(engine, topic, partition, task);
+        }
+        return Result.read(row);
+    }
+}

@@ -1,0 +1,23 @@
+package io.mattebox.spark;
+
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.functions;
+import org.apache.spark.sql.types.StructType;
+
+/** Makes the function known to a session, for SQL, PySpark, Scala and Java. */
+public final class Mattebox {
+    private Mattebox() {}
+
+    /**
+     * Registers {@code mattebox(topic, partition, offset, key, value, headers, settings)}. It writes files, so it is marked as not deterministic:
+     * Spark calls it once for each record, and leaves none out.
+     */
+    public static void register(SparkSession spark) {
+        spark.udf().register("mattebox", functions.udf(new MatteFunction(), Result.SCHEMA).asNondeterministic());
+    }
+
+    /** The type of what the function returns. */
+    public static StructType schema() {
+        return Result.SCHEMA;
+    }
+}

@@ -1,0 +1,44 @@
+package io.mattebox.spark;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.Locale;
+
+/** The core, as a native library inside this jar. It is unpacked and loaded once per class loader. */
+final class Native {
+    private Native() {}
+
+    static {
+        String system = System.getProperty("os.name").toLowerCase(Locale.ROOT).replaceAll("[^a-z].*", "");
+        String file = System.mapLibraryName("mattebox_jvm");
+        String resource = "/native/" + system + "-" + System.getProperty("os.arch") + "/" + file;
+        try (InputStream library = Native.class.getResourceAsStream(resource)) {
+            if (library == null) {
+                throw new UnsatisfiedLinkError("this jar of mattebox has no native library for this machine: " + resource);
+            }
+            Path copy = Files.createTempFile("mattebox-", "-" + file);
+            try {
+                Files.copy(library, copy, StandardCopyOption.REPLACE_EXISTING);
+                System.load(copy.toString());
+            } finally {
+                // What is loaded stays loaded, and nothing is left behind, not even after kill -9.
+                Files.deleteIfExists(copy);
+            }
+        } catch (IOException e) {
+            throw new MatteboxException("cannot unpack the native library of mattebox into java.io.tmpdir", e);
+        }
+    }
+
+    /** An engine for settings in JSON: the same one for the same settings. */
+    static native long open(String settings);
+
+    /** A record's row, for {@link Result#read}. */
+    static native byte[] frame(
+            long engine, String topic, int partition, long offset, long task, byte[] key, byte[] value, byte[] headers);
+
+    /** A task has ended well: what is remembered of its partition's cameras is stored. */
+    static native void complete(long engine, String topic, int partition, long task);
+}

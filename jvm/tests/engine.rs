@@ -1,0 +1,171 @@
+//! What Spark may do to the function: tasks that fail, tasks that are done again, executors that change. The files stay the same.
+use image::{Rgb, RgbImage};
+use mattebox_core::{
+    codec::JpegEncoder,
+    wire::{self, Header},
+};
+use mattebox_jvm::{
+    engine::{Engine, Origin},
+    row::{Row, Status},
+};
+use std::{collections::BTreeMap, fs, path::Path};
+
+/// A frame in which a bright disk moves over a dark room: its bytes as JPEG.
+fn jpeg(number: u64) -> Vec<u8> {
+    let center = (40 + 2 * number as i64, 60);
+    let picture = RgbImage::from_fn(160, 120, |x, y| {
+        let (dx, dy) = (i64::from(x) - center.0, i64::from(y) - center.1);
+        if dx * dx + dy * dy < 900 { Rgb([220, 180, 160]) } else { Rgb([30, (x / 2) as u8, (y + number as u32 % 7) as u8]) }
+    });
+    let mut bytes = Vec::new();
+    JpegEncoder::new(90).encode(&picture, &mut bytes).unwrap();
+    bytes
+}
+
+fn engine(out: &Path) -> Engine {
+    Engine::open(&format!(r#"{{"out": {out:?}, "group": "test"}}"#)).unwrap()
+}
+
+/// The record at an offset: the frames of two cameras, in turn.
+fn record(engine: &Engine, task: i64, offset: i64) -> Row {
+    let (camera, number) = (["left", "right"][offset as usize % 2], offset as u64 / 2);
+    let time = format!("2026-01-01T00:00:{:02}.{:03}000Z", offset / 25, offset % 25 * 40);
+    let (id, sequence) = (format!("{camera}/s/{number}"), number.to_string());
+    let source = format!("mattebox/camera/{camera}");
+    let texts = [
+        ("ce_specversion", "1.0"),
+        ("ce_id", id.as_str()),
+        ("ce_source", source.as_str()),
+        ("ce_type", "mattebox.frame.v1"),
+        ("ce_time", time.as_str()),
+        ("content-type", "image/jpeg"),
+        ("ce_sequence", sequence.as_str()),
+    ];
+    let headers = texts.map(|(name, value)| Header { name, value: Some(value.as_bytes()) });
+    let value = jpeg(number);
+    let record = wire::Record { key: Some(camera.as_bytes()), value: Some(&value), headers: &headers };
+    engine.frame(Origin { topic: "t", partition: 0, offset, task }, &record).unwrap()
+}
+
+fn span(engine: &Engine, task: i64, offsets: std::ops::Range<i64>) {
+    for offset in offsets {
+        let row = record(engine, task, offset);
+        assert_eq!((row.status, row.fault), (Status::Written, None), "offset {offset}");
+    }
+}
+
+fn files(out: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for camera in ["left", "right"] {
+        for entry in fs::read_dir(out.join(camera)).unwrap() {
+            let path = entry.unwrap().path();
+            files.insert(format!("{camera}/{}", path.file_name().unwrap().to_string_lossy()), fs::read(path).unwrap());
+        }
+    }
+    files
+}
+
+fn undisturbed() -> BTreeMap<String, Vec<u8>> {
+    let out = tempfile::tempdir().unwrap();
+    let engine = engine(out.path());
+    span(&engine, 1, 0..40);
+    engine.complete("t", 0, 1).unwrap();
+    files(out.path())
+}
+
+#[test]
+fn tasks_that_follow_each_other_give_the_files_of_one() {
+    let out = tempfile::tempdir().unwrap();
+    let engine = engine(out.path());
+    for (task, offsets) in [(1, 0..13), (2, 13..14), (3, 14..40)] {
+        span(&engine, task, offsets);
+        engine.complete("t", 0, task).unwrap();
+    }
+    assert!(files(out.path()) == undisturbed(), "the files differ");
+}
+
+#[test]
+fn a_task_that_failed_is_done_again_with_the_same_bytes() {
+    let out = tempfile::tempdir().unwrap();
+    let engine = engine(out.path());
+    span(&engine, 1, 0..15);
+    engine.complete("t", 0, 1).unwrap();
+    // This one does not end well, nor does its second attempt, which comes further.
+    span(&engine, 2, 15..20);
+    span(&engine, 3, 15..27);
+    span(&engine, 4, 15..40);
+    engine.complete("t", 0, 4).unwrap();
+    assert!(files(out.path()) == undisturbed(), "the files differ");
+}
+
+#[test]
+fn another_executor_goes_on_where_the_first_was_killed() {
+    let out = tempfile::tempdir().unwrap();
+    let first = engine(out.path());
+    span(&first, 1, 0..11);
+    first.complete("t", 0, 1).unwrap();
+    span(&first, 2, 11..22);
+    drop(first);
+    let second = engine(out.path());
+    span(&second, 3, 11..30);
+    second.complete("t", 0, 3).unwrap();
+    // Back on an executor that knows the partition from long ago.
+    let third = engine(out.path());
+    span(&third, 4, 30..35);
+    third.complete("t", 0, 4).unwrap();
+    span(&second, 5, 35..40);
+    second.complete("t", 0, 5).unwrap();
+    assert!(files(out.path()) == undisturbed(), "the files differ");
+}
+
+#[test]
+fn a_batch_whose_end_spark_did_not_hear_of_is_done_again_with_the_same_bytes() {
+    let out = tempfile::tempdir().unwrap();
+    let engine = engine(out.path());
+    for (task, offsets) in [(1, 0..10), (2, 10..20), (3, 20..30)] {
+        span(&engine, task, offsets);
+        engine.complete("t", 0, task).unwrap();
+    }
+    // The driver was killed before the checkpoint had the last batch.
+    span(&engine, 4, 20..40);
+    engine.complete("t", 0, 4).unwrap();
+    assert!(files(out.path()) == undisturbed(), "the files differ");
+}
+
+#[test]
+fn what_spark_no_longer_can_go_back_to_is_removed() {
+    let out = tempfile::tempdir().unwrap();
+    let engine = engine(out.path());
+    for task in 0..10 {
+        span(&engine, task, task * 4..task * 4 + 4);
+        engine.complete("t", 0, task).unwrap();
+    }
+    let versions = fs::read_dir(out.path().join(".state/left")).unwrap().count();
+    assert!((2..=3).contains(&versions), "{versions}");
+}
+
+#[test]
+fn two_attempts_at_once_are_refused() {
+    let out = tempfile::tempdir().unwrap();
+    let engine = engine(out.path());
+    span(&engine, 7, 0..3);
+    let record = wire::Record { key: None, value: None, headers: &[] };
+    let error = engine.frame(Origin { topic: "t", partition: 0, offset: 1, task: 6 }, &record).unwrap_err();
+    assert!(error.to_string().contains("spark.speculation"), "{error}");
+}
+
+#[test]
+fn a_record_that_is_no_frame_is_a_row_with_a_reason_and_harms_no_other() {
+    let out = tempfile::tempdir().unwrap();
+    let engine = engine(out.path());
+    let hostile: [(&[u8], &str); 3] = [(b"{\"camera_id\": \"../x\"}", "t"), (b"", "t"), (b"\xff\xd8 half a picture", "t")];
+    for (offset, (value, topic)) in (0..).zip(hostile) {
+        let record = wire::Record { key: Some(b"left"), value: Some(value), headers: &[] };
+        let row = engine.frame(Origin { topic, partition: 0, offset, task: 1 }, &record).unwrap();
+        assert_eq!(row.status, Status::Dead);
+        assert!(row.fault.is_some_and(|(code, message)| !code.is_empty() && !message.is_empty()));
+    }
+    span(&engine, 1, 3..6);
+    engine.complete("t", 0, 1).unwrap();
+    assert_eq!(files(out.path()).len(), 3);
+}

@@ -1,0 +1,117 @@
+"""The class that users see."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ._native import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Buffer  # Python 3.12
+    from typing import Literal
+
+__all__ = ["Matte"]
+
+# Between two frames of which nobody says when they were taken.
+_FRAME_US = 40_000
+
+
+class Matte:
+    """Frames of one camera, in their order.
+
+    :param model: a ``.tflite`` file of the selfie segmentation family; ``"landscape"`` for the built-in 144x256 network.
+    :param background: ``gray``, a CSS colour, ``#RRGGBB``, ``blur[:SIGMA]``, ``transparent`` or ``image:PATH``.
+    :param matte: ``soft`` (best edges) or ``hard`` (MediaPipe's category mask).
+    :param format: of :meth:`process_jpeg`'s result: ``png``, ``jpg`` or ``webp``.
+    :param foreground_cleanup: take the old room's light out of the person's edge.
+    :param simd: vector instructions, to compare: ``scalar``, ``sse4.2``, ``avx2``, ``avx512`` or ``neon``.
+
+    Pictures are height x width x 3 bytes, RGB, in anything with the buffer protocol: a NumPy array, a ``memoryview``, a Pillow image through
+    NumPy. Results are NumPy arrays where NumPy is installed, and ``memoryview`` otherwise.
+
+    Python's lock is released while a frame is worked on. After ``fork`` the child has a copy of its own, which goes on from the same frame.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        background: str = "gray",
+        matte: Literal["soft", "hard"] = "soft",
+        format: Literal["png", "jpg", "webp"] = "png",
+        jpeg_quality: int = 80,
+        foreground_cleanup: bool = True,
+        simd: str | None = None,
+    ) -> None:
+        name = None if model is None else os.fspath(model)
+        self._stream = Stream(name, background, matte, format, jpeg_quality, foreground_cleanup, simd)
+        self._time_us = 0
+
+    def process(self, rgb: Buffer, *, time_us: int | None = None) -> Any:
+        """The frame with its new background: height x width x 3, or x 4 with a transparent one.
+
+        :param time_us: when it was taken, in microseconds; 40 ms after the frame before where it is left out.
+        :raises ValueError: it is no picture of 8-bit RGB.
+        """
+        data, width, height = _picture(rgb)
+        samples, width, height, channels = self._stream.process(data, width, height, self._time(time_us))
+        return _array(samples, (height, width, channels))
+
+    def alpha(self, rgb: Buffer, *, time_us: int | None = None) -> Any:
+        """The frame's matte: height x width, 255 where a person is. It counts as a frame, as :meth:`process` does."""
+        data, width, height = _picture(rgb)
+        return _array(self._stream.alpha(data, width, height, self._time(time_us)), (height, width))
+
+    def process_jpeg(self, encoded: bytes, *, time_us: int | None = None) -> bytes:
+        """A picture file (JPEG, PNG or WebP) in, a picture file in ``format`` out.
+
+        :raises ValueError: it is no such file, or it is too large.
+        """
+        if not isinstance(encoded, bytes):
+            encoded = bytes(memoryview(encoded))
+        return self._stream.process_encoded(encoded, self._time(time_us))
+
+    @property
+    def state(self) -> bytes:
+        """What is remembered between two frames. It is private: it holds a tiny gray copy of the room."""
+        return self._stream.state()
+
+    @state.setter
+    def state(self, state: bytes) -> None:
+        self._stream.set_state(state)
+
+    def reset(self) -> None:
+        """Forgets all frames so far, as for a new scene."""
+        self._stream.reset()
+
+    def _time(self, time_us: int | None) -> int:
+        self._time_us = self._time_us + _FRAME_US if time_us is None else time_us
+        return self._time_us
+
+
+def _picture(rgb: Any) -> tuple[bytes, int, int]:
+    try:
+        view = memoryview(rgb)
+    except TypeError:
+        raise TypeError(f"a picture must have the buffer protocol, as a NumPy array has: this is {type(rgb).__name__}") from None
+    if view.format != "B":
+        raise ValueError(f"a picture's samples must be uint8: these have format {view.format!r} (astype('uint8')?)")
+    if view.ndim != 3 or view.shape is None or view.shape[2] != 3:
+        shape = "x".join(map(str, view.shape or ()))
+        raise ValueError(f"a picture must be height x width x 3, RGB: this is {shape}")
+    height, width, _ = view.shape
+    if not height or not width:
+        raise ValueError(f"the picture is empty: {height}x{width}")
+    return view.tobytes(), width, height
+
+
+def _array(samples: bytearray, shape: tuple[int, ...]) -> Any:
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        try:
+            import numpy
+        except ImportError:
+            return memoryview(samples).cast("B", shape)
+    return numpy.frombuffer(samples, dtype=numpy.uint8).reshape(shape)
