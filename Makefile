@@ -7,12 +7,12 @@ BIN := target/release/mattebox
 OUT ?= output
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-kafka test lint fmt bench model doctor clean kafka setup-build setup-demo setup-kafka setup-demo-kafka setup-test setup-bench
+.PHONY: help build demo demo-kafka demo-spark wheel test test-python lint fmt bench model doctor clean kafka setup-build setup-demo setup-kafka setup-demo-kafka setup-spark setup-demo-spark setup-test setup-bench
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup-build setup-demo setup-kafka setup-demo-kafka setup-test setup-bench: setup-%:
+setup-build setup-demo setup-kafka setup-demo-kafka setup-spark setup-demo-spark setup-test setup-bench: setup-%:
 	@scripts/setup $*
 
 model: setup-build ## Get the networks that the build embeds (pinned, SHA-256 checked)
@@ -29,9 +29,20 @@ demo: setup-demo build ## Replace the background of the sample clip; look at out
 demo-kafka: setup-demo-kafka build ## The same through a Kafka broker, with a camera and workers; look at output/kafka/demo.png
 	@scripts/demo-kafka $(OUT)/kafka
 
+demo-spark: setup-demo-spark build ## The same with Spark: a master, a worker and a job on this machine; look at output/spark/demo.png
+	@scripts/python-module
+	@scripts/demo-spark $(OUT)/spark
+
+wheel: setup-spark model ## Build the Python wheel, with the jar for Spark inside; it is in target/wheels
+	@scripts/wheel
+
 test: setup-test model lint ## Run every check and test
 	@scripts/kafka fetch
 	cargo test --release --locked --workspace
+	@scripts/test-python
+
+test-python: setup-test build ## Python and Spark: build the wheel, install it and run its tests
+	@scripts/test-python
 
 lint: model ## Formatting, clippy with warnings denied, licences and advisories
 	@scripts/lint

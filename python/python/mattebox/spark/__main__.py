@@ -1,0 +1,5 @@
+import sys
+
+from mattebox.spark.job import main
+
+sys.exit(main())

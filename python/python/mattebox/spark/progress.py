@@ -1,0 +1,167 @@
+"""What a person can see: one line for each batch with frames, and the same numbers at /metrics."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql.streaming import StreamingQueryListener
+
+log = logging.getLogger("mattebox.spark")
+
+OBSERVED = "mattebox"
+
+
+def observe(rows: DataFrame) -> DataFrame:
+    """Counts what passes, batch by batch."""
+    from pyspark.sql import functions as f
+
+    return rows.observe(
+        OBSERVED,
+        f.count(f.when(f.expr("made.status = 'written'"), 1)).alias("written"),
+        f.count(f.when(f.expr("made.status = 'kept'"), 1)).alias("kept"),
+        f.count(f.when(f.expr("made.status = 'dead'"), 1)).alias("dead"),
+        f.sum("made.bytes").alias("bytes"),
+        f.expr("percentile_approx(made.latency_ms, array(0.5, 0.95, 0.99))").alias("latency_ms"),
+    )
+
+
+class Numbers:
+    """Sums over the batches, for /metrics."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sums = {"written": 0, "kept": 0, "dead": 0, "bytes": 0, "batches": 0, "restarts": 0, "records": 0}
+        self._last: dict[str, float] = {}
+        self.is_ready = False
+
+    def add(self, **more: int) -> None:
+        with self._lock:
+            for name, value in more.items():
+                self._sums[name] += value
+
+    def last(self, **values: float | None) -> None:
+        with self._lock:
+            self._last.update({name: value for name, value in values.items() if value is not None})
+
+    def total(self, name: str) -> int:
+        with self._lock:
+            return self._sums[name]
+
+    def page(self) -> str:
+        """The numbers in Prometheus' text format."""
+        with self._lock:
+            sums, last = dict(self._sums), dict(self._last)
+        lines: list[str] = []
+
+        def metric(name: str, kind: str, what: str, samples: list[tuple[str, float]]) -> None:
+            if samples:
+                lines.append(f"# HELP {name} {what}")
+                lines.append(f"# TYPE {name} {kind}")
+                lines.extend(f"{name}{labels} {value:g}" for labels, value in samples)
+
+        outcome = [(f'{{status="{status}"}}', float(sums[status])) for status in ("written", "kept", "dead")]
+        metric("mattebox_spark_frames_total", "counter", "Records by what became of them.", outcome)
+        metric("mattebox_spark_written_bytes_total", "counter", "Bytes of the files.", [("", float(sums["bytes"]))])
+        metric("mattebox_spark_batches_total", "counter", "Batches that were done.", [("", float(sums["batches"]))])
+        metric("mattebox_spark_restarts_total", "counter", "Times that the query was started again.", [("", float(sums["restarts"]))])
+        if "lag" in last:
+            metric("mattebox_spark_lag_records", "gauge", "Records behind the end of the topic.", [("", last["lag"])])
+        quantiles = {"0.5": "p50", "0.95": "p95", "0.99": "p99"}
+        latency = [(f'{{quantile="{q}"}}', last[name] / 1000) for q, name in quantiles.items() if name in last]
+        metric("mattebox_spark_latency_seconds", "gauge", "From when a frame was taken until its file was in place, in the last batch.", latency)
+        if "batch_s" in last:
+            metric("mattebox_spark_batch_seconds", "gauge", "How long the last batch took.", [("", last["batch_s"])])
+        return "\n".join(lines) + "\n"
+
+
+class Listener(StreamingQueryListener):
+    """Hears of every batch."""
+
+    def __init__(self, numbers: Numbers, topic: str) -> None:
+        self._numbers = numbers
+        self._topic = topic
+
+    def onQueryStarted(self, event: Any) -> None:
+        log.info("the query runs (run %s)", event.runId)
+        self._numbers.is_ready = True
+
+    def onQueryIdle(self, event: Any) -> None:
+        pass
+
+    def onQueryProgress(self, event: Any) -> None:
+        try:
+            self._progress(event.progress)
+        except Exception:  # a line in the log less must not end the query
+            log.debug("a batch could not be told of", exc_info=True)
+
+    def onQueryTerminated(self, event: Any) -> None:
+        pass
+
+    def _progress(self, progress: Any) -> None:
+        records = progress.numInputRows
+        seen = progress.observedMetrics.get(OBSERVED)
+        seconds = progress.batchDuration / 1000
+        source = progress.sources[0] if progress.sources else None
+        lag = _lag(source, self._topic)
+        self._numbers.last(batch_s=seconds, lag=lag)
+        if records <= 0:
+            return
+        self._numbers.add(batches=1, records=records)
+        text = f"batch {progress.batchId}: {records} frames in {seconds:.2f} s ({records / max(seconds, 0.001):.1f}/s)"
+        if seen is not None:
+            row = seen.asDict()
+            self._numbers.add(**{name: int(row[name] or 0) for name in ("written", "kept", "dead", "bytes")})
+            latency = row["latency_ms"]
+            if latency:
+                self._numbers.last(p50=latency[0], p95=latency[1], p99=latency[2])
+                text += f", latency p95 {latency[1]:.0f} ms"
+            if row["dead"]:
+                text += f", {row['dead']} dead"
+        if lag is not None:
+            text += f", lag {lag:.0f}"
+        log.info("%s", text)
+
+
+def _lag(source: Any, topic: str) -> float | None:
+    """Records between the batch's end and the topic's."""
+    if source is None or not source.latestOffset or not source.endOffset:
+        return None
+    try:
+        latest, end = json.loads(source.latestOffset).get(topic, {}), json.loads(source.endOffset).get(topic, {})
+    except (TypeError, ValueError):
+        return None
+    return float(sum(max(offset - end.get(partition, 0), 0) for partition, offset in latest.items()))
+
+
+def serve(address: str, numbers: Numbers) -> ThreadingHTTPServer:
+    """Serves /metrics, /healthz and /readyz until it is shut down."""
+    host, _, port = address.rpartition(":")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, kind, body = 200, "text/plain; charset=utf-8", "ok\n"
+            if self.path == "/metrics":
+                kind, body = "text/plain; version=0.0.4; charset=utf-8", numbers.page()
+            elif self.path == "/readyz" and not numbers.is_ready:
+                status, body = 503, "the query has not begun\n"
+            elif self.path not in ("/healthz", "/readyz"):
+                status, body = 404, "there are /metrics, /healthz and /readyz\n"
+            data = body.encode()
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            log.debug(format, *arguments)
+
+    server = ThreadingHTTPServer((host.strip("[]") or "127.0.0.1", int(port)), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    return server

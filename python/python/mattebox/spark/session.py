@@ -1,0 +1,56 @@
+"""The Spark session: its jars, and the settings that this job needs."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from .settings import Settings
+
+KAFKA_PACKAGE = "org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0"
+
+
+def jar_path() -> str:
+    """Where the jar of the function is, for ``spark-submit --jars``."""
+    return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "jars", "mattebox-spark.jar")
+
+
+def register(spark: SparkSession) -> None:
+    """Makes the function ``mattebox`` known to the session."""
+    jvm = spark._jvm
+    try:
+        mattebox = jvm.io.mattebox.spark.Mattebox
+        mattebox.register(spark._jsparkSession)
+    except TypeError as error:  # What is no class is a package for py4j, and a package cannot be called.
+        message = f"the jar of mattebox is not on Spark's class path: start with spark-submit --jars {jar_path()}"
+        raise RuntimeError(message) from error
+
+
+def build(settings: Settings) -> SparkSession:
+    """Starts Spark, or takes the session that spark-submit has."""
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.appName("mattebox")
+    if settings.master:
+        builder = builder.master(settings.master)
+    elif "SPARK_ENV_LOADED" not in os.environ and "PYSPARK_GATEWAY_PORT" not in os.environ:
+        builder = builder.master("local[*]")
+    jars = [jar_path(), *settings.jars]
+    builder = builder.config("spark.jars", ",".join(jars))
+    if settings.packages and not settings.jars and "PYSPARK_GATEWAY_PORT" not in os.environ:
+        builder = builder.config("spark.jars.packages", settings.packages)
+    fixed = {
+        # The same records must not be worked on twice at once: files and what is remembered of cameras are one for all attempts.
+        "spark.speculation": "false",
+        # Streaming queries do not use it, and say so each time.
+        "spark.sql.adaptive.enabled": "false",
+        # One person looks at this log.
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.streaming.stopTimeout": "30s",
+    }
+    for name, value in fixed.items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()

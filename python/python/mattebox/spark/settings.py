@@ -1,0 +1,242 @@
+"""What the job can be told: flags over environment over defaults. The names are those of the other commands."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+from dataclasses import dataclass, field
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Checked settings."""
+
+    kafka: str
+    topic: str
+    out: str
+    checkpoint: str
+    group: str
+    results: str
+    publish_frames: str | None
+    start: str
+    until_end: bool
+    trigger: str
+    interval_s: float
+    max_offsets: int | None
+    async_progress: bool
+    on_stale: str
+    connect_timeout_s: float
+    metrics: str | None
+    master: str | None
+    jars: list[str]
+    packages: str | None
+    kafka_options: dict[str, str] = field(repr=False)  # passwords are among them
+    made: dict[str, object]
+
+    @property
+    def dead(self) -> str:
+        """The topic of dead letters."""
+        return f"{self.topic}.dead"
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(ms|s|min|m|h)?\s*", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write 500ms, 5s, 2m or 1h")
+    return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1")
+    return int(text)
+
+
+def _yes_no(text: str) -> bool:
+    if text.lower() in ("true", "1", "yes"):
+        return True
+    if text.lower() in ("false", "0", "no"):
+        return False
+    raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+
+
+def _option(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+def _topic(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,244}", text) or text in (".", ".."):
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be a topic: use letters, digits, '.', '_' and '-'")
+    return text
+
+
+def parser() -> argparse.ArgumentParser:
+    """All flags, with the environment's values as defaults."""
+    from mattebox.spark.session import KAFKA_PACKAGE
+
+    top = argparse.ArgumentParser(
+        prog="python -m mattebox.spark",
+        description="Takes frames from a Kafka topic with Spark Structured Streaming, puts another background behind the people in them, and "
+        "writes one picture file for each frame: OUT/CAMERA/frame_000000.png.",
+        epilog="Every flag has an environment variable, in brackets. Exit codes: 0 done, 1 failed, 2 bad settings, 3 no broker in time.",
+    )
+
+    def add(group: argparse._ArgumentGroup, flag: str, variable: str, default: str | None, what: str, **more: object) -> None:
+        value = os.environ.get(variable)
+        default = value if value not in (None, "") else default
+        shown = "" if default is None or more.get("secret") else " [default: %(default)s]"
+        more.pop("secret", None)
+        group.add_argument(flag, default=default, help=f"{what} [{variable}]{shown}", **more)  # type: ignore[arg-type]
+
+    log = top.add_argument_group("Reading the topic")
+    add(log, "--kafka", "KAFKA_BOOTSTRAP", "localhost:9092", "the broker, HOST:PORT[,HOST:PORT...]")
+    add(log, "--topic", "TOPIC_FRAMES", "camera_frames", "the topic of frames", type=_topic)
+    add(log, "--from", "MATTEBOX_FROM", "latest", "where a job without a checkpoint begins", choices=("earliest", "latest"), dest="start")
+    add(log, "--until", "MATTEBOX_UNTIL", "never", "stop at the end of what is there at the start, or never", choices=("end", "never"))
+    add(log, "--connect-timeout", "MATTEBOX_CONNECT_TIMEOUT", "120s", "how long to try to reach the broker", type=_seconds)
+    log.add_argument(
+        "--kafka-option",
+        action="append",
+        default=[],
+        type=_option,
+        metavar="NAME=VALUE",
+        help="a setting of Kafka's Java client, as security.protocol=SASL_SSL; may be given several times",
+    )
+
+    made = top.add_argument_group("What is made")
+    add(made, "--out", "OUTPUT_DIR", "output", "the folder of the files, on every executor; several machines need a shared one")
+    add(made, "--background", "MATTEBOX_BACKGROUND", "gray", "gray, a CSS colour, #RRGGBB, blur[:SIGMA], transparent or image:PATH")
+    add(made, "--matte", "MATTEBOX_MATTE", "soft", "soft (best edges) or hard (MediaPipe's category mask)", choices=("soft", "hard"))
+    add(made, "--model", "SEG_MODEL_PATH", None, "a .tflite file instead of the built-in network, there on every executor; or landscape")
+    add(made, "--format", "MATTEBOX_FORMAT", "png", "picture files", choices=("png", "jpg", "webp"))
+    add(made, "--jpeg-quality", "JPEG_QUALITY", "80", "quality of JPEG files, 1 to 100", type=_positive)
+    add(made, "--foreground-cleanup", "MATTEBOX_FOREGROUND_CLEANUP", "true", "take the old room's light out of the edge", type=_yes_no)
+    add(made, "--skip-still", "MATTEBOX_SKIP_STILL", "false", "use the last matte again while the picture stands still", type=_yes_no)
+    add(made, "--on-existing", "MATTEBOX_ON_EXISTING", "overwrite", "a file that is already there", choices=("overwrite", "skip"))
+    add(made, "--max-megapixels", "MATTEBOX_MAX_MEGAPIXELS", None, "the largest picture that is decoded, in millions of pixels", type=_positive)
+    add(made, "--simd", "MATTEBOX_SIMD", None, "vector instructions: scalar, sse4.2, avx2, avx512 or neon; else the best of each executor")
+    add(made, "--fsync", "MATTEBOX_FSYNC", "false", "bring each file to the disk before it counts as done", type=_yes_no)
+    add(made, "--results", "MATTEBOX_RESULTS", None, "the topic of what became of each frame [default: TOPIC.results]", type=_topic)
+    add(made, "--publish-frames", "MATTEBOX_PUBLISH_FRAMES", None, "a topic that gets the pictures too", type=_topic)
+
+    run = top.add_argument_group("How it runs")
+    add(run, "--checkpoint", "CHECKPOINT_DIR", None, "where Spark keeps its place in the topic [default: OUT/.checkpoint]")
+    add(run, "--group", "MATTEBOX_GROUP", "mattebox-spark", "the name under which cameras are remembered below OUT/.state")
+    add(
+        run,
+        "--trigger",
+        "MATTEBOX_TRIGGER",
+        "micro",
+        "micro: batch after batch; realtime: Spark's real-time mode, which needs a core for each partition",
+        choices=("micro", "realtime"),
+    )
+    add(run, "--interval", "MATTEBOX_INTERVAL", None, "between two batches [default: 0s] or two checkpoints in real time [default: 30s]", type=_seconds)
+    add(run, "--max-offsets", "MATTEBOX_MAX_OFFSETS", "2000", "records of a batch at most (micro)", type=_positive)
+    add(run, "--async-progress", "MATTEBOX_ASYNC_PROGRESS", "false", "write checkpoints beside the batches (micro)", type=_yes_no)
+    add(
+        run,
+        "--on-stale-checkpoint",
+        "MATTEBOX_ON_STALE_CHECKPOINT",
+        "fail",
+        "a checkpoint that does not fit the topic, because that was made anew or lost records: fail, or set it aside and begin with the oldest record",
+        choices=("fail", "restart"),
+        dest="on_stale",
+    )
+    add(run, "--master", "SPARK_MASTER", None, "spark://HOST:PORT, local[N] and so on [default: that of spark-submit, or local[*]]")
+    add(run, "--jars", "MATTEBOX_JARS", None, "jars of Spark's Kafka connector, or folders of them, separated by commas")
+    add(run, "--packages", "MATTEBOX_PACKAGES", KAFKA_PACKAGE, "Maven coordinates of the connector, where --jars does not name it")
+    add(run, "--metrics", "MATTEBOX_METRICS", None, "serve /metrics, /healthz and /readyz at this address, for example 127.0.0.1:9466")
+    run.add_argument("--version", action="version", version=_version())
+    return top
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"mattebox {version('mattebox')}"
+    except PackageNotFoundError:
+        return "mattebox (not installed)"
+
+
+def read(arguments: list[str] | None = None) -> Settings:
+    """Reads flags and environment. Exits with 2 and a message where something cannot be used."""
+    top = parser()
+    given = top.parse_args(arguments)
+    if given.trigger == "realtime" and given.until == "end":
+        top.error("--trigger realtime has no end: use --trigger micro with --until end")
+    if given.trigger == "realtime" and given.async_progress:
+        top.error("--async-progress is for --trigger micro")
+    interval = given.interval if given.interval is not None else (30.0 if given.trigger == "realtime" else 0.0)
+    if given.trigger == "realtime" and interval < 5:
+        top.error("--interval must be at least 5s in real time: Spark makes no batches that are shorter")
+    out = _absolute(given.out)
+    made = {
+        "out": out,
+        "group": given.group,
+        "background": _absolute_picture(given.background),
+        "matte": given.matte,
+        "model": given.model if given.model in (None, "landscape") else _absolute(given.model),
+        "format": given.format,
+        "jpeg_quality": given.jpeg_quality,
+        "foreground_cleanup": given.foreground_cleanup,
+        "skip_still": given.skip_still,
+        "on_existing": given.on_existing,
+        "max_megapixels": given.max_megapixels,
+        "simd": given.simd,
+        "fsync": given.fsync,
+        "picture": given.publish_frames is not None,
+        # A batch that is not yet in a checkpoint written beside it may be done again; a synchronous one is only ever the last.
+        "keep": 64 if given.async_progress else 2,
+    }
+    return Settings(
+        kafka=given.kafka,
+        topic=given.topic,
+        out=out,
+        checkpoint=_absolute(given.checkpoint or os.path.join(out, ".checkpoint")),
+        group=given.group,
+        results=given.results or f"{given.topic}.results",
+        publish_frames=given.publish_frames,
+        start=given.start,
+        until_end=given.until == "end",
+        trigger=given.trigger,
+        interval_s=interval,
+        max_offsets=given.max_offsets,
+        async_progress=given.async_progress,
+        on_stale=given.on_stale,
+        connect_timeout_s=given.connect_timeout,
+        metrics=given.metrics,
+        master=given.master,
+        jars=_jars(top, given.jars),
+        packages=given.packages or None,
+        kafka_options=dict(given.kafka_option),
+        made={name: value for name, value in made.items() if value is not None},
+    )
+
+
+def _absolute(path: str) -> str:
+    # Executors have a working folder of their own.
+    return path if "://" in path else os.path.abspath(path)
+
+
+def _absolute_picture(background: str) -> str:
+    kind, colon, path = background.partition(":")
+    return f"image:{_absolute(path)}" if colon and kind.lower() == "image" else background
+
+
+def _jars(top: argparse.ArgumentParser, text: str | None) -> list[str]:
+    found: list[str] = []
+    for name in filter(None, (text or "").split(",")):
+        if os.path.isdir(name):
+            found += sorted(os.path.abspath(os.path.join(name, jar)) for jar in os.listdir(name) if jar.endswith(".jar"))
+        elif os.path.isfile(name):
+            found.append(os.path.abspath(name))
+        else:
+            top.error(f"--jars: there is no {name}")
+    return found

@@ -1,0 +1,146 @@
+"""A real broker and a real Spark cluster for the tests, started by the repository's own launchers and stopped with the tests' process."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = ROOT / "target/release/mattebox"
+SAMPLE = ROOT / "samples/person.mp4"
+OURS = ("CAMERA_ID", "VIDEO_SRC", "FPS", "JPEG_QUALITY", "MAX_WIDTH", "OUTPUT_DIR", "SEG_MODEL_PATH", "KAFKA_BOOTSTRAP", "TOPIC_FRAMES", "CHECKPOINT_DIR")
+LIMIT_S = 240
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment without settings of whoever runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MATTEBOX_") and name not in OURS}
+    return {**kept, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1", **more}
+
+
+def until(what: str, is_so: Callable[[], bool], limit_s: float = LIMIT_S) -> None:
+    """Waits until something is so."""
+    begun = time.monotonic()
+    while not is_so():
+        assert time.monotonic() - begun < limit_s, f"waited {limit_s} s for {what}"
+        time.sleep(0.1)
+
+
+class Service:
+    """A launcher that prints a line when its service is ready, and ends with its standard input."""
+
+    def __init__(self, command: list[object]) -> None:
+        self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout
+        self.words = self.process.stdout.readline().split()
+        assert self.words[:1] == ["ready"], f"{command[0]} did not start"
+
+    def stop(self) -> None:
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait(60)
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    service = Service([ROOT / "scripts/kafka", "run", tmp_path_factory.mktemp("kafka") / "broker"])
+    yield service.words[1]
+    service.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    service = Service([ROOT / "scripts/spark", "run", tmp_path_factory.mktemp("spark"), "--cores", "2"])
+    yield service.words[1]
+    service.stop()
+
+
+class Job:
+    """The job, in a process of its own."""
+
+    def __init__(self, town: Town, flags: tuple[str, ...]) -> None:
+        self.log = town.path / f"job-{time.monotonic_ns()}.log"
+        command = [sys.executable, "-m", "mattebox.spark", "--kafka", town.broker, "--topic", town.topic, "--master", town.master]
+        command += ["--jars", str(town.connector), *flags]
+        small = {"SPARK_DRIVER_MEMORY": "512m", "MATTEBOX_SPARK_LOG": "ERROR"}
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, cwd=town.path, env=environment(**small), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def text(self) -> str:
+        return self.log.read_text()
+
+    def finish(self, limit_s: float = LIMIT_S) -> int:
+        try:
+            return self.process.wait(limit_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"the job still ran after {limit_s} s: {self.text()[-4000:]}") from None
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.finish(60)
+
+    def kill(self) -> None:
+        """Kills the driver: Python and the JVM."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait(30)
+
+
+class Town:
+    """A folder, a topic, a broker and a cluster."""
+
+    def __init__(self, path: pathlib.Path, broker: str, master: str, topic: str) -> None:
+        self.path, self.broker, self.master, self.topic = path, broker, master, topic
+        self.connector = subprocess.run([ROOT / "scripts/spark", "connector"], capture_output=True, text=True, check=True).stdout.strip()
+        self.jobs: list[Job] = []
+
+    def mattebox(self, *arguments: str) -> dict[str, object]:
+        command = [str(BINARY), *arguments, "--kafka", self.broker, "--topic", self.topic, "--progress", "none", "--json"]
+        done = subprocess.run(command, cwd=self.path, env=environment(), capture_output=True, text=True, timeout=LIMIT_S)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def fill(self, cameras: int, frames: int, partitions: int, width: int = 320) -> None:
+        """Publishes frames of the sample as fast as possible, from each camera."""
+        sources = [f"cam{n:02}={SAMPLE}" for n in range(cameras)]
+        how = ["--realtime", "false", "--fps", "25", "--frames", str(frames), "--max-width", str(width), "--partitions", str(partitions)]
+        self.mattebox("camera", *sources, *how)
+
+    def job(self, *flags: str) -> Job:
+        job = Job(self, flags)
+        self.jobs.append(job)
+        return job
+
+    def by_worker(self) -> dict[str, bytes]:
+        """The files that `mattebox worker` makes of the topic."""
+        self.mattebox("worker", "--until", "end", "--group", "compare", "--out", "compare")
+        return self.files("compare")
+
+    def files(self, out: str) -> dict[str, bytes]:
+        """Everything that has a final name."""
+        found = (self.path / out).glob("[!.]*/frame_*")
+        return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in found}
+
+    def count(self, out: str) -> int:
+        return sum(1 for _ in (self.path / out).glob("[!.]*/frame_*"))
+
+
+@pytest.fixture
+def town(tmp_path: pathlib.Path, broker: str, cluster: str, request: pytest.FixtureRequest) -> Iterator[Town]:
+    town = Town(tmp_path, broker, cluster, request.node.name.replace("[", "-").replace("]", "")[:120])
+    yield town
+    for job in town.jobs:
+        job.kill()
