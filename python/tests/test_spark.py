@@ -53,6 +53,20 @@ producer.flush()
     subprocess.run([python, "-c", script, town.broker, town.topic], input="\n".join(lines), text=True, check=True)
 
 
+def delete(town: Town, topic: str) -> None:
+    """Removes a topic, and waits until it is gone."""
+    script = """
+import sys, time
+from kafka import KafkaAdminClient
+admin = KafkaAdminClient(bootstrap_servers=sys.argv[1])
+admin.delete_topics([sys.argv[2]])
+while sys.argv[2] in admin.list_topics():
+    time.sleep(0.1)
+"""
+    python = subprocess.run([PYTHON_CLIENT], capture_output=True, text=True, check=True).stdout.strip()
+    subprocess.run([python, "-c", script, town.broker, topic], check=True, timeout=60)
+
+
 def executors() -> list[int]:
     """The processes of all executors on this machine that belong to these tests' cluster."""
     found = subprocess.run(["pgrep", "-f", "CoarseGrainedExecutorBackend"], capture_output=True, text=True).stdout.split()
@@ -150,13 +164,39 @@ def test_a_checkpoint_that_does_not_fit_its_topic_is_named_and_nothing_is_left_o
     # The same checkpoint with another, younger topic of that name.
     offsets = max((town.path / "output/.checkpoint/offsets").glob("[0-9]*"), key=lambda path: int(path.name))
     (offsets.parent / f".{offsets.name}.crc").unlink(missing_ok=True)
-    offsets.write_text(offsets.read_text().replace(f'"{town.topic}":{{"0":40}}', f'"{town.topic}":{{"0":4000}}'))
+    text = offsets.read_text().replace(f'"{town.topic}":{{"0":40}}', f'"{town.topic}":{{"0":4000}}')
+    assert "4000" in text
+    offsets.write_text(text)
     job = town.job("--from", "earliest", "--until", "end")
     assert job.finish() == 1
     assert "does not fit topic" in job.text() and "partition 0 ends at 40" in job.text() and "--on-stale-checkpoint" in job.text()
     job = town.job("--from", "earliest", "--until", "end", "--on-stale-checkpoint", "restart")
     assert job.finish() == 0, job.text()[-4000:]
     assert "40 written" in job.text()
+
+
+def test_a_topic_that_was_made_anew_is_named_even_where_the_offsets_would_fit(town: Town) -> None:
+    town.fill(cameras=1, frames=20, partitions=1)
+    assert town.job("--from", "earliest", "--until", "end").finish() == 0
+    delete(town, town.topic)
+    town.fill(cameras=1, frames=30, partitions=1)
+    job = town.job("--from", "earliest", "--until", "end")
+    assert job.finish() == 1
+    assert "the topic was made anew" in job.text() and town.count("output") == 20
+
+
+def test_frames_are_published_too_and_each_row_says_where_they_are_from(town: Town) -> None:
+    town.fill(cameras=2, frames=15, partitions=2)
+    job = town.job("--from", "earliest", "--until", "end", "--publish-frames", f"{town.topic}.frames", "--format", "jpg")
+    assert job.finish() == 0, job.text()[-4000:]
+    files = {name: data.decode("latin-1") for name, data in town.files("output").items()}
+    published = {}
+    for record in consume(town, f"{town.topic}.frames"):
+        headers = record["headers"]
+        assert isinstance(headers, dict)
+        assert headers["ce_type"] == "mattebox.matted.v1" and headers["content-type"] == "image/jpeg"
+        published[f"{record['key']}/frame_{int(headers['ce_sequence']):06}.jpg"] = record["value"]
+    assert len(files) == 30 and published == files
 
 
 def test_a_job_waits_for_its_topic_and_stops_cleanly(town: Town) -> None:

@@ -60,11 +60,17 @@ class Broker:
             if is_stopped(0.5):
                 return False
 
+    def _describe(self, topic: str) -> Any:
+        return self._admin.describeTopics(self._jvm.java.util.Collections.singletonList(topic)).allTopicNames().get().get(topic)
+
+    def topic_id(self, topic: str) -> str:
+        """What Kafka names the topic by, which another topic of the same name does not have."""
+        return str(self._describe(topic).topicId().toString())
+
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has; 0 if it is not there."""
-        names = self._jvm.java.util.Collections.singletonList(topic)
         try:
-            return self._admin.describeTopics(names).allTopicNames().get().get(topic).partitions().size()
+            return int(self._describe(topic).partitions().size())
         except Exception as error:
             if "UnknownTopicOrPartition" in str(error):
                 return 0

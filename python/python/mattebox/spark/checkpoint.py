@@ -1,7 +1,7 @@
 """Whether a checkpoint still fits its topic.
 
 A topic that was made anew counts from 0 again. A checkpoint of before then names places that do not exist, or that hold other records, and
-going on from there would leave records out without a word.
+going on from there would leave records out without a word. So the topic's own id, which Kafka gives each topic once, is kept in the checkpoint.
 """
 
 from __future__ import annotations
@@ -54,10 +54,17 @@ def last_offsets(spark: SparkSession, checkpoint: str, topic: str) -> dict[int, 
 def check(spark: SparkSession, broker: Broker, settings: Settings) -> None:
     """Compares the checkpoint with the topic, and sets it aside if that was asked for."""
     places = last_offsets(spark, settings.checkpoint, settings.topic)
+    name = _Name(spark, settings.checkpoint)
+    topic_id = broker.topic_id(settings.topic)
     if places is None:
+        name.write(topic_id)
         return
     first, end = broker.offsets(settings.topic, latest=False), broker.offsets(settings.topic, latest=True)
     problems = []
+    if (known := name.read()) is None:
+        name.write(topic_id)
+    elif known != topic_id:
+        problems.append(f"the topic was made anew (its id is {topic_id}, the checkpoint's {known})")
     for partition, offset in sorted(places.items()):
         if partition not in end:
             problems.append(f"partition {partition} is gone")
@@ -75,6 +82,32 @@ def check(spark: SparkSession, broker: Broker, settings: Settings) -> None:
         )
     log.warning("%s: it is set aside, and the job begins with the oldest record", text)
     set_aside(spark, settings.checkpoint)
+    name.write(topic_id)
+
+
+class _Name:
+    """The file in the checkpoint that holds the topic's id."""
+
+    def __init__(self, spark: SparkSession, checkpoint: str) -> None:
+        self._io = spark._jvm.org.apache.commons.io.IOUtils
+        self._path = spark._jvm.org.apache.hadoop.fs.Path(os.path.join(checkpoint, "mattebox-topic-id"))
+        self._files = self._path.getFileSystem(spark._jsc.hadoopConfiguration())
+
+    def read(self) -> str | None:
+        if not self._files.exists(self._path):
+            return None
+        stream = self._files.open(self._path)
+        try:
+            return str(self._io.toString(stream, "UTF-8")).strip()
+        finally:
+            stream.close()
+
+    def write(self, topic_id: str) -> None:
+        stream = self._files.create(self._path, True)
+        try:
+            stream.write(bytearray(f"{topic_id}\n".encode()))
+        finally:
+            stream.close()
 
 
 def set_aside(spark: SparkSession, checkpoint: str) -> None:

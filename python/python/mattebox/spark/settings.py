@@ -157,12 +157,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
+    from mattebox import __version__
 
-    try:
-        return f"mattebox {version('mattebox')}"
-    except PackageNotFoundError:
-        return "mattebox (not installed)"
+    return f"mattebox {__version__}"
 
 
 def read(arguments: list[str] | None = None) -> Settings:
