@@ -7,7 +7,7 @@ BIN := target/release/mattebox
 OUT ?= output
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-kafka demo-spark wheel test test-python lint fmt bench model doctor clean kafka setup-build setup-demo setup-kafka setup-demo-kafka setup-spark setup-demo-spark setup-test setup-bench
+.PHONY: help build demo demo-kafka demo-spark wheel test test-python test-compose lint fmt bench model doctor clean kafka setup-build setup-demo setup-kafka setup-demo-kafka setup-spark setup-demo-spark setup-test setup-bench
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ test: setup-test model lint ## Run every check and test
 
 test-python: setup-test build ## Python and Spark: build the wheel, install it and run its tests
 	@scripts/test-python
+
+test-compose: setup-test build ## Docker Compose: build the images, bring the stack up, kill parts of it, compare all files (not part of test)
+	@scripts/test-compose $(ARGS)
 
 lint: model ## Formatting, clippy with warnings denied, licences and advisories
 	@scripts/lint
