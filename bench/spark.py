@@ -123,7 +123,8 @@ class Bench:
         begun = time.monotonic()
         while self.count(out) < frames:
             if job.poll() is not None or time.monotonic() - begun > 400:
-                sys.exit(f"spark.py: {self.count(out)} of {frames} frames in {out}; see the logs in {self.folder}")
+                log = max(self.folder.glob("*.log"), key=lambda path: path.stat().st_mtime).read_text()
+                sys.exit(f"spark.py: {self.count(out)} of {frames} frames in {out}; the end of the job's log:\n{log[-3000:]}")
             time.sleep(0.1)
 
     @staticmethod
@@ -157,8 +158,10 @@ def throughput(bench, quick):
     ours, theirs = (1000, 300) if quick else (4000, 800)
     results = {}
     bench.camera("full", "--realtime", "false", "--frames", str(ours), "--fps", "25", "--partitions", "1", "--wire", "json")
-    job = bench.ours("full", "full-ours", "--matte", "hard", "--max-offsets", "500")
-    results["mattebox"] = measured(bench, job, "full-ours", ours // 4, ours)
+    job = bench.ours("full", "full-ours", "--matte", "hard", "--trigger", "micro", "--max-offsets", "500")
+    results["mattebox-micro"] = measured(bench, job, "full-ours", ours // 4, ours)
+    job = bench.ours("full", "full-realtime", "--matte", "hard", "--trigger", "realtime")
+    results["mattebox-realtime"] = measured(bench, job, "full-realtime", ours // 4, ours)
     if PEER.exists():
         job = bench.peer("full", "full-peer", 500)
         results["python"] = measured(bench, job, "full-peer", theirs // 4, theirs)
@@ -169,12 +172,12 @@ def at_ten(bench, quick):
     """Frames as they come, ten a second."""
     seconds = 15 if quick else 40
     results = {}
-    for name in ("mattebox", "python"):
+    for name in ("mattebox-realtime", "mattebox-micro", "python"):
         if name == "python" and not PEER.exists():
             continue
         topic, out = f"ten-{name}", f"ten-{name}"
         bench.camera(topic, "--realtime", "false", "--frames", "5", "--fps", "25", "--partitions", "1", "--wire", "json")
-        job = bench.ours(topic, out, "--matte", "hard") if name == "mattebox" else bench.peer(topic, out, 500)
+        job = bench.peer(topic, out, 500) if name == "python" else bench.ours(topic, out, "--matte", "hard", "--trigger", name.split("-")[1])
         bench.until(out, 5, job)
         camera = subprocess.Popen(
             [str(BINARY), "camera", str(bench.clip), "--kafka", bench.broker, "--topic", topic, "--progress", "none", "--fps", "10", "--wire", "json",

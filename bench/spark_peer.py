@@ -3,6 +3,7 @@
     spark_peer.py MASTER BOOTSTRAP TOPIC OUT CHECKPOINT JARS MAX_OFFSETS
 
 The frames are the JSON records of topic TOPIC. It makes what mattebox makes with --matte hard: person kept, the rest #C0C0C0, PNG."""
+import os
 import sys
 
 from pyspark.sql import SparkSession
@@ -37,7 +38,9 @@ def partition(rows, out):
 
 def main():
     master, bootstrap, topic, out, checkpoint, jars, most = sys.argv[1:]
-    spark = SparkSession.builder.master(master).appName("peer").config("spark.jars", jars).config("spark.sql.adaptive.enabled", "false").getOrCreate()
+    builder = SparkSession.builder.master(master).appName("peer").config("spark.jars", jars).config("spark.sql.adaptive.enabled", "false")
+    # For hard_vs_mediapipe.py, which knows how to make MediaPipe's segmenter of our model.
+    spark = builder.config("spark.executorEnv.PYTHONPATH", os.path.dirname(os.path.abspath(__file__))).getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     reader = spark.readStream.format("kafka").option("kafka.bootstrap.servers", bootstrap).option("subscribe", topic)
     frames = reader.option("startingOffsets", "earliest").option("maxOffsetsPerTrigger", most).load().select("value")

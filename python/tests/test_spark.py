@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import pathlib
 import random
 import signal
 import subprocess
 import time
 
-from conftest import ROOT, Town, until
+import pytest
+
+from conftest import BINARY, ROOT, SAMPLE, Service, Town, environment, until
 
 PYTHON_CLIENT = ROOT / "scripts/python-client"
 
@@ -46,8 +50,6 @@ for line in sys.stdin:
     producer.send(sys.argv[2], key=key and key.encode(), value=None if value is None else base64.b64decode(value))
 producer.flush()
 """
-    import base64
-
     python = subprocess.run([PYTHON_CLIENT], capture_output=True, text=True, check=True).stdout.strip()
     lines = (json.dumps([key, None if value is None else base64.b64encode(value).decode()]) for key, value in records)
     subprocess.run([python, "-c", script, town.broker, town.topic], input="\n".join(lines), text=True, check=True)
@@ -88,23 +90,60 @@ def test_the_job_gives_the_files_that_worker_gives_and_says_what_became_of_each_
     assert "latency p95" in job.text()
 
 
-def test_kill_9_of_executor_and_driver_loses_nothing_and_changes_no_byte(town: Town) -> None:
-    town.fill(cameras=4, frames=250, partitions=2)
-    flags = ("--from", "earliest", "--max-offsets", "60")
-    job = town.job(*flags)
-    until("the first files", lambda: town.count("output") > 50)
-    for process in executors():
-        os.kill(process, signal.SIGKILL)
-    before = town.count("output")
-    until("files after the death of the executor", lambda: town.count("output") > before + 100)
-    job.kill()
-    assert town.count("output") < 1000, "it was not killed in the middle"
-    again = town.job(*flags)
-    until("all files", lambda: town.count("output") >= 1000)
-    time.sleep(2)
-    assert again.stop() == 130, again.text()[-4000:]
-    assert town.files("output") == town.by_worker()
-    assert not list((town.path / "output").glob("*/.mattebox-*")), "something half-written stayed"
+def test_300_frames_give_the_same_files_by_run_by_worker_and_by_spark(town: Town) -> None:
+    # Without loss, so that all three see the same pictures.
+    loop = ["ffmpeg", "-nostdin", "-loglevel", "error", "-stream_loop", "3", "-i", str(SAMPLE), "-frames:v", "300", "-vf", "scale=240:-2,format=rgb24"]
+    subprocess.run([*loop, "-c:v", "png", "clip.mkv"], cwd=town.path, check=True)
+    (town.path / "pictures").mkdir()
+    subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", "-i", "clip.mkv", "pictures/%03d.png"], cwd=town.path, check=True)
+    run = [str(BINARY), "run", "clip.mkv", "--camera-id", "cam01", "--out", "run", "--progress", "none"]
+    subprocess.run(run, cwd=town.path, env=environment(), check=True, timeout=120)
+    records: list[tuple[str | None, bytes | None]] = []
+    for number, path in enumerate(sorted((town.path / "pictures").iterdir())):
+        data = base64.b64encode(path.read_bytes()).decode()
+        frame = {"camera_id": "cam01", "frame_id": number, "ts": 1.7e9 + number / 25, "codec": "png", "width": 240, "height": 136, "data_b64": data}
+        records.append(("cam01", json.dumps(frame).encode()))
+    town.fill(cameras=1, frames=1, partitions=1)  # makes the topic
+    produce(town, records)
+    assert town.job("--from", "earliest", "--until", "end", "--max-offsets", "70").finish() == 0
+    by_run, by_worker = town.files("run"), town.by_worker()
+    assert len(by_run) == 300
+    mine = {name: data for name, data in town.files("output").items() if name.startswith("cam01/")}
+    assert mine == by_run
+    assert {name: data for name, data in by_worker.items() if name.startswith("cam01/")} == by_run
+
+
+@pytest.mark.parametrize("trigger", ["micro", "realtime"])
+def test_kill_9_of_executor_driver_and_broker_loses_nothing_and_changes_no_byte(town: Town, tmp_path: pathlib.Path, trigger: str) -> None:
+    # At full size: SPARK_CHAOS_FRAMES=750
+    frames = int(os.environ.get("SPARK_CHAOS_FRAMES", "250"))
+    kafka = Service([ROOT / "scripts/kafka", "run", tmp_path / "broker"])
+    try:
+        town.broker = kafka.words[1]
+        town.fill(cameras=4, frames=frames, partitions=2)
+        flags = ("--from", "earliest", "--trigger", trigger, "--max-offsets", "60", "--checkpoint-interval", "5s")
+        job = town.job(*flags)
+        until("the first files", lambda: town.count("output") > 50)
+        for process in executors():
+            os.kill(process, signal.SIGKILL)
+        before = town.count("output")
+        until("files after the death of the executor", lambda: town.count("output") > before + 100)
+        os.kill(int((tmp_path / "broker/broker.pid").read_text()), signal.SIGKILL)
+        kafka.process.wait(60)
+        kafka = Service([ROOT / "scripts/kafka", "run", tmp_path / "broker"])
+        assert kafka.words[1] == town.broker
+        before = town.count("output")
+        until("files after the death of the broker", lambda: town.count("output") > before + 100)
+        job.kill()
+        assert town.count("output") < 4 * frames, "it was not killed in the middle"
+        again = town.job(*flags)
+        until("all files", lambda: town.count("output") >= 4 * frames)
+        time.sleep(2)
+        assert again.stop() == 130, again.text()[-4000:]
+        assert town.files("output") == town.by_worker()
+        assert not list((town.path / "output").glob("cam*/.mattebox-*")), "something half-written stayed"
+    finally:
+        kafka.stop()
 
 
 def test_hostile_records_are_dead_letters_with_a_reason_and_the_query_goes_on(town: Town) -> None:
@@ -143,12 +182,18 @@ def test_hostile_records_are_dead_letters_with_a_reason_and_the_query_goes_on(to
 
 def test_real_time_gives_the_same_files(town: Town) -> None:
     town.fill(cameras=2, frames=60, partitions=2)
-    job = town.job("--from", "earliest", "--trigger", "realtime", "--interval", "5s")
+    job = town.job("--from", "earliest", "--trigger", "realtime", "--checkpoint-interval", "5s")
     until("all files", lambda: town.count("output") >= 120)
     town.fill(cameras=2, frames=30, partitions=2)
     until("the second files", lambda: town.count("output") >= 180)
+    until("a line for a batch", lambda: "frames in" in job.text())
     assert job.stop() == 130, job.text()[-4000:]
     assert town.files("output") == town.by_worker()
+    # The same checkpoint serves the other trigger.
+    town.fill(cameras=2, frames=10, partitions=2)
+    assert town.job("--until", "end").finish() == 0
+    assert town.count("output") == 200 and town.files("output") == town.by_worker()
+    assert "20 written" in town.jobs[-1].text()
 
 
 def test_real_time_with_too_few_cores_is_refused_with_a_reason(town: Town) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import signal
@@ -9,7 +10,7 @@ import sys
 import threading
 import time
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import settings as settings_module
 
@@ -25,6 +26,8 @@ log = logging.getLogger("mattebox.spark")
 # The wait before a query that failed is started again; twice as long each time until one batch is done.
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 30.0
+# How long executors may take to come.
+EXECUTORS_COME_S = 10.0
 
 
 class Stop:
@@ -61,9 +64,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         spark = session.build(settings)
         spark.sparkContext.setLogLevel(os.environ.get("MATTEBOX_SPARK_LOG", "WARN"))
-        session.register(spark)
+        tally = session.register(spark)
         broker = broker_module.Broker(spark, settings)
-        return _run(spark, broker, settings, stop)
+        return _run(spark, broker, settings, tally, stop)
     except broker_module.Unreachable as error:
         log.error("%s", error)
         return 3
@@ -83,7 +86,7 @@ def _log_to_stderr() -> None:
     log.propagate = False
 
 
-def _run(spark: SparkSession, broker: Broker, settings: Settings, stop: Stop) -> int:
+def _run(spark: SparkSession, broker: Broker, settings: Settings, tally: Any, stop: Stop) -> int:
     from . import checkpoint, progress
 
     if not broker.wait(stop.wait):
@@ -91,19 +94,11 @@ def _run(spark: SparkSession, broker: Broker, settings: Settings, stop: Stop) ->
     partitions = broker.wait_for_topic(stop.wait)
     if not partitions:
         return 130
-    if settings.trigger == "realtime" and (cores := spark.sparkContext.defaultParallelism) < partitions:
-        log.error(
-            "real time needs a core for each of the %d partitions of topic %s, and Spark has %d: some would get no turn at all. Give it more cores, "
-            "or use --trigger micro",
-            partitions,
-            settings.topic,
-            cores,
-        )
-        return 1
+    settings = _choose_trigger(settings, partitions, _cores(spark, partitions, stop))
     checkpoint.check(spark, broker, settings)
     max_letter = broker.ensure_outputs(partitions)
     numbers = progress.Numbers()
-    spark.streams.addListener(progress.Listener(numbers, settings.topic))
+    spark.streams.addListener(progress.Listener(numbers, tally, settings.topic))
     server = progress.serve(settings.metrics, numbers) if settings.metrics else None
     begun = time.monotonic()
     try:
@@ -120,6 +115,29 @@ def _run(spark: SparkSession, broker: Broker, settings: Settings, stop: Stop) ->
     return code
 
 
+def _cores(spark: SparkSession, wanted: int, stop: Stop) -> int:
+    """The cores of all executors, which come one after the other at the start: waits a little until there are enough."""
+    until = time.monotonic() + EXECUTORS_COME_S
+    while (cores := int(spark.sparkContext.defaultParallelism)) < wanted and time.monotonic() < until and not stop.wait(0.2):
+        pass
+    return cores
+
+
+def _choose_trigger(settings: Settings, partitions: int, cores: int) -> Settings:
+    """Real time where every partition has a core: with fewer, Spark gives some of them no turn at all, and says nothing."""
+    enough = cores >= partitions
+    if settings.trigger == "realtime" and not enough:
+        raise RuntimeError(
+            f"real time needs a core for each of the {partitions} partitions of topic {settings.topic}, and Spark has {cores}: give it more cores, or "
+            "use --trigger micro"
+        )
+    if settings.trigger != "auto":
+        return settings
+    trigger = "realtime" if enough and not settings.until_end and not settings.async_progress else "micro"
+    log.info("%s: %d partitions, %d cores", "real time" if trigger == "realtime" else "micro-batches", partitions, cores)
+    return dataclasses.replace(settings, trigger=trigger)
+
+
 def _hear_of_last_batches(spark: SparkSession) -> None:
     """The listener hears of a batch some time after its end."""
     try:
@@ -134,7 +152,7 @@ def _query_until_stopped(
     """Runs the query. One that fails is started again from its checkpoint, in the same driver: that takes a second, a new driver ten."""
     from pyspark.errors import StreamingQueryException
 
-    from . import checkpoint, progress, query
+    from . import checkpoint, query
 
     wait, done = FIRST_WAIT_S, 0
     start = settings.start
@@ -142,8 +160,6 @@ def _query_until_stopped(
         log.warning("--until end with --from latest does nothing where there is no checkpoint: use --from earliest")
     while True:
         rows = query.made(query.frames(spark, settings, start), settings)
-        if settings.trigger == "micro":
-            rows = progress.observe(rows)
         running = query.writer(query.for_kafka(rows, settings, max_letter), settings).start()
         try:
             while not running.awaitTermination(0.5):

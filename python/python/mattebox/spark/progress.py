@@ -4,38 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from pyspark.sql import DataFrame
 from pyspark.sql.streaming import StreamingQueryListener
 
 log = logging.getLogger("mattebox.spark")
-
-OBSERVED = "mattebox"
-
-
-def observe(rows: DataFrame) -> DataFrame:
-    """Counts what passes, batch by batch."""
-    from pyspark.sql import functions as f
-
-    return rows.observe(
-        OBSERVED,
-        f.count(f.when(f.expr("made.status = 'written'"), 1)).alias("written"),
-        f.count(f.when(f.expr("made.status = 'kept'"), 1)).alias("kept"),
-        f.count(f.when(f.expr("made.status = 'dead'"), 1)).alias("dead"),
-        f.sum("made.bytes").alias("bytes"),
-        f.expr("percentile_approx(made.latency_ms, array(0.5, 0.95, 0.99))").alias("latency_ms"),
-    )
-
 
 class Numbers:
     """Sums over the batches, for /metrics."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sums = {"written": 0, "kept": 0, "dead": 0, "bytes": 0, "batches": 0, "restarts": 0, "records": 0}
+        self._sums = {"written": 0, "kept": 0, "dead": 0, "bytes": 0, "batches": 0, "restarts": 0}
         self._last: dict[str, float] = {}
         self.is_ready = False
 
@@ -82,8 +65,9 @@ class Numbers:
 class Listener(StreamingQueryListener):
     """Hears of every batch."""
 
-    def __init__(self, numbers: Numbers, topic: str) -> None:
+    def __init__(self, numbers: Numbers, tally: Any, topic: str) -> None:
         self._numbers = numbers
+        self._tally = tally
         self._topic = topic
 
     def onQueryStarted(self, event: Any) -> None:
@@ -103,25 +87,20 @@ class Listener(StreamingQueryListener):
         pass
 
     def _progress(self, progress: Any) -> None:
-        records = progress.numInputRows
-        seen = progress.observedMetrics.get(OBSERVED)
         seconds = progress.batchDuration / 1000
-        source = progress.sources[0] if progress.sources else None
-        lag = _lag(source, self._topic)
+        lag = _lag(progress.sources[0] if progress.sources else None, self._topic)
         self._numbers.last(batch_s=seconds, lag=lag)
-        if records <= 0:
+        batch = json.loads(self._tally.take())  # NaN is a number for Python's reader
+        frames = batch["written"] + batch["kept"] + batch["dead"]
+        if not frames:
             return
-        self._numbers.add(batches=1, records=records)
-        text = f"batch {progress.batchId}: {records} frames in {seconds:.2f} s ({records / max(seconds, 0.001):.1f}/s)"
-        if seen is not None:
-            row = seen.asDict()
-            self._numbers.add(**{name: int(row[name] or 0) for name in ("written", "kept", "dead", "bytes")})
-            latency = row["latency_ms"]
-            if latency:
-                self._numbers.last(p50=latency[0], p95=latency[1], p99=latency[2])
-                text += f", latency p95 {latency[1]:.0f} ms"
-            if row["dead"]:
-                text += f", {row['dead']} dead"
+        self._numbers.add(batches=1, **{name: batch[name] for name in ("written", "kept", "dead", "bytes")})
+        text = f"batch {progress.batchId}: {frames} frames in {seconds:.2f} s ({frames / max(seconds, 0.001):.1f}/s)"
+        if not math.isnan(batch["p95"]):
+            self._numbers.last(p50=batch["p50"], p95=batch["p95"], p99=batch["p99"])
+            text += f", latency p95 {batch['p95']:.0f} ms"
+        if batch["dead"]:
+            text += f", {batch['dead']} dead"
         if lag is not None:
             text += f", lag {lag:.0f}"
         log.info("%s", text)

@@ -88,7 +88,7 @@ def writer(rows: DataFrame, settings: Settings) -> DataStreamWriter:
     for name, value in _kafka(settings).items():
         out = out.option(name, value)
     if settings.trigger == "realtime":
-        return out.outputMode("update").trigger(realTime=f"{settings.interval_s:g} seconds")
+        return out.outputMode("update").trigger(realTime=f"{settings.checkpoint_interval_s:g} seconds")
     out = out.outputMode("append")
     if settings.async_progress:
         out = out.option("asyncProgressTrackingEnabled", "true").option("asyncProgressTrackingCheckpointIntervalMs", "1000")

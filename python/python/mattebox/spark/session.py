@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -18,12 +18,12 @@ def jar_path() -> str:
     return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "jars", "mattebox-spark.jar")
 
 
-def register(spark: SparkSession) -> None:
-    """Makes the function ``mattebox`` known to the session."""
+def register(spark: SparkSession) -> Any:
+    """Makes the function ``mattebox`` known to the session. Returns what becomes of the frames: ``take()`` gives it as JSON."""
     jvm = spark._jvm
     try:
         mattebox = jvm.io.mattebox.spark.Mattebox
-        mattebox.register(spark._jsparkSession)
+        return mattebox.register(spark._jsparkSession)
     except TypeError as error:  # What is no class is a package for py4j, and a package cannot be called.
         message = f"the jar of mattebox is not on Spark's class path: start with spark-submit --jars {jar_path()}"
         raise RuntimeError(message) from error

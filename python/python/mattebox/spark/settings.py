@@ -25,6 +25,7 @@ class Settings:
     until_end: bool
     trigger: str
     interval_s: float
+    checkpoint_interval_s: float
     max_offsets: int | None
     async_progress: bool
     on_stale: str
@@ -132,11 +133,12 @@ def parser() -> argparse.ArgumentParser:
         run,
         "--trigger",
         "MATTEBOX_TRIGGER",
-        "micro",
-        "micro: batch after batch; realtime: Spark's real-time mode, which needs a core for each partition",
-        choices=("micro", "realtime"),
+        "auto",
+        "micro: batch after batch; realtime: Spark's real-time mode, which needs a core for each partition; auto: real time where there are enough",
+        choices=("auto", "micro", "realtime"),
     )
-    add(run, "--interval", "MATTEBOX_INTERVAL", None, "between two batches [default: 0s] or two checkpoints in real time [default: 30s]", type=_seconds)
+    add(run, "--checkpoint-interval", "MATTEBOX_CHECKPOINT_INTERVAL", "30s", "between two checkpoints (realtime)", type=_seconds)
+    add(run, "--interval", "MATTEBOX_INTERVAL", "0s", "between two batches (micro)", type=_seconds)
     add(run, "--max-offsets", "MATTEBOX_MAX_OFFSETS", "2000", "records of a batch at most (micro)", type=_positive)
     add(run, "--async-progress", "MATTEBOX_ASYNC_PROGRESS", "false", "write checkpoints beside the batches (micro)", type=_yes_no)
     add(
@@ -166,13 +168,12 @@ def read(arguments: list[str] | None = None) -> Settings:
     """Reads flags and environment. Exits with 2 and a message where something cannot be used."""
     top = parser()
     given = top.parse_args(arguments)
+    if given.checkpoint_interval < 5:
+        top.error("--checkpoint-interval must be at least 5s: Spark makes no real-time batches that are shorter")
     if given.trigger == "realtime" and given.until == "end":
         top.error("--trigger realtime has no end: use --trigger micro with --until end")
     if given.trigger == "realtime" and given.async_progress:
         top.error("--async-progress is for --trigger micro")
-    interval = given.interval if given.interval is not None else (30.0 if given.trigger == "realtime" else 0.0)
-    if given.trigger == "realtime" and interval < 5:
-        top.error("--interval must be at least 5s in real time: Spark makes no batches that are shorter")
     out = _absolute(given.out)
     made = {
         "out": out,
@@ -203,7 +204,8 @@ def read(arguments: list[str] | None = None) -> Settings:
         start=given.start,
         until_end=given.until == "end",
         trigger=given.trigger,
-        interval_s=interval,
+        interval_s=given.interval,
+        checkpoint_interval_s=given.checkpoint_interval,
         max_offsets=given.max_offsets,
         async_progress=given.async_progress,
         on_stale=given.on_stale,

@@ -21,6 +21,12 @@ public final class MatteFunction implements UDF7<String, Integer, Long, byte[], 
     /** Partitions whose task has a listener. */
     private static final Set<Place> OPEN = ConcurrentHashMap.newKeySet();
 
+    private final Tally tally;
+
+    MatteFunction(Tally tally) {
+        this.tally = tally;
+    }
+
     private record Place(long engine, String topic, int partition, long task) {
         void complete(TaskContext context) {
             OPEN.remove(this);
@@ -50,6 +56,8 @@ public final class MatteFunction implements UDF7<String, Integer, Long, byte[], 
         if (context == null) {
             Native.complete(engine, topic, partition, task);
         }
-        return Result.read(row);
+        Row result = Result.read(row);
+        tally.add(new Tally.Frame(result.getString(0), result.getLong(7), result.getAs(4)));
+        return result;
     }
 }

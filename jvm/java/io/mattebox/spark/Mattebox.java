@@ -11,9 +11,14 @@ public final class Mattebox {
     /**
      * Registers {@code mattebox(topic, partition, offset, key, value, headers, settings)}. It writes files, so it is marked as not deterministic:
      * Spark calls it once for each record, and leaves none out.
+     *
+     * @return what becomes of the frames, task by task
      */
-    public static void register(SparkSession spark) {
-        spark.udf().register("mattebox", functions.udf(new MatteFunction(), Result.SCHEMA).asNondeterministic());
+    public static Tally register(SparkSession spark) {
+        Tally tally = new Tally();
+        spark.sparkContext().register(tally, "mattebox");
+        spark.udf().register("mattebox", functions.udf(new MatteFunction(tally), Result.SCHEMA).asNondeterministic());
+        return tally;
     }
 
     /** The type of what the function returns. */
