@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 KAFKA_PACKAGE = "org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0"
 
+# Java does little here, the work is in the native library: the quick compiler is enough, and the thorough one would take a core for minutes.
+JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
 
 def jar_path() -> str:
     """Where the jar of the function is, for ``spark-submit --jars``."""
@@ -40,8 +43,11 @@ def build(settings: Settings) -> SparkSession:
         builder = builder.master("local[*]")
     jars = [jar_path(), *settings.jars]
     builder = builder.config("spark.jars", ",".join(jars))
-    if settings.packages and not settings.jars and "PYSPARK_GATEWAY_PORT" not in os.environ:
-        builder = builder.config("spark.jars.packages", settings.packages)
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # with spark-submit these are the user's
+        if settings.packages and not settings.jars:
+            builder = builder.config("spark.jars.packages", settings.packages)
+        for role in ("driver", "executor"):
+            builder = builder.config(f"spark.{role}.extraJavaOptions", JAVA_OPTIONS)
     fixed = {
         # The same records must not be worked on twice at once: files and what is remembered of cameras are one for all attempts.
         "spark.speculation": "false",
