@@ -164,8 +164,7 @@ def _query_until_stopped(
         try:
             while not running.awaitTermination(0.5):
                 if stop.is_set():
-                    log.info("stopping after the batch at hand")
-                    running.stop()
+                    _stop(spark, running, settings)
                     return 130
             if running.exception() is None:
                 return 130 if stop.is_set() else 0
@@ -181,6 +180,16 @@ def _query_until_stopped(
             return 130
         wait = FIRST_WAIT_S if numbers.total("batches") > done else min(wait * 2, LONGEST_WAIT_S)
         done = numbers.total("batches")
+
+
+def _stop(spark: SparkSession, running: Any, settings: Settings) -> None:
+    if settings.trigger == "realtime":
+        log.info("stopping: frames since the last checkpoint are made again at the next start, with the same bytes")
+        # Spark tells of the tasks that it ends as of failures.
+        spark.sparkContext.setLogLevel("OFF")
+    else:
+        log.info("stopping after the batch at hand")
+    running.stop()
 
 
 def _reason(text: str) -> str:
