@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -20,27 +20,63 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mattebox.spark")
 
+# The file in the checkpoint that holds the topic's id.
+TOPIC_ID = "mattebox-topic-id"
+
 
 class Stale(Exception):
     """The checkpoint does not fit the topic."""
 
 
-def last_offsets(spark: SparkSession, checkpoint: str, topic: str) -> dict[int, int] | None:
+class _Folder:
+    """The checkpoint's folder, on whatever file system it is."""
+
+    def __init__(self, spark: SparkSession, checkpoint: str) -> None:
+        self._jvm = spark._jvm
+        self._checkpoint = checkpoint
+        self._files = self._path(checkpoint).getFileSystem(spark._jsc.hadoopConfiguration())
+
+    def _path(self, path: str) -> Any:
+        return self._jvm.org.apache.hadoop.fs.Path(path)
+
+    def _inside(self, name: str) -> Any:
+        return self._path(os.path.join(self._checkpoint, name))
+
+    def names(self, folder: str) -> list[str]:
+        """What is in a folder; nothing where there is none."""
+        path = self._inside(folder)
+        return [status.getPath().getName() for status in self._files.listStatus(path)] if self._files.exists(path) else []
+
+    def read(self, name: str) -> str | None:
+        path = self._inside(name)
+        if not self._files.exists(path):
+            return None
+        stream = self._files.open(path)
+        try:
+            return str(self._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8"))
+        finally:
+            stream.close()
+
+    def write(self, name: str, text: str) -> None:
+        stream = self._files.create(self._inside(name), True)
+        try:
+            stream.write(bytearray(text.encode()))
+        finally:
+            stream.close()
+
+    def set_aside(self) -> None:
+        """Renames it, so that the job begins without one."""
+        new = f"{self._checkpoint}.stale-{time.strftime('%Y%m%dT%H%M%S')}"
+        if not self._files.rename(self._path(self._checkpoint), self._path(new)):
+            raise Stale(f"the checkpoint {self._checkpoint} cannot be renamed to {new}")
+
+
+def _last_offsets(folder: _Folder, checkpoint: str, topic: str) -> dict[int, int] | None:
     """Where the next batch begins, by partition, as the checkpoint has it; None where there is no checkpoint yet."""
-    jvm = spark._jvm
-    folder = jvm.org.apache.hadoop.fs.Path(os.path.join(checkpoint, "offsets"))
-    files = folder.getFileSystem(spark._jsc.hadoopConfiguration())
-    if not files.exists(folder):
+    newest = max(filter(str.isdecimal, folder.names("offsets")), key=int, default=None)
+    if newest is None:
         return None
-    batches = [status.getPath() for status in files.listStatus(folder) if status.getPath().getName().isdecimal()]
-    if not batches:
-        return None
-    newest = max(batches, key=lambda path: int(path.getName()))
-    stream = files.open(newest)
-    try:
-        text = jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8")
-    finally:
-        stream.close()
+    text = folder.read(f"offsets/{newest}") or ""
     for line in text.splitlines()[2:]:
         try:
             places = json.loads(line)
@@ -51,20 +87,20 @@ def last_offsets(spark: SparkSession, checkpoint: str, topic: str) -> dict[int, 
     raise Stale(f"the checkpoint {checkpoint} is not one of topic {topic}: give another --checkpoint")
 
 
-def check(spark: SparkSession, broker: Broker, settings: Settings) -> None:
-    """Compares the checkpoint with the topic, and sets it aside if that was asked for."""
-    places = last_offsets(spark, settings.checkpoint, settings.topic)
-    name = _Name(spark, settings.checkpoint)
+def check(spark: SparkSession, broker: Broker, settings: Settings) -> bool:
+    """Compares the checkpoint with the topic. True if it was set aside, as was asked for: the oldest record is where to begin then."""
+    folder = _Folder(spark, settings.checkpoint)
+    places = _last_offsets(folder, settings.checkpoint, settings.topic)
     topic_id = broker.topic_id(settings.topic)
     if places is None:
-        name.write(topic_id)
-        return
+        folder.write(TOPIC_ID, f"{topic_id}\n")
+        return False
     first, end = broker.offsets(settings.topic, latest=False), broker.offsets(settings.topic, latest=True)
     problems = []
-    if (known := name.read()) is None:
-        name.write(topic_id)
-    elif known != topic_id:
-        problems.append(f"the topic was made anew (its id is {topic_id}, the checkpoint's {known})")
+    if (known := folder.read(TOPIC_ID)) is None:
+        folder.write(TOPIC_ID, f"{topic_id}\n")
+    elif known.strip() != topic_id:
+        problems.append(f"the topic was made anew (its id is {topic_id}, the checkpoint's {known.strip()})")
     for partition, offset in sorted(places.items()):
         if partition not in end:
             problems.append(f"partition {partition} is gone")
@@ -73,7 +109,7 @@ def check(spark: SparkSession, broker: Broker, settings: Settings) -> None:
         elif offset < first[partition]:
             problems.append(f"partition {partition} has lost {first[partition] - offset} records that were not done (it begins at {first[partition]})")
     if not problems:
-        return
+        return False
     text = f"the checkpoint {settings.checkpoint} does not fit topic {settings.topic}: {'; '.join(problems)}"
     if settings.on_stale == "fail":
         raise Stale(
@@ -81,38 +117,6 @@ def check(spark: SparkSession, broker: Broker, settings: Settings) -> None:
             "and the job begins with the oldest record that is there"
         )
     log.warning("%s: it is set aside, and the job begins with the oldest record", text)
-    set_aside(spark, settings.checkpoint)
-    name.write(topic_id)
-
-
-class _Name:
-    """The file in the checkpoint that holds the topic's id."""
-
-    def __init__(self, spark: SparkSession, checkpoint: str) -> None:
-        self._io = spark._jvm.org.apache.commons.io.IOUtils
-        self._path = spark._jvm.org.apache.hadoop.fs.Path(os.path.join(checkpoint, "mattebox-topic-id"))
-        self._files = self._path.getFileSystem(spark._jsc.hadoopConfiguration())
-
-    def read(self) -> str | None:
-        if not self._files.exists(self._path):
-            return None
-        stream = self._files.open(self._path)
-        try:
-            return str(self._io.toString(stream, "UTF-8")).strip()
-        finally:
-            stream.close()
-
-    def write(self, topic_id: str) -> None:
-        stream = self._files.create(self._path, True)
-        try:
-            stream.write(bytearray(f"{topic_id}\n".encode()))
-        finally:
-            stream.close()
-
-
-def set_aside(spark: SparkSession, checkpoint: str) -> None:
-    """Renames a checkpoint, so that the job begins without one."""
-    path = spark._jvm.org.apache.hadoop.fs.Path
-    old, new = path(checkpoint), path(f"{checkpoint}.stale-{time.strftime('%Y%m%dT%H%M%S')}")
-    if not old.getFileSystem(spark._jsc.hadoopConfiguration()).rename(old, new):
-        raise Stale(f"the checkpoint {checkpoint} cannot be renamed to {new}")
+    folder.set_aside()
+    folder.write(TOPIC_ID, f"{topic_id}\n")
+    return True

@@ -95,7 +95,8 @@ def _run(spark: SparkSession, broker: Broker, settings: Settings, tally: Any, st
     if not partitions:
         return 130
     settings = _choose_trigger(settings, partitions, _cores(spark, partitions, stop))
-    checkpoint.check(spark, broker, settings)
+    if checkpoint.check(spark, broker, settings):
+        settings = dataclasses.replace(settings, start="earliest")
     max_letter = broker.ensure_outputs(partitions)
     numbers = progress.Numbers()
     spark.streams.addListener(progress.Listener(numbers, tally, settings.topic))
@@ -155,11 +156,10 @@ def _query_until_stopped(
     from . import checkpoint, query
 
     wait, done = FIRST_WAIT_S, 0
-    start = settings.start
-    if settings.until_end and start == "latest":
+    if settings.until_end and settings.start == "latest":
         log.warning("--until end with --from latest does nothing where there is no checkpoint: use --from earliest")
     while True:
-        rows = query.made(query.frames(spark, settings, start), settings)
+        rows = query.made(query.frames(spark, settings), settings)
         running = query.writer(query.for_kafka(rows, settings, max_letter), settings).start()
         try:
             while not running.awaitTermination(0.5):
@@ -174,7 +174,8 @@ def _query_until_stopped(
         if stop.is_set():
             return 130
         log.error("the query failed, and goes on from its checkpoint in %.1f s: %s", wait, _reason(problem))
-        checkpoint.check(spark, broker, settings)
+        if checkpoint.check(spark, broker, settings):
+            settings = dataclasses.replace(settings, start="earliest")
         numbers.add(restarts=1)
         if stop.wait(wait):
             return 130

@@ -21,10 +21,10 @@ def settings_json(**made: object) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def frames(spark: SparkSession, settings: Settings, start: str) -> DataFrame:
+def frames(spark: SparkSession, settings: Settings) -> DataFrame:
     """The topic's records."""
     reader = spark.readStream.format("kafka").option("subscribe", settings.topic)
-    reader = reader.option("includeHeaders", "true").option("startingOffsets", start)
+    reader = reader.option("includeHeaders", "true").option("startingOffsets", settings.start)
     # Records that are gone end the query with an error that names them, rather than being left out with a line in the log.
     reader = reader.option("failOnDataLoss", "true")
     if settings.trigger == "micro" and settings.max_offsets:
