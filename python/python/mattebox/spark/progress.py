@@ -13,6 +13,7 @@ from pyspark.sql.streaming import StreamingQueryListener
 
 log = logging.getLogger("mattebox.spark")
 
+
 class Numbers:
     """Sums over the batches, for /metrics."""
 
