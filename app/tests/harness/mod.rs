@@ -156,6 +156,11 @@ impl Running {
         signal(self.0.as_ref().expect("it is running"), "STOP");
     }
 
+    /// Ends a freeze.
+    pub(crate) fn thaw(&self) {
+        signal(self.0.as_ref().expect("it is running"), "CONT");
+    }
+
     /// Asks it to stop, and waits for its end.
     pub(crate) fn stop(self, limit: Duration, what: &[&str]) -> Done {
         signal(self.0.as_ref().expect("it is running"), "TERM");

@@ -7,7 +7,7 @@ use crate::{
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
-    process::Stdio,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -28,12 +28,22 @@ impl Town {
     }
 
     pub(crate) fn start(&self, args: &[&str]) -> Running {
+        // A member that was killed is missed as soon as the broker allows.
+        Running::start(self.command(args, "6000"))
+    }
+
+    /// A command whose group misses it after so many milliseconds.
+    pub(crate) fn command(&self, args: &[&str], session_ms: &str) -> Command {
         let mut command = self.bench.command(args);
         command.args(["--kafka", &self.bootstrap, "--topic", &self.topic, "--progress", "none"]);
-        // A member that was killed is missed as soon as the broker allows.
-        command.args(["--kafka-option", "session.timeout.ms=6000", "--kafka-option", "heartbeat.interval.ms=500"]);
+        command.args([
+            "--kafka-option",
+            &format!("session.timeout.ms={session_ms}"),
+            "--kafka-option",
+            "heartbeat.interval.ms=500",
+        ]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Running::start(command)
+        command
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Done {
