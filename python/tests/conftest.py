@@ -11,6 +11,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+import mattebox.spark.__main__
+import pyspark
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -63,13 +65,24 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     service.stop()
 
 
+def module(town: Town) -> list[str]:
+    """The job as a module."""
+    return [sys.executable, "-m", "mattebox.spark", "--master", town.master, "--jars", str(town.connector)]
+
+
+def submit(town: Town) -> list[str]:
+    """The job by spark-submit, as docs/guide/spark.md has it, but with the connector from this machine."""
+    jars = [*(str(path) for path in pathlib.Path(town.connector).glob("*.jar")), str(mattebox.spark.jar_path())]
+    program = pathlib.Path(pyspark.__file__).parent / "bin/spark-submit"
+    return [str(program), "--master", town.master, "--jars", ",".join(jars), str(mattebox.spark.__main__.__file__)]
+
+
 class Job:
     """The job, in a process of its own."""
 
-    def __init__(self, town: Town, flags: tuple[str, ...]) -> None:
+    def __init__(self, town: Town, by: Callable[[Town], list[str]], flags: tuple[str, ...]) -> None:
         self.log = town.path / f"job-{time.monotonic_ns()}.log"
-        command = [sys.executable, "-m", "mattebox.spark", "--kafka", town.broker, "--topic", town.topic, "--master", town.master]
-        command += ["--jars", str(town.connector), *flags]
+        command = [*by(town), "--kafka", town.broker, "--topic", town.topic, *flags]
         small = {"SPARK_DRIVER_MEMORY": "512m", "MATTEBOX_SPARK_LOG": "ERROR"}
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
@@ -119,8 +132,8 @@ class Town:
         how = ["--realtime", "false", "--fps", "25", "--frames", str(frames), "--max-width", str(width), "--partitions", str(partitions)]
         self.mattebox("camera", *sources, *how)
 
-    def job(self, *flags: str) -> Job:
-        job = Job(self, flags)
+    def job(self, *flags: str, by: Callable[[Town], list[str]] = module) -> Job:
+        job = Job(self, by, flags)
         self.jobs.append(job)
         return job
 

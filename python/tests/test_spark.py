@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from conftest import BINARY, ROOT, SAMPLE, Service, Town, environment, until
+from conftest import BINARY, ROOT, SAMPLE, Service, Town, environment, submit, until
 
 PYTHON_CLIENT = ROOT / "scripts/python-client"
 
@@ -90,6 +90,13 @@ def test_the_job_gives_the_files_that_worker_gives_and_says_what_became_of_each_
     assert "latency p95" in job.text()
 
 
+def test_spark_submit_runs_the_job_as_the_guide_says(town: Town) -> None:
+    town.fill(cameras=1, frames=30, partitions=1)
+    job = town.job("--from", "earliest", "--until", "end", by=submit)
+    assert job.finish() == 0, job.text()[-4000:]
+    assert len(town.files("output")) == 30 and town.files("output") == town.by_worker()
+
+
 def test_300_frames_give_the_same_files_by_run_by_worker_and_by_spark(town: Town) -> None:
     # Without loss, so that all three see the same pictures.
     loop = ["ffmpeg", "-nostdin", "-loglevel", "error", "-stream_loop", "3", "-i", str(SAMPLE), "-frames:v", "300", "-vf", "scale=240:-2,format=rgb24"]
@@ -148,7 +155,7 @@ def test_kill_9_of_executor_driver_and_broker_loses_nothing_and_changes_no_byte(
 
 def test_hostile_records_are_dead_letters_with_a_reason_and_the_query_goes_on(town: Town) -> None:
     chance = random.Random(7)
-    town.fill(cameras=1, frames=100, partitions=1)
+    town.fill(cameras=1, frames=250, partitions=1)
     whole = {"camera_id": "evil", "frame_id": 1, "ts": 1.5, "codec": "jpg", "width": 1, "height": 1, "data_b64": "AAAA"}
     kinds: list[bytes | None] = [
         None,
@@ -163,21 +170,21 @@ def test_hostile_records_are_dead_letters_with_a_reason_and_the_query_goes_on(to
         chance.randbytes(700_000),
     ]
     # The client sends no record without both.
-    values = [kinds[n % len(kinds)] for n in range(100)]
+    values = [kinds[n % len(kinds)] for n in range(500)]
     produce(town, [(chance.choice(["cam00", "evil"] if value is None else [None, "cam00", "evil"]), value) for value in values])
-    town.fill(cameras=1, frames=50, partitions=1)
+    town.fill(cameras=1, frames=250, partitions=1)
     job = town.job("--from", "earliest", "--until", "end")
     assert job.finish() == 0, job.text()[-4000:]
-    assert len(town.files("output")) == 150
+    assert len(town.files("output")) == 500
     assert not (town.path / "evil").exists() and not (town.path.parent / "evil").exists()
     letters = consume(town, f"{town.topic}.dead")
-    assert len(letters) == 100
+    assert len(letters) == 500
     for letter in letters:
         headers = letter["headers"]
         assert isinstance(headers, dict)
         assert headers["mattebox-error-code"] and headers["mattebox-error-message"]
         assert headers["mattebox-error-topic"] == town.topic
-    assert "150 written, 0 kept, 100 dead" in job.text()
+    assert "500 written, 0 kept, 500 dead" in job.text()
 
 
 def test_real_time_gives_the_same_files(town: Town) -> None:

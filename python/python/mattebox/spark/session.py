@@ -32,6 +32,11 @@ def register(spark: SparkSession) -> Any:
         raise RuntimeError(message) from error
 
 
+def is_submitted() -> bool:
+    """Whether spark-submit started this process."""
+    return "PYSPARK_GATEWAY_PORT" in os.environ
+
+
 def build(settings: Settings) -> SparkSession:
     """Starts Spark, or takes the session that spark-submit has."""
     from pyspark.sql import SparkSession
@@ -39,11 +44,11 @@ def build(settings: Settings) -> SparkSession:
     builder = SparkSession.builder.appName("mattebox")
     if settings.master:
         builder = builder.master(settings.master)
-    elif "SPARK_ENV_LOADED" not in os.environ and "PYSPARK_GATEWAY_PORT" not in os.environ:
+    elif not is_submitted():
         builder = builder.master("local[*]")
-    jars = [jar_path(), *settings.jars]
-    builder = builder.config("spark.jars", ",".join(jars))
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:  # with spark-submit these are the user's
+    # spark-submit has jars, packages and Java options from the user, and what is set here would take their place.
+    if not is_submitted():
+        builder = builder.config("spark.jars", ",".join([jar_path(), *settings.jars]))
         if settings.packages and not settings.jars:
             builder = builder.config("spark.jars.packages", settings.packages)
         for role in ("driver", "executor"):
