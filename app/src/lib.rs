@@ -14,7 +14,7 @@
 //! * [`cli`]: the command line, one file per subcommand.
 //! * [`config`]: flags > environment > settings file > defaults, checked once.
 //! * [`progress`], [`telemetry`]: what a person sees while it runs, and the log.
-//! * [`http`]: numbers for machines.
+//! * [`live`]: what can be seen and changed while it runs; [`http`]: a page for people and numbers for machines.
 //! * [`stop`], [`signals`]: how everything is asked to stop, and by whom.
 //! * `table`: how sums are printed.
 //! * [`eval`]: how good a matte is, measured against the true one.
@@ -26,6 +26,7 @@ pub mod eval;
 pub mod ffmpeg;
 pub mod http;
 pub mod kafka;
+pub mod live;
 pub mod pipeline;
 pub mod progress;
 pub mod signals;

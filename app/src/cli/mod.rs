@@ -25,9 +25,10 @@ mod shell;
 mod worker;
 
 use crate::{
-    config::{ConfigError, Layer, Resolved, layer::SayLayer},
+    config::{ConfigError, Layer, Resolved, layer::SayLayer, view::ViewSettings},
     http::{self, Page, Server},
     kafka::KafkaError,
+    live::Studio,
     telemetry,
 };
 use clap::{
@@ -128,6 +129,18 @@ fn conclude<R: Serialize + Display, E: Display>(
 /// Serves a page of numbers.
 fn serve(address: SocketAddr, page: Arc<dyn Page>) -> Result<Server, KafkaError> {
     http::serve(address, page).map_err(|source| KafkaError::Metrics { address, source })
+}
+
+/// Serves a live page.
+fn serve_view(
+    view: ViewSettings,
+    studio: Arc<Studio>,
+    command: &'static str,
+    settable: bool,
+    page: Arc<dyn Page>,
+) -> Result<Server, KafkaError> {
+    let address = view.address;
+    http::serve_view(view, studio, command, settable, page).map_err(|source| KafkaError::Metrics { address, source })
 }
 
 /// Runs the command line `args` (with the program's name) to its end.

@@ -2,6 +2,7 @@
 use super::{Settings, conclude, start_log, usage};
 use crate::{
     config::{RunLayer, RunSettings},
+    http::{self, Page, pages::RunPage},
     pipeline::{Pipeline, StartError, report::Report},
     progress, signals,
     sink::SinkSpec,
@@ -9,13 +10,14 @@ use crate::{
 };
 use clap::{ArgMatches, Args};
 use indicatif::MultiProgress;
-use std::{process::ExitCode, thread};
+use std::{process::ExitCode, sync::Arc, thread};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   mattebox run clip.mp4                                    PNG files in output/cam01/
   mattebox run 0 --background blur --out call.mp4          the first webcam, blurred room, into a video
   mattebox run door=rtsp://10.0.0.5/live yard=yard.mp4     two cameras at once
+  mattebox run rtsp://10.0.0.5/live --out none --view      only to look at: http://127.0.0.1:9480/
   mattebox run photos/ --background transparent            a folder of pictures, cut out
   mattebox run clip.mp4 -b image:beach.jpg -o - --format raw | ffplay -f rawvideo -pixel_format rgb24 -video_size 640x360 -";
 
@@ -40,8 +42,18 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
     }
     let (stop, abort, style) = (Stop::new(), Stop::new(), settings.progress);
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
+    let (view, metrics) = (settings.view.clone(), settings.metrics);
     let report = Pipeline::new(settings, stop, abort).and_then(|pipeline| {
         let (watch, ended) = (pipeline.watch(), Stop::new());
+        let page: Arc<dyn Page> = Arc::new(RunPage { watch: pipeline.watch(), clock: pipeline.clock() });
+        let failed = |address| move |source| StartError::Http { address, source };
+        let _numbers = metrics.map(|address| http::serve(address, page.clone()).map_err(failed(address))).transpose()?;
+        let _view = view
+            .map(|view| {
+                let address = view.address;
+                http::serve_view(view, pipeline.studio(), "run", true, page).map_err(failed(address))
+            })
+            .transpose()?;
         thread::scope(|scope| {
             scope.spawn(|| progress::show(style, &watch, &screen, &ended));
             let report = pipeline.run();

@@ -1,5 +1,5 @@
 //! `mattebox worker`.
-use super::{Settings, conclude, serve, start_log};
+use super::{Settings, conclude, serve, serve_view, start_log};
 use crate::{
     config::{WorkerLayer, settings::ProgressStyle, worker::WorkerSettings},
     kafka::{
@@ -40,11 +40,13 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     let screen = MultiProgress::new();
     start_log(&resolved.layer.say, &screen)?;
     let settings = WorkerSettings::new(&resolved)?;
-    let (stop, abort, style, metrics) = (Stop::new(), Stop::new(), settings.progress, settings.metrics);
+    let (stop, abort, style) = (Stop::new(), Stop::new(), settings.progress);
+    let (metrics, view) = (settings.metrics, settings.view.clone());
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
     let report = Worker::new(settings, stop, abort).and_then(|worker| {
         let (numbers, ended) = (worker.numbers(), Stop::new());
-        let _server = metrics.map(|address| serve(address, numbers.clone())).transpose()?;
+        let _numbers = metrics.map(|address| serve(address, numbers.clone())).transpose()?;
+        let _view = view.map(|view| serve_view(view, worker.studio(), "worker", true, numbers.clone())).transpose()?;
         thread::scope(|scope| {
             scope.spawn(|| show(style, &numbers, &screen, &ended));
             let report = worker.run();

@@ -7,7 +7,7 @@
 //! * `file`: what a settings file says to one command.
 //! * [`resolve`]: lays the four over one another and remembers where each value came from.
 //! * [`settings`]: the checked settings of `run`; [`camera`], [`worker`], [`letters`]: of the commands that talk to Kafka;
-//!   [`broker`]: how they reach it; `check`: reads one value at a time. Behind them nobody asks where a value came from.
+//!   [`broker`]: how they reach it; [`view`]: the live page; `check`: reads one value at a time. Behind them nobody asks where a value came from.
 //! * [`secret`]: what must never be shown.
 //! * [`span`]: lengths of time as people write them.
 pub mod broker;
@@ -20,6 +20,7 @@ pub mod resolve;
 pub mod secret;
 pub mod settings;
 pub mod span;
+pub mod view;
 pub mod worker;
 
 pub use layer::{CameraLayer, Layer, LettersLayer, RunLayer, WorkerLayer};

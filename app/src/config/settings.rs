@@ -1,12 +1,13 @@
 //! Checked settings: what was asked for, as types that cannot be wrong.
-use super::{ConfigError, Resolved, check::Check, layer::RunLayer};
+use super::{ConfigError, Resolved, check::Check, layer::RunLayer, view::ViewSettings};
 use crate::{
+    live::{Behind, Look, Treatment},
     sink::{SinkSpec, StdoutFormat},
     source::{SourceOptions, SourceSpec},
 };
 use mattebox_core::{codec::ImageFormat, compose::BackgroundSpec, frame::CameraId, matte::MatteMode, simd::SimdLevel};
 use mattebox_store::OnExisting;
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 /// One camera: its name and where its pictures come from.
 #[derive(Debug, Clone)]
@@ -100,9 +101,19 @@ pub struct RunSettings {
     pub simd: SimdLevel,
     /// How progress is shown.
     pub progress: ProgressStyle,
+    /// The live page, if there is one.
+    pub view: Option<ViewSettings>,
+    /// Where numbers are served.
+    pub metrics: Option<SocketAddr>,
 }
 
 impl RunSettings {
+    /// What is made of every camera's frames, as long as nobody changes it.
+    pub fn look(&self) -> Look {
+        let treatment = Treatment { matte: self.matte, foreground_cleanup: self.foreground_cleanup, skip_still: self.skip_still };
+        Look { behind: Behind::Spec(self.background.clone()), treatment }
+    }
+
     /// Checks every value. The first that cannot be used is the error.
     pub fn new(resolved: &Resolved<RunLayer>) -> Result<Self, ConfigError> {
         let (check, l, made) = (Check(&resolved.origins), &resolved.layer, &resolved.layer.made);
@@ -111,7 +122,7 @@ impl RunSettings {
         let background: BackgroundSpec = check.parse("background", &made.background)?;
         let format = match (&sink, &made.format) {
             (SinkSpec::Stdout, _) => Format::Stdout(check.parse("format", &made.format)?),
-            (SinkSpec::Directory(_), Some(text)) if text == "raw" => {
+            (SinkSpec::Directory(_) | SinkSpec::Nothing, Some(text)) if text == "raw" => {
                 return Err(check.error("format", "raw", "bare pixels can only go to standard output (--out -)"));
             }
             _ => Format::Image(check.parse("format", &made.format)?),
@@ -146,6 +157,8 @@ impl RunSettings {
             shutdown_timeout: check.shutdown_timeout(&l.say.shutdown_timeout)?,
             simd: check.simd(made)?,
             progress: check.progress(&l.say.progress)?,
+            view: ViewSettings::new(&check, &l.view)?,
+            metrics: check.metrics(&l.metrics)?,
         })
     }
 }

@@ -5,6 +5,7 @@ use super::{
     check::Check,
     layer::WorkerLayer,
     settings::*,
+    view::ViewSettings,
 };
 use crate::sink::SinkSpec;
 use mattebox_core::{
@@ -87,6 +88,8 @@ pub struct WorkerSettings {
     pub simd: SimdLevel,
     /// Where numbers are served.
     pub metrics: Option<SocketAddr>,
+    /// The live page, if there is one.
+    pub view: Option<ViewSettings>,
     /// How long frames on their way may take after the first signal.
     pub shutdown_timeout: Duration,
     /// How progress is shown.
@@ -155,6 +158,7 @@ impl WorkerSettings {
             threads: check.threads(made)?,
             simd: check.simd(made)?,
             metrics: check.metrics(&l.metrics)?,
+            view: ViewSettings::new(&check, &l.view)?,
             shutdown_timeout: check.shutdown_timeout(&l.say.shutdown_timeout)?,
             progress: check.progress(&l.say.progress)?,
         })

@@ -1,81 +1,120 @@
-//! Numbers for machines, over HTTP: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever starts processes.
+//! A page for people, an API, and numbers for machines.
 //!
 //! # Layout
 //!
-//! * here: the server, on a thread of its own.
-//! * [`text`]: the text format of Prometheus.
-//! * [`pages`]: what cameras and workers tell.
+//! * here: what is served where.
+//! * `server`: connections, their limits, TLS.
+//! * `guard`: who may ask.
+//! * `page`: the live page, whose files are in the folder `page/`.
+//! * `api`: what the page uses, and programs can: cameras, settings, pictures.
+//! * `site`: what all requests of a live page share.
+//! * `problem`: errors, RFC 9457.
+//! * [`pages`]: what each command tells Prometheus; [`process`]: what every process tells; [`text`]: the text format.
+mod api;
+mod guard;
+mod page;
 pub mod pages;
+mod problem;
+pub mod process;
+#[cfg(test)]
+mod reference;
+mod server;
+mod site;
 pub mod text;
 
+pub use server::Server;
+
+use crate::{config::view::ViewSettings, live::Studio};
 use axum::{
     Router,
     http::{StatusCode, header},
-    routing::get,
+    middleware,
+    routing::{get, post},
 };
-use std::{io, net::SocketAddr, sync::Arc, thread};
-use tokio::sync::oneshot;
+use problem::Problem;
+use site::Site;
+use std::{io, net::SocketAddr, sync::Arc};
+use text::Text;
+
+/// Connections of a server that serves numbers only.
+const NUMBERS_CONNECTIONS: usize = 32;
+/// Connections of a live page, beside one for each stream: events, pages, programs.
+const PAGE_CONNECTIONS: usize = 256;
 
 /// What a process tells.
 pub trait Page: Send + Sync + 'static {
-    /// Its numbers in Prometheus' text format.
-    fn metrics(&self) -> String;
+    /// Adds its numbers in Prometheus' text format.
+    fn metrics(&self, text: &mut Text);
 
     /// Whether it does its work.
     fn is_ready(&self) -> bool;
 }
 
-/// A server that runs until this is dropped.
-#[derive(Debug)]
-pub struct Server {
-    address: SocketAddr,
-    _stop: oneshot::Sender<()>,
+/// Everything that a page tells, and what every process does.
+fn exposition(page: &dyn Page) -> String {
+    let mut text = Text::default();
+    page.metrics(&mut text);
+    process::metrics(&mut text);
+    text.finish()
 }
 
-impl Server {
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-}
-
-/// Serves a page. Port 0 takes a free one.
+/// Serves numbers. Port 0 takes a free one.
 pub fn serve(address: SocketAddr, page: Arc<dyn Page>) -> io::Result<Server> {
-    let listener = std::net::TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    let address = listener.local_addr()?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    let app = routes(page);
-    thread::Builder::new().name("metrics".to_owned()).spawn(move || {
-        runtime.block_on(async {
-            let served = async {
-                let listener = tokio::net::TcpListener::from_std(listener)?;
-                axum::serve(listener, app).await
-            };
-            tokio::select! {
-                result = served => if let Err(error) = result { tracing::error!("metrics are not served any more: {error}") },
-                _ = stopped => {}
-            }
-        });
-    })?;
+    let server = server::start(address, numbers(page), None, NUMBERS_CONNECTIONS)?;
+    let address = server.address();
     if !address.ip().is_loopback() {
         tracing::warn!("metrics are served at {address}: whoever reaches it can read the names of the cameras and their numbers");
     }
     tracing::info!("metrics at http://{address}/metrics");
-    Ok(Server { address, _stop: stop })
+    Ok(server)
 }
 
-fn routes(page: Arc<dyn Page>) -> Router {
+/// Serves the live page of cameras. `command` has them; `settable` if it makes their frames.
+pub fn serve_view(
+    settings: ViewSettings,
+    studio: Arc<Studio>,
+    command: &'static str,
+    settable: bool,
+    numbers: Arc<dyn Page>,
+) -> io::Result<Server> {
+    let tls = settings.tls.as_ref().map(|(cert, key)| server::tls(cert, key)).transpose()?;
+    let (scheme, address) = (if tls.is_some() { "https" } else { "http" }, settings.address);
+    let connections = settings.max_viewers + PAGE_CONNECTIONS;
+    studio.open()?;
+    let site = Arc::new(Site::new(settings, studio, command, settable, numbers));
+    let server = server::start(address, routes(site), tls, connections)?;
+    tracing::info!("live page at {scheme}://{}/", server.address());
+    Ok(server)
+}
+
+/// The description of the API (OpenAPI 3.1, JSON).
+pub fn openapi() -> Result<String, serde_json::Error> {
+    api::description()
+}
+
+fn numbers(page: Arc<dyn Page>) -> Router {
     let ready = page.clone();
     let text = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    Router::new().route("/metrics", get(async move || (text, page.metrics()))).route("/healthz", get(async || "ok\n")).route(
+    let metrics = get(async move || (text, exposition(&*page)));
+    Router::new().route("/metrics", metrics).route("/healthz", get(async || "ok\n")).route(
         "/readyz",
         get(async move || match ready.is_ready() {
             true => (StatusCode::OK, "ready\n"),
             false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
         }),
     )
+}
+
+fn routes(site: Arc<Site>) -> Router {
+    api::routes()
+        .route("/", get(page::index))
+        .route("/login", post(page::log_in))
+        .route("/assets/{name}", get(page::asset))
+        .with_state(site.clone())
+        .merge(numbers(site.clone()))
+        .fallback(async || Problem::not_found("there is nothing here"))
+        .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this cannot be done with it"))
+        .layer(middleware::from_fn_with_state(site, guard::guard))
 }
 
 #[cfg(test)]
@@ -85,12 +124,13 @@ mod tests {
         io::{Read, Write},
         net::TcpStream,
         sync::atomic::{AtomicBool, Ordering::Relaxed},
+        thread,
     };
 
     struct Always(AtomicBool);
     impl Page for Always {
-        fn metrics(&self) -> String {
-            "a_total 1\n".to_owned()
+        fn metrics(&self, text: &mut Text) {
+            text.sample("a_total", &[], 1.0);
         }
         fn is_ready(&self) -> bool {
             self.0.load(Relaxed)
@@ -110,7 +150,8 @@ mod tests {
         let page = Arc::new(Always(AtomicBool::new(false)));
         let server = serve(([127, 0, 0, 1], 0).into(), page.clone()).unwrap();
         let address = server.address();
-        assert!(ask(address, "/metrics").ends_with("a_total 1\n"));
+        let metrics = ask(address, "/metrics");
+        assert!(metrics.contains("\na_total 1\n") && metrics.contains("mattebox_build_info{version="), "{metrics}");
         assert!(ask(address, "/healthz").starts_with("HTTP/1.1 200"));
         assert!(ask(address, "/readyz").starts_with("HTTP/1.1 503"));
         page.0.store(true, Relaxed);

@@ -45,8 +45,8 @@ pub enum KafkaError {
         /// What librdkafka said.
         source: ClientError,
     },
-    /// The numbers cannot be served.
-    #[error("cannot serve metrics at {address}: {source}")]
+    /// The numbers or the live page cannot be served.
+    #[error("cannot serve at {address}: {source}")]
     Metrics {
         /// Where.
         address: std::net::SocketAddr,

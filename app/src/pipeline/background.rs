@@ -1,6 +1,7 @@
 //! What stands behind each frame of one camera.
 use crate::{
-    source::{self, Source, SourceOptions},
+    live::Behind,
+    source::{self, Source, SourceOptions, status::Status},
     stop::Stop,
 };
 use image::RgbImage;
@@ -23,6 +24,14 @@ pub(crate) enum Backdrop {
 }
 
 impl Backdrop {
+    /// What a look asks for.
+    pub(crate) fn behind(behind: &Behind, options: &SourceOptions, stop: &Stop) -> Result<Self, String> {
+        match behind {
+            Behind::Spec(spec) => Self::open(spec, options, stop),
+            Behind::Upload(picture) => Ok(Backdrop::Still(compose::Backdrop::picture(picture.clone()))),
+        }
+    }
+
     /// Opens the file that the background needs, if it needs one. The message of an error names the file.
     pub(crate) fn open(spec: &BackgroundSpec, options: &SourceOptions, stop: &Stop) -> Result<Self, String> {
         let plain = |background| Backdrop::Still(compose::Backdrop::plain(background));
@@ -44,6 +53,7 @@ impl Backdrop {
                     duration: None,
                     realtime: false,
                     max_width: None,
+                    status: Status::default(),
                     ..options.clone()
                 };
                 let mut source = source::open(&spec, &options, stop).map_err(|e| describe(&e))?;

@@ -4,6 +4,7 @@ use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
+use utoipa::ToSchema;
 
 /// Each doubling of the time has so many buckets, so that what is told is at most 3 % too long.
 const BUCKETS_PER_DOUBLING: u64 = 32;
@@ -60,6 +61,15 @@ impl Times {
         self.longest = self.longest.max(other.longest);
     }
 
+    /// Those that came after `earlier`, a copy of this from before.
+    pub(crate) fn since(&self, earlier: &Times) -> Times {
+        let then = earlier.buckets.iter().copied().chain(std::iter::repeat(0));
+        let buckets: Vec<u64> = self.buckets.iter().zip(then).map(|(now, then)| now.saturating_sub(then)).collect();
+        let longest = buckets.iter().rposition(|&count| count > 0).map_or(0, upper_end);
+        let longest = Duration::from_micros(longest).min(self.longest);
+        Times { count: self.count.saturating_sub(earlier.count), longest, buckets }
+    }
+
     /// How many there are.
     pub(crate) fn count(&self) -> u64 {
         self.count
@@ -107,7 +117,7 @@ fn upper_end(bucket: usize) -> u64 {
 
 /// Milliseconds from the moment a picture came out of its source to the moment it was in place: the file under its name, or the
 /// picture with the encoder.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 pub struct LatencyReport {
     /// Half of the frames took no longer.
     pub p50: f64,
@@ -147,6 +157,19 @@ mod tests {
                 assert!((wanted..wanted * 1.04).contains(&found), "{found} instead of {wanted}");
             }
         }
+    }
+
+    #[test]
+    fn what_came_since_is_told_apart() {
+        let mut times = Times::default();
+        times.add(Duration::from_millis(500));
+        let before = times.clone();
+        times.add(Duration::from_millis(10));
+        let since = times.since(&before);
+        let report = since.report().unwrap();
+        assert_eq!(since.count(), 1);
+        assert!((10.0..10.4).contains(&report.p99) && (10.0..10.4).contains(&report.max), "{report:?}");
+        assert!(times.since(&times).report().is_none());
     }
 
     #[test]

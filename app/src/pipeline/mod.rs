@@ -23,14 +23,16 @@ mod worker;
 
 use crate::{
     config::settings::{Format, ModelChoice, RunSettings},
+    live::{
+        Camera, Studio,
+        camera::{Holds, Introduction},
+    },
     sink::{SinkOptions, SinkSpec, StdoutFormat},
-    source::SourceInfo,
+    source::{SourceInfo, SourceOptions, SourceSpec, status::Condition},
     stop::Stop,
 };
 use background::Backdrop;
-use mattebox_core::{
-    codec::ImageFormat, compose::BackgroundSpec, frame::CameraId, maker::Recipe, matte::MatteMode, model::Model, simd::SimdError,
-};
+use mattebox_core::{codec::ImageFormat, compose::BackgroundSpec, frame::CameraId, maker::Recipe, model::Model, simd::SimdError};
 use mattebox_store::{FrameDir, OnExisting};
 use output::{Output, Writer};
 use reader::Reader;
@@ -38,6 +40,7 @@ use report::Report;
 use scheduler::{LaneSettings, Scheduler};
 use stats::{CameraStats, Failure, StageClock};
 use std::{
+    net::SocketAddr,
     sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
@@ -64,6 +67,14 @@ pub enum StartError {
     /// The vector instructions are not there.
     #[error(transparent)]
     Simd(#[from] SimdError),
+    /// The live page or the numbers cannot be served.
+    #[error("cannot serve at {address}: {source}")]
+    Http {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -73,7 +84,7 @@ impl StartError {
     /// The exit code of the process: 2 where the settings name something that cannot be used, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            StartError::Model { .. } | StartError::Background(_) | StartError::Simd(_) => 2,
+            StartError::Model { .. } | StartError::Background(_) | StartError::Simd(_) | StartError::Http { .. } => 2,
             StartError::Store(_) | StartError::Thread(_) => 1,
         }
     }
@@ -88,7 +99,8 @@ pub(crate) struct Job {
 
 /// One camera, as the threads see it.
 pub(crate) struct Lane {
-    pub(crate) camera: CameraId,
+    /// As whoever looks sees it.
+    pub(crate) camera: Arc<Camera>,
     /// Its source as it was written, for messages.
     pub(crate) source: String,
     /// What is known of the source since it was opened.
@@ -122,8 +134,9 @@ impl Shared<'_> {
         let l = &self.lanes[lane];
         let message = failure.message.clone();
         if l.stats.fail(failure) {
-            tracing::error!(camera = %l.camera, "{message}");
+            tracing::error!(camera = %l.camera.id, "{message}");
         }
+        l.camera.status.set(Condition::Failed { why: message });
     }
 
     fn drop_waiting(&self, lane: usize) {
@@ -148,6 +161,7 @@ pub struct Pipeline {
     clock: Arc<StageClock>,
     stats: Vec<Arc<CameraStats>>,
     backdrops: Vec<Backdrop>,
+    studio: Arc<Studio>,
 }
 
 impl Pipeline {
@@ -177,8 +191,22 @@ impl Pipeline {
             .iter()
             .map(|_| Backdrop::open(&settings.background, &settings.source, &stop).map_err(StartError::Background))
             .collect::<Result<_, _>>()?;
-        let stats = settings.cameras.iter().map(|_| Arc::default()).collect();
-        Ok(Pipeline { settings, job, stop, abort, clock: Arc::default(), stats, backdrops })
+        let stats: Vec<Arc<CameraStats>> = settings.cameras.iter().map(|_| Arc::default()).collect();
+        let studio = Arc::new(Studio::default());
+        for (c, stats) in settings.cameras.iter().zip(&stats) {
+            studio.camera_or_new(&c.camera, || introduction(&settings, &c.spec, stats.clone()));
+        }
+        Ok(Pipeline { settings, job, stop, abort, clock: Arc::default(), stats, backdrops, studio })
+    }
+
+    /// What can be seen and changed of the cameras while they run.
+    pub fn studio(&self) -> Arc<Studio> {
+        self.studio.clone()
+    }
+
+    /// CPU time by stage, to be read while the run goes on.
+    pub fn clock(&self) -> Arc<StageClock> {
+        self.clock.clone()
     }
 
     /// The counters, to be read while the run goes on.
@@ -190,7 +218,7 @@ impl Pipeline {
     pub fn run(self) -> Result<Report, StartError> {
         let started = Instant::now();
         let (children, process) = (stats::children_cpu(), stats::process_cpu());
-        let Pipeline { settings, job, stop, abort, clock, stats, backdrops } = self;
+        let Pipeline { settings, job, stop, abort, clock, stats, backdrops, studio } = self;
         let threads = settings.threads.get();
         let (mut lanes, mut lane_settings, mut writers, mut readers) = (vec![], vec![], vec![], vec![]);
         for ((index, c), backdrop) in settings.cameras.iter().enumerate().zip(backdrops) {
@@ -199,10 +227,10 @@ impl Pipeline {
                 waiting: 2,
                 working: threads + 2,
                 live: false,
-                chained: job.recipe.matte == MatteMode::Soft,
             };
             let output = match &settings.sink {
                 SinkSpec::Directory(dir) => Output::Files(FrameDir::open(dir, &c.camera)?),
+                SinkSpec::Nothing => Output::Nothing,
                 spec => {
                     let (to, from) = crossbeam_channel::bounded(queue.working);
                     let (spare_to, spare) = crossbeam_channel::bounded(queue.working);
@@ -212,8 +240,11 @@ impl Pipeline {
                 }
             };
             let alpha_out = settings.alpha_out.as_ref().map(|d| FrameDir::open(d, &c.camera)).transpose()?;
+            let camera = studio.camera_or_new(&c.camera, || introduction(&settings, &c.spec, stats[index].clone()));
+            let look = camera.look();
+            let (spec, options) = (c.spec.clone(), SourceOptions { status: camera.status.clone(), ..settings.source.clone() });
             lanes.push(Lane {
-                camera: c.camera.clone(),
+                camera,
                 source: c.spec.to_string(),
                 info: OnceLock::new(),
                 output,
@@ -221,8 +252,7 @@ impl Pipeline {
                 stats: stats[index].clone(),
             });
             lane_settings.push(queue);
-            let (spec, options) = (c.spec.clone(), settings.source.clone());
-            readers.push(Reader { lane: index, spec, options, backdrop, queue, live: settings.live });
+            readers.push(Reader { lane: index, spec, options, backdrop, look, queue, live: settings.live });
         }
         let scheduler = Scheduler::new(lane_settings);
         let shared = Shared { job: &job, lanes, scheduler, clock, stop, abort };
@@ -245,7 +275,7 @@ impl Pipeline {
             Ok(())
         })?;
         let Shared { lanes, clock, stop, .. } = shared;
-        let cameras = lanes.into_iter().map(|l| (l.camera, l.stats)).collect();
+        let cameras = lanes.into_iter().map(|l| (l.camera.id.clone(), l.stats)).collect();
         let times = report::Times {
             elapsed: started.elapsed(),
             children: stats::children_cpu().saturating_sub(children),
@@ -266,6 +296,20 @@ pub fn load_model(choice: &ModelChoice) -> Result<Model, StartError> {
             let bytes = std::fs::read(path).map_err(|e| failed(name.clone(), e.to_string()))?;
             Model::from_bytes(&bytes).map_err(|e| failed(name, e.to_string()))
         }
+    }
+}
+
+fn introduction(settings: &RunSettings, spec: &SourceSpec, counters: Arc<CameraStats>) -> Introduction {
+    Introduction { source: spec.to_string(), holds: holds(settings), only_background: false, look: settings.look(), counters }
+}
+
+/// What the outputs of a run can hold: files are each by themselves, a video is of one kind from its first picture on.
+fn holds(settings: &RunSettings) -> Holds {
+    let is_transparent = settings.background == BackgroundSpec::Transparent;
+    match (&settings.sink, settings.format) {
+        (SinkSpec::Directory(_), Format::Image(format)) => Holds { transparent: format.has_alpha(), opaque: true },
+        (SinkSpec::Nothing, _) => Holds { transparent: true, opaque: true },
+        _ => Holds { transparent: is_transparent, opaque: !is_transparent },
     }
 }
 

@@ -19,6 +19,8 @@ use std::{
 pub(crate) enum Output {
     /// A folder of picture files.
     Files(FrameDir),
+    /// Nowhere: only who looks at the live page sees them.
+    Nothing,
     /// A writer thread.
     Ordered {
         /// Frames by their sequence; `None` where one failed, so that the writer does not wait for it.

@@ -5,9 +5,12 @@ use super::{
     scheduler::{LaneSettings, Pushed, Waiting},
     stats::{Failure, Stage, count},
 };
-use crate::source::{self, Source, SourceError, SourceOptions, SourceSpec};
-use mattebox_core::frame::FrameNumber;
-use std::sync::atomic::Ordering::Relaxed;
+use crate::{
+    live::Look,
+    source::{self, Source, SourceError, SourceOptions, SourceSpec, status::Condition},
+};
+use mattebox_core::{frame::FrameNumber, matte::MatteMode};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 /// What a reader begins with.
 pub(crate) struct Reader {
@@ -16,6 +19,8 @@ pub(crate) struct Reader {
     pub(crate) spec: SourceSpec,
     pub(crate) options: SourceOptions,
     pub(crate) backdrop: Backdrop,
+    /// What the backdrop was opened for.
+    pub(crate) look: Arc<Look>,
     /// How the camera's frames are queued, as far as it does not depend on the source.
     pub(crate) queue: LaneSettings,
     /// Newest frame wins; `None`: if the source is live.
@@ -31,18 +36,16 @@ impl Reader {
         let _ended = EndOnDrop { shared, index };
         match source::open(&self.spec, &self.options, &shared.stop) {
             Ok(source) => {
-                tracing::debug!(camera = %shared.lanes[index].camera, "the source is open");
+                tracing::debug!(camera = %shared.lanes[index].camera.id, "the source is open");
                 let (info, lane) = (*source.info(), &shared.lanes[index]);
                 let expected = info.frames.map_or(0, |n| n.min(shared.job.frames.unwrap_or(u64::MAX)));
                 lane.stats.expected.store(expected, Relaxed);
                 let _ = lane.info.set(info);
-                let queue = LaneSettings {
-                    live: self.live.unwrap_or(info.live),
-                    chained: self.queue.chained && !info.still,
-                    ..self.queue
-                };
+                let queue = LaneSettings { live: self.live.unwrap_or(info.live), ..self.queue };
                 shared.scheduler.configure(index, queue);
-                read(shared, index, source, self.backdrop);
+                let stage = Stagehand { backdrop: self.backdrop, look: self.look, options: self.options };
+                read(shared, index, source, stage);
+                shared.lanes[index].camera.status.set(Condition::Ended);
             }
             Err(_) if shared.stop.is_stopped() => {}
             Err(e) => shared.fail_source(index, failure(&e)),
@@ -60,8 +63,37 @@ fn failure(e: &SourceError) -> Failure {
     Failure { message: e.to_string(), exit_code, keep_output: true }
 }
 
-fn read(shared: &Shared<'_>, index: usize, mut source: Box<dyn Source>, mut backdrop: Backdrop) {
+/// Puts up the background that the camera's look asks for.
+struct Stagehand {
+    backdrop: Backdrop,
+    /// What it was opened for.
+    look: Arc<Look>,
+    options: SourceOptions,
+}
+
+impl Stagehand {
+    /// Follows a change. What cannot be opened leaves everything as it was.
+    fn follow(&mut self, shared: &Shared<'_>, index: usize) {
+        let camera = &shared.lanes[index].camera;
+        let look = camera.look();
+        if Arc::ptr_eq(&look, &self.look) {
+            return;
+        }
+        match Backdrop::behind(&look.behind, &self.options, &shared.stop) {
+            Ok(backdrop) => (self.backdrop, self.look) = (backdrop, look),
+            Err(problem) => {
+                tracing::error!(camera = %camera.id, "the background stays as it was: {problem}");
+                camera.note(&problem);
+                camera.set_look(Look::clone(&self.look));
+                self.look = camera.look();
+            }
+        }
+    }
+}
+
+fn read(shared: &Shared<'_>, index: usize, mut source: Box<dyn Source>, mut stage: Stagehand) {
     let lane = &shared.lanes[index];
+    let is_still = source.info().still;
     let limit = shared.job.frames.unwrap_or(u64::MAX);
     let mut number = 0;
     while number < limit && !shared.stop.is_stopped() {
@@ -73,7 +105,8 @@ fn read(shared: &Shared<'_>, index: usize, mut source: Box<dyn Source>, mut back
                 break;
             }
             Err(e) => {
-                tracing::error!(camera = %lane.camera, frame = number, "{e}");
+                tracing::error!(camera = %lane.camera.id, frame = number, "{e}");
+                lane.camera.note(&e.to_string());
                 count(&lane.stats.read);
                 count(&lane.stats.failed);
                 number += 1;
@@ -81,11 +114,13 @@ fn read(shared: &Shared<'_>, index: usize, mut source: Box<dyn Source>, mut back
             }
         };
         count(&lane.stats.read);
+        lane.camera.status.set(Condition::Open);
+        stage.follow(shared, index);
         if number == 0 {
-            tracing::debug!(camera = %lane.camera, "the first picture is read");
+            tracing::debug!(camera = %lane.camera.id, "the first picture is read");
         }
         let (width, height) = picture.picture.dimensions();
-        let background = match shared.clock.time(Stage::Read, || backdrop.next(width, height, &shared.stop)) {
+        let background = match shared.clock.time(Stage::Read, || stage.backdrop.next(width, height, &shared.stop)) {
             Ok(background) => background,
             Err(_) if shared.stop.is_stopped() => {
                 count(&lane.stats.dropped_stopped);
@@ -98,7 +133,9 @@ fn read(shared: &Shared<'_>, index: usize, mut source: Box<dyn Source>, mut back
             }
         };
         let (time, read) = (picture.time, picture.read);
-        let frame = Waiting { number: FrameNumber(number), time, read, picture: picture.picture, background };
+        let treatment = stage.look.treatment;
+        let chained = treatment.matte == MatteMode::Soft && !is_still;
+        let frame = Waiting { number: FrameNumber(number), time, read, picture: picture.picture, background, treatment, chained };
         number += 1;
         match shared.scheduler.push(index, frame) {
             Pushed::Queued => {}
@@ -113,7 +150,7 @@ fn read(shared: &Shared<'_>, index: usize, mut source: Box<dyn Source>, mut back
         let message = format!("{}: the source has no frame", lane.source);
         shared.fail_source(index, Failure { message, exit_code: 1, keep_output: false });
     }
-    tracing::debug!(camera = %lane.camera, frames = lane.stats.read.load(Relaxed), "the source has ended");
+    tracing::debug!(camera = %lane.camera.id, frames = lane.stats.read.load(Relaxed), "the source has ended");
 }
 
 struct EndOnDrop<'a> {

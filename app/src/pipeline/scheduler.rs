@@ -3,6 +3,7 @@
 //! With the soft matte a camera's frames are segmented one after the other, because each needs the state that the one before
 //! left. That state is the token: a thread takes it along with the frame and gives it back as soon as the frame is segmented,
 //! and goes on with refining, compositing and encoding while another thread segments the next frame.
+use crate::live::Treatment;
 use image::RgbImage;
 use mattebox_core::{
     compose::Background,
@@ -23,6 +24,9 @@ pub(crate) struct Waiting {
     pub(crate) read: Instant,
     pub(crate) picture: RgbImage,
     pub(crate) background: Background,
+    pub(crate) treatment: Treatment,
+    /// It needs what the frame before it left behind.
+    pub(crate) chained: bool,
 }
 
 /// A frame that a thread works on.
@@ -45,14 +49,6 @@ pub(crate) struct LaneSettings {
     pub(crate) working: usize,
     /// The oldest waiting frame is dropped when another comes; else the reader waits.
     pub(crate) live: bool,
-    /// Frames are segmented one after the other.
-    pub(crate) chained: bool,
-}
-
-impl LaneSettings {
-    fn chain(&self) -> Chain {
-        if self.chained { Chain::Free(Box::default()) } else { Chain::Unneeded }
-    }
 }
 
 /// What became of a pushed frame.
@@ -67,7 +63,6 @@ pub(crate) enum Pushed {
 }
 
 enum Chain {
-    Unneeded,
     Free(Box<MatteState>),
     Taken,
 }
@@ -102,7 +97,7 @@ impl Scheduler {
         let lane = |settings: LaneSettings| Lane {
             settings,
             waiting: VecDeque::with_capacity(settings.waiting),
-            chain: settings.chain(),
+            chain: Chain::Free(Box::default()),
             working: 0,
             sequence: 0,
             ended: false,
@@ -119,9 +114,7 @@ impl Scheduler {
 
     /// Sets how a camera is queued, once its source is known and before its first frame.
     pub(crate) fn configure(&self, lane: usize, settings: LaneSettings) {
-        let l = &mut self.lock().lanes[lane];
-        l.settings = settings;
-        l.chain = settings.chain();
+        self.lock().lanes[lane].settings = settings;
     }
 
     /// Adds a frame; waits for space unless the camera is live.
@@ -171,15 +164,17 @@ impl Scheduler {
             let turn = state.turn;
             for lane in (0..n).map(|i| (turn + i) % n) {
                 let l = &mut state.lanes[lane];
-                if l.working >= l.settings.working || matches!(l.chain, Chain::Taken) {
+                let is_free = matches!(l.chain, Chain::Free(_));
+                let is_next = l.waiting.front().is_some_and(|first| is_free || !first.chained);
+                if !is_next || l.working >= l.settings.working {
                     continue;
                 }
                 let Some(frame) = l.waiting.pop_front() else { continue };
-                let held = match l.chain {
-                    Chain::Unneeded => None,
-                    _ => match std::mem::replace(&mut l.chain, Chain::Taken) {
+                let held = match frame.chained {
+                    false => None,
+                    true => match std::mem::replace(&mut l.chain, Chain::Taken) {
                         Chain::Free(s) => Some(s),
-                        _ => None,
+                        Chain::Taken => None,
                     },
                 };
                 l.working += 1;
@@ -218,24 +213,30 @@ impl Scheduler {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mattebox_core::matte::MatteMode;
     use std::time::Duration;
 
     fn frame(number: u64) -> Waiting {
+        chained(number, false)
+    }
+    fn chained(number: u64, chained: bool) -> Waiting {
         Waiting {
             number: FrameNumber(number),
             time: Timestamp(0),
             read: Instant::now(),
             picture: RgbImage::new(1, 1),
             background: Background::Color([0; 3]),
+            treatment: Treatment { matte: MatteMode::Soft, foreground_cleanup: true, skip_still: false },
+            chained,
         }
     }
-    fn lane(waiting: usize, live: bool, chained: bool) -> LaneSettings {
-        LaneSettings { waiting, working: 4, live, chained }
+    fn lane(waiting: usize, live: bool) -> LaneSettings {
+        LaneSettings { waiting, working: 4, live }
     }
 
     #[test]
     fn cameras_take_turns() {
-        let s = Scheduler::new([lane(4, false, false); 2]);
+        let s = Scheduler::new([lane(4, false); 2]);
         for n in 0..3 {
             s.push(0, frame(n));
         }
@@ -246,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_live_camera_keeps_the_newest_frames() {
-        let s = Scheduler::new([lane(2, true, false)]);
+        let s = Scheduler::new([lane(2, true)]);
         let pushed: Vec<_> = (0..4).map(|n| s.push(0, frame(n))).collect();
         assert_eq!(pushed, [Pushed::Queued, Pushed::Queued, Pushed::Replaced, Pushed::Replaced]);
         assert_eq!(s.take().unwrap().frame.number, FrameNumber(2));
@@ -255,9 +256,9 @@ mod tests {
 
     #[test]
     fn a_chained_camera_has_one_frame_in_segmentation() {
-        let s = Scheduler::new([lane(4, false, true)]);
-        s.push(0, frame(0));
-        s.push(0, frame(1));
+        let s = Scheduler::new([lane(4, false)]);
+        s.push(0, chained(0, true));
+        s.push(0, chained(1, true));
         s.end(0);
         let first = s.take().unwrap();
         let second = std::thread::scope(|scope| {
@@ -274,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_holds_its_reader_until_a_frame_is_taken_or_the_lane_is_closed() {
-        let s = Scheduler::new([lane(1, false, false)]);
+        let s = Scheduler::new([lane(1, false)]);
         s.push(0, frame(0));
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| (s.push(0, frame(1)), s.push(0, frame(2))));

@@ -1,5 +1,6 @@
 //! What is counted while frames flow: per camera what became of them, per stage what they cost.
 use super::latency::Latency;
+use crate::live::{camera::Counters, trend::Counted};
 use mattebox_core::frame::FrameNumber;
 use nix::{
     sys::{
@@ -163,6 +164,18 @@ impl CameraStats {
     /// Why the camera ended early, if it did.
     pub fn failure(&self) -> Option<Failure> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Counters for CameraStats {
+    fn counted(&self) -> Counted {
+        Counted {
+            frames_in: self.read.load(Relaxed),
+            frames_out: self.written.load(Relaxed) + self.skipped.load(Relaxed),
+            dropped: self.dropped(),
+            failed: self.failed.load(Relaxed),
+            times: self.latency.times(),
+        }
     }
 }
 

@@ -5,21 +5,41 @@ use super::{
     scheduler::Task,
     stats::{Failure, Stage, count},
 };
-use mattebox_core::{maker::Maker, matte::MatteState, simd::SimdError};
+use crate::live::{Treatment, shots::Offer};
+use mattebox_core::{
+    maker::{Maker, Recipe},
+    matte::MatteState,
+    simd::SimdError,
+};
 use mattebox_store::Outcome;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// One thread with its tools.
 pub(crate) struct Worker<'a> {
     shared: &'a Shared<'a>,
-    maker: Maker,
+    /// Tools for each treatment that frames had so far; there are eight.
+    makers: Vec<(Treatment, Maker)>,
     /// The camera's matte state is with this thread and has to be given back.
     holds_state: bool,
 }
 
 impl<'a> Worker<'a> {
     pub(crate) fn new(shared: &'a Shared<'a>) -> Result<Self, SimdError> {
-        Ok(Worker { shared, maker: Maker::new(&shared.job.recipe)?, holds_state: false })
+        let mut worker = Worker { shared, makers: vec![], holds_state: false };
+        let Recipe { matte, foreground_cleanup, skip_still, .. } = shared.job.recipe;
+        worker.maker(Treatment { matte, foreground_cleanup, skip_still })?;
+        Ok(worker)
+    }
+
+    /// The place of the tools for a treatment.
+    fn maker(&mut self, treatment: Treatment) -> Result<usize, SimdError> {
+        if let Some(at) = self.makers.iter().position(|(of, _)| *of == treatment) {
+            return Ok(at);
+        }
+        let Treatment { matte, foreground_cleanup, skip_still } = treatment;
+        let recipe = Recipe { matte, foreground_cleanup, skip_still, ..self.shared.job.recipe.clone() };
+        self.makers.push((treatment, Maker::new(&recipe)?));
+        Ok(self.makers.len() - 1)
     }
 
     /// Works until no frame is left.
@@ -33,7 +53,7 @@ impl<'a> Worker<'a> {
                 Ok(finished) => finished,
                 Err(_) => {
                     count(&stats.failed);
-                    let camera = &self.shared.lanes[lane].camera;
+                    let camera = &self.shared.lanes[lane].camera.id;
                     tracing::error!(%camera, frame = number.0, "the frame could not be processed; this is a fault of mattebox, please report it");
                     // What the panic left behind in buffers and state is not to be trusted.
                     if self.holds_state {
@@ -49,7 +69,7 @@ impl<'a> Worker<'a> {
             match &self.shared.lanes[lane].output {
                 // The writer reports the frame as done when its turn has come. It is gone only after all workers are.
                 Output::Ordered { to, .. } => drop(to.send((sequence, finished))),
-                Output::Files(_) => self.shared.scheduler.done(lane),
+                Output::Files(_) | Output::Nothing => self.shared.scheduler.done(lane),
             }
         }
     }
@@ -59,10 +79,20 @@ impl<'a> Worker<'a> {
         let shared = self.shared;
         let (lane, clock, job) = (&shared.lanes[task.lane], &shared.clock, shared.job);
         let frame = task.frame;
+        let maker = match self.maker(frame.treatment) {
+            Ok(at) => at,
+            Err(e) => {
+                if let Some(state) = task.state {
+                    shared.scheduler.release(task.lane, state);
+                }
+                return self.lost(task.lane, &format!("frame {}: {e}", frame.number), true);
+            }
+        };
+        let maker = &mut self.makers[maker].1;
         let is_still = match task.state {
             Some(mut state) => {
                 self.holds_state = true;
-                let is_still = clock.time(Stage::Segment, || self.maker.segment(&frame.picture, frame.time, &mut state));
+                let is_still = clock.time(Stage::Segment, || maker.segment(&frame.picture, frame.time, &mut state));
                 shared.scheduler.release(task.lane, state);
                 self.holds_state = false;
                 is_still
@@ -70,15 +100,15 @@ impl<'a> Worker<'a> {
             // Nothing is remembered: stills, and the hard matte.
             None => {
                 let mut nothing = MatteState::default();
-                clock.time(Stage::Segment, || self.maker.segment(&frame.picture, frame.time, &mut nothing))
+                clock.time(Stage::Segment, || maker.segment(&frame.picture, frame.time, &mut nothing))
             }
         };
         if is_still {
             count(&lane.stats.still);
         }
-        clock.time(Stage::Refine, || self.maker.refine(&frame.picture));
+        clock.time(Stage::Refine, || maker.refine(&frame.picture));
         if let Some(dir) = &lane.alpha_out {
-            let bytes = match clock.time(Stage::Encode, || self.maker.encode_alpha()) {
+            let bytes = match clock.time(Stage::Encode, || maker.encode_alpha()) {
                 Ok(bytes) => bytes,
                 Err(e) => return self.lost(task.lane, &format!("frame {}: {e}", frame.number), false),
             };
@@ -88,16 +118,24 @@ impl<'a> Worker<'a> {
         }
         let spare = match &lane.output {
             Output::Ordered { spare, .. } => Some(spare.try_recv().unwrap_or_default()),
-            Output::Files(_) => None,
+            Output::Files(_) | Output::Nothing => None,
         };
-        clock.time(Stage::Compose, || self.maker.compose(&frame.picture, &frame.background, spare));
+        clock.time(Stage::Compose, || maker.compose(&frame.picture, &frame.background, spare));
+        let offer =
+            Offer { number: frame.number.0, raw: Some(&frame.picture), alpha: Some(maker.alpha()), composed: maker.picture() };
+        lane.camera.offer(offer);
         let dir = match &lane.output {
             Output::Ordered { .. } => {
-                return Some(Finished { number: frame.number, read: frame.read, picture: self.maker.take_picture() });
+                return Some(Finished { number: frame.number, read: frame.read, picture: maker.take_picture() });
+            }
+            Output::Nothing => {
+                count(&lane.stats.written);
+                lane.stats.arrived(frame.number, frame.read);
+                return None;
             }
             Output::Files(dir) => dir,
         };
-        let bytes = match clock.time(Stage::Encode, || self.maker.encode()) {
+        let bytes = match clock.time(Stage::Encode, || maker.encode()) {
             Ok(bytes) => bytes,
             Err(e) => return self.lost(task.lane, &format!("frame {}: {e}", frame.number), false),
         };
@@ -118,7 +156,9 @@ impl<'a> Worker<'a> {
         if ends_camera {
             self.shared.fail(lane, Failure { message: message.to_owned(), exit_code: 1, keep_output: false });
         } else {
-            tracing::error!(camera = %self.shared.lanes[lane].camera, "{message}");
+            let camera = &self.shared.lanes[lane].camera;
+            tracing::error!(camera = %camera.id, "{message}");
+            camera.note(message);
         }
         None
     }

@@ -87,7 +87,7 @@ pub fn open_ordered(spec: &SinkSpec, options: &SinkOptions) -> Result<Box<dyn Or
         SinkSpec::Stdout => Ok(stream::on_stdout(options.stdout)),
         SinkSpec::Video(path) => Ok(Box::new(video::Video::to_file(path, options)?)),
         SinkSpec::Url(url) => Ok(Box::new(video::Video::to_url(url, options)?)),
-        SinkSpec::Directory(_) => {
+        SinkSpec::Directory(_) | SinkSpec::Nothing => {
             let problem = "a folder takes pictures in any order, it is no stream".to_owned();
             Err(SinkError::Usage { name: spec.to_string(), problem })
         }

@@ -24,6 +24,8 @@ pub enum SinkSpec {
     Url(String),
     /// Standard output.
     Stdout,
+    /// Nowhere.
+    Nothing,
 }
 
 /// The text names no sink.
@@ -52,6 +54,7 @@ impl FromStr for SinkSpec {
         match text {
             "" => return Err(SinkSpecError::Empty),
             "-" => return Ok(SinkSpec::Stdout),
+            "none" => return Ok(SinkSpec::Nothing),
             _ => {}
         }
         let path = match text.split_once("://") {
@@ -86,14 +89,14 @@ impl SinkSpec {
                 None => self.clone(),
             },
             SinkSpec::Url(url) => SinkSpec::Url(url.replace(PLACEHOLDER, camera.as_str())),
-            SinkSpec::Directory(_) | SinkSpec::Stdout => self.clone(),
+            SinkSpec::Directory(_) | SinkSpec::Stdout | SinkSpec::Nothing => self.clone(),
         }
     }
 
     /// Whether several cameras can write to it at once.
     pub fn takes_many_cameras(&self) -> bool {
         match self {
-            SinkSpec::Directory(_) => true,
+            SinkSpec::Directory(_) | SinkSpec::Nothing => true,
             SinkSpec::Video(path) => path.to_str().is_some_and(|text| text.contains(PLACEHOLDER)),
             SinkSpec::Url(url) => url.contains(PLACEHOLDER),
             SinkSpec::Stdout => false,
@@ -108,6 +111,7 @@ impl fmt::Display for SinkSpec {
             SinkSpec::Directory(path) | SinkSpec::Video(path) => path.display().fmt(f),
             SinkSpec::Url(url) => f.write_str(&mask(url)),
             SinkSpec::Stdout => f.write_str("standard output"),
+            SinkSpec::Nothing => f.write_str("nowhere"),
         }
     }
 }
@@ -122,6 +126,8 @@ mod tests {
         let folder = |text: &str| SinkSpec::Directory(text.into());
         for (text, want) in [
             ("-", SinkSpec::Stdout),
+            ("none", SinkSpec::Nothing),
+            ("./none", folder("./none")),
             ("output", folder("output")),
             ("out.d", folder("out.d")),
             ("videos.mp4/", folder("videos.mp4/")),

@@ -1,7 +1,7 @@
 //! What goes on for ever and comes back: cameras and network streams.
 use super::feed::{Arrival, Feed, Sent};
 use super::input::Input;
-use super::{Picture, Source, SourceError, SourceInfo, SourceOptions};
+use super::{Picture, Source, SourceError, SourceInfo, SourceOptions, status::Condition};
 use crate::ffmpeg::Ffmpeg;
 use crate::ffmpeg::diagnose::{Diagnosis, Kind, diagnose};
 use crate::stop::Stop;
@@ -145,6 +145,9 @@ impl<P: Sent> Live<P> {
             };
         }
         warn!(source = name, problem = %reason.text, retry_in_s = self.wait.as_secs_f64(), "source lost, connecting again");
+        if self.frames > 0 {
+            self.options.status.set(Condition::Lost { why: reason.text.clone() });
+        }
         self.problem = Some(reason.text);
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! * `spec`: what a person writes to name a source.
 //! * `options`: how to read it.
-//! * `error`: what can go wrong.
+//! * `error`: what can go wrong; [`status`]: how a source is doing.
 //! * `input`: the FFmpeg command for it.
 //! * `feed`: one running FFmpeg and the pictures it sends.
 //! * `video`: what has an end: files and test patterns.
@@ -26,6 +26,7 @@ mod live;
 mod options;
 mod pictures;
 mod spec;
+pub mod status;
 mod video;
 
 pub use crate::ffmpeg::jpeg::Jpeg;

@@ -1,5 +1,5 @@
 //! How to read a source.
-use super::{SourceError, SourceSpec};
+use super::{SourceError, SourceSpec, status::Status};
 use mattebox_core::codec::Limits;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,6 +41,8 @@ pub struct SourceOptions {
     pub limits: Limits,
     /// The FFmpeg program: a path, or a name to be found in PATH.
     pub ffmpeg: PathBuf,
+    /// Where the source says that it was lost. Each source needs its own.
+    pub status: Status,
 }
 
 impl Default for SourceOptions {
@@ -58,6 +60,7 @@ impl Default for SourceOptions {
             rtsp_transport: RtspTransport::default(),
             limits: Limits::default(),
             ffmpeg: "ffmpeg".into(),
+            status: Status::default(),
         }
     }
 }

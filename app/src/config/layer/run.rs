@@ -1,5 +1,5 @@
 //! What `mattebox run` can be told.
-use super::{Layer, MadeLayer, ReadLayer, SayLayer};
+use super::{Layer, MadeLayer, ReadLayer, SayLayer, ViewLayer};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub struct RunLayer {
     pub camera_id: Option<String>,
 
     /// Where the result goes: a folder (OUT/ID/frame_000000.png), a video file (.mp4 .webm .mov .mkv .gif), an FFmpeg URL
-    /// (rtsp:// rtmp:// srt:// udp://), or - for standard output. {camera} stands for the camera's name
+    /// (rtsp:// rtmp:// srt:// udp://), - for standard output, or none (with --view). {camera} stands for the camera's name
     #[arg(short, long, env = "OUTPUT_DIR", value_name = "OUT", help_heading = WHAT)]
     pub out: Option<String>,
 
@@ -31,6 +31,10 @@ pub struct RunLayer {
     #[arg(long, env = "MATTEBOX_LIVE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = RUN)]
     pub live: Option<bool>,
 
+    /// Serve /metrics, /healthz and /readyz at this address, for example 127.0.0.1:9463 (the live page has them too)
+    #[arg(long, env = "MATTEBOX_METRICS", value_name = "ADDR", help_heading = RUN)]
+    pub metrics: Option<String>,
+
     #[command(flatten)]
     #[serde(flatten)]
     #[allow(missing_docs)]
@@ -40,6 +44,11 @@ pub struct RunLayer {
     #[serde(flatten)]
     #[allow(missing_docs)]
     pub read: ReadLayer,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub view: ViewLayer,
 
     #[command(flatten)]
     #[serde(flatten)]

@@ -1,5 +1,5 @@
 //! What `mattebox worker` can be told.
-use super::{KafkaLayer, Layer, MadeLayer, SayLayer};
+use super::{KafkaLayer, Layer, MadeLayer, SayLayer, ViewLayer};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +75,11 @@ pub struct WorkerLayer {
     #[serde(flatten)]
     #[allow(missing_docs)]
     pub kafka: KafkaLayer,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub view: ViewLayer,
 
     #[command(flatten)]
     #[serde(flatten)]

@@ -2,27 +2,35 @@
 use super::{
     job::{Event, Fault, Job, Outcome, Picture},
     lanes::{LaneId, Lanes, Work},
+    numbers::Numbers,
 };
 use crate::{
     config::worker::{WorkerSettings, WorkerSink},
     kafka::record::with_record,
+    live::{
+        Behind, Camera, Look, Studio, Treatment,
+        camera::{Holds, Introduction},
+        shots::Offer,
+    },
     pipeline::{
         StartError,
         background::Backdrop,
         stats::{Stage, StageClock},
     },
-    source::SourceOptions,
+    source::{SourceOptions, status::Condition},
     stop::Stop,
 };
 use image::RgbImage;
 use mattebox_core::{
     codec::Decoder,
+    frame::CameraId,
     maker::{Maker, Recipe},
     matte::MatteState,
     wire,
 };
 use mattebox_store::{FrameDir, OnExisting, Outcome as Stored, StoreError};
 use std::{
+    collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
@@ -36,6 +44,9 @@ pub(super) struct Shop {
     pub(super) clock: Arc<StageClock>,
     /// Pictures whose memory can be used again.
     pub(super) spares: Mutex<Vec<RgbImage>>,
+    /// Where cameras are seen.
+    pub(super) studio: Arc<Studio>,
+    pub(super) numbers: Arc<Numbers>,
 }
 
 impl Shop {
@@ -49,6 +60,22 @@ impl Shop {
         if spares.len() < 2 * self.settings.threads.get() {
             spares.push(picture);
         }
+    }
+
+    /// A camera as whoever looks sees it. `None`: nobody does.
+    fn shown(&self, job: &Job) -> Option<Arc<Camera>> {
+        let WorkerSettings { background, matte, foreground_cleanup, skip_still, .. } = &self.settings;
+        let introduce = || Introduction {
+            source: format!("{} [{}]", self.settings.broker.topic, job.ticket.partition),
+            holds: Holds { transparent: self.settings.format.has_alpha(), opaque: true },
+            only_background: true,
+            look: Look {
+                behind: Behind::Spec(background.clone()),
+                treatment: Treatment { matte: *matte, foreground_cleanup: *foreground_cleanup, skip_still: *skip_still },
+            },
+            counters: self.numbers.camera(Some(&job.camera)),
+        };
+        self.studio.is_open().then(|| self.studio.camera_or_new(&job.camera, introduce))
     }
 
     /// Writes a frame's file, opening its camera's folder first if that was not done.
@@ -72,6 +99,8 @@ pub(super) struct Hand {
     maker: Maker,
     decoder: Decoder,
     backdrop: Backdrop,
+    /// Those of cameras whose background was changed.
+    changed: HashMap<CameraId, (Arc<Look>, Backdrop)>,
     /// A picture out of a JSON record.
     unpacked: Vec<u8>,
     /// The state that has to be given back.
@@ -87,6 +116,7 @@ impl Hand {
             shop: shop.clone(),
             decoder: Decoder::default(),
             backdrop,
+            changed: HashMap::new(),
             unpacked: Vec::new(),
             held: None,
         })
@@ -158,14 +188,22 @@ impl Hand {
         let state = held.as_mut().map_or(&mut nothing, |(_, state)| state);
         *still = shop.clock.time(Stage::Segment, || maker.segment(&picture, job.time, state));
         self.release();
-        let Hand { maker, backdrop, shop, .. } = self;
+        let shown = self.shop.shown(job);
+        self.follow(shown.as_deref());
+        let Hand { maker, backdrop, changed, shop, .. } = self;
         shop.clock.time(Stage::Refine, || maker.refine(&picture));
         let size = picture.dimensions();
+        let backdrop = changed.get_mut(&job.camera).map_or(backdrop, |(_, backdrop)| backdrop);
         let background = match backdrop.next(size.0, size.1, &Stop::new()) {
             Ok(background) => background,
             Err(message) => return Outcome::Dead(Fault { code: "no-background", message }),
         };
         shop.clock.time(Stage::Compose, || maker.compose(&picture, &background, None));
+        if let Some(camera) = shown {
+            camera.status.set(Condition::Open);
+            let (raw, alpha) = (Some(&picture), Some(maker.alpha()));
+            camera.offer(Offer { number: job.number.0, raw, alpha, composed: maker.picture() });
+        }
         shop.give_back(picture);
         let bytes = match shop.clock.time(Stage::Encode, || maker.encode()) {
             Ok(bytes) => bytes,
@@ -178,6 +216,22 @@ impl Hand {
             Ok(Stored::Written) => Outcome::Written { bytes: bytes.len() },
             Ok(Stored::Skipped) => Outcome::Kept,
             Err(e) => Outcome::Unwritten { bytes: bytes.to_vec(), message: e.to_string() },
+        }
+    }
+
+    /// Puts up the background that a camera was given while it runs.
+    fn follow(&mut self, camera: Option<&Camera>) {
+        let Some(camera) = camera else { return };
+        let look = camera.look();
+        let behind = match (self.changed.get(&camera.id), &look.behind) {
+            (Some((known, _)), _) if Arc::ptr_eq(known, &look) => return,
+            (None, Behind::Spec(spec)) if *spec == self.shop.settings.background => return,
+            (_, behind) => behind,
+        };
+        let options = SourceOptions { limits: self.shop.settings.limits, ..SourceOptions::default() };
+        match Backdrop::behind(behind, &options, &Stop::new()) {
+            Ok(backdrop) => drop(self.changed.insert(camera.id.clone(), (look, backdrop))),
+            Err(problem) => camera.note(&problem),
         }
     }
 

@@ -43,6 +43,7 @@ use super::{
 };
 use crate::{
     config::worker::{WorkerSettings, WorkerSink},
+    live::Studio,
     pipeline::{StartError, load_model},
     stop::Stop,
 };
@@ -123,7 +124,15 @@ impl Worker {
         let numbers = Arc::new(Numbers::default());
         let lanes = Lanes::new(settings.matte == MatteMode::Soft, to_loop);
         let clock = numbers.clock.clone();
-        let shop = Arc::new(Shop { settings, recipe, lanes, clock, spares: Mutex::default() });
+        let shop = Arc::new(Shop {
+            settings,
+            recipe,
+            lanes,
+            clock,
+            spares: Mutex::default(),
+            studio: Arc::default(),
+            numbers: numbers.clone(),
+        });
         let hands = (0..threads).map(|_| Hand::new(&shop)).collect::<Result<Vec<_>, StartError>>()?;
         let settings = &shop.settings;
         if let WorkerSink::Directory(root) = &settings.sink {
@@ -165,6 +174,11 @@ impl Worker {
     /// The counters, to be read while it runs.
     pub fn numbers(&self) -> Arc<Numbers> {
         self.numbers.clone()
+    }
+
+    /// What can be seen and changed of the cameras while it runs.
+    pub fn studio(&self) -> Arc<Studio> {
+        self.shop.studio.clone()
     }
 
     /// Works until it is stopped, or what was there at the start is done.

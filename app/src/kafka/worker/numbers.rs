@@ -1,5 +1,8 @@
 //! What is counted while a worker runs, per camera and per partition.
-use crate::pipeline::{latency::Latency, stats::StageClock};
+use crate::{
+    live::{camera::Counters, trend::Counted},
+    pipeline::{latency::Latency, stats::StageClock},
+};
 use mattebox_core::frame::CameraId;
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -121,6 +124,18 @@ impl Numbers {
     /// All partitions that were ours at some time.
     pub fn partitions(&self) -> Vec<(i32, Arc<PartitionNumbers>)> {
         lock(&self.partitions).iter().map(|(id, numbers)| (*id, numbers.clone())).collect()
+    }
+}
+
+impl Counters for CameraNumbers {
+    fn counted(&self) -> Counted {
+        Counted {
+            frames_in: self.frames_in.load(Relaxed),
+            frames_out: self.frames_out.load(Relaxed) + self.kept.load(Relaxed),
+            dropped: self.stale.load(Relaxed),
+            failed: self.dead.load(Relaxed),
+            times: self.latency.times(),
+        }
     }
 }
 

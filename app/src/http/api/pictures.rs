@@ -1,0 +1,61 @@
+//! Single pictures.
+use super::{Site, camera};
+use crate::http::problem::Problem;
+use axum::{
+    extract::{Path, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use mattebox_core::{
+    codec::{Encoder, ImageFormat},
+    compose::Composed,
+};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+const JPEG_QUALITY: u8 = 90;
+
+/// The newest picture of a camera as a JPEG file. It has no transparency: what is transparent is black.
+#[utoipa::path(get, path = "/api/cameras/{id}/frame.jpg", params(("id" = String, Path, description = "Name of the camera")), responses(
+    (status = 200, body = Vec<u8>, content_type = "image/jpeg"),
+    (status = 404, description = "There is no such camera, or no picture yet", body = Problem, content_type = "application/problem+json"),
+))]
+pub(in crate::http) async fn jpeg(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Result<Response, Problem> {
+    picture(&site, &id, ImageFormat::Jpeg).await
+}
+
+/// The newest picture of a camera without loss.
+#[utoipa::path(get, path = "/api/cameras/{id}/frame.png", params(("id" = String, Path, description = "Name of the camera")), responses(
+    (status = 200, body = Vec<u8>, content_type = "image/png"),
+    (status = 404, description = "There is no such camera, or no picture yet", body = Problem, content_type = "application/problem+json"),
+))]
+pub(in crate::http) async fn png(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Result<Response, Problem> {
+    picture(&site, &id, ImageFormat::Png).await
+}
+
+async fn picture(site: &Site, id: &str, format: ImageFormat) -> Result<Response, Problem> {
+    let still = camera(site, id)?.shots.still().ok_or_else(|| Problem::not_found(format!("camera {id:?} has no picture yet")))?;
+    let failed = |e: String| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e);
+    // A large picture takes long enough to hold up other answers.
+    let encoded = tokio::task::spawn_blocking(move || encode(&still, format)).await.map_err(|e| failed(e.to_string()))?;
+    let bytes = encoded.map_err(failed)?;
+    site.sent.fetch_add(bytes.len() as u64, Relaxed);
+    let kind = match format {
+        ImageFormat::Png => "image/png",
+        _ => "image/jpeg",
+    };
+    Ok(([(header::CONTENT_TYPE, kind)], bytes).into_response())
+}
+
+fn encode(still: &Composed, format: ImageFormat) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let mut encoder = Encoder::new(format, JPEG_QUALITY);
+    match (still, format) {
+        (Composed::Rgba(clear), ImageFormat::Jpeg) => {
+            let opaque = Composed::Rgb(image::DynamicImage::ImageRgba8(clear.clone()).into_rgb8());
+            encoder.encode(&opaque, &mut bytes)
+        }
+        _ => encoder.encode(still, &mut bytes),
+    }
+    .map_err(|e| e.to_string())?;
+    Ok(bytes)
+}

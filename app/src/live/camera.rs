@@ -1,0 +1,296 @@
+//! One camera, as whoever looks sees it.
+use super::{
+    look::{Behind, Look},
+    shots::{Offer, Shots},
+    studio::Desk,
+    trend::{Counted, Trend},
+};
+use crate::source::status::{Condition, Since, Status};
+use image::RgbImage;
+use mattebox_core::frame::CameraId;
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+/// Errors that are kept.
+const ERRORS: usize = 20;
+/// Without a new frame for so long a camera is stalled, whatever its source says.
+const STALLED: Duration = Duration::from_secs(2);
+/// A slow camera is stalled after so many of its own intervals.
+const STALLED_INTERVALS: f64 = 3.0;
+
+/// Something that counts a camera's frames.
+pub trait Counters: Send + Sync {
+    /// What it stands at.
+    fn counted(&self) -> Counted;
+}
+
+/// How a camera is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Its first frame has not come yet.
+    Connecting,
+    /// Frames come.
+    Live,
+    /// No frame comes, and nobody says why.
+    Stalled,
+    /// Its source was lost and is being connected again.
+    Reconnecting,
+    /// It has failed for good.
+    Failed,
+    /// It has no more frames.
+    Ended,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [State; 6] =
+        [State::Connecting, State::Live, State::Stalled, State::Reconnecting, State::Failed, State::Ended];
+
+    /// Its name in JSON and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Connecting => "connecting",
+            State::Live => "live",
+            State::Stalled => "stalled",
+            State::Reconnecting => "reconnecting",
+            State::Failed => "failed",
+            State::Ended => "ended",
+        }
+    }
+}
+
+/// A state, since when, and why.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// How it is doing.
+    pub state: State,
+    /// Since when.
+    pub since: SystemTime,
+    /// Why, where somebody knows.
+    pub why: Option<String>,
+}
+
+/// Something that went wrong.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// When.
+    pub time: SystemTime,
+    /// What.
+    pub message: String,
+}
+
+/// The frame that came last.
+#[derive(Debug, Clone, Copy)]
+pub struct Latest {
+    /// When it was made, by the clock on the wall.
+    pub time: SystemTime,
+    /// The same by the clock that is never set.
+    at: Instant,
+    /// Width and height.
+    pub size: (u32, u32),
+}
+
+/// What one camera's output can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holds {
+    /// Pictures without a background.
+    pub transparent: bool,
+    /// Pictures with one. A video that was begun without one has to go on like that.
+    pub opaque: bool,
+}
+
+/// What a camera is shown as.
+pub struct Introduction {
+    /// Its source as it was written, with passwords masked.
+    pub source: String,
+    /// What its output can hold.
+    pub holds: Holds,
+    /// Only its background can be changed: what is remembered of it from frame to frame belongs to the rest of its settings.
+    pub only_background: bool,
+    /// What is made of its frames.
+    pub look: Look,
+    /// Who counts them.
+    pub counters: Arc<dyn Counters>,
+}
+
+/// One camera.
+pub struct Camera {
+    /// Its name.
+    pub id: CameraId,
+    /// Its source as it was written, with passwords masked.
+    pub source: String,
+    /// What its source says.
+    pub status: Status,
+    /// What its output can hold.
+    pub holds: Holds,
+    /// Only its background can be changed.
+    pub only_background: bool,
+    /// Its newest pictures.
+    pub shots: Arc<Shots>,
+    counters: Arc<dyn Counters>,
+    /// What it was started with, or what the settings file says by now.
+    start: Mutex<Look>,
+    look: Mutex<Arc<Look>>,
+    upload: Mutex<Option<Arc<RgbImage>>>,
+    latest: Mutex<Option<Latest>>,
+    trend: Mutex<Trend>,
+    errors: Mutex<VecDeque<Fault>>,
+    desk: Desk,
+    /// An offer waits for the encoding thread.
+    pub(super) pending: AtomicBool,
+}
+
+impl fmt::Debug for Camera {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Camera").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Camera {
+    pub(super) fn new(id: CameraId, introduction: Introduction, desk: Desk) -> Self {
+        let Introduction { source, holds, only_background, look, counters } = introduction;
+        Camera {
+            id,
+            source,
+            status: Status::default(),
+            holds,
+            only_background,
+            shots: Arc::default(),
+            counters,
+            start: Mutex::new(look.clone()),
+            look: Mutex::new(Arc::new(look)),
+            upload: Mutex::default(),
+            latest: Mutex::default(),
+            trend: Mutex::default(),
+            errors: Mutex::default(),
+            desk,
+            pending: AtomicBool::new(false),
+        }
+    }
+
+    /// What is made of its frames. Whoever asks for each frame sees a change by the pointer.
+    pub fn look(&self) -> Arc<Look> {
+        lock(&self.look).clone()
+    }
+
+    /// Changes what is made of its frames, from the next on.
+    pub fn set_look(&self, look: Look) {
+        *lock(&self.look) = Arc::new(look);
+    }
+
+    /// What it was started with.
+    pub fn start(&self) -> Look {
+        lock(&self.start).clone()
+    }
+
+    /// Changes what it was started with, because the settings file did.
+    pub fn restart_with(&self, look: Look) {
+        *lock(&self.start) = look.clone();
+        self.set_look(look);
+    }
+
+    /// The picture that was uploaded last.
+    pub fn upload(&self) -> Option<Arc<RgbImage>> {
+        lock(&self.upload).clone()
+    }
+
+    /// Puts an uploaded picture behind the people.
+    pub fn set_upload(&self, picture: Arc<RgbImage>) {
+        *lock(&self.upload) = Some(picture.clone());
+        let mut look = lock(&self.look);
+        *look = Arc::new(Look { behind: Behind::Upload(picture), treatment: look.treatment });
+    }
+
+    /// Shows a frame to whoever looks.
+    pub fn offer(self: &Arc<Self>, offer: Offer<'_>) {
+        if !self.desk.is_watched() {
+            return;
+        }
+        let size = offer.composed.dimensions();
+        *lock(&self.latest) = Some(Latest { time: SystemTime::now(), at: Instant::now(), size });
+        if self.shots.offer(offer) && !self.pending.swap(true, Relaxed) {
+            self.desk.submit(self.clone());
+        }
+    }
+
+    /// Notes that something went wrong. The same again changes nothing.
+    pub fn note(&self, message: &str) {
+        let mut errors = lock(&self.errors);
+        if errors.front().is_some_and(|last| last.message == message) {
+            return;
+        }
+        errors.push_front(Fault { time: SystemTime::now(), message: message.to_owned() });
+        errors.truncate(ERRORS);
+    }
+
+    /// The last errors, newest first.
+    pub fn errors(&self) -> Vec<Fault> {
+        lock(&self.errors).iter().cloned().collect()
+    }
+
+    /// The last frame.
+    pub fn latest(&self) -> Option<Latest> {
+        *lock(&self.latest)
+    }
+
+    /// How it did over the last minutes.
+    pub fn trend(&self) -> MutexGuard<'_, Trend> {
+        lock(&self.trend)
+    }
+
+    /// How it is doing.
+    pub fn standing(&self) -> Standing {
+        let Since { condition, since } = self.status.get();
+        let stands = |state, why| Standing { state, since, why };
+        match condition {
+            Condition::Connecting => stands(State::Connecting, None),
+            Condition::Lost { why } => stands(State::Reconnecting, Some(why)),
+            Condition::Failed { why } => stands(State::Failed, Some(why)),
+            Condition::Ended => stands(State::Ended, None),
+            Condition::Open => match self.latest() {
+                None => stands(State::Connecting, None),
+                Some(latest) if latest.at.elapsed() > self.patience() => {
+                    let why = Some("no frame comes".to_owned());
+                    Standing { state: State::Stalled, since: latest.time, why }
+                }
+                Some(_) => stands(State::Live, None),
+            },
+        }
+    }
+
+    /// How long it may be without a frame.
+    fn patience(&self) -> Duration {
+        match self.trend().usual_fps() {
+            fps if fps > 0.0 => STALLED.max(Duration::from_secs_f64((STALLED_INTERVALS / fps).min(3600.0))),
+            _ => STALLED,
+        }
+    }
+
+    /// Takes the numbers of a second that ends at unix time `at`.
+    pub(super) fn sample(&self, at: f64) {
+        let counted = self.counters.counted();
+        self.trend().add(at, counted);
+        // What a source says when it is lost is an error that a person may want to read later.
+        if let Condition::Lost { why } | Condition::Failed { why } = self.status.get().condition {
+            self.note(&why);
+        }
+    }
+}
+
+impl Latest {
+    /// How long ago it was.
+    pub fn age(&self) -> Duration {
+        self.at.elapsed()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,56 @@
+//! What is made of a camera's frames, as it can be changed while it runs.
+use image::RgbImage;
+use mattebox_core::{compose::BackgroundSpec, matte::MatteMode};
+use std::{fmt, sync::Arc};
+
+/// What is made of a frame, apart from its background. Cheap to compare: every thread keeps tools for each that is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Treatment {
+    /// Which matte.
+    pub matte: MatteMode,
+    /// Whether the old room's light is taken out of the edge.
+    pub foreground_cleanup: bool,
+    /// Whether the network is spared frames like the one before.
+    pub skip_still: bool,
+}
+
+/// What stands behind the people.
+#[derive(Debug, Clone)]
+pub enum Behind {
+    /// What settings can name.
+    Spec(BackgroundSpec),
+    /// A picture that was uploaded.
+    Upload(Arc<RgbImage>),
+}
+
+impl Behind {
+    /// Whether the result has no background at all.
+    pub fn is_transparent(&self) -> bool {
+        matches!(self, Behind::Spec(BackgroundSpec::Transparent))
+    }
+}
+
+/// As settings name it, without folders: a page need not know where files are.
+impl fmt::Display for Behind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Behind::Upload(picture) => write!(f, "picture:{}x{}", picture.width(), picture.height()),
+            Behind::Spec(BackgroundSpec::Image(path)) => {
+                write!(f, "picture:{}", path.file_name().unwrap_or_default().to_string_lossy())
+            }
+            Behind::Spec(BackgroundSpec::Video(path)) => {
+                write!(f, "video:{}", path.file_name().unwrap_or_default().to_string_lossy())
+            }
+            Behind::Spec(spec) => spec.fmt(f),
+        }
+    }
+}
+
+/// Everything that can be changed of a camera.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// What stands behind the people.
+    pub behind: Behind,
+    /// What else is made of each frame.
+    pub treatment: Treatment,
+}

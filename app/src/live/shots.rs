@@ -1,0 +1,338 @@
+//! One camera's newest pictures, encoded once for all who look.
+//!
+//! A thread of the pipeline offers each frame; it only copies, and only what somebody looks at. The thread of [`super::studio`] encodes what
+//! was offered last. Viewers get the newest picture whenever they are ready for one: a slow one misses frames, and costs nobody anything.
+use super::checkerboard;
+use axum::body::Bytes;
+use fast_image_resize::{PixelType, ResizeAlg, ResizeOptions, Resizer, images::Image, images::ImageRef};
+use image::{GrayImage, RgbImage};
+use mattebox_core::{
+    codec::{EncodeError, Encoder, ImageFormat, JpegEncoder},
+    compose::Composed,
+};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+
+/// The width of small pictures in pixels, at most.
+pub const TILE_WIDTH: u32 = 480;
+/// Of what viewers are sent. Fine enough to judge an edge.
+const JPEG_QUALITY: u8 = 85;
+/// A camera that nobody looks at keeps a picture that is at most so old, so that a page begins with one.
+const KEEP: Duration = Duration::from_secs(1);
+
+/// What can be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// The frame with its new background.
+    Picture,
+    /// The same, at most [`TILE_WIDTH`] wide.
+    Tile,
+    /// The matte as grey.
+    Matte,
+    /// The people over a checkerboard.
+    Checkerboard,
+    /// The frame as it came, with the room.
+    Raw,
+}
+
+impl View {
+    /// All of them.
+    pub const ALL: [View; 5] = [View::Picture, View::Tile, View::Matte, View::Checkerboard, View::Raw];
+}
+
+/// A picture as it is sent.
+#[derive(Debug, Clone)]
+pub struct Shot {
+    /// The frame's number.
+    pub number: u64,
+    /// A JPEG file.
+    pub jpeg: Bytes,
+    /// When it was encoded.
+    at: Instant,
+}
+
+/// What a thread of the pipeline offers of a frame.
+#[derive(Debug, Clone, Copy)]
+pub struct Offer<'a> {
+    /// The frame's number.
+    pub number: u64,
+    /// As it came, where it is known.
+    pub raw: Option<&'a RgbImage>,
+    /// Its matte, where it is known.
+    pub alpha: Option<&'a GrayImage>,
+    /// With its new background.
+    pub composed: &'a Composed,
+}
+
+/// A copy of what is wanted of an offer.
+#[derive(Debug, Default)]
+struct Copied {
+    number: u64,
+    composed: Option<Composed>,
+    alpha: Option<GrayImage>,
+    raw: Option<RgbImage>,
+}
+
+/// One camera's newest pictures.
+#[derive(Debug)]
+pub struct Shots {
+    viewers: [AtomicUsize; View::ALL.len()],
+    newest: [watch::Sender<Option<Arc<Shot>>>; View::ALL.len()],
+    /// What is not encoded yet.
+    offered: Mutex<Option<Copied>>,
+    /// The number of the last offer, and when one was last copied.
+    last: Mutex<(Option<u64>, Option<Instant>)>,
+    /// What was last encoded, for whoever wants it without loss.
+    still: Mutex<Option<Arc<Composed>>>,
+}
+
+impl Default for Shots {
+    fn default() -> Self {
+        Shots {
+            viewers: Default::default(),
+            newest: std::array::from_fn(|_| watch::Sender::new(None)),
+            offered: Mutex::default(),
+            last: Mutex::default(),
+            still: Mutex::default(),
+        }
+    }
+}
+
+/// Somebody who looks at one view of one camera. While there is one, frames are copied and encoded.
+#[derive(Debug)]
+pub struct Viewer {
+    shots: Arc<Shots>,
+    view: View,
+    newest: watch::Receiver<Option<Arc<Shot>>>,
+}
+
+impl Viewer {
+    /// A viewer, for whom the picture that is there is the first.
+    pub fn new(shots: Arc<Shots>, view: View) -> Self {
+        shots.viewers[view as usize].fetch_add(1, Relaxed);
+        let mut newest = shots.newest[view as usize].subscribe();
+        // What somebody saw long ago is no picture of now: only the two kinds that are kept up to date may begin with what is there.
+        if matches!(view, View::Picture | View::Tile) {
+            newest.mark_changed();
+        }
+        Viewer { shots, view, newest }
+    }
+
+    /// Waits for a picture that it has not seen. `None`: there will be none.
+    pub async fn next(&mut self) -> Option<Arc<Shot>> {
+        loop {
+            self.newest.changed().await.ok()?;
+            if let Some(shot) = self.newest.borrow_and_update().clone() {
+                return Some(shot);
+            }
+        }
+    }
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.shots.viewers[self.view as usize].fetch_sub(1, Relaxed);
+    }
+}
+
+impl Shots {
+    /// How many look at a view.
+    pub fn viewers(&self, view: View) -> usize {
+        self.viewers[view as usize].load(Relaxed)
+    }
+
+    /// Takes a copy of what is wanted of a frame. True if there is something to encode.
+    pub(super) fn offer(&self, offer: Offer<'_>) -> bool {
+        let wants = |view| self.viewers(view) > 0;
+        {
+            let mut last = lock(&self.last);
+            // Frames are finished by several threads: an older one must not come after a newer. A source that begins again counts anew.
+            if last.0.is_some_and(|number| offer.number < number && number - offer.number < 1000) {
+                return false;
+            }
+            last.0 = Some(offer.number);
+            let is_wanted = View::ALL.into_iter().any(wants);
+            if !is_wanted && last.1.is_some_and(|at| at.elapsed() < KEEP) {
+                return false;
+            }
+            last.1 = Some(Instant::now());
+        }
+        let cut_out = wants(View::Checkerboard);
+        let copied = Copied {
+            number: offer.number,
+            composed: Some(offer.composed.clone()),
+            alpha: offer.alpha.filter(|_| cut_out || wants(View::Matte)).cloned(),
+            raw: offer.raw.filter(|_| cut_out || wants(View::Raw)).cloned(),
+        };
+        *lock(&self.offered) = Some(copied);
+        true
+    }
+
+    /// The newest picture without loss.
+    pub fn still(&self) -> Option<Arc<Composed>> {
+        lock(&self.still).clone()
+    }
+
+    /// The newest small or large picture.
+    pub fn newest(&self, view: View) -> Option<Arc<Shot>> {
+        self.newest[view as usize].borrow().clone()
+    }
+
+    /// Whether a view that begins with what is there has nothing recent.
+    fn is_due(&self, view: View) -> bool {
+        let is_kept = matches!(view, View::Picture | View::Tile);
+        is_kept && self.newest[view as usize].borrow().as_ref().is_none_or(|shot| shot.at.elapsed() >= KEEP)
+    }
+
+    /// Encodes what was offered last, for those who look.
+    pub(super) fn encode(&self, tools: &mut Tools) {
+        let Some(copied) = lock(&self.offered).take() else { return };
+        let Copied { number, composed, alpha, raw } = copied;
+        for view in View::ALL {
+            if self.viewers(view) == 0 && !self.is_due(view) {
+                continue;
+            }
+            let encoded = match (view, &composed, &alpha, &raw) {
+                (View::Picture, Some(composed), ..) => tools.composed(composed, u32::MAX),
+                (View::Tile, Some(composed), ..) => tools.composed(composed, TILE_WIDTH),
+                (View::Matte, _, Some(alpha), _) => tools.gray(alpha),
+                (View::Checkerboard, _, Some(alpha), Some(raw)) => tools.rgb(&checkerboard::behind(raw, alpha)),
+                (View::Raw, .., Some(raw)) => tools.rgb(raw),
+                // Whoever began to look after the copy was made gets the next.
+                _ => continue,
+            };
+            match encoded {
+                Ok(jpeg) => {
+                    self.newest[view as usize].send_replace(Some(Arc::new(Shot { number, jpeg, at: Instant::now() })));
+                }
+                Err(error) => tracing::debug!("a picture for viewers cannot be encoded: {error}"),
+            }
+        }
+        *lock(&self.still) = composed.map(Arc::new);
+    }
+}
+
+/// What the encoding thread works with.
+pub(super) struct Tools {
+    jpeg: JpegEncoder,
+    gray: Encoder,
+    resizer: Resizer,
+    bytes: Vec<u8>,
+}
+
+impl Default for Tools {
+    fn default() -> Self {
+        Tools {
+            jpeg: JpegEncoder::new(JPEG_QUALITY),
+            gray: Encoder::new(ImageFormat::Jpeg, JPEG_QUALITY),
+            resizer: Resizer::new(),
+            bytes: Vec::new(),
+        }
+    }
+}
+
+impl Tools {
+    /// JPEG cannot be transparent: what is shows a checkerboard.
+    fn composed(&mut self, picture: &Composed, max_width: u32) -> Result<Bytes, EncodeError> {
+        match picture {
+            Composed::Rgb(picture) if picture.width() <= max_width => self.rgb(picture),
+            Composed::Rgb(picture) => {
+                let small = self.shrink(picture, max_width);
+                self.rgb(&small)
+            }
+            Composed::Rgba(picture) => {
+                let opaque = checkerboard::under(picture);
+                let small = if opaque.width() > max_width { self.shrink(&opaque, max_width) } else { opaque };
+                self.rgb(&small)
+            }
+        }
+    }
+
+    fn rgb(&mut self, picture: &RgbImage) -> Result<Bytes, EncodeError> {
+        self.jpeg.encode(picture, &mut self.bytes)?;
+        Ok(Bytes::copy_from_slice(&self.bytes))
+    }
+
+    fn gray(&mut self, picture: &GrayImage) -> Result<Bytes, EncodeError> {
+        self.gray.encode_gray(picture, &mut self.bytes)?;
+        Ok(Bytes::copy_from_slice(&self.bytes))
+    }
+
+    fn shrink(&mut self, picture: &RgbImage, width: u32) -> RgbImage {
+        let height = (u64::from(picture.height()) * u64::from(width) / u64::from(picture.width().max(1))).max(1) as u32;
+        let mut small = Image::new(width, height, PixelType::U8x3);
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(fast_image_resize::FilterType::Bilinear));
+        let shrunk = ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3)
+            .map_err(|e| e.to_string())
+            .and_then(|from| self.resizer.resize(&from, &mut small, &options).map_err(|e| e.to_string()));
+        match shrunk {
+            Ok(()) => RgbImage::from_raw(width, height, small.into_vec()).unwrap_or_default(),
+            // Sizes and kinds of pixels fit by construction; a full picture is as good.
+            Err(_) => picture.clone(),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{Luma, Rgb};
+
+    fn offer(shots: &Shots, number: u64) -> bool {
+        let (raw, alpha) = (RgbImage::from_pixel(960, 540, Rgb([200, 0, 0])), GrayImage::from_pixel(960, 540, Luma([0])));
+        let composed = Composed::Rgb(RgbImage::from_pixel(960, 540, Rgb([0, 200, 0])));
+        shots.offer(Offer { number, raw: Some(&raw), alpha: Some(&alpha), composed: &composed })
+    }
+
+    fn middle(shots: &Shots, view: View) -> (u32, [u8; 3]) {
+        let jpeg = shots.newest(view).expect("a picture").jpeg.clone();
+        let picture = mattebox_core::codec::decode(&jpeg, &Default::default()).expect("a JPEG file");
+        (picture.width(), picture.get_pixel(picture.width() / 2, 1).0)
+    }
+
+    #[test]
+    fn nobody_looks_and_one_picture_a_second_is_kept() {
+        let shots = Shots::default();
+        assert!(offer(&shots, 0));
+        assert!(!offer(&shots, 1), "less than a second later");
+        shots.encode(&mut Tools::default());
+        assert_eq!(middle(&shots, View::Tile).0, TILE_WIDTH);
+        assert!(shots.newest(View::Raw).is_none() && shots.newest(View::Matte).is_none(), "what nobody looks at is not made");
+        assert_eq!(shots.still().expect("kept").dimensions(), (960, 540));
+    }
+
+    #[test]
+    fn each_view_is_what_it_says() {
+        let shots = Arc::new(Shots::default());
+        let viewers: Vec<_> = View::ALL.into_iter().map(|view| Viewer::new(shots.clone(), view)).collect();
+        assert!(offer(&shots, 0) && offer(&shots, 1));
+        shots.encode(&mut Tools::default());
+        let near = |(_, [r, g, b]): (u32, [u8; 3]), want: [u8; 3]| [r, g, b].iter().zip(want).all(|(a, b)| a.abs_diff(b) < 8);
+        assert!(near(middle(&shots, View::Picture), [0, 200, 0]));
+        assert!(near(middle(&shots, View::Raw), [200, 0, 0]));
+        assert!(near(middle(&shots, View::Matte), [0, 0, 0]));
+        let [r, g, b] = middle(&shots, View::Checkerboard).1;
+        assert!(r.abs_diff(g) < 8 && g.abs_diff(b) < 8 && r > 100, "nothing of the room: {:?}", [r, g, b]);
+        drop(viewers);
+        assert_eq!(shots.viewers(View::Raw), 0);
+    }
+
+    #[test]
+    fn an_older_frame_does_not_follow_a_newer_one() {
+        let shots = Arc::new(Shots::default());
+        let _viewer = Viewer::new(shots.clone(), View::Picture);
+        assert!(offer(&shots, 7));
+        assert!(!offer(&shots, 6));
+        assert!(offer(&shots, 8));
+    }
+}
