@@ -10,11 +10,13 @@
 //! * [`gradient`]: `Grad`, how sharp the edges are.
 //! * [`connectivity`]: `Conn`, what has come loose from the person.
 //! * [`temporal`]: `dtSSD`, flicker.
+//! * [`live`]: what can be told without the true alpha.
 //! * [`summary`]: the mean and the worst of many frames.
 //!
 //! Formulas and sources stand with each function; `docs/ref/eval.md` holds them for users.
 pub mod connectivity;
 pub mod gradient;
+pub mod live;
 pub mod pixel;
 pub mod summary;
 pub mod temporal;

@@ -1,5 +1,8 @@
 //! The binary format to a frame: CloudEvents 1.0, Kafka binding, binary mode.
-use super::{FrameRecord, Header, MAX_FRAME_NUMBER, MAX_SESSION, Record, Wire, WireError, error::quoted, picture::Picture, time};
+use super::{
+    FrameRecord, Header, MAX_FRAME_NUMBER, MAX_SESSION, Record, Wire, WireError, error::quoted, headers_write::RESULT_TYPE,
+    picture::Picture, time,
+};
 use crate::frame::{CameraId, FrameNumber};
 
 /// What every `ce_source` begins with; the camera id follows.
@@ -13,6 +16,11 @@ pub(super) fn has_frame_headers(record: &Record<'_>) -> bool {
     last(record, "ce_type").is_some()
         || last(record, "ce_specversion").is_some()
         || last_content_type(record).is_some_and(is_image)
+}
+
+/// Whether a record says that it is a result: a frame with its new background, which may be shown.
+pub fn is_result(record: &Record<'_>) -> bool {
+    last(record, "ce_type").and_then(|header| header.value) == Some(RESULT_TYPE.as_bytes())
 }
 
 /// `value` is the record's, which is there.
@@ -185,6 +193,16 @@ mod tests {
             assert_eq!(frame.picture(&mut buffer).unwrap(), b"\xff\xd8\xff");
             assert!(buffer.is_empty());
         });
+    }
+
+    #[test]
+    fn only_what_says_so_is_a_result() {
+        let is = |kind: Option<&[u8]>| {
+            let headers: Vec<_> = kind.map(|value| Header { name: "ce_type", value: Some(value) }).into_iter().collect();
+            is_result(&Record { key: None, value: None, headers: &headers })
+        };
+        assert!(is(Some(b"mattebox.matted.v1")));
+        assert!(!is(Some(b"mattebox.frame.v1")) && !is(Some(b"mattebox.matted.v2")) && !is(None));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{
 use crate::frame::{CameraId, FrameNumber, Timestamp};
 
 /// The `ce_type` of a result.
-const RESULT_TYPE: &str = "mattebox.matted.v1";
+pub(super) const RESULT_TYPE: &str = "mattebox.matted.v1";
 
 /// What a worker says of a result: a frame without its background.
 #[derive(Debug, Clone, Copy)]

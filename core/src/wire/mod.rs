@@ -31,6 +31,7 @@ mod time;
 mod round_trip;
 
 pub use error::{PICTURE_CODES, WireError, picture_code};
+pub use headers_read::is_result;
 pub use headers_write::{DeadLetter, ResultMeta, dead_letter_headers, frame_headers, result_headers};
 pub use json_write::json_value;
 pub use position::read_position;
