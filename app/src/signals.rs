@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM: the first asks for an end, the second insists.
 use crate::stop::Stop;
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
 };
 use std::{io, process, thread, time::Duration};
@@ -31,6 +31,13 @@ pub fn listen(stop: Stop, abort: Stop, drain: Duration) -> io::Result<()> {
             end(&abort);
         }
     })?;
+    Ok(())
+}
+
+/// Calls `act` on every SIGHUP.
+pub fn on_hangup(mut act: impl FnMut() + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGHUP])?;
+    thread::Builder::new().name("hangup".to_owned()).spawn(move || signals.forever().for_each(|_| act()))?;
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! `mattebox config`.
 use super::Settings;
 use crate::config::{
-    CameraLayer, ConfigError, Layer, LettersLayer, Resolved, RunLayer, RunSettings, WorkerLayer, camera::CameraSettings,
-    letters::LettersSettings, worker::WorkerSettings,
+    CameraLayer, ConfigError, Layer, LettersLayer, Resolved, RunLayer, RunSettings, WatchLayer, WorkerLayer,
+    camera::CameraSettings, letters::LettersSettings, watch::WatchSettings, worker::WorkerSettings,
 };
 use clap::{ArgMatches, Args, Subcommand};
 use comfy_table::{Table, presets};
@@ -26,11 +26,13 @@ pub(super) struct ConfigArgs {
 #[derive(Debug, Subcommand)]
 enum Of {
     /// Those of `mattebox run`, as without a command
-    Run(Settings<RunLayer>),
+    Run(Box<Settings<RunLayer>>),
     /// Those of `mattebox camera`
     Camera(Settings<CameraLayer>),
     /// Those of `mattebox worker`
-    Worker(Settings<WorkerLayer>),
+    Worker(Box<Settings<WorkerLayer>>),
+    /// Those of `mattebox view`
+    View(Settings<WatchLayer>),
     /// Those of `mattebox dead-letters`
     DeadLetters(Settings<LettersLayer>),
 }
@@ -46,6 +48,9 @@ pub(super) fn run(args: &ConfigArgs, matches: &ArgMatches) -> anyhow::Result<Exi
             r.layer.source.as_ref().map_or(Ok(()), |_| CameraSettings::new(r).map(drop))
         }),
         Some(Of::Worker(settings)) => print(settings, of_command, args.json, |r| WorkerSettings::new(r).map(drop)),
+        Some(Of::View(settings)) => print(settings, of_command, args.json, |r| {
+            r.layer.results.as_ref().map_or(Ok(()), |_| WatchSettings::new(r).map(drop))
+        }),
         Some(Of::DeadLetters(settings)) => print(settings, of_command, args.json, |r| LettersSettings::new(r).map(drop)),
     }
 }

@@ -4,12 +4,14 @@
 //!
 //! * [`run`]: the main job on this machine.
 //! * [`camera`]: sources to a topic of a broker; [`worker`]: from that topic to files or results.
+//! * [`view`]: the live page of a topic of results.
 //! * [`dead_letters`]: records that could not be frames.
 //! * [`eval`]: a matte against the truth.
 //! * [`bench`]: what each step costs on this machine.
 //! * [`doctor`]: what is missing on this machine and how to get it.
 //! * [`config`]: the settings in force and where each came from.
 //! * [`model`]: what a model file is.
+//! * `reload`: what SIGHUP does.
 //! * [`shell`]: completions and the manual page.
 mod bench;
 mod camera;
@@ -20,12 +22,14 @@ mod eval;
 mod model;
 #[cfg(test)]
 mod reference;
+mod reload;
 mod run;
 mod shell;
+mod view;
 mod worker;
 
 use crate::{
-    config::{ConfigError, Layer, Resolved, layer::SayLayer, view::ViewSettings},
+    config::{ConfigError, Layer, Resolved, layer::SayLayer, resolve::DEFAULT_FILE, view::ViewSettings},
     http::{self, Page, Server},
     kafka::KafkaError,
     live::Studio,
@@ -37,7 +41,14 @@ use clap::{
 };
 use indicatif::MultiProgress;
 use serde::Serialize;
-use std::{ffi::OsString, fmt::Display, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    ffi::OsString,
+    fmt::Display,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 /// Live video background removal: finds the people in each frame and puts a background of your choice behind them.
 #[derive(Debug, Parser)]
@@ -54,13 +65,16 @@ struct Cli {
 enum Command {
     /// Replace the background of a video, camera or pictures on this machine
     #[command(after_help = run::EXAMPLES)]
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// Publish videos and cameras to a Kafka topic, frame by frame
     #[command(after_help = camera::EXAMPLES)]
     Camera(camera::CameraArgs),
     /// Replace the background of the frames of a Kafka topic
     #[command(after_help = worker::EXAMPLES)]
-    Worker(worker::WorkerArgs),
+    Worker(Box<worker::WorkerArgs>),
+    /// Show the results of a topic live on a page
+    #[command(after_help = view::EXAMPLES)]
+    View(view::ViewArgs),
     /// List, show or send again the records that could not be frames
     DeadLetters(dead_letters::DeadLettersArgs),
     /// Measure a matte against the true one
@@ -80,7 +94,7 @@ enum Command {
 }
 
 /// Settings of a command, and the file that some of them may be in.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 struct Settings<L: Layer> {
     #[command(flatten)]
     layer: L,
@@ -90,6 +104,11 @@ struct Settings<L: Layer> {
 }
 
 impl<L: Layer> Settings<L> {
+    /// Whether there is a settings file.
+    fn has_file(&self) -> bool {
+        self.config.is_some() || Path::new(DEFAULT_FILE).exists()
+    }
+
     /// Lays flags, environment, file and defaults over one another.
     fn resolve(&self, matches: &ArgMatches) -> Result<Resolved<L>, ConfigError> {
         let command = L::augment_args(clap::Command::new(L::COMMAND));
@@ -166,6 +185,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         (Command::Run(args), Some(matches)) => run::run(&args, matches),
         (Command::Camera(args), Some(matches)) => camera::run(&args, matches),
         (Command::Worker(args), Some(matches)) => worker::run(&args, matches),
+        (Command::View(args), Some(matches)) => view::run(&args, matches),
         (Command::DeadLetters(args), Some(matches)) => dead_letters::run(&args, matches),
         (Command::Config(args), Some(matches)) => config::run(&args, matches),
         (Command::Eval(args), _) => eval::run(&args).map(|()| ExitCode::SUCCESS),

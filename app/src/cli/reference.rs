@@ -1,6 +1,6 @@
 //! `docs/ref/settings.md`, written from the command line's own definition so that the two cannot drift apart.
 use super::Cli;
-use crate::config::{CameraLayer, Layer, LettersLayer, RunLayer, WorkerLayer, layer::key_of, resolve::defaults};
+use crate::config::{CameraLayer, Layer, LettersLayer, RunLayer, WatchLayer, WorkerLayer, layer::key_of, resolve::defaults};
 use clap::CommandFactory;
 use std::fmt::Write;
 
@@ -20,6 +20,7 @@ fn page() -> String {
     section::<RunLayer>(&mut page);
     section::<CameraLayer>(&mut page);
     section::<WorkerLayer>(&mut page);
+    section::<WatchLayer>(&mut page);
     section::<LettersLayer>(&mut page);
     page
 }

@@ -1,9 +1,9 @@
 //! `mattebox run`.
-use super::{Settings, conclude, start_log, usage};
+use super::{Settings, conclude, reload, start_log, usage};
 use crate::{
-    config::{RunLayer, RunSettings},
+    config::{Resolved, RunLayer, RunSettings},
     http::{self, Page, pages::RunPage},
-    pipeline::{Pipeline, StartError, report::Report},
+    pipeline::{self, Pipeline, StartError, report::Report},
     progress, signals,
     sink::SinkSpec,
     stop::Stop,
@@ -20,6 +20,9 @@ Examples:
   mattebox run rtsp://10.0.0.5/live --out none --view      only to look at: http://127.0.0.1:9480/
   mattebox run photos/ --background transparent            a folder of pictures, cut out
   mattebox run clip.mp4 -b image:beach.jpg -o - --format raw | ffplay -f rawvideo -pixel_format rgb24 -video_size 640x360 -";
+
+/// What SIGHUP changes.
+const LIVE: &[&str] = &["background", "matte", "foreground_cleanup", "skip_still"];
 
 /// Arguments of `mattebox run`.
 #[derive(Debug, Args)]
@@ -42,6 +45,7 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
     }
     let (stop, abort, style) = (Stop::new(), Stop::new(), settings.progress);
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
+    let hangup = stop.clone();
     let (view, metrics) = (settings.view.clone(), settings.metrics);
     let report = Pipeline::new(settings, stop, abort).and_then(|pipeline| {
         let (watch, ended) = (pipeline.watch(), Stop::new());
@@ -54,6 +58,12 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
                 http::serve_view(view, pipeline.studio(), "run", true, page).map_err(failed(address))
             })
             .transpose()?;
+        let studio = pipeline.studio();
+        let apply = move |new: &Resolved<RunLayer>| {
+            let settings = RunSettings::new(new).map_err(|e| e.to_string())?;
+            pipeline::change_looks(&studio, &settings)
+        };
+        reload::follow(args.settings.clone(), matches.clone(), resolved, LIVE, hangup, apply).map_err(StartError::Thread)?;
         thread::scope(|scope| {
             scope.spawn(|| progress::show(style, &watch, &screen, &ended));
             let report = pipeline.run();

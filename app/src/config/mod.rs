@@ -6,7 +6,7 @@
 //! * [`layer`]: the settings of each command as one of those four places gives them: every one optional, none checked.
 //! * `file`: what a settings file says to one command.
 //! * [`resolve`]: lays the four over one another and remembers where each value came from.
-//! * [`settings`]: the checked settings of `run`; [`camera`], [`worker`], [`letters`]: of the commands that talk to Kafka;
+//! * [`settings`]: the checked settings of `run`; [`camera`], [`worker`], [`letters`], [`watch`]: of the commands that talk to Kafka;
 //!   [`broker`]: how they reach it; [`view`]: the live page; `check`: reads one value at a time. Behind them nobody asks where a value came from.
 //! * [`secret`]: what must never be shown.
 //! * [`span`]: lengths of time as people write them.
@@ -21,9 +21,10 @@ pub mod secret;
 pub mod settings;
 pub mod span;
 pub mod view;
+pub mod watch;
 pub mod worker;
 
-pub use layer::{CameraLayer, Layer, LettersLayer, RunLayer, WorkerLayer};
+pub use layer::{CameraLayer, Layer, LettersLayer, RunLayer, WatchLayer, WorkerLayer};
 pub use resolve::{Origin, Resolved};
 pub use settings::RunSettings;
 

@@ -27,10 +27,15 @@ pub struct ViewSettings {
 impl ViewSettings {
     /// Checks every value. `None`: no page is asked for.
     pub(super) fn new(check: &Check<'_>, l: &ViewLayer) -> Result<Option<Self>, ConfigError> {
-        let text = match l.view.as_deref() {
-            None | Some("" | "false") => return Ok(None),
-            Some(text) => text,
-        };
+        match l.view.as_deref() {
+            None | Some("" | "false") => Ok(None),
+            Some(_) => Self::asked_for(check, l).map(Some),
+        }
+    }
+
+    /// The settings of a page that is there without being asked for.
+    pub(super) fn asked_for(check: &Check<'_>, l: &ViewLayer) -> Result<Self, ConfigError> {
+        let text = l.view.as_deref().unwrap_or("true");
         let address = match text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
             _ if text == "true" => ADDRESS,
             Ok(port) => SocketAddr::from(([127, 0, 0, 1], port)),
@@ -65,14 +70,14 @@ impl ViewSettings {
             (None, None) => None,
             _ => return Err(ConfigError::Conflict("--tls-cert and --tls-key belong together: give both".to_owned())),
         };
-        Ok(Some(ViewSettings {
+        Ok(ViewSettings {
             address,
             token: token.map(Secret::new),
             tls,
             hosts: l.view_host.iter().flatten().map(|name| name.trim().to_ascii_lowercase()).collect(),
             show_raw: l.show_raw.unwrap_or(false),
             max_viewers: check.integer("max_viewers", l.max_viewers, 1, 10_000)?.unwrap_or(100) as usize,
-        }))
+        })
     }
 }
 

@@ -8,9 +8,10 @@
 //! * `page`: the live page, whose files are in the folder `page/`.
 //! * `api`: what the page uses, and programs can: cameras, settings, pictures.
 //! * `site`: what all requests of a live page share.
-//! * `problem`: errors, RFC 9457.
+//! * `body`: bodies of requests, with limits; `problem`: errors, RFC 9457.
 //! * [`pages`]: what each command tells Prometheus; [`process`]: what every process tells; [`text`]: the text format.
 mod api;
+mod body;
 mod guard;
 mod page;
 pub mod pages;
@@ -60,6 +61,7 @@ fn exposition(page: &dyn Page) -> String {
 
 /// Serves numbers. Port 0 takes a free one.
 pub fn serve(address: SocketAddr, page: Arc<dyn Page>) -> io::Result<Server> {
+    process::started();
     let server = server::start(address, numbers(page), None, NUMBERS_CONNECTIONS)?;
     let address = server.address();
     if !address.ip().is_loopback() {
@@ -78,6 +80,7 @@ pub fn serve_view(
     numbers: Arc<dyn Page>,
 ) -> io::Result<Server> {
     let tls = settings.tls.as_ref().map(|(cert, key)| server::tls(cert, key)).transpose()?;
+    process::started();
     let (scheme, address) = (if tls.is_some() { "https" } else { "http" }, settings.address);
     let connections = settings.max_viewers + PAGE_CONNECTIONS;
     studio.open()?;

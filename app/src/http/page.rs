@@ -1,16 +1,21 @@
 //! The page: its files, which are part of the binary.
 use super::{
+    body::receive,
     problem::Problem,
     site::{Refusal, Site},
 };
 use axum::{
-    extract::{Form, Path, State, rejection::FormRejection},
+    body::Body,
+    extract::{Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use std::sync::Arc;
+
+/// Of a login, in bytes.
+const MAX_LOGIN: usize = 4 << 10;
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/http/page");
 
@@ -36,7 +41,7 @@ pub(super) fn harden(headers: &mut HeaderMap) {
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        (header::REFERRER_POLICY, "same-origin"),
         (header::X_FRAME_OPTIONS, "DENY"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
@@ -76,10 +81,14 @@ pub(super) struct Credentials {
     token: String,
 }
 
-pub(super) async fn log_in(State(site): State<Arc<Site>>, form: Result<Form<Credentials>, FormRejection>) -> Response {
-    match (&site.token, form) {
+pub(super) async fn log_in(State(site): State<Arc<Site>>, headers: HeaderMap, body: Body) -> Response {
+    let body = match receive(&headers, body, MAX_LOGIN).await {
+        Ok(body) => body,
+        Err(problem) => return problem.into_response(),
+    };
+    match (&site.token, serde_urlencoded::from_bytes::<Credentials>(&body)) {
         (None, _) => Redirect::to("/").into_response(),
-        (Some(token), Ok(Form(given))) if token.is(given.token.trim()) => {
+        (Some(token), Ok(given)) if token.is(given.token.trim()) => {
             let cookie = token.set_cookie(site.settings.tls.is_some());
             ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
         }

@@ -2,7 +2,7 @@
 use super::{Page, text::Text};
 use crate::{
     kafka::{
-        camera,
+        camera, watch,
         worker::{self, Numbers},
     },
     pipeline::{
@@ -177,6 +177,30 @@ impl Page for RunPage {
 
     fn is_ready(&self) -> bool {
         self.watch.cameras.iter().any(|(_, n)| n.written.load(Relaxed) + n.skipped.load(Relaxed) > 0)
+    }
+}
+
+impl Page for watch::Numbers {
+    fn metrics(&self, text: &mut Text) {
+        counters(
+            text,
+            "counter",
+            "camera",
+            &self.cameras(),
+            &[
+                ("mattebox_view_results_total", "Results that came.", |n| get(&n.seen)),
+                ("mattebox_view_results_shown_total", "Of those, shown; the others were overtaken by newer ones.", |n| {
+                    get(&n.shown)
+                }),
+                ("mattebox_view_results_failed_total", "Results whose picture cannot be decoded.", |n| get(&n.failed)),
+            ],
+        );
+        text.family("mattebox_view_foreign_records_total", "counter", "Records that are no results and are not shown.");
+        text.sample("mattebox_view_foreign_records_total", &[], get(&self.foreign));
+    }
+
+    fn is_ready(&self) -> bool {
+        self.is_ready()
     }
 }
 

@@ -7,10 +7,14 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Adds them. The start is when this was first called, which is when the server began.
-pub(super) fn metrics(text: &mut Text) {
+/// When this was first called, in unix time: a server calls it at its start, and that is soon after the process's.
+pub(super) fn started() -> f64 {
     static START: OnceLock<f64> = OnceLock::new();
-    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+    *START.get_or_init(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64()))
+}
+
+/// Adds them.
+pub(super) fn metrics(text: &mut Text) {
     let mut put = |name: &str, kind: &str, help: &str, value: Option<f64>| {
         if let Some(value) = value {
             text.family(name, kind, help);
@@ -25,7 +29,7 @@ pub(super) fn metrics(text: &mut Text) {
         "Open files and connections.",
         fs::read_dir("/proc/self/fd").ok().map(|fds| fds.count() as f64),
     );
-    put("process_start_time_seconds", "gauge", "Unix time of the start.", Some(*START.get_or_init(now)));
+    put("process_start_time_seconds", "gauge", "Unix time of the start.", Some(started()));
     text.family("mattebox_build_info", "gauge", "1, and what this is.");
     text.sample("mattebox_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
 }

@@ -2,7 +2,7 @@
 use super::{Page, pages::RunPage, process, site::Site, text::Text};
 use crate::{
     config::view::ViewSettings,
-    kafka::{camera::CameraNumbers, worker::Numbers},
+    kafka::{camera::CameraNumbers, watch, worker::Numbers},
     pipeline::Watch,
 };
 use std::{fmt::Write, sync::Arc};
@@ -57,6 +57,7 @@ fn page() -> String {
     section(&mut page, "Run", "Label: `camera`.", |text| run.metrics(text));
     section(&mut page, "Worker", "Labels: `camera` or `partition`.", |text| Numbers::default().metrics(text));
     section(&mut page, "Camera", "Label: `camera`.", |text| Watch::<CameraNumbers> { cameras: vec![] }.metrics(text));
+    section(&mut page, "View", "Label: `camera`.", |text| watch::Numbers::default().metrics(text));
     let view = ViewSettings {
         address: ([127, 0, 0, 1], 0).into(),
         token: None,
@@ -80,4 +81,15 @@ fn the_metrics_reference_is_what_the_pages_tell() {
     }
     let there = std::fs::read_to_string(path).unwrap_or_default();
     assert!(there == page, "docs/ref/metrics.md is out of date: UPDATE_DOCS=1 cargo test --release -p mattebox reference");
+}
+
+#[test]
+fn every_path_of_the_api_is_in_its_reference() {
+    let reference = include_str!("../../../docs/ref/api.md");
+    let description: serde_json::Value = serde_json::from_str(&super::openapi().expect("a description")).expect("JSON");
+    let paths = description["paths"].as_object().expect("paths");
+    assert!(paths.len() >= 9);
+    for path in paths.keys() {
+        assert!(reference.contains(&format!("`{path}`")), "{path} is missing in docs/ref/api.md");
+    }
 }

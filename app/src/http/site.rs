@@ -2,7 +2,7 @@
 use super::{Page, guard::Token, text::Text};
 use crate::{
     config::view::ViewSettings,
-    live::{Studio, camera::State},
+    live::{Studio, camera::State, quality::Quality},
 };
 use std::{
     sync::{
@@ -96,6 +96,9 @@ impl Site {
     }
 }
 
+/// A gauge of a matte's quality: how it is called, what it is, and how to read it.
+type Judged = (&'static str, &'static str, fn(&Quality) -> Option<f64>);
+
 impl Site {
     /// What the live page itself tells.
     pub(super) fn own_metrics(&self, text: &mut Text) {
@@ -112,6 +115,25 @@ impl Site {
         for (id, camera) in &cameras {
             if let Some(latest) = camera.latest() {
                 text.sample("mattebox_camera_last_frame_age_seconds", &[("camera", id)], latest.age().as_secs_f64());
+            }
+        }
+        let judged: Vec<_> = cameras.iter().filter_map(|(id, camera)| Some((id, camera.quality()?))).collect();
+        let rows: [Judged; 4] = [
+            ("mattebox_matte_coverage_ratio", "The share of the picture that is person.", |q| Some(q.coverage)),
+            ("mattebox_matte_flicker_ratio", "How much alpha changes where the picture does not, root mean square.", |q| {
+                q.flicker.map(|percent| percent / 100.0)
+            }),
+            ("mattebox_matte_edge_width_pixels", "How many pixels the matte takes from background to person.", |q| q.edge_width),
+            ("mattebox_matte_no_person_seconds", "For how long there has been nobody; 0 if there is somebody.", |q| {
+                Some(q.nobody_since.map_or(0.0, |since| since.elapsed().as_secs_f64()))
+            }),
+        ];
+        for (name, help, read) in rows {
+            text.family(name, "gauge", help);
+            for (id, quality) in &judged {
+                if let Some(value) = read(quality) {
+                    text.sample(name, &[("camera", id)], value);
+                }
             }
         }
         text.family("mattebox_view_viewers", "gauge", "Streams that are watched.");

@@ -9,6 +9,7 @@
 //! * [`dead_letters`]: looking at them, and sending them again.
 //! * [`camera`]: from sources to a topic of frames.
 //! * [`worker`]: from a topic of frames to files or to a topic of results.
+//! * [`watch`]: from a topic of results to the live page.
 //! * [`error`]: what can go wrong, and whose it is.
 pub mod camera;
 pub mod client;
@@ -17,6 +18,7 @@ pub mod error;
 pub mod letters;
 pub(crate) mod record;
 pub mod topics;
+pub mod watch;
 pub mod worker;
 
 pub use error::KafkaError;

@@ -1,13 +1,14 @@
 //! One camera, as whoever looks sees it.
 use super::{
     look::{Behind, Look},
+    quality::{Judge, Quality},
     shots::{Offer, Shots},
     studio::Desk,
     trend::{Counted, Trend},
 };
 use crate::source::status::{Condition, Since, Status};
 use image::RgbImage;
-use mattebox_core::frame::CameraId;
+use mattebox_core::{frame::CameraId, quality::live::Sketch};
 use std::{
     collections::VecDeque,
     fmt,
@@ -141,6 +142,7 @@ pub struct Camera {
     upload: Mutex<Option<Arc<RgbImage>>>,
     latest: Mutex<Option<Latest>>,
     trend: Mutex<Trend>,
+    judge: Mutex<Judge>,
     errors: Mutex<VecDeque<Fault>>,
     desk: Desk,
     /// An offer waits for the encoding thread.
@@ -169,6 +171,7 @@ impl Camera {
             upload: Mutex::default(),
             latest: Mutex::default(),
             trend: Mutex::default(),
+            judge: Mutex::default(),
             errors: Mutex::default(),
             desk,
             pending: AtomicBool::new(false),
@@ -215,6 +218,10 @@ impl Camera {
         }
         let size = offer.composed.dimensions();
         *lock(&self.latest) = Some(Latest { time: SystemTime::now(), at: Instant::now(), size });
+        if let (Some(raw), Some(alpha)) = (offer.raw, offer.alpha) {
+            let sketch = Sketch::of(raw, alpha);
+            lock(&self.judge).add(offer.number, sketch);
+        }
         if self.shots.offer(offer) && !self.pending.swap(true, Relaxed) {
             self.desk.submit(self.clone());
         }
@@ -238,6 +245,11 @@ impl Camera {
     /// The last frame.
     pub fn latest(&self) -> Option<Latest> {
         *lock(&self.latest)
+    }
+
+    /// How good its mattes seem.
+    pub fn quality(&self) -> Option<Quality> {
+        lock(&self.judge).quality()
     }
 
     /// How it did over the last minutes.

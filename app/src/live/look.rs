@@ -46,6 +46,18 @@ impl fmt::Display for Behind {
     }
 }
 
+impl Look {
+    /// Whether both ask for the same.
+    pub fn is_same(&self, other: &Look) -> bool {
+        let is_same_background = match (&self.behind, &other.behind) {
+            (Behind::Spec(a), Behind::Spec(b)) => a == b,
+            (Behind::Upload(a), Behind::Upload(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        };
+        is_same_background && self.treatment == other.treatment
+    }
+}
+
 /// Everything that can be changed of a camera.
 #[derive(Debug, Clone)]
 pub struct Look {

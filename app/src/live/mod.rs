@@ -7,10 +7,12 @@
 //! * [`look`]: what is made of a camera's frames, as it can be changed while it runs.
 //! * [`shots`]: the newest pictures, encoded once for all viewers.
 //! * [`checkerboard`]: a cut-out person over a checkerboard.
+//! * [`quality`]: how good the mattes seem.
 //! * [`trend`]: frames per second and latency over the last minutes.
 pub mod camera;
 mod checkerboard;
 pub mod look;
+pub mod quality;
 pub mod shots;
 pub mod studio;
 pub mod trend;

@@ -82,7 +82,8 @@ struct Copied {
 /// One camera's newest pictures.
 #[derive(Debug)]
 pub struct Shots {
-    viewers: [AtomicUsize; View::ALL.len()],
+    /// Viewers that wait for a picture now. One that is busy, or has seen enough for the moment, wants nothing.
+    waiting: [AtomicUsize; View::ALL.len()],
     newest: [watch::Sender<Option<Arc<Shot>>>; View::ALL.len()],
     /// What is not encoded yet.
     offered: Mutex<Option<Copied>>,
@@ -95,7 +96,7 @@ pub struct Shots {
 impl Default for Shots {
     fn default() -> Self {
         Shots {
-            viewers: Default::default(),
+            waiting: Default::default(),
             newest: std::array::from_fn(|_| watch::Sender::new(None)),
             offered: Mutex::default(),
             last: Mutex::default(),
@@ -104,7 +105,7 @@ impl Default for Shots {
     }
 }
 
-/// Somebody who looks at one view of one camera. While there is one, frames are copied and encoded.
+/// Somebody who looks at one view of one camera. While one waits, frames are copied and encoded.
 #[derive(Debug)]
 pub struct Viewer {
     shots: Arc<Shots>,
@@ -115,7 +116,6 @@ pub struct Viewer {
 impl Viewer {
     /// A viewer, for whom the picture that is there is the first.
     pub fn new(shots: Arc<Shots>, view: View) -> Self {
-        shots.viewers[view as usize].fetch_add(1, Relaxed);
         let mut newest = shots.newest[view as usize].subscribe();
         // What somebody saw long ago is no picture of now: only the two kinds that are kept up to date may begin with what is there.
         if matches!(view, View::Picture | View::Tile) {
@@ -124,8 +124,15 @@ impl Viewer {
         Viewer { shots, view, newest }
     }
 
+    /// A viewer for whom only what comes from now on counts.
+    pub fn newcomer(shots: Arc<Shots>) -> Self {
+        let newest = shots.newest[View::Tile as usize].subscribe();
+        Viewer { shots, view: View::Tile, newest }
+    }
+
     /// Waits for a picture that it has not seen. `None`: there will be none.
     pub async fn next(&mut self) -> Option<Arc<Shot>> {
+        let _waits = Waits::new(&self.shots.waiting[self.view as usize]);
         loop {
             self.newest.changed().await.ok()?;
             if let Some(shot) = self.newest.borrow_and_update().clone() {
@@ -135,21 +142,31 @@ impl Viewer {
     }
 }
 
-impl Drop for Viewer {
+/// Counts who waits, also if the wait is given up.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn new(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Relaxed);
+        Waits(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        self.shots.viewers[self.view as usize].fetch_sub(1, Relaxed);
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 
 impl Shots {
-    /// How many look at a view.
-    pub fn viewers(&self, view: View) -> usize {
-        self.viewers[view as usize].load(Relaxed)
+    /// Whether somebody waits for a view.
+    fn is_wanted(&self, view: View) -> bool {
+        self.waiting[view as usize].load(Relaxed) > 0
     }
 
     /// Takes a copy of what is wanted of a frame. True if there is something to encode.
     pub(super) fn offer(&self, offer: Offer<'_>) -> bool {
-        let wants = |view| self.viewers(view) > 0;
+        let wants = |view| self.is_wanted(view);
         {
             let mut last = lock(&self.last);
             // Frames are finished by several threads: an older one must not come after a newer. A source that begins again counts anew.
@@ -195,7 +212,7 @@ impl Shots {
         let Some(copied) = lock(&self.offered).take() else { return };
         let Copied { number, composed, alpha, raw } = copied;
         for view in View::ALL {
-            if self.viewers(view) == 0 && !self.is_due(view) {
+            if !self.is_wanted(view) && !self.is_due(view) {
                 continue;
             }
             let encoded = match (view, &composed, &alpha, &raw) {
@@ -314,7 +331,7 @@ mod tests {
     #[test]
     fn each_view_is_what_it_says() {
         let shots = Arc::new(Shots::default());
-        let viewers: Vec<_> = View::ALL.into_iter().map(|view| Viewer::new(shots.clone(), view)).collect();
+        let waiting: Vec<_> = View::ALL.into_iter().map(|view| Waits::new(&shots.waiting[view as usize])).collect();
         assert!(offer(&shots, 0) && offer(&shots, 1));
         shots.encode(&mut Tools::default());
         let near = |(_, [r, g, b]): (u32, [u8; 3]), want: [u8; 3]| [r, g, b].iter().zip(want).all(|(a, b)| a.abs_diff(b) < 8);
@@ -323,14 +340,34 @@ mod tests {
         assert!(near(middle(&shots, View::Matte), [0, 0, 0]));
         let [r, g, b] = middle(&shots, View::Checkerboard).1;
         assert!(r.abs_diff(g) < 8 && g.abs_diff(b) < 8 && r > 100, "nothing of the room: {:?}", [r, g, b]);
-        drop(viewers);
-        assert_eq!(shots.viewers(View::Raw), 0);
+        drop(waiting);
+        assert!(!offer(&shots, 2), "nobody waits any more");
+    }
+
+    #[test]
+    fn a_viewer_that_is_busy_wants_nothing_and_gets_the_newest_when_it_is_ready() {
+        let shots = Arc::new(Shots::default());
+        let mut viewer = Viewer::new(shots.clone(), View::Matte);
+        assert!(offer(&shots, 0), "the one that is kept");
+        assert!(!offer(&shots, 1), "the viewer has not asked yet");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let shot = runtime.block_on(async {
+            let frames = async {
+                for number in 2..5 {
+                    assert!(offer(&shots, number));
+                }
+                shots.encode(&mut Tools::default());
+            };
+            futures_util::future::join(viewer.next(), frames).await.0
+        });
+        assert_eq!(shot.expect("a picture").number, 4);
+        assert!(!offer(&shots, 5));
     }
 
     #[test]
     fn an_older_frame_does_not_follow_a_newer_one() {
         let shots = Arc::new(Shots::default());
-        let _viewer = Viewer::new(shots.clone(), View::Picture);
+        let _waits = Waits::new(&shots.waiting[View::Picture as usize]);
         assert!(offer(&shots, 7));
         assert!(!offer(&shots, 6));
         assert!(offer(&shots, 8));

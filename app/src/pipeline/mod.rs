@@ -285,6 +285,21 @@ impl Pipeline {
     }
 }
 
+/// Gives all cameras the look that settings ask for, as if they had been started with it. A look that cannot be had changes nothing.
+pub fn change_looks(studio: &Studio, settings: &RunSettings) -> Result<(), String> {
+    let look = settings.look();
+    for camera in studio.cameras() {
+        let fits = if look.behind.is_transparent() { camera.holds.transparent } else { camera.holds.opaque };
+        if !fits {
+            return Err(format!("background {}: the output of camera {} cannot hold it", look.behind, camera.id));
+        }
+    }
+    // Whether its file can be used shows here, and not in the middle of a camera's frames.
+    Backdrop::open(&settings.background, &settings.source, &Stop::new())?;
+    studio.cameras().iter().filter(|camera| !camera.start().is_same(&look)).for_each(|camera| camera.restart_with(look.clone()));
+    Ok(())
+}
+
 /// Reads the network that was chosen.
 pub fn load_model(choice: &ModelChoice) -> Result<Model, StartError> {
     let failed = |path: String, reason: String| StartError::Model { path, reason };

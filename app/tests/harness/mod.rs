@@ -161,6 +161,11 @@ impl Running {
         signal(self.0.as_ref().expect("it is running"), "CONT");
     }
 
+    /// Sends it a signal.
+    pub(crate) fn send(&self, name: &str) {
+        signal(self.0.as_ref().expect("it is running"), name);
+    }
+
     /// Asks it to stop, and waits for its end.
     pub(crate) fn stop(self, limit: Duration, what: &[&str]) -> Done {
         signal(self.0.as_ref().expect("it is running"), "TERM");

@@ -3,7 +3,7 @@
 //! Every command has a layer: a type whose fields are `None` where the place says nothing. Names are those of the flags and of the
 //! keys in a settings file. What several commands share is a group of its own, in a file of its own.
 //!
-//! * `run`, `camera`, `worker`, `letters`: the commands that can be configured.
+//! * `run`, `camera`, `worker`, `letters`, `watch` (`mattebox view`): the commands that can be configured.
 //! * `read`, `made`, `kafka`, `view`, `say`: what they share.
 mod camera;
 mod kafka;
@@ -13,6 +13,7 @@ mod read;
 mod run;
 mod say;
 mod view;
+mod watch;
 mod worker;
 
 pub use camera::CameraLayer;
@@ -23,6 +24,7 @@ pub use read::ReadLayer;
 pub use run::RunLayer;
 pub use say::SayLayer;
 pub use view::ViewLayer;
+pub use watch::WatchLayer;
 pub use worker::WorkerLayer;
 
 use clap::Args;
@@ -44,11 +46,11 @@ pub trait Layer: Args + Clone + Default + Serialize + DeserializeOwned {
 }
 
 /// Every command that can be configured, with the names of its settings.
-pub fn commands() -> [(&'static str, Vec<String>); 4] {
+pub fn commands() -> [(&'static str, Vec<String>); 5] {
     fn of<L: Layer>() -> (&'static str, Vec<String>) {
         (L::COMMAND, L::keys())
     }
-    [of::<RunLayer>(), of::<CameraLayer>(), of::<WorkerLayer>(), of::<LettersLayer>()]
+    [of::<RunLayer>(), of::<CameraLayer>(), of::<WorkerLayer>(), of::<LettersLayer>(), of::<WatchLayer>()]
 }
 
 /// The key of a field: clap knows fields by their Rust names, which differ where the key is a word of the language.

@@ -64,10 +64,25 @@ pub(in crate::http) struct CameraInfo {
     frames: Frames,
     /// When the last frame was made, RFC 3339.
     last_frame: Option<String>,
+    /// How good its mattes seem; null where they are not made here.
+    quality: Option<QualityInfo>,
     settings: Settings,
     /// Kinds of background that its output can hold: color, blur, transparent, picture.
     settable_background: Vec<&'static str>,
     streams: Streams,
+}
+
+/// How good mattes seem, over the last seconds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct QualityInfo {
+    /// The share of the picture that is person, 0 to 1.
+    coverage: f64,
+    /// How much alpha changes where the picture does not, root mean square, 0 to 1.
+    flicker: Option<f64>,
+    /// How many pixels the matte takes from background to person.
+    edge_width_px: Option<f64>,
+    /// For how long there has been nobody, in seconds; null if there is somebody.
+    no_person_s: Option<f64>,
 }
 
 /// Frames since the start.
@@ -162,6 +177,12 @@ impl CameraInfo {
             latency_ms: latency,
             frames: Frames { r#in: counted.frames_in, out: counted.frames_out, dropped: counted.dropped, failed: counted.failed },
             last_frame: latest.map(|latest| rfc3339(latest.time)),
+            quality: camera.quality().map(|q| QualityInfo {
+                coverage: q.coverage,
+                flicker: q.flicker.map(|percent| percent / 100.0),
+                edge_width_px: q.edge_width,
+                no_person_s: q.nobody_since.map(|since| since.elapsed().as_secs_f64()),
+            }),
             settings: Settings::new(&camera.look()),
             settable_background: kinds(camera.holds),
             streams: Streams {

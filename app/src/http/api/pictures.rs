@@ -1,6 +1,6 @@
 //! Single pictures.
 use super::{Site, camera};
-use crate::http::problem::Problem;
+use crate::{http::problem::Problem, live::shots::Viewer};
 use axum::{
     extract::{Path, State},
     http::{StatusCode, header},
@@ -10,9 +10,14 @@ use mattebox_core::{
     codec::{Encoder, ImageFormat},
     compose::Composed,
 };
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 const JPEG_QUALITY: u8 = 90;
+/// How long a frame that comes is waited for.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// The newest picture of a camera as a JPEG file. It has no transparency: what is transparent is black.
 #[utoipa::path(get, path = "/api/cameras/{id}/frame.jpg", params(("id" = String, Path, description = "Name of the camera")), responses(
@@ -33,7 +38,10 @@ pub(in crate::http) async fn png(State(site): State<Arc<Site>>, Path(id): Path<S
 }
 
 async fn picture(site: &Site, id: &str, format: ImageFormat) -> Result<Response, Problem> {
-    let still = camera(site, id)?.shots.still().ok_or_else(|| Problem::not_found(format!("camera {id:?} has no picture yet")))?;
+    let shots = camera(site, id)?.shots.clone();
+    // Asking makes the next frame come; of a camera that stands still there is the last.
+    let _ = tokio::time::timeout(PATIENCE, Viewer::newcomer(shots.clone()).next()).await;
+    let still = shots.still().ok_or_else(|| Problem::not_found(format!("camera {id:?} has no picture yet")))?;
     let failed = |e: String| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e);
     // A large picture takes long enough to hold up other answers.
     let encoded = tokio::task::spawn_blocking(move || encode(&still, format)).await.map_err(|e| failed(e.to_string()))?;

@@ -1,12 +1,12 @@
 //! Changing what is made of a camera's frames, from the next frame on.
 use super::{Site, camera, model::Settings};
 use crate::{
-    http::problem::Problem,
+    http::{body::receive, problem::Problem},
     live::{Behind, Camera, Look},
 };
 use axum::{
     Json,
-    body::{Body, Bytes, to_bytes},
+    body::Body,
     extract::{Path, State},
     http::{HeaderMap, StatusCode, header},
 };
@@ -15,7 +15,7 @@ use mattebox_core::{
     compose::BackgroundSpec,
 };
 use serde::Deserialize;
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// Of a change of settings, in bytes.
@@ -24,8 +24,6 @@ const MAX_CHANGE: usize = 16 << 10;
 const MAX_UPLOAD: usize = 16 << 20;
 /// An uploaded picture may have so many pixels: 4K and a bit.
 const MAX_PIXELS: u64 = 12_000_000;
-/// How long a body may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is to be changed; what is left out stays.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -35,7 +33,7 @@ pub(in crate::http) struct Change {
     #[schema(example = "#336699", nullable = false)]
     background: Option<String>,
     /// soft or hard.
-    #[schema(example = "soft", nullable = false)]
+    #[schema(example = "soft", nullable = false, pattern = "^(soft|hard)$")]
     matte: Option<String>,
     /// Take the old room's light out of the edge.
     #[schema(nullable = false)]
@@ -122,20 +120,6 @@ fn settable(site: &Site, id: &str) -> Result<Arc<Camera>, Problem> {
     match site.is_settable {
         true => Ok(camera),
         false => Err(Problem::conflict("these frames are made elsewhere: change the settings there")),
-    }
-}
-
-/// The whole body. What is too long, or takes too long, is not waited for.
-async fn receive(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("this is larger than {limit} bytes"));
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limit as u64) {
-        return Err(too_large());
-    }
-    match tokio::time::timeout(PATIENCE, to_bytes(body, limit)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(_)) => Err(too_large()),
-        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, format!("the body took longer than {PATIENCE:?}"))),
     }
 }
 

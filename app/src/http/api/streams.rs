@@ -20,7 +20,7 @@ use serde::Deserialize;
 use std::{
     collections::HashSet,
     convert::Infallible,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, LazyLock, atomic::Ordering::Relaxed},
     time::Duration,
 };
 use tokio::{
@@ -134,12 +134,18 @@ fn respond(site: Arc<Site>, permit: OwnedSemaphorePermit, parts: BoxStream<'stat
     ([(header::CONTENT_TYPE, KIND)], Body::from_stream(body)).into_response()
 }
 
-/// The pictures of a viewer, not more often than every `pause`.
+/// The pictures of a viewer, not more often than every `pause`. All viewers of one pause are ready at the same moments, so that they need one
+/// picture for all.
 fn watch(viewer: Viewer, pause: Duration) -> impl Stream<Item = Arc<Shot>> + Send {
-    stream::unfold((viewer, Instant::now()), move |(mut viewer, next)| async move {
-        time::sleep_until(next).await;
+    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let next = move || {
+        let passed = BEGIN.elapsed().as_nanos().checked_div(pause.as_nanos()).unwrap_or(0);
+        *BEGIN + pause * u32::try_from(passed + 1).unwrap_or(u32::MAX)
+    };
+    stream::unfold((viewer, *BEGIN), move |(mut viewer, at)| async move {
+        time::sleep_until(at).await;
         let shot = viewer.next().await?;
-        Some((shot, (viewer, Instant::now() + pause)))
+        Some((shot, (viewer, next())))
     })
 }
 

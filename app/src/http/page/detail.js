@@ -116,7 +116,7 @@ export class Detail {
     const q = camera.quality;
     fillList(this.#el.quality, q ? [
       ['Person covers', percent(q.coverage)],
-      ['Flicker', fixed(q.flicker, 4)],
+      ['Flicker', q.flicker == null ? '–' : `${fixed(100 * q.flicker, 2)} %`],
       ['Edge width', q.edge_width_px == null ? '–' : `${fixed(q.edge_width_px, 1)} px`],
       ['Person in the picture', q.no_person_s == null ? 'yes' : `not for ${duration(q.no_person_s)}`],
     ] : [['Not measured yet', '']]);

@@ -1,0 +1,45 @@
+//! `mattebox view`.
+use super::{Settings, serve_view, start_log};
+use crate::{
+    config::{WatchLayer, watch::WatchSettings},
+    kafka::{KafkaError, watch::Watcher},
+    signals,
+    stop::Stop,
+};
+use clap::{ArgMatches, Args};
+use indicatif::MultiProgress;
+use std::process::ExitCode;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  mattebox view matted                               the results of `mattebox worker --out topic:matted`, at http://127.0.0.1:9480/
+  mattebox view matted --view=:8000 --kafka broker:9092
+
+Only results are shown: frames that still have their room are not, whatever topic they are in.";
+
+/// Arguments of `mattebox view`.
+#[derive(Debug, Args)]
+pub(super) struct ViewArgs {
+    #[command(flatten)]
+    settings: Settings<WatchLayer>,
+}
+
+pub(super) fn run(args: &ViewArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let resolved = args.settings.resolve(matches)?;
+    start_log(&resolved.layer.say, &MultiProgress::new())?;
+    let settings = WatchSettings::new(&resolved)?;
+    let (stop, view) = (Stop::new(), settings.view.clone());
+    signals::listen(stop.clone(), Stop::new(), settings.shutdown_timeout)?;
+    let watched = Watcher::open(settings, stop).and_then(|watcher| {
+        let _view = serve_view(view, watcher.studio(), "view", false, watcher.numbers())?;
+        watcher.run()
+    });
+    match watched {
+        // It has no other end than to be stopped.
+        Ok(()) | Err(KafkaError::Stopped) => Ok(ExitCode::from(130)),
+        Err(e) => {
+            eprintln!("mattebox: {e}");
+            Ok(ExitCode::from(e.exit_code()))
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The live page of workers, and of a topic of results, with a real broker.
+mod broker;
+mod harness;
+mod page;
+mod town;
+
+use broker::Broker;
+use page::Page;
+use town::Town;
+
+const GREY: [u8; 3] = [0xC0; 3];
+
+fn page<'a>(town: &'a Town, args: &[&str], log: &str) -> Page<'a> {
+    Page::start(&town.bench, town.command(&[args, &["--view=127.0.0.1:0"]].concat(), "6000"), log)
+}
+
+#[test]
+fn a_worker_shows_its_cameras_and_only_their_background_can_be_changed() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "seen");
+    town.fill(&["a"], 20, &["--partitions", "1"]);
+    let worker = page(&town, &["worker"], "log");
+    worker.until("its frames", |page| page.camera()["frames"]["out"].as_u64() == Some(20));
+    assert_eq!(worker.colour("a", 160, 2), Some(GREY));
+    let (status, problem) = worker.change("a", r#"{"matte": "hard"}"#);
+    assert_eq!(status, 409, "{problem}");
+    assert_eq!(worker.change("a", r##"{"background": "#0000ff"}"##).0, 200);
+    town.fill(&["a"], 5, &[]);
+    worker.until("the new background", |page| page.colour("a", 160, 2) == Some([0, 0, 0xFF]));
+    assert_eq!(worker.stop().0.code, Some(130));
+    let last = mattebox_core::codec::decode(&town.bench.read("output/a/frame_000024.png"), &Default::default()).unwrap();
+    assert_eq!(last.get_pixel(160, 2).0, [0, 0, 0xFF]);
+}
+
+#[test]
+fn results_of_a_topic_are_shown_and_frames_with_their_room_are_not() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "source");
+    town.fill(&["a"], 5, &["--partitions", "1"]);
+    town.report(&["worker", "--until", "end", "--out", "topic:matted"]);
+    let results = page(&town, &["view", "matted"], "results.log");
+    let frames = page(&town, &["view", "source"], "frames.log");
+    for page in [&results, &frames] {
+        page.until("it to read", |page| page.get("/readyz").0 == 200);
+    }
+    // It reads what comes from now on; when it has begun is known only by what it shows.
+    results.until("a result", |page| {
+        town.fill(&["a"], 5, &[]);
+        town.report(&["worker", "--until", "end", "--out", "topic:matted"]);
+        page.colour("a", 160, 2).is_some()
+    });
+    assert_eq!(results.colour("a", 160, 2), Some(GREY));
+    let (status, problem) = results.change("a", r#"{"background": "blur"}"#);
+    assert_eq!(status, 409, "{problem}");
+    frames.until("the reason", |page| {
+        town.fill(&["a"], 1, &[]);
+        page.said("this record is no result and is not shown")
+    });
+    assert!(frames.camera().is_null(), "no camera is shown");
+    for page in [results, frames] {
+        assert_eq!(page.stop().0.code, Some(130));
+    }
+}
