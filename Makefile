@@ -7,7 +7,7 @@ BIN := target/release/mattebox
 OUT ?= output
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-kafka demo-spark wheel test test-python test-compose lint fmt bench model doctor clean kafka setup-build setup-demo setup-kafka setup-demo-kafka setup-spark setup-demo-spark setup-test setup-bench
+.PHONY: help build demo demo-kafka demo-live demo-spark wheel test test-browser test-python test-compose lint fmt bench model doctor clean kafka setup-build setup-demo setup-kafka setup-demo-kafka setup-spark setup-demo-spark setup-test setup-bench
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ demo: setup-demo build ## Replace the background of the sample clip; look at out
 demo-kafka: setup-demo-kafka build ## The same through a Kafka broker, with a camera and workers; look at output/kafka/demo.png
 	@scripts/demo-kafka $(OUT)/kafka
 
+demo-live: setup-demo build ## The live page with four cameras, at http://127.0.0.1:9480/ until Ctrl-C
+	@scripts/demo-live $(ARGS)
+
 demo-spark: setup-demo-spark build ## The same with Spark: a master, a worker and a job on this machine; look at output/spark/demo.png
 	@scripts/python-module
 	@scripts/demo-spark $(OUT)/spark
@@ -39,7 +42,11 @@ wheel: setup-spark model ## Build the Python wheel, with the jar for Spark insid
 test: setup-test model lint ## Run every check and test
 	@scripts/kafka fetch
 	cargo test --release --locked --workspace
+	@scripts/test-browser
 	@scripts/test-python
+
+test-browser: setup-test build ## The live page in a browser, its API, its limits, and what Prometheus makes of its numbers
+	@scripts/test-browser
 
 test-python: setup-test build ## Python and Spark: build the wheel, install it and run its tests
 	@scripts/test-python
