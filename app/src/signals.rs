@@ -34,6 +34,20 @@ pub fn listen(stop: Stop, abort: Stop, drain: Duration) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether this process was started with SIGHUP ignored, as `nohup` does.
+pub fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & (1 << (SIGHUP - 1)) != 0)
+}
+
+/// Does what the first SIGTERM does, with its deadline.
+pub fn ask_to_stop() {
+    if let Err(error) = signal_hook::low_level::raise(SIGTERM) {
+        tracing::error!("cannot stop: {error}");
+    }
+}
+
 /// Calls `act` on every SIGHUP.
 pub fn on_hangup(mut act: impl FnMut() + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGHUP])?;

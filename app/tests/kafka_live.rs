@@ -15,11 +15,12 @@ fn page<'a>(town: &'a Town, args: &[&str], log: &str) -> Page<'a> {
 }
 
 #[test]
-fn a_worker_shows_its_cameras_and_only_their_background_can_be_changed() {
+fn a_worker_shows_its_cameras_and_only_their_background_can_be_changed_by_page_or_file() {
     let broker = Broker::shared();
     let town = Town::new(&broker, "seen");
     town.fill(&["a"], 20, &["--partitions", "1"]);
-    let worker = page(&town, &["worker"], "log");
+    std::fs::write(town.bench.path("m.toml"), "background = \"gray\"").unwrap();
+    let worker = page(&town, &["worker", "--config", "m.toml"], "log");
     worker.until("its frames", |page| page.camera()["frames"]["out"].as_u64() == Some(20));
     assert_eq!(worker.colour("a", 160, 2), Some(GREY));
     let (status, problem) = worker.change("a", r#"{"matte": "hard"}"#);
@@ -27,6 +28,12 @@ fn a_worker_shows_its_cameras_and_only_their_background_can_be_changed() {
     assert_eq!(worker.change("a", r##"{"background": "#0000ff"}"##).0, 200);
     town.fill(&["a"], 5, &[]);
     worker.until("the new background", |page| page.colour("a", 160, 2) == Some([0, 0, 0xFF]));
+    std::fs::write(town.bench.path("m.toml"), "background = \"#00ff00\"\nmatte = \"hard\"").unwrap();
+    worker.hang_up();
+    worker.until("what changed", |page| page.said("background: \"gray\" -> \"#00ff00\""));
+    assert!(worker.said("matte: \"soft\" -> \"hard\" takes effect at the next start"));
+    town.fill(&["a"], 5, &[]);
+    worker.until("the background of the file", |page| page.colour("a", 160, 2) == Some([0, 0xFF, 0]));
     assert_eq!(worker.stop().0.code, Some(130));
     let last = mattebox_core::codec::decode(&town.bench.read("output/a/frame_000024.png"), &Default::default()).unwrap();
     assert_eq!(last.get_pixel(160, 2).0, [0, 0, 0xFF]);

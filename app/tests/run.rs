@@ -22,6 +22,16 @@ fn the_sample_becomes_one_png_per_frame_in_the_seeds_layout() {
     assert_ne!(picture.get_pixel(320, 250).0, [0xC0, 0xC0, 0xC0], "the person is there");
 }
 
+/// Threads that find nothing to do must all learn of the end.
+#[test]
+fn a_short_clip_ends_with_many_more_threads_than_frames() {
+    for (matte, threads) in [("soft", "8"), ("soft", "24"), ("hard", "24")] {
+        let b = Bench::new();
+        let report = b.report(&["run", &sample(), "--frames", "6", "--matte", matte, "--threads", threads]);
+        assert_eq!(report["cameras"][0]["frames_out"], 6, "{matte} {threads}");
+    }
+}
+
 fn image_of(png: &[u8]) -> image::RgbImage {
     mattebox_core::codec::decode(png, &Default::default()).expect("a whole picture")
 }

@@ -3,7 +3,6 @@ use super::Settings;
 use crate::{
     config::{ConfigError, Layer, Resolved},
     signals,
-    stop::Stop,
 };
 use clap::ArgMatches;
 use std::{io, io::IsTerminal};
@@ -15,14 +14,17 @@ pub(super) fn follow<L: Layer + Send + 'static>(
     matches: ArgMatches,
     mut resolved: Resolved<L>,
     live: &'static [&'static str],
-    stop: Stop,
     apply: impl Fn(&Resolved<L>) -> Result<(), String> + Send + 'static,
 ) -> io::Result<()> {
+    let has_file = settings.has_file();
+    if !has_file && signals::is_hangup_ignored() {
+        // Whoever started us wants us to outlive the terminal (nohup).
+        return Ok(());
+    }
     signals::on_hangup(move || {
-        if io::stderr().is_terminal() || !settings.has_file() {
-            tracing::info!("hung up: stopping");
-            stop.stop();
-            return;
+        if io::stderr().is_terminal() || !has_file {
+            tracing::info!("hung up");
+            return signals::ask_to_stop();
         }
         let read = settings.resolve(&matches).and_then(|new| Ok((changes(&resolved, &new)?, new)));
         let (changes, new) = match read {

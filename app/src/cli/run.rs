@@ -45,7 +45,6 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
     }
     let (stop, abort, style) = (Stop::new(), Stop::new(), settings.progress);
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
-    let hangup = stop.clone();
     let (view, metrics) = (settings.view.clone(), settings.metrics);
     let report = Pipeline::new(settings, stop, abort).and_then(|pipeline| {
         let (watch, ended) = (pipeline.watch(), Stop::new());
@@ -63,7 +62,7 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
             let settings = RunSettings::new(new).map_err(|e| e.to_string())?;
             pipeline::change_looks(&studio, &settings)
         };
-        reload::follow(args.settings.clone(), matches.clone(), resolved, LIVE, hangup, apply).map_err(StartError::Thread)?;
+        reload::follow(args.settings.clone(), matches.clone(), resolved, LIVE, apply).map_err(StartError::Thread)?;
         thread::scope(|scope| {
             scope.spawn(|| progress::show(style, &watch, &screen, &ended));
             let report = pipeline.run();

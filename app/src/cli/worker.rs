@@ -1,11 +1,12 @@
 //! `mattebox worker`.
-use super::{Settings, conclude, serve, serve_view, start_log};
+use super::{Settings, conclude, reload, serve, serve_view, start_log};
 use crate::{
-    config::{WorkerLayer, settings::ProgressStyle, worker::WorkerSettings},
+    config::{Resolved, WorkerLayer, settings::ProgressStyle, worker::WorkerSettings},
     kafka::{
         KafkaError,
         worker::{Numbers, Worker, report::Report},
     },
+    pipeline::StartError,
     progress::{self, Counted, Counts},
     signals,
     stop::Stop,
@@ -24,6 +25,9 @@ Examples:
                                                          the same frames once more, from a moment on
 
 Start as many as you like: workers of one group share the partitions of the topic.";
+
+/// What SIGHUP changes.
+const LIVE: &[&str] = &["background"];
 
 /// Arguments of `mattebox worker`.
 #[derive(Debug, Args)]
@@ -46,7 +50,16 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     let report = Worker::new(settings, stop, abort).and_then(|worker| {
         let (numbers, ended) = (worker.numbers(), Stop::new());
         let _numbers = metrics.map(|address| serve(address, numbers.clone())).transpose()?;
-        let _view = view.map(|view| serve_view(view, worker.studio(), "worker", true, numbers.clone())).transpose()?;
+        let settable = worker.is_settable();
+        let _view = view.map(|view| serve_view(view, worker.studio(), "worker", settable, numbers.clone())).transpose()?;
+        let change = worker.background_changer();
+        let apply = move |new: &Resolved<WorkerLayer>| match WorkerSettings::new(new) {
+            Ok(_) if !settable => Ok(()),
+            Ok(settings) => change(&settings.background),
+            Err(e) => Err(e.to_string()),
+        };
+        let live: &[&str] = if settable { LIVE } else { &[] };
+        reload::follow(args.settings.clone(), matches.clone(), resolved, live, apply).map_err(StartError::Thread)?;
         thread::scope(|scope| {
             scope.spawn(|| show(style, &numbers, &screen, &ended));
             let report = worker.run();

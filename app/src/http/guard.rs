@@ -25,6 +25,7 @@ const COOKIE: &str = "mattebox";
 /// Lets a request through or says why not.
 pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let (method, headers, uri) = (request.method(), request.headers(), request.uri());
+    let is_browser = headers.get(header::USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"));
     let refusal = if !is_our_host(headers, uri, &site.settings.hosts) {
         Some((
             Refusal::Host,
@@ -51,8 +52,19 @@ pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next:
         }
     };
     if response.status() == StatusCode::UNAUTHORIZED {
-        // Players that know only Basic ask for it themselves; a browser must not open its own window over the login page.
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer realm=\"mattebox\""));
+        // Players send a password only when they are asked for it; a browser would open its own window over the login page.
+        let schemes: &[&'static str] = match is_browser {
+            true => &["Bearer realm=\"mattebox\""],
+            false => &["Basic realm=\"mattebox\", charset=\"UTF-8\"", "Bearer realm=\"mattebox\""],
+        };
+        for scheme in schemes {
+            response.headers_mut().append(header::WWW_AUTHENTICATE, header::HeaderValue::from_static(scheme));
+        }
+    }
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if response.status().is_client_error() && kind.starts_with("text/plain") {
+        // What could not be read before it was ours to answer.
+        response = Problem::new(response.status(), "this request cannot be understood").into_response();
     }
     super::page::harden(response.headers_mut());
     response

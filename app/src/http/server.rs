@@ -114,6 +114,10 @@ async fn converse(
     tls: Option<TlsAcceptor>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     stream.set_nodelay(true)?;
+    // A peer that vanished without a word is noticed, also where little is sent.
+    rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
+    #[cfg(target_os = "linux")]
+    rustix::net::sockopt::set_tcp_user_timeout(&stream, WRITE.as_millis() as u32)?;
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE));
     let stream = Box::pin(stream);

@@ -16,6 +16,9 @@ use tokio::sync::Semaphore;
 /// Uploads that are looked at at once: each may take as much memory as the largest picture.
 const UPLOADS: usize = 2;
 
+/// Single pictures that are encoded at once; others wait for their turn.
+const PICTURES: usize = 4;
+
 /// Why a request was refused before anybody looked at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -54,6 +57,7 @@ pub(super) struct Site {
     /// Streams that may still begin.
     pub(super) free: Arc<Semaphore>,
     pub(super) uploads: Semaphore,
+    pub(super) pictures: Semaphore,
     /// Bytes of pictures that were sent.
     pub(super) sent: AtomicU64,
     refused: [AtomicU64; Refusal::ALL.len()],
@@ -71,6 +75,7 @@ impl Site {
             token: settings.token.as_ref().map(|token| Token::new(token.reveal())),
             free: Arc::new(Semaphore::new(settings.max_viewers)),
             uploads: Semaphore::new(UPLOADS),
+            pictures: Semaphore::new(PICTURES),
             started: SystemTime::now(),
             sent: AtomicU64::new(0),
             refused: Default::default(),

@@ -96,6 +96,8 @@ pub struct Latest {
     at: Instant,
     /// Width and height.
     pub size: (u32, u32),
+    /// When frames began to come again, if they had not for a while.
+    resumed: Option<SystemTime>,
 }
 
 /// What one camera's output can hold.
@@ -188,6 +190,14 @@ impl Camera {
         *lock(&self.look) = Arc::new(look);
     }
 
+    /// Puts `kept` in the place of a look that cannot be had, unless it was changed again since.
+    pub(crate) fn take_back(&self, look: &Arc<Look>, kept: Arc<Look>) {
+        let mut now = lock(&self.look);
+        if Arc::ptr_eq(&now, look) {
+            *now = kept;
+        }
+    }
+
     /// What it was started with.
     pub fn start(&self) -> Look {
         lock(&self.start).clone()
@@ -217,7 +227,12 @@ impl Camera {
             return;
         }
         let size = offer.composed.dimensions();
-        *lock(&self.latest) = Some(Latest { time: SystemTime::now(), at: Instant::now(), size });
+        let time = SystemTime::now();
+        let resumed = match self.latest() {
+            Some(last) if last.at.elapsed() > self.patience() => Some(time),
+            last => last.and_then(|last| last.resumed),
+        };
+        *lock(&self.latest) = Some(Latest { time, at: Instant::now(), size, resumed });
         if let (Some(raw), Some(alpha)) = (offer.raw, offer.alpha) {
             let sketch = Sketch::of(raw, alpha);
             lock(&self.judge).add(offer.number, sketch);
@@ -272,7 +287,9 @@ impl Camera {
                     let why = Some("no frame comes".to_owned());
                     Standing { state: State::Stalled, since: latest.time, why }
                 }
-                Some(_) => stands(State::Live, None),
+                Some(latest) => {
+                    Standing { state: State::Live, since: latest.resumed.map_or(since, |at| at.max(since)), why: None }
+                }
             },
         }
     }

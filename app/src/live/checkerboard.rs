@@ -12,7 +12,7 @@ pub(super) fn behind(picture: &RgbImage, alpha: &GrayImage) -> RgbImage {
 }
 
 /// A cut-out over a checkerboard.
-pub(super) fn under(picture: &RgbaImage) -> RgbImage {
+pub(crate) fn under(picture: &RgbaImage) -> RgbImage {
     over(picture.width(), picture.height(), picture.pixels().map(|p| ([p.0[0], p.0[1], p.0[2]], p.0[3])))
 }
 

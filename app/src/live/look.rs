@@ -24,6 +24,15 @@ pub enum Behind {
 }
 
 impl Behind {
+    /// Whether both are the same.
+    pub fn is_same(&self, other: &Behind) -> bool {
+        match (self, other) {
+            (Behind::Spec(a), Behind::Spec(b)) => a == b,
+            (Behind::Upload(a), Behind::Upload(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+
     /// Whether the result has no background at all.
     pub fn is_transparent(&self) -> bool {
         matches!(self, Behind::Spec(BackgroundSpec::Transparent))
@@ -49,12 +58,7 @@ impl fmt::Display for Behind {
 impl Look {
     /// Whether both ask for the same.
     pub fn is_same(&self, other: &Look) -> bool {
-        let is_same_background = match (&self.behind, &other.behind) {
-            (Behind::Spec(a), Behind::Spec(b)) => a == b,
-            (Behind::Upload(a), Behind::Upload(b)) => Arc::ptr_eq(a, b),
-            _ => false,
-        };
-        is_same_background && self.treatment == other.treatment
+        self.behind.is_same(&other.behind) && self.treatment == other.treatment
     }
 }
 

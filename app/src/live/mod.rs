@@ -6,11 +6,11 @@
 //! * [`camera`]: one camera: who it is, how it does, its last errors.
 //! * [`look`]: what is made of a camera's frames, as it can be changed while it runs.
 //! * [`shots`]: the newest pictures, encoded once for all viewers.
-//! * [`checkerboard`]: a cut-out person over a checkerboard.
+//! * `checkerboard`: a cut-out person over a checkerboard.
 //! * [`quality`]: how good the mattes seem.
 //! * [`trend`]: frames per second and latency over the last minutes.
 pub mod camera;
-mod checkerboard;
+pub(crate) mod checkerboard;
 pub mod look;
 pub mod quality;
 pub mod shots;

@@ -13,7 +13,7 @@ use mattebox_core::{
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -25,6 +25,9 @@ pub const TILE_WIDTH: u32 = 480;
 const JPEG_QUALITY: u8 = 85;
 /// A camera that nobody looks at keeps a picture that is at most so old, so that a page begins with one.
 const KEEP: Duration = Duration::from_secs(1);
+
+/// Threads finish frames out of their order by no more than this; a number further back is a source that begins again.
+const REORDERED: u64 = 64;
 
 /// What can be looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +85,9 @@ struct Copied {
 /// One camera's newest pictures.
 #[derive(Debug)]
 pub struct Shots {
-    /// Viewers that wait for a picture now. One that is busy, or has seen enough for the moment, wants nothing.
-    waiting: [AtomicUsize; View::ALL.len()],
+    /// Somebody waits for a picture. Whoever does gets the next that is encoded, so that it is not wanted any more then; a viewer that is busy, or has
+    /// seen enough for the moment, wants nothing.
+    wanted: [AtomicBool; View::ALL.len()],
     newest: [watch::Sender<Option<Arc<Shot>>>; View::ALL.len()],
     /// What is not encoded yet.
     offered: Mutex<Option<Copied>>,
@@ -96,7 +100,7 @@ pub struct Shots {
 impl Default for Shots {
     fn default() -> Self {
         Shots {
-            waiting: Default::default(),
+            wanted: Default::default(),
             newest: std::array::from_fn(|_| watch::Sender::new(None)),
             offered: Mutex::default(),
             last: Mutex::default(),
@@ -132,7 +136,7 @@ impl Viewer {
 
     /// Waits for a picture that it has not seen. `None`: there will be none.
     pub async fn next(&mut self) -> Option<Arc<Shot>> {
-        let _waits = Waits::new(&self.shots.waiting[self.view as usize]);
+        self.shots.wanted[self.view as usize].store(true, Relaxed);
         loop {
             self.newest.changed().await.ok()?;
             if let Some(shot) = self.newest.borrow_and_update().clone() {
@@ -142,26 +146,10 @@ impl Viewer {
     }
 }
 
-/// Counts who waits, also if the wait is given up.
-struct Waits<'a>(&'a AtomicUsize);
-
-impl<'a> Waits<'a> {
-    fn new(waiting: &'a AtomicUsize) -> Self {
-        waiting.fetch_add(1, Relaxed);
-        Waits(waiting)
-    }
-}
-
-impl Drop for Waits<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
 impl Shots {
     /// Whether somebody waits for a view.
     fn is_wanted(&self, view: View) -> bool {
-        self.waiting[view as usize].load(Relaxed) > 0
+        self.wanted[view as usize].load(Relaxed)
     }
 
     /// Takes a copy of what is wanted of a frame. True if there is something to encode.
@@ -170,7 +158,7 @@ impl Shots {
         {
             let mut last = lock(&self.last);
             // Frames are finished by several threads: an older one must not come after a newer. A source that begins again counts anew.
-            if last.0.is_some_and(|number| offer.number < number && number - offer.number < 1000) {
+            if last.0.is_some_and(|number| offer.number < number && number - offer.number < REORDERED) {
                 return false;
             }
             last.0 = Some(offer.number);
@@ -187,7 +175,12 @@ impl Shots {
             alpha: offer.alpha.filter(|_| cut_out || wants(View::Matte)).cloned(),
             raw: offer.raw.filter(|_| cut_out || wants(View::Raw)).cloned(),
         };
-        *lock(&self.offered) = Some(copied);
+        let mut offered = lock(&self.offered);
+        // A newer frame may have come while this one was copied.
+        if lock(&self.last).0 != Some(offer.number) {
+            return false;
+        }
+        *offered = Some(copied);
         true
     }
 
@@ -211,11 +204,14 @@ impl Shots {
     pub(super) fn encode(&self, tools: &mut Tools) {
         let Some(copied) = lock(&self.offered).take() else { return };
         let Copied { number, composed, alpha, raw } = copied;
+        let composed = composed.map(Arc::new);
+        // Whoever waits for a picture may look for this one as soon as it is published.
+        *lock(&self.still) = composed.clone();
         for view in View::ALL {
             if !self.is_wanted(view) && !self.is_due(view) {
                 continue;
             }
-            let encoded = match (view, &composed, &alpha, &raw) {
+            let encoded = match (view, composed.as_deref(), &alpha, &raw) {
                 (View::Picture, Some(composed), ..) => tools.composed(composed, u32::MAX),
                 (View::Tile, Some(composed), ..) => tools.composed(composed, TILE_WIDTH),
                 (View::Matte, _, Some(alpha), _) => tools.gray(alpha),
@@ -226,12 +222,12 @@ impl Shots {
             };
             match encoded {
                 Ok(jpeg) => {
+                    self.wanted[view as usize].store(false, Relaxed);
                     self.newest[view as usize].send_replace(Some(Arc::new(Shot { number, jpeg, at: Instant::now() })));
                 }
                 Err(error) => tracing::debug!("a picture for viewers cannot be encoded: {error}"),
             }
         }
-        *lock(&self.still) = composed.map(Arc::new);
     }
 }
 
@@ -311,6 +307,10 @@ mod tests {
         shots.offer(Offer { number, raw: Some(&raw), alpha: Some(&alpha), composed: &composed })
     }
 
+    fn want(shots: &Shots, view: View) {
+        shots.wanted[view as usize].store(true, Relaxed);
+    }
+
     fn middle(shots: &Shots, view: View) -> (u32, [u8; 3]) {
         let jpeg = shots.newest(view).expect("a picture").jpeg.clone();
         let picture = mattebox_core::codec::decode(&jpeg, &Default::default()).expect("a JPEG file");
@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn each_view_is_what_it_says() {
         let shots = Arc::new(Shots::default());
-        let waiting: Vec<_> = View::ALL.into_iter().map(|view| Waits::new(&shots.waiting[view as usize])).collect();
+        View::ALL.into_iter().for_each(|view| want(&shots, view));
         assert!(offer(&shots, 0) && offer(&shots, 1));
         shots.encode(&mut Tools::default());
         let near = |(_, [r, g, b]): (u32, [u8; 3]), want: [u8; 3]| [r, g, b].iter().zip(want).all(|(a, b)| a.abs_diff(b) < 8);
@@ -340,8 +340,7 @@ mod tests {
         assert!(near(middle(&shots, View::Matte), [0, 0, 0]));
         let [r, g, b] = middle(&shots, View::Checkerboard).1;
         assert!(r.abs_diff(g) < 8 && g.abs_diff(b) < 8 && r > 100, "nothing of the room: {:?}", [r, g, b]);
-        drop(waiting);
-        assert!(!offer(&shots, 2), "nobody waits any more");
+        assert!(!offer(&shots, 2), "all have what they waited for");
     }
 
     #[test]
@@ -367,7 +366,7 @@ mod tests {
     #[test]
     fn an_older_frame_does_not_follow_a_newer_one() {
         let shots = Arc::new(Shots::default());
-        let _waits = Waits::new(&shots.waiting[View::Picture as usize]);
+        want(&shots, View::Picture);
         assert!(offer(&shots, 7));
         assert!(!offer(&shots, 6));
         assert!(offer(&shots, 8));

@@ -108,7 +108,8 @@ impl Studio {
             if Instant::now() >= next {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
                 self.cameras().iter().for_each(|camera| camera.sample(now));
-                next += SECOND;
+                // Seconds that were missed are missed: they are not made up for at once.
+                next = Instant::now() + SECOND;
             }
         }
     }

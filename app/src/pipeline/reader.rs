@@ -79,13 +79,19 @@ impl Stagehand {
         if Arc::ptr_eq(&look, &self.look) {
             return;
         }
+        // A video goes on where it is if only the matte changes.
+        if look.behind.is_same(&self.look.behind) {
+            self.look = look;
+            return;
+        }
         match Backdrop::behind(&look.behind, &self.options, &shared.stop) {
             Ok(backdrop) => (self.backdrop, self.look) = (backdrop, look),
             Err(problem) => {
                 tracing::error!(camera = %camera.id, "the background stays as it was: {problem}");
                 camera.note(&problem);
-                camera.set_look(Look::clone(&self.look));
-                self.look = camera.look();
+                let kept = Arc::new(Look { behind: self.look.behind.clone(), treatment: look.treatment });
+                camera.take_back(&look, kept.clone());
+                self.look = kept;
             }
         }
     }

@@ -77,6 +77,15 @@ struct Lane {
     closed: bool,
 }
 
+impl Lane {
+    /// Whether its first frame can be worked on now.
+    fn is_ready(&self) -> bool {
+        let is_free = matches!(self.chain, Chain::Free(_));
+        let is_next = self.waiting.front().is_some_and(|first| is_free || !first.chained);
+        is_next && self.working < self.settings.working
+    }
+}
+
 struct State {
     lanes: Vec<Lane>,
     /// Whose turn it is.
@@ -164,9 +173,7 @@ impl Scheduler {
             let turn = state.turn;
             for lane in (0..n).map(|i| (turn + i) % n) {
                 let l = &mut state.lanes[lane];
-                let is_free = matches!(l.chain, Chain::Free(_));
-                let is_next = l.waiting.front().is_some_and(|first| is_free || !first.chained);
-                if !is_next || l.working >= l.settings.working {
+                if !l.is_ready() {
                     continue;
                 }
                 let Some(frame) = l.waiting.pop_front() else { continue };
@@ -182,9 +189,15 @@ impl Scheduler {
                 l.sequence += 1;
                 state.turn = (lane + 1) % n;
                 self.space.notify_all();
+                // Whoever woke us knew of one frame; another may have become ready with it.
+                if state.lanes.iter().any(Lane::is_ready) {
+                    self.work.notify_one();
+                }
                 return Some(Task { lane, sequence, frame, state: held });
             }
             if state.lanes.iter().all(|l| l.waiting.is_empty() && (l.ended || l.closed)) {
+                // The end is announced while frames may still wait; after the last of them one thread is woken, which wakes the next.
+                self.work.notify_one();
                 return None;
             }
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);

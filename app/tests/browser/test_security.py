@@ -77,6 +77,15 @@ def test_the_token_is_taken_as_bearer_as_basic_and_as_a_cookie(secret: Server) -
         assert b"grid" in secret.get("/", **headers).body
 
 
+def test_players_that_are_asked_for_a_password_get_in_and_browsers_are_not_asked(secret: Server) -> None:
+    url = f"http://x:{TOKEN}@{secret.host}/api/cameras/door/stream.mjpg"
+    command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-f", "mpjpeg", "-i", url, "-frames:v", "2", "-f", "null", "-"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    refused = secret.ask("GET", "/api/cameras", User_Agent="Mozilla/5.0")
+    assert refused.status == 401 and "basic" not in str(refused.headers).lower()
+
+
 def test_health_is_told_without_a_token_and_tells_nothing_else(secret: Server) -> None:
     assert (secret.get("/healthz").status, secret.get("/readyz").status) == (200, 200)
     assert b"door" not in secret.get("/healthz").body + secret.get("/readyz").body

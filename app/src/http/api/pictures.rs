@@ -1,6 +1,9 @@
 //! Single pictures.
 use super::{Site, camera};
-use crate::{http::problem::Problem, live::shots::Viewer};
+use crate::{
+    http::problem::Problem,
+    live::{checkerboard, shots::Viewer},
+};
 use axum::{
     extract::{Path, State},
     http::{StatusCode, header},
@@ -19,7 +22,7 @@ const JPEG_QUALITY: u8 = 90;
 /// How long a frame that comes is waited for.
 const PATIENCE: Duration = Duration::from_millis(300);
 
-/// The newest picture of a camera as a JPEG file. It has no transparency: what is transparent is black.
+/// The newest picture of a camera as a JPEG file. It has no transparency: what is transparent shows a checkerboard.
 #[utoipa::path(get, path = "/api/cameras/{id}/frame.jpg", params(("id" = String, Path, description = "Name of the camera")), responses(
     (status = 200, body = Vec<u8>, content_type = "image/jpeg"),
     (status = 404, description = "There is no such camera, or no picture yet", body = Problem, content_type = "application/problem+json"),
@@ -39,6 +42,7 @@ pub(in crate::http) async fn png(State(site): State<Arc<Site>>, Path(id): Path<S
 
 async fn picture(site: &Site, id: &str, format: ImageFormat) -> Result<Response, Problem> {
     let shots = camera(site, id)?.shots.clone();
+    let _turn = site.pictures.acquire().await.map_err(|e| Problem::new(StatusCode::SERVICE_UNAVAILABLE, e.to_string()))?;
     // Asking makes the next frame come; of a camera that stands still there is the last.
     let _ = tokio::time::timeout(PATIENCE, Viewer::newcomer(shots.clone()).next()).await;
     let still = shots.still().ok_or_else(|| Problem::not_found(format!("camera {id:?} has no picture yet")))?;
@@ -59,8 +63,8 @@ fn encode(still: &Composed, format: ImageFormat) -> Result<Vec<u8>, String> {
     let mut encoder = Encoder::new(format, JPEG_QUALITY);
     match (still, format) {
         (Composed::Rgba(clear), ImageFormat::Jpeg) => {
-            let opaque = Composed::Rgb(image::DynamicImage::ImageRgba8(clear.clone()).into_rgb8());
-            encoder.encode(&opaque, &mut bytes)
+            // A pixel that is nearly transparent keeps its colour, and that is not to be seen.
+            encoder.encode(&Composed::Rgb(checkerboard::under(clear)), &mut bytes)
         }
         _ => encoder.encode(still, &mut bytes),
     }

@@ -74,7 +74,7 @@ pub(in crate::http) async fn change(
     let change: Change = serde_json::from_value(value).map_err(|e| Problem::unprocessable(e.to_string()))?;
     let look = changed(&camera, change)?;
     let settings = Settings::new(&look);
-    tracing::info!(camera = %camera.id, background = settings_text(&settings), "settings changed");
+    tracing::info!(camera = %camera.id, settings = settings_text(&settings), "settings changed");
     camera.set_look(look);
     Ok(Json(settings))
 }
@@ -111,7 +111,7 @@ pub(in crate::http) async fn upload(
         .map_err(|e| Problem::unprocessable(format!("this picture cannot be used: {e}")))?;
     camera.set_upload(Arc::new(picture));
     let settings = Settings::new(&camera.look());
-    tracing::info!(camera = %camera.id, background = settings_text(&settings), "settings changed");
+    tracing::info!(camera = %camera.id, settings = settings_text(&settings), "settings changed");
     Ok(Json(settings))
 }
 
@@ -119,7 +119,9 @@ fn settable(site: &Site, id: &str) -> Result<Arc<Camera>, Problem> {
     let camera = camera(site, id)?;
     match site.is_settable {
         true => Ok(camera),
-        false => Err(Problem::conflict("these frames are made elsewhere: change the settings there")),
+        false => Err(Problem::conflict(
+            "the settings of these cameras cannot be changed here: change them where their frames are made, and at its start",
+        )),
     }
 }
 

@@ -31,6 +31,8 @@ use utoipa::IntoParams;
 
 /// Pictures per second that may be asked for.
 const FPS: std::ops::RangeInclusive<f64> = 0.1..=120.0;
+/// While no frame comes the last one is sent again: to find out whether anybody still listens.
+const REPEAT: Duration = Duration::from_secs(5);
 /// How often a wall looks for new cameras.
 const LOOK: Duration = Duration::from_secs(1);
 const KIND: &str = "multipart/x-mixed-replace; boundary=frame";
@@ -142,10 +144,18 @@ fn watch(viewer: Viewer, pause: Duration) -> impl Stream<Item = Arc<Shot>> + Sen
         let passed = BEGIN.elapsed().as_nanos().checked_div(pause.as_nanos()).unwrap_or(0);
         *BEGIN + pause * u32::try_from(passed + 1).unwrap_or(u32::MAX)
     };
-    stream::unfold((viewer, *BEGIN), move |(mut viewer, at)| async move {
+    stream::unfold((viewer, *BEGIN, None), move |(mut viewer, at, mut last): (_, _, Option<Arc<Shot>>)| async move {
         time::sleep_until(at).await;
-        let shot = viewer.next().await?;
-        Some((shot, (viewer, next())))
+        loop {
+            match (time::timeout(REPEAT, viewer.next()).await, last.take()) {
+                (Ok(shot), _) => {
+                    let shot = shot?;
+                    return Some((shot.clone(), (viewer, next(), Some(shot))));
+                }
+                (Err(_), Some(shot)) => return Some((shot.clone(), (viewer, next(), Some(shot)))),
+                (Err(_), None) => {}
+            }
+        }
     })
 }
 

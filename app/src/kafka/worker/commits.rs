@@ -1,6 +1,6 @@
 //! Marks, and the offsets behind them; partitions that come and go.
 use super::{Output, Worker, consumer, partition::Partition, topic::Committed};
-use crate::kafka::KafkaError;
+use crate::{kafka::KafkaError, source::status::Condition};
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer},
@@ -141,6 +141,9 @@ impl Worker {
             list.add_partition(&self.shop.settings.broker.topic, *id);
             if let Some(partition) = self.partitions.remove(id) {
                 partition.cameras.values().for_each(|tracked| self.shop.lanes.close(tracked.lane));
+                // Their frames go to another worker now: here they have ended.
+                let shown = partition.cameras.keys().filter_map(|id| self.shop.studio.camera(id.as_str()));
+                shown.for_each(|camera| camera.status.set(Condition::Ended));
                 self.shop.lanes.close(partition.alone);
             }
             self.numbers.partition(*id).is_ours.store(false, Relaxed);

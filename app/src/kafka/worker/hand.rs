@@ -23,6 +23,7 @@ use crate::{
 use image::RgbImage;
 use mattebox_core::{
     codec::Decoder,
+    compose::BackgroundSpec,
     frame::CameraId,
     maker::{Maker, Recipe},
     matte::MatteState,
@@ -43,13 +44,31 @@ pub(super) struct Shop {
     pub(super) lanes: Lanes,
     pub(super) clock: Arc<StageClock>,
     /// Pictures whose memory can be used again.
-    pub(super) spares: Mutex<Vec<RgbImage>>,
+    spares: Mutex<Vec<RgbImage>>,
+    /// What every camera begins with: the settings, or what their file says by now.
+    start: Mutex<Arc<Look>>,
     /// Where cameras are seen.
     pub(super) studio: Arc<Studio>,
     pub(super) numbers: Arc<Numbers>,
 }
 
 impl Shop {
+    pub(super) fn new(settings: WorkerSettings, recipe: Recipe, lanes: Lanes, numbers: Arc<Numbers>) -> Self {
+        let WorkerSettings { background, matte, foreground_cleanup, skip_still, .. } = &settings;
+        let treatment = Treatment { matte: *matte, foreground_cleanup: *foreground_cleanup, skip_still: *skip_still };
+        let start = Look { behind: Behind::Spec(background.clone()), treatment };
+        Shop {
+            start: Mutex::new(Arc::new(start)),
+            clock: numbers.clock.clone(),
+            spares: Mutex::default(),
+            studio: Arc::default(),
+            settings,
+            recipe,
+            lanes,
+            numbers,
+        }
+    }
+
     fn spare(&self) -> RgbImage {
         self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
@@ -62,17 +81,36 @@ impl Shop {
         }
     }
 
+    /// What cameras begin with.
+    fn start(&self) -> Arc<Look> {
+        self.start.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts another background behind the frames of all cameras, from the next on. One that cannot be had changes nothing.
+    pub(super) fn change_background(&self, background: &BackgroundSpec) -> Result<(), String> {
+        if *background == BackgroundSpec::Transparent && !self.settings.format.has_alpha() {
+            return Err(format!("background {background}: {} has no transparency", self.settings.format));
+        }
+        Backdrop::open(background, &self.source_options(), &Stop::new())?;
+        let look = Look { behind: Behind::Spec(background.clone()), treatment: self.start().treatment };
+        if !look.is_same(&self.start()) {
+            *self.start.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(look.clone());
+            self.studio.cameras().iter().for_each(|camera| camera.restart_with(look.clone()));
+        }
+        Ok(())
+    }
+
+    fn source_options(&self) -> SourceOptions {
+        SourceOptions { limits: self.settings.limits, ..SourceOptions::default() }
+    }
+
     /// A camera as whoever looks sees it. `None`: nobody does.
     fn shown(&self, job: &Job) -> Option<Arc<Camera>> {
-        let WorkerSettings { background, matte, foreground_cleanup, skip_still, .. } = &self.settings;
         let introduce = || Introduction {
             source: format!("{} [{}]", self.settings.broker.topic, job.ticket.partition),
             holds: Holds { transparent: self.settings.format.has_alpha(), opaque: true },
             only_background: true,
-            look: Look {
-                behind: Behind::Spec(background.clone()),
-                treatment: Treatment { matte: *matte, foreground_cleanup: *foreground_cleanup, skip_still: *skip_still },
-            },
+            look: Look::clone(&self.start()),
             counters: self.numbers.camera(Some(&job.camera)),
         };
         self.studio.is_open().then(|| self.studio.camera_or_new(&job.camera, introduce))
@@ -99,6 +137,8 @@ pub(super) struct Hand {
     maker: Maker,
     decoder: Decoder,
     backdrop: Backdrop,
+    /// What it was opened for.
+    start: Arc<Look>,
     /// Those of cameras whose background was changed.
     changed: HashMap<CameraId, (Arc<Look>, Backdrop)>,
     /// A picture out of a JSON record.
@@ -109,9 +149,10 @@ pub(super) struct Hand {
 
 impl Hand {
     pub(super) fn new(shop: &Arc<Shop>) -> Result<Self, StartError> {
-        let options = SourceOptions { limits: shop.settings.limits, ..SourceOptions::default() };
-        let backdrop = Backdrop::open(&shop.settings.background, &options, &Stop::new()).map_err(StartError::Background)?;
+        let start = shop.start();
+        let backdrop = Backdrop::behind(&start.behind, &shop.source_options(), &Stop::new()).map_err(StartError::Background)?;
         Ok(Hand {
+            start,
             maker: Maker::new(&shop.recipe)?,
             shop: shop.clone(),
             decoder: Decoder::default(),
@@ -134,7 +175,7 @@ impl Hand {
                 Work::Make { lane, job, picture, state, files } => {
                     self.held = state.map(|state| (lane, state));
                     let mut still = false;
-                    let made = catch_unwind(AssertUnwindSafe(|| self.make(&job, picture, &files, &mut still)));
+                    let made = catch_unwind(AssertUnwindSafe(|| self.make(lane, &job, picture, &files, &mut still)));
                     let outcome = made.unwrap_or_else(|_| {
                         // What the panic left behind in buffers and state is not to be trusted.
                         if let Some((lane, _)) = self.held.take() {
@@ -168,7 +209,7 @@ impl Hand {
         decoded.map(|()| picture).map_err(|(code, message)| Fault { code, message })
     }
 
-    fn make(&mut self, job: &Job, picture: Picture, files: &OnceLock<FrameDir>, still: &mut bool) -> Outcome {
+    fn make(&mut self, lane: LaneId, job: &Job, picture: Picture, files: &OnceLock<FrameDir>, still: &mut bool) -> Outcome {
         let max_age = self.shop.settings.max_age;
         if max_age.is_some_and(|max| age_us(job) > i64::try_from(max.as_micros()).unwrap_or(i64::MAX)) {
             return Outcome::Stale;
@@ -199,7 +240,8 @@ impl Hand {
             Err(message) => return Outcome::Dead(Fault { code: "no-background", message }),
         };
         shop.clock.time(Stage::Compose, || maker.compose(&picture, &background, None));
-        if let Some(camera) = shown {
+        // What comes late is older than what is seen.
+        if let Some(camera) = shown.filter(|_| !job.late && shop.lanes.is_open(lane)) {
             camera.status.set(Condition::Open);
             let (raw, alpha) = (Some(&picture), Some(maker.alpha()));
             camera.offer(Offer { number: job.number.0, raw, alpha, composed: maker.picture() });
@@ -219,17 +261,27 @@ impl Hand {
         }
     }
 
-    /// Puts up the background that a camera was given while it runs.
+    /// Puts up the background that all cameras, or this one, were given while it runs.
     fn follow(&mut self, camera: Option<&Camera>) {
+        let start = self.shop.start();
+        if !Arc::ptr_eq(&start, &self.start) {
+            match Backdrop::behind(&start.behind, &self.shop.source_options(), &Stop::new()) {
+                Ok(backdrop) => self.backdrop = backdrop,
+                Err(problem) => tracing::error!("the background stays as it was: {problem}"),
+            }
+            self.start = start;
+        }
         let Some(camera) = camera else { return };
         let look = camera.look();
         let behind = match (self.changed.get(&camera.id), &look.behind) {
             (Some((known, _)), _) if Arc::ptr_eq(known, &look) => return,
-            (None, Behind::Spec(spec)) if *spec == self.shop.settings.background => return,
+            _ if look.is_same(&self.start) => {
+                self.changed.remove(&camera.id);
+                return;
+            }
             (_, behind) => behind,
         };
-        let options = SourceOptions { limits: self.shop.settings.limits, ..SourceOptions::default() };
-        match Backdrop::behind(behind, &options, &Stop::new()) {
+        match Backdrop::behind(behind, &self.shop.source_options(), &Stop::new()) {
             Ok(backdrop) => drop(self.changed.insert(camera.id.clone(), (look, backdrop))),
             Err(problem) => camera.note(&problem),
         }

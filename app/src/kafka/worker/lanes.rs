@@ -107,6 +107,11 @@ impl Lanes {
         self.lock().lanes.remove(&lane);
     }
 
+    /// Whether its frames are still ours.
+    pub(super) fn is_open(&self, lane: LaneId) -> bool {
+        self.lock().lanes.contains_key(&lane)
+    }
+
     /// Appends a frame.
     pub(super) fn submit(&self, lane: LaneId, job: Arc<Job>) {
         let mut state = self.lock();

@@ -53,7 +53,7 @@ use directory::Directory;
 use hand::{Hand, Shop};
 use job::Event;
 use lanes::Lanes;
-use mattebox_core::{maker::Recipe, matte::MatteMode};
+use mattebox_core::{compose::BackgroundSpec, maker::Recipe, matte::MatteMode};
 use partition::Partition;
 use post::Post;
 use rdkafka::{
@@ -65,7 +65,7 @@ use recorder::Recorder;
 use report::Report;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, atomic::Ordering::Relaxed},
+    sync::{Arc, atomic::Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
@@ -123,16 +123,7 @@ impl Worker {
         };
         let numbers = Arc::new(Numbers::default());
         let lanes = Lanes::new(settings.matte == MatteMode::Soft, to_loop);
-        let clock = numbers.clock.clone();
-        let shop = Arc::new(Shop {
-            settings,
-            recipe,
-            lanes,
-            clock,
-            spares: Mutex::default(),
-            studio: Arc::default(),
-            numbers: numbers.clone(),
-        });
+        let shop = Arc::new(Shop::new(settings, recipe, lanes, numbers.clone()));
         let hands = (0..threads).map(|_| Hand::new(&shop)).collect::<Result<Vec<_>, StartError>>()?;
         let settings = &shop.settings;
         if let WorkerSink::Directory(root) = &settings.sink {
@@ -179,6 +170,17 @@ impl Worker {
     /// What can be seen and changed of the cameras while it runs.
     pub fn studio(&self) -> Arc<Studio> {
         self.shop.studio.clone()
+    }
+
+    /// Something that puts another background behind the frames of all cameras, from the next on. One that cannot be had changes nothing.
+    pub fn background_changer(&self) -> impl Fn(&BackgroundSpec) -> Result<(), String> + Send + use<> {
+        let shop = self.shop.clone();
+        move |background| shop.change_background(background)
+    }
+
+    /// Whether backgrounds can be changed while it runs: results in a topic carry a hash of the settings that they were made with.
+    pub fn is_settable(&self) -> bool {
+        matches!(self.shop.settings.sink, WorkerSink::Directory(_))
     }
 
     /// Works until it is stopped, or what was there at the start is done.
