@@ -124,24 +124,26 @@ const HELD: &[u8] = b"waiting for what the group gave to others";
 fn until_the_end_a_worker_also_does_what_a_colleague_that_hangs_was_given() {
     let broker = Broker::shared();
     let town = Town::new(&broker, "colleague");
-    town.fill(&["a", "b", "c", "d", "e", "f"], 200, &["--partitions", "6"]);
+    town.fill(&["a", "b", "c", "d", "e", "f"], 300, &["--partitions", "6"]);
     let args = ["worker", "--until", "end", "--threads", "1", "--out", "ours"];
     let log = town.bench.path("log");
     let mut command = town.command(&args, "6000");
     command.stderr(std::fs::File::create(&log).unwrap());
     let worker = Running::start(command);
+    let said = |text: &[u8]| town.bench.read("log").windows(text.len()).any(|w| w == text);
+    // The colleague comes second: what it is given then is the last that the group agrees on before it hangs.
+    until("all partitions at first", || said(b"took up partitions"));
     // The group would not miss it for a minute, so that what it holds back is seen however slow this machine is.
     let colleague = Running::start(town.command(&["worker", "--threads", "1", "--out", "theirs"], "60000"));
     until("its first files", || town.count("theirs") > 0);
     colleague.freeze();
-    until("the end of all but its part", || town.bench.read("log").windows(HELD.len()).any(|w| w == HELD));
-    assert!(town.count("theirs") + town.count("ours") < 1200, "there is nothing left that it could hold back");
+    until("the end of all but its part", || said(HELD));
     colleague.thaw();
     assert_eq!(colleague.stop(LIMIT, &["worker"]).code, Some(130));
     assert_eq!(worker.finish(LIMIT, &args).code, Some(0), "{}", String::from_utf8_lossy(&town.bench.read("log")));
-    assert_eq!(broker.client().committed("mattebox", "colleague").iter().flatten().sum::<i64>(), 1200);
+    assert_eq!(broker.client().committed("mattebox", "colleague").iter().flatten().sum::<i64>(), 1800);
     let (ours, theirs) = (town.tree("ours"), town.tree("theirs"));
-    assert_eq!(ours.keys().chain(theirs.keys()).filter(|name| !name.contains("/.")).collect::<BTreeSet<_>>().len(), 1200);
+    assert_eq!(ours.keys().chain(theirs.keys()).filter(|name| !name.contains("/.")).collect::<BTreeSet<_>>().len(), 1800);
 }
 
 fn number(record: &Stored) -> u64 {
