@@ -114,10 +114,10 @@ async fn converse(
     tls: Option<TlsAcceptor>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     stream.set_nodelay(true)?;
-    // A peer that vanished without a word is noticed, also where little is sent.
+    // A peer that vanished without a word is noticed, also where nothing is sent. (TCP_USER_TIMEOUT would end those, too, that are only slow to read.)
     rustix::net::sockopt::set_socket_keepalive(&stream, true)?;
-    #[cfg(target_os = "linux")]
-    rustix::net::sockopt::set_tcp_user_timeout(&stream, WRITE.as_millis() as u32)?;
+    rustix::net::sockopt::set_tcp_keepidle(&stream, WRITE)?;
+    rustix::net::sockopt::set_tcp_keepintvl(&stream, WRITE)?;
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE));
     let stream = Box::pin(stream);
