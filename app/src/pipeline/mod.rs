@@ -162,6 +162,8 @@ pub struct Pipeline {
     stats: Vec<Arc<CameraStats>>,
     backdrops: Vec<Backdrop>,
     studio: Arc<Studio>,
+    /// In the order of the settings.
+    cameras: Vec<Arc<Camera>>,
 }
 
 impl Pipeline {
@@ -193,10 +195,11 @@ impl Pipeline {
             .collect::<Result<_, _>>()?;
         let stats: Vec<Arc<CameraStats>> = settings.cameras.iter().map(|_| Arc::default()).collect();
         let studio = Arc::new(Studio::default());
-        for (c, stats) in settings.cameras.iter().zip(&stats) {
-            studio.camera_or_new(&c.camera, || introduction(&settings, &c.spec, stats.clone()));
-        }
-        Ok(Pipeline { settings, job, stop, abort, clock: Arc::default(), stats, backdrops, studio })
+        let introduced = settings.cameras.iter().zip(&stats);
+        let cameras = introduced
+            .map(|(c, stats)| studio.camera_or_new(&c.camera, || introduction(&settings, &c.spec, stats.clone())))
+            .collect();
+        Ok(Pipeline { settings, job, stop, abort, clock: Arc::default(), stats, backdrops, studio, cameras })
     }
 
     /// What can be seen and changed of the cameras while they run.
@@ -218,10 +221,10 @@ impl Pipeline {
     pub fn run(self) -> Result<Report, StartError> {
         let started = Instant::now();
         let (children, process) = (stats::children_cpu(), stats::process_cpu());
-        let Pipeline { settings, job, stop, abort, clock, stats, backdrops, studio } = self;
+        let Pipeline { settings, job, stop, abort, clock, stats, backdrops, studio: _, cameras } = self;
         let threads = settings.threads.get();
         let (mut lanes, mut lane_settings, mut writers, mut readers) = (vec![], vec![], vec![], vec![]);
-        for ((index, c), backdrop) in settings.cameras.iter().enumerate().zip(backdrops) {
+        for (((index, c), backdrop), camera) in settings.cameras.iter().enumerate().zip(backdrops).zip(cameras) {
             let queue = LaneSettings {
                 // Two are enough to bridge a pause of a worker, and too few to fall behind a live source.
                 waiting: 2,
@@ -240,7 +243,6 @@ impl Pipeline {
                 }
             };
             let alpha_out = settings.alpha_out.as_ref().map(|d| FrameDir::open(d, &c.camera)).transpose()?;
-            let camera = studio.camera_or_new(&c.camera, || introduction(&settings, &c.spec, stats[index].clone()));
             let look = camera.look();
             let (spec, options) = (c.spec.clone(), SourceOptions { status: camera.status.clone(), ..settings.source.clone() });
             lanes.push(Lane {
