@@ -31,8 +31,8 @@ mod worker;
 use crate::{
     config::{ConfigError, Layer, Resolved, layer::SayLayer, resolve::DEFAULT_FILE, view::ViewSettings},
     http::{self, Page, Server},
-    kafka::KafkaError,
     live::Studio,
+    pipeline::StartError,
     telemetry,
 };
 use clap::{
@@ -146,8 +146,8 @@ fn conclude<R: Serialize + Display, E: Display>(
 }
 
 /// Serves a page of numbers.
-fn serve(address: SocketAddr, page: Arc<dyn Page>) -> Result<Server, KafkaError> {
-    http::serve(address, page).map_err(|source| KafkaError::Metrics { address, source })
+fn serve(address: SocketAddr, page: Arc<dyn Page>) -> Result<Server, StartError> {
+    http::serve(address, page).map_err(|source| StartError::Http { address, source })
 }
 
 /// Serves a live page.
@@ -157,9 +157,9 @@ fn serve_view(
     command: &'static str,
     settable: bool,
     page: Arc<dyn Page>,
-) -> Result<Server, KafkaError> {
+) -> Result<Server, StartError> {
     let address = view.address;
-    http::serve_view(view, studio, command, settable, page).map_err(|source| KafkaError::Metrics { address, source })
+    http::serve_view(view, studio, command, settable, page).map_err(|source| StartError::Http { address, source })
 }
 
 /// Runs the command line `args` (with the program's name) to its end.

@@ -1,8 +1,8 @@
 //! `mattebox run`.
-use super::{Settings, conclude, reload, start_log, usage};
+use super::{Settings, conclude, reload, serve, serve_view, start_log, usage};
 use crate::{
     config::{Resolved, RunLayer, RunSettings},
-    http::{self, Page, pages::RunPage},
+    http::{Page, pages::RunPage},
     pipeline::{self, Pipeline, StartError, report::Report},
     progress, signals,
     sink::SinkSpec,
@@ -49,14 +49,8 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
     let report = Pipeline::new(settings, stop, abort).and_then(|pipeline| {
         let (watch, ended) = (pipeline.watch(), Stop::new());
         let page: Arc<dyn Page> = Arc::new(RunPage { watch: pipeline.watch(), clock: pipeline.clock() });
-        let failed = |address| move |source| StartError::Http { address, source };
-        let _numbers = metrics.map(|address| http::serve(address, page.clone()).map_err(failed(address))).transpose()?;
-        let _view = view
-            .map(|view| {
-                let address = view.address;
-                http::serve_view(view, pipeline.studio(), "run", true, page).map_err(failed(address))
-            })
-            .transpose()?;
+        let _numbers = metrics.map(|address| serve(address, page.clone())).transpose()?;
+        let _view = view.map(|view| serve_view(view, pipeline.studio(), "run", true, page)).transpose()?;
         let studio = pipeline.studio();
         let apply = move |new: &Resolved<RunLayer>| {
             let settings = RunSettings::new(new).map_err(|e| e.to_string())?;

@@ -45,15 +45,7 @@ pub enum KafkaError {
         /// What librdkafka said.
         source: ClientError,
     },
-    /// The numbers or the live page cannot be served.
-    #[error("cannot serve at {address}: {source}")]
-    Metrics {
-        /// Where.
-        address: std::net::SocketAddr,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The network, the background or the output cannot be used.
+    /// The network, the background or the output cannot be used, or the numbers or the live page not be served.
     #[error(transparent)]
     Start(#[from] StartError),
     /// It was asked to stop before it had begun.
@@ -78,7 +70,7 @@ impl KafkaError {
     pub fn exit_code(&self) -> u8 {
         match self {
             KafkaError::Unreachable { .. } => 3,
-            KafkaError::Settings(_) | KafkaError::Metrics { .. } => 2,
+            KafkaError::Settings(_) => 2,
             KafkaError::Start(error) => error.exit_code(),
             KafkaError::Stopped => 130,
             KafkaError::Refused { .. } | KafkaError::Topic { .. } | KafkaError::Client { .. } => 1,
