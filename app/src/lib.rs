@@ -15,6 +15,7 @@
 //! * [`config`]: flags > environment > settings file > defaults, checked once.
 //! * [`progress`], [`telemetry`]: what a person sees while it runs, and the log.
 //! * [`live`]: what can be seen and changed while it runs; [`http`]: a page for people and numbers for machines.
+//! * [`trace`]: the way of each frame, for whoever collects such things.
 //! * [`stop`], [`signals`]: how everything is asked to stop, and by whom.
 //! * `table`: how sums are printed.
 //! * [`eval`]: how good a matte is, measured against the true one.
@@ -35,3 +36,4 @@ pub mod source;
 pub mod stop;
 mod table;
 pub mod telemetry;
+pub mod trace;

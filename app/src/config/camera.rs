@@ -1,5 +1,5 @@
 //! The checked settings of `mattebox camera`.
-use super::{ConfigError, Resolved, broker::BrokerSettings, check::Check, layer::CameraLayer, settings::*};
+use super::{ConfigError, Resolved, broker::BrokerSettings, check::Check, layer::CameraLayer, settings::*, trace::TraceSettings};
 use crate::source::SourceOptions;
 use mattebox_core::wire::Wire;
 use std::{net::SocketAddr, time::Duration};
@@ -29,6 +29,8 @@ pub struct CameraSettings {
     pub frames: Option<u64>,
     /// Where numbers are served.
     pub metrics: Option<SocketAddr>,
+    /// Where traces go, if anywhere.
+    pub trace: Option<TraceSettings>,
     /// How long frames on their way may take after the first signal.
     pub shutdown_timeout: Duration,
     /// How progress is shown.
@@ -52,6 +54,7 @@ impl CameraSettings {
             buffer_frames: check.integer("buffer_frames", l.buffer_frames, 1, 100_000)?.unwrap_or(100) as usize,
             frames: check.integer("frames", l.read.frames, 1, i64::MAX)?.map(|n| n as u64),
             metrics: check.metrics(&l.metrics)?,
+            trace: TraceSettings::new(&check, &l.trace)?,
             shutdown_timeout: check.shutdown_timeout(&l.say.shutdown_timeout)?,
             progress: check.progress(&l.say.progress)?,
         })

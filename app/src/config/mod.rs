@@ -20,6 +20,7 @@ pub mod resolve;
 pub mod secret;
 pub mod settings;
 pub mod span;
+pub mod trace;
 pub mod view;
 pub mod watch;
 pub mod worker;

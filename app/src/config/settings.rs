@@ -1,5 +1,5 @@
 //! Checked settings: what was asked for, as types that cannot be wrong.
-use super::{ConfigError, Resolved, check::Check, layer::RunLayer, view::ViewSettings};
+use super::{ConfigError, Resolved, check::Check, layer::RunLayer, trace::TraceSettings, view::ViewSettings};
 use crate::{
     live::{Behind, Look, Treatment},
     sink::{SinkSpec, StdoutFormat},
@@ -105,6 +105,8 @@ pub struct RunSettings {
     pub view: Option<ViewSettings>,
     /// Where numbers are served.
     pub metrics: Option<SocketAddr>,
+    /// Where traces go, if anywhere.
+    pub trace: Option<TraceSettings>,
 }
 
 impl RunSettings {
@@ -159,6 +161,7 @@ impl RunSettings {
             progress: check.progress(&l.say.progress)?,
             view: ViewSettings::new(&check, &l.view)?,
             metrics: check.metrics(&l.metrics)?,
+            trace: TraceSettings::new(&check, &l.trace)?,
         })
     }
 }

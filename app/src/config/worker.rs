@@ -5,6 +5,7 @@ use super::{
     check::Check,
     layer::WorkerLayer,
     settings::*,
+    trace::TraceSettings,
     view::ViewSettings,
 };
 use crate::sink::SinkSpec;
@@ -88,6 +89,8 @@ pub struct WorkerSettings {
     pub simd: SimdLevel,
     /// Where numbers are served.
     pub metrics: Option<SocketAddr>,
+    /// Where traces go, if anywhere.
+    pub trace: Option<TraceSettings>,
     /// The live page, if there is one.
     pub view: Option<ViewSettings>,
     /// How long frames on their way may take after the first signal.
@@ -158,6 +161,7 @@ impl WorkerSettings {
             threads: check.threads(made)?,
             simd: check.simd(made)?,
             metrics: check.metrics(&l.metrics)?,
+            trace: TraceSettings::new(&check, &l.trace)?,
             view: ViewSettings::new(&check, &l.view)?,
             shutdown_timeout: check.shutdown_timeout(&l.say.shutdown_timeout)?,
             progress: check.progress(&l.say.progress)?,

@@ -3,7 +3,7 @@ use mattebox_core::wire;
 use rdkafka::message::{Headers, Message};
 
 /// Headers of a record that are looked at. More than that are no frame's.
-const MAX_HEADERS: usize = 64;
+pub(crate) const MAX_HEADERS: usize = 64;
 
 /// Runs `look` on the message as a record.
 pub(crate) fn with_record<M: Message, T>(message: &M, look: impl FnOnce(&wire::Record<'_>) -> T) -> T {

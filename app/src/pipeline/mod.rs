@@ -30,6 +30,7 @@ use crate::{
     sink::{SinkOptions, SinkSpec, StdoutFormat},
     source::{SourceInfo, SourceOptions, SourceSpec, status::Condition},
     stop::Stop,
+    trace::Tracer,
 };
 use background::Backdrop;
 use mattebox_core::{codec::ImageFormat, compose::BackgroundSpec, frame::CameraId, maker::Recipe, model::Model, simd::SimdError};
@@ -75,6 +76,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Traces cannot be sent.
+    #[error("traces: {0}: check --otlp")]
+    Trace(String),
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -84,7 +88,11 @@ impl StartError {
     /// The exit code of the process: 2 where the settings name something that cannot be used, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            StartError::Model { .. } | StartError::Background(_) | StartError::Simd(_) | StartError::Http { .. } => 2,
+            StartError::Model { .. }
+            | StartError::Background(_)
+            | StartError::Simd(_)
+            | StartError::Http { .. }
+            | StartError::Trace(_) => 2,
             StartError::Store(_) | StartError::Thread(_) => 1,
         }
     }
@@ -116,6 +124,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) lanes: Vec<Lane>,
     pub(crate) scheduler: Scheduler,
     pub(crate) clock: Arc<StageClock>,
+    pub(crate) tracer: Tracer,
     /// No more frames are read; those that were are finished.
     pub(crate) stop: Stop,
     /// Nothing more is finished.
@@ -159,6 +168,7 @@ pub struct Pipeline {
     stop: Stop,
     abort: Stop,
     clock: Arc<StageClock>,
+    tracer: Tracer,
     stats: Vec<Arc<CameraStats>>,
     backdrops: Vec<Backdrop>,
     studio: Arc<Studio>,
@@ -199,7 +209,8 @@ impl Pipeline {
         let cameras = introduced
             .map(|(c, stats)| studio.camera_or_new(&c.camera, || introduction(&settings, &c.spec, stats.clone())))
             .collect();
-        Ok(Pipeline { settings, job, stop, abort, clock: Arc::default(), stats, backdrops, studio, cameras })
+        let tracer = Tracer::open(settings.trace.as_ref(), "run").map_err(StartError::Trace)?;
+        Ok(Pipeline { settings, job, stop, abort, clock: Arc::default(), tracer, stats, backdrops, studio, cameras })
     }
 
     /// What can be seen and changed of the cameras while they run.
@@ -221,7 +232,7 @@ impl Pipeline {
     pub fn run(self) -> Result<Report, StartError> {
         let started = Instant::now();
         let (children, process) = (stats::children_cpu(), stats::process_cpu());
-        let Pipeline { settings, job, stop, abort, clock, stats, backdrops, studio: _, cameras } = self;
+        let Pipeline { settings, job, stop, abort, clock, tracer, stats, backdrops, studio: _, cameras } = self;
         let threads = settings.threads.get();
         let (mut lanes, mut lane_settings, mut writers, mut readers) = (vec![], vec![], vec![], vec![]);
         for (((index, c), backdrop), camera) in settings.cameras.iter().enumerate().zip(backdrops).zip(cameras) {
@@ -257,7 +268,7 @@ impl Pipeline {
             readers.push(Reader { lane: index, spec, options, backdrop, look, queue, live: settings.live });
         }
         let scheduler = Scheduler::new(lane_settings);
-        let shared = Shared { job: &job, lanes, scheduler, clock, stop, abort };
+        let shared = Shared { job: &job, lanes, scheduler, clock, tracer, stop, abort };
         thread::scope(|scope| -> Result<(), StartError> {
             let shared = &shared;
             let workers = (0..threads).map(|_| worker::Worker::new(shared)).collect::<Result<Vec<_>, _>>()?;
@@ -276,7 +287,8 @@ impl Pipeline {
             }
             Ok(())
         })?;
-        let Shared { lanes, clock, stop, .. } = shared;
+        let Shared { lanes, clock, tracer, stop, .. } = shared;
+        tracer.close();
         let cameras = lanes.into_iter().map(|l| (l.camera.id.clone(), l.stats)).collect();
         let times = report::Times {
             elapsed: started.elapsed(),

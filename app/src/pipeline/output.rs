@@ -6,7 +6,10 @@ use super::{
     Shared,
     stats::{Failure, Stage, count},
 };
-use crate::sink::{self, SinkError, SinkOptions, SinkSpec};
+use crate::{
+    sink::{self, SinkError, SinkOptions, SinkSpec},
+    trace::Span,
+};
 use crossbeam_channel::{Receiver, Sender};
 use mattebox_core::{compose::Composed, frame::FrameNumber};
 use mattebox_store::FrameDir;
@@ -36,6 +39,8 @@ pub(crate) struct Finished {
     /// When it had come out of its source.
     pub(crate) read: Instant,
     pub(crate) picture: Composed,
+    /// Its way, for whoever collects such things.
+    pub(crate) span: Span,
 }
 
 /// The other end of [`Output::Ordered`].
@@ -81,7 +86,7 @@ impl Writer {
             count(&stats.dropped_stopped);
             return;
         }
-        let written = shared.clock.time(Stage::Write, || {
+        let written = shared.clock.trace(&frame.span, Stage::Write, || {
             if sink.is_none() {
                 // Unless asked otherwise, the output has the pace of the source, which is known by now.
                 let info = shared.lanes[self.lane].info.get().copied().unwrap_or_default();
@@ -94,6 +99,7 @@ impl Writer {
         match written {
             Ok(()) => {
                 count(&stats.written);
+                frame.span.became("written");
                 stats.arrived(frame.number, frame.read);
                 // A full pool of spares only means that this one is not needed again.
                 let _ = self.spare.try_send(frame.picture);
@@ -106,6 +112,7 @@ impl Writer {
             Err(_) if shared.abort.is_stopped() => count(&stats.dropped_stopped),
             Err(e) => {
                 count(&stats.failed);
+                frame.span.fail(e.to_string());
                 self.fail(shared, &e);
             }
         }

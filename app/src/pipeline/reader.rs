@@ -141,7 +141,11 @@ fn read(shared: &Shared<'_>, index: usize, mut source: Box<dyn Source>, mut stag
         let (time, read) = (picture.time, picture.read);
         let treatment = stage.look.treatment;
         let chained = treatment.matte == MatteMode::Soft && !is_still;
-        let frame = Waiting { number: FrameNumber(number), time, read, picture: picture.picture, background, treatment, chained };
+        let span = shared.tracer.begin("frame", read);
+        span.set("mattebox.camera", lane.camera.id.to_string());
+        span.set("mattebox.frame", number as i64);
+        let picture = picture.picture;
+        let frame = Waiting { number: FrameNumber(number), time, read, picture, background, treatment, span, chained };
         number += 1;
         match shared.scheduler.push(index, frame) {
             Pushed::Queued => {}

@@ -3,7 +3,7 @@
 //! With the soft matte a camera's frames are segmented one after the other, because each needs the state that the one before
 //! left. That state is the token: a thread takes it along with the frame and gives it back as soon as the frame is segmented,
 //! and goes on with refining, compositing and encoding while another thread segments the next frame.
-use crate::live::Treatment;
+use crate::{live::Treatment, trace::Span};
 use image::RgbImage;
 use mattebox_core::{
     compose::Background,
@@ -25,6 +25,8 @@ pub(crate) struct Waiting {
     pub(crate) picture: RgbImage,
     pub(crate) background: Background,
     pub(crate) treatment: Treatment,
+    /// Its way, for whoever collects such things.
+    pub(crate) span: Span,
     /// It needs what the frame before it left behind.
     pub(crate) chained: bool,
 }
@@ -136,8 +138,8 @@ impl Scheduler {
             }
             let full = l.waiting.len() >= l.settings.waiting;
             if !full || l.settings.live {
-                if full {
-                    l.waiting.pop_front();
+                if full && let Some(dropped) = l.waiting.pop_front() {
+                    dropped.span.became("dropped");
                 }
                 l.waiting.push_back(frame);
                 self.work.notify_one();
@@ -240,6 +242,7 @@ mod tests {
             picture: RgbImage::new(1, 1),
             background: Background::Color([0; 3]),
             treatment: Treatment { matte: MatteMode::Soft, foreground_cleanup: true, skip_still: false },
+            span: Span::default(),
             chained,
         }
     }

@@ -1,6 +1,9 @@
 //! What is counted while frames flow: per camera what became of them, per stage what they cost.
 use super::latency::Latency;
-use crate::live::{camera::Counters, trend::Counted};
+use crate::{
+    live::{camera::Counters, trend::Counted},
+    trace::Span,
+};
 use mattebox_core::frame::FrameNumber;
 use nix::{
     sys::{
@@ -65,6 +68,11 @@ impl StageClock {
         let spent = thread_cpu().saturating_sub(start);
         self.nanos[stage as usize].fetch_add(spent.as_nanos() as u64, Relaxed);
         result
+    }
+
+    /// The same, as a step of a frame's trace.
+    pub(crate) fn trace<T>(&self, span: &Span, stage: Stage, work: impl FnOnce() -> T) -> T {
+        self.time(stage, || span.time(stage.name(), work))
     }
 
     /// The CPU time of a stage so far.

@@ -5,7 +5,10 @@ use super::{
     scheduler::Task,
     stats::{Failure, Stage, count},
 };
-use crate::live::{Treatment, shots::Offer};
+use crate::{
+    live::{Treatment, shots::Offer},
+    trace::Span,
+};
 use mattebox_core::{
     maker::{Maker, Recipe},
     matte::MatteState,
@@ -45,7 +48,7 @@ impl<'a> Worker<'a> {
     /// Works until no frame is left.
     pub(crate) fn run(mut self) {
         while let Some(task) = self.shared.scheduler.take() {
-            let (lane, sequence, number) = (task.lane, task.sequence, task.frame.number);
+            let (lane, sequence, number, span) = (task.lane, task.sequence, task.frame.number, task.frame.span.clone());
             // Fail closed: a frame whose matte could not be computed is not written, whatever the reason.
             let outcome = catch_unwind(AssertUnwindSafe(|| self.frame(task)));
             let stats = &self.shared.lanes[lane].stats;
@@ -53,6 +56,7 @@ impl<'a> Worker<'a> {
                 Ok(finished) => finished,
                 Err(_) => {
                     count(&stats.failed);
+                    span.fail("it could not be processed");
                     let camera = &self.shared.lanes[lane].camera.id;
                     tracing::error!(%camera, frame = number.0, "the frame could not be processed; this is a fault of mattebox, please report it");
                     // What the panic left behind in buffers and state is not to be trusted.
@@ -79,20 +83,21 @@ impl<'a> Worker<'a> {
         let shared = self.shared;
         let (lane, clock, job) = (&shared.lanes[task.lane], &shared.clock, shared.job);
         let frame = task.frame;
+        let span = frame.span.clone();
         let maker = match self.maker(frame.treatment) {
             Ok(at) => at,
             Err(e) => {
                 if let Some(state) = task.state {
                     shared.scheduler.release(task.lane, state);
                 }
-                return self.lost(task.lane, &format!("frame {}: {e}", frame.number), true);
+                return self.lost(task.lane, &span, &format!("frame {}: {e}", frame.number), true);
             }
         };
         let maker = &mut self.makers[maker].1;
         let is_still = match task.state {
             Some(mut state) => {
                 self.holds_state = true;
-                let is_still = clock.time(Stage::Segment, || maker.segment(&frame.picture, frame.time, &mut state));
+                let is_still = clock.trace(&span, Stage::Segment, || maker.segment(&frame.picture, frame.time, &mut state));
                 shared.scheduler.release(task.lane, state);
                 self.holds_state = false;
                 is_still
@@ -100,59 +105,66 @@ impl<'a> Worker<'a> {
             // Nothing is remembered: stills, and the hard matte.
             None => {
                 let mut nothing = MatteState::default();
-                clock.time(Stage::Segment, || maker.segment(&frame.picture, frame.time, &mut nothing))
+                clock.trace(&span, Stage::Segment, || maker.segment(&frame.picture, frame.time, &mut nothing))
             }
         };
         if is_still {
             count(&lane.stats.still);
         }
-        clock.time(Stage::Refine, || maker.refine(&frame.picture));
+        clock.trace(&span, Stage::Refine, || maker.refine(&frame.picture));
         if let Some(dir) = &lane.alpha_out {
-            let bytes = match clock.time(Stage::Encode, || maker.encode_alpha()) {
+            let bytes = match clock.trace(&span, Stage::Encode, || maker.encode_alpha()) {
                 Ok(bytes) => bytes,
-                Err(e) => return self.lost(task.lane, &format!("frame {}: {e}", frame.number), false),
+                Err(e) => return self.lost(task.lane, &span, &format!("frame {}: {e}", frame.number), false),
             };
-            if let Err(e) = clock.time(Stage::Write, || dir.write(frame.number, "png", bytes, job.on_existing)) {
-                return self.lost(task.lane, &e.to_string(), true);
+            if let Err(e) = clock.trace(&span, Stage::Write, || dir.write(frame.number, "png", bytes, job.on_existing)) {
+                return self.lost(task.lane, &span, &e.to_string(), true);
             }
         }
         let spare = match &lane.output {
             Output::Ordered { spare, .. } => Some(spare.try_recv().unwrap_or_default()),
             Output::Files(_) | Output::Nothing => None,
         };
-        clock.time(Stage::Compose, || maker.compose(&frame.picture, &frame.background, spare));
+        clock.trace(&span, Stage::Compose, || maker.compose(&frame.picture, &frame.background, spare));
         let offer =
             Offer { number: frame.number.0, raw: Some(&frame.picture), alpha: Some(maker.alpha()), composed: maker.picture() };
         lane.camera.offer(offer);
         let dir = match &lane.output {
             Output::Ordered { .. } => {
-                return Some(Finished { number: frame.number, read: frame.read, picture: maker.take_picture() });
+                return Some(Finished { number: frame.number, read: frame.read, picture: maker.take_picture(), span });
             }
             Output::Nothing => {
                 count(&lane.stats.written);
+                span.became("seen");
                 lane.stats.arrived(frame.number, frame.read);
                 return None;
             }
             Output::Files(dir) => dir,
         };
-        let bytes = match clock.time(Stage::Encode, || maker.encode()) {
+        let bytes = match clock.trace(&span, Stage::Encode, || maker.encode()) {
             Ok(bytes) => bytes,
-            Err(e) => return self.lost(task.lane, &format!("frame {}: {e}", frame.number), false),
+            Err(e) => return self.lost(task.lane, &span, &format!("frame {}: {e}", frame.number), false),
         };
-        match clock.time(Stage::Write, || dir.write(frame.number, job.recipe.format.extension(), bytes, job.on_existing)) {
+        match clock.trace(&span, Stage::Write, || dir.write(frame.number, job.recipe.format.extension(), bytes, job.on_existing))
+        {
             Ok(Outcome::Written) => {
                 count(&lane.stats.written);
+                span.became("written");
                 lane.stats.arrived(frame.number, frame.read);
             }
-            Ok(Outcome::Skipped) => count(&lane.stats.skipped),
-            Err(e) => return self.lost(task.lane, &e.to_string(), true),
+            Ok(Outcome::Skipped) => {
+                count(&lane.stats.skipped);
+                span.became("kept");
+            }
+            Err(e) => return self.lost(task.lane, &span, &e.to_string(), true),
         }
         None
     }
 
     /// Counts a frame as failed. With `ends_camera` nothing more can be written there, so the camera ends.
-    fn lost(&self, lane: usize, message: &str, ends_camera: bool) -> Option<Finished> {
+    fn lost(&self, lane: usize, span: &Span, message: &str, ends_camera: bool) -> Option<Finished> {
         count(&self.shared.lanes[lane].stats.failed);
+        span.fail(message);
         if ends_camera {
             self.shared.fail(lane, Failure { message: message.to_owned(), exit_code: 1, keep_output: false });
         } else {

@@ -55,7 +55,7 @@ impl Bench {
                 "KAFKA_BOOTSTRAP",
                 "TOPIC_FRAMES",
             ];
-            if name.starts_with("MATTEBOX_") || ours.contains(&name.as_str()) {
+            if name.starts_with("MATTEBOX_") || name.starts_with("OTEL_") || ours.contains(&name.as_str()) {
                 command.env_remove(name);
             }
         }

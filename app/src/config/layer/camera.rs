@@ -1,5 +1,5 @@
 //! What `mattebox camera` can be told.
-use super::{KafkaLayer, Layer, ReadLayer, SayLayer};
+use super::{KafkaLayer, Layer, ReadLayer, SayLayer, TraceLayer};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +49,11 @@ pub struct CameraLayer {
     /// Serve /metrics, /healthz and /readyz at this address, for example 127.0.0.1:9464
     #[arg(long, env = "MATTEBOX_METRICS", value_name = "ADDR", help_heading = RUN)]
     pub metrics: Option<String>,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub trace: TraceLayer,
 
     #[command(flatten)]
     #[serde(flatten)]

@@ -4,7 +4,7 @@
 //! keys in a settings file. What several commands share is a group of its own, in a file of its own.
 //!
 //! * `run`, `camera`, `worker`, `letters`, `watch` (`mattebox view`): the commands that can be configured.
-//! * `read`, `made`, `kafka`, `view`, `say`: what they share.
+//! * `read`, `made`, `kafka`, `view`, `trace`, `say`: what they share.
 mod camera;
 mod kafka;
 mod letters;
@@ -12,6 +12,7 @@ mod made;
 mod read;
 mod run;
 mod say;
+mod trace;
 mod view;
 mod watch;
 mod worker;
@@ -23,6 +24,7 @@ pub use made::MadeLayer;
 pub use read::ReadLayer;
 pub use run::RunLayer;
 pub use say::SayLayer;
+pub use trace::TraceLayer;
 pub use view::ViewLayer;
 pub use watch::WatchLayer;
 pub use worker::WorkerLayer;

@@ -1,5 +1,5 @@
 //! What `mattebox run` can be told.
-use super::{Layer, MadeLayer, ReadLayer, SayLayer, ViewLayer};
+use super::{Layer, MadeLayer, ReadLayer, SayLayer, TraceLayer, ViewLayer};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +34,11 @@ pub struct RunLayer {
     /// Serve /metrics, /healthz and /readyz at this address, for example 127.0.0.1:9463 (the live page has them too)
     #[arg(long, env = "MATTEBOX_METRICS", value_name = "ADDR", help_heading = RUN)]
     pub metrics: Option<String>,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub trace: TraceLayer,
 
     #[command(flatten)]
     #[serde(flatten)]

@@ -1,5 +1,5 @@
 //! What `mattebox worker` can be told.
-use super::{KafkaLayer, Layer, MadeLayer, SayLayer, ViewLayer};
+use super::{KafkaLayer, Layer, MadeLayer, SayLayer, TraceLayer, ViewLayer};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +65,11 @@ pub struct WorkerLayer {
     /// Serve /metrics, /healthz and /readyz at this address, for example 127.0.0.1:9465
     #[arg(long, env = "MATTEBOX_METRICS", value_name = "ADDR", help_heading = RUN)]
     pub metrics: Option<String>,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub trace: TraceLayer,
 
     #[command(flatten)]
     #[serde(flatten)]

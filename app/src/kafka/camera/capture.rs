@@ -11,6 +11,7 @@ use crate::{
     pipeline::stats::count,
     source::{self, Jpeg, Source, SourceError, SourceInfo, SourceOptions, SourceSpec},
     stop::Stop,
+    trace::Span,
 };
 use mattebox_core::{codec::JpegEncoder, frame::Timestamp};
 use std::{
@@ -203,9 +204,11 @@ impl<'a> Capture<'a> {
                 }
                 // A file's picture is taken when it is due, a live one when it arrived.
                 let (time, moment) = if info.live { (picture.time, picture.read) } else { (now(), Instant::now()) };
-                match take(self, &picture.picture) {
+                let span = self.shared.tracer.begin("capture", moment);
+                span.set("mattebox.camera", self.what.camera.to_string());
+                match span.time("encode", || take(self, &picture.picture)) {
                     Ok(taken) => {
-                        if !self.give(taken, time, moment, as_it_was) {
+                        if !self.give(taken, time, moment, as_it_was, span) {
                             return End::Done;
                         }
                     }
@@ -219,6 +222,7 @@ impl<'a> Capture<'a> {
                     Err(problem) => {
                         tracing::error!(camera = %self.what.camera, "{problem}");
                         count(&self.numbers().failed);
+                        span.fail(problem);
                     }
                 }
             }
@@ -247,10 +251,10 @@ impl<'a> Capture<'a> {
     }
 
     /// Puts a frame into the ring. False if nothing more is wanted.
-    fn give(&mut self, taken: Taken, time: Timestamp, moment: Instant, as_it_was: bool) -> bool {
+    fn give(&mut self, taken: Taken, time: Timestamp, moment: Instant, as_it_was: bool, span: Span) -> bool {
         let Taken { jpeg, width, height } = taken;
         self.last = Timestamp(time.0.max(self.last.0.saturating_add(1)));
-        let frame = Encoded { jpeg, width, height, time: self.last, taken: moment, as_it_was };
+        let frame = Encoded { jpeg, width, height, time: self.last, taken: moment, as_it_was, span };
         let (rings, numbers) = (&self.shared.rings, self.numbers());
         if self.settings.source.realtime {
             if rings.push(self.index, frame) {

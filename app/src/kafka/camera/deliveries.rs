@@ -1,8 +1,8 @@
 //! What the broker answers: each frame that it has, and each that it refuses.
 use super::shared::Shared;
-use crate::kafka::client;
+use crate::{kafka::client, trace::Span};
 use rdkafka::{
-    ClientContext, Statistics,
+    ClientContext, Message, Statistics,
     config::RDKafkaLogLevel,
     error::{KafkaError as ClientError, RDKafkaErrorCode},
     message::DeliveryResult,
@@ -21,6 +21,9 @@ pub(super) struct Sent {
     pub(super) taken: Instant,
     /// Its bytes are those of the source.
     pub(super) as_it_was: bool,
+    /// Its whole way, and the last part of it.
+    pub(super) whole: Span,
+    pub(super) span: Span,
 }
 
 /// Counts what the client reports, on the client's own thread.
@@ -55,9 +58,14 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
                 numbers.passed_through.fetch_add(u64::from(sent.as_it_was), Relaxed);
                 numbers.acknowledged(sent.number);
                 numbers.latency.add(sent.taken);
+                sent.whole.became("published");
+                sent.span.place(message.partition(), message.offset());
                 self.shared.link.is_there();
             }
-            Err((error, _)) => self.shared.refused(sent.camera, error),
+            Err((error, _)) => {
+                sent.span.fail(error.to_string());
+                self.shared.refused(sent.camera, error);
+            }
         }
         self.shared.rings.arrived(sent.camera);
     }

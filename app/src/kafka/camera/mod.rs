@@ -44,6 +44,7 @@ use crate::{
     config::camera::CameraSettings,
     pipeline::{StartError, Watch, stats},
     stop::Stop,
+    trace::Tracer,
 };
 use capture::Capture;
 use mattebox_core::frame::CameraId;
@@ -79,6 +80,7 @@ pub struct Camera {
 impl Camera {
     /// Waits for the broker, and makes the topic if it is not there. `stop` ends the capture, `abort` everything.
     pub fn new(settings: CameraSettings, stop: Stop, abort: Stop) -> Result<Self, KafkaError> {
+        let tracer = Tracer::open(settings.trace.as_ref(), "camera").map_err(StartError::Trace)?;
         let broker = &settings.broker;
         let admin = client::connect(broker, settings.source.connect_timeout, &stop)?;
         let wanted = Wanted {
@@ -96,6 +98,7 @@ impl Camera {
             cameras: settings.cameras.iter().map(|c| known(&c.camera)).collect(),
             rings: Rings::new(settings.cameras.len(), settings.buffer_frames, most_on_their_way),
             link: link::Link::new(&broker.bootstrap),
+            tracer,
         };
         Ok(Camera { stop, abort, sizes, partitions, shared: Arc::new(shared), settings })
     }
@@ -116,7 +119,7 @@ impl Camera {
         let publisher = Publisher::new(&settings, shared.clone(), sizes, next)?;
         let cpu = || stats::process_cpu() + stats::children_cpu();
         let (begun, cpu_before) = (Instant::now(), cpu());
-        thread::scope(|scope| -> Result<(), KafkaError> {
+        let ended = thread::scope(|scope| -> Result<(), KafkaError> {
             for (index, name) in names.iter().enumerate() {
                 let capture = Capture::new(&shared, index, &settings, &stop);
                 let thread = thread::Builder::new().name(format!("camera {name}"));
@@ -142,7 +145,9 @@ impl Camera {
                 shared.rings.abort();
             }
             published
-        })?;
+        });
+        shared.tracer.close();
+        ended?;
         let measured =
             Measured { elapsed: begun.elapsed(), cpu: cpu().saturating_sub(cpu_before), interrupted: stop.is_stopped() };
         Ok(Report::new(&settings.broker.topic, &shared, &measured))

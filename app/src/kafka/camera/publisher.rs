@@ -51,14 +51,19 @@ impl<'a> Publisher<'a> {
         let known = &shared.cameras[camera];
         let number = self.next[camera];
         let mut scratch = std::mem::take(&mut self.scratch);
-        let body = Body::new(self.settings.wire, &known.camera, &known.session, number, frame, &mut scratch);
+        frame.span.set("mattebox.frame", number as i64);
+        let span = frame.span.send(&self.settings.broker.topic);
+        let trace = span.headers();
+        let body = Body::new(self.settings.wire, &known.camera, &known.session, number, frame, &trace, &mut scratch);
         if !self.sizes.check(&known.camera, &known.numbers, body.size(&known.camera)) {
             known.numbers.failed.fetch_add(1, Relaxed);
+            span.fail("it is larger than the topic takes");
             shared.rings.arrived(camera);
             self.scratch = scratch;
             return Ok(());
         }
-        let sent = Box::new(Sent { camera, number, taken: frame.taken, as_it_was: frame.as_it_was });
+        let sent = Sent { camera, number, taken: frame.taken, as_it_was: frame.as_it_was, whole: frame.span.clone(), span };
+        let sent = Box::new(sent);
         let mut record = BaseRecord::with_opaque_to(&self.settings.broker.topic, sent)
             .key(known.camera.as_str())
             .payload(body.value)

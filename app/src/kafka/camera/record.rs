@@ -22,29 +22,33 @@ pub(super) struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    /// `scratch` holds the value where it is not the picture itself.
+    /// `trace` are headers beside those of the frame; `scratch` holds the value where it is not the picture itself.
     pub(super) fn new(
         wire: Wire,
         camera: &CameraId,
         session: &str,
         number: u64,
         frame: &'a Encoded,
+        trace: &[(String, String)],
         scratch: &'a mut Vec<u8>,
     ) -> Self {
-        let number = FrameNumber(number);
+        let (number, is_untraced) = (FrameNumber(number), trace.is_empty());
+        let trace = |all: OwnedHeaders| {
+            trace.iter().fold(all, |all, (key, value)| all.insert(Header { key, value: Some(value.as_bytes()) }))
+        };
         let meta = FrameMeta { camera, session, number, time: frame.time, width: frame.width, height: frame.height };
         match wire {
             Wire::Json => {
                 scratch.clear();
                 json_value(&meta, &frame.jpeg, scratch);
-                Body { value: scratch, headers: None }
+                Body { value: scratch, headers: (!is_untraced).then(|| trace(OwnedHeaders::new())) }
             }
             Wire::Binary => {
                 let headers = frame_headers(&meta);
                 let all = headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |all, (key, value)| {
                     all.insert(Header { key, value: Some(value) })
                 });
-                Body { value: &frame.jpeg, headers: Some(all) }
+                Body { value: &frame.jpeg, headers: Some(trace(all)) }
             }
         }
     }

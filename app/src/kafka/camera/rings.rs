@@ -1,5 +1,6 @@
 //! The frames that wait to be published: a ring for each camera. A full ring loses its oldest frame, never its newest, and whoever fills it
 //! does not wait for the broker.
+use crate::trace::Span;
 use mattebox_core::frame::Timestamp;
 use std::{
     collections::VecDeque,
@@ -8,7 +9,7 @@ use std::{
 };
 
 /// A frame as it will be published, without its number.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Encoded {
     pub(super) jpeg: Vec<u8>,
     pub(super) width: u32,
@@ -19,6 +20,8 @@ pub(super) struct Encoded {
     pub(super) taken: Instant,
     /// Its bytes are those of the source.
     pub(super) as_it_was: bool,
+    /// Its way, for whoever collects such things.
+    pub(super) span: Span,
 }
 
 /// The rings of all cameras, between their threads, the publisher and the broker's answers.
@@ -67,8 +70,8 @@ impl Rings {
         let mut state = self.state();
         let ring = &mut state.rings[camera];
         let full = ring.waiting.len() >= self.capacity;
-        if full {
-            ring.waiting.pop_front();
+        if full && let Some(dropped) = ring.waiting.pop_front() {
+            dropped.span.became("dropped");
         }
         ring.waiting.push_back(frame);
         if ring.on_their_way < self.most_on_their_way {
@@ -156,7 +159,15 @@ mod tests {
     use std::{sync::Arc, thread};
 
     fn frame(number: i64) -> Encoded {
-        Encoded { jpeg: vec![], width: 1, height: 1, time: Timestamp(number), taken: Instant::now(), as_it_was: false }
+        Encoded {
+            jpeg: vec![],
+            width: 1,
+            height: 1,
+            time: Timestamp(number),
+            taken: Instant::now(),
+            as_it_was: false,
+            span: Span::default(),
+        }
     }
 
     fn take(rings: &Rings) -> (usize, i64) {

@@ -1,5 +1,6 @@
 //! What the threads of a process of cameras share.
 use super::{CameraNumbers, link::Link, rings::Rings};
+use crate::trace::Tracer;
 use mattebox_core::frame::CameraId;
 use std::sync::Arc;
 
@@ -18,4 +19,5 @@ pub(super) struct Shared {
     pub(super) cameras: Vec<Known>,
     pub(super) rings: Rings,
     pub(super) link: Link,
+    pub(super) tracer: Tracer,
 }

@@ -59,9 +59,18 @@ impl Worker {
             return;
         }
         match outcome {
-            Outcome::Written { bytes } => counted.arrived(bytes, age_us(&job)),
-            Outcome::Kept => drop(counted.kept.fetch_add(1, Relaxed)),
-            Outcome::Stale => drop(counted.stale.fetch_add(1, Relaxed)),
+            Outcome::Written { bytes } => {
+                job.span.became("written");
+                counted.arrived(bytes, age_us(&job));
+            }
+            Outcome::Kept => {
+                job.span.became("kept");
+                counted.kept.fetch_add(1, Relaxed);
+            }
+            Outcome::Stale => {
+                job.span.became("stale");
+                counted.stale.fetch_add(1, Relaxed);
+            }
             Outcome::Made { bytes, .. } if bytes.len() > max_result => {
                 let message = format!("the result has {} bytes, its topic takes {max_result} (max.message.bytes)", bytes.len());
                 return self.dead_job(&job, Fault { code: "result-too-large", message });
@@ -98,6 +107,7 @@ impl Worker {
     }
 
     fn dead_job(&mut self, job: &Job, fault: Fault) {
+        job.span.dead(fault.code, &fault.message);
         let letter = Letter { record: Arc::new(job.record.clone()), fault };
         self.dead(job.ticket, Some(&job.camera), letter);
     }

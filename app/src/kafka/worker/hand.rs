@@ -19,6 +19,7 @@ use crate::{
     },
     source::{SourceOptions, status::Condition},
     stop::Stop,
+    trace::Tracer,
 };
 use image::RgbImage;
 use mattebox_core::{
@@ -43,6 +44,7 @@ pub(super) struct Shop {
     pub(super) recipe: Recipe,
     pub(super) lanes: Lanes,
     pub(super) clock: Arc<StageClock>,
+    pub(super) tracer: Tracer,
     /// Pictures whose memory can be used again.
     spares: Mutex<Vec<RgbImage>>,
     /// What every camera begins with: the settings, or what their file says by now.
@@ -53,7 +55,7 @@ pub(super) struct Shop {
 }
 
 impl Shop {
-    pub(super) fn new(settings: WorkerSettings, recipe: Recipe, lanes: Lanes, numbers: Arc<Numbers>) -> Self {
+    pub(super) fn new(settings: WorkerSettings, recipe: Recipe, lanes: Lanes, numbers: Arc<Numbers>, tracer: Tracer) -> Self {
         let WorkerSettings { background, matte, foreground_cleanup, skip_still, .. } = &settings;
         let treatment = Treatment { matte: *matte, foreground_cleanup: *foreground_cleanup, skip_still: *skip_still };
         let start = Look { behind: Behind::Spec(background.clone()), treatment };
@@ -66,6 +68,7 @@ impl Shop {
             recipe,
             lanes,
             numbers,
+            tracer,
         }
     }
 
@@ -197,7 +200,7 @@ impl Hand {
     fn decode(&mut self, job: &Job) -> Result<RgbImage, Fault> {
         let mut picture = self.shop.spare();
         let Hand { decoder, unpacked, shop, .. } = self;
-        let decoded = shop.clock.time(Stage::Read, || {
+        let decoded = shop.clock.trace(&job.span, Stage::Read, || {
             with_record(&job.record, |record| {
                 let frame = wire::read(record).map_err(|e| (e.code(), e.to_string()))?;
                 let bytes = frame.picture(unpacked).map_err(|e| (e.code(), e.to_string()))?;
@@ -227,19 +230,19 @@ impl Hand {
         let mut nothing = MatteState::default();
         let Hand { maker, held, shop, .. } = self;
         let state = held.as_mut().map_or(&mut nothing, |(_, state)| state);
-        *still = shop.clock.time(Stage::Segment, || maker.segment(&picture, job.time, state));
+        *still = shop.clock.trace(&job.span, Stage::Segment, || maker.segment(&picture, job.time, state));
         self.release();
         let shown = self.shop.shown(job);
         self.follow(shown.as_deref());
         let Hand { maker, backdrop, changed, shop, .. } = self;
-        shop.clock.time(Stage::Refine, || maker.refine(&picture));
+        shop.clock.trace(&job.span, Stage::Refine, || maker.refine(&picture));
         let size = picture.dimensions();
         let backdrop = changed.get_mut(&job.camera).map_or(backdrop, |(_, backdrop)| backdrop);
         let background = match backdrop.next(size.0, size.1, &Stop::new()) {
             Ok(background) => background,
             Err(message) => return Outcome::Dead(Fault { code: "no-background", message }),
         };
-        shop.clock.time(Stage::Compose, || maker.compose(&picture, &background, None));
+        shop.clock.trace(&job.span, Stage::Compose, || maker.compose(&picture, &background, None));
         // What comes late is older than what is seen.
         if let Some(camera) = shown.filter(|_| !job.late && shop.lanes.is_open(lane)) {
             camera.status.set(Condition::Open);
@@ -247,14 +250,14 @@ impl Hand {
             camera.offer(Offer { number: job.number.0, raw, alpha, composed: maker.picture() });
         }
         shop.give_back(picture);
-        let bytes = match shop.clock.time(Stage::Encode, || maker.encode()) {
+        let bytes = match shop.clock.trace(&job.span, Stage::Encode, || maker.encode()) {
             Ok(bytes) => bytes,
             Err(e) => return Outcome::Dead(Fault { code: "not-encodable", message: e.to_string() }),
         };
         if let WorkerSink::Topic(_) = shop.settings.sink {
             return Outcome::Made { bytes: bytes.to_vec(), size };
         }
-        match shop.clock.time(Stage::Write, || shop.write(job, bytes, files)) {
+        match shop.clock.trace(&job.span, Stage::Write, || shop.write(job, bytes, files)) {
             Ok(Stored::Written) => Outcome::Written { bytes: bytes.len() },
             Ok(Stored::Skipped) => Outcome::Kept,
             Err(e) => Outcome::Unwritten { bytes: bytes.to_vec(), message: e.to_string() },

@@ -4,13 +4,19 @@ use super::{
     job::{Fault, Job, Ticket},
     partition::{Letter, Tracked},
 };
-use crate::kafka::record::{value_bytes, with_record};
+use crate::{
+    kafka::record::{MAX_HEADERS, value_bytes, with_record},
+    trace::{Parent, Span},
+};
 use mattebox_core::{
     frame::{CameraId, FrameNumber, Place, Timestamp},
     wire,
 };
 use mattebox_store::Memory;
-use rdkafka::{Message, message::OwnedMessage};
+use rdkafka::{
+    Message,
+    message::{Headers, OwnedMessage},
+};
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
@@ -41,9 +47,11 @@ impl Worker {
         let frame = with_record(&message, |record| {
             wire::read(record).map(|f| (f.camera, f.number, f.time)).map_err(|e| Fault { code: e.code(), message: e.to_string() })
         });
+        let span = self.trace(&message);
         match frame {
-            Ok((camera, number, time)) => self.accept(ticket, message, camera, number, time),
+            Ok((camera, number, time)) => self.accept(ticket, message, camera, number, time, span),
             Err(fault) => {
+                span.dead(fault.code, &fault.message);
                 // The key tells whose record it was, where it is a camera's name.
                 let camera = message.key().and_then(|key| std::str::from_utf8(key).ok()?.parse().ok());
                 self.dead(ticket, camera.as_ref(), Letter { record: Arc::new(message), fault });
@@ -51,12 +59,32 @@ impl Worker {
         }
     }
 
-    fn accept(&mut self, ticket: Ticket, record: OwnedMessage, camera: CameraId, number: FrameNumber, time: Timestamp) {
+    /// Its trace goes on from where it came from.
+    fn trace(&self, message: &OwnedMessage) -> Span {
+        let headers = message.headers().into_iter().flat_map(|headers| headers.iter()).take(MAX_HEADERS);
+        let parent = Parent::of(headers.filter_map(|header| Some((header.key, header.value?))));
+        let settings = &self.shop.settings;
+        let span = self.shop.tracer.process(&settings.broker.topic, &settings.group, &parent);
+        span.place(message.partition(), message.offset());
+        span
+    }
+
+    fn accept(
+        &mut self,
+        ticket: Ticket,
+        record: OwnedMessage,
+        camera: CameraId,
+        number: FrameNumber,
+        time: Timestamp,
+        span: Span,
+    ) {
+        span.set("mattebox.camera", camera.to_string());
         let counted = self.numbers.camera(Some(&camera));
         counted.frames_in.fetch_add(1, Relaxed);
         counted.bytes_in.fetch_add(value_bytes(&record) as u64, Relaxed);
         if !self.track(ticket, &camera) {
             let message = format!("there are {MAX_CAMERAS} other cameras in its partition");
+            span.dead("too-many-cameras", &message);
             let letter = Letter { record: Arc::new(record), fault: Fault { code: "too-many-cameras", message } };
             return self.dead(ticket, Some(&camera), letter);
         }
@@ -72,7 +100,8 @@ impl Worker {
             Place::Late(_) => drop(counted.late.fetch_add(1, Relaxed)),
         }
         let lane = if late { partition.alone } else { lane };
-        let job = Job { ticket, camera, number: place.number(), time, late, record };
+        span.set("mattebox.frame", place.number().0 as i64);
+        let job = Job { ticket, camera, number: place.number(), time, late, record, span };
         self.shop.lanes.submit(lane, Arc::new(job));
     }
 

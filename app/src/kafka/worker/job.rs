@@ -1,4 +1,5 @@
 //! A frame on its way through the engine, and what became of it.
+use crate::trace::Span;
 use image::RgbImage;
 use mattebox_core::{
     frame::{CameraId, FrameNumber, Timestamp},
@@ -28,6 +29,8 @@ pub(super) struct Job {
     pub(super) late: bool,
     /// As it came, for the dead letters and for the headers of the result.
     pub(super) record: OwnedMessage,
+    /// Its way, for whoever collects such things.
+    pub(super) span: Span,
 }
 
 /// Why a record cannot be a frame.

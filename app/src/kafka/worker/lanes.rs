@@ -257,7 +257,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::worker::job::Ticket;
+    use crate::{kafka::worker::job::Ticket, trace::Span};
     use crossbeam_channel::{Receiver, unbounded};
     use mattebox_core::frame::{FrameNumber, Timestamp};
     use rdkafka::message::OwnedMessage;
@@ -266,7 +266,15 @@ mod tests {
         let record = OwnedMessage::new(None, None, "t".into(), rdkafka::Timestamp::NotAvailable, 0, number as i64, None);
         let ticket = Ticket { partition: 0, turn: 1, offset: number as i64 };
         let camera = "cam".parse().unwrap();
-        Arc::new(Job { ticket, camera, number: FrameNumber(number), time: Timestamp(0), late: false, record })
+        Arc::new(Job {
+            ticket,
+            camera,
+            number: FrameNumber(number),
+            time: Timestamp(0),
+            late: false,
+            record,
+            span: Span::default(),
+        })
     }
 
     fn lanes(chained: bool) -> (Lanes, Receiver<Event>) {

@@ -46,6 +46,7 @@ use crate::{
     live::Studio,
     pipeline::{StartError, load_model},
     stop::Stop,
+    trace::Tracer,
 };
 use consumer::{Change, Consuming};
 use crossbeam_channel::Receiver;
@@ -123,7 +124,8 @@ impl Worker {
         };
         let numbers = Arc::new(Numbers::default());
         let lanes = Lanes::new(settings.matte == MatteMode::Soft, to_loop);
-        let shop = Arc::new(Shop::new(settings, recipe, lanes, numbers.clone()));
+        let tracer = Tracer::open(settings.trace.as_ref(), "worker").map_err(StartError::Trace)?;
+        let shop = Arc::new(Shop::new(settings, recipe, lanes, numbers.clone(), tracer));
         let hands = (0..threads).map(|_| Hand::new(&shop)).collect::<Result<Vec<_>, StartError>>()?;
         let settings = &shop.settings;
         if let WorkerSink::Directory(root) = &settings.sink {
@@ -201,6 +203,7 @@ impl Worker {
                 let _ = self.events.recv_timeout(GLANCE);
             }
         }
+        self.shop.tracer.close();
         ended?;
         let report = Report::new(&self.shop.settings, &self.numbers, &timing, self.stop.is_stopped());
         Ok(report)

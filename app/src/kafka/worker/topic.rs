@@ -15,6 +15,7 @@ use crate::{
         topics::{self, Wanted},
     },
     stop::Stop,
+    trace::Span,
 };
 use mattebox_core::{frame::CameraId, wire};
 use mattebox_store::Memory;
@@ -225,6 +226,7 @@ impl Topic {
             let end = partition.mark.as_ref().map_or(i64::MIN, |mark| mark.end);
             for held in partition.held.range(..end).map(|(_, held)| held) {
                 if let Held::Result { job, bytes, .. } = held {
+                    job.span.became("published");
                     numbers.camera(Some(&job.camera)).arrived(bytes.len(), age_us(job));
                 }
             }
@@ -236,10 +238,12 @@ impl Topic {
     fn transaction(&self, consumer: &BaseConsumer<Consuming>, partitions: &[&Partition]) -> KafkaResult<()> {
         self.producer.begin_transaction()?;
         let mut offsets = TopicPartitionList::new();
+        // They end when all of it is there.
+        let mut sends = Vec::new();
         for partition in partitions {
             let Some(mark) = &partition.mark else { continue };
             for (offset, held) in partition.held.range(..mark.end) {
-                self.publish(partition.id, *offset, held)?;
+                sends.push(self.publish(partition.id, *offset, held)?);
             }
             for (camera, memory) in mark.memories() {
                 let (key, bytes) = (self.key(camera), memory.to_bytes());
@@ -257,7 +261,8 @@ impl Topic {
         self.producer.commit_transaction(PATIENCE)
     }
 
-    fn publish(&self, partition: i32, offset: i64, held: &Held) -> KafkaResult<()> {
+    /// Hands a result or a dead letter to the producer; gives the step of its trace.
+    fn publish(&self, partition: i32, offset: i64, held: &Held) -> KafkaResult<Span> {
         match held {
             Held::Result { job, bytes, size } => {
                 let session = with_record(&job.record, |r| wire::read(r).ok().and_then(|f| f.session.map(str::to_owned)));
@@ -276,7 +281,12 @@ impl Topic {
                 for (key, value) in wire::result_headers(&meta) {
                     headers = headers.insert(Header { key, value: Some(&value) });
                 }
-                self.send(BaseRecord::to(&self.results).key(job.camera.as_str()).payload(bytes).headers(headers))
+                let span = job.span.send(&self.results);
+                for (key, value) in span.headers() {
+                    headers = headers.insert(Header { key: &key, value: Some(&value) });
+                }
+                self.send(BaseRecord::to(&self.results).key(job.camera.as_str()).payload(bytes).headers(headers))?;
+                Ok(span)
             }
             Held::Letter(letter) => {
                 let reason = wire::DeadLetter {
@@ -291,7 +301,8 @@ impl Topic {
                 let mut record = BaseRecord::<[u8], [u8]>::to(&self.dead);
                 record.payload = value.filter(|_| left_out.is_none());
                 record.key = letter.record.key();
-                self.send(record.headers(letters::headers(letter.record.headers(), &reason, left_out)))
+                self.send(record.headers(letters::headers(letter.record.headers(), &reason, left_out)))?;
+                Ok(Span::default())
             }
         }
     }

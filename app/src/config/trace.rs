@@ -1,0 +1,81 @@
+//! The checked settings of traces.
+use super::{ConfigError, check::Check, layer::TraceLayer};
+use crate::ffmpeg::diagnose;
+use reqwest::Url;
+use std::net::IpAddr;
+
+/// Where the OTLP protocol has traces.
+const PATH: &str = "/v1/traces";
+
+/// Where traces go, and how many.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TraceSettings {
+    /// The address that spans are sent to.
+    pub endpoint: String,
+    /// The same without a password.
+    pub shown: String,
+    /// It is on this machine.
+    pub is_local: bool,
+    /// The share of frames whose trace is sent, 0 to 1. A frame whose trace was begun elsewhere has its say from there.
+    pub sample: f64,
+}
+
+impl TraceSettings {
+    /// Checks every value. `None`: no traces are asked for.
+    pub(super) fn new(check: &Check<'_>, l: &TraceLayer) -> Result<Option<Self>, ConfigError> {
+        let sample = l.otlp_sample.unwrap_or(1.0);
+        if !(0.0..=1.0).contains(&sample) {
+            return Err(check.error("otlp_sample", sample, "it must be between 0 and 1"));
+        }
+        let Some(text) = l.otlp.as_deref().filter(|text| !text.is_empty()) else { return Ok(None) };
+        let wanted = || check.error("otlp", diagnose::mask(text), "write http://HOST:PORT, such as http://127.0.0.1:4318");
+        let url = Url::parse(text).map_err(|_| wanted())?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(wanted());
+        }
+        let base = text.trim_end_matches('/');
+        let endpoint = if base.ends_with(PATH) { base.to_owned() } else { format!("{base}{PATH}") };
+        // Proxies are for elsewhere, as they are for other programs that send telemetry.
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let is_local = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+        Ok(Some(TraceSettings { shown: diagnose::mask(&endpoint), endpoint, is_local, sample }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::resolve::Origins;
+
+    fn settings(otlp: &str, sample: Option<f64>) -> Result<Option<TraceSettings>, String> {
+        let layer = TraceLayer { otlp: Some(otlp.to_owned()), otlp_sample: sample };
+        TraceSettings::new(&Check(&Origins::default()), &layer).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn an_address_may_leave_out_the_path_of_the_protocol() {
+        let endpoint = |text: &str| settings(text, None).unwrap().map(|s| s.endpoint);
+        for text in ["http://c:4318", "http://c:4318/", "http://c:4318/v1/traces"] {
+            assert_eq!(endpoint(text).as_deref(), Some("http://c:4318/v1/traces"));
+        }
+        assert_eq!(endpoint("https://c/otlp").as_deref(), Some("https://c/otlp/v1/traces"));
+        assert_eq!(endpoint(""), None);
+    }
+
+    #[test]
+    fn an_address_on_this_machine_is_known_as_one() {
+        let is_local = |text: &str| settings(text, None).unwrap().unwrap().is_local;
+        assert!(["http://localhost:4318", "http://127.0.0.1:4318", "http://[::1]:4318"].into_iter().all(is_local));
+        assert!(!["http://localhost.example", "http://10.0.0.1:4318"].into_iter().any(is_local));
+    }
+
+    #[test]
+    fn what_cannot_be_is_said_without_its_password() {
+        for text in ["c:4318", "ftp://c", "http://", "grpc://me:secret1@c"] {
+            let error = settings(text, None).unwrap_err();
+            assert!(error.contains("http://127.0.0.1:4318") && !error.contains("secret1"), "{error}");
+        }
+        assert!(settings("http://c", Some(1.5)).unwrap_err().contains("between 0 and 1"));
+        assert_eq!(settings("http://me:secret1@c", None).unwrap().unwrap().shown.find("secret1"), None);
+    }
+}
