@@ -11,13 +11,19 @@ use crate::{
         stats::{Stage, StageClock},
     },
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 /// A counter of something that has a name: how it is called, what it is, and how to read it.
 type Row<T> = (&'static str, &'static str, fn(&T) -> f64);
+
+/// Ends of the histograms' buckets. The budgets of docs/guide/operations.md are among them.
+const LIMITS_MS: [u64; 14] = [2, 5, 10, 20, 33, 50, 100, 200, 250, 500, 1000, 2000, 5000, 10_000];
 
 /// A reason for dropping frames, and how to read how many.
 type Reason<T> = (&'static str, fn(&T) -> f64);
@@ -45,15 +51,18 @@ fn dropped<T>(text: &mut Text, name: &str, help: &str, all: &[(String, T)], reas
 }
 
 fn latency<'a>(text: &mut Text, name: &str, help: &str, all: impl Iterator<Item = (&'a str, &'a Latency)>) {
-    text.family(name, "summary", help);
+    let part = |of: &str| format!("{name}_{of}");
+    text.family(name, "histogram", help);
     for (camera, latency) in all {
         let times = latency.times();
-        if let Some(report) = times.report() {
-            for (quantile, ms) in [("0.5", report.p50), ("0.95", report.p95), ("0.99", report.p99)] {
-                text.sample(name, &[("camera", camera), ("quantile", quantile)], ms / 1e3);
-            }
+        for ms in LIMITS_MS {
+            let limit = Duration::from_millis(ms);
+            let limit_s = limit.as_secs_f64().to_string();
+            text.sample(&part("bucket"), &[("camera", camera), ("le", &limit_s)], times.up_to(limit) as f64);
         }
-        text.sample(&format!("{name}_count"), &[("camera", camera)], times.count() as f64);
+        text.sample(&part("bucket"), &[("camera", camera), ("le", "+Inf")], times.count() as f64);
+        text.sample(&part("sum"), &[("camera", camera)], times.sum().as_secs_f64());
+        text.sample(&part("count"), &[("camera", camera)], times.count() as f64);
     }
 }
 
@@ -251,14 +260,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_summary_has_its_quantiles_and_its_count() {
+    fn a_histogram_has_its_buckets_its_sum_and_its_count() {
         let (mut text, latency_of) = (Text::default(), Latency::default());
         for _ in 0..4 {
-            latency_of.add_time(std::time::Duration::from_millis(20));
+            latency_of.add_time(Duration::from_millis(25));
         }
         latency(&mut text, "x_seconds", "Time.", [("a", &latency_of), ("b", &Latency::default())].into_iter());
         let page = text.finish();
-        assert!(page.contains("x_seconds{camera=\"a\",quantile=\"0.99\"} 0.02\n"), "{page}");
-        assert!(page.ends_with("x_seconds_count{camera=\"a\"} 4\nx_seconds_count{camera=\"b\"} 0\n"), "{page}");
+        for line in [
+            "x_seconds_bucket{camera=\"a\",le=\"0.02\"} 0",
+            "x_seconds_bucket{camera=\"a\",le=\"0.033\"} 4",
+            "x_seconds_bucket{camera=\"a\",le=\"+Inf\"} 4",
+            "x_seconds_sum{camera=\"a\"} 0.1",
+            "x_seconds_count{camera=\"a\"} 4",
+            "x_seconds_count{camera=\"b\"} 0",
+        ] {
+            assert!(page.contains(&format!("{line}\n")), "{line} in {page}");
+        }
     }
 }

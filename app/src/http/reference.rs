@@ -18,8 +18,8 @@ const HEAD: &str = "\
 | `/healthz` | 200 while the process runs |
 | `/readyz` | 200 when it does its work, else 503: a run has written a frame, a worker has joined its group, a camera has published a frame |
 
-The same numbers are printed at the end, with `--json` for machines. Summaries have the quantiles 0.5, 0.95 and 0.99 since the start, in seconds; `_count` is how many
-frames. Records without a usable camera id count under `camera=\"(others)\"`. Alerts and a dashboard: [operations](../guide/operations.md).
+The same numbers are printed at the end, with `--json` for machines. Latencies are histograms, in seconds: `_bucket` with
+the label `le`, `_sum` and `_count`. Records without a usable camera id count under `camera=\"(others)\"`. Alerts and a dashboard: [operations](../guide/operations.md).
 ";
 
 const SPARK: &str = "

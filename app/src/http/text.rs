@@ -6,7 +6,7 @@ use std::fmt::Write;
 pub struct Text(String);
 
 impl Text {
-    /// Begins a family: all its samples follow. `kind` is counter, gauge or summary.
+    /// Begins a family: all its samples follow. `kind` is counter, gauge or histogram.
     pub fn family(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a String cannot fail.
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");

@@ -39,6 +39,7 @@ impl Latency {
 pub(crate) struct Times {
     buckets: Vec<u64>,
     count: u64,
+    sum: Duration,
     longest: Duration,
 }
 
@@ -50,6 +51,7 @@ impl Times {
         }
         self.buckets[bucket] += 1;
         self.count += 1;
+        self.sum += time;
         self.longest = self.longest.max(time);
     }
 
@@ -58,6 +60,7 @@ impl Times {
         self.buckets.resize(self.buckets.len().max(other.buckets.len()), 0);
         self.buckets.iter_mut().zip(&other.buckets).for_each(|(mine, others)| *mine += others);
         self.count += other.count;
+        self.sum += other.sum;
         self.longest = self.longest.max(other.longest);
     }
 
@@ -67,12 +70,24 @@ impl Times {
         let buckets: Vec<u64> = self.buckets.iter().zip(then).map(|(now, then)| now.saturating_sub(then)).collect();
         let longest = buckets.iter().rposition(|&count| count > 0).map_or(0, upper_end);
         let longest = Duration::from_micros(longest).min(self.longest);
-        Times { count: self.count.saturating_sub(earlier.count), longest, buckets }
+        let sum = self.sum.saturating_sub(earlier.sum);
+        Times { count: self.count.saturating_sub(earlier.count), sum, longest, buckets }
     }
 
     /// How many there are.
     pub(crate) fn count(&self) -> u64 {
         self.count
+    }
+
+    /// All of them together.
+    pub(crate) fn sum(&self) -> Duration {
+        self.sum
+    }
+
+    /// How many were no longer than `limit`; those less than 3 % below it may be missing.
+    pub(crate) fn up_to(&self, limit: Duration) -> u64 {
+        let limit = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
+        self.buckets.iter().enumerate().take_while(|(bucket, _)| upper_end(*bucket) <= limit).map(|(_, count)| count).sum()
     }
 
     /// `None` before the first.
@@ -156,6 +171,17 @@ mod tests {
             for (found, wanted) in [(report.p50, 50.0), (report.p95, 95.0), (report.p99, 99.0), (report.max, 100.0)] {
                 assert!((wanted..wanted * 1.04).contains(&found), "{found} instead of {wanted}");
             }
+        }
+    }
+
+    #[test]
+    fn how_many_were_no_longer_than_a_limit() {
+        let mut times = Times::default();
+        (1..=100).for_each(|ms| times.add(Duration::from_millis(ms)));
+        assert_eq!(times.sum(), Duration::from_millis(5050));
+        for (limit, wanted) in [(0, 0..=0), (10, 9..=10), (50, 48..=50), (100, 96..=100), (1000, 100..=100)] {
+            let found = times.up_to(Duration::from_millis(limit));
+            assert!(wanted.contains(&found), "{found} up to {limit} ms");
         }
     }
 
