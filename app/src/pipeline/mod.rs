@@ -288,13 +288,13 @@ impl Pipeline {
             Ok(())
         })?;
         let Shared { lanes, clock, tracer, stop, .. } = shared;
-        tracer.close();
         let cameras = lanes.into_iter().map(|l| (l.camera.id.clone(), l.stats)).collect();
         let times = report::Times {
             elapsed: started.elapsed(),
             children: stats::children_cpu().saturating_sub(children),
             process: stats::process_cpu().saturating_sub(process),
         };
+        tracer.close();
         Ok(Report::new(cameras, &clock, times, &settings, stop.is_stopped()))
     }
 }

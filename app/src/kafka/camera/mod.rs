@@ -119,7 +119,7 @@ impl Camera {
         let publisher = Publisher::new(&settings, shared.clone(), sizes, next)?;
         let cpu = || stats::process_cpu() + stats::children_cpu();
         let (begun, cpu_before) = (Instant::now(), cpu());
-        let ended = thread::scope(|scope| -> Result<(), KafkaError> {
+        thread::scope(|scope| -> Result<(), KafkaError> {
             for (index, name) in names.iter().enumerate() {
                 let capture = Capture::new(&shared, index, &settings, &stop);
                 let thread = thread::Builder::new().name(format!("camera {name}"));
@@ -145,11 +145,10 @@ impl Camera {
                 shared.rings.abort();
             }
             published
-        });
-        shared.tracer.close();
-        ended?;
+        })?;
         let measured =
             Measured { elapsed: begun.elapsed(), cpu: cpu().saturating_sub(cpu_before), interrupted: stop.is_stopped() };
+        shared.tracer.close();
         Ok(Report::new(&settings.broker.topic, &shared, &measured))
     }
 }

@@ -203,9 +203,9 @@ impl Worker {
                 let _ = self.events.recv_timeout(GLANCE);
             }
         }
-        self.shop.tracer.close();
         ended?;
         let report = Report::new(&self.shop.settings, &self.numbers, &timing, self.stop.is_stopped());
+        self.shop.tracer.close();
         Ok(report)
     }
 
