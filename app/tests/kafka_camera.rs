@@ -7,7 +7,7 @@ use broker::{
     Broker,
     client::{Isolation, Stored},
 };
-use harness::sample;
+use harness::{Running, sample};
 use serde_json::Value;
 use std::{collections::BTreeSet, thread, time::Duration};
 use town::{LIMIT, Town, sum, until};
@@ -52,6 +52,42 @@ fn while_the_broker_is_away_the_newest_frames_wait_and_those_before_are_counted(
         sum(&report, "published") + sum(&report, "failed") + lost,
         "every frame is accounted for: {report}"
     );
+}
+
+#[test]
+fn a_hangup_says_what_waits_for_the_next_start_and_without_a_settings_file_it_is_a_clean_end() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "hung-up");
+    let (file, log) = (town.bench.path("m.toml"), town.bench.path("log"));
+    let said = |words: &str| std::fs::read_to_string(&log).is_ok_and(|text| text.contains(words));
+    let start = |args: &[&str]| {
+        let mut command = town.command(args, "6000");
+        command.stderr(std::fs::File::create(&log).expect("a log"));
+        Running::start(command)
+    };
+    std::fs::write(&file, "fps = 20").expect("a file");
+    let args = ["camera", &sample(), "--max-width", "160", "--config", "m.toml", "--json"];
+    let camera = start(&args);
+    until("the first frames", || has_records(&broker, "hung-up", 3));
+    for (settings, words) in [
+        ("fps = 25\njpeg_quality = 0", "the settings stay as they were"),
+        ("fps = 25", "fps: 20.0 -> 25.0 takes effect at the next start"),
+    ] {
+        std::fs::write(&file, settings).expect("a file");
+        camera.send("HUP");
+        until(words, || said(words));
+    }
+    let before = numbers(&broker, "hung-up").len();
+    until("more frames", || has_records(&broker, "hung-up", before + 5));
+    assert_eq!(camera.stop(LIMIT, &args).code, Some(130));
+    let (args, before) = (["camera", &sample(), "--max-width", "160", "--json"], numbers(&broker, "hung-up").len());
+    let camera = start(&args);
+    until("its frames", || has_records(&broker, "hung-up", before + 3));
+    camera.send("HUP");
+    let done = camera.finish(LIMIT, &args);
+    assert!(done.code == Some(130) && said("hung up"));
+    let report: Value = serde_json::from_slice(&done.stdout).expect("its sums are printed");
+    assert!(sum(&report, "published") >= 3);
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! `mattebox camera`.
-use super::{Settings, conclude, serve, start_log};
+use super::{Settings, conclude, reload, serve, start_log};
 use crate::{
-    config::{CameraLayer, camera::CameraSettings},
+    config::{CameraLayer, Resolved, camera::CameraSettings},
     kafka::{
         KafkaError,
         camera::{Camera, report::Report},
     },
-    pipeline::Watch,
+    pipeline::{StartError, Watch},
     progress, signals,
     stop::Stop,
 };
@@ -42,6 +42,9 @@ pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     let report = Camera::new(settings, stop, abort).and_then(|camera| {
         let (watch, ended) = (camera.watch(), Stop::new());
         let _server = metrics.map(|address| serve(address, Arc::new(Watch { cameras: watch.cameras.clone() }))).transpose()?;
+        // Nothing of it can change while it runs; a hangup is a clean end all the same, or says what waits for the next start.
+        let apply = |new: &Resolved<CameraLayer>| CameraSettings::new(new).map(drop).map_err(|e| e.to_string());
+        reload::follow(args.settings.clone(), matches.clone(), resolved, &[], apply).map_err(StartError::Thread)?;
         thread::scope(|scope| {
             scope.spawn(|| progress::show(style, &watch, &screen, &ended));
             let report = camera.run();

@@ -1,8 +1,9 @@
 //! `mattebox view`.
-use super::{Settings, serve_view, start_log};
+use super::{Settings, reload, serve_view, start_log};
 use crate::{
-    config::{WatchLayer, watch::WatchSettings},
+    config::{Resolved, WatchLayer, watch::WatchSettings},
     kafka::{KafkaError, watch::Watcher},
+    pipeline::StartError,
     signals,
     stop::Stop,
 };
@@ -32,6 +33,9 @@ pub(super) fn run(args: &ViewArgs, matches: &ArgMatches) -> anyhow::Result<ExitC
     signals::listen(stop.clone(), Stop::new(), settings.shutdown_timeout)?;
     let watched = Watcher::open(settings, stop).and_then(|watcher| {
         let _view = serve_view(view, watcher.studio(), "view", false, watcher.numbers())?;
+        // Nothing of it can change while it runs; a hangup is a clean end all the same, or says what waits for the next start.
+        let apply = |new: &Resolved<WatchLayer>| WatchSettings::new(new).map(drop).map_err(|e| e.to_string());
+        reload::follow(args.settings.clone(), matches.clone(), resolved, &[], apply).map_err(StartError::Thread)?;
         watcher.run()
     });
     match watched {

@@ -12,8 +12,6 @@ const PATH: &str = "/v1/traces";
 pub struct TraceSettings {
     /// The address that spans are sent to.
     pub endpoint: String,
-    /// The same without a password.
-    pub shown: String,
     /// It is on this machine.
     pub is_local: bool,
     /// The share of frames whose trace is sent, 0 to 1. A frame whose trace was begun elsewhere has its say from there.
@@ -29,16 +27,21 @@ impl TraceSettings {
         }
         let Some(text) = l.otlp.as_deref().filter(|text| !text.is_empty()) else { return Ok(None) };
         let wanted = || check.error("otlp", diagnose::mask(text), "write http://HOST:PORT, such as http://127.0.0.1:4318");
-        let url = Url::parse(text).map_err(|_| wanted())?;
+        let mut url = Url::parse(text).map_err(|_| wanted())?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(wanted());
         }
-        let base = text.trim_end_matches('/');
-        let endpoint = if base.ends_with(PATH) { base.to_owned() } else { format!("{base}{PATH}") };
+        if !url.username().is_empty() || url.password().is_some() {
+            let reason = "leave out the user and the password: OTEL_EXPORTER_OTLP_HEADERS can hold an Authorization";
+            return Err(check.error("otlp", diagnose::mask(text), reason));
+        }
+        let base = url.path().trim_end_matches('/');
+        let path = if base.ends_with(PATH) { base.to_owned() } else { format!("{base}{PATH}") };
+        url.set_path(&path);
         // Proxies are for elsewhere, as they are for other programs that send telemetry.
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let is_local = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-        Ok(Some(TraceSettings { shown: diagnose::mask(&endpoint), endpoint, is_local, sample }))
+        Ok(Some(TraceSettings { endpoint: url.into(), is_local, sample }))
     }
 }
 
@@ -58,7 +61,7 @@ mod tests {
         for text in ["http://c:4318", "http://c:4318/", "http://c:4318/v1/traces"] {
             assert_eq!(endpoint(text).as_deref(), Some("http://c:4318/v1/traces"));
         }
-        assert_eq!(endpoint("https://c/otlp").as_deref(), Some("https://c/otlp/v1/traces"));
+        assert_eq!(endpoint("https://c/otlp?tenant=1").as_deref(), Some("https://c/otlp/v1/traces?tenant=1"));
         assert_eq!(endpoint(""), None);
     }
 
@@ -76,6 +79,7 @@ mod tests {
             assert!(error.contains("http://127.0.0.1:4318") && !error.contains("secret1"), "{error}");
         }
         assert!(settings("http://c", Some(1.5)).unwrap_err().contains("between 0 and 1"));
-        assert_eq!(settings("http://me:secret1@c", None).unwrap().unwrap().shown.find("secret1"), None);
+        let error = settings("http://me:secret1@c", None).unwrap_err();
+        assert!(error.contains("OTEL_EXPORTER_OTLP_HEADERS") && !error.contains("secret1"), "{error}");
     }
 }

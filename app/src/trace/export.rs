@@ -18,7 +18,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Export {
     to: Otlp,
-    /// As it may be shown.
     address: String,
     is_lost: AtomicBool,
 }
@@ -39,7 +38,7 @@ impl Export {
             .with_endpoint(settings.endpoint.as_str())
             .with_timeout(PATIENCE);
         let to = exporter.build().map_err(|e| e.to_string())?;
-        Ok(Export { to, address: settings.shown.clone(), is_lost: AtomicBool::new(false) })
+        Ok(Export { to, address: settings.endpoint.clone(), is_lost: AtomicBool::new(false) })
     }
 }
 
