@@ -4,7 +4,10 @@ mod collector;
 mod harness;
 mod town;
 
-use broker::{Broker, client::Isolation, client::Record};
+use broker::{
+    Broker,
+    client::{Isolation, Record, Stored},
+};
 use collector::{Collector, Told, hex, one, text};
 use harness::sample;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
@@ -89,6 +92,12 @@ fn a_result_in_a_topic_carries_the_trace_of_its_frame_on() {
         assert!(is_within(send, process));
         assert_eq!(text(&process.attributes, "mattebox.outcome").as_deref(), Some("published"));
     }
+    // A worker that does not trace passes on what came.
+    town.report(&["worker", "--until", "end", "--group", "other", "--out", "topic:passed"]);
+    let [frames, passed] = ["to-topic", "passed"].map(|topic| broker.client().consume_all(topic, Isolation::Committed));
+    let parents = |records: &[Stored]| records.iter().map(|r| r.header("traceparent").map(<[u8]>::to_vec)).collect::<Vec<_>>();
+    assert_eq!(parents(&frames), parents(&passed));
+    assert!(passed.len() == 3 && passed[0].header("traceparent").is_some());
 }
 
 #[test]

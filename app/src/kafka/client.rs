@@ -5,7 +5,7 @@ use rdkafka::{
     ClientContext, Statistics,
     admin::AdminClient,
     config::RDKafkaLogLevel,
-    error::{KafkaError as ClientError, RDKafkaErrorCode},
+    error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode},
     message::DeliveryResult,
     metadata::Metadata,
     producer::{BaseProducer, Producer, ProducerContext},
@@ -118,6 +118,27 @@ pub fn connect(broker: &BrokerSettings, timeout: Duration, stop: &Stop) -> Resul
     }
 }
 
+/// Asks until there is an answer, up to `patience`. A partition that was just made, or whose broker was just lost, has no leader for a moment;
+/// in the middle of a rebalance, or with a transaction open, there may be no answer at first.
+pub(crate) fn again<T>(
+    patience: Duration,
+    stop: &Stop,
+    action: &str,
+    mut ask: impl FnMut() -> KafkaResult<T>,
+) -> Result<T, KafkaError> {
+    let begun = Instant::now();
+    loop {
+        match ask() {
+            Ok(answer) => return Ok(answer),
+            Err(error) if begun.elapsed() > patience || is_refusal(&error) => return Err(KafkaError::client(action)(error)),
+            Err(error) => tracing::debug!("cannot {action} yet: {error}"),
+        }
+        if stop.wait(Duration::from_millis(100)) {
+            return Err(KafkaError::Stopped);
+        }
+    }
+}
+
 /// What the broker says of one topic, or of all. Asked through any client.
 pub(crate) fn metadata(admin: &AdminClient<Context>, topic: Option<&str>, timeout: Duration) -> Result<Metadata, ClientError> {
     admin.inner().fetch_metadata(topic, timeout)
@@ -139,5 +160,26 @@ pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
             std::task::Poll::Ready(value) => return value,
             std::task::Poll::Pending => std::thread::park(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_without_a_leader_is_asked_again_and_a_refusal_is_not() {
+        let mut asked = 0;
+        let answer = again(Duration::from_secs(60), &Stop::new(), "ask", || {
+            asked += 1;
+            if asked < 3 { Err(ClientError::MetadataFetch(RDKafkaErrorCode::NotLeaderForPartition)) } else { Ok(asked) }
+        });
+        assert_eq!(answer.unwrap(), 3);
+        let refused = || -> KafkaResult<()> { Err(ClientError::MetadataFetch(RDKafkaErrorCode::TopicAuthorizationFailed)) };
+        assert!(again(Duration::from_secs(60), &Stop::new(), "ask", refused).is_err());
+        let stop = Stop::new();
+        stop.stop();
+        let silent = || -> KafkaResult<()> { Err(ClientError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut)) };
+        assert!(matches!(again(Duration::from_secs(60), &stop, "ask", silent), Err(KafkaError::Stopped)));
     }
 }

@@ -258,7 +258,7 @@ impl DeadLetters {
         let cannot = || KafkaError::client(format!("read {}", self.dead));
         let Some(count) = topics::partitions(&self.admin, &self.dead)? else { return Ok(()) };
         for (partition, start) in (0..count).filter_map(|id| Some((id, start(id)?))) {
-            let (low, high) = consumer.fetch_watermarks(&self.dead, partition, PATIENCE).map_err(cannot())?;
+            let (low, high) = self.ends(consumer, partition)?;
             let start = low.max(start);
             if start >= high {
                 continue;
@@ -292,6 +292,12 @@ impl DeadLetters {
         Ok(())
     }
 
+    /// The oldest offset of a partition, and the offset behind its last letter.
+    fn ends(&self, consumer: &BaseConsumer<Context>, partition: i32) -> Result<(i64, i64), KafkaError> {
+        let action = format!("ask where partition {partition} of {} begins", self.dead);
+        client::again(PATIENCE, &Stop::new(), &action, || consumer.fetch_watermarks(&self.dead, partition, PATIENCE))
+    }
+
     fn sent_before(&self, consumer: &BaseConsumer<Context>, count: i32) -> Result<BTreeMap<i32, i64>, KafkaError> {
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.dead, 0, count - 1);
@@ -315,7 +321,7 @@ impl DeadLetters {
         let mut offsets = TopicPartitionList::new();
         for (partition, end) in ends {
             let known = before.get(&partition).copied().unwrap_or(0);
-            let low = consumer.fetch_watermarks(&self.dead, partition, PATIENCE).map_err(cannot())?.0;
+            let low = self.ends(consumer, partition)?.0;
             let leaves_a_gap = from.is_some_and(|from| from.offset > known.max(low));
             if end > known && !leaves_a_gap {
                 offsets.add_partition_offset(&self.dead, partition, Offset::Offset(end)).map_err(cannot())?;

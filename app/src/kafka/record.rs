@@ -1,9 +1,10 @@
 //! A message of Kafka as a record of the wire formats.
+use crate::trace::Parent;
 use mattebox_core::wire;
 use rdkafka::message::{Headers, Message};
 
 /// Headers of a record that are looked at. More than that are no frame's.
-pub(crate) const MAX_HEADERS: usize = 64;
+const MAX_HEADERS: usize = 64;
 
 /// Runs `look` on the message as a record.
 pub(crate) fn with_record<M: Message, T>(message: &M, look: impl FnOnce(&wire::Record<'_>) -> T) -> T {
@@ -12,6 +13,12 @@ pub(crate) fn with_record<M: Message, T>(message: &M, look: impl FnOnce(&wire::R
         None => Vec::new(),
     };
     look(&wire::Record { key: message.key(), value: message.payload(), headers: &headers })
+}
+
+/// What a message says of its trace.
+pub(crate) fn parent<M: Message>(message: &M) -> Parent<'_> {
+    let headers = message.headers().into_iter().flat_map(|headers| headers.iter()).take(MAX_HEADERS);
+    Parent::of(headers.filter_map(|header| Some((header.key, header.value?))))
 }
 
 /// The bytes of a message's value; none for a null.

@@ -32,6 +32,11 @@ impl<'a> Parent<'a> {
     fn context(&self) -> Context {
         TraceContextPropagator::new().extract_with_context(&Context::new(), self)
     }
+
+    /// The headers by which the trace is passed on as it came; none where it is no trace.
+    pub fn headers(&self) -> Vec<(String, String)> {
+        headers(&self.context())
+    }
 }
 
 impl Extractor for Parent<'_> {
@@ -81,12 +86,14 @@ impl Span {
 
     /// The headers by which a record carries the trace on; none without one.
     pub fn headers(&self) -> Vec<(String, String)> {
-        let mut headers = Headers::default();
-        if let Some(step) = &self.0 {
-            TraceContextPropagator::new().inject_context(&step.context, &mut headers);
-        }
-        headers.0
+        self.0.as_ref().map_or_else(Vec::new, |step| headers(&step.context))
     }
+}
+
+fn headers(context: &Context) -> Vec<(String, String)> {
+    let mut headers = Headers::default();
+    TraceContextPropagator::new().inject_context(context, &mut headers);
+    headers.0
 }
 
 #[derive(Default)]
@@ -107,13 +114,15 @@ mod tests {
 
     #[test]
     fn what_is_no_context_begins_a_new_trace() {
-        let known = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".as_slice();
-        let context = Parent::of([("other", b"x".as_slice()), ("traceparent", known)]).context();
-        assert_eq!(context.span().span_context().trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
+        let known = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let parent = Parent::of([("other", b"x".as_slice()), ("traceparent", known.as_bytes())]);
+        assert_eq!(parent.context().span().span_context().trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(parent.headers(), [("traceparent".to_owned(), known.to_owned())]);
         for hostile in
             [b"".as_slice(), b"00-0-0-0", b"\xff\xfe", &[b'0'; 5000], b"00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01"]
         {
-            assert!(!Parent::of([("traceparent", hostile)]).context().span().span_context().is_valid(), "{hostile:?}");
+            let parent = Parent::of([("traceparent", hostile)]);
+            assert!(!parent.context().span().span_context().is_valid() && parent.headers().is_empty(), "{hostile:?}");
         }
     }
 

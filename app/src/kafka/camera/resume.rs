@@ -5,7 +5,10 @@
 //! camera begins at a number that no frame of the topic can have.
 use crate::{
     config::broker::BrokerSettings,
-    kafka::{KafkaError, client::Context},
+    kafka::{
+        KafkaError,
+        client::{Context, again},
+    },
     stop::Stop,
 };
 use mattebox_core::{
@@ -65,7 +68,7 @@ pub(super) fn next_numbers(
     cameras: &[CameraId],
     stop: &Stop,
 ) -> Result<Vec<u64>, KafkaError> {
-    let mut search = Search::new(broker, partitions, cameras)?;
+    let mut search = Search::new(broker, partitions, cameras, stop)?;
     let begun = Instant::now();
     let mut piece = FIRST_PIECE;
     while !search.is_over() {
@@ -90,7 +93,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(broker: &'a BrokerSettings, partitions: i32, cameras: &'a [CameraId]) -> Result<Self, KafkaError> {
+    fn new(broker: &'a BrokerSettings, partitions: i32, cameras: &'a [CameraId], stop: &Stop) -> Result<Self, KafkaError> {
         let topic = broker.topic.as_str();
         let config = broker.client(&[
             // Needed by the client to be given partitions; the group is never joined.
@@ -106,10 +109,10 @@ impl<'a> Search<'a> {
             ("queued.max.messages.kbytes", "4096"),
         ]);
         let consumer: BaseConsumer<Context> = config.create_with_context(Context::default()).map_err(KafkaError::Settings)?;
-        let action = || KafkaError::client(format!("look for the cameras' last frames in topic {topic}"));
+        let action = format!("look for the cameras' last frames in topic {topic}");
         let mut all = Vec::new();
         for partition in 0..partitions {
-            let (low, high) = consumer.fetch_watermarks(topic, partition, ANSWER).map_err(action())?;
+            let (low, high) = again(PATIENCE, stop, &action, || consumer.fetch_watermarks(topic, partition, ANSWER))?;
             all.push(Backwards { partition, low, read: high, time: i64::MAX });
         }
         let total = all.iter().map(|p| p.read.unsigned_abs()).sum();

@@ -4,7 +4,7 @@ use crate::{
     config::worker::{From, WorkerSettings},
     kafka::{
         KafkaError,
-        client::{self, log},
+        client::{again, log},
     },
     stop::Stop,
 };
@@ -21,7 +21,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// How long one question to the broker may take.
@@ -151,7 +151,8 @@ pub(super) fn spans(
     partitions.iter().for_each(|id| {
         wanted.add_partition(topic, *id);
     });
-    let committed = again(stop, "ask for the group's offsets", || consumer.committed_offsets(wanted.clone(), PATIENCE))?;
+    let committed =
+        again(LONG_PATIENCE, stop, "ask for the group's offsets", || consumer.committed_offsets(wanted.clone(), PATIENCE))?;
     let mut spans = Vec::new();
     for element in committed.elements() {
         let partition = element.partition();
@@ -191,7 +192,7 @@ pub(super) fn watermarks(
     partition: i32,
     stop: &Stop,
 ) -> Result<(i64, i64), KafkaError> {
-    again(stop, "ask where partitions begin", || consumer.fetch_watermarks(topic, partition, PATIENCE))
+    again(LONG_PATIENCE, stop, "ask where partitions begin", || consumer.fetch_watermarks(topic, partition, PATIENCE))
 }
 
 fn beginning(
@@ -209,28 +210,11 @@ fn beginning(
             let mut at = TopicPartitionList::new();
             let topic = &settings.broker.topic;
             at.add_partition_offset(topic, partition, Offset::Offset(ms)).map_err(KafkaError::client("set a time"))?;
-            let found = again(stop, "look for a time", || consumer.offsets_for_times(at.clone(), PATIENCE))?;
+            let found = again(LONG_PATIENCE, stop, "look for a time", || consumer.offsets_for_times(at.clone(), PATIENCE))?;
             Ok(match found.elements().first().map(|e| e.offset()) {
                 Some(Offset::Offset(offset)) => offset,
                 _ => end,
             })
-        }
-    }
-}
-
-/// Asks until there is an answer: in the middle of a rebalance, or with a transaction open, there may be none at first.
-fn again<T>(stop: &Stop, action: &str, mut ask: impl FnMut() -> KafkaResult<T>) -> Result<T, KafkaError> {
-    let begun = Instant::now();
-    loop {
-        match ask() {
-            Ok(answer) => return Ok(answer),
-            Err(error) if begun.elapsed() > LONG_PATIENCE || client::is_refusal(&error) => {
-                return Err(KafkaError::client(action)(error));
-            }
-            Err(error) => tracing::debug!("cannot {action} yet: {error}"),
-        }
-        if stop.wait(Duration::from_millis(100)) {
-            return Err(KafkaError::Stopped);
         }
     }
 }

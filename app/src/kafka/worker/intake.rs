@@ -5,18 +5,15 @@ use super::{
     partition::{Letter, Tracked},
 };
 use crate::{
-    kafka::record::{MAX_HEADERS, value_bytes, with_record},
-    trace::{Parent, Span},
+    kafka::record::{parent, value_bytes, with_record},
+    trace::Span,
 };
 use mattebox_core::{
     frame::{CameraId, FrameNumber, Place, Timestamp},
     wire,
 };
 use mattebox_store::Memory;
-use rdkafka::{
-    Message,
-    message::{Headers, OwnedMessage},
-};
+use rdkafka::{Message, message::OwnedMessage};
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
@@ -61,10 +58,8 @@ impl Worker {
 
     /// Its trace goes on from where it came from.
     fn trace(&self, message: &OwnedMessage) -> Span {
-        let headers = message.headers().into_iter().flat_map(|headers| headers.iter()).take(MAX_HEADERS);
-        let parent = Parent::of(headers.filter_map(|header| Some((header.key, header.value?))));
         let settings = &self.shop.settings;
-        let span = self.shop.tracer.process(&settings.broker.topic, &settings.group, &parent);
+        let span = self.shop.tracer.process(&settings.broker.topic, &settings.group, &parent(message));
         span.place(message.partition(), message.offset());
         span
     }

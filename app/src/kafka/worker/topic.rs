@@ -11,7 +11,7 @@ use crate::{
         KafkaError,
         client::Context,
         letters,
-        record::with_record,
+        record::{parent, with_record},
         topics::{self, Wanted},
     },
     stop::Stop,
@@ -282,7 +282,9 @@ impl Topic {
                     headers = headers.insert(Header { key, value: Some(&value) });
                 }
                 let span = job.span.send(&self.results);
-                for (key, value) in span.headers() {
+                // Who does not trace passes on what came.
+                let trace = Some(span.headers()).filter(|own| !own.is_empty());
+                for (key, value) in trace.unwrap_or_else(|| parent(&job.record).headers()) {
                     headers = headers.insert(Header { key: &key, value: Some(&value) });
                 }
                 self.send(BaseRecord::to(&self.results).key(job.camera.as_str()).payload(bytes).headers(headers))?;

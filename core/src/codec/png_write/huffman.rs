@@ -119,17 +119,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The fewest bits for `counts`, whatever the length of codes.
-    fn fewest(counts: &[u32]) -> u64 {
-        let mut weights: Vec<u64> = counts.iter().filter(|&&c| c > 0).map(|&c| c.into()).collect();
+    /// The fewest bits for `counts`, whatever the length of codes, and how long the longest code then is at least.
+    fn fewest(counts: &[u32]) -> (u64, usize) {
+        let mut weights: Vec<(u64, usize)> = counts.iter().filter(|&&c| c > 0).map(|&c| (c.into(), 0)).collect();
         let mut bits = 0;
         while weights.len() > 1 {
             weights.sort_unstable_by(|a, b| b.cmp(a));
-            let pair = weights.pop().unwrap() + weights.pop().unwrap();
-            bits += pair;
-            weights.push(pair);
+            let (one, other) = (weights.pop().unwrap(), weights.pop().unwrap());
+            bits += one.0 + other.0;
+            weights.push((one.0 + other.0, one.1.max(other.1) + 1));
         }
-        bits
+        (bits, weights[0].1)
     }
 
     fn check(counts: &[u32; 40], max: usize) -> u64 {
@@ -146,7 +146,9 @@ mod tests {
             let mut all = [0; 40];
             all[3..35].copy_from_slice(&counts);
             all[38..].copy_from_slice(&[1, 1]);
-            prop_assert_eq!(check(&all, 15), fewest(&all));
+            let (found, (bits, longest)) = (check(&all, 15), fewest(&all));
+            // Few counts need longer codes than the format allows.
+            prop_assert!(found == bits || longest > 15 && (bits..=bits + bits / 100).contains(&found), "{found}, {bits}, {longest}");
             check(&all, 6);
         }
     }
@@ -159,8 +161,8 @@ mod tests {
             counts[i] = counts[i - 1] + counts[i - 2];
         }
         for max in 6..=15 {
-            let bits = check(&counts, max);
-            assert!(bits >= fewest(&counts) && (max < 12 || bits < fewest(&counts) * 105 / 100), "{max}");
+            let (found, (bits, longest)) = (check(&counts, max), fewest(&counts));
+            assert!(longest > max && found >= bits && (max < 12 || found < bits * 105 / 100), "{max}");
         }
         assert_eq!(lengths(&[5, 0, 5], 7), [1, 0, 1]);
     }
