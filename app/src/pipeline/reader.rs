@@ -142,8 +142,8 @@ fn read(shared: &Shared<'_>, index: usize, mut source: Box<dyn Source>, mut stag
         let treatment = stage.look.treatment;
         let chained = treatment.matte == MatteMode::Soft && !is_still;
         let span = shared.tracer.begin("frame", read);
-        span.set("mattebox.camera", lane.camera.id.to_string());
-        span.set("mattebox.frame", number as i64);
+        span.of_camera(&lane.camera.id);
+        span.of_frame(FrameNumber(number));
         let picture = picture.picture;
         let frame = Waiting { number: FrameNumber(number), time, read, picture, background, treatment, span, chained };
         number += 1;

@@ -50,13 +50,13 @@ impl Extractor for Parent<'_> {
 
 impl Tracer {
     /// Goes on with the trace of a record that came from a topic; begins one where it has none.
-    pub fn process(&self, topic: &str, group: &str, parent: &Parent<'_>) -> Span {
+    pub fn process<'a>(&self, topic: &str, group: &str, parent: impl FnOnce() -> Parent<'a>) -> Span {
         let Some(open) = &self.0 else { return Span::default() };
         let mut attributes = attributes(topic, "process", "process");
         attributes.push(KeyValue::new("messaging.consumer.group.name", group.to_owned()));
         let name = format!("process {topic}");
         let what = open.tracer.span_builder(name).with_kind(SpanKind::Consumer).with_attributes(attributes);
-        Span::start(open, what, &parent.context())
+        Span::start(open, what, &parent().context())
     }
 }
 
@@ -80,8 +80,10 @@ impl Span {
 
     /// Notes where the record is.
     pub fn place(&self, partition: i32, offset: i64) {
-        self.set("messaging.destination.partition.id", partition.to_string());
-        self.set("messaging.kafka.offset", offset);
+        if self.seen().is_some() {
+            self.set("messaging.destination.partition.id", partition.to_string());
+            self.set("messaging.kafka.offset", offset);
+        }
     }
 
     /// The headers by which a record carries the trace on; none without one.

@@ -23,6 +23,7 @@ pub use messaging::Parent;
 
 use crate::config::trace::TraceSettings;
 use export::Export;
+use mattebox_core::frame::{CameraId, FrameNumber};
 use opentelemetry::{
     Context, KeyValue, Value,
     trace::{Span as _, SpanBuilder, Status, TraceContextExt, Tracer as _, TracerProvider as _},
@@ -124,10 +125,22 @@ impl Span {
     }
 
     /// Notes something of the step.
-    pub fn set(&self, key: &'static str, value: impl Into<Value>) {
+    fn set(&self, key: &'static str, value: impl Into<Value>) {
         if let Some(step) = self.seen() {
             step.context.span().set_attribute(KeyValue::new(key, value));
         }
+    }
+
+    /// Notes whose frame it is.
+    pub fn of_camera(&self, camera: &CameraId) {
+        if self.seen().is_some() {
+            self.set("mattebox.camera", camera.to_string());
+        }
+    }
+
+    /// Notes the number of the frame.
+    pub fn of_frame(&self, number: FrameNumber) {
+        self.set("mattebox.frame", i64::try_from(number.0).unwrap_or(i64::MAX));
     }
 
     /// Notes what became of the frame.

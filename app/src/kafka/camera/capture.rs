@@ -205,7 +205,7 @@ impl<'a> Capture<'a> {
                 // A file's picture is taken when it is due, a live one when it arrived.
                 let (time, moment) = if info.live { (picture.time, picture.read) } else { (now(), Instant::now()) };
                 let span = self.shared.tracer.begin("capture", moment);
-                span.set("mattebox.camera", self.what.camera.to_string());
+                span.of_camera(&self.what.camera);
                 match span.time("encode", || take(self, &picture.picture)) {
                     Ok(taken) => {
                         if !self.give(taken, time, moment, as_it_was, span) {

@@ -7,6 +7,7 @@ use super::{
     sizes::Sizes,
 };
 use crate::{config::camera::CameraSettings, kafka::KafkaError};
+use mattebox_core::frame::FrameNumber;
 use rdkafka::{
     error::RDKafkaErrorCode,
     producer::{BaseRecord, Producer, ThreadedProducer},
@@ -51,7 +52,7 @@ impl<'a> Publisher<'a> {
         let known = &shared.cameras[camera];
         let number = self.next[camera];
         let mut scratch = std::mem::take(&mut self.scratch);
-        frame.span.set("mattebox.frame", number as i64);
+        frame.span.of_frame(FrameNumber(number));
         let span = frame.span.send(&self.settings.broker.topic);
         let trace = span.headers();
         let body = Body::new(self.settings.wire, &known.camera, &known.session, number, frame, &trace, &mut scratch);

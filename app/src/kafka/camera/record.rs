@@ -32,25 +32,26 @@ impl<'a> Body<'a> {
         trace: &[(String, String)],
         scratch: &'a mut Vec<u8>,
     ) -> Self {
-        let (number, is_untraced) = (FrameNumber(number), trace.is_empty());
-        let trace = |all: OwnedHeaders| {
-            trace.iter().fold(all, |all, (key, value)| all.insert(Header { key, value: Some(value.as_bytes()) }))
-        };
+        let number = FrameNumber(number);
         let meta = FrameMeta { camera, session, number, time: frame.time, width: frame.width, height: frame.height };
-        match wire {
+        let (value, headers) = match wire {
             Wire::Json => {
                 scratch.clear();
                 json_value(&meta, &frame.jpeg, scratch);
-                Body { value: scratch, headers: (!is_untraced).then(|| trace(OwnedHeaders::new())) }
+                (&*scratch, None)
             }
             Wire::Binary => {
                 let headers = frame_headers(&meta);
                 let all = headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |all, (key, value)| {
                     all.insert(Header { key, value: Some(value) })
                 });
-                Body { value: &frame.jpeg, headers: Some(trace(all)) }
+                (&frame.jpeg, Some(all))
             }
-        }
+        };
+        let headers = trace.iter().fold(headers, |all, (key, value)| {
+            Some(all.unwrap_or_else(OwnedHeaders::new).insert(Header { key, value: Some(value.as_bytes()) }))
+        });
+        Body { value, headers }
     }
 
     /// The bytes that the broker compares with its limit, or a few more.

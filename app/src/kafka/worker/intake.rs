@@ -59,7 +59,7 @@ impl Worker {
     /// Its trace goes on from where it came from.
     fn trace(&self, message: &OwnedMessage) -> Span {
         let settings = &self.shop.settings;
-        let span = self.shop.tracer.process(&settings.broker.topic, &settings.group, &parent(message));
+        let span = self.shop.tracer.process(&settings.broker.topic, &settings.group, || parent(message));
         span.place(message.partition(), message.offset());
         span
     }
@@ -73,7 +73,7 @@ impl Worker {
         time: Timestamp,
         span: Span,
     ) {
-        span.set("mattebox.camera", camera.to_string());
+        span.of_camera(&camera);
         let counted = self.numbers.camera(Some(&camera));
         counted.frames_in.fetch_add(1, Relaxed);
         counted.bytes_in.fetch_add(value_bytes(&record) as u64, Relaxed);
@@ -95,7 +95,7 @@ impl Worker {
             Place::Late(_) => drop(counted.late.fetch_add(1, Relaxed)),
         }
         let lane = if late { partition.alone } else { lane };
-        span.set("mattebox.frame", place.number().0 as i64);
+        span.of_frame(place.number());
         let job = Job { ticket, camera, number: place.number(), time, late, record, span };
         self.shop.lanes.submit(lane, Arc::new(job));
     }

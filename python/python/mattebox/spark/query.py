@@ -87,8 +87,8 @@ def writer(rows: DataFrame, settings: Settings) -> DataStreamWriter:
     out = out.option("includeHeaders", "true").option("kafka.max.request.size", str(64 << 20)).option("kafka.compression.type", "none")
     # Results wait a moment for others, so that many go in one request: a request each costs as much as an eighth of a frame. At the end of a
     # task none waits. Whoever wants the frames themselves wants them soon.
-    waiting = {"kafka.linger.ms": "5" if settings.publish_frames else "20"}
-    for name, value in {**waiting, **_kafka(settings)}.items():
+    out = out.option("kafka.linger.ms", "5" if settings.publish_frames else "20")
+    for name, value in _kafka(settings).items():
         out = out.option(name, value)
     if settings.trigger == "realtime":
         return out.outputMode("update").trigger(realTime=f"{settings.checkpoint_interval_s:g} seconds")
