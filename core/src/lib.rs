@@ -12,7 +12,7 @@
 //! * [`model`]: the network: `.tflite` file, plan, executor.
 //! * [`matte`]: from a picture to how much of each pixel is person: the network, smoothing, edges.
 //! * [`compose`]: the person over another background.
-//! * [`maker`]: all of that for one thread, one frame after another.
+//! * [`maker`]: all of that for one thread, one frame after another; [`guard`]: what a panic touched is never used again.
 //!
 //! Beside it:
 //!
@@ -27,6 +27,7 @@ pub mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod guard;
 pub mod maker;
 pub mod matte;
 pub mod model;

@@ -6,7 +6,7 @@
 //! again, the version for that place is there.
 use crate::settings::Settings;
 use mattebox_core::frame::CameraId;
-use mattebox_store::{FrameDir, Memory, MemoryDir, MemoryError, StoreError, Stream};
+use mattebox_store::{FrameDir, Memory, MemoryDir, Recalled, StoreError, Stream};
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     path::Path,
@@ -24,18 +24,6 @@ pub enum TaskError {
     /// A file or what is remembered cannot be written or read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What is remembered cannot be used.
-    #[error(
-        "what is remembered of camera {camera} at offset {offset} cannot be used, {source}: remove it below .state/{camera}, and the camera begins anew"
-    )]
-    Memory {
-        /// Of whom.
-        camera: CameraId,
-        /// The version.
-        offset: i64,
-        /// Why.
-        source: MemoryError,
-    },
     /// Two attempts at once.
     #[error(
         "task {old} was overtaken by task {new}: the same records are not worked on twice at once (spark.speculation must be off)"
@@ -118,13 +106,18 @@ impl Partition {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(_) if there >= MAX_CAMERAS => return Ok(None),
             Entry::Vacant(new) => {
-                let memory = match memories.load(&self.stream, camera, self.next - 1)? {
-                    None => Memory::default(),
-                    Some((offset, bytes)) => Memory::from_bytes(&bytes).map_err(|source| TaskError::Memory {
-                        camera: camera.clone(),
-                        offset,
-                        source,
-                    })?,
+                let offset = self.next - 1;
+                let memory = match memories.recall(&self.stream, camera, offset)? {
+                    Recalled::Nothing => Memory::default(),
+                    Recalled::Memory(memory) => memory,
+                    Recalled::Unreadable { memory, problem } => {
+                        // It goes to the executor's log.
+                        eprintln!(
+                            "mattebox: WARN camera {camera}, offset {offset}: the camera's stored state cannot be read: its matte begins \
+                             again, and its frames get numbers above every file that it has: {problem}"
+                        );
+                        memory
+                    }
                 };
                 let files = FrameDir::open(out, camera)?.durable(fsync)?;
                 new.insert(Tracked { memory, files, touched: false })

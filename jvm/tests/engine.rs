@@ -29,7 +29,12 @@ fn engine(out: &Path) -> Engine {
 /// The record at an offset: the frames of two cameras, in turn.
 fn record(engine: &Engine, task: i64, offset: i64) -> Row {
     let (camera, number) = (["left", "right"][offset as usize % 2], offset as u64 / 2);
-    let time = format!("2026-01-01T00:00:{:02}.{:03}000Z", offset / 25, offset % 25 * 40);
+    record_of(engine, task, offset, camera, number, offset)
+}
+
+/// A camera's frame, taken `moment` twenty-fifths of a second after the first.
+fn record_of(engine: &Engine, task: i64, offset: i64, camera: &str, number: u64, moment: i64) -> Row {
+    let time = format!("2026-01-01T00:00:{:02}.{:03}000Z", moment / 25, moment % 25 * 40);
     let (id, sequence) = (format!("{camera}/s/{number}"), number.to_string());
     let source = format!("mattebox/camera/{camera}");
     let texts = [
@@ -168,4 +173,33 @@ fn a_record_that_is_no_frame_is_a_row_with_a_reason_and_harms_no_other() {
     span(&engine, 1, 3..6);
     engine.complete("t", 0, 1).unwrap();
     assert_eq!(files(out.path()).len(), 3);
+}
+
+#[test]
+fn state_that_cannot_be_read_replaces_no_file() {
+    let out = tempfile::tempdir().unwrap();
+    let first = engine(out.path());
+    span(&first, 1, 0..20);
+    first.complete("t", 0, 1).unwrap();
+    drop(first);
+    let before = files(out.path());
+    for camera in ["left", "right"] {
+        for entry in fs::read_dir(out.path().join(".state").join(camera)).unwrap() {
+            let path = entry.unwrap().path();
+            let mut bytes = fs::read(&path).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle..middle + 4].fill(0xA5);
+            fs::write(path, bytes).unwrap();
+        }
+    }
+    // The cameras count from 0 once more: these are the first records at later offsets.
+    let second = engine(out.path());
+    for offset in 20..30 {
+        let (camera, number) = (["left", "right"][offset as usize % 2], (offset as u64 - 20) / 2);
+        let row = record_of(&second, 2, offset, camera, number, offset);
+        assert_eq!(row.status, Status::Written);
+    }
+    let after = files(out.path());
+    assert_eq!((before.len(), after.len()), (20, 30));
+    assert!(before.iter().all(|(name, bytes)| after.get(name) == Some(bytes)), "a file was replaced");
 }

@@ -3,6 +3,7 @@ use crate::error::StoreError;
 use crate::pending::{OnExisting, Outcome, PendingFile, create_folder, remove_stale, sync_folder};
 use mattebox_core::frame::{CameraId, FrameNumber};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 /// The folder `ROOT/<camera>` with one file per frame: `frame_000000.png`, `frame_000001.png` and so on. Numbers over
 /// 999,999 take as many digits as they need.
@@ -21,6 +22,23 @@ impl FrameDir {
         create_folder(&folder)?;
         remove_stale(&folder);
         Ok(FrameDir { folder, durable: false })
+    }
+
+    /// The highest number of a frame's file in `ROOT/<camera>`, of any format. `None` where there is no such file or no such folder.
+    pub fn highest(root: &Path, camera: &CameraId) -> Result<Option<FrameNumber>, StoreError> {
+        let folder = root.join(camera.as_str());
+        let fail = |error| StoreError::io("read the folder", &folder)(error);
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(fail(error)),
+        };
+        let mut highest = None;
+        for entry in entries {
+            let name = entry.map_err(fail)?.file_name();
+            highest = highest.max(name.to_str().and_then(number_of));
+        }
+        Ok(highest)
     }
 
     /// Whether [`FrameDir::write`] returns only when the file is on the disk and outlives a power failure. Off at first:
@@ -67,10 +85,15 @@ impl FrameDir {
     }
 }
 
+/// The number in the name of a frame's file.
+fn number_of(name: &str) -> Option<FrameNumber> {
+    let (digits, _extension) = name.strip_prefix("frame_")?.split_once('.')?;
+    digits.parse().ok().map(FrameNumber)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     fn cam(id: &str) -> CameraId {
         id.parse().unwrap()
@@ -85,6 +108,18 @@ mod tests {
         dir.write(FrameNumber(7), "png", b"seven", OnExisting::Fail).unwrap();
         assert_eq!(fs::read(root.path().join("cam01/frame_000007.png")).unwrap(), b"seven");
         assert!(dir.contains(FrameNumber(7), "png") && !dir.contains(FrameNumber(8), "png"));
+    }
+
+    #[test]
+    fn the_highest_number_is_found_among_other_files() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(FrameDir::highest(root.path(), &cam("a")).unwrap(), None);
+        let dir = FrameDir::open(root.path(), &cam("a")).unwrap();
+        assert_eq!(FrameDir::highest(root.path(), &cam("a")).unwrap(), None);
+        for name in ["frame_000007.png", "frame_1234567.jpg", "frame_x.png", "frame_9999999", "notes.txt"] {
+            fs::write(dir.folder().join(name), b"x").unwrap();
+        }
+        assert_eq!(FrameDir::highest(root.path(), &cam("a")).unwrap(), Some(FrameNumber(1_234_567)));
     }
 
     #[test]

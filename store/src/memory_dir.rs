@@ -5,9 +5,14 @@
 //! too, from work whose offset was not recorded any more; they are for frames that will be done again, and are not used for earlier ones.
 use crate::{
     error::StoreError,
+    frame_dir::FrameDir,
+    memory::Memory,
     pending::{OnExisting, PendingFile, create_folder, remove_stale},
 };
-use mattebox_core::frame::CameraId;
+use mattebox_core::{
+    frame::{CameraId, Numbering},
+    matte::MatteState,
+};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -15,6 +20,8 @@ use std::{
 
 /// The folder's name below the output.
 const FOLDER: &str = ".state";
+/// What is added to the name of a version that cannot be read.
+const UNREADABLE: &str = ".unreadable";
 
 /// A partition of a topic, as one consumer group reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -40,9 +47,27 @@ impl Stream {
     }
 }
 
+/// What [`MemoryDir::recall`] found of a camera.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Recalled {
+    /// Nothing is stored: the camera is new.
+    Nothing,
+    /// The version for the place.
+    Memory(Memory),
+    /// A version is stored that cannot be read. The matte begins again; the numbers go on above every file that the camera has, so that
+    /// no file is replaced because of it.
+    Unreadable {
+        /// What the camera goes on with. It is stored already, so that a second start gives the frames the same numbers.
+        memory: Memory,
+        /// What is wrong with the version that was found, and where it is kept now.
+        problem: String,
+    },
+}
+
 /// The folder of what is remembered. It is private: a memory holds a tiny gray copy of the room.
 #[derive(Debug, Clone)]
 pub struct MemoryDir {
+    root: PathBuf,
     folder: PathBuf,
 }
 
@@ -58,7 +83,7 @@ impl MemoryDir {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 Err(StoreError::io("create the folder", &folder)(error))
             }
-            _ => Ok(MemoryDir { folder }),
+            _ => Ok(MemoryDir { root: root.to_owned(), folder }),
         }
     }
 
@@ -71,10 +96,10 @@ impl MemoryDir {
         pending.commit(OnExisting::Overwrite, false).map(drop)
     }
 
-    /// The newest version for `offset` or before it, with its own offset. Later ones are removed: what they stand for is done again.
-    pub fn load(&self, stream: &Stream, camera: &CameraId, offset: i64) -> Result<Option<(i64, Vec<u8>)>, StoreError> {
-        let folder = self.folder.join(camera.as_str());
-        remove_stale(&folder);
+    /// What is known of a camera when everything before `offset` is done: the newest version for `offset` or before it. Later ones are
+    /// removed: what they stand for is done again. An error means that nothing may be written for the camera now.
+    pub fn recall(&self, stream: &Stream, camera: &CameraId, offset: i64) -> Result<Recalled, StoreError> {
+        remove_stale(&self.folder.join(camera.as_str()));
         let mut newest = None;
         for (version, path) in self.versions(stream, camera)? {
             if version > offset {
@@ -83,9 +108,22 @@ impl MemoryDir {
                 newest = Some((version, path));
             }
         }
-        let Some((version, path)) = newest else { return Ok(None) };
-        let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
-        Ok(Some((version, bytes)))
+        let Some((version, path)) = newest else { return Ok(Recalled::Nothing) };
+        let problem = match fs::read(&path) {
+            Ok(bytes) => match Memory::from_bytes(&bytes) {
+                Ok(memory) => return Ok(Recalled::Memory(memory)),
+                Err(error) => error.to_string(),
+            },
+            Err(error) => error.to_string(),
+        };
+        let highest = FrameDir::highest(&self.root, camera)?;
+        let memory = Memory { numbering: Numbering::above(highest), matte: MatteState::default() };
+        let mut kept = path.clone().into_os_string();
+        kept.push(UNREADABLE);
+        // Another version of the program may be able to read it.
+        let kept = fs::rename(&path, &kept).map_or(path, |()| kept.into());
+        self.save(stream, camera, version, &memory.to_bytes())?;
+        Ok(Recalled::Unreadable { memory, problem: format!("{}: {problem}", kept.display()) })
     }
 
     /// Removes what no longer can be needed once `offset` is recorded as done: all versions older than the one for it.
@@ -124,24 +162,62 @@ fn remove(path: &Path) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mattebox_core::frame::{FrameNumber, Timestamp};
+
+    /// A memory that is told from others by its number.
+    fn memory(number: u64) -> Memory {
+        let mut numbering = Numbering::default();
+        numbering.place(FrameNumber(number), Timestamp(0));
+        Memory { numbering, matte: MatteState::default() }
+    }
 
     #[test]
     fn the_version_for_a_place_is_found_until_a_later_place_is_recorded() {
         let root = tempfile::tempdir().unwrap();
         let dir = MemoryDir::open(root.path()).unwrap();
         let (stream, camera) = (Stream::new("g", "t", 0), "cam".parse().unwrap());
-        assert_eq!(dir.load(&stream, &camera, 5).unwrap(), None);
+        let recall = |offset| dir.recall(&stream, &camera, offset).unwrap();
+        let save = |offset, number| dir.save(&stream, &camera, offset, &memory(number).to_bytes()).unwrap();
+        assert_eq!(recall(5), Recalled::Nothing);
         for offset in [3, 10, 20] {
-            dir.save(&stream, &camera, offset, &[offset as u8]).unwrap();
+            save(offset, offset as u64);
         }
         dir.save(&Stream::new("g", "t", 1), &camera, 11, b"another partition").unwrap();
         dir.prune(&stream, &camera, 12).unwrap();
-        assert_eq!(dir.load(&stream, &camera, 9).unwrap(), None, "3 was pruned, 10 is later");
-        dir.save(&stream, &camera, 10, b"x").unwrap();
-        dir.save(&stream, &camera, 20, b"y").unwrap();
-        assert_eq!(dir.load(&stream, &camera, 15).unwrap(), Some((10, b"x".to_vec())));
-        assert_eq!(dir.load(&stream, &camera, 25).unwrap(), Some((10, b"x".to_vec())), "20 stood for frames that are done again");
-        assert!(dir.load(&Stream::new("g", "t", 1), &camera, 11).unwrap().is_some());
+        assert_eq!(recall(9), Recalled::Nothing, "3 was pruned, 10 is later");
+        save(10, 1);
+        save(20, 2);
+        assert_eq!(recall(15), Recalled::Memory(memory(1)));
+        assert_eq!(recall(25), Recalled::Memory(memory(1)), "20 stood for frames that are done again");
+    }
+
+    #[test]
+    fn a_version_that_cannot_be_read_moves_the_numbers_above_every_file_and_stays_for_a_second_look() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = MemoryDir::open(root.path()).unwrap();
+        let (stream, camera) = (Stream::new("g", "t", 0), "cam".parse().unwrap());
+        let files = FrameDir::open(root.path(), &camera).unwrap();
+        files.write(FrameNumber(41), "png", b"x", OnExisting::Fail).unwrap();
+        let good = memory(41).to_bytes();
+        let other_version = [&good[..4], &99u16.to_le_bytes(), &good[6..]].concat();
+        let damaged: Vec<u8> =
+            good.iter().enumerate().map(|(at, byte)| if (20..24).contains(&at) { !byte } else { *byte }).collect();
+        for bytes in [&b""[..], &good[..good.len() - 1], &damaged, &other_version] {
+            dir.save(&stream, &camera, 10, bytes).unwrap();
+            let Recalled::Unreadable { memory, problem } = dir.recall(&stream, &camera, 10).unwrap() else {
+                panic!("it was read")
+            };
+            assert!(problem.contains("g+t+0@10.unreadable"), "{problem}");
+            let mut numbering = memory.numbering;
+            assert!(numbering.place(FrameNumber(0), Timestamp(5)).number().0 > 41);
+            assert_eq!(
+                dir.recall(&stream, &camera, 10).unwrap(),
+                Recalled::Memory(memory),
+                "a second start goes on in the same way"
+            );
+            let kept = root.path().join(".state/cam/g+t+0@10.unreadable");
+            assert_eq!(fs::read(kept).unwrap(), bytes);
+        }
     }
 
     #[cfg(unix)]

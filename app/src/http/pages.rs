@@ -90,6 +90,11 @@ impl Page for Numbers {
                 ("mattebox_worker_dead_letters_total", "Records that cannot be frames.", |n| get(&n.dead)),
                 ("mattebox_worker_write_retries_total", "Tries to write a file that failed.", |n| get(&n.retries)),
                 ("mattebox_worker_camera_restarts_total", "Times that a camera counted anew.", |n| get(&n.restarts)),
+                (
+                    "mattebox_worker_state_unreadable_total",
+                    "Times that a camera's stored state could not be read, so that its matte began again.",
+                    |n| get(&n.state_unreadable),
+                ),
                 ("mattebox_worker_in_bytes_total", "Bytes of the records.", |n| get(&n.bytes_in)),
                 ("mattebox_worker_out_bytes_total", "Bytes of the files or results.", |n| get(&n.bytes_out)),
             ],

@@ -48,6 +48,12 @@ pub enum KafkaError {
     /// The network, the background or the output cannot be used, or the numbers or the live page not be served.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Every thread that makes frames has ended after a fault.
+    #[error(
+        "no thread is left to make frames: each ended because it could not make new tools after a fault (see the errors above); \
+         what was not committed is made again at the next start"
+    )]
+    NoThreads,
     /// It was asked to stop before it had begun.
     #[error("stopped")]
     Stopped,
@@ -73,7 +79,7 @@ impl KafkaError {
             KafkaError::Settings(_) => 2,
             KafkaError::Start(error) => error.exit_code(),
             KafkaError::Stopped => 130,
-            KafkaError::Refused { .. } | KafkaError::Topic { .. } | KafkaError::Client { .. } => 1,
+            KafkaError::Refused { .. } | KafkaError::Topic { .. } | KafkaError::Client { .. } | KafkaError::NoThreads => 1,
         }
     }
 }

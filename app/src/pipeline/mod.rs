@@ -148,6 +148,15 @@ impl Shared<'_> {
         l.camera.status.set(Condition::Failed { why: message });
     }
 
+    /// Ends the cameras that still have frames when all threads have ended. Threads end before the frames do only when they cannot make
+    /// new tools after a fault.
+    fn fail_unfinished(&self) {
+        for lane in (0..self.lanes.len()).filter(|lane| !self.scheduler.is_processed(*lane)) {
+            let message = "no thread is left to process its frames (see the errors above)".to_owned();
+            self.fail(lane, Failure { message, exit_code: 1, keep_output: true });
+        }
+    }
+
     fn drop_waiting(&self, lane: usize) {
         let dropped = self.scheduler.close(lane);
         self.lanes[lane].stats.dropped_stopped.fetch_add(dropped, Relaxed);
@@ -284,6 +293,9 @@ impl Pipeline {
                     (0..shared.lanes.len()).for_each(|lane| shared.drop_waiting(lane));
                     break;
                 }
+            }
+            if !shared.abort.is_stopped() {
+                shared.fail_unfinished();
             }
             Ok(())
         })?;

@@ -218,6 +218,12 @@ impl Scheduler {
         self.work.notify_one();
     }
 
+    /// Whether a thread has taken a camera's last frame.
+    pub(crate) fn is_processed(&self, lane: usize) -> bool {
+        let l = &self.lock().lanes[lane];
+        l.waiting.is_empty() && (l.ended || l.closed)
+    }
+
     /// Whether a camera's last frame has left the pipeline.
     pub(crate) fn is_finished(&self, lane: usize) -> bool {
         let l = &self.lock().lanes[lane];

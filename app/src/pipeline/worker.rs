@@ -2,7 +2,7 @@
 use super::{
     Shared,
     output::{Finished, Output},
-    scheduler::Task,
+    scheduler::{Task, Waiting},
     stats::{Failure, Stage, count},
 };
 use crate::{
@@ -10,168 +10,169 @@ use crate::{
     trace::Span,
 };
 use mattebox_core::{
+    guard::{Guarded, Panicked},
     maker::{Maker, Recipe},
     matte::MatteState,
     simd::SimdError,
 };
 use mattebox_store::Outcome;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A camera's matte state while a thread has it. To be given back with [`Scheduler::release`](super::scheduler::Scheduler::release).
+type Held = Option<Box<MatteState>>;
 
 /// One thread with its tools.
 pub(crate) struct Worker<'a> {
     shared: &'a Shared<'a>,
-    /// Tools for each treatment that frames had so far; there are eight.
-    makers: Vec<(Treatment, Maker)>,
-    /// The camera's matte state is with this thread and has to be given back.
-    holds_state: bool,
+    makers: Guarded<Makers, SimdError>,
+}
+
+/// Tools for each treatment that frames had so far; there are eight.
+struct Makers {
+    recipe: Recipe,
+    made: Vec<(Treatment, Maker)>,
+}
+
+impl Makers {
+    fn new(recipe: Recipe) -> Result<Self, SimdError> {
+        let Recipe { matte, foreground_cleanup, skip_still, .. } = recipe;
+        let mut makers = Makers { recipe, made: vec![] };
+        makers.of(Treatment { matte, foreground_cleanup, skip_still })?;
+        Ok(makers)
+    }
+
+    fn of(&mut self, treatment: Treatment) -> Result<&mut Maker, SimdError> {
+        let at = match self.made.iter().position(|(of, _)| *of == treatment) {
+            Some(at) => at,
+            None => {
+                let Treatment { matte, foreground_cleanup, skip_still } = treatment;
+                let recipe = Recipe { matte, foreground_cleanup, skip_still, ..self.recipe.clone() };
+                self.made.push((treatment, Maker::new(&recipe)?));
+                self.made.len() - 1
+            }
+        };
+        Ok(&mut self.made[at].1)
+    }
 }
 
 impl<'a> Worker<'a> {
     pub(crate) fn new(shared: &'a Shared<'a>) -> Result<Self, SimdError> {
-        let mut worker = Worker { shared, makers: vec![], holds_state: false };
-        let Recipe { matte, foreground_cleanup, skip_still, .. } = shared.job.recipe;
-        worker.maker(Treatment { matte, foreground_cleanup, skip_still })?;
-        Ok(worker)
+        let recipe = shared.job.recipe.clone();
+        Ok(Worker { shared, makers: Guarded::new(move || Makers::new(recipe.clone()))? })
     }
 
-    /// The place of the tools for a treatment.
-    fn maker(&mut self, treatment: Treatment) -> Result<usize, SimdError> {
-        if let Some(at) = self.makers.iter().position(|(of, _)| *of == treatment) {
-            return Ok(at);
-        }
-        let Treatment { matte, foreground_cleanup, skip_still } = treatment;
-        let recipe = Recipe { matte, foreground_cleanup, skip_still, ..self.shared.job.recipe.clone() };
-        self.makers.push((treatment, Maker::new(&recipe)?));
-        Ok(self.makers.len() - 1)
-    }
-
-    /// Works until no frame is left.
-    pub(crate) fn run(mut self) {
-        while let Some(task) = self.shared.scheduler.take() {
+    /// Works until no frame is left, or there are no tools to work with.
+    pub(crate) fn run(self) {
+        let Worker { shared, mut makers } = self;
+        while let Some(task) = shared.scheduler.take() {
             let (lane, sequence, number, span) = (task.lane, task.sequence, task.frame.number, task.frame.span.clone());
+            let Task { frame, state: mut held, .. } = task;
             // Fail closed: a frame whose matte could not be computed is not written, whatever the reason.
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.frame(task)));
-            let stats = &self.shared.lanes[lane].stats;
-            let finished = match outcome {
-                Ok(finished) => finished,
-                Err(_) => {
-                    count(&stats.failed);
-                    span.fail("it could not be processed");
-                    let camera = &self.shared.lanes[lane].camera.id;
-                    tracing::error!(%camera, frame = number.0, "the frame could not be processed; this is a fault of mattebox, please report it");
-                    // What the panic left behind in buffers and state is not to be trusted.
-                    if self.holds_state {
-                        self.shared.scheduler.release(lane, Box::default());
-                    }
-                    match Worker::new(self.shared) {
-                        Ok(fresh) => self = fresh,
-                        Err(_) => return,
-                    }
-                    None
-                }
+            let outcome = makers.run(|makers| frame_of(shared, makers, lane, frame, &mut held));
+            if let Some(state) = held {
+                // What a panic left behind in the state is not to be trusted.
+                shared.scheduler.release(lane, if outcome.is_ok() { state } else { Box::default() });
+            }
+            if outcome.is_err() {
+                count(&shared.lanes[lane].stats.failed);
+                span.fail("it could not be processed");
+                let camera = &shared.lanes[lane].camera.id;
+                tracing::error!(%camera, frame = number.0, "the frame could not be processed; this is a fault of mattebox, please report it");
+            }
+            let (finished, lost) = match outcome {
+                Ok(finished) => (finished, None),
+                Err(Panicked::Recovered) => (None, None),
+                Err(Panicked::Lost { problem }) => (None, Some(problem)),
             };
-            match &self.shared.lanes[lane].output {
+            match &shared.lanes[lane].output {
                 // The writer reports the frame as done when its turn has come. It is gone only after all workers are.
                 Output::Ordered { to, .. } => drop(to.send((sequence, finished))),
-                Output::Files(_) | Output::Nothing => self.shared.scheduler.done(lane),
+                Output::Files(_) | Output::Nothing => shared.scheduler.done(lane),
+            }
+            if let Some(problem) = lost {
+                tracing::error!("a thread ends, because it cannot make new tools after a fault: {problem}");
+                return;
             }
         }
     }
+}
 
-    /// Processes one frame, which is returned where a writer is to write it.
-    fn frame(&mut self, task: Task) -> Option<Finished> {
-        let shared = self.shared;
-        let (lane, clock, job) = (&shared.lanes[task.lane], &shared.clock, shared.job);
-        let frame = task.frame;
-        let span = frame.span.clone();
-        let maker = match self.maker(frame.treatment) {
-            Ok(at) => at,
-            Err(e) => {
-                if let Some(state) = task.state {
-                    shared.scheduler.release(task.lane, state);
-                }
-                return self.lost(task.lane, &span, &format!("frame {}: {e}", frame.number), true);
-            }
-        };
-        let maker = &mut self.makers[maker].1;
-        let is_still = match task.state {
-            Some(mut state) => {
-                self.holds_state = true;
-                let is_still = clock.trace(&span, Stage::Segment, || maker.segment(&frame.picture, frame.time, &mut state));
-                shared.scheduler.release(task.lane, state);
-                self.holds_state = false;
-                is_still
-            }
-            // Nothing is remembered: stills, and the hard matte.
-            None => {
-                let mut nothing = MatteState::default();
-                clock.trace(&span, Stage::Segment, || maker.segment(&frame.picture, frame.time, &mut nothing))
-            }
-        };
-        if is_still {
-            count(&lane.stats.still);
-        }
-        clock.trace(&span, Stage::Refine, || maker.refine(&frame.picture));
-        if let Some(dir) = &lane.alpha_out {
-            let bytes = match clock.trace(&span, Stage::Encode, || maker.encode_alpha()) {
-                Ok(bytes) => bytes,
-                Err(e) => return self.lost(task.lane, &span, &format!("frame {}: {e}", frame.number), false),
-            };
-            if let Err(e) = clock.trace(&span, Stage::Write, || dir.write(frame.number, "png", bytes, job.on_existing)) {
-                return self.lost(task.lane, &span, &e.to_string(), true);
-            }
-        }
-        let spare = match &lane.output {
-            Output::Ordered { spare, .. } => Some(spare.try_recv().unwrap_or_default()),
-            Output::Files(_) | Output::Nothing => None,
-        };
-        clock.trace(&span, Stage::Compose, || maker.compose(&frame.picture, &frame.background, spare));
-        let offer =
-            Offer { number: frame.number.0, raw: Some(&frame.picture), alpha: Some(maker.alpha()), composed: maker.picture() };
-        lane.camera.offer(offer);
-        let dir = match &lane.output {
-            Output::Ordered { .. } => {
-                return Some(Finished { number: frame.number, read: frame.read, picture: maker.take_picture(), span });
-            }
-            Output::Nothing => {
-                count(&lane.stats.written);
-                span.became("seen");
-                lane.stats.arrived(frame.number, frame.read);
-                return None;
-            }
-            Output::Files(dir) => dir,
-        };
-        let bytes = match clock.trace(&span, Stage::Encode, || maker.encode()) {
+/// Processes one frame, which is returned where a writer is to write it.
+fn frame_of(shared: &Shared<'_>, makers: &mut Makers, index: usize, frame: Waiting, held: &mut Held) -> Option<Finished> {
+    let (lane, clock, job) = (&shared.lanes[index], &shared.clock, shared.job);
+    let span = frame.span.clone();
+    let maker = match makers.of(frame.treatment) {
+        Ok(maker) => maker,
+        Err(e) => return lost(shared, index, &span, &format!("frame {}: {e}", frame.number), true),
+    };
+    // Nothing is remembered of stills, and by the hard matte.
+    let mut nothing = MatteState::default();
+    let state = held.as_deref_mut().unwrap_or(&mut nothing);
+    let is_still = clock.trace(&span, Stage::Segment, || maker.segment(&frame.picture, frame.time, state));
+    if let Some(state) = held.take() {
+        shared.scheduler.release(index, state);
+    }
+    if is_still {
+        count(&lane.stats.still);
+    }
+    clock.trace(&span, Stage::Refine, || maker.refine(&frame.picture));
+    if let Some(dir) = &lane.alpha_out {
+        let bytes = match clock.trace(&span, Stage::Encode, || maker.encode_alpha()) {
             Ok(bytes) => bytes,
-            Err(e) => return self.lost(task.lane, &span, &format!("frame {}: {e}", frame.number), false),
+            Err(e) => return lost(shared, index, &span, &format!("frame {}: {e}", frame.number), false),
         };
-        match clock.trace(&span, Stage::Write, || dir.write(frame.number, job.recipe.format.extension(), bytes, job.on_existing))
-        {
-            Ok(Outcome::Written) => {
-                count(&lane.stats.written);
-                span.became("written");
-                lane.stats.arrived(frame.number, frame.read);
-            }
-            Ok(Outcome::Skipped) => {
-                count(&lane.stats.skipped);
-                span.became("kept");
-            }
-            Err(e) => return self.lost(task.lane, &span, &e.to_string(), true),
+        if let Err(e) = clock.trace(&span, Stage::Write, || dir.write(frame.number, "png", bytes, job.on_existing)) {
+            return lost(shared, index, &span, &e.to_string(), true);
         }
-        None
     }
+    let spare = match &lane.output {
+        Output::Ordered { spare, .. } => Some(spare.try_recv().unwrap_or_default()),
+        Output::Files(_) | Output::Nothing => None,
+    };
+    clock.trace(&span, Stage::Compose, || maker.compose(&frame.picture, &frame.background, spare));
+    let offer =
+        Offer { number: frame.number.0, raw: Some(&frame.picture), alpha: Some(maker.alpha()), composed: maker.picture() };
+    lane.camera.offer(offer);
+    let dir = match &lane.output {
+        Output::Ordered { .. } => {
+            return Some(Finished { number: frame.number, read: frame.read, picture: maker.take_picture(), span });
+        }
+        Output::Nothing => {
+            count(&lane.stats.written);
+            span.became("seen");
+            lane.stats.arrived(frame.number, frame.read);
+            return None;
+        }
+        Output::Files(dir) => dir,
+    };
+    let bytes = match clock.trace(&span, Stage::Encode, || maker.encode()) {
+        Ok(bytes) => bytes,
+        Err(e) => return lost(shared, index, &span, &format!("frame {}: {e}", frame.number), false),
+    };
+    match clock.trace(&span, Stage::Write, || dir.write(frame.number, job.recipe.format.extension(), bytes, job.on_existing)) {
+        Ok(Outcome::Written) => {
+            count(&lane.stats.written);
+            span.became("written");
+            lane.stats.arrived(frame.number, frame.read);
+        }
+        Ok(Outcome::Skipped) => {
+            count(&lane.stats.skipped);
+            span.became("kept");
+        }
+        Err(e) => return lost(shared, index, &span, &e.to_string(), true),
+    }
+    None
+}
 
-    /// Counts a frame as failed. With `ends_camera` nothing more can be written there, so the camera ends.
-    fn lost(&self, lane: usize, span: &Span, message: &str, ends_camera: bool) -> Option<Finished> {
-        count(&self.shared.lanes[lane].stats.failed);
-        span.fail(message);
-        if ends_camera {
-            self.shared.fail(lane, Failure { message: message.to_owned(), exit_code: 1, keep_output: false });
-        } else {
-            let camera = &self.shared.lanes[lane].camera;
-            tracing::error!(camera = %camera.id, "{message}");
-            camera.note(message);
-        }
-        None
+/// Counts a frame as failed. With `ends_camera` nothing more can be written there, so the camera ends.
+fn lost(shared: &Shared<'_>, lane: usize, span: &Span, message: &str, ends_camera: bool) -> Option<Finished> {
+    count(&shared.lanes[lane].stats.failed);
+    span.fail(message);
+    if ends_camera {
+        shared.fail(lane, Failure { message: message.to_owned(), exit_code: 1, keep_output: false });
+    } else {
+        let camera = &shared.lanes[lane].camera;
+        tracing::error!(camera = %camera.id, "{message}");
+        camera.note(message);
     }
+    None
 }

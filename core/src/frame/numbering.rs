@@ -37,6 +37,11 @@ impl Numbering {
     /// Bytes of [`Numbering::to_bytes`].
     pub const LEN: usize = 25;
 
+    /// For a camera of which only the highest number in its folder is known: every later frame gets a higher one.
+    pub fn above(highest: Option<FrameNumber>) -> Self {
+        Numbering { base: 0, last: highest.map(|highest| (highest.0, Timestamp(i64::MIN))) }
+    }
+
     /// Where a frame with the camera's own `number`, taken at `time`, belongs. Late frames leave no trace.
     pub fn place(&mut self, number: FrameNumber, time: Timestamp) -> Place {
         let at = |base: u64| FrameNumber(base.saturating_add(number.0));
@@ -98,6 +103,18 @@ mod tests {
             places(&[(3, 10), (7, 20), (7, 20), (3, 10), (8, 30)]),
             [Next(n(3)), Next(n(7)), Late(n(7)), Late(n(3)), Next(n(8))]
         );
+    }
+
+    #[test]
+    fn above_a_number_no_frame_gets_that_number_or_a_lower_one() {
+        for first in [0, 9, 10, 500] {
+            let mut numbering = Numbering::above(Some(FrameNumber(9)));
+            for (number, time) in [(first, 5), (first + 1, 6), (0, 7)] {
+                let place = numbering.place(FrameNumber(number), Timestamp(time));
+                assert!(place.number().0 > 9, "{number} after {first} became {place:?}");
+            }
+        }
+        assert_eq!(Numbering::above(None), Numbering::default());
     }
 
     #[test]

@@ -130,6 +130,7 @@ impl Worker {
             }
             self.hear(Duration::from_millis(5));
             self.try_again();
+            self.check_threads()?;
             self.commit_what_is_due(true)?;
         }
     }
@@ -171,7 +172,7 @@ impl Worker {
         let (mut list, mut new) = (TopicPartitionList::new(), TopicPartitionList::new());
         for span in &spans {
             if let Output::Results(topic) = &mut self.output {
-                topic.load(settings, span.partition)?;
+                topic.load(settings, span.partition, &self.numbers)?;
             }
             self.turn += 1;
             let nobody = "alone".parse().map_err(|_| KafkaError::Stopped)?;

@@ -9,7 +9,7 @@ use super::{
 use mattebox_core::frame::CameraId;
 use rdkafka::{TopicPartitionList, consumer::Consumer};
 use std::{
-    sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -170,7 +170,7 @@ impl Worker {
         if is_first {
             tracing::error!(camera = %job.camera, frame = job.number.0, partition = ticket.partition, offset = ticket.offset, "{message}; trying again");
         }
-        self.later(ticket, Retry::File { job, bytes, files: Arc::new(OnceLock::new()) });
+        self.later(ticket, Retry::File { job, bytes });
     }
 
     /// Notes what is to be tried again. Its partition waits meanwhile; the others go on.
@@ -204,7 +204,7 @@ impl Worker {
             for retry in retries.by_ref() {
                 match retry {
                     Retry::Letter(ticket, letter) => self.send(ticket, letter),
-                    Retry::File { job, bytes, files } => match self.shop.write(&job, &bytes, &files) {
+                    Retry::File { job, bytes } => match self.shop.write(&job, &bytes) {
                         Ok(_) => {
                             let outcome = Outcome::Written { bytes: bytes.len() };
                             self.done(job, outcome, false);
@@ -212,7 +212,7 @@ impl Worker {
                         Err(error) => {
                             tracing::warn!(camera = %job.camera, frame = job.number.0, "{error}; trying again");
                             let ticket = job.ticket;
-                            self.later(ticket, Retry::File { job, bytes, files });
+                            self.later(ticket, Retry::File { job, bytes });
                             break;
                         }
                     },

@@ -1,11 +1,12 @@
 //! Offsets behind files: what is remembered is stored first, then the offset it belongs to.
-use super::partition::Partition;
+use super::{numbers::CameraNumbers, partition::Partition};
 use mattebox_core::frame::CameraId;
-use mattebox_store::{Memory, MemoryDir, StoreError, Stream};
+use mattebox_store::{Memory, MemoryDir, Recalled, StoreError, Stream};
 use std::{
     collections::HashMap,
     fs::File,
     path::{Path, PathBuf},
+    sync::atomic::Ordering::Relaxed,
 };
 
 /// Where the memories of cameras are, and what may be forgotten.
@@ -31,21 +32,28 @@ impl Directory {
         Stream::new(&self.group, &self.topic, partition)
     }
 
-    /// What is remembered of a camera before `offset`. One that cannot be used is told, and the camera begins anew.
-    pub(super) fn recall(&self, partition: i32, camera: &CameraId, offset: i64) -> Memory {
-        let found = match self.memories.load(&self.stream(partition), camera, offset) {
-            Ok(found) => found,
-            Err(error) => {
-                tracing::error!(%camera, partition, offset, "what was remembered of it cannot be read, it begins anew: {error}");
-                None
-            }
-        };
-        match found.map(|(version, bytes)| (version, Memory::from_bytes(&bytes))) {
-            None => Memory::default(),
-            Some((_, Ok(memory))) => memory,
-            Some((version, Err(error))) => {
-                tracing::error!(%camera, partition, version, "what was remembered of it cannot be used, it begins anew: {error}");
-                Memory::default()
+    /// What is remembered of a camera before `offset`. One that cannot be read is told and counted. An error means that nothing may be
+    /// written for the camera, since its files could not be looked at.
+    pub(super) fn recall(
+        &self,
+        partition: i32,
+        camera: &CameraId,
+        offset: i64,
+        counted: &CameraNumbers,
+    ) -> Result<Memory, StoreError> {
+        match self.memories.recall(&self.stream(partition), camera, offset)? {
+            Recalled::Nothing => Ok(Memory::default()),
+            Recalled::Memory(memory) => Ok(memory),
+            Recalled::Unreadable { memory, problem } => {
+                counted.state_unreadable.fetch_add(1, Relaxed);
+                tracing::warn!(
+                    %camera,
+                    partition,
+                    offset,
+                    "the camera's stored state cannot be read: its matte begins again, and its frames get numbers above every \
+                     file that it has: {problem}"
+                );
+                Ok(memory)
             }
         }
     }

@@ -26,15 +26,15 @@ use mattebox_core::{
     codec::Decoder,
     compose::BackgroundSpec,
     frame::CameraId,
+    guard::{Guarded, Panicked},
     maker::{Maker, Recipe},
     matte::MatteState,
     wire,
 };
-use mattebox_store::{FrameDir, OnExisting, Outcome as Stored, StoreError};
+use mattebox_store::{FrameDirs, OnExisting, Outcome as Stored, StoreError};
 use std::{
     collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -43,6 +43,8 @@ pub(super) struct Shop {
     pub(super) settings: WorkerSettings,
     pub(super) recipe: Recipe,
     pub(super) lanes: Lanes,
+    /// The folders of all cameras; `None` where results go to a topic.
+    files: Option<FrameDirs>,
     pub(super) clock: Arc<StageClock>,
     pub(super) tracer: Tracer,
     /// Pictures whose memory can be used again.
@@ -59,7 +61,12 @@ impl Shop {
         let WorkerSettings { background, matte, foreground_cleanup, skip_still, .. } = &settings;
         let treatment = Treatment { matte: *matte, foreground_cleanup: *foreground_cleanup, skip_still: *skip_still };
         let start = Look { behind: Behind::Spec(background.clone()), treatment };
+        let files = match &settings.sink {
+            WorkerSink::Directory(root) => Some(FrameDirs::new(root)),
+            WorkerSink::Topic(_) => None,
+        };
         Shop {
+            files,
             start: Mutex::new(Arc::new(start)),
             clock: numbers.clock.clone(),
             spares: Mutex::default(),
@@ -119,23 +126,82 @@ impl Shop {
         self.studio.is_open().then(|| self.studio.camera_or_new(&job.camera, introduce))
     }
 
-    /// Writes a frame's file, opening its camera's folder first if that was not done.
-    pub(super) fn write(&self, job: &Job, bytes: &[u8], files: &OnceLock<FrameDir>) -> Result<Stored, StoreError> {
-        let WorkerSink::Directory(root) = &self.settings.sink else { return Ok(Stored::Skipped) };
-        let dir = match files.get() {
-            Some(dir) => dir,
-            None => {
-                let opened = FrameDir::open(root, &job.camera)?;
-                files.get_or_init(|| opened)
-            }
-        };
+    /// Writes a frame's file to its camera's folder.
+    pub(super) fn write(&self, job: &Job, bytes: &[u8]) -> Result<Stored, StoreError> {
+        let Some(files) = &self.files else { return Ok(Stored::Skipped) };
         let on_existing = if job.late { OnExisting::Skip } else { self.settings.on_existing };
-        dir.write(job.number, self.settings.format.extension(), bytes, on_existing)
+        files.write(&job.camera, job.number, self.settings.format.extension(), bytes, on_existing)
+    }
+}
+
+/// A lane's matte state while a thread has it. To be given back with [`Lanes::release`].
+type Held = Option<(LaneId, Box<MatteState>)>;
+
+/// What a thread does with frames.
+pub(super) trait FrameTools: Sized {
+    /// Decodes a frame's picture.
+    fn decode(&mut self, job: &Job) -> Result<RgbImage, Fault>;
+
+    /// Makes a frame. The state is taken out of `held` when it was given back. `still` becomes true if the network was not asked.
+    fn make(&mut self, lane: LaneId, job: &Job, picture: Picture, held: &mut Held, still: &mut bool) -> Outcome;
+}
+
+/// One thread with its tools.
+pub(super) struct Hand<T: FrameTools = Tools> {
+    tools: Guarded<T, StartError>,
+}
+
+impl Hand {
+    pub(super) fn new(shop: &Arc<Shop>) -> Result<Self, StartError> {
+        let shop = shop.clone();
+        Ok(Hand { tools: Guarded::new(move || Tools::new(&shop))? })
+    }
+}
+
+impl<T: FrameTools> Hand<T> {
+    /// Works until there is no more work, or no tools to work with.
+    pub(super) fn run(mut self, lanes: &Lanes) {
+        while let Some(work) = lanes.take() {
+            let lost = match work {
+                Work::Decode { lane, job } => {
+                    let (decoded, lost) = self.guarded(|tools| tools.decode(&job));
+                    let picture = decoded.unwrap_or_else(|| Err(bug())).map_or_else(Picture::Bad, Picture::Decoded);
+                    lanes.decoded(lane, &job, picture);
+                    lost
+                }
+                Work::Make { lane, job, picture, state } => {
+                    let mut held = state.map(|state| (lane, state));
+                    let mut still = false;
+                    let (made, lost) = self.guarded(|tools| tools.make(lane, &job, picture, &mut held, &mut still));
+                    if let Some((lane, state)) = held {
+                        // What a panic left behind in the state is not to be trusted.
+                        let state = if made.is_some() { state } else { Box::default() };
+                        lanes.release(lane, state);
+                    }
+                    let outcome = made.unwrap_or_else(|| Outcome::Dead(bug()));
+                    lanes.tell(Event::Done { job, outcome, still });
+                    lost
+                }
+            };
+            if let Some(problem) = lost {
+                tracing::error!("a thread ends, because it cannot make new tools after a fault: {problem}");
+                return;
+            }
+        }
+    }
+
+    /// What the work gave, `None` if it panicked; and why this thread cannot go on, if so.
+    fn guarded<R>(&mut self, work: impl FnOnce(&mut T) -> R) -> (Option<R>, Option<String>) {
+        match self.tools.run(work) {
+            Ok(done) => (Some(done), None),
+            Err(Panicked::Recovered) => (None, None),
+            Err(Panicked::Lost { problem }) => (None, Some(problem)),
+        }
     }
 }
 
 /// A thread's own tools.
-pub(super) struct Hand {
+pub(super) struct Tools {
     shop: Arc<Shop>,
     maker: Maker,
     decoder: Decoder,
@@ -146,60 +212,12 @@ pub(super) struct Hand {
     changed: HashMap<CameraId, (Arc<Look>, Backdrop)>,
     /// A picture out of a JSON record.
     unpacked: Vec<u8>,
-    /// The state that has to be given back.
-    held: Option<(LaneId, Box<MatteState>)>,
 }
 
-impl Hand {
-    pub(super) fn new(shop: &Arc<Shop>) -> Result<Self, StartError> {
-        let start = shop.start();
-        let backdrop = Backdrop::behind(&start.behind, &shop.source_options(), &Stop::new()).map_err(StartError::Background)?;
-        Ok(Hand {
-            start,
-            maker: Maker::new(&shop.recipe)?,
-            shop: shop.clone(),
-            decoder: Decoder::default(),
-            backdrop,
-            changed: HashMap::new(),
-            unpacked: Vec::new(),
-            held: None,
-        })
-    }
-
-    /// Works until there is no more.
-    pub(super) fn run(mut self) {
-        let shop = self.shop.clone();
-        while let Some(work) = shop.lanes.take() {
-            match work {
-                Work::Decode { lane, job } => {
-                    let decoded = catch_unwind(AssertUnwindSafe(|| self.decode(&job))).unwrap_or_else(|_| Err(bug()));
-                    shop.lanes.decoded(lane, &job, decoded.map_or_else(Picture::Bad, Picture::Decoded));
-                }
-                Work::Make { lane, job, picture, state, files } => {
-                    self.held = state.map(|state| (lane, state));
-                    let mut still = false;
-                    let made = catch_unwind(AssertUnwindSafe(|| self.make(lane, &job, picture, &files, &mut still)));
-                    let outcome = made.unwrap_or_else(|_| {
-                        // What the panic left behind in buffers and state is not to be trusted.
-                        if let Some((lane, _)) = self.held.take() {
-                            shop.lanes.release(lane, Box::default());
-                        }
-                        match Hand::new(&shop) {
-                            Ok(fresh) => self = fresh,
-                            Err(error) => tracing::error!("a thread cannot go on: {error}"),
-                        }
-                        Outcome::Dead(bug())
-                    });
-                    self.release();
-                    shop.lanes.tell(Event::Done { job, outcome, still });
-                }
-            }
-        }
-    }
-
+impl FrameTools for Tools {
     fn decode(&mut self, job: &Job) -> Result<RgbImage, Fault> {
         let mut picture = self.shop.spare();
-        let Hand { decoder, unpacked, shop, .. } = self;
+        let Tools { decoder, unpacked, shop, .. } = self;
         let decoded = shop.clock.trace(&job.span, Stage::Read, || {
             with_record(&job.record, |record| {
                 let frame = wire::read(record).map_err(|e| (e.code(), e.to_string()))?;
@@ -212,7 +230,7 @@ impl Hand {
         decoded.map(|()| picture).map_err(|(code, message)| Fault { code, message })
     }
 
-    fn make(&mut self, lane: LaneId, job: &Job, picture: Picture, files: &OnceLock<FrameDir>, still: &mut bool) -> Outcome {
+    fn make(&mut self, lane: LaneId, job: &Job, picture: Picture, held: &mut Held, still: &mut bool) -> Outcome {
         let max_age = self.shop.settings.max_age;
         if max_age.is_some_and(|max| age_us(job) > i64::try_from(max.as_micros()).unwrap_or(i64::MAX)) {
             return Outcome::Stale;
@@ -228,13 +246,15 @@ impl Hand {
         };
         // Nothing is remembered by the hard matte, and for frames that come late.
         let mut nothing = MatteState::default();
-        let Hand { maker, held, shop, .. } = self;
+        let Tools { maker, shop, .. } = self;
         let state = held.as_mut().map_or(&mut nothing, |(_, state)| state);
         *still = shop.clock.trace(&job.span, Stage::Segment, || maker.segment(&picture, job.time, state));
-        self.release();
+        if let Some((lane, state)) = held.take() {
+            shop.lanes.release(lane, state);
+        }
         let shown = self.shop.shown(job);
         self.follow(shown.as_deref());
-        let Hand { maker, backdrop, changed, shop, .. } = self;
+        let Tools { maker, backdrop, changed, shop, .. } = self;
         shop.clock.trace(&job.span, Stage::Refine, || maker.refine(&picture));
         let size = picture.dimensions();
         let backdrop = changed.get_mut(&job.camera).map_or(backdrop, |(_, backdrop)| backdrop);
@@ -257,11 +277,27 @@ impl Hand {
         if let WorkerSink::Topic(_) = shop.settings.sink {
             return Outcome::Made { bytes: bytes.to_vec(), size };
         }
-        match shop.clock.trace(&job.span, Stage::Write, || shop.write(job, bytes, files)) {
+        match shop.clock.trace(&job.span, Stage::Write, || shop.write(job, bytes)) {
             Ok(Stored::Written) => Outcome::Written { bytes: bytes.len() },
             Ok(Stored::Skipped) => Outcome::Kept,
             Err(e) => Outcome::Unwritten { bytes: bytes.to_vec(), message: e.to_string() },
         }
+    }
+}
+
+impl Tools {
+    fn new(shop: &Arc<Shop>) -> Result<Self, StartError> {
+        let start = shop.start();
+        let backdrop = Backdrop::behind(&start.behind, &shop.source_options(), &Stop::new()).map_err(StartError::Background)?;
+        Ok(Tools {
+            start,
+            maker: Maker::new(&shop.recipe)?,
+            shop: shop.clone(),
+            decoder: Decoder::default(),
+            backdrop,
+            changed: HashMap::new(),
+            unpacked: Vec::new(),
+        })
     }
 
     /// Puts up the background that all cameras, or this one, were given while it runs.
@@ -289,12 +325,6 @@ impl Hand {
             Err(problem) => camera.note(&problem),
         }
     }
-
-    fn release(&mut self) {
-        if let Some((lane, state)) = self.held.take() {
-            self.shop.lanes.release(lane, state);
-        }
-    }
 }
 
 /// How long ago a frame was taken, in microseconds.
@@ -307,4 +337,74 @@ pub(super) fn age_us(job: &Job) -> i64 {
 fn bug() -> Fault {
     let message = "it could not be processed; this is a fault of mattebox, please report it".to_owned();
     Fault { code: "internal-error", message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::lanes::test_job, *};
+
+    /// Tools that panic at the frames with odd numbers.
+    struct Odd;
+
+    impl FrameTools for Odd {
+        fn decode(&mut self, _: &Job) -> Result<RgbImage, Fault> {
+            Ok(RgbImage::new(1, 1))
+        }
+
+        fn make(&mut self, _: LaneId, job: &Job, _: Picture, _: &mut Held, _: &mut bool) -> Outcome {
+            assert!(job.number.0.is_multiple_of(2), "a panic on purpose");
+            Outcome::Kept
+        }
+    }
+
+    /// A thread whose tools can be made so often.
+    fn hand(times: usize) -> Hand<Odd> {
+        let mut left = times;
+        let tools = Guarded::new(move || match left.checked_sub(1) {
+            Some(fewer) => {
+                left = fewer;
+                Ok(Odd)
+            }
+            None => Err(StartError::Background("its file is gone".to_owned())),
+        });
+        Hand { tools: tools.unwrap() }
+    }
+
+    /// What became of frames, and how many wait after a thread has ended by itself or with the last frame.
+    fn outcomes(hands: impl IntoIterator<Item = Hand<Odd>>, frames: u64) -> Vec<&'static str> {
+        let (to, events) = crossbeam_channel::unbounded();
+        let lanes = Lanes::new(true, to);
+        let lane = lanes.open(&"cam".parse().unwrap(), 0, 1, Some(MatteState::default()));
+        (0..frames).for_each(|number| lanes.submit(lane, test_job(number)));
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = hands.into_iter().map(|hand| scope.spawn(|| hand.run(&lanes))).collect();
+            let mut outcomes = Vec::new();
+            while outcomes.len() < frames as usize {
+                match events.recv_timeout(std::time::Duration::from_millis(20)) {
+                    Ok(Event::Done { outcome: Outcome::Kept, .. }) => outcomes.push("made"),
+                    Ok(Event::Done { outcome: Outcome::Dead(fault), .. }) => outcomes.push(fault.code),
+                    Ok(event) => panic!("{event:?}"),
+                    Err(_) if threads.iter().all(|thread| thread.is_finished()) => break,
+                    Err(_) => {}
+                }
+            }
+            lanes.shut();
+            outcomes
+        })
+    }
+
+    #[test]
+    fn after_a_panic_a_thread_goes_on_with_new_tools_and_the_lane_with_a_new_state() {
+        assert_eq!(outcomes([hand(3)], 4), ["made", "internal-error", "made", "internal-error"]);
+    }
+
+    #[test]
+    fn a_thread_that_cannot_make_new_tools_ends_and_does_not_use_the_old_ones() {
+        assert_eq!(outcomes([hand(1)], 4), ["made", "internal-error"], "what waits is for other threads, or the next start");
+    }
+
+    #[test]
+    fn the_frames_of_a_thread_that_ended_are_made_by_the_others() {
+        assert_eq!(outcomes([hand(1), hand(9)], 6).len(), 6);
+    }
 }

@@ -2,10 +2,14 @@
 use super::{
     Output, Worker,
     job::{Fault, Job, Ticket},
+    numbers::CameraNumbers,
     partition::{Letter, Tracked},
 };
 use crate::{
-    kafka::record::{parent, value_bytes, with_record},
+    kafka::{
+        KafkaError,
+        record::{parent, value_bytes, with_record},
+    },
     trace::Span,
 };
 use mattebox_core::{
@@ -28,12 +32,12 @@ const QUIET: Duration = Duration::from_secs(5);
 
 impl Worker {
     /// Takes a record up.
-    pub(super) fn take(&mut self, message: OwnedMessage) {
+    pub(super) fn take(&mut self, message: OwnedMessage) -> Result<(), KafkaError> {
         let (id, offset, bytes) = (message.partition(), message.offset(), value_bytes(&message));
-        let Some(partition) = self.partitions.get_mut(&id) else { return };
+        let Some(partition) = self.partitions.get_mut(&id) else { return Ok(()) };
         // After a change of partitions the client may still have records of before.
         if offset < partition.next {
-            return;
+            return Ok(());
         }
         let ticket = partition.begin(offset, bytes);
         let numbers = self.numbers.partition(id);
@@ -52,6 +56,7 @@ impl Worker {
                 // The key tells whose record it was, where it is a camera's name.
                 let camera = message.key().and_then(|key| std::str::from_utf8(key).ok()?.parse().ok());
                 self.dead(ticket, camera.as_ref(), Letter { record: Arc::new(message), fault });
+                Ok(())
             }
         }
     }
@@ -72,19 +77,20 @@ impl Worker {
         number: FrameNumber,
         time: Timestamp,
         span: Span,
-    ) {
+    ) -> Result<(), KafkaError> {
         span.of_camera(&camera);
         let counted = self.numbers.camera(Some(&camera));
         counted.frames_in.fetch_add(1, Relaxed);
         counted.bytes_in.fetch_add(value_bytes(&record) as u64, Relaxed);
-        if !self.track(ticket, &camera) {
+        if !self.track(ticket, &camera, &counted)? {
             let message = format!("there are {MAX_CAMERAS} other cameras in its partition");
             span.dead("too-many-cameras", &message);
             let letter = Letter { record: Arc::new(record), fault: Fault { code: "too-many-cameras", message } };
-            return self.dead(ticket, Some(&camera), letter);
+            self.dead(ticket, Some(&camera), letter);
+            return Ok(());
         }
-        let Some(partition) = self.partitions.get_mut(&ticket.partition) else { return };
-        let Some((lane, place)) = partition.place(&camera, number, time) else { return };
+        let Some(partition) = self.partitions.get_mut(&ticket.partition) else { return Ok(()) };
+        let Some((lane, place)) = partition.place(&camera, number, time) else { return Ok(()) };
         let late = matches!(place, Place::Late(_));
         match place {
             Place::Next(_) => {}
@@ -98,29 +104,30 @@ impl Worker {
         span.of_frame(place.number());
         let job = Job { ticket, camera, number: place.number(), time, late, record, span };
         self.shop.lanes.submit(lane, Arc::new(job));
+        Ok(())
     }
 
     /// Makes sure that a camera is known, with what is remembered of it. False if there are too many.
-    fn track(&mut self, ticket: Ticket, camera: &CameraId) -> bool {
+    fn track(&mut self, ticket: Ticket, camera: &CameraId, counted: &CameraNumbers) -> Result<bool, KafkaError> {
         let known = |worker: &Worker| worker.partitions.get(&ticket.partition).map_or(0, |p| p.cameras.len());
         if self.partitions.get(&ticket.partition).is_some_and(|p| p.cameras.contains_key(camera)) {
-            return true;
+            return Ok(true);
         }
         if known(self) >= MAX_AT_HAND {
             self.put_away(ticket.partition);
         }
         if known(self) >= MAX_CAMERAS {
-            return false;
+            return Ok(false);
         }
         let Memory { numbering, matte } = match &mut self.output {
-            Output::Files { directory, .. } => directory.recall(ticket.partition, camera, ticket.offset),
+            Output::Files { directory, .. } => directory.recall(ticket.partition, camera, ticket.offset, counted)?,
             Output::Results(topic) => topic.recall(ticket.partition, camera),
         };
-        let Some(partition) = self.partitions.get_mut(&ticket.partition) else { return false };
+        let Some(partition) = self.partitions.get_mut(&ticket.partition) else { return Ok(false) };
         let lane = self.shop.lanes.open(camera, partition.id, partition.turn, Some(matte));
         let tracked = Tracked { lane, numbering, touched: false, used: Instant::now() };
         partition.cameras.insert(camera.clone(), tracked);
-        true
+        Ok(true)
     }
 
     /// Forgets cameras that have been quiet and whose memory is stored.

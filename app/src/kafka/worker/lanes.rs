@@ -5,11 +5,10 @@
 use super::job::{Event, Job, Picture};
 use crossbeam_channel::Sender;
 use mattebox_core::{frame::CameraId, matte::MatteState};
-use mattebox_store::FrameDir;
 use std::{
     collections::{HashMap, VecDeque},
     mem,
-    sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
 /// A lane's name.
@@ -18,7 +17,7 @@ pub(super) type LaneId = u64;
 /// What a thread is to do.
 pub(super) enum Work {
     /// Make a frame. The state, if there is one, is given back with [`Lanes::release`].
-    Make { lane: LaneId, job: Arc<Job>, picture: Picture, state: Option<Box<MatteState>>, files: Arc<OnceLock<FrameDir>> },
+    Make { lane: LaneId, job: Arc<Job>, picture: Picture, state: Option<Box<MatteState>> },
     /// Decode a frame whose turn has not come; to be given back with [`Lanes::decoded`].
     Decode { lane: LaneId, job: Arc<Job> },
 }
@@ -47,8 +46,6 @@ struct Lane {
     mark: Option<i64>,
     /// It is in the list of lanes with work.
     listed: bool,
-    /// The camera's folder, once it is open.
-    files: Arc<OnceLock<FrameDir>>,
 }
 
 #[derive(Default)]
@@ -88,16 +85,7 @@ impl Lanes {
             Some(matte) => Chain::Free(Box::new(matte)),
             None => Chain::Unneeded,
         };
-        let lane = Lane {
-            camera: camera.clone(),
-            partition,
-            turn,
-            chain,
-            waiting: VecDeque::new(),
-            mark: None,
-            listed: false,
-            files: Arc::default(),
-        };
+        let lane = Lane { camera: camera.clone(), partition, turn, chain, waiting: VecDeque::new(), mark: None, listed: false };
         state.lanes.insert(id, lane);
         id
     }
@@ -237,9 +225,8 @@ impl State {
                 }
             };
             l.mark = mark;
-            let files = l.files.clone();
             self.list(lane);
-            return Some(Work::Make { lane, job, picture, state, files });
+            return Some(Work::Make { lane, job, picture, state });
         }
     }
 
@@ -254,28 +241,30 @@ impl State {
     }
 }
 
+/// A camera's frame, for tests.
+#[cfg(test)]
+pub(super) fn test_job(number: u64) -> Arc<Job> {
+    use super::job::Ticket;
+    use mattebox_core::frame::{FrameNumber, Timestamp};
+    use rdkafka::message::OwnedMessage;
+    let record = OwnedMessage::new(None, None, "t".into(), rdkafka::Timestamp::NotAvailable, 0, number as i64, None);
+    let ticket = Ticket { partition: 0, turn: 1, offset: number as i64 };
+    let camera = "cam".parse().unwrap();
+    Arc::new(Job {
+        ticket,
+        camera,
+        number: FrameNumber(number),
+        time: Timestamp(0),
+        late: false,
+        record,
+        span: crate::trace::Span::default(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{kafka::worker::job::Ticket, trace::Span};
     use crossbeam_channel::{Receiver, unbounded};
-    use mattebox_core::frame::{FrameNumber, Timestamp};
-    use rdkafka::message::OwnedMessage;
-
-    fn job(number: u64) -> Arc<Job> {
-        let record = OwnedMessage::new(None, None, "t".into(), rdkafka::Timestamp::NotAvailable, 0, number as i64, None);
-        let ticket = Ticket { partition: 0, turn: 1, offset: number as i64 };
-        let camera = "cam".parse().unwrap();
-        Arc::new(Job {
-            ticket,
-            camera,
-            number: FrameNumber(number),
-            time: Timestamp(0),
-            late: false,
-            record,
-            span: Span::default(),
-        })
-    }
 
     fn lanes(chained: bool) -> (Lanes, Receiver<Event>) {
         let (to, from) = unbounded();
@@ -297,8 +286,8 @@ mod tests {
     fn while_a_frame_is_segmented_the_next_is_decoded_and_waits() {
         let (lanes, _events) = lanes(true);
         let lane = open(&lanes);
-        lanes.submit(lane, job(0));
-        lanes.submit(lane, job(1));
+        lanes.submit(lane, test_job(0));
+        lanes.submit(lane, test_job(1));
         let (_, first, state) = make(lanes.take());
         assert_eq!(first, 0);
         let Some(Work::Decode { job: next, .. }) = lanes.take() else { panic!("nothing to decode") };
@@ -315,9 +304,9 @@ mod tests {
         let (lanes, _events) = lanes(false);
         let (a, b) = (open(&lanes), open(&lanes));
         for n in 0..3 {
-            lanes.submit(a, job(n));
+            lanes.submit(a, test_job(n));
         }
-        lanes.submit(b, job(9));
+        lanes.submit(b, test_job(9));
         let order: Vec<_> = (0..4).map(|_| make(lanes.take()).1).collect();
         assert_eq!(order, [0, 9, 1, 2]);
     }
@@ -328,9 +317,9 @@ mod tests {
         let lane = open(&lanes);
         lanes.mark(lane, 0);
         assert!(matches!(events.try_recv(), Ok(Event::Remembered { mark: 0, .. })), "nothing is on its way: at once");
-        lanes.submit(lane, job(0));
+        lanes.submit(lane, test_job(0));
         lanes.mark(lane, 1);
-        lanes.submit(lane, job(1));
+        lanes.submit(lane, test_job(1));
         let (_, _, state) = make(lanes.take());
         assert!(events.try_recv().is_err(), "it is not segmented yet");
         lanes.release(lane, state.unwrap());
@@ -346,8 +335,8 @@ mod tests {
     fn what_waits_in_a_closed_lane_is_not_made() {
         let (lanes, _events) = lanes(true);
         let lane = open(&lanes);
-        lanes.submit(lane, job(0));
-        lanes.submit(lane, job(1));
+        lanes.submit(lane, test_job(0));
+        lanes.submit(lane, test_job(1));
         let (_, _, state) = make(lanes.take());
         lanes.close(lane);
         lanes.release(lane, state.unwrap());

@@ -67,7 +67,7 @@ use report::Report;
 use std::{
     collections::BTreeMap,
     sync::{Arc, atomic::Ordering::Relaxed},
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 use topic::Topic;
@@ -89,7 +89,10 @@ enum Output {
 /// A worker that is ready to begin: the network is loaded, the broker answers, and the topic is there.
 pub struct Worker {
     shop: Arc<Shop>,
+    /// Until it runs.
     hands: Vec<Hand>,
+    /// While it runs.
+    threads: Vec<JoinHandle<()>>,
     events: Receiver<Event>,
     admin: AdminClient<Context>,
     consumer: Arc<BaseConsumer<Consuming>>,
@@ -147,6 +150,7 @@ impl Worker {
         let until = settings.until_end.then(|| Until::now(&consumer, topic, partitions, &stop)).transpose()?;
         Ok(Worker {
             hands,
+            threads: Vec::new(),
             events,
             admin,
             consumer,
@@ -188,18 +192,17 @@ impl Worker {
     /// Works until it is stopped, or what was there at the start is done.
     pub fn run(mut self) -> Result<Report, KafkaError> {
         let timing = report::Timing::start();
-        let hands: Vec<_> = std::mem::take(&mut self.hands)
-            .into_iter()
-            .enumerate()
-            .map(|(n, hand)| thread::Builder::new().name(format!("hand {n}")).spawn(move || hand.run()))
-            .collect::<Result<_, _>>()
-            .map_err(StartError::Thread)?;
+        for (n, hand) in std::mem::take(&mut self.hands).into_iter().enumerate() {
+            let shop = self.shop.clone();
+            let thread = thread::Builder::new().name(format!("hand {n}")).spawn(move || hand.run(&shop.lanes));
+            self.threads.push(thread.map_err(StartError::Thread)?);
+        }
         let ended = self.work();
         self.shop.lanes.shut();
         self.consumer.context().is_closing.store(true, Relaxed);
         if !self.abort.is_stopped() {
             // Hands that have something for the loop must not wait for it.
-            while hands.iter().any(|hand| !hand.is_finished()) {
+            while self.threads.iter().any(|thread| !thread.is_finished()) {
                 let _ = self.events.recv_timeout(GLANCE);
             }
         }
@@ -215,6 +218,7 @@ impl Worker {
             self.follow_changes()?;
             self.hear(Duration::ZERO);
             self.try_again();
+            self.check_threads()?;
             self.commit_what_is_due(false)?;
             if self.is_through()? {
                 break;
@@ -233,6 +237,11 @@ impl Worker {
         Ok(())
     }
 
+    /// An error when no thread is left that makes frames: each ends when it cannot make new tools after a fault.
+    fn check_threads(&self) -> Result<(), KafkaError> {
+        if self.threads.iter().all(JoinHandle::is_finished) { Err(KafkaError::NoThreads) } else { Ok(()) }
+    }
+
     /// Records on their way in all partitions that get more, and their bytes.
     fn load(&self) -> (usize, usize) {
         self.partitions.values().map(Partition::load).fold((0, 0), |sum, load| (sum.0 + load.0, sum.1 + load.1))
@@ -248,8 +257,7 @@ impl Worker {
         if std::mem::take(&mut self.is_cut_off) {
             tracing::info!("the broker is back");
         }
-        self.take(message);
-        Ok(())
+        self.take(message)
     }
 
     fn trouble(&mut self, error: ClientError) -> Result<(), KafkaError> {

@@ -54,6 +54,8 @@ pub struct CameraNumbers {
     pub retries: AtomicU64,
     /// Times that it counted anew.
     pub restarts: AtomicU64,
+    /// Times that what was stored of it could not be read, so that its matte began again.
+    pub state_unreadable: AtomicU64,
     /// Bytes of its records.
     pub bytes_in: AtomicU64,
     /// Bytes of its files or results.

@@ -11,11 +11,11 @@ use mattebox_core::{
     frame::{CameraId, FrameNumber, Numbering, Place, Timestamp},
     matte::MatteState,
 };
-use mattebox_store::{FrameDir, Memory};
+use mattebox_store::Memory;
 use rdkafka::message::OwnedMessage;
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::Instant,
 };
 
@@ -75,7 +75,7 @@ pub(super) struct Letter {
 #[derive(Debug)]
 pub(super) enum Retry {
     /// A file that could not be written.
-    File { job: Arc<Job>, bytes: Vec<u8>, files: Arc<OnceLock<FrameDir>> },
+    File { job: Arc<Job>, bytes: Vec<u8> },
     /// A dead letter that could not be sent.
     Letter(Ticket, Letter),
 }

@@ -71,6 +71,8 @@ pub struct CameraReport {
     pub retries: u64,
     /// Times that it counted anew.
     pub restarts: u64,
+    /// Times that what was stored of it could not be read, so that its matte began again.
+    pub state_unreadable: u64,
     /// Bytes of its records.
     pub bytes_in: u64,
     /// Bytes of its files or results.
@@ -129,6 +131,7 @@ impl Report {
                     dead: get(&n.dead),
                     retries: get(&n.retries),
                     restarts: get(&n.restarts),
+                    state_unreadable: get(&n.state_unreadable),
                     bytes_in: get(&n.bytes_in),
                     bytes_out: get(&n.bytes_out),
                     latency_ms: latency.report(),

@@ -141,7 +141,8 @@ impl Topic {
     }
 
     /// Reads what is remembered of the cameras of a partition that is ours from now on.
-    pub(super) fn load(&mut self, settings: &WorkerSettings, partition: i32) -> Result<(), KafkaError> {
+    /// One that cannot be read is told and counted; the version before it, if the topic still has it, is used in its place.
+    pub(super) fn load(&mut self, settings: &WorkerSettings, partition: i32, numbers: &Numbers) -> Result<(), KafkaError> {
         let cannot = || KafkaError::client(format!("read {} partition {partition}", self.memory_topic));
         let reader: BaseConsumer = settings
             .broker
@@ -161,7 +162,15 @@ impl Topic {
                         match message.payload().map(Memory::from_bytes) {
                             Some(Ok(memory)) => drop(found.insert(camera, memory)),
                             Some(Err(error)) => {
-                                tracing::error!(%camera, partition, "what was remembered of it cannot be used: {error}");
+                                numbers.camera(Some(&camera)).state_unreadable.fetch_add(1, Relaxed);
+                                tracing::warn!(
+                                    %camera,
+                                    partition,
+                                    offset = message.offset(),
+                                    "the camera's stored state in topic {} cannot be read, {error}: its matte goes on from an \
+                                     earlier state, or begins again",
+                                    self.memory_topic
+                                );
                             }
                             None => drop(found.remove(&camera)),
                         }

@@ -1,0 +1,109 @@
+//! The folders of many cameras below one root.
+use crate::{
+    error::StoreError,
+    frame_dir::FrameDir,
+    pending::{OnExisting, Outcome},
+};
+use mattebox_core::frame::{CameraId, FrameNumber};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Folders that are kept open, at most: names of cameras that are never seen again do not fill the memory.
+const MAX_OPEN: usize = 4096;
+
+/// `ROOT/<camera>/frame_000000.png` for any number of cameras. A file can only be written by naming its camera, so that it cannot
+/// land in the folder of another one.
+#[derive(Debug)]
+pub struct FrameDirs {
+    root: PathBuf,
+    open: Mutex<HashMap<CameraId, Arc<FrameDir>>>,
+}
+
+impl FrameDirs {
+    /// Nothing is made yet: a camera's folder is, with its first file.
+    pub fn new(root: &Path) -> Self {
+        FrameDirs { root: root.to_owned(), open: Mutex::default() }
+    }
+
+    /// Writes one frame's file of one camera, whole or not at all. After an error the camera's folder is opened again, in case somebody
+    /// has removed it.
+    pub fn write(
+        &self,
+        camera: &CameraId,
+        number: FrameNumber,
+        extension: &str,
+        bytes: &[u8],
+        on_existing: OnExisting,
+    ) -> Result<Outcome, StoreError> {
+        let dir = self.dir(camera)?;
+        let written = dir.write(number, extension, bytes, on_existing);
+        if written.is_err() {
+            self.lock().remove(camera);
+        }
+        written
+    }
+
+    fn dir(&self, camera: &CameraId) -> Result<Arc<FrameDir>, StoreError> {
+        if let Some(dir) = self.lock().get(camera) {
+            return Ok(dir.clone());
+        }
+        // Without the lock: on a slow disk other cameras do not wait for this one.
+        let dir = Arc::new(FrameDir::open(&self.root, camera)?);
+        let mut open = self.lock();
+        if open.len() >= MAX_OPEN {
+            open.clear();
+        }
+        Ok(open.entry(camera.clone()).or_insert(dir).clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<CameraId, Arc<FrameDir>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn files_of_many_cameras_from_many_threads_are_each_in_their_own_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let dirs = FrameDirs::new(root.path());
+        let cameras: Vec<CameraId> = (0..5).map(|n| format!("cam{n}").parse().unwrap()).collect();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (dirs, cameras) = (&dirs, &cameras);
+                scope.spawn(move || {
+                    for number in (0..100).filter(|number| number % 4 == thread) {
+                        for camera in cameras {
+                            let bytes = format!("{camera} {number}");
+                            dirs.write(camera, FrameNumber(number), "png", bytes.as_bytes(), OnExisting::Skip).unwrap();
+                        }
+                    }
+                });
+            }
+        });
+        for camera in &cameras {
+            for number in 0..100 {
+                let path = root.path().join(format!("{camera}/frame_{number:06}.png"));
+                assert_eq!(fs::read_to_string(path).unwrap(), format!("{camera} {number}"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_folder_that_was_removed_is_made_again() {
+        let root = tempfile::tempdir().unwrap();
+        let dirs = FrameDirs::new(root.path());
+        let camera = "a".parse().unwrap();
+        let write = || dirs.write(&camera, FrameNumber(0), "png", b"x", OnExisting::Overwrite);
+        write().unwrap();
+        fs::remove_dir_all(root.path().join("a")).unwrap();
+        write().unwrap_err();
+        assert_eq!(write().unwrap(), Outcome::Written);
+    }
+}
