@@ -1,7 +1,7 @@
 //! What the function is told, as JSON: the last argument of `mattebox(...)` in SQL.
 use mattebox_core::{
-    codec::{self, ImageFormat, Limits},
-    compose::{Backdrop, Background, BackgroundSpec},
+    codec::{ImageFormat, Limits},
+    compose::{Backdrop, Background, BackgroundPicture, BackgroundSpec},
     maker::Recipe,
     matte::MatteMode,
     model::Model,
@@ -171,8 +171,8 @@ fn backdrop(background: BackgroundSpec, limits: &Limits) -> Result<Backdrop, Set
                 Ok(bytes) => bytes,
                 Err(error) => return Err(bad(format!("cannot read {name} on this machine: {error}"))),
             };
-            match codec::decode(&bytes, limits) {
-                Ok(picture) => Backdrop::picture(Arc::new(picture)),
+            match BackgroundPicture::open(bytes, limits) {
+                Ok(picture) => Backdrop::picture(picture),
                 Err(error) => return Err(bad(format!("{name}: {error}"))),
             }
         }

@@ -14,7 +14,7 @@ use crate::{
     },
     pipeline::{
         StartError,
-        background::Backdrop,
+        background::{Backdrop, Backgrounds},
         stats::{Stage, StageClock},
     },
     source::{SourceOptions, status::Condition},
@@ -47,6 +47,8 @@ pub(super) struct Shop {
     pub(super) tracer: Tracer,
     /// Pictures whose memory can be used again.
     spares: Mutex<Vec<RgbImage>>,
+    /// What every thread opens its backgrounds by.
+    backgrounds: Backgrounds,
     /// What every camera begins with: the settings, or what their file says by now.
     start: Mutex<Arc<Look>>,
     /// Where cameras are seen.
@@ -59,7 +61,9 @@ impl Shop {
         let WorkerSettings { background, matte, foreground_cleanup, skip_still, .. } = &settings;
         let treatment = Treatment { matte: *matte, foreground_cleanup: *foreground_cleanup, skip_still: *skip_still };
         let start = Look { behind: Behind::Spec(background.clone()), treatment };
+        let options = SourceOptions { limits: settings.limits, ..SourceOptions::default() };
         Shop {
+            backgrounds: Backgrounds::new(background, options),
             start: Mutex::new(Arc::new(start)),
             clock: numbers.clock.clone(),
             spares: Mutex::default(),
@@ -94,17 +98,13 @@ impl Shop {
         if *background == BackgroundSpec::Transparent && !self.settings.format.has_alpha() {
             return Err(format!("background {background}: {} has no transparency", self.settings.format));
         }
-        Backdrop::open(background, &self.source_options(), &Stop::new())?;
+        self.backgrounds.restart(background)?;
         let look = Look { behind: Behind::Spec(background.clone()), treatment: self.start().treatment };
         if !look.is_same(&self.start()) {
             *self.start.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(look.clone());
             self.studio.cameras().iter().for_each(|camera| camera.restart_with(look.clone()));
         }
         Ok(())
-    }
-
-    fn source_options(&self) -> SourceOptions {
-        SourceOptions { limits: self.settings.limits, ..SourceOptions::default() }
     }
 
     /// A camera as whoever looks sees it. `None`: nobody does.
@@ -153,7 +153,7 @@ pub(super) struct Hand {
 impl Hand {
     pub(super) fn new(shop: &Arc<Shop>) -> Result<Self, StartError> {
         let start = shop.start();
-        let backdrop = Backdrop::behind(&start.behind, &shop.source_options(), &Stop::new()).map_err(StartError::Background)?;
+        let backdrop = shop.backgrounds.open(&start.behind, &Stop::new()).map_err(StartError::Background)?;
         Ok(Hand {
             start,
             maker: Maker::new(&shop.recipe)?,
@@ -268,7 +268,7 @@ impl Hand {
     fn follow(&mut self, camera: Option<&Camera>) {
         let start = self.shop.start();
         if !Arc::ptr_eq(&start, &self.start) {
-            match Backdrop::behind(&start.behind, &self.shop.source_options(), &Stop::new()) {
+            match self.shop.backgrounds.open(&start.behind, &Stop::new()) {
                 Ok(backdrop) => self.backdrop = backdrop,
                 Err(problem) => tracing::error!("the background stays as it was: {problem}"),
             }
@@ -284,7 +284,7 @@ impl Hand {
             }
             (_, behind) => behind,
         };
-        match Backdrop::behind(behind, &self.shop.source_options(), &Stop::new()) {
+        match self.shop.backgrounds.open(behind, &Stop::new()) {
             Ok(backdrop) => drop(self.changed.insert(camera.id.clone(), (look, backdrop))),
             Err(problem) => camera.note(&problem),
         }
