@@ -49,6 +49,21 @@ pub struct Input {
     pub what: Arc<str>,
     /// The path by which it is read.
     pub path: PathBuf,
+    /// It has another name somewhere.
+    has_links: bool,
+}
+
+impl Input {
+    fn new(what: &Arc<str>, path: &Path) -> Self {
+        #[cfg(unix)]
+        let has_links = {
+            use std::os::unix::fs::MetadataExt;
+            path.metadata().is_ok_and(|there| there.is_file() && there.nlink() > 1)
+        };
+        #[cfg(not(unix))]
+        let has_links = false;
+        Input { what: what.clone(), path: path.to_owned(), has_links }
+    }
 }
 
 /// All files that a command reads.
@@ -61,14 +76,14 @@ impl Inputs {
     /// Adds a file or folder. What is not there, or is a device, cannot be replaced by accident and is left out.
     pub fn add(&mut self, what: &Arc<str>, path: &Path) {
         let Some(id) = FileId::of(path) else { return };
-        self.files.entry(id).or_insert_with(|| Input { what: what.clone(), path: path.to_owned() });
+        self.files.entry(id).or_insert_with(|| Input::new(what, path));
     }
 
     /// Adds a stream that is open, such as standard input, if it is a file or a named pipe. `name` is shown in place of a path.
     #[cfg(unix)]
     pub fn add_open(&mut self, what: &Arc<str>, stream: std::os::fd::BorrowedFd<'_>, name: &str) {
         if let Some(id) = id_of_open(stream) {
-            self.files.entry(id).or_insert_with(|| Input { what: what.clone(), path: name.into() });
+            self.files.entry(id).or_insert_with(|| Input::new(what, Path::new(name)));
         }
     }
 
@@ -86,6 +101,9 @@ impl Inputs {
     /// The first input that would be replaced if frames were written to a camera's folder (see [`crate::FrameDir`]), and the
     /// name under which it would be. Also the folder itself, if all its pictures are read.
     pub fn at_frames(&self, folder: &Path, extension: &str) -> Option<(PathBuf, &Input)> {
+        if self.files.is_empty() {
+            return None;
+        }
         if let Some(input) = self.at(folder) {
             return Some((folder.to_owned(), input));
         }
@@ -102,10 +120,21 @@ impl Inputs {
         })
     }
 
-    /// As [`Inputs::at_frames`] for every camera that has a folder below `root`.
+    /// As [`Inputs::at_frames`] for every camera that has a folder below `root`. Folders are only looked through where an input may be:
+    /// there may be millions of frames.
     pub fn at_frames_below(&self, root: &Path, extension: &str) -> Option<(PathBuf, &Input)> {
+        if self.files.is_empty() {
+            return None;
+        }
+        let anywhere = self.files.values().any(|input| input.has_links);
+        let parent = |input: &Input| fs::canonicalize(&input.path).ok()?.parent().and_then(FileId::of);
+        let near: Vec<FileId> = self.files.values().filter_map(parent).collect();
         let folders = fs::read_dir(root).ok()?.filter_map(Result::ok).map(|entry| entry.path());
-        folders.filter(|path| path.is_dir()).find_map(|folder| self.at_frames(&folder, extension))
+        let mut folders = folders.filter(|path| path.is_dir());
+        folders.find_map(|folder| {
+            let may_hold = anywhere || FileId::of(&folder).is_some_and(|id| near.contains(&id));
+            if may_hold { self.at_frames(&folder, extension) } else { None }
+        })
     }
 
     /// Whether it is worth to look closer: a folder of many frames is not examined one by one.
@@ -254,6 +283,9 @@ mod tests {
             fs::hard_link(folder.join("photo.png"), folder.join("frame_1000000.png")).unwrap();
             assert!(found("photo.png", "png"));
             assert!(!found("FRAME_000003.PNG", "png"), "here it is another name");
+            fs::create_dir(root.path().join("other")).unwrap();
+            fs::hard_link(folder.join("frame_1.png"), root.path().join("other/frame_000000.png")).unwrap();
+            assert!(inputs(&[folder.join("frame_1.png")]).at_frames_below(root.path(), "png").is_some(), "under another name");
         }
     }
 
