@@ -1,15 +1,20 @@
 //! What the function is told, as JSON: the last argument of `mattebox(...)` in SQL.
 use mattebox_core::{
-    codec::{self, ImageFormat, Limits},
-    compose::{Backdrop, Background, BackgroundSpec},
+    codec::{ImageFormat, Limits},
+    compose::{Backdrop, Background, BackgroundPicture, BackgroundSpec},
     maker::Recipe,
     matte::MatteMode,
     model::Model,
     simd::SimdLevel,
 };
-use mattebox_store::OnExisting;
+use mattebox_store::{Inputs, OnExisting};
 use serde::Deserialize;
-use std::{fmt::Display, path::PathBuf, str::FromStr, sync::Arc};
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
 use thiserror::Error;
 
 /// Settings that cannot be used. The text names the setting and says what can.
@@ -109,6 +114,7 @@ impl Settings {
         if background == BackgroundSpec::Transparent && format == ImageFormat::Jpeg {
             return Err(bad("background")("JPEG files have no transparency: use format png or webp"));
         }
+        nothing_read_is_replaced(&written, &background, format)?;
         let on_existing = parse("on_existing", written.on_existing.as_deref())?.unwrap_or(OnExisting::Overwrite);
         if on_existing == OnExisting::Fail {
             return Err(bad("on_existing")("Spark may make a frame once more, and its file be there: use overwrite or skip"));
@@ -148,6 +154,21 @@ fn parse<T: FromStr<Err: Display>>(name: &'static str, text: Option<&str>) -> Re
     text.map(|text| text.parse().map_err(bad(name))).transpose()
 }
 
+/// Refuses an output folder where a frame would take the place of the background or the model.
+fn nothing_read_is_replaced(written: &Written, background: &BackgroundSpec, format: ImageFormat) -> Result<(), SettingsError> {
+    let mut reads = Inputs::default();
+    if let BackgroundSpec::Image(path) = background {
+        reads.add(&"the background".into(), path);
+    }
+    if let Some(path) = &written.model {
+        reads.add(&"the model".into(), Path::new(path));
+    }
+    match reads.at_frames_below(&written.out, format.extension()) {
+        Some((path, input)) => Err(bad("out")(format!("{} would replace {}: use another folder", path.display(), input.what))),
+        None => Ok(()),
+    }
+}
+
 fn model(name: Option<&str>) -> Result<Model, SettingsError> {
     match name {
         None | Some("" | "general") => Model::general().map_err(bad("model")),
@@ -171,8 +192,8 @@ fn backdrop(background: BackgroundSpec, limits: &Limits) -> Result<Backdrop, Set
                 Ok(bytes) => bytes,
                 Err(error) => return Err(bad(format!("cannot read {name} on this machine: {error}"))),
             };
-            match codec::decode(&bytes, limits) {
-                Ok(picture) => Backdrop::picture(Arc::new(picture)),
+            match BackgroundPicture::open(bytes, limits) {
+                Ok(picture) => Backdrop::picture(picture),
                 Err(error) => return Err(bad(format!("{name}: {error}"))),
             }
         }
@@ -209,5 +230,17 @@ mod tests {
             let error = Settings::from_json(&json).unwrap_err().to_string();
             assert!(error.contains(name), "{json}: {error}");
         }
+    }
+
+    #[test]
+    fn a_frame_does_not_take_the_place_of_the_background() {
+        let out = tempfile::tempdir().unwrap();
+        let background = out.path().join("cam01/frame_000000.png");
+        std::fs::create_dir(out.path().join("cam01")).unwrap();
+        std::fs::write(&background, b"x").unwrap();
+        let json =
+            serde_json::json!({ "out": out.path(), "group": "g", "background": format!("image:{}", background.display()) });
+        let error = Settings::from_json(&json.to_string()).unwrap_err().to_string();
+        assert!(error.contains("setting out") && error.contains("the background"), "{error}");
     }
 }

@@ -1,8 +1,8 @@
 //! The Python module `mattebox._native`: the core's tools for one stream of frames. What a user sees is in `python/mattebox/`.
 use image::RgbImage;
 use mattebox_core::{
-    codec::{self, Decoder, ImageFormat, Limits},
-    compose::{Backdrop, Background, BackgroundSpec, Composed},
+    codec::{Decoder, ImageFormat, Limits},
+    compose::{Backdrop, Background, BackgroundPicture, BackgroundSpec, Composed},
     frame::Timestamp,
     maker::{Maker, Recipe},
     matte::{MatteMode, MatteState},
@@ -195,8 +195,8 @@ fn backdrop(text: &str, limits: &Limits) -> PyResult<Backdrop> {
         BackgroundSpec::Image(path) => {
             let path = path.to_string_lossy();
             let picture =
-                codec::decode(&read(&path, "background picture")?, limits).map_err(|e| wrong(format!("{path}: {e}")))?;
-            Backdrop::picture(Arc::new(picture))
+                BackgroundPicture::open(read(&path, "background picture")?, limits).map_err(|e| wrong(format!("{path}: {e}")))?;
+            Backdrop::picture(picture)
         }
         BackgroundSpec::Video(_) => return Err(wrong("a video as a background is for `mattebox run` only")),
     })

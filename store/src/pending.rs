@@ -125,6 +125,17 @@ impl PendingFile {
     }
 }
 
+/// Writes a whole file at once, in place of one that is there. What is there and is no file, such as a named pipe, is written into.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        let opened = File::options().write(true).open(path);
+        return opened.and_then(|mut file| file.write_all(bytes)).map_err(StoreError::io("write", path));
+    }
+    let mut pending = PendingFile::create(path)?;
+    pending.write_all(bytes)?;
+    pending.commit(OnExisting::Overwrite, false).map(drop)
+}
+
 fn builder() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(PREFIX).suffix(SUFFIX).rand_bytes(12);
@@ -220,6 +231,26 @@ mod tests {
         fs::write(&plain, b"").unwrap();
         let mode = |path| fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&ours), mode(&plain));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_named_pipe_is_written_into() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, pipe) = (folder.path().join("a.csv"), folder.path().join("pipe.csv"));
+        fs::write(&file, "a longer text").unwrap();
+        write_file(&file, b"text").unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"text");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read(pipe).unwrap()
+        });
+        write_file(&pipe, b"text").unwrap();
+        assert_eq!(reader.join().unwrap(), b"text");
+        assert_eq!(names(folder.path()).len(), 2);
+        assert!(write_file(folder.path(), b"text").is_err());
     }
 
     #[test]

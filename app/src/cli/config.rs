@@ -40,7 +40,11 @@ enum Of {
 pub(super) fn run(args: &ConfigArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let of_command = matches.subcommand().map_or(matches, |(_, matches)| matches);
     // A source is only needed to run; everything else is checked as the command itself would.
-    let run = |r: &Resolved<RunLayer>| r.layer.source.as_ref().map_or(Ok(()), |_| RunSettings::new(r).map(drop));
+    let run = |r: &Resolved<RunLayer>| {
+        let mut r = r.clone();
+        r.layer.source.get_or_insert_with(|| vec!["lavfi:nullsrc".to_owned()]);
+        RunSettings::new(&r).map(drop)
+    };
     match &args.of {
         None => print(&args.settings, matches, args.json, run),
         Some(Of::Run(settings)) => print(settings, of_command, args.json, run),

@@ -1,7 +1,7 @@
 //! `mattebox dead-letters`.
 use super::{Settings, start_log};
 use crate::{
-    config::{LettersLayer, letters::LettersSettings},
+    config::{ConfigError, LettersLayer, inputs::Reads, letters::LettersSettings, outputs::would_replace},
     kafka::{
         KafkaError,
         dead_letters::{DeadLetters, Found, Place, Plan},
@@ -13,6 +13,7 @@ use clap::{ArgMatches, Args, Subcommand};
 use comfy_table::{Table, presets};
 use indicatif::MultiProgress;
 use mattebox_core::frame::CameraId;
+use mattebox_store::pending::write_file;
 use rdkafka::{Message, message::Headers};
 use serde_json::{Value, json};
 use std::{
@@ -124,6 +125,13 @@ pub(super) fn run(args: &DeadLettersArgs, matches: &ArgMatches) -> anyhow::Resul
     let resolved = settings.resolve(matches)?;
     start_log(&resolved.layer.say, &MultiProgress::new())?;
     let settings = LettersSettings::new(&resolved)?;
+    if let What::Show(ShowArgs { value: Some(path), .. }) = &args.what {
+        let mut reads = Reads::of(&resolved);
+        reads.kafka(&resolved.layer.kafka);
+        if let Some(input) = reads.done().at(path) {
+            return Err(ConfigError::Conflict(format!("--value {}: {}", path.display(), would_replace(input))).into());
+        }
+    }
     let done = DeadLetters::open(settings).map_err(Into::into).and_then(|dead| match &args.what {
         What::List(args) => list(&dead, args),
         What::Show(args) => show(&dead, args),
@@ -247,7 +255,7 @@ fn show(dead: &DeadLetters, args: &ShowArgs) -> anyhow::Result<ExitCode> {
             std::io::stdout().write_all(value).context("cannot write to standard output")?;
             return Ok(ExitCode::SUCCESS);
         }
-        std::fs::write(path, value).with_context(|| format!("cannot write {}", path.display()))?;
+        write_file(path, value)?;
     }
     let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     let (key, value) = (found.record.key(), found.record.payload());

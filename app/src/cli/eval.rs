@@ -1,11 +1,15 @@
 //! `mattebox eval`: measures a matte against the true one.
-use crate::eval::{self, Progress};
+use crate::{
+    config::{ConfigError, inputs::Reads, outputs::would_replace},
+    eval::{self, Progress},
+    source::SourceSpec,
+};
 use anyhow::{Context, Result};
 use clap::{Args, ValueHint};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mattebox_core::quality::summary::Metric;
+use mattebox_store::pending::write_file;
 use std::{
-    fs,
     io::{self, Write},
     path::{Path, PathBuf},
     str::FromStr,
@@ -55,6 +59,9 @@ pub(super) struct EvalArgs {
 /// # Errors
 /// If an input cannot be read, the inputs do not fit together, or a result cannot be written.
 pub(super) fn run(args: &EvalArgs) -> Result<()> {
+    if let Some(PerFrame { path, .. }) = &args.per_frame {
+        check_output(args, path)?;
+    }
     let mut progress = Reporter::new();
     let report = eval::evaluate(&args.predicted, &args.truth, &args.ffmpeg, &mut |at| progress.show(at))?;
     progress.bar.finish_and_clear();
@@ -63,7 +70,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
             Layout::Csv => report.frames_to_csv(),
             Layout::Json => pretty(&report.frames_to_json())?,
         };
-        write_whole(path, &text).with_context(|| format!("cannot write the figures of each frame to {}", path.display()))?;
+        write_file(path, text.as_bytes()).context("the figures of each frame")?;
     }
     let text = if args.json { pretty(&report.to_json(args.by, args.worst))? } else { report.to_table(args.by, args.worst) };
     io::stdout().write_all(text.as_bytes()).context("cannot print the result")
@@ -100,13 +107,17 @@ fn pretty(value: &serde_json::Value) -> Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
-/// Writes a file under a temporary name and renames it, so that nobody reads half of it.
-fn write_whole(path: &Path, text: &str) -> io::Result<()> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    fs::write(&part, text).and_then(|()| fs::rename(&part, path)).inspect_err(|_| {
-        let _ = fs::remove_file(&part);
-    })
+/// Refuses to write over what is measured.
+fn check_output(args: &EvalArgs, path: &Path) -> Result<(), ConfigError> {
+    let mut reads = Reads::default();
+    for (what, input) in [("the predicted alpha", &args.predicted), ("the true alpha", &args.truth)] {
+        reads.source(what, &SourceSpec::Path(input.clone()));
+    }
+    reads.ffmpeg(&args.ffmpeg);
+    reads
+        .done()
+        .at(path)
+        .map_or(Ok(()), |input| Err(ConfigError::Conflict(format!("--per-frame {}: {}", path.display(), would_replace(input)))))
 }
 
 /// A bar on a terminal, a line every few seconds elsewhere.

@@ -3,7 +3,7 @@ use super::{Settings, conclude, reload, serve, serve_view, start_log, usage};
 use crate::{
     config::{Resolved, RunLayer, RunSettings},
     http::{Page, pages::RunPage},
-    pipeline::{self, Pipeline, StartError, report::Report},
+    pipeline::{Pipeline, StartError, report::Report},
     progress, signals,
     sink::SinkSpec,
     stop::Stop,
@@ -51,10 +51,10 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
         let page: Arc<dyn Page> = Arc::new(RunPage { watch: pipeline.watch(), clock: pipeline.clock() });
         let _numbers = metrics.map(|address| serve(address, page.clone())).transpose()?;
         let _view = view.map(|view| serve_view(view, pipeline.studio(), "run", true, page)).transpose()?;
-        let studio = pipeline.studio();
+        let change = pipeline.look_changer();
         let apply = move |new: &Resolved<RunLayer>| {
             let settings = RunSettings::new(new).map_err(|e| e.to_string())?;
-            pipeline::change_looks(&studio, &settings)
+            change(&settings)
         };
         reload::follow(args.settings.clone(), matches.clone(), resolved, LIVE, apply).map_err(StartError::Thread)?;
         thread::scope(|scope| {

@@ -8,14 +8,17 @@
 //! * [`resolve`]: lays the four over one another and remembers where each value came from.
 //! * [`settings`]: the checked settings of `run`; [`camera`], [`worker`], [`letters`], [`watch`]: of the commands that talk to Kafka;
 //!   [`broker`]: how they reach it; [`view`]: the live page; `check`: reads one value at a time. Behind them nobody asks where a value came from.
+//! * `inputs`: every file that a command reads; `outputs`: nothing that it writes replaces one of them.
 //! * [`secret`]: what must never be shown.
 //! * [`span`]: lengths of time as people write them.
 pub mod broker;
 pub mod camera;
 mod check;
 mod file;
+pub(crate) mod inputs;
 pub mod layer;
 pub mod letters;
+pub(crate) mod outputs;
 pub mod resolve;
 pub mod secret;
 pub mod settings;

@@ -60,6 +60,8 @@ pub struct Resolved<L> {
     pub layer: L,
     /// Where each came from.
     pub origins: Origins,
+    /// The settings file that was read, if any.
+    pub file: Option<PathBuf>,
 }
 
 impl<L: Layer> Resolved<L> {
@@ -76,9 +78,9 @@ impl<L: Layer> Resolved<L> {
         };
         put(defaults::<L>()?, &|_| Origin::Default);
         let path = file.map(Path::to_owned).or_else(|| Path::new(DEFAULT_FILE).exists().then(|| DEFAULT_FILE.into()));
-        if let Some(path) = path {
-            let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
-            put(file::parse::<L>(&text, &path)?, &|_| Origin::File(path.clone()));
+        if let Some(path) = &path {
+            let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+            put(file::parse::<L>(&text, path)?, &|_| Origin::File(path.clone()));
         }
         put(table(given)?, &|name| {
             let id = id_of(name);
@@ -89,7 +91,7 @@ impl<L: Layer> Resolved<L> {
             }
         });
         let layer = L::deserialize(values).map_err(|e| ConfigError::Conflict(e.message().to_owned()))?;
-        Ok(Resolved { layer, origins })
+        Ok(Resolved { layer, origins, file: path })
     }
 
     /// Every setting that has a value, by name, with its origin. Secrets are masked.

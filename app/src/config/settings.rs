@@ -1,5 +1,5 @@
 //! Checked settings: what was asked for, as types that cannot be wrong.
-use super::{ConfigError, Resolved, check::Check, layer::RunLayer, trace::TraceSettings, view::ViewSettings};
+use super::{ConfigError, Resolved, check::Check, layer::RunLayer, outputs, trace::TraceSettings, view::ViewSettings};
 use crate::{
     live::{Behind, Look, Treatment},
     sink::{SinkSpec, StdoutFormat},
@@ -140,7 +140,7 @@ impl RunSettings {
             };
             return Err(check.error("out", sink, reason));
         }
-        Ok(RunSettings {
+        let settings = RunSettings {
             cameras,
             source,
             sink,
@@ -151,7 +151,7 @@ impl RunSettings {
             format,
             jpeg_quality: check.jpeg_quality(made.jpeg_quality)?,
             on_existing: check.parse("on_existing", &made.on_existing)?,
-            alpha_out: l.alpha_out.clone().map(PathBuf::from),
+            alpha_out: outputs::alpha_out(&check, &l.alpha_out)?,
             model: ModelChoice::named(made.model.as_deref()),
             frames: check.integer("frames", l.read.frames, 1, i64::MAX)?.map(|n| n as u64),
             threads: check.threads(made)?,
@@ -162,7 +162,9 @@ impl RunSettings {
             view: ViewSettings::new(&check, &l.view)?,
             metrics: check.metrics(&l.metrics)?,
             trace: TraceSettings::new(&check, &l.trace)?,
-        })
+        };
+        outputs::check_run(&check, resolved, &settings)?;
+        Ok(settings)
     }
 }
 

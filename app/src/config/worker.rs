@@ -4,6 +4,7 @@ use super::{
     broker::{BrokerSettings, topic_name},
     check::Check,
     layer::WorkerLayer,
+    outputs,
     settings::*,
     trace::TraceSettings,
     view::ViewSettings,
@@ -129,7 +130,7 @@ impl WorkerSettings {
         if !(0.0..=1.0).contains(&dead_share) {
             return Err(check.error("dead_share", dead_share, "it must be between 0 and 1"));
         }
-        Ok(WorkerSettings {
+        let settings = WorkerSettings {
             group: group.to_owned(),
             broker,
             instance_id: l.instance_id.clone(),
@@ -165,7 +166,9 @@ impl WorkerSettings {
             view: ViewSettings::new(&check, &l.view)?,
             shutdown_timeout: check.shutdown_timeout(&l.say.shutdown_timeout)?,
             progress: check.progress(&l.say.progress)?,
-        })
+        };
+        outputs::check_worker(&check, resolved, &settings)?;
+        Ok(settings)
     }
 }
 

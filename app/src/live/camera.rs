@@ -7,8 +7,7 @@ use super::{
     trend::{Counted, Trend},
 };
 use crate::source::status::{Condition, Since, Status};
-use image::RgbImage;
-use mattebox_core::{frame::CameraId, quality::live::Sketch};
+use mattebox_core::{compose::BackgroundPicture, frame::CameraId, quality::live::Sketch};
 use std::{
     collections::VecDeque,
     fmt,
@@ -141,7 +140,7 @@ pub struct Camera {
     /// What it was started with, or what the settings file says by now.
     start: Mutex<Look>,
     look: Mutex<Arc<Look>>,
-    upload: Mutex<Option<Arc<RgbImage>>>,
+    upload: Mutex<Option<Arc<BackgroundPicture>>>,
     latest: Mutex<Option<Latest>>,
     trend: Mutex<Trend>,
     judge: Mutex<Judge>,
@@ -210,12 +209,12 @@ impl Camera {
     }
 
     /// The picture that was uploaded last.
-    pub fn upload(&self) -> Option<Arc<RgbImage>> {
+    pub fn upload(&self) -> Option<Arc<BackgroundPicture>> {
         lock(&self.upload).clone()
     }
 
     /// Puts an uploaded picture behind the people.
-    pub fn set_upload(&self, picture: Arc<RgbImage>) {
+    pub fn set_upload(&self, picture: Arc<BackgroundPicture>) {
         *lock(&self.upload) = Some(picture.clone());
         let mut look = lock(&self.look);
         *look = Arc::new(Look { behind: Behind::Upload(picture), treatment: look.treatment });

@@ -1,6 +1,8 @@
 //! What is made of a camera's frames, as it can be changed while it runs.
-use image::RgbImage;
-use mattebox_core::{compose::BackgroundSpec, matte::MatteMode};
+use mattebox_core::{
+    compose::{BackgroundPicture, BackgroundSpec},
+    matte::MatteMode,
+};
 use std::{fmt, sync::Arc};
 
 /// What is made of a frame, apart from its background. Cheap to compare: every thread keeps tools for each that is in use.
@@ -20,7 +22,7 @@ pub enum Behind {
     /// What settings can name.
     Spec(BackgroundSpec),
     /// A picture that was uploaded.
-    Upload(Arc<RgbImage>),
+    Upload(Arc<BackgroundPicture>),
 }
 
 impl Behind {
@@ -43,7 +45,10 @@ impl Behind {
 impl fmt::Display for Behind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Behind::Upload(picture) => write!(f, "picture:{}x{}", picture.width(), picture.height()),
+            Behind::Upload(picture) => {
+                let (width, height) = picture.dimensions();
+                write!(f, "picture:{width}x{height}")
+            }
             Behind::Spec(BackgroundSpec::Image(path)) => {
                 write!(f, "picture:{}", path.file_name().unwrap_or_default().to_string_lossy())
             }

@@ -5,11 +5,77 @@ use crate::{
     stop::Stop,
 };
 use image::RgbImage;
-use mattebox_core::{
-    codec::{self, Limits},
-    compose::{self, Background, BackgroundSpec, cover},
+use mattebox_core::compose::{self, Background, BackgroundPicture, BackgroundSpec, cover};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
 };
-use std::{path::Path, sync::Arc};
+
+/// Opens the backgrounds of all cameras of a process. The picture that the settings name is read once: it stays the same for
+/// every camera and thread, whatever becomes of its file. Other pictures are shared as long as a camera has them.
+pub(crate) struct Backgrounds {
+    options: SourceOptions,
+    start: Mutex<Start>,
+}
+
+/// What the settings name.
+struct Start {
+    spec: BackgroundSpec,
+    /// If it is a picture and was opened.
+    picture: Option<Arc<BackgroundPicture>>,
+}
+
+impl Backgrounds {
+    /// What the settings name is read when it is opened first.
+    pub(crate) fn new(start: &BackgroundSpec, options: SourceOptions) -> Self {
+        Backgrounds { options, start: Mutex::new(Start { spec: start.clone(), picture: None }) }
+    }
+
+    /// The settings name another background now. One that cannot be had changes nothing.
+    pub(crate) fn restart(&self, start: &BackgroundSpec) -> Result<(), String> {
+        let mut now = self.start.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.spec == *start {
+            return Ok(());
+        }
+        // Whether its file can be used shows here, and not in the middle of a camera's frames.
+        let picture = match start {
+            BackgroundSpec::Image(path) => Some(read_picture(path, &self.options)?),
+            BackgroundSpec::Video(path) => {
+                Backdrop::open_video(path, &self.options, &Stop::new())?;
+                None
+            }
+            _ => None,
+        };
+        *now = Start { spec: start.clone(), picture };
+        Ok(())
+    }
+
+    /// What a look asks for, for one camera or thread. The message of an error names the file.
+    pub(crate) fn open(&self, behind: &Behind, stop: &Stop) -> Result<Backdrop, String> {
+        let still = |backdrop| Ok(Backdrop::Still(backdrop));
+        let spec = match behind {
+            Behind::Spec(spec) => spec,
+            Behind::Upload(picture) => return still(compose::Backdrop::picture(picture.clone())),
+        };
+        match spec {
+            BackgroundSpec::Color(c) => still(compose::Backdrop::plain(Background::Color(*c))),
+            BackgroundSpec::Transparent => still(compose::Backdrop::plain(Background::Transparent)),
+            BackgroundSpec::Blur { sigma } => still(compose::Backdrop::plain(Background::Blur { sigma: *sigma })),
+            BackgroundSpec::Image(path) => {
+                let mut start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
+                let picture = match &start.picture {
+                    Some(picture) if start.spec == *spec => picture.clone(),
+                    _ => read_picture(path, &self.options)?,
+                };
+                if start.spec == *spec {
+                    start.picture = Some(picture.clone());
+                }
+                still(compose::Backdrop::picture(picture))
+            }
+            BackgroundSpec::Video(path) => Backdrop::open_video(path, &self.options, stop),
+        }
+    }
+}
 
 /// Supplies the background of one frame after the other, at the frame's size.
 pub(crate) enum Backdrop {
@@ -24,44 +90,25 @@ pub(crate) enum Backdrop {
 }
 
 impl Backdrop {
-    /// What a look asks for.
-    pub(crate) fn behind(behind: &Behind, options: &SourceOptions, stop: &Stop) -> Result<Self, String> {
-        match behind {
-            Behind::Spec(spec) => Self::open(spec, options, stop),
-            Behind::Upload(picture) => Ok(Backdrop::Still(compose::Backdrop::picture(picture.clone()))),
-        }
-    }
-
-    /// Opens the file that the background needs, if it needs one. The message of an error names the file.
-    pub(crate) fn open(spec: &BackgroundSpec, options: &SourceOptions, stop: &Stop) -> Result<Self, String> {
-        let plain = |background| Backdrop::Still(compose::Backdrop::plain(background));
-        Ok(match spec {
-            BackgroundSpec::Color(c) => plain(Background::Color(*c)),
-            BackgroundSpec::Transparent => plain(Background::Transparent),
-            BackgroundSpec::Blur { sigma } => plain(Background::Blur { sigma: *sigma }),
-            BackgroundSpec::Image(path) => {
-                Backdrop::Still(compose::Backdrop::picture(Arc::new(read_picture(path, &options.limits)?)))
-            }
-            BackgroundSpec::Video(path) => {
-                let describe = |e: &dyn std::fmt::Display| format!("background video {}: {e}", path.display());
-                let spec = path.to_string_lossy().parse().map_err(|e| describe(&e))?;
-                // The whole video, over and over, at its own rate: the options are those of the camera only in how to read.
-                let options = SourceOptions {
-                    repeat: true,
-                    fps: None,
-                    start: None,
-                    duration: None,
-                    realtime: false,
-                    max_width: None,
-                    status: Status::default(),
-                    ..options.clone()
-                };
-                let mut source = source::open(&spec, &options, stop).map_err(|e| describe(&e))?;
-                let first = source.next(stop).map_err(|e| describe(&e))?;
-                let first = Some(first.ok_or_else(|| describe(&"it has no frame"))?.picture);
-                Backdrop::Video { source, first }
-            }
-        })
+    /// Opens a video. The message of an error names it.
+    fn open_video(path: &Path, options: &SourceOptions, stop: &Stop) -> Result<Self, String> {
+        let describe = |e: &dyn std::fmt::Display| format!("background video {}: {e}", path.display());
+        let spec = path.to_string_lossy().parse().map_err(|e| describe(&e))?;
+        // The whole video, over and over, at its own rate: the options are those of the camera only in how to read.
+        let options = SourceOptions {
+            repeat: true,
+            fps: None,
+            start: None,
+            duration: None,
+            realtime: false,
+            max_width: None,
+            status: Status::default(),
+            ..options.clone()
+        };
+        let mut source = source::open(&spec, &options, stop).map_err(|e| describe(&e))?;
+        let first = source.next(stop).map_err(|e| describe(&e))?;
+        let first = Some(first.ok_or_else(|| describe(&"it has no frame"))?.picture);
+        Ok(Backdrop::Video { source, first })
     }
 
     /// The background of the next frame, which is `width` by `height`.
@@ -83,7 +130,60 @@ impl Backdrop {
     }
 }
 
-fn read_picture(path: &Path, limits: &Limits) -> Result<RgbImage, String> {
+fn read_picture(path: &Path, options: &SourceOptions) -> Result<Arc<BackgroundPicture>, String> {
     let bytes = std::fs::read(path).map_err(|e| format!("cannot read the background picture {}: {e}", path.display()))?;
-    codec::decode(&bytes, limits).map_err(|e| format!("background picture {}: {e}", path.display()))
+    BackgroundPicture::open(bytes, &options.limits).map_err(|e| format!("background picture {}: {e}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    fn picture(color: [u8; 3]) -> RgbImage {
+        RgbImage::from_pixel(649, 20, Rgb(color))
+    }
+
+    fn color_of(backdrop: &mut Backdrop, size: u32) -> [u8; 3] {
+        match backdrop.next(size, size, &Stop::new()).unwrap() {
+            Background::Picture(picture) => picture.get_pixel(0, 0).0,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn cameras_have_one_picture_and_it_stays_when_its_file_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("b.png");
+        picture([1, 2, 3]).save(&path).unwrap();
+        let spec = BackgroundSpec::Image(path.clone());
+        let backgrounds = Backgrounds::new(&spec, SourceOptions::default());
+        let open = |spec: &BackgroundSpec| backgrounds.open(&Behind::Spec(spec.clone()), &Stop::new()).unwrap();
+        let mut cameras: Vec<_> = (0..8).map(|_| open(&spec)).collect();
+        picture([7, 8, 9]).save(&path).unwrap();
+        cameras.push(open(&spec));
+        for camera in &mut cameras {
+            // Often enough for the decoded picture to go.
+            (0..10).for_each(|_| assert_eq!(color_of(camera, 16), [1, 2, 3]));
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(color_of(&mut open(&spec), 8), [1, 2, 3]);
+        let start = backgrounds.start.lock().unwrap().picture.clone().unwrap();
+        assert_eq!(start.decodes(), 2, "once for nine cameras, and once for another size later");
+    }
+
+    #[test]
+    fn another_background_of_the_settings_is_read_and_one_that_is_missing_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.png");
+        picture([4, 5, 6]).save(&path).unwrap();
+        let backgrounds = Backgrounds::new(&BackgroundSpec::default(), SourceOptions::default());
+        let missing = BackgroundSpec::Image(folder.path().join("missing.png"));
+        assert!(backgrounds.restart(&missing).unwrap_err().contains("missing.png"));
+        assert_eq!(backgrounds.start.lock().unwrap().spec, BackgroundSpec::default());
+        let spec = BackgroundSpec::Image(path);
+        backgrounds.restart(&spec).unwrap();
+        let mut backdrop = backgrounds.open(&Behind::Spec(spec), &Stop::new()).unwrap();
+        assert_eq!(color_of(&mut backdrop, 4), [4, 5, 6]);
+    }
 }

@@ -32,7 +32,7 @@ use crate::{
     stop::Stop,
     trace::Tracer,
 };
-use background::Backdrop;
+use background::{Backdrop, Backgrounds};
 use mattebox_core::{codec::ImageFormat, compose::BackgroundSpec, frame::CameraId, maker::Recipe, model::Model, simd::SimdError};
 use mattebox_store::{FrameDir, OnExisting};
 use output::{Output, Writer};
@@ -179,6 +179,7 @@ pub struct Pipeline {
     clock: Arc<StageClock>,
     tracer: Tracer,
     stats: Vec<Arc<CameraStats>>,
+    backgrounds: Arc<Backgrounds>,
     backdrops: Vec<Backdrop>,
     studio: Arc<Studio>,
     /// In the order of the settings.
@@ -207,10 +208,12 @@ impl Pipeline {
             on_existing: settings.on_existing,
             frames: settings.frames,
         };
+        let backgrounds = Arc::new(Backgrounds::new(&settings.background, settings.source.clone()));
+        let behind = settings.look().behind;
         let backdrops = settings
             .cameras
             .iter()
-            .map(|_| Backdrop::open(&settings.background, &settings.source, &stop).map_err(StartError::Background))
+            .map(|_| backgrounds.open(&behind, &stop).map_err(StartError::Background))
             .collect::<Result<_, _>>()?;
         let stats: Vec<Arc<CameraStats>> = settings.cameras.iter().map(|_| Arc::default()).collect();
         let studio = Arc::new(Studio::default());
@@ -219,7 +222,14 @@ impl Pipeline {
             .map(|(c, stats)| studio.camera_or_new(&c.camera, || introduction(&settings, &c.spec, stats.clone())))
             .collect();
         let tracer = Tracer::open(settings.trace.as_ref(), "run").map_err(StartError::Trace)?;
-        Ok(Pipeline { settings, job, stop, abort, clock: Arc::default(), tracer, stats, backdrops, studio, cameras })
+        Ok(Pipeline { settings, job, stop, abort, clock: Arc::default(), tracer, stats, backgrounds, backdrops, studio, cameras })
+    }
+
+    /// Gives all cameras the look that settings ask for, as if they had been started with it. A look that cannot be had changes
+    /// nothing.
+    pub fn look_changer(&self) -> impl Fn(&RunSettings) -> Result<(), String> + Send + 'static {
+        let (studio, backgrounds) = (self.studio.clone(), self.backgrounds.clone());
+        move |settings| change_looks(&studio, &backgrounds, settings)
     }
 
     /// What can be seen and changed of the cameras while they run.
@@ -241,7 +251,7 @@ impl Pipeline {
     pub fn run(self) -> Result<Report, StartError> {
         let started = Instant::now();
         let (children, process) = (stats::children_cpu(), stats::process_cpu());
-        let Pipeline { settings, job, stop, abort, clock, tracer, stats, backdrops, studio: _, cameras } = self;
+        let Pipeline { settings, job, stop, abort, clock, tracer, stats, backgrounds, backdrops, studio: _, cameras } = self;
         let threads = settings.threads.get();
         let (mut lanes, mut lane_settings, mut writers, mut readers) = (vec![], vec![], vec![], vec![]);
         for (((index, c), backdrop), camera) in settings.cameras.iter().enumerate().zip(backdrops).zip(cameras) {
@@ -274,7 +284,8 @@ impl Pipeline {
                 stats: stats[index].clone(),
             });
             lane_settings.push(queue);
-            readers.push(Reader { lane: index, spec, options, backdrop, look, queue, live: settings.live });
+            let backgrounds = backgrounds.clone();
+            readers.push(Reader { lane: index, spec, options, backgrounds, backdrop, look, queue, live: settings.live });
         }
         let scheduler = Scheduler::new(lane_settings);
         let shared = Shared { job: &job, lanes, scheduler, clock, tracer, stop, abort };
@@ -311,8 +322,7 @@ impl Pipeline {
     }
 }
 
-/// Gives all cameras the look that settings ask for, as if they had been started with it. A look that cannot be had changes nothing.
-pub fn change_looks(studio: &Studio, settings: &RunSettings) -> Result<(), String> {
+fn change_looks(studio: &Studio, backgrounds: &Backgrounds, settings: &RunSettings) -> Result<(), String> {
     let look = settings.look();
     for camera in studio.cameras() {
         let fits = if look.behind.is_transparent() { camera.holds.transparent } else { camera.holds.opaque };
@@ -320,8 +330,7 @@ pub fn change_looks(studio: &Studio, settings: &RunSettings) -> Result<(), Strin
             return Err(format!("background {}: the output of camera {} cannot hold it", look.behind, camera.id));
         }
     }
-    // Whether its file can be used shows here, and not in the middle of a camera's frames.
-    Backdrop::open(&settings.background, &settings.source, &Stop::new())?;
+    backgrounds.restart(&settings.background)?;
     studio.cameras().iter().filter(|camera| !camera.start().is_same(&look)).for_each(|camera| camera.restart_with(look.clone()));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! One thread per camera that reads its source and queues the frames.
 use super::{
     Shared,
-    background::Backdrop,
+    background::{Backdrop, Backgrounds},
     scheduler::{LaneSettings, Pushed, Waiting},
     stats::{Failure, Stage, count},
 };
@@ -18,6 +18,8 @@ pub(crate) struct Reader {
     pub(crate) lane: usize,
     pub(crate) spec: SourceSpec,
     pub(crate) options: SourceOptions,
+    /// Opens the backgrounds that it is given while it runs.
+    pub(crate) backgrounds: Arc<Backgrounds>,
     pub(crate) backdrop: Backdrop,
     /// What the backdrop was opened for.
     pub(crate) look: Arc<Look>,
@@ -43,7 +45,7 @@ impl Reader {
                 let _ = lane.info.set(info);
                 let queue = LaneSettings { live: self.live.unwrap_or(info.live), ..self.queue };
                 shared.scheduler.configure(index, queue);
-                let stage = Stagehand { backdrop: self.backdrop, look: self.look, options: self.options };
+                let stage = Stagehand { backdrop: self.backdrop, look: self.look, backgrounds: self.backgrounds };
                 read(shared, index, source, stage);
                 shared.lanes[index].camera.status.set(Condition::Ended);
             }
@@ -68,7 +70,7 @@ struct Stagehand {
     backdrop: Backdrop,
     /// What it was opened for.
     look: Arc<Look>,
-    options: SourceOptions,
+    backgrounds: Arc<Backgrounds>,
 }
 
 impl Stagehand {
@@ -84,7 +86,7 @@ impl Stagehand {
             self.look = look;
             return;
         }
-        match Backdrop::behind(&look.behind, &self.options, &shared.stop) {
+        match self.backgrounds.open(&look.behind, &shared.stop) {
             Ok(backdrop) => (self.backdrop, self.look) = (backdrop, look),
             Err(problem) => {
                 tracing::error!(camera = %camera.id, "the background stays as it was: {problem}");

@@ -4,7 +4,7 @@ use mattebox_core::compose::Composed;
 use std::fmt;
 
 /// Ends of the names of videos, as messages list them.
-pub(super) const VIDEOS: &[&str] = &["mp4", "mov", "mkv", "webm", "gif"];
+pub(super) const VIDEOS: &[&str] = &["mp4", "mov", "mkv", "webm", "ts", "gif"];
 /// Those of them that can be transparent.
 const TRANSPARENT: &str = "webm (VP9), mov (ProRes 4444), mkv (FFV1) or gif (all or nothing), or a folder of PNG files";
 /// Protocols of addresses, as messages list them.
@@ -62,6 +62,7 @@ impl Format {
             "mov" => Some(Format::Mov),
             "mkv" => Some(Format::Mkv),
             "webm" => Some(Format::WebM),
+            "ts" => Some(Format::MpegTs),
             "gif" => Some(Format::Gif),
             _ => None,
         }
@@ -88,8 +89,8 @@ impl Format {
         matches!(self, Format::Rtsp | Format::Flv | Format::MpegTs | Format::RtpMpegTs)
     }
 
-    /// The output options, all but the name of the output.
-    pub(super) fn options(self, shape: Shape, fps: f64) -> Vec<String> {
+    /// The output options, all but the name of the output. A pipe gets what can be written without going back.
+    pub(super) fn options(self, shape: Shape, fps: f64, is_pipe: bool) -> Vec<String> {
         let mut options: Vec<String> = Vec::new();
         let mut add = |words: &str| options.extend(words.split(' ').map(str::to_owned));
         match (self, shape.alpha) {
@@ -109,14 +110,20 @@ impl Format {
             (Format::Mkv, true) => add("-c:v ffv1 -level 3 -pix_fmt bgra"),
             (format, _) => {
                 add("-c:v libx264 -preset veryfast");
+                let keyframes = (fps * 2.0).ceil();
                 match format.is_stream() {
-                    true => add(&format!("-crf 23 -tune zerolatency -g {}", (fps * 2.0).ceil())),
+                    true => add(&format!("-crf 23 -tune zerolatency -g {keyframes}")),
+                    false if is_pipe => add(&format!("-crf 18 -g {keyframes}")),
                     false => add("-crf 18"),
                 }
                 colour(&mut add, even(shape), "yuv420p");
             }
         }
+        if is_pipe && matches!(self, Format::Mp4 | Format::Mov) {
+            add("-movflags frag_keyframe+empty_moov+default_base_moof");
+        }
         add(match self {
+            Format::Mp4 if is_pipe => "-f mp4",
             Format::Mp4 => "-movflags +faststart -f mp4",
             Format::Mov => "-f mov",
             Format::Mkv => "-f matroska",

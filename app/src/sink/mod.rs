@@ -7,14 +7,17 @@
 //! * `error`: what can go wrong.
 //! * `format`: the FFmpeg options for each kind of video and stream.
 //! * `video`: one running encoder.
+//! * `pipe`: named pipes and devices, which are written into.
 //! * `stream`: bare pictures on standard output.
 mod error;
 mod format;
+mod pipe;
 mod spec;
 mod stream;
 mod video;
 
 pub use error::SinkError;
+pub(crate) use pipe::InPlace;
 pub use spec::{SinkSpec, SinkSpecError};
 pub use stream::{StdoutFormat, UnknownStdoutFormat};
 
@@ -35,7 +38,7 @@ pub struct SinkOptions {
     /// The pictures are live: each is shown when it came, not one `fps`-th of a second after the one before. Streams to
     /// an address are always written so.
     pub live: bool,
-    /// What to do when the video file exists. `Skip` is the same as `Fail`: look before there is work to skip.
+    /// What to do when the video file exists; a pipe is written into. `Skip` is the same as `Fail`: look before there is work to skip.
     pub on_existing: OnExisting,
     /// The file is on the disk, and outlives a power failure, when it is finished.
     pub durable: bool,

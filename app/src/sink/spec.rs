@@ -8,10 +8,18 @@ use thiserror::Error;
 
 /// Stands for the camera's id in the name of a video or an address.
 const PLACEHOLDER: &str = "{camera}";
-/// Ends of names that would be a mistake as the name of a folder.
+/// Ends of names of single pictures.
 const PICTURES: &[&str] = &["png", "jpg", "jpeg", "webp", "bmp", "tif", "tiff"];
-/// Videos that FFmpeg could write, but that are not offered here.
-const OTHER_VIDEOS: &[&str] = &["avi", "wmv", "flv", "mpg", "mpeg", "ts", "m2ts", "ogv", "3gp", "vob", "y4m"];
+/// Other ends of names that begin with a digit and are no numbers.
+const FILES_WITH_A_DIGIT: &[&str] = &["3gp", "3g2", "3gpp", "7z"];
+/// Schemes that are written with one colon.
+const FILE_SCHEME: &str = "file";
+
+/// What `--out` takes, for messages.
+fn kinds() -> String {
+    let (videos, schemes) = (VIDEOS.join(" ."), SCHEMES.join(", "));
+    format!("a folder, a video (.{videos}), an address ({schemes}), - for standard output, or none")
+}
 
 /// A sink by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,18 +40,31 @@ pub enum SinkSpec {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum SinkSpecError {
     /// Nothing was given.
-    #[error(
-        "an empty output: give a folder, a video such as out.mp4, an address such as rtsp://host/path, or - for standard output"
-    )]
+    #[error("an empty output: give {kinds}", kinds = kinds())]
     Empty,
     /// One picture file for many pictures.
     #[error("{0}: pictures are written to a folder: give a folder's name, and the kind of picture with --format")]
     Picture(String),
-    /// A video of another kind.
-    #[error("{0}: this kind of video is not written: use {list}", list = VIDEOS.join(", "))]
-    UnknownVideo(String),
+    /// A file of another kind.
+    #[error("{0}: this kind of file is not written: give {kinds}; if it is to be a folder, write {0}/", kinds = kinds())]
+    UnknownFile(String),
+    /// A name that stands for many files.
+    #[error(
+        "{0}: numbers and dates are not filled in: a video is one file (use {{camera}} for one of each camera); \
+         for a file per frame give a folder"
+    )]
+    Pattern(String),
+    /// A folder of each camera within that of each camera.
+    #[error("{0}: a folder needs no {{camera}}: each camera has a folder of its own in it")]
+    CameraFolder(String),
+    /// A folder that has the name of a video.
+    #[error("{0} is a folder: for pictures in it write {0}/, for a video choose another name")]
+    FolderInPlace(String),
+    /// A device of this machine.
+    #[error("{0}: devices are not written: give {kinds}", kinds = kinds())]
+    Device(String),
     /// A protocol of another kind.
-    #[error("{0}: this kind of address is not written to: use {list}", list = SCHEMES.join(", "))]
+    #[error("{0}: this kind of address is not written to: give {kinds}", kinds = kinds())]
     UnknownScheme(String),
 }
 
@@ -57,27 +78,65 @@ impl FromStr for SinkSpec {
             "none" => return Ok(SinkSpec::Nothing),
             _ => {}
         }
-        let path = match text.split_once("://") {
-            Some(("file", path)) => path,
-            Some((scheme, _)) if scheme.len() > 1 => {
-                return match Format::of_url(text) {
-                    Some(_) => Ok(SinkSpec::Url(text.to_owned())),
-                    None => Err(SinkSpecError::UnknownScheme(mask(text))),
-                };
-            }
-            _ => text,
+        let path = match scheme(text) {
+            Some((FILE_SCHEME, rest)) => rest.strip_prefix("//").unwrap_or(rest),
+            Some(_) if Format::of_url(text).is_some() => return Ok(SinkSpec::Url(text.to_owned())),
+            Some(_) => return Err(SinkSpecError::UnknownScheme(mask(text))),
+            None => text,
         };
-        let extension = match path.ends_with(['/', std::path::MAIN_SEPARATOR]) {
-            true => String::new(),
-            false => Path::new(path).extension().unwrap_or_default().to_string_lossy().to_lowercase(),
-        };
+        SinkSpec::of_path(path)
+    }
+}
+
+impl SinkSpec {
+    /// A video by the end of its name; a folder if its name ends in a slash, has no such end, or is there. What is neither is an error,
+    /// and not a folder of a strange name.
+    fn of_path(text: &str) -> Result<SinkSpec, SinkSpecError> {
+        let (path, owned) = (Path::new(text), || text.to_owned());
+        let is_folder = path.is_dir();
+        let ends_as_folder = text.ends_with(['/', std::path::MAIN_SEPARATOR]);
+        let extension = path.extension().unwrap_or_default().to_string_lossy().trim().to_lowercase();
+        let is_video = Format::of_extension(&extension).is_some();
+        if path.parent() == Some(Path::new("/dev")) && !is_folder && !(is_video && path.exists()) {
+            return Err(SinkSpecError::Device(owned()));
+        }
         match extension.as_str() {
-            _ if Format::of_extension(&extension).is_some() => Ok(SinkSpec::Video(path.into())),
-            picture if PICTURES.contains(&picture) => Err(SinkSpecError::Picture(path.to_owned())),
-            video if OTHER_VIDEOS.contains(&video) => Err(SinkSpecError::UnknownVideo(path.to_owned())),
+            _ if !ends_as_folder && is_video && is_folder => Err(SinkSpecError::FolderInPlace(owned())),
+            _ if !ends_as_folder && is_video && has_pattern(text) => Err(SinkSpecError::Pattern(owned())),
+            _ if !ends_as_folder && is_video => Ok(SinkSpec::Video(path.into())),
+            _ if text.contains(PLACEHOLDER) => Err(SinkSpecError::CameraFolder(owned())),
+            _ if ends_as_folder || is_folder => Ok(SinkSpec::Directory(path.into())),
+            picture if PICTURES.contains(&picture) => Err(SinkSpecError::Picture(owned())),
+            other if names_a_file(other) => Err(SinkSpecError::UnknownFile(owned())),
             _ => Ok(SinkSpec::Directory(path.into())),
         }
     }
+}
+
+/// `SCHEME:REST`. A path that begins with `/` or `.` has none, nor has `C:\`.
+fn scheme(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once(':')?;
+    let is_scheme = scheme.len() > 1
+        && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    is_scheme.then_some((scheme, rest))
+}
+
+/// Whether the end of a name says that it is a file: it begins with a letter, unlike the end of `2026.11.28`, and is no version, as in
+/// `out.v2`, and not `d`.
+fn names_a_file(extension: &str) -> bool {
+    let is_version = |rest: &str| rest.bytes().all(|b| b.is_ascii_digit());
+    let is_word = extension.bytes().all(|b| b.is_ascii_alphanumeric());
+    let is_file = extension.starts_with(|c: char| c.is_ascii_alphabetic()) && extension != "d";
+    FILES_WITH_A_DIGIT.contains(&extension) || (is_file && is_word && !extension.strip_prefix('v').is_some_and(is_version))
+}
+
+/// Whether a name has a number or a date in it, as FFmpeg's segments do: `%03d`, `%Y-%m-%d`.
+fn has_pattern(text: &str) -> bool {
+    text.split('%').skip(1).any(|rest| {
+        let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        rest.starts_with(['d', 'Y', 'm', 'H', 'M', 'S'])
+    })
 }
 
 impl SinkSpec {
@@ -130,6 +189,18 @@ mod tests {
             ("./none", folder("./none")),
             ("output", folder("output")),
             ("out.d", folder("out.d")),
+            ("out.v2", folder("out.v2")),
+            ("2026.11.28", folder("2026.11.28")),
+            ("shots/192.168.0.5", folder("shots/192.168.0.5")),
+            (".hidden", folder(".hidden")),
+            ("out.xyz/", folder("out.xyz/")),
+            ("./12:30", folder("./12:30")),
+            ("12:30", folder("12:30")),
+            ("100%done", folder("100%done")),
+            ("/dev/shm/out", folder("/dev/shm/out")),
+            ("a.ts", video("a.ts")),
+            ("50%.mp4", video("50%.mp4")),
+            ("file:a.mp4", video("a.mp4")),
             ("videos.mp4/", folder("videos.mp4/")),
             ("a/b.MP4", video("a/b.MP4")),
             ("a.webm", video("a.webm")),
@@ -144,12 +215,41 @@ mod tests {
         for (text, words) in [
             ("", "give a folder"),
             ("a.png", "a folder's name"),
-            ("a.avi", "use mp4"),
+            ("a.avi", ".mp4 .mov"),
+            ("x.m3u8", ".mp4 .mov"),
+            ("out.xyz", "write out.xyz/"),
+            ("clip.mp4.bak", ".mp4 .mov"),
+            ("a.3gp", ".mp4 .mov"),
+            ("a.mp4 ", "not written"),
+            ("seg-%03d.mp4", "give a folder"),
+            ("%Y-%m-%d.mkv", "dates are not filled in"),
+            ("out/{camera}", "needs no {camera}"),
+            ("{camera}/", "needs no {camera}"),
+            ("/dev/video9", "give a folder"),
+            ("/dev/./video9", "devices are not written"),
+            ("/dev/null", "or none"),
+            ("/dev/new.mp4", "devices are not written"),
+            ("pipe:1", "- for standard output"),
+            ("s3a://bucket/x", "(rtsp, rtsps"),
+            ("topic:frames", "this kind of address"),
             ("foo://me:secret@h", "foo://me:***@h: this kind of address"),
         ] {
             let message = text.parse::<SinkSpec>().unwrap_err().to_string();
             assert!(message.contains(words), "{message}");
         }
+    }
+
+    #[test]
+    fn a_folder_that_is_there_is_a_folder_whatever_its_name() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["shots.raw", "a.png", "x.m3u8", "clip.mp4"] {
+            std::fs::create_dir(root.path().join(name)).unwrap();
+        }
+        let parse = |name: &str| root.path().join(name).display().to_string().parse::<SinkSpec>();
+        for name in ["shots.raw", "a.png", "x.m3u8", "clip.mp4/"] {
+            assert_eq!(parse(name), Ok(SinkSpec::Directory(root.path().join(name))), "{name}");
+        }
+        assert!(parse("clip.mp4").unwrap_err().to_string().contains("clip.mp4 is a folder"));
     }
 
     #[test]

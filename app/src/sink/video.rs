@@ -1,5 +1,6 @@
-//! One running encoder: a video file, or a stream to an address.
+//! One running encoder: a video file, a named pipe, or a stream to an address.
 use super::format::{Format, Shape};
+use super::pipe::{self, InPlace};
 use super::{OrderedSink, SinkError, SinkOptions};
 use crate::ffmpeg::diagnose::{Kind, diagnose, mask};
 use crate::ffmpeg::log::Log;
@@ -10,7 +11,7 @@ use mattebox_core::compose::Composed;
 use mattebox_store::pending::remove_stale;
 use mattebox_store::{OnExisting, PendingFile, StoreError};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -44,6 +45,7 @@ pub(super) struct Video {
 enum Output {
     /// A hidden file that gets its name at the end.
     File(PendingFile),
+    Pipe(PathBuf),
     Url(String),
 }
 
@@ -67,6 +69,10 @@ impl Video {
             return Err(SinkError::Usage { name, problem: "this kind of video is not written".to_owned() });
         };
         Video::check(format, &name, options)?;
+        if InPlace::of(path) == InPlace::Pipe {
+            let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
+            return Ok(Video::new(name, format, ffmpeg, options, Output::Pipe(path.to_owned())));
+        }
         if options.on_existing != OnExisting::Overwrite && path.symlink_metadata().is_ok() {
             return Err(StoreError::Exists(path.to_owned()).into());
         }
@@ -104,6 +110,7 @@ impl Video {
 
     fn start(&self, shape: Shape) -> Result<Encoder, SinkError> {
         let fps = self.options.fps.unwrap_or(USUAL_FPS);
+        let is_pipe = matches!(self.output, Output::Pipe(_));
         let by_clock = self.options.live || matches!(self.output, Output::Url(_));
         let mut command = self.ffmpeg.command();
         command.args(["-y", "-f", "rawvideo", "-pix_fmt", if shape.alpha { "rgba" } else { "rgb24" }]);
@@ -111,18 +118,23 @@ impl Video {
         if by_clock {
             command.args(["-use_wallclock_as_timestamps", "1"]);
         }
-        command.args(["-i", "pipe:0"]).args(self.format.options(shape, fps));
+        command.args(["-i", "pipe:0"]).args(self.format.options(shape, fps, is_pipe));
         if by_clock {
             // Times in milliseconds: in steps of a frame, two that come close together would be one.
             command.args(["-enc_time_base", "1:1000"]).args(self.ffmpeg.frame_mode("vfr"));
         } else {
             command.args(self.ffmpeg.frame_mode("passthrough"));
         }
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
         match &self.output {
             Output::File(file) => command.arg(file_url(file.path())),
+            Output::Pipe(path) => {
+                let opened = pipe::open(path, &self.options.abort);
+                let pipe = opened.map_err(|error| self.failed(format!("the pipe cannot be written: {error}")))?;
+                command.arg("pipe:1").stdout(pipe.ok_or(SinkError::Stopped)?)
+            }
             Output::Url(url) => command.arg(url),
         };
-        command.stdin(Stdio::piped()).stdout(Stdio::null());
         let failed = |error: io::Error| self.failed(format!("cannot start FFmpeg: {error}"));
         let mut process = Process::spawn(&mut command).map_err(failed)?;
         let (Some(stdin), Some(stderr)) = (process.take_stdin(), process.take_stderr()) else {
@@ -163,14 +175,18 @@ impl Video {
         let status = loop {
             match process.wait(GLANCE) {
                 Some(status) => break status,
-                // A file is finished when it is finished; only a server may hang.
-                None if matches!(self.output, Output::Url(_)) => self.give_up(begun)?,
+                // A file is finished when it is finished; only a server or a reader may hang.
+                None if !matches!(self.output, Output::File(_)) => self.give_up(begun)?,
                 None if self.options.abort.is_stopped() => return Err(SinkError::Stopped),
                 None => {}
             }
         };
         let fed = feeder.join().unwrap_or_else(|_| Err(io::Error::other("the feeding thread broke")));
         let errors = log.into_errors();
+        let has_lost_its_reader = |line: &String| line.to_lowercase().contains("broken pipe");
+        if matches!(self.output, Output::Pipe(_)) && errors.iter().any(has_lost_its_reader) {
+            return Err(self.failed("its reader has closed the pipe".to_owned()));
+        }
         let spoilt = errors.iter().any(|line| SPOILT.iter().any(|words| line.to_lowercase().contains(words)));
         if status.success() && !spoilt {
             return fed.map_err(|error| self.failed(format!("the encoder took not all pictures: {error}")));
@@ -240,7 +256,7 @@ impl OrderedSink for Video {
                 };
                 file.commit(on_existing, self.options.durable)?;
             }
-            Output::Url(_) => {}
+            Output::Pipe(_) | Output::Url(_) => {}
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 //! * `video`: what has an end: files and test patterns.
 //! * `live`: what goes on for ever and comes back: cameras and network streams.
 //! * `pictures`: folders of pictures, decoded without FFmpeg; `listing` finds them.
+//! * `files`: which files of this machine a source reads.
 //!
 //! ```no_run
 //! use mattebox::{source::{self, SourceOptions}, stop::Stop};
@@ -20,6 +21,7 @@
 //! ```
 mod error;
 mod feed;
+mod files;
 mod input;
 mod listing;
 mod live;
@@ -31,6 +33,7 @@ mod video;
 
 pub use crate::ffmpeg::jpeg::Jpeg;
 pub use error::SourceError;
+pub(crate) use files::{SourceFile, files};
 pub use options::{RtspTransport, SourceOptions};
 pub use spec::{SourceSpec, SourceSpecError};
 

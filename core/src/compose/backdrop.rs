@@ -1,5 +1,5 @@
 //! One background for frames of any size.
-use super::{Background, cover};
+use super::{Background, BackgroundPicture, cover};
 use image::RgbImage;
 use std::sync::Arc;
 
@@ -15,33 +15,40 @@ pub struct Backdrop {
 enum Kind {
     /// Fits as it is.
     Plain(Background),
-    Picture(Arc<RgbImage>),
+    Picture(Arc<BackgroundPicture>),
 }
 
 impl Backdrop {
-    /// A background that has no size: anything but [`Background::Picture`].
+    /// A background that needs no file.
     pub fn plain(background: Background) -> Self {
-        match background {
-            Background::Picture(picture) => Self::picture(picture),
-            plain => Backdrop { kind: Kind::Plain(plain), fitted: None },
-        }
+        Backdrop { kind: Kind::Plain(background), fitted: None }
     }
 
     /// A picture of any size, which covers each frame: see [`cover`].
-    pub fn picture(picture: Arc<RgbImage>) -> Self {
+    pub fn picture(picture: Arc<BackgroundPicture>) -> Self {
         Backdrop { kind: Kind::Picture(picture), fitted: None }
     }
 
     /// The background of a frame that is `width` by `height`.
     pub fn fit(&mut self, width: u32, height: u32) -> Background {
+        let size = (width, height);
         let picture = match &self.kind {
+            Kind::Plain(Background::Picture(picture)) if picture.dimensions() != size => {
+                return Background::Picture(Arc::new(cover(picture, width, height)));
+            }
             Kind::Plain(background) => return background.clone(),
             Kind::Picture(picture) => picture,
         };
         let fitted = match self.fitted.take() {
-            Some(fitted) if fitted.dimensions() == (width, height) => fitted,
-            _ if picture.dimensions() == (width, height) => picture.clone(),
-            _ => Arc::new(cover(picture, width, height)),
+            Some(fitted) if fitted.dimensions() == size => {
+                picture.fitted_again();
+                fitted
+            }
+            other => {
+                // It is let go first, so that it counts as unused.
+                drop(other);
+                picture.fit(width, height)
+            }
         };
         self.fitted = Some(fitted.clone());
         Background::Picture(fitted)
@@ -53,20 +60,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_is_fitted_once_for_each_size() {
-        let mut backdrop = Backdrop::picture(Arc::new(RgbImage::new(8, 6)));
-        let mut fit = |width, height| match backdrop.fit(width, height) {
-            Background::Picture(picture) => picture,
-            other => panic!("{other:?}"),
-        };
-        let (first, second, other) = (fit(4, 4), fit(4, 4), fit(5, 4));
-        assert!(Arc::ptr_eq(&first, &second));
-        assert_eq!((first.dimensions(), other.dimensions()), ((4, 4), (5, 4)));
-    }
-
-    #[test]
     fn what_has_no_size_is_itself() {
         let mut backdrop = Backdrop::plain(Background::Transparent);
         assert_eq!(backdrop.fit(3, 2), Background::Transparent);
+    }
+
+    #[test]
+    fn a_picture_that_was_decoded_before_covers_each_frame() {
+        let mut backdrop = Backdrop::plain(Background::Picture(Arc::new(RgbImage::new(8, 6))));
+        for size in [(8, 6), (4, 4), (5, 4)] {
+            match backdrop.fit(size.0, size.1) {
+                Background::Picture(picture) => assert_eq!(picture.dimensions(), size),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }

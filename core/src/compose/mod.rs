@@ -13,9 +13,11 @@
 //! * `foreground`: the person's own colour at the edge; `guesses`: what it is like nearby.
 //! * `blur`: the room out of focus, without the person.
 //! * `pyramid`: colours known in some cells, spread to all of them; used by both.
-//! * `backdrop`: one background for frames of any size; [`cover`]: a picture scaled and cropped to the size of a frame.
+//! * `backdrop`: one background for frames of any size; `background_picture`: a picture that all cameras share;
+//!   [`cover`]: a picture scaled and cropped to the size of a frame.
 mod backdrop;
 pub mod background;
+mod background_picture;
 mod blend;
 mod blur;
 mod cover;
@@ -29,6 +31,7 @@ mod edge_tests;
 
 pub use backdrop::Backdrop;
 pub use background::{Background, BackgroundError, BackgroundSpec};
+pub use background_picture::BackgroundPicture;
 pub use cover::cover;
 
 use crate::simd::{SimdError, SimdLevel};

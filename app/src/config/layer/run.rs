@@ -18,8 +18,9 @@ pub struct RunLayer {
     #[arg(long, env = "CAMERA_ID", value_name = "ID", help_heading = WHAT)]
     pub camera_id: Option<String>,
 
-    /// Where the result goes: a folder (OUT/ID/frame_000000.png), a video file (.mp4 .webm .mov .mkv .gif), an FFmpeg URL
-    /// (rtsp:// rtmp:// srt:// udp://), - for standard output, or none (with --view). {camera} stands for the camera's name
+    /// Where the result goes: a folder (OUT/ID/frame_000000.png; NAME/ where the name ends like a file's), a video file or named pipe
+    /// (.mp4 .mov .mkv .webm .ts .gif), an FFmpeg URL (rtsp:// rtmp:// srt:// udp://), - for standard output, or none (with --view).
+    /// {camera} stands for the camera's name. A file that is read is never replaced
     #[arg(short, long, env = "OUTPUT_DIR", value_name = "OUT", help_heading = WHAT)]
     pub out: Option<String>,
 

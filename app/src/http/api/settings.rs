@@ -11,8 +11,8 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use mattebox_core::{
-    codec::{self, Limits},
-    compose::BackgroundSpec,
+    codec::Limits,
+    compose::{BackgroundPicture, BackgroundSpec},
 };
 use serde::Deserialize;
 use std::sync::Arc;
@@ -105,11 +105,13 @@ pub(in crate::http) async fn upload(
         .map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "others are uploading pictures: try again in a moment"))?;
     let body = receive(&headers, body, MAX_UPLOAD).await?;
     let limits = Limits { max_pixels: MAX_PIXELS, ..Limits::default() };
-    let picture = tokio::task::spawn_blocking(move || codec::decode(&body, &limits))
+    let picture = tokio::task::spawn_blocking(move || BackgroundPicture::open(body.to_vec(), &limits))
         .await
         .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?
         .map_err(|e| Problem::unprocessable(format!("this picture cannot be used: {e}")))?;
-    camera.set_upload(Arc::new(picture));
+    // It is decoded again when the camera's next frame comes: a camera without frames does not hold it.
+    picture.rest();
+    camera.set_upload(picture);
     let settings = Settings::new(&camera.look());
     tracing::info!(camera = %camera.id, settings = settings_text(&settings), "settings changed");
     Ok(Json(settings))

@@ -14,7 +14,7 @@ use crate::{
     },
     pipeline::{
         StartError,
-        background::Backdrop,
+        background::{Backdrop, Backgrounds},
         stats::{Stage, StageClock},
     },
     source::{SourceOptions, status::Condition},
@@ -49,6 +49,8 @@ pub(super) struct Shop {
     pub(super) tracer: Tracer,
     /// Pictures whose memory can be used again.
     spares: Mutex<Vec<RgbImage>>,
+    /// What every thread opens its backgrounds by.
+    backgrounds: Backgrounds,
     /// What every camera begins with: the settings, or what their file says by now.
     start: Mutex<Arc<Look>>,
     /// Where cameras are seen.
@@ -65,8 +67,10 @@ impl Shop {
             WorkerSink::Directory(root) => Some(FrameDirs::new(root)),
             WorkerSink::Topic(_) => None,
         };
+        let options = SourceOptions { limits: settings.limits, ..SourceOptions::default() };
         Shop {
             files,
+            backgrounds: Backgrounds::new(background, options),
             start: Mutex::new(Arc::new(start)),
             clock: numbers.clock.clone(),
             spares: Mutex::default(),
@@ -101,17 +105,13 @@ impl Shop {
         if *background == BackgroundSpec::Transparent && !self.settings.format.has_alpha() {
             return Err(format!("background {background}: {} has no transparency", self.settings.format));
         }
-        Backdrop::open(background, &self.source_options(), &Stop::new())?;
+        self.backgrounds.restart(background)?;
         let look = Look { behind: Behind::Spec(background.clone()), treatment: self.start().treatment };
         if !look.is_same(&self.start()) {
             *self.start.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(look.clone());
             self.studio.cameras().iter().for_each(|camera| camera.restart_with(look.clone()));
         }
         Ok(())
-    }
-
-    fn source_options(&self) -> SourceOptions {
-        SourceOptions { limits: self.settings.limits, ..SourceOptions::default() }
     }
 
     /// A camera as whoever looks sees it. `None`: nobody does.
@@ -288,7 +288,7 @@ impl FrameTools for Tools {
 impl Tools {
     fn new(shop: &Arc<Shop>) -> Result<Self, StartError> {
         let start = shop.start();
-        let backdrop = Backdrop::behind(&start.behind, &shop.source_options(), &Stop::new()).map_err(StartError::Background)?;
+        let backdrop = shop.backgrounds.open(&start.behind, &Stop::new()).map_err(StartError::Background)?;
         Ok(Tools {
             start,
             maker: Maker::new(&shop.recipe)?,
@@ -304,7 +304,7 @@ impl Tools {
     fn follow(&mut self, camera: Option<&Camera>) {
         let start = self.shop.start();
         if !Arc::ptr_eq(&start, &self.start) {
-            match Backdrop::behind(&start.behind, &self.shop.source_options(), &Stop::new()) {
+            match self.shop.backgrounds.open(&start.behind, &Stop::new()) {
                 Ok(backdrop) => self.backdrop = backdrop,
                 Err(problem) => tracing::error!("the background stays as it was: {problem}"),
             }
@@ -320,7 +320,7 @@ impl Tools {
             }
             (_, behind) => behind,
         };
-        match Backdrop::behind(behind, &self.shop.source_options(), &Stop::new()) {
+        match self.shop.backgrounds.open(behind, &Stop::new()) {
             Ok(backdrop) => drop(self.changed.insert(camera.id.clone(), (look, backdrop))),
             Err(problem) => camera.note(&problem),
         }

@@ -1,0 +1,109 @@
+//! Every file that a command reads, by its settings.
+use super::{
+    Layer, Resolved,
+    layer::{KafkaLayer, ViewLayer},
+    settings::{CameraSource, ModelChoice},
+};
+use crate::source::{self, SourceFile, SourceSpec};
+use mattebox_core::compose::BackgroundSpec;
+use mattebox_store::Inputs;
+use std::{
+    path::{MAIN_SEPARATOR, Path, PathBuf},
+    sync::Arc,
+};
+
+/// Collects them.
+#[derive(Debug, Default)]
+pub(crate) struct Reads(Inputs);
+
+impl Reads {
+    /// The settings file, if there is one.
+    pub(crate) fn of<L: Layer>(resolved: &Resolved<L>) -> Self {
+        let mut reads = Reads::default();
+        reads.file("the settings file", resolved.file.as_deref());
+        reads
+    }
+
+    pub(crate) fn done(self) -> Inputs {
+        self.0
+    }
+
+    pub(crate) fn file(&mut self, what: &str, path: Option<impl AsRef<Path>>) {
+        if let Some(path) = path {
+            self.0.add(&what.into(), path.as_ref());
+        }
+    }
+
+    pub(super) fn cameras(&mut self, cameras: &[CameraSource]) {
+        for CameraSource { camera, spec } in cameras {
+            self.source(&format!("the source of camera {camera}"), spec);
+        }
+    }
+
+    pub(crate) fn source(&mut self, what: &str, spec: &SourceSpec) {
+        let what: Arc<str> = what.into();
+        for file in source::files(spec) {
+            match file {
+                SourceFile::Path(path) => self.0.add(&what, &path),
+                #[cfg(unix)]
+                SourceFile::Stdin => {
+                    use std::os::fd::AsFd;
+                    self.0.add_open(&what, std::io::stdin().as_fd(), "standard input");
+                }
+                #[cfg(not(unix))]
+                SourceFile::Stdin => {}
+            }
+        }
+    }
+
+    pub(super) fn background(&mut self, spec: &BackgroundSpec) {
+        match spec {
+            BackgroundSpec::Image(path) => self.file("the background", Some(path)),
+            BackgroundSpec::Video(path) => {
+                if let Ok(spec) = path.to_string_lossy().parse() {
+                    self.source("the background", &spec);
+                }
+            }
+            BackgroundSpec::Color(_) | BackgroundSpec::Transparent | BackgroundSpec::Blur { .. } => {}
+        }
+    }
+
+    pub(super) fn model(&mut self, model: &ModelChoice) {
+        if let ModelChoice::File(path) = model {
+            self.file("the model", Some(path));
+        }
+    }
+
+    /// FFmpeg and its ffprobe.
+    pub(crate) fn ffmpeg(&mut self, program: &Path) {
+        for path in [program.to_owned(), program.with_file_name("ffprobe")] {
+            self.file("a program that is run", found_program(&path));
+        }
+    }
+
+    pub(super) fn view(&mut self, l: &ViewLayer) {
+        self.file("the file of the token", l.token_file.as_ref());
+        self.file("the page's certificate", l.tls_cert.as_ref());
+        self.file("the key of the page's certificate", l.tls_key.as_ref());
+    }
+
+    pub(crate) fn kafka(&mut self, l: &KafkaLayer) {
+        self.file("the file of Kafka's password", l.kafka_password_file.as_ref());
+        self.file("the certificate authority of Kafka", l.kafka_ca.as_ref());
+        self.file("the certificate for Kafka", l.kafka_cert.as_ref());
+        self.file("the key for Kafka", l.kafka_key.as_ref());
+        for option in l.kafka_option.iter().flatten() {
+            if let Some((name, value)) = option.split_once('=') {
+                self.file(&format!("the file of kafka_option {name}"), Some(value));
+            }
+        }
+    }
+}
+
+/// A program by its path, or found in PATH by its name.
+fn found_program(program: &Path) -> Option<PathBuf> {
+    if program.to_string_lossy().contains(MAIN_SEPARATOR) {
+        return Some(program.to_owned());
+    }
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(program)).find(|path| path.is_file())
+}

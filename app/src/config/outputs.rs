@@ -1,0 +1,181 @@
+//! Nothing that a command writes takes the place of a file that it reads, or of another thing that it writes.
+//!
+//! It is decided here for every command, before anything is made.
+use super::{
+    ConfigError, Resolved,
+    check::Check,
+    inputs::Reads,
+    layer::{RunLayer, WorkerLayer},
+    settings::{Format, RunSettings},
+    worker::{WorkerSettings, WorkerSink},
+};
+use crate::sink::{InPlace, SinkSpec};
+use mattebox_core::frame::CameraId;
+use mattebox_store::{Inputs, Place, inputs::Input};
+use std::path::{Path, PathBuf};
+
+/// Mattes are PNG files.
+const MATTES: &str = "png";
+
+/// The folder of mattes.
+pub(super) fn alpha_out(check: &Check<'_>, text: &Option<String>) -> Result<Option<PathBuf>, ConfigError> {
+    if text.is_none() {
+        return Ok(None);
+    }
+    match check.parse("alpha_out", text)? {
+        SinkSpec::Directory(path) => Ok(Some(path)),
+        other => Err(check.error("alpha_out", other, "mattes are PNG files: give a folder")),
+    }
+}
+
+/// Refuses a run that would replace what it reads.
+pub(super) fn check_run(check: &Check<'_>, resolved: &Resolved<RunLayer>, s: &RunSettings) -> Result<(), ConfigError> {
+    let mut reads = Reads::of(resolved);
+    reads.cameras(&s.cameras);
+    reads.background(&s.background);
+    reads.model(&s.model);
+    reads.view(&resolved.layer.view);
+    reads.ffmpeg(&s.source.ffmpeg);
+    let mut outputs = Outputs { check, inputs: reads.done(), taken: Vec::new() };
+    let cameras: Vec<&CameraId> = s.cameras.iter().map(|camera| &camera.camera).collect();
+    match (&s.sink, s.format) {
+        (SinkSpec::Directory(root), Format::Image(format)) => outputs.folders("out", root, &cameras, format.extension())?,
+        (SinkSpec::Stdout, _) => outputs.stdout("out")?,
+        (sink @ SinkSpec::Video(_), _) => {
+            for camera in &cameras {
+                if let SinkSpec::Video(path) = sink.for_camera(camera) {
+                    outputs.video("out", &path, camera)?;
+                }
+            }
+        }
+        _ => {}
+    }
+    match &s.alpha_out {
+        Some(root) => outputs.folders("alpha_out", root, &cameras, MATTES),
+        None => Ok(()),
+    }
+}
+
+/// Refuses a worker that would replace what it reads. Which cameras there are shows later: those that have a folder are looked at.
+pub(super) fn check_worker(check: &Check<'_>, resolved: &Resolved<WorkerLayer>, s: &WorkerSettings) -> Result<(), ConfigError> {
+    let WorkerSink::Directory(root) = &s.sink else { return Ok(()) };
+    let mut reads = Reads::of(resolved);
+    reads.background(&s.background);
+    reads.model(&s.model);
+    reads.view(&resolved.layer.view);
+    reads.kafka(&resolved.layer.kafka);
+    let outputs = Outputs { check, inputs: reads.done(), taken: Vec::new() };
+    outputs.folder_root("out", root)?;
+    match outputs.inputs.at_frames_below(root, s.format.extension()) {
+        Some((path, input)) => Err(outputs.replaced("out", &path, input)),
+        None => Ok(()),
+    }
+}
+
+/// What is written, against what is read and what else is written.
+struct Outputs<'a> {
+    check: &'a Check<'a>,
+    inputs: Inputs,
+    taken: Vec<Taken>,
+}
+
+/// Something that is written.
+struct Taken {
+    place: Place,
+    path: PathBuf,
+    /// What it is, for messages.
+    what: String,
+    is_folder: bool,
+}
+
+impl Outputs<'_> {
+    /// A folder of each camera below `root`.
+    fn folders(&mut self, setting: &'static str, root: &Path, cameras: &[&CameraId], extension: &str) -> Result<(), ConfigError> {
+        self.folder_root(setting, root)?;
+        for camera in cameras {
+            let folder = root.join(camera.as_str());
+            if let Some((path, input)) = self.inputs.at_frames(&folder, extension) {
+                return Err(self.replaced(setting, &path, input));
+            }
+            self.take(setting, &folder, format!("the folder of camera {camera} below {setting}"), true)?;
+        }
+        Ok(())
+    }
+
+    fn folder_root(&self, setting: &'static str, root: &Path) -> Result<(), ConfigError> {
+        if let Some(input) = self.inputs.at(root).filter(|_| !root.is_dir()) {
+            return Err(self.replaced(setting, root, input));
+        }
+        let reason = match InPlace::of(root) {
+            InPlace::Pipe => "this is a pipe or a device, and pictures need a folder: give a folder, or - for standard output",
+            InPlace::Other(_) => "this is no folder: give another one",
+            InPlace::File | InPlace::Folder => return Ok(()),
+        };
+        Err(self.check.error(setting, root.display(), reason))
+    }
+
+    fn video(&mut self, setting: &'static str, path: &Path, camera: &CameraId) -> Result<(), ConfigError> {
+        if let Some(input) = self.inputs.at(path) {
+            return Err(self.replaced(setting, path, input));
+        }
+        match InPlace::of(path) {
+            InPlace::Folder => {
+                let reason =
+                    "this is a folder: end its name with / to write pictures into it, or choose another name for the video";
+                return Err(self.check.error(setting, path.display(), reason));
+            }
+            InPlace::Other(what) => {
+                let reason = format!("this is {what}, which cannot hold a video: choose another name");
+                return Err(self.check.error(setting, path.display(), reason));
+            }
+            InPlace::File | InPlace::Pipe => {}
+        }
+        self.take(setting, path, format!("the video of camera {camera}"), false)
+    }
+
+    #[cfg(unix)]
+    fn stdout(&self, setting: &'static str) -> Result<(), ConfigError> {
+        use std::os::fd::AsFd;
+        match self.inputs.at_open(std::io::stdout().as_fd()) {
+            Some(input) => Err(self.replaced(setting, Path::new("standard output"), input)),
+            None => Ok(()),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn stdout(&self, _: &'static str) -> Result<(), ConfigError> {
+        Ok(())
+    }
+
+    /// Notes that something is written there, if nothing else is.
+    fn take(&mut self, setting: &'static str, path: &Path, what: String, is_folder: bool) -> Result<(), ConfigError> {
+        let Some(place) = Place::of(path) else { return Ok(()) };
+        let taken = Taken { place, path: path.to_owned(), what, is_folder };
+        if let Some(other) = self.taken.iter().find(|other| other.is_in_the_way_of(&taken)) {
+            let Taken { what, .. } = taken;
+            let (other, at) = (&other.what, other.path.display());
+            let reason = format!("{what} would replace files of {other}, {at}: give each a place of its own");
+            return Err(self.check.error(setting, path.display(), reason));
+        }
+        self.taken.push(taken);
+        Ok(())
+    }
+
+    fn replaced(&self, setting: &'static str, path: &Path, input: &Input) -> ConfigError {
+        self.check.error(setting, path.display(), would_replace(input))
+    }
+}
+
+impl Taken {
+    /// Whether both have one name, or the folder of one has to be where the other is a file. A folder in a folder harms nothing.
+    fn is_in_the_way_of(&self, other: &Taken) -> bool {
+        self.place == other.place
+            || (!self.is_folder && self.place.holds(&other.place))
+            || (!other.is_folder && other.place.holds(&self.place))
+    }
+}
+
+/// Why something is not written.
+pub(crate) fn would_replace(input: &Input) -> String {
+    format!("this would replace {}, which is read: {}. Choose another output", input.path.display(), input.what)
+}

@@ -1,0 +1,226 @@
+//! One background picture for all cameras and threads of a process.
+use super::cover;
+use crate::codec::{self, DecodeError, Limits};
+use image::RgbImage;
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError, Weak,
+    atomic::{AtomicU32, Ordering::Relaxed},
+};
+
+/// Fitted copies that no camera holds any more are kept up to this many bytes: some sizes may come back.
+const UNUSED_BYTES: usize = 32 << 20;
+/// After so many frames in a row whose size was there, the decoded picture is dropped.
+const QUIET_FRAMES: u32 = 24;
+
+/// All pictures of the process that somebody still holds.
+static PICTURES: Mutex<Vec<Weak<BackgroundPicture>>> = Mutex::new(Vec::new());
+
+/// A background picture, held once however many cameras and threads use it.
+///
+/// It keeps the file's bytes, and a copy for each size of frame. The decoded picture itself, which is many times as large, goes
+/// as soon as sizes stop changing; a new size decodes the same bytes again, whatever has become of the file.
+#[derive(Debug)]
+pub struct BackgroundPicture {
+    encoded: Box<[u8]>,
+    limits: Limits,
+    dimensions: (u32, u32),
+    decodes: AtomicU32,
+    copies: Mutex<Copies>,
+}
+
+#[derive(Debug, Default)]
+struct Copies {
+    decoded: Option<Arc<RgbImage>>,
+    /// Frames since the last one whose size was not there.
+    quiet: u32,
+    /// One of each size; the one used last is last.
+    fitted: Vec<Arc<RgbImage>>,
+}
+
+impl BackgroundPicture {
+    /// The picture in the bytes of a JPEG, PNG or WebP file. The same bytes give the same picture, as long as somebody holds it.
+    pub fn open(encoded: Vec<u8>, limits: &Limits) -> Result<Arc<Self>, DecodeError> {
+        // Held while it decodes: of several that open one file at the same time the first does the work.
+        let mut pictures = lock(&PICTURES);
+        pictures.retain(|picture| picture.strong_count() > 0);
+        let is_same = |there: &Arc<Self>| there.limits == *limits && *there.encoded == *encoded;
+        if let Some(there) = pictures.iter().filter_map(Weak::upgrade).find(is_same) {
+            return Ok(there);
+        }
+        let decoded = codec::decode(&encoded, limits)?;
+        let picture = Arc::new(BackgroundPicture {
+            encoded: encoded.into(),
+            limits: *limits,
+            dimensions: decoded.dimensions(),
+            decodes: AtomicU32::new(1),
+            copies: Mutex::new(Copies { decoded: Some(Arc::new(decoded)), ..Copies::default() }),
+        });
+        pictures.push(Arc::downgrade(&picture));
+        Ok(picture)
+    }
+
+    /// Width and height of the picture itself.
+    pub fn dimensions(&self) -> (u32, u32) {
+        self.dimensions
+    }
+
+    /// How often its bytes were decoded.
+    pub fn decodes(&self) -> u32 {
+        self.decodes.load(Relaxed)
+    }
+
+    /// The picture as it covers a frame of `width` by `height`: see [`cover`]. The same for all who ask for the same size.
+    pub fn fit(&self, width: u32, height: u32) -> Arc<RgbImage> {
+        let mut copies = lock(&self.copies);
+        let there = copies.fitted.iter().position(|copy| copy.dimensions() == (width, height));
+        let fitted = match there {
+            Some(index) => {
+                copies.rest();
+                copies.fitted.remove(index)
+            }
+            None => {
+                let decoded = copies.decoded.take().unwrap_or_else(|| self.decode());
+                let is_fit = decoded.dimensions() == (width, height);
+                let fitted = if is_fit { decoded.clone() } else { Arc::new(cover(&decoded, width, height)) };
+                (copies.decoded, copies.quiet) = (Some(decoded), 0);
+                fitted
+            }
+        };
+        copies.fitted.push(fitted.clone());
+        copies.forget_unused();
+        fitted
+    }
+
+    /// Drops the decoded picture: it is not needed soon.
+    pub fn rest(&self) {
+        lock(&self.copies).decoded = None;
+    }
+
+    /// A frame came whose size was there.
+    pub(super) fn fitted_again(&self) {
+        // Only a hint: nobody waits for it while another size is made.
+        if let Ok(mut copies) = self.copies.try_lock() {
+            copies.rest();
+        }
+    }
+
+    fn decode(&self) -> Arc<RgbImage> {
+        self.decodes.fetch_add(1, Relaxed);
+        // The same bytes were decoded before, within the same limits. An empty picture becomes a black background.
+        Arc::new(codec::decode(&self.encoded, &self.limits).unwrap_or_default())
+    }
+}
+
+impl Copies {
+    fn rest(&mut self) {
+        self.quiet = self.quiet.saturating_add(1);
+        if self.quiet >= QUIET_FRAMES {
+            self.decoded = None;
+        }
+    }
+
+    /// Drops what no camera holds, the longest unused first, until the rest is small enough. The newest stays.
+    fn forget_unused(&mut self) {
+        let mut bytes = 0;
+        let mut keep: Vec<bool> = Vec::with_capacity(self.fitted.len());
+        for copy in self.fitted.iter().rev() {
+            let is_used = Arc::strong_count(copy) > 1;
+            if !is_used {
+                bytes += copy.as_raw().len();
+            }
+            keep.push(is_used || bytes <= UNUSED_BYTES);
+        }
+        let mut keep = keep.into_iter().rev();
+        self.fitted.retain(|_| keep.next().unwrap_or(true));
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        codec::{Encoder, ImageFormat},
+        compose::{Backdrop, Background, Composed},
+    };
+    use image::Rgb;
+
+    /// A PNG file with stripes. Tests of one process share the pictures: each uses a width of its own.
+    fn file(width: u32, height: u32) -> Vec<u8> {
+        let picture = RgbImage::from_fn(width, height, |x, y| Rgb([(x * 3) as u8, (y * 5) as u8, 7]));
+        let mut bytes = Vec::new();
+        Encoder::new(ImageFormat::Png, 80).encode(&Composed::Rgb(picture), &mut bytes).unwrap();
+        bytes
+    }
+
+    fn fit(backdrop: &mut Backdrop, width: u32, height: u32) -> Arc<RgbImage> {
+        match backdrop.fit(width, height) {
+            Background::Picture(picture) => picture,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn eight_cameras_decode_a_picture_once_and_share_each_size() {
+        let bytes = file(641, 400);
+        let open = |_| BackgroundPicture::open(bytes.clone(), &Limits::default()).unwrap();
+        let pictures: Vec<_> = (0..8).map(open).collect();
+        let mut backdrops: Vec<_> = pictures.iter().cloned().map(Backdrop::picture).collect();
+        for (width, height) in [(320, 180), (64, 64)] {
+            let fitted: Vec<_> = backdrops.iter_mut().map(|backdrop| fit(backdrop, width, height)).collect();
+            assert!(fitted.iter().all(|copy| Arc::ptr_eq(copy, &fitted[0])));
+        }
+        assert!(pictures.iter().all(|picture| Arc::ptr_eq(picture, &pictures[0])));
+        assert_eq!(pictures[0].decodes(), 1);
+    }
+
+    #[test]
+    fn the_decoded_picture_goes_and_a_new_size_has_the_same_pixels_as_ever() {
+        let bytes = file(643, 400);
+        let whole = codec::decode(&bytes, &Limits::default()).unwrap();
+        let picture = BackgroundPicture::open(bytes, &Limits::default()).unwrap();
+        let mut backdrop = Backdrop::picture(picture.clone());
+        for _ in 0..=QUIET_FRAMES {
+            assert_eq!(*fit(&mut backdrop, 320, 180), cover(&whole, 320, 180));
+        }
+        assert!(lock(&picture.copies).decoded.is_none(), "only the fitted copy is left");
+        assert_eq!(*fit(&mut backdrop, 100, 50), cover(&whole, 100, 50));
+        assert_eq!(*fit(&mut backdrop, 643, 400), whole);
+        assert_eq!(picture.decodes(), 2, "while sizes go on changing it is not decoded for each");
+    }
+
+    #[test]
+    fn ever_new_sizes_do_not_fill_the_memory() {
+        let picture = BackgroundPicture::open(file(645, 400), &Limits::default()).unwrap();
+        let mut backdrop = Backdrop::picture(picture.clone());
+        let used = fit(&mut Backdrop::picture(picture.clone()), 16, 16);
+        for side in 0..64 {
+            fit(&mut backdrop, 1000 + side, 1000);
+        }
+        let copies = lock(&picture.copies);
+        let bytes: usize = copies.fitted.iter().map(|copy| copy.as_raw().len()).sum();
+        assert!(bytes <= UNUSED_BYTES + (4 << 20), "{bytes} bytes");
+        assert!(copies.fitted.iter().any(|copy| Arc::ptr_eq(copy, &used)), "what a camera uses stays");
+        assert_eq!(picture.decodes(), 1);
+    }
+
+    #[test]
+    fn a_picture_that_nobody_holds_is_gone() {
+        let bytes = file(647, 400);
+        let picture = BackgroundPicture::open(bytes.clone(), &Limits::default()).unwrap();
+        picture.rest();
+        let copy = picture.fit(8, 8);
+        assert_eq!((picture.decodes(), Arc::strong_count(&picture)), (2, 1));
+        let gone = Arc::downgrade(&picture);
+        drop(picture);
+        assert!(gone.upgrade().is_none() && Arc::strong_count(&copy) == 1);
+    }
+
+    #[test]
+    fn what_is_no_picture_is_refused() {
+        assert!(BackgroundPicture::open(b"no picture".to_vec(), &Limits::default()).is_err());
+    }
+}
