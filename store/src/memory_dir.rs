@@ -5,7 +5,7 @@
 //! too, from work whose offset was not recorded any more; they are for frames that will be done again, and are not used for earlier ones.
 use crate::{
     error::StoreError,
-    pending::{OnExisting, PendingFile, create_folder, remove_stale},
+    pending::{OnExisting, PendingFile, create_folder, remove_stale, sync_folder},
 };
 use mattebox_core::frame::CameraId;
 use std::{
@@ -44,6 +44,7 @@ impl Stream {
 #[derive(Debug, Clone)]
 pub struct MemoryDir {
     folder: PathBuf,
+    durable: bool,
 }
 
 impl MemoryDir {
@@ -58,8 +59,14 @@ impl MemoryDir {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 Err(StoreError::io("create the folder", &folder)(error))
             }
-            _ => Ok(MemoryDir { folder }),
+            _ => Ok(MemoryDir { folder, durable: false }),
         }
+    }
+
+    /// Whether [`MemoryDir::save`] returns only when the version is on the disk and outlives a power failure. Off at first.
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
+        self
     }
 
     /// Stores what is known of a camera when everything before `offset` is done.
@@ -68,7 +75,12 @@ impl MemoryDir {
         create_folder(&folder)?;
         let mut pending = PendingFile::create(&folder.join(format!("{}@{offset}", stream.name)))?;
         pending.write_all(bytes)?;
-        pending.commit(OnExisting::Overwrite, false).map(drop)
+        pending.commit(OnExisting::Overwrite, self.durable)?;
+        if self.durable {
+            // The camera's folder may be new.
+            sync_folder(&self.folder).map_err(StoreError::io("sync the folder", &self.folder))?;
+        }
+        Ok(())
     }
 
     /// The newest version for `offset` or before it, with its own offset. Later ones are removed: what they stand for is done again.
