@@ -42,9 +42,12 @@ fn mattes_that_run_wrote_are_measured() {
     let hard = mean("hard/cam01");
     assert_eq!(is_soft(&hard), [false; 3], "{hard}");
     // What the documentation prints, to one unit of its last digit: vector instructions differ in the rounding.
-    for (page, wanted) in
-        [("README.md", "`--matte hard` "), ("README.md", "**`--matte soft`**"), ("docs/design/matte.md", "`hard`")]
-    {
+    for (page, wanted) in [
+        ("README.md", "`--matte hard` "),
+        ("README.md", "**`--matte soft`**"),
+        ("docs/design/matte.md", "`hard`"),
+        ("docs/design/matte.md", "**`soft`**"),
+    ] {
         let text = std::fs::read_to_string(repository(page)).expect("a page");
         let row = text.lines().find(|line| line.starts_with(&format!("| {wanted}"))).expect("its row");
         let printed: Vec<_> = row.split('|').map(|cell| cell.trim_matches([' ', '*'])).filter(|cell| !cell.is_empty()).collect();
