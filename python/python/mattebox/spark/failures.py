@@ -6,7 +6,6 @@ Everything that can fail ends here: an exit code and one line for people, or ano
 from __future__ import annotations
 
 import os
-import re
 import traceback
 from dataclasses import dataclass
 from typing import Any
@@ -165,6 +164,4 @@ def _line(text: str) -> str:
     found = (ours or causes[-1:] or lines[:1] or ["it gave no reason"])[-1]
     # What Spark puts around it: the task, the executor, the function.
     at = found.find("io.mattebox.spark.")
-    words = (found if at < 0 else found[at:].partition(": ")[2] or found)[:MAX_REASON]
-    where = re.search(r"\((\S+) executor \w+\)", text)
-    return f"{words} (on {where[1]})" if where else words
+    return (found if at < 0 else found[at:].partition(": ")[2] or found)[:MAX_REASON]
