@@ -2,7 +2,7 @@
 //! never a panic, a hang, half a file under a final name, or a frame with its real background.
 mod harness;
 
-use harness::{Bench, Done, finish, repository, sample};
+use harness::{Bench, Done, finish, repository, sample, shield};
 use std::{
     fs,
     io::{Read, Write},
@@ -110,11 +110,19 @@ fn a_jpeg_that_claims_65535_by_65535_is_refused_before_memory_is_taken() {
     // Its pixels would take 12.9 GB; with an address space of 4 GB the attempt would end the process.
     let command = b.command(&["run", "in"]);
     let mut limited = Command::new("sh");
-    limited.args(["-c", "ulimit -v 4000000; exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
+    shield(&mut limited).args(["-c", "ulimit -v 4000000; exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
     limited.current_dir(b.path(".")).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let done = finish(limited.spawn().unwrap(), Duration::from_secs(60), &["run in, with little memory"]);
     assert_said(&done, 1, &["jpg_1.jpg", "65535x65535", "limits"]);
     assert_whole_and_without_background(&b, "output/cam01", 1);
+}
+
+#[test]
+fn what_ffmpeg_says_is_understood_where_the_environment_asks_it_for_colours() {
+    let b = Bench::new();
+    fs::write(b.path("junk.mp4"), "junk").unwrap();
+    let done = b.run_with(&["run", "junk.mp4"], &[("AV_LOG_FORCE_COLOR", "1"), ("AV_LOG_FORCE_256COLOR", "1")]);
+    assert_said(&done, 1, &["junk.mp4", "its index is missing"]);
 }
 
 #[test]
@@ -266,7 +274,11 @@ fn run_on_small_disk(b: &Bench, size: &str, args: &[&str]) -> Option<Done> {
     let mut unshared = Command::new("unshare");
     // What is left on the disk is copied out at the end: nobody else sees the mount.
     let script = format!("{mount} && \"$@\"; code=$?; cp -r disk left; exit $code");
-    unshared.args(own_namespace).args(["sh", "-c", &script, "sh"]).arg(command.get_program()).args(command.get_args());
+    shield(&mut unshared)
+        .args(own_namespace)
+        .args(["sh", "-c", &script, "sh"])
+        .arg(command.get_program())
+        .args(command.get_args());
     unshared.current_dir(b.path(".")).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Some(finish(unshared.spawn().unwrap(), Duration::from_secs(120), args))
 }

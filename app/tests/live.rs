@@ -2,14 +2,14 @@
 mod harness;
 mod page;
 
-use harness::{Bench, sample};
+use harness::{Bench, sample, shield};
 use page::{Page, end};
-use std::fs;
+use std::{fs, process::Command};
 
 const GREY: [u8; 3] = [0xC0; 3];
 const RED: [u8; 3] = [0xFF, 0, 0];
 
-fn run(bench: &Bench, more: &[&str]) -> std::process::Command {
+fn run(bench: &Bench, more: &[&str]) -> Command {
     let clip = sample();
     let args = ["run", &clip, "--loop", "--realtime", "--view=127.0.0.1:0", "--progress", "none"];
     bench.command(&[&args, more].concat())
@@ -107,6 +107,23 @@ fn without_a_settings_file_a_hangup_is_an_end() {
     page.until("a picture", |page| shows(page, GREY));
     page.hang_up();
     assert_eq!(page.finish().code, Some(130));
+}
+
+#[test]
+fn under_nohup_a_hangup_is_ignored() {
+    let b = Bench::new();
+    let plain = run(&b, &["--out", "none"]);
+    let mut command = Command::new("sh");
+    shield(&mut command).args(["-c", "trap '' HUP; exec \"$@\"", "sh"]);
+    command.arg(plain.get_program()).args(plain.get_args()).current_dir(b.path("."));
+    let page = Page::start(&b, command, "log");
+    page.until("a picture", |page| shows(page, GREY));
+    page.hang_up();
+    let frames = |page: &Page| page.camera()["frames"]["out"].as_u64();
+    let before = frames(&page);
+    page.until("more frames", |page| frames(page) > before.map(|frames| frames + 20));
+    assert!(!page.said("hung up"));
+    assert_eq!(page.stop().0.code, Some(130));
 }
 
 #[test]

@@ -5,7 +5,11 @@ use crate::{
     settings::{Settings, SettingsError},
     tools::{Target, Tools},
 };
-use mattebox_core::{frame::Place, matte::MatteState, wire};
+use mattebox_core::{
+    frame::{FrameNumber, Place},
+    matte::MatteState,
+    wire,
+};
 use mattebox_store::{MemoryDir, OnExisting, StoreError};
 use std::{
     collections::HashMap,
@@ -54,7 +58,7 @@ impl Engine {
     /// Reads the settings and what they name, and makes the output folder.
     pub fn open(settings: &str) -> Result<Self, OpenError> {
         let settings = Settings::from_json(settings)?;
-        let memories = MemoryDir::open(&settings.out)?;
+        let memories = MemoryDir::open(&settings.out)?.durable(settings.fsync);
         Ok(Engine { memories, settings, tools: Mutex::default(), partitions: Mutex::default() })
     }
 
@@ -100,7 +104,11 @@ impl Engine {
                 Row::dead("internal-error", message.to_owned())
             }
         };
-        Ok(Row { frame: Some(place.number()), time: Some(frame.time), camera: Some(frame.camera), ..row })
+        let headers = match row.picture {
+            Some(_) => headers(settings, record, &frame, place.number(), row.size),
+            None => Vec::new(),
+        };
+        Ok(Row { frame: Some(place.number()), time: Some(frame.time), camera: Some(frame.camera), headers, ..row })
     }
 
     /// A task has ended well: stores what its partition's cameras are remembered by.
@@ -114,6 +122,29 @@ impl Engine {
         let new = || Arc::new(Mutex::new(Partition::new(&self.settings, topic, number)));
         partitions.entry((topic.to_owned(), number)).or_insert_with(new).clone()
     }
+}
+
+/// The headers of a result: a worker with the same settings gives the same.
+fn headers(
+    settings: &Settings,
+    record: &wire::Record<'_>,
+    frame: &wire::FrameRecord<'_>,
+    number: FrameNumber,
+    (width, height): (u32, u32),
+) -> Vec<(&'static str, String)> {
+    let mut headers = wire::result_headers(&wire::ResultMeta {
+        camera: &frame.camera,
+        session: frame.session,
+        number,
+        time: frame.time,
+        width,
+        height,
+        format: settings.recipe.format,
+        model_sha256: settings.recipe.model.sha256(),
+        settings: &settings.settings_hash,
+    });
+    headers.extend(wire::trace_headers(record).into_iter().map(|(name, value)| (name, value.to_owned())));
+    headers
 }
 
 /// A panic elsewhere does not end the other tasks: what it may have left in a partition is cleared by the next task.

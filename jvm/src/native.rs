@@ -5,13 +5,14 @@
 use crate::{
     engine::{Engine, OpenError, Origin},
     partition::TaskError,
+    settings::Settings,
 };
 use jni::{
     Env, EnvUnowned,
     errors::{self, ErrorPolicy},
     jni_str,
     objects::{JByteArray, JClass, JString},
-    strings::JNIString,
+    strings::{JNIStr, JNIString},
     sys::{jint, jlong},
 };
 use mattebox_core::wire;
@@ -41,7 +42,19 @@ enum NativeError {
     Headers,
 }
 
-/// Throws a `MatteboxException` with the error's text.
+impl NativeError {
+    /// The exception that says whose fault it is: with a `SettingsException` the same would happen again, however often it is tried.
+    fn class(&self) -> &'static JNIStr {
+        match self {
+            NativeError::Open(OpenError::Settings(_)) | NativeError::Task(TaskError::Simd(_)) => {
+                jni_str!("io/mattebox/spark/SettingsException")
+            }
+            _ => jni_str!("io/mattebox/spark/MatteboxException"),
+        }
+    }
+}
+
+/// Throws the error's exception with its text.
 struct Throw;
 
 impl<T: Default> ErrorPolicy<T, NativeError> for Throw {
@@ -49,7 +62,7 @@ impl<T: Default> ErrorPolicy<T, NativeError> for Throw {
 
     fn on_error<'env: 'method, 'method>(env: &mut Env<'env>, _: &mut (), error: NativeError) -> errors::Result<T> {
         if !env.exception_check() {
-            let _ = env.throw_new(jni_str!("io/mattebox/spark/MatteboxException"), JNIString::from(error.to_string()));
+            let _ = env.throw_new(error.class(), JNIString::from(error.to_string()));
         }
         Ok(T::default())
     }
@@ -61,6 +74,16 @@ impl<T: Default> ErrorPolicy<T, NativeError> for Throw {
         let _ = env.throw_new(jni_str!("io/mattebox/spark/MatteboxException"), JNIString::from(text));
         Ok(T::default())
     }
+}
+
+/// `static native void check(String settings)`
+#[unsafe(no_mangle)]
+extern "system" fn Java_io_mattebox_spark_Native_check<'c>(mut env: EnvUnowned<'c>, _: JClass<'c>, settings: JString<'c>) {
+    let checked = env.with_env(|env| -> Result<(), NativeError> {
+        Settings::from_json(&settings.try_to_string(env)?).map_err(OpenError::from)?;
+        Ok(())
+    });
+    checked.resolve::<Throw>();
 }
 
 /// `static native long open(String settings)`

@@ -35,6 +35,8 @@ pub struct Row {
     pub fault: Option<(&'static str, String)>,
     /// The encoded picture, if it was asked for.
     pub picture: Option<Vec<u8>>,
+    /// The headers of the picture's record, if it was asked for: those that a worker gives its results.
+    pub headers: Vec<(&'static str, String)>,
 }
 
 impl Row {
@@ -51,11 +53,13 @@ impl Row {
             path: None,
             fault: Some((code, message)),
             picture: None,
+            headers: Vec::new(),
         }
     }
 
-    /// For `Row.java`: status, then numbers (the smallest `i64` where there is none), then texts and the picture, each with its length in
-    /// front (-1 where there is none). Everything is big-endian, as Java reads it.
+    /// For `Result.java`: status, then numbers (the smallest `i64` where there is none), then texts and the picture, each with its length in
+    /// front (-1 where there is none), then how many headers there are, with the name and value of each. Everything is big-endian, as Java
+    /// reads it.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(128 + self.picture.as_ref().map_or(0, Vec::len));
         out.push(match self.status {
@@ -75,6 +79,12 @@ impl Row {
             let length = part.map_or(-1, |part| i32::try_from(part.len()).unwrap_or(i32::MAX));
             out.extend(length.to_be_bytes());
             out.extend(part.unwrap_or_default());
+        }
+        let length = |bytes: usize| i32::try_from(bytes).unwrap_or(i32::MAX).to_be_bytes();
+        out.extend(length(self.headers.len()));
+        for text in self.headers.iter().flat_map(|(name, value)| [*name, value]) {
+            out.extend(length(text.len()));
+            out.extend(text.as_bytes());
         }
         out
     }

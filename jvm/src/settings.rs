@@ -6,11 +6,13 @@ use mattebox_core::{
     matte::MatteMode,
     model::Model,
     simd::SimdLevel,
+    wire,
 };
 use mattebox_store::{Inputs, OnExisting};
 use serde::Deserialize;
 use std::{
     fmt::Display,
+    fs,
     path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
@@ -48,9 +50,9 @@ struct Written {
     #[serde(default)]
     skip_still: bool,
     #[serde(default = "jpeg_quality")]
-    jpeg_quality: u8,
+    jpeg_quality: i64,
     #[serde(default)]
-    max_megapixels: Option<u64>,
+    max_megapixels: Option<i64>,
     #[serde(default)]
     fsync: bool,
     #[serde(default)]
@@ -63,7 +65,7 @@ fn yes() -> bool {
     true
 }
 
-fn jpeg_quality() -> u8 {
+fn jpeg_quality() -> i64 {
     80
 }
 
@@ -82,6 +84,8 @@ pub struct Settings {
     pub recipe: Recipe,
     /// What stands behind the person.
     pub backdrop: Backdrop,
+    /// Stands in the headers of every result.
+    pub settings_hash: String,
     /// Larger pictures are dead letters.
     pub limits: Limits,
     /// What happens to a file that is there.
@@ -99,13 +103,15 @@ impl Settings {
     pub fn from_json(json: &str) -> Result<Self, SettingsError> {
         let written: Written = serde_json::from_str(json).map_err(bad("(JSON)"))?;
         let limits = match written.max_megapixels {
-            Some(0) => return Err(bad("max_megapixels")("it must be at least 1")),
-            Some(millions) => Limits { max_pixels: millions.saturating_mul(1_000_000), ..Limits::default() },
+            Some(millions @ 1..=4096) => Limits { max_pixels: millions.unsigned_abs() * 1_000_000, ..Limits::default() },
+            Some(_) => return Err(bad("max_megapixels")("it must be between 1 and 4096")),
             None => Limits::default(),
         };
-        if !(1..=100).contains(&written.jpeg_quality) {
-            return Err(bad("jpeg_quality")("it must be between 1 and 100"));
-        }
+        let jpeg_quality = match u8::try_from(written.jpeg_quality) {
+            Ok(quality @ 1..=100) => quality,
+            _ => return Err(bad("jpeg_quality")("it must be between 1 and 100")),
+        };
+        local("out", &written.out)?;
         if written.group.is_empty() {
             return Err(bad("group")("it needs a name"));
         }
@@ -119,16 +125,18 @@ impl Settings {
         if on_existing == OnExisting::Fail {
             return Err(bad("on_existing")("Spark may make a frame once more, and its file be there: use overwrite or skip"));
         }
+        let recipe = Recipe {
+            model: Arc::new(model(written.model.as_deref())?),
+            matte: parse("matte", written.matte.as_deref())?.unwrap_or_default(),
+            simd: parse("simd", written.simd.as_deref())?.unwrap_or_else(SimdLevel::best),
+            foreground_cleanup: written.foreground_cleanup,
+            skip_still: written.skip_still,
+            format,
+            jpeg_quality,
+        };
         Ok(Settings {
-            recipe: Recipe {
-                model: Arc::new(model(written.model.as_deref())?),
-                matte: parse("matte", written.matte.as_deref())?.unwrap_or_default(),
-                simd: parse("simd", written.simd.as_deref())?.unwrap_or_else(SimdLevel::best),
-                foreground_cleanup: written.foreground_cleanup,
-                skip_still: written.skip_still,
-                format,
-                jpeg_quality: written.jpeg_quality,
-            },
+            settings_hash: wire::settings_hash(&recipe, &background),
+            recipe,
             backdrop: backdrop(background, &limits)?,
             limits,
             on_existing,
@@ -174,10 +182,40 @@ fn model(name: Option<&str>) -> Result<Model, SettingsError> {
         None | Some("" | "general") => Model::general().map_err(bad("model")),
         Some("landscape") => Model::landscape().map_err(bad("model")),
         Some(path) => {
-            let bytes = std::fs::read(path).map_err(|e| bad("model")(format!("cannot read {path} on this machine: {e}")))?;
+            let bytes = read("model", Path::new(path))?;
             Model::from_bytes(&bytes).map_err(|e| bad("model")(format!("{path}: {e}")))
         }
     }
+}
+
+/// A file that every machine needs.
+fn read(name: &'static str, path: &Path) -> Result<Vec<u8>, SettingsError> {
+    local(name, path)?;
+    let cannot = |problem: &dyn Display| {
+        bad(name)(format!("cannot read {} on this machine: {problem} (the driver and every executor need it)", path.display()))
+    };
+    // Another kind may have no end.
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => return Err(cannot(&"it is not a file")),
+        Ok(_) => {}
+        Err(error) => return Err(cannot(&error)),
+    }
+    fs::read(path).map_err(|error| cannot(&error))
+}
+
+/// Refuses what is not a path of this machine: the file system would take `s3a://bucket/x` for a folder called `s3a:`.
+fn local(name: &'static str, path: &Path) -> Result<(), SettingsError> {
+    let text = path.to_string_lossy();
+    if text.trim().is_empty() {
+        return Err(bad(name)("it is empty: give an absolute path"));
+    }
+    let Some((scheme, _)) = text.split_once(':') else { return Ok(()) };
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+    if !is_scheme {
+        return Ok(());
+    }
+    Err(bad(name)(format!("{scheme}: is an address, and only paths of a file system of this machine can be used")))
 }
 
 fn backdrop(background: BackgroundSpec, limits: &Limits) -> Result<Backdrop, SettingsError> {
@@ -186,17 +224,10 @@ fn backdrop(background: BackgroundSpec, limits: &Limits) -> Result<Backdrop, Set
         BackgroundSpec::Color(color) => Backdrop::plain(Background::Color(color)),
         BackgroundSpec::Transparent => Backdrop::plain(Background::Transparent),
         BackgroundSpec::Blur { sigma } => Backdrop::plain(Background::Blur { sigma }),
-        BackgroundSpec::Image(path) => {
-            let name = path.display();
-            let bytes = match std::fs::read(&path) {
-                Ok(bytes) => bytes,
-                Err(error) => return Err(bad(format!("cannot read {name} on this machine: {error}"))),
-            };
-            match BackgroundPicture::open(bytes, limits) {
-                Ok(picture) => Backdrop::picture(picture),
-                Err(error) => return Err(bad(format!("{name}: {error}"))),
-            }
-        }
+        BackgroundSpec::Image(path) => match BackgroundPicture::open(read("background", &path)?, limits) {
+            Ok(picture) => Backdrop::picture(picture),
+            Err(error) => return Err(bad(format!("{}: {error}", path.display()))),
+        },
         BackgroundSpec::Video(_) => {
             return Err(bad("a task that is done again could not tell which of the video's pictures comes next".to_owned()));
         }
@@ -222,7 +253,15 @@ mod tests {
             (r#""background": "image:/nowhere/a.png""#, "/nowhere/a.png"),
             (r#""background": "transparent", "format": "jpg""#, "background"),
             (r#""model": "/nowhere/a.tflite""#, "/nowhere/a.tflite"),
+            (r#""model": "/""#, "/ on this machine: it is not a file"),
+            (r#""model": "/dev/zero""#, "it is not a file"),
+            (r#""model": "hdfs://h/a.tflite""#, "hdfs: is an address"),
+            (r#""background": "image:https://h/a.png""#, "https: is an address"),
             (r#""jpeg_quality": 0"#, "jpeg_quality"),
+            (r#""jpeg_quality": 101"#, "between 1 and 100"),
+            (r#""jpeg_quality": -300"#, "between 1 and 100"),
+            (r#""max_megapixels": 5000"#, "between 1 and 4096"),
+            (r#""simd": "mmx""#, "simd"),
             (r#""on_existing": "fail""#, "on_existing"),
             (r#""colour": "gray""#, "colour"),
         ] {
@@ -242,5 +281,19 @@ mod tests {
             serde_json::json!({ "out": out.path(), "group": "g", "background": format!("image:{}", background.display()) });
         let error = Settings::from_json(&json.to_string()).unwrap_err().to_string();
         assert!(error.contains("setting out") && error.contains("the background"), "{error}");
+    }
+
+    #[test]
+    fn an_address_is_no_folder() {
+        let open = |out: &str| Settings::from_json(&format!(r#"{{"out": {out:?}, "group": "g"}}"#));
+        for out in
+            ["s3a://bucket/x", "S3A://bucket/x", "s3a:bucket", "hdfs:/x", "file:///tmp/x", "c:\\x", "topic:matted", "", " "]
+        {
+            let error = open(out).unwrap_err().to_string();
+            assert!(error.contains("setting out: "), "{out}: {error}");
+        }
+        for out in ["/tmp/s3a:", "./s3a:", "/tmp/2026-01-31T12:00", "12:00", "a b:c"] {
+            assert!(open(out).is_ok(), "{out}");
+        }
     }
 }

@@ -83,6 +83,7 @@ impl Tools {
             path: Some(target.files.path(target.number, extension).to_string_lossy().into_owned()),
             fault: None,
             picture: settings.picture.then(|| encoded.to_vec()),
+            headers: Vec::new(),
         })
     }
 }

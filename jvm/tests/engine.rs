@@ -150,6 +150,58 @@ fn what_spark_no_longer_can_go_back_to_is_removed() {
 }
 
 #[test]
+fn an_address_as_output_is_refused_and_no_folder_is_made() {
+    for address in ["s3a://bucket/x", "hdfs:/x", "file:/x"] {
+        let Err(error) = Engine::open(&format!(r#"{{"out": {address:?}, "group": "test"}}"#)) else { panic!("{address}") };
+        assert!(error.to_string().contains("is an address"), "{error}");
+        assert!(!Path::new(address.split('/').next().unwrap()).exists(), "{address}");
+    }
+}
+
+#[test]
+fn a_published_picture_has_the_headers_of_a_workers_result() {
+    let out = tempfile::tempdir().unwrap();
+    let open = |more: &str| Engine::open(&format!(r#"{{"out": {:?}, "group": "test"{more}}}"#, out.path())).unwrap();
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let texts = [
+        ("ce_specversion", "1.0"),
+        ("ce_source", "mattebox/camera/left"),
+        ("ce_type", "mattebox.frame.v1"),
+        ("ce_time", "2026-01-01T00:00:00.040000Z"),
+        ("ce_sequence", "7"),
+        ("ce_session", "s1"),
+        ("ce_width", "1"),
+        ("other", "x"),
+        ("traceparent", trace),
+    ];
+    let headers = texts.map(|(name, value)| Header { name, value: Some(value.as_bytes()) });
+    let value = jpeg(7);
+    let record = wire::Record { key: Some(b"left"), value: Some(&value), headers: &headers };
+    let make = |engine: &Engine| engine.frame(Origin { topic: "t", partition: 0, offset: 0, task: 1 }, &record).unwrap();
+    assert!(make(&open("")).headers.is_empty(), "no picture was asked for");
+    let row = make(&open(r#", "picture": true, "format": "webp""#));
+    let made: Vec<_> = row.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let expected = [
+        ("ce_specversion", "1.0"),
+        ("ce_id", "left/s1/7"),
+        ("ce_source", "mattebox/camera/left"),
+        ("ce_type", "mattebox.matted.v1"),
+        ("ce_time", "2026-01-01T00:00:00.040000Z"),
+        ("content-type", "image/webp"),
+        ("ce_sequence", "7"),
+        ("ce_width", "160"),
+        ("ce_height", "120"),
+        ("ce_session", "s1"),
+    ];
+    assert_eq!(made[..10], expected);
+    assert_eq!((made[10].0, made[10].1.len()), ("ce_modelsha256", 64));
+    assert_eq!((made[11].0, made[11].1.len()), ("ce_settings", 8));
+    assert_eq!(made[12..], [("traceparent", trace)]);
+    let packed = row.to_bytes();
+    assert!(packed.ends_with(trace.as_bytes()));
+}
+
+#[test]
 fn two_attempts_at_once_are_refused() {
     let out = tempfile::tempdir().unwrap();
     let engine = engine(out.path());

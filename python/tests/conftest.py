@@ -14,17 +14,24 @@ from collections.abc import Callable, Iterator
 import mattebox.spark.__main__
 import pyspark
 import pytest
+from mattebox.spark import session, settings
+from pyspark.sql import SparkSession
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = ROOT / "target/release/mattebox"
 SAMPLE = ROOT / "samples/person.mp4"
-OURS = ("CAMERA_ID", "VIDEO_SRC", "FPS", "JPEG_QUALITY", "MAX_WIDTH", "OUTPUT_DIR", "SEG_MODEL_PATH", "KAFKA_BOOTSTRAP", "TOPIC_FRAMES", "CHECKPOINT_DIR")
+# What a child of the tests needs of the environment. Everything else would be a setting of whoever runs them: ours, Spark's, a proxy.
+KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "JAVA_HOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
 LIMIT_S = 240
+
+# Nothing here is asked through a proxy.
+for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+    del os.environ[name]
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment without settings of whoever runs the tests."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MATTEBOX_") and name not in OURS}
+    """The environment of a child: few variables, and these."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return {**kept, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1", **more}
 
 
@@ -80,10 +87,10 @@ def submit(town: Town) -> list[str]:
 class Job:
     """The job, in a process of its own."""
 
-    def __init__(self, town: Town, by: Callable[[Town], list[str]], flags: tuple[str, ...]) -> None:
+    def __init__(self, town: Town, by: Callable[[Town], list[str]], flags: tuple[str, ...], more: dict[str, str]) -> None:
         self.log = town.path / f"job-{time.monotonic_ns()}.log"
         command = [*by(town), "--kafka", town.broker, "--topic", town.topic, *flags]
-        small = {"SPARK_DRIVER_MEMORY": "512m", "MATTEBOX_SPARK_LOG": "ERROR"}
+        small = {"SPARK_DRIVER_MEMORY": "512m", "MATTEBOX_SPARK_LOG": "ERROR", **more}
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 command, cwd=town.path, env=environment(**small), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -99,8 +106,8 @@ class Job:
             self.kill()
             raise AssertionError(f"the job still ran after {limit_s} s: {self.text()[-4000:]}") from None
 
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
+    def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(by)
         return self.finish(60)
 
     def kill(self) -> None:
@@ -119,6 +126,7 @@ class Town:
         self.path, self.broker, self.master, self.topic = path, broker, master, topic
         self.connector = subprocess.run([ROOT / "scripts/spark", "connector"], capture_output=True, text=True, check=True).stdout.strip()
         self.jobs: list[Job] = []
+        self.others: list[subprocess.Popen[bytes]] = []
 
     def mattebox(self, *arguments: str) -> dict[str, object]:
         command = [str(BINARY), *arguments, "--kafka", self.broker, "--topic", self.topic, "--progress", "none", "--json"]
@@ -132,8 +140,8 @@ class Town:
         how = ["--realtime", "false", "--fps", "25", "--frames", str(frames), "--max-width", str(width), "--partitions", str(partitions)]
         self.mattebox("camera", *sources, *how)
 
-    def job(self, *flags: str, by: Callable[[Town], list[str]] = module) -> Job:
-        job = Job(self, by, flags)
+    def job(self, *flags: str, by: Callable[[Town], list[str]] = module, **environment: str) -> Job:
+        job = Job(self, by, flags, environment)
         self.jobs.append(job)
         return job
 
@@ -147,8 +155,30 @@ class Town:
         found = (self.path / out).glob("[!.]*/frame_*")
         return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in found}
 
+    def page(self, topic: str) -> str:
+        """The address of a page that shows the results of a topic, by `mattebox view`."""
+        log = self.path / "view.log"
+        command = [str(BINARY), "view", topic, "--kafka", self.broker, "--view=127.0.0.1:0"]
+        with log.open("w") as out:
+            self.others.append(subprocess.Popen(command, cwd=self.path, env=environment(), stdout=out, stderr=subprocess.STDOUT))
+        until("the page", lambda: "live page at " in log.read_text())
+        return log.read_text().split("live page at ")[1].split()[0].rstrip("/")
+
     def count(self, out: str) -> int:
         return sum(1 for _ in (self.path / out).glob("[!.]*/frame_*"))
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """Spark within the tests' own process, with the function and the connector, as the job starts it."""
+    connector = subprocess.run([ROOT / "scripts/spark", "connector"], capture_output=True, text=True, check=True).stdout.strip()
+    os.environ.update(SPARK_LOCAL_IP="127.0.0.1", SPARK_DRIVER_MEMORY="512m")
+    folder = tmp_path_factory.mktemp("local")
+    spark = session.build(settings.read(["--master", "local[1]", "--jars", connector, "--out", str(folder)]))
+    spark.sparkContext.setLogLevel("OFF")
+    session.register(spark)
+    yield spark
+    spark.stop()
 
 
 @pytest.fixture
@@ -157,3 +187,6 @@ def town(tmp_path: pathlib.Path, broker: str, cluster: str, request: pytest.Fixt
     yield town
     for job in town.jobs:
         job.kill()
+    for other in town.others:
+        other.kill()
+        other.wait(30)

@@ -9,10 +9,14 @@ import pathlib
 import random
 import re
 import signal
+import socket
 import subprocess
 import time
+import urllib.request
 
 import pytest
+from mattebox.spark import checkpoint, failures, session, settings
+from pyspark.sql import SparkSession
 
 from conftest import BINARY, ROOT, SAMPLE, Service, Town, environment, submit, until
 
@@ -34,7 +38,9 @@ while any(consumer.position(p) < ends[p] for p in partitions):
         for r in records:
             headers = {k: v.decode("utf-8", "replace") for k, v in r.headers if v is not None}
             value = None if r.value is None else r.value.decode("latin-1")
-            print(json.dumps({"key": r.key and r.key.decode("latin-1"), "value": value, "headers": headers}))
+            pairs = [(k, None if v is None else v.decode("latin-1")) for k, v in r.headers]
+            record = {"key": r.key and r.key.decode("latin-1"), "value": value, "headers": headers, "pairs": pairs, "partition": r.partition}
+            print(json.dumps(record))
 """
     python = subprocess.run([PYTHON_CLIENT], capture_output=True, text=True, check=True).stdout.strip()
     done = subprocess.run([python, "-c", script, town.broker, topic], capture_output=True, text=True, check=True)
@@ -240,18 +246,39 @@ def test_a_topic_that_was_made_anew_is_named_even_where_the_offsets_would_fit(to
     assert "the topic was made anew" in job.text() and town.count("output") == 20
 
 
-def test_frames_are_published_too_and_each_row_says_where_they_are_from(town: Town) -> None:
+def test_frames_are_published_with_the_bytes_and_headers_of_a_worker_and_can_be_viewed(town: Town) -> None:
     town.fill(cameras=2, frames=15, partitions=2)
-    job = town.job("--from", "earliest", "--until", "end", "--publish-frames", f"{town.topic}.frames", "--format", "jpg")
-    assert job.finish() == 0, job.text()[-4000:]
-    files = {name: data.decode("latin-1") for name, data in town.files("output").items()}
-    published = {}
-    for record in consume(town, f"{town.topic}.frames"):
-        headers = record["headers"]
-        assert isinstance(headers, dict)
-        assert headers["ce_type"] == "mattebox.matted.v1" and headers["content-type"] == "image/jpeg"
-        published[f"{record['key']}/frame_{int(headers['ce_sequence']):06}.jpg"] = record["value"]
-    assert len(files) == 30 and published == files
+    produce(town, [("cam00", b"{")])  # a dead letter is none
+    mine, theirs = f"{town.topic}.mine", f"{town.topic}.theirs"
+    job = town.job("--from", "earliest", "--publish-frames", mine, "--format", "jpg")
+    until("the files", lambda: town.count("output") >= 30)
+    page = town.page(mine)
+
+    def look(path: str) -> bytes:
+        with urllib.request.urlopen(f"{page}{path}") as answer:
+            return bytes(answer.read())
+
+    def is_shown() -> bool:
+        town.fill(cameras=2, frames=5, partitions=2)
+        return {camera["id"] for camera in json.loads(look("/api/cameras"))["cameras"]} == {"cam00", "cam01"}
+
+    # It shows what comes from now on; when it has begun is known only by what it shows.
+    until("both cameras", is_shown)
+    assert look("/api/cameras/cam01/frame.png").startswith(b"\x89PNG")
+    frames = 2 * json.loads(consume(town, town.topic)[-1]["headers"]["ce_sequence"]) + 2  # type: ignore[index, call-overload]
+    until("all files", lambda: town.count("output") >= frames)
+    assert job.stop() == 130, job.text()[-4000:]
+    town.mattebox("worker", "--until", "end", "--group", "compare", "--out", f"topic:{theirs}", "--format", "jpg")
+
+    def records(topic: str) -> list[tuple[object, ...]]:
+        found = consume(town, topic)
+        return sorted((r["key"], int(r["headers"]["ce_sequence"]), r["partition"], r["value"], r["pairs"]) for r in found)  # type: ignore[index, call-overload]
+
+    published = records(mine)
+    assert len(published) == frames
+    assert published == records(theirs)
+    files = {f"{key}/frame_{number:06}.jpg": value for key, number, _, value, _ in published}
+    assert files == {name: data.decode("latin-1") for name, data in town.files("output").items()}
 
 
 def test_a_job_waits_for_its_topic_and_stops_cleanly(town: Town) -> None:
@@ -262,8 +289,104 @@ def test_a_job_waits_for_its_topic_and_stops_cleanly(town: Town) -> None:
     assert job.stop() == 130, job.text()[-4000:]
 
 
-def test_no_broker_is_exit_3_and_names_it(town: Town) -> None:
-    town.broker = "127.0.0.1:1"
+@pytest.mark.parametrize("broker_at", ["127.0.0.1:1", "nowhere.invalid:9092"], ids=["refused", "unknown"])
+def test_no_broker_is_exit_3_and_names_it(town: Town, broker_at: str) -> None:
+    town.broker = broker_at
     job = town.job("--connect-timeout", "2s")
     assert job.finish() == 3
-    assert "no broker answered at 127.0.0.1:1 within 2 s" in job.text()
+    assert f"no broker answered at {broker_at} within 2 s" in job.text() and "Traceback" not in job.text()
+
+
+def test_a_job_that_starts_before_its_broker_waits_for_it_and_ctrl_c_ends_it(town: Town, tmp_path: pathlib.Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    town.broker = f"127.0.0.1:{port}"
+    job = town.job("--from", "earliest")
+    until("it to wait", lambda: "waiting for the broker" in job.text())
+    kafka = Service([ROOT / "scripts/kafka", "run", tmp_path / "broker", "--port", port])
+    try:
+        until("it to wait for the topic", lambda: "waiting for topic" in job.text())
+        town.fill(cameras=1, frames=10, partitions=1)
+        until("the files", lambda: town.count("output") == 10)
+        assert job.stop(signal.SIGINT) == 130
+        assert "Traceback" not in job.text()
+    finally:
+        kafka.stop()
+
+
+def test_a_network_that_cannot_be_used_ends_the_job_before_it_reads(town: Town) -> None:
+    (town.path / "model.tflite").write_text("no network")
+    job = town.job(by=submit, SEG_MODEL_PATH="model.tflite")
+    assert job.finish() == 2, job.text()[-4000:]
+    assert f"setting model: {town.path}/model.tflite: " in job.text()
+    assert "waiting" not in job.text() and "Traceback" not in job.text() and not (town.path / "output").exists()
+
+
+def test_a_network_that_only_the_executors_lack_ends_the_job(town: Town) -> None:
+    model = town.path / "model.tflite"
+    model.write_bytes((ROOT / "core/model/selfie_segmentation.tflite").read_bytes())
+    job = town.job("--from", "earliest", "--model", "model.tflite")
+    until("it to wait", lambda: "waiting for topic" in job.text())
+    model.unlink()
+    town.fill(cameras=1, frames=2, partitions=1)
+    assert job.finish() == 2, job.text()[-4000:]
+    assert re.search(r"ERROR setting model: cannot read \S+/model.tflite on this machine: .* \(on \S+\)", job.text())
+    assert "Traceback" not in job.text()
+
+
+def test_settings_are_checked_on_the_driver_as_on_an_executor(spark: SparkSession, tmp_path: pathlib.Path) -> None:
+    good = settings.read(["--out", str(tmp_path / "out")]).made
+    session.check(spark, good)
+    (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    for name, value, words in [
+        ("model", str(tmp_path), "it is not a file"),
+        ("model", str(tmp_path / "gone"), "gone on this machine"),
+        ("background", "octarine", "unknown background"),
+        ("background", f"image:{tmp_path}/gone.png", "gone.png"),
+        ("background", f"image:{tmp_path}/cut.png", "cut.png"),
+        ("background", "video:a.mp4", "background"),
+        ("matte", "fuzzy", "soft or hard"),
+        ("format", "gif", "png, jpg or webp"),
+        ("simd", "mmx", "sse4.2"),
+        ("jpeg_quality", 300, "between 1 and 100"),
+        ("max_megapixels", 5000, "between 1 and 4096"),
+        ("out", "s3a://bucket/x", "s3a: is an address"),
+        ("group", "", "group"),
+        ("colour", "gray", "colour"),
+    ]:
+        with pytest.raises(failures.SettingsError, match=re.escape(words)):
+            session.check(spark, {**good, name: value})
+    assert not (tmp_path / "out").exists(), "the folder is the executors' to make"
+
+
+def test_a_checkpoint_that_cannot_be_written_is_said(spark: SparkSession, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    checkpoint.probe(spark, str(tmp_path / "a/b"))
+    assert list((tmp_path / "a/b").iterdir()) == []
+    for path, exit_code in [
+        (f"{tmp_path}/file", 1),
+        (f"{tmp_path}/file/below", 1),
+        ("/proc/below", 1),
+        ("s3a://me:secret@bucket/x", 2),
+        ("S3A://bucket/x", 2),
+        ("http://127.0.0.1:1/x", 2),
+        ("nosuch:/x", 2),
+    ]:
+        with pytest.raises(failures.JobError) as raised:
+            checkpoint.probe(spark, path)
+        text = str(raised.value)
+        assert raised.value.exit_code == exit_code and text.startswith("--checkpoint ") and "\n" not in text and "secret" not in text, text
+
+
+def test_a_failure_without_words_is_still_one_line(spark: SparkSession) -> None:
+    java = spark._jvm.java.lang  # type: ignore[union-attr]
+    for words in (None, "", " \n ", "one\ntwo"):
+        failure = failures.of_query(java.RuntimeException(java.IllegalStateException(words)))
+        assert failure.is_passing and failure.reason and "\n" not in failure.reason
+        assert failures.reason(java.IllegalStateException(words)) == ("one" if words == "one\ntwo" else "java.lang.IllegalStateException")
+    assert failures.reason(RuntimeError()) == "RuntimeError"
+    settings_fault = java.RuntimeException("Lost task 0.3 (TID 3) (10.0.0.7 executor 0): io.mattebox.spark.SettingsException: setting model: x")
+    assert failures.of_query(settings_fault) == failures.Failure("setting model: x", 2, False)
+    assert failures.of_query(java.RuntimeException("io.mattebox.spark.MatteboxException: disk full")).is_passing
+    assert failures.of_query(failures.Unreachable("no broker")).is_passing

@@ -7,7 +7,7 @@ use crate::{
     error::StoreError,
     frame_dir::FrameDir,
     memory::Memory,
-    pending::{OnExisting, PendingFile, create_folder, remove_stale},
+    pending::{OnExisting, PendingFile, create_folder, remove_stale, sync_folder},
 };
 use mattebox_core::{
     frame::{CameraId, Numbering},
@@ -69,6 +69,7 @@ pub enum Recalled {
 pub struct MemoryDir {
     root: PathBuf,
     folder: PathBuf,
+    durable: bool,
 }
 
 impl MemoryDir {
@@ -83,8 +84,14 @@ impl MemoryDir {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 Err(StoreError::io("create the folder", &folder)(error))
             }
-            _ => Ok(MemoryDir { root: root.to_owned(), folder }),
+            _ => Ok(MemoryDir { root: root.to_owned(), folder, durable: false }),
         }
+    }
+
+    /// Whether [`MemoryDir::save`] returns only when the version is on the disk and outlives a power failure. Off at first.
+    pub fn durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
+        self
     }
 
     /// Stores what is known of a camera when everything before `offset` is done.
@@ -93,7 +100,12 @@ impl MemoryDir {
         create_folder(&folder)?;
         let mut pending = PendingFile::create(&folder.join(format!("{}@{offset}", stream.name)))?;
         pending.write_all(bytes)?;
-        pending.commit(OnExisting::Overwrite, false).map(drop)
+        pending.commit(OnExisting::Overwrite, self.durable)?;
+        if self.durable {
+            // The camera's folder may be new.
+            sync_folder(&self.folder).map_err(StoreError::io("sync the folder", &self.folder))?;
+        }
+        Ok(())
     }
 
     /// What is known of a camera when everything before `offset` is done: the newest version for `offset` or before it. Later ones are

@@ -17,12 +17,13 @@ pub(super) fn follow<L: Layer + Send + 'static>(
     apply: impl Fn(&Resolved<L>) -> Result<(), String> + Send + 'static,
 ) -> io::Result<()> {
     let has_file = settings.has_file();
-    if !has_file && signals::is_hangup_ignored() {
-        // Whoever started us wants us to outlive the terminal (nohup).
+    // Started with the signal ignored, as by nohup, it outlives the terminal. The file can be read again all the same.
+    let is_ignored = signals::is_hangup_ignored();
+    if is_ignored && !has_file {
         return Ok(());
     }
     signals::on_hangup(move || {
-        if io::stderr().is_terminal() || !has_file {
+        if !is_ignored && (io::stderr().is_terminal() || !has_file) {
             tracing::info!("hung up");
             return signals::ask_to_stop();
         }

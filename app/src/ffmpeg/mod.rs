@@ -92,6 +92,8 @@ impl Ffmpeg {
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info"]);
+        // What it says is read here: in colours it would not be understood.
+        command.env_remove("AV_LOG_FORCE_COLOR").env_remove("AV_LOG_FORCE_256COLOR");
         command
     }
 

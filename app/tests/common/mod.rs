@@ -1,5 +1,9 @@
 //! What the tests of sources and sinks share.
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#[path = "../harness/inherited.rs"]
+mod inherited;
+
+use inherited::shield;
 use mattebox::source::{self, Picture, Source, SourceError, SourceOptions};
 use mattebox::stop::Stop;
 use std::path::{Path, PathBuf};
@@ -14,7 +18,7 @@ pub(crate) fn sample() -> String {
 pub(crate) fn ffmpeg(arguments: &str, output: &Path) -> PathBuf {
     let arguments = arguments.split_whitespace().map(|word| word.replace("{sample}", &sample()));
     let mut command = Command::new("ffmpeg");
-    let made = command.args(["-nostdin", "-y", "-loglevel", "error"]).args(arguments).arg(output).status().unwrap();
+    let made = shield(&mut command).args(["-nostdin", "-y", "-loglevel", "error"]).args(arguments).arg(output).status().unwrap();
     assert!(made.success(), "ffmpeg could not make {}", output.display());
     output.to_owned()
 }

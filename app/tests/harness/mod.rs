@@ -1,5 +1,8 @@
 //! Runs the real binary: three lines for an end-to-end test.
 #![allow(dead_code, reason = "each test file uses its own part of the harness")]
+mod inherited;
+
+pub(crate) use inherited::shield;
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
@@ -39,26 +42,10 @@ impl Bench {
         self.dir.path().join(name)
     }
 
-    /// The binary with arguments, in the folder, without the settings of whoever runs the tests.
+    /// The binary with arguments, in the folder, without what whoever runs the tests has in the environment.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mattebox"));
-        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
-        for (name, _) in std::env::vars() {
-            let ours = [
-                "CAMERA_ID",
-                "VIDEO_SRC",
-                "FPS",
-                "JPEG_QUALITY",
-                "MAX_WIDTH",
-                "OUTPUT_DIR",
-                "SEG_MODEL_PATH",
-                "KAFKA_BOOTSTRAP",
-                "TOPIC_FRAMES",
-            ];
-            if name.starts_with("MATTEBOX_") || name.starts_with("OTEL_") || ours.contains(&name.as_str()) {
-                command.env_remove(name);
-            }
-        }
+        shield(command.args(args).current_dir(self.dir.path()).stdin(Stdio::null()));
         command
     }
 
@@ -96,7 +83,7 @@ impl Bench {
 
     /// Runs ffmpeg, to make an input or to look at an output.
     pub(crate) fn ffmpeg(&self, args: &[&str]) -> Output {
-        let output = Command::new("ffmpeg")
+        let output = shield(&mut Command::new("ffmpeg"))
             .args(["-nostdin", "-hide_banner", "-loglevel", "error", "-y"])
             .args(args)
             .current_dir(self.dir.path())
@@ -108,7 +95,7 @@ impl Bench {
 
     /// Frames and size of a video, counted by decoding it.
     pub(crate) fn probe(&self, name: &str) -> (u64, u64, u64) {
-        let output = Command::new("ffprobe")
+        let output = shield(&mut Command::new("ffprobe"))
             .args(["-v", "error", "-select_streams", "v", "-count_frames", "-of", "json"])
             .args(["-show_entries", "stream=nb_read_frames,width,height"])
             .arg(self.path(name))

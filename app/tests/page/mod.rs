@@ -54,7 +54,7 @@ impl<'a> Page<'a> {
 
     fn curl(&self, args: &[&str], path: &str) -> (u16, Vec<u8>) {
         let output = Command::new("curl")
-            .args(["-sS", "-m", "30", "-o", "-", "-w", "\n%{http_code}"])
+            .args(["-sS", "--noproxy", "*", "-m", "30", "-o", "-", "-w", "\n%{http_code}"])
             .args(args)
             .arg(format!("{}{path}", self.address))
             .output()

@@ -41,9 +41,9 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 2^26 pixels (twice an 8K frame) and 32,768 a side.
+    /// 64 million pixels (nearly twice an 8K frame) and 32,768 a side.
     fn default() -> Self {
-        Limits { max_pixels: 1 << 26, max_side: 1 << 15 }
+        Limits { max_pixels: 64_000_000, max_side: 1 << 15 }
     }
 }
 
@@ -85,6 +85,15 @@ impl ImageFormat {
             ImageFormat::Png => "png",
             ImageFormat::Jpeg => "jpg",
             ImageFormat::WebP => "webp",
+        }
+    }
+
+    /// The media type: `image/png`, `image/jpeg` or `image/webp`.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            ImageFormat::Png => "image/png",
+            ImageFormat::Jpeg => "image/jpeg",
+            ImageFormat::WebP => "image/webp",
         }
     }
 

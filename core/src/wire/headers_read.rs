@@ -123,6 +123,11 @@ fn optional<'a>(record: &Record<'a>, header: &'static str) -> Result<Option<&'a 
     std::str::from_utf8(value).map(Some).map_err(not_utf8)
 }
 
+/// The last header of a name, where it is text.
+pub(super) fn last_text<'a>(record: &Record<'a>, name: &str) -> Option<&'a str> {
+    std::str::from_utf8(last(record, name)?.value?).ok()
+}
+
 fn last<'a>(record: &Record<'a>, name: &str) -> Option<Header<'a>> {
     record.headers.iter().rev().find(|header| header.name == name).copied()
 }

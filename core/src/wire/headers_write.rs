@@ -4,7 +4,12 @@ use super::{
     headers_read::{FRAME_TYPE, SOURCE_PREFIX},
     time,
 };
-use crate::frame::{CameraId, FrameNumber, Timestamp};
+use crate::{
+    codec::ImageFormat,
+    compose::BackgroundSpec,
+    frame::{CameraId, FrameNumber, Timestamp},
+    maker::Recipe,
+};
 
 /// The `ce_type` of a result.
 pub(super) const RESULT_TYPE: &str = "mattebox.matted.v1";
@@ -24,11 +29,11 @@ pub struct ResultMeta<'a> {
     pub width: u32,
     /// Pixels down.
     pub height: u32,
-    /// The media type of the result: `image/png`, `image/jpeg` or `image/webp`.
-    pub content_type: &'a str,
+    /// The format of the result's picture.
+    pub format: ImageFormat,
     /// SHA-256 of the network's file, in hexadecimal.
     pub model_sha256: &'a str,
-    /// A hash of the settings that shape the picture.
+    /// A hash of the settings that shape the picture: [`settings_hash`].
     pub settings: &'a str,
 }
 
@@ -55,11 +60,19 @@ pub fn frame_headers(meta: &FrameMeta<'_>) -> Vec<(&'static str, String)> {
 
 /// The headers of a result; its value is the picture. A frame without session has `-` in its place in `ce_id`.
 pub fn result_headers(meta: &ResultMeta<'_>) -> Vec<(&'static str, String)> {
-    let ResultMeta { camera, session, number, time, width, height, content_type, .. } = *meta;
+    let ResultMeta { camera, session, number, time, width, height, format, .. } = *meta;
+    let content_type = format.media_type();
     let mut headers = event(Event { kind: RESULT_TYPE, camera, session, number, time, width, height, content_type });
     headers.push(("ce_modelsha256", meta.model_sha256.to_owned()));
     headers.push(("ce_settings", meta.settings.to_owned()));
     headers
+}
+
+/// Tells results of different settings apart: eight hexadecimal digits.
+pub fn settings_hash(recipe: &Recipe, background: &BackgroundSpec) -> String {
+    let Recipe { matte, foreground_cleanup, skip_still, format, jpeg_quality, .. } = recipe;
+    let text = format!("{matte} {background} {foreground_cleanup} {skip_still} {format} {jpeg_quality}");
+    format!("{:08x}", crc32fast::hash(text.as_bytes()))
 }
 
 /// The headers that are added to those of a record that was set aside.
@@ -141,7 +154,7 @@ mod tests {
             time: Timestamp(1_700_000_000_000_000),
             width: 640,
             height: 480,
-            content_type: "image/png",
+            format: ImageFormat::Png,
             model_sha256: "abc",
             settings: "def",
         };

@@ -15,7 +15,7 @@
 //! * `headers_read`, `headers_write`: the binary format, and the headers of results and dead letters.
 //! * `position`: whose frame a record is, and its number, without the rest.
 //! * `picture`: the encoded picture within a record.
-//! * `time`: unix seconds and RFC 3339.
+//! * `time`: unix seconds and RFC 3339; `trace`: the trace that a record belongs to.
 //! * `error`: what can be wrong with a record, and the codes for it.
 mod error;
 mod headers_read;
@@ -26,15 +26,17 @@ mod json_write;
 mod picture;
 mod position;
 mod time;
+mod trace;
 
 #[cfg(test)]
 mod round_trip;
 
 pub use error::{PICTURE_CODES, WireError, picture_code};
 pub use headers_read::is_result;
-pub use headers_write::{DeadLetter, ResultMeta, dead_letter_headers, frame_headers, result_headers};
+pub use headers_write::{DeadLetter, ResultMeta, dead_letter_headers, frame_headers, result_headers, settings_hash};
 pub use json_write::json_value;
 pub use position::read_position;
+pub use trace::trace_headers;
 
 use crate::frame::{CameraId, FrameNumber, Timestamp};
 use picture::Picture;

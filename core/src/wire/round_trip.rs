@@ -152,7 +152,7 @@ fn a_result_is_not_a_frame_but_has_a_position() {
         time: Timestamp(0),
         width: 1,
         height: 1,
-        content_type: "image/png",
+        format: crate::codec::ImageFormat::Png,
         model_sha256: "0",
         settings: "0",
     });

@@ -114,7 +114,7 @@ impl Worker {
     /// Loads the network, waits for the broker and for the topic, and joins the group. `stop` ends the reading, `abort` everything.
     pub fn new(settings: WorkerSettings, stop: Stop, abort: Stop) -> Result<Self, KafkaError> {
         let model = Arc::new(load_model(&settings.model)?);
-        let (model_sha, threads) = (model.sha256().to_owned(), settings.threads.get());
+        let threads = settings.threads.get();
         let (to_loop, events) = crossbeam_channel::bounded(EVENTS);
         let recipe = Recipe {
             model,
@@ -142,7 +142,7 @@ impl Worker {
                 directory: Directory::open(root, &settings.group, &settings.broker.topic, settings.fsync)?,
                 post: Box::new(Post::open(settings, &shop)?),
             },
-            WorkerSink::Topic(results) => Output::Results(Box::new(Topic::open(&admin, settings, results, &model_sha, &stop)?)),
+            WorkerSink::Topic(results) => Output::Results(Box::new(Topic::open(&admin, settings, results, &shop.recipe, &stop)?)),
         };
         let consumer = Arc::new(consumer::subscribe(settings, &numbers)?);
         let recorder = Recorder::start(&consumer).map_err(StartError::Thread)?;

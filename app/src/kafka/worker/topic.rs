@@ -11,13 +11,13 @@ use crate::{
         KafkaError,
         client::Context,
         letters,
-        record::{parent, with_record},
+        record::with_record,
         topics::{self, Wanted},
     },
     stop::Stop,
     trace::Span,
 };
-use mattebox_core::{frame::CameraId, wire};
+use mattebox_core::{codec::ImageFormat, frame::CameraId, maker::Recipe, wire};
 use mattebox_store::Memory;
 use rdkafka::{
     ClientConfig, Message, Offset, TopicPartitionList,
@@ -65,7 +65,7 @@ pub(super) struct Topic {
     /// Stand in every result: which network and settings made it.
     model: String,
     settings: String,
-    content_type: &'static str,
+    format: ImageFormat,
     group: String,
     frames: String,
     /// What was remembered when we got a partition, of cameras that have not been seen since.
@@ -78,7 +78,7 @@ impl Topic {
         admin: &AdminClient<Context>,
         settings: &WorkerSettings,
         results: &str,
-        model: &str,
+        recipe: &Recipe,
         stop: &Stop,
     ) -> Result<Self, KafkaError> {
         let frames = &settings.broker.topic;
@@ -122,13 +122,9 @@ impl Topic {
             memory_topic,
             dead,
             dead_is_there: false,
-            model: model.to_owned(),
-            settings: settings_hash(settings),
-            content_type: match settings.format {
-                mattebox_core::codec::ImageFormat::Png => "image/png",
-                mattebox_core::codec::ImageFormat::Jpeg => "image/jpeg",
-                mattebox_core::codec::ImageFormat::WebP => "image/webp",
-            },
+            model: recipe.model.sha256().to_owned(),
+            settings: wire::settings_hash(recipe, &settings.background),
+            format: recipe.format,
             group: settings.group.clone(),
             frames: frames.clone(),
             remembered: HashMap::new(),
@@ -282,7 +278,7 @@ impl Topic {
                     time: job.time,
                     width: size.0,
                     height: size.1,
-                    content_type: self.content_type,
+                    format: self.format,
                     model_sha256: &self.model,
                     settings: &self.settings,
                 };
@@ -292,9 +288,15 @@ impl Topic {
                 }
                 let span = job.span.send(&self.results);
                 // Who does not trace passes on what came.
-                let trace = Some(span.headers()).filter(|own| !own.is_empty());
-                for (key, value) in trace.unwrap_or_else(|| parent(&job.record).headers()) {
-                    headers = headers.insert(Header { key: &key, value: Some(&value) });
+                let own = span.headers();
+                if own.is_empty() {
+                    headers = with_record(&job.record, |r| {
+                        let passed_on = wire::trace_headers(r).into_iter();
+                        passed_on.fold(headers, |all, (key, value)| all.insert(Header { key, value: Some(value) }))
+                    });
+                }
+                for (key, value) in &own {
+                    headers = headers.insert(Header { key, value: Some(value) });
                 }
                 self.send(BaseRecord::to(&self.results).key(job.camera.as_str()).payload(bytes).headers(headers))?;
                 Ok(span)
@@ -381,10 +383,4 @@ fn producer(config: &ClientConfig, patience: Duration, stop: &Stop) -> Result<Ba
 fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(std::process::id())
-}
-
-/// Tells results of different settings apart.
-fn settings_hash(s: &WorkerSettings) -> String {
-    let text = format!("{} {} {} {} {} {}", s.matte, s.background, s.foreground_cleanup, s.skip_still, s.format, s.jpeg_quality);
-    format!("{:08x}", crc32fast::hash(text.as_bytes()))
 }

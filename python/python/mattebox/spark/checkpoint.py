@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import time
 from typing import TYPE_CHECKING, Any
+
+from . import failures
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -22,9 +25,11 @@ log = logging.getLogger("mattebox.spark")
 
 # The file in the checkpoint that holds the topic's id.
 TOPIC_ID = "mattebox-topic-id"
+# The file that shows that the checkpoint can be written. It is removed at once.
+PROBE = "mattebox-probe"
 
 
-class Stale(Exception):
+class Stale(failures.JobError):
     """The checkpoint does not fit the topic."""
 
 
@@ -64,11 +69,34 @@ class _Folder:
         finally:
             stream.close()
 
+    def make(self) -> None:
+        self._files.mkdirs(self._path(self._checkpoint))
+
+    def remove(self, name: str) -> None:
+        self._files.delete(self._inside(name), False)
+
     def set_aside(self) -> None:
         """Renames it, so that the job begins without one."""
         new = f"{self._checkpoint}.stale-{time.strftime('%Y%m%dT%H%M%S')}"
         if not self._files.rename(self._path(self._checkpoint), self._path(new)):
             raise Stale(f"the checkpoint {self._checkpoint} cannot be renamed to {new}")
+
+
+def probe(spark: SparkSession, checkpoint: str) -> None:
+    """Makes the folder, and a file in it.
+
+    :raises failures.JobError: it cannot be written; :class:`failures.SettingsError` where it never can.
+    """
+    try:
+        folder = _Folder(spark, checkpoint)
+        folder.make()
+        folder.write(PROBE, "")
+        folder.remove(PROBE)
+    except Exception as error:
+        failure = failures.of_start(error)
+        kind = failures.SettingsError if failure.exit_code == 2 else failures.JobError
+        shown = re.sub(r"//[^/@]*@", "//***@", checkpoint)
+        raise kind(f"--checkpoint {shown} cannot be written: {failure.reason}") from error
 
 
 def _last_offsets(folder: _Folder, checkpoint: str, topic: str) -> dict[int, int] | None:

@@ -12,12 +12,14 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from . import failures
 from . import settings as settings_module
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from .broker import Broker
+    from .broker import Broker, Largest
+    from .failures import Failure
     from .progress import Numbers
     from .settings import Settings
 
@@ -31,11 +33,18 @@ EXECUTORS_COME_S = 10.0
 
 
 class Stop:
-    """Set by the first SIGINT or SIGTERM. The second ends the process at once."""
+    """Set by the first SIGINT or SIGTERM, or SIGHUP unless it was ignored at the start, as by nohup. The second ends the process at once."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
-        for name in (signal.SIGINT, signal.SIGTERM):
+        self._signals = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            self._signals.append(signal.SIGHUP)
+        self.listen()
+
+    def listen(self) -> None:
+        """Takes the signals: once more after Spark has started, which takes SIGINT for itself."""
+        for name in self._signals:
             signal.signal(name, self._signal)
 
     def _signal(self, number: int, frame: FrameType | None) -> None:
@@ -56,26 +65,35 @@ def main(arguments: list[str] | None = None) -> int:
     settings = settings_module.read(arguments)
     _log_to_stderr()
     stop = Stop()
-    from . import broker as broker_module
-    from . import checkpoint as checkpoint_module
-    from . import session
-
     spark = None
     try:
+        from . import broker, session
+
         spark = session.build(settings)
+        stop.listen()
         spark.sparkContext.setLogLevel(os.environ.get("MATTEBOX_SPARK_LOG", "WARN"))
         tally = session.register(spark)
-        broker = broker_module.Broker(spark, settings)
-        return _run(spark, broker, settings, tally, stop)
-    except broker_module.Unreachable as error:
-        log.error("%s", error)
-        return 3
-    except (checkpoint_module.Stale, RuntimeError) as error:
-        log.error("%s", error)
-        return 1
+        session.check(spark, settings.made)
+        return _run(spark, broker.Broker(spark, settings, stop.wait), settings, tally, stop)
+    except KeyboardInterrupt:
+        return 130
+    except failures.Stopped as stopped:
+        return stopped.exit_code
+    except Exception as error:
+        failure = failures.of_start(error)
+        log.error("%s", failure.reason)
+        log.debug("where it came from", exc_info=True)
+        return failure.exit_code
     finally:
         if spark is not None:
-            spark.stop()
+            _end(spark)
+
+
+def _end(spark: SparkSession) -> None:
+    try:
+        spark.stop()
+    except Exception as error:
+        log.debug("Spark has ended before: %s", failures.reason(error))
 
 
 def _log_to_stderr() -> None:
@@ -89,21 +107,21 @@ def _log_to_stderr() -> None:
 def _run(spark: SparkSession, broker: Broker, settings: Settings, tally: Any, stop: Stop) -> int:
     from . import checkpoint, progress
 
-    if not broker.wait(stop.wait):
-        return 130
-    partitions = broker.wait_for_topic(stop.wait)
-    if not partitions:
+    checkpoint.probe(spark, settings.checkpoint)
+    broker.wait()
+    partitions = broker.wait_for_topic()
+    if stop.is_set():
         return 130
     settings = _choose_trigger(settings, partitions, _cores(spark, partitions, stop))
     if checkpoint.check(spark, broker, settings):
         settings = dataclasses.replace(settings, start="earliest")
-    max_letter = broker.ensure_outputs(partitions)
+    largest = broker.ensure_outputs(partitions)
     numbers = progress.Numbers()
-    spark.streams.addListener(progress.Listener(numbers, tally, settings.topic))
     server = progress.serve(settings.metrics, numbers) if settings.metrics else None
+    spark.streams.addListener(progress.Listener(numbers, tally, settings.topic))
     begun = time.monotonic()
     try:
-        code = _query_until_stopped(spark, broker, settings, stop, numbers, max_letter)
+        code = _query_until_stopped(spark, broker, settings, stop, numbers, largest)
     finally:
         if server:
             server.shutdown()
@@ -128,7 +146,7 @@ def _choose_trigger(settings: Settings, partitions: int, cores: int) -> Settings
     """Real time where every partition has a core: with fewer, Spark gives some of them no turn at all, and says nothing."""
     enough = cores >= partitions
     if settings.trigger == "realtime" and not enough:
-        raise RuntimeError(
+        raise failures.JobError(
             f"real time needs a core for each of the {partitions} partitions of topic {settings.topic}, and Spark has {cores}: give it more cores, or "
             "use --trigger micro"
         )
@@ -148,39 +166,74 @@ def _hear_of_last_batches(spark: SparkSession) -> None:
 
 
 def _query_until_stopped(
-    spark: SparkSession, broker: Broker, settings: Settings, stop: Stop, numbers: Numbers, max_letter: int
+    spark: SparkSession, broker: Broker, settings: Settings, stop: Stop, numbers: Numbers, largest: Largest
 ) -> int:
     """Runs the query. One that fails is started again from its checkpoint, in the same driver: that takes a second, a new driver ten."""
-    from pyspark.errors import StreamingQueryException
+    from . import checkpoint
 
-    from . import checkpoint, query
-
-    wait, done = FIRST_WAIT_S, 0
+    wait, done, has_run = FIRST_WAIT_S, 0, False
     if settings.until_end and settings.start == "latest":
         log.warning("--until end with --from latest does nothing where there is no checkpoint: use --from earliest")
     while True:
-        rows = query.made(query.frames(spark, settings), settings)
-        running = query.writer(query.for_kafka(rows, settings, max_letter), settings).start()
         try:
-            while not running.awaitTermination(0.5):
-                if stop.is_set():
-                    _stop(spark, running, settings)
-                    return 130
-            if running.exception() is None:
-                return 130 if stop.is_set() else 0
-            problem = str(running.exception())
-        except StreamingQueryException as error:
-            problem = str(error)
+            if numbers.total("restarts") and checkpoint.check(spark, broker, settings):
+                settings = dataclasses.replace(settings, start="earliest")
+            running = _start(spark, settings, largest)
+            has_run = True
+            failure = _await(spark, running, settings, stop)
+        except Exception as error:
+            if stop.is_set():
+                return 130
+            # What fails at the first start fails at the next; later it may be the broker or a disk that is away for a while.
+            if not has_run or isinstance(error, checkpoint.Stale):
+                raise
+            failure = failures.of_query(error)
         if stop.is_set():
             return 130
-        log.error("the query failed, and goes on from its checkpoint in %.1f s: %s", wait, _reason(problem))
-        if checkpoint.check(spark, broker, settings):
-            settings = dataclasses.replace(settings, start="earliest")
+        if failure is None:
+            return 0
+        if not failure.is_passing:
+            log.error("%s", failure.reason)
+            return failure.exit_code
+        if _is_gone(spark):
+            raise failures.JobError(f"Spark has ended: {failure.reason}")
+        log.error("the query failed, and goes on from its checkpoint in %.1f s: %s", wait, failure.reason)
         numbers.add(restarts=1)
         if stop.wait(wait):
             return 130
         wait = FIRST_WAIT_S if numbers.total("batches") > done else min(wait * 2, LONGEST_WAIT_S)
         done = numbers.total("batches")
+
+
+def _start(spark: SparkSession, settings: Settings, largest: Largest) -> Any:
+    from . import query
+
+    rows = query.made(query.frames(spark, settings), settings)
+    return query.writer(query.for_kafka(rows, settings, largest), settings).start()
+
+
+def _await(spark: SparkSession, running: Any, settings: Settings, stop: Stop) -> Failure | None:
+    """Waits for the query's end, or for a signal, which ends it. None: it has done what there was."""
+    from pyspark.errors import StreamingQueryException
+
+    try:
+        while not running.awaitTermination(0.5):
+            if stop.is_set():
+                _stop(spark, running, settings)
+                return None
+    except StreamingQueryException as error:
+        return failures.of_query(error)
+    # PySpark's own exception() cannot tell of one without words.
+    problem = running._jsq.exception()
+    return failures.of_query(problem.get()) if problem.isDefined() else None
+
+
+def _is_gone(spark: SparkSession) -> bool:
+    """Whether Spark itself has ended, as when its master has given the job up: then no query can be started any more."""
+    try:
+        return bool(spark.sparkContext._jsc.sc().isStopped())
+    except Exception:
+        return True
 
 
 def _stop(spark: SparkSession, running: Any, settings: Settings) -> None:
@@ -191,11 +244,3 @@ def _stop(spark: SparkSession, running: Any, settings: Settings) -> None:
     else:
         log.info("stopping after the batch at hand")
     running.stop()
-
-
-def _reason(text: str) -> str:
-    """The line of a Java stack trace that says most."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    causes = [line for line in lines if line.startswith("Caused by:") or "Exception:" in line]
-    ours = [line for line in causes if "MatteboxException" in line]
-    return (ours or causes[-1:] or lines[:1] or ["it gave no reason"])[-1][:500]

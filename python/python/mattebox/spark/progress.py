@@ -11,6 +11,8 @@ from typing import Any
 
 from pyspark.sql.streaming import StreamingQueryListener
 
+from . import failures
+
 log = logging.getLogger("mattebox.spark")
 
 
@@ -119,7 +121,10 @@ def _lag(source: Any, topic: str) -> float | None:
 
 
 def serve(address: str, numbers: Numbers) -> ThreadingHTTPServer:
-    """Serves /metrics, /healthz and /readyz until it is shut down."""
+    """Serves /metrics, /healthz and /readyz until it is shut down.
+
+    :raises failures.SettingsError: the address is taken, or none of this machine's.
+    """
     host, _, port = address.rpartition(":")
 
     class Handler(BaseHTTPRequestHandler):
@@ -141,7 +146,10 @@ def serve(address: str, numbers: Numbers) -> ThreadingHTTPServer:
         def log_message(self, format: str, *arguments: object) -> None:
             log.debug(format, *arguments)
 
-    server = ThreadingHTTPServer((host.strip("[]") or "127.0.0.1", int(port)), Handler)
+    try:
+        server = ThreadingHTTPServer((host.strip("[]") or "127.0.0.1", int(port)), Handler)
+    except OSError as error:
+        raise failures.SettingsError(f"--metrics {address} cannot be served: {error.strerror or error}") from error
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server

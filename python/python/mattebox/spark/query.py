@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
+
+from . import paths
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming import DataStreamWriter
 
+    from .broker import Largest
     from .settings import Settings
 
 # The longest reason in a header, in characters.
@@ -16,9 +21,18 @@ MAX_MESSAGE = 1000
 
 
 def settings_json(**made: object) -> str:
-    """The last argument of the function in SQL, as a quoted text: out and group must be given, the rest is as in ``mattebox worker``."""
-    text = json.dumps({name: value for name, value in made.items() if value is not None}, ensure_ascii=True, sort_keys=True)
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    """The last argument of the function in SQL, as a quoted text: out and group must be given, the rest is as in ``mattebox worker``.
+
+    :raises paths.NotAPath: out names no folder.
+    """
+    if isinstance(out := made.get("out"), (str, os.PathLike)):
+        made = {**made, "out": paths.local(os.fspath(out))}
+    return "'" + plain_json(made).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def plain_json(made: Mapping[str, object]) -> str:
+    """The settings of the function as it gets them."""
+    return json.dumps({name: value for name, value in made.items() if value is not None}, ensure_ascii=True, sort_keys=True)
 
 
 def frames(spark: SparkSession, settings: Settings) -> DataFrame:
@@ -40,7 +54,7 @@ def made(records: DataFrame, settings: Settings) -> DataFrame:
     return records.selectExpr("topic", "partition", "offset", "key", "value", "headers", call)
 
 
-def for_kafka(rows: DataFrame, settings: Settings, max_letter: int) -> DataFrame:
+def for_kafka(rows: DataFrame, settings: Settings, largest: Largest) -> DataFrame:
     """Rows for the topics: results, dead letters, and pictures where they are wanted."""
     status = """named_struct(
         'topic', '{results}', 'key', cast(made.camera AS binary), 'value', cast(to_json(named_struct(
@@ -48,33 +62,36 @@ def for_kafka(rows: DataFrame, settings: Settings, max_letter: int) -> DataFrame
             'width', made.width, 'height', made.height, 'taken_us', made.taken_us, 'latency_ms', made.latency_ms,
             'topic', topic, 'partition', partition, 'offset', offset)) AS binary),
         'headers', array({content_type}))""".format(results=settings.results, content_type=_header("content-type", "'application/json'"))
-    left_out = f"length(value) > {max_letter}"
-    letter = """named_struct(
-        'topic', '{dead}', 'key', key, 'value', CASE WHEN {left_out} THEN NULL ELSE value END,
+    dead = _letter(settings, largest, "made.code", f"left(made.error, {MAX_MESSAGE})")
+    if not settings.publish_frames:
+        return rows.selectExpr(f"CASE WHEN made.status = 'dead' THEN {dead} ELSE {status} END AS row").select("row.*")
+    # The headers are made where the picture is: those that a worker gives its results.
+    picture = "named_struct('topic', '{topic}', 'key', cast(made.camera AS binary), 'value', made.picture, 'headers', made.headers)".format(
+        topic=settings.publish_frames
+    )
+    message = f"concat('the result has ', length(made.picture), ' bytes, and topic {settings.publish_frames} takes {largest.frame}')"
+    too_large = _letter(settings, largest, "'result-too-large'", message)
+    kinds = f"""CASE WHEN made.status = 'dead' THEN array({dead})
+        WHEN length(made.picture) > {largest.frame} THEN array({status}, {too_large}) ELSE array({status}, {picture}) END"""
+    return rows.selectExpr(f"explode({kinds}) AS row").select("row.*")
+
+
+def _letter(settings: Settings, largest: Largest, code: str, message: str) -> str:
+    """A record for the dead letters, with the reason in its headers: SQL for a code and a sentence. A value that is too large is left out."""
+    is_left_out = f"length(value) > {largest.letter}"
+    return """named_struct(
+        'topic', '{dead}', 'key', key, 'value', CASE WHEN {is_left_out} THEN NULL ELSE value END,
         'headers', concat(coalesce(filter(headers, h -> NOT startswith(h.key, 'mattebox-error-')), array()), array({code}, {message}, {topic},
-            {partition}, {offset}), CASE WHEN {left_out} THEN array({size}) ELSE array() END))""".format(
+            {partition}, {offset}), CASE WHEN {is_left_out} THEN array({size}) ELSE array() END))""".format(
         dead=settings.dead,
-        left_out=left_out,
-        code=_header("mattebox-error-code", "made.code"),
-        message=_header("mattebox-error-message", f"left(made.error, {MAX_MESSAGE})"),
+        is_left_out=is_left_out,
+        code=_header("mattebox-error-code", code),
+        message=_header("mattebox-error-message", message),
         topic=_header("mattebox-error-topic", "topic"),
         partition=_header("mattebox-error-partition", "cast(partition AS string)"),
         offset=_header("mattebox-error-offset", "cast(offset AS string)"),
         size=_header("mattebox-error-value-bytes", "cast(length(value) AS string)"),
     )
-    if not settings.publish_frames:
-        return rows.selectExpr(f"CASE WHEN made.status = 'dead' THEN {letter} ELSE {status} END AS row").select("row.*")
-    kind = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}[str(settings.made["format"])]
-    picture = """named_struct('topic', '{topic}', 'key', cast(made.camera AS binary), 'value', made.picture, 'headers', concat(
-        filter(coalesce(headers, array()), h -> NOT h.key IN ('content-type', 'ce_type', 'ce_sequence')),
-        array({kind}, {type}, {number})))""".format(
-        topic=settings.publish_frames,
-        kind=_header("content-type", f"'{kind}'"),
-        type=_header("ce_type", "'mattebox.matted.v1'"),
-        number=_header("ce_sequence", "cast(made.frame AS string)"),
-    )
-    rows = rows.selectExpr(f"explode(CASE WHEN made.status = 'dead' THEN array({letter}) ELSE array({status}, {picture}) END) AS row")
-    return rows.select("row.*")
 
 
 def _header(name: str, value: str) -> str:

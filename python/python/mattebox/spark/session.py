@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+from . import failures, query
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from .settings import Settings
+
+log = logging.getLogger("mattebox.spark")
 
 KAFKA_PACKAGE = "org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0"
 
@@ -29,7 +35,22 @@ def register(spark: SparkSession) -> Any:
         return mattebox.register(spark._jsparkSession)
     except TypeError as error:  # What is no class is a package for py4j, and a package cannot be called.
         message = f"the jar of mattebox is not on Spark's class path: start with spark-submit --jars {jar_path()}"
-        raise RuntimeError(message) from error
+        raise failures.JobError(message) from error
+
+
+def check(spark: SparkSession, made: Mapping[str, object]) -> None:
+    """Checks the settings of the function here, as the executors will: the network, the background, every name and number.
+
+    :raises failures.SettingsError: one of them cannot be used.
+    """
+    try:
+        spark._jvm.io.mattebox.spark.Mattebox.check(query.plain_json(made))
+    except Exception as error:
+        failure = failures.of_start(error)
+        if failure.exit_code == 2:
+            raise failures.SettingsError(failure.reason) from error
+        # A driver on another kind of machine than the executors: they check the same, and the job ends then.
+        log.warning("the settings cannot be checked on this machine, and are on the executors: %s", failure.reason)
 
 
 def is_submitted() -> bool:

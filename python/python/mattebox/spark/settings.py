@@ -5,7 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NoReturn
+
+from . import paths
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
@@ -77,23 +81,78 @@ def _topic(text: str) -> str:
     return text
 
 
-def parser() -> argparse.ArgumentParser:
-    """All flags, with the environment's values as defaults."""
+def _address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address: write HOST:PORT, for example 127.0.0.1:9466")
+    return text
+
+
+def _path(find: Callable[[str], str]) -> Callable[[str], str]:
+    """A flag's value as a path; what is none is an error that says why."""
+
+    def convert(text: str) -> str:
+        try:
+            return find(text)
+        except paths.NotAPath as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return convert
+
+
+def _model(text: str) -> str:
+    return text if text == "landscape" else paths.local(text)
+
+
+def _background(text: str) -> str:
+    kind, colon, path = text.partition(":")
+    return f"image:{paths.local(path)}" if colon and kind.lower() == "image" else text
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reads flags, then the environment for those that were not given. Both are checked alike."""
+
+    # Where the value that is looked at comes from.
+    origin = ""
+
+    def __init__(self, **more: object) -> None:
+        super().__init__(argument_default=argparse.SUPPRESS, **more)  # type: ignore[arg-type]
+        self.others: list[tuple[str, str, str | None]] = []
+
+    def error(self, message: str) -> NoReturn:
+        super().error(self.origin + message)
+
+    def read(self, arguments: list[str] | None) -> argparse.Namespace:
+        given = self.parse_args(arguments)
+        for flag, variable, default in self.others:
+            name = next(action.dest for action in self._actions if flag in action.option_strings)
+            if hasattr(given, name):
+                continue
+            value = os.environ.get(variable) or None
+            self.origin = f"{variable} in the environment: " if value else ""
+            if value or default is not None:
+                self.parse_args([f"{flag}={value or default}"], given)
+            else:
+                setattr(given, name, None)
+        self.origin = ""
+        return given
+
+
+def parser() -> _Parser:
+    """All flags."""
     from mattebox.spark.session import KAFKA_PACKAGE
 
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="python -m mattebox.spark",
         description="Takes frames from a Kafka topic with Spark Structured Streaming, puts another background behind the people in them, and "
         "writes one picture file for each frame: OUT/CAMERA/frame_000000.png.",
-        epilog="Every flag has an environment variable, in brackets. Exit codes: 0 done, 1 failed, 2 bad settings, 3 no broker in time.",
+        epilog="Every flag has an environment variable, in brackets. Exit codes: 0 done, 1 failed, 2 bad settings, 3 no broker in time, 130 stopped.",
     )
 
     def add(group: argparse._ArgumentGroup, flag: str, variable: str, default: str | None, what: str, **more: object) -> None:
-        value = os.environ.get(variable)
-        default = value if value not in (None, "") else default
-        shown = "" if default is None or more.get("secret") else " [default: %(default)s]"
-        more.pop("secret", None)
-        group.add_argument(flag, default=default, help=f"{what} [{variable}]{shown}", **more)  # type: ignore[arg-type]
+        top.others.append((flag, variable, default))
+        shown = "" if default is None else f" [default: {default}]"
+        group.add_argument(flag, help=f"{what} [{variable}]{shown}", **more)  # type: ignore[arg-type]
 
     log = top.add_argument_group("Reading the topic")
     add(log, "--kafka", "KAFKA_BOOTSTRAP", "localhost:9092", "the broker, HOST:PORT[,HOST:PORT...]")
@@ -111,10 +170,10 @@ def parser() -> argparse.ArgumentParser:
     )
 
     made = top.add_argument_group("What is made")
-    add(made, "--out", "OUTPUT_DIR", "output", "the folder of the files, on every executor; several machines need a shared one")
-    add(made, "--background", "MATTEBOX_BACKGROUND", "gray", "gray, a CSS colour, #RRGGBB, blur[:SIGMA], transparent or image:PATH")
+    add(made, "--out", "OUTPUT_DIR", "output", "the folder of the files, on every executor; several machines need a shared one", type=_path(paths.local))
+    add(made, "--background", "MATTEBOX_BACKGROUND", "gray", "gray, a CSS colour, #RRGGBB, blur[:SIGMA], transparent or image:PATH", type=_path(_background))
     add(made, "--matte", "MATTEBOX_MATTE", "soft", "soft (best edges) or hard (MediaPipe's category mask)", choices=("soft", "hard"))
-    add(made, "--model", "SEG_MODEL_PATH", None, "a .tflite file instead of the built-in network, there on every executor; or landscape")
+    add(made, "--model", "SEG_MODEL_PATH", None, "a .tflite file instead of the built-in network, there on the driver and every executor; or landscape", type=_path(_model))
     add(made, "--format", "MATTEBOX_FORMAT", "png", "picture files", choices=("png", "jpg", "webp"))
     add(made, "--jpeg-quality", "JPEG_QUALITY", "80", "quality of JPEG files, 1 to 100", type=_positive)
     add(made, "--foreground-cleanup", "MATTEBOX_FOREGROUND_CLEANUP", "true", "take the old room's light out of the edge", type=_yes_no)
@@ -127,7 +186,7 @@ def parser() -> argparse.ArgumentParser:
     add(made, "--publish-frames", "MATTEBOX_PUBLISH_FRAMES", None, "a topic that gets the pictures too", type=_topic)
 
     run = top.add_argument_group("How it runs")
-    add(run, "--checkpoint", "CHECKPOINT_DIR", None, "where Spark keeps its place in the topic [default: OUT/.checkpoint]")
+    add(run, "--checkpoint", "CHECKPOINT_DIR", None, "where Spark keeps its place in the topic [default: OUT/.checkpoint]", type=_path(paths.checkpoint))
     add(run, "--group", "MATTEBOX_GROUP", "mattebox-spark", "the name under which cameras are remembered below OUT/.state")
     add(
         run,
@@ -153,7 +212,7 @@ def parser() -> argparse.ArgumentParser:
     add(run, "--master", "SPARK_MASTER", None, "spark://HOST:PORT, local[N] and so on [default: that of spark-submit, or local[*]]")
     add(run, "--jars", "MATTEBOX_JARS", None, "jars of Spark's Kafka connector, or folders of them, separated by commas")
     add(run, "--packages", "MATTEBOX_PACKAGES", KAFKA_PACKAGE, "Maven coordinates of the connector, where --jars does not name it")
-    add(run, "--metrics", "MATTEBOX_METRICS", None, "serve /metrics, /healthz and /readyz at this address, for example 127.0.0.1:9466")
+    add(run, "--metrics", "MATTEBOX_METRICS", None, "serve /metrics, /healthz and /readyz at this address, for example 127.0.0.1:9466", type=_address)
     run.add_argument("--version", action="version", version=_version())
     return top
 
@@ -167,20 +226,20 @@ def _version() -> str:
 def read(arguments: list[str] | None = None) -> Settings:
     """Reads flags and environment. Exits with 2 and a message where something cannot be used."""
     top = parser()
-    given = top.parse_args(arguments)
+    given = top.read(arguments)
     if given.checkpoint_interval < 5:
         top.error("--checkpoint-interval must be at least 5s: Spark makes no real-time batches that are shorter")
     if given.trigger == "realtime" and given.until == "end":
         top.error("--trigger realtime has no end: use --trigger micro with --until end")
     if given.trigger == "realtime" and given.async_progress:
         top.error("--async-progress is for --trigger micro")
-    out = _absolute(given.out)
+    _check_topics(top, given)
     made = {
-        "out": out,
+        "out": given.out,
         "group": given.group,
-        "background": _absolute_picture(given.background),
+        "background": given.background,
         "matte": given.matte,
-        "model": given.model if given.model in (None, "landscape") else _absolute(given.model),
+        "model": given.model,
         "format": given.format,
         "jpeg_quality": given.jpeg_quality,
         "foreground_cleanup": given.foreground_cleanup,
@@ -196,8 +255,8 @@ def read(arguments: list[str] | None = None) -> Settings:
     return Settings(
         kafka=given.kafka,
         topic=given.topic,
-        out=out,
-        checkpoint=_absolute(given.checkpoint or os.path.join(out, ".checkpoint")),
+        out=given.out,
+        checkpoint=given.checkpoint or os.path.join(given.out, ".checkpoint"),
         group=given.group,
         results=given.results or f"{given.topic}.results",
         publish_frames=given.publish_frames,
@@ -219,17 +278,19 @@ def read(arguments: list[str] | None = None) -> Settings:
     )
 
 
-def _absolute(path: str) -> str:
-    # Executors have a working folder of their own.
-    return path if "://" in path else os.path.abspath(path)
+def _check_topics(top: _Parser, given: argparse.Namespace) -> None:
+    """What the job writes must not come back to it as frames, nor be mixed up."""
+    topics = {"--topic": given.topic, "the dead letters of --topic": f"{given.topic}.dead", "--results": given.results or f"{given.topic}.results"}
+    if given.publish_frames:
+        topics["--publish-frames"] = given.publish_frames
+    known: dict[str, str] = {}
+    for flag, topic in topics.items():
+        if topic in known:
+            top.error(f"{flag}: {topic} is also the topic of {known[topic]}: give each a name of its own")
+        known[topic] = flag
 
 
-def _absolute_picture(background: str) -> str:
-    kind, colon, path = background.partition(":")
-    return f"image:{_absolute(path)}" if colon and kind.lower() == "image" else background
-
-
-def _jars(top: argparse.ArgumentParser, text: str | None) -> list[str]:
+def _jars(top: _Parser, text: str | None) -> list[str]:
     found: list[str] = []
     for name in filter(None, (text or "").split(",")):
         if os.path.isdir(name):

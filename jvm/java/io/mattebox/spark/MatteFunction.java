@@ -1,5 +1,7 @@
 package io.mattebox.spark;
 
+import java.net.InetAddress;
+import java.net.UnknownHostException;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.spark.TaskContext;
@@ -36,13 +38,28 @@ public final class MatteFunction implements UDF7<String, Integer, Long, byte[], 
         }
     }
 
+    /** Says on which machine a setting cannot be used: others may have the file. */
+    private static long open(String settings) {
+        try {
+            return Native.open(settings);
+        } catch (SettingsException e) {
+            String host;
+            try {
+                host = InetAddress.getLocalHost().getHostName();
+            } catch (UnknownHostException unknown) {
+                host = "a machine without a name";
+            }
+            throw new SettingsException(e.getMessage() + " (on " + host + ")");
+        }
+    }
+
     @Override
     public Row call(
             String topic, Integer partition, Long offset, byte[] key, byte[] value, Seq<Row> headers, String settings) {
         if (topic == null || partition == null || offset == null || settings == null) {
             throw new MatteboxException("mattebox(...): topic, partition, offset and settings must not be null");
         }
-        long engine = ENGINES.computeIfAbsent(settings, Native::open);
+        long engine = ENGINES.computeIfAbsent(settings, MatteFunction::open);
         TaskContext context = TaskContext.get();
         // Without a task, as for a constant, every record is a task of its own.
         long task = context == null ? System.nanoTime() : context.taskAttemptId();

@@ -21,6 +21,15 @@ public final class Mattebox {
         return tally;
     }
 
+    /**
+     * Checks settings on this machine, as the executors do with the last argument of the function.
+     *
+     * @throws SettingsException if one cannot be used
+     */
+    public static void check(String settings) {
+        Native.check(settings);
+    }
+
     /** The type of what the function returns. */
     public static StructType schema() {
         return Result.SCHEMA;

@@ -1,7 +1,7 @@
 package io.mattebox.spark;
 
-/** A task cannot go on: a file cannot be written, or a setting cannot be used. Spark does the task again. */
-public final class MatteboxException extends RuntimeException {
+/** A task cannot go on, as when a file cannot be written. Spark does the task again. */
+public class MatteboxException extends RuntimeException {
     private static final long serialVersionUID = 1;
 
     public MatteboxException(String message) {

@@ -32,6 +32,9 @@ final class Native {
         }
     }
 
+    /** Reads settings and the files that they name, as {@link #open} does, and makes nothing. */
+    static native void check(String settings);
+
     /** An engine for settings in JSON: the same one for the same settings. */
     static native long open(String settings);
 

@@ -13,6 +13,11 @@ final class Result {
 
     private static final String[] STATUS = {"written", "kept", "dead"};
 
+    /** A header, as Spark's Kafka sink takes it. */
+    private static final StructType HEADER = new StructType()
+            .add("key", DataTypes.StringType, false)
+            .add("value", DataTypes.BinaryType);
+
     static final StructType SCHEMA = new StructType()
             .add("status", DataTypes.StringType, false)
             .add("camera", DataTypes.StringType)
@@ -25,7 +30,8 @@ final class Result {
             .add("path", DataTypes.StringType)
             .add("code", DataTypes.StringType)
             .add("error", DataTypes.StringType)
-            .add("picture", DataTypes.BinaryType);
+            .add("picture", DataTypes.BinaryType)
+            .add("headers", DataTypes.createArrayType(HEADER));
 
     /** Reads what {@code Row::to_bytes} wrote. */
     static Row read(byte[] bytes) {
@@ -42,7 +48,18 @@ final class Result {
         String code = text(in);
         String error = text(in);
         Double latencyMs = latency == null ? null : latency / 1000.0;
-        return RowFactory.create(status, camera, frame, taken, latencyMs, width, height, size, path, code, error, part(in));
+        byte[] picture = part(in);
+        return RowFactory.create(
+                status, camera, frame, taken, latencyMs, width, height, size, path, code, error, picture, headers(in));
+    }
+
+    private static Row[] headers(ByteBuffer in) {
+        Row[] headers = new Row[in.getInt()];
+        for (int i = 0; i < headers.length; i++) {
+            String name = text(in);
+            headers[i] = RowFactory.create(name, part(in));
+        }
+        return headers;
     }
 
     private static Long number(ByteBuffer in) {
