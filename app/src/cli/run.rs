@@ -48,7 +48,8 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
     let (view, metrics) = (settings.view.clone(), settings.metrics);
     let report = Pipeline::new(settings, stop, abort).and_then(|pipeline| {
         let (watch, ended) = (pipeline.watch(), Stop::new());
-        let page: Arc<dyn Page> = Arc::new(RunPage { watch: pipeline.watch(), clock: pipeline.clock() });
+        let page: Arc<dyn Page> =
+            Arc::new(RunPage { watch: pipeline.watch(), clock: pipeline.clock(), sources: pipeline.sources() });
         let _numbers = metrics.map(|address| serve(address, page.clone())).transpose()?;
         let _view = view.map(|view| serve_view(view, pipeline.studio(), "run", true, page)).transpose()?;
         let change = pipeline.look_changer();

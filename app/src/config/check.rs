@@ -82,7 +82,7 @@ impl Check<'_> {
             realtime: l.realtime.unwrap_or(false),
             start: self.span("start", &l.start)?,
             duration: self.positive_span("duration", &l.duration)?,
-            stall_timeout: self.positive_span("stall_timeout", &l.stall_timeout)?.unwrap_or(defaults.stall_timeout),
+            stall_timeout: self.positive_span("stall_timeout", &l.stall_timeout)?,
             connect_timeout: self.span("connect_timeout", &l.connect_timeout)?.unwrap_or(defaults.connect_timeout),
             limits: self.limits(l.max_megapixels)?,
             ffmpeg: self.given("ffmpeg", &l.ffmpeg)?.into(),

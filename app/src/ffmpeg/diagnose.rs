@@ -16,6 +16,10 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Diagnosis {
     pub(crate) kind: Kind,
+    /// What was asked for is not there: it may come.
+    pub(crate) may_come: bool,
+    /// It is about what was read, and not about how to reach it.
+    pub(crate) of_content: bool,
     /// To follow the name of the input or output and a colon. Passwords are masked.
     pub(crate) text: String,
 }
@@ -60,6 +64,19 @@ const MEANINGS: &[(&str, Kind, &str)] = &[
     ("end of file", Kind::Failed, "it ends before the first picture"),
 ];
 
+/// Those of them that say that something is not there. Who has time waits for it: a camera that starts, a server whose camera is off.
+const MAY_COME: &[&str] = &[
+    "404 not found",
+    "no such file or directory",
+    "no such device",
+    "matches no streams",
+    "does not contain any stream",
+    "invalid data found",
+];
+
+/// Those of them that FFmpeg may not say if it reads more before it makes up its mind.
+const OF_CONTENT: &[&str] = &["matches no streams", "does not contain any stream", "invalid data found", "end of file"];
+
 /// Beginnings of lines that only say that something went wrong.
 const EMPTY_WORDS: &[&str] = &[
     "Conversion failed",
@@ -77,7 +94,8 @@ const EMPTY_WORDS: &[&str] = &[
 pub(crate) fn diagnose(errors: &[String], status: Option<ExitStatus>) -> Diagnosis {
     for (words, kind, meaning) in MEANINGS {
         if let Some(line) = errors.iter().rev().find(|line| line.to_lowercase().contains(words)) {
-            return Diagnosis { kind: *kind, text: format!("{meaning} (FFmpeg: {})", mask(line)) };
+            let (may_come, of_content) = (MAY_COME.contains(words), OF_CONTENT.contains(words));
+            return Diagnosis { kind: *kind, may_come, of_content, text: format!("{meaning} (FFmpeg: {})", mask(line)) };
         }
     }
     let text = match (last_words(errors), status) {
@@ -85,7 +103,14 @@ pub(crate) fn diagnose(errors: &[String], status: Option<ExitStatus>) -> Diagnos
         (None, Some(status)) => format!("FFmpeg ended without a word ({status})"),
         (None, None) => "FFmpeg ended without a word".to_owned(),
     };
-    Diagnosis { kind: Kind::Failed, text }
+    Diagnosis { of_content: true, ..Diagnosis::new(Kind::Failed, text) }
+}
+
+impl Diagnosis {
+    /// One that is about neither.
+    pub(crate) fn new(kind: Kind, text: String) -> Self {
+        Diagnosis { kind, may_come: false, of_content: false, text }
+    }
 }
 
 /// The last error that says something, passwords masked.
@@ -135,9 +160,16 @@ mod tests {
     }
 
     #[test]
+    fn every_meaning_that_is_told_apart_is_one() {
+        let known = |words: &&str| MEANINGS.iter().any(|(known, _, _)| known == words);
+        assert!(MAY_COME.iter().chain(OF_CONTENT).all(known));
+    }
+
+    #[test]
     fn unknown_words_are_passed_on() {
         let errors = lines(&["the moon is full", "Conversion failed!"]);
-        assert_eq!(diagnose(&errors, None), Diagnosis { kind: Kind::Failed, text: "FFmpeg: the moon is full".into() });
+        let found = diagnose(&errors, None);
+        assert_eq!((found.kind, found.text.as_str()), (Kind::Failed, "FFmpeg: the moon is full"));
         assert!(diagnose(&[], None).text.contains("without a word"));
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct Header {
     pub(crate) motion_jpeg: Option<(u32, u32)>,
     /// It is to be turned or mirrored to be upright.
     pub(crate) turned: bool,
+    /// It has a video whose size FFmpeg does not know yet.
+    pub(crate) unsized_video: bool,
 }
 
 /// The log of one child, filled by a thread of its own.
@@ -45,6 +47,8 @@ struct Shared {
 struct State {
     errors: VecDeque<String>,
     header: Header,
+    /// Seconds of one unit of the frames' times, as a fraction.
+    time_base: Option<(f64, f64)>,
     /// The child closed its stderr.
     ended: bool,
 }
@@ -96,9 +100,11 @@ impl Shared {
     fn line(&self, line: &str, times: &Sender<Option<f64>>) {
         let Some(line) = Line::parse(line) else { return };
         if line.component.starts_with("Parsed_showinfo") {
-            if let Some((_, rest)) = line.text.split_once(" pts_time:").filter(|_| line.text.starts_with("n:")) {
-                let time = rest.split_ascii_whitespace().next().and_then(|word| word.parse().ok());
-                let _ = times.try_send(time);
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(rest) = line.text.strip_prefix("config in time_base: ") {
+                state.time_base = rest.split(',').next().and_then(fraction);
+            } else if line.text.starts_with("n:") {
+                let _ = times.try_send(frame_time(line.text, state.time_base));
             }
             return;
         }
@@ -141,19 +147,34 @@ impl Header {
             && !line.contains("(attached pic)")
             && self.fps.is_none()
         {
-            if line.contains(" Video: mjpeg ") || line.contains(" Video: mjpeg,") {
-                let size = |part: &str| {
-                    let (width, height) = part.split(' ').next()?.split_once('x')?;
-                    Some((width.parse().ok()?, height.parse().ok()?))
-                };
-                self.motion_jpeg = line.split(", ").skip(1).find_map(size);
-            }
+            let size = |part: &str| {
+                let (width, height) = part.split(' ').next()?.split_once('x')?;
+                Some((width.parse().ok()?, height.parse().ok()?))
+            };
+            let size: Option<(u32, u32)> = line.split(", ").skip(1).find_map(size);
+            self.unsized_video = size.is_none();
+            self.motion_jpeg = size.filter(|_| line.contains(" Video: mjpeg ") || line.contains(" Video: mjpeg,"));
             let rate = |unit: &str| line.split(", ").find_map(|part| part.split(' ').nth(1).filter(|u| *u == unit).map(|_| part));
             let part = rate("fps").or_else(|| rate("tbr"));
             self.fps = part.and_then(|part| part.split(' ').next()).and_then(frame_rate);
         } else if line.starts_with("displaymatrix:") {
             self.turned = true;
         }
+    }
+}
+
+/// Numerator and denominator of `1/12800`.
+fn fraction(text: &str) -> Option<(f64, f64)> {
+    let (numerator, denominator) = text.trim().split_once('/')?;
+    Some((numerator.parse().ok()?, denominator.parse().ok()?))
+}
+
+/// The seconds in a line of `showinfo`. `pts_time` has six digits only, so that it is used where there is nothing better.
+fn frame_time(line: &str, time_base: Option<(f64, f64)>) -> Option<f64> {
+    let number = |name: &str| line.split_once(name)?.1.split_ascii_whitespace().next()?.parse::<f64>().ok();
+    match time_base {
+        Some((numerator, denominator)) => number(" pts:").map(|pts| pts * numerator / denominator),
+        None => number(" pts_time:"),
     }
 }
 
@@ -243,12 +264,13 @@ mod tests {
              [Parsed_showinfo_0 @ 0x56] [info] n:   0 pts:      0 pts_time:0       pos:     1774 fmt:yuv420p\n\
              [Parsed_showinfo_0 @ 0x56] [info] color_range:tv\n\
              [Parsed_showinfo_0 @ 0x56] [info] n:   1 pts:    NOPTS pts_time:NOPTS    pos:    26452\n\
-             [Parsed_showinfo_0 @ 0x56] [info] n:   2 pts:    512 pts_time:0.08    pos:    26452\n\
+             [Parsed_showinfo_0 @ 0x56] [info] n:   2 pts:   1024 pts_time:0.08    pos:    26452\n\
+             [Parsed_showinfo_0 @ 0x56] [info] n:   3 pts: 128000512 pts_time:10000    pos:    26452\n\
              [h264 @ 0x1] [error] error while decoding MB 1 2",
         );
         assert_eq!(header, Header { opened: true, duration: Some(62.5), fps: Some(30000.0 / 1001.0), ..Header::default() });
         assert_eq!(errors, ["error while decoding MB 1 2"]);
-        assert_eq!(times, [Some(0.0), None, Some(0.08)]);
+        assert_eq!(times, [Some(0.0), None, Some(0.08), Some(10_000.04)]);
     }
 
     #[test]

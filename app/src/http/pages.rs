@@ -10,7 +10,9 @@ use crate::{
         latency::Latency,
         stats::{Stage, StageClock},
     },
+    source::status::Status,
 };
+use mattebox_core::frame::CameraId;
 use std::{
     sync::{
         Arc,
@@ -63,6 +65,18 @@ fn latency<'a>(text: &mut Text, name: &str, help: &str, all: impl Iterator<Item 
         text.sample(&part("bucket"), &[("camera", camera), ("le", "+Inf")], times.count() as f64);
         text.sample(&part("sum"), &[("camera", camera)], times.sum().as_secs_f64());
         text.sample(&part("count"), &[("camera", camera)], times.count() as f64);
+    }
+}
+
+/// The sources that give no frames for the time being.
+fn away<'a>(text: &mut Text, name: &str, sources: impl Iterator<Item = (&'a str, &'a Status)>) {
+    text.family(name, "gauge", "1 while a source is away and tried again, with the reason (why).");
+    for (camera, status) in sources {
+        if let Some(why) = status.get().condition.away() {
+            // FFmpeg's own words, which may differ from try to try, are in the log.
+            let why = why.split(" (FFmpeg: ").next().unwrap_or_default();
+            text.sample(name, &[("camera", camera), ("why", why)], 1.0);
+        }
     }
 }
 
@@ -159,6 +173,8 @@ pub struct RunPage {
     pub watch: Watch,
     /// CPU time by stage.
     pub clock: Arc<StageClock>,
+    /// How their sources are doing.
+    pub sources: Vec<(CameraId, Status)>,
 }
 
 impl Page for RunPage {
@@ -186,6 +202,8 @@ impl Page for RunPage {
         );
         let times = cameras.iter().map(|(camera, n)| (camera.as_str(), &n.latency));
         latency(text, "mattebox_run_latency_seconds", "From when a frame was read to when it was written.", times);
+        let sources = self.sources.iter().map(|(camera, status)| (camera.as_str(), status));
+        away(text, "mattebox_run_source_away", sources);
         stages(text, "mattebox_run_stage_cpu_seconds_total", &self.clock);
     }
 
@@ -253,6 +271,14 @@ impl Page for Watch<camera::CameraNumbers> {
         );
         let times = cameras.iter().map(|(camera, n)| (camera.as_str(), &n.latency));
         latency(text, "mattebox_camera_latency_seconds", "From when a frame was taken to when the broker had it.", times);
+        let name = "mattebox_camera_frames_unreadable_total";
+        text.family(name, "counter", "Those of the failed frames whose picture could not be read, by reason.");
+        for (camera, n) in &cameras {
+            for (reason, count) in n.unreadable_by_reason() {
+                text.sample(name, &[("camera", camera), ("reason", reason)], count as f64);
+            }
+        }
+        away(text, "mattebox_camera_source_away", cameras.iter().map(|(camera, n)| (camera.as_str(), &n.status)));
     }
 
     fn is_ready(&self) -> bool {

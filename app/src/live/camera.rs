@@ -277,6 +277,7 @@ impl Camera {
         let stands = |state, why| Standing { state, since, why };
         match condition {
             Condition::Connecting => stands(State::Connecting, None),
+            Condition::Unreached { why } => stands(State::Connecting, Some(why)),
             Condition::Lost { why } => stands(State::Reconnecting, Some(why)),
             Condition::Failed { why } => stands(State::Failed, Some(why)),
             Condition::Ended => stands(State::Ended, None),
@@ -306,7 +307,8 @@ impl Camera {
         let counted = self.counters.counted();
         self.trend().add(at, counted);
         // What a source says when it is lost is an error that a person may want to read later.
-        if let Condition::Lost { why } | Condition::Failed { why } = self.status.get().condition {
+        let condition = self.status.get().condition;
+        if let Condition::Unreached { why } | Condition::Lost { why } | Condition::Failed { why } = condition {
             self.note(&why);
         }
     }

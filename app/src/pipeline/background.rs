@@ -103,6 +103,7 @@ impl Backdrop {
             realtime: false,
             max_width: None,
             status: Status::default(),
+            keep_trying: false,
             ..options.clone()
         };
         let mut source = source::open(&spec, &options, stop).map_err(|e| describe(&e))?;

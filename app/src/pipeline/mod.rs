@@ -28,7 +28,10 @@ use crate::{
         camera::{Holds, Introduction},
     },
     sink::{SinkOptions, SinkSpec, StdoutFormat},
-    source::{SourceInfo, SourceOptions, SourceSpec, status::Condition},
+    source::{
+        SourceInfo, SourceOptions, SourceSpec,
+        status::{Condition, Status},
+    },
     stop::Stop,
     trace::Tracer,
 };
@@ -237,6 +240,11 @@ impl Pipeline {
         self.studio.clone()
     }
 
+    /// How the sources are doing, to be read while the run goes on.
+    pub fn sources(&self) -> Vec<(CameraId, Status)> {
+        self.cameras.iter().map(|camera| (camera.id.clone(), camera.status.clone())).collect()
+    }
+
     /// CPU time by stage, to be read while the run goes on.
     pub fn clock(&self) -> Arc<StageClock> {
         self.clock.clone()
@@ -253,6 +261,8 @@ impl Pipeline {
         let (children, process) = (stats::children_cpu(), stats::process_cpu());
         let Pipeline { settings, job, stop, abort, clock, tracer, stats, backgrounds, backdrops, studio: _, cameras } = self;
         let threads = settings.threads.get();
+        // With other cameras, or with somebody who looks, the process goes on: a camera that is off may come later.
+        let keep_trying = settings.cameras.len() > 1 || settings.view.is_some();
         let (mut lanes, mut lane_settings, mut writers, mut readers) = (vec![], vec![], vec![], vec![]);
         for (((index, c), backdrop), camera) in settings.cameras.iter().enumerate().zip(backdrops).zip(cameras) {
             let queue = LaneSettings {
@@ -274,7 +284,8 @@ impl Pipeline {
             };
             let alpha_out = settings.alpha_out.as_ref().map(|d| FrameDir::open(d, &c.camera)).transpose()?;
             let look = camera.look();
-            let (spec, options) = (c.spec.clone(), SourceOptions { status: camera.status.clone(), ..settings.source.clone() });
+            let status = camera.status.clone();
+            let (spec, options) = (c.spec.clone(), SourceOptions { status, keep_trying, ..settings.source.clone() });
             lanes.push(Lane {
                 camera,
                 source: c.spec.to_string(),
@@ -311,7 +322,8 @@ impl Pipeline {
             Ok(())
         })?;
         let Shared { lanes, clock, tracer, stop, .. } = shared;
-        let cameras = lanes.into_iter().map(|l| (l.camera.id.clone(), l.stats)).collect();
+        let away = |l: &Lane| l.camera.status.get().condition.away().map(str::to_owned);
+        let cameras = lanes.into_iter().map(|l| (l.camera.id.clone(), away(&l), l.stats)).collect();
         let times = report::Times {
             elapsed: started.elapsed(),
             children: stats::children_cpu().saturating_sub(children),

@@ -47,7 +47,11 @@ impl Reader {
                 shared.scheduler.configure(index, queue);
                 let stage = Stagehand { backdrop: self.backdrop, look: self.look, backgrounds: self.backgrounds };
                 read(shared, index, source, stage);
-                shared.lanes[index].camera.status.set(Condition::Ended);
+                let status = &shared.lanes[index].camera.status;
+                // One that is away when the run is stopped has not ended.
+                if status.get().condition.away().is_none() {
+                    status.set(Condition::Ended);
+                }
             }
             Err(_) if shared.stop.is_stopped() => {}
             Err(e) => shared.fail_source(index, failure(&e)),

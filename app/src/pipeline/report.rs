@@ -57,7 +57,7 @@ pub struct CameraReport {
     pub latency_ms: Option<LatencyReport>,
     /// Where they are.
     pub output: String,
-    /// Why it ended early.
+    /// Why it ended early, or was away at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     #[serde(skip)]
@@ -93,7 +93,7 @@ pub(super) struct Times {
 
 impl Report {
     pub(super) fn new(
-        cameras: Vec<(CameraId, Arc<CameraStats>)>,
+        cameras: Vec<(CameraId, Option<String>, Arc<CameraStats>)>,
         clock: &StageClock,
         times: Times,
         settings: &RunSettings,
@@ -104,7 +104,7 @@ impl Report {
         let mut latencies = Latencies::default();
         let cameras: Vec<_> = cameras
             .into_iter()
-            .map(|(camera, s)| {
+            .map(|(camera, away, s)| {
                 let (frames_out, skipped) = (s.written.load(Relaxed), s.skipped.load(Relaxed));
                 let (failure, latency) = (s.failure(), s.latency.times());
                 latencies.merge(&latency);
@@ -120,7 +120,7 @@ impl Report {
                     fps: rate(frames_out + skipped),
                     latency_ms: latency.report(),
                     exit_code: failure.as_ref().map_or(0, |f| f.exit_code),
-                    error: failure.map(|f| f.message),
+                    error: failure.map(|f| f.message).or(away),
                 }
             })
             .collect();

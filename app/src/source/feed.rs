@@ -1,13 +1,15 @@
 //! One running FFmpeg and the pictures it sends.
+use super::SourceOptions;
+use super::input::{Input, Reading};
 use crate::ffmpeg::log::{Header, Log};
 use crate::ffmpeg::process::Process;
-use crate::ffmpeg::{jpeg, ppm};
+use crate::ffmpeg::{Ffmpeg, jpeg, ppm};
 use crate::stop::Stop;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use image::RgbImage;
 use mattebox_core::codec::Limits;
 use std::io::{self, BufRead, BufReader, ErrorKind};
-use std::process::{ChildStdout, Command, ExitStatus};
+use std::process::{ChildStdout, ExitStatus};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -49,7 +51,7 @@ impl Sent for jpeg::Jpeg {
 #[derive(Debug)]
 pub(super) struct Arrived<P> {
     pub(super) picture: P,
-    /// Seconds in the stream, if the command has `showinfo` and the stream has times.
+    /// Seconds in the stream, or, of a live one, unix time when it arrived; if it was decoded and has a time.
     pub(super) seconds: Option<f64>,
     /// When it came out of the pipe.
     pub(super) arrived: SystemTime,
@@ -102,9 +104,15 @@ impl Drop for Reader {
 }
 
 impl<P: Sent> Feed<P> {
-    /// Starts a command of [`super::input::Input::command`]. `timed` if it has `showinfo`.
-    pub(super) fn start(mut command: Command, timed: bool, limits: Limits) -> io::Result<Self> {
+    /// Starts what reads an input.
+    pub(super) fn start(input: &Input, ffmpeg: &Ffmpeg, options: &SourceOptions, reading: Reading) -> io::Result<Self> {
+        let mut command = match P::AS_IT_WAS {
+            true => input.copy_command(ffmpeg, options, reading),
+            false => input.command(ffmpeg, options, reading),
+        };
+        let (timed, limits) = (!P::AS_IT_WAS, options.limits);
         let mut process = Process::spawn(&mut command)?;
+        input.supply(process.take_stdin());
         let (Some(stdout), Some(stderr)) = (process.take_stdout(), process.take_stderr()) else {
             return Err(io::Error::other("the child has no pipes"));
         };

@@ -4,7 +4,7 @@
 //! * `options`: how to read it.
 //! * `error`: what can go wrong; [`status`]: how a source is doing.
 //! * `input`: the FFmpeg command for it.
-//! * `feed`: one running FFmpeg and the pictures it sends.
+//! * `feed`: one running FFmpeg and the pictures it sends; `pipe`: what is sent to it, of what can be read only once.
 //! * `video`: what has an end: files and test patterns.
 //! * `live`: what goes on for ever and comes back: cameras and network streams.
 //! * `pictures`: folders of pictures, decoded without FFmpeg; `listing` finds them.
@@ -27,14 +27,16 @@ mod listing;
 mod live;
 mod options;
 mod pictures;
+mod pipe;
 mod spec;
 pub mod status;
 mod video;
 
-pub use crate::ffmpeg::jpeg::Jpeg;
+pub use crate::ffmpeg::jpeg::{Jpeg, JpegOddity};
 pub use error::SourceError;
 pub(crate) use files::{SourceFile, files};
 pub use options::{RtspTransport, SourceOptions};
+pub(crate) use pictures::narrow;
 pub use spec::{SourceSpec, SourceSpecError};
 
 use crate::ffmpeg::Ffmpeg;
@@ -52,7 +54,7 @@ pub struct Picture<P = RgbImage> {
     pub picture: P,
     /// Unix time when it arrived, of live sources; else its position in the source, from 0. In microseconds.
     pub time: Timestamp,
-    /// When it had come out of FFmpeg, or its file was decoded: its latency begins here.
+    /// Its latency begins here: when it arrived, of live sources; else when it had come out of FFmpeg, or its file was decoded.
     pub read: Instant,
 }
 
@@ -97,8 +99,8 @@ pub fn open(spec: &SourceSpec, options: &SourceOptions, stop: &Stop) -> Result<B
 }
 
 /// Opens a source of Motion JPEG whose pictures are wanted as they are, byte for byte: all of them, in their own size, as fast as they come.
-/// Only Huffman tables are put in where they are missing. For sources with [`SourceInfo::motion_jpeg`]; of the options `fps` and `max_width`
-/// do not apply.
+/// Only Huffman tables are put in where they are missing. A picture that is damaged comes too, with its [`Jpeg::oddity`]. For sources with
+/// [`SourceInfo::motion_jpeg`]; of the options `fps` and `max_width` do not apply.
 pub fn open_jpegs(spec: &SourceSpec, options: &SourceOptions, stop: &Stop) -> Result<Box<dyn Source<Jpeg>>, SourceError> {
     options.check(spec)?;
     let options = SourceOptions { fps: None, max_width: None, ..options.clone() };
@@ -106,6 +108,9 @@ pub fn open_jpegs(spec: &SourceSpec, options: &SourceOptions, stop: &Stop) -> Re
 }
 
 fn open_video<P: Sent>(input: Input, options: &SourceOptions, stop: &Stop) -> Result<Box<dyn Source<P>>, SourceError> {
+    if let Some(problem) = input.missing_device().filter(|_| !options.keep_trying) {
+        return Err(SourceError::Usage { name: input.name.clone(), problem });
+    }
     if input.is_live() || input.may_be_live() {
         let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
         let live = live::Live::open(ffmpeg.clone(), input.clone(), options, stop)?;

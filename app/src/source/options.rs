@@ -29,10 +29,14 @@ pub struct SourceOptions {
     pub start: Option<Duration>,
     /// End after this much.
     pub duration: Option<Duration>,
-    /// No picture for so long: a live source is connected anew, any other fails. Zero: wait for ever.
-    pub stall_timeout: Duration,
+    /// No picture for so long: a live source is connected anew, any other fails. Zero: wait for ever. `None`: 10 seconds for a live source,
+    /// a minute for a file over the network, for ever for other files, which are slow only where the machine is.
+    pub stall_timeout: Option<Duration>,
     /// A live source must give its first picture within this time.
     pub connect_timeout: Duration,
+    /// A live source that gives no picture within that time is tried for ever, and so is a camera that is not plugged in. What no time can
+    /// mend is an error all the same.
+    pub keep_trying: bool,
     /// A live source that was there and went away is waited for. Otherwise its end is the end.
     pub reconnect: bool,
     /// How an RTSP server sends.
@@ -54,8 +58,9 @@ impl Default for SourceOptions {
             realtime: false,
             start: None,
             duration: None,
-            stall_timeout: Duration::from_secs(10),
+            stall_timeout: None,
             connect_timeout: Duration::from_secs(15),
+            keep_trying: false,
             reconnect: true,
             rtsp_transport: RtspTransport::default(),
             limits: Limits::default(),
@@ -65,7 +70,22 @@ impl Default for SourceOptions {
     }
 }
 
+/// How long a live source may give no picture before it is connected anew, where nothing else is asked for.
+const LIVE_STALL: Duration = Duration::from_secs(10);
+/// How long a file over the network may give no picture.
+const NETWORK_STALL: Duration = Duration::from_secs(60);
+
 impl SourceOptions {
+    /// [`SourceOptions::stall_timeout`] of a live source.
+    pub(super) fn live_stall(&self) -> Duration {
+        self.stall_timeout.unwrap_or(LIVE_STALL)
+    }
+
+    /// The same of a source with an end. Zero: for ever.
+    pub(super) fn file_stall(&self, over_network: bool) -> Duration {
+        self.stall_timeout.unwrap_or(if over_network { NETWORK_STALL } else { Duration::ZERO })
+    }
+
     /// Refuses values that no source can follow.
     pub(super) fn check(&self, spec: &SourceSpec) -> Result<(), SourceError> {
         let refuse = |problem: String| Err(SourceError::Usage { name: spec.to_string(), problem });

@@ -118,7 +118,7 @@ impl Source for Pictures {
 }
 
 /// Scaled down to `width`, keeping its proportions, by averaging what falls into a pixel.
-fn narrow(picture: &RgbImage, width: u32) -> RgbImage {
+pub(crate) fn narrow(picture: &RgbImage, width: u32) -> RgbImage {
     let scale = f64::from(width) / f64::from(picture.width());
     let height = ((f64::from(picture.height()) * scale).round() as u32).max(1);
     let mut out = RgbImage::new(width, height);

@@ -10,6 +10,11 @@ pub enum Condition {
     /// Its first picture has not come yet.
     #[default]
     Connecting,
+    /// Its first picture has not come, and it is tried again.
+    Unreached {
+        /// What the last try gave.
+        why: String,
+    },
     /// It gives pictures.
     Open,
     /// It was there, went away, and is being connected again.
@@ -24,6 +29,16 @@ pub enum Condition {
     },
     /// It has no more pictures.
     Ended,
+}
+
+impl Condition {
+    /// Why it gives no pictures for the time being, while it is tried again.
+    pub fn away(&self) -> Option<&str> {
+        match self {
+            Condition::Unreached { why } | Condition::Lost { why } => Some(why),
+            _ => None,
+        }
+    }
 }
 
 /// A condition and when it began.

@@ -1,6 +1,6 @@
 //! What has an end: video files, test patterns, standard input.
 use super::feed::{Arrival, Feed, Sent};
-use super::input::Input;
+use super::input::{Input, Probe, Reading};
 use super::{Picture, Source, SourceError, SourceInfo, SourceOptions};
 use crate::ffmpeg::Ffmpeg;
 use crate::ffmpeg::diagnose::{diagnose, last_words};
@@ -21,6 +21,8 @@ pub(super) struct Video<P> {
     options: SourceOptions,
     info: SourceInfo,
     feed: Option<Feed<P>>,
+    /// How the running feed looks at it first.
+    probe: Probe,
     /// Pictures delivered.
     frames: u64,
     /// Pictures of the running feed.
@@ -38,33 +40,50 @@ impl<P: Sent> Video<P> {
             options: options.clone(),
             info: SourceInfo::default(),
             feed: None,
+            probe: input.first_probe(options.file_stall(input.is_remote()), stop),
             frames: 0,
             frames_of_feed: 0,
             last: None,
             ffmpeg,
             input,
         };
-        let feed = video.start(options.duration)?;
-        match feed.wait_for_header(options.stall_timeout, stop) {
-            Some(header) if header.opened => {
-                video.info = describe(header, options);
-                video.info.motion_jpeg = header.upright_motion_jpeg().filter(|_| video.input.can_be_opened_again());
-                video.feed = Some(feed);
-                Ok(video)
+        loop {
+            let feed = video.start(options.duration)?;
+            match feed.wait_for_header(video.patience(), stop) {
+                Some(header) if header.opened => {
+                    video.info = describe(header, options);
+                    video.info.motion_jpeg = header.upright_motion_jpeg().filter(|_| video.input.can_be_opened_again());
+                    video.feed = Some(feed);
+                    return Ok(video);
+                }
+                Some(_) => match video.end(feed) {
+                    Err(_) if video.probes_longer() => {}
+                    end => return Err(end.err().unwrap_or_else(|| video.failed("FFmpeg did not open it".to_owned()))),
+                },
+                None if stop.is_stopped() => return Err(SourceError::Stopped),
+                None => return Err(video.stalled()),
             }
-            Some(_) => Err(video.end(feed).err().unwrap_or_else(|| video.failed("FFmpeg did not open it".to_owned()))),
-            None if stop.is_stopped() => Err(SourceError::Stopped),
-            None => Err(video.stalled()),
         }
     }
 
     fn start(&self, duration: Option<Duration>) -> Result<Feed<P>, SourceError> {
-        let command = match P::AS_IT_WAS {
-            true => self.input.copy_command(&self.ffmpeg, &self.options, false, duration),
-            false => self.input.command(&self.ffmpeg, &self.options, false, duration),
-        };
-        Feed::start(command, !P::AS_IT_WAS, self.options.limits)
+        let reading = Reading { live: false, probe: self.probe, duration };
+        Feed::start(&self.input, &self.ffmpeg, &self.options, reading)
             .map_err(|error| self.failed(format!("cannot start FFmpeg: {error}")))
+    }
+
+    /// How long it may give no picture. Zero: for ever.
+    fn patience(&self) -> Duration {
+        self.options.file_stall(self.input.is_remote())
+    }
+
+    /// After a quick look that found no picture: whether another try takes its time.
+    fn probes_longer(&mut self) -> bool {
+        let again = self.probe == Probe::Quick && self.frames == 0 && self.input.can_be_read_from_its_beginning();
+        if again {
+            self.probe = Probe::Long;
+        }
+        again
     }
 
     fn failed(&self, problem: String) -> SourceError {
@@ -72,7 +91,7 @@ impl<P: Sent> Video<P> {
     }
 
     fn stalled(&self) -> SourceError {
-        let seconds = self.options.stall_timeout.as_secs_f64();
+        let seconds = self.patience().as_secs_f64();
         SourceError::Stalled { name: self.input.name.clone(), seconds, frames: self.frames }
     }
 
@@ -129,7 +148,7 @@ impl<P: Sent> Source<P> for Video<P> {
 
     fn next(&mut self, stop: &Stop) -> Result<Option<Picture<P>>, SourceError> {
         while let Some(feed) = self.feed.take() {
-            match feed.next(self.options.stall_timeout, stop) {
+            match feed.next(self.patience(), stop) {
                 Arrival::Picture(arrived) => {
                     self.feed = Some(feed);
                     self.frames += 1;
@@ -139,7 +158,13 @@ impl<P: Sent> Source<P> for Video<P> {
                 }
                 Arrival::Stopped => return Ok(None),
                 Arrival::Ended => {
-                    self.end(feed)?;
+                    match self.end(feed) {
+                        Err(_) if self.probes_longer() => {
+                            self.feed = Some(self.start(self.options.duration)?);
+                            continue;
+                        }
+                        end => end?,
+                    }
                     // A piece too short for a picture would be started again and again.
                     if self.options.repeat && !self.input.can_rewind() && self.frames_of_feed > 0 {
                         self.feed = self.again()?;

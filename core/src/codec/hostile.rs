@@ -115,13 +115,120 @@ fn cmyk_without_the_adobe_mark_is_not_inverted() {
 fn a_picture_cut_off_anywhere_is_an_error() {
     let mut decoder = Decoder::default();
     for (name, file, _) in samples() {
+        let whole = decode(&file, &SMALL).unwrap();
         for len in 0..file.len() {
             let mut picture = RgbImage::new(3, 3);
-            let error = decoder.decode_into(&file[..len], &SMALL, &mut picture).expect_err(name);
-            assert!(!error.to_string().is_empty());
-            assert_eq!(picture.dimensions(), (0, 0), "{name} at {len}: a part is shown");
+            match decoder.decode_into(&file[..len], &SMALL, &mut picture) {
+                Err(error) => {
+                    assert!(!error.to_string().is_empty());
+                    assert_eq!(picture.dimensions(), (0, 0), "{name} at {len}: a part is shown");
+                }
+                // Only the end marker of a JPEG is gone, or bits of which no pixel depends.
+                Ok(()) => assert!(picture == whole && len + 4 > file.len(), "{name} at {len}"),
+            }
         }
         decoder.decode_into(&file, &SMALL, &mut RgbImage::default()).unwrap_or_else(|e| panic!("{name} after errors: {e}"));
+    }
+}
+
+/// Rows of 8 pixels, each a restart interval: an encoder's strips of that height, put together.
+fn with_restarts() -> Vec<u8> {
+    let strip = |row: usize| {
+        let samples: Vec<u8> = (0..24 * 8).flat_map(|i| QUARTERS[row / 2 * 2 + i % 24 / 12]).collect();
+        let mut compressor = Compressor::new().unwrap();
+        compressor.set_subsamp(Subsamp::None).unwrap();
+        let image = Image { pixels: &samples[..], width: 24, pitch: 72, height: 8, format: PixelFormat::RGB };
+        compressor.compress_to_vec(image).unwrap()
+    };
+    let first = strip(0);
+    let scan = first.windows(2).position(|w| w == [0xff, 0xda]).unwrap();
+    let data = scan + 14;
+    let mut file = first[..scan].to_vec();
+    let frame = file.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    file[frame + 5..frame + 7].copy_from_slice(&[0, 32]);
+    // Three blocks a row.
+    file.extend_from_slice(&[0xff, 0xdd, 0, 4, 0, 3]);
+    file.extend_from_slice(&first[scan..data]);
+    for row in 0..4 {
+        let strip = strip(row);
+        file.extend_from_slice(&strip[data..strip.len() - 2]);
+        file.extend_from_slice(&[0xff, if row < 3 { 0xd0 + row as u8 } else { 0xd9 }]);
+    }
+    file
+}
+
+fn at_marker(file: &[u8], marker: u8) -> usize {
+    file.windows(2).position(|w| w == [0xff, marker]).unwrap()
+}
+
+#[test]
+fn bytes_between_the_parts_of_a_jpeg_change_nothing() {
+    let file = with_restarts();
+    let whole = decode(&file, &SMALL).unwrap();
+    let mut decoder = Decoder::default();
+    for junk in [&[0][..], &[0; 3], &[7; 500], &[0xff, 0, 0xff, 0], &[0xff; 9]] {
+        for marker in [0xd0, 0xd1, 0xd2, 0xd9, 0xdb, 0xc0, 0xc4, 0xdd, 0xda] {
+            let mut with_junk = file.clone();
+            let at = at_marker(&file, marker);
+            with_junk.splice(at..at, junk.iter().copied());
+            let mut picture = RgbImage::default();
+            decoder.decode_into(&with_junk, &SMALL, &mut picture).unwrap_or_else(|e| panic!("{junk:?} at {marker:x}: {e}"));
+            assert!(picture == whole, "{junk:?} at {marker:x}");
+            // The camera of these bytes may also leave out the end marker, but not a part of the picture.
+            let end = at_marker(&with_junk, 0xd9);
+            decoder.decode_into(&with_junk[..end], &SMALL, &mut picture).unwrap_or_else(|e| panic!("no end, {marker:x}: {e}"));
+            assert!(picture == whole);
+            let cut = at_marker(&with_junk, 0xd2);
+            let error = decoder.decode_into(&with_junk[..cut], &SMALL, &mut picture).unwrap_err();
+            assert!(matches!(error, DecodeError::CutOff { .. }), "{marker:x}: {error}");
+        }
+    }
+    let mut trailing = file.clone();
+    trailing.extend_from_slice(&[0, 0, 0xff, 0xd8, 0xff]);
+    assert!(decode(&trailing, &SMALL).unwrap() == whole);
+}
+
+#[test]
+fn words_of_a_jpeg_that_libjpeg_only_wonders_at_are_taken() {
+    let plain = jpeg(PixelFormat::RGB, &quarters(QUARTERS), Colorspace::YCbCr, Subsamp::None, false);
+    let whole = decode(&plain, &SMALL).unwrap();
+    let mut future = plain.clone();
+    let jfif = future.windows(5).position(|w| w == b"JFIF\0").unwrap();
+    future[jfif + 5] = 9;
+    assert!(decode(&future, &SMALL).unwrap() == whole, "a revision of JFIF from the future");
+    let adobe = |transform| [&plain[..2], &[0xff, 0xee, 0, 14], b"Adobe\0\x64\0\0\0\0", &[transform], &plain[2..]].concat();
+    assert!(decode(&adobe(1), &SMALL).unwrap() == whole);
+    assert!(decode(&adobe(77), &SMALL).unwrap() == whole, "a transform that nobody knows");
+}
+
+#[test]
+fn damage_within_a_jpeg_costs_what_it_hits() {
+    let file = with_restarts();
+    let mut lost = file.clone();
+    // A row is lost on the way, as by USB.
+    lost.drain(at_marker(&file, 0xd1)..at_marker(&file, 0xd2));
+    let picture = decode(&lost, &SMALL).unwrap();
+    assert_eq!(picture.dimensions(), (24, 32));
+    let Rgb(last) = *picture.get_pixel(4, 28);
+    assert!(last[2] > 200 && last[0] < 60, "the last row is where it was: {last:?}");
+}
+
+#[test]
+fn of_a_jpeg_that_is_cut_off_the_part_can_be_had() {
+    let file = with_restarts();
+    let cut = &file[..at_marker(&file, 0xd2)];
+    assert!(matches!(decode(cut, &SMALL), Err(DecodeError::CutOff { .. })));
+    let (mut decoder, mut picture, whole) = (Decoder::default(), RgbImage::default(), decode(&file, &SMALL).unwrap());
+    decoder.decode_part_into(cut, &SMALL, &mut picture).unwrap();
+    assert_eq!(picture.dimensions(), whole.dimensions());
+    assert!(picture.as_raw()[..24 * 3 * 16] == whole.as_raw()[..24 * 3 * 16], "the rows that are there");
+    assert!(decoder.decode_part_into(&file[..at_marker(&file, 0xda)], &SMALL, &mut picture).is_err(), "no picture data at all");
+    for (name, file, _) in samples() {
+        for len in 0..file.len() {
+            if decoder.decode_part_into(&file[..len], &SMALL, &mut picture).is_ok() {
+                assert_eq!(picture.dimensions(), (24, 20), "{name} at {len}");
+            }
+        }
     }
 }
 

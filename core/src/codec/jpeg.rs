@@ -1,11 +1,47 @@
 //! JPEG by libjpeg-turbo.
-use super::{DecodeError, ImageFormat, Limits, jpeg_segments, orient};
+use super::{
+    DecodeError, ImageFormat, Limits,
+    jpeg_segments::{self, Segments},
+    orient,
+};
 use image::metadata::Orientation;
 use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
 
 /// Scans of a progressive picture. Encoders write about ten; each costs time for the whole picture, so that a small file
 /// with thousands would keep a core busy for minutes.
 const MAX_SCANS: u32 = 50;
+
+/// How libjpeg's warnings begin. Everything else that it says is an error.
+const WARNINGS: &[&str] = &[
+    "Corrupt JPEG data: ",
+    "Premature end of JPEG file",
+    "Inconsistent progression sequence",
+    "Invalid SOS parameters for sequential JPEG",
+    "Unknown Adobe color transform code",
+    "Warning: ",
+];
+
+/// Bytes that stand for no marker and are unlike zeros, which libjpeg puts in the place of what is missing.
+const OTHER_DATA: [u8; 64] = {
+    let mut data = [0; 64];
+    let mut random = 0xe5u32;
+    let mut at = 0;
+    while at < data.len() {
+        data[at] = 0x80 | (random >> 16) as u8 & 0x7e;
+        random = (random ^ at as u32).wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        at += 1;
+    }
+    data
+};
+
+/// What is given of a picture whose bytes end before it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CutOff {
+    /// An error.
+    Refuse,
+    /// What is there; the rest is grey.
+    FillUp,
+}
 
 /// A libjpeg-turbo handle, made at its first use and again after an error: an error can leave a handle that refuses every
 /// picture after it.
@@ -15,15 +51,18 @@ pub(super) struct JpegDecoder(Option<Decompressor>);
 impl JpegDecoder {
     /// Decodes into `rgb`; `cmyk` is scratch. Gives width, height and orientation as stored.
     ///
-    /// Everything that libjpeg only warns of is an error here, because after a warning part of the picture is made up.
+    /// What libjpeg only warns of is taken, as browsers, FFmpeg and OpenCV take it: there are cameras that put bytes between the parts of
+    /// every picture. JPEG has no checksums, so that a warning says little of how much is wrong, and its absence nothing. Bytes that end
+    /// before the picture does are another matter.
     pub(super) fn decode(
         &mut self,
         bytes: &[u8],
         limits: &Limits,
+        cut_off: CutOff,
         cmyk: &mut Vec<u8>,
         rgb: &mut Vec<u8>,
     ) -> Result<(u32, u32, Orientation), DecodeError> {
-        let result = self.attempt(bytes, limits, cmyk, rgb);
+        let result = self.attempt(bytes, limits, cut_off, cmyk, rgb);
         if result.is_err() {
             self.0 = None;
         }
@@ -34,6 +73,7 @@ impl JpegDecoder {
         &mut self,
         bytes: &[u8],
         limits: &Limits,
+        cut_off: CutOff,
         cmyk: &mut Vec<u8>,
         rgb: &mut Vec<u8>,
     ) -> Result<(u32, u32, Orientation), DecodeError> {
@@ -41,6 +81,13 @@ impl JpegDecoder {
         if let Some((width, height)) = segments.size {
             limits.check(ImageFormat::Jpeg, width.into(), height.into())?;
         }
+        let tidied;
+        let file = if segments.untidy {
+            tidied = jpeg_segments::tidy(bytes, &segments);
+            &tidied
+        } else {
+            bytes
+        };
         let in_header = |e| error(bytes, &format!("in the headers before byte {}", segments.scan), e);
         let in_scan = |e| error(bytes, &format!("in the picture data that begins at byte {}", segments.scan), e);
 
@@ -49,25 +96,75 @@ impl JpegDecoder {
             none => none.insert(Decompressor::new().map_err(in_header)?),
         };
         decompressor.set_scan_limit(MAX_SCANS).map_err(in_header)?;
-        let header = decompressor.read_header(bytes).map_err(in_header)?;
+        let header = decompressor.read_header(file).map_err(in_header)?;
         let (width, height) = limits.check(ImageFormat::Jpeg, header.width as u64, header.height as u64)?;
         let pixels = width as usize * height as usize;
         let four = matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK);
         rgb.resize(pixels * 3, 0);
         let (format, samples) = if four {
             cmyk.resize(pixels * 4, 0);
-            (PixelFormat::CMYK, cmyk.as_mut_slice())
+            (PixelFormat::CMYK, &mut *cmyk)
         } else {
-            (PixelFormat::RGB, rgb.as_mut_slice())
+            (PixelFormat::RGB, &mut *rgb)
         };
-        let pitch = header.width * format.size();
-        let image = Image { pixels: samples, width: header.width, pitch, height: header.height, format };
-        decompressor.decompress(bytes, image).map_err(in_scan)?;
+        let size = (header.width, header.height);
+        if let Some(warning) = scan(decompressor, file, size, format, samples).map_err(in_scan)?
+            && cut_off == CutOff::Refuse
+            && !is_whole(decompressor, file, &segments, size, format, samples)
+        {
+            return Err(in_scan(warning));
+        }
         if four {
             cmyk_to_rgb(cmyk, segments.adobe, rgb);
         }
         Ok((width, height, segments.exif.map_or(Orientation::NoTransforms, orient::read)))
     }
+}
+
+/// Decodes the scans. Gives libjpeg's first warning, if it had one.
+fn scan(
+    decompressor: &mut Decompressor,
+    file: &[u8],
+    (width, height): (usize, usize),
+    format: PixelFormat,
+    pixels: &mut [u8],
+) -> Result<Option<turbojpeg::Error>, turbojpeg::Error> {
+    let image = Image { pixels, width, pitch: width * format.size(), height, format };
+    match decompressor.decompress(file, image) {
+        Ok(()) => Ok(None),
+        Err(error) if is_warning(&error) => Ok(Some(error)),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_warning(error: &turbojpeg::Error) -> bool {
+    let text = error.to_string();
+    let text = text.strip_prefix("TurboJPEG error: ").unwrap_or(&text);
+    WARNINGS.iter().any(|warning| text.starts_with(warning))
+}
+
+/// Whether the bytes of a picture that was decoded to `pixels` with a warning do not end before it does. A picture without its end marker is
+/// whole if no pixel depends on what would follow.
+fn is_whole(
+    decompressor: &mut Decompressor,
+    file: &[u8],
+    segments: &Segments<'_>,
+    size: (usize, usize),
+    format: PixelFormat,
+    pixels: &[u8],
+) -> bool {
+    let scan_at = file.len() - (segments.file_len - segments.scan);
+    if jpeg_segments::has_end(file, scan_at) {
+        return true;
+    }
+    // Of several scans, whole ones could be missing.
+    if !segments.single_scan {
+        return false;
+    }
+    let end = file.iter().rposition(|byte| *byte != 0xff).map_or(0, |last| last + 1);
+    let longer = [&file[..end], &OTHER_DATA, &[0xff, 0xd9]].concat();
+    let mut other = vec![0; pixels.len()];
+    scan(decompressor, &longer, size, format, &mut other).is_ok() && other == pixels
 }
 
 /// Ink to light: `R = (1 - C)(1 - K)`, and so on, without a colour profile. Adobe's files store `1 - C` and `1 - K`.
@@ -81,10 +178,12 @@ fn cmyk_to_rgb(cmyk: &[u8], inverted: bool, rgb: &mut [u8]) {
     }
 }
 
+/// A warning that ends a picture is of one that is cut off: all others are taken.
 fn error(bytes: &[u8], place: &str, error: turbojpeg::Error) -> DecodeError {
     let text = error.to_string();
     let text = text.strip_prefix("TurboJPEG error: ").unwrap_or(&text);
-    if text.contains("Premature end of JPEG file") {
+    // Before the end there may be other warnings, of which the first is told.
+    if text.contains("Premature end of JPEG file") || is_warning(&error) {
         return DecodeError::CutOff {
             format: ImageFormat::Jpeg,
             bytes: bytes.len(),

@@ -10,20 +10,29 @@ pub(super) struct Segments<'a> {
     pub(super) adobe: bool,
     /// Width and height in pixels, of the frame header. libjpeg-turbo refuses sides over 65,500 without saying what they are.
     pub(super) size: Option<(u16, u16)>,
+    /// How many components the frame header tells of; 0 without one.
+    pub(super) components: u8,
+    /// Whether the first scan holds the whole picture: neither progressive nor a scan for each component.
+    pub(super) single_scan: bool,
+    /// libjpeg-turbo would warn of something in these segments: [`tidy`] gives it what it takes without a word.
+    pub(super) untidy: bool,
     /// Where the first scan's header begins, in bytes from the start of the file.
     pub(super) scan: usize,
+    /// Bytes of the whole file.
+    pub(super) file_len: usize,
 }
 
 const SOI: u8 = 0xd8;
 const EOI: u8 = 0xd9;
 const SOS: u8 = 0xda;
+const APP0: u8 = 0xe0;
 const APP1: u8 = 0xe1;
 const APP14: u8 = 0xee;
 
 /// Walks the segments up to the first scan.
 pub(super) fn read(bytes: &[u8]) -> Result<Segments<'_>, DecodeError> {
     let cut = |inside: String| DecodeError::CutOff { format: ImageFormat::Jpeg, bytes: bytes.len(), inside };
-    let mut found = Segments::default();
+    let mut found = Segments { file_len: bytes.len(), ..Segments::default() };
     let mut at = 0;
     loop {
         // Garbage before a marker and fill bytes (0xff) are passed over, as libjpeg does.
@@ -31,7 +40,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Segments<'_>, DecodeError> {
             match bytes.get(at..).and_then(|rest| rest.first_chunk::<2>()) {
                 None => return Err(cut(format!("the headers, before any picture data (byte {at})"))),
                 Some(&[0xff, marker]) if marker != 0 && marker != 0xff => break marker,
-                Some(_) => at += 1,
+                Some(&[0xff, 0xff]) => at += 1,
+                Some(_) => {
+                    found.untidy = true;
+                    at += 1;
+                }
             }
         };
         match marker {
@@ -43,6 +56,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Segments<'_>, DecodeError> {
             }
             SOS => {
                 found.scan = at;
+                found.single_scan &= bytes.get(at + 4) == Some(&found.components);
                 return Ok(found);
             }
             _ => {
@@ -61,12 +75,79 @@ pub(super) fn read(bytes: &[u8]) -> Result<Segments<'_>, DecodeError> {
                 if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {
                     let size = body.get(1..5).and_then(|size| size.first_chunk::<4>());
                     found.size = size.map(|&[h1, h0, w1, w0]| (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0])));
+                    found.components = body.get(5).copied().unwrap_or(0);
+                    found.single_scan = !is_progressive(marker);
                 }
                 found.adobe |= marker == APP14 && body.starts_with(b"Adobe");
+                found.untidy |= is_doubtful(marker, body);
                 at += 2 + len;
             }
         }
     }
+}
+
+/// SOF2, SOF6, SOF10 and SOF14.
+fn is_progressive(frame: u8) -> bool {
+    frame & 3 == 2
+}
+
+/// Whether libjpeg-turbo may warn of what this segment says: a revision of JFIF that it does not know, a colour transform of Adobe's that
+/// does not fit.
+fn is_doubtful(marker: u8, body: &[u8]) -> bool {
+    match marker {
+        APP0 => body.starts_with(b"JFIF\0") && body.get(5).is_some_and(|major| *major != 1),
+        APP14 => body.starts_with(b"Adobe") && body.get(11).is_some_and(|transform| *transform > 2),
+        _ => false,
+    }
+}
+
+/// The file with nothing in its front that libjpeg-turbo would warn of, and would not go on after: bytes between the segments are left out,
+/// and doubtful words are those that it would assume.
+pub(super) fn tidy(bytes: &[u8], segments: &Segments<'_>) -> Vec<u8> {
+    let mut file = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < segments.scan {
+        let Some(&[0xff, marker]) = bytes[at..segments.scan].first_chunk::<2>() else {
+            at += 1;
+            continue;
+        };
+        let len = match marker {
+            0 | 0xff => {
+                at += 1;
+                continue;
+            }
+            SOI | 0x01 | 0xd0..=0xd7 => 2,
+            _ => 2 + bytes[at + 2..].first_chunk::<2>().map_or(0, |&len| usize::from(u16::from_be_bytes(len))),
+        };
+        let begun = file.len();
+        file.extend_from_slice(&bytes[at..at + len]);
+        let doubtful = file.get(begun + 4..).is_some_and(|body| is_doubtful(marker, body));
+        match marker {
+            APP0 if doubtful => file[begun + 4 + 5] = 1,
+            // YCCK and YCbCr.
+            APP14 if doubtful => file[begun + 4 + 11] = if segments.components == 4 { 2 } else { 1 },
+            _ => {}
+        }
+        at += len;
+    }
+    file.extend_from_slice(&bytes[segments.scan..]);
+    file
+}
+
+/// Whether an end marker follows the picture data that begin with the scan header at `scan`.
+pub(super) fn has_end(bytes: &[u8], scan: usize) -> bool {
+    let mut at = scan;
+    while let Some(&[first, marker]) = bytes.get(at..).and_then(|rest| rest.first_chunk::<2>()) {
+        at += match (first, marker) {
+            (0xff, EOI) => return true,
+            // A byte of the data, a restart, or fill.
+            (0xff, 0 | 0x01 | SOI | 0xd0..=0xd7) => 2,
+            (0xff, 0xff) => 1,
+            (0xff, _) => 2 + bytes[at + 2..].first_chunk::<2>().map_or(0, |&len| usize::from(u16::from_be_bytes(len))),
+            _ => 1,
+        };
+    }
+    false
 }
 
 #[cfg(test)]
@@ -83,7 +164,14 @@ mod tests {
         file.extend_from_slice(&[0xff, 0xc0, 0, 7, 8, 1, 2, 3, 4]);
         file.extend_from_slice(&[0xff, SOS, 0, 2]);
         let found = read(&file).unwrap();
-        let want = Segments { exif: Some(b"Exif\0\0x"), adobe: true, size: Some((0x304, 0x102)), scan: file.len() - 4 };
+        let want = Segments {
+            exif: Some(b"Exif\0\0x"),
+            adobe: true,
+            size: Some((0x304, 0x102)),
+            scan: file.len() - 4,
+            file_len: file.len(),
+            ..Segments::default()
+        };
         assert_eq!(found, want);
         for len in 0..file.len() - 2 {
             let error = read(&file[..len]).unwrap_err().to_string();

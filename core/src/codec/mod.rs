@@ -1,7 +1,8 @@
 //! Encoded pictures: JPEG, PNG and WebP to pixels and back.
 //!
 //! The bytes may come from anywhere. The header is read first and the size that it claims is checked against [`Limits`]
-//! before anything of that size is allocated; a picture that is cut off or damaged is an error, never half a picture.
+//! before anything of that size is allocated; a picture that is cut off is an error, never half a picture. So is one that is damaged, as far
+//! as its format can tell: PNG has checksums, and of JPEG everything is taken that libjpeg, and with it every browser, takes.
 //!
 //! Pixels are 8-bit sRGB. Colour profiles are not applied. The orientation that cameras note in EXIF is applied.
 //!
@@ -28,6 +29,7 @@ pub use encode::{Encoder, JpegEncoder};
 pub use error::{DecodeError, EncodeError};
 
 use image::RgbImage;
+use jpeg::CutOff;
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
@@ -167,9 +169,18 @@ pub struct Decoder {
 impl Decoder {
     /// As [`decode`], into `picture`, whose buffer is used again. After an error `picture` is empty (0x0).
     pub fn decode_into(&mut self, bytes: &[u8], limits: &Limits, picture: &mut RgbImage) -> Result<(), DecodeError> {
+        self.decode_with(bytes, limits, CutOff::Refuse, picture)
+    }
+
+    /// The same, but of a JPEG that is cut off within its picture data it gives what is there, and grey below it, as FFmpeg and browsers do.
+    pub fn decode_part_into(&mut self, bytes: &[u8], limits: &Limits, picture: &mut RgbImage) -> Result<(), DecodeError> {
+        self.decode_with(bytes, limits, CutOff::FillUp, picture)
+    }
+
+    fn decode_with(&mut self, bytes: &[u8], limits: &Limits, cut_off: CutOff, picture: &mut RgbImage) -> Result<(), DecodeError> {
         let mut rgb = std::mem::take(picture).into_raw();
         let (width, height, orientation) = match ImageFormat::of(bytes) {
-            Some(ImageFormat::Jpeg) => self.jpeg.decode(bytes, limits, &mut self.samples, &mut rgb),
+            Some(ImageFormat::Jpeg) => self.jpeg.decode(bytes, limits, cut_off, &mut self.samples, &mut rgb),
             Some(ImageFormat::Png) => png::decode(bytes, limits, &mut self.samples, &mut rgb),
             Some(ImageFormat::WebP) => webp::decode(bytes, limits, &mut self.samples, &mut rgb),
             None => Err(DecodeError::unknown(bytes)),

@@ -9,13 +9,19 @@ use super::{
 use crate::{
     config::{camera::CameraSettings, settings::CameraSource},
     pipeline::stats::count,
-    source::{self, Jpeg, Source, SourceError, SourceInfo, SourceOptions, SourceSpec},
+    source::{self, Jpeg, JpegOddity, Source, SourceError, SourceInfo, SourceOptions, SourceSpec, status::Condition},
     stop::Stop,
     trace::Span,
 };
-use mattebox_core::{codec::JpegEncoder, frame::Timestamp};
+use image::RgbImage;
+use mattebox_core::{
+    codec::{Decoder, JpegEncoder},
+    frame::Timestamp,
+    wire::picture_code,
+};
 use std::{
     any::Any,
+    collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::Ordering::Relaxed,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -35,8 +41,13 @@ pub(super) struct Capture<'a> {
     options: SourceOptions,
     stop: &'a Stop,
     encoder: JpegEncoder,
+    decoder: Decoder,
     /// Motion JPEG goes as it is where it fits.
     passthrough: bool,
+    /// Its source gives pictures as they happen.
+    live: bool,
+    /// What was said of its pictures, so that it is said once.
+    said: HashSet<String>,
     /// Frames that its ring was given.
     frames: u64,
     last: Timestamp,
@@ -55,16 +66,39 @@ struct Taken {
     jpeg: Vec<u8>,
     width: u32,
     height: u32,
+    /// Its bytes are those of the source.
+    as_it_was: bool,
+}
+
+/// Why a picture is not published.
+enum Refused {
+    /// It cannot be read; the others can.
+    Picture { reason: &'static str, problem: String },
+    /// None of this source can pass through.
+    Passthrough(String),
 }
 
 impl<'a> Capture<'a> {
     pub(super) fn new(shared: &'a Shared, index: usize, settings: &'a CameraSettings, stop: &'a Stop) -> Self {
         let encoder = JpegEncoder::new(settings.jpeg_quality);
         // The rate is kept by our own clock: FFmpeg is to be ahead of it.
-        let options = SourceOptions { realtime: false, ..settings.source.clone() };
-        let what = &settings.cameras[index];
-        let passthrough = settings.passthrough;
-        Capture { shared, index, settings, what, options, stop, encoder, passthrough, frames: 0, last: Timestamp(i64::MIN) }
+        let status = shared.cameras[index].numbers.status.clone();
+        let options = SourceOptions { realtime: false, keep_trying: true, status, ..settings.source.clone() };
+        Capture {
+            shared,
+            index,
+            settings,
+            what: &settings.cameras[index],
+            options,
+            stop,
+            encoder,
+            decoder: Decoder::default(),
+            passthrough: settings.passthrough,
+            live: false,
+            said: HashSet::new(),
+            frames: 0,
+            last: Timestamp(i64::MIN),
+        }
     }
 
     /// Captures to the end. Whatever happens to this camera, its ring is closed and the others go on.
@@ -106,12 +140,12 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// Among several cameras one that has no end is kept: the others go on, and nobody looks after the process. What could never
-    /// work is not tried again.
+    /// A live source is kept, and among several cameras every one that has no end: the others go on, and nobody looks after the process. What
+    /// could never work is not tried again.
     fn is_tried_again(&self, error: &SourceError) -> bool {
         let endless = self.options.repeat || matches!(self.what.spec, SourceSpec::Url(_) | SourceSpec::Device(_));
         let never_worked = self.numbers().captured.load(Relaxed) == 0;
-        self.settings.cameras.len() > 1 && endless && !(error.is_usage() && never_worked)
+        (self.live || (self.settings.cameras.len() > 1 && endless)) && !(error.is_usage() && never_worked)
     }
 
     /// Opens the source and reads it to its end.
@@ -121,20 +155,18 @@ impl<'a> Capture<'a> {
             Err(error) => return End::Failed(error, 0),
         };
         let info = *source.info();
+        self.live = info.live;
         match info.motion_jpeg.filter(|(width, _)| self.options.max_width.is_none_or(|widest| *width <= widest)) {
             Some(size) if self.passthrough => {
                 drop(source);
                 self.pass_on(info, size)
             }
-            _ => self.follow(source, info, Rate::Kept, |capture, picture| {
-                let mut jpeg = Vec::new();
-                capture.encoder.encode(picture, &mut jpeg).map_err(|error| error.to_string())?;
-                Ok(Taken { jpeg, width: picture.width(), height: picture.height() })
-            }),
+            _ => self.follow(source, info, Rate::Kept, |capture, picture| capture.encode(picture)),
         }
     }
 
-    /// Reads a source whose JPEG pictures are published as they are. If that does not work from the start, they are decoded after all.
+    /// Reads a source whose JPEG pictures are published as they are, where they can be: what no decoder would wonder at. The others are decoded
+    /// and encoded.
     fn pass_on(&mut self, info: SourceInfo, size: (u32, u32)) -> End {
         let source = match source::open_jpegs(&self.what.spec, &self.options, self.stop) {
             Ok(source) => source,
@@ -145,10 +177,21 @@ impl<'a> Capture<'a> {
             true => Rate::live(wanted),
             false => Rate::even(source.info().fps, wanted),
         };
-        let end = self.follow(source, info, rate, |_, Jpeg { bytes, width, height }| match (*width, *height) == size {
-            true => Ok(Taken { jpeg: bytes.clone(), width: *width, height: *height }),
-            // As in interlaced video, where two pictures are one.
-            false => Err(format!("there is a JPEG of {width}x{height} in a video of {}x{}", size.0, size.1)),
+        let mut is_first = true;
+        let end = self.follow(source, info, rate, |capture, jpeg: &Jpeg| {
+            // As in interlaced video, where two pictures are one: FFmpeg's own rule.
+            if std::mem::take(&mut is_first) && jpeg.width == size.0 && jpeg.height * 4 < size.1 * 3 {
+                let problem = format!("there is a JPEG of {}x{} in a video of {}x{}", jpeg.width, jpeg.height, size.0, size.1);
+                return Err(Refused::Passthrough(problem));
+            }
+            let is_wide = capture.options.max_width.is_some_and(|widest| jpeg.width > widest);
+            match jpeg.oddity {
+                None if !is_wide => {
+                    let Jpeg { bytes, width, height, .. } = jpeg;
+                    Ok(Taken { jpeg: bytes.clone(), width: *width, height: *height, as_it_was: true })
+                }
+                oddity => capture.encode_again(jpeg, oddity),
+            }
         });
         match end {
             End::Failed(error, pictures) if !self.stop.is_stopped() && (pictures == 0 || self.is_tried_again(&error)) => {
@@ -157,6 +200,48 @@ impl<'a> Capture<'a> {
                 self.read()
             }
             end => end,
+        }
+    }
+
+    /// A picture as the JPEG that is published.
+    fn encode(&mut self, picture: &RgbImage) -> Result<Taken, Refused> {
+        let mut jpeg = Vec::new();
+        self.encoder
+            .encode(picture, &mut jpeg)
+            .map_err(|error| Refused::Picture { reason: "not-encoded", problem: error.to_string() })?;
+        Ok(Taken { jpeg, width: picture.width(), height: picture.height(), as_it_was: false })
+    }
+
+    /// Decodes what can be decoded of a picture that cannot be published as it is, and encodes that. Of one that is cut off it is what is there,
+    /// as where FFmpeg decodes.
+    fn encode_again(&mut self, jpeg: &Jpeg, oddity: Option<JpegOddity>) -> Result<Taken, Refused> {
+        let refuse = |problem: String, reason| Refused::Picture { reason, problem };
+        if oddity == Some(JpegOddity::TooLong) {
+            return Err(refuse(JpegOddity::TooLong.to_string(), "picture-too-large"));
+        }
+        let mut picture = RgbImage::default();
+        self.decoder
+            .decode_part_into(&jpeg.bytes, &self.options.limits, &mut picture)
+            .map_err(|error| refuse(error.to_string(), picture_code(&error)))?;
+        if let Some(oddity) = oddity
+            && self.said.insert(oddity.to_string())
+        {
+            tracing::warn!(camera = %self.what.camera, "a JPEG picture is not as it should be: {oddity}; such pictures are decoded and encoded again");
+        }
+        match self.options.max_width {
+            Some(width) if picture.width() > width => self.encode(&source::narrow(&picture, width)),
+            _ => self.encode(&picture),
+        }
+    }
+
+    /// Counts a picture that cannot be published, and says why, once for each reason.
+    fn refuse(&mut self, reason: &'static str, problem: &str) {
+        self.numbers().unreadable(reason);
+        match self.said.insert(reason.to_owned()) {
+            true => {
+                tracing::error!(camera = %self.what.camera, "a picture is left out ({reason}): {problem}; others like it are only counted")
+            }
+            false => tracing::debug!(camera = %self.what.camera, "a picture is left out ({reason}): {problem}"),
         }
     }
 
@@ -170,9 +255,8 @@ impl<'a> Capture<'a> {
         mut source: Box<dyn Source<P>>,
         info: SourceInfo,
         mut rate: Rate,
-        take: impl Fn(&mut Self, &P) -> Result<Taken, String>,
+        mut take: impl FnMut(&mut Self, &P) -> Result<Taken, Refused>,
     ) -> End {
-        let as_it_was = !matches!(rate, Rate::Kept);
         let expected = info.frames.into_iter().chain(self.settings.frames).min().unwrap_or(0);
         self.numbers().expected.store(expected, Relaxed);
         let phase = self.index as f64 / self.settings.cameras.len() as f64;
@@ -180,7 +264,10 @@ impl<'a> Capture<'a> {
         let mut pictures = 0;
         loop {
             let picture = match source.next(self.stop) {
-                Ok(Some(picture)) => picture,
+                Ok(Some(picture)) => {
+                    self.options.status.set(Condition::Open);
+                    picture
+                }
                 Ok(None) if pictures == 0 && !self.stop.is_stopped() => {
                     let problem = "there is no picture in it".to_owned();
                     return End::Failed(SourceError::Usage { name: self.what.spec.to_string(), problem }, 0);
@@ -188,9 +275,12 @@ impl<'a> Capture<'a> {
                 Ok(None) => return End::Done,
                 Err(error) if error.is_fatal() => return End::Failed(error, pictures),
                 Err(error) => {
-                    tracing::error!(camera = %self.what.camera, "{error}");
                     count(&self.numbers().captured);
-                    count(&self.numbers().failed);
+                    let reason = match &error {
+                        SourceError::Picture { source, .. } => picture_code(source),
+                        _ => "not-readable",
+                    };
+                    self.refuse(reason, &error.to_string());
                     continue;
                 }
             };
@@ -208,20 +298,19 @@ impl<'a> Capture<'a> {
                 span.of_camera(&self.what.camera);
                 match span.time("encode", || take(self, &picture.picture)) {
                     Ok(taken) => {
-                        if !self.give(taken, time, moment, as_it_was, span) {
+                        if !self.give(taken, time, moment, span) {
                             return End::Done;
                         }
                     }
-                    Err(problem) if as_it_was => {
+                    Err(Refused::Passthrough(problem)) => {
                         self.numbers().captured.fetch_sub(1, Relaxed);
                         return End::Failed(
                             SourceError::Failed { name: self.what.spec.to_string(), frames: pictures, problem },
                             pictures,
                         );
                     }
-                    Err(problem) => {
-                        tracing::error!(camera = %self.what.camera, "{problem}");
-                        count(&self.numbers().failed);
+                    Err(Refused::Picture { reason, problem }) => {
+                        self.refuse(reason, &problem);
                         span.fail(problem);
                     }
                 }
@@ -251,8 +340,8 @@ impl<'a> Capture<'a> {
     }
 
     /// Puts a frame into the ring. False if nothing more is wanted.
-    fn give(&mut self, taken: Taken, time: Timestamp, moment: Instant, as_it_was: bool, span: Span) -> bool {
-        let Taken { jpeg, width, height } = taken;
+    fn give(&mut self, taken: Taken, time: Timestamp, moment: Instant, span: Span) -> bool {
+        let Taken { jpeg, width, height, as_it_was } = taken;
         self.last = Timestamp(time.0.max(self.last.0.saturating_add(1)));
         let frame = Encoded { jpeg, width, height, time: self.last, taken: moment, as_it_was, span };
         let (rings, numbers) = (&self.shared.rings, self.numbers());
@@ -273,6 +362,7 @@ impl<'a> Capture<'a> {
     }
 
     fn fail(&self, failure: Failure) {
+        self.options.status.set(Condition::Failed { why: failure.message.clone() });
         tracing::error!(camera = %self.what.camera, "{}", failure.message);
         self.numbers().fail(failure);
     }

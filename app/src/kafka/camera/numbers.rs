@@ -2,10 +2,14 @@
 use crate::{
     pipeline::latency::Latency,
     progress::{Counted, Counts},
+    source::status::Status,
 };
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
 };
 
 /// What became of one camera's frames. Once it has ended, `captured` is the sum of `published`, `failed` and all that was dropped.
@@ -25,6 +29,10 @@ pub struct CameraNumbers {
     pub dropped_stopped: AtomicU64,
     /// Frames that could not be read or encoded, or that the broker refused.
     pub failed: AtomicU64,
+    /// Those of them whose picture could not be read, by reason.
+    unreadable: Mutex<BTreeMap<&'static str, u64>>,
+    /// How its source is doing.
+    pub status: Status,
     /// Bytes of the values that the broker has acknowledged.
     pub bytes: AtomicU64,
     /// How many frames are expected, 0 when unknown.
@@ -71,6 +79,17 @@ impl CameraNumbers {
         let mut span = self.span.lock().unwrap_or_else(PoisonError::into_inner);
         let (first, last) = span.unwrap_or((number, number));
         *span = Some((first.min(number), last.max(number)));
+    }
+
+    /// Counts a frame that failed because its picture could not be read.
+    pub(super) fn unreadable(&self, reason: &'static str) {
+        self.failed.fetch_add(1, Relaxed);
+        *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
+    }
+
+    /// How many failed because their picture could not be read, by reason.
+    pub fn unreadable_by_reason(&self) -> BTreeMap<&'static str, u64> {
+        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Records why the camera ended.

@@ -6,7 +6,7 @@ use crate::pipeline::{
 };
 use crate::table;
 use serde::Serialize;
-use std::{fmt, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::atomic::Ordering::Relaxed, time::Duration};
 
 /// The sums of all cameras.
 #[derive(Debug, Serialize)]
@@ -48,6 +48,8 @@ pub struct CameraReport {
     pub dropped: Dropped,
     /// Frames that could not be read or encoded, or that the broker refused.
     pub failed: u64,
+    /// Those of them whose picture could not be read, by reason.
+    pub unreadable: BTreeMap<&'static str, u64>,
     /// How often its source was opened anew.
     pub reopened: u64,
     /// Bytes of the published values.
@@ -62,7 +64,7 @@ pub struct CameraReport {
     pub first_number: Option<u64>,
     /// The number of the last frame.
     pub last_number: Option<u64>,
-    /// Why it ended early.
+    /// Why it ended early, or was away at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     #[serde(skip)]
@@ -112,6 +114,7 @@ impl Report {
                         stopped: n.dropped_stopped.load(Relaxed),
                     },
                     failed: n.failed.load(Relaxed),
+                    unreadable: n.unreadable_by_reason(),
                     reopened: n.reopened.load(Relaxed),
                     bytes,
                     bytes_per_frame: bytes as f64 / published.max(1) as f64,
@@ -120,7 +123,7 @@ impl Report {
                     first_number: span.map(|(first, _)| first),
                     last_number: span.map(|(_, last)| last),
                     exit_code: failure.as_ref().map_or(0, |f| f.exit_code),
-                    error: failure.map(|f| f.message),
+                    error: failure.map(|f| f.message).or_else(|| n.status.get().condition.away().map(str::to_owned)),
                 }
             })
             .collect();
@@ -183,6 +186,9 @@ impl fmt::Display for Report {
             write!(f, ", {:.1} ms from taken to published (99 %: {:.1} ms)", latency.p50, latency.p99)?;
         }
         for c in self.cameras.iter() {
+            for (reason, count) in &c.unreadable {
+                write!(f, "\n{}: {count} frames could not be read: {reason}", c.camera)?;
+            }
             if let Some(error) = &c.error {
                 write!(f, "\n{}: {error}", c.camera)?;
             }
