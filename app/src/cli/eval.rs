@@ -1,12 +1,12 @@
 //! `mattebox eval`: measures a matte against the true one.
 use crate::eval::{self, Progress};
+use crate::output;
 use anyhow::{Context, Result};
 use clap::{Args, ValueHint};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mattebox_core::quality::summary::Metric;
 use std::{
-    fs,
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
     str::FromStr,
     time::{Duration, Instant},
@@ -66,7 +66,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
         write_whole(path, &text).with_context(|| format!("cannot write the figures of each frame to {}", path.display()))?;
     }
     let text = if args.json { pretty(&report.to_json(args.by, args.worst))? } else { report.to_table(args.by, args.worst) };
-    io::stdout().write_all(text.as_bytes()).context("cannot print the result")
+    Ok(output::print_bytes(text.as_bytes())?)
 }
 
 /// The file with every frame's figures.
@@ -126,7 +126,7 @@ impl Reporter {
             if self.last_line.elapsed() >= REPORT_EVERY {
                 self.last_line = Instant::now();
                 let of = at.total.map_or(String::new(), |total| format!(" of {total}"));
-                eprintln!("measured {}{of} frames", at.done);
+                output::tell(format_args!("measured {}{of} frames", at.done));
             }
             return;
         }

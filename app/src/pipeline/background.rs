@@ -1,5 +1,6 @@
 //! What stands behind each frame of one camera.
 use crate::{
+    address::harmless,
     live::Behind,
     source::{self, Source, SourceOptions, status::Status},
     stop::Stop,
@@ -43,7 +44,7 @@ impl Backdrop {
                 Backdrop::Still(compose::Backdrop::picture(Arc::new(read_picture(path, &options.limits)?)))
             }
             BackgroundSpec::Video(path) => {
-                let describe = |e: &dyn std::fmt::Display| format!("background video {}: {e}", path.display());
+                let describe = |e: &dyn std::fmt::Display| format!("background video {}: {e}", harmless::path(path));
                 let spec = path.to_string_lossy().parse().map_err(|e| describe(&e))?;
                 // The whole video, over and over, at its own rate: the options are those of the camera only in how to read.
                 let options = SourceOptions {
@@ -84,6 +85,6 @@ impl Backdrop {
 }
 
 fn read_picture(path: &Path, limits: &Limits) -> Result<RgbImage, String> {
-    let bytes = std::fs::read(path).map_err(|e| format!("cannot read the background picture {}: {e}", path.display()))?;
-    codec::decode(&bytes, limits).map_err(|e| format!("background picture {}: {e}", path.display()))
+    let bytes = std::fs::read(path).map_err(|e| format!("cannot read the background picture {}: {e}", harmless::path(path)))?;
+    codec::decode(&bytes, limits).map_err(|e| format!("background picture {}: {e}", harmless::path(path)))
 }

@@ -1,5 +1,5 @@
 //! One running FFmpeg and the pictures it sends.
-use crate::ffmpeg::log::{Header, Log};
+use crate::ffmpeg::log::{Errors, Header, Log};
 use crate::ffmpeg::process::Process;
 use crate::ffmpeg::{jpeg, ppm};
 use crate::stop::Stop;
@@ -76,7 +76,7 @@ pub(super) enum Arrival<P> {
 pub(super) struct Ending {
     /// `None`: it had to be killed.
     pub(super) status: Option<ExitStatus>,
-    pub(super) errors: Vec<String>,
+    pub(super) errors: Errors,
 }
 
 /// One running FFmpeg. Dropped, it is killed.
@@ -109,7 +109,7 @@ impl<P: Sent> Feed<P> {
             return Err(io::Error::other("the child has no pipes"));
         };
         widen(&stdout);
-        let (log, times) = Log::follow(stderr);
+        let (log, times) = Log::follow(stderr, &command);
         let (sender, pictures) = crossbeam_channel::bounded(WAITING_PICTURES);
         let reader = thread::Builder::new()
             .name("decode".into())

@@ -1,5 +1,6 @@
 //! The FFmpeg command for a source.
 use super::{RtspTransport, SourceError, SourceOptions, SourceSpec};
+use crate::address::Address;
 use crate::ffmpeg::{Ffmpeg, file_url};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -17,9 +18,9 @@ pub(super) struct Input {
 #[derive(Debug, Clone, PartialEq)]
 enum Kind {
     File(PathBuf),
-    Url(String),
+    Url(Address),
     Device { format: &'static str, device: String },
-    Lavfi(String),
+    Lavfi(Address),
     Stdin,
 }
 
@@ -84,7 +85,7 @@ impl Input {
 
     fn scheme(&self) -> &str {
         match &self.kind {
-            Kind::Url(url) => url.split("://").next().unwrap_or_default(),
+            Kind::Url(url) => url.reveal().split("://").next().unwrap_or_default(),
             _ => "",
         }
     }
@@ -158,10 +159,13 @@ impl Input {
                     };
                     command.args(["-rtsp_transport", transport]);
                 }
-                command.args(["-i", url])
+                command.args(["-i", url.reveal()])
             }
             Kind::Device { format, device } => command.args(["-f", format, "-i", device]),
-            Kind::Lavfi(graph) => command.args(["-f", "lavfi", "-i", graph]),
+            Kind::Lavfi(graph) => {
+                let graph = graph.reveal();
+                command.args(["-f", "lavfi", "-i", graph.strip_prefix("lavfi:").unwrap_or(graph)])
+            }
             Kind::Stdin => command.args(["-i", "pipe:0"]),
         };
         // The first video that is no cover picture.
