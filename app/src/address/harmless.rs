@@ -88,6 +88,8 @@ const SECRET_WORDS: &[&str] = &[
 const SECRET_ENDS: &[&str] = &["key", "pass"];
 /// The same where they are the whole word.
 const SECRET_ALONE: &[&str] = &["sig", "sid", "pin", "pw", "psk", "user", "usr", "whip", "whep"];
+/// Words that look like keys and are none.
+const PLAIN_WORDS: &[&str] = &["m3u8", "mpeg", "mjpeg", "html", "https", "x264", "x265", "720p", "1080p"];
 /// Ends of names of files: an `@` in such a name is no sign of an address.
 const FILES: &[&str] = &[
     "jpg", "jpeg", "png", "webp", "mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "gif", "y4m", "toml", "tflite", "json", "csv",
@@ -256,7 +258,7 @@ fn is_secret_word(part: &str) -> bool {
 /// Whether letters and digits look like a word with a number and not like something random.
 fn is_plain_word(word: &str) -> bool {
     let bytes = word.as_bytes();
-    if bytes.len() <= 3 {
+    if bytes.len() <= 3 || PLAIN_WORDS.contains(&word.to_ascii_lowercase().as_str()) {
         return true;
     }
     let changes = |is_change: fn(u8, u8) -> bool| bytes.windows(2).filter(|pair| is_change(pair[0], pair[1])).count();

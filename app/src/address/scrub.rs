@@ -98,14 +98,19 @@ fn parts(text: &str) -> Vec<&str> {
     for part in text.split(SEPARATORS) {
         let at = part.as_ptr() as usize - text.as_ptr() as usize;
         // The name of a value is not secret, and often a word that messages need.
-        let is_name =
-            text[at + part.len()..].starts_with('=') && part.len() <= 12 && part.chars().all(|c| c.is_ascii_alphabetic());
-        if !is_name {
-            found.push(part);
-            // user=admin_password=x_channel=1
-            if text.matches('=').count() > 1 {
-                found.extend(part.split('_').filter(|piece| piece.len() >= LONG && *piece != part));
+        let is_named = text[at + part.len()..].starts_with('=');
+        let is_name = |word: &str| word.len() <= 12 && word.chars().all(|c| c.is_ascii_alphabetic());
+        if is_named && is_name(part) {
+            continue;
+        }
+        found.push(part);
+        // user=admin_password=x_channel=1
+        if text.matches('=').count() > 1 {
+            let mut pieces: Vec<&str> = part.split('_').collect();
+            if is_named && pieces.last().is_some_and(|last| is_name(last)) {
+                pieces.pop();
             }
+            found.extend(pieces.into_iter().filter(|piece| piece.len() >= LONG));
         }
     }
     found

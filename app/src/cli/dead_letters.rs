@@ -1,6 +1,7 @@
 //! `mattebox dead-letters`.
 use super::{Settings, start_log};
 use crate::{
+    address::harmless,
     config::{LettersLayer, letters::LettersSettings},
     kafka::{
         KafkaError,
@@ -247,7 +248,7 @@ fn show(dead: &DeadLetters, args: &ShowArgs) -> anyhow::Result<ExitCode> {
             output::print_bytes(value)?;
             return Ok(ExitCode::SUCCESS);
         }
-        std::fs::write(path, value).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(path, value).with_context(|| format!("cannot write {}", harmless::output(&path.to_string_lossy())))?;
     }
     let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     let (key, value) = (found.record.key(), found.record.payload());

@@ -1,5 +1,6 @@
 //! `mattebox doctor`: looks at this machine and says what to do about what is missing.
 use crate::{
+    address::harmless,
     config::{found::SettingsFile, resolve::check, settings::ModelChoice},
     ffmpeg::Ffmpeg,
     output,
@@ -124,10 +125,12 @@ fn folder(args: &DoctorArgs) -> Finding {
     let absolute = std::path::absolute(&args.out).unwrap_or_else(|_| args.out.clone());
     let place = absolute.ancestors().find(|p| p.exists()).unwrap_or(&absolute);
     match tempfile::Builder::new().prefix(".mattebox-doctor").tempfile_in(place) {
-        Ok(_) => finding("output", Verdict::Good, format!("{} can be written", args.out.display()), None),
+        Ok(_) => {
+            finding("output", Verdict::Good, format!("{} can be written", harmless::output(&args.out.to_string_lossy())), None)
+        }
         Err(e) => {
             let to_do = "choose another folder with --out, or change its owner".to_owned();
-            finding("output", Verdict::Missing, format!("{}: {e}", place.display()), Some(to_do))
+            finding("output", Verdict::Missing, format!("{}: {e}", harmless::output(&place.to_string_lossy())), Some(to_do))
         }
     }
 }

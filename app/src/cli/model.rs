@@ -1,5 +1,5 @@
 //! `mattebox model`.
-use crate::output;
+use crate::{address::harmless, output};
 use anyhow::Context;
 use clap::Args;
 use mattebox_core::model;
@@ -13,7 +13,7 @@ pub(super) struct ModelArgs {
 }
 
 pub(super) fn run(args: &ModelArgs) -> anyhow::Result<ExitCode> {
-    let path = args.path.display();
+    let path = harmless::path(&args.path);
     let bytes = std::fs::read(&args.path).with_context(|| format!("cannot read the model {path}"))?;
     let description = model::describe(&bytes).with_context(|| format!("model {path}"))?;
     output::print(&description)?;

@@ -32,7 +32,7 @@ fn page() -> String {
     let named: Vec<_> = named.iter().map(|key| format!("`{key}`")).collect();
     writeln!(page, "* always: {}", named.join(", ")).expect("strings grow");
     for (key, what) in near {
-        writeln!(page, "* `{key}` with a value of which holds: {what}").expect("strings grow");
+        writeln!(page, "* `{key}`, where {what}").expect("strings grow");
     }
     section::<RunLayer>(&mut page);
     section::<CameraLayer>(&mut page);

@@ -66,7 +66,10 @@ pub enum EvalError {
     #[error(transparent)]
     Ffmpeg(#[from] FfmpegError),
     /// FFmpeg is there, but ffprobe beside it is not.
-    #[error("cannot start {}: {source}. It belongs to FFmpeg: install that with `{INSTALL}`, or name another with --ffmpeg", program.display())]
+    #[error(
+        "cannot start {}: {source}. It belongs to FFmpeg: install that with `{INSTALL}`, or name another with --ffmpeg",
+        harmless::path(program)
+    )]
     Ffprobe {
         /// The program.
         program: PathBuf,

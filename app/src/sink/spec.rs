@@ -108,7 +108,7 @@ impl SinkSpec {
 impl fmt::Display for SinkSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SinkSpec::Directory(path) | SinkSpec::Video(path) => f.write_str(&harmless::path(path)),
+            SinkSpec::Directory(path) | SinkSpec::Video(path) => f.write_str(&harmless::output(&path.to_string_lossy())),
             SinkSpec::Url(url) => url.fmt(f),
             SinkSpec::Stdout => f.write_str("standard output"),
             SinkSpec::Nothing => f.write_str("nowhere"),
