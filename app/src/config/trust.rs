@@ -93,7 +93,7 @@ const TABLE: &[(&str, Trust)] = &[
     ("wire", Any),
 ];
 
-const WRITES: &str = "it writes outside of this folder";
+const WRITES: &str = "it writes to an address or outside of this folder";
 const READS: &str = "it opens an address or a filter graph";
 const LISTENS: &str = "it opens a port to other machines";
 const BROKER: &str = "it is a secret of the connection to the broker, or decides how safe that is";
