@@ -1,4 +1,5 @@
 //! The `mattebox` binary.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

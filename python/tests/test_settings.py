@@ -117,3 +117,12 @@ def test_the_job_as_a_program_refuses_before_spark_starts(tmp_path: pathlib.Path
         done = subprocess.run(command, cwd=tmp_path, env=environment(**more), capture_output=True, text=True, timeout=120)
         assert done.returncode == 2 and "s3a: is an address" in done.stderr, done.stderr
         assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["--kafka", "me:hunter2@host:9092"], ["--kafka-option", "hunter2"]])
+def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        settings.parser().parse_args(arguments)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "hunter2" not in said and arguments[0] in said

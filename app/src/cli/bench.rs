@@ -1,5 +1,6 @@
 //! `mattebox bench`.
 use crate::bench::{self, Plan};
+use crate::output;
 use clap::Args;
 use mattebox_core::{
     compose::{Background, BackgroundSpec},
@@ -56,9 +57,9 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     };
     let results = bench::run(&plan)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&results)?);
+        output::print(serde_json::to_string_pretty(&results)?)?;
     } else {
-        println!("{results}");
+        output::print(&results)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -27,7 +27,7 @@ Examples:
 pub(super) struct CameraArgs {
     #[command(flatten)]
     settings: Settings<CameraLayer>,
-    /// Print the sums at the end as JSON on standard output
+    /// Print the final summary as JSON on standard output
     #[arg(long)]
     json: bool,
 }
@@ -35,7 +35,7 @@ pub(super) struct CameraArgs {
 pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let resolved = args.settings.resolve(matches)?;
     let screen = MultiProgress::new();
-    start_log(&resolved.layer.say, &screen)?;
+    start_log(&resolved, &screen)?;
     let settings = CameraSettings::new(&resolved)?;
     let (stop, abort, style, metrics) = (Stop::new(), Stop::new(), settings.progress, settings.metrics);
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;

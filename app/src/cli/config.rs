@@ -1,10 +1,11 @@
 //! `mattebox config`.
 use super::Settings;
 use crate::config::{
-    CameraLayer, ConfigError, Layer, LettersLayer, Resolved, RunLayer, RunSettings, WatchLayer, WorkerLayer,
+    CameraLayer, ConfigError, Layer, LettersLayer, Origin, Resolved, RunLayer, RunSettings, WatchLayer, WorkerLayer,
     camera::CameraSettings, letters::LettersSettings, watch::WatchSettings, worker::WorkerSettings,
 };
-use clap::{ArgMatches, Args, Subcommand};
+use crate::output;
+use clap::{ArgMatches, Args, Subcommand, parser::ValueSource};
 use comfy_table::{Table, presets};
 use serde_json::json;
 use std::process::ExitCode;
@@ -66,19 +67,38 @@ fn print<L: Layer>(
     check: impl FnOnce(&Resolved<L>) -> Result<(), ConfigError>,
 ) -> anyhow::Result<ExitCode> {
     let resolved = settings.resolve(matches)?;
+    let named = match &resolved.file {
+        Some(file) if file.is_found => Origin::Default,
+        _ => origin_of_file(matches),
+    };
+    // First of all which file is in force, if any.
+    let file = resolved.file.as_ref().map(|file| file.path.display().to_string());
     let rows = resolved.rows()?;
     if json {
-        let values: serde_json::Map<_, _> =
+        let mut values: serde_json::Map<_, _> =
             rows.into_iter().map(|(name, value, origin)| (name, json!({ "value": value, "origin": origin }))).collect();
-        println!("{}", serde_json::to_string_pretty(&values)?);
+        values.insert("config".to_owned(), json!({ "value": file, "origin": named }));
+        output::print(serde_json::to_string_pretty(&values)?)?;
     } else {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_header(["setting", "value", "from"]);
+        let is_found = resolved.file.as_ref().is_some_and(|file| file.is_found);
+        let from = if is_found { "found in the working directory".to_owned() } else { named.to_string() };
+        table.add_row(["config".to_owned(), file.unwrap_or("(none)".to_owned()), from]);
         for (name, value, origin) in rows {
             table.add_row([name, value.to_string(), origin.to_string()]);
         }
-        println!("{table}");
+        output::print(table)?;
     }
     check(&resolved)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who named the settings file.
+fn origin_of_file(matches: &ArgMatches) -> Origin {
+    match matches.value_source("config") {
+        Some(ValueSource::EnvVariable) => Origin::Environment("MATTEBOX_CONFIG".to_owned()),
+        Some(ValueSource::CommandLine) => Origin::Flag,
+        _ => Origin::Default,
+    }
 }

@@ -1,12 +1,14 @@
 //! `mattebox dead-letters`.
 use super::{Settings, start_log};
 use crate::{
+    address::harmless,
     config::{ConfigError, LettersLayer, inputs::Reads, letters::LettersSettings, outputs::would_replace},
     kafka::{
         KafkaError,
         dead_letters::{DeadLetters, Found, Place, Plan},
         letters,
     },
+    output,
 };
 use anyhow::Context;
 use clap::{ArgMatches, Args, Subcommand};
@@ -18,7 +20,6 @@ use rdkafka::{Message, message::Headers};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
-    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -123,7 +124,7 @@ pub(super) fn run(args: &DeadLettersArgs, matches: &ArgMatches) -> anyhow::Resul
         What::Redrive(args) => &args.settings,
     };
     let resolved = settings.resolve(matches)?;
-    start_log(&resolved.layer.say, &MultiProgress::new())?;
+    start_log(&resolved, &MultiProgress::new())?;
     let settings = LettersSettings::new(&resolved)?;
     if let What::Show(ShowArgs { value: Some(path), .. }) = &args.what {
         let mut reads = Reads::of(&resolved);
@@ -139,7 +140,7 @@ pub(super) fn run(args: &DeadLettersArgs, matches: &ArgMatches) -> anyhow::Resul
     });
     done.or_else(|error| match error.downcast::<KafkaError>() {
         Ok(error) => {
-            eprintln!("mattebox: {error}");
+            output::tell(format_args!("mattebox: {error}"));
             Ok(ExitCode::from(error.exit_code()))
         }
         Err(error) => Err(error),
@@ -159,9 +160,9 @@ fn list(dead: &DeadLetters, args: &ListArgs) -> anyhow::Result<ExitCode> {
     rows.drain(..rows.len() - args.limit.unwrap_or(rows.len()).min(rows.len()));
     if args.json {
         let rows: Vec<_> = rows.iter().map(Row::json).collect();
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        output::print(serde_json::to_string_pretty(&rows)?)?;
     } else if sums.is_empty() {
-        println!("there are no dead letters in {}", dead.topic());
+        output::print(format_args!("there are no dead letters in {}", dead.topic()))?;
     } else {
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_header(["letter", "time", "camera", "code", "was at", "bytes", "why"]);
@@ -169,7 +170,7 @@ fn list(dead: &DeadLetters, args: &ListArgs) -> anyhow::Result<ExitCode> {
             table.add_row(row.cells());
         }
         let sums: Vec<_> = sums.iter().map(|(code, count)| format!("{count} {}", plain(code, SHORT))).collect();
-        println!("{table}\n\n{}", sums.join(", "));
+        output::print(format_args!("{table}\n\n{}", sums.join(", ")))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -252,7 +253,7 @@ fn show(dead: &DeadLetters, args: &ShowArgs) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.value {
         let value = found.record.payload().with_context(|| format!("letter {} has no value", args.place))?;
         if path == Path::new("-") {
-            std::io::stdout().write_all(value).context("cannot write to standard output")?;
+            output::print_bytes(value)?;
             return Ok(ExitCode::SUCCESS);
         }
         write_file(path, value)?;
@@ -266,23 +267,24 @@ fn show(dead: &DeadLetters, args: &ShowArgs) -> anyhow::Result<ExitCode> {
         json["headers"] = headers.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
         json["value_begins"] = beginning.into();
         json["obstacle"] = found.obstacle(dead.source()).into();
-        println!("{}", serde_json::to_string_pretty(&json)?);
+        output::print(serde_json::to_string_pretty(&json)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let shown = |text: Option<&String>| text.map_or("(none)".to_owned(), |text| plain(text, usize::MAX));
-    println!("letter: {} in {}", found.place(), dead.topic());
-    println!("time: {}", found.record.timestamp().to_millis().map_or("-".to_owned(), time));
-    println!("key: {}", shown(text(key).as_ref()));
-    for (name, value) in &headers {
-        println!("{}: {}", plain(name, SHORT), shown(value.as_ref()));
-    }
-    match (value, beginning) {
-        (Some(value), Some(beginning)) => println!("value: {} bytes, beginning with {}", value.len(), plain(&beginning, SHORT)),
-        _ => println!("value: none"),
-    }
+    let mut lines = vec![
+        format!("letter: {} in {}", found.place(), dead.topic()),
+        format!("time: {}", found.record.timestamp().to_millis().map_or("-".to_owned(), time)),
+        format!("key: {}", shown(text(key).as_ref())),
+    ];
+    lines.extend(headers.iter().map(|(name, value)| format!("{}: {}", plain(name, SHORT), shown(value.as_ref()))));
+    lines.push(match (value, beginning) {
+        (Some(value), Some(beginning)) => format!("value: {} bytes, beginning with {}", value.len(), plain(&beginning, SHORT)),
+        _ => "value: none".to_owned(),
+    });
     if let Some(why) = found.obstacle(dead.source()) {
-        println!("It cannot be sent again: {}.", plain(&why, usize::MAX));
+        lines.push(format!("It cannot be sent again: {}.", plain(&why, usize::MAX)));
     }
+    output::print(lines.join("\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -291,10 +293,9 @@ fn redrive(dead: &DeadLetters, args: &RedriveArgs) -> anyhow::Result<ExitCode> {
     let all = args.choice.code.is_none() && args.choice.camera.is_none();
     let wanted: Option<&dyn Fn(&Found) -> bool> = if all { None } else { Some(&takes) };
     let done = dead.redrive(&Plan { wanted, from: args.from, limit: args.limit, dry_run: args.dry_run })?;
-    println!("{} {}", done.sent, if args.dry_run { "would be sent again" } else { "sent again" });
-    for (place, why) in &done.withheld {
-        println!("letter {place} cannot be sent: {}", plain(why, usize::MAX));
-    }
+    let mut lines = vec![format!("{} {}", done.sent, if args.dry_run { "would be sent again" } else { "sent again" })];
+    lines.extend(done.withheld.iter().map(|(place, why)| format!("letter {place} cannot be sent: {}", plain(why, usize::MAX))));
+    output::print(lines.join("\n"))?;
     done.failure.map_or(Ok(ExitCode::SUCCESS), |failure| Err(failure.into()))
 }
 

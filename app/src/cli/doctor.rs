@@ -1,5 +1,11 @@
 //! `mattebox doctor`: looks at this machine and says what to do about what is missing.
-use crate::{config::settings::ModelChoice, ffmpeg::Ffmpeg, pipeline::load_model};
+use crate::{
+    address::harmless,
+    config::{found::SettingsFile, resolve::check, settings::ModelChoice},
+    ffmpeg::Ffmpeg,
+    output,
+    pipeline::load_model,
+};
 use clap::Args;
 use mattebox_core::{frame::Timestamp, matte::MatteMode, matte::Segmenter, simd::SimdLevel};
 use serde::Serialize;
@@ -53,11 +59,12 @@ impl fmt::Display for Finding {
 }
 
 pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
-    let findings = [processor(), network(), video_tools(args), output(args), devices()];
+    let findings = [processor(), network(), video_tools(args), settings(), folder(args), devices()];
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&findings)?);
+        output::print(serde_json::to_string_pretty(&findings)?)?;
     } else {
-        findings.iter().for_each(|f| println!("{f}"));
+        let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        output::print(lines.join("\n"))?;
     }
     let missing = findings.iter().any(|f| f.verdict == Verdict::Missing);
     Ok(if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -101,15 +108,29 @@ fn video_tools(args: &DoctorArgs) -> Finding {
     }
 }
 
-fn output(args: &DoctorArgs) -> Finding {
+/// Which settings file is in force here.
+fn settings() -> Finding {
+    let named = std::env::var_os("MATTEBOX_CONFIG").map(PathBuf::from);
+    let Some(file) = SettingsFile::choose(named.as_deref()) else {
+        return finding("settings", Verdict::Good, "no settings file", None);
+    };
+    match file.read().and_then(|text| check(&text, &file)) {
+        Ok(()) => finding("settings", Verdict::Good, file.to_string(), None),
+        Err(e) => finding("settings", Verdict::Missing, e.to_string(), None),
+    }
+}
+
+fn folder(args: &DoctorArgs) -> Finding {
     // The nearest folder that is there decides: the rest would be made.
     let absolute = std::path::absolute(&args.out).unwrap_or_else(|_| args.out.clone());
     let place = absolute.ancestors().find(|p| p.exists()).unwrap_or(&absolute);
     match tempfile::Builder::new().prefix(".mattebox-doctor").tempfile_in(place) {
-        Ok(_) => finding("output", Verdict::Good, format!("{} can be written", args.out.display()), None),
+        Ok(_) => {
+            finding("output", Verdict::Good, format!("{} can be written", harmless::output(&args.out.to_string_lossy())), None)
+        }
         Err(e) => {
             let to_do = "choose another folder with --out, or change its owner".to_owned();
-            finding("output", Verdict::Missing, format!("{}: {e}", place.display()), Some(to_do))
+            finding("output", Verdict::Missing, format!("{}: {e}", harmless::output(&place.to_string_lossy())), Some(to_do))
         }
     }
 }

@@ -2,6 +2,7 @@
 use crate::{
     config::{ConfigError, inputs::Reads, outputs::would_replace},
     eval::{self, Progress},
+    output,
     source::SourceSpec,
 };
 use anyhow::{Context, Result};
@@ -10,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mattebox_core::quality::summary::Metric;
 use mattebox_store::pending::write_file;
 use std::{
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
     str::FromStr,
     time::{Duration, Instant},
@@ -73,7 +74,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
         write_file(path, text.as_bytes()).context("the figures of each frame")?;
     }
     let text = if args.json { pretty(&report.to_json(args.by, args.worst))? } else { report.to_table(args.by, args.worst) };
-    io::stdout().write_all(text.as_bytes()).context("cannot print the result")
+    Ok(output::print_bytes(text.as_bytes())?)
 }
 
 /// The file with every frame's figures.
@@ -137,7 +138,7 @@ impl Reporter {
             if self.last_line.elapsed() >= REPORT_EVERY {
                 self.last_line = Instant::now();
                 let of = at.total.map_or(String::new(), |total| format!(" of {total}"));
-                eprintln!("measured {}{of} frames", at.done);
+                output::tell(format_args!("measured {}{of} frames", at.done));
             }
             return;
         }

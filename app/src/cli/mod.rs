@@ -12,6 +12,7 @@
 //! * [`config`]: the settings in force and where each came from.
 //! * [`model`]: what a model file is.
 //! * `reload`: what SIGHUP does.
+//! * `switches`: flags whose value may be left out.
 //! * [`shell`]: completions and the manual page.
 mod bench;
 mod camera;
@@ -25,13 +26,16 @@ mod reference;
 mod reload;
 mod run;
 mod shell;
+mod switches;
 mod view;
 mod worker;
 
 use crate::{
-    config::{ConfigError, Layer, Resolved, layer::SayLayer, resolve::DEFAULT_FILE, view::ViewSettings},
+    address::scrub::Scrubber,
+    config::{ConfigError, Layer, Origin, Resolved, found::SettingsFile, view::ViewSettings},
     http::{self, Page, Server},
     live::Studio,
+    output,
     pipeline::StartError,
     telemetry,
 };
@@ -41,14 +45,7 @@ use clap::{
 };
 use indicatif::MultiProgress;
 use serde::Serialize;
-use std::{
-    ffi::OsString,
-    fmt::Display,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{ffi::OsString, fmt::Display, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 
 /// Live video background removal: finds the people in each frame and puts a background of your choice behind them.
 #[derive(Debug, Parser)]
@@ -81,7 +78,7 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Measure what each step of a frame costs on this machine
     Bench(bench::BenchArgs),
-    /// Say what is missing on this machine and how to get it
+    /// Check this machine and say how to install what is missing
     Doctor(doctor::DoctorArgs),
     /// Print the settings in force and where each came from
     Config(Box<config::ConfigArgs>),
@@ -106,20 +103,30 @@ struct Settings<L: Layer> {
 impl<L: Layer> Settings<L> {
     /// Whether there is a settings file.
     fn has_file(&self) -> bool {
-        self.config.is_some() || Path::new(DEFAULT_FILE).exists()
+        SettingsFile::choose(self.config.as_deref()).is_some()
     }
 
     /// Lays flags, environment, file and defaults over one another.
     fn resolve(&self, matches: &ArgMatches) -> Result<Resolved<L>, ConfigError> {
         let command = L::augment_args(clap::Command::new(L::COMMAND));
-        Resolved::new(&self.layer, matches, &command, self.config.as_deref())
+        let resolved = Resolved::new(&self.layer, matches, &command, self.config.as_deref())?;
+        resolved.check_say()?;
+        Ok(resolved)
     }
 }
 
-/// Starts the log as the settings say. The error is the user's to mend.
-fn start_log(say: &SayLayer, screen: &MultiProgress) -> Result<(), ConfigError> {
+/// Starts the log as the settings say, and says which file they are from. The error is the user's to mend.
+fn start_log<L: Layer>(resolved: &Resolved<L>, screen: &MultiProgress) -> Result<(), ConfigError> {
+    let say = resolved.layer.say();
     let text = |o: &Option<String>, default: &str| o.clone().unwrap_or_else(|| default.to_owned());
-    telemetry::init(&text(&say.log_level, "info"), &text(&say.log_format, "text"), screen).map_err(ConfigError::Conflict)
+    // A file that was found does not keep quiet about itself.
+    let is_asked = matches!(resolved.origins.of("log_level"), Origin::Flag | Origin::Environment(_));
+    telemetry::init(&text(&say.log_level, "info"), &text(&say.log_format, "text"), !is_asked, screen)
+        .map_err(ConfigError::Conflict)?;
+    if let Some(file) = &resolved.file {
+        tracing::info!(target: telemetry::SETTINGS_TARGET, "settings file: {file}");
+    }
+    Ok(())
 }
 
 /// How a long command ends: its sums, as a table on standard error or as JSON on standard output, or why it could not begin or go on.
@@ -132,14 +139,14 @@ fn conclude<R: Serialize + Display, E: Display>(
     match ended {
         Ok(report) => {
             if json {
-                println!("{}", serde_json::to_string_pretty(&report)?);
+                output::print(serde_json::to_string_pretty(&report)?)?;
             } else {
-                eprintln!("{report}");
+                output::tell(&report);
             }
             Ok(ExitCode::from(code_of_sums(&report)))
         }
         Err(e) => {
-            eprintln!("mattebox: {e}");
+            output::tell(format_args!("mattebox: {e}"));
             Ok(ExitCode::from(code_of_error(&e)))
         }
     }
@@ -162,23 +169,24 @@ fn serve_view(
     http::serve_view(view, studio, command, settable, page).map_err(|source| StartError::Http { address, source })
 }
 
+/// The command line's definition. Its help tells the names of variables, and not their values: some are passwords.
+fn command() -> clap::Command {
+    fn hide(command: clap::Command) -> clap::Command {
+        command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(hide)
+    }
+    hide(Cli::command())
+}
+
 /// Runs the command line `args` (with the program's name) to its end.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let matches = match Cli::command().try_get_matches_from(args) {
+    let args = switches::join(args, &command());
+    let matches = match command().try_get_matches_from(&args) {
         Ok(matches) => matches,
-        Err(e) => {
-            // Help and version are asked for and go to standard output; all else is bad usage.
-            let code = if e.use_stderr() { 2 } else { 0 };
-            let _ = e.print();
-            if let Some(variable) = blamed_variable(&e) {
-                eprintln!("The value comes from the environment variable {variable}.");
-            }
-            return ExitCode::from(code);
-        }
+        Err(e) => return usage_error(&e, &args),
     };
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
-        Err(e) => return usage(&e),
+        Err(e) => return usage_error(&e, &args),
     };
     let of_command = matches.subcommand().map(|(_, m)| m);
     let result = match (cli.command, of_command) {
@@ -197,9 +205,40 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         (_, None) => Ok(ExitCode::from(2)),
     };
     result.unwrap_or_else(|e| {
-        eprintln!("mattebox: {e:#}");
+        output::tell(format_args!("mattebox: {}", output::chain(&e)));
         ExitCode::from(if e.is::<ConfigError>() { 2 } else { 1 })
     })
+}
+
+/// What clap has to say. Help and version are asked for and go to standard output; all else is bad usage.
+fn usage_error(e: &clap::Error, args: &[OsString]) -> ExitCode {
+    if !e.use_stderr() {
+        return match e.print() {
+            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+                output::tell(format_args!("mattebox: cannot write to standard output: {e}"));
+                ExitCode::FAILURE
+            }
+            _ => ExitCode::SUCCESS,
+        };
+    }
+    // It repeats what was typed or set, which may be a password or hold one.
+    let variables = command();
+    let variables = variables.get_subcommands().flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_env);
+    let set = variables.filter_map(|name| std::env::var(name).ok());
+    let typed = args.iter().map(|arg| arg.to_string_lossy().into_owned()).chain(set);
+    let values = typed.map(|arg| arg.split_once('=').map_or(arg.clone(), |(_, value)| value.to_owned()));
+    let words: Vec<_> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).chain(values).collect();
+    let text = e.render().to_string();
+    let shown = Scrubber::of(words).scrub(text.trim_end());
+    if shown == text.trim_end() {
+        let _ = e.print();
+    } else {
+        output::tell(shown);
+    }
+    if let Some(variable) = blamed_variable(e) {
+        output::tell(format_args!("The value comes from the environment variable {variable}."));
+    }
+    ExitCode::from(2)
 }
 
 /// The environment variable that a bad value came from: clap's message names only the flag, which nobody may have typed.
@@ -211,14 +250,14 @@ fn blamed_variable(e: &clap::Error) -> Option<String> {
     let (arg, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
     let flag = arg.split_whitespace().next()?;
     let typed = std::env::args().any(|a| a == flag || a.starts_with(&format!("{flag}=")));
-    let command = Cli::command();
+    let command = command();
     let mut arguments = command.get_subcommands().flat_map(clap::Command::get_arguments);
     let variable = arguments.find(|a| a.get_long() == flag.strip_prefix("--") && a.get_env().is_some())?.get_env()?.to_str()?;
     (!typed && std::env::var(variable).is_ok_and(|v| v == value)).then(|| variable.to_owned())
 }
 
 fn usage(e: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("mattebox: {e}");
+    output::tell(format_args!("mattebox: {e}"));
     ExitCode::from(2)
 }
 

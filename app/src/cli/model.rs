@@ -1,4 +1,5 @@
 //! `mattebox model`.
+use crate::{address::harmless, output};
 use anyhow::Context;
 use clap::Args;
 use mattebox_core::model;
@@ -12,15 +13,15 @@ pub(super) struct ModelArgs {
 }
 
 pub(super) fn run(args: &ModelArgs) -> anyhow::Result<ExitCode> {
-    let path = args.path.display();
+    let path = harmless::path(&args.path);
     let bytes = std::fs::read(&args.path).with_context(|| format!("cannot read the model {path}"))?;
     let description = model::describe(&bytes).with_context(|| format!("model {path}"))?;
-    println!("{description}");
+    output::print(&description)?;
     // A file that can be read but not run is worth a look, but a script must be able to tell.
     match model::Model::from_bytes(&bytes) {
         Ok(_) => Ok(ExitCode::SUCCESS),
         Err(e) => {
-            eprintln!("mattebox: model {path} cannot be used: {e}");
+            output::tell(format_args!("mattebox: model {path} cannot be used: {e}"));
             Ok(ExitCode::FAILURE)
         }
     }

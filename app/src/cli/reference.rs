@@ -1,6 +1,8 @@
 //! `docs/ref/settings.md`, written from the command line's own definition so that the two cannot drift apart.
 use super::Cli;
-use crate::config::{CameraLayer, Layer, LettersLayer, RunLayer, WatchLayer, WorkerLayer, layer::key_of, resolve::defaults};
+use crate::config::{
+    CameraLayer, Layer, LettersLayer, RunLayer, WatchLayer, WorkerLayer, layer::key_of, resolve::defaults, trust,
+};
 use clap::CommandFactory;
 use std::fmt::Write;
 
@@ -9,14 +11,29 @@ const HEAD: &str = "\
 
 Flags win over environment variables, those over the settings file, that over the defaults. The settings file is `mattebox.toml` in the working directory, or what
 `--config` names; its keys are in the last column. A key holds for every command that has it; one in a section with the name of a command, such as `[camera]`, is for that
-command alone, and wins. An unknown key is an error. `mattebox config [COMMAND]` prints what is in force and where it came from.
+command alone, and wins. An unknown key is an error. `mattebox config [COMMAND]` prints which file is in force, and every setting with the place that it came from; a
+command that runs names its file in its first line.
 
 Times are written as seconds (`90`), with units (`1m30s`, `250ms`) or as `HH:MM:SS`. Switches take `true` or `false`; the bare flag means `true`.
 ";
 
+const FOUND: &str = "\
+# What a found file may not say
+
+`mattebox.toml` in the working directory is read although nobody named it, and it may have come with somebody else's clips. So in that file these settings are an error
+(exit code 2); they count from a file that `--config` or `MATTEBOX_CONFIG` names, from other variables, and from flags. A file that belongs to another user, or that
+every user can write to, is refused as a whole.
+";
+
 /// The page.
 fn page() -> String {
-    let mut page = HEAD.to_owned();
+    let mut page = format!("{HEAD}\n{FOUND}\n");
+    let (named, near) = trust::restricted();
+    let named: Vec<_> = named.iter().map(|key| format!("`{key}`")).collect();
+    writeln!(page, "* always: {}", named.join(", ")).expect("strings grow");
+    for (key, what) in near {
+        writeln!(page, "* `{key}`, where {what}").expect("strings grow");
+    }
     section::<RunLayer>(&mut page);
     section::<CameraLayer>(&mut page);
     section::<WorkerLayer>(&mut page);

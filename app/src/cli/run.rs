@@ -29,7 +29,7 @@ const LIVE: &[&str] = &["background", "matte", "foreground_cleanup", "skip_still
 pub(super) struct RunArgs {
     #[command(flatten)]
     settings: Settings<RunLayer>,
-    /// Print the sums at the end as JSON on standard output
+    /// Print the final summary as JSON on standard output
     #[arg(long)]
     json: bool,
 }
@@ -37,7 +37,7 @@ pub(super) struct RunArgs {
 pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let resolved = args.settings.resolve(matches)?;
     let screen = MultiProgress::new();
-    start_log(&resolved.layer.say, &screen)?;
+    start_log(&resolved, &screen)?;
     let settings = RunSettings::new(&resolved)?;
     let to_stdout = matches!(settings.sink, SinkSpec::Stdout);
     if to_stdout && args.json {

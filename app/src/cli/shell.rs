@@ -1,9 +1,10 @@
 //! `mattebox completions` and `mattebox man`.
-use super::Cli;
+use super::command;
+use crate::output;
 use anyhow::Context;
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 /// Arguments of `mattebox completions`.
 #[derive(Debug, Args)]
@@ -21,7 +22,9 @@ pub(super) struct ManArgs {
 }
 
 pub(super) fn completions(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
-    clap_complete::generate(args.shell, &mut Cli::command(), "mattebox", &mut io::stdout());
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command(), "mattebox", &mut script);
+    output::print_bytes(&script)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -29,10 +32,14 @@ pub(super) fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
     match &args.out {
         Some(dir) => {
             std::fs::create_dir_all(dir)
-                .and_then(|()| clap_mangen::generate_to(Cli::command(), dir))
+                .and_then(|()| clap_mangen::generate_to(command(), dir))
                 .with_context(|| format!("cannot write manual pages into {}", dir.display()))?;
         }
-        None => clap_mangen::Man::new(Cli::command()).render(&mut io::stdout())?,
+        None => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(command()).render(&mut page)?;
+            output::print_bytes(&page)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

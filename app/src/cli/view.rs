@@ -3,6 +3,7 @@ use super::{Settings, reload, serve_view, start_log};
 use crate::{
     config::{Resolved, WatchLayer, watch::WatchSettings},
     kafka::{KafkaError, watch::Watcher},
+    output,
     pipeline::StartError,
     signals,
     stop::Stop,
@@ -27,7 +28,7 @@ pub(super) struct ViewArgs {
 
 pub(super) fn run(args: &ViewArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let resolved = args.settings.resolve(matches)?;
-    start_log(&resolved.layer.say, &MultiProgress::new())?;
+    start_log(&resolved, &MultiProgress::new())?;
     let settings = WatchSettings::new(&resolved)?;
     let (stop, view) = (Stop::new(), settings.view.clone());
     signals::listen(stop.clone(), Stop::new(), settings.shutdown_timeout)?;
@@ -42,7 +43,7 @@ pub(super) fn run(args: &ViewArgs, matches: &ArgMatches) -> anyhow::Result<ExitC
         // It has no other end than to be stopped.
         Ok(()) | Err(KafkaError::Stopped) => Ok(ExitCode::from(130)),
         Err(e) => {
-            eprintln!("mattebox: {e}");
+            output::tell(format_args!("mattebox: {e}"));
             Ok(ExitCode::from(e.exit_code()))
         }
     }

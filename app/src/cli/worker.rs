@@ -34,7 +34,7 @@ const LIVE: &[&str] = &["background"];
 pub(super) struct WorkerArgs {
     #[command(flatten)]
     settings: Settings<WorkerLayer>,
-    /// Print the sums at the end as JSON on standard output
+    /// Print the final summary as JSON on standard output
     #[arg(long)]
     json: bool,
 }
@@ -42,7 +42,7 @@ pub(super) struct WorkerArgs {
 pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let resolved = args.settings.resolve(matches)?;
     let screen = MultiProgress::new();
-    start_log(&resolved.layer.say, &screen)?;
+    start_log(&resolved, &screen)?;
     let settings = WorkerSettings::new(&resolved)?;
     let (stop, abort, style) = (Stop::new(), Stop::new(), settings.progress);
     let (metrics, view) = (settings.metrics, settings.view.clone());

@@ -23,6 +23,10 @@ impl BrokerSettings {
                 return Err(check.error("kafka", &bootstrap, "write HOST:PORT, several with commas: localhost:9092"));
             }
         }
+        if bootstrap.contains('@') {
+            let reason = "leave out the user and the password: give them by --kafka-username and --kafka-password-file";
+            return Err(check.error("kafka", &bootstrap, reason));
+        }
         let topic = check.given("topic", &l.topic)?.to_owned();
         topic_name(&topic).map_err(|reason| check.error("topic", &topic, reason))?;
         let mut properties = security(check, l)?;

@@ -1,5 +1,6 @@
 //! Reads one setting at a time and puts its name and origin into the error.
-use super::{ConfigError, layer::MadeLayer, layer::ReadLayer, resolve::Origins, settings::*, span};
+use super::{ConfigError, layer::MadeLayer, layer::ReadLayer, resolve::Origins, secret, settings::*, span};
+use crate::address::scrub::Scrubber;
 use crate::source::SourceOptions;
 use mattebox_core::{
     codec::{ImageFormat, Limits},
@@ -13,7 +14,10 @@ pub(super) struct Check<'a>(pub(super) &'a Origins);
 
 impl Check<'_> {
     pub(super) fn error(&self, name: &'static str, value: impl Display, reason: impl Display) -> ConfigError {
-        ConfigError::Value { name, value: value.to_string(), origin: self.0.of(name), reason: reason.to_string() }
+        let value = value.to_string();
+        // A reason often repeats the value.
+        let reason = Scrubber::of([&value]).scrub_known(&reason.to_string());
+        ConfigError::Value { name, value: secret::shown(name, &value), origin: self.0.of(name), reason }
     }
     pub(super) fn given<'t>(&self, name: &'static str, text: &'t Option<String>) -> Result<&'t str, ConfigError> {
         text.as_deref().ok_or_else(|| ConfigError::Conflict(format!("{name} has no value")))
@@ -132,7 +136,14 @@ impl Check<'_> {
                 None if sources.len() == 1 => (camera_id.to_owned(), text.as_str()),
                 None => (format!("cam{:02}", i + 1), text.as_str()),
             };
-            let camera: mattebox_core::frame::CameraId = name.parse().map_err(|e| self.error("camera_id", &name, e))?;
+            // What was typed is blamed: the source that holds the name, or the name alone.
+            let camera: mattebox_core::frame::CameraId = match split_name(text) {
+                Some(_) => {
+                    let hint = "of NAME=SOURCE the name is that of a folder";
+                    name.parse().map_err(|e| self.error("source", text, format!("{e} ({hint}; write ./{text} for a file)")))?
+                }
+                None => name.parse().map_err(|e| self.error("camera_id", &name, e))?,
+            };
             let spec = source.parse().map_err(|e| self.error("source", source, e))?;
             if !names.insert(camera.clone()) {
                 let reason = format!("two sources are named {camera}; give each its own name: NAME=SOURCE");

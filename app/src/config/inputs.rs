@@ -20,7 +20,7 @@ impl Reads {
     /// The settings file, if there is one.
     pub(crate) fn of<L: Layer>(resolved: &Resolved<L>) -> Self {
         let mut reads = Reads::default();
-        reads.file("the settings file", resolved.file.as_deref());
+        reads.file("the settings file", resolved.file.as_ref().map(|file| &file.path));
         reads
     }
 

@@ -4,7 +4,8 @@
 //!
 //! * `defaults.toml`: the default of every setting that has one, compiled in, so that reference and code cannot drift.
 //! * [`layer`]: the settings of each command as one of those four places gives them: every one optional, none checked.
-//! * `file`: what a settings file says to one command.
+//! * [`found`]: which settings file is in force; `file`: what it says to one command; `trust`: which settings a file may hold that nobody
+//!   named.
 //! * [`resolve`]: lays the four over one another and remembers where each value came from.
 //! * [`settings`]: the checked settings of `run`; [`camera`], [`worker`], [`letters`], [`watch`]: of the commands that talk to Kafka;
 //!   [`broker`]: how they reach it; [`view`]: the live page; `check`: reads one value at a time. Behind them nobody asks where a value came from.
@@ -15,6 +16,7 @@ pub mod broker;
 pub mod camera;
 mod check;
 mod file;
+pub mod found;
 pub(crate) mod inputs;
 pub mod layer;
 pub mod letters;
@@ -24,6 +26,7 @@ pub mod secret;
 pub mod settings;
 pub mod span;
 pub mod trace;
+pub(crate) mod trust;
 pub mod view;
 pub mod watch;
 pub mod worker;

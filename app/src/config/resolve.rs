@@ -1,9 +1,9 @@
 //! Lays defaults, settings file, environment and flags over one another, and remembers which of them each value came from.
 use super::{
-    ConfigError, Layer, file,
-    layer::id_of,
-    secret::{self, MASK},
+    CameraLayer, ConfigError, Layer, LettersLayer, RunLayer, WatchLayer, WorkerLayer, check::Check, file, found::SettingsFile,
+    layer::id_of, secret,
 };
+use crate::telemetry;
 use clap::{ArgMatches, parser::ValueSource};
 use serde::Serialize;
 use std::{
@@ -14,8 +14,6 @@ use std::{
 use toml::Table;
 
 const DEFAULTS: &str = include_str!("defaults.toml");
-/// The file that is read when it is there and no other was named.
-pub const DEFAULT_FILE: &str = "mattebox.toml";
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -60,8 +58,8 @@ pub struct Resolved<L> {
     pub layer: L,
     /// Where each came from.
     pub origins: Origins,
-    /// The settings file that was read, if any.
-    pub file: Option<PathBuf>,
+    /// The settings file that was read, if there was one.
+    pub file: Option<SettingsFile>,
 }
 
 impl<L: Layer> Resolved<L> {
@@ -77,10 +75,9 @@ impl<L: Layer> Resolved<L> {
             }
         };
         put(defaults::<L>()?, &|_| Origin::Default);
-        let path = file.map(Path::to_owned).or_else(|| Path::new(DEFAULT_FILE).exists().then(|| DEFAULT_FILE.into()));
-        if let Some(path) = &path {
-            let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
-            put(file::parse::<L>(&text, path)?, &|_| Origin::File(path.clone()));
+        let file = SettingsFile::choose(file);
+        if let Some(file) = &file {
+            put(file::parse::<L>(&file.read()?, file)?, &|_| Origin::File(file.path.clone()));
         }
         put(table(given)?, &|name| {
             let id = id_of(name);
@@ -91,17 +88,31 @@ impl<L: Layer> Resolved<L> {
             }
         });
         let layer = L::deserialize(values).map_err(|e| ConfigError::Conflict(e.message().to_owned()))?;
-        Ok(Resolved { layer, origins, file: path })
+        Ok(Resolved { layer, origins, file })
+    }
+
+    /// Checks how it logs, which every command that has a log does the same.
+    pub fn check_say(&self) -> Result<(), ConfigError> {
+        let check = Check(&self.origins);
+        let say = self.layer.say();
+        if let Some(level) = &say.log_level
+            && let Some(reason) = telemetry::refusal_of_level(level)
+        {
+            return Err(check.error("log_level", level, reason));
+        }
+        if let Some(format) = say.log_format.as_deref().filter(|format| !matches!(*format, "text" | "json")) {
+            return Err(check.error("log_format", format, "use text or json"));
+        }
+        check.progress(&say.progress).map(drop)
     }
 
     /// Every setting that has a value, by name, with its origin. Secrets are masked.
     pub fn rows(&self) -> Result<Vec<(String, toml::Value, Origin)>, ConfigError> {
-        let shown = |name: &str, value| if secret::is_secret(name) { MASK.into() } else { secret::masked(name, value) };
         Ok(table(&self.layer)?
             .into_iter()
             .map(|(name, value)| {
                 let origin = self.origins.of(&name);
-                (name.clone(), shown(&name, value), origin)
+                (name.clone(), secret::masked(&name, value), origin)
             })
             .collect())
     }
@@ -109,7 +120,17 @@ impl<L: Layer> Resolved<L> {
 
 /// The defaults of a command by name.
 pub(crate) fn defaults<L: Layer>() -> Result<Table, ConfigError> {
-    file::parse::<L>(DEFAULTS, Path::new("defaults.toml"))
+    let file = SettingsFile { path: "defaults.toml".into(), is_found: false };
+    file::parse::<L>(DEFAULTS, &file)
+}
+
+/// Whether every command could take its settings from this text of a file.
+pub(crate) fn check(text: &str, file: &SettingsFile) -> Result<(), ConfigError> {
+    file::parse::<RunLayer>(text, file)?;
+    file::parse::<CameraLayer>(text, file)?;
+    file::parse::<WorkerLayer>(text, file)?;
+    file::parse::<LettersLayer>(text, file)?;
+    file::parse::<WatchLayer>(text, file).map(drop)
 }
 
 fn table(layer: &impl Serialize) -> Result<Table, ConfigError> {
@@ -119,7 +140,6 @@ fn table(layer: &impl Serialize) -> Result<Table, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{CameraLayer, RunLayer, WorkerLayer};
 
     fn resolve<L: Layer>(args: &[&str], file: Option<&str>) -> Result<Resolved<L>, ConfigError> {
         let command = L::augment_args(clap::Command::new(L::COMMAND).no_binary_name(true));

@@ -1,10 +1,8 @@
 //! What must never be shown: not in logs, not by `mattebox config`, not in an error.
-use crate::ffmpeg::diagnose;
+pub(crate) use crate::address::MASK;
+use crate::address::harmless;
 use std::fmt;
 use toml::Value;
-
-/// What is shown instead.
-pub(crate) const MASK: &str = "***";
 
 /// A text that is not shown.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -29,21 +27,52 @@ impl fmt::Debug for Secret {
 }
 
 /// Whether a setting, or a property of librdkafka, holds a secret by its name. Files that hold one, and locations, do not.
-pub(crate) fn is_secret(name: &str) -> bool {
+fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let words = ["password", "secret", "token", "key.pem", "sasl.jaas", "oauthbearer.config"];
+    let words = ["password", "secret", "token", "pem", "sasl.jaas", "oauthbearer.config"];
     words.iter().any(|word| name.contains(word)) && !name.ends_with("_file") && !name.ends_with("url")
 }
 
-/// A value as it may be shown: passwords in addresses and in `NAME=VALUE` are masked.
+/// A value of a setting as it may be shown.
 pub(crate) fn masked(name: &str, value: Value) -> Value {
     match value {
+        _ if is_secret(name) => MASK.into(),
         Value::Array(values) => Value::Array(values.into_iter().map(|value| masked(name, value)).collect()),
-        Value::String(text) if name == "kafka_option" => match text.split_once('=') {
-            Some((property, _)) if is_secret(property) => Value::String(format!("{property}={MASK}")),
-            _ => Value::String(text),
-        },
-        Value::String(text) => Value::String(diagnose::mask(&text)),
+        Value::String(text) => Value::String(shown(name, &text)),
         other => other,
     }
+}
+
+/// The text of a setting as it may be shown.
+pub(crate) fn shown(name: &str, text: &str) -> String {
+    match name {
+        _ if is_secret(name) => MASK.to_owned(),
+        "kafka" => harmless::hosts(text),
+        "kafka_option" => match text.split_once('=') {
+            Some((property, value)) if is_plain_property(property, value) => text.to_owned(),
+            Some((property, _)) => format!("{}={MASK}", harmless::source(property)),
+            // It may be a secret that was typed in the wrong way.
+            None => MASK.to_owned(),
+        },
+        "out" | "alpha_out" => harmless::output(text),
+        // NAME=SOURCE
+        "source" => match text.split_once('=') {
+            Some((camera, source)) if camera.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')) => {
+                let shown = harmless::source(source);
+                // What has several = may be a list of names and passwords.
+                let is_list = source.contains('=') && !source.contains(':');
+                if is_list { format!("{camera}={MASK}") } else { format!("{camera}={shown}") }
+            }
+            _ => harmless::source(text),
+        },
+        _ => harmless::source(text),
+    }
+}
+
+/// Whether the value of a property of librdkafka is known to hold no secret: a number, a switch or one of its words.
+fn is_plain_property(property: &str, value: &str) -> bool {
+    let is_word = value.len() <= 24 && value.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '-' | '_' | ','));
+    let is_number = value.parse::<f64>().is_ok() || matches!(value, "true" | "false");
+    let is_user = ["user", "principal", "client.id", "keytab", "cmd"].iter().any(|word| property.contains(word));
+    !is_secret(property) && !is_user && (is_number || is_word)
 }

@@ -202,7 +202,7 @@ mod tests {
             (&["a.mp4", "--fps", "-1"], &["fps", "-1"]),
             (&["a.mp4", "--fps", "nan"], &["fps"]),
             (&["a.mp4", "--camera-id", "../../etc"], &["camera_id", "../../etc"]),
-            (&["../../etc=a.mp4"], &["camera_id", "../../etc"]),
+            (&["../../etc=a.mp4"], &["source", "../../etc"]),
             (&["x=a.mp4", "x=b.mp4"], &["two sources are named x"]),
             (&["a.mp4", "--matte", "fuzzy"], &["matte", "fuzzy", "hard"]),
             (&["a.mp4", "--background", "octarine"], &["background", "octarine"]),

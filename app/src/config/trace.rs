@@ -1,6 +1,6 @@
 //! The checked settings of traces.
 use super::{ConfigError, check::Check, layer::TraceLayer};
-use crate::ffmpeg::diagnose;
+use crate::address::Address;
 use reqwest::Url;
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ const PATH: &str = "/v1/traces";
 #[derive(Debug, Clone, PartialEq)]
 pub struct TraceSettings {
     /// The address that spans are sent to.
-    pub endpoint: String,
+    pub endpoint: Address,
     /// It is on this machine.
     pub is_local: bool,
     /// The share of frames whose trace is sent, 0 to 1. A frame whose trace was begun elsewhere has its say from there.
@@ -26,14 +26,14 @@ impl TraceSettings {
             return Err(check.error("otlp_sample", sample, "it must be between 0 and 1"));
         }
         let Some(text) = l.otlp.as_deref().filter(|text| !text.is_empty()) else { return Ok(None) };
-        let wanted = || check.error("otlp", diagnose::mask(text), "write http://HOST:PORT, such as http://127.0.0.1:4318");
+        let wanted = || check.error("otlp", text, "write http://HOST:PORT, such as http://127.0.0.1:4318");
         let mut url = Url::parse(text).map_err(|_| wanted())?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(wanted());
         }
         if !url.username().is_empty() || url.password().is_some() {
             let reason = "leave out the user and the password: OTEL_EXPORTER_OTLP_HEADERS can hold an Authorization";
-            return Err(check.error("otlp", diagnose::mask(text), reason));
+            return Err(check.error("otlp", text, reason));
         }
         let base = url.path().trim_end_matches('/');
         let path = if base.ends_with(PATH) { base.to_owned() } else { format!("{base}{PATH}") };
@@ -41,7 +41,7 @@ impl TraceSettings {
         // Proxies are for elsewhere, as they are for other programs that send telemetry.
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         let is_local = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-        Ok(Some(TraceSettings { endpoint: url.into(), is_local, sample }))
+        Ok(Some(TraceSettings { endpoint: Address::source(url), is_local, sample }))
     }
 }
 
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn an_address_may_leave_out_the_path_of_the_protocol() {
-        let endpoint = |text: &str| settings(text, None).unwrap().map(|s| s.endpoint);
+        let endpoint = |text: &str| settings(text, None).unwrap().map(|s| s.endpoint.reveal().to_owned());
         for text in ["http://c:4318", "http://c:4318/", "http://c:4318/v1/traces"] {
             assert_eq!(endpoint(text).as_deref(), Some("http://c:4318/v1/traces"));
         }

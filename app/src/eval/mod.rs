@@ -14,6 +14,7 @@ pub mod report;
 pub mod sequence;
 pub mod video;
 
+use crate::address::harmless;
 use crate::ffmpeg::{FfmpegError, INSTALL};
 use image::GrayImage;
 use mattebox_core::quality::{self, FrameQuality, Pair, QualityError};
@@ -29,7 +30,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum EvalError {
     /// An input that is not there.
-    #[error("there is no file or folder {}", .0.display())]
+    #[error("there is no file or folder {}", harmless::path(.0))]
     NotFound(PathBuf),
     /// A folder without pictures.
     #[error("the folder {} holds no PNG, JPEG or WebP pictures{hint}", path.display())]
@@ -65,7 +66,10 @@ pub enum EvalError {
     #[error(transparent)]
     Ffmpeg(#[from] FfmpegError),
     /// FFmpeg is there, but ffprobe beside it is not.
-    #[error("cannot start {}: {source}. It belongs to FFmpeg: install that with `{INSTALL}`, or name another with --ffmpeg", program.display())]
+    #[error(
+        "cannot start {}: {source}. It belongs to FFmpeg: install that with `{INSTALL}`, or name another with --ffmpeg",
+        harmless::path(program)
+    )]
     Ffprobe {
         /// The program.
         program: PathBuf,
@@ -73,7 +77,7 @@ pub enum EvalError {
         source: std::io::Error,
     },
     /// FFmpeg could not read the video.
-    #[error("cannot read the video {}: {message}", path.display())]
+    #[error("cannot read the video {}: {message}", harmless::path(path))]
     Video {
         /// The video.
         path: PathBuf,

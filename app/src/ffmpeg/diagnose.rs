@@ -1,4 +1,5 @@
 //! From FFmpeg's words to ours: what an error means, whose it is, and what to do.
+use super::log::Errors;
 use std::process::ExitStatus;
 
 /// Whose error it is.
@@ -20,7 +21,7 @@ pub(crate) struct Diagnosis {
     pub(crate) may_come: bool,
     /// It is about what was read, and not about how to reach it.
     pub(crate) of_content: bool,
-    /// To follow the name of the input or output and a colon. Passwords are masked.
+    /// To follow the name of the input or output and a colon. Without secrets.
     pub(crate) text: String,
 }
 
@@ -40,12 +41,12 @@ const MEANINGS: &[(&str, Kind, &str)] = &[
     ("authorization failed", Kind::Usage, "it wants a user and a password: write them as scheme://user:password@host/"),
     ("403 forbidden", Kind::Usage, "access is denied: check the user, the password and the path of the address"),
     ("404 not found", Kind::Usage, "the server has nothing under this address: check its path"),
-    ("connection refused", Kind::Unreachable, "nothing listens there: check the host, the port and that the service runs"),
+    ("connection refused", Kind::Unreachable, "connection refused: is the camera on, and are host and port right?"),
     ("connection timed out", Kind::Unreachable, "no answer: check the host, the port and the network"),
     ("operation timed out", Kind::Unreachable, "no answer: check the host, the port and the network"),
     ("no route to host", Kind::Unreachable, "the host cannot be reached: check the network"),
     ("network is unreachable", Kind::Unreachable, "the host cannot be reached: check the network"),
-    ("failed to resolve hostname", Kind::Unreachable, "the host's name is unknown: check its spelling and the name service"),
+    ("failed to resolve hostname", Kind::Unreachable, "host not found: check the name"),
     ("connection reset", Kind::Unreachable, "the connection was closed from the other side"),
     ("broken pipe", Kind::Unreachable, "the connection was closed from the other side"),
     ("server returned 5", Kind::Unreachable, "the server has an error of its own"),
@@ -60,7 +61,7 @@ const MEANINGS: &[(&str, Kind, &str)] = &[
     ("no such device", Kind::Failed, "the device is gone: check its cable"),
     ("not a video capture device", Kind::Usage, "it is no camera: a camera often has several devices, try the next number"),
     ("no such file or directory", Kind::Usage, "there is no such file"),
-    ("invalid data found", Kind::Usage, "it is not a video that FFmpeg can read, or it is damaged"),
+    ("invalid data found", Kind::Usage, "not a video, or damaged"),
     ("end of file", Kind::Failed, "it ends before the first picture"),
 ];
 
@@ -91,11 +92,12 @@ const EMPTY_WORDS: &[&str] = &[
 ];
 
 /// What the last errors of a child that ended mean.
-pub(crate) fn diagnose(errors: &[String], status: Option<ExitStatus>) -> Diagnosis {
+pub(crate) fn diagnose(errors: &Errors, status: Option<ExitStatus>) -> Diagnosis {
     for (words, kind, meaning) in MEANINGS {
-        if let Some(line) = errors.iter().rev().find(|line| line.to_lowercase().contains(words)) {
+        if let Some(line) = errors.lines().iter().rev().find(|line| line.to_lowercase().contains(words)) {
             let (may_come, of_content) = (MAY_COME.contains(words), OF_CONTENT.contains(words));
-            return Diagnosis { kind: *kind, may_come, of_content, text: format!("{meaning} (FFmpeg: {})", mask(line)) };
+            let text = format!("{meaning} (FFmpeg: {})", errors.shown(line));
+            return Diagnosis { kind: *kind, may_come, of_content, text };
         }
     }
     let text = match (last_words(errors), status) {
@@ -113,40 +115,18 @@ impl Diagnosis {
     }
 }
 
-/// The last error that says something, passwords masked.
-pub(crate) fn last_words(errors: &[String]) -> Option<String> {
+/// The last error that says something, without secrets.
+pub(crate) fn last_words(errors: &Errors) -> Option<String> {
     let says_something = |line: &&String| !line.is_empty() && !EMPTY_WORDS.iter().any(|empty| line.starts_with(empty));
-    errors.iter().rfind(says_something).map(|line| mask(line))
-}
-
-/// The text with the password of every `scheme://user:password@host` in it replaced by `***`.
-pub(crate) fn mask(text: &str) -> String {
-    let mut masked = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        masked.push_str(before);
-        let authority = after.find(['/', '?', '#', ' ', '\'', '"']).unwrap_or(after.len());
-        rest = after;
-        // A password may hold an @ itself: the host begins after the last one.
-        if let Some(host) = after[..authority].rfind('@') {
-            match after[..host].split_once(':') {
-                Some((user, _)) => masked.extend([user, ":***"]),
-                None => masked.push_str(&after[..host]),
-            }
-            rest = &after[host..];
-        }
-    }
-    masked.push_str(rest);
-    masked
+    errors.lines().iter().rfind(says_something).map(|line| errors.shown(line))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn lines(lines: &[&str]) -> Vec<String> {
-        lines.iter().map(|line| line.to_string()).collect()
+    fn lines(lines: &[&str]) -> Errors {
+        Errors::of(lines, "rtsp://me:hunter2@cam/1?token=hunter3")
     }
 
     #[test]
@@ -170,13 +150,14 @@ mod tests {
         let errors = lines(&["the moon is full", "Conversion failed!"]);
         let found = diagnose(&errors, None);
         assert_eq!((found.kind, found.text.as_str()), (Kind::Failed, "FFmpeg: the moon is full"));
-        assert!(diagnose(&[], None).text.contains("without a word"));
+        assert!(diagnose(&Errors::default(), None).text.contains("without a word"));
     }
 
     #[test]
-    fn passwords_are_masked_wherever_they_stand() {
-        assert_eq!(mask("rtsp://me:s3cr:t@x@cam/1: refused"), "rtsp://me:***@cam/1: refused");
-        assert_eq!(mask("a http://me@h/ b rtmp://u:p@h"), "a http://me@h/ b rtmp://u:***@h");
-        assert_eq!(mask("http://h/a@b:c and file.mp4"), "http://h/a@b:c and file.mp4");
+    fn what_was_given_in_secret_is_not_repeated() {
+        let errors = lines(&["Connection to rtsp://me:hunter2@cam/1?token=hunter3 failed: Connection refused (hunter3)"]);
+        let text = diagnose(&errors, None).text;
+        assert!(!text.contains("hunter") && text.contains("rtsp://***@cam/1?*** failed"), "{text}");
+        assert!(!format!("{errors:?}").contains("hunter"));
     }
 }

@@ -1,7 +1,9 @@
 //! What FFmpeg says on stderr: its errors, what it found in the input, and the time of each frame.
+use crate::address::scrub::Scrubber;
 use crossbeam_channel::{Receiver, Sender};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};
+use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -30,10 +32,52 @@ pub(crate) struct Header {
     pub(crate) unsized_video: bool,
 }
 
+/// The last errors of a child, oldest first. They may repeat its addresses with their passwords, so that they are only to be had by
+/// [`super::diagnose`], which leaves those out.
+#[derive(Default)]
+pub(crate) struct Errors {
+    lines: Vec<String>,
+    scrubber: Scrubber,
+}
+
+impl Errors {
+    /// Whether it said nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Whether one of these words is in a line, in lower case.
+    pub(crate) fn mention(&self, words: &[&str]) -> bool {
+        self.lines.iter().any(|line| words.iter().any(|words| line.to_lowercase().contains(words)))
+    }
+
+    /// The lines as they came: to be compared, never to be shown.
+    pub(super) fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// A line as it may be shown.
+    pub(super) fn shown(&self, line: &str) -> String {
+        self.scrubber.scrub(line)
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(lines: &[&str], address: &str) -> Self {
+        Errors { lines: lines.iter().map(|line| line.to_string()).collect(), scrubber: Scrubber::of([address]) }
+    }
+}
+
+impl std::fmt::Debug for Errors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.lines.iter().map(|line| self.shown(line))).finish()
+    }
+}
+
 /// The log of one child, filled by a thread of its own.
 #[derive(Debug)]
 pub(crate) struct Log {
     shared: Arc<Shared>,
+    scrubber: Scrubber,
     reader: Option<JoinHandle<()>>,
 }
 
@@ -43,7 +87,7 @@ struct Shared {
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
     errors: VecDeque<String>,
     header: Header,
@@ -53,10 +97,16 @@ struct State {
     ended: bool,
 }
 
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("header", &self.header).field("ended", &self.ended).finish_non_exhaustive()
+    }
+}
+
 impl Log {
-    /// Reads `stderr` until its end. The second value gives the time of each frame in seconds, in order, where the filter
+    /// Reads the `stderr` of `command` until its end. The second value gives the time of each frame in seconds, in order, where the filter
     /// `showinfo` prints it.
-    pub(crate) fn follow(stderr: impl Read + Send + 'static) -> (Log, Receiver<Option<f64>>) {
+    pub(crate) fn follow(stderr: impl Read + Send + 'static, command: &Command) -> (Log, Receiver<Option<f64>>) {
         let shared = Arc::<Shared>::default();
         let (times, receiver) = crossbeam_channel::bounded(WAITING_TIMES);
         let reader = thread::spawn({
@@ -68,7 +118,7 @@ impl Log {
                 shared.changed.notify_all();
             }
         });
-        (Log { shared, reader: Some(reader) }, receiver)
+        (Log { shared, scrubber: Scrubber::of_command(command), reader: Some(reader) }, receiver)
     }
 
     /// Waits up to `patience` until the input is open or the child has ended. `None` if neither came.
@@ -83,7 +133,7 @@ impl Log {
     }
 
     /// The last errors, oldest first, after the child has ended: waits for the rest of its log.
-    pub(crate) fn into_errors(mut self) -> Vec<String> {
+    pub(crate) fn into_errors(mut self) -> Errors {
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
         }
@@ -91,8 +141,9 @@ impl Log {
     }
 
     /// The last errors so far, oldest first.
-    pub(crate) fn errors(&self) -> Vec<String> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner).errors.iter().cloned().collect()
+    pub(crate) fn errors(&self) -> Errors {
+        let state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Errors { lines: state.errors.iter().cloned().collect(), scrubber: self.scrubber.clone() }
     }
 }
 
@@ -232,14 +283,22 @@ fn each_line(mut from: impl Read, mut take: impl FnMut(&str)) {
         };
         for &byte in &buffer[..read] {
             if matches!(byte, b'\n' | b'\r') {
-                take(&String::from_utf8_lossy(&line));
+                take(whole_words(&String::from_utf8_lossy(&line)));
                 line.clear();
             } else if line.len() < KEPT_BYTES {
                 line.push(byte);
             }
         }
     }
-    take(&String::from_utf8_lossy(&line));
+    take(whole_words(&String::from_utf8_lossy(&line)));
+}
+
+/// A line that was cut ends with its last whole word: half of a secret would not be known as one.
+fn whole_words(line: &str) -> &str {
+    match line.len() >= KEPT_BYTES {
+        true => line.rsplit_once(' ').map_or("", |(before, _)| before),
+        false => line,
+    }
 }
 
 #[cfg(test)]
@@ -247,9 +306,9 @@ mod tests {
     use super::*;
 
     fn follow(text: &'static str) -> (Header, Vec<String>, Vec<Option<f64>>) {
-        let (log, times) = Log::follow(text.as_bytes());
+        let (log, times) = Log::follow(text.as_bytes(), &Command::new("ffmpeg"));
         let header = log.wait_for_header(Duration::from_secs(10)).unwrap();
-        (header, log.into_errors(), times.iter().collect())
+        (header, log.into_errors().lines().to_vec(), times.iter().collect())
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub(crate) mod log;
 pub(crate) mod ppm;
 pub(crate) mod process;
 
+use crate::address::harmless;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,10 +29,13 @@ pub struct Ffmpeg {
 #[derive(Debug, Error)]
 pub enum FfmpegError {
     /// There is no such program.
-    #[error("FFmpeg is missing: there is no program {:?}. Install it with `{}`, or name it with --ffmpeg", .0, INSTALL)]
+    #[error("FFmpeg is missing: there is no program {:?}. Install it with `{}`, or name it with --ffmpeg", harmless::path(.0), INSTALL)]
     Missing(PathBuf),
     /// It does not run, or is something else.
-    #[error("{program:?} does not work as FFmpeg: {problem}. Install FFmpeg with `{INSTALL}`, or name it with --ffmpeg")]
+    #[error(
+        "{:?} does not work as FFmpeg: {problem}. Install FFmpeg with `{INSTALL}`, or name it with --ffmpeg",
+        harmless::path(program)
+    )]
     Unusable {
         /// What was started.
         program: PathBuf,

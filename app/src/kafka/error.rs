@@ -1,5 +1,5 @@
 //! What can go wrong with a broker.
-use crate::pipeline::StartError;
+use crate::{address::MASK, pipeline::StartError};
 use mattebox_store::StoreError;
 use rdkafka::error::KafkaError as ClientError;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub enum KafkaError {
         problem: String,
     },
     /// librdkafka does not take a setting.
-    #[error("{0}: check --kafka-option and the other settings of the broker")]
+    #[error("{}: check --kafka-option and the other settings of the broker", without_value(.0))]
     Settings(ClientError),
     /// The topic is not there, or cannot be made.
     #[error("topic {topic}: {problem}")]
@@ -57,6 +57,17 @@ pub enum KafkaError {
     /// It was asked to stop before it had begun.
     #[error("stopped")]
     Stopped,
+}
+
+/// What librdkafka says of a property, without its value: that may be a secret.
+fn without_value(error: &ClientError) -> String {
+    match error {
+        ClientError::ClientConfig(_, description, name, value) => {
+            let description = if value.is_empty() { description.clone() } else { description.replace(value.as_str(), MASK) };
+            format!("librdkafka does not take the property {name}: {description}")
+        }
+        other => other.to_string(),
+    }
 }
 
 impl From<StoreError> for KafkaError {

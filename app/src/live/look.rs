@@ -1,9 +1,10 @@
 //! What is made of a camera's frames, as it can be changed while it runs.
+use crate::address::{MASK, harmless};
 use mattebox_core::{
     compose::{BackgroundPicture, BackgroundSpec},
     matte::MatteMode,
 };
-use std::{fmt, sync::Arc};
+use std::{fmt, path::Path, sync::Arc};
 
 /// What is made of a frame, apart from its background. Cheap to compare: every thread keeps tools for each that is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,14 +50,19 @@ impl fmt::Display for Behind {
                 let (width, height) = picture.dimensions();
                 write!(f, "picture:{width}x{height}")
             }
-            Behind::Spec(BackgroundSpec::Image(path)) => {
-                write!(f, "picture:{}", path.file_name().unwrap_or_default().to_string_lossy())
-            }
-            Behind::Spec(BackgroundSpec::Video(path)) => {
-                write!(f, "video:{}", path.file_name().unwrap_or_default().to_string_lossy())
-            }
+            Behind::Spec(BackgroundSpec::Image(path)) => write!(f, "picture:{}", name(path)),
+            Behind::Spec(BackgroundSpec::Video(path)) => write!(f, "video:{}", name(path)),
             Behind::Spec(spec) => spec.fmt(f),
         }
+    }
+}
+
+/// The name of a file without its folder; of an address what may be shown of it.
+fn name(path: &Path) -> String {
+    let shown = harmless::path(path);
+    match shown.contains("://") || shown.contains(MASK) {
+        true => shown,
+        false => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What stands behind each frame of one camera.
 use crate::{
+    address::harmless,
     live::Behind,
     source::{self, Source, SourceOptions, status::Status},
     stop::Stop,
@@ -92,7 +93,7 @@ pub(crate) enum Backdrop {
 impl Backdrop {
     /// Opens a video. The message of an error names it.
     fn open_video(path: &Path, options: &SourceOptions, stop: &Stop) -> Result<Self, String> {
-        let describe = |e: &dyn std::fmt::Display| format!("background video {}: {e}", path.display());
+        let describe = |e: &dyn std::fmt::Display| format!("background video {}: {e}", harmless::path(path));
         let spec = path.to_string_lossy().parse().map_err(|e| describe(&e))?;
         // The whole video, over and over, at its own rate: the options are those of the camera only in how to read.
         let options = SourceOptions {
@@ -132,8 +133,8 @@ impl Backdrop {
 }
 
 fn read_picture(path: &Path, options: &SourceOptions) -> Result<Arc<BackgroundPicture>, String> {
-    let bytes = std::fs::read(path).map_err(|e| format!("cannot read the background picture {}: {e}", path.display()))?;
-    BackgroundPicture::open(bytes, &options.limits).map_err(|e| format!("background picture {}: {e}", path.display()))
+    let bytes = std::fs::read(path).map_err(|e| format!("cannot read the background picture {}: {e}", harmless::path(path)))?;
+    BackgroundPicture::open(bytes, &options.limits).map_err(|e| format!("background picture {}: {e}", harmless::path(path)))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ pub mod stats;
 mod worker;
 
 use crate::{
+    address::harmless,
     config::settings::{Format, ModelChoice, RunSettings},
     live::{
         Camera, Studio,
@@ -354,7 +355,7 @@ pub fn load_model(choice: &ModelChoice) -> Result<Model, StartError> {
         ModelChoice::General => Model::general().map_err(|e| failed("built in".to_owned(), e.to_string())),
         ModelChoice::Landscape => Model::landscape().map_err(|e| failed("built in (landscape)".to_owned(), e.to_string())),
         ModelChoice::File(path) => {
-            let name = path.display().to_string();
+            let name = harmless::path(path);
             let bytes = std::fs::read(path).map_err(|e| failed(name.clone(), e.to_string()))?;
             Model::from_bytes(&bytes).map_err(|e| failed(name, e.to_string()))
         }

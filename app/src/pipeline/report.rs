@@ -3,7 +3,7 @@ use super::{
     latency::{LatencyReport, Times as Latencies},
     stats::{self, CameraStats, Stage, StageClock},
 };
-use crate::{config::RunSettings, sink::SinkSpec, table};
+use crate::{address::harmless, config::RunSettings, sink::SinkSpec, table};
 use comfy_table::{Cell, CellAlignment};
 use mattebox_core::frame::CameraId;
 use serde::Serialize;
@@ -163,7 +163,7 @@ impl Report {
 /// Where a camera's pictures are.
 fn place(sink: &SinkSpec, camera: &CameraId) -> String {
     match sink {
-        SinkSpec::Directory(dir) => dir.join(camera.as_str()).display().to_string(),
+        SinkSpec::Directory(dir) => harmless::output(&dir.join(camera.as_str()).to_string_lossy()),
         _ => sink.for_camera(camera).to_string(),
     }
 }

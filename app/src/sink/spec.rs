@@ -1,6 +1,6 @@
 //! What a person writes to name a sink.
 use super::format::{Format, SCHEMES, VIDEOS};
-use crate::ffmpeg::diagnose::mask;
+use crate::address::{Address, harmless};
 use mattebox_core::frame::CameraId;
 use std::path::{Path, PathBuf};
 use std::{fmt, str::FromStr};
@@ -29,7 +29,7 @@ pub enum SinkSpec {
     /// A video file; `{camera}` in it stands for the camera's id.
     Video(PathBuf),
     /// An address that takes a stream; `{camera}` in it stands for the camera's id.
-    Url(String),
+    Url(Address),
     /// Standard output.
     Stdout,
     /// Nowhere.
@@ -80,8 +80,8 @@ impl FromStr for SinkSpec {
         }
         let path = match scheme(text) {
             Some((FILE_SCHEME, rest)) => rest.strip_prefix("//").unwrap_or(rest),
-            Some(_) if Format::of_url(text).is_some() => return Ok(SinkSpec::Url(text.to_owned())),
-            Some(_) => return Err(SinkSpecError::UnknownScheme(mask(text))),
+            Some(_) if Format::of_url(text).is_some() => return Ok(SinkSpec::Url(Address::output(text))),
+            Some(_) => return Err(SinkSpecError::UnknownScheme(harmless::output(text))),
             None => text,
         };
         SinkSpec::of_path(path)
@@ -147,7 +147,7 @@ impl SinkSpec {
                 Some(text) => SinkSpec::Video(text.replace(PLACEHOLDER, camera.as_str()).into()),
                 None => self.clone(),
             },
-            SinkSpec::Url(url) => SinkSpec::Url(url.replace(PLACEHOLDER, camera.as_str())),
+            SinkSpec::Url(url) => SinkSpec::Url(Address::output(url.reveal().replace(PLACEHOLDER, camera.as_str()))),
             SinkSpec::Directory(_) | SinkSpec::Stdout | SinkSpec::Nothing => self.clone(),
         }
     }
@@ -157,18 +157,18 @@ impl SinkSpec {
         match self {
             SinkSpec::Directory(_) | SinkSpec::Nothing => true,
             SinkSpec::Video(path) => path.to_str().is_some_and(|text| text.contains(PLACEHOLDER)),
-            SinkSpec::Url(url) => url.contains(PLACEHOLDER),
+            SinkSpec::Url(url) => url.reveal().contains(PLACEHOLDER),
             SinkSpec::Stdout => false,
         }
     }
 }
 
-/// As it was written, but with a password masked.
+/// As it was written, but of an address only what may be shown.
 impl fmt::Display for SinkSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SinkSpec::Directory(path) | SinkSpec::Video(path) => path.display().fmt(f),
-            SinkSpec::Url(url) => f.write_str(&mask(url)),
+            SinkSpec::Directory(path) | SinkSpec::Video(path) => f.write_str(&harmless::output(&path.to_string_lossy())),
+            SinkSpec::Url(url) => url.fmt(f),
             SinkSpec::Stdout => f.write_str("standard output"),
             SinkSpec::Nothing => f.write_str("nowhere"),
         }
@@ -207,8 +207,8 @@ mod tests {
             ("a.mov", video("a.mov")),
             ("a.mkv", video("a.mkv")),
             ("file:///tmp/a.gif", video("/tmp/a.gif")),
-            ("rtsp://h/live", SinkSpec::Url("rtsp://h/live".into())),
-            ("rtmps://h/app/key", SinkSpec::Url("rtmps://h/app/key".into())),
+            ("rtsp://h/live", SinkSpec::Url(Address::output("rtsp://h/live"))),
+            ("rtmps://h/app/key", SinkSpec::Url(Address::output("rtmps://h/app/key"))),
         ] {
             assert_eq!(text.parse(), Ok(want), "{text}");
         }
@@ -232,7 +232,7 @@ mod tests {
             ("pipe:1", "- for standard output"),
             ("s3a://bucket/x", "(rtsp, rtsps"),
             ("topic:frames", "this kind of address"),
-            ("foo://me:secret@h", "foo://me:***@h: this kind of address"),
+            ("foo://me:secret@h", "foo://***@h: this kind of address"),
         ] {
             let message = text.parse::<SinkSpec>().unwrap_err().to_string();
             assert!(message.contains(words), "{message}");

@@ -2,7 +2,8 @@
 use super::format::{Format, Shape};
 use super::pipe::{self, InPlace};
 use super::{OrderedSink, SinkError, SinkOptions};
-use crate::ffmpeg::diagnose::{Kind, diagnose, mask};
+use crate::address::Address;
+use crate::ffmpeg::diagnose::{Kind, diagnose};
 use crate::ffmpeg::log::Log;
 use crate::ffmpeg::process::Process;
 use crate::ffmpeg::{Ffmpeg, file_url};
@@ -46,7 +47,7 @@ enum Output {
     /// A hidden file that gets its name at the end.
     File(PendingFile),
     Pipe(PathBuf),
-    Url(String),
+    Url(Address),
 }
 
 /// The running child and the thread that feeds it, so that a wait for it can be given up.
@@ -83,14 +84,14 @@ impl Video {
         Ok(Video::new(name, format, ffmpeg, options, Output::File(PendingFile::create(path)?)))
     }
 
-    pub(super) fn to_url(url: &str, options: &SinkOptions) -> Result<Self, SinkError> {
-        let name = mask(url);
-        let Some(format) = Format::of_url(url) else {
+    pub(super) fn to_url(url: &Address, options: &SinkOptions) -> Result<Self, SinkError> {
+        let name = url.to_string();
+        let Some(format) = Format::of_url(url.reveal()) else {
             return Err(SinkError::Usage { name, problem: "this kind of address is not written to".to_owned() });
         };
         Video::check(format, &name, options)?;
         let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
-        Ok(Video::new(name, format, ffmpeg, options, Output::Url(url.to_owned())))
+        Ok(Video::new(name, format, ffmpeg, options, Output::Url(url.clone())))
     }
 
     fn new(name: String, format: Format, ffmpeg: Ffmpeg, options: &SinkOptions, output: Output) -> Self {
@@ -133,14 +134,14 @@ impl Video {
                 let pipe = opened.map_err(|error| self.failed(format!("the pipe cannot be written: {error}")))?;
                 command.arg("pipe:1").stdout(pipe.ok_or(SinkError::Stopped)?)
             }
-            Output::Url(url) => command.arg(url),
+            Output::Url(url) => command.arg(url.reveal()),
         };
         let failed = |error: io::Error| self.failed(format!("cannot start FFmpeg: {error}"));
         let mut process = Process::spawn(&mut command).map_err(failed)?;
         let (Some(stdin), Some(stderr)) = (process.take_stdin(), process.take_stderr()) else {
             return Err(failed(io::Error::other("the child has no pipes")));
         };
-        let (log, _) = Log::follow(stderr);
+        let (log, _) = Log::follow(stderr, &command);
         let (pictures, to_feed) = crossbeam_channel::bounded(WAITING_PICTURES);
         let (used, spare) = crossbeam_channel::bounded(WAITING_PICTURES + 1);
         let feeder = thread::Builder::new().name("encode".into()).spawn(move || feed(stdin, &to_feed, &used)).map_err(failed)?;
@@ -183,11 +184,10 @@ impl Video {
         };
         let fed = feeder.join().unwrap_or_else(|_| Err(io::Error::other("the feeding thread broke")));
         let errors = log.into_errors();
-        let has_lost_its_reader = |line: &String| line.to_lowercase().contains("broken pipe");
-        if matches!(self.output, Output::Pipe(_)) && errors.iter().any(has_lost_its_reader) {
+        if matches!(self.output, Output::Pipe(_)) && errors.mention(&["broken pipe"]) {
             return Err(self.failed("its reader has closed the pipe".to_owned()));
         }
-        let spoilt = errors.iter().any(|line| SPOILT.iter().any(|words| line.to_lowercase().contains(words)));
+        let spoilt = errors.mention(SPOILT);
         if status.success() && !spoilt {
             return fed.map_err(|error| self.failed(format!("the encoder took not all pictures: {error}")));
         }

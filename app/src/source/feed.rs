@@ -1,7 +1,7 @@
 //! One running FFmpeg and the pictures it sends.
 use super::SourceOptions;
 use super::input::{Input, Reading};
-use crate::ffmpeg::log::{Header, Log};
+use crate::ffmpeg::log::{Errors, Header, Log};
 use crate::ffmpeg::process::Process;
 use crate::ffmpeg::{Ffmpeg, jpeg, ppm};
 use crate::stop::Stop;
@@ -78,7 +78,7 @@ pub(super) enum Arrival<P> {
 pub(super) struct Ending {
     /// `None`: it had to be killed.
     pub(super) status: Option<ExitStatus>,
-    pub(super) errors: Vec<String>,
+    pub(super) errors: Errors,
 }
 
 /// One running FFmpeg. Dropped, it is killed.
@@ -117,7 +117,7 @@ impl<P: Sent> Feed<P> {
             return Err(io::Error::other("the child has no pipes"));
         };
         widen(&stdout);
-        let (log, times) = Log::follow(stderr);
+        let (log, times) = Log::follow(stderr, &command);
         let (sender, pictures) = crossbeam_channel::bounded(WAITING_PICTURES);
         let reader = thread::Builder::new()
             .name("decode".into())

@@ -1,5 +1,6 @@
 //! The FFmpeg command for a source.
 use super::{RtspTransport, SourceError, SourceOptions, SourceSpec, pipe::Pipe};
+use crate::address::Address;
 use crate::ffmpeg::{Ffmpeg, file_url};
 use crate::stop::Stop;
 use std::io::IsTerminal;
@@ -18,12 +19,12 @@ pub(super) struct Input {
 #[derive(Debug, Clone, PartialEq)]
 enum Kind {
     File(PathBuf),
-    Url(String),
+    Url(Address),
     Device {
         format: &'static str,
         device: String,
     },
-    Lavfi(String),
+    Lavfi(Address),
     /// Standard input that is a file.
     Stdin,
     /// Standard input or a named pipe, which can be read only once.
@@ -149,7 +150,7 @@ impl Input {
 
     fn scheme(&self) -> &str {
         match &self.kind {
-            Kind::Url(url) => url.split("://").next().unwrap_or_default(),
+            Kind::Url(url) => url.reveal().split("://").next().unwrap_or_default(),
             _ => "",
         }
     }
@@ -222,10 +223,13 @@ impl Input {
                     };
                     command.args(["-rtsp_transport", transport]);
                 }
-                command.args(["-i", url])
+                command.args(["-i", url.reveal()])
             }
             Kind::Device { format, device } => command.args(["-f", format, "-i", device]),
-            Kind::Lavfi(graph) => command.args(["-f", "lavfi", "-i", graph]),
+            Kind::Lavfi(graph) => {
+                let graph = graph.reveal();
+                command.args(["-f", "lavfi", "-i", graph.strip_prefix("lavfi:").unwrap_or(graph)])
+            }
             Kind::Pipe(pipe) if probe == Probe::Quick && pipe.begins_with_jpeg() => command.args(["-f", "mjpeg", "-i", "pipe:0"]),
             Kind::Stdin | Kind::Pipe(_) => command.args(["-i", "pipe:0"]),
         };

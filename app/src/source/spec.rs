@@ -1,5 +1,5 @@
 //! What a person writes to name a source.
-use crate::ffmpeg::diagnose::mask;
+use crate::address::{Address, harmless};
 use std::path::PathBuf;
 use std::{fmt, str::FromStr};
 use thiserror::Error;
@@ -10,11 +10,11 @@ pub enum SourceSpec {
     /// A file, a folder of pictures, or a pattern such as `pictures/*.jpg`.
     Path(PathBuf),
     /// An address that FFmpeg reads: `rtsp://…`, `http://…`, `udp://…` and so on.
-    Url(String),
+    Url(Address),
     /// A camera: its number, or its device such as `/dev/video0`.
     Device(String),
-    /// A test pattern: a source graph of FFmpeg's libavfilter, such as `testsrc2=size=640x360:rate=25`.
-    Lavfi(String),
+    /// A test pattern: `lavfi:` and a source graph of FFmpeg's libavfilter, such as `lavfi:testsrc2=size=640x360:rate=25`.
+    Lavfi(Address),
     /// A video on standard input.
     Stdin,
 }
@@ -46,25 +46,24 @@ impl FromStr for SourceSpec {
             }
             _ => match text.split_once(':') {
                 Some(("lavfi", "")) => Err(SourceSpecError::EmptyGraph),
-                Some(("lavfi", graph)) => Ok(SourceSpec::Lavfi(graph.to_owned())),
+                Some(("lavfi", _)) => Ok(SourceSpec::Lavfi(Address::source(text))),
                 Some(("file", path)) => Ok(SourceSpec::Path(path.strip_prefix("//").unwrap_or(path).into())),
                 // At least two letters: C:\ is a disk.
-                Some((scheme, rest)) if rest.starts_with("//") && scheme.len() > 1 => Ok(SourceSpec::Url(text.to_owned())),
+                Some((scheme, rest)) if rest.starts_with("//") && scheme.len() > 1 => Ok(SourceSpec::Url(Address::source(text))),
                 _ => Ok(SourceSpec::Path(text.into())),
             },
         }
     }
 }
 
-/// As it was written, but with a password masked.
+/// As it was written, but of an address only what may be shown.
 impl fmt::Display for SourceSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SourceSpec::Path(path) => path.display().fmt(f),
-            SourceSpec::Url(url) => f.write_str(&mask(url)),
+            SourceSpec::Path(path) => f.write_str(&harmless::path(path)),
+            SourceSpec::Url(address) | SourceSpec::Lavfi(address) => address.fmt(f),
             SourceSpec::Device(device) if device.starts_with('/') => f.write_str(device),
             SourceSpec::Device(number) => write!(f, "camera {number}"),
-            SourceSpec::Lavfi(graph) => write!(f, "lavfi:{graph}"),
             SourceSpec::Stdin => f.write_str("standard input"),
         }
     }
@@ -76,7 +75,7 @@ mod tests {
 
     #[test]
     fn every_form_is_told_apart() {
-        let url = |text: &str| SourceSpec::Url(text.into());
+        let url = |text: &str| SourceSpec::Url(Address::source(text));
         let path = |text: &str| SourceSpec::Path(text.into());
         let device = |text: &str| SourceSpec::Device(text.into());
         for (text, want) in [
@@ -84,7 +83,7 @@ mod tests {
             ("0", device("0")),
             ("/dev/video12", device("/dev/video12")),
             ("/dev/videos/a.mp4", path("/dev/videos/a.mp4")),
-            ("lavfi:testsrc=rate=5", SourceSpec::Lavfi("testsrc=rate=5".into())),
+            ("lavfi:testsrc=rate=5", SourceSpec::Lavfi(Address::source("lavfi:testsrc=rate=5"))),
             ("rtsp://cam/1", url("rtsp://cam/1")),
             ("file:///tmp/a b.mp4", path("/tmp/a b.mp4")),
             ("file:a.mp4", path("a.mp4")),
@@ -100,6 +99,6 @@ mod tests {
     #[test]
     fn a_password_is_never_printed() {
         let spec: SourceSpec = "rtsp://admin:hunter2@10.0.0.5:554/stream".parse().unwrap();
-        assert_eq!(spec.to_string(), "rtsp://admin:***@10.0.0.5:554/stream");
+        assert_eq!(spec.to_string(), "rtsp://***@10.0.0.5:554/stream");
     }
 }

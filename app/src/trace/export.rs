@@ -1,9 +1,10 @@
 //! Sends spans to a collector: OTLP over HTTP, as protobuf.
+use crate::address::{Address, scrub::Scrubber};
 use crate::config::trace::TraceSettings;
 use opentelemetry_otlp::{Protocol, SpanExporter as Otlp, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
-    error::OTelSdkResult,
+    error::{OTelSdkError, OTelSdkResult},
     trace::{SpanData, SpanExporter},
 };
 use std::{
@@ -18,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Export {
     to: Otlp,
-    address: String,
+    address: Address,
+    scrubber: Scrubber,
     is_lost: AtomicBool,
 }
 
@@ -35,16 +37,19 @@ impl Export {
             .with_http()
             .with_protocol(Protocol::HttpBinary)
             .with_http_client(client)
-            .with_endpoint(settings.endpoint.as_str())
+            .with_endpoint(settings.endpoint.reveal())
             .with_timeout(PATIENCE);
-        let to = exporter.build().map_err(|e| e.to_string())?;
-        Ok(Export { to, address: settings.endpoint.clone(), is_lost: AtomicBool::new(false) })
+        let scrubber = Scrubber::of_addresses([settings.endpoint.reveal()]);
+        let to = exporter.build().map_err(|e| scrubber.scrub(&e.to_string()))?;
+        Ok(Export { to, scrubber, address: settings.endpoint.clone(), is_lost: AtomicBool::new(false) })
     }
 }
 
 impl SpanExporter for Export {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let sent = self.to.export(batch).await;
+        // The error repeats the address, also in the log of the library that called.
+        let clean = |error: OTelSdkError| OTelSdkError::InternalFailure(self.scrubber.scrub(&error.to_string()));
+        let sent = self.to.export(batch).await.map_err(clean);
         match (&sent, self.is_lost.swap(sent.is_err(), Relaxed)) {
             (Err(error), false) => {
                 let hint = "an OTLP collector is to listen there, over HTTP (port 4318), not gRPC";

@@ -19,8 +19,8 @@ pub enum Background {
     Picture(Arc<RgbImage>),
 }
 
-/// A background as it is written: see [`BackgroundSpec::HELP`].
-#[derive(Debug, Clone, PartialEq)]
+/// A background as it is written: see [`BackgroundSpec::HELP`]. A video may be an address with a password: `Debug` leaves it out.
+#[derive(Clone, PartialEq)]
 pub enum BackgroundSpec {
     /// One colour, sRGB.
     Color([u8; 3]),
@@ -114,6 +114,18 @@ fn color(text: &str) -> Option<Option<[u8; 3]>> {
     let color = csscolorparser::parse(text).ok()?;
     let [r, g, b, a] = color.to_rgba8();
     Some((a == 255).then_some([r, g, b]))
+}
+
+impl fmt::Debug for BackgroundSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BackgroundSpec::Color(color) => f.debug_tuple("Color").field(color).finish(),
+            BackgroundSpec::Transparent => f.write_str("Transparent"),
+            BackgroundSpec::Blur { sigma } => f.debug_struct("Blur").field("sigma", sigma).finish(),
+            BackgroundSpec::Image(_) => f.write_str("Image(..)"),
+            BackgroundSpec::Video(_) => f.write_str("Video(..)"),
+        }
+    }
 }
 
 impl fmt::Display for BackgroundSpec {

@@ -3,11 +3,11 @@ use super::{KafkaLayer, Layer, ReadLayer, SayLayer, TraceLayer};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-const WHAT: &str = "What is published";
-const RUN: &str = "How it runs";
+const WHAT: &str = "Output";
+const RUN: &str = "Performance and monitoring";
 
 /// Everything that `mattebox camera` can be told.
-#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub struct CameraLayer {
     /// What to read: a file or URL that FFmpeg can read, a device (number or /dev/videoN), a folder or glob of pictures,
     /// lavfi:GRAPH, or - for standard input. Several sources at once: NAME=SOURCE NAME=SOURCE ...
@@ -27,7 +27,7 @@ pub struct CameraLayer {
     pub wire: Option<String>,
 
     /// Publish the bytes of a Motion JPEG source as they are where size and rate fit
-    #[arg(long, env = "MATTEBOX_PASSTHROUGH", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = WHAT)]
+    #[arg(long, env = "MATTEBOX_PASSTHROUGH", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = WHAT)]
     pub passthrough: Option<bool>,
 
     /// Partitions of the topic, if it has to be made
@@ -39,7 +39,7 @@ pub struct CameraLayer {
     pub replication_factor: Option<i64>,
 
     /// Stop when the source ends: the same as --loop false
-    #[arg(long, env = "MATTEBOX_ONCE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = RUN)]
+    #[arg(long, env = "MATTEBOX_ONCE", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = RUN)]
     pub once: Option<bool>,
 
     /// Frames of each camera that wait while the broker is away; then the oldest are dropped

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 const KAFKA: &str = "The broker";
 
 /// How every command that talks to Kafka reaches it.
-#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub struct KafkaLayer {
     /// The broker, or several with commas: HOST:PORT
     #[arg(long, env = "KAFKA_BOOTSTRAP", value_name = "HOST:PORT", help_heading = KAFKA)]
@@ -39,11 +39,11 @@ pub struct KafkaLayer {
     #[arg(long, env = "MATTEBOX_KAFKA_CA", value_name = "FILE", help_heading = KAFKA)]
     pub kafka_ca: Option<String>,
 
-    /// Our own certificate (PEM)
+    /// Client certificate (PEM)
     #[arg(long, env = "MATTEBOX_KAFKA_CERT", value_name = "FILE", help_heading = KAFKA)]
     pub kafka_cert: Option<String>,
 
-    /// The key of our own certificate (PEM)
+    /// Key of the client certificate (PEM)
     #[arg(long, env = "MATTEBOX_KAFKA_KEY", value_name = "FILE", help_heading = KAFKA)]
     pub kafka_key: Option<String>,
 

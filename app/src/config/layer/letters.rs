@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 /// Everything that `mattebox dead-letters` can be told, whatever it is to do.
-#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub struct LettersLayer {
     #[command(flatten)]
     #[serde(flatten)]

@@ -2,11 +2,11 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-const WHAT: &str = "What is made";
-const RUN: &str = "How it runs";
+const WHAT: &str = "Output";
+const RUN: &str = "Performance and monitoring";
 
 /// What `run` and `worker` make of each picture.
-#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub struct MadeLayer {
     /// gray, a CSS colour, #RRGGBB, blur[:SIGMA], transparent, image:PATH or video:PATH
     #[arg(short, long, env = "MATTEBOX_BACKGROUND", value_name = "WHAT", help_heading = WHAT)]
@@ -16,12 +16,12 @@ pub struct MadeLayer {
     #[arg(long, env = "MATTEBOX_MATTE", value_name = "KIND", help_heading = WHAT)]
     pub matte: Option<String>,
 
-    /// Take the old room's light out of the person's edge
-    #[arg(long, env = "MATTEBOX_FOREGROUND_CLEANUP", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = WHAT)]
+    /// Remove colour spill of the old room from edges
+    #[arg(long, env = "MATTEBOX_FOREGROUND_CLEANUP", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = WHAT)]
     pub foreground_cleanup: Option<bool>,
 
-    /// Use the last matte again while the picture stands still but for the camera's noise (hard: while it is exactly the same)
-    #[arg(long, env = "MATTEBOX_SKIP_STILL", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = WHAT)]
+    /// Reuse the last matte while nothing moves (hard: while the picture is exactly the same)
+    #[arg(long, env = "MATTEBOX_SKIP_STILL", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = WHAT)]
     pub skip_still: Option<bool>,
 
     /// Picture files: png, jpg or webp; on standard output also raw

@@ -32,6 +32,30 @@ pub use worker::WorkerLayer;
 use clap::Args;
 use serde::{Serialize, de::DeserializeOwned};
 
+/// Layers hold what was written, passwords too: their `Debug` shows nothing of it.
+macro_rules! hide {
+    ($($layer:ident),*) => {$(
+        impl std::fmt::Debug for $layer {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($layer)).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+hide!(
+    CameraLayer,
+    KafkaLayer,
+    LettersLayer,
+    MadeLayer,
+    ReadLayer,
+    RunLayer,
+    SayLayer,
+    TraceLayer,
+    ViewLayer,
+    WatchLayer,
+    WorkerLayer
+);
+
 /// The settings of one command, as one place gives them.
 pub trait Layer: Args + Clone + Default + Serialize + DeserializeOwned {
     /// The command, which is also the name of its own section in a settings file.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 const READ: &str = "Reading the source";
 
 /// How `run` and `camera` read a source.
-#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub struct ReadLayer {
     /// Frames per second to take from the source [default: its own rate; camera: 10]
     #[arg(long, env = "FPS", value_name = "N", allow_negative_numbers = true, help_heading = READ)]
@@ -16,12 +16,12 @@ pub struct ReadLayer {
     pub max_width: Option<i64>,
 
     /// Start the source again when it ends
-    #[arg(long = "loop", env = "MATTEBOX_LOOP", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = READ)]
+    #[arg(long = "loop", env = "MATTEBOX_LOOP", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = READ)]
     #[serde(rename = "loop")]
     pub repeat: Option<bool>,
 
     /// Read a file at its own speed instead of as fast as possible
-    #[arg(long, env = "MATTEBOX_REALTIME", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = READ)]
+    #[arg(long, env = "MATTEBOX_REALTIME", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = READ)]
     pub realtime: Option<bool>,
 
     /// Skip the beginning: 90, 1m30s or 00:01:30

@@ -3,11 +3,11 @@ use super::{Layer, MadeLayer, ReadLayer, SayLayer, TraceLayer, ViewLayer};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-const WHAT: &str = "What is made";
-const RUN: &str = "How it runs";
+const WHAT: &str = "Output";
+const RUN: &str = "Performance and monitoring";
 
 /// Everything that `mattebox run` can be told.
-#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub struct RunLayer {
     /// What to read: a file or URL that FFmpeg can read, a device (number or /dev/videoN), a folder or glob of pictures,
     /// lavfi:GRAPH, or - for standard input. Several sources at once: NAME=SOURCE NAME=SOURCE ...
@@ -29,7 +29,7 @@ pub struct RunLayer {
     pub alpha_out: Option<String>,
 
     /// Drop the oldest waiting frame rather than fall behind [default: for devices and network streams]
-    #[arg(long, env = "MATTEBOX_LIVE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = RUN)]
+    #[arg(long, env = "MATTEBOX_LIVE", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = RUN)]
     pub live: Option<bool>,
 
     /// Serve /metrics, /healthz and /readyz at this address, for example 127.0.0.1:9463 (the live page has them too)

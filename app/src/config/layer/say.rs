@@ -2,11 +2,11 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-const RUN: &str = "How it runs";
-const SAY: &str = "What it says";
+const RUN: &str = "Performance and monitoring";
+const SAY: &str = "Messages";
 
 /// What every long command can be told about its end and its words.
-#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub struct SayLayer {
     /// After the first Ctrl-C, how long frames on their way may take
     #[arg(long, env = "MATTEBOX_SHUTDOWN_TIMEOUT", value_name = "TIME", help_heading = RUN)]

@@ -2,10 +2,10 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-const RUN: &str = "How it runs";
+const RUN: &str = "Performance and monitoring";
 
 /// Where the way of frames is told to.
-#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub struct TraceLayer {
     /// Send a trace of each frame to this OpenTelemetry collector (OTLP over HTTP), for example http://127.0.0.1:4318
     #[arg(long, env = "MATTEBOX_OTLP", value_name = "URL", help_heading = RUN)]

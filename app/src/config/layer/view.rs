@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 const VIEW: &str = "The live page";
 
 /// What every command that has a live page can be told about it.
-#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub struct ViewLayer {
     /// Serve a page that shows every camera live, at this address [default address: 127.0.0.1:9480]
     #[arg(long, env = "MATTEBOX_VIEW", value_name = "ADDR", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = VIEW)]
     pub view: Option<String>,
 
-    /// A secret that whoever looks has to know; needed for any address but this machine's own
+    /// Password for the page; needed for any address but this machine's own
     #[arg(long, env = "MATTEBOX_TOKEN", value_name = "TOKEN", help_heading = VIEW)]
     pub token: Option<String>,
 

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 /// Everything that `mattebox view` can be told.
-#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub struct WatchLayer {
     /// The topic of results, as `mattebox worker --out topic:NAME` writes it
     #[arg(value_name = "TOPIC", env = "MATTEBOX_RESULTS")]

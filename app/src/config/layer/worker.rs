@@ -3,12 +3,12 @@ use super::{KafkaLayer, Layer, MadeLayer, SayLayer, TraceLayer, ViewLayer};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-const WHAT: &str = "What is made";
-const RUN: &str = "How it runs";
+const WHAT: &str = "Output";
+const RUN: &str = "Performance and monitoring";
 const LOG: &str = "Reading the topic";
 
 /// Everything that `mattebox worker` can be told.
-#[derive(Debug, Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub struct WorkerLayer {
     /// Where the result goes: a folder (OUT/ID/frame_000000.png), or topic:NAME
     #[arg(short, long, env = "OUTPUT_DIR", value_name = "OUT", help_heading = WHAT)]
@@ -27,7 +27,7 @@ pub struct WorkerLayer {
     pub until: Option<String>,
 
     /// Skip frames that are older than --max-age rather than fall behind
-    #[arg(long, env = "MATTEBOX_LIVE", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = LOG)]
+    #[arg(long, env = "MATTEBOX_LIVE", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = LOG)]
     pub live: Option<bool>,
 
     /// How old a frame may be with --live, from when it was taken
@@ -55,7 +55,7 @@ pub struct WorkerLayer {
     pub commit_interval: Option<String>,
 
     /// Bring files to the disk before their offsets are committed, so that they outlive a power failure
-    #[arg(long, env = "MATTEBOX_FSYNC", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = RUN)]
+    #[arg(long, env = "MATTEBOX_FSYNC", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = RUN)]
     pub fsync: Option<bool>,
 
     /// A name for this worker that it keeps over restarts, so that the broker knows it again at once

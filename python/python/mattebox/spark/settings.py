@@ -71,8 +71,16 @@ def _yes_no(text: str) -> bool:
 def _option(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+        # It may be a secret that was typed in the wrong way: it is not repeated.
+        raise argparse.ArgumentTypeError("write NAME=VALUE")
     return name, value
+
+
+def _brokers(text: str) -> str:
+    # It is repeated in messages.
+    if "@" in text:
+        raise argparse.ArgumentTypeError("write HOST:PORT; the user and the password belong into --kafka-option sasl.jaas.config=...")
+    return text
 
 
 def _topic(text: str) -> str:
@@ -155,7 +163,7 @@ def parser() -> _Parser:
         group.add_argument(flag, help=f"{what} [{variable}]{shown}", **more)  # type: ignore[arg-type]
 
     log = top.add_argument_group("Reading the topic")
-    add(log, "--kafka", "KAFKA_BOOTSTRAP", "localhost:9092", "the broker, HOST:PORT[,HOST:PORT...]")
+    add(log, "--kafka", "KAFKA_BOOTSTRAP", "localhost:9092", "the broker, HOST:PORT[,HOST:PORT...]", type=_brokers)
     add(log, "--topic", "TOPIC_FRAMES", "camera_frames", "the topic of frames", type=_topic)
     add(log, "--from", "MATTEBOX_FROM", "latest", "where a job without a checkpoint begins", choices=("earliest", "latest"), dest="start")
     add(log, "--until", "MATTEBOX_UNTIL", "never", "stop at the end of what is there at the start, or never", choices=("end", "never"))

@@ -1,0 +1,112 @@
+//! The settings file: the one that was named, or the one that was found in the working directory.
+use super::{ConfigError, trust};
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+/// The file that is read when it is there and no other was named.
+pub const DEFAULT_FILE: &str = "mattebox.toml";
+/// The largest file that was found, in bytes, that is read.
+const LARGEST: u64 = 1 << 20;
+
+/// A settings file that is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Nobody named it: it lies in the working directory. Then some settings do not count: see [`super::trust`].
+    pub is_found: bool,
+}
+
+impl fmt::Display for SettingsFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = if self.is_found { " (found in the working directory)" } else { "" };
+        write!(f, "{}{found}", self.path.display())
+    }
+}
+
+impl SettingsFile {
+    /// The file in force: `named`, or what lies in the working directory.
+    pub fn choose(named: Option<&Path>) -> Option<Self> {
+        match named {
+            Some(path) => Some(SettingsFile { path: path.to_owned(), is_found: false }),
+            None => {
+                let path = PathBuf::from(DEFAULT_FILE);
+                // A link to nowhere is a mistake, and not silence.
+                path.symlink_metadata().is_ok().then_some(SettingsFile { path, is_found: true })
+            }
+        }
+    }
+
+    /// Its text.
+    ///
+    /// # Errors
+    /// If it cannot be read, or if it was found and others than this user could have written it.
+    pub fn read(&self) -> Result<String, ConfigError> {
+        let failed = |source: io::Error| ConfigError::Read { path: self.path.clone(), source };
+        if !self.is_found {
+            return std::fs::read_to_string(&self.path).map_err(failed);
+        }
+        let link = self.path.symlink_metadata().map_err(failed)?;
+        // A pipe would wait for its writer.
+        if !self.path.metadata().map_err(failed)?.is_file() {
+            return Err(self.refusal("it is no file"));
+        }
+        let mut file = File::open(&self.path).map_err(failed)?;
+        let there = file.metadata().map_err(failed)?;
+        for metadata in [&link, &there] {
+            if let Some(why) = untrusted(metadata) {
+                return Err(self.refusal(why));
+            }
+        }
+        if there.len() > LARGEST {
+            return Err(self.refusal("it is larger than 1 MB"));
+        }
+        let mut text = String::new();
+        file.by_ref().take(LARGEST).read_to_string(&mut text).map_err(failed)?;
+        Ok(text)
+    }
+
+    fn refusal(&self, why: &str) -> ConfigError {
+        let message = format!(
+            "{why}, and nobody named it: start with --config {} if you trust it, or in another folder",
+            self.path.display()
+        );
+        ConfigError::Parse { path: self.path.clone(), message }
+    }
+
+    /// Why a key cannot be taken from this file, and what to do; `None` if it can.
+    pub(super) fn objection(&self, key: &str, value: &toml::Value) -> Option<String> {
+        let what = trust::objection(key, value).filter(|_| self.is_found)?;
+        let file = self.path.display();
+        Some(format!(
+            "`{key}` does not count in a file that nobody named, because {what}: start with --config {file} if you trust this file, \
+             or set it by a flag or a variable"
+        ))
+    }
+}
+
+/// Why a file may have been written by somebody else.
+#[cfg(unix)]
+fn untrusted(metadata: &std::fs::Metadata) -> Option<&'static str> {
+    use std::os::unix::fs::MetadataExt;
+    let me = rustix::process::geteuid().as_raw();
+    // With sudo the files of who asked are as good as root's.
+    let asked = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse().ok()).filter(|_| me == 0);
+    let is_ours = metadata.uid() == me || metadata.uid() == 0 || Some(metadata.uid()) == asked;
+    // The mode of a link says nothing.
+    let is_open = !metadata.is_symlink() && metadata.mode() & 0o002 != 0;
+    match (is_ours, is_open) {
+        (false, _) => Some("it belongs to another user"),
+        (true, true) => Some("every user can write to it"),
+        (true, false) => None,
+    }
+}
+
+#[cfg(not(unix))]
+fn untrusted(_: &std::fs::Metadata) -> Option<&'static str> {
+    None
+}

@@ -1,0 +1,269 @@
+//! Which settings a file may hold that nobody named.
+//!
+//! `mattebox.toml` in the working directory is read without being asked for, and may have come with somebody else's clips. So it may say how
+//! frames are made, but not run a program, open a port to others, show the room, choose a secret, or say where frames go or come from
+//! beyond this machine: those settings count from `--config`, the environment and the command line only. Every key has its [`Trust`] in one
+//! table; one that is missing there is not taken from such a file.
+use crate::{sink::SinkSpec, source::SourceSpec};
+use std::path::{Component, Path};
+use toml::Value;
+
+/// From where a setting counts.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Trust {
+    /// From every file.
+    Any,
+    /// From every file, if its value stays on this machine and in this folder. The text says what another value does.
+    Near(fn(&str) -> bool, &'static str),
+    /// Only from a file that was named. The text says what it does.
+    Named(&'static str),
+}
+use Trust::{Any, Named, Near};
+
+/// Every key of every command.
+const TABLE: &[(&str, Trust)] = &[
+    ("alpha_out", Near(is_inside, WRITES)),
+    ("background", Near(is_near_background, READS)),
+    ("buffer_frames", Any),
+    ("camera_id", Any),
+    ("commit_interval", Any),
+    ("connect_timeout", Any),
+    ("dead_share", Any),
+    ("dead_window", Any),
+    ("duration", Any),
+    ("ffmpeg", Named("it names a program that is run")),
+    ("foreground_cleanup", Any),
+    ("format", Any),
+    ("fps", Any),
+    ("frames", Any),
+    ("from", Any),
+    ("fsync", Any),
+    ("group", Any),
+    ("instance_id", Any),
+    ("jpeg_quality", Any),
+    ("kafka", Near(are_local_hosts, "it sends frames to another machine, or takes them from it")),
+    ("kafka_ca", Named(BROKER)),
+    ("kafka_cert", Named(BROKER)),
+    ("kafka_key", Named(BROKER)),
+    ("kafka_key_password", Named(BROKER)),
+    ("kafka_option", Named("it can change every property of the connection to the broker")),
+    ("kafka_password", Named(BROKER)),
+    ("kafka_password_file", Named(BROKER)),
+    ("kafka_sasl", Named(BROKER)),
+    ("kafka_security", Named(BROKER)),
+    ("kafka_username", Named(BROKER)),
+    ("live", Any),
+    ("log_format", Any),
+    ("log_level", Any),
+    ("loop", Any),
+    ("matte", Any),
+    ("max_age", Any),
+    ("max_megapixels", Any),
+    ("max_viewers", Any),
+    ("max_width", Any),
+    ("metrics", Near(is_local_address, LISTENS)),
+    ("model", Near(is_built_in, "another network can leave the room in the picture")),
+    ("on_existing", Any),
+    ("once", Any),
+    ("otlp", Named("it sends traces of the frames elsewhere")),
+    ("otlp_sample", Any),
+    ("out", Near(is_near_output, WRITES)),
+    ("partitions", Any),
+    ("passthrough", Any),
+    ("progress", Any),
+    ("realtime", Any),
+    ("replication_factor", Any),
+    ("results", Any),
+    ("show_raw", Named("it shows the room on the page")),
+    ("shutdown_timeout", Any),
+    ("simd", Any),
+    ("skip_still", Any),
+    ("source", Near(is_near_source, READS)),
+    ("stall_timeout", Any),
+    ("start", Any),
+    ("threads", Any),
+    ("tls_cert", Named(PAGE)),
+    ("tls_key", Named(PAGE)),
+    ("token", Named(PAGE)),
+    ("token_file", Named(PAGE)),
+    ("topic", Any),
+    ("until", Any),
+    ("view", Near(is_local_address, LISTENS)),
+    ("view_host", Named("it lets pages of other names reach the live page")),
+    ("wire", Any),
+];
+
+const WRITES: &str = "it writes to an address or outside of this folder";
+const READS: &str = "it opens an address or a filter graph";
+const LISTENS: &str = "it opens a port to other machines";
+const BROKER: &str = "it is a secret of the connection to the broker, or decides how safe that is";
+const PAGE: &str = "it is a secret of the live page";
+
+/// From where a key counts.
+pub(super) fn of(key: &str) -> Trust {
+    let found = TABLE.iter().find(|(name, _)| *name == key);
+    found.map_or(Named("it may be unsafe"), |(_, trust)| *trust)
+}
+
+/// The keys that count only from a file that was named, and those of which some values do. For the reference.
+#[cfg(test)]
+pub(crate) fn restricted() -> (Vec<&'static str>, Vec<(&'static str, &'static str)>) {
+    let named = TABLE.iter().filter(|(_, trust)| matches!(trust, Named(_))).map(|(name, _)| *name).collect();
+    let near =
+        TABLE.iter().filter_map(|(name, trust)| if let Near(_, what) = trust { Some((*name, *what)) } else { None }).collect();
+    (named, near)
+}
+
+/// Why a key with this value does not count in a file that nobody named; `None` if it does.
+pub(super) fn objection(key: &str, value: &Value) -> Option<&'static str> {
+    match of(key) {
+        Any => None,
+        Named(what) => Some(what),
+        Near(is_near, what) => (!texts(value).iter().all(|text| is_near(text))).then_some(what),
+    }
+}
+
+/// The texts of a value.
+fn texts(value: &Value) -> Vec<&str> {
+    match value {
+        Value::String(text) => vec![text],
+        Value::Array(values) => values.iter().flat_map(texts).collect(),
+        // The page at its usual place, or a value of the wrong type, which is refused elsewhere.
+        _ => vec![],
+    }
+}
+
+/// A path that does not lead out of the working directory.
+fn is_inside(text: &str) -> bool {
+    Path::new(text).components().all(|part| matches!(part, Component::CurDir | Component::Normal(_)))
+}
+
+fn is_near_output(text: &str) -> bool {
+    if let Some(topic) = text.strip_prefix("topic:") {
+        // At the broker, which has its own rule.
+        return !topic.contains(['/', ':']);
+    }
+    match text.parse() {
+        Ok(SinkSpec::Directory(path) | SinkSpec::Video(path)) => path.to_str().is_some_and(is_inside) && !has_protocol(text),
+        Ok(SinkSpec::Stdout | SinkSpec::Nothing) => true,
+        Ok(SinkSpec::Url(_)) => false,
+        // What names no output is refused elsewhere.
+        Err(_) => !has_protocol(text),
+    }
+}
+
+fn is_near_source(text: &str) -> bool {
+    let is_near = |text: &str| match text.parse() {
+        Ok(SourceSpec::Path(path)) => !has_protocol(&path.to_string_lossy()),
+        Ok(SourceSpec::Device(_) | SourceSpec::Stdin) | Err(_) => true,
+        Ok(SourceSpec::Url(_) | SourceSpec::Lavfi(_)) => false,
+    };
+    is_near(text) && text.split_once('=').is_none_or(|(_, source)| is_near(source))
+}
+
+fn is_near_background(text: &str) -> bool {
+    let file = text.strip_prefix("video:").or(text.strip_prefix("image:"));
+    file.is_none_or(is_near_source)
+}
+
+/// Whether FFmpeg could take a path for an address: `concat:`, `http:`.
+fn has_protocol(text: &str) -> bool {
+    let scheme = text.split([':', ',']).next().filter(|scheme| scheme.len() < text.len());
+    let is_scheme = |scheme: &str| scheme.len() > 1 && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    scheme.is_some_and(|scheme| is_scheme(scheme) && !scheme.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+fn is_built_in(text: &str) -> bool {
+    matches!(text, "" | "general" | "landscape")
+}
+
+fn are_local_hosts(text: &str) -> bool {
+    text.split(',').all(|host| {
+        let host = host.trim();
+        is_local_host(host.rsplit_once(':').map_or(host, |(host, _)| host))
+    })
+}
+
+fn is_local_host(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// `ADDRESS:PORT`, a port alone, `true` or `false`. What is none of them is refused elsewhere.
+fn is_local_address(text: &str) -> bool {
+    let port = text.strip_prefix(':').unwrap_or(text);
+    matches!(text, "" | "true" | "false")
+        || port.bytes().all(|b| b.is_ascii_digit())
+        || text.rsplit_once(':').is_some_and(|(host, _)| is_local_host(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::layer;
+
+    #[test]
+    fn every_key_of_every_command_has_its_trust() {
+        for (command, keys) in layer::commands() {
+            for key in keys {
+                let known = TABLE.iter().any(|(name, _)| *name == key);
+                assert!(known, "{key} of {command}: say in config/trust.rs whether a file that nobody named may hold it");
+            }
+        }
+        for (name, _) in TABLE {
+            assert!(layer::commands().iter().any(|(_, keys)| keys.iter().any(|key| key == name)), "{name} is no key any more");
+        }
+    }
+
+    #[test]
+    fn a_value_that_stays_here_is_told_from_one_that_does_not() {
+        let text = |value: &str| Value::String(value.to_owned());
+        for (key, near, far) in [
+            (
+                "view",
+                &["true", "9480", ":9480", "127.0.0.1:1", "[::1]:1", "localhost:1"][..],
+                &["0.0.0.0:1", "[::]:1", "10.0.0.5:1"][..],
+            ),
+            ("metrics", &["9464"], &["0.0.0.0:9464", "192.168.0.1:1"]),
+            (
+                "kafka",
+                &["localhost:9092", "127.0.0.1:1,[::1]:2"],
+                &["broker:9092", "localhost:1,evil:2", "localhost.evil:1", "u@localhost:1@x:2"],
+            ),
+            (
+                "out",
+                &["output", "a/b.mp4", "-", "none", "topic:matted", "out-{camera}.mp4"],
+                &["rtmp://h/live/key", "srt://h:1", "../x", "/etc/x", "a/../../b.mp4", "file:///tmp/a.mp4", "tee:a|b"],
+            ),
+            ("alpha_out", &["mattes"], &["/tmp/x", "../x"]),
+            (
+                "source",
+                &["clip.mp4", "0", "photos/", "-", "door=clip.mp4", "12:30.mp4"],
+                &[
+                    "rtsp://h/1",
+                    "lavfi:movie=/x",
+                    "concat:http://h/a",
+                    "door=http://h/a",
+                    "subfile,,start,0,end,9,,:/etc/passwd",
+                    "http:h",
+                ],
+            ),
+            (
+                "background",
+                &["gray", "blur:3", "image:a.jpg", "video:a.mp4"],
+                &["video:rtsp://h/1", "image:http://h/a", "video:lavfi:movie=x"],
+            ),
+            ("model", &["landscape"], &["x.tflite"]),
+        ] {
+            for value in near {
+                assert_eq!(objection(key, &text(value)), None, "{key} = {value}");
+            }
+            for value in far {
+                assert!(objection(key, &text(value)).is_some(), "{key} = {value}");
+            }
+        }
+        let two = Value::Array(vec![text("a.mp4"), text("http://h/a")]);
+        assert!(objection("source", &two).is_some());
+        assert!(objection("a_key_to_come", &text("x")).is_some());
+    }
+}
