@@ -1,7 +1,6 @@
 //! `mattebox dead-letters`.
 use super::{Settings, start_log};
 use crate::{
-    address::harmless,
     config::{ConfigError, LettersLayer, inputs::Reads, letters::LettersSettings, outputs::would_replace},
     kafka::{
         KafkaError,

@@ -11,7 +11,6 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mattebox_core::quality::summary::Metric;
 use mattebox_store::pending::write_file;
 use std::{
-    io,
     path::{Path, PathBuf},
     str::FromStr,
     time::{Duration, Instant},

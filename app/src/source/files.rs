@@ -1,5 +1,5 @@
 //! Which files of this machine a source reads.
-use super::{SourceSpec, listing};
+use super::{SourceSpec, listing, spec};
 use std::{
     fs::{self, File},
     io::Read,
@@ -28,7 +28,7 @@ pub(crate) fn files(spec: &SourceSpec) -> Vec<SourceFile> {
         SourceSpec::Url(_) => Vec::new(),
         SourceSpec::Device(device) if device.starts_with('/') => vec![device.into()],
         SourceSpec::Device(number) => vec![format!("/dev/video{number}").into()],
-        SourceSpec::Lavfi(graph) => in_graph(graph),
+        SourceSpec::Lavfi(address) => in_graph(spec::graph(address)),
         SourceSpec::Path(path) => match listing::find(path) {
             Some(found) => std::iter::once(path.clone()).chain(found.unwrap_or_default()).collect(),
             None if path.exists() => with_playlist(path, MAX_DEPTH),

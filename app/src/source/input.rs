@@ -1,5 +1,5 @@
 //! The FFmpeg command for a source.
-use super::{RtspTransport, SourceError, SourceOptions, SourceSpec, pipe::Pipe};
+use super::{RtspTransport, SourceError, SourceOptions, SourceSpec, pipe::Pipe, spec};
 use crate::address::Address;
 use crate::ffmpeg::{Ffmpeg, file_url};
 use crate::stop::Stop;
@@ -226,10 +226,7 @@ impl Input {
                 command.args(["-i", url.reveal()])
             }
             Kind::Device { format, device } => command.args(["-f", format, "-i", device]),
-            Kind::Lavfi(graph) => {
-                let graph = graph.reveal();
-                command.args(["-f", "lavfi", "-i", graph.strip_prefix("lavfi:").unwrap_or(graph)])
-            }
+            Kind::Lavfi(address) => command.args(["-f", "lavfi", "-i", spec::graph(address)]),
             Kind::Pipe(pipe) if probe == Probe::Quick && pipe.begins_with_jpeg() => command.args(["-f", "mjpeg", "-i", "pipe:0"]),
             Kind::Stdin | Kind::Pipe(_) => command.args(["-i", "pipe:0"]),
         };

@@ -33,6 +33,12 @@ pub enum SourceSpecError {
     EmptyGraph,
 }
 
+/// The graph of a [`SourceSpec::Lavfi`], for FFmpeg.
+pub(super) fn graph(address: &Address) -> &str {
+    let text = address.reveal();
+    text.strip_prefix("lavfi:").unwrap_or(text)
+}
+
 impl FromStr for SourceSpec {
     type Err = SourceSpecError;
 
