@@ -33,7 +33,8 @@ enum Kind {
 /// How much FFmpeg reads of a source before it says what is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Probe {
-    /// 100 kB or a fifth of a second: what comes live begins at once. Not every stream tells by then what is in it.
+    /// 32 kB for the format, 100 kB or a fifth of a second for the rest: what comes live begins at once. Not every stream tells by then what
+    /// is in it.
     Quick,
     /// FFmpeg's own 5 MB or 5 seconds.
     Long,
@@ -192,7 +193,7 @@ impl Input {
         });
         let seconds = |time: Duration| format!("{}us", time.as_micros());
         if probe == Probe::Quick {
-            command.args(["-probesize", "100000", "-analyzeduration", "200000"]);
+            command.args(["-formatprobesize", "32768", "-probesize", "100000", "-analyzeduration", "200000"]);
         }
         if live {
             // Threads that share the frames among them would hold as many frames back as there are threads.
