@@ -180,7 +180,8 @@ fn a_picture_wider_than_is_wanted_is_made_smaller_in_the_middle_of_a_stream_that
     let report = town.report(&["camera", "clip.avi", "--once", "--realtime", "false", "--fps", "5", "--max-width", "320"]);
     assert_eq!((sum(&report, "published"), sum(&report, "passed_through")), (3, 2), "{report}");
     let records = broker.client().consume_all("wider", Isolation::Uncommitted);
-    let size = |record: &Stored| image::load_from_memory(record.value.as_deref().unwrap_or_default()).map(|p| (p.width(), p.height()));
+    let size =
+        |record: &Stored| image::load_from_memory(record.value.as_deref().unwrap_or_default()).map(|p| (p.width(), p.height()));
     let sizes: Vec<_> = records.iter().map(|record| size(record).expect("a picture")).collect();
     assert_eq!(sizes, [(160, 90), (320, 180), (160, 90)]);
 }
@@ -195,7 +196,8 @@ fn a_camera_that_is_off_at_the_start_comes_when_it_comes() {
     let address = listener.local_addr().expect("its address");
     drop(listener);
     let log = town.bench.path("log");
-    let args = ["camera", &format!("tcp://{address}"), "--connect-timeout", "20s", "--max-width", "160", "--frames", "5", "--json"];
+    let args =
+        ["camera", &format!("tcp://{address}"), "--connect-timeout", "20s", "--max-width", "160", "--frames", "5", "--json"];
     let mut command = town.command(&args, "6000");
     command.stderr(std::fs::File::create(&log).expect("a log"));
     let camera = Running::start(command);

@@ -215,7 +215,8 @@ fn a_stream_whose_video_comes_late_is_found_by_a_longer_look() {
     let sound = "-f lavfi -t 1 -i anoisesrc=r=48000 -c:a pcm_s16le -ac 2 -f nut";
     let sound = fs::read(ffmpeg(sound, &folder.path().join("sound.nut"))).unwrap();
     assert!(sound.len() > 100_000);
-    let both = "-f lavfi -t 4 -i anoisesrc=r=48000 -itsoffset 2 -i {sample} -map 0:a -map 1:v -c:a pcm_s16le -ac 2 -c:v flv -f flv";
+    let both =
+        "-f lavfi -t 4 -i anoisesrc=r=48000 -itsoffset 2 -i {sample} -map 0:a -map 1:v -c:a pcm_s16le -ac 2 -c:v flv -f flv";
     let bytes = fs::read(ffmpeg(both, &folder.path().join("late.flv"))).unwrap();
     let (port, connections) = server(move |_, mut to| {
         let _ = to.write_all(&bytes);

@@ -335,7 +335,8 @@ mod stalls {
     fn pictures_in_a_pipe_are_shown_before_much_of_them_is_there() {
         let folder = tempfile::tempdir().unwrap();
         let spec = pipe(folder.path());
-        let jpegs = fs::read(ffmpeg("-i {sample} -frames:v 10 -vf scale=160:-2 -c:v mjpeg -f mjpeg", &folder.path().join("a"))).unwrap();
+        let jpegs =
+            fs::read(ffmpeg("-i {sample} -frames:v 10 -vf scale=160:-2 -c:v mjpeg -f mjpeg", &folder.path().join("a"))).unwrap();
         let (done, first_is_here) = mpsc::channel::<()>();
         let writer = thread::spawn({
             let spec = spec.clone();
