@@ -50,6 +50,8 @@ const LIVE: &[&str] = &[
 pub(super) struct Reading {
     /// As it happens.
     pub(super) live: bool,
+    /// Pictures have the time when they came. FFmpeg cannot tell then how long a video is that turns out to have an end.
+    pub(super) our_clock: bool,
     /// How long FFmpeg looks first.
     pub(super) probe: Probe,
     /// What is still wanted.
@@ -183,7 +185,7 @@ impl Input {
 
     /// The part of a command that says what is read, and how much of it.
     fn reading(&self, ffmpeg: &Ffmpeg, options: &SourceOptions, reading: Reading) -> Command {
-        let Reading { live, probe, duration } = reading;
+        let Reading { live, our_clock, probe, duration } = reading;
         let mut command = ffmpeg.command();
         command.stdout(Stdio::piped());
         command.stdin(match self.kind {
@@ -199,7 +201,9 @@ impl Input {
             // Threads that share the frames among them would hold as many frames back as there are threads.
             command.args(["-thread_type", "slice"]);
             // Some cameras send no times, or wrong ones. Our own clock says when a picture came, and a rate is made by it.
-            command.args(["-copyts", "-use_wallclock_as_timestamps", "1"]);
+            if our_clock || options.fps.is_some() {
+                command.args(["-copyts", "-use_wallclock_as_timestamps", "1"]);
+            }
         } else {
             if options.repeat && self.can_rewind() {
                 command.args(["-stream_loop", "-1"]);
