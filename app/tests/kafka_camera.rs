@@ -131,6 +131,90 @@ fn a_camera_that_cannot_be_opened_harms_no_other() {
     assert_eq!(keys, vec![Some(b"good".to_vec()); 20]);
 }
 
+/// Pictures as the packets of an AVI file.
+fn avi(town: &Town, name: &str, pictures: &[Vec<u8>]) {
+    for (number, picture) in pictures.iter().enumerate() {
+        std::fs::write(town.bench.path(&format!("{name}-{number:03}.jpg")), picture).expect("a picture");
+    }
+    town.bench.ffmpeg(&["-framerate", "5", "-i", &format!("{name}-%03d.jpg"), "-c", "copy", &format!("{name}.avi")]);
+}
+
+fn jpeg(town: &Town, filter: &str) -> Vec<u8> {
+    town.bench.ffmpeg(&["-i", &sample(), "-vf", filter, "-frames:v", "1", "-q:v", "3", "one.jpg"]);
+    town.bench.read("one.jpg")
+}
+
+#[test]
+fn a_damaged_jpeg_costs_at_most_itself_and_what_a_decoder_reads_is_published() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "damaged");
+    let (good, other) = (jpeg(&town, "scale=320:180"), jpeg(&town, "scale=176:144"));
+    let end = good.len() - 2;
+    let junk = [&good[..end], &[0; 3], &good[end..]].concat();
+    let (cut, no_end, head) = (&good[..end * 2 / 3], &good[..end], &good[..100]);
+    let pictures = [&good[..], cut, &good, no_end, &junk, &other, head, &good].map(<[u8]>::to_vec);
+    avi(&town, "clip", &pictures);
+    let args = ["camera", "clip.avi", "--once", "--realtime", "false", "--fps", "5", "--json"];
+    let done = town.run(&args);
+    let report: Value = serde_json::from_slice(&done.stdout).expect("the report is JSON");
+    assert_eq!((sum(&report, "captured"), sum(&report, "published"), sum(&report, "failed")), (8, 7, 1), "{}", done.stderr);
+    assert_eq!(sum(&report, "passed_through"), 5, "{report}");
+    assert_eq!(report["cameras"][0]["unreadable"]["picture-cut-off"], 1, "{report}");
+    assert_eq!(done.code, Some(1), "a frame is missing: {}", done.stderr);
+    for words in ["its end is missing", "picture-cut-off"] {
+        assert_eq!(done.stderr.matches(words).count(), 1, "{words}: {}", done.stderr);
+    }
+    let report = town.report(&["worker", "--out", "out", "--until", "end"]);
+    assert_eq!(town.count("out"), 7, "{report}");
+    // The same pictures without passing through: FFmpeg reads as many.
+    let report = town.bench.report(&["run", "clip.avi", "--out", "run"]);
+    assert_eq!(sum(&report, "frames_out"), 7, "{report}");
+}
+
+#[test]
+fn a_picture_wider_than_is_wanted_is_made_smaller_in_the_middle_of_a_stream_that_passes_through() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "wider");
+    let (small, wide) = (jpeg(&town, "scale=160:90"), jpeg(&town, "scale=640:360"));
+    avi(&town, "clip", &[small.clone(), wide, small]);
+    let report = town.report(&["camera", "clip.avi", "--once", "--realtime", "false", "--fps", "5", "--max-width", "320"]);
+    assert_eq!((sum(&report, "published"), sum(&report, "passed_through")), (3, 2), "{report}");
+    let records = broker.client().consume_all("wider", Isolation::Uncommitted);
+    let size =
+        |record: &Stored| image::load_from_memory(record.value.as_deref().unwrap_or_default()).map(|p| (p.width(), p.height()));
+    let sizes: Vec<_> = records.iter().map(|record| size(record).expect("a picture")).collect();
+    assert_eq!(sizes, [(160, 90), (320, 180), (160, 90)]);
+}
+
+#[test]
+fn a_camera_that_is_off_at_the_start_comes_when_it_comes() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "off");
+    town.bench.ffmpeg(&["-i", &sample(), "-c", "copy", "a.ts"]);
+    let bytes = town.bench.read("a.ts");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    drop(listener);
+    let log = town.bench.path("log");
+    let args =
+        ["camera", &format!("tcp://{address}"), "--connect-timeout", "20s", "--max-width", "160", "--frames", "5", "--json"];
+    let mut command = town.command(&args, "6000");
+    command.stderr(std::fs::File::create(&log).expect("a log"));
+    let camera = Running::start(command);
+    until("it says that it was not reached", || std::fs::read_to_string(&log).is_ok_and(|text| text.contains("refused")));
+    thread::spawn(move || {
+        use std::io::Write;
+        let listener = std::net::TcpListener::bind(address).expect("the port");
+        for mut connection in listener.incoming().flatten() {
+            let _ = connection.write_all(&bytes);
+        }
+    });
+    let done = camera.finish(LIMIT, &args);
+    let log = std::fs::read_to_string(&log).unwrap_or_default();
+    assert_eq!(done.code, Some(0), "{log}");
+    assert_eq!(log.matches("source not reached").count(), 1, "the same reason is said once: {log}");
+}
+
 #[test]
 fn a_topic_that_is_missing_is_made_with_the_partitions_asked_for_and_each_camera_stays_in_one() {
     let broker = Broker::shared();

@@ -212,6 +212,45 @@ fn the_second_signal_leaves_nothing_under_the_final_name() {
     assert_eq!(b.files("."), Vec::<String>::new());
 }
 
+#[test]
+fn a_camera_that_is_off_is_tried_for_ever_beside_others_and_alone_until_the_time_is_up() {
+    let b = Bench::new();
+    b.ffmpeg(&["-i", &sample(), "-c", "copy", "a.ts"]);
+    let bytes = b.read("a.ts");
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let source = format!("late=tcp://{address}");
+    let alone = b.run(&["run", &source, "--connect-timeout", "1s"]);
+    assert_eq!(alone.code, Some(3), "{}", alone.stderr);
+    let args = ["run", &sample(), &source, "--connect-timeout", "1s", "--frames", "10", "--json"];
+    let child = b.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    wait_until("the other is done", || b.files("output/cam01").len() == 10);
+    std::thread::sleep(Duration::from_secs(2));
+    let server = std::net::TcpListener::bind(address).unwrap();
+    std::thread::spawn(move || {
+        for mut connection in server.incoming().flatten() {
+            let _ = std::io::Write::write_all(&mut connection, &bytes);
+        }
+    });
+    let done = finish(child, Duration::from_secs(120), &args);
+    assert_eq!((done.code, b.files("output/late").len()), (Some(0), 10), "{}", done.stderr);
+    assert_eq!(done.stderr.matches("source not reached").count(), 1, "the same reason is said once: {}", done.stderr);
+}
+
+#[test]
+fn a_camera_that_never_came_is_named_with_the_reason_at_the_end() {
+    let b = Bench::new();
+    let args = ["run", &sample(), "away=/dev/video99", "--frames", "10", "--json"];
+    let child = b.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+    wait_until("the other is done", || b.files("output/cam01").len() == 10);
+    signal(&child, "TERM");
+    let done = finish(child, Duration::from_secs(60), &args);
+    assert_eq!(done.code, Some(130), "{}", done.stderr);
+    let report: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert!(report["cameras"][1]["error"].as_str().unwrap().contains("there is no /dev/video99"), "{report}");
+    let missing = b.run(&["run", &sample(), "away=nothing.mp4", "--frames", "10"]);
+    assert_eq!(missing.code, Some(2), "a file that is not there will not come: {}", missing.stderr);
+}
+
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let start = Instant::now();
     while !holds() {

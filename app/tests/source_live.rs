@@ -2,7 +2,7 @@
 mod common;
 
 use common::{collect, error_of, ffmpeg, open, sample, try_open};
-use mattebox::source::{Source, SourceOptions};
+use mattebox::source::{Source, SourceOptions, status::Status};
 use mattebox::stop::Stop;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -39,7 +39,7 @@ fn transport_stream() -> Vec<u8> {
 }
 
 fn quick() -> SourceOptions {
-    SourceOptions { connect_timeout: Duration::from_secs(20), stall_timeout: Duration::from_secs(2), ..Default::default() }
+    SourceOptions { connect_timeout: Duration::from_secs(20), stall_timeout: Some(Duration::from_secs(2)), ..Default::default() }
 }
 
 fn take(source: &mut dyn Source, count: usize) -> Vec<i64> {
@@ -132,6 +132,118 @@ fn a_stop_ends_the_wait_for_a_source_that_is_away() {
     thread::sleep(Duration::from_millis(300));
     stop.stop();
     assert_eq!(opening.join().unwrap(), "stopped");
+}
+
+#[test]
+fn the_time_to_connect_lasts_as_long_as_it_says_and_is_tried_until_then() {
+    let port = free_port();
+    let bytes = transport_stream();
+    // Between the waits of half a second, one, two and four seconds that a source which was there once is given.
+    let late = thread::spawn(move || {
+        thread::sleep(Duration::from_secs(5));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let _ = listener.accept().unwrap().0.write_all(&bytes);
+    });
+    let options = SourceOptions { connect_timeout: Duration::from_secs(60), ..quick() };
+    take(&mut *open(&format!("tcp://127.0.0.1:{port}"), &options), 10);
+    late.join().unwrap();
+    let begun = Instant::now();
+    let options = SourceOptions { connect_timeout: Duration::from_secs(4), ..quick() };
+    let error = error_of(&format!("tcp://127.0.0.1:{}", free_port()), &options);
+    assert!(error.is_unreachable(), "{error}");
+    assert!(begun.elapsed() >= options.connect_timeout, "it gave up after {:?}", begun.elapsed());
+}
+
+#[test]
+fn a_source_that_is_kept_comes_however_late_and_says_why_it_is_away() {
+    let port = free_port();
+    let status = Status::default();
+    let options = SourceOptions {
+        connect_timeout: Duration::from_millis(100),
+        keep_trying: true,
+        status: status.clone(),
+        ..SourceOptions::default()
+    };
+    let late = thread::spawn(move || {
+        // Not before it was tried in vain.
+        while status.get().condition.away().is_none() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        let why = status.get().condition.away().unwrap().to_owned();
+        let bytes = transport_stream();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        for connection in listener.incoming().flatten() {
+            if { connection }.write_all(&bytes).is_ok() {
+                break;
+            }
+        }
+        why
+    });
+    take(&mut *open(&format!("tcp://127.0.0.1:{port}"), &options), 10);
+    assert!(late.join().unwrap().contains("refused"));
+}
+
+#[test]
+fn a_camera_that_is_not_plugged_in_is_waited_for_where_sources_are_kept() {
+    let (stop, status) = (Stop::new(), Status::default());
+    let options = SourceOptions { keep_trying: true, status: status.clone(), ..SourceOptions::default() };
+    let opening = thread::spawn({
+        let stop = stop.clone();
+        move || mattebox::source::open(&"/dev/video99".parse().unwrap(), &options, &stop).err().unwrap().to_string()
+    });
+    while status.get().condition.away().is_none() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(status.get().condition.away().unwrap().contains("there is no /dev/video99"));
+    stop.stop();
+    assert_eq!(opening.join().unwrap(), "stopped");
+}
+
+#[test]
+fn what_no_time_can_mend_is_an_error_also_where_sources_are_kept() {
+    let options = SourceOptions { keep_trying: true, ..quick() };
+    let error = error_of("foo://127.0.0.1/x", &options);
+    assert!(error.is_usage() && error.to_string().contains("protocol"), "{error}");
+    let (port, _) = server(move |_, stream| answer(stream, "401 Unauthorized\r\nContent-Length: 0", b""));
+    assert!(error_of(&format!("http://127.0.0.1:{port}/a"), &options).is_usage());
+}
+
+#[test]
+fn a_stream_whose_video_comes_late_is_found_by_a_longer_look() {
+    let folder = tempfile::tempdir().unwrap();
+    // Sound alone for its first second, so that a look at the beginning finds no video; more than 100 kB of it.
+    let sound = "-f lavfi -t 1 -i anoisesrc=r=48000 -c:a pcm_s16le -ac 2 -f nut";
+    let sound = fs::read(ffmpeg(sound, &folder.path().join("sound.nut"))).unwrap();
+    assert!(sound.len() > 100_000);
+    let both =
+        "-f lavfi -t 4 -i anoisesrc=r=48000 -itsoffset 2 -i {sample} -map 0:a -map 1:v -c:a pcm_s16le -ac 2 -c:v flv -f flv";
+    let bytes = fs::read(ffmpeg(both, &folder.path().join("late.flv"))).unwrap();
+    let (port, connections) = server(move |_, mut to| {
+        let _ = to.write_all(&bytes);
+    });
+    take(&mut *open(&format!("tcp://127.0.0.1:{port}"), &quick()), 10);
+    assert!(connections.load(Ordering::SeqCst) >= 2, "the first look was short");
+}
+
+#[test]
+fn the_time_of_a_live_picture_is_that_of_its_arrival() {
+    let bytes = transport_stream();
+    let (port, _) = server(move |_, mut to| {
+        let _ = to.write_all(&bytes);
+        thread::sleep(Duration::from_secs(1));
+    });
+    let before = std::time::SystemTime::now();
+    let mut source = open(&format!("tcp://127.0.0.1:{port}"), &quick());
+    let stop = Stop::new();
+    // It was there before it was decoded, and is not older because somebody is slow to take it.
+    thread::sleep(Duration::from_millis(300));
+    for _ in 0..20 {
+        let picture = source.next(&stop).unwrap().unwrap();
+        let time = std::time::UNIX_EPOCH + Duration::from_micros(picture.time.0.try_into().unwrap());
+        let (age, latency) = (time.elapsed().unwrap(), picture.read.elapsed());
+        assert!(time >= before, "it came before the source was opened");
+        assert!(latency.abs_diff(age) < Duration::from_millis(100), "{latency:?} {age:?}: two clocks, one moment");
+    }
 }
 
 /// Answers one HTTP request.

@@ -54,6 +54,23 @@ fn a_part_and_repetition_work_as_for_videos() {
 }
 
 #[test]
+fn a_jpeg_with_bytes_between_its_parts_is_a_picture_and_one_that_is_cut_off_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = ffmpeg("-i {sample} -frames:v 1", &folder.path().join("a.jpg"));
+    let spec = path.display().to_string();
+    let whole = fs::read(&path).unwrap();
+    let want = collect(&mut *open(&spec, &SourceOptions::default())).remove(0).picture;
+    let end = whole.len() - 2;
+    for bytes in [[&whole[..end], &[0; 3], &whole[end..]].concat(), whole[..end].to_vec()] {
+        fs::write(&path, bytes).unwrap();
+        assert!(collect(&mut *open(&spec, &SourceOptions::default())).remove(0).picture == want);
+    }
+    fs::write(&path, &whole[..end / 2]).unwrap();
+    let error = error_of(&spec, &SourceOptions::default());
+    assert!(!error.is_fatal() && error.to_string().contains("cut off"), "{error}");
+}
+
+#[test]
 fn a_bad_picture_costs_only_itself() {
     let folder = tempfile::tempdir().unwrap();
     let spec = twelve(folder.path());

@@ -303,7 +303,7 @@ mod stalls {
                 to
             }
         });
-        let options = SourceOptions { stall_timeout: Duration::from_secs(3), ..Default::default() };
+        let options = SourceOptions { stall_timeout: Some(Duration::from_secs(3)), ..Default::default() };
         let error = error_of(&spec, &options);
         let message = error.to_string();
         assert!(message.contains(&spec) && message.contains("stalled: no picture for 3 s"), "{message}");
@@ -312,10 +312,67 @@ mod stalls {
     }
 
     #[test]
+    fn a_file_is_waited_for_however_slow_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = pipe(folder.path());
+        let writer = thread::spawn({
+            let spec = spec.clone();
+            move || {
+                let bytes = fs::read(ffmpeg("-i {sample} -c copy", &Path::new(&spec).with_file_name("a.ts"))).unwrap();
+                let mut to = fs::OpenOptions::new().write(true).open(&spec).unwrap();
+                let (first, rest) = bytes.split_at(bytes.len() / 2);
+                std::io::Write::write_all(&mut to, first).unwrap();
+                // Longer than a live source may be silent.
+                thread::sleep(Duration::from_secs(11));
+                std::io::Write::write_all(&mut to, rest).unwrap();
+            }
+        });
+        assert_eq!(collect(&mut *open(&spec, &SourceOptions::default())).len(), 75);
+        writer.join().unwrap();
+    }
+
+    #[test]
+    fn pictures_in_a_pipe_are_shown_before_much_of_them_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = pipe(folder.path());
+        let jpegs =
+            fs::read(ffmpeg("-i {sample} -frames:v 10 -vf scale=160:-2 -c:v mjpeg -f mjpeg", &folder.path().join("a"))).unwrap();
+        let (done, first_is_here) = mpsc::channel::<()>();
+        let writer = thread::spawn({
+            let spec = spec.clone();
+            move || {
+                let mut to = fs::OpenOptions::new().write(true).open(&spec).unwrap();
+                std::io::Write::write_all(&mut to, &jpegs).unwrap();
+                // The pipe stays open: nothing says that there will be no more.
+                let _ = first_is_here.recv_timeout(Duration::from_secs(60));
+            }
+        });
+        let mut source = open(&spec, &SourceOptions { stall_timeout: Some(Duration::from_secs(30)), ..Default::default() });
+        for _ in 0..5 {
+            assert_eq!(source.next(&Stop::new()).unwrap().unwrap().picture.dimensions(), (160, 90));
+        }
+        drop(done);
+        writer.join().unwrap();
+    }
+
+    #[test]
+    fn one_jpeg_in_a_pipe_is_one_picture() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = pipe(folder.path());
+        let jpeg = fs::read(ffmpeg("-i {sample} -frames:v 1 -q:v 1", &folder.path().join("a.jpg"))).unwrap();
+        let writer = thread::spawn({
+            let spec = spec.clone();
+            move || fs::write(spec, jpeg).unwrap()
+        });
+        assert_eq!(collect(&mut *open(&spec, &SourceOptions::default())).len(), 1);
+        writer.join().unwrap();
+    }
+
+    #[test]
     fn a_stop_ends_a_wait_that_would_last_for_ever() {
         let folder = tempfile::tempdir().unwrap();
         let spec = pipe(folder.path());
-        let options = SourceOptions { stall_timeout: Duration::ZERO, ..Default::default() };
+        let options = SourceOptions { stall_timeout: Some(Duration::ZERO), ..Default::default() };
         let stop = Stop::new();
         let (said, ended) = mpsc::channel();
         let reader = thread::spawn({

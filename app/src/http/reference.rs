@@ -53,7 +53,7 @@ fn section(page: &mut String, title: &str, labels: &str, tell: impl FnOnce(&mut 
 
 fn page() -> String {
     let mut page = HEAD.to_owned();
-    let run = RunPage { watch: Watch { cameras: vec![] }, clock: Arc::default() };
+    let run = RunPage { watch: Watch { cameras: vec![] }, clock: Arc::default(), sources: vec![] };
     section(&mut page, "Run", "Label: `camera`.", |text| run.metrics(text));
     section(&mut page, "Worker", "Labels: `camera` or `partition`.", |text| Numbers::default().metrics(text));
     section(&mut page, "Camera", "Label: `camera`.", |text| Watch::<CameraNumbers> { cameras: vec![] }.metrics(text));

@@ -34,7 +34,8 @@ enum Kind {
 /// How much FFmpeg reads of a source before it says what is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Probe {
-    /// 100 kB or a fifth of a second: what comes live begins at once. Not every stream tells by then what is in it.
+    /// 32 kB for the format, 100 kB or a fifth of a second for the rest: what comes live begins at once. Not every stream tells by then what
+    /// is in it.
     Quick,
     /// FFmpeg's own 5 MB or 5 seconds.
     Long,
@@ -50,6 +51,8 @@ const LIVE: &[&str] = &[
 pub(super) struct Reading {
     /// As it happens.
     pub(super) live: bool,
+    /// Pictures have the time when they came. FFmpeg cannot tell then how long a video is that turns out to have an end.
+    pub(super) our_clock: bool,
     /// How long FFmpeg looks first.
     pub(super) probe: Probe,
     /// What is still wanted.
@@ -183,7 +186,7 @@ impl Input {
 
     /// The part of a command that says what is read, and how much of it.
     fn reading(&self, ffmpeg: &Ffmpeg, options: &SourceOptions, reading: Reading) -> Command {
-        let Reading { live, probe, duration } = reading;
+        let Reading { live, our_clock, probe, duration } = reading;
         let mut command = ffmpeg.command();
         command.stdout(Stdio::piped());
         command.stdin(match self.kind {
@@ -193,13 +196,15 @@ impl Input {
         });
         let seconds = |time: Duration| format!("{}us", time.as_micros());
         if probe == Probe::Quick {
-            command.args(["-probesize", "100000", "-analyzeduration", "200000"]);
+            command.args(["-formatprobesize", "32768", "-probesize", "100000", "-analyzeduration", "200000"]);
         }
         if live {
             // Threads that share the frames among them would hold as many frames back as there are threads.
             command.args(["-thread_type", "slice"]);
             // Some cameras send no times, or wrong ones. Our own clock says when a picture came, and a rate is made by it.
-            command.args(["-copyts", "-use_wallclock_as_timestamps", "1"]);
+            if our_clock || options.fps.is_some() {
+                command.args(["-copyts", "-use_wallclock_as_timestamps", "1"]);
+            }
         } else {
             if options.repeat && self.can_rewind() {
                 command.args(["-stream_loop", "-1"]);

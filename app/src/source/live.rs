@@ -112,7 +112,8 @@ impl<P: Sent> Live<P> {
         if let Some(problem) = self.input.missing_device() {
             return Err(Diagnosis { may_come: true, ..Diagnosis::new(Kind::Usage, problem) });
         }
-        let reading = Reading { live: true, probe: self.probe, duration: None };
+        let our_clock = self.input.is_live() || self.frames > 0;
+        let reading = Reading { live: true, our_clock, probe: self.probe, duration: None };
         Feed::start(&self.input, &self.ffmpeg, &self.options, reading)
             .map_err(|error| Diagnosis::new(Kind::Failed, format!("cannot start FFmpeg: {error}")))
     }

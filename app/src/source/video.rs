@@ -67,7 +67,7 @@ impl<P: Sent> Video<P> {
     }
 
     fn start(&self, duration: Option<Duration>) -> Result<Feed<P>, SourceError> {
-        let reading = Reading { live: false, probe: self.probe, duration };
+        let reading = Reading { live: false, our_clock: false, probe: self.probe, duration };
         Feed::start(&self.input, &self.ffmpeg, &self.options, reading)
             .map_err(|error| self.failed(format!("cannot start FFmpeg: {error}")))
     }
