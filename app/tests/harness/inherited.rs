@@ -1,7 +1,11 @@
 //! What a child of a test inherits from whoever runs the tests: as little as possible, so that the tests say the same under nohup, in the
 //! background, behind a proxy, in another language, and with settings of mattebox in the environment.
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use std::{env, fs, process::Command, sync::Once};
+use std::{
+    env, fs,
+    process::Command,
+    sync::{Arc, Once, atomic::AtomicBool},
+};
 
 /// The variables without which programs are not found, or that say where files of the tests may be.
 const KEPT: &[&str] = &["PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LLVM_PROFILE_FILE", "SystemRoot"];
@@ -21,7 +25,7 @@ fn handle_ignored_signals() {
     let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
     for signal in [SIGHUP, SIGINT, SIGTERM] {
         if mask.unwrap_or(0) & (1 << (signal - 1)) != 0 {
-            signal_hook::flag::register(signal, Default::default()).expect("a signal that can be handled");
+            signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false))).expect("a signal that can be handled");
         }
     }
 }
