@@ -95,7 +95,7 @@ impl SinkSpec {
         let (path, owned) = (Path::new(text), || text.to_owned());
         let is_folder = path.is_dir();
         let ends_as_folder = text.ends_with(['/', std::path::MAIN_SEPARATOR]);
-        let extension = path.extension().unwrap_or_default().to_string_lossy().trim().to_lowercase();
+        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
         let is_video = Format::of_extension(&extension).is_some();
         if path.parent() == Some(Path::new("/dev")) && !is_folder && !(is_video && path.exists()) {
             return Err(SinkSpecError::Device(owned()));
@@ -107,7 +107,7 @@ impl SinkSpec {
             _ if text.contains(PLACEHOLDER) => Err(SinkSpecError::CameraFolder(owned())),
             _ if ends_as_folder || is_folder => Ok(SinkSpec::Directory(path.into())),
             picture if PICTURES.contains(&picture) => Err(SinkSpecError::Picture(owned())),
-            other if names_a_file(other) => Err(SinkSpecError::UnknownFile(owned())),
+            other if names_a_file(other.trim()) => Err(SinkSpecError::UnknownFile(owned())),
             _ => Ok(SinkSpec::Directory(path.into())),
         }
     }
