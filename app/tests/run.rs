@@ -221,7 +221,7 @@ fn a_camera_that_is_off_is_tried_for_ever_beside_others_and_alone_until_the_time
     let source = format!("late=tcp://{address}");
     let alone = b.run(&["run", &source, "--connect-timeout", "1s"]);
     assert_eq!(alone.code, Some(3), "{}", alone.stderr);
-    let args = ["run", &sample(), &source, "--connect-timeout", "1s", "--frames", "10", "--json"];
+    let args = ["run", &sample(), &source, "--live", "false", "--connect-timeout", "1s", "--frames", "10", "--json"];
     let child = b.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
     wait_until("the other is done", || b.files("output/cam01").len() == 10);
     std::thread::sleep(Duration::from_secs(2));

@@ -178,6 +178,10 @@ impl Input {
             filters.push(format!("scale=w='min(iw,{width})':h='if(gt(iw,{width}),max(1,round(ih*{width}/iw)),ih)':flags=area"));
         }
         filters.push("showinfo=checksum=0".to_owned());
+        if reading.live {
+            // Pictures that depend on later ones come after these: by our clock they are out of order.
+            filters.push("setpts=N".to_owned());
+        }
         command.args(["-vf", &filters.join(",")]);
         command.args(ffmpeg.frame_mode("passthrough"));
         command.args(["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]);

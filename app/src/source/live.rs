@@ -52,6 +52,8 @@ pub(super) struct Live<P> {
     opened: Instant,
     /// When the first picture came.
     first: Option<Instant>,
+    /// The time of the picture before: time does not go back, also where the clock does.
+    last: Timestamp,
     ended: bool,
 }
 
@@ -72,6 +74,7 @@ impl<P: Sent> Live<P> {
             problem: None,
             opened: Instant::now(),
             first: None,
+            last: Timestamp(i64::MIN),
             ended: false,
             ffmpeg,
             input,
@@ -258,7 +261,8 @@ impl<P: Sent> Source<P> for Live<P> {
                     self.frames_of_feed += 1;
                     self.first.get_or_insert_with(Instant::now);
                     let (time, read) = came(&arrived);
-                    return Ok(Some(Picture { picture: arrived.picture, time: unix_time(time), read }));
+                    self.last = self.last.max(unix_time(time));
+                    return Ok(Some(Picture { picture: arrived.picture, time: self.last, read }));
                 }
                 Arrival::Stopped => return Ok(None),
                 // Another connection would bring the same: whoever wants these pictures has to have them decoded.
