@@ -94,15 +94,19 @@ fn assert_silent(what: &str, done: &Done) {
 #[test]
 fn no_command_prints_the_secrets_of_its_settings() {
     let b = Bench::new();
-    for address in ADDRESSES {
+    // All at once as sources, which are shown one by one.
+    let named: Vec<String> = ADDRESSES.iter().enumerate().map(|(i, address)| format!("c{i}={address}")).collect();
+    for command in [&["config"][..], &["config", "--json"], &["config", "camera"]] {
+        for sources in [ADDRESSES.to_vec(), named.iter().map(String::as_str).collect()] {
+            assert_silent(&format!("{command:?}"), &b.run(&[command, &sources].concat()));
+        }
+    }
+    // Every address somewhere, and every setting with some.
+    for (i, address) in ADDRESSES.iter().enumerate() {
         let background = format!("video:{address}");
-        let named = format!("door={address}");
         let kafka = format!("{address},admin:hunter2");
-        for args in [
-            &["config", address][..],
-            &["config", "--json", &named],
-            &["config", "camera", address],
-            &["config", "--background", &background],
+        let uses = [
+            &["config", "--background", &background][..],
             &["config", "--out", address],
             &["config", "worker", "--kafka", &kafka, "--otlp", address],
             &["config", "worker", "--out", address, "--model", address],
@@ -119,7 +123,8 @@ fn no_command_prints_the_secrets_of_its_settings() {
             &["view", "x", address],
             &["doctor", address],
             &["eval", address, "x.mp4"],
-        ] {
+        ];
+        for args in uses.iter().skip(i % 4).step_by(4) {
             assert_silent(&format!("{args:?}"), &b.run(args));
         }
     }
@@ -142,7 +147,7 @@ fn an_environment_variable_or_a_file_with_a_mistake_is_not_repeated() {
     for text in [
         "kafka_password = \"hunter2",
         "kafka_password = [\"hunter2\"]",
-        "fps = \"rtsp://a:hunter2@h/x\"",
+        "jpeg_quality = \"rtsp://a:hunter2@h/x\"",
         "kafka_option = \"hunter2\"",
     ] {
         std::fs::write(b.path("m.toml"), text).unwrap();
@@ -171,7 +176,8 @@ fn sources_that_fail_tell_no_secret_in_log_api_metrics_or_summary() {
     args.extend(["good=lavfi:testsrc=size=64x64:rate=5", "--realtime"]);
     let page = Page::start(&b, b.command(&args), "log");
     let cameras = |page: &Page<'_>| -> Vec<serde_json::Value> {
-        let all: serde_json::Value = serde_json::from_slice(&page.get("/api/cameras").1).expect("JSON");
+        // A machine that is busy with all these children may be late with an answer.
+        let all: serde_json::Value = serde_json::from_slice(&page.get("/api/cameras").1).unwrap_or_default();
         all["cameras"].as_array().cloned().unwrap_or_default()
     };
     // Each has said why it does not come, on the page or in the log.

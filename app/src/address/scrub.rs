@@ -1,6 +1,6 @@
 //! Takes secrets out of the words of other programs and libraries, which repeat the addresses that they were given: whole, in part,
 //! with other escapes, or with a host that they were sent on to.
-use super::{MASK, harmless};
+use super::{MASK, Way, harmless};
 use std::process::Command;
 
 /// A part of a secret this long is masked wherever it stands; a shorter one only where it is a word.
@@ -30,7 +30,12 @@ impl Scrubber {
     /// Knows the secrets of these texts. Those that are no addresses have none.
     pub(crate) fn of(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let mut scrubber = Scrubber::default();
-        texts.into_iter().for_each(|text| scrubber.learn(text.as_ref()));
+        texts.into_iter().for_each(|text| scrubber.learn(text.as_ref(), Way::In));
+        scrubber.sorted()
+    }
+
+    fn sorted(self) -> Self {
+        let mut scrubber = self;
         scrubber.whole.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
         scrubber.parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
         scrubber.parts.dedup();
@@ -39,7 +44,13 @@ impl Scrubber {
 
     /// Knows the secrets in the arguments of a command, and in the proxies that it may use.
     pub(crate) fn of_command(command: &Command) -> Self {
-        Scrubber::of_addresses(command.get_args().map(|argument| argument.to_string_lossy()))
+        let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+        let mut scrubber = Scrubber::of_addresses(&arguments);
+        // What FFmpeg writes to comes last.
+        if let Some(output) = arguments.last() {
+            scrubber.learn(output, Way::Out);
+        }
+        scrubber.sorted()
     }
 
     /// Knows the secrets of these addresses, and of the proxies that may stand before them.
@@ -48,8 +59,8 @@ impl Scrubber {
         Scrubber::of(addresses.chain(PROXIES.iter().filter_map(|name| std::env::var(name).ok())))
     }
 
-    fn learn(&mut self, text: &str) {
-        let mut shown = harmless::source(text);
+    fn learn(&mut self, text: &str, way: Way) {
+        let mut shown = harmless::shown(text, way);
         if shown == text && text.contains('=') {
             // A graph of filters is an argument without its `lavfi:`.
             let graph = harmless::source(&format!("lavfi:{text}"));
@@ -58,6 +69,7 @@ impl Scrubber {
         if shown == text {
             return;
         }
+        let known = self.parts.len();
         let kept: Vec<&str> = shown.split(SEPARATORS).collect();
         for variant in [text.to_owned(), decoded(text)] {
             for part in parts(&variant) {
@@ -67,7 +79,10 @@ impl Scrubber {
                     }
                 }
             }
-            self.whole.push((variant, shown.clone()));
+            // Without a secret it is no address either, but an example such as `http://`.
+            if self.parts.len() > known {
+                self.whole.push((variant, shown.clone()));
+            }
         }
     }
 

@@ -360,7 +360,7 @@ mod tests {
         }
         let (_, errors, _) = follow(text.leak());
         assert_eq!(errors.len(), KEPT_LINES);
-        assert!(errors[KEPT_LINES - 1].starts_with("line 9999 "));
+        assert!(errors[KEPT_LINES - 1].starts_with("line 9999"));
         assert!(errors.iter().all(|line| line.len() <= KEPT_BYTES));
     }
 
