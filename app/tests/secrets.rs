@@ -112,7 +112,7 @@ fn no_command_prints_the_secrets_of_its_settings() {
             &["config", "worker", "--out", address, "--model", address],
             &["config", "view", "x", "--view", address],
             &["config", "dead-letters", "--kafka", &kafka],
-            &["run", "x.mp4", "--background", &background],
+            &["run", "x.mp4", "--connect-timeout", "0.3", "--background", &background],
             &["run", "x.mp4", "--background", address],
             &["run", "x.mp4", "--model", address],
             &["run", "x.mp4", "--fps", address],
