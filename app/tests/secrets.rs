@@ -112,7 +112,7 @@ fn no_command_prints_the_secrets_of_its_settings() {
             &["config", "worker", "--out", address, "--model", address],
             &["config", "view", "x", "--view", address],
             &["config", "dead-letters", "--kafka", &kafka],
-            &["run", "x.mp4", "--background", &background],
+            &["run", "x.mp4", "--connect-timeout", "0.3", "--background", &background],
             &["run", "x.mp4", "--background", address],
             &["run", "x.mp4", "--model", address],
             &["run", "x.mp4", "--fps", address],
@@ -124,7 +124,7 @@ fn no_command_prints_the_secrets_of_its_settings() {
             &["doctor", address],
             &["eval", address, "x.mp4"],
         ];
-        for args in uses.iter().skip(i % 4).step_by(4) {
+        for args in uses.iter().skip(i % 8).step_by(8) {
             assert_silent(&format!("{args:?}"), &b.run(args));
         }
     }
@@ -168,12 +168,14 @@ fn an_environment_variable_or_a_file_with_a_mistake_is_not_repeated() {
 #[test]
 fn sources_that_fail_tell_no_secret_in_log_api_metrics_or_summary() {
     let b = Bench::new();
-    let named: Vec<String> = ADDRESSES.iter().enumerate().map(|(i, address)| format!("c{i}={address}")).collect();
+    // Some of them: each is a child of its own. The others fail alone in the next test.
+    let addresses: Vec<&str> = ADDRESSES.iter().copied().step_by(5).collect();
+    let named: Vec<String> = addresses.iter().enumerate().map(|(i, address)| format!("c{i}={address}")).collect();
     let mut args =
         vec!["run", "--out", "none", "--view=127.0.0.1:0", "--connect-timeout", "2", "--log-level", "debug", "--json", "--loop"];
     args.extend(named.iter().map(String::as_str));
     // One that goes on, so that all can be looked at.
-    args.extend(["good=lavfi:testsrc=size=64x64:rate=5", "--realtime"]);
+    args.extend(["good=lavfi:testsrc=size=64x64:rate=5", "--realtime", "--stall-timeout", "300"]);
     let page = Page::start(&b, b.command(&args), "log");
     let cameras = |page: &Page<'_>| -> Vec<serde_json::Value> {
         // A machine that is busy with all these children may be late with an answer.
@@ -183,13 +185,13 @@ fn sources_that_fail_tell_no_secret_in_log_api_metrics_or_summary() {
     // Each has said why it does not come, on the page or in the log.
     page.until("the reasons", |page| {
         let all = cameras(page);
-        all.iter().filter(|c| !c["why"].is_null()).count() == ADDRESSES.len()
+        all.iter().filter(|c| !c["why"].is_null()).count() == addresses.len()
     });
     for path in ["/api/cameras", "/metrics", "/api/openapi.json", "/"] {
         assert_kept(path, &page.get(path).1);
     }
-    for i in 0..ADDRESSES.len() {
-        assert_kept(ADDRESSES[i], &page.get(&format!("/api/cameras/c{i}")).1);
+    for (i, address) in addresses.iter().enumerate() {
+        assert_kept(address, &page.get(&format!("/api/cameras/c{i}")).1);
     }
     let shown = cameras(&page);
     let source = |i: usize| shown.iter().find(|c| c["id"] == format!("c{i}").as_str()).map(|c| c["source"].clone());

@@ -279,7 +279,10 @@ fn is_suspicious(text: &str) -> bool {
     let at = match text.contains('@') {
         false => false,
         true if text.contains(':') => true,
-        true => !is_path && !(is_file && name.contains('@') && lower.matches('@').count() == name.matches('@').count()),
+        true => {
+            let only_in_name = name.contains('@') && lower.matches('@').count() == name.matches('@').count();
+            !(is_path || is_file && only_in_name)
+        }
     };
     let query = text.split_once('?').is_some_and(|(_, query)| query.contains('='));
     let named = ["password=", "passwd=", "passphrase=", "pwd=", "pass=", "token=", "secret=", "key="];
