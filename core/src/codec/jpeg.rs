@@ -162,7 +162,9 @@ fn is_whole(
         return false;
     }
     let end = file.iter().rposition(|byte| *byte != 0xff).map_or(0, |last| last + 1);
-    let longer = [&file[..end], &OTHER_DATA, &[0xff, 0xd9]].concat();
+    // More data, and a restart where the next is due, behind which there is data too.
+    let restart = jpeg_segments::next_restart(&file[scan_at..]);
+    let longer = [&file[..end], &OTHER_DATA, &[0xff, restart], &OTHER_DATA, &[0xff, 0xd9]].concat();
     let mut other = vec![0; pixels.len()];
     scan(decompressor, &longer, size, format, &mut other).is_ok() && other == pixels
 }

@@ -134,6 +134,12 @@ pub(super) fn tidy(bytes: &[u8], segments: &Segments<'_>) -> Vec<u8> {
     file
 }
 
+/// The restart marker that is due behind picture data: they are counted from RST0 to RST7, over and over.
+pub(super) fn next_restart(data: &[u8]) -> u8 {
+    let last = data.windows(2).rev().find_map(|pair| matches!(pair, [0xff, 0xd0..=0xd7]).then(|| pair[1]));
+    last.map_or(0xd0, |last| 0xd0 | (last + 1) & 7)
+}
+
 /// Whether an end marker follows the picture data that begin with the scan header at `scan`.
 pub(super) fn has_end(bytes: &[u8], scan: usize) -> bool {
     let mut at = scan;
