@@ -110,7 +110,7 @@ fn inspect(mut bytes: Vec<u8>, limits: &Limits) -> Jpeg {
     };
     bytes.drain(..start);
     let mut walk = Walk { bytes: &bytes, at: 2, oddity: None, size: (0, 0), huffman: false, tables: None };
-    let end = walk.to_end(limits);
+    let end = walk.find_end(limits);
     let Walk { size: (width, height), oddity, huffman, tables, .. } = walk;
     bytes.truncate(end);
     if let Some(at) = tables.filter(|_| huffman) {
@@ -134,7 +134,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Goes to the end of the picture, which it gives.
-    fn to_end(&mut self, limits: &Limits) -> usize {
+    fn find_end(&mut self, limits: &Limits) -> usize {
         let (mut has_tables, mut has_data) = (false, false);
         loop {
             let begun = self.at;

@@ -273,7 +273,7 @@ mod tests {
     fn much_passes_through_and_little_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        let bytes: Vec<u8> = (0..3 * KEPT + 17).map(|i| (i * 7919 >> 8) as u8).collect();
+        let bytes: Vec<u8> = (0..3 * KEPT + 17).map(|i| ((i * 7919) >> 8) as u8).collect();
         std::fs::write(&path, &bytes).unwrap();
         let pipe = Pipe::named(&path);
         let (child, to) = cat();
