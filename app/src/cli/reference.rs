@@ -20,7 +20,7 @@ Times are written as seconds (`90`), with units (`1m30s`, `250ms`) or as `HH:MM:
 const FOUND: &str = "\
 # What a found file may not say
 
-`mattebox.toml` in the working directory is read although nobody named it, and it may have come with somebody else's clips. So in that file these settings are an error
+`mattebox.toml` in the working directory is read without being named, and it may have come with somebody else's clips. So in that file these settings are an error
 (exit code 2); they count from a file that `--config` or `MATTEBOX_CONFIG` names, from other variables, and from flags. A file that belongs to another user, or that
 every user can write to, is refused as a whole.
 ";

@@ -17,7 +17,7 @@ const LARGEST: u64 = 1 << 20;
 pub struct SettingsFile {
     /// Where it is.
     pub path: PathBuf,
-    /// Nobody named it: it lies in the working directory. Then some settings do not count: see [`super::trust`].
+    /// It was not named, but lies in the working directory. Then some settings do not count: see [`super::trust`].
     pub is_found: bool,
 }
 
@@ -72,7 +72,7 @@ impl SettingsFile {
 
     fn refusal(&self, why: &str) -> ConfigError {
         let message = format!(
-            "{why}, and nobody named it: start with --config {} if you trust it, or in another folder",
+            "{why}, and it was found here, not named: start with --config {} if you trust it, or in another folder",
             self.path.display()
         );
         ConfigError::Parse { path: self.path.clone(), message }
@@ -83,7 +83,7 @@ impl SettingsFile {
         let what = trust::objection(key, value).filter(|_| self.is_found)?;
         let file = self.path.display();
         Some(format!(
-            "`{key}` does not count in a file that nobody named, because {what}: start with --config {file} if you trust this file, \
+            "`{key}` does not count in a file that is only found in the working directory, because {what}: start with --config {file} if you trust this file, \
              or set it by a flag or a variable"
         ))
     }

@@ -4,7 +4,7 @@
 //!
 //! * `defaults.toml`: the default of every setting that has one, compiled in, so that reference and code cannot drift.
 //! * [`layer`]: the settings of each command as one of those four places gives them: every one optional, none checked.
-//! * [`found`]: which settings file is in force; `file`: what it says to one command; `trust`: which settings a file may hold that nobody
+//! * [`found`]: which settings file is in force; `file`: what it says to one command; `trust`: which settings a file may hold that was found and not
 //!   named.
 //! * [`resolve`]: lays the four over one another and remembers where each value came from.
 //! * [`settings`]: the checked settings of `run`; [`camera`], [`worker`], [`letters`], [`watch`]: of the commands that talk to Kafka;

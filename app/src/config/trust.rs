@@ -1,10 +1,11 @@
-//! Which settings a file may hold that nobody named.
+//! Which settings a file may hold that was found in the working directory, and not named.
 //!
 //! `mattebox.toml` in the working directory is read without being asked for, and may have come with somebody else's clips. So it may say how
 //! frames are made, but not run a program, open a port to others, show the room, choose a secret, or say where frames go or come from
 //! beyond this machine: those settings count from `--config`, the environment and the command line only. Every key has its [`Trust`] in one
 //! table; one that is missing there is not taken from such a file.
 use crate::{sink::SinkSpec, source::SourceSpec};
+use mattebox_core::frame::CameraId;
 use std::path::{Component, Path};
 use toml::Value;
 
@@ -22,7 +23,7 @@ use Trust::{Any, Named, Near};
 
 /// Every key of every command.
 const TABLE: &[(&str, Trust)] = &[
-    ("alpha_out", Near(is_inside, WRITES)),
+    ("alpha_out", Near(is_near_output, WRITES)),
     ("background", Near(is_near_background, READS)),
     ("buffer_frames", Any),
     ("camera_id", Any),
@@ -78,7 +79,7 @@ const TABLE: &[(&str, Trust)] = &[
     ("shutdown_timeout", Any),
     ("simd", Any),
     ("skip_still", Any),
-    ("source", Near(is_near_source, READS)),
+    ("source", Near(is_source_of_pictures, "it opens a filter graph, which can read any file")),
     ("stall_timeout", Any),
     ("start", Any),
     ("threads", Any),
@@ -93,7 +94,7 @@ const TABLE: &[(&str, Trust)] = &[
     ("wire", Any),
 ];
 
-const WRITES: &str = "it writes to an address or outside of this folder";
+const WRITES: &str = "it sends the result to an address, or writes a video outside of this folder";
 const READS: &str = "it opens an address or a filter graph";
 const LISTENS: &str = "it opens a port to other machines";
 const BROKER: &str = "it is a secret of the connection to the broker, or decides how safe that is";
@@ -114,7 +115,7 @@ pub(crate) fn restricted() -> (Vec<&'static str>, Vec<(&'static str, &'static st
     (named, near)
 }
 
-/// Why a key with this value does not count in a file that nobody named; `None` if it does.
+/// Why a key with this value does not count in a file that was found; `None` if it does.
 pub(super) fn objection(key: &str, value: &Value) -> Option<&'static str> {
     match of(key) {
         Any => None,
@@ -144,7 +145,10 @@ fn is_near_output(text: &str) -> bool {
         return !topic.contains(['/', ':']);
     }
     match text.parse() {
-        Ok(SinkSpec::Directory(path) | SinkSpec::Video(path)) => path.to_str().is_some_and(is_inside) && !has_protocol(text),
+        // Files in a folder have names that only we give.
+        Ok(SinkSpec::Directory(_)) => !has_protocol(text),
+        // A video could take the place of somebody's own.
+        Ok(SinkSpec::Video(path)) => path.to_str().is_some_and(is_inside) && !has_protocol(text),
         Ok(SinkSpec::Stdout | SinkSpec::Nothing) => true,
         Ok(SinkSpec::Url(_)) => false,
         // What names no output is refused elsewhere.
@@ -153,12 +157,18 @@ fn is_near_output(text: &str) -> bool {
 }
 
 fn is_near_source(text: &str) -> bool {
-    let is_near = |text: &str| match text.parse() {
+    match text.parse() {
         Ok(SourceSpec::Path(path)) => !has_protocol(&path.to_string_lossy()),
         Ok(SourceSpec::Device(_) | SourceSpec::Stdin) | Err(_) => true,
         Ok(SourceSpec::Url(_) | SourceSpec::Lavfi(_)) => false,
-    };
-    is_near(text) && text.split_once('=').is_none_or(|(_, source)| is_near(source))
+    }
+}
+
+/// A file, a device, or the address of a camera.
+fn is_source_of_pictures(text: &str) -> bool {
+    let is_fine = |text: &str| matches!(text.parse(), Ok(SourceSpec::Url(_))) || is_near_source(text);
+    let source = text.split_once('=').filter(|(name, _)| name.parse::<CameraId>().is_ok()).map_or(text, |(_, source)| source);
+    is_fine(source)
 }
 
 fn is_near_background(text: &str) -> bool {
@@ -207,7 +217,7 @@ mod tests {
         for (command, keys) in layer::commands() {
             for key in keys {
                 let known = TABLE.iter().any(|(name, _)| *name == key);
-                assert!(known, "{key} of {command}: say in config/trust.rs whether a file that nobody named may hold it");
+                assert!(known, "{key} of {command}: say in config/trust.rs whether a file that was found may hold it");
             }
         }
         for (name, _) in TABLE {
@@ -232,21 +242,14 @@ mod tests {
             ),
             (
                 "out",
-                &["output", "a/b.mp4", "-", "none", "topic:matted", "out-{camera}.mp4"],
-                &["rtmp://h/live/key", "srt://h:1", "../x", "/etc/x", "a/../../b.mp4", "file:///tmp/a.mp4", "tee:a|b"],
+                &["output", "/data/output", "../x", "a/b.mp4", "-", "none", "topic:matted", "out-{camera}.mp4"],
+                &["rtmp://h/live/key", "srt://h:1", "/data/a.mp4", "a/../../b.mp4", "file:///tmp/a.mp4", "tee:a|b"],
             ),
-            ("alpha_out", &["mattes"], &["/tmp/x", "../x"]),
+            ("alpha_out", &["mattes", "/data/mattes"], &["s3://b/x", "srt://h:1"]),
             (
                 "source",
-                &["clip.mp4", "0", "photos/", "-", "door=clip.mp4", "12:30.mp4"],
-                &[
-                    "rtsp://h/1",
-                    "lavfi:movie=/x",
-                    "concat:http://h/a",
-                    "door=http://h/a",
-                    "subfile,,start,0,end,9,,:/etc/passwd",
-                    "http:h",
-                ],
+                &["clip.mp4", "0", "photos/", "-", "door=clip.mp4", "12:30.mp4", "rtsp://h/1?a=b", "door=http://h/a"],
+                &["lavfi:movie=/x", "door=lavfi:movie=/x", "concat:http://h/a", "subfile,,start,0,end,9,,:/etc/passwd", "http:h"],
             ),
             (
                 "background",
@@ -262,7 +265,7 @@ mod tests {
                 assert!(objection(key, &text(value)).is_some(), "{key} = {value}");
             }
         }
-        let two = Value::Array(vec![text("a.mp4"), text("http://h/a")]);
+        let two = Value::Array(vec![text("a.mp4"), text("lavfi:movie=/x")]);
         assert!(objection("source", &two).is_some());
         assert!(objection("a_key_to_come", &text("x")).is_some());
     }
