@@ -65,7 +65,7 @@ const LISTS: &[&str] = &["concat:", "concatf:", "tee:", "subfile:"];
 /// Protocols whose last part of the path is the key of the stream.
 const KEYED: &[&str] = &["rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts", "srt", "rist", "whip", "whep", "icecast"];
 /// Protocols whose last part of the path may be a key when they are sent to.
-const KEYED_OUTPUTS: &[&str] = &["http", "https", "ws", "wss", "ftp", "sftp", "s3", "s3a"];
+const KEYED_OUTPUTS: &[&str] = &["http", "https", "ws", "wss", "ftp", "sftp"];
 /// A part of a path with one of these within is not shown, nor what follows it.
 const SECRET_WORDS: &[&str] = &[
     "token",
