@@ -7,7 +7,7 @@ use std::ffi::OsString;
 #[cfg(unix)]
 use std::fs::Metadata;
 use std::fs::{self, DirEntry};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 /// Symbolic links that are followed one after the other.
@@ -89,7 +89,7 @@ impl Inputs {
 
     /// The input that would be replaced if `path` were written.
     pub fn at(&self, path: &Path) -> Option<&Input> {
-        self.files.get(&FileId::of(path)?)
+        self.files.get(&FileId::of(&without_detour(path))?)
     }
 
     /// The input that an open stream, such as standard output, would write into.
@@ -107,7 +107,8 @@ impl Inputs {
         if let Some(input) = self.at(folder) {
             return Some((folder.to_owned(), input));
         }
-        fs::read_dir(folder).ok()?.filter_map(Result::ok).find_map(|entry| {
+        let folder = without_detour(folder);
+        fs::read_dir(&folder).ok()?.filter_map(Result::ok).find_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             let frame = name.to_lowercase();
             if !is_frame(&frame, extension) || !self.may_hold(&entry) {
@@ -129,7 +130,7 @@ impl Inputs {
         let anywhere = self.files.values().any(|input| input.has_links);
         let parent = |input: &Input| fs::canonicalize(&input.path).ok()?.parent().and_then(FileId::of);
         let near: Vec<FileId> = self.files.values().filter_map(parent).collect();
-        let folders = fs::read_dir(root).ok()?.filter_map(Result::ok).map(|entry| entry.path());
+        let folders = fs::read_dir(without_detour(root)).ok()?.filter_map(Result::ok).map(|entry| entry.path());
         let mut folders = folders.filter(|path| path.is_dir());
         folders.find_map(|folder| {
             let may_hold = anywhere || FileId::of(&folder).is_some_and(|id| near.contains(&id));
@@ -199,6 +200,17 @@ impl PartialEq for Place {
     }
 }
 
+/// The path, without going into a folder that is not there yet and out of it again: once that folder is made, `new/../a.mp4` leads to
+/// `a.mp4`.
+pub fn without_detour(path: &Path) -> PathBuf {
+    let goes_back = path.components().any(|part| part == Component::ParentDir);
+    let leads_nowhere = || path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.exists());
+    match goes_back && !path.exists() && leads_nowhere() {
+        true => Place::of(path).map_or(path.to_owned(), |place| place.resolved),
+        false => path.to_owned(),
+    }
+}
+
 /// The part of an absolute path that exists, without links, and the names of what does not.
 fn resolve(path: &Path, links: usize) -> (PathBuf, Vec<OsString>) {
     if let Ok(real) = fs::canonicalize(path) {
@@ -254,10 +266,13 @@ mod tests {
         symlink("a.mp4", path("soft.mp4")).unwrap();
         symlink(root.path(), path("d/up")).unwrap();
         let read = inputs(&[path("a.mp4")]);
-        for name in ["a.mp4", "hard.mp4", "soft.mp4", "./a.mp4", "d/../a.mp4", "d/up/a.mp4"] {
+        for name in
+            ["a.mp4", "hard.mp4", "soft.mp4", "./a.mp4", "d/../a.mp4", "d/up/a.mp4", "new/../a.mp4", "new/er/../../d/up/a.mp4"]
+        {
             assert_eq!(read.at(&path(name)).map(|input| &*input.what), Some("the source"), "{name}");
         }
-        assert!(read.at(&path("b.mp4")).is_none() && read.at(&path("d")).is_none());
+        assert!(read.at(&path("b.mp4")).is_none() && read.at(&path("d")).is_none() && read.at(&path("new/../b.mp4")).is_none());
+        assert_eq!(without_detour(&path("d/../b.mp4")), path("d/../b.mp4"));
     }
 
     #[test]

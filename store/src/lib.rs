@@ -20,7 +20,7 @@ pub mod pending;
 pub use error::StoreError;
 pub use frame_dir::FrameDir;
 pub use frame_dirs::FrameDirs;
-pub use inputs::{Inputs, Place};
+pub use inputs::{Inputs, Place, without_detour};
 pub use memory::{Memory, MemoryError};
 pub use memory_dir::{MemoryDir, Recalled, Stream};
 pub use pending::{OnExisting, Outcome, PendingFile};

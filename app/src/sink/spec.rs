@@ -2,6 +2,7 @@
 use super::format::{Format, SCHEMES, VIDEOS};
 use crate::address::{Address, harmless};
 use mattebox_core::frame::CameraId;
+use mattebox_store::without_detour;
 use std::path::{Path, PathBuf};
 use std::{fmt, str::FromStr};
 use thiserror::Error;
@@ -92,7 +93,7 @@ impl SinkSpec {
     /// A video by the end of its name; a folder if its name ends in a slash, has no such end, or is there. What is neither is an error,
     /// and not a folder of a strange name.
     fn of_path(text: &str) -> Result<SinkSpec, SinkSpecError> {
-        let (path, owned) = (Path::new(text), || text.to_owned());
+        let (path, owned) = (without_detour(Path::new(text)), || text.to_owned());
         let is_folder = path.is_dir();
         let ends_as_folder = text.ends_with(['/', std::path::MAIN_SEPARATOR]);
         let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
@@ -103,12 +104,12 @@ impl SinkSpec {
         match extension.as_str() {
             _ if !ends_as_folder && is_video && is_folder => Err(SinkSpecError::FolderInPlace(owned())),
             _ if !ends_as_folder && is_video && has_pattern(text) => Err(SinkSpecError::Pattern(owned())),
-            _ if !ends_as_folder && is_video => Ok(SinkSpec::Video(path.into())),
+            _ if !ends_as_folder && is_video => Ok(SinkSpec::Video(path)),
             _ if text.contains(PLACEHOLDER) => Err(SinkSpecError::CameraFolder(owned())),
-            _ if ends_as_folder || is_folder => Ok(SinkSpec::Directory(path.into())),
+            _ if ends_as_folder || is_folder => Ok(SinkSpec::Directory(path)),
             picture if PICTURES.contains(&picture) => Err(SinkSpecError::Picture(owned())),
             other if names_a_file(other.trim()) => Err(SinkSpecError::UnknownFile(owned())),
-            _ => Ok(SinkSpec::Directory(path.into())),
+            _ => Ok(SinkSpec::Directory(path)),
         }
     }
 }
