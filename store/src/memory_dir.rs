@@ -132,8 +132,9 @@ impl MemoryDir {
         let memory = Memory { numbering: Numbering::above(highest), matte: MatteState::default() };
         let mut kept = path.clone().into_os_string();
         kept.push(UNREADABLE);
-        // Another version of the program may be able to read it.
-        let kept = fs::rename(&path, &kept).map_or(path, |()| kept.into());
+        // Another version of the program may be able to read it. It stays under its own name until the new one takes that: a process that
+        // is killed in between finds it unreadable again, and not missing.
+        let kept = fs::copy(&path, &kept).map_or(path, |_| kept.into());
         self.save(stream, camera, version, &memory.to_bytes())?;
         Ok(Recalled::Unreadable { memory, problem: format!("{}: {problem}", kept.display()) })
     }

@@ -87,7 +87,7 @@ const SECRET_WORDS: &[&str] = &[
 /// The same where a word begins or ends with them.
 const SECRET_ENDS: &[&str] = &["key", "pass"];
 /// The same where they are the whole word.
-const SECRET_ALONE: &[&str] = &["sig", "sid", "pin", "pw", "psk", "user", "usr", "whip", "whep"];
+const SECRET_ALONE: &[&str] = &["admin", "sig", "sid", "pin", "pw", "psk", "user", "usr", "whip", "whep"];
 /// Words that look like keys and are none.
 const PLAIN_WORDS: &[&str] = &["m3u8", "mpeg", "mjpeg", "html", "https", "x264", "x265", "720p", "1080p"];
 /// Ends of names of files: an `@` in such a name is no sign of an address.
@@ -122,7 +122,7 @@ pub(crate) fn shown(text: &str, way: Way) -> String {
         let (begin, inner) = text.split_at(list.len());
         return if is_suspicious(inner) { format!("{begin}{MASK}") } else { text.to_owned() };
     }
-    if let Some(graph) = text.strip_prefix("lavfi:") {
+    if let Some(graph) = text.get(..6).filter(|begin| begin.eq_ignore_ascii_case("lavfi:")).map(|_| &text[6..]) {
         return format!("lavfi:{}", filter_graph(graph));
     }
     let Some((scheme, rest)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
@@ -285,11 +285,17 @@ fn is_suspicious(text: &str) -> bool {
         }
     };
     let query = text.split_once('?').is_some_and(|(_, query)| query.contains('='));
-    let named = ["password=", "passwd=", "passphrase=", "pwd=", "pass=", "token=", "secret=", "key="];
+    // The word before a value.
+    let named = lower.match_indices(['=', ':']).any(|(at, _)| {
+        let word = lower[..at].rsplit(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'))).next();
+        word.is_some_and(is_secret_word)
+    });
+    let pairs = text.contains('&') && text.contains('=');
     at || query
         || text.contains("://")
         || text.contains(":\\") && !is_disk(text)
-        || named.iter().any(|name| lower.contains(name))
+        || named
+        || pairs
         || LISTS.iter().chain(WRAPPERS).any(|begin| lower.starts_with(begin))
         || lower.split_once(':').is_some_and(|(scheme, _)| PROTOCOLS.contains(&scheme.rsplit('+').next().unwrap_or(scheme)))
 }
@@ -392,6 +398,10 @@ mod tests {
             ("rtsp:me:hunter2@cam/1", "rtsp:***"),
             ("http:/me:hunter2@cam/1", "http:***"),
             ("me:hunter2@cam/1", "***"),
+            ("h:554/user=admin&pw=hunter2&channel=1", "***"),
+            ("h/user=admin&passwort=hunter2", "***"),
+            ("h:554/live?pwd:hunter2", "***"),
+            ("rtsp://h/live/admin/hunter2", "rtsp://h/live/***"),
             ("//me:hunter2@cam/1", "***"),
             ("hunter2@cam/1", "***"),
             ("rtsp:\\\\me:hunter2@cam", "rtsp:***"),

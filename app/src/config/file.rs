@@ -1,5 +1,6 @@
 //! A settings file: keys that hold for every command that has them, and a section for each command that wins over them.
 use super::{ConfigError, Layer, found::SettingsFile, layer};
+use crate::address::harmless;
 use toml::{Table, Value};
 
 /// Reads what a file says to one command. All of the file is checked, what it says to others too: a key that no command has, or
@@ -24,7 +25,10 @@ pub(super) fn parse<L: Layer>(text: &str, file: &SettingsFile) -> Result<Table, 
                 for (key, value) in inner {
                     if !keys.contains(&key) {
                         let line = line_of(text, Some(name), &key);
-                        return Err(fail(format!("{line}unknown key `{key}`: `mattebox {name} --help` lists what there is")));
+                        return Err(fail(format!(
+                            "{line}unknown key `{}`: `mattebox {name} --help` lists what there is",
+                            harmless::source(&key)
+                        )));
                     }
                     trusted(Some(name), &key, &value)?;
                     if *name == L::COMMAND {
@@ -36,7 +40,10 @@ pub(super) fn parse<L: Layer>(text: &str, file: &SettingsFile) -> Result<Table, 
             (_, value) => {
                 let line = line_of(text, None, &key);
                 if !commands.iter().any(|(_, keys)| keys.contains(&key)) {
-                    return Err(fail(format!("{line}unknown key `{key}`: keys are the names of flags, with _ for -")));
+                    return Err(fail(format!(
+                        "{line}unknown key `{}`: keys are the names of flags, with _ for -",
+                        harmless::source(&key)
+                    )));
                 }
                 trusted(None, &key, &value)?;
                 if L::keys().contains(&key) {

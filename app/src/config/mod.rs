@@ -35,6 +35,7 @@ pub use layer::{CameraLayer, Layer, LettersLayer, RunLayer, WatchLayer, WorkerLa
 pub use resolve::{Origin, Resolved};
 pub use settings::RunSettings;
 
+use crate::address::harmless;
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -42,7 +43,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file that was asked for cannot be read.
-    #[error("cannot read the settings file {path}: {source}")]
+    #[error("cannot read the settings file {}: {source}", harmless::path(path))]
     Read {
         /// The file.
         path: PathBuf,

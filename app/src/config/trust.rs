@@ -5,7 +5,7 @@
 //! beyond this machine: those settings count from `--config`, the environment and the command line only. Every key has its [`Trust`] in one
 //! table; one that is missing there is not taken from such a file.
 use crate::{sink::SinkSpec, source::SourceSpec};
-use mattebox_core::frame::CameraId;
+use mattebox_core::{compose::BackgroundSpec, frame::CameraId};
 use std::path::{Component, Path};
 use toml::Value;
 
@@ -24,7 +24,7 @@ use Trust::{Any, Named, Near};
 /// Every key of every command.
 const TABLE: &[(&str, Trust)] = &[
     ("alpha_out", Near(is_near_output, WRITES)),
-    ("background", Near(is_near_background, READS)),
+    ("background", Near(is_near_background, "it opens an address or a filter graph, or shows a video, which can be the room")),
     ("buffer_frames", Any),
     ("camera_id", Any),
     ("commit_interval", Any),
@@ -172,8 +172,13 @@ fn is_source_of_pictures(text: &str) -> bool {
 }
 
 fn is_near_background(text: &str) -> bool {
-    let file = text.strip_prefix("video:").or(text.strip_prefix("image:"));
-    file.is_none_or(is_near_source)
+    match text.parse() {
+        // It may be the room itself.
+        Ok(BackgroundSpec::Video(_)) => false,
+        Ok(BackgroundSpec::Image(path)) => path.to_str().is_some_and(is_near_source),
+        // What is no background is refused elsewhere.
+        Ok(BackgroundSpec::Color(_) | BackgroundSpec::Transparent | BackgroundSpec::Blur { .. }) | Err(_) => true,
+    }
 }
 
 /// Whether FFmpeg could take a path for an address: `concat:`, `http:`.
@@ -253,8 +258,8 @@ mod tests {
             ),
             (
                 "background",
-                &["gray", "blur:3", "image:a.jpg", "video:a.mp4"],
-                &["video:rtsp://h/1", "image:http://h/a", "video:lavfi:movie=x"],
+                &["gray", "blur:3", "image:a.jpg"],
+                &["video:a.mp4", "VIDEO:a.mp4", "video:0", "video:rtsp://h/1", "image:http://h/a", "video:lavfi:movie=x"],
             ),
             ("model", &["landscape"], &["x.tflite"]),
         ] {

@@ -19,6 +19,7 @@ const SOI: u8 = 0xd8;
 const EOI: u8 = 0xd9;
 const SOS: u8 = 0xda;
 const DHT: u8 = 0xc4;
+const DQT: u8 = 0xdb;
 
 /// A JPEG picture as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub enum JpegOddity {
     #[error("its end is missing")]
     NoEnd,
     /// There are bytes between its headers, or headers that cannot be.
-    #[error("there are bytes between its headers that belong to none")]
+    #[error("its headers have gaps, or are too few or too many")]
     Headers,
     /// Its picture data come without a size.
     #[error("its header does not say how large it is")]
@@ -135,7 +136,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Goes to the end of the picture, which it gives.
     fn find_end(&mut self, limits: &Limits) -> usize {
-        let (mut has_tables, mut has_data) = (false, false);
+        let (mut has_tables, mut has_steps, mut has_data) = (false, false, false);
         loop {
             let begun = self.at;
             let Some(marker) = self.marker(has_data) else {
@@ -155,8 +156,12 @@ impl Walk<'_> {
                     continue;
                 }
                 DHT => has_tables = true,
+                DQT => has_steps = true,
                 SOS if !has_data => {
                     has_data = true;
+                    if !has_steps {
+                        self.is_odd(JpegOddity::Headers);
+                    }
                     self.tables = (!has_tables).then_some(self.at - 2);
                     if self.size == (0, 0) {
                         self.is_odd(JpegOddity::NoSize);
@@ -200,6 +205,10 @@ impl Walk<'_> {
     fn frame(&mut self, marker: u8, body: &[u8], limits: &Limits) {
         let Some(&[precision, h1, h0, w1, w0]) = body.first_chunk::<5>() else { return self.is_odd(JpegOddity::Headers) };
         let (width, height) = (u32::from(u16::from_be_bytes([w1, w0])), u32::from(u16::from_be_bytes([h1, h0])));
+        // FFmpeg takes a second header, libjpeg does not.
+        if self.size != (0, 0) {
+            return self.is_odd(JpegOddity::Headers);
+        }
         self.size = (width, height);
         self.huffman = marker < 0xc8;
         // Baseline, extended, progressive.

@@ -158,6 +158,8 @@ impl Shared<'_> {
         for lane in (0..self.lanes.len()).filter(|lane| !self.scheduler.is_processed(*lane)) {
             let message = "no thread is left to process its frames (see the errors above)".to_owned();
             self.fail(lane, Failure { message, exit_code: 1, keep_output: true });
+            // Sources that are still waited for give no frames that anything could process.
+            self.stop.stop();
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 /// The longest playlist that is looked into, in bytes.
 const MAX_PLAYLIST: u64 = 16 << 20;
 /// Playlists in playlists.
-const MAX_DEPTH: usize = 4;
+const MAX_DEPTH: usize = 32;
 
 /// Something of this machine that a source reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(crate) fn files(spec: &SourceSpec) -> Vec<SourceFile> {
 fn with_playlist(path: &Path, depth: usize) -> Vec<PathBuf> {
     let mut paths = vec![path.to_owned()];
     let text = if depth > 0 { playlist(path) } else { None };
-    for line in text.iter().flat_map(|text| text.lines()) {
+    for line in text.iter().flat_map(|text| text.split(['\n', '\r'])) {
         for name in named_in(line.trim()) {
             let name = name.strip_prefix("file:").map(|name| name.strip_prefix("//").unwrap_or(name)).unwrap_or(&name);
             let listed = path.parent().unwrap_or(Path::new("")).join(name);
@@ -75,7 +75,11 @@ fn named_in(line: &str) -> Vec<String> {
     let plain = |name: &str| name.replace(['\'', '\\'], "");
     let mut names: Vec<String> = line.split('"').skip(1).step_by(2).map(str::to_owned).collect();
     match line.strip_prefix("file") {
-        Some(name) => names.extend([plain(name.trim()), line.to_owned()]),
+        Some(name) => {
+            names.extend([plain(name.trim()), line.to_owned()]);
+            // A remark may follow.
+            names.extend(name.split_whitespace().next().map(plain));
+        }
         None if line.starts_with('#') => {}
         None => names.push(line.to_owned()),
     }
@@ -89,6 +93,8 @@ fn sequence(path: &Path) -> Vec<PathBuf> {
     let Some((before, rest)) = name.split_once('%') else { return Vec::new() };
     let Some(after) = rest.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix('d') else { return Vec::new() };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // FFmpeg writes a percent sign as two.
+    let folder = folder.to_string_lossy().replace("%%", "%");
     let is_one = |name: &str| {
         let number = name.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
         number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
@@ -104,8 +110,7 @@ fn in_graph(graph: &str) -> Vec<PathBuf> {
     // A colon ends an option, unless it is part of the name.
     let names = words.flat_map(|word| word.split(':').chain([word]));
     let mut paths: Vec<PathBuf> = names.map(str::trim).filter(|name| !name.is_empty()).map(PathBuf::from).collect();
-    paths.retain(|path| path.is_file());
-    paths
+    paths.into_iter().flat_map(|path| if path.is_file() { with_playlist(&path, MAX_DEPTH) } else { sequence(&path) }).collect()
 }
 
 #[cfg(test)]
@@ -143,6 +148,8 @@ mod tests {
         assert_eq!(at("a.m3u8"), "a.m3u8 b.ts it's.mp4");
         assert_eq!(at("list"), "a.m3u8 b.ts it's.mp4 list");
         assert_eq!(found(format!("lavfi:movie={}:loop=0,fps=5", path("b.ts").display())), "b.ts");
+        assert_eq!(found(format!("lavfi:movie={}", path("a.m3u8").display())), "a.m3u8 b.ts it's.mp4");
+        assert_eq!(found(format!("lavfi:movie={}:f=image2", path("s/f_%04d.tif").display())), "s/f_0001.tif s/f_0002.tif");
         assert_eq!(found("lavfi:testsrc=size=64x64".to_owned()), "");
         assert_eq!((found("-".to_owned()), found("7".to_owned())), ("stdin".to_owned(), "/dev/video7".to_owned()));
         assert_eq!(found("rtsp://h/a.mp4".to_owned()) + &at("missing.mp4"), "");

@@ -221,9 +221,7 @@ impl Input {
             }
         }
         match &self.kind {
-            // A numbered sequence needs its bare name.
-            Kind::File(path) if path.exists() => command.arg("-i").arg(file_url(path)),
-            Kind::File(path) => command.arg("-i").arg(path),
+            Kind::File(path) => command.arg("-i").arg(file_url(path)),
             Kind::Url(url) => {
                 if matches!(self.scheme(), "rtsp" | "rtsps") {
                     let transport = match options.rtsp_transport {

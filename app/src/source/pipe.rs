@@ -17,6 +17,8 @@ const JPEG: &[u8] = &[0xff, 0xd8, 0xff];
 const PART: &[u8] = b"--";
 /// Bytes that have to be here before it is known what they are.
 const ENOUGH: usize = 3;
+/// How long to wait for a pipe that does not wait itself.
+const RETRY_DELAY: Duration = Duration::from_millis(2);
 /// How often a wait looks whether it should stop.
 const GLANCE: Duration = Duration::from_millis(50);
 
@@ -152,6 +154,8 @@ impl Shared {
                     Ok(0) => break,
                     Ok(read) => self.take(&piece[..read]),
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    // Another process that has the pipe may have made it so.
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY_DELAY),
                     Err(_) => break,
                 }
             }

@@ -166,7 +166,8 @@ impl<P: Sent> Source<P> for Video<P> {
                         end => end?,
                     }
                     // A piece too short for a picture would be started again and again.
-                    if self.options.repeat && !self.input.can_rewind() && self.frames_of_feed > 0 {
+                    let can_begin_again = !self.input.can_rewind() && self.input.can_be_read_from_its_beginning();
+                    if self.options.repeat && can_begin_again && self.frames_of_feed > 0 {
                         self.feed = self.again()?;
                     }
                 }

@@ -180,7 +180,8 @@ impl<'a> Capture<'a> {
         let mut is_first = true;
         let end = self.follow(source, info, rate, |capture, jpeg: &Jpeg| {
             // As in interlaced video, where two pictures are one: FFmpeg's own rule.
-            if std::mem::take(&mut is_first) && jpeg.width == size.0 && jpeg.height * 4 < size.1 * 3 {
+            let has_size = jpeg.width > 0 && jpeg.height > 0;
+            if has_size && std::mem::take(&mut is_first) && jpeg.width == size.0 && jpeg.height * 4 < size.1 * 3 {
                 let problem = format!("there is a JPEG of {}x{} in a video of {}x{}", jpeg.width, jpeg.height, size.0, size.1);
                 return Err(Refused::Passthrough(problem));
             }
