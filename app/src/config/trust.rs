@@ -24,7 +24,7 @@ use Trust::{Any, Named, Near};
 /// Every key of every command.
 const TABLE: &[(&str, Trust)] = &[
     ("alpha_out", Near(is_near_output, WRITES)),
-    ("background", Near(is_near_background, "it opens an address or a filter graph, or shows a video, which can be the room")),
+    ("background", Near(is_near_background, READS)),
     ("buffer_frames", Any),
     ("camera_id", Any),
     ("commit_interval", Any),
@@ -95,7 +95,7 @@ const TABLE: &[(&str, Trust)] = &[
 ];
 
 const WRITES: &str = "it sends the result to an address, or writes a video outside of this folder";
-const READS: &str = "it opens an address or a filter graph";
+const READS: &str = "it opens an address or a filter graph, or shows a video, which can be the room";
 const LISTENS: &str = "it opens a port to other machines";
 const BROKER: &str = "it is a secret of the connection to the broker, or decides how safe that is";
 const PAGE: &str = "it is a secret of the live page";

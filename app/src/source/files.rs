@@ -109,8 +109,8 @@ fn in_graph(graph: &str) -> Vec<PathBuf> {
     let words = graph.split(['=', ',', ';', '[', ']', '|']);
     // A colon ends an option, unless it is part of the name.
     let names = words.flat_map(|word| word.split(':').chain([word]));
-    let mut paths: Vec<PathBuf> = names.map(str::trim).filter(|name| !name.is_empty()).map(PathBuf::from).collect();
-    paths.into_iter().flat_map(|path| if path.is_file() { with_playlist(&path, MAX_DEPTH) } else { sequence(&path) }).collect()
+    let paths = names.map(str::trim).filter(|name| !name.is_empty()).map(PathBuf::from);
+    paths.flat_map(|path| if path.is_file() { with_playlist(&path, MAX_DEPTH) } else { sequence(&path) }).collect()
 }
 
 #[cfg(test)]
