@@ -1,7 +1,10 @@
 //! Fails with a clear message where the networks that are built in have not been fetched.
 use std::{env, path::Path};
 
-const NETWORKS: [&str; 2] = ["selfie_segmentation.tflite", "selfie_segmentation_landscape.tflite"];
+const NETWORKS: [&str; 2] = [
+    "selfie_segmentation.tflite",
+    "selfie_segmentation_landscape.tflite",
+];
 
 fn main() {
     let folder = Path::new(&env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("model");

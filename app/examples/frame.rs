@@ -30,7 +30,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [matte, level, out] = &arguments[..] else {
         return Err("usage: frame MATTE LEVEL OUT".into());
     };
-    let level = if level == "best" { SimdLevel::best() } else { level.parse()? };
+    let level = if level == "best" {
+        SimdLevel::best()
+    } else {
+        level.parse()?
+    };
     serve(Camera::new(matte.parse()?, level, Path::new(out))?)
 }
 
@@ -53,7 +57,9 @@ fn serve(mut camera: Camera) -> Result<(), Box<dyn Error>> {
             stdout.write_all(&count.to_le_bytes())?;
         }
         for _ in 0..request {
-            let file = files.get(number as usize % files.len().max(1)).ok_or("no frames were sent")?;
+            let file = files
+                .get(number as usize % files.len().max(1))
+                .ok_or("no frames were sent")?;
             let start = Instant::now();
             camera.frame(number, file)?;
             stdout.write_all(&(start.elapsed().as_nanos() as u64).to_le_bytes())?;
@@ -110,14 +116,36 @@ impl Camera {
     }
 
     fn frame(&mut self, number: u64, jpeg: &[u8]) -> Result<(), Box<dyn Error>> {
-        let Camera { frame, coarse, alpha, picture, .. } = self;
+        let Camera {
+            frame,
+            coarse,
+            alpha,
+            picture,
+            ..
+        } = self;
         self.decoder.decode_into(jpeg, &Limits::default(), frame)?;
-        self.segmenter.segment_into(frame, Timestamp(number as i64 * INTERVAL_US), &mut self.state, coarse);
+        self.segmenter.segment_into(
+            frame,
+            Timestamp(number as i64 * INTERVAL_US),
+            &mut self.state,
+            coarse,
+        );
         self.refiner.refine(frame, coarse, alpha);
-        self.compositor.compose(frame, alpha, &self.background, self.foreground_cleanup, picture);
+        self.compositor.compose(
+            frame,
+            alpha,
+            &self.background,
+            self.foreground_cleanup,
+            picture,
+        );
         self.bytes.clear();
         self.encoder.encode(&self.picture, &mut self.bytes)?;
-        self.folder.write(FrameNumber(number), "png", &self.bytes, OnExisting::Overwrite)?;
+        self.folder.write(
+            FrameNumber(number),
+            "png",
+            &self.bytes,
+            OnExisting::Overwrite,
+        )?;
         Ok(())
     }
 }

@@ -76,7 +76,16 @@ pub struct Results {
     pub measured: Vec<Measured>,
 }
 
-const STAGES: [&str; 8] = ["decode JPEG", "crop, resample, smooth", "network", "refine", "compose", "encode PNG", "write", "all"];
+const STAGES: [&str; 8] = [
+    "decode JPEG",
+    "crop, resample, smooth",
+    "network",
+    "refine",
+    "compose",
+    "encode PNG",
+    "write",
+    "all",
+];
 
 /// Measures.
 pub fn run(plan: &Plan) -> anyhow::Result<Results> {
@@ -88,7 +97,12 @@ pub fn run(plan: &Plan) -> anyhow::Result<Results> {
             measured.push(measure(plan, &model, &original, width, height, matte)?);
         }
     }
-    Ok(Results { simd: plan.simd.to_string(), model_sha256: model.sha256().to_owned(), frames: plan.frames, measured })
+    Ok(Results {
+        simd: plan.simd.to_string(),
+        model_sha256: model.sha256().to_owned(),
+        frames: plan.frames,
+        measured,
+    })
 }
 
 fn measure(
@@ -101,8 +115,11 @@ fn measure(
 ) -> anyhow::Result<Measured> {
     let simd = plan.simd;
     let frames = frames(original, width, height)?;
-    let (mut segmenter, mut refiner, mut compositor) =
-        (Segmenter::new(model, matte, simd)?, Refiner::new(simd)?, Compositor::new(simd)?);
+    let (mut segmenter, mut refiner, mut compositor) = (
+        Segmenter::new(model, matte, simd)?,
+        Refiner::new(simd)?,
+        Compositor::new(simd)?,
+    );
     let mut executor = Executor::new(model, simd)?;
     let mut encoder = Encoder::new(ImageFormat::Png, 80);
     let input = vec![0.5; model.input_width() * model.input_height() * 3];
@@ -110,8 +127,10 @@ fn measure(
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let dir = FrameDir::open(folder.path(), &"bench".parse::<CameraId>()?)?;
     let mut state = MatteState::default();
-    let (mut decoder, mut frame, mut coarse) = (Decoder::default(), RgbImage::default(), Coarse::default());
-    let (mut alpha, mut picture, mut bytes) = (GrayImage::default(), Composed::default(), Vec::new());
+    let (mut decoder, mut frame, mut coarse) =
+        (Decoder::default(), RgbImage::default(), Coarse::default());
+    let (mut alpha, mut picture, mut bytes) =
+        (GrayImage::default(), Composed::default(), Vec::new());
     let mut times: [Vec<f64>; STAGES.len()] = Default::default();
     for i in 0..WARM_UP + plan.frames {
         let jpeg = &frames[i % frames.len()];
@@ -122,16 +141,32 @@ fn measure(
         // The network's time does not depend on what it sees: it is taken alone and subtracted from that of the segmentation.
         executor.run(&input, &mut confidence);
         spent[2] = lap.next();
-        segmenter.segment_into(&frame, Timestamp(i as i64 * 40_000), &mut state, &mut coarse);
+        segmenter.segment_into(
+            &frame,
+            Timestamp(i as i64 * 40_000),
+            &mut state,
+            &mut coarse,
+        );
         spent[1] = (lap.next() - spent[2]).max(0.0);
         refiner.refine(&frame, &coarse, &mut alpha);
         spent[3] = lap.next();
-        compositor.compose(&frame, &alpha, &plan.background, matte == MatteMode::Soft, &mut picture);
+        compositor.compose(
+            &frame,
+            &alpha,
+            &plan.background,
+            matte == MatteMode::Soft,
+            &mut picture,
+        );
         spent[4] = lap.next();
         bytes.clear();
         encoder.encode(&picture, &mut bytes)?;
         spent[5] = lap.next();
-        dir.write(FrameNumber(i as u64 % 100), "png", &bytes, OnExisting::Overwrite)?;
+        dir.write(
+            FrameNumber(i as u64 % 100),
+            "png",
+            &bytes,
+            OnExisting::Overwrite,
+        )?;
         spent[6] = lap.next();
         spent[7] = spent[..7].iter().sum();
         if i >= WARM_UP {
@@ -141,8 +176,20 @@ fn measure(
     let medians = times.map(median);
     let total_ms = medians[7];
     let stages = STAGES[..7].iter().zip(medians);
-    let stages = stages.map(|(&stage, cpu_ms)| StageTime { stage, cpu_ms, share: cpu_ms / total_ms.max(1e-9) }).collect();
-    Ok(Measured { width, height, matte: matte.to_string(), stages, total_ms })
+    let stages = stages
+        .map(|(&stage, cpu_ms)| StageTime {
+            stage,
+            cpu_ms,
+            share: cpu_ms / total_ms.max(1e-9),
+        })
+        .collect();
+    Ok(Measured {
+        width,
+        height,
+        matte: matte.to_string(),
+        stages,
+        total_ms,
+    })
 }
 
 /// A few JPEG frames of the wanted size in which the picture sways.
@@ -182,16 +229,37 @@ impl Lap {
 impl fmt::Display for Results {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
-        let heads = self.measured.iter().map(|m| format!("{}x{} {}", m.width, m.height, m.matte));
-        table.load_style(presets::NOTHING).set_header(std::iter::once("CPU ms per frame".to_owned()).chain(heads));
+        let heads = self
+            .measured
+            .iter()
+            .map(|m| format!("{}x{} {}", m.width, m.height, m.matte));
+        table
+            .load_style(presets::NOTHING)
+            .set_header(std::iter::once("CPU ms per frame".to_owned()).chain(heads));
         for (i, stage) in STAGES[..7].iter().enumerate() {
-            let cells = self.measured.iter().map(|m| format!("{:.2} {:3.0} %", m.stages[i].cpu_ms, m.stages[i].share * 100.0));
+            let cells = self.measured.iter().map(|m| {
+                format!(
+                    "{:.2} {:3.0} %",
+                    m.stages[i].cpu_ms,
+                    m.stages[i].share * 100.0
+                )
+            });
             table.add_row(std::iter::once((*stage).to_owned()).chain(cells));
         }
-        table.add_row(std::iter::once("all".to_owned()).chain(self.measured.iter().map(|m| format!("{:.2}      ", m.total_ms))));
+        table.add_row(
+            std::iter::once("all".to_owned()).chain(
+                self.measured
+                    .iter()
+                    .map(|m| format!("{:.2}      ", m.total_ms)),
+            ),
+        );
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        write!(f, "{table}\n\none thread, {}, median of {} frames", self.simd, self.frames)
+        write!(
+            f,
+            "{table}\n\none thread, {}, median of {} frames",
+            self.simd, self.frames
+        )
     }
 }

@@ -59,9 +59,14 @@ mod tests {
 
     #[test]
     fn each_cause_is_told_once() {
-        let error = Repeating { source: io::Error::other("the disk is on fire") };
+        let error = Repeating {
+            source: io::Error::other("the disk is on fire"),
+        };
         let error = Err::<(), _>(error).context("no settings").unwrap_err();
-        assert_eq!(chain(&error), "no settings: cannot read it: the disk is on fire");
+        assert_eq!(
+            chain(&error),
+            "no settings: cannot read it: the disk is on fire"
+        );
         assert_eq!(chain(&anyhow::anyhow!("alone")), "alone");
     }
 }

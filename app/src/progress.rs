@@ -47,7 +47,12 @@ impl Counted for CameraStats {
 }
 
 /// Shows what `watch` counts until `stop`. To be run on a thread of its own.
-pub fn show<S: Counted>(style: ProgressStyle, watch: &Watch<S>, screen: &MultiProgress, stop: &Stop) {
+pub fn show<S: Counted>(
+    style: ProgressStyle,
+    watch: &Watch<S>,
+    screen: &MultiProgress,
+    stop: &Stop,
+) {
     let terminal = std::io::stderr().is_terminal();
     match style {
         ProgressStyle::None => {}
@@ -67,7 +72,10 @@ fn total<S: Counted>(watch: &Watch<S>) -> Counts {
         dropped: a.dropped + c.dropped,
         failed: a.failed + c.failed,
     });
-    Counts { expected: if known { sum.expected } else { 0 }, ..sum }
+    Counts {
+        expected: if known { sum.expected } else { 0 },
+        ..sum
+    }
 }
 
 fn trouble(c: Counts) -> String {
@@ -88,15 +96,27 @@ fn bars<S: Counted>(watch: &Watch<S>, screen: &MultiProgress, stop: &Stop) {
     } else {
         vec![format!("{} cameras", watch.cameras.len())]
     };
-    let known = BarStyle::with_template("{prefix:<12} {wide_bar} {pos}/{len} frames, {per_sec}, {eta} left{msg}");
-    let endless = BarStyle::with_template("{prefix:<12} {spinner} {pos} frames, {per_sec}, {elapsed}{msg}");
-    let (known, endless) =
-        (known.unwrap_or_else(|_| BarStyle::default_bar()), endless.unwrap_or_else(|_| BarStyle::default_spinner()));
-    let bars: Vec<ProgressBar> = names.into_iter().map(|n| screen.add(ProgressBar::no_length().with_prefix(n))).collect();
+    let known = BarStyle::with_template(
+        "{prefix:<12} {wide_bar} {pos}/{len} frames, {per_sec}, {eta} left{msg}",
+    );
+    let endless =
+        BarStyle::with_template("{prefix:<12} {spinner} {pos} frames, {per_sec}, {elapsed}{msg}");
+    let (known, endless) = (
+        known.unwrap_or_else(|_| BarStyle::default_bar()),
+        endless.unwrap_or_else(|_| BarStyle::default_spinner()),
+    );
+    let bars: Vec<ProgressBar> = names
+        .into_iter()
+        .map(|n| screen.add(ProgressBar::no_length().with_prefix(n)))
+        .collect();
     loop {
         let stopped = stop.wait(BAR_TICK);
         for (i, bar) in bars.iter().enumerate() {
-            let c = if single { watch.cameras[i].1.counts() } else { total(watch) };
+            let c = if single {
+                watch.cameras[i].1.counts()
+            } else {
+                total(watch)
+            };
             if c.expected > 0 && bar.length() != Some(c.expected) {
                 bar.set_style(known.clone());
                 bar.set_length(c.expected);
@@ -120,14 +140,25 @@ fn lines<S: Counted>(watch: &Watch<S>, stop: &Stop) {
         let (c, now) = (total(watch), Instant::now());
         let fps = (c.done - before.1) as f64 / (now - before.0).as_secs_f64().max(1e-9);
         before = (now, c.done);
-        let of = if c.expected > 0 { format!(" of {}", c.expected) } else { String::new() };
+        let of = if c.expected > 0 {
+            format!(" of {}", c.expected)
+        } else {
+            String::new()
+        };
         let left = match c.expected.checked_sub(c.done) {
             Some(left) if c.expected > 0 && c.done > 0 => {
                 let seconds = start.elapsed().as_secs_f64() / c.done as f64 * left as f64;
-                format!(", {} left", humantime::format_duration(Duration::from_secs(seconds.ceil() as u64)))
+                format!(
+                    ", {} left",
+                    humantime::format_duration(Duration::from_secs(seconds.ceil() as u64))
+                )
             }
             _ => String::new(),
         };
-        tracing::info!("{}{of} frames, {fps:.1} per second{left}{}", c.done, trouble(c));
+        tracing::info!(
+            "{}{of} frames, {fps:.1} per second{left}{}",
+            c.done,
+            trouble(c)
+        );
     }
 }

@@ -13,24 +13,26 @@ const CLEAN_UP: Duration = Duration::from_secs(2);
 /// process ends, whatever it is doing.
 pub fn listen(stop: Stop, abort: Stop, drain: Duration) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        let mut wait = signals.forever();
-        if wait.next().is_none() {
-            return;
-        }
-        tracing::info!("stopping: finishing the frames on their way (again to abort)");
-        stop.stop();
-        let deadline = abort.clone();
-        thread::spawn(move || {
-            if !deadline.wait(drain) {
-                tracing::warn!("the frames on their way took longer than {drain:?}: aborting");
-                end(&deadline);
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            let mut wait = signals.forever();
+            if wait.next().is_none() {
+                return;
             }
-        });
-        if wait.next().is_some() {
-            end(&abort);
-        }
-    })?;
+            tracing::info!("stopping: finishing the frames on their way (again to abort)");
+            stop.stop();
+            let deadline = abort.clone();
+            thread::spawn(move || {
+                if !deadline.wait(drain) {
+                    tracing::warn!("the frames on their way took longer than {drain:?}: aborting");
+                    end(&deadline);
+                }
+            });
+            if wait.next().is_some() {
+                end(&abort);
+            }
+        })?;
     Ok(())
 }
 
@@ -38,7 +40,8 @@ pub fn listen(stop: Stop, abort: Stop, drain: Duration) -> io::Result<()> {
 pub fn is_hangup_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & (1 << (SIGHUP - 1)) != 0)
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & (1 << (SIGHUP - 1)) != 0)
 }
 
 /// Does what the first SIGTERM does, with its deadline.
@@ -51,7 +54,9 @@ pub fn ask_to_stop() {
 /// Calls `act` on every SIGHUP.
 pub fn on_hangup(mut act: impl FnMut() + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGHUP])?;
-    thread::Builder::new().name("hangup".to_owned()).spawn(move || signals.forever().for_each(|_| act()))?;
+    thread::Builder::new()
+        .name("hangup".to_owned())
+        .spawn(move || signals.forever().for_each(|_| act()))?;
     Ok(())
 }
 

@@ -30,26 +30,43 @@ impl Stop {
 
     /// Asks all holders of a clone to stop.
     pub fn stop(&self) {
-        *self.shared.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self
+            .shared
+            .stopped
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = true;
         self.shared.changed.notify_all();
     }
 
     /// Whether stopping was asked for.
     pub fn is_stopped(&self) -> bool {
-        *self.shared.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .shared
+            .stopped
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sleeps for `duration`, or until stopping is asked for. True if it was asked for.
     pub fn wait(&self, duration: Duration) -> bool {
         // A deadline past the clock's end is the same as none: a year is longer than any of our sleeps.
         let deadline = Instant::now() + duration.min(Duration::from_secs(365 * 24 * 3600));
-        let mut stopped = self.shared.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stopped = self
+            .shared
+            .stopped
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         while !*stopped {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            stopped = self.shared.changed.wait_timeout(stopped, left).unwrap_or_else(PoisonError::into_inner).0;
+            stopped = self
+                .shared
+                .changed
+                .wait_timeout(stopped, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         *stopped
     }
@@ -73,6 +90,9 @@ mod tests {
         });
         stop.stop();
         assert!(sleeper.join().unwrap());
-        assert!(stop.wait(Duration::from_secs(3600)), "a stop that was made stays made");
+        assert!(
+            stop.wait(Duration::from_secs(3600)),
+            "a stop that was made stays made"
+        );
     }
 }

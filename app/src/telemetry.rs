@@ -1,7 +1,9 @@
 //! The log: text on a terminal, JSON for machines, both on standard error.
 use indicatif::MultiProgress;
 use std::io::{self, IsTerminal, Write};
-use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, filter::LevelFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 /// The target of the line that names the settings file.
 pub const SETTINGS_TARGET: &str = "mattebox::settings";
@@ -9,22 +11,38 @@ pub const SETTINGS_TARGET: &str = "mattebox::settings";
 /// Why a text is no level of the log; `None` if it is one. Beside a level there may be targets with levels of their own, with commas:
 /// `info,mattebox::kafka=debug`.
 pub fn refusal_of_level(level: &str) -> Option<String> {
-    let is_level = |text: &str| text.trim().parse::<LevelFilter>().is_ok() && !text.trim().is_empty();
+    let is_level =
+        |text: &str| text.trim().parse::<LevelFilter>().is_ok() && !text.trim().is_empty();
     // A target alone would be taken by the filter: a misspelt level, too.
-    let is_directive = |text: &str| is_level(text.rsplit_once('=').map_or(text, |(_, level)| level));
+    let is_directive =
+        |text: &str| is_level(text.rsplit_once('=').map_or(text, |(_, level)| level));
     let why = match level.split(',').all(is_directive) {
         false => None,
         true => EnvFilter::try_new(level).err().map(|e| format!(" ({e})")),
     };
     let is_fine = why.is_none() && level.split(',').all(is_directive);
-    (!is_fine).then(|| format!("use error, warn, info, debug, trace or off{}", why.unwrap_or_default()))
+    (!is_fine).then(|| {
+        format!(
+            "use error, warn, info, debug, trace or off{}",
+            why.unwrap_or_default()
+        )
+    })
 }
 
 /// Starts the log. `level` is a level or a filter like `mattebox=debug`. Lines are written above the progress bars of `screen`.
 /// With `names_settings` what [`SETTINGS_TARGET`] says is written at every level.
-pub fn init(level: &str, format: &str, names_settings: bool, screen: &MultiProgress) -> Result<(), String> {
+pub fn init(
+    level: &str,
+    format: &str,
+    names_settings: bool,
+    screen: &MultiProgress,
+) -> Result<(), String> {
     let mut filter = EnvFilter::try_new(level).map_err(|e| format!("log_level: {e}"))?;
-    if let Some(always) = format!("{SETTINGS_TARGET}=info").parse().ok().filter(|_| names_settings) {
+    if let Some(always) = format!("{SETTINGS_TARGET}=info")
+        .parse()
+        .ok()
+        .filter(|_| names_settings)
+    {
         filter = filter.add_directive(always);
     }
     let writer = AboveBars(screen.clone());
@@ -39,7 +57,13 @@ pub fn init(level: &str, format: &str, names_settings: bool, screen: &MultiProgr
             registry.with(text.without_time()).try_init()
         }
         "json" => registry
-            .with(tracing_subscriber::fmt::layer().log_internal_errors(false).json().flatten_event(true).with_writer(writer))
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .log_internal_errors(false)
+                    .json()
+                    .flatten_event(true)
+                    .with_writer(writer),
+            )
             .try_init(),
         _ => return Err("log_format: use text or json".to_owned()),
     };

@@ -5,12 +5,24 @@ use harness::{Bench, repository, sample};
 #[test]
 fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     let b = Bench::new();
-    std::fs::write(b.path("mattebox.toml"), "camera_id = \"file\"\nmatte = \"hard\"\njpeg_quality = 70\n").expect("written");
+    std::fs::write(
+        b.path("mattebox.toml"),
+        "camera_id = \"file\"\nmatte = \"hard\"\njpeg_quality = 70\n",
+    )
+    .expect("written");
     let env = [("CAMERA_ID", "environment"), ("JPEG_QUALITY", "75")];
     let done = b.run_with(&["config", "--camera-id", "flag", "--json"], &env);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let json: serde_json::Value = serde_json::from_slice(&done.stdout).expect("JSON");
-    let of = |name: &str| (json[name]["value"].clone(), json[name]["origin"]["from"].as_str().unwrap_or("").to_owned());
+    let of = |name: &str| {
+        (
+            json[name]["value"].clone(),
+            json[name]["origin"]["from"]
+                .as_str()
+                .unwrap_or("")
+                .to_owned(),
+        )
+    };
     assert_eq!(of("camera_id"), ("flag".into(), "flag".to_owned()));
     assert_eq!(of("jpeg_quality"), (75.into(), "environment".to_owned()));
     assert_eq!(of("matte"), ("hard".into(), "file".to_owned()));
@@ -21,11 +33,23 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
 fn the_seeds_variables_configure_a_run() {
     let b = Bench::new();
     let clip = sample();
-    let env = [("VIDEO_SRC", clip.as_str()), ("CAMERA_ID", "seed"), ("OUTPUT_DIR", "there"), ("MAX_WIDTH", "320"), ("FPS", "5")];
+    let env = [
+        ("VIDEO_SRC", clip.as_str()),
+        ("CAMERA_ID", "seed"),
+        ("OUTPUT_DIR", "there"),
+        ("MAX_WIDTH", "320"),
+        ("FPS", "5"),
+    ];
     let done = b.run_with(&["run"], &env);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
-    assert_eq!(b.files("there/seed").len(), 15, "three seconds at 5 frames per second");
-    let picture = mattebox_core::codec::decode(&b.read("there/seed/frame_000000.png"), &Default::default()).expect("a picture");
+    assert_eq!(
+        b.files("there/seed").len(),
+        15,
+        "three seconds at 5 frames per second"
+    );
+    let picture =
+        mattebox_core::codec::decode(&b.read("there/seed/frame_000000.png"), &Default::default())
+            .expect("a picture");
     assert_eq!(picture.dimensions(), (320, 180));
 }
 
@@ -46,13 +70,19 @@ fn doctor_says_how_to_get_a_missing_ffmpeg() {
     let done = b.run(&["doctor", "--ffmpeg", "/nowhere/ffmpeg"]);
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
     assert_eq!(done.code, Some(1));
-    assert!(text.contains("MISSING") && text.contains("install ffmpeg"), "{text}");
+    assert!(
+        text.contains("MISSING") && text.contains("install ffmpeg"),
+        "{text}"
+    );
 }
 
 #[test]
 fn model_describes_the_built_in_networks() {
     let b = Bench::new();
-    for (file, size) in [("selfie_segmentation.tflite", "256"), ("selfie_segmentation_landscape.tflite", "144")] {
+    for (file, size) in [
+        ("selfie_segmentation.tflite", "256"),
+        ("selfie_segmentation_landscape.tflite", "144"),
+    ] {
         let done = b.run(&["model", &repository(&format!("core/model/{file}"))]);
         let text = String::from_utf8_lossy(&done.stdout).into_owned();
         assert_eq!(done.code, Some(0), "{}", done.stderr);
@@ -67,7 +97,16 @@ fn a_users_model_gives_the_same_as_the_built_in_one() {
     let b = Bench::new();
     let path = repository("core/model/selfie_segmentation.tflite");
     b.report(&["run", &sample(), "--frames", "3", "--out", "built-in"]);
-    b.report(&["run", &sample(), "--frames", "3", "--out", "given", "--model", &path]);
+    b.report(&[
+        "run",
+        &sample(),
+        "--frames",
+        "3",
+        "--out",
+        "given",
+        "--model",
+        &path,
+    ]);
     assert!(b.read("built-in/cam01/frame_000002.png") == b.read("given/cam01/frame_000002.png"));
 }
 
@@ -104,7 +143,14 @@ fn help_goes_to_standard_output_and_mistakes_to_standard_error() {
     let help = b.run(&["run", "--help"]);
     assert_eq!(help.code, Some(0));
     let text = String::from_utf8_lossy(&help.stdout).into_owned();
-    for word in ["--background", "--matte", "--out", "Examples", "MATTEBOX_MATTE", "CAMERA_ID"] {
+    for word in [
+        "--background",
+        "--matte",
+        "--out",
+        "Examples",
+        "MATTEBOX_MATTE",
+        "CAMERA_ID",
+    ] {
         assert!(text.contains(word), "{word:?} is missing");
     }
     let mistake = b.run(&["run", "--no-such-flag"]);
@@ -117,8 +163,16 @@ fn a_bad_value_from_the_environment_is_blamed_on_its_variable() {
     let b = Bench::new();
     let done = b.run_with(&["run", "clip.mp4"], &[("FPS", "abc")]);
     assert_eq!(done.code, Some(2));
-    assert!(done.stderr.contains("abc") && done.stderr.contains("environment variable FPS"), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("abc") && done.stderr.contains("environment variable FPS"),
+        "{}",
+        done.stderr
+    );
     let typed = b.run(&["run", "clip.mp4", "--fps", "abc"]);
     assert_eq!(typed.code, Some(2));
-    assert!(!typed.stderr.contains("environment variable"), "{}", typed.stderr);
+    assert!(
+        !typed.stderr.contains("environment variable"),
+        "{}",
+        typed.stderr
+    );
 }

@@ -32,7 +32,10 @@ fn late_frames_are_in_their_own_folders(topic: &str, widths: &[u32]) {
     let town = Town::new(&broker, topic);
     let client = broker.client();
     client.create_topic(topic, 1, &[]);
-    let cameras: Vec<_> = widths.iter().map(|width| (format!("w{width}"), *width, jpeg(&town.bench, *width))).collect();
+    let cameras: Vec<_> = widths
+        .iter()
+        .map(|width| (format!("w{width}"), *width, jpeg(&town.bench, *width)))
+        .collect();
     let mut records = Vec::new();
     for first in [0, 1] {
         for number in (first..FRAMES).step_by(2) {
@@ -46,15 +49,25 @@ fn late_frames_are_in_their_own_folders(topic: &str, widths: &[u32]) {
     let all = FRAMES * cameras.len() as u64;
     assert_eq!((sum(&report, "frames_out"), sum(&report, "kept")), (all, 0));
     // All odd ones but the last, which is no later than the frame before it.
-    assert_eq!(sum(&report, "late"), (FRAMES / 2 - 1) * cameras.len() as u64);
+    assert_eq!(
+        sum(&report, "late"),
+        (FRAMES / 2 - 1) * cameras.len() as u64
+    );
     for (camera, width, _) in &cameras {
         let files = town.bench.files(&format!("output/{camera}"));
-        let wanted: Vec<_> = (0..FRAMES).map(|number| format!("frame_{number:06}.png")).collect();
+        let wanted: Vec<_> = (0..FRAMES)
+            .map(|number| format!("frame_{number:06}.png"))
+            .collect();
         assert_eq!(files, wanted);
         for name in files {
             let bytes = town.bench.read(&format!("output/{camera}/{name}"));
-            let picture = mattebox_core::codec::decode(&bytes, &Default::default()).expect("a picture");
-            assert_eq!(picture.width(), *width, "{camera}/{name} is a picture of another camera");
+            let picture =
+                mattebox_core::codec::decode(&bytes, &Default::default()).expect("a picture");
+            assert_eq!(
+                picture.width(),
+                *width,
+                "{camera}/{name} is a picture of another camera"
+            );
         }
     }
 }
@@ -78,7 +91,9 @@ fn state_that_cannot_be_read_is_told_and_counted_and_replaces_no_file() {
     let pictures = [160, 240, 320].map(|width| jpeg(&town.bench, width));
     // A life of the camera has ten frames and a size; each begins to count from 0.
     let life = |n: usize| -> Vec<Record> {
-        (0..10).map(|number| record("a", number, (1000 * n) as f64 + number as f64, &pictures[n])).collect()
+        (0..10)
+            .map(|number| record("a", number, (1000 * n) as f64 + number as f64, &pictures[n]))
+            .collect()
     };
     client.produce("unreadable", &[life(0), life(1)].concat());
     town.report(&["worker", "--until", "end"]);
@@ -98,9 +113,19 @@ fn state_that_cannot_be_read_is_told_and_counted_and_replaces_no_file() {
     let done = town.run(&["worker", "--until", "end", "--json"]);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let report = serde_json::from_slice(&done.stdout).expect("JSON");
-    assert_eq!((sum(&report, "frames_out"), sum(&report, "state_unreadable")), (10, 1));
-    let told = done.stderr.lines().find(|line| line.contains("cannot be read")).expect("a warning");
-    assert!(told.contains("WARN") && told.contains("camera=a") && told.contains(".unreadable"), "{told}");
+    assert_eq!(
+        (sum(&report, "frames_out"), sum(&report, "state_unreadable")),
+        (10, 1)
+    );
+    let told = done
+        .stderr
+        .lines()
+        .find(|line| line.contains("cannot be read"))
+        .expect("a warning");
+    assert!(
+        told.contains("WARN") && told.contains("camera=a") && told.contains(".unreadable"),
+        "{told}"
+    );
     let after = town.tree("output");
     assert_eq!(after.len(), 30);
     for (name, bytes) in &before {
@@ -109,5 +134,8 @@ fn state_that_cannot_be_read_is_told_and_counted_and_replaces_no_file() {
     // What it goes on with is stored: it is told once.
     client.produce("unreadable", &[record("a", 10, 5000.0, &pictures[2])]);
     let report = town.report(&["worker", "--until", "end"]);
-    assert_eq!((sum(&report, "frames_out"), sum(&report, "state_unreadable")), (1, 0));
+    assert_eq!(
+        (sum(&report, "frames_out"), sum(&report, "state_unreadable")),
+        (1, 0)
+    );
 }

@@ -11,7 +11,11 @@ use town::Town;
 const GREY: [u8; 3] = [0xC0; 3];
 
 fn page<'a>(town: &'a Town, args: &[&str], log: &str) -> Page<'a> {
-    Page::start(&town.bench, town.command(&[args, &["--view=127.0.0.1:0"]].concat(), "6000"), log)
+    Page::start(
+        &town.bench,
+        town.command(&[args, &["--view=127.0.0.1:0"]].concat(), "6000"),
+        log,
+    )
 }
 
 fn frames_out(page: &Page) -> Option<u64> {
@@ -42,13 +46,24 @@ fn a_worker_shows_its_cameras_and_only_their_background_can_be_changed_by_page_o
     assert_eq!(worker.change("a", r##"{"background": "#0000ff"}"##).0, 200);
     show(&town, &worker, [0, 0, 0xFF]);
     let blue = frames_out(&worker).expect("a number");
-    std::fs::write(town.bench.path("m.toml"), "background = \"#00ff00\"\nmatte = \"hard\"").unwrap();
+    std::fs::write(
+        town.bench.path("m.toml"),
+        "background = \"#00ff00\"\nmatte = \"hard\"",
+    )
+    .unwrap();
     worker.hang_up();
-    worker.until("what changed", |page| page.said("background: \"gray\" -> \"#00ff00\""));
+    worker.until("what changed", |page| {
+        page.said("background: \"gray\" -> \"#00ff00\"")
+    });
     assert!(worker.said("matte: \"soft\" -> \"hard\" takes effect at the next start"));
     show(&town, &worker, [0, 0xFF, 0]);
     assert_eq!(worker.stop().0.code, Some(130));
-    for (number, colour) in [(19, GREY), (20, [0, 0, 0xFF]), (blue - 1, [0, 0, 0xFF]), (blue, [0, 0xFF, 0])] {
+    for (number, colour) in [
+        (19, GREY),
+        (20, [0, 0, 0xFF]),
+        (blue - 1, [0, 0, 0xFF]),
+        (blue, [0, 0xFF, 0]),
+    ] {
         let file = town.bench.read(&format!("output/a/frame_{number:06}.png"));
         let frame = mattebox_core::codec::decode(&file, &Default::default()).unwrap();
         assert_eq!(frame.get_pixel(160, 2).0, colour, "frame {number}");

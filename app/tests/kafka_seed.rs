@@ -8,12 +8,25 @@ use std::process::Command;
 
 /// Runs one of the scripts in `app/tests/seed`.
 fn python(script: &str, args: &[&str]) -> String {
-    let found = Command::new(repository("scripts/python-client")).output().expect("scripts/python-client runs");
-    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+    let found = Command::new(repository("scripts/python-client"))
+        .output()
+        .expect("scripts/python-client runs");
+    assert!(
+        found.status.success(),
+        "{}",
+        String::from_utf8_lossy(&found.stderr)
+    );
     let python = String::from_utf8_lossy(&found.stdout).trim().to_owned();
-    let done =
-        Command::new(python).arg(repository(&format!("app/tests/seed/{script}"))).args(args).output().expect("Python runs");
-    assert!(done.status.success(), "{script}: {}", String::from_utf8_lossy(&done.stderr));
+    let done = Command::new(python)
+        .arg(repository(&format!("app/tests/seed/{script}")))
+        .args(args)
+        .output()
+        .expect("Python runs");
+    assert!(
+        done.status.success(),
+        "{script}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
     String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
@@ -22,11 +35,30 @@ fn a_python_camera_feeds_our_worker_and_starting_it_again_writes_over_nothing() 
     let (broker, b) = (Broker::shared(), Bench::new());
     let address = broker.bootstrap();
     broker.client().create_topic("from-python", 1, &[]);
-    b.ffmpeg(&["-i", &sample(), "-frames:v", "1", "-vf", "scale=320:-2", "one.jpg"]);
+    b.ffmpeg(&[
+        "-i",
+        &sample(),
+        "-frames:v",
+        "1",
+        "-vf",
+        "scale=320:-2",
+        "one.jpg",
+    ]);
     let picture = b.path("one.jpg").display().to_string();
     for files in [20, 40] {
-        python("producer.py", &[&address, "from-python", "cam01", "20", &picture]);
-        let report = b.report(&["worker", "--kafka", &address, "--topic", "from-python", "--until", "end"]);
+        python(
+            "producer.py",
+            &[&address, "from-python", "cam01", "20", &picture],
+        );
+        let report = b.report(&[
+            "worker",
+            "--kafka",
+            &address,
+            "--topic",
+            "from-python",
+            "--until",
+            "end",
+        ]);
         assert_eq!(report["cameras"][0]["frames_out"], 20);
         assert_eq!(b.files("output/cam01").len(), files);
     }
@@ -36,14 +68,42 @@ fn a_python_camera_feeds_our_worker_and_starting_it_again_writes_over_nothing() 
 fn our_camera_feeds_a_python_job() {
     let (broker, b) = (Broker::shared(), Bench::new());
     let address = broker.bootstrap();
-    let camera =
-        ["camera", &sample(), "--once", "--realtime", "false", "--wire", "json", "--max-width", "320"].map(str::to_owned);
+    let camera = [
+        "camera",
+        &sample(),
+        "--once",
+        "--realtime",
+        "false",
+        "--wire",
+        "json",
+        "--max-width",
+        "320",
+    ]
+    .map(str::to_owned);
     let camera: Vec<&str> = camera.iter().map(String::as_str).collect();
-    b.report(&[&camera[..], &["--kafka", &address, "--topic", "to-python", "--partitions", "1", "--frames", "15"]].concat());
+    b.report(
+        &[
+            &camera[..],
+            &[
+                "--kafka",
+                &address,
+                "--topic",
+                "to-python",
+                "--partitions",
+                "1",
+                "--frames",
+                "15",
+            ],
+        ]
+        .concat(),
+    );
     let read = python("consumer.py", &[&address, "to-python", "15"]);
     let lines: Vec<Vec<&str>> = read.lines().map(|line| line.split(' ').collect()).collect();
     assert_eq!(lines.len(), 15);
     for (n, line) in lines.iter().enumerate() {
-        assert_eq!((line[0], line[1], line[3]), ("cam01", n.to_string().as_str(), "320x180"));
+        assert_eq!(
+            (line[0], line[1], line[3]),
+            ("cam01", n.to_string().as_str(), "320x180")
+        );
     }
 }

@@ -11,7 +11,15 @@ const RED: [u8; 3] = [0xFF, 0, 0];
 
 fn run(bench: &Bench, more: &[&str]) -> Command {
     let clip = sample();
-    let args = ["run", &clip, "--loop", "--realtime", "--view=127.0.0.1:0", "--progress", "none"];
+    let args = [
+        "run",
+        &clip,
+        "--loop",
+        "--realtime",
+        "--view=127.0.0.1:0",
+        "--progress",
+        "none",
+    ];
     bench.command(&[&args, more].concat())
 }
 
@@ -25,10 +33,22 @@ fn a_change_shows_in_pictures_and_files_and_the_start_can_be_had_back() {
     let b = Bench::new();
     let page = Page::start(&b, run(&b, &[]), "log");
     page.until("a picture", |page| shows(page, GREY));
-    let (status, settings) = page.change("cam01", r##"{"background": "#ff0000", "matte": "hard"}"##);
-    assert_eq!((status, settings["background"].as_str(), settings["matte"].as_str()), (200, Some("#ff0000"), Some("hard")));
+    let (status, settings) =
+        page.change("cam01", r##"{"background": "#ff0000", "matte": "hard"}"##);
+    assert_eq!(
+        (
+            status,
+            settings["background"].as_str(),
+            settings["matte"].as_str()
+        ),
+        (200, Some("#ff0000"), Some("hard"))
+    );
     page.until("the new background", |page| shows(page, RED));
-    assert_eq!(page.change("cam01", r#"{"background": "start", "matte": "soft"}"#).1["background"], "#c0c0c0");
+    assert_eq!(
+        page.change("cam01", r#"{"background": "start", "matte": "soft"}"#)
+            .1["background"],
+        "#c0c0c0"
+    );
     page.until("the old background", |page| shows(page, GREY));
     assert_eq!(page.stop().0.code, Some(130));
     let colours: Vec<_> = b
@@ -36,12 +56,21 @@ fn a_change_shows_in_pictures_and_files_and_the_start_can_be_had_back() {
         .iter()
         .map(|name| {
             let file = b.read(&format!("output/cam01/{name}"));
-            mattebox_core::codec::decode(&file, &Default::default()).expect("a whole file").get_pixel(320, 5).0
+            mattebox_core::codec::decode(&file, &Default::default())
+                .expect("a whole file")
+                .get_pixel(320, 5)
+                .0
         })
         .collect();
-    assert!(colours.iter().all(|colour| [GREY, RED].contains(colour)), "each frame has one of the two");
+    assert!(
+        colours.iter().all(|colour| [GREY, RED].contains(colour)),
+        "each frame has one of the two"
+    );
     let changes = colours.windows(2).filter(|pair| pair[0] != pair[1]).count();
-    assert_eq!((changes, colours[0], colours[colours.len() - 1]), (2, GREY, GREY));
+    assert_eq!(
+        (changes, colours[0], colours[colours.len() - 1]),
+        (2, GREY, GREY)
+    );
 }
 
 #[test]
@@ -53,7 +82,11 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
         (r#"{"background": "transparent"}"#, 409, "transparency"),
         (r#"{"background": "image:/etc/passwd"}"#, 422, "upload"),
         (r#"{"background": "octarine"}"#, 422, "octarine"),
-        (r#"{"background": "picture"}"#, 409, "no picture was uploaded"),
+        (
+            r#"{"background": "picture"}"#,
+            409,
+            "no picture was uploaded",
+        ),
         (r#"{"matte": "fuzzy"}"#, 422, "fuzzy"),
         (r#"{"mate": "soft"}"#, 422, "mate"),
         (r#"{"matte": null}"#, 422, "leave out"),
@@ -61,7 +94,12 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
     ] {
         let (status, problem) = page.change("cam01", settings);
         assert_eq!(status, wanted, "{settings}: {problem}");
-        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains(words)), "{settings}: {problem}");
+        assert!(
+            problem["detail"]
+                .as_str()
+                .is_some_and(|detail| detail.contains(words)),
+            "{settings}: {problem}"
+        );
     }
     assert_eq!(page.change("cam99", "{}").0, 404);
     assert_eq!(page.camera()["settings"]["background"], "#c0c0c0");
@@ -72,7 +110,9 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
 fn nothing_is_written_with_out_none() {
     let b = Bench::new();
     let page = Page::start(&b, run(&b, &["--out", "none"]), "log");
-    page.until("frames", |page| page.camera()["frames"]["out"].as_u64() > Some(10));
+    page.until("frames", |page| {
+        page.camera()["frames"]["out"].as_u64() > Some(10)
+    });
     page.stop();
     assert_eq!(b.files("."), ["log"]);
 }
@@ -87,14 +127,22 @@ fn a_hangup_reads_the_settings_file_again_and_a_bad_file_changes_nothing() {
     fs::write(&file, "background = \"#ff0000\"\nthreads = 1").unwrap();
     page.hang_up();
     page.until("the new background", |page| shows(page, RED));
-    page.until("what changed", |page| page.said("background: \"gray\" -> \"#ff0000\""));
-    page.until("what waits", |page| page.said("threads: (none) -> 1 takes effect at the next start"));
-    for (text, words) in
-        [("backgruond = \"blue\"", "backgruond"), ("background = \"image:nowhere.png\"", "nowhere.png"), ("a = [", "m.toml")]
-    {
+    page.until("what changed", |page| {
+        page.said("background: \"gray\" -> \"#ff0000\"")
+    });
+    page.until("what waits", |page| {
+        page.said("threads: (none) -> 1 takes effect at the next start")
+    });
+    for (text, words) in [
+        ("backgruond = \"blue\"", "backgruond"),
+        ("background = \"image:nowhere.png\"", "nowhere.png"),
+        ("a = [", "m.toml"),
+    ] {
         fs::write(&file, text).unwrap();
         page.hang_up();
-        page.until("the reason", |page| page.said("the settings stay as they were") && page.said(words));
+        page.until("the reason", |page| {
+            page.said("the settings stay as they were") && page.said(words)
+        });
         assert!(shows(&page, RED), "{text}");
     }
     assert_eq!(page.stop().0.code, Some(130));
@@ -115,13 +163,18 @@ fn under_nohup_a_hangup_is_ignored() {
     let plain = run(&b, &["--out", "none"]);
     let mut command = Command::new("sh");
     shield(&mut command).args(["-c", "trap '' HUP; exec \"$@\"", "sh"]);
-    command.arg(plain.get_program()).args(plain.get_args()).current_dir(b.path("."));
+    command
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .current_dir(b.path("."));
     let page = Page::start(&b, command, "log");
     page.until("a picture", |page| shows(page, GREY));
     page.hang_up();
     let frames = |page: &Page| page.camera()["frames"]["out"].as_u64();
     let before = frames(&page);
-    page.until("more frames", |page| frames(page) > before.map(|frames| frames + 20));
+    page.until("more frames", |page| {
+        frames(page) > before.map(|frames| frames + 20)
+    });
     assert!(!page.said("hung up"));
     assert_eq!(page.stop().0.code, Some(130));
 }

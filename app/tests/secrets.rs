@@ -95,10 +95,24 @@ fn assert_silent(what: &str, done: &Done) {
 fn no_command_prints_the_secrets_of_its_settings() {
     let b = Bench::new();
     // All at once as sources, which are shown one by one.
-    let named: Vec<String> = ADDRESSES.iter().enumerate().map(|(i, address)| format!("c{i}={address}")).collect();
-    for command in [&["config"][..], &["config", "--json"], &["config", "camera"]] {
-        for sources in [ADDRESSES.to_vec(), named.iter().map(String::as_str).collect()] {
-            assert_silent(&format!("{command:?}"), &b.run(&[command, &sources].concat()));
+    let named: Vec<String> = ADDRESSES
+        .iter()
+        .enumerate()
+        .map(|(i, address)| format!("c{i}={address}"))
+        .collect();
+    for command in [
+        &["config"][..],
+        &["config", "--json"],
+        &["config", "camera"],
+    ] {
+        for sources in [
+            ADDRESSES.to_vec(),
+            named.iter().map(String::as_str).collect(),
+        ] {
+            assert_silent(
+                &format!("{command:?}"),
+                &b.run(&[command, &sources].concat()),
+            );
         }
     }
     // Every address somewhere, and every setting with some.
@@ -112,7 +126,14 @@ fn no_command_prints_the_secrets_of_its_settings() {
             &["config", "worker", "--out", address, "--model", address],
             &["config", "view", "x", "--view", address],
             &["config", "dead-letters", "--kafka", &kafka],
-            &["run", "x.mp4", "--connect-timeout", "0.3", "--background", &background],
+            &[
+                "run",
+                "x.mp4",
+                "--connect-timeout",
+                "0.3",
+                "--background",
+                &background,
+            ],
             &["run", "x.mp4", "--background", address],
             &["run", "x.mp4", "--model", address],
             &["run", "x.mp4", "--fps", address],
@@ -134,9 +155,15 @@ fn no_command_prints_the_secrets_of_its_settings() {
 fn an_environment_variable_or_a_file_with_a_mistake_is_not_repeated() {
     let b = Bench::new();
     let address = "rtsp://admin:hunter2@127.0.0.1:1/cam1";
-    for name in
-        ["VIDEO_SRC", "FPS", "MATTEBOX_LOOP", "MATTEBOX_VIEW", "KAFKA_BOOTSTRAP", "MATTEBOX_TOKEN", "MATTEBOX_KAFKA_PASSWORD"]
-    {
+    for name in [
+        "VIDEO_SRC",
+        "FPS",
+        "MATTEBOX_LOOP",
+        "MATTEBOX_VIEW",
+        "KAFKA_BOOTSTRAP",
+        "MATTEBOX_TOKEN",
+        "MATTEBOX_KAFKA_PASSWORD",
+    ] {
         assert_silent(name, &b.run_with(&["config", "worker"], &[(name, address)]));
         assert_silent(name, &b.run_with(&["config"], &[(name, address)]));
         // The help tells variables, not their values.
@@ -156,10 +183,21 @@ fn an_environment_variable_or_a_file_with_a_mistake_is_not_repeated() {
         assert!(done.stderr.contains("line 1"), "{}", done.stderr);
         assert_silent(text, &done);
     }
-    for option in
-        ["ssl.key.password=hunter2", "no.such.property=hunter2", "linger.ms=hunter2", "sasl.username=hunter2", "hunter2"]
-    {
-        let args = ["--kafka", "127.0.0.1:1", "--connect-timeout", "0", "--kafka-option", option];
+    for option in [
+        "ssl.key.password=hunter2",
+        "no.such.property=hunter2",
+        "linger.ms=hunter2",
+        "sasl.username=hunter2",
+        "hunter2",
+    ] {
+        let args = [
+            "--kafka",
+            "127.0.0.1:1",
+            "--connect-timeout",
+            "0",
+            "--kafka-option",
+            option,
+        ];
         assert_silent(option, &b.run(&[&["worker"], &args[..]].concat()));
         assert_silent(option, &b.run(&[&["config", "worker"], &args[..]].concat()));
     }
@@ -170,16 +208,36 @@ fn sources_that_fail_tell_no_secret_in_log_api_metrics_or_summary() {
     let b = Bench::new();
     // Some of them: each is a child of its own. The others fail alone in the next test.
     let addresses: Vec<&str> = ADDRESSES.iter().copied().step_by(5).collect();
-    let named: Vec<String> = addresses.iter().enumerate().map(|(i, address)| format!("c{i}={address}")).collect();
-    let mut args =
-        vec!["run", "--out", "none", "--view=127.0.0.1:0", "--connect-timeout", "2", "--log-level", "debug", "--json", "--loop"];
+    let named: Vec<String> = addresses
+        .iter()
+        .enumerate()
+        .map(|(i, address)| format!("c{i}={address}"))
+        .collect();
+    let mut args = vec![
+        "run",
+        "--out",
+        "none",
+        "--view=127.0.0.1:0",
+        "--connect-timeout",
+        "2",
+        "--log-level",
+        "debug",
+        "--json",
+        "--loop",
+    ];
     args.extend(named.iter().map(String::as_str));
     // One that goes on, so that all can be looked at.
-    args.extend(["good=lavfi:testsrc=size=64x64:rate=5", "--realtime", "--stall-timeout", "300"]);
+    args.extend([
+        "good=lavfi:testsrc=size=64x64:rate=5",
+        "--realtime",
+        "--stall-timeout",
+        "300",
+    ]);
     let page = Page::start(&b, b.command(&args), "log");
     let cameras = |page: &Page<'_>| -> Vec<serde_json::Value> {
         // A machine that is busy with all these children may be late with an answer.
-        let all: serde_json::Value = serde_json::from_slice(&page.get("/api/cameras").1).unwrap_or_default();
+        let all: serde_json::Value =
+            serde_json::from_slice(&page.get("/api/cameras").1).unwrap_or_default();
         all["cameras"].as_array().cloned().unwrap_or_default()
     };
     // Each has said why it does not come, on the page or in the log.
@@ -194,8 +252,17 @@ fn sources_that_fail_tell_no_secret_in_log_api_metrics_or_summary() {
         assert_kept(address, &page.get(&format!("/api/cameras/c{i}")).1);
     }
     let shown = cameras(&page);
-    let source = |i: usize| shown.iter().find(|c| c["id"] == format!("c{i}").as_str()).map(|c| c["source"].clone());
-    assert_eq!(source(0).unwrap(), "rtsp://***@127.0.0.1:1/cam1", "host and path are shown");
+    let source = |i: usize| {
+        shown
+            .iter()
+            .find(|c| c["id"] == format!("c{i}").as_str())
+            .map(|c| c["source"].clone())
+    };
+    assert_eq!(
+        source(0).unwrap(),
+        "rtsp://***@127.0.0.1:1/cam1",
+        "host and path are shown"
+    );
     let (done, log) = page.stop();
     assert_silent("the summary", &done);
     assert_kept("the log", log.as_bytes());
@@ -209,7 +276,17 @@ fn one_source_that_fails_tells_no_secret_in_its_error() {
             for &address in addresses {
                 let b = &b;
                 scope.spawn(move || {
-                    let args = ["run", address, "--out", "none", "--connect-timeout", "0.3", "--json", "--frames", "1"];
+                    let args = [
+                        "run",
+                        address,
+                        "--out",
+                        "none",
+                        "--connect-timeout",
+                        "0.3",
+                        "--json",
+                        "--frames",
+                        "1",
+                    ];
                     let done = b.run(&args);
                     assert_ne!(done.code, Some(0), "{address}: {}", done.stderr);
                     assert_silent(address, &done);
@@ -239,12 +316,19 @@ fn server() -> String {
     let clip = std::fs::read(sample()).expect("the sample");
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let (Ok(mut stream), clip) = (stream, clip.clone()) else { return };
+            let (Ok(mut stream), clip) = (stream, clip.clone()) else {
+                return;
+            };
             thread::spawn(move || {
                 let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
                 let _ = stream.read(&mut [0; 4096]);
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: {}\r\n\r\n", clip.len());
-                let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&clip));
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nContent-Length: {}\r\n\r\n",
+                    clip.len()
+                );
+                let _ = stream
+                    .write_all(head.as_bytes())
+                    .and_then(|()| stream.write_all(&clip));
             });
         }
     });
@@ -263,7 +347,16 @@ fn a_source_that_works_tells_no_secret_in_table_or_traces() {
     assert!(!told.is_empty(), "no trace came");
     assert_kept("the traces", format!("{told:?}").as_bytes());
     // A collector that is not there is named without the secret of its address.
-    let done = b.run(&["run", &source, "--frames", "3", "--otlp", "http://127.0.0.1:1/x?key=hunter2", "--log-level", "trace"]);
+    let done = b.run(&[
+        "run",
+        &source,
+        "--frames",
+        "3",
+        "--otlp",
+        "http://127.0.0.1:1/x?key=hunter2",
+        "--log-level",
+        "trace",
+    ]);
     assert!(done.stderr.contains("127.0.0.1:1"), "{}", done.stderr);
     assert_silent("the lost traces", &done);
 }

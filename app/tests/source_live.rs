@@ -29,7 +29,11 @@ fn server(serve: impl Fn(usize, TcpStream) + Send + 'static) -> (u16, Arc<Atomic
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// The sample as an MPEG transport stream, which can be joined and left anywhere.
@@ -39,12 +43,25 @@ fn transport_stream() -> Vec<u8> {
 }
 
 fn quick() -> SourceOptions {
-    SourceOptions { connect_timeout: Duration::from_secs(20), stall_timeout: Some(Duration::from_secs(2)), ..Default::default() }
+    SourceOptions {
+        connect_timeout: Duration::from_secs(20),
+        stall_timeout: Some(Duration::from_secs(2)),
+        ..Default::default()
+    }
 }
 
 fn take(source: &mut dyn Source, count: usize) -> Vec<i64> {
     let stop = Stop::new();
-    (0..count).map(|_| source.next(&stop).unwrap().expect("the source ended").time.0).collect()
+    (0..count)
+        .map(|_| {
+            source
+                .next(&stop)
+                .unwrap()
+                .expect("the source ended")
+                .time
+                .0
+        })
+        .collect()
 }
 
 #[test]
@@ -61,7 +78,10 @@ fn a_stream_that_ends_is_connected_anew() {
     let times = take(&mut *source, 170);
     assert!(connections.load(Ordering::SeqCst) >= 3);
     assert!(times.windows(2).all(|pair| pair[0] <= pair[1]));
-    assert!(times[0] >= begun - 10_000_000 && times[169] <= now(), "times are those of the clock");
+    assert!(
+        times[0] >= begun - 10_000_000 && times[169] <= now(),
+        "times are those of the clock"
+    );
 }
 
 #[test]
@@ -70,8 +90,14 @@ fn without_reconnect_the_end_is_the_end() {
     let (port, connections) = server(move |_, mut to| {
         let _ = to.write_all(&bytes);
     });
-    let options = SourceOptions { reconnect: false, ..quick() };
-    assert_eq!(collect(&mut *open(&format!("tcp://127.0.0.1:{port}"), &options)).len(), 75);
+    let options = SourceOptions {
+        reconnect: false,
+        ..quick()
+    };
+    assert_eq!(
+        collect(&mut *open(&format!("tcp://127.0.0.1:{port}"), &options)).len(),
+        75
+    );
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
@@ -81,19 +107,33 @@ fn a_duration_ends_a_stream_that_would_go_on() {
     let (port, _) = server(move |_, mut to| {
         let _ = to.write_all(&bytes);
     });
-    let options = SourceOptions { duration: Some(Duration::from_secs(2)), ..quick() };
+    let options = SourceOptions {
+        duration: Some(Duration::from_secs(2)),
+        ..quick()
+    };
     let pictures = collect(&mut *open(&format!("tcp://127.0.0.1:{port}"), &options));
-    assert!(pictures.len() > 75 && pictures[pictures.len() - 1].time.0 - pictures[0].time.0 < 3_000_000);
+    assert!(
+        pictures.len() > 75 && pictures[pictures.len() - 1].time.0 - pictures[0].time.0 < 3_000_000
+    );
 }
 
 #[test]
 fn a_service_that_never_answers_is_unreachable() {
-    let options = SourceOptions { connect_timeout: Duration::from_secs(6), ..quick() };
-    for spec in [format!("tcp://127.0.0.1:{}", free_port()), format!("rtsp://me:secret@127.0.0.1:{}/camera", free_port())] {
+    let options = SourceOptions {
+        connect_timeout: Duration::from_secs(6),
+        ..quick()
+    };
+    for spec in [
+        format!("tcp://127.0.0.1:{}", free_port()),
+        format!("rtsp://me:secret@127.0.0.1:{}/camera", free_port()),
+    ] {
         let error = error_of(&spec, &options);
         let message = error.to_string();
         assert!(error.is_unreachable() && error.is_fatal(), "{message}");
-        assert!(message.contains("could not be reached within 6 s: connection refused"), "{message}");
+        assert!(
+            message.contains("could not be reached within 6 s: connection refused"),
+            "{message}"
+        );
         assert!(!message.contains("secret"), "{message}");
     }
 }
@@ -102,9 +142,15 @@ fn a_service_that_never_answers_is_unreachable() {
 fn a_service_that_answers_but_shows_nothing_is_unreachable() {
     let held = Mutex::new(Vec::new());
     let (port, _) = server(move |_, to| held.lock().unwrap().push(to));
-    let options = SourceOptions { connect_timeout: Duration::from_secs(1), ..quick() };
+    let options = SourceOptions {
+        connect_timeout: Duration::from_secs(1),
+        ..quick()
+    };
     let error = error_of(&format!("tcp://127.0.0.1:{port}"), &options);
-    assert!(error.is_unreachable() && error.to_string().contains("within 1 s: no picture comes"), "{error}");
+    assert!(
+        error.is_unreachable() && error.to_string().contains("within 1 s: no picture comes"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -123,11 +169,19 @@ fn a_service_that_starts_late_is_waited_for() {
 #[test]
 fn a_stop_ends_the_wait_for_a_source_that_is_away() {
     let stop = Stop::new();
-    let options = SourceOptions { connect_timeout: Duration::from_secs(3600), ..quick() };
+    let options = SourceOptions {
+        connect_timeout: Duration::from_secs(3600),
+        ..quick()
+    };
     let spec = format!("tcp://127.0.0.1:{}", free_port()).parse().unwrap();
     let opening = thread::spawn({
         let stop = stop.clone();
-        move || mattebox::source::open(&spec, &options, &stop).err().unwrap().to_string()
+        move || {
+            mattebox::source::open(&spec, &options, &stop)
+                .err()
+                .unwrap()
+                .to_string()
+        }
     });
     thread::sleep(Duration::from_millis(300));
     stop.stop();
@@ -144,14 +198,24 @@ fn the_time_to_connect_lasts_as_long_as_it_says_and_is_tried_until_then() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         let _ = listener.accept().unwrap().0.write_all(&bytes);
     });
-    let options = SourceOptions { connect_timeout: Duration::from_secs(60), ..quick() };
+    let options = SourceOptions {
+        connect_timeout: Duration::from_secs(60),
+        ..quick()
+    };
     take(&mut *open(&format!("tcp://127.0.0.1:{port}"), &options), 10);
     late.join().unwrap();
     let begun = Instant::now();
-    let options = SourceOptions { connect_timeout: Duration::from_secs(4), ..quick() };
+    let options = SourceOptions {
+        connect_timeout: Duration::from_secs(4),
+        ..quick()
+    };
     let error = error_of(&format!("tcp://127.0.0.1:{}", free_port()), &options);
     assert!(error.is_unreachable(), "{error}");
-    assert!(begun.elapsed() >= options.connect_timeout, "it gave up after {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= options.connect_timeout,
+        "it gave up after {:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]
@@ -186,25 +250,48 @@ fn a_source_that_is_kept_comes_however_late_and_says_why_it_is_away() {
 #[test]
 fn a_camera_that_is_not_plugged_in_is_waited_for_where_sources_are_kept() {
     let (stop, status) = (Stop::new(), Status::default());
-    let options = SourceOptions { keep_trying: true, status: status.clone(), ..SourceOptions::default() };
+    let options = SourceOptions {
+        keep_trying: true,
+        status: status.clone(),
+        ..SourceOptions::default()
+    };
     let opening = thread::spawn({
         let stop = stop.clone();
-        move || mattebox::source::open(&"/dev/video99".parse().unwrap(), &options, &stop).err().unwrap().to_string()
+        move || {
+            mattebox::source::open(&"/dev/video99".parse().unwrap(), &options, &stop)
+                .err()
+                .unwrap()
+                .to_string()
+        }
     });
     while status.get().condition.away().is_none() {
         thread::sleep(Duration::from_millis(20));
     }
-    assert!(status.get().condition.away().unwrap().contains("there is no /dev/video99"));
+    assert!(
+        status
+            .get()
+            .condition
+            .away()
+            .unwrap()
+            .contains("there is no /dev/video99")
+    );
     stop.stop();
     assert_eq!(opening.join().unwrap(), "stopped");
 }
 
 #[test]
 fn what_no_time_can_mend_is_an_error_also_where_sources_are_kept() {
-    let options = SourceOptions { keep_trying: true, ..quick() };
+    let options = SourceOptions {
+        keep_trying: true,
+        ..quick()
+    };
     let error = error_of("foo://127.0.0.1/x", &options);
-    assert!(error.is_usage() && error.to_string().contains("protocol"), "{error}");
-    let (port, _) = server(move |_, stream| answer(stream, "401 Unauthorized\r\nContent-Length: 0", b""));
+    assert!(
+        error.is_usage() && error.to_string().contains("protocol"),
+        "{error}"
+    );
+    let (port, _) =
+        server(move |_, stream| answer(stream, "401 Unauthorized\r\nContent-Length: 0", b""));
     assert!(error_of(&format!("http://127.0.0.1:{port}/a"), &options).is_usage());
 }
 
@@ -212,14 +299,16 @@ fn what_no_time_can_mend_is_an_error_also_where_sources_are_kept() {
 fn a_stream_whose_video_comes_late_is_found_by_a_longer_look() {
     let folder = tempfile::tempdir().unwrap();
     // Two seconds of sound alone, more than 100 kB, so that a look at the beginning finds no video.
-    let both =
-        "-f lavfi -t 4 -i anoisesrc=r=44100 -itsoffset 2 -i {sample} -map 0:a -map 1:v -c:a pcm_s16le -ac 2 -c:v flv -f flv";
+    let both = "-f lavfi -t 4 -i anoisesrc=r=44100 -itsoffset 2 -i {sample} -map 0:a -map 1:v -c:a pcm_s16le -ac 2 -c:v flv -f flv";
     let bytes = fs::read(ffmpeg(both, &folder.path().join("late.flv"))).unwrap();
     let (port, connections) = server(move |_, mut to| {
         let _ = to.write_all(&bytes);
     });
     take(&mut *open(&format!("tcp://127.0.0.1:{port}"), &quick()), 10);
-    assert!(connections.load(Ordering::SeqCst) >= 2, "the first look was short");
+    assert!(
+        connections.load(Ordering::SeqCst) >= 2,
+        "the first look was short"
+    );
 }
 
 #[test]
@@ -236,17 +325,24 @@ fn the_time_of_a_live_picture_is_that_of_its_arrival() {
     thread::sleep(Duration::from_millis(300));
     for _ in 0..20 {
         let picture = source.next(&stop).unwrap().unwrap();
-        let time = std::time::UNIX_EPOCH + Duration::from_micros(picture.time.0.try_into().unwrap());
+        let time =
+            std::time::UNIX_EPOCH + Duration::from_micros(picture.time.0.try_into().unwrap());
         let (age, latency) = (time.elapsed().unwrap(), picture.read.elapsed());
         assert!(time >= before, "it came before the source was opened");
-        assert!(latency.abs_diff(age) < Duration::from_millis(100), "{latency:?} {age:?}: two clocks, one moment");
+        assert!(
+            latency.abs_diff(age) < Duration::from_millis(100),
+            "{latency:?} {age:?}: two clocks, one moment"
+        );
     }
 }
 
 /// Answers one HTTP request.
 fn answer(mut stream: TcpStream, head: &str, body: &[u8]) {
     let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
-    while request.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+    while request
+        .next()
+        .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+    {}
     let _ = stream.write_all(format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n").as_bytes());
     let _ = stream.write_all(body);
 }
@@ -254,22 +350,46 @@ fn answer(mut stream: TcpStream, head: &str, body: &[u8]) {
 #[test]
 fn a_file_on_a_web_server_is_a_file() {
     let folder = tempfile::tempdir().unwrap();
-    let bytes = fs::read(ffmpeg("-i {sample} -c copy -movflags +faststart", &folder.path().join("a.mp4"))).unwrap();
+    let bytes = fs::read(ffmpeg(
+        "-i {sample} -c copy -movflags +faststart",
+        &folder.path().join("a.mp4"),
+    ))
+    .unwrap();
     let (port, _) = server(move |_, stream| {
-        answer(stream, &format!("200 OK\r\nContent-Type: video/mp4\r\nContent-Length: {}", bytes.len()), &bytes)
+        answer(
+            stream,
+            &format!(
+                "200 OK\r\nContent-Type: video/mp4\r\nContent-Length: {}",
+                bytes.len()
+            ),
+            &bytes,
+        )
     });
     let mut source = open(&format!("http://127.0.0.1:{port}/a.mp4"), &quick());
-    assert_eq!((source.info().live, source.info().frames), (false, Some(75)));
+    assert_eq!(
+        (source.info().live, source.info().frames),
+        (false, Some(75))
+    );
     assert_eq!(collect(&mut *source).len(), 75);
 }
 
 /// What a web camera sends: a head, and a body of JPEG pictures without end, of which this is the beginning.
 fn web_camera() -> (&'static str, Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();
-    let jpeg = fs::read(ffmpeg("-i {sample} -frames:v 1", &folder.path().join("a.jpg"))).unwrap();
-    let part = format!("--next\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", jpeg.len());
+    let jpeg = fs::read(ffmpeg(
+        "-i {sample} -frames:v 1",
+        &folder.path().join("a.jpg"),
+    ))
+    .unwrap();
+    let part = format!(
+        "--next\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n",
+        jpeg.len()
+    );
     let body = [part.as_bytes(), &jpeg, b"\r\n"].concat().repeat(40);
-    ("200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=next", body)
+    (
+        "200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=next",
+        body,
+    )
 }
 
 #[test]
@@ -290,16 +410,26 @@ fn a_stream_that_stalls_is_connected_anew() {
         answer(stream.try_clone().unwrap(), head, &body);
         held.lock().unwrap().push(stream);
     });
-    take(&mut *open(&format!("http://127.0.0.1:{port}/stream"), &quick()), 60);
+    take(
+        &mut *open(&format!("http://127.0.0.1:{port}/stream"), &quick()),
+        60,
+    );
     assert!(connections.load(Ordering::SeqCst) >= 2);
 }
 
 #[test]
 fn what_a_web_server_refuses_is_not_tried_again() {
-    for (head, words) in [("404 Not Found", "nothing under this address"), ("401 Unauthorized", "wants a user and a password")] {
-        let (port, _) = server(move |_, stream| answer(stream, &format!("{head}\r\nContent-Length: 0"), b""));
+    for (head, words) in [
+        ("404 Not Found", "nothing under this address"),
+        ("401 Unauthorized", "wants a user and a password"),
+    ] {
+        let (port, _) =
+            server(move |_, stream| answer(stream, &format!("{head}\r\nContent-Length: 0"), b""));
         let error = error_of(&format!("http://127.0.0.1:{port}/a.mp4"), &quick());
-        assert!(error.is_usage() && error.to_string().contains(words), "{error}");
+        assert!(
+            error.is_usage() && error.to_string().contains(words),
+            "{error}"
+        );
     }
 }
 
@@ -312,10 +442,18 @@ impl Camera {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/common/rtsp_server.py");
         // The system's own Python: its packages are those that scripts/setup installs.
         let mut command = Command::new("/usr/bin/python3");
-        let mut child = command.arg(script).arg(port.to_string()).stdout(Stdio::piped()).spawn().expect("/usr/bin/python3");
+        let mut child = command
+            .arg(script)
+            .arg(port.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("/usr/bin/python3");
         let mut line = String::new();
         let _ = BufReader::new(child.stdout.take().unwrap().take(64)).read_line(&mut line);
-        let port = line.trim().parse().expect("the test camera starts; `scripts/setup test` installs what it needs");
+        let port = line
+            .trim()
+            .parse()
+            .expect("the test camera starts; `scripts/setup test` installs what it needs");
         Camera(child, port)
     }
 }
@@ -340,7 +478,10 @@ fn an_rtsp_camera_that_restarts_is_connected_anew() {
     take(&mut *source, 40);
     drop(source);
     let wrong = error_of(&format!("rtsp://127.0.0.1:{port}/nothing"), &quick());
-    assert!(wrong.is_usage() && wrong.to_string().contains("nothing under this address"), "{wrong}");
+    assert!(
+        wrong.is_usage() && wrong.to_string().contains("nothing under this address"),
+        "{wrong}"
+    );
     drop(camera);
 }
 
@@ -348,7 +489,13 @@ fn an_rtsp_camera_that_restarts_is_connected_anew() {
 fn a_camera_that_is_not_there_is_named() {
     let begun = Instant::now();
     let error = try_open("/dev/video99", &quick()).err().unwrap();
-    assert!(error.is_usage() && error.to_string().contains("there is no /dev/video99"), "{error}");
-    assert!(begun.elapsed() < quick().connect_timeout, "nothing is tried again");
+    assert!(
+        error.is_usage() && error.to_string().contains("there is no /dev/video99"),
+        "{error}"
+    );
+    assert!(
+        begun.elapsed() < quick().connect_timeout,
+        "nothing is tried again"
+    );
     assert!(fs::metadata(sample()).is_ok());
 }

@@ -21,23 +21,33 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut compositor = Compositor::new(SimdLevel::best())?;
     let gray = Background::Color(BackgroundSpec::GRAY);
     let mut totals = [Sum::default(), Sum::default()];
-    for (i, ((picture, alpha), matte)) in read_all(pictures)?.iter().zip(&read_all(alphas)?).zip(&read_all(mattes)?).enumerate() {
+    for (i, ((picture, alpha), matte)) in read_all(pictures)?
+        .iter()
+        .zip(&read_all(alphas)?)
+        .zip(&read_all(mattes)?)
+        .enumerate()
+    {
         let (alpha, matte) = (first_channel(alpha), first_channel(matte));
-        let mut compose = |picture: &RgbImage, alpha: &GrayImage, background: &Background, cleanup| {
-            let mut composed = Composed::default();
-            compositor.compose(picture, alpha, background, cleanup, &mut composed);
-            match composed {
-                Composed::Rgb(picture) => picture,
-                Composed::Rgba(_) => unreachable!("the background is opaque"),
-            }
-        };
+        let mut compose =
+            |picture: &RgbImage, alpha: &GrayImage, background: &Background, cleanup| {
+                let mut composed = Composed::default();
+                compositor.compose(picture, alpha, background, cleanup, &mut composed);
+                match composed {
+                    Composed::Rgb(picture) => picture,
+                    Composed::Rgba(_) => unreachable!("the background is opaque"),
+                }
+            };
         let filmed = compose(picture, &alpha, &Background::Color(ROOM), false);
         let wanted = compose(picture, &alpha, &gray, false);
         for (cleanup, total) in [false, true].into_iter().zip(&mut totals) {
             let result = compose(&filmed, &matte, &gray, cleanup);
             total.add(&result, &wanted, &matte);
             if i == 30 {
-                save(out, if cleanup { "after.png" } else { "before.png" }, &result)?;
+                save(
+                    out,
+                    if cleanup { "after.png" } else { "before.png" },
+                    &result,
+                )?;
             }
         }
         if i == 30 {
@@ -63,7 +73,11 @@ impl Sum {
             if (1..255).contains(a) {
                 self.pixels += 1;
                 self.excess += u64::from(c[1].saturating_sub(c[0].max(c[2])));
-                self.distance += c.iter().zip(w).map(|(c, w)| u64::from(c.abs_diff(*w))).sum::<u64>();
+                self.distance += c
+                    .iter()
+                    .zip(w)
+                    .map(|(c, w)| u64::from(c.abs_diff(*w)))
+                    .sum::<u64>();
             }
         }
     }
@@ -83,13 +97,20 @@ impl std::fmt::Display for Sum {
 }
 
 fn read_all(folder: &str) -> Result<Vec<RgbImage>, Box<dyn Error>> {
-    let mut paths: Vec<_> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_, std::io::Error>>()?;
+    let mut paths: Vec<_> = fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_, std::io::Error>>()?;
     paths.sort();
-    paths.iter().map(|path| Ok(codec::decode(&fs::read(path)?, &Limits::default())?)).collect()
+    paths
+        .iter()
+        .map(|path| Ok(codec::decode(&fs::read(path)?, &Limits::default())?))
+        .collect()
 }
 
 fn first_channel(picture: &RgbImage) -> GrayImage {
-    GrayImage::from_fn(picture.width(), picture.height(), |x, y| image::Luma([picture.get_pixel(x, y).0[0]]))
+    GrayImage::from_fn(picture.width(), picture.height(), |x, y| {
+        image::Luma([picture.get_pixel(x, y).0[0]])
+    })
 }
 
 /// The head, enlarged four times so that single pixels can be seen.

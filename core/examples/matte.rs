@@ -17,7 +17,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: matte soft|hard|still WIDTH HEIGHT FPS <rgb24 >gray8".into());
     };
     let still = mode == "still";
-    let mode = if still { MatteMode::Soft } else { mode.parse()? };
+    let mode = if still {
+        MatteMode::Soft
+    } else {
+        mode.parse()?
+    };
     let (width, height, fps): (u32, u32, f64) = (width.parse()?, height.parse()?, fps.parse()?);
     let simd = match std::env::var("MATTEBOX_SIMD") {
         Ok(name) => name.parse()?,
@@ -31,10 +35,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut output = std::io::stdout().lock();
     let mut bytes = vec![0; width as usize * height as usize * 3];
     while input.read_exact(&mut bytes).is_ok() {
-        let picture = RgbImage::from_raw(width, height, bytes.clone()).ok_or("the size is too large")?;
+        let picture =
+            RgbImage::from_raw(width, height, bytes.clone()).ok_or("the size is too large")?;
         let start = Instant::now();
         let time = Timestamp((segmenting.len() as f64 * 1e6 / fps) as i64);
-        let coarse = if still { segmenter.segment_still(&picture) } else { segmenter.segment(&picture, time, &mut state) };
+        let coarse = if still {
+            segmenter.segment_still(&picture)
+        } else {
+            segmenter.segment(&picture, time, &mut state)
+        };
         let middle = Instant::now();
         refiner.refine(&picture, &coarse, &mut alpha);
         segmenting.push((middle - start).as_secs_f64() * 1e3);

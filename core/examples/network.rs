@@ -25,13 +25,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["levels"] => SimdLevel::available().iter().for_each(|level| println!("{level}")),
+        ["levels"] => SimdLevel::available()
+            .iter()
+            .for_each(|level| println!("{level}")),
         ["describe", path] => print!("{}", describe(&std::fs::read(path)?)?),
         ["serve", path, "reference"] => {
             let bytes = std::fs::read(path)?;
             let model = Model::from_bytes(&bytes)?;
             let reference = Reference::from_bytes(&bytes)?;
-            serve(&model, |input, out| out.copy_from_slice(&reference.run(input)))?;
+            serve(&model, |input, out| {
+                out.copy_from_slice(&reference.run(input))
+            })?;
         }
         ["serve", path, level] => {
             let model = Arc::new(Model::from_bytes(&std::fs::read(path)?)?);
@@ -39,20 +43,31 @@ fn main() -> Result<(), Box<dyn Error>> {
             serve(&model, |input, out| executor.run(input, out))?;
         }
         ["profile", path, level, runs] => profile(path, parse(level)?, runs.parse()?)?,
-        _ => return Err("usage: network levels | describe MODEL | serve MODEL LEVEL | profile MODEL LEVEL RUNS".into()),
+        _ => return Err(
+            "usage: network levels | describe MODEL | serve MODEL LEVEL | profile MODEL LEVEL RUNS"
+                .into(),
+        ),
     }
     Ok(())
 }
 
 fn parse(level: &str) -> Result<SimdLevel, Box<dyn Error>> {
-    Ok(if level == "best" { SimdLevel::best() } else { level.parse()? })
+    Ok(if level == "best" {
+        SimdLevel::best()
+    } else {
+        level.parse()?
+    })
 }
 
 /// A request is a little-endian u32: 0 is followed by an input (f32) and answered with the confidence (f32); another number asks for
 /// so many runs of the last input and is answered with the nanoseconds that each took (u64).
 fn serve(model: &Model, mut run: impl FnMut(&[f32], &mut [f32])) -> io::Result<()> {
     let pixels = model.input_width() * model.input_height();
-    let (mut input, mut out, mut bytes) = (vec![0f32; pixels * 3], vec![0f32; pixels], vec![0u8; pixels * 12]);
+    let (mut input, mut out, mut bytes) = (
+        vec![0f32; pixels * 3],
+        vec![0f32; pixels],
+        vec![0u8; pixels * 12],
+    );
     let (mut stdin, mut stdout) = (io::stdin().lock(), io::stdout().lock());
     let mut request = [0; 4];
     while stdin.read_exact(&mut request).is_ok() {
@@ -86,7 +101,9 @@ fn profile(path: &str, level: SimdLevel, runs: usize) -> Result<(), Box<dyn Erro
     let model = Arc::new(Model::from_bytes(&std::fs::read(path)?)?);
     let mut executor = Executor::new(&model, level)?;
     let pixels = model.input_width() * model.input_height();
-    let input: Vec<f32> = (0..pixels * 3).map(|i| (i * 7919 % 1009) as f32 / 1009.0).collect();
+    let input: Vec<f32> = (0..pixels * 3)
+        .map(|i| (i * 7919 % 1009) as f32 / 1009.0)
+        .collect();
     let mut out = vec![0f32; pixels];
     let (mut rows, mut totals): (Vec<OperatorTimes>, Vec<f64>) = (Vec::new(), Vec::new());
     let tick = clock_cost();
@@ -97,7 +114,8 @@ fn profile(path: &str, level: SimdLevel, runs: usize) -> Result<(), Box<dyn Erro
         let mut last = Instant::now();
         executor.run_observed(&input, &mut out, &mut |step| {
             let time = last.elapsed().as_secs_f64() * 1e6 - tick;
-            let of_step = |row: &OperatorTimes| (row.pass, row.operator) == (step.pass, step.operator);
+            let of_step =
+                |row: &OperatorTimes| (row.pass, row.operator) == (step.pass, step.operator);
             let i = rows.iter().position(of_step).unwrap_or_else(|| {
                 rows.push(OperatorTimes {
                     pass: step.pass,
@@ -119,7 +137,11 @@ fn profile(path: &str, level: SimdLevel, runs: usize) -> Result<(), Box<dyn Erro
         });
     }
     let peak = peak(level)?;
-    println!("{level}, {}x{}, peak {peak:.1} GMAC/s", model.input_width(), model.input_height());
+    println!(
+        "{level}, {}x{}, peak {peak:.1} GMAC/s",
+        model.input_width(),
+        model.input_height()
+    );
     println!(
         "{:5} {:10} {:>8} {:>9} {:>9} {:>9} {:>8} {:>8}",
         "pass", "operator", "MMAC", "median us", "min us", "limit us", "of peak", "MB"
@@ -139,9 +161,17 @@ fn profile(path: &str, level: SimdLevel, runs: usize) -> Result<(), Box<dyn Erro
         }
     }
     let [mmac, median, least, limit, mb] = sum;
-    println!("{:16} {mmac:8.2} {median:9.1} {least:9.1} {limit:9.1} {:7.0}% {mb:8.2}", "sum", 100.0 * limit / least);
+    println!(
+        "{:16} {mmac:8.2} {median:9.1} {least:9.1} {limit:9.1} {:7.0}% {mb:8.2}",
+        "sum",
+        100.0 * limit / least
+    );
     let (median, least) = median_and_least(&mut totals);
-    println!("{:25} {median:9.1} {least:9.1} {:17.0}%", "a run without clocks", 100.0 * limit / least);
+    println!(
+        "{:25} {median:9.1} {least:9.1} {:17.0}%",
+        "a run without clocks",
+        100.0 * limit / least
+    );
     Ok(())
 }
 
@@ -162,7 +192,9 @@ fn median_and_least(times: &mut [f64]) -> (f64, f64) {
 
 /// Microseconds that reading the clock adds to a measured time.
 fn clock_cost() -> f64 {
-    let mut times: Vec<f64> = (0..10_000).map(|_| Instant::now().elapsed().as_secs_f64() * 1e6).collect();
+    let mut times: Vec<f64> = (0..10_000)
+        .map(|_| Instant::now().elapsed().as_secs_f64() * 1e6)
+        .collect();
     median_and_least(&mut times).0
 }
 

@@ -20,18 +20,35 @@ fn main() -> Result<(), Box<dyn Error>> {
     let width = args.get(2).map_or(Ok(640), |w| w.parse())?;
     let read = |path: &str| -> Result<RgbImage, Box<dyn Error>> {
         let picture = codec::decode(&fs::read(path)?, &Limits::default())?;
-        Ok(cover(&picture, width, picture.height() * width / picture.width()))
+        Ok(cover(
+            &picture,
+            width,
+            picture.height() * width / picture.width(),
+        ))
     };
     let (picture, alpha) = (read(picture)?, read(alpha)?);
-    let alpha = GrayImage::from_fn(alpha.width(), alpha.height(), |x, y| Luma([alpha.get_pixel(x, y).0[0]]));
+    let alpha = GrayImage::from_fn(alpha.width(), alpha.height(), |x, y| {
+        Luma([alpha.get_pixel(x, y).0[0]])
+    });
     let mixed = alpha.iter().filter(|a| (1..255).contains(*a)).count();
-    println!("{}x{}, {:.1} % mixed pixels", picture.width(), picture.height(), 100.0 * mixed as f64 / alpha.len() as f64);
+    println!(
+        "{}x{}, {:.1} % mixed pixels",
+        picture.width(),
+        picture.height(),
+        100.0 * mixed as f64 / alpha.len() as f64
+    );
 
     let gray = Background::Color(BackgroundSpec::GRAY);
     let mut composed = [Composed::default(), Composed::default()];
     let mut compositor = Compositor::new(SimdLevel::best())?;
     compositor.compose(&picture, &alpha, &gray, true, &mut composed[0]);
-    compositor.compose(&picture, &alpha, &Background::Transparent, true, &mut composed[1]);
+    compositor.compose(
+        &picture,
+        &alpha,
+        &Background::Transparent,
+        true,
+        &mut composed[1],
+    );
     let mut files = [Vec::new(), Vec::new(), Vec::new()];
     JpegEncoder::new(80).encode(&picture, &mut files[0])?;
     Encoder::new(ImageFormat::Png, 0).encode(&Composed::Rgb(picture.clone()), &mut files[1])?;
@@ -43,8 +60,18 @@ fn main() -> Result<(), Box<dyn Error>> {
             ("gray, no clean-up", gray.clone(), false),
             ("gray", gray.clone(), true),
             ("transparent", Background::Transparent, true),
-            ("picture", Background::Picture(Arc::new(picture.clone())), true),
-            ("blur", Background::Blur { sigma: BackgroundSpec::DEFAULT_SIGMA }, true),
+            (
+                "picture",
+                Background::Picture(Arc::new(picture.clone())),
+                true,
+            ),
+            (
+                "blur",
+                Background::Blur {
+                    sigma: BackgroundSpec::DEFAULT_SIGMA,
+                },
+                true,
+            ),
         ] {
             if level != SimdLevel::best() && name != "gray" && name != "blur" {
                 continue;
@@ -63,26 +90,50 @@ fn main() -> Result<(), Box<dyn Error>> {
         for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Jpeg] {
             if kind == "rgb" || format.has_alpha() {
                 let (mut encoder, mut file) = (Encoder::new(format, 80), Vec::new());
-                let run = move || encoder.encode(composed, &mut file).map_or(0, |()| file.len());
+                let run = move || {
+                    encoder
+                        .encode(composed, &mut file)
+                        .map_or(0, |()| file.len())
+                };
                 work.push((format!("encode {kind} as {format}"), Box::new(run)));
             }
         }
         for (compression, filters) in [
             (png::DeflateCompression::FdeflateUltraFast, &FILTERS[..]),
-            (png::DeflateCompression::Level(1), &[png::Filter::Sub, png::Filter::Up, png::Filter::Adaptive][..]),
-            (png::DeflateCompression::NoCompression, &[png::Filter::NoFilter][..]),
+            (
+                png::DeflateCompression::Level(1),
+                &[png::Filter::Sub, png::Filter::Up, png::Filter::Adaptive][..],
+            ),
+            (
+                png::DeflateCompression::NoCompression,
+                &[png::Filter::NoFilter][..],
+            ),
         ] {
             for &filter in filters {
-                let run = move || png_with(composed, compression, filter).map_or(0, |file| file.len());
-                work.push((format!("  png {kind}, {compression:?}, {filter:?}"), Box::new(run)));
+                let run =
+                    move || png_with(composed, compression, filter).map_or(0, |file| file.len());
+                work.push((
+                    format!("  png {kind}, {compression:?}, {filter:?}"),
+                    Box::new(run),
+                ));
             }
         }
     }
 
     for file in &files {
         let (mut decoder, mut out) = (Decoder::default(), RgbImage::default());
-        let run = move || decoder.decode_into(file, &Limits::default(), &mut out).map_or(0, |()| file.len());
-        work.push((format!("decode {}", ImageFormat::of(file).map_or("?", ImageFormat::name)), Box::new(run)));
+        let run = move || {
+            decoder
+                .decode_into(file, &Limits::default(), &mut out)
+                .map_or(0, |()| file.len())
+        };
+        work.push((
+            format!(
+                "decode {}",
+                ImageFormat::of(file).map_or("?", ImageFormat::name)
+            ),
+            Box::new(run),
+        ));
     }
 
     let mut times = vec![Vec::with_capacity(ROUNDS); work.len()];
@@ -96,13 +147,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     for (((name, _), times), bytes) in work.iter().zip(&mut times).zip(bytes) {
         times.sort_by(f64::total_cmp);
-        println!("{name:48} {:7.3} least {:7.3} median {bytes:9} bytes", times[0], times[ROUNDS / 2]);
+        println!(
+            "{name:48} {:7.3} least {:7.3} median {bytes:9} bytes",
+            times[0],
+            times[ROUNDS / 2]
+        );
     }
     Ok(())
 }
 
-const FILTERS: [png::Filter; 6] =
-    [png::Filter::NoFilter, png::Filter::Sub, png::Filter::Up, png::Filter::Avg, png::Filter::Paeth, png::Filter::Adaptive];
+const FILTERS: [png::Filter; 6] = [
+    png::Filter::NoFilter,
+    png::Filter::Sub,
+    png::Filter::Up,
+    png::Filter::Avg,
+    png::Filter::Paeth,
+    png::Filter::Adaptive,
+];
 
 fn png_with(
     picture: &Composed,
@@ -112,7 +173,11 @@ fn png_with(
     let (width, height) = picture.dimensions();
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, width, height);
-    encoder.set_color(if matches!(picture, Composed::Rgba(_)) { png::ColorType::Rgba } else { png::ColorType::Rgb });
+    encoder.set_color(if matches!(picture, Composed::Rgba(_)) {
+        png::ColorType::Rgba
+    } else {
+        png::ColorType::Rgb
+    });
     encoder.set_deflate_compression(compression);
     encoder.set_filter(filter);
     let mut writer = encoder.write_header()?;

@@ -10,7 +10,8 @@ use crate::{
 use image::{GrayImage, RgbImage};
 use std::sync::{Arc, LazyLock};
 
-static MODEL: LazyLock<Arc<Model>> = LazyLock::new(|| Arc::new(Model::landscape().expect("the built-in network is sound")));
+static MODEL: LazyLock<Arc<Model>> =
+    LazyLock::new(|| Arc::new(Model::landscape().expect("the built-in network is sound")));
 
 /// Compares what the first byte says: a kernel of the network, the compositor, or the matte.
 ///
@@ -26,22 +27,31 @@ pub fn check(bytes: &[u8]) {
 }
 
 fn others() -> impl Iterator<Item = SimdLevel> {
-    SimdLevel::available().into_iter().filter(|level| *level != SimdLevel::Scalar)
+    SimdLevel::available()
+        .into_iter()
+        .filter(|level| *level != SimdLevel::Scalar)
 }
 
 /// A kernel on one row: the same up to rounding.
 pub fn kernel(bytes: &[u8]) {
-    Case::new(std::array::from_fn(|i| bytes.get(i).copied().unwrap_or_default())).check();
+    Case::new(std::array::from_fn(|i| {
+        bytes.get(i).copied().unwrap_or_default()
+    }))
+    .check();
 }
 
 /// The compositor: the same bytes at every level, and the same again from buffers that were used before.
 pub fn compositor(bytes: &[u8]) {
     let mut bytes = Bytes(bytes.iter().cycle());
-    let Some((width, height)) = bytes.size() else { return };
+    let Some((width, height)) = bytes.size() else {
+        return;
+    };
     let background = match bytes.next() % 4 {
         0 => Background::Color([bytes.next(), bytes.next(), bytes.next()]),
         1 => Background::Transparent,
-        2 => Background::Blur { sigma: f32::from(bytes.next()) / 4.0 },
+        2 => Background::Blur {
+            sigma: f32::from(bytes.next()) / 4.0,
+        },
         _ => Background::Picture(Arc::new(bytes.picture(width, height))),
     };
     let cleanup = bytes.next() % 2 == 0;
@@ -49,16 +59,27 @@ pub fn compositor(bytes: &[u8]) {
     let compose = |level| {
         let mut compositor = Compositor::new(level).expect("the level is available");
         let mut made = [(); 2].map(|()| Composed::Rgb(RgbImage::default()));
-        made.iter_mut().for_each(|out| compositor.compose(&picture, &alpha, &background, cleanup, out));
+        made.iter_mut()
+            .for_each(|out| compositor.compose(&picture, &alpha, &background, cleanup, out));
         let [first, again] = made;
-        assert!(first == again, "{level}, {width}x{height}, {background:?}: not the same again");
+        assert!(
+            first == again,
+            "{level}, {width}x{height}, {background:?}: not the same again"
+        );
         first
     };
     let expected = compose(SimdLevel::Scalar);
     for level in others() {
         let found = compose(level);
-        let differs = found.as_raw().iter().zip(expected.as_raw()).position(|(a, b)| a != b);
-        assert!(found == expected, "{level}, {width}x{height}, clean-up {cleanup}, {background:?}: differs at {differs:?}");
+        let differs = found
+            .as_raw()
+            .iter()
+            .zip(expected.as_raw())
+            .position(|(a, b)| a != b);
+        assert!(
+            found == expected,
+            "{level}, {width}x{height}, clean-up {cleanup}, {background:?}: differs at {differs:?}"
+        );
     }
 }
 
@@ -66,21 +87,41 @@ pub fn compositor(bytes: &[u8]) {
 /// there, rounding may decide between two looks at the picture, so that only what holds at every level is asked.
 pub fn matte(bytes: &[u8]) {
     let mut bytes = Bytes(bytes.iter().cycle());
-    let Some((width, height)) = bytes.size() else { return };
-    let mode = if bytes.next() % 4 == 0 { MatteMode::Hard } else { MatteMode::Soft };
+    let Some((width, height)) = bytes.size() else {
+        return;
+    };
+    let mode = if bytes.next() % 4 == 0 {
+        MatteMode::Hard
+    } else {
+        MatteMode::Soft
+    };
     let levels = SimdLevel::available();
     let level = levels[usize::from(bytes.next()) % levels.len()];
     let mut segmenter = Segmenter::new(&MODEL, mode, level).expect("the level is available");
-    let mut refiners: Vec<_> = levels.iter().map(|level| Refiner::new(*level).expect("the level is available")).collect();
+    let mut refiners: Vec<_> = levels
+        .iter()
+        .map(|level| Refiner::new(*level).expect("the level is available"))
+        .collect();
     let mut state = Default::default();
     for time in [0, 40_000] {
         let picture = bytes.picture(width, height);
         let coarse = segmenter.segment(&picture, Timestamp(time), &mut state);
         let mut alphas = vec![GrayImage::default(); levels.len()];
-        refiners.iter_mut().zip(&mut alphas).for_each(|(refiner, alpha)| refiner.refine(&picture, &coarse, alpha));
+        refiners
+            .iter_mut()
+            .zip(&mut alphas)
+            .for_each(|(refiner, alpha)| refiner.refine(&picture, &coarse, alpha));
         for (level, found) in levels.iter().zip(&alphas) {
-            let worst = found.iter().zip(alphas[0].iter()).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or_default();
-            assert!(worst <= 1, "{level}, {mode}, {width}x{height}: {worst} grey values apart");
+            let worst = found
+                .iter()
+                .zip(alphas[0].iter())
+                .map(|(a, b)| a.abs_diff(*b))
+                .max()
+                .unwrap_or_default();
+            assert!(
+                worst <= 1,
+                "{level}, {mode}, {width}x{height}: {worst} grey values apart"
+            );
         }
     }
 }

@@ -27,7 +27,10 @@ impl<T, E: Display> Guarded<T, E> {
     /// Makes the first tools. `make` is called once more after each panic.
     pub fn new(mut make: impl FnMut() -> Result<T, E> + Send + 'static) -> Result<Self, E> {
         let tools = Some(make()?);
-        Ok(Guarded { tools, make: Box::new(make) })
+        Ok(Guarded {
+            tools,
+            make: Box::new(make),
+        })
     }
 
     /// Works with the tools. What `work` changes outside of them is not restored after a panic.
@@ -48,8 +51,12 @@ impl<T, E: Display> Guarded<T, E> {
 fn remake<T, E: Display>(make: &mut dyn FnMut() -> Result<T, E>) -> Result<T, Panicked> {
     match catch_unwind(AssertUnwindSafe(make)) {
         Ok(Ok(tools)) => Ok(tools),
-        Ok(Err(error)) => Err(Panicked::Lost { problem: error.to_string() }),
-        Err(_) => Err(Panicked::Lost { problem: "making the tools panicked".to_owned() }),
+        Ok(Err(error)) => Err(Panicked::Lost {
+            problem: error.to_string(),
+        }),
+        Err(_) => Err(Panicked::Lost {
+            problem: "making the tools panicked".to_owned(),
+        }),
     }
 }
 
@@ -62,7 +69,11 @@ mod tests {
         let mut made = 0;
         Guarded::new(move || {
             made += 1;
-            if made > limit { Err("no memory".to_owned()) } else { Ok(made * 10) }
+            if made > limit {
+                Err("no memory".to_owned())
+            } else {
+                Ok(made * 10)
+            }
         })
         .unwrap()
     }
@@ -82,7 +93,9 @@ mod tests {
     #[test]
     fn where_new_tools_cannot_be_made_the_old_ones_are_not_used() {
         let mut tools = counted(1);
-        let lost = Err(Panicked::Lost { problem: "no memory".to_owned() });
+        let lost = Err(Panicked::Lost {
+            problem: "no memory".to_owned(),
+        });
         assert_eq!(tools.run(|_| -> u32 { panic!("on purpose") }), lost);
         assert_eq!(tools.run(|n| *n), lost);
     }

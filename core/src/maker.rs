@@ -49,7 +49,8 @@ impl Maker {
     pub fn new(recipe: &Recipe) -> Result<Self, SimdError> {
         Ok(Maker {
             cleans_up: recipe.foreground_cleanup && recipe.matte == MatteMode::Soft,
-            segmenter: Segmenter::new(&recipe.model, recipe.matte, recipe.simd)?.skipping_still(recipe.skip_still),
+            segmenter: Segmenter::new(&recipe.model, recipe.matte, recipe.simd)?
+                .skipping_still(recipe.skip_still),
             refiner: Refiner::new(recipe.simd)?,
             compositor: Compositor::new(recipe.simd)?,
             encoder: Encoder::new(recipe.format, recipe.jpeg_quality),
@@ -63,7 +64,8 @@ impl Maker {
 
     /// Finds out where people are. True if the network was not asked, because the picture is like the one before.
     pub fn segment(&mut self, picture: &RgbImage, time: Timestamp, state: &mut MatteState) -> bool {
-        self.segmenter.segment_into(picture, time, state, &mut self.coarse);
+        self.segmenter
+            .segment_into(picture, time, state, &mut self.coarse);
         self.coarse.is_still()
     }
 
@@ -79,16 +81,28 @@ impl Maker {
 
     /// The matte as a PNG file.
     pub fn encode_alpha(&mut self) -> Result<&[u8], EncodeError> {
-        self.alpha_encoder.encode_gray(&self.alpha, &mut self.bytes)?;
+        self.alpha_encoder
+            .encode_gray(&self.alpha, &mut self.bytes)?;
         Ok(&self.bytes)
     }
 
     /// Puts the background behind the people. `spare` is a picture whose memory can be used again.
-    pub fn compose(&mut self, picture: &RgbImage, background: &Background, spare: Option<Composed>) {
+    pub fn compose(
+        &mut self,
+        picture: &RgbImage,
+        background: &Background,
+        spare: Option<Composed>,
+    ) {
         if let Some(spare) = spare {
             self.picture = spare;
         }
-        self.compositor.compose(picture, &self.alpha, background, self.cleans_up, &mut self.picture);
+        self.compositor.compose(
+            picture,
+            &self.alpha,
+            background,
+            self.cleans_up,
+            &mut self.picture,
+        );
     }
 
     /// What was composed.

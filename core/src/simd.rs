@@ -31,16 +31,29 @@ pub enum SimdError {
 }
 
 fn names(levels: &[SimdLevel]) -> String {
-    levels.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    levels
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 impl SimdLevel {
     /// All levels, slowest first.
-    pub const ALL: [SimdLevel; 5] = [SimdLevel::Scalar, SimdLevel::Sse42, SimdLevel::Avx2, SimdLevel::Avx512, SimdLevel::Neon];
+    pub const ALL: [SimdLevel; 5] = [
+        SimdLevel::Scalar,
+        SimdLevel::Sse42,
+        SimdLevel::Avx2,
+        SimdLevel::Avx512,
+        SimdLevel::Neon,
+    ];
 
     /// The levels that this processor has, slowest first.
     pub fn available() -> Vec<SimdLevel> {
-        Self::ALL.into_iter().filter(|l| l.token().is_some()).collect()
+        Self::ALL
+            .into_iter()
+            .filter(|l| l.token().is_some())
+            .collect()
     }
 
     /// The fastest level of this processor.
@@ -74,7 +87,10 @@ impl FromStr for SimdLevel {
     type Err = SimdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|l| l.to_string() == text).ok_or_else(|| SimdError::Unknown(text.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|l| l.to_string() == text)
+            .ok_or_else(|| SimdError::Unknown(text.to_owned()))
     }
 }
 
@@ -99,7 +115,10 @@ mod tests {
         for level in SimdLevel::ALL {
             assert_eq!(level.to_string().parse(), Ok(level));
         }
-        assert!(matches!("mmx".parse::<SimdLevel>(), Err(SimdError::Unknown(_))));
+        assert!(matches!(
+            "mmx".parse::<SimdLevel>(),
+            Err(SimdError::Unknown(_))
+        ));
     }
 
     #[test]

@@ -26,7 +26,11 @@ fn main() {
             executor.run(&input, &mut out);
             executor.run(&input, &mut out);
             let change = region.change();
-            assert_eq!((change.allocations, change.reallocations), (0, 0), "{level}");
+            assert_eq!(
+                (change.allocations, change.reallocations),
+                (0, 0),
+                "{level}"
+            );
         }
         reading_stays_small(bytes);
     }
@@ -39,26 +43,49 @@ fn main() {
 fn steady_streams_allocate_little(model: &Arc<Model>) {
     // less than the size from which glibc maps fresh pages for a block
     const LITTLE: usize = 128 << 10;
-    let picture = RgbImage::from_fn(640, 360, |x, y| image::Rgb([(x / 3) as u8, (y / 2) as u8, (x ^ y) as u8]));
+    let picture = RgbImage::from_fn(640, 360, |x, y| {
+        image::Rgb([(x / 3) as u8, (y / 2) as u8, (x ^ y) as u8])
+    });
     let (simd, mut bytes, mut decoded) = (SimdLevel::best(), Vec::new(), RgbImage::default());
     let mut jpeg = Vec::new();
     JpegEncoder::new(80).encode(&picture, &mut jpeg).unwrap();
     for matte in [MatteMode::Hard, MatteMode::Soft] {
-        let (mut decoder, mut segmenter) = (Decoder::default(), Segmenter::new(model, matte, simd).unwrap());
-        let (mut refiner, mut compositor) = (Refiner::new(simd).unwrap(), Compositor::new(simd).unwrap());
-        let (mut state, mut coarse, mut alpha) = (MatteState::default(), Coarse::default(), GrayImage::default());
+        let (mut decoder, mut segmenter) = (
+            Decoder::default(),
+            Segmenter::new(model, matte, simd).unwrap(),
+        );
+        let (mut refiner, mut compositor) =
+            (Refiner::new(simd).unwrap(), Compositor::new(simd).unwrap());
+        let (mut state, mut coarse, mut alpha) = (
+            MatteState::default(),
+            Coarse::default(),
+            GrayImage::default(),
+        );
         let (mut encoder, mut composed) = (Encoder::new(ImageFormat::Png, 80), Composed::default());
         for i in 0..40 {
             let region = Region::new(ALLOCATOR);
-            decoder.decode_into(&jpeg, &Limits::default(), &mut decoded).unwrap();
+            decoder
+                .decode_into(&jpeg, &Limits::default(), &mut decoded)
+                .unwrap();
             segmenter.segment_into(&decoded, Timestamp(i * 40_000), &mut state, &mut coarse);
             refiner.refine(&decoded, &coarse, &mut alpha);
             // not the network's own matte, which may find nobody in such a picture
-            alpha.enumerate_pixels_mut().for_each(|(x, _, a)| a[0] = x.saturating_sub(200).min(255) as u8);
-            compositor.compose(&decoded, &alpha, &Background::Color([192; 3]), true, &mut composed);
+            alpha
+                .enumerate_pixels_mut()
+                .for_each(|(x, _, a)| a[0] = x.saturating_sub(200).min(255) as u8);
+            compositor.compose(
+                &decoded,
+                &alpha,
+                &Background::Color([192; 3]),
+                true,
+                &mut composed,
+            );
             encoder.encode(&composed, &mut bytes).unwrap();
             let allocated = region.change().bytes_allocated;
-            assert!(i < 20 || allocated < LITTLE, "{matte}: {allocated} bytes for frame {i}");
+            assert!(
+                i < 20 || allocated < LITTLE,
+                "{matte}: {allocated} bytes for frame {i}"
+            );
         }
     }
 }
@@ -67,14 +94,21 @@ fn steady_streams_allocate_little(model: &Arc<Model>) {
 fn reading_stays_small(file: &[u8]) {
     const SANE: usize = 24 << 20;
     let mut bytes = file.to_vec();
-    for at in (0..file.len() / 4).step_by(97).chain(0..64).map(|word| word * 4) {
+    for at in (0..file.len() / 4)
+        .step_by(97)
+        .chain(0..64)
+        .map(|word| word * 4)
+    {
         for value in [u32::MAX, 0x7fff_ffff, 0x0001_0000, 4096] {
             bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
             let region = Region::new(ALLOCATOR);
             let _ = Model::from_bytes(&bytes);
             let _ = describe(&bytes);
             let allocated = region.change().bytes_allocated;
-            assert!(allocated < SANE, "{allocated} bytes with {value:#x} at byte {at}");
+            assert!(
+                allocated < SANE,
+                "{allocated} bytes with {value:#x} at byte {at}"
+            );
         }
         bytes[at..at + 4].copy_from_slice(&file[at..at + 4]);
     }

@@ -59,7 +59,12 @@ impl Engine {
     pub fn open(settings: &str) -> Result<Self, OpenError> {
         let settings = Settings::from_json(settings)?;
         let memories = MemoryDir::open(&settings.out)?.durable(settings.fsync);
-        Ok(Engine { memories, settings, tools: Mutex::default(), partitions: Mutex::default() })
+        Ok(Engine {
+            memories,
+            settings,
+            tools: Mutex::default(),
+            partitions: Mutex::default(),
+        })
     }
 
     /// Makes a record's file. Whatever the record holds, the answer is a row; an error means that this task has to be done again.
@@ -71,27 +76,51 @@ impl Engine {
             Ok(frame) => frame,
             Err(error) => {
                 // The key tells whose record it was, where it is a camera's name.
-                let camera = record.key.and_then(|key| std::str::from_utf8(key).ok()?.parse().ok());
-                return Ok(Row { camera, ..Row::dead(error.code(), error.to_string()) });
+                let camera = record
+                    .key
+                    .and_then(|key| std::str::from_utf8(key).ok()?.parse().ok());
+                return Ok(Row {
+                    camera,
+                    ..Row::dead(error.code(), error.to_string())
+                });
             }
         };
         let settings = &self.settings;
-        let Some(tracked) = partition.track(&frame.camera, &settings.out, &self.memories, settings.fsync)? else {
+        let Some(tracked) =
+            partition.track(&frame.camera, &settings.out, &self.memories, settings.fsync)?
+        else {
             let message = format!("there are {MAX_CAMERAS} other cameras in its partition");
-            return Ok(Row { camera: Some(frame.camera), ..Row::dead("too-many-cameras", message) });
+            return Ok(Row {
+                camera: Some(frame.camera),
+                ..Row::dead("too-many-cameras", message)
+            });
         };
         let place = tracked.memory.numbering.place(frame.number, frame.time);
         let is_late = matches!(place, Place::Late(_));
-        let on_existing = if is_late { OnExisting::Skip } else { settings.on_existing };
-        let target = Target { files: &tracked.files, number: place.number(), on_existing };
+        let on_existing = if is_late {
+            OnExisting::Skip
+        } else {
+            settings.on_existing
+        };
+        let target = Target {
+            files: &tracked.files,
+            number: place.number(),
+            on_existing,
+        };
         // A late frame is made by itself, and so is every frame with the hard matte.
         let mut nothing = MatteState::default();
-        let state = if is_late || !settings.remembers() { &mut nothing } else { &mut tracked.memory.matte };
+        let state = if is_late || !settings.remembers() {
+            &mut nothing
+        } else {
+            &mut tracked.memory.matte
+        };
         let mut tools = match lock(&self.tools).pop() {
             Some(tools) => tools,
             None => Tools::new(settings)?,
         };
-        let made = catch_unwind(AssertUnwindSafe(|| tools.make(settings, &frame, &target, state)));
+        let made = catch_unwind(AssertUnwindSafe(|| {
+            tools.make(settings, &frame, &target, state)
+        }));
         let row = match made {
             Ok(row) => {
                 lock(&self.tools).push(tools);
@@ -100,7 +129,8 @@ impl Engine {
             Err(_) => {
                 // Fail closed. What the panic left behind in buffers and state is not to be trusted.
                 *state = MatteState::default();
-                let message = "it could not be processed; this is a fault of mattebox, please report it";
+                let message =
+                    "it could not be processed; this is a fault of mattebox, please report it";
                 Row::dead("internal-error", message.to_owned())
             }
         };
@@ -108,7 +138,13 @@ impl Engine {
             Some(_) => headers(settings, record, &frame, place.number(), row.size),
             None => Vec::new(),
         };
-        Ok(Row { frame: Some(place.number()), time: Some(frame.time), camera: Some(frame.camera), headers, ..row })
+        Ok(Row {
+            frame: Some(place.number()),
+            time: Some(frame.time),
+            camera: Some(frame.camera),
+            headers,
+            ..row
+        })
     }
 
     /// A task has ended well: stores what its partition's cameras are remembered by.
@@ -120,7 +156,10 @@ impl Engine {
     fn partition(&self, topic: &str, number: i32) -> Arc<Mutex<Partition>> {
         let mut partitions = lock(&self.partitions);
         let new = || Arc::new(Mutex::new(Partition::new(&self.settings, topic, number)));
-        partitions.entry((topic.to_owned(), number)).or_insert_with(new).clone()
+        partitions
+            .entry((topic.to_owned(), number))
+            .or_insert_with(new)
+            .clone()
     }
 }
 
@@ -143,7 +182,11 @@ fn headers(
         model_sha256: settings.recipe.model.sha256(),
         settings: &settings.settings_hash,
     });
-    headers.extend(wire::trace_headers(record).into_iter().map(|(name, value)| (name, value.to_owned())));
+    headers.extend(
+        wire::trace_headers(record)
+            .into_iter()
+            .map(|(name, value)| (name, value.to_owned())),
+    );
     headers
 }
 

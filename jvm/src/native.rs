@@ -1,7 +1,10 @@
 //! What Java calls: the methods of `Native.java`.
 //!
 //! Every method runs inside `with_env`, which catches panics: a fault in here fails a task, never the executor.
-#![allow(unsafe_code, reason = "names that the JVM looks up must be unmangled, which the compiler cannot check to be unique")]
+#![allow(
+    unsafe_code,
+    reason = "names that the JVM looks up must be unmangled, which the compiler cannot check to be unique"
+)]
 use crate::{
     engine::{Engine, OpenError, Origin},
     partition::TaskError,
@@ -60,25 +63,45 @@ struct Throw;
 impl<T: Default> ErrorPolicy<T, NativeError> for Throw {
     type Captures<'env: 'method, 'method> = ();
 
-    fn on_error<'env: 'method, 'method>(env: &mut Env<'env>, _: &mut (), error: NativeError) -> errors::Result<T> {
+    fn on_error<'env: 'method, 'method>(
+        env: &mut Env<'env>,
+        _: &mut (),
+        error: NativeError,
+    ) -> errors::Result<T> {
         if !env.exception_check() {
             let _ = env.throw_new(error.class(), JNIString::from(error.to_string()));
         }
         Ok(T::default())
     }
 
-    fn on_panic<'env: 'method, 'method>(env: &mut Env<'env>, _: &mut (), panic: Box<dyn Any + Send>) -> errors::Result<T> {
-        let said =
-            panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
-        let text = format!("a fault of mattebox, please report it: {}", said.as_deref().unwrap_or("it said nothing"));
-        let _ = env.throw_new(jni_str!("io/mattebox/spark/MatteboxException"), JNIString::from(text));
+    fn on_panic<'env: 'method, 'method>(
+        env: &mut Env<'env>,
+        _: &mut (),
+        panic: Box<dyn Any + Send>,
+    ) -> errors::Result<T> {
+        let said = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned());
+        let text = format!(
+            "a fault of mattebox, please report it: {}",
+            said.as_deref().unwrap_or("it said nothing")
+        );
+        let _ = env.throw_new(
+            jni_str!("io/mattebox/spark/MatteboxException"),
+            JNIString::from(text),
+        );
         Ok(T::default())
     }
 }
 
 /// `static native void check(String settings)`
 #[unsafe(no_mangle)]
-extern "system" fn Java_io_mattebox_spark_Native_check<'c>(mut env: EnvUnowned<'c>, _: JClass<'c>, settings: JString<'c>) {
+extern "system" fn Java_io_mattebox_spark_Native_check<'c>(
+    mut env: EnvUnowned<'c>,
+    _: JClass<'c>,
+    settings: JString<'c>,
+) {
     let checked = env.with_env(|env| -> Result<(), NativeError> {
         Settings::from_json(&settings.try_to_string(env)?).map_err(OpenError::from)?;
         Ok(())
@@ -93,7 +116,8 @@ extern "system" fn Java_io_mattebox_spark_Native_open<'c>(
     _: JClass<'c>,
     settings: JString<'c>,
 ) -> jlong {
-    let opened = env.with_env(|env| -> Result<jlong, NativeError> { open(settings.try_to_string(env)?) });
+    let opened =
+        env.with_env(|env| -> Result<jlong, NativeError> { open(settings.try_to_string(env)?) });
     opened.resolve::<Throw>()
 }
 
@@ -117,10 +141,26 @@ extern "system" fn Java_io_mattebox_spark_Native_frame<'c>(
             true => Ok(None),
             false => env.convert_byte_array(array).map(Some),
         };
-        let (key, value, packed) = (bytes(&key)?, bytes(&value)?, bytes(&headers)?.unwrap_or_default());
+        let (key, value, packed) = (
+            bytes(&key)?,
+            bytes(&value)?,
+            bytes(&headers)?.unwrap_or_default(),
+        );
         let headers = unpack(&packed).ok_or(NativeError::Headers)?;
-        let record = wire::Record { key: key.as_deref(), value: value.as_deref(), headers: &headers };
-        let row = find(engine)?.frame(Origin { topic: &topic, partition, offset, task }, &record)?;
+        let record = wire::Record {
+            key: key.as_deref(),
+            value: value.as_deref(),
+            headers: &headers,
+        };
+        let row = find(engine)?.frame(
+            Origin {
+                topic: &topic,
+                partition,
+                offset,
+                task,
+            },
+            &record,
+        )?;
         Ok(env.byte_array_from_slice(&row.to_bytes())?)
     });
     made.resolve::<Throw>()
@@ -158,8 +198,12 @@ fn open(settings: String) -> Result<jlong, NativeError> {
 
 fn find(handle: jlong) -> Result<Arc<Engine>, NativeError> {
     let engines = ENGINES.read().unwrap_or_else(PoisonError::into_inner);
-    let found = usize::try_from(handle).ok().and_then(|place| engines.get(place));
-    found.map(|(_, engine)| engine.clone()).ok_or(NativeError::Handle(handle))
+    let found = usize::try_from(handle)
+        .ok()
+        .and_then(|place| engines.get(place));
+    found
+        .map(|(_, engine)| engine.clone())
+        .ok_or(NativeError::Handle(handle))
 }
 
 /// Headers as `MatteFunction.java` packs them: name and value of each, with their lengths in front, -1 for none.
@@ -167,7 +211,9 @@ fn unpack(mut packed: &[u8]) -> Option<Vec<wire::Header<'_>>> {
     fn part<'a>(packed: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
         let (length, rest) = packed.split_first_chunk()?;
         *packed = rest;
-        let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else { return Some(None) };
+        let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+            return Some(None);
+        };
         let (part, rest) = packed.split_at_checked(length)?;
         *packed = rest;
         Some(Some(part))

@@ -77,7 +77,10 @@ impl Partition {
     /// A task has a record.
     pub(crate) fn enter(&mut self, task: i64, offset: i64) -> Result<(), TaskError> {
         if task < self.task {
-            return Err(TaskError::Overtaken { old: task, new: self.task });
+            return Err(TaskError::Overtaken {
+                old: task,
+                new: self.task,
+            });
         }
         let is_new = task > self.task;
         // Another executor may have had it in between, or the task before came to grief: then only what is stored counts.
@@ -120,7 +123,11 @@ impl Partition {
                     }
                 };
                 let files = FrameDir::open(out, camera)?.durable(fsync)?;
-                new.insert(Tracked { memory, files, touched: false })
+                new.insert(Tracked {
+                    memory,
+                    files,
+                    touched: false,
+                })
             }
         };
         tracked.touched = true;
@@ -129,7 +136,12 @@ impl Partition {
 
     /// The task has ended well: what is known now is stored, before anybody hears of it. Versions that Spark no longer can go back to are
     /// removed.
-    pub(crate) fn complete(&mut self, task: i64, memories: &MemoryDir, keep: usize) -> Result<(), TaskError> {
+    pub(crate) fn complete(
+        &mut self,
+        task: i64,
+        memories: &MemoryDir,
+        keep: usize,
+    ) -> Result<(), TaskError> {
         if task != self.task || !self.is_open {
             return Ok(());
         }
@@ -138,12 +150,17 @@ impl Partition {
             self.starts.pop_front();
         }
         let oldest = self.starts.front().copied().unwrap_or(self.start);
-        for (camera, tracked) in self.cameras.iter_mut().filter(|(_, tracked)| tracked.touched) {
+        for (camera, tracked) in self
+            .cameras
+            .iter_mut()
+            .filter(|(_, tracked)| tracked.touched)
+        {
             memories.save(&self.stream, camera, self.next, &tracked.memory.to_bytes())?;
             memories.prune(&self.stream, camera, oldest)?;
         }
         let is_many = self.cameras.len() > MAX_AT_HAND;
-        self.cameras.retain(|_, tracked| std::mem::take(&mut tracked.touched) || !is_many);
+        self.cameras
+            .retain(|_, tracked| std::mem::take(&mut tracked.touched) || !is_many);
         self.is_open = false;
         Ok(())
     }

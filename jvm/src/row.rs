@@ -68,14 +68,32 @@ impl Row {
             Status::Dead => 2,
         });
         let frame = self.frame.and_then(|frame| i64::try_from(frame.0).ok());
-        for number in [frame, self.time.map(|time| time.0), self.latency_us, i64::try_from(self.bytes).ok()] {
+        for number in [
+            frame,
+            self.time.map(|time| time.0),
+            self.latency_us,
+            i64::try_from(self.bytes).ok(),
+        ] {
             out.extend(number.unwrap_or(i64::MIN).to_be_bytes());
         }
         out.extend(self.size.0.to_be_bytes());
         out.extend(self.size.1.to_be_bytes());
-        let (code, message) = self.fault.as_ref().map(|(code, message)| (*code, message.as_str())).unzip();
-        let texts = [self.camera.as_ref().map(CameraId::as_str), self.path.as_deref(), code, message];
-        for part in texts.map(|text| text.map(str::as_bytes)).into_iter().chain([self.picture.as_deref()]) {
+        let (code, message) = self
+            .fault
+            .as_ref()
+            .map(|(code, message)| (*code, message.as_str()))
+            .unzip();
+        let texts = [
+            self.camera.as_ref().map(CameraId::as_str),
+            self.path.as_deref(),
+            code,
+            message,
+        ];
+        for part in texts
+            .map(|text| text.map(str::as_bytes))
+            .into_iter()
+            .chain([self.picture.as_deref()])
+        {
             let length = part.map_or(-1, |part| i32::try_from(part.len()).unwrap_or(i32::MAX));
             out.extend(length.to_be_bytes());
             out.extend(part.unwrap_or_default());

@@ -103,7 +103,10 @@ impl Settings {
     pub fn from_json(json: &str) -> Result<Self, SettingsError> {
         let written: Written = serde_json::from_str(json).map_err(bad("(JSON)"))?;
         let limits = match written.max_megapixels {
-            Some(millions @ 1..=4096) => Limits { max_pixels: millions.unsigned_abs() * 1_000_000, ..Limits::default() },
+            Some(millions @ 1..=4096) => Limits {
+                max_pixels: millions.unsigned_abs() * 1_000_000,
+                ..Limits::default()
+            },
             Some(_) => return Err(bad("max_megapixels")("it must be between 1 and 4096")),
             None => Limits::default(),
         };
@@ -115,15 +118,21 @@ impl Settings {
         if written.group.is_empty() {
             return Err(bad("group")("it needs a name"));
         }
-        let background: BackgroundSpec = parse("background", written.background.as_deref())?.unwrap_or_default();
+        let background: BackgroundSpec =
+            parse("background", written.background.as_deref())?.unwrap_or_default();
         let format = parse("format", written.format.as_deref())?.unwrap_or(ImageFormat::Png);
         if background == BackgroundSpec::Transparent && format == ImageFormat::Jpeg {
-            return Err(bad("background")("JPEG files have no transparency: use format png or webp"));
+            return Err(bad("background")(
+                "JPEG files have no transparency: use format png or webp",
+            ));
         }
         nothing_read_is_replaced(&written, &background, format)?;
-        let on_existing = parse("on_existing", written.on_existing.as_deref())?.unwrap_or(OnExisting::Overwrite);
+        let on_existing =
+            parse("on_existing", written.on_existing.as_deref())?.unwrap_or(OnExisting::Overwrite);
         if on_existing == OnExisting::Fail {
-            return Err(bad("on_existing")("Spark may make a frame once more, and its file be there: use overwrite or skip"));
+            return Err(bad("on_existing")(
+                "Spark may make a frame once more, and its file be there: use overwrite or skip",
+            ));
         }
         let recipe = Recipe {
             model: Arc::new(model(written.model.as_deref())?),
@@ -155,15 +164,25 @@ impl Settings {
 }
 
 fn bad<E: Display>(name: &'static str) -> impl FnOnce(E) -> SettingsError {
-    move |problem| SettingsError { name, problem: problem.to_string() }
+    move |problem| SettingsError {
+        name,
+        problem: problem.to_string(),
+    }
 }
 
-fn parse<T: FromStr<Err: Display>>(name: &'static str, text: Option<&str>) -> Result<Option<T>, SettingsError> {
+fn parse<T: FromStr<Err: Display>>(
+    name: &'static str,
+    text: Option<&str>,
+) -> Result<Option<T>, SettingsError> {
     text.map(|text| text.parse().map_err(bad(name))).transpose()
 }
 
 /// Refuses an output folder where a frame would take the place of the background or the model.
-fn nothing_read_is_replaced(written: &Written, background: &BackgroundSpec, format: ImageFormat) -> Result<(), SettingsError> {
+fn nothing_read_is_replaced(
+    written: &Written,
+    background: &BackgroundSpec,
+    format: ImageFormat,
+) -> Result<(), SettingsError> {
     let mut reads = Inputs::default();
     if let BackgroundSpec::Image(path) = background {
         reads.add(&"the background".into(), path);
@@ -172,7 +191,11 @@ fn nothing_read_is_replaced(written: &Written, background: &BackgroundSpec, form
         reads.add(&"the model".into(), Path::new(path));
     }
     match reads.at_frames_below(&written.out, format.extension()) {
-        Some((path, input)) => Err(bad("out")(format!("{} would replace {}: use another folder", path.display(), input.what))),
+        Some((path, input)) => Err(bad("out")(format!(
+            "{} would replace {}: use another folder",
+            path.display(),
+            input.what
+        ))),
         None => Ok(()),
     }
 }
@@ -192,7 +215,10 @@ fn model(name: Option<&str>) -> Result<Model, SettingsError> {
 fn read(name: &'static str, path: &Path) -> Result<Vec<u8>, SettingsError> {
     local(name, path)?;
     let cannot = |problem: &dyn Display| {
-        bad(name)(format!("cannot read {} on this machine: {problem} (the driver and every executor need it)", path.display()))
+        bad(name)(format!(
+            "cannot read {} on this machine: {problem} (the driver and every executor need it)",
+            path.display()
+        ))
     };
     // Another kind may have no end.
     match fs::metadata(path) {
@@ -209,13 +235,19 @@ fn local(name: &'static str, path: &Path) -> Result<(), SettingsError> {
     if text.trim().is_empty() {
         return Err(bad(name)("it is empty: give an absolute path"));
     }
-    let Some((scheme, _)) = text.split_once(':') else { return Ok(()) };
+    let Some((scheme, _)) = text.split_once(':') else {
+        return Ok(());
+    };
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
     if !is_scheme {
         return Ok(());
     }
-    Err(bad(name)(format!("{scheme}: is an address, and only paths of a file system of this machine can be used")))
+    Err(bad(name)(format!(
+        "{scheme}: is an address, and only paths of a file system of this machine can be used"
+    )))
 }
 
 fn backdrop(background: BackgroundSpec, limits: &Limits) -> Result<Backdrop, SettingsError> {
@@ -224,12 +256,17 @@ fn backdrop(background: BackgroundSpec, limits: &Limits) -> Result<Backdrop, Set
         BackgroundSpec::Color(color) => Backdrop::plain(Background::Color(color)),
         BackgroundSpec::Transparent => Backdrop::plain(Background::Transparent),
         BackgroundSpec::Blur { sigma } => Backdrop::plain(Background::Blur { sigma }),
-        BackgroundSpec::Image(path) => match BackgroundPicture::open(read("background", &path)?, limits) {
-            Ok(picture) => Backdrop::picture(picture),
-            Err(error) => return Err(bad(format!("{}: {error}", path.display()))),
-        },
+        BackgroundSpec::Image(path) => {
+            match BackgroundPicture::open(read("background", &path)?, limits) {
+                Ok(picture) => Backdrop::picture(picture),
+                Err(error) => return Err(bad(format!("{}: {error}", path.display()))),
+            }
+        }
         BackgroundSpec::Video(_) => {
-            return Err(bad("a task that is done again could not tell which of the video's pictures comes next".to_owned()));
+            return Err(bad(
+                "a task that is done again could not tell which of the video's pictures comes next"
+                    .to_owned(),
+            ));
         }
     })
 }
@@ -241,7 +278,10 @@ mod tests {
     #[test]
     fn what_is_left_out_is_as_in_the_worker() {
         let settings = Settings::from_json(r#"{"out": "/tmp/x", "group": "g"}"#).unwrap();
-        assert_eq!((settings.recipe.matte, settings.recipe.format), (MatteMode::Soft, ImageFormat::Png));
+        assert_eq!(
+            (settings.recipe.matte, settings.recipe.format),
+            (MatteMode::Soft, ImageFormat::Png)
+        );
         assert!(settings.recipe.foreground_cleanup && settings.remembers() && !settings.picture);
     }
 
@@ -251,12 +291,18 @@ mod tests {
             (r#""matte": "none""#, "matte"),
             (r#""background": "video:a.mp4""#, "background"),
             (r#""background": "image:/nowhere/a.png""#, "/nowhere/a.png"),
-            (r#""background": "transparent", "format": "jpg""#, "background"),
+            (
+                r#""background": "transparent", "format": "jpg""#,
+                "background",
+            ),
             (r#""model": "/nowhere/a.tflite""#, "/nowhere/a.tflite"),
             (r#""model": "/""#, "/ on this machine: it is not a file"),
             (r#""model": "/dev/zero""#, "it is not a file"),
             (r#""model": "hdfs://h/a.tflite""#, "hdfs: is an address"),
-            (r#""background": "image:https://h/a.png""#, "https: is an address"),
+            (
+                r#""background": "image:https://h/a.png""#,
+                "https: is an address",
+            ),
             (r#""jpeg_quality": 0"#, "jpeg_quality"),
             (r#""jpeg_quality": 101"#, "between 1 and 100"),
             (r#""jpeg_quality": -300"#, "between 1 and 100"),
@@ -277,22 +323,40 @@ mod tests {
         let background = out.path().join("cam01/frame_000000.png");
         std::fs::create_dir(out.path().join("cam01")).unwrap();
         std::fs::write(&background, b"x").unwrap();
-        let json =
-            serde_json::json!({ "out": out.path(), "group": "g", "background": format!("image:{}", background.display()) });
-        let error = Settings::from_json(&json.to_string()).unwrap_err().to_string();
-        assert!(error.contains("setting out") && error.contains("the background"), "{error}");
+        let json = serde_json::json!({ "out": out.path(), "group": "g", "background": format!("image:{}", background.display()) });
+        let error = Settings::from_json(&json.to_string())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("setting out") && error.contains("the background"),
+            "{error}"
+        );
     }
 
     #[test]
     fn an_address_is_no_folder() {
         let open = |out: &str| Settings::from_json(&format!(r#"{{"out": {out:?}, "group": "g"}}"#));
-        for out in
-            ["s3a://bucket/x", "S3A://bucket/x", "s3a:bucket", "hdfs:/x", "file:///tmp/x", "c:\\x", "topic:matted", "", " "]
-        {
+        for out in [
+            "s3a://bucket/x",
+            "S3A://bucket/x",
+            "s3a:bucket",
+            "hdfs:/x",
+            "file:///tmp/x",
+            "c:\\x",
+            "topic:matted",
+            "",
+            " ",
+        ] {
             let error = open(out).unwrap_err().to_string();
             assert!(error.contains("setting out: "), "{out}: {error}");
         }
-        for out in ["/tmp/s3a:", "./s3a:", "/tmp/2026-01-31T12:00", "12:00", "a b:c"] {
+        for out in [
+            "/tmp/s3a:",
+            "./s3a:",
+            "/tmp/2026-01-31T12:00",
+            "12:00",
+            "a b:c",
+        ] {
             assert!(open(out).is_ok(), "{out}");
         }
     }

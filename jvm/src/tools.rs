@@ -51,7 +51,13 @@ impl Tools {
         target: &Target<'_>,
         state: &mut MatteState,
     ) -> Result<Row, StoreError> {
-        let Tools { decoder, maker, backdrop, unpacked, picture } = self;
+        let Tools {
+            decoder,
+            maker,
+            backdrop,
+            unpacked,
+            picture,
+        } = self;
         let bytes = match frame.picture(unpacked) {
             Ok(bytes) => bytes,
             Err(error) => return Ok(Row::dead(error.code(), error.to_string())),
@@ -68,10 +74,14 @@ impl Tools {
             Err(error) => return Ok(Row::dead("not-encodable", error.to_string())),
         };
         let extension = settings.recipe.format.extension();
-        let status = match target.files.write(target.number, extension, encoded, target.on_existing)? {
-            Outcome::Written => Status::Written,
-            Outcome::Skipped => Status::Kept,
-        };
+        let status =
+            match target
+                .files
+                .write(target.number, extension, encoded, target.on_existing)?
+            {
+                Outcome::Written => Status::Written,
+                Outcome::Skipped => Status::Kept,
+            };
         Ok(Row {
             status,
             camera: None,
@@ -80,7 +90,13 @@ impl Tools {
             latency_us: Some(age_us(frame.time)),
             size: (width, height),
             bytes: encoded.len(),
-            path: Some(target.files.path(target.number, extension).to_string_lossy().into_owned()),
+            path: Some(
+                target
+                    .files
+                    .path(target.number, extension)
+                    .to_string_lossy()
+                    .into_owned(),
+            ),
             fault: None,
             picture: settings.picture.then(|| encoded.to_vec()),
             headers: Vec::new(),
@@ -90,6 +106,10 @@ impl Tools {
 
 /// How long ago a frame was taken, in microseconds.
 fn age_us(time: Timestamp) -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
-    i64::try_from(now).unwrap_or(i64::MAX).saturating_sub(time.0)
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros());
+    i64::try_from(now)
+        .unwrap_or(i64::MAX)
+        .saturating_sub(time.0)
 }

@@ -15,7 +15,11 @@ fn jpeg(number: u64) -> Vec<u8> {
     let center = (40 + 2 * number as i64, 60);
     let picture = RgbImage::from_fn(160, 120, |x, y| {
         let (dx, dy) = (i64::from(x) - center.0, i64::from(y) - center.1);
-        if dx * dx + dy * dy < 900 { Rgb([220, 180, 160]) } else { Rgb([30, (x / 2) as u8, (y + number as u32 % 7) as u8]) }
+        if dx * dx + dy * dy < 900 {
+            Rgb([220, 180, 160])
+        } else {
+            Rgb([30, (x / 2) as u8, (y + number as u32 % 7) as u8])
+        }
     });
     let mut bytes = Vec::new();
     JpegEncoder::new(90).encode(&picture, &mut bytes).unwrap();
@@ -33,8 +37,19 @@ fn record(engine: &Engine, task: i64, offset: i64) -> Row {
 }
 
 /// A camera's frame, taken `moment` twenty-fifths of a second after the first.
-fn record_of(engine: &Engine, task: i64, offset: i64, camera: &str, number: u64, moment: i64) -> Row {
-    let time = format!("2026-01-01T00:00:{:02}.{:03}000Z", moment / 25, moment % 25 * 40);
+fn record_of(
+    engine: &Engine,
+    task: i64,
+    offset: i64,
+    camera: &str,
+    number: u64,
+    moment: i64,
+) -> Row {
+    let time = format!(
+        "2026-01-01T00:00:{:02}.{:03}000Z",
+        moment / 25,
+        moment % 25 * 40
+    );
     let (id, sequence) = (format!("{camera}/s/{number}"), number.to_string());
     let source = format!("mattebox/camera/{camera}");
     let texts = [
@@ -46,16 +61,37 @@ fn record_of(engine: &Engine, task: i64, offset: i64, camera: &str, number: u64,
         ("content-type", "image/jpeg"),
         ("ce_sequence", sequence.as_str()),
     ];
-    let headers = texts.map(|(name, value)| Header { name, value: Some(value.as_bytes()) });
+    let headers = texts.map(|(name, value)| Header {
+        name,
+        value: Some(value.as_bytes()),
+    });
     let value = jpeg(number);
-    let record = wire::Record { key: Some(camera.as_bytes()), value: Some(&value), headers: &headers };
-    engine.frame(Origin { topic: "t", partition: 0, offset, task }, &record).unwrap()
+    let record = wire::Record {
+        key: Some(camera.as_bytes()),
+        value: Some(&value),
+        headers: &headers,
+    };
+    engine
+        .frame(
+            Origin {
+                topic: "t",
+                partition: 0,
+                offset,
+                task,
+            },
+            &record,
+        )
+        .unwrap()
 }
 
 fn span(engine: &Engine, task: i64, offsets: std::ops::Range<i64>) {
     for offset in offsets {
         let row = record(engine, task, offset);
-        assert_eq!((row.status, row.fault), (Status::Written, None), "offset {offset}");
+        assert_eq!(
+            (row.status, row.fault),
+            (Status::Written, None),
+            "offset {offset}"
+        );
     }
 }
 
@@ -64,7 +100,10 @@ fn files(out: &Path) -> BTreeMap<String, Vec<u8>> {
     for camera in ["left", "right"] {
         for entry in fs::read_dir(out.join(camera)).unwrap() {
             let path = entry.unwrap().path();
-            files.insert(format!("{camera}/{}", path.file_name().unwrap().to_string_lossy()), fs::read(path).unwrap());
+            files.insert(
+                format!("{camera}/{}", path.file_name().unwrap().to_string_lossy()),
+                fs::read(path).unwrap(),
+            );
         }
     }
     files
@@ -145,23 +184,37 @@ fn what_spark_no_longer_can_go_back_to_is_removed() {
         span(&engine, task, task * 4..task * 4 + 4);
         engine.complete("t", 0, task).unwrap();
     }
-    let versions = fs::read_dir(out.path().join(".state/left")).unwrap().count();
+    let versions = fs::read_dir(out.path().join(".state/left"))
+        .unwrap()
+        .count();
     assert!((2..=3).contains(&versions), "{versions}");
 }
 
 #[test]
 fn an_address_as_output_is_refused_and_no_folder_is_made() {
     for address in ["s3a://bucket/x", "hdfs:/x", "file:/x"] {
-        let Err(error) = Engine::open(&format!(r#"{{"out": {address:?}, "group": "test"}}"#)) else { panic!("{address}") };
+        let Err(error) = Engine::open(&format!(r#"{{"out": {address:?}, "group": "test"}}"#))
+        else {
+            panic!("{address}")
+        };
         assert!(error.to_string().contains("is an address"), "{error}");
-        assert!(!Path::new(address.split('/').next().unwrap()).exists(), "{address}");
+        assert!(
+            !Path::new(address.split('/').next().unwrap()).exists(),
+            "{address}"
+        );
     }
 }
 
 #[test]
 fn a_published_picture_has_the_headers_of_a_workers_result() {
     let out = tempfile::tempdir().unwrap();
-    let open = |more: &str| Engine::open(&format!(r#"{{"out": {:?}, "group": "test"{more}}}"#, out.path())).unwrap();
+    let open = |more: &str| {
+        Engine::open(&format!(
+            r#"{{"out": {:?}, "group": "test"{more}}}"#,
+            out.path()
+        ))
+        .unwrap()
+    };
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let texts = [
         ("ce_specversion", "1.0"),
@@ -174,13 +227,39 @@ fn a_published_picture_has_the_headers_of_a_workers_result() {
         ("other", "x"),
         ("traceparent", trace),
     ];
-    let headers = texts.map(|(name, value)| Header { name, value: Some(value.as_bytes()) });
+    let headers = texts.map(|(name, value)| Header {
+        name,
+        value: Some(value.as_bytes()),
+    });
     let value = jpeg(7);
-    let record = wire::Record { key: Some(b"left"), value: Some(&value), headers: &headers };
-    let make = |engine: &Engine| engine.frame(Origin { topic: "t", partition: 0, offset: 0, task: 1 }, &record).unwrap();
-    assert!(make(&open("")).headers.is_empty(), "no picture was asked for");
+    let record = wire::Record {
+        key: Some(b"left"),
+        value: Some(&value),
+        headers: &headers,
+    };
+    let make = |engine: &Engine| {
+        engine
+            .frame(
+                Origin {
+                    topic: "t",
+                    partition: 0,
+                    offset: 0,
+                    task: 1,
+                },
+                &record,
+            )
+            .unwrap()
+    };
+    assert!(
+        make(&open("")).headers.is_empty(),
+        "no picture was asked for"
+    );
     let row = make(&open(r#", "picture": true, "format": "webp""#));
-    let made: Vec<_> = row.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let made: Vec<_> = row
+        .headers
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
     let expected = [
         ("ce_specversion", "1.0"),
         ("ce_id", "left/s1/7"),
@@ -206,8 +285,22 @@ fn two_attempts_at_once_are_refused() {
     let out = tempfile::tempdir().unwrap();
     let engine = engine(out.path());
     span(&engine, 7, 0..3);
-    let record = wire::Record { key: None, value: None, headers: &[] };
-    let error = engine.frame(Origin { topic: "t", partition: 0, offset: 1, task: 6 }, &record).unwrap_err();
+    let record = wire::Record {
+        key: None,
+        value: None,
+        headers: &[],
+    };
+    let error = engine
+        .frame(
+            Origin {
+                topic: "t",
+                partition: 0,
+                offset: 1,
+                task: 6,
+            },
+            &record,
+        )
+        .unwrap_err();
     assert!(error.to_string().contains("spark.speculation"), "{error}");
 }
 
@@ -215,12 +308,33 @@ fn two_attempts_at_once_are_refused() {
 fn a_record_that_is_no_frame_is_a_row_with_a_reason_and_harms_no_other() {
     let out = tempfile::tempdir().unwrap();
     let engine = engine(out.path());
-    let hostile: [(&[u8], &str); 3] = [(b"{\"camera_id\": \"../x\"}", "t"), (b"", "t"), (b"\xff\xd8 half a picture", "t")];
+    let hostile: [(&[u8], &str); 3] = [
+        (b"{\"camera_id\": \"../x\"}", "t"),
+        (b"", "t"),
+        (b"\xff\xd8 half a picture", "t"),
+    ];
     for (offset, (value, topic)) in (0..).zip(hostile) {
-        let record = wire::Record { key: Some(b"left"), value: Some(value), headers: &[] };
-        let row = engine.frame(Origin { topic, partition: 0, offset, task: 1 }, &record).unwrap();
+        let record = wire::Record {
+            key: Some(b"left"),
+            value: Some(value),
+            headers: &[],
+        };
+        let row = engine
+            .frame(
+                Origin {
+                    topic,
+                    partition: 0,
+                    offset,
+                    task: 1,
+                },
+                &record,
+            )
+            .unwrap();
         assert_eq!(row.status, Status::Dead);
-        assert!(row.fault.is_some_and(|(code, message)| !code.is_empty() && !message.is_empty()));
+        assert!(
+            row.fault
+                .is_some_and(|(code, message)| !code.is_empty() && !message.is_empty())
+        );
     }
     span(&engine, 1, 3..6);
     engine.complete("t", 0, 1).unwrap();
@@ -247,11 +361,19 @@ fn state_that_cannot_be_read_replaces_no_file() {
     // The cameras count from 0 once more: these are the first records at later offsets.
     let second = engine(out.path());
     for offset in 20..30 {
-        let (camera, number) = (["left", "right"][offset as usize % 2], (offset as u64 - 20) / 2);
+        let (camera, number) = (
+            ["left", "right"][offset as usize % 2],
+            (offset as u64 - 20) / 2,
+        );
         let row = record_of(&second, 2, offset, camera, number, offset);
         assert_eq!(row.status, Status::Written);
     }
     let after = files(out.path());
     assert_eq!((before.len(), after.len()), (20, 30));
-    assert!(before.iter().all(|(name, bytes)| after.get(name) == Some(bytes)), "a file was replaced");
+    assert!(
+        before
+            .iter()
+            .all(|(name, bytes)| after.get(name) == Some(bytes)),
+        "a file was replaced"
+    );
 }

@@ -51,7 +51,11 @@ impl Stream {
         foreground_cleanup: bool,
         simd: Option<&str>,
     ) -> PyResult<Self> {
-        let simd = simd.map(str::parse).transpose().map_err(wrong)?.unwrap_or_else(SimdLevel::best);
+        let simd = simd
+            .map(str::parse)
+            .transpose()
+            .map_err(wrong)?
+            .unwrap_or_else(SimdLevel::best);
         let matte: MatteMode = matte.parse().map_err(wrong)?;
         let format: ImageFormat = format.parse().map_err(wrong)?;
         let size_limits = Limits::default();
@@ -74,17 +78,31 @@ impl Stream {
             state: MatteState::default(),
             picture: RgbImage::default(),
         };
-        Ok(Stream { work: Mutex::new(work), size_limits })
+        Ok(Stream {
+            work: Mutex::new(work),
+            size_limits,
+        })
     }
 
     /// The next frame with its new background: width times height times 3 samples in, 3 or 4 channels out.
-    fn process<'py>(&self, py: Python<'py>, rgb: &[u8], width: u32, height: u32, time_us: i64) -> PyResult<Picture<'py>> {
+    fn process<'py>(
+        &self,
+        py: Python<'py>,
+        rgb: &[u8],
+        width: u32,
+        height: u32,
+        time_us: i64,
+    ) -> PyResult<Picture<'py>> {
         let (bytes, width, height, channels) = py.detach(|| -> PyResult<_> {
             let mut work = self.lock();
             work.take(rgb, width, height)?;
             work.compose(Timestamp(time_us));
             let picture = work.maker.picture();
-            let channels = if matches!(picture, Composed::Rgba(_)) { 4 } else { 3 };
+            let channels = if matches!(picture, Composed::Rgba(_)) {
+                4
+            } else {
+                3
+            };
             let (width, height) = picture.dimensions();
             Ok((picture.as_raw().to_vec(), width, height, channels))
         })?;
@@ -110,13 +128,25 @@ impl Stream {
     }
 
     /// The next frame as an encoded picture (JPEG, PNG or WebP) in, and an encoded picture out.
-    fn process_encoded<'py>(&self, py: Python<'py>, bytes: &[u8], time_us: i64) -> PyResult<Bound<'py, PyBytes>> {
+    fn process_encoded<'py>(
+        &self,
+        py: Python<'py>,
+        bytes: &[u8],
+        time_us: i64,
+    ) -> PyResult<Bound<'py, PyBytes>> {
         let encoded = py.detach(|| -> PyResult<_> {
             let mut work = self.lock();
-            let Work { decoder, picture, .. } = &mut *work;
-            decoder.decode_into(bytes, &self.size_limits, picture).map_err(wrong)?;
+            let Work {
+                decoder, picture, ..
+            } = &mut *work;
+            decoder
+                .decode_into(bytes, &self.size_limits, picture)
+                .map_err(wrong)?;
             work.compose(Timestamp(time_us));
-            work.maker.encode().map(<[u8]>::to_vec).map_err(|e| PyRuntimeError::new_err(e.to_string()))
+            work.maker
+                .encode()
+                .map(<[u8]>::to_vec)
+                .map_err(|e| PyRuntimeError::new_err(e.to_string()))
         })?;
         Ok(PyBytes::new(py, &encoded))
     }
@@ -146,7 +176,12 @@ impl Stream {
 
 impl Work {
     fn take(&mut self, rgb: &[u8], width: u32, height: u32) -> PyResult<()> {
-        let problem = || wrong(format!("{} bytes are no RGB picture of {width}x{height}", rgb.len()));
+        let problem = || {
+            wrong(format!(
+                "{} bytes are no RGB picture of {width}x{height}",
+                rgb.len()
+            ))
+        };
         if rgb.is_empty() || rgb.len() as u64 != 3 * u64::from(width) * u64::from(height) {
             return Err(problem());
         }
@@ -158,7 +193,12 @@ impl Work {
     }
 
     fn segment(&mut self, time: Timestamp) {
-        let Work { maker, state, picture, .. } = self;
+        let Work {
+            maker,
+            state,
+            picture,
+            ..
+        } = self;
         maker.segment(picture, time, state);
         maker.refine(picture);
     }
@@ -176,14 +216,17 @@ fn wrong(problem: impl Display) -> PyErr {
 }
 
 fn read(path: &str, what: &str) -> PyResult<Vec<u8>> {
-    std::fs::read(path).map_err(|e| PyOSError::new_err(format!("cannot read the {what} {path}: {e}")))
+    std::fs::read(path)
+        .map_err(|e| PyOSError::new_err(format!("cannot read the {what} {path}: {e}")))
 }
 
 fn model(name: Option<&str>) -> PyResult<Model> {
     match name {
         None | Some("general") => Model::general().map_err(wrong),
         Some("landscape") => Model::landscape().map_err(wrong),
-        Some(path) => Model::from_bytes(&read(path, "model")?).map_err(|e| wrong(format!("{path}: {e}"))),
+        Some(path) => {
+            Model::from_bytes(&read(path, "model")?).map_err(|e| wrong(format!("{path}: {e}")))
+        }
     }
 }
 
@@ -194,11 +237,13 @@ fn backdrop(text: &str, limits: &Limits) -> PyResult<Backdrop> {
         BackgroundSpec::Blur { sigma } => Backdrop::plain(Background::Blur { sigma }),
         BackgroundSpec::Image(path) => {
             let path = path.to_string_lossy();
-            let picture =
-                BackgroundPicture::open(read(&path, "background picture")?, limits).map_err(|e| wrong(format!("{path}: {e}")))?;
+            let picture = BackgroundPicture::open(read(&path, "background picture")?, limits)
+                .map_err(|e| wrong(format!("{path}: {e}")))?;
             Backdrop::picture(picture)
         }
-        BackgroundSpec::Video(_) => return Err(wrong("a video as a background is for `mattebox run` only")),
+        BackgroundSpec::Video(_) => {
+            return Err(wrong("a video as a background is for `mattebox run` only"));
+        }
     })
 }
 

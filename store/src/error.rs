@@ -25,7 +25,11 @@ impl StoreError {
     /// For `map_err`: gives an I/O error its path.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
         let path = path.to_owned();
-        move |source| StoreError::Io { action, path, source }
+        move |source| StoreError::Io {
+            action,
+            path,
+            source,
+        }
     }
 
     /// The system's kind of error, if it is one of the system's.
@@ -40,9 +44,15 @@ impl StoreError {
 /// What a person can do about a kind of error, to follow the system's own words. Empty where nothing helps.
 pub fn advice(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => ": free some space or choose another output folder",
-        ErrorKind::FileTooLarge => ": raise the limit on file size (ulimit -f) or choose another file system",
-        ErrorKind::ReadOnlyFilesystem => ": the file system is read-only, choose another output folder",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            ": free some space or choose another output folder"
+        }
+        ErrorKind::FileTooLarge => {
+            ": raise the limit on file size (ulimit -f) or choose another file system"
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            ": the file system is read-only, choose another output folder"
+        }
         ErrorKind::PermissionDenied => ": choose a folder that you may write to",
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
             ": a file is where a folder should be, choose another output folder or move the file away"

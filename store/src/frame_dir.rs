@@ -21,7 +21,10 @@ impl FrameDir {
         let folder = root.join(camera.as_str());
         create_folder(&folder)?;
         remove_stale(&folder);
-        Ok(FrameDir { folder, durable: false })
+        Ok(FrameDir {
+            folder,
+            durable: false,
+        })
     }
 
     /// The highest number of a frame's file in `ROOT/<camera>`, of any format. `None` where there is no such file or no such folder.
@@ -59,7 +62,8 @@ impl FrameDir {
 
     /// Where a frame's file is or will be. `extension` is without its dot.
     pub fn path(&self, number: FrameNumber, extension: &str) -> PathBuf {
-        self.folder.join(format!("frame_{:06}.{extension}", number.0))
+        self.folder
+            .join(format!("frame_{:06}.{extension}", number.0))
     }
 
     /// Whether a frame's file is there, to spare the work for one that would be skipped.
@@ -103,10 +107,20 @@ mod tests {
     fn the_layout_is_the_documented_one() {
         let root = tempfile::tempdir().unwrap();
         let dir = FrameDir::open(root.path(), &cam("cam01")).unwrap();
-        assert_eq!(dir.path(FrameNumber(7), "png"), root.path().join("cam01/frame_000007.png"));
-        assert_eq!(dir.path(FrameNumber(1_234_567), "jpg"), root.path().join("cam01/frame_1234567.jpg"));
-        dir.write(FrameNumber(7), "png", b"seven", OnExisting::Fail).unwrap();
-        assert_eq!(fs::read(root.path().join("cam01/frame_000007.png")).unwrap(), b"seven");
+        assert_eq!(
+            dir.path(FrameNumber(7), "png"),
+            root.path().join("cam01/frame_000007.png")
+        );
+        assert_eq!(
+            dir.path(FrameNumber(1_234_567), "jpg"),
+            root.path().join("cam01/frame_1234567.jpg")
+        );
+        dir.write(FrameNumber(7), "png", b"seven", OnExisting::Fail)
+            .unwrap();
+        assert_eq!(
+            fs::read(root.path().join("cam01/frame_000007.png")).unwrap(),
+            b"seven"
+        );
         assert!(dir.contains(FrameNumber(7), "png") && !dir.contains(FrameNumber(8), "png"));
     }
 
@@ -116,16 +130,28 @@ mod tests {
         assert_eq!(FrameDir::highest(root.path(), &cam("a")).unwrap(), None);
         let dir = FrameDir::open(root.path(), &cam("a")).unwrap();
         assert_eq!(FrameDir::highest(root.path(), &cam("a")).unwrap(), None);
-        for name in ["frame_000007.png", "frame_1234567.jpg", "frame_x.png", "frame_9999999", "notes.txt"] {
+        for name in [
+            "frame_000007.png",
+            "frame_1234567.jpg",
+            "frame_x.png",
+            "frame_9999999",
+            "notes.txt",
+        ] {
             fs::write(dir.folder().join(name), b"x").unwrap();
         }
-        assert_eq!(FrameDir::highest(root.path(), &cam("a")).unwrap(), Some(FrameNumber(1_234_567)));
+        assert_eq!(
+            FrameDir::highest(root.path(), &cam("a")).unwrap(),
+            Some(FrameNumber(1_234_567))
+        );
     }
 
     #[test]
     fn existing_files_are_replaced_kept_or_refused_as_asked() {
         let root = tempfile::tempdir().unwrap();
-        let dir = FrameDir::open(root.path(), &cam("a")).unwrap().durable(true).unwrap();
+        let dir = FrameDir::open(root.path(), &cam("a"))
+            .unwrap()
+            .durable(true)
+            .unwrap();
         let put = |bytes: &[u8], choice| dir.write(FrameNumber(0), "png", bytes, choice);
         let now = || fs::read(dir.path(FrameNumber(0), "png")).unwrap();
         assert_eq!(put(b"1", OnExisting::Skip).unwrap(), Outcome::Written);
@@ -136,7 +162,11 @@ mod tests {
         let error = put(b"4", OnExisting::Fail).unwrap_err().to_string();
         assert!(error.contains("frame_000000.png exists already"), "{error}");
         assert_eq!(now(), b"3");
-        assert_eq!(fs::read_dir(dir.folder()).unwrap().count(), 1, "no temporary is left");
+        assert_eq!(
+            fs::read_dir(dir.folder()).unwrap().count(),
+            1,
+            "no temporary is left"
+        );
     }
 
     #[test]
@@ -147,7 +177,10 @@ mod tests {
             let writers: Vec<_> = (0..8u8)
                 .map(|i| {
                     let dir = &dir;
-                    scope.spawn(move || dir.write(FrameNumber(0), "png", &[i; 100_000], OnExisting::Fail).is_ok())
+                    scope.spawn(move || {
+                        dir.write(FrameNumber(0), "png", &[i; 100_000], OnExisting::Fail)
+                            .is_ok()
+                    })
                 })
                 .collect();
             writers.into_iter().map(|w| w.join().unwrap()).collect()
@@ -162,13 +195,28 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let blocked = root.path().join("blocked");
         fs::write(&blocked, b"").unwrap();
-        for (root, named) in [(blocked.clone(), "blocked"), (root.path().to_owned(), "blocked")] {
-            let error = FrameDir::open(&root, &cam("blocked")).unwrap_err().to_string();
-            assert!(error.contains(named) && error.contains("a file is where a folder should be"), "{error}");
+        for (root, named) in [
+            (blocked.clone(), "blocked"),
+            (root.path().to_owned(), "blocked"),
+        ] {
+            let error = FrameDir::open(&root, &cam("blocked"))
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains(named) && error.contains("a file is where a folder should be"),
+                "{error}"
+            );
         }
         let dir = FrameDir::open(root.path(), &cam("a")).unwrap();
         fs::create_dir(dir.path(FrameNumber(0), "png")).unwrap();
-        let error = dir.write(FrameNumber(0), "png", b"x", OnExisting::Overwrite).unwrap_err().to_string();
-        assert!(error.contains("frame_000000.png") && error.contains("a folder is where the file should be"), "{error}");
+        let error = dir
+            .write(FrameNumber(0), "png", b"x", OnExisting::Overwrite)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("frame_000000.png")
+                && error.contains("a folder is where the file should be"),
+            "{error}"
+        );
     }
 }

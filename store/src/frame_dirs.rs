@@ -25,7 +25,10 @@ pub struct FrameDirs {
 impl FrameDirs {
     /// Nothing is made yet: a camera's folder is, with its first file.
     pub fn new(root: &Path) -> Self {
-        FrameDirs { root: root.to_owned(), open: Mutex::default() }
+        FrameDirs {
+            root: root.to_owned(),
+            open: Mutex::default(),
+        }
     }
 
     /// Writes one frame's file of one camera, whole or not at all. After an error the camera's folder is opened again, in case somebody
@@ -81,7 +84,14 @@ mod tests {
                     for number in (0..100).filter(|number| number % 4 == thread) {
                         for camera in cameras {
                             let bytes = format!("{camera} {number}");
-                            dirs.write(camera, FrameNumber(number), "png", bytes.as_bytes(), OnExisting::Skip).unwrap();
+                            dirs.write(
+                                camera,
+                                FrameNumber(number),
+                                "png",
+                                bytes.as_bytes(),
+                                OnExisting::Skip,
+                            )
+                            .unwrap();
                         }
                     }
                 });
@@ -90,7 +100,10 @@ mod tests {
         for camera in &cameras {
             for number in 0..100 {
                 let path = root.path().join(format!("{camera}/frame_{number:06}.png"));
-                assert_eq!(fs::read_to_string(path).unwrap(), format!("{camera} {number}"));
+                assert_eq!(
+                    fs::read_to_string(path).unwrap(),
+                    format!("{camera} {number}")
+                );
             }
         }
     }

@@ -27,7 +27,9 @@ impl FileId {
     pub fn of(path: &Path) -> Option<FileId> {
         #[cfg(unix)]
         {
-            fs::metadata(path).ok().map(|there| FileId::of_metadata(&there))
+            fs::metadata(path)
+                .ok()
+                .map(|there| FileId::of_metadata(&there))
         }
         #[cfg(not(unix))]
         {
@@ -58,11 +60,16 @@ impl Input {
         #[cfg(unix)]
         let has_links = {
             use std::os::unix::fs::MetadataExt;
-            path.metadata().is_ok_and(|there| there.is_file() && there.nlink() > 1)
+            path.metadata()
+                .is_ok_and(|there| there.is_file() && there.nlink() > 1)
         };
         #[cfg(not(unix))]
         let has_links = false;
-        Input { what: what.clone(), path: path.to_owned(), has_links }
+        Input {
+            what: what.clone(),
+            path: path.to_owned(),
+            has_links,
+        }
     }
 }
 
@@ -76,14 +83,18 @@ impl Inputs {
     /// Adds a file or folder. What is not there, or is a device, cannot be replaced by accident and is left out.
     pub fn add(&mut self, what: &Arc<str>, path: &Path) {
         let Some(id) = FileId::of(path) else { return };
-        self.files.entry(id).or_insert_with(|| Input::new(what, path));
+        self.files
+            .entry(id)
+            .or_insert_with(|| Input::new(what, path));
     }
 
     /// Adds a stream that is open, such as standard input, if it is a file or a named pipe. `name` is shown in place of a path.
     #[cfg(unix)]
     pub fn add_open(&mut self, what: &Arc<str>, stream: std::os::fd::BorrowedFd<'_>, name: &str) {
         if let Some(id) = id_of_open(stream) {
-            self.files.entry(id).or_insert_with(|| Input::new(what, Path::new(name)));
+            self.files
+                .entry(id)
+                .or_insert_with(|| Input::new(what, Path::new(name)));
         }
     }
 
@@ -108,17 +119,20 @@ impl Inputs {
             return Some((folder.to_owned(), input));
         }
         let folder = without_detour(folder);
-        fs::read_dir(&folder).ok()?.filter_map(Result::ok).find_map(|entry| {
-            let name = entry.file_name().into_string().ok()?;
-            let frame = name.to_lowercase();
-            if !is_frame(&frame, extension) || !self.may_hold(&entry) {
-                return None;
-            }
-            // In another case it is another file, unless the file system takes both for the same.
-            let path = folder.join(frame);
-            let input = self.at(&path)?;
-            Some((path, input))
-        })
+        fs::read_dir(&folder)
+            .ok()?
+            .filter_map(Result::ok)
+            .find_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                let frame = name.to_lowercase();
+                if !is_frame(&frame, extension) || !self.may_hold(&entry) {
+                    return None;
+                }
+                // In another case it is another file, unless the file system takes both for the same.
+                let path = folder.join(frame);
+                let input = self.at(&path)?;
+                Some((path, input))
+            })
     }
 
     /// As [`Inputs::at_frames`] for every camera that has a folder below `root`. Folders are only looked through where an input may be:
@@ -128,13 +142,25 @@ impl Inputs {
             return None;
         }
         let anywhere = self.files.values().any(|input| input.has_links);
-        let parent = |input: &Input| fs::canonicalize(&input.path).ok()?.parent().and_then(FileId::of);
+        let parent = |input: &Input| {
+            fs::canonicalize(&input.path)
+                .ok()?
+                .parent()
+                .and_then(FileId::of)
+        };
         let near: Vec<FileId> = self.files.values().filter_map(parent).collect();
-        let folders = fs::read_dir(without_detour(root)).ok()?.filter_map(Result::ok).map(|entry| entry.path());
+        let folders = fs::read_dir(without_detour(root))
+            .ok()?
+            .filter_map(Result::ok)
+            .map(|entry| entry.path());
         let mut folders = folders.filter(|path| path.is_dir());
         folders.find_map(|folder| {
             let may_hold = anywhere || FileId::of(&folder).is_some_and(|id| near.contains(&id));
-            if may_hold { self.at_frames(&folder, extension) } else { None }
+            if may_hold {
+                self.at_frames(&folder, extension)
+            } else {
+                None
+            }
         })
     }
 
@@ -144,7 +170,12 @@ impl Inputs {
         use std::os::unix::fs::DirEntryExt;
         let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
         // A few inputs are looked through faster than a file is examined; of many, most are in one folder.
-        is_link || self.files.len() > 16 || self.files.keys().any(|FileId((_, inode))| *inode == entry.ino())
+        is_link
+            || self.files.len() > 16
+            || self
+                .files
+                .keys()
+                .any(|FileId((_, inode))| *inode == entry.ino())
     }
 
     #[cfg(not(unix))]
@@ -157,15 +188,20 @@ impl Inputs {
 #[cfg(unix)]
 fn id_of_open(stream: std::os::fd::BorrowedFd<'_>) -> Option<FileId> {
     use std::os::unix::fs::FileTypeExt;
-    let there = fs::File::from(stream.try_clone_to_owned().ok()?).metadata().ok()?;
+    let there = fs::File::from(stream.try_clone_to_owned().ok()?)
+        .metadata()
+        .ok()?;
     let kind = there.file_type();
     (kind.is_file() || kind.is_fifo()).then(|| FileId::of_metadata(&there))
 }
 
 /// Whether a frame can have this name: see [`crate::FrameDir::path`].
 fn is_frame(name: &str, extension: &str) -> bool {
-    let number = name.strip_prefix("frame_").and_then(|rest| rest.strip_suffix(extension)?.strip_suffix('.'));
-    number.is_some_and(|number| number.len() >= 6 && number.bytes().all(|byte| byte.is_ascii_digit()))
+    let number = name
+        .strip_prefix("frame_")
+        .and_then(|rest| rest.strip_suffix(extension)?.strip_suffix('.'));
+    number
+        .is_some_and(|number| number.len() >= 6 && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Where a path leads, also if nothing is there yet: what exists by its identity, the rest by name.
@@ -183,8 +219,14 @@ impl Place {
         if !rest.is_empty() && folds_case(&exists) {
             rest.iter_mut().for_each(|name| name.make_ascii_lowercase());
         }
-        let resolved = rest.iter().fold(exists.clone(), |path, name| path.join(name));
-        Some(Place { exists: FileId::of(&exists)?, rest, resolved })
+        let resolved = rest
+            .iter()
+            .fold(exists.clone(), |path, name| path.join(name));
+        Some(Place {
+            exists: FileId::of(&exists)?,
+            rest,
+            resolved,
+        })
     }
 
     /// Whether the other place is this one, or below it.
@@ -204,7 +246,10 @@ impl PartialEq for Place {
 /// `a.mp4`.
 pub fn without_detour(path: &Path) -> PathBuf {
     let goes_back = path.components().any(|part| part == Component::ParentDir);
-    let leads_nowhere = || path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.exists());
+    let leads_nowhere = || {
+        path.parent()
+            .is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.exists())
+    };
     match goes_back && !path.exists() && leads_nowhere() {
         true => Place::of(path).map_or(path.to_owned(), |place| place.resolved),
         false => path.to_owned(),
@@ -216,7 +261,9 @@ fn resolve(path: &Path, links: usize) -> (PathBuf, Vec<OsString>) {
     if let Ok(real) = fs::canonicalize(path) {
         return (real, Vec::new());
     }
-    let Some(parent) = path.parent() else { return (path.to_owned(), Vec::new()) };
+    let Some(parent) = path.parent() else {
+        return (path.to_owned(), Vec::new());
+    };
     // A link to what is not there yet.
     if links > 0
         && let Ok(target) = fs::read_link(path)
@@ -235,12 +282,23 @@ fn resolve(path: &Path, links: usize) -> (PathBuf, Vec<OsString>) {
 
 /// Whether a folder takes names that differ in case for the same: whether it is there itself under its name in the other case.
 fn folds_case(folder: &Path) -> bool {
-    let Some(name) = folder.file_name().and_then(|name| name.to_str()) else { return false };
-    let swapped: String =
-        name.chars().map(|c| if c.is_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }).collect();
+    let Some(name) = folder.file_name().and_then(|name| name.to_str()) else {
+        return false;
+    };
+    let swapped: String = name
+        .chars()
+        .map(|c| {
+            if c.is_lowercase() {
+                c.to_ascii_uppercase()
+            } else {
+                c.to_ascii_lowercase()
+            }
+        })
+        .collect();
     match swapped == name {
         true => folder.parent().is_some_and(folds_case),
-        false => FileId::of(&folder.with_file_name(swapped)).is_some_and(|id| Some(id) == FileId::of(folder)),
+        false => FileId::of(&folder.with_file_name(swapped))
+            .is_some_and(|id| Some(id) == FileId::of(folder)),
     }
 }
 
@@ -250,7 +308,9 @@ mod tests {
 
     fn inputs(paths: &[PathBuf]) -> Inputs {
         let mut inputs = Inputs::default();
-        paths.iter().for_each(|path| inputs.add(&"the source".into(), path));
+        paths
+            .iter()
+            .for_each(|path| inputs.add(&"the source".into(), path));
         inputs
     }
 
@@ -266,12 +326,27 @@ mod tests {
         symlink("a.mp4", path("soft.mp4")).unwrap();
         symlink(root.path(), path("d/up")).unwrap();
         let read = inputs(&[path("a.mp4")]);
-        for name in
-            ["a.mp4", "hard.mp4", "soft.mp4", "./a.mp4", "d/../a.mp4", "d/up/a.mp4", "new/../a.mp4", "new/er/../../d/up/a.mp4"]
-        {
-            assert_eq!(read.at(&path(name)).map(|input| &*input.what), Some("the source"), "{name}");
+        for name in [
+            "a.mp4",
+            "hard.mp4",
+            "soft.mp4",
+            "./a.mp4",
+            "d/../a.mp4",
+            "d/up/a.mp4",
+            "new/../a.mp4",
+            "new/er/../../d/up/a.mp4",
+        ] {
+            assert_eq!(
+                read.at(&path(name)).map(|input| &*input.what),
+                Some("the source"),
+                "{name}"
+            );
         }
-        assert!(read.at(&path("b.mp4")).is_none() && read.at(&path("d")).is_none() && read.at(&path("new/../b.mp4")).is_none());
+        assert!(
+            read.at(&path("b.mp4")).is_none()
+                && read.at(&path("d")).is_none()
+                && read.at(&path("new/../b.mp4")).is_none()
+        );
         assert_eq!(without_detour(&path("d/../b.mp4")), path("d/../b.mp4"));
     }
 
@@ -280,7 +355,13 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("cam01");
         fs::create_dir(&folder).unwrap();
-        for name in ["frame_000001.png", "frame_000002.jpg", "FRAME_000003.PNG", "frame_1.png", "photo.png"] {
+        for name in [
+            "frame_000001.png",
+            "frame_000002.jpg",
+            "FRAME_000003.PNG",
+            "frame_1.png",
+            "photo.png",
+        ] {
             fs::write(folder.join(name), b"x").unwrap();
         }
         let found = |name: &str, extension| {
@@ -290,17 +371,36 @@ mod tests {
             below
         };
         assert!(found("frame_000001.png", "png") && found("frame_000002.jpg", "jpg"));
-        assert!(!found("frame_000001.png", "jpg") && !found("frame_1.png", "png") && !found("photo.png", "png"));
-        assert!(inputs(std::slice::from_ref(&folder)).at_frames(&folder, "png").is_some(), "the folder itself is read");
+        assert!(
+            !found("frame_000001.png", "jpg")
+                && !found("frame_1.png", "png")
+                && !found("photo.png", "png")
+        );
+        assert!(
+            inputs(std::slice::from_ref(&folder))
+                .at_frames(&folder, "png")
+                .is_some(),
+            "the folder itself is read"
+        );
         #[cfg(unix)]
         {
-            std::os::unix::fs::symlink(folder.join("photo.png"), folder.join("frame_000004.png")).unwrap();
+            std::os::unix::fs::symlink(folder.join("photo.png"), folder.join("frame_000004.png"))
+                .unwrap();
             fs::hard_link(folder.join("photo.png"), folder.join("frame_1000000.png")).unwrap();
             assert!(found("photo.png", "png"));
             assert!(!found("FRAME_000003.PNG", "png"), "here it is another name");
             fs::create_dir(root.path().join("other")).unwrap();
-            fs::hard_link(folder.join("frame_1.png"), root.path().join("other/frame_000000.png")).unwrap();
-            assert!(inputs(&[folder.join("frame_1.png")]).at_frames_below(root.path(), "png").is_some(), "under another name");
+            fs::hard_link(
+                folder.join("frame_1.png"),
+                root.path().join("other/frame_000000.png"),
+            )
+            .unwrap();
+            assert!(
+                inputs(&[folder.join("frame_1.png")])
+                    .at_frames_below(root.path(), "png")
+                    .is_some(),
+                "under another name"
+            );
         }
     }
 
@@ -314,13 +414,25 @@ mod tests {
         fs::create_dir(path("d")).unwrap();
         symlink("d", path("link")).unwrap();
         symlink("d/new.mp4", path("dangling.mp4")).unwrap();
-        for name in ["d/new.mp4", "link/new.mp4", "d/missing/../new.mp4", "missing/../d/new.mp4", "dangling.mp4"] {
+        for name in [
+            "d/new.mp4",
+            "link/new.mp4",
+            "d/missing/../new.mp4",
+            "missing/../d/new.mp4",
+            "dangling.mp4",
+        ] {
             assert_eq!(place(name), place("d/./new.mp4"), "{name}");
         }
         assert_ne!(place("d/new.mp4"), place("d/NEW.mp4"));
         assert_ne!(place("d/new.mp4"), place("new.mp4"));
-        assert!(place("link").holds(&place("d/new.mp4")) && !place("d/new.mp4").holds(&place("d/new.mp4x")));
+        assert!(
+            place("link").holds(&place("d/new.mp4"))
+                && !place("d/new.mp4").holds(&place("d/new.mp4x"))
+        );
         let here = std::env::current_dir().unwrap();
-        assert_eq!(Place::of(Path::new("not/there")), Place::of(&here.join("not/there")));
+        assert_eq!(
+            Place::of(Path::new("not/there")),
+            Place::of(&here.join("not/there"))
+        );
     }
 }

@@ -64,7 +64,10 @@ impl Memory {
             return Err(MemoryError::Damaged);
         }
         let (numbering, matte) = rest.split_first_chunk().ok_or(MemoryError::Damaged)?;
-        Ok(Memory { numbering: Numbering::from_bytes(numbering), matte: MatteState::from_bytes(matte)? })
+        Ok(Memory {
+            numbering: Numbering::from_bytes(numbering),
+            matte: MatteState::from_bytes(matte)?,
+        })
     }
 }
 
@@ -83,7 +86,10 @@ mod tests {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
             assert!(Memory::from_bytes(&changed).is_err(), "byte {at}");
-            assert!(Memory::from_bytes(&bytes[..at]).is_err(), "the first {at} bytes");
+            assert!(
+                Memory::from_bytes(&bytes[..at]).is_err(),
+                "the first {at} bytes"
+            );
         }
     }
 }

@@ -43,7 +43,9 @@ impl Stream {
                 name
             })
         };
-        Stream { name: format!("{}+{}+{partition}", safe(group), safe(topic)) }
+        Stream {
+            name: format!("{}+{}+{partition}", safe(group), safe(topic)),
+        }
     }
 }
 
@@ -84,7 +86,11 @@ impl MemoryDir {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 Err(StoreError::io("create the folder", &folder)(error))
             }
-            _ => Ok(MemoryDir { root: root.to_owned(), folder, durable: false }),
+            _ => Ok(MemoryDir {
+                root: root.to_owned(),
+                folder,
+                durable: false,
+            }),
         }
     }
 
@@ -95,7 +101,13 @@ impl MemoryDir {
     }
 
     /// Stores what is known of a camera when everything before `offset` is done.
-    pub fn save(&self, stream: &Stream, camera: &CameraId, offset: i64, bytes: &[u8]) -> Result<(), StoreError> {
+    pub fn save(
+        &self,
+        stream: &Stream,
+        camera: &CameraId,
+        offset: i64,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
         let folder = self.folder.join(camera.as_str());
         create_folder(&folder)?;
         let mut pending = PendingFile::create(&folder.join(format!("{}@{offset}", stream.name)))?;
@@ -110,7 +122,12 @@ impl MemoryDir {
 
     /// What is known of a camera when everything before `offset` is done: the newest version for `offset` or before it. Later ones are
     /// removed: what they stand for is done again. An error means that nothing may be written for the camera now.
-    pub fn recall(&self, stream: &Stream, camera: &CameraId, offset: i64) -> Result<Recalled, StoreError> {
+    pub fn recall(
+        &self,
+        stream: &Stream,
+        camera: &CameraId,
+        offset: i64,
+    ) -> Result<Recalled, StoreError> {
         remove_stale(&self.folder.join(camera.as_str()));
         let mut newest = None;
         for (version, path) in self.versions(stream, camera)? {
@@ -120,7 +137,9 @@ impl MemoryDir {
                 newest = Some((version, path));
             }
         }
-        let Some((version, path)) = newest else { return Ok(Recalled::Nothing) };
+        let Some((version, path)) = newest else {
+            return Ok(Recalled::Nothing);
+        };
         let problem = match fs::read(&path) {
             Ok(bytes) => match Memory::from_bytes(&bytes) {
                 Ok(memory) => return Ok(Recalled::Memory(memory)),
@@ -129,34 +148,56 @@ impl MemoryDir {
             Err(error) => error.to_string(),
         };
         let highest = FrameDir::highest(&self.root, camera)?;
-        let memory = Memory { numbering: Numbering::above(highest), matte: MatteState::default() };
+        let memory = Memory {
+            numbering: Numbering::above(highest),
+            matte: MatteState::default(),
+        };
         let mut kept = path.clone().into_os_string();
         kept.push(UNREADABLE);
         // Another version of the program may be able to read it. It stays under its own name until the new one takes that: a process that
         // is killed in between finds it unreadable again, and not missing.
         let kept = fs::copy(&path, &kept).map_or(path, |_| kept.into());
         self.save(stream, camera, version, &memory.to_bytes())?;
-        Ok(Recalled::Unreadable { memory, problem: format!("{}: {problem}", kept.display()) })
+        Ok(Recalled::Unreadable {
+            memory,
+            problem: format!("{}: {problem}", kept.display()),
+        })
     }
 
     /// Removes what no longer can be needed once `offset` is recorded as done: all versions older than the one for it.
     pub fn prune(&self, stream: &Stream, camera: &CameraId, offset: i64) -> Result<(), StoreError> {
         let versions = self.versions(stream, camera)?;
-        let needed = versions.iter().map(|(version, _)| *version).filter(|version| *version <= offset).max();
-        for (_, path) in versions.iter().filter(|(version, _)| needed.is_some_and(|needed| *version < needed)) {
+        let needed = versions
+            .iter()
+            .map(|(version, _)| *version)
+            .filter(|version| *version <= offset)
+            .max();
+        for (_, path) in versions
+            .iter()
+            .filter(|(version, _)| needed.is_some_and(|needed| *version < needed))
+        {
             remove(path)?;
         }
         Ok(())
     }
 
-    fn versions(&self, stream: &Stream, camera: &CameraId) -> Result<Vec<(i64, PathBuf)>, StoreError> {
+    fn versions(
+        &self,
+        stream: &Stream,
+        camera: &CameraId,
+    ) -> Result<Vec<(i64, PathBuf)>, StoreError> {
         let folder = self.folder.join(camera.as_str());
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(StoreError::io("read the folder", &folder)(error)),
         };
-        let version = |name: &str| name.strip_prefix(stream.name.as_str())?.strip_prefix('@')?.parse().ok();
+        let version = |name: &str| {
+            name.strip_prefix(stream.name.as_str())?
+                .strip_prefix('@')?
+                .parse()
+                .ok()
+        };
         Ok(entries
             .filter_map(Result::ok)
             .filter_map(|entry| Some((version(entry.file_name().to_str()?)?, entry.path())))
@@ -167,7 +208,9 @@ impl MemoryDir {
 /// Another process may have removed it first.
 fn remove(path: &Path) -> Result<(), StoreError> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::io("remove", path)(error))
+        }
         _ => Ok(()),
     }
 }
@@ -181,7 +224,10 @@ mod tests {
     fn memory(number: u64) -> Memory {
         let mut numbering = Numbering::default();
         numbering.place(FrameNumber(number), Timestamp(0));
-        Memory { numbering, matte: MatteState::default() }
+        Memory {
+            numbering,
+            matte: MatteState::default(),
+        }
     }
 
     #[test]
@@ -190,34 +236,50 @@ mod tests {
         let dir = MemoryDir::open(root.path()).unwrap();
         let (stream, camera) = (Stream::new("g", "t", 0), "cam".parse().unwrap());
         let recall = |offset| dir.recall(&stream, &camera, offset).unwrap();
-        let save = |offset, number| dir.save(&stream, &camera, offset, &memory(number).to_bytes()).unwrap();
+        let save = |offset, number| {
+            dir.save(&stream, &camera, offset, &memory(number).to_bytes())
+                .unwrap()
+        };
         assert_eq!(recall(5), Recalled::Nothing);
         for offset in [3, 10, 20] {
             save(offset, offset as u64);
         }
-        dir.save(&Stream::new("g", "t", 1), &camera, 11, b"another partition").unwrap();
+        dir.save(&Stream::new("g", "t", 1), &camera, 11, b"another partition")
+            .unwrap();
         dir.prune(&stream, &camera, 12).unwrap();
         assert_eq!(recall(9), Recalled::Nothing, "3 was pruned, 10 is later");
         save(10, 1);
         save(20, 2);
         assert_eq!(recall(15), Recalled::Memory(memory(1)));
-        assert_eq!(recall(25), Recalled::Memory(memory(1)), "20 stood for frames that are done again");
+        assert_eq!(
+            recall(25),
+            Recalled::Memory(memory(1)),
+            "20 stood for frames that are done again"
+        );
     }
 
     #[test]
-    fn a_version_that_cannot_be_read_moves_the_numbers_above_every_file_and_stays_for_a_second_look() {
+    fn a_version_that_cannot_be_read_moves_the_numbers_above_every_file_and_stays_for_a_second_look()
+     {
         let root = tempfile::tempdir().unwrap();
         let dir = MemoryDir::open(root.path()).unwrap();
         let (stream, camera) = (Stream::new("g", "t", 0), "cam".parse().unwrap());
         let files = FrameDir::open(root.path(), &camera).unwrap();
-        files.write(FrameNumber(41), "png", b"x", OnExisting::Fail).unwrap();
+        files
+            .write(FrameNumber(41), "png", b"x", OnExisting::Fail)
+            .unwrap();
         let good = memory(41).to_bytes();
         let other_version = [&good[..4], &99u16.to_le_bytes(), &good[6..]].concat();
-        let damaged: Vec<u8> =
-            good.iter().enumerate().map(|(at, byte)| if (20..24).contains(&at) { !byte } else { *byte }).collect();
+        let damaged: Vec<u8> = good
+            .iter()
+            .enumerate()
+            .map(|(at, byte)| if (20..24).contains(&at) { !byte } else { *byte })
+            .collect();
         for bytes in [&b""[..], &good[..good.len() - 1], &damaged, &other_version] {
             dir.save(&stream, &camera, 10, bytes).unwrap();
-            let Recalled::Unreadable { memory, problem } = dir.recall(&stream, &camera, 10).unwrap() else {
+            let Recalled::Unreadable { memory, problem } =
+                dir.recall(&stream, &camera, 10).unwrap()
+            else {
                 panic!("it was read")
             };
             assert!(problem.contains("g+t+0@10.unreadable"), "{problem}");
@@ -240,7 +302,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         MemoryDir::open(root.path()).unwrap();
         MemoryDir::open(root.path()).unwrap();
-        let mode = fs::metadata(root.path().join(".state")).unwrap().permissions().mode();
+        let mode = fs::metadata(root.path().join(".state"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o700);
     }
 

@@ -83,7 +83,10 @@ impl PendingFile {
             let _ = temporary.as_file().lock();
             // Between its creation and its lock another process may have taken it for a dead one's.
             if fs::symlink_metadata(temporary.path()).is_ok() {
-                return Ok(PendingFile { temporary, target: target.to_owned() });
+                return Ok(PendingFile {
+                    temporary,
+                    target: target.to_owned(),
+                });
             }
         }
     }
@@ -95,7 +98,10 @@ impl PendingFile {
 
     /// Appends bytes.
     pub fn write_all(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.temporary.as_file_mut().write_all(bytes).map_err(StoreError::io("write", &self.target))
+        self.temporary
+            .as_file_mut()
+            .write_all(bytes)
+            .map_err(StoreError::io("write", &self.target))
     }
 
     /// Gives the file its final name. With `durable` the bytes and the name are on the disk before this returns, so that they
@@ -129,7 +135,9 @@ impl PendingFile {
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
         let opened = File::options().write(true).open(path);
-        return opened.and_then(|mut file| file.write_all(bytes)).map_err(StoreError::io("write", path));
+        return opened
+            .and_then(|mut file| file.write_all(bytes))
+            .map_err(StoreError::io("write", path));
     }
     let mut pending = PendingFile::create(path)?;
     pending.write_all(bytes)?;
@@ -150,12 +158,18 @@ fn builder() -> tempfile::Builder<'static, 'static> {
 
 /// The folder that holds `path`; `.` for a bare name.
 fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 /// Makes the names in a folder durable. Only Unix can open a folder for that.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()
+    } else {
+        Ok(())
+    }
 }
 
 /// Makes a folder and those above it, if they are missing.
@@ -165,17 +179,23 @@ pub fn create_folder(folder: &Path) -> Result<(), StoreError> {
 
 /// Removes the temporaries in `folder` whose process is gone and returns how many those were. What cannot be examined stays.
 pub fn remove_stale(folder: &Path) -> usize {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return 0;
+    };
     entries
         .filter_map(Result::ok)
         .filter(|entry| {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            name.starts_with(PREFIX) && name.ends_with(SUFFIX) && entry.file_type().is_ok_and(|kind| kind.is_file())
+            name.starts_with(PREFIX)
+                && name.ends_with(SUFFIX)
+                && entry.file_type().is_ok_and(|kind| kind.is_file())
         })
         .filter(|entry| {
             // The lock is held until the file is gone, so that its maker cannot take it in between.
-            let Ok(file) = File::options().write(true).open(entry.path()) else { return false };
+            let Ok(file) = File::options().write(true).open(entry.path()) else {
+                return false;
+            };
             file.try_lock().is_ok() && fs::remove_file(entry.path()).is_ok()
         })
         .count()
@@ -186,7 +206,10 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+        fs::read_dir(folder)
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect()
     }
 
     #[test]
@@ -218,7 +241,10 @@ mod tests {
         let living = PendingFile::create(&folder.path().join("a.bin")).unwrap();
         assert_eq!(remove_stale(folder.path()), 1);
         assert!(!dead.exists() && bystander.exists());
-        assert_eq!(living.commit(OnExisting::Fail, false).unwrap(), Outcome::Written);
+        assert_eq!(
+            living.commit(OnExisting::Fail, false).unwrap(),
+            Outcome::Written
+        );
     }
 
     #[cfg(unix)]
@@ -227,7 +253,10 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let (ours, plain) = (folder.path().join("ours"), folder.path().join("plain"));
-        PendingFile::create(&ours).unwrap().commit(OnExisting::Fail, false).unwrap();
+        PendingFile::create(&ours)
+            .unwrap()
+            .commit(OnExisting::Fail, false)
+            .unwrap();
         fs::write(&plain, b"").unwrap();
         let mode = |path| fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode(&ours), mode(&plain));
@@ -241,7 +270,10 @@ mod tests {
         fs::write(&file, "a longer text").unwrap();
         write_file(&file, b"text").unwrap();
         assert_eq!(fs::read(&file).unwrap(), b"text");
-        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap();
         assert!(made.success());
         let reader = std::thread::spawn({
             let pipe = pipe.clone();
@@ -258,6 +290,12 @@ mod tests {
         for choice in [OnExisting::Overwrite, OnExisting::Skip, OnExisting::Fail] {
             assert_eq!(choice.to_string().parse(), Ok(choice));
         }
-        assert!("replace".parse::<OnExisting>().unwrap_err().to_string().contains("overwrite, skip or fail"));
+        assert!(
+            "replace"
+                .parse::<OnExisting>()
+                .unwrap_err()
+                .to_string()
+                .contains("overwrite, skip or fail")
+        );
     }
 }

@@ -15,7 +15,9 @@ impl SmallDisk {
     fn mount(options: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(folder.path());
+        command
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(folder.path());
         if command.output().is_ok_and(|done| done.status.success()) {
             return Some(SmallDisk(folder));
         }
@@ -40,19 +42,38 @@ fn camera() -> CameraId {
 
 #[test]
 fn a_full_disk_keeps_what_was_there_and_says_what_to_do() {
-    let Some(disk) = SmallDisk::mount("size=1m") else { return };
+    let Some(disk) = SmallDisk::mount("size=1m") else {
+        return;
+    };
     let dir = FrameDir::open(disk.path(), &camera()).unwrap();
     let picture = vec![7; 300_000];
-    let written = (0..).take_while(|n| dir.write(FrameNumber(*n), "png", &picture, OnExisting::Overwrite).is_ok()).count();
+    let written = (0..)
+        .take_while(|n| {
+            dir.write(FrameNumber(*n), "png", &picture, OnExisting::Overwrite)
+                .is_ok()
+        })
+        .count();
     assert_eq!(written, 3);
     for on_existing in [OnExisting::Overwrite, OnExisting::Fail] {
-        let number = if on_existing == OnExisting::Fail { 9 } else { 0 };
-        let error = dir.write(FrameNumber(number), "png", &picture, on_existing).unwrap_err();
+        let number = if on_existing == OnExisting::Fail {
+            9
+        } else {
+            0
+        };
+        let error = dir
+            .write(FrameNumber(number), "png", &picture, on_existing)
+            .unwrap_err();
         assert_eq!(error.io_kind(), Some(ErrorKind::StorageFull));
         let message = error.to_string();
-        assert!(message.contains("cam/frame_00000") && message.contains("free some space"), "{message}");
+        assert!(
+            message.contains("cam/frame_00000") && message.contains("free some space"),
+            "{message}"
+        );
     }
-    let names: Vec<_> = fs::read_dir(dir.folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let names: Vec<_> = fs::read_dir(dir.folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     assert_eq!(names.len(), 3, "{names:?}");
     for number in 0..3 {
         assert!(fs::read(dir.path(FrameNumber(number), "png")).unwrap() == picture);
@@ -61,13 +82,28 @@ fn a_full_disk_keeps_what_was_there_and_says_what_to_do() {
 
 #[test]
 fn a_read_only_file_system_is_named() {
-    let Some(disk) = SmallDisk::mount("size=1m") else { return };
+    let Some(disk) = SmallDisk::mount("size=1m") else {
+        return;
+    };
     let dir = FrameDir::open(disk.path(), &camera()).unwrap();
-    let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(disk.path()).status().unwrap();
+    let remounted = Command::new("mount")
+        .args(["-o", "remount,ro"])
+        .arg(disk.path())
+        .status()
+        .unwrap();
     assert!(remounted.success());
-    let message = dir.write(FrameNumber(0), "png", b"x", OnExisting::Overwrite).unwrap_err().to_string();
-    assert!(message.contains("frame_000000.png") && message.contains("the file system is read-only"), "{message}");
+    let message = dir
+        .write(FrameNumber(0), "png", b"x", OnExisting::Overwrite)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("frame_000000.png") && message.contains("the file system is read-only"),
+        "{message}"
+    );
     let other: CameraId = "other".parse().unwrap();
     let message = FrameDir::open(disk.path(), &other).unwrap_err().to_string();
-    assert!(message.contains("other") && message.contains("the file system is read-only"), "{message}");
+    assert!(
+        message.contains("other") && message.contains("the file system is read-only"),
+        "{message}"
+    );
 }

@@ -25,14 +25,22 @@ fn bytes(number: u64) -> Vec<u8> {
 /// Not a test of its own: the process that is killed. Writes 40 frames over and over from two threads.
 #[test]
 fn victim() {
-    let Some(root) = env::var_os(VICTIM) else { return };
+    let Some(root) = env::var_os(VICTIM) else {
+        return;
+    };
     let dir = open(Path::new(&root));
     thread::scope(|scope| {
         for half in 0..2 {
             let dir = &dir;
             scope.spawn(move || {
                 for number in (half..40).step_by(2).cycle() {
-                    dir.write(FrameNumber(number), "bin", &bytes(number), OnExisting::Overwrite).unwrap();
+                    dir.write(
+                        FrameNumber(number),
+                        "bin",
+                        &bytes(number),
+                        OnExisting::Overwrite,
+                    )
+                    .unwrap();
                 }
             });
         }
@@ -63,9 +71,15 @@ fn every_file_under_a_final_name_is_whole_after_a_kill() {
         for entry in fs::read_dir(root.path().join("cam")).unwrap() {
             let entry = entry.unwrap();
             let name = entry.file_name().into_string().unwrap();
-            match name.strip_prefix("frame_").and_then(|rest| rest.strip_suffix(".bin")) {
+            match name
+                .strip_prefix("frame_")
+                .and_then(|rest| rest.strip_suffix(".bin"))
+            {
                 Some(number) => {
-                    assert!(fs::read(entry.path()).unwrap() == bytes(number.parse().unwrap()), "{name} is not whole");
+                    assert!(
+                        fs::read(entry.path()).unwrap() == bytes(number.parse().unwrap()),
+                        "{name} is not whole"
+                    );
                     whole += 1;
                 }
                 None => {
@@ -79,8 +93,22 @@ fn every_file_under_a_final_name_is_whole_after_a_kill() {
         open(root.path());
         let hidden = fs::read_dir(root.path().join("cam"))
             .unwrap()
-            .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
-        assert_eq!(hidden.count(), 0, "the next one to open the folder removes what the dead one left");
+            .filter(|entry| {
+                entry
+                    .as_ref()
+                    .unwrap()
+                    .file_name()
+                    .to_string_lossy()
+                    .starts_with('.')
+            });
+        assert_eq!(
+            hidden.count(),
+            0,
+            "the next one to open the folder removes what the dead one left"
+        );
     }
-    assert!(leftovers > 0, "in none of five rounds was a write interrupted");
+    assert!(
+        leftovers > 0,
+        "in none of five rounds was a write interrupted"
+    );
 }

@@ -63,7 +63,9 @@ const WRAPPERS: &[&str] = &["async:", "cache:", "crypto:", "video:", "image:"];
 /// What stands before several addresses, or before one with options.
 const LISTS: &[&str] = &["concat:", "concatf:", "tee:", "subfile:"];
 /// Protocols whose last part of the path is the key of the stream.
-const KEYED: &[&str] = &["rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts", "srt", "rist", "whip", "whep", "icecast"];
+const KEYED: &[&str] = &[
+    "rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts", "srt", "rist", "whip", "whep", "icecast",
+];
 /// Protocols whose last part of the path may be a key when they are sent to.
 const KEYED_OUTPUTS: &[&str] = &["http", "https", "ws", "wss", "ftp", "sftp"];
 /// A part of a path with one of these within is not shown, nor what follows it.
@@ -87,12 +89,17 @@ const SECRET_WORDS: &[&str] = &[
 /// The same where a word begins or ends with them.
 const SECRET_ENDS: &[&str] = &["key", "pass"];
 /// The same where they are the whole word.
-const SECRET_ALONE: &[&str] = &["admin", "sig", "sid", "pin", "pw", "psk", "user", "usr", "whip", "whep"];
+const SECRET_ALONE: &[&str] = &[
+    "admin", "sig", "sid", "pin", "pw", "psk", "user", "usr", "whip", "whep",
+];
 /// Words that look like keys and are none.
-const PLAIN_WORDS: &[&str] = &["m3u8", "mpeg", "mjpeg", "html", "https", "x264", "x265", "720p", "1080p"];
+const PLAIN_WORDS: &[&str] = &[
+    "m3u8", "mpeg", "mjpeg", "html", "https", "x264", "x265", "720p", "1080p",
+];
 /// Ends of names of files: an `@` in such a name is no sign of an address.
 const FILES: &[&str] = &[
-    "jpg", "jpeg", "png", "webp", "mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "gif", "y4m", "toml", "tflite", "json", "csv",
+    "jpg", "jpeg", "png", "webp", "mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "gif", "y4m",
+    "toml", "tflite", "json", "csv",
 ];
 
 /// The text as it may be shown, if it is a source or something else that is read from.
@@ -108,33 +115,59 @@ pub(crate) fn output(text: &str) -> String {
 /// A path as it may be shown: whole where there is such a file, else as a text that may be an address.
 pub(crate) fn path(path: &Path) -> String {
     let text = path.to_string_lossy();
-    if path.exists() { text.into_owned() } else { source(&text) }
+    if path.exists() {
+        text.into_owned()
+    } else {
+        source(&text)
+    }
 }
 
 /// The text as it may be shown. What is no address is shown as it is.
 pub(crate) fn shown(text: &str, way: Way) -> String {
-    let begins = |word: &&&str| text.get(..word.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(word));
+    let begins = |word: &&&str| {
+        text.get(..word.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(word))
+    };
     if let Some(wrapper) = WRAPPERS.iter().find(begins) {
         let (begin, inner) = text.split_at(wrapper.len());
         return format!("{begin}{}", shown(inner, way));
     }
     if let Some(list) = LISTS.iter().find(begins) {
         let (begin, inner) = text.split_at(list.len());
-        return if is_suspicious(inner) { format!("{begin}{MASK}") } else { text.to_owned() };
+        return if is_suspicious(inner) {
+            format!("{begin}{MASK}")
+        } else {
+            text.to_owned()
+        };
     }
-    if let Some(graph) = text.get(..6).filter(|begin| begin.eq_ignore_ascii_case("lavfi:")).map(|_| &text[6..]) {
+    if let Some(graph) = text
+        .get(..6)
+        .filter(|begin| begin.eq_ignore_ascii_case("lavfi:"))
+        .map(|_| &text[6..])
+    {
         return format!("lavfi:{}", filter_graph(graph));
     }
     let Some((scheme, rest)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
-        return if is_suspicious(text) { MASK.to_owned() } else { text.to_owned() };
+        return if is_suspicious(text) {
+            MASK.to_owned()
+        } else {
+            text.to_owned()
+        };
     };
     let name = scheme.to_ascii_lowercase();
     match (name.as_str(), rest.strip_prefix("//")) {
         ("file", local) => {
             let path = local.unwrap_or(rest);
-            if is_suspicious(path) { format!("{scheme}:{MASK}") } else { text.to_owned() }
+            if is_suspicious(path) {
+                format!("{scheme}:{MASK}")
+            } else {
+                text.to_owned()
+            }
         }
-        (name, Some(rest)) => format!("{scheme}://{}", after_scheme(name, rest, way).unwrap_or_else(|| MASK.to_owned())),
+        (name, Some(rest)) => format!(
+            "{scheme}://{}",
+            after_scheme(name, rest, way).unwrap_or_else(|| MASK.to_owned())
+        ),
         (name, None) if PROTOCOLS.contains(&name) => format!("{scheme}:{MASK}"),
         _ if is_suspicious(text) => MASK.to_owned(),
         _ => text.to_owned(),
@@ -149,7 +182,11 @@ pub(crate) fn hosts(text: &str) -> String {
             _ => (String::new(), address.trim()),
         };
         let is_fine = !host.is_empty() && is_host(host);
-        if is_fine { format!("{scheme}{host}") } else { format!("{scheme}{MASK}") }
+        if is_fine {
+            format!("{scheme}{host}")
+        } else {
+            format!("{scheme}{MASK}")
+        }
     };
     text.split(',').map(one).collect::<Vec<_>>().join(",")
 }
@@ -158,7 +195,9 @@ fn is_scheme(text: &str) -> bool {
     // At least two letters: C:\ is a disk.
     (2..=16).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '.' | '-'))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '.' | '-'))
 }
 
 /// Host, port and path of an address; `None` where it is in doubt which is which.
@@ -169,11 +208,17 @@ fn after_scheme(scheme: &str, rest: &str, way: Way) -> Option<String> {
         return None;
     }
     // It may hold an @ itself: the host begins after the last one.
-    let (user, host) = authority.rsplit_once('@').map_or(("", authority), |(user, host)| (user, host));
+    let (user, host) = authority
+        .rsplit_once('@')
+        .map_or(("", authority), |(user, host)| (user, host));
     if !is_host(host) {
         return None;
     }
-    let user = if user.is_empty() { String::new() } else { format!("{MASK}@") };
+    let user = if user.is_empty() {
+        String::new()
+    } else {
+        format!("{MASK}@")
+    };
     Some(format!("{user}{host}{}", path_of(scheme, tail, way)))
 }
 
@@ -185,18 +230,25 @@ fn is_host(text: &str) -> bool {
             if address.is_empty() || !address.contains(':') || !address.chars().all(is_address) {
                 return false;
             }
-            (address, port.strip_prefix(':').or(port.is_empty().then_some("-")))
+            (
+                address,
+                port.strip_prefix(':').or(port.is_empty().then_some("-")),
+            )
         }
         None => match text.split_once(':') {
             Some((host, port)) => (host, Some(port)),
             None => (text, Some("-")),
         },
     };
-    let is_port = |port: &str| port == "-" || (!port.is_empty() && port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit()));
+    let is_port = |port: &str| {
+        port == "-"
+            || (!port.is_empty() && port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit()))
+    };
     let plain = host.replace("{camera}", "camera");
     let is_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
     let is_plain_name = text.starts_with('[') || !plain.contains([':', '%']);
-    let is_known = plain.contains(['.', ':']) || plain.is_empty() || is_plain(&plain) || plain.len() <= 12;
+    let is_known =
+        plain.contains(['.', ':']) || plain.is_empty() || is_plain(&plain) || plain.len() <= 12;
     port.is_some_and(is_port)
         && !(host.is_empty() && port == Some("-"))
         && plain.len() <= 253
@@ -211,7 +263,8 @@ fn path_of(scheme: &str, tail: &str, way: Way) -> String {
     let parts: Vec<&str> = path.split('/').skip(1).collect();
     let last = parts.iter().rposition(|part| !part.is_empty());
     let protocol = scheme.rsplit('+').next().unwrap_or(scheme);
-    let hides_last = KEYED.contains(&protocol) || (way == Way::Out && KEYED_OUTPUTS.contains(&protocol));
+    let hides_last =
+        KEYED.contains(&protocol) || (way == Way::Out && KEYED_OUTPUTS.contains(&protocol));
     let mut shown = String::new();
     for (i, part) in parts.iter().enumerate() {
         shown.push('/');
@@ -235,13 +288,18 @@ fn path_of(scheme: &str, tail: &str, way: Way) -> String {
 /// Whether a part of a path cannot be a key: words as people name streams, and short numbers.
 fn is_plain(part: &str) -> bool {
     let part = part.replace("{camera}", "camera");
-    let words: Vec<&str> = part.split(['.', '_', '~', ',', '-']).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = part
+        .split(['.', '_', '~', ',', '-'])
+        .filter(|word| !word.is_empty())
+        .collect();
     // As keys of streaming services are written: abcd-efgh-ijkl-mnop.
     let alike = words.len() >= 4 && words.iter().all(|word| word.len() == words[0].len());
     part.len() <= 32
         && words.len() <= 6
         && !alike
-        && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '~' | ',' | '-'))
+        && part
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '~' | ',' | '-'))
         && !is_secret_word(&part)
         && words.iter().all(|word| is_plain_word(word))
 }
@@ -251,7 +309,10 @@ fn is_secret_word(part: &str) -> bool {
     let mut words = part.split(|c: char| !c.is_ascii_alphanumeric());
     SECRET_WORDS.iter().any(|secret| part.contains(secret))
         || words.any(|word| {
-            SECRET_ALONE.contains(&word) || SECRET_ENDS.iter().any(|end| word.starts_with(end) || word.ends_with(end))
+            SECRET_ALONE.contains(&word)
+                || SECRET_ENDS
+                    .iter()
+                    .any(|end| word.starts_with(end) || word.ends_with(end))
         })
 }
 
@@ -261,33 +322,52 @@ fn is_plain_word(word: &str) -> bool {
     if bytes.len() <= 3 || PLAIN_WORDS.contains(&word.to_ascii_lowercase().as_str()) {
         return true;
     }
-    let changes = |is_change: fn(u8, u8) -> bool| bytes.windows(2).filter(|pair| is_change(pair[0], pair[1])).count();
+    let changes = |is_change: fn(u8, u8) -> bool| {
+        bytes
+            .windows(2)
+            .filter(|pair| is_change(pair[0], pair[1]))
+            .count()
+    };
     let runs = 1 + changes(|a, b| a.is_ascii_digit() != b.is_ascii_digit());
     let humps = changes(|a, b| a.is_ascii_lowercase() && b.is_ascii_uppercase());
     let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
     let letters = bytes.len() - digits;
     let vowels = bytes.iter().filter(|b| b"aeiouyAEIOUY".contains(b)).count();
-    bytes.len() <= 16 && runs <= 3 && humps <= 2 && digits <= 6 && (letters < 5 || vowels * 5 >= letters)
+    bytes.len() <= 16
+        && runs <= 3
+        && humps <= 2
+        && digits <= 6
+        && (letters < 5 || vowels * 5 >= letters)
 }
 
 /// Whether a text that has no scheme has other signs of an address or of a secret.
 fn is_suspicious(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
-    let is_path = ["/", "./", "../", "~/"].iter().any(|begin| text.starts_with(begin)) && !text.starts_with("//");
+    let is_path = ["/", "./", "../", "~/"]
+        .iter()
+        .any(|begin| text.starts_with(begin))
+        && !text.starts_with("//");
     let name = lower.rsplit('/').next().unwrap_or_default();
-    let is_file = name.rsplit_once('.').is_some_and(|(stem, end)| !stem.is_empty() && FILES.contains(&end));
+    let is_file = name
+        .rsplit_once('.')
+        .is_some_and(|(stem, end)| !stem.is_empty() && FILES.contains(&end));
     let at = match text.contains('@') {
         false => false,
         true if text.contains(':') => true,
         true => {
-            let only_in_name = name.contains('@') && lower.matches('@').count() == name.matches('@').count();
+            let only_in_name =
+                name.contains('@') && lower.matches('@').count() == name.matches('@').count();
             !(is_path || is_file && only_in_name)
         }
     };
-    let query = text.split_once('?').is_some_and(|(_, query)| query.contains('='));
+    let query = text
+        .split_once('?')
+        .is_some_and(|(_, query)| query.contains('='));
     // The word before a value.
     let named = lower.match_indices(['=', ':']).any(|(at, _)| {
-        let word = lower[..at].rsplit(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'))).next();
+        let word = lower[..at]
+            .rsplit(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-')))
+            .next();
         word.is_some_and(is_secret_word)
     });
     let pairs = text.contains('&') && text.contains('=');
@@ -296,8 +376,13 @@ fn is_suspicious(text: &str) -> bool {
         || text.contains(":\\") && !is_disk(text)
         || named
         || pairs
-        || LISTS.iter().chain(WRAPPERS).any(|begin| lower.starts_with(begin))
-        || lower.split_once(':').is_some_and(|(scheme, _)| PROTOCOLS.contains(&scheme.rsplit('+').next().unwrap_or(scheme)))
+        || LISTS
+            .iter()
+            .chain(WRAPPERS)
+            .any(|begin| lower.starts_with(begin))
+        || lower.split_once(':').is_some_and(|(scheme, _)| {
+            PROTOCOLS.contains(&scheme.rsplit('+').next().unwrap_or(scheme))
+        })
 }
 
 /// `C:\`.
@@ -307,22 +392,39 @@ fn is_disk(text: &str) -> bool {
 
 /// A graph of FFmpeg's filters: whole if it names no address, else its first filter.
 fn filter_graph(graph: &str) -> String {
-    let bare: String = graph.chars().filter(|c| !matches!(c, '\\' | '\'')).collect();
+    let bare: String = graph
+        .chars()
+        .filter(|c| !matches!(c, '\\' | '\''))
+        .collect();
     let signs = ["@", "//", "?", "%"];
-    let is_fine = !signs.iter().any(|sign| bare.contains(sign)) && !is_secret_word(&bare) && !reads_elsewhere(&bare);
+    let is_fine = !signs.iter().any(|sign| bare.contains(sign))
+        && !is_secret_word(&bare)
+        && !reads_elsewhere(&bare);
     if is_fine {
         return graph.to_owned();
     }
-    let filter: String = graph.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    let filter: String = graph
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+        .collect();
     let is_filter = graph[filter.len()..].starts_with('=') && filter.len() <= 20;
-    if is_filter { format!("{filter}={MASK}") } else { MASK.to_owned() }
+    if is_filter {
+        format!("{filter}={MASK}")
+    } else {
+        MASK.to_owned()
+    }
 }
 
 /// Whether a graph reads from one of FFmpeg's protocols.
 fn reads_elsewhere(graph: &str) -> bool {
     let lower = graph.to_ascii_lowercase();
-    let names = lower.split(|c: char| !(c.is_ascii_alphanumeric() || c == '+')).collect::<Vec<_>>();
-    lower.contains("movie") && names.iter().any(|name| PROTOCOLS.contains(name) || LISTS.contains(&format!("{name}:").as_str()))
+    let names = lower
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '+'))
+        .collect::<Vec<_>>();
+    lower.contains("movie")
+        && names
+            .iter()
+            .any(|name| PROTOCOLS.contains(name) || LISTS.contains(&format!("{name}:").as_str()))
 }
 
 #[cfg(test)]
@@ -376,23 +478,56 @@ mod tests {
             ("rtsp://me%3Ahunter2%40cam/1", "rtsp://***"),
             ("rtsp://me:hunter2", "rtsp://***"),
             ("rtsp://cam/1?user=me&password=hunter2", "rtsp://cam/1?***"),
-            ("rtsp://cam/user=me_password=hunter2_channel=1_stream=0.sdp", "rtsp://cam/***"),
-            ("rtsp://cam/user=me&password=hun/ter2/a&channel=1", "rtsp://cam/***"),
-            ("rtsp://cam/cam/realmonitor?channel=1&subtype=0", "rtsp://cam/cam/realmonitor?***"),
-            ("srt://h:9000?mode=caller&passphrase=hunter2hunter2", "srt://h:9000?***"),
+            (
+                "rtsp://cam/user=me_password=hunter2_channel=1_stream=0.sdp",
+                "rtsp://cam/***",
+            ),
+            (
+                "rtsp://cam/user=me&password=hun/ter2/a&channel=1",
+                "rtsp://cam/***",
+            ),
+            (
+                "rtsp://cam/cam/realmonitor?channel=1&subtype=0",
+                "rtsp://cam/cam/realmonitor?***",
+            ),
+            (
+                "srt://h:9000?mode=caller&passphrase=hunter2hunter2",
+                "srt://h:9000?***",
+            ),
             ("rtmp://h/live/hunter2", "rtmp://h/live/***"),
             ("rtmps://h:443/app/hunter2/", "rtmps://h:443/app/***"),
-            ("http://h/hls/9f8a7b6c5d4e3f2a1b0c/index.m3u8", "http://h/hls/***"),
+            (
+                "http://h/hls/9f8a7b6c5d4e3f2a1b0c/index.m3u8",
+                "http://h/hls/***",
+            ),
             ("http://h/token/hunter2/index.m3u8", "http://h/***"),
             ("http://h/a.m3u8#hunter2", "http://h/a.m3u8#***"),
-            ("https://b.s3.amazonaws.com/a.mp4?X-Amz-Signature=hunter2", "https://b.s3.amazonaws.com/a.mp4?***"),
-            ("crypto+http://me:hunter2@h/a.mp4", "crypto+http://***@h/a.mp4"),
-            ("cache:http://me:hunter2@h/a.mp4", "cache:http://***@h/a.mp4"),
-            ("async:cache:http://h/a.mp4?t=hunter2", "async:cache:http://h/a.mp4?***"),
-            ("concat:http://me:hunter2@h/a|http://me:hunter2@h/b", "concat:***"),
+            (
+                "https://b.s3.amazonaws.com/a.mp4?X-Amz-Signature=hunter2",
+                "https://b.s3.amazonaws.com/a.mp4?***",
+            ),
+            (
+                "crypto+http://me:hunter2@h/a.mp4",
+                "crypto+http://***@h/a.mp4",
+            ),
+            (
+                "cache:http://me:hunter2@h/a.mp4",
+                "cache:http://***@h/a.mp4",
+            ),
+            (
+                "async:cache:http://h/a.mp4?t=hunter2",
+                "async:cache:http://h/a.mp4?***",
+            ),
+            (
+                "concat:http://me:hunter2@h/a|http://me:hunter2@h/b",
+                "concat:***",
+            ),
             ("tee:[f=flv]rtmp://h/live/hunter2", "tee:***"),
             ("subfile,,start,0,end,9,,:http://me:hunter2@h/a", "***"),
-            ("lavfi:movie=rtsp\\\\://me\\\\:hunter2@cam/1", "lavfi:movie=***"),
+            (
+                "lavfi:movie=rtsp\\\\://me\\\\:hunter2@cam/1",
+                "lavfi:movie=***",
+            ),
             ("lavfi:movie='http\\://h/hunter2'", "lavfi:movie=***"),
             ("video:rtsp://me:hunter2@cam/1", "video:rtsp://***@cam/1"),
             ("rtsp:me:hunter2@cam/1", "rtsp:***"),
@@ -406,7 +541,10 @@ mod tests {
             ("hunter2@cam/1", "***"),
             ("rtsp:\\\\me:hunter2@cam", "rtsp:***"),
             ("rtsps://h:7441/aBcD3fGh1jKlMn0P", "rtsps://h:7441/***"),
-            ("http://h/550e8400-e29b-41d4-a716-446655440000/a.ts", "http://h/***"),
+            (
+                "http://h/550e8400-e29b-41d4-a716-446655440000/a.ts",
+                "http://h/***",
+            ),
             ("http://h/abcd-efgh-ijkl-mnop-qrst/a.ts", "http://h/***"),
         ] {
             assert_eq!(source(text), want, "{text}");
@@ -415,6 +553,9 @@ mod tests {
         }
         assert_eq!(output("http://h/live/hunter2"), "http://h/live/***");
         assert_eq!(hosts("a:1, b:2"), "a:1,b:2");
-        assert_eq!(hosts("me:hunter2,me:hunter2@h:1,SASL_SSL://h:1"), "***,***,***");
+        assert_eq!(
+            hosts("me:hunter2,me:hunter2@h:1,SASL_SSL://h:1"),
+            "***,***,***"
+        );
     }
 }

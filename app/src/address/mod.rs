@@ -37,12 +37,18 @@ pub struct Address {
 impl Address {
     /// An address that is read from.
     pub fn source(text: impl Into<String>) -> Self {
-        Address { text: text.into(), way: Way::In }
+        Address {
+            text: text.into(),
+            way: Way::In,
+        }
     }
 
     /// An address that is sent to.
     pub fn output(text: impl Into<String>) -> Self {
-        Address { text: text.into(), way: Way::Out }
+        Address {
+            text: text.into(),
+            way: Way::Out,
+        }
     }
 
     /// The address with its secrets, for the program or library that connects to it and for nothing else.
@@ -81,8 +87,14 @@ mod tests {
     #[test]
     fn no_formatter_shows_a_secret() {
         let address = Address::source("rtsp://me:hunter2@cam/1?token=hunter2");
-        let all = format!("{address} {address:?} {address:#?} {}", serde_json::to_string(&address).unwrap());
-        assert!(!all.contains("hunter2") && all.contains("rtsp://***@cam/1?***"), "{all}");
+        let all = format!(
+            "{address} {address:?} {address:#?} {}",
+            serde_json::to_string(&address).unwrap()
+        );
+        assert!(
+            !all.contains("hunter2") && all.contains("rtsp://***@cam/1?***"),
+            "{all}"
+        );
         assert_eq!(address.reveal(), "rtsp://me:hunter2@cam/1?token=hunter2");
     }
 }

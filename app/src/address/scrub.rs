@@ -6,10 +6,19 @@ use std::process::Command;
 /// A part of a secret this long is masked wherever it stands; a shorter one only where it is a word.
 const LONG: usize = 4;
 /// What separates the parts of an address.
-const SEPARATORS: &[char] =
-    &[':', '/', '?', '#', '@', '&', '=', ';', '|', '\\', ',', ' ', '\t', '\'', '"', '[', ']', '<', '>', '(', ')', '!'];
+const SEPARATORS: &[char] = &[
+    ':', '/', '?', '#', '@', '&', '=', ';', '|', '\\', ',', ' ', '\t', '\'', '"', '[', ']', '<',
+    '>', '(', ')', '!',
+];
 /// Proxies are addresses too.
-const PROXIES: &[&str] = &["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
+const PROXIES: &[&str] = &[
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+];
 
 /// The secrets of some addresses.
 #[derive(Clone, Default)]
@@ -30,21 +39,30 @@ impl Scrubber {
     /// Knows the secrets of these texts. Those that are no addresses have none.
     pub(crate) fn of(texts: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let mut scrubber = Scrubber::default();
-        texts.into_iter().for_each(|text| scrubber.learn(text.as_ref(), Way::In));
+        texts
+            .into_iter()
+            .for_each(|text| scrubber.learn(text.as_ref(), Way::In));
         scrubber.sorted()
     }
 
     fn sorted(self) -> Self {
         let mut scrubber = self;
-        scrubber.whole.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
-        scrubber.parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
+        scrubber
+            .whole
+            .sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
+        scrubber
+            .parts
+            .sort_by_key(|part| std::cmp::Reverse(part.len()));
         scrubber.parts.dedup();
         scrubber
     }
 
     /// Knows the secrets in the arguments of a command, and in the proxies that it may use.
     pub(crate) fn of_command(command: &Command) -> Self {
-        let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+        let arguments: Vec<_> = command
+            .get_args()
+            .map(|argument| argument.to_string_lossy())
+            .collect();
         let mut scrubber = Scrubber::of_addresses(&arguments);
         // What FFmpeg writes to comes last.
         if let Some(output) = arguments.last() {
@@ -55,7 +73,9 @@ impl Scrubber {
 
     /// Knows the secrets of these addresses, and of the proxies that may stand before them.
     pub(crate) fn of_addresses(addresses: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        let addresses = addresses.into_iter().map(|address| address.as_ref().to_owned());
+        let addresses = addresses
+            .into_iter()
+            .map(|address| address.as_ref().to_owned());
         Scrubber::of(addresses.chain(PROXIES.iter().filter_map(|name| std::env::var(name).ok())))
     }
 
@@ -114,7 +134,8 @@ fn parts(text: &str) -> Vec<&str> {
         let at = part.as_ptr() as usize - text.as_ptr() as usize;
         // The name of a value is not secret, and often a word that messages need.
         let is_named = text[at + part.len()..].starts_with('=');
-        let is_name = |word: &str| word.len() <= 12 && word.chars().all(|c| c.is_ascii_alphabetic());
+        let is_name =
+            |word: &str| word.len() <= 12 && word.chars().all(|c| c.is_ascii_alphabetic());
         if is_named && is_name(part) {
             continue;
         }
@@ -148,7 +169,9 @@ fn replace_words(text: &str, word: &str) -> String {
 
 /// Shows what looks like an address in its harmless form.
 pub(crate) fn scrub_addresses(text: &str) -> String {
-    let ends = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '\'' | '"' | '<' | '>' | '(' | ')' | '`');
+    let ends = |c: char| {
+        c.is_whitespace() || c.is_control() || matches!(c, '\'' | '"' | '<' | '>' | '(' | ')' | '`')
+    };
     let mut done = String::with_capacity(text.len());
     for word in text.split_inclusive(ends) {
         let bare = word.trim_end_matches(ends);
@@ -170,8 +193,13 @@ fn decoded(text: &str) -> String {
     let mut plain = Vec::with_capacity(bytes.len());
     let mut i = 0;
     while i < bytes.len() {
-        let hex = bytes.get(i + 1..i + 3).and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.filter(|_| bytes[i] == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+        let hex = bytes
+            .get(i + 1..i + 3)
+            .and_then(|hex| std::str::from_utf8(hex).ok());
+        match hex
+            .filter(|_| bytes[i] == b'%')
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok())
+        {
             Some(byte) => {
                 plain.push(byte);
                 i += 3;
@@ -190,7 +218,9 @@ fn encoded(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'~' | b'-' => escaped.push(byte.into()),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'~' | b'-' => {
+                escaped.push(byte.into())
+            }
             _ => escaped.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -213,23 +243,38 @@ mod tests {
         ] {
             let shown = scrubber.scrub(words);
             assert!(
-                !["p@ss", "p%40ss", "word", "abc", " me"].iter().any(|s| shown.replace("password", "").contains(s)),
+                !["p@ss", "p%40ss", "word", "abc", " me"]
+                    .iter()
+                    .any(|s| shown.replace("password", "").contains(s)),
                 "{shown}"
             );
         }
-        assert_eq!(scrubber.scrub("Connection to tcp://cam:554 failed"), "Connection to tcp://cam:554 failed");
+        assert_eq!(
+            scrubber.scrub("Connection to tcp://cam:554 failed"),
+            "Connection to tcp://cam:554 failed"
+        );
         let xmeye = Scrubber::of(["rtsp://h/user=admin_password=hunter2_channel=1_stream=0.sdp"]);
-        let shown = xmeye.scrub("hunter2_channel: no such stream 'rtsp://h:554/user=admin_password=hunter2_channel=1'");
-        assert!(!shown.contains("hunter2") && shown.contains("no such stream"), "{shown}");
+        let shown = xmeye.scrub(
+            "hunter2_channel: no such stream 'rtsp://h:554/user=admin_password=hunter2_channel=1'",
+        );
+        assert!(
+            !shown.contains("hunter2") && shown.contains("no such stream"),
+            "{shown}"
+        );
     }
 
     #[test]
     fn addresses_that_were_not_given_are_shown_in_their_harmless_form() {
         let scrubber = Scrubber::default();
         assert_eq!(
-            scrubber.scrub("Error when loading 'https://u:p@cdn/9f8a7b6c5d4e3f2a/1.ts?sig=x', retrying"),
+            scrubber.scrub(
+                "Error when loading 'https://u:p@cdn/9f8a7b6c5d4e3f2a/1.ts?sig=x', retrying"
+            ),
             "Error when loading 'https://***@cdn/***?***', retrying"
         );
-        assert_eq!(scrubber.scrub("plain: words [h264 @ 0x55] stay (1:2)"), "plain: words [h264 @ 0x55] stay (1:2)");
+        assert_eq!(
+            scrubber.scrub("plain: words [h264 @ 0x55] stay (1:2)"),
+            "plain: words [h264 @ 0x55] stay (1:2)"
+        );
     }
 }

@@ -35,7 +35,12 @@ pub(super) struct BenchArgs {
 fn size(text: &str) -> Result<(u32, u32), String> {
     let bad = || format!("{text:?} is no size: write WIDTHxHEIGHT, for example 1280x720");
     let (w, h) = text.split_once('x').ok_or_else(bad)?;
-    let side = |s: &str| s.parse().ok().filter(|n| (16..=8192).contains(n)).ok_or_else(bad);
+    let side = |s: &str| {
+        s.parse()
+            .ok()
+            .filter(|n| (16..=8192).contains(n))
+            .ok_or_else(bad)
+    };
     Ok((side(w)?, side(h)?))
 }
 
@@ -45,7 +50,9 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         BackgroundSpec::Transparent => Background::Transparent,
         BackgroundSpec::Blur { sigma } => Background::Blur { sigma: *sigma },
         BackgroundSpec::Image(_) | BackgroundSpec::Video(_) => {
-            anyhow::bail!("bench measures a colour, transparent or blur; pictures cost the same as a colour once they are scaled")
+            anyhow::bail!(
+                "bench measures a colour, transparent or blur; pictures cost the same as a colour once they are scaled"
+            )
         }
     };
     let plan = Plan {

@@ -37,14 +37,33 @@ pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     let screen = MultiProgress::new();
     start_log(&resolved, &screen)?;
     let settings = CameraSettings::new(&resolved)?;
-    let (stop, abort, style, metrics) = (Stop::new(), Stop::new(), settings.progress, settings.metrics);
+    let (stop, abort, style, metrics) = (
+        Stop::new(),
+        Stop::new(),
+        settings.progress,
+        settings.metrics,
+    );
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
     let report = Camera::new(settings, stop, abort).and_then(|camera| {
         let (watch, ended) = (camera.watch(), Stop::new());
-        let _server = metrics.map(|address| serve(address, Arc::new(Watch { cameras: watch.cameras.clone() }))).transpose()?;
+        let _server = metrics
+            .map(|address| {
+                serve(
+                    address,
+                    Arc::new(Watch {
+                        cameras: watch.cameras.clone(),
+                    }),
+                )
+            })
+            .transpose()?;
         // Nothing of it can change while it runs; a hangup is a clean end all the same, or says what waits for the next start.
-        let apply = |new: &Resolved<CameraLayer>| CameraSettings::new(new).map(drop).map_err(|e| e.to_string());
-        reload::follow(args.settings.clone(), matches.clone(), resolved, &[], apply).map_err(StartError::Thread)?;
+        let apply = |new: &Resolved<CameraLayer>| {
+            CameraSettings::new(new)
+                .map(drop)
+                .map_err(|e| e.to_string())
+        };
+        reload::follow(args.settings.clone(), matches.clone(), resolved, &[], apply)
+            .map_err(StartError::Thread)?;
         thread::scope(|scope| {
             scope.spawn(|| progress::show(style, &watch, &screen, &ended));
             let report = camera.run();

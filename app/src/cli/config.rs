@@ -1,8 +1,9 @@
 //! `mattebox config`.
 use super::Settings;
 use crate::config::{
-    CameraLayer, ConfigError, Layer, LettersLayer, Origin, Resolved, RunLayer, RunSettings, WatchLayer, WorkerLayer,
-    camera::CameraSettings, letters::LettersSettings, watch::WatchSettings, worker::WorkerSettings,
+    CameraLayer, ConfigError, Layer, LettersLayer, Origin, Resolved, RunLayer, RunSettings,
+    WatchLayer, WorkerLayer, camera::CameraSettings, letters::LettersSettings,
+    watch::WatchSettings, worker::WorkerSettings,
 };
 use crate::output;
 use clap::{ArgMatches, Args, Subcommand, parser::ValueSource};
@@ -43,20 +44,32 @@ pub(super) fn run(args: &ConfigArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     // A source is only needed to run; everything else is checked as the command itself would.
     let run = |r: &Resolved<RunLayer>| {
         let mut r = r.clone();
-        r.layer.source.get_or_insert_with(|| vec!["lavfi:nullsrc".to_owned()]);
+        r.layer
+            .source
+            .get_or_insert_with(|| vec!["lavfi:nullsrc".to_owned()]);
         RunSettings::new(&r).map(drop)
     };
     match &args.of {
         None => print(&args.settings, matches, args.json, run),
         Some(Of::Run(settings)) => print(settings, of_command, args.json, run),
         Some(Of::Camera(settings)) => print(settings, of_command, args.json, |r| {
-            r.layer.source.as_ref().map_or(Ok(()), |_| CameraSettings::new(r).map(drop))
+            r.layer
+                .source
+                .as_ref()
+                .map_or(Ok(()), |_| CameraSettings::new(r).map(drop))
         }),
-        Some(Of::Worker(settings)) => print(settings, of_command, args.json, |r| WorkerSettings::new(r).map(drop)),
+        Some(Of::Worker(settings)) => print(settings, of_command, args.json, |r| {
+            WorkerSettings::new(r).map(drop)
+        }),
         Some(Of::View(settings)) => print(settings, of_command, args.json, |r| {
-            r.layer.results.as_ref().map_or(Ok(()), |_| WatchSettings::new(r).map(drop))
+            r.layer
+                .results
+                .as_ref()
+                .map_or(Ok(()), |_| WatchSettings::new(r).map(drop))
         }),
-        Some(Of::DeadLetters(settings)) => print(settings, of_command, args.json, |r| LettersSettings::new(r).map(drop)),
+        Some(Of::DeadLetters(settings)) => print(settings, of_command, args.json, |r| {
+            LettersSettings::new(r).map(drop)
+        }),
     }
 }
 
@@ -72,19 +85,37 @@ fn print<L: Layer>(
         _ => origin_of_file(matches),
     };
     // First of all which file is in force, if any.
-    let file = resolved.file.as_ref().map(|file| file.path.display().to_string());
+    let file = resolved
+        .file
+        .as_ref()
+        .map(|file| file.path.display().to_string());
     let rows = resolved.rows()?;
     if json {
-        let mut values: serde_json::Map<_, _> =
-            rows.into_iter().map(|(name, value, origin)| (name, json!({ "value": value, "origin": origin }))).collect();
-        values.insert("config".to_owned(), json!({ "value": file, "origin": named }));
+        let mut values: serde_json::Map<_, _> = rows
+            .into_iter()
+            .map(|(name, value, origin)| (name, json!({ "value": value, "origin": origin })))
+            .collect();
+        values.insert(
+            "config".to_owned(),
+            json!({ "value": file, "origin": named }),
+        );
         output::print(serde_json::to_string_pretty(&values)?)?;
     } else {
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header(["setting", "value", "from"]);
+        table
+            .load_style(presets::NOTHING)
+            .set_header(["setting", "value", "from"]);
         let is_found = resolved.file.as_ref().is_some_and(|file| file.is_found);
-        let from = if is_found { "found in the working directory".to_owned() } else { named.to_string() };
-        table.add_row(["config".to_owned(), file.unwrap_or("(none)".to_owned()), from]);
+        let from = if is_found {
+            "found in the working directory".to_owned()
+        } else {
+            named.to_string()
+        };
+        table.add_row([
+            "config".to_owned(),
+            file.unwrap_or("(none)".to_owned()),
+            from,
+        ]);
         for (name, value, origin) in rows {
             table.add_row([name, value.to_string(), origin.to_string()]);
         }

@@ -1,7 +1,9 @@
 //! `mattebox dead-letters`.
 use super::{Settings, start_log};
 use crate::{
-    config::{ConfigError, LettersLayer, inputs::Reads, letters::LettersSettings, outputs::would_replace},
+    config::{
+        ConfigError, LettersLayer, inputs::Reads, letters::LettersSettings, outputs::would_replace,
+    },
     kafka::{
         KafkaError,
         dead_letters::{DeadLetters, Found, Place, Plan},
@@ -64,8 +66,13 @@ struct Choice {
 
 impl Choice {
     fn takes(&self, found: &Found) -> bool {
-        self.code.as_ref().is_none_or(|code| found.header(letters::CODE) == *code)
-            && self.camera.as_ref().is_none_or(|camera| found.key() == *camera)
+        self.code
+            .as_ref()
+            .is_none_or(|code| found.header(letters::CODE) == *code)
+            && self
+                .camera
+                .as_ref()
+                .is_none_or(|camera| found.key() == *camera)
     }
 }
 
@@ -116,7 +123,9 @@ struct RedriveArgs {
 }
 
 pub(super) fn run(args: &DeadLettersArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
-    let Some((_, matches)) = matches.subcommand() else { return Ok(ExitCode::from(2)) };
+    let Some((_, matches)) = matches.subcommand() else {
+        return Ok(ExitCode::from(2));
+    };
     let settings = match &args.what {
         What::List(args) => &args.settings,
         What::Show(args) => &args.settings,
@@ -125,18 +134,28 @@ pub(super) fn run(args: &DeadLettersArgs, matches: &ArgMatches) -> anyhow::Resul
     let resolved = settings.resolve(matches)?;
     start_log(&resolved, &MultiProgress::new())?;
     let settings = LettersSettings::new(&resolved)?;
-    if let What::Show(ShowArgs { value: Some(path), .. }) = &args.what {
+    if let What::Show(ShowArgs {
+        value: Some(path), ..
+    }) = &args.what
+    {
         let mut reads = Reads::of(&resolved);
         reads.kafka(&resolved.layer.kafka);
         if let Some(input) = reads.done().at(path) {
-            return Err(ConfigError::Conflict(format!("--value {}: {}", path.display(), would_replace(input))).into());
+            return Err(ConfigError::Conflict(format!(
+                "--value {}: {}",
+                path.display(),
+                would_replace(input)
+            ))
+            .into());
         }
     }
-    let done = DeadLetters::open(settings).map_err(Into::into).and_then(|dead| match &args.what {
-        What::List(args) => list(&dead, args),
-        What::Show(args) => show(&dead, args),
-        What::Redrive(args) => redrive(&dead, args),
-    });
+    let done = DeadLetters::open(settings)
+        .map_err(Into::into)
+        .and_then(|dead| match &args.what {
+            What::List(args) => list(&dead, args),
+            What::Show(args) => show(&dead, args),
+            What::Redrive(args) => redrive(&dead, args),
+        });
     done.or_else(|error| match error.downcast::<KafkaError>() {
         Ok(error) => {
             output::tell(format_args!("mattebox: {error}"));
@@ -161,14 +180,22 @@ fn list(dead: &DeadLetters, args: &ListArgs) -> anyhow::Result<ExitCode> {
         let rows: Vec<_> = rows.iter().map(Row::json).collect();
         output::print(serde_json::to_string_pretty(&rows)?)?;
     } else if sums.is_empty() {
-        output::print(format_args!("there are no dead letters in {}", dead.topic()))?;
+        output::print(format_args!(
+            "there are no dead letters in {}",
+            dead.topic()
+        ))?;
     } else {
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_header(["letter", "time", "camera", "code", "was at", "bytes", "why"]);
+        table
+            .load_style(presets::NOTHING)
+            .set_header(["letter", "time", "camera", "code", "was at", "bytes", "why"]);
         for row in &rows {
             table.add_row(row.cells());
         }
-        let sums: Vec<_> = sums.iter().map(|(code, count)| format!("{count} {}", plain(code, SHORT))).collect();
+        let sums: Vec<_> = sums
+            .iter()
+            .map(|(code, count)| format!("{count} {}", plain(code, SHORT)))
+            .collect();
         output::print(format_args!("{table}\n\n{}", sums.join(", ")))?;
     }
     Ok(ExitCode::SUCCESS)
@@ -220,9 +247,14 @@ impl Row {
         [
             self.place.to_string(),
             self.time_ms.map_or("-".to_owned(), time),
-            self.camera().map_or("-".to_owned(), |camera| camera.to_string()),
+            self.camera()
+                .map_or("-".to_owned(), |camera| camera.to_string()),
             plain(&self.code, 30),
-            format!("{}@{}", number(self.partition.map(i64::from)), number(self.offset)),
+            format!(
+                "{}@{}",
+                number(self.partition.map(i64::from)),
+                number(self.offset)
+            ),
             self.bytes.map_or("null".to_owned(), |n| n.to_string()),
             plain(&self.message, SHORT),
         ]
@@ -231,7 +263,9 @@ impl Row {
 
 /// A time of Kafka, to the second.
 fn time(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map_or("-".to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    jiff::Timestamp::from_millisecond(ms).map_or("-".to_owned(), |time| {
+        time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    })
 }
 
 /// Text of a record for a terminal: whoever sent it does not get to control the terminal. At most `most` characters.
@@ -242,46 +276,85 @@ fn plain(text: &str, most: usize) -> String {
             shown.push('…');
             break;
         }
-        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+        if c.is_control() {
+            shown.extend(c.escape_default())
+        } else {
+            shown.push(c)
+        }
     }
     shown
 }
 
 fn show(dead: &DeadLetters, args: &ShowArgs) -> anyhow::Result<ExitCode> {
-    let found = dead.letter(args.place)?.with_context(|| format!("there is no letter {} in {}", args.place, dead.topic()))?;
+    let found = dead
+        .letter(args.place)?
+        .with_context(|| format!("there is no letter {} in {}", args.place, dead.topic()))?;
     if let Some(path) = &args.value {
-        let value = found.record.payload().with_context(|| format!("letter {} has no value", args.place))?;
+        let value = found
+            .record
+            .payload()
+            .with_context(|| format!("letter {} has no value", args.place))?;
         if path == Path::new("-") {
             output::print_bytes(value)?;
             return Ok(ExitCode::SUCCESS);
         }
         write_file(path, value)?;
     }
-    let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let text =
+        |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     let (key, value) = (found.record.key(), found.record.payload());
-    let headers: Vec<_> = found.record.headers().into_iter().flat_map(Headers::iter).map(|h| (h.key, text(h.value))).collect();
-    let beginning = value.map(|value| String::from_utf8_lossy(&value[..value.len().min(PREVIEW)]).into_owned());
+    let headers: Vec<_> = found
+        .record
+        .headers()
+        .into_iter()
+        .flat_map(Headers::iter)
+        .map(|h| (h.key, text(h.value)))
+        .collect();
+    let beginning =
+        value.map(|value| String::from_utf8_lossy(&value[..value.len().min(PREVIEW)]).into_owned());
     if args.json {
         let mut json = Row::new(&found).json();
-        json["headers"] = headers.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+        json["headers"] = headers
+            .iter()
+            .map(|(name, value)| json!({ "name": name, "value": value }))
+            .collect();
         json["value_begins"] = beginning.into();
         json["obstacle"] = found.obstacle(dead.source()).into();
         output::print(serde_json::to_string_pretty(&json)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let shown = |text: Option<&String>| text.map_or("(none)".to_owned(), |text| plain(text, usize::MAX));
+    let shown =
+        |text: Option<&String>| text.map_or("(none)".to_owned(), |text| plain(text, usize::MAX));
     let mut lines = vec![
         format!("letter: {} in {}", found.place(), dead.topic()),
-        format!("time: {}", found.record.timestamp().to_millis().map_or("-".to_owned(), time)),
+        format!(
+            "time: {}",
+            found
+                .record
+                .timestamp()
+                .to_millis()
+                .map_or("-".to_owned(), time)
+        ),
         format!("key: {}", shown(text(key).as_ref())),
     ];
-    lines.extend(headers.iter().map(|(name, value)| format!("{}: {}", plain(name, SHORT), shown(value.as_ref()))));
+    lines.extend(
+        headers
+            .iter()
+            .map(|(name, value)| format!("{}: {}", plain(name, SHORT), shown(value.as_ref()))),
+    );
     lines.push(match (value, beginning) {
-        (Some(value), Some(beginning)) => format!("value: {} bytes, beginning with {}", value.len(), plain(&beginning, SHORT)),
+        (Some(value), Some(beginning)) => format!(
+            "value: {} bytes, beginning with {}",
+            value.len(),
+            plain(&beginning, SHORT)
+        ),
         _ => "value: none".to_owned(),
     });
     if let Some(why) = found.obstacle(dead.source()) {
-        lines.push(format!("It cannot be sent again: {}.", plain(&why, usize::MAX)));
+        lines.push(format!(
+            "It cannot be sent again: {}.",
+            plain(&why, usize::MAX)
+        ));
     }
     output::print(lines.join("\n"))?;
     Ok(ExitCode::SUCCESS)
@@ -291,11 +364,29 @@ fn redrive(dead: &DeadLetters, args: &RedriveArgs) -> anyhow::Result<ExitCode> {
     let takes = |found: &Found| args.choice.takes(found);
     let all = args.choice.code.is_none() && args.choice.camera.is_none();
     let wanted: Option<&dyn Fn(&Found) -> bool> = if all { None } else { Some(&takes) };
-    let done = dead.redrive(&Plan { wanted, from: args.from, limit: args.limit, dry_run: args.dry_run })?;
-    let mut lines = vec![format!("{} {}", done.sent, if args.dry_run { "would be sent again" } else { "sent again" })];
-    lines.extend(done.withheld.iter().map(|(place, why)| format!("letter {place} cannot be sent: {}", plain(why, usize::MAX))));
+    let done = dead.redrive(&Plan {
+        wanted,
+        from: args.from,
+        limit: args.limit,
+        dry_run: args.dry_run,
+    })?;
+    let mut lines = vec![format!(
+        "{} {}",
+        done.sent,
+        if args.dry_run {
+            "would be sent again"
+        } else {
+            "sent again"
+        }
+    )];
+    lines.extend(
+        done.withheld.iter().map(|(place, why)| {
+            format!("letter {place} cannot be sent: {}", plain(why, usize::MAX))
+        }),
+    );
     output::print(lines.join("\n"))?;
-    done.failure.map_or(Ok(ExitCode::SUCCESS), |failure| Err(failure.into()))
+    done.failure
+        .map_or(Ok(ExitCode::SUCCESS), |failure| Err(failure.into()))
 }
 
 #[cfg(test)]

@@ -59,7 +59,14 @@ impl fmt::Display for Finding {
 }
 
 pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
-    let findings = [processor(), network(), video_tools(args), settings(), folder(args), devices()];
+    let findings = [
+        processor(),
+        network(),
+        video_tools(args),
+        settings(),
+        folder(args),
+        devices(),
+    ];
     if args.json {
         output::print(serde_json::to_string_pretty(&findings)?)?;
     } else {
@@ -67,37 +74,79 @@ pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
         output::print(lines.join("\n"))?;
     }
     let missing = findings.iter().any(|f| f.verdict == Verdict::Missing);
-    Ok(if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if missing {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
-fn finding(what: &'static str, verdict: Verdict, found: impl Into<String>, to_do: Option<String>) -> Finding {
-    Finding { what, verdict, found: found.into(), to_do }
+fn finding(
+    what: &'static str,
+    verdict: Verdict,
+    found: impl Into<String>,
+    to_do: Option<String>,
+) -> Finding {
+    Finding {
+        what,
+        verdict,
+        found: found.into(),
+        to_do,
+    }
 }
 
 fn processor() -> Finding {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let levels = SimdLevel::available();
-    let list = levels.iter().rev().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let list = levels
+        .iter()
+        .rev()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
     let fast = SimdLevel::best() >= SimdLevel::Avx2;
     let (verdict, to_do) = if fast {
         (Verdict::Good, None)
     } else {
-        (Verdict::Note, Some("without AVX2 or NEON it is right but several times slower".to_owned()))
+        (
+            Verdict::Note,
+            Some("without AVX2 or NEON it is right but several times slower".to_owned()),
+        )
     };
-    finding("processor", verdict, format!("{cores} cores; vector instructions: {list}"), to_do)
+    finding(
+        "processor",
+        verdict,
+        format!("{cores} cores; vector instructions: {list}"),
+        to_do,
+    )
 }
 
 /// Runs the built-in network once: that shows more than its presence.
 fn network() -> Finding {
     let run = || -> Result<String, String> {
         let model = Arc::new(load_model(&ModelChoice::General).map_err(|e| e.to_string())?);
-        let mut segmenter = Segmenter::new(&model, MatteMode::Soft, SimdLevel::best()).map_err(|e| e.to_string())?;
-        segmenter.segment(&image::RgbImage::new(64, 64), Timestamp(0), &mut Default::default());
-        Ok(format!("{}x{} built in, sha256 {}…", model.input_width(), model.input_height(), &model.sha256()[..12]))
+        let mut segmenter = Segmenter::new(&model, MatteMode::Soft, SimdLevel::best())
+            .map_err(|e| e.to_string())?;
+        segmenter.segment(
+            &image::RgbImage::new(64, 64),
+            Timestamp(0),
+            &mut Default::default(),
+        );
+        Ok(format!(
+            "{}x{} built in, sha256 {}…",
+            model.input_width(),
+            model.input_height(),
+            &model.sha256()[..12]
+        ))
     };
     match run() {
         Ok(found) => finding("network", Verdict::Good, found, None),
-        Err(e) => finding("network", Verdict::Missing, e, Some("build again: make model && make".to_owned())),
+        Err(e) => finding(
+            "network",
+            Verdict::Missing,
+            e,
+            Some("build again: make model && make".to_owned()),
+        ),
     }
 }
 
@@ -123,14 +172,31 @@ fn settings() -> Finding {
 fn folder(args: &DoctorArgs) -> Finding {
     // The nearest folder that is there decides: the rest would be made.
     let absolute = std::path::absolute(&args.out).unwrap_or_else(|_| args.out.clone());
-    let place = absolute.ancestors().find(|p| p.exists()).unwrap_or(&absolute);
-    match tempfile::Builder::new().prefix(".mattebox-doctor").tempfile_in(place) {
-        Ok(_) => {
-            finding("output", Verdict::Good, format!("{} can be written", harmless::output(&args.out.to_string_lossy())), None)
-        }
+    let place = absolute
+        .ancestors()
+        .find(|p| p.exists())
+        .unwrap_or(&absolute);
+    match tempfile::Builder::new()
+        .prefix(".mattebox-doctor")
+        .tempfile_in(place)
+    {
+        Ok(_) => finding(
+            "output",
+            Verdict::Good,
+            format!(
+                "{} can be written",
+                harmless::output(&args.out.to_string_lossy())
+            ),
+            None,
+        ),
         Err(e) => {
             let to_do = "choose another folder with --out, or change its owner".to_owned();
-            finding("output", Verdict::Missing, format!("{}: {e}", harmless::output(&place.to_string_lossy())), Some(to_do))
+            finding(
+                "output",
+                Verdict::Missing,
+                format!("{}: {e}", harmless::output(&place.to_string_lossy())),
+                Some(to_do),
+            )
         }
     }
 }
@@ -141,7 +207,10 @@ fn devices() -> Finding {
         .flatten()
         .flatten()
         .map(|e| e.path().display().to_string())
-        .filter(|p| p.strip_prefix("/dev/video").is_some_and(|n| n.parse::<u32>().is_ok()))
+        .filter(|p| {
+            p.strip_prefix("/dev/video")
+                .is_some_and(|n| n.parse::<u32>().is_ok())
+        })
         .collect();
     found.sort();
     if found.is_empty() {

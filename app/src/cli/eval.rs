@@ -38,7 +38,12 @@ pub(super) struct EvalArgs {
     worst: usize,
 
     /// What the worst frames are chosen by: iou, mad, mse, grad, conn or dtssd
-    #[arg(long, value_name = "METRIC", default_value = "mad", hide_default_value = false)]
+    #[arg(
+        long,
+        value_name = "METRIC",
+        default_value = "mad",
+        hide_default_value = false
+    )]
     by: Metric,
 
     /// Write every frame's figures to a file, as CSV or JSON by its extension
@@ -50,7 +55,12 @@ pub(super) struct EvalArgs {
     json: bool,
 
     /// The FFmpeg program that reads videos; ffprobe must lie beside it
-    #[arg(long, value_name = "PROGRAM", env = "MATTEBOX_FFMPEG", default_value = "ffmpeg")]
+    #[arg(
+        long,
+        value_name = "PROGRAM",
+        env = "MATTEBOX_FFMPEG",
+        default_value = "ffmpeg"
+    )]
     ffmpeg: PathBuf,
 }
 
@@ -63,7 +73,9 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
         check_output(args, path)?;
     }
     let mut progress = Reporter::new();
-    let report = eval::evaluate(&args.predicted, &args.truth, &args.ffmpeg, &mut |at| progress.show(at))?;
+    let report = eval::evaluate(&args.predicted, &args.truth, &args.ffmpeg, &mut |at| {
+        progress.show(at)
+    })?;
     progress.bar.finish_and_clear();
     if let Some(PerFrame { path, layout }) = &args.per_frame {
         let text = match layout {
@@ -72,7 +84,11 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
         };
         write_file(path, text.as_bytes()).context("the figures of each frame")?;
     }
-    let text = if args.json { pretty(&report.to_json(args.by, args.worst))? } else { report.to_table(args.by, args.worst) };
+    let text = if args.json {
+        pretty(&report.to_json(args.by, args.worst))?
+    } else {
+        report.to_table(args.by, args.worst)
+    };
     Ok(output::print_bytes(text.as_bytes())?)
 }
 
@@ -110,14 +126,20 @@ fn pretty(value: &serde_json::Value) -> Result<String> {
 /// Refuses to write over what is measured.
 fn check_output(args: &EvalArgs, path: &Path) -> Result<(), ConfigError> {
     let mut reads = Reads::default();
-    for (what, input) in [("the predicted alpha", &args.predicted), ("the true alpha", &args.truth)] {
+    for (what, input) in [
+        ("the predicted alpha", &args.predicted),
+        ("the true alpha", &args.truth),
+    ] {
         reads.source(what, &SourceSpec::Path(input.clone()));
     }
     reads.ffmpeg(&args.ffmpeg);
-    reads
-        .done()
-        .at(path)
-        .map_or(Ok(()), |input| Err(ConfigError::Conflict(format!("--per-frame {}: {}", path.display(), would_replace(input)))))
+    reads.done().at(path).map_or(Ok(()), |input| {
+        Err(ConfigError::Conflict(format!(
+            "--per-frame {}: {}",
+            path.display(),
+            would_replace(input)
+        )))
+    })
 }
 
 /// A bar on a terminal, a line every few seconds elsewhere.
@@ -129,21 +151,28 @@ struct Reporter {
 impl Reporter {
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        Reporter { bar, last_line: Instant::now() }
+        Reporter {
+            bar,
+            last_line: Instant::now(),
+        }
     }
 
     fn show(&mut self, at: Progress) {
         if self.bar.is_hidden() {
             if self.last_line.elapsed() >= REPORT_EVERY {
                 self.last_line = Instant::now();
-                let of = at.total.map_or(String::new(), |total| format!(" of {total}"));
+                let of = at
+                    .total
+                    .map_or(String::new(), |total| format!(" of {total}"));
                 output::tell(format_args!("measured {}{of} frames", at.done));
             }
             return;
         }
         if let Some(total) = at.total.filter(|_| self.bar.length().is_none()) {
             self.bar.set_length(total);
-            if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} frames, {per_sec}, {eta} left") {
+            if let Ok(style) =
+                ProgressStyle::with_template("{wide_bar} {pos}/{len} frames, {per_sec}, {eta} left")
+            {
                 self.bar.set_style(style);
             }
         }

@@ -45,11 +45,18 @@ use clap::{
 };
 use indicatif::MultiProgress;
 use serde::Serialize;
-use std::{ffi::OsString, fmt::Display, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    ffi::OsString, fmt::Display, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc,
+};
 
 /// Live video background removal: finds the people in each frame and puts a background of your choice behind them.
 #[derive(Debug, Parser)]
-#[command(name = "mattebox", version, max_term_width = 120, arg_required_else_help = true)]
+#[command(
+    name = "mattebox",
+    version,
+    max_term_width = 120,
+    arg_required_else_help = true
+)]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 bad usage or settings, 3 a service could not be reached in time, 130 interrupted."
 )]
@@ -120,9 +127,17 @@ fn start_log<L: Layer>(resolved: &Resolved<L>, screen: &MultiProgress) -> Result
     let say = resolved.layer.say();
     let text = |o: &Option<String>, default: &str| o.clone().unwrap_or_else(|| default.to_owned());
     // A file that was found does not keep quiet about itself.
-    let is_asked = matches!(resolved.origins.of("log_level"), Origin::Flag | Origin::Environment(_));
-    telemetry::init(&text(&say.log_level, "info"), &text(&say.log_format, "text"), !is_asked, screen)
-        .map_err(ConfigError::Conflict)?;
+    let is_asked = matches!(
+        resolved.origins.of("log_level"),
+        Origin::Flag | Origin::Environment(_)
+    );
+    telemetry::init(
+        &text(&say.log_level, "info"),
+        &text(&say.log_format, "text"),
+        !is_asked,
+        screen,
+    )
+    .map_err(ConfigError::Conflict)?;
     if let Some(file) = &resolved.file {
         tracing::info!(target: telemetry::SETTINGS_TARGET, "settings file: {file}");
     }
@@ -166,13 +181,16 @@ fn serve_view(
     page: Arc<dyn Page>,
 ) -> Result<Server, StartError> {
     let address = view.address;
-    http::serve_view(view, studio, command, settable, page).map_err(|source| StartError::Http { address, source })
+    http::serve_view(view, studio, command, settable, page)
+        .map_err(|source| StartError::Http { address, source })
 }
 
 /// The command line's definition. Its help tells the names of variables, and not their values: some are passwords.
 fn command() -> clap::Command {
     fn hide(command: clap::Command) -> clap::Command {
-        command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(hide)
+        command
+            .mut_args(|arg| arg.hide_env_values(true))
+            .mut_subcommands(hide)
     }
     hide(Cli::command())
 }
@@ -215,7 +233,9 @@ fn usage_error(e: &clap::Error, args: &[OsString]) -> ExitCode {
     if !e.use_stderr() {
         return match e.print() {
             Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-                output::tell(format_args!("mattebox: cannot write to standard output: {e}"));
+                output::tell(format_args!(
+                    "mattebox: cannot write to standard output: {e}"
+                ));
                 ExitCode::FAILURE
             }
             _ => ExitCode::SUCCESS,
@@ -223,11 +243,24 @@ fn usage_error(e: &clap::Error, args: &[OsString]) -> ExitCode {
     }
     // It repeats what was typed or set, which may be a password or hold one.
     let variables = command();
-    let variables = variables.get_subcommands().flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_env);
+    let variables = variables
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(clap::Arg::get_env);
     let set = variables.filter_map(|name| std::env::var(name).ok());
-    let typed = args.iter().map(|arg| arg.to_string_lossy().into_owned()).chain(set);
-    let values = typed.map(|arg| arg.split_once('=').map_or(arg.clone(), |(_, value)| value.to_owned()));
-    let words: Vec<_> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).chain(values).collect();
+    let typed = args
+        .iter()
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .chain(set);
+    let values = typed.map(|arg| {
+        arg.split_once('=')
+            .map_or(arg.clone(), |(_, value)| value.to_owned())
+    });
+    let words: Vec<_> = args
+        .iter()
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .chain(values)
+        .collect();
     let text = e.render().to_string();
     let shown = Scrubber::of(words).scrub(text.trim_end());
     if shown == text.trim_end() {
@@ -236,7 +269,9 @@ fn usage_error(e: &clap::Error, args: &[OsString]) -> ExitCode {
         output::tell(shown);
     }
     if let Some(variable) = blamed_variable(e) {
-        output::tell(format_args!("The value comes from the environment variable {variable}."));
+        output::tell(format_args!(
+            "The value comes from the environment variable {variable}."
+        ));
     }
     ExitCode::from(2)
 }
@@ -247,12 +282,20 @@ fn blamed_variable(e: &clap::Error) -> Option<String> {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
     };
-    let (arg, value) = (text(ContextKind::InvalidArg)?, text(ContextKind::InvalidValue)?);
+    let (arg, value) = (
+        text(ContextKind::InvalidArg)?,
+        text(ContextKind::InvalidValue)?,
+    );
     let flag = arg.split_whitespace().next()?;
     let typed = std::env::args().any(|a| a == flag || a.starts_with(&format!("{flag}=")));
     let command = command();
-    let mut arguments = command.get_subcommands().flat_map(clap::Command::get_arguments);
-    let variable = arguments.find(|a| a.get_long() == flag.strip_prefix("--") && a.get_env().is_some())?.get_env()?.to_str()?;
+    let mut arguments = command
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments);
+    let variable = arguments
+        .find(|a| a.get_long() == flag.strip_prefix("--") && a.get_env().is_some())?
+        .get_env()?
+        .to_str()?;
     (!typed && std::env::var(variable).is_ok_and(|v| v == value)).then(|| variable.to_owned())
 }
 

@@ -14,7 +14,8 @@ pub(super) struct ModelArgs {
 
 pub(super) fn run(args: &ModelArgs) -> anyhow::Result<ExitCode> {
     let path = harmless::path(&args.path);
-    let bytes = std::fs::read(&args.path).with_context(|| format!("cannot read the model {path}"))?;
+    let bytes =
+        std::fs::read(&args.path).with_context(|| format!("cannot read the model {path}"))?;
     let description = model::describe(&bytes).with_context(|| format!("model {path}"))?;
     output::print(&description)?;
     // A file that can be read but not run is worth a look, but a script must be able to tell.

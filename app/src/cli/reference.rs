@@ -1,7 +1,8 @@
 //! `docs/ref/settings.md`, written from the command line's own definition so that the two cannot drift apart.
 use super::Cli;
 use crate::config::{
-    CameraLayer, Layer, LettersLayer, RunLayer, WatchLayer, WorkerLayer, layer::key_of, resolve::defaults, trust,
+    CameraLayer, Layer, LettersLayer, RunLayer, WatchLayer, WorkerLayer, layer::key_of,
+    resolve::defaults, trust,
 };
 use clap::CommandFactory;
 use std::fmt::Write;
@@ -45,42 +46,83 @@ fn page() -> String {
 fn section<L: Layer>(page: &mut String) {
     let defaults = defaults::<L>().expect("the defaults are settings");
     let command = Cli::command();
-    let command = command.find_subcommand(L::COMMAND).expect("there is such a command");
+    let command = command
+        .find_subcommand(L::COMMAND)
+        .expect("there is such a command");
     // Where a command has several uses, they have the same settings.
-    let command = command.get_subcommands().find(|use_of| use_of.get_name() == "list").unwrap_or(command);
+    let command = command
+        .get_subcommands()
+        .find(|use_of| use_of.get_name() == "list")
+        .unwrap_or(command);
     write!(page, "\n# `mattebox {}`\n", L::COMMAND).expect("strings grow");
     let mut heading = None;
     for arg in command.get_arguments().filter(|a| a.get_id() != "help") {
         let of_arg = arg.get_help_heading().unwrap_or("General");
         if heading != Some(of_arg) {
             heading = Some(of_arg);
-            write!(page, "\n## {}\n\n| flag | what | default | variable | key |\n|---|---|---|---|---|\n", of_arg)
-                .expect("strings grow");
+            write!(
+                page,
+                "\n## {}\n\n| flag | what | default | variable | key |\n|---|---|---|---|---|\n",
+                of_arg
+            )
+            .expect("strings grow");
         }
         let id = arg.get_id().as_str();
         let key = key_of(id);
-        let value = arg.get_value_names().and_then(|v| v.first()).map_or(String::new(), |v| format!(" {v}"));
-        let value = if arg.get_action().takes_values() { value } else { String::new() };
+        let value = arg
+            .get_value_names()
+            .and_then(|v| v.first())
+            .map_or(String::new(), |v| format!(" {v}"));
+        let value = if arg.get_action().takes_values() {
+            value
+        } else {
+            String::new()
+        };
         let flag = match (arg.get_long(), arg.get_short()) {
             (Some(long), Some(short)) => format!("`-{short}`, `--{long}{value}`"),
             (Some(long), None) => format!("`--{long}{value}`"),
             (None, _) => format!("`{}`", value.trim()),
         };
-        let help = arg.get_help().map(ToString::to_string).unwrap_or_default().replace('\n', " ").replace('|', "\\|");
-        let help = help.split(" [default:").next().unwrap_or_default().to_owned();
-        let default = defaults.get(key).map_or(String::new(), |v| format!("`{}`", v.to_string().trim_matches('"')));
-        let default = if default.is_empty() { described_default(arg) } else { default };
-        let variable = arg.get_env().map_or(String::new(), |v| format!("`{}`", v.to_string_lossy()));
+        let help = arg
+            .get_help()
+            .map(ToString::to_string)
+            .unwrap_or_default()
+            .replace('\n', " ")
+            .replace('|', "\\|");
+        let help = help
+            .split(" [default:")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let default = defaults.get(key).map_or(String::new(), |v| {
+            format!("`{}`", v.to_string().trim_matches('"'))
+        });
+        let default = if default.is_empty() {
+            described_default(arg)
+        } else {
+            default
+        };
+        let variable = arg
+            .get_env()
+            .map_or(String::new(), |v| format!("`{}`", v.to_string_lossy()));
         let in_file = !matches!(id, "config" | "json" | "code" | "camera" | "limit");
-        let key = if in_file { format!("`{key}`") } else { String::new() };
-        writeln!(page, "| {flag} | {help} | {default} | {variable} | {key} |").expect("strings grow");
+        let key = if in_file {
+            format!("`{key}`")
+        } else {
+            String::new()
+        };
+        writeln!(page, "| {flag} | {help} | {default} | {variable} | {key} |")
+            .expect("strings grow");
     }
 }
 
 /// What the help says in brackets about a default that is no fixed value.
 fn described_default(arg: &clap::Arg) -> String {
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-    help.split_once("[default: ").and_then(|(_, rest)| rest.split(']').next()).unwrap_or_default().to_owned()
+    help.split_once("[default: ")
+        .and_then(|(_, rest)| rest.split(']').next())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 #[test]

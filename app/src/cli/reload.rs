@@ -27,7 +27,9 @@ pub(super) fn follow<L: Layer + Send + 'static>(
             tracing::info!("hung up");
             return signals::ask_to_stop();
         }
-        let read = settings.resolve(&matches).and_then(|new| Ok((changes(&resolved, &new)?, new)));
+        let read = settings
+            .resolve(&matches)
+            .and_then(|new| Ok((changes(&resolved, &new)?, new)));
         let (changes, new) = match read {
             Ok(read) => read,
             Err(e) => return tracing::error!("the settings stay as they were: {e}"),
@@ -61,13 +63,27 @@ struct Change {
 fn changes<L: Layer>(old: &Resolved<L>, new: &Resolved<L>) -> Result<Vec<Change>, ConfigError> {
     let (old, new) = (old.rows()?, new.rows()?);
     let value_in = |rows: &[(String, toml::Value, _)], name: &str| {
-        rows.iter().find(|(n, ..)| n == name).map_or("(none)".to_owned(), |(_, value, _)| value.to_string())
+        rows.iter()
+            .find(|(n, ..)| n == name)
+            .map_or("(none)".to_owned(), |(_, value, _)| value.to_string())
     };
-    let mut names: Vec<_> = old.iter().chain(&new).map(|(name, ..)| name.clone()).collect();
+    let mut names: Vec<_> = old
+        .iter()
+        .chain(&new)
+        .map(|(name, ..)| name.clone())
+        .collect();
     names.sort();
     names.dedup();
-    let change = |name: String| Change { before: value_in(&old, &name), now: value_in(&new, &name), name };
-    Ok(names.into_iter().map(change).filter(|change| change.before != change.now).collect())
+    let change = |name: String| Change {
+        before: value_in(&old, &name),
+        now: value_in(&new, &name),
+        name,
+    };
+    Ok(names
+        .into_iter()
+        .map(change)
+        .filter(|change| change.before != change.now)
+        .collect())
 }
 
 #[cfg(test)]
@@ -82,21 +98,47 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m.toml");
         std::fs::write(&path, file).unwrap();
-        Resolved::new(&RunLayer::from_arg_matches(&matches).unwrap(), &matches, &command, Some(&path)).unwrap()
+        Resolved::new(
+            &RunLayer::from_arg_matches(&matches).unwrap(),
+            &matches,
+            &command,
+            Some(&path),
+        )
+        .unwrap()
     }
 
     #[test]
     fn what_differs_is_named_with_both_values() {
-        let (old, new) = (resolved("background = \"gray\""), resolved("background = \"blur\"\nthreads = 3"));
+        let (old, new) = (
+            resolved("background = \"gray\""),
+            resolved("background = \"blur\"\nthreads = 3"),
+        );
         let found = changes(&old, &new).unwrap();
-        let change = |name: &str, before: &str, now: &str| Change { name: name.into(), before: before.into(), now: now.into() };
-        assert_eq!(found, [change("background", "\"gray\"", "\"blur\""), change("threads", "(none)", "3")]);
+        let change = |name: &str, before: &str, now: &str| Change {
+            name: name.into(),
+            before: before.into(),
+            now: now.into(),
+        };
+        assert_eq!(
+            found,
+            [
+                change("background", "\"gray\"", "\"blur\""),
+                change("threads", "(none)", "3")
+            ]
+        );
         assert!(changes(&new, &new).unwrap().is_empty());
     }
 
     #[test]
     fn secrets_are_not_shown() {
-        let found = changes(&resolved("token = \"0123456789abcdef\""), &resolved("token = \"fedcba9876543210\"")).unwrap();
-        assert!(found.is_empty(), "both are masked, so that they look alike: {found:?}");
+        let found = changes(
+            &resolved("token = \"0123456789abcdef\""),
+            &resolved("token = \"fedcba9876543210\""),
+        )
+        .unwrap();
+        assert!(
+            found.is_empty(),
+            "both are masked, so that they look alike: {found:?}"
+        );
     }
 }

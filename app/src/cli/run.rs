@@ -41,23 +41,39 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
     let settings = RunSettings::new(&resolved)?;
     let to_stdout = matches!(settings.sink, SinkSpec::Stdout);
     if to_stdout && args.json {
-        return Ok(usage(&"--json and --out - would both write to standard output; choose one"));
+        return Ok(usage(
+            &"--json and --out - would both write to standard output; choose one",
+        ));
     }
     let (stop, abort, style) = (Stop::new(), Stop::new(), settings.progress);
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
     let (view, metrics) = (settings.view.clone(), settings.metrics);
     let report = Pipeline::new(settings, stop, abort).and_then(|pipeline| {
         let (watch, ended) = (pipeline.watch(), Stop::new());
-        let page: Arc<dyn Page> =
-            Arc::new(RunPage { watch: pipeline.watch(), clock: pipeline.clock(), sources: pipeline.sources() });
-        let _numbers = metrics.map(|address| serve(address, page.clone())).transpose()?;
-        let _view = view.map(|view| serve_view(view, pipeline.studio(), "run", true, page)).transpose()?;
+        let page: Arc<dyn Page> = Arc::new(RunPage {
+            watch: pipeline.watch(),
+            clock: pipeline.clock(),
+            sources: pipeline.sources(),
+        });
+        let _numbers = metrics
+            .map(|address| serve(address, page.clone()))
+            .transpose()?;
+        let _view = view
+            .map(|view| serve_view(view, pipeline.studio(), "run", true, page))
+            .transpose()?;
         let change = pipeline.look_changer();
         let apply = move |new: &Resolved<RunLayer>| {
             let settings = RunSettings::new(new).map_err(|e| e.to_string())?;
             change(&settings)
         };
-        reload::follow(args.settings.clone(), matches.clone(), resolved, LIVE, apply).map_err(StartError::Thread)?;
+        reload::follow(
+            args.settings.clone(),
+            matches.clone(),
+            resolved,
+            LIVE,
+            apply,
+        )
+        .map_err(StartError::Thread)?;
         thread::scope(|scope| {
             scope.spawn(|| progress::show(style, &watch, &screen, &ended));
             let report = pipeline.run();

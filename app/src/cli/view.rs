@@ -35,8 +35,11 @@ pub(super) fn run(args: &ViewArgs, matches: &ArgMatches) -> anyhow::Result<ExitC
     let watched = Watcher::open(settings, stop).and_then(|watcher| {
         let _view = serve_view(view, watcher.studio(), "view", false, watcher.numbers())?;
         // Nothing of it can change while it runs; a hangup is a clean end all the same, or says what waits for the next start.
-        let apply = |new: &Resolved<WatchLayer>| WatchSettings::new(new).map(drop).map_err(|e| e.to_string());
-        reload::follow(args.settings.clone(), matches.clone(), resolved, &[], apply).map_err(StartError::Thread)?;
+        let apply = |new: &Resolved<WatchLayer>| {
+            WatchSettings::new(new).map(drop).map_err(|e| e.to_string())
+        };
+        reload::follow(args.settings.clone(), matches.clone(), resolved, &[], apply)
+            .map_err(StartError::Thread)?;
         watcher.run()
     });
     match watched {

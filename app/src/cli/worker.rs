@@ -49,9 +49,13 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
     let report = Worker::new(settings, stop, abort).and_then(|worker| {
         let (numbers, ended) = (worker.numbers(), Stop::new());
-        let _numbers = metrics.map(|address| serve(address, numbers.clone())).transpose()?;
+        let _numbers = metrics
+            .map(|address| serve(address, numbers.clone()))
+            .transpose()?;
         let settable = worker.is_settable();
-        let _view = view.map(|view| serve_view(view, worker.studio(), "worker", settable, numbers.clone())).transpose()?;
+        let _view = view
+            .map(|view| serve_view(view, worker.studio(), "worker", settable, numbers.clone()))
+            .transpose()?;
         let change = worker.background_changer();
         let apply = move |new: &Resolved<WorkerLayer>| match WorkerSettings::new(new) {
             Ok(_) if !settable => Ok(()),
@@ -59,7 +63,14 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
             Err(e) => Err(e.to_string()),
         };
         let live: &[&str] = if settable { LIVE } else { &[] };
-        reload::follow(args.settings.clone(), matches.clone(), resolved, live, apply).map_err(StartError::Thread)?;
+        reload::follow(
+            args.settings.clone(),
+            matches.clone(),
+            resolved,
+            live,
+            apply,
+        )
+        .map_err(StartError::Thread)?;
         thread::scope(|scope| {
             scope.spawn(|| show(style, &numbers, &screen, &ended));
             let report = worker.run();
@@ -71,16 +82,26 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
 }
 
 /// All cameras are shown as one: they come and go.
-fn show(style: ProgressStyle, numbers: &std::sync::Arc<Numbers>, screen: &MultiProgress, stop: &Stop) {
+fn show(
+    style: ProgressStyle,
+    numbers: &std::sync::Arc<Numbers>,
+    screen: &MultiProgress,
+    stop: &Stop,
+) {
     if let Ok(name) = "frames".parse() {
-        let watch = crate::pipeline::Watch { cameras: vec![(name, numbers.clone())] };
+        let watch = crate::pipeline::Watch {
+            cameras: vec![(name, numbers.clone())],
+        };
         progress::show(style, &watch, screen, stop);
     }
 }
 
 impl Counted for Numbers {
     fn counts(&self) -> Counts {
-        let (mut counts, lag) = (Counts::default(), self.partitions().iter().map(|(_, p)| p.lag()).sum::<u64>());
+        let (mut counts, lag) = (
+            Counts::default(),
+            self.partitions().iter().map(|(_, p)| p.lag()).sum::<u64>(),
+        );
         for (_, camera) in self.cameras() {
             counts.done += camera.frames_out.load(Relaxed) + camera.kept.load(Relaxed);
             counts.dropped += camera.stale.load(Relaxed);

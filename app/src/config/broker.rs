@@ -18,9 +18,16 @@ impl BrokerSettings {
     pub(super) fn new(check: &Check<'_>, l: &KafkaLayer) -> Result<Self, ConfigError> {
         let bootstrap = check.given("kafka", &l.kafka)?.to_owned();
         for address in bootstrap.split(',') {
-            let port = address.trim().rsplit_once(':').map(|(host, port)| (!host.is_empty(), port.parse::<u16>()));
+            let port = address
+                .trim()
+                .rsplit_once(':')
+                .map(|(host, port)| (!host.is_empty(), port.parse::<u16>()));
             if !matches!(port, Some((true, Ok(_)))) {
-                return Err(check.error("kafka", &bootstrap, "write HOST:PORT, several with commas: localhost:9092"));
+                return Err(check.error(
+                    "kafka",
+                    &bootstrap,
+                    "write HOST:PORT, several with commas: localhost:9092",
+                ));
             }
         }
         if bootstrap.contains('@') {
@@ -30,8 +37,16 @@ impl BrokerSettings {
         let topic = check.given("topic", &l.topic)?.to_owned();
         topic_name(&topic).map_err(|reason| check.error("topic", &topic, reason))?;
         let mut properties = security(check, l)?;
-        for option in l.kafka_option.iter().flatten().filter(|option| !option.trim().is_empty()) {
-            let Some((name, value)) = option.split_once('=').filter(|(name, _)| !name.trim().is_empty()) else {
+        for option in l
+            .kafka_option
+            .iter()
+            .flatten()
+            .filter(|option| !option.trim().is_empty())
+        {
+            let Some((name, value)) = option
+                .split_once('=')
+                .filter(|(name, _)| !name.trim().is_empty())
+            else {
                 // It may be a secret that was typed in the wrong way: it is not repeated.
                 return Err(ConfigError::Conflict(format!(
                     "kafka_option ({}): write NAME=VALUE, for example socket.keepalive.enable=true",
@@ -40,7 +55,11 @@ impl BrokerSettings {
             };
             properties.push((name.trim().to_owned(), Secret::new(value)));
         }
-        Ok(BrokerSettings { bootstrap, topic, properties })
+        Ok(BrokerSettings {
+            bootstrap,
+            topic,
+            properties,
+        })
     }
 
     /// A configuration with `ours` under the user's own options.
@@ -61,7 +80,11 @@ impl BrokerSettings {
 
     /// What the user set for a property of librdkafka, if anything.
     pub fn option(&self, name: &str) -> Option<&str> {
-        self.properties.iter().rev().find(|(n, _)| n == name).map(|(_, value)| value.reveal())
+        self.properties
+            .iter()
+            .rev()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.reveal())
     }
 }
 
@@ -71,7 +94,9 @@ pub(crate) fn topic_name(name: &str) -> Result<(), &'static str> {
     match name {
         "" | "." | ".." => Err("give a topic a name"),
         _ if name.len() > 249 => Err("the name of a topic has at most 249 characters"),
-        _ if !name.chars().all(fine) => Err("only letters, digits, '.', '_' and '-' are allowed in a topic's name"),
+        _ if !name.chars().all(fine) => {
+            Err("only letters, digits, '.', '_' and '-' are allowed in a topic's name")
+        }
         _ => Ok(()),
     }
 }
@@ -81,42 +106,67 @@ fn security(check: &Check<'_>, l: &KafkaLayer) -> Result<Vec<(String, Secret)>, 
     let mut put = |name: &str, value: &str| properties.push((name.to_owned(), Secret::new(value)));
     let password = match (&l.kafka_password, &l.kafka_password_file) {
         (Some(_), Some(_)) => {
-            return Err(ConfigError::Conflict("kafka_password and kafka_password_file: give one of them, not both".to_owned()));
+            return Err(ConfigError::Conflict(
+                "kafka_password and kafka_password_file: give one of them, not both".to_owned(),
+            ));
         }
         (password, None) => password.clone(),
         (None, Some(path)) => {
-            let text = std::fs::read_to_string(path).map_err(|e| check.error("kafka_password_file", path, e))?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| check.error("kafka_password_file", path, e))?;
             Some(text.trim_end_matches(['\r', '\n']).to_owned())
         }
     };
     let sasl = l.kafka_username.is_some() || l.kafka_sasl.is_some();
-    let tls = [&l.kafka_ca, &l.kafka_cert, &l.kafka_key].iter().any(|file| file.is_some());
+    let tls = [&l.kafka_ca, &l.kafka_cert, &l.kafka_key]
+        .iter()
+        .any(|file| file.is_some());
     let asked = match (sasl, tls) {
         (false, false) => "plaintext",
         (false, true) => "ssl",
         (true, false) => "sasl_plaintext",
         (true, true) => "sasl_ssl",
     };
-    let protocol = l.kafka_security.as_deref().unwrap_or(asked).to_ascii_lowercase();
+    let protocol = l
+        .kafka_security
+        .as_deref()
+        .unwrap_or(asked)
+        .to_ascii_lowercase();
     if !["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"].contains(&protocol.as_str()) {
-        return Err(check.error("kafka_security", protocol, "use plaintext, ssl, sasl_plaintext or sasl_ssl"));
+        return Err(check.error(
+            "kafka_security",
+            protocol,
+            "use plaintext, ssl, sasl_plaintext or sasl_ssl",
+        ));
     }
     if protocol.starts_with("sasl") {
-        let mechanism = l.kafka_sasl.as_deref().unwrap_or("PLAIN").to_ascii_uppercase();
+        let mechanism = l
+            .kafka_sasl
+            .as_deref()
+            .unwrap_or("PLAIN")
+            .to_ascii_uppercase();
         if !["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"].contains(&mechanism.as_str()) {
             let reason = "use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; others through --kafka-option";
             return Err(check.error("kafka_sasl", mechanism, reason));
         }
         let (Some(user), Some(password)) = (&l.kafka_username, &password) else {
-            let missing = if l.kafka_username.is_none() { "kafka_username" } else { "kafka_password (or kafka_password_file)" };
-            return Err(ConfigError::Conflict(format!("{protocol} with {mechanism} needs {missing}")));
+            let missing = if l.kafka_username.is_none() {
+                "kafka_username"
+            } else {
+                "kafka_password (or kafka_password_file)"
+            };
+            return Err(ConfigError::Conflict(format!(
+                "{protocol} with {mechanism} needs {missing}"
+            )));
         };
         put("sasl.mechanisms", &mechanism);
         put("sasl.username", user);
         put("sasl.password", password);
     } else if l.kafka_username.is_some() || password.is_some() {
-        let what =
-            format!("kafka_security {protocol} takes no user or password: use sasl_{}", protocol.replace("plaintext", "ssl"));
+        let what = format!(
+            "kafka_security {protocol} takes no user or password: use sasl_{}",
+            protocol.replace("plaintext", "ssl")
+        );
         return Err(ConfigError::Conflict(what));
     }
     put("security.protocol", &protocol);
@@ -128,7 +178,11 @@ fn security(check: &Check<'_>, l: &KafkaLayer) -> Result<Vec<(String, Secret)>, 
     for (name, property, file) in files {
         let Some(file) = file else { continue };
         if !protocol.ends_with("ssl") {
-            return Err(check.error(name, file, format!("it is of no use with kafka_security {protocol}: use ssl or sasl_ssl")));
+            return Err(check.error(
+                name,
+                file,
+                format!("it is of no use with kafka_security {protocol}: use ssl or sasl_ssl"),
+            ));
         }
         if !Path::new(file).exists() {
             return Err(check.error(name, file, "there is no such file"));
@@ -136,7 +190,9 @@ fn security(check: &Check<'_>, l: &KafkaLayer) -> Result<Vec<(String, Secret)>, 
         put(property, file);
     }
     if l.kafka_cert.is_some() != l.kafka_key.is_some() {
-        return Err(ConfigError::Conflict("kafka_cert and kafka_key belong together: give both".to_owned()));
+        return Err(ConfigError::Conflict(
+            "kafka_cert and kafka_key belong together: give both".to_owned(),
+        ));
     }
     if let Some(password) = &l.kafka_key_password {
         put("ssl.key.password", password);
@@ -150,14 +206,24 @@ mod tests {
     use crate::config::resolve::Origins;
 
     fn broker(change: impl FnOnce(&mut KafkaLayer)) -> Result<BrokerSettings, ConfigError> {
-        let mut layer = KafkaLayer { kafka: Some("h:1".into()), topic: Some("t".into()), ..KafkaLayer::default() };
+        let mut layer = KafkaLayer {
+            kafka: Some("h:1".into()),
+            topic: Some("t".into()),
+            ..KafkaLayer::default()
+        };
         change(&mut layer);
         BrokerSettings::new(&Check(&Origins::default()), &layer)
     }
 
     #[test]
     fn security_follows_from_what_is_given() {
-        let protocol = |change: fn(&mut KafkaLayer)| broker(change).unwrap().option("security.protocol").unwrap().to_owned();
+        let protocol = |change: fn(&mut KafkaLayer)| {
+            broker(change)
+                .unwrap()
+                .option("security.protocol")
+                .unwrap()
+                .to_owned()
+        };
         assert_eq!(protocol(|_| {}), "plaintext");
         let user = |l: &mut KafkaLayer| {
             (l.kafka_username, l.kafka_password) = (Some("me".into()), Some("hunter2".into()));
@@ -176,9 +242,15 @@ mod tests {
 
     #[test]
     fn the_users_own_option_wins() {
-        let b = broker(|l| l.kafka_option = Some(vec!["linger.ms=7".into(), "security.protocol=ssl".into()])).unwrap();
+        let b = broker(|l| {
+            l.kafka_option = Some(vec!["linger.ms=7".into(), "security.protocol=ssl".into()])
+        })
+        .unwrap();
         let client = b.client(&[("linger.ms", "5")]);
-        assert_eq!((client.get("linger.ms"), client.get("security.protocol")), (Some("7"), Some("ssl")));
+        assert_eq!(
+            (client.get("linger.ms"), client.get("security.protocol")),
+            (Some("7"), Some("ssl"))
+        );
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The checked settings of `mattebox camera`.
-use super::{ConfigError, Resolved, broker::BrokerSettings, check::Check, layer::CameraLayer, settings::*, trace::TraceSettings};
+use super::{
+    ConfigError, Resolved, broker::BrokerSettings, check::Check, layer::CameraLayer, settings::*,
+    trace::TraceSettings,
+};
 use crate::source::SourceOptions;
 use mattebox_core::wire::Wire;
 use std::{net::SocketAddr, time::Duration};
@@ -44,15 +47,26 @@ impl CameraSettings {
         let source = check.source(&l.read)?;
         Ok(CameraSettings {
             cameras: check.cameras(&l.source, &l.camera_id)?,
-            source: SourceOptions { repeat: source.repeat && !l.once.unwrap_or(false), ..source },
+            source: SourceOptions {
+                repeat: source.repeat && !l.once.unwrap_or(false),
+                ..source
+            },
             broker: BrokerSettings::new(&check, &l.kafka)?,
             wire: check.parse("wire", &l.wire)?,
             jpeg_quality: check.jpeg_quality(l.jpeg_quality)?,
             passthrough: l.passthrough.unwrap_or(true),
-            partitions: check.integer("partitions", l.partitions, 1, 10_000)?.unwrap_or(1) as i32,
-            replication_factor: check.integer("replication_factor", l.replication_factor, 1, 100)?.unwrap_or(1) as i32,
-            buffer_frames: check.integer("buffer_frames", l.buffer_frames, 1, 100_000)?.unwrap_or(100) as usize,
-            frames: check.integer("frames", l.read.frames, 1, i64::MAX)?.map(|n| n as u64),
+            partitions: check
+                .integer("partitions", l.partitions, 1, 10_000)?
+                .unwrap_or(1) as i32,
+            replication_factor: check
+                .integer("replication_factor", l.replication_factor, 1, 100)?
+                .unwrap_or(1) as i32,
+            buffer_frames: check
+                .integer("buffer_frames", l.buffer_frames, 1, 100_000)?
+                .unwrap_or(100) as usize,
+            frames: check
+                .integer("frames", l.read.frames, 1, i64::MAX)?
+                .map(|n| n as u64),
             metrics: check.metrics(&l.metrics)?,
             trace: TraceSettings::new(&check, &l.trace)?,
             shutdown_timeout: check.shutdown_timeout(&l.say.shutdown_timeout)?,

@@ -6,15 +6,26 @@ use toml::{Table, Value};
 /// Reads what a file says to one command. All of the file is checked, what it says to others too: a key that no command has, or
 /// a value of the wrong type, is an error and not silence.
 pub(super) fn parse<L: Layer>(text: &str, file: &SettingsFile) -> Result<Table, ConfigError> {
-    let fail = |message: String| ConfigError::Parse { path: file.path.clone(), message };
-    let trusted = |section: Option<&str>, key: &str, value: &Value| match file.objection(key, value) {
+    let fail = |message: String| ConfigError::Parse {
+        path: file.path.clone(),
+        message,
+    };
+    let trusted = |section: Option<&str>, key: &str, value: &Value| match file.objection(key, value)
+    {
         Some(why) => Err(fail(line_of(text, section, key) + &why)),
         None => Ok(()),
     };
     // Its own text repeats the line, which may hold a password.
     let mistake = |e: toml::de::Error| {
-        let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-        fail(format!("line {}: {}", before.matches('\n').count() + 1, e.message().trim_end().replace('\n', ", ")))
+        let before = e
+            .span()
+            .and_then(|span| text.get(..span.start))
+            .unwrap_or_default();
+        fail(format!(
+            "line {}: {}",
+            before.matches('\n').count() + 1,
+            e.message().trim_end().replace('\n', ", ")
+        ))
     };
     let all: Table = toml::from_str(text).map_err(mistake)?;
     let commands = layer::commands();
@@ -32,7 +43,8 @@ pub(super) fn parse<L: Layer>(text: &str, file: &SettingsFile) -> Result<Table, 
                     }
                     trusted(Some(name), &key, &value)?;
                     if *name == L::COMMAND {
-                        check::<L>(&key, &value).map_err(|e| fail(line_of(text, Some(name), &key) + &e))?;
+                        check::<L>(&key, &value)
+                            .map_err(|e| fail(line_of(text, Some(name), &key) + &e))?;
                         section.insert(key, value);
                     }
                 }
@@ -60,12 +72,18 @@ pub(super) fn parse<L: Layer>(text: &str, file: &SettingsFile) -> Result<Table, 
 /// Whether a value has the type of its setting.
 fn check<L: Layer>(key: &str, value: &Value) -> Result<(), String> {
     let alone = Table::from_iter([(key.to_owned(), value.clone())]);
-    L::deserialize(alone).map(drop).map_err(|e| format!("{key}: {}", without_value(e.message())))
+    L::deserialize(alone)
+        .map(drop)
+        .map_err(|e| format!("{key}: {}", without_value(e.message())))
 }
 
 /// `invalid type: string "x", expected i64` without the value, which may be a password in the wrong place.
 fn without_value(message: &str) -> String {
-    message.rsplit_once(", expected ").map_or(message.to_owned(), |(_, expected)| format!("expected {expected}"))
+    message
+        .rsplit_once(", expected ")
+        .map_or(message.to_owned(), |(_, expected)| {
+            format!("expected {expected}")
+        })
 }
 
 /// Where a key stands, for a message: `line 3: `. Empty if it is written in some other way than at the start of a line.
@@ -79,7 +97,8 @@ fn line_of(text: &str, section: Option<&str>, key: &str) -> String {
                 return format!("line {}: ", number + 1);
             }
         } else if within == section && is_key(line, key)
-            || within.is_none() && section.is_some_and(|section| is_key(line, &format!("{section}.{key}")))
+            || within.is_none()
+                && section.is_some_and(|section| is_key(line, &format!("{section}.{key}")))
         {
             return format!("line {}: ", number + 1);
         }
@@ -90,5 +109,9 @@ fn line_of(text: &str, section: Option<&str>, key: &str) -> String {
 /// Whether a line gives a key its value, with the key bare or in quotes.
 fn is_key(line: &str, key: &str) -> bool {
     let bare = line.trim_start().trim_start_matches(['"', '\'']);
-    bare.strip_prefix(key).is_some_and(|rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with('='))
+    bare.strip_prefix(key).is_some_and(|rest| {
+        rest.trim_start_matches(['"', '\''])
+            .trim_start()
+            .starts_with('=')
+    })
 }

@@ -23,7 +23,11 @@ pub struct SettingsFile {
 
 impl fmt::Display for SettingsFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let found = if self.is_found { " (found in the working directory)" } else { "" };
+        let found = if self.is_found {
+            " (found in the working directory)"
+        } else {
+            ""
+        };
         write!(f, "{}{found}", self.path.display())
     }
 }
@@ -32,11 +36,17 @@ impl SettingsFile {
     /// The file in force: `named`, or what lies in the working directory.
     pub fn choose(named: Option<&Path>) -> Option<Self> {
         match named {
-            Some(path) => Some(SettingsFile { path: path.to_owned(), is_found: false }),
+            Some(path) => Some(SettingsFile {
+                path: path.to_owned(),
+                is_found: false,
+            }),
             None => {
                 let path = PathBuf::from(DEFAULT_FILE);
                 // A link to nowhere is a mistake, and not silence.
-                path.symlink_metadata().is_ok().then_some(SettingsFile { path, is_found: true })
+                path.symlink_metadata().is_ok().then_some(SettingsFile {
+                    path,
+                    is_found: true,
+                })
             }
         }
     }
@@ -46,7 +56,10 @@ impl SettingsFile {
     /// # Errors
     /// If it cannot be read, or if it was found and others than this user could have written it.
     pub fn read(&self) -> Result<String, ConfigError> {
-        let failed = |source: io::Error| ConfigError::Read { path: self.path.clone(), source };
+        let failed = |source: io::Error| ConfigError::Read {
+            path: self.path.clone(),
+            source,
+        };
         if !self.is_found {
             return std::fs::read_to_string(&self.path).map_err(failed);
         }
@@ -66,7 +79,10 @@ impl SettingsFile {
             return Err(self.refusal("it is larger than 1 MB"));
         }
         let mut text = String::new();
-        file.by_ref().take(LARGEST).read_to_string(&mut text).map_err(failed)?;
+        file.by_ref()
+            .take(LARGEST)
+            .read_to_string(&mut text)
+            .map_err(failed)?;
         Ok(text)
     }
 
@@ -75,7 +91,10 @@ impl SettingsFile {
             "{why}, and it was found here, not named: start with --config {} if you trust it, or in another folder",
             self.path.display()
         );
-        ConfigError::Parse { path: self.path.clone(), message }
+        ConfigError::Parse {
+            path: self.path.clone(),
+            message,
+        }
     }
 
     /// Why a key cannot be taken from this file, and what to do; `None` if it can.
@@ -95,7 +114,10 @@ fn untrusted(metadata: &std::fs::Metadata) -> Option<&'static str> {
     use std::os::unix::fs::MetadataExt;
     let me = rustix::process::geteuid().as_raw();
     // With sudo the files of who asked are as good as root's.
-    let asked = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse().ok()).filter(|_| me == 0);
+    let asked = std::env::var("SUDO_UID")
+        .ok()
+        .and_then(|uid| uid.parse().ok())
+        .filter(|_| me == 0);
     let is_ours = metadata.uid() == me || metadata.uid() == 0 || Some(metadata.uid()) == asked;
     // The mode of a link says nothing.
     let is_open = !metadata.is_symlink() && metadata.mode() & 0o002 != 0;

@@ -20,7 +20,10 @@ impl Reads {
     /// The settings file, if there is one.
     pub(crate) fn of<L: Layer>(resolved: &Resolved<L>) -> Self {
         let mut reads = Reads::default();
-        reads.file("the settings file", resolved.file.as_ref().map(|file| &file.path));
+        reads.file(
+            "the settings file",
+            resolved.file.as_ref().map(|file| &file.path),
+        );
         reads
     }
 
@@ -48,7 +51,8 @@ impl Reads {
                 #[cfg(unix)]
                 SourceFile::Stdin => {
                     use std::os::fd::AsFd;
-                    self.0.add_open(&what, std::io::stdin().as_fd(), "standard input");
+                    self.0
+                        .add_open(&what, std::io::stdin().as_fd(), "standard input");
                 }
                 #[cfg(not(unix))]
                 SourceFile::Stdin => {}
@@ -64,7 +68,9 @@ impl Reads {
                     self.source("the background", &spec);
                 }
             }
-            BackgroundSpec::Color(_) | BackgroundSpec::Transparent | BackgroundSpec::Blur { .. } => {}
+            BackgroundSpec::Color(_)
+            | BackgroundSpec::Transparent
+            | BackgroundSpec::Blur { .. } => {}
         }
     }
 
@@ -88,7 +94,10 @@ impl Reads {
     }
 
     pub(crate) fn kafka(&mut self, l: &KafkaLayer) {
-        self.file("the file of Kafka's password", l.kafka_password_file.as_ref());
+        self.file(
+            "the file of Kafka's password",
+            l.kafka_password_file.as_ref(),
+        );
         self.file("the certificate authority of Kafka", l.kafka_ca.as_ref());
         self.file("the certificate for Kafka", l.kafka_cert.as_ref());
         self.file("the key for Kafka", l.kafka_key.as_ref());
@@ -105,5 +114,7 @@ fn found_program(program: &Path) -> Option<PathBuf> {
     if program.to_string_lossy().contains(MAIN_SEPARATOR) {
         return Some(program.to_owned());
     }
-    std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(program)).find(|path| path.is_file())
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
 }

@@ -17,7 +17,9 @@ impl LettersSettings {
         let (check, l) = (Check(&resolved.origins), &resolved.layer);
         Ok(LettersSettings {
             broker: BrokerSettings::new(&check, &l.kafka)?,
-            connect_timeout: check.span("connect_timeout", &l.connect_timeout)?.unwrap_or(Duration::from_secs(120)),
+            connect_timeout: check
+                .span("connect_timeout", &l.connect_timeout)?
+                .unwrap_or(Duration::from_secs(120)),
         })
     }
 }

@@ -18,7 +18,10 @@ use std::path::{Path, PathBuf};
 const MATTES: &str = "png";
 
 /// The folder of mattes.
-pub(super) fn alpha_out(check: &Check<'_>, text: &Option<String>) -> Result<Option<PathBuf>, ConfigError> {
+pub(super) fn alpha_out(
+    check: &Check<'_>,
+    text: &Option<String>,
+) -> Result<Option<PathBuf>, ConfigError> {
     if text.is_none() {
         return Ok(None);
     }
@@ -29,17 +32,27 @@ pub(super) fn alpha_out(check: &Check<'_>, text: &Option<String>) -> Result<Opti
 }
 
 /// Refuses a run that would replace what it reads.
-pub(super) fn check_run(check: &Check<'_>, resolved: &Resolved<RunLayer>, s: &RunSettings) -> Result<(), ConfigError> {
+pub(super) fn check_run(
+    check: &Check<'_>,
+    resolved: &Resolved<RunLayer>,
+    s: &RunSettings,
+) -> Result<(), ConfigError> {
     let mut reads = Reads::of(resolved);
     reads.cameras(&s.cameras);
     reads.background(&s.background);
     reads.model(&s.model);
     reads.view(&resolved.layer.view);
     reads.ffmpeg(&s.source.ffmpeg);
-    let mut outputs = Outputs { check, inputs: reads.done(), taken: Vec::new() };
+    let mut outputs = Outputs {
+        check,
+        inputs: reads.done(),
+        taken: Vec::new(),
+    };
     let cameras: Vec<&CameraId> = s.cameras.iter().map(|camera| &camera.camera).collect();
     match (&s.sink, s.format) {
-        (SinkSpec::Directory(root), Format::Image(format)) => outputs.folders("out", root, &cameras, format.extension())?,
+        (SinkSpec::Directory(root), Format::Image(format)) => {
+            outputs.folders("out", root, &cameras, format.extension())?
+        }
         (SinkSpec::Stdout, _) => outputs.stdout("out")?,
         (sink @ SinkSpec::Video(_), _) => {
             for camera in &cameras {
@@ -57,14 +70,24 @@ pub(super) fn check_run(check: &Check<'_>, resolved: &Resolved<RunLayer>, s: &Ru
 }
 
 /// Refuses a worker that would replace what it reads. Which cameras there are shows later: those that have a folder are looked at.
-pub(super) fn check_worker(check: &Check<'_>, resolved: &Resolved<WorkerLayer>, s: &WorkerSettings) -> Result<(), ConfigError> {
-    let WorkerSink::Directory(root) = &s.sink else { return Ok(()) };
+pub(super) fn check_worker(
+    check: &Check<'_>,
+    resolved: &Resolved<WorkerLayer>,
+    s: &WorkerSettings,
+) -> Result<(), ConfigError> {
+    let WorkerSink::Directory(root) = &s.sink else {
+        return Ok(());
+    };
     let mut reads = Reads::of(resolved);
     reads.background(&s.background);
     reads.model(&s.model);
     reads.view(&resolved.layer.view);
     reads.kafka(&resolved.layer.kafka);
-    let outputs = Outputs { check, inputs: reads.done(), taken: Vec::new() };
+    let outputs = Outputs {
+        check,
+        inputs: reads.done(),
+        taken: Vec::new(),
+    };
     outputs.folder_root("out", root)?;
     match outputs.inputs.at_frames_below(root, s.format.extension()) {
         Some((path, input)) => Err(outputs.replaced("out", &path, input)),
@@ -90,14 +113,25 @@ struct Taken {
 
 impl Outputs<'_> {
     /// A folder of each camera below `root`.
-    fn folders(&mut self, setting: &'static str, root: &Path, cameras: &[&CameraId], extension: &str) -> Result<(), ConfigError> {
+    fn folders(
+        &mut self,
+        setting: &'static str,
+        root: &Path,
+        cameras: &[&CameraId],
+        extension: &str,
+    ) -> Result<(), ConfigError> {
         self.folder_root(setting, root)?;
         for camera in cameras {
             let folder = root.join(camera.as_str());
             if let Some((path, input)) = self.inputs.at_frames(&folder, extension) {
                 return Err(self.replaced(setting, &path, input));
             }
-            self.take(setting, &folder, format!("the folder of camera {camera} below {setting}"), true)?;
+            self.take(
+                setting,
+                &folder,
+                format!("the folder of camera {camera} below {setting}"),
+                true,
+            )?;
         }
         Ok(())
     }
@@ -107,30 +141,42 @@ impl Outputs<'_> {
             return Err(self.replaced(setting, root, input));
         }
         let reason = match InPlace::of(root) {
-            InPlace::Pipe => "this is a pipe or a device, and pictures need a folder: give a folder, or - for standard output",
+            InPlace::Pipe => {
+                "this is a pipe or a device, and pictures need a folder: give a folder, or - for standard output"
+            }
             InPlace::Other(_) => "this is no folder: give another one",
             InPlace::File | InPlace::Folder => return Ok(()),
         };
         Err(self.check.error(setting, root.display(), reason))
     }
 
-    fn video(&mut self, setting: &'static str, path: &Path, camera: &CameraId) -> Result<(), ConfigError> {
+    fn video(
+        &mut self,
+        setting: &'static str,
+        path: &Path,
+        camera: &CameraId,
+    ) -> Result<(), ConfigError> {
         if let Some(input) = self.inputs.at(path) {
             return Err(self.replaced(setting, path, input));
         }
         match InPlace::of(path) {
             InPlace::Folder => {
-                let reason =
-                    "this is a folder: end its name with / to write pictures into it, or choose another name for the video";
+                let reason = "this is a folder: end its name with / to write pictures into it, or choose another name for the video";
                 return Err(self.check.error(setting, path.display(), reason));
             }
             InPlace::Other(what) => {
-                let reason = format!("this is {what}, which cannot hold a video: choose another name");
+                let reason =
+                    format!("this is {what}, which cannot hold a video: choose another name");
                 return Err(self.check.error(setting, path.display(), reason));
             }
             InPlace::File | InPlace::Pipe => {}
         }
-        self.take(setting, path, format!("the video of camera {camera}"), false)
+        self.take(
+            setting,
+            path,
+            format!("the video of camera {camera}"),
+            false,
+        )
     }
 
     #[cfg(unix)]
@@ -148,13 +194,32 @@ impl Outputs<'_> {
     }
 
     /// Notes that something is written there, if nothing else is.
-    fn take(&mut self, setting: &'static str, path: &Path, what: String, is_folder: bool) -> Result<(), ConfigError> {
-        let Some(place) = Place::of(path) else { return Ok(()) };
-        let taken = Taken { place, path: path.to_owned(), what, is_folder };
-        if let Some(other) = self.taken.iter().find(|other| other.is_in_the_way_of(&taken)) {
+    fn take(
+        &mut self,
+        setting: &'static str,
+        path: &Path,
+        what: String,
+        is_folder: bool,
+    ) -> Result<(), ConfigError> {
+        let Some(place) = Place::of(path) else {
+            return Ok(());
+        };
+        let taken = Taken {
+            place,
+            path: path.to_owned(),
+            what,
+            is_folder,
+        };
+        if let Some(other) = self
+            .taken
+            .iter()
+            .find(|other| other.is_in_the_way_of(&taken))
+        {
             let Taken { what, .. } = taken;
             let (other, at) = (&other.what, other.path.display());
-            let reason = format!("{what} would replace files of {other}, {at}: give each a place of its own");
+            let reason = format!(
+                "{what} would replace files of {other}, {at}: give each a place of its own"
+            );
             return Err(self.check.error(setting, path.display(), reason));
         }
         self.taken.push(taken);
@@ -162,7 +227,8 @@ impl Outputs<'_> {
     }
 
     fn replaced(&self, setting: &'static str, path: &Path, input: &Input) -> ConfigError {
-        self.check.error(setting, path.display(), would_replace(input))
+        self.check
+            .error(setting, path.display(), would_replace(input))
     }
 }
 
@@ -177,5 +243,9 @@ impl Taken {
 
 /// Why something is not written.
 pub(crate) fn would_replace(input: &Input) -> String {
-    format!("this would replace {}, which is read: {}. Choose another output", input.path.display(), input.what)
+    format!(
+        "this would replace {}, which is read: {}. Choose another output",
+        input.path.display(),
+        input.what
+    )
 }

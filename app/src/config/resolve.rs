@@ -1,7 +1,7 @@
 //! Lays defaults, settings file, environment and flags over one another, and remembers which of them each value came from.
 use super::{
-    CameraLayer, ConfigError, Layer, LettersLayer, RunLayer, WatchLayer, WorkerLayer, check::Check, file, found::SettingsFile,
-    layer::id_of, secret,
+    CameraLayer, ConfigError, Layer, LettersLayer, RunLayer, WatchLayer, WorkerLayer, check::Check,
+    file, found::SettingsFile, layer::id_of, secret,
 };
 use crate::telemetry;
 use clap::{ArgMatches, parser::ValueSource};
@@ -65,7 +65,12 @@ pub struct Resolved<L> {
 impl<L: Layer> Resolved<L> {
     /// Lays the flags and variables that clap read (`given`, `matches`, of the subcommand) over `file` and the defaults.
     /// Without a `file`, `mattebox.toml` in the working directory is read if it is there.
-    pub fn new(given: &L, matches: &ArgMatches, command: &clap::Command, file: Option<&Path>) -> Result<Self, ConfigError> {
+    pub fn new(
+        given: &L,
+        matches: &ArgMatches,
+        command: &clap::Command,
+        file: Option<&Path>,
+    ) -> Result<Self, ConfigError> {
         let mut origins = Origins::default();
         let mut values = Table::new();
         let mut put = |table: Table, origin: &dyn Fn(&str) -> Origin| {
@@ -77,18 +82,30 @@ impl<L: Layer> Resolved<L> {
         put(defaults::<L>()?, &|_| Origin::Default);
         let file = SettingsFile::choose(file);
         if let Some(file) = &file {
-            put(file::parse::<L>(&file.read()?, file)?, &|_| Origin::File(file.path.clone()));
+            put(file::parse::<L>(&file.read()?, file)?, &|_| {
+                Origin::File(file.path.clone())
+            });
         }
         put(table(given)?, &|name| {
             let id = id_of(name);
-            let variable = command.get_arguments().find(|a| a.get_id() == id).and_then(|a| a.get_env());
+            let variable = command
+                .get_arguments()
+                .find(|a| a.get_id() == id)
+                .and_then(|a| a.get_env());
             match (matches.value_source(id), variable) {
-                (Some(ValueSource::EnvVariable), Some(v)) => Origin::Environment(v.to_string_lossy().into_owned()),
+                (Some(ValueSource::EnvVariable), Some(v)) => {
+                    Origin::Environment(v.to_string_lossy().into_owned())
+                }
                 _ => Origin::Flag,
             }
         });
-        let layer = L::deserialize(values).map_err(|e| ConfigError::Conflict(e.message().to_owned()))?;
-        Ok(Resolved { layer, origins, file })
+        let layer =
+            L::deserialize(values).map_err(|e| ConfigError::Conflict(e.message().to_owned()))?;
+        Ok(Resolved {
+            layer,
+            origins,
+            file,
+        })
     }
 
     /// Checks how it logs, which every command that has a log does the same.
@@ -100,7 +117,11 @@ impl<L: Layer> Resolved<L> {
         {
             return Err(check.error("log_level", level, reason));
         }
-        if let Some(format) = say.log_format.as_deref().filter(|format| !matches!(*format, "text" | "json")) {
+        if let Some(format) = say
+            .log_format
+            .as_deref()
+            .filter(|format| !matches!(*format, "text" | "json"))
+        {
             return Err(check.error("log_format", format, "use text or json"));
         }
         check.progress(&say.progress).map(drop)
@@ -120,7 +141,10 @@ impl<L: Layer> Resolved<L> {
 
 /// The defaults of a command by name.
 pub(crate) fn defaults<L: Layer>() -> Result<Table, ConfigError> {
-    let file = SettingsFile { path: "defaults.toml".into(), is_found: false };
+    let file = SettingsFile {
+        path: "defaults.toml".into(),
+        is_found: false,
+    };
     file::parse::<L>(DEFAULTS, &file)
 }
 
@@ -153,7 +177,11 @@ mod tests {
 
     #[test]
     fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
-        let r = resolve::<RunLayer>(&["--matte", "hard"], Some("matte = \"soft\"\nout = \"x\"\nloop = true")).unwrap();
+        let r = resolve::<RunLayer>(
+            &["--matte", "hard"],
+            Some("matte = \"soft\"\nout = \"x\"\nloop = true"),
+        )
+        .unwrap();
         assert_eq!(r.layer.made.matte.as_deref(), Some("hard"));
         assert_eq!(r.origins.of("matte"), Origin::Flag);
         assert_eq!(r.layer.out.as_deref(), Some("x"));
@@ -167,11 +195,20 @@ mod tests {
     fn a_section_of_the_file_is_for_its_command_and_wins_over_what_is_for_all() {
         let file = Some("fps = 3\ngroup = \"g\"\n[camera]\nfps = 7.5\n[worker]\nfrom = \"latest\"");
         let camera = resolve::<CameraLayer>(&[], file).unwrap().layer;
-        assert_eq!((camera.read.fps, camera.read.max_width, camera.read.repeat), (Some(7.5), Some(640), Some(true)));
+        assert_eq!(
+            (camera.read.fps, camera.read.max_width, camera.read.repeat),
+            (Some(7.5), Some(640), Some(true))
+        );
         let run = resolve::<RunLayer>(&[], file).unwrap().layer;
-        assert_eq!((run.read.fps, run.read.max_width, run.read.repeat), (Some(3.0), None, Some(false)));
+        assert_eq!(
+            (run.read.fps, run.read.max_width, run.read.repeat),
+            (Some(3.0), None, Some(false))
+        );
         let worker = resolve::<WorkerLayer>(&[], file).unwrap().layer;
-        assert_eq!((worker.group.as_deref(), worker.from.as_deref()), (Some("g"), Some("latest")));
+        assert_eq!(
+            (worker.group.as_deref(), worker.from.as_deref()),
+            (Some("g"), Some("latest"))
+        );
     }
 
     #[test]
@@ -183,18 +220,34 @@ mod tests {
             ("\nfps = \"many\"", ["fps", "line 2"]),
             ("fps = 3 4", ["line 1", "m.toml"]),
         ] {
-            let e = resolve::<RunLayer>(&[], Some(text)).unwrap_err().to_string();
-            assert!(words.iter().all(|word| e.contains(word)) && e.contains("m.toml"), "{e}");
+            let e = resolve::<RunLayer>(&[], Some(text))
+                .unwrap_err()
+                .to_string();
+            assert!(
+                words.iter().all(|word| e.contains(word)) && e.contains("m.toml"),
+                "{e}"
+            );
         }
     }
 
     #[test]
     fn secrets_are_masked() {
         let file = "kafka_password = \"hunter2\"\nkafka_option = [\"ssl.key.password=hunter3\", \"linger.ms=7\"]";
-        let rows = resolve::<WorkerLayer>(&[], Some(file)).unwrap().rows().unwrap();
+        let rows = resolve::<WorkerLayer>(&[], Some(file))
+            .unwrap()
+            .rows()
+            .unwrap();
         let text = format!("{rows:?}");
-        assert!(!text.contains("hunter") && text.contains("linger.ms=7") && text.contains("ssl.key.password=***"), "{text}");
-        let rows = resolve::<RunLayer>(&["rtsp://me:hunter4@h/x"], None).unwrap().rows().unwrap();
+        assert!(
+            !text.contains("hunter")
+                && text.contains("linger.ms=7")
+                && text.contains("ssl.key.password=***"),
+            "{text}"
+        );
+        let rows = resolve::<RunLayer>(&["rtsp://me:hunter4@h/x"], None)
+            .unwrap()
+            .rows()
+            .unwrap();
         assert!(!format!("{rows:?}").contains("hunter4"), "{rows:?}");
     }
 
@@ -204,7 +257,13 @@ mod tests {
         assert!(command.contains(&"loop".to_owned()));
         let command = clap::Command::new("run").no_binary_name(true);
         let matches = command.clone().try_get_matches_from::<_, &str>([]).unwrap();
-        let e = Resolved::new(&RunLayer::default(), &matches, &command, Some(Path::new("/nowhere/m.toml"))).unwrap_err();
+        let e = Resolved::new(
+            &RunLayer::default(),
+            &matches,
+            &command,
+            Some(Path::new("/nowhere/m.toml")),
+        )
+        .unwrap_err();
         assert!(matches!(e, ConfigError::Read { .. }));
     }
 }

@@ -29,15 +29,29 @@ impl fmt::Debug for Secret {
 /// Whether a setting, or a property of librdkafka, holds a secret by its name. Files that hold one, and locations, do not.
 fn is_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let words = ["password", "secret", "token", "pem", "sasl.jaas", "oauthbearer.config"];
-    words.iter().any(|word| name.contains(word)) && !name.ends_with("_file") && !name.ends_with("url")
+    let words = [
+        "password",
+        "secret",
+        "token",
+        "pem",
+        "sasl.jaas",
+        "oauthbearer.config",
+    ];
+    words.iter().any(|word| name.contains(word))
+        && !name.ends_with("_file")
+        && !name.ends_with("url")
 }
 
 /// A value of a setting as it may be shown.
 pub(crate) fn masked(name: &str, value: Value) -> Value {
     match value {
         _ if is_secret(name) => MASK.into(),
-        Value::Array(values) => Value::Array(values.into_iter().map(|value| masked(name, value)).collect()),
+        Value::Array(values) => Value::Array(
+            values
+                .into_iter()
+                .map(|value| masked(name, value))
+                .collect(),
+        ),
         Value::String(text) => Value::String(shown(name, &text)),
         other => other,
     }
@@ -57,11 +71,19 @@ pub(crate) fn shown(name: &str, text: &str) -> String {
         "out" | "alpha_out" => harmless::output(text),
         // NAME=SOURCE
         "source" => match text.split_once('=') {
-            Some((camera, source)) if camera.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')) => {
+            Some((camera, source))
+                if camera
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')) =>
+            {
                 let shown = harmless::source(source);
                 // What has several = may be a list of names and passwords.
                 let is_list = source.contains('=') && !source.contains(':');
-                if is_list { format!("{camera}={MASK}") } else { format!("{camera}={shown}") }
+                if is_list {
+                    format!("{camera}={MASK}")
+                } else {
+                    format!("{camera}={shown}")
+                }
             }
             _ => harmless::source(text),
         },
@@ -71,8 +93,13 @@ pub(crate) fn shown(name: &str, text: &str) -> String {
 
 /// Whether the value of a property of librdkafka is known to hold no secret: a number, a switch or one of its words.
 fn is_plain_property(property: &str, value: &str) -> bool {
-    let is_word = value.len() <= 24 && value.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '-' | '_' | ','));
+    let is_word = value.len() <= 24
+        && value
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || matches!(c, '-' | '_' | ','));
     let is_number = value.parse::<f64>().is_ok() || matches!(value, "true" | "false");
-    let is_user = ["user", "principal", "client.id", "keytab", "cmd"].iter().any(|word| property.contains(word));
+    let is_user = ["user", "principal", "client.id", "keytab", "cmd"]
+        .iter()
+        .any(|word| property.contains(word));
     !is_secret(property) && !is_user && (is_number || is_word)
 }

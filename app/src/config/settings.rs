@@ -1,11 +1,16 @@
 //! Checked settings: what was asked for, as types that cannot be wrong.
-use super::{ConfigError, Resolved, check::Check, layer::RunLayer, outputs, trace::TraceSettings, view::ViewSettings};
+use super::{
+    ConfigError, Resolved, check::Check, layer::RunLayer, outputs, trace::TraceSettings,
+    view::ViewSettings,
+};
 use crate::{
     live::{Behind, Look, Treatment},
     sink::{SinkSpec, StdoutFormat},
     source::{SourceOptions, SourceSpec},
 };
-use mattebox_core::{codec::ImageFormat, compose::BackgroundSpec, frame::CameraId, matte::MatteMode, simd::SimdLevel};
+use mattebox_core::{
+    codec::ImageFormat, compose::BackgroundSpec, frame::CameraId, matte::MatteMode, simd::SimdLevel,
+};
 use mattebox_store::OnExisting;
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
@@ -112,20 +117,35 @@ pub struct RunSettings {
 impl RunSettings {
     /// What is made of every camera's frames, as long as nobody changes it.
     pub fn look(&self) -> Look {
-        let treatment = Treatment { matte: self.matte, foreground_cleanup: self.foreground_cleanup, skip_still: self.skip_still };
-        Look { behind: Behind::Spec(self.background.clone()), treatment }
+        let treatment = Treatment {
+            matte: self.matte,
+            foreground_cleanup: self.foreground_cleanup,
+            skip_still: self.skip_still,
+        };
+        Look {
+            behind: Behind::Spec(self.background.clone()),
+            treatment,
+        }
     }
 
     /// Checks every value. The first that cannot be used is the error.
     pub fn new(resolved: &Resolved<RunLayer>) -> Result<Self, ConfigError> {
-        let (check, l, made) = (Check(&resolved.origins), &resolved.layer, &resolved.layer.made);
+        let (check, l, made) = (
+            Check(&resolved.origins),
+            &resolved.layer,
+            &resolved.layer.made,
+        );
         let source = check.source(&l.read)?;
         let sink: SinkSpec = check.parse("out", &l.out)?;
         let background: BackgroundSpec = check.parse("background", &made.background)?;
         let format = match (&sink, &made.format) {
             (SinkSpec::Stdout, _) => Format::Stdout(check.parse("format", &made.format)?),
             (SinkSpec::Directory(_) | SinkSpec::Nothing, Some(text)) if text == "raw" => {
-                return Err(check.error("format", "raw", "bare pixels can only go to standard output (--out -)"));
+                return Err(check.error(
+                    "format",
+                    "raw",
+                    "bare pixels can only go to standard output (--out -)",
+                ));
             }
             _ => Format::Image(check.parse("format", &made.format)?),
         };
@@ -136,7 +156,9 @@ impl RunSettings {
         if cameras.len() > 1 && !sink.takes_many_cameras() {
             let reason = match sink {
                 SinkSpec::Stdout => "standard output takes one source, not several",
-                _ => "put {camera} into the name so that each source gets its own, for example out/{camera}.mp4",
+                _ => {
+                    "put {camera} into the name so that each source gets its own, for example out/{camera}.mp4"
+                }
             };
             return Err(check.error("out", sink, reason));
         }
@@ -153,7 +175,9 @@ impl RunSettings {
             on_existing: check.parse("on_existing", &made.on_existing)?,
             alpha_out: outputs::alpha_out(&check, &l.alpha_out)?,
             model: ModelChoice::named(made.model.as_deref()),
-            frames: check.integer("frames", l.read.frames, 1, i64::MAX)?.map(|n| n as u64),
+            frames: check
+                .integer("frames", l.read.frames, 1, i64::MAX)?
+                .map(|n| n as u64),
             threads: check.threads(made)?,
             live: l.live,
             shutdown_timeout: check.shutdown_timeout(&l.say.shutdown_timeout)?,
@@ -198,26 +222,46 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_with_name_value_and_origin() {
         for (args, words) in [
-            (&["a.mp4", "--fps", "0"][..], &["fps", "0", "command line"][..]),
+            (
+                &["a.mp4", "--fps", "0"][..],
+                &["fps", "0", "command line"][..],
+            ),
             (&["a.mp4", "--fps", "-1"], &["fps", "-1"]),
             (&["a.mp4", "--fps", "nan"], &["fps"]),
-            (&["a.mp4", "--camera-id", "../../etc"], &["camera_id", "../../etc"]),
+            (
+                &["a.mp4", "--camera-id", "../../etc"],
+                &["camera_id", "../../etc"],
+            ),
             (&["../../etc=a.mp4"], &["source", "../../etc"]),
             (&["x=a.mp4", "x=b.mp4"], &["two sources are named x"]),
             (&["a.mp4", "--matte", "fuzzy"], &["matte", "fuzzy", "hard"]),
-            (&["a.mp4", "--background", "octarine"], &["background", "octarine"]),
-            (&["a.mp4", "--jpeg-quality", "101"], &["jpeg_quality", "100"]),
+            (
+                &["a.mp4", "--background", "octarine"],
+                &["background", "octarine"],
+            ),
+            (
+                &["a.mp4", "--jpeg-quality", "101"],
+                &["jpeg_quality", "100"],
+            ),
             (&["a.mp4", "--threads", "0"], &["threads"]),
             (&["a.mp4", "--format", "raw"], &["raw", "standard output"]),
-            (&["a.mp4", "--format", "jpg", "-b", "transparent"], &["jpg", "png"]),
+            (
+                &["a.mp4", "--format", "jpg", "-b", "transparent"],
+                &["jpg", "png"],
+            ),
             (&["a.mp4", "b.mp4", "-o", "x.mp4"], &["{camera}"]),
             (&["a.mp4", "b.mp4", "-o", "-"], &["one source"]),
             (&["a.mp4", "-o", "-", "--format", "jpg"], &["jpg", "raw"]),
             (&[], &["no source"]),
         ] {
-            let error = settings(args).expect_err(&format!("{args:?} was accepted")).to_string();
+            let error = settings(args)
+                .expect_err(&format!("{args:?} was accepted"))
+                .to_string();
             for word in words {
-                assert!(error.contains(word), "{args:?}: {word:?} is missing in {error:?}");
+                assert!(
+                    error.contains(word),
+                    "{args:?}: {word:?} is missing in {error:?}"
+                );
             }
         }
     }

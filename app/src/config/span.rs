@@ -34,9 +34,14 @@ mod tests {
 
     #[test]
     fn the_usual_ways_to_write_a_time() {
-        for (text, ms) in
-            [("90", 90_000), ("1.5", 1500), ("1m30s", 90_000), ("250ms", 250), ("00:01:30", 90_000), ("1:30.5", 90_500)]
-        {
+        for (text, ms) in [
+            ("90", 90_000),
+            ("1.5", 1500),
+            ("1m30s", 90_000),
+            ("250ms", 250),
+            ("00:01:30", 90_000),
+            ("1:30.5", 90_500),
+        ] {
             assert_eq!(parse(text), Ok(Duration::from_millis(ms)), "{text}");
         }
     }

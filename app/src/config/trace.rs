@@ -25,8 +25,16 @@ impl TraceSettings {
         if !(0.0..=1.0).contains(&sample) {
             return Err(check.error("otlp_sample", sample, "it must be between 0 and 1"));
         }
-        let Some(text) = l.otlp.as_deref().filter(|text| !text.is_empty()) else { return Ok(None) };
-        let wanted = || check.error("otlp", text, "write http://HOST:PORT, such as http://127.0.0.1:4318");
+        let Some(text) = l.otlp.as_deref().filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let wanted = || {
+            check.error(
+                "otlp",
+                text,
+                "write http://HOST:PORT, such as http://127.0.0.1:4318",
+            )
+        };
         let mut url = Url::parse(text).map_err(|_| wanted())?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(wanted());
@@ -36,12 +44,23 @@ impl TraceSettings {
             return Err(check.error("otlp", text, reason));
         }
         let base = url.path().trim_end_matches('/');
-        let path = if base.ends_with(PATH) { base.to_owned() } else { format!("{base}{PATH}") };
+        let path = if base.ends_with(PATH) {
+            base.to_owned()
+        } else {
+            format!("{base}{PATH}")
+        };
         url.set_path(&path);
         // Proxies are for elsewhere, as they are for other programs that send telemetry.
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let is_local = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-        Ok(Some(TraceSettings { endpoint: Address::source(url), is_local, sample }))
+        let is_local = host == "localhost"
+            || host
+                .parse()
+                .is_ok_and(|address: IpAddr| address.is_loopback());
+        Ok(Some(TraceSettings {
+            endpoint: Address::source(url),
+            is_local,
+            sample,
+        }))
     }
 }
 
@@ -51,35 +70,67 @@ mod tests {
     use crate::config::resolve::Origins;
 
     fn settings(otlp: &str, sample: Option<f64>) -> Result<Option<TraceSettings>, String> {
-        let layer = TraceLayer { otlp: Some(otlp.to_owned()), otlp_sample: sample };
+        let layer = TraceLayer {
+            otlp: Some(otlp.to_owned()),
+            otlp_sample: sample,
+        };
         TraceSettings::new(&Check(&Origins::default()), &layer).map_err(|e| e.to_string())
     }
 
     #[test]
     fn an_address_may_leave_out_the_path_of_the_protocol() {
-        let endpoint = |text: &str| settings(text, None).unwrap().map(|s| s.endpoint.reveal().to_owned());
+        let endpoint = |text: &str| {
+            settings(text, None)
+                .unwrap()
+                .map(|s| s.endpoint.reveal().to_owned())
+        };
         for text in ["http://c:4318", "http://c:4318/", "http://c:4318/v1/traces"] {
             assert_eq!(endpoint(text).as_deref(), Some("http://c:4318/v1/traces"));
         }
-        assert_eq!(endpoint("https://c/otlp?tenant=1").as_deref(), Some("https://c/otlp/v1/traces?tenant=1"));
+        assert_eq!(
+            endpoint("https://c/otlp?tenant=1").as_deref(),
+            Some("https://c/otlp/v1/traces?tenant=1")
+        );
         assert_eq!(endpoint(""), None);
     }
 
     #[test]
     fn an_address_on_this_machine_is_known_as_one() {
         let is_local = |text: &str| settings(text, None).unwrap().unwrap().is_local;
-        assert!(["http://localhost:4318", "http://127.0.0.1:4318", "http://[::1]:4318"].into_iter().all(is_local));
-        assert!(!["http://localhost.example", "http://10.0.0.1:4318"].into_iter().any(is_local));
+        assert!(
+            [
+                "http://localhost:4318",
+                "http://127.0.0.1:4318",
+                "http://[::1]:4318"
+            ]
+            .into_iter()
+            .all(is_local)
+        );
+        assert!(
+            !["http://localhost.example", "http://10.0.0.1:4318"]
+                .into_iter()
+                .any(is_local)
+        );
     }
 
     #[test]
     fn what_cannot_be_is_said_without_its_password() {
         for text in ["c:4318", "ftp://c", "http://", "grpc://me:secret1@c"] {
             let error = settings(text, None).unwrap_err();
-            assert!(error.contains("http://127.0.0.1:4318") && !error.contains("secret1"), "{error}");
+            assert!(
+                error.contains("http://127.0.0.1:4318") && !error.contains("secret1"),
+                "{error}"
+            );
         }
-        assert!(settings("http://c", Some(1.5)).unwrap_err().contains("between 0 and 1"));
+        assert!(
+            settings("http://c", Some(1.5))
+                .unwrap_err()
+                .contains("between 0 and 1")
+        );
         let error = settings("http://me:secret1@c", None).unwrap_err();
-        assert!(error.contains("OTEL_EXPORTER_OTLP_HEADERS") && !error.contains("secret1"), "{error}");
+        assert!(
+            error.contains("OTEL_EXPORTER_OTLP_HEADERS") && !error.contains("secret1"),
+            "{error}"
+        );
     }
 }

@@ -42,12 +42,21 @@ const TABLE: &[(&str, Trust)] = &[
     ("group", Any),
     ("instance_id", Any),
     ("jpeg_quality", Any),
-    ("kafka", Near(are_local_hosts, "it sends frames to another machine, or takes them from it")),
+    (
+        "kafka",
+        Near(
+            are_local_hosts,
+            "it sends frames to another machine, or takes them from it",
+        ),
+    ),
     ("kafka_ca", Named(BROKER)),
     ("kafka_cert", Named(BROKER)),
     ("kafka_key", Named(BROKER)),
     ("kafka_key_password", Named(BROKER)),
-    ("kafka_option", Named("it can change every property of the connection to the broker")),
+    (
+        "kafka_option",
+        Named("it can change every property of the connection to the broker"),
+    ),
     ("kafka_password", Named(BROKER)),
     ("kafka_password_file", Named(BROKER)),
     ("kafka_sasl", Named(BROKER)),
@@ -63,7 +72,13 @@ const TABLE: &[(&str, Trust)] = &[
     ("max_viewers", Any),
     ("max_width", Any),
     ("metrics", Near(is_local_address, LISTENS)),
-    ("model", Near(is_built_in, "another network can leave the room in the picture")),
+    (
+        "model",
+        Near(
+            is_built_in,
+            "another network can leave the room in the picture",
+        ),
+    ),
     ("on_existing", Any),
     ("once", Any),
     ("otlp", Named("it sends traces of the frames elsewhere")),
@@ -79,7 +94,13 @@ const TABLE: &[(&str, Trust)] = &[
     ("shutdown_timeout", Any),
     ("simd", Any),
     ("skip_still", Any),
-    ("source", Near(is_source_of_pictures, "it opens a filter graph, which can read any file")),
+    (
+        "source",
+        Near(
+            is_source_of_pictures,
+            "it opens a filter graph, which can read any file",
+        ),
+    ),
     ("stall_timeout", Any),
     ("start", Any),
     ("threads", Any),
@@ -90,12 +111,16 @@ const TABLE: &[(&str, Trust)] = &[
     ("topic", Any),
     ("until", Any),
     ("view", Near(is_local_address, LISTENS)),
-    ("view_host", Named("it lets pages of other names reach the live page")),
+    (
+        "view_host",
+        Named("it lets pages of other names reach the live page"),
+    ),
     ("wire", Any),
 ];
 
 const WRITES: &str = "it sends the result to an address, or writes a video outside of this folder";
-const READS: &str = "it opens an address or a filter graph, or shows a video, which can be the room";
+const READS: &str =
+    "it opens an address or a filter graph, or shows a video, which can be the room";
 const LISTENS: &str = "it opens a port to other machines";
 const BROKER: &str = "it is a secret of the connection to the broker, or decides how safe that is";
 const PAGE: &str = "it is a secret of the live page";
@@ -109,9 +134,21 @@ pub(super) fn of(key: &str) -> Trust {
 /// The keys that count only from a file that was named, and those of which some values do. For the reference.
 #[cfg(test)]
 pub(crate) fn restricted() -> (Vec<&'static str>, Vec<(&'static str, &'static str)>) {
-    let named = TABLE.iter().filter(|(_, trust)| matches!(trust, Named(_))).map(|(name, _)| *name).collect();
-    let near =
-        TABLE.iter().filter_map(|(name, trust)| if let Near(_, what) = trust { Some((*name, *what)) } else { None }).collect();
+    let named = TABLE
+        .iter()
+        .filter(|(_, trust)| matches!(trust, Named(_)))
+        .map(|(name, _)| *name)
+        .collect();
+    let near = TABLE
+        .iter()
+        .filter_map(|(name, trust)| {
+            if let Near(_, what) = trust {
+                Some((*name, *what))
+            } else {
+                None
+            }
+        })
+        .collect();
     (named, near)
 }
 
@@ -136,7 +173,9 @@ fn texts(value: &Value) -> Vec<&str> {
 
 /// A path that does not lead out of the working directory.
 fn is_inside(text: &str) -> bool {
-    Path::new(text).components().all(|part| matches!(part, Component::CurDir | Component::Normal(_)))
+    Path::new(text)
+        .components()
+        .all(|part| matches!(part, Component::CurDir | Component::Normal(_)))
 }
 
 fn is_near_output(text: &str) -> bool {
@@ -166,8 +205,12 @@ fn is_near_source(text: &str) -> bool {
 
 /// A file, a device, or the address of a camera.
 fn is_source_of_pictures(text: &str) -> bool {
-    let is_fine = |text: &str| matches!(text.parse(), Ok(SourceSpec::Url(_))) || is_near_source(text);
-    let source = text.split_once('=').filter(|(name, _)| name.parse::<CameraId>().is_ok()).map_or(text, |(_, source)| source);
+    let is_fine =
+        |text: &str| matches!(text.parse(), Ok(SourceSpec::Url(_))) || is_near_source(text);
+    let source = text
+        .split_once('=')
+        .filter(|(name, _)| name.parse::<CameraId>().is_ok())
+        .map_or(text, |(_, source)| source);
     is_fine(source)
 }
 
@@ -177,15 +220,28 @@ fn is_near_background(text: &str) -> bool {
         Ok(BackgroundSpec::Video(_)) => false,
         Ok(BackgroundSpec::Image(path)) => path.to_str().is_some_and(is_near_source),
         // What is no background is refused elsewhere.
-        Ok(BackgroundSpec::Color(_) | BackgroundSpec::Transparent | BackgroundSpec::Blur { .. }) | Err(_) => true,
+        Ok(
+            BackgroundSpec::Color(_) | BackgroundSpec::Transparent | BackgroundSpec::Blur { .. },
+        )
+        | Err(_) => true,
     }
 }
 
 /// Whether FFmpeg could take a path for an address: `concat:`, `http:`.
 fn has_protocol(text: &str) -> bool {
-    let scheme = text.split([':', ',']).next().filter(|scheme| scheme.len() < text.len());
-    let is_scheme = |scheme: &str| scheme.len() > 1 && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
-    scheme.is_some_and(|scheme| is_scheme(scheme) && !scheme.starts_with(|c: char| c.is_ascii_digit()))
+    let scheme = text
+        .split([':', ','])
+        .next()
+        .filter(|scheme| scheme.len() < text.len());
+    let is_scheme = |scheme: &str| {
+        scheme.len() > 1
+            && scheme
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+    };
+    scheme.is_some_and(|scheme| {
+        is_scheme(scheme) && !scheme.starts_with(|c: char| c.is_ascii_digit())
+    })
 }
 
 fn is_built_in(text: &str) -> bool {
@@ -209,7 +265,9 @@ fn is_local_address(text: &str) -> bool {
     let port = text.strip_prefix(':').unwrap_or(text);
     matches!(text, "" | "true" | "false")
         || port.bytes().all(|b| b.is_ascii_digit())
-        || text.rsplit_once(':').is_some_and(|(host, _)| is_local_host(host))
+        || text
+            .rsplit_once(':')
+            .is_some_and(|(host, _)| is_local_host(host))
 }
 
 #[cfg(test)]
@@ -222,11 +280,19 @@ mod tests {
         for (command, keys) in layer::commands() {
             for key in keys {
                 let known = TABLE.iter().any(|(name, _)| *name == key);
-                assert!(known, "{key} of {command}: say in config/trust.rs whether a file that was found may hold it");
+                assert!(
+                    known,
+                    "{key} of {command}: say in config/trust.rs whether a file that was found may hold it"
+                );
             }
         }
         for (name, _) in TABLE {
-            assert!(layer::commands().iter().any(|(_, keys)| keys.iter().any(|key| key == name)), "{name} is no key any more");
+            assert!(
+                layer::commands()
+                    .iter()
+                    .any(|(_, keys)| keys.iter().any(|key| key == name)),
+                "{name} is no key any more"
+            );
         }
     }
 
@@ -236,30 +302,84 @@ mod tests {
         for (key, near, far) in [
             (
                 "view",
-                &["true", "9480", ":9480", "127.0.0.1:1", "[::1]:1", "localhost:1"][..],
+                &[
+                    "true",
+                    "9480",
+                    ":9480",
+                    "127.0.0.1:1",
+                    "[::1]:1",
+                    "localhost:1",
+                ][..],
                 &["0.0.0.0:1", "[::]:1", "10.0.0.5:1"][..],
             ),
             ("metrics", &["9464"], &["0.0.0.0:9464", "192.168.0.1:1"]),
             (
                 "kafka",
                 &["localhost:9092", "127.0.0.1:1,[::1]:2"],
-                &["broker:9092", "localhost:1,evil:2", "localhost.evil:1", "u@localhost:1@x:2"],
+                &[
+                    "broker:9092",
+                    "localhost:1,evil:2",
+                    "localhost.evil:1",
+                    "u@localhost:1@x:2",
+                ],
             ),
             (
                 "out",
-                &["output", "/data/output", "../x", "a/b.mp4", "-", "none", "topic:matted", "out-{camera}.mp4"],
-                &["rtmp://h/live/key", "srt://h:1", "/data/a.mp4", "a/../../b.mp4", "file:///tmp/a.mp4", "tee:a|b"],
+                &[
+                    "output",
+                    "/data/output",
+                    "../x",
+                    "a/b.mp4",
+                    "-",
+                    "none",
+                    "topic:matted",
+                    "out-{camera}.mp4",
+                ],
+                &[
+                    "rtmp://h/live/key",
+                    "srt://h:1",
+                    "/data/a.mp4",
+                    "a/../../b.mp4",
+                    "file:///tmp/a.mp4",
+                    "tee:a|b",
+                ],
             ),
-            ("alpha_out", &["mattes", "/data/mattes"], &["s3://b/x", "srt://h:1"]),
+            (
+                "alpha_out",
+                &["mattes", "/data/mattes"],
+                &["s3://b/x", "srt://h:1"],
+            ),
             (
                 "source",
-                &["clip.mp4", "0", "photos/", "-", "door=clip.mp4", "12:30.mp4", "rtsp://h/1?a=b", "door=http://h/a"],
-                &["lavfi:movie=/x", "door=lavfi:movie=/x", "concat:http://h/a", "subfile,,start,0,end,9,,:/etc/passwd", "http:h"],
+                &[
+                    "clip.mp4",
+                    "0",
+                    "photos/",
+                    "-",
+                    "door=clip.mp4",
+                    "12:30.mp4",
+                    "rtsp://h/1?a=b",
+                    "door=http://h/a",
+                ],
+                &[
+                    "lavfi:movie=/x",
+                    "door=lavfi:movie=/x",
+                    "concat:http://h/a",
+                    "subfile,,start,0,end,9,,:/etc/passwd",
+                    "http:h",
+                ],
             ),
             (
                 "background",
                 &["gray", "blur:3", "image:a.jpg"],
-                &["video:a.mp4", "VIDEO:a.mp4", "video:0", "video:rtsp://h/1", "image:http://h/a", "video:lavfi:movie=x"],
+                &[
+                    "video:a.mp4",
+                    "VIDEO:a.mp4",
+                    "video:0",
+                    "video:rtsp://h/1",
+                    "image:http://h/a",
+                    "video:lavfi:movie=x",
+                ],
             ),
             ("model", &["landscape"], &["x.tflite"]),
         ] {

@@ -3,7 +3,8 @@ use super::{ConfigError, check::Check, layer::ViewLayer, secret::Secret};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Where the page is without another address.
-const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9480);
+const ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9480);
 /// Shorter ones could be guessed.
 const SHORTEST_TOKEN: usize = 16;
 
@@ -39,25 +40,35 @@ impl ViewSettings {
         let address = match text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
             _ if text == "true" => ADDRESS,
             Ok(port) => SocketAddr::from(([127, 0, 0, 1], port)),
-            Err(_) => text
-                .parse()
-                .map_err(|_| check.error("view", text, "write ADDRESS:PORT, such as 127.0.0.1:9480, or a port alone"))?,
+            Err(_) => text.parse().map_err(|_| {
+                check.error(
+                    "view",
+                    text,
+                    "write ADDRESS:PORT, such as 127.0.0.1:9480, or a port alone",
+                )
+            })?,
         };
         let token = match (&l.token, &l.token_file) {
             (Some(token), None) => Some(token.clone()),
-            (None, Some(file)) => {
-                Some(std::fs::read_to_string(file).map_err(|e| check.error("token_file", file, e))?.trim().to_owned())
-            }
+            (None, Some(file)) => Some(
+                std::fs::read_to_string(file)
+                    .map_err(|e| check.error("token_file", file, e))?
+                    .trim()
+                    .to_owned(),
+            ),
             (Some(_), Some(_)) => {
-                return Err(ConfigError::Conflict("--token and --token-file say the same thing twice; choose one".to_owned()));
+                return Err(ConfigError::Conflict(
+                    "--token and --token-file say the same thing twice; choose one".to_owned(),
+                ));
             }
             (None, None) => None,
         };
         if let Some(token) = &token
             && token.len() < SHORTEST_TOKEN
         {
-            let reason =
-                format!("the token is too short: use {SHORTEST_TOKEN} characters or more, such as `openssl rand -hex 16` gives");
+            let reason = format!(
+                "the token is too short: use {SHORTEST_TOKEN} characters or more, such as `openssl rand -hex 16` gives"
+            );
             return Err(ConfigError::Conflict(reason));
         }
         if token.is_none() && !address.ip().is_loopback() {
@@ -68,15 +79,26 @@ impl ViewSettings {
         let tls = match (&l.tls_cert, &l.tls_key) {
             (Some(cert), Some(key)) => Some((cert.into(), key.into())),
             (None, None) => None,
-            _ => return Err(ConfigError::Conflict("--tls-cert and --tls-key belong together: give both".to_owned())),
+            _ => {
+                return Err(ConfigError::Conflict(
+                    "--tls-cert and --tls-key belong together: give both".to_owned(),
+                ));
+            }
         };
         Ok(ViewSettings {
             address,
             token: token.map(Secret::new),
             tls,
-            hosts: l.view_host.iter().flatten().map(|name| name.trim().to_ascii_lowercase()).collect(),
+            hosts: l
+                .view_host
+                .iter()
+                .flatten()
+                .map(|name| name.trim().to_ascii_lowercase())
+                .collect(),
             show_raw: l.show_raw.unwrap_or(false),
-            max_viewers: check.integer("max_viewers", l.max_viewers, 1, 10_000)?.unwrap_or(100) as usize,
+            max_viewers: check
+                .integer("max_viewers", l.max_viewers, 1, 10_000)?
+                .unwrap_or(100) as usize,
         })
     }
 }
@@ -86,15 +108,25 @@ mod tests {
     use super::*;
     use crate::config::resolve::Origins;
 
-    fn settings(view: &str, change: impl FnOnce(&mut ViewLayer)) -> Result<Option<ViewSettings>, String> {
-        let mut layer = ViewLayer { view: Some(view.to_owned()), ..Default::default() };
+    fn settings(
+        view: &str,
+        change: impl FnOnce(&mut ViewLayer),
+    ) -> Result<Option<ViewSettings>, String> {
+        let mut layer = ViewLayer {
+            view: Some(view.to_owned()),
+            ..Default::default()
+        };
         change(&mut layer);
         ViewSettings::new(&Check(&Origins::default()), &layer).map_err(|e| e.to_string())
     }
 
     #[test]
     fn an_address_can_be_left_out_in_part_or_whole() {
-        let address = |text: &str| settings(text, |_| {}).unwrap().map(|s| s.address.to_string());
+        let address = |text: &str| {
+            settings(text, |_| {})
+                .unwrap()
+                .map(|s| s.address.to_string())
+        };
         assert_eq!(address("true").as_deref(), Some("127.0.0.1:9480"));
         assert_eq!(address("8000").as_deref(), Some("127.0.0.1:8000"));
         assert_eq!(address("[::1]:1").as_deref(), Some("[::1]:1"));
@@ -104,11 +136,33 @@ mod tests {
     #[test]
     fn what_would_be_unsafe_is_refused_with_a_way_out() {
         let token = |t: &'static str| move |l: &mut ViewLayer| l.token = Some(t.to_owned());
-        assert!(settings("0.0.0.0:9480", |_| {}).unwrap_err().contains("--token"));
-        assert!(settings("0.0.0.0:9480", token("short")).unwrap_err().contains("openssl rand"));
-        assert!(settings("0.0.0.0:9480", token("0123456789abcdef")).unwrap().unwrap().token.is_some());
-        assert!(settings("true", |l| l.tls_cert = Some("c.pem".to_owned())).unwrap_err().contains("both"));
-        assert!(settings("here", |_| {}).unwrap_err().contains("ADDRESS:PORT"));
+        assert!(
+            settings("0.0.0.0:9480", |_| {})
+                .unwrap_err()
+                .contains("--token")
+        );
+        assert!(
+            settings("0.0.0.0:9480", token("short"))
+                .unwrap_err()
+                .contains("openssl rand")
+        );
+        assert!(
+            settings("0.0.0.0:9480", token("0123456789abcdef"))
+                .unwrap()
+                .unwrap()
+                .token
+                .is_some()
+        );
+        assert!(
+            settings("true", |l| l.tls_cert = Some("c.pem".to_owned()))
+                .unwrap_err()
+                .contains("both")
+        );
+        assert!(
+            settings("here", |_| {})
+                .unwrap_err()
+                .contains("ADDRESS:PORT")
+        );
         let shown = format!("{:?}", settings("true", token("0123456789abcdef")).unwrap());
         assert!(!shown.contains("0123456789abcdef"), "{shown}");
     }

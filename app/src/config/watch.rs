@@ -38,7 +38,9 @@ impl WatchSettings {
         Ok(WatchSettings {
             broker: BrokerSettings::new(&check, &l.kafka)?,
             results,
-            connect_timeout: check.span("connect_timeout", &l.connect_timeout)?.unwrap_or(Duration::from_secs(120)),
+            connect_timeout: check
+                .span("connect_timeout", &l.connect_timeout)?
+                .unwrap_or(Duration::from_secs(120)),
             limits: check.limits(l.max_megapixels)?,
             // The page is all that this command is for.
             view: ViewSettings::asked_for(&check, &l.view)?,

@@ -103,11 +103,14 @@ pub struct WorkerSettings {
 impl WorkerSettings {
     /// Checks every value. The first that cannot be used is the error.
     pub fn new(resolved: &Resolved<WorkerLayer>) -> Result<Self, ConfigError> {
-        let (check, l, made) = (Check(&resolved.origins), &resolved.layer, &resolved.layer.made);
+        let (check, l, made) = (
+            Check(&resolved.origins),
+            &resolved.layer,
+            &resolved.layer.made,
+        );
         let background: BackgroundSpec = check.parse("background", &made.background)?;
         if let BackgroundSpec::Video(_) = background {
-            let reason =
-                "a worker that goes on after a crash could not tell which of its pictures comes next: use another background";
+            let reason = "a worker that goes on after a crash could not tell which of its pictures comes next: use another background";
             return Err(check.error("background", &background, reason));
         }
         let format = match made.format.as_deref() {
@@ -145,10 +148,16 @@ impl WorkerSettings {
                 _ => None,
             },
             limits: check.limits(l.max_megapixels)?,
-            connect_timeout: check.span("connect_timeout", &l.connect_timeout)?.unwrap_or(Duration::from_secs(120)),
+            connect_timeout: check
+                .span("connect_timeout", &l.connect_timeout)?
+                .unwrap_or(Duration::from_secs(120)),
             dead_share,
-            dead_window: check.integer("dead_window", l.dead_window, 1, 1_000_000)?.unwrap_or(100) as usize,
-            commit_interval: check.positive_span("commit_interval", &l.commit_interval)?.unwrap_or(Duration::from_millis(500)),
+            dead_window: check
+                .integer("dead_window", l.dead_window, 1, 1_000_000)?
+                .unwrap_or(100) as usize,
+            commit_interval: check
+                .positive_span("commit_interval", &l.commit_interval)?
+                .unwrap_or(Duration::from_millis(500)),
             fsync: l.fsync.unwrap_or(false),
             sink,
             background,
@@ -177,13 +186,21 @@ fn sink(check: &Check<'_>, out: &Option<String>, frames: &str) -> Result<WorkerS
     if let Some(topic) = text.strip_prefix("topic:") {
         topic_name(topic).map_err(|reason| check.error("out", text, reason))?;
         if topic == frames {
-            return Err(check.error("out", text, "results cannot go to the topic that the frames come from"));
+            return Err(check.error(
+                "out",
+                text,
+                "results cannot go to the topic that the frames come from",
+            ));
         }
         return Ok(WorkerSink::Topic(topic.to_owned()));
     }
     match check.parse("out", out)? {
         SinkSpec::Directory(path) => Ok(WorkerSink::Directory(path)),
-        other => Err(check.error("out", other, "a worker writes to a folder or to topic:NAME; for a video use mattebox run")),
+        other => Err(check.error(
+            "out",
+            other,
+            "a worker writes to a folder or to topic:NAME; for a video use mattebox run",
+        )),
     }
 }
 
@@ -192,10 +209,22 @@ fn from(check: &Check<'_>, text: &Option<String>) -> Result<From, ConfigError> {
         "earliest" => Ok(From::Earliest),
         "latest" => Ok(From::Latest),
         text => {
-            let seconds = text.parse::<f64>().ok().filter(|s| (0.0..1e11).contains(s)).map(|s| (s * 1e3) as i64);
-            let time = || text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond);
-            let wanted = "use earliest, latest, a time such as 2026-01-31T12:00:00Z, or unix seconds";
-            seconds.or_else(time).map(From::Time).ok_or_else(|| check.error("from", text, wanted))
+            let seconds = text
+                .parse::<f64>()
+                .ok()
+                .filter(|s| (0.0..1e11).contains(s))
+                .map(|s| (s * 1e3) as i64);
+            let time = || {
+                text.parse::<jiff::Timestamp>()
+                    .ok()
+                    .map(jiff::Timestamp::as_millisecond)
+            };
+            let wanted =
+                "use earliest, latest, a time such as 2026-01-31T12:00:00Z, or unix seconds";
+            seconds
+                .or_else(time)
+                .map(From::Time)
+                .ok_or_else(|| check.error("from", text, wanted))
         }
     }
 }
@@ -224,8 +253,14 @@ mod tests {
 
     #[test]
     fn results_go_to_a_folder_or_a_topic() {
-        assert_eq!(settings(&[]).unwrap().sink, WorkerSink::Directory("output".into()));
-        assert_eq!(settings(&["-o", "topic:results"]).unwrap().sink, WorkerSink::Topic("results".into()));
+        assert_eq!(
+            settings(&[]).unwrap().sink,
+            WorkerSink::Directory("output".into())
+        );
+        assert_eq!(
+            settings(&["-o", "topic:results"]).unwrap().sink,
+            WorkerSink::Topic("results".into())
+        );
     }
 
     #[test]
@@ -242,8 +277,13 @@ mod tests {
             (&["--commit-interval", "0"], ["commit_interval", "longer"]),
             (&["--metrics", "everywhere"], ["metrics", "ADDRESS:PORT"]),
         ] {
-            let error = settings(args).expect_err(&format!("{args:?} was accepted")).to_string();
-            assert!(words.iter().all(|word| error.contains(word)), "{args:?}: {error}");
+            let error = settings(args)
+                .expect_err(&format!("{args:?} was accepted"))
+                .to_string();
+            assert!(
+                words.iter().all(|word| error.contains(word)),
+                "{args:?}: {error}"
+            );
         }
     }
 }

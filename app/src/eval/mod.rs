@@ -136,8 +136,16 @@ pub struct Progress {
 ///
 /// # Errors
 /// Everything in [`EvalError`]; a sequence that cannot be measured to its end has no result.
-pub fn evaluate(predicted: &Path, truth: &Path, ffmpeg: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, EvalError> {
-    let mut sequences = Both { predicted: Sequence::open(predicted, ffmpeg)?, truth: Sequence::open(truth, ffmpeg)? };
+pub fn evaluate(
+    predicted: &Path,
+    truth: &Path,
+    ffmpeg: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report, EvalError> {
+    let mut sequences = Both {
+        predicted: Sequence::open(predicted, ffmpeg)?,
+        truth: Sequence::open(truth, ffmpeg)?,
+    };
     let total = sequences.check_counts()?;
     // Each frame is measured against the one before it, so the last one of a batch stays for the next.
     let mut pairs: Vec<(Alpha, GrayImage)> = Vec::new();
@@ -156,32 +164,69 @@ pub fn evaluate(predicted: &Path, truth: &Path, ffmpeg: &Path, progress: &mut dy
         }
         for (at, measured) in (kept..).zip(measure_all(&pairs, kept)) {
             let frame = frames.len() as u64;
-            let error = |source| EvalError::Frame { frame, predicted: predicted.to_owned(), truth: truth.to_owned(), source };
+            let error = |source| EvalError::Frame {
+                frame,
+                predicted: predicted.to_owned(),
+                truth: truth.to_owned(),
+                source,
+            };
             let quality = measured.map_err(error)?;
             let (Alpha { name, .. }, truth) = &pairs[at];
             let (width, height) = truth.dimensions();
-            frames.push(MeasuredFrame { frame, name: name.clone(), width, height, quality });
+            frames.push(MeasuredFrame {
+                frame,
+                name: name.clone(),
+                width,
+                height,
+                quality,
+            });
         }
-        progress(Progress { done: frames.len() as u64, total });
+        progress(Progress {
+            done: frames.len() as u64,
+            total,
+        });
     }
     if frames.is_empty() {
-        return Err(EvalError::NoFrames { predicted: predicted.to_owned(), truth: truth.to_owned() });
+        return Err(EvalError::NoFrames {
+            predicted: predicted.to_owned(),
+            truth: truth.to_owned(),
+        });
     }
-    Ok(Report { predicted: predicted.to_owned(), truth: truth.to_owned(), frames })
+    Ok(Report {
+        predicted: predicted.to_owned(),
+        truth: truth.to_owned(),
+        frames,
+    })
 }
 
 /// Measures `pairs[from..]`, each on its own thread.
-fn measure_all(pairs: &[(Alpha, GrayImage)], from: usize) -> Vec<Result<FrameQuality, QualityError>> {
+fn measure_all(
+    pairs: &[(Alpha, GrayImage)],
+    from: usize,
+) -> Vec<Result<FrameQuality, QualityError>> {
     let pair = |at: usize| Pair::new(&pairs[at].0.alpha, &pairs[at].1);
     let measure = |at: usize| {
         let now = pair(at)?;
         // A frame before that cannot be paired was reported as such. Stills may differ in size and then have no dtSSD.
-        let before = at.checked_sub(1).map(pair).transpose()?.filter(|before| before.dimensions() == now.dimensions());
+        let before = at
+            .checked_sub(1)
+            .map(pair)
+            .transpose()?
+            .filter(|before| before.dimensions() == now.dimensions());
         quality::measure(now, before)
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = (from..pairs.len()).map(|at| scope.spawn(move || measure(at))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        let threads: Vec<_> = (from..pairs.len())
+            .map(|at| scope.spawn(move || measure(at)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .collect()
     })
 }
 
@@ -195,7 +240,9 @@ impl Both {
     /// The number of frames, if a sequence tells. Sequences that both tell are compared before any work is done.
     fn check_counts(&self) -> Result<Option<u64>, EvalError> {
         match (self.predicted.frames(), self.truth.frames()) {
-            (Some(predicted), Some(truth)) if predicted != truth => Err(self.counts_differ(predicted, truth)),
+            (Some(predicted), Some(truth)) if predicted != truth => {
+                Err(self.counts_differ(predicted, truth))
+            }
             (predicted, truth) => Ok(predicted.or(truth)),
         }
     }

@@ -37,7 +37,9 @@ impl Report {
     /// The mean over all frames; none if there is no frame.
     pub fn mean(&self) -> Option<FrameQuality> {
         let mut summary = Summary::default();
-        self.frames.iter().for_each(|frame| summary.add(&frame.quality));
+        self.frames
+            .iter()
+            .for_each(|frame| summary.add(&frame.quality));
         summary.mean()
     }
 
@@ -51,7 +53,10 @@ impl Report {
     /// The `count` worst frames by `metric`, the worst first.
     pub fn worst(&self, metric: Metric, count: usize) -> Vec<&MeasuredFrame> {
         let figures: Vec<FrameQuality> = self.frames.iter().map(|frame| frame.quality).collect();
-        worst(&figures, metric, count).into_iter().map(|at| &self.frames[at]).collect()
+        worst(&figures, metric, count)
+            .into_iter()
+            .map(|at| &self.frames[at])
+            .collect()
     }
 
     /// The mean and the `count` worst frames by `metric` as a table for people, with a line end.
@@ -62,17 +67,38 @@ impl Report {
         table.set_header(std::iter::once(String::new()).chain(head));
         table.add_row(cells("mean".to_owned(), self.mean().as_ref()));
         for frame in self.worst(metric, count) {
-            let name = frame.name.as_ref().map_or(String::new(), |name| format!(" {name}"));
-            table.add_row(cells(format!("frame {}{name}", frame.frame), Some(&frame.quality)));
+            let name = frame
+                .name
+                .as_ref()
+                .map_or(String::new(), |name| format!(" {name}"));
+            table.add_row(cells(
+                format!("frame {}{name}", frame.frame),
+                Some(&frame.quality),
+            ));
         }
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        let (frames, plural) = (self.frames.len(), if self.frames.len() == 1 { "" } else { "s" });
-        let size = self.size().map_or("various sizes".to_owned(), |(width, height)| format!("{width}x{height}"));
-        let mut text = format!("{frames} frame{plural} of {size}: {}", self.predicted.display());
+        let (frames, plural) = (
+            self.frames.len(),
+            if self.frames.len() == 1 { "" } else { "s" },
+        );
+        let size = self
+            .size()
+            .map_or("various sizes".to_owned(), |(width, height)| {
+                format!("{width}x{height}")
+            });
+        let mut text = format!(
+            "{frames} frame{plural} of {size}: {}",
+            self.predicted.display()
+        );
         // Writing to a String cannot fail.
-        let _ = write!(text, " against {}\n\n{}\n\n", self.truth.display(), table.trim_fmt());
+        let _ = write!(
+            text,
+            " against {}\n\n{}\n\n",
+            self.truth.display(),
+            table.trim_fmt()
+        );
         text + "IoU: higher is better. MAD, MSE x 1e3; Grad, Conn / 1e3, sums over a frame; dtSSD x 1e2: lower is better.\n"
     }
 
@@ -98,9 +124,21 @@ impl Report {
     /// Every frame as CSV (RFC 4180) with a header; an empty cell stands for none.
     pub fn frames_to_csv(&self) -> String {
         let mut csv = format!("frame,name,{}\r\n", Metric::ALL.map(Metric::name).join(","));
-        for MeasuredFrame { frame, name, quality, .. } in &self.frames {
-            let name = name.as_ref().map_or(String::new(), |name| format!("\"{}\"", name.replace('"', "\"\"")));
-            let figures = Metric::ALL.map(|metric| metric.of(quality).map_or(String::new(), |value| value.to_string()));
+        for MeasuredFrame {
+            frame,
+            name,
+            quality,
+            ..
+        } in &self.frames
+        {
+            let name = name.as_ref().map_or(String::new(), |name| {
+                format!("\"{}\"", name.replace('"', "\"\""))
+            });
+            let figures = Metric::ALL.map(|metric| {
+                metric
+                    .of(quality)
+                    .map_or(String::new(), |value| value.to_string())
+            });
             // Writing to a String cannot fail.
             let _ = write!(csv, "{frame},{name},{}\r\n", figures.join(","));
         }
@@ -115,12 +153,17 @@ fn cells(title: String, quality: Option<&FrameQuality>) -> Vec<String> {
         Some(value) => format!("{value:.2}"),
         None => "-".to_owned(),
     };
-    std::iter::once(title).chain(Metric::ALL.map(figure)).collect()
+    std::iter::once(title)
+        .chain(Metric::ALL.map(figure))
+        .collect()
 }
 
 /// A metric's name and value each; none is `null`.
 fn figures(quality: &FrameQuality) -> Map<String, Value> {
-    Metric::ALL.into_iter().map(|metric| (metric.name().to_owned(), json!(metric.of(quality)))).collect()
+    Metric::ALL
+        .into_iter()
+        .map(|metric| (metric.name().to_owned(), json!(metric.of(quality))))
+        .collect()
 }
 
 fn frame_to_json(frame: &MeasuredFrame) -> Value {
@@ -141,12 +184,22 @@ mod tests {
             name: Some(name.to_owned()),
             width: 640,
             height: 360,
-            quality: FrameQuality { iou, mad, mse: 3.25, grad: 2.5, conn: 1.0, dtssd },
+            quality: FrameQuality {
+                iou,
+                mad,
+                mse: 3.25,
+                grad: 2.5,
+                conn: 1.0,
+                dtssd,
+            },
         };
         Report {
             predicted: "output/cam01".into(),
             truth: "alpha.mkv".into(),
-            frames: vec![frame(0, "a.png", 1.0, 4.0, None), frame(1, "b \"1\".png", 0.5, 8.0, Some(5.0))],
+            frames: vec![
+                frame(0, "a.png", 1.0, 4.0, None),
+                frame(1, "b \"1\".png", 0.5, 8.0, Some(5.0)),
+            ],
         }
     }
 
@@ -178,7 +231,11 @@ IoU: higher is better. MAD, MSE x 1e3; Grad, Conn / 1e3, sums over a frame; dtSS
     fn sizes_that_differ_are_no_size() {
         let mut report = report();
         report.frames[1].width = 1;
-        assert!(report.to_table(Metric::Mad, 0).starts_with("2 frames of various sizes:"));
+        assert!(
+            report
+                .to_table(Metric::Mad, 0)
+                .starts_with("2 frames of various sizes:")
+        );
         assert_eq!(report.to_json(Metric::Mad, 0)["width"], Value::Null);
     }
 

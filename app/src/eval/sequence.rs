@@ -43,7 +43,10 @@ impl Sequence {
         } else {
             From::Video(Video::open(path, ffmpeg)?)
         };
-        Ok(Sequence { path: path.to_owned(), from })
+        Ok(Sequence {
+            path: path.to_owned(),
+            from,
+        })
     }
 
     /// Where it is.

@@ -43,22 +43,46 @@ impl Video {
         if let Some(decoder) = stream.alpha_decoder() {
             command.args(["-c:v", decoder]);
         }
-        let filter = if stream.has_alpha() { "alphaextract,format=gray" } else { "format=gray" };
-        command.arg("-i").arg(as_url(path)).args(["-map", "0:v:0", "-vf", filter]);
+        let filter = if stream.has_alpha() {
+            "alphaextract,format=gray"
+        } else {
+            "format=gray"
+        };
+        command
+            .arg("-i")
+            .arg(as_url(path))
+            .args(["-map", "0:v:0", "-vf", filter]);
         // Every frame once, whatever its time stamp. YUV4MPEG says how large the frames are, after rotation.
-        command.args(ffmpeg.frame_mode("passthrough")).args(["-f", "yuv4mpegpipe", "-strict", "-1", "-"]);
+        command.args(ffmpeg.frame_mode("passthrough")).args([
+            "-f",
+            "yuv4mpegpipe",
+            "-strict",
+            "-1",
+            "-",
+        ]);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let failed = |error: std::io::Error| EvalError::Video { path: path.to_owned(), message: error.to_string() };
+        let failed = |error: std::io::Error| EvalError::Video {
+            path: path.to_owned(),
+            message: error.to_string(),
+        };
         let mut process = Process::spawn(&mut command).map_err(failed)?;
         let (Some(stdout), Some(stderr)) = (process.take_stdout(), process.take_stderr()) else {
             return Err(failed(ErrorKind::BrokenPipe.into()));
         };
         let (log, _) = Log::follow(stderr, &command);
         let frames = BufReader::new(stdout);
-        let mut video = Video { path: path.to_owned(), frames, process, log: Some(log), width: 0, height: 0 };
+        let mut video = Video {
+            path: path.to_owned(),
+            frames,
+            process,
+            log: Some(log),
+            width: 0,
+            height: 0,
+        };
         match video.read_line() {
             Ok(header) => {
-                (video.width, video.height) = parse_header(&header).ok_or_else(|| video.error("its size is not usable"))?;
+                (video.width, video.height) =
+                    parse_header(&header).ok_or_else(|| video.error("its size is not usable"))?;
                 Ok(video)
             }
             Err(_) => Err(video.error("it has no frames")),
@@ -79,7 +103,9 @@ impl Video {
             };
         }
         let mut alpha = GrayImage::new(self.width, self.height);
-        self.read_line().and_then(|_| self.frames.read_exact(&mut alpha)).map_err(|_| self.error("it ends within a frame"))?;
+        self.read_line()
+            .and_then(|_| self.frames.read_exact(&mut alpha))
+            .map_err(|_| self.error("it ends within a frame"))?;
         Ok(Some(alpha))
     }
 
@@ -87,7 +113,9 @@ impl Video {
     fn read_line(&mut self) -> std::io::Result<String> {
         let mut line = String::new();
         (&mut self.frames).take(1024).read_line(&mut line)?;
-        line.pop().filter(|&end| end == '\n').ok_or(ErrorKind::UnexpectedEof)?;
+        line.pop()
+            .filter(|&end| end == '\n')
+            .ok_or(ErrorKind::UnexpectedEof)?;
         Ok(line)
     }
 
@@ -97,8 +125,14 @@ impl Video {
         if self.process.wait(Duration::from_millis(100)).is_none() {
             self.process.kill();
         }
-        let said = self.log.take().and_then(|log| last_words(&log.into_errors()));
-        EvalError::Video { path: self.path.clone(), message: said.unwrap_or_else(|| otherwise.to_owned()) }
+        let said = self
+            .log
+            .take()
+            .and_then(|log| last_words(&log.into_errors()));
+        EvalError::Video {
+            path: self.path.clone(),
+            message: said.unwrap_or_else(|| otherwise.to_owned()),
+        }
     }
 }
 
@@ -112,7 +146,13 @@ fn as_url(path: &Path) -> OsString {
 /// Width and height in the first line of a YUV4MPEG stream.
 fn parse_header(line: &str) -> Option<(u32, u32)> {
     let mut fields = line.strip_prefix("YUV4MPEG2 ")?.split(' ');
-    let side = |field: Option<&str>, key| field?.strip_prefix(key)?.parse().ok().filter(|side| (1..=MAX_SIDE).contains(side));
+    let side = |field: Option<&str>, key| {
+        field?
+            .strip_prefix(key)?
+            .parse()
+            .ok()
+            .filter(|side| (1..=MAX_SIDE).contains(side))
+    };
     Some((side(fields.next(), 'W')?, side(fields.next(), 'H')?))
 }
 
@@ -143,8 +183,11 @@ impl Stream {
     }
 
     fn has_alpha(&self) -> bool {
-        let with_alpha = ["yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "ayuv", "vuya"];
-        self.alpha_decoder().is_some() || with_alpha.iter().any(|name| self.pix_fmt.starts_with(name))
+        let with_alpha = [
+            "yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16", "ayuv", "vuya",
+        ];
+        self.alpha_decoder().is_some()
+            || with_alpha.iter().any(|name| self.pix_fmt.starts_with(name))
     }
 }
 
@@ -157,16 +200,38 @@ fn probe(path: &Path, ffprobe: &Path) -> Result<Stream, EvalError> {
     }
     let mut command = Command::new(ffprobe);
     command.args(["-v", "error", "-select_streams", "v:0", "-of", "json"]);
-    command.args(["-show_entries", "stream=codec_name,pix_fmt:stream_tags=alpha_mode"]).arg(as_url(path));
-    let failed = |source| EvalError::Ffprobe { program: ffprobe.to_owned(), source };
+    command
+        .args([
+            "-show_entries",
+            "stream=codec_name,pix_fmt:stream_tags=alpha_mode",
+        ])
+        .arg(as_url(path));
+    let failed = |source| EvalError::Ffprobe {
+        program: ffprobe.to_owned(),
+        source,
+    };
     let output = command.stdin(Stdio::null()).output().map_err(failed)?;
-    let error = |message| EvalError::Video { path: path.to_owned(), message };
+    let error = |message| EvalError::Video {
+        path: path.to_owned(),
+        message,
+    };
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(error(said.lines().last().unwrap_or("ffprobe cannot read it").trim().to_owned()));
+        return Err(error(
+            said.lines()
+                .last()
+                .unwrap_or("ffprobe cannot read it")
+                .trim()
+                .to_owned(),
+        ));
     }
-    let answer: Answer = serde_json::from_slice(&output.stdout).map_err(|e| error(format!("ffprobe: {e}")))?;
-    answer.streams.into_iter().next().ok_or_else(|| error("it has no video stream".to_owned()))
+    let answer: Answer =
+        serde_json::from_slice(&output.stdout).map_err(|e| error(format!("ffprobe: {e}")))?;
+    answer
+        .streams
+        .into_iter()
+        .next()
+        .ok_or_else(|| error("it has no video stream".to_owned()))
 }
 
 #[cfg(test)]
@@ -175,8 +240,18 @@ mod tests {
 
     #[test]
     fn headers_give_the_size() {
-        assert_eq!(parse_header("YUV4MPEG2 W640 H360 F25:1 Ip A1:1 Cmono"), Some((640, 360)));
-        for bad in ["", "YUV4MPEG2 W640", "YUV4MPEG2 W0 H360 F25:1", "YUV4MPEG2 W640 H-1", "YUV4MPEG2 W99999 H9", "RIFF W1 H1"] {
+        assert_eq!(
+            parse_header("YUV4MPEG2 W640 H360 F25:1 Ip A1:1 Cmono"),
+            Some((640, 360))
+        );
+        for bad in [
+            "",
+            "YUV4MPEG2 W640",
+            "YUV4MPEG2 W0 H360 F25:1",
+            "YUV4MPEG2 W640 H-1",
+            "YUV4MPEG2 W99999 H9",
+            "RIFF W1 H1",
+        ] {
             assert_eq!(parse_header(bad), None, "{bad:?}");
         }
     }
@@ -186,7 +261,9 @@ mod tests {
         let stream = |codec: &str, format: &str, mode: &str| Stream {
             codec_name: codec.into(),
             pix_fmt: format.into(),
-            tags: Tags { alpha_mode: mode.into() },
+            tags: Tags {
+                alpha_mode: mode.into(),
+            },
         };
         assert!(stream("prores", "yuva444p12le", "").has_alpha());
         assert!(stream("vp9", "yuv420p", "1").has_alpha());

@@ -66,12 +66,23 @@ pub enum JpegOddity {
 /// Reads the next picture; `None` at the end of the stream. A stream that ends within a picture gives `UnexpectedEof`, one that is not made of
 /// parts `InvalidData`.
 pub(crate) fn read(from: &mut impl BufRead, limits: &Limits) -> io::Result<Option<Jpeg>> {
-    let Some(length) = part(from)? else { return Ok(None) };
+    let Some(length) = part(from)? else {
+        return Ok(None);
+    };
     if length > MAX_BYTES {
         let passed = io::copy(&mut from.take(length), &mut io::sink())?;
         let oddity = Some(JpegOddity::TooLong);
-        let jpeg = Jpeg { bytes: Vec::new(), width: 0, height: 0, oddity };
-        return if passed == length { Ok(Some(jpeg)) } else { Err(ErrorKind::UnexpectedEof.into()) };
+        let jpeg = Jpeg {
+            bytes: Vec::new(),
+            width: 0,
+            height: 0,
+            oddity,
+        };
+        return if passed == length {
+            Ok(Some(jpeg))
+        } else {
+            Err(ErrorKind::UnexpectedEof.into())
+        };
     }
     let mut bytes = Vec::with_capacity(length as usize);
     if from.take(length).read_to_end(&mut bytes)? as u64 != length {
@@ -87,15 +98,26 @@ fn part(from: &mut impl BufRead) -> io::Result<Option<u64>> {
     for _ in 0..MAX_LINES {
         let mut line = Vec::new();
         if from.take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
-            return if length.is_none() { Ok(None) } else { Err(ErrorKind::UnexpectedEof.into()) };
+            return if length.is_none() {
+                Ok(None)
+            } else {
+                Err(ErrorKind::UnexpectedEof.into())
+            };
         }
         let line = String::from_utf8_lossy(&line);
         match (line.trim_end(), length) {
             ("", Some(length)) => return Ok(Some(length)),
             (line, None) => {
-                if let Some((name, value)) = line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+                if let Some((name, value)) = line
+                    .split_once(':')
+                    .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
                 {
-                    length = Some(value.trim().parse().map_err(|_| bad(format!("{name} of {value:?}")))?);
+                    length = Some(
+                        value
+                            .trim()
+                            .parse()
+                            .map_err(|_| bad(format!("{name} of {value:?}")))?,
+                    );
                 }
             }
             _ => {}
@@ -107,17 +129,40 @@ fn part(from: &mut impl BufRead) -> io::Result<Option<u64>> {
 /// Finds out what the bytes of a part are.
 fn inspect(mut bytes: Vec<u8>, limits: &Limits) -> Jpeg {
     let Some(start) = bytes.windows(3).position(|w| w == [0xff, SOI, 0xff]) else {
-        return Jpeg { bytes, width: 0, height: 0, oddity: Some(JpegOddity::NoStart) };
+        return Jpeg {
+            bytes,
+            width: 0,
+            height: 0,
+            oddity: Some(JpegOddity::NoStart),
+        };
     };
     bytes.drain(..start);
-    let mut walk = Walk { bytes: &bytes, at: 2, oddity: None, size: (0, 0), huffman: false, tables: None };
+    let mut walk = Walk {
+        bytes: &bytes,
+        at: 2,
+        oddity: None,
+        size: (0, 0),
+        huffman: false,
+        tables: None,
+    };
     let end = walk.find_end(limits);
-    let Walk { size: (width, height), oddity, huffman, tables, .. } = walk;
+    let Walk {
+        size: (width, height),
+        oddity,
+        huffman,
+        tables,
+        ..
+    } = walk;
     bytes.truncate(end);
     if let Some(at) = tables.filter(|_| huffman) {
         bytes.splice(at..at, STANDARD_HUFFMAN.iter().copied());
     }
-    Jpeg { bytes, width, height, oddity }
+    Jpeg {
+        bytes,
+        width,
+        height,
+        oddity,
+    }
 }
 
 /// A picture while its markers are looked at.
@@ -140,15 +185,27 @@ impl Walk<'_> {
         loop {
             let begun = self.at;
             let Some(marker) = self.marker(has_data) else {
-                self.is_odd(if has_data { JpegOddity::NoEnd } else { JpegOddity::NoData });
+                self.is_odd(if has_data {
+                    JpegOddity::NoEnd
+                } else {
+                    JpegOddity::NoData
+                });
                 return self.bytes.len();
             };
             match marker {
                 EOI if has_data => return self.at,
                 // The next picture begins within this one, or it has no data: what is there is not whole.
                 SOI | EOI => {
-                    self.is_odd(if has_data { JpegOddity::NoEnd } else { JpegOddity::NoData });
-                    return if has_data { begun.max(self.at - 2) } else { self.bytes.len() };
+                    self.is_odd(if has_data {
+                        JpegOddity::NoEnd
+                    } else {
+                        JpegOddity::NoData
+                    });
+                    return if has_data {
+                        begun.max(self.at - 2)
+                    } else {
+                        self.bytes.len()
+                    };
                 }
                 0x01 | 0xd0..=0xd7 if has_data => continue,
                 0x00..=0xbf | 0xd0..=0xd7 => {
@@ -169,10 +226,20 @@ impl Walk<'_> {
                 }
                 _ => {}
             }
-            let length = self.bytes[self.at..].first_chunk::<2>().map_or(0, |&length| usize::from(u16::from_be_bytes(length)));
-            let Some(body) = self.bytes.get(self.at + 2..self.at + length).filter(|_| length >= 2) else {
+            let length = self.bytes[self.at..]
+                .first_chunk::<2>()
+                .map_or(0, |&length| usize::from(u16::from_be_bytes(length)));
+            let Some(body) = self
+                .bytes
+                .get(self.at + 2..self.at + length)
+                .filter(|_| length >= 2)
+            else {
                 // A length that lies. What follows may be a picture all the same.
-                self.is_odd(if has_data { JpegOddity::NoEnd } else { JpegOddity::Headers });
+                self.is_odd(if has_data {
+                    JpegOddity::NoEnd
+                } else {
+                    JpegOddity::Headers
+                });
                 continue;
             };
             if matches!(marker, 0xc0..=0xcf) && !matches!(marker, DHT | 0xc8 | 0xcc) {
@@ -203,8 +270,13 @@ impl Walk<'_> {
 
     /// A frame header: precision, height, width.
     fn frame(&mut self, marker: u8, body: &[u8], limits: &Limits) {
-        let Some(&[precision, h1, h0, w1, w0]) = body.first_chunk::<5>() else { return self.is_odd(JpegOddity::Headers) };
-        let (width, height) = (u32::from(u16::from_be_bytes([w1, w0])), u32::from(u16::from_be_bytes([h1, h0])));
+        let Some(&[precision, h1, h0, w1, w0]) = body.first_chunk::<5>() else {
+            return self.is_odd(JpegOddity::Headers);
+        };
+        let (width, height) = (
+            u32::from(u16::from_be_bytes([w1, w0])),
+            u32::from(u16::from_be_bytes([h1, h0])),
+        );
         // FFmpeg takes a second header, libjpeg does not.
         if self.size != (0, 0) {
             return self.is_odd(JpegOddity::Headers);
@@ -218,7 +290,9 @@ impl Walk<'_> {
         if width == 0 || height == 0 {
             self.is_odd(JpegOddity::NoSize);
         }
-        if u64::from(width) * u64::from(height) > limits.max_pixels || width.max(height) > limits.max_side {
+        if u64::from(width) * u64::from(height) > limits.max_pixels
+            || width.max(height) > limits.max_side
+        {
             self.is_odd(JpegOddity::TooLarge);
         }
     }
@@ -248,7 +322,10 @@ mod tests {
     /// As FFmpeg 5.1 writes them.
     fn stream(parts: &[&[u8]]) -> Vec<u8> {
         let part = |bytes: &&[u8]| {
-            let head = format!("--ffmpeg\r\nContent-type: image/jpeg\r\nContent-length: {}\r\n\r\n", bytes.len());
+            let head = format!(
+                "--ffmpeg\r\nContent-type: image/jpeg\r\nContent-length: {}\r\n\r\n",
+                bytes.len()
+            );
             [head.as_bytes(), bytes, b"\r\n"].concat()
         };
         parts.iter().flat_map(part).collect()
@@ -257,7 +334,10 @@ mod tests {
     /// Through a buffer so small that every step meets its end.
     fn read_all(bytes: &[u8]) -> io::Result<Vec<Jpeg>> {
         let mut from = io::BufReader::with_capacity(3, bytes);
-        let limits = Limits { max_pixels: 1000, ..Limits::default() };
+        let limits = Limits {
+            max_pixels: 1000,
+            ..Limits::default()
+        };
         std::iter::from_fn(|| read(&mut from, &limits).transpose()).collect()
     }
 
@@ -268,7 +348,12 @@ mod tests {
     }
 
     fn sound(bytes: &[u8]) -> Jpeg {
-        Jpeg { bytes: bytes.to_vec(), width: 40, height: 24, oddity: None }
+        Jpeg {
+            bytes: bytes.to_vec(),
+            width: 40,
+            height: 24,
+            oddity: None,
+        }
     }
 
     /// Without its Huffman tables.
@@ -281,14 +366,20 @@ mod tests {
     }
 
     fn at(jpeg: &[u8], marker: u8) -> usize {
-        jpeg.windows(2).position(|pair| pair == [0xff, marker]).unwrap()
+        jpeg.windows(2)
+            .position(|pair| pair == [0xff, marker])
+            .unwrap()
     }
 
     #[test]
     fn pictures_come_out_as_they_went_in() {
         let all: Vec<_> = (0..20).map(picture).collect();
         let found = read_all(&stream(&all.iter().map(Vec::as_slice).collect::<Vec<_>>())).unwrap();
-        assert!(found.iter().eq(&all.iter().map(|jpeg| sound(jpeg)).collect::<Vec<_>>()));
+        assert!(
+            found
+                .iter()
+                .eq(&all.iter().map(|jpeg| sound(jpeg)).collect::<Vec<_>>())
+        );
         assert!(read_all(&[]).unwrap().is_empty());
     }
 
@@ -297,7 +388,11 @@ mod tests {
         let jpeg = picture(1);
         for before in [&[][..], &[0], &[0xff; 5], b"\r\n--x\r\n"] {
             for after in [&[][..], &[0; 100], &[0xff; 3], b"\r\n", &picture(2)] {
-                assert_eq!(read_one(&[before, &jpeg, after].concat()), sound(&jpeg), "{before:?} {after:?}");
+                assert_eq!(
+                    read_one(&[before, &jpeg, after].concat()),
+                    sound(&jpeg),
+                    "{before:?} {after:?}"
+                );
             }
         }
     }
@@ -318,8 +413,18 @@ mod tests {
         let whole = picture(3);
         let found = read_one(&bare(whole.clone()));
         let limits = Limits::default();
-        assert_eq!(decode(&found.bytes, &limits).unwrap(), decode(&whole, &limits).unwrap());
-        assert_eq!(found.bytes.windows(2).filter(|pair| *pair == [0xff, DHT]).count(), 1);
+        assert_eq!(
+            decode(&found.bytes, &limits).unwrap(),
+            decode(&whole, &limits).unwrap()
+        );
+        assert_eq!(
+            found
+                .bytes
+                .windows(2)
+                .filter(|pair| *pair == [0xff, DHT])
+                .count(),
+            1
+        );
         assert_eq!(found.oddity, None);
     }
 
@@ -328,11 +433,18 @@ mod tests {
         let (jpeg, next) = (picture(4), picture(5));
         for length in 0..jpeg.len() {
             let found = read_all(&stream(&[&jpeg[..length], &next])).unwrap();
-            assert!(found[0].oddity.is_some() && found[1] == sound(&next), "{length} bytes");
+            assert!(
+                found[0].oddity.is_some() && found[1] == sound(&next),
+                "{length} bytes"
+            );
         }
         let within = [&jpeg[..jpeg.len() - 2], &next].concat();
         let found = read_one(&within);
-        assert_eq!((found.bytes.len(), found.oddity), (jpeg.len() - 2, Some(JpegOddity::NoEnd)), "another begins within it");
+        assert_eq!(
+            (found.bytes.len(), found.oddity),
+            (jpeg.len() - 2, Some(JpegOddity::NoEnd)),
+            "another begins within it"
+        );
     }
 
     #[test]
@@ -340,7 +452,10 @@ mod tests {
         let whole = stream(&[&picture(6)]);
         for length in 1..whole.len() - 2 {
             let found = read_all(&whole[..length]);
-            assert!(found.as_ref().is_err() || found.unwrap().is_empty(), "{length} bytes");
+            assert!(
+                found.as_ref().is_err() || found.unwrap().is_empty(),
+                "{length} bytes"
+            );
         }
     }
 
@@ -348,22 +463,59 @@ mod tests {
     fn what_is_odd_is_named() {
         let jpeg = picture(7);
         let with = |at: usize, bytes: &[u8]| [&jpeg[..at], bytes, &jpeg[at..]].concat();
-        let changed = |at: usize, bytes: &[u8]| [&jpeg[..at], bytes, &jpeg[at + bytes.len()..]].concat();
+        let changed =
+            |at: usize, bytes: &[u8]| [&jpeg[..at], bytes, &jpeg[at + bytes.len()..]].concat();
         let (frame, scan) = (at(&jpeg, 0xc0), at(&jpeg, SOS));
         for (what, bytes, oddity) in [
             ("text", b"<html>".to_vec(), JpegOddity::NoStart),
             ("nothing", vec![], JpegOddity::NoStart),
-            ("too large", changed(frame + 5, &[0xff; 4]), JpegOddity::TooLarge),
-            ("no height, as with DNL", changed(frame + 5, &[0, 0]), JpegOddity::NoSize),
-            ("no size", [&jpeg[..frame], &jpeg[frame + 19..]].concat(), JpegOddity::NoSize),
+            (
+                "too large",
+                changed(frame + 5, &[0xff; 4]),
+                JpegOddity::TooLarge,
+            ),
+            (
+                "no height, as with DNL",
+                changed(frame + 5, &[0, 0]),
+                JpegOddity::NoSize,
+            ),
+            (
+                "no size",
+                [&jpeg[..frame], &jpeg[frame + 19..]].concat(),
+                JpegOddity::NoSize,
+            ),
             ("no data", vec![0xff, SOI, 0xff, EOI], JpegOddity::NoData),
-            ("lossless", changed(frame + 1, &[0xc3]), JpegOddity::RareKind),
-            ("arithmetic", changed(frame + 1, &[0xc9]), JpegOddity::RareKind),
+            (
+                "lossless",
+                changed(frame + 1, &[0xc3]),
+                JpegOddity::RareKind,
+            ),
+            (
+                "arithmetic",
+                changed(frame + 1, &[0xc9]),
+                JpegOddity::RareKind,
+            ),
             ("12 bits", changed(frame + 4, &[12]), JpegOddity::RareKind),
-            ("bytes between headers", with(frame, &[7]), JpegOddity::Headers),
-            ("a restart between headers", with(frame, &[0xff, 0xd3]), JpegOddity::Headers),
-            ("a header without length", with(scan, &[0xff, 0xe3, 0, 1]), JpegOddity::Headers),
-            ("a length that lies", changed(frame + 2, &[0xff, 0xff]), JpegOddity::Headers),
+            (
+                "bytes between headers",
+                with(frame, &[7]),
+                JpegOddity::Headers,
+            ),
+            (
+                "a restart between headers",
+                with(frame, &[0xff, 0xd3]),
+                JpegOddity::Headers,
+            ),
+            (
+                "a header without length",
+                with(scan, &[0xff, 0xe3, 0, 1]),
+                JpegOddity::Headers,
+            ),
+            (
+                "a length that lies",
+                changed(frame + 2, &[0xff, 0xff]),
+                JpegOddity::Headers,
+            ),
             ("no end", jpeg[..jpeg.len() - 2].to_vec(), JpegOddity::NoEnd),
         ] {
             assert_eq!(read_one(&bytes).oddity, Some(oddity), "{what}");
@@ -381,10 +533,19 @@ mod tests {
 
     #[test]
     fn hostile_streams_are_errors() {
-        for bad in [&b"Content-length: -1\r\n\r\n"[..], b"Content-length: 99999999999999999999999\r\n\r\n", &[b'x'; 10_000]] {
+        for bad in [
+            &b"Content-length: -1\r\n\r\n"[..],
+            b"Content-length: 99999999999999999999999\r\n\r\n",
+            &[b'x'; 10_000],
+        ] {
             assert_eq!(read_all(bad).unwrap_err().kind(), ErrorKind::InvalidData);
         }
-        assert_eq!(read_all(b"Content-length: 18446744073709551615\r\n\r\nx").unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        assert_eq!(
+            read_all(b"Content-length: 18446744073709551615\r\n\r\nx")
+                .unwrap_err()
+                .kind(),
+            ErrorKind::UnexpectedEof
+        );
     }
 
     #[test]
@@ -394,7 +555,8 @@ mod tests {
             jpeg[bit / 8] ^= 1 << (bit % 8);
             let found = read_all(&stream(&[&jpeg, &next])).unwrap();
             assert!(found.len() == 2 && found[1] == sound(&next), "bit {bit}");
-            let whole = found[0].bytes.starts_with(&[0xff, SOI]) && found[0].bytes.ends_with(&[0xff, EOI]);
+            let whole =
+                found[0].bytes.starts_with(&[0xff, SOI]) && found[0].bytes.ends_with(&[0xff, EOI]);
             assert!(whole || found[0].oddity.is_some(), "bit {bit}");
             jpeg[bit / 8] ^= 1 << (bit % 8);
         }

@@ -48,7 +48,11 @@ impl Errors {
 
     /// Whether one of these words is in a line, in lower case.
     pub(crate) fn mention(&self, words: &[&str]) -> bool {
-        self.lines.iter().any(|line| words.iter().any(|words| line.to_lowercase().contains(words)))
+        self.lines.iter().any(|line| {
+            words
+                .iter()
+                .any(|words| line.to_lowercase().contains(words))
+        })
     }
 
     /// The lines as they came: to be compared, never to be shown.
@@ -63,13 +67,18 @@ impl Errors {
 
     #[cfg(test)]
     pub(super) fn of(lines: &[&str], address: &str) -> Self {
-        Errors { lines: lines.iter().map(|line| line.to_string()).collect(), scrubber: Scrubber::of([address]) }
+        Errors {
+            lines: lines.iter().map(|line| line.to_string()).collect(),
+            scrubber: Scrubber::of([address]),
+        }
     }
 }
 
 impl std::fmt::Debug for Errors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.lines.iter().map(|line| self.shown(line))).finish()
+        f.debug_list()
+            .entries(self.lines.iter().map(|line| self.shown(line)))
+            .finish()
     }
 }
 
@@ -99,14 +108,20 @@ struct State {
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("header", &self.header).field("ended", &self.ended).finish_non_exhaustive()
+        f.debug_struct("State")
+            .field("header", &self.header)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
     }
 }
 
 impl Log {
     /// Reads the `stderr` of `command` until its end. The second value gives the time of each frame in seconds, in order, where the filter
     /// `showinfo` prints it.
-    pub(crate) fn follow(stderr: impl Read + Send + 'static, command: &Command) -> (Log, Receiver<Option<f64>>) {
+    pub(crate) fn follow(
+        stderr: impl Read + Send + 'static,
+        command: &Command,
+    ) -> (Log, Receiver<Option<f64>>) {
         let shared = Arc::<Shared>::default();
         let (times, receiver) = crossbeam_channel::bounded(WAITING_TIMES);
         let reader = thread::spawn({
@@ -118,16 +133,29 @@ impl Log {
                 shared.changed.notify_all();
             }
         });
-        (Log { shared, scrubber: Scrubber::of_command(command), reader: Some(reader) }, receiver)
+        (
+            Log {
+                shared,
+                scrubber: Scrubber::of_command(command),
+                reader: Some(reader),
+            },
+            receiver,
+        )
     }
 
     /// Waits up to `patience` until the input is open or the child has ended. `None` if neither came.
     pub(crate) fn wait_for_header(&self, patience: Duration) -> Option<Header> {
-        let state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self
+            .shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let (state, _) = self
             .shared
             .changed
-            .wait_timeout_while(state, patience, |state| !state.header.opened && !state.ended)
+            .wait_timeout_while(state, patience, |state| {
+                !state.header.opened && !state.ended
+            })
             .unwrap_or_else(PoisonError::into_inner);
         (state.header.opened || state.ended).then_some(state.header)
     }
@@ -142,14 +170,23 @@ impl Log {
 
     /// The last errors so far, oldest first.
     pub(crate) fn errors(&self) -> Errors {
-        let state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-        Errors { lines: state.errors.iter().cloned().collect(), scrubber: self.scrubber.clone() }
+        let state = self
+            .shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        Errors {
+            lines: state.errors.iter().cloned().collect(),
+            scrubber: self.scrubber.clone(),
+        }
     }
 }
 
 impl Shared {
     fn line(&self, line: &str, times: &Sender<Option<f64>>) {
-        let Some(line) = Line::parse(line) else { return };
+        let Some(line) = Line::parse(line) else {
+            return;
+        };
         if line.component.starts_with("Parsed_showinfo") {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(rest) = line.text.strip_prefix("config in time_base: ") {
@@ -204,10 +241,16 @@ impl Header {
             };
             let size: Option<(u32, u32)> = line.split(", ").skip(1).find_map(size);
             self.unsized_video = size.is_none();
-            self.motion_jpeg = size.filter(|_| line.contains(" Video: mjpeg ") || line.contains(" Video: mjpeg,"));
-            let rate = |unit: &str| line.split(", ").find_map(|part| part.split(' ').nth(1).filter(|u| *u == unit).map(|_| part));
+            self.motion_jpeg =
+                size.filter(|_| line.contains(" Video: mjpeg ") || line.contains(" Video: mjpeg,"));
+            let rate = |unit: &str| {
+                line.split(", ")
+                    .find_map(|part| part.split(' ').nth(1).filter(|u| *u == unit).map(|_| part))
+            };
             let part = rate("fps").or_else(|| rate("tbr"));
-            self.fps = part.and_then(|part| part.split(' ').next()).and_then(frame_rate);
+            self.fps = part
+                .and_then(|part| part.split(' ').next())
+                .and_then(frame_rate);
         } else if line.starts_with("displaymatrix:") {
             self.turned = true;
         }
@@ -222,7 +265,14 @@ fn fraction(text: &str) -> Option<(f64, f64)> {
 
 /// The seconds in a line of `showinfo`. `pts_time` has six digits only, so that it is used where there is nothing better.
 fn frame_time(line: &str, time_base: Option<(f64, f64)>) -> Option<f64> {
-    let number = |name: &str| line.split_once(name)?.1.split_ascii_whitespace().next()?.parse::<f64>().ok();
+    let number = |name: &str| {
+        line.split_once(name)?
+            .1
+            .split_ascii_whitespace()
+            .next()?
+            .parse::<f64>()
+            .ok()
+    };
     match time_base {
         Some((numerator, denominator)) => number(" pts:").map(|pts| pts * numerator / denominator),
         None => number(" pts_time:"),
@@ -231,7 +281,9 @@ fn frame_time(line: &str, time_base: Option<(f64, f64)>) -> Option<f64> {
 
 /// Seconds of `00:01:02.50`.
 fn clock(text: &str) -> Option<f64> {
-    let seconds = text.trim().split(':').try_fold(0.0, |sum, part| part.parse::<f64>().ok().map(|part| sum * 60.0 + part))?;
+    let seconds = text.trim().split(':').try_fold(0.0, |sum, part| {
+        part.parse::<f64>().ok().map(|part| sum * 60.0 + part)
+    })?;
     (seconds > 0.0).then_some(seconds)
 }
 
@@ -242,7 +294,11 @@ fn frame_rate(text: &str) -> Option<f64> {
         None => text.parse::<f64>().ok()?,
     };
     let ntsc = rate.round() * 1000.0 / 1001.0;
-    let exact = if rate.fract() != 0.0 && (rate - ntsc).abs() < 0.0051 { ntsc } else { rate };
+    let exact = if rate.fract() != 0.0 && (rate - ntsc).abs() < 0.0051 {
+        ntsc
+    } else {
+        rate
+    };
     (exact > 0.0 && exact.is_finite()).then_some(exact)
 }
 
@@ -261,7 +317,11 @@ impl<'a> Line<'a> {
         // A component may have a parent before it, each in brackets of its own.
         while let Some((inside, after)) = rest.strip_prefix('[').and_then(|r| r.split_once("] ")) {
             if matches!(inside, "panic" | "fatal" | "error" | "warning" | "info") {
-                return Some(Line { component, level: inside, text: after.trim_end() });
+                return Some(Line {
+                    component,
+                    level: inside,
+                    text: after.trim_end(),
+                });
             }
             component = inside.split(" @ ").next().unwrap_or(inside);
             rest = after;
@@ -308,7 +368,11 @@ mod tests {
     fn follow(text: &'static str) -> (Header, Vec<String>, Vec<Option<f64>>) {
         let (log, times) = Log::follow(text.as_bytes(), &Command::new("ffmpeg"));
         let header = log.wait_for_header(Duration::from_secs(10)).unwrap();
-        (header, log.into_errors().lines().to_vec(), times.iter().collect())
+        (
+            header,
+            log.into_errors().lines().to_vec(),
+            times.iter().collect(),
+        )
     }
 
     #[test]
@@ -327,16 +391,32 @@ mod tests {
              [Parsed_showinfo_0 @ 0x56] [info] n:   3 pts: 128000512 pts_time:10000    pos:    26452\n\
              [h264 @ 0x1] [error] error while decoding MB 1 2",
         );
-        assert_eq!(header, Header { opened: true, duration: Some(62.5), fps: Some(30000.0 / 1001.0), ..Header::default() });
+        assert_eq!(
+            header,
+            Header {
+                opened: true,
+                duration: Some(62.5),
+                fps: Some(30000.0 / 1001.0),
+                ..Header::default()
+            }
+        );
         assert_eq!(errors, ["error while decoding MB 1 2"]);
         assert_eq!(times, [Some(0.0), None, Some(0.08), Some(10_000.04)]);
     }
 
     #[test]
     fn a_live_stream_has_no_duration_and_may_have_no_rate() {
-        let (header, _, _) =
-            follow("[info]   Duration: N/A, start: 0.0\n[info]   Stream #0:0: Video: mjpeg, 9x9\n[info] Stream mapping:\n");
-        assert_eq!(header, Header { opened: true, motion_jpeg: Some((9, 9)), ..Header::default() });
+        let (header, _, _) = follow(
+            "[info]   Duration: N/A, start: 0.0\n[info]   Stream #0:0: Video: mjpeg, 9x9\n[info] Stream mapping:\n",
+        );
+        assert_eq!(
+            header,
+            Header {
+                opened: true,
+                motion_jpeg: Some((9, 9)),
+                ..Header::default()
+            }
+        );
     }
 
     #[test]
@@ -347,8 +427,13 @@ mod tests {
              [info]       displaymatrix: rotation of -90.00 degrees\n\
              [info] Stream mapping:\n",
         );
-        assert_eq!((header.motion_jpeg, header.fps, header.turned), (Some((64, 48)), Some(5.0), true));
-        let (header, _, _) = follow("[info]   Stream #0:0: Video: mjpegb, yuvj420p, 0x7, 5 fps\n[info] Stream mapping:\n");
+        assert_eq!(
+            (header.motion_jpeg, header.fps, header.turned),
+            (Some((64, 48)), Some(5.0), true)
+        );
+        let (header, _, _) = follow(
+            "[info]   Stream #0:0: Video: mjpegb, yuvj420p, 0x7, 5 fps\n[info] Stream mapping:\n",
+        );
         assert_eq!(header.motion_jpeg, None, "another codec");
     }
 
@@ -356,7 +441,10 @@ mod tests {
     fn only_the_last_errors_are_kept_and_long_lines_are_cut() {
         let mut text = String::new();
         for i in 0..10_000 {
-            text.push_str(&format!("[a @ 0x1] [b @ 0x2] [error] line {i} {}\r\n", "x".repeat(5000)));
+            text.push_str(&format!(
+                "[a @ 0x1] [b @ 0x2] [error] line {i} {}\r\n",
+                "x".repeat(5000)
+            ));
         }
         let (_, errors, _) = follow(text.leak());
         assert_eq!(errors.len(), KEPT_LINES);
@@ -366,7 +454,8 @@ mod tests {
 
     #[test]
     fn rates_as_ffmpeg_prints_them() {
-        let near = |text, want: f64| assert!((frame_rate(text).unwrap() - want).abs() < 1e-9, "{text}");
+        let near =
+            |text, want: f64| assert!((frame_rate(text).unwrap() - want).abs() < 1e-9, "{text}");
         near("25", 25.0);
         near("12.50", 12.5);
         near("23.98", 24000.0 / 1001.0);

@@ -56,7 +56,10 @@ pub const INSTALL: &str = if cfg!(target_os = "macos") {
 impl Ffmpeg {
     /// Takes `program` for a present FFmpeg without asking it.
     pub(crate) fn presume(program: &Path) -> Ffmpeg {
-        Ffmpeg { program: program.to_owned(), version: "unknown".to_owned() }
+        Ffmpeg {
+            program: program.to_owned(),
+            version: "unknown".to_owned(),
+        }
     }
 
     /// Whether commands made for `other` suit this one.
@@ -66,15 +69,31 @@ impl Ffmpeg {
 
     /// Looks for `program` (a path, or a name to be found in PATH) and asks for its version.
     pub fn find(program: &Path) -> Result<Ffmpeg, FfmpegError> {
-        let unusable = |problem: String| FfmpegError::Unusable { program: program.to_owned(), problem };
-        let answer = Command::new(program).arg("-version").stdin(Stdio::null()).output().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => FfmpegError::Missing(program.to_owned()),
-            _ => unusable(error.to_string()),
-        })?;
+        let unusable = |problem: String| FfmpegError::Unusable {
+            program: program.to_owned(),
+            problem,
+        };
+        let answer = Command::new(program)
+            .arg("-version")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => FfmpegError::Missing(program.to_owned()),
+                _ => unusable(error.to_string()),
+            })?;
         let text = String::from_utf8_lossy(&answer.stdout);
-        match text.strip_prefix("ffmpeg version ").and_then(|rest| rest.split_whitespace().next()) {
-            Some(version) => Ok(Ffmpeg { program: program.to_owned(), version: version.to_owned() }),
-            None => Err(unusable(format!("`-version` does not answer with a version ({})", answer.status))),
+        match text
+            .strip_prefix("ffmpeg version ")
+            .and_then(|rest| rest.split_whitespace().next())
+        {
+            Some(version) => Ok(Ffmpeg {
+                program: program.to_owned(),
+                version: version.to_owned(),
+            }),
+            None => Err(unusable(format!(
+                "`-version` does not answer with a version ({})",
+                answer.status
+            ))),
         }
     }
 
@@ -85,7 +104,11 @@ impl Ffmpeg {
 
     /// Major and minor version. A build from FFmpeg's repository has none and counts as new.
     fn release(&self) -> (u32, u32) {
-        let mut numbers = self.version.trim_start_matches('n').split(|c: char| !c.is_ascii_digit()).map(str::parse);
+        let mut numbers = self
+            .version
+            .trim_start_matches('n')
+            .split(|c: char| !c.is_ascii_digit())
+            .map(str::parse);
         match (numbers.next(), numbers.next()) {
             (Some(Ok(major)), Some(Ok(minor))) => (major, minor),
             _ => (u32::MAX, 0),
@@ -95,16 +118,31 @@ impl Ffmpeg {
     /// A command that never asks questions and marks each line of its log with a level, from `info` up.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(["-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info"]);
+        command.args([
+            "-nostdin",
+            "-hide_banner",
+            "-nostats",
+            "-loglevel",
+            "level+info",
+        ]);
         // What it says is read here: in colours it would not be understood.
-        command.env_remove("AV_LOG_FORCE_COLOR").env_remove("AV_LOG_FORCE_256COLOR");
+        command
+            .env_remove("AV_LOG_FORCE_COLOR")
+            .env_remove("AV_LOG_FORCE_256COLOR");
         command
     }
 
     /// The output option that says how frames become output frames: `passthrough`, `vfr` or `cfr`.
     pub(crate) fn frame_mode(&self, mode: &'static str) -> [&'static str; 2] {
         // -fps_mode came with 5.1; its older name is gone from the newest.
-        [if self.release() >= (5, 1) { "-fps_mode" } else { "-vsync" }, mode]
+        [
+            if self.release() >= (5, 1) {
+                "-fps_mode"
+            } else {
+                "-vsync"
+            },
+            mode,
+        ]
     }
 }
 
@@ -121,8 +159,13 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_named_with_the_command_that_installs_it() {
-        let text = Ffmpeg::find(Path::new("/no/such/ffmpeg")).unwrap_err().to_string();
-        assert!(text.contains("/no/such/ffmpeg") && text.contains(INSTALL), "{text}");
+        let text = Ffmpeg::find(Path::new("/no/such/ffmpeg"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("/no/such/ffmpeg") && text.contains(INSTALL),
+            "{text}"
+        );
     }
 
     #[test]
@@ -133,7 +176,13 @@ mod tests {
 
     #[test]
     fn releases_are_read_from_every_form_of_version() {
-        let mode = |version: &str| Ffmpeg { program: "ffmpeg".into(), version: version.into() }.frame_mode("vfr")[0];
+        let mode = |version: &str| {
+            Ffmpeg {
+                program: "ffmpeg".into(),
+                version: version.into(),
+            }
+            .frame_mode("vfr")[0]
+        };
         assert_eq!(mode("4.4.2-0ubuntu0.22.04.1"), "-vsync");
         assert_eq!(mode("5.0"), "-vsync");
         assert_eq!(mode("5.1.9-0+deb12u1"), "-fps_mode");

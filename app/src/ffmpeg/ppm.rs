@@ -17,11 +17,14 @@ pub(crate) fn read(from: &mut impl BufRead, limits: &Limits) -> io::Result<Optio
     let mut header = Vec::with_capacity(MAX_HEADER);
     // FFmpeg writes "P6\n640 360\n255\n".
     for _ in 0..3 {
-        from.take((MAX_HEADER - header.len()) as u64).read_until(b'\n', &mut header)?;
+        from.take((MAX_HEADER - header.len()) as u64)
+            .read_until(b'\n', &mut header)?;
     }
     let text = String::from_utf8_lossy(&header);
     let mut words = text.split_ascii_whitespace();
-    let (Some("P6"), Some(width), Some(height), Some("255")) = (words.next(), words.next(), words.next(), words.next()) else {
+    let (Some("P6"), Some(width), Some(height), Some("255")) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
         return Err(bad(format!("not a PPM header: {text:?}")));
     };
     let (Ok(width), Ok(height)) = (width.parse::<u32>(), height.parse::<u32>()) else {
@@ -29,12 +32,17 @@ pub(crate) fn read(from: &mut impl BufRead, limits: &Limits) -> io::Result<Optio
     };
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 || pixels > limits.max_pixels || width.max(height) > limits.max_side {
-        let Limits { max_pixels, max_side, .. } = limits;
+        let Limits {
+            max_pixels,
+            max_side,
+            ..
+        } = limits;
         return Err(bad(format!(
             "its pictures of {width}x{height} are over the limit of {max_pixels} pixels in all and {max_side} a side"
         )));
     }
-    let length = usize::try_from(pixels * 3).map_err(|_| bad(format!("no memory for {width}x{height}")))?;
+    let length =
+        usize::try_from(pixels * 3).map_err(|_| bad(format!("no memory for {width}x{height}")))?;
     let mut data = Vec::with_capacity(length);
     from.take(length as u64).read_to_end(&mut data)?;
     match RgbImage::from_raw(width, height, data) {
@@ -49,7 +57,13 @@ mod tests {
 
     fn read_all(mut bytes: &[u8]) -> io::Result<Vec<RgbImage>> {
         let mut pictures = Vec::new();
-        while let Some(picture) = read(&mut bytes, &Limits { max_pixels: 1000, ..Limits::default() })? {
+        while let Some(picture) = read(
+            &mut bytes,
+            &Limits {
+                max_pixels: 1000,
+                ..Limits::default()
+            },
+        )? {
             pictures.push(picture);
         }
         Ok(pictures)
@@ -60,8 +74,14 @@ mod tests {
         let mut bytes = b"P6\n2 1\n255\n\x01\x02\x03\n\n\n".to_vec();
         bytes.extend(b"P6\n1 1\n255\n\x07\x08\x09");
         let pictures = read_all(&bytes).unwrap();
-        assert_eq!(pictures[0], RgbImage::from_raw(2, 1, vec![1, 2, 3, 10, 10, 10]).unwrap());
-        assert_eq!(pictures[1], RgbImage::from_raw(1, 1, vec![7, 8, 9]).unwrap());
+        assert_eq!(
+            pictures[0],
+            RgbImage::from_raw(2, 1, vec![1, 2, 3, 10, 10, 10]).unwrap()
+        );
+        assert_eq!(
+            pictures[1],
+            RgbImage::from_raw(1, 1, vec![7, 8, 9]).unwrap()
+        );
         assert_eq!(pictures.len(), 2);
     }
 
@@ -75,10 +95,18 @@ mod tests {
 
     #[test]
     fn hostile_headers_are_refused_before_anything_is_allocated() {
-        for header in
-            ["P5\n1 1\n255\nx", "P6\n0 5\n255\n", "P6\n4294967295 4294967295\n255\n", "P6\n-1 1\n255\n", "P6\n99999999999999"]
-        {
-            assert_eq!(read_all(header.as_bytes()).unwrap_err().kind(), ErrorKind::InvalidData, "{header:?}");
+        for header in [
+            "P5\n1 1\n255\nx",
+            "P6\n0 5\n255\n",
+            "P6\n4294967295 4294967295\n255\n",
+            "P6\n-1 1\n255\n",
+            "P6\n99999999999999",
+        ] {
+            assert_eq!(
+                read_all(header.as_bytes()).unwrap_err().kind(),
+                ErrorKind::InvalidData,
+                "{header:?}"
+            );
         }
     }
 }

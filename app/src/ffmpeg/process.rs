@@ -19,7 +19,9 @@ impl Process {
             use std::os::unix::process::CommandExt;
             command.process_group(0);
         }
-        Ok(Process { child: command.stderr(Stdio::piped()).spawn()? })
+        Ok(Process {
+            child: command.stderr(Stdio::piped()).spawn()?,
+        })
     }
 
     pub(crate) fn take_stdin(&mut self) -> Option<ChildStdin> {
@@ -56,7 +58,10 @@ impl Process {
         if self.status().is_none() {
             // Not yet reaped, so the number is still its own.
             #[cfg(unix)]
-            if let Some(group) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            if let Some(group) = i32::try_from(self.child.id())
+                .ok()
+                .and_then(rustix::process::Pid::from_raw)
+            {
                 let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
             }
             let _ = self.child.kill();
@@ -80,10 +85,14 @@ mod tests {
     #[test]
     fn a_dropped_process_and_its_own_children_are_gone() {
         let mut command = Command::new("sh");
-        command.args(["-c", "sleep 1000 & echo $!; wait"]).stdout(Stdio::piped());
+        command
+            .args(["-c", "sleep 1000 & echo $!; wait"])
+            .stdout(Stdio::piped());
         let mut process = Process::spawn(&mut command).unwrap();
         let mut line = String::new();
-        BufReader::new(process.take_stdout().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(process.take_stdout().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         let grandchild = Pid::from_raw(line.trim().parse().unwrap()).unwrap();
         let child = Pid::from_raw(process.child.id() as i32).unwrap();
         assert!(test_kill_process(child).is_ok() && test_kill_process(grandchild).is_ok());
@@ -91,7 +100,8 @@ mod tests {
         assert!(test_kill_process(child).is_err(), "the child was reaped");
         // The grandchild is reaped by whoever adopts it, a moment later; until then it is a zombie.
         let gone = || {
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", grandchild.as_raw_nonzero()));
+            let stat =
+                std::fs::read_to_string(format!("/proc/{}/stat", grandchild.as_raw_nonzero()));
             test_kill_process(grandchild).is_err() || stat.is_ok_and(|s| s.contains(") Z "))
         };
         assert!((0..1000).any(|_| gone() || {

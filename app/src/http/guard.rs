@@ -25,18 +25,29 @@ const COOKIE: &str = "mattebox";
 /// Lets a request through or says why not.
 pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     let (method, headers, uri) = (request.method(), request.headers(), request.uri());
-    let is_browser = headers.get(header::USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"));
+    let is_browser = headers
+        .get(header::USER_AGENT)
+        .is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"));
     let refusal = if !is_our_host(headers, uri, &site.settings.hosts) {
         Some((
             Refusal::Host,
-            Problem::forbidden("this name is not one of ours: use the address, localhost, or allow it with --view-host"),
+            Problem::forbidden(
+                "this name is not one of ours: use the address, localhost, or allow it with --view-host",
+            ),
         ))
     } else if !is_our_origin(method, headers, uri) {
-        Some((Refusal::Origin, Problem::forbidden("a page of another site asks for this")))
-    } else if needs_token(uri.path()) && !site.token.as_ref().is_none_or(|token| token.is_in(headers)) {
-        let detail =
-            "the token is missing or wrong: send it as `Authorization: Bearer TOKEN`, as the password of Basic, or log in at /";
-        Some((Refusal::Token, Problem::new(StatusCode::UNAUTHORIZED, detail)))
+        Some((
+            Refusal::Origin,
+            Problem::forbidden("a page of another site asks for this"),
+        ))
+    } else if needs_token(uri.path())
+        && !site.token.as_ref().is_none_or(|token| token.is_in(headers))
+    {
+        let detail = "the token is missing or wrong: send it as `Authorization: Bearer TOKEN`, as the password of Basic, or log in at /";
+        Some((
+            Refusal::Token,
+            Problem::new(StatusCode::UNAUTHORIZED, detail),
+        ))
     } else {
         None
     };
@@ -55,16 +66,27 @@ pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next:
         // Players send a password only when they are asked for it; a browser would open its own window over the login page.
         let schemes: &[&'static str] = match is_browser {
             true => &["Bearer realm=\"mattebox\""],
-            false => &["Basic realm=\"mattebox\", charset=\"UTF-8\"", "Bearer realm=\"mattebox\""],
+            false => &[
+                "Basic realm=\"mattebox\", charset=\"UTF-8\"",
+                "Bearer realm=\"mattebox\"",
+            ],
         };
         for scheme in schemes {
-            response.headers_mut().append(header::WWW_AUTHENTICATE, header::HeaderValue::from_static(scheme));
+            response.headers_mut().append(
+                header::WWW_AUTHENTICATE,
+                header::HeaderValue::from_static(scheme),
+            );
         }
     }
-    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
     if response.status().is_client_error() && kind.starts_with("text/plain") {
         // What could not be read before it was ours to answer.
-        response = Problem::new(response.status(), "this request cannot be understood").into_response();
+        response =
+            Problem::new(response.status(), "this request cannot be understood").into_response();
     }
     super::page::harden(response.headers_mut());
     response
@@ -86,15 +108,24 @@ fn is_our_host(headers: &HeaderMap, uri: &Uri, allowed: &[String]) -> bool {
     if headers.get_all(header::HOST).iter().count() > 1 {
         return false;
     }
-    let Some(authority) = authority(headers, uri).filter(|authority| !authority.as_str().contains('@')) else { return false };
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    let Some(authority) =
+        authority(headers, uri).filter(|authority| !authority.as_str().contains('@'))
+    else {
+        return false;
+    };
+    let host = authority
+        .host()
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_ascii_lowercase();
     host.parse::<IpAddr>().is_ok() || host == "localhost" || allowed.contains(&host)
 }
 
 fn is_our_origin(method: &Method, headers: &HeaderMap, uri: &Uri) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     // A link from elsewhere may lead to the page itself.
-    let is_visit = method == Method::GET && uri.path() == "/" && text("sec-fetch-mode") == Some("navigate");
+    let is_visit =
+        method == Method::GET && uri.path() == "/" && text("sec-fetch-mode") == Some("navigate");
     let is_same_site = match text("sec-fetch-site") {
         Some("cross-site" | "same-site") => is_visit,
         _ => true,
@@ -102,8 +133,13 @@ fn is_our_origin(method: &Method, headers: &HeaderMap, uri: &Uri) -> bool {
     let is_same_origin = match (headers.get(header::ORIGIN), authority(headers, uri)) {
         (None, _) => true,
         (Some(origin), Some(ours)) => {
-            let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
-            origin.is_some_and(|(scheme, host)| matches!(scheme, "http" | "https") && host.eq_ignore_ascii_case(ours.as_str()))
+            let origin = origin
+                .to_str()
+                .ok()
+                .and_then(|origin| origin.split_once("://"));
+            origin.is_some_and(|(scheme, host)| {
+                matches!(scheme, "http" | "https") && host.eq_ignore_ascii_case(ours.as_str())
+            })
         }
         (Some(_), None) => false,
     };
@@ -120,8 +156,14 @@ pub(super) struct Token {
 
 impl Token {
     pub(super) fn new(token: &str) -> Self {
-        let cookie = Sha256::new().chain_update(b"mattebox cookie").chain_update(token).finalize();
-        Token { token: digest(token), cookie: cookie.iter().map(|byte| format!("{byte:02x}")).collect() }
+        let cookie = Sha256::new()
+            .chain_update(b"mattebox cookie")
+            .chain_update(token)
+            .finalize();
+        Token {
+            token: digest(token),
+            cookie: cookie.iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
     }
 
     pub(super) fn is(&self, given: &str) -> bool {
@@ -131,7 +173,10 @@ impl Token {
     /// What a browser is given to keep.
     pub(super) fn set_cookie(&self, is_tls: bool) -> String {
         let secure = if is_tls { "; Secure" } else { "" };
-        format!("{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/{secure}", self.cookie)
+        format!(
+            "{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/{secure}",
+            self.cookie
+        )
     }
 
     fn is_in(&self, headers: &HeaderMap) -> bool {
@@ -139,21 +184,36 @@ impl Token {
     }
 
     fn is_authorization(&self, headers: &HeaderMap) -> bool {
-        let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|v| v.split_once(' '));
+        let given = headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|v| v.split_once(' '));
         match given {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => self.is(token.trim()),
             Some((scheme, pair)) if scheme.eq_ignore_ascii_case("basic") => {
-                let pair = STANDARD.decode(pair.trim()).ok().and_then(|pair| String::from_utf8(pair).ok());
-                pair.as_deref().and_then(|pair| pair.split_once(':')).is_some_and(|(_, password)| self.is(password))
+                let pair = STANDARD
+                    .decode(pair.trim())
+                    .ok()
+                    .and_then(|pair| String::from_utf8(pair).ok());
+                pair.as_deref()
+                    .and_then(|pair| pair.split_once(':'))
+                    .is_some_and(|(_, password)| self.is(password))
             }
             _ => false,
         }
     }
 
     fn is_cookie(&self, headers: &HeaderMap) -> bool {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut values = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        values.any(|(name, value)| name == COOKIE && digest(value).ct_eq(&digest(&self.cookie)).into())
+        let cookies = headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        let mut values = cookies
+            .flat_map(|line| line.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='));
+        values.any(|(name, value)| {
+            name == COOKIE && digest(value).ct_eq(&digest(&self.cookie)).into()
+        })
     }
 }
 
@@ -166,19 +226,49 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (header::HeaderName::from_static(name), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (
+                    header::HeaderName::from_static(name),
+                    value.parse().unwrap(),
+                )
+            })
+            .collect()
     }
 
     #[test]
     fn only_names_that_nobody_else_can_point_at_us_are_ours() {
-        let ours = |host: &str| is_our_host(&headers(&[("host", host)]), &Uri::from_static("/"), &["cams.example".to_owned()]);
+        let ours = |host: &str| {
+            is_our_host(
+                &headers(&[("host", host)]),
+                &Uri::from_static("/"),
+                &["cams.example".to_owned()],
+            )
+        };
         assert!(
-            ["127.0.0.1:9480", "localhost", "LOCALHOST:1", "[::1]:9480", "10.0.0.7", "cams.example:443"].iter().all(|h| ours(h))
+            [
+                "127.0.0.1:9480",
+                "localhost",
+                "LOCALHOST:1",
+                "[::1]:9480",
+                "10.0.0.7",
+                "cams.example:443"
+            ]
+            .iter()
+            .all(|h| ours(h))
         );
         assert!(
-            ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "", "a b", "@127.0.0.1:x"]
-                .iter()
-                .all(|h| !ours(h))
+            [
+                "evil.example",
+                "localhost.evil.example",
+                "127.0.0.1.evil.example:80",
+                "",
+                "a b",
+                "@127.0.0.1:x"
+            ]
+            .iter()
+            .all(|h| !ours(h))
         );
         assert!(!is_our_host(&HeaderMap::new(), &Uri::from_static("/"), &[]));
     }
@@ -190,14 +280,49 @@ mod tests {
             is_our_origin(&method, &headers(&all), &Uri::from_static(path))
         };
         assert!(ours(Method::PATCH, "/api/x", &[]), "a program");
-        assert!(ours(Method::PATCH, "/api/x", &[("origin", "http://127.0.0.1:9480"), ("sec-fetch-site", "same-origin")]));
-        assert!(!ours(Method::PATCH, "/api/x", &[("origin", "http://evil.example")]));
+        assert!(ours(
+            Method::PATCH,
+            "/api/x",
+            &[
+                ("origin", "http://127.0.0.1:9480"),
+                ("sec-fetch-site", "same-origin")
+            ]
+        ));
+        assert!(!ours(
+            Method::PATCH,
+            "/api/x",
+            &[("origin", "http://evil.example")]
+        ));
         assert!(!ours(Method::PATCH, "/api/x", &[("origin", "null")]));
-        assert!(!ours(Method::PATCH, "/api/x", &[("origin", "http://127.0.0.1:1")]), "another port is another page");
-        assert!(!ours(Method::GET, "/api/x", &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")]));
-        assert!(!ours(Method::GET, "/api/x", &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")]));
         assert!(
-            ours(Method::GET, "/", &[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")]),
+            !ours(Method::PATCH, "/api/x", &[("origin", "http://127.0.0.1:1")]),
+            "another port is another page"
+        );
+        assert!(!ours(
+            Method::GET,
+            "/api/x",
+            &[
+                ("sec-fetch-site", "cross-site"),
+                ("sec-fetch-mode", "no-cors")
+            ]
+        ));
+        assert!(!ours(
+            Method::GET,
+            "/api/x",
+            &[
+                ("sec-fetch-site", "cross-site"),
+                ("sec-fetch-mode", "navigate")
+            ]
+        ));
+        assert!(
+            ours(
+                Method::GET,
+                "/",
+                &[
+                    ("sec-fetch-site", "cross-site"),
+                    ("sec-fetch-mode", "navigate")
+                ]
+            ),
             "a link to the page"
         );
     }
@@ -206,12 +331,19 @@ mod tests {
     fn the_token_is_taken_from_every_place_that_may_hold_it_and_from_no_other() {
         let token = Token::new("0123456789abcdef");
         let cookie = token.set_cookie(true);
-        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && cookie.contains("Secure"));
+        assert!(
+            cookie.contains("HttpOnly")
+                && cookie.contains("SameSite=Strict")
+                && cookie.contains("Secure")
+        );
         assert!(!cookie.contains("0123456789abcdef"));
         let pair = cookie.split(';').next().unwrap().to_owned();
         let basic = format!("Basic {}", STANDARD.encode("me:0123456789abcdef"));
-        for good in [("authorization", "bearer 0123456789abcdef"), ("authorization", &basic), ("cookie", &format!("a=b; {pair}"))]
-        {
+        for good in [
+            ("authorization", "bearer 0123456789abcdef"),
+            ("authorization", &basic),
+            ("cookie", &format!("a=b; {pair}")),
+        ] {
             assert!(token.is_in(&headers(&[good])), "{good:?}");
         }
         for bad in [

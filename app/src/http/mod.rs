@@ -65,7 +65,9 @@ pub fn serve(address: SocketAddr, page: Arc<dyn Page>) -> io::Result<Server> {
     let server = server::start(address, numbers(page), None, NUMBERS_CONNECTIONS)?;
     let address = server.address();
     if !address.ip().is_loopback() {
-        tracing::warn!("metrics are served at {address}: whoever reaches it can read the names of the cameras and their numbers");
+        tracing::warn!(
+            "metrics are served at {address}: whoever reaches it can read the names of the cameras and their numbers"
+        );
     }
     tracing::info!("metrics at http://{address}/metrics");
     Ok(server)
@@ -79,9 +81,16 @@ pub fn serve_view(
     settable: bool,
     numbers: Arc<dyn Page>,
 ) -> io::Result<Server> {
-    let tls = settings.tls.as_ref().map(|(cert, key)| server::tls(cert, key)).transpose()?;
+    let tls = settings
+        .tls
+        .as_ref()
+        .map(|(cert, key)| server::tls(cert, key))
+        .transpose()?;
     process::started();
-    let (scheme, address) = (if tls.is_some() { "https" } else { "http" }, settings.address);
+    let (scheme, address) = (
+        if tls.is_some() { "https" } else { "http" },
+        settings.address,
+    );
     let connections = settings.max_viewers + PAGE_CONNECTIONS;
     studio.open()?;
     let site = Arc::new(Site::new(settings, studio, command, settable, numbers));
@@ -97,15 +106,21 @@ pub fn openapi() -> Result<String, serde_json::Error> {
 
 fn numbers(page: Arc<dyn Page>) -> Router {
     let ready = page.clone();
-    let text = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    let text = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
     let metrics = get(async move || (text, exposition(&*page)));
-    Router::new().route("/metrics", metrics).route("/healthz", get(async || "ok\n")).route(
-        "/readyz",
-        get(async move || match ready.is_ready() {
-            true => (StatusCode::OK, "ready\n"),
-            false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
-        }),
-    )
+    Router::new()
+        .route("/metrics", metrics)
+        .route("/healthz", get(async || "ok\n"))
+        .route(
+            "/readyz",
+            get(async move || match ready.is_ready() {
+                true => (StatusCode::OK, "ready\n"),
+                false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+            }),
+        )
 }
 
 fn routes(site: Arc<Site>) -> Router {
@@ -116,7 +131,12 @@ fn routes(site: Arc<Site>) -> Router {
         .with_state(site.clone())
         .merge(numbers(site.clone()))
         .fallback(async || Problem::not_found("there is nothing here"))
-        .method_not_allowed_fallback(async || Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this cannot be done with it"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this cannot be done with it",
+            )
+        })
         .layer(middleware::from_fn_with_state(site, guard::guard))
 }
 
@@ -142,7 +162,11 @@ mod tests {
 
     fn ask(address: SocketAddr, path: &str) -> String {
         let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -154,7 +178,10 @@ mod tests {
         let server = serve(([127, 0, 0, 1], 0).into(), page.clone()).unwrap();
         let address = server.address();
         let metrics = ask(address, "/metrics");
-        assert!(metrics.contains("\na_total 1\n") && metrics.contains("mattebox_build_info{version="), "{metrics}");
+        assert!(
+            metrics.contains("\na_total 1\n") && metrics.contains("mattebox_build_info{version="),
+            "{metrics}"
+        );
         assert!(ask(address, "/healthz").starts_with("HTTP/1.1 200"));
         assert!(ask(address, "/readyz").starts_with("HTTP/1.1 503"));
         page.0.store(true, Relaxed);

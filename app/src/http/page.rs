@@ -46,15 +46,31 @@ pub(super) fn harden(headers: &mut HeaderMap) {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
-    headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(
+        "cross-origin-resource-policy",
+        HeaderValue::from_static("same-origin"),
+    );
+    headers.insert(
+        "cross-origin-opener-policy",
+        HeaderValue::from_static("same-origin"),
+    );
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
 }
 
 fn file(status: StatusCode, name: &str) -> Response {
     match find(name) {
         // The files change with the binary: a browser asks each time, and they are small.
-        Some((kind, text)) => (status, [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text).into_response(),
+        Some((kind, text)) => (
+            status,
+            [
+                (header::CONTENT_TYPE, kind),
+                (header::CACHE_CONTROL, "no-cache"),
+            ],
+            text,
+        )
+            .into_response(),
         None => Problem::not_found("there is no such file").into_response(),
     }
 }
@@ -81,12 +97,19 @@ pub(super) struct Credentials {
     token: String,
 }
 
-pub(super) async fn log_in(State(site): State<Arc<Site>>, headers: HeaderMap, body: Body) -> Response {
+pub(super) async fn log_in(
+    State(site): State<Arc<Site>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let body = match receive(&headers, body, MAX_LOGIN).await {
         Ok(body) => body,
         Err(problem) => return problem.into_response(),
     };
-    match (&site.token, serde_urlencoded::from_bytes::<Credentials>(&body)) {
+    match (
+        &site.token,
+        serde_urlencoded::from_bytes::<Credentials>(&body),
+    ) {
         (None, _) => Redirect::to("/").into_response(),
         (Some(token), Ok(given)) if token.is(given.token.trim()) => {
             let cookie = token.set_cookie(site.settings.tls.is_some());
@@ -104,7 +127,9 @@ mod tests {
     use super::*;
 
     fn texts() -> impl Iterator<Item = &'static str> {
-        FILES.files().map(|file| file.contents_utf8().expect("text"))
+        FILES
+            .files()
+            .map(|file| file.contents_utf8().expect("text"))
     }
 
     #[test]
@@ -114,7 +139,8 @@ mod tests {
         for text in texts() {
             let outside = text.match_indices("http").filter(|(at, _)| {
                 let rest = &text[*at..];
-                rest.starts_with("https://") || (rest.starts_with("http://") && !rest.starts_with("http://www.w3.org/"))
+                rest.starts_with("https://")
+                    || (rest.starts_with("http://") && !rest.starts_with("http://www.w3.org/"))
             });
             assert_eq!(outside.count(), 0, "an address of another host");
         }
@@ -122,14 +148,30 @@ mod tests {
 
     #[test]
     fn every_file_has_a_kind_and_every_file_that_is_named_is_there() {
-        assert!(FILES.dirs().next().is_none(), "files of folders are not served");
+        assert!(
+            FILES.dirs().next().is_none(),
+            "files of folders are not served"
+        );
         for file in FILES.files() {
-            assert!(file.path().to_str().is_some_and(|name| find(name).is_some()), "{file:?}");
+            assert!(
+                file.path()
+                    .to_str()
+                    .is_some_and(|name| find(name).is_some()),
+                "{file:?}"
+            );
         }
         for text in texts() {
-            for (start, _) in text.match_indices("/assets/").chain(text.match_indices("from \"./")) {
-                let name = text[start..].trim_start_matches("/assets/").trim_start_matches("from \"./");
-                let name: String = name.chars().take_while(|c| c.is_ascii_alphanumeric() || "._-".contains(*c)).collect();
+            for (start, _) in text
+                .match_indices("/assets/")
+                .chain(text.match_indices("from \"./"))
+            {
+                let name = text[start..]
+                    .trim_start_matches("/assets/")
+                    .trim_start_matches("from \"./");
+                let name: String = name
+                    .chars()
+                    .take_while(|c| c.is_ascii_alphanumeric() || "._-".contains(*c))
+                    .collect();
                 assert!(find(&name).is_some(), "{name}");
             }
         }

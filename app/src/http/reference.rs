@@ -42,10 +42,17 @@ fn section(page: &mut String, title: &str, labels: &str, tell: impl FnOnce(&mut 
     let mut text = Text::default();
     tell(&mut text);
     let text = text.finish();
-    let mut rows: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' ')).collect();
+    let mut rows: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '))
+        .collect();
     rows.sort();
     assert!(!rows.is_empty(), "{title} tells nothing");
-    write!(page, "\n## {title}\n\n{labels}\n\n| metric | what |\n|---|---|\n").expect("strings grow");
+    write!(
+        page,
+        "\n## {title}\n\n{labels}\n\n| metric | what |\n|---|---|\n"
+    )
+    .expect("strings grow");
     for (name, help) in rows {
         writeln!(page, "| `{name}` | {help} |").expect("strings grow");
     }
@@ -53,11 +60,26 @@ fn section(page: &mut String, title: &str, labels: &str, tell: impl FnOnce(&mut 
 
 fn page() -> String {
     let mut page = HEAD.to_owned();
-    let run = RunPage { watch: Watch { cameras: vec![] }, clock: Arc::default(), sources: vec![] };
-    section(&mut page, "Run", "Label: `camera`.", |text| run.metrics(text));
-    section(&mut page, "Worker", "Labels: `camera` or `partition`.", |text| Numbers::default().metrics(text));
-    section(&mut page, "Camera", "Label: `camera`.", |text| Watch::<CameraNumbers> { cameras: vec![] }.metrics(text));
-    section(&mut page, "View", "Label: `camera`.", |text| watch::Numbers::default().metrics(text));
+    let run = RunPage {
+        watch: Watch { cameras: vec![] },
+        clock: Arc::default(),
+        sources: vec![],
+    };
+    section(&mut page, "Run", "Label: `camera`.", |text| {
+        run.metrics(text)
+    });
+    section(
+        &mut page,
+        "Worker",
+        "Labels: `camera` or `partition`.",
+        |text| Numbers::default().metrics(text),
+    );
+    section(&mut page, "Camera", "Label: `camera`.", |text| {
+        Watch::<CameraNumbers> { cameras: vec![] }.metrics(text)
+    });
+    section(&mut page, "View", "Label: `camera`.", |text| {
+        watch::Numbers::default().metrics(text)
+    });
     let view = ViewSettings {
         address: ([127, 0, 0, 1], 0).into(),
         token: None,
@@ -66,9 +88,25 @@ fn page() -> String {
         show_raw: false,
         max_viewers: 1,
     };
-    let site = Site::new(view, Arc::default(), "run", true, Arc::new(Numbers::default()));
-    section(&mut page, "The live page", "With `--view`. Label: `camera`.", |text| site.own_metrics(text));
-    section(&mut page, "Every process", "Without labels, but for `version`.", process::metrics);
+    let site = Site::new(
+        view,
+        Arc::default(),
+        "run",
+        true,
+        Arc::new(Numbers::default()),
+    );
+    section(
+        &mut page,
+        "The live page",
+        "With `--view`. Label: `camera`.",
+        |text| site.own_metrics(text),
+    );
+    section(
+        &mut page,
+        "Every process",
+        "Without labels, but for `version`.",
+        process::metrics,
+    );
     page + SPARK
 }
 
@@ -80,16 +118,23 @@ fn the_metrics_reference_is_what_the_pages_tell() {
         std::fs::write(path, &page).expect("the page is written");
     }
     let there = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(there == page, "docs/ref/metrics.md is out of date: UPDATE_DOCS=1 cargo test --release -p mattebox reference");
+    assert!(
+        there == page,
+        "docs/ref/metrics.md is out of date: UPDATE_DOCS=1 cargo test --release -p mattebox reference"
+    );
 }
 
 #[test]
 fn every_path_of_the_api_is_in_its_reference() {
     let reference = include_str!("../../../docs/ref/api.md");
-    let description: serde_json::Value = serde_json::from_str(&super::openapi().expect("a description")).expect("JSON");
+    let description: serde_json::Value =
+        serde_json::from_str(&super::openapi().expect("a description")).expect("JSON");
     let paths = description["paths"].as_object().expect("paths");
     assert!(paths.len() >= 9);
     for path in paths.keys() {
-        assert!(reference.contains(&format!("`{path}`")), "{path} is missing in docs/ref/api.md");
+        assert!(
+            reference.contains(&format!("`{path}`")),
+            "{path} is missing in docs/ref/api.md"
+        );
     }
 }

@@ -5,7 +5,10 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{fs, future::Future, io, net::SocketAddr, path::Path, pin::pin, sync::Arc, thread, time::Duration};
+use std::{
+    fs, future::Future, io, net::SocketAddr, path::Path, pin::pin, sync::Arc, thread,
+    time::Duration,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -45,50 +48,80 @@ impl Server {
 
 /// Reads a certificate with its chain and its key.
 pub(super) fn tls(cert: &Path, key: &Path) -> io::Result<TlsAcceptor> {
-    let bad = |path: &Path, e: &dyn std::fmt::Display| io::Error::other(format!("{}: {e}", path.display()));
+    let bad = |path: &Path, e: &dyn std::fmt::Display| {
+        io::Error::other(format!("{}: {e}", path.display()))
+    };
     let read = |path: &Path| fs::read(path).map_err(|e| bad(path, &e));
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&read(cert)?).collect::<Result<_, _>>().map_err(|e| bad(cert, &e))?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&read(cert)?)
+        .collect::<Result<_, _>>()
+        .map_err(|e| bad(cert, &e))?;
     if chain.is_empty() {
         return Err(bad(cert, &"there is no certificate in it (PEM)"));
     }
     let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|e| bad(key, &e))?;
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private))
+        .and_then(|config| {
+            config
+                .with_no_client_auth()
+                .with_single_cert(chain, private)
+        })
         .map_err(|e| bad(cert, &e))?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// Serves `app` on a thread of its own, with at most so many connections at once. Port 0 takes a free one.
-pub(super) fn start(address: SocketAddr, app: Router, tls: Option<TlsAcceptor>, connections: usize) -> io::Result<Server> {
+pub(super) fn start(
+    address: SocketAddr,
+    app: Router,
+    tls: Option<TlsAcceptor>,
+    connections: usize,
+) -> io::Result<Server> {
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     #[cfg(target_os = "linux")]
     rustix::net::sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER)?;
     let address = listener.local_addr()?;
     let (stop, stopped) = oneshot::channel::<()>();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    thread::Builder::new().name("http".to_owned()).spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                result = accept(listener, app, tls, connections) => {
-                    if let Err(error) = result {
-                        tracing::error!("http is not served any more: {error}");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()?;
+    thread::Builder::new()
+        .name("http".to_owned())
+        .spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    result = accept(listener, app, tls, connections) => {
+                        if let Err(error) = result {
+                            tracing::error!("http is not served any more: {error}");
+                        }
                     }
+                    _ = stopped => {}
                 }
-                _ = stopped => {}
-            }
-        });
-    })?;
-    Ok(Server { address, _stop: stop })
+            });
+        })?;
+    Ok(Server {
+        address,
+        _stop: stop,
+    })
 }
 
-async fn accept(listener: std::net::TcpListener, app: Router, tls: Option<TlsAcceptor>, connections: usize) -> io::Result<()> {
+async fn accept(
+    listener: std::net::TcpListener,
+    app: Router,
+    tls: Option<TlsAcceptor>,
+    connections: usize,
+) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let free = Arc::new(Semaphore::new(connections));
     loop {
         // Whoever comes while all are taken waits in the system's queue.
-        let permit = free.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let permit = free
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(io::Error::other)?;
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -127,9 +160,14 @@ async fn converse(
     }
 }
 
-fn serve(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, app: Router) -> impl Future<Output = hyper::Result<()>> {
+fn serve(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    app: Router,
+) -> impl Future<Output = hyper::Result<()>> {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(64 << 10);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(64 << 10);
     let connection = http.serve_connection(TokioIo::new(io), TowerToHyperService::new(app));
     async move { pin!(connection).await }
 }

@@ -29,7 +29,12 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    pub(super) const ALL: [Refusal; 4] = [Refusal::Host, Refusal::Origin, Refusal::Token, Refusal::Viewers];
+    pub(super) const ALL: [Refusal; 4] = [
+        Refusal::Host,
+        Refusal::Origin,
+        Refusal::Token,
+        Refusal::Viewers,
+    ];
 
     /// Its name in metrics.
     pub(super) fn name(self) -> &'static str {
@@ -72,7 +77,10 @@ impl Site {
         numbers: Arc<dyn Page>,
     ) -> Self {
         Site {
-            token: settings.token.as_ref().map(|token| Token::new(token.reveal())),
+            token: settings
+                .token
+                .as_ref()
+                .map(|token| Token::new(token.reveal())),
             free: Arc::new(Semaphore::new(settings.max_viewers)),
             uploads: Semaphore::new(UPLOADS),
             pictures: Semaphore::new(PICTURES),
@@ -89,7 +97,9 @@ impl Site {
 
     /// Streams that are watched.
     pub(super) fn viewers(&self) -> usize {
-        self.settings.max_viewers.saturating_sub(self.free.available_permits())
+        self.settings
+            .max_viewers
+            .saturating_sub(self.free.available_permits())
     }
 
     pub(super) fn refused(&self, reason: Refusal) {
@@ -107,31 +117,72 @@ type Judged = (&'static str, &'static str, fn(&Quality) -> Option<f64>);
 impl Site {
     /// What the live page itself tells.
     pub(super) fn own_metrics(&self, text: &mut Text) {
-        let cameras: Vec<_> = self.studio.cameras().into_iter().map(|camera| (camera.id.to_string(), camera)).collect();
-        text.family("mattebox_camera_state", "gauge", "1 for the state that the camera is in.");
+        let cameras: Vec<_> = self
+            .studio
+            .cameras()
+            .into_iter()
+            .map(|camera| (camera.id.to_string(), camera))
+            .collect();
+        text.family(
+            "mattebox_camera_state",
+            "gauge",
+            "1 for the state that the camera is in.",
+        );
         for (id, camera) in &cameras {
             let now = camera.standing().state;
             for state in State::ALL {
                 let value = if state == now { 1.0 } else { 0.0 };
-                text.sample("mattebox_camera_state", &[("camera", id), ("state", state.name())], value);
+                text.sample(
+                    "mattebox_camera_state",
+                    &[("camera", id), ("state", state.name())],
+                    value,
+                );
             }
         }
-        text.family("mattebox_camera_last_frame_age_seconds", "gauge", "Time since the last frame was made.");
+        text.family(
+            "mattebox_camera_last_frame_age_seconds",
+            "gauge",
+            "Time since the last frame was made.",
+        );
         for (id, camera) in &cameras {
             if let Some(latest) = camera.latest() {
-                text.sample("mattebox_camera_last_frame_age_seconds", &[("camera", id)], latest.age().as_secs_f64());
+                text.sample(
+                    "mattebox_camera_last_frame_age_seconds",
+                    &[("camera", id)],
+                    latest.age().as_secs_f64(),
+                );
             }
         }
-        let judged: Vec<_> = cameras.iter().filter_map(|(id, camera)| Some((id, camera.quality()?))).collect();
+        let judged: Vec<_> = cameras
+            .iter()
+            .filter_map(|(id, camera)| Some((id, camera.quality()?)))
+            .collect();
         let rows: [Judged; 4] = [
-            ("mattebox_matte_coverage_ratio", "The share of the picture that is person.", |q| Some(q.coverage)),
-            ("mattebox_matte_flicker_ratio", "How much alpha changes where the picture does not, root mean square.", |q| {
-                q.flicker.map(|percent| percent / 100.0)
-            }),
-            ("mattebox_matte_edge_width_pixels", "How many pixels the matte takes from background to person.", |q| q.edge_width),
-            ("mattebox_matte_no_person_seconds", "For how long there has been nobody; 0 if there is somebody.", |q| {
-                Some(q.nobody_since.map_or(0.0, |since| since.elapsed().as_secs_f64()))
-            }),
+            (
+                "mattebox_matte_coverage_ratio",
+                "The share of the picture that is person.",
+                |q| Some(q.coverage),
+            ),
+            (
+                "mattebox_matte_flicker_ratio",
+                "How much alpha changes where the picture does not, root mean square.",
+                |q| q.flicker.map(|percent| percent / 100.0),
+            ),
+            (
+                "mattebox_matte_edge_width_pixels",
+                "How many pixels the matte takes from background to person.",
+                |q| q.edge_width,
+            ),
+            (
+                "mattebox_matte_no_person_seconds",
+                "For how long there has been nobody; 0 if there is somebody.",
+                |q| {
+                    Some(
+                        q.nobody_since
+                            .map_or(0.0, |since| since.elapsed().as_secs_f64()),
+                    )
+                },
+            ),
         ];
         for (name, help, read) in rows {
             text.family(name, "gauge", help);
@@ -141,13 +192,33 @@ impl Site {
                 }
             }
         }
-        text.family("mattebox_view_viewers", "gauge", "Streams that are watched.");
+        text.family(
+            "mattebox_view_viewers",
+            "gauge",
+            "Streams that are watched.",
+        );
         text.sample("mattebox_view_viewers", &[], self.viewers() as f64);
-        text.family("mattebox_view_sent_bytes_total", "counter", "Bytes of pictures that were sent.");
-        text.sample("mattebox_view_sent_bytes_total", &[], self.sent.load(Relaxed) as f64);
-        text.family("mattebox_view_refused_total", "counter", "Requests that were refused, by reason.");
+        text.family(
+            "mattebox_view_sent_bytes_total",
+            "counter",
+            "Bytes of pictures that were sent.",
+        );
+        text.sample(
+            "mattebox_view_sent_bytes_total",
+            &[],
+            self.sent.load(Relaxed) as f64,
+        );
+        text.family(
+            "mattebox_view_refused_total",
+            "counter",
+            "Requests that were refused, by reason.",
+        );
         for reason in Refusal::ALL {
-            text.sample("mattebox_view_refused_total", &[("reason", reason.name())], self.refusals(reason) as f64);
+            text.sample(
+                "mattebox_view_refused_total",
+                &[("reason", reason.name())],
+                self.refusals(reason) as f64,
+            );
         }
     }
 }

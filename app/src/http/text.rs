@@ -16,10 +16,21 @@ impl Text {
     pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
         self.0.push_str(name);
         for (n, (label, text)) in labels.iter().enumerate() {
-            let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            let _ = write!(self.0, "{}{label}=\"{text}\"", if n == 0 { '{' } else { ',' });
+            let text = text
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n");
+            let _ = write!(
+                self.0,
+                "{}{label}=\"{text}\"",
+                if n == 0 { '{' } else { ',' }
+            );
         }
-        let _ = writeln!(self.0, "{} {value}", if labels.is_empty() { "" } else { "}" });
+        let _ = writeln!(
+            self.0,
+            "{} {value}",
+            if labels.is_empty() { "" } else { "}" }
+        );
     }
 
     /// The whole page.
@@ -36,7 +47,11 @@ mod tests {
     fn labels_are_escaped_and_numbers_are_plain() {
         let mut text = Text::default();
         text.family("x_total", "counter", "What it is.");
-        text.sample("x_total", &[("camera", "a\"b\\c\nd"), ("n", "1")], 12345678901.0);
+        text.sample(
+            "x_total",
+            &[("camera", "a\"b\\c\nd"), ("n", "1")],
+            12345678901.0,
+        );
         text.sample("x_total", &[], 0.5);
         let wanted = "# HELP x_total What it is.\n# TYPE x_total counter\nx_total{camera=\"a\\\"b\\\\c\\nd\",n=\"1\"} 12345678901\nx_total 0.5\n";
         assert_eq!(text.finish(), wanted);

@@ -31,7 +31,10 @@ impl Trouble {
     }
 
     fn last(&self) -> Option<(ClientError, String)> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -64,7 +67,9 @@ impl ProducerContext for Context {
 /// librdkafka's lines in our log. It repeats what we say ourselves, so that most of it is for those who look closely.
 pub(crate) fn log(level: RDKafkaLogLevel, fac: &str, message: &str) {
     match level {
-        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => tracing::error!("kafka {fac}: {message}"),
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            tracing::error!("kafka {fac}: {message}")
+        }
         _ => tracing::debug!("kafka {fac}: {message}"),
     }
 }
@@ -86,27 +91,48 @@ pub(crate) fn is_refusal(error: &ClientError) -> bool {
 }
 
 /// A client for questions, connected: waits for the broker up to `timeout`.
-pub fn connect(broker: &BrokerSettings, timeout: Duration, stop: &Stop) -> Result<AdminClient<Context>, KafkaError> {
+pub fn connect(
+    broker: &BrokerSettings,
+    timeout: Duration,
+    stop: &Stop,
+) -> Result<AdminClient<Context>, KafkaError> {
     let context = Context::default();
     let trouble = context.trouble.clone();
     // An admin client does not tell why it has no connection; a producer does.
-    let probe: BaseProducer<Context> = broker.client(&[]).create_with_context(context).map_err(KafkaError::Settings)?;
+    let probe: BaseProducer<Context> = broker
+        .client(&[])
+        .create_with_context(context)
+        .map_err(KafkaError::Settings)?;
     let begun = Instant::now();
     let mut said = false;
     loop {
         let left = timeout.saturating_sub(begun.elapsed());
-        let error = match probe.client().fetch_metadata(None, PATIENCE.min(left.max(PAUSE))) {
-            Ok(_) => return broker.client(&[]).create_with_context(Context::default()).map_err(KafkaError::Settings),
+        let error = match probe
+            .client()
+            .fetch_metadata(None, PATIENCE.min(left.max(PAUSE)))
+        {
+            Ok(_) => {
+                return broker
+                    .client(&[])
+                    .create_with_context(Context::default())
+                    .map_err(KafkaError::Settings);
+            }
             Err(error) => error,
         };
         probe.poll(Duration::ZERO);
-        let (error, problem) = trouble.last().unwrap_or_else(|| (error.clone(), error.to_string()));
+        let (error, problem) = trouble
+            .last()
+            .unwrap_or_else(|| (error.clone(), error.to_string()));
         let bootstrap = broker.bootstrap.clone();
         if is_refusal(&error) {
             return Err(KafkaError::Refused { bootstrap, problem });
         }
         if begun.elapsed() + PAUSE >= timeout {
-            return Err(KafkaError::Unreachable { bootstrap, waited: timeout, problem });
+            return Err(KafkaError::Unreachable {
+                bootstrap,
+                waited: timeout,
+                problem,
+            });
         }
         if !said {
             said = true;
@@ -130,7 +156,9 @@ pub(crate) fn again<T>(
     loop {
         match ask() {
             Ok(answer) => return Ok(answer),
-            Err(error) if begun.elapsed() > patience || is_refusal(&error) => return Err(KafkaError::client(action)(error)),
+            Err(error) if begun.elapsed() > patience || is_refusal(&error) => {
+                return Err(KafkaError::client(action)(error));
+            }
             Err(error) => tracing::debug!("cannot {action} yet: {error}"),
         }
         if stop.wait(Duration::from_millis(100)) {
@@ -140,7 +168,11 @@ pub(crate) fn again<T>(
 }
 
 /// What the broker says of one topic, or of all. Asked through any client.
-pub(crate) fn metadata(admin: &AdminClient<Context>, topic: Option<&str>, timeout: Duration) -> Result<Metadata, ClientError> {
+pub(crate) fn metadata(
+    admin: &AdminClient<Context>,
+    topic: Option<&str>,
+    timeout: Duration,
+) -> Result<Metadata, ClientError> {
     admin.inner().fetch_metadata(topic, timeout)
 }
 
@@ -172,14 +204,31 @@ mod tests {
         let mut asked = 0;
         let answer = again(Duration::from_secs(60), &Stop::new(), "ask", || {
             asked += 1;
-            if asked < 3 { Err(ClientError::MetadataFetch(RDKafkaErrorCode::NotLeaderForPartition)) } else { Ok(asked) }
+            if asked < 3 {
+                Err(ClientError::MetadataFetch(
+                    RDKafkaErrorCode::NotLeaderForPartition,
+                ))
+            } else {
+                Ok(asked)
+            }
         });
         assert_eq!(answer.unwrap(), 3);
-        let refused = || -> KafkaResult<()> { Err(ClientError::MetadataFetch(RDKafkaErrorCode::TopicAuthorizationFailed)) };
+        let refused = || -> KafkaResult<()> {
+            Err(ClientError::MetadataFetch(
+                RDKafkaErrorCode::TopicAuthorizationFailed,
+            ))
+        };
         assert!(again(Duration::from_secs(60), &Stop::new(), "ask", refused).is_err());
         let stop = Stop::new();
         stop.stop();
-        let silent = || -> KafkaResult<()> { Err(ClientError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut)) };
-        assert!(matches!(again(Duration::from_secs(60), &stop, "ask", silent), Err(KafkaError::Stopped)));
+        let silent = || -> KafkaResult<()> {
+            Err(ClientError::MetadataFetch(
+                RDKafkaErrorCode::OperationTimedOut,
+            ))
+        };
+        assert!(matches!(
+            again(Duration::from_secs(60), &stop, "ask", silent),
+            Err(KafkaError::Stopped)
+        ));
     }
 }

@@ -54,8 +54,15 @@ impl FromStr for Place {
 
     fn from_str(text: &str) -> Result<Self, NoPlace> {
         let (partition, offset) = text.split_once(':').ok_or(NoPlace)?;
-        let place = Place { partition: partition.parse().map_err(|_| NoPlace)?, offset: offset.parse().map_err(|_| NoPlace)? };
-        if place.partition < 0 || place.offset < 0 { Err(NoPlace) } else { Ok(place) }
+        let place = Place {
+            partition: partition.parse().map_err(|_| NoPlace)?,
+            offset: offset.parse().map_err(|_| NoPlace)?,
+        };
+        if place.partition < 0 || place.offset < 0 {
+            Err(NoPlace)
+        } else {
+            Ok(place)
+        }
     }
 }
 
@@ -70,18 +77,29 @@ impl Found {
     /// A header as text; empty where it is missing.
     pub fn header(&self, name: &str) -> String {
         let headers = self.record.headers().into_iter().flat_map(Headers::iter);
-        let value = headers.filter(|h| h.key == name).filter_map(|h| h.value).last();
-        value.map(|v| String::from_utf8_lossy(v).into_owned()).unwrap_or_default()
+        let value = headers
+            .filter(|h| h.key == name)
+            .filter_map(|h| h.value)
+            .last();
+        value
+            .map(|v| String::from_utf8_lossy(v).into_owned())
+            .unwrap_or_default()
     }
 
     /// Its key as text, as far as it is one.
     pub fn key(&self) -> String {
-        self.record.key().map(|key| String::from_utf8_lossy(key).into_owned()).unwrap_or_default()
+        self.record
+            .key()
+            .map(|key| String::from_utf8_lossy(key).into_owned())
+            .unwrap_or_default()
     }
 
     /// Where it lies.
     pub fn place(&self) -> Place {
-        Place { partition: self.record.partition(), offset: self.record.offset() }
+        Place {
+            partition: self.record.partition(),
+            offset: self.record.offset(),
+        }
     }
 
     /// Why it cannot be sent to a topic again, if it cannot.
@@ -90,7 +108,9 @@ impl Found {
         match () {
             () if from.is_empty() => Some("it does not say which topic it is from".to_owned()),
             () if from != topic => Some(format!("it is from topic {from}")),
-            () if !left_out.is_empty() => Some(format!("its value of {left_out} bytes was too large to be kept")),
+            () if !left_out.is_empty() => Some(format!(
+                "its value of {left_out} bytes was too large to be kept"
+            )),
             () => None,
         }
     }
@@ -132,7 +152,11 @@ impl DeadLetters {
     pub fn open(settings: LettersSettings) -> Result<Self, KafkaError> {
         let admin = client::connect(&settings.broker, settings.connect_timeout, &Stop::new())?;
         let dead = letters::topic(&settings.broker.topic);
-        Ok(DeadLetters { settings, admin, dead })
+        Ok(DeadLetters {
+            settings,
+            admin,
+            dead,
+        })
     }
 
     /// The topic where they lie.
@@ -176,9 +200,14 @@ impl DeadLetters {
     pub fn redrive(&self, plan: &Plan<'_>) -> Result<Redriven, KafkaError> {
         let topic = &self.settings.broker.topic;
         let mut done = Redriven::default();
-        let Some(count) = topics::partitions(&self.admin, &self.dead)? else { return Ok(done) };
+        let Some(count) = topics::partitions(&self.admin, &self.dead)? else {
+            return Ok(done);
+        };
         if topics::partitions(&self.admin, topic)?.is_none() {
-            return Err(KafkaError::Topic { topic: topic.clone(), problem: "it is not there: check --topic".to_owned() });
+            return Err(KafkaError::Topic {
+                topic: topic.clone(),
+                problem: "it is not there: check --topic".to_owned(),
+            });
         }
         let consumer = self.consumer()?;
         let before = self.sent_before(&consumer, count)?;
@@ -214,13 +243,16 @@ impl DeadLetters {
             Ok(ControlFlow::Continue(()))
         });
         // Every letter has its answer after this time, good or bad.
-        let flushed = producer.flush(DELIVERY.1).map_err(KafkaError::client("send letters again"));
+        let flushed = producer
+            .flush(DELIVERY.1)
+            .map_err(KafkaError::client("send letters again"));
         let book = ledger.lock();
         done.sent = if plan.dry_run { passed } else { book.confirmed };
-        let refused = book
-            .failure
-            .clone()
-            .map_or(Ok(()), |(place, error)| Err(KafkaError::client(format!("send letter {place} again"))(error)));
+        let refused = book.failure.clone().map_or(Ok(()), |(place, error)| {
+            Err(KafkaError::client(format!("send letter {place} again"))(
+                error,
+            ))
+        });
         let ends = book.reached(ends);
         drop(book);
         let recorded = match plan.wanted {
@@ -233,8 +265,16 @@ impl DeadLetters {
 
     fn consumer(&self) -> Result<BaseConsumer<Context>, KafkaError> {
         let group = format!("mattebox-redrive-{}", self.settings.broker.topic);
-        let ours = [("group.id", group.as_str()), ("enable.auto.commit", "false"), ("enable.partition.eof", "true")];
-        self.settings.broker.client(&ours).create_with_context(Context::default()).map_err(KafkaError::Settings)
+        let ours = [
+            ("group.id", group.as_str()),
+            ("enable.auto.commit", "false"),
+            ("enable.partition.eof", "true"),
+        ];
+        self.settings
+            .broker
+            .client(&ours)
+            .create_with_context(Context::default())
+            .map_err(KafkaError::Settings)
     }
 
     fn producer(&self) -> Result<BaseProducer<Ledger>, KafkaError> {
@@ -245,7 +285,9 @@ impl DeadLetters {
             ("message.timeout.ms", DELIVERY.0),
             ("partitioner", "murmur2_random"),
         ]);
-        config.create_with_context(Ledger::default()).map_err(KafkaError::Settings)
+        config
+            .create_with_context(Ledger::default())
+            .map_err(KafkaError::Settings)
     }
 
     /// Reads the partitions for which there is a `start`, up to the end that they have now.
@@ -256,7 +298,9 @@ impl DeadLetters {
         mut look: impl FnMut(Found) -> Result<ControlFlow<()>, KafkaError>,
     ) -> Result<(), KafkaError> {
         let cannot = || KafkaError::client(format!("read {}", self.dead));
-        let Some(count) = topics::partitions(&self.admin, &self.dead)? else { return Ok(()) };
+        let Some(count) = topics::partitions(&self.admin, &self.dead)? else {
+            return Ok(());
+        };
         for (partition, start) in (0..count).filter_map(|id| Some((id, start(id)?))) {
             let (low, high) = self.ends(consumer, partition)?;
             let start = low.max(start);
@@ -264,7 +308,9 @@ impl DeadLetters {
                 continue;
             }
             let mut place = TopicPartitionList::new();
-            place.add_partition_offset(&self.dead, partition, Offset::Offset(start)).map_err(cannot())?;
+            place
+                .add_partition_offset(&self.dead, partition, Offset::Offset(start))
+                .map_err(cannot())?;
             consumer.assign(&place).map_err(cannot())?;
             let mut heard = Instant::now();
             loop {
@@ -282,8 +328,14 @@ impl DeadLetters {
                     Some(Err(ClientError::PartitionEOF(_))) => break,
                     Some(Err(error)) if !passes(&error) => return Err(cannot()(error)),
                     Some(Err(_)) | None if heard.elapsed() > PATIENCE => {
-                        let problem = format!("partition {partition} gave nothing for {} s", PATIENCE.as_secs());
-                        return Err(KafkaError::Topic { topic: self.dead.clone(), problem });
+                        let problem = format!(
+                            "partition {partition} gave nothing for {} s",
+                            PATIENCE.as_secs()
+                        );
+                        return Err(KafkaError::Topic {
+                            topic: self.dead.clone(),
+                            problem,
+                        });
                     }
                     Some(Err(_)) | None => {}
                 }
@@ -293,19 +345,32 @@ impl DeadLetters {
     }
 
     /// The oldest offset of a partition, and the offset behind its last letter.
-    fn ends(&self, consumer: &BaseConsumer<Context>, partition: i32) -> Result<(i64, i64), KafkaError> {
+    fn ends(
+        &self,
+        consumer: &BaseConsumer<Context>,
+        partition: i32,
+    ) -> Result<(i64, i64), KafkaError> {
         let action = format!("ask where partition {partition} of {} begins", self.dead);
-        client::again(PATIENCE, &Stop::new(), &action, || consumer.fetch_watermarks(&self.dead, partition, PATIENCE))
+        client::again(PATIENCE, &Stop::new(), &action, || {
+            consumer.fetch_watermarks(&self.dead, partition, PATIENCE)
+        })
     }
 
-    fn sent_before(&self, consumer: &BaseConsumer<Context>, count: i32) -> Result<BTreeMap<i32, i64>, KafkaError> {
+    fn sent_before(
+        &self,
+        consumer: &BaseConsumer<Context>,
+        count: i32,
+    ) -> Result<BTreeMap<i32, i64>, KafkaError> {
         let mut list = TopicPartitionList::new();
         list.add_partition_range(&self.dead, 0, count - 1);
-        let found = consumer.committed_offsets(list, PATIENCE).map_err(KafkaError::client("ask what was sent again"))?;
-        let offset = |e: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match e.offset() {
-            Offset::Offset(offset) => Some((e.partition(), offset)),
-            _ => None,
-        };
+        let found = consumer
+            .committed_offsets(list, PATIENCE)
+            .map_err(KafkaError::client("ask what was sent again"))?;
+        let offset =
+            |e: &rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match e.offset() {
+                Offset::Offset(offset) => Some((e.partition(), offset)),
+                _ => None,
+            };
         Ok(found.elements().iter().filter_map(offset).collect())
     }
 
@@ -324,18 +389,25 @@ impl DeadLetters {
             let low = self.ends(consumer, partition)?.0;
             let leaves_a_gap = from.is_some_and(|from| from.offset > known.max(low));
             if end > known && !leaves_a_gap {
-                offsets.add_partition_offset(&self.dead, partition, Offset::Offset(end)).map_err(cannot())?;
+                offsets
+                    .add_partition_offset(&self.dead, partition, Offset::Offset(end))
+                    .map_err(cannot())?;
             }
         }
         if offsets.count() == 0 {
             return Ok(());
         }
-        consumer.commit(&offsets, CommitMode::Sync).map_err(cannot())
+        consumer
+            .commit(&offsets, CommitMode::Sync)
+            .map_err(cannot())
     }
 
     fn send(&self, producer: &BaseProducer<Ledger>, found: &Found) -> Result<(), KafkaError> {
         let (place, ledger) = (found.place(), producer.context());
-        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(&self.settings.broker.topic, Box::new(place));
+        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(
+            &self.settings.broker.topic,
+            Box::new(place),
+        );
         (record.key, record.payload) = (found.record.key(), found.record.payload());
         record = record.headers(letters::original(found.record.headers()));
         ledger.lock().open.insert(place);
@@ -349,7 +421,11 @@ impl DeadLetters {
                     record = back;
                     producer.poll(Duration::from_millis(50));
                 }
-                Err((error, _)) => return Err(KafkaError::client(format!("send letter {place} again"))(error)),
+                Err((error, _)) => {
+                    return Err(KafkaError::client(format!("send letter {place} again"))(
+                        error,
+                    ));
+                }
             }
         }
     }
@@ -357,9 +433,18 @@ impl DeadLetters {
 
 /// Errors that librdkafka recovers from by itself, as while a broker starts again.
 fn passes(error: &ClientError) -> bool {
-    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, LeaderNotAvailable, NotLeaderForPartition};
-    let codes = [AllBrokersDown, BrokerTransportFailure, LeaderNotAvailable, NotLeaderForPartition];
-    error.rdkafka_error_code().is_some_and(|code| codes.contains(&code))
+    use RDKafkaErrorCode::{
+        AllBrokersDown, BrokerTransportFailure, LeaderNotAvailable, NotLeaderForPartition,
+    };
+    let codes = [
+        AllBrokersDown,
+        BrokerTransportFailure,
+        LeaderNotAvailable,
+        NotLeaderForPartition,
+    ];
+    error
+        .rdkafka_error_code()
+        .is_some_and(|code| codes.contains(&code))
 }
 
 /// What the broker said to each letter.
@@ -385,7 +470,8 @@ impl Book {
     /// How far each partition is dealt with: before its first letter without a good answer, or to its end.
     fn reached(&self, mut ends: BTreeMap<i32, i64>) -> BTreeMap<i32, i64> {
         for place in &self.open {
-            ends.entry(place.partition).and_modify(|end| *end = place.offset.min(*end));
+            ends.entry(place.partition)
+                .and_modify(|end| *end = place.offset.min(*end));
         }
         ends
     }
@@ -426,9 +512,22 @@ mod tests {
     fn found(headers: &[(&str, &str)]) -> Found {
         let mut all = OwnedHeaders::new();
         for (key, value) in headers {
-            all = all.insert(rdkafka::message::Header { key, value: Some(*value) });
+            all = all.insert(rdkafka::message::Header {
+                key,
+                value: Some(*value),
+            });
         }
-        Found { record: OwnedMessage::new(None, None, "t.dead".to_owned(), Timestamp::NotAvailable, 1, 7, Some(all)) }
+        Found {
+            record: OwnedMessage::new(
+                None,
+                None,
+                "t.dead".to_owned(),
+                Timestamp::NotAvailable,
+                1,
+                7,
+                Some(all),
+            ),
+        }
     }
 
     #[test]
@@ -442,15 +541,28 @@ mod tests {
     #[test]
     fn only_whole_letters_of_the_topic_are_sent() {
         assert_eq!(found(&[(letters::TOPIC, "t")]).obstacle("t"), None);
-        assert!(found(&[(letters::TOPIC, "other")]).obstacle("t").unwrap().contains("other"));
+        assert!(
+            found(&[(letters::TOPIC, "other")])
+                .obstacle("t")
+                .unwrap()
+                .contains("other")
+        );
         assert!(found(&[]).obstacle("t").is_some());
-        assert!(found(&[(letters::TOPIC, "t"), (letters::LEFT_OUT, "99")]).obstacle("t").unwrap().contains("99"));
+        assert!(
+            found(&[(letters::TOPIC, "t"), (letters::LEFT_OUT, "99")])
+                .obstacle("t")
+                .unwrap()
+                .contains("99")
+        );
     }
 
     #[test]
     fn what_is_recorded_ends_before_the_first_letter_without_a_good_answer() {
         let place = |partition, offset| Place { partition, offset };
-        let book = Book { open: [place(0, 4), place(0, 6), place(2, 1)].into(), ..Book::default() };
+        let book = Book {
+            open: [place(0, 4), place(0, 6), place(2, 1)].into(),
+            ..Book::default()
+        };
         let reached = book.reached([(0, 9), (1, 5)].into());
         assert_eq!(reached, [(0, 4), (1, 5)].into());
     }

@@ -19,7 +19,9 @@ pub enum KafkaError {
         problem: String,
     },
     /// The broker does not let us in.
-    #[error("the broker at {bootstrap} refuses us: {problem}: check the user, the password and the certificates (--kafka-...)")]
+    #[error(
+        "the broker at {bootstrap} refuses us: {problem}: check the user, the password and the certificates (--kafka-...)"
+    )]
     Refused {
         /// Where.
         bootstrap: String,
@@ -63,7 +65,11 @@ pub enum KafkaError {
 fn without_value(error: &ClientError) -> String {
     match error {
         ClientError::ClientConfig(_, description, name, value) => {
-            let description = if value.is_empty() { description.clone() } else { description.replace(value.as_str(), MASK) };
+            let description = if value.is_empty() {
+                description.clone()
+            } else {
+                description.replace(value.as_str(), MASK)
+            };
             format!("librdkafka does not take the property {name}: {description}")
         }
         other => other.to_string(),
@@ -90,7 +96,10 @@ impl KafkaError {
             KafkaError::Settings(_) => 2,
             KafkaError::Start(error) => error.exit_code(),
             KafkaError::Stopped => 130,
-            KafkaError::Refused { .. } | KafkaError::Topic { .. } | KafkaError::Client { .. } | KafkaError::NoThreads => 1,
+            KafkaError::Refused { .. }
+            | KafkaError::Topic { .. }
+            | KafkaError::Client { .. }
+            | KafkaError::NoThreads => 1,
         }
     }
 }

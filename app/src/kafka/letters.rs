@@ -31,24 +31,41 @@ pub fn is_ours(name: &str) -> bool {
 /// A record's own headers, without those of an earlier death.
 pub fn original(headers: Option<&OwnedHeaders>) -> OwnedHeaders {
     let mut kept = OwnedHeaders::new();
-    for header in headers.into_iter().flat_map(Headers::iter).filter(|header| !is_ours(header.key)) {
+    for header in headers
+        .into_iter()
+        .flat_map(Headers::iter)
+        .filter(|header| !is_ours(header.key))
+    {
         kept = kept.insert(header);
     }
     kept
 }
 
 /// A record's own headers, and why it is dead. `left_out` says how many bytes its value had, where it is not kept.
-pub fn headers(of_record: Option<&OwnedHeaders>, reason: &DeadLetter<'_>, left_out: Option<usize>) -> OwnedHeaders {
+pub fn headers(
+    of_record: Option<&OwnedHeaders>,
+    reason: &DeadLetter<'_>,
+    left_out: Option<usize>,
+) -> OwnedHeaders {
     let mut end = reason.message.len().min(MAX_MESSAGE);
     while !reason.message.is_char_boundary(end) {
         end -= 1;
     }
     let mut all = original(of_record);
-    for (key, value) in dead_letter_headers(&DeadLetter { message: &reason.message[..end], ..*reason }) {
-        all = all.insert(Header { key, value: Some(&value) });
+    for (key, value) in dead_letter_headers(&DeadLetter {
+        message: &reason.message[..end],
+        ..*reason
+    }) {
+        all = all.insert(Header {
+            key,
+            value: Some(&value),
+        });
     }
     match left_out {
-        Some(bytes) => all.insert(Header { key: LEFT_OUT, value: Some(&bytes.to_string()) }),
+        Some(bytes) => all.insert(Header {
+            key: LEFT_OUT,
+            value: Some(&bytes.to_string()),
+        }),
         None => all,
     }
 }
@@ -60,17 +77,52 @@ mod tests {
     #[test]
     fn headers_stay_and_those_of_an_earlier_death_do_not() {
         let before = OwnedHeaders::new()
-            .insert(Header { key: "ce_id", value: Some("a/b/1") })
-            .insert(Header { key: "empty", value: None::<&str> })
-            .insert(Header { key: OFFSET, value: Some("3") });
+            .insert(Header {
+                key: "ce_id",
+                value: Some("a/b/1"),
+            })
+            .insert(Header {
+                key: "empty",
+                value: None::<&str>,
+            })
+            .insert(Header {
+                key: OFFSET,
+                value: Some("3"),
+            });
         let long = "é".repeat(2000);
-        let reason = DeadLetter { code: "bad-json", message: &long, topic: "t", partition: 1, offset: 9 };
+        let reason = DeadLetter {
+            code: "bad-json",
+            message: &long,
+            topic: "t",
+            partition: 1,
+            offset: 9,
+        };
         let after = headers(Some(&before), &reason, Some(7));
-        let all: Vec<_> = after.iter().map(|h| (h.key, h.value.map(|v| String::from_utf8_lossy(v).into_owned()))).collect();
+        let all: Vec<_> = after
+            .iter()
+            .map(|h| {
+                (
+                    h.key,
+                    h.value.map(|v| String::from_utf8_lossy(v).into_owned()),
+                )
+            })
+            .collect();
         assert_eq!(all[0], ("ce_id", Some("a/b/1".to_owned())));
         assert_eq!(all[1], ("empty", None));
         assert_eq!(all.iter().filter(|(key, _)| *key == OFFSET).count(), 1);
-        assert!(all.contains(&(OFFSET, Some("9".to_owned()))) && all.contains(&(LEFT_OUT, Some("7".to_owned()))));
-        assert!(all.iter().find(|(key, _)| *key == MESSAGE).unwrap().1.as_ref().unwrap().len() <= MAX_MESSAGE);
+        assert!(
+            all.contains(&(OFFSET, Some("9".to_owned())))
+                && all.contains(&(LEFT_OUT, Some("7".to_owned())))
+        );
+        assert!(
+            all.iter()
+                .find(|(key, _)| *key == MESSAGE)
+                .unwrap()
+                .1
+                .as_ref()
+                .unwrap()
+                .len()
+                <= MAX_MESSAGE
+        );
     }
 }

@@ -7,17 +7,35 @@ use rdkafka::message::{Headers, Message};
 const MAX_HEADERS: usize = 64;
 
 /// Runs `look` on the message as a record.
-pub(crate) fn with_record<M: Message, T>(message: &M, look: impl FnOnce(&wire::Record<'_>) -> T) -> T {
+pub(crate) fn with_record<M: Message, T>(
+    message: &M,
+    look: impl FnOnce(&wire::Record<'_>) -> T,
+) -> T {
     let headers: Vec<wire::Header<'_>> = match message.headers() {
-        Some(headers) => headers.iter().take(MAX_HEADERS).map(|h| wire::Header { name: h.key, value: h.value }).collect(),
+        Some(headers) => headers
+            .iter()
+            .take(MAX_HEADERS)
+            .map(|h| wire::Header {
+                name: h.key,
+                value: h.value,
+            })
+            .collect(),
         None => Vec::new(),
     };
-    look(&wire::Record { key: message.key(), value: message.payload(), headers: &headers })
+    look(&wire::Record {
+        key: message.key(),
+        value: message.payload(),
+        headers: &headers,
+    })
 }
 
 /// What a message says of its trace.
 pub(crate) fn parent<M: Message>(message: &M) -> Parent<'_> {
-    let headers = message.headers().into_iter().flat_map(|headers| headers.iter()).take(MAX_HEADERS);
+    let headers = message
+        .headers()
+        .into_iter()
+        .flat_map(|headers| headers.iter())
+        .take(MAX_HEADERS);
     Parent::of(headers.filter_map(|header| Some((header.key, header.value?))))
 }
 

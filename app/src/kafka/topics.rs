@@ -30,17 +30,24 @@ pub struct Wanted<'a> {
 
 /// How many partitions a topic has; `None` if it is not there.
 pub fn partitions(admin: &AdminClient<Context>, topic: &str) -> Result<Option<i32>, KafkaError> {
-    let metadata =
-        client::metadata(admin, Some(topic), PATIENCE).map_err(KafkaError::client(format!("ask for topic {topic}")))?;
+    let metadata = client::metadata(admin, Some(topic), PATIENCE)
+        .map_err(KafkaError::client(format!("ask for topic {topic}")))?;
     let found = metadata.topics().iter().find(|t| t.name() == topic);
-    Ok(found.filter(|t| t.error().is_none()).map(|t| t.partitions().len() as i32).filter(|n| *n > 0))
+    Ok(found
+        .filter(|t| t.error().is_none())
+        .map(|t| t.partitions().len() as i32)
+        .filter(|n| *n > 0))
 }
 
 /// How many copies a topic's partitions have; 1 if it is not there.
 pub fn replication_factor(admin: &AdminClient<Context>, topic: &str) -> Result<i32, KafkaError> {
-    let metadata =
-        client::metadata(admin, Some(topic), PATIENCE).map_err(KafkaError::client(format!("ask for topic {topic}")))?;
-    let first = metadata.topics().iter().find(|t| t.name() == topic).and_then(|t| t.partitions().first());
+    let metadata = client::metadata(admin, Some(topic), PATIENCE)
+        .map_err(KafkaError::client(format!("ask for topic {topic}")))?;
+    let first = metadata
+        .topics()
+        .iter()
+        .find(|t| t.name() == topic)
+        .and_then(|t| t.partitions().first());
     Ok(first.map_or(1, |partition| partition.replicas().len().max(1) as i32))
 }
 
@@ -50,7 +57,15 @@ pub fn ensure_dead(admin: &AdminClient<Context>, frames: &str) -> Result<usize, 
     // What the frames' topic took must fit, with the reason in front.
     let max = max_message_bytes(admin, frames) + LETTER_OVERHEAD;
     let config = vec![("max.message.bytes", max.to_string())];
-    ensure(admin, &Wanted { name: &name, partitions: 1, replication_factor: replication_factor(admin, frames)?, config })?;
+    ensure(
+        admin,
+        &Wanted {
+            name: &name,
+            partitions: 1,
+            replication_factor: replication_factor(admin, frames)?,
+            config,
+        },
+    )?;
     Ok(max_message_bytes(admin, &name).saturating_sub(LETTER_OVERHEAD))
 }
 
@@ -60,18 +75,28 @@ pub fn ensure(admin: &AdminClient<Context>, wanted: &Wanted<'_>) -> Result<i32, 
     if let Some(there) = partitions(admin, topic)? {
         return Ok(there);
     }
-    let mut new = NewTopic::new(topic, wanted.partitions, TopicReplication::Fixed(wanted.replication_factor));
+    let mut new = NewTopic::new(
+        topic,
+        wanted.partitions,
+        TopicReplication::Fixed(wanted.replication_factor),
+    );
     for (name, value) in &wanted.config {
         new = new.set(name, value);
     }
     let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
-    let made = client::wait(admin.create_topics([&new], &options)).map_err(KafkaError::client(format!("make topic {topic}")))?;
+    let made = client::wait(admin.create_topics([&new], &options))
+        .map_err(KafkaError::client(format!("make topic {topic}")))?;
     match made.into_iter().next() {
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | Some(Ok(_)) | None => {}
         Some(Err((_, code))) => {
-            let problem =
-                format!("it is not there and cannot be made ({code}): have it made, with {} partitions", wanted.partitions);
-            return Err(KafkaError::Topic { topic: topic.to_owned(), problem });
+            let problem = format!(
+                "it is not there and cannot be made ({code}): have it made, with {} partitions",
+                wanted.partitions
+            );
+            return Err(KafkaError::Topic {
+                topic: topic.to_owned(),
+                problem,
+            });
         }
     }
     tracing::info!(topic, partitions = wanted.partitions, "topic made");
@@ -82,7 +107,10 @@ pub fn ensure(admin: &AdminClient<Context>, wanted: &Wanted<'_>) -> Result<i32, 
             Some(there) => return Ok(there),
             None if begun.elapsed() > PATIENCE => {
                 let problem = "it was made but does not appear: try again".to_owned();
-                return Err(KafkaError::Topic { topic: topic.to_owned(), problem });
+                return Err(KafkaError::Topic {
+                    topic: topic.to_owned(),
+                    problem,
+                });
             }
             None => std::thread::sleep(Duration::from_millis(50)),
         }
@@ -92,12 +120,19 @@ pub fn ensure(admin: &AdminClient<Context>, wanted: &Wanted<'_>) -> Result<i32, 
 /// A setting of a topic as the broker has it; `None` where it does not tell.
 pub fn setting(admin: &AdminClient<Context>, topic: &str, name: &str) -> Option<String> {
     let options = AdminOptions::new().request_timeout(Some(PATIENCE));
-    let described = client::wait(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options)).ok()?;
+    let described =
+        client::wait(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options)).ok()?;
     let config = described.into_iter().next()?.ok()?;
-    config.entries.into_iter().find(|entry| entry.name == name)?.value
+    config
+        .entries
+        .into_iter()
+        .find(|entry| entry.name == name)?
+        .value
 }
 
 /// The largest batch of records that a topic takes, in bytes; Kafka's default where the broker does not tell.
 pub fn max_message_bytes(admin: &AdminClient<Context>, topic: &str) -> usize {
-    setting(admin, topic, "max.message.bytes").and_then(|text| text.parse().ok()).unwrap_or(1_048_588)
+    setting(admin, topic, "max.message.bytes")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1_048_588)
 }

@@ -68,7 +68,11 @@ pub struct Results {
 
 impl Counters for Results {
     fn counted(&self) -> Counted {
-        let (seen, shown, failed) = (self.seen.load(Relaxed), self.shown.load(Relaxed), self.failed.load(Relaxed));
+        let (seen, shown, failed) = (
+            self.seen.load(Relaxed),
+            self.shown.load(Relaxed),
+            self.failed.load(Relaxed),
+        );
         Counted {
             frames_in: seen,
             frames_out: shown,
@@ -102,7 +106,10 @@ impl Numbers {
     /// All cameras by name.
     pub fn cameras(&self) -> Vec<(String, Arc<Results>)> {
         let cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
-        cameras.iter().map(|(id, results)| (id.to_string(), results.clone())).collect()
+        cameras
+            .iter()
+            .map(|(id, results)| (id.to_string(), results.clone()))
+            .collect()
     }
 
     /// Whether it reads the topic.
@@ -128,15 +135,28 @@ impl Watcher {
     pub fn open(settings: WatchSettings, stop: Stop) -> Result<Self, KafkaError> {
         let admin = client::connect(&settings.broker, settings.connect_timeout, &stop)?;
         let partitions = await_topic(&admin, &settings, &stop)?;
-        let ours = [("group.id", "mattebox-view"), ("enable.auto.commit", "false"), ("isolation.level", "read_committed")];
-        let consumer: BaseConsumer<Context> =
-            settings.broker.client(&ours).create_with_context(Context::default()).map_err(KafkaError::Settings)?;
+        let ours = [
+            ("group.id", "mattebox-view"),
+            ("enable.auto.commit", "false"),
+            ("isolation.level", "read_committed"),
+        ];
+        let consumer: BaseConsumer<Context> = settings
+            .broker
+            .client(&ours)
+            .create_with_context(Context::default())
+            .map_err(KafkaError::Settings)?;
         let mut all = TopicPartitionList::new();
         for partition in 0..partitions {
             all.add_partition_offset(&settings.results, partition, Offset::End)
-                .map_err(KafkaError::client(format!("read topic {}", settings.results)))?;
+                .map_err(KafkaError::client(format!(
+                    "read topic {}",
+                    settings.results
+                )))?;
         }
-        consumer.assign(&all).map_err(KafkaError::client(format!("read topic {}", settings.results)))?;
+        consumer.assign(&all).map_err(KafkaError::client(format!(
+            "read topic {}",
+            settings.results
+        )))?;
         Ok(Watcher {
             settings,
             stop,
@@ -181,13 +201,18 @@ impl Watcher {
                     // librdkafka goes on trying by itself.
                     let why = format!("the broker: {error}");
                     tracing::warn!("{why}");
-                    self.studio.cameras().iter().for_each(|camera| camera.status.set(Condition::Lost { why: why.clone() }));
+                    self.studio
+                        .cameras()
+                        .iter()
+                        .for_each(|camera| camera.status.set(Condition::Lost { why: why.clone() }));
                     break;
                 }
             };
             patience = Duration::ZERO;
             // Fail closed: what does not say that it is a result may show a room.
-            let position = with_record(&record, |r| wire::is_result(r).then(|| wire::read_position(r)).flatten());
+            let position = with_record(&record, |r| {
+                wire::is_result(r).then(|| wire::read_position(r)).flatten()
+            });
             match position {
                 Some((id, number)) => {
                     self.numbers.camera(&id).seen.fetch_add(1, Relaxed);
@@ -203,15 +228,26 @@ impl Watcher {
         self.numbers.foreign.fetch_add(1, Relaxed);
         if !std::mem::replace(&mut self.has_told, true) {
             let topic = &self.settings.results;
-            tracing::warn!(topic, partition, offset, "this record is no result and is not shown: is it the right topic?");
+            tracing::warn!(
+                topic,
+                partition,
+                offset,
+                "this record is no result and is not shown: is it the right topic?"
+            );
         }
     }
 
     fn show(&mut self, id: &CameraId, number: FrameNumber, record: &OwnedMessage) {
         let counted = self.numbers.camera(id);
-        let camera = self.studio.camera_or_new(id, || introduction(&self.settings, record.partition(), counted.clone()));
+        let camera = self.studio.camera_or_new(id, || {
+            introduction(&self.settings, record.partition(), counted.clone())
+        });
         let mut picture = RgbImage::default();
-        match self.decoder.decode_into(record.payload().unwrap_or_default(), &self.settings.limits, &mut picture) {
+        match self.decoder.decode_into(
+            record.payload().unwrap_or_default(),
+            &self.settings.limits,
+            &mut picture,
+        ) {
             Ok(()) => {}
             Err(problem) => {
                 counted.failed.fetch_add(1, Relaxed);
@@ -230,29 +266,53 @@ impl Watcher {
 fn offer(camera: &Arc<Camera>, number: FrameNumber, picture: RgbImage) {
     camera.status.set(Condition::Open);
     let composed = Composed::Rgb(picture);
-    camera.offer(Offer { number: number.0, raw: None, alpha: None, composed: &composed });
+    camera.offer(Offer {
+        number: number.0,
+        raw: None,
+        alpha: None,
+        composed: &composed,
+    });
 }
 
 /// How long ago the frame was taken.
 fn age(record: &OwnedMessage) -> Option<Duration> {
-    let taken = record.headers()?.iter().filter(|header| header.key == "ce_time").filter_map(|header| header.value).last()?;
+    let taken = record
+        .headers()?
+        .iter()
+        .filter(|header| header.key == "ce_time")
+        .filter_map(|header| header.value)
+        .last()?;
     let taken: jiff::Timestamp = std::str::from_utf8(taken).ok()?.parse().ok()?;
     SystemTime::now().duration_since(taken.into()).ok()
 }
 
 /// Nothing is made here, so what is said of it is only that.
 fn introduction(settings: &WatchSettings, partition: i32, counters: Arc<Results>) -> Introduction {
-    let treatment = Treatment { matte: MatteMode::Soft, foreground_cleanup: true, skip_still: false };
+    let treatment = Treatment {
+        matte: MatteMode::Soft,
+        foreground_cleanup: true,
+        skip_still: false,
+    };
     Introduction {
         source: format!("{} [{partition}]", settings.results),
-        holds: Holds { transparent: false, opaque: false },
+        holds: Holds {
+            transparent: false,
+            opaque: false,
+        },
         only_background: true,
-        look: Look { behind: Behind::Spec(BackgroundSpec::Transparent), treatment },
+        look: Look {
+            behind: Behind::Spec(BackgroundSpec::Transparent),
+            treatment,
+        },
         counters,
     }
 }
 
-fn await_topic(admin: &AdminClient<Context>, settings: &WatchSettings, stop: &Stop) -> Result<i32, KafkaError> {
+fn await_topic(
+    admin: &AdminClient<Context>,
+    settings: &WatchSettings,
+    stop: &Stop,
+) -> Result<i32, KafkaError> {
     let begun = Instant::now();
     let mut said = false;
     loop {
@@ -264,7 +324,10 @@ fn await_topic(admin: &AdminClient<Context>, settings: &WatchSettings, stop: &St
                 "it is not there after {:?}: start `mattebox worker --out topic:{}`",
                 settings.connect_timeout, settings.results
             );
-            return Err(KafkaError::Topic { topic: settings.results.clone(), problem });
+            return Err(KafkaError::Topic {
+                topic: settings.results.clone(),
+                problem,
+            });
         }
         if !std::mem::replace(&mut said, true) {
             tracing::info!("waiting for topic {}", settings.results);

@@ -50,8 +50,14 @@ pub enum State {
 
 impl State {
     /// All of them.
-    pub const ALL: [State; 6] =
-        [State::Connecting, State::Live, State::Stalled, State::Reconnecting, State::Failed, State::Ended];
+    pub const ALL: [State; 6] = [
+        State::Connecting,
+        State::Live,
+        State::Stalled,
+        State::Reconnecting,
+        State::Failed,
+        State::Ended,
+    ];
 
     /// Its name in JSON and metrics.
     pub fn name(self) -> &'static str {
@@ -152,13 +158,21 @@ pub struct Camera {
 
 impl fmt::Debug for Camera {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Camera").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Camera")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
 impl Camera {
     pub(super) fn new(id: CameraId, introduction: Introduction, desk: Desk) -> Self {
-        let Introduction { source, holds, only_background, look, counters } = introduction;
+        let Introduction {
+            source,
+            holds,
+            only_background,
+            look,
+            counters,
+        } = introduction;
         Camera {
             id,
             source,
@@ -217,7 +231,10 @@ impl Camera {
     pub fn set_upload(&self, picture: Arc<BackgroundPicture>) {
         *lock(&self.upload) = Some(picture.clone());
         let mut look = lock(&self.look);
-        *look = Arc::new(Look { behind: Behind::Upload(picture), treatment: look.treatment });
+        *look = Arc::new(Look {
+            behind: Behind::Upload(picture),
+            treatment: look.treatment,
+        });
     }
 
     /// Shows a frame to whoever looks.
@@ -231,7 +248,12 @@ impl Camera {
             Some(last) if last.at.elapsed() > self.patience() => Some(time),
             last => last.and_then(|last| last.resumed),
         };
-        *lock(&self.latest) = Some(Latest { time, at: Instant::now(), size, resumed });
+        *lock(&self.latest) = Some(Latest {
+            time,
+            at: Instant::now(),
+            size,
+            resumed,
+        });
         if let (Some(raw), Some(alpha)) = (offer.raw, offer.alpha) {
             let sketch = Sketch::of(raw, alpha);
             lock(&self.judge).add(offer.number, sketch);
@@ -247,7 +269,10 @@ impl Camera {
         if errors.front().is_some_and(|last| last.message == message) {
             return;
         }
-        errors.push_front(Fault { time: SystemTime::now(), message: message.to_owned() });
+        errors.push_front(Fault {
+            time: SystemTime::now(),
+            message: message.to_owned(),
+        });
         errors.truncate(ERRORS);
     }
 
@@ -285,11 +310,17 @@ impl Camera {
                 None => stands(State::Connecting, None),
                 Some(latest) if latest.at.elapsed() > self.patience() => {
                     let why = Some("no frame comes".to_owned());
-                    Standing { state: State::Stalled, since: latest.time, why }
+                    Standing {
+                        state: State::Stalled,
+                        since: latest.time,
+                        why,
+                    }
                 }
-                Some(latest) => {
-                    Standing { state: State::Live, since: latest.resumed.map_or(since, |at| at.max(since)), why: None }
-                }
+                Some(latest) => Standing {
+                    state: State::Live,
+                    since: latest.resumed.map_or(since, |at| at.max(since)),
+                    why: None,
+                },
             },
         }
     }
@@ -297,7 +328,9 @@ impl Camera {
     /// How long it may be without a frame.
     fn patience(&self) -> Duration {
         match self.trend().usual_fps() {
-            fps if fps > 0.0 => STALLED.max(Duration::from_secs_f64((STALLED_INTERVALS / fps).min(3600.0))),
+            fps if fps > 0.0 => STALLED.max(Duration::from_secs_f64(
+                (STALLED_INTERVALS / fps).min(3600.0),
+            )),
             _ => STALLED,
         }
     }
@@ -308,7 +341,9 @@ impl Camera {
         self.trend().add(at, counted);
         // What a source says when it is lost is an error that a person may want to read later.
         let condition = self.status.get().condition;
-        if let Condition::Unreached { why } | Condition::Lost { why } | Condition::Failed { why } = condition {
+        if let Condition::Unreached { why } | Condition::Lost { why } | Condition::Failed { why } =
+            condition
+        {
             self.note(&why);
         }
     }

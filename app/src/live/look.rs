@@ -62,7 +62,11 @@ fn name(path: &Path) -> String {
     let shown = harmless::path(path);
     match shown.contains("://") || shown.contains(MASK) {
         true => shown,
-        false => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        false => path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
     }
 }
 

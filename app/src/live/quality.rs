@@ -32,15 +32,25 @@ pub struct Judge {
 impl Judge {
     /// Looks at a frame.
     pub(super) fn add(&mut self, number: u64, sketch: Sketch) {
-        let neighbours = self.recent.iter().filter(|(other, _)| other.abs_diff(number) == 1);
+        let neighbours = self
+            .recent
+            .iter()
+            .filter(|(other, _)| other.abs_diff(number) == 1);
         // Which of the two was first makes no difference.
-        let flicker: Vec<f64> = neighbours.filter_map(|(_, other)| sketch.flicker(other)).collect();
+        let flicker: Vec<f64> = neighbours
+            .filter_map(|(_, other)| sketch.flicker(other))
+            .collect();
         let (coverage, edge_width) = (sketch.coverage(), sketch.edge_width());
         self.recent.push((number, sketch));
         if self.recent.len() > WAITING {
             self.recent.remove(0);
         }
-        let quality = self.quality.get_or_insert(Quality { coverage, flicker: None, edge_width, nobody_since: None });
+        let quality = self.quality.get_or_insert(Quality {
+            coverage,
+            flicker: None,
+            edge_width,
+            nobody_since: None,
+        });
         let smooth = |old: f64, new: f64| old + WEIGHT * (new - old);
         quality.coverage = smooth(quality.coverage, coverage);
         for new in flicker {
@@ -75,16 +85,25 @@ mod tests {
     #[test]
     fn neighbours_are_compared_in_whatever_order_they_come() {
         let (mut in_order, mut out_of_order) = (Judge::default(), Judge::default());
-        [0, 1, 2].into_iter().for_each(|n| in_order.add(n, sketch(100 + 10 * (n as u32 % 2))));
-        [1, 0, 2].into_iter().for_each(|n| out_of_order.add(n, sketch(100 + 10 * (n as u32 % 2))));
-        let (a, b) = (in_order.quality().unwrap().flicker.unwrap(), out_of_order.quality().unwrap().flicker.unwrap());
+        [0, 1, 2]
+            .into_iter()
+            .for_each(|n| in_order.add(n, sketch(100 + 10 * (n as u32 % 2))));
+        [1, 0, 2]
+            .into_iter()
+            .for_each(|n| out_of_order.add(n, sketch(100 + 10 * (n as u32 % 2))));
+        let (a, b) = (
+            in_order.quality().unwrap().flicker.unwrap(),
+            out_of_order.quality().unwrap().flicker.unwrap(),
+        );
         assert!(a > 1.0 && (a - b).abs() < 1e-9, "{a} {b}");
     }
 
     #[test]
     fn frames_that_are_no_neighbours_are_not_compared() {
         let mut judge = Judge::default();
-        [0, 5, 9].into_iter().for_each(|n| judge.add(n, sketch(100 + n as u32)));
+        [0, 5, 9]
+            .into_iter()
+            .for_each(|n| judge.add(n, sketch(100 + n as u32)));
         assert_eq!(judge.quality().unwrap().flicker, None);
     }
 
@@ -92,7 +111,11 @@ mod tests {
     fn nobody_is_noticed_until_somebody_comes() {
         let mut judge = Judge::default();
         judge.add(0, sketch(0));
-        let since = judge.quality().unwrap().nobody_since.expect("nobody is there");
+        let since = judge
+            .quality()
+            .unwrap()
+            .nobody_since
+            .expect("nobody is there");
         judge.add(1, sketch(0));
         assert_eq!(judge.quality().unwrap().nobody_since, Some(since));
         judge.add(2, sketch(100));

@@ -4,7 +4,9 @@
 //! was offered last. Viewers get the newest picture whenever they are ready for one: a slow one misses frames, and costs nobody anything.
 use super::checkerboard;
 use axum::body::Bytes;
-use fast_image_resize::{PixelType, ResizeAlg, ResizeOptions, Resizer, images::Image, images::ImageRef};
+use fast_image_resize::{
+    PixelType, ResizeAlg, ResizeOptions, Resizer, images::Image, images::ImageRef,
+};
 use image::{GrayImage, RgbImage};
 use mattebox_core::{
     codec::{EncodeError, Encoder, ImageFormat, JpegEncoder},
@@ -46,7 +48,13 @@ pub enum View {
 
 impl View {
     /// All of them.
-    pub const ALL: [View; 5] = [View::Picture, View::Tile, View::Matte, View::Checkerboard, View::Raw];
+    pub const ALL: [View; 5] = [
+        View::Picture,
+        View::Tile,
+        View::Matte,
+        View::Checkerboard,
+        View::Raw,
+    ];
 }
 
 /// A picture as it is sent.
@@ -125,13 +133,21 @@ impl Viewer {
         if matches!(view, View::Picture | View::Tile) {
             newest.mark_changed();
         }
-        Viewer { shots, view, newest }
+        Viewer {
+            shots,
+            view,
+            newest,
+        }
     }
 
     /// A viewer for whom only what comes from now on counts.
     pub fn newcomer(shots: Arc<Shots>) -> Self {
         let newest = shots.newest[View::Tile as usize].subscribe();
-        Viewer { shots, view: View::Tile, newest }
+        Viewer {
+            shots,
+            view: View::Tile,
+            newest,
+        }
     }
 
     /// Waits for a picture that it has not seen. `None`: there will be none.
@@ -158,7 +174,10 @@ impl Shots {
         {
             let mut last = lock(&self.last);
             // Frames are finished by several threads: an older one must not come after a newer. A source that begins again counts anew.
-            if last.0.is_some_and(|number| offer.number < number && number - offer.number < REORDERED) {
+            if last
+                .0
+                .is_some_and(|number| offer.number < number && number - offer.number < REORDERED)
+            {
                 return false;
             }
             last.0 = Some(offer.number);
@@ -172,7 +191,10 @@ impl Shots {
         let copied = Copied {
             number: offer.number,
             composed: Some(offer.composed.clone()),
-            alpha: offer.alpha.filter(|_| cut_out || wants(View::Matte)).cloned(),
+            alpha: offer
+                .alpha
+                .filter(|_| cut_out || wants(View::Matte))
+                .cloned(),
             raw: offer.raw.filter(|_| cut_out || wants(View::Raw)).cloned(),
         };
         let mut offered = lock(&self.offered);
@@ -197,13 +219,24 @@ impl Shots {
     /// Whether a view that begins with what is there has nothing recent.
     fn is_due(&self, view: View) -> bool {
         let is_kept = matches!(view, View::Picture | View::Tile);
-        is_kept && self.newest[view as usize].borrow().as_ref().is_none_or(|shot| shot.at.elapsed() >= KEEP)
+        is_kept
+            && self.newest[view as usize]
+                .borrow()
+                .as_ref()
+                .is_none_or(|shot| shot.at.elapsed() >= KEEP)
     }
 
     /// Encodes what was offered last, for those who look.
     pub(super) fn encode(&self, tools: &mut Tools) {
-        let Some(copied) = lock(&self.offered).take() else { return };
-        let Copied { number, composed, alpha, raw } = copied;
+        let Some(copied) = lock(&self.offered).take() else {
+            return;
+        };
+        let Copied {
+            number,
+            composed,
+            alpha,
+            raw,
+        } = copied;
         let composed = composed.map(Arc::new);
         // Whoever waits for a picture may look for this one as soon as it is published.
         *lock(&self.still) = composed.clone();
@@ -215,7 +248,9 @@ impl Shots {
                 (View::Picture, Some(composed), ..) => tools.composed(composed, u32::MAX),
                 (View::Tile, Some(composed), ..) => tools.composed(composed, TILE_WIDTH),
                 (View::Matte, _, Some(alpha), _) => tools.gray(alpha),
-                (View::Checkerboard, _, Some(alpha), Some(raw)) => tools.rgb(&checkerboard::behind(raw, alpha)),
+                (View::Checkerboard, _, Some(alpha), Some(raw)) => {
+                    tools.rgb(&checkerboard::behind(raw, alpha))
+                }
                 (View::Raw, .., Some(raw)) => tools.rgb(raw),
                 // Whoever began to look after the copy was made gets the next.
                 _ => continue,
@@ -223,7 +258,11 @@ impl Shots {
             match encoded {
                 Ok(jpeg) => {
                     self.wanted[view as usize].store(false, Relaxed);
-                    self.newest[view as usize].send_replace(Some(Arc::new(Shot { number, jpeg, at: Instant::now() })));
+                    self.newest[view as usize].send_replace(Some(Arc::new(Shot {
+                        number,
+                        jpeg,
+                        at: Instant::now(),
+                    })));
                 }
                 Err(error) => tracing::debug!("a picture for viewers cannot be encoded: {error}"),
             }
@@ -261,7 +300,11 @@ impl Tools {
             }
             Composed::Rgba(picture) => {
                 let opaque = checkerboard::under(picture);
-                let small = if opaque.width() > max_width { self.shrink(&opaque, max_width) } else { opaque };
+                let small = if opaque.width() > max_width {
+                    self.shrink(&opaque, max_width)
+                } else {
+                    opaque
+                };
                 self.rgb(&small)
             }
         }
@@ -278,12 +321,25 @@ impl Tools {
     }
 
     fn shrink(&mut self, picture: &RgbImage, width: u32) -> RgbImage {
-        let height = (u64::from(picture.height()) * u64::from(width) / u64::from(picture.width().max(1))).max(1) as u32;
+        let height = (u64::from(picture.height()) * u64::from(width)
+            / u64::from(picture.width().max(1)))
+        .max(1) as u32;
         let mut small = Image::new(width, height, PixelType::U8x3);
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(fast_image_resize::FilterType::Bilinear));
-        let shrunk = ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3)
-            .map_err(|e| e.to_string())
-            .and_then(|from| self.resizer.resize(&from, &mut small, &options).map_err(|e| e.to_string()));
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(
+            fast_image_resize::FilterType::Bilinear,
+        ));
+        let shrunk = ImageRef::new(
+            picture.width(),
+            picture.height(),
+            picture.as_raw(),
+            PixelType::U8x3,
+        )
+        .map_err(|e| e.to_string())
+        .and_then(|from| {
+            self.resizer
+                .resize(&from, &mut small, &options)
+                .map_err(|e| e.to_string())
+        });
         match shrunk {
             Ok(()) => RgbImage::from_raw(width, height, small.into_vec()).unwrap_or_default(),
             // Sizes and kinds of pixels fit by construction; a full picture is as good.
@@ -302,9 +358,17 @@ mod tests {
     use image::{Luma, Rgb};
 
     fn offer(shots: &Shots, number: u64) -> bool {
-        let (raw, alpha) = (RgbImage::from_pixel(960, 540, Rgb([200, 0, 0])), GrayImage::from_pixel(960, 540, Luma([0])));
+        let (raw, alpha) = (
+            RgbImage::from_pixel(960, 540, Rgb([200, 0, 0])),
+            GrayImage::from_pixel(960, 540, Luma([0])),
+        );
         let composed = Composed::Rgb(RgbImage::from_pixel(960, 540, Rgb([0, 200, 0])));
-        shots.offer(Offer { number, raw: Some(&raw), alpha: Some(&alpha), composed: &composed })
+        shots.offer(Offer {
+            number,
+            raw: Some(&raw),
+            alpha: Some(&alpha),
+            composed: &composed,
+        })
     }
 
     fn want(shots: &Shots, view: View) {
@@ -313,7 +377,8 @@ mod tests {
 
     fn middle(shots: &Shots, view: View) -> (u32, [u8; 3]) {
         let jpeg = shots.newest(view).expect("a picture").jpeg.clone();
-        let picture = mattebox_core::codec::decode(&jpeg, &Default::default()).expect("a JPEG file");
+        let picture =
+            mattebox_core::codec::decode(&jpeg, &Default::default()).expect("a JPEG file");
         (picture.width(), picture.get_pixel(picture.width() / 2, 1).0)
     }
 
@@ -324,7 +389,10 @@ mod tests {
         assert!(!offer(&shots, 1), "less than a second later");
         shots.encode(&mut Tools::default());
         assert_eq!(middle(&shots, View::Tile).0, TILE_WIDTH);
-        assert!(shots.newest(View::Raw).is_none() && shots.newest(View::Matte).is_none(), "what nobody looks at is not made");
+        assert!(
+            shots.newest(View::Raw).is_none() && shots.newest(View::Matte).is_none(),
+            "what nobody looks at is not made"
+        );
         assert_eq!(shots.still().expect("kept").dimensions(), (960, 540));
     }
 
@@ -334,12 +402,18 @@ mod tests {
         View::ALL.into_iter().for_each(|view| want(&shots, view));
         assert!(offer(&shots, 0) && offer(&shots, 1));
         shots.encode(&mut Tools::default());
-        let near = |(_, [r, g, b]): (u32, [u8; 3]), want: [u8; 3]| [r, g, b].iter().zip(want).all(|(a, b)| a.abs_diff(b) < 8);
+        let near = |(_, [r, g, b]): (u32, [u8; 3]), want: [u8; 3]| {
+            [r, g, b].iter().zip(want).all(|(a, b)| a.abs_diff(b) < 8)
+        };
         assert!(near(middle(&shots, View::Picture), [0, 200, 0]));
         assert!(near(middle(&shots, View::Raw), [200, 0, 0]));
         assert!(near(middle(&shots, View::Matte), [0, 0, 0]));
         let [r, g, b] = middle(&shots, View::Checkerboard).1;
-        assert!(r.abs_diff(g) < 8 && g.abs_diff(b) < 8 && r > 100, "nothing of the room: {:?}", [r, g, b]);
+        assert!(
+            r.abs_diff(g) < 8 && g.abs_diff(b) < 8 && r > 100,
+            "nothing of the room: {:?}",
+            [r, g, b]
+        );
         assert!(!offer(&shots, 2), "all have what they waited for");
     }
 
@@ -349,7 +423,9 @@ mod tests {
         let mut viewer = Viewer::new(shots.clone(), View::Matte);
         assert!(offer(&shots, 0), "the one that is kept");
         assert!(!offer(&shots, 1), "the viewer has not asked yet");
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         let shot = runtime.block_on(async {
             let frames = async {
                 for number in 2..5 {

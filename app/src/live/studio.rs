@@ -50,13 +50,24 @@ pub struct Studio {
 impl Default for Studio {
     fn default() -> Self {
         let (to, from) = crossbeam_channel::unbounded();
-        Studio { cameras: Mutex::default(), desk: Desk { watched: Arc::default(), to }, from }
+        Studio {
+            cameras: Mutex::default(),
+            desk: Desk {
+                watched: Arc::default(),
+                to,
+            },
+            from,
+        }
     }
 }
 
 impl Studio {
     /// The camera of a name, which is introduced if it is new. Those that are too many are not shown.
-    pub fn camera_or_new(&self, id: &CameraId, introduce: impl FnOnce() -> Introduction) -> Arc<Camera> {
+    pub fn camera_or_new(
+        &self,
+        id: &CameraId,
+        introduce: impl FnOnce() -> Introduction,
+    ) -> Arc<Camera> {
         let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(there) = cameras.get(id) {
             return there.clone();
@@ -75,12 +86,19 @@ impl Studio {
 
     /// All cameras by name.
     pub fn cameras(&self) -> Vec<Arc<Camera>> {
-        self.cameras.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.cameras
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 
     /// The camera of a name.
     pub fn camera(&self, id: &str) -> Option<Arc<Camera>> {
-        self.cameras().into_iter().find(|camera| camera.id.as_str() == id)
+        self.cameras()
+            .into_iter()
+            .find(|camera| camera.id.as_str() == id)
     }
 
     /// Begins to show: from now on pictures are kept and numbers taken. The thread ends with the process.
@@ -89,7 +107,9 @@ impl Studio {
             return Ok(());
         }
         let studio = self.clone();
-        thread::Builder::new().name("live".to_owned()).spawn(move || studio.work())?;
+        thread::Builder::new()
+            .name("live".to_owned())
+            .spawn(move || studio.work())?;
         Ok(())
     }
 
@@ -97,7 +117,10 @@ impl Studio {
         let mut tools = Tools::default();
         let mut next = Instant::now();
         loop {
-            match self.from.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            match self
+                .from
+                .recv_timeout(next.saturating_duration_since(Instant::now()))
+            {
                 Ok(camera) => {
                     camera.pending.store(false, Relaxed);
                     camera.shots.encode(&mut tools);
@@ -106,7 +129,9 @@ impl Studio {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             if Instant::now() >= next {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
+                let now = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .map_or(0.0, |since| since.as_secs_f64());
                 self.cameras().iter().for_each(|camera| camera.sample(now));
                 // Seconds that were missed are missed: they are not made up for at once.
                 next = Instant::now() + SECOND;
@@ -141,18 +166,39 @@ mod tests {
     }
 
     fn camera(studio: &Studio, id: &str) -> Arc<Camera> {
-        let treatment = Treatment { matte: MatteMode::Soft, foreground_cleanup: true, skip_still: false };
-        let look = Look { behind: Behind::Spec(BackgroundSpec::Color([1, 2, 3])), treatment };
-        let holds = Holds { transparent: true, opaque: true };
+        let treatment = Treatment {
+            matte: MatteMode::Soft,
+            foreground_cleanup: true,
+            skip_still: false,
+        };
+        let look = Look {
+            behind: Behind::Spec(BackgroundSpec::Color([1, 2, 3])),
+            treatment,
+        };
+        let holds = Holds {
+            transparent: true,
+            opaque: true,
+        };
         let source = "a source".to_owned();
-        let introduce = || Introduction { source, holds, only_background: false, look, counters: Arc::new(Nothing) };
+        let introduce = || Introduction {
+            source,
+            holds,
+            only_background: false,
+            look,
+            counters: Arc::new(Nothing),
+        };
         studio.camera_or_new(&id.parse().unwrap(), introduce)
     }
 
     fn offer(camera: &Arc<Camera>, number: u64) {
         let (raw, alpha) = (RgbImage::new(8, 4), GrayImage::new(8, 4));
         let composed = Composed::Rgb(raw.clone());
-        camera.offer(Offer { number, raw: Some(&raw), alpha: Some(&alpha), composed: &composed });
+        camera.offer(Offer {
+            number,
+            raw: Some(&raw),
+            alpha: Some(&alpha),
+            composed: &composed,
+        });
     }
 
     #[test]
@@ -164,8 +210,12 @@ mod tests {
         studio.open().unwrap();
         let mut viewer = Viewer::new(camera.shots.clone(), View::Picture);
         offer(&camera, 1);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let shot = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), viewer.next()).await });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let shot = runtime
+            .block_on(async { tokio::time::timeout(Duration::from_secs(20), viewer.next()).await });
         assert_eq!(shot.expect("a picture").expect("it goes on").number, 1);
     }
 
@@ -181,9 +231,14 @@ mod tests {
         assert_eq!(camera.standing().state, State::Live);
         thread::sleep(Duration::from_millis(2100));
         assert_eq!(camera.standing().state, State::Stalled);
-        camera.status.set(Condition::Lost { why: "refused".to_owned() });
+        camera.status.set(Condition::Lost {
+            why: "refused".to_owned(),
+        });
         let standing = camera.standing();
-        assert_eq!((standing.state, standing.why.as_deref()), (State::Reconnecting, Some("refused")));
+        assert_eq!(
+            (standing.state, standing.why.as_deref()),
+            (State::Reconnecting, Some("refused"))
+        );
     }
 
     #[test]
@@ -191,6 +246,9 @@ mod tests {
         let studio = Studio::default();
         (0..MAX_CAMERAS + 5).for_each(|n| drop(camera(&studio, &format!("cam{n}"))));
         assert_eq!(studio.cameras().len(), MAX_CAMERAS);
-        assert_eq!(Arc::as_ptr(&camera(&studio, "cam7")), Arc::as_ptr(&studio.camera("cam7").unwrap()));
+        assert_eq!(
+            Arc::as_ptr(&camera(&studio, "cam7")),
+            Arc::as_ptr(&studio.camera("cam7").unwrap())
+        );
     }
 }

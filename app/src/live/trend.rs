@@ -65,8 +65,16 @@ impl Trend {
         {
             let rate = |now: u64, then: u64| now.saturating_sub(then) as f64 / (at - before);
             let times = counted.times.since(&last.times);
-            let (frames_in, frames_out) = (rate(counted.frames_in, last.frames_in), rate(counted.frames_out, last.frames_out));
-            self.seconds.push_back(Second { at: at as i64, frames_in, frames_out, latency: times.report() });
+            let (frames_in, frames_out) = (
+                rate(counted.frames_in, last.frames_in),
+                rate(counted.frames_out, last.frames_out),
+            );
+            self.seconds.push_back(Second {
+                at: at as i64,
+                frames_in,
+                frames_out,
+                latency: times.report(),
+            });
             self.times.push_back(times);
             if self.seconds.len() > SECONDS {
                 self.seconds.pop_front();
@@ -80,20 +88,32 @@ impl Trend {
 
     /// What was counted last.
     pub fn counted(&self) -> Counted {
-        self.last.as_ref().map(|(_, counted)| counted.clone()).unwrap_or_default()
+        self.last
+            .as_ref()
+            .map(|(_, counted)| counted.clone())
+            .unwrap_or_default()
     }
 
     /// Frames per second that came and that went, now.
     pub fn fps(&self) -> (f64, f64) {
         let n = self.seconds.len().clamp(1, NOW) as f64;
         let now = || self.seconds.iter().rev().take(NOW);
-        (now().map(|s| s.frames_in).sum::<f64>() / n, now().map(|s| s.frames_out).sum::<f64>() / n)
+        (
+            now().map(|s| s.frames_in).sum::<f64>() / n,
+            now().map(|s| s.frames_out).sum::<f64>() / n,
+        )
     }
 
     /// Frames per second that usually come: over the half minute that ends with the last frame.
     pub fn usual_fps(&self) -> f64 {
         let (mut frames, mut n) = (0.0, 0.0);
-        for second in self.seconds.iter().rev().skip_while(|second| second.frames_in == 0.0).take(30) {
+        for second in self
+            .seconds
+            .iter()
+            .rev()
+            .skip_while(|second| second.frames_in == 0.0)
+            .take(30)
+        {
             frames += second.frames_in;
             n += 1.0;
         }
@@ -137,21 +157,36 @@ mod tests {
             }
             trend.add(
                 f64::from(second),
-                Counted { frames_in: frames, frames_out: frames / 2, times: latency.times(), ..Default::default() },
+                Counted {
+                    frames_in: frames,
+                    frames_out: frames / 2,
+                    times: latency.times(),
+                    ..Default::default()
+                },
             );
             frames += 10;
         }
         assert_eq!(trend.fps(), (10.0, 5.0));
         let history = trend.history();
         assert_eq!(history.seconds, [1, 2, 3, 4, 5]);
-        let p50: Vec<f64> = history.latency_p50_ms.iter().map(|p| p.expect("there were frames").round()).collect();
-        assert!((20.0..22.0).contains(&p50[0]) && (90.0..95.0).contains(&p50[2]) && (20.0..22.0).contains(&p50[3]), "{p50:?}");
+        let p50: Vec<f64> = history
+            .latency_p50_ms
+            .iter()
+            .map(|p| p.expect("there were frames").round())
+            .collect();
+        assert!(
+            (20.0..22.0).contains(&p50[0])
+                && (90.0..95.0).contains(&p50[2])
+                && (20.0..22.0).contains(&p50[3]),
+            "{p50:?}"
+        );
     }
 
     #[test]
     fn minutes_ago_is_forgotten() {
         let mut trend = Trend::default();
-        (0..SECONDS as u32 + 50).for_each(|second| trend.add(f64::from(second), Counted::default()));
+        (0..SECONDS as u32 + 50)
+            .for_each(|second| trend.add(f64::from(second), Counted::default()));
         assert_eq!(trend.history().seconds.len(), SECONDS);
         assert!(trend.latency().is_none());
     }

@@ -29,7 +29,13 @@ struct Start {
 impl Backgrounds {
     /// What the settings name is read when it is opened first.
     pub(crate) fn new(start: &BackgroundSpec, options: SourceOptions) -> Self {
-        Backgrounds { options, start: Mutex::new(Start { spec: start.clone(), picture: None }) }
+        Backgrounds {
+            options,
+            start: Mutex::new(Start {
+                spec: start.clone(),
+                picture: None,
+            }),
+        }
     }
 
     /// The settings name another background now. One that cannot be had changes nothing.
@@ -47,7 +53,10 @@ impl Backgrounds {
             }
             _ => None,
         };
-        *now = Start { spec: start.clone(), picture };
+        *now = Start {
+            spec: start.clone(),
+            picture,
+        };
         Ok(())
     }
 
@@ -61,7 +70,9 @@ impl Backgrounds {
         match spec {
             BackgroundSpec::Color(c) => still(compose::Backdrop::plain(Background::Color(*c))),
             BackgroundSpec::Transparent => still(compose::Backdrop::plain(Background::Transparent)),
-            BackgroundSpec::Blur { sigma } => still(compose::Backdrop::plain(Background::Blur { sigma: *sigma })),
+            BackgroundSpec::Blur { sigma } => {
+                still(compose::Backdrop::plain(Background::Blur { sigma: *sigma }))
+            }
             BackgroundSpec::Image(path) => {
                 let mut start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
                 let picture = match &start.picture {
@@ -93,7 +104,8 @@ pub(crate) enum Backdrop {
 impl Backdrop {
     /// Opens a video. The message of an error names it.
     fn open_video(path: &Path, options: &SourceOptions, stop: &Stop) -> Result<Self, String> {
-        let describe = |e: &dyn std::fmt::Display| format!("background video {}: {e}", harmless::path(path));
+        let describe =
+            |e: &dyn std::fmt::Display| format!("background video {}: {e}", harmless::path(path));
         let spec = path.to_string_lossy().parse().map_err(|e| describe(&e))?;
         // The whole video, over and over, at its own rate: the options are those of the camera only in how to read.
         let options = SourceOptions {
@@ -114,7 +126,12 @@ impl Backdrop {
     }
 
     /// The background of the next frame, which is `width` by `height`.
-    pub(crate) fn next(&mut self, width: u32, height: u32, stop: &Stop) -> Result<Background, String> {
+    pub(crate) fn next(
+        &mut self,
+        width: u32,
+        height: u32,
+        stop: &Stop,
+    ) -> Result<Background, String> {
         let (source, first) = match self {
             Backdrop::Still(backdrop) => return Ok(backdrop.fit(width, height)),
             Backdrop::Video { source, first } => (source, first),
@@ -122,19 +139,32 @@ impl Backdrop {
         // The picture that was read at the opening belongs to the first frame.
         let picture = match first.take() {
             Some(first) => first,
-            None => match source.next(stop).map_err(|e| format!("background video: {e}"))? {
+            None => match source
+                .next(stop)
+                .map_err(|e| format!("background video: {e}"))?
+            {
                 Some(next) => next.picture,
                 None => return Err("the background video ended".to_owned()),
             },
         };
         let fits = picture.dimensions() == (width, height);
-        Ok(Background::Picture(Arc::new(if fits { picture } else { cover(&picture, width, height) })))
+        Ok(Background::Picture(Arc::new(if fits {
+            picture
+        } else {
+            cover(&picture, width, height)
+        })))
     }
 }
 
 fn read_picture(path: &Path, options: &SourceOptions) -> Result<Arc<BackgroundPicture>, String> {
-    let bytes = std::fs::read(path).map_err(|e| format!("cannot read the background picture {}: {e}", harmless::path(path)))?;
-    BackgroundPicture::open(bytes, &options.limits).map_err(|e| format!("background picture {}: {e}", harmless::path(path)))
+    let bytes = std::fs::read(path).map_err(|e| {
+        format!(
+            "cannot read the background picture {}: {e}",
+            harmless::path(path)
+        )
+    })?;
+    BackgroundPicture::open(bytes, &options.limits)
+        .map_err(|e| format!("background picture {}: {e}", harmless::path(path)))
 }
 
 #[cfg(test)]
@@ -160,7 +190,11 @@ mod tests {
         picture([1, 2, 3]).save(&path).unwrap();
         let spec = BackgroundSpec::Image(path.clone());
         let backgrounds = Backgrounds::new(&spec, SourceOptions::default());
-        let open = |spec: &BackgroundSpec| backgrounds.open(&Behind::Spec(spec.clone()), &Stop::new()).unwrap();
+        let open = |spec: &BackgroundSpec| {
+            backgrounds
+                .open(&Behind::Spec(spec.clone()), &Stop::new())
+                .unwrap()
+        };
         let mut cameras: Vec<_> = (0..8).map(|_| open(&spec)).collect();
         picture([7, 8, 9]).save(&path).unwrap();
         cameras.push(open(&spec));
@@ -171,7 +205,11 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert_eq!(color_of(&mut open(&spec), 8), [1, 2, 3]);
         let start = backgrounds.start.lock().unwrap().picture.clone().unwrap();
-        assert_eq!(start.decodes(), 2, "once for nine cameras, and once for another size later");
+        assert_eq!(
+            start.decodes(),
+            2,
+            "once for nine cameras, and once for another size later"
+        );
     }
 
     #[test]
@@ -181,8 +219,16 @@ mod tests {
         picture([4, 5, 6]).save(&path).unwrap();
         let backgrounds = Backgrounds::new(&BackgroundSpec::default(), SourceOptions::default());
         let missing = BackgroundSpec::Image(folder.path().join("missing.png"));
-        assert!(backgrounds.restart(&missing).unwrap_err().contains("missing.png"));
-        assert_eq!(backgrounds.start.lock().unwrap().spec, BackgroundSpec::default());
+        assert!(
+            backgrounds
+                .restart(&missing)
+                .unwrap_err()
+                .contains("missing.png")
+        );
+        assert_eq!(
+            backgrounds.start.lock().unwrap().spec,
+            BackgroundSpec::default()
+        );
         let spec = BackgroundSpec::Image(path);
         backgrounds.restart(&spec).unwrap();
         let mut backdrop = backgrounds.open(&Behind::Spec(spec), &Stop::new()).unwrap();

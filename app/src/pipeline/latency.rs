@@ -30,7 +30,10 @@ impl Latency {
 
     /// The times so far.
     pub(crate) fn times(&self) -> Times {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -57,8 +60,12 @@ impl Times {
 
     /// Adds another camera's.
     pub(crate) fn merge(&mut self, other: &Times) {
-        self.buckets.resize(self.buckets.len().max(other.buckets.len()), 0);
-        self.buckets.iter_mut().zip(&other.buckets).for_each(|(mine, others)| *mine += others);
+        self.buckets
+            .resize(self.buckets.len().max(other.buckets.len()), 0);
+        self.buckets
+            .iter_mut()
+            .zip(&other.buckets)
+            .for_each(|(mine, others)| *mine += others);
         self.count += other.count;
         self.sum += other.sum;
         self.longest = self.longest.max(other.longest);
@@ -67,11 +74,24 @@ impl Times {
     /// Those that came after `earlier`, a copy of this from before.
     pub(crate) fn since(&self, earlier: &Times) -> Times {
         let then = earlier.buckets.iter().copied().chain(std::iter::repeat(0));
-        let buckets: Vec<u64> = self.buckets.iter().zip(then).map(|(now, then)| now.saturating_sub(then)).collect();
-        let longest = buckets.iter().rposition(|&count| count > 0).map_or(0, upper_end);
+        let buckets: Vec<u64> = self
+            .buckets
+            .iter()
+            .zip(then)
+            .map(|(now, then)| now.saturating_sub(then))
+            .collect();
+        let longest = buckets
+            .iter()
+            .rposition(|&count| count > 0)
+            .map_or(0, upper_end);
         let longest = Duration::from_micros(longest).min(self.longest);
         let sum = self.sum.saturating_sub(earlier.sum);
-        Times { count: self.count.saturating_sub(earlier.count), sum, longest, buckets }
+        Times {
+            count: self.count.saturating_sub(earlier.count),
+            sum,
+            longest,
+            buckets,
+        }
     }
 
     /// How many there are.
@@ -87,7 +107,12 @@ impl Times {
     /// How many were no longer than `limit`; those less than 3 % below it may be missing.
     pub(crate) fn up_to(&self, limit: Duration) -> u64 {
         let limit = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
-        self.buckets.iter().enumerate().take_while(|(bucket, _)| upper_end(*bucket) <= limit).map(|(_, count)| count).sum()
+        self.buckets
+            .iter()
+            .enumerate()
+            .take_while(|(bucket, _)| upper_end(*bucket) <= limit)
+            .map(|(_, count)| count)
+            .sum()
     }
 
     /// `None` before the first.
@@ -115,15 +140,24 @@ impl Times {
 
 /// Times below `BUCKETS_PER_DOUBLING` have a bucket each; from there on, each doubling has that many.
 fn bucket(micros: u64) -> usize {
-    let doublings = (micros / BUCKETS_PER_DOUBLING).checked_ilog2().map_or(0, |log| u64::from(log) + 1);
+    let doublings = (micros / BUCKETS_PER_DOUBLING)
+        .checked_ilog2()
+        .map_or(0, |log| u64::from(log) + 1);
     let width = doublings.saturating_sub(1);
-    let within = if doublings == 0 { micros } else { (micros >> width) - BUCKETS_PER_DOUBLING };
+    let within = if doublings == 0 {
+        micros
+    } else {
+        (micros >> width) - BUCKETS_PER_DOUBLING
+    };
     (doublings * BUCKETS_PER_DOUBLING + within) as usize
 }
 
 /// The longest time in a bucket.
 fn upper_end(bucket: usize) -> u64 {
-    let (doublings, within) = (bucket as u64 / BUCKETS_PER_DOUBLING, bucket as u64 % BUCKETS_PER_DOUBLING);
+    let (doublings, within) = (
+        bucket as u64 / BUCKETS_PER_DOUBLING,
+        bucket as u64 % BUCKETS_PER_DOUBLING,
+    );
     match doublings {
         0 => within,
         _ => ((BUCKETS_PER_DOUBLING + within + 1) << (doublings - 1)) - 1,
@@ -151,10 +185,19 @@ mod tests {
     #[test]
     fn every_time_is_in_the_bucket_that_ends_at_most_a_thirtieth_above_it() {
         let mut last = 0;
-        for micros in (0..100_000).chain((17..40).map(|bit| (1 << bit) - 1)).chain((17..40).map(|bit| 3 << bit)) {
+        for micros in (0..100_000)
+            .chain((17..40).map(|bit| (1 << bit) - 1))
+            .chain((17..40).map(|bit| 3 << bit))
+        {
             let end = upper_end(bucket(micros));
-            assert!(end >= micros && end <= micros + micros / 31, "{micros} is in the bucket up to {end}");
-            assert!(micros == 0 || bucket(micros) == 0 || upper_end(bucket(micros) - 1) < micros, "{micros}");
+            assert!(
+                end >= micros && end <= micros + micros / 31,
+                "{micros} is in the bucket up to {end}"
+            );
+            assert!(
+                micros == 0 || bucket(micros) == 0 || upper_end(bucket(micros) - 1) < micros,
+                "{micros}"
+            );
             last = last.max(end);
         }
         assert!(last > 1 << 40);
@@ -168,8 +211,16 @@ mod tests {
         let mut both = times.clone();
         both.merge(&times);
         for report in [times.report().unwrap(), both.report().unwrap()] {
-            for (found, wanted) in [(report.p50, 50.0), (report.p95, 95.0), (report.p99, 99.0), (report.max, 100.0)] {
-                assert!((wanted..wanted * 1.04).contains(&found), "{found} instead of {wanted}");
+            for (found, wanted) in [
+                (report.p50, 50.0),
+                (report.p95, 95.0),
+                (report.p99, 99.0),
+                (report.max, 100.0),
+            ] {
+                assert!(
+                    (wanted..wanted * 1.04).contains(&found),
+                    "{found} instead of {wanted}"
+                );
             }
         }
     }
@@ -179,7 +230,13 @@ mod tests {
         let mut times = Times::default();
         (1..=100).for_each(|ms| times.add(Duration::from_millis(ms)));
         assert_eq!(times.sum(), Duration::from_millis(5050));
-        for (limit, wanted) in [(0, 0..=0), (10, 9..=10), (50, 48..=50), (100, 96..=100), (1000, 100..=100)] {
+        for (limit, wanted) in [
+            (0, 0..=0),
+            (10, 9..=10),
+            (50, 48..=50),
+            (100, 96..=100),
+            (1000, 100..=100),
+        ] {
             let found = times.up_to(Duration::from_millis(limit));
             assert!(wanted.contains(&found), "{found} up to {limit} ms");
         }
@@ -194,7 +251,10 @@ mod tests {
         let since = times.since(&before);
         let report = since.report().unwrap();
         assert_eq!(since.count(), 1);
-        assert!((10.0..10.4).contains(&report.p99) && (10.0..10.4).contains(&report.max), "{report:?}");
+        assert!(
+            (10.0..10.4).contains(&report.p99) && (10.0..10.4).contains(&report.max),
+            "{report:?}"
+        );
         assert!(times.since(&times).report().is_none());
     }
 

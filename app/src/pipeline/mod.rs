@@ -37,7 +37,10 @@ use crate::{
     trace::Tracer,
 };
 use background::{Backdrop, Backgrounds};
-use mattebox_core::{codec::ImageFormat, compose::BackgroundSpec, frame::CameraId, maker::Recipe, model::Model, simd::SimdError};
+use mattebox_core::{
+    codec::ImageFormat, compose::BackgroundSpec, frame::CameraId, maker::Recipe, model::Model,
+    simd::SimdError,
+};
 use mattebox_store::{FrameDir, OnExisting};
 use output::{Output, Writer};
 use reader::Reader;
@@ -156,8 +159,16 @@ impl Shared<'_> {
     /// new tools after a fault.
     fn fail_unfinished(&self) {
         for lane in (0..self.lanes.len()).filter(|lane| !self.scheduler.is_processed(*lane)) {
-            let message = "no thread is left to process its frames (see the errors above)".to_owned();
-            self.fail(lane, Failure { message, exit_code: 1, keep_output: true });
+            let message =
+                "no thread is left to process its frames (see the errors above)".to_owned();
+            self.fail(
+                lane,
+                Failure {
+                    message,
+                    exit_code: 1,
+                    keep_output: true,
+                },
+            );
             // Sources that are still waited for give no frames that anything could process.
             self.stop.stop();
         }
@@ -165,7 +176,10 @@ impl Shared<'_> {
 
     fn drop_waiting(&self, lane: usize) {
         let dropped = self.scheduler.close(lane);
-        self.lanes[lane].stats.dropped_stopped.fetch_add(dropped, Relaxed);
+        self.lanes[lane]
+            .stats
+            .dropped_stopped
+            .fetch_add(dropped, Relaxed);
     }
 }
 
@@ -214,21 +228,45 @@ impl Pipeline {
             on_existing: settings.on_existing,
             frames: settings.frames,
         };
-        let backgrounds = Arc::new(Backgrounds::new(&settings.background, settings.source.clone()));
+        let backgrounds = Arc::new(Backgrounds::new(
+            &settings.background,
+            settings.source.clone(),
+        ));
         let behind = settings.look().behind;
         let backdrops = settings
             .cameras
             .iter()
-            .map(|_| backgrounds.open(&behind, &stop).map_err(StartError::Background))
+            .map(|_| {
+                backgrounds
+                    .open(&behind, &stop)
+                    .map_err(StartError::Background)
+            })
             .collect::<Result<_, _>>()?;
-        let stats: Vec<Arc<CameraStats>> = settings.cameras.iter().map(|_| Arc::default()).collect();
+        let stats: Vec<Arc<CameraStats>> =
+            settings.cameras.iter().map(|_| Arc::default()).collect();
         let studio = Arc::new(Studio::default());
         let introduced = settings.cameras.iter().zip(&stats);
         let cameras = introduced
-            .map(|(c, stats)| studio.camera_or_new(&c.camera, || introduction(&settings, &c.spec, stats.clone())))
+            .map(|(c, stats)| {
+                studio.camera_or_new(&c.camera, || {
+                    introduction(&settings, &c.spec, stats.clone())
+                })
+            })
             .collect();
         let tracer = Tracer::open(settings.trace.as_ref(), "run").map_err(StartError::Trace)?;
-        Ok(Pipeline { settings, job, stop, abort, clock: Arc::default(), tracer, stats, backgrounds, backdrops, studio, cameras })
+        Ok(Pipeline {
+            settings,
+            job,
+            stop,
+            abort,
+            clock: Arc::default(),
+            tracer,
+            stats,
+            backgrounds,
+            backdrops,
+            studio,
+            cameras,
+        })
     }
 
     /// Gives all cameras the look that settings ask for, as if they had been started with it. A look that cannot be had changes
@@ -245,7 +283,10 @@ impl Pipeline {
 
     /// How the sources are doing, to be read while the run goes on.
     pub fn sources(&self) -> Vec<(CameraId, Status)> {
-        self.cameras.iter().map(|camera| (camera.id.clone(), camera.status.clone())).collect()
+        self.cameras
+            .iter()
+            .map(|camera| (camera.id.clone(), camera.status.clone()))
+            .collect()
     }
 
     /// CPU time by stage, to be read while the run goes on.
@@ -255,19 +296,46 @@ impl Pipeline {
 
     /// The counters, to be read while the run goes on.
     pub fn watch(&self) -> Watch {
-        Watch { cameras: self.settings.cameras.iter().map(|c| c.camera.clone()).zip(self.stats.iter().cloned()).collect() }
+        Watch {
+            cameras: self
+                .settings
+                .cameras
+                .iter()
+                .map(|c| c.camera.clone())
+                .zip(self.stats.iter().cloned())
+                .collect(),
+        }
     }
 
     /// Runs until every source has ended or the run was stopped.
     pub fn run(self) -> Result<Report, StartError> {
         let started = Instant::now();
         let (children, process) = (stats::children_cpu(), stats::process_cpu());
-        let Pipeline { settings, job, stop, abort, clock, tracer, stats, backgrounds, backdrops, studio: _, cameras } = self;
+        let Pipeline {
+            settings,
+            job,
+            stop,
+            abort,
+            clock,
+            tracer,
+            stats,
+            backgrounds,
+            backdrops,
+            studio: _,
+            cameras,
+        } = self;
         let threads = settings.threads.get();
         // With other cameras, or with somebody who looks, the process goes on: a camera that is off may come later.
         let keep_trying = settings.cameras.len() > 1 || settings.view.is_some();
-        let (mut lanes, mut lane_settings, mut writers, mut readers) = (vec![], vec![], vec![], vec![]);
-        for (((index, c), backdrop), camera) in settings.cameras.iter().enumerate().zip(backdrops).zip(cameras) {
+        let (mut lanes, mut lane_settings, mut writers, mut readers) =
+            (vec![], vec![], vec![], vec![]);
+        for (((index, c), backdrop), camera) in settings
+            .cameras
+            .iter()
+            .enumerate()
+            .zip(backdrops)
+            .zip(cameras)
+        {
             let queue = LaneSettings {
                 // Two are enough to bridge a pause of a worker, and too few to fall behind a live source.
                 waiting: 2,
@@ -280,15 +348,33 @@ impl Pipeline {
                 spec => {
                     let (to, from) = crossbeam_channel::bounded(queue.working);
                     let (spare_to, spare) = crossbeam_channel::bounded(queue.working);
-                    let (spec, options) = (spec.for_camera(&c.camera), sink_options(&settings, &abort));
-                    writers.push(Writer { lane: index, spec, options, from, spare: spare_to });
+                    let (spec, options) =
+                        (spec.for_camera(&c.camera), sink_options(&settings, &abort));
+                    writers.push(Writer {
+                        lane: index,
+                        spec,
+                        options,
+                        from,
+                        spare: spare_to,
+                    });
                     Output::Ordered { to, spare }
                 }
             };
-            let alpha_out = settings.alpha_out.as_ref().map(|d| FrameDir::open(d, &c.camera)).transpose()?;
+            let alpha_out = settings
+                .alpha_out
+                .as_ref()
+                .map(|d| FrameDir::open(d, &c.camera))
+                .transpose()?;
             let look = camera.look();
             let status = camera.status.clone();
-            let (spec, options) = (c.spec.clone(), SourceOptions { status, keep_trying, ..settings.source.clone() });
+            let (spec, options) = (
+                c.spec.clone(),
+                SourceOptions {
+                    status,
+                    keep_trying,
+                    ..settings.source.clone()
+                },
+            );
             lanes.push(Lane {
                 camera,
                 source: c.spec.to_string(),
@@ -299,20 +385,42 @@ impl Pipeline {
             });
             lane_settings.push(queue);
             let backgrounds = backgrounds.clone();
-            readers.push(Reader { lane: index, spec, options, backgrounds, backdrop, look, queue, live: settings.live });
+            readers.push(Reader {
+                lane: index,
+                spec,
+                options,
+                backgrounds,
+                backdrop,
+                look,
+                queue,
+                live: settings.live,
+            });
         }
         let scheduler = Scheduler::new(lane_settings);
-        let shared = Shared { job: &job, lanes, scheduler, clock, tracer, stop, abort };
+        let shared = Shared {
+            job: &job,
+            lanes,
+            scheduler,
+            clock,
+            tracer,
+            stop,
+            abort,
+        };
         thread::scope(|scope| -> Result<(), StartError> {
             let shared = &shared;
-            let workers = (0..threads).map(|_| worker::Worker::new(shared)).collect::<Result<Vec<_>, _>>()?;
+            let workers = (0..threads)
+                .map(|_| worker::Worker::new(shared))
+                .collect::<Result<Vec<_>, _>>()?;
             for writer in writers {
                 scope.spawn(move || writer.run(shared));
             }
             for reader in readers {
                 scope.spawn(move || reader.run(shared));
             }
-            let workers: Vec<_> = workers.into_iter().map(|w| scope.spawn(move || w.run())).collect();
+            let workers: Vec<_> = workers
+                .into_iter()
+                .map(|w| scope.spawn(move || w.run()))
+                .collect();
             while workers.iter().any(|w| !w.is_finished()) {
                 if shared.abort.wait(Duration::from_millis(50)) {
                     (0..shared.lanes.len()).for_each(|lane| shared.drop_waiting(lane));
@@ -324,29 +432,59 @@ impl Pipeline {
             }
             Ok(())
         })?;
-        let Shared { lanes, clock, tracer, stop, .. } = shared;
+        let Shared {
+            lanes,
+            clock,
+            tracer,
+            stop,
+            ..
+        } = shared;
         let away = |l: &Lane| l.camera.status.get().condition.away().map(str::to_owned);
-        let cameras = lanes.into_iter().map(|l| (l.camera.id.clone(), away(&l), l.stats)).collect();
+        let cameras = lanes
+            .into_iter()
+            .map(|l| (l.camera.id.clone(), away(&l), l.stats))
+            .collect();
         let times = report::Times {
             elapsed: started.elapsed(),
             children: stats::children_cpu().saturating_sub(children),
             process: stats::process_cpu().saturating_sub(process),
         };
         tracer.close();
-        Ok(Report::new(cameras, &clock, times, &settings, stop.is_stopped()))
+        Ok(Report::new(
+            cameras,
+            &clock,
+            times,
+            &settings,
+            stop.is_stopped(),
+        ))
     }
 }
 
-fn change_looks(studio: &Studio, backgrounds: &Backgrounds, settings: &RunSettings) -> Result<(), String> {
+fn change_looks(
+    studio: &Studio,
+    backgrounds: &Backgrounds,
+    settings: &RunSettings,
+) -> Result<(), String> {
     let look = settings.look();
     for camera in studio.cameras() {
-        let fits = if look.behind.is_transparent() { camera.holds.transparent } else { camera.holds.opaque };
+        let fits = if look.behind.is_transparent() {
+            camera.holds.transparent
+        } else {
+            camera.holds.opaque
+        };
         if !fits {
-            return Err(format!("background {}: the output of camera {} cannot hold it", look.behind, camera.id));
+            return Err(format!(
+                "background {}: the output of camera {} cannot hold it",
+                look.behind, camera.id
+            ));
         }
     }
     backgrounds.restart(&settings.background)?;
-    studio.cameras().iter().filter(|camera| !camera.start().is_same(&look)).for_each(|camera| camera.restart_with(look.clone()));
+    studio
+        .cameras()
+        .iter()
+        .filter(|camera| !camera.start().is_same(&look))
+        .for_each(|camera| camera.restart_with(look.clone()));
     Ok(())
 }
 
@@ -354,8 +492,12 @@ fn change_looks(studio: &Studio, backgrounds: &Backgrounds, settings: &RunSettin
 pub fn load_model(choice: &ModelChoice) -> Result<Model, StartError> {
     let failed = |path: String, reason: String| StartError::Model { path, reason };
     match choice {
-        ModelChoice::General => Model::general().map_err(|e| failed("built in".to_owned(), e.to_string())),
-        ModelChoice::Landscape => Model::landscape().map_err(|e| failed("built in (landscape)".to_owned(), e.to_string())),
+        ModelChoice::General => {
+            Model::general().map_err(|e| failed("built in".to_owned(), e.to_string()))
+        }
+        ModelChoice::Landscape => {
+            Model::landscape().map_err(|e| failed("built in (landscape)".to_owned(), e.to_string()))
+        }
         ModelChoice::File(path) => {
             let name = harmless::path(path);
             let bytes = std::fs::read(path).map_err(|e| failed(name.clone(), e.to_string()))?;
@@ -364,17 +506,36 @@ pub fn load_model(choice: &ModelChoice) -> Result<Model, StartError> {
     }
 }
 
-fn introduction(settings: &RunSettings, spec: &SourceSpec, counters: Arc<CameraStats>) -> Introduction {
-    Introduction { source: spec.to_string(), holds: holds(settings), only_background: false, look: settings.look(), counters }
+fn introduction(
+    settings: &RunSettings,
+    spec: &SourceSpec,
+    counters: Arc<CameraStats>,
+) -> Introduction {
+    Introduction {
+        source: spec.to_string(),
+        holds: holds(settings),
+        only_background: false,
+        look: settings.look(),
+        counters,
+    }
 }
 
 /// What the outputs of a run can hold: files are each by themselves, a video is of one kind from its first picture on.
 fn holds(settings: &RunSettings) -> Holds {
     let is_transparent = settings.background == BackgroundSpec::Transparent;
     match (&settings.sink, settings.format) {
-        (SinkSpec::Directory(_), Format::Image(format)) => Holds { transparent: format.has_alpha(), opaque: true },
-        (SinkSpec::Nothing, _) => Holds { transparent: true, opaque: true },
-        _ => Holds { transparent: is_transparent, opaque: !is_transparent },
+        (SinkSpec::Directory(_), Format::Image(format)) => Holds {
+            transparent: format.has_alpha(),
+            opaque: true,
+        },
+        (SinkSpec::Nothing, _) => Holds {
+            transparent: true,
+            opaque: true,
+        },
+        _ => Holds {
+            transparent: is_transparent,
+            opaque: !is_transparent,
+        },
     }
 }
 

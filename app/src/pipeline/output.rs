@@ -60,7 +60,9 @@ impl Writer {
         let mut sink = None;
         while !shared.scheduler.is_finished(self.lane) {
             // The end of a camera is nobody's message: look for it now and then.
-            let Ok((sequence, frame)) = self.from.recv_timeout(Duration::from_millis(50)) else { continue };
+            let Ok((sequence, frame)) = self.from.recv_timeout(Duration::from_millis(50)) else {
+                continue;
+            };
             early.insert(sequence, frame);
             while let Some(frame) = early.remove(&next) {
                 next += 1;
@@ -73,14 +75,22 @@ impl Writer {
         // An aborted or failed run leaves nothing under the final name: dropping the sink removes what was begun.
         if let Some(sink) = sink
             && !shared.abort.is_stopped()
-            && shared.lanes[self.lane].stats.failure().is_none_or(|f| f.keep_output)
+            && shared.lanes[self.lane]
+                .stats
+                .failure()
+                .is_none_or(|f| f.keep_output)
             && let Err(e) = shared.clock.time(Stage::Write, || sink.finish())
         {
             self.fail(shared, &e);
         }
     }
 
-    fn write(&self, shared: &Shared<'_>, sink: &mut Option<Box<dyn sink::OrderedSink>>, frame: Finished) {
+    fn write(
+        &self,
+        shared: &Shared<'_>,
+        sink: &mut Option<Box<dyn sink::OrderedSink>>,
+        frame: Finished,
+    ) {
         let stats = &shared.lanes[self.lane].stats;
         if shared.abort.is_stopped() || stats.failure().is_some_and(|f| !f.keep_output) {
             count(&stats.dropped_stopped);
@@ -89,9 +99,17 @@ impl Writer {
         let written = shared.clock.trace(&frame.span, Stage::Write, || {
             if sink.is_none() {
                 // Unless asked otherwise, the output has the pace of the source, which is known by now.
-                let info = shared.lanes[self.lane].info.get().copied().unwrap_or_default();
+                let info = shared.lanes[self.lane]
+                    .info
+                    .get()
+                    .copied()
+                    .unwrap_or_default();
                 let fps = self.options.fps.or(info.fps);
-                let options = SinkOptions { fps, live: self.options.live || info.live, ..self.options.clone() };
+                let options = SinkOptions {
+                    fps,
+                    live: self.options.live || info.live,
+                    ..self.options.clone()
+                };
                 *sink = Some(sink::open_ordered(&self.spec, &options)?);
             }
             sink.as_mut().map_or(Ok(()), |s| s.write(&frame.picture))
@@ -124,6 +142,13 @@ impl Writer {
             e if e.is_unreachable() => 3,
             _ => 1,
         };
-        shared.fail(self.lane, Failure { message: error.to_string(), exit_code, keep_output: false });
+        shared.fail(
+            self.lane,
+            Failure {
+                message: error.to_string(),
+                exit_code,
+                keep_output: false,
+            },
+        );
     }
 }

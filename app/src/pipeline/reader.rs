@@ -40,12 +40,21 @@ impl Reader {
             Ok(source) => {
                 tracing::debug!(camera = %shared.lanes[index].camera.id, "the source is open");
                 let (info, lane) = (*source.info(), &shared.lanes[index]);
-                let expected = info.frames.map_or(0, |n| n.min(shared.job.frames.unwrap_or(u64::MAX)));
+                let expected = info
+                    .frames
+                    .map_or(0, |n| n.min(shared.job.frames.unwrap_or(u64::MAX)));
                 lane.stats.expected.store(expected, Relaxed);
                 let _ = lane.info.set(info);
-                let queue = LaneSettings { live: self.live.unwrap_or(info.live), ..self.queue };
+                let queue = LaneSettings {
+                    live: self.live.unwrap_or(info.live),
+                    ..self.queue
+                };
                 shared.scheduler.configure(index, queue);
-                let stage = Stagehand { backdrop: self.backdrop, look: self.look, backgrounds: self.backgrounds };
+                let stage = Stagehand {
+                    backdrop: self.backdrop,
+                    look: self.look,
+                    backgrounds: self.backgrounds,
+                };
                 read(shared, index, source, stage);
                 let status = &shared.lanes[index].camera.status;
                 // One that is away when the run is stopped has not ended.
@@ -66,7 +75,11 @@ fn failure(e: &SourceError) -> Failure {
         _ => 1,
     };
     // What was read before is good: it is written out, and the error is reported at the end.
-    Failure { message: e.to_string(), exit_code, keep_output: true }
+    Failure {
+        message: e.to_string(),
+        exit_code,
+        keep_output: true,
+    }
 }
 
 /// Puts up the background that the camera's look asks for.
@@ -95,7 +108,10 @@ impl Stagehand {
             Err(problem) => {
                 tracing::error!(camera = %camera.id, "the background stays as it was: {problem}");
                 camera.note(&problem);
-                let kept = Arc::new(Look { behind: self.look.behind.clone(), treatment: look.treatment });
+                let kept = Arc::new(Look {
+                    behind: self.look.behind.clone(),
+                    treatment: look.treatment,
+                });
                 camera.take_back(&look, kept.clone());
                 self.look = kept;
             }
@@ -132,7 +148,9 @@ fn read(shared: &Shared<'_>, index: usize, mut source: Box<dyn Source>, mut stag
             tracing::debug!(camera = %lane.camera.id, "the first picture is read");
         }
         let (width, height) = picture.picture.dimensions();
-        let background = match shared.clock.time(Stage::Read, || stage.backdrop.next(width, height, &shared.stop)) {
+        let background = match shared.clock.time(Stage::Read, || {
+            stage.backdrop.next(width, height, &shared.stop)
+        }) {
             Ok(background) => background,
             Err(_) if shared.stop.is_stopped() => {
                 count(&lane.stats.dropped_stopped);
@@ -140,7 +158,14 @@ fn read(shared: &Shared<'_>, index: usize, mut source: Box<dyn Source>, mut stag
             }
             Err(message) => {
                 count(&lane.stats.failed);
-                shared.fail_source(index, Failure { message, exit_code: 1, keep_output: true });
+                shared.fail_source(
+                    index,
+                    Failure {
+                        message,
+                        exit_code: 1,
+                        keep_output: true,
+                    },
+                );
                 break;
             }
         };
@@ -151,7 +176,16 @@ fn read(shared: &Shared<'_>, index: usize, mut source: Box<dyn Source>, mut stag
         span.of_camera(&lane.camera.id);
         span.of_frame(FrameNumber(number));
         let picture = picture.picture;
-        let frame = Waiting { number: FrameNumber(number), time, read, picture, background, treatment, span, chained };
+        let frame = Waiting {
+            number: FrameNumber(number),
+            time,
+            read,
+            picture,
+            background,
+            treatment,
+            span,
+            chained,
+        };
         number += 1;
         match shared.scheduler.push(index, frame) {
             Pushed::Queued => {}
@@ -164,7 +198,14 @@ fn read(shared: &Shared<'_>, index: usize, mut source: Box<dyn Source>, mut stag
     }
     if number == 0 && !shared.stop.is_stopped() && lane.stats.failure().is_none() {
         let message = format!("{}: the source has no frame", lane.source);
-        shared.fail_source(index, Failure { message, exit_code: 1, keep_output: false });
+        shared.fail_source(
+            index,
+            Failure {
+                message,
+                exit_code: 1,
+                keep_output: false,
+            },
+        );
     }
     tracing::debug!(camera = %lane.camera.id, frames = lane.stats.read.load(Relaxed), "the source has ended");
 }

@@ -115,7 +115,10 @@ impl Report {
                     frames_out,
                     skipped,
                     still: s.still.load(Relaxed),
-                    dropped: Dropped { behind: s.dropped_behind.load(Relaxed), stopped: s.dropped_stopped.load(Relaxed) },
+                    dropped: Dropped {
+                        behind: s.dropped_behind.load(Relaxed),
+                        stopped: s.dropped_stopped.load(Relaxed),
+                    },
                     failed: s.failed.load(Relaxed),
                     fps: rate(frames_out + skipped),
                     latency_ms: latency.report(),
@@ -132,7 +135,10 @@ impl Report {
             cpu_ms_per_frame: per_frame(time),
             share: time.as_secs_f64() / all.as_secs_f64().max(1e-9),
         };
-        let mut stages: Vec<_> = Stage::ALL.iter().map(|&s| row(s.name(), clock.spent(s))).collect();
+        let mut stages: Vec<_> = Stage::ALL
+            .iter()
+            .map(|&s| row(s.name(), clock.spent(s)))
+            .collect();
         let staged: Duration = Stage::ALL.iter().map(|&s| clock.spent(s)).sum();
         stages.push(row("other", times.process.saturating_sub(staged)));
         stages.push(row("ffmpeg", times.children));
@@ -170,7 +176,9 @@ fn place(sink: &SinkSpec, camera: &CameraId) -> String {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut cameras = table::plain(&["camera", "in", "out", "skipped", "dropped", "failed", "fps", "output"]);
+        let mut cameras = table::plain(&[
+            "camera", "in", "out", "skipped", "dropped", "failed", "fps", "output",
+        ]);
         for c in &self.cameras {
             cameras.add_row(vec![
                 c.camera.clone(),
@@ -188,18 +196,40 @@ impl fmt::Display for Report {
         }
         let mut stages = table::plain(&["CPU ms per frame", "", "share"]);
         for s in self.stages.iter().filter(|s| s.cpu_ms_per_frame >= 0.005) {
-            let numbers = [format!("{:.2}", s.cpu_ms_per_frame), format!("{:.0} %", s.share * 100.0)];
-            stages.add_row(std::iter::once(s.stage.to_owned()).chain(numbers).map(Cell::new));
+            let numbers = [
+                format!("{:.2}", s.cpu_ms_per_frame),
+                format!("{:.0} %", s.share * 100.0),
+            ];
+            stages.add_row(
+                std::iter::once(s.stage.to_owned())
+                    .chain(numbers)
+                    .map(Cell::new),
+            );
         }
-        stages.add_row(vec!["all".to_owned(), format!("{:.2}", self.cpu_ms_per_frame), String::new()]);
+        stages.add_row(vec![
+            "all".to_owned(),
+            format!("{:.2}", self.cpu_ms_per_frame),
+            String::new(),
+        ]);
         writeln!(f, "{cameras}\n\n{stages}\n")?;
-        write!(f, "{:.1} s, {:.1} frames per second, {:.0} MB at most", self.elapsed_s, self.fps, self.peak_rss_mb)?;
+        write!(
+            f,
+            "{:.1} s, {:.1} frames per second, {:.0} MB at most",
+            self.elapsed_s, self.fps, self.peak_rss_mb
+        )?;
         if let Some(latency) = self.latency_ms {
-            write!(f, ", {:.1} ms from read to written (99 %: {:.1} ms)", latency.p50, latency.p99)?;
+            write!(
+                f,
+                ", {:.1} ms from read to written (99 %: {:.1} ms)",
+                latency.p50, latency.p99
+            )?;
         }
         let still: u64 = self.cameras.iter().map(|c| c.still).sum();
         if still > 0 {
-            write!(f, "; the network looked at all frames but {still} still ones")?;
+            write!(
+                f,
+                "; the network looked at all frames but {still} still ones"
+            )?;
         }
         for c in self.cameras.iter() {
             if let Some(error) = &c.error {

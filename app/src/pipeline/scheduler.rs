@@ -83,7 +83,10 @@ impl Lane {
     /// Whether its first frame can be worked on now.
     fn is_ready(&self) -> bool {
         let is_free = matches!(self.chain, Chain::Free(_));
-        let is_next = self.waiting.front().is_some_and(|first| is_free || !first.chained);
+        let is_next = self
+            .waiting
+            .front()
+            .is_some_and(|first| is_free || !first.chained);
         is_next && self.working < self.settings.working
     }
 }
@@ -114,8 +117,15 @@ impl Scheduler {
             ended: false,
             closed: false,
         };
-        let state = State { lanes: lanes.into_iter().map(lane).collect(), turn: 0 };
-        Scheduler { state: Mutex::new(state), work: Condvar::new(), space: Condvar::new() }
+        let state = State {
+            lanes: lanes.into_iter().map(lane).collect(),
+            turn: 0,
+        };
+        Scheduler {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            space: Condvar::new(),
+        }
     }
 
     /// A panic elsewhere leaves the queues as they were between two operations: they stay usable.
@@ -143,9 +153,16 @@ impl Scheduler {
                 }
                 l.waiting.push_back(frame);
                 self.work.notify_one();
-                return if full { Pushed::Replaced } else { Pushed::Queued };
+                return if full {
+                    Pushed::Replaced
+                } else {
+                    Pushed::Queued
+                };
             }
-            state = self.space.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .space
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -178,7 +195,9 @@ impl Scheduler {
                 if !l.is_ready() {
                     continue;
                 }
-                let Some(frame) = l.waiting.pop_front() else { continue };
+                let Some(frame) = l.waiting.pop_front() else {
+                    continue;
+                };
                 let held = match frame.chained {
                     false => None,
                     true => match std::mem::replace(&mut l.chain, Chain::Taken) {
@@ -195,14 +214,26 @@ impl Scheduler {
                 if state.lanes.iter().any(Lane::is_ready) {
                     self.work.notify_one();
                 }
-                return Some(Task { lane, sequence, frame, state: held });
+                return Some(Task {
+                    lane,
+                    sequence,
+                    frame,
+                    state: held,
+                });
             }
-            if state.lanes.iter().all(|l| l.waiting.is_empty() && (l.ended || l.closed)) {
+            if state
+                .lanes
+                .iter()
+                .all(|l| l.waiting.is_empty() && (l.ended || l.closed))
+            {
                 // The end is announced while frames may still wait; after the last of them one thread is woken, which wakes the next.
                 self.work.notify_one();
                 return None;
             }
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -247,13 +278,21 @@ mod tests {
             read: Instant::now(),
             picture: RgbImage::new(1, 1),
             background: Background::Color([0; 3]),
-            treatment: Treatment { matte: MatteMode::Soft, foreground_cleanup: true, skip_still: false },
+            treatment: Treatment {
+                matte: MatteMode::Soft,
+                foreground_cleanup: true,
+                skip_still: false,
+            },
             span: Span::default(),
             chained,
         }
     }
     fn lane(waiting: usize, live: bool) -> LaneSettings {
-        LaneSettings { waiting, working: 4, live }
+        LaneSettings {
+            waiting,
+            working: 4,
+            live,
+        }
     }
 
     #[test]
@@ -271,7 +310,15 @@ mod tests {
     fn a_live_camera_keeps_the_newest_frames() {
         let s = Scheduler::new([lane(2, true)]);
         let pushed: Vec<_> = (0..4).map(|n| s.push(0, frame(n))).collect();
-        assert_eq!(pushed, [Pushed::Queued, Pushed::Queued, Pushed::Replaced, Pushed::Replaced]);
+        assert_eq!(
+            pushed,
+            [
+                Pushed::Queued,
+                Pushed::Queued,
+                Pushed::Replaced,
+                Pushed::Replaced
+            ]
+        );
         assert_eq!(s.take().unwrap().frame.number, FrameNumber(2));
         assert_eq!(s.take().unwrap().frame.number, FrameNumber(3));
     }
@@ -286,7 +333,10 @@ mod tests {
         let second = std::thread::scope(|scope| {
             let waiting = scope.spawn(|| s.take().unwrap());
             std::thread::sleep(Duration::from_millis(20));
-            assert!(!waiting.is_finished(), "the second frame must wait for the state of the first");
+            assert!(
+                !waiting.is_finished(),
+                "the second frame must wait for the state of the first"
+            );
             s.release(0, first.state.unwrap());
             waiting.join().unwrap()
         });

@@ -39,7 +39,14 @@ pub enum Stage {
 
 impl Stage {
     /// All stages, in a frame's order.
-    pub const ALL: [Stage; 6] = [Stage::Read, Stage::Segment, Stage::Refine, Stage::Compose, Stage::Encode, Stage::Write];
+    pub const ALL: [Stage; 6] = [
+        Stage::Read,
+        Stage::Segment,
+        Stage::Refine,
+        Stage::Compose,
+        Stage::Encode,
+        Stage::Write,
+    ];
 
     /// Its name in tables and JSON.
     pub fn name(self) -> &'static str {
@@ -89,7 +96,9 @@ pub(crate) fn thread_cpu() -> Duration {
 /// CPU time of child processes that have ended: FFmpeg's decoding and encoding.
 pub fn children_cpu() -> Duration {
     getrusage(UsageWho::RUSAGE_CHILDREN).map_or(Duration::ZERO, |u| {
-        Duration::from_micros((u.user_time().num_microseconds() + u.system_time().num_microseconds()).max(0) as u64)
+        Duration::from_micros(
+            (u.user_time().num_microseconds() + u.system_time().num_microseconds()).max(0) as u64,
+        )
     })
 }
 
@@ -103,7 +112,8 @@ pub fn peak_rss_bytes() -> u64 {
         // Linux counts in KiB, macOS in bytes.
         None => {
             let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
-            getrusage(UsageWho::RUSAGE_SELF).map_or(0, |u| u64::try_from(u.max_rss()).unwrap_or(0) * unit)
+            getrusage(UsageWho::RUSAGE_SELF)
+                .map_or(0, |u| u64::try_from(u.max_rss()).unwrap_or(0) * unit)
         }
     }
 }
@@ -171,7 +181,10 @@ impl CameraStats {
 
     /// Why the camera ended early, if it did.
     pub fn failure(&self) -> Option<Failure> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

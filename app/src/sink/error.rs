@@ -82,7 +82,10 @@ pub enum SinkError {
 impl SinkError {
     /// Whether the user asked for what cannot work.
     pub fn is_usage(&self) -> bool {
-        matches!(self, SinkError::Usage { .. } | SinkError::Store(StoreError::Exists(_)))
+        matches!(
+            self,
+            SinkError::Usage { .. } | SinkError::Store(StoreError::Exists(_))
+        )
     }
 
     /// Whether a service outside does not answer.

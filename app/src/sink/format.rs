@@ -6,9 +6,12 @@ use std::fmt;
 /// Ends of the names of videos, as messages list them.
 pub(super) const VIDEOS: &[&str] = &["mp4", "mov", "mkv", "webm", "ts", "gif"];
 /// Those of them that can be transparent.
-const TRANSPARENT: &str = "webm (VP9), mov (ProRes 4444), mkv (FFV1) or gif (all or nothing), or a folder of PNG files";
+const TRANSPARENT: &str =
+    "webm (VP9), mov (ProRes 4444), mkv (FFV1) or gif (all or nothing), or a folder of PNG files";
 /// Protocols of addresses, as messages list them.
-pub(super) const SCHEMES: &[&str] = &["rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "tcp", "rtp", "http", "https"];
+pub(super) const SCHEMES: &[&str] = &[
+    "rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "tcp", "rtp", "http", "https",
+];
 
 /// A way to pack a video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,22 +38,42 @@ pub(super) struct Shape {
 impl Shape {
     pub(super) fn of(picture: &Composed) -> Self {
         let (width, height) = picture.dimensions();
-        Shape { width, height, alpha: matches!(picture, Composed::Rgba(_)) }
+        Shape {
+            width,
+            height,
+            alpha: matches!(picture, Composed::Rgba(_)),
+        }
     }
 
     /// Remembers the first shape, and refuses one that differs from it.
-    pub(super) fn check(self, first: &mut Option<Shape>, name: &str, frames: u64) -> Result<(), SinkError> {
+    pub(super) fn check(
+        self,
+        first: &mut Option<Shape>,
+        name: &str,
+        frames: u64,
+    ) -> Result<(), SinkError> {
         let old = *first.get_or_insert(self);
         match old == self {
             true => Ok(()),
-            false => Err(SinkError::SizeChanged { name: name.to_owned(), frames, old: old.to_string(), new: self.to_string() }),
+            false => Err(SinkError::SizeChanged {
+                name: name.to_owned(),
+                frames,
+                old: old.to_string(),
+                new: self.to_string(),
+            }),
         }
     }
 }
 
 impl fmt::Display for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}{}", self.width, self.height, if self.alpha { " with alpha" } else { "" })
+        write!(
+            f,
+            "{}x{}{}",
+            self.width,
+            self.height,
+            if self.alpha { " with alpha" } else { "" }
+        )
     }
 }
 
@@ -82,11 +105,16 @@ impl Format {
     /// Why the format cannot hold such pictures, if it cannot.
     pub(super) fn refusal(self, alpha: bool) -> Option<String> {
         let transparent = matches!(self, Format::Mov | Format::Mkv | Format::WebM | Format::Gif);
-        (alpha && !transparent).then(|| format!("this format cannot be transparent: use {TRANSPARENT}, or another background"))
+        (alpha && !transparent).then(|| {
+            format!("this format cannot be transparent: use {TRANSPARENT}, or another background")
+        })
     }
 
     fn is_stream(self) -> bool {
-        matches!(self, Format::Rtsp | Format::Flv | Format::MpegTs | Format::RtpMpegTs)
+        matches!(
+            self,
+            Format::Rtsp | Format::Flv | Format::MpegTs | Format::RtpMpegTs
+        )
     }
 
     /// The output options, all but the name of the output. A pipe gets what can be written without going back.
@@ -100,7 +128,9 @@ impl Format {
                 add("split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1");
             }
             (Format::WebM, alpha) => {
-                add("-c:v libvpx-vp9 -crf 24 -b:v 0 -deadline realtime -cpu-used 6 -row-mt 1 -auto-alt-ref 0");
+                add(
+                    "-c:v libvpx-vp9 -crf 24 -b:v 0 -deadline realtime -cpu-used 6 -row-mt 1 -auto-alt-ref 0",
+                );
                 colour(&mut add, None, if alpha { "yuva420p" } else { "yuv420p" });
             }
             (Format::Mov, true) => {
@@ -143,8 +173,12 @@ impl Format {
 fn colour(add: &mut impl FnMut(&str), first: Option<String>, pixels: &str) {
     let first = first.map(|filter| filter + ",").unwrap_or_default();
     add("-vf");
-    add(&format!("{first}scale=out_color_matrix=bt709:out_range=limited"));
-    add(&format!("-pix_fmt {pixels} -color_range tv -colorspace bt709 -color_primaries bt709 -color_trc bt709"));
+    add(&format!(
+        "{first}scale=out_color_matrix=bt709:out_range=limited"
+    ));
+    add(&format!(
+        "-pix_fmt {pixels} -color_range tv -colorspace bt709 -color_primaries bt709 -color_trc bt709"
+    ));
 }
 
 /// H.264 with colour at half resolution has even sizes only: the last column and row are repeated where one is missing, so
@@ -152,7 +186,9 @@ fn colour(add: &mut impl FnMut(&str), first: Option<String>, pixels: &str) {
 fn even(shape: Shape) -> Option<String> {
     let (right, bottom) = (shape.width % 2, shape.height % 2);
     let (width, height) = (shape.width + right, shape.height + bottom);
-    (right + bottom > 0).then(|| format!("pad={width}:{height},fillborders=right={right}:bottom={bottom}:mode=smear"))
+    (right + bottom > 0).then(|| {
+        format!("pad={width}:{height},fillborders=right={right}:bottom={bottom}:mode=smear")
+    })
 }
 
 #[cfg(test)]
@@ -161,15 +197,32 @@ mod tests {
 
     #[test]
     fn what_messages_list_is_what_is_accepted() {
-        assert!(VIDEOS.iter().all(|extension| Format::of_extension(extension).is_some()));
-        assert!(SCHEMES.iter().all(|scheme| Format::of_url(&format!("{scheme}://h")).is_some()));
+        assert!(
+            VIDEOS
+                .iter()
+                .all(|extension| Format::of_extension(extension).is_some())
+        );
+        assert!(
+            SCHEMES
+                .iter()
+                .all(|scheme| Format::of_url(&format!("{scheme}://h")).is_some())
+        );
     }
 
     #[test]
     fn only_odd_sizes_are_padded() {
-        let pad = |width, height| even(Shape { width, height, alpha: false });
+        let pad = |width, height| {
+            even(Shape {
+                width,
+                height,
+                alpha: false,
+            })
+        };
         assert_eq!(pad(640, 360), None);
-        assert_eq!(pad(333, 188).unwrap(), "pad=334:188,fillborders=right=1:bottom=0:mode=smear");
+        assert_eq!(
+            pad(333, 188).unwrap(),
+            "pad=334:188,fillborders=right=1:bottom=0:mode=smear"
+        );
     }
 
     #[test]

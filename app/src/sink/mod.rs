@@ -81,18 +81,29 @@ pub trait OrderedSink: Send {
 /// whether a server takes a stream shows with the first pictures.
 ///
 /// A [`SinkSpec::Directory`] is refused: its files need no order.
-pub fn open_ordered(spec: &SinkSpec, options: &SinkOptions) -> Result<Box<dyn OrderedSink>, SinkError> {
+pub fn open_ordered(
+    spec: &SinkSpec,
+    options: &SinkOptions,
+) -> Result<Box<dyn OrderedSink>, SinkError> {
     match spec {
         SinkSpec::Stdout if std::io::stdout().is_terminal() => {
-            let problem = "it is the terminal: pipe it into a program, or into a file with `> FILE`".to_owned();
-            Err(SinkError::Usage { name: spec.to_string(), problem })
+            let problem =
+                "it is the terminal: pipe it into a program, or into a file with `> FILE`"
+                    .to_owned();
+            Err(SinkError::Usage {
+                name: spec.to_string(),
+                problem,
+            })
         }
         SinkSpec::Stdout => Ok(stream::on_stdout(options.stdout)),
         SinkSpec::Video(path) => Ok(Box::new(video::Video::to_file(path, options)?)),
         SinkSpec::Url(url) => Ok(Box::new(video::Video::to_url(url, options)?)),
         SinkSpec::Directory(_) | SinkSpec::Nothing => {
             let problem = "a folder takes pictures in any order, it is no stream".to_owned();
-            Err(SinkError::Usage { name: spec.to_string(), problem })
+            Err(SinkError::Usage {
+                name: spec.to_string(),
+                problem,
+            })
         }
     }
 }

@@ -23,7 +23,8 @@ pub(crate) enum InPlace {
 impl InPlace {
     /// Looks at what a path leads to, through links.
     pub(crate) fn of(path: &Path) -> InPlace {
-        path.metadata().map_or(InPlace::File, |there| InPlace::of_metadata(&there))
+        path.metadata()
+            .map_or(InPlace::File, |there| InPlace::of_metadata(&there))
     }
 
     #[cfg(unix)]
@@ -41,7 +42,11 @@ impl InPlace {
 
     #[cfg(not(unix))]
     fn of_metadata(there: &Metadata) -> InPlace {
-        if there.is_dir() { InPlace::Folder } else { InPlace::File }
+        if there.is_dir() {
+            InPlace::Folder
+        } else {
+            InPlace::File
+        }
     }
 }
 
@@ -56,13 +61,19 @@ pub(super) fn open(path: &Path, abort: &Stop) -> io::Result<Option<File>> {
     let mut told = false;
     loop {
         // Without NONBLOCK it could not be given up.
-        match open(path, OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty()) {
+        match open(
+            path,
+            OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY,
+            Mode::empty(),
+        ) {
             Ok(pipe) => {
                 fcntl_setfl(&pipe, fcntl_getfl(&pipe)? - OFlags::NONBLOCK)?;
                 let pipe = File::from(pipe);
                 return match InPlace::of_metadata(&pipe.metadata()?) {
                     InPlace::Pipe => Ok(Some(pipe)),
-                    _ => Err(io::Error::other("it was a pipe a moment ago, and is none any more")),
+                    _ => Err(io::Error::other(
+                        "it was a pipe a moment ago, and is none any more",
+                    )),
                 };
             }
             Err(Errno::NXIO) => {
@@ -81,5 +92,7 @@ pub(super) fn open(path: &Path, abort: &Stop) -> io::Result<Option<File>> {
 
 #[cfg(not(unix))]
 pub(super) fn open(_: &Path, _: &Stop) -> io::Result<Option<File>> {
-    Err(io::Error::other("named pipes cannot be written on this system"))
+    Err(io::Error::other(
+        "named pipes cannot be written on this system",
+    ))
 }

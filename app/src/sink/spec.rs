@@ -44,7 +44,9 @@ pub enum SinkSpecError {
     #[error("an empty output: give {kinds}", kinds = kinds())]
     Empty,
     /// One picture file for many pictures.
-    #[error("{0}: pictures are written to a folder: give a folder's name, and the kind of picture with --format")]
+    #[error(
+        "{0}: pictures are written to a folder: give a folder's name, and the kind of picture with --format"
+    )]
     Picture(String),
     /// A file of another kind.
     #[error("{0}: this kind of file is not written: give {kinds}; if it is to be a folder, write {0}/", kinds = kinds())]
@@ -81,7 +83,9 @@ impl FromStr for SinkSpec {
         }
         let path = match scheme(text) {
             Some((FILE_SCHEME, rest)) => rest.strip_prefix("//").unwrap_or(rest),
-            Some(_) if Format::of_url(text).is_some() => return Ok(SinkSpec::Url(Address::output(text))),
+            Some(_) if Format::of_url(text).is_some() => {
+                return Ok(SinkSpec::Url(Address::output(text)));
+            }
             Some(_) => return Err(SinkSpecError::UnknownScheme(harmless::output(text))),
             None => text,
         };
@@ -96,14 +100,22 @@ impl SinkSpec {
         let (path, owned) = (without_detour(Path::new(text)), || text.to_owned());
         let is_folder = path.is_dir();
         let ends_as_folder = text.ends_with(['/', std::path::MAIN_SEPARATOR]);
-        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        let extension = path
+            .extension()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .to_lowercase();
         let is_video = Format::of_extension(&extension).is_some();
         if path.parent() == Some(Path::new("/dev")) && !is_folder && !(is_video && path.exists()) {
             return Err(SinkSpecError::Device(owned()));
         }
         match extension.as_str() {
-            _ if !ends_as_folder && is_video && is_folder => Err(SinkSpecError::FolderInPlace(owned())),
-            _ if !ends_as_folder && is_video && has_pattern(text) => Err(SinkSpecError::Pattern(owned())),
+            _ if !ends_as_folder && is_video && is_folder => {
+                Err(SinkSpecError::FolderInPlace(owned()))
+            }
+            _ if !ends_as_folder && is_video && has_pattern(text) => {
+                Err(SinkSpecError::Pattern(owned()))
+            }
             _ if !ends_as_folder && is_video => Ok(SinkSpec::Video(path)),
             _ if text.contains(PLACEHOLDER) => Err(SinkSpecError::CameraFolder(owned())),
             _ if ends_as_folder || is_folder => Ok(SinkSpec::Directory(path)),
@@ -119,7 +131,9 @@ fn scheme(text: &str) -> Option<(&str, &str)> {
     let (scheme, rest) = text.split_once(':')?;
     let is_scheme = scheme.len() > 1
         && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+        && scheme
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
     is_scheme.then_some((scheme, rest))
 }
 
@@ -129,7 +143,8 @@ fn names_a_file(extension: &str) -> bool {
     let is_version = |rest: &str| rest.bytes().all(|b| b.is_ascii_digit());
     let is_word = extension.bytes().all(|b| b.is_ascii_alphanumeric());
     let is_file = extension.starts_with(|c: char| c.is_ascii_alphabetic()) && extension != "d";
-    FILES_WITH_A_DIGIT.contains(&extension) || (is_file && is_word && !extension.strip_prefix('v').is_some_and(is_version))
+    FILES_WITH_A_DIGIT.contains(&extension)
+        || (is_file && is_word && !extension.strip_prefix('v').is_some_and(is_version))
 }
 
 /// Whether a name has a number or a date in it, as FFmpeg's segments do: `%03d`, `%Y-%m-%d`.
@@ -148,7 +163,9 @@ impl SinkSpec {
                 Some(text) => SinkSpec::Video(text.replace(PLACEHOLDER, camera.as_str()).into()),
                 None => self.clone(),
             },
-            SinkSpec::Url(url) => SinkSpec::Url(Address::output(url.reveal().replace(PLACEHOLDER, camera.as_str()))),
+            SinkSpec::Url(url) => SinkSpec::Url(Address::output(
+                url.reveal().replace(PLACEHOLDER, camera.as_str()),
+            )),
             SinkSpec::Directory(_) | SinkSpec::Stdout | SinkSpec::Nothing => self.clone(),
         }
     }
@@ -168,7 +185,9 @@ impl SinkSpec {
 impl fmt::Display for SinkSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SinkSpec::Directory(path) | SinkSpec::Video(path) => f.write_str(&harmless::output(&path.to_string_lossy())),
+            SinkSpec::Directory(path) | SinkSpec::Video(path) => {
+                f.write_str(&harmless::output(&path.to_string_lossy()))
+            }
             SinkSpec::Url(url) => url.fmt(f),
             SinkSpec::Stdout => f.write_str("standard output"),
             SinkSpec::Nothing => f.write_str("nowhere"),
@@ -208,8 +227,14 @@ mod tests {
             ("a.mov", video("a.mov")),
             ("a.mkv", video("a.mkv")),
             ("file:///tmp/a.gif", video("/tmp/a.gif")),
-            ("rtsp://h/live", SinkSpec::Url(Address::output("rtsp://h/live"))),
-            ("rtmps://h/app/key", SinkSpec::Url(Address::output("rtmps://h/app/key"))),
+            (
+                "rtsp://h/live",
+                SinkSpec::Url(Address::output("rtsp://h/live")),
+            ),
+            (
+                "rtmps://h/app/key",
+                SinkSpec::Url(Address::output("rtmps://h/app/key")),
+            ),
         ] {
             assert_eq!(text.parse(), Ok(want), "{text}");
         }
@@ -246,11 +271,26 @@ mod tests {
         for name in ["shots.raw", "a.png", "x.m3u8", "clip.mp4"] {
             std::fs::create_dir(root.path().join(name)).unwrap();
         }
-        let parse = |name: &str| root.path().join(name).display().to_string().parse::<SinkSpec>();
+        let parse = |name: &str| {
+            root.path()
+                .join(name)
+                .display()
+                .to_string()
+                .parse::<SinkSpec>()
+        };
         for name in ["shots.raw", "a.png", "x.m3u8", "clip.mp4/"] {
-            assert_eq!(parse(name), Ok(SinkSpec::Directory(root.path().join(name))), "{name}");
+            assert_eq!(
+                parse(name),
+                Ok(SinkSpec::Directory(root.path().join(name))),
+                "{name}"
+            );
         }
-        assert!(parse("clip.mp4").unwrap_err().to_string().contains("clip.mp4 is a folder"));
+        assert!(
+            parse("clip.mp4")
+                .unwrap_err()
+                .to_string()
+                .contains("clip.mp4 is a folder")
+        );
     }
 
     #[test]
@@ -258,7 +298,10 @@ mod tests {
         let camera: CameraId = "door".parse().unwrap();
         let spec: SinkSpec = "out/{camera}.mp4".parse().unwrap();
         assert!(spec.takes_many_cameras());
-        assert_eq!(spec.for_camera(&camera), SinkSpec::Video("out/door.mp4".into()));
+        assert_eq!(
+            spec.for_camera(&camera),
+            SinkSpec::Video("out/door.mp4".into())
+        );
         let spec: SinkSpec = "rtsp://h/{camera}".parse().unwrap();
         assert_eq!(spec.for_camera(&camera).to_string(), "rtsp://h/door");
         assert!(!"a.mp4".parse::<SinkSpec>().unwrap().takes_many_cameras());

@@ -61,12 +61,22 @@ struct Stream<W> {
 impl<W: Write> Stream<W> {
     fn new(to: W, format: StdoutFormat) -> Self {
         let png = (format == StdoutFormat::Png).then(|| Encoder::new(ImageFormat::Png, 100));
-        Stream { to, png, bytes: Vec::new(), frames: 0, first: None }
+        Stream {
+            to,
+            png,
+            bytes: Vec::new(),
+            frames: 0,
+            first: None,
+        }
     }
 }
 
 fn closed_or_broken(error: io::Error) -> SinkError {
-    if error.kind() == ErrorKind::BrokenPipe { SinkError::Closed } else { SinkError::Stdout(error) }
+    if error.kind() == ErrorKind::BrokenPipe {
+        SinkError::Closed
+    } else {
+        SinkError::Stdout(error)
+    }
 }
 
 impl<W: Write + Send> OrderedSink for Stream<W> {
@@ -81,7 +91,10 @@ impl<W: Write + Send> OrderedSink for Stream<W> {
                 picture.as_raw()
             }
         };
-        self.to.write_all(bytes).and_then(|()| self.to.flush()).map_err(closed_or_broken)?;
+        self.to
+            .write_all(bytes)
+            .and_then(|()| self.to.flush())
+            .map_err(closed_or_broken)?;
         self.frames += 1;
         Ok(())
     }
@@ -108,9 +121,17 @@ mod tests {
         sink.write(&red(1)).unwrap();
         assert_eq!(sink.to, [200, 0, 0].repeat(4));
         let message = sink.write(&red(3)).unwrap_err().to_string();
-        assert!(message.contains("picture 2 is 3x2, those before are 1x2"), "{message}");
+        assert!(
+            message.contains("picture 2 is 3x2, those before are 1x2"),
+            "{message}"
+        );
         let clear = Composed::Rgba(RgbaImage::from_pixel(1, 2, Rgba([1, 2, 3, 4])));
-        assert!(sink.write(&clear).unwrap_err().to_string().contains("1x2 with alpha"));
+        assert!(
+            sink.write(&clear)
+                .unwrap_err()
+                .to_string()
+                .contains("1x2 with alpha")
+        );
     }
 
     #[test]
@@ -119,7 +140,12 @@ mod tests {
         sink.write(&red(1)).unwrap();
         let length = sink.to.len();
         sink.write(&red(7)).unwrap();
-        assert_eq!(decode(&sink.to[length..], &Limits::default()).unwrap().dimensions(), (7, 2));
+        assert_eq!(
+            decode(&sink.to[length..], &Limits::default())
+                .unwrap()
+                .dimensions(),
+            (7, 2)
+        );
     }
 
     #[test]
@@ -133,7 +159,9 @@ mod tests {
                 Ok(())
             }
         }
-        let error = Stream::new(Gone, StdoutFormat::Raw).write(&red(1)).unwrap_err();
+        let error = Stream::new(Gone, StdoutFormat::Raw)
+            .write(&red(1))
+            .unwrap_err();
         assert!(error.is_closed());
     }
 }

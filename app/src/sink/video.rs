@@ -25,7 +25,13 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// Pictures per second where nobody says.
 const USUAL_FPS: f64 = 25.0;
 /// Words of FFmpeg that mean a spoilt file although it ends as if all were well.
-const SPOILT: &[&str] = &["error writing", "no space left", "file too large", "input/output error", "disk quota"];
+const SPOILT: &[&str] = &[
+    "error writing",
+    "no space left",
+    "file too large",
+    "input/output error",
+    "disk quota",
+];
 
 /// A video through FFmpeg. The encoder starts with the first picture, which decides the size.
 #[derive(Debug)]
@@ -64,49 +70,100 @@ struct Encoder {
 
 impl Video {
     pub(super) fn to_file(path: &Path, options: &SinkOptions) -> Result<Self, SinkError> {
-        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        let extension = path
+            .extension()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .to_lowercase();
         let name = path.display().to_string();
         let Some(format) = Format::of_extension(&extension) else {
-            return Err(SinkError::Usage { name, problem: "this kind of video is not written".to_owned() });
+            return Err(SinkError::Usage {
+                name,
+                problem: "this kind of video is not written".to_owned(),
+            });
         };
         Video::check(format, &name, options)?;
         if InPlace::of(path) == InPlace::Pipe {
             let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
-            return Ok(Video::new(name, format, ffmpeg, options, Output::Pipe(path.to_owned())));
+            return Ok(Video::new(
+                name,
+                format,
+                ffmpeg,
+                options,
+                Output::Pipe(path.to_owned()),
+            ));
         }
         if options.on_existing != OnExisting::Overwrite && path.symlink_metadata().is_ok() {
             return Err(StoreError::Exists(path.to_owned()).into());
         }
         let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         mattebox_store::pending::create_folder(folder)?;
         remove_stale(folder);
-        Ok(Video::new(name, format, ffmpeg, options, Output::File(PendingFile::create(path)?)))
+        Ok(Video::new(
+            name,
+            format,
+            ffmpeg,
+            options,
+            Output::File(PendingFile::create(path)?),
+        ))
     }
 
     pub(super) fn to_url(url: &Address, options: &SinkOptions) -> Result<Self, SinkError> {
         let name = url.to_string();
         let Some(format) = Format::of_url(url.reveal()) else {
-            return Err(SinkError::Usage { name, problem: "this kind of address is not written to".to_owned() });
+            return Err(SinkError::Usage {
+                name,
+                problem: "this kind of address is not written to".to_owned(),
+            });
         };
         Video::check(format, &name, options)?;
         let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
-        Ok(Video::new(name, format, ffmpeg, options, Output::Url(url.clone())))
+        Ok(Video::new(
+            name,
+            format,
+            ffmpeg,
+            options,
+            Output::Url(url.clone()),
+        ))
     }
 
-    fn new(name: String, format: Format, ffmpeg: Ffmpeg, options: &SinkOptions, output: Output) -> Self {
+    fn new(
+        name: String,
+        format: Format,
+        ffmpeg: Ffmpeg,
+        options: &SinkOptions,
+        output: Output,
+    ) -> Self {
         let options = options.clone();
-        Video { name, format, ffmpeg, options, output, encoder: None, shape: None, frames: 0 }
+        Video {
+            name,
+            format,
+            ffmpeg,
+            options,
+            output,
+            encoder: None,
+            shape: None,
+            frames: 0,
+        }
     }
 
     fn check(format: Format, name: &str, options: &SinkOptions) -> Result<(), SinkError> {
         let bad_rate = options.fps.filter(|fps| !(*fps > 0.0 && *fps <= 1000.0));
         let problem = match (format.refusal(options.alpha), bad_rate) {
             (Some(problem), _) => problem,
-            (None, Some(fps)) => format!("{fps} pictures per second: give a number over 0 and up to 1000"),
+            (None, Some(fps)) => {
+                format!("{fps} pictures per second: give a number over 0 and up to 1000")
+            }
             (None, None) => return Ok(()),
         };
-        Err(SinkError::Usage { name: name.to_owned(), problem })
+        Err(SinkError::Usage {
+            name: name.to_owned(),
+            problem,
+        })
     }
 
     fn start(&self, shape: Shape) -> Result<Encoder, SinkError> {
@@ -114,15 +171,30 @@ impl Video {
         let is_pipe = matches!(self.output, Output::Pipe(_));
         let by_clock = self.options.live || matches!(self.output, Output::Url(_));
         let mut command = self.ffmpeg.command();
-        command.args(["-y", "-f", "rawvideo", "-pix_fmt", if shape.alpha { "rgba" } else { "rgb24" }]);
-        command.args(["-video_size", &format!("{}x{}", shape.width, shape.height), "-framerate", &fps.to_string()]);
+        command.args([
+            "-y",
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            if shape.alpha { "rgba" } else { "rgb24" },
+        ]);
+        command.args([
+            "-video_size",
+            &format!("{}x{}", shape.width, shape.height),
+            "-framerate",
+            &fps.to_string(),
+        ]);
         if by_clock {
             command.args(["-use_wallclock_as_timestamps", "1"]);
         }
-        command.args(["-i", "pipe:0"]).args(self.format.options(shape, fps, is_pipe));
+        command
+            .args(["-i", "pipe:0"])
+            .args(self.format.options(shape, fps, is_pipe));
         if by_clock {
             // Times in milliseconds: in steps of a frame, two that come close together would be one.
-            command.args(["-enc_time_base", "1:1000"]).args(self.ffmpeg.frame_mode("vfr"));
+            command
+                .args(["-enc_time_base", "1:1000"])
+                .args(self.ffmpeg.frame_mode("vfr"));
         } else {
             command.args(self.ffmpeg.frame_mode("passthrough"));
         }
@@ -131,8 +203,11 @@ impl Video {
             Output::File(file) => command.arg(file_url(file.path())),
             Output::Pipe(path) => {
                 let opened = pipe::open(path, &self.options.abort);
-                let pipe = opened.map_err(|error| self.failed(format!("the pipe cannot be written: {error}")))?;
-                command.arg("pipe:1").stdout(pipe.ok_or(SinkError::Stopped)?)
+                let pipe = opened
+                    .map_err(|error| self.failed(format!("the pipe cannot be written: {error}")))?;
+                command
+                    .arg("pipe:1")
+                    .stdout(pipe.ok_or(SinkError::Stopped)?)
             }
             Output::Url(url) => command.arg(url.reveal()),
         };
@@ -144,17 +219,34 @@ impl Video {
         let (log, _) = Log::follow(stderr, &command);
         let (pictures, to_feed) = crossbeam_channel::bounded(WAITING_PICTURES);
         let (used, spare) = crossbeam_channel::bounded(WAITING_PICTURES + 1);
-        let feeder = thread::Builder::new().name("encode".into()).spawn(move || feed(stdin, &to_feed, &used)).map_err(failed)?;
-        Ok(Encoder { process, log, pictures, spare, feeder })
+        let feeder = thread::Builder::new()
+            .name("encode".into())
+            .spawn(move || feed(stdin, &to_feed, &used))
+            .map_err(failed)?;
+        Ok(Encoder {
+            process,
+            log,
+            pictures,
+            spare,
+            feeder,
+        })
     }
 
     fn failed(&self, problem: String) -> SinkError {
-        SinkError::Failed { name: self.name.clone(), frames: self.frames, problem }
+        SinkError::Failed {
+            name: self.name.clone(),
+            frames: self.frames,
+            problem,
+        }
     }
 
     fn stalled(&self) -> SinkError {
         let seconds = self.options.stall_timeout.as_secs_f64();
-        SinkError::Stalled { name: self.name.clone(), seconds, frames: self.frames }
+        SinkError::Stalled {
+            name: self.name.clone(),
+            seconds,
+            frames: self.frames,
+        }
     }
 
     /// Whether a wait that began at `begun` should end, and how.
@@ -162,7 +254,8 @@ impl Video {
         if self.options.abort.is_stopped() {
             return Err(SinkError::Stopped);
         }
-        match !self.options.stall_timeout.is_zero() && begun.elapsed() >= self.options.stall_timeout {
+        match !self.options.stall_timeout.is_zero() && begun.elapsed() >= self.options.stall_timeout
+        {
             true => Err(self.stalled()),
             false => Ok(()),
         }
@@ -170,7 +263,13 @@ impl Video {
 
     /// Closes the encoder's input and waits until it has written all.
     fn end(&self, encoder: Encoder) -> Result<(), SinkError> {
-        let Encoder { mut process, log, pictures, spare, feeder } = encoder;
+        let Encoder {
+            mut process,
+            log,
+            pictures,
+            spare,
+            feeder,
+        } = encoder;
         drop((pictures, spare));
         let begun = Instant::now();
         let status = loop {
@@ -182,21 +281,29 @@ impl Video {
                 None => {}
             }
         };
-        let fed = feeder.join().unwrap_or_else(|_| Err(io::Error::other("the feeding thread broke")));
+        let fed = feeder
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the feeding thread broke")));
         let errors = log.into_errors();
         if matches!(self.output, Output::Pipe(_)) && errors.mention(&["broken pipe"]) {
             return Err(self.failed("its reader has closed the pipe".to_owned()));
         }
         let spoilt = errors.mention(SPOILT);
         if status.success() && !spoilt {
-            return fed.map_err(|error| self.failed(format!("the encoder took not all pictures: {error}")));
+            return fed.map_err(|error| {
+                self.failed(format!("the encoder took not all pictures: {error}"))
+            });
         }
         let found = diagnose(&errors, Some(status));
         Err(match found.kind {
-            Kind::Usage => SinkError::Usage { name: self.name.clone(), problem: found.text },
-            Kind::Unreachable if matches!(self.output, Output::Url(_)) => {
-                SinkError::Unreachable { name: self.name.clone(), problem: found.text }
-            }
+            Kind::Usage => SinkError::Usage {
+                name: self.name.clone(),
+                problem: found.text,
+            },
+            Kind::Unreachable if matches!(self.output, Output::Url(_)) => SinkError::Unreachable {
+                name: self.name.clone(),
+                problem: found.text,
+            },
             _ => self.failed(found.text),
         })
     }
@@ -211,7 +318,10 @@ impl OrderedSink for Video {
             None if self.frames > 0 => return Err(self.failed("it has failed before".to_owned())),
             None => {
                 if let Some(problem) = self.format.refusal(shape.alpha) {
-                    return Err(SinkError::Usage { name: self.name.clone(), problem });
+                    return Err(SinkError::Usage {
+                        name: self.name.clone(),
+                        problem,
+                    });
                 }
                 self.start(shape)?
             }
@@ -263,7 +373,11 @@ impl OrderedSink for Video {
 }
 
 /// Hands pictures to the encoder until there are no more, or it takes no more.
-fn feed(mut stdin: ChildStdin, pictures: &Receiver<Vec<u8>>, used: &Sender<Vec<u8>>) -> io::Result<()> {
+fn feed(
+    mut stdin: ChildStdin,
+    pictures: &Receiver<Vec<u8>>,
+    used: &Sender<Vec<u8>>,
+) -> io::Result<()> {
     for bytes in pictures {
         stdin.write_all(&bytes)?;
         let _ = used.try_send(bytes);

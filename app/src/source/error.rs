@@ -31,7 +31,9 @@ pub enum SourceError {
         problem: String,
     },
     /// No picture for too long.
-    #[error("{name} stalled: no picture for {seconds} s (after {frames} pictures); if it is only slow, raise the stall timeout")]
+    #[error(
+        "{name} stalled: no picture for {seconds} s (after {frames} pictures); if it is only slow, raise the stall timeout"
+    )]
     Stalled {
         /// The source.
         name: String,
@@ -73,13 +75,20 @@ pub enum SourceError {
 
 /// Nothing for a source that never gave a picture.
 fn after(frames: u64) -> String {
-    if frames == 0 { String::new() } else { format!(" failed after {frames} pictures") }
+    if frames == 0 {
+        String::new()
+    } else {
+        format!(" failed after {frames} pictures")
+    }
 }
 
 impl SourceError {
     /// Whether the source is over. After other errors one picture is missing and the source goes on.
     pub fn is_fatal(&self) -> bool {
-        !matches!(self, SourceError::Unreadable { .. } | SourceError::Picture { .. })
+        !matches!(
+            self,
+            SourceError::Unreadable { .. } | SourceError::Picture { .. }
+        )
     }
 
     /// Whether the user asked for what cannot work.
@@ -96,8 +105,15 @@ impl SourceError {
     pub(super) fn from_diagnosis(name: &str, frames: u64, found: Diagnosis) -> Self {
         let name = name.to_owned();
         match found.kind {
-            Kind::Usage if frames == 0 => SourceError::Usage { name, problem: found.text },
-            _ => SourceError::Failed { name, frames, problem: found.text },
+            Kind::Usage if frames == 0 => SourceError::Usage {
+                name,
+                problem: found.text,
+            },
+            _ => SourceError::Failed {
+                name,
+                frames,
+                problem: found.text,
+            },
         }
     }
 }

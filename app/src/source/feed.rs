@@ -105,7 +105,12 @@ impl Drop for Reader {
 
 impl<P: Sent> Feed<P> {
     /// Starts what reads an input.
-    pub(super) fn start(input: &Input, ffmpeg: &Ffmpeg, options: &SourceOptions, reading: Reading) -> io::Result<Self> {
+    pub(super) fn start(
+        input: &Input,
+        ffmpeg: &Ffmpeg,
+        options: &SourceOptions,
+        reading: Reading,
+    ) -> io::Result<Self> {
         let mut command = match P::AS_IT_WAS {
             true => input.copy_command(ffmpeg, options, reading),
             false => input.command(ffmpeg, options, reading),
@@ -122,7 +127,12 @@ impl<P: Sent> Feed<P> {
         let reader = thread::Builder::new()
             .name("decode".into())
             .spawn(move || bring(stdout, timed.then_some(times), &limits, &sender))?;
-        Ok(Feed { process, pictures, log, _reader: Reader(Some(reader)) })
+        Ok(Feed {
+            process,
+            pictures,
+            log,
+            _reader: Reader(Some(reader)),
+        })
     }
 
     /// Waits until the input is open, or the child has ended; `None` if neither came within `patience` (zero is for ever),
@@ -151,7 +161,9 @@ impl<P: Sent> Feed<P> {
                 Ok(Ok(picture)) => return Arrival::Picture(picture),
                 Ok(Err(error)) => return Arrival::Unusable(error),
                 Err(RecvTimeoutError::Disconnected) => return Arrival::Ended,
-                Err(RecvTimeoutError::Timeout) if !patience.is_zero() && begun.elapsed() >= patience => {
+                Err(RecvTimeoutError::Timeout)
+                    if !patience.is_zero() && begun.elapsed() >= patience =>
+                {
                     return Arrival::Stalled;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -161,11 +173,19 @@ impl<P: Sent> Feed<P> {
 
     /// Ends it, if it has not ended, and says how that was.
     pub(super) fn finish(self) -> Ending {
-        let Feed { mut process, pictures, log, _reader } = self;
+        let Feed {
+            mut process,
+            pictures,
+            log,
+            _reader,
+        } = self;
         let status = process.wait(END_PATIENCE);
         process.kill();
         drop(pictures);
-        Ending { status, errors: log.into_errors() }
+        Ending {
+            status,
+            errors: log.into_errors(),
+        }
     }
 }
 
@@ -201,7 +221,15 @@ fn bring<P: Sent>(
                 }
             },
         };
-        if to.send(Ok(Arrived { picture, seconds, arrived, read })).is_err() {
+        if to
+            .send(Ok(Arrived {
+                picture,
+                seconds,
+                arrived,
+                read,
+            }))
+            .is_err()
+        {
             return;
         }
     }

@@ -43,7 +43,8 @@ pub(super) enum Probe {
 
 /// Protocols that carry what happens now. Of http, ftp and the like it shows only when they are open.
 const LIVE: &[&str] = &[
-    "rtsp", "rtsps", "rtp", "srtp", "rtmp", "rtmps", "rtmpt", "rtmpe", "udp", "tcp", "tls", "srt", "rist", "unix", "mmsh", "mmst",
+    "rtsp", "rtsps", "rtp", "srtp", "rtmp", "rtmps", "rtmpt", "rtmpe", "udp", "tcp", "tls", "srt",
+    "rist", "unix", "mmsh", "mmst",
 ];
 
 /// How an input is read.
@@ -63,22 +64,32 @@ impl Input {
     /// Finds out what a source is and whether it is there, as far as that costs nothing.
     pub(super) fn resolve(spec: &SourceSpec) -> Result<Self, SourceError> {
         let name = spec.to_string();
-        let refuse = |problem: String| SourceError::Usage { name: name.clone(), problem };
+        let refuse = |problem: String| SourceError::Usage {
+            name: name.clone(),
+            problem,
+        };
         let kind = match spec {
             SourceSpec::Path(path) => match path.metadata() {
-                Ok(there) if there.is_file() && there.len() == 0 => return Err(refuse("the file is empty".to_owned())),
+                Ok(there) if there.is_file() && there.len() == 0 => {
+                    return Err(refuse("the file is empty".to_owned()));
+                }
                 Ok(there) if is_pipe(&there) => Kind::Pipe(Pipe::named(path)),
                 Ok(_) => Kind::File(path.clone()),
                 // A numbered sequence such as frame_%06d.tif, which FFmpeg knows how to read.
                 Err(_) if path.to_string_lossy().contains('%') => Kind::File(path.clone()),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(refuse(missing(path))),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    return Err(refuse(missing(path)));
+                }
                 Err(error) => return Err(refuse(format!("cannot be read: {error}"))),
             },
             SourceSpec::Url(url) => Kind::Url(url.clone()),
             SourceSpec::Device(device) => camera(device).map_err(refuse)?,
             SourceSpec::Lavfi(graph) => Kind::Lavfi(graph.clone()),
             SourceSpec::Stdin if std::io::stdin().is_terminal() => {
-                return Err(refuse("it is the terminal: pipe a video into it, as in `mattebox run - < clip.mkv`".to_owned()));
+                return Err(refuse(
+                    "it is the terminal: pipe a video into it, as in `mattebox run - < clip.mkv`"
+                        .to_owned(),
+                ));
             }
             SourceSpec::Stdin if is_a_file(&std::io::stdin()) => Kind::Stdin,
             SourceSpec::Stdin => Kind::Pipe(Pipe::standard_input()),
@@ -98,7 +109,10 @@ impl Input {
     /// What is wrong if it is a camera that is not plugged in.
     pub(super) fn missing_device(&self) -> Option<String> {
         match &self.kind {
-            Kind::Device { format: "v4l2", device } if !Path::new(device).exists() => Some(no_such_camera(device)),
+            Kind::Device {
+                format: "v4l2",
+                device,
+            } if !Path::new(device).exists() => Some(no_such_camera(device)),
             _ => None,
         }
     }
@@ -160,15 +174,33 @@ impl Input {
 
     /// The command that sends its JPEG pictures to stdout as they are, each in a part of a multipart message. Nothing of the options that change
     /// pictures or their rate applies.
-    pub(super) fn copy_command(&self, ffmpeg: &Ffmpeg, options: &SourceOptions, reading: Reading) -> Command {
+    pub(super) fn copy_command(
+        &self,
+        ffmpeg: &Ffmpeg,
+        options: &SourceOptions,
+        reading: Reading,
+    ) -> Command {
         let mut command = self.reading(ffmpeg, options, reading);
-        command.args(["-c:v", "copy", "-flush_packets", "1", "-f", "mpjpeg", "pipe:1"]);
+        command.args([
+            "-c:v",
+            "copy",
+            "-flush_packets",
+            "1",
+            "-f",
+            "mpjpeg",
+            "pipe:1",
+        ]);
         command
     }
 
     /// The command that decodes it to PPM pictures on stdout. The log tells each picture's time: its place in the source, or, of a live one,
     /// the unix time when it arrived. Nothing is left out or repeated but for `fps`.
-    pub(super) fn command(&self, ffmpeg: &Ffmpeg, options: &SourceOptions, reading: Reading) -> Command {
+    pub(super) fn command(
+        &self,
+        ffmpeg: &Ffmpeg,
+        options: &SourceOptions,
+        reading: Reading,
+    ) -> Command {
         let mut command = self.reading(ffmpeg, options, reading);
         let mut filters = Vec::new();
         if let Some(fps) = options.fps {
@@ -184,13 +216,26 @@ impl Input {
         }
         command.args(["-vf", &filters.join(",")]);
         command.args(ffmpeg.frame_mode("passthrough"));
-        command.args(["-pix_fmt", "rgb24", "-c:v", "ppm", "-f", "image2pipe", "pipe:1"]);
+        command.args([
+            "-pix_fmt",
+            "rgb24",
+            "-c:v",
+            "ppm",
+            "-f",
+            "image2pipe",
+            "pipe:1",
+        ]);
         command
     }
 
     /// The part of a command that says what is read, and how much of it.
     fn reading(&self, ffmpeg: &Ffmpeg, options: &SourceOptions, reading: Reading) -> Command {
-        let Reading { live, our_clock, probe, duration } = reading;
+        let Reading {
+            live,
+            our_clock,
+            probe,
+            duration,
+        } = reading;
         let mut command = ffmpeg.command();
         command.stdout(Stdio::piped());
         command.stdin(match self.kind {
@@ -200,7 +245,14 @@ impl Input {
         });
         let seconds = |time: Duration| format!("{}us", time.as_micros());
         if probe == Probe::Quick {
-            command.args(["-formatprobesize", "32768", "-probesize", "100000", "-analyzeduration", "200000"]);
+            command.args([
+                "-formatprobesize",
+                "32768",
+                "-probesize",
+                "100000",
+                "-analyzeduration",
+                "200000",
+            ]);
         }
         if live {
             // Threads that share the frames among them would hold as many frames back as there are threads.
@@ -234,7 +286,9 @@ impl Input {
             }
             Kind::Device { format, device } => command.args(["-f", format, "-i", device]),
             Kind::Lavfi(address) => command.args(["-f", "lavfi", "-i", spec::graph(address)]),
-            Kind::Pipe(pipe) if probe == Probe::Quick && pipe.begins_with_jpeg() => command.args(["-f", "mjpeg", "-i", "pipe:0"]),
+            Kind::Pipe(pipe) if probe == Probe::Quick && pipe.begins_with_jpeg() => {
+                command.args(["-f", "mjpeg", "-i", "pipe:0"])
+            }
             Kind::Stdin | Kind::Pipe(_) => command.args(["-i", "pipe:0"]),
         };
         // The first video that is no cover picture.
@@ -247,8 +301,14 @@ impl Input {
 }
 
 fn missing(path: &Path) -> String {
-    let here = std::env::current_dir().map(|dir| dir.display().to_string()).unwrap_or_default();
-    let from = if path.is_relative() { format!(" in {here}") } else { String::new() };
+    let here = std::env::current_dir()
+        .map(|dir| dir.display().to_string())
+        .unwrap_or_default();
+    let from = if path.is_relative() {
+        format!(" in {here}")
+    } else {
+        String::new()
+    };
     format!("there is no such file{from}")
 }
 
@@ -256,12 +316,18 @@ fn missing(path: &Path) -> String {
 fn camera(device: &str) -> Result<Kind, String> {
     let number = device.strip_prefix("/dev/video").unwrap_or(device);
     if cfg!(target_os = "macos") {
-        return Ok(Kind::Device { format: "avfoundation", device: format!("{number}:none") });
+        return Ok(Kind::Device {
+            format: "avfoundation",
+            device: format!("{number}:none"),
+        });
     }
     if cfg!(windows) {
         return Err("cameras have no numbers on this system: read it with another program and send it to standard input".into());
     }
-    Ok(Kind::Device { format: "v4l2", device: format!("/dev/video{number}") })
+    Ok(Kind::Device {
+        format: "v4l2",
+        device: format!("/dev/video{number}"),
+    })
 }
 
 fn no_such_camera(path: &str) -> String {
@@ -274,7 +340,9 @@ fn no_such_camera(path: &str) -> String {
         .collect();
     others.sort();
     match others.is_empty() {
-        true => format!("there is no {path}, and no other camera either: plug one in, or give a video file"),
+        true => format!(
+            "there is no {path}, and no other camera either: plug one in, or give a video file"
+        ),
         false => format!("there is no {path}; there is {}", others.join(", ")),
     }
 }
@@ -292,7 +360,8 @@ fn is_pipe(_: &std::fs::Metadata) -> bool {
 /// Whether an open file is one that lies on a disk.
 #[cfg(unix)]
 fn is_a_file(open: &impl std::os::fd::AsFd) -> bool {
-    let kind = rustix::fs::fstat(open).map(|there| rustix::fs::FileType::from_raw_mode(there.st_mode));
+    let kind =
+        rustix::fs::fstat(open).map(|there| rustix::fs::FileType::from_raw_mode(there.st_mode));
     kind.is_ok_and(|kind| kind == rustix::fs::FileType::RegularFile)
 }
 
@@ -309,12 +378,18 @@ mod tests {
     fn what_is_live_is_known_by_its_protocol() {
         let live = |text: &str| Input::resolve(&text.parse().unwrap()).unwrap().is_live();
         assert!(live("rtsp://h/1") && live("udp://127.0.0.1:9") && live("tcp://h:1"));
-        assert!(!live("https://h/a.mp4") && !live("lavfi:testsrc") && !live("-") && !live("Cargo.toml"));
+        assert!(
+            !live("https://h/a.mp4") && !live("lavfi:testsrc") && !live("-") && !live("Cargo.toml")
+        );
     }
 
     #[test]
     fn what_is_not_there_is_named() {
-        let text = |spec: &str| Input::resolve(&spec.parse().unwrap()).unwrap_err().to_string();
+        let text = |spec: &str| {
+            Input::resolve(&spec.parse().unwrap())
+                .unwrap_err()
+                .to_string()
+        };
         assert!(text("no/such.mp4").contains("no/such.mp4: there is no such file in /"));
         let away = Input::resolve(&"999".parse().unwrap()).unwrap();
         assert!(away.missing_device().unwrap().contains("/dev/video999"));

@@ -59,9 +59,20 @@ pub(super) struct Live<P> {
 
 impl<P: Sent> Live<P> {
     /// Connects; what does not answer yet is tried again until [`SourceOptions::connect_timeout`], or for ever.
-    pub(super) fn open(ffmpeg: Ffmpeg, input: Input, options: &SourceOptions, stop: &Stop) -> Result<Self, SourceError> {
+    pub(super) fn open(
+        ffmpeg: Ffmpeg,
+        input: Input,
+        options: &SourceOptions,
+        stop: &Stop,
+    ) -> Result<Self, SourceError> {
         let mut live = Live {
-            info: SourceInfo { frames: None, fps: options.fps, live: true, still: false, motion_jpeg: None },
+            info: SourceInfo {
+                frames: None,
+                fps: options.fps,
+                live: true,
+                still: false,
+                motion_jpeg: None,
+            },
             has_end: false,
             options: options.clone(),
             feed: None,
@@ -92,7 +103,14 @@ impl<P: Sent> Live<P> {
                         return Ok(live);
                     }
                     None if stop.is_stopped() => return Err(SourceError::Stopped),
-                    found => live.reason(if found.is_some() { Arrival::Ended } else { Arrival::Stalled }, feed),
+                    found => live.reason(
+                        if found.is_some() {
+                            Arrival::Ended
+                        } else {
+                            Arrival::Stalled
+                        },
+                        feed,
+                    ),
                 },
             };
             if !live.probes_longer(&reason) {
@@ -113,10 +131,18 @@ impl<P: Sent> Live<P> {
         self.frames_of_feed = 0;
         self.begun = Instant::now();
         if let Some(problem) = self.input.missing_device() {
-            return Err(Diagnosis { may_come: true, ..Diagnosis::new(Kind::Usage, problem) });
+            return Err(Diagnosis {
+                may_come: true,
+                ..Diagnosis::new(Kind::Usage, problem)
+            });
         }
         let our_clock = self.input.is_live() || self.frames > 0;
-        let reading = Reading { live: true, our_clock, probe: self.probe, duration: None };
+        let reading = Reading {
+            live: true,
+            our_clock,
+            probe: self.probe,
+            duration: None,
+        };
         Feed::start(&self.input, &self.ffmpeg, &self.options, reading)
             .map_err(|error| Diagnosis::new(Kind::Failed, format!("cannot start FFmpeg: {error}")))
     }
@@ -127,12 +153,17 @@ impl<P: Sent> Live<P> {
     }
 
     fn left_to_connect(&self) -> Duration {
-        self.options.connect_timeout.saturating_sub(self.opened.elapsed())
+        self.options
+            .connect_timeout
+            .saturating_sub(self.opened.elapsed())
     }
 
     /// How long the running feed may take from now on to give a picture. Never zero, which would be for ever, where that is not asked for.
     fn patience(&self) -> Duration {
-        let of_this_try = |time: Duration| time.saturating_sub(self.begun.elapsed()).max(Duration::from_millis(1));
+        let of_this_try = |time: Duration| {
+            time.saturating_sub(self.begun.elapsed())
+                .max(Duration::from_millis(1))
+        };
         let patience = match self.frames_of_feed {
             0 if self.has_deadline() => self.left_to_connect().max(Duration::from_millis(1)),
             0 => of_this_try(self.options.connect_timeout.max(SHORTEST_TRY)),
@@ -149,7 +180,9 @@ impl<P: Sent> Live<P> {
         let mut wait = self.wait;
         self.wait = (wait * 2).min(LONGEST_WAIT);
         if self.has_deadline() {
-            wait = wait.min(LONGEST_WAIT_TO_CONNECT).min(self.left_to_connect());
+            wait = wait
+                .min(LONGEST_WAIT_TO_CONNECT)
+                .min(self.left_to_connect());
         }
         if stop.wait(wait) {
             return Ok(false);
@@ -162,7 +195,11 @@ impl<P: Sent> Live<P> {
 
     fn unreachable(&self, problem: String) -> SourceError {
         let seconds = self.options.connect_timeout.as_secs_f64();
-        SourceError::Unreachable { name: self.input.name.clone(), seconds, problem }
+        SourceError::Unreachable {
+            name: self.input.name.clone(),
+            seconds,
+            problem,
+        }
     }
 
     /// After a quick look that found no picture: whether the next try takes its time, at once.
@@ -181,14 +218,24 @@ impl<P: Sent> Live<P> {
             Arrival::Unusable(error) => Diagnosis::new(Kind::Failed, error.to_string()),
             // If the time was up before this try came to an end, the one before knows more.
             Arrival::Stalled => {
-                let text = self.problem.clone().unwrap_or_else(|| "no picture comes".to_owned());
+                let text = self
+                    .problem
+                    .clone()
+                    .unwrap_or_else(|| "no picture comes".to_owned());
                 let of_content = self.unsized_video && self.begun.elapsed() >= UNSIZED;
-                Diagnosis { of_content, ..Diagnosis::new(Kind::Unreachable, text) }
+                Diagnosis {
+                    of_content,
+                    ..Diagnosis::new(Kind::Unreachable, text)
+                }
             }
             _ => {
                 let ending = feed.finish();
-                if ending.status.is_some_and(|status| status.success()) && ending.errors.is_empty() {
-                    return Diagnosis::new(Kind::Unreachable, "the other side ended the stream".to_owned());
+                if ending.status.is_some_and(|status| status.success()) && ending.errors.is_empty()
+                {
+                    return Diagnosis::new(
+                        Kind::Unreachable,
+                        "the other side ended the stream".to_owned(),
+                    );
                 }
                 diagnose(&ending.errors, ending.status)
             }
@@ -200,7 +247,10 @@ impl<P: Sent> Live<P> {
         let name = self.input.name.clone();
         if self.frames == 0 {
             if reason.kind == Kind::Usage && (self.has_deadline() || !reason.may_come) {
-                return Err(SourceError::Usage { name, problem: reason.text });
+                return Err(SourceError::Usage {
+                    name,
+                    problem: reason.text,
+                });
             }
             if self.has_deadline() && self.left_to_connect().is_zero() {
                 return Err(self.unreachable(reason.text));
@@ -209,17 +259,29 @@ impl<P: Sent> Live<P> {
             self.ended = true;
             return match reason.kind {
                 Kind::Unreachable => Ok(()),
-                _ => Err(SourceError::Failed { name, frames: self.frames, problem: reason.text }),
+                _ => Err(SourceError::Failed {
+                    name,
+                    frames: self.frames,
+                    problem: reason.text,
+                }),
             };
         }
         let (problem, why) = (&reason.text, reason.text.clone());
-        let what = if self.frames == 0 { "source not reached, connecting again" } else { "source lost, connecting again" };
+        let what = if self.frames == 0 {
+            "source not reached, connecting again"
+        } else {
+            "source lost, connecting again"
+        };
         match self.problem.as_deref() == Some(problem) {
             // Said already.
             true => debug!(source = name, %problem, "{what}"),
             false => warn!(source = name, %problem, "{what}"),
         }
-        self.options.status.set(if self.frames == 0 { Condition::Unreached { why } } else { Condition::Lost { why } });
+        self.options.status.set(if self.frames == 0 {
+            Condition::Unreached { why }
+        } else {
+            Condition::Lost { why }
+        });
         self.problem = Some(reason.text);
         Ok(())
     }
@@ -232,7 +294,12 @@ impl<P: Sent> Source<P> for Live<P> {
 
     fn next(&mut self, stop: &Stop) -> Result<Option<Picture<P>>, SourceError> {
         loop {
-            if self.ended || self.first.zip(self.options.duration).is_some_and(|(first, wanted)| first.elapsed() >= wanted) {
+            if self.ended
+                || self
+                    .first
+                    .zip(self.options.duration)
+                    .is_some_and(|(first, wanted)| first.elapsed() >= wanted)
+            {
                 self.ended = true;
                 self.feed = None;
                 return Ok(None);
@@ -262,14 +329,22 @@ impl<P: Sent> Source<P> for Live<P> {
                     self.first.get_or_insert_with(Instant::now);
                     let (time, read) = came(&arrived);
                     self.last = self.last.max(unix_time(time));
-                    return Ok(Some(Picture { picture: arrived.picture, time: self.last, read }));
+                    return Ok(Some(Picture {
+                        picture: arrived.picture,
+                        time: self.last,
+                        read,
+                    }));
                 }
                 Arrival::Stopped => return Ok(None),
                 // Another connection would bring the same: whoever wants these pictures has to have them decoded.
                 Arrival::Unusable(error) if P::AS_IT_WAS => {
                     self.ended = true;
                     let name = self.input.name.clone();
-                    return Err(SourceError::Failed { name, frames: self.frames, problem: error.to_string() });
+                    return Err(SourceError::Failed {
+                        name,
+                        frames: self.frames,
+                        problem: error.to_string(),
+                    });
                 }
                 arrival => {
                     let reason = self.reason(arrival, feed);
@@ -288,7 +363,13 @@ impl<P: Sent> Live<P> {
         if self.probes_longer(&reason) {
             return Ok(true);
         }
-        let goes_on = self.lost(reason).and_then(|()| if self.ended { Ok(false) } else { self.waits(stop) });
+        let goes_on = self.lost(reason).and_then(|()| {
+            if self.ended {
+                Ok(false)
+            } else {
+                self.waits(stop)
+            }
+        });
         self.ended |= goes_on.is_err();
         goes_on
     }
@@ -296,8 +377,12 @@ impl<P: Sent> Live<P> {
 
 /// When a picture arrived: FFmpeg's reading of its data is what it was told, and its coming out of FFmpeg the best that is known otherwise.
 fn came<P>(arrived: &Arrived<P>) -> (SystemTime, Instant) {
-    let told = arrived.seconds.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?));
-    let way = told.and_then(|told| arrived.arrived.duration_since(told).ok()).filter(|way| *way <= LONGEST_WAY);
+    let told = arrived
+        .seconds
+        .and_then(|seconds| UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?));
+    let way = told
+        .and_then(|told| arrived.arrived.duration_since(told).ok())
+        .filter(|way| *way <= LONGEST_WAY);
     match way.and_then(|way| Some((arrived.arrived - way, arrived.read.checked_sub(way)?))) {
         Some(came) => came,
         None => (arrived.arrived, arrived.read),
@@ -305,6 +390,8 @@ fn came<P>(arrived: &Arrived<P>) -> (SystemTime, Instant) {
 }
 
 fn unix_time(at: SystemTime) -> Timestamp {
-    let micros = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    let micros = at
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros());
     Timestamp(i64::try_from(micros).unwrap_or(i64::MAX))
 }

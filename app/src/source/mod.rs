@@ -86,13 +86,20 @@ pub trait Source<P = RgbImage>: Send {
 
 /// Opens a source. Returns when it is known to work, as far as that can be known without its first picture: it may wait as
 /// long as [`SourceOptions::connect_timeout`].
-pub fn open(spec: &SourceSpec, options: &SourceOptions, stop: &Stop) -> Result<Box<dyn Source>, SourceError> {
+pub fn open(
+    spec: &SourceSpec,
+    options: &SourceOptions,
+    stop: &Stop,
+) -> Result<Box<dyn Source>, SourceError> {
     options.check(spec)?;
     if let SourceSpec::Path(path) = spec
         && let Some(found) = listing::find(path)
     {
         let name = spec.to_string();
-        let paths = found.map_err(|problem| SourceError::Usage { name: name.clone(), problem })?;
+        let paths = found.map_err(|problem| SourceError::Usage {
+            name: name.clone(),
+            problem,
+        })?;
         return Ok(Box::new(pictures::Pictures::new(name, paths, options)?));
     }
     open_video(Input::resolve(spec)?, options, stop)
@@ -101,15 +108,30 @@ pub fn open(spec: &SourceSpec, options: &SourceOptions, stop: &Stop) -> Result<B
 /// Opens a source of Motion JPEG whose pictures are wanted as they are, byte for byte: all of them, in their own size, as fast as they come.
 /// Only Huffman tables are put in where they are missing. A picture that is damaged comes too, with its [`Jpeg::oddity`]. For sources with
 /// [`SourceInfo::motion_jpeg`]; of the options `fps` and `max_width` do not apply.
-pub fn open_jpegs(spec: &SourceSpec, options: &SourceOptions, stop: &Stop) -> Result<Box<dyn Source<Jpeg>>, SourceError> {
+pub fn open_jpegs(
+    spec: &SourceSpec,
+    options: &SourceOptions,
+    stop: &Stop,
+) -> Result<Box<dyn Source<Jpeg>>, SourceError> {
     options.check(spec)?;
-    let options = SourceOptions { fps: None, max_width: None, ..options.clone() };
+    let options = SourceOptions {
+        fps: None,
+        max_width: None,
+        ..options.clone()
+    };
     open_video(Input::resolve(spec)?, &options, stop)
 }
 
-fn open_video<P: Sent>(input: Input, options: &SourceOptions, stop: &Stop) -> Result<Box<dyn Source<P>>, SourceError> {
+fn open_video<P: Sent>(
+    input: Input,
+    options: &SourceOptions,
+    stop: &Stop,
+) -> Result<Box<dyn Source<P>>, SourceError> {
     if let Some(problem) = input.missing_device().filter(|_| !options.keep_trying) {
-        return Err(SourceError::Usage { name: input.name.clone(), problem });
+        return Err(SourceError::Usage {
+            name: input.name.clone(),
+            problem,
+        });
     }
     if input.is_live() || input.may_be_live() {
         let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;

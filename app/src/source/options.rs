@@ -83,20 +83,30 @@ impl SourceOptions {
 
     /// The same of a source with an end. Zero: for ever.
     pub(super) fn file_stall(&self, over_network: bool) -> Duration {
-        self.stall_timeout.unwrap_or(if over_network { NETWORK_STALL } else { Duration::ZERO })
+        self.stall_timeout.unwrap_or(if over_network {
+            NETWORK_STALL
+        } else {
+            Duration::ZERO
+        })
     }
 
     /// Refuses values that no source can follow.
     pub(super) fn check(&self, spec: &SourceSpec) -> Result<(), SourceError> {
-        let refuse = |problem: String| Err(SourceError::Usage { name: spec.to_string(), problem });
+        let refuse = |problem: String| {
+            Err(SourceError::Usage {
+                name: spec.to_string(),
+                problem,
+            })
+        };
         match (self.fps, self.max_width, spec) {
-            (Some(fps), _, _) if !(fps > 0.0 && fps <= 1000.0) => {
-                refuse(format!("{fps} pictures per second: give a number over 0 and up to 1000"))
-            }
+            (Some(fps), _, _) if !(fps > 0.0 && fps <= 1000.0) => refuse(format!(
+                "{fps} pictures per second: give a number over 0 and up to 1000"
+            )),
             (_, Some(0), _) => refuse("a width of 0 pixels: give at least 1".to_owned()),
-            (_, _, SourceSpec::Stdin) if self.repeat => {
-                refuse("it can be read only once, so it cannot be repeated: save it to a file first".to_owned())
-            }
+            (_, _, SourceSpec::Stdin) if self.repeat => refuse(
+                "it can be read only once, so it cannot be repeated: save it to a file first"
+                    .to_owned(),
+            ),
             _ => Ok(()),
         }
     }

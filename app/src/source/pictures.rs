@@ -35,20 +35,34 @@ pub(super) struct Pictures {
 
 impl Pictures {
     /// `paths` is not empty. Times are as in a video of [`SourceOptions::fps`], 25 if that is not set.
-    pub(super) fn new(name: String, paths: Vec<PathBuf>, options: &SourceOptions) -> Result<Self, SourceError> {
+    pub(super) fn new(
+        name: String,
+        paths: Vec<PathBuf>,
+        options: &SourceOptions,
+    ) -> Result<Self, SourceError> {
         let fps = options.fps.unwrap_or(USUAL_FPS);
         let count = |time: Duration| (time.as_secs_f64() * fps).round() as u64;
         let first = options.start.map_or(0, count);
         let there = (paths.len() as u64).saturating_sub(first);
         if there == 0 {
-            let problem = format!("there are only {} pictures, {} are to be left out", paths.len(), first);
+            let problem = format!(
+                "there are only {} pictures, {} are to be left out",
+                paths.len(),
+                first
+            );
             return Err(SourceError::Usage { name, problem });
         }
         let frames = match options.duration.map(count) {
             wanted if options.repeat => wanted,
             wanted => Some(wanted.map_or(there, |wanted| wanted.min(there))),
         };
-        let info = SourceInfo { frames, fps: Some(fps), live: false, still: true, motion_jpeg: None };
+        let info = SourceInfo {
+            frames,
+            fps: Some(fps),
+            live: false,
+            still: true,
+            motion_jpeg: None,
+        };
         let options = options.clone();
         Ok(Pictures {
             name,
@@ -69,14 +83,22 @@ impl Pictures {
         File::open(path)
             .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut self.bytes))
             .and_then(|length| match length as u64 > MAX_FILE_BYTES {
-                true => Err(io::Error::other(format!("the file is longer than {MAX_FILE_BYTES} bytes"))),
+                true => Err(io::Error::other(format!(
+                    "the file is longer than {MAX_FILE_BYTES} bytes"
+                ))),
                 false => Ok(()),
             })
-            .map_err(|source| SourceError::Unreadable { path: path.to_owned(), source })?;
+            .map_err(|source| SourceError::Unreadable {
+                path: path.to_owned(),
+                source,
+            })?;
         let mut picture = RgbImage::default();
         self.decoder
             .decode_into(&self.bytes, &self.options.limits, &mut picture)
-            .map_err(|source| SourceError::Picture { path: path.to_owned(), source })?;
+            .map_err(|source| SourceError::Picture {
+                path: path.to_owned(),
+                source,
+            })?;
         Ok(match self.options.max_width {
             Some(width) if picture.width() > width => narrow(&picture, width),
             _ => picture,
@@ -96,7 +118,8 @@ impl Source for Pictures {
         let fps = self.info.fps.unwrap_or(USUAL_FPS);
         let begun = *self.begun.get_or_insert_with(Instant::now);
         if self.options.realtime {
-            let due = Duration::try_from_secs_f64(self.number as f64 / fps).unwrap_or(Duration::MAX);
+            let due =
+                Duration::try_from_secs_f64(self.number as f64 / fps).unwrap_or(Duration::MAX);
             if stop.wait(due.saturating_sub(begun.elapsed())) {
                 return Ok(None);
             }
@@ -108,12 +131,20 @@ impl Source for Pictures {
         if picture.is_err() && self.options.repeat && self.bad > self.paths.len() {
             self.info.frames = Some(self.number);
             let problem = "none of its pictures can be read".to_owned();
-            return Err(SourceError::Failed { name: self.name.clone(), frames: self.number, problem });
+            return Err(SourceError::Failed {
+                name: self.name.clone(),
+                frames: self.number,
+                problem,
+            });
         }
         let picture = picture?;
         self.bad = 0;
         let time = Timestamp((place as f64 * 1e6 / fps).round() as i64);
-        Ok(Some(Picture { picture, time, read: Instant::now() }))
+        Ok(Some(Picture {
+            picture,
+            time,
+            read: Instant::now(),
+        }))
     }
 }
 
@@ -122,7 +153,12 @@ pub(crate) fn narrow(picture: &RgbImage, width: u32) -> RgbImage {
     let scale = f64::from(width) / f64::from(picture.width());
     let height = ((f64::from(picture.height()) * scale).round() as u32).max(1);
     let mut out = RgbImage::new(width, height);
-    let from = images::ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3);
+    let from = images::ImageRef::new(
+        picture.width(),
+        picture.height(),
+        picture.as_raw(),
+        PixelType::U8x3,
+    );
     let to = images::Image::from_slice_u8(width, height, &mut out, PixelType::U8x3);
     if let (Ok(from), Ok(mut to)) = (from, to) {
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Box));

@@ -88,8 +88,16 @@ impl Pipe {
     }
 
     fn new(path: Option<PathBuf>) -> Self {
-        let shared = Arc::new(Shared { path, state: Mutex::default(), changed: Condvar::new(), child: Mutex::default() });
-        Pipe { _owner: Arc::new(Owner(shared.clone())), shared }
+        let shared = Arc::new(Shared {
+            path,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            child: Mutex::default(),
+        });
+        Pipe {
+            _owner: Arc::new(Owner(shared.clone())),
+            shared,
+        }
     }
 
     /// Whether its first bytes are those of JPEG pictures, bare or in parts. Waits up to `patience` for them; zero is for ever.
@@ -101,7 +109,12 @@ impl Pipe {
             if !patience.is_zero() && begun.elapsed() >= patience {
                 break;
             }
-            state = self.shared.changed.wait_timeout(state, GLANCE).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .shared
+                .changed
+                .wait_timeout(state, GLANCE)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         state.kept.starts_with(JPEG) || state.kept.starts_with(PART)
     }
@@ -125,7 +138,9 @@ impl Pipe {
         self.begin();
         // What is here already is not to wait for what comes, and whoever opens a source is not to wait for the child.
         let shared = self.shared.clone();
-        let _ = thread::Builder::new().name("pipe to ffmpeg".into()).spawn(move || shared.deliver());
+        let _ = thread::Builder::new()
+            .name("pipe to ffmpeg".into())
+            .spawn(move || shared.deliver());
     }
 
     fn begin(&self) {
@@ -133,7 +148,9 @@ impl Pipe {
             return;
         }
         let shared = self.shared.clone();
-        let started = thread::Builder::new().name("pipe".into()).spawn(move || shared.read());
+        let started = thread::Builder::new()
+            .name("pipe".into())
+            .spawn(move || shared.read());
         if started.is_err() {
             self.shared.end();
         }
@@ -155,7 +172,9 @@ impl Shared {
                     Ok(read) => self.take(&piece[..read]),
                     Err(error) if error.kind() == ErrorKind::Interrupted => {}
                     // Another process that has the pipe may have made it so.
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY_DELAY),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                        thread::sleep(RETRY_DELAY)
+                    }
                     Err(_) => break,
                 }
             }
@@ -167,7 +186,9 @@ impl Shared {
         match &self.path {
             Some(path) => File::open(path),
             #[cfg(unix)]
-            None => Ok(File::from(std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned()?)),
+            None => Ok(File::from(
+                std::os::fd::AsFd::as_fd(&io::stdin()).try_clone_to_owned()?,
+            )),
             #[cfg(not(unix))]
             None => Err(ErrorKind::Unsupported.into()),
         }
@@ -177,7 +198,10 @@ impl Shared {
     fn is_wanted(&self) -> bool {
         let mut state = self.state();
         while !state.closed && !state.has_child && state.kept.len() >= ENOUGH {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         !state.closed
     }
@@ -205,7 +229,9 @@ impl Shared {
         while let Some(Child { to, given }) = &mut *child {
             let next = {
                 let state = self.state();
-                let rest = given.checked_sub(state.gone).and_then(|from| state.kept.get(from as usize..));
+                let rest = given
+                    .checked_sub(state.gone)
+                    .and_then(|from| state.kept.get(from as usize..));
                 if rest.is_some_and(|rest| rest.is_empty() && !state.ended) {
                     return;
                 }
@@ -240,7 +266,11 @@ mod tests {
     use std::process::{Child, Command, Stdio};
 
     fn cat() -> (Child, ChildStdin) {
-        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new("cat")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let to = child.stdin.take().unwrap();
         (child, to)
     }
@@ -249,11 +279,20 @@ mod tests {
     fn a_second_child_gets_all_that_the_first_got_and_what_follows() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pipe");
-        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        assert!(
+            Command::new("mkfifo")
+                .arg(&path)
+                .status()
+                .unwrap()
+                .success()
+        );
         let pipe = Pipe::named(&path);
         let mut from = thread::scope(|scope| {
             let opening = scope.spawn(|| File::options().write(true).open(&path).unwrap());
-            assert!(!pipe.begins_with_pictures(Duration::from_millis(1), &Stop::new()), "nothing has come");
+            assert!(
+                !pipe.begins_with_pictures(Duration::from_millis(1), &Stop::new()),
+                "nothing has come"
+            );
             opening.join().unwrap()
         });
         from.write_all(&[0xff, 0xd8, 0xff, 1, 2]).unwrap();
@@ -270,14 +309,19 @@ mod tests {
         pipe.supply(to);
         from.write_all(&[3]).unwrap();
         drop(from);
-        assert_eq!(second.wait_with_output().unwrap().stdout, [0xff, 0xd8, 0xff, 1, 2, 3]);
+        assert_eq!(
+            second.wait_with_output().unwrap().stdout,
+            [0xff, 0xd8, 0xff, 1, 2, 3]
+        );
     }
 
     #[test]
     fn much_passes_through_and_little_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        let bytes: Vec<u8> = (0..3 * KEPT + 17).map(|i| ((i * 7919) >> 8) as u8).collect();
+        let bytes: Vec<u8> = (0..3 * KEPT + 17)
+            .map(|i| ((i * 7919) >> 8) as u8)
+            .collect();
         std::fs::write(&path, &bytes).unwrap();
         let pipe = Pipe::named(&path);
         let (child, to) = cat();

@@ -43,7 +43,9 @@ impl FromStr for SourceSpec {
     type Err = SourceSpecError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_camera = |rest: &str| !rest.is_empty() && rest.len() < 4 && rest.bytes().all(|b| b.is_ascii_digit());
+        let is_camera = |rest: &str| {
+            !rest.is_empty() && rest.len() < 4 && rest.bytes().all(|b| b.is_ascii_digit())
+        };
         match text {
             "" => Err(SourceSpecError::Empty),
             "-" => Ok(SourceSpec::Stdin),
@@ -53,9 +55,13 @@ impl FromStr for SourceSpec {
             _ => match text.split_once(':') {
                 Some(("lavfi", "")) => Err(SourceSpecError::EmptyGraph),
                 Some(("lavfi", _)) => Ok(SourceSpec::Lavfi(Address::source(text))),
-                Some(("file", path)) => Ok(SourceSpec::Path(path.strip_prefix("//").unwrap_or(path).into())),
+                Some(("file", path)) => Ok(SourceSpec::Path(
+                    path.strip_prefix("//").unwrap_or(path).into(),
+                )),
                 // At least two letters: C:\ is a disk.
-                Some((scheme, rest)) if rest.starts_with("//") && scheme.len() > 1 => Ok(SourceSpec::Url(Address::source(text))),
+                Some((scheme, rest)) if rest.starts_with("//") && scheme.len() > 1 => {
+                    Ok(SourceSpec::Url(Address::source(text)))
+                }
                 _ => Ok(SourceSpec::Path(text.into())),
             },
         }
@@ -89,7 +95,10 @@ mod tests {
             ("0", device("0")),
             ("/dev/video12", device("/dev/video12")),
             ("/dev/videos/a.mp4", path("/dev/videos/a.mp4")),
-            ("lavfi:testsrc=rate=5", SourceSpec::Lavfi(Address::source("lavfi:testsrc=rate=5"))),
+            (
+                "lavfi:testsrc=rate=5",
+                SourceSpec::Lavfi(Address::source("lavfi:testsrc=rate=5")),
+            ),
             ("rtsp://cam/1", url("rtsp://cam/1")),
             ("file:///tmp/a b.mp4", path("/tmp/a b.mp4")),
             ("file:a.mp4", path("a.mp4")),

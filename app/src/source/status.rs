@@ -56,7 +56,10 @@ pub struct Status(Arc<Mutex<Since>>);
 
 impl Default for Status {
     fn default() -> Self {
-        Status(Arc::new(Mutex::new(Since { condition: Condition::default(), since: SystemTime::now() })))
+        Status(Arc::new(Mutex::new(Since {
+            condition: Condition::default(),
+            since: SystemTime::now(),
+        })))
     }
 }
 
@@ -78,7 +81,10 @@ impl Status {
         let mut now = self.lock();
         let is_final = matches!(now.condition, Condition::Failed { .. });
         if !is_final && now.condition != condition {
-            *now = Since { condition, since: SystemTime::now() };
+            *now = Since {
+                condition,
+                since: SystemTime::now(),
+            };
         }
     }
 
@@ -98,7 +104,9 @@ mod tests {
         let first = status.get();
         status.set(Condition::Open);
         assert_eq!(status.get(), first);
-        let failed = Condition::Failed { why: "gone".to_owned() };
+        let failed = Condition::Failed {
+            why: "gone".to_owned(),
+        };
         status.clone().set(failed.clone());
         status.set(Condition::Ended);
         assert_eq!(status.get().condition, failed);

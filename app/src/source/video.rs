@@ -34,7 +34,12 @@ pub(super) struct Video<P> {
 }
 
 impl<P: Sent> Video<P> {
-    pub(super) fn open(ffmpeg: Ffmpeg, input: Input, options: &SourceOptions, stop: &Stop) -> Result<Self, SourceError> {
+    pub(super) fn open(
+        ffmpeg: Ffmpeg,
+        input: Input,
+        options: &SourceOptions,
+        stop: &Stop,
+    ) -> Result<Self, SourceError> {
         let mut video = Video {
             base: micros(options.start.unwrap_or_default()),
             options: options.clone(),
@@ -52,13 +57,19 @@ impl<P: Sent> Video<P> {
             match feed.wait_for_header(video.patience(), stop) {
                 Some(header) if header.opened => {
                     video.info = describe(header, options);
-                    video.info.motion_jpeg = header.upright_motion_jpeg().filter(|_| video.input.can_be_opened_again());
+                    video.info.motion_jpeg = header
+                        .upright_motion_jpeg()
+                        .filter(|_| video.input.can_be_opened_again());
                     video.feed = Some(feed);
                     return Ok(video);
                 }
                 Some(_) => match video.end(feed) {
                     Err(_) if video.probes_longer() => {}
-                    end => return Err(end.err().unwrap_or_else(|| video.failed("FFmpeg did not open it".to_owned()))),
+                    end => {
+                        return Err(end
+                            .err()
+                            .unwrap_or_else(|| video.failed("FFmpeg did not open it".to_owned())));
+                    }
                 },
                 None if stop.is_stopped() => return Err(SourceError::Stopped),
                 None => return Err(video.stalled()),
@@ -67,7 +78,12 @@ impl<P: Sent> Video<P> {
     }
 
     fn start(&self, duration: Option<Duration>) -> Result<Feed<P>, SourceError> {
-        let reading = Reading { live: false, our_clock: false, probe: self.probe, duration };
+        let reading = Reading {
+            live: false,
+            our_clock: false,
+            probe: self.probe,
+            duration,
+        };
         Feed::start(&self.input, &self.ffmpeg, &self.options, reading)
             .map_err(|error| self.failed(format!("cannot start FFmpeg: {error}")))
     }
@@ -79,7 +95,9 @@ impl<P: Sent> Video<P> {
 
     /// After a quick look that found no picture: whether another try takes its time.
     fn probes_longer(&mut self) -> bool {
-        let again = self.probe == Probe::Quick && self.frames == 0 && self.input.can_be_read_from_its_beginning();
+        let again = self.probe == Probe::Quick
+            && self.frames == 0
+            && self.input.can_be_read_from_its_beginning();
         if again {
             self.probe = Probe::Long;
         }
@@ -87,20 +105,35 @@ impl<P: Sent> Video<P> {
     }
 
     fn failed(&self, problem: String) -> SourceError {
-        SourceError::Failed { name: self.input.name.clone(), frames: self.frames, problem }
+        SourceError::Failed {
+            name: self.input.name.clone(),
+            frames: self.frames,
+            problem,
+        }
     }
 
     fn stalled(&self) -> SourceError {
         let seconds = self.patience().as_secs_f64();
-        SourceError::Stalled { name: self.input.name.clone(), seconds, frames: self.frames }
+        SourceError::Stalled {
+            name: self.input.name.clone(),
+            seconds,
+            frames: self.frames,
+        }
     }
 
     /// The time of a picture in microseconds: later than the one before, whatever the stream says.
     fn time(&mut self, seconds: Option<f64>) -> i64 {
         let step = (1e6 / self.info.fps.unwrap_or(USUAL_FPS)) as i64;
-        let after_last = self.last.map_or(self.base, |last| last.saturating_add(step));
-        let said = seconds.map(|seconds| self.base.saturating_add((seconds.max(0.0) * 1e6).round() as i64));
-        let time = said.filter(|said| self.last.is_none_or(|last| *said > last)).unwrap_or(after_last);
+        let after_last = self
+            .last
+            .map_or(self.base, |last| last.saturating_add(step));
+        let said = seconds.map(|seconds| {
+            self.base
+                .saturating_add((seconds.max(0.0) * 1e6).round() as i64)
+        });
+        let time = said
+            .filter(|said| self.last.is_none_or(|last| *said > last))
+            .unwrap_or(after_last);
         self.last = Some(time);
         time
     }
@@ -111,7 +144,11 @@ impl<P: Sent> Video<P> {
         let good = ending.status.is_some_and(|status| status.success());
         if good && self.frames > 0 {
             if let Some(words) = last_words(&ending.errors) {
-                warn!(source = self.input.name, frames = self.frames, "the video is damaged or cut short (FFmpeg: {words})");
+                warn!(
+                    source = self.input.name,
+                    frames = self.frames,
+                    "the video is damaged or cut short (FFmpeg: {words})"
+                );
             }
             return Ok(());
         }
@@ -125,7 +162,11 @@ impl<P: Sent> Video<P> {
                 problem: format!("there is no picture in it{after}"),
             });
         }
-        Err(SourceError::from_diagnosis(&self.input.name, self.frames, diagnose(&ending.errors, ending.status)))
+        Err(SourceError::from_diagnosis(
+            &self.input.name,
+            self.frames,
+            diagnose(&ending.errors, ending.status),
+        ))
     }
 
     /// Starts anew what cannot rewind by itself, for what is left of the duration. `None` when that is over.
@@ -133,8 +174,13 @@ impl<P: Sent> Video<P> {
         self.frames_of_feed = 0;
         let step = (1e6 / self.info.fps.unwrap_or(USUAL_FPS)) as i64;
         self.base = self.last.unwrap_or_default().saturating_add(step);
-        let passed = Duration::from_micros(self.base.unsigned_abs()).saturating_sub(self.options.start.unwrap_or_default());
-        match self.options.duration.map(|duration| duration.saturating_sub(passed)) {
+        let passed = Duration::from_micros(self.base.unsigned_abs())
+            .saturating_sub(self.options.start.unwrap_or_default());
+        match self
+            .options
+            .duration
+            .map(|duration| duration.saturating_sub(passed))
+        {
             Some(left) if left.is_zero() => Ok(None),
             left => self.start(left).map(Some),
         }
@@ -154,7 +200,11 @@ impl<P: Sent> Source<P> for Video<P> {
                     self.frames += 1;
                     self.frames_of_feed += 1;
                     let time = Timestamp(self.time(arrived.seconds));
-                    return Ok(Some(Picture { picture: arrived.picture, time, read: arrived.read }));
+                    return Ok(Some(Picture {
+                        picture: arrived.picture,
+                        time,
+                        read: arrived.read,
+                    }));
                 }
                 Arrival::Stopped => return Ok(None),
                 Arrival::Ended => {
@@ -166,7 +216,8 @@ impl<P: Sent> Source<P> for Video<P> {
                         end => end?,
                     }
                     // A piece too short for a picture would be started again and again.
-                    let can_begin_again = !self.input.can_rewind() && self.input.can_be_read_from_its_beginning();
+                    let can_begin_again =
+                        !self.input.can_rewind() && self.input.can_be_read_from_its_beginning();
                     if self.options.repeat && can_begin_again && self.frames_of_feed > 0 {
                         self.feed = self.again()?;
                     }
@@ -185,13 +236,23 @@ fn micros(time: Duration) -> i64 {
 
 fn describe(header: Header, options: &SourceOptions) -> SourceInfo {
     let fps = options.fps.or(header.fps);
-    let there = header.duration.map(|seconds| seconds - options.start.unwrap_or_default().as_secs_f64());
+    let there = header
+        .duration
+        .map(|seconds| seconds - options.start.unwrap_or_default().as_secs_f64());
     let wanted = options.duration.map(|duration| duration.as_secs_f64());
     let seconds = match (there, wanted) {
         (_, wanted) if options.repeat => wanted,
         (Some(there), Some(wanted)) => Some(there.min(wanted)),
         (there, wanted) => there.or(wanted),
     };
-    let frames = seconds.zip(fps).map(|(seconds, fps)| (seconds * fps).round().max(0.0) as u64);
-    SourceInfo { frames, fps, live: false, still: false, motion_jpeg: None }
+    let frames = seconds
+        .zip(fps)
+        .map(|(seconds, fps)| (seconds * fps).round().max(0.0) as u64);
+    SourceInfo {
+        frames,
+        fps,
+        live: false,
+        still: false,
+        motion_jpeg: None,
+    }
 }

@@ -40,20 +40,32 @@ impl Export {
             .with_endpoint(settings.endpoint.reveal())
             .with_timeout(PATIENCE);
         let scrubber = Scrubber::of_addresses([settings.endpoint.reveal()]);
-        let to = exporter.build().map_err(|e| scrubber.scrub(&e.to_string()))?;
-        Ok(Export { to, scrubber, address: settings.endpoint.clone(), is_lost: AtomicBool::new(false) })
+        let to = exporter
+            .build()
+            .map_err(|e| scrubber.scrub(&e.to_string()))?;
+        Ok(Export {
+            to,
+            scrubber,
+            address: settings.endpoint.clone(),
+            is_lost: AtomicBool::new(false),
+        })
     }
 }
 
 impl SpanExporter for Export {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         // The error repeats the address, also in the log of the library that called.
-        let clean = |error: OTelSdkError| OTelSdkError::InternalFailure(self.scrubber.scrub(&error.to_string()));
+        let clean = |error: OTelSdkError| {
+            OTelSdkError::InternalFailure(self.scrubber.scrub(&error.to_string()))
+        };
         let sent = self.to.export(batch).await.map_err(clean);
         match (&sent, self.is_lost.swap(sent.is_err(), Relaxed)) {
             (Err(error), false) => {
                 let hint = "an OTLP collector is to listen there, over HTTP (port 4318), not gRPC";
-                tracing::warn!("traces cannot be sent to {}, and are lost until they can: {error} ({hint})", self.address);
+                tracing::warn!(
+                    "traces cannot be sent to {}, and are lost until they can: {error} ({hint})",
+                    self.address
+                );
             }
             (Ok(()), true) => tracing::info!("traces are sent to {} again", self.address),
             _ => {}

@@ -36,7 +36,10 @@ impl<'a> Parent<'a> {
 
 impl Extractor for Parent<'_> {
     fn get(&self, name: &str) -> Option<&str> {
-        NAMES.iter().position(|known| *known == name).and_then(|at| self.values[at])
+        NAMES
+            .iter()
+            .position(|known| *known == name)
+            .and_then(|at| self.values[at])
     }
     fn keys(&self) -> Vec<&str> {
         NAMES.to_vec()
@@ -45,12 +48,26 @@ impl Extractor for Parent<'_> {
 
 impl Tracer {
     /// Goes on with the trace of a record that came from a topic; begins one where it has none.
-    pub fn process<'a>(&self, topic: &str, group: &str, parent: impl FnOnce() -> Parent<'a>) -> Span {
-        let Some(open) = &self.0 else { return Span::default() };
+    pub fn process<'a>(
+        &self,
+        topic: &str,
+        group: &str,
+        parent: impl FnOnce() -> Parent<'a>,
+    ) -> Span {
+        let Some(open) = &self.0 else {
+            return Span::default();
+        };
         let mut attributes = attributes(topic, "process", "process");
-        attributes.push(KeyValue::new("messaging.consumer.group.name", group.to_owned()));
+        attributes.push(KeyValue::new(
+            "messaging.consumer.group.name",
+            group.to_owned(),
+        ));
         let name = format!("process {topic}");
-        let what = open.tracer.span_builder(name).with_kind(SpanKind::Consumer).with_attributes(attributes);
+        let what = open
+            .tracer
+            .span_builder(name)
+            .with_kind(SpanKind::Consumer)
+            .with_attributes(attributes);
         Span::start(open, what, &parent().context())
     }
 }
@@ -67,10 +84,16 @@ fn attributes(topic: &str, operation: &'static str, kind: &'static str) -> Vec<K
 impl Span {
     /// Begins to send a record to a topic, as a step within this one.
     pub fn send(&self, topic: &str) -> Span {
-        let Some(Step { open, context }) = &self.0 else { return Span::default() };
+        let Some(Step { open, context }) = &self.0 else {
+            return Span::default();
+        };
         let name = format!("send {topic}");
         let what = open.tracer.span_builder(name).with_kind(SpanKind::Producer);
-        Span::start(open, what.with_attributes(attributes(topic, "send", "send")), context)
+        Span::start(
+            open,
+            what.with_attributes(attributes(topic, "send", "send")),
+            context,
+        )
     }
 
     /// Notes where the record is.
@@ -83,7 +106,9 @@ impl Span {
 
     /// The headers by which a record carries the trace on; none without one.
     pub fn headers(&self) -> Vec<(String, String)> {
-        self.0.as_ref().map_or_else(Vec::new, |step| headers(&step.context))
+        self.0
+            .as_ref()
+            .map_or_else(Vec::new, |step| headers(&step.context))
     }
 }
 
@@ -112,13 +137,31 @@ mod tests {
     #[test]
     fn what_is_no_context_begins_a_new_trace() {
         let known = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let parent = Parent::of([("other", b"x".as_slice()), ("traceparent", known.as_bytes())]);
-        assert_eq!(parent.context().span().span_context().trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
-        for hostile in
-            [b"".as_slice(), b"00-0-0-0", b"\xff\xfe", &[b'0'; 5000], b"00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01"]
-        {
+        let parent = Parent::of([
+            ("other", b"x".as_slice()),
+            ("traceparent", known.as_bytes()),
+        ]);
+        assert_eq!(
+            parent
+                .context()
+                .span()
+                .span_context()
+                .trace_id()
+                .to_string(),
+            "0af7651916cd43dd8448eb211c80319c"
+        );
+        for hostile in [
+            b"".as_slice(),
+            b"00-0-0-0",
+            b"\xff\xfe",
+            &[b'0'; 5000],
+            b"00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+        ] {
             let parent = Parent::of([("traceparent", hostile)]);
-            assert!(!parent.context().span().span_context().is_valid(), "{hostile:?}");
+            assert!(
+                !parent.context().span().span_context().is_valid(),
+                "{hostile:?}"
+            );
         }
     }
 

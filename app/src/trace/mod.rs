@@ -69,18 +69,27 @@ struct Step {
 impl Tracer {
     /// A tracer that sends to the address of the settings, as the service `mattebox-<command>` unless `OTEL_SERVICE_NAME` says otherwise.
     pub fn open(settings: Option<&TraceSettings>, command: &str) -> Result<Self, String> {
-        let Some(settings) = settings else { return Ok(Tracer::default()) };
-        let batch = BatchConfigBuilder::default().with_max_queue_size(WAITING).with_max_export_batch_size(BATCH);
+        let Some(settings) = settings else {
+            return Ok(Tracer::default());
+        };
+        let batch = BatchConfigBuilder::default()
+            .with_max_queue_size(WAITING)
+            .with_max_export_batch_size(BATCH);
         let export = Export::new(settings)?;
-        let processor = BatchSpanProcessor::builder(export).with_batch_config(batch.with_scheduled_delay(PAUSE).build()).build();
-        let mut resource = Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+        let processor = BatchSpanProcessor::builder(export)
+            .with_batch_config(batch.with_scheduled_delay(PAUSE).build())
+            .build();
+        let mut resource = Resource::builder()
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
         if std::env::var_os("OTEL_SERVICE_NAME").is_none_or(|name| name.is_empty()) {
             resource = resource.with_service_name(format!("mattebox-{command}"));
         }
         let provider = SdkTracerProvider::builder()
             .with_span_processor(processor)
             // Whoever began a trace decides whether it is sent: it is there as a whole or not at all.
-            .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.sample))))
+            .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(
+                settings.sample,
+            ))))
             .with_resource(resource.build())
             .build();
         let tracer = provider.tracer("mattebox");
@@ -89,8 +98,14 @@ impl Tracer {
 
     /// Begins a frame's trace.
     pub fn begin(&self, name: &'static str, at: Instant) -> Span {
-        let Some(open) = &self.0 else { return Span::default() };
-        Span::start(open, open.tracer.span_builder(name).with_start_time(since(at)), &Context::new())
+        let Some(open) = &self.0 else {
+            return Span::default();
+        };
+        Span::start(
+            open,
+            open.tracer.span_builder(name).with_start_time(since(at)),
+            &Context::new(),
+        )
     }
 
     /// Sends what is left.
@@ -107,18 +122,28 @@ impl Span {
     fn start(open: &Arc<Open>, what: SpanBuilder, parent: &Context) -> Self {
         let span = what.start_with_context(&open.tracer, parent);
         // A frame's trace is nobody's "current" one: threads work on many frames in turn.
-        Span(Some(Step { open: open.clone(), context: parent.with_span(span) }))
+        Span(Some(Step {
+            open: open.clone(),
+            context: parent.with_span(span),
+        }))
     }
 
     /// The step if somebody will see it.
     fn seen(&self) -> Option<&Step> {
-        self.0.as_ref().filter(|step| step.context.span().is_recording())
+        self.0
+            .as_ref()
+            .filter(|step| step.context.span().is_recording())
     }
 
     /// Runs a step within this one.
     pub fn time<T>(&self, name: &'static str, work: impl FnOnce() -> T) -> T {
-        let Some(Step { open, context }) = self.seen() else { return work() };
-        let mut span = open.tracer.span_builder(name).start_with_context(&open.tracer, context);
+        let Some(Step { open, context }) = self.seen() else {
+            return work();
+        };
+        let mut span = open
+            .tracer
+            .span_builder(name)
+            .start_with_context(&open.tracer, context);
         let result = work();
         span.end();
         result
@@ -140,7 +165,10 @@ impl Span {
 
     /// Notes the number of the frame.
     pub fn of_frame(&self, number: FrameNumber) {
-        self.set("mattebox.frame", i64::try_from(number.0).unwrap_or(i64::MAX));
+        self.set(
+            "mattebox.frame",
+            i64::try_from(number.0).unwrap_or(i64::MAX),
+        );
     }
 
     /// Notes what became of the frame.
@@ -165,5 +193,7 @@ impl Span {
 
 /// The time on the wall at a moment that is past.
 fn since(at: Instant) -> SystemTime {
-    SystemTime::now().checked_sub(at.elapsed()).unwrap_or_else(SystemTime::now)
+    SystemTime::now()
+        .checked_sub(at.elapsed())
+        .unwrap_or_else(SystemTime::now)
 }

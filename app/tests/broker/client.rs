@@ -59,7 +59,11 @@ pub(crate) enum Isolation {
 
 impl Record {
     pub(crate) fn new(key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
-        Record { key: Some(key.into()), value: Some(value.into()), ..Record::default() }
+        Record {
+            key: Some(key.into()),
+            value: Some(value.into()),
+            ..Record::default()
+        }
     }
 
     pub(crate) fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
@@ -76,7 +80,10 @@ impl Record {
 impl Stored {
     /// The value of a header; none where it is missing.
     pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
-        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_slice())
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_slice())
     }
 }
 
@@ -84,7 +91,10 @@ impl Client {
     /// A client with settings of librdkafka.
     pub(crate) fn new(bootstrap: &str, settings: &[(&str, &str)]) -> Self {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", bootstrap).set("broker.address.family", "v4").set("reconnect.backoff.max.ms", "500");
+        config
+            .set("bootstrap.servers", bootstrap)
+            .set("broker.address.family", "v4")
+            .set("reconnect.backoff.max.ms", "500");
         // Records of any size that the broker takes, so that it is the broker that refuses.
         config.set("message.max.bytes", "100000000");
         for (name, value) in settings {
@@ -96,40 +106,72 @@ impl Client {
     /// By the SASL_SSL listener of a broker with `--sasl-ssl`; the mechanism is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
     pub(crate) fn sasl(broker: &Broker, mechanism: &str, password: &str) -> Self {
         let (address, ca) = (broker.property("sasl_ssl"), broker.property("ca"));
-        let login = [("sasl.mechanism", mechanism), ("sasl.username", "mattebox"), ("sasl.password", password)];
-        Self::new(&address, &[&[("security.protocol", "sasl_ssl"), ("ssl.ca.location", &ca)], &login[..]].concat())
+        let login = [
+            ("sasl.mechanism", mechanism),
+            ("sasl.username", "mattebox"),
+            ("sasl.password", password),
+        ];
+        Self::new(
+            &address,
+            &[
+                &[("security.protocol", "sasl_ssl"), ("ssl.ca.location", &ca)],
+                &login[..],
+            ]
+            .concat(),
+        )
     }
 
     /// By the listener that wants a client certificate.
     pub(crate) fn mutual_tls(broker: &Broker) -> Self {
-        let (certificate, key) = (broker.property("client_cert"), broker.property("client_key"));
+        let (certificate, key) = (
+            broker.property("client_cert"),
+            broker.property("client_key"),
+        );
         let mut client = Self::no_certificate(broker);
-        client.config.set("ssl.certificate.location", certificate).set("ssl.key.location", key);
+        client
+            .config
+            .set("ssl.certificate.location", certificate)
+            .set("ssl.key.location", key);
         client
     }
 
     /// The same without the certificate.
     pub(crate) fn no_certificate(broker: &Broker) -> Self {
         let (address, ca) = (broker.property("mutual_tls"), broker.property("ca"));
-        Self::new(&address, &[("security.protocol", "ssl"), ("ssl.ca.location", &ca)])
+        Self::new(
+            &address,
+            &[("security.protocol", "ssl"), ("ssl.ca.location", &ca)],
+        )
     }
 
     /// Makes a topic with settings, as `("max.message.bytes", "4194304")`, and waits until it has a leader.
     pub(crate) fn create_topic(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
-        let admin: AdminClient<DefaultClientContext> = self.config.create().unwrap_or_else(|e| panic!("an admin client: {e}"));
+        let admin: AdminClient<DefaultClientContext> = self
+            .config
+            .create()
+            .unwrap_or_else(|e| panic!("an admin client: {e}"));
         let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
         for (key, value) in settings {
             topic = topic.set(key, value);
         }
-        let options = AdminOptions::new().request_timeout(Some(LIMIT)).operation_timeout(Some(LIMIT));
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let results = runtime.block_on(admin.create_topics([&topic], &options)).unwrap_or_else(|e| panic!("topic {name}: {e}"));
+        let options = AdminOptions::new()
+            .request_timeout(Some(LIMIT))
+            .operation_timeout(Some(LIMIT));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        let results = runtime
+            .block_on(admin.create_topics([&topic], &options))
+            .unwrap_or_else(|e| panic!("topic {name}: {e}"));
         for result in results {
             result.unwrap_or_else(|(name, code)| panic!("topic {name}: {code}"));
         }
         let start = Instant::now();
         while self.partitions(name) != usize::try_from(partitions).expect("a positive number") {
-            assert!(start.elapsed() < LIMIT, "topic {name} has no leaders after {LIMIT:?}");
+            assert!(
+                start.elapsed() < LIMIT,
+                "topic {name} has no leaders after {LIMIT:?}"
+            );
             std::thread::sleep(MOMENT / 4);
         }
     }
@@ -138,42 +180,72 @@ impl Client {
     pub(crate) fn partitions(&self, topic: &str) -> usize {
         let (reader, start) = (self.reader(&[]), Instant::now());
         loop {
-            let metadata = reader.fetch_metadata(Some(topic), LIMIT).unwrap_or_else(|e| panic!("metadata of {topic}: {e}"));
+            let metadata = reader
+                .fetch_metadata(Some(topic), LIMIT)
+                .unwrap_or_else(|e| panic!("metadata of {topic}: {e}"));
             let found = metadata.topics().iter().find(|t| t.name() == topic);
             let partitions = found.map_or(&[][..], |t| t.partitions());
-            if partitions.iter().all(|p| p.error().is_none() && p.leader() >= 0) {
+            if partitions
+                .iter()
+                .all(|p| p.error().is_none() && p.leader() >= 0)
+            {
                 return partitions.len();
             }
-            assert!(start.elapsed() < LIMIT, "partitions of {topic} have no leader after {LIMIT:?}");
+            assert!(
+                start.elapsed() < LIMIT,
+                "partitions of {topic} have no leader after {LIMIT:?}"
+            );
             std::thread::sleep(MOMENT / 4);
         }
     }
 
     /// The names of all topics but Kafka's own.
     pub(crate) fn topics(&self) -> BTreeSet<String> {
-        let metadata = self.reader(&[]).fetch_metadata(None, LIMIT).unwrap_or_else(|e| panic!("metadata: {e}"));
-        metadata.topics().iter().map(|t| t.name().to_owned()).filter(|name| !name.starts_with("__")).collect()
+        let metadata = self
+            .reader(&[])
+            .fetch_metadata(None, LIMIT)
+            .unwrap_or_else(|e| panic!("metadata: {e}"));
+        metadata
+            .topics()
+            .iter()
+            .map(|t| t.name().to_owned())
+            .filter(|name| !name.starts_with("__"))
+            .collect()
     }
 
     /// Produces records, waits until the broker has them, and returns partition and offset of each.
     pub(crate) fn produce(&self, topic: &str, records: &[Record]) -> Vec<(i32, i64)> {
         let deliveries = self.try_produce(topic, records);
-        deliveries.into_iter().map(|d| d.unwrap_or_else(|e| panic!("a record for {topic}: {e}"))).collect()
+        deliveries
+            .into_iter()
+            .map(|d| d.unwrap_or_else(|e| panic!("a record for {topic}: {e}")))
+            .collect()
     }
 
     /// The same, with what the broker said to each record.
-    pub(crate) fn try_produce(&self, topic: &str, records: &[Record]) -> Vec<Result<(i32, i64), KafkaError>> {
+    pub(crate) fn try_produce(
+        &self,
+        topic: &str,
+        records: &[Record],
+    ) -> Vec<Result<(i32, i64), KafkaError>> {
         let mut config = self.config.clone();
-        config.set("message.timeout.ms", LIMIT.as_millis().to_string()).set("linger.ms", "1");
+        config
+            .set("message.timeout.ms", LIMIT.as_millis().to_string())
+            .set("linger.ms", "1");
         let deliveries = Deliveries(Arc::new(Mutex::new(records.iter().map(|_| None).collect())));
-        let producer: BaseProducer<Deliveries> =
-            config.create_with_context(deliveries.clone()).unwrap_or_else(|e| panic!("a producer: {e}"));
+        let producer: BaseProducer<Deliveries> = config
+            .create_with_context(deliveries.clone())
+            .unwrap_or_else(|e| panic!("a producer: {e}"));
         for (number, record) in records.iter().enumerate() {
             let mut headers = OwnedHeaders::new();
             for (key, value) in &record.headers {
-                headers = headers.insert(Header { key, value: Some(value) });
+                headers = headers.insert(Header {
+                    key,
+                    value: Some(value),
+                });
             }
-            let mut next = BaseRecord::<[u8], [u8], _>::with_opaque_to(topic, Box::new(number)).headers(headers);
+            let mut next = BaseRecord::<[u8], [u8], _>::with_opaque_to(topic, Box::new(number))
+                .headers(headers);
             (next.partition, next.timestamp) = (record.partition, record.timestamp_ms);
             (next.key, next.payload) = (record.key.as_deref(), record.value.as_deref());
             while let Err((error, again)) = producer.send(next) {
@@ -187,9 +259,13 @@ impl Client {
             }
             producer.poll(Duration::ZERO);
         }
-        producer.flush(LIMIT + MOMENT).unwrap_or_else(|e| panic!("producing to {topic}: {e}"));
+        producer
+            .flush(LIMIT + MOMENT)
+            .unwrap_or_else(|e| panic!("producing to {topic}: {e}"));
         let done = std::mem::take(&mut *deliveries.0.lock().expect("no panic in a callback"));
-        done.into_iter().map(|d| d.expect("every record has been delivered or refused")).collect()
+        done.into_iter()
+            .map(|d| d.expect("every record has been delivered or refused"))
+            .collect()
     }
 
     /// All records of a topic from the first to the end that the topic has now, sorted by partition and offset.
@@ -203,19 +279,29 @@ impl Client {
         let reader = self.reader(&[("isolation.level", level), ("enable.partition.eof", "true")]);
         let mut list = TopicPartitionList::new();
         for partition in 0..i32::try_from(partitions).expect("few partitions") {
-            list.add_partition_offset(topic, partition, Offset::Beginning).expect("an offset");
+            list.add_partition_offset(topic, partition, Offset::Beginning)
+                .expect("an offset");
         }
-        reader.assign(&list).unwrap_or_else(|e| panic!("reading {topic}: {e}"));
+        reader
+            .assign(&list)
+            .unwrap_or_else(|e| panic!("reading {topic}: {e}"));
         // Where records keep coming, the client may never see an end: what there is now is enough.
         let ends: Vec<i64> = self.watermarks(topic).iter().map(|(_, end)| *end).collect();
         let (mut records, mut ended, mut last) = (Vec::new(), BTreeSet::new(), Instant::now());
         while ended.len() < partitions {
-            assert!(last.elapsed() < LIMIT, "reading {topic}: nothing came for {LIMIT:?} after {} records", records.len());
+            assert!(
+                last.elapsed() < LIMIT,
+                "reading {topic}: nothing came for {LIMIT:?} after {} records",
+                records.len()
+            );
             match reader.poll(MOMENT) {
                 None => continue,
                 Some(Ok(message)) => {
                     let partition = message.partition();
-                    if ends.get(partition as usize).is_some_and(|end| message.offset() + 1 >= *end) {
+                    if ends
+                        .get(partition as usize)
+                        .is_some_and(|end| message.offset() + 1 >= *end)
+                    {
                         ended.insert(partition);
                     }
                     records.push(stored(&message));
@@ -231,14 +317,28 @@ impl Client {
     }
 
     /// Waits until a topic has `count` records, and returns all it has then.
-    pub(crate) fn await_records(&self, topic: &str, count: usize, isolation: Isolation, limit: Duration) -> Vec<Stored> {
+    pub(crate) fn await_records(
+        &self,
+        topic: &str,
+        count: usize,
+        isolation: Isolation,
+        limit: Duration,
+    ) -> Vec<Stored> {
         let start = Instant::now();
         loop {
-            let records = if self.partitions(topic) > 0 { self.consume_all(topic, isolation) } else { vec![] };
+            let records = if self.partitions(topic) > 0 {
+                self.consume_all(topic, isolation)
+            } else {
+                vec![]
+            };
             if records.len() >= count {
                 return records;
             }
-            assert!(start.elapsed() < limit, "{topic} has {} records after {limit:?}, not {count}", records.len());
+            assert!(
+                start.elapsed() < limit,
+                "{topic} has {} records after {limit:?}, not {count}",
+                records.len()
+            );
             std::thread::sleep(MOMENT);
         }
     }
@@ -248,9 +348,15 @@ impl Client {
         let mut list = TopicPartitionList::new();
         let partitions = i32::try_from(self.partitions(topic)).expect("few partitions");
         list.add_partition_range(topic, 0, partitions - 1);
-        let found = self.reader(&[("group.id", group)]).committed_offsets(list, LIMIT);
+        let found = self
+            .reader(&[("group.id", group)])
+            .committed_offsets(list, LIMIT);
         let found = found.unwrap_or_else(|e| panic!("offsets of {group} for {topic}: {e}"));
-        let offset = |partition| match found.find_partition(topic, partition).expect("the partition asked for").offset() {
+        let offset = |partition| match found
+            .find_partition(topic, partition)
+            .expect("the partition asked for")
+            .offset()
+        {
             Offset::Offset(offset) => Some(offset),
             _ => None,
         };
@@ -261,7 +367,11 @@ impl Client {
     pub(crate) fn watermarks(&self, topic: &str) -> Vec<(i64, i64)> {
         let reader = self.reader(&[]);
         let partitions = i32::try_from(self.partitions(topic)).expect("few partitions");
-        let of = |p| reader.fetch_watermarks(topic, p, LIMIT).unwrap_or_else(|e| panic!("watermarks of {topic} {p}: {e}"));
+        let of = |p| {
+            reader
+                .fetch_watermarks(topic, p, LIMIT)
+                .unwrap_or_else(|e| panic!("watermarks of {topic} {p}: {e}"))
+        };
         (0..partitions).map(of).collect()
     }
 
@@ -277,9 +387,16 @@ impl Client {
             .unwrap_or_else(|e| panic!("a consumer: {e}"));
         let start = Instant::now();
         loop {
-            let Err(error) = reader.fetch_metadata(None, 5 * MOMENT) else { return None };
+            let Err(error) = reader.fetch_metadata(None, 5 * MOMENT) else {
+                return None;
+            };
             // librdkafka tries again for ever; why it has to is told aside.
-            let mut reasons: Vec<_> = reader.poll(MOMENT).and_then(Result::err).map(|e| e.to_string()).into_iter().collect();
+            let mut reasons: Vec<_> = reader
+                .poll(MOMENT)
+                .and_then(Result::err)
+                .map(|e| e.to_string())
+                .into_iter()
+                .collect();
             reasons.append(&mut errors.0.lock().expect("no panic in a callback"));
             if !reasons.is_empty() || start.elapsed() > LIMIT {
                 return Some(format!("{error}: {}", reasons.join("; ")));
@@ -290,20 +407,34 @@ impl Client {
     /// A consumer that is in no group's membership and commits nothing.
     fn reader(&self, settings: &[(&str, &str)]) -> BaseConsumer {
         let mut config = self.config.clone();
-        config.set("group.id", "none").set("enable.auto.commit", "false").set("allow.auto.create.topics", "false");
+        config
+            .set("group.id", "none")
+            .set("enable.auto.commit", "false")
+            .set("allow.auto.create.topics", "false");
         config.set("fetch.wait.max.ms", "50");
         for (name, value) in settings {
             config.set(*name, *value);
         }
-        config.create().unwrap_or_else(|e| panic!("a consumer: {e}"))
+        config
+            .create()
+            .unwrap_or_else(|e| panic!("a consumer: {e}"))
     }
 }
 
 /// Errors that librdkafka recovers from by itself, as while a broker starts again.
 fn passes(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, LeaderNotAvailable, NotLeaderForPartition};
-    let codes = [AllBrokersDown, BrokerTransportFailure, LeaderNotAvailable, NotLeaderForPartition];
-    error.rdkafka_error_code().is_some_and(|code| codes.contains(&code))
+    use RDKafkaErrorCode::{
+        AllBrokersDown, BrokerTransportFailure, LeaderNotAvailable, NotLeaderForPartition,
+    };
+    let codes = [
+        AllBrokersDown,
+        BrokerTransportFailure,
+        LeaderNotAvailable,
+        NotLeaderForPartition,
+    ];
+    error
+        .rdkafka_error_code()
+        .is_some_and(|code| codes.contains(&code))
 }
 
 fn stored(message: &impl Message) -> Stored {
@@ -350,7 +481,10 @@ struct Errors(Arc<Mutex<Vec<String>>>);
 
 impl ClientContext for Errors {
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.lock().expect("no panic in a callback").push(format!("{error}: {reason}"));
+        self.0
+            .lock()
+            .expect("no panic in a callback")
+            .push(format!("{error}: {reason}"));
     }
 }
 

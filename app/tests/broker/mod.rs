@@ -46,7 +46,13 @@ impl Broker {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let arguments: Vec<_> = arguments.iter().map(|a| (*a).to_owned()).collect();
         let (run, stdin, ready) = launch(dir.path(), &arguments);
-        Broker { dir, arguments, run, stdin: Some(stdin), ready }
+        Broker {
+            dir,
+            arguments,
+            run,
+            stdin: Some(stdin),
+            ready,
+        }
     }
 
     /// One broker for all tests of this test binary that run at the same time. Tests use topics and groups with names of their own.
@@ -67,8 +73,12 @@ impl Broker {
 
     /// What else the launcher tells: `sasl_ssl`, `mutual_tls`, `ca`, `client_cert`, `client_key`, `zookeeper`.
     pub(crate) fn property(&self, name: &str) -> String {
-        let value = self.ready[1..].iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-        value.unwrap_or_else(|| panic!("the broker has no {name}; it said {:?}", self.ready)).to_owned()
+        let value = self.ready[1..]
+            .iter()
+            .find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+        value
+            .unwrap_or_else(|| panic!("the broker has no {name}; it said {:?}", self.ready))
+            .to_owned()
     }
 
     /// Topics, records and offsets, by the PLAINTEXT listener.
@@ -83,11 +93,16 @@ impl Broker {
 
     /// The process of the broker.
     pub(crate) fn process(&self) -> i32 {
-        self.try_process().unwrap_or_else(|| panic!("the broker of {} does not run", self.folder().display()))
+        self.try_process()
+            .unwrap_or_else(|| panic!("the broker of {} does not run", self.folder().display()))
     }
 
     fn try_process(&self) -> Option<i32> {
-        std::fs::read_to_string(self.folder().join("broker.pid")).ok()?.trim().parse().ok()
+        std::fs::read_to_string(self.folder().join("broker.pid"))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
     }
 
     /// The process of the launcher.
@@ -124,7 +139,11 @@ impl Broker {
         let before = self.bootstrap();
         let (run, stdin, ready) = launch(self.dir.path(), &self.arguments);
         (self.run, self.stdin, self.ready) = (run, Some(stdin), ready);
-        assert_eq!(self.bootstrap(), before, "the address is the same as before");
+        assert_eq!(
+            self.bootstrap(),
+            before,
+            "the address is the same as before"
+        );
     }
 
     /// Waits for the end of the launcher, after which no process of it is left.
@@ -137,7 +156,10 @@ impl Broker {
             if start.elapsed() > END_LIMIT {
                 // The kernel kills the broker then.
                 let _ = self.run.kill();
-                panic!("the broker was still running after {END_LIMIT:?}: {}", said(self.dir.path()));
+                panic!(
+                    "the broker was still running after {END_LIMIT:?}: {}",
+                    said(self.dir.path())
+                );
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -168,7 +190,8 @@ pub(crate) fn launcher() -> Command {
 
 /// Whether a process whose command line holds `part` has this number.
 pub(crate) fn runs(process: i32, part: &str) -> bool {
-    std::fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(part))
+    std::fs::read(format!("/proc/{process}/cmdline"))
+        .is_ok_and(|line| String::from_utf8_lossy(&line).contains(part))
 }
 
 /// Sends a signal; a process that is gone is none.
@@ -198,9 +221,16 @@ fn launch(dir: &Path, arguments: &[String]) -> (Child, ChildStdin, Vec<String>) 
     let Some(ready) = line.strip_prefix("ready ") else {
         let _ = run.kill();
         let _ = run.wait();
-        panic!("scripts/kafka run {arguments:?} said {line:?} instead of ready: {}", said(dir));
+        panic!(
+            "scripts/kafka run {arguments:?} said {line:?} instead of ready: {}",
+            said(dir)
+        );
     };
-    (run, stdin, ready.split_whitespace().map(str::to_owned).collect())
+    (
+        run,
+        stdin,
+        ready.split_whitespace().map(str::to_owned).collect(),
+    )
 }
 
 /// What the launcher said on standard error.

@@ -30,14 +30,21 @@ pub(crate) struct Collector {
 
 impl Collector {
     pub(crate) fn start() -> Self {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let listener = runtime
+            .block_on(TcpListener::bind("127.0.0.1:0"))
+            .expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let told: Arc<Mutex<Vec<Told>>> = Arc::default();
         let (end, ended) = oneshot::channel::<()>();
         let heard = told.clone();
         let take = post(|body: Bytes| async move {
-            let Ok(request) = ExportTraceServiceRequest::decode(body) else { return StatusCode::BAD_REQUEST };
+            let Ok(request) = ExportTraceServiceRequest::decode(body) else {
+                return StatusCode::BAD_REQUEST;
+            };
             heard.lock().expect("no panic").extend(spans(request));
             StatusCode::OK
         });
@@ -47,7 +54,11 @@ impl Collector {
                 tokio::select! { _ = served => {}, _ = ended => {} }
             });
         });
-        Collector { address, told, _end: end }
+        Collector {
+            address,
+            told,
+            _end: end,
+        }
     }
 
     /// All that was told so far.
@@ -59,7 +70,10 @@ impl Collector {
     pub(crate) fn traces(&self) -> BTreeMap<String, Vec<Told>> {
         let mut traces: BTreeMap<String, Vec<Told>> = BTreeMap::new();
         for told in self.told() {
-            traces.entry(hex(&told.span.trace_id)).or_default().push(told);
+            traces
+                .entry(hex(&told.span.trace_id))
+                .or_default()
+                .push(told);
         }
         traces
     }
@@ -70,15 +84,26 @@ fn spans(request: ExportTraceServiceRequest) -> Vec<Told> {
     for resource in request.resource_spans {
         let attributes = resource.resource.map(|r| r.attributes).unwrap_or_default();
         let service = text(&attributes, "service.name").expect("who sent it");
-        let spans = resource.scope_spans.into_iter().flat_map(|scope| scope.spans);
-        all.extend(spans.map(|span| Told { service: service.clone(), span }));
+        let spans = resource
+            .scope_spans
+            .into_iter()
+            .flat_map(|scope| scope.spans);
+        all.extend(spans.map(|span| Told {
+            service: service.clone(),
+            span,
+        }));
     }
     all
 }
 
 /// An attribute as text.
 pub(crate) fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
-    let value = attributes.iter().find(|attribute| attribute.key == key)?.value.clone()?.value?;
+    let value = attributes
+        .iter()
+        .find(|attribute| attribute.key == key)?
+        .value
+        .clone()?
+        .value?;
     match value {
         Value::StringValue(text) => Some(text),
         Value::IntValue(number) => Some(number.to_string()),
@@ -94,6 +119,11 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 #[track_caller]
 pub(crate) fn one<'a>(trace: &'a [Told], name: &str) -> &'a Span {
     let found: Vec<_> = trace.iter().filter(|told| told.span.name == name).collect();
-    assert_eq!(found.len(), 1, "{name} in {:?}", trace.iter().map(|told| &told.span.name).collect::<Vec<_>>());
+    assert_eq!(
+        found.len(),
+        1,
+        "{name} in {:?}",
+        trace.iter().map(|told| &told.span.name).collect::<Vec<_>>()
+    );
     &found[0].span
 }

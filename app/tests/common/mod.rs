@@ -11,19 +11,32 @@ use std::process::Command;
 
 /// The sample clip: 75 pictures of 640x360 at 25 per second.
 pub(crate) fn sample() -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/person.mp4").display().to_string()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../samples/person.mp4")
+        .display()
+        .to_string()
 }
 
 /// Runs FFmpeg to make a test's input. The arguments are separated by spaces; `{}` is the output's path.
 pub(crate) fn ffmpeg(arguments: &str, output: &Path) -> PathBuf {
-    let arguments = arguments.split_whitespace().map(|word| word.replace("{sample}", &sample()));
+    let arguments = arguments
+        .split_whitespace()
+        .map(|word| word.replace("{sample}", &sample()));
     let mut command = Command::new("ffmpeg");
-    let made = shield(&mut command).args(["-nostdin", "-y", "-loglevel", "error"]).args(arguments).arg(output).status().unwrap();
+    let made = shield(&mut command)
+        .args(["-nostdin", "-y", "-loglevel", "error"])
+        .args(arguments)
+        .arg(output)
+        .status()
+        .unwrap();
     assert!(made.success(), "ffmpeg could not make {}", output.display());
     output.to_owned()
 }
 
-pub(crate) fn try_open(spec: &str, options: &SourceOptions) -> Result<Box<dyn Source>, SourceError> {
+pub(crate) fn try_open(
+    spec: &str,
+    options: &SourceOptions,
+) -> Result<Box<dyn Source>, SourceError> {
     source::open(&spec.parse().unwrap(), options, &Stop::new())
 }
 
@@ -63,7 +76,9 @@ impl SmallDisk {
     pub(crate) fn mount(size: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(folder.path());
+        command
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(folder.path());
         if command.output().is_ok_and(|done| done.status.success()) {
             return Some(SmallDisk(folder));
         }

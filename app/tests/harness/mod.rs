@@ -30,12 +30,18 @@ pub(crate) fn sample() -> String {
 
 /// A path in the repository.
 pub(crate) fn repository(path: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path).to_string_lossy().into_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(path)
+        .to_string_lossy()
+        .into_owned()
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Bench { dir: tempfile::tempdir().expect("a temporary folder") }
+        Bench {
+            dir: tempfile::tempdir().expect("a temporary folder"),
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -45,7 +51,12 @@ impl Bench {
     /// The binary with arguments, in the folder, without what whoever runs the tests has in the environment.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mattebox"));
-        shield(command.args(args).current_dir(self.dir.path()).stdin(Stdio::null()));
+        shield(
+            command
+                .args(args)
+                .current_dir(self.dir.path())
+                .stdin(Stdio::null()),
+        );
         command
     }
 
@@ -57,7 +68,10 @@ impl Bench {
     /// The same with environment variables.
     pub(crate) fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Done {
         let mut command = self.command(args);
-        command.envs(env.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .envs(env.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let child = command.spawn().expect("the binary starts");
         finish(child, Duration::from_secs(120), args)
     }
@@ -71,8 +85,17 @@ impl Bench {
 
     /// Names of the files in a folder, sorted; temporary ones too.
     pub(crate) fn files(&self, folder: &str) -> Vec<String> {
-        let Ok(entries) = std::fs::read_dir(self.path(folder)) else { return vec![] };
-        let mut names: Vec<_> = entries.map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        let Ok(entries) = std::fs::read_dir(self.path(folder)) else {
+            return vec![];
+        };
+        let mut names: Vec<_> = entries
+            .map(|e| {
+                e.expect("an entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect();
         names.sort();
         names
     }
@@ -89,22 +112,41 @@ impl Bench {
             .current_dir(self.dir.path())
             .output()
             .expect("ffmpeg runs");
-        assert!(output.status.success(), "ffmpeg {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "ffmpeg {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         output
     }
 
     /// Frames and size of a video, counted by decoding it.
     pub(crate) fn probe(&self, name: &str) -> (u64, u64, u64) {
         let output = shield(&mut Command::new("ffprobe"))
-            .args(["-v", "error", "-select_streams", "v", "-count_frames", "-of", "json"])
+            .args([
+                "-v",
+                "error",
+                "-select_streams",
+                "v",
+                "-count_frames",
+                "-of",
+                "json",
+            ])
             .args(["-show_entries", "stream=nb_read_frames,width,height"])
             .arg(self.path(name))
             .output()
             .expect("ffprobe runs");
         let json: Value = serde_json::from_slice(&output.stdout).expect("ffprobe prints JSON");
         let stream = &json["streams"][0];
-        let frames = stream["nb_read_frames"].as_str().and_then(|n| n.parse().ok()).unwrap_or(0);
-        (frames, stream["width"].as_u64().unwrap_or(0), stream["height"].as_u64().unwrap_or(0))
+        let frames = stream["nb_read_frames"]
+            .as_str()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(0);
+        (
+            frames,
+            stream["width"].as_u64().unwrap_or(0),
+            stream["height"].as_u64().unwrap_or(0),
+        )
     }
 }
 
@@ -121,7 +163,11 @@ pub(crate) fn finish(mut child: Child, limit: Duration, what: &[&str]) -> Done {
         panic!("{what:?} was still running after {:?}", start.elapsed());
     };
     let output = output.expect("the child's output");
-    Done { code: output.status.code(), stdout: output.stdout, stderr: String::from_utf8_lossy(&output.stderr).into_owned() }
+    Done {
+        code: output.status.code(),
+        stdout: output.stdout,
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
 }
 
 /// A child that does not outlive its test, also where that fails.
@@ -172,6 +218,8 @@ impl Drop for Running {
 
 /// Sends a signal to a child.
 pub(crate) fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    let status = Command::new("kill")
+        .args([&format!("-{name}"), &child.id().to_string()])
+        .status();
     assert!(status.expect("kill runs").success());
 }

@@ -23,13 +23,25 @@ pub(crate) struct Page<'a> {
 impl<'a> Page<'a> {
     /// Starts a command and waits until it says where its page is. `--view=127.0.0.1:0` is to be among its arguments.
     pub(crate) fn start(bench: &'a Bench, mut command: Command, log: &str) -> Self {
-        command.stdout(Stdio::null()).stderr(File::create(bench.path(log)).expect("a log"));
+        command
+            .stdout(Stdio::null())
+            .stderr(File::create(bench.path(log)).expect("a log"));
         let running = Running::start(command);
-        let mut page = Page { bench, running, log: log.to_owned(), address: String::new() };
+        let mut page = Page {
+            bench,
+            running,
+            log: log.to_owned(),
+            address: String::new(),
+        };
         page.until("its address", |page| page.said("live page at http://"));
         let text = page.text();
         let rest = text.split("live page at ").nth(1).expect("the address");
-        page.address = rest.split_whitespace().next().expect("the address").trim_end_matches('/').to_owned();
+        page.address = rest
+            .split_whitespace()
+            .next()
+            .expect("the address")
+            .trim_end_matches('/')
+            .to_owned();
         page
     }
 
@@ -47,20 +59,40 @@ impl<'a> Page<'a> {
     pub(crate) fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let begun = Instant::now();
         while !is_so(self) {
-            assert!(begun.elapsed() < LIMIT, "waited {LIMIT:?} for {what}: {}", self.text());
+            assert!(
+                begun.elapsed() < LIMIT,
+                "waited {LIMIT:?} for {what}: {}",
+                self.text()
+            );
             thread::sleep(Duration::from_millis(20));
         }
     }
 
     fn curl(&self, args: &[&str], path: &str) -> (u16, Vec<u8>) {
         let output = Command::new("curl")
-            .args(["-sS", "--noproxy", "*", "-m", "30", "-o", "-", "-w", "\n%{http_code}"])
+            .args([
+                "-sS",
+                "--noproxy",
+                "*",
+                "-m",
+                "30",
+                "-o",
+                "-",
+                "-w",
+                "\n%{http_code}",
+            ])
             .args(args)
             .arg(format!("{}{path}", self.address))
             .output()
             .expect("curl runs");
-        let at = output.stdout.iter().rposition(|&byte| byte == b'\n').expect("a status");
-        let status = String::from_utf8_lossy(&output.stdout[at + 1..]).parse().expect("a status");
+        let at = output
+            .stdout
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .expect("a status");
+        let status = String::from_utf8_lossy(&output.stdout[at + 1..])
+            .parse()
+            .expect("a status");
         (status, output.stdout[..at].to_vec())
     }
 
@@ -78,7 +110,14 @@ impl<'a> Page<'a> {
 
     /// Changes settings of a camera.
     pub(crate) fn change(&self, camera: &str, settings: &str) -> (u16, Value) {
-        let args = ["-X", "PATCH", "-H", "Content-Type: application/json", "-d", settings];
+        let args = [
+            "-X",
+            "PATCH",
+            "-H",
+            "Content-Type: application/json",
+            "-d",
+            settings,
+        ];
         let (status, body) = self.curl(&args, &format!("/api/cameras/{camera}/settings"));
         (status, serde_json::from_slice(&body).expect("JSON"))
     }
@@ -86,7 +125,9 @@ impl<'a> Page<'a> {
     /// The colour of the newest picture at a place.
     pub(crate) fn colour(&self, camera: &str, x: u32, y: u32) -> Option<[u8; 3]> {
         let (status, body) = self.get(&format!("/api/cameras/{camera}/frame.png"));
-        let picture = (status == 200).then(|| mattebox_core::codec::decode(&body, &Default::default()).expect("a picture"))?;
+        let picture = (status == 200).then(|| {
+            mattebox_core::codec::decode(&body, &Default::default()).expect("a picture")
+        })?;
         Some(picture.get_pixel(x, y).0)
     }
 
@@ -97,9 +138,17 @@ impl<'a> Page<'a> {
 
     /// Stops it and gives what it said.
     pub(crate) fn stop(self) -> (Done, String) {
-        let Page { bench, running, log, .. } = self;
+        let Page {
+            bench,
+            running,
+            log,
+            ..
+        } = self;
         let done = running.stop(LIMIT, &["the command with a page"]);
-        (done, String::from_utf8_lossy(&bench.read(&log)).into_owned())
+        (
+            done,
+            String::from_utf8_lossy(&bench.read(&log)).into_owned(),
+        )
     }
 
     /// Waits for its end.
@@ -110,5 +159,13 @@ impl<'a> Page<'a> {
 
 /// Runs a command that is to end by itself.
 pub(crate) fn end(mut command: Command) -> Done {
-    finish(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts"), LIMIT, &["a command"])
+    finish(
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts"),
+        LIMIT,
+        &["a command"],
+    )
 }

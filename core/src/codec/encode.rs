@@ -35,7 +35,11 @@ impl Encoder {
     /// An encoder for `format`. `jpeg_quality` is 1 to 100 (values outside are moved to the nearest) and matters for JPEG
     /// only.
     pub fn new(format: ImageFormat, jpeg_quality: u8) -> Self {
-        Encoder { format, jpeg: JpegEncoder::new(jpeg_quality), png: PngWriter::new(SimdLevel::best()) }
+        Encoder {
+            format,
+            jpeg: JpegEncoder::new(jpeg_quality),
+            png: PngWriter::new(SimdLevel::best()),
+        }
     }
 
     /// What this encoder writes.
@@ -48,17 +52,39 @@ impl Encoder {
     pub fn encode(&mut self, picture: &Composed, into: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.write(
             match picture {
-                Composed::Rgb(p) => Pixels { width: p.width(), height: p.height(), samples: p.as_raw(), kind: PixelKind::Rgb },
-                Composed::Rgba(p) => Pixels { width: p.width(), height: p.height(), samples: p.as_raw(), kind: PixelKind::Rgba },
+                Composed::Rgb(p) => Pixels {
+                    width: p.width(),
+                    height: p.height(),
+                    samples: p.as_raw(),
+                    kind: PixelKind::Rgb,
+                },
+                Composed::Rgba(p) => Pixels {
+                    width: p.width(),
+                    height: p.height(),
+                    samples: p.as_raw(),
+                    kind: PixelKind::Rgba,
+                },
             },
             into,
         )
     }
 
     /// Encodes a matte; `into` is emptied first and then holds the whole file.
-    pub fn encode_gray(&mut self, picture: &GrayImage, into: &mut Vec<u8>) -> Result<(), EncodeError> {
+    pub fn encode_gray(
+        &mut self,
+        picture: &GrayImage,
+        into: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
         let (width, height) = picture.dimensions();
-        self.write(Pixels { width, height, samples: picture.as_raw(), kind: PixelKind::Gray }, into)
+        self.write(
+            Pixels {
+                width,
+                height,
+                samples: picture.as_raw(),
+                kind: PixelKind::Gray,
+            },
+            into,
+        )
     }
 
     fn write(&mut self, pixels: Pixels<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {
@@ -66,7 +92,13 @@ impl Encoder {
         match self.format {
             ImageFormat::Png => {
                 check(ImageFormat::Png, &pixels, PNG_MAX_SIDE)?;
-                self.png.write(pixels.width, pixels.height, pixels.kind, pixels.samples, into);
+                self.png.write(
+                    pixels.width,
+                    pixels.height,
+                    pixels.kind,
+                    pixels.samples,
+                    into,
+                );
                 Ok(())
             }
             ImageFormat::WebP => webp(&pixels, into),
@@ -79,7 +111,12 @@ impl Encoder {
 fn check(format: ImageFormat, pixels: &Pixels<'_>, max: u32) -> Result<(), EncodeError> {
     let (width, height) = (pixels.width, pixels.height);
     if width == 0 || height == 0 || width > max || height > max {
-        return Err(EncodeError::Size { format, width, height, max });
+        return Err(EncodeError::Size {
+            format,
+            width,
+            height,
+            max,
+        });
     }
     Ok(())
 }
@@ -93,7 +130,10 @@ fn webp(pixels: &Pixels<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {
     };
     WebPEncoder::new(into)
         .encode(pixels.samples, pixels.width, pixels.height, kind)
-        .map_err(|e| EncodeError::Failed { format: ImageFormat::WebP, detail: e.to_string() })
+        .map_err(|e| EncodeError::Failed {
+            format: ImageFormat::WebP,
+            detail: e.to_string(),
+        })
 }
 
 /// Encodes JPEG (baseline, 4:2:0) by libjpeg-turbo, keeping its buffers.
@@ -108,14 +148,26 @@ pub struct JpegEncoder {
 impl JpegEncoder {
     /// An encoder of `quality` 1 to 100; values outside are moved to the nearest.
     pub fn new(quality: u8) -> Self {
-        JpegEncoder { quality: quality.clamp(1, 100), compressor: None, buffer: Vec::new() }
+        JpegEncoder {
+            quality: quality.clamp(1, 100),
+            compressor: None,
+            buffer: Vec::new(),
+        }
     }
 
     /// Encodes `picture`; `into` is emptied first and then holds the whole file.
     pub fn encode(&mut self, picture: &RgbImage, into: &mut Vec<u8>) -> Result<(), EncodeError> {
         into.clear();
         let (width, height) = picture.dimensions();
-        self.write(&Pixels { width, height, samples: picture.as_raw(), kind: PixelKind::Rgb }, into)
+        self.write(
+            &Pixels {
+                width,
+                height,
+                samples: picture.as_raw(),
+                kind: PixelKind::Rgb,
+            },
+            into,
+        )
     }
 
     fn write(&mut self, pixels: &Pixels<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {
@@ -125,20 +177,33 @@ impl JpegEncoder {
             PixelKind::Rgb => (PixelFormat::RGB, Subsamp::Sub2x2),
         };
         check(ImageFormat::Jpeg, pixels, JPEG_MAX_SIDE)?;
-        let failed = |e: turbojpeg::Error| EncodeError::Failed { format: ImageFormat::Jpeg, detail: e.to_string() };
+        let failed = |e: turbojpeg::Error| EncodeError::Failed {
+            format: ImageFormat::Jpeg,
+            detail: e.to_string(),
+        };
         let compressor = match &mut self.compressor {
             Some(ready) => ready,
             none => none.insert(Compressor::new().map_err(failed)?),
         };
-        compressor.set_quality(self.quality.into()).map_err(failed)?;
+        compressor
+            .set_quality(self.quality.into())
+            .map_err(failed)?;
         compressor.set_subsamp(subsamp).map_err(failed)?;
         let (width, height) = (pixels.width as usize, pixels.height as usize);
         let bound = turbojpeg::compressed_buf_len(width, height, subsamp).map_err(failed)?;
         if self.buffer.len() < bound {
             self.buffer.resize(bound, 0);
         }
-        let image = Image { pixels: pixels.samples, width, pitch: width * format.size(), height, format };
-        let len = compressor.compress_to_slice(image, &mut self.buffer).map_err(failed)?;
+        let image = Image {
+            pixels: pixels.samples,
+            width,
+            pitch: width * format.size(),
+            height,
+            format,
+        };
+        let len = compressor
+            .compress_to_slice(image, &mut self.buffer)
+            .map_err(failed)?;
         into.extend_from_slice(&self.buffer[..len]);
         Ok(())
     }

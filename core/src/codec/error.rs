@@ -63,7 +63,12 @@ impl DecodeError {
         if bytes.is_empty() {
             return DecodeError::Empty;
         }
-        let start = bytes.iter().take(12).map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ");
+        let start = bytes
+            .iter()
+            .take(12)
+            .map(|b| format!("{b:02x}"))
+            .collect::<Vec<_>>()
+            .join(" ");
         DecodeError::UnknownFormat { start }
     }
 }

@@ -6,26 +6,48 @@ use image::{GrayImage, Rgb, RgbaImage};
 use turbojpeg::{Colorspace, Compressor, Image, PixelFormat, Subsamp};
 
 /// Keeps damaged headers that claim large pictures fast.
-const SMALL: Limits = Limits { max_pixels: 1 << 16, max_side: 4096 };
+const SMALL: Limits = Limits {
+    max_pixels: 1 << 16,
+    max_side: 4096,
+};
 
 const QUARTERS: [[u8; 3]; 4] = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]];
 
 /// Red, green; blue, white; 12x10 each, in samples of `N` channels.
 fn quarters<const N: usize>(colors: [[u8; N]; 4]) -> Vec<u8> {
-    (0..20 * 24).flat_map(|i| colors[(i / 24 / 10) * 2 + i % 24 / 12]).collect()
+    (0..20 * 24)
+        .flat_map(|i| colors[(i / 24 / 10) * 2 + i % 24 / 12])
+        .collect()
 }
 
-fn jpeg(format: PixelFormat, samples: &[u8], colorspace: Colorspace, subsamp: Subsamp, progressive: bool) -> Vec<u8> {
+fn jpeg(
+    format: PixelFormat,
+    samples: &[u8],
+    colorspace: Colorspace,
+    subsamp: Subsamp,
+    progressive: bool,
+) -> Vec<u8> {
     let mut compressor = Compressor::new().unwrap();
     compressor.set_quality(95).unwrap();
     compressor.set_subsamp(subsamp).unwrap();
     compressor.set_colorspace(colorspace).unwrap();
     compressor.set_progressive(progressive).unwrap();
-    let image = Image { pixels: samples, width: 24, pitch: 24 * format.size(), height: 20, format };
+    let image = Image {
+        pixels: samples,
+        width: 24,
+        pitch: 24 * format.size(),
+        height: 20,
+        format,
+    };
     compressor.compress_to_vec(image).unwrap()
 }
 
-fn png(color: ColorType, depth: BitDepth, samples: &[u8], palette: Option<(&[u8], &[u8])>) -> Vec<u8> {
+fn png(
+    color: ColorType,
+    depth: BitDepth,
+    samples: &[u8],
+    palette: Option<(&[u8], &[u8])>,
+) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = ::png::Encoder::new(&mut file, 24, 20);
     encoder.set_color(color);
@@ -34,13 +56,19 @@ fn png(color: ColorType, depth: BitDepth, samples: &[u8], palette: Option<(&[u8]
         encoder.set_palette(colors);
         encoder.set_trns(alphas);
     }
-    encoder.write_header().unwrap().write_image_data(samples).unwrap();
+    encoder
+        .write_header()
+        .unwrap()
+        .write_image_data(samples)
+        .unwrap();
     file
 }
 
 fn webp(samples: &[u8], color: image_webp::ColorType) -> Vec<u8> {
     let mut file = Vec::new();
-    image_webp::WebPEncoder::new(&mut file).encode(samples, 24, 20, color).unwrap();
+    image_webp::WebPEncoder::new(&mut file)
+        .encode(samples, 24, 20, color)
+        .unwrap();
     file
 }
 
@@ -51,39 +79,161 @@ fn samples() -> Vec<Sample> {
     let rgb = quarters(QUARTERS);
     let ink = QUARTERS.map(|[r, g, b]| [r, g, b, 255]);
     let light = [76u8, 150, 29, 255];
-    let rgba = [[255, 0, 0, 255], [0, 255, 0, 0], [0, 0, 255, 255], [0, 0, 0, 0]];
+    let rgba = [
+        [255, 0, 0, 255],
+        [0, 255, 0, 0],
+        [0, 0, 255, 255],
+        [0, 0, 0, 0],
+    ];
     let over_white = [[255, 0, 0], [255; 3], [0, 0, 255], [255; 3]];
     let gray = light.map(|v| [v; 3]);
-    let palette: Vec<u8> = (0..480).map(|i| (i / 24 / 10 * 2 + i % 24 / 12) as u8).collect();
-    let wide = |samples: Vec<u8>| samples.into_iter().flat_map(|v| [v, v]).collect::<Vec<u8>>();
+    let palette: Vec<u8> = (0..480)
+        .map(|i| (i / 24 / 10 * 2 + i % 24 / 12) as u8)
+        .collect();
+    let wide = |samples: Vec<u8>| {
+        samples
+            .into_iter()
+            .flat_map(|v| [v, v])
+            .collect::<Vec<u8>>()
+    };
     vec![
-        ("jpeg 4:4:4", jpeg(PixelFormat::RGB, &rgb, Colorspace::YCbCr, Subsamp::None, false), QUARTERS),
-        ("jpeg 4:2:0 progressive", jpeg(PixelFormat::RGB, &rgb, Colorspace::YCbCr, Subsamp::Sub2x2, true), QUARTERS),
-        ("jpeg grey", jpeg(PixelFormat::GRAY, &quarters(light.map(|v| [v])), Colorspace::Gray, Subsamp::Gray, false), gray),
+        (
+            "jpeg 4:4:4",
+            jpeg(
+                PixelFormat::RGB,
+                &rgb,
+                Colorspace::YCbCr,
+                Subsamp::None,
+                false,
+            ),
+            QUARTERS,
+        ),
+        (
+            "jpeg 4:2:0 progressive",
+            jpeg(
+                PixelFormat::RGB,
+                &rgb,
+                Colorspace::YCbCr,
+                Subsamp::Sub2x2,
+                true,
+            ),
+            QUARTERS,
+        ),
+        (
+            "jpeg grey",
+            jpeg(
+                PixelFormat::GRAY,
+                &quarters(light.map(|v| [v])),
+                Colorspace::Gray,
+                Subsamp::Gray,
+                false,
+            ),
+            gray,
+        ),
         // libjpeg-turbo writes the samples as they are, with an Adobe segment: so these are inverted, as Adobe's.
-        ("jpeg cmyk", jpeg(PixelFormat::CMYK, &quarters(ink), Colorspace::CMYK, Subsamp::None, false), QUARTERS),
-        ("jpeg ycck", jpeg(PixelFormat::CMYK, &quarters(ink), Colorspace::YCCK, Subsamp::None, false), QUARTERS),
-        ("jpeg cmyk of another encoder", include_bytes!("fixtures/cmyk.jpg").to_vec(), QUARTERS),
-        ("png rgb", png(ColorType::Rgb, BitDepth::Eight, &rgb, None), QUARTERS),
-        ("png rgb 16", png(ColorType::Rgb, BitDepth::Sixteen, &wide(rgb.clone()), None), QUARTERS),
-        ("png rgba", png(ColorType::Rgba, BitDepth::Eight, &quarters(rgba), None), over_white),
-        ("png rgba 16", png(ColorType::Rgba, BitDepth::Sixteen, &wide(quarters(rgba)), None), over_white),
-        ("png grey", png(ColorType::Grayscale, BitDepth::Eight, &quarters(light.map(|v| [v])), None), gray),
+        (
+            "jpeg cmyk",
+            jpeg(
+                PixelFormat::CMYK,
+                &quarters(ink),
+                Colorspace::CMYK,
+                Subsamp::None,
+                false,
+            ),
+            QUARTERS,
+        ),
+        (
+            "jpeg ycck",
+            jpeg(
+                PixelFormat::CMYK,
+                &quarters(ink),
+                Colorspace::YCCK,
+                Subsamp::None,
+                false,
+            ),
+            QUARTERS,
+        ),
+        (
+            "jpeg cmyk of another encoder",
+            include_bytes!("fixtures/cmyk.jpg").to_vec(),
+            QUARTERS,
+        ),
+        (
+            "png rgb",
+            png(ColorType::Rgb, BitDepth::Eight, &rgb, None),
+            QUARTERS,
+        ),
+        (
+            "png rgb 16",
+            png(ColorType::Rgb, BitDepth::Sixteen, &wide(rgb.clone()), None),
+            QUARTERS,
+        ),
+        (
+            "png rgba",
+            png(ColorType::Rgba, BitDepth::Eight, &quarters(rgba), None),
+            over_white,
+        ),
+        (
+            "png rgba 16",
+            png(
+                ColorType::Rgba,
+                BitDepth::Sixteen,
+                &wide(quarters(rgba)),
+                None,
+            ),
+            over_white,
+        ),
+        (
+            "png grey",
+            png(
+                ColorType::Grayscale,
+                BitDepth::Eight,
+                &quarters(light.map(|v| [v])),
+                None,
+            ),
+            gray,
+        ),
         (
             "png grey with alpha",
-            png(ColorType::GrayscaleAlpha, BitDepth::Eight, &quarters([[9, 255], [9, 0], [0, 255], [0, 0]]), None),
+            png(
+                ColorType::GrayscaleAlpha,
+                BitDepth::Eight,
+                &quarters([[9, 255], [9, 0], [0, 255], [0, 0]]),
+                None,
+            ),
             [[9; 3], [255; 3], [0; 3], [255; 3]],
         ),
         (
             "png palette with alpha",
-            png(ColorType::Indexed, BitDepth::Eight, &palette, Some((QUARTERS.as_flattened(), &[255, 0]))),
+            png(
+                ColorType::Indexed,
+                BitDepth::Eight,
+                &palette,
+                Some((QUARTERS.as_flattened(), &[255, 0])),
+            ),
             [QUARTERS[0], [255; 3], QUARTERS[2], QUARTERS[3]],
         ),
-        ("png interlaced palette of another encoder", include_bytes!("fixtures/interlaced.png").to_vec(), QUARTERS),
+        (
+            "png interlaced palette of another encoder",
+            include_bytes!("fixtures/interlaced.png").to_vec(),
+            QUARTERS,
+        ),
         ("webp", webp(&rgb, image_webp::ColorType::Rgb8), QUARTERS),
-        ("webp with alpha", webp(&quarters(rgba), image_webp::ColorType::Rgba8), over_white),
-        ("webp lossy of another encoder", include_bytes!("fixtures/lossy.webp").to_vec(), QUARTERS),
-        ("webp lossy with alpha of another encoder", include_bytes!("fixtures/lossy_alpha.webp").to_vec(), over_white),
+        (
+            "webp with alpha",
+            webp(&quarters(rgba), image_webp::ColorType::Rgba8),
+            over_white,
+        ),
+        (
+            "webp lossy of another encoder",
+            include_bytes!("fixtures/lossy.webp").to_vec(),
+            QUARTERS,
+        ),
+        (
+            "webp lossy with alpha of another encoder",
+            include_bytes!("fixtures/lossy_alpha.webp").to_vec(),
+            over_white,
+        ),
     ]
 }
 
@@ -92,11 +242,16 @@ fn every_kind_of_picture_is_decoded() {
     let mut decoder = Decoder::default();
     let mut picture = RgbImage::default();
     for (name, file, colors) in samples() {
-        decoder.decode_into(&file, &SMALL, &mut picture).unwrap_or_else(|e| panic!("{name}: {e}"));
+        decoder
+            .decode_into(&file, &SMALL, &mut picture)
+            .unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(picture.dimensions(), (24, 20), "{name}");
         for (i, want) in colors.iter().enumerate() {
             let Rgb(got) = *picture.get_pixel(i as u32 % 2 * 12 + 6, i as u32 / 2 * 10 + 5);
-            assert!(got.iter().zip(want).all(|(g, w)| g.abs_diff(*w) <= 10), "{name}, quarter {i}: {got:?}, not {want:?}");
+            assert!(
+                got.iter().zip(want).all(|(g, w)| g.abs_diff(*w) <= 10),
+                "{name}, quarter {i}: {got:?}, not {want:?}"
+            );
         }
     }
 }
@@ -104,7 +259,13 @@ fn every_kind_of_picture_is_decoded() {
 #[test]
 fn cmyk_without_the_adobe_mark_is_not_inverted() {
     let ink = QUARTERS.map(|[r, g, b]| [255 - r, 255 - g, 255 - b, 0]);
-    let mut file = jpeg(PixelFormat::CMYK, &quarters(ink), Colorspace::CMYK, Subsamp::None, false);
+    let mut file = jpeg(
+        PixelFormat::CMYK,
+        &quarters(ink),
+        Colorspace::CMYK,
+        Subsamp::None,
+        false,
+    );
     let at = file.windows(5).position(|w| w == b"Adobe").unwrap();
     file.drain(at - 4..at + 12);
     let Rgb(red) = *decode(&file, &SMALL).unwrap().get_pixel(6, 5);
@@ -121,23 +282,37 @@ fn a_picture_cut_off_anywhere_is_an_error() {
             match decoder.decode_into(&file[..len], &SMALL, &mut picture) {
                 Err(error) => {
                     assert!(!error.to_string().is_empty());
-                    assert_eq!(picture.dimensions(), (0, 0), "{name} at {len}: a part is shown");
+                    assert_eq!(
+                        picture.dimensions(),
+                        (0, 0),
+                        "{name} at {len}: a part is shown"
+                    );
                 }
                 // Only the end marker of a JPEG is gone, or bits of which no pixel depends.
                 Ok(()) => assert!(picture == whole && len + 4 > file.len(), "{name} at {len}"),
             }
         }
-        decoder.decode_into(&file, &SMALL, &mut RgbImage::default()).unwrap_or_else(|e| panic!("{name} after errors: {e}"));
+        decoder
+            .decode_into(&file, &SMALL, &mut RgbImage::default())
+            .unwrap_or_else(|e| panic!("{name} after errors: {e}"));
     }
 }
 
 /// Rows of 8 pixels, each a restart interval: an encoder's strips of that height, put together.
 fn with_restarts() -> Vec<u8> {
     let strip = |row: usize| {
-        let samples: Vec<u8> = (0..24 * 8).flat_map(|i| QUARTERS[row / 2 * 2 + i % 24 / 12]).collect();
+        let samples: Vec<u8> = (0..24 * 8)
+            .flat_map(|i| QUARTERS[row / 2 * 2 + i % 24 / 12])
+            .collect();
         let mut compressor = Compressor::new().unwrap();
         compressor.set_subsamp(Subsamp::None).unwrap();
-        let image = Image { pixels: &samples[..], width: 24, pitch: 72, height: 8, format: PixelFormat::RGB };
+        let image = Image {
+            pixels: &samples[..],
+            width: 24,
+            pitch: 72,
+            height: 8,
+            format: PixelFormat::RGB,
+        };
         compressor.compress_to_vec(image).unwrap()
     };
     let first = strip(0);
@@ -166,21 +341,36 @@ fn bytes_between_the_parts_of_a_jpeg_change_nothing() {
     let file = with_restarts();
     let whole = decode(&file, &SMALL).unwrap();
     let mut decoder = Decoder::default();
-    for junk in [&[0][..], &[0; 3], &[7; 500], &[0xff, 0, 0xff, 0], &[0xff; 9]] {
+    for junk in [
+        &[0][..],
+        &[0; 3],
+        &[7; 500],
+        &[0xff, 0, 0xff, 0],
+        &[0xff; 9],
+    ] {
         for marker in [0xd0, 0xd1, 0xd2, 0xd9, 0xdb, 0xc0, 0xc4, 0xdd, 0xda] {
             let mut with_junk = file.clone();
             let at = at_marker(&file, marker);
             with_junk.splice(at..at, junk.iter().copied());
             let mut picture = RgbImage::default();
-            decoder.decode_into(&with_junk, &SMALL, &mut picture).unwrap_or_else(|e| panic!("{junk:?} at {marker:x}: {e}"));
+            decoder
+                .decode_into(&with_junk, &SMALL, &mut picture)
+                .unwrap_or_else(|e| panic!("{junk:?} at {marker:x}: {e}"));
             assert!(picture == whole, "{junk:?} at {marker:x}");
             // The camera of these bytes may also leave out the end marker, but not a part of the picture.
             let end = at_marker(&with_junk, 0xd9);
-            decoder.decode_into(&with_junk[..end], &SMALL, &mut picture).unwrap_or_else(|e| panic!("no end, {marker:x}: {e}"));
+            decoder
+                .decode_into(&with_junk[..end], &SMALL, &mut picture)
+                .unwrap_or_else(|e| panic!("no end, {marker:x}: {e}"));
             assert!(picture == whole);
             let cut = at_marker(&with_junk, 0xd2);
-            let error = decoder.decode_into(&with_junk[..cut], &SMALL, &mut picture).unwrap_err();
-            assert!(matches!(error, DecodeError::CutOff { .. }), "{marker:x}: {error}");
+            let error = decoder
+                .decode_into(&with_junk[..cut], &SMALL, &mut picture)
+                .unwrap_err();
+            assert!(
+                matches!(error, DecodeError::CutOff { .. }),
+                "{marker:x}: {error}"
+            );
         }
     }
     let mut trailing = file.clone();
@@ -190,15 +380,36 @@ fn bytes_between_the_parts_of_a_jpeg_change_nothing() {
 
 #[test]
 fn words_of_a_jpeg_that_libjpeg_only_wonders_at_are_taken() {
-    let plain = jpeg(PixelFormat::RGB, &quarters(QUARTERS), Colorspace::YCbCr, Subsamp::None, false);
+    let plain = jpeg(
+        PixelFormat::RGB,
+        &quarters(QUARTERS),
+        Colorspace::YCbCr,
+        Subsamp::None,
+        false,
+    );
     let whole = decode(&plain, &SMALL).unwrap();
     let mut future = plain.clone();
     let jfif = future.windows(5).position(|w| w == b"JFIF\0").unwrap();
     future[jfif + 5] = 9;
-    assert!(decode(&future, &SMALL).unwrap() == whole, "a revision of JFIF from the future");
-    let adobe = |transform| [&plain[..2], &[0xff, 0xee, 0, 14], b"Adobe\0\x64\0\0\0\0", &[transform], &plain[2..]].concat();
+    assert!(
+        decode(&future, &SMALL).unwrap() == whole,
+        "a revision of JFIF from the future"
+    );
+    let adobe = |transform| {
+        [
+            &plain[..2],
+            &[0xff, 0xee, 0, 14],
+            b"Adobe\0\x64\0\0\0\0",
+            &[transform],
+            &plain[2..],
+        ]
+        .concat()
+    };
     assert!(decode(&adobe(1), &SMALL).unwrap() == whole);
-    assert!(decode(&adobe(77), &SMALL).unwrap() == whole, "a transform that nobody knows");
+    assert!(
+        decode(&adobe(77), &SMALL).unwrap() == whole,
+        "a transform that nobody knows"
+    );
 }
 
 #[test]
@@ -210,22 +421,43 @@ fn damage_within_a_jpeg_costs_what_it_hits() {
     let picture = decode(&lost, &SMALL).unwrap();
     assert_eq!(picture.dimensions(), (24, 32));
     let Rgb(last) = *picture.get_pixel(4, 28);
-    assert!(last[2] > 200 && last[0] < 60, "the last row is where it was: {last:?}");
+    assert!(
+        last[2] > 200 && last[0] < 60,
+        "the last row is where it was: {last:?}"
+    );
 }
 
 #[test]
 fn of_a_jpeg_that_is_cut_off_the_part_can_be_had() {
     let file = with_restarts();
     let cut = &file[..at_marker(&file, 0xd2)];
-    assert!(matches!(decode(cut, &SMALL), Err(DecodeError::CutOff { .. })));
-    let (mut decoder, mut picture, whole) = (Decoder::default(), RgbImage::default(), decode(&file, &SMALL).unwrap());
+    assert!(matches!(
+        decode(cut, &SMALL),
+        Err(DecodeError::CutOff { .. })
+    ));
+    let (mut decoder, mut picture, whole) = (
+        Decoder::default(),
+        RgbImage::default(),
+        decode(&file, &SMALL).unwrap(),
+    );
     decoder.decode_part_into(cut, &SMALL, &mut picture).unwrap();
     assert_eq!(picture.dimensions(), whole.dimensions());
-    assert!(picture.as_raw()[..24 * 3 * 16] == whole.as_raw()[..24 * 3 * 16], "the rows that are there");
-    assert!(decoder.decode_part_into(&file[..at_marker(&file, 0xda)], &SMALL, &mut picture).is_err(), "no picture data at all");
+    assert!(
+        picture.as_raw()[..24 * 3 * 16] == whole.as_raw()[..24 * 3 * 16],
+        "the rows that are there"
+    );
+    assert!(
+        decoder
+            .decode_part_into(&file[..at_marker(&file, 0xda)], &SMALL, &mut picture)
+            .is_err(),
+        "no picture data at all"
+    );
     for (name, file, _) in samples() {
         for len in 0..file.len() {
-            if decoder.decode_part_into(&file[..len], &SMALL, &mut picture).is_ok() {
+            if decoder
+                .decode_part_into(&file[..len], &SMALL, &mut picture)
+                .is_ok()
+            {
                 assert_eq!(picture.dimensions(), (24, 20), "{name} at {len}");
             }
         }
@@ -235,14 +467,25 @@ fn of_a_jpeg_that_is_cut_off_the_part_can_be_had() {
 #[test]
 fn errors_say_what_and_where() {
     for (name, file, _) in samples() {
-        let error = decode(&file[..file.len() * 3 / 4], &SMALL).unwrap_err().to_string();
+        let error = decode(&file[..file.len() * 3 / 4], &SMALL)
+            .unwrap_err()
+            .to_string();
         let format = ImageFormat::of(&file).unwrap().name();
-        assert!(error.contains(format) && error.contains("byte"), "{name}: {error}");
-        assert!(error.contains("cut off") || error.contains("damaged"), "{name}: {error}");
+        assert!(
+            error.contains(format) && error.contains("byte"),
+            "{name}: {error}"
+        );
+        assert!(
+            error.contains("cut off") || error.contains("damaged"),
+            "{name}: {error}"
+        );
     }
     assert_eq!(decode(b"", &SMALL), Err(DecodeError::Empty));
     let error = decode(b"GIF89a", &SMALL).unwrap_err().to_string();
-    assert_eq!(error, "not a JPEG, PNG or WebP picture: it begins with the bytes 47 49 46 38 39 61");
+    assert_eq!(
+        error,
+        "not a JPEG, PNG or WebP picture: it begins with the bytes 47 49 46 38 39 61"
+    );
 }
 
 /// PNG has checksums for everything, so damage is always seen. JPEG and WebP have none: damage may give another picture, but a
@@ -258,8 +501,14 @@ fn a_flipped_bit_is_an_error_or_a_whole_picture() {
             let mut picture = RgbImage::default();
             if decoder.decode_into(&file, &SMALL, &mut picture).is_ok() {
                 let (w, h) = picture.dimensions();
-                assert!(w >= 1 && h >= 1 && u64::from(w) * u64::from(h) <= SMALL.max_pixels, "{name}, bit {at}");
-                assert!(!is_png || picture == whole, "{name}, bit {at}: another picture");
+                assert!(
+                    w >= 1 && h >= 1 && u64::from(w) * u64::from(h) <= SMALL.max_pixels,
+                    "{name}, bit {at}"
+                );
+                assert!(
+                    !is_png || picture == whole,
+                    "{name}, bit {at}: another picture"
+                );
             }
             file[at / 8] ^= 1 << (at % 8);
         }
@@ -270,13 +519,22 @@ fn a_flipped_bit_is_an_error_or_a_whole_picture() {
 fn headers_that_claim_too_much_are_refused_from_the_header() {
     let too_large = |file: &[u8], name: &str| {
         let error = decode(file, &Limits::default()).unwrap_err();
-        assert!(matches!(error, DecodeError::TooLarge { .. }), "{name}: {error}");
-        assert!(error.to_string().contains('x') && error.to_string().contains("limits"), "{error}");
+        assert!(
+            matches!(error, DecodeError::TooLarge { .. }),
+            "{name}: {error}"
+        );
+        assert!(
+            error.to_string().contains('x') && error.to_string().contains("limits"),
+            "{error}"
+        );
     };
     for (name, mut file, _) in samples() {
         match ImageFormat::of(&file).unwrap() {
             ImageFormat::Jpeg => {
-                let sof = file.windows(2).position(|w| w[0] == 0xff && matches!(w[1], 0xc0 | 0xc2)).unwrap();
+                let sof = file
+                    .windows(2)
+                    .position(|w| w[0] == 0xff && matches!(w[1], 0xc0 | 0xc2))
+                    .unwrap();
                 file[sof + 5..sof + 9].fill(0xff);
             }
             ImageFormat::Png => {
@@ -297,8 +555,26 @@ fn headers_that_claim_too_much_are_refused_from_the_header() {
         }
         too_large(&file, name);
     }
-    assert!(decode(&samples()[0].1, &Limits { max_pixels: 479, max_side: 24 }).is_err());
-    assert!(decode(&samples()[0].1, &Limits { max_pixels: 480, max_side: 24 }).is_ok());
+    assert!(
+        decode(
+            &samples()[0].1,
+            &Limits {
+                max_pixels: 479,
+                max_side: 24
+            }
+        )
+        .is_err()
+    );
+    assert!(
+        decode(
+            &samples()[0].1,
+            &Limits {
+                max_pixels: 480,
+                max_side: 24
+            }
+        )
+        .is_ok()
+    );
 }
 
 #[test]
@@ -320,7 +596,10 @@ fn large_metadata_is_passed_over_or_refused() {
     assert!(decode(&with(b"zTXt", &bomb), &SMALL).is_ok());
     assert!(decode(&with(b"iCCP", &bomb), &SMALL).is_ok());
     let error = decode(&with(b"eXIf", &text), &SMALL).map(|p| p.dimensions());
-    assert!(!matches!(error, Ok((w, h)) if (w, h) != (24, 20)), "{error:?}");
+    assert!(
+        !matches!(error, Ok((w, h)) if (w, h) != (24, 20)),
+        "{error:?}"
+    );
 }
 
 /// A PNG whose pixels unpack to far more than its header says.
@@ -349,8 +628,17 @@ fn palettes_that_are_not_whole_colours_are_refused() {
         let chunk = [b"PLTE".as_slice(), &vec![7; len]].concat();
         let length = (len as u32).to_be_bytes();
         let crc = crc32fast::hash(&chunk).to_be_bytes();
-        let bad = [&file[..at - 4], &length, &chunk, &crc, &file[at + 4 + 12 + 4..]].concat();
-        let error = decode(&bad, &SMALL).expect_err("a broken palette").to_string();
+        let bad = [
+            &file[..at - 4],
+            &length,
+            &chunk,
+            &crc,
+            &file[at + 4 + 12 + 4..],
+        ]
+        .concat();
+        let error = decode(&bad, &SMALL)
+            .expect_err("a broken palette")
+            .to_string();
         assert!(error.contains("damaged"), "{len}: {error}");
     }
 }
@@ -361,23 +649,39 @@ fn fdeflate_zeros(len: usize) -> Vec<u8> {
     let mut encoder = ::png::Encoder::new(&mut file, len as u32 / 1024 - 1, 1024);
     encoder.set_color(ColorType::Grayscale);
     encoder.set_compression(::png::Compression::Fastest);
-    encoder.write_header().unwrap().write_image_data(&vec![0; len - 1024]).unwrap();
+    encoder
+        .write_header()
+        .unwrap()
+        .write_image_data(&vec![0; len - 1024])
+        .unwrap();
     let at = file.windows(4).position(|w| w == b"IDAT").unwrap();
     file[at + 4..file.len() - 16].to_vec()
 }
 
 /// ISO 3309, as PNG has it.
 fn crc32(bytes: &[u8]) -> u32 {
-    !bytes
-        .iter()
-        .fold(!0u32, |crc, b| (0..8).fold(crc ^ u32::from(*b), |c, _| if c & 1 == 1 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 }))
+    !bytes.iter().fold(!0u32, |crc, b| {
+        (0..8).fold(crc ^ u32::from(*b), |c, _| {
+            if c & 1 == 1 {
+                c >> 1 ^ 0xedb8_8320
+            } else {
+                c >> 1
+            }
+        })
+    })
 }
 
 #[test]
 fn pictures_are_turned_upright() {
     let tiff = orient::exif(6);
     let rgb = quarters(QUARTERS);
-    let plain = jpeg(PixelFormat::RGB, &rgb, Colorspace::YCbCr, Subsamp::None, false);
+    let plain = jpeg(
+        PixelFormat::RGB,
+        &rgb,
+        Colorspace::YCbCr,
+        Subsamp::None,
+        false,
+    );
     let mut with_exif = vec![0xff, 0xd8, 0xff, 0xe1, 0, (tiff.len() + 8) as u8];
     with_exif.extend_from_slice(b"Exif\0\0");
     with_exif.extend_from_slice(&tiff);
@@ -388,12 +692,19 @@ fn pictures_are_turned_upright() {
     info.color_type = ColorType::Rgb;
     info.bit_depth = BitDepth::Eight;
     info.exif_metadata = Some(tiff.clone().into());
-    ::png::Encoder::with_info(&mut png, info).unwrap().write_header().unwrap().write_image_data(&rgb).unwrap();
+    ::png::Encoder::with_info(&mut png, info)
+        .unwrap()
+        .write_header()
+        .unwrap()
+        .write_image_data(&rgb)
+        .unwrap();
 
     let mut webp = Vec::new();
     let mut encoder = image_webp::WebPEncoder::new(&mut webp);
     encoder.set_exif_metadata(tiff);
-    encoder.encode(&rgb, 24, 20, image_webp::ColorType::Rgb8).unwrap();
+    encoder
+        .encode(&rgb, 24, 20, image_webp::ColorType::Rgb8)
+        .unwrap();
 
     for file in [with_exif, png, webp] {
         let picture = decode(&file, &SMALL).unwrap();
@@ -411,33 +722,56 @@ fn what_is_encoded_decodes_to_the_same() {
         let rgb = RgbImage::from_fn(w, h, |x, y| Rgb([(x * 7) as u8, (y * 3) as u8, 200]));
         for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Jpeg] {
             let mut encoder = Encoder::new(format, 100);
-            encoder.encode(&Composed::Rgb(rgb.clone()), &mut file).unwrap();
+            encoder
+                .encode(&Composed::Rgb(rgb.clone()), &mut file)
+                .unwrap();
             assert_eq!(ImageFormat::of(&file), Some(format));
             let back = decode(&file, &Limits::default()).unwrap();
             assert_eq!(back.dimensions(), (w, h));
-            assert!(format == ImageFormat::Jpeg || back == rgb, "{format} {w}x{h}");
+            assert!(
+                format == ImageFormat::Jpeg || back == rgb,
+                "{format} {w}x{h}"
+            );
 
             let matte = GrayImage::from_fn(w, h, |x, y| image::Luma([(x + y) as u8]));
             encoder.encode_gray(&matte, &mut file).unwrap();
             let back = decode(&file, &Limits::default()).unwrap();
-            let off = back.pixels().zip(matte.pixels()).map(|(b, m)| b.0[0].abs_diff(m.0[0])).max();
-            assert!(off <= Some(if format == ImageFormat::Jpeg { 8 } else { 0 }), "{format} {w}x{h}: {off:?}");
+            let off = back
+                .pixels()
+                .zip(matte.pixels())
+                .map(|(b, m)| b.0[0].abs_diff(m.0[0]))
+                .max();
+            assert!(
+                off <= Some(if format == ImageFormat::Jpeg { 8 } else { 0 }),
+                "{format} {w}x{h}: {off:?}"
+            );
         }
     }
 }
 
 #[test]
 fn alpha_is_kept_or_refused() {
-    let rgba = RgbaImage::from_fn(40, 30, |x, y| image::Rgba([x as u8, y as u8, 9, (x * y) as u8]));
+    let rgba = RgbaImage::from_fn(40, 30, |x, y| {
+        image::Rgba([x as u8, y as u8, 9, (x * y) as u8])
+    });
     let mut file = Vec::new();
-    Encoder::new(ImageFormat::Png, 0).encode(&Composed::Rgba(rgba.clone()), &mut file).unwrap();
-    let mut reader = ::png::Decoder::new(std::io::Cursor::new(&file)).read_info().unwrap();
+    Encoder::new(ImageFormat::Png, 0)
+        .encode(&Composed::Rgba(rgba.clone()), &mut file)
+        .unwrap();
+    let mut reader = ::png::Decoder::new(std::io::Cursor::new(&file))
+        .read_info()
+        .unwrap();
     let mut back = vec![0; reader.output_buffer_size().unwrap()];
     reader.next_frame(&mut back).unwrap();
     assert_eq!(&back, rgba.as_raw());
 
-    Encoder::new(ImageFormat::WebP, 0).encode(&Composed::Rgba(rgba.clone()), &mut file).unwrap();
-    image_webp::WebPDecoder::new(std::io::Cursor::new(&file)).unwrap().read_image(&mut back).unwrap();
+    Encoder::new(ImageFormat::WebP, 0)
+        .encode(&Composed::Rgba(rgba.clone()), &mut file)
+        .unwrap();
+    image_webp::WebPDecoder::new(std::io::Cursor::new(&file))
+        .unwrap()
+        .read_image(&mut back)
+        .unwrap();
     assert_eq!(&back, rgba.as_raw());
 
     let refused = Encoder::new(ImageFormat::Jpeg, 80).encode(&Composed::Rgba(rgba), &mut file);
@@ -453,5 +787,8 @@ fn sizes_that_a_format_cannot_hold_are_refused() {
         assert!(matches!(empty, Err(EncodeError::Size { .. })), "{format}");
     }
     let long = Composed::Rgb(RgbImage::new(16_385, 1));
-    assert!(matches!(Encoder::new(ImageFormat::WebP, 80).encode(&long, &mut file), Err(EncodeError::Size { .. })));
+    assert!(matches!(
+        Encoder::new(ImageFormat::WebP, 80).encode(&long, &mut file),
+        Err(EncodeError::Size { .. })
+    ));
 }

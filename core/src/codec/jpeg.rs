@@ -28,7 +28,9 @@ const OTHER_DATA: [u8; 64] = {
     let mut at = 0;
     while at < data.len() {
         data[at] = 0x80 | (random >> 16) as u8 & 0x7e;
-        random = (random ^ at as u32).wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        random = (random ^ at as u32)
+            .wrapping_mul(1_664_525)
+            .wrapping_add(1_013_904_223);
         at += 1;
     }
     data
@@ -88,8 +90,20 @@ impl JpegDecoder {
         } else {
             bytes
         };
-        let in_header = |e| error(bytes, &format!("in the headers before byte {}", segments.scan), e);
-        let in_scan = |e| error(bytes, &format!("in the picture data that begins at byte {}", segments.scan), e);
+        let in_header = |e| {
+            error(
+                bytes,
+                &format!("in the headers before byte {}", segments.scan),
+                e,
+            )
+        };
+        let in_scan = |e| {
+            error(
+                bytes,
+                &format!("in the picture data that begins at byte {}", segments.scan),
+                e,
+            )
+        };
 
         let decompressor = match &mut self.0 {
             Some(ready) => ready,
@@ -97,7 +111,8 @@ impl JpegDecoder {
         };
         decompressor.set_scan_limit(MAX_SCANS).map_err(in_header)?;
         let header = decompressor.read_header(file).map_err(in_header)?;
-        let (width, height) = limits.check(ImageFormat::Jpeg, header.width as u64, header.height as u64)?;
+        let (width, height) =
+            limits.check(ImageFormat::Jpeg, header.width as u64, header.height as u64)?;
         let pixels = width as usize * height as usize;
         let four = matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK);
         rgb.resize(pixels * 3, 0);
@@ -117,7 +132,13 @@ impl JpegDecoder {
         if four {
             cmyk_to_rgb(cmyk, segments.adobe, rgb);
         }
-        Ok((width, height, segments.exif.map_or(Orientation::NoTransforms, orient::read)))
+        Ok((
+            width,
+            height,
+            segments
+                .exif
+                .map_or(Orientation::NoTransforms, orient::read),
+        ))
     }
 }
 
@@ -129,7 +150,13 @@ fn scan(
     format: PixelFormat,
     pixels: &mut [u8],
 ) -> Result<Option<turbojpeg::Error>, turbojpeg::Error> {
-    let image = Image { pixels, width, pitch: width * format.size(), height, format };
+    let image = Image {
+        pixels,
+        width,
+        pitch: width * format.size(),
+        height,
+        format,
+    };
     match decompressor.decompress(file, image) {
         Ok(()) => Ok(None),
         Err(error) if is_warning(&error) => Ok(Some(error)),
@@ -161,10 +188,20 @@ fn is_whole(
     if !segments.single_scan {
         return false;
     }
-    let end = file.iter().rposition(|byte| *byte != 0xff).map_or(0, |last| last + 1);
+    let end = file
+        .iter()
+        .rposition(|byte| *byte != 0xff)
+        .map_or(0, |last| last + 1);
     // More data, and a restart where the next is due, behind which there is data too.
     let restart = jpeg_segments::next_restart(&file[scan_at..]);
-    let longer = [&file[..end], &OTHER_DATA, &[0xff, restart], &OTHER_DATA, &[0xff, 0xd9]].concat();
+    let longer = [
+        &file[..end],
+        &OTHER_DATA,
+        &[0xff, restart],
+        &OTHER_DATA,
+        &[0xff, 0xd9],
+    ]
+    .concat();
     let mut other = vec![0; pixels.len()];
     scan(decompressor, &longer, size, format, &mut other).is_ok() && other == pixels
 }
@@ -192,6 +229,13 @@ fn error(bytes: &[u8], place: &str, error: turbojpeg::Error) -> DecodeError {
             inside: place.trim_start_matches("in ").to_owned(),
         };
     }
-    let detail = format!("{} ({place}, {} bytes in all)", text.strip_prefix("Corrupt JPEG data: ").unwrap_or(text), bytes.len());
-    DecodeError::Corrupt { format: ImageFormat::Jpeg, detail }
+    let detail = format!(
+        "{} ({place}, {} bytes in all)",
+        text.strip_prefix("Corrupt JPEG data: ").unwrap_or(text),
+        bytes.len()
+    );
+    DecodeError::Corrupt {
+        format: ImageFormat::Jpeg,
+        detail,
+    }
 }

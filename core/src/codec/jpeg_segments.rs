@@ -31,14 +31,25 @@ const APP14: u8 = 0xee;
 
 /// Walks the segments up to the first scan.
 pub(super) fn read(bytes: &[u8]) -> Result<Segments<'_>, DecodeError> {
-    let cut = |inside: String| DecodeError::CutOff { format: ImageFormat::Jpeg, bytes: bytes.len(), inside };
-    let mut found = Segments { file_len: bytes.len(), ..Segments::default() };
+    let cut = |inside: String| DecodeError::CutOff {
+        format: ImageFormat::Jpeg,
+        bytes: bytes.len(),
+        inside,
+    };
+    let mut found = Segments {
+        file_len: bytes.len(),
+        ..Segments::default()
+    };
     let mut at = 0;
     loop {
         // Garbage before a marker and fill bytes (0xff) are passed over, as libjpeg does.
         let marker = loop {
             match bytes.get(at..).and_then(|rest| rest.first_chunk::<2>()) {
-                None => return Err(cut(format!("the headers, before any picture data (byte {at})"))),
+                None => {
+                    return Err(cut(format!(
+                        "the headers, before any picture data (byte {at})"
+                    )));
+                }
                 Some(&[0xff, marker]) if marker != 0 && marker != 0xff => break marker,
                 Some(&[0xff, 0xff]) => at += 1,
                 Some(_) => {
@@ -52,7 +63,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Segments<'_>, DecodeError> {
             SOI | 0x01 | 0xd0..=0xd7 => at += 2,
             EOI => {
                 let detail = format!("it ends at byte {at} without picture data");
-                return Err(DecodeError::Corrupt { format: ImageFormat::Jpeg, detail });
+                return Err(DecodeError::Corrupt {
+                    format: ImageFormat::Jpeg,
+                    detail,
+                });
             }
             SOS => {
                 found.scan = at;
@@ -60,12 +74,24 @@ pub(super) fn read(bytes: &[u8]) -> Result<Segments<'_>, DecodeError> {
                 return Ok(found);
             }
             _ => {
-                let inside = || cut(format!("the header segment ff{marker:02x} that begins at byte {at}"));
-                let &len = bytes.get(at + 2..).and_then(|rest| rest.first_chunk::<2>()).ok_or_else(inside)?;
+                let inside = || {
+                    cut(format!(
+                        "the header segment ff{marker:02x} that begins at byte {at}"
+                    ))
+                };
+                let &len = bytes
+                    .get(at + 2..)
+                    .and_then(|rest| rest.first_chunk::<2>())
+                    .ok_or_else(inside)?;
                 let len = usize::from(u16::from_be_bytes(len));
                 if len < 2 {
-                    let detail = format!("the header segment ff{marker:02x} at byte {at} has a length of {len}");
-                    return Err(DecodeError::Corrupt { format: ImageFormat::Jpeg, detail });
+                    let detail = format!(
+                        "the header segment ff{marker:02x} at byte {at} has a length of {len}"
+                    );
+                    return Err(DecodeError::Corrupt {
+                        format: ImageFormat::Jpeg,
+                        detail,
+                    });
                 }
                 let body = bytes.get(at + 4..at + 2 + len).ok_or_else(inside)?;
                 if marker == APP1 && body.starts_with(b"Exif\0\0") && found.exif.is_none() {
@@ -74,7 +100,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Segments<'_>, DecodeError> {
                 // SOF0 to SOF15 without DHT, JPG and DAC: precision, height, width.
                 if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {
                     let size = body.get(1..5).and_then(|size| size.first_chunk::<4>());
-                    found.size = size.map(|&[h1, h0, w1, w0]| (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0])));
+                    found.size = size.map(|&[h1, h0, w1, w0]| {
+                        (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0]))
+                    });
                     found.components = body.get(5).copied().unwrap_or(0);
                     found.single_scan = !is_progressive(marker);
                 }
@@ -117,15 +145,23 @@ pub(super) fn tidy(bytes: &[u8], segments: &Segments<'_>) -> Vec<u8> {
                 continue;
             }
             SOI | 0x01 | 0xd0..=0xd7 => 2,
-            _ => 2 + bytes[at + 2..].first_chunk::<2>().map_or(0, |&len| usize::from(u16::from_be_bytes(len))),
+            _ => {
+                2 + bytes[at + 2..]
+                    .first_chunk::<2>()
+                    .map_or(0, |&len| usize::from(u16::from_be_bytes(len)))
+            }
         };
         let begun = file.len();
         file.extend_from_slice(&bytes[at..at + len]);
-        let doubtful = file.get(begun + 4..).is_some_and(|body| is_doubtful(marker, body));
+        let doubtful = file
+            .get(begun + 4..)
+            .is_some_and(|body| is_doubtful(marker, body));
         match marker {
             APP0 if doubtful => file[begun + 4 + 5] = 1,
             // YCCK and YCbCr.
-            APP14 if doubtful => file[begun + 4 + 11] = if segments.components == 4 { 2 } else { 1 },
+            APP14 if doubtful => {
+                file[begun + 4 + 11] = if segments.components == 4 { 2 } else { 1 }
+            }
             _ => {}
         }
         at += len;
@@ -136,7 +172,10 @@ pub(super) fn tidy(bytes: &[u8], segments: &Segments<'_>) -> Vec<u8> {
 
 /// The restart marker that is due behind picture data: they are counted from RST0 to RST7, over and over.
 pub(super) fn next_restart(data: &[u8]) -> u8 {
-    let last = data.windows(2).rev().find_map(|pair| matches!(pair, [0xff, 0xd0..=0xd7]).then(|| pair[1]));
+    let last = data
+        .windows(2)
+        .rev()
+        .find_map(|pair| matches!(pair, [0xff, 0xd0..=0xd7]).then(|| pair[1]));
     last.map_or(0xd0, |last| 0xd0 | (last + 1) & 7)
 }
 
@@ -149,7 +188,11 @@ pub(super) fn has_end(bytes: &[u8], scan: usize) -> bool {
             // A byte of the data, a restart, or fill.
             (0xff, 0 | 0x01 | SOI | 0xd0..=0xd7) => 2,
             (0xff, 0xff) => 1,
-            (0xff, _) => 2 + bytes[at + 2..].first_chunk::<2>().map_or(0, |&len| usize::from(u16::from_be_bytes(len))),
+            (0xff, _) => {
+                2 + bytes[at + 2..]
+                    .first_chunk::<2>()
+                    .map_or(0, |&len| usize::from(u16::from_be_bytes(len)))
+            }
             _ => 1,
         };
     }
@@ -187,8 +230,17 @@ mod tests {
 
     #[test]
     fn lengths_that_cannot_be_are_refused() {
-        assert!(matches!(read(&[0xff, SOI, 0xff, APP1, 0, 1, 0xff, SOS]), Err(DecodeError::Corrupt { .. })));
-        assert!(matches!(read(&[0xff, SOI, 0xff, APP1, 0xff, 0xff, 0]), Err(DecodeError::CutOff { .. })));
-        assert!(matches!(read(&[0xff, SOI, 0xff, EOI]), Err(DecodeError::Corrupt { .. })));
+        assert!(matches!(
+            read(&[0xff, SOI, 0xff, APP1, 0, 1, 0xff, SOS]),
+            Err(DecodeError::Corrupt { .. })
+        ));
+        assert!(matches!(
+            read(&[0xff, SOI, 0xff, APP1, 0xff, 0xff, 0]),
+            Err(DecodeError::CutOff { .. })
+        ));
+        assert!(matches!(
+            read(&[0xff, SOI, 0xff, EOI]),
+            Err(DecodeError::Corrupt { .. })
+        ));
     }
 }

@@ -45,19 +45,35 @@ pub struct Limits {
 impl Default for Limits {
     /// 64 million pixels (nearly twice an 8K frame) and 32,768 a side.
     fn default() -> Self {
-        Limits { max_pixels: 64_000_000, max_side: 1 << 15 }
+        Limits {
+            max_pixels: 64_000_000,
+            max_side: 1 << 15,
+        }
     }
 }
 
 impl Limits {
     /// The size as `u32`, if it is within the limits and not empty.
-    fn check(&self, format: ImageFormat, width: u64, height: u64) -> Result<(u32, u32), DecodeError> {
+    fn check(
+        &self,
+        format: ImageFormat,
+        width: u64,
+        height: u64,
+    ) -> Result<(u32, u32), DecodeError> {
         if width == 0 || height == 0 {
-            return Err(DecodeError::Corrupt { format, detail: format!("it claims a size of {width}x{height}") });
+            return Err(DecodeError::Corrupt {
+                format,
+                detail: format!("it claims a size of {width}x{height}"),
+            });
         }
         let side = u64::from(self.max_side);
         if width > side || height > side || width.saturating_mul(height) > self.max_pixels {
-            return Err(DecodeError::TooLarge { format, width, height, limits: *self });
+            return Err(DecodeError::TooLarge {
+                format,
+                width,
+                height,
+                limits: *self,
+            });
         }
         // Both are at most `max_side`, which is a `u32`.
         Ok((width as u32, height as u32))
@@ -168,19 +184,38 @@ pub struct Decoder {
 
 impl Decoder {
     /// As [`decode`], into `picture`, whose buffer is used again. After an error `picture` is empty (0x0).
-    pub fn decode_into(&mut self, bytes: &[u8], limits: &Limits, picture: &mut RgbImage) -> Result<(), DecodeError> {
+    pub fn decode_into(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+        picture: &mut RgbImage,
+    ) -> Result<(), DecodeError> {
         self.decode_with(bytes, limits, CutOff::Refuse, picture)
     }
 
     /// The same, but of a JPEG that is cut off within its picture data it gives what is there, and grey below it, as FFmpeg and browsers do.
-    pub fn decode_part_into(&mut self, bytes: &[u8], limits: &Limits, picture: &mut RgbImage) -> Result<(), DecodeError> {
+    pub fn decode_part_into(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+        picture: &mut RgbImage,
+    ) -> Result<(), DecodeError> {
         self.decode_with(bytes, limits, CutOff::FillUp, picture)
     }
 
-    fn decode_with(&mut self, bytes: &[u8], limits: &Limits, cut_off: CutOff, picture: &mut RgbImage) -> Result<(), DecodeError> {
+    fn decode_with(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+        cut_off: CutOff,
+        picture: &mut RgbImage,
+    ) -> Result<(), DecodeError> {
         let mut rgb = std::mem::take(picture).into_raw();
         let (width, height, orientation) = match ImageFormat::of(bytes) {
-            Some(ImageFormat::Jpeg) => self.jpeg.decode(bytes, limits, cut_off, &mut self.samples, &mut rgb),
+            Some(ImageFormat::Jpeg) => {
+                self.jpeg
+                    .decode(bytes, limits, cut_off, &mut self.samples, &mut rgb)
+            }
             Some(ImageFormat::Png) => png::decode(bytes, limits, &mut self.samples, &mut rgb),
             Some(ImageFormat::WebP) => webp::decode(bytes, limits, &mut self.samples, &mut rgb),
             None => Err(DecodeError::unknown(bytes)),
@@ -213,15 +248,28 @@ mod tests {
 
     #[test]
     fn limits_hold_for_sides_and_for_the_area() {
-        let limits = Limits { max_pixels: 100, max_side: 50 };
+        let limits = Limits {
+            max_pixels: 100,
+            max_side: 50,
+        };
         assert_eq!(limits.check(ImageFormat::Png, 50, 2).unwrap(), (50, 2));
-        for (w, h) in [(51, 1), (1, 51), (11, 10), (0, 1), (1, 0), (u64::MAX, u64::MAX)] {
+        for (w, h) in [
+            (51, 1),
+            (1, 51),
+            (11, 10),
+            (0, 1),
+            (1, 0),
+            (u64::MAX, u64::MAX),
+        ] {
             assert!(limits.check(ImageFormat::Png, w, h).is_err(), "{w}x{h}");
         }
     }
 
     #[test]
     fn white_shows_through() {
-        assert_eq!((on_white(7, 255), on_white(7, 0), on_white(0, 128)), (7, 255, 127));
+        assert_eq!(
+            (on_white(7, 255), on_white(7, 0), on_white(0, 128)),
+            (7, 255, 127)
+        );
     }
 }

@@ -70,8 +70,16 @@ mod tests {
             stored.put_pixel(0, 0, image::Rgb([1; 3]));
             stored.put_pixel(2, 0, image::Rgb([2; 3]));
             let seen = upright(stored, read(&exif(value)));
-            assert_eq!(seen.get_pixel(left.0, left.1).0, [1; 3], "orientation {value}");
-            assert_eq!(seen.get_pixel(right.0, right.1).0, [2; 3], "orientation {value}");
+            assert_eq!(
+                seen.get_pixel(left.0, left.1).0,
+                [1; 3],
+                "orientation {value}"
+            );
+            assert_eq!(
+                seen.get_pixel(right.0, right.1).0,
+                [2; 3],
+                "orientation {value}"
+            );
         }
     }
 
@@ -79,7 +87,11 @@ mod tests {
     fn damaged_notes_count_as_upright() {
         let whole = exif(6);
         for len in 0..whole.len() - 6 {
-            assert_eq!(read(&whole[..len]), Orientation::NoTransforms, "{len} bytes");
+            assert_eq!(
+                read(&whole[..len]),
+                Orientation::NoTransforms,
+                "{len} bytes"
+            );
         }
         assert_eq!(read(&exif(9)), Orientation::NoTransforms);
         let mut loops = exif(6);

@@ -46,9 +46,13 @@ fn read(
     options.set_ignore_iccp_chunk(true);
     let mut decoder = Decoder::new_with_options(cursor, options);
     let header = decoder.read_header_info()?;
-    let (width, height) = limits.check(ImageFormat::Png, header.width.into(), header.height.into()).map_err(Failure::Ours)?;
+    let (width, height) = limits
+        .check(ImageFormat::Png, header.width.into(), header.height.into())
+        .map_err(Failure::Ours)?;
     // A row is at most 8 bytes a pixel, and a few are held at a time.
-    decoder.set_limits(png::Limits { bytes: MAX_METADATA_BYTES + width as usize * 64 });
+    decoder.set_limits(png::Limits {
+        bytes: MAX_METADATA_BYTES + width as usize * 64,
+    });
     decoder.set_transformations(Transformations::EXPAND);
     let mut reader = decoder.read_info()?;
     // The decoder relies on whole palette entries, at most 256.
@@ -56,7 +60,10 @@ fn read(
         && (len % 3 != 0 || !(3..=768).contains(&len))
     {
         let detail = format!("its palette has {len} bytes, which is not 1 to 256 colours");
-        return Err(Failure::Ours(DecodeError::Corrupt { format: ImageFormat::Png, detail }));
+        return Err(Failure::Ours(DecodeError::Corrupt {
+            format: ImageFormat::Png,
+            detail,
+        }));
     }
 
     let pixels = width as usize * height as usize;
@@ -65,7 +72,10 @@ fn read(
     if (color, depth) == (ColorType::Rgb, BitDepth::Eight) {
         reader.next_frame(rgb)?;
     } else {
-        samples.resize(pixels * color.samples() * if depth == BitDepth::Sixteen { 2 } else { 1 }, 0);
+        samples.resize(
+            pixels * color.samples() * if depth == BitDepth::Sixteen { 2 } else { 1 },
+            0,
+        );
         reader.next_frame(samples)?;
         match depth {
             BitDepth::Sixteen => {
@@ -77,7 +87,11 @@ fn read(
     }
     // The rest of the file holds checksums and the end mark: without them it is cut off.
     reader.finish()?;
-    let orientation = reader.info().exif_metadata.as_deref().map_or(Orientation::NoTransforms, orient::read);
+    let orientation = reader
+        .info()
+        .exif_metadata
+        .as_deref()
+        .map_or(Orientation::NoTransforms, orient::read);
     Ok((width, height, orientation))
 }
 
@@ -103,15 +117,20 @@ fn to_rgb<T: Copy>(color: ColorType, samples: &[T], eight: impl Fn(T) -> u8, rgb
 fn error(bytes: &[u8], at: u64, error: DecodingError) -> DecodeError {
     let format = ImageFormat::Png;
     match error {
-        DecodingError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => {
-            DecodeError::CutOff { format, bytes: bytes.len(), inside: "a chunk that is not complete".to_owned() }
-        }
+        DecodingError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => DecodeError::CutOff {
+            format,
+            bytes: bytes.len(),
+            inside: "a chunk that is not complete".to_owned(),
+        },
         DecodingError::LimitsExceeded => DecodeError::Unsupported {
             format,
             detail: format!(
                 "it holds more than {MAX_METADATA_BYTES} bytes of metadata: remove them, for example with `magick in.png -strip out.png`"
             ),
         },
-        e => DecodeError::Corrupt { format, detail: format!("{e} (near byte {at} of {})", bytes.len()) },
+        e => DecodeError::Corrupt {
+            format,
+            detail: format!("{e} (near byte {at} of {})", bytes.len()),
+        },
     }
 }

@@ -16,7 +16,11 @@ pub(super) fn decode(
     let chunks = check_chunks(bytes, limits)?;
     let corrupt = |e: image_webp::DecodingError| DecodeError::Corrupt {
         format: FORMAT,
-        detail: format!("{e} (in the picture data that begins at byte {} of {})", chunks.picture, bytes.len()),
+        detail: format!(
+            "{e} (in the picture data that begins at byte {} of {})",
+            chunks.picture,
+            bytes.len()
+        ),
     };
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(corrupt)?;
     let (width, height) = decoder.dimensions();
@@ -26,14 +30,23 @@ pub(super) fn decode(
     if decoder.has_alpha() {
         rgba.resize(pixels * 4, 0);
         decoder.read_image(rgba).map_err(corrupt)?;
-        for (from, to) in rgba.as_chunks::<4>().0.iter().zip(rgb.as_chunks_mut::<3>().0) {
+        for (from, to) in rgba
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .zip(rgb.as_chunks_mut::<3>().0)
+        {
             let [r, g, b, a] = *from;
             *to = [on_white(r, a), on_white(g, a), on_white(b, a)];
         }
     } else {
         decoder.read_image(rgb).map_err(corrupt)?;
     }
-    Ok((width, height, chunks.exif.map_or(Orientation::NoTransforms, orient::read)))
+    Ok((
+        width,
+        height,
+        chunks.exif.map_or(Orientation::NoTransforms, orient::read),
+    ))
 }
 
 /// What the RIFF container holds.
@@ -46,40 +59,74 @@ struct Chunks<'a> {
 /// Walks the container (RFC 9649): all chunks must be complete, and every size that one of them claims within the limits,
 /// because the decoder allocates for the inner size before it compares it with the outer one.
 fn check_chunks<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Chunks<'a>, DecodeError> {
-    let cut = |inside: String| DecodeError::CutOff { format: FORMAT, bytes: bytes.len(), inside };
-    let corrupt = |detail: String| DecodeError::Corrupt { format: FORMAT, detail };
+    let cut = |inside: String| DecodeError::CutOff {
+        format: FORMAT,
+        bytes: bytes.len(),
+        inside,
+    };
+    let corrupt = |detail: String| DecodeError::Corrupt {
+        format: FORMAT,
+        detail,
+    };
     let size = le(bytes, 4, 4).ok_or_else(|| cut("the file header".to_owned()))? as usize;
-    let file = bytes
-        .get(..size.saturating_add(8))
-        .ok_or_else(|| cut(format!("a file that should have {} bytes", size.saturating_add(8))))?;
+    let file = bytes.get(..size.saturating_add(8)).ok_or_else(|| {
+        cut(format!(
+            "a file that should have {} bytes",
+            size.saturating_add(8)
+        ))
+    })?;
 
-    let mut found = Chunks { exif: None, picture: 12 };
+    let mut found = Chunks {
+        exif: None,
+        picture: 12,
+    };
     let mut at = 12;
     while at < file.len() {
-        let name = file.get(at..at + 4).ok_or_else(|| corrupt(format!("a chunk at byte {at} has no name")))?;
-        let len = le(file, at + 4, 4).ok_or_else(|| corrupt(format!("a chunk at byte {at} has no length")))? as usize;
+        let name = file
+            .get(at..at + 4)
+            .ok_or_else(|| corrupt(format!("a chunk at byte {at} has no name")))?;
+        let len = le(file, at + 4, 4)
+            .ok_or_else(|| corrupt(format!("a chunk at byte {at} has no length")))?
+            as usize;
         let body = file
             .get(at + 8..(at + 8).saturating_add(len))
-            .ok_or_else(|| corrupt(format!("the chunk at byte {at} claims {len} bytes, more than the file has")))?;
+            .ok_or_else(|| {
+                corrupt(format!(
+                    "the chunk at byte {at} claims {len} bytes, more than the file has"
+                ))
+            })?;
         let short = || corrupt(format!("the picture at byte {at} has no complete header"));
         match name {
             b"VP8 " => {
-                let (w, h) = (le(body, 6, 2).ok_or_else(short)?, le(body, 8, 2).ok_or_else(short)?);
+                let (w, h) = (
+                    le(body, 6, 2).ok_or_else(short)?,
+                    le(body, 8, 2).ok_or_else(short)?,
+                );
                 limits.check(FORMAT, u64::from(w & 0x3fff), u64::from(h & 0x3fff))?;
                 found.picture = at;
             }
             b"VP8L" => {
                 let size = le(body, 1, 4).ok_or_else(short)?;
-                limits.check(FORMAT, u64::from(size & 0x3fff) + 1, u64::from((size >> 14) & 0x3fff) + 1)?;
+                limits.check(
+                    FORMAT,
+                    u64::from(size & 0x3fff) + 1,
+                    u64::from((size >> 14) & 0x3fff) + 1,
+                )?;
                 found.picture = at;
             }
             b"VP8X" => {
-                let (w, h) = (le(body, 4, 3).ok_or_else(short)?, le(body, 7, 3).ok_or_else(short)?);
+                let (w, h) = (
+                    le(body, 4, 3).ok_or_else(short)?,
+                    le(body, 7, 3).ok_or_else(short)?,
+                );
                 limits.check(FORMAT, u64::from(w) + 1, u64::from(h) + 1)?;
             }
             b"ANIM" | b"ANMF" => {
                 let detail = "it is an animation: use its frames as single pictures".to_owned();
-                return Err(DecodeError::Unsupported { format: FORMAT, detail });
+                return Err(DecodeError::Unsupported {
+                    format: FORMAT,
+                    detail,
+                });
             }
             b"EXIF" => found.exif = Some(body),
             _ => {}

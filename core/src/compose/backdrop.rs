@@ -21,12 +21,18 @@ enum Kind {
 impl Backdrop {
     /// A background that needs no file.
     pub fn plain(background: Background) -> Self {
-        Backdrop { kind: Kind::Plain(background), fitted: None }
+        Backdrop {
+            kind: Kind::Plain(background),
+            fitted: None,
+        }
     }
 
     /// A picture of any size, which covers each frame: see [`cover`].
     pub fn picture(picture: Arc<BackgroundPicture>) -> Self {
-        Backdrop { kind: Kind::Picture(picture), fitted: None }
+        Backdrop {
+            kind: Kind::Picture(picture),
+            fitted: None,
+        }
     }
 
     /// The background of a frame that is `width` by `height`.

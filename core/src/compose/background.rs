@@ -59,8 +59,7 @@ pub enum BackgroundError {
 
 impl BackgroundSpec {
     /// What can be written.
-    pub const HELP: &str =
-        "gray, another CSS colour such as navy or #1e90ff, blur, blur:SIGMA, transparent, image:PATH or video:PATH";
+    pub const HELP: &str = "gray, another CSS colour such as navy or #1e90ff, blur, blur:SIGMA, transparent, image:PATH or video:PATH";
     /// What `gray` means: #C0C0C0.
     pub const GRAY: [u8; 3] = [0xc0; 3];
     /// Sigma of `blur` alone.
@@ -88,9 +87,13 @@ impl FromStr for BackgroundSpec {
         match (kind.to_ascii_lowercase().as_str(), rest) {
             ("gray" | "grey", None) => Ok(BackgroundSpec::default()),
             ("transparent", None) => Ok(BackgroundSpec::Transparent),
-            ("blur", None) => Ok(BackgroundSpec::Blur { sigma: Self::DEFAULT_SIGMA }),
+            ("blur", None) => Ok(BackgroundSpec::Blur {
+                sigma: Self::DEFAULT_SIGMA,
+            }),
             ("blur", Some(sigma)) => match sigma.parse() {
-                Ok(sigma) if (Self::MIN_SIGMA..=Self::MAX_SIGMA).contains(&sigma) => Ok(BackgroundSpec::Blur { sigma }),
+                Ok(sigma) if (Self::MIN_SIGMA..=Self::MAX_SIGMA).contains(&sigma) => {
+                    Ok(BackgroundSpec::Blur { sigma })
+                }
                 _ => Err(BackgroundError::Sigma(sigma.to_owned())),
             },
             ("image" | "video", Some("")) => Err(BackgroundError::NoPath(text.to_owned())),
@@ -157,7 +160,10 @@ mod tests {
             ("transparent", BackgroundSpec::Transparent),
             ("blur", BackgroundSpec::Blur { sigma: 10.0 }),
             ("blur:2.5", BackgroundSpec::Blur { sigma: 2.5 }),
-            ("image:C:\\a b.png", BackgroundSpec::Image("C:\\a b.png".into())),
+            (
+                "image:C:\\a b.png",
+                BackgroundSpec::Image("C:\\a b.png".into()),
+            ),
             ("video:beach.mp4", BackgroundSpec::Video("beach.mp4".into())),
         ] {
             assert_eq!(text.parse(), Ok(want.clone()), "{text}");
@@ -167,17 +173,38 @@ mod tests {
 
     #[test]
     fn what_cannot_be_says_what_can() {
-        for text in ["", "grayish", "beef", "fff", "#12", "image", "blur2", "picture:a.png", "#ggg"] {
+        for text in [
+            "",
+            "grayish",
+            "beef",
+            "fff",
+            "#12",
+            "image",
+            "blur2",
+            "picture:a.png",
+            "#ggg",
+        ] {
             let error = text.parse::<BackgroundSpec>().unwrap_err().to_string();
             assert!(error.contains("image:PATH"), "{text}: {error}");
         }
-        for text in ["blur:", "blur:0", "blur:-1", "blur:1e9", "blur:nan", "blur:inf", "blur:x"] {
+        for text in [
+            "blur:", "blur:0", "blur:-1", "blur:1e9", "blur:nan", "blur:inf", "blur:x",
+        ] {
             let error = text.parse::<BackgroundSpec>().unwrap_err().to_string();
             assert!(error.contains("from 1 to 100"), "{text}: {error}");
         }
         for text in ["#12345678", "rgba(1,2,3,0.5)", "#0008"] {
-            assert!(matches!(text.parse::<BackgroundSpec>(), Err(BackgroundError::Alpha(_))), "{text}");
+            assert!(
+                matches!(
+                    text.parse::<BackgroundSpec>(),
+                    Err(BackgroundError::Alpha(_))
+                ),
+                "{text}"
+            );
         }
-        assert_eq!("image:".parse::<BackgroundSpec>(), Err(BackgroundError::NoPath("image:".to_owned())));
+        assert_eq!(
+            "image:".parse::<BackgroundSpec>(),
+            Err(BackgroundError::NoPath("image:".to_owned()))
+        );
     }
 }

@@ -53,7 +53,10 @@ impl BackgroundPicture {
             limits: *limits,
             dimensions: decoded.dimensions(),
             decodes: AtomicU32::new(1),
-            copies: Mutex::new(Copies { decoded: Some(Arc::new(decoded)), ..Copies::default() }),
+            copies: Mutex::new(Copies {
+                decoded: Some(Arc::new(decoded)),
+                ..Copies::default()
+            }),
         });
         pictures.push(Arc::downgrade(&picture));
         Ok(picture)
@@ -72,7 +75,10 @@ impl BackgroundPicture {
     /// The picture as it covers a frame of `width` by `height`: see [`cover`]. The same for all who ask for the same size.
     pub fn fit(&self, width: u32, height: u32) -> Arc<RgbImage> {
         let mut copies = lock(&self.copies);
-        let there = copies.fitted.iter().position(|copy| copy.dimensions() == (width, height));
+        let there = copies
+            .fitted
+            .iter()
+            .position(|copy| copy.dimensions() == (width, height));
         let fitted = match there {
             Some(index) => {
                 copies.rest();
@@ -81,7 +87,11 @@ impl BackgroundPicture {
             None => {
                 let decoded = copies.decoded.take().unwrap_or_else(|| self.decode());
                 let is_fit = decoded.dimensions() == (width, height);
-                let fitted = if is_fit { decoded.clone() } else { Arc::new(cover(&decoded, width, height)) };
+                let fitted = if is_fit {
+                    decoded.clone()
+                } else {
+                    Arc::new(cover(&decoded, width, height))
+                };
                 (copies.decoded, copies.quiet) = (Some(decoded), 0);
                 fitted
             }
@@ -150,9 +160,12 @@ mod tests {
 
     /// A PNG file with stripes. Tests of one process share the pictures: each uses a width of its own.
     fn file(width: u32, height: u32) -> Vec<u8> {
-        let picture = RgbImage::from_fn(width, height, |x, y| Rgb([(x * 3) as u8, (y * 5) as u8, 7]));
+        let picture =
+            RgbImage::from_fn(width, height, |x, y| Rgb([(x * 3) as u8, (y * 5) as u8, 7]));
         let mut bytes = Vec::new();
-        Encoder::new(ImageFormat::Png, 80).encode(&Composed::Rgb(picture), &mut bytes).unwrap();
+        Encoder::new(ImageFormat::Png, 80)
+            .encode(&Composed::Rgb(picture), &mut bytes)
+            .unwrap();
         bytes
     }
 
@@ -170,10 +183,17 @@ mod tests {
         let pictures: Vec<_> = (0..8).map(open).collect();
         let mut backdrops: Vec<_> = pictures.iter().cloned().map(Backdrop::picture).collect();
         for (width, height) in [(320, 180), (64, 64)] {
-            let fitted: Vec<_> = backdrops.iter_mut().map(|backdrop| fit(backdrop, width, height)).collect();
+            let fitted: Vec<_> = backdrops
+                .iter_mut()
+                .map(|backdrop| fit(backdrop, width, height))
+                .collect();
             assert!(fitted.iter().all(|copy| Arc::ptr_eq(copy, &fitted[0])));
         }
-        assert!(pictures.iter().all(|picture| Arc::ptr_eq(picture, &pictures[0])));
+        assert!(
+            pictures
+                .iter()
+                .all(|picture| Arc::ptr_eq(picture, &pictures[0]))
+        );
         assert_eq!(pictures[0].decodes(), 1);
     }
 
@@ -186,10 +206,17 @@ mod tests {
         for _ in 0..=QUIET_FRAMES {
             assert_eq!(*fit(&mut backdrop, 320, 180), cover(&whole, 320, 180));
         }
-        assert!(lock(&picture.copies).decoded.is_none(), "only the fitted copy is left");
+        assert!(
+            lock(&picture.copies).decoded.is_none(),
+            "only the fitted copy is left"
+        );
         assert_eq!(*fit(&mut backdrop, 100, 50), cover(&whole, 100, 50));
         assert_eq!(*fit(&mut backdrop, 643, 400), whole);
-        assert_eq!(picture.decodes(), 2, "while sizes go on changing it is not decoded for each");
+        assert_eq!(
+            picture.decodes(),
+            2,
+            "while sizes go on changing it is not decoded for each"
+        );
     }
 
     #[test]
@@ -203,7 +230,10 @@ mod tests {
         let copies = lock(&picture.copies);
         let bytes: usize = copies.fitted.iter().map(|copy| copy.as_raw().len()).sum();
         assert!(bytes <= UNUSED_BYTES + (4 << 20), "{bytes} bytes");
-        assert!(copies.fitted.iter().any(|copy| Arc::ptr_eq(copy, &used)), "what a camera uses stays");
+        assert!(
+            copies.fitted.iter().any(|copy| Arc::ptr_eq(copy, &used)),
+            "what a camera uses stays"
+        );
         assert_eq!(picture.decodes(), 1);
     }
 

@@ -50,7 +50,13 @@ pub(super) struct Blur {
 impl Blur {
     /// Blurs the room in `picture` with `sigma` pixels per [`SIGMA_WIDTH`] pixels of its width.
     #[simd]
-    pub(super) fn prepare<S: Simd>(&mut self, simd: S, picture: &RgbImage, alpha: &GrayImage, sigma: f32) {
+    pub(super) fn prepare<S: Simd>(
+        &mut self,
+        simd: S,
+        picture: &RgbImage,
+        alpha: &GrayImage,
+        sigma: f32,
+    ) {
         let (width, height) = (picture.width() as usize, picture.height() as usize);
         let sigma = sigma * width as f32 / SIGMA_WIDTH;
         let mut cell = 1;
@@ -62,15 +68,23 @@ impl Blur {
         self.shrink(simd, picture, alpha);
         self.blur(simd, width.div_ceil(cell), height.div_ceil(cell));
         self.wide_row = [None; 2];
-        self.wide.iter_mut().for_each(|row| row.resize(width * 3, 0));
+        self.wide
+            .iter_mut()
+            .for_each(|row| row.resize(width * 3, 0));
     }
 
     fn set_taps(&mut self, sigma: f32) {
         // Averaging over a cell has a variance of 1/12, interpolating between cells one of 1/6.
-        let variance = if self.cell.pixels() > 1 { sigma * sigma - 0.25 } else { sigma * sigma }.max(0.01);
+        let variance = if self.cell.pixels() > 1 {
+            sigma * sigma - 0.25
+        } else {
+            sigma * sigma
+        }
+        .max(0.01);
         let radius = (3.0 * variance.sqrt()).ceil() as usize;
         self.taps.clear();
-        self.taps.extend((0..=radius).map(|i| (-((i * i) as f32) / (2.0 * variance)).exp()));
+        self.taps
+            .extend((0..=radius).map(|i| (-((i * i) as f32) / (2.0 * variance)).exp()));
         let sum = 2.0 * self.taps.iter().sum::<f32>() - 1.0;
         self.taps.iter_mut().for_each(|tap| *tap /= sum);
     }
@@ -81,7 +95,10 @@ impl Blur {
         let (width, height) = (picture.width() as usize, picture.height() as usize);
         let cell = self.cell.pixels();
         let grid = self.room.clear(width.div_ceil(cell), height.div_ceil(cell));
-        let bands = picture.as_raw().chunks(width * 3 * cell).zip(alpha.as_raw().chunks(width * cell));
+        let bands = picture
+            .as_raw()
+            .chunks(width * 3 * cell)
+            .zip(alpha.as_raw().chunks(width * cell));
         for (cells, (rgb, alpha)) in grid.cells.chunks_exact_mut(grid.width).zip(bands) {
             let (colors, weights) = &mut self.sums;
             colors.clear();
@@ -115,22 +132,46 @@ impl Blur {
         let stride = across + 2 * radius;
         self.padded.clear();
         self.padded.resize(stride * down, [0.0; 4]);
-        for (to, from) in self.padded.chunks_exact_mut(stride).zip(self.room.base().cells.chunks_exact(across)) {
+        for (to, from) in self
+            .padded
+            .chunks_exact_mut(stride)
+            .zip(self.room.base().cells.chunks_exact(across))
+        {
             to[radius..radius + across].copy_from_slice(from);
         }
         self.rows.clear();
         self.rows.resize(across * (down + 2 * radius), [0.0; 4]);
         let inner = &mut self.rows[across * radius..across * (radius + down)];
-        for (out, row) in inner.chunks_exact_mut(across).zip(self.padded.chunks_exact(stride)) {
-            convolve(simd, row.as_flattened(), 1, &self.taps, out.as_flattened_mut());
+        for (out, row) in inner
+            .chunks_exact_mut(across)
+            .zip(self.padded.chunks_exact(stride))
+        {
+            convolve(
+                simd,
+                row.as_flattened(),
+                1,
+                &self.taps,
+                out.as_flattened_mut(),
+            );
         }
         self.blurred.resize(across * down, [0.0; 4]);
         for (y, out) in self.blurred.chunks_exact_mut(across).enumerate() {
             let rows = &self.rows[y * across..(y + 2 * radius + 1) * across];
-            convolve(simd, rows.as_flattened(), across, &self.taps, out.as_flattened_mut());
+            convolve(
+                simd,
+                rows.as_flattened(),
+                across,
+                &self.taps,
+                out.as_flattened_mut(),
+            );
         }
         self.room.fill(simd, None);
-        normalise(simd, &self.blurred, &self.room.base().cells, &mut self.levels);
+        normalise(
+            simd,
+            &self.blurred,
+            &self.room.base().cells,
+            &mut self.levels,
+        );
     }
 
     /// The background in the samples `rgb` of row `y`, into the same samples of `out`. Rows are best asked for in order.
@@ -142,7 +183,12 @@ impl Blur {
         for row in rows {
             if self.wide_row[row % 2] != Some(row) {
                 self.wide_row[row % 2] = Some(row);
-                widen(simd, &self.levels[row * grid.width..][..grid.width], self.cell, &mut self.wide[row % 2]);
+                widen(
+                    simd,
+                    &self.levels[row * grid.width..][..grid.width],
+                    self.cell,
+                    &mut self.wide[row % 2],
+                );
             }
         }
         let [above, below] = rows.map(|row| &self.wide[row % 2][rgb.clone()]);
@@ -155,16 +201,32 @@ impl Blur {
 fn add_row<S: Simd>(simd: S, rgb: &[u8], alpha: &[u8], colors: &mut [u16], weights: &mut [u16]) {
     for span in spans(simd, alpha) {
         let samples = span.start * 3..span.end * 3;
-        let (colors, weights) = (&mut colors[samples.clone()], &mut weights[span.start..span.end]);
+        let (colors, weights) = (
+            &mut colors[samples.clone()],
+            &mut weights[span.start..span.end],
+        );
         match span.kind {
             Kind::Foreground => {}
             Kind::Background => {
-                colors.iter_mut().zip(&rgb[samples]).for_each(|(sum, v)| *sum += u16::from(*v));
+                colors
+                    .iter_mut()
+                    .zip(&rgb[samples])
+                    .for_each(|(sum, v)| *sum += u16::from(*v));
                 weights.iter_mut().for_each(|sum| *sum += 255);
             }
             Kind::Mixed => {
-                let pixels = rgb[samples].as_chunks::<3>().0.iter().zip(&alpha[span.start..span.end]);
-                for ((sum, weight), (c, a)) in colors.as_chunks_mut::<3>().0.iter_mut().zip(weights).zip(pixels) {
+                let pixels = rgb[samples]
+                    .as_chunks::<3>()
+                    .0
+                    .iter()
+                    .zip(&alpha[span.start..span.end]);
+                for ((sum, weight), (c, a)) in colors
+                    .as_chunks_mut::<3>()
+                    .0
+                    .iter_mut()
+                    .zip(weights)
+                    .zip(pixels)
+                {
                     let w = super::guesses::certainty(255 - a);
                     *weight += u16::from(w);
                     for i in 0..3 {
@@ -197,7 +259,9 @@ fn normalise<S: Simd>(simd: S, cells: &[Cell], far: &[Cell], levels: &mut Vec<[u
     levels.clear();
     levels.extend(cells.iter().zip(far).map(|(cell, far)| {
         let scale = (1 << FRACTION) as f32 / (cell[3] + FAR);
-        std::array::from_fn(|i| ((cell[i] + far[i] * FAR) * scale + 0.5).clamp(0.0, (255 << FRACTION) as f32) as u16)
+        std::array::from_fn(|i| {
+            ((cell[i] + far[i] * FAR) * scale + 0.5).clamp(0.0, (255 << FRACTION) as f32) as u16
+        })
     }));
 }
 

@@ -30,18 +30,29 @@ mod tests {
     /// Three stripes of a third each, side by side or stacked.
     fn stripes(width: u32, height: u32, across: bool) -> RgbImage {
         RgbImage::from_fn(width, height, |x, y| {
-            let i = if across { x * 3 / width } else { y * 3 / height };
+            let i = if across {
+                x * 3 / width
+            } else {
+                y * 3 / height
+            };
             image::Rgb([[255, 0, 0], [0, 255, 0], [0, 0, 255]][i as usize])
         })
     }
 
     #[test]
     fn the_centre_is_kept() {
-        for (from, across) in [(stripes(300, 100, true), true), (stripes(100, 300, false), false)] {
+        for (from, across) in [
+            (stripes(300, 100, true), true),
+            (stripes(100, 300, false), false),
+        ] {
             let square = cover(&from, 50, 50);
             assert_eq!(square.dimensions(), (50, 50));
             for (x, y) in [(25, 25), (10, 10), (40, 40)] {
-                assert_eq!(square.get_pixel(x, y).0, [0, 255, 0], "across: {across}, {x},{y}");
+                assert_eq!(
+                    square.get_pixel(x, y).0,
+                    [0, 255, 0],
+                    "across: {across}, {x},{y}"
+                );
             }
         }
     }
@@ -56,7 +67,11 @@ mod tests {
     fn odd_sizes_pass() {
         for (w, h) in [(1, 1), (1, 4000), (4000, 1), (0, 0), (0, 5), (640, 360)] {
             for (to_w, to_h) in [(1, 1), (640, 360), (1, 300), (0, 3)] {
-                assert_eq!(cover(&RgbImage::new(w, h), to_w, to_h).dimensions(), (to_w, to_h), "{w}x{h}");
+                assert_eq!(
+                    cover(&RgbImage::new(w, h), to_w, to_h).dimensions(),
+                    (to_w, to_h),
+                    "{w}x{h}"
+                );
             }
         }
     }

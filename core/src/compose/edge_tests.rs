@@ -5,9 +5,17 @@ use std::sync::Arc;
 
 const GREEN_ROOM: [u8; 3] = [0, 177, 64];
 
-fn compose(simd: SimdLevel, picture: &RgbImage, alpha: &GrayImage, background: &Background, cleanup: bool) -> Composed {
+fn compose(
+    simd: SimdLevel,
+    picture: &RgbImage,
+    alpha: &GrayImage,
+    background: &Background,
+    cleanup: bool,
+) -> Composed {
     let mut out = Composed::default();
-    Compositor::new(simd).unwrap().compose(picture, alpha, background, cleanup, &mut out);
+    Compositor::new(simd)
+        .unwrap()
+        .compose(picture, alpha, background, cleanup, &mut out);
     out
 }
 
@@ -34,13 +42,17 @@ fn hairy_disc(size: u32) -> (RgbImage, GrayImage) {
         let strand = ((angle * 40.0).cos() - 0.6) * 1.6 * (0.9 - r) * 4.0;
         Luma([(disc.max(strand.min(0.8)).clamp(0.0, 1.0) * 255.0) as u8])
     });
-    let person = RgbImage::from_fn(size, size, |x, y| Rgb([(90 + x * 60 / size) as u8, 60, (40 + y * 30 / size) as u8]));
+    let person = RgbImage::from_fn(size, size, |x, y| {
+        Rgb([(90 + x * 60 / size) as u8, 60, (40 + y * 30 / size) as u8])
+    });
     (person, alpha)
 }
 
 /// Everything from 0 to 255 in the matte, in flat parts and in noise.
 fn busy(width: u32, height: u32) -> (RgbImage, GrayImage) {
-    let picture = RgbImage::from_fn(width, height, |x, y| Rgb([noise(x, y) as u8, (x * 3) as u8, noise(y, x) as u8]));
+    let picture = RgbImage::from_fn(width, height, |x, y| {
+        Rgb([noise(x, y) as u8, (x * 3) as u8, noise(y, x) as u8])
+    });
     let alpha = GrayImage::from_fn(width, height, |x, y| {
         Luma([match noise(x / 16, y / 8) % 4 {
             0 => 0,
@@ -65,37 +77,75 @@ fn backgrounds(width: u32, height: u32) -> Vec<Background> {
 
 /// Mean of `max(0, G - max(R, B))` over the mixed pixels.
 fn green_excess(picture: &RgbImage, alpha: &GrayImage) -> f64 {
-    let mixed = picture.pixels().zip(alpha.as_raw()).filter(|(_, a)| (1..255).contains(*a));
-    let (sum, count) =
-        mixed.fold((0.0, 0.0), |(sum, count), (Rgb([r, g, b]), _)| (sum + f64::from(g.saturating_sub(*r.max(b))), count + 1.0));
+    let mixed = picture
+        .pixels()
+        .zip(alpha.as_raw())
+        .filter(|(_, a)| (1..255).contains(*a));
+    let (sum, count) = mixed.fold((0.0, 0.0), |(sum, count), (Rgb([r, g, b]), _)| {
+        (sum + f64::from(g.saturating_sub(*r.max(b))), count + 1.0)
+    });
     sum / count
 }
 
 #[test]
 fn the_green_of_the_old_room_goes() {
     let (person, alpha) = hairy_disc(240);
-    let filmed = rgb(compose(SimdLevel::best(), &person, &alpha, &Background::Color(GREEN_ROOM), false));
+    let filmed = rgb(compose(
+        SimdLevel::best(),
+        &person,
+        &alpha,
+        &Background::Color(GREEN_ROOM),
+        false,
+    ));
     let gray = Background::Color(BackgroundSpec::GRAY);
-    let before = green_excess(&rgb(compose(SimdLevel::best(), &filmed, &alpha, &gray, false)), &alpha);
+    let before = green_excess(
+        &rgb(compose(SimdLevel::best(), &filmed, &alpha, &gray, false)),
+        &alpha,
+    );
     let cleaned = rgb(compose(SimdLevel::best(), &filmed, &alpha, &gray, true));
     let after = green_excess(&cleaned, &alpha);
     assert!(before > 10.0, "{before}");
     assert!(after < before / 20.0, "{before} before, {after} after");
 
     let wanted = rgb(compose(SimdLevel::best(), &person, &alpha, &gray, false));
-    let worst = cleaned.iter().zip(wanted.iter()).map(|(c, w)| c.abs_diff(*w)).max();
-    assert!(worst <= Some(32), "{worst:?} levels from the person's own colours");
+    let worst = cleaned
+        .iter()
+        .zip(wanted.iter())
+        .map(|(c, w)| c.abs_diff(*w))
+        .max();
+    assert!(
+        worst <= Some(32),
+        "{worst:?} levels from the person's own colours"
+    );
 }
 
 #[test]
 fn a_matte_that_says_too_much_does_not_bring_the_room_back() {
     let (person, alpha) = hairy_disc(240);
-    let filmed = rgb(compose(SimdLevel::best(), &person, &alpha, &Background::Color(GREEN_ROOM), false));
+    let filmed = rgb(compose(
+        SimdLevel::best(),
+        &person,
+        &alpha,
+        &Background::Color(GREEN_ROOM),
+        false,
+    ));
     let mut generous = alpha.clone();
-    generous.iter_mut().for_each(|a| *a = if *a == 0 { 0 } else { (*a / 2 + 110).min(if *a == 255 { 255 } else { 230 }) });
+    generous.iter_mut().for_each(|a| {
+        *a = if *a == 0 {
+            0
+        } else {
+            (*a / 2 + 110).min(if *a == 255 { 255 } else { 230 })
+        }
+    });
     let gray = Background::Color(BackgroundSpec::GRAY);
-    let before = green_excess(&rgb(compose(SimdLevel::best(), &filmed, &generous, &gray, false)), &generous);
-    let after = green_excess(&rgb(compose(SimdLevel::best(), &filmed, &generous, &gray, true)), &generous);
+    let before = green_excess(
+        &rgb(compose(SimdLevel::best(), &filmed, &generous, &gray, false)),
+        &generous,
+    );
+    let after = green_excess(
+        &rgb(compose(SimdLevel::best(), &filmed, &generous, &gray, true)),
+        &generous,
+    );
     assert!(after < before / 8.0, "{before} before, {after} after");
 }
 
@@ -109,8 +159,12 @@ fn certain_pixels_are_exactly_the_person_or_the_background() {
                 let (x, y) = (i as u32 % 197, i as u32 / 197);
                 let context = || format!("{background:?} at {x},{y}");
                 match (&out, &background) {
-                    (Composed::Rgb(out), _) if a == 255 => assert_eq!(out.get_pixel(x, y), c, "{}", context()),
-                    (Composed::Rgb(out), Background::Color(color)) if a == 0 => assert_eq!(out.get_pixel(x, y).0, *color),
+                    (Composed::Rgb(out), _) if a == 255 => {
+                        assert_eq!(out.get_pixel(x, y), c, "{}", context())
+                    }
+                    (Composed::Rgb(out), Background::Color(color)) if a == 0 => {
+                        assert_eq!(out.get_pixel(x, y).0, *color)
+                    }
                     (Composed::Rgb(out), Background::Picture(behind)) if a == 0 => {
                         assert_eq!(out.get_pixel(x, y), behind.get_pixel(x, y));
                     }
@@ -135,15 +189,36 @@ fn certain_pixels_are_exactly_the_person_or_the_background() {
 fn transparent_and_colour_agree() {
     let (picture, alpha) = busy(120, 90);
     let color = [200, 30, 90];
-    let Composed::Rgba(clear) = compose(SimdLevel::best(), &picture, &alpha, &Background::Transparent, true) else {
+    let Composed::Rgba(clear) = compose(
+        SimdLevel::best(),
+        &picture,
+        &alpha,
+        &Background::Transparent,
+        true,
+    ) else {
         panic!("not transparent");
     };
     let person = RgbImage::from_fn(120, 90, |x, y| {
         let [r, g, b, _] = clear.get_pixel(x, y).0;
         Rgb([r, g, b])
     });
-    let laid_over = compose(SimdLevel::best(), &person, &alpha, &Background::Color(color), false);
-    assert_eq!(laid_over, compose(SimdLevel::best(), &picture, &alpha, &Background::Color(color), true));
+    let laid_over = compose(
+        SimdLevel::best(),
+        &person,
+        &alpha,
+        &Background::Color(color),
+        false,
+    );
+    assert_eq!(
+        laid_over,
+        compose(
+            SimdLevel::best(),
+            &picture,
+            &alpha,
+            &Background::Color(color),
+            true
+        )
+    );
 }
 
 #[test]
@@ -168,14 +243,28 @@ fn frames_before_leave_no_trace() {
         let (picture, alpha) = busy(width, height);
         for background in backgrounds(width, height) {
             compositor.compose(&picture, &alpha, &background, true, &mut out);
-            assert!(out == compose(SimdLevel::best(), &picture, &alpha, &background, true), "{background:?}");
+            assert!(
+                out == compose(SimdLevel::best(), &picture, &alpha, &background, true),
+                "{background:?}"
+            );
         }
     }
 }
 
 #[test]
 fn any_size_passes() {
-    for (width, height) in [(0, 0), (0, 7), (7, 0), (1, 1), (1, 400), (400, 1), (2, 2), (3, 5), (161, 3), (3840, 2160)] {
+    for (width, height) in [
+        (0, 0),
+        (0, 7),
+        (7, 0),
+        (1, 1),
+        (1, 400),
+        (400, 1),
+        (2, 2),
+        (3, 5),
+        (161, 3),
+        (3840, 2160),
+    ] {
         let (picture, alpha) = busy(width, height);
         for background in backgrounds(width, height) {
             let out = compose(SimdLevel::best(), &picture, &alpha, &background, true);
@@ -187,7 +276,13 @@ fn any_size_passes() {
 #[test]
 #[should_panic(expected = "as large as the picture")]
 fn a_matte_of_another_size_is_refused() {
-    compose(SimdLevel::best(), &RgbImage::new(4, 4), &GrayImage::new(4, 3), &Background::Transparent, true);
+    compose(
+        SimdLevel::best(),
+        &RgbImage::new(4, 4),
+        &GrayImage::new(4, 3),
+        &Background::Transparent,
+        true,
+    );
 }
 
 #[test]
@@ -201,11 +296,23 @@ fn the_person_does_not_bleed_into_the_blurred_room() {
         Rgb([mix(255.0), mix(0.0), mix(0.0)])
     });
     for sigma in [3.0, 10.0, 40.0, 100.0] {
-        let out = rgb(compose(SimdLevel::best(), &picture, &alpha, &Background::Blur { sigma }, true));
+        let out = rgb(compose(
+            SimdLevel::best(),
+            &picture,
+            &alpha,
+            &Background::Blur { sigma },
+            true,
+        ));
         for (c, a) in out.pixels().zip(alpha.as_raw()).filter(|(_, a)| **a == 0) {
             let Rgb([r, g, b]) = *c;
-            assert!(r.abs_diff(g) <= 8 && g == b, "sigma {sigma}: {c:?} at alpha {a}");
-            assert!((59..=181).contains(&g), "sigma {sigma}: {g} is not of the room");
+            assert!(
+                r.abs_diff(g) <= 8 && g == b,
+                "sigma {sigma}: {c:?} at alpha {a}"
+            );
+            assert!(
+                (59..=181).contains(&g),
+                "sigma {sigma}: {g} is not of the room"
+            );
         }
     }
 }
@@ -214,10 +321,18 @@ fn the_person_does_not_bleed_into_the_blurred_room() {
 #[test]
 fn the_blur_is_a_gaussian_of_the_given_sigma() {
     let (width, height) = (320, 40);
-    let picture = RgbImage::from_fn(width, height, |x, y| Rgb([if x < 150 { 20 } else { 220 }, (y * 6) as u8, (x / 2) as u8]));
+    let picture = RgbImage::from_fn(width, height, |x, y| {
+        Rgb([if x < 150 { 20 } else { 220 }, (y * 6) as u8, (x / 2) as u8])
+    });
     let none = GrayImage::new(width, height);
     for sigma in [1.0f32, 4.0, 8.0, 30.0] {
-        let out = rgb(compose(SimdLevel::best(), &picture, &none, &Background::Blur { sigma }, true));
+        let out = rgb(compose(
+            SimdLevel::best(),
+            &picture,
+            &none,
+            &Background::Blur { sigma },
+            true,
+        ));
         let pixels = f64::from(sigma) * f64::from(width) / 640.0;
         let at = |x: i64| (-(x * x) as f64 / (2.0 * pixels * pixels)).exp();
         for x in 0..i64::from(width) {
@@ -227,7 +342,11 @@ fn the_blur_is_a_gaussian_of_the_given_sigma() {
                 weight += at(x - i);
             }
             let got = f64::from(out.get_pixel(x as u32, 20).0[0]);
-            assert!((got - sum / weight).abs() < 5.0, "sigma {sigma}, x {x}: {got}, not {}", sum / weight);
+            assert!(
+                (got - sum / weight).abs() < 5.0,
+                "sigma {sigma}, x {x}: {got}, not {}",
+                sum / weight
+            );
         }
     }
 }
@@ -237,7 +356,17 @@ fn a_frame_without_any_room_can_be_blurred() {
     let picture = RgbImage::from_pixel(64, 64, Rgb([9, 8, 7]));
     for a in [255, 254] {
         let alpha = GrayImage::from_pixel(64, 64, Luma([a]));
-        let out = rgb(compose(SimdLevel::best(), &picture, &alpha, &Background::Blur { sigma: 10.0 }, true));
-        assert!(out.pixels().all(|c| c.0.iter().zip([9, 8, 7]).all(|(c, p)| c.abs_diff(p) <= 1)), "alpha {a}");
+        let out = rgb(compose(
+            SimdLevel::best(),
+            &picture,
+            &alpha,
+            &Background::Blur { sigma: 10.0 },
+            true,
+        ));
+        assert!(
+            out.pixels()
+                .all(|c| c.0.iter().zip([9, 8, 7]).all(|(c, p)| c.abs_diff(p) <= 1)),
+            "alpha {a}"
+        );
     }
 }

@@ -49,7 +49,10 @@ static SHARES: [[f32; 2]; 256] = {
     let mut i = 0;
     while i < 256 {
         let a = i as f64 / 255.0;
-        table[i] = [(a / (a * a + (1.0 - a) * (1.0 - a))) as f32, (1.0 - power(a, 8)) as f32];
+        table[i] = [
+            (a / (a * a + (1.0 - a) * (1.0 - a))) as f32,
+            (1.0 - power(a, 8)) as f32,
+        ];
         i += 1;
     }
     table
@@ -65,12 +68,25 @@ impl Foreground {
     /// The person's colours in the mixed ones of the `spans` of row `y`, rounded to the nearest, into the same pixels of `person`
     /// (a row of RGB).
     #[simd]
-    pub(super) fn row<S: Simd>(&mut self, simd: S, y: usize, spans: &[Span], picture: &[u8], alpha: &[u8], person: &mut [u8]) {
+    pub(super) fn row<S: Simd>(
+        &mut self,
+        simd: S,
+        y: usize,
+        spans: &[Span],
+        picture: &[u8],
+        alpha: &[u8],
+        person: &mut [u8],
+    ) {
         let Foreground { guesses, columns } = self;
         let (cell, grids) = (guesses.cell, [guesses.person.base(), guesses.room.base()]);
         let (width, height) = (grids[0].width, grids[0].height);
         let (above, below, down) = cell.around(y, height);
-        let mut batch = Batch { len: 0, xs: [0; RUN], person: [[0.0; 4]; RUN], room: [[0.0; 4]; RUN] };
+        let mut batch = Batch {
+            len: 0,
+            xs: [0; RUN],
+            person: [[0.0; 4]; RUN],
+            room: [[0.0; 4]; RUN],
+        };
         for span in spans.iter().filter(|span| span.kind == Kind::Mixed) {
             let (first, _, _) = cell.around(span.start, width);
             let (_, last, _) = cell.around(span.end - 1, width);
@@ -124,7 +140,10 @@ fn estimate<S: Simd>(simd: S, batch: &Batch, alpha: &[u8], picture: &[u8], out: 
         let mut planes = [[0.0f32; RUN]; 3];
         for (i, four) in cells.as_flattened().as_chunks::<16>().0.iter().enumerate() {
             let colours = simd.load_four_interleaved_f32x4(four);
-            planes.iter_mut().zip(colours).for_each(|(plane, colour)| colour.store_slice(&mut plane[4 * i..4 * i + 4]));
+            planes
+                .iter_mut()
+                .zip(colours)
+                .for_each(|(plane, colour)| colour.store_slice(&mut plane[4 * i..4 * i + 4]));
         }
         planes.map(|plane| f32x16::from_slice(simd, &plane))
     });
@@ -137,7 +156,11 @@ fn estimate<S: Simd>(simd: S, batch: &Batch, alpha: &[u8], picture: &[u8], out: 
     for c in 0..3 {
         let v = f[c] + (residual[c] - axis[c] * error) * k + 0.5;
         // 2^23 more leaves the whole number in the lowest bits, and takes less time than a cast
-        let v = v.max(f32x16::splat(simd, 0.0)).min(f32x16::splat(simd, 255.0)).floor() + 8_388_608.0;
+        let v = v
+            .max(f32x16::splat(simd, 0.0))
+            .min(f32x16::splat(simd, 255.0))
+            .floor()
+            + 8_388_608.0;
         v.store_slice(&mut person[c]);
     }
     let out = out.as_chunks_mut::<3>().0;

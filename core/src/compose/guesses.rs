@@ -70,14 +70,23 @@ impl Guesses {
         let cell = self.cell.pixels();
         let (across, down) = (width.div_ceil(cell), height.div_ceil(cell));
         self.mark(simd, alpha, across, down);
-        let (person, room) = (self.person.clear(across, down), self.room.clear(across, down));
+        let (person, room) = (
+            self.person.clear(across, down),
+            self.room.clear(across, down),
+        );
         self.sums.resize(width * 3, 0);
         for (y, wanted) in self.wanted.chunks_exact(across).enumerate() {
             let rows = y * cell..height.min((y + 1) * cell);
             for run in runs(wanted) {
                 let pixels = run.start * cell..width.min(run.end * cell);
                 let sums = &mut self.sums[pixels.start * 3..pixels.end * 3];
-                sum_rows(simd, &picture.as_raw()[(rows.start * width + pixels.start) * 3..], width * 3, rows.len(), sums);
+                sum_rows(
+                    simd,
+                    &picture.as_raw()[(rows.start * width + pixels.start) * 3..],
+                    width * 3,
+                    rows.len(),
+                    sums,
+                );
                 for (x, sums) in run.zip(sums.chunks(cell * 3)) {
                     let i = y * across + x;
                     match self.kinds[i] {
@@ -85,7 +94,12 @@ impl Guesses {
                         Kind::Background => room.cells[i] = plain(sums, rows.len()),
                         Kind::Mixed => {
                             let columns = x * cell..width.min((x + 1) * cell);
-                            let block = Block { columns, rows: rows.clone(), picture, alpha };
+                            let block = Block {
+                                columns,
+                                rows: rows.clone(),
+                                picture,
+                                alpha,
+                            };
                             (person.cells[i], room.cells[i]) = block.weighted();
                         }
                     }
@@ -108,23 +122,39 @@ impl Guesses {
         self.kinds.clear();
         self.any.resize(width, 0);
         self.all.resize(width, 0);
-        for (rows, beside) in alpha.as_raw().chunks(width * cell).zip(self.beside.chunks_exact_mut(across)) {
+        for (rows, beside) in alpha
+            .as_raw()
+            .chunks(width * cell)
+            .zip(self.beside.chunks_exact_mut(across))
+        {
             combine(simd, rows, &mut self.any, &mut self.all);
             let start = self.kinds.len();
             match cell {
                 2 => add_kinds::<2>(&self.any, &self.all, &mut self.kinds),
                 4 => add_kinds::<4>(&self.any, &self.all, &mut self.kinds),
                 8 => add_kinds::<8>(&self.any, &self.all, &mut self.kinds),
-                _ => self.kinds.extend(self.any.chunks(cell).zip(self.all.chunks(cell)).map(|(any, all)| kind(any, all))),
+                _ => self.kinds.extend(
+                    self.any
+                        .chunks(cell)
+                        .zip(self.all.chunks(cell))
+                        .map(|(any, all)| kind(any, all)),
+                ),
             }
-            for (x, _) in self.kinds[start..].iter().enumerate().filter(|(_, kind)| **kind == Kind::Mixed) {
+            for (x, _) in self.kinds[start..]
+                .iter()
+                .enumerate()
+                .filter(|(_, kind)| **kind == Kind::Mixed)
+            {
                 beside[x.saturating_sub(REACH)..across.min(x + REACH + 1)].fill(true);
             }
         }
         for (y, wanted) in self.wanted.chunks_exact_mut(across).enumerate() {
             let rows = y.saturating_sub(REACH)..down.min(y + REACH + 1);
             for row in self.beside[rows.start * across..rows.end * across].chunks_exact(across) {
-                wanted.iter_mut().zip(row).for_each(|(wanted, beside)| *wanted |= beside);
+                wanted
+                    .iter_mut()
+                    .zip(row)
+                    .for_each(|(wanted, beside)| *wanted |= beside);
             }
         }
     }
@@ -133,7 +163,10 @@ impl Guesses {
 /// What a cell's pixels are, from the bits of each of its columns that are set in any and in all alphas.
 #[inline(always)]
 fn kind(any: &[u8], all: &[u8]) -> Kind {
-    match (any.iter().fold(0, |any, a| any | a), all.iter().fold(255, |all, a| all & a)) {
+    match (
+        any.iter().fold(0, |any, a| any | a),
+        all.iter().fold(255, |all, a| all & a),
+    ) {
         (0, _) => Kind::Background,
         (_, 255) => Kind::Foreground,
         _ => Kind::Mixed,
@@ -155,7 +188,11 @@ fn runs(wanted: &[bool]) -> impl Iterator<Item = Range<usize>> {
     let mut end = 0;
     std::iter::from_fn(move || {
         let start = end + wanted[end..].iter().position(|w| *w)?;
-        end = start + wanted[start..].iter().position(|w| !w).unwrap_or(wanted.len() - start);
+        end = start
+            + wanted[start..]
+                .iter()
+                .position(|w| !w)
+                .unwrap_or(wanted.len() - start);
         Some(start..end)
     })
 }
@@ -178,7 +215,9 @@ fn combine<S: Simd>(simd: S, rows: &[u8], any: &mut [u8], all: &mut [u8]) {
 fn sum_rows<S: Simd>(simd: S, samples: &[u8], stride: usize, rows: usize, sums: &mut [u16]) {
     sums.fill(0);
     for row in samples.chunks(stride).take(rows) {
-        sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += u16::from(*v));
+        sums.iter_mut()
+            .zip(row)
+            .for_each(|(sum, v)| *sum += u16::from(*v));
     }
 }
 
@@ -223,6 +262,9 @@ impl Block<'_> {
             }
         }
         let scale = 1.0 / (255.0 * (self.columns.len() * self.rows.len()) as f32);
-        (person.map(|v| v as f32 * scale), room.map(|v| v as f32 * scale))
+        (
+            person.map(|v| v as f32 * scale),
+            room.map(|v| v as f32 * scale),
+        )
     }
 }

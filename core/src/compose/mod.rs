@@ -118,9 +118,17 @@ impl Compositor {
         foreground_cleanup: bool,
         out: &mut Composed,
     ) {
-        assert_eq!(picture.dimensions(), alpha.dimensions(), "the matte must be as large as the picture");
+        assert_eq!(
+            picture.dimensions(),
+            alpha.dimensions(),
+            "the matte must be as large as the picture"
+        );
         if let Background::Picture(behind) = background {
-            assert_eq!(picture.dimensions(), behind.dimensions(), "the background must be as large as the picture");
+            assert_eq!(
+                picture.dimensions(),
+                behind.dimensions(),
+                "the background must be as large as the picture"
+            );
         }
         fit(out, picture, *background == Background::Transparent);
         if picture.width() == 0 || picture.height() == 0 {
@@ -147,12 +155,19 @@ impl Compositor {
             self.foreground.prepare(simd, picture, alpha);
         }
         match background {
-            Background::Color(color) => self.behind.chunks_exact_mut(3).for_each(|pixel| pixel.copy_from_slice(color)),
+            Background::Color(color) => self
+                .behind
+                .chunks_exact_mut(3)
+                .for_each(|pixel| pixel.copy_from_slice(color)),
             Background::Blur { sigma } => self.blur.prepare(simd, picture, alpha, *sigma),
             Background::Transparent | Background::Picture(_) => {}
         }
         let width = picture.width() as usize;
-        let rows = picture.as_raw().chunks_exact(width * 3).zip(alpha.as_raw().chunks_exact(width)).enumerate();
+        let rows = picture
+            .as_raw()
+            .chunks_exact(width * 3)
+            .zip(alpha.as_raw().chunks_exact(width))
+            .enumerate();
         match out {
             Composed::Rgb(out) => {
                 for ((y, (picture, alpha)), out) in rows.zip(out.chunks_exact_mut(width * 3)) {
@@ -164,18 +179,32 @@ impl Compositor {
                             continue;
                         }
                         let behind = match background {
-                            Background::Picture(behind) => &behind.as_raw()[y * width * 3..][rgb.clone()],
+                            Background::Picture(behind) => {
+                                &behind.as_raw()[y * width * 3..][rgb.clone()]
+                            }
                             Background::Blur { .. } => {
                                 self.blur.row(simd, y, rgb.clone(), &mut self.behind);
                                 &self.behind[rgb.clone()]
                             }
-                            Background::Color(_) | Background::Transparent => &self.behind[rgb.clone()],
+                            Background::Color(_) | Background::Transparent => {
+                                &self.behind[rgb.clone()]
+                            }
                         };
                         if span.kind == Kind::Background {
                             out[rgb].copy_from_slice(behind);
                         } else {
-                            let person = if foreground_cleanup { &self.person[rgb.clone()] } else { &picture[rgb.clone()] };
-                            blend::over(simd, person, &alpha[span.start..span.end], behind, &mut out[rgb]);
+                            let person = if foreground_cleanup {
+                                &self.person[rgb.clone()]
+                            } else {
+                                &picture[rgb.clone()]
+                            };
+                            blend::over(
+                                simd,
+                                person,
+                                &alpha[span.start..span.end],
+                                behind,
+                                &mut out[rgb],
+                            );
                         }
                     }
                 }
@@ -190,8 +219,12 @@ impl Compositor {
                         match span.kind {
                             // The room's colours are not hidden behind zero alpha: they are gone.
                             Kind::Background => out.fill(0),
-                            Kind::Mixed if foreground_cleanup => blend::with_alpha(simd, &self.person[rgb], alpha, out),
-                            Kind::Mixed | Kind::Foreground => blend::with_alpha(simd, &picture[rgb], alpha, out),
+                            Kind::Mixed if foreground_cleanup => {
+                                blend::with_alpha(simd, &self.person[rgb], alpha, out)
+                            }
+                            Kind::Mixed | Kind::Foreground => {
+                                blend::with_alpha(simd, &picture[rgb], alpha, out)
+                            }
                         }
                     }
                 }
@@ -201,14 +234,22 @@ impl Compositor {
 
     /// Cuts a row into `spans`, and, with `foreground_cleanup`, puts the colours of its mixed pixels into `person`.
     #[inline(always)]
-    fn cut<S: Simd>(&mut self, simd: S, y: usize, picture: &[u8], alpha: &[u8], foreground_cleanup: bool) {
+    fn cut<S: Simd>(
+        &mut self,
+        simd: S,
+        y: usize,
+        picture: &[u8],
+        alpha: &[u8],
+        foreground_cleanup: bool,
+    ) {
         self.spans.clear();
         // not `extend`, which is not compiled for the vector instructions
         for span in spans(simd, alpha) {
             self.spans.push(span);
         }
         if foreground_cleanup && self.spans.iter().any(|span| span.kind == Kind::Mixed) {
-            self.foreground.row(simd, y, &self.spans, picture, alpha, &mut self.person);
+            self.foreground
+                .row(simd, y, &self.spans, picture, alpha, &mut self.person);
         }
     }
 }
@@ -216,9 +257,13 @@ impl Compositor {
 /// Makes `out` a picture of the right kind and size, of its own buffer where that has it.
 fn fit(out: &mut Composed, picture: &RgbImage, transparent: bool) {
     let (width, height) = picture.dimensions();
-    let fits = out.dimensions() == (width, height) && matches!(out, Composed::Rgba(_)) == transparent;
+    let fits =
+        out.dimensions() == (width, height) && matches!(out, Composed::Rgba(_)) == transparent;
     if !fits {
-        *out =
-            if transparent { Composed::Rgba(RgbaImage::new(width, height)) } else { Composed::Rgb(RgbImage::new(width, height)) };
+        *out = if transparent {
+            Composed::Rgba(RgbaImage::new(width, height))
+        } else {
+            Composed::Rgb(RgbImage::new(width, height))
+        };
     }
 }

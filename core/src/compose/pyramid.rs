@@ -22,7 +22,9 @@ pub(super) struct CellSize {
 impl CellSize {
     /// The smallest that is not less than `pixels`.
     pub(super) fn at_least(pixels: usize) -> Self {
-        CellSize { bits: pixels.next_power_of_two().trailing_zeros() }
+        CellSize {
+            bits: pixels.next_power_of_two().trailing_zeros(),
+        }
     }
 
     pub(super) fn pixels(self) -> usize {
@@ -38,7 +40,11 @@ impl CellSize {
         let step = self.bits + 1;
         let after = twice >> step;
         let along = (twice & ((1 << step) - 1)) as f32 / (1u32 << step) as f32;
-        (after.saturating_sub(1).min(cells - 1), after.min(cells - 1), along)
+        (
+            after.saturating_sub(1).min(cells - 1),
+            after.min(cells - 1),
+            along,
+        )
     }
 }
 
@@ -101,7 +107,12 @@ impl Pyramid {
         }
         for i in (1..self.levels.len()).rev() {
             let (fine, coarse) = self.levels.split_at_mut(i);
-            push(simd, &coarse[0], &mut fine[i - 1], wanted.filter(|_| i == 1));
+            push(
+                simd,
+                &coarse[0],
+                &mut fine[i - 1],
+                wanted.filter(|_| i == 1),
+            );
         }
     }
 }
@@ -120,11 +131,18 @@ fn pull<S: Simd>(simd: S, fine: &Grid, coarse: &mut Grid) {
         for (x, out) in out.iter_mut().enumerate() {
             let columns = 2 * x..fine.width.min(2 * x + 2);
             let mut sum = f32x4::splat(simd, 0.0);
-            for cell in above[columns.clone()].iter().chain(below.get(columns).unwrap_or_default()) {
+            for cell in above[columns.clone()]
+                .iter()
+                .chain(below.get(columns).unwrap_or_default())
+            {
                 sum += load(simd, cell);
             }
             let weight = sum[3] * GROWTH;
-            sum *= if weight > 1.0 { GROWTH / weight } else { GROWTH };
+            sum *= if weight > 1.0 {
+                GROWTH / weight
+            } else {
+                GROWTH
+            };
             sum.store_slice(out);
         }
     }
@@ -153,7 +171,11 @@ fn push<S: Simd>(simd: S, coarse: &Grid, fine: &mut Grid, wanted: Option<&[bool]
 
 /// The coarse cell that is nearest to the fine cell `i` after its own, `i / 2`.
 fn neighbour(i: usize, len: usize) -> usize {
-    if i.is_multiple_of(2) { (i / 2).saturating_sub(1) } else { (i / 2 + 1).min(len - 1) }
+    if i.is_multiple_of(2) {
+        (i / 2).saturating_sub(1)
+    } else {
+        (i / 2 + 1).min(len - 1)
+    }
 }
 
 #[cfg(test)]
@@ -203,13 +225,19 @@ mod tests {
         fill(SimdLevel::best(), &mut pyramid);
         let cells = &pyramid.base().cells;
         assert_eq!(cells[3], [100.0, 0.0, 0.0, 1.0]);
-        assert!(cells[12][0] > 70.0 && cells[51][1] > 140.0, "{:?} {:?}", cells[12], cells[51]);
+        assert!(
+            cells[12][0] > 70.0 && cells[51][1] > 140.0,
+            "{:?} {:?}",
+            cells[12],
+            cells[51]
+        );
     }
 
     #[test]
     fn all_levels_agree_bit_by_bit() {
-        let known: Vec<Cell> =
-            (0..35u32).map(|i| [i as f32, 3.7 * i as f32, 0.1, 0.9].map(|v| v * ((i % 4) as f32 / 3.0))).collect();
+        let known: Vec<Cell> = (0..35u32)
+            .map(|i| [i as f32, 3.7 * i as f32, 0.1, 0.9].map(|v| v * ((i % 4) as f32 / 3.0)))
+            .collect();
         let results: Vec<Vec<Cell>> = SimdLevel::available()
             .into_iter()
             .map(|level| {

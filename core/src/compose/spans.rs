@@ -34,7 +34,11 @@ pub(super) struct Span {
 /// Cuts a row of alpha into its longest spans, from left to right.
 #[inline(always)]
 pub(super) fn spans<S: Simd>(simd: S, alpha: &[u8]) -> Spans<'_, S> {
-    Spans { simd, alpha, start: 0 }
+    Spans {
+        simd,
+        alpha,
+        start: 0,
+    }
 }
 
 /// See [`spans`].
@@ -68,7 +72,10 @@ impl<S: Simd> Iterator for Spans<'_, S> {
                 return Some(Span { kind, start, end });
             }
         }
-        end += self.alpha[end..].iter().take_while(|a| Kind::of(**a) == kind).count();
+        end += self.alpha[end..]
+            .iter()
+            .take_while(|a| Kind::of(**a) == kind)
+            .count();
         self.start = end;
         Some(Span { kind, start, end })
     }

@@ -55,8 +55,14 @@ impl FromStr for CameraId {
         if id.is_empty() {
             return Err(CameraIdError::Empty);
         }
-        if let Some(found) = id.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '_' | '-')) {
-            return Err(CameraIdError::BadCharacter { id: id.chars().take(Self::MAX_LEN).collect(), found });
+        if let Some(found) = id
+            .chars()
+            .find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '_' | '-'))
+        {
+            return Err(CameraIdError::BadCharacter {
+                id: id.chars().take(Self::MAX_LEN).collect(),
+                found,
+            });
         }
         if id.len() > Self::MAX_LEN {
             return Err(CameraIdError::TooLong(id.len()));
@@ -127,7 +133,20 @@ mod tests {
 
     #[test]
     fn camera_ids_that_leave_the_folder_are_refused() {
-        for id in ["", "..", ".", "../../etc", "a/b", "a\\b", ".state", "-rf", "a b", "é", "a\0", &"x".repeat(65)] {
+        for id in [
+            "",
+            "..",
+            ".",
+            "../../etc",
+            "a/b",
+            "a\\b",
+            ".state",
+            "-rf",
+            "a b",
+            "é",
+            "a\0",
+            &"x".repeat(65),
+        ] {
             assert!(id.parse::<CameraId>().is_err(), "{id:?} was accepted");
         }
     }

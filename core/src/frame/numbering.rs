@@ -39,14 +39,19 @@ impl Numbering {
 
     /// For a camera of which only the highest number in its folder is known: every later frame gets a higher one.
     pub fn above(highest: Option<FrameNumber>) -> Self {
-        Numbering { base: 0, last: highest.map(|highest| (highest.0, Timestamp(i64::MIN))) }
+        Numbering {
+            base: 0,
+            last: highest.map(|highest| (highest.0, Timestamp(i64::MIN))),
+        }
     }
 
     /// Where a frame with the camera's own `number`, taken at `time`, belongs. Late frames leave no trace.
     pub fn place(&mut self, number: FrameNumber, time: Timestamp) -> Place {
         let at = |base: u64| FrameNumber(base.saturating_add(number.0));
         match self.last {
-            Some((last, taken)) if number.0 <= last && time <= taken => return Place::Late(at(self.base)),
+            Some((last, taken)) if number.0 <= last && time <= taken => {
+                return Place::Late(at(self.base));
+            }
             Some((last, _)) if number.0 <= last => {
                 self.base = self.base.saturating_add(last).saturating_add(1);
                 self.last = Some((number.0, time));
@@ -72,8 +77,14 @@ impl Numbering {
     /// Reads what [`Numbering::to_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Self {
         let word = |at: usize| std::array::from_fn(|i| bytes[at + i]);
-        let last = (u64::from_le_bytes(word(9)), Timestamp(i64::from_le_bytes(word(17))));
-        Numbering { base: u64::from_le_bytes(word(0)), last: (bytes[8] != 0).then_some(last) }
+        let last = (
+            u64::from_le_bytes(word(9)),
+            Timestamp(i64::from_le_bytes(word(17))),
+        );
+        Numbering {
+            base: u64::from_le_bytes(word(0)),
+            last: (bytes[8] != 0).then_some(last),
+        }
     }
 }
 
@@ -84,7 +95,10 @@ mod tests {
 
     fn places(frames: &[(u64, i64)]) -> Vec<Place> {
         let mut numbering = Numbering::default();
-        frames.iter().map(|&(number, time)| numbering.place(FrameNumber(number), Timestamp(time))).collect()
+        frames
+            .iter()
+            .map(|&(number, time)| numbering.place(FrameNumber(number), Timestamp(time)))
+            .collect()
     }
 
     #[test]
@@ -92,7 +106,13 @@ mod tests {
         let n = FrameNumber;
         assert_eq!(
             places(&[(0, 10), (1, 20), (0, 30), (1, 40), (0, 50)]),
-            [Next(n(0)), Next(n(1)), Restarted(n(2)), Next(n(3)), Restarted(n(4))]
+            [
+                Next(n(0)),
+                Next(n(1)),
+                Restarted(n(2)),
+                Next(n(3)),
+                Restarted(n(4))
+            ]
         );
     }
 
@@ -111,7 +131,10 @@ mod tests {
             let mut numbering = Numbering::above(Some(FrameNumber(9)));
             for (number, time) in [(first, 5), (first + 1, 6), (0, 7)] {
                 let place = numbering.place(FrameNumber(number), Timestamp(time));
-                assert!(place.number().0 > 9, "{number} after {first} became {place:?}");
+                assert!(
+                    place.number().0 > 9,
+                    "{number} after {first} became {place:?}"
+                );
             }
         }
         assert_eq!(Numbering::above(None), Numbering::default());

@@ -21,7 +21,12 @@ pub(super) struct Rect {
 impl Rect {
     /// All of a picture of this size.
     pub(super) fn whole(width: u32, height: u32) -> Rect {
-        Rect { x0: 0, y0: 0, x1: width, y1: height }
+        Rect {
+            x0: 0,
+            y0: 0,
+            x1: width,
+            y1: height,
+        }
     }
 
     pub(super) fn width(&self) -> u32 {
@@ -34,7 +39,12 @@ impl Rect {
 
     /// The smallest box around both.
     pub(super) fn union(&self, other: &Rect) -> Rect {
-        Rect { x0: self.x0.min(other.x0), y0: self.y0.min(other.y0), x1: self.x1.max(other.x1), y1: self.y1.max(other.y1) }
+        Rect {
+            x0: self.x0.min(other.x0),
+            y0: self.y0.min(other.y0),
+            x1: self.x1.max(other.x1),
+            y1: self.y1.max(other.y1),
+        }
     }
 
     /// The smallest box around what was found `before`, if anything, and `one` more.
@@ -68,13 +78,23 @@ impl Rect {
     pub(super) fn in_pixels(&self, cell: usize, (width, height): (u32, u32)) -> Rect {
         let cell = cell as u32;
         let end = |n: u32, size: u32| n.saturating_mul(cell).min(size);
-        Rect { x0: self.x0 * cell, y0: self.y0 * cell, x1: end(self.x1, width), y1: end(self.y1, height) }
+        Rect {
+            x0: self.x0 * cell,
+            y0: self.y0 * cell,
+            x1: end(self.x1, width),
+            y1: end(self.y1, height),
+        }
     }
 
     /// The same box of pixels in whole cells of a grid.
     pub(super) fn in_cells(&self, cell: usize) -> Rect {
         let cell = cell as u32;
-        Rect { x0: self.x0 / cell, y0: self.y0 / cell, x1: self.x1.div_ceil(cell), y1: self.y1.div_ceil(cell) }
+        Rect {
+            x0: self.x0 / cell,
+            y0: self.y0 / cell,
+            x1: self.x1.div_ceil(cell),
+            y1: self.y1.div_ceil(cell),
+        }
     }
 }
 
@@ -112,7 +132,12 @@ impl Blobs {
                     break;
                 }
                 x = x0 + length(&row[x0..], &inside);
-                runs.push(Run { y: y as u32, x0: x0 as u32, x1: x as u32, parent: runs.len() });
+                runs.push(Run {
+                    y: y as u32,
+                    x0: x0 as u32,
+                    x1: x as u32,
+                    parent: runs.len(),
+                });
             }
             let mut up = above.start;
             for i in start..runs.len() {
@@ -131,13 +156,25 @@ impl Blobs {
     }
 
     fn collect(mut runs: Vec<Run>) -> Blobs {
-        let mut found = Blobs { owner: Vec::with_capacity(runs.len()), ..Blobs::default() };
+        let mut found = Blobs {
+            owner: Vec::with_capacity(runs.len()),
+            ..Blobs::default()
+        };
         for i in 0..runs.len() {
             let root = root(&mut runs, i);
             let Run { y, x0, x1, .. } = runs[i];
-            let bounds = Rect { x0, y0: y, x1, y1: y + 1 };
+            let bounds = Rect {
+                x0,
+                y0: y,
+                x1,
+                y1: y + 1,
+            };
             // a root is the first run of its blob, so that it was met before
-            let blob = if root == i { found.blobs.len() } else { found.owner[root] };
+            let blob = if root == i {
+                found.blobs.len()
+            } else {
+                found.owner[root]
+            };
             if root == i {
                 found.blobs.push(Blob { area: 0, bounds });
             }
@@ -151,8 +188,15 @@ impl Blobs {
     }
 
     /// The cells of blob `blob`, as stretches `(y, x0, x1)`.
-    pub(super) fn stretches(&self, blob: usize) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
-        let of_blob = self.runs.iter().zip(&self.owner).filter(move |(_, owner)| **owner == blob);
+    pub(super) fn stretches(
+        &self,
+        blob: usize,
+    ) -> impl Iterator<Item = (usize, usize, usize)> + '_ {
+        let of_blob = self
+            .runs
+            .iter()
+            .zip(&self.owner)
+            .filter(move |(_, owner)| **owner == blob);
         of_blob.map(|(run, _)| (run.y as usize, run.x0 as usize, run.x1 as usize))
     }
 }
@@ -161,7 +205,13 @@ impl Blobs {
 fn length(cells: &[f32], alike: impl Fn(f32) -> bool) -> usize {
     // many at a time, in a loop without branches, which becomes a vector's
     let all = |cells: &[f32; 16]| cells.iter().fold(true, |all, &v| all & alike(v));
-    let whole = cells.as_chunks().0.iter().take_while(|cells| all(cells)).count() * 16;
+    let whole = cells
+        .as_chunks()
+        .0
+        .iter()
+        .take_while(|cells| all(cells))
+        .count()
+        * 16;
     whole + cells[whole..].iter().take_while(|&&v| alike(v)).count()
 }
 
@@ -185,7 +235,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn find(picture: &[&str]) -> Blobs {
-        let cells: Vec<f32> = picture.iter().flat_map(|row| row.bytes()).map(|c| f32::from(u8::from(c == b'#'))).collect();
+        let cells: Vec<f32> = picture
+            .iter()
+            .flat_map(|row| row.bytes())
+            .map(|c| f32::from(u8::from(c == b'#')))
+            .collect();
         Blobs::find(&cells, picture[0].len(), |v| v > 0.5)
     }
 
@@ -198,7 +252,18 @@ mod tests {
     #[test]
     fn arms_that_meet_below_are_one() {
         let found = find(&["#.#.#", "#.#.#", "###.#", "..###"]);
-        assert_eq!(found.blobs, [Blob { area: 13, bounds: Rect { x0: 0, y0: 0, x1: 5, y1: 4 } }]);
+        assert_eq!(
+            found.blobs,
+            [Blob {
+                area: 13,
+                bounds: Rect {
+                    x0: 0,
+                    y0: 0,
+                    x1: 5,
+                    y1: 4
+                }
+            }]
+        );
         assert_eq!(found.stretches(0).map(|(_, a, b)| b - a).sum::<usize>(), 13);
     }
 

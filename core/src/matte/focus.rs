@@ -79,7 +79,11 @@ impl People {
     /// The cells of the people and guests, `[height][width]`.
     pub(super) fn cells(&self, grid: Grid) -> Vec<bool> {
         let mut known = vec![false; grid.len()];
-        for (y, x0, x1) in self.known.iter().flat_map(|&blob| self.found.stretches(blob)) {
+        for (y, x0, x1) in self
+            .known
+            .iter()
+            .flat_map(|&blob| self.found.stretches(blob))
+        {
             known[y * grid.width + x0..y * grid.width + x1].fill(true);
         }
         known
@@ -99,14 +103,24 @@ impl Focus {
     /// A focus on everything.
     pub(super) fn whole(size: (u32, u32), time: Timestamp) -> Focus {
         let crop = Rect::whole(size.0, size.1);
-        Focus { crop, looked: time.0, frames_since_look: 0, peopled: time.0, turn: 0, guests: Vec::new() }
+        Focus {
+            crop,
+            looked: time.0,
+            frames_since_look: 0,
+            peopled: time.0,
+            turn: 0,
+            guests: Vec::new(),
+        }
     }
 
     /// Whether the crop shows so much that a look at everything would show nothing else.
     pub(super) fn sees_everything(&self, size: (u32, u32)) -> bool {
         let strip = |n: u32| (STRIP * n as f32) as u32;
         let Rect { x0, y0, x1, y1 } = self.crop;
-        x0 <= strip(size.0) && y0 <= strip(size.1) && size.0 - x1 <= strip(size.0) && size.1 - y1 <= strip(size.1)
+        x0 <= strip(size.0)
+            && y0 <= strip(size.1)
+            && size.0 - x1 <= strip(size.0)
+            && size.1 - y1 <= strip(size.1)
     }
 
     /// Whether to look for newcomers now. `alert`: something moves outside the crop, or nobody is inside.
@@ -125,12 +139,24 @@ impl Focus {
             return false;
         }
         let crop = self.crop.in_cells(grid.cell);
-        let guests = self.guest_crop(grid, size).map(|crop| crop.in_cells(grid.cell));
+        let guests = self
+            .guest_crop(grid, size)
+            .map(|crop| crop.in_cells(grid.cell));
         let mut moving = 0;
-        for (y, row) in (0..).zip(motion.chunks_exact(grid.width.max(1))).filter(|(_, row)| moves(row) > 0) {
+        for (y, row) in (0..)
+            .zip(motion.chunks_exact(grid.width.max(1)))
+            .filter(|(_, row)| moves(row) > 0)
+        {
             for (x, _) in (0..).zip(row).filter(|(_, m)| **m > 0.5) {
-                let cell = Rect { x0: x, y0: y, x1: x + 1, y1: y + 1 };
-                moving += usize::from(!crop.contains(&cell) && !guests.is_some_and(|guests| guests.contains(&cell)));
+                let cell = Rect {
+                    x0: x,
+                    y0: y,
+                    x1: x + 1,
+                    y1: y + 1,
+                };
+                moving += usize::from(
+                    !crop.contains(&cell) && !guests.is_some_and(|guests| guests.contains(&cell)),
+                );
             }
         }
         moving as f32 > enough
@@ -147,7 +173,10 @@ impl Focus {
         for (i, blob) in found.blobs.iter().enumerate() {
             let large = enough && blob.area as f32 >= KEEP * largest as f32;
             let visible = blob.area as f32 >= 0.5 * SMALLEST_GUEST * grid.len() as f32;
-            let guest = self.guests.iter().position(|g| !large && visible && g.bounds.meets(&blob.bounds));
+            let guest = self
+                .guests
+                .iter()
+                .position(|g| !large && visible && g.bounds.meets(&blob.bounds));
             if let Some(guest) = guest {
                 now[guest] = Some(Rect::around(now[guest], blob.bounds));
             }
@@ -160,34 +189,64 @@ impl Focus {
         }
         for (guest, now) in self.guests.iter_mut().zip(now) {
             if let Some(bounds) = now {
-                *guest = Guest { bounds, seen: time.0 };
+                *guest = Guest {
+                    bounds,
+                    seen: time.0,
+                };
             }
         }
-        self.guests.retain(|guest| (0..WAIT_US).contains(&time.0.saturating_sub(guest.seen)));
-        People { bounds, found, known }
+        self.guests
+            .retain(|guest| (0..WAIT_US).contains(&time.0.saturating_sub(guest.seen)));
+        People {
+            bounds,
+            found,
+            known,
+        }
     }
 
     /// What a look at everything, `far`, shows beyond the `known` cells.
     pub(super) fn newcomers(&self, grid: Grid, far: &[f32], known: &[bool]) -> Newcomers {
         let mut newcomers = self.newcomers_above(PERSON_ABOVE, grid, far, known);
         if newcomers.strangers.is_empty() {
-            newcomers.strangers = self.newcomers_above(MAYBE_ABOVE, grid, far, known).strangers;
+            newcomers.strangers = self
+                .newcomers_above(MAYBE_ABOVE, grid, far, known)
+                .strangers;
         }
         newcomers
     }
 
-    fn newcomers_above(&self, threshold: f32, grid: Grid, far: &[f32], known: &[bool]) -> Newcomers {
+    fn newcomers_above(
+        &self,
+        threshold: f32,
+        grid: Grid,
+        far: &[f32],
+        known: &[bool],
+    ) -> Newcomers {
         let crop = self.crop.in_cells(grid.cell);
         let least = (SMALLEST_GUEST * grid.len() as f32).max(1.0) as usize;
         let found = Blobs::find(far, grid.width, |p| p > threshold);
         let mut newcomers = Newcomers::default();
         let mut strangers = Vec::new();
-        for (i, blob) in found.blobs.iter().enumerate().filter(|(_, blob)| blob.area >= least) {
+        for (i, blob) in found
+            .blobs
+            .iter()
+            .enumerate()
+            .filter(|(_, blob)| blob.area >= least)
+        {
             let (mut familiar, mut outside) = (0, 0);
             for (y, x0, x1) in found.stretches(i) {
-                familiar += known[y * grid.width + x0..y * grid.width + x1].iter().filter(|&&k| k).count();
+                familiar += known[y * grid.width + x0..y * grid.width + x1]
+                    .iter()
+                    .filter(|&&k| k)
+                    .count();
                 let seen = (crop.y0..crop.y1).contains(&(y as u32));
-                let seen = if seen { (x1 as u32).min(crop.x1).saturating_sub((x0 as u32).max(crop.x0)) } else { 0 };
+                let seen = if seen {
+                    (x1 as u32)
+                        .min(crop.x1)
+                        .saturating_sub((x0 as u32).max(crop.x0))
+                } else {
+                    0
+                };
                 outside += x1 - x0 - seen as usize;
             }
             if familiar * 4 < blob.area {
@@ -203,16 +262,30 @@ impl Focus {
 
     /// Takes in what a `close` look at the stranger within `bounds` shows of them, if it is enough to be a person. The guest
     /// that was not seen for the longest time makes room.
-    pub(super) fn welcome(&mut self, grid: Grid, close: &[f32], bounds: Rect, time: Timestamp) -> bool {
+    pub(super) fn welcome(
+        &mut self,
+        grid: Grid,
+        close: &[f32],
+        bounds: Rect,
+        time: Timestamp,
+    ) -> bool {
         let least = (SMALLEST_GUEST * grid.len() as f32).max(1.0) as usize;
         let found = Blobs::find(close, grid.width, |p| p > PERSON_ABOVE);
         let sure = |blob: usize| {
-            let stretches = found.stretches(blob).map(|(y, x0, x1)| &close[y * grid.width + x0..y * grid.width + x1]);
+            let stretches = found
+                .stretches(blob)
+                .map(|(y, x0, x1)| &close[y * grid.width + x0..y * grid.width + x1]);
             let sum: f32 = stretches.map(|cells| cells.iter().sum::<f32>()).sum();
             sum >= SURE * found.blobs[blob].area as f32
         };
-        let near = found.blobs.iter().enumerate().filter(|(_, blob)| blob.area >= least && blob.bounds.meets(&bounds));
-        let shown = near.max_by_key(|(_, blob)| blob.area).filter(|(i, _)| sure(*i));
+        let near = found
+            .blobs
+            .iter()
+            .enumerate()
+            .filter(|(_, blob)| blob.area >= least && blob.bounds.meets(&bounds));
+        let shown = near
+            .max_by_key(|(_, blob)| blob.area)
+            .filter(|(i, _)| sure(*i));
         let Some((_, shown)) = shown else {
             self.turn = self.turn.wrapping_add(1);
             return false;
@@ -222,12 +295,21 @@ impl Focus {
         {
             self.guests.remove(oldest);
         }
-        self.guests.push(Guest { bounds: shown.bounds, seen: time.0 });
+        self.guests.push(Guest {
+            bounds: shown.bounds,
+            seen: time.0,
+        });
         true
     }
 
     /// Moves the crop to the people (a box in cells). Where there is nobody, it waits a little, then shows everything.
-    pub(super) fn follow(&mut self, grid: Grid, size: (u32, u32), people: Option<Rect>, time: Timestamp) {
+    pub(super) fn follow(
+        &mut self,
+        grid: Grid,
+        size: (u32, u32),
+        people: Option<Rect>,
+        time: Timestamp,
+    ) {
         let Some(people) = people else {
             if !(0..WAIT_US).contains(&time.0.saturating_sub(self.peopled)) {
                 self.crop = Rect::whole(size.0, size.1);
@@ -238,7 +320,12 @@ impl Focus {
         let people = people.in_pixels(grid.cell, size);
         let least = least_margin(size);
         let wanted = people.with_margin(MARGIN, least, size.0, size.1);
-        let needed = people.with_margin(MARGIN * MARGIN_KEPT, (least as f32 * MARGIN_KEPT) as u32, size.0, size.1);
+        let needed = people.with_margin(
+            MARGIN * MARGIN_KEPT,
+            (least as f32 * MARGIN_KEPT) as u32,
+            size.0,
+            size.1,
+        );
         let area = |r: &Rect| f64::from(r.width()) * f64::from(r.height());
         if !self.crop.contains(&needed) || area(&self.crop) > f64::from(LOOSEST) * area(&wanted) {
             self.crop = wanted;
@@ -247,7 +334,11 @@ impl Focus {
 
     /// The part of the picture that shows the guests, in pixels; none where there are none or the crop shows them.
     pub(super) fn guest_crop(&self, grid: Grid, size: (u32, u32)) -> Option<Rect> {
-        let guests = self.guests.iter().map(|guest| guest.bounds).reduce(|a, b| a.union(&b))?;
+        let guests = self
+            .guests
+            .iter()
+            .map(|guest| guest.bounds)
+            .reduce(|a, b| a.union(&b))?;
         let shown = self.crop.contains(&guests.in_pixels(grid.cell, size));
         (!shown).then(|| close_up(grid, size, guests))
     }
@@ -259,5 +350,7 @@ fn least_margin(size: (u32, u32)) -> u32 {
 
 /// The part of the picture that shows a box of cells closely, in pixels.
 pub(super) fn close_up(grid: Grid, size: (u32, u32), bounds: Rect) -> Rect {
-    bounds.in_pixels(grid.cell, size).with_margin(GUEST_MARGIN, least_margin(size), size.0, size.1)
+    bounds
+        .in_pixels(grid.cell, size)
+        .with_margin(GUEST_MARGIN, least_margin(size), size.0, size.1)
 }

@@ -26,7 +26,11 @@ impl Grid {
         let long = u64::from(width.max(height));
         let cell = ((long + u64::from(LONG_SIDE) / 2) / u64::from(LONG_SIDE)).max(1);
         let cells = |n: u32| u64::from(n).div_ceil(cell) as usize;
-        Grid { cell: cell as usize, width: cells(width), height: cells(height) }
+        Grid {
+            cell: cell as usize,
+            width: cells(width),
+            height: cells(height),
+        }
     }
 
     /// The number of cells.
@@ -74,15 +78,27 @@ pub(super) struct Reducer {
 
 impl Reducer {
     /// Makes `guide` the colours of `picture` on `grid`.
-    pub(super) fn reduce(&mut self, level: Level, picture: &RgbImage, grid: Grid, guide: &mut Guide) {
-        guide.planes.iter_mut().for_each(|plane| plane.resize(grid.len(), 0));
+    pub(super) fn reduce(
+        &mut self,
+        level: Level,
+        picture: &RgbImage,
+        grid: Grid,
+        guide: &mut Guide,
+    ) {
+        guide
+            .planes
+            .iter_mut()
+            .for_each(|plane| plane.resize(grid.len(), 0));
         let row = picture.width() as usize * 3;
         if grid.len() == 0 {
             return;
         }
         let bands = picture.as_raw().chunks(row * grid.cell);
         let [r, g, b] = &mut guide.planes;
-        let planes = r.chunks_mut(grid.width).zip(g.chunks_mut(grid.width)).zip(b.chunks_mut(grid.width));
+        let planes = r
+            .chunks_mut(grid.width)
+            .zip(g.chunks_mut(grid.width))
+            .zip(b.chunks_mut(grid.width));
         for (band, ((r, g), b)) in bands.zip(planes) {
             if grid.cell <= SMALL_CELL {
                 self.sums.resize(row, 0);
@@ -102,7 +118,13 @@ impl Sum for u32 {}
 
 /// One row of cells: `band` holds up to `cell` whole rows of the picture.
 #[simd]
-fn reduce_band<S: Simd, T: Sum>(_simd: S, band: &[u8], cell: usize, sums: &mut [T], planes: [&mut [u8]; 3]) {
+fn reduce_band<S: Simd, T: Sum>(
+    _simd: S,
+    band: &[u8],
+    cell: usize,
+    sums: &mut [T],
+    planes: [&mut [u8]; 3],
+) {
     sums.fill(T::from(0));
     for row in band.chunks_exact(sums.len()) {
         for (sum, &value) in sums.iter_mut().zip(row) {
@@ -120,12 +142,22 @@ fn reduce_band<S: Simd, T: Sum>(_simd: S, band: &[u8], cell: usize, sums: &mut [
 
 /// Means of runs of `CELL` pixels (`cell` where that is 0), rounded to the nearest.
 #[inline(always)]
-fn mean_cells<const CELL: usize, T: Sum>(sums: &[T], cell: usize, rows: usize, planes: [&mut [u8]; 3]) {
+fn mean_cells<const CELL: usize, T: Sum>(
+    sums: &[T],
+    cell: usize,
+    rows: usize,
+    planes: [&mut [u8]; 3],
+) {
     let cell = if CELL == 0 { cell } else { CELL };
     let [r, g, b] = planes;
     let whole = sums.len() / (3 * cell);
     let scale = 1.0 / (cell * rows) as f32;
-    for (((run, r), g), b) in sums.chunks_exact(3 * cell).zip(&mut *r).zip(&mut *g).zip(&mut *b) {
+    for (((run, r), g), b) in sums
+        .chunks_exact(3 * cell)
+        .zip(&mut *r)
+        .zip(&mut *g)
+        .zip(&mut *b)
+    {
         let mut sum = [0u32; 3];
         for pixel in run.chunks_exact(3) {
             for (sum, value) in sum.iter_mut().zip(pixel) {
@@ -140,7 +172,12 @@ fn mean_cells<const CELL: usize, T: Sum>(sums: &[T], cell: usize, rows: usize, p
     if !rest.is_empty() {
         let count = (rest.len() / 3 * rows) as f32;
         for (channel, plane) in [r, g, b].into_iter().enumerate() {
-            let sum: u32 = rest.iter().skip(channel).step_by(3).map(|&v| v.into()).sum();
+            let sum: u32 = rest
+                .iter()
+                .skip(channel)
+                .step_by(3)
+                .map(|&v| v.into())
+                .sum();
             plane[whole] = rounded(sum as f32 / count) as u8;
         }
     }
@@ -153,26 +190,50 @@ mod tests {
 
     #[test]
     fn a_grid_covers_the_picture_and_stays_small() {
-        for (w, h) in [(1, 1), (1, 4000), (4000, 1), (481, 363), (640, 360), (1280, 720), (3840, 2160), (u32::MAX, 7)] {
+        for (w, h) in [
+            (1, 1),
+            (1, 4000),
+            (4000, 1),
+            (481, 363),
+            (640, 360),
+            (1280, 720),
+            (3840, 2160),
+            (u32::MAX, 7),
+        ] {
             let grid = Grid::of(w, h);
-            assert!(grid.width * grid.cell >= w as usize && grid.height * grid.cell >= h as usize, "{w}x{h}: {grid:?}");
             assert!(
-                grid.width.max(grid.height) < 480 && (w.max(h) < 480 || grid.width.max(grid.height) >= 213),
+                grid.width * grid.cell >= w as usize && grid.height * grid.cell >= h as usize,
+                "{w}x{h}: {grid:?}"
+            );
+            assert!(
+                grid.width.max(grid.height) < 480
+                    && (w.max(h) < 480 || grid.width.max(grid.height) >= 213),
                 "{w}x{h}: {grid:?}"
             );
         }
-        assert_eq!(Grid::of(640, 360), Grid { cell: 2, width: 320, height: 180 });
+        assert_eq!(
+            Grid::of(640, 360),
+            Grid {
+                cell: 2,
+                width: 320,
+                height: 180
+            }
+        );
     }
 
     #[test]
     fn a_cell_is_the_mean_of_its_pixels() {
         for (w, h) in [(5, 3), (483, 5), (961, 4), (1280, 3), (2000, 9)] {
-            let picture = RgbImage::from_fn(w, h, |x, y| image::Rgb([(x * 7 + y * 13) as u8, (x * x + y) as u8, (x ^ y) as u8]));
+            let picture = RgbImage::from_fn(w, h, |x, y| {
+                image::Rgb([(x * 7 + y * 13) as u8, (x * x + y) as u8, (x ^ y) as u8])
+            });
             let grid = Grid::of(w, h);
             for level in SimdLevel::available() {
                 let mut guide = Guide::default();
                 Reducer::default().reduce(level.level().unwrap(), &picture, grid, &mut guide);
-                for (i, cell) in (0..grid.len()).map(|i| (i, (i % grid.width * grid.cell, i / grid.width * grid.cell))) {
+                for (i, cell) in (0..grid.len())
+                    .map(|i| (i, (i % grid.width * grid.cell, i / grid.width * grid.cell)))
+                {
                     for channel in 0..3 {
                         let xs = cell.0..(cell.0 + grid.cell).min(w as usize);
                         let ys = cell.1..(cell.1 + grid.cell).min(h as usize);
@@ -182,7 +243,11 @@ mod tests {
                             .map(|(x, y)| f64::from(picture.get_pixel(x as u32, y as u32)[channel]))
                             .sum();
                         let found = f64::from(guide.planes[channel][i]);
-                        assert!((found - sum / count).abs() < 0.501, "{w}x{h} {level} cell {i}: {found} for {}", sum / count);
+                        assert!(
+                            (found - sum / count).abs() < 0.501,
+                            "{w}x{h} {level} cell {i}: {found} for {}",
+                            sum / count
+                        );
                     }
                 }
             }

@@ -63,7 +63,14 @@ struct Scratch {
 
 impl Coefficients {
     /// Computes the coefficients for `map` (16 bits) guided by `guide`, both on `grid`, where `settled` has open cells.
-    pub(super) fn compute(&mut self, level: Level, grid: Grid, guide: &Guide, map: &[u16], settled: &Settled) {
+    pub(super) fn compute(
+        &mut self,
+        level: Level,
+        grid: Grid,
+        guide: &Guide,
+        map: &[u16],
+        settled: &Settled,
+    ) {
         self.stride = grid.width.next_multiple_of(BLOCK) + 2 * MARGIN;
         self.planes.resize(4 * self.stride * grid.height, 0.0);
         self.windows.resize(4 * self.stride * grid.height, 0.0);
@@ -74,8 +81,14 @@ impl Coefficients {
         if grid.len() > 0 {
             let radius = grid.cells_of_640(RADIUS_OF_640);
             self.scratch.mirrors.clear();
-            let margins = (-(radius as isize)..0).chain(grid.width as isize..(grid.width + radius) as isize);
-            let mirrors = margins.map(|x| ((MARGIN as isize + x) as usize, MARGIN + mirrored(x, grid.width)));
+            let margins =
+                (-(radius as isize)..0).chain(grid.width as isize..(grid.width + radius) as isize);
+            let mirrors = margins.map(|x| {
+                (
+                    (MARGIN as isize + x) as usize,
+                    MARGIN + mirrored(x, grid.width),
+                )
+            });
             self.scratch.mirrors.extend(mirrors);
             dispatch!(level, s => regress(s, self, grid, radius, guide, map, settled));
             dispatch!(level, s => average(s, self, grid, radius, settled));
@@ -111,34 +124,81 @@ fn regress<S: Simd>(
     map: &[u16],
     settled: &Settled,
 ) {
-    let Coefficients { windows, stride, needed, scratch: Scratch { columns, rows, mirrors, .. }, .. } = coefficients;
+    let Coefficients {
+        windows,
+        stride,
+        needed,
+        scratch:
+            Scratch {
+                columns,
+                rows,
+                mirrors,
+                ..
+            },
+        ..
+    } = coefficients;
     let (n, all, r) = (grid.width, all(grid.width), radius as isize);
     let (entering, leaving) = rows.split_at_mut(4 * *stride);
     let scale = 1.0 / ((2 * radius + 1) * (2 * radius + 1)) as f32;
     let mut before = 0;
     for (y, windows) in (0..grid.height).zip(windows.chunks_exact_mut(4 * *stride)) {
-        let open = settled.open[around(y, radius, grid.height)].iter().fold(0, |blocks, open| blocks | open);
+        let open = settled.open[around(y, radius, grid.height)]
+            .iter()
+            .fold(0, |blocks, open| blocks | open);
         needed[y] = widened(open, radius) & all;
         let now = widened(needed[y], radius) & all;
         let row = |y: isize| mirrored(y, grid.height) * n;
         for cells in runs(now & before) {
-            read(entering, *stride, guide, map, row(y as isize + r), n, cells.clone());
-            read(leaving, *stride, guide, map, row(y as isize - r - 1), n, cells.clone());
+            read(
+                entering,
+                *stride,
+                guide,
+                map,
+                row(y as isize + r),
+                n,
+                cells.clone(),
+            );
+            read(
+                leaving,
+                *stride,
+                guide,
+                map,
+                row(y as isize - r - 1),
+                n,
+                cells.clone(),
+            );
             for x in cells.step_by(BLOCK).map(|x| MARGIN + x) {
-                let (new, old) = (products(s, entering, *stride, x), products(s, leaving, *stride, x));
+                let (new, old) = (
+                    products(s, entering, *stride, x),
+                    products(s, leaving, *stride, x),
+                );
                 for k in 0..SUMS {
                     let at = k * *stride + x;
-                    (i32x8::from_slice(s, &columns[at..at + BLOCK]) + new[k] - old[k]).store_slice(&mut columns[at..at + BLOCK]);
+                    (i32x8::from_slice(s, &columns[at..at + BLOCK]) + new[k] - old[k])
+                        .store_slice(&mut columns[at..at + BLOCK]);
                 }
             }
         }
         for cells in runs(now & !before) {
             for dy in -r..=r {
-                read(entering, *stride, guide, map, row(y as isize + dy), n, cells.clone());
+                read(
+                    entering,
+                    *stride,
+                    guide,
+                    map,
+                    row(y as isize + dy),
+                    n,
+                    cells.clone(),
+                );
                 for x in cells.clone().step_by(BLOCK).map(|x| MARGIN + x) {
                     for (k, v) in products(s, entering, *stride, x).into_iter().enumerate() {
                         let sum = &mut columns[k * *stride + x..][..BLOCK];
-                        (if dy == -r { v } else { i32x8::from_slice(s, sum) + v }).store_slice(sum);
+                        (if dy == -r {
+                            v
+                        } else {
+                            i32x8::from_slice(s, sum) + v
+                        })
+                        .store_slice(sum);
                     }
                 }
             }
@@ -159,14 +219,25 @@ fn regress<S: Simd>(
 
 /// Reads the map and the colours of some `cells` of the row of `n` cells that begins at `start`.
 #[inline(always)]
-fn read(into: &mut [i32], stride: usize, guide: &Guide, map: &[u16], start: usize, n: usize, cells: Range<usize>) {
+fn read(
+    into: &mut [i32],
+    stride: usize,
+    guide: &Guide,
+    map: &[u16],
+    start: usize,
+    n: usize,
+    cells: Range<usize>,
+) {
     let from = start + cells.start..start + cells.end.min(n);
     let at = MARGIN + cells.start;
     for (v, &m) in into[at..].iter_mut().zip(&map[from.clone()]) {
         *v = i32::from(m >> MAP_SHIFT);
     }
     for (k, plane) in guide.planes.iter().enumerate() {
-        for (v, &c) in into[(k + 1) * stride + at..].iter_mut().zip(&plane[from.clone()]) {
+        for (v, &c) in into[(k + 1) * stride + at..]
+            .iter_mut()
+            .zip(&plane[from.clone()])
+        {
             *v = i32::from(c);
         }
     }
@@ -176,14 +247,36 @@ fn read(into: &mut [i32], stride: usize, guide: &Guide, map: &[u16], start: usiz
 #[inline(always)]
 fn products<S: Simd>(s: S, row: &[i32], stride: usize, x: usize) -> [i32x8<S>; SUMS] {
     let [p, r, g, b] = [0, 1, 2, 3].map(|k| i32x8::from_slice(s, &row[k * stride + x..][..BLOCK]));
-    [p, r, g, b, p * r, p * g, p * b, r * r, r * g, r * b, g * g, g * b, b * b]
+    [
+        p,
+        r,
+        g,
+        b,
+        p * r,
+        p * g,
+        p * b,
+        r * r,
+        r * g,
+        r * b,
+        g * g,
+        g * b,
+        b * b,
+    ]
 }
 
 /// The ridge regression of the map on the colours for the windows around the cells from `x` on: the sums of `columns`, times
 /// `scale`, are means; the coefficients go to `windows`. The 3x3 system is solved by cofactors; the regulariser keeps its
 /// determinant positive.
 #[inline(always)]
-fn fit<S: Simd>(s: S, columns: &[i32], stride: usize, x: usize, radius: usize, scale: f32, windows: &mut [f32]) {
+fn fit<S: Simd>(
+    s: S,
+    columns: &[i32],
+    stride: usize,
+    x: usize,
+    radius: usize,
+    scale: f32,
+    windows: &mut [f32],
+) {
     let mut means = [S::f32s::splat(s, 0.0); SUMS];
     for (mean, sums) in means.iter_mut().zip(columns.chunks_exact(stride)) {
         let mut sum = S::i32s::splat(s, 0);
@@ -195,7 +288,11 @@ fn fit<S: Simd>(s: S, columns: &[i32], stride: usize, x: usize, radius: usize, s
     let [p, r, g, b, pr, pg, pb, rr, rg, rb, gg, gb, bb] = means;
     let epsilon = S::f32s::splat(s, EPSILON);
     let (pr, pg, pb) = (pr - p * r, pg - p * g, pb - p * b);
-    let (rr, gg, bb) = (rr - r * r + epsilon, gg - g * g + epsilon, bb - b * b + epsilon);
+    let (rr, gg, bb) = (
+        rr - r * r + epsilon,
+        gg - g * g + epsilon,
+        bb - b * b + epsilon,
+    );
     let (rg, rb, gb) = (rg - r * g, rb - r * b, gb - g * b);
     let (c_rr, c_rg, c_rb) = (gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg);
     let (c_gg, c_gb, c_bb) = (rr * bb - rb * rb, rg * rb - rr * gb, rr * gg - rg * rg);
@@ -205,15 +302,36 @@ fn fit<S: Simd>(s: S, columns: &[i32], stride: usize, x: usize, radius: usize, s
     let a_r = (c_rr * pr + c_rg * pg + c_rb * pb) * scale;
     let a_g = (c_rg * pr + c_gg * pg + c_gb * pb) * scale;
     let a_b = (c_rb * pr + c_gb * pg + c_bb * pb) * scale;
-    for (k, v) in [a_r, a_g, a_b, p - a_r * r - a_g * g - a_b * b].into_iter().enumerate() {
+    for (k, v) in [a_r, a_g, a_b, p - a_r * r - a_g * g - a_b * b]
+        .into_iter()
+        .enumerate()
+    {
         v.store_slice(&mut windows[k * stride + x..][..S::f32s::LEN]);
     }
 }
 
 /// Averages the functions of all windows over each cell and folds the levels in. Settled cells become constants.
 #[simd]
-fn average<S: Simd>(s: S, coefficients: &mut Coefficients, grid: Grid, radius: usize, settled: &Settled) {
-    let Coefficients { planes, windows, stride, scratch: Scratch { averages, offsets: rows, mirrors, .. }, .. } = coefficients;
+fn average<S: Simd>(
+    s: S,
+    coefficients: &mut Coefficients,
+    grid: Grid,
+    radius: usize,
+    settled: &Settled,
+) {
+    let Coefficients {
+        planes,
+        windows,
+        stride,
+        scratch:
+            Scratch {
+                averages,
+                offsets: rows,
+                mirrors,
+                ..
+            },
+        ..
+    } = coefficients;
     let (stride, all, r) = (*stride, all(grid.width), radius as isize);
     let scale = FULL / MAP_ONE / ((2 * radius + 1) * (2 * radius + 1)) as f32;
     for (y, planes) in planes.chunks_exact_mut(4 * stride).enumerate() {
@@ -222,7 +340,11 @@ fn average<S: Simd>(s: S, coefficients: &mut Coefficients, grid: Grid, radius: u
         rows.extend((-r..=r).map(|dy| mirrored(y as isize + dy, grid.height) * 4 * stride));
         for cells in runs(now) {
             for k in 0..4 {
-                for x in cells.clone().step_by(S::f32s::LEN).map(|x| k * stride + MARGIN + x) {
+                for x in cells
+                    .clone()
+                    .step_by(S::f32s::LEN)
+                    .map(|x| k * stride + MARGIN + x)
+                {
                     let mut sum = S::f32s::splat(s, 0.0);
                     for row in rows.iter() {
                         sum += S::f32s::from_slice(s, &windows[row + x..][..S::f32s::LEN]);
@@ -236,7 +358,11 @@ fn average<S: Simd>(s: S, coefficients: &mut Coefficients, grid: Grid, radius: u
                 mirrors.iter().for_each(|&(to, from)| sums[to] = sums[from]);
             }
             let offset = if k == 3 { -LEVEL * FULL } else { 0.0 };
-            for x in runs(settled.open[y]).flatten().step_by(BLOCK).map(|x| MARGIN + x) {
+            for x in runs(settled.open[y])
+                .flatten()
+                .step_by(BLOCK)
+                .map(|x| MARGIN + x)
+            {
                 let mut sum = f32x8::splat(s, 0.0);
                 for shifted in sums[x - radius..x + radius + BLOCK].windows(BLOCK) {
                     sum += f32x8::from_slice(s, shifted);
@@ -244,18 +370,28 @@ fn average<S: Simd>(s: S, coefficients: &mut Coefficients, grid: Grid, radius: u
                 (sum * scale + offset).store_slice(&mut planes[k * stride + x..][..BLOCK]);
             }
         }
-        let open = settled.open[around(y, 1, grid.height)].iter().fold(0, |blocks, open| blocks | open);
+        let open = settled.open[around(y, 1, grid.height)]
+            .iter()
+            .fold(0, |blocks, open| blocks | open);
         for cells in runs(widened(open, 1) & all) {
             let cells = cells.start..cells.end.min(grid.width);
-            for (x, &mark) in settled.marks[y * grid.width..][cells.clone()].iter().enumerate().filter(|(_, mark)| **mark != OPEN)
+            for (x, &mark) in settled.marks[y * grid.width..][cells.clone()]
+                .iter()
+                .enumerate()
+                .filter(|(_, mark)| **mark != OPEN)
             {
                 let x = MARGIN + cells.start + x;
                 (planes[x], planes[stride + x], planes[2 * stride + x]) = (0.0, 0.0, 0.0);
-                planes[3 * stride + x] = if mark == 0 { -LEVEL * FULL } else { (1.0 - LEVEL) * FULL };
+                planes[3 * stride + x] = if mark == 0 {
+                    -LEVEL * FULL
+                } else {
+                    (1.0 - LEVEL) * FULL
+                };
             }
         }
         for plane in planes.chunks_exact_mut(stride) {
-            (plane[MARGIN - 1], plane[MARGIN + grid.width]) = (plane[MARGIN], plane[MARGIN + grid.width - 1]);
+            (plane[MARGIN - 1], plane[MARGIN + grid.width]) =
+                (plane[MARGIN], plane[MARGIN + grid.width - 1]);
         }
     }
 }

@@ -48,19 +48,38 @@ impl Tables {
             columns.push(begins + (begins..w).take_while(|&x| xs.get(x).0 < column).count());
         }
         columns.push(w);
-        Tables { sizes, xs, ys, columns }
+        Tables {
+            sizes,
+            xs,
+            ys,
+            columns,
+        }
     }
 }
 
 impl HardMask {
     /// Writes 255 where the up-sampled `confidence` (`[height][width]`) is above one half, else 0. `alpha` is not empty.
-    pub(super) fn mask(&mut self, level: Level, confidence: &[f32], width: usize, height: usize, alpha: &mut GrayImage) {
-        let sizes = [width, height, alpha.width() as usize, alpha.height() as usize];
+    pub(super) fn mask(
+        &mut self,
+        level: Level,
+        confidence: &[f32],
+        width: usize,
+        height: usize,
+        alpha: &mut GrayImage,
+    ) {
+        let sizes = [
+            width,
+            height,
+            alpha.width() as usize,
+            alpha.height() as usize,
+        ];
         if self.tables.sizes != sizes {
             self.tables = Tables::new(sizes);
         }
         self.marks.resize(width, OPEN);
-        self.wide.iter_mut().for_each(|row| row.resize(sizes[2], 0.0));
+        self.wide
+            .iter_mut()
+            .for_each(|row| row.resize(sizes[2], 0.0));
         dispatch!(level, s => mask(s, self, confidence, alpha));
     }
 
@@ -75,7 +94,9 @@ impl HardMask {
             let pixels = self.tables.columns[at]..self.tables.columns[end];
             if kind == OPEN {
                 for (wide, row) in self.wide.iter_mut().zip(rows) {
-                    self.tables.xs.row(row, pixels.clone(), &mut wide[pixels.clone()]);
+                    self.tables
+                        .xs
+                        .row(row, pixels.clone(), &mut wide[pixels.clone()]);
                 }
             }
             self.runs.push((pixels, kind));
@@ -90,10 +111,16 @@ fn mask<S: Simd>(simd: S, hard: &mut HardMask, confidence: &[f32], alpha: &mut G
     let mut taken = None;
     for (y, out) in alpha.chunks_exact_mut(w).enumerate() {
         let (first, weights) = hard.tables.ys.get(y);
-        let (last, weights) = (first + weights.len() - 1, [weights[0], weights.get(1).copied().unwrap_or(0.0)]);
+        let (last, weights) = (
+            first + weights.len() - 1,
+            [weights[0], weights.get(1).copied().unwrap_or(0.0)],
+        );
         if taken != Some(first) {
             taken = Some(first);
-            hard.take(simd, [first, last].map(|y| &confidence[y * width..(y + 1) * width]));
+            hard.take(
+                simd,
+                [first, last].map(|y| &confidence[y * width..(y + 1) * width]),
+            );
         }
         for (pixels, kind) in &hard.runs {
             if *kind == OPEN {
@@ -111,11 +138,18 @@ fn mask<S: Simd>(simd: S, hard: &mut HardMask, confidence: &[f32], alpha: &mut G
 fn mark<S: Simd>(_simd: S, [top, bottom]: [&[f32]; 2], marks: &mut [u8]) {
     let n = marks.len();
     let next = |row: &[f32]| -> usize { 1.min(row.len() - 1) };
-    let (left, right) = (top.iter().zip(bottom), top[next(top)..].iter().zip(&bottom[next(bottom)..]));
+    let (left, right) = (
+        top.iter().zip(bottom),
+        top[next(top)..].iter().zip(&bottom[next(bottom)..]),
+    );
     for ((mark, (a, b)), (c, d)) in marks.iter_mut().zip(left).zip(right) {
         let (low, high) = (a.min(*b).min(c.min(*d)), a.max(*b).max(c.max(*d)));
         let person = if low > PERSON_ABOVE + NEAR { 255 } else { OPEN };
-        *mark = if high < PERSON_ABOVE - NEAR { 0 } else { person };
+        *mark = if high < PERSON_ABOVE - NEAR {
+            0
+        } else {
+            person
+        };
     }
     // nothing but the last pixel begins after the last column
     if n > 1 {
@@ -125,13 +159,27 @@ fn mark<S: Simd>(_simd: S, [top, bottom]: [&[f32]; 2], marks: &mut [u8]) {
 
 /// How many marks at the front are `kind`.
 fn length(marks: &[u8], kind: u8) -> usize {
-    let whole = marks.as_chunks::<16>().0.iter().take_while(|chunk| **chunk == [kind; 16]).count() * 16;
-    whole + marks[whole..].iter().take_while(|mark| **mark == kind).count()
+    let whole = marks
+        .as_chunks::<16>()
+        .0
+        .iter()
+        .take_while(|chunk| **chunk == [kind; 16])
+        .count()
+        * 16;
+    whole
+        + marks[whole..]
+            .iter()
+            .take_while(|mark| **mark == kind)
+            .count()
 }
 
 #[simd]
 fn threshold<S: Simd>(_simd: S, [top, bottom]: [&[f32]; 2], [a, b]: [f32; 2], out: &mut [u8]) {
     for ((out, top), bottom) in out.iter_mut().zip(top).zip(bottom) {
-        *out = if a * top + b * bottom > PERSON_ABOVE { 255 } else { 0 };
+        *out = if a * top + b * bottom > PERSON_ABOVE {
+            255
+        } else {
+            0
+        };
     }
 }

@@ -63,11 +63,19 @@ impl Refiner {
             return;
         }
         match &coarse.map {
-            Map::Hard { confidence, width, height } => self.hard.mask(self.level, confidence, *width, *height, alpha),
+            Map::Hard {
+                confidence,
+                width,
+                height,
+            } => self
+                .hard
+                .mask(self.level, confidence, *width, *height, alpha),
             Map::Soft { grid, guide, map } => {
                 self.settled.find(self.level, *grid, map);
-                self.coefficients.compute(self.level, *grid, guide, map, &self.settled);
-                let (coefficients, settled, scratch) = (&self.coefficients, &self.settled, &mut self.scratch);
+                self.coefficients
+                    .compute(self.level, *grid, guide, map, &self.settled);
+                let (coefficients, settled, scratch) =
+                    (&self.coefficients, &self.settled, &mut self.scratch);
                 scratch.holds = [None; 2];
                 dispatch!(self.level, s => apply(s, picture, *grid, coefficients, settled, scratch, alpha));
             }
@@ -88,15 +96,28 @@ fn apply<S: Simd>(
     alpha: &mut GrayImage,
 ) {
     let width = picture.width() as usize;
-    let Grid { cell, width: cells, height: rows } = grid;
-    let Scratch { wide, holds, colours, bytes, alpha: line } = scratch;
+    let Grid {
+        cell,
+        width: cells,
+        height: rows,
+    } = grid;
+    let Scratch {
+        wide,
+        holds,
+        colours,
+        bytes,
+        alpha: line,
+    } = scratch;
     let stride = (cells + 1 + spread::MORE_GAPS) * cell + S::f32s::LEN;
     let padded = width.next_multiple_of(S::f32s::LEN);
     bytes.iter_mut().for_each(|row| row.resize(width, 0));
     wide.iter_mut().for_each(|row| row.resize(4 * stride, 0.0));
     colours.resize(3 * padded, 0.0);
     line.resize(padded, 0.0);
-    let lines = picture.as_raw().chunks_exact(width * 3).zip(alpha.chunks_exact_mut(width));
+    let lines = picture
+        .as_raw()
+        .chunks_exact(width * 3)
+        .zip(alpha.chunks_exact_mut(width));
     for (y, (pixels, out)) in lines.enumerate() {
         let (top, bottom, t) = between(y, cell, rows);
         let marks = &settled.marks[top * cells..(top + 1) * cells];
@@ -105,7 +126,15 @@ fn apply<S: Simd>(
             for row in [top, bottom] {
                 if holds[row % 2] != Some(row) {
                     holds[row % 2] = Some(row);
-                    spread_row(s, coefficients, settled, row, grid, stride, &mut wide[row % 2]);
+                    spread_row(
+                        s,
+                        coefficients,
+                        settled,
+                        row,
+                        grid,
+                        stride,
+                        &mut wide[row % 2],
+                    );
                 }
             }
             let run = run.start..run.end.min(cells);
@@ -115,8 +144,12 @@ fn apply<S: Simd>(
             planar(&pixels[xs.start * 3..xs.end * 3], padded, bytes, colours);
             let start = first_pixel(cell) + xs.start;
             let [top, bottom] = [top, bottom].map(|row| &wide[row % 2][start..]);
-            for (x, line) in (0..xs.len()).step_by(S::f32s::LEN).zip(line.chunks_exact_mut(S::f32s::LEN)) {
-                let [a_r, a_g, a_b, b] = [0, 1, 2, 3].map(|k| coefficient(s, top, bottom, k * stride + x, t));
+            for (x, line) in (0..xs.len())
+                .step_by(S::f32s::LEN)
+                .zip(line.chunks_exact_mut(S::f32s::LEN))
+            {
+                let [a_r, a_g, a_b, b] =
+                    [0, 1, 2, 3].map(|k| coefficient(s, top, bottom, k * stride + x, t));
                 let [r, g, b_] = [0, 1, 2].map(|k| load(s, colours, k * padded + x));
                 ((a_r * r + a_g * g) + (a_b * b_ + b)).store_slice(line);
             }
@@ -139,10 +172,18 @@ fn spread_row<S: Simd>(
     stride: usize,
     into: &mut [f32],
 ) {
-    let open = settled.open[y.saturating_sub(1)..(y + 2).min(grid.height)].iter().fold(0, |blocks, open| blocks | open);
+    let open = settled.open[y.saturating_sub(1)..(y + 2).min(grid.height)]
+        .iter()
+        .fold(0, |blocks, open| blocks | open);
     for (k, into) in into.chunks_exact_mut(stride).enumerate() {
         for run in runs(open) {
-            spread(s, coefficients.row(y, k), run.start..run.end.min(grid.width) + 1, grid.cell, into);
+            spread(
+                s,
+                coefficients.row(y, k),
+                run.start..run.end.min(grid.width) + 1,
+                grid.cell,
+                into,
+            );
         }
     }
 }
@@ -163,7 +204,14 @@ fn coefficient<S: Simd>(s: S, top: &[f32], bottom: &[f32], at: usize, t: f32) ->
 #[inline(always)]
 fn planar(pixels: &[u8], padded: usize, bytes: &mut [Vec<u8>; 3], into: &mut [f32]) {
     let [r, g, b] = bytes;
-    for (((pixel, r), g), b) in pixels.as_chunks::<3>().0.iter().zip(&mut *r).zip(&mut *g).zip(&mut *b) {
+    for (((pixel, r), g), b) in pixels
+        .as_chunks::<3>()
+        .0
+        .iter()
+        .zip(&mut *r)
+        .zip(&mut *g)
+        .zip(&mut *b)
+    {
         (*r, *g, *b) = (pixel[0], pixel[1], pixel[2]);
     }
     for (row, bytes) in into.chunks_exact_mut(padded).zip(&*bytes) {

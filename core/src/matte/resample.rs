@@ -30,7 +30,11 @@ impl Taps {
     pub(super) fn new(outputs: usize, centre: f64, step: f64, from: usize, to: usize) -> Taps {
         let area = step > AREA_FROM;
         let per = if area { step.ceil() as usize + 1 } else { 2 }.min(to - from);
-        let mut taps = Taps { per, first: Vec::with_capacity(outputs), weights: Vec::with_capacity(outputs * per) };
+        let mut taps = Taps {
+            per,
+            first: Vec::with_capacity(outputs),
+            weights: Vec::with_capacity(outputs * per),
+        };
         let mut weights = vec![0.0; per];
         for i in 0..outputs {
             let at = centre + i as f64 * step;
@@ -39,7 +43,9 @@ impl Taps {
             let low = (at - half).clamp(from as f64, to as f64);
             let high = (at + half).clamp(from as f64, to as f64);
             let first = (low as usize).min(to - per);
-            let cover = |j: usize| (high.min((first + j + 1) as f64) - low.max((first + j) as f64)).max(0.0);
+            let cover = |j: usize| {
+                (high.min((first + j + 1) as f64) - low.max((first + j) as f64)).max(0.0)
+            };
             let total: f64 = (0..per).map(cover).sum();
             for (j, weight) in weights.iter_mut().enumerate() {
                 // a span that lies outside the source altogether takes the nearest sample
@@ -58,7 +64,11 @@ impl Taps {
     /// rounded to 1/32 sample as in OpenCV's `warpPerspective`; beyond the last sample it is repeated.
     pub(super) fn mediapipe(outputs: usize, n: usize) -> Taps {
         let per = n.min(2);
-        let mut taps = Taps { per, first: Vec::with_capacity(outputs), weights: Vec::with_capacity(outputs * per) };
+        let mut taps = Taps {
+            per,
+            first: Vec::with_capacity(outputs),
+            weights: Vec::with_capacity(outputs * per),
+        };
         for i in 0..outputs {
             let at = (i as f64 * n as f64 / outputs as f64 * 32.0).round_ties_even() as usize;
             let fraction = (at % 32) as f64 / 32.0;
@@ -74,7 +84,11 @@ impl Taps {
     /// Corner to corner: the first and last of the `outputs` fall on the first and last of the `n` samples.
     pub(super) fn corners(outputs: usize, n: usize) -> Taps {
         let per = n.min(2);
-        let mut taps = Taps { per, first: Vec::with_capacity(outputs), weights: Vec::with_capacity(outputs * per) };
+        let mut taps = Taps {
+            per,
+            first: Vec::with_capacity(outputs),
+            weights: Vec::with_capacity(outputs * per),
+        };
         for i in 0..outputs {
             let at = i as f64 * (n - 1) as f64 / (outputs - 1).max(1) as f64;
             let first = (at as usize).min(n - per);
@@ -91,7 +105,10 @@ impl Taps {
 
     /// The first source sample of output `i` and the weights of it and those after it.
     pub(super) fn get(&self, i: usize) -> (usize, &[f32]) {
-        (self.first[i] as usize, &self.weights[i * self.per..][..self.per])
+        (
+            self.first[i] as usize,
+            &self.weights[i * self.per..][..self.per],
+        )
     }
 
     /// Resamples a row of numbers; `into` are some of the outputs.
@@ -103,8 +120,14 @@ impl Taps {
             3 => self.row_of::<3>(row, outputs, into),
             per => {
                 let weights = self.weights[outputs.start * per..].chunks_exact(per);
-                for ((into, &first), weights) in into.iter_mut().zip(&self.first[outputs]).zip(weights) {
-                    *into = weights.iter().zip(&row[first as usize..]).map(|(w, v)| w * v).sum();
+                for ((into, &first), weights) in
+                    into.iter_mut().zip(&self.first[outputs]).zip(weights)
+                {
+                    *into = weights
+                        .iter()
+                        .zip(&row[first as usize..])
+                        .map(|(w, v)| w * v)
+                        .sum();
                 }
             }
         }
@@ -122,7 +145,11 @@ impl Taps {
     /// The source samples that are read at all.
     fn span(&self) -> Range<usize> {
         let low = self.first.iter().min().map_or(0, |&f| f as usize);
-        low..self.first.iter().max().map_or(0, |&f| f as usize + self.per)
+        low..self
+            .first
+            .iter()
+            .max()
+            .map_or(0, |&f| f as usize + self.per)
     }
 }
 
@@ -200,10 +227,22 @@ fn picture_rows<S: Simd>(
 
 /// Resamples one row of pixels from `row`, which begins with source pixel `start`, with `N` taps (any number where that is 0).
 #[inline(always)]
-fn pixels<S: Simd, const N: usize>(s: S, row: &[f32], start: usize, xs: &Taps, rounding: Rounding, into: &mut [f32]) {
+fn pixels<S: Simd, const N: usize>(
+    s: S,
+    row: &[f32],
+    start: usize,
+    xs: &Taps,
+    rounding: Rounding,
+    into: &mut [f32],
+) {
     let per = if N == 0 { xs.per } else { N };
     let last = xs.len() - 1;
-    for (x, (&first, weights)) in xs.first.iter().zip(xs.weights.chunks_exact(per)).enumerate() {
+    for (x, (&first, weights)) in xs
+        .first
+        .iter()
+        .zip(xs.weights.chunks_exact(per))
+        .enumerate()
+    {
         let source = &row[(first as usize - start) * 3..][..per * 3 + 1];
         let mut sum = f32x4::splat(s, 0.0);
         for (j, &w) in weights.iter().enumerate() {
@@ -239,7 +278,12 @@ fn blend_lines(lines: &[u8], stride: usize, weights: &[f32], row: &mut [f32]) {
             }
         }
         [a, b, c, ref rest @ ..] => {
-            for (((r, &p), &q), &o) in row.iter_mut().zip(lines).zip(&lines[stride..]).zip(&lines[2 * stride..]) {
+            for (((r, &p), &q), &o) in row
+                .iter_mut()
+                .zip(lines)
+                .zip(&lines[stride..])
+                .zip(&lines[2 * stride..])
+            {
                 *r = a * f32::from(p) + b * f32::from(q) + c * f32::from(o);
             }
             for (j, &w) in rest.iter().enumerate() {
@@ -268,7 +312,9 @@ fn plane_rows<S: Simd>(
         let (first, weights) = ys.get(y);
         row.fill(0.0);
         for (j, &w) in weights.iter().enumerate() {
-            row.iter_mut().zip(&plane[(first + j) * width..][..width]).for_each(|(r, &p)| *r += w * p);
+            row.iter_mut()
+                .zip(&plane[(first + j) * width..][..width])
+                .for_each(|(r, &p)| *r += w * p);
         }
         xs.row(row, 0..xs.len(), &mut into[..xs.len()]);
     }
@@ -281,11 +327,24 @@ mod tests {
 
     #[test]
     fn weights_sum_to_one_and_stay_inside() {
-        for (outputs, n) in
-            [(256, 1), (256, 2), (256, 7), (256, 256), (256, 383), (256, 385), (256, 4000), (7, 3000), (1, 1), (1, 50)]
-        {
+        for (outputs, n) in [
+            (256, 1),
+            (256, 2),
+            (256, 7),
+            (256, 256),
+            (256, 383),
+            (256, 385),
+            (256, 4000),
+            (7, 3000),
+            (1, 1),
+            (1, 50),
+        ] {
             let step = n as f64 / outputs as f64;
-            for taps in [Taps::new(outputs, step / 2.0, step, 0, n), Taps::mediapipe(outputs, n), Taps::corners(outputs, n)] {
+            for taps in [
+                Taps::new(outputs, step / 2.0, step, 0, n),
+                Taps::mediapipe(outputs, n),
+                Taps::corners(outputs, n),
+            ] {
                 assert_eq!(taps.len(), outputs);
                 assert!(taps.span().end <= n, "{outputs} from {n}");
                 for i in 0..outputs {
@@ -309,13 +368,28 @@ mod tests {
                 let xs = Taps::new(size, 20.0 + sx / 2.0, sx, 20, 120);
                 let ys = Taps::new(size, 10.0 + sy / 2.0, sy, 10, 60);
                 let mut out = vec![0.0; size * size * 3];
-                Resampler::default().picture(level.level().unwrap(), &picture, &xs, &ys, Rounding::None, &mut out);
+                Resampler::default().picture(
+                    level.level().unwrap(),
+                    &picture,
+                    &xs,
+                    &ys,
+                    Rounding::None,
+                    &mut out,
+                );
                 for y in size / 4..size * 3 / 4 {
                     for x in size / 4..size * 3 / 4 {
-                        let want = [19.5 + (x as f64 + 0.5) * sx, 9.5 + (y as f64 + 0.5) * sy, 100.0];
+                        let want = [
+                            19.5 + (x as f64 + 0.5) * sx,
+                            9.5 + (y as f64 + 0.5) * sy,
+                            100.0,
+                        ];
                         for c in 0..3 {
                             let found = f64::from(out[(y * size + x) * 3 + c]) * 255.0;
-                            assert!((found - want[c]).abs() < 0.3, "{level} {size}: {x},{y} {found} for {}", want[c]);
+                            assert!(
+                                (found - want[c]).abs() < 0.3,
+                                "{level} {size}: {x},{y} {found} for {}",
+                                want[c]
+                            );
                         }
                     }
                 }

@@ -36,14 +36,26 @@ impl Coarse {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Map {
     /// The network's confidence for the whole picture, `[height][width]`.
-    Hard { confidence: Vec<f32>, width: usize, height: usize },
+    Hard {
+        confidence: Vec<f32>,
+        width: usize,
+        height: usize,
+    },
     /// The smoothed confidence of each cell of `grid`, in 1/65535, and the cells' colours.
-    Soft { grid: Grid, guide: Guide, map: Vec<u16> },
+    Soft {
+        grid: Grid,
+        guide: Guide,
+        map: Vec<u16>,
+    },
 }
 
 impl Default for Map {
     fn default() -> Self {
-        Map::Hard { confidence: Vec::new(), width: 0, height: 0 }
+        Map::Hard {
+            confidence: Vec::new(),
+            width: 0,
+            height: 0,
+        }
     }
 }
 
@@ -68,7 +80,16 @@ impl Segmenter {
     pub fn new(model: &Arc<Model>, mode: MatteMode, simd: SimdLevel) -> Result<Self, SimdError> {
         let view = View::new(model, simd)?;
         let (reducer, motion, looks) = Default::default();
-        Ok(Segmenter { mode, level: simd.level()?, reducer, motion, luma: Vec::new(), looks, view, skips_still: false })
+        Ok(Segmenter {
+            mode,
+            level: simd.level()?,
+            reducer,
+            motion,
+            luma: Vec::new(),
+            looks,
+            view,
+            skips_still: false,
+        })
     }
 
     /// Does not ask the network about a picture that is like one before. For [`MatteMode::Soft`] that is the last of the camera's
@@ -82,14 +103,25 @@ impl Segmenter {
 
     /// Segments one frame of a stream. For [`MatteMode::Soft`] the frames of one camera must come in order, each with the
     /// state that the one before left; a picture of another size starts anew. [`MatteMode::Hard`] does not touch the state.
-    pub fn segment(&mut self, picture: &RgbImage, time: Timestamp, state: &mut MatteState) -> Coarse {
+    pub fn segment(
+        &mut self,
+        picture: &RgbImage,
+        time: Timestamp,
+        state: &mut MatteState,
+    ) -> Coarse {
         let mut coarse = Coarse::default();
         self.segment_into(picture, time, state, &mut coarse);
         coarse
     }
 
     /// As [`Segmenter::segment`], into `coarse`, whose buffers are used again.
-    pub fn segment_into(&mut self, picture: &RgbImage, time: Timestamp, state: &mut MatteState, coarse: &mut Coarse) {
+    pub fn segment_into(
+        &mut self,
+        picture: &RgbImage,
+        time: Timestamp,
+        state: &mut MatteState,
+        coarse: &mut Coarse,
+    ) {
         let size = picture.dimensions();
         coarse.size = size;
         coarse.is_still = false;
@@ -104,7 +136,8 @@ impl Segmenter {
         self.reducer.reduce(self.level, picture, grid, &mut guide);
         guide.luma(&mut self.luma);
         if let Some(seen) = state.seen.as_mut().filter(|seen| seen.size == size) {
-            self.motion.measure(self.level, grid, &seen.luma, &self.luma);
+            self.motion
+                .measure(self.level, grid, &seen.luma, &self.luma);
             if self.skips_still && self.motion.is_still() {
                 // the state stays as it is, so that small changes add up until they count
                 map.clone_from(&seen.map);
@@ -118,14 +151,25 @@ impl Segmenter {
             } else {
                 self.next(picture, grid, time, &mut seen.focus);
             }
-            smooth(self.level, &self.looks.raw, &self.motion.cells, &seen.map, &mut map);
+            smooth(
+                self.level,
+                &self.looks.raw,
+                &self.motion.cells,
+                &seen.map,
+                &mut map,
+            );
             seen.map.copy_from_slice(&map);
             std::mem::swap(&mut seen.luma, &mut self.luma);
         } else {
             let focus = self.first(picture, grid, time);
             map.clear();
             map.extend(self.looks.raw.iter().map(|&p| quantise(p)));
-            state.seen = Some(Seen { size, focus, map: map.clone(), luma: self.luma.clone() });
+            state.seen = Some(Seen {
+                size,
+                focus,
+                map: map.clone(),
+                luma: self.luma.clone(),
+            });
         }
         coarse.map = Map::Soft { grid, guide, map };
     }
@@ -149,20 +193,26 @@ impl Segmenter {
             confidence.extend_from_slice(seen);
             coarse.is_still = is_still;
         }
-        coarse.map = Map::Hard { confidence, width, height };
+        coarse.map = Map::Hard {
+            confidence,
+            width,
+            height,
+        };
     }
 
     /// Two passes: everything, then closely at who is there; one more for each small person apart from them.
     fn first(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp) -> Focus {
         let size = picture.dimensions();
         let mut focus = Focus::whole(size, time);
-        self.view.look(picture, grid, focus.crop, &mut self.looks.far);
+        self.view
+            .look(picture, grid, focus.crop, &mut self.looks.far);
         let people = focus.people(grid, &self.looks.far, time);
         focus.follow(grid, size, people.bounds, time);
         if focus.sees_everything(size) {
             self.looks.raw.clone_from(&self.looks.far);
         } else {
-            self.view.look(picture, grid, focus.crop, &mut self.looks.raw);
+            self.view
+                .look(picture, grid, focus.crop, &mut self.looks.raw);
         }
         self.meet(picture, grid, time, &mut focus, MAX_GUESTS);
         let people = focus.people(grid, &self.looks.raw, time);
@@ -173,7 +223,8 @@ impl Segmenter {
     /// One pass at the crop, one at the guests where there are any, and now and then one at everything.
     fn next(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp, focus: &mut Focus) {
         let size = picture.dimensions();
-        self.view.look(picture, grid, focus.crop, &mut self.looks.raw);
+        self.view
+            .look(picture, grid, focus.crop, &mut self.looks.raw);
         if let Some(crop) = focus.guest_crop(grid, size) {
             self.view.look(picture, grid, crop, &mut self.looks.close);
             take_more(&mut self.looks.raw, &self.looks.close);
@@ -186,7 +237,12 @@ impl Segmenter {
             if focus.sees_everything(size) {
                 self.looks.far.clone_from(&self.looks.raw);
             } else {
-                self.view.look(picture, grid, Rect::whole(size.0, size.1), &mut self.looks.far);
+                self.view.look(
+                    picture,
+                    grid,
+                    Rect::whole(size.0, size.1),
+                    &mut self.looks.far,
+                );
             }
             self.meet(picture, grid, time, focus, 1);
             people = focus.people(grid, &self.looks.raw, time);
@@ -196,7 +252,14 @@ impl Segmenter {
 
     /// Adds to the raw map the people that a look at everything shows and the crop did not. Up to `most` strangers are
     /// looked at closely, and taken in if the network still sees them there.
-    fn meet(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp, focus: &mut Focus, most: usize) {
+    fn meet(
+        &mut self,
+        picture: &RgbImage,
+        grid: Grid,
+        time: Timestamp,
+        focus: &mut Focus,
+        most: usize,
+    ) {
         let Looks { raw, far, close } = &mut self.looks;
         let known = focus.people(grid, raw, time).cells(grid);
         let newcomers = focus.newcomers(grid, far, &known);
@@ -208,8 +271,19 @@ impl Segmenter {
         }
         let count = newcomers.strangers.len();
         let turn = usize::from(focus.turn) % count.max(1);
-        for &bounds in newcomers.strangers.iter().cycle().skip(turn).take(count.min(most)) {
-            self.view.look(picture, grid, close_up(grid, picture.dimensions(), bounds), close);
+        for &bounds in newcomers
+            .strangers
+            .iter()
+            .cycle()
+            .skip(turn)
+            .take(count.min(most))
+        {
+            self.view.look(
+                picture,
+                grid,
+                close_up(grid, picture.dimensions(), bounds),
+                close,
+            );
             if focus.welcome(grid, close, bounds, time) {
                 take_more(raw, close);
             }
@@ -277,7 +351,14 @@ impl View {
     fn mediapipe(&mut self, picture: &RgbImage, skips_still: bool) -> (&[f32], bool) {
         let xs = Taps::mediapipe(self.width, picture.width() as usize);
         let ys = Taps::mediapipe(self.height, picture.height() as usize);
-        self.resampler.picture(self.level, picture, &xs, &ys, Rounding::Bytes, &mut self.input);
+        self.resampler.picture(
+            self.level,
+            picture,
+            &xs,
+            &ys,
+            Rounding::Bytes,
+            &mut self.input,
+        );
         let is_still = skips_still && self.seen == self.input;
         if !is_still {
             self.run();
@@ -292,10 +373,26 @@ impl View {
     fn look(&mut self, picture: &RgbImage, grid: Grid, crop: Rect, raw: &mut Vec<f32>) {
         let axis = |n: usize, from: u32, to: u32| {
             let step = f64::from(to - from) / n as f64;
-            Taps::new(n, f64::from(from) + step / 2.0, step, from as usize, to as usize)
+            Taps::new(
+                n,
+                f64::from(from) + step / 2.0,
+                step,
+                from as usize,
+                to as usize,
+            )
         };
-        let (xs, ys) = (axis(self.width, crop.x0, crop.x1), axis(self.height, crop.y0, crop.y1));
-        self.resampler.picture(self.level, picture, &xs, &ys, Rounding::None, &mut self.input);
+        let (xs, ys) = (
+            axis(self.width, crop.x0, crop.x1),
+            axis(self.height, crop.y0, crop.y1),
+        );
+        self.resampler.picture(
+            self.level,
+            picture,
+            &xs,
+            &ys,
+            Rounding::None,
+            &mut self.input,
+        );
         self.run();
 
         raw.clear();
@@ -304,12 +401,30 @@ impl View {
         let back = |n: usize, from: u32, to: u32, cells: usize| {
             // the cells whose centres lie in the crop, at least one
             let first = (((f64::from(from) / cell - 0.5).ceil()).max(0.0) as usize).min(cells - 1);
-            let end = (((f64::from(to) / cell - 0.5).ceil()).max(0.0) as usize).clamp(first + 1, cells);
+            let end =
+                (((f64::from(to) / cell - 0.5).ceil()).max(0.0) as usize).clamp(first + 1, cells);
             let scale = n as f64 / f64::from(to - from);
-            (first, Taps::new(end - first, ((first as f64 + 0.5) * cell - f64::from(from)) * scale, cell * scale, 0, n))
+            (
+                first,
+                Taps::new(
+                    end - first,
+                    ((first as f64 + 0.5) * cell - f64::from(from)) * scale,
+                    cell * scale,
+                    0,
+                    n,
+                ),
+            )
         };
         let (x0, xs) = back(self.width, crop.x0, crop.x1, grid.width);
         let (y0, ys) = back(self.height, crop.y0, crop.y1, grid.height);
-        self.resampler.plane(self.level, &self.confidence, self.width, &xs, &ys, &mut raw[y0 * grid.width + x0..], grid.width);
+        self.resampler.plane(
+            self.level,
+            &self.confidence,
+            self.width,
+            &xs,
+            &ys,
+            &mut raw[y0 * grid.width + x0..],
+            grid.width,
+        );
     }
 }

@@ -44,20 +44,39 @@ impl Settled {
 #[simd]
 fn mark<S: Simd>(_simd: S, settled: &mut Settled, grid: Grid, map: &[u16]) {
     let n = grid.width;
-    let Settled { marks, open, largest, smallest } = settled;
+    let Settled {
+        marks,
+        open,
+        largest,
+        smallest,
+    } = settled;
     for (y, (marks, open)) in marks.chunks_exact_mut(n).zip(open).enumerate() {
         let row = |y: usize| &map[y * n..(y + 1) * n];
-        let rows = [row(y.saturating_sub(1)), row(y), row((y + 1).min(grid.height - 1))];
+        let rows = [
+            row(y.saturating_sub(1)),
+            row(y),
+            row((y + 1).min(grid.height - 1)),
+        ];
         let columns = largest[1..=n].iter_mut().zip(&mut smallest[1..=n]);
-        for (((large, small), (above, here)), below) in columns.zip(rows[0].iter().zip(rows[1])).zip(rows[2]) {
+        for (((large, small), (above, here)), below) in
+            columns.zip(rows[0].iter().zip(rows[1])).zip(rows[2])
+        {
             *large = *above.max(here).max(below);
             *small = *above.min(here).min(below);
         }
         for edges in [&mut *largest, &mut *smallest] {
             (edges[0], edges[n + 1]) = (edges[1], edges[n]);
         }
-        let large = largest[..n].iter().zip(&largest[1..]).zip(&largest[2..]).map(|((a, b), c)| *a.max(b).max(c));
-        let small = smallest[..n].iter().zip(&smallest[1..]).zip(&smallest[2..]).map(|((a, b), c)| *a.min(b).min(c));
+        let large = largest[..n]
+            .iter()
+            .zip(&largest[1..])
+            .zip(&largest[2..])
+            .map(|((a, b), c)| *a.max(b).max(c));
+        let small = smallest[..n]
+            .iter()
+            .zip(&smallest[1..])
+            .zip(&smallest[2..])
+            .map(|((a, b), c)| *a.min(b).min(c));
         for ((mark, large), small) in marks.iter_mut().zip(large).zip(small) {
             let person = if small > PERSON { 255 } else { OPEN };
             *mark = if large < ROOM { 0 } else { person };
@@ -81,13 +100,23 @@ mod tests {
         // The left half is person, the right half is room.
         let (width, height) = (24, 4);
         let grid = Grid::of(width as u32, height as u32);
-        assert_eq!((grid.width, grid.height), (width, height), "pictures this small have a cell per pixel");
-        let map: Vec<u16> = (0..width * height).map(|i| if i % width < 11 { u16::MAX } else { 0 }).collect();
+        assert_eq!(
+            (grid.width, grid.height),
+            (width, height),
+            "pictures this small have a cell per pixel"
+        );
+        let map: Vec<u16> = (0..width * height)
+            .map(|i| if i % width < 11 { u16::MAX } else { 0 })
+            .collect();
         for level in SimdLevel::available() {
             let mut settled = Settled::default();
             settled.find(level.level().unwrap(), grid, &map);
             for row in settled.marks.chunks_exact(width) {
-                assert_eq!((&row[..10], &row[10..12], &row[12..]), (&[255; 10][..], &[OPEN; 2][..], &[0; 12][..]), "{level}");
+                assert_eq!(
+                    (&row[..10], &row[10..12], &row[12..]),
+                    (&[255; 10][..], &[OPEN; 2][..], &[0; 12][..]),
+                    "{level}"
+                );
             }
             assert_eq!(settled.open, [0b010; 4], "{level}");
         }

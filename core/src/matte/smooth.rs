@@ -44,8 +44,19 @@ impl Motion {
 }
 
 #[simd]
-fn measure<S: Simd>(_simd: S, motion: &mut Motion, grid: Grid, radius: usize, before: &[u8], now: &[u8]) {
-    let Motion { cells, columns, across } = motion;
+fn measure<S: Simd>(
+    _simd: S,
+    motion: &mut Motion,
+    grid: Grid,
+    radius: usize,
+    before: &[u8],
+    now: &[u8],
+) {
+    let Motion {
+        cells,
+        columns,
+        across,
+    } = motion;
     columns.fill(0.0);
     let r = radius as isize;
     for y in -r..r {
@@ -54,10 +65,23 @@ fn measure<S: Simd>(_simd: S, motion: &mut Motion, grid: Grid, radius: usize, be
     let area = (2 * radius + 1) * (2 * radius + 1);
     let scale = 1.0 / (255.0 * MOTION_SCALE * area as f32);
     for (y, row) in cells.chunks_exact_mut(grid.width).enumerate() {
-        add_changes(columns, before, now, mirrored(y as isize + r, grid.height), 1.0);
+        add_changes(
+            columns,
+            before,
+            now,
+            mirrored(y as isize + r, grid.height),
+            1.0,
+        );
         across.sums(columns, radius, row);
-        row.iter_mut().for_each(|v| *v = (*v * scale - MOTION_NOISE).clamp(0.0, 1.0));
-        add_changes(columns, before, now, mirrored(y as isize - r, grid.height), -1.0);
+        row.iter_mut()
+            .for_each(|v| *v = (*v * scale - MOTION_NOISE).clamp(0.0, 1.0));
+        add_changes(
+            columns,
+            before,
+            now,
+            mirrored(y as isize - r, grid.height),
+            -1.0,
+        );
     }
 }
 
@@ -71,7 +95,13 @@ fn add_changes(columns: &mut [f32], before: &[u8], now: &[u8], y: usize, sign: f
 }
 
 /// Writes the smoothed map: `before` moved towards the `raw` confidence, as fast as `motion` asks. Rounded to 1/65535.
-pub(super) fn smooth(level: Level, raw: &[f32], motion: &[f32], before: &[u16], map: &mut Vec<u16>) {
+pub(super) fn smooth(
+    level: Level,
+    raw: &[f32],
+    motion: &[f32],
+    before: &[u16],
+    map: &mut Vec<u16>,
+) {
     map.resize(raw.len(), 0);
     dispatch!(level, s => blend(s, raw, motion, before, map));
 }
@@ -104,8 +134,14 @@ mod tests {
         let mut map = Vec::new();
         smooth(level, &[0.6, 0.6, 1.0], &[0.0, 1.0, 0.0], &before, &mut map);
         let found = map.map_to_unit();
-        assert!((found[0] - 0.53).abs() < 1e-4, "a still cell takes 3/10 of the step: {found:?}");
-        assert!((found[1] - 0.6).abs() < 1e-4, "a moving cell takes all of it: {found:?}");
+        assert!(
+            (found[0] - 0.53).abs() < 1e-4,
+            "a still cell takes 3/10 of the step: {found:?}"
+        );
+        assert!(
+            (found[1] - 0.6).abs() < 1e-4,
+            "a moving cell takes all of it: {found:?}"
+        );
         assert!(found[2] > 0.64, "a jump is followed faster: {found:?}");
     }
 

@@ -20,7 +20,11 @@ pub(super) fn between(pixel: usize, cell: usize, cells: usize) -> (usize, usize,
     // in half pixels: the pixel's centre from the first cell's centre
     let from_first = (2 * pixel + 1).saturating_sub(cell);
     let (first, rest) = (from_first / (2 * cell), from_first % (2 * cell));
-    if first + 1 >= cells { (cells - 1, cells - 1, 0.0) } else { (first, first + 1, rest as f32 / (2 * cell) as f32) }
+    if first + 1 >= cells {
+        (cells - 1, cells - 1, 0.0)
+    } else {
+        (first, first + 1, rest as f32 / (2 * cell) as f32)
+    }
 }
 
 /// The pixels, of `width`, that lie beside the centre of one of the `cells`, and so depend on them.
@@ -32,7 +36,13 @@ pub(super) fn pixels_around(cells: &Range<usize>, cell: usize, width: usize) -> 
 /// Spreads a row of cells over some `gaps`. `cells[i]` is the cell before gap `i`: beyond the ends of a row its last cell is
 /// repeated. Up to [`MORE_GAPS`] gaps after them are written too, and as many cells read.
 #[inline(always)]
-pub(super) fn spread<S: Simd>(s: S, cells: &[f32], gaps: Range<usize>, cell: usize, into: &mut [f32]) {
+pub(super) fn spread<S: Simd>(
+    s: S,
+    cells: &[f32],
+    gaps: Range<usize>,
+    cell: usize,
+    into: &mut [f32],
+) {
     match cell {
         1 => into[gaps.clone()].copy_from_slice(&cells[gaps]),
         2 => {
@@ -54,7 +64,11 @@ pub(super) fn spread<S: Simd>(s: S, cells: &[f32], gaps: Range<usize>, cell: usi
 fn runs<const CELL: usize>(cells: &[f32], gaps: Range<usize>, cell: usize, into: &mut [f32]) {
     let cell = if CELL == 0 { cell } else { CELL };
     let step = 1.0 / cell as f32;
-    let phase = if cell.is_multiple_of(2) { 0.5 * step } else { 0.0 };
+    let phase = if cell.is_multiple_of(2) {
+        0.5 * step
+    } else {
+        0.0
+    };
     let into = into[gaps.start * cell..gaps.end * cell].chunks_exact_mut(cell);
     for (run, pair) in into.zip(cells[gaps.start..=gaps.end].windows(2)) {
         let slope = pair[1] - pair[0];
@@ -72,7 +86,9 @@ mod tests {
     fn spreading_agrees_with_interpolation_between_centres() {
         for width in 1..40 {
             for cell in 1..8 {
-                let cells: Vec<f32> = (0..usize::div_ceil(width, cell)).map(|i| (i * i % 7) as f32).collect();
+                let cells: Vec<f32> = (0..usize::div_ceil(width, cell))
+                    .map(|i| (i * i % 7) as f32)
+                    .collect();
                 let n = cells.len();
                 let mut repeated = vec![0.0; n + 3 + MORE_GAPS];
                 repeated[1..=n].copy_from_slice(&cells);
@@ -80,12 +96,21 @@ mod tests {
                 let mut found = vec![-1.0; (n + 1 + MORE_GAPS) * cell];
                 let (first, last) = (n / 3, n / 2 + 1);
                 for gaps in [0..first, first..last, last..n + 1] {
-                    spread(fearless_simd::Fallback::new(), &repeated, gaps, cell, &mut found);
+                    spread(
+                        fearless_simd::Fallback::new(),
+                        &repeated,
+                        gaps,
+                        cell,
+                        &mut found,
+                    );
                 }
                 for (x, found) in found[first_pixel(cell)..][..width].iter().enumerate() {
                     let (a, b, t) = between(x, cell, n);
                     let want = cells[a] + (cells[b] - cells[a]) * t;
-                    assert!((found - want).abs() < 1e-5, "{width} pixels, cells of {cell}, at {x}: {found} for {want}");
+                    assert!(
+                        (found - want).abs() < 1e-5,
+                        "{width} pixels, cells of {cell}, at {x}: {found} for {want}"
+                    );
                 }
             }
         }
@@ -101,7 +126,10 @@ mod tests {
                     for x in 0..width {
                         let (a, b, t) = between(x, cell, n);
                         let depends = cells.contains(&a) || t > 0.0 && cells.contains(&b);
-                        assert!(!depends || pixels.contains(&x), "{cells:?} of {n} cells of {cell}, {width} pixels, at {x}");
+                        assert!(
+                            !depends || pixels.contains(&x),
+                            "{cells:?} of {n} cells of {cell}, {width} pixels, at {x}"
+                        );
                     }
                 }
             }

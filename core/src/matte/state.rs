@@ -85,7 +85,10 @@ impl MatteState {
     /// # Errors
     /// The bytes are not a state, of another version, too short, too long or hold impossible values.
     pub fn from_bytes(bytes: &[u8]) -> Result<MatteState, StateError> {
-        let mut reader = Reader { left: bytes, total: bytes.len() };
+        let mut reader = Reader {
+            left: bytes,
+            total: bytes.len(),
+        };
         if reader.take::<4>().map_err(|_| StateError::NotAState)? != MAGIC {
             return Err(StateError::NotAState);
         }
@@ -116,19 +119,29 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn take<const N: usize>(&mut self) -> Result<[u8; N], StateError> {
-        let (head, tail) = self.left.split_first_chunk().ok_or_else(|| self.wrong_length(N as u64))?;
+        let (head, tail) = self
+            .left
+            .split_first_chunk()
+            .ok_or_else(|| self.wrong_length(N as u64))?;
         self.left = tail;
         Ok(*head)
     }
 
     fn wrong_length(&self, needed: u64) -> StateError {
         let read = (self.total - self.left.len()) as u64;
-        StateError::Length { expected: read.saturating_add(needed), found: self.total as u64 }
+        StateError::Length {
+            expected: read.saturating_add(needed),
+            found: self.total as u64,
+        }
     }
 
     /// Checks that exactly `bytes` more are there.
     fn expect(&self, bytes: u64) -> Result<(), StateError> {
-        if self.left.len() as u64 == bytes { Ok(()) } else { Err(self.wrong_length(bytes)) }
+        if self.left.len() as u64 == bytes {
+            Ok(())
+        } else {
+            Err(self.wrong_length(bytes))
+        }
     }
 
     fn u32(&mut self) -> Result<u32, StateError> {
@@ -137,7 +150,12 @@ impl Reader<'_> {
 
     /// A box that is not empty and lies inside `width` x `height`.
     fn rect(&mut self, width: u32, height: u32) -> Result<Rect, StateError> {
-        let rect = Rect { x0: self.u32()?, y0: self.u32()?, x1: self.u32()?, y1: self.u32()? };
+        let rect = Rect {
+            x0: self.u32()?,
+            y0: self.u32()?,
+            x1: self.u32()?,
+            y1: self.u32()?,
+        };
         if rect.x0 < rect.x1 && rect.y0 < rect.y1 && rect.x1 <= width && rect.y1 <= height {
             Ok(rect)
         } else {
@@ -162,13 +180,31 @@ impl Reader<'_> {
         let mut guests = Vec::new();
         for _ in 0..count {
             let bounds = self.rect(grid.width as u32, grid.height as u32)?;
-            guests.push(Guest { bounds, seen: i64::from_le_bytes(self.take()?) });
+            guests.push(Guest {
+                bounds,
+                seen: i64::from_le_bytes(self.take()?),
+            });
         }
         self.expect(grid.len() as u64 * 3)?;
         let (map, luma) = self.left.split_at(grid.len() * 2);
         self.left = &[];
-        let map = map.chunks_exact(2).map(|v| u16::from_le_bytes([v[0], v[1]])).collect();
-        Ok(Seen { size, focus: Focus { crop, looked, frames_since_look, peopled, turn, guests }, map, luma: luma.to_vec() })
+        let map = map
+            .chunks_exact(2)
+            .map(|v| u16::from_le_bytes([v[0], v[1]]))
+            .collect();
+        Ok(Seen {
+            size,
+            focus: Focus {
+                crop,
+                looked,
+                frames_since_look,
+                peopled,
+                turn,
+                guests,
+            },
+            map,
+            luma: luma.to_vec(),
+        })
     }
 }
 
@@ -179,17 +215,37 @@ mod tests {
 
     fn state() -> MatteState {
         let grid = Grid::of(40, 30);
-        let bounds = Rect { x0: 1, y0: 2, x1: 3, y1: 4 };
+        let bounds = Rect {
+            x0: 1,
+            y0: 2,
+            x1: 3,
+            y1: 4,
+        };
         let focus = Focus {
-            crop: Rect { x0: 3, y0: 0, x1: 40, y1: 29 },
+            crop: Rect {
+                x0: 3,
+                y0: 0,
+                x1: 40,
+                y1: 29,
+            },
             looked: -7,
             frames_since_look: 3,
             peopled: 99,
             turn: 1,
-            guests: vec![Guest { bounds, seen: 123_456_789_012 }],
+            guests: vec![Guest {
+                bounds,
+                seen: 123_456_789_012,
+            }],
         };
         let map = (0..grid.len()).map(|i| (i * 53) as u16).collect();
-        MatteState { seen: Some(Seen { size: (40, 30), focus, map, luma: (0..grid.len()).map(|i| i as u8).collect() }) }
+        MatteState {
+            seen: Some(Seen {
+                size: (40, 30),
+                focus,
+                map,
+                luma: (0..grid.len()).map(|i| i as u8).collect(),
+            }),
+        }
     }
 
     #[test]
@@ -203,15 +259,24 @@ mod tests {
     fn every_cut_is_refused() {
         let bytes = state().to_bytes();
         for n in 0..bytes.len() {
-            assert!(MatteState::from_bytes(&bytes[..n]).is_err(), "the first {n} bytes were accepted");
+            assert!(
+                MatteState::from_bytes(&bytes[..n]).is_err(),
+                "the first {n} bytes were accepted"
+            );
         }
         let longer = [&bytes[..], &[0]].concat();
-        assert!(matches!(MatteState::from_bytes(&longer), Err(StateError::Length { .. })));
+        assert!(matches!(
+            MatteState::from_bytes(&longer),
+            Err(StateError::Length { .. })
+        ));
     }
 
     #[test]
     fn other_files_and_versions_are_told_apart() {
-        assert_eq!(MatteState::from_bytes(b"\x89PNG\r\n\x1a\n"), Err(StateError::NotAState));
+        assert_eq!(
+            MatteState::from_bytes(b"\x89PNG\r\n\x1a\n"),
+            Err(StateError::NotAState)
+        );
         let mut bytes = state().to_bytes();
         bytes[4] = 9;
         assert_eq!(MatteState::from_bytes(&bytes), Err(StateError::Version(9)));
@@ -221,7 +286,10 @@ mod tests {
     fn a_huge_picture_is_refused_before_anything_is_allocated() {
         let mut bytes = state().to_bytes();
         bytes[7..15].fill(0xff);
-        assert!(matches!(MatteState::from_bytes(&bytes), Err(StateError::Length { .. })));
+        assert!(matches!(
+            MatteState::from_bytes(&bytes),
+            Err(StateError::Length { .. })
+        ));
     }
 
     proptest! {

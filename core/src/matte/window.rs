@@ -43,7 +43,9 @@ impl Across {
         into.fill(0.0);
         loop {
             if left & length != 0 {
-                into.iter_mut().zip(&run[at..at + n]).for_each(|(sum, v)| *sum += v);
+                into.iter_mut()
+                    .zip(&run[at..at + n])
+                    .for_each(|(sum, v)| *sum += v);
                 at += length;
                 left -= length;
             }
@@ -51,7 +53,11 @@ impl Across {
                 return;
             }
             valid -= length;
-            for ((new, a), b) in next[..valid].iter_mut().zip(&run[..valid]).zip(&run[length..length + valid]) {
+            for ((new, a), b) in next[..valid]
+                .iter_mut()
+                .zip(&run[..valid])
+                .zip(&run[length..length + valid])
+            {
                 *new = a + b;
             }
             std::mem::swap(run, next);
@@ -66,7 +72,15 @@ mod tests {
 
     #[test]
     fn rounding_is_to_the_nearest() {
-        for (v, want) in [(0.0, 0), (0.49, 0), (0.51, 1), (0.5, 0), (1.5, 2), (254.7, 255), (65534.6, 65535)] {
+        for (v, want) in [
+            (0.0, 0),
+            (0.49, 0),
+            (0.51, 1),
+            (0.5, 0),
+            (1.5, 2),
+            (254.7, 255),
+            (65534.6, 65535),
+        ] {
             assert_eq!(rounded(v), want, "{v}");
         }
     }

@@ -56,15 +56,25 @@ pub struct OperatorCount {
 pub fn describe(bytes: &[u8]) -> Result<Description, ModelError> {
     let file = File::read(bytes)?;
     let sha256 = sha256(bytes);
-    let built_in = [(GENERAL, "general"), (LANDSCAPE, "landscape")].into_iter().find(|(b, _)| *b == bytes).map(|(_, name)| name);
+    let built_in = [(GENERAL, "general"), (LANDSCAPE, "landscape")]
+        .into_iter()
+        .find(|(b, _)| *b == bytes)
+        .map(|(_, name)| name);
     let ends = |ids: &[usize]| ids.iter().map(|id| tensor(&file.tensors[*id])).collect();
     Ok(Description {
         text: printable(file.description, 200),
         inputs: ends(&file.inputs),
         outputs: ends(&file.outputs),
         operators: count(&file.operators),
-        weights: file.tensors.iter().filter(|t| !t.data.is_empty() && is_weight(t.kind)).fold(0, |sum, t| sum + elements(t)),
-        multiply_adds: file.operators.iter().fold(0, |sum, o| multiply_adds(&file, o).saturating_add(sum)),
+        weights: file
+            .tensors
+            .iter()
+            .filter(|t| !t.data.is_empty() && is_weight(t.kind))
+            .fold(0, |sum, t| sum + elements(t)),
+        multiply_adds: file
+            .operators
+            .iter()
+            .fold(0, |sum, o| multiply_adds(&file, o).saturating_add(sum)),
         bytes: bytes.len(),
         sha256,
         built_in,
@@ -77,23 +87,38 @@ fn printable(text: &str, max: usize) -> String {
 }
 
 fn tensor(t: &Tensor<'_>) -> TensorDescription {
-    TensorDescription { name: printable(t.name, 200), shape: t.shape.iter().take(16).collect(), kind: t.kind.name() }
+    TensorDescription {
+        name: printable(t.name, 200),
+        shape: t.shape.iter().take(16).collect(),
+        kind: t.kind.name(),
+    }
 }
 
 fn count(operators: &[Operator<'_>]) -> Vec<OperatorCount> {
     let mut kinds = BTreeMap::new();
     for operator in operators {
-        let entry = kinds.entry(operator.name()).or_insert((0, operators::is_known(operator)));
+        let entry = kinds
+            .entry(operator.name())
+            .or_insert((0, operators::is_known(operator)));
         entry.0 += 1;
     }
-    let mut counts: Vec<_> =
-        kinds.into_iter().map(|(name, (count, supported))| OperatorCount { name, count, supported }).collect();
+    let mut counts: Vec<_> = kinds
+        .into_iter()
+        .map(|(name, (count, supported))| OperatorCount {
+            name,
+            count,
+            supported,
+        })
+        .collect();
     counts.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
     counts
 }
 
 fn is_weight(kind: TensorType) -> bool {
-    matches!(kind.name(), "float32" | "float16" | "bfloat16" | "float64" | "uint8" | "int8" | "int4")
+    matches!(
+        kind.name(),
+        "float32" | "float16" | "bfloat16" | "float64" | "uint8" | "int8" | "int4"
+    )
 }
 
 /// The number of elements that the shape gives, as far as the file has bytes for them.
@@ -103,7 +128,9 @@ fn elements(t: &Tensor<'_>) -> u64 {
 
 /// Of hostile shapes too: negative sides count as 1, and nothing overflows.
 fn product(sides: impl Iterator<Item = i32>) -> u64 {
-    sides.fold(1u64, |n, side| n.saturating_mul(u64::try_from(side).unwrap_or(1)))
+    sides.fold(1u64, |n, side| {
+        n.saturating_mul(u64::try_from(side).unwrap_or(1))
+    })
 }
 
 /// Every weight is used once per output pixel; by transposed convolutions once per input pixel.
@@ -130,23 +157,53 @@ fn multiply_adds(file: &File<'_>, operator: &Operator<'_>) -> u64 {
 
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = |f: &mut fmt::Formatter<'_>, key: &str, value: &str| writeln!(f, "{key:<15}{value}");
+        let line =
+            |f: &mut fmt::Formatter<'_>, key: &str, value: &str| writeln!(f, "{key:<15}{value}");
         line(f, "description", &self.text)?;
         for (key, tensors) in [("input", &self.inputs), ("output", &self.outputs)] {
             for t in tensors {
                 let sides: Vec<String> = t.shape.iter().map(ToString::to_string).collect();
-                line(f, key, &format!("{} {} ({})", t.kind, sides.join("x"), t.name))?;
+                line(
+                    f,
+                    key,
+                    &format!("{} {} ({})", t.kind, sides.join("x"), t.name),
+                )?;
             }
         }
         line(f, "weights", &grouped(self.weights))?;
-        line(f, "multiply-adds", &format!("{:.2} million", self.multiply_adds as f64 / 1e6))?;
-        line(f, "file size", &format!("{} bytes", grouped(self.bytes as u64)))?;
+        line(
+            f,
+            "multiply-adds",
+            &format!("{:.2} million", self.multiply_adds as f64 / 1e6),
+        )?;
+        line(
+            f,
+            "file size",
+            &format!("{} bytes", grouped(self.bytes as u64)),
+        )?;
         line(f, "sha256", &self.sha256)?;
         line(f, "built in", self.built_in.unwrap_or("no"))?;
-        line(f, "runs here", &self.problem.as_ref().map_or("yes".to_owned(), |p| format!("no: {p}")))?;
-        line(f, "operators", &grouped(self.operators.iter().map(|o| o.count as u64).sum()))?;
+        line(
+            f,
+            "runs here",
+            &self
+                .problem
+                .as_ref()
+                .map_or("yes".to_owned(), |p| format!("no: {p}")),
+        )?;
+        line(
+            f,
+            "operators",
+            &grouped(self.operators.iter().map(|o| o.count as u64).sum()),
+        )?;
         for o in &self.operators {
-            writeln!(f, "{:>10}  {}{}", o.count, o.name, if o.supported { "" } else { "  (not supported)" })?;
+            writeln!(
+                f,
+                "{:>10}  {}{}",
+                o.count,
+                o.name,
+                if o.supported { "" } else { "  (not supported)" }
+            )?;
         }
         Ok(())
     }
@@ -172,14 +229,26 @@ mod tests {
     #[test]
     fn the_general_network_is_described() {
         let d = describe(GENERAL).unwrap();
-        assert_eq!((d.weights, d.built_in, &d.problem), (106_401, Some("general"), &None));
-        assert_eq!((d.inputs[0].shape.as_slice(), d.outputs[0].shape.as_slice()), (&[1, 256, 256, 3][..], &[1, 256, 256, 1][..]));
+        assert_eq!(
+            (d.weights, d.built_in, &d.problem),
+            (106_401, Some("general"), &None)
+        );
+        assert_eq!(
+            (d.inputs[0].shape.as_slice(), d.outputs[0].shape.as_slice()),
+            (&[1, 256, 256, 3][..], &[1, 256, 256, 1][..])
+        );
         assert_eq!(d.multiply_adds, 59215744);
         assert_eq!(d.operators.iter().map(|o| o.count).sum::<usize>(), 246);
         assert!(d.operators.iter().all(|o| o.supported));
         let text = d.to_string();
-        for part in ["106,401", "59.22 million", "1x256x256x3", "110  DEQUANTIZE", "runs here      yes", "built in       general"]
-        {
+        for part in [
+            "106,401",
+            "59.22 million",
+            "1x256x256x3",
+            "110  DEQUANTIZE",
+            "runs here      yes",
+            "built in       general",
+        ] {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");
         }
     }
@@ -187,7 +256,10 @@ mod tests {
     #[test]
     fn the_landscape_network_is_described() {
         let d = describe(LANDSCAPE).unwrap();
-        assert_eq!((d.weights, d.built_in, d.problem), (106_401, Some("landscape"), None));
+        assert_eq!(
+            (d.weights, d.built_in, d.problem),
+            (106_401, Some("landscape"), None)
+        );
         assert_eq!(d.multiply_adds / 100_000, 333, "33.3 million");
     }
 }

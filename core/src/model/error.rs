@@ -27,7 +27,9 @@ pub enum ModelError {
     #[error("the model cannot be run: {0}")]
     Refused(String),
     /// An operator that the executor does not know at all.
-    #[error("operator {index} is {name}, which is not supported (`mattebox model PATH` lists all operators of a file)")]
+    #[error(
+        "operator {index} is {name}, which is not supported (`mattebox model PATH` lists all operators of a file)"
+    )]
     Unsupported {
         /// Position in the file, counted from 0.
         index: usize,
@@ -45,7 +47,9 @@ pub enum ModelError {
         problem: String,
     },
     /// Known operators, connected in another way than in the selfie segmentation networks.
-    #[error("this is not a selfie segmentation network: matching stopped at operator {index} ({name}): {problem}")]
+    #[error(
+        "this is not a selfie segmentation network: matching stopped at operator {index} ({name}): {problem}"
+    )]
     Structure {
         /// Position in the file, counted from 0.
         index: usize,

@@ -18,7 +18,11 @@ pub struct Executor {
 impl Executor {
     /// Reserves all memory that runs will use. Fails if this processor lacks the instructions.
     pub fn new(model: &Arc<Model>, simd: SimdLevel) -> Result<Executor, SimdError> {
-        Ok(Executor { model: Arc::clone(model), level: simd.level()?, buffers: Buffers::new(&model.plan) })
+        Ok(Executor {
+            model: Arc::clone(model),
+            level: simd.level()?,
+            buffers: Buffers::new(&model.plan),
+        })
     }
 
     /// The model that it runs.
@@ -40,14 +44,36 @@ impl Executor {
     ///
     /// # Panics
     /// As [`Executor::run`].
-    pub fn run_observed(&mut self, input: &[f32], confidence: &mut [f32], after: &mut dyn FnMut(Step)) {
+    pub fn run_observed(
+        &mut self,
+        input: &[f32],
+        confidence: &mut [f32],
+        after: &mut dyn FnMut(Step),
+    ) {
         self.observe(input, confidence, Some(after));
     }
 
-    fn observe(&mut self, input: &[f32], confidence: &mut [f32], after: Option<&mut dyn FnMut(Step)>) {
+    fn observe(
+        &mut self,
+        input: &[f32],
+        confidence: &mut [f32],
+        after: Option<&mut dyn FnMut(Step)>,
+    ) {
         let plan = &self.model.plan;
-        assert_eq!(input.len(), plan.height * plan.width * 3, "the input must be {}x{}x3", plan.height, plan.width);
-        assert_eq!(confidence.len(), plan.height * plan.width, "the confidence must be {}x{}", plan.height, plan.width);
+        assert_eq!(
+            input.len(),
+            plan.height * plan.width * 3,
+            "the input must be {}x{}x3",
+            plan.height,
+            plan.width
+        );
+        assert_eq!(
+            confidence.len(),
+            plan.height * plan.width,
+            "the confidence must be {}x{}",
+            plan.height,
+            plan.width
+        );
         let (buffers, mut observer) = (&mut self.buffers, Observer::new(after));
         dispatch!(self.level, s => passes::run(s, plan, buffers, input, confidence, &mut observer));
     }
@@ -55,6 +81,9 @@ impl Executor {
 
 impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Executor").field("model", &self.model.sha256()).field("level", &self.level).finish_non_exhaustive()
+        f.debug_struct("Executor")
+            .field("model", &self.model.sha256())
+            .field("level", &self.level)
+            .finish_non_exhaustive()
     }
 }

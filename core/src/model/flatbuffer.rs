@@ -28,28 +28,48 @@ impl<'a> Ints<'a> {
 
     /// The integers in order.
     pub(super) fn iter(self) -> impl Iterator<Item = i32> + 'a {
-        self.0.as_chunks::<4>().0.iter().map(|b| i32::from_le_bytes(*b))
+        self.0
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| i32::from_le_bytes(*b))
     }
 }
 
 /// `N` bytes at `at`, which must be a multiple of the alignment `N`.
-fn scalar<const N: usize>(file: &[u8], at: usize, what: &'static str) -> Result<[u8; N], ModelError> {
+fn scalar<const N: usize>(
+    file: &[u8],
+    at: usize,
+    what: &'static str,
+) -> Result<[u8; N], ModelError> {
     let bytes = file.get(at..).and_then(|b| b.first_chunk::<N>());
-    bytes.copied().filter(|_| at.is_multiple_of(N)).ok_or(ModelError::Damaged { what, at })
+    bytes
+        .copied()
+        .filter(|_| at.is_multiple_of(N))
+        .ok_or(ModelError::Damaged { what, at })
 }
 
 /// Follows the unsigned offset stored at `at`.
 fn follow(file: &[u8], at: usize, what: &'static str) -> Result<usize, ModelError> {
     let offset = u32::from_le_bytes(scalar(file, at, what)?) as usize;
-    at.checked_add(offset).filter(|to| offset != 0 && *to < file.len()).ok_or(ModelError::Damaged { what, at })
+    at.checked_add(offset)
+        .filter(|to| offset != 0 && *to < file.len())
+        .ok_or(ModelError::Damaged { what, at })
 }
 
 /// The items of the vector at `at`, `size` bytes each.
-fn items<'a>(file: &'a [u8], at: usize, size: usize, what: &'static str) -> Result<&'a [u8], ModelError> {
+fn items<'a>(
+    file: &'a [u8],
+    at: usize,
+    size: usize,
+    what: &'static str,
+) -> Result<&'a [u8], ModelError> {
     let damaged = ModelError::Damaged { what, at };
     let count = u32::from_le_bytes(scalar(file, at, what)?) as usize;
     let bytes = count.checked_mul(size).ok_or(damaged.clone())?;
-    file.get(at + 4..).and_then(|rest| rest.get(..bytes)).ok_or(damaged)
+    file.get(at + 4..)
+        .and_then(|rest| rest.get(..bytes))
+        .ok_or(damaged)
 }
 
 impl<'a> Table<'a> {
@@ -67,15 +87,27 @@ impl<'a> Table<'a> {
         let vtable = file.get(vtable..).and_then(|rest| rest.get(..size));
         match vtable {
             Some(vtable) if size >= 4 && size % 2 == 0 && len >= 4 && len <= file.len() - at => {
-                Ok(Table { file, at, vtable, len })
+                Ok(Table {
+                    file,
+                    at,
+                    vtable,
+                    len,
+                })
             }
             _ => Err(damaged),
         }
     }
 
     /// Position of a field of `size` bytes, nothing where the table leaves it out.
-    fn field(&self, id: usize, size: usize, what: &'static str) -> Result<Option<usize>, ModelError> {
-        let Some(slot) = self.vtable.get(4 + 2 * id..6 + 2 * id) else { return Ok(None) };
+    fn field(
+        &self,
+        id: usize,
+        size: usize,
+        what: &'static str,
+    ) -> Result<Option<usize>, ModelError> {
+        let Some(slot) = self.vtable.get(4 + 2 * id..6 + 2 * id) else {
+            return Ok(None);
+        };
         let offset = usize::from(u16::from_le_bytes([slot[0], slot[1]]));
         match offset {
             0 => Ok(None),
@@ -84,8 +116,14 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn number<const N: usize>(&self, id: usize, what: &'static str) -> Result<Option<[u8; N]>, ModelError> {
-        self.field(id, N, what)?.map(|at| scalar(self.file, at, what)).transpose()
+    fn number<const N: usize>(
+        &self,
+        id: usize,
+        what: &'static str,
+    ) -> Result<Option<[u8; N]>, ModelError> {
+        self.field(id, N, what)?
+            .map(|at| scalar(self.file, at, what))
+            .transpose()
     }
 
     /// A byte, 0 where it is left out.
@@ -103,7 +141,12 @@ impl<'a> Table<'a> {
     }
 
     /// A 32-bit integer, `default` where it is left out.
-    pub(super) fn i32(&self, id: usize, default: i32, what: &'static str) -> Result<i32, ModelError> {
+    pub(super) fn i32(
+        &self,
+        id: usize,
+        default: i32,
+        what: &'static str,
+    ) -> Result<i32, ModelError> {
         Ok(self.number(id, what)?.map_or(default, i32::from_le_bytes))
     }
 
@@ -113,37 +156,61 @@ impl<'a> Table<'a> {
     }
 
     fn target(&self, id: usize, what: &'static str) -> Result<Option<usize>, ModelError> {
-        self.field(id, 4, what)?.map(|at| follow(self.file, at, what)).transpose()
+        self.field(id, 4, what)?
+            .map(|at| follow(self.file, at, what))
+            .transpose()
     }
 
     /// A table, nothing where it is left out.
-    pub(super) fn table(&self, id: usize, what: &'static str) -> Result<Option<Table<'a>>, ModelError> {
-        self.target(id, what)?.map(|at| Table::at(self.file, at, what)).transpose()
+    pub(super) fn table(
+        &self,
+        id: usize,
+        what: &'static str,
+    ) -> Result<Option<Table<'a>>, ModelError> {
+        self.target(id, what)?
+            .map(|at| Table::at(self.file, at, what))
+            .transpose()
     }
 
     /// A vector of bytes, empty where it is left out.
     pub(super) fn bytes(&self, id: usize, what: &'static str) -> Result<&'a [u8], ModelError> {
-        self.target(id, what)?.map_or(Ok(&[][..]), |at| items(self.file, at, 1, what))
+        self.target(id, what)?
+            .map_or(Ok(&[][..]), |at| items(self.file, at, 1, what))
     }
 
     /// A vector of 32-bit integers, empty where it is left out.
     pub(super) fn ints(&self, id: usize, what: &'static str) -> Result<Ints<'a>, ModelError> {
-        Ok(Ints(self.target(id, what)?.map_or(Ok(&[][..]), |at| items(self.file, at, 4, what))?))
+        Ok(Ints(
+            self.target(id, what)?
+                .map_or(Ok(&[][..]), |at| items(self.file, at, 4, what))?,
+        ))
     }
 
     /// A string, empty where it is left out.
     pub(super) fn string(&self, id: usize, what: &'static str) -> Result<&'a str, ModelError> {
-        std::str::from_utf8(self.bytes(id, what)?).map_err(|_| ModelError::Damaged { what, at: self.at })
+        std::str::from_utf8(self.bytes(id, what)?)
+            .map_err(|_| ModelError::Damaged { what, at: self.at })
     }
 
     /// A vector of at most `max` tables, empty where it is left out.
-    pub(super) fn tables(&self, id: usize, max: usize, what: &'static str) -> Result<Vec<Table<'a>>, ModelError> {
-        let Some(at) = self.target(id, what)? else { return Ok(Vec::new()) };
+    pub(super) fn tables(
+        &self,
+        id: usize,
+        max: usize,
+        what: &'static str,
+    ) -> Result<Vec<Table<'a>>, ModelError> {
+        let Some(at) = self.target(id, what)? else {
+            return Ok(Vec::new());
+        };
         let count = items(self.file, at, 4, what)?.len() / 4;
         if count > max {
-            return Err(ModelError::Refused(format!("it has {count} entries in its {what}s, more than {max}")));
+            return Err(ModelError::Refused(format!(
+                "it has {count} entries in its {what}s, more than {max}"
+            )));
         }
-        (0..count).map(|i| Table::at(self.file, follow(self.file, at + 4 + 4 * i, what)?, what)).collect()
+        (0..count)
+            .map(|i| Table::at(self.file, follow(self.file, at + 4 + 4 * i, what)?, what))
+            .collect()
     }
 }
 
@@ -175,10 +242,21 @@ mod tests {
         let t = Table::root(&file).unwrap();
         assert_eq!(t.u8(0, "a").unwrap(), 7);
         assert_eq!(t.i32(1, 9, "b").unwrap(), -2);
-        assert_eq!(t.i32(2, 9, "c").unwrap(), 9, "a field left out has its default");
-        assert_eq!(t.ints(3, "d").unwrap().iter().collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(
+            t.i32(2, 9, "c").unwrap(),
+            9,
+            "a field left out has its default"
+        );
+        assert_eq!(
+            t.ints(3, "d").unwrap().iter().collect::<Vec<_>>(),
+            [1, 2, 3]
+        );
         assert_eq!(t.string(4, "e").unwrap(), "ab");
-        assert_eq!(t.i32(99, 5, "f").unwrap(), 5, "a field that the writer did not know has its default");
+        assert_eq!(
+            t.i32(99, 5, "f").unwrap(),
+            5,
+            "a field that the writer did not know has its default"
+        );
         assert!(t.bool(0, "g").is_err(), "7 is no truth value");
     }
 

@@ -137,11 +137,18 @@ impl Graph {
     /// Checks the graph of a file.
     pub(super) fn build(file: &File<'_>) -> Result<Self, ModelError> {
         if let Some(unknown) = file.operators.iter().find(|o| !is_known(o)) {
-            return Err(ModelError::Unsupported { index: unknown.index, name: unknown.name() });
+            return Err(ModelError::Unsupported {
+                index: unknown.index,
+                name: unknown.name(),
+            });
         }
         let refuse = |problem: String| Err(ModelError::Refused(problem));
         let (&[input], &[output]) = (&file.inputs[..], &file.outputs[..]) else {
-            return refuse(format!("it has {} inputs and {} outputs, not one of each", file.inputs.len(), file.outputs.len()));
+            return refuse(format!(
+                "it has {} inputs and {} outputs, not one of each",
+                file.inputs.len(),
+                file.outputs.len()
+            ));
         };
         if file.subgraphs != 1 || file.operators.len() > MAX_OPERATORS {
             return refuse(format!(
@@ -151,9 +158,17 @@ impl Graph {
             ));
         }
         if file.tensors[input].kind != TensorType::F32 || !file.tensors[input].data.is_empty() {
-            return refuse(format!("its input is {} or constant, not a float32 picture", file.tensors[input].kind.name()));
+            return refuse(format!(
+                "its input is {} or constant, not a float32 picture",
+                file.tensors[input].kind.name()
+            ));
         }
-        let mut graph = Graph { nodes: Vec::new(), shapes: vec![None; file.tensors.len()], input, output };
+        let mut graph = Graph {
+            nodes: Vec::new(),
+            shapes: vec![None; file.tensors.len()],
+            input,
+            output,
+        };
         let Some(shape) = shape(file, input) else {
             return refuse("its input is not a map [1][height][width][channels]".to_owned());
         };
@@ -163,9 +178,14 @@ impl Graph {
         for operator in &file.operators {
             let before = graph.nodes.len();
             lower(&mut reader, &mut graph, operator)?;
-            total += graph.nodes[before..].iter().map(|n| graph.shapes[n.output].map_or(0, Shape::len)).sum::<usize>();
+            total += graph.nodes[before..]
+                .iter()
+                .map(|n| graph.shapes[n.output].map_or(0, Shape::len))
+                .sum::<usize>();
             if total > MAX_ACTIVATIONS {
-                return refuse(format!("its activations take more than {MAX_ACTIVATIONS} numbers"));
+                return refuse(format!(
+                    "its activations take more than {MAX_ACTIVATIONS} numbers"
+                ));
             }
         }
         if graph.shapes[output].is_none() || output == input {
@@ -176,19 +196,35 @@ impl Graph {
 
     /// Shape of a tensor that some node writes, or of the input.
     pub(super) fn shape(&self, id: TensorId) -> Shape {
-        self.shapes[id].unwrap_or(Shape { height: 0, width: 0, channels: 0 })
+        self.shapes[id].unwrap_or(Shape {
+            height: 0,
+            width: 0,
+            channels: 0,
+        })
     }
 }
 
 /// The shape of a map as the file states it; nothing for other ranks and for sizes beyond the limits.
 pub(super) fn shape(file: &File<'_>, id: TensorId) -> Option<Shape> {
-    let mut sides = file.tensors[id].shape.iter().map(|d| usize::try_from(d).ok().filter(|d| (1..=MAX_SIDE).contains(d)));
-    let (Some(Some(1)), Some(Some(height)), Some(Some(width)), Some(Some(channels)), None) =
-        (sides.next(), sides.next(), sides.next(), sides.next(), sides.next())
-    else {
+    let mut sides = file.tensors[id].shape.iter().map(|d| {
+        usize::try_from(d)
+            .ok()
+            .filter(|d| (1..=MAX_SIDE).contains(d))
+    });
+    let (Some(Some(1)), Some(Some(height)), Some(Some(width)), Some(Some(channels)), None) = (
+        sides.next(),
+        sides.next(),
+        sides.next(),
+        sides.next(),
+        sides.next(),
+    ) else {
         return None;
     };
-    let shape = Shape { height, width, channels };
+    let shape = Shape {
+        height,
+        width,
+        channels,
+    };
     (height * width <= MAX_ACTIVATIONS && shape.len() <= MAX_ACTIVATIONS).then_some(shape)
 }
 
@@ -200,12 +236,34 @@ mod tests {
     fn the_embedded_networks_are_sound() {
         for (bytes, height) in [(crate::model::GENERAL, 256), (crate::model::LANDSCAPE, 144)] {
             let graph = Graph::build(&File::read(bytes).unwrap()).unwrap();
-            assert_eq!(graph.shape(graph.input), Shape { height, width: 256, channels: 3 });
-            assert_eq!(graph.shape(graph.output), Shape { height, width: 256, channels: 1 });
-            assert_eq!(graph.nodes.len(), 136, "246 operators, of which 110 only turn f16 constants into f32");
+            assert_eq!(
+                graph.shape(graph.input),
+                Shape {
+                    height,
+                    width: 256,
+                    channels: 3
+                }
+            );
+            assert_eq!(
+                graph.shape(graph.output),
+                Shape {
+                    height,
+                    width: 256,
+                    channels: 1
+                }
+            );
+            assert_eq!(
+                graph.nodes.len(),
+                136,
+                "246 operators, of which 110 only turn f16 constants into f32"
+            );
             let mut written = vec![graph.input];
             for node in &graph.nodes {
-                assert!(node.inputs().all(|i| written.contains(&i)), "operator {} reads what was not written", node.index);
+                assert!(
+                    node.inputs().all(|i| written.contains(&i)),
+                    "operator {} reads what was not written",
+                    node.index
+                );
                 written.push(node.output);
             }
         }

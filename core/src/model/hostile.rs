@@ -6,7 +6,13 @@ fn is_content(file: &[u8]) -> Vec<bool> {
     let parsed = File::read(file).unwrap();
     let mut content = vec![false; file.len()];
     let names = parsed.tensors.iter().map(|t| t.name.as_bytes());
-    for part in parsed.tensors.iter().map(|t| t.data).chain(names).chain([parsed.description.as_bytes()]) {
+    for part in parsed
+        .tensors
+        .iter()
+        .map(|t| t.data)
+        .chain(names)
+        .chain([parsed.description.as_bytes()])
+    {
         if !part.is_empty() {
             let start = part.as_ptr() as usize - file.as_ptr() as usize;
             content[start..start + part.len()].fill(true);
@@ -21,7 +27,10 @@ fn a_file_cut_short_is_an_error() {
         let near_the_ends = (0..300).chain(file.len() - 300..file.len());
         for len in near_the_ends.chain((0..file.len()).step_by(499)) {
             let error = Model::from_bytes(&file[..len]).map(|_| ()).unwrap_err();
-            assert!(matches!(error, ModelError::NotTflite | ModelError::Damaged { .. }), "cut to {len} bytes: {error}");
+            assert!(
+                matches!(error, ModelError::NotTflite | ModelError::Damaged { .. }),
+                "cut to {len} bytes: {error}"
+            );
             assert!(describe(&file[..len]).is_err());
         }
     }
@@ -30,8 +39,16 @@ fn a_file_cut_short_is_an_error() {
 /// The description without what any change changes, and without names.
 fn structure(file: &[u8]) -> Description {
     let mut d = describe(file).unwrap();
-    d.inputs.iter_mut().chain(&mut d.outputs).for_each(|t| t.name.clear());
-    Description { text: String::new(), sha256: String::new(), built_in: None, ..d }
+    d.inputs
+        .iter_mut()
+        .chain(&mut d.outputs)
+        .for_each(|t| t.name.clear());
+    Description {
+        text: String::new(),
+        sha256: String::new(),
+        built_in: None,
+        ..d
+    }
 }
 
 #[test]
@@ -46,20 +63,31 @@ fn one_changed_byte_is_an_error_or_changes_nothing_but_numbers() {
             bytes[at] ^= [0xff, 1 << (i % 8), 0x80][i % 3];
             match Model::from_bytes(&bytes) {
                 Ok(_) => {
-                    assert_eq!(structure(&bytes), original, "byte {at} changed to {:#04x}", bytes[at]);
+                    assert_eq!(
+                        structure(&bytes),
+                        original,
+                        "byte {at} changed to {:#04x}",
+                        bytes[at]
+                    );
                     accepted += usize::from(!content[at]);
                 }
                 Err(error) => {
                     refused += usize::from(!content[at]);
                     // either the tables are broken, or the description says what is wrong
-                    assert_eq!(describe(&bytes).map_or_else(Some, |d| d.problem), Some(error));
+                    assert_eq!(
+                        describe(&bytes).map_or_else(Some, |d| d.problem),
+                        Some(error)
+                    );
                 }
             }
             bytes[at] = file[at];
         }
         // What remains are names of things, versions, alignment and fields that say nothing new about the network.
         println!("changes outside of constants and names: {refused} refused, {accepted} harmless");
-        assert!(refused > 500 && refused > accepted, "{refused} refused, {accepted} accepted");
+        assert!(
+            refused > 500 && refused > accepted,
+            "{refused} refused, {accepted} accepted"
+        );
     }
 }
 
@@ -67,14 +95,19 @@ fn one_changed_byte_is_an_error_or_changes_nothing_but_numbers() {
 fn operators_that_nobody_knows_are_named() {
     // the code of HARD_SWISH, which two fields hold, becomes that of another operator
     let file = File::read(GENERAL).unwrap();
-    let known = file.operators.iter().position(|o| o.name() == "HARD_SWISH").unwrap();
+    let known = file
+        .operators
+        .iter()
+        .position(|o| o.name() == "HARD_SWISH")
+        .unwrap();
     let mut found = false;
     for at in 0..GENERAL.len() {
         if GENERAL[at] == 117 {
             let mut bytes = GENERAL.to_vec();
             bytes[at] = 119; // WHILE: the larger of both fields counts
             let error = Model::from_bytes(&bytes).err();
-            if matches!(&error, Some(ModelError::Unsupported { index, name }) if (*index, name.as_str()) == (known, "WHILE")) {
+            if matches!(&error, Some(ModelError::Unsupported { index, name }) if (*index, name.as_str()) == (known, "WHILE"))
+            {
                 let description = describe(&bytes).unwrap();
                 assert!(description.operators.iter().any(|o| !o.supported));
                 assert!(description.to_string().contains("(not supported)"));

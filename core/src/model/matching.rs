@@ -81,7 +81,11 @@ impl<'g> Network<'g> {
         for (i, node) in graph.nodes.iter().enumerate() {
             node.inputs().for_each(|t| users[t].push(i));
         }
-        let mut matcher = Matcher { graph, users, used: vec![false; graph.nodes.len()] };
+        let mut matcher = Matcher {
+            graph,
+            users,
+            used: vec![false; graph.nodes.len()],
+        };
         let network = matcher.network()?;
         match matcher.used.iter().position(|used| !used) {
             None => Ok(network),
@@ -91,7 +95,11 @@ impl<'g> Network<'g> {
 }
 
 fn stop(node: &Node, problem: &str) -> ModelError {
-    ModelError::Structure { index: node.index, name: node.name.clone(), problem: problem.to_owned() }
+    ModelError::Structure {
+        index: node.index,
+        name: node.name.clone(),
+        problem: problem.to_owned(),
+    }
 }
 
 struct Matcher<'g> {
@@ -111,12 +119,20 @@ impl<'g> Matcher<'g> {
         pick: impl Fn(&'g Node) -> Option<T>,
     ) -> Result<(T, TensorId), ModelError> {
         let graph = self.graph;
-        let free = || self.users[tensor].iter().copied().filter(|i| !self.used[*i]);
+        let free = || {
+            self.users[tensor]
+                .iter()
+                .copied()
+                .filter(|i| !self.used[*i])
+        };
         if let Some((i, found)) = free().find_map(|i| pick(&graph.nodes[i]).map(|t| (i, t))) {
             self.used[i] = true;
             return Ok((found, graph.nodes[i].output));
         }
-        let last = free().next().or_else(|| graph.nodes.iter().position(|n| n.output == tensor)).unwrap_or(0);
+        let last = free()
+            .next()
+            .or_else(|| graph.nodes.iter().position(|n| n.output == tensor))
+            .unwrap_or(0);
         match graph.nodes.get(last) {
             Some(node) => Err(stop(node, &format!("{what} should read tensor {tensor}"))),
             None => Err(ModelError::Refused("it has no operators".to_owned())),
@@ -125,50 +141,83 @@ impl<'g> Matcher<'g> {
 
     /// Whether a free operator that `accept` likes reads the tensor.
     fn follows(&self, tensor: TensorId, accept: impl Fn(&Op) -> bool) -> bool {
-        self.users[tensor].iter().any(|i| !self.used[*i] && accept(&self.graph.nodes[*i].op))
+        self.users[tensor]
+            .iter()
+            .any(|i| !self.used[*i] && accept(&self.graph.nodes[*i].op))
     }
 
     /// A 1x1 convolution.
-    fn pointwise(&mut self, tensor: TensorId, what: &str) -> Result<(Layer<'g>, TensorId), ModelError> {
+    fn pointwise(
+        &mut self,
+        tensor: TensorId,
+        what: &str,
+    ) -> Result<(Layer<'g>, TensorId), ModelError> {
         self.take(tensor, what, |node| match &node.op {
-            Op::Convolution(c) if c.kernel == [1, 1] && c.stride == 1 => Some(Layer { node, convolution: c }),
+            Op::Convolution(c) if c.kernel == [1, 1] && c.stride == 1 => Some(Layer {
+                node,
+                convolution: c,
+            }),
             _ => None,
         })
     }
 
     fn depthwise(&mut self, tensor: TensorId) -> Result<(Layer<'g>, TensorId), ModelError> {
         self.take(tensor, "a depthwise convolution", |node| match &node.op {
-            Op::Depthwise(c) => Some(Layer { node, convolution: c }),
+            Op::Depthwise(c) => Some(Layer {
+                node,
+                convolution: c,
+            }),
             _ => None,
         })
     }
 
-    fn activation(&mut self, tensor: TensorId, allowed: &[Activation]) -> Result<(Activation, TensorId), ModelError> {
-        self.take(tensor, &format!("an activation ({allowed:?})"), |node| match node.op {
-            Op::Activation(_, a) if allowed.contains(&a) => Some(a),
-            _ => None,
-        })
+    fn activation(
+        &mut self,
+        tensor: TensorId,
+        allowed: &[Activation],
+    ) -> Result<(Activation, TensorId), ModelError> {
+        self.take(
+            tensor,
+            &format!("an activation ({allowed:?})"),
+            |node| match node.op {
+                Op::Activation(_, a) if allowed.contains(&a) => Some(a),
+                _ => None,
+            },
+        )
     }
 
     fn mean(&mut self, tensor: TensorId) -> Result<TensorId, ModelError> {
-        let (_, mean) = self.take(tensor, "a mean over the map", |node| matches!(node.op, Op::Mean(_)).then_some(()))?;
+        let (_, mean) = self.take(tensor, "a mean over the map", |node| {
+            matches!(node.op, Op::Mean(_)).then_some(())
+        })?;
         Ok(mean)
     }
 
     /// The sum of two given tensors.
     fn add(&mut self, tensor: TensorId, other: TensorId) -> Result<TensorId, ModelError> {
-        let (_, sum) = self.take(tensor, &format!("an addition of tensor {other}"), |node| match node.op {
-            Op::Add(a, b) if (a, b) == (tensor, other) || (b, a) == (tensor, other) => Some(()),
-            _ => None,
-        })?;
+        let (_, sum) =
+            self.take(
+                tensor,
+                &format!("an addition of tensor {other}"),
+                |node| match node.op {
+                    Op::Add(a, b) if (a, b) == (tensor, other) || (b, a) == (tensor, other) => {
+                        Some(())
+                    }
+                    _ => None,
+                },
+            )?;
         Ok(sum)
     }
 
     fn scale(&mut self, tensor: TensorId, by: TensorId) -> Result<TensorId, ModelError> {
-        let (_, product) = self.take(tensor, &format!("a multiplication by tensor {by}"), |node| match node.op {
-            Op::Scale { map, factors } if (map, factors) == (tensor, by) => Some(()),
-            _ => None,
-        })?;
+        let (_, product) = self.take(
+            tensor,
+            &format!("a multiplication by tensor {by}"),
+            |node| match node.op {
+                Op::Scale { map, factors } if (map, factors) == (tensor, by) => Some(()),
+                _ => None,
+            },
+        )?;
         Ok(product)
     }
 
@@ -183,11 +232,19 @@ impl<'g> Matcher<'g> {
     }
 
     fn network(&mut self) -> Result<Network<'g>, ModelError> {
-        let (stem, t) = self.take(self.graph.input, "a 3x3 convolution with stride 2", |node| match &node.op {
-            Op::Convolution(c) if c.kernel == [3, 3] && c.stride == 2 => Some(Layer { node, convolution: c }),
-            _ => None,
-        })?;
-        let (stem_activation, mut t) = self.activation(t, &[Activation::Relu, Activation::HardSwish])?;
+        let (stem, t) = self.take(
+            self.graph.input,
+            "a 3x3 convolution with stride 2",
+            |node| match &node.op {
+                Op::Convolution(c) if c.kernel == [3, 3] && c.stride == 2 => Some(Layer {
+                    node,
+                    convolution: c,
+                }),
+                _ => None,
+            },
+        )?;
+        let (stem_activation, mut t) =
+            self.activation(t, &[Activation::Relu, Activation::HardSwish])?;
         let mut encoder = Vec::new();
         while !self.follows(t, |op| matches!(op, Op::Mean(_))) {
             let (block, output) = self.encoder_block(t)?;
@@ -201,18 +258,39 @@ impl<'g> Matcher<'g> {
             decoder.push(block);
             t = output;
         }
-        let (tail, t) = self.take(t, "a transposed convolution or a bilinear resize", |node| match &node.op {
-            Op::TransposedConvolution(c) => Some(Layer { node, convolution: c }),
-            _ => None,
-        })?;
+        let (tail, t) =
+            self.take(
+                t,
+                "a transposed convolution or a bilinear resize",
+                |node| match &node.op {
+                    Op::TransposedConvolution(c) => Some(Layer {
+                        node,
+                        convolution: c,
+                    }),
+                    _ => None,
+                },
+            )?;
         let (_, t) = self.activation(t, &[Activation::Logistic])?;
         if t != self.graph.output {
-            return Err(stop(tail.node, "what it gives is not the output of the network"));
+            return Err(stop(
+                tail.node,
+                "what it gives is not the output of the network",
+            ));
         }
-        Ok(Network { stem, stem_activation, encoder, head, decoder, tail })
+        Ok(Network {
+            stem,
+            stem_activation,
+            encoder,
+            head,
+            decoder,
+            tail,
+        })
     }
 
-    fn encoder_block(&mut self, input: TensorId) -> Result<(EncoderBlock<'g>, TensorId), ModelError> {
+    fn encoder_block(
+        &mut self,
+        input: TensorId,
+    ) -> Result<(EncoderBlock<'g>, TensorId), ModelError> {
         let either = [Activation::Relu, Activation::HardSwish];
         let (expand, t) = self.pointwise(input, "a 1x1 convolution that expands")?;
         let (expand_activation, t) = self.activation(t, &either)?;
@@ -225,11 +303,26 @@ impl<'g> Matcher<'g> {
             gate = Some(found);
         }
         let (project, mut t) = self.pointwise(t, "a 1x1 convolution that projects")?;
-        let residual = self.follows(t, |op| matches!(op, Op::Add(a, b) if (*a, *b) == (t, input) || (*b, *a) == (t, input)));
+        let residual = self.follows(
+            t,
+            |op| matches!(op, Op::Add(a, b) if (*a, *b) == (t, input) || (*b, *a) == (t, input)),
+        );
         if residual {
             t = self.add(t, input)?;
         }
-        Ok((EncoderBlock { input, expand, expand_activation, depthwise, depthwise_activation, gate, project, residual }, t))
+        Ok((
+            EncoderBlock {
+                input,
+                expand,
+                expand_activation,
+                depthwise,
+                depthwise_activation,
+                gate,
+                project,
+                residual,
+            },
+            t,
+        ))
     }
 
     fn head(&mut self, input: TensorId) -> Result<(Head<'g>, TensorId), ModelError> {
@@ -239,7 +332,14 @@ impl<'g> Matcher<'g> {
         let (features, t) = self.pointwise(input, "the head's 1x1 convolution")?;
         let (_, t) = self.activation(t, &[Activation::Relu])?;
         let t = self.scale(t, factors)?;
-        Ok((Head { input, features, gate }, t))
+        Ok((
+            Head {
+                input,
+                features,
+                gate,
+            },
+            t,
+        ))
     }
 
     fn decoder_block(
@@ -247,17 +347,29 @@ impl<'g> Matcher<'g> {
         input: TensorId,
         encoder: &[EncoderBlock<'g>],
     ) -> Result<(DecoderBlock<'g>, TensorId), ModelError> {
-        let (resize, t) = self.take(input, "a bilinear resize", |node| matches!(node.op, Op::Resize(_)).then_some(node))?;
+        let (resize, t) = self.take(input, "a bilinear resize", |node| {
+            matches!(node.op, Op::Resize(_)).then_some(node)
+        })?;
         let (small, large) = (self.graph.shape(input), self.graph.shape(t));
         if (large.height, large.width) != (2 * small.height, 2 * small.width) {
-            return Err(stop(resize, &format!("it goes from {small} to {large}; a factor of two is supported")));
+            return Err(stop(
+                resize,
+                &format!("it goes from {small} to {large}; a factor of two is supported"),
+            ));
         }
         let (up, u) = self.pointwise(t, "a 1x1 convolution behind the resize")?;
         // The skipped tensor shows itself as the other operand of the sum whose mean is taken.
-        let ((skip, tensor), sum) = self.take(u, "an addition of the input of an earlier block", |node| match node.op {
-            Op::Add(a, b) => encoder.iter().position(|e| e.input == a || e.input == b).map(|i| (i, encoder[i].input)),
-            _ => None,
-        })?;
+        let ((skip, tensor), sum) = self.take(
+            u,
+            "an addition of the input of an earlier block",
+            |node| match node.op {
+                Op::Add(a, b) => encoder
+                    .iter()
+                    .position(|e| e.input == a || e.input == b)
+                    .map(|i| (i, encoder[i].input)),
+                _ => None,
+            },
+        )?;
         let (gate, factors) = self.gate(sum)?;
         let t = self.scale(tensor, factors)?;
         let t = self.add(t, u)?;
@@ -266,7 +378,16 @@ impl<'g> Matcher<'g> {
         let (depthwise, t) = self.depthwise(m)?;
         let (_, t) = self.activation(t, &[Activation::Relu])?;
         let t = self.add(m, t)?;
-        Ok((DecoderBlock { up, skip, gate, mix, depthwise }, t))
+        Ok((
+            DecoderBlock {
+                up,
+                skip,
+                gate,
+                mix,
+                depthwise,
+            },
+            t,
+        ))
     }
 }
 
@@ -282,11 +403,21 @@ mod tests {
             let network = Network::find(&graph).unwrap();
             assert_eq!(network.encoder.len(), 8);
             assert_eq!(
-                network.encoder.iter().map(|e| e.residual).collect::<Vec<_>>(),
+                network
+                    .encoder
+                    .iter()
+                    .map(|e| e.residual)
+                    .collect::<Vec<_>>(),
                 [false, false, true, false, true, true, true, true]
             );
-            assert_eq!(network.encoder.iter().filter(|e| e.gate.is_some()).count(), 6);
-            assert_eq!(network.decoder.iter().map(|d| d.skip).collect::<Vec<_>>(), [3, 1, 0]);
+            assert_eq!(
+                network.encoder.iter().filter(|e| e.gate.is_some()).count(),
+                6
+            );
+            assert_eq!(
+                network.decoder.iter().map(|d| d.skip).collect::<Vec<_>>(),
+                [3, 1, 0]
+            );
         }
     }
 
@@ -307,12 +438,18 @@ mod tests {
                 Op::Convolution(c) | Op::TransposedConvolution(c) => Op::Depthwise(c.clone()),
             };
             // The one harmless change: either activation may follow the stem, an expansion or a depthwise convolution.
-            if matches!(graph.nodes[changed].op, Op::Activation(_, Activation::HardSwish)) {
+            if matches!(
+                graph.nodes[changed].op,
+                Op::Activation(_, Activation::HardSwish)
+            ) {
                 assert!(Network::find(&other).is_ok());
                 continue;
             }
             let error = Network::find(&other).unwrap_err();
-            assert!(matches!(error, ModelError::Structure { .. }), "node {changed}: {error}");
+            assert!(
+                matches!(error, ModelError::Structure { .. }),
+                "node {changed}: {error}"
+            );
         }
     }
 }

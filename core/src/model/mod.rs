@@ -43,9 +43,15 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 
 /// MediaPipe's general selfie segmentation network, 256x256: the bytes of `selfie_segmentation.tflite`.
-pub const GENERAL: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/model/selfie_segmentation.tflite"));
+pub const GENERAL: &[u8] = include_bytes!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/model/selfie_segmentation.tflite"
+));
 /// MediaPipe's landscape selfie segmentation network, 144x256: the bytes of `selfie_segmentation_landscape.tflite`.
-pub const LANDSCAPE: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/model/selfie_segmentation_landscape.tflite"));
+pub const LANDSCAPE: &[u8] = include_bytes!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/model/selfie_segmentation_landscape.tflite"
+));
 
 /// A network that is ready to run: checked, planned, its weights packed. It never changes; share it between threads.
 pub struct Model {
@@ -67,7 +73,10 @@ impl Model {
     /// Reads a `.tflite` file of the selfie segmentation family. Nothing in the file is trusted.
     pub fn from_bytes(bytes: &[u8]) -> Result<Model, ModelError> {
         let graph = graph::Graph::build(&tflite::File::read(bytes)?)?;
-        Ok(Model { plan: plan::Plan::derive(&graph)?, sha256: sha256(bytes) })
+        Ok(Model {
+            plan: plan::Plan::derive(&graph)?,
+            sha256: sha256(bytes),
+        })
     }
 
     /// Width of the input and of the confidence in pixels.
@@ -88,10 +97,17 @@ impl Model {
 
 impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Model {{ {}x{}, sha256 {} }}", self.plan.width, self.plan.height, self.sha256)
+        write!(
+            f,
+            "Model {{ {}x{}, sha256 {} }}",
+            self.plan.width, self.plan.height, self.sha256
+        )
     }
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }

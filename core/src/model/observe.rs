@@ -83,7 +83,10 @@ pub(super) struct Observer<'a> {
 
 impl<'a> Observer<'a> {
     pub(super) fn new(after: Option<&'a mut dyn FnMut(Step)>) -> Self {
-        Observer { pass: Pass::Encoder(0), after }
+        Observer {
+            pass: Pass::Encoder(0),
+            after,
+        }
     }
 
     /// The steps from here on belong to `pass`.
@@ -95,7 +98,12 @@ impl<'a> Observer<'a> {
     #[inline(always)]
     pub(super) fn did(&mut self, operator: Operator, multiply_adds: usize, numbers: usize) {
         if let Some(after) = &mut self.after {
-            after(Step { pass: self.pass, operator, multiply_adds, bytes: 4 * numbers });
+            after(Step {
+                pass: self.pass,
+                operator,
+                multiply_adds,
+                bytes: 4 * numbers,
+            });
         }
     }
 }

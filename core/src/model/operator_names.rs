@@ -5,7 +5,10 @@ pub(super) const CUSTOM: i32 = 32;
 
 /// Name of a built-in operator code. Codes that are newer than this list give nothing.
 pub(super) fn builtin_name(code: i32) -> Option<&'static str> {
-    usize::try_from(code).ok().and_then(|code| NAMES.get(code)).copied()
+    usize::try_from(code)
+        .ok()
+        .and_then(|code| NAMES.get(code))
+        .copied()
 }
 
 /// In the order of the codes (`enum BuiltinOperator` of TensorFlow Lite's schema, version 3).
@@ -48,7 +51,13 @@ mod tests {
 
     #[test]
     fn codes_have_the_names_of_the_schema() {
-        for (code, name) in [(0, "ADD"), (3, "CONV_2D"), (CUSTOM, "CUSTOM"), (117, "HARD_SWISH"), (206, "STABLEHLO_COMPOSITE")] {
+        for (code, name) in [
+            (0, "ADD"),
+            (3, "CONV_2D"),
+            (CUSTOM, "CUSTOM"),
+            (117, "HARD_SWISH"),
+            (206, "STABLEHLO_COMPOSITE"),
+        ] {
             assert_eq!(builtin_name(code), Some(name));
         }
         assert_eq!(builtin_name(-1), None);

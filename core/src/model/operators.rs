@@ -28,8 +28,19 @@ const TRANSPOSE_BIAS: &str = "Convolution2DTransposeBias";
 /// Whether an operator is of a kind that can be run at all.
 pub(super) fn is_known(operator: &Operator<'_>) -> bool {
     use code::*;
-    let known =
-        [ADD, AVERAGE_POOL_2D, CONV_2D, DEPTHWISE_CONV_2D, DEQUANTIZE, LOGISTIC, MUL, RELU, RESIZE_BILINEAR, MEAN, HARD_SWISH];
+    let known = [
+        ADD,
+        AVERAGE_POOL_2D,
+        CONV_2D,
+        DEPTHWISE_CONV_2D,
+        DEQUANTIZE,
+        LOGISTIC,
+        MUL,
+        RELU,
+        RESIZE_BILINEAR,
+        MEAN,
+        HARD_SWISH,
+    ];
     known.contains(&operator.code) || operator.is_custom(TRANSPOSE_BIAS)
 }
 
@@ -43,47 +54,97 @@ pub(super) struct Reader<'f, 'a> {
 
 impl<'f, 'a> Reader<'f, 'a> {
     pub(super) fn new(file: &'f File<'a>) -> Self {
-        Reader { file, source: vec![None; file.tensors.len()], weights: 0 }
+        Reader {
+            file,
+            source: vec![None; file.tensors.len()],
+            weights: 0,
+        }
     }
 
     /// The numbers of a constant tensor of this shape. All must be finite.
     fn floats(&mut self, id: TensorId, dims: &[usize]) -> Result<Vec<f32>, String> {
         let tensor = &self.file.tensors[self.source[id].unwrap_or(id)];
         if !tensor.shape.iter().eq(dims.iter().map(|d| *d as i32)) {
-            return Err(format!("a constant has the shape {:?}, not {dims:?}", tensor.shape.iter().take(8).collect::<Vec<_>>()));
+            return Err(format!(
+                "a constant has the shape {:?}, not {dims:?}",
+                tensor.shape.iter().take(8).collect::<Vec<_>>()
+            ));
         }
-        let count = dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).filter(|n| self.weights + n <= MAX_WEIGHTS);
+        let count = dims
+            .iter()
+            .try_fold(1usize, |n, d| n.checked_mul(*d))
+            .filter(|n| self.weights + n <= MAX_WEIGHTS);
         let count = count.ok_or(format!("there are more than {MAX_WEIGHTS} weights"))?;
         let size = match tensor.kind {
             TensorType::F32 => 4,
             TensorType::F16 => 2,
-            other => return Err(format!("a constant is {}, not float32 or float16", other.name())),
+            other => {
+                return Err(format!(
+                    "a constant is {}, not float32 or float16",
+                    other.name()
+                ));
+            }
         };
         if tensor.data.len() != count * size {
-            return Err(format!("a constant of {count} numbers has {} bytes, not {}", tensor.data.len(), count * size));
+            return Err(format!(
+                "a constant of {count} numbers has {} bytes, not {}",
+                tensor.data.len(),
+                count * size
+            ));
         }
         self.weights += count;
         let values: Vec<f32> = if size == 4 {
-            tensor.data.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+            tensor
+                .data
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .map(|b| f32::from_le_bytes(*b))
+                .collect()
         } else {
-            tensor.data.as_chunks::<2>().0.iter().map(|b| half_to_f32(u16::from_le_bytes(*b))).collect()
+            tensor
+                .data
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|b| half_to_f32(u16::from_le_bytes(*b)))
+                .collect()
         };
-        if values.iter().all(|v| v.is_finite()) { Ok(values) } else { Err("a constant is infinite or not a number".to_owned()) }
+        if values.iter().all(|v| v.is_finite()) {
+            Ok(values)
+        } else {
+            Err("a constant is infinite or not a number".to_owned())
+        }
     }
 
     /// The dimensions of a constant tensor.
     fn dims(&self, id: TensorId) -> Result<Vec<usize>, String> {
         let tensor = &self.file.tensors[self.source[id].unwrap_or(id)];
-        tensor.shape.iter().take(5).map(|d| usize::try_from(d).map_err(|_| format!("a constant has a side of {d}"))).collect()
+        tensor
+            .shape
+            .iter()
+            .take(5)
+            .map(|d| usize::try_from(d).map_err(|_| format!("a constant has a side of {d}")))
+            .collect()
     }
 
     /// The integers of a constant tensor.
     fn ints(&self, id: TensorId) -> Result<Vec<i32>, String> {
         let tensor = &self.file.tensors[id];
         if tensor.kind != TensorType::I32 || tensor.data.is_empty() || tensor.data.len() > 16 {
-            return Err(format!("a parameter is {} of {} bytes, not a few int32", tensor.kind.name(), tensor.data.len()));
+            return Err(format!(
+                "a parameter is {} of {} bytes, not a few int32",
+                tensor.kind.name(),
+                tensor.data.len()
+            ));
         }
-        Ok(tensor.data.as_chunks::<4>().0.iter().map(|b| i32::from_le_bytes(*b)).collect())
+        Ok(tensor
+            .data
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| i32::from_le_bytes(*b))
+            .collect())
     }
 }
 
@@ -96,13 +157,30 @@ fn half_to_f32(half: u16) -> f32 {
         31 => f32::NAN,
         _ => f32::from_bits((u32::from(exponent) + 112) << 23 | u32::from(fraction) << 13),
     };
-    if half >> 15 == 1 { -magnitude } else { magnitude }
+    if half >> 15 == 1 {
+        -magnitude
+    } else {
+        magnitude
+    }
 }
 
 /// Adds the node of one known operator to the graph; two where an activation is part of the operator, none for `DEQUANTIZE`.
-pub(super) fn lower<'a>(reader: &mut Reader<'_, 'a>, graph: &mut Graph, operator: &Operator<'a>) -> Result<(), ModelError> {
-    let found = Lowering { reader, graph, operator }.run();
-    found.map_err(|problem| ModelError::Operator { index: operator.index, name: operator.name(), problem })
+pub(super) fn lower<'a>(
+    reader: &mut Reader<'_, 'a>,
+    graph: &mut Graph,
+    operator: &Operator<'a>,
+) -> Result<(), ModelError> {
+    let found = Lowering {
+        reader,
+        graph,
+        operator,
+    }
+    .run();
+    found.map_err(|problem| ModelError::Operator {
+        index: operator.index,
+        name: operator.name(),
+        problem,
+    })
 }
 
 /// An operator, the shape that its output gets and whether a ReLU follows within it.
@@ -125,7 +203,9 @@ impl Lowering<'_, '_, '_> {
             return Err(format!("tensor {output} is written a second time"));
         }
         if !self.reader.file.tensors[output].data.is_empty() {
-            return Err(format!("tensor {output} is written, although it is a constant"));
+            return Err(format!(
+                "tensor {output} is written, although it is a constant"
+            ));
         }
         let lowered = match self.operator.code {
             code::DEQUANTIZE => return self.dequantize(output),
@@ -142,10 +222,16 @@ impl Lowering<'_, '_, '_> {
             _ => self.transposed_convolution()?,
         };
         if self.reader.file.tensors[output].kind != TensorType::F32 {
-            return Err(format!("its output is {}, not float32", self.reader.file.tensors[output].kind.name()));
+            return Err(format!(
+                "its output is {}, not float32",
+                self.reader.file.tensors[output].kind.name()
+            ));
         }
         if shape(self.reader.file, output) != Some(lowered.shape) {
-            return Err(format!("its output has another shape than {}, which follows from its inputs", lowered.shape));
+            return Err(format!(
+                "its output has another shape than {}, which follows from its inputs",
+                lowered.shape
+            ));
         }
         let (index, name) = (self.operator.index, self.operator.name());
         let mut written = output;
@@ -153,9 +239,19 @@ impl Lowering<'_, '_, '_> {
             written = self.graph.shapes.len();
             self.graph.shapes.push(Some(lowered.shape));
         }
-        self.graph.nodes.push(Node { index, name: name.clone(), op: lowered.op, output: written });
+        self.graph.nodes.push(Node {
+            index,
+            name: name.clone(),
+            op: lowered.op,
+            output: written,
+        });
         if lowered.relu {
-            self.graph.nodes.push(Node { index, name, op: Op::Activation(written, Activation::Relu), output });
+            self.graph.nodes.push(Node {
+                index,
+                name,
+                op: Op::Activation(written, Activation::Relu),
+                output,
+            });
         }
         self.graph.shapes[output] = Some(lowered.shape);
         Ok(())
@@ -165,35 +261,60 @@ impl Lowering<'_, '_, '_> {
         let mut outputs = self.operator.outputs.iter();
         match (outputs.next(), outputs.next()) {
             (Some(id), None) => Ok(id as usize),
-            _ => Err(format!("it has {} outputs, not one", self.operator.outputs.len())),
+            _ => Err(format!(
+                "it has {} outputs, not one",
+                self.operator.outputs.len()
+            )),
         }
     }
 
     fn inputs<const N: usize>(&self) -> Result<[TensorId; N], String> {
-        let ids: Vec<TensorId> = self.operator.inputs.iter().take(N + 1).filter_map(|i| usize::try_from(i).ok()).collect();
-        ids.try_into().map_err(|_| format!("it has {} inputs, not {N}", self.operator.inputs.len()))
+        let ids: Vec<TensorId> = self
+            .operator
+            .inputs
+            .iter()
+            .take(N + 1)
+            .filter_map(|i| usize::try_from(i).ok())
+            .collect();
+        ids.try_into()
+            .map_err(|_| format!("it has {} inputs, not {N}", self.operator.inputs.len()))
     }
 
     /// Shape of a map that an operator before this one wrote.
     fn map(&self, id: TensorId) -> Result<Shape, String> {
-        self.graph.shapes[id].ok_or(format!("its input, tensor {id}, is written by no operator before it"))
+        self.graph.shapes[id].ok_or(format!(
+            "its input, tensor {id}, is written by no operator before it"
+        ))
     }
 
     /// A 32-bit option that must be positive.
     fn positive(&self, id: usize, default: i32) -> Result<usize, String> {
         let value = self.option(|t| t.i32(id, default, "operator's options"), default)?;
-        usize::try_from(value).ok().filter(|v| (1..=4096).contains(v)).ok_or(format!("option {id} is {value}"))
+        usize::try_from(value)
+            .ok()
+            .filter(|v| (1..=4096).contains(v))
+            .ok_or(format!("option {id} is {value}"))
     }
 
-    fn option<T>(&self, read: impl Fn(&super::flatbuffer::Table<'_>) -> Result<T, ModelError>, default: T) -> Result<T, String> {
-        self.operator.options.as_ref().map_or(Ok(default), read).map_err(|e| e.to_string())
+    fn option<T>(
+        &self,
+        read: impl Fn(&super::flatbuffer::Table<'_>) -> Result<T, ModelError>,
+        default: T,
+    ) -> Result<T, String> {
+        self.operator
+            .options
+            .as_ref()
+            .map_or(Ok(default), read)
+            .map_err(|e| e.to_string())
     }
 
     /// Refuses options of another kind of operator.
     fn expect_options(&self, kind: u8) -> Result<(), String> {
         match (self.operator.options_type, &self.operator.options) {
             (found, Some(_)) if found == kind => Ok(()),
-            (found, _) => Err(format!("its options are missing or of kind {found}, not {kind}")),
+            (found, _) => Err(format!(
+                "its options are missing or of kind {found}, not {kind}"
+            )),
         }
     }
 
@@ -202,7 +323,9 @@ impl Lowering<'_, '_, '_> {
         match self.option(|t| t.u8(id, "fused activation"), 0)? {
             0 => Ok(false),
             1 => Ok(true),
-            other => Err(format!("the fused activation {other} is not supported, only none and ReLU")),
+            other => Err(format!(
+                "the fused activation {other} is not supported, only none and ReLU"
+            )),
         }
     }
 
@@ -210,7 +333,10 @@ impl Lowering<'_, '_, '_> {
         let [from] = self.inputs()?;
         let tensor = &self.reader.file.tensors[from];
         if tensor.data.is_empty() || tensor.kind != TensorType::F16 {
-            return Err(format!("it converts {}; only float16 constants are supported", tensor.kind.name()));
+            return Err(format!(
+                "it converts {}; only float16 constants are supported",
+                tensor.kind.name()
+            ));
         }
         let to = &self.reader.file.tensors[output];
         if to.kind != TensorType::F32 || !to.shape.iter().eq(tensor.shape.iter()) {
@@ -235,8 +361,14 @@ impl Lowering<'_, '_, '_> {
         let &[outputs, height, width, inputs] = &self.reader.dims(filter)?[..] else {
             return Err("its filter has not four dimensions".to_owned());
         };
-        let (outputs, expected) = if depthwise { (inputs, [1, shape.channels]) } else { (outputs, [outputs, shape.channels]) };
-        let weights = self.reader.floats(filter, &[expected[0], height, width, expected[1]])?;
+        let (outputs, expected) = if depthwise {
+            (inputs, [1, shape.channels])
+        } else {
+            (outputs, [outputs, shape.channels])
+        };
+        let weights = self
+            .reader
+            .floats(filter, &[expected[0], height, width, expected[1]])?;
         let bias = self.reader.floats(bias, &[outputs])?;
         if weights.is_empty() {
             return Err("its filter is empty".to_owned());
@@ -254,32 +386,77 @@ impl Lowering<'_, '_, '_> {
             weights,
             bias,
         };
-        let op = if depthwise { Op::Depthwise(convolution) } else { Op::Convolution(convolution) };
-        let shape = Shape { height: out_height, width: out_width, channels: outputs };
-        Ok(Lowered { op, shape, relu: self.fused_relu(3 + after)? })
+        let op = if depthwise {
+            Op::Depthwise(convolution)
+        } else {
+            Op::Convolution(convolution)
+        };
+        let shape = Shape {
+            height: out_height,
+            width: out_width,
+            channels: outputs,
+        };
+        Ok(Lowered {
+            op,
+            shape,
+            relu: self.fused_relu(3 + after)?,
+        })
     }
 
     fn transposed_convolution(&mut self) -> Result<Lowered, String> {
         let [input, filter, bias] = self.inputs()?;
         let shape = self.map(input)?;
         // padding (1 = same, 2 = valid: alike here), stride by width, stride by height
-        let options: Vec<i32> = self.operator.custom_options.as_chunks::<4>().0.iter().map(|b| i32::from_le_bytes(*b)).collect();
+        let options: Vec<i32> = self
+            .operator
+            .custom_options
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| i32::from_le_bytes(*b))
+            .collect();
         if !matches!(&options[..], [1 | 2, 2, 2]) {
-            return Err(format!("its options are {:?}, not padding 1 or 2 and strides 2, 2", &options[..options.len().min(8)]));
+            return Err(format!(
+                "its options are {:?}, not padding 1 or 2 and strides 2, 2",
+                &options[..options.len().min(8)]
+            ));
         }
         let &[outputs, 2, 2, inputs] = &self.reader.dims(filter)?[..] else {
             return Err("its kernel is not 2x2".to_owned());
         };
-        let weights = self.reader.floats(filter, &[outputs, 2, 2, shape.channels])?;
+        let weights = self
+            .reader
+            .floats(filter, &[outputs, 2, 2, shape.channels])?;
         let bias = self.reader.floats(bias, &[outputs])?;
-        let convolution = Convolution { input, kernel: [2, 2], stride: 2, padding: [0, 0], inputs, outputs, weights, bias };
-        let shape = Shape { height: 2 * shape.height, width: 2 * shape.width, channels: outputs };
-        Ok(Lowered { op: Op::TransposedConvolution(convolution), shape, relu: false })
+        let convolution = Convolution {
+            input,
+            kernel: [2, 2],
+            stride: 2,
+            padding: [0, 0],
+            inputs,
+            outputs,
+            weights,
+            bias,
+        };
+        let shape = Shape {
+            height: 2 * shape.height,
+            width: 2 * shape.width,
+            channels: outputs,
+        };
+        Ok(Lowered {
+            op: Op::TransposedConvolution(convolution),
+            shape,
+            relu: false,
+        })
     }
 
     fn activation(&self, activation: Activation) -> Result<Lowered, String> {
         let [input] = self.inputs()?;
-        Ok(Lowered { op: Op::Activation(input, activation), shape: self.map(input)?, relu: false })
+        Ok(Lowered {
+            op: Op::Activation(input, activation),
+            shape: self.map(input)?,
+            relu: false,
+        })
     }
 
     fn average_pool(&self) -> Result<Lowered, String> {
@@ -288,11 +465,17 @@ impl Lowering<'_, '_, '_> {
         self.expect_options(5)?;
         let (width, height) = (self.positive(3, 0)?, self.positive(4, 0)?);
         if (height, width) != (shape.height, shape.width) {
-            return Err(format!("it averages over {height}x{width} of {shape}; only the whole map is supported"));
+            return Err(format!(
+                "it averages over {height}x{width} of {shape}; only the whole map is supported"
+            ));
         }
         self.positive(1, 0)?;
         self.positive(2, 0)?;
-        Ok(Lowered { op: Op::Mean(input), shape: pixel(shape.channels), relu: self.fused_relu(5)? })
+        Ok(Lowered {
+            op: Op::Mean(input),
+            shape: pixel(shape.channels),
+            relu: self.fused_relu(5)?,
+        })
     }
 
     fn mean(&self) -> Result<Lowered, String> {
@@ -302,9 +485,15 @@ impl Lowering<'_, '_, '_> {
         let mut axes = self.reader.ints(axes)?;
         axes.sort_unstable();
         if axes != [1, 2] || !self.option(|t| t.bool(0, "kept dimensions"), false)? {
-            return Err(format!("it averages over the axes {axes:?}; only [1, 2] with kept dimensions is supported"));
+            return Err(format!(
+                "it averages over the axes {axes:?}; only [1, 2] with kept dimensions is supported"
+            ));
         }
-        Ok(Lowered { op: Op::Mean(input), shape: pixel(shape.channels), relu: false })
+        Ok(Lowered {
+            op: Op::Mean(input),
+            shape: pixel(shape.channels),
+            relu: false,
+        })
     }
 
     fn add(&self) -> Result<Lowered, String> {
@@ -312,20 +501,36 @@ impl Lowering<'_, '_, '_> {
         self.expect_options(11)?;
         let (shape, other) = (self.map(a)?, self.map(b)?);
         if shape != other {
-            return Err(format!("it adds {shape} and {other}; only equal shapes are supported"));
+            return Err(format!(
+                "it adds {shape} and {other}; only equal shapes are supported"
+            ));
         }
-        Ok(Lowered { op: Op::Add(a, b), shape, relu: self.fused_relu(0)? })
+        Ok(Lowered {
+            op: Op::Add(a, b),
+            shape,
+            relu: self.fused_relu(0)?,
+        })
     }
 
     fn multiply(&self) -> Result<Lowered, String> {
         let [a, b] = self.inputs()?;
         self.expect_options(21)?;
         let (first, second) = (self.map(a)?, self.map(b)?);
-        let (map, factors, shape, other) = if second.is_pixel() { (a, b, first, second) } else { (b, a, second, first) };
+        let (map, factors, shape, other) = if second.is_pixel() {
+            (a, b, first, second)
+        } else {
+            (b, a, second, first)
+        };
         if !other.is_pixel() || other.channels != shape.channels {
-            return Err(format!("it multiplies {first} and {second}; only a map and one value per channel are supported"));
+            return Err(format!(
+                "it multiplies {first} and {second}; only a map and one value per channel are supported"
+            ));
         }
-        Ok(Lowered { op: Op::Scale { map, factors }, shape, relu: self.fused_relu(0)? })
+        Ok(Lowered {
+            op: Op::Scale { map, factors },
+            shape,
+            relu: self.fused_relu(0)?,
+        })
     }
 
     fn resize(&self, output: TensorId) -> Result<Lowered, String> {
@@ -337,27 +542,43 @@ impl Lowering<'_, '_, '_> {
             return Err("only half pixel centres without aligned corners are supported".to_owned());
         }
         let size = self.reader.ints(size)?;
-        let shape = shape(self.reader.file, output).ok_or("its output is not a map [1][height][width][channels]")?;
+        let shape = shape(self.reader.file, output)
+            .ok_or("its output is not a map [1][height][width][channels]")?;
         if size != [shape.height as i32, shape.width as i32] {
             return Err(format!("its size is {size:?}, its output {shape}"));
         }
-        Ok(Lowered { op: Op::Resize(input), shape: Shape { channels, ..shape }, relu: false })
+        Ok(Lowered {
+            op: Op::Resize(input),
+            shape: Shape { channels, ..shape },
+            relu: false,
+        })
     }
 }
 
 fn pixel(channels: usize) -> Shape {
-    Shape { height: 1, width: 1, channels }
+    Shape {
+        height: 1,
+        width: 1,
+        channels,
+    }
 }
 
 /// Length of one side after a convolution and the padding in front of it. `padding` 0 is "same", 1 "valid".
-fn output_side(side: usize, kernel: usize, stride: usize, padding: u8) -> Result<(usize, usize), String> {
+fn output_side(
+    side: usize,
+    kernel: usize,
+    stride: usize,
+    padding: u8,
+) -> Result<(usize, usize), String> {
     match padding {
         0 => {
             let out = side.div_ceil(stride);
             Ok((out, ((out - 1) * stride + kernel).saturating_sub(side) / 2))
         }
         1 if kernel <= side => Ok(((side - kernel) / stride + 1, 0)),
-        1 => Err(format!("its kernel of {kernel} is larger than its input of {side}")),
+        1 => Err(format!(
+            "its kernel of {kernel} is larger than its input of {side}"
+        )),
         other => Err(format!("padding {other} is unknown")),
     }
 }

@@ -6,8 +6,8 @@
 use super::{
     graph::Activation,
     kernels::{
-        Aligned, HARD_SWISH, NONE, Packed, RELU, Row, Start, add_row_sums, depthwise, extend_edges, fully_connected, pointwise,
-        stem, tail,
+        Aligned, HARD_SWISH, NONE, Packed, RELU, Row, Start, add_row_sums, depthwise, extend_edges,
+        fully_connected, pointwise, stem, tail,
     },
     observe::{Observer, Operator, Pass},
     plan::{Decoder, Depthwise, Encoder, Gate, Map, Plan, Pointwise},
@@ -38,45 +38,102 @@ pub(super) struct Buffers {
 impl Buffers {
     /// Reserves what `plan` needs.
     pub(super) fn new(plan: &Plan) -> Self {
-        let filtered =
-            |e: &Encoder| e.input.height.div_ceil(e.depthwise.stride) * (e.input.width / e.depthwise.stride) * e.expand.weights.n;
-        let inputs = || plan.encoder.iter().map(|e| e.input).chain([plan.head.input]);
+        let filtered = |e: &Encoder| {
+            e.input.height.div_ceil(e.depthwise.stride)
+                * (e.input.width / e.depthwise.stride)
+                * e.expand.weights.n
+        };
+        let inputs = || {
+            plan.encoder
+                .iter()
+                .map(|e| e.input)
+                .chain([plan.head.input])
+        };
         let features = plan.head.features.weights.n;
         let most = |sizes: &mut dyn Iterator<Item = usize>| sizes.max().unwrap_or(0);
-        let encoder_rows = || plan.encoder.iter().map(|e| (e.depthwise.row.len * e.expand.weights.n, e.depthwise.kernel));
-        let decoder_rows = || plan.decoder.iter().map(|d| (d.depthwise.row.len * d.mix.n, d.depthwise.kernel));
+        let encoder_rows = || {
+            plan.encoder
+                .iter()
+                .map(|e| (e.depthwise.row.len * e.expand.weights.n, e.depthwise.kernel))
+        };
+        let decoder_rows = || {
+            plan.decoder
+                .iter()
+                .map(|d| (d.depthwise.row.len * d.mix.n, d.depthwise.kernel))
+        };
         let small = most(&mut plan.decoder.iter().map(|d| {
             let skip = plan.encoder[d.skip].input;
             (skip.height / 2) * (skip.width / 2 + 2) * d.mix.n
         }));
-        let channels =
-            plan.encoder.iter().flat_map(|e| [e.expand.weights.n, e.input.channels, e.gate.as_ref().map_or(0, |g| g.reduce.n)]);
-        let decoder_channels = plan.decoder.iter().flat_map(|d| [d.up.k, d.up.n, d.mix.n, d.gate.reduce.n]);
+        let channels = plan.encoder.iter().flat_map(|e| {
+            [
+                e.expand.weights.n,
+                e.input.channels,
+                e.gate.as_ref().map_or(0, |g| g.reduce.n),
+            ]
+        });
+        let decoder_channels = plan
+            .decoder
+            .iter()
+            .flat_map(|d| [d.up.k, d.up.n, d.mix.n, d.gate.reduce.n]);
         let channels = most(&mut channels.chain(decoder_channels).chain([features]));
         let projections = plan.encoder.iter().map(|e| &e.project.weights);
-        let matrices = projections.chain(plan.decoder.iter().flat_map(|d| [&d.mix, &d.merged.weights]));
+        let matrices = projections.chain(
+            plan.decoder
+                .iter()
+                .flat_map(|d| [&d.mix, &d.merged.weights]),
+        );
         Buffers {
-            maps: inputs().map(|m| Aligned::zeros(m.height * m.width * m.channels)).collect(),
+            maps: inputs()
+                .map(|m| Aligned::zeros(m.height * m.width * m.channels))
+                .collect(),
             means: inputs().map(|m| Aligned::zeros(m.channels)).collect(),
             filtered: [0, 1].map(|turn| {
-                let blocks = plan.encoder.iter().enumerate().filter(|(i, _)| i % 2 == turn).map(|(_, e)| filtered(e));
-                let head = (plan.encoder.len() % 2 == turn).then_some(plan.head.input.height * plan.head.input.width * features);
+                let blocks = plan
+                    .encoder
+                    .iter()
+                    .enumerate()
+                    .filter(|(i, _)| i % 2 == turn)
+                    .map(|(_, e)| filtered(e));
+                let head = (plan.encoder.len() % 2 == turn)
+                    .then_some(plan.head.input.height * plan.head.input.width * features);
                 Aligned::zeros(most(&mut blocks.chain(head)))
             }),
             sum: Aligned::zeros(channels),
             gate: Aligned::zeros(channels),
             hidden: Aligned::zeros(channels),
             scaled: Packed::with_room(most(&mut matrices.map(|m| Packed::room(m.k, m.n)))),
-            ring: Aligned::zeros(most(&mut encoder_rows().chain(decoder_rows()).map(|(row, kernel)| row * kernel))),
-            zeros: Aligned::zeros(most(&mut encoder_rows().chain(decoder_rows()).map(|(row, _)| row).chain([plan.width * 3]))),
-            row: Aligned::zeros(most(&mut plan.decoder.iter().map(|d| plan.encoder[d.skip].input.width * d.mix.n))),
+            ring: Aligned::zeros(most(
+                &mut encoder_rows()
+                    .chain(decoder_rows())
+                    .map(|(row, kernel)| row * kernel),
+            )),
+            zeros: Aligned::zeros(most(
+                &mut encoder_rows()
+                    .chain(decoder_rows())
+                    .map(|(row, _)| row)
+                    .chain([plan.width * 3]),
+            )),
+            row: Aligned::zeros(most(
+                &mut plan
+                    .decoder
+                    .iter()
+                    .map(|d| plan.encoder[d.skip].input.width * d.mix.n),
+            )),
             small: [(); 2].map(|()| Aligned::zeros(small)),
         }
     }
 }
 
 /// Runs all passes. `input` and `out` have the sizes that the plan says.
-pub(super) fn run<S: Simd>(s: S, plan: &Plan, b: &mut Buffers, input: &[f32], out: &mut [f32], o: &mut Observer<'_>) {
+pub(super) fn run<S: Simd>(
+    s: S,
+    plan: &Plan,
+    b: &mut Buffers,
+    input: &[f32],
+    out: &mut [f32],
+    o: &mut Observer<'_>,
+) {
     for i in 0..plan.encoder.len() {
         o.begin(Pass::Encoder(i));
         encoder(s, plan, i, b, input, o);
@@ -94,35 +151,73 @@ fn at(y: usize, len: usize) -> std::ops::Range<usize> {
     y * len..(y + 1) * len
 }
 
-fn encoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, picture: &[f32], o: &mut Observer<'_>) {
+fn encoder<S: Simd>(
+    s: S,
+    plan: &Plan,
+    i: usize,
+    b: &mut Buffers,
+    picture: &[f32],
+    o: &mut Observer<'_>,
+) {
     let e = &plan.encoder[i];
-    let Map { height, width, channels } = e.input;
+    let Map {
+        height,
+        width,
+        channels,
+    } = e.input;
     let (dw, wide) = (&e.depthwise, e.expand.weights.n);
     let (out_height, out_width) = (height.div_ceil(dw.stride), width / dw.stride);
     let size = dw.row.len * wide;
     let ring = &mut b.ring[..size * dw.kernel];
     dw.row.clear_padding(s, ring, wide, width);
     let [even, odd] = &mut b.filtered;
-    let (to, from) = if i.is_multiple_of(2) { (even, odd) } else { (odd, even) };
+    let (to, from) = if i.is_multiple_of(2) {
+        (even, odd)
+    } else {
+        (odd, even)
+    };
     let (before, maps) = b.maps.split_at_mut(i);
     let sum = &mut b.sum[..wide];
     sum.fill(0.0);
     b.means[i].fill(0.0);
     let mut made = 0;
-    for (y, to) in to[..out_height * out_width * wide].chunks_exact_mut(out_width * wide).enumerate() {
+    for (y, to) in to[..out_height * out_width * wide]
+        .chunks_exact_mut(out_width * wide)
+        .enumerate()
+    {
         let top = (y * dw.stride) as isize - dw.top as isize;
         while made < height && (made as isize) < top + dw.kernel as isize {
             let x = &mut maps[0][at(made, width * channels)];
-            match i.checked_sub(1).map(|last| (&plan.encoder[last], &before[last])) {
+            match i
+                .checked_sub(1)
+                .map(|last| (&plan.encoder[last], &before[last]))
+            {
                 None => {
                     stem_row(s, plan, picture, &b.zeros, made, x);
-                    o.did(Operator::Stem, x.len() * plan.stem.weights.k, plan.width * 6 + x.len());
+                    o.did(
+                        Operator::Stem,
+                        x.len() * plan.stem.weights.k,
+                        plan.width * 6 + x.len(),
+                    );
                 }
                 Some((last, skipped)) => {
                     let wide = last.expand.weights.n;
-                    project(s, last, &from[at(made, width * wide)], &b.scaled, skipped, made, width, x);
+                    project(
+                        s,
+                        last,
+                        &from[at(made, width * wide)],
+                        &b.scaled,
+                        skipped,
+                        made,
+                        width,
+                        x,
+                    );
                     let added = if last.residual { x.len() } else { 0 };
-                    o.did(Operator::Project, x.len() * wide, width * wide + x.len() + added);
+                    o.did(
+                        Operator::Project,
+                        x.len() * wide,
+                        width * wide + x.len() + added,
+                    );
                 }
             }
             if e.is_skip {
@@ -135,7 +230,11 @@ fn encoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, picture: &[f32
             made += 1;
         }
         filter(s, dw, ring, &b.zeros, size, top, height, to, sum);
-        o.did(Operator::Depthwise, to.len() * dw.kernel * dw.kernel, dw.stride * width * wide + to.len());
+        o.did(
+            Operator::Depthwise,
+            to.len() * dw.kernel * dw.kernel,
+            dw.stride * width * wide + to.len(),
+        );
     }
     let share = 1.0 / (out_height * out_width) as f32;
     sum.iter_mut().for_each(|v| *v *= share);
@@ -149,7 +248,13 @@ fn encoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, picture: &[f32
 
 fn stem_row<S: Simd>(s: S, plan: &Plan, picture: &[f32], zeros: &[f32], y: usize, to: &mut [f32]) {
     let len = plan.width * 3;
-    let row = |y: usize| if y < plan.height { &picture[at(y, len)] } else { &zeros[..len] };
+    let row = |y: usize| {
+        if y < plan.height {
+            &picture[at(y, len)]
+        } else {
+            &zeros[..len]
+        }
+    };
     let rows = [row(2 * y), row(2 * y + 1), row(2 * y + 2)];
     match plan.stem_activation {
         HARD_SWISH => stem::<S, HARD_SWISH>(s, rows, &plan.stem.weights, &plan.stem.bias, to),
@@ -158,15 +263,37 @@ fn stem_row<S: Simd>(s: S, plan: &Plan, picture: &[f32], zeros: &[f32], y: usize
 }
 
 /// Row `y` of the output of a block, whose gate is part of `weights`. `input` is the block's input, for the residual.
-fn project<S: Simd>(s: S, e: &Encoder, x: &[f32], weights: &Packed, input: &[f32], y: usize, width: usize, to: &mut [f32]) {
+fn project<S: Simd>(
+    s: S,
+    e: &Encoder,
+    x: &[f32],
+    weights: &Packed,
+    input: &[f32],
+    y: usize,
+    width: usize,
+    to: &mut [f32],
+) {
     let bias = &e.project.bias;
-    let start = if e.residual { Start::Residual(bias, &input[at(y, to.len())]) } else { Start::Bias(bias) };
+    let start = if e.residual {
+        Start::Residual(bias, &input[at(y, to.len())])
+    } else {
+        Start::Bias(bias)
+    };
     pointwise::<S, NONE>(s, x, weights, start, to, Row::plain(width));
 }
 
-fn activated<S: Simd>(s: S, x: &[f32], layer: &Pointwise, activation: u8, to: &mut [f32], row: Row) {
+fn activated<S: Simd>(
+    s: S,
+    x: &[f32],
+    layer: &Pointwise,
+    activation: u8,
+    to: &mut [f32],
+    row: Row,
+) {
     match activation {
-        HARD_SWISH => pointwise::<S, HARD_SWISH>(s, x, &layer.weights, Start::Bias(&layer.bias), to, row),
+        HARD_SWISH => {
+            pointwise::<S, HARD_SWISH>(s, x, &layer.weights, Start::Bias(&layer.bias), to, row)
+        }
         _ => pointwise::<S, RELU>(s, x, &layer.weights, Start::Bias(&layer.bias), to, row),
     }
 }
@@ -203,7 +330,13 @@ fn filter<S: Simd>(
 }
 
 /// `K` rows from row `top` on; rows outside of the map are zeros.
-fn ring_rows<'a, const K: usize>(ring: &'a [f32], zeros: &'a [f32], size: usize, top: isize, height: usize) -> [&'a [f32]; K] {
+fn ring_rows<'a, const K: usize>(
+    ring: &'a [f32],
+    zeros: &'a [f32],
+    size: usize,
+    top: isize,
+    height: usize,
+) -> [&'a [f32]; K] {
     std::array::from_fn(|i| match usize::try_from(top + i as isize) {
         Ok(y) if y < height => &ring[at(y % K, size)],
         _ => &zeros[..size],
@@ -212,15 +345,37 @@ fn ring_rows<'a, const K: usize>(ring: &'a [f32], zeros: &'a [f32], size: usize,
 
 fn gate<S: Simd>(s: S, gate: &Gate, mean: &[f32], hidden: &mut [f32], to: &mut [f32]) {
     let hidden = &mut hidden[..gate.reduce.n];
-    fully_connected(s, mean, &gate.reduce.weights, &gate.reduce.bias, Some(Activation::Relu), hidden);
-    fully_connected(s, hidden, &gate.expand.weights, &gate.expand.bias, Some(Activation::Logistic), &mut to[..gate.expand.n]);
+    fully_connected(
+        s,
+        mean,
+        &gate.reduce.weights,
+        &gate.reduce.bias,
+        Some(Activation::Relu),
+        hidden,
+    );
+    fully_connected(
+        s,
+        hidden,
+        &gate.expand.weights,
+        &gate.expand.bias,
+        Some(Activation::Logistic),
+        &mut to[..gate.expand.n],
+    );
 }
 
 fn head<S: Simd>(s: S, plan: &Plan, b: &mut Buffers, o: &mut Observer<'_>) {
-    let Map { height, width, channels } = plan.head.input;
+    let Map {
+        height,
+        width,
+        channels,
+    } = plan.head.input;
     let (count, wide) = (plan.encoder.len(), plan.head.features.weights.n);
     let [even, odd] = &mut b.filtered;
-    let (features, from) = if count.is_multiple_of(2) { (even, odd) } else { (odd, even) };
+    let (features, from) = if count.is_multiple_of(2) {
+        (even, odd)
+    } else {
+        (odd, even)
+    };
     let (before, maps) = b.maps.split_at_mut(count);
     let (last, skipped) = (&plan.encoder[count - 1], &before[count - 1]);
     let (sum, mean) = (&mut b.sum[..wide], &mut b.means[count]);
@@ -229,8 +384,21 @@ fn head<S: Simd>(s: S, plan: &Plan, b: &mut Buffers, o: &mut Observer<'_>) {
     for y in 0..height {
         let x = &mut maps[0][at(y, width * channels)];
         let last_wide = last.expand.weights.n;
-        project(s, last, &from[at(y, width * last_wide)], &b.scaled, skipped, y, width, x);
-        o.did(Operator::Project, x.len() * last_wide, width * last_wide + 2 * x.len());
+        project(
+            s,
+            last,
+            &from[at(y, width * last_wide)],
+            &b.scaled,
+            skipped,
+            y,
+            width,
+            x,
+        );
+        o.did(
+            Operator::Project,
+            x.len() * last_wide,
+            width * last_wide + 2 * x.len(),
+        );
         add_row_sums(s, x, mean);
         o.did(Operator::Sums, 0, x.len());
         let row = &mut features[at(y, width * wide)];
@@ -242,14 +410,32 @@ fn head<S: Simd>(s: S, plan: &Plan, b: &mut Buffers, o: &mut Observer<'_>) {
     let share = 1.0 / (height * width) as f32;
     mean.iter_mut().for_each(|v| *v *= share);
     let factors = &mut b.gate[..wide];
-    fully_connected(s, mean, &plan.head.gate.weights, &plan.head.gate.bias, Some(Activation::Logistic), factors);
+    fully_connected(
+        s,
+        mean,
+        &plan.head.gate.weights,
+        &plan.head.gate.bias,
+        Some(Activation::Logistic),
+        factors,
+    );
     // the mean of the gated features, from which the first decoder computes that of its own input
-    sum.iter_mut().zip(&*factors).for_each(|(v, g)| *v *= share * g);
+    sum.iter_mut()
+        .zip(&*factors)
+        .for_each(|(v, g)| *v *= share * g);
     let merged = &plan.decoder[0].merged;
     b.scaled.set_scaled(s, &merged.weights, factors);
     o.did(Operator::Gate, 0, 2 * b.scaled.k * b.scaled.n);
     for y in 0..height {
-        shrunken(s, &features[at(y, width * wide)], &b.scaled, &merged.bias, y, width, &mut b.small[0], o);
+        shrunken(
+            s,
+            &features[at(y, width * wide)],
+            &b.scaled,
+            &merged.bias,
+            y,
+            width,
+            &mut b.small[0],
+            o,
+        );
     }
 }
 
@@ -265,14 +451,40 @@ fn shrunken<S: Simd>(
     o: &mut Observer<'_>,
 ) {
     let to = &mut small[at(y, (width + 2) * weights.n)];
-    pointwise::<S, NONE>(s, x, weights, Start::Bias(bias), to, Row { len: width + 2, pad: 1, split: false });
+    pointwise::<S, NONE>(
+        s,
+        x,
+        weights,
+        Start::Bias(bias),
+        to,
+        Row {
+            len: width + 2,
+            pad: 1,
+            split: false,
+        },
+    );
     extend_edges(s, to, width);
-    o.did(Operator::Merge, x.len() * weights.n, x.len() + width * weights.n);
+    o.did(
+        Operator::Merge,
+        x.len() * weights.n,
+        x.len() + width * weights.n,
+    );
 }
 
-fn decoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, out: &mut [f32], o: &mut Observer<'_>) {
+fn decoder<S: Simd>(
+    s: S,
+    plan: &Plan,
+    i: usize,
+    b: &mut Buffers,
+    out: &mut [f32],
+    o: &mut Observer<'_>,
+) {
     let d = &plan.decoder[i];
-    let Map { height, width, channels } = plan.encoder[d.skip].input;
+    let Map {
+        height,
+        width,
+        channels,
+    } = plan.encoder[d.skip].input;
     let (dw, n) = (&d.depthwise, d.mix.n);
     let share = 1.0 / (height * width) as f32;
     decoder_gate(s, d, share, b);
@@ -283,13 +495,21 @@ fn decoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, out: &mut [f32
     let ring = &mut b.ring[..size * 3];
     dw.row.clear_padding(s, ring, n, width);
     let [even, odd] = &mut b.small;
-    let (small, next_small) = if i.is_multiple_of(2) { (even, odd) } else { (odd, even) };
+    let (small, next_small) = if i.is_multiple_of(2) {
+        (even, odd)
+    } else {
+        (odd, even)
+    };
     let skip = &b.maps[d.skip];
     let mut made = 0;
     for y in 0..height {
         while made < height && made < y + 2 {
             let near = made / 2;
-            let far = if made.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(height / 2 - 1) };
+            let far = if made.is_multiple_of(2) {
+                near.saturating_sub(1)
+            } else {
+                (near + 1).min(height / 2 - 1)
+            };
             let row = |y: usize| &small[at(y, (width / 2 + 2) * n)];
             let to = &mut ring[at(made % 3, size)];
             pointwise::<S, RELU>(
@@ -300,7 +520,11 @@ fn decoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, out: &mut [f32
                 to,
                 dw.row,
             );
-            o.did(Operator::Mix, width * channels * n, width * (channels + n) + width / 2 * n);
+            o.did(
+                Operator::Mix,
+                width * channels * n,
+                width * (channels + n) + width / 2 * n,
+            );
             made += 1;
         }
         let row = &mut b.row[..width * n];
@@ -308,9 +532,24 @@ fn decoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, out: &mut [f32
         depthwise::<S, 3, 1, RELU, true>(s, rows, dw.row, &dw.weights, &dw.bias, row, sum);
         o.did(Operator::Depthwise, row.len() * 9, 2 * row.len());
         match plan.decoder.get(i + 1) {
-            Some(next) => shrunken(s, row, &next.merged.weights, &next.merged.bias, y, width, next_small, o),
+            Some(next) => shrunken(
+                s,
+                row,
+                &next.merged.weights,
+                &next.merged.bias,
+                y,
+                width,
+                next_small,
+                o,
+            ),
             None => {
-                tail(s, row, &plan.tail.weights, plan.tail.bias, &mut out[at(y, 4 * width)]);
+                tail(
+                    s,
+                    row,
+                    &plan.tail.weights,
+                    plan.tail.bias,
+                    &mut out[at(y, 4 * width)],
+                );
                 o.did(Operator::Tail, 4 * row.len(), row.len() + 4 * width);
             }
         }
@@ -322,8 +561,17 @@ fn decoder<S: Simd>(s: S, plan: &Plan, i: usize, b: &mut Buffers, out: &mut [f32
 fn decoder_gate<S: Simd>(s: S, d: &Decoder, share: f32, b: &mut Buffers) {
     let mean = &mut b.means[d.skip];
     let enlarged = &mut b.gate[..d.up.n];
-    fully_connected(s, &b.sum[..d.up.k], &d.up.weights, &d.up.bias, None, enlarged);
-    mean.iter_mut().zip(&*enlarged).for_each(|(mean, up)| *mean = *mean * d.skip_factor * share + up);
+    fully_connected(
+        s,
+        &b.sum[..d.up.k],
+        &d.up.weights,
+        &d.up.bias,
+        None,
+        enlarged,
+    );
+    mean.iter_mut()
+        .zip(&*enlarged)
+        .for_each(|(mean, up)| *mean = *mean * d.skip_factor * share + up);
     gate(s, &d.gate, mean, &mut b.hidden, &mut b.gate);
     b.scaled.set_scaled(s, &d.mix, &b.gate);
 }

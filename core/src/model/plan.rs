@@ -127,19 +127,39 @@ pub(super) struct Tail {
 
 /// What the stored values of a map behind this activation are multiplied with.
 fn scale_behind(activation: Activation) -> f32 {
-    if activation == Activation::HardSwish { 1.0 / 6.0 } else { 1.0 }
+    if activation == Activation::HardSwish {
+        1.0 / 6.0
+    } else {
+        1.0
+    }
 }
 
 fn kernel_activation(activation: Activation) -> u8 {
-    if activation == Activation::HardSwish { HARD_SWISH } else { RELU }
+    if activation == Activation::HardSwish {
+        HARD_SWISH
+    } else {
+        RELU
+    }
 }
 
 fn refuse(layer: &Layer<'_>, problem: String) -> ModelError {
-    ModelError::Operator { index: layer.node.index, name: layer.node.name.clone(), problem }
+    ModelError::Operator {
+        index: layer.node.index,
+        name: layer.node.name.clone(),
+        problem,
+    }
 }
 
-fn require(layer: &Layer<'_>, condition: bool, problem: impl FnOnce() -> String) -> Result<(), ModelError> {
-    if condition { Ok(()) } else { Err(refuse(layer, problem())) }
+fn require(
+    layer: &Layer<'_>,
+    condition: bool,
+    problem: impl FnOnce() -> String,
+) -> Result<(), ModelError> {
+    if condition {
+        Ok(())
+    } else {
+        Err(refuse(layer, problem()))
+    }
 }
 
 fn scaled(values: &[f32], factor: f32) -> Vec<f32> {
@@ -149,44 +169,74 @@ fn scaled(values: &[f32], factor: f32) -> Vec<f32> {
 /// The weights `[n][k]` of a convolution as a matrix `[k][n]`.
 fn matrix(layer: &Layer<'_>, factor: f32) -> Vec<f32> {
     let (n, k) = (layer.outputs, layer.weights.len() / layer.outputs);
-    (0..k * n).map(|i| layer.weights[i % n * k + i / n] * factor).collect()
+    (0..k * n)
+        .map(|i| layer.weights[i % n * k + i / n] * factor)
+        .collect()
 }
 
 /// Checks that the kernels can do a layer's numbers of channels.
 fn check_channels(layer: &Layer<'_>) -> Result<(), ModelError> {
     let fits = layer.inputs.is_multiple_of(8) && layer.outputs.is_multiple_of(8);
-    require(layer, fits, || format!("it has {} inputs and {} outputs; multiples of 8 are supported", layer.inputs, layer.outputs))
+    require(layer, fits, || {
+        format!(
+            "it has {} inputs and {} outputs; multiples of 8 are supported",
+            layer.inputs, layer.outputs
+        )
+    })
 }
 
 /// Packs a convolution that reads a map of one scale and writes one of another.
 fn pointwise(layer: &Layer<'_>, from: f32, to: f32) -> Result<Pointwise, ModelError> {
     check_channels(layer)?;
     let weights = Packed::new(layer.inputs, layer.outputs, &matrix(layer, to / from));
-    Ok(Pointwise { weights, bias: Aligned::from(&scaled(&layer.bias, to)[..]) })
+    Ok(Pointwise {
+        weights,
+        bias: Aligned::from(&scaled(&layer.bias, to)[..]),
+    })
 }
 
 fn small_matrix(layer: &Layer<'_>, from: f32) -> Result<Matrix, ModelError> {
     check_channels(layer)?;
     let weights = Aligned::from(&matrix(layer, 1.0 / from)[..]);
-    Ok(Matrix { k: layer.inputs, n: layer.outputs, weights, bias: Aligned::from(&layer.bias[..]) })
+    Ok(Matrix {
+        k: layer.inputs,
+        n: layer.outputs,
+        weights,
+        bias: Aligned::from(&layer.bias[..]),
+    })
 }
 
 fn gate(gate: &matching::Gate<'_>, from: f32) -> Result<Gate, ModelError> {
-    Ok(Gate { reduce: small_matrix(&gate.reduce, from)?, expand: small_matrix(&gate.expand, 1.0)? })
+    Ok(Gate {
+        reduce: small_matrix(&gate.reduce, from)?,
+        expand: small_matrix(&gate.expand, 1.0)?,
+    })
 }
 
-fn depthwise(graph: &Graph, layer: &Layer<'_>, activation: Activation, from: f32) -> Result<Depthwise, ModelError> {
+fn depthwise(
+    graph: &Graph,
+    layer: &Layer<'_>,
+    activation: Activation,
+    from: f32,
+) -> Result<Depthwise, ModelError> {
     check_channels(layer)?;
     let ([kernel, across], stride) = (layer.kernel, layer.stride);
     let known = kernel == across && matches!((kernel, stride), (3 | 5, 1 | 2));
     require(layer, known, || {
-        format!("a kernel of {kernel}x{across} with stride {stride}; 3x3 and 5x5 with stride 1 or 2 are supported")
+        format!(
+            "a kernel of {kernel}x{across} with stride {stride}; 3x3 and 5x5 with stride 1 or 2 are supported"
+        )
     })?;
     let (input, output) = (graph.shape(layer.input), graph.shape(layer.node.output));
-    let same = (output.height, output.width) == (input.height.div_ceil(stride), input.width.div_ceil(stride));
-    require(layer, same, || format!("it goes from {input} to {output}; only \"same\" padding is supported"))?;
+    let same = (output.height, output.width)
+        == (input.height.div_ceil(stride), input.width.div_ceil(stride));
+    require(layer, same, || {
+        format!("it goes from {input} to {output}; only \"same\" padding is supported")
+    })?;
     for width in [input.width, output.width] {
-        require(layer, width.is_multiple_of(8), || format!("a map is {width} pixels wide; multiples of 8 are supported"))?;
+        require(layer, width.is_multiple_of(8), || {
+            format!("a map is {width} pixels wide; multiples of 8 are supported")
+        })?;
     }
     let (c, to) = (layer.outputs, scale_behind(activation));
     let [top, left] = layer.padding;
@@ -203,7 +253,11 @@ fn depthwise(graph: &Graph, layer: &Layer<'_>, activation: Activation, from: f32
 
 fn map(graph: &Graph, id: usize) -> Map {
     let shape = graph.shape(id);
-    Map { height: shape.height, width: shape.width, channels: shape.channels }
+    Map {
+        height: shape.height,
+        width: shape.width,
+        channels: shape.channels,
+    }
 }
 
 impl Plan {
@@ -211,36 +265,72 @@ impl Plan {
     pub(super) fn derive(graph: &Graph) -> Result<Self, ModelError> {
         let network = Network::find(graph)?;
         let input = graph.shape(graph.input);
-        let Network { stem, tail, head, .. } = &network;
+        let Network {
+            stem, tail, head, ..
+        } = &network;
         let out = graph.shape(stem.node.output);
-        require(stem, stem.inputs == 3, || format!("it reads {} channels; the three colours are supported", stem.inputs))?;
+        require(stem, stem.inputs == 3, || {
+            format!(
+                "it reads {} channels; the three colours are supported",
+                stem.inputs
+            )
+        })?;
         require(stem, stem.outputs.is_multiple_of(8), || {
-            format!("it has {} outputs; multiples of 8 are supported", stem.outputs)
+            format!(
+                "it has {} outputs; multiples of 8 are supported",
+                stem.outputs
+            )
         })?;
         let halves = (2 * out.height, 2 * out.width) == (input.height, input.width)
             && stem.padding == [0, 0]
             && out.width.is_multiple_of(16);
         require(stem, halves, || {
-            format!("it goes from {input} to {out}; an even height and a width that is a multiple of 32 are supported")
+            format!(
+                "it goes from {input} to {out}; an even height and a width that is a multiple of 32 are supported"
+            )
         })?;
         let first = scale_behind(network.stem_activation);
         let scale_of = |block: usize| if block == 0 { first } else { 1.0 };
-        let encoder = network.encoder.iter().enumerate().map(|(i, block)| encoder(graph, &network, i, block, scale_of(i)));
+        let encoder = network
+            .encoder
+            .iter()
+            .enumerate()
+            .map(|(i, block)| encoder(graph, &network, i, block, scale_of(i)));
         let encoder = encoder.collect::<Result<Vec<_>, _>>()?;
-        require(stem, !encoder.is_empty(), || "no inverted residual block follows it".to_owned())?;
+        require(stem, !encoder.is_empty(), || {
+            "no inverted residual block follows it".to_owned()
+        })?;
         let head_input = map(graph, head.input);
-        require(&head.features, head_input.width.is_multiple_of(8), || "a map's width is not a multiple of 8".to_owned())?;
-        let decoder =
-            network.decoder.iter().map(|block| decoder(graph, block, scale_of(block.skip))).collect::<Result<Vec<_>, _>>()?;
-        require(tail, !decoder.is_empty(), || "no decoder stands in front of it".to_owned())?;
-        require(tail, tail.outputs == 1 && tail.inputs.is_multiple_of(8), || {
-            format!("it goes from {} channels to {}; a multiple of 8 and 1 are supported", tail.inputs, tail.outputs)
+        require(&head.features, head_input.width.is_multiple_of(8), || {
+            "a map's width is not a multiple of 8".to_owned()
         })?;
+        let decoder = network
+            .decoder
+            .iter()
+            .map(|block| decoder(graph, block, scale_of(block.skip)))
+            .collect::<Result<Vec<_>, _>>()?;
+        require(tail, !decoder.is_empty(), || {
+            "no decoder stands in front of it".to_owned()
+        })?;
+        require(
+            tail,
+            tail.outputs == 1 && tail.inputs.is_multiple_of(8),
+            || {
+                format!(
+                    "it goes from {} channels to {}; a multiple of 8 and 1 are supported",
+                    tail.inputs, tail.outputs
+                )
+            },
+        )?;
         let (before, after) = (graph.shape(tail.input), graph.shape(graph.output));
-        require(tail, before.width.is_multiple_of(16), || "a map's width is not a multiple of 16".to_owned())?;
-        require(tail, (after.height, after.width) == (input.height, input.width), || {
-            format!("the output is {after}, the input {input}")
+        require(tail, before.width.is_multiple_of(16), || {
+            "a map's width is not a multiple of 16".to_owned()
         })?;
+        require(
+            tail,
+            (after.height, after.width) == (input.height, input.width),
+            || format!("the output is {after}, the input {input}"),
+        )?;
         let logistic = -std::f32::consts::LOG2_E;
         Ok(Plan {
             height: input.height,
@@ -260,7 +350,9 @@ impl Plan {
             // [1][2][2][c] to [c][4]
             tail: Tail {
                 weights: Aligned::from(
-                    &(0..4 * tail.inputs).map(|i| tail.weights[i % 4 * tail.inputs + i / 4] * logistic).collect::<Vec<_>>()[..],
+                    &(0..4 * tail.inputs)
+                        .map(|i| tail.weights[i % 4 * tail.inputs + i / 4] * logistic)
+                        .collect::<Vec<_>>()[..],
                 ),
                 bias: tail.bias[0] * logistic,
             },
@@ -278,41 +370,64 @@ fn encoder(
     let expanded = scale_behind(block.expand_activation);
     let filtered = scale_behind(block.depthwise_activation);
     let plain = !block.residual || scale == 1.0;
-    require(&block.project, plain, || "a residual from a map behind a hard swish is not supported".to_owned())?;
+    require(&block.project, plain, || {
+        "a residual from a map behind a hard swish is not supported".to_owned()
+    })?;
     Ok(Encoder {
         input: map(graph, block.input),
         is_skip: network.decoder.iter().any(|d| d.skip == index),
         expand: pointwise(&block.expand, scale, expanded)?,
         expand_activation: kernel_activation(block.expand_activation),
-        depthwise: depthwise(graph, &block.depthwise, block.depthwise_activation, expanded)?,
+        depthwise: depthwise(
+            graph,
+            &block.depthwise,
+            block.depthwise_activation,
+            expanded,
+        )?,
         gate: block.gate.as_ref().map(|g| gate(g, filtered)).transpose()?,
         project: pointwise(&block.project, filtered, 1.0)?,
         residual: block.residual,
     })
 }
 
-fn decoder(graph: &Graph, block: &DecoderBlock<'_>, skip_scale: f32) -> Result<Decoder, ModelError> {
+fn decoder(
+    graph: &Graph,
+    block: &DecoderBlock<'_>,
+    skip_scale: f32,
+) -> Result<Decoder, ModelError> {
     let DecoderBlock { up, mix, .. } = block;
     check_channels(up)?;
     check_channels(mix)?;
-    require(&block.depthwise, (block.depthwise.kernel, block.depthwise.stride) == ([3, 3], 1), || {
-        "a decoder's depthwise convolution has a 3x3 kernel and stride 1".to_owned()
-    })?;
+    require(
+        &block.depthwise,
+        (block.depthwise.kernel, block.depthwise.stride) == ([3, 3], 1),
+        || "a decoder's depthwise convolution has a 3x3 kernel and stride 1".to_owned(),
+    )?;
     let (k, c, n) = (up.inputs, up.outputs, mix.outputs);
     let (up_matrix, mix_matrix) = (matrix(up, 1.0), matrix(mix, 1.0));
     // in double precision, so that a merged weight is as exact as a single one
     let times_mix = |row: &[f32], start: f32, o: usize| {
-        let products = row.iter().enumerate().map(|(i, v)| f64::from(*v) * f64::from(mix_matrix[i * n + o]));
+        let products = row
+            .iter()
+            .enumerate()
+            .map(|(i, v)| f64::from(*v) * f64::from(mix_matrix[i * n + o]));
         ((f64::from(start) + products.sum::<f64>()) / 16.0) as f32
     };
-    let merged: Vec<f32> = (0..k * n).map(|i| times_mix(&up_matrix[i / n * c..][..c], 0.0, i % n)).collect();
-    let bias: Vec<f32> = (0..n).map(|o| times_mix(&up.bias, mix.bias[o], o)).collect();
+    let merged: Vec<f32> = (0..k * n)
+        .map(|i| times_mix(&up_matrix[i / n * c..][..c], 0.0, i % n))
+        .collect();
+    let bias: Vec<f32> = (0..n)
+        .map(|o| times_mix(&up.bias, mix.bias[o], o))
+        .collect();
     Ok(Decoder {
         skip: block.skip,
         skip_factor: 1.0 / skip_scale,
         gate: gate(&block.gate, 1.0)?,
         up: small_matrix(up, 1.0)?,
-        merged: Pointwise { weights: Packed::new(k, n, &merged), bias: Aligned::from(&bias[..]) },
+        merged: Pointwise {
+            weights: Packed::new(k, n, &merged),
+            bias: Aligned::from(&bias[..]),
+        },
         mix: Packed::new(c, n, &matrix(mix, 1.0 / skip_scale)),
         depthwise: depthwise(graph, &block.depthwise, Activation::Relu, 1.0)?,
     })

@@ -15,7 +15,9 @@ pub struct Reference {
 impl Reference {
     /// Reads a `.tflite` file. Fewer structures are refused than by [`super::Model::from_bytes`]: any graph of known operators runs.
     pub fn from_bytes(bytes: &[u8]) -> Result<Reference, ModelError> {
-        Ok(Reference { graph: Graph::build(&File::read(bytes)?)? })
+        Ok(Reference {
+            graph: Graph::build(&File::read(bytes)?)?,
+        })
     }
 
     /// Runs the graph: `input` is `[height][width][channels]`, and so is the output.
@@ -24,7 +26,12 @@ impl Reference {
     /// If `input` has another length than the graph's input.
     pub fn run(&self, input: &[f32]) -> Vec<f32> {
         let graph = &self.graph;
-        assert_eq!(input.len(), graph.shape(graph.input).len(), "the input must be {}", graph.shape(graph.input));
+        assert_eq!(
+            input.len(),
+            graph.shape(graph.input).len(),
+            "the input must be {}",
+            graph.shape(graph.input)
+        );
         let mut values: Vec<Vec<f64>> = vec![Vec::new(); graph.shapes.len()];
         values[graph.input] = input.iter().map(|v| f64::from(*v)).collect();
         for node in &graph.nodes {
@@ -33,13 +40,23 @@ impl Reference {
             values[node.output] = match &node.op {
                 Op::Convolution(c) => convolution(c, &values[c.input], from(c.input), to),
                 Op::Depthwise(c) => depthwise(c, &values[c.input], from(c.input), to),
-                Op::TransposedConvolution(c) => transposed_convolution(c, &values[c.input], from(c.input), to),
-                Op::Activation(x, kind) => values[*x].iter().map(|v| activation(*kind, *v)).collect(),
-                Op::Mean(x) => mean(&values[*x], from(*x)),
-                Op::Add(a, b) => values[*a].iter().zip(&values[*b]).map(|(a, b)| a + b).collect(),
-                Op::Scale { map, factors } => {
-                    values[*map].iter().zip(values[*factors].iter().cycle()).map(|(v, f)| v * f).collect()
+                Op::TransposedConvolution(c) => {
+                    transposed_convolution(c, &values[c.input], from(c.input), to)
                 }
+                Op::Activation(x, kind) => {
+                    values[*x].iter().map(|v| activation(*kind, *v)).collect()
+                }
+                Op::Mean(x) => mean(&values[*x], from(*x)),
+                Op::Add(a, b) => values[*a]
+                    .iter()
+                    .zip(&values[*b])
+                    .map(|(a, b)| a + b)
+                    .collect(),
+                Op::Scale { map, factors } => values[*map]
+                    .iter()
+                    .zip(values[*factors].iter().cycle())
+                    .map(|(v, f)| v * f)
+                    .collect(),
                 Op::Resize(x) => resize(&values[*x], from(*x), to),
             };
         }
@@ -59,8 +76,12 @@ fn activation(kind: Activation, v: f64) -> f64 {
 fn taps(c: &Convolution, from: Shape, y: usize, x: usize) -> impl Iterator<Item = (usize, usize)> {
     let ([height, width], [top, left], stride) = (c.kernel, c.padding, c.stride);
     (0..height * width).filter_map(move |tap| {
-        let row = (y * stride + tap / width).checked_sub(top).filter(|row| *row < from.height)?;
-        let column = (x * stride + tap % width).checked_sub(left).filter(|column| *column < from.width)?;
+        let row = (y * stride + tap / width)
+            .checked_sub(top)
+            .filter(|row| *row < from.height)?;
+        let column = (x * stride + tap % width)
+            .checked_sub(left)
+            .filter(|column| *column < from.width)?;
         Some((tap, (row * from.width + column) * from.channels))
     })
 }
@@ -73,7 +94,11 @@ fn convolution(c: &Convolution, x: &[f64], from: Shape, to: Shape) -> Vec<f64> {
             let mut sum = f64::from(*bias);
             for (tap, pixel) in taps(c, from, row, column) {
                 let weights = &weights[tap * c.inputs..][..c.inputs];
-                sum += weights.iter().zip(&x[pixel..]).map(|(w, v)| f64::from(*w) * v).sum::<f64>();
+                sum += weights
+                    .iter()
+                    .zip(&x[pixel..])
+                    .map(|(w, v)| f64::from(*w) * v)
+                    .sum::<f64>();
             }
             out.push(sum);
         }
@@ -85,8 +110,9 @@ fn depthwise(c: &Convolution, x: &[f64], from: Shape, to: Shape) -> Vec<f64> {
     let mut out = Vec::with_capacity(to.len());
     for (row, column) in pixels(to) {
         for (channel, bias) in c.bias.iter().enumerate() {
-            let products = taps(c, from, row, column)
-                .map(|(tap, pixel)| f64::from(c.weights[tap * c.inputs + channel]) * x[pixel + channel]);
+            let products = taps(c, from, row, column).map(|(tap, pixel)| {
+                f64::from(c.weights[tap * c.inputs + channel]) * x[pixel + channel]
+            });
             out.push(f64::from(*bias) + products.sum::<f64>());
         }
     }
@@ -100,7 +126,14 @@ fn transposed_convolution(c: &Convolution, x: &[f64], from: Shape, to: Shape) ->
         let tap = row % 2 * 2 + column % 2;
         for (weights, bias) in c.weights.chunks_exact(4 * c.inputs).zip(&c.bias) {
             let weights = &weights[tap * c.inputs..][..c.inputs];
-            out.push(f64::from(*bias) + weights.iter().zip(pixel).map(|(w, v)| f64::from(*w) * v).sum::<f64>());
+            out.push(
+                f64::from(*bias)
+                    + weights
+                        .iter()
+                        .zip(pixel)
+                        .map(|(w, v)| f64::from(*w) * v)
+                        .sum::<f64>(),
+            );
         }
     }
     out
@@ -115,7 +148,9 @@ fn mean(x: &[f64], from: Shape) -> Vec<f64> {
     for pixel in x.chunks_exact(from.channels) {
         sums.iter_mut().zip(pixel).for_each(|(sum, v)| *sum += v);
     }
-    sums.iter().map(|sum| sum / (from.height * from.width) as f64).collect()
+    sums.iter()
+        .map(|sum| sum / (from.height * from.width) as f64)
+        .collect()
 }
 
 /// The two neighbours of an output coordinate in the input and the weight of the second one.
@@ -152,31 +187,85 @@ mod tests {
         outputs: usize,
         weights: &[f32],
     ) -> Convolution {
-        Convolution { input: 0, kernel, stride, padding, inputs, outputs, weights: weights.to_vec(), bias: vec![1.0; outputs] }
+        Convolution {
+            input: 0,
+            kernel,
+            stride,
+            padding,
+            inputs,
+            outputs,
+            weights: weights.to_vec(),
+            bias: vec![1.0; outputs],
+        }
     }
 
     #[test]
     fn convolutions_by_hand() {
-        let from = Shape { height: 2, width: 2, channels: 1 };
+        let from = Shape {
+            height: 2,
+            width: 2,
+            channels: 1,
+        };
         let x = [1.0, 2.0, 3.0, 4.0];
-        let c = layer([3, 3], 1, [1, 1], 1, 1, &[0.0, 0.0, 0.0, 0.0, 1.0, 10.0, 0.0, 100.0, 1000.0]);
+        let c = layer(
+            [3, 3],
+            1,
+            [1, 1],
+            1,
+            1,
+            &[0.0, 0.0, 0.0, 0.0, 1.0, 10.0, 0.0, 100.0, 1000.0],
+        );
         assert_eq!(convolution(&c, &x, from, from), [4322.0, 403.0, 44.0, 5.0]);
         assert_eq!(depthwise(&c, &x, from, from), [4322.0, 403.0, 44.0, 5.0]);
         let c = layer([2, 2], 2, [0, 0], 1, 1, &[1.0, 2.0, 3.0, 4.0]);
-        let to = Shape { height: 4, width: 4, channels: 1 };
-        assert_eq!(transposed_convolution(&c, &x, from, to)[..8], [2.0, 3.0, 3.0, 5.0, 4.0, 5.0, 7.0, 9.0]);
+        let to = Shape {
+            height: 4,
+            width: 4,
+            channels: 1,
+        };
+        assert_eq!(
+            transposed_convolution(&c, &x, from, to)[..8],
+            [2.0, 3.0, 3.0, 5.0, 4.0, 5.0, 7.0, 9.0]
+        );
     }
 
     #[test]
     fn a_resize_by_two_weighs_three_to_one() {
-        let (from, to) = (Shape { height: 1, width: 2, channels: 1 }, Shape { height: 2, width: 4, channels: 1 });
-        assert_eq!(resize(&[0.0, 4.0], from, to), [0.0, 1.0, 3.0, 4.0, 0.0, 1.0, 3.0, 4.0]);
+        let (from, to) = (
+            Shape {
+                height: 1,
+                width: 2,
+                channels: 1,
+            },
+            Shape {
+                height: 2,
+                width: 4,
+                channels: 1,
+            },
+        );
+        assert_eq!(
+            resize(&[0.0, 4.0], from, to),
+            [0.0, 1.0, 3.0, 4.0, 0.0, 1.0, 3.0, 4.0]
+        );
     }
 
     #[test]
     fn means_and_activations_by_hand() {
-        assert_eq!(mean(&[1.0, 10.0, 3.0, 30.0], Shape { height: 1, width: 2, channels: 2 }), [2.0, 20.0]);
-        assert_eq!([-4.0, -3.0, 0.0, 3.0, 4.0].map(|v| activation(Activation::HardSwish, v)), [0.0, 0.0, 0.0, 3.0, 4.0]);
+        assert_eq!(
+            mean(
+                &[1.0, 10.0, 3.0, 30.0],
+                Shape {
+                    height: 1,
+                    width: 2,
+                    channels: 2
+                }
+            ),
+            [2.0, 20.0]
+        );
+        assert_eq!(
+            [-4.0, -3.0, 0.0, 3.0, 4.0].map(|v| activation(Activation::HardSwish, v)),
+            [0.0, 0.0, 0.0, 3.0, 4.0]
+        );
         assert_eq!(activation(Activation::Logistic, 0.0), 0.5);
     }
 }

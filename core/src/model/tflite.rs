@@ -70,7 +70,10 @@ impl TensorType {
             "int4",
             "bfloat16",
         ];
-        NAMES.get(usize::from(self.0)).copied().unwrap_or("unknown type")
+        NAMES
+            .get(usize::from(self.0))
+            .copied()
+            .unwrap_or("unknown type")
     }
 }
 
@@ -97,7 +100,12 @@ impl Operator<'_> {
     /// `CONV_2D`, `Convolution2DTransposeBias`, or `operator code 999`.
     pub(super) fn name(&self) -> String {
         match builtin_name(self.code) {
-            Some("CUSTOM") if !self.custom.is_empty() => self.custom.chars().take(80).filter(|c| !c.is_control()).collect(),
+            Some("CUSTOM") if !self.custom.is_empty() => self
+                .custom
+                .chars()
+                .take(80)
+                .filter(|c| !c.is_control())
+                .collect(),
             Some(name) => name.to_owned(),
             None => format!("operator code {}", self.code),
         }
@@ -117,7 +125,10 @@ impl<'a> File<'a> {
     /// Reads the tables of `bytes`.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, ModelError> {
         if bytes.len() > MAX_FILE {
-            return Err(ModelError::TooLarge { bytes: bytes.len(), max: MAX_FILE });
+            return Err(ModelError::TooLarge {
+                bytes: bytes.len(),
+                max: MAX_FILE,
+            });
         }
         if bytes.get(4..8) != Some(b"TFL3") {
             return Err(ModelError::NotTflite);
@@ -125,17 +136,25 @@ impl<'a> File<'a> {
         let model = Table::root(bytes)?;
         let version = model.i32(0, 0, "version")?;
         if version != 3 {
-            return Err(ModelError::Refused(format!("its schema has version {version}, not 3")));
+            return Err(ModelError::Refused(format!(
+                "its schema has version {version}, not 3"
+            )));
         }
         let codes = operator_codes(&model)?;
         let buffers = buffers(&model)?;
         let subgraphs = model.tables(2, MAX_ENTRIES, "subgraph")?;
         let graph = subgraphs.first().ok_or(damaged("no subgraph"))?;
-        let tensors =
-            graph.tables(0, MAX_ENTRIES, "tensor")?.iter().map(|t| tensor(t, &buffers)).collect::<Result<Vec<_>, _>>()?;
+        let tensors = graph
+            .tables(0, MAX_ENTRIES, "tensor")?
+            .iter()
+            .map(|t| tensor(t, &buffers))
+            .collect::<Result<Vec<_>, _>>()?;
         let operators = graph.tables(3, MAX_ENTRIES, "operator")?;
-        let operators =
-            operators.iter().enumerate().map(|(i, t)| operator(i, t, &codes, tensors.len())).collect::<Result<_, _>>()?;
+        let operators = operators
+            .iter()
+            .enumerate()
+            .map(|(i, t)| operator(i, t, &codes, tensors.len()))
+            .collect::<Result<_, _>>()?;
         let ends = |id, what| -> Result<Vec<usize>, ModelError> {
             let ints = graph.ints(id, what)?;
             indices(ints, tensors.len(), false, what)?;
@@ -153,9 +172,18 @@ impl<'a> File<'a> {
 }
 
 /// Checks that `ints` are indices of a list, or -1 where that is `optional`.
-fn indices(ints: Ints<'_>, list: usize, optional: bool, what: &'static str) -> Result<(), ModelError> {
+fn indices(
+    ints: Ints<'_>,
+    list: usize,
+    optional: bool,
+    what: &'static str,
+) -> Result<(), ModelError> {
     let fits = |i: i32| (i == -1 && optional) || usize::try_from(i).is_ok_and(|i| i < list);
-    if ints.len() <= MAX_INTS && ints.iter().all(fits) { Ok(()) } else { Err(damaged(what)) }
+    if ints.len() <= MAX_INTS && ints.iter().all(fits) {
+        Ok(())
+    } else {
+        Err(damaged(what))
+    }
 }
 
 fn operator_codes<'a>(model: &Table<'a>) -> Result<Vec<(i32, &'a str)>, ModelError> {
@@ -173,7 +201,9 @@ fn buffers<'a>(model: &Table<'a>) -> Result<Vec<&'a [u8]>, ModelError> {
     let buffers = model.tables(4, MAX_ENTRIES, "buffer")?;
     let data = |t: &Table<'a>| {
         if t.u64(1, "buffer offset")? > 1 {
-            return Err(ModelError::Refused("its constants lie outside of the tables (a file of more than 2 GB)".to_owned()));
+            return Err(ModelError::Refused(
+                "its constants lie outside of the tables (a file of more than 2 GB)".to_owned(),
+            ));
         }
         t.bytes(0, "buffer")
     };
@@ -183,17 +213,36 @@ fn buffers<'a>(model: &Table<'a>) -> Result<Vec<&'a [u8]>, ModelError> {
 fn tensor<'a>(t: &Table<'a>, buffers: &[&'a [u8]]) -> Result<Tensor<'a>, ModelError> {
     let shape = t.ints(0, "tensor shape")?;
     let buffer = t.i32(2, 0, "tensor's buffer")?;
-    let data = usize::try_from(buffer).ok().and_then(|i| buffers.get(i)).ok_or(damaged("tensor's buffer"))?;
+    let data = usize::try_from(buffer)
+        .ok()
+        .and_then(|i| buffers.get(i))
+        .ok_or(damaged("tensor's buffer"))?;
     if shape.len() > MAX_INTS {
         return Err(damaged("tensor shape"));
     }
-    Ok(Tensor { shape, kind: TensorType(t.u8(1, "tensor type")?), data, name: t.string(3, "tensor name")? })
+    Ok(Tensor {
+        shape,
+        kind: TensorType(t.u8(1, "tensor type")?),
+        data,
+        name: t.string(3, "tensor name")?,
+    })
 }
 
-fn operator<'a>(index: usize, t: &Table<'a>, codes: &[(i32, &'a str)], tensors: usize) -> Result<Operator<'a>, ModelError> {
+fn operator<'a>(
+    index: usize,
+    t: &Table<'a>,
+    codes: &[(i32, &'a str)],
+    tensors: usize,
+) -> Result<Operator<'a>, ModelError> {
     let code = t.i32(0, 0, "operator's code index")?;
-    let (code, custom) = *usize::try_from(code).ok().and_then(|i| codes.get(i)).ok_or(damaged("operator's code index"))?;
-    let (inputs, outputs) = (t.ints(1, "operator's inputs")?, t.ints(2, "operator's outputs")?);
+    let (code, custom) = *usize::try_from(code)
+        .ok()
+        .and_then(|i| codes.get(i))
+        .ok_or(damaged("operator's code index"))?;
+    let (inputs, outputs) = (
+        t.ints(1, "operator's inputs")?,
+        t.ints(2, "operator's outputs")?,
+    );
     indices(inputs, tensors, true, "operator's inputs")?;
     indices(outputs, tensors, false, "operator's outputs")?;
     Ok(Operator {
@@ -216,17 +265,30 @@ mod tests {
     fn reads_the_embedded_networks() {
         for bytes in [crate::model::GENERAL, crate::model::LANDSCAPE] {
             let file = File::read(bytes).unwrap();
-            assert_eq!((file.subgraphs, file.inputs.len(), file.outputs.len()), (1, 1, 1));
+            assert_eq!(
+                (file.subgraphs, file.inputs.len(), file.outputs.len()),
+                (1, 1, 1)
+            );
             assert_eq!(file.operators.len(), 246);
             assert_eq!(file.tensors[file.inputs[0]].kind, TensorType::F32);
-            assert!(file.operators.iter().any(|o| o.is_custom("Convolution2DTransposeBias")));
+            assert!(
+                file.operators
+                    .iter()
+                    .any(|o| o.is_custom("Convolution2DTransposeBias"))
+            );
         }
     }
 
     #[test]
     fn other_files_are_named_as_such() {
         assert_eq!(File::read(b"").unwrap_err(), ModelError::NotTflite);
-        assert_eq!(File::read(b"\x89PNG\r\n\x1a\n........").unwrap_err(), ModelError::NotTflite);
-        assert!(matches!(File::read(&vec![0; MAX_FILE + 1]).unwrap_err(), ModelError::TooLarge { .. }));
+        assert_eq!(
+            File::read(b"\x89PNG\r\n\x1a\n........").unwrap_err(),
+            ModelError::NotTflite
+        );
+        assert!(matches!(
+            File::read(&vec![0; MAX_FILE + 1]).unwrap_err(),
+            ModelError::TooLarge { .. }
+        ));
     }
 }

@@ -18,7 +18,11 @@ const ONE: u32 = 255 * STEPS;
 /// first, row by row, counts as the largest.
 pub fn conn(pair: Pair<'_>) -> f64 {
     let steps = steps_reached(pair);
-    let sum: u64 = pair.values().zip(&steps).map(|((p, t), &l)| u64::from(phi(p, l).abs_diff(phi(t, l)))).sum();
+    let sum: u64 = pair
+        .values()
+        .zip(&steps)
+        .map(|((p, t), &l)| u64::from(phi(p, l).abs_diff(phi(t, l))))
+        .sum();
     sum as f64 / f64::from(ONE) / 1e3
 }
 
@@ -35,9 +39,15 @@ fn steps_reached(pair: Pair<'_>) -> Vec<u8> {
     let mut regions = Regions::default();
     for step in 1..=STEPS as u8 {
         let least = (u32::from(step) * 255).div_ceil(STEPS) as u8;
-        let Some(largest) = regions.find_largest(&common, pair.truth().width() as usize, least) else { break };
+        let Some(largest) = regions.find_largest(&common, pair.truth().width() as usize, least)
+        else {
+            break;
+        };
         for (reached, label) in reached.iter_mut().zip(&regions.labels) {
-            if *reached == step - 1 && *label != NO_LABEL && regions.parents[*label as usize] == largest {
+            if *reached == step - 1
+                && *label != NO_LABEL
+                && regions.parents[*label as usize] == largest
+            {
                 *reached = step;
             }
         }
@@ -65,8 +75,16 @@ impl Regions {
             let label = if value < least {
                 NO_LABEL
             } else {
-                let left = if at % width > 0 { self.labels[at - 1] } else { NO_LABEL };
-                let up = if at >= width { self.labels[at - width] } else { NO_LABEL };
+                let left = if at % width > 0 {
+                    self.labels[at - 1]
+                } else {
+                    NO_LABEL
+                };
+                let up = if at >= width {
+                    self.labels[at - width]
+                } else {
+                    NO_LABEL
+                };
                 self.join(left, up)
             };
             self.labels.push(label);
@@ -80,7 +98,10 @@ impl Regions {
             sizes[self.parents[label as usize] as usize] += 1;
         }
         let largest = *sizes.iter().max()?;
-        sizes.iter().position(|&size| size == largest).map(|root| root as u32)
+        sizes
+            .iter()
+            .position(|&size| size == largest)
+            .map(|root| root as u32)
     }
 
     /// The label of a pixel whose left and upper neighbours have these labels.
@@ -125,13 +146,19 @@ mod tests {
     #[test]
     fn a_floating_pixel_counts_as_one() {
         // Right: alone in the prediction, l = 0 there; phi(p) = 0, phi(t) = 1. The rest is equal.
-        assert_eq!(conn_of(&picture([[255, 0, 255]]), &picture([[255, 0, 0]])), 1.0);
+        assert_eq!(
+            conn_of(&picture([[255, 0, 255]]), &picture([[255, 0, 0]])),
+            1.0
+        );
     }
 
     #[test]
     fn a_gap_costs_itself_and_not_what_lies_behind_it() {
         // Middle: missing in the prediction. Right: cut off, l = 0 for both, phi = 0 for both.
-        assert_eq!(conn_of(&picture([[255, 0, 255]]), &picture([[255, 255, 255]])), 1.0);
+        assert_eq!(
+            conn_of(&picture([[255, 0, 255]]), &picture([[255, 255, 255]])),
+            1.0
+        );
     }
 
     #[test]
@@ -156,7 +183,10 @@ mod tests {
     fn a_threshold_is_reached_exactly() {
         // 0.2, 0.4, 0.6 and 0.8 are whole in 8 bits and belong to their threshold: the difference above l is 0.2 each.
         for (alpha, above) in [(51u8, 102u8), (102, 153), (153, 204), (204, 255)] {
-            assert!((conn_of(&picture([[alpha]]), &picture([[above]])) - 0.2).abs() < 1e-12, "{alpha}");
+            assert!(
+                (conn_of(&picture([[alpha]]), &picture([[above]])) - 0.2).abs() < 1e-12,
+                "{alpha}"
+            );
         }
     }
 
@@ -172,7 +202,11 @@ mod tests {
     #[test]
     fn the_arms_of_a_u_are_one_region() {
         // Provisional labels of both arms meet at the bottom; the 3-pixel block on the right is smaller and floats.
-        let u = picture([[255, 0, 255, 0, 0], [255, 0, 255, 0, 255], [255, 255, 255, 0, 255]]);
+        let u = picture([
+            [255, 0, 255, 0, 0],
+            [255, 0, 255, 0, 255],
+            [255, 255, 255, 0, 255],
+        ]);
         let mut without = u.clone();
         without.put_pixel(4, 1, image::Luma([0]));
         // The block is cut to one pixel in `without`: at (4, 1) phi is 0 against 1, at (4, 2) both are 0.
@@ -181,6 +215,9 @@ mod tests {
 
     #[test]
     fn nothing_in_common_costs_every_pixel_that_is_there() {
-        assert_eq!(conn_of(&picture([[255, 0], [255, 0]]), &picture([[0, 255], [0, 0]])), 3.0);
+        assert_eq!(
+            conn_of(&picture([[255, 0], [255, 0]]), &picture([[0, 255], [0, 0]])),
+            3.0
+        );
     }
 }

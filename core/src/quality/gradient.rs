@@ -20,7 +20,14 @@ pub fn grad(pair: Pair<'_>) -> f64 {
     let (predicted, truth) = (magnitude(pair.predicted()), magnitude(pair.truth()));
     let width = pair.truth().width() as usize;
     let rows = predicted.chunks_exact(width).zip(truth.chunks_exact(width));
-    let sum: f64 = rows.map(|(p, t)| p.iter().zip(t).map(|(p, t)| f64::from(p - t).powi(2)).sum::<f64>()).sum();
+    let sum: f64 = rows
+        .map(|(p, t)| {
+            p.iter()
+                .zip(t)
+                .map(|(p, t)| f64::from(p - t).powi(2))
+                .sum::<f64>()
+        })
+        .sum();
     sum / 1e3
 }
 
@@ -28,7 +35,8 @@ pub fn grad(pair: Pair<'_>) -> f64 {
 /// the norms, so each half is scaled to 1.
 fn kernel() -> ([f32; TAPS], [f32; TAPS]) {
     let at = |i: usize| i as f64 - RADIUS as f64;
-    let gauss: [f64; TAPS] = std::array::from_fn(|i| (-at(i).powi(2) / (2.0 * SIGMA * SIGMA)).exp());
+    let gauss: [f64; TAPS] =
+        std::array::from_fn(|i| (-at(i).powi(2) / (2.0 * SIGMA * SIGMA)).exp());
     let slope: [f64; TAPS] = std::array::from_fn(|i| at(i) * gauss[i]);
     (unit(gauss), unit(slope))
 }
@@ -94,7 +102,8 @@ mod tests {
 
     #[test]
     fn the_radius_is_where_the_gaussian_falls_to_a_hundredth() {
-        let radius = (SIGMA * (-2.0 * ((std::f64::consts::TAU).sqrt() * SIGMA * 0.01).ln()).sqrt()).ceil();
+        let radius =
+            (SIGMA * (-2.0 * ((std::f64::consts::TAU).sqrt() * SIGMA * 0.01).ln()).sqrt()).ceil();
         assert_eq!(RADIUS as f64, radius);
     }
 
@@ -117,14 +126,28 @@ mod tests {
         let black = GrayImage::new(20, 3);
         let step = GrayImage::from_fn(20, 3, |x, _| Luma([if x >= 10 { 255 } else { 0 }]));
         // exp(-x^2 / 3.92), x = 0..=4, and x times that.
-        let (g, d) = ([1.0, 0.774_837, 0.360_448, 0.100_669, 0.016_880], [0.0, 0.774_837, 0.720_896, 0.302_007, 0.067_520]);
-        let twice = |taps: [f64; 5], f: fn(f64) -> f64| f(taps[0]) + 2.0 * taps[1..].iter().map(|&x| f(x)).sum::<f64>();
+        let (g, d) = (
+            [1.0, 0.774_837, 0.360_448, 0.100_669, 0.016_880],
+            [0.0, 0.774_837, 0.720_896, 0.302_007, 0.067_520],
+        );
+        let twice = |taps: [f64; 5], f: fn(f64) -> f64| {
+            f(taps[0]) + 2.0 * taps[1..].iter().map(|&x| f(x)).sum::<f64>()
+        };
         let smoothing = twice(g, |x| x) / twice(g, |x| x * x).sqrt();
         let norm = twice(d, |x| x * x).sqrt();
         // Columns 6..=13 see the edge: tails of d of 1, 2, 3, 4 taps, then the same again.
         let tails = [0.067_520, 0.369_527, 1.090_423, 1.865_260];
-        let row: f64 = 2.0 * tails.map(|tail: f64| (smoothing * tail / norm).powi(2)).iter().sum::<f64>();
-        assert!((grad_of(&step, &black) - 3.0 * row / 1e3).abs() < 1e-6, "{} {}", grad_of(&step, &black), 3.0 * row / 1e3);
+        let row: f64 = 2.0
+            * tails
+                .map(|tail: f64| (smoothing * tail / norm).powi(2))
+                .iter()
+                .sum::<f64>();
+        assert!(
+            (grad_of(&step, &black) - 3.0 * row / 1e3).abs() < 1e-6,
+            "{} {}",
+            grad_of(&step, &black),
+            3.0 * row / 1e3
+        );
     }
 
     #[test]
@@ -137,7 +160,8 @@ mod tests {
 
     #[test]
     fn an_edge_in_the_wrong_place_costs_twice_a_missing_one() {
-        let edge = |at: u32| GrayImage::from_fn(60, 20, |x, _| Luma([if x >= at { 255 } else { 0 }]));
+        let edge =
+            |at: u32| GrayImage::from_fn(60, 20, |x, _| Luma([if x >= at { 255 } else { 0 }]));
         let missing = grad_of(&GrayImage::new(60, 20), &edge(20));
         assert!((grad_of(&edge(40), &edge(20)) - 2.0 * missing).abs() < 1e-6);
     }

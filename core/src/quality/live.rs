@@ -33,11 +33,21 @@ pub struct Sketch {
 impl Sketch {
     /// Looks at a frame and its matte, which have one size.
     pub fn of(picture: &RgbImage, alpha: &GrayImage) -> Self {
-        let (width, height) = (picture.width().min(alpha.width()), picture.height().min(alpha.height()));
-        let step = width.max(height).div_ceil(BLOCKS).clamp(1, width.min(height).max(1));
+        let (width, height) = (
+            picture.width().min(alpha.width()),
+            picture.height().min(alpha.height()),
+        );
+        let step = width
+            .max(height)
+            .div_ceil(BLOCKS)
+            .clamp(1, width.min(height).max(1));
         // Four points of each block, a quarter and three quarters of the way through it.
         let points = [(step / 4) as usize, (step * 3 / 4) as usize];
-        let (columns, rows, step) = ((width / step) as usize, (height / step) as usize, step as usize);
+        let (columns, rows, step) = (
+            (width / step) as usize,
+            (height / step) as usize,
+            step as usize,
+        );
         let (colours, mattes) = (picture.as_raw(), alpha.as_raw());
         let (colour_stride, matte_stride) = (picture.width() as usize * 3, alpha.width() as usize);
         let mut blocks = Vec::with_capacity(columns * rows);
@@ -48,7 +58,9 @@ impl Sketch {
                     for x in points.map(|dx| column * step + dx) {
                         let rgb = &colours[y * colour_stride + 3 * x..][..3];
                         let values = [rgb[0], rgb[1], rgb[2], mattes[y * matte_stride + x]];
-                        sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += u32::from(value));
+                        sums.iter_mut()
+                            .zip(values)
+                            .for_each(|(sum, value)| *sum += u32::from(value));
                     }
                 }
                 blocks.push(sums.map(|sum| (sum / 4) as u8));
@@ -56,7 +68,12 @@ impl Sketch {
         }
         let covered: u64 = blocks.iter().map(|block| u64::from(block[3])).sum();
         let coverage = covered as f64 / (255 * blocks.len().max(1)) as f64;
-        Sketch { size: (width, height), blocks, coverage, edge_width: edge_width(alpha) }
+        Sketch {
+            size: (width, height),
+            blocks,
+            coverage,
+            edge_width: edge_width(alpha),
+        }
     }
 
     /// The share of the picture that is person, 0..=1.
@@ -94,7 +111,10 @@ fn edge_width(alpha: &GrayImage) -> Option<f64> {
     for two in alpha.as_raw().chunks_exact(width.max(1) * EDGE_ROWS) {
         let (row, below) = (&two[..width], &two[width..2 * width]);
         for ((now, right), below) in row.iter().zip(row.iter().skip(1)).zip(below) {
-            let (dx, dy) = (f32::from(now.abs_diff(*right)), f32::from(now.abs_diff(*below)));
+            let (dx, dy) = (
+                f32::from(now.abs_diff(*right)),
+                f32::from(now.abs_diff(*below)),
+            );
             if dx > 0.0 || dy > 0.0 {
                 length += (dx * dx + dy * dy).sqrt();
             }
@@ -116,41 +136,75 @@ mod tests {
 
     /// A person on the right whose edge is a ramp of this many pixels.
     fn ramp(pixels: u32, from: u32) -> GrayImage {
-        GrayImage::from_fn(320, 180, |x, _| Luma([(x.saturating_sub(from) * 255 / pixels.max(1)).min(255) as u8]))
+        GrayImage::from_fn(320, 180, |x, _| {
+            Luma([(x.saturating_sub(from) * 255 / pixels.max(1)).min(255) as u8])
+        })
     }
 
     #[test]
     fn coverage_is_the_share_of_the_person() {
         let half = GrayImage::from_fn(320, 180, |x, _| Luma([if x < 160 { 255 } else { 0 }]));
         assert!((Sketch::of(&grey(9), &half).coverage() - 0.5).abs() < 0.01);
-        assert_eq!(Sketch::of(&grey(9), &GrayImage::new(320, 180)).coverage(), 0.0);
+        assert_eq!(
+            Sketch::of(&grey(9), &GrayImage::new(320, 180)).coverage(),
+            0.0
+        );
     }
 
     #[test]
     fn the_width_of_a_ramp_is_found() {
         for pixels in [4, 10, 30] {
-            let found = Sketch::of(&grey(9), &ramp(pixels, 100)).edge_width().expect("an edge");
-            assert!((found / f64::from(pixels) - 1.0).abs() < 0.2, "{pixels}: {found}");
+            let found = Sketch::of(&grey(9), &ramp(pixels, 100))
+                .edge_width()
+                .expect("an edge");
+            assert!(
+                (found / f64::from(pixels) - 1.0).abs() < 0.2,
+                "{pixels}: {found}"
+            );
         }
-        assert!(Sketch::of(&grey(9), &ramp(1, 100)).edge_width().expect("an edge") < 0.5);
-        assert_eq!(Sketch::of(&grey(9), &GrayImage::new(320, 180)).edge_width(), None);
+        assert!(
+            Sketch::of(&grey(9), &ramp(1, 100))
+                .edge_width()
+                .expect("an edge")
+                < 0.5
+        );
+        assert_eq!(
+            Sketch::of(&grey(9), &GrayImage::new(320, 180)).edge_width(),
+            None
+        );
     }
 
     #[test]
     fn only_what_changes_without_the_picture_flickers() {
-        let (quiet, moved) = (Sketch::of(&grey(100), &ramp(4, 100)), Sketch::of(&grey(100), &ramp(4, 110)));
+        let (quiet, moved) = (
+            Sketch::of(&grey(100), &ramp(4, 100)),
+            Sketch::of(&grey(100), &ramp(4, 110)),
+        );
         assert_eq!(quiet.flicker(&quiet), Some(0.0));
         let flicker = moved.flicker(&quiet).expect("the picture is the same");
         let expected = 100.0 * (10.0f64 / 320.0).sqrt();
-        assert!((flicker / expected - 1.0).abs() < 0.15, "{flicker} instead of about {expected}");
-        assert_eq!(Sketch::of(&grey(200), &ramp(4, 110)).flicker(&quiet), None, "all of the picture changed");
-        assert_eq!(Sketch::of(&RgbImage::new(64, 64), &GrayImage::new(64, 64)).flicker(&quiet), None);
+        assert!(
+            (flicker / expected - 1.0).abs() < 0.15,
+            "{flicker} instead of about {expected}"
+        );
+        assert_eq!(
+            Sketch::of(&grey(200), &ramp(4, 110)).flicker(&quiet),
+            None,
+            "all of the picture changed"
+        );
+        assert_eq!(
+            Sketch::of(&RgbImage::new(64, 64), &GrayImage::new(64, 64)).flicker(&quiet),
+            None
+        );
     }
 
     #[test]
     fn the_smallest_pictures_are_looked_at_too() {
         for (width, height) in [(1, 1), (3, 500), (500, 3), (900, 1), (2, 2)] {
-            let sketch = Sketch::of(&RgbImage::new(width, height), &GrayImage::from_pixel(width, height, Luma([255])));
+            let sketch = Sketch::of(
+                &RgbImage::new(width, height),
+                &GrayImage::from_pixel(width, height, Luma([255])),
+            );
             assert_eq!(sketch.coverage(), 1.0, "{width}x{height}");
         }
     }

@@ -69,7 +69,10 @@ impl<'a> Pair<'a> {
     /// [`QualityError::SizesDiffer`] and [`QualityError::Empty`].
     pub fn new(predicted: &'a GrayImage, truth: &'a GrayImage) -> Result<Self, QualityError> {
         if predicted.dimensions() != truth.dimensions() {
-            return Err(QualityError::SizesDiffer { predicted: predicted.dimensions(), truth: truth.dimensions() });
+            return Err(QualityError::SizesDiffer {
+                predicted: predicted.dimensions(),
+                truth: truth.dimensions(),
+            });
         }
         if predicted.is_empty() {
             return Err(QualityError::Empty);
@@ -99,7 +102,10 @@ impl<'a> Pair<'a> {
 
     /// Predicted and true value of each pixel, row by row.
     fn values(&self) -> impl Iterator<Item = (u8, u8)> + 'a {
-        self.predicted.iter().zip(self.truth.iter()).map(|(&p, &t)| (p, t))
+        self.predicted
+            .iter()
+            .zip(self.truth.iter())
+            .map(|(&p, &t)| (p, t))
     }
 }
 
@@ -131,7 +137,9 @@ pub fn measure(now: Pair<'_>, before: Option<Pair<'_>>) -> Result<FrameQuality, 
         mse: pixel::mse(now),
         grad: gradient::grad(now),
         conn: connectivity::conn(now),
-        dtssd: before.map(|before| temporal::dtssd(now, before)).transpose()?,
+        dtssd: before
+            .map(|before| temporal::dtssd(now, before))
+            .transpose()?,
     })
 }
 
@@ -149,8 +157,14 @@ mod tests {
     fn sizes_that_differ_are_both_named() {
         let (a, b) = (GrayImage::new(4, 3), GrayImage::new(3, 4));
         let message = Pair::new(&a, &b).unwrap_err().to_string();
-        assert!(message.contains("4x3") && message.contains("3x4"), "{message}");
-        assert_eq!(Pair::new(&GrayImage::new(0, 7), &GrayImage::new(0, 7)).unwrap_err(), QualityError::Empty);
+        assert!(
+            message.contains("4x3") && message.contains("3x4"),
+            "{message}"
+        );
+        assert_eq!(
+            Pair::new(&GrayImage::new(0, 7), &GrayImage::new(0, 7)).unwrap_err(),
+            QualityError::Empty
+        );
     }
 
     #[test]
@@ -165,8 +179,12 @@ mod tests {
     fn two() -> impl Strategy<Value = (GrayImage, GrayImage)> {
         (1u32..13, 1u32..13).prop_flat_map(|(w, h)| {
             let bytes = || proptest::collection::vec(any::<u8>(), (w * h) as usize);
-            (bytes(), bytes())
-                .prop_map(move |(a, b)| (GrayImage::from_raw(w, h, a).unwrap(), GrayImage::from_raw(w, h, b).unwrap()))
+            (bytes(), bytes()).prop_map(move |(a, b)| {
+                (
+                    GrayImage::from_raw(w, h, a).unwrap(),
+                    GrayImage::from_raw(w, h, b).unwrap(),
+                )
+            })
         })
     }
 

@@ -12,7 +12,11 @@ pub fn iou(pair: Pair<'_>) -> f64 {
         both += u64::from(p & t);
         either += u64::from(p | t);
     }
-    if either == 0 { 1.0 } else { both as f64 / either as f64 }
+    if either == 0 {
+        1.0
+    } else {
+        both as f64 / either as f64
+    }
 }
 
 /// Mean absolute difference x 1e3: `1000 mean(|p - t|)`, alpha in 0..=1.
@@ -23,7 +27,10 @@ pub fn mad(pair: Pair<'_>) -> f64 {
 
 /// Mean squared error x 1e3: `1000 mean((p - t)^2)`, alpha in 0..=1.
 pub fn mse(pair: Pair<'_>) -> f64 {
-    let sum: u64 = pair.values().map(|(p, t)| u64::from(p.abs_diff(t)).pow(2)).sum();
+    let sum: u64 = pair
+        .values()
+        .map(|(p, t)| u64::from(p.abs_diff(t)).pow(2))
+        .sum();
     1e3 * sum as f64 / (255.0 * 255.0 * pair.pixels())
 }
 
@@ -60,7 +67,10 @@ mod tests {
 
     #[test]
     fn all_wrong_is_the_end_of_the_scale() {
-        let (white, black) = (GrayImage::from_pixel(5, 4, image::Luma([255])), GrayImage::new(5, 4));
+        let (white, black) = (
+            GrayImage::from_pixel(5, 4, image::Luma([255])),
+            GrayImage::new(5, 4),
+        );
         let pair = Pair::new(&white, &black).unwrap();
         assert_eq!((iou(pair), mad(pair), mse(pair)), (0.0, 1000.0, 1000.0));
     }

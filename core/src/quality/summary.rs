@@ -27,7 +27,14 @@ pub struct UnknownMetric(String);
 
 impl Metric {
     /// All six, in the order in which they are printed.
-    pub const ALL: [Metric; 6] = [Metric::Iou, Metric::Mad, Metric::Mse, Metric::Grad, Metric::Conn, Metric::Dtssd];
+    pub const ALL: [Metric; 6] = [
+        Metric::Iou,
+        Metric::Mad,
+        Metric::Mse,
+        Metric::Grad,
+        Metric::Conn,
+        Metric::Dtssd,
+    ];
 
     /// Its name in files: lower case.
     pub fn name(self) -> &'static str {
@@ -55,7 +62,8 @@ impl Metric {
 
     /// The larger, the worse the frame: turns IoU around.
     fn badness(self, frame: &FrameQuality) -> Option<f64> {
-        self.of(frame).map(|value| if self == Metric::Iou { -value } else { value })
+        self.of(frame)
+            .map(|value| if self == Metric::Iou { -value } else { value })
     }
 }
 
@@ -77,7 +85,9 @@ impl FromStr for Metric {
     type Err = UnknownMetric;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let known = Metric::ALL.into_iter().find(|metric| metric.name().eq_ignore_ascii_case(name));
+        let known = Metric::ALL
+            .into_iter()
+            .find(|metric| metric.name().eq_ignore_ascii_case(name));
         known.ok_or_else(|| UnknownMetric(name.to_owned()))
     }
 }
@@ -110,15 +120,25 @@ impl Summary {
         let [iou, mad, mse, grad, conn, dtssd] = self.sums;
         let n = (self.frames > 0).then_some(self.frames as f64)?;
         let dtssd = (self.changes > 0).then(|| dtssd / self.changes as f64);
-        Some(FrameQuality { iou: iou / n, mad: mad / n, mse: mse / n, grad: grad / n, conn: conn / n, dtssd })
+        Some(FrameQuality {
+            iou: iou / n,
+            mad: mad / n,
+            mse: mse / n,
+            grad: grad / n,
+            conn: conn / n,
+            dtssd,
+        })
     }
 }
 
 /// The places of the `count` worst frames by `metric`, the worst first; of equals the earlier first. A frame without that figure
 /// is not among them.
 pub fn worst(frames: &[FrameQuality], metric: Metric, count: usize) -> Vec<usize> {
-    let mut places: Vec<(usize, f64)> =
-        frames.iter().enumerate().filter_map(|(at, frame)| Some((at, metric.badness(frame)?))).collect();
+    let mut places: Vec<(usize, f64)> = frames
+        .iter()
+        .enumerate()
+        .filter_map(|(at, frame)| Some((at, metric.badness(frame)?)))
+        .collect();
     places.sort_by(|(_, a), (_, b)| b.total_cmp(a));
     places.into_iter().take(count).map(|(at, _)| at).collect()
 }
@@ -128,14 +148,25 @@ mod tests {
     use super::*;
 
     fn frame(iou: f64, mad: f64, dtssd: Option<f64>) -> FrameQuality {
-        FrameQuality { iou, mad, mse: 2.0 * mad, grad: 3.0 * mad, conn: 4.0 * mad, dtssd }
+        FrameQuality {
+            iou,
+            mad,
+            mse: 2.0 * mad,
+            grad: 3.0 * mad,
+            conn: 4.0 * mad,
+            dtssd,
+        }
     }
 
     #[test]
     fn the_mean_of_dtssd_is_over_pairs_of_frames() {
         let mut summary = Summary::default();
         assert_eq!(summary.mean(), None);
-        for each in [frame(1.0, 2.0, None), frame(0.5, 4.0, Some(3.0)), frame(0.0, 6.0, Some(5.0))] {
+        for each in [
+            frame(1.0, 2.0, None),
+            frame(0.5, 4.0, Some(3.0)),
+            frame(0.0, 6.0, Some(5.0)),
+        ] {
             summary.add(&each);
         }
         assert_eq!(summary.frames(), 3);
@@ -151,7 +182,11 @@ mod tests {
 
     #[test]
     fn the_worst_are_the_lowest_iou_and_the_highest_error() {
-        let frames = [frame(0.9, 1.0, None), frame(0.2, 5.0, Some(1.0)), frame(0.9, 7.0, Some(2.0))];
+        let frames = [
+            frame(0.9, 1.0, None),
+            frame(0.2, 5.0, Some(1.0)),
+            frame(0.9, 7.0, Some(2.0)),
+        ];
         assert_eq!(worst(&frames, Metric::Iou, 2), [1, 0]);
         assert_eq!(worst(&frames, Metric::Mad, 2), [2, 1]);
         assert_eq!(worst(&frames, Metric::Dtssd, 9), [2, 1]);
@@ -164,6 +199,12 @@ mod tests {
             assert_eq!(metric.to_string().parse(), Ok(metric));
             assert_eq!(metric.name().parse(), Ok(metric));
         }
-        assert!("ssim".parse::<Metric>().unwrap_err().to_string().contains("dtssd"));
+        assert!(
+            "ssim"
+                .parse::<Metric>()
+                .unwrap_err()
+                .to_string()
+                .contains("dtssd")
+        );
     }
 }

@@ -11,11 +11,20 @@ use super::{Pair, QualityError};
 /// [`QualityError::SizeChanged`] if the frames differ in size.
 pub fn dtssd(now: Pair<'_>, before: Pair<'_>) -> Result<f64, QualityError> {
     if now.dimensions() != before.dimensions() {
-        return Err(QualityError::SizeChanged { now: now.dimensions(), before: before.dimensions() });
+        return Err(QualityError::SizeChanged {
+            now: now.dimensions(),
+            before: before.dimensions(),
+        });
     }
     let error = |(p, t): (u8, u8)| i32::from(p) - i32::from(t);
-    let changes = now.values().map(error).zip(before.values().map(error)).map(|(now, before)| now - before);
-    let sum: u64 = changes.map(|change| u64::from(change.unsigned_abs()).pow(2)).sum();
+    let changes = now
+        .values()
+        .map(error)
+        .zip(before.values().map(error))
+        .map(|(now, before)| now - before);
+    let sum: u64 = changes
+        .map(|change| u64::from(change.unsigned_abs()).pow(2))
+        .sum();
     Ok(100.0 * (sum as f64 / now.pixels()).sqrt() / 255.0)
 }
 
@@ -39,20 +48,34 @@ mod tests {
     fn a_constant_error_does_not_flicker() {
         let (t0, t1) = (picture([[0, 100]]), picture([[50, 150]]));
         let (p0, p1) = (picture([[30, 90]]), picture([[80, 140]]));
-        assert_eq!(dtssd(Pair::new(&p1, &t1).unwrap(), Pair::new(&p0, &t0).unwrap()).unwrap(), 0.0);
+        assert_eq!(
+            dtssd(Pair::new(&p1, &t1).unwrap(), Pair::new(&p0, &t0).unwrap()).unwrap(),
+            0.0
+        );
     }
 
     #[test]
     fn opposite_jumps_are_the_end_of_the_scale() {
-        let (white, black) = (GrayImage::from_pixel(3, 3, image::Luma([255])), GrayImage::new(3, 3));
-        let (before, now) = (Pair::new(&white, &black).unwrap(), Pair::new(&black, &white).unwrap());
+        let (white, black) = (
+            GrayImage::from_pixel(3, 3, image::Luma([255])),
+            GrayImage::new(3, 3),
+        );
+        let (before, now) = (
+            Pair::new(&white, &black).unwrap(),
+            Pair::new(&black, &white).unwrap(),
+        );
         assert_eq!(dtssd(now, before).unwrap(), 200.0);
     }
 
     #[test]
     fn a_change_of_size_is_refused() {
         let (a, b) = (GrayImage::new(3, 2), GrayImage::new(2, 3));
-        let message = dtssd(Pair::new(&a, &a).unwrap(), Pair::new(&b, &b).unwrap()).unwrap_err().to_string();
-        assert!(message.contains("3x2") && message.contains("2x3"), "{message}");
+        let message = dtssd(Pair::new(&a, &a).unwrap(), Pair::new(&b, &b).unwrap())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("3x2") && message.contains("2x3"),
+            "{message}"
+        );
     }
 }

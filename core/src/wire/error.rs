@@ -16,7 +16,9 @@ pub enum WireError {
     #[error("the record's value is empty, expected a picture")]
     EmptyValue,
     /// Neither headers of a frame nor a JSON object.
-    #[error("the record is neither a picture with ce_ headers nor a JSON object: its value begins with {start}")]
+    #[error(
+        "the record is neither a picture with ce_ headers nor a JSON object: its value begins with {start}"
+    )]
     NotAFrame {
         /// The first bytes.
         start: String,
@@ -137,17 +139,28 @@ impl WireError {
     }
 
     pub(super) fn not_a_frame(value: &[u8]) -> Self {
-        WireError::NotAFrame { start: quoted(value) }
+        WireError::NotAFrame {
+            start: quoted(value),
+        }
     }
 
     pub(super) fn key_mismatch(key: &[u8], camera: CameraId) -> Self {
-        WireError::KeyMismatch { key: quoted(key), camera }
+        WireError::KeyMismatch {
+            key: quoted(key),
+            camera,
+        }
     }
 }
 
 /// Every code that [`picture_code`] can give.
-pub const PICTURE_CODES: &[&str] =
-    &["empty-picture", "not-a-picture", "picture-too-large", "picture-cut-off", "picture-damaged", "picture-unsupported"];
+pub const PICTURE_CODES: &[&str] = &[
+    "empty-picture",
+    "not-a-picture",
+    "picture-too-large",
+    "picture-cut-off",
+    "picture-damaged",
+    "picture-unsupported",
+];
 
 /// The code of a picture that a record holds and that cannot be decoded, in the manner of [`WireError::code`].
 pub fn picture_code(error: &DecodeError) -> &'static str {
@@ -167,7 +180,11 @@ const MOST_QUOTED: usize = 40;
 /// Bytes as a text in quotes, with escapes, shortened.
 pub(super) fn quoted(bytes: &[u8]) -> String {
     let start = String::from_utf8_lossy(&bytes[..bytes.len().min(MOST_QUOTED)]);
-    if bytes.len() > MOST_QUOTED { format!("{start:?}... ({} bytes)", bytes.len()) } else { format!("{start:?}") }
+    if bytes.len() > MOST_QUOTED {
+        format!("{start:?}... ({} bytes)", bytes.len())
+    } else {
+        format!("{start:?}")
+    }
 }
 
 #[cfg(test)]
@@ -178,8 +195,14 @@ mod tests {
     fn foreign_values_are_shortened() {
         assert_eq!(quoted(b"a\n\"b\""), r#""a\n\"b\"""#);
         assert_eq!(quoted(&[b'x'; 40]), format!("\"{}\"", "x".repeat(40)));
-        assert_eq!(quoted(&[b'x'; 5_000_000]), format!("\"{}\"... (5000000 bytes)", "x".repeat(40)));
-        assert_eq!(quoted("é".repeat(30).as_bytes()), format!("\"{}\"... (60 bytes)", "é".repeat(20)));
+        assert_eq!(
+            quoted(&[b'x'; 5_000_000]),
+            format!("\"{}\"... (5000000 bytes)", "x".repeat(40))
+        );
+        assert_eq!(
+            quoted("é".repeat(30).as_bytes()),
+            format!("\"{}\"... (60 bytes)", "é".repeat(20))
+        );
         assert_eq!(quoted(b"\xff\xd8\0"), "\"\u{fffd}\u{fffd}\\0\"");
     }
 }

@@ -54,15 +54,49 @@ pub struct DeadLetter<'a> {
 
 /// The headers of a frame in the binary format; its value is the JPEG file.
 pub fn frame_headers(meta: &FrameMeta<'_>) -> Vec<(&'static str, String)> {
-    let FrameMeta { camera, session, number, time, width, height } = *meta;
-    event(Event { kind: FRAME_TYPE, camera, session: Some(session), number, time, width, height, content_type: "image/jpeg" })
+    let FrameMeta {
+        camera,
+        session,
+        number,
+        time,
+        width,
+        height,
+    } = *meta;
+    event(Event {
+        kind: FRAME_TYPE,
+        camera,
+        session: Some(session),
+        number,
+        time,
+        width,
+        height,
+        content_type: "image/jpeg",
+    })
 }
 
 /// The headers of a result; its value is the picture. A frame without session has `-` in its place in `ce_id`.
 pub fn result_headers(meta: &ResultMeta<'_>) -> Vec<(&'static str, String)> {
-    let ResultMeta { camera, session, number, time, width, height, format, .. } = *meta;
+    let ResultMeta {
+        camera,
+        session,
+        number,
+        time,
+        width,
+        height,
+        format,
+        ..
+    } = *meta;
     let content_type = format.media_type();
-    let mut headers = event(Event { kind: RESULT_TYPE, camera, session, number, time, width, height, content_type });
+    let mut headers = event(Event {
+        kind: RESULT_TYPE,
+        camera,
+        session,
+        number,
+        time,
+        width,
+        height,
+        content_type,
+    });
     headers.push(("ce_modelsha256", meta.model_sha256.to_owned()));
     headers.push(("ce_settings", meta.settings.to_owned()));
     headers
@@ -70,8 +104,16 @@ pub fn result_headers(meta: &ResultMeta<'_>) -> Vec<(&'static str, String)> {
 
 /// Tells results of different settings apart: eight hexadecimal digits.
 pub fn settings_hash(recipe: &Recipe, background: &BackgroundSpec) -> String {
-    let Recipe { matte, foreground_cleanup, skip_still, format, jpeg_quality, .. } = recipe;
-    let text = format!("{matte} {background} {foreground_cleanup} {skip_still} {format} {jpeg_quality}");
+    let Recipe {
+        matte,
+        foreground_cleanup,
+        skip_still,
+        format,
+        jpeg_quality,
+        ..
+    } = recipe;
+    let text =
+        format!("{matte} {background} {foreground_cleanup} {skip_still} {format} {jpeg_quality}");
     format!("{:08x}", crc32fast::hash(text.as_bytes()))
 }
 
@@ -99,11 +141,23 @@ struct Event<'a> {
 }
 
 fn event(event: Event<'_>) -> Vec<(&'static str, String)> {
-    let Event { kind, camera, session, number, time, width, height, content_type } = event;
+    let Event {
+        kind,
+        camera,
+        session,
+        number,
+        time,
+        width,
+        height,
+        content_type,
+    } = event;
     let mut headers = Vec::with_capacity(12);
     headers.extend([
         ("ce_specversion", "1.0".to_owned()),
-        ("ce_id", format!("{camera}/{}/{number}", session.unwrap_or("-"))),
+        (
+            "ce_id",
+            format!("{camera}/{}/{number}", session.unwrap_or("-")),
+        ),
         ("ce_source", format!("{SOURCE_PREFIX}{camera}")),
         ("ce_type", kind.to_owned()),
         ("ce_time", time::to_rfc3339(time)),
@@ -142,7 +196,10 @@ mod tests {
             ("ce_height", "480"),
             ("ce_session", "s1"),
         ];
-        assert_eq!(headers, expected.map(|(name, value)| (name, value.to_owned())));
+        assert_eq!(
+            headers,
+            expected.map(|(name, value)| (name, value.to_owned()))
+        );
     }
 
     #[test]
@@ -171,15 +228,27 @@ mod tests {
             ("ce_modelsha256", "abc"),
             ("ce_settings", "def"),
         ];
-        assert_eq!(result_headers(&meta), expected.map(|(name, value)| (name, value.to_owned())));
+        assert_eq!(
+            result_headers(&meta),
+            expected.map(|(name, value)| (name, value.to_owned()))
+        );
         meta.session = Some("s1");
         let headers = result_headers(&meta);
-        assert_eq!((headers[1].1.as_str(), headers[9].1.as_str()), ("cam01/s1/41", "s1"));
+        assert_eq!(
+            (headers[1].1.as_str(), headers[9].1.as_str()),
+            ("cam01/s1/41", "s1")
+        );
     }
 
     #[test]
     fn a_dead_letter_says_why_and_from_where() {
-        let letter = DeadLetter { code: "bad-json", message: "the value", topic: "camera_frames", partition: 3, offset: 99 };
+        let letter = DeadLetter {
+            code: "bad-json",
+            message: "the value",
+            topic: "camera_frames",
+            partition: 3,
+            offset: 99,
+        };
         let expected = [
             ("mattebox-error-code", "bad-json"),
             ("mattebox-error-message", "the value"),
@@ -187,6 +256,9 @@ mod tests {
             ("mattebox-error-partition", "3"),
             ("mattebox-error-offset", "99"),
         ];
-        assert_eq!(dead_letter_headers(&letter), expected.map(|(name, value)| (name, value.to_owned())));
+        assert_eq!(
+            dead_letter_headers(&letter),
+            expected.map(|(name, value)| (name, value.to_owned()))
+        );
     }
 }

@@ -32,7 +32,11 @@ impl Value<'_> {
             Value::Array => "an array".to_owned(),
             Value::Object => "an object".to_owned(),
         };
-        WireError::BadField { field, found, expected }
+        WireError::BadField {
+            field,
+            found,
+            expected,
+        }
     }
 }
 

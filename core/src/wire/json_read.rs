@@ -2,15 +2,22 @@
 //!
 //! The object is read in one pass that takes any value for any field, and only then is each field checked, so that a
 //! wrong value is reported by its name and not by its place in the text. Strings are borrowed where they hold no escapes.
-use super::{FrameRecord, MAX_FRAME_NUMBER, Wire, WireError, error::quoted, json_any::Value, picture::Picture, time};
+use super::{
+    FrameRecord, MAX_FRAME_NUMBER, Wire, WireError, error::quoted, json_any::Value,
+    picture::Picture, time,
+};
 use crate::frame::{CameraId, FrameNumber, Timestamp};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use std::fmt;
 
 pub(super) fn read(value: &[u8]) -> Result<FrameRecord<'_>, WireError> {
     // Checked once as a whole, which is several times faster than string by string.
-    let text = std::str::from_utf8(value).map_err(|error| WireError::BadJson { detail: error.to_string() })?;
-    let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| WireError::BadJson { detail: error.to_string() })?;
+    let text = std::str::from_utf8(value).map_err(|error| WireError::BadJson {
+        detail: error.to_string(),
+    })?;
+    let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| WireError::BadJson {
+        detail: error.to_string(),
+    })?;
     Ok(FrameRecord {
         camera: camera(fields.camera_id)?,
         number: number(fields.frame_id)?,
@@ -26,7 +33,10 @@ pub(super) fn read(value: &[u8]) -> Result<FrameRecord<'_>, WireError> {
 fn camera(value: Option<Value<'_>>) -> Result<CameraId, WireError> {
     const FIELD: &str = "camera_id";
     match value.ok_or(WireError::MissingField { field: FIELD })? {
-        Value::Text(id) => id.parse().map_err(|reason| WireError::BadCameraId { place: FIELD, reason }),
+        Value::Text(id) => id.parse().map_err(|reason| WireError::BadCameraId {
+            place: FIELD,
+            reason,
+        }),
         other => Err(other.bad(FIELD, "a string")),
     }
 }
@@ -47,7 +57,9 @@ fn timestamp(value: Option<Value<'_>>) -> Result<Timestamp, WireError> {
         Value::Number(seconds) => Some(seconds),
         _ => None,
     };
-    seconds.and_then(time::from_seconds).ok_or_else(|| value.bad(FIELD, "unix seconds from 0 (1970) to before the year 9999"))
+    seconds
+        .and_then(time::from_seconds)
+        .ok_or_else(|| value.bad(FIELD, "unix seconds from 0 (1970) to before the year 9999"))
 }
 
 fn side(field: &'static str, value: Option<Value<'_>>) -> Result<Option<u32>, WireError> {
@@ -58,13 +70,20 @@ fn side(field: &'static str, value: Option<Value<'_>>) -> Result<Option<u32>, Wi
     }
 }
 
-fn picture<'a>(codec: Option<Value<'a>>, data: Option<Value<'a>>) -> Result<Picture<'a>, WireError> {
+fn picture<'a>(
+    codec: Option<Value<'a>>,
+    data: Option<Value<'a>>,
+) -> Result<Picture<'a>, WireError> {
     const CODECS: &str = "\"jpg\", \"jpeg\", \"png\" or \"webp\"";
     match codec.ok_or(WireError::MissingField { field: "codec" })? {
         Value::Text(codec) if matches!(&*codec, "jpg" | "jpeg" | "png" | "webp") => {}
         Value::Text(codec) => {
             let found = quoted(codec.as_bytes());
-            return Err(WireError::UnsupportedCodec { place: "the JSON field codec", found, expected: CODECS });
+            return Err(WireError::UnsupportedCodec {
+                place: "the JSON field codec",
+                found,
+                expected: CODECS,
+            });
         }
         other => return Err(other.bad("codec", CODECS)),
     }
@@ -104,7 +123,9 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut fields = Fields::default();
         while let Some(name) = map.next_key::<Value<'de>>()? {
-            let Value::Text(name) = name else { return Err(A::Error::custom("a field's name must be a string")) };
+            let Value::Text(name) = name else {
+                return Err(A::Error::custom("a field's name must be a string"));
+            };
             let field = match &*name {
                 "camera_id" => &mut fields.camera_id,
                 "frame_id" => &mut fields.frame_id,
@@ -148,12 +169,18 @@ mod tests {
     #[test]
     fn a_value_of_the_seed_is_read() {
         let frame = read(SEED.as_bytes()).unwrap();
-        assert_eq!((frame.camera.as_str(), frame.number), ("cam01", FrameNumber(41)));
+        assert_eq!(
+            (frame.camera.as_str(), frame.number),
+            ("cam01", FrameNumber(41))
+        );
         assert_eq!(frame.time, Timestamp(1_727_000_000_123_457));
         assert_eq!((frame.width, frame.height), (Some(640), Some(480)));
         assert_eq!((frame.session, frame.wire), (None, Wire::Json));
         let mut buffer = vec![1, 2, 3];
-        assert_eq!(frame.picture(&mut buffer).unwrap(), b"\xff\xd8\xff\xe0\0\x10JFIF");
+        assert_eq!(
+            frame.picture(&mut buffer).unwrap(),
+            b"\xff\xd8\xff\xe0\0\x10JFIF"
+        );
     }
 
     #[test]
@@ -163,29 +190,86 @@ mod tests {
         let escaped = with("data_b64", r#""\/9j\/4AAQSkZJ\u0052g==""#);
         let escaped = read(escaped.as_bytes()).unwrap();
         assert!(matches!(escaped.picture, Picture::Base64(Cow::Owned(_))));
-        assert_eq!(escaped.picture(&mut Vec::new()).unwrap(), plain.picture(&mut Vec::new()).unwrap());
+        assert_eq!(
+            escaped.picture(&mut Vec::new()).unwrap(),
+            plain.picture(&mut Vec::new()).unwrap()
+        );
     }
 
     #[test]
     fn every_field_takes_what_it_may_and_nothing_else() {
         let cases: &[(&str, &str, &[&str])] = &[
             ("camera_id", "read", &[r#""a""#, r#""front\u002ddoor""#]),
-            ("camera_id", "bad-camera-id", &[r#""""#, r#""../../evil""#, r#""a/b""#, r#""é""#, r#""a\u0000""#]),
-            ("camera_id", "bad-field", &["1", "null", "true", "[]", "{}", r#"["cam01"]"#]),
+            (
+                "camera_id",
+                "bad-camera-id",
+                &[
+                    r#""""#,
+                    r#""../../evil""#,
+                    r#""a/b""#,
+                    r#""é""#,
+                    r#""a\u0000""#,
+                ],
+            ),
+            (
+                "camera_id",
+                "bad-field",
+                &["1", "null", "true", "[]", "{}", r#"["cam01"]"#],
+            ),
             ("frame_id", "read", &["0", "9007199254740992"]),
             (
                 "frame_id",
                 "bad-field",
-                &["-1", "-0", "1.0", "1e3", "\"1\"", "null", "true", "9007199254740993", "18446744073709551616", "[1]"],
+                &[
+                    "-1",
+                    "-0",
+                    "1.0",
+                    "1e3",
+                    "\"1\"",
+                    "null",
+                    "true",
+                    "9007199254740993",
+                    "18446744073709551616",
+                    "[1]",
+                ],
             ),
             ("ts", "read", &["0", "0.5", "1e9", "1727000000", "-0.0"]),
-            ("ts", "bad-field", &["-0.001", "-1", "253370764800", "1e300", "\"1\"", "null", "false", "{}"]),
-            ("ts", "bad-json", &["NaN", "Infinity", "-Infinity", "1e999", ".5", "01", ""]),
-            ("codec", "read", &[r#""jpg""#, r#""jpeg""#, r#""png""#, r#""webp""#]),
-            ("codec", "unsupported-codec", &[r#""h264""#, r#""JPG""#, r#""""#]),
+            (
+                "ts",
+                "bad-field",
+                &[
+                    "-0.001",
+                    "-1",
+                    "253370764800",
+                    "1e300",
+                    "\"1\"",
+                    "null",
+                    "false",
+                    "{}",
+                ],
+            ),
+            (
+                "ts",
+                "bad-json",
+                &["NaN", "Infinity", "-Infinity", "1e999", ".5", "01", ""],
+            ),
+            (
+                "codec",
+                "read",
+                &[r#""jpg""#, r#""jpeg""#, r#""png""#, r#""webp""#],
+            ),
+            (
+                "codec",
+                "unsupported-codec",
+                &[r#""h264""#, r#""JPG""#, r#""""#],
+            ),
             ("codec", "bad-field", &["null", "1", "[]"]),
             ("width", "read", &["1", "4294967295", "null"]),
-            ("width", "bad-field", &["0", "-1", "1.5", "\"640\"", "4294967296", "[]"]),
+            (
+                "width",
+                "bad-field",
+                &["0", "-1", "1.5", "\"640\"", "4294967296", "[]"],
+            ),
             ("height", "read", &["1", "null"]),
             ("height", "bad-field", &["0", "true"]),
             ("data_b64", "read", &[r#""not looked at""#]),
@@ -212,8 +296,19 @@ mod tests {
     #[test]
     fn unknown_fields_are_ignored_and_known_ones_stand_once() {
         let more = |extra: &str| code(SEED.replacen('{', &format!("{{{extra}, "), 1));
-        assert_eq!(more(r#""data": {"a": [1, {"b": null}]}, "data": 1e999, "é": "é""#), "read");
-        for field in ["camera_id", "frame_id", "ts", "codec", "width", "height", "data_b64"] {
+        assert_eq!(
+            more(r#""data": {"a": [1, {"b": null}]}, "data": 1e999, "é": "é""#),
+            "read"
+        );
+        for field in [
+            "camera_id",
+            "frame_id",
+            "ts",
+            "codec",
+            "width",
+            "height",
+            "data_b64",
+        ] {
             assert_eq!(more(&format!("\"{field}\": 1")), "bad-json", "{field}");
         }
         assert_eq!(more(r#""camera\u005fid": 1"#), "bad-json");
@@ -231,22 +326,34 @@ mod tests {
         let mut bytes = SEED.as_bytes().to_vec();
         bytes[16] = 0xff;
         assert_eq!(code(bytes), "bad-json");
-        assert_eq!(code([b"{\"a\": \"\xff\", ", &SEED.as_bytes()[1..]].concat()), "bad-json");
+        assert_eq!(
+            code([b"{\"a\": \"\xff\", ", &SEED.as_bytes()[1..]].concat()),
+            "bad-json"
+        );
     }
 
     #[test]
     fn deep_nesting_is_read_without_recursion() {
         let deep = format!("{}{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
         assert_eq!(code(with("camera_id", &deep)), "bad-field");
-        assert_eq!(code(SEED.replacen('{', &format!("{{\"x\": {deep}, "), 1)), "read");
-        assert_eq!(code(format!("{{\"x\": {}", "[".repeat(1_000_000))), "bad-json");
+        assert_eq!(
+            code(SEED.replacen('{', &format!("{{\"x\": {deep}, "), 1)),
+            "read"
+        );
+        assert_eq!(
+            code(format!("{{\"x\": {}", "[".repeat(1_000_000))),
+            "bad-json"
+        );
         assert_eq!(code("{\"x\":".repeat(1_000_000)), "bad-json");
     }
 
     #[test]
     fn messages_name_the_field_and_what_was_expected() {
         let message = |field, value| read(with(field, value).as_bytes()).unwrap_err().to_string();
-        assert_eq!(message("frame_id", "-1"), "the JSON field frame_id is -1, expected a whole number from 0 to 2^53");
+        assert_eq!(
+            message("frame_id", "-1"),
+            "the JSON field frame_id is -1, expected a whole number from 0 to 2^53"
+        );
         assert_eq!(
             message("ts", "\"noon\""),
             "the JSON field ts is the string \"noon\", expected unix seconds from 0 (1970) to before the year 9999"
@@ -255,6 +362,9 @@ mod tests {
             message("codec", "\"h264\""),
             "the JSON field codec is \"h264\", expected \"jpg\", \"jpeg\", \"png\" or \"webp\""
         );
-        assert!(message("camera_id", "\"../evil\"").starts_with("bad camera_id: camera id \"../evil\" holds '/'"));
+        assert!(
+            message("camera_id", "\"../evil\"")
+                .starts_with("bad camera_id: camera id \"../evil\" holds '/'")
+        );
     }
 }

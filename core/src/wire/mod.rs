@@ -33,7 +33,9 @@ mod round_trip;
 
 pub use error::{PICTURE_CODES, WireError, picture_code};
 pub use headers_read::is_result;
-pub use headers_write::{DeadLetter, ResultMeta, dead_letter_headers, frame_headers, result_headers, settings_hash};
+pub use headers_write::{
+    DeadLetter, ResultMeta, dead_letter_headers, frame_headers, result_headers, settings_hash,
+};
 pub use json_write::json_value;
 pub use position::read_position;
 pub use trace::trace_headers;
@@ -175,7 +177,9 @@ pub fn read<'a>(record: &Record<'a>) -> Result<FrameRecord<'a>, WireError> {
         None => return Err(WireError::not_a_frame(value)),
     };
     match record.key {
-        Some(key) if key != frame.camera.as_str().as_bytes() => Err(WireError::key_mismatch(key, frame.camera)),
+        Some(key) if key != frame.camera.as_str().as_bytes() => {
+            Err(WireError::key_mismatch(key, frame.camera))
+        }
         _ => Ok(frame),
     }
 }
@@ -185,7 +189,10 @@ fn detect(record: &Record<'_>) -> Option<Wire> {
     if headers_read::has_frame_headers(record) {
         return Some(Wire::Binary);
     }
-    let first = record.value?.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+    let first = record
+        .value?
+        .iter()
+        .find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
     (first == Some(&b'{')).then_some(Wire::Json)
 }
 
@@ -196,7 +203,11 @@ mod tests {
     const JSON: &str = r#"{"camera_id":"a","frame_id":1,"ts":2,"codec":"jpg","data_b64":"/9j/"}"#;
 
     fn code(key: Option<&[u8]>, value: Option<&[u8]>) -> &'static str {
-        match read(&Record { key, value, headers: &[] }) {
+        match read(&Record {
+            key,
+            value,
+            headers: &[],
+        }) {
             Ok(_) => "read",
             Err(error) => error.code(),
         }
@@ -208,16 +219,29 @@ mod tests {
             assert_eq!(wire.to_string().parse(), Ok(wire));
         }
         assert_eq!(Wire::default(), Wire::Binary);
-        assert_eq!("xml".parse::<Wire>().unwrap_err().to_string(), "unknown wire format \"xml\": use json or binary");
+        assert_eq!(
+            "xml".parse::<Wire>().unwrap_err().to_string(),
+            "unknown wire format \"xml\": use json or binary"
+        );
     }
 
     #[test]
     fn a_record_without_headers_is_json_or_no_frame() {
         assert_eq!(code(None, Some(JSON.as_bytes())), "read");
-        assert_eq!(code(None, Some(format!(" \r\n\t{JSON}\n").as_bytes())), "read");
+        assert_eq!(
+            code(None, Some(format!(" \r\n\t{JSON}\n").as_bytes())),
+            "read"
+        );
         assert_eq!(code(None, None), "null-value");
         assert_eq!(code(None, Some(b"")), "empty-value");
-        for other in [&b" "[..], b"[]", b"\xff\xd8\xff\xe0", b"\xef\xbb\xbf{}", b"\0", b"hello"] {
+        for other in [
+            &b" "[..],
+            b"[]",
+            b"\xff\xd8\xff\xe0",
+            b"\xef\xbb\xbf{}",
+            b"\0",
+            b"hello",
+        ] {
             assert_eq!(code(None, Some(other)), "not-a-frame", "{other:?}");
         }
     }
@@ -226,7 +250,11 @@ mod tests {
     fn a_key_is_the_camera_id_or_absent() {
         assert_eq!(code(Some(b"a"), Some(JSON.as_bytes())), "read");
         for other in [&b""[..], b"b", b"aa", b"A", b"\xff"] {
-            assert_eq!(code(Some(other), Some(JSON.as_bytes())), "key-mismatch", "{other:?}");
+            assert_eq!(
+                code(Some(other), Some(JSON.as_bytes())),
+                "key-mismatch",
+                "{other:?}"
+            );
         }
     }
 }

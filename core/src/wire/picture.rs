@@ -33,7 +33,9 @@ impl<'a> Picture<'a> {
                     Ok(()) => Ok(buffer),
                     Err(error) => {
                         buffer.clear();
-                        Err(WireError::BadBase64 { detail: error.to_string() })
+                        Err(WireError::BadBase64 {
+                            detail: error.to_string(),
+                        })
                     }
                 }
             }
@@ -58,7 +60,10 @@ mod tests {
     fn decode(text: &str) -> Result<Vec<u8>, &'static str> {
         let mut buffer = vec![9; 5];
         let picture = Picture::Base64(Cow::Borrowed(text));
-        picture.bytes(&mut buffer).map(<[u8]>::to_vec).map_err(|error| error.code())
+        picture
+            .bytes(&mut buffer)
+            .map(<[u8]>::to_vec)
+            .map_err(|error| error.code())
     }
 
     #[test]
@@ -70,7 +75,16 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["_9j_", "/9j/4", "/9j/4B==", "=", "/9j/\n4A==", "/9j/4A===", "é", "/9=j/"] {
+        for text in [
+            "_9j_",
+            "/9j/4",
+            "/9j/4B==",
+            "=",
+            "/9j/\n4A==",
+            "/9j/4A===",
+            "é",
+            "/9=j/",
+        ] {
             assert_eq!(decode(text), Err("bad-base64"), "{text:?}");
         }
     }
@@ -78,6 +92,9 @@ mod tests {
     #[test]
     fn a_picture_is_not_printed() {
         assert_eq!(format!("{:?}", Picture::Bytes(&[1, 2])), "2 bytes");
-        assert_eq!(format!("{:?}", Picture::Base64("AAAA".into())), "4 characters of base64");
+        assert_eq!(
+            format!("{:?}", Picture::Base64("AAAA".into())),
+            "4 characters of base64"
+        );
     }
 }

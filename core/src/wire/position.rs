@@ -11,7 +11,10 @@ use std::fmt;
 /// fields; results are recognised as frames are.
 pub fn read_position(record: &Record<'_>) -> Option<(CameraId, FrameNumber)> {
     match detect(record)? {
-        Wire::Binary => Some((headers_read::camera(record).ok()?, headers_read::number(record).ok()?)),
+        Wire::Binary => Some((
+            headers_read::camera(record).ok()?,
+            headers_read::number(record).ok()?,
+        )),
         Wire::Json => json(record.value?),
     }
 }
@@ -75,23 +78,51 @@ mod tests {
     use super::*;
 
     fn of(value: &str) -> Option<(String, u64)> {
-        let record = Record { key: Some(b"whoever"), value: Some(value.as_bytes()), headers: &[] };
+        let record = Record {
+            key: Some(b"whoever"),
+            value: Some(value.as_bytes()),
+            headers: &[],
+        };
         read_position(&record).map(|(camera, number)| (camera.to_string(), number.0))
     }
 
     fn of_headers(headers: &[(&str, &str)]) -> Option<(String, u64)> {
-        let headers: Vec<_> = headers.iter().map(|&(name, value)| Header { name, value: Some(value.as_bytes()) }).collect();
-        let record = Record { key: None, value: None, headers: &headers };
+        let headers: Vec<_> = headers
+            .iter()
+            .map(|&(name, value)| Header {
+                name,
+                value: Some(value.as_bytes()),
+            })
+            .collect();
+        let record = Record {
+            key: None,
+            value: None,
+            headers: &headers,
+        };
         read_position(&record).map(|(camera, number)| (camera.to_string(), number.0))
     }
 
     #[test]
     fn json_needs_only_the_two_fields() {
         let found = Some(("a".to_owned(), 7));
-        assert_eq!(of(r#"{"camera_id": "a", "frame_id": 7, "ts": 0, "codec": "jpg", "data_b64": ""}"#), found);
-        assert_eq!(of(r#" {"data_b64": "AA\/A", "x": [{}], "frame_id": 7, "y": null, "camera\u005fid": "a"}"#), found);
-        assert_eq!(of(r#"{"camera_id": "a", "frame_id": 7, "data_b64": "cut o"#), found);
-        assert_eq!(of(r#"{"frame_id": null, "camera_id": 3, "camera_id": "a", "frame_id": 7}"#), found);
+        assert_eq!(
+            of(r#"{"camera_id": "a", "frame_id": 7, "ts": 0, "codec": "jpg", "data_b64": ""}"#),
+            found
+        );
+        assert_eq!(
+            of(
+                r#" {"data_b64": "AA\/A", "x": [{}], "frame_id": 7, "y": null, "camera\u005fid": "a"}"#
+            ),
+            found
+        );
+        assert_eq!(
+            of(r#"{"camera_id": "a", "frame_id": 7, "data_b64": "cut o"#),
+            found
+        );
+        assert_eq!(
+            of(r#"{"frame_id": null, "camera_id": 3, "camera_id": "a", "frame_id": 7}"#),
+            found
+        );
     }
 
     #[test]
@@ -118,16 +149,51 @@ mod tests {
     fn binary_needs_only_two_headers_beside_its_mark() {
         let found = Some(("a".to_owned(), 7));
         let (source, sequence) = (("ce_source", "mattebox/camera/a"), ("ce_sequence", "7"));
-        assert_eq!(of_headers(&[("ce_specversion", "1.0"), source, sequence]), found);
-        assert_eq!(of_headers(&[("ce_type", "mattebox.matted.v1"), source, sequence, ("ce_time", "never")]), found);
-        assert_eq!(of_headers(&[("ce_type", "mattebox.frame.v1"), source]), None);
-        assert_eq!(of_headers(&[("ce_type", "mattebox.frame.v1"), source, ("ce_sequence", "x")]), None);
-        assert_eq!(of_headers(&[("ce_type", "mattebox.frame.v1"), ("ce_source", "a"), sequence]), None);
+        assert_eq!(
+            of_headers(&[("ce_specversion", "1.0"), source, sequence]),
+            found
+        );
+        assert_eq!(
+            of_headers(&[
+                ("ce_type", "mattebox.matted.v1"),
+                source,
+                sequence,
+                ("ce_time", "never")
+            ]),
+            found
+        );
+        assert_eq!(
+            of_headers(&[("ce_type", "mattebox.frame.v1"), source]),
+            None
+        );
+        assert_eq!(
+            of_headers(&[
+                ("ce_type", "mattebox.frame.v1"),
+                source,
+                ("ce_sequence", "x")
+            ]),
+            None
+        );
+        assert_eq!(
+            of_headers(&[
+                ("ce_type", "mattebox.frame.v1"),
+                ("ce_source", "a"),
+                sequence
+            ]),
+            None
+        );
         assert_eq!(of_headers(&[source, sequence]), None);
     }
 
     #[test]
     fn nothing_has_no_position() {
-        assert_eq!(read_position(&Record { key: None, value: None, headers: &[] }), None);
+        assert_eq!(
+            read_position(&Record {
+                key: None,
+                value: None,
+                headers: &[]
+            }),
+            None
+        );
     }
 }

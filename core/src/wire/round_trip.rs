@@ -10,15 +10,33 @@ fn parts() -> impl Strategy<Value = Parts> {
         let alphabet = b"abcxyzABCXYZ0189_.-";
         let pick = |(i, index): (usize, &prop::sample::Index)| {
             // The last two may not stand at the beginning.
-            char::from(alphabet[index.index(if i == 0 { alphabet.len() - 2 } else { alphabet.len() })])
+            char::from(
+                alphabet[index.index(if i == 0 {
+                    alphabet.len() - 2
+                } else {
+                    alphabet.len()
+                })],
+            )
         };
         indices.iter().enumerate().map(pick).collect::<String>()
     });
-    let session = vec(b'!'..=b'~', 1..=MAX_SESSION)
-        .prop_map(|bytes| bytes.into_iter().map(|byte| char::from(if byte == b'/' { b':' } else { byte })).collect());
+    let session = vec(b'!'..=b'~', 1..=MAX_SESSION).prop_map(|bytes| {
+        bytes
+            .into_iter()
+            .map(|byte| char::from(if byte == b'/' { b':' } else { byte }))
+            .collect()
+    });
     // Up to the year 2242, see `json_value`.
     let micros = 0..(1i64 << 33) * 1_000_000;
-    (camera, session, 0..=MAX_FRAME_NUMBER, micros, 1u32.., 1u32.., vec(any::<u8>(), 1..300))
+    (
+        camera,
+        session,
+        0..=MAX_FRAME_NUMBER,
+        micros,
+        1u32..,
+        1u32..,
+        vec(any::<u8>(), 1..300),
+    )
 }
 
 /// A record that owns its parts.
@@ -31,8 +49,19 @@ struct Owned {
 
 impl Owned {
     fn with<T>(&self, look: impl FnOnce(&Record<'_>) -> T) -> T {
-        let headers: Vec<_> = self.headers.iter().map(|(name, value)| Header { name, value: Some(value.as_slice()) }).collect();
-        look(&Record { key: Some(&self.key), value: Some(&self.value), headers: &headers })
+        let headers: Vec<_> = self
+            .headers
+            .iter()
+            .map(|(name, value)| Header {
+                name,
+                value: Some(value.as_slice()),
+            })
+            .collect();
+        look(&Record {
+            key: Some(&self.key),
+            value: Some(&self.value),
+            headers: &headers,
+        })
     }
 }
 
@@ -51,11 +80,22 @@ fn write(parts: &Parts, wire: Wire) -> Owned {
         Wire::Json => {
             let mut value = Vec::new();
             json_value(&meta, picture, &mut value);
-            Owned { key, value, headers: Vec::new() }
+            Owned {
+                key,
+                value,
+                headers: Vec::new(),
+            }
         }
         Wire::Binary => {
-            let headers = frame_headers(&meta).into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
-            Owned { key, value: picture.clone(), headers }
+            let headers = frame_headers(&meta)
+                .into_iter()
+                .map(|(name, value)| (name, value.into_bytes()))
+                .collect();
+            Owned {
+                key,
+                value: picture.clone(),
+                headers,
+            }
         }
     }
 }
@@ -65,7 +105,11 @@ fn check_invariants(record: &Record<'_>) {
     let position = read_position(record);
     let mut buffer = Vec::new();
     let answer = read(record).and_then(|frame| {
-        assert_eq!(position, Some((frame.camera.clone(), frame.number)), "both readers find the same frame");
+        assert_eq!(
+            position,
+            Some((frame.camera.clone(), frame.number)),
+            "both readers find the same frame"
+        );
         assert!(!frame.picture(&mut buffer)?.is_empty());
         Ok(())
     });
@@ -156,8 +200,16 @@ fn a_result_is_not_a_frame_but_has_a_position() {
         model_sha256: "0",
         settings: "0",
     });
-    let headers = headers.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
-    Owned { key: b"cam01".to_vec(), value: b"\x89PNG".to_vec(), headers }.with(|record| {
+    let headers = headers
+        .into_iter()
+        .map(|(name, value)| (name, value.into_bytes()))
+        .collect();
+    Owned {
+        key: b"cam01".to_vec(),
+        value: b"\x89PNG".to_vec(),
+        headers,
+    }
+    .with(|record| {
         assert_eq!(read(record).unwrap_err().code(), "unsupported-type");
         assert_eq!(read_position(record), Some((camera, FrameNumber(5))));
     });
@@ -187,8 +239,24 @@ fn the_reference_is_complete() {
         "mattebox-error-partition",
         "mattebox-error-offset",
     ];
-    let fields = ["camera_id", "frame_id", "ts", "codec", "width", "height", "data_b64"];
-    for word in WireError::CODES.iter().chain(PICTURE_CODES).chain(&headers).chain(&fields) {
-        assert!(text.contains(&format!("| `{word}` |")), "docs/ref/wire.md has no row for {word}");
+    let fields = [
+        "camera_id",
+        "frame_id",
+        "ts",
+        "codec",
+        "width",
+        "height",
+        "data_b64",
+    ];
+    for word in WireError::CODES
+        .iter()
+        .chain(PICTURE_CODES)
+        .chain(&headers)
+        .chain(&fields)
+    {
+        assert!(
+            text.contains(&format!("| `{word}` |")),
+            "docs/ref/wire.md has no row for {word}"
+        );
     }
 }

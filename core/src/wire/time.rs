@@ -30,14 +30,23 @@ pub(super) fn to_seconds(time: Timestamp) -> String {
 /// RFC 3339 with any offset as a moment, cut to microseconds; `None` before 1970 and from 9999 on.
 pub(super) fn from_rfc3339(text: &str) -> Option<Timestamp> {
     let micros = text.parse::<jiff::Timestamp>().ok()?;
-    (0..END).contains(&micros.as_microsecond()).then(|| Timestamp(micros.as_microsecond()))
+    (0..END)
+        .contains(&micros.as_microsecond())
+        .then(|| Timestamp(micros.as_microsecond()))
 }
 
 /// A moment as RFC 3339 in UTC with six digits: `2023-11-14T22:13:20.000000Z`. Far outside of 1970 to 9998 it is the
 /// nearest that can be written.
 pub(super) fn to_rfc3339(time: Timestamp) -> String {
-    let nearest = if time.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
-    format!("{:.6}", jiff::Timestamp::from_microsecond(time.0).unwrap_or(nearest))
+    let nearest = if time.0 < 0 {
+        jiff::Timestamp::MIN
+    } else {
+        jiff::Timestamp::MAX
+    };
+    format!(
+        "{:.6}",
+        jiff::Timestamp::from_microsecond(time.0).unwrap_or(nearest)
+    )
 }
 
 #[cfg(test)]
@@ -62,11 +71,22 @@ mod tests {
 
     #[test]
     fn seconds_outside_the_range_are_refused() {
-        for seconds in [-1e-9, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 253_370_764_800.0, 1e300] {
+        for seconds in [
+            -1e-9,
+            -1.0,
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            253_370_764_800.0,
+            1e300,
+        ] {
             assert_eq!(from_seconds(seconds), None, "{seconds}");
         }
         assert_eq!(from_seconds(0.0), Some(Timestamp(0)));
-        assert_eq!(from_seconds(253_370_764_799.999_97).map(|time| time.0 / 1_000_000), Some(253_370_764_799));
+        assert_eq!(
+            from_seconds(253_370_764_799.999_97).map(|time| time.0 / 1_000_000),
+            Some(253_370_764_799)
+        );
     }
 
     #[test]
@@ -78,20 +98,41 @@ mod tests {
             "2023-11-15T00:13:20.123456+02:00",
             "2023-11-14T13:43:20.123456-08:30",
         ] {
-            assert_eq!(from_rfc3339(text), Some(Timestamp(1_700_000_000_123_456)), "{text}");
+            assert_eq!(
+                from_rfc3339(text),
+                Some(Timestamp(1_700_000_000_123_456)),
+                "{text}"
+            );
         }
-        assert_eq!(from_rfc3339("2023-11-14T22:13:20Z"), Some(Timestamp(1_700_000_000_000_000)));
-        for text in ["", "now", "1700000000", "2023-11-14", "2023-11-14T22:13:20", "2023-13-14T22:13:20Z"] {
+        assert_eq!(
+            from_rfc3339("2023-11-14T22:13:20Z"),
+            Some(Timestamp(1_700_000_000_000_000))
+        );
+        for text in [
+            "",
+            "now",
+            "1700000000",
+            "2023-11-14",
+            "2023-11-14T22:13:20",
+            "2023-13-14T22:13:20Z",
+        ] {
             assert_eq!(from_rfc3339(text), None, "{text}");
         }
-        for text in ["1969-12-31T23:59:59.999999Z", "1970-01-01T00:59:59+01:00", "9999-01-01T00:00:00Z"] {
+        for text in [
+            "1969-12-31T23:59:59.999999Z",
+            "1970-01-01T00:59:59+01:00",
+            "9999-01-01T00:00:00Z",
+        ] {
             assert_eq!(from_rfc3339(text), None, "{text}");
         }
     }
 
     #[test]
     fn any_moment_can_be_printed() {
-        assert_eq!(to_rfc3339(Timestamp(1_700_000_000_000_000)), "2023-11-14T22:13:20.000000Z");
+        assert_eq!(
+            to_rfc3339(Timestamp(1_700_000_000_000_000)),
+            "2023-11-14T22:13:20.000000Z"
+        );
         assert!(to_rfc3339(Timestamp(i64::MAX)).starts_with("9999-12-30T"));
         assert!(to_rfc3339(Timestamp(i64::MIN)).starts_with("-009999-"));
     }

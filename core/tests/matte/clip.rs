@@ -12,7 +12,9 @@ pub(crate) const WIDTH: u32 = 640;
 pub(crate) const HEIGHT: u32 = 360;
 
 pub(crate) fn fixture(name: &str) -> image::DynamicImage {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/matte/fixtures").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/matte/fixtures")
+        .join(name);
     image::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
@@ -31,8 +33,16 @@ pub(crate) struct Cast {
 
 impl Cast {
     pub(crate) fn load() -> Cast {
-        let person = |i| (fixture(&format!("person_{i}.jpg")).to_rgb8(), fixture(&format!("person_{i}_alpha.png")).to_luma8());
-        Cast { room: fixture("room.jpg").to_rgb8(), people: (0..6).map(person).collect() }
+        let person = |i| {
+            (
+                fixture(&format!("person_{i}.jpg")).to_rgb8(),
+                fixture(&format!("person_{i}_alpha.png")).to_luma8(),
+            )
+        };
+        Cast {
+            room: fixture("room.jpg").to_rgb8(),
+            people: (0..6).map(person).collect(),
+        }
     }
 
     /// The frame at `seconds` with these people, the last in front, and how much of each pixel is the first of them.
@@ -56,10 +66,17 @@ impl Cast {
                 let (to_x, to_y, a) = (to_x as u32, to_y as u32, u32::from(a[0]));
                 let pixel = picture.get_pixel_mut(to_x, to_y);
                 for c in 0..3 {
-                    pixel[c] = ((u32::from(colours.get_pixel(x, y)[c]) * a + u32::from(pixel[c]) * (255 - a) + 127) / 255) as u8;
+                    pixel[c] = ((u32::from(colours.get_pixel(x, y)[c]) * a
+                        + u32::from(pixel[c]) * (255 - a)
+                        + 127)
+                        / 255) as u8;
                 }
                 let share = first.get_pixel_mut(to_x, to_y);
-                share[0] = if i == 0 { a as u8 } else { (u32::from(share[0]) * (255 - a) / 255) as u8 };
+                share[0] = if i == 0 {
+                    a as u8
+                } else {
+                    (u32::from(share[0]) * (255 - a) / 255) as u8
+                };
             }
         }
         (picture, first)
@@ -75,11 +92,21 @@ pub(crate) struct Matter {
 impl Matter {
     pub(crate) fn new(mode: MatteMode, simd: SimdLevel) -> Matter {
         let model = Arc::new(Model::general().unwrap());
-        Matter { segmenter: Segmenter::new(&model, mode, simd).unwrap(), refiner: Refiner::new(simd).unwrap() }
+        Matter {
+            segmenter: Segmenter::new(&model, mode, simd).unwrap(),
+            refiner: Refiner::new(simd).unwrap(),
+        }
     }
 
-    pub(crate) fn matte(&mut self, picture: &RgbImage, seconds: f64, state: &mut MatteState) -> GrayImage {
-        let coarse = self.segmenter.segment(picture, Timestamp((seconds * 1e6) as i64), state);
+    pub(crate) fn matte(
+        &mut self,
+        picture: &RgbImage,
+        seconds: f64,
+        state: &mut MatteState,
+    ) -> GrayImage {
+        let coarse = self
+            .segmenter
+            .segment(picture, Timestamp((seconds * 1e6) as i64), state);
         let mut alpha = GrayImage::default();
         self.refiner.refine(picture, &coarse, &mut alpha);
         alpha
@@ -96,11 +123,16 @@ impl Matter {
 /// How much of the person is in the matte, 0..=1.
 pub(crate) fn covered(matte: &GrayImage, person: &GrayImage) -> f64 {
     let sum = |v: &mut dyn Iterator<Item = u8>| v.map(u64::from).sum::<u64>() as f64;
-    sum(&mut matte.iter().zip(person.iter()).map(|(m, p)| *m.min(p))) / sum(&mut person.iter().copied()).max(1.0)
+    sum(&mut matte.iter().zip(person.iter()).map(|(m, p)| *m.min(p)))
+        / sum(&mut person.iter().copied()).max(1.0)
 }
 
 /// The mean difference of two mattes, 0..=1.
 pub(crate) fn difference(a: &GrayImage, b: &GrayImage) -> f64 {
-    let sum: u64 = a.iter().zip(b.iter()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    let sum: u64 = a
+        .iter()
+        .zip(b.iter())
+        .map(|(a, b)| u64::from(a.abs_diff(*b)))
+        .sum();
     sum as f64 / 255.0 / a.len().max(1) as f64
 }

@@ -11,9 +11,20 @@ fn hard_is_mediapipes_category_mask() {
         let golden = fixture(&format!("hard_{i}_mask.png")).to_luma8();
         let mut state = MatteState::default();
         let mask = matter.matte(&picture, 0.0, &mut state);
-        assert!(mask.iter().all(|&m| m == 0 || m == 255), "picture {i} has grays");
-        let differ = mask.iter().zip(golden.iter()).filter(|(a, b)| a != b).count();
-        assert!(differ * 1000 <= mask.len(), "picture {i}: {differ} of {} pixels differ", mask.len());
+        assert!(
+            mask.iter().all(|&m| m == 0 || m == 255),
+            "picture {i} has grays"
+        );
+        let differ = mask
+            .iter()
+            .zip(golden.iter())
+            .filter(|(a, b)| a != b)
+            .count();
+        assert!(
+            differ * 1000 <= mask.len(),
+            "picture {i}: {differ} of {} pixels differ",
+            mask.len()
+        );
         assert_eq!(state, MatteState::default(), "hard remembers nothing");
     }
 }

@@ -6,7 +6,11 @@ use mattebox_core::simd::SimdLevel;
 #[test]
 fn soft_is_nearer_to_the_exact_alpha_than_hard() {
     let cast = Cast::load();
-    let person = Person { scale: 1.0, place: [0, 0], mirrored: false };
+    let person = Person {
+        scale: 1.0,
+        place: [0, 0],
+        mirrored: false,
+    };
     let errors = [MatteMode::Soft, MatteMode::Hard].map(|mode| {
         let (mut matter, mut state) = (Matter::new(mode, SimdLevel::best()), MatteState::default());
         let frames = (0..10).map(|i| f64::from(i) * 0.16);
@@ -16,5 +20,8 @@ fn soft_is_nearer_to_the_exact_alpha_than_hard() {
         });
         error.sum::<f64>() / 10.0
     });
-    assert!(errors[0] < 0.008 && errors[0] < 0.8 * errors[1], "mean differences of soft and hard: {errors:?}");
+    assert!(
+        errors[0] < 0.008 && errors[0] < 0.8 * errors[1],
+        "mean differences of soft and hard: {errors:?}"
+    );
 }

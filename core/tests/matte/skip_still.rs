@@ -7,11 +7,17 @@ use mattebox_core::model::Model;
 use mattebox_core::simd::SimdLevel;
 use std::sync::Arc;
 
-const STAYS: Person = Person { scale: 0.7, place: [-60, 108], mirrored: false };
+const STAYS: Person = Person {
+    scale: 0.7,
+    place: [-60, 108],
+    mirrored: false,
+};
 
 fn segmenter(mode: MatteMode) -> Segmenter {
     let model = Arc::new(Model::general().unwrap());
-    Segmenter::new(&model, mode, SimdLevel::best()).unwrap().skipping_still(true)
+    Segmenter::new(&model, mode, SimdLevel::best())
+        .unwrap()
+        .skipping_still(true)
 }
 
 /// The picture as a camera would see it another time: every number up to 3 off.
@@ -27,7 +33,11 @@ fn with_noise(picture: &RgbImage, seed: u32) -> RgbImage {
 
 fn shown(segmenter: &mut Segmenter, pictures: &[RgbImage]) -> Vec<Coarse> {
     let mut state = MatteState::default();
-    pictures.iter().enumerate().map(|(i, p)| segmenter.segment(p, Timestamp(i as i64 * 40_000), &mut state)).collect()
+    pictures
+        .iter()
+        .enumerate()
+        .map(|(i, p)| segmenter.segment(p, Timestamp(i as i64 * 40_000), &mut state))
+        .collect()
 }
 
 #[test]
@@ -35,9 +45,18 @@ fn noise_alone_is_still_for_soft_and_repeats_alone_for_hard() {
     let picture = Cast::load().frame(0.0, &[STAYS]).0;
     let noisy: Vec<_> = (0..6).map(|seed| with_noise(&picture, seed)).collect();
     let is_still = |coarse: Vec<Coarse>| coarse.iter().map(Coarse::is_still).collect::<Vec<_>>();
-    assert_eq!(is_still(shown(&mut segmenter(MatteMode::Soft), &noisy)), [false, true, true, true, true, true]);
-    assert_eq!(is_still(shown(&mut segmenter(MatteMode::Hard), &noisy)), [false; 6]);
-    assert_eq!(is_still(shown(&mut segmenter(MatteMode::Hard), &vec![picture; 3])), [false, true, true]);
+    assert_eq!(
+        is_still(shown(&mut segmenter(MatteMode::Soft), &noisy)),
+        [false, true, true, true, true, true]
+    );
+    assert_eq!(
+        is_still(shown(&mut segmenter(MatteMode::Hard), &noisy)),
+        [false; 6]
+    );
+    assert_eq!(
+        is_still(shown(&mut segmenter(MatteMode::Hard), &vec![picture; 3])),
+        [false, true, true]
+    );
 }
 
 #[test]
@@ -45,7 +64,11 @@ fn without_being_asked_to_the_segmenter_always_looks() {
     let picture = Cast::load().frame(0.0, &[STAYS]).0;
     for mode in [MatteMode::Soft, MatteMode::Hard] {
         let mut looking = segmenter(mode).skipping_still(false);
-        assert!(shown(&mut looking, &vec![picture.clone(); 3]).iter().all(|coarse| !coarse.is_still()));
+        assert!(
+            shown(&mut looking, &vec![picture.clone(); 3])
+                .iter()
+                .all(|coarse| !coarse.is_still())
+        );
     }
 }
 
@@ -64,11 +87,17 @@ fn a_repeated_picture_has_the_matte_that_it_had() {
 fn a_person_who_creeps_is_followed() {
     // One pixel every second frame: from one frame to the next there is less than what counts as noise.
     let cast = Cast::load();
-    let (mut matter, mut state) = (Matter::new(MatteMode::Soft, SimdLevel::best()), MatteState::default());
+    let (mut matter, mut state) = (
+        Matter::new(MatteMode::Soft, SimdLevel::best()),
+        MatteState::default(),
+    );
     matter.segmenter = segmenter(MatteMode::Soft);
     let mut covered_at_the_end = 0.0;
     for i in 0..60 {
-        let creeps = Person { place: [-60 + i / 2, 108], ..STAYS };
+        let creeps = Person {
+            place: [-60 + i / 2, 108],
+            ..STAYS
+        };
         let (picture, person) = cast.frame(0.0, &[creeps]);
         let matte = matter.matte(&picture, f64::from(i) * 0.04, &mut state);
         covered_at_the_end = covered(&matte, &person);

@@ -7,9 +7,24 @@ use mattebox_core::simd::SimdLevel;
 /// Somebody stays, somebody walks in and out again.
 fn frames() -> Vec<(RgbImage, f64)> {
     let cast = Cast::load();
-    let stays = Person { scale: 0.7, place: [-60, 108], mirrored: false };
-    let at = |i: i32| Person { scale: 0.33, place: [640 - (i * 40).min(880 - i * 40), 242], mirrored: true };
-    (0..20).map(|i| (cast.frame(f64::from(i) * 0.08, &[at(i), stays]).0, f64::from(i) * 0.08)).collect()
+    let stays = Person {
+        scale: 0.7,
+        place: [-60, 108],
+        mirrored: false,
+    };
+    let at = |i: i32| Person {
+        scale: 0.33,
+        place: [640 - (i * 40).min(880 - i * 40), 242],
+        mirrored: true,
+    };
+    (0..20)
+        .map(|i| {
+            (
+                cast.frame(f64::from(i) * 0.08, &[at(i), stays]).0,
+                f64::from(i) * 0.08,
+            )
+        })
+        .collect()
 }
 
 #[test]
@@ -17,14 +32,20 @@ fn a_saved_and_restored_state_continues_with_the_same_bytes() {
     let frames = frames();
     let mut matter = Matter::new(MatteMode::Soft, SimdLevel::best());
     let mut state = MatteState::default();
-    let straight: Vec<_> = frames.iter().map(|(picture, time)| matter.matte(picture, *time, &mut state)).collect();
+    let straight: Vec<_> = frames
+        .iter()
+        .map(|(picture, time)| matter.matte(picture, *time, &mut state))
+        .collect();
 
     let mut saved = MatteState::default().to_bytes();
     for (i, (picture, time)) in frames.iter().enumerate() {
         // another segmenter for every frame: nothing may live on in its buffers
         let mut matter = Matter::new(MatteMode::Soft, SimdLevel::best());
         let mut state = MatteState::from_bytes(&saved).unwrap();
-        assert!(matter.matte(picture, *time, &mut state) == straight[i], "frame {i} differs after a restore");
+        assert!(
+            matter.matte(picture, *time, &mut state) == straight[i],
+            "frame {i} differs after a restore"
+        );
         saved = state.to_bytes();
     }
     assert_eq!(MatteState::from_bytes(&saved), Ok(state));
@@ -62,5 +83,8 @@ fn a_damaged_state_that_still_reads_does_no_harm() {
             }
         }
     }
-    assert!(read > 90, "only {read} damaged states could be read: the test tests nothing");
+    assert!(
+        read > 90,
+        "only {read} damaged states could be read: the test tests nothing"
+    );
 }

@@ -67,7 +67,10 @@ pub trait Layer: Args + Clone + Default + Serialize + DeserializeOwned {
     /// The names of its settings.
     fn keys() -> Vec<String> {
         let command = Self::augment_args(clap::Command::new(Self::COMMAND));
-        command.get_arguments().map(|argument| key_of(argument.get_id().as_str()).to_owned()).collect()
+        command
+            .get_arguments()
+            .map(|argument| key_of(argument.get_id().as_str()).to_owned())
+            .collect()
     }
 }
 
@@ -76,7 +79,13 @@ pub fn commands() -> [(&'static str, Vec<String>); 5] {
     fn of<L: Layer>() -> (&'static str, Vec<String>) {
         (L::COMMAND, L::keys())
     }
-    [of::<RunLayer>(), of::<CameraLayer>(), of::<WorkerLayer>(), of::<LettersLayer>(), of::<WatchLayer>()]
+    [
+        of::<RunLayer>(),
+        of::<CameraLayer>(),
+        of::<WorkerLayer>(),
+        of::<LettersLayer>(),
+        of::<WatchLayer>(),
+    ]
 }
 
 /// The key of a field: clap knows fields by their Rust names, which differ where the key is a word of the language.

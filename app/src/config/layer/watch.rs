@@ -15,7 +15,12 @@ pub struct WatchLayer {
     pub connect_timeout: Option<String>,
 
     /// The largest picture that is decoded, in millions of pixels
-    #[arg(long, env = "MATTEBOX_MAX_MEGAPIXELS", value_name = "N", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        env = "MATTEBOX_MAX_MEGAPIXELS",
+        value_name = "N",
+        allow_negative_numbers = true
+    )]
     pub max_megapixels: Option<i64>,
 
     #[command(flatten)]

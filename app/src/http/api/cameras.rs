@@ -21,6 +21,9 @@ pub(in crate::http) async fn all(State(site): State<Arc<Site>>) -> Json<Overview
     (status = 200, body = CameraDetail),
     (status = 404, body = Problem, content_type = "application/problem+json"),
 ))]
-pub(in crate::http) async fn one(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Result<Json<CameraDetail>, Problem> {
+pub(in crate::http) async fn one(
+    State(site): State<Arc<Site>>,
+    Path(id): Path<String>,
+) -> Result<Json<CameraDetail>, Problem> {
     Ok(Json(CameraDetail::new(&*camera(&site, &id)?)))
 }

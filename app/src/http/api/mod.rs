@@ -26,7 +26,10 @@ use utoipa::OpenApi;
 /// The description of the API.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "mattebox", description = "See every camera, change what is made of its frames."),
+    info(
+        title = "mattebox",
+        description = "See every camera, change what is made of its frames."
+    ),
     paths(
         cameras::all,
         cameras::one,
@@ -53,7 +56,10 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/api/cameras/{id}/stream.mjpg", get(streams::stream))
         .route("/api/wall.mjpg", get(streams::wall))
         .route("/api/events", get(events::events))
-        .route("/api/openapi.json", get(async || Json(Description::openapi())))
+        .route(
+            "/api/openapi.json",
+            get(async || Json(Description::openapi())),
+        )
 }
 
 /// The description, as a file.
@@ -62,5 +68,7 @@ pub(super) fn description() -> Result<String, serde_json::Error> {
 }
 
 fn camera(site: &Site, id: &str) -> Result<Arc<Camera>, Problem> {
-    site.studio.camera(id).ok_or_else(|| Problem::not_found(format!("there is no camera {id:?}")))
+    site.studio
+        .camera(id)
+        .ok_or_else(|| Problem::not_found(format!("there is no camera {id:?}")))
 }

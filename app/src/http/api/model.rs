@@ -151,7 +151,12 @@ impl Overview {
                 max_viewers: site.settings.max_viewers,
                 settable: site.is_settable,
             },
-            cameras: site.studio.cameras().iter().map(|camera| CameraInfo::new(camera)).collect(),
+            cameras: site
+                .studio
+                .cameras()
+                .iter()
+                .map(|camera| CameraInfo::new(camera))
+                .collect(),
         }
     }
 }
@@ -175,7 +180,12 @@ impl CameraInfo {
             fps_in,
             fps_out,
             latency_ms: latency,
-            frames: Frames { r#in: counted.frames_in, out: counted.frames_out, dropped: counted.dropped, failed: counted.failed },
+            frames: Frames {
+                r#in: counted.frames_in,
+                out: counted.frames_out,
+                dropped: counted.dropped,
+                failed: counted.failed,
+            },
             last_frame: latest.map(|latest| rfc3339(latest.time)),
             quality: camera.quality().map(|q| QualityInfo {
                 coverage: q.coverage,
@@ -201,7 +211,10 @@ impl CameraDetail {
             errors: camera
                 .errors()
                 .into_iter()
-                .map(|Fault { time, message }| ErrorInfo { time: rfc3339(time), message })
+                .map(|Fault { time, message }| ErrorInfo {
+                    time: rfc3339(time),
+                    message,
+                })
                 .collect(),
         }
     }
@@ -219,11 +232,21 @@ impl Settings {
 }
 
 fn kinds(holds: Holds) -> Vec<&'static str> {
-    let opaque: &[_] = if holds.opaque { &["color", "blur", "picture"] } else { &[] };
-    let transparent: &[_] = if holds.transparent { &["transparent"] } else { &[] };
+    let opaque: &[_] = if holds.opaque {
+        &["color", "blur", "picture"]
+    } else {
+        &[]
+    };
+    let transparent: &[_] = if holds.transparent {
+        &["transparent"]
+    } else {
+        &[]
+    };
     [opaque, transparent].concat()
 }
 
 fn rfc3339(time: SystemTime) -> String {
-    jiff::Timestamp::try_from(time).unwrap_or_default().to_string()
+    jiff::Timestamp::try_from(time)
+        .unwrap_or_default()
+        .to_string()
 }

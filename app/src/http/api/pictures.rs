@@ -27,7 +27,10 @@ const PATIENCE: Duration = Duration::from_millis(300);
     (status = 200, body = Vec<u8>, content_type = "image/jpeg"),
     (status = 404, description = "There is no such camera, or no picture yet", body = Problem, content_type = "application/problem+json"),
 ))]
-pub(in crate::http) async fn jpeg(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(in crate::http) async fn jpeg(
+    State(site): State<Arc<Site>>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     picture(&site, &id, ImageFormat::Jpeg).await
 }
 
@@ -36,19 +39,30 @@ pub(in crate::http) async fn jpeg(State(site): State<Arc<Site>>, Path(id): Path<
     (status = 200, body = Vec<u8>, content_type = "image/png"),
     (status = 404, description = "There is no such camera, or no picture yet", body = Problem, content_type = "application/problem+json"),
 ))]
-pub(in crate::http) async fn png(State(site): State<Arc<Site>>, Path(id): Path<String>) -> Result<Response, Problem> {
+pub(in crate::http) async fn png(
+    State(site): State<Arc<Site>>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     picture(&site, &id, ImageFormat::Png).await
 }
 
 async fn picture(site: &Site, id: &str, format: ImageFormat) -> Result<Response, Problem> {
     let shots = camera(site, id)?.shots.clone();
-    let _turn = site.pictures.acquire().await.map_err(|e| Problem::new(StatusCode::SERVICE_UNAVAILABLE, e.to_string()))?;
+    let _turn = site
+        .pictures
+        .acquire()
+        .await
+        .map_err(|e| Problem::new(StatusCode::SERVICE_UNAVAILABLE, e.to_string()))?;
     // Asking makes the next frame come; of a camera that stands still there is the last.
     let _ = tokio::time::timeout(PATIENCE, Viewer::newcomer(shots.clone()).next()).await;
-    let still = shots.still().ok_or_else(|| Problem::not_found(format!("camera {id:?} has no picture yet")))?;
+    let still = shots
+        .still()
+        .ok_or_else(|| Problem::not_found(format!("camera {id:?} has no picture yet")))?;
     let failed = |e: String| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e);
     // A large picture takes long enough to hold up other answers.
-    let encoded = tokio::task::spawn_blocking(move || encode(&still, format)).await.map_err(|e| failed(e.to_string()))?;
+    let encoded = tokio::task::spawn_blocking(move || encode(&still, format))
+        .await
+        .map_err(|e| failed(e.to_string()))?;
     let bytes = encoded.map_err(failed)?;
     site.sent.fetch_add(bytes.len() as u64, Relaxed);
     let kind = match format {

@@ -61,17 +61,34 @@ pub(in crate::http) async fn change(
     body: Body,
 ) -> Result<Json<Settings>, Problem> {
     let camera = settable(&site, &id)?;
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send application/json"));
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
+    if !kind
+        .split(';')
+        .next()
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send application/json",
+        ));
     }
     let body = receive(&headers, body, MAX_CHANGE).await?;
-    let value: serde_json::Value =
-        serde_json::from_slice(&body).map_err(|e| Problem::new(StatusCode::BAD_REQUEST, format!("this is no JSON: {e}")))?;
-    if !value.is_object() || value.as_object().is_some_and(|fields| fields.values().any(serde_json::Value::is_null)) {
-        return Err(Problem::unprocessable("send an object with the settings to change; leave out those that stay"));
+    let value: serde_json::Value = serde_json::from_slice(&body)
+        .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, format!("this is no JSON: {e}")))?;
+    if !value.is_object()
+        || value
+            .as_object()
+            .is_some_and(|fields| fields.values().any(serde_json::Value::is_null))
+    {
+        return Err(Problem::unprocessable(
+            "send an object with the settings to change; leave out those that stay",
+        ));
     }
-    let change: Change = serde_json::from_value(value).map_err(|e| Problem::unprocessable(e.to_string()))?;
+    let change: Change =
+        serde_json::from_value(value).map_err(|e| Problem::unprocessable(e.to_string()))?;
     let look = changed(&camera, change)?;
     let settings = Settings::new(&look);
     tracing::info!(camera = %camera.id, settings = settings_text(&settings), "settings changed");
@@ -97,18 +114,26 @@ pub(in crate::http) async fn upload(
 ) -> Result<Json<Settings>, Problem> {
     let camera = settable(&site, &id)?;
     if !camera.holds.opaque {
-        return Err(Problem::conflict("the output of this camera has no background: it was begun transparent"));
+        return Err(Problem::conflict(
+            "the output of this camera has no background: it was begun transparent",
+        ));
     }
-    let _turn = site
-        .uploads
-        .try_acquire()
-        .map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "others are uploading pictures: try again in a moment"))?;
+    let _turn = site.uploads.try_acquire().map_err(|_| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "others are uploading pictures: try again in a moment",
+        )
+    })?;
     let body = receive(&headers, body, MAX_UPLOAD).await?;
-    let limits = Limits { max_pixels: MAX_PIXELS, ..Limits::default() };
-    let picture = tokio::task::spawn_blocking(move || BackgroundPicture::open(body.to_vec(), &limits))
-        .await
-        .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?
-        .map_err(|e| Problem::unprocessable(format!("this picture cannot be used: {e}")))?;
+    let limits = Limits {
+        max_pixels: MAX_PIXELS,
+        ..Limits::default()
+    };
+    let picture =
+        tokio::task::spawn_blocking(move || BackgroundPicture::open(body.to_vec(), &limits))
+            .await
+            .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?
+            .map_err(|e| Problem::unprocessable(format!("this picture cannot be used: {e}")))?;
     // It is decoded again when the camera's next frame comes: a camera without frames does not hold it.
     picture.rest();
     camera.set_upload(picture);
@@ -133,18 +158,27 @@ fn changed(camera: &Camera, change: Change) -> Result<Look, Problem> {
         look.behind = background(camera, &text)?;
         let holds = camera.holds;
         if look.behind.is_transparent() && !holds.transparent {
-            return Err(Problem::conflict("the output of this camera cannot hold transparency: PNG and WebP files can"));
+            return Err(Problem::conflict(
+                "the output of this camera cannot hold transparency: PNG and WebP files can",
+            ));
         }
         if !look.behind.is_transparent() && !holds.opaque {
-            return Err(Problem::conflict("the output of this camera has no background: it was begun transparent"));
+            return Err(Problem::conflict(
+                "the output of this camera has no background: it was begun transparent",
+            ));
         }
     }
     let treatment = &mut look.treatment;
     if let Some(text) = change.matte {
-        treatment.matte =
-            text.parse().map_err(|e: mattebox_core::matte::MatteModeError| Problem::unprocessable(format!("matte: {e}")))?;
+        treatment.matte = text
+            .parse()
+            .map_err(|e: mattebox_core::matte::MatteModeError| {
+                Problem::unprocessable(format!("matte: {e}"))
+            })?;
     }
-    treatment.foreground_cleanup = change.foreground_cleanup.unwrap_or(treatment.foreground_cleanup);
+    treatment.foreground_cleanup = change
+        .foreground_cleanup
+        .unwrap_or(treatment.foreground_cleanup);
     treatment.skip_still = change.skip_still.unwrap_or(treatment.skip_still);
     if camera.only_background && *treatment != camera.look().treatment {
         let detail = "only the background of this camera can be changed: its frames may have to be made again, and what is remembered \
@@ -158,16 +192,18 @@ fn background(camera: &Camera, text: &str) -> Result<Behind, Problem> {
     match text {
         "start" => return Ok(camera.start().behind),
         "picture" => {
-            let upload = camera.upload().ok_or_else(|| Problem::conflict("no picture was uploaded for this camera yet"))?;
+            let upload = camera
+                .upload()
+                .ok_or_else(|| Problem::conflict("no picture was uploaded for this camera yet"))?;
             return Ok(Behind::Upload(upload));
         }
         _ => {}
     }
     match text.parse() {
         // Whoever can open the page may not read this machine's files.
-        Ok(BackgroundSpec::Image(_) | BackgroundSpec::Video(_)) => {
-            Err(Problem::unprocessable("background: files of this machine cannot be named here: upload the picture"))
-        }
+        Ok(BackgroundSpec::Image(_) | BackgroundSpec::Video(_)) => Err(Problem::unprocessable(
+            "background: files of this machine cannot be named here: upload the picture",
+        )),
         Ok(spec) => Ok(Behind::Spec(spec)),
         Err(e) => Err(Problem::unprocessable(format!("background: {e}"))),
     }

@@ -80,17 +80,35 @@ pub(in crate::http) async fn stream(
         "matte" => View::Matte,
         "checkerboard" => View::Checkerboard,
         "raw" if site.settings.show_raw => View::Raw,
-        "raw" => return Err(Problem::forbidden("frames as they came show the room: they are shown only with --show-raw")),
-        other => return Err(bad(format!("view {other:?}: use picture, matte, checkerboard or raw"))),
+        "raw" => {
+            return Err(Problem::forbidden(
+                "frames as they came show the room: they are shown only with --show-raw",
+            ));
+        }
+        other => {
+            return Err(bad(format!(
+                "view {other:?}: use picture, matte, checkerboard or raw"
+            )));
+        }
     };
     let pause = match query.fps {
         None => Duration::ZERO,
         Some(fps) if FPS.contains(&fps) => Duration::from_secs_f64(1.0 / fps),
-        Some(fps) => return Err(bad(format!("fps {fps}: use {} to {}", FPS.start(), FPS.end()))),
+        Some(fps) => {
+            return Err(bad(format!(
+                "fps {fps}: use {} to {}",
+                FPS.start(),
+                FPS.end()
+            )));
+        }
     };
     let permit = admit(&site)?;
     let shots = watch(Viewer::new(camera.shots.clone(), view), pause);
-    Ok(respond(site, permit, shots.map(|shot| part(None, &shot)).boxed()))
+    Ok(respond(
+        site,
+        permit,
+        shots.map(|shot| part(None, &shot)).boxed(),
+    ))
 }
 
 /// All cameras at once: their small pictures, each as it comes, with the camera's name in the part's header X-Camera. A browser has few
@@ -105,10 +123,23 @@ pub(in crate::http) async fn wall(
     query: Result<Query<WallQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(bad)?;
-    let wanted = query.cameras.map(|names| names.split(',').map(|name| name.trim().to_owned()).collect());
+    let wanted = query.cameras.map(|names| {
+        names
+            .split(',')
+            .map(|name| name.trim().to_owned())
+            .collect()
+    });
     let permit = admit(&site)?;
-    let wall = Wall { site: site.clone(), wanted, known: HashSet::new(), tiles: SelectAll::new(), look: time::interval(LOOK) };
-    let parts = stream::unfold(wall, |mut wall: Wall| async move { wall.next().await.map(|part| (part, wall)) });
+    let wall = Wall {
+        site: site.clone(),
+        wanted,
+        known: HashSet::new(),
+        tiles: SelectAll::new(),
+        look: time::interval(LOOK),
+    };
+    let parts = stream::unfold(wall, |mut wall: Wall| async move {
+        wall.next().await.map(|part| (part, wall))
+    });
     Ok(respond(site, permit, parts.boxed()))
 }
 
@@ -119,14 +150,20 @@ fn bad(e: impl std::fmt::Display) -> Problem {
 fn admit(site: &Site) -> Result<OwnedSemaphorePermit, Problem> {
     site.free.clone().try_acquire_owned().map_err(|_| {
         site.refused(Refusal::Viewers);
-        let detail =
-            format!("{} streams are watched already, more are not allowed: see --max-viewers", site.settings.max_viewers);
+        let detail = format!(
+            "{} streams are watched already, more are not allowed: see --max-viewers",
+            site.settings.max_viewers
+        );
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail)
     })
 }
 
 /// The permit goes with the stream: whoever hangs up makes room.
-fn respond(site: Arc<Site>, permit: OwnedSemaphorePermit, parts: BoxStream<'static, Bytes>) -> Response {
+fn respond(
+    site: Arc<Site>,
+    permit: OwnedSemaphorePermit,
+    parts: BoxStream<'static, Bytes>,
+) -> Response {
     let counted = parts.map(move |part| {
         let _ = &permit;
         site.sent.fetch_add(part.len() as u64, Relaxed);
@@ -141,30 +178,46 @@ fn respond(site: Arc<Site>, permit: OwnedSemaphorePermit, parts: BoxStream<'stat
 fn watch(viewer: Viewer, pause: Duration) -> impl Stream<Item = Arc<Shot>> + Send {
     static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
     let next = move || {
-        let passed = BEGIN.elapsed().as_nanos().checked_div(pause.as_nanos()).unwrap_or(0);
+        let passed = BEGIN
+            .elapsed()
+            .as_nanos()
+            .checked_div(pause.as_nanos())
+            .unwrap_or(0);
         *BEGIN + pause * u32::try_from(passed + 1).unwrap_or(u32::MAX)
     };
-    stream::unfold((viewer, *BEGIN, None), move |(mut viewer, at, mut last): (_, _, Option<Arc<Shot>>)| async move {
-        time::sleep_until(at).await;
-        loop {
-            match (time::timeout(REPEAT, viewer.next()).await, last.take()) {
-                (Ok(shot), _) => {
-                    let shot = shot?;
-                    return Some((shot.clone(), (viewer, next(), Some(shot))));
+    stream::unfold(
+        (viewer, *BEGIN, None),
+        move |(mut viewer, at, mut last): (_, _, Option<Arc<Shot>>)| async move {
+            time::sleep_until(at).await;
+            loop {
+                match (time::timeout(REPEAT, viewer.next()).await, last.take()) {
+                    (Ok(shot), _) => {
+                        let shot = shot?;
+                        return Some((shot.clone(), (viewer, next(), Some(shot))));
+                    }
+                    (Err(_), Some(shot)) => {
+                        return Some((shot.clone(), (viewer, next(), Some(shot))));
+                    }
+                    (Err(_), None) => {}
                 }
-                (Err(_), Some(shot)) => return Some((shot.clone(), (viewer, next(), Some(shot)))),
-                (Err(_), None) => {}
             }
-        }
-    })
+        },
+    )
 }
 
 /// A part, and the boundary behind it: browsers show a picture when they have seen that it has ended.
 fn part(camera: Option<&str>, shot: &Shot) -> Bytes {
-    let camera = camera.map(|camera| format!("X-Camera: {camera}\r\n")).unwrap_or_default();
-    let head =
-        format!("Content-Type: image/jpeg\r\nContent-Length: {}\r\n{camera}X-Frame: {}\r\n\r\n", shot.jpeg.len(), shot.number);
-    [head.as_bytes(), &shot.jpeg, b"\r\n", FIRST].concat().into()
+    let camera = camera
+        .map(|camera| format!("X-Camera: {camera}\r\n"))
+        .unwrap_or_default();
+    let head = format!(
+        "Content-Type: image/jpeg\r\nContent-Length: {}\r\n{camera}X-Frame: {}\r\n\r\n",
+        shot.jpeg.len(),
+        shot.number
+    );
+    [head.as_bytes(), &shot.jpeg, b"\r\n", FIRST]
+        .concat()
+        .into()
 }
 
 /// Small pictures of many cameras; cameras may come while it is watched.
@@ -189,10 +242,17 @@ impl Wall {
     fn look_for_cameras(&mut self) {
         for camera in self.site.studio.cameras() {
             let id = camera.id.to_string();
-            let is_wanted = self.wanted.as_ref().is_none_or(|wanted| wanted.contains(&id));
+            let is_wanted = self
+                .wanted
+                .as_ref()
+                .is_none_or(|wanted| wanted.contains(&id));
             if is_wanted && self.known.insert(id.clone()) {
-                let shots = watch(Viewer::new(camera.shots.clone(), View::Tile), Duration::ZERO);
-                self.tiles.push(shots.map(move |shot| part(Some(&id), &shot)).boxed());
+                let shots = watch(
+                    Viewer::new(camera.shots.clone(), View::Tile),
+                    Duration::ZERO,
+                );
+                self.tiles
+                    .push(shots.map(move |shot| part(Some(&id), &shot)).boxed());
             }
         }
     }

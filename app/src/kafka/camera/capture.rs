@@ -9,7 +9,10 @@ use super::{
 use crate::{
     config::{camera::CameraSettings, settings::CameraSource},
     pipeline::stats::count,
-    source::{self, Jpeg, JpegOddity, Source, SourceError, SourceInfo, SourceOptions, SourceSpec, status::Condition},
+    source::{
+        self, Jpeg, JpegOddity, Source, SourceError, SourceInfo, SourceOptions, SourceSpec,
+        status::Condition,
+    },
     stop::Stop,
     trace::Span,
 };
@@ -73,17 +76,30 @@ struct Taken {
 /// Why a picture is not published.
 enum Refused {
     /// It cannot be read; the others can.
-    Picture { reason: &'static str, problem: String },
+    Picture {
+        reason: &'static str,
+        problem: String,
+    },
     /// None of this source can pass through.
     Passthrough(String),
 }
 
 impl<'a> Capture<'a> {
-    pub(super) fn new(shared: &'a Shared, index: usize, settings: &'a CameraSettings, stop: &'a Stop) -> Self {
+    pub(super) fn new(
+        shared: &'a Shared,
+        index: usize,
+        settings: &'a CameraSettings,
+        stop: &'a Stop,
+    ) -> Self {
         let encoder = JpegEncoder::new(settings.jpeg_quality);
         // The rate is kept by our own clock: FFmpeg is to be ahead of it.
         let status = shared.cameras[index].numbers.status.clone();
-        let options = SourceOptions { realtime: false, keep_trying: true, status, ..settings.source.clone() };
+        let options = SourceOptions {
+            realtime: false,
+            keep_trying: true,
+            status,
+            ..settings.source.clone()
+        };
         Capture {
             shared,
             index,
@@ -106,7 +122,10 @@ impl<'a> Capture<'a> {
         let (shared, index) = (self.shared, self.index);
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.capture())) {
             let message = format!("camera {}: {}", self.what.camera, words(&*panic));
-            self.fail(Failure { message, exit_code: 1 });
+            self.fail(Failure {
+                message,
+                exit_code: 1,
+            });
         }
         shared.rings.close(index);
     }
@@ -128,7 +147,10 @@ impl<'a> Capture<'a> {
                     _ if error.is_unreachable() => 3,
                     _ => 1,
                 };
-                return self.fail(Failure { message: error.to_string(), exit_code });
+                return self.fail(Failure {
+                    message: error.to_string(),
+                    exit_code,
+                });
             }
             let camera = &self.what.camera;
             tracing::warn!(%camera, retry_in_s = wait.as_secs_f64(), "{error}: the source is opened again");
@@ -143,9 +165,11 @@ impl<'a> Capture<'a> {
     /// A live source is kept, and among several cameras every one that has no end: the others go on, and nobody looks after the process. What
     /// could never work is not tried again.
     fn is_tried_again(&self, error: &SourceError) -> bool {
-        let endless = self.options.repeat || matches!(self.what.spec, SourceSpec::Url(_) | SourceSpec::Device(_));
+        let endless = self.options.repeat
+            || matches!(self.what.spec, SourceSpec::Url(_) | SourceSpec::Device(_));
         let never_worked = self.numbers().captured.load(Relaxed) == 0;
-        (self.live || (self.settings.cameras.len() > 1 && endless)) && !(error.is_usage() && never_worked)
+        (self.live || (self.settings.cameras.len() > 1 && endless))
+            && !(error.is_usage() && never_worked)
     }
 
     /// Opens the source and reads it to its end.
@@ -156,12 +180,17 @@ impl<'a> Capture<'a> {
         };
         let info = *source.info();
         self.live = info.live;
-        match info.motion_jpeg.filter(|(width, _)| self.options.max_width.is_none_or(|widest| *width <= widest)) {
+        match info
+            .motion_jpeg
+            .filter(|(width, _)| self.options.max_width.is_none_or(|widest| *width <= widest))
+        {
             Some(size) if self.passthrough => {
                 drop(source);
                 self.pass_on(info, size)
             }
-            _ => self.follow(source, info, Rate::Kept, |capture, picture| capture.encode(picture)),
+            _ => self.follow(source, info, Rate::Kept, |capture, picture| {
+                capture.encode(picture)
+            }),
         }
     }
 
@@ -181,21 +210,43 @@ impl<'a> Capture<'a> {
         let end = self.follow(source, info, rate, |capture, jpeg: &Jpeg| {
             // As in interlaced video, where two pictures are one: FFmpeg's own rule.
             let has_size = jpeg.width > 0 && jpeg.height > 0;
-            if has_size && std::mem::take(&mut is_first) && jpeg.width == size.0 && jpeg.height * 4 < size.1 * 3 {
-                let problem = format!("there is a JPEG of {}x{} in a video of {}x{}", jpeg.width, jpeg.height, size.0, size.1);
+            if has_size
+                && std::mem::take(&mut is_first)
+                && jpeg.width == size.0
+                && jpeg.height * 4 < size.1 * 3
+            {
+                let problem = format!(
+                    "there is a JPEG of {}x{} in a video of {}x{}",
+                    jpeg.width, jpeg.height, size.0, size.1
+                );
                 return Err(Refused::Passthrough(problem));
             }
-            let is_wide = capture.options.max_width.is_some_and(|widest| jpeg.width > widest);
+            let is_wide = capture
+                .options
+                .max_width
+                .is_some_and(|widest| jpeg.width > widest);
             match jpeg.oddity {
                 None if !is_wide => {
-                    let Jpeg { bytes, width, height, .. } = jpeg;
-                    Ok(Taken { jpeg: bytes.clone(), width: *width, height: *height, as_it_was: true })
+                    let Jpeg {
+                        bytes,
+                        width,
+                        height,
+                        ..
+                    } = jpeg;
+                    Ok(Taken {
+                        jpeg: bytes.clone(),
+                        width: *width,
+                        height: *height,
+                        as_it_was: true,
+                    })
                 }
                 oddity => capture.encode_again(jpeg, oddity),
             }
         });
         match end {
-            End::Failed(error, pictures) if !self.stop.is_stopped() && (pictures == 0 || self.is_tried_again(&error)) => {
+            End::Failed(error, pictures)
+                if !self.stop.is_stopped() && (pictures == 0 || self.is_tried_again(&error)) =>
+            {
                 tracing::warn!(camera = %self.what.camera, "{error}: its pictures cannot pass through, they are decoded from here on");
                 self.passthrough = false;
                 self.read()
@@ -209,8 +260,16 @@ impl<'a> Capture<'a> {
         let mut jpeg = Vec::new();
         self.encoder
             .encode(picture, &mut jpeg)
-            .map_err(|error| Refused::Picture { reason: "not-encoded", problem: error.to_string() })?;
-        Ok(Taken { jpeg, width: picture.width(), height: picture.height(), as_it_was: false })
+            .map_err(|error| Refused::Picture {
+                reason: "not-encoded",
+                problem: error.to_string(),
+            })?;
+        Ok(Taken {
+            jpeg,
+            width: picture.width(),
+            height: picture.height(),
+            as_it_was: false,
+        })
     }
 
     /// Decodes what can be decoded of a picture that cannot be published as it is, and encodes that. Of one that is cut off it is what is there,
@@ -242,7 +301,9 @@ impl<'a> Capture<'a> {
             true => {
                 tracing::error!(camera = %self.what.camera, "a picture is left out ({reason}): {problem}; others like it are only counted")
             }
-            false => tracing::debug!(camera = %self.what.camera, "a picture is left out ({reason}): {problem}"),
+            false => {
+                tracing::debug!(camera = %self.what.camera, "a picture is left out ({reason}): {problem}")
+            }
         }
     }
 
@@ -258,10 +319,16 @@ impl<'a> Capture<'a> {
         mut rate: Rate,
         mut take: impl FnMut(&mut Self, &P) -> Result<Taken, Refused>,
     ) -> End {
-        let expected = info.frames.into_iter().chain(self.settings.frames).min().unwrap_or(0);
+        let expected = info
+            .frames
+            .into_iter()
+            .chain(self.settings.frames)
+            .min()
+            .unwrap_or(0);
         self.numbers().expected.store(expected, Relaxed);
         let phase = self.index as f64 / self.settings.cameras.len() as f64;
-        let mut pace = (!info.live && self.settings.source.realtime).then(|| Pace::new(self.fps(info), phase));
+        let mut pace =
+            (!info.live && self.settings.source.realtime).then(|| Pace::new(self.fps(info), phase));
         let mut pictures = 0;
         loop {
             let picture = match source.next(self.stop) {
@@ -271,7 +338,13 @@ impl<'a> Capture<'a> {
                 }
                 Ok(None) if pictures == 0 && !self.stop.is_stopped() => {
                     let problem = "there is no picture in it".to_owned();
-                    return End::Failed(SourceError::Usage { name: self.what.spec.to_string(), problem }, 0);
+                    return End::Failed(
+                        SourceError::Usage {
+                            name: self.what.spec.to_string(),
+                            problem,
+                        },
+                        0,
+                    );
                 }
                 Ok(None) => return End::Done,
                 Err(error) if error.is_fatal() => return End::Failed(error, pictures),
@@ -286,7 +359,11 @@ impl<'a> Capture<'a> {
                 }
             };
             for _ in 0..rate.copies(picture.read) {
-                if self.settings.frames.is_some_and(|frames| self.frames >= frames) {
+                if self
+                    .settings
+                    .frames
+                    .is_some_and(|frames| self.frames >= frames)
+                {
                     return End::Done;
                 }
                 count(&self.numbers().captured);
@@ -294,7 +371,11 @@ impl<'a> Capture<'a> {
                     continue;
                 }
                 // A file's picture is taken when it is due, a live one when it arrived.
-                let (time, moment) = if info.live { (picture.time, picture.read) } else { (now(), Instant::now()) };
+                let (time, moment) = if info.live {
+                    (picture.time, picture.read)
+                } else {
+                    (now(), Instant::now())
+                };
                 let span = self.shared.tracer.begin("capture", moment);
                 span.of_camera(&self.what.camera);
                 match span.time("encode", || take(self, &picture.picture)) {
@@ -306,7 +387,11 @@ impl<'a> Capture<'a> {
                     Err(Refused::Passthrough(problem)) => {
                         self.numbers().captured.fetch_sub(1, Relaxed);
                         return End::Failed(
-                            SourceError::Failed { name: self.what.spec.to_string(), frames: pictures, problem },
+                            SourceError::Failed {
+                                name: self.what.spec.to_string(),
+                                frames: pictures,
+                                problem,
+                            },
                             pictures,
                         );
                     }
@@ -317,7 +402,11 @@ impl<'a> Capture<'a> {
                 }
             }
             pictures += 1;
-            if self.settings.frames.is_some_and(|frames| self.frames >= frames) {
+            if self
+                .settings
+                .frames
+                .is_some_and(|frames| self.frames >= frames)
+            {
                 return End::Done;
             }
         }
@@ -342,9 +431,22 @@ impl<'a> Capture<'a> {
 
     /// Puts a frame into the ring. False if nothing more is wanted.
     fn give(&mut self, taken: Taken, time: Timestamp, moment: Instant, span: Span) -> bool {
-        let Taken { jpeg, width, height, as_it_was } = taken;
+        let Taken {
+            jpeg,
+            width,
+            height,
+            as_it_was,
+        } = taken;
         self.last = Timestamp(time.0.max(self.last.0.saturating_add(1)));
-        let frame = Encoded { jpeg, width, height, time: self.last, taken: moment, as_it_was, span };
+        let frame = Encoded {
+            jpeg,
+            width,
+            height,
+            time: self.last,
+            taken: moment,
+            as_it_was,
+            span,
+        };
         let (rings, numbers) = (&self.shared.rings, self.numbers());
         if self.settings.source.realtime {
             if rings.push(self.index, frame) {
@@ -363,19 +465,29 @@ impl<'a> Capture<'a> {
     }
 
     fn fail(&self, failure: Failure) {
-        self.options.status.set(Condition::Failed { why: failure.message.clone() });
+        self.options.status.set(Condition::Failed {
+            why: failure.message.clone(),
+        });
         tracing::error!(camera = %self.what.camera, "{}", failure.message);
         self.numbers().fail(failure);
     }
 }
 
 fn now() -> Timestamp {
-    let micros = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+    let micros = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros());
     Timestamp(i64::try_from(micros).unwrap_or(i64::MAX))
 }
 
 /// What a panic said.
 fn words(panic: &(dyn Any + Send)) -> String {
-    let said = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
-    format!("a mistake in this program ended it: {}", said.unwrap_or_else(|| "it said nothing".to_owned()))
+    let said = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    format!(
+        "a mistake in this program ended it: {}",
+        said.unwrap_or_else(|| "it said nothing".to_owned())
+    )
 }

@@ -54,8 +54,12 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
         match result {
             Ok(message) => {
                 numbers.published.fetch_add(1, Relaxed);
-                numbers.bytes.fetch_add(message.payload_len() as u64, Relaxed);
-                numbers.passed_through.fetch_add(u64::from(sent.as_it_was), Relaxed);
+                numbers
+                    .bytes
+                    .fetch_add(message.payload_len() as u64, Relaxed);
+                numbers
+                    .passed_through
+                    .fetch_add(u64::from(sent.as_it_was), Relaxed);
                 numbers.acknowledged(sent.number);
                 numbers.latency.add(sent.taken);
                 sent.whole.became("published");
@@ -76,20 +80,31 @@ impl Shared {
     pub(super) fn refused(&self, camera: usize, error: &ClientError) {
         let known = &self.cameras[camera];
         let code = error.rdkafka_error_code();
-        if matches!(code, Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)) {
+        if matches!(
+            code,
+            Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
+        ) {
             known.numbers.dropped_stopped.fetch_add(1, Relaxed);
             return;
         }
         known.numbers.failed.fetch_add(1, Relaxed);
         let text = code.map_or_else(|| error.to_string(), |code| code.to_string());
-        let mut said = known.numbers.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = known
+            .numbers
+            .refusal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if said.as_ref() != Some(&text) {
             let remedy = match code {
                 Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
                     ": raise message.max.bytes of the topic, or make frames smaller: --max-width, --jpeg-quality"
                 }
-                Some(RDKafkaErrorCode::TopicAuthorizationFailed) => ": this user must be allowed to write to the topic",
-                Some(RDKafkaErrorCode::UnknownTopicOrPartition) => ": the topic is gone; it is made at the start only",
+                Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                    ": this user must be allowed to write to the topic"
+                }
+                Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                    ": the topic is gone; it is made at the start only"
+                }
                 _ => "",
             };
             tracing::error!(camera = %known.camera, "a frame is not published ({text}){remedy}");

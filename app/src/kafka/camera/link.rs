@@ -13,7 +13,10 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(bootstrap: &str) -> Self {
-        Link { bootstrap: bootstrap.to_owned(), lost: Mutex::new(None) }
+        Link {
+            bootstrap: bootstrap.to_owned(),
+            lost: Mutex::new(None),
+        }
     }
 
     /// Nobody answers. Said once.
@@ -22,15 +25,22 @@ impl Link {
         if lost.is_none() {
             *lost = Some(Instant::now());
             let bootstrap = &self.bootstrap;
-            tracing::warn!("the broker at {bootstrap} is lost ({why}): frames wait, and the newest are kept");
+            tracing::warn!(
+                "the broker at {bootstrap} is lost ({why}): frames wait, and the newest are kept"
+            );
         }
     }
 
     /// Something arrived. Said once.
     pub(super) fn is_there(&self) {
-        let was_lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let was_lost = self
+            .lost
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(since) = was_lost {
-            let away = humantime::format_duration(Duration::from_secs(since.elapsed().as_secs().max(1)));
+            let away =
+                humantime::format_duration(Duration::from_secs(since.elapsed().as_secs().max(1)));
             tracing::info!("the broker at {} is back after {away}", self.bootstrap);
         }
     }

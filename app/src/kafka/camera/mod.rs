@@ -91,26 +91,54 @@ impl Camera {
         };
         let partitions = topics::ensure(&admin, &wanted)?;
         let sizes = Sizes::ask(&admin, broker);
-        let known =
-            |camera: &CameraId| Known { camera: camera.clone(), numbers: Arc::default(), session: record::session(camera) };
+        let known = |camera: &CameraId| Known {
+            camera: camera.clone(),
+            numbers: Arc::default(),
+            session: record::session(camera),
+        };
         let most_on_their_way = if settings.source.realtime { FEW } else { MANY };
         let shared = Shared {
             cameras: settings.cameras.iter().map(|c| known(&c.camera)).collect(),
-            rings: Rings::new(settings.cameras.len(), settings.buffer_frames, most_on_their_way),
+            rings: Rings::new(
+                settings.cameras.len(),
+                settings.buffer_frames,
+                most_on_their_way,
+            ),
             link: link::Link::new(&broker.bootstrap),
             tracer,
         };
-        Ok(Camera { stop, abort, sizes, partitions, shared: Arc::new(shared), settings })
+        Ok(Camera {
+            stop,
+            abort,
+            sizes,
+            partitions,
+            shared: Arc::new(shared),
+            settings,
+        })
     }
 
     /// The counters, to be read while the cameras run.
     pub fn watch(&self) -> Watch<CameraNumbers> {
-        Watch { cameras: self.shared.cameras.iter().map(|known| (known.camera.clone(), known.numbers.clone())).collect() }
+        Watch {
+            cameras: self
+                .shared
+                .cameras
+                .iter()
+                .map(|known| (known.camera.clone(), known.numbers.clone()))
+                .collect(),
+        }
     }
 
     /// Runs until every source has ended or it was stopped, and what was captured is published.
     pub fn run(self) -> Result<Report, KafkaError> {
-        let Camera { settings, stop, abort, sizes, partitions, shared } = self;
+        let Camera {
+            settings,
+            stop,
+            abort,
+            sizes,
+            partitions,
+            shared,
+        } = self;
         let names: Vec<_> = settings.cameras.iter().map(|c| c.camera.clone()).collect();
         let next = resume::next_numbers(&settings.broker, partitions, &names, &stop)?;
         for (camera, next) in names.iter().zip(&next).filter(|(_, next)| **next > 0) {
@@ -134,20 +162,28 @@ impl Camera {
                 if abort.wait(GLANCE) {
                     let lost = shared.rings.abort();
                     shared.cameras.iter().zip(lost).for_each(|(known, lost)| {
-                        known.numbers.dropped_stopped.fetch_add(lost as u64, Relaxed);
+                        known
+                            .numbers
+                            .dropped_stopped
+                            .fetch_add(lost as u64, Relaxed);
                     });
                     break;
                 }
             }
-            let published = publisher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let published = publisher
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             if published.is_err() {
                 stop.stop();
                 shared.rings.abort();
             }
             published
         })?;
-        let measured =
-            Measured { elapsed: begun.elapsed(), cpu: cpu().saturating_sub(cpu_before), interrupted: stop.is_stopped() };
+        let measured = Measured {
+            elapsed: begun.elapsed(),
+            cpu: cpu().saturating_sub(cpu_before),
+            interrupted: stop.is_stopped(),
+        };
         shared.tracer.close();
         Ok(Report::new(&settings.broker.topic, &shared, &measured))
     }

@@ -61,7 +61,9 @@ pub struct Failure {
 impl CameraNumbers {
     /// Frames dropped, for whatever reason.
     pub fn dropped(&self) -> u64 {
-        self.dropped_late.load(Relaxed) + self.dropped_buffer.load(Relaxed) + self.dropped_stopped.load(Relaxed)
+        self.dropped_late.load(Relaxed)
+            + self.dropped_buffer.load(Relaxed)
+            + self.dropped_stopped.load(Relaxed)
     }
 
     /// Frames that wait in the ring or are on their way to the broker.
@@ -84,22 +86,36 @@ impl CameraNumbers {
     /// Counts a frame that failed because its picture could not be read.
     pub(super) fn unreadable(&self, reason: &'static str) {
         self.failed.fetch_add(1, Relaxed);
-        *self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
+        *self
+            .unreadable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(reason)
+            .or_default() += 1;
     }
 
     /// How many failed because their picture could not be read, by reason.
     pub fn unreadable_by_reason(&self) -> BTreeMap<&'static str, u64> {
-        self.unreadable.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.unreadable
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Records why the camera ended.
     pub(super) fn fail(&self, failure: Failure) {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(failure);
     }
 
     /// Why the camera ended early, if it did.
     pub fn failure(&self) -> Option<Failure> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 

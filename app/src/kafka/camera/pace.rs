@@ -23,14 +23,20 @@ pub(super) enum Due {
 impl Pace {
     /// `fps` is positive. `phase`, a part of 1 below it, sets cameras that start together apart, so that they do not all work at once.
     pub(super) fn new(fps: f64, phase: f64) -> Self {
-        Pace { fps, phase: Duration::from_secs_f64(phase / fps), start: None, ticks: 0 }
+        Pace {
+            fps,
+            phase: Duration::from_secs_f64(phase / fps),
+            start: None,
+            ticks: 0,
+        }
     }
 
     /// Takes the next tick for a frame that is here `now`.
     pub(super) fn frame(&mut self, now: Instant) -> Due {
         let start = *self.start.get_or_insert(now + self.phase);
         // A quotient of whole numbers and not a sum of intervals: exact for more years than a camera lasts.
-        let due = start + Duration::try_from_secs_f64(self.ticks as f64 / self.fps).unwrap_or(Duration::ZERO);
+        let due = start
+            + Duration::try_from_secs_f64(self.ticks as f64 / self.fps).unwrap_or(Duration::ZERO);
         self.ticks += 1;
         let late = now.saturating_duration_since(due);
         match late.as_secs_f64() * self.fps > 1.0 {
@@ -63,7 +69,9 @@ mod tests {
 
     #[test]
     fn the_clock_does_not_drift() {
-        let work: Vec<_> = (0..100_000).map(|i| Duration::from_micros(i * 7919 % 33_000)).collect();
+        let work: Vec<_> = (0..100_000)
+            .map(|i| Duration::from_micros(i * 7919 % 33_000))
+            .collect();
         let (through, late) = simulate(30.0, &work);
         assert_eq!(late, 0);
         let last = through[through.len() - 1].as_secs_f64();
@@ -85,14 +93,23 @@ mod tests {
     fn a_frame_within_its_interval_is_not_late() {
         let (begun, mut pace) = (Instant::now(), Pace::new(10.0, 0.0));
         assert_eq!(pace.frame(begun), Due::In(Duration::ZERO));
-        assert_eq!(pace.frame(begun + Duration::from_millis(199)), Due::In(Duration::ZERO));
+        assert_eq!(
+            pace.frame(begun + Duration::from_millis(199)),
+            Due::In(Duration::ZERO)
+        );
         assert_eq!(pace.frame(begun + Duration::from_millis(301)), Due::Late);
-        assert_eq!(pace.frame(begun + Duration::from_millis(290)), Due::In(Duration::from_millis(10)));
+        assert_eq!(
+            pace.frame(begun + Duration::from_millis(290)),
+            Due::In(Duration::from_millis(10))
+        );
     }
 
     #[test]
     fn cameras_that_start_together_tick_apart() {
         let now = Instant::now();
-        assert_eq!(Pace::new(10.0, 0.5).frame(now), Due::In(Duration::from_millis(50)));
+        assert_eq!(
+            Pace::new(10.0, 0.5).frame(now),
+            Due::In(Duration::from_millis(50))
+        );
     }
 }

@@ -36,7 +36,14 @@ impl<'a> Publisher<'a> {
         next: Vec<u64>,
     ) -> Result<Self, KafkaError> {
         let producer = producer(settings, &shared, &sizes)?;
-        Ok(Publisher { settings, shared, sizes, producer, next, scratch: Vec::new() })
+        Ok(Publisher {
+            settings,
+            shared,
+            sizes,
+            producer,
+            next,
+            scratch: Vec::new(),
+        })
     }
 
     /// Publishes until every camera has ended and its frames have arrived, or everything is aborted.
@@ -55,15 +62,33 @@ impl<'a> Publisher<'a> {
         frame.span.of_frame(FrameNumber(number));
         let span = frame.span.send(&self.settings.broker.topic);
         let trace = span.headers();
-        let body = Body::new(self.settings.wire, &known.camera, &known.session, number, frame, &trace, &mut scratch);
-        if !self.sizes.check(&known.camera, &known.numbers, body.size(&known.camera)) {
+        let body = Body::new(
+            self.settings.wire,
+            &known.camera,
+            &known.session,
+            number,
+            frame,
+            &trace,
+            &mut scratch,
+        );
+        if !self
+            .sizes
+            .check(&known.camera, &known.numbers, body.size(&known.camera))
+        {
             known.numbers.failed.fetch_add(1, Relaxed);
             span.fail("it is larger than the topic takes");
             shared.rings.arrived(camera);
             self.scratch = scratch;
             return Ok(());
         }
-        let sent = Sent { camera, number, taken: frame.taken, as_it_was: frame.as_it_was, whole: frame.span.clone(), span };
+        let sent = Sent {
+            camera,
+            number,
+            taken: frame.taken,
+            as_it_was: frame.as_it_was,
+            whole: frame.span.clone(),
+            span,
+        };
         let sent = Box::new(sent);
         let mut record = BaseRecord::with_opaque_to(&self.settings.broker.topic, sent)
             .key(known.camera.as_str())
@@ -103,7 +128,11 @@ impl<'a> Publisher<'a> {
     }
 }
 
-fn producer(settings: &CameraSettings, shared: &Arc<Shared>, sizes: &Sizes) -> Result<ThreadedProducer<Deliveries>, KafkaError> {
+fn producer(
+    settings: &CameraSettings,
+    shared: &Arc<Shared>,
+    sizes: &Sizes,
+) -> Result<ThreadedProducer<Deliveries>, KafkaError> {
     let (most, batch) = (sizes.of_client().to_string(), sizes.batch().to_string());
     let config = settings.broker.client(&[
         // Each frame once and in order, and only what all copies have counts as published.
@@ -122,5 +151,9 @@ fn producer(settings: &CameraSettings, shared: &Arc<Shared>, sizes: &Sizes) -> R
         ("batch.size", &batch),
         ("queue.buffering.max.kbytes", MOST_KIB),
     ]);
-    config.create_with_context(Deliveries { shared: shared.clone() }).map_err(KafkaError::Settings)
+    config
+        .create_with_context(Deliveries {
+            shared: shared.clone(),
+        })
+        .map_err(KafkaError::Settings)
 }

@@ -26,12 +26,22 @@ impl Rate {
     /// For the pictures of a file at `source` per second, to be published at `wanted`.
     pub(super) fn even(source: Option<f64>, wanted: f64) -> Self {
         let ratio = source.map_or(1.0, |source| wanted / source);
-        Rate::Even { ratio: if ratio.is_finite() && ratio > 0.0 { ratio } else { 1.0 }, pictures: 0 }
+        Rate::Even {
+            ratio: if ratio.is_finite() && ratio > 0.0 {
+                ratio
+            } else {
+                1.0
+            },
+            pictures: 0,
+        }
     }
 
     /// For a live source. A slower one stays as it is: nothing is shown twice.
     pub(super) fn live(wanted: f64) -> Self {
-        Rate::Live { interval: Duration::try_from_secs_f64(1.0 / wanted).unwrap_or(Duration::MAX), due: None }
+        Rate::Live {
+            interval: Duration::try_from_secs_f64(1.0 / wanted).unwrap_or(Duration::MAX),
+            due: None,
+        }
     }
 
     /// How often the picture that came at `read` is published: none, once, or, in a file slower than is wanted, several times. Rounds as
@@ -75,7 +85,10 @@ mod tests {
         assert_eq!(even(5.0, 10.0, 3), [2, 2, 2]);
         assert_eq!(even(25.0, 25.0, 4), [1; 4]);
         assert_eq!(even(25.0, 10.0, 1000).iter().sum::<u64>(), 400);
-        assert_eq!(even(30_000.0 / 1001.0, 10.0, 30_000).iter().sum::<u64>(), 10_010);
+        assert_eq!(
+            even(30_000.0 / 1001.0, 10.0, 30_000).iter().sum::<u64>(),
+            10_010
+        );
         assert_eq!(Rate::even(None, 10.0).copies(Instant::now()), 1);
     }
 
@@ -99,7 +112,10 @@ mod tests {
             (5.0, 10.0, 100.0, 500),
         ] {
             let found = live(source, wanted, seconds);
-            assert!(found.abs_diff(frames) <= frames / 100, "{source} to {wanted}: {found} instead of {frames}");
+            assert!(
+                found.abs_diff(frames) <= frames / 100,
+                "{source} to {wanted}: {found} instead of {frames}"
+            );
         }
     }
 
@@ -109,6 +125,9 @@ mod tests {
         let at = |ms| begun + Duration::from_millis(ms);
         assert_eq!(rate.copies(at(0)), 1);
         let after: u64 = (0..30).map(|i| rate.copies(at(5000 + i * 33))).sum();
-        assert!((9..=11).contains(&after), "{after} in the second after a pause");
+        assert!(
+            (9..=11).contains(&after),
+            "{after} in the second after a pause"
+        );
     }
 }

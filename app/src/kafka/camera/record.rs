@@ -33,7 +33,14 @@ impl<'a> Body<'a> {
         scratch: &'a mut Vec<u8>,
     ) -> Self {
         let number = FrameNumber(number);
-        let meta = FrameMeta { camera, session, number, time: frame.time, width: frame.width, height: frame.height };
+        let meta = FrameMeta {
+            camera,
+            session,
+            number,
+            time: frame.time,
+            width: frame.width,
+            height: frame.height,
+        };
         let (value, headers) = match wire {
             Wire::Json => {
                 scratch.clear();
@@ -42,14 +49,23 @@ impl<'a> Body<'a> {
             }
             Wire::Binary => {
                 let headers = frame_headers(&meta);
-                let all = headers.iter().fold(OwnedHeaders::new_with_capacity(headers.len()), |all, (key, value)| {
-                    all.insert(Header { key, value: Some(value) })
-                });
+                let all = headers.iter().fold(
+                    OwnedHeaders::new_with_capacity(headers.len()),
+                    |all, (key, value)| {
+                        all.insert(Header {
+                            key,
+                            value: Some(value),
+                        })
+                    },
+                );
                 (&frame.jpeg, Some(all))
             }
         };
         let headers = trace.iter().fold(headers, |all, (key, value)| {
-            Some(all.unwrap_or_else(OwnedHeaders::new).insert(Header { key, value: Some(value.as_bytes()) }))
+            Some(all.unwrap_or_else(OwnedHeaders::new).insert(Header {
+                key,
+                value: Some(value.as_bytes()),
+            }))
         });
         Body { value, headers }
     }
@@ -57,7 +73,9 @@ impl<'a> Body<'a> {
     /// The bytes that the broker compares with its limit, or a few more.
     pub(super) fn size(&self, camera: &CameraId) -> usize {
         let headers = self.headers.iter().flat_map(|headers| headers.iter());
-        let of_headers: usize = headers.map(|h| h.key.len() + h.value.map_or(0, <[u8]>::len) + 8).sum();
+        let of_headers: usize = headers
+            .map(|h| h.key.len() + h.value.map_or(0, <[u8]>::len) + 8)
+            .sum();
         self.value.len() + camera.as_str().len() + of_headers + OVERHEAD
     }
 }
@@ -67,7 +85,11 @@ pub(super) fn session(camera: &CameraId) -> String {
     let mut hasher = RandomState::new().build_hasher();
     hasher.write(camera.as_str().as_bytes());
     hasher.write_u32(process::id());
-    hasher.write_u128(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_nanos()));
+    hasher.write_u128(
+        SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0, |since| since.as_nanos()),
+    );
     format!("{:016x}", hasher.finish())
 }
 
@@ -79,6 +101,9 @@ mod tests {
     fn sessions_differ() {
         let camera = "cam01".parse().unwrap();
         let (one, other) = (session(&camera), session(&camera));
-        assert!(one != other && one.len() == 16 && one.chars().all(|c| c.is_ascii_hexdigit()), "{one} {other}");
+        assert!(
+            one != other && one.len() == 16 && one.chars().all(|c| c.is_ascii_hexdigit()),
+            "{one} {other}"
+        );
     }
 }

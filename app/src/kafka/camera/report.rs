@@ -123,7 +123,9 @@ impl Report {
                     first_number: span.map(|(first, _)| first),
                     last_number: span.map(|(_, last)| last),
                     exit_code: failure.as_ref().map_or(0, |f| f.exit_code),
-                    error: failure.map(|f| f.message).or_else(|| n.status.get().condition.away().map(str::to_owned)),
+                    error: failure
+                        .map(|f| f.message)
+                        .or_else(|| n.status.get().condition.away().map(str::to_owned)),
                 }
             })
             .collect();
@@ -144,7 +146,12 @@ impl Report {
 
     /// The exit code of the process: that of the first failed camera, 130 when stopped by a signal, 1 when a frame failed.
     pub fn exit_code(&self) -> u8 {
-        match self.cameras.iter().map(|c| c.exit_code).find(|&code| code != 0) {
+        match self
+            .cameras
+            .iter()
+            .map(|c| c.exit_code)
+            .find(|&code| code != 0)
+        {
             Some(code) => code,
             None if self.interrupted => 130,
             None if self.cameras.iter().any(|c| c.failed > 0) => 1,
@@ -170,24 +177,54 @@ impl fmt::Display for Report {
         ];
         let mut table = table::plain(&header);
         for c in &self.cameras {
-            let numbers = c.first_number.zip(c.last_number).map(|(first, last)| format!("{first}-{last}"));
-            let counts =
-                [c.captured, c.published, c.passed_through, c.dropped.late, c.dropped.buffer, c.dropped.stopped, c.failed];
+            let numbers = c
+                .first_number
+                .zip(c.last_number)
+                .map(|(first, last)| format!("{first}-{last}"));
+            let counts = [
+                c.captured,
+                c.published,
+                c.passed_through,
+                c.dropped.late,
+                c.dropped.buffer,
+                c.dropped.stopped,
+                c.failed,
+            ];
             let mut row = vec![c.camera.clone()];
             row.extend(counts.map(|count| count.to_string()));
-            row.extend([format!("{:.1}", c.fps), format!("{:.1}", c.bytes_per_frame / 1e3), numbers.unwrap_or_default()]);
+            row.extend([
+                format!("{:.1}", c.fps),
+                format!("{:.1}", c.bytes_per_frame / 1e3),
+                numbers.unwrap_or_default(),
+            ]);
             table.add_row(row);
         }
         writeln!(f, "{table}\n")?;
-        write!(f, "{:.1} s, {:.1} frames per second to topic {}", self.elapsed_s, self.fps, self.topic)?;
+        write!(
+            f,
+            "{:.1} s, {:.1} frames per second to topic {}",
+            self.elapsed_s, self.fps, self.topic
+        )?;
         write!(f, ", {:.2} CPU ms per frame", self.cpu_ms_per_frame)?;
-        write!(f, ", {:.1} % of a core per camera, {:.0} MB at most", self.cpu_percent_per_camera, self.peak_rss_mb)?;
+        write!(
+            f,
+            ", {:.1} % of a core per camera, {:.0} MB at most",
+            self.cpu_percent_per_camera, self.peak_rss_mb
+        )?;
         if let Some(latency) = self.latency_ms {
-            write!(f, ", {:.1} ms from taken to published (99 %: {:.1} ms)", latency.p50, latency.p99)?;
+            write!(
+                f,
+                ", {:.1} ms from taken to published (99 %: {:.1} ms)",
+                latency.p50, latency.p99
+            )?;
         }
         for c in self.cameras.iter() {
             for (reason, count) in &c.unreadable {
-                write!(f, "\n{}: {count} frames could not be read: {reason}", c.camera)?;
+                write!(
+                    f,
+                    "\n{}: {count} frames could not be read: {reason}",
+                    c.camera
+                )?;
             }
             if let Some(error) = &c.error {
                 write!(f, "\n{}: {error}", c.camera)?;

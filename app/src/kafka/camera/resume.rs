@@ -78,7 +78,15 @@ pub(super) fn next_numbers(
         search.read_back(piece, begun, stop)?;
         piece = (piece * 4).min(LARGEST_PIECE);
     }
-    Ok(cameras.iter().map(|camera| search.found.get(camera).map_or(0, |found| found.number.saturating_add(1))).collect())
+    Ok(cameras
+        .iter()
+        .map(|camera| {
+            search
+                .found
+                .get(camera)
+                .map_or(0, |found| found.number.saturating_add(1))
+        })
+        .collect())
 }
 
 struct Search<'a> {
@@ -93,7 +101,12 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(broker: &'a BrokerSettings, partitions: i32, cameras: &'a [CameraId], stop: &Stop) -> Result<Self, KafkaError> {
+    fn new(
+        broker: &'a BrokerSettings,
+        partitions: i32,
+        cameras: &'a [CameraId],
+        stop: &Stop,
+    ) -> Result<Self, KafkaError> {
         let topic = broker.topic.as_str();
         let config = broker.client(&[
             // Needed by the client to be given partitions; the group is never joined.
@@ -108,32 +121,64 @@ impl<'a> Search<'a> {
             ("fetch.wait.max.ms", "10"),
             ("queued.max.messages.kbytes", "4096"),
         ]);
-        let consumer: BaseConsumer<Context> = config.create_with_context(Context::default()).map_err(KafkaError::Settings)?;
+        let consumer: BaseConsumer<Context> = config
+            .create_with_context(Context::default())
+            .map_err(KafkaError::Settings)?;
         let action = format!("look for the cameras' last frames in topic {topic}");
         let mut all = Vec::new();
         for partition in 0..partitions {
-            let (low, high) = again(PATIENCE, stop, &action, || consumer.fetch_watermarks(topic, partition, ANSWER))?;
-            all.push(Backwards { partition, low, read: high, time: i64::MAX });
+            let (low, high) = again(PATIENCE, stop, &action, || {
+                consumer.fetch_watermarks(topic, partition, ANSWER)
+            })?;
+            all.push(Backwards {
+                partition,
+                low,
+                read: high,
+                time: i64::MAX,
+            });
         }
         let total = all.iter().map(|p| p.read.unsigned_abs()).sum();
-        Ok(Search { topic, consumer, cameras, partitions: all, found: HashMap::new(), records: 0, total })
+        Ok(Search {
+            topic,
+            consumer,
+            cameras,
+            partitions: all,
+            found: HashMap::new(),
+            records: 0,
+            total,
+        })
     }
 
     /// Whether nothing newer of any camera can be in what was not read.
     fn is_over(&self) -> bool {
-        let read_back_to = |time: i64| self.partitions.iter().all(|p| p.read <= p.low || p.time < time.saturating_sub(CLOCKS));
+        let read_back_to = |time: i64| {
+            self.partitions
+                .iter()
+                .all(|p| p.read <= p.low || p.time < time.saturating_sub(CLOCKS))
+        };
         let everything = self.partitions.iter().all(|p| p.read <= p.low);
-        everything || self.cameras.iter().all(|camera| self.found.get(camera).is_some_and(|found| read_back_to(found.time)))
+        everything
+            || self.cameras.iter().all(|camera| {
+                self.found
+                    .get(camera)
+                    .is_some_and(|found| read_back_to(found.time))
+            })
     }
 
     /// Reads one more piece of each partition.
     fn read_back(&mut self, piece: i64, begun: Instant, stop: &Stop) -> Result<(), KafkaError> {
-        let failed = || KafkaError::client(format!("look for the cameras' last frames in topic {}", self.topic));
+        let failed = || {
+            KafkaError::client(format!(
+                "look for the cameras' last frames in topic {}",
+                self.topic
+            ))
+        };
         let mut list = TopicPartitionList::new();
         let mut ends = HashMap::new();
         for p in self.partitions.iter_mut().filter(|p| p.read > p.low) {
             let from = p.low.max(p.read - piece);
-            list.add_partition_offset(self.topic, p.partition, Offset::Offset(from)).map_err(failed())?;
+            list.add_partition_offset(self.topic, p.partition, Offset::Offset(from))
+                .map_err(failed())?;
             ends.insert(p.partition, p.read);
             p.read = from;
         }
@@ -146,7 +191,11 @@ impl<'a> Search<'a> {
             if begun.elapsed() > SAY_EVERY && said.elapsed() > SAY_EVERY {
                 said = Instant::now();
                 let topic = self.topic;
-                tracing::info!(topic, records = self.records, "looking for the cameras' last frame numbers");
+                tracing::info!(
+                    topic,
+                    records = self.records,
+                    "looking for the cameras' last frame numbers"
+                );
             }
             let record = match self.consumer.poll(Duration::from_millis(100)) {
                 Some(Ok(record)) => record,
@@ -156,19 +205,25 @@ impl<'a> Search<'a> {
                     continue;
                 }
                 // That the group is not ours to use does not matter.
-                Some(Err(error)) if error.rdkafka_error_code() != Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                Some(Err(error))
+                    if error.rdkafka_error_code()
+                        != Some(RDKafkaErrorCode::TopicAuthorizationFailed) =>
+                {
                     tracing::debug!("{error}");
                     continue;
                 }
                 Some(Err(error)) => return Err(failed()(error)),
                 None if heard.elapsed() > ANSWER => {
-                    let silent = ClientError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut);
+                    let silent =
+                        ClientError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut);
                     return Err(failed()(silent));
                 }
                 None => continue,
             };
             heard = Instant::now();
-            let Some(&end) = ends.get(&record.partition()) else { continue };
+            let Some(&end) = ends.get(&record.partition()) else {
+                continue;
+            };
             if record.offset() + 1 >= end {
                 ends.remove(&record.partition());
             }
@@ -183,7 +238,11 @@ impl<'a> Search<'a> {
     /// What no frame of the topic can have: each number was given to one record of it.
     fn give_up(&self, cameras: &[CameraId]) -> Vec<u64> {
         let (topic, records, total) = (self.topic, self.records, self.total);
-        let lost: Vec<_> = cameras.iter().filter(|camera| !self.found.contains_key(camera)).map(CameraId::as_str).collect();
+        let lost: Vec<_> = cameras
+            .iter()
+            .filter(|camera| !self.found.contains_key(camera))
+            .map(CameraId::as_str)
+            .collect();
         if !lost.is_empty() {
             let cameras = lost.join(", ");
             tracing::warn!(
@@ -192,24 +251,48 @@ impl<'a> Search<'a> {
                 "not among the last {records} records of the topic: numbers begin at {total}, the number of its records"
             );
         }
-        cameras.iter().map(|camera| self.found.get(camera).map_or(total, |found| found.number.saturating_add(1))).collect()
+        cameras
+            .iter()
+            .map(|camera| {
+                self.found
+                    .get(camera)
+                    .map_or(total, |found| found.number.saturating_add(1))
+            })
+            .collect()
     }
 }
 
 /// Takes from a record what it says of one of the cameras.
-fn note(found: &mut HashMap<CameraId, Found>, partitions: &mut [Backwards], cameras: &[CameraId], record: &BorrowedMessage<'_>) {
+fn note(
+    found: &mut HashMap<CameraId, Found>,
+    partitions: &mut [Backwards],
+    cameras: &[CameraId],
+    record: &BorrowedMessage<'_>,
+) {
     let time = record.timestamp().to_millis().unwrap_or(i64::MAX);
-    if let Some(p) = partitions.iter_mut().find(|p| p.partition == record.partition()) {
+    if let Some(p) = partitions
+        .iter_mut()
+        .find(|p| p.partition == record.partition())
+    {
         p.time = p.time.min(time);
     }
     let headers: Vec<_> = record
         .headers()
         .into_iter()
         .flat_map(|headers| headers.iter())
-        .map(|header| wire::Header { name: header.key, value: header.value })
+        .map(|header| wire::Header {
+            name: header.key,
+            value: header.value,
+        })
         .collect();
-    let position = wire::read_position(&Record { key: record.key(), value: record.payload(), headers: &headers });
-    if let Some((camera, FrameNumber(number))) = position.filter(|(camera, _)| cameras.contains(camera)) {
+    let position = wire::read_position(&Record {
+        key: record.key(),
+        value: record.payload(),
+        headers: &headers,
+    });
+    if let Some((camera, FrameNumber(number))) =
+        position.filter(|(camera, _)| cameras.contains(camera))
+    {
         let best = found.entry(camera).or_insert(Found { number, time });
         best.number = best.number.max(number);
         best.time = best.time.max(time);

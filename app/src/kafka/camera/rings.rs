@@ -56,9 +56,23 @@ struct Ring {
 
 impl Rings {
     pub(super) fn new(cameras: usize, capacity: usize, most_on_their_way: usize) -> Self {
-        let ring = || Ring { waiting: VecDeque::new(), on_their_way: 0, open: true };
-        let state = State { rings: (0..cameras).map(|_| ring()).collect(), turn: 0, aborted: false };
-        Rings { state: Mutex::new(state), work: Condvar::new(), space: Condvar::new(), capacity, most_on_their_way }
+        let ring = || Ring {
+            waiting: VecDeque::new(),
+            on_their_way: 0,
+            open: true,
+        };
+        let state = State {
+            rings: (0..cameras).map(|_| ring()).collect(),
+            turn: 0,
+            aborted: false,
+        };
+        Rings {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            space: Condvar::new(),
+            capacity,
+            most_on_their_way,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -81,7 +95,12 @@ impl Rings {
     }
 
     /// Puts a frame in as soon as there is space. False if `stopped` says so or everything is aborted: the frame is gone.
-    pub(super) fn push_patiently(&self, camera: usize, frame: Encoded, stopped: impl Fn() -> bool) -> bool {
+    pub(super) fn push_patiently(
+        &self,
+        camera: usize,
+        frame: Encoded,
+        stopped: impl Fn() -> bool,
+    ) -> bool {
         let mut state = self.state();
         loop {
             if state.aborted || stopped() {
@@ -91,7 +110,11 @@ impl Rings {
                 break;
             }
             let glance = Duration::from_millis(100);
-            state = self.space.wait_timeout(state, glance).unwrap_or_else(PoisonError::into_inner).0;
+            state = self
+                .space
+                .wait_timeout(state, glance)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         state.rings[camera].waiting.push_back(frame);
         self.work.notify_one();
@@ -102,12 +125,21 @@ impl Rings {
     pub(super) fn take(&self) -> Option<(usize, Encoded)> {
         let mut state = self.state();
         loop {
-            if state.aborted || state.rings.iter().all(|r| !r.open && r.waiting.is_empty() && r.on_their_way == 0) {
+            if state.aborted
+                || state
+                    .rings
+                    .iter()
+                    .all(|r| !r.open && r.waiting.is_empty() && r.on_their_way == 0)
+            {
                 return None;
             }
             let cameras = state.rings.len();
-            let ready = |ring: &Ring| !ring.waiting.is_empty() && ring.on_their_way < self.most_on_their_way;
-            let next = (0..cameras).map(|i| (state.turn + i) % cameras).find(|&camera| ready(&state.rings[camera]));
+            let ready = |ring: &Ring| {
+                !ring.waiting.is_empty() && ring.on_their_way < self.most_on_their_way
+            };
+            let next = (0..cameras)
+                .map(|i| (state.turn + i) % cameras)
+                .find(|&camera| ready(&state.rings[camera]));
             if let Some(camera) = next
                 && let Some(frame) = state.rings[camera].waiting.pop_front()
             {
@@ -116,7 +148,10 @@ impl Rings {
                 self.space.notify_all();
                 return Some((camera, frame));
             }
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -124,7 +159,11 @@ impl Rings {
     pub(super) fn pause(&self) -> bool {
         let state = self.state();
         let moment = Duration::from_millis(50);
-        self.work.wait_timeout(state, moment).unwrap_or_else(PoisonError::into_inner).0.aborted
+        self.work
+            .wait_timeout(state, moment)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .aborted
     }
 
     /// A frame of a camera is no longer on its way.
@@ -149,7 +188,11 @@ impl Rings {
         state.aborted = true;
         self.work.notify_all();
         self.space.notify_all();
-        state.rings.iter_mut().map(|ring| std::mem::take(&mut ring.waiting).len()).collect()
+        state
+            .rings
+            .iter_mut()
+            .map(|ring| std::mem::take(&mut ring.waiting).len())
+            .collect()
     }
 }
 
@@ -180,7 +223,10 @@ mod tests {
         let rings = Rings::new(1, 3, 8);
         let dropped = (0..10).filter(|&i| rings.push(0, frame(i))).count();
         assert_eq!(dropped, 7);
-        assert_eq!([take(&rings), take(&rings), take(&rings)], [(0, 7), (0, 8), (0, 9)]);
+        assert_eq!(
+            [take(&rings), take(&rings), take(&rings)],
+            [(0, 7), (0, 8), (0, 9)]
+        );
     }
 
     #[test]
@@ -190,7 +236,10 @@ mod tests {
             let _ = rings.push(0, frame(i));
         }
         rings.push(1, frame(10));
-        assert_eq!([take(&rings), take(&rings), take(&rings)], [(0, 0), (1, 10), (0, 1)]);
+        assert_eq!(
+            [take(&rings), take(&rings), take(&rings)],
+            [(0, 0), (1, 10), (0, 1)]
+        );
         rings.arrived(0);
         assert_eq!(take(&rings), (0, 2));
     }

@@ -28,11 +28,19 @@ pub(super) struct Sizes {
 impl Sizes {
     /// Asks the broker.
     pub(super) fn ask(admin: &AdminClient<Context>, broker: &BrokerSettings) -> Self {
-        let of_topic = topics::setting(admin, &broker.topic, "max.message.bytes").and_then(|text| text.parse().ok());
-        let users_own = broker.option("message.max.bytes").and_then(|text| text.trim().parse().ok());
+        let of_topic = topics::setting(admin, &broker.topic, "max.message.bytes")
+            .and_then(|text| text.parse().ok());
+        let users_own = broker
+            .option("message.max.bytes")
+            .and_then(|text| text.trim().parse().ok());
         // The topic's limit is the one that counts, so the client's is out of its way.
-        let of_client = users_own.unwrap_or(CLIENTS_OWN.max(of_topic.unwrap_or(0)).min(1_000_000_000));
-        Sizes { topic: broker.topic.clone(), of_topic, of_client }
+        let of_client =
+            users_own.unwrap_or(CLIENTS_OWN.max(of_topic.unwrap_or(0)).min(1_000_000_000));
+        Sizes {
+            topic: broker.topic.clone(),
+            of_topic,
+            of_client,
+        }
     }
 
     /// For the client: `message.max.bytes`.
@@ -43,7 +51,8 @@ impl Sizes {
     /// For the client: `batch.size`. The broker measures whole batches, so that several frames that fit alone must not go together in one
     /// that does not.
     pub(super) fn batch(&self) -> usize {
-        self.of_topic.map_or(USUAL_BATCH, |limit| (limit / 10 * 9).clamp(1, USUAL_BATCH))
+        self.of_topic
+            .map_or(USUAL_BATCH, |limit| (limit / 10 * 9).clamp(1, USUAL_BATCH))
     }
 
     /// Whether a record fits, as far as that is known. Says once per camera what to do where it does not, or nearly not.
@@ -58,15 +67,31 @@ impl Sizes {
     }
 
     fn advice(&self, bytes: usize, limit: usize) -> String {
-        let Sizes { topic, of_topic, of_client } = self;
-        let what = if bytes > limit { "too large, and is not published" } else { "nearly too large" };
+        let Sizes {
+            topic,
+            of_topic,
+            of_client,
+        } = self;
+        let what = if bytes > limit {
+            "too large, and is not published"
+        } else {
+            "nearly too large"
+        };
         let wanted = (bytes * 2).next_multiple_of(1 << 20);
         let (holder, remedy) = if of_topic.is_some_and(|of_topic| of_topic <= *of_client) {
-            let set = format!("kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config");
-            (format!("topic {topic} takes {limit} (max.message.bytes)"), format!("`{set} max.message.bytes={wanted}`"))
+            let set = format!(
+                "kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config"
+            );
+            (
+                format!("topic {topic} takes {limit} (max.message.bytes)"),
+                format!("`{set} max.message.bytes={wanted}`"),
+            )
         } else {
             let set = format!("--kafka-option message.max.bytes={wanted}");
-            (format!("the client takes {limit} (message.max.bytes)"), format!("`{set}`"))
+            (
+                format!("the client takes {limit} (message.max.bytes)"),
+                format!("`{set}`"),
+            )
         };
         format!(
             "a frame of {bytes} bytes is {what}: {holder}. Raise that with {remedy} and start again, or make frames smaller: --max-width, --jpeg-quality"
@@ -79,7 +104,11 @@ mod tests {
     use super::*;
 
     fn sizes(of_topic: Option<usize>, of_client: usize) -> Sizes {
-        Sizes { topic: "t".into(), of_topic, of_client }
+        Sizes {
+            topic: "t".into(),
+            of_topic,
+            of_client,
+        }
     }
 
     #[test]
@@ -90,14 +119,41 @@ mod tests {
         assert!(small_topic.check(&camera, &numbers, 900) && numbers.warned_of_size.load(Relaxed));
         assert!(!small_topic.check(&camera, &numbers, 1001));
         let text = small_topic.advice(1001, 1000);
-        assert!(["1001", "takes 1000", "max.message.bytes=1048576", "--max-width"].iter().all(|w| text.contains(w)), "{text}");
+        assert!(
+            [
+                "1001",
+                "takes 1000",
+                "max.message.bytes=1048576",
+                "--max-width"
+            ]
+            .iter()
+            .all(|w| text.contains(w)),
+            "{text}"
+        );
         let text = sizes(Some(9000), 5000).advice(4900, 5000);
-        assert!(["4900", "takes 5000", "nearly", "--kafka-option message.max.bytes="].iter().all(|w| text.contains(w)), "{text}");
+        assert!(
+            [
+                "4900",
+                "takes 5000",
+                "nearly",
+                "--kafka-option message.max.bytes="
+            ]
+            .iter()
+            .all(|w| text.contains(w)),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_limit_that_nobody_tells_refuses_nothing() {
-        assert!(sizes(None, CLIENTS_OWN).check(&"a".parse().unwrap(), &CameraNumbers::default(), 30 << 20));
-        assert_eq!((sizes(None, 1).batch(), sizes(Some(1000), 1).batch()), (USUAL_BATCH, 900));
+        assert!(sizes(None, CLIENTS_OWN).check(
+            &"a".parse().unwrap(),
+            &CameraNumbers::default(),
+            30 << 20
+        ));
+        assert_eq!(
+            (sizes(None, 1).batch(), sizes(Some(1000), 1).batch()),
+            (USUAL_BATCH, 900)
+        );
     }
 }

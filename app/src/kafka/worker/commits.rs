@@ -28,10 +28,17 @@ impl Worker {
             for partition in self.partitions.values_mut().filter(|p| p.wants_mark()) {
                 let lanes = partition.put_mark();
                 let end = partition.next;
-                lanes.into_iter().for_each(|lane| self.shop.lanes.mark(lane, end));
+                lanes
+                    .into_iter()
+                    .for_each(|lane| self.shop.lanes.mark(lane, end));
             }
         }
-        let reached: Vec<i32> = self.partitions.values().filter(|p| p.mark_is_reached()).map(|p| p.id).collect();
+        let reached: Vec<i32> = self
+            .partitions
+            .values()
+            .filter(|p| p.mark_is_reached())
+            .map(|p| p.id)
+            .collect();
         if reached.is_empty() {
             return Ok(());
         }
@@ -46,13 +53,17 @@ impl Worker {
 
     /// What is remembered is stored first, then the offset that it belongs to is recorded.
     fn commit_files(&mut self, reached: &[i32]) {
-        let Output::Files { directory, .. } = &mut self.output else { return };
+        let Output::Files { directory, .. } = &mut self.output else {
+            return;
+        };
         if self.recorder.is_busy() {
             return;
         }
         let mut offsets = TopicPartitionList::new();
         for id in reached {
-            let Some(partition) = self.partitions.get_mut(id) else { continue };
+            let Some(partition) = self.partitions.get_mut(id) else {
+                continue;
+            };
             if let Err(error) = directory.store(partition) {
                 tracing::error!(
                     partition = id,
@@ -60,10 +71,16 @@ impl Worker {
                 );
                 continue;
             }
-            let Some(mark) = partition.mark.take() else { continue };
+            let Some(mark) = partition.mark.take() else {
+                continue;
+            };
             partition.requested = mark.end;
             // A place behind the last record, and no negative one: it always is an offset.
-            let _ = offsets.add_partition_offset(&self.shop.settings.broker.topic, *id, Offset::Offset(mark.end));
+            let _ = offsets.add_partition_offset(
+                &self.shop.settings.broker.topic,
+                *id,
+                Offset::Offset(mark.end),
+            );
         }
         if offsets.count() > 0 {
             self.recorder.record(offsets);
@@ -72,17 +89,35 @@ impl Worker {
 
     /// Results, dead letters, what is remembered and the offsets are one transaction.
     fn commit_results(&mut self, reached: &[i32]) -> Result<(), KafkaError> {
-        let Output::Results(topic) = &mut self.output else { return Ok(()) };
-        let partitions: Vec<&Partition> = reached.iter().filter_map(|id| self.partitions.get(id)).collect();
-        match topic.commit(&self.admin, &self.consumer, &partitions, &self.numbers, &self.abort) {
+        let Output::Results(topic) = &mut self.output else {
+            return Ok(());
+        };
+        let partitions: Vec<&Partition> = reached
+            .iter()
+            .filter_map(|id| self.partitions.get(id))
+            .collect();
+        match topic.commit(
+            &self.admin,
+            &self.consumer,
+            &partitions,
+            &self.numbers,
+            &self.abort,
+        ) {
             Committed::Done => {
                 for id in reached {
-                    let Some(partition) = self.partitions.get_mut(id) else { continue };
-                    let Some(mark) = partition.mark.take() else { continue };
+                    let Some(partition) = self.partitions.get_mut(id) else {
+                        continue;
+                    };
+                    let Some(mark) = partition.mark.take() else {
+                        continue;
+                    };
                     partition.drop_held(mark.end);
                     partition.requested = mark.end;
                     partition.committed = mark.end;
-                    self.numbers.partition(*id).committed.store(mark.end, Relaxed);
+                    self.numbers
+                        .partition(*id)
+                        .committed
+                        .store(mark.end, Relaxed);
                 }
             }
             Committed::Again(error) => {
@@ -98,9 +133,14 @@ impl Worker {
     pub(super) fn recorded(&mut self, offsets: &[(i32, i64)]) {
         self.numbers.commits.fetch_add(1, Relaxed);
         for (id, offset) in offsets {
-            let Some(partition) = self.partitions.get_mut(id) else { continue };
+            let Some(partition) = self.partitions.get_mut(id) else {
+                continue;
+            };
             partition.committed = partition.committed.max(*offset);
-            self.numbers.partition(*id).committed.store(partition.committed, Relaxed);
+            self.numbers
+                .partition(*id)
+                .committed
+                .store(partition.committed, Relaxed);
             if let Output::Files { directory, .. } = &mut self.output {
                 directory.recorded(*id, *offset);
             }
@@ -119,8 +159,11 @@ impl Worker {
     pub(super) fn settle(&mut self, ids: &[i32], patience: Duration) -> Result<(), KafkaError> {
         let begun = Instant::now();
         loop {
-            let open: Vec<i32> =
-                ids.iter().filter(|id| self.partitions.get(id).is_some_and(|p| !p.is_settled())).copied().collect();
+            let open: Vec<i32> = ids
+                .iter()
+                .filter(|id| self.partitions.get(id).is_some_and(|p| !p.is_settled()))
+                .copied()
+                .collect();
             if open.is_empty() {
                 return Ok(());
             }
@@ -141,9 +184,15 @@ impl Worker {
         for id in ids {
             list.add_partition(&self.shop.settings.broker.topic, *id);
             if let Some(partition) = self.partitions.remove(id) {
-                partition.cameras.values().for_each(|tracked| self.shop.lanes.close(tracked.lane));
+                partition
+                    .cameras
+                    .values()
+                    .for_each(|tracked| self.shop.lanes.close(tracked.lane));
                 // Their frames go to another worker now: here they have ended.
-                let shown = partition.cameras.keys().filter_map(|id| self.shop.studio.camera(id.as_str()));
+                let shown = partition
+                    .cameras
+                    .keys()
+                    .filter_map(|id| self.shop.studio.camera(id.as_str()));
                 shown.for_each(|camera| camera.status.set(Condition::Ended));
                 self.shop.lanes.close(partition.alone);
             }
@@ -176,8 +225,14 @@ impl Worker {
             }
             self.turn += 1;
             let nobody = "alone".parse().map_err(|_| KafkaError::Stopped)?;
-            let alone = self.shop.lanes.open(&nobody, span.partition, self.turn, None);
-            self.partitions.insert(span.partition, Partition::new(span.partition, self.turn, span.start, span.end, alone));
+            let alone = self
+                .shop
+                .lanes
+                .open(&nobody, span.partition, self.turn, None);
+            self.partitions.insert(
+                span.partition,
+                Partition::new(span.partition, self.turn, span.start, span.end, alone),
+            );
             let start = Offset::Offset(span.start);
             let _ = list.add_partition_offset(&settings.broker.topic, span.partition, start);
             if span.is_new {
@@ -189,14 +244,18 @@ impl Worker {
             numbers.position.store(span.start, Relaxed);
             numbers.end.store(span.end, Relaxed);
         }
-        consumer::assign(&self.consumer, &list).map_err(KafkaError::client("take up partitions"))?;
+        consumer::assign(&self.consumer, &list)
+            .map_err(KafkaError::client("take up partitions"))?;
         if new.count() > 0
             && let Err(error) = self.consumer.commit(&new, CommitMode::Sync)
         {
             tracing::warn!("where the group begins could not be recorded: {error}");
         }
         if !ids.is_empty() {
-            let at: Vec<String> = spans.iter().map(|s| format!("{}@{} of {}", s.partition, s.start, s.end)).collect();
+            let at: Vec<String> = spans
+                .iter()
+                .map(|s| format!("{}@{} of {}", s.partition, s.start, s.end))
+                .collect();
             tracing::info!("took up partitions {}", at.join(", "));
         }
         Ok(())

@@ -49,12 +49,18 @@ pub(super) struct Consuming {
 
 impl Consuming {
     fn push(&self, change: Change) {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner).push_back(change);
+        self.changes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(change);
     }
 
     /// The next thing that happened.
     pub(super) fn next_change(&self) -> Option<Change> {
-        self.changes.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+        self.changes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
     }
 }
 
@@ -68,18 +74,38 @@ impl ClientContext for Consuming {
     }
 
     fn stats(&self, statistics: Statistics) {
-        let Some(topic) = statistics.topics.get(&self.topic) else { return };
-        for (id, partition) in topic.partitions.iter().filter(|(id, p)| **id >= 0 && p.hi_offset >= 0) {
-            self.numbers.partition(*id).end.store(partition.hi_offset, Relaxed);
+        let Some(topic) = statistics.topics.get(&self.topic) else {
+            return;
+        };
+        for (id, partition) in topic
+            .partitions
+            .iter()
+            .filter(|(id, p)| **id >= 0 && p.hi_offset >= 0)
+        {
+            self.numbers
+                .partition(*id)
+                .end
+                .store(partition.hi_offset, Relaxed);
         }
     }
 }
 
 impl ConsumerContext for Consuming {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, err: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
-        let ids = partitions.elements().iter().map(|e| e.partition()).collect();
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        err: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        let ids = partitions
+            .elements()
+            .iter()
+            .map(|e| e.partition())
+            .collect();
         match err {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.push(Change::Assigned(ids)),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                self.push(Change::Assigned(ids))
+            }
             _ if self.is_closing.load(Relaxed) => {
                 let _ = unassign(consumer, partitions);
             }
@@ -93,7 +119,10 @@ impl ConsumerContext for Consuming {
 }
 
 /// A member of the group, subscribed.
-pub(super) fn subscribe(settings: &WorkerSettings, numbers: &Arc<Numbers>) -> Result<BaseConsumer<Consuming>, KafkaError> {
+pub(super) fn subscribe(
+    settings: &WorkerSettings,
+    numbers: &Arc<Numbers>,
+) -> Result<BaseConsumer<Consuming>, KafkaError> {
     let context = Consuming {
         changes: Mutex::default(),
         numbers: numbers.clone(),
@@ -121,9 +150,14 @@ pub(super) fn subscribe(settings: &WorkerSettings, numbers: &Arc<Numbers>) -> Re
     if let Some(name) = &settings.instance_id {
         ours.push(("group.instance.id", name));
     }
-    let consumer: BaseConsumer<Consuming> =
-        settings.broker.client(&ours).create_with_context(context).map_err(KafkaError::Settings)?;
-    consumer.subscribe(&[&settings.broker.topic]).map_err(KafkaError::client("subscribe"))?;
+    let consumer: BaseConsumer<Consuming> = settings
+        .broker
+        .client(&ours)
+        .create_with_context(context)
+        .map_err(KafkaError::Settings)?;
+    consumer
+        .subscribe(&[&settings.broker.topic])
+        .map_err(KafkaError::client("subscribe"))?;
     Ok(consumer)
 }
 
@@ -151,8 +185,9 @@ pub(super) fn spans(
     partitions.iter().for_each(|id| {
         wanted.add_partition(topic, *id);
     });
-    let committed =
-        again(LONG_PATIENCE, stop, "ask for the group's offsets", || consumer.committed_offsets(wanted.clone(), PATIENCE))?;
+    let committed = again(LONG_PATIENCE, stop, "ask for the group's offsets", || {
+        consumer.committed_offsets(wanted.clone(), PATIENCE)
+    })?;
     let mut spans = Vec::new();
     for element in committed.elements() {
         let partition = element.partition();
@@ -178,9 +213,17 @@ pub(super) fn spans(
                 (low, true)
             }
             Offset::Offset(offset) => (offset, false),
-            _ => (beginning(consumer, settings, partition, low, end, stop)?, true),
+            _ => (
+                beginning(consumer, settings, partition, low, end, stop)?,
+                true,
+            ),
         };
-        spans.push(Span { partition, start, end, is_new });
+        spans.push(Span {
+            partition,
+            start,
+            end,
+            is_new,
+        });
     }
     Ok(spans)
 }
@@ -192,7 +235,9 @@ pub(super) fn watermarks(
     partition: i32,
     stop: &Stop,
 ) -> Result<(i64, i64), KafkaError> {
-    again(LONG_PATIENCE, stop, "ask where partitions begin", || consumer.fetch_watermarks(topic, partition, PATIENCE))
+    again(LONG_PATIENCE, stop, "ask where partitions begin", || {
+        consumer.fetch_watermarks(topic, partition, PATIENCE)
+    })
 }
 
 fn beginning(
@@ -209,8 +254,11 @@ fn beginning(
         From::Time(ms) => {
             let mut at = TopicPartitionList::new();
             let topic = &settings.broker.topic;
-            at.add_partition_offset(topic, partition, Offset::Offset(ms)).map_err(KafkaError::client("set a time"))?;
-            let found = again(LONG_PATIENCE, stop, "look for a time", || consumer.offsets_for_times(at.clone(), PATIENCE))?;
+            at.add_partition_offset(topic, partition, Offset::Offset(ms))
+                .map_err(KafkaError::client("set a time"))?;
+            let found = again(LONG_PATIENCE, stop, "look for a time", || {
+                consumer.offsets_for_times(at.clone(), PATIENCE)
+            })?;
             Ok(match found.elements().first().map(|e| e.offset()) {
                 Some(Offset::Offset(offset)) => offset,
                 _ => end,
@@ -222,15 +270,20 @@ fn beginning(
 /// Partitions and offsets of a list, where they are known and there was no error.
 pub(super) fn places(list: &TopicPartitionList) -> Vec<(i32, i64)> {
     let elements = list.elements();
-    let place = elements.iter().filter_map(|e| match (e.error(), e.offset()) {
-        (Ok(()), Offset::Offset(offset)) => Some((e.partition(), offset)),
-        _ => None,
-    });
+    let place = elements
+        .iter()
+        .filter_map(|e| match (e.error(), e.offset()) {
+            (Ok(()), Offset::Offset(offset)) => Some((e.partition(), offset)),
+            _ => None,
+        });
     place.collect()
 }
 
 /// Takes partitions.
-pub(super) fn assign<C: ConsumerContext>(consumer: &BaseConsumer<C>, list: &TopicPartitionList) -> KafkaResult<()> {
+pub(super) fn assign<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    list: &TopicPartitionList,
+) -> KafkaResult<()> {
     match consumer.rebalance_protocol() {
         RebalanceProtocol::Cooperative => consumer.incremental_assign(list),
         _ => consumer.assign(list),
@@ -238,7 +291,10 @@ pub(super) fn assign<C: ConsumerContext>(consumer: &BaseConsumer<C>, list: &Topi
 }
 
 /// Gives partitions up.
-pub(super) fn unassign<C: ConsumerContext>(consumer: &BaseConsumer<C>, list: &TopicPartitionList) -> KafkaResult<()> {
+pub(super) fn unassign<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    list: &TopicPartitionList,
+) -> KafkaResult<()> {
     match consumer.rebalance_protocol() {
         RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
         _ => consumer.unassign(),

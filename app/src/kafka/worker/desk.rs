@@ -19,12 +19,30 @@ const PAUSE: Duration = Duration::from_secs(1);
 impl Worker {
     /// Hears what the hands have to say, waiting for it up to `patience`.
     pub(super) fn hear(&mut self, patience: Duration) {
-        let mut next = if patience.is_zero() { self.events.try_recv().ok() } else { self.events.recv_timeout(patience).ok() };
+        let mut next = if patience.is_zero() {
+            self.events.try_recv().ok()
+        } else {
+            self.events.recv_timeout(patience).ok()
+        };
         while let Some(event) = next {
             match event {
-                Event::Done { job, outcome, still } => self.done(job, outcome, still),
-                Event::Remembered { partition, turn, camera, mark, matte } => {
-                    if let Some(p) = self.partitions.get_mut(&partition).filter(|p| p.turn == turn) {
+                Event::Done {
+                    job,
+                    outcome,
+                    still,
+                } => self.done(job, outcome, still),
+                Event::Remembered {
+                    partition,
+                    turn,
+                    camera,
+                    mark,
+                    matte,
+                } => {
+                    if let Some(p) = self
+                        .partitions
+                        .get_mut(&partition)
+                        .filter(|p| p.turn == turn)
+                    {
                         p.remembered(&camera, mark, matte);
                     }
                 }
@@ -35,18 +53,25 @@ impl Worker {
     }
 
     fn ours(&mut self, ticket: Ticket) -> Option<&mut Partition> {
-        self.partitions.get_mut(&ticket.partition).filter(|p| p.turn == ticket.turn)
+        self.partitions
+            .get_mut(&ticket.partition)
+            .filter(|p| p.turn == ticket.turn)
     }
 
     /// A record is done, and hands something over at the next commit or nothing.
     fn finish(&mut self, ticket: Ticket, held: Option<Held>) {
-        let Some(partition) = self.ours(ticket) else { return };
+        let Some(partition) = self.ours(ticket) else {
+            return;
+        };
         match held {
             Some(held) => partition.hold(ticket.offset, held),
             None => partition.finish(ticket.offset),
         }
         let in_flight = partition.in_flight() as u64;
-        self.numbers.partition(ticket.partition).in_flight.store(in_flight, Relaxed);
+        self.numbers
+            .partition(ticket.partition)
+            .in_flight
+            .store(in_flight, Relaxed);
     }
 
     fn done(&mut self, job: Arc<Job>, outcome: Outcome, still: bool) {
@@ -54,7 +79,11 @@ impl Worker {
         if still {
             counted.still.fetch_add(1, Relaxed);
         }
-        let max_result = if let Output::Results(topic) = &self.output { topic.max_result() } else { usize::MAX };
+        let max_result = if let Output::Results(topic) = &self.output {
+            topic.max_result()
+        } else {
+            usize::MAX
+        };
         if self.ours(ticket).is_none() {
             return;
         }
@@ -72,8 +101,17 @@ impl Worker {
                 counted.stale.fetch_add(1, Relaxed);
             }
             Outcome::Made { bytes, .. } if bytes.len() > max_result => {
-                let message = format!("the result has {} bytes, its topic takes {max_result} (max.message.bytes)", bytes.len());
-                return self.dead_job(&job, Fault { code: "result-too-large", message });
+                let message = format!(
+                    "the result has {} bytes, its topic takes {max_result} (max.message.bytes)",
+                    bytes.len()
+                );
+                return self.dead_job(
+                    &job,
+                    Fault {
+                        code: "result-too-large",
+                        message,
+                    },
+                );
             }
             Outcome::Made { bytes, size } => {
                 self.good(&job.camera, &counted);
@@ -108,7 +146,10 @@ impl Worker {
 
     fn dead_job(&mut self, job: &Job, fault: Fault) {
         job.span.dead(fault.code, &fault.message);
-        let letter = Letter { record: Arc::new(job.record.clone()), fault };
+        let letter = Letter {
+            record: Arc::new(job.record.clone()),
+            fault,
+        };
         self.dead(job.ticket, Some(&job.camera), letter);
     }
 
@@ -116,7 +157,10 @@ impl Worker {
     pub(super) fn dead(&mut self, ticket: Ticket, camera: Option<&CameraId>, letter: Letter) {
         let counted = self.numbers.camera(camera);
         counted.dead.fetch_add(1, Relaxed);
-        self.numbers.partition(ticket.partition).dead.fetch_add(1, Relaxed);
+        self.numbers
+            .partition(ticket.partition)
+            .dead
+            .fetch_add(1, Relaxed);
         self.judge(camera, &counted, true);
         let camera = camera.map_or("?", CameraId::as_str);
         tracing::debug!(
@@ -148,8 +192,12 @@ impl Worker {
 
     /// The broker has answered for a dead letter.
     fn posted(&mut self, ticket: Ticket, failed: Option<String>) {
-        let Output::Files { post, .. } = &mut self.output else { return };
-        let Some(letter) = post.answered(ticket) else { return };
+        let Output::Files { post, .. } = &mut self.output else {
+            return;
+        };
+        let Some(letter) = post.answered(ticket) else {
+            return;
+        };
         if self.ours(ticket).is_none() {
             return;
         }
@@ -166,7 +214,10 @@ impl Worker {
 
     fn unwritten(&mut self, job: Arc<Job>, bytes: Vec<u8>, message: &str) {
         let ticket = job.ticket;
-        let is_first = self.partitions.get(&ticket.partition).is_some_and(|p| p.retries.is_empty());
+        let is_first = self
+            .partitions
+            .get(&ticket.partition)
+            .is_some_and(|p| p.retries.is_empty());
         if is_first {
             tracing::error!(camera = %job.camera, frame = job.number.0, partition = ticket.partition, offset = ticket.offset, "{message}; trying again");
         }
@@ -176,9 +227,13 @@ impl Worker {
     /// Notes what is to be tried again. Its partition waits meanwhile; the others go on.
     fn later(&mut self, ticket: Ticket, retry: Retry) {
         let topic = self.shop.settings.broker.topic.clone();
-        let Some(partition) = self.ours(ticket) else { return };
+        let Some(partition) = self.ours(ticket) else {
+            return;
+        };
         partition.retries.push(retry);
-        partition.retry_at.get_or_insert_with(|| Instant::now() + PAUSE);
+        partition
+            .retry_at
+            .get_or_insert_with(|| Instant::now() + PAUSE);
         if !std::mem::replace(&mut partition.is_paused, true) {
             self.pause(&topic, ticket.partition, true);
         }
@@ -187,7 +242,11 @@ impl Worker {
     fn pause(&self, topic: &str, partition: i32, pause: bool) {
         let mut list = TopicPartitionList::new();
         list.add_partition(topic, partition);
-        let done = if pause { self.consumer.pause(&list) } else { self.consumer.resume(&list) };
+        let done = if pause {
+            self.consumer.pause(&list)
+        } else {
+            self.consumer.resume(&list)
+        };
         if let Err(error) = done {
             tracing::debug!(partition, pause, "{error}");
         }
@@ -196,9 +255,16 @@ impl Worker {
     /// Tries again what could not be done.
     pub(super) fn try_again(&mut self) {
         let now = Instant::now();
-        let due: Vec<i32> = self.partitions.values().filter(|p| p.retry_at.is_some_and(|at| at <= now)).map(|p| p.id).collect();
+        let due: Vec<i32> = self
+            .partitions
+            .values()
+            .filter(|p| p.retry_at.is_some_and(|at| at <= now))
+            .map(|p| p.id)
+            .collect();
         for id in due {
-            let Some(partition) = self.partitions.get_mut(&id) else { continue };
+            let Some(partition) = self.partitions.get_mut(&id) else {
+                continue;
+            };
             partition.retry_at = None;
             let mut retries = std::mem::take(&mut partition.retries).into_iter();
             for retry in retries.by_ref() {
@@ -218,7 +284,9 @@ impl Worker {
                     },
                 }
             }
-            let Some(partition) = self.partitions.get_mut(&id) else { continue };
+            let Some(partition) = self.partitions.get_mut(&id) else {
+                continue;
+            };
             partition.retries.extend(retries);
             if partition.retries.is_empty() && std::mem::take(&mut partition.is_paused) {
                 tracing::info!(partition = id, "what could not be done is done: going on");

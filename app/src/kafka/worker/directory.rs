@@ -22,10 +22,22 @@ pub(super) struct Directory {
 
 impl Directory {
     /// Makes the folder if it is missing.
-    pub(super) fn open(root: &Path, group: &str, topic: &str, fsync: bool) -> Result<Self, StoreError> {
+    pub(super) fn open(
+        root: &Path,
+        group: &str,
+        topic: &str,
+        fsync: bool,
+    ) -> Result<Self, StoreError> {
         let memories = MemoryDir::open(root)?;
         let (group, topic) = (group.to_owned(), topic.to_owned());
-        Ok(Directory { root: root.to_owned(), memories, group, topic, fsync, stored: HashMap::new() })
+        Ok(Directory {
+            root: root.to_owned(),
+            memories,
+            group,
+            topic,
+            fsync,
+            stored: HashMap::new(),
+        })
     }
 
     fn stream(&self, partition: i32) -> Stream {
@@ -41,7 +53,10 @@ impl Directory {
         offset: i64,
         counted: &CameraNumbers,
     ) -> Result<Memory, StoreError> {
-        match self.memories.recall(&self.stream(partition), camera, offset)? {
+        match self
+            .memories
+            .recall(&self.stream(partition), camera, offset)?
+        {
             Recalled::Nothing => Ok(Memory::default()),
             Recalled::Memory(memory) => Ok(memory),
             Recalled::Unreadable { memory, problem } => {
@@ -60,22 +75,34 @@ impl Directory {
 
     /// Stores what is remembered at a partition's mark, and makes its files durable if that is wanted.
     pub(super) fn store(&mut self, partition: &Partition) -> Result<(), StoreError> {
-        let Some(mark) = &partition.mark else { return Ok(()) };
+        let Some(mark) = &partition.mark else {
+            return Ok(());
+        };
         let stream = self.stream(partition.id);
         for (camera, memory) in mark.memories() {
-            self.memories.save(&stream, camera, mark.end, &memory.to_bytes())?;
+            self.memories
+                .save(&stream, camera, mark.end, &memory.to_bytes())?;
         }
         if self.fsync {
-            sync(&self.root).map_err(|source| StoreError::Io { action: "sync", path: self.root.clone(), source })?;
+            sync(&self.root).map_err(|source| StoreError::Io {
+                action: "sync",
+                path: self.root.clone(),
+                source,
+            })?;
         }
-        self.stored.entry(partition.id).or_default().push((mark.end, mark.cameras().cloned().collect()));
+        self.stored
+            .entry(partition.id)
+            .or_default()
+            .push((mark.end, mark.cameras().cloned().collect()));
         Ok(())
     }
 
     /// An offset is recorded: versions before it are not needed any more.
     pub(super) fn recorded(&mut self, partition: i32, offset: i64) {
         let stream = self.stream(partition);
-        let Some(stored) = self.stored.get_mut(&partition) else { return };
+        let Some(stored) = self.stored.get_mut(&partition) else {
+            return;
+        };
         for (_, cameras) in stored.extract_if(.., |(end, _)| *end <= offset) {
             for camera in cameras {
                 if let Err(error) = self.memories.prune(&stream, &camera, offset) {

@@ -59,15 +59,37 @@ pub(super) struct Shop {
 }
 
 impl Shop {
-    pub(super) fn new(settings: WorkerSettings, recipe: Recipe, lanes: Lanes, numbers: Arc<Numbers>, tracer: Tracer) -> Self {
-        let WorkerSettings { background, matte, foreground_cleanup, skip_still, .. } = &settings;
-        let treatment = Treatment { matte: *matte, foreground_cleanup: *foreground_cleanup, skip_still: *skip_still };
-        let start = Look { behind: Behind::Spec(background.clone()), treatment };
+    pub(super) fn new(
+        settings: WorkerSettings,
+        recipe: Recipe,
+        lanes: Lanes,
+        numbers: Arc<Numbers>,
+        tracer: Tracer,
+    ) -> Self {
+        let WorkerSettings {
+            background,
+            matte,
+            foreground_cleanup,
+            skip_still,
+            ..
+        } = &settings;
+        let treatment = Treatment {
+            matte: *matte,
+            foreground_cleanup: *foreground_cleanup,
+            skip_still: *skip_still,
+        };
+        let start = Look {
+            behind: Behind::Spec(background.clone()),
+            treatment,
+        };
         let files = match &settings.sink {
             WorkerSink::Directory(root) => Some(FrameDirs::new(root)),
             WorkerSink::Topic(_) => None,
         };
-        let options = SourceOptions { limits: settings.limits, ..SourceOptions::default() };
+        let options = SourceOptions {
+            limits: settings.limits,
+            ..SourceOptions::default()
+        };
         Shop {
             files,
             backgrounds: Backgrounds::new(background, options),
@@ -84,7 +106,11 @@ impl Shop {
     }
 
     fn spare(&self) -> RgbImage {
-        self.spares.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+        self.spares
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+            .unwrap_or_default()
     }
 
     /// Keeps as many as can be in use at once.
@@ -97,19 +123,31 @@ impl Shop {
 
     /// What cameras begin with.
     fn start(&self) -> Arc<Look> {
-        self.start.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.start
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Puts another background behind the frames of all cameras, from the next on. One that cannot be had changes nothing.
     pub(super) fn change_background(&self, background: &BackgroundSpec) -> Result<(), String> {
         if *background == BackgroundSpec::Transparent && !self.settings.format.has_alpha() {
-            return Err(format!("background {background}: {} has no transparency", self.settings.format));
+            return Err(format!(
+                "background {background}: {} has no transparency",
+                self.settings.format
+            ));
         }
         self.backgrounds.restart(background)?;
-        let look = Look { behind: Behind::Spec(background.clone()), treatment: self.start().treatment };
+        let look = Look {
+            behind: Behind::Spec(background.clone()),
+            treatment: self.start().treatment,
+        };
         if !look.is_same(&self.start()) {
             *self.start.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(look.clone());
-            self.studio.cameras().iter().for_each(|camera| camera.restart_with(look.clone()));
+            self.studio
+                .cameras()
+                .iter()
+                .for_each(|camera| camera.restart_with(look.clone()));
         }
         Ok(())
     }
@@ -118,19 +156,36 @@ impl Shop {
     fn shown(&self, job: &Job) -> Option<Arc<Camera>> {
         let introduce = || Introduction {
             source: format!("{} [{}]", self.settings.broker.topic, job.ticket.partition),
-            holds: Holds { transparent: self.settings.format.has_alpha(), opaque: true },
+            holds: Holds {
+                transparent: self.settings.format.has_alpha(),
+                opaque: true,
+            },
             only_background: true,
             look: Look::clone(&self.start()),
             counters: self.numbers.camera(Some(&job.camera)),
         };
-        self.studio.is_open().then(|| self.studio.camera_or_new(&job.camera, introduce))
+        self.studio
+            .is_open()
+            .then(|| self.studio.camera_or_new(&job.camera, introduce))
     }
 
     /// Writes a frame's file to its camera's folder.
     pub(super) fn write(&self, job: &Job, bytes: &[u8]) -> Result<Stored, StoreError> {
-        let Some(files) = &self.files else { return Ok(Stored::Skipped) };
-        let on_existing = if job.late { OnExisting::Skip } else { self.settings.on_existing };
-        files.write(&job.camera, job.number, self.settings.format.extension(), bytes, on_existing)
+        let Some(files) = &self.files else {
+            return Ok(Stored::Skipped);
+        };
+        let on_existing = if job.late {
+            OnExisting::Skip
+        } else {
+            self.settings.on_existing
+        };
+        files.write(
+            &job.camera,
+            job.number,
+            self.settings.format.extension(),
+            bytes,
+            on_existing,
+        )
     }
 }
 
@@ -143,7 +198,14 @@ pub(super) trait FrameTools: Sized {
     fn decode(&mut self, job: &Job) -> Result<RgbImage, Fault>;
 
     /// Makes a frame. The state is taken out of `held` when it was given back. `still` becomes true if the network was not asked.
-    fn make(&mut self, lane: LaneId, job: &Job, picture: Picture, held: &mut Held, still: &mut bool) -> Outcome;
+    fn make(
+        &mut self,
+        lane: LaneId,
+        job: &Job,
+        picture: Picture,
+        held: &mut Held,
+        still: &mut bool,
+    ) -> Outcome;
 }
 
 /// One thread with its tools.
@@ -154,7 +216,9 @@ pub(super) struct Hand<T: FrameTools = Tools> {
 impl Hand {
     pub(super) fn new(shop: &Arc<Shop>) -> Result<Self, StartError> {
         let shop = shop.clone();
-        Ok(Hand { tools: Guarded::new(move || Tools::new(&shop))? })
+        Ok(Hand {
+            tools: Guarded::new(move || Tools::new(&shop))?,
+        })
     }
 }
 
@@ -165,26 +229,44 @@ impl<T: FrameTools> Hand<T> {
             let lost = match work {
                 Work::Decode { lane, job } => {
                     let (decoded, lost) = self.guarded(|tools| tools.decode(&job));
-                    let picture = decoded.unwrap_or_else(|| Err(bug())).map_or_else(Picture::Bad, Picture::Decoded);
+                    let picture = decoded
+                        .unwrap_or_else(|| Err(bug()))
+                        .map_or_else(Picture::Bad, Picture::Decoded);
                     lanes.decoded(lane, &job, picture);
                     lost
                 }
-                Work::Make { lane, job, picture, state } => {
+                Work::Make {
+                    lane,
+                    job,
+                    picture,
+                    state,
+                } => {
                     let mut held = state.map(|state| (lane, state));
                     let mut still = false;
-                    let (made, lost) = self.guarded(|tools| tools.make(lane, &job, picture, &mut held, &mut still));
+                    let (made, lost) = self
+                        .guarded(|tools| tools.make(lane, &job, picture, &mut held, &mut still));
                     if let Some((lane, state)) = held {
                         // What a panic left behind in the state is not to be trusted.
-                        let state = if made.is_some() { state } else { Box::default() };
+                        let state = if made.is_some() {
+                            state
+                        } else {
+                            Box::default()
+                        };
                         lanes.release(lane, state);
                     }
                     let outcome = made.unwrap_or_else(|| Outcome::Dead(bug()));
-                    lanes.tell(Event::Done { job, outcome, still });
+                    lanes.tell(Event::Done {
+                        job,
+                        outcome,
+                        still,
+                    });
                     lost
                 }
             };
             if let Some(problem) = lost {
-                tracing::error!("a thread ends, because it cannot make new tools after a fault: {problem}");
+                tracing::error!(
+                    "a thread ends, because it cannot make new tools after a fault: {problem}"
+                );
                 return;
             }
         }
@@ -217,22 +299,40 @@ pub(super) struct Tools {
 impl FrameTools for Tools {
     fn decode(&mut self, job: &Job) -> Result<RgbImage, Fault> {
         let mut picture = self.shop.spare();
-        let Tools { decoder, unpacked, shop, .. } = self;
+        let Tools {
+            decoder,
+            unpacked,
+            shop,
+            ..
+        } = self;
         let decoded = shop.clock.trace(&job.span, Stage::Read, || {
             with_record(&job.record, |record| {
                 let frame = wire::read(record).map_err(|e| (e.code(), e.to_string()))?;
-                let bytes = frame.picture(unpacked).map_err(|e| (e.code(), e.to_string()))?;
+                let bytes = frame
+                    .picture(unpacked)
+                    .map_err(|e| (e.code(), e.to_string()))?;
                 decoder
                     .decode_into(bytes, &shop.settings.limits, &mut picture)
                     .map_err(|e| (wire::picture_code(&e), e.to_string()))
             })
         });
-        decoded.map(|()| picture).map_err(|(code, message)| Fault { code, message })
+        decoded
+            .map(|()| picture)
+            .map_err(|(code, message)| Fault { code, message })
     }
 
-    fn make(&mut self, lane: LaneId, job: &Job, picture: Picture, held: &mut Held, still: &mut bool) -> Outcome {
+    fn make(
+        &mut self,
+        lane: LaneId,
+        job: &Job,
+        picture: Picture,
+        held: &mut Held,
+        still: &mut bool,
+    ) -> Outcome {
         let max_age = self.shop.settings.max_age;
-        if max_age.is_some_and(|max| age_us(job) > i64::try_from(max.as_micros()).unwrap_or(i64::MAX)) {
+        if max_age
+            .is_some_and(|max| age_us(job) > i64::try_from(max.as_micros()).unwrap_or(i64::MAX))
+        {
             return Outcome::Stale;
         }
         let decoded = match picture {
@@ -248,39 +348,79 @@ impl FrameTools for Tools {
         let mut nothing = MatteState::default();
         let Tools { maker, shop, .. } = self;
         let state = held.as_mut().map_or(&mut nothing, |(_, state)| state);
-        *still = shop.clock.trace(&job.span, Stage::Segment, || maker.segment(&picture, job.time, state));
+        *still = shop.clock.trace(&job.span, Stage::Segment, || {
+            maker.segment(&picture, job.time, state)
+        });
         if let Some((lane, state)) = held.take() {
             shop.lanes.release(lane, state);
         }
         let shown = self.shop.shown(job);
         self.follow(shown.as_deref());
-        let Tools { maker, backdrop, changed, shop, .. } = self;
-        shop.clock.trace(&job.span, Stage::Refine, || maker.refine(&picture));
+        let Tools {
+            maker,
+            backdrop,
+            changed,
+            shop,
+            ..
+        } = self;
+        shop.clock
+            .trace(&job.span, Stage::Refine, || maker.refine(&picture));
         let size = picture.dimensions();
-        let backdrop = changed.get_mut(&job.camera).map_or(backdrop, |(_, backdrop)| backdrop);
+        let backdrop = changed
+            .get_mut(&job.camera)
+            .map_or(backdrop, |(_, backdrop)| backdrop);
         let background = match backdrop.next(size.0, size.1, &Stop::new()) {
             Ok(background) => background,
-            Err(message) => return Outcome::Dead(Fault { code: "no-background", message }),
+            Err(message) => {
+                return Outcome::Dead(Fault {
+                    code: "no-background",
+                    message,
+                });
+            }
         };
-        shop.clock.trace(&job.span, Stage::Compose, || maker.compose(&picture, &background, None));
+        shop.clock.trace(&job.span, Stage::Compose, || {
+            maker.compose(&picture, &background, None)
+        });
         // What comes late is older than what is seen.
         if let Some(camera) = shown.filter(|_| !job.late && shop.lanes.is_open(lane)) {
             camera.status.set(Condition::Open);
             let (raw, alpha) = (Some(&picture), Some(maker.alpha()));
-            camera.offer(Offer { number: job.number.0, raw, alpha, composed: maker.picture() });
+            camera.offer(Offer {
+                number: job.number.0,
+                raw,
+                alpha,
+                composed: maker.picture(),
+            });
         }
         shop.give_back(picture);
-        let bytes = match shop.clock.trace(&job.span, Stage::Encode, || maker.encode()) {
+        let bytes = match shop
+            .clock
+            .trace(&job.span, Stage::Encode, || maker.encode())
+        {
             Ok(bytes) => bytes,
-            Err(e) => return Outcome::Dead(Fault { code: "not-encodable", message: e.to_string() }),
+            Err(e) => {
+                return Outcome::Dead(Fault {
+                    code: "not-encodable",
+                    message: e.to_string(),
+                });
+            }
         };
         if let WorkerSink::Topic(_) = shop.settings.sink {
-            return Outcome::Made { bytes: bytes.to_vec(), size };
+            return Outcome::Made {
+                bytes: bytes.to_vec(),
+                size,
+            };
         }
-        match shop.clock.trace(&job.span, Stage::Write, || shop.write(job, bytes)) {
+        match shop
+            .clock
+            .trace(&job.span, Stage::Write, || shop.write(job, bytes))
+        {
             Ok(Stored::Written) => Outcome::Written { bytes: bytes.len() },
             Ok(Stored::Skipped) => Outcome::Kept,
-            Err(e) => Outcome::Unwritten { bytes: bytes.to_vec(), message: e.to_string() },
+            Err(e) => Outcome::Unwritten {
+                bytes: bytes.to_vec(),
+                message: e.to_string(),
+            },
         }
     }
 }
@@ -288,7 +428,10 @@ impl FrameTools for Tools {
 impl Tools {
     fn new(shop: &Arc<Shop>) -> Result<Self, StartError> {
         let start = shop.start();
-        let backdrop = shop.backgrounds.open(&start.behind, &Stop::new()).map_err(StartError::Background)?;
+        let backdrop = shop
+            .backgrounds
+            .open(&start.behind, &Stop::new())
+            .map_err(StartError::Background)?;
         Ok(Tools {
             start,
             maker: Maker::new(&shop.recipe)?,
@@ -329,14 +472,22 @@ impl Tools {
 
 /// How long ago a frame was taken, in microseconds.
 pub(super) fn age_us(job: &Job) -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
-    i64::try_from(now).unwrap_or(i64::MAX).saturating_sub(job.time.0)
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros());
+    i64::try_from(now)
+        .unwrap_or(i64::MAX)
+        .saturating_sub(job.time.0)
 }
 
 /// Fail closed: a frame whose matte could not be computed is not shown.
 fn bug() -> Fault {
-    let message = "it could not be processed; this is a fault of mattebox, please report it".to_owned();
-    Fault { code: "internal-error", message }
+    let message =
+        "it could not be processed; this is a fault of mattebox, please report it".to_owned();
+    Fault {
+        code: "internal-error",
+        message,
+    }
 }
 
 #[cfg(test)]
@@ -351,7 +502,14 @@ mod tests {
             Ok(RgbImage::new(1, 1))
         }
 
-        fn make(&mut self, _: LaneId, job: &Job, _: Picture, _: &mut Held, _: &mut bool) -> Outcome {
+        fn make(
+            &mut self,
+            _: LaneId,
+            job: &Job,
+            _: Picture,
+            _: &mut Held,
+            _: &mut bool,
+        ) -> Outcome {
             assert!(job.number.0.is_multiple_of(2), "a panic on purpose");
             Outcome::Kept
         }
@@ -367,7 +525,9 @@ mod tests {
             }
             None => Err(StartError::Background("its file is gone".to_owned())),
         });
-        Hand { tools: tools.unwrap() }
+        Hand {
+            tools: tools.unwrap(),
+        }
     }
 
     /// What became of frames, and how many wait after a thread has ended by itself or with the last frame.
@@ -377,12 +537,21 @@ mod tests {
         let lane = lanes.open(&"cam".parse().unwrap(), 0, 1, Some(MatteState::default()));
         (0..frames).for_each(|number| lanes.submit(lane, test_job(number)));
         std::thread::scope(|scope| {
-            let threads: Vec<_> = hands.into_iter().map(|hand| scope.spawn(|| hand.run(&lanes))).collect();
+            let threads: Vec<_> = hands
+                .into_iter()
+                .map(|hand| scope.spawn(|| hand.run(&lanes)))
+                .collect();
             let mut outcomes = Vec::new();
             while outcomes.len() < frames as usize {
                 match events.recv_timeout(std::time::Duration::from_millis(20)) {
-                    Ok(Event::Done { outcome: Outcome::Kept, .. }) => outcomes.push("made"),
-                    Ok(Event::Done { outcome: Outcome::Dead(fault), .. }) => outcomes.push(fault.code),
+                    Ok(Event::Done {
+                        outcome: Outcome::Kept,
+                        ..
+                    }) => outcomes.push("made"),
+                    Ok(Event::Done {
+                        outcome: Outcome::Dead(fault),
+                        ..
+                    }) => outcomes.push(fault.code),
                     Ok(event) => panic!("{event:?}"),
                     Err(_) if threads.iter().all(|thread| thread.is_finished()) => break,
                     Err(_) => {}
@@ -395,12 +564,19 @@ mod tests {
 
     #[test]
     fn after_a_panic_a_thread_goes_on_with_new_tools_and_the_lane_with_a_new_state() {
-        assert_eq!(outcomes([hand(3)], 4), ["made", "internal-error", "made", "internal-error"]);
+        assert_eq!(
+            outcomes([hand(3)], 4),
+            ["made", "internal-error", "made", "internal-error"]
+        );
     }
 
     #[test]
     fn a_thread_that_cannot_make_new_tools_ends_and_does_not_use_the_old_ones() {
-        assert_eq!(outcomes([hand(1)], 4), ["made", "internal-error"], "what waits is for other threads, or the next start");
+        assert_eq!(
+            outcomes([hand(1)], 4),
+            ["made", "internal-error"],
+            "what waits is for other threads, or the next start"
+        );
     }
 
     #[test]

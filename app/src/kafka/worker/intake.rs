@@ -34,7 +34,9 @@ impl Worker {
     /// Takes a record up.
     pub(super) fn take(&mut self, message: OwnedMessage) -> Result<(), KafkaError> {
         let (id, offset, bytes) = (message.partition(), message.offset(), value_bytes(&message));
-        let Some(partition) = self.partitions.get_mut(&id) else { return Ok(()) };
+        let Some(partition) = self.partitions.get_mut(&id) else {
+            return Ok(());
+        };
         // After a change of partitions the client may still have records of before.
         if offset < partition.next {
             return Ok(());
@@ -44,9 +46,16 @@ impl Worker {
         numbers.records.fetch_add(1, Relaxed);
         numbers.bytes.fetch_add(bytes as u64, Relaxed);
         numbers.position.store(partition.next, Relaxed);
-        numbers.in_flight.store(partition.in_flight() as u64, Relaxed);
+        numbers
+            .in_flight
+            .store(partition.in_flight() as u64, Relaxed);
         let frame = with_record(&message, |record| {
-            wire::read(record).map(|f| (f.camera, f.number, f.time)).map_err(|e| Fault { code: e.code(), message: e.to_string() })
+            wire::read(record)
+                .map(|f| (f.camera, f.number, f.time))
+                .map_err(|e| Fault {
+                    code: e.code(),
+                    message: e.to_string(),
+                })
         });
         let span = self.trace(&message);
         match frame {
@@ -54,8 +63,17 @@ impl Worker {
             Err(fault) => {
                 span.dead(fault.code, &fault.message);
                 // The key tells whose record it was, where it is a camera's name.
-                let camera = message.key().and_then(|key| std::str::from_utf8(key).ok()?.parse().ok());
-                self.dead(ticket, camera.as_ref(), Letter { record: Arc::new(message), fault });
+                let camera = message
+                    .key()
+                    .and_then(|key| std::str::from_utf8(key).ok()?.parse().ok());
+                self.dead(
+                    ticket,
+                    camera.as_ref(),
+                    Letter {
+                        record: Arc::new(message),
+                        fault,
+                    },
+                );
                 Ok(())
             }
         }
@@ -64,7 +82,10 @@ impl Worker {
     /// Its trace goes on from where it came from.
     fn trace(&self, message: &OwnedMessage) -> Span {
         let settings = &self.shop.settings;
-        let span = self.shop.tracer.process(&settings.broker.topic, &settings.group, || parent(message));
+        let span = self
+            .shop
+            .tracer
+            .process(&settings.broker.topic, &settings.group, || parent(message));
         span.place(message.partition(), message.offset());
         span
     }
@@ -81,16 +102,28 @@ impl Worker {
         span.of_camera(&camera);
         let counted = self.numbers.camera(Some(&camera));
         counted.frames_in.fetch_add(1, Relaxed);
-        counted.bytes_in.fetch_add(value_bytes(&record) as u64, Relaxed);
+        counted
+            .bytes_in
+            .fetch_add(value_bytes(&record) as u64, Relaxed);
         if !self.track(ticket, &camera, &counted)? {
             let message = format!("there are {MAX_CAMERAS} other cameras in its partition");
             span.dead("too-many-cameras", &message);
-            let letter = Letter { record: Arc::new(record), fault: Fault { code: "too-many-cameras", message } };
+            let letter = Letter {
+                record: Arc::new(record),
+                fault: Fault {
+                    code: "too-many-cameras",
+                    message,
+                },
+            };
             self.dead(ticket, Some(&camera), letter);
             return Ok(());
         }
-        let Some(partition) = self.partitions.get_mut(&ticket.partition) else { return Ok(()) };
-        let Some((lane, place)) = partition.place(&camera, number, time) else { return Ok(()) };
+        let Some(partition) = self.partitions.get_mut(&ticket.partition) else {
+            return Ok(());
+        };
+        let Some((lane, place)) = partition.place(&camera, number, time) else {
+            return Ok(());
+        };
         let late = matches!(place, Place::Late(_));
         match place {
             Place::Next(_) => {}
@@ -102,15 +135,37 @@ impl Worker {
         }
         let lane = if late { partition.alone } else { lane };
         span.of_frame(place.number());
-        let job = Job { ticket, camera, number: place.number(), time, late, record, span };
+        let job = Job {
+            ticket,
+            camera,
+            number: place.number(),
+            time,
+            late,
+            record,
+            span,
+        };
         self.shop.lanes.submit(lane, Arc::new(job));
         Ok(())
     }
 
     /// Makes sure that a camera is known, with what is remembered of it. False if there are too many.
-    fn track(&mut self, ticket: Ticket, camera: &CameraId, counted: &CameraNumbers) -> Result<bool, KafkaError> {
-        let known = |worker: &Worker| worker.partitions.get(&ticket.partition).map_or(0, |p| p.cameras.len());
-        if self.partitions.get(&ticket.partition).is_some_and(|p| p.cameras.contains_key(camera)) {
+    fn track(
+        &mut self,
+        ticket: Ticket,
+        camera: &CameraId,
+        counted: &CameraNumbers,
+    ) -> Result<bool, KafkaError> {
+        let known = |worker: &Worker| {
+            worker
+                .partitions
+                .get(&ticket.partition)
+                .map_or(0, |p| p.cameras.len())
+        };
+        if self
+            .partitions
+            .get(&ticket.partition)
+            .is_some_and(|p| p.cameras.contains_key(camera))
+        {
             return Ok(true);
         }
         if known(self) >= MAX_AT_HAND {
@@ -120,20 +175,36 @@ impl Worker {
             return Ok(false);
         }
         let Memory { numbering, matte } = match &mut self.output {
-            Output::Files { directory, .. } => directory.recall(ticket.partition, camera, ticket.offset, counted)?,
+            Output::Files { directory, .. } => {
+                directory.recall(ticket.partition, camera, ticket.offset, counted)?
+            }
             Output::Results(topic) => topic.recall(ticket.partition, camera),
         };
-        let Some(partition) = self.partitions.get_mut(&ticket.partition) else { return Ok(false) };
-        let lane = self.shop.lanes.open(camera, partition.id, partition.turn, Some(matte));
-        let tracked = Tracked { lane, numbering, touched: false, used: Instant::now() };
+        let Some(partition) = self.partitions.get_mut(&ticket.partition) else {
+            return Ok(false);
+        };
+        let lane = self
+            .shop
+            .lanes
+            .open(camera, partition.id, partition.turn, Some(matte));
+        let tracked = Tracked {
+            lane,
+            numbering,
+            touched: false,
+            used: Instant::now(),
+        };
         partition.cameras.insert(camera.clone(), tracked);
         Ok(true)
     }
 
     /// Forgets cameras that have been quiet and whose memory is stored.
     fn put_away(&mut self, partition: i32) {
-        let Output::Files { .. } = self.output else { return };
-        let Some(partition) = self.partitions.get_mut(&partition) else { return };
+        let Output::Files { .. } = self.output else {
+            return;
+        };
+        let Some(partition) = self.partitions.get_mut(&partition) else {
+            return;
+        };
         if partition.mark.is_some() || partition.committed < partition.requested {
             return;
         }

@@ -83,9 +83,18 @@ pub(super) enum Event {
         still: bool,
     },
     /// What is remembered of a camera at a mark.
-    Remembered { partition: i32, turn: u64, camera: CameraId, mark: i64, matte: MatteState },
+    Remembered {
+        partition: i32,
+        turn: u64,
+        camera: CameraId,
+        mark: i64,
+        matte: MatteState,
+    },
     /// A dead letter has arrived, or not.
-    Letter { ticket: Ticket, failed: Option<String> },
+    Letter {
+        ticket: Ticket,
+        failed: Option<String>,
+    },
 }
 
 /// A frame's picture, as far as it is known.

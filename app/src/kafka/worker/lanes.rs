@@ -17,7 +17,12 @@ pub(super) type LaneId = u64;
 /// What a thread is to do.
 pub(super) enum Work {
     /// Make a frame. The state, if there is one, is given back with [`Lanes::release`].
-    Make { lane: LaneId, job: Arc<Job>, picture: Picture, state: Option<Box<MatteState>> },
+    Make {
+        lane: LaneId,
+        job: Arc<Job>,
+        picture: Picture,
+        state: Option<Box<MatteState>>,
+    },
     /// Decode a frame whose turn has not come; to be given back with [`Lanes::decoded`].
     Decode { lane: LaneId, job: Arc<Job> },
 }
@@ -68,7 +73,12 @@ pub(super) struct Lanes {
 
 impl Lanes {
     pub(super) fn new(chained: bool, events: Sender<Event>) -> Self {
-        Lanes { state: Mutex::default(), work: Condvar::new(), events, chained }
+        Lanes {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            events,
+            chained,
+        }
     }
 
     /// A panic elsewhere leaves the lanes as they were between two operations: they stay usable.
@@ -77,7 +87,13 @@ impl Lanes {
     }
 
     /// A lane for a camera, going on from `matte`; `None` for frames that have nothing to do with each other.
-    pub(super) fn open(&self, camera: &CameraId, partition: i32, turn: u64, matte: Option<MatteState>) -> LaneId {
+    pub(super) fn open(
+        &self,
+        camera: &CameraId,
+        partition: i32,
+        turn: u64,
+        matte: Option<MatteState>,
+    ) -> LaneId {
         let mut state = self.lock();
         let id = state.next_id;
         state.next_id += 1;
@@ -85,7 +101,15 @@ impl Lanes {
             Some(matte) => Chain::Free(Box::new(matte)),
             None => Chain::Unneeded,
         };
-        let lane = Lane { camera: camera.clone(), partition, turn, chain, waiting: VecDeque::new(), mark: None, listed: false };
+        let lane = Lane {
+            camera: camera.clone(),
+            partition,
+            turn,
+            chain,
+            waiting: VecDeque::new(),
+            mark: None,
+            listed: false,
+        };
         state.lanes.insert(id, lane);
         id
     }
@@ -104,7 +128,11 @@ impl Lanes {
     pub(super) fn submit(&self, lane: LaneId, job: Arc<Job>) {
         let mut state = self.lock();
         if let Some(l) = state.lanes.get_mut(&lane) {
-            l.waiting.push_back(Waiting { job, picture: Picture::Encoded, mark: None });
+            l.waiting.push_back(Waiting {
+                job,
+                picture: Picture::Encoded,
+                mark: None,
+            });
             state.list(lane);
             self.work.notify_one();
         }
@@ -113,7 +141,9 @@ impl Lanes {
     /// Asks for what is remembered after the last frame that was submitted. It comes as [`Event::Remembered`], at once if that frame is segmented.
     pub(super) fn mark(&self, lane: LaneId, mark: i64) {
         let mut state = self.lock();
-        let Some(l) = state.lanes.get_mut(&lane) else { return };
+        let Some(l) = state.lanes.get_mut(&lane) else {
+            return;
+        };
         let matte = match (l.waiting.back_mut(), &l.chain) {
             (_, Chain::Unneeded) => MatteState::default(),
             (Some(last), _) => {
@@ -144,14 +174,21 @@ impl Lanes {
             if let Some(work) = state.decode_ahead() {
                 return Some(work);
             }
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
     /// A frame that was decoded ahead.
     pub(super) fn decoded(&self, lane: LaneId, job: &Arc<Job>, picture: Picture) {
         let mut state = self.lock();
-        if let Some(waiting) = state.lanes.get_mut(&lane).and_then(|l| l.waiting.iter_mut().find(|w| Arc::ptr_eq(&w.job, job))) {
+        if let Some(waiting) = state
+            .lanes
+            .get_mut(&lane)
+            .and_then(|l| l.waiting.iter_mut().find(|w| Arc::ptr_eq(&w.job, job)))
+        {
             waiting.picture = picture;
             state.list(lane);
             self.work.notify_one();
@@ -161,8 +198,13 @@ impl Lanes {
     /// Gives a lane's matte state back: its next frame may be segmented.
     pub(super) fn release(&self, lane: LaneId, matte: Box<MatteState>) {
         let mut state = self.lock();
-        let Some(l) = state.lanes.get_mut(&lane) else { return };
-        let event = l.mark.take().map(|mark| l.remembered(mark, (*matte).clone()));
+        let Some(l) = state.lanes.get_mut(&lane) else {
+            return;
+        };
+        let event = l
+            .mark
+            .take()
+            .map(|mark| l.remembered(mark, (*matte).clone()));
         l.chain = Chain::Free(matte);
         state.list(lane);
         self.work.notify_one();
@@ -186,13 +228,20 @@ impl Lanes {
 
 impl Lane {
     fn remembered(&self, mark: i64, matte: MatteState) -> Event {
-        Event::Remembered { partition: self.partition, turn: self.turn, camera: self.camera.clone(), mark, matte }
+        Event::Remembered {
+            partition: self.partition,
+            turn: self.turn,
+            camera: self.camera.clone(),
+            mark,
+            matte,
+        }
     }
 
     /// Whether its first frame can be made now.
     fn is_ready(&self) -> bool {
         let picture = self.waiting.front().map(|first| &first.picture);
-        !matches!(self.chain, Chain::Taken) && picture.is_some_and(|picture| !matches!(picture, Picture::Decoding))
+        !matches!(self.chain, Chain::Taken)
+            && picture.is_some_and(|picture| !matches!(picture, Picture::Decoding))
     }
 }
 
@@ -211,12 +260,16 @@ impl State {
     fn make(&mut self) -> Option<Work> {
         loop {
             let lane = self.ready.pop_front()?;
-            let Some(l) = self.lanes.get_mut(&lane) else { continue };
+            let Some(l) = self.lanes.get_mut(&lane) else {
+                continue;
+            };
             l.listed = false;
             if !l.is_ready() {
                 continue;
             }
-            let Some(Waiting { job, picture, mark }) = l.waiting.pop_front() else { continue };
+            let Some(Waiting { job, picture, mark }) = l.waiting.pop_front() else {
+                continue;
+            };
             let state = match mem::replace(&mut l.chain, Chain::Taken) {
                 Chain::Free(state) => Some(state),
                 other => {
@@ -226,18 +279,29 @@ impl State {
             };
             l.mark = mark;
             self.list(lane);
-            return Some(Work::Make { lane, job, picture, state });
+            return Some(Work::Make {
+                lane,
+                job,
+                picture,
+                state,
+            });
         }
     }
 
     /// The first frame of a lane whose state is away.
     fn decode_ahead(&mut self) -> Option<Work> {
         let (&lane, l) = self.lanes.iter_mut().find(|(_, l)| {
-            matches!(l.chain, Chain::Taken) && l.waiting.front().is_some_and(|first| matches!(first.picture, Picture::Encoded))
+            matches!(l.chain, Chain::Taken)
+                && l.waiting
+                    .front()
+                    .is_some_and(|first| matches!(first.picture, Picture::Encoded))
         })?;
         let first = l.waiting.front_mut()?;
         first.picture = Picture::Decoding;
-        Some(Work::Decode { lane, job: first.job.clone() })
+        Some(Work::Decode {
+            lane,
+            job: first.job.clone(),
+        })
     }
 }
 
@@ -247,8 +311,20 @@ pub(super) fn test_job(number: u64) -> Arc<Job> {
     use super::job::Ticket;
     use mattebox_core::frame::{FrameNumber, Timestamp};
     use rdkafka::message::OwnedMessage;
-    let record = OwnedMessage::new(None, None, "t".into(), rdkafka::Timestamp::NotAvailable, 0, number as i64, None);
-    let ticket = Ticket { partition: 0, turn: 1, offset: number as i64 };
+    let record = OwnedMessage::new(
+        None,
+        None,
+        "t".into(),
+        rdkafka::Timestamp::NotAvailable,
+        0,
+        number as i64,
+        None,
+    );
+    let ticket = Ticket {
+        partition: 0,
+        turn: 1,
+        offset: number as i64,
+    };
     let camera = "cam".parse().unwrap();
     Arc::new(Job {
         ticket,
@@ -273,7 +349,9 @@ mod tests {
 
     fn make(work: Option<Work>) -> (LaneId, u64, Option<Box<MatteState>>) {
         match work {
-            Some(Work::Make { lane, job, state, .. }) => (lane, job.number.0, state),
+            Some(Work::Make {
+                lane, job, state, ..
+            }) => (lane, job.number.0, state),
             _ => panic!("no frame to be made"),
         }
     }
@@ -290,11 +368,17 @@ mod tests {
         lanes.submit(lane, test_job(1));
         let (_, first, state) = make(lanes.take());
         assert_eq!(first, 0);
-        let Some(Work::Decode { job: next, .. }) = lanes.take() else { panic!("nothing to decode") };
+        let Some(Work::Decode { job: next, .. }) = lanes.take() else {
+            panic!("nothing to decode")
+        };
         lanes.release(lane, state.unwrap());
         lanes.decoded(lane, &next, Picture::Decoded(image::RgbImage::new(1, 1)));
         match lanes.take() {
-            Some(Work::Make { job, picture: Picture::Decoded(_), .. }) => assert_eq!(job.number.0, 1),
+            Some(Work::Make {
+                job,
+                picture: Picture::Decoded(_),
+                ..
+            }) => assert_eq!(job.number.0, 1),
             _ => panic!("the decoded frame comes next"),
         }
     }
@@ -316,19 +400,31 @@ mod tests {
         let (lanes, events) = lanes(true);
         let lane = open(&lanes);
         lanes.mark(lane, 0);
-        assert!(matches!(events.try_recv(), Ok(Event::Remembered { mark: 0, .. })), "nothing is on its way: at once");
+        assert!(
+            matches!(events.try_recv(), Ok(Event::Remembered { mark: 0, .. })),
+            "nothing is on its way: at once"
+        );
         lanes.submit(lane, test_job(0));
         lanes.mark(lane, 1);
         lanes.submit(lane, test_job(1));
         let (_, _, state) = make(lanes.take());
         assert!(events.try_recv().is_err(), "it is not segmented yet");
         lanes.release(lane, state.unwrap());
-        assert!(matches!(events.try_recv(), Ok(Event::Remembered { mark: 1, .. })));
+        assert!(matches!(
+            events.try_recv(),
+            Ok(Event::Remembered { mark: 1, .. })
+        ));
         let (_, _, state) = make(lanes.take());
         lanes.mark(lane, 2);
-        assert!(events.try_recv().is_err(), "the last frame is being segmented");
+        assert!(
+            events.try_recv().is_err(),
+            "the last frame is being segmented"
+        );
         lanes.release(lane, state.unwrap());
-        assert!(matches!(events.try_recv(), Ok(Event::Remembered { mark: 2, .. })));
+        assert!(matches!(
+            events.try_recv(),
+            Ok(Event::Remembered { mark: 2, .. })
+        ));
     }
 
     #[test]

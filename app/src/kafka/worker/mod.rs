@@ -82,7 +82,10 @@ const MAX_BYTES: usize = 64 << 20;
 
 /// Where results go, and where offsets are recorded.
 enum Output {
-    Files { directory: Directory, post: Box<Post> },
+    Files {
+        directory: Directory,
+        post: Box<Post>,
+    },
     Results(Box<Topic>),
 }
 
@@ -129,25 +132,46 @@ impl Worker {
         let lanes = Lanes::new(settings.matte == MatteMode::Soft, to_loop);
         let tracer = Tracer::open(settings.trace.as_ref(), "worker").map_err(StartError::Trace)?;
         let shop = Arc::new(Shop::new(settings, recipe, lanes, numbers.clone(), tracer));
-        let hands = (0..threads).map(|_| Hand::new(&shop)).collect::<Result<Vec<_>, StartError>>()?;
+        let hands = (0..threads)
+            .map(|_| Hand::new(&shop))
+            .collect::<Result<Vec<_>, StartError>>()?;
         let settings = &shop.settings;
         if let WorkerSink::Directory(root) = &settings.sink {
             // A folder that cannot be written is told before the broker is waited for.
-            Directory::open(root, &settings.group, &settings.broker.topic, settings.fsync)?;
+            Directory::open(
+                root,
+                &settings.group,
+                &settings.broker.topic,
+                settings.fsync,
+            )?;
         }
         let admin = client::connect(&settings.broker, settings.connect_timeout, &stop)?;
         let partitions = await_topic(&admin, settings, &stop)?;
         let output = match &settings.sink {
             WorkerSink::Directory(root) => Output::Files {
-                directory: Directory::open(root, &settings.group, &settings.broker.topic, settings.fsync)?,
+                directory: Directory::open(
+                    root,
+                    &settings.group,
+                    &settings.broker.topic,
+                    settings.fsync,
+                )?,
                 post: Box::new(Post::open(settings, &shop)?),
             },
-            WorkerSink::Topic(results) => Output::Results(Box::new(Topic::open(&admin, settings, results, &shop.recipe, &stop)?)),
+            WorkerSink::Topic(results) => Output::Results(Box::new(Topic::open(
+                &admin,
+                settings,
+                results,
+                &shop.recipe,
+                &stop,
+            )?)),
         };
         let consumer = Arc::new(consumer::subscribe(settings, &numbers)?);
         let recorder = Recorder::start(&consumer).map_err(StartError::Thread)?;
         let topic = &settings.broker.topic;
-        let until = settings.until_end.then(|| Until::now(&consumer, topic, partitions, &stop)).transpose()?;
+        let until = settings
+            .until_end
+            .then(|| Until::now(&consumer, topic, partitions, &stop))
+            .transpose()?;
         Ok(Worker {
             hands,
             threads: Vec::new(),
@@ -179,7 +203,9 @@ impl Worker {
     }
 
     /// Something that puts another background behind the frames of all cameras, from the next on. One that cannot be had changes nothing.
-    pub fn background_changer(&self) -> impl Fn(&BackgroundSpec) -> Result<(), String> + Send + use<> {
+    pub fn background_changer(
+        &self,
+    ) -> impl Fn(&BackgroundSpec) -> Result<(), String> + Send + use<> {
         let shop = self.shop.clone();
         move |background| shop.change_background(background)
     }
@@ -194,7 +220,9 @@ impl Worker {
         let timing = report::Timing::start();
         for (n, hand) in std::mem::take(&mut self.hands).into_iter().enumerate() {
             let shop = self.shop.clone();
-            let thread = thread::Builder::new().name(format!("hand {n}")).spawn(move || hand.run(&shop.lanes));
+            let thread = thread::Builder::new()
+                .name(format!("hand {n}"))
+                .spawn(move || hand.run(&shop.lanes));
             self.threads.push(thread.map_err(StartError::Thread)?);
         }
         let ended = self.work();
@@ -207,7 +235,12 @@ impl Worker {
             }
         }
         ended?;
-        let report = Report::new(&self.shop.settings, &self.numbers, &timing, self.stop.is_stopped());
+        let report = Report::new(
+            &self.shop.settings,
+            &self.numbers,
+            &timing,
+            self.stop.is_stopped(),
+        );
         self.shop.tracer.close();
         Ok(report)
     }
@@ -239,12 +272,19 @@ impl Worker {
 
     /// An error when no thread is left that makes frames: each ends when it cannot make new tools after a fault.
     fn check_threads(&self) -> Result<(), KafkaError> {
-        if self.threads.iter().all(JoinHandle::is_finished) { Err(KafkaError::NoThreads) } else { Ok(()) }
+        if self.threads.iter().all(JoinHandle::is_finished) {
+            Err(KafkaError::NoThreads)
+        } else {
+            Ok(())
+        }
     }
 
     /// Records on their way in all partitions that get more, and their bytes.
     fn load(&self) -> (usize, usize) {
-        self.partitions.values().map(Partition::load).fold((0, 0), |sum, load| (sum.0 + load.0, sum.1 + load.1))
+        self.partitions
+            .values()
+            .map(Partition::load)
+            .fold((0, 0), |sum, load| (sum.0 + load.0, sum.1 + load.1))
     }
 
     /// Takes the next record, if there is one soon.
@@ -267,12 +307,19 @@ impl Worker {
                     partition.at_end();
                 }
             }
-            ClientError::MessageConsumptionFatal(_) => return Err(KafkaError::client("go on reading")(error)),
+            ClientError::MessageConsumptionFatal(_) => {
+                return Err(KafkaError::client("go on reading")(error));
+            }
             error if client::is_refusal(&error) => {
                 let bootstrap = self.shop.settings.broker.bootstrap.clone();
-                return Err(KafkaError::Refused { bootstrap, problem: error.to_string() });
+                return Err(KafkaError::Refused {
+                    bootstrap,
+                    problem: error.to_string(),
+                });
             }
-            ClientError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure) => {
+            ClientError::MessageConsumption(
+                RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure,
+            ) => {
                 if !std::mem::replace(&mut self.is_cut_off, true) {
                     tracing::warn!("the broker does not answer: waiting for it");
                 }
@@ -311,16 +358,27 @@ impl Worker {
         if self.until.is_none() || !self.numbers.is_ready.load(Relaxed) {
             return Ok(false);
         }
-        if self.until.as_ref().is_some_and(|until| until.is_made(&self.partitions)) {
+        if self
+            .until
+            .as_ref()
+            .is_some_and(|until| until.is_made(&self.partitions))
+        {
             self.commit_what_is_due(true)?;
         }
-        Ok(self.until.as_mut().is_some_and(|until| until.is_through(&self.consumer, &self.partitions)))
+        Ok(self
+            .until
+            .as_mut()
+            .is_some_and(|until| until.is_through(&self.consumer, &self.partitions)))
     }
 }
 
 /// Waits until the topic is there, and returns how many partitions it has. A worker that is to end at the end of the topic does not wait
 /// longer than for the broker.
-fn await_topic(admin: &AdminClient<Context>, settings: &WorkerSettings, stop: &Stop) -> Result<i32, KafkaError> {
+fn await_topic(
+    admin: &AdminClient<Context>,
+    settings: &WorkerSettings,
+    stop: &Stop,
+) -> Result<i32, KafkaError> {
     let topic = &settings.broker.topic;
     let begun = Instant::now();
     let mut said = false;
@@ -332,7 +390,10 @@ fn await_topic(admin: &AdminClient<Context>, settings: &WorkerSettings, stop: &S
         }
         if settings.until_end && begun.elapsed() >= settings.connect_timeout {
             let problem = "it is not there: a camera makes it, or check --topic".to_owned();
-            return Err(KafkaError::Topic { topic: topic.clone(), problem });
+            return Err(KafkaError::Topic {
+                topic: topic.clone(),
+                problem,
+            });
         }
         if !std::mem::replace(&mut said, true) {
             tracing::info!("waiting for topic {topic}: a camera makes it");

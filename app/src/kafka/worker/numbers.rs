@@ -97,7 +97,10 @@ pub struct PartitionNumbers {
 impl PartitionNumbers {
     /// Records that the broker has and that are not recorded as done.
     pub fn lag(&self) -> u64 {
-        u64::try_from(self.end.load(Relaxed).max(self.position.load(Relaxed)) - self.committed.load(Relaxed)).unwrap_or(0)
+        u64::try_from(
+            self.end.load(Relaxed).max(self.position.load(Relaxed)) - self.committed.load(Relaxed),
+        )
+        .unwrap_or(0)
     }
 }
 
@@ -108,7 +111,9 @@ impl Numbers {
         let name = camera.map_or(OTHERS, CameraId::as_str);
         match cameras.get(name) {
             Some(there) => there.clone(),
-            None if cameras.len() >= MAX_CAMERAS => cameras.entry(OTHERS.to_owned()).or_default().clone(),
+            None if cameras.len() >= MAX_CAMERAS => {
+                cameras.entry(OTHERS.to_owned()).or_default().clone()
+            }
             None => cameras.entry(name.to_owned()).or_default().clone(),
         }
     }
@@ -120,12 +125,18 @@ impl Numbers {
 
     /// All cameras by name.
     pub fn cameras(&self) -> Vec<(String, Arc<CameraNumbers>)> {
-        lock(&self.cameras).iter().map(|(name, numbers)| (name.clone(), numbers.clone())).collect()
+        lock(&self.cameras)
+            .iter()
+            .map(|(name, numbers)| (name.clone(), numbers.clone()))
+            .collect()
     }
 
     /// All partitions that were ours at some time.
     pub fn partitions(&self) -> Vec<(i32, Arc<PartitionNumbers>)> {
-        lock(&self.partitions).iter().map(|(id, numbers)| (*id, numbers.clone())).collect()
+        lock(&self.partitions)
+            .iter()
+            .map(|(id, numbers)| (*id, numbers.clone()))
+            .collect()
     }
 }
 
@@ -146,7 +157,8 @@ impl CameraNumbers {
     pub(super) fn arrived(&self, bytes: usize, age_us: i64) {
         self.frames_out.fetch_add(1, Relaxed);
         self.bytes_out.fetch_add(bytes as u64, Relaxed);
-        self.latency.add_time(Duration::from_micros(u64::try_from(age_us).unwrap_or(0)));
+        self.latency
+            .add_time(Duration::from_micros(u64::try_from(age_us).unwrap_or(0)));
     }
 
     /// Notes whether a record was dead. `Some`, once, when more than `share` of the last `window` are.
@@ -160,7 +172,8 @@ impl CameraNumbers {
         let too_many = recent.records.len() >= window && recent.dead as f64 > share * window as f64;
         let first = too_many && !recent.warned;
         // It is said again only after things were better: half the share.
-        recent.warned = too_many || (recent.warned && recent.dead as f64 > share * window as f64 / 2.0);
+        recent.warned =
+            too_many || (recent.warned && recent.dead as f64 > share * window as f64 / 2.0);
         first.then_some(recent.dead)
     }
 }
@@ -188,7 +201,10 @@ mod tests {
     fn ever_new_names_are_counted_as_one() {
         let numbers = Numbers::default();
         for n in 0..MAX_CAMERAS + 50 {
-            numbers.camera(Some(&format!("cam{n}").parse().unwrap())).frames_in.fetch_add(1, Relaxed);
+            numbers
+                .camera(Some(&format!("cam{n}").parse().unwrap()))
+                .frames_in
+                .fetch_add(1, Relaxed);
         }
         assert_eq!(numbers.cameras().len(), MAX_CAMERAS + 1);
         assert_eq!(numbers.camera(None).frames_in.load(Relaxed), 50);

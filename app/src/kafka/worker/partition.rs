@@ -46,7 +46,9 @@ impl Mark {
             numbering: *numbering,
             matte: matte.clone().unwrap_or_default(),
         };
-        self.memories.iter().map(move |(camera, known)| (camera, whole(known)))
+        self.memories
+            .iter()
+            .map(move |(camera, known)| (camera, whole(known)))
     }
 
     /// The cameras.
@@ -59,7 +61,11 @@ impl Mark {
 #[derive(Debug)]
 pub(super) enum Held {
     /// A result.
-    Result { job: Arc<Job>, bytes: Vec<u8>, size: (u32, u32) },
+    Result {
+        job: Arc<Job>,
+        bytes: Vec<u8>,
+        size: (u32, u32),
+    },
     /// A dead letter.
     Letter(Letter),
 }
@@ -136,7 +142,11 @@ impl Partition {
     pub(super) fn begin(&mut self, offset: i64, bytes: usize) -> Ticket {
         self.next = self.next.max(offset + 1);
         self.in_flight.insert(offset, bytes);
-        Ticket { partition: self.id, turn: self.turn, offset }
+        Ticket {
+            partition: self.id,
+            turn: self.turn,
+            offset,
+        }
     }
 
     /// There is nothing more. What stands between the last record and the end is none: marks of transactions.
@@ -163,11 +173,20 @@ impl Partition {
 
     /// What it adds to the work at hand: records and their bytes. A paused partition gets no more, and must not keep the others waiting.
     pub(super) fn load(&self) -> (usize, usize) {
-        if self.is_paused { (0, 0) } else { (self.in_flight.len(), self.in_flight.values().sum()) }
+        if self.is_paused {
+            (0, 0)
+        } else {
+            (self.in_flight.len(), self.in_flight.values().sum())
+        }
     }
 
     /// The number that a camera's frame gets; the camera is tracked.
-    pub(super) fn place(&mut self, camera: &CameraId, number: FrameNumber, time: Timestamp) -> Option<(LaneId, Place)> {
+    pub(super) fn place(
+        &mut self,
+        camera: &CameraId,
+        number: FrameNumber,
+        time: Timestamp,
+    ) -> Option<(LaneId, Place)> {
         let tracked = self.cameras.get_mut(camera)?;
         tracked.touched = true;
         tracked.used = Instant::now();
@@ -183,18 +202,30 @@ impl Partition {
     pub(super) fn put_mark(&mut self) -> Vec<LaneId> {
         let mut lanes = Vec::new();
         let mut memories = HashMap::new();
-        for (camera, tracked) in self.cameras.iter_mut().filter(|(_, tracked)| tracked.touched) {
+        for (camera, tracked) in self
+            .cameras
+            .iter_mut()
+            .filter(|(_, tracked)| tracked.touched)
+        {
             tracked.touched = false;
             lanes.push(tracked.lane);
             memories.insert(camera.clone(), (tracked.numbering, None));
         }
-        self.mark = Some(Mark { end: self.next, memories });
+        self.mark = Some(Mark {
+            end: self.next,
+            memories,
+        });
         lanes
     }
 
     /// What is remembered of a camera at the mark.
     pub(super) fn remembered(&mut self, camera: &CameraId, mark: i64, matte: MatteState) {
-        if let Some(known) = self.mark.as_mut().filter(|m| m.end == mark).and_then(|m| m.memories.get_mut(camera)) {
+        if let Some(known) = self
+            .mark
+            .as_mut()
+            .filter(|m| m.end == mark)
+            .and_then(|m| m.memories.get_mut(camera))
+        {
             known.1 = Some(matte);
         }
     }
@@ -202,7 +233,10 @@ impl Partition {
     /// Whether everything before the mark is done and known.
     pub(super) fn mark_is_reached(&self) -> bool {
         self.mark.as_ref().is_some_and(|mark| {
-            self.in_flight.keys().next().is_none_or(|first| *first >= mark.end)
+            self.in_flight
+                .keys()
+                .next()
+                .is_none_or(|first| *first >= mark.end)
                 && mark.memories.values().all(|(_, m)| m.is_some())
         })
     }
@@ -236,7 +270,15 @@ mod tests {
     fn partition() -> Partition {
         let mut p = Partition::new(0, 1, 10, 10, 0);
         let numbering = Numbering::default();
-        p.cameras.insert(cam(), Tracked { lane: 7, numbering, touched: false, used: Instant::now() });
+        p.cameras.insert(
+            cam(),
+            Tracked {
+                lane: 7,
+                numbering,
+                touched: false,
+                used: Instant::now(),
+            },
+        );
         p
     }
     fn cam() -> CameraId {

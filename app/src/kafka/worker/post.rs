@@ -41,7 +41,10 @@ impl ProducerContext for Posting {
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
         let failed = result.as_ref().err().map(|(error, _)| error.to_string());
-        self.0.lanes.tell(Event::Letter { ticket: *ticket, failed });
+        self.0.lanes.tell(Event::Letter {
+            ticket: *ticket,
+            failed,
+        });
     }
 }
 
@@ -65,16 +68,31 @@ impl Post {
             ("partitioner", "murmur2_random"),
             ("linger.ms", "5"),
         ]);
-        let producer = config.create_with_context(Posting(shop.clone())).map_err(KafkaError::Settings)?;
+        let producer = config
+            .create_with_context(Posting(shop.clone()))
+            .map_err(KafkaError::Settings)?;
         let frames = settings.broker.topic.clone();
-        Ok(Post { producer, dead: letters::topic(&frames), frames, max_bytes: None, sent: HashMap::new() })
+        Ok(Post {
+            producer,
+            dead: letters::topic(&frames),
+            frames,
+            max_bytes: None,
+            sent: HashMap::new(),
+        })
     }
 
     /// Sends a letter; the answer comes as [`Event::Letter`].
-    pub(super) fn send(&mut self, admin: &AdminClient<Context>, ticket: Ticket, letter: &Letter) -> Result<(), KafkaError> {
+    pub(super) fn send(
+        &mut self,
+        admin: &AdminClient<Context>,
+        ticket: Ticket,
+        letter: &Letter,
+    ) -> Result<(), KafkaError> {
         let max = match self.max_bytes {
             Some(max) => max,
-            None => *self.max_bytes.insert(topics::ensure_dead(admin, &self.frames)?),
+            None => *self
+                .max_bytes
+                .insert(topics::ensure_dead(admin, &self.frames)?),
         };
         let reason = DeadLetter {
             code: letter.fault.code,
@@ -85,12 +103,16 @@ impl Post {
         };
         let value = letter.record.payload();
         let left_out = value.map(<[u8]>::len).filter(|bytes| *bytes > max);
-        let mut record: BaseRecord<'_, [u8], [u8], Box<Ticket>> = BaseRecord::with_opaque_to(&self.dead, Box::new(ticket));
+        let mut record: BaseRecord<'_, [u8], [u8], Box<Ticket>> =
+            BaseRecord::with_opaque_to(&self.dead, Box::new(ticket));
         record.key = letter.record.key();
         record.payload = value.filter(|_| left_out.is_none());
         record = record.headers(letters::headers(letter.record.headers(), &reason, left_out));
-        self.producer.send(record).map_err(|(error, _)| KafkaError::client("send a dead letter")(error))?;
-        self.sent.insert((ticket.partition, ticket.offset), letter.clone());
+        self.producer
+            .send(record)
+            .map_err(|(error, _)| KafkaError::client("send a dead letter")(error))?;
+        self.sent
+            .insert((ticket.partition, ticket.offset), letter.clone());
         Ok(())
     }
 

@@ -27,18 +27,28 @@ impl Recorder {
         let (requests, to_do) = bounded::<TopicPartitionList>(1);
         let (done, answers) = bounded(1);
         let consumer = Arc::downgrade(consumer);
-        thread::Builder::new().name("recorder".to_owned()).spawn(move || {
-            for offsets in to_do {
-                // The worker has ended, and its consumer with it.
-                let Some(consumer) = consumer.upgrade() else { return };
-                let answer = consumer.commit(&offsets, CommitMode::Sync).map(|()| consumer::places(&offsets));
-                drop(consumer);
-                if done.send(answer).is_err() {
-                    return;
+        thread::Builder::new()
+            .name("recorder".to_owned())
+            .spawn(move || {
+                for offsets in to_do {
+                    // The worker has ended, and its consumer with it.
+                    let Some(consumer) = consumer.upgrade() else {
+                        return;
+                    };
+                    let answer = consumer
+                        .commit(&offsets, CommitMode::Sync)
+                        .map(|()| consumer::places(&offsets));
+                    drop(consumer);
+                    if done.send(answer).is_err() {
+                        return;
+                    }
                 }
-            }
-        })?;
-        Ok(Recorder { requests, answers, is_busy: false })
+            })?;
+        Ok(Recorder {
+            requests,
+            answers,
+            is_busy: false,
+        })
     }
 
     /// A request is on its way.

@@ -106,12 +106,20 @@ pub(super) struct Timing {
 
 impl Timing {
     pub(super) fn start() -> Self {
-        Timing { begun: Instant::now(), cpu: stats::process_cpu() }
+        Timing {
+            begun: Instant::now(),
+            cpu: stats::process_cpu(),
+        }
     }
 }
 
 impl Report {
-    pub(super) fn new(settings: &WorkerSettings, numbers: &Numbers, timing: &Timing, interrupted: bool) -> Self {
+    pub(super) fn new(
+        settings: &WorkerSettings,
+        numbers: &Numbers,
+        timing: &Timing,
+        interrupted: bool,
+    ) -> Self {
         let get = |counter: &AtomicU64| counter.load(Relaxed);
         let mut latencies = Latencies::default();
         let cameras: Vec<_> = numbers
@@ -138,7 +146,10 @@ impl Report {
                 }
             })
             .collect();
-        let partitions = numbers.partitions().into_iter().filter(|(_, n)| get(&n.records) > 0 || n.is_ours.load(Relaxed));
+        let partitions = numbers
+            .partitions()
+            .into_iter()
+            .filter(|(_, n)| get(&n.records) > 0 || n.is_ours.load(Relaxed));
         let partitions = partitions
             .map(|(partition, n)| PartitionReport {
                 partition,
@@ -164,7 +175,10 @@ impl Report {
             elapsed_s,
             fps: out as f64 / elapsed_s,
             cpu_ms_per_frame: per_frame(stats::process_cpu().saturating_sub(timing.cpu)),
-            stages_ms_per_frame: Stage::ALL.iter().map(|&s| (s.name(), per_frame(numbers.clock.spent(s)))).collect(),
+            stages_ms_per_frame: Stage::ALL
+                .iter()
+                .map(|&s| (s.name(), per_frame(numbers.clock.spent(s))))
+                .collect(),
             latency_ms: latencies.report(),
             peak_rss_mb: stats::peak_rss_bytes() as f64 / 1e6,
             rebalances: get(&numbers.rebalances),
@@ -181,16 +195,26 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut cameras =
-            table::plain(&["camera", "in", "out", "kept", "stale", "late", "dead", "MB in", "MB out", "ms p50", "p95", "p99"]);
+        let mut cameras = table::plain(&[
+            "camera", "in", "out", "kept", "stale", "late", "dead", "MB in", "MB out", "ms p50",
+            "p95", "p99",
+        ]);
         for c in &self.cameras {
             let mut row = vec![c.camera.clone()];
-            row.extend([c.frames_in, c.frames_out, c.kept, c.stale, c.late, c.dead].map(|n| n.to_string()));
+            row.extend(
+                [c.frames_in, c.frames_out, c.kept, c.stale, c.late, c.dead].map(|n| n.to_string()),
+            );
             row.extend([c.bytes_in, c.bytes_out].map(|n| format!("{:.1}", n as f64 / 1e6)));
-            row.extend(c.latency_ms.into_iter().flat_map(|l| [l.p50, l.p95, l.p99]).map(|ms| format!("{ms:.1}")));
+            row.extend(
+                c.latency_ms
+                    .into_iter()
+                    .flat_map(|l| [l.p50, l.p95, l.p99])
+                    .map(|ms| format!("{ms:.1}")),
+            );
             cameras.add_row(row);
         }
-        let mut partitions = table::plain(&["partition", "records", "dead", "MB", "committed", "lag"]);
+        let mut partitions =
+            table::plain(&["partition", "records", "dead", "MB", "committed", "lag"]);
         for p in &self.partitions {
             partitions.add_row([
                 p.partition.to_string(),

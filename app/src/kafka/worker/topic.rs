@@ -85,8 +85,24 @@ impl Topic {
         let partitions = topics::partitions(admin, frames)?.unwrap_or(1);
         let (memory_topic, dead) = (format!("{results}.state"), letters::topic(frames));
         let replication_factor = topics::replication_factor(admin, frames)?;
-        let make = |name: &str, config| topics::ensure(admin, &Wanted { name, partitions, replication_factor, config });
-        make(results, vec![("max.message.bytes", (MAX_RESULT_BYTES + OVERHEAD).to_string())])?;
+        let make = |name: &str, config| {
+            topics::ensure(
+                admin,
+                &Wanted {
+                    name,
+                    partitions,
+                    replication_factor,
+                    config,
+                },
+            )
+        };
+        make(
+            results,
+            vec![(
+                "max.message.bytes",
+                (MAX_RESULT_BYTES + OVERHEAD).to_string(),
+            )],
+        )?;
         // Small segments, so that old versions are soon removed.
         make(
             &memory_topic,
@@ -99,7 +115,10 @@ impl Topic {
                 ("max.message.bytes", (4 << 20).to_string()),
             ],
         )?;
-        let own = settings.instance_id.clone().unwrap_or_else(|| format!("{}-{:016x}", std::process::id(), random()));
+        let own = settings
+            .instance_id
+            .clone()
+            .unwrap_or_else(|| format!("{}-{:016x}", std::process::id(), random()));
         let id = format!("mattebox-{}-{own}", settings.group);
         let limit = (MAX_RESULT_BYTES + OVERHEAD).to_string();
         let config = settings.broker.client(&[
@@ -116,7 +135,9 @@ impl Topic {
         Ok(Topic {
             producer,
             config,
-            max_result: topics::max_message_bytes(admin, results).min(MAX_RESULT_BYTES + OVERHEAD).saturating_sub(OVERHEAD),
+            max_result: topics::max_message_bytes(admin, results)
+                .min(MAX_RESULT_BYTES + OVERHEAD)
+                .saturating_sub(OVERHEAD),
             max_letter: 0,
             results: results.to_owned(),
             memory_topic,
@@ -138,15 +159,27 @@ impl Topic {
 
     /// Reads what is remembered of the cameras of a partition that is ours from now on.
     /// One that cannot be read is told and counted; the version before it, if the topic still has it, is used in its place.
-    pub(super) fn load(&mut self, settings: &WorkerSettings, partition: i32, numbers: &Numbers) -> Result<(), KafkaError> {
-        let cannot = || KafkaError::client(format!("read {} partition {partition}", self.memory_topic));
+    pub(super) fn load(
+        &mut self,
+        settings: &WorkerSettings,
+        partition: i32,
+        numbers: &Numbers,
+    ) -> Result<(), KafkaError> {
+        let cannot =
+            || KafkaError::client(format!("read {} partition {partition}", self.memory_topic));
         let reader: BaseConsumer = settings
             .broker
-            .client(&[("group.id", &self.group), ("enable.auto.commit", "false"), ("enable.partition.eof", "true")])
+            .client(&[
+                ("group.id", &self.group),
+                ("enable.auto.commit", "false"),
+                ("enable.partition.eof", "true"),
+            ])
             .create()
             .map_err(KafkaError::Settings)?;
         let mut place = TopicPartitionList::new();
-        place.add_partition_offset(&self.memory_topic, partition, Offset::Beginning).map_err(cannot())?;
+        place
+            .add_partition_offset(&self.memory_topic, partition, Offset::Beginning)
+            .map_err(cannot())?;
         reader.assign(&place).map_err(cannot())?;
         let mut found = HashMap::new();
         let begun = Instant::now();
@@ -158,7 +191,10 @@ impl Topic {
                         match message.payload().map(Memory::from_bytes) {
                             Some(Ok(memory)) => drop(found.insert(camera, memory)),
                             Some(Err(error)) => {
-                                numbers.camera(Some(&camera)).state_unreadable.fetch_add(1, Relaxed);
+                                numbers
+                                    .camera(Some(&camera))
+                                    .state_unreadable
+                                    .fetch_add(1, Relaxed);
                                 tracing::warn!(
                                     %camera,
                                     partition,
@@ -175,7 +211,9 @@ impl Topic {
                 Some(Err(ClientError::PartitionEOF(_))) => break,
                 Some(Err(error)) if begun.elapsed() > 6 * PATIENCE => return Err(cannot()(error)),
                 None if begun.elapsed() > 6 * PATIENCE => {
-                    return Err(cannot()(ClientError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut)));
+                    return Err(cannot()(ClientError::MessageConsumption(
+                        RDKafkaErrorCode::OperationTimedOut,
+                    )));
                 }
                 Some(Err(_)) | None => {}
             }
@@ -197,7 +235,10 @@ impl Topic {
 
     /// What is remembered of a camera when it is first seen in a partition.
     pub(super) fn recall(&mut self, partition: i32, camera: &CameraId) -> Memory {
-        self.remembered.get_mut(&partition).and_then(|all| all.remove(camera)).unwrap_or_default()
+        self.remembered
+            .get_mut(&partition)
+            .and_then(|all| all.remove(camera))
+            .unwrap_or_default()
     }
 
     /// A partition is not ours any more.
@@ -214,7 +255,11 @@ impl Topic {
         numbers: &Numbers,
         stop: &Stop,
     ) -> Committed {
-        if !self.dead_is_there && partitions.iter().any(|p| p.held.values().any(|h| matches!(h, Held::Letter(_)))) {
+        if !self.dead_is_there
+            && partitions
+                .iter()
+                .any(|p| p.held.values().any(|h| matches!(h, Held::Letter(_))))
+        {
             match topics::ensure_dead(admin, &self.frames) {
                 Ok(max) => (self.dead_is_there, self.max_letter) = (true, max),
                 Err(error) => {
@@ -232,7 +277,9 @@ impl Topic {
             for held in partition.held.range(..end).map(|(_, held)| held) {
                 if let Held::Result { job, bytes, .. } = held {
                     job.span.became("published");
-                    numbers.camera(Some(&job.camera)).arrived(bytes.len(), age_us(job));
+                    numbers
+                        .camera(Some(&job.camera))
+                        .arrived(bytes.len(), age_us(job));
                 }
             }
         }
@@ -240,19 +287,30 @@ impl Topic {
         Committed::Done
     }
 
-    fn transaction(&self, consumer: &BaseConsumer<Consuming>, partitions: &[&Partition]) -> KafkaResult<()> {
+    fn transaction(
+        &self,
+        consumer: &BaseConsumer<Consuming>,
+        partitions: &[&Partition],
+    ) -> KafkaResult<()> {
         self.producer.begin_transaction()?;
         let mut offsets = TopicPartitionList::new();
         // They end when all of it is there.
         let mut sends = Vec::new();
         for partition in partitions {
-            let Some(mark) = &partition.mark else { continue };
+            let Some(mark) = &partition.mark else {
+                continue;
+            };
             for (offset, held) in partition.held.range(..mark.end) {
                 sends.push(self.publish(partition.id, *offset, held)?);
             }
             for (camera, memory) in mark.memories() {
                 let (key, bytes) = (self.key(camera), memory.to_bytes());
-                self.send(BaseRecord::to(&self.memory_topic).partition(partition.id).key(&key).payload(&bytes))?;
+                self.send(
+                    BaseRecord::to(&self.memory_topic)
+                        .partition(partition.id)
+                        .key(&key)
+                        .payload(&bytes),
+                )?;
             }
             offsets.add_partition_offset(&self.frames, partition.id, Offset::Offset(mark.end))?;
         }
@@ -262,7 +320,8 @@ impl Topic {
             "group.id".to_owned(),
             String::new(),
         ))?;
-        self.producer.send_offsets_to_transaction(&offsets, &group, PATIENCE)?;
+        self.producer
+            .send_offsets_to_transaction(&offsets, &group, PATIENCE)?;
         self.producer.commit_transaction(PATIENCE)
     }
 
@@ -270,7 +329,11 @@ impl Topic {
     fn publish(&self, partition: i32, offset: i64, held: &Held) -> KafkaResult<Span> {
         match held {
             Held::Result { job, bytes, size } => {
-                let session = with_record(&job.record, |r| wire::read(r).ok().and_then(|f| f.session.map(str::to_owned)));
+                let session = with_record(&job.record, |r| {
+                    wire::read(r)
+                        .ok()
+                        .and_then(|f| f.session.map(str::to_owned))
+                });
                 let meta = wire::ResultMeta {
                     camera: &job.camera,
                     session: session.as_deref(),
@@ -284,7 +347,10 @@ impl Topic {
                 };
                 let mut headers = OwnedHeaders::new();
                 for (key, value) in wire::result_headers(&meta) {
-                    headers = headers.insert(Header { key, value: Some(&value) });
+                    headers = headers.insert(Header {
+                        key,
+                        value: Some(&value),
+                    });
                 }
                 let span = job.span.send(&self.results);
                 // Who does not trace passes on what came.
@@ -292,13 +358,26 @@ impl Topic {
                 if own.is_empty() {
                     headers = with_record(&job.record, |r| {
                         let passed_on = wire::trace_headers(r).into_iter();
-                        passed_on.fold(headers, |all, (key, value)| all.insert(Header { key, value: Some(value) }))
+                        passed_on.fold(headers, |all, (key, value)| {
+                            all.insert(Header {
+                                key,
+                                value: Some(value),
+                            })
+                        })
                     });
                 }
                 for (key, value) in &own {
-                    headers = headers.insert(Header { key, value: Some(value) });
+                    headers = headers.insert(Header {
+                        key,
+                        value: Some(value),
+                    });
                 }
-                self.send(BaseRecord::to(&self.results).key(job.camera.as_str()).payload(bytes).headers(headers))?;
+                self.send(
+                    BaseRecord::to(&self.results)
+                        .key(job.camera.as_str())
+                        .payload(bytes)
+                        .headers(headers),
+                )?;
                 Ok(span)
             }
             Held::Letter(letter) => {
@@ -310,11 +389,17 @@ impl Topic {
                     offset,
                 };
                 let value = letter.record.payload();
-                let left_out = value.map(<[u8]>::len).filter(|bytes| *bytes > self.max_letter);
+                let left_out = value
+                    .map(<[u8]>::len)
+                    .filter(|bytes| *bytes > self.max_letter);
                 let mut record = BaseRecord::<[u8], [u8]>::to(&self.dead);
                 record.payload = value.filter(|_| left_out.is_none());
                 record.key = letter.record.key();
-                self.send(record.headers(letters::headers(letter.record.headers(), &reason, left_out)))?;
+                self.send(record.headers(letters::headers(
+                    letter.record.headers(),
+                    &reason,
+                    left_out,
+                )))?;
                 Ok(Span::default())
             }
         }
@@ -329,7 +414,9 @@ impl Topic {
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
-                Err((ClientError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) if begun.elapsed() < PATIENCE => {
+                Err((ClientError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if begun.elapsed() < PATIENCE =>
+                {
                     record = back;
                     self.producer.poll(Duration::from_millis(20));
                 }
@@ -367,8 +454,14 @@ impl Topic {
 }
 
 /// A producer whose transactions can begin.
-fn producer(config: &ClientConfig, patience: Duration, stop: &Stop) -> Result<BaseProducer<Context>, KafkaError> {
-    let producer: BaseProducer<Context> = config.create_with_context(Context::default()).map_err(KafkaError::Settings)?;
+fn producer(
+    config: &ClientConfig,
+    patience: Duration,
+    stop: &Stop,
+) -> Result<BaseProducer<Context>, KafkaError> {
+    let producer: BaseProducer<Context> = config
+        .create_with_context(Context::default())
+        .map_err(KafkaError::Settings)?;
     let begun = Instant::now();
     while let Err(error) = producer.init_transactions(PATIENCE) {
         if begun.elapsed() > patience || stop.is_stopped() {

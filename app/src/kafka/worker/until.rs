@@ -34,7 +34,12 @@ pub(super) struct Until {
 
 impl Until {
     /// Asks where the topic ends now.
-    pub(super) fn now(consumer: &BaseConsumer<Consuming>, topic: &str, partitions: i32, stop: &Stop) -> Result<Self, KafkaError> {
+    pub(super) fn now(
+        consumer: &BaseConsumer<Consuming>,
+        topic: &str,
+        partitions: i32,
+        stop: &Stop,
+    ) -> Result<Self, KafkaError> {
         let mut ends = BTreeMap::new();
         for partition in 0..partitions {
             let (low, end) = consumer::watermarks(consumer, topic, partition, stop)?;
@@ -42,17 +47,29 @@ impl Until {
                 ends.insert(partition, end);
             }
         }
-        Ok(Until { topic: topic.to_owned(), ends, next_question: Instant::now(), has_told: false })
+        Ok(Until {
+            topic: topic.to_owned(),
+            ends,
+            next_question: Instant::now(),
+            has_told: false,
+        })
     }
 
     /// Whether our own part is made, so that it only has to be recorded.
     pub(super) fn is_made(&self, ours: &BTreeMap<i32, Partition>) -> bool {
-        ours.values().all(|p| p.in_flight() == 0 && p.next >= self.end(p.id))
+        ours.values()
+            .all(|p| p.in_flight() == 0 && p.next >= self.end(p.id))
     }
 
     /// Whether everything is recorded as done, by us or by others.
-    pub(super) fn is_through(&mut self, consumer: &BaseConsumer<Consuming>, ours: &BTreeMap<i32, Partition>) -> bool {
-        if ours.values().any(|p| p.committed < self.end(p.id)) || Instant::now() < self.next_question {
+    pub(super) fn is_through(
+        &mut self,
+        consumer: &BaseConsumer<Consuming>,
+        ours: &BTreeMap<i32, Partition>,
+    ) -> bool {
+        if ours.values().any(|p| p.committed < self.end(p.id))
+            || Instant::now() < self.next_question
+        {
             return false;
         }
         let mut others = TopicPartitionList::new();
@@ -72,7 +89,9 @@ impl Until {
             }
         };
         let done: HashMap<i32, i64> = consumer::places(&answer).into_iter().collect();
-        let undone = |(id, end): (&i32, &i64)| (!ours.contains_key(id) && done.get(id) < Some(end)).then_some(*id);
+        let undone = |(id, end): (&i32, &i64)| {
+            (!ours.contains_key(id) && done.get(id) < Some(end)).then_some(*id)
+        };
         let undone: Vec<i32> = self.ends.iter().filter_map(undone).collect();
         if !undone.is_empty() && !std::mem::replace(&mut self.has_told, true) {
             tracing::info!(partitions = ?undone, "this worker's part is done: waiting for what the group gave to others");

@@ -42,7 +42,8 @@ impl Adler32 {
                 prefix += u32::from(p);
                 before += lane * u32::from(s);
             }
-            self.b += self.a * (whole.len() * LANES) as u64 + u64::from(prefix) * LANES as u64 - u64::from(before);
+            self.b += self.a * (whole.len() * LANES) as u64 + u64::from(prefix) * LANES as u64
+                - u64::from(before);
             self.a += u64::from(sum);
             for &byte in rest {
                 self.a += u64::from(byte);
@@ -85,8 +86,20 @@ mod tests {
             adler.add(bytes);
             adler.checksum()
         };
-        assert_eq!((of(b""), of(b"a"), of(b"Wikipedia")), (1, 0x0062_0062, 0x11e6_0398));
-        for len in [1, 63, 64, 65, LANES * ROUNDS - 1, LANES * ROUNDS, LANES * ROUNDS + 1, 100_003] {
+        assert_eq!(
+            (of(b""), of(b"a"), of(b"Wikipedia")),
+            (1, 0x0062_0062, 0x11e6_0398)
+        );
+        for len in [
+            1,
+            63,
+            64,
+            65,
+            LANES * ROUNDS - 1,
+            LANES * ROUNDS,
+            LANES * ROUNDS + 1,
+            100_003,
+        ] {
             let bytes = vec![255; len];
             assert_eq!(of(&bytes), plain(&bytes), "{len} times 255");
         }

@@ -20,14 +20,20 @@ impl Bits {
     /// These, and then `later`.
     #[inline(always)]
     pub(super) fn then(self, later: Bits) -> Bits {
-        Bits { bits: self.bits | later.bits << (self.count & 63), count: self.count + later.count }
+        Bits {
+            bits: self.bits | later.bits << (self.count & 63),
+            count: self.count + later.count,
+        }
     }
 
     /// Eight of them.
     #[inline(always)]
     pub(super) fn unpack<S: Simd>(bits: u64x8<S>, counts: u64x8<S>) -> [Bits; 8] {
         let (bits, counts): ([u64; 8], [u64; 8]) = (bits.into(), counts.into());
-        std::array::from_fn(|i| Bits { bits: bits[i], count: counts[i] })
+        std::array::from_fn(|i| Bits {
+            bits: bits[i],
+            count: counts[i],
+        })
     }
 }
 
@@ -45,7 +51,11 @@ impl<'a> BitWriter<'a> {
     /// A writer at the beginning of `out`, that begins with the fewer than 8 bits of `rest`.
     #[inline(always)]
     pub(super) fn new(out: &'a mut [u8], rest: Bits) -> Self {
-        BitWriter { room: out.len(), out, rest }
+        BitWriter {
+            room: out.len(),
+            out,
+            rest,
+        }
     }
 
     /// Adds bits.
@@ -56,7 +66,10 @@ impl<'a> BitWriter<'a> {
         out[..8].copy_from_slice(&filled.bits.to_le_bytes());
         let whole = filled.count & 56;
         self.out = &mut out[whole as usize / 8..];
-        self.rest = Bits { bits: filled.bits >> whole, count: filled.count & 7 };
+        self.rest = Bits {
+            bits: filled.bits >> whole,
+            count: filled.count & 7,
+        };
     }
 
     /// Adds zeros up to the next whole byte.
@@ -87,7 +100,11 @@ mod tests {
     fn the_first_bit_is_the_lowest() {
         let mut out = [0xee; 24];
         let mut writer = BitWriter::new(&mut out, Bits::default());
-        writer.put(Bits::new(0b1, 1).then(Bits::new(0b10, 2)).then(Bits::default()));
+        writer.put(
+            Bits::new(0b1, 1)
+                .then(Bits::new(0b10, 2))
+                .then(Bits::default()),
+        );
         writer.put(Bits::new(0x00ff_ffff_ffff_ffff, 56));
         writer.align();
         writer.put_bytes(&[1, 2]);

@@ -28,7 +28,11 @@ const fn match_symbol(len: usize) -> (usize, u64, u64) {
     }
     // Four symbols for each power of two.
     let extra = over.ilog2() - 2;
-    (257 + 4 * extra as usize + (over >> extra), extra as u64, (over & ((1 << extra) - 1)) as u64)
+    (
+        257 + 4 * extra as usize + (over >> extra),
+        extra as u64,
+        (over & ((1 << extra) - 1)) as u64,
+    )
 }
 
 /// How often each symbol of a block is used.
@@ -96,7 +100,9 @@ pub(super) struct Code {
 impl Code {
     /// A code for a picture, of whose rows a part uses the symbols as counted. It has every symbol, since the others may use it.
     pub(super) fn new(sample: &Counts) -> Self {
-        let mut counts = sample.0.map(|count| count.saturating_mul(8).saturating_add(1));
+        let mut counts = sample
+            .0
+            .map(|count| count.saturating_mul(8).saturating_add(1));
         counts[END] = 1;
         let lengths = lengths(&counts, MAX_LENGTH);
         let codes: [Bits; SYMBOLS] = codes(&lengths);
@@ -106,7 +112,9 @@ impl Code {
             if len >= 3 {
                 let (symbol, extra, value) = match_symbol(len);
                 // The only distance has a code of one bit, 0 (section 3.2.7).
-                *more = codes[symbol].then(Bits::new(value, extra)).then(Bits::new(0, 1));
+                *more = codes[symbol]
+                    .then(Bits::new(value, extra))
+                    .then(Bits::new(0, 1));
             }
             if len < 3 || literals.count <= more.count {
                 *more = literals;
@@ -118,13 +126,22 @@ impl Code {
         let literals = std::array::from_fn(|byte| codes[byte]);
         let eight_zeros = codes[0].then(more_zeros[7]);
         let lookup = Lookup::new(&literals, eight_zeros);
-        Code { lengths, literals, end: codes[END], more_zeros, eight_zeros, lookup }
+        Code {
+            lengths,
+            literals,
+            end: codes[END],
+            more_zeros,
+            eight_zeros,
+            lookup,
+        }
     }
 
     /// Begins a block with this code that is not the last (section 3.2.7).
     pub(super) fn begin(&self, out: &mut BitWriter<'_>) {
         /// The order in which the lengths of the code for lengths come.
-        const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
+        const ORDER: [usize; 19] = [
+            16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
+        ];
         const REPEAT: usize = 16;
         // The last is the only distance: 1, of length 1.
         let all = || self.lengths.iter().copied().chain([1]);
@@ -161,10 +178,17 @@ impl Code {
         }
         let lengths = lengths(&counts, 7);
         let codes: [Bits; 19] = codes(&lengths);
-        let used = ORDER.iter().rposition(|&symbol| lengths[symbol] > 0).map_or(4, |last| (last + 1).max(4));
+        let used = ORDER
+            .iter()
+            .rposition(|&symbol| lengths[symbol] > 0)
+            .map_or(4, |last| (last + 1).max(4));
 
         out.put(Bits::new(0b100, 3));
-        out.put(Bits::new((SYMBOLS - 257) as u64, 5).then(Bits::new(0, 5)).then(Bits::new(used as u64 - 4, 4)));
+        out.put(
+            Bits::new((SYMBOLS - 257) as u64, 5)
+                .then(Bits::new(0, 5))
+                .then(Bits::new(used as u64 - 4, 4)),
+        );
         for &symbol in &ORDER[..used] {
             out.put(Bits::new(lengths[symbol].into(), 3));
         }
@@ -242,8 +266,10 @@ impl Sink for Coder<'_> {
             return;
         }
         let code = |byte: u32| self.code.literals[usize::from((bytes >> (byte * 8)) as u8)];
-        self.out.put(code(0).then(code(1)).then(code(2).then(code(3))));
-        self.out.put(code(4).then(code(5)).then(code(6).then(code(7))));
+        self.out
+            .put(code(0).then(code(1)).then(code(2).then(code(3))));
+        self.out
+            .put(code(4).then(code(5)).then(code(6).then(code(7))));
     }
 
     #[inline(always)]
@@ -265,7 +291,17 @@ mod tests {
 
     #[test]
     fn matches_have_the_symbols_of_the_specification() {
-        for (len, symbol) in [(3, 257), (10, 264), (11, 265), (12, 265), (13, 266), (18, 268), (19, 269), (34, 272), (35, 273)] {
+        for (len, symbol) in [
+            (3, 257),
+            (10, 264),
+            (11, 265),
+            (12, 265),
+            (13, 266),
+            (18, 268),
+            (19, 269),
+            (34, 272),
+            (35, 273),
+        ] {
             assert_eq!(match_symbol(len).0, symbol, "{len}");
         }
         assert_eq!(match_symbol(130), (280, 4, 15));

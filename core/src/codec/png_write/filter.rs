@@ -22,7 +22,11 @@ pub(super) fn changed(above: &[u8], row: &[u8], pixel: usize) -> Range<usize> {
     let (above_steps, above_rest) = above.as_chunks::<STEP>();
     let mut pairs = row_steps.iter().zip(above_steps);
     let start = pairs.position(|(r, a)| r != a);
-    let end = if row_rest != above_rest { None } else { Some(pairs.rposition(|(r, a)| r != a)) };
+    let end = if row_rest != above_rest {
+        None
+    } else {
+        Some(pairs.rposition(|(r, a)| r != a))
+    };
     let start_at = start.unwrap_or(row_steps.len()) * STEP;
     let end = match (start, end) {
         (_, None) => row.len(),
@@ -36,7 +40,14 @@ pub(super) fn changed(above: &[u8], row: &[u8], pixel: usize) -> Range<usize> {
 
 /// Writes the differences of `row`'s bytes in `part` to the same place of `residual`.
 #[inline(always)]
-pub(super) fn paeth<S: Simd>(simd: S, above: &[u8], row: &[u8], pixel: usize, part: Range<usize>, residual: &mut [u8]) {
+pub(super) fn paeth<S: Simd>(
+    simd: S,
+    above: &[u8],
+    row: &[u8],
+    pixel: usize,
+    part: Range<usize>,
+    residual: &mut [u8],
+) {
     let Range { mut start, end } = part;
     // The first pixel has nothing to its left: all that is 0, and the prediction is the byte above.
     while start < pixel.min(end) {
@@ -48,12 +59,17 @@ pub(super) fn paeth<S: Simd>(simd: S, above: &[u8], row: &[u8], pixel: usize, pa
     while at < end && end - start >= S::u8s::LEN {
         at = at.min(end - S::u8s::LEN);
         let load = |of: &[u8], at: usize| S::u8s::from_slice(simd, &of[at..at + S::u8s::LEN]);
-        let (a, b, c) = (load(row, at - pixel), load(above, at), load(above, at - pixel));
+        let (a, b, c) = (
+            load(row, at - pixel),
+            load(above, at),
+            load(above, at - pixel),
+        );
         (load(row, at) - predict(simd, a, b, c)).store_slice(&mut residual[at..at + S::u8s::LEN]);
         at += S::u8s::LEN;
     }
     for at in at..end {
-        residual[at] = row[at].wrapping_sub(predict_one(row[at - pixel], above[at], above[at - pixel]));
+        residual[at] =
+            row[at].wrapping_sub(predict_one(row[at - pixel], above[at], above[at - pixel]));
     }
 }
 
@@ -94,7 +110,11 @@ mod tests {
 
     #[simd]
     fn predict_row<S: Simd>(simd: S, a: &[u8], b: &[u8], c: u8, out: &mut [u8]) {
-        for ((out, a), b) in out.chunks_mut(S::u8s::LEN).zip(a.chunks(S::u8s::LEN)).zip(b.chunks(S::u8s::LEN)) {
+        for ((out, a), b) in out
+            .chunks_mut(S::u8s::LEN)
+            .zip(a.chunks(S::u8s::LEN))
+            .zip(b.chunks(S::u8s::LEN))
+        {
             let (a, b) = (S::u8s::from_slice(simd, a), S::u8s::from_slice(simd, b));
             predict(simd, a, b, S::u8s::splat(simd, c)).store_slice(out);
         }
@@ -107,7 +127,12 @@ mod tests {
             for b in 0..=255 {
                 for c in 0..=255 {
                     dispatch!(level.level().unwrap(), s => predict_row(s, &a, &[b; 256], c, &mut out));
-                    assert!(out.iter().zip(&a).all(|(&out, &a)| out == predict_one(a, b, c)), "{level}, {b}, {c}");
+                    assert!(
+                        out.iter()
+                            .zip(&a)
+                            .all(|(&out, &a)| out == predict_one(a, b, c)),
+                        "{level}, {b}, {c}"
+                    );
                 }
             }
         }
@@ -122,7 +147,9 @@ mod tests {
 
     fn filtered(above: &[u8], row: &[u8], pixel: usize) -> Vec<u8> {
         let before = |of: &[u8], i: usize| i.checked_sub(pixel).map_or(0, |i| of[i]);
-        (0..row.len()).map(|i| row[i].wrapping_sub(predict_one(before(row, i), above[i], before(above, i)))).collect()
+        (0..row.len())
+            .map(|i| row[i].wrapping_sub(predict_one(before(row, i), above[i], before(above, i))))
+            .collect()
     }
 
     proptest! {

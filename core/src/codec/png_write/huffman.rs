@@ -46,7 +46,9 @@ fn depths<const N: usize>(sorted: &[(u32, u16)]) -> [u32; 64] {
     let (mut symbol, mut pair) = (0, 0);
     for new in 0..pairs {
         for _ in 0..2 {
-            if symbol < sorted.len() && (pair == new || u64::from(sorted[symbol].0) <= weights[pair]) {
+            if symbol < sorted.len()
+                && (pair == new || u64::from(sorted[symbol].0) <= weights[pair])
+            {
                 weights[new] += u64::from(sorted[symbol].0);
                 symbols_in[new] += 1;
                 symbol += 1;
@@ -78,10 +80,15 @@ fn limit(per_length: &mut [u32; 64], max: usize) {
     per_length[max] += too_long;
     per_length[max + 1..].fill(0);
     // In units of a code of length `max`.
-    let mut sum: u32 = (1..=max).map(|length| per_length[length] << (max - length)).sum();
+    let mut sum: u32 = (1..=max)
+        .map(|length| per_length[length] << (max - length))
+        .sum();
     while sum > 1 << max {
         // A longest code moves beside the next shorter one, which becomes one bit longer: one unit less.
-        let from = (1..max).rev().find(|&length| per_length[length] > 0).unwrap_or(1);
+        let from = (1..max)
+            .rev()
+            .find(|&length| per_length[length] > 0)
+            .unwrap_or(1);
         per_length[max] -= 1;
         per_length[from] -= 1;
         per_length[from + 1] += 2;
@@ -121,7 +128,11 @@ mod tests {
 
     /// The fewest bits for `counts`, whatever the length of codes, and how long the longest code then is at least.
     fn fewest(counts: &[u32]) -> (u64, usize) {
-        let mut weights: Vec<(u64, usize)> = counts.iter().filter(|&&c| c > 0).map(|&c| (c.into(), 0)).collect();
+        let mut weights: Vec<(u64, usize)> = counts
+            .iter()
+            .filter(|&&c| c > 0)
+            .map(|&c| (c.into(), 0))
+            .collect();
         let mut bits = 0;
         while weights.len() > 1 {
             weights.sort_unstable_by(|a, b| b.cmp(a));
@@ -134,10 +145,23 @@ mod tests {
 
     fn check(counts: &[u32; 40], max: usize) -> u64 {
         let lengths = lengths(counts, max);
-        assert!(lengths.iter().zip(counts).all(|(&l, &c)| (l > 0) == (c > 0) && usize::from(l) <= max));
-        let kraft: u64 = lengths.iter().filter(|&&l| l > 0).map(|&l| 1 << (max - usize::from(l))).sum();
+        assert!(
+            lengths
+                .iter()
+                .zip(counts)
+                .all(|(&l, &c)| (l > 0) == (c > 0) && usize::from(l) <= max)
+        );
+        let kraft: u64 = lengths
+            .iter()
+            .filter(|&&l| l > 0)
+            .map(|&l| 1 << (max - usize::from(l)))
+            .sum();
         assert_eq!(kraft, 1 << max, "complete");
-        lengths.iter().zip(counts).map(|(&l, &c)| u64::from(l) * u64::from(c)).sum()
+        lengths
+            .iter()
+            .zip(counts)
+            .map(|(&l, &c)| u64::from(l) * u64::from(c))
+            .sum()
     }
 
     proptest! {
@@ -162,7 +186,10 @@ mod tests {
         }
         for max in 6..=15 {
             let (found, (bits, longest)) = (check(&counts, max), fewest(&counts));
-            assert!(longest > max && found >= bits && (max < 12 || found < bits * 105 / 100), "{max}");
+            assert!(
+                longest > max && found >= bits && (max < 12 || found < bits * 105 / 100),
+                "{max}"
+            );
         }
         assert_eq!(lengths(&[5, 0, 5], 7), [1, 0, 1]);
     }
@@ -172,6 +199,9 @@ mod tests {
         // The example of RFC 1951, section 3.2.2.
         let codes = codes(&[3, 3, 3, 3, 3, 2, 4, 4]);
         let read = |of: Bits| (0..of.count).fold(0, |code, i| code << 1 | (of.bits >> i & 1));
-        assert_eq!(codes.map(read), [0b010, 0b011, 0b100, 0b101, 0b110, 0b00, 0b1110, 0b1111]);
+        assert_eq!(
+            codes.map(read),
+            [0b010, 0b011, 0b100, 0b101, 0b110, 0b00, 0b1110, 0b1111]
+        );
     }
 }

@@ -66,21 +66,43 @@ impl Lookup {
             let second = quarter(2).concat_swizzle_dyn(quarter(3), in_half);
             second_half.select(second, first)
         };
-        let (low, high, counts, zero) = (look_up(&self.low), look_up(&self.high), look_up(&self.counts), u8x64::splat(simd, 0));
-        let front = fours(simd, low.zip_low(high).bitcast(), counts.zip_low(zero).bitcast());
-        let back = fours(simd, low.zip_high(high).bitcast(), counts.zip_high(zero).bitcast());
+        let (low, high, counts, zero) = (
+            look_up(&self.low),
+            look_up(&self.high),
+            look_up(&self.counts),
+            u8x64::splat(simd, 0),
+        );
+        let front = fours(
+            simd,
+            low.zip_low(high).bitcast(),
+            counts.zip_low(zero).bitcast(),
+        );
+        let back = fours(
+            simd,
+            low.zip_high(high).bitcast(),
+            counts.zip_high(zero).bitcast(),
+        );
 
         let eights: u64x8<S> = literals.bitcast();
         let zeros = eights.simd_eq(u64x8::splat(simd, 0));
         let none = u64x8::splat(simd, 0);
         // The first and the second four of each eight.
-        let bits = zeros.select(u64x8::splat(simd, self.eight_zeros.bits), front.0.unzip_low(back.0));
-        let count = zeros.select(u64x8::splat(simd, self.eight_zeros.count), front.1.unzip_low(back.1));
+        let bits = zeros.select(
+            u64x8::splat(simd, self.eight_zeros.bits),
+            front.0.unzip_low(back.0),
+        );
+        let count = zeros.select(
+            u64x8::splat(simd, self.eight_zeros.count),
+            front.1.unzip_low(back.1),
+        );
         let more_bits = zeros.select(none, front.0.unzip_high(back.0));
         let more_count = zeros.select(none, front.1.unzip_high(back.1));
         let counts = count + more_count;
         if counts.simd_gt(u64x8::splat(simd, MAX_BITS)).any_true() {
-            let (first, second) = (Bits::unpack(bits, count), Bits::unpack(more_bits, more_count));
+            let (first, second) = (
+                Bits::unpack(bits, count),
+                Bits::unpack(more_bits, more_count),
+            );
             Words::Fours(std::array::from_fn(|i| [first[i], second[i]]))
         } else {
             Words::Eights(Bits::unpack(bits | more_bits << count, counts))

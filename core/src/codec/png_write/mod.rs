@@ -82,12 +82,26 @@ pub(super) struct PngWriter {
 impl PngWriter {
     pub(super) fn new(level: SimdLevel) -> Self {
         let level = level.level().unwrap_or(Level::fallback());
-        PngWriter { level, max_chunk: MAX_CHUNK, zeros: vec![], residual: vec![], coded: vec![], plain: vec![] }
+        PngWriter {
+            level,
+            max_chunk: MAX_CHUNK,
+            zeros: vec![],
+            residual: vec![],
+            coded: vec![],
+            plain: vec![],
+        }
     }
 
     /// Appends the file of a picture to `file`. Both sides are 1 to 2^31 - 1, and `samples` begins with a byte for each channel
     /// of each pixel.
-    pub(super) fn write(&mut self, width: u32, height: u32, kind: PixelKind, samples: &[u8], file: &mut Vec<u8>) {
+    pub(super) fn write(
+        &mut self,
+        width: u32,
+        height: u32,
+        kind: PixelKind,
+        samples: &[u8],
+        file: &mut Vec<u8>,
+    ) {
         file.extend_from_slice(SIGNATURE);
         let mut header = [0, 0, 0, 0, 0, 0, 0, 0, 8, kind.color_type(), 0, 0, 0];
         header[..4].copy_from_slice(&width.to_be_bytes());
@@ -98,11 +112,19 @@ impl PngWriter {
         let row = width as usize * pixel;
         grow(&mut self.zeros, row);
         let samples = &samples[..row * height as usize];
-        let rows = Rows { samples, row, pixel, zeros: &self.zeros[..row] };
+        let rows = Rows {
+            samples,
+            row,
+            pixel,
+            zeros: &self.zeros[..row],
+        };
         let bands = (BAND / (row + 1)).max(1);
         let band_len = (row + 1) * bands.min(rows.height());
         grow(&mut self.residual, rows.scratch());
-        grow(&mut self.coded, deflate::MAX_HEADER + band_len * huffman::MAX_LENGTH / 8 + 16);
+        grow(
+            &mut self.coded,
+            deflate::MAX_HEADER + band_len * huffman::MAX_LENGTH / 8 + 16,
+        );
 
         let code = Code::new(&dispatch!(self.level, s => sample(s, rows, &mut self.residual)));
         let mut data = Data::begin(self.max_chunk, file);
@@ -214,7 +236,11 @@ struct Data<'a> {
 
 impl<'a> Data<'a> {
     fn begin(max: usize, file: &'a mut Vec<u8>) -> Self {
-        let mut data = Data { file, max, start: 0 };
+        let mut data = Data {
+            file,
+            max,
+            start: 0,
+        };
         data.open();
         data
     }

@@ -9,7 +9,9 @@ const KINDS: [PixelKind; 3] = [PixelKind::Gray, PixelKind::Rgb, PixelKind::Rgba]
 fn read(file: &[u8]) -> (u32, u32, png::ColorType, Vec<u8>) {
     let mut options = png::DecodeOptions::default();
     options.set_ignore_adler32(false);
-    let mut reader = png::Decoder::new_with_options(Cursor::new(file), options).read_info().unwrap();
+    let mut reader = png::Decoder::new_with_options(Cursor::new(file), options)
+        .read_info()
+        .unwrap();
     let mut samples = vec![0; reader.output_buffer_size().unwrap()];
     let info = reader.next_frame(&mut samples).unwrap();
     reader.finish().unwrap();
@@ -34,7 +36,10 @@ fn round_trip(width: u32, height: u32, kind: PixelKind, samples: &[u8]) -> usize
         PixelKind::Rgb => png::ColorType::Rgb,
         PixelKind::Rgba => png::ColorType::Rgba,
     };
-    assert!(read(&first) == (width, height, color, samples.to_vec()), "{width}x{height} {kind:?}");
+    assert!(
+        read(&first) == (width, height, color, samples.to_vec()),
+        "{width}x{height} {kind:?}"
+    );
     first.len()
 }
 
@@ -53,7 +58,18 @@ fn noise(len: usize, mut seed: u32) -> Vec<u8> {
 #[test]
 fn small_and_narrow_pictures_are_written() {
     for kind in KINDS {
-        for (width, height) in [(1, 1), (1, 7), (7, 1), (1, 3000), (3000, 1), (21, 2), (22, 3), (64, 3), (65, 2), (40_000, 2)] {
+        for (width, height) in [
+            (1, 1),
+            (1, 7),
+            (7, 1),
+            (1, 3000),
+            (3000, 1),
+            (21, 2),
+            (22, 3),
+            (64, 3),
+            (65, 2),
+            (40_000, 2),
+        ] {
             let len = width as usize * height as usize * kind.channels();
             round_trip(width, height, kind, &vec![0; len]);
             round_trip(width, height, kind, &vec![200; len]);
@@ -84,7 +100,10 @@ fn noise_hardly_grows() {
             let len = round_trip(width, height, kind, &samples);
             // 12 bytes a chunk, 13 of a header, 6 of the zlib stream.
             let frame = SIGNATURE.len() + 3 * 12 + 13 + 6;
-            assert!(len <= frame + 64 + (samples.len() + height as usize) * 1001 / 1000, "{width}x{height} {kind:?}: {len}");
+            assert!(
+                len <= frame + 64 + (samples.len() + height as usize) * 1001 / 1000,
+                "{width}x{height} {kind:?}: {len}"
+            );
         }
     }
 }
@@ -118,7 +137,10 @@ fn long_data_are_cut_into_chunks() {
     let mut whole = Vec::new();
     PngWriter::new(SimdLevel::best()).write(90, 50, PixelKind::Gray, &samples, &mut whole);
     for max in [1, 2, 100, 4000] {
-        let mut writer = PngWriter { max_chunk: max, ..PngWriter::new(SimdLevel::best()) };
+        let mut writer = PngWriter {
+            max_chunk: max,
+            ..PngWriter::new(SimdLevel::best())
+        };
         let mut file = Vec::new();
         writer.write(90, 50, PixelKind::Gray, &samples, &mut file);
         assert_eq!(read(&file), read(&whole));

@@ -42,12 +42,23 @@ impl<'a> Rows<'a> {
 
     #[inline(always)]
     fn above(&self, y: usize) -> &'a [u8] {
-        if y == 0 { &self.zeros[..self.row] } else { self.get(y - 1) }
+        if y == 0 {
+            &self.zeros[..self.row]
+        } else {
+            self.get(y - 1)
+        }
     }
 
     /// Filters row `y` into `sink` and `adler`; `residual` is scratch, [`Rows::scratch`] long.
     #[inline(always)]
-    pub(super) fn filter<S: Simd>(&self, simd: S, y: usize, residual: &mut [u8], adler: &mut Adler32, sink: &mut impl Sink) {
+    pub(super) fn filter<S: Simd>(
+        &self,
+        simd: S,
+        y: usize,
+        residual: &mut [u8],
+        adler: &mut Adler32,
+        sink: &mut impl Sink,
+    ) {
         let (above, row) = (self.above(y), self.get(y));
         sink.literal(PAETH);
         adler.add(&[PAETH]);
@@ -131,9 +142,14 @@ fn block(bytes: &[u8], at: usize) -> &[u8; BLOCK] {
 /// A bit for each byte, the first lowest: whether it is other than 0.
 #[inline(always)]
 fn not_zero<S: Simd>(simd: S, block: &[u8; BLOCK]) -> u64 {
-    block.chunks_exact(S::u8s::LEN).rev().fold(0, |bits, bytes| {
-        let not_zero = S::u8s::from_slice(simd, bytes).simd_ne(S::u8s::splat(simd, 0)).to_bitmask();
-        // A whole block is shifted out by itself.
-        bits.unbounded_shl(S::u8s::LEN as u32) | not_zero
-    })
+    block
+        .chunks_exact(S::u8s::LEN)
+        .rev()
+        .fold(0, |bits, bytes| {
+            let not_zero = S::u8s::from_slice(simd, bytes)
+                .simd_ne(S::u8s::splat(simd, 0))
+                .to_bitmask();
+            // A whole block is shifted out by itself.
+            bits.unbounded_shl(S::u8s::LEN as u32) | not_zero
+        })
 }

@@ -15,7 +15,11 @@ impl Aligned {
         let numbers = vec![0.0; len + 15];
         // An offset beyond 15 would mean that the offset is not known; then the start is as good as any.
         let start = numbers.as_ptr().align_offset(64);
-        Aligned { numbers, start: if start < 16 { start } else { 0 }, len }
+        Aligned {
+            numbers,
+            start: if start < 16 { start } else { 0 },
+            len,
+        }
     }
 }
 

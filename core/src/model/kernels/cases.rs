@@ -1,6 +1,7 @@
 //! Any kernel on a row of any shape: what fuzzing and its test in small compare between the levels.
 use super::{
-    HARD_SWISH, NONE, Packed, RELU, Row, Start, add_row_sums, depthwise, extend_edges, fully_connected, pointwise, stem, tail,
+    HARD_SWISH, NONE, Packed, RELU, Row, Start, add_row_sums, depthwise, extend_edges,
+    fully_connected, pointwise, stem, tail,
     testing::{assert_close, block_at, numbers, padded_row, plain_row, stored_row},
 };
 use crate::{model::graph::Activation, simd::SimdLevel};
@@ -22,9 +23,20 @@ pub(crate) struct Case {
 
 #[derive(Debug, Clone, Copy)]
 enum Kernel {
-    Pointwise { activation: u8, start: u8, split: bool },
-    Depthwise { taps: usize, stride: usize, activation: u8, add: bool },
-    Stem { activation: u8 },
+    Pointwise {
+        activation: u8,
+        start: u8,
+        split: bool,
+    },
+    Depthwise {
+        taps: usize,
+        stride: usize,
+        activation: u8,
+        add: bool,
+    },
+    Stem {
+        activation: u8,
+    },
     Tail,
     RowSums,
     FullyConnected(Option<Activation>),
@@ -45,28 +57,55 @@ impl Case {
         let never_none = if activation == NONE { RELU } else { activation };
         let kernel = match kind % 8 {
             0..=2 => match b {
-                RESIDUAL => Kernel::Pointwise { activation: NONE, start: RESIDUAL, split: false },
-                ENLARGED => Kernel::Pointwise { activation: RELU, start: ENLARGED, split: false },
-                _ => Kernel::Pointwise { activation, start: 0, split: c == 1 && activation != NONE },
+                RESIDUAL => Kernel::Pointwise {
+                    activation: NONE,
+                    start: RESIDUAL,
+                    split: false,
+                },
+                ENLARGED => Kernel::Pointwise {
+                    activation: RELU,
+                    start: ENLARGED,
+                    split: false,
+                },
+                _ => Kernel::Pointwise {
+                    activation,
+                    start: 0,
+                    split: c == 1 && activation != NONE,
+                },
             },
-            3 | 4 if c == 2 => Kernel::Depthwise { taps: 3, stride: 1, activation: RELU, add: true },
+            3 | 4 if c == 2 => Kernel::Depthwise {
+                taps: 3,
+                stride: 1,
+                activation: RELU,
+                add: true,
+            },
             3 | 4 => Kernel::Depthwise {
                 taps: if c == 0 { 3 } else { 5 },
                 stride: 1 + usize::from(b) % 2,
                 activation: never_none,
                 add: false,
             },
-            5 => Kernel::Stem { activation: never_none },
+            5 => Kernel::Stem {
+                activation: never_none,
+            },
             6 => Kernel::Tail,
             _ if b == 0 => Kernel::RowSums,
-            _ => Kernel::FullyConnected([None, Some(Activation::Relu), Some(Activation::Logistic)][usize::from(a)]),
+            _ => Kernel::FullyConnected(
+                [None, Some(Activation::Relu), Some(Activation::Logistic)][usize::from(a)],
+            ),
         };
         let pixels = match kernel {
             Kernel::Stem { .. } => times_8(pixels).max(16),
             Kernel::Tail => 2 * times_8(pixels),
             _ => times_8(pixels),
         };
-        Case { kernel, channels: [times_8(inputs), times_8(outputs)], pixels, pad: usize::from(seed) % 3, seed: seed.into() }
+        Case {
+            kernel,
+            channels: [times_8(inputs), times_8(outputs)],
+            pixels,
+            pad: usize::from(seed) % 3,
+            seed: seed.into(),
+        }
     }
 
     /// Compares every level with the scalar one.
@@ -86,13 +125,31 @@ impl Case {
     fn run_at<S: Simd>(&self, s: S, block: usize) -> Vec<f32> {
         let [k, n] = self.channels;
         match self.kernel {
-            Kernel::Pointwise { activation, start, split } => self.pointwise(s, block, activation, start, split),
-            Kernel::Depthwise { taps: 3, stride, activation, add } => self.depthwise::<S, 3>(s, block, stride, activation, add),
-            Kernel::Depthwise { stride, activation, add, .. } => self.depthwise::<S, 5>(s, block, stride, activation, add),
+            Kernel::Pointwise {
+                activation,
+                start,
+                split,
+            } => self.pointwise(s, block, activation, start, split),
+            Kernel::Depthwise {
+                taps: 3,
+                stride,
+                activation,
+                add,
+            } => self.depthwise::<S, 3>(s, block, stride, activation, add),
+            Kernel::Depthwise {
+                stride,
+                activation,
+                add,
+                ..
+            } => self.depthwise::<S, 5>(s, block, stride, activation, add),
             Kernel::Stem { activation } => {
-                let rows: [Vec<f32>; 3] = std::array::from_fn(|i| self.numbers(i as u32, 6 * self.pixels));
+                let rows: [Vec<f32>; 3] =
+                    std::array::from_fn(|i| self.numbers(i as u32, 6 * self.pixels));
                 let rows = rows.each_ref().map(|row| &row[..]);
-                let (weights, bias) = (Packed::new(27, n, &self.numbers(3, 27 * n)), self.numbers(4, n));
+                let (weights, bias) = (
+                    Packed::new(27, n, &self.numbers(3, 27 * n)),
+                    self.numbers(4, n),
+                );
                 let mut y = vec![f32::NAN; self.pixels * n];
                 match activation {
                     HARD_SWISH => stem::<S, HARD_SWISH>(s, rows, &weights, &bias, &mut y),
@@ -101,18 +158,29 @@ impl Case {
                 plain_row(&y, n, Row::plain(self.pixels), self.pixels, block)
             }
             Kernel::Tail => {
-                let (x, weights) = (stored_row(&self.numbers(0, self.pixels * k), k, block), self.numbers(1, 4 * k));
+                let (x, weights) = (
+                    stored_row(&self.numbers(0, self.pixels * k), k, block),
+                    self.numbers(1, 4 * k),
+                );
                 let mut out = vec![f32::NAN; 4 * self.pixels];
                 tail(s, &x, &weights, self.numbers(2, 1)[0], &mut out);
                 out
             }
             Kernel::RowSums => {
                 let mut sum = self.numbers(0, k);
-                add_row_sums(s, &stored_row(&self.numbers(1, self.pixels * k), k, block), &mut sum);
+                add_row_sums(
+                    s,
+                    &stored_row(&self.numbers(1, self.pixels * k), k, block),
+                    &mut sum,
+                );
                 self.means(&sum)
             }
             Kernel::FullyConnected(activation) => {
-                let (x, w, bias) = (self.numbers(0, k), self.numbers(1, k * n), self.numbers(2, n));
+                let (x, w, bias) = (
+                    self.numbers(0, k),
+                    self.numbers(1, k * n),
+                    self.numbers(2, n),
+                );
                 let mut y = vec![f32::NAN; n];
                 fully_connected(s, &x, &w, &bias, activation, &mut y);
                 y
@@ -120,10 +188,20 @@ impl Case {
         }
     }
 
-    fn pointwise<S: Simd>(&self, s: S, block: usize, activation: u8, start: u8, split: bool) -> Vec<f32> {
+    fn pointwise<S: Simd>(
+        &self,
+        s: S,
+        block: usize,
+        activation: u8,
+        start: u8,
+        split: bool,
+    ) -> Vec<f32> {
         let ([k, n], px) = (self.channels, self.pixels);
         let x = stored_row(&self.numbers(0, px * k), k, block);
-        let (weights, bias) = (Packed::new(k, n, &self.numbers(1, k * n)), self.numbers(2, n));
+        let (weights, bias) = (
+            Packed::new(k, n, &self.numbers(1, k * n)),
+            self.numbers(2, n),
+        );
         let residual = stored_row(&self.numbers(3, px * n), n, block);
         let small = [4, 5].map(|salt| {
             let mut row = stored_row(&self.numbers(salt, (px / 2 + 2) * n), n, block);
@@ -132,8 +210,14 @@ impl Case {
         });
         let (start, to) = match start {
             RESIDUAL => (Start::Residual(&bias, &residual), Row::plain(px)),
-            ENLARGED => (Start::Enlarged(&small[0], &small[1]), Row::padded(px, 3, 1, self.pad.min(2))),
-            _ => (Start::Bias(&bias), Row::padded(px, 5, 1 + usize::from(split), self.pad)),
+            ENLARGED => (
+                Start::Enlarged(&small[0], &small[1]),
+                Row::padded(px, 3, 1, self.pad.min(2)),
+            ),
+            _ => (
+                Start::Bias(&bias),
+                Row::padded(px, 5, 1 + usize::from(split), self.pad),
+            ),
         };
         let mut y = vec![f32::NAN; to.len * n];
         match activation {
@@ -146,17 +230,30 @@ impl Case {
         plain_row(&y, n, to, px, block)
     }
 
-    fn depthwise<S: Simd, const K: usize>(&self, s: S, block: usize, stride: usize, activation: u8, add: bool) -> Vec<f32> {
+    fn depthwise<S: Simd, const K: usize>(
+        &self,
+        s: S,
+        block: usize,
+        stride: usize,
+        activation: u8,
+        add: bool,
+    ) -> Vec<f32> {
         let (c, px, width) = (self.channels[0], self.pixels, self.pixels * stride);
         let from = Row::padded(width, K, stride, self.pad);
-        let rows: [Vec<f32>; K] = std::array::from_fn(|i| padded_row(&self.numbers(i as u32, width * c), c, from, block));
+        let rows: [Vec<f32>; K] =
+            std::array::from_fn(|i| padded_row(&self.numbers(i as u32, width * c), c, from, block));
         let rows = rows.each_ref().map(|row| &row[..]);
-        let (weights, bias) = (Packed::new(K * K, c, &self.numbers(20, K * K * c)), self.numbers(21, c));
+        let (weights, bias) = (
+            Packed::new(K * K, c, &self.numbers(20, K * K * c)),
+            self.numbers(21, c),
+        );
         let (mut y, mut sum) = (vec![f32::NAN; px * c], self.numbers(22, c));
         macro_rules! run {
             ($kernel:literal, $stride:literal, $activation:ident, $add:literal) => {{
                 let rows = std::array::from_fn(|i| rows[i]);
-                depthwise::<S, $kernel, $stride, $activation, $add>(s, rows, from, &weights, &bias, &mut y, &mut sum)
+                depthwise::<S, $kernel, $stride, $activation, $add>(
+                    s, rows, from, &weights, &bias, &mut y, &mut sum,
+                )
             }};
         }
         match (K, stride, activation, add) {

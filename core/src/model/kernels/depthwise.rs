@@ -12,7 +12,13 @@ use fearless_simd_macros::simd;
 /// `rows` are the input rows of the layout `from`; `weights` are a matrix `[K * K][c]`. With `ADD` the middle input pixel is added after
 /// the activation. `sum` `[c]` gets the sum over the row added.
 #[simd]
-pub(in crate::model) fn depthwise<S: Simd, const K: usize, const STRIDE: usize, const ACTIVATION: u8, const ADD: bool>(
+pub(in crate::model) fn depthwise<
+    S: Simd,
+    const K: usize,
+    const STRIDE: usize,
+    const ACTIVATION: u8,
+    const ADD: bool,
+>(
     s: S,
     rows: [&[f32]; K],
     from: Row,
@@ -22,16 +28,33 @@ pub(in crate::model) fn depthwise<S: Simd, const K: usize, const STRIDE: usize, 
     sum: &mut [f32],
 ) {
     let w = y.len() / bias.len();
-    let t = Operands { rows, from, w, weights, bias };
+    let t = Operands {
+        rows,
+        from,
+        w,
+        weights,
+        bias,
+    };
     for o in (0..weights.n).step_by(PANEL) {
         let is_half = weights.n - o < PANEL;
         macro_rules! block {
             ($vector:ident, $q:literal, $first:expr) => {
-                block_of_channels::<S, $vector<S>, K, STRIDE, $q, ACTIVATION, ADD>(s, &t, o + $first, $first, y, sum)
+                block_of_channels::<S, $vector<S>, K, STRIDE, $q, ACTIVATION, ADD>(
+                    s,
+                    &t,
+                    o + $first,
+                    $first,
+                    y,
+                    sum,
+                )
             };
         }
         if S::f32s::LEN == 16 {
-            if is_half { block!(f32x8, 16, 0) } else { block!(f32x16, 16, 0) }
+            if is_half {
+                block!(f32x8, 16, 0)
+            } else {
+                block!(f32x16, 16, 0)
+            }
         } else if S::f32s::LEN == 8 {
             block!(f32x8, 8, 0);
             if !is_half {
@@ -74,7 +97,9 @@ fn block_of_channels<
     y: &mut [f32],
     sum: &mut [f32],
 ) {
-    let taps = t.weights.weights[(o - first) * K * K..][..PANEL * K * K].as_chunks::<PANEL>().0;
+    let taps = t.weights.weights[(o - first) * K * K..][..PANEL * K * K]
+        .as_chunks::<PANEL>()
+        .0;
     let rows = t.rows.map(
         #[inline(always)]
         |row| &row[o * t.from.len..][..t.from.len * V::LEN],
@@ -88,12 +113,32 @@ fn block_of_channels<
     let mut tiles = y[o * t.w..][..t.w * V::LEN].chunks_exact_mut(Q * V::LEN);
     let mut x = 0;
     for y in &mut tiles {
-        tile::<S, V, K, STRIDE, Q, ACTIVATION, ADD>(s, rows, taps, bias, first, t.from.len / 2, x, y, &mut total);
+        tile::<S, V, K, STRIDE, Q, ACTIVATION, ADD>(
+            s,
+            rows,
+            taps,
+            bias,
+            first,
+            t.from.len / 2,
+            x,
+            y,
+            &mut total,
+        );
         x += Q;
     }
     let rest = tiles.into_remainder();
     if Q > 8 && !rest.is_empty() {
-        tile::<S, V, K, STRIDE, 8, ACTIVATION, ADD>(s, rows, taps, bias, first, t.from.len / 2, x, rest, &mut total);
+        tile::<S, V, K, STRIDE, 8, ACTIVATION, ADD>(
+            s,
+            rows,
+            taps,
+            bias,
+            first,
+            t.from.len / 2,
+            x,
+            rest,
+            &mut total,
+        );
     }
     let sum = &mut sum[o..o + V::LEN];
     let [a, b, c, d] = total;
@@ -102,7 +147,15 @@ fn block_of_channels<
 
 /// `Q` output pixels from pixel `x` on. `rows`: of the block of channels; with stride 2 the odd pixels begin with pixel `half`.
 #[inline(always)]
-fn tile<S: Simd, V: Vector<S>, const K: usize, const STRIDE: usize, const Q: usize, const ACTIVATION: u8, const ADD: bool>(
+fn tile<
+    S: Simd,
+    V: Vector<S>,
+    const K: usize,
+    const STRIDE: usize,
+    const Q: usize,
+    const ACTIVATION: u8,
+    const ADD: bool,
+>(
     s: S,
     rows: &[&[f32]],
     taps: &[[f32; PANEL]],
@@ -129,7 +182,13 @@ fn tile<S: Simd, V: Vector<S>, const K: usize, const STRIDE: usize, const Q: usi
             for (i, sums) in sums.as_chunks_mut::<4>().0.iter_mut().enumerate() {
                 let v: [V; 8] = std::array::from_fn(
                     #[inline(always)]
-                    |j| if j < 3 + K { V::load(s, &inputs[0][(i * 4 + j) * V::LEN..]) } else { bias },
+                    |j| {
+                        if j < 3 + K {
+                            V::load(s, &inputs[0][(i * 4 + j) * V::LEN..])
+                        } else {
+                            bias
+                        }
+                    },
                 );
                 for (kx, w) in w.iter().enumerate() {
                     for (q, sum) in sums.iter_mut().enumerate() {
@@ -147,7 +206,11 @@ fn tile<S: Simd, V: Vector<S>, const K: usize, const STRIDE: usize, const Q: usi
             }
         }
     }
-    let middle = if ADD { &rows[K / 2][(x + K / 2) * V::LEN..][..Q * V::LEN] } else { &[] };
+    let middle = if ADD {
+        &rows[K / 2][(x + K / 2) * V::LEN..][..Q * V::LEN]
+    } else {
+        &[]
+    };
     let y = &mut y[..Q * V::LEN];
     for (q, sum) in sums.into_iter().enumerate() {
         let mut v = sum.activate::<ACTIVATION>(s);
@@ -172,7 +235,11 @@ mod tests {
     use fearless_simd::dispatch;
 
     /// Compares one shape on every level with a loop over `[w][c]`.
-    fn check<const K: usize, const STRIDE: usize, const ACTIVATION: u8, const ADD: bool>(w: usize, c: usize, pad: usize) {
+    fn check<const K: usize, const STRIDE: usize, const ACTIVATION: u8, const ADD: bool>(
+        w: usize,
+        c: usize,
+        pad: usize,
+    ) {
         let (out, layout) = (w / STRIDE, Row::padded(w, K, STRIDE, pad));
         let rows: [Vec<f32>; K] = std::array::from_fn(|i| numbers(i as u32 + 1, w * c));
         let (weights, bias) = (numbers(20, K * K * c), numbers(21, c));
@@ -188,7 +255,11 @@ mod tests {
                     }
                 }
             }
-            v = if ACTIVATION == RELU { v.max(0.0) } else { v * (v + 0.5).clamp(0.0, 1.0) };
+            v = if ACTIVATION == RELU {
+                v.max(0.0)
+            } else {
+                v * (v + 0.5).clamp(0.0, 1.0)
+            };
             *e = if ADD { v + rows[K / 2][x * c + ch] } else { v };
         }
         let packed = Packed::new(K * K, c, &weights);
@@ -199,8 +270,14 @@ mod tests {
             let refs = stored.each_ref().map(|r| &r[..]);
             dispatch!(level.level().unwrap(), s => depthwise::<_, K, STRIDE, ACTIVATION, ADD>(s, refs, layout, &packed, &bias, &mut y, &mut sum));
             let what = format!("{level}, {K}x{K} stride {STRIDE}, {w} pixels");
-            assert_close(&plain_row(&y, c, Row::plain(out), out, block), &expected, &what);
-            let sums: Vec<f32> = (0..c).map(|ch| 1.0 + expected.iter().skip(ch).step_by(c).sum::<f32>()).collect();
+            assert_close(
+                &plain_row(&y, c, Row::plain(out), out, block),
+                &expected,
+                &what,
+            );
+            let sums: Vec<f32> = (0..c)
+                .map(|ch| 1.0 + expected.iter().skip(ch).step_by(c).sum::<f32>())
+                .collect();
             assert_close(&sum, &sums, &what);
         }
     }

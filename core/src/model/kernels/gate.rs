@@ -21,7 +21,10 @@ pub(in crate::model) fn add_row_sums<S: Simd>(s: S, row: &[f32], sum: &mut [f32]
 
 #[inline(always)]
 fn add_block_sums<S: Simd, V: Vector<S>>(s: S, row: &[f32], px: usize, sum: &mut [f32]) {
-    for (row, sum) in row.chunks_exact(px * V::LEN).zip(sum.chunks_exact_mut(V::LEN)) {
+    for (row, sum) in row
+        .chunks_exact(px * V::LEN)
+        .zip(sum.chunks_exact_mut(V::LEN))
+    {
         let mut sums = [V::all(s, 0.0); 4];
         for four in row.chunks_exact(4 * V::LEN) {
             for (q, sum) in sums.iter_mut().enumerate() {
@@ -45,11 +48,21 @@ pub(in crate::model) fn fully_connected<S: Simd>(
 ) {
     let n = bias.len();
     let zero = f32x8::all(s, 0.0);
-    for (o, (bias, y)) in bias.as_chunks::<8>().0.iter().zip(y.as_chunks_mut::<8>().0).enumerate() {
+    for (o, (bias, y)) in bias
+        .as_chunks::<8>()
+        .0
+        .iter()
+        .zip(y.as_chunks_mut::<8>().0)
+        .enumerate()
+    {
         let mut sums = [f32x8::load(s, bias), zero, zero, zero];
         for (x, w) in x.as_chunks::<4>().0.iter().zip(w.chunks_exact(4 * n)) {
             for (i, sum) in sums.iter_mut().enumerate() {
-                *sum = Vector::times_plus(f32x8::all(s, x[i]), f32x8::load(s, &w[i * n + o * 8..]), *sum);
+                *sum = Vector::times_plus(
+                    f32x8::all(s, x[i]),
+                    f32x8::load(s, &w[i * n + o * 8..]),
+                    *sum,
+                );
             }
         }
         let v = (sums[0] + sums[1]) + (sums[2] + sums[3]);
@@ -60,7 +73,9 @@ pub(in crate::model) fn fully_connected<S: Simd>(
                 let c = |v| f32x8::all(s, v);
                 v * (v * c(1.0 / 6.0) + c(0.5)).max(zero).min(c(1.0))
             }
-            Some(Activation::Logistic) => logistic2(s, v * f32x8::all(s, -std::f32::consts::LOG2_E)),
+            Some(Activation::Logistic) => {
+                logistic2(s, v * f32x8::all(s, -std::f32::consts::LOG2_E))
+            }
         };
         Vector::store(v, y);
     }
@@ -79,7 +94,9 @@ mod tests {
     fn row_sums_are_the_sums_of_the_pixels() {
         let (w, c) = (24, 40);
         let row = numbers(1, w * c);
-        let expected: Vec<f32> = (0..c).map(|ch| 2.0 + row.iter().skip(ch).step_by(c).sum::<f32>()).collect();
+        let expected: Vec<f32> = (0..c)
+            .map(|ch| 2.0 + row.iter().skip(ch).step_by(c).sum::<f32>())
+            .collect();
         for level in SimdLevel::available() {
             let mut sum = vec![2f32; c];
             dispatch!(level.level().unwrap(), s => add_row_sums(s, &stored_row(&row, c, block_at(level)), &mut sum));
@@ -91,12 +108,16 @@ mod tests {
     fn small_matrices_are_multiplied() {
         let (k, n) = (24, 40);
         let (x, w, bias) = (numbers(1, k), numbers(2, k * n), numbers(3, n));
-        let sums: Vec<f32> = (0..n).map(|o| bias[o] + (0..k).map(|i| x[i] * w[i * n + o]).sum::<f32>()).collect();
+        let sums: Vec<f32> = (0..n)
+            .map(|o| bias[o] + (0..k).map(|i| x[i] * w[i * n + o]).sum::<f32>())
+            .collect();
         type Function = fn(f32) -> f32;
         let cases: [(Option<Activation>, Function); 4] = [
             (None, |v| v),
             (Some(Activation::Relu), |v| v.max(0.0)),
-            (Some(Activation::HardSwish), |v| v * (v / 6.0 + 0.5).clamp(0.0, 1.0)),
+            (Some(Activation::HardSwish), |v| {
+                v * (v / 6.0 + 0.5).clamp(0.0, 1.0)
+            }),
             (Some(Activation::Logistic), |v| 1.0 / (1.0 + (-v).exp())),
         ];
         for level in SimdLevel::available() {

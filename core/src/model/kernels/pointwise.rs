@@ -36,8 +36,12 @@ pub(in crate::model) fn pointwise<S: Simd, const ACTIVATION: u8>(
     match (start, to.split) {
         (Start::Bias(b), false) => row::<S, ACTIVATION, BIAS, false>(s, x, w, b, [&[]; 2], y, to),
         (Start::Bias(b), true) => row::<S, ACTIVATION, BIAS, true>(s, x, w, b, [&[]; 2], y, to),
-        (Start::Residual(b, r), _) => row::<S, ACTIVATION, RESIDUAL, false>(s, x, w, b, [r, &[]], y, to),
-        (Start::Enlarged(near, far), _) => row::<S, ACTIVATION, ENLARGED, false>(s, x, w, &[], [near, far], y, to),
+        (Start::Residual(b, r), _) => {
+            row::<S, ACTIVATION, RESIDUAL, false>(s, x, w, b, [r, &[]], y, to)
+        }
+        (Start::Enlarged(near, far), _) => {
+            row::<S, ACTIVATION, ENLARGED, false>(s, x, w, &[], [near, far], y, to)
+        }
     }
 }
 
@@ -52,14 +56,29 @@ fn row<S: Simd, const ACTIVATION: u8, const START: u8, const SPLIT: bool>(
     y: &mut [f32],
     to: Row,
 ) {
-    let mut t = Operands { x, px: x.len() / w.k, weights: &w.weights, k: w.k, steps: opaque(block::<S>()), bias, init, to };
+    let mut t = Operands {
+        x,
+        px: x.len() / w.k,
+        weights: &w.weights,
+        k: w.k,
+        steps: opaque(block::<S>()),
+        bias,
+        init,
+        to,
+    };
     let mut o = 0;
     while o < w.n {
         t.weights = &w.weights[o * w.k..];
         let left = w.n - o;
         macro_rules! tiles {
             ($vector:ident, $m:literal, $rest:literal, $n:literal, $half:literal, $block:literal, $first:expr) => {
-                tiles::<S, $vector<S>, $m, $rest, $n, $half, $block, ACTIVATION, START, SPLIT>(s, &t, o + $first, $first, y)
+                tiles::<S, $vector<S>, $m, $rest, $n, $half, $block, ACTIVATION, START, SPLIT>(
+                    s,
+                    &t,
+                    o + $first,
+                    $first,
+                    y,
+                )
             };
         }
         o += if S::f32s::LEN == 16 {
@@ -165,9 +184,17 @@ fn tile<
             enlarge::<S, V, M, N>(s, t, p, o, j, &mut sums);
         } else {
             let b: V = load(s, &t.bias[o..], is_half);
-            let init = if START == RESIDUAL { &t.init[0][o * t.px + p * width..][..M * width] } else { &[] };
+            let init = if START == RESIDUAL {
+                &t.init[0][o * t.px + p * width..][..M * width]
+            } else {
+                &[]
+            };
             for (q, sum) in sums.iter_mut().enumerate() {
-                sum[j] = if START == RESIDUAL { b.add(load(s, &init[q * width..], is_half)) } else { b };
+                sum[j] = if START == RESIDUAL {
+                    b.add(load(s, &init[q * width..], is_half))
+                } else {
+                    b
+                };
             }
         }
     }
@@ -177,13 +204,21 @@ fn tile<
         let width = if is_half { V::LEN / 2 } else { V::LEN };
         let store = |sum: V, to: &mut [f32]| {
             let v = sum.activate::<ACTIVATION>(s);
-            if is_half { v.store_half(to) } else { v.store(to) }
+            if is_half {
+                v.store_half(to)
+            } else {
+                v.store(to)
+            }
         };
         let out = &mut y[(o + j * V::LEN) * t.to.len..][..t.to.len * width];
         if SPLIT {
             let (even, odd) = out.split_at_mut(t.to.len / 2 * width);
             // the first pixel of the tile is an even one of the row, so its place depends on the padding alone
-            let (a, b) = if t.to.pad.is_multiple_of(2) { (even, odd) } else { (odd, even) };
+            let (a, b) = if t.to.pad.is_multiple_of(2) {
+                (even, odd)
+            } else {
+                (odd, even)
+            };
             let a = &mut a[(t.to.pad + p) / 2 * width..][..M / 2 * width];
             let b = &mut b[(t.to.pad + p).div_ceil(2) * width..][..M / 2 * width];
             for q in 0..M / 2 {
@@ -211,12 +246,22 @@ fn multiply<S: Simd, V: Vector<S>, const M: usize, const N: usize, const BLOCK: 
     // vectors as wide as a panel come from as many panels
     let panels: [&[[f32; PANEL]]; N] = std::array::from_fn(
         #[inline(always)]
-        |j| t.weights[if V::LEN == PANEL { j * PANEL * t.k } else { 0 }..][..PANEL * t.k].as_chunks().0,
+        |j| {
+            t.weights[if V::LEN == PANEL { j * PANEL * t.k } else { 0 }..][..PANEL * t.k]
+                .as_chunks()
+                .0
+        },
     );
     let mut k = 0;
     while t.k - k >= BLOCK {
         let x = &t.x[k * t.px + p * BLOCK..][..M * BLOCK];
-        add_products::<S, V, M, N, BLOCK, 4>(s, x, panels.map(|panel| &panel[k..k + t.steps]), first, sums);
+        add_products::<S, V, M, N, BLOCK, 4>(
+            s,
+            x,
+            panels.map(|panel| &panel[k..k + t.steps]),
+            first,
+            sums,
+        );
         k += BLOCK;
     }
     if k < t.k {
@@ -227,7 +272,14 @@ fn multiply<S: Simd, V: Vector<S>, const M: usize, const N: usize, const BLOCK: 
 
 /// Adds the products of inputs of `M` pixels, which lie `STEP` floats apart in `x`, and rows of weights, of which `TURN` make one turn of the loop.
 #[inline(always)]
-pub(super) fn add_products<S: Simd, V: Vector<S>, const M: usize, const N: usize, const STEP: usize, const TURN: usize>(
+pub(super) fn add_products<
+    S: Simd,
+    V: Vector<S>,
+    const M: usize,
+    const N: usize,
+    const STEP: usize,
+    const TURN: usize,
+>(
     s: S,
     x: &[f32],
     panels: [&[[f32; PANEL]]; N],
@@ -243,7 +295,13 @@ pub(super) fn add_products<S: Simd, V: Vector<S>, const M: usize, const N: usize
         for k in 0..TURN {
             let w: [V; N] = std::array::from_fn(
                 #[inline(always)]
-                |j| if V::LEN == PANEL { V::load(s, &panels[j][k]) } else { V::load(s, &panels[0][k][first + j * V::LEN..]) },
+                |j| {
+                    if V::LEN == PANEL {
+                        V::load(s, &panels[j][k])
+                    } else {
+                        V::load(s, &panels[0][k][first + j * V::LEN..])
+                    }
+                },
             );
             for (q, sum) in sums.iter_mut().enumerate() {
                 let v = V::all(s, x[q * STEP + k]);
@@ -258,7 +316,11 @@ pub(super) fn add_products<S: Simd, V: Vector<S>, const M: usize, const N: usize
 /// A vector, or half of one.
 #[inline(always)]
 fn load<S: Simd, V: Vector<S>>(s: S, from: &[f32], is_half: bool) -> V {
-    if is_half { V::load_half(s, from) } else { V::load(s, from) }
+    if is_half {
+        V::load_half(s, from)
+    } else {
+        V::load(s, from)
+    }
 }
 
 /// Sets the sums of vector `j`, which begins with output `o`, to an enlargement. Two pixels lie around each pixel boundary of the small
@@ -278,7 +340,9 @@ fn enlarge<S: Simd, V: Vector<S>, const M: usize, const N: usize>(
         #[inline(always)]
         |row| &row[o * len + p / 2 * V::LEN..][..(M / 2 + 2) * V::LEN],
     );
-    let vertical = |x: usize| V::load(s, &near[x * V::LEN..]).times_plus(three, V::load(s, &far[x * V::LEN..]));
+    let vertical = |x: usize| {
+        V::load(s, &near[x * V::LEN..]).times_plus(three, V::load(s, &far[x * V::LEN..]))
+    };
     let (mut left, mut middle) = (vertical(0), vertical(1));
     for i in 0..M / 2 {
         let right = vertical(i + 2);
@@ -313,17 +377,31 @@ mod tests {
 
     #[test]
     fn every_level_agrees_with_a_plain_loop() {
-        for (k, n, px) in
-            [(8, 8, 8), (16, 16, 16), (16, 72, 64), (24, 24, 32), (88, 24, 32), (32, 128, 16), (128, 32, 24), (40, 56, 128)]
-        {
+        for (k, n, px) in [
+            (8, 8, 8),
+            (16, 16, 16),
+            (16, 72, 64),
+            (24, 24, 32),
+            (88, 24, 32),
+            (32, 128, 16),
+            (128, 32, 24),
+            (40, 56, 128),
+        ] {
             let (x, matrix, bias) = (numbers(1, px * k), numbers(2, k * n), numbers(3, n));
             let packed = Packed::new(k, n, &matrix);
             let residual = numbers(4, px * n);
             let started: Vec<f32> = (0..px * n).map(|i| bias[i % n]).collect();
-            let with_residual: Vec<f32> = started.iter().zip(&residual).map(|(a, b)| a + b).collect();
-            let (plain, added) = (naive(&x, &matrix, &started, k, n), naive(&x, &matrix, &with_residual, k, n));
+            let with_residual: Vec<f32> =
+                started.iter().zip(&residual).map(|(a, b)| a + b).collect();
+            let (plain, added) = (
+                naive(&x, &matrix, &started, k, n),
+                naive(&x, &matrix, &with_residual, k, n),
+            );
             let relu: Vec<f32> = plain.iter().map(|v| v.max(0.0)).collect();
-            let hard_swish: Vec<f32> = plain.iter().map(|v| v * (v + 0.5).clamp(0.0, 1.0)).collect();
+            let hard_swish: Vec<f32> = plain
+                .iter()
+                .map(|v| v * (v + 0.5).clamp(0.0, 1.0))
+                .collect();
             for level in SimdLevel::available() {
                 let block = block_at(level);
                 let (xs, residual) = (stored_row(&x, k, block), stored_row(&residual, n, block));
@@ -337,11 +415,31 @@ mod tests {
                     plain_row(&y, n, to, px, block)
                 };
                 let what = format!("{level}, {k} to {n}, {px} pixels");
-                assert_close(&run(Row::plain(px), NONE, Start::Bias(&bias)), &plain, &what);
-                assert_close(&run(Row::plain(px), NONE, Start::Residual(&bias, &residual)), &added, &what);
-                assert_close(&run(Row::padded(px, 3, 1, 1), RELU, Start::Bias(&bias)), &relu, &what);
-                assert_close(&run(Row::padded(px, 3, 2, 0), RELU, Start::Bias(&bias)), &relu, &what);
-                assert_close(&run(Row::padded(px, 5, 2, 1), HARD_SWISH, Start::Bias(&bias)), &hard_swish, &what);
+                assert_close(
+                    &run(Row::plain(px), NONE, Start::Bias(&bias)),
+                    &plain,
+                    &what,
+                );
+                assert_close(
+                    &run(Row::plain(px), NONE, Start::Residual(&bias, &residual)),
+                    &added,
+                    &what,
+                );
+                assert_close(
+                    &run(Row::padded(px, 3, 1, 1), RELU, Start::Bias(&bias)),
+                    &relu,
+                    &what,
+                );
+                assert_close(
+                    &run(Row::padded(px, 3, 2, 0), RELU, Start::Bias(&bias)),
+                    &relu,
+                    &what,
+                );
+                assert_close(
+                    &run(Row::padded(px, 5, 2, 1), HARD_SWISH, Start::Bias(&bias)),
+                    &hard_swish,
+                    &what,
+                );
             }
         }
     }
@@ -355,7 +453,11 @@ mod tests {
             for (i, v) in start.iter_mut().enumerate() {
                 let (x, c) = (i / n, i % n);
                 let column = |x: usize| 12.0 * small[0][x * n + c] + 4.0 * small[1][x * n + c];
-                let other = if x % 2 == 0 { (x / 2).saturating_sub(1) } else { (x / 2 + 1).min(px / 2 - 1) };
+                let other = if x % 2 == 0 {
+                    (x / 2).saturating_sub(1)
+                } else {
+                    (x / 2 + 1).min(px / 2 - 1)
+                };
                 *v = 0.75 * column(x / 2) + 0.25 * column(other);
             }
             let expected = naive(&x, &matrix, &start, k, n);
@@ -375,7 +477,11 @@ mod tests {
                 let x = stored_row(&x, k, block);
                 let start = Start::Enlarged(&rows[0], &rows[1]);
                 dispatch!(level.level().unwrap(), s => pointwise::<_, NONE>(s, &x, &packed, start, &mut y, to));
-                assert_close(&plain_row(&y, n, to, px, block), &expected, &format!("{level}, {k} to {n}, {px} pixels"));
+                assert_close(
+                    &plain_row(&y, n, to, px, block),
+                    &expected,
+                    &format!("{level}, {k} to {n}, {px} pixels"),
+                );
             }
         }
     }

@@ -24,22 +24,40 @@ pub(in crate::model) struct Row {
 impl Row {
     /// A row of `w` pixels without padding.
     pub(in crate::model) fn plain(w: usize) -> Self {
-        Row { len: w, pad: 0, split: false }
+        Row {
+            len: w,
+            pad: 0,
+            split: false,
+        }
     }
 
     /// The row that a convolution with `kernel` taps and `stride` reads, of `w` pixels with `pad` in front.
     pub(in crate::model) fn padded(w: usize, kernel: usize, stride: usize, pad: usize) -> Self {
         let read = (w.div_ceil(stride) - 1) * stride + kernel;
-        Row { len: read.max(pad + w).next_multiple_of(2), pad, split: stride == 2 }
+        Row {
+            len: read.max(pad + w).next_multiple_of(2),
+            pad,
+            split: stride == 2,
+        }
     }
 
     /// Place of pixel `x` in a block; padding counts.
     pub(super) fn place(self, x: usize) -> usize {
-        if self.split { x % 2 * (self.len / 2) + x / 2 } else { x }
+        if self.split {
+            x % 2 * (self.len / 2) + x / 2
+        } else {
+            x
+        }
     }
 
     /// Zeroes the padding of the rows in `ring`, which have `channels` channels and `w` pixels.
-    pub(in crate::model) fn clear_padding<S: Simd>(self, _: S, ring: &mut [f32], channels: usize, w: usize) {
+    pub(in crate::model) fn clear_padding<S: Simd>(
+        self,
+        _: S,
+        ring: &mut [f32],
+        channels: usize,
+        w: usize,
+    ) {
         for row in ring.chunks_exact_mut(self.len * channels) {
             for_each_block::<S>(row, channels, |block, channels| {
                 for x in (0..self.pad).chain(self.pad + w..self.len) {
@@ -63,8 +81,11 @@ pub(in crate::model) fn extend_edges<S: Simd>(_: S, row: &mut [f32], w: usize) {
 fn for_each_block<S: Simd>(row: &mut [f32], channels: usize, each: impl Fn(&mut [f32], usize)) {
     let (width, len) = (block::<S>(), row.len() / channels);
     let (whole, half) = row.split_at_mut(channels / width * width * len);
-    whole.chunks_exact_mut(len * width).for_each(|block| each(block, width));
-    half.chunks_exact_mut(len * 8).for_each(|block| each(block, 8));
+    whole
+        .chunks_exact_mut(len * width)
+        .for_each(|block| each(block, width));
+    half.chunks_exact_mut(len * 8)
+        .for_each(|block| each(block, 8));
 }
 
 #[cfg(test)]
@@ -76,15 +97,30 @@ mod tests {
 
     #[test]
     fn padding_is_cleared_and_pixels_are_kept() {
-        for row in [Row::plain(8), Row::padded(8, 3, 1, 1), Row::padded(8, 5, 2, 1), Row::padded(8, 3, 2, 0)] {
+        for row in [
+            Row::plain(8),
+            Row::padded(8, 3, 1, 1),
+            Row::padded(8, 5, 2, 1),
+            Row::padded(8, 3, 2, 0),
+        ] {
             for level in SimdLevel::available() {
                 let mut ring = vec![1.0; row.len * 24 * 3];
                 dispatch!(level.level().unwrap(), s => row.clear_padding(s, &mut ring, 24, 8));
                 for ring_row in ring.chunks_exact(row.len * 24) {
-                    let found = plain_row(ring_row, 24, Row { pad: 0, ..row }, row.len, block_at(level));
+                    let found = plain_row(
+                        ring_row,
+                        24,
+                        Row { pad: 0, ..row },
+                        row.len,
+                        block_at(level),
+                    );
                     for (x, pixel) in found.chunks_exact(24).enumerate() {
                         let inside = (row.pad..row.pad + 8).contains(&x);
-                        assert_eq!(pixel, [f32::from(inside); 24], "{level}, {row:?}, pixel {x}");
+                        assert_eq!(
+                            pixel,
+                            [f32::from(inside); 24],
+                            "{level}, {row:?}, pixel {x}"
+                        );
                     }
                 }
             }

@@ -29,9 +29,15 @@ pub(in crate::model) fn stem<S: Simd, const ACTIVATION: u8>(
     for o in (0..weights.n).step_by(PANEL) {
         let width = PANEL.min(weights.n - o);
         let (bias, y) = (&bias[o..o + width], &mut y[o * w..(o + width) * w]);
-        let weights = weights.weights[o * 3 * TAPS..][..PANEL * 3 * TAPS].as_chunks().0;
+        let weights = weights.weights[o * 3 * TAPS..][..PANEL * 3 * TAPS]
+            .as_chunks()
+            .0;
         if S::f32s::LEN == 4 {
-            for ((bias, y), first) in bias.chunks_exact(8).zip(y.chunks_exact_mut(8 * w)).zip([0, 8]) {
+            for ((bias, y), first) in bias
+                .chunks_exact(8)
+                .zip(y.chunks_exact_mut(8 * w))
+                .zip([0, 8])
+            {
                 tiles::<S, f32x8<S>, 4, 1, ACTIVATION>(s, rows, weights, first, bias, y);
             }
         } else if width < PANEL {
@@ -67,7 +73,15 @@ fn tiles<S: Simd, V: Vector<S>, const M: usize, const N: usize, const ACTIVATION
     for (edge, row) in edge.iter_mut().zip(rows) {
         edge[..M * STEP].copy_from_slice(&row[last * STEP..w * STEP]);
     }
-    tile::<S, V, M, N, ACTIVATION>(s, edge.each_ref().map(|edge| &edge[..M * STEP + 3]), &taps, first, bias, y, last);
+    tile::<S, V, M, N, ACTIVATION>(
+        s,
+        edge.each_ref().map(|edge| &edge[..M * STEP + 3]),
+        &taps,
+        first,
+        bias,
+        y,
+        last,
+    );
 }
 
 /// `M` output pixels from `p` on.
@@ -135,7 +149,8 @@ mod tests {
                 let mut v = bias[i % n];
                 for (ky, row) in rows.iter().enumerate() {
                     for k in 0..9 {
-                        v += row.get(i / n * 6 + k).unwrap_or(&0.0) * weights[(ky * 9 + k) * n + i % n];
+                        v += row.get(i / n * 6 + k).unwrap_or(&0.0)
+                            * weights[(ky * 9 + k) * n + i % n];
                     }
                 }
                 *e = v * (v + 0.5).clamp(0.0, 1.0);

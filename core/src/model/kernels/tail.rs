@@ -6,10 +6,20 @@ use fearless_simd_macros::simd;
 /// A plain row `x` of `w` pixels, a multiple of 16, gives two rows of `2 w` values in `out`. `weights` `[c][4]` (in a square: above left and right,
 /// below left and right) and `bias` carry the factor `-log2(e)` of the logistic.
 #[simd]
-pub(in crate::model) fn tail<S: Simd>(s: S, x: &[f32], weights: &[f32], bias: f32, out: &mut [f32]) {
+pub(in crate::model) fn tail<S: Simd>(
+    s: S,
+    x: &[f32],
+    weights: &[f32],
+    bias: f32,
+    out: &mut [f32],
+) {
     let w = out.len() / 4;
     let (above, below) = out.split_at_mut(2 * w);
-    let outputs = above.as_chunks_mut::<32>().0.iter_mut().zip(below.as_chunks_mut::<32>().0);
+    let outputs = above
+        .as_chunks_mut::<32>()
+        .0
+        .iter_mut()
+        .zip(below.as_chunks_mut::<32>().0);
     for (i, outputs) in outputs.enumerate() {
         if S::f32s::LEN == 16 {
             squares16(s, x, weights, bias, w, i * 16, outputs);
@@ -60,7 +70,12 @@ fn squares16<S: Simd>(
     }
     if let Some(weights) = rest.as_chunks::<32>().0.first() {
         let mut sums = [[f32x8::all(s, 0.0); 4]; 2];
-        add_block(s, &x[(blocks.len() * 2 * w + p) * 8..][..128], weights, &mut sums);
+        add_block(
+            s,
+            &x[(blocks.len() * 2 * w + p) * 8..][..128],
+            weights,
+            &mut sums,
+        );
         for (j, square) in squares.iter_mut().enumerate() {
             *square = square.add(sums[0][j].combine(sums[1][j]));
         }
@@ -89,7 +104,10 @@ fn squares8<S: Simd>(
         add_block(s, &x[(block * w + p) * 8..][..128], weights, &mut sums);
     }
     for (h, [a, b, c, d]) in sums.into_iter().enumerate() {
-        for (out, (left, right)) in [(&mut *above, a.interleave(b)), (&mut *below, c.interleave(d))] {
+        for (out, (left, right)) in [
+            (&mut *above, a.interleave(b)),
+            (&mut *below, c.interleave(d)),
+        ] {
             Vector::store(left, &mut out[h * 16..]);
             Vector::store(right, &mut out[h * 16 + 8..]);
         }
@@ -101,7 +119,10 @@ fn squares8<S: Simd>(
 fn add_block<S: Simd>(s: S, x: &[f32], weights: &[f32; 32], sums: &mut [[f32x8<S>; 4]; 2]) {
     for (four, weights) in weights.as_chunks::<16>().0.iter().enumerate() {
         for (h, sums) in sums.iter_mut().enumerate() {
-            for (c, channel) in transposed(s, &x[h * 64 + four * 4..]).into_iter().enumerate() {
+            for (c, channel) in transposed(s, &x[h * 64 + four * 4..])
+                .into_iter()
+                .enumerate()
+            {
                 for (j, sum) in sums.iter_mut().enumerate() {
                     *sum = Vector::times_plus(channel, f32x8::all(s, weights[c * 4 + j]), *sum);
                 }
@@ -125,7 +146,13 @@ fn transposed16<S: Simd>(s: S, x: &[f32]) -> [f32x16<S>; 16] {
         );
         v = std::array::from_fn(
             #[inline(always)]
-            |i| if i % 2 == 0 { pairs[i / 2].0 } else { pairs[i / 2].1 },
+            |i| {
+                if i % 2 == 0 {
+                    pairs[i / 2].0
+                } else {
+                    pairs[i / 2].1
+                }
+            },
         );
     }
     v
@@ -173,13 +200,19 @@ mod tests {
             for (i, e) in expected.iter_mut().enumerate() {
                 let (row, column) = (i / (2 * w), i % (2 * w));
                 let place = row * 2 + column % 2;
-                let sum: f32 = (0..c).map(|ch| x[column / 2 * c + ch] * weights[ch * 4 + place]).sum();
+                let sum: f32 = (0..c)
+                    .map(|ch| x[column / 2 * c + ch] * weights[ch * 4 + place])
+                    .sum();
                 *e = 1.0 / (1.0 + (bias + sum).exp2());
             }
             for level in SimdLevel::available() {
                 let mut out = vec![f32::NAN; 4 * w];
                 dispatch!(level.level().unwrap(), s => tail(s, &stored_row(&x, c, block_at(level)), &weights, bias, &mut out));
-                assert_close(&out, &expected, &format!("{level}, {c} channels, {w} pixels"));
+                assert_close(
+                    &out,
+                    &expected,
+                    &format!("{level}, {c} channels, {w} pixels"),
+                );
             }
         }
     }

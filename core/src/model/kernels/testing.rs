@@ -39,14 +39,30 @@ pub(super) fn stored_row(row: &[f32], c: usize, block: usize) -> Vec<f32> {
 pub(super) fn padded_row(row: &[f32], c: usize, layout: Row, block: usize) -> Vec<f32> {
     let mut stored = vec![0.0; layout.len * c];
     for (i, v) in row.iter().enumerate() {
-        stored[position(c, layout.len, block, layout.place(layout.pad + i / c), i % c)] = *v;
+        stored[position(
+            c,
+            layout.len,
+            block,
+            layout.place(layout.pad + i / c),
+            i % c,
+        )] = *v;
     }
     stored
 }
 
 /// The `px` pixels of a stored row as `[px][c]`.
 pub(super) fn plain_row(row: &[f32], c: usize, layout: Row, px: usize, block: usize) -> Vec<f32> {
-    (0..px * c).map(|i| row[position(c, layout.len, block, layout.place(layout.pad + i / c), i % c)]).collect()
+    (0..px * c)
+        .map(|i| {
+            row[position(
+                c,
+                layout.len,
+                block,
+                layout.place(layout.pad + i / c),
+                i % c,
+            )]
+        })
+        .collect()
 }
 
 /// Compares with a tolerance that is small against sums of a few hundred numbers of size 1.
@@ -54,6 +70,9 @@ pub(super) fn plain_row(row: &[f32], c: usize, layout: Row, px: usize, block: us
 pub(super) fn assert_close(found: &[f32], expected: &[f32], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (i, (f, e)) in found.iter().zip(expected).enumerate() {
-        assert!((f - e).abs() <= 2e-5 * (1.0 + e.abs()), "{what}: {f} instead of {e} at {i}");
+        assert!(
+            (f - e).abs() <= 2e-5 * (1.0 + e.abs()),
+            "{what}: {f} instead of {e} at {i}"
+        );
     }
 }

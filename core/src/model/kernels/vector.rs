@@ -92,7 +92,11 @@ macro_rules! vector {
                     HARD_SWISH => {
                         let one = $integers::splat(s, 1f32.to_bits() as i32);
                         let half = Self::splat(s, 0.5);
-                        self * (self + half).bitcast::<$integers<S>>().max(zero).min(one).bitcast::<Self>()
+                        self * (self + half)
+                            .bitcast::<$integers<S>>()
+                            .max(zero)
+                            .min(one)
+                            .bitcast::<Self>()
                     }
                     _ => self,
                 }
@@ -112,7 +116,14 @@ pub(super) fn logistic2<S: Simd, V: Vector<S>>(s: S, x: V) -> V {
     let (whole, rest) = x.clamped_parts(s, -64.0, 64.0);
     // Polynomial of 2^r on [-1/2, 1/2], relative error 1.2e-7.
     let mut p = c(1.540_353e-4);
-    for k in [1.333_355_8e-3, 9.618_129e-3, 5.550_411e-2, 0.240_226_5, std::f32::consts::LN_2, 1.0] {
+    for k in [
+        1.333_355_8e-3,
+        9.618_129e-3,
+        5.550_411e-2,
+        0.240_226_5,
+        std::f32::consts::LN_2,
+        1.0,
+    ] {
         p = p.times_plus(rest, c(k));
     }
     c(1.0).over(c(1.0).add(p.scaled_by_power(whole)))
@@ -128,7 +139,9 @@ mod tests {
     #[simd]
     fn apply<S: Simd>(s: S, x: &[f32; 16], y: &mut [[f32; 16]; 3]) {
         f32x16::load(s, x).activate::<RELU>(s).store(&mut y[0]);
-        f32x16::load(s, x).activate::<HARD_SWISH>(s).store(&mut y[1]);
+        f32x16::load(s, x)
+            .activate::<HARD_SWISH>(s)
+            .store(&mut y[1]);
         for (x, y) in x.chunks_exact(8).zip(y[2].chunks_exact_mut(8)) {
             logistic2(s, f32x8::load(s, x)).store(y);
         }
@@ -137,7 +150,10 @@ mod tests {
     #[test]
     fn functions_agree_with_their_formulas() {
         let x: [f32; 16] = std::array::from_fn(|i| {
-            [-300.0, -40.0, -9.5, -0.5, -0.2, -0.0, 0.0, 1e-6, 0.3, 0.5, 0.7, 3.0, 11.1, 88.0, 126.0, 1e9][i]
+            [
+                -300.0, -40.0, -9.5, -0.5, -0.2, -0.0, 0.0, 1e-6, 0.3, 0.5, 0.7, 3.0, 11.1, 88.0,
+                126.0, 1e9,
+            ][i]
         });
         for level in SimdLevel::available() {
             let mut y = [[0f32; 16]; 3];
@@ -146,8 +162,14 @@ mod tests {
                 let hard_swish = 6.0 * v * (6.0 * v + 3.0).clamp(0.0, 6.0) / 36.0;
                 let logistic = 1.0 / (1.0 + f64::from(v).clamp(-64.0, 64.0).exp2());
                 assert_eq!(y[0][i], v.max(0.0), "{level}");
-                assert!((y[1][i] - hard_swish).abs() <= 2e-7 * hard_swish.abs(), "{level}: hard swish of {v}");
-                assert!((f64::from(y[2][i]) - logistic).abs() <= 3e-7 * logistic.min(1.0), "{level}: logistic of {v}");
+                assert!(
+                    (y[1][i] - hard_swish).abs() <= 2e-7 * hard_swish.abs(),
+                    "{level}: hard swish of {v}"
+                );
+                assert!(
+                    (f64::from(y[2][i]) - logistic).abs() <= 3e-7 * logistic.min(1.0),
+                    "{level}: logistic of {v}"
+                );
             }
         }
     }
