@@ -42,7 +42,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// that number; another number asks for so many frames and is answered with the nanoseconds that each took (u64). Frames go on
 /// from request to request, and from the last file to the first.
 fn serve(mut camera: Camera) -> Result<(), Box<dyn Error>> {
-    let (mut stdin, mut stdout) = (io::stdin().lock(), io::stdout().lock());
+    let mut stdin = io::stdin().lock();
+    let mut stdout = io::stdout().lock();
     let mut files: Vec<Vec<u8>> = Vec::new();
     let mut number = 0;
     while let Ok(request) = read_u32(&mut stdin) {

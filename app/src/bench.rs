@@ -115,11 +115,9 @@ fn measure(
 ) -> anyhow::Result<Measured> {
     let simd = plan.simd;
     let frames = frames(original, width, height)?;
-    let (mut segmenter, mut refiner, mut compositor) = (
-        Segmenter::new(model, matte, simd)?,
-        Refiner::new(simd)?,
-        Compositor::new(simd)?,
-    );
+    let mut segmenter = Segmenter::new(model, matte, simd)?;
+    let mut refiner = Refiner::new(simd)?;
+    let mut compositor = Compositor::new(simd)?;
     let mut executor = Executor::new(model, simd)?;
     let mut encoder = Encoder::new(ImageFormat::Png, 80);
     let input = vec![0.5; model.input_width() * model.input_height() * 3];
@@ -127,10 +125,12 @@ fn measure(
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let dir = FrameDir::open(folder.path(), &"bench".parse::<CameraId>()?)?;
     let mut state = MatteState::default();
-    let (mut decoder, mut frame, mut coarse) =
-        (Decoder::default(), RgbImage::default(), Coarse::default());
-    let (mut alpha, mut picture, mut bytes) =
-        (GrayImage::default(), Composed::default(), Vec::new());
+    let mut decoder = Decoder::default();
+    let mut frame = RgbImage::default();
+    let mut coarse = Coarse::default();
+    let mut alpha = GrayImage::default();
+    let mut picture = Composed::default();
+    let mut bytes = Vec::new();
     let mut times: [Vec<f64>; STAGES.len()] = Default::default();
     for i in 0..WARM_UP + plan.frames {
         let jpeg = &frames[i % frames.len()];

@@ -101,10 +101,8 @@ fn bars<S: Counted>(watch: &Watch<S>, screen: &MultiProgress, stop: &Stop) {
     );
     let endless =
         BarStyle::with_template("{prefix:<12} {spinner} {pos} frames, {per_sec}, {elapsed}{msg}");
-    let (known, endless) = (
-        known.unwrap_or_else(|_| BarStyle::default_bar()),
-        endless.unwrap_or_else(|_| BarStyle::default_spinner()),
-    );
+    let known = known.unwrap_or_else(|_| BarStyle::default_bar());
+    let endless = endless.unwrap_or_else(|_| BarStyle::default_spinner());
     let bars: Vec<ProgressBar> = names
         .into_iter()
         .map(|n| screen.add(ProgressBar::no_length().with_prefix(n)))
@@ -137,7 +135,8 @@ fn lines<S: Counted>(watch: &Watch<S>, stop: &Stop) {
     let start = Instant::now();
     let mut before = (start, 0);
     while !stop.wait(LINE_EVERY) {
-        let (c, now) = (total(watch), Instant::now());
+        let c = total(watch);
+        let now = Instant::now();
         let fps = (c.done - before.1) as f64 / (now - before.0).as_secs_f64().max(1e-9);
         before = (now, c.done);
         let of = if c.expected > 0 {

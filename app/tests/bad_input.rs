@@ -55,7 +55,8 @@ fn assert_whole_and_without_background(b: &Bench, folder: &str, count: usize) {
 /// Frames of the sample as pictures in a folder: `in/NAME_1.EXT` and so on.
 fn pictures(b: &Bench, count: usize, extension: &str) -> Vec<PathBuf> {
     let _ = fs::create_dir(b.path("in"));
-    let (frames, pattern) = (count.to_string(), format!("in/{extension}_%d.{extension}"));
+    let frames = count.to_string();
+    let pattern = format!("in/{extension}_%d.{extension}");
     b.ffmpeg(&["-i", &sample(), "-frames:v", &frames, &pattern]);
     (1..=count)
         .map(|i| b.path(&format!("in/{extension}_{i}.{extension}")))
@@ -312,7 +313,8 @@ fn grey_and_cmyk_jpegs_are_done() {
     fs::create_dir(b.path("in")).unwrap();
     b.ffmpeg(&["-i", &sample(), "-frames:v", "1", "frame.png"]);
     let frame = mattebox_core::codec::decode(&b.read("frame.png"), &Default::default()).unwrap();
-    let (width, height) = (frame.width() as usize, frame.height() as usize);
+    let width = frame.width() as usize;
+    let height = frame.height() as usize;
     let jpeg = |pixels: Vec<u8>, format: PixelFormat, subsampling| {
         let pitch = width * format.size();
         turbojpeg::compress(
@@ -354,7 +356,8 @@ fn grey_and_cmyk_jpegs_are_done() {
         )
         .unwrap()
     };
-    let (there, here) = (frame.get_pixel(320, 250), *of(1).get_pixel(320, 250));
+    let there = frame.get_pixel(320, 250);
+    let here = *of(1).get_pixel(320, 250);
     assert!(
         there.0.iter().zip(here.0).all(|(a, b)| a.abs_diff(b) < 40),
         "{there:?} became {here:?}"

@@ -114,10 +114,8 @@ fn mattes_that_run_wrote_are_measured() {
             .zip(&printed[1..])
         {
             let unit = 10f64.powi(-(text.split('.').nth(1).map_or(0, str::len) as i32));
-            let (value, shown) = (
-                measured[name].as_f64().expect("a number"),
-                text.parse::<f64>().expect("a number"),
-            );
+            let value = measured[name].as_f64().expect("a number");
+            let shown = text.parse::<f64>().expect("a number");
             assert!(
                 (value - shown).abs() <= unit,
                 "{page}: {name} of {wanted} is {value}, printed is {text}"
@@ -129,7 +127,8 @@ fn mattes_that_run_wrote_are_measured() {
 #[test]
 fn what_cannot_be_measured_is_named() {
     let b = Bench::new();
-    let (clip, truth) = (sample(), repository("samples/person_alpha.mkv"));
+    let clip = sample();
+    let truth = repository("samples/person_alpha.mkv");
     b.ffmpeg(&["-i", &truth, "-frames:v", "3", "short.mkv"]);
     for (args, code, words) in [
         (&["eval", "gone.mkv", &truth][..], 1, &["gone.mkv"][..]),

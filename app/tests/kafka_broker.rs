@@ -78,7 +78,8 @@ fn a_killed_broker_comes_back_with_its_records() {
     let client = broker.client();
     client.create_topic("kept", 1, &[]);
     client.produce("kept", &[Record::new("a", "1")]);
-    let (process, folder) = (broker.process(), broker.folder());
+    let process = broker.process();
+    let folder = broker.folder();
     broker.kill();
     assert_gone(process, &folder.to_string_lossy());
     broker.restart();
@@ -112,19 +113,15 @@ fn a_frozen_broker_answers_once_it_goes_on() {
 fn no_process_is_left_behind() {
     // Dropped; stopped; the launcher killed. What happens when the test itself is killed is in the next test.
     let broker = Broker::start();
-    let (process, folder) = (
-        broker.process(),
-        broker.folder().to_string_lossy().into_owned(),
-    );
+    let process = broker.process();
+    let folder = broker.folder().to_string_lossy().into_owned();
     assert!(runs(process, &folder));
     drop(broker);
     assert!(!runs(process, &folder), "after a drop");
 
     let mut broker = Broker::start();
-    let (process, folder) = (
-        broker.process(),
-        broker.folder().to_string_lossy().into_owned(),
-    );
+    let process = broker.process();
+    let folder = broker.folder().to_string_lossy().into_owned();
     broker.stop();
     assert!(!runs(process, &folder), "after a stop");
     broker.restart();

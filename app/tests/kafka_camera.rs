@@ -88,7 +88,8 @@ fn while_the_broker_is_away_the_newest_frames_wait_and_those_before_are_counted(
 fn a_hangup_says_what_waits_for_the_next_start_and_without_a_settings_file_it_is_a_clean_end() {
     let broker = Broker::shared();
     let town = Town::new(&broker, "hung-up");
-    let (file, log) = (town.bench.path("m.toml"), town.bench.path("log"));
+    let file = town.bench.path("m.toml");
+    let log = town.bench.path("log");
     let said = |words: &str| std::fs::read_to_string(&log).is_ok_and(|text| text.contains(words));
     let start = |args: &[&str]| {
         let mut command = town.command(args, "6000");
@@ -126,10 +127,8 @@ fn a_hangup_says_what_waits_for_the_next_start_and_without_a_settings_file_it_is
         has_records(&broker, "hung-up", before + 5)
     });
     assert_eq!(camera.stop(LIMIT, &args).code, Some(130));
-    let (args, before) = (
-        ["camera", &sample(), "--max-width", "160", "--json"],
-        numbers(&broker, "hung-up").len(),
-    );
+    let args = ["camera", &sample(), "--max-width", "160", "--json"];
+    let before = numbers(&broker, "hung-up").len();
     let camera = start(&args);
     until("its frames", || has_records(&broker, "hung-up", before + 3));
     camera.send("HUP");
@@ -269,10 +268,13 @@ fn jpeg(town: &Town, filter: &str) -> Vec<u8> {
 fn a_damaged_jpeg_costs_at_most_itself_and_what_a_decoder_reads_is_published() {
     let broker = Broker::shared();
     let town = Town::new(&broker, "damaged");
-    let (good, other) = (jpeg(&town, "scale=320:180"), jpeg(&town, "scale=176:144"));
+    let good = jpeg(&town, "scale=320:180");
+    let other = jpeg(&town, "scale=176:144");
     let end = good.len() - 2;
     let junk = [&good[..end], &[0; 3], &good[end..]].concat();
-    let (cut, no_end, head) = (&good[..end * 2 / 3], &good[..end], &good[..100]);
+    let cut = &good[..end * 2 / 3];
+    let no_end = &good[..end];
+    let head = &good[..100];
     let pictures = [&good[..], cut, &good, no_end, &junk, &other, head, &good].map(<[u8]>::to_vec);
     avi(&town, "clip", &pictures);
     let args = [
@@ -322,7 +324,8 @@ fn a_damaged_jpeg_costs_at_most_itself_and_what_a_decoder_reads_is_published() {
 fn a_picture_wider_than_is_wanted_is_made_smaller_in_the_middle_of_a_stream_that_passes_through() {
     let broker = Broker::shared();
     let town = Town::new(&broker, "wider");
-    let (small, wide) = (jpeg(&town, "scale=160:90"), jpeg(&town, "scale=640:360"));
+    let small = jpeg(&town, "scale=160:90");
+    let wide = jpeg(&town, "scale=640:360");
     avi(&town, "clip", &[small.clone(), wide, small]);
     let report = town.report(&[
         "camera",

@@ -78,7 +78,8 @@ impl Town {
             "100000",
         ];
         args.extend(sources.iter().map(String::as_str));
-        let (frames, fps) = (frames.to_string(), fps.to_string());
+        let frames = frames.to_string();
+        let fps = fps.to_string();
         args.extend(["--frames", &frames, "--fps", &fps]);
         self.start(&args)
     }
@@ -149,7 +150,9 @@ fn through_kill_9_of_workers_broker_and_camera_every_frame_is_there_once_with_th
         .collect();
     let mut results: Vec<Running> = vec![town.worker("results", "topic:chaos-results", &[])];
     let length = Duration::from_secs_f64(s.frames as f64 / s.fps as f64);
-    let (mut kills, mut broker_kills, mut camera_killed) = (0, 0, false);
+    let mut kills = 0;
+    let mut broker_kills = 0;
+    let mut camera_killed = false;
     while begun.elapsed() < length {
         thread::sleep(s.pause);
         let all: &mut Vec<Running> = if kills % 3 == 2 {
@@ -214,7 +217,8 @@ fn through_kill_9_of_workers_broker_and_camera_every_frame_is_there_once_with_th
         records.len() >= (s.cameras - 1) * s.frames,
         "frames were dropped"
     );
-    let (disturbed, undisturbed) = (town.tree("disturbed"), town.tree("undisturbed"));
+    let disturbed = town.tree("disturbed");
+    let undisturbed = town.tree("undisturbed");
     assert_eq!(
         disturbed.keys().cloned().collect::<BTreeSet<_>>(),
         published,

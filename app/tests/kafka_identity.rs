@@ -11,7 +11,8 @@ use town::{Town, sum};
 
 /// A frame of the sample as a JPEG of a given width. Cameras are told apart by the sizes of their pictures.
 fn jpeg(bench: &Bench, width: u32) -> Vec<u8> {
-    let (scale, name) = (format!("scale={width}:-2"), format!("{width}.jpg"));
+    let scale = format!("scale={width}:-2");
+    let name = format!("{width}.jpg");
     bench.ffmpeg(&["-i", &sample(), "-frames:v", "1", "-vf", &scale, &name]);
     bench.read(&name)
 }

@@ -32,7 +32,8 @@ fn python(script: &str, args: &[&str]) -> String {
 
 #[test]
 fn a_python_camera_feeds_our_worker_and_starting_it_again_writes_over_nothing() {
-    let (broker, b) = (Broker::shared(), Bench::new());
+    let broker = Broker::shared();
+    let b = Bench::new();
     let address = broker.bootstrap();
     broker.client().create_topic("from-python", 1, &[]);
     b.ffmpeg(&[
@@ -66,7 +67,8 @@ fn a_python_camera_feeds_our_worker_and_starting_it_again_writes_over_nothing() 
 
 #[test]
 fn our_camera_feeds_a_python_job() {
-    let (broker, b) = (Broker::shared(), Bench::new());
+    let broker = Broker::shared();
+    let b = Bench::new();
     let address = broker.bootstrap();
     let camera = [
         "camera",

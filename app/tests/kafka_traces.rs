@@ -25,10 +25,8 @@ fn check_way(topic: &str, trace: &[Told], frame: u64, stages: &[&str]) {
     let capture = one(trace, "capture");
     assert!(capture.parent_span_id.is_empty());
     let number = frame.to_string();
-    let (send, process) = (
-        one(trace, &format!("send {topic}")),
-        one(trace, &format!("process {topic}")),
-    );
+    let send = one(trace, &format!("send {topic}"));
+    let process = one(trace, &format!("process {topic}"));
     assert!(
         is_within(send, capture) && is_within(process, send),
         "{trace:?}"
@@ -38,10 +36,8 @@ fn check_way(topic: &str, trace: &[Told], frame: u64, stages: &[&str]) {
         (SpanKind::Producer, SpanKind::Consumer)
     );
     for span in [send, process] {
-        let (partition, offset) = (
-            "messaging.destination.partition.id",
-            "messaging.kafka.offset",
-        );
+        let partition = "messaging.destination.partition.id";
+        let offset = "messaging.kafka.offset";
         assert_eq!(text(&span.attributes, partition).as_deref(), Some("0"));
         assert_eq!(
             text(&span.attributes, offset),
@@ -92,7 +88,8 @@ fn check_way(topic: &str, trace: &[Told], frame: u64, stages: &[&str]) {
 fn a_frame_is_one_trace_from_the_camera_through_the_topic_to_its_file() {
     let broker = Broker::shared();
     for wire in ["binary", "json"] {
-        let (town, collector) = (Town::new(&broker, wire), Collector::start());
+        let town = Town::new(&broker, wire);
+        let collector = Collector::start();
         let otlp = format!("--otlp={}", collector.address);
         town.fill(&["a"], 5, &["--partitions", "1", "--wire", wire, &otlp]);
         town.report(&["worker", "--until", "end", &otlp]);
@@ -115,7 +112,8 @@ fn a_frame_is_one_trace_from_the_camera_through_the_topic_to_its_file() {
 #[test]
 fn a_result_in_a_topic_carries_the_trace_of_its_frame_on() {
     let broker = Broker::shared();
-    let (town, collector) = (Town::new(&broker, "to-topic"), Collector::start());
+    let town = Town::new(&broker, "to-topic");
+    let collector = Collector::start();
     let otlp = format!("--otlp={}", collector.address);
     town.fill(&["a"], 3, &["--partitions", "1", &otlp]);
     town.report(&["worker", "--until", "end", "--out", "topic:matted", &otlp]);
@@ -164,7 +162,8 @@ fn a_result_in_a_topic_carries_the_trace_of_its_frame_on() {
 #[test]
 fn a_dead_letter_says_why_in_its_trace() {
     let broker = Broker::shared();
-    let (town, collector) = (Town::new(&broker, "hostile"), Collector::start());
+    let town = Town::new(&broker, "hostile");
+    let collector = Collector::start();
     broker.client().create_topic("hostile", 1, &[]);
     let known = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let hostile = [
@@ -201,7 +200,8 @@ fn a_dead_letter_says_why_in_its_trace() {
 #[test]
 fn the_camera_decides_which_frames_are_traced() {
     let broker = Broker::shared();
-    let (town, collector) = (Town::new(&broker, "sampled"), Collector::start());
+    let town = Town::new(&broker, "sampled");
+    let collector = Collector::start();
     let otlp = format!("--otlp={}", collector.address);
     town.fill(
         &["a"],
@@ -267,7 +267,8 @@ fn without_a_collector_everything_is_published_and_said_once() {
 
 #[test]
 fn a_run_without_a_broker_has_traces_too() {
-    let (bench, collector) = (harness::Bench::new(), Collector::start());
+    let bench = harness::Bench::new();
+    let collector = Collector::start();
     let clip = sample();
     for (out, whole) in [
         ("output", &STAGES[1..]),

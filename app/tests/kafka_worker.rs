@@ -162,10 +162,8 @@ fn results_in_a_topic_are_there_exactly_once_through_kill_9() {
     // The bytes are those of an undisturbed run.
     town.report(&["worker", "--until", "end", "--group", "files"]);
     for result in &results {
-        let (camera, number) = (
-            String::from_utf8_lossy(result.key.as_deref().expect("a key")).into_owned(),
-            number(result),
-        );
+        let camera = String::from_utf8_lossy(result.key.as_deref().expect("a key")).into_owned();
+        let number = number(result);
         let file = town
             .bench
             .read(&format!("output/{camera}/frame_{number:06}.png"));
@@ -228,7 +226,8 @@ fn until_the_end_a_worker_also_does_what_a_colleague_that_hangs_was_given() {
             .sum::<i64>(),
         1800
     );
-    let (ours, theirs) = (town.tree("ours"), town.tree("theirs"));
+    let ours = town.tree("ours");
+    let theirs = town.tree("theirs");
     assert_eq!(
         ours.keys()
             .chain(theirs.keys())
@@ -552,7 +551,8 @@ fn camera_and_worker_speak_sasl_and_tls_and_secrets_stay_secret() {
     let broker = Broker::with(&["--sasl-ssl"]);
     let town = Town::new(&broker, "secure");
     broker.client().create_topic("secure", 1, &[]);
-    let (address, ca) = (broker.property("sasl_ssl"), broker.property("ca"));
+    let address = broker.property("sasl_ssl");
+    let ca = broker.property("ca");
     let source = sample();
     let secure = |command: &[&str], mechanism: &str, password: &str| {
         let mut all = town.bench.command(command);
@@ -593,11 +593,9 @@ fn camera_and_worker_speak_sasl_and_tls_and_secrets_stay_secret() {
         refused.stderr
     );
     // The same with a certificate in place of a password.
-    let (address, cert, key) = (
-        broker.property("mutual_tls"),
-        broker.property("client_cert"),
-        broker.property("client_key"),
-    );
+    let address = broker.property("mutual_tls");
+    let cert = broker.property("client_cert");
+    let key = broker.property("client_key");
     let certificate = [
         "--kafka",
         &address,

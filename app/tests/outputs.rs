@@ -406,7 +406,8 @@ fn a_named_pipe_is_written_into() {
     let b = home();
     for name in ["p.mkv", "p.webm", "p.mp4", "p.mov", "p.ts", "p.gif"] {
         mkfifo(&b, name);
-        let (from, to) = (b.path(name), b.path(&format!("got-{name}")));
+        let from = b.path(name);
+        let to = b.path(&format!("got-{name}"));
         let reader = thread::spawn(move || {
             let mut bytes = Vec::new();
             File::open(from).unwrap().read_to_end(&mut bytes).unwrap();

@@ -207,7 +207,8 @@ fn a_transparent_picture_carries_no_colour_of_the_room() {
     let png = image::load_from_memory(&b.read("output/cam01/frame_000002.png"))
         .expect("a PNG")
         .into_rgba8();
-    let (mut clear, mut solid) = (0, 0);
+    let mut clear = 0;
+    let mut solid = 0;
     for pixel in png.pixels() {
         match pixel.0 {
             [r, g, b, 0] => {
@@ -289,11 +290,9 @@ fn a_live_run_drops_the_oldest_frames_and_counts_them() {
     ]);
     let c = &report["cameras"][0];
     let number = |v: &serde_json::Value| v.as_u64().expect("a number");
-    let (read, written, behind) = (
-        number(&c["frames_in"]),
-        number(&c["frames_out"]),
-        number(&c["dropped"]["behind"]),
-    );
+    let read = number(&c["frames_in"]);
+    let written = number(&c["frames_out"]);
+    let behind = number(&c["dropped"]["behind"]);
     assert_eq!(read, 60);
     assert_eq!(read, written + behind);
     assert!(

@@ -337,7 +337,8 @@ fn server() -> String {
 
 #[test]
 fn a_source_that_works_tells_no_secret_in_table_or_traces() {
-    let (b, collector) = (Bench::new(), Collector::start());
+    let b = Bench::new();
+    let collector = Collector::start();
     let source = format!("http://admin:hunter2@{}/clip.mp4?token=hunter2", server());
     let otlp = format!("{}/v1/traces?key=hunter2", collector.address);
     let done = b.run(&["run", &source, "--frames", "3", "--otlp", &otlp]);

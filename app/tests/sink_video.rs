@@ -49,7 +49,8 @@ fn sample_pictures() -> Vec<RgbImage> {
 fn compare(a: &RgbImage, b: &RgbImage) -> (f64, f64) {
     assert_eq!(a.dimensions(), b.dimensions());
     let count = a.as_raw().len() as f64;
-    let (mut squares, mut sum) = (0.0, 0.0);
+    let mut squares = 0.0;
+    let mut sum = 0.0;
     for (a, b) in a.iter().zip(b.iter()) {
         let difference = f64::from(*a) - f64::from(*b);
         squares += difference * difference;
@@ -153,7 +154,8 @@ fn read_alpha(path: &Path, width: u32, height: u32) -> Vec<RgbaImage> {
 
 #[test]
 fn formats_that_can_be_transparent_are() {
-    let (width, height) = (64, 48);
+    let width = 64;
+    let height = 48;
     // Alpha from 0 to 252 across, a colour that moves.
     let pictures: Vec<RgbaImage> = (0..10u32)
         .map(|n| {

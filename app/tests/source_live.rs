@@ -249,7 +249,8 @@ fn a_source_that_is_kept_comes_however_late_and_says_why_it_is_away() {
 
 #[test]
 fn a_camera_that_is_not_plugged_in_is_waited_for_where_sources_are_kept() {
-    let (stop, status) = (Stop::new(), Status::default());
+    let stop = Stop::new();
+    let status = Status::default();
     let options = SourceOptions {
         keep_trying: true,
         status: status.clone(),
@@ -327,7 +328,8 @@ fn the_time_of_a_live_picture_is_that_of_its_arrival() {
         let picture = source.next(&stop).unwrap().unwrap();
         let time =
             std::time::UNIX_EPOCH + Duration::from_micros(picture.time.0.try_into().unwrap());
-        let (age, latency) = (time.elapsed().unwrap(), picture.read.elapsed());
+        let age = time.elapsed().unwrap();
+        let latency = picture.read.elapsed();
         assert!(time >= before, "it came before the source was opened");
         assert!(
             latency.abs_diff(age) < Duration::from_millis(100),

@@ -131,7 +131,8 @@ fn a_bad_picture_costs_only_itself() {
     let mut source = open(&spec, &SourceOptions::default());
     fs::remove_file(folder.path().join("8.png")).unwrap();
     let stop = Stop::new();
-    let (mut good, mut bad) = (0, Vec::new());
+    let mut good = 0;
+    let mut bad = Vec::new();
     loop {
         match source.next(&stop) {
             Ok(Some(_)) => good += 1,

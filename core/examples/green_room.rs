@@ -27,7 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .zip(&read_all(mattes)?)
         .enumerate()
     {
-        let (alpha, matte) = (first_channel(alpha), first_channel(matte));
+        let alpha = first_channel(alpha);
+        let matte = first_channel(matte);
         let mut compose =
             |picture: &RgbImage, alpha: &GrayImage, background: &Background, cleanup| {
                 let mut composed = Composed::default();

@@ -28,9 +28,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         Err(_) => SimdLevel::best(),
     };
     let model = Arc::new(Model::general()?);
-    let (mut segmenter, mut refiner) = (Segmenter::new(&model, mode, simd)?, Refiner::new(simd)?);
-    let (mut state, mut alpha) = (MatteState::default(), GrayImage::default());
-    let (mut segmenting, mut refining) = (Vec::new(), Vec::new());
+    let mut segmenter = Segmenter::new(&model, mode, simd)?;
+    let mut refiner = Refiner::new(simd)?;
+    let mut state = MatteState::default();
+    let mut alpha = GrayImage::default();
+    let mut segmenting = Vec::new();
+    let mut refining = Vec::new();
     let mut input = std::io::stdin().lock();
     let mut output = std::io::stdout().lock();
     let mut bytes = vec![0; width as usize * height as usize * 3];

@@ -63,12 +63,11 @@ fn parse(level: &str) -> Result<SimdLevel, Box<dyn Error>> {
 /// so many runs of the last input and is answered with the nanoseconds that each took (u64).
 fn serve(model: &Model, mut run: impl FnMut(&[f32], &mut [f32])) -> io::Result<()> {
     let pixels = model.input_width() * model.input_height();
-    let (mut input, mut out, mut bytes) = (
-        vec![0f32; pixels * 3],
-        vec![0f32; pixels],
-        vec![0u8; pixels * 12],
-    );
-    let (mut stdin, mut stdout) = (io::stdin().lock(), io::stdout().lock());
+    let mut input = vec![0f32; pixels * 3];
+    let mut out = vec![0f32; pixels];
+    let mut bytes = vec![0u8; pixels * 12];
+    let mut stdin = io::stdin().lock();
+    let mut stdout = io::stdout().lock();
     let mut request = [0; 4];
     while stdin.read_exact(&mut request).is_ok() {
         match u32::from_le_bytes(request) {
@@ -149,9 +148,11 @@ fn profile(path: &str, level: SimdLevel, runs: usize) -> Result<(), Box<dyn Erro
     let mut sum = [0.0; 5];
     for row in &mut rows {
         let mmac = row.multiply_adds as f64 / 1e6;
-        let (limit, mb) = (mmac / peak * 1e3, row.bytes as f64 / 1e6);
+        let limit = mmac / peak * 1e3;
+        let mb = row.bytes as f64 / 1e6;
         let (median, least) = median_and_least(&mut row.times);
-        let (pass, operator) = (row.pass.to_string(), row.operator);
+        let pass = row.pass.to_string();
+        let operator = row.operator;
         println!(
             "{pass:5} {operator:10} {mmac:8.2} {median:9.1} {least:9.1} {limit:9.1} {:7.0}% {mb:8.2}",
             100.0 * limit / least

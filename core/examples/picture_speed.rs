@@ -26,7 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             picture.height() * width / picture.width(),
         ))
     };
-    let (picture, alpha) = (read(picture)?, read(alpha)?);
+    let picture = read(picture)?;
+    let alpha = read(alpha)?;
     let alpha = GrayImage::from_fn(alpha.width(), alpha.height(), |x, y| {
         Luma([alpha.get_pixel(x, y).0[0]])
     });
@@ -76,8 +77,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             if level != SimdLevel::best() && name != "gray" && name != "blur" {
                 continue;
             }
-            let (mut compositor, mut out) = (Compositor::new(level)?, Composed::default());
-            let (picture, alpha) = (&picture, &alpha);
+            let mut compositor = Compositor::new(level)?;
+            let mut out = Composed::default();
+            let picture = &picture;
+            let alpha = &alpha;
             let run = move || {
                 compositor.compose(picture, alpha, &background, cleanup, &mut out);
                 out.as_raw().len()
@@ -89,7 +92,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (kind, composed) in ["rgb", "rgba"].into_iter().zip(&composed) {
         for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Jpeg] {
             if kind == "rgb" || format.has_alpha() {
-                let (mut encoder, mut file) = (Encoder::new(format, 80), Vec::new());
+                let mut encoder = Encoder::new(format, 80);
+                let mut file = Vec::new();
                 let run = move || {
                     encoder
                         .encode(composed, &mut file)
@@ -121,7 +125,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     for file in &files {
-        let (mut decoder, mut out) = (Decoder::default(), RgbImage::default());
+        let mut decoder = Decoder::default();
+        let mut out = RgbImage::default();
         let run = move || {
             decoder
                 .decode_into(file, &Limits::default(), &mut out)

@@ -55,7 +55,8 @@ pub fn compositor(bytes: &[u8]) {
         _ => Background::Picture(Arc::new(bytes.picture(width, height))),
     };
     let cleanup = bytes.next() % 2 == 0;
-    let (picture, alpha) = (bytes.picture(width, height), bytes.alpha(width, height));
+    let picture = bytes.picture(width, height);
+    let alpha = bytes.alpha(width, height);
     let compose = |level| {
         let mut compositor = Compositor::new(level).expect("the level is available");
         let mut made = [(); 2].map(|()| Composed::Rgb(RgbImage::default()));
@@ -144,7 +145,8 @@ impl Bytes<'_> {
     fn picture(&mut self, width: u32, height: u32) -> RgbImage {
         let longest = u32::from(self.next()) % 64 + 1;
         let mut picture = RgbImage::new(width, height);
-        let (mut colour, mut left) = ([0; 3], 0);
+        let mut colour = [0; 3];
+        let mut left = 0;
         for pixel in picture.pixels_mut() {
             if left == 0 {
                 colour = [self.next(), self.next(), self.next()];
@@ -162,7 +164,8 @@ impl Bytes<'_> {
         let mut alpha = GrayImage::new(width, height);
         let mut rest: &mut [u8] = &mut alpha;
         while !rest.is_empty() {
-            let (kind, length) = (self.next(), usize::from(self.next()) % longest + 1);
+            let kind = self.next();
+            let length = usize::from(self.next()) % longest + 1;
             let value = [0, 255, kind][usize::from(kind) % 3];
             let (run, after) = rest.split_at_mut(length.min(rest.len()));
             run.fill(value);

@@ -19,7 +19,8 @@ fn main() {
     for bytes in [GENERAL, LANDSCAPE] {
         let model = Arc::new(Model::from_bytes(bytes).unwrap());
         let pixels = model.input_width() * model.input_height();
-        let (input, mut out) = (vec![0.5f32; pixels * 3], vec![0f32; pixels]);
+        let input = vec![0.5f32; pixels * 3];
+        let mut out = vec![0f32; pixels];
         for level in SimdLevel::available() {
             let mut executor = Executor::new(&model, level).unwrap();
             let region = Region::new(ALLOCATOR);
@@ -46,22 +47,21 @@ fn steady_streams_allocate_little(model: &Arc<Model>) {
     let picture = RgbImage::from_fn(640, 360, |x, y| {
         image::Rgb([(x / 3) as u8, (y / 2) as u8, (x ^ y) as u8])
     });
-    let (simd, mut bytes, mut decoded) = (SimdLevel::best(), Vec::new(), RgbImage::default());
+    let simd = SimdLevel::best();
+    let mut bytes = Vec::new();
+    let mut decoded = RgbImage::default();
     let mut jpeg = Vec::new();
     JpegEncoder::new(80).encode(&picture, &mut jpeg).unwrap();
     for matte in [MatteMode::Hard, MatteMode::Soft] {
-        let (mut decoder, mut segmenter) = (
-            Decoder::default(),
-            Segmenter::new(model, matte, simd).unwrap(),
-        );
-        let (mut refiner, mut compositor) =
-            (Refiner::new(simd).unwrap(), Compositor::new(simd).unwrap());
-        let (mut state, mut coarse, mut alpha) = (
-            MatteState::default(),
-            Coarse::default(),
-            GrayImage::default(),
-        );
-        let (mut encoder, mut composed) = (Encoder::new(ImageFormat::Png, 80), Composed::default());
+        let mut decoder = Decoder::default();
+        let mut segmenter = Segmenter::new(model, matte, simd).unwrap();
+        let mut refiner = Refiner::new(simd).unwrap();
+        let mut compositor = Compositor::new(simd).unwrap();
+        let mut state = MatteState::default();
+        let mut coarse = Coarse::default();
+        let mut alpha = GrayImage::default();
+        let mut encoder = Encoder::new(ImageFormat::Png, 80);
+        let mut composed = Composed::default();
         for i in 0..40 {
             let region = Region::new(ALLOCATOR);
             decoder

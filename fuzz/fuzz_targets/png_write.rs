@@ -12,10 +12,8 @@ thread_local! {
 
 fuzz_target!(|input: (u16, u8, &[u8])| {
     let (width, kind, bytes) = input;
-    let (width, channels) = (
-        u32::from(width) % 4096 + 1,
-        [1, 3, 4][usize::from(kind & 3) % 3],
-    );
+    let width = u32::from(width) % 4096 + 1;
+    let channels = [1, 3, 4][usize::from(kind & 3) % 3];
     // Each byte several times, so that there are runs.
     let samples: Vec<u8> = bytes
         .iter()

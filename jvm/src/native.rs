@@ -141,11 +141,9 @@ extern "system" fn Java_io_mattebox_spark_Native_frame<'c>(
             true => Ok(None),
             false => env.convert_byte_array(array).map(Some),
         };
-        let (key, value, packed) = (
-            bytes(&key)?,
-            bytes(&value)?,
-            bytes(&headers)?.unwrap_or_default(),
-        );
+        let key = bytes(&key)?;
+        let value = bytes(&value)?;
+        let packed = bytes(&headers)?.unwrap_or_default();
         let headers = unpack(&packed).ok_or(NativeError::Headers)?;
         let record = wire::Record {
             key: key.as_deref(),
@@ -220,7 +218,8 @@ fn unpack(mut packed: &[u8]) -> Option<Vec<wire::Header<'_>>> {
     }
     let mut headers = Vec::new();
     while !packed.is_empty() {
-        let (name, value) = (part(&mut packed)?, part(&mut packed)?);
+        let name = part(&mut packed)?;
+        let value = part(&mut packed)?;
         // A name that is no text is none of ours.
         if let Some(name) = name.and_then(|name| std::str::from_utf8(name).ok())
             && headers.len() < MAX_HEADERS

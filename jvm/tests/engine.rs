@@ -14,7 +14,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 fn jpeg(number: u64) -> Vec<u8> {
     let center = (40 + 2 * number as i64, 60);
     let picture = RgbImage::from_fn(160, 120, |x, y| {
-        let (dx, dy) = (i64::from(x) - center.0, i64::from(y) - center.1);
+        let dx = i64::from(x) - center.0;
+        let dy = i64::from(y) - center.1;
         if dx * dx + dy * dy < 900 {
             Rgb([220, 180, 160])
         } else {
@@ -32,7 +33,8 @@ fn engine(out: &Path) -> Engine {
 
 /// The record at an offset: the frames of two cameras, in turn.
 fn record(engine: &Engine, task: i64, offset: i64) -> Row {
-    let (camera, number) = (["left", "right"][offset as usize % 2], offset as u64 / 2);
+    let camera = ["left", "right"][offset as usize % 2];
+    let number = offset as u64 / 2;
     record_of(engine, task, offset, camera, number, offset)
 }
 
@@ -50,7 +52,8 @@ fn record_of(
         moment / 25,
         moment % 25 * 40
     );
-    let (id, sequence) = (format!("{camera}/s/{number}"), number.to_string());
+    let id = format!("{camera}/s/{number}");
+    let sequence = number.to_string();
     let source = format!("mattebox/camera/{camera}");
     let texts = [
         ("ce_specversion", "1.0"),
@@ -361,10 +364,8 @@ fn state_that_cannot_be_read_replaces_no_file() {
     // The cameras count from 0 once more: these are the first records at later offsets.
     let second = engine(out.path());
     for offset in 20..30 {
-        let (camera, number) = (
-            ["left", "right"][offset as usize % 2],
-            (offset as u64 - 20) / 2,
-        );
+        let camera = ["left", "right"][offset as usize % 2];
+        let number = (offset as u64 - 20) / 2;
         let row = record_of(&second, 2, offset, camera, number, offset);
         assert_eq!(row.status, Status::Written);
     }

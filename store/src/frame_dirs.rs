@@ -79,7 +79,8 @@ mod tests {
         let cameras: Vec<CameraId> = (0..5).map(|n| format!("cam{n}").parse().unwrap()).collect();
         std::thread::scope(|scope| {
             for thread in 0..4 {
-                let (dirs, cameras) = (&dirs, &cameras);
+                let dirs = &dirs;
+                let cameras = &cameras;
                 scope.spawn(move || {
                     for number in (0..100).filter(|number| number % 4 == thread) {
                         for camera in cameras {

@@ -234,7 +234,8 @@ mod tests {
     fn the_version_for_a_place_is_found_until_a_later_place_is_recorded() {
         let root = tempfile::tempdir().unwrap();
         let dir = MemoryDir::open(root.path()).unwrap();
-        let (stream, camera) = (Stream::new("g", "t", 0), "cam".parse().unwrap());
+        let stream = Stream::new("g", "t", 0);
+        let camera = "cam".parse().unwrap();
         let recall = |offset| dir.recall(&stream, &camera, offset).unwrap();
         let save = |offset, number| {
             dir.save(&stream, &camera, offset, &memory(number).to_bytes())
@@ -263,7 +264,8 @@ mod tests {
      {
         let root = tempfile::tempdir().unwrap();
         let dir = MemoryDir::open(root.path()).unwrap();
-        let (stream, camera) = (Stream::new("g", "t", 0), "cam".parse().unwrap());
+        let stream = Stream::new("g", "t", 0);
+        let camera = "cam".parse().unwrap();
         let files = FrameDir::open(root.path(), &camera).unwrap();
         files
             .write(FrameNumber(41), "png", b"x", OnExisting::Fail)

@@ -252,7 +252,8 @@ mod tests {
     fn files_are_as_readable_as_the_umask_allows() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
-        let (ours, plain) = (folder.path().join("ours"), folder.path().join("plain"));
+        let ours = folder.path().join("ours");
+        let plain = folder.path().join("plain");
         PendingFile::create(&ours)
             .unwrap()
             .commit(OnExisting::Fail, false)
@@ -266,7 +267,8 @@ mod tests {
     #[test]
     fn a_named_pipe_is_written_into() {
         let folder = tempfile::tempdir().unwrap();
-        let (file, pipe) = (folder.path().join("a.csv"), folder.path().join("pipe.csv"));
+        let file = folder.path().join("a.csv");
+        let pipe = folder.path().join("pipe.csv");
         fs::write(&file, "a longer text").unwrap();
         write_file(&file, b"text").unwrap();
         assert_eq!(fs::read(&file).unwrap(), b"text");

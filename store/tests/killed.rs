@@ -67,7 +67,8 @@ fn every_file_under_a_final_name_is_whole_after_a_kill() {
         victim.kill().unwrap();
         victim.wait().unwrap();
 
-        let (mut whole, mut temporary) = (0, 0);
+        let mut whole = 0;
+        let mut temporary = 0;
         for entry in fs::read_dir(root.path().join("cam")).unwrap() {
             let entry = entry.unwrap();
             let name = entry.file_name().into_string().unwrap();

@@ -157,7 +157,8 @@ fn replace_words(text: &str, word: &str) -> String {
     let mut done = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(word) {
-        let (before, after) = (&rest[..at], &rest[at + word.len()..]);
+        let before = &rest[..at];
+        let after = &rest[at + word.len()..];
         let is_part = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         done.push_str(before);
         let alone = !is_part(done.chars().next_back()) && !is_part(after.chars().next());

@@ -37,15 +37,14 @@ pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     let screen = MultiProgress::new();
     start_log(&resolved, &screen)?;
     let settings = CameraSettings::new(&resolved)?;
-    let (stop, abort, style, metrics) = (
-        Stop::new(),
-        Stop::new(),
-        settings.progress,
-        settings.metrics,
-    );
+    let stop = Stop::new();
+    let abort = Stop::new();
+    let style = settings.progress;
+    let metrics = settings.metrics;
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
     let report = Camera::new(settings, stop, abort).and_then(|camera| {
-        let (watch, ended) = (camera.watch(), Stop::new());
+        let watch = camera.watch();
+        let ended = Stop::new();
         let _server = metrics
             .map(|address| {
                 serve(

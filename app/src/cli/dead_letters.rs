@@ -302,7 +302,8 @@ fn show(dead: &DeadLetters, args: &ShowArgs) -> anyhow::Result<ExitCode> {
     }
     let text =
         |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-    let (key, value) = (found.record.key(), found.record.payload());
+    let key = found.record.key();
+    let value = found.record.payload();
     let headers: Vec<_> = found
         .record
         .headers()

@@ -282,10 +282,8 @@ fn blamed_variable(e: &clap::Error) -> Option<String> {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
     };
-    let (arg, value) = (
-        text(ContextKind::InvalidArg)?,
-        text(ContextKind::InvalidValue)?,
-    );
+    let arg = text(ContextKind::InvalidArg)?;
+    let value = text(ContextKind::InvalidValue)?;
     let flag = arg.split_whitespace().next()?;
     let typed = std::env::args().any(|a| a == flag || a.starts_with(&format!("{flag}=")));
     let command = command();

@@ -61,7 +61,8 @@ struct Change {
 
 /// What differs, as it may be shown.
 fn changes<L: Layer>(old: &Resolved<L>, new: &Resolved<L>) -> Result<Vec<Change>, ConfigError> {
-    let (old, new) = (old.rows()?, new.rows()?);
+    let old = old.rows()?;
+    let new = new.rows()?;
     let value_in = |rows: &[(String, toml::Value, _)], name: &str| {
         rows.iter()
             .find(|(n, ..)| n == name)
@@ -109,10 +110,8 @@ mod tests {
 
     #[test]
     fn what_differs_is_named_with_both_values() {
-        let (old, new) = (
-            resolved("background = \"gray\""),
-            resolved("background = \"blur\"\nthreads = 3"),
-        );
+        let old = resolved("background = \"gray\"");
+        let new = resolved("background = \"blur\"\nthreads = 3");
         let found = changes(&old, &new).unwrap();
         let change = |name: &str, before: &str, now: &str| Change {
             name: name.into(),

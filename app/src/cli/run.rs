@@ -45,11 +45,15 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
             &"--json and --out - would both write to standard output; choose one",
         ));
     }
-    let (stop, abort, style) = (Stop::new(), Stop::new(), settings.progress);
+    let stop = Stop::new();
+    let abort = Stop::new();
+    let style = settings.progress;
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
-    let (view, metrics) = (settings.view.clone(), settings.metrics);
+    let view = settings.view.clone();
+    let metrics = settings.metrics;
     let report = Pipeline::new(settings, stop, abort).and_then(|pipeline| {
-        let (watch, ended) = (pipeline.watch(), Stop::new());
+        let watch = pipeline.watch();
+        let ended = Stop::new();
         let page: Arc<dyn Page> = Arc::new(RunPage {
             watch: pipeline.watch(),
             clock: pipeline.clock(),

@@ -7,7 +7,8 @@ use std::{collections::BTreeSet, ffi::OsString, path::Path};
 
 /// The command line with each such flag and its value in one word.
 pub(super) fn join(args: impl IntoIterator<Item = OsString>, command: &Command) -> Vec<OsString> {
-    let (mut switches, mut others) = (BTreeSet::new(), BTreeSet::new());
+    let mut switches = BTreeSet::new();
+    let mut others = BTreeSet::new();
     learn(command, &mut switches, &mut others);
     let mut joined = Vec::new();
     let mut args = args.into_iter().peekable();

@@ -30,7 +30,8 @@ pub(super) fn run(args: &ViewArgs, matches: &ArgMatches) -> anyhow::Result<ExitC
     let resolved = args.settings.resolve(matches)?;
     start_log(&resolved, &MultiProgress::new())?;
     let settings = WatchSettings::new(&resolved)?;
-    let (stop, view) = (Stop::new(), settings.view.clone());
+    let stop = Stop::new();
+    let view = settings.view.clone();
     signals::listen(stop.clone(), Stop::new(), settings.shutdown_timeout)?;
     let watched = Watcher::open(settings, stop).and_then(|watcher| {
         let _view = serve_view(view, watcher.studio(), "view", false, watcher.numbers())?;

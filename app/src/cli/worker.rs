@@ -44,11 +44,15 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     let screen = MultiProgress::new();
     start_log(&resolved, &screen)?;
     let settings = WorkerSettings::new(&resolved)?;
-    let (stop, abort, style) = (Stop::new(), Stop::new(), settings.progress);
-    let (metrics, view) = (settings.metrics, settings.view.clone());
+    let stop = Stop::new();
+    let abort = Stop::new();
+    let style = settings.progress;
+    let metrics = settings.metrics;
+    let view = settings.view.clone();
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
     let report = Worker::new(settings, stop, abort).and_then(|worker| {
-        let (numbers, ended) = (worker.numbers(), Stop::new());
+        let numbers = worker.numbers();
+        let ended = Stop::new();
         let _numbers = metrics
             .map(|address| serve(address, numbers.clone()))
             .transpose()?;
@@ -98,10 +102,8 @@ fn show(
 
 impl Counted for Numbers {
     fn counts(&self) -> Counts {
-        let (mut counts, lag) = (
-            Counts::default(),
-            self.partitions().iter().map(|(_, p)| p.lag()).sum::<u64>(),
-        );
+        let mut counts = Counts::default();
+        let lag = self.partitions().iter().map(|(_, p)| p.lag()).sum::<u64>();
         for (_, camera) in self.cameras() {
             counts.done += camera.frames_out.load(Relaxed) + camera.kept.load(Relaxed);
             counts.dropped += camera.stale.load(Relaxed);

@@ -43,7 +43,8 @@ pub struct CameraSettings {
 impl CameraSettings {
     /// Checks every value. The first that cannot be used is the error.
     pub fn new(resolved: &Resolved<CameraLayer>) -> Result<Self, ConfigError> {
-        let (check, l) = (Check(&resolved.origins), &resolved.layer);
+        let check = Check(&resolved.origins);
+        let l = &resolved.layer;
         let source = check.source(&l.read)?;
         Ok(CameraSettings {
             cameras: check.cameras(&l.source, &l.camera_id)?,

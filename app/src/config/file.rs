@@ -29,7 +29,8 @@ pub(super) fn parse<L: Layer>(text: &str, file: &SettingsFile) -> Result<Table, 
     };
     let all: Table = toml::from_str(text).map_err(mistake)?;
     let commands = layer::commands();
-    let (mut own, mut section) = (Table::new(), Table::new());
+    let mut own = Table::new();
+    let mut section = Table::new();
     for (key, value) in all {
         match (commands.iter().find(|(name, _)| *name == key), value) {
             (Some((name, keys)), Value::Table(inner)) => {

@@ -14,7 +14,8 @@ pub struct LettersSettings {
 impl LettersSettings {
     /// Checks every value. The first that cannot be used is the error.
     pub fn new(resolved: &Resolved<LettersLayer>) -> Result<Self, ConfigError> {
-        let (check, l) = (Check(&resolved.origins), &resolved.layer);
+        let check = Check(&resolved.origins);
+        let l = &resolved.layer;
         Ok(LettersSettings {
             broker: BrokerSettings::new(&check, &l.kafka)?,
             connect_timeout: check

@@ -130,11 +130,9 @@ impl RunSettings {
 
     /// Checks every value. The first that cannot be used is the error.
     pub fn new(resolved: &Resolved<RunLayer>) -> Result<Self, ConfigError> {
-        let (check, l, made) = (
-            Check(&resolved.origins),
-            &resolved.layer,
-            &resolved.layer.made,
-        );
+        let check = Check(&resolved.origins);
+        let l = &resolved.layer;
+        let made = &resolved.layer.made;
         let source = check.source(&l.read)?;
         let sink: SinkSpec = check.parse("out", &l.out)?;
         let background: BackgroundSpec = check.parse("background", &made.background)?;

@@ -29,7 +29,8 @@ pub struct WatchSettings {
 impl WatchSettings {
     /// Checks every value. The first that cannot be used is the error.
     pub fn new(resolved: &Resolved<WatchLayer>) -> Result<Self, ConfigError> {
-        let (check, l) = (Check(&resolved.origins), &resolved.layer);
+        let check = Check(&resolved.origins);
+        let l = &resolved.layer;
         let Some(results) = l.results.clone() else {
             let what = "no topic was given: name the topic of results, as `mattebox worker --out topic:NAME` writes it";
             return Err(ConfigError::Conflict(what.to_owned()));

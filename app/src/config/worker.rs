@@ -103,11 +103,9 @@ pub struct WorkerSettings {
 impl WorkerSettings {
     /// Checks every value. The first that cannot be used is the error.
     pub fn new(resolved: &Resolved<WorkerLayer>) -> Result<Self, ConfigError> {
-        let (check, l, made) = (
-            Check(&resolved.origins),
-            &resolved.layer,
-            &resolved.layer.made,
-        );
+        let check = Check(&resolved.origins);
+        let l = &resolved.layer;
+        let made = &resolved.layer.made;
         let background: BackgroundSpec = check.parse("background", &made.background)?;
         if let BackgroundSpec::Video(_) = background {
             let reason = "a worker that goes on after a crash could not tell which of its pictures comes next: use another background";

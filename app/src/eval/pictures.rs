@@ -29,7 +29,8 @@ pub fn is_picture(path: &Path) -> bool {
 /// # Errors
 /// If the folder cannot be listed or holds no picture.
 pub fn list(folder: &Path) -> Result<Vec<PathBuf>, EvalError> {
-    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    let mut files = Vec::new();
+    let mut folders = Vec::new();
     let read = |source| EvalError::Read {
         path: folder.to_owned(),
         source,

@@ -79,10 +79,8 @@ impl Report {
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        let (frames, plural) = (
-            self.frames.len(),
-            if self.frames.len() == 1 { "" } else { "s" },
-        );
+        let frames = self.frames.len();
+        let plural = if self.frames.len() == 1 { "" } else { "s" };
         let size = self
             .size()
             .map_or("various sizes".to_owned(), |(width, height)| {

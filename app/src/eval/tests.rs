@@ -186,7 +186,8 @@ fn progress_counts_up_to_the_end() {
 
 #[test]
 fn counts_that_differ_are_both_named() {
-    let (seven, five) = (folder(7, alpha), folder(5, alpha));
+    let seven = folder(7, alpha);
+    let five = folder(5, alpha);
     let video = video(&seven, "alpha.mkv", &["-c:v", "ffv1", "-pix_fmt", "gray"]);
     for (predicted, truth, counts) in [
         (seven.path(), five.path(), ["has 7 frames", "has 5:"]),

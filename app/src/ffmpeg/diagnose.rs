@@ -217,7 +217,8 @@ pub(crate) fn diagnose(errors: &Errors, status: Option<ExitStatus>) -> Diagnosis
             .rev()
             .find(|line| line.to_lowercase().contains(words))
         {
-            let (may_come, of_content) = (MAY_COME.contains(words), OF_CONTENT.contains(words));
+            let may_come = MAY_COME.contains(words);
+            let of_content = OF_CONTENT.contains(words);
             let text = format!("{meaning} (FFmpeg: {})", errors.shown(line));
             return Diagnosis {
                 kind: *kind,

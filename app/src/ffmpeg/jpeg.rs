@@ -181,7 +181,9 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// Goes to the end of the picture, which it gives.
     fn find_end(&mut self, limits: &Limits) -> usize {
-        let (mut has_tables, mut has_steps, mut has_data) = (false, false, false);
+        let mut has_tables = false;
+        let mut has_steps = false;
+        let mut has_data = false;
         loop {
             let begun = self.at;
             let Some(marker) = self.marker(has_data) else {
@@ -273,10 +275,8 @@ impl Walk<'_> {
         let Some(&[precision, h1, h0, w1, w0]) = body.first_chunk::<5>() else {
             return self.is_odd(JpegOddity::Headers);
         };
-        let (width, height) = (
-            u32::from(u16::from_be_bytes([w1, w0])),
-            u32::from(u16::from_be_bytes([h1, h0])),
-        );
+        let width = u32::from(u16::from_be_bytes([w1, w0]));
+        let height = u32::from(u16::from_be_bytes([h1, h0]));
         // FFmpeg takes a second header, libjpeg does not.
         if self.size != (0, 0) {
             return self.is_odd(JpegOddity::Headers);
@@ -399,7 +399,8 @@ mod tests {
 
     #[test]
     fn a_picture_within_a_header_and_fill_before_a_marker_are_nothing_odd() {
-        let (outer, inner) = (picture(1), picture(2));
+        let outer = picture(1);
+        let inner = picture(2);
         let mut both = outer[..2].to_vec();
         both.extend_from_slice(&[0xff, 0xff, 0xff, 0xe1]);
         both.extend_from_slice(&(inner.len() as u16 + 2).to_be_bytes());
@@ -430,7 +431,8 @@ mod tests {
 
     #[test]
     fn a_picture_that_is_cut_anywhere_is_odd_and_the_next_is_as_it_was() {
-        let (jpeg, next) = (picture(4), picture(5));
+        let jpeg = picture(4);
+        let next = picture(5);
         for length in 0..jpeg.len() {
             let found = read_all(&stream(&[&jpeg[..length], &next])).unwrap();
             assert!(
@@ -465,7 +467,8 @@ mod tests {
         let with = |at: usize, bytes: &[u8]| [&jpeg[..at], bytes, &jpeg[at..]].concat();
         let changed =
             |at: usize, bytes: &[u8]| [&jpeg[..at], bytes, &jpeg[at + bytes.len()..]].concat();
-        let (frame, scan) = (at(&jpeg, 0xc0), at(&jpeg, SOS));
+        let frame = at(&jpeg, 0xc0);
+        let scan = at(&jpeg, SOS);
         for (what, bytes, oddity) in [
             ("text", b"<html>".to_vec(), JpegOddity::NoStart),
             ("nothing", vec![], JpegOddity::NoStart),
@@ -524,7 +527,8 @@ mod tests {
 
     #[test]
     fn a_picture_that_is_too_long_costs_no_memory_and_only_itself() {
-        let (mut long, next) = (picture(8), picture(9));
+        let mut long = picture(8);
+        let next = picture(9);
         long.resize(MAX_BYTES as usize + 1, 7);
         let found = read_all(&stream(&[&long, &next])).unwrap();
         assert!(found[0].bytes.is_empty() && found[0].oddity == Some(JpegOddity::TooLong));
@@ -550,7 +554,8 @@ mod tests {
 
     #[test]
     fn a_flipped_bit_costs_only_its_picture() {
-        let (mut jpeg, next) = (picture(7), picture(8));
+        let mut jpeg = picture(7);
+        let next = picture(8);
         for bit in 0..jpeg.len() * 8 {
             jpeg[bit / 8] ^= 1 << (bit % 8);
             let found = read_all(&stream(&[&jpeg, &next])).unwrap();

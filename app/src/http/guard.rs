@@ -24,7 +24,9 @@ const COOKIE: &str = "mattebox";
 
 /// Lets a request through or says why not.
 pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    let (method, headers, uri) = (request.method(), request.headers(), request.uri());
+    let method = request.method();
+    let headers = request.headers();
+    let uri = request.uri();
     let is_browser = headers
         .get(header::USER_AGENT)
         .is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"));

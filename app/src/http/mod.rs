@@ -87,10 +87,8 @@ pub fn serve_view(
         .map(|(cert, key)| server::tls(cert, key))
         .transpose()?;
     process::started();
-    let (scheme, address) = (
-        if tls.is_some() { "https" } else { "http" },
-        settings.address,
-    );
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let address = settings.address;
     let connections = settings.max_viewers + PAGE_CONNECTIONS;
     studio.open()?;
     let site = Arc::new(Site::new(settings, studio, command, settable, numbers));

@@ -508,7 +508,8 @@ mod tests {
 
     #[test]
     fn a_histogram_has_its_buckets_its_sum_and_its_count() {
-        let (mut text, latency_of) = (Text::default(), Latency::default());
+        let mut text = Text::default();
+        let latency_of = Latency::default();
         for _ in 0..4 {
             latency_of.add_time(Duration::from_millis(25));
         }

@@ -131,7 +131,8 @@ async fn accept(
                 continue;
             }
         };
-        let (app, tls) = (app.clone(), tls.clone());
+        let app = app.clone();
+        let tls = tls.clone();
         tokio::spawn(async move {
             if let Err(error) = converse(stream, app, tls).await {
                 tracing::debug!("a connection has ended: {error}");

@@ -104,7 +104,8 @@ impl Found {
 
     /// Why it cannot be sent to a topic again, if it cannot.
     pub fn obstacle(&self, topic: &str) -> Option<String> {
-        let (from, left_out) = (self.header(letters::TOPIC), self.header(letters::LEFT_OUT));
+        let from = self.header(letters::TOPIC);
+        let left_out = self.header(letters::LEFT_OUT);
         match () {
             () if from.is_empty() => Some("it does not say which topic it is from".to_owned()),
             () if from != topic => Some(format!("it is from topic {from}")),
@@ -317,7 +318,8 @@ impl DeadLetters {
                 match consumer.poll(Duration::from_millis(200)) {
                     Some(Ok(message)) => {
                         heard = Instant::now();
-                        let (offset, record) = (message.offset(), message.detach());
+                        let offset = message.offset();
+                        let record = message.detach();
                         if offset < high && look(Found { record })?.is_break() {
                             return Ok(());
                         }
@@ -403,7 +405,8 @@ impl DeadLetters {
     }
 
     fn send(&self, producer: &BaseProducer<Ledger>, found: &Found) -> Result<(), KafkaError> {
-        let (place, ledger) = (found.place(), producer.context());
+        let place = found.place();
+        let ledger = producer.context();
         let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(
             &self.settings.broker.topic,
             Box::new(place),

@@ -68,11 +68,9 @@ pub struct Results {
 
 impl Counters for Results {
     fn counted(&self) -> Counted {
-        let (seen, shown, failed) = (
-            self.seen.load(Relaxed),
-            self.shown.load(Relaxed),
-            self.failed.load(Relaxed),
-        );
+        let seen = self.seen.load(Relaxed);
+        let shown = self.shown.load(Relaxed);
+        let failed = self.failed.load(Relaxed);
         Counted {
             frames_in: seen,
             frames_out: shown,

@@ -40,7 +40,8 @@ impl Judge {
         let flicker: Vec<f64> = neighbours
             .filter_map(|(_, other)| sketch.flicker(other))
             .collect();
-        let (coverage, edge_width) = (sketch.coverage(), sketch.edge_width());
+        let coverage = sketch.coverage();
+        let edge_width = sketch.edge_width();
         self.recent.push((number, sketch));
         if self.recent.len() > WAITING {
             self.recent.remove(0);
@@ -84,17 +85,16 @@ mod tests {
 
     #[test]
     fn neighbours_are_compared_in_whatever_order_they_come() {
-        let (mut in_order, mut out_of_order) = (Judge::default(), Judge::default());
+        let mut in_order = Judge::default();
+        let mut out_of_order = Judge::default();
         [0, 1, 2]
             .into_iter()
             .for_each(|n| in_order.add(n, sketch(100 + 10 * (n as u32 % 2))));
         [1, 0, 2]
             .into_iter()
             .for_each(|n| out_of_order.add(n, sketch(100 + 10 * (n as u32 % 2))));
-        let (a, b) = (
-            in_order.quality().unwrap().flicker.unwrap(),
-            out_of_order.quality().unwrap().flicker.unwrap(),
-        );
+        let a = in_order.quality().unwrap().flicker.unwrap();
+        let b = out_of_order.quality().unwrap().flicker.unwrap();
         assert!(a > 1.0 && (a - b).abs() < 1e-9, "{a} {b}");
     }
 

@@ -358,10 +358,8 @@ mod tests {
     use image::{Luma, Rgb};
 
     fn offer(shots: &Shots, number: u64) -> bool {
-        let (raw, alpha) = (
-            RgbImage::from_pixel(960, 540, Rgb([200, 0, 0])),
-            GrayImage::from_pixel(960, 540, Luma([0])),
-        );
+        let raw = RgbImage::from_pixel(960, 540, Rgb([200, 0, 0]));
+        let alpha = GrayImage::from_pixel(960, 540, Luma([0]));
         let composed = Composed::Rgb(RgbImage::from_pixel(960, 540, Rgb([0, 200, 0])));
         shots.offer(Offer {
             number,

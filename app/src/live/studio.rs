@@ -191,7 +191,8 @@ mod tests {
     }
 
     fn offer(camera: &Arc<Camera>, number: u64) {
-        let (raw, alpha) = (RgbImage::new(8, 4), GrayImage::new(8, 4));
+        let raw = RgbImage::new(8, 4);
+        let alpha = GrayImage::new(8, 4);
         let composed = Composed::Rgb(raw.clone());
         camera.offer(Offer {
             number,

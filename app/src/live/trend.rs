@@ -65,10 +65,8 @@ impl Trend {
         {
             let rate = |now: u64, then: u64| now.saturating_sub(then) as f64 / (at - before);
             let times = counted.times.since(&last.times);
-            let (frames_in, frames_out) = (
-                rate(counted.frames_in, last.frames_in),
-                rate(counted.frames_out, last.frames_out),
-            );
+            let frames_in = rate(counted.frames_in, last.frames_in);
+            let frames_out = rate(counted.frames_out, last.frames_out);
             self.seconds.push_back(Second {
                 at: at as i64,
                 frames_in,
@@ -106,7 +104,8 @@ impl Trend {
 
     /// Frames per second that usually come: over the half minute that ends with the last frame.
     pub fn usual_fps(&self) -> f64 {
-        let (mut frames, mut n) = (0.0, 0.0);
+        let mut frames = 0.0;
+        let mut n = 0.0;
         for second in self
             .seconds
             .iter()
@@ -149,7 +148,8 @@ mod tests {
 
     #[test]
     fn each_second_has_its_own_rate_and_times() {
-        let (mut trend, latency) = (Trend::default(), Latency::default());
+        let mut trend = Trend::default();
+        let latency = Latency::default();
         let mut frames = 0;
         for second in 0..6 {
             for _ in 0..10 {

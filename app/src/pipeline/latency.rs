@@ -154,10 +154,8 @@ fn bucket(micros: u64) -> usize {
 
 /// The longest time in a bucket.
 fn upper_end(bucket: usize) -> u64 {
-    let (doublings, within) = (
-        bucket as u64 / BUCKETS_PER_DOUBLING,
-        bucket as u64 % BUCKETS_PER_DOUBLING,
-    );
+    let doublings = bucket as u64 / BUCKETS_PER_DOUBLING;
+    let within = bucket as u64 % BUCKETS_PER_DOUBLING;
     match doublings {
         0 => within,
         _ => ((BUCKETS_PER_DOUBLING + within + 1) << (doublings - 1)) - 1,

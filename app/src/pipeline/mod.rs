@@ -272,7 +272,8 @@ impl Pipeline {
     /// Gives all cameras the look that settings ask for, as if they had been started with it. A look that cannot be had changes
     /// nothing.
     pub fn look_changer(&self) -> impl Fn(&RunSettings) -> Result<(), String> + Send + 'static {
-        let (studio, backgrounds) = (self.studio.clone(), self.backgrounds.clone());
+        let studio = self.studio.clone();
+        let backgrounds = self.backgrounds.clone();
         move |settings| change_looks(&studio, &backgrounds, settings)
     }
 
@@ -310,7 +311,8 @@ impl Pipeline {
     /// Runs until every source has ended or the run was stopped.
     pub fn run(self) -> Result<Report, StartError> {
         let started = Instant::now();
-        let (children, process) = (stats::children_cpu(), stats::process_cpu());
+        let children = stats::children_cpu();
+        let process = stats::process_cpu();
         let Pipeline {
             settings,
             job,
@@ -327,8 +329,10 @@ impl Pipeline {
         let threads = settings.threads.get();
         // With other cameras, or with somebody who looks, the process goes on: a camera that is off may come later.
         let keep_trying = settings.cameras.len() > 1 || settings.view.is_some();
-        let (mut lanes, mut lane_settings, mut writers, mut readers) =
-            (vec![], vec![], vec![], vec![]);
+        let mut lanes = vec![];
+        let mut lane_settings = vec![];
+        let mut writers = vec![];
+        let mut readers = vec![];
         for (((index, c), backdrop), camera) in settings
             .cameras
             .iter()
@@ -348,8 +352,8 @@ impl Pipeline {
                 spec => {
                     let (to, from) = crossbeam_channel::bounded(queue.working);
                     let (spare_to, spare) = crossbeam_channel::bounded(queue.working);
-                    let (spec, options) =
-                        (spec.for_camera(&c.camera), sink_options(&settings, &abort));
+                    let spec = spec.for_camera(&c.camera);
+                    let options = sink_options(&settings, &abort);
                     writers.push(Writer {
                         lane: index,
                         spec,
@@ -367,14 +371,12 @@ impl Pipeline {
                 .transpose()?;
             let look = camera.look();
             let status = camera.status.clone();
-            let (spec, options) = (
-                c.spec.clone(),
-                SourceOptions {
-                    status,
-                    keep_trying,
-                    ..settings.source.clone()
-                },
-            );
+            let spec = c.spec.clone();
+            let options = SourceOptions {
+                status,
+                keep_trying,
+                ..settings.source.clone()
+            };
             lanes.push(Lane {
                 camera,
                 source: c.spec.to_string(),

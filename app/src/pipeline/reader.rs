@@ -39,7 +39,8 @@ impl Reader {
         match source::open(&self.spec, &self.options, &shared.stop) {
             Ok(source) => {
                 tracing::debug!(camera = %shared.lanes[index].camera.id, "the source is open");
-                let (info, lane) = (*source.info(), &shared.lanes[index]);
+                let info = *source.info();
+                let lane = &shared.lanes[index];
                 let expected = info
                     .frames
                     .map_or(0, |n| n.min(shared.job.frames.unwrap_or(u64::MAX)));
@@ -169,7 +170,8 @@ fn read(shared: &Shared<'_>, index: usize, mut source: Box<dyn Source>, mut stag
                 break;
             }
         };
-        let (time, read) = (picture.time, picture.read);
+        let time = picture.time;
+        let read = picture.read;
         let treatment = stage.look.treatment;
         let chained = treatment.matte == MatteMode::Soft && !is_still;
         let span = shared.tracer.begin("frame", read);

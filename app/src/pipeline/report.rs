@@ -105,8 +105,10 @@ impl Report {
         let cameras: Vec<_> = cameras
             .into_iter()
             .map(|(camera, away, s)| {
-                let (frames_out, skipped) = (s.written.load(Relaxed), s.skipped.load(Relaxed));
-                let (failure, latency) = (s.failure(), s.latency.times());
+                let frames_out = s.written.load(Relaxed);
+                let skipped = s.skipped.load(Relaxed);
+                let failure = s.failure();
+                let latency = s.latency.times();
                 latencies.merge(&latency);
                 CameraReport {
                     output: place(&settings.sink, &camera),

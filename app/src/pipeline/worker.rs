@@ -88,12 +88,10 @@ impl<'a> Worker<'a> {
     pub(crate) fn run(self) {
         let Worker { shared, mut makers } = self;
         while let Some(task) = shared.scheduler.take() {
-            let (lane, sequence, number, span) = (
-                task.lane,
-                task.sequence,
-                task.frame.number,
-                task.frame.span.clone(),
-            );
+            let lane = task.lane;
+            let sequence = task.sequence;
+            let number = task.frame.number;
+            let span = task.frame.span.clone();
             let Task {
                 frame,
                 state: mut held,
@@ -146,7 +144,9 @@ fn frame_of(
     frame: Waiting,
     held: &mut Held,
 ) -> Option<Finished> {
-    let (lane, clock, job) = (&shared.lanes[index], &shared.clock, shared.job);
+    let lane = &shared.lanes[index];
+    let clock = &shared.clock;
+    let job = shared.job;
     let span = frame.span.clone();
     let maker = match makers.of(frame.treatment) {
         Ok(maker) => maker,

@@ -184,8 +184,10 @@ fn colour(add: &mut impl FnMut(&str), first: Option<String>, pixels: &str) {
 /// H.264 with colour at half resolution has even sizes only: the last column and row are repeated where one is missing, so
 /// that nothing is cut off.
 fn even(shape: Shape) -> Option<String> {
-    let (right, bottom) = (shape.width % 2, shape.height % 2);
-    let (width, height) = (shape.width + right, shape.height + bottom);
+    let right = shape.width % 2;
+    let bottom = shape.height % 2;
+    let width = shape.width + right;
+    let height = shape.height + bottom;
     (right + bottom > 0).then(|| {
         format!("pad={width}:{height},fillborders=right={right}:bottom={bottom}:mode=smear")
     })

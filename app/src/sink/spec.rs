@@ -18,7 +18,8 @@ const FILE_SCHEME: &str = "file";
 
 /// What `--out` takes, for messages.
 fn kinds() -> String {
-    let (videos, schemes) = (VIDEOS.join(" ."), SCHEMES.join(", "));
+    let videos = VIDEOS.join(" .");
+    let schemes = SCHEMES.join(", ");
     format!("a folder, a video (.{videos}), an address ({schemes}), - for standard output, or none")
 }
 

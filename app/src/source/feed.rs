@@ -115,7 +115,8 @@ impl<P: Sent> Feed<P> {
             true => input.copy_command(ffmpeg, options, reading),
             false => input.command(ffmpeg, options, reading),
         };
-        let (timed, limits) = (!P::AS_IT_WAS, options.limits);
+        let timed = !P::AS_IT_WAS;
+        let limits = options.limits;
         let mut process = Process::spawn(&mut command)?;
         input.supply(process.take_stdin());
         let (Some(stdout), Some(stderr)) = (process.take_stdout(), process.take_stderr()) else {
@@ -209,7 +210,8 @@ fn bring<P: Sent>(
                 return;
             }
         };
-        let (arrived, read) = (SystemTime::now(), Instant::now());
+        let arrived = SystemTime::now();
+        let read = Instant::now();
         let seconds = match &times {
             None => None,
             Some(log) => match log.recv_timeout(TIME_PATIENCE) {

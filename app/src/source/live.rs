@@ -266,7 +266,8 @@ impl<P: Sent> Live<P> {
                 }),
             };
         }
-        let (problem, why) = (&reason.text, reason.text.clone());
+        let problem = &reason.text;
+        let why = reason.text.clone();
         let what = if self.frames == 0 {
             "source not reached, connecting again"
         } else {

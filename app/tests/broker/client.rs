@@ -105,7 +105,8 @@ impl Client {
 
     /// By the SASL_SSL listener of a broker with `--sasl-ssl`; the mechanism is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
     pub(crate) fn sasl(broker: &Broker, mechanism: &str, password: &str) -> Self {
-        let (address, ca) = (broker.property("sasl_ssl"), broker.property("ca"));
+        let address = broker.property("sasl_ssl");
+        let ca = broker.property("ca");
         let login = [
             ("sasl.mechanism", mechanism),
             ("sasl.username", "mattebox"),
@@ -123,10 +124,8 @@ impl Client {
 
     /// By the listener that wants a client certificate.
     pub(crate) fn mutual_tls(broker: &Broker) -> Self {
-        let (certificate, key) = (
-            broker.property("client_cert"),
-            broker.property("client_key"),
-        );
+        let certificate = broker.property("client_cert");
+        let key = broker.property("client_key");
         let mut client = Self::no_certificate(broker);
         client
             .config
@@ -137,7 +136,8 @@ impl Client {
 
     /// The same without the certificate.
     pub(crate) fn no_certificate(broker: &Broker) -> Self {
-        let (address, ca) = (broker.property("mutual_tls"), broker.property("ca"));
+        let address = broker.property("mutual_tls");
+        let ca = broker.property("ca");
         Self::new(
             &address,
             &[("security.protocol", "ssl"), ("ssl.ca.location", &ca)],
@@ -178,7 +178,8 @@ impl Client {
 
     /// How many partitions a topic has, once all of them have a leader; 0 where there is no such topic.
     pub(crate) fn partitions(&self, topic: &str) -> usize {
-        let (reader, start) = (self.reader(&[]), Instant::now());
+        let reader = self.reader(&[]);
+        let start = Instant::now();
         loop {
             let metadata = reader
                 .fetch_metadata(Some(topic), LIMIT)
@@ -287,7 +288,9 @@ impl Client {
             .unwrap_or_else(|e| panic!("reading {topic}: {e}"));
         // Where records keep coming, the client may never see an end: what there is now is enough.
         let ends: Vec<i64> = self.watermarks(topic).iter().map(|(_, end)| *end).collect();
-        let (mut records, mut ended, mut last) = (Vec::new(), BTreeSet::new(), Instant::now());
+        let mut records = Vec::new();
+        let mut ended = BTreeSet::new();
+        let mut last = Instant::now();
         while ended.len() < partitions {
             assert!(
                 last.elapsed() < LIMIT,

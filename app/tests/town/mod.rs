@@ -70,13 +70,11 @@ impl Town {
 
     /// Publishes frames of the sample as fast as possible, from each camera, small.
     pub(crate) fn fill(&self, cameras: &[&str], frames: usize, more: &[&str]) -> Value {
-        let (sources, frames) = (
-            cameras
-                .iter()
-                .map(|c| format!("{c}={}", sample()))
-                .collect::<Vec<_>>(),
-            frames.to_string(),
-        );
+        let sources = cameras
+            .iter()
+            .map(|c| format!("{c}={}", sample()))
+            .collect::<Vec<_>>();
+        let frames = frames.to_string();
         let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
         let how = [
             "--realtime",

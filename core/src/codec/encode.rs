@@ -109,7 +109,8 @@ impl Encoder {
 
 /// A size that the format can hold, or an error.
 fn check(format: ImageFormat, pixels: &Pixels<'_>, max: u32) -> Result<(), EncodeError> {
-    let (width, height) = (pixels.width, pixels.height);
+    let width = pixels.width;
+    let height = pixels.height;
     if width == 0 || height == 0 || width > max || height > max {
         return Err(EncodeError::Size {
             format,
@@ -189,7 +190,8 @@ impl JpegEncoder {
             .set_quality(self.quality.into())
             .map_err(failed)?;
         compressor.set_subsamp(subsamp).map_err(failed)?;
-        let (width, height) = (pixels.width as usize, pixels.height as usize);
+        let width = pixels.width as usize;
+        let height = pixels.height as usize;
         let bound = turbojpeg::compressed_buf_len(width, height, subsamp).map_err(failed)?;
         if self.buffer.len() < bound {
             self.buffer.resize(bound, 0);

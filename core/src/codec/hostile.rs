@@ -435,11 +435,9 @@ fn of_a_jpeg_that_is_cut_off_the_part_can_be_had() {
         decode(cut, &SMALL),
         Err(DecodeError::CutOff { .. })
     ));
-    let (mut decoder, mut picture, whole) = (
-        Decoder::default(),
-        RgbImage::default(),
-        decode(&file, &SMALL).unwrap(),
-    );
+    let mut decoder = Decoder::default();
+    let mut picture = RgbImage::default();
+    let whole = decode(&file, &SMALL).unwrap();
     decoder.decode_part_into(cut, &SMALL, &mut picture).unwrap();
     assert_eq!(picture.dimensions(), whole.dimensions());
     assert!(

@@ -98,10 +98,8 @@ fn check_chunks<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Chunks<'a>, Deco
         let short = || corrupt(format!("the picture at byte {at} has no complete header"));
         match name {
             b"VP8 " => {
-                let (w, h) = (
-                    le(body, 6, 2).ok_or_else(short)?,
-                    le(body, 8, 2).ok_or_else(short)?,
-                );
+                let w = le(body, 6, 2).ok_or_else(short)?;
+                let h = le(body, 8, 2).ok_or_else(short)?;
                 limits.check(FORMAT, u64::from(w & 0x3fff), u64::from(h & 0x3fff))?;
                 found.picture = at;
             }
@@ -115,10 +113,8 @@ fn check_chunks<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Chunks<'a>, Deco
                 found.picture = at;
             }
             b"VP8X" => {
-                let (w, h) = (
-                    le(body, 4, 3).ok_or_else(short)?,
-                    le(body, 7, 3).ok_or_else(short)?,
-                );
+                let w = le(body, 4, 3).ok_or_else(short)?;
+                let h = le(body, 7, 3).ok_or_else(short)?;
                 limits.check(FORMAT, u64::from(w) + 1, u64::from(h) + 1)?;
             }
             b"ANIM" | b"ANMF" => {

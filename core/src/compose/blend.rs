@@ -6,7 +6,9 @@ use fearless_simd_macros::simd;
 /// `(t + (t >> 8)) >> 8` (Blinn, "Three Wrongs Make a Right", IEEE CG&A 15(6), 1995), and all of it fits 16 bits.
 #[inline(always)]
 fn mix(f: u8, a: u8, b: u8) -> u8 {
-    let (f, a, b) = (u16::from(f), u16::from(a), u16::from(b));
+    let f = u16::from(f);
+    let a = u16::from(a);
+    let b = u16::from(b);
     let t = a * f + (255 - a) * b + 128;
     ((t + (t >> 8)) >> 8) as u8
 }

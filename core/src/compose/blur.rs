@@ -57,7 +57,8 @@ impl Blur {
         alpha: &GrayImage,
         sigma: f32,
     ) {
-        let (width, height) = (picture.width() as usize, picture.height() as usize);
+        let width = picture.width() as usize;
+        let height = picture.height() as usize;
         let sigma = sigma * width as f32 / SIGMA_WIDTH;
         let mut cell = 1;
         while sigma / (cell * 2) as f32 >= MIN_SIGMA_CELLS && cell < MAX_CELL {
@@ -92,7 +93,8 @@ impl Blur {
     /// Averages the room over the cells.
     #[inline(always)]
     fn shrink<S: Simd>(&mut self, simd: S, picture: &RgbImage, alpha: &GrayImage) {
-        let (width, height) = (picture.width() as usize, picture.height() as usize);
+        let width = picture.width() as usize;
+        let height = picture.height() as usize;
         let cell = self.cell.pixels();
         let grid = self.room.clear(width.div_ceil(cell), height.div_ceil(cell));
         let bands = picture
@@ -201,10 +203,8 @@ impl Blur {
 fn add_row<S: Simd>(simd: S, rgb: &[u8], alpha: &[u8], colors: &mut [u16], weights: &mut [u16]) {
     for span in spans(simd, alpha) {
         let samples = span.start * 3..span.end * 3;
-        let (colors, weights) = (
-            &mut colors[samples.clone()],
-            &mut weights[span.start..span.end],
-        );
+        let colors = &mut colors[samples.clone()];
+        let weights = &mut weights[span.start..span.end];
         match span.kind {
             Kind::Foreground => {}
             Kind::Background => {
@@ -270,7 +270,9 @@ fn normalise<S: Simd>(simd: S, cells: &[Cell], far: &[Cell], levels: &mut Vec<[u
 fn widen<S: Simd>(simd: S, cells: &[[u16; 3]], cell: CellSize, out: &mut [u16]) {
     for (x, out) in out.as_chunks_mut::<3>().0.iter_mut().enumerate() {
         let (left, right, along) = cell.around(x, cells.len());
-        let (left, right, along) = (cells[left], cells[right], steps(along));
+        let left = cells[left];
+        let right = cells[right];
+        let along = steps(along);
         *out = std::array::from_fn(|i| (left[i] * (32 - along) + right[i] * along + 16) >> 5);
     }
 }

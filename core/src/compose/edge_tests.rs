@@ -35,8 +35,10 @@ fn noise(x: u32, y: u32) -> u32 {
 /// A disc with a soft edge and thin strands of hair that stand out, and its matte.
 fn hairy_disc(size: u32) -> (RgbImage, GrayImage) {
     let alpha = GrayImage::from_fn(size, size, |x, y| {
-        let (dx, dy) = (x as f32 - size as f32 / 2.0, y as f32 - size as f32 / 2.0);
-        let (r, angle) = (dx.hypot(dy) / (size as f32 / 2.0), dy.atan2(dx));
+        let dx = x as f32 - size as f32 / 2.0;
+        let dy = y as f32 - size as f32 / 2.0;
+        let r = dx.hypot(dy) / (size as f32 / 2.0);
+        let angle = dy.atan2(dx);
         let disc = (0.62 - r) * 12.0;
         // Forty strands, which get thinner outwards.
         let strand = ((angle * 40.0).cos() - 0.6) * 1.6 * (0.9 - r) * 4.0;
@@ -156,7 +158,8 @@ fn certain_pixels_are_exactly_the_person_or_the_background() {
         for cleanup in [false, true] {
             let out = compose(SimdLevel::best(), &picture, &alpha, &background, cleanup);
             for (i, (c, &a)) in picture.pixels().zip(alpha.as_raw()).enumerate() {
-                let (x, y) = (i as u32 % 197, i as u32 / 197);
+                let x = i as u32 % 197;
+                let y = i as u32 / 197;
                 let context = || format!("{background:?} at {x},{y}");
                 match (&out, &background) {
                     (Composed::Rgb(out), _) if a == 255 => {
@@ -320,7 +323,8 @@ fn the_person_does_not_bleed_into_the_blurred_room() {
 /// Against the formula in double precision, at every pixel.
 #[test]
 fn the_blur_is_a_gaussian_of_the_given_sigma() {
-    let (width, height) = (320, 40);
+    let width = 320;
+    let height = 40;
     let picture = RgbImage::from_fn(width, height, |x, y| {
         Rgb([if x < 150 { 20 } else { 220 }, (y * 6) as u8, (x / 2) as u8])
     });
@@ -336,7 +340,8 @@ fn the_blur_is_a_gaussian_of_the_given_sigma() {
         let pixels = f64::from(sigma) * f64::from(width) / 640.0;
         let at = |x: i64| (-(x * x) as f64 / (2.0 * pixels * pixels)).exp();
         for x in 0..i64::from(width) {
-            let (mut sum, mut weight) = (0.0, 0.0);
+            let mut sum = 0.0;
+            let mut weight = 0.0;
             for i in 0..i64::from(width) {
                 sum += at(x - i) * f64::from(picture.get_pixel(i as u32, 0).0[0]);
                 weight += at(x - i);

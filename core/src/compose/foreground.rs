@@ -78,8 +78,10 @@ impl Foreground {
         person: &mut [u8],
     ) {
         let Foreground { guesses, columns } = self;
-        let (cell, grids) = (guesses.cell, [guesses.person.base(), guesses.room.base()]);
-        let (width, height) = (grids[0].width, grids[0].height);
+        let cell = guesses.cell;
+        let grids = [guesses.person.base(), guesses.room.base()];
+        let width = grids[0].width;
+        let height = grids[0].height;
         let (above, below, down) = cell.around(y, height);
         let mut batch = Batch {
             len: 0,
@@ -129,9 +131,11 @@ impl Foreground {
 fn estimate<S: Simd>(simd: S, batch: &Batch, alpha: &[u8], picture: &[u8], out: &mut [u8]) {
     let picture = picture.as_chunks::<3>().0;
     let xs = &batch.xs[..batch.len];
-    let (mut seen, mut shares) = ([[0.0f32; RUN]; 3], [[0.0f32; RUN]; 3]);
+    let mut seen = [[0.0f32; RUN]; 3];
+    let mut shares = [[0.0f32; RUN]; 3];
     for (i, &x) in xs.iter().enumerate() {
-        let (c, a) = (picture[x], alpha[x]);
+        let c = picture[x];
+        let a = alpha[x];
         let [k, doubt] = SHARES[usize::from(a)];
         (seen[0][i], seen[1][i], seen[2][i]) = (f32::from(c[0]), f32::from(c[1]), f32::from(c[2]));
         (shares[0][i], shares[1][i], shares[2][i]) = (f32::from(a) * (1.0 / 255.0), k, doubt);

@@ -65,15 +65,15 @@ impl Guesses {
     /// Guesses both colours of `picture` near the mixed pixels of `alpha`.
     #[simd]
     pub(super) fn make<S: Simd>(&mut self, simd: S, picture: &RgbImage, alpha: &GrayImage) {
-        let (width, height) = (picture.width() as usize, picture.height() as usize);
+        let width = picture.width() as usize;
+        let height = picture.height() as usize;
         self.cell = CellSize::at_least((width / CELLS_ACROSS).max(MIN_CELL));
         let cell = self.cell.pixels();
-        let (across, down) = (width.div_ceil(cell), height.div_ceil(cell));
+        let across = width.div_ceil(cell);
+        let down = height.div_ceil(cell);
         self.mark(simd, alpha, across, down);
-        let (person, room) = (
-            self.person.clear(across, down),
-            self.room.clear(across, down),
-        );
+        let person = self.person.clear(across, down);
+        let room = self.room.clear(across, down);
         self.sums.resize(width * 3, 0);
         for (y, wanted) in self.wanted.chunks_exact(across).enumerate() {
             let rows = y * cell..height.min((y + 1) * cell);
@@ -176,7 +176,8 @@ fn kind(any: &[u8], all: &[u8]) -> Kind {
 /// Adds the kinds of a row of cells of `CELL` pixels.
 #[inline(always)]
 fn add_kinds<const CELL: usize>(any: &[u8], all: &[u8], kinds: &mut Vec<Kind>) {
-    let ((any, any_rest), (all, all_rest)) = (any.as_chunks::<CELL>(), all.as_chunks::<CELL>());
+    let (any, any_rest) = any.as_chunks::<CELL>();
+    let (all, all_rest) = all.as_chunks::<CELL>();
     kinds.extend(any.iter().zip(all).map(|(any, all)| kind(any, all)));
     if !any_rest.is_empty() {
         kinds.push(kind(any_rest, all_rest));
@@ -249,12 +250,14 @@ impl Block<'_> {
     fn weighted(&self) -> (Cell, Cell) {
         let width = self.picture.width() as usize;
         let pixels = self.picture.as_raw().as_chunks::<3>().0;
-        let (mut person, mut room) = ([0u32; 4], [0u32; 4]);
+        let mut person = [0u32; 4];
+        let mut room = [0u32; 4];
         for y in self.rows.clone() {
             let row = y * width + self.columns.start..y * width + self.columns.end;
             for (c, &a) in pixels[row.clone()].iter().zip(&self.alpha.as_raw()[row]) {
                 let c = [c[0], c[1], c[2], 1].map(u32::from);
-                let (f, b) = (u32::from(certainty(a)), u32::from(certainty(255 - a)));
+                let f = u32::from(certainty(a));
+                let b = u32::from(certainty(255 - a));
                 for i in 0..4 {
                     person[i] += f * c[i];
                     room[i] += b * c[i];

@@ -66,7 +66,8 @@ pub(super) struct Pyramid {
 impl Pyramid {
     /// The grid itself, with all cells zero, to put known colours into.
     pub(super) fn clear(&mut self, width: usize, height: usize) -> &mut Grid {
-        let (mut w, mut h) = (width, height);
+        let mut w = width;
+        let mut h = height;
         for i in 0.. {
             if self.levels.len() == i {
                 self.levels.push(Grid::default());
@@ -160,7 +161,8 @@ fn push<S: Simd>(simd: S, coarse: &Grid, fine: &mut Grid, wanted: Option<&[bool]
             if missing <= 0.0 || wanted.is_some_and(|wanted| !wanted[x]) {
                 continue;
             }
-            let (x0, x1) = (x / 2, neighbour(x, coarse.width));
+            let x0 = x / 2;
+            let x1 = neighbour(x, coarse.width);
             let smooth = load(simd, &near[x0]) * 0.5625
                 + (load(simd, &near[x1]) + load(simd, &far[x0])) * 0.1875
                 + load(simd, &far[x1]) * 0.0625;

@@ -65,7 +65,8 @@ impl Rect {
     /// Each side moved out by its share of the box's size, but at least `least`, kept inside `width` x `height`.
     pub(super) fn with_margin(&self, share: f32, least: u32, width: u32, height: u32) -> Rect {
         let by = |n: u32| ((share * n as f32).ceil() as u32).max(least);
-        let (dx, dy) = (by(self.width()), by(self.height()));
+        let dx = by(self.width());
+        let dy = by(self.height());
         Rect {
             x0: self.x0.saturating_sub(dx),
             y0: self.y0.saturating_sub(dy),
@@ -225,7 +226,8 @@ fn root(runs: &mut [Run], mut i: usize) -> usize {
 
 /// Puts two runs into one blob; the earlier run stays the root.
 fn join(runs: &mut [Run], i: usize, j: usize) {
-    let (a, b) = (root(runs, i), root(runs, j));
+    let a = root(runs, i);
+    let b = root(runs, j);
     runs[a.max(b)].parent = a.min(b);
 }
 

@@ -168,7 +168,8 @@ impl Focus {
         let largest = found.blobs.iter().map(|b| b.area).max().unwrap_or(0);
         let total: usize = found.blobs.iter().map(|b| b.area).sum();
         let enough = total as f32 >= SMALLEST * grid.len() as f32;
-        let (mut bounds, mut known) = (None, Vec::new());
+        let mut bounds = None;
+        let mut known = Vec::new();
         let mut now: Vec<Option<Rect>> = vec![None; self.guests.len()];
         for (i, blob) in found.blobs.iter().enumerate() {
             let large = enough && blob.area as f32 >= KEEP * largest as f32;
@@ -233,7 +234,8 @@ impl Focus {
             .enumerate()
             .filter(|(_, blob)| blob.area >= least)
         {
-            let (mut familiar, mut outside) = (0, 0);
+            let mut familiar = 0;
+            let mut outside = 0;
             for (y, x0, x1) in found.stretches(i) {
                 familiar += known[y * grid.width + x0..y * grid.width + x1]
                     .iter()

@@ -137,7 +137,9 @@ fn regress<S: Simd>(
             },
         ..
     } = coefficients;
-    let (n, all, r) = (grid.width, all(grid.width), radius as isize);
+    let n = grid.width;
+    let all = all(grid.width);
+    let r = radius as isize;
     let (entering, leaving) = rows.split_at_mut(4 * *stride);
     let scale = 1.0 / ((2 * radius + 1) * (2 * radius + 1)) as f32;
     let mut before = 0;
@@ -168,10 +170,8 @@ fn regress<S: Simd>(
                 cells.clone(),
             );
             for x in cells.step_by(BLOCK).map(|x| MARGIN + x) {
-                let (new, old) = (
-                    products(s, entering, *stride, x),
-                    products(s, leaving, *stride, x),
-                );
+                let new = products(s, entering, *stride, x);
+                let old = products(s, leaving, *stride, x);
                 for k in 0..SUMS {
                     let at = k * *stride + x;
                     (i32x8::from_slice(s, &columns[at..at + BLOCK]) + new[k] - old[k])
@@ -287,15 +287,21 @@ fn fit<S: Simd>(
     }
     let [p, r, g, b, pr, pg, pb, rr, rg, rb, gg, gb, bb] = means;
     let epsilon = S::f32s::splat(s, EPSILON);
-    let (pr, pg, pb) = (pr - p * r, pg - p * g, pb - p * b);
-    let (rr, gg, bb) = (
-        rr - r * r + epsilon,
-        gg - g * g + epsilon,
-        bb - b * b + epsilon,
-    );
-    let (rg, rb, gb) = (rg - r * g, rb - r * b, gb - g * b);
-    let (c_rr, c_rg, c_rb) = (gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg);
-    let (c_gg, c_gb, c_bb) = (rr * bb - rb * rb, rg * rb - rr * gb, rr * gg - rg * rg);
+    let pr = pr - p * r;
+    let pg = pg - p * g;
+    let pb = pb - p * b;
+    let rr = rr - r * r + epsilon;
+    let gg = gg - g * g + epsilon;
+    let bb = bb - b * b + epsilon;
+    let rg = rg - r * g;
+    let rb = rb - r * b;
+    let gb = gb - g * b;
+    let c_rr = gg * bb - gb * gb;
+    let c_rg = rb * gb - rg * bb;
+    let c_rb = rg * gb - rb * gg;
+    let c_gg = rr * bb - rb * rb;
+    let c_gb = rg * rb - rr * gb;
+    let c_bb = rr * gg - rg * rg;
     // rounding alone must not make it vanish
     let determinant = (rr * c_rr + rg * c_rg + rb * c_rb).max(epsilon * epsilon * epsilon);
     let scale = S::f32s::splat(s, 1.0) / determinant;
@@ -332,7 +338,9 @@ fn average<S: Simd>(
             },
         ..
     } = coefficients;
-    let (stride, all, r) = (*stride, all(grid.width), radius as isize);
+    let stride = *stride;
+    let all = all(grid.width);
+    let r = radius as isize;
     let scale = FULL / MAP_ONE / ((2 * radius + 1) * (2 * radius + 1)) as f32;
     for (y, planes) in planes.chunks_exact_mut(4 * stride).enumerate() {
         let now = widened(settled.open[y], radius) & all;

@@ -41,7 +41,8 @@ struct Tables {
 impl Tables {
     fn new(sizes: [usize; 4]) -> Self {
         let [width, height, w, h] = sizes;
-        let (xs, ys) = (Taps::corners(w, width), Taps::corners(h, height));
+        let xs = Taps::corners(w, width);
+        let ys = Taps::corners(h, height);
         let mut columns = vec![0];
         for column in 1..width {
             let begins = columns[column - 1];
@@ -111,10 +112,8 @@ fn mask<S: Simd>(simd: S, hard: &mut HardMask, confidence: &[f32], alpha: &mut G
     let mut taken = None;
     for (y, out) in alpha.chunks_exact_mut(w).enumerate() {
         let (first, weights) = hard.tables.ys.get(y);
-        let (last, weights) = (
-            first + weights.len() - 1,
-            [weights[0], weights.get(1).copied().unwrap_or(0.0)],
-        );
+        let last = first + weights.len() - 1;
+        let weights = [weights[0], weights.get(1).copied().unwrap_or(0.0)];
         if taken != Some(first) {
             taken = Some(first);
             hard.take(
@@ -138,12 +137,11 @@ fn mask<S: Simd>(simd: S, hard: &mut HardMask, confidence: &[f32], alpha: &mut G
 fn mark<S: Simd>(_simd: S, [top, bottom]: [&[f32]; 2], marks: &mut [u8]) {
     let n = marks.len();
     let next = |row: &[f32]| -> usize { 1.min(row.len() - 1) };
-    let (left, right) = (
-        top.iter().zip(bottom),
-        top[next(top)..].iter().zip(&bottom[next(bottom)..]),
-    );
+    let left = top.iter().zip(bottom);
+    let right = top[next(top)..].iter().zip(&bottom[next(bottom)..]);
     for ((mark, (a, b)), (c, d)) in marks.iter_mut().zip(left).zip(right) {
-        let (low, high) = (a.min(*b).min(c.min(*d)), a.max(*b).max(c.max(*d)));
+        let low = a.min(*b).min(c.min(*d));
+        let high = a.max(*b).max(c.max(*d));
         let person = if low > PERSON_ABOVE + NEAR { 255 } else { OPEN };
         *mark = if high < PERSON_ABOVE - NEAR {
             0

@@ -74,8 +74,9 @@ impl Refiner {
                 self.settled.find(self.level, *grid, map);
                 self.coefficients
                     .compute(self.level, *grid, guide, map, &self.settled);
-                let (coefficients, settled, scratch) =
-                    (&self.coefficients, &self.settled, &mut self.scratch);
+                let coefficients = &self.coefficients;
+                let settled = &self.settled;
+                let scratch = &mut self.scratch;
                 scratch.holds = [None; 2];
                 dispatch!(self.level, s => apply(s, picture, *grid, coefficients, settled, scratch, alpha));
             }

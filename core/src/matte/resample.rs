@@ -364,7 +364,8 @@ mod tests {
         let picture = RgbImage::from_fn(200, 100, |x, y| image::Rgb([x as u8, y as u8, 100]));
         for level in SimdLevel::available() {
             for size in [50, 100, 170, 400] {
-                let (sx, sy) = (100.0 / size as f64, 50.0 / size as f64);
+                let sx = 100.0 / size as f64;
+                let sy = 50.0 / size as f64;
                 let xs = Taps::new(size, 20.0 + sx / 2.0, sx, 20, 120);
                 let ys = Taps::new(size, 10.0 + sy / 2.0, sy, 10, 60);
                 let mut out = vec![0.0; size * size * 3];

@@ -180,7 +180,8 @@ impl Segmenter {
     }
 
     fn stateless(&mut self, picture: &RgbImage, coarse: &mut Coarse) {
-        let (width, height) = (self.view.width, self.view.height);
+        let width = self.view.width;
+        let height = self.view.height;
         let mut confidence = match std::mem::take(&mut coarse.map) {
             Map::Hard { confidence, .. } => confidence,
             Map::Soft { .. } => Vec::new(),
@@ -324,7 +325,8 @@ struct View {
 
 impl View {
     fn new(model: &Arc<Model>, simd: SimdLevel) -> Result<View, SimdError> {
-        let (width, height) = (model.input_width(), model.input_height());
+        let width = model.input_width();
+        let height = model.input_height();
         Ok(View {
             executor: Executor::new(model, simd)?,
             level: simd.level()?,
@@ -381,10 +383,8 @@ impl View {
                 to as usize,
             )
         };
-        let (xs, ys) = (
-            axis(self.width, crop.x0, crop.x1),
-            axis(self.height, crop.y0, crop.y1),
-        );
+        let xs = axis(self.width, crop.x0, crop.x1);
+        let ys = axis(self.height, crop.y0, crop.y1);
         self.resampler.picture(
             self.level,
             picture,

@@ -98,7 +98,8 @@ mod tests {
     #[test]
     fn only_cells_near_the_maps_edge_are_open() {
         // The left half is person, the right half is room.
-        let (width, height) = (24, 4);
+        let width = 24;
+        let height = 4;
         let grid = Grid::of(width as u32, height as u32);
         assert_eq!(
             (grid.width, grid.height),

@@ -19,7 +19,8 @@ pub(super) fn first_pixel(cell: usize) -> usize {
 pub(super) fn between(pixel: usize, cell: usize, cells: usize) -> (usize, usize, f32) {
     // in half pixels: the pixel's centre from the first cell's centre
     let from_first = (2 * pixel + 1).saturating_sub(cell);
-    let (first, rest) = (from_first / (2 * cell), from_first % (2 * cell));
+    let first = from_first / (2 * cell);
+    let rest = from_first % (2 * cell);
     if first + 1 >= cells {
         (cells - 1, cells - 1, 0.0)
     } else {
@@ -94,7 +95,8 @@ mod tests {
                 repeated[1..=n].copy_from_slice(&cells);
                 (repeated[0], repeated[n + 1]) = (cells[0], cells[n - 1]);
                 let mut found = vec![-1.0; (n + 1 + MORE_GAPS) * cell];
-                let (first, last) = (n / 3, n / 2 + 1);
+                let first = n / 3;
+                let last = n / 2 + 1;
                 for gaps in [0..first, first..last, last..n + 1] {
                     spread(
                         fearless_simd::Fallback::new(),

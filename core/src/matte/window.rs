@@ -39,7 +39,9 @@ impl Across {
         }
         run[radius..radius + n].copy_from_slice(row);
         let mut left = 2 * radius + 1;
-        let (mut length, mut at, mut valid) = (1, 0, padded);
+        let mut length = 1;
+        let mut at = 0;
+        let mut valid = padded;
         into.fill(0.0);
         loop {
             if left & length != 0 {

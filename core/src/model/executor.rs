@@ -74,7 +74,8 @@ impl Executor {
             plan.height,
             plan.width
         );
-        let (buffers, mut observer) = (&mut self.buffers, Observer::new(after));
+        let buffers = &mut self.buffers;
+        let mut observer = Observer::new(after);
         dispatch!(self.level, s => passes::run(s, plan, buffers, input, confidence, &mut observer));
     }
 }

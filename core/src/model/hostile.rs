@@ -54,8 +54,10 @@ fn structure(file: &[u8]) -> Description {
 #[test]
 fn one_changed_byte_is_an_error_or_changes_nothing_but_numbers() {
     for file in [GENERAL, LANDSCAPE] {
-        let (content, original) = (is_content(file), structure(file));
-        let (mut refused, mut accepted) = (0, 0);
+        let content = is_content(file);
+        let original = structure(file);
+        let mut refused = 0;
+        let mut accepted = 0;
         let mut bytes = file.to_vec();
         let outside = (0..file.len()).filter(|at| !content[*at]).step_by(23);
         let inside = (0..file.len()).filter(|at| content[*at]).step_by(1499);

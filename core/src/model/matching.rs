@@ -350,7 +350,8 @@ impl<'g> Matcher<'g> {
         let (resize, t) = self.take(input, "a bilinear resize", |node| {
             matches!(node.op, Op::Resize(_)).then_some(node)
         })?;
-        let (small, large) = (self.graph.shape(input), self.graph.shape(t));
+        let small = self.graph.shape(input);
+        let large = self.graph.shape(t);
         if (large.height, large.width) != (2 * small.height, 2 * small.width) {
             return Err(stop(
                 resize,

@@ -150,7 +150,8 @@ impl<'f, 'a> Reader<'f, 'a> {
 
 /// IEEE 754 half precision to single precision, exact.
 fn half_to_f32(half: u16) -> f32 {
-    let (exponent, fraction) = ((half >> 10) & 31, half & 1023);
+    let exponent = (half >> 10) & 31;
+    let fraction = half & 1023;
     let magnitude = match exponent {
         0 => f32::from(fraction) * f32::from_bits(0x3380_0000), // 2^-24
         31 if fraction == 0 => f32::INFINITY,
@@ -233,7 +234,8 @@ impl Lowering<'_, '_, '_> {
                 lowered.shape
             ));
         }
-        let (index, name) = (self.operator.index, self.operator.name());
+        let index = self.operator.index;
+        let name = self.operator.name();
         let mut written = output;
         if lowered.relu {
             written = self.graph.shapes.len();
@@ -351,7 +353,8 @@ impl Lowering<'_, '_, '_> {
         let shape = self.map(input)?;
         self.expect_options(if depthwise { 2 } else { 1 })?;
         let after = usize::from(depthwise); // the depth multiplier stands between the strides and the rest
-        let (stride_x, stride_y) = (self.positive(1, 0)?, self.positive(2, 0)?);
+        let stride_x = self.positive(1, 0)?;
+        let stride_y = self.positive(2, 0)?;
         if stride_x != stride_y {
             return Err(format!("strides {stride_y}x{stride_x} differ"));
         }
@@ -463,7 +466,8 @@ impl Lowering<'_, '_, '_> {
         let [input] = self.inputs()?;
         let shape = self.map(input)?;
         self.expect_options(5)?;
-        let (width, height) = (self.positive(3, 0)?, self.positive(4, 0)?);
+        let width = self.positive(3, 0)?;
+        let height = self.positive(4, 0)?;
         if (height, width) != (shape.height, shape.width) {
             return Err(format!(
                 "it averages over {height}x{width} of {shape}; only the whole map is supported"
@@ -499,7 +503,8 @@ impl Lowering<'_, '_, '_> {
     fn add(&self) -> Result<Lowered, String> {
         let [a, b] = self.inputs()?;
         self.expect_options(11)?;
-        let (shape, other) = (self.map(a)?, self.map(b)?);
+        let shape = self.map(a)?;
+        let other = self.map(b)?;
         if shape != other {
             return Err(format!(
                 "it adds {shape} and {other}; only equal shapes are supported"
@@ -515,7 +520,8 @@ impl Lowering<'_, '_, '_> {
     fn multiply(&self) -> Result<Lowered, String> {
         let [a, b] = self.inputs()?;
         self.expect_options(21)?;
-        let (first, second) = (self.map(a)?, self.map(b)?);
+        let first = self.map(a)?;
+        let second = self.map(b)?;
         let (map, factors, shape, other) = if second.is_pixel() {
             (a, b, first, second)
         } else {

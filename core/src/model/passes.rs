@@ -165,8 +165,10 @@ fn encoder<S: Simd>(
         width,
         channels,
     } = e.input;
-    let (dw, wide) = (&e.depthwise, e.expand.weights.n);
-    let (out_height, out_width) = (height.div_ceil(dw.stride), width / dw.stride);
+    let dw = &e.depthwise;
+    let wide = e.expand.weights.n;
+    let out_height = height.div_ceil(dw.stride);
+    let out_width = width / dw.stride;
     let size = dw.row.len * wide;
     let ring = &mut b.ring[..size * dw.kernel];
     dw.row.clear_padding(s, ring, wide, width);
@@ -310,7 +312,9 @@ fn filter<S: Simd>(
     to: &mut [f32],
     sum: &mut [f32],
 ) {
-    let (w, b, row) = (&dw.weights, &dw.bias[..], dw.row);
+    let w = &dw.weights;
+    let b = &dw.bias[..];
+    let row = dw.row;
     macro_rules! run {
         ($kernel:literal, $stride:literal, $activation:ident) => {{
             let rows = ring_rows::<$kernel>(ring, zeros, size, top, height);
@@ -369,7 +373,8 @@ fn head<S: Simd>(s: S, plan: &Plan, b: &mut Buffers, o: &mut Observer<'_>) {
         width,
         channels,
     } = plan.head.input;
-    let (count, wide) = (plan.encoder.len(), plan.head.features.weights.n);
+    let count = plan.encoder.len();
+    let wide = plan.head.features.weights.n;
     let [even, odd] = &mut b.filtered;
     let (features, from) = if count.is_multiple_of(2) {
         (even, odd)
@@ -377,8 +382,10 @@ fn head<S: Simd>(s: S, plan: &Plan, b: &mut Buffers, o: &mut Observer<'_>) {
         (odd, even)
     };
     let (before, maps) = b.maps.split_at_mut(count);
-    let (last, skipped) = (&plan.encoder[count - 1], &before[count - 1]);
-    let (sum, mean) = (&mut b.sum[..wide], &mut b.means[count]);
+    let last = &plan.encoder[count - 1];
+    let skipped = &before[count - 1];
+    let sum = &mut b.sum[..wide];
+    let mean = &mut b.means[count];
     sum.fill(0.0);
     mean.fill(0.0);
     for y in 0..height {
@@ -485,7 +492,8 @@ fn decoder<S: Simd>(
         width,
         channels,
     } = plan.encoder[d.skip].input;
-    let (dw, n) = (&d.depthwise, d.mix.n);
+    let dw = &d.depthwise;
+    let n = d.mix.n;
     let share = 1.0 / (height * width) as f32;
     decoder_gate(s, d, share, b);
     o.did(Operator::Gate, 0, 2 * b.scaled.k * b.scaled.n);

@@ -168,7 +168,8 @@ fn scaled(values: &[f32], factor: f32) -> Vec<f32> {
 
 /// The weights `[n][k]` of a convolution as a matrix `[k][n]`.
 fn matrix(layer: &Layer<'_>, factor: f32) -> Vec<f32> {
-    let (n, k) = (layer.outputs, layer.weights.len() / layer.outputs);
+    let n = layer.outputs;
+    let k = layer.weights.len() / layer.outputs;
     (0..k * n)
         .map(|i| layer.weights[i % n * k + i / n] * factor)
         .collect()
@@ -220,14 +221,16 @@ fn depthwise(
     from: f32,
 ) -> Result<Depthwise, ModelError> {
     check_channels(layer)?;
-    let ([kernel, across], stride) = (layer.kernel, layer.stride);
+    let [kernel, across] = layer.kernel;
+    let stride = layer.stride;
     let known = kernel == across && matches!((kernel, stride), (3 | 5, 1 | 2));
     require(layer, known, || {
         format!(
             "a kernel of {kernel}x{across} with stride {stride}; 3x3 and 5x5 with stride 1 or 2 are supported"
         )
     })?;
-    let (input, output) = (graph.shape(layer.input), graph.shape(layer.node.output));
+    let input = graph.shape(layer.input);
+    let output = graph.shape(layer.node.output);
     let same = (output.height, output.width)
         == (input.height.div_ceil(stride), input.width.div_ceil(stride));
     require(layer, same, || {
@@ -238,7 +241,8 @@ fn depthwise(
             format!("a map is {width} pixels wide; multiples of 8 are supported")
         })?;
     }
-    let (c, to) = (layer.outputs, scale_behind(activation));
+    let c = layer.outputs;
+    let to = scale_behind(activation);
     let [top, left] = layer.padding;
     Ok(Depthwise {
         kernel,
@@ -322,7 +326,8 @@ impl Plan {
                 )
             },
         )?;
-        let (before, after) = (graph.shape(tail.input), graph.shape(graph.output));
+        let before = graph.shape(tail.input);
+        let after = graph.shape(graph.output);
         require(tail, before.width.is_multiple_of(16), || {
             "a map's width is not a multiple of 16".to_owned()
         })?;
@@ -403,8 +408,11 @@ fn decoder(
         (block.depthwise.kernel, block.depthwise.stride) == ([3, 3], 1),
         || "a decoder's depthwise convolution has a 3x3 kernel and stride 1".to_owned(),
     )?;
-    let (k, c, n) = (up.inputs, up.outputs, mix.outputs);
-    let (up_matrix, mix_matrix) = (matrix(up, 1.0), matrix(mix, 1.0));
+    let k = up.inputs;
+    let c = up.outputs;
+    let n = mix.outputs;
+    let up_matrix = matrix(up, 1.0);
+    let mix_matrix = matrix(mix, 1.0);
     // in double precision, so that a merged weight is as exact as a single one
     let times_mix = |row: &[f32], start: f32, o: usize| {
         let products = row

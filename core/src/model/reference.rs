@@ -74,7 +74,9 @@ fn activation(kind: Activation, v: f64) -> f64 {
 
 /// The input pixels under the kernel at output pixel `y`, `x`: index of the tap and of the first channel.
 fn taps(c: &Convolution, from: Shape, y: usize, x: usize) -> impl Iterator<Item = (usize, usize)> {
-    let ([height, width], [top, left], stride) = (c.kernel, c.padding, c.stride);
+    let [height, width] = c.kernel;
+    let [top, left] = c.padding;
+    let stride = c.stride;
     (0..height * width).filter_map(move |tap| {
         let row = (y * stride + tap / width)
             .checked_sub(top)
@@ -231,18 +233,16 @@ mod tests {
 
     #[test]
     fn a_resize_by_two_weighs_three_to_one() {
-        let (from, to) = (
-            Shape {
-                height: 1,
-                width: 2,
-                channels: 1,
-            },
-            Shape {
-                height: 2,
-                width: 4,
-                channels: 1,
-            },
-        );
+        let from = Shape {
+            height: 1,
+            width: 2,
+            channels: 1,
+        };
+        let to = Shape {
+            height: 2,
+            width: 4,
+            channels: 1,
+        };
         assert_eq!(
             resize(&[0.0, 4.0], from, to),
             [0.0, 1.0, 3.0, 4.0, 0.0, 1.0, 3.0, 4.0]

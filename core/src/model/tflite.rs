@@ -239,10 +239,8 @@ fn operator<'a>(
         .ok()
         .and_then(|i| codes.get(i))
         .ok_or(damaged("operator's code index"))?;
-    let (inputs, outputs) = (
-        t.ints(1, "operator's inputs")?,
-        t.ints(2, "operator's outputs")?,
-    );
+    let inputs = t.ints(1, "operator's inputs")?;
+    let outputs = t.ints(2, "operator's outputs")?;
     indices(inputs, tensors, true, "operator's inputs")?;
     indices(outputs, tensors, false, "operator's outputs")?;
     Ok(Operator {

@@ -115,7 +115,8 @@ impl Regions {
             (NO_LABEL, only) | (only, NO_LABEL) => only,
             (a, b) if a == b => a,
             (a, b) => {
-                let (a, b) = (self.root(a), self.root(b));
+                let a = self.root(a);
+                let b = self.root(b);
                 self.parents[a.max(b) as usize] = a.min(b);
                 a.min(b)
             }

@@ -17,7 +17,8 @@ const TAPS: usize = 2 * RADIUS + 1;
 /// Gradient error / 1e3: `sum((|grad p| - |grad t|)^2) / 1000` over the frame, alpha in 0..=1. It grows with the length
 /// of the edges, so compare only figures of one picture size.
 pub fn grad(pair: Pair<'_>) -> f64 {
-    let (predicted, truth) = (magnitude(pair.predicted()), magnitude(pair.truth()));
+    let predicted = magnitude(pair.predicted());
+    let truth = magnitude(pair.truth());
     let width = pair.truth().width() as usize;
     let rows = predicted.chunks_exact(width).zip(truth.chunks_exact(width));
     let sum: f64 = rows
@@ -49,7 +50,8 @@ fn unit(taps: [f64; TAPS]) -> [f32; TAPS] {
 /// The gradient magnitude of each pixel, alpha in 0..=1.
 fn magnitude(alpha: &GrayImage) -> Vec<f32> {
     let (gauss, slope) = kernel();
-    let (width, height) = (alpha.width() as usize, alpha.height() as usize);
+    let width = alpha.width() as usize;
+    let height = alpha.height() as usize;
     let mut smooth = vec![0f32; width * height];
     let mut steep = vec![0f32; width * height];
     let mut padded = vec![0f32; width + 2 * RADIUS];
@@ -61,7 +63,8 @@ fn magnitude(alpha: &GrayImage) -> Vec<f32> {
         convolve_row(&padded, &slope, &mut steep[y * width..][..width]);
     }
     let mut magnitude = vec![0f32; width * height];
-    let (mut across, mut down) = (vec![0f32; width], vec![0f32; width]);
+    let mut across = vec![0f32; width];
+    let mut down = vec![0f32; width];
     for (y, out) in magnitude.chunks_exact_mut(width).enumerate() {
         across.fill(0.0);
         down.fill(0.0);
@@ -126,10 +129,8 @@ mod tests {
         let black = GrayImage::new(20, 3);
         let step = GrayImage::from_fn(20, 3, |x, _| Luma([if x >= 10 { 255 } else { 0 }]));
         // exp(-x^2 / 3.92), x = 0..=4, and x times that.
-        let (g, d) = (
-            [1.0, 0.774_837, 0.360_448, 0.100_669, 0.016_880],
-            [0.0, 0.774_837, 0.720_896, 0.302_007, 0.067_520],
-        );
+        let g = [1.0, 0.774_837, 0.360_448, 0.100_669, 0.016_880];
+        let d = [0.0, 0.774_837, 0.720_896, 0.302_007, 0.067_520];
         let twice = |taps: [f64; 5], f: fn(f64) -> f64| {
             f(taps[0]) + 2.0 * taps[1..].iter().map(|&x| f(x)).sum::<f64>()
         };

@@ -33,23 +33,21 @@ pub struct Sketch {
 impl Sketch {
     /// Looks at a frame and its matte, which have one size.
     pub fn of(picture: &RgbImage, alpha: &GrayImage) -> Self {
-        let (width, height) = (
-            picture.width().min(alpha.width()),
-            picture.height().min(alpha.height()),
-        );
+        let width = picture.width().min(alpha.width());
+        let height = picture.height().min(alpha.height());
         let step = width
             .max(height)
             .div_ceil(BLOCKS)
             .clamp(1, width.min(height).max(1));
         // Four points of each block, a quarter and three quarters of the way through it.
         let points = [(step / 4) as usize, (step * 3 / 4) as usize];
-        let (columns, rows, step) = (
-            (width / step) as usize,
-            (height / step) as usize,
-            step as usize,
-        );
-        let (colours, mattes) = (picture.as_raw(), alpha.as_raw());
-        let (colour_stride, matte_stride) = (picture.width() as usize * 3, alpha.width() as usize);
+        let columns = (width / step) as usize;
+        let rows = (height / step) as usize;
+        let step = step as usize;
+        let colours = picture.as_raw();
+        let mattes = alpha.as_raw();
+        let colour_stride = picture.width() as usize * 3;
+        let matte_stride = alpha.width() as usize;
         let mut blocks = Vec::with_capacity(columns * rows);
         for row in 0..rows {
             for column in 0..columns {
@@ -92,7 +90,8 @@ impl Sketch {
         if self.size != before.size {
             return None;
         }
-        let (mut sum, mut still) = (0u64, 0usize);
+        let mut sum = 0u64;
+        let mut still = 0usize;
         for (now, then) in self.blocks.iter().zip(&before.blocks) {
             if (0..3).all(|c| now[c].abs_diff(then[c]) <= STILL) {
                 still += 1;
@@ -107,14 +106,14 @@ impl Sketch {
 /// The area of the edge over its length. The length is the sum of alpha's steps: each way across the edge climbs by 1 in all, however wide it is.
 fn edge_width(alpha: &GrayImage) -> Option<f64> {
     let width = alpha.width() as usize;
-    let (mut area, mut length) = (0u64, 0.0f32);
+    let mut area = 0u64;
+    let mut length = 0.0f32;
     for two in alpha.as_raw().chunks_exact(width.max(1) * EDGE_ROWS) {
-        let (row, below) = (&two[..width], &two[width..2 * width]);
+        let row = &two[..width];
+        let below = &two[width..2 * width];
         for ((now, right), below) in row.iter().zip(row.iter().skip(1)).zip(below) {
-            let (dx, dy) = (
-                f32::from(now.abs_diff(*right)),
-                f32::from(now.abs_diff(*below)),
-            );
+            let dx = f32::from(now.abs_diff(*right));
+            let dy = f32::from(now.abs_diff(*below));
             if dx > 0.0 || dy > 0.0 {
                 length += (dx * dx + dy * dy).sqrt();
             }
@@ -176,10 +175,8 @@ mod tests {
 
     #[test]
     fn only_what_changes_without_the_picture_flickers() {
-        let (quiet, moved) = (
-            Sketch::of(&grey(100), &ramp(4, 100)),
-            Sketch::of(&grey(100), &ramp(4, 110)),
-        );
+        let quiet = Sketch::of(&grey(100), &ramp(4, 100));
+        let moved = Sketch::of(&grey(100), &ramp(4, 110));
         assert_eq!(quiet.flicker(&quiet), Some(0.0));
         let flicker = moved.flicker(&quiet).expect("the picture is the same");
         let expected = 100.0 * (10.0f64 / 320.0).sqrt();

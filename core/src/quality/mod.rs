@@ -155,7 +155,8 @@ mod tests {
 
     #[test]
     fn sizes_that_differ_are_both_named() {
-        let (a, b) = (GrayImage::new(4, 3), GrayImage::new(3, 4));
+        let a = GrayImage::new(4, 3);
+        let b = GrayImage::new(3, 4);
         let message = Pair::new(&a, &b).unwrap_err().to_string();
         assert!(
             message.contains("4x3") && message.contains("3x4"),
@@ -205,7 +206,8 @@ mod tests {
 
         #[test]
         fn figures_stay_in_their_range((a, b) in two()) {
-            let (pair, same) = (Pair::new(&a, &b).unwrap(), Pair::new(&b, &b).unwrap());
+            let pair = Pair::new(&a, &b).unwrap();
+            let same = Pair::new(&b, &b).unwrap();
             let q = measure(pair, Some(same)).unwrap();
             prop_assert!((0.0..=1.0).contains(&q.iou));
             prop_assert!(0.0 <= q.mse && q.mse <= q.mad && q.mad <= 1e3);

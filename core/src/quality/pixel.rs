@@ -6,9 +6,11 @@ const FOREGROUND: u8 = 128;
 
 /// Intersection over union of the masks alpha > 0.5, in 0..=1. Two frames without a person agree, that is 1.
 pub fn iou(pair: Pair<'_>) -> f64 {
-    let (mut both, mut either) = (0u64, 0u64);
+    let mut both = 0u64;
+    let mut either = 0u64;
     for (p, t) in pair.values() {
-        let (p, t) = (p >= FOREGROUND, t >= FOREGROUND);
+        let p = p >= FOREGROUND;
+        let t = t >= FOREGROUND;
         both += u64::from(p & t);
         either += u64::from(p | t);
     }
@@ -54,7 +56,8 @@ mod tests {
 
     #[test]
     fn the_mask_is_above_one_half() {
-        let (below, above) = (picture([[127]]), picture([[128]]));
+        let below = picture([[127]]);
+        let above = picture([[128]]);
         assert_eq!(iou(Pair::new(&below, &above).unwrap()), 0.0);
         assert_eq!(iou(Pair::new(&above, &picture([[255]])).unwrap()), 1.0);
     }
@@ -67,10 +70,8 @@ mod tests {
 
     #[test]
     fn all_wrong_is_the_end_of_the_scale() {
-        let (white, black) = (
-            GrayImage::from_pixel(5, 4, image::Luma([255])),
-            GrayImage::new(5, 4),
-        );
+        let white = GrayImage::from_pixel(5, 4, image::Luma([255]));
+        let black = GrayImage::new(5, 4);
         let pair = Pair::new(&white, &black).unwrap();
         assert_eq!((iou(pair), mad(pair), mse(pair)), (0.0, 1000.0, 1000.0));
     }

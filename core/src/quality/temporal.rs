@@ -38,16 +38,21 @@ mod tests {
     fn worked_by_hand() {
         // The truth rises by 1 in one pixel and falls by 0.2 in another; the prediction stays in the first and rises by 0.2 in the
         // second: errors of the change -1 and 0.4, mean square 1.16 / 4.
-        let (t0, t1) = (picture([[0, 153], [7, 9]]), picture([[255, 102], [7, 9]]));
-        let (p0, p1) = (picture([[51, 51], [0, 0]]), picture([[51, 102], [0, 0]]));
-        let (before, now) = (Pair::new(&p0, &t0).unwrap(), Pair::new(&p1, &t1).unwrap());
+        let t0 = picture([[0, 153], [7, 9]]);
+        let t1 = picture([[255, 102], [7, 9]]);
+        let p0 = picture([[51, 51], [0, 0]]);
+        let p1 = picture([[51, 102], [0, 0]]);
+        let before = Pair::new(&p0, &t0).unwrap();
+        let now = Pair::new(&p1, &t1).unwrap();
         assert!((dtssd(now, before).unwrap() - 100.0 * (1.16f64 / 4.0).sqrt()).abs() < 1e-12);
     }
 
     #[test]
     fn a_constant_error_does_not_flicker() {
-        let (t0, t1) = (picture([[0, 100]]), picture([[50, 150]]));
-        let (p0, p1) = (picture([[30, 90]]), picture([[80, 140]]));
+        let t0 = picture([[0, 100]]);
+        let t1 = picture([[50, 150]]);
+        let p0 = picture([[30, 90]]);
+        let p1 = picture([[80, 140]]);
         assert_eq!(
             dtssd(Pair::new(&p1, &t1).unwrap(), Pair::new(&p0, &t0).unwrap()).unwrap(),
             0.0
@@ -56,20 +61,17 @@ mod tests {
 
     #[test]
     fn opposite_jumps_are_the_end_of_the_scale() {
-        let (white, black) = (
-            GrayImage::from_pixel(3, 3, image::Luma([255])),
-            GrayImage::new(3, 3),
-        );
-        let (before, now) = (
-            Pair::new(&white, &black).unwrap(),
-            Pair::new(&black, &white).unwrap(),
-        );
+        let white = GrayImage::from_pixel(3, 3, image::Luma([255]));
+        let black = GrayImage::new(3, 3);
+        let before = Pair::new(&white, &black).unwrap();
+        let now = Pair::new(&black, &white).unwrap();
         assert_eq!(dtssd(now, before).unwrap(), 200.0);
     }
 
     #[test]
     fn a_change_of_size_is_refused() {
-        let (a, b) = (GrayImage::new(3, 2), GrayImage::new(2, 3));
+        let a = GrayImage::new(3, 2);
+        let b = GrayImage::new(2, 3);
         let message = dtssd(Pair::new(&a, &a).unwrap(), Pair::new(&b, &b).unwrap())
             .unwrap_err()
             .to_string();

@@ -148,7 +148,8 @@ mod tests {
     #[test]
     fn binary_needs_only_two_headers_beside_its_mark() {
         let found = Some(("a".to_owned(), 7));
-        let (source, sequence) = (("ce_source", "mattebox/camera/a"), ("ce_sequence", "7"));
+        let source = ("ce_source", "mattebox/camera/a");
+        let sequence = ("ce_sequence", "7");
         assert_eq!(
             of_headers(&[("ce_specversion", "1.0"), source, sequence]),
             found

@@ -19,7 +19,8 @@ pub(super) fn from_seconds(seconds: f64) -> Option<Timestamp> {
 
 /// A moment as unix seconds, the way Python prints such a float: `1700000000.0`, `1700000000.25`.
 pub(super) fn to_seconds(time: Timestamp) -> String {
-    let (sign, micros) = (if time.0 < 0 { "-" } else { "" }, time.0.unsigned_abs());
+    let sign = if time.0 < 0 { "-" } else { "" };
+    let micros = time.0.unsigned_abs();
     let mut text = format!("{sign}{}.{:06}", micros / 1_000_000, micros % 1_000_000);
     while text.ends_with('0') && !text.ends_with(".0") {
         text.pop();

@@ -47,7 +47,8 @@ impl Cast {
 
     /// The frame at `seconds` with these people, the last in front, and how much of each pixel is the first of them.
     pub(crate) fn frame(&self, seconds: f64, people: &[Person]) -> (RgbImage, GrayImage) {
-        let (mut picture, mut first) = (self.room.clone(), GrayImage::new(WIDTH, HEIGHT));
+        let mut picture = self.room.clone();
+        let mut first = GrayImage::new(WIDTH, HEIGHT);
         // the person's pictures are 0.16 s apart and are shown forth and back
         let step = (seconds / 0.16) as usize % 10;
         let (colours, alpha) = &self.people[step.min(10 - step)];
@@ -59,11 +60,14 @@ impl Cast {
                 (colours, alpha) = (flip_horizontal(&colours), flip_horizontal(&alpha));
             }
             for (x, y, a) in alpha.enumerate_pixels() {
-                let (to_x, to_y) = (x as i32 + person.place[0], y as i32 + person.place[1]);
+                let to_x = x as i32 + person.place[0];
+                let to_y = y as i32 + person.place[1];
                 if !(0..WIDTH as i32).contains(&to_x) || !(0..HEIGHT as i32).contains(&to_y) {
                     continue;
                 }
-                let (to_x, to_y, a) = (to_x as u32, to_y as u32, u32::from(a[0]));
+                let to_x = to_x as u32;
+                let to_y = to_y as u32;
+                let a = u32::from(a[0]);
                 let pixel = picture.get_pixel_mut(to_x, to_y);
                 for c in 0..3 {
                     pixel[c] = ((u32::from(colours.get_pixel(x, y)[c]) * a

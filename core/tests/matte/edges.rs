@@ -49,10 +49,8 @@ fn unusual_sizes_give_a_matte_of_their_size() {
 
 #[test]
 fn large_and_odd_pictures_show_the_same_person() {
-    let (person, alpha) = (
-        fixture("person_0.jpg").to_rgb8(),
-        fixture("person_0_alpha.png").to_luma8(),
-    );
+    let person = fixture("person_0.jpg").to_rgb8();
+    let alpha = fixture("person_0_alpha.png").to_luma8();
     for mode in [MatteMode::Soft, MatteMode::Hard] {
         let mut matter = Matter::new(mode, SimdLevel::best());
         for (width, height) in [(161, 91), (481, 363), (961, 541), (1280, 720), (3840, 2160)] {

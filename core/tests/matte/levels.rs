@@ -20,7 +20,8 @@ fn all_simd_levels_agree_within_one_of_255() {
     ];
     for mode in [MatteMode::Soft, MatteMode::Hard] {
         let mattes = SimdLevel::available().into_iter().map(|level| {
-            let (mut matter, mut state) = (Matter::new(mode, level), MatteState::default());
+            let mut matter = Matter::new(mode, level);
+            let mut state = MatteState::default();
             (0..6)
                 .map(|i| {
                     matter.matte(
@@ -54,10 +55,8 @@ fn all_simd_levels_agree_within_one_of_255() {
 fn two_runs_give_the_same_bytes() {
     let cast = Cast::load();
     let run = || {
-        let (mut matter, mut state) = (
-            Matter::new(MatteMode::Soft, SimdLevel::best()),
-            MatteState::default(),
-        );
+        let mut matter = Matter::new(MatteMode::Soft, SimdLevel::best());
+        let mut state = MatteState::default();
         let person = |i: i32| Person {
             scale: 0.6,
             place: [600 - 50 * i, 144],

@@ -20,7 +20,9 @@ fn enters(name: &str, fps: f64, newcomer: Person, stands_at: i32, residents: &[P
     let cast = Cast::load();
     let mut matter = Matter::new(MatteMode::Soft, SimdLevel::best());
     let mut state = MatteState::default();
-    let (mut half_visible, mut found, mut before) = (None, None, None);
+    let mut half_visible = None;
+    let mut found = None;
+    let mut before = None;
     for frame in 0..(2.6 * fps) as usize {
         let time = frame as f64 / fps;
         let way = ((time - ENTERS) / WALKS).clamp(0.0, 1.0);
@@ -52,10 +54,8 @@ fn enters(name: &str, fps: f64, newcomer: Person, stands_at: i32, residents: &[P
             before = Some(share);
         }
     }
-    let (half_visible, found) = (
-        half_visible.unwrap(),
-        found.unwrap_or_else(|| panic!("{name} at {fps} fps was never found")),
-    );
+    let half_visible = half_visible.unwrap();
+    let found = found.unwrap_or_else(|| panic!("{name} at {fps} fps was never found"));
     assert!(
         found - half_visible <= 0.5,
         "{name} at {fps} fps was found after {:.2} s",

@@ -12,7 +12,8 @@ fn soft_is_nearer_to_the_exact_alpha_than_hard() {
         mirrored: false,
     };
     let errors = [MatteMode::Soft, MatteMode::Hard].map(|mode| {
-        let (mut matter, mut state) = (Matter::new(mode, SimdLevel::best()), MatteState::default());
+        let mut matter = Matter::new(mode, SimdLevel::best());
+        let mut state = MatteState::default();
         let frames = (0..10).map(|i| f64::from(i) * 0.16);
         let error = frames.map(|time| {
             let (picture, alpha) = cast.frame(time, &[person]);

@@ -76,7 +76,8 @@ fn without_being_asked_to_the_segmenter_always_looks() {
 fn a_repeated_picture_has_the_matte_that_it_had() {
     let picture = Cast::load().frame(0.0, &[STAYS]).0;
     for mode in [MatteMode::Soft, MatteMode::Hard] {
-        let (mut matter, mut state) = (Matter::new(mode, SimdLevel::best()), MatteState::default());
+        let mut matter = Matter::new(mode, SimdLevel::best());
+        let mut state = MatteState::default();
         matter.segmenter = segmenter(mode);
         let first = matter.matte(&picture, 0.0, &mut state);
         assert!(matter.matte(&picture, 0.04, &mut state) == first, "{mode}");
@@ -87,10 +88,8 @@ fn a_repeated_picture_has_the_matte_that_it_had() {
 fn a_person_who_creeps_is_followed() {
     // One pixel every second frame: from one frame to the next there is less than what counts as noise.
     let cast = Cast::load();
-    let (mut matter, mut state) = (
-        Matter::new(MatteMode::Soft, SimdLevel::best()),
-        MatteState::default(),
-    );
+    let mut matter = Matter::new(MatteMode::Soft, SimdLevel::best());
+    let mut state = MatteState::default();
     matter.segmenter = segmenter(MatteMode::Soft);
     let mut covered_at_the_end = 0.0;
     for i in 0..60 {

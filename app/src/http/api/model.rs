@@ -167,7 +167,9 @@ impl CameraInfo {
         let latest = camera.latest();
         let (width, height) = latest.map_or((0, 0), |latest| latest.size);
         let trend = camera.trend();
-        let ((fps_in, fps_out), latency, counted) = (trend.fps(), trend.latency(), trend.counted());
+        let (fps_in, fps_out) = trend.fps();
+        let latency = trend.latency();
+        let counted = trend.counted();
         drop(trend);
         CameraInfo {
             id: camera.id.to_string(),

@@ -119,7 +119,8 @@ impl<'a> Capture<'a> {
 
     /// Captures to the end. Whatever happens to this camera, its ring is closed and the others go on.
     pub(super) fn run(mut self) {
-        let (shared, index) = (self.shared, self.index);
+        let shared = self.shared;
+        let index = self.index;
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.capture())) {
             let message = format!("camera {}: {}", self.what.camera, words(&*panic));
             self.fail(Failure {
@@ -447,7 +448,8 @@ impl<'a> Capture<'a> {
             as_it_was,
             span,
         };
-        let (rings, numbers) = (&self.shared.rings, self.numbers());
+        let rings = &self.shared.rings;
+        let numbers = self.numbers();
         if self.settings.source.realtime {
             if rings.push(self.index, frame) {
                 count(&numbers.dropped_buffer);

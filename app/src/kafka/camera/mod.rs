@@ -146,7 +146,8 @@ impl Camera {
         }
         let publisher = Publisher::new(&settings, shared.clone(), sizes, next)?;
         let cpu = || stats::process_cpu() + stats::children_cpu();
-        let (begun, cpu_before) = (Instant::now(), cpu());
+        let begun = Instant::now();
+        let cpu_before = cpu();
         thread::scope(|scope| -> Result<(), KafkaError> {
             for (index, name) in names.iter().enumerate() {
                 let capture = Capture::new(&shared, index, &settings, &stop);

@@ -52,8 +52,11 @@ mod tests {
 
     /// Runs a pace by a clock of its own: each frame takes `work` to come. Returns when frames were let through.
     fn simulate(fps: f64, work: &[Duration]) -> (Vec<Duration>, usize) {
-        let (begun, mut pace) = (Instant::now(), Pace::new(fps, 0.0));
-        let (mut now, mut through, mut late) = (begun, vec![], 0);
+        let begun = Instant::now();
+        let mut pace = Pace::new(fps, 0.0);
+        let mut now = begun;
+        let mut through = vec![];
+        let mut late = 0;
         for work in work {
             now += *work;
             match pace.frame(now) {
@@ -91,7 +94,8 @@ mod tests {
 
     #[test]
     fn a_frame_within_its_interval_is_not_late() {
-        let (begun, mut pace) = (Instant::now(), Pace::new(10.0, 0.0));
+        let begun = Instant::now();
+        let mut pace = Pace::new(10.0, 0.0);
         assert_eq!(pace.frame(begun), Due::In(Duration::ZERO));
         assert_eq!(
             pace.frame(begun + Duration::from_millis(199)),

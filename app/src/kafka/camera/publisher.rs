@@ -133,7 +133,8 @@ fn producer(
     shared: &Arc<Shared>,
     sizes: &Sizes,
 ) -> Result<ThreadedProducer<Deliveries>, KafkaError> {
-    let (most, batch) = (sizes.of_client().to_string(), sizes.batch().to_string());
+    let most = sizes.of_client().to_string();
+    let batch = sizes.batch().to_string();
     let config = settings.broker.client(&[
         // Each frame once and in order, and only what all copies have counts as published.
         ("enable.idempotence", "true"),

@@ -75,7 +75,8 @@ mod tests {
     use super::*;
 
     fn even(source: f64, wanted: f64, pictures: usize) -> Vec<u64> {
-        let (mut rate, now) = (Rate::even(Some(source), wanted), Instant::now());
+        let mut rate = Rate::even(Some(source), wanted);
+        let now = Instant::now();
         (0..pictures).map(|_| rate.copies(now)).collect()
     }
 
@@ -94,7 +95,8 @@ mod tests {
 
     /// How many of the pictures of `seconds` of a live source are published.
     fn live(source: f64, wanted: f64, seconds: f64) -> u64 {
-        let (mut rate, begun) = (Rate::live(wanted), Instant::now());
+        let mut rate = Rate::live(wanted);
+        let begun = Instant::now();
         let pictures = (source * seconds) as u64;
         // Each comes up to a third of its interval late.
         let jitter = |i: u64| (i * 7919 % 100) as f64 / 300.0;
@@ -121,7 +123,8 @@ mod tests {
 
     #[test]
     fn a_pause_is_not_made_up_for() {
-        let (mut rate, begun) = (Rate::live(10.0), Instant::now());
+        let mut rate = Rate::live(10.0);
+        let begun = Instant::now();
         let at = |ms| begun + Duration::from_millis(ms);
         assert_eq!(rate.copies(at(0)), 1);
         let after: u64 = (0..30).map(|i| rate.copies(at(5000 + i * 33))).sum();

@@ -100,7 +100,8 @@ mod tests {
     #[test]
     fn sessions_differ() {
         let camera = "cam01".parse().unwrap();
-        let (one, other) = (session(&camera), session(&camera));
+        let one = session(&camera);
+        let other = session(&camera);
         assert!(
             one != other && one.len() == 16 && one.chars().all(|c| c.is_ascii_hexdigit()),
             "{one} {other}"

@@ -99,9 +99,12 @@ impl Report {
             .iter()
             .map(|known| {
                 let n = &known.numbers;
-                let (latency, failure, span) = (n.latency.times(), n.failure(), n.span());
+                let latency = n.latency.times();
+                let failure = n.failure();
+                let span = n.span();
                 latencies.merge(&latency);
-                let (published, bytes) = (n.published.load(Relaxed), n.bytes.load(Relaxed));
+                let published = n.published.load(Relaxed);
+                let bytes = n.bytes.load(Relaxed);
                 CameraReport {
                     camera: known.camera.to_string(),
                     session: known.session.clone(),

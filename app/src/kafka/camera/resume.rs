@@ -183,7 +183,8 @@ impl<'a> Search<'a> {
             p.read = from;
         }
         self.consumer.assign(&list).map_err(failed())?;
-        let (mut heard, mut said) = (Instant::now(), Instant::now());
+        let mut heard = Instant::now();
+        let mut said = Instant::now();
         while !ends.is_empty() {
             if stop.is_stopped() {
                 return Err(KafkaError::Stopped);
@@ -237,7 +238,9 @@ impl<'a> Search<'a> {
 
     /// What no frame of the topic can have: each number was given to one record of it.
     fn give_up(&self, cameras: &[CameraId]) -> Vec<u64> {
-        let (topic, records, total) = (self.topic, self.records, self.total);
+        let topic = self.topic;
+        let records = self.records;
+        let total = self.total;
         let lost: Vec<_> = cameras
             .iter()
             .filter(|camera| !self.found.contains_key(camera))

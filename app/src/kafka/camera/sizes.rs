@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn the_smaller_limit_counts_and_is_named_with_what_to_do() {
-        let (camera, numbers) = ("cam01".parse().unwrap(), CameraNumbers::default());
+        let camera = "cam01".parse().unwrap();
+        let numbers = CameraNumbers::default();
         let small_topic = sizes(Some(1000), 5000);
         assert!(small_topic.check(&camera, &numbers, 500) && !numbers.warned_of_size.load(Relaxed));
         assert!(small_topic.check(&camera, &numbers, 900) && numbers.warned_of_size.load(Relaxed));

@@ -218,7 +218,8 @@ impl Worker {
     pub(super) fn take_up(&mut self, ids: &[i32]) -> Result<(), KafkaError> {
         let settings = &self.shop.settings;
         let spans = consumer::spans(&self.consumer, settings, ids, &self.stop)?;
-        let (mut list, mut new) = (TopicPartitionList::new(), TopicPartitionList::new());
+        let mut list = TopicPartitionList::new();
+        let mut new = TopicPartitionList::new();
         for span in &spans {
             if let Output::Results(topic) = &mut self.output {
                 topic.load(settings, span.partition, &self.numbers)?;

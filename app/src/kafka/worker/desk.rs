@@ -75,7 +75,8 @@ impl Worker {
     }
 
     fn done(&mut self, job: Arc<Job>, outcome: Outcome, still: bool) {
-        let (ticket, counted) = (job.ticket, self.numbers.camera(Some(&job.camera)));
+        let ticket = job.ticket;
+        let counted = self.numbers.camera(Some(&job.camera));
         if still {
             counted.still.fetch_add(1, Relaxed);
         }

@@ -29,7 +29,8 @@ impl Directory {
         fsync: bool,
     ) -> Result<Self, StoreError> {
         let memories = MemoryDir::open(root)?;
-        let (group, topic) = (group.to_owned(), topic.to_owned());
+        let group = group.to_owned();
+        let topic = topic.to_owned();
         Ok(Directory {
             root: root.to_owned(),
             memories,

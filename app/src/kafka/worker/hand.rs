@@ -384,7 +384,8 @@ impl FrameTools for Tools {
         // What comes late is older than what is seen.
         if let Some(camera) = shown.filter(|_| !job.late && shop.lanes.is_open(lane)) {
             camera.status.set(Condition::Open);
-            let (raw, alpha) = (Some(&picture), Some(maker.alpha()));
+            let raw = Some(&picture);
+            let alpha = Some(maker.alpha());
             camera.offer(Offer {
                 number: job.number.0,
                 raw,

@@ -33,7 +33,9 @@ const QUIET: Duration = Duration::from_secs(5);
 impl Worker {
     /// Takes a record up.
     pub(super) fn take(&mut self, message: OwnedMessage) -> Result<(), KafkaError> {
-        let (id, offset, bytes) = (message.partition(), message.offset(), value_bytes(&message));
+        let id = message.partition();
+        let offset = message.offset();
+        let bytes = value_bytes(&message);
         let Some(partition) = self.partitions.get_mut(&id) else {
             return Ok(());
         };

@@ -386,7 +386,8 @@ mod tests {
     #[test]
     fn cameras_take_turns() {
         let (lanes, _events) = lanes(false);
-        let (a, b) = (open(&lanes), open(&lanes));
+        let a = open(&lanes);
+        let b = open(&lanes);
         for n in 0..3 {
             lanes.submit(a, test_job(n));
         }

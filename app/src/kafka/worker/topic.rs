@@ -83,7 +83,8 @@ impl Topic {
     ) -> Result<Self, KafkaError> {
         let frames = &settings.broker.topic;
         let partitions = topics::partitions(admin, frames)?.unwrap_or(1);
-        let (memory_topic, dead) = (format!("{results}.state"), letters::topic(frames));
+        let memory_topic = format!("{results}.state");
+        let dead = letters::topic(frames);
         let replication_factor = topics::replication_factor(admin, frames)?;
         let make = |name: &str, config| {
             topics::ensure(
@@ -304,7 +305,8 @@ impl Topic {
                 sends.push(self.publish(partition.id, *offset, held)?);
             }
             for (camera, memory) in mark.memories() {
-                let (key, bytes) = (self.key(camera), memory.to_bytes());
+                let key = self.key(camera);
+                let bytes = memory.to_bytes();
                 self.send(
                     BaseRecord::to(&self.memory_topic)
                         .partition(partition.id)

@@ -28,7 +28,8 @@ impl Adler32 {
         for block in bytes.chunks(LANES * ROUNDS) {
             let (whole, rest) = block.as_chunks::<LANES>();
             // Of each lane: the sum of its bytes, and the sum of all values that this sum has had.
-            let (mut sums, mut prefixes) = ([0u16; LANES], [0u16; LANES]);
+            let mut sums = [0u16; LANES];
+            let mut prefixes = [0u16; LANES];
             for bytes in whole {
                 for ((sum, prefix), &byte) in sums.iter_mut().zip(&mut prefixes).zip(bytes) {
                     *sum += u16::from(byte);
@@ -36,7 +37,9 @@ impl Adler32 {
                 }
             }
             // A byte of lane `l` counts `LANES` times in `b` for its round and each later one, but not for the `l` before it.
-            let (mut sum, mut prefix, mut before) = (0u32, 0u32, 0u32);
+            let mut sum = 0u32;
+            let mut prefix = 0u32;
+            let mut before = 0u32;
             for ((lane, s), p) in (0u32..).zip(sums).zip(prefixes) {
                 sum += u32::from(s);
                 prefix += u32::from(p);
@@ -71,7 +74,8 @@ mod tests {
     use proptest::{collection, prelude::*};
 
     fn plain(bytes: &[u8]) -> u32 {
-        let (mut a, mut b) = (1u32, 0u32);
+        let mut a = 1u32;
+        let mut b = 0u32;
         for &byte in bytes {
             a = (a + u32::from(byte)) % 65_521;
             b = (b + a) % 65_521;
@@ -108,7 +112,8 @@ mod tests {
     proptest! {
         #[test]
         fn parts_and_zeros_add_up(parts in collection::vec((collection::vec(any::<u8>(), 0..3000), 0usize..200_000), 0..4)) {
-            let (mut adler, mut all) = (Adler32::new(), Vec::new());
+            let mut adler = Adler32::new();
+            let mut all = Vec::new();
             for (bytes, zeros) in parts {
                 adler.add(&bytes);
                 adler.add_zeros(zeros);

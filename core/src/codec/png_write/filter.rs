@@ -59,11 +59,9 @@ pub(super) fn paeth<S: Simd>(
     while at < end && end - start >= S::u8s::LEN {
         at = at.min(end - S::u8s::LEN);
         let load = |of: &[u8], at: usize| S::u8s::from_slice(simd, &of[at..at + S::u8s::LEN]);
-        let (a, b, c) = (
-            load(row, at - pixel),
-            load(above, at),
-            load(above, at - pixel),
-        );
+        let a = load(row, at - pixel);
+        let b = load(above, at);
+        let c = load(above, at - pixel);
         (load(row, at) - predict(simd, a, b, c)).store_slice(&mut residual[at..at + S::u8s::LEN]);
         at += S::u8s::LEN;
     }
@@ -78,7 +76,8 @@ pub(super) fn paeth<S: Simd>(
 #[inline(always)]
 fn predict<S: Simd>(simd: S, a: S::u8s, b: S::u8s, c: S::u8s) -> S::u8s {
     let difference = |x: S::u8s, y: S::u8s| x.max(y) - x.min(y);
-    let (to_a, to_b) = (difference(b, c), difference(a, c));
+    let to_a = difference(b, c);
+    let to_b = difference(a, c);
     // `c` between `a` and `b`: the signs differ, or a difference is 0, and then the least is one of the first two anyway.
     let between = a.min(b).simd_le(c) & c.simd_le(a.max(b));
     let to_c = between.select(difference(to_a, to_b), S::u8s::splat(simd, u8::MAX));
@@ -88,9 +87,13 @@ fn predict<S: Simd>(simd: S, a: S::u8s, b: S::u8s, c: S::u8s) -> S::u8s {
 
 /// As the specification has it.
 fn predict_one(a: u8, b: u8, c: u8) -> u8 {
-    let (wide_a, wide_b, wide_c) = (i16::from(a), i16::from(b), i16::from(c));
+    let wide_a = i16::from(a);
+    let wide_b = i16::from(b);
+    let wide_c = i16::from(c);
     let p = wide_a + wide_b - wide_c;
-    let (pa, pb, pc) = (p.abs_diff(wide_a), p.abs_diff(wide_b), p.abs_diff(wide_c));
+    let pa = p.abs_diff(wide_a);
+    let pb = p.abs_diff(wide_b);
+    let pc = p.abs_diff(wide_c);
     if pa <= pb && pa <= pc {
         a
     } else if pb <= pc {
@@ -115,7 +118,8 @@ mod tests {
             .zip(a.chunks(S::u8s::LEN))
             .zip(b.chunks(S::u8s::LEN))
         {
-            let (a, b) = (S::u8s::from_slice(simd, a), S::u8s::from_slice(simd, b));
+            let a = S::u8s::from_slice(simd, a);
+            let b = S::u8s::from_slice(simd, b);
             predict(simd, a, b, S::u8s::splat(simd, c)).store_slice(out);
         }
     }

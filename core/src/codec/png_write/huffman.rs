@@ -43,7 +43,8 @@ fn depths<const N: usize>(sorted: &[(u32, u16)]) -> [u32; 64] {
     // The pair that a pair is in. Later pairs hold earlier ones.
     let mut parents = [0u16; N];
     let mut symbols_in = [0u8; N];
-    let (mut symbol, mut pair) = (0, 0);
+    let mut symbol = 0;
+    let mut pair = 0;
     for new in 0..pairs {
         for _ in 0..2 {
             if symbol < sorted.len()
@@ -136,7 +137,8 @@ mod tests {
         let mut bits = 0;
         while weights.len() > 1 {
             weights.sort_unstable_by(|a, b| b.cmp(a));
-            let (one, other) = (weights.pop().unwrap(), weights.pop().unwrap());
+            let one = weights.pop().unwrap();
+            let other = weights.pop().unwrap();
             bits += one.0 + other.0;
             weights.push((one.0 + other.0, one.1.max(other.1) + 1));
         }
@@ -170,7 +172,8 @@ mod tests {
             let mut all = [0; 40];
             all[3..35].copy_from_slice(&counts);
             all[38..].copy_from_slice(&[1, 1]);
-            let (found, (bits, longest)) = (check(&all, 15), fewest(&all));
+            let found = check(&all, 15);
+            let (bits, longest) = fewest(&all);
             // Few counts need longer codes than the format allows.
             prop_assert!(found == bits || longest > 15 && (bits..=bits + bits / 100).contains(&found), "{found}, {bits}, {longest}");
             check(&all, 6);
@@ -185,7 +188,8 @@ mod tests {
             counts[i] = counts[i - 1] + counts[i - 2];
         }
         for max in 6..=15 {
-            let (found, (bits, longest)) = (check(&counts, max), fewest(&counts));
+            let found = check(&counts, max);
+            let (bits, longest) = fewest(&counts);
             assert!(
                 longest > max && found >= bits && (max < 12 || found < bits * 105 / 100),
                 "{max}"

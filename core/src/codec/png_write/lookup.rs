@@ -66,12 +66,10 @@ impl Lookup {
             let second = quarter(2).concat_swizzle_dyn(quarter(3), in_half);
             second_half.select(second, first)
         };
-        let (low, high, counts, zero) = (
-            look_up(&self.low),
-            look_up(&self.high),
-            look_up(&self.counts),
-            u8x64::splat(simd, 0),
-        );
+        let low = look_up(&self.low);
+        let high = look_up(&self.high);
+        let counts = look_up(&self.counts);
+        let zero = u8x64::splat(simd, 0);
         let front = fours(
             simd,
             low.zip_low(high).bitcast(),
@@ -99,10 +97,8 @@ impl Lookup {
         let more_count = zeros.select(none, front.1.unzip_high(back.1));
         let counts = count + more_count;
         if counts.simd_gt(u64x8::splat(simd, MAX_BITS)).any_true() {
-            let (first, second) = (
-                Bits::unpack(bits, count),
-                Bits::unpack(more_bits, more_count),
-            );
+            let first = Bits::unpack(bits, count);
+            let second = Bits::unpack(more_bits, more_count);
             Words::Fours(std::array::from_fn(|i| [first[i], second[i]]))
         } else {
             Words::Eights(Bits::unpack(bits | more_bits << count, counts))

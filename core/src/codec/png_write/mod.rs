@@ -131,7 +131,8 @@ impl PngWriter {
         // Deflate with a window of 32 KiB, no dictionary, the fastest method (RFC 1950, section 2.2).
         data.push(&[0x78, 0x01]);
         let mut adler = Adler32::new();
-        let (mut rest, mut in_block) = (Bits::default(), false);
+        let mut rest = Bits::default();
+        let mut in_block = false;
         for from in (0..rows.height()).step_by(bands) {
             let to = (from + bands).min(rows.height());
             let mut out = BitWriter::new(&mut self.coded, rest);

@@ -110,7 +110,8 @@ fn noise_hardly_grows() {
 
 #[test]
 fn noise_beside_flat_parts_is_stored_alone() {
-    let (width, height) = (400, 900);
+    let width = 400;
+    let height = 900;
     let mut samples = vec![128; 400 * 900 * 3];
     samples[400 * 300 * 3..400 * 600 * 3].copy_from_slice(&noise(400 * 300 * 3, 5));
     let len = round_trip(width, height, PixelKind::Rgb, &samples);
@@ -120,7 +121,8 @@ fn noise_beside_flat_parts_is_stored_alone() {
 /// The rows from which the code is made say nothing of the others.
 #[test]
 fn a_sample_that_misleads_costs_no_more_than_storing() {
-    let (width, height) = (256u32, 2048usize);
+    let width = 256u32;
+    let height = 2048usize;
     let step = width as usize * height / SAMPLE;
     let mut samples = noise(256 * 2048, 3);
     for y in (step / 2..height).step_by(step) {

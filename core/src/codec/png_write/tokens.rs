@@ -59,7 +59,8 @@ impl<'a> Rows<'a> {
         adler: &mut Adler32,
         sink: &mut impl Sink,
     ) {
-        let (above, row) = (self.above(y), self.get(y));
+        let above = self.above(y);
+        let row = self.get(y);
         sink.literal(PAETH);
         adler.add(&[PAETH]);
         let part = changed(above, row, self.pixel);
@@ -84,7 +85,8 @@ impl<'a> Rows<'a> {
 /// Only runs of half a block are told apart here; shorter ones are left to [`Sink::block`].
 #[inline(always)]
 fn tokens<S: Simd>(simd: S, bytes: &[u8], part: Range<usize>, row: usize, sink: &mut impl Sink) {
-    let (mut run_start, mut at) = (0, part.start);
+    let mut run_start = 0;
+    let mut at = part.start;
     loop {
         // A run of zeros.
         while at < part.end {

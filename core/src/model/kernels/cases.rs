@@ -51,7 +51,9 @@ impl Case {
         let [kind, inputs, outputs, pixels, variant, seed] = bytes;
         let times_8 = |byte: u8| 8 * (1 + usize::from(byte) % 17);
         // Three small choices.
-        let (a, b, c) = (variant % 3, variant / 3 % 3, variant / 9 % 3);
+        let a = variant % 3;
+        let b = variant / 3 % 3;
+        let c = variant / 9 % 3;
         let activation = [NONE, RELU, HARD_SWISH][usize::from(a)];
         // Some kernels always have one in the executor.
         let never_none = if activation == NONE { RELU } else { activation };
@@ -146,10 +148,8 @@ impl Case {
                 let rows: [Vec<f32>; 3] =
                     std::array::from_fn(|i| self.numbers(i as u32, 6 * self.pixels));
                 let rows = rows.each_ref().map(|row| &row[..]);
-                let (weights, bias) = (
-                    Packed::new(27, n, &self.numbers(3, 27 * n)),
-                    self.numbers(4, n),
-                );
+                let weights = Packed::new(27, n, &self.numbers(3, 27 * n));
+                let bias = self.numbers(4, n);
                 let mut y = vec![f32::NAN; self.pixels * n];
                 match activation {
                     HARD_SWISH => stem::<S, HARD_SWISH>(s, rows, &weights, &bias, &mut y),
@@ -158,10 +158,8 @@ impl Case {
                 plain_row(&y, n, Row::plain(self.pixels), self.pixels, block)
             }
             Kernel::Tail => {
-                let (x, weights) = (
-                    stored_row(&self.numbers(0, self.pixels * k), k, block),
-                    self.numbers(1, 4 * k),
-                );
+                let x = stored_row(&self.numbers(0, self.pixels * k), k, block);
+                let weights = self.numbers(1, 4 * k);
                 let mut out = vec![f32::NAN; 4 * self.pixels];
                 tail(s, &x, &weights, self.numbers(2, 1)[0], &mut out);
                 out
@@ -176,11 +174,9 @@ impl Case {
                 self.means(&sum)
             }
             Kernel::FullyConnected(activation) => {
-                let (x, w, bias) = (
-                    self.numbers(0, k),
-                    self.numbers(1, k * n),
-                    self.numbers(2, n),
-                );
+                let x = self.numbers(0, k);
+                let w = self.numbers(1, k * n);
+                let bias = self.numbers(2, n);
                 let mut y = vec![f32::NAN; n];
                 fully_connected(s, &x, &w, &bias, activation, &mut y);
                 y
@@ -196,12 +192,11 @@ impl Case {
         start: u8,
         split: bool,
     ) -> Vec<f32> {
-        let ([k, n], px) = (self.channels, self.pixels);
+        let [k, n] = self.channels;
+        let px = self.pixels;
         let x = stored_row(&self.numbers(0, px * k), k, block);
-        let (weights, bias) = (
-            Packed::new(k, n, &self.numbers(1, k * n)),
-            self.numbers(2, n),
-        );
+        let weights = Packed::new(k, n, &self.numbers(1, k * n));
+        let bias = self.numbers(2, n);
         let residual = stored_row(&self.numbers(3, px * n), n, block);
         let small = [4, 5].map(|salt| {
             let mut row = stored_row(&self.numbers(salt, (px / 2 + 2) * n), n, block);
@@ -238,16 +233,17 @@ impl Case {
         activation: u8,
         add: bool,
     ) -> Vec<f32> {
-        let (c, px, width) = (self.channels[0], self.pixels, self.pixels * stride);
+        let c = self.channels[0];
+        let px = self.pixels;
+        let width = self.pixels * stride;
         let from = Row::padded(width, K, stride, self.pad);
         let rows: [Vec<f32>; K] =
             std::array::from_fn(|i| padded_row(&self.numbers(i as u32, width * c), c, from, block));
         let rows = rows.each_ref().map(|row| &row[..]);
-        let (weights, bias) = (
-            Packed::new(K * K, c, &self.numbers(20, K * K * c)),
-            self.numbers(21, c),
-        );
-        let (mut y, mut sum) = (vec![f32::NAN; px * c], self.numbers(22, c));
+        let weights = Packed::new(K * K, c, &self.numbers(20, K * K * c));
+        let bias = self.numbers(21, c);
+        let mut y = vec![f32::NAN; px * c];
+        let mut sum = self.numbers(22, c);
         macro_rules! run {
             ($kernel:literal, $stride:literal, $activation:ident, $add:literal) => {{
                 let rows = std::array::from_fn(|i| rows[i]);

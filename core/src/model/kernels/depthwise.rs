@@ -240,12 +240,15 @@ mod tests {
         c: usize,
         pad: usize,
     ) {
-        let (out, layout) = (w / STRIDE, Row::padded(w, K, STRIDE, pad));
+        let out = w / STRIDE;
+        let layout = Row::padded(w, K, STRIDE, pad);
         let rows: [Vec<f32>; K] = std::array::from_fn(|i| numbers(i as u32 + 1, w * c));
-        let (weights, bias) = (numbers(20, K * K * c), numbers(21, c));
+        let weights = numbers(20, K * K * c);
+        let bias = numbers(21, c);
         let mut expected = vec![0f32; out * c];
         for (i, e) in expected.iter_mut().enumerate() {
-            let (x, ch) = (i / c, i % c);
+            let x = i / c;
+            let ch = i % c;
             let mut v = bias[ch];
             for (ky, row) in rows.iter().enumerate() {
                 for kx in 0..K {
@@ -266,7 +269,8 @@ mod tests {
         for level in SimdLevel::available() {
             let block = block_at(level);
             let stored = rows.each_ref().map(|row| padded_row(row, c, layout, block));
-            let (mut y, mut sum) = (vec![f32::NAN; out * c], vec![1f32; c]);
+            let mut y = vec![f32::NAN; out * c];
+            let mut sum = vec![1f32; c];
             let refs = stored.each_ref().map(|r| &r[..]);
             dispatch!(level.level().unwrap(), s => depthwise::<_, K, STRIDE, ACTIVATION, ADD>(s, refs, layout, &packed, &bias, &mut y, &mut sum));
             let what = format!("{level}, {K}x{K} stride {STRIDE}, {w} pixels");

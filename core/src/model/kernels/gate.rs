@@ -7,7 +7,8 @@ use fearless_simd_macros::simd;
 /// Adds the sum over the pixels of a plain row, whose number is a multiple of 4, to `sum` `[c]`.
 #[simd]
 pub(in crate::model) fn add_row_sums<S: Simd>(s: S, row: &[f32], sum: &mut [f32]) {
-    let (c, px) = (sum.len(), row.len() / sum.len());
+    let c = sum.len();
+    let px = row.len() / sum.len();
     if S::f32s::LEN == 16 {
         let whole = c / 16 * 16;
         let (row, row_rest) = row.split_at(whole * px);
@@ -92,7 +93,8 @@ mod tests {
 
     #[test]
     fn row_sums_are_the_sums_of_the_pixels() {
-        let (w, c) = (24, 40);
+        let w = 24;
+        let c = 40;
         let row = numbers(1, w * c);
         let expected: Vec<f32> = (0..c)
             .map(|ch| 2.0 + row.iter().skip(ch).step_by(c).sum::<f32>())
@@ -106,8 +108,11 @@ mod tests {
 
     #[test]
     fn small_matrices_are_multiplied() {
-        let (k, n) = (24, 40);
-        let (x, w, bias) = (numbers(1, k), numbers(2, k * n), numbers(3, n));
+        let k = 24;
+        let n = 40;
+        let x = numbers(1, k);
+        let w = numbers(2, k * n);
+        let bias = numbers(3, n);
         let sums: Vec<f32> = (0..n)
             .map(|o| bias[o] + (0..k).map(|i| x[i] * w[i * n + o]).sum::<f32>())
             .collect();

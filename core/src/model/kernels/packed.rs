@@ -87,7 +87,8 @@ mod tests {
 
     #[test]
     fn packing_orders_and_scaling_scales_rows() {
-        let (k, n) = (3, 24);
+        let k = 3;
+        let n = 24;
         let matrix: Vec<f32> = (0..k * n).map(|i| i as f32).collect();
         let packed = Packed::new(k, n, &matrix);
         assert_eq!(

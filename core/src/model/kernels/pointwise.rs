@@ -343,7 +343,8 @@ fn enlarge<S: Simd, V: Vector<S>, const M: usize, const N: usize>(
     let vertical = |x: usize| {
         V::load(s, &near[x * V::LEN..]).times_plus(three, V::load(s, &far[x * V::LEN..]))
     };
-    let (mut left, mut middle) = (vertical(0), vertical(1));
+    let mut left = vertical(0);
+    let mut middle = vertical(1);
     for i in 0..M / 2 {
         let right = vertical(i + 2);
         sums[2 * i][j] = middle.times_plus(three, left);
@@ -387,16 +388,16 @@ mod tests {
             (128, 32, 24),
             (40, 56, 128),
         ] {
-            let (x, matrix, bias) = (numbers(1, px * k), numbers(2, k * n), numbers(3, n));
+            let x = numbers(1, px * k);
+            let matrix = numbers(2, k * n);
+            let bias = numbers(3, n);
             let packed = Packed::new(k, n, &matrix);
             let residual = numbers(4, px * n);
             let started: Vec<f32> = (0..px * n).map(|i| bias[i % n]).collect();
             let with_residual: Vec<f32> =
                 started.iter().zip(&residual).map(|(a, b)| a + b).collect();
-            let (plain, added) = (
-                naive(&x, &matrix, &started, k, n),
-                naive(&x, &matrix, &with_residual, k, n),
-            );
+            let plain = naive(&x, &matrix, &started, k, n);
+            let added = naive(&x, &matrix, &with_residual, k, n);
             let relu: Vec<f32> = plain.iter().map(|v| v.max(0.0)).collect();
             let hard_swish: Vec<f32> = plain
                 .iter()
@@ -404,7 +405,8 @@ mod tests {
                 .collect();
             for level in SimdLevel::available() {
                 let block = block_at(level);
-                let (xs, residual) = (stored_row(&x, k, block), stored_row(&residual, n, block));
+                let xs = stored_row(&x, k, block);
+                let residual = stored_row(&residual, n, block);
                 let run = |to: Row, activation: u8, start: Start<'_>| {
                     let mut y = vec![f32::NAN; to.len * n];
                     dispatch!(level.level().unwrap(), s => match activation {
@@ -447,11 +449,13 @@ mod tests {
     #[test]
     fn sums_can_start_from_an_enlarged_row() {
         for (k, n, px) in [(8, 8, 16), (24, 24, 32), (16, 16, 64), (16, 40, 16)] {
-            let (x, matrix) = (numbers(1, px * k), numbers(2, k * n));
+            let x = numbers(1, px * k);
+            let matrix = numbers(2, k * n);
             let small = [numbers(3, px / 2 * n), numbers(4, px / 2 * n)];
             let mut start = vec![0f32; px * n];
             for (i, v) in start.iter_mut().enumerate() {
-                let (x, c) = (i / n, i % n);
+                let x = i / n;
+                let c = i % n;
                 let column = |x: usize| 12.0 * small[0][x * n + c] + 4.0 * small[1][x * n + c];
                 let other = if x % 2 == 0 {
                     (x / 2).saturating_sub(1)

@@ -79,7 +79,8 @@ pub(in crate::model) fn extend_edges<S: Simd>(_: S, row: &mut [f32], w: usize) {
 
 /// Calls `each` with each block of a row and the number of its channels.
 fn for_each_block<S: Simd>(row: &mut [f32], channels: usize, each: impl Fn(&mut [f32], usize)) {
-    let (width, len) = (block::<S>(), row.len() / channels);
+    let width = block::<S>();
+    let len = row.len() / channels;
     let (whole, half) = row.split_at_mut(channels / width * width * len);
     whole
         .chunks_exact_mut(len * width)
@@ -129,7 +130,8 @@ mod tests {
 
     #[test]
     fn edges_repeat_the_last_pixel() {
-        let (w, c) = (2, 24);
+        let w = 2;
+        let c = 24;
         let row: Vec<f32> = (0..(w + 2) * c).map(|i| i as f32).collect();
         for level in SimdLevel::available() {
             let mut stored = stored_row(&row, c, block_at(level));

@@ -28,7 +28,8 @@ pub(in crate::model) fn stem<S: Simd, const ACTIVATION: u8>(
     let w = y.len() / weights.n;
     for o in (0..weights.n).step_by(PANEL) {
         let width = PANEL.min(weights.n - o);
-        let (bias, y) = (&bias[o..o + width], &mut y[o * w..(o + width) * w]);
+        let bias = &bias[o..o + width];
+        let y = &mut y[o * w..(o + width) * w];
         let weights = weights.weights[o * 3 * TAPS..][..PANEL * 3 * TAPS]
             .as_chunks()
             .0;
@@ -143,7 +144,8 @@ mod tests {
     fn every_level_agrees_with_a_plain_loop() {
         for (w, n) in [(16, 8), (24, 16), (128, 16), (64, 24), (32, 40)] {
             let rows: [Vec<f32>; 3] = std::array::from_fn(|i| numbers(i as u32 + 1, 2 * w * 3));
-            let (weights, bias) = (numbers(5, 27 * n), numbers(6, n));
+            let weights = numbers(5, 27 * n);
+            let bias = numbers(6, n);
             let mut expected = vec![0f32; w * n];
             for (i, e) in expected.iter_mut().enumerate() {
                 let mut v = bias[i % n];

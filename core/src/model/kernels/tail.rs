@@ -60,7 +60,8 @@ fn squares16<S: Simd>(
         let channels = transposed16(s, &x[(block * w + p) * 16..][..256]);
         for (j, square) in squares.iter_mut().enumerate() {
             // two sums, so that an addition need not wait for the one before
-            let (mut even, mut odd) = (*square, f32x16::all(s, 0.0));
+            let mut even = *square;
+            let mut odd = f32x16::all(s, 0.0);
             for c in 0..8 {
                 even = channels[2 * c].times_plus(f32x16::all(s, weights[c * 8 + j]), even);
                 odd = channels[2 * c + 1].times_plus(f32x16::all(s, weights[c * 8 + 4 + j]), odd);
@@ -179,7 +180,8 @@ fn transposed<S: Simd>(s: S, x: &[f32]) -> [f32x8<S>; 4] {
 #[inline(always)]
 fn unpack<S: Simd>(a: f32x8<S>, b: f32x8<S>) -> (f32x8<S>, f32x8<S>) {
     let (low, high) = a.interleave(b);
-    let ((low0, low1), (high0, high1)) = (low.split(), high.split());
+    let (low0, low1) = low.split();
+    let (high0, high1) = high.split();
     (low0.combine(high0), low1.combine(high1))
 }
 
@@ -195,10 +197,13 @@ mod tests {
     #[test]
     fn every_level_agrees_with_a_plain_loop() {
         for (w, c) in [(16, 8), (32, 16), (128, 16), (48, 24)] {
-            let (x, weights, bias) = (numbers(1, w * c), numbers(2, c * 4), 0.25);
+            let x = numbers(1, w * c);
+            let weights = numbers(2, c * 4);
+            let bias = 0.25;
             let mut expected = vec![0f32; 4 * w];
             for (i, e) in expected.iter_mut().enumerate() {
-                let (row, column) = (i / (2 * w), i % (2 * w));
+                let row = i / (2 * w);
+                let column = i % (2 * w);
                 let place = row * 2 + column % 2;
                 let sum: f32 = (0..c)
                     .map(|ch| x[column / 2 * c + ch] * weights[ch * 4 + place])
