@@ -88,7 +88,7 @@ class Bench:
         return json.loads(subprocess.run([str(c) for c in command], capture_output=True, text=True, check=True).stdout)
 
     def ours(self, topic, out, *flags):
-        env = {**os.environ, "PYTHONPATH": str(ROOT / "python/python"), "SPARK_DRIVER_MEMORY": "512m", "MATTEBOX_SPARK_LOG": "ERROR"}
+        env = {**os.environ, "PYTHONPATH": str(ROOT / "bindings/python/python"), "SPARK_DRIVER_MEMORY": "512m", "MATTEBOX_SPARK_LOG": "ERROR"}
         command = [self.python, "-m", "mattebox.spark", "--kafka", self.broker, "--topic", topic, "--master", self.master, "--jars", self.connector]
         return self.start([*command, "--out", self.folder / out, "--from", "earliest", *flags], env)
 

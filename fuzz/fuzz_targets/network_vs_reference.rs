@@ -5,10 +5,7 @@
 //! ```
 #![no_main]
 use libfuzzer_sys::fuzz_target;
-use mattebox_core::{
-    model::{Executor, LANDSCAPE, Model, Reference},
-    simd::SimdLevel,
-};
+use mattebox_net::{Executor, LANDSCAPE, Model, Reference, SimdLevel};
 use std::sync::{Arc, LazyLock};
 
 static MODEL: LazyLock<Arc<Model>> =

@@ -5,5 +5,13 @@
 //! ```
 #![no_main]
 use libfuzzer_sys::fuzz_target;
+use mattebox_net::Case;
 
-fuzz_target!(|bytes: &[u8]| mattebox_core::fuzzing::check(bytes));
+fuzz_target!(|bytes: &[u8]| match bytes.split_first() {
+    Some((0..=159, rest)) => Case::new(std::array::from_fn(|i| {
+        rest.get(i).copied().unwrap_or_default()
+    }))
+    .check(),
+    Some((_, rest)) => mattebox_core::fuzzing::check(rest),
+    None => {}
+});

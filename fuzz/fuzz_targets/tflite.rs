@@ -6,7 +6,7 @@
 //! ```
 #![no_main]
 use libfuzzer_sys::fuzz_target;
-use mattebox_core::model::{Model, describe};
+use mattebox_net::{Model, describe};
 
 fuzz_target!(|bytes: &[u8]| {
     let model = Model::from_bytes(bytes);

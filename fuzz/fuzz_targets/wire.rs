@@ -3,10 +3,7 @@
 //! The input is the value of a record without headers, and also a record in the manner of HTTP: lines `name: value`, an empty line, the value.
 #![no_main]
 use libfuzzer_sys::fuzz_target;
-use mattebox_core::wire::{
-    FrameMeta, FrameRecord, Header, Record, WireError, frame_headers, json_value, read,
-    read_position,
-};
+use mattebox_wire::{FrameMeta, FrameRecord, Header, Record, WireError, frame_headers, json_value, read, read_position};
 
 fuzz_target!(|bytes: &[u8]| {
     check(&Record {

@@ -1,0 +1,250 @@
+//! What Java calls: the methods of `Native.java`.
+//!
+//! Every method runs inside `with_env`, which catches panics: a fault in here fails a task, never the executor.
+#![allow(
+    unsafe_code,
+    reason = "names that the JVM looks up must be unmangled, which the compiler cannot check to be unique"
+)]
+use crate::{
+    engine::{Engine, OpenError, Origin},
+    partition::TaskError,
+    settings::Settings,
+};
+use jni::{
+    Env, EnvUnowned,
+    errors::{self, ErrorPolicy},
+    jni_str,
+    objects::{JByteArray, JClass, JString},
+    strings::{JNIStr, JNIString},
+    sys::{jint, jlong},
+};
+use std::{
+    any::Any,
+    sync::{Arc, PoisonError, RwLock},
+};
+use thiserror::Error;
+
+/// Headers of a record that are looked at. More than that are no frame's.
+const MAX_HEADERS: usize = 64;
+
+/// The engines of this process by their settings. The place is the handle that Java has: nothing that Java passes is an address.
+static ENGINES: RwLock<Vec<(String, Arc<Engine>)>> = RwLock::new(Vec::new());
+
+#[derive(Debug, Error)]
+enum NativeError {
+    #[error(transparent)]
+    Jni(#[from] errors::Error),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    #[error("{0} is no handle")]
+    Handle(jlong),
+    #[error("the headers cannot be read")]
+    Headers,
+}
+
+impl NativeError {
+    /// The exception that says whose fault it is: with a `SettingsException` the same would happen again, however often it is tried.
+    fn class(&self) -> &'static JNIStr {
+        match self {
+            NativeError::Open(OpenError::Settings(_)) | NativeError::Task(TaskError::Simd(_)) => {
+                jni_str!("io/mattebox/spark/SettingsException")
+            }
+            _ => jni_str!("io/mattebox/spark/MatteboxException"),
+        }
+    }
+}
+
+/// Throws the error's exception with its text.
+struct Throw;
+
+impl<T: Default> ErrorPolicy<T, NativeError> for Throw {
+    type Captures<'env: 'method, 'method> = ();
+
+    fn on_error<'env: 'method, 'method>(
+        env: &mut Env<'env>,
+        _: &mut (),
+        error: NativeError,
+    ) -> errors::Result<T> {
+        if !env.exception_check() {
+            let _ = env.throw_new(error.class(), JNIString::from(error.to_string()));
+        }
+        Ok(T::default())
+    }
+
+    fn on_panic<'env: 'method, 'method>(
+        env: &mut Env<'env>,
+        _: &mut (),
+        panic: Box<dyn Any + Send>,
+    ) -> errors::Result<T> {
+        let said = panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned());
+        let text = format!(
+            "a fault of mattebox, please report it: {}",
+            said.as_deref().unwrap_or("it said nothing")
+        );
+        let _ = env.throw_new(
+            jni_str!("io/mattebox/spark/MatteboxException"),
+            JNIString::from(text),
+        );
+        Ok(T::default())
+    }
+}
+
+/// `static native void check(String settings)`
+#[unsafe(no_mangle)]
+extern "system" fn Java_io_mattebox_spark_Native_check<'c>(
+    mut env: EnvUnowned<'c>,
+    _: JClass<'c>,
+    settings: JString<'c>,
+) {
+    let checked = env.with_env(|env| -> Result<(), NativeError> {
+        Settings::from_json(&settings.try_to_string(env)?).map_err(OpenError::from)?;
+        Ok(())
+    });
+    checked.resolve::<Throw>();
+}
+
+/// `static native long open(String settings)`
+#[unsafe(no_mangle)]
+extern "system" fn Java_io_mattebox_spark_Native_open<'c>(
+    mut env: EnvUnowned<'c>,
+    _: JClass<'c>,
+    settings: JString<'c>,
+) -> jlong {
+    let opened =
+        env.with_env(|env| -> Result<jlong, NativeError> { open(settings.try_to_string(env)?) });
+    opened.resolve::<Throw>()
+}
+
+/// `static native byte[] frame(long engine, String topic, int partition, long offset, long task, byte[] key, byte[] value, byte[] headers)`
+#[unsafe(no_mangle)]
+extern "system" fn Java_io_mattebox_spark_Native_frame<'c>(
+    mut env: EnvUnowned<'c>,
+    _: JClass<'c>,
+    engine: jlong,
+    topic: JString<'c>,
+    partition: jint,
+    offset: jlong,
+    task: jlong,
+    key: JByteArray<'c>,
+    value: JByteArray<'c>,
+    headers: JByteArray<'c>,
+) -> JByteArray<'c> {
+    let made = env.with_env(|env| -> Result<JByteArray<'c>, NativeError> {
+        let topic = topic.try_to_string(env)?;
+        let bytes = |array: &JByteArray<'c>| match array.is_null() {
+            true => Ok(None),
+            false => env.convert_byte_array(array).map(Some),
+        };
+        let key = bytes(&key)?;
+        let value = bytes(&value)?;
+        let packed = bytes(&headers)?.unwrap_or_default();
+        let headers = unpack(&packed).ok_or(NativeError::Headers)?;
+        let record = mattebox_wire::Record {
+            key: key.as_deref(),
+            value: value.as_deref(),
+            headers: &headers,
+        };
+        let row = find(engine)?.frame(
+            Origin {
+                topic: &topic,
+                partition,
+                offset,
+                task,
+            },
+            &record,
+        )?;
+        Ok(env.byte_array_from_slice(&row.to_bytes())?)
+    });
+    made.resolve::<Throw>()
+}
+
+/// `static native void complete(long engine, String topic, int partition, long task)`
+#[unsafe(no_mangle)]
+extern "system" fn Java_io_mattebox_spark_Native_complete<'c>(
+    mut env: EnvUnowned<'c>,
+    _: JClass<'c>,
+    engine: jlong,
+    topic: JString<'c>,
+    partition: jint,
+    task: jlong,
+) {
+    let done = env.with_env(|env| -> Result<(), NativeError> {
+        let topic = topic.try_to_string(env)?;
+        Ok(find(engine)?.complete(&topic, partition, task)?)
+    });
+    done.resolve::<Throw>();
+}
+
+fn open(settings: String) -> Result<jlong, NativeError> {
+    let mut engines = ENGINES.write().unwrap_or_else(PoisonError::into_inner);
+    let place = match engines.iter().position(|(known, _)| *known == settings) {
+        Some(place) => place,
+        None => {
+            let engine = Arc::new(Engine::open(&settings)?);
+            engines.push((settings, engine));
+            engines.len() - 1
+        }
+    };
+    Ok(jlong::try_from(place).unwrap_or(jlong::MAX))
+}
+
+fn find(handle: jlong) -> Result<Arc<Engine>, NativeError> {
+    let engines = ENGINES.read().unwrap_or_else(PoisonError::into_inner);
+    let found = usize::try_from(handle)
+        .ok()
+        .and_then(|place| engines.get(place));
+    found
+        .map(|(_, engine)| engine.clone())
+        .ok_or(NativeError::Handle(handle))
+}
+
+/// Headers as `MatteFunction.java` packs them: name and value of each, with their lengths in front, -1 for none.
+fn unpack(mut packed: &[u8]) -> Option<Vec<mattebox_wire::Header<'_>>> {
+    fn part<'a>(packed: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+        let (length, rest) = packed.split_first_chunk()?;
+        *packed = rest;
+        let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+            return Some(None);
+        };
+        let (part, rest) = packed.split_at_checked(length)?;
+        *packed = rest;
+        Some(Some(part))
+    }
+    let mut headers = Vec::new();
+    while !packed.is_empty() {
+        let name = part(&mut packed)?;
+        let value = part(&mut packed)?;
+        // A name that is no text is none of ours.
+        if let Some(name) = name.and_then(|name| std::str::from_utf8(name).ok())
+            && headers.len() < MAX_HEADERS
+        {
+            headers.push(mattebox_wire::Header { name, value });
+        }
+    }
+    Some(headers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_unpacked_and_what_is_cut_off_is_noticed() {
+        let mut packed = Vec::new();
+        for part in [Some("a"), Some("12"), Some("b"), None] {
+            packed.extend(part.map_or(-1, |p| p.len() as i32).to_be_bytes());
+            packed.extend(part.unwrap_or_default().as_bytes());
+        }
+        let headers = unpack(&packed).unwrap();
+        let found: Vec<_> = headers.iter().map(|h| (h.name, h.value)).collect();
+        assert_eq!(found, [("a", Some(&b"12"[..])), ("b", None)]);
+        for at in (1..packed.len()).filter(|at| *at != 11) {
+            assert!(unpack(&packed[..at]).is_none(), "{at}");
+        }
+    }
+}

@@ -1,0 +1,392 @@
+"""The Spark job against a real broker and a real standalone cluster. Each test is named after the promise that it holds."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+
+import pytest
+from mattebox.spark import checkpoint, failures, session, settings
+from pyspark.sql import SparkSession
+
+from conftest import BINARY, ROOT, SAMPLE, Service, Town, environment, submit, until
+
+PYTHON_CLIENT = ROOT / "scripts/python-client"
+
+
+def consume(town: Town, topic: str) -> list[dict[str, object]]:
+    """All records of a topic, read by another client than ours."""
+    script = """
+import json, sys
+from kafka import KafkaConsumer, TopicPartition
+consumer = KafkaConsumer(bootstrap_servers=sys.argv[1], enable_auto_commit=False, consumer_timeout_ms=15000)
+partitions = [TopicPartition(sys.argv[2], p) for p in sorted(consumer.partitions_for_topic(sys.argv[2]) or [])]
+consumer.assign(partitions)
+consumer.seek_to_beginning(*partitions)
+ends = consumer.end_offsets(partitions)
+while any(consumer.position(p) < ends[p] for p in partitions):
+    for records in consumer.poll(1000).values():
+        for r in records:
+            headers = {k: v.decode("utf-8", "replace") for k, v in r.headers if v is not None}
+            value = None if r.value is None else r.value.decode("latin-1")
+            pairs = [(k, None if v is None else v.decode("latin-1")) for k, v in r.headers]
+            record = {"key": r.key and r.key.decode("latin-1"), "value": value, "headers": headers, "pairs": pairs, "partition": r.partition}
+            print(json.dumps(record))
+"""
+    python = subprocess.run([PYTHON_CLIENT], capture_output=True, text=True, check=True).stdout.strip()
+    done = subprocess.run([python, "-c", script, town.broker, topic], capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def produce(town: Town, records: list[tuple[str | None, bytes | None]]) -> None:
+    script = """
+import base64, json, sys
+from kafka import KafkaProducer
+producer = KafkaProducer(bootstrap_servers=sys.argv[1], max_request_size=8 << 20)
+for line in sys.stdin:
+    key, value = json.loads(line)
+    producer.send(sys.argv[2], key=key and key.encode(), value=None if value is None else base64.b64decode(value))
+producer.flush()
+"""
+    python = subprocess.run([PYTHON_CLIENT], capture_output=True, text=True, check=True).stdout.strip()
+    lines = (json.dumps([key, None if value is None else base64.b64encode(value).decode()]) for key, value in records)
+    subprocess.run([python, "-c", script, town.broker, town.topic], input="\n".join(lines), text=True, check=True)
+
+
+def delete(town: Town, topic: str) -> None:
+    """Removes a topic, and waits until it is gone."""
+    script = """
+import sys, time
+from kafka import KafkaAdminClient
+admin = KafkaAdminClient(bootstrap_servers=sys.argv[1])
+admin.delete_topics([sys.argv[2]])
+while sys.argv[2] in admin.list_topics():
+    time.sleep(0.1)
+"""
+    python = subprocess.run([PYTHON_CLIENT], capture_output=True, text=True, check=True).stdout.strip()
+    subprocess.run([python, "-c", script, town.broker, topic], check=True, timeout=60)
+
+
+def executors() -> list[int]:
+    """The processes of all executors on this machine that belong to these tests' cluster."""
+    found = subprocess.run(["pgrep", "-f", "CoarseGrainedExecutorBackend"], capture_output=True, text=True).stdout.split()
+    return [int(process) for process in found]
+
+
+def test_the_job_gives_the_files_that_worker_gives_and_says_what_became_of_each_frame(town: Town) -> None:
+    town.fill(cameras=3, frames=100, partitions=2)
+    job = town.job("--from", "earliest", "--until", "end", "--max-offsets", "80")
+    assert job.finish() == 0, job.text()[-4000:]
+    expected = town.by_worker()
+    assert len(expected) == 300
+    assert town.files("output") == expected
+    results = consume(town, f"{town.topic}.results")
+    rows = [json.loads(str(record["value"])) for record in results]
+    assert {(row["camera"], row["frame"]) for row in rows} == {(f"cam{c:02}", n) for c in range(3) for n in range(100)}
+    assert all(row["status"] == "written" and row["latency_ms"] > 0 and os.path.isfile(row["path"]) for row in rows)
+    assert "300 written, 0 kept, 0 dead" in job.text()
+    assert "latency p95" in job.text()
+
+
+def test_spark_submit_runs_the_job_as_the_guide_says(town: Town) -> None:
+    town.fill(cameras=1, frames=30, partitions=1)
+    job = town.job("--from", "earliest", "--until", "end", by=submit)
+    assert job.finish() == 0, job.text()[-4000:]
+    assert len(town.files("output")) == 30 and town.files("output") == town.by_worker()
+
+
+def test_300_frames_give_the_same_files_by_run_by_worker_and_by_spark(town: Town) -> None:
+    # Without loss, so that all three see the same pictures.
+    loop = ["ffmpeg", "-nostdin", "-loglevel", "error", "-stream_loop", "3", "-i", str(SAMPLE), "-frames:v", "300", "-vf", "scale=240:-2,format=rgb24"]
+    subprocess.run([*loop, "-c:v", "png", "clip.mkv"], cwd=town.path, check=True)
+    (town.path / "pictures").mkdir()
+    subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", "-i", "clip.mkv", "pictures/%03d.png"], cwd=town.path, check=True)
+    run = [str(BINARY), "run", "clip.mkv", "--camera-id", "cam01", "--out", "run", "--progress", "none"]
+    subprocess.run(run, cwd=town.path, env=environment(), check=True, timeout=120)
+    records: list[tuple[str | None, bytes | None]] = []
+    for number, path in enumerate(sorted((town.path / "pictures").iterdir())):
+        data = base64.b64encode(path.read_bytes()).decode()
+        frame = {"camera_id": "cam01", "frame_id": number, "ts": 1.7e9 + number / 25, "codec": "png", "width": 240, "height": 136, "data_b64": data}
+        records.append(("cam01", json.dumps(frame).encode()))
+    town.fill(cameras=1, frames=1, partitions=1)  # makes the topic
+    produce(town, records)
+    assert town.job("--from", "earliest", "--until", "end", "--max-offsets", "70").finish() == 0
+    by_run, by_worker = town.files("run"), town.by_worker()
+    assert len(by_run) == 300
+    mine = {name: data for name, data in town.files("output").items() if name.startswith("cam01/")}
+    assert mine == by_run
+    assert {name: data for name, data in by_worker.items() if name.startswith("cam01/")} == by_run
+
+
+@pytest.mark.parametrize("trigger", ["micro", "realtime"])
+def test_kill_9_of_executor_driver_and_broker_loses_nothing_and_changes_no_byte(town: Town, tmp_path: pathlib.Path, trigger: str) -> None:
+    # At full size: SPARK_CHAOS_FRAMES=750
+    frames = int(os.environ.get("SPARK_CHAOS_FRAMES", "250"))
+    kafka = Service([ROOT / "scripts/kafka", "run", tmp_path / "broker"])
+    try:
+        town.broker = kafka.words[1]
+        town.fill(cameras=4, frames=frames, partitions=2)
+        flags = ("--from", "earliest", "--trigger", trigger, "--max-offsets", "60", "--checkpoint-interval", "5s")
+        job = town.job(*flags)
+        until("the first files", lambda: town.count("output") > 50)
+        for process in executors():
+            os.kill(process, signal.SIGKILL)
+        before = town.count("output")
+        until("files after the death of the executor", lambda: town.count("output") > before + 100)
+        os.kill(int((tmp_path / "broker/broker.pid").read_text()), signal.SIGKILL)
+        kafka.process.wait(60)
+        kafka = Service([ROOT / "scripts/kafka", "run", tmp_path / "broker"])
+        assert kafka.words[1] == town.broker
+        before = town.count("output")
+        until("files after the death of the broker", lambda: town.count("output") > before + 100)
+        job.kill()
+        assert town.count("output") < 4 * frames, "it was not killed in the middle"
+        again = town.job(*flags)
+        until("all files", lambda: town.count("output") >= 4 * frames)
+        time.sleep(2)
+        assert again.stop() == 130, again.text()[-4000:]
+        assert town.files("output") == town.by_worker()
+        assert not list((town.path / "output").glob("cam*/.mattebox-*")), "something half-written stayed"
+    finally:
+        kafka.stop()
+
+
+def test_hostile_records_are_dead_letters_with_a_reason_and_the_query_goes_on(town: Town) -> None:
+    chance = random.Random(7)
+    town.fill(cameras=1, frames=250, partitions=1)
+    whole = {"camera_id": "evil", "frame_id": 1, "ts": 1.5, "codec": "jpg", "width": 1, "height": 1, "data_b64": "AAAA"}
+    kinds: list[bytes | None] = [
+        None,
+        b"",
+        b"{",
+        b"\xff\xd8\xff\xe0 half a picture",
+        json.dumps({**whole, "camera_id": "../../evil"}).encode(),
+        json.dumps({**whole, "frame_id": -1}).encode(),
+        json.dumps({**whole, "frame_id": "seven"}).encode(),
+        json.dumps({**whole, "data_b64": "!!!!"}).encode(),
+        json.dumps(whole).encode(),
+        chance.randbytes(700_000),
+    ]
+    # The client sends no record without both.
+    values = [kinds[n % len(kinds)] for n in range(500)]
+    produce(town, [(chance.choice(["cam00", "evil"] if value is None else [None, "cam00", "evil"]), value) for value in values])
+    town.fill(cameras=1, frames=250, partitions=1)
+    job = town.job("--from", "earliest", "--until", "end")
+    assert job.finish() == 0, job.text()[-4000:]
+    assert len(town.files("output")) == 500
+    assert not (town.path / "evil").exists() and not (town.path.parent / "evil").exists()
+    letters = consume(town, f"{town.topic}.dead")
+    assert len(letters) == 500
+    for letter in letters:
+        headers = letter["headers"]
+        assert isinstance(headers, dict)
+        assert headers["mattebox-error-code"] and headers["mattebox-error-message"]
+        assert headers["mattebox-error-topic"] == town.topic
+    assert "500 written, 0 kept, 500 dead" in job.text()
+
+
+def test_real_time_gives_the_same_files(town: Town) -> None:
+    town.fill(cameras=2, frames=60, partitions=2)
+    job = town.job("--from", "earliest", "--trigger", "realtime", "--checkpoint-interval", "5s")
+    until("all files", lambda: town.count("output") >= 120)
+    town.fill(cameras=2, frames=30, partitions=2)
+    until("the second files", lambda: town.count("output") >= 180)
+    # What the checkpoint has not when the job ends is made once more.
+    until("lines for all batches", lambda: sum(map(int, re.findall(r": (\d+) frames in", job.text()))) >= 180)
+    assert job.stop() == 130, job.text()[-4000:]
+    assert town.files("output") == town.by_worker()
+    # The same checkpoint serves the other trigger.
+    town.fill(cameras=2, frames=10, partitions=2)
+    assert town.job("--until", "end").finish() == 0
+    assert town.count("output") == 200 and town.files("output") == town.by_worker()
+    assert "20 written" in town.jobs[-1].text()
+
+
+def test_real_time_with_too_few_cores_is_refused_with_a_reason(town: Town) -> None:
+    town.fill(cameras=1, frames=1, partitions=3)
+    job = town.job("--trigger", "realtime")
+    assert job.finish() == 1
+    assert "needs a core for each of the 3 partitions" in job.text()
+
+
+def test_a_checkpoint_that_does_not_fit_its_topic_is_named_and_nothing_is_left_out(town: Town) -> None:
+    town.fill(cameras=1, frames=40, partitions=1)
+    assert town.job("--from", "earliest", "--until", "end").finish() == 0
+    # The same checkpoint with another, younger topic of that name.
+    offsets = max((town.path / "output/.checkpoint/offsets").glob("[0-9]*"), key=lambda path: int(path.name))
+    (offsets.parent / f".{offsets.name}.crc").unlink(missing_ok=True)
+    text = offsets.read_text().replace(f'"{town.topic}":{{"0":40}}', f'"{town.topic}":{{"0":4000}}')
+    assert "4000" in text
+    offsets.write_text(text)
+    job = town.job("--from", "earliest", "--until", "end")
+    assert job.finish() == 1
+    assert "does not fit topic" in job.text() and "partition 0 ends at 40" in job.text() and "--on-stale-checkpoint" in job.text()
+    # The oldest record, wherever a job without a checkpoint would begin.
+    job = town.job("--from", "latest", "--until", "end", "--on-stale-checkpoint", "restart")
+    assert job.finish() == 0, job.text()[-4000:]
+    assert "40 written" in job.text()
+
+
+def test_a_topic_that_was_made_anew_is_named_even_where_the_offsets_would_fit(town: Town) -> None:
+    town.fill(cameras=1, frames=20, partitions=1)
+    assert town.job("--from", "earliest", "--until", "end").finish() == 0
+    delete(town, town.topic)
+    town.fill(cameras=1, frames=30, partitions=1)
+    job = town.job("--from", "earliest", "--until", "end")
+    assert job.finish() == 1
+    assert "the topic was made anew" in job.text() and town.count("output") == 20
+
+
+def test_frames_are_published_with_the_bytes_and_headers_of_a_worker_and_can_be_viewed(town: Town) -> None:
+    town.fill(cameras=2, frames=15, partitions=2)
+    produce(town, [("cam00", b"{")])  # a dead letter is none
+    mine, theirs = f"{town.topic}.mine", f"{town.topic}.theirs"
+    job = town.job("--from", "earliest", "--publish-frames", mine, "--format", "jpg")
+    until("the files", lambda: town.count("output") >= 30)
+    page = town.page(mine)
+
+    def look(path: str) -> bytes:
+        with urllib.request.urlopen(f"{page}{path}") as answer:
+            return bytes(answer.read())
+
+    def is_shown() -> bool:
+        town.fill(cameras=2, frames=5, partitions=2)
+        return {camera["id"] for camera in json.loads(look("/api/cameras"))["cameras"]} == {"cam00", "cam01"}
+
+    # It shows what comes from now on; when it has begun is known only by what it shows.
+    until("both cameras", is_shown)
+    assert look("/api/cameras/cam01/frame.png").startswith(b"\x89PNG")
+    frames = 2 * json.loads(consume(town, town.topic)[-1]["headers"]["ce_sequence"]) + 2  # type: ignore[index, call-overload]
+    until("all files", lambda: town.count("output") >= frames)
+    assert job.stop() == 130, job.text()[-4000:]
+    town.mattebox("worker", "--until", "end", "--group", "compare", "--out", f"topic:{theirs}", "--format", "jpg")
+
+    def records(topic: str) -> list[tuple[object, ...]]:
+        found = consume(town, topic)
+        return sorted((r["key"], int(r["headers"]["ce_sequence"]), r["partition"], r["value"], r["pairs"]) for r in found)  # type: ignore[index, call-overload]
+
+    published = records(mine)
+    assert len(published) == frames
+    assert published == records(theirs)
+    files = {f"{key}/frame_{number:06}.jpg": value for key, number, _, value, _ in published}
+    assert files == {name: data.decode("latin-1") for name, data in town.files("output").items()}
+
+
+def test_a_job_waits_for_its_topic_and_stops_cleanly(town: Town) -> None:
+    job = town.job("--from", "earliest", "--interval", "1s")
+    until("it to wait", lambda: "waiting for topic" in job.text())
+    town.fill(cameras=1, frames=20, partitions=1)
+    until("the files", lambda: town.count("output") == 20)
+    assert job.stop() == 130, job.text()[-4000:]
+
+
+@pytest.mark.parametrize("broker_at", ["127.0.0.1:1", "nowhere.invalid:9092"], ids=["refused", "unknown"])
+def test_no_broker_is_exit_3_and_names_it(town: Town, broker_at: str) -> None:
+    town.broker = broker_at
+    job = town.job("--connect-timeout", "2s")
+    assert job.finish() == 3
+    assert f"no broker answered at {broker_at} within 2 s" in job.text() and "Traceback" not in job.text()
+
+
+def test_a_job_that_starts_before_its_broker_waits_for_it_and_ctrl_c_ends_it(town: Town, tmp_path: pathlib.Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    town.broker = f"127.0.0.1:{port}"
+    job = town.job("--from", "earliest")
+    until("it to wait", lambda: "waiting for the broker" in job.text())
+    kafka = Service([ROOT / "scripts/kafka", "run", tmp_path / "broker", "--port", port])
+    try:
+        until("it to wait for the topic", lambda: "waiting for topic" in job.text())
+        town.fill(cameras=1, frames=10, partitions=1)
+        until("the files", lambda: town.count("output") == 10)
+        assert job.stop(signal.SIGINT) == 130
+        assert "Traceback" not in job.text()
+    finally:
+        kafka.stop()
+
+
+def test_a_network_that_cannot_be_used_ends_the_job_before_it_reads(town: Town) -> None:
+    (town.path / "model.tflite").write_text("no network")
+    job = town.job(by=submit, SEG_MODEL_PATH="model.tflite")
+    assert job.finish() == 2, job.text()[-4000:]
+    assert f"setting model: {town.path}/model.tflite: " in job.text()
+    assert "waiting" not in job.text() and "Traceback" not in job.text() and not (town.path / "output").exists()
+
+
+def test_a_network_that_only_the_executors_lack_ends_the_job(town: Town) -> None:
+    model = town.path / "model.tflite"
+    model.write_bytes((ROOT / "crates/core/model/selfie_segmentation.tflite").read_bytes())
+    job = town.job("--from", "earliest", "--model", "model.tflite")
+    until("it to wait", lambda: "waiting for topic" in job.text())
+    model.unlink()
+    town.fill(cameras=1, frames=2, partitions=1)
+    assert job.finish() == 2, job.text()[-4000:]
+    assert re.search(r"ERROR setting model: cannot read \S+/model.tflite on this machine: .* \(on \S+\)", job.text())
+    assert "Traceback" not in job.text()
+
+
+def test_settings_are_checked_on_the_driver_as_on_an_executor(spark: SparkSession, tmp_path: pathlib.Path) -> None:
+    good = settings.read(["--out", str(tmp_path / "out")]).made
+    session.check(spark, good)
+    (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    for name, value, words in [
+        ("model", str(tmp_path), "it is not a file"),
+        ("model", str(tmp_path / "gone"), "gone on this machine"),
+        ("background", "octarine", "unknown background"),
+        ("background", f"image:{tmp_path}/gone.png", "gone.png"),
+        ("background", f"image:{tmp_path}/cut.png", "cut.png"),
+        ("background", "video:a.mp4", "background"),
+        ("matte", "fuzzy", "soft or hard"),
+        ("format", "gif", "png, jpg or webp"),
+        ("simd", "mmx", "sse4.2"),
+        ("jpeg_quality", 300, "between 1 and 100"),
+        ("max_megapixels", 5000, "between 1 and 4096"),
+        ("out", "s3a://bucket/x", "s3a: is an address"),
+        ("group", "", "group"),
+        ("colour", "gray", "colour"),
+    ]:
+        with pytest.raises(failures.SettingsError, match=re.escape(words)):
+            session.check(spark, {**good, name: value})
+    assert not (tmp_path / "out").exists(), "the folder is the executors' to make"
+
+
+def test_a_checkpoint_that_cannot_be_written_is_said(spark: SparkSession, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    checkpoint.probe(spark, str(tmp_path / "a/b"))
+    assert list((tmp_path / "a/b").iterdir()) == []
+    for path, exit_code in [
+        (f"{tmp_path}/file", 1),
+        (f"{tmp_path}/file/below", 1),
+        ("/proc/below", 1),
+        ("s3a://me:secret@bucket/x", 2),
+        ("S3A://bucket/x", 2),
+        ("http://127.0.0.1:1/x", 2),
+        ("nosuch:/x", 2),
+    ]:
+        with pytest.raises(failures.JobError) as raised:
+            checkpoint.probe(spark, path)
+        text = str(raised.value)
+        assert raised.value.exit_code == exit_code and text.startswith("--checkpoint ") and "\n" not in text and "secret" not in text, text
+
+
+def test_a_failure_without_words_is_still_one_line(spark: SparkSession) -> None:
+    java = spark._jvm.java.lang  # type: ignore[union-attr]
+    for words in (None, "", " \n ", "one\ntwo"):
+        failure = failures.of_query(java.RuntimeException(java.IllegalStateException(words)))
+        assert failure.is_passing and failure.reason and "\n" not in failure.reason
+        assert failures.reason(java.IllegalStateException(words)) == ("one" if words == "one\ntwo" else "java.lang.IllegalStateException")
+    assert failures.reason(RuntimeError()) == "RuntimeError"
+    settings_fault = java.RuntimeException("Lost task 0.3 (TID 3) (10.0.0.7 executor 0): io.mattebox.spark.SettingsException: setting model: x")
+    assert failures.of_query(settings_fault) == failures.Failure("setting model: x", 2, False)
+    assert failures.of_query(java.RuntimeException("io.mattebox.spark.MatteboxException: disk full")).is_passing
+    assert failures.of_query(failures.Unreachable("no broker")).is_passing

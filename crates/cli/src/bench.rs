@@ -1,0 +1,264 @@
+//! What each step of a frame costs on this machine: CPU time of one thread, without queues and without FFmpeg.
+use crate::config::settings::ModelChoice;
+use crate::pipeline::{load_model, stats::thread_cpu};
+use anyhow::Context;
+use comfy_table::{CellAlignment, Table, presets};
+use image::{GrayImage, RgbImage};
+use mattebox_core::{
+    codec::{self, Decoder, Encoder, ImageFormat, Limits},
+    compose::{Background, Composed, Compositor, cover},
+    frame::{CameraId, FrameNumber, Timestamp},
+    matte::{Coarse, MatteMode, MatteState, Refiner, Segmenter},
+};
+use mattebox_net::{Executor, Model, SimdLevel};
+use mattebox_store::{FrameDir, OnExisting};
+use serde::Serialize;
+use std::{fmt, sync::Arc, time::Duration};
+
+/// A frame of the sample clip: a rendered person before a room.
+const PICTURE: &[u8] = include_bytes!("../assets/bench.jpg");
+const WARM_UP: usize = 5;
+/// Frames move by this many pixels to and fro, so that no two in a row are the same.
+const SWAY: u32 = 8;
+
+/// What to measure.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Width and height of the frames.
+    pub sizes: Vec<(u32, u32)>,
+    /// Which mattes.
+    pub mattes: Vec<MatteMode>,
+    /// What stands behind the person.
+    pub background: Background,
+    /// Frames that are measured, after a warm-up.
+    pub frames: usize,
+    /// Vector instructions.
+    pub simd: SimdLevel,
+}
+
+/// The result for one size and matte.
+#[derive(Debug, Serialize)]
+pub struct Measured {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// `hard` or `soft`.
+    pub matte: String,
+    /// Medians over the frames, in a frame's order.
+    pub stages: Vec<StageTime>,
+    /// CPU milliseconds of all stages.
+    pub total_ms: f64,
+}
+
+/// One stage.
+#[derive(Debug, Serialize)]
+pub struct StageTime {
+    /// What is done.
+    pub stage: &'static str,
+    /// Median CPU milliseconds per frame.
+    pub cpu_ms: f64,
+    /// Of the total.
+    pub share: f64,
+}
+
+/// All results, with what they depend on.
+#[derive(Debug, Serialize)]
+pub struct Results {
+    /// The vector instructions used.
+    pub simd: String,
+    /// The network's file.
+    pub model_sha256: String,
+    /// Frames measured for each row.
+    pub frames: usize,
+    /// One for each size and matte.
+    pub measured: Vec<Measured>,
+}
+
+const STAGES: [&str; 8] = [
+    "decode JPEG",
+    "crop, resample, smooth",
+    "network",
+    "refine",
+    "compose",
+    "encode PNG",
+    "write",
+    "all",
+];
+
+/// Measures.
+pub fn run(plan: &Plan) -> anyhow::Result<Results> {
+    let model = Arc::new(load_model(&ModelChoice::General)?);
+    let original = codec::decode(PICTURE, &Limits::default()).context("the built-in picture")?;
+    let mut measured = vec![];
+    for &(width, height) in &plan.sizes {
+        for &matte in &plan.mattes {
+            measured.push(measure(plan, &model, &original, width, height, matte)?);
+        }
+    }
+    Ok(Results {
+        simd: plan.simd.to_string(),
+        model_sha256: model.sha256().to_owned(),
+        frames: plan.frames,
+        measured,
+    })
+}
+
+fn measure(
+    plan: &Plan,
+    model: &Arc<Model>,
+    original: &RgbImage,
+    width: u32,
+    height: u32,
+    matte: MatteMode,
+) -> anyhow::Result<Measured> {
+    let simd = plan.simd;
+    let frames = frames(original, width, height)?;
+    let mut segmenter = Segmenter::new(model, matte, simd)?;
+    let mut refiner = Refiner::new(simd)?;
+    let mut compositor = Compositor::new(simd)?;
+    let mut executor = Executor::new(model, simd)?;
+    let mut encoder = Encoder::new(ImageFormat::Png, 80);
+    let input = vec![0.5; model.input_width() * model.input_height() * 3];
+    let mut confidence = vec![0.0; model.input_width() * model.input_height()];
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let dir = FrameDir::open(folder.path(), &"bench".parse::<CameraId>()?)?;
+    let mut state = MatteState::default();
+    let mut decoder = Decoder::default();
+    let mut frame = RgbImage::default();
+    let mut coarse = Coarse::default();
+    let mut alpha = GrayImage::default();
+    let mut picture = Composed::default();
+    let mut bytes = Vec::new();
+    let mut times: [Vec<f64>; STAGES.len()] = Default::default();
+    for i in 0..WARM_UP + plan.frames {
+        let jpeg = &frames[i % frames.len()];
+        let mut lap = Lap::start();
+        let mut spent = [0.0; STAGES.len()];
+        decoder.decode_into(jpeg, &Limits::default(), &mut frame)?;
+        spent[0] = lap.next();
+        // The network's time does not depend on what it sees: it is taken alone and subtracted from that of the segmentation.
+        executor.run(&input, &mut confidence);
+        spent[2] = lap.next();
+        segmenter.segment_into(
+            &frame,
+            Timestamp(i as i64 * 40_000),
+            &mut state,
+            &mut coarse,
+        );
+        spent[1] = (lap.next() - spent[2]).max(0.0);
+        refiner.refine(&frame, &coarse, &mut alpha);
+        spent[3] = lap.next();
+        compositor.compose(
+            &frame,
+            &alpha,
+            &plan.background,
+            matte == MatteMode::Soft,
+            &mut picture,
+        );
+        spent[4] = lap.next();
+        bytes.clear();
+        encoder.encode(&picture, &mut bytes)?;
+        spent[5] = lap.next();
+        dir.write(
+            FrameNumber(i as u64 % 100),
+            "png",
+            &bytes,
+            OnExisting::Overwrite,
+        )?;
+        spent[6] = lap.next();
+        spent[7] = spent[..7].iter().sum();
+        if i >= WARM_UP {
+            times.iter_mut().zip(spent).for_each(|(t, s)| t.push(s));
+        }
+    }
+    let medians = times.map(median);
+    let total_ms = medians[7];
+    let stages = STAGES[..7].iter().zip(medians);
+    let stages = stages
+        .map(|(&stage, cpu_ms)| StageTime {
+            stage,
+            cpu_ms,
+            share: cpu_ms / total_ms.max(1e-9),
+        })
+        .collect();
+    Ok(Measured {
+        width,
+        height,
+        matte: matte.to_string(),
+        stages,
+        total_ms,
+    })
+}
+
+/// A few JPEG frames of the wanted size in which the picture sways.
+fn frames(original: &RgbImage, width: u32, height: u32) -> anyhow::Result<Vec<Vec<u8>>> {
+    let wide = cover(original, width + SWAY, height);
+    let mut encoder = Encoder::new(ImageFormat::Jpeg, 80);
+    let offsets = (0..SWAY).chain((1..=SWAY).rev());
+    offsets
+        .map(|x| {
+            let view = image::imageops::crop_imm(&wide, x, 0, width, height).to_image();
+            let mut jpeg = Vec::new();
+            encoder.encode(&Composed::Rgb(view), &mut jpeg)?;
+            Ok(jpeg)
+        })
+        .collect()
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// CPU milliseconds of this thread between calls.
+struct Lap(Duration);
+
+impl Lap {
+    fn start() -> Self {
+        Lap(thread_cpu())
+    }
+    fn next(&mut self) -> f64 {
+        let now = thread_cpu();
+        let spent = now.saturating_sub(std::mem::replace(&mut self.0, now));
+        spent.as_secs_f64() * 1e3
+    }
+}
+
+impl fmt::Display for Results {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut table = Table::new();
+        let heads = self
+            .measured
+            .iter()
+            .map(|m| format!("{}x{} {}", m.width, m.height, m.matte));
+        table
+            .load_style(presets::NOTHING)
+            .set_header(std::iter::once("CPU ms per frame".to_owned()).chain(heads));
+        for (i, stage) in STAGES[..7].iter().enumerate() {
+            let cells = self.measured.iter().map(|m| {
+                format!(
+                    "{:.2} {:3.0} %",
+                    m.stages[i].cpu_ms,
+                    m.stages[i].share * 100.0
+                )
+            });
+            table.add_row(std::iter::once((*stage).to_owned()).chain(cells));
+        }
+        table.add_row(
+            std::iter::once("all".to_owned()).chain(
+                self.measured
+                    .iter()
+                    .map(|m| format!("{:.2}      ", m.total_ms)),
+            ),
+        );
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        write!(
+            f,
+            "{table}\n\none thread, {}, median of {} frames",
+            self.simd, self.frames
+        )
+    }
+}

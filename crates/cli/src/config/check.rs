@@ -1,0 +1,249 @@
+//! Reads one setting at a time and puts its name and origin into the error.
+use super::{
+    ConfigError, layer::MadeLayer, layer::ReadLayer, resolve::Origins, secret, settings::*, span,
+};
+use crate::address::scrub::Scrubber;
+use crate::source::SourceOptions;
+use mattebox_core::{
+    codec::{ImageFormat, Limits},
+    compose::BackgroundSpec,
+};
+use mattebox_net::SimdLevel;
+use std::{
+    collections::HashSet, fmt::Display, net::SocketAddr, num::NonZeroUsize, str::FromStr,
+    time::Duration,
+};
+
+/// The values' origins, for messages.
+pub(super) struct Check<'a>(pub(super) &'a Origins);
+
+impl Check<'_> {
+    pub(super) fn error(
+        &self,
+        name: &'static str,
+        value: impl Display,
+        reason: impl Display,
+    ) -> ConfigError {
+        let value = value.to_string();
+        // A reason often repeats the value.
+        let reason = Scrubber::of([&value]).scrub_known(&reason.to_string());
+        ConfigError::Value {
+            name,
+            value: secret::shown(name, &value),
+            origin: self.0.of(name),
+            reason,
+        }
+    }
+    pub(super) fn given<'t>(
+        &self,
+        name: &'static str,
+        text: &'t Option<String>,
+    ) -> Result<&'t str, ConfigError> {
+        text.as_deref()
+            .ok_or_else(|| ConfigError::Conflict(format!("{name} has no value")))
+    }
+    pub(super) fn parse<T: FromStr<Err: Display>>(
+        &self,
+        name: &'static str,
+        text: &Option<String>,
+    ) -> Result<T, ConfigError> {
+        let text = self.given(name, text)?;
+        text.parse().map_err(|e| self.error(name, text, e))
+    }
+    pub(super) fn span(
+        &self,
+        name: &'static str,
+        text: &Option<String>,
+    ) -> Result<Option<Duration>, ConfigError> {
+        text.as_deref()
+            .map(|t| span::parse(t).map_err(|e| self.error(name, t, e)))
+            .transpose()
+    }
+    pub(super) fn positive_span(
+        &self,
+        name: &'static str,
+        text: &Option<String>,
+    ) -> Result<Option<Duration>, ConfigError> {
+        match self.span(name, text)? {
+            Some(t) if t.is_zero() => {
+                Err(self.error(name, t.as_secs(), "it must be longer than nothing"))
+            }
+            t => Ok(t),
+        }
+    }
+    pub(super) fn integer(
+        &self,
+        name: &'static str,
+        value: Option<i64>,
+        from: i64,
+        to: i64,
+    ) -> Result<Option<i64>, ConfigError> {
+        match value {
+            Some(v) if !(from..=to).contains(&v) => {
+                Err(self.error(name, v, format!("it must be between {from} and {to}")))
+            }
+            v => Ok(v),
+        }
+    }
+    /// 80 where nobody says.
+    pub(super) fn jpeg_quality(&self, value: Option<i64>) -> Result<u8, ConfigError> {
+        Ok(self.integer("jpeg_quality", value, 1, 100)?.unwrap_or(80) as u8)
+    }
+    pub(super) fn shutdown_timeout(&self, text: &Option<String>) -> Result<Duration, ConfigError> {
+        Ok(self
+            .span("shutdown_timeout", text)?
+            .unwrap_or(Duration::from_secs(10)))
+    }
+    pub(super) fn limits(&self, max_megapixels: Option<i64>) -> Result<Limits, ConfigError> {
+        let megapixels = self
+            .integer("max_megapixels", max_megapixels, 1, 4096)?
+            .unwrap_or(64) as u64;
+        Ok(Limits {
+            max_pixels: megapixels * 1_000_000,
+            ..Limits::default()
+        })
+    }
+    pub(super) fn progress(&self, text: &Option<String>) -> Result<ProgressStyle, ConfigError> {
+        match self.given("progress", text)? {
+            "auto" => Ok(ProgressStyle::Auto),
+            "bar" => Ok(ProgressStyle::Bar),
+            "lines" => Ok(ProgressStyle::Lines),
+            "none" => Ok(ProgressStyle::None),
+            other => Err(self.error("progress", other, "use auto, bar, lines or none")),
+        }
+    }
+    /// An address to serve numbers at. They tell what the cameras are and how they do, so they stay on this machine unless asked.
+    pub(super) fn metrics(&self, text: &Option<String>) -> Result<Option<SocketAddr>, ConfigError> {
+        let Some(text) = text.as_deref().filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let address = match text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
+            Ok(port) => Ok(SocketAddr::from(([127, 0, 0, 1], port))),
+            Err(_) => text.parse(),
+        };
+        address.map(Some).map_err(|_| {
+            self.error(
+                "metrics",
+                text,
+                "write ADDRESS:PORT, such as 127.0.0.1:9464, or a port alone",
+            )
+        })
+    }
+
+    pub(super) fn source(&self, l: &ReadLayer) -> Result<SourceOptions, ConfigError> {
+        let fps = match l.fps {
+            Some(v) if !(v.is_finite() && v > 0.0 && v <= 1000.0) => {
+                return Err(self.error("fps", v, "it must be greater than 0 and at most 1000"));
+            }
+            v => v,
+        };
+        let defaults = SourceOptions::default();
+        Ok(SourceOptions {
+            fps,
+            max_width: self
+                .integer("max_width", l.max_width, 1, 65_535)?
+                .map(|w| w as u32),
+            repeat: l.repeat.unwrap_or(false),
+            realtime: l.realtime.unwrap_or(false),
+            start: self.span("start", &l.start)?,
+            duration: self.positive_span("duration", &l.duration)?,
+            stall_timeout: self.positive_span("stall_timeout", &l.stall_timeout)?,
+            connect_timeout: self
+                .span("connect_timeout", &l.connect_timeout)?
+                .unwrap_or(defaults.connect_timeout),
+            limits: self.limits(l.max_megapixels)?,
+            ffmpeg: self.given("ffmpeg", &l.ffmpeg)?.into(),
+            ..defaults
+        })
+    }
+
+    pub(super) fn simd(&self, l: &MadeLayer) -> Result<SimdLevel, ConfigError> {
+        let simd = match &l.simd {
+            Some(_) => self.parse("simd", &l.simd)?,
+            None => SimdLevel::best(),
+        };
+        simd.level().map_err(|e| self.error("simd", simd, e))?;
+        Ok(simd)
+    }
+
+    pub(super) fn threads(&self, l: &MadeLayer) -> Result<NonZeroUsize, ConfigError> {
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Ok(self
+            .integer("threads", l.threads, 1, 1024)?
+            .and_then(|n| NonZeroUsize::new(n as usize))
+            .unwrap_or(cores))
+    }
+
+    /// A transparent background needs a format that can hold it.
+    pub(super) fn transparency(
+        &self,
+        background: &BackgroundSpec,
+        format: ImageFormat,
+    ) -> Result<(), ConfigError> {
+        if *background == BackgroundSpec::Transparent && !format.has_alpha() {
+            return Err(self.error(
+                "format",
+                format,
+                "it has no transparency; use png or webp with --background transparent",
+            ));
+        }
+        Ok(())
+    }
+
+    /// `NAME=SOURCE`, or a bare source that gets `camera_id` (alone) or cam01, cam02, ... (one of several).
+    pub(super) fn cameras(
+        &self,
+        source: &Option<Vec<String>>,
+        camera_id: &Option<String>,
+    ) -> Result<Vec<CameraSource>, ConfigError> {
+        let sources = source.as_deref().unwrap_or_default();
+        if sources.is_empty() {
+            let what = "a file, a URL, a device number, a folder of pictures, lavfi:GRAPH or -";
+            return Err(ConfigError::Conflict(format!(
+                "no source was given: name {what} (or set VIDEO_SRC)"
+            )));
+        }
+        let camera_id = self.given("camera_id", camera_id)?;
+        let mut names = HashSet::new();
+        let mut cameras = Vec::with_capacity(sources.len());
+        for (i, text) in sources.iter().enumerate() {
+            let (name, source) = match split_name(text) {
+                Some((name, source)) => (name.to_owned(), source),
+                None if sources.len() == 1 => (camera_id.to_owned(), text.as_str()),
+                None => (format!("cam{:02}", i + 1), text.as_str()),
+            };
+            // What was typed is blamed: the source that holds the name, or the name alone.
+            let camera: mattebox_core::frame::CameraId = match split_name(text) {
+                Some(_) => {
+                    let hint = "of NAME=SOURCE the name is that of a folder";
+                    name.parse().map_err(|e| {
+                        self.error(
+                            "source",
+                            text,
+                            format!("{e} ({hint}; write ./{text} for a file)"),
+                        )
+                    })?
+                }
+                None => name
+                    .parse()
+                    .map_err(|e| self.error("camera_id", &name, e))?,
+            };
+            let spec = source
+                .parse()
+                .map_err(|e| self.error("source", source, e))?;
+            if !names.insert(camera.clone()) {
+                let reason =
+                    format!("two sources are named {camera}; give each its own name: NAME=SOURCE");
+                return Err(self.error("source", text, reason));
+            }
+            cameras.push(CameraSource { camera, spec });
+        }
+        Ok(cameras)
+    }
+}
+
+/// Splits `NAME=SOURCE`. URLs, filter graphs and existing files may hold a `=` of their own and are left whole.
+fn split_name(text: &str) -> Option<(&str, &str)> {
+    let (name, source) = text.split_once('=')?;
+    (!name.contains([':', '?']) && !std::path::Path::new(text).exists()).then_some((name, source))
+}

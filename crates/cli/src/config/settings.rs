@@ -1,0 +1,267 @@
+//! Checked settings: what was asked for, as types that cannot be wrong.
+use super::{
+    ConfigError, Resolved, check::Check, layer::RunLayer, outputs, trace::TraceSettings,
+    view::ViewSettings,
+};
+use crate::{
+    live::{Behind, Look, Treatment},
+    sink::{SinkSpec, StdoutFormat},
+    source::{SourceOptions, SourceSpec},
+};
+use mattebox_core::{
+    codec::ImageFormat, compose::BackgroundSpec, frame::CameraId, matte::MatteMode,
+};
+use mattebox_net::SimdLevel;
+use mattebox_store::OnExisting;
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+
+/// One camera: its name and where its pictures come from.
+#[derive(Debug, Clone)]
+pub struct CameraSource {
+    /// Its name.
+    pub camera: CameraId,
+    /// Where its pictures come from.
+    pub spec: SourceSpec,
+}
+
+/// Which network finds the person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelChoice {
+    /// The built-in 256x256 network.
+    General,
+    /// The built-in 144x256 network.
+    Landscape,
+    /// A .tflite file.
+    File(PathBuf),
+}
+
+impl ModelChoice {
+    /// The network of this name; the usual one without a name.
+    pub(super) fn named(name: Option<&str>) -> Self {
+        match name {
+            None | Some("" | "general") => ModelChoice::General,
+            Some("landscape") => ModelChoice::Landscape,
+            Some(path) => ModelChoice::File(path.into()),
+        }
+    }
+}
+
+/// What a picture is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Picture files.
+    Image(ImageFormat),
+    /// What standard output carries.
+    Stdout(StdoutFormat),
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProgressStyle {
+    /// A bar on a terminal, lines elsewhere.
+    Auto,
+    /// A bar.
+    Bar,
+    /// A line every few seconds.
+    Lines,
+    /// Nothing.
+    None,
+}
+
+/// Everything `mattebox run` needs to know.
+#[derive(Debug, Clone)]
+pub struct RunSettings {
+    /// The cameras, each with its own name.
+    pub cameras: Vec<CameraSource>,
+    /// How sources are read.
+    pub source: SourceOptions,
+    /// Where pictures go.
+    pub sink: SinkSpec,
+    /// What stands behind the person.
+    pub background: BackgroundSpec,
+    /// Which matte.
+    pub matte: MatteMode,
+    /// Whether the old room's light is taken out of the edge.
+    pub foreground_cleanup: bool,
+    /// Whether the network is spared frames like the one before.
+    pub skip_still: bool,
+    /// The format of pictures.
+    pub format: Format,
+    /// Of JPEG files, 1 to 100.
+    pub jpeg_quality: u8,
+    /// What happens to a file that is there.
+    pub on_existing: OnExisting,
+    /// Where mattes are written, if anywhere.
+    pub alpha_out: Option<PathBuf>,
+    /// Which network.
+    pub model: ModelChoice,
+    /// Frames per camera after which it ends.
+    pub frames: Option<u64>,
+    /// Threads that work on frames.
+    pub threads: NonZeroUsize,
+    /// Newest frame wins; `None`: as the source is.
+    pub live: Option<bool>,
+    /// How long frames on their way may take after the first signal.
+    pub shutdown_timeout: Duration,
+    /// Vector instructions.
+    pub simd: SimdLevel,
+    /// How progress is shown.
+    pub progress: ProgressStyle,
+    /// The live page, if there is one.
+    pub view: Option<ViewSettings>,
+    /// Where numbers are served.
+    pub metrics: Option<SocketAddr>,
+    /// Where traces go, if anywhere.
+    pub trace: Option<TraceSettings>,
+}
+
+impl RunSettings {
+    /// What is made of every camera's frames, as long as nobody changes it.
+    pub fn look(&self) -> Look {
+        let treatment = Treatment {
+            matte: self.matte,
+            foreground_cleanup: self.foreground_cleanup,
+            skip_still: self.skip_still,
+        };
+        Look {
+            behind: Behind::Spec(self.background.clone()),
+            treatment,
+        }
+    }
+
+    /// Checks every value. The first that cannot be used is the error.
+    pub fn new(resolved: &Resolved<RunLayer>) -> Result<Self, ConfigError> {
+        let check = Check(&resolved.origins);
+        let l = &resolved.layer;
+        let made = &resolved.layer.made;
+        let source = check.source(&l.read)?;
+        let sink: SinkSpec = check.parse("out", &l.out)?;
+        let background: BackgroundSpec = check.parse("background", &made.background)?;
+        let format = match (&sink, &made.format) {
+            (SinkSpec::Stdout, _) => Format::Stdout(check.parse("format", &made.format)?),
+            (SinkSpec::Directory(_) | SinkSpec::Nothing, Some(text)) if text == "raw" => {
+                return Err(check.error(
+                    "format",
+                    "raw",
+                    "bare pixels can only go to standard output (--out -)",
+                ));
+            }
+            _ => Format::Image(check.parse("format", &made.format)?),
+        };
+        if let (SinkSpec::Directory(_), Format::Image(image)) = (&sink, format) {
+            check.transparency(&background, image)?;
+        }
+        let cameras = check.cameras(&l.source, &l.camera_id)?;
+        if cameras.len() > 1 && !sink.takes_many_cameras() {
+            let reason = match sink {
+                SinkSpec::Stdout => "standard output takes one source, not several",
+                _ => {
+                    "put {camera} into the name so that each source gets its own, for example out/{camera}.mp4"
+                }
+            };
+            return Err(check.error("out", sink, reason));
+        }
+        let settings = RunSettings {
+            cameras,
+            source,
+            sink,
+            background,
+            matte: check.parse("matte", &made.matte)?,
+            foreground_cleanup: made.foreground_cleanup.unwrap_or(true),
+            skip_still: made.skip_still.unwrap_or(false),
+            format,
+            jpeg_quality: check.jpeg_quality(made.jpeg_quality)?,
+            on_existing: check.parse("on_existing", &made.on_existing)?,
+            alpha_out: outputs::alpha_out(&check, &l.alpha_out)?,
+            model: ModelChoice::named(made.model.as_deref()),
+            frames: check
+                .integer("frames", l.read.frames, 1, i64::MAX)?
+                .map(|n| n as u64),
+            threads: check.threads(made)?,
+            live: l.live,
+            shutdown_timeout: check.shutdown_timeout(&l.say.shutdown_timeout)?,
+            simd: check.simd(made)?,
+            progress: check.progress(&l.say.progress)?,
+            view: ViewSettings::new(&check, &l.view)?,
+            metrics: check.metrics(&l.metrics)?,
+            trace: TraceSettings::new(&check, &l.trace)?,
+        };
+        outputs::check_run(&check, resolved, &settings)?;
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RunLayer;
+    use clap::{Args, FromArgMatches};
+
+    fn settings(args: &[&str]) -> Result<RunSettings, ConfigError> {
+        let command = RunLayer::augment_args(clap::Command::new("run").no_binary_name(true));
+        let matches = command.clone().try_get_matches_from(args).unwrap();
+        let given = RunLayer::from_arg_matches(&matches).unwrap();
+        RunSettings::new(&Resolved::new(&given, &matches, &command, None)?)
+    }
+
+    #[test]
+    fn a_bare_source_gets_the_default_name() {
+        let s = settings(&["clip.mp4"]).unwrap();
+        assert_eq!(s.cameras[0].camera.as_str(), "cam01");
+        assert_eq!(s.background.to_string(), "#c0c0c0");
+    }
+
+    #[test]
+    fn several_sources_are_named_or_numbered() {
+        let s = settings(&["door=rtsp://h/x?a=b", "lavfi:testsrc=size=64x64", "b.mp4"]).unwrap();
+        let names: Vec<_> = s.cameras.iter().map(|c| c.camera.as_str()).collect();
+        assert_eq!(names, ["door", "cam02", "cam03"]);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_with_name_value_and_origin() {
+        for (args, words) in [
+            (
+                &["a.mp4", "--fps", "0"][..],
+                &["fps", "0", "command line"][..],
+            ),
+            (&["a.mp4", "--fps", "-1"], &["fps", "-1"]),
+            (&["a.mp4", "--fps", "nan"], &["fps"]),
+            (
+                &["a.mp4", "--camera-id", "../../etc"],
+                &["camera_id", "../../etc"],
+            ),
+            (&["../../etc=a.mp4"], &["source", "../../etc"]),
+            (&["x=a.mp4", "x=b.mp4"], &["two sources are named x"]),
+            (&["a.mp4", "--matte", "fuzzy"], &["matte", "fuzzy", "hard"]),
+            (
+                &["a.mp4", "--background", "octarine"],
+                &["background", "octarine"],
+            ),
+            (
+                &["a.mp4", "--jpeg-quality", "101"],
+                &["jpeg_quality", "100"],
+            ),
+            (&["a.mp4", "--threads", "0"], &["threads"]),
+            (&["a.mp4", "--format", "raw"], &["raw", "standard output"]),
+            (
+                &["a.mp4", "--format", "jpg", "-b", "transparent"],
+                &["jpg", "png"],
+            ),
+            (&["a.mp4", "b.mp4", "-o", "x.mp4"], &["{camera}"]),
+            (&["a.mp4", "b.mp4", "-o", "-"], &["one source"]),
+            (&["a.mp4", "-o", "-", "--format", "jpg"], &["jpg", "raw"]),
+            (&[], &["no source"]),
+        ] {
+            let error = settings(args)
+                .expect_err(&format!("{args:?} was accepted"))
+                .to_string();
+            for word in words {
+                assert!(
+                    error.contains(word),
+                    "{args:?}: {word:?} is missing in {error:?}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Pixels to files.
+use super::{
+    EncodeError, ImageFormat,
+    png_write::{PixelKind, PngWriter},
+};
+use crate::compose::Composed;
+use image::{GrayImage, RgbImage};
+use image_webp::WebPEncoder;
+use mattebox_net::SimdLevel;
+use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
+
+/// The longest side that JPEG can hold.
+const JPEG_MAX_SIDE: u32 = 65_500;
+/// The longest side that WebP can hold.
+const WEBP_MAX_SIDE: u32 = 16_384;
+/// The longest side that PNG can hold.
+const PNG_MAX_SIDE: u32 = i32::MAX as u32;
+
+/// Encodes pictures of one format, one after another.
+#[derive(Debug)]
+pub struct Encoder {
+    format: ImageFormat,
+    jpeg: JpegEncoder,
+    png: PngWriter,
+}
+
+/// The pixels of a picture, whatever their kind.
+struct Pixels<'a> {
+    width: u32,
+    height: u32,
+    samples: &'a [u8],
+    kind: PixelKind,
+}
+
+impl Encoder {
+    /// An encoder for `format`. `jpeg_quality` is 1 to 100 (values outside are moved to the nearest) and matters for JPEG
+    /// only.
+    pub fn new(format: ImageFormat, jpeg_quality: u8) -> Self {
+        Encoder {
+            format,
+            jpeg: JpegEncoder::new(jpeg_quality),
+            png: PngWriter::new(SimdLevel::best()),
+        }
+    }
+
+    /// What this encoder writes.
+    pub fn format(&self) -> ImageFormat {
+        self.format
+    }
+
+    /// Encodes a composed frame; `into` is emptied first and then holds the whole file. PNG and WebP are lossless and keep
+    /// straight alpha; JPEG refuses alpha.
+    pub fn encode(&mut self, picture: &Composed, into: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.write(
+            match picture {
+                Composed::Rgb(p) => Pixels {
+                    width: p.width(),
+                    height: p.height(),
+                    samples: p.as_raw(),
+                    kind: PixelKind::Rgb,
+                },
+                Composed::Rgba(p) => Pixels {
+                    width: p.width(),
+                    height: p.height(),
+                    samples: p.as_raw(),
+                    kind: PixelKind::Rgba,
+                },
+            },
+            into,
+        )
+    }
+
+    /// Encodes a matte; `into` is emptied first and then holds the whole file.
+    pub fn encode_gray(
+        &mut self,
+        picture: &GrayImage,
+        into: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let (width, height) = picture.dimensions();
+        self.write(
+            Pixels {
+                width,
+                height,
+                samples: picture.as_raw(),
+                kind: PixelKind::Gray,
+            },
+            into,
+        )
+    }
+
+    fn write(&mut self, pixels: Pixels<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {
+        into.clear();
+        match self.format {
+            ImageFormat::Png => {
+                check(ImageFormat::Png, &pixels, PNG_MAX_SIDE)?;
+                self.png.write(
+                    pixels.width,
+                    pixels.height,
+                    pixels.kind,
+                    pixels.samples,
+                    into,
+                );
+                Ok(())
+            }
+            ImageFormat::WebP => webp(&pixels, into),
+            ImageFormat::Jpeg => self.jpeg.write(&pixels, into),
+        }
+    }
+}
+
+/// A size that the format can hold, or an error.
+fn check(format: ImageFormat, pixels: &Pixels<'_>, max: u32) -> Result<(), EncodeError> {
+    let width = pixels.width;
+    let height = pixels.height;
+    if width == 0 || height == 0 || width > max || height > max {
+        return Err(EncodeError::Size {
+            format,
+            width,
+            height,
+            max,
+        });
+    }
+    Ok(())
+}
+
+fn webp(pixels: &Pixels<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {
+    check(ImageFormat::WebP, pixels, WEBP_MAX_SIDE)?;
+    let kind = match pixels.kind {
+        PixelKind::Rgba => image_webp::ColorType::Rgba8,
+        PixelKind::Gray => image_webp::ColorType::L8,
+        PixelKind::Rgb => image_webp::ColorType::Rgb8,
+    };
+    WebPEncoder::new(into)
+        .encode(pixels.samples, pixels.width, pixels.height, kind)
+        .map_err(|e| EncodeError::Failed {
+            format: ImageFormat::WebP,
+            detail: e.to_string(),
+        })
+}
+
+/// Encodes JPEG (baseline, 4:2:0) by libjpeg-turbo, keeping its buffers.
+#[derive(Debug)]
+pub struct JpegEncoder {
+    quality: u8,
+    compressor: Option<Compressor>,
+    /// As long as the longest file of this size can be, so that libjpeg-turbo never allocates.
+    buffer: Vec<u8>,
+}
+
+impl JpegEncoder {
+    /// An encoder of `quality` 1 to 100; values outside are moved to the nearest.
+    pub fn new(quality: u8) -> Self {
+        JpegEncoder {
+            quality: quality.clamp(1, 100),
+            compressor: None,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Encodes `picture`; `into` is emptied first and then holds the whole file.
+    pub fn encode(&mut self, picture: &RgbImage, into: &mut Vec<u8>) -> Result<(), EncodeError> {
+        into.clear();
+        let (width, height) = picture.dimensions();
+        self.write(
+            &Pixels {
+                width,
+                height,
+                samples: picture.as_raw(),
+                kind: PixelKind::Rgb,
+            },
+            into,
+        )
+    }
+
+    fn write(&mut self, pixels: &Pixels<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let (format, subsamp) = match pixels.kind {
+            PixelKind::Rgba => return Err(EncodeError::NoAlpha),
+            PixelKind::Gray => (PixelFormat::GRAY, Subsamp::Gray),
+            PixelKind::Rgb => (PixelFormat::RGB, Subsamp::Sub2x2),
+        };
+        check(ImageFormat::Jpeg, pixels, JPEG_MAX_SIDE)?;
+        let failed = |e: turbojpeg::Error| EncodeError::Failed {
+            format: ImageFormat::Jpeg,
+            detail: e.to_string(),
+        };
+        let compressor = match &mut self.compressor {
+            Some(ready) => ready,
+            none => none.insert(Compressor::new().map_err(failed)?),
+        };
+        compressor
+            .set_quality(self.quality.into())
+            .map_err(failed)?;
+        compressor.set_subsamp(subsamp).map_err(failed)?;
+        let width = pixels.width as usize;
+        let height = pixels.height as usize;
+        let bound = turbojpeg::compressed_buf_len(width, height, subsamp).map_err(failed)?;
+        if self.buffer.len() < bound {
+            self.buffer.resize(bound, 0);
+        }
+        let image = Image {
+            pixels: pixels.samples,
+            width,
+            pitch: width * format.size(),
+            height,
+            format,
+        };
+        let len = compressor
+            .compress_to_slice(image, &mut self.buffer)
+            .map_err(failed)?;
+        into.extend_from_slice(&self.buffer[..len]);
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+//! What can be wrong with a picture.
+use super::{ImageFormat, Limits};
+use thiserror::Error;
+
+/// Why bytes could not be decoded to a picture.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum DecodeError {
+    /// No byte at all.
+    #[error("an empty file is not a picture")]
+    Empty,
+    /// The first bytes belong to none of the formats.
+    #[error("not a JPEG, PNG or WebP picture: it begins with the bytes {start}")]
+    UnknownFormat {
+        /// Up to 12 bytes in hexadecimal.
+        start: String,
+    },
+    /// The header claims more than is allowed. Nothing was allocated for it.
+    #[error(
+        "the {} picture is {width}x{height}, more than the limits of {} pixels a side and {} in all",
+        format.name(), limits.max_side, limits.max_pixels
+    )]
+    TooLarge {
+        /// What it is.
+        format: ImageFormat,
+        /// Pixels across.
+        width: u64,
+        /// Pixels down.
+        height: u64,
+        /// The limits that were in force.
+        limits: Limits,
+    },
+    /// The bytes end before the picture does.
+    #[error("the {} picture is cut off: its {bytes} bytes end in {inside}", format.name())]
+    CutOff {
+        /// What it is.
+        format: ImageFormat,
+        /// How many bytes there are.
+        bytes: usize,
+        /// The part in which they end.
+        inside: String,
+    },
+    /// The bytes contradict the format.
+    #[error("the {} picture is damaged: {detail}", format.name())]
+    Corrupt {
+        /// What it is.
+        format: ImageFormat,
+        /// What was found, and roughly where.
+        detail: String,
+    },
+    /// A valid picture of a kind that is not decoded here.
+    #[error("this kind of {} picture is not supported: {detail}", format.name())]
+    Unsupported {
+        /// What it is.
+        format: ImageFormat,
+        /// Which kind, and what to do.
+        detail: String,
+    },
+}
+
+impl DecodeError {
+    pub(super) fn unknown(bytes: &[u8]) -> Self {
+        if bytes.is_empty() {
+            return DecodeError::Empty;
+        }
+        let start = bytes
+            .iter()
+            .take(12)
+            .map(|b| format!("{b:02x}"))
+            .collect::<Vec<_>>()
+            .join(" ");
+        DecodeError::UnknownFormat { start }
+    }
+}
+
+/// Why a picture could not be encoded.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum EncodeError {
+    /// JPEG has no alpha channel.
+    #[error("JPEG cannot hold transparency: use png or webp, or another background")]
+    NoAlpha,
+    /// The format cannot hold a picture of this size.
+    #[error("a {} picture cannot be {width}x{height}: each side must be 1 to {max}", format.name())]
+    Size {
+        /// What was asked for.
+        format: ImageFormat,
+        /// Pixels across.
+        width: u32,
+        /// Pixels down.
+        height: u32,
+        /// The longest side that it can hold.
+        max: u32,
+    },
+    /// The encoder refused.
+    #[error("encoding {} failed: {detail}", format.name())]
+    Failed {
+        /// What was asked for.
+        format: ImageFormat,
+        /// The encoder's own words.
+        detail: String,
+    },
+}

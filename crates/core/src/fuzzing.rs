@@ -1,0 +1,187 @@
+//! Every SIMD level against the scalar one, on whatever shapes and numbers some bytes stand for. Not part of the interface: for the target
+//! `simd_levels` in `fuzz/`, and for a small share of the same in the tests.
+use crate::{
+    compose::{Background, Composed, Compositor},
+    frame::Timestamp,
+    matte::{MatteMode, Refiner, Segmenter},
+};
+use image::{GrayImage, RgbImage};
+use mattebox_net::{Model, SimdLevel};
+use std::sync::{Arc, LazyLock};
+
+static MODEL: LazyLock<Arc<Model>> =
+    LazyLock::new(|| Arc::new(Model::landscape().expect("the built-in network is sound")));
+
+/// Compares what the first byte says: the compositor or the matte.
+///
+/// # Panics
+/// If two levels disagree.
+pub fn check(bytes: &[u8]) {
+    match bytes.split_first() {
+        Some((0..=191, rest)) => compositor(rest),
+        Some((_, rest)) => matte(rest),
+        None => {}
+    }
+}
+
+fn others() -> impl Iterator<Item = SimdLevel> {
+    SimdLevel::available()
+        .into_iter()
+        .filter(|level| *level != SimdLevel::Scalar)
+}
+
+/// The compositor: the same bytes at every level, and the same again from buffers that were used before.
+pub fn compositor(bytes: &[u8]) {
+    let mut bytes = Bytes(bytes.iter().cycle());
+    let Some((width, height)) = bytes.size() else {
+        return;
+    };
+    let background = match bytes.next() % 4 {
+        0 => Background::Color([bytes.next(), bytes.next(), bytes.next()]),
+        1 => Background::Transparent,
+        2 => Background::Blur {
+            sigma: f32::from(bytes.next()) / 4.0,
+        },
+        _ => Background::Picture(Arc::new(bytes.picture(width, height))),
+    };
+    let cleanup = bytes.next() % 2 == 0;
+    let picture = bytes.picture(width, height);
+    let alpha = bytes.alpha(width, height);
+    let compose = |level| {
+        let mut compositor = Compositor::new(level).expect("the level is available");
+        let mut made = [(); 2].map(|()| Composed::Rgb(RgbImage::default()));
+        made.iter_mut()
+            .for_each(|out| compositor.compose(&picture, &alpha, &background, cleanup, out));
+        let [first, again] = made;
+        assert!(
+            first == again,
+            "{level}, {width}x{height}, {background:?}: not the same again"
+        );
+        first
+    };
+    let expected = compose(SimdLevel::Scalar);
+    for level in others() {
+        let found = compose(level);
+        let differs = found
+            .as_raw()
+            .iter()
+            .zip(expected.as_raw())
+            .position(|(a, b)| a != b);
+        assert!(
+            found == expected,
+            "{level}, {width}x{height}, clean-up {cleanup}, {background:?}: differs at {differs:?}"
+        );
+    }
+}
+
+/// The refiner: at most one grey value apart, of the same coarse result. Two frames are segmented at one level, which the bytes choose:
+/// there, rounding may decide between two looks at the picture, so that only what holds at every level is asked.
+pub fn matte(bytes: &[u8]) {
+    let mut bytes = Bytes(bytes.iter().cycle());
+    let Some((width, height)) = bytes.size() else {
+        return;
+    };
+    let mode = if bytes.next() % 4 == 0 {
+        MatteMode::Hard
+    } else {
+        MatteMode::Soft
+    };
+    let levels = SimdLevel::available();
+    let level = levels[usize::from(bytes.next()) % levels.len()];
+    let mut segmenter = Segmenter::new(&MODEL, mode, level).expect("the level is available");
+    let mut refiners: Vec<_> = levels
+        .iter()
+        .map(|level| Refiner::new(*level).expect("the level is available"))
+        .collect();
+    let mut state = Default::default();
+    for time in [0, 40_000] {
+        let picture = bytes.picture(width, height);
+        let coarse = segmenter.segment(&picture, Timestamp(time), &mut state);
+        let mut alphas = vec![GrayImage::default(); levels.len()];
+        refiners
+            .iter_mut()
+            .zip(&mut alphas)
+            .for_each(|(refiner, alpha)| refiner.refine(&picture, &coarse, alpha));
+        for (level, found) in levels.iter().zip(&alphas) {
+            let worst = found
+                .iter()
+                .zip(alphas[0].iter())
+                .map(|(a, b)| a.abs_diff(*b))
+                .max()
+                .unwrap_or_default();
+            assert!(
+                worst <= 1,
+                "{level}, {mode}, {width}x{height}: {worst} grey values apart"
+            );
+        }
+    }
+}
+
+/// Numbers, pictures and mattes from bytes that never end.
+struct Bytes<'a>(std::iter::Cycle<std::slice::Iter<'a, u8>>);
+
+impl Bytes<'_> {
+    fn next(&mut self) -> u8 {
+        self.0.next().copied().unwrap_or_default()
+    }
+
+    /// 1 to 200 each. `None`: there are no bytes.
+    fn size(&mut self) -> Option<(u32, u32)> {
+        let mut side = || self.0.next().map(|byte| 1 + u32::from(*byte) % 200);
+        Some((side()?, side()?))
+    }
+
+    /// Runs of one colour, or noise.
+    fn picture(&mut self, width: u32, height: u32) -> RgbImage {
+        let longest = u32::from(self.next()) % 64 + 1;
+        let mut picture = RgbImage::new(width, height);
+        let mut colour = [0; 3];
+        let mut left = 0;
+        for pixel in picture.pixels_mut() {
+            if left == 0 {
+                colour = [self.next(), self.next(), self.next()];
+                left = u32::from(colour[0] ^ colour[2]) % longest + 1;
+            }
+            left -= 1;
+            pixel.0 = colour;
+        }
+        picture
+    }
+
+    /// Runs of background, person and what is between.
+    fn alpha(&mut self, width: u32, height: u32) -> GrayImage {
+        let longest = usize::from(self.next()) + 1;
+        let mut alpha = GrayImage::new(width, height);
+        let mut rest: &mut [u8] = &mut alpha;
+        while !rest.is_empty() {
+            let kind = self.next();
+            let length = usize::from(self.next()) % longest + 1;
+            let value = [0, 255, kind][usize::from(kind) % 3];
+            let (run, after) = rest.split_at_mut(length.min(rest.len()));
+            run.fill(value);
+            rest = after;
+        }
+        alpha
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn every_level_composes_the_same_bytes(bytes in vec(any::<u8>(), 8..200)) {
+            super::compositor(&bytes);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+        #[test]
+        fn every_level_refines_alike(bytes in vec(any::<u8>(), 8..200)) {
+            super::matte(&bytes);
+        }
+    }
+}

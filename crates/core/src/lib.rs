@@ -1,0 +1,33 @@
+//! The core of mattebox: from the bytes of a picture to the bytes of a picture without its background.
+//!
+//! Everything here is pure and synchronous: no network, no files, no threads, no clock, no global state.
+//! A value goes in, a value comes out, and the same input gives the same output.
+//!
+//! # Layout
+//!
+//! In the order of a frame's way:
+//!
+//! * [`frame`]: who a frame belongs to, its number and its time.
+//! * [`codec`]: JPEG, PNG and WebP in and out, within limits.
+//! * [`matte`]: from a picture to how much of each pixel is person: the network, smoothing, edges.
+//! * [`compose`]: the person over another background.
+//! * [`maker`]: all of that for one thread, one frame after another; [`guard`]: what a panic touched is never used again.
+//!
+//! Beside it:
+//!
+//! * [`quality`]: how good a matte is: IoU, MAD, MSE, Grad, Conn and dtSSD.
+//!
+//! The network that finds people is crate `mattebox-net`.
+#![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod compose;
+pub mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod guard;
+pub mod maker;
+pub mod matte;
+
+pub mod quality;

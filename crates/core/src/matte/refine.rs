@@ -1,0 +1,223 @@
+//! From the low-resolution result of a segmentation to the matte at the picture's size. Any frame, any order, any thread.
+use super::blocks::runs;
+use super::grid::Grid;
+use super::guided::Coefficients;
+use super::hard::HardMask;
+use super::segment::{Coarse, Map};
+use super::settled::Settled;
+use super::spread::{self, between, first_pixel, pixels_around, spread};
+use super::window::rounded;
+use fearless_simd::{Level, Simd, dispatch, prelude::*};
+use fearless_simd_macros::simd;
+use image::{GrayImage, RgbImage};
+use mattebox_net::{SimdError, SimdLevel};
+
+/// Turns [`Coarse`] results into mattes; holds the buffers for one thread.
+#[derive(Debug)]
+pub struct Refiner {
+    level: Level,
+    settled: Settled,
+    coefficients: Coefficients,
+    hard: HardMask,
+    scratch: Scratch,
+}
+
+#[derive(Debug, Default)]
+struct Scratch {
+    /// The coefficients of two rows of cells, spread over the picture's width where they matter, `[4][..]`.
+    wide: [Vec<f32>; 2],
+    /// Which row of cells each of them holds.
+    holds: [Option<usize>; 2],
+    /// A run of pixels as numbers, `[3][padded width]`.
+    colours: Vec<f32>,
+    /// The same as bytes, one colour after the other.
+    bytes: [Vec<u8>; 3],
+    /// A run of alpha.
+    alpha: Vec<f32>,
+}
+
+impl Refiner {
+    /// Buffers for one thread.
+    ///
+    /// # Errors
+    /// This processor lacks the instructions of `simd`.
+    pub fn new(simd: SimdLevel) -> Result<Self, SimdError> {
+        Ok(Refiner {
+            level: simd.level()?,
+            settled: Settled::default(),
+            coefficients: Coefficients::default(),
+            hard: HardMask::default(),
+            scratch: Scratch::default(),
+        })
+    }
+
+    /// Writes the matte of `picture` (0 = background, 255 = person) to `alpha`, which is given the picture's size where it
+    /// has another. `coarse` is what [`super::Segmenter`] made of the same picture; where the sizes differ the matte is
+    /// all background.
+    pub fn refine(&mut self, picture: &RgbImage, coarse: &Coarse, alpha: &mut GrayImage) {
+        if alpha.dimensions() != picture.dimensions() {
+            *alpha = GrayImage::new(picture.width(), picture.height());
+        }
+        if coarse.size != picture.dimensions() || picture.is_empty() {
+            alpha.fill(0);
+            return;
+        }
+        match &coarse.map {
+            Map::Hard {
+                confidence,
+                width,
+                height,
+            } => self
+                .hard
+                .mask(self.level, confidence, *width, *height, alpha),
+            Map::Soft { grid, guide, map } => {
+                self.settled.find(self.level, *grid, map);
+                self.coefficients
+                    .compute(self.level, *grid, guide, map, &self.settled);
+                let coefficients = &self.coefficients;
+                let settled = &self.settled;
+                let scratch = &mut self.scratch;
+                scratch.holds = [None; 2];
+                dispatch!(self.level, s => apply(s, picture, *grid, coefficients, settled, scratch, alpha));
+            }
+        }
+    }
+}
+
+/// `alpha = a . rgb + b`, with coefficients blended linearly between the centres of the cells, rounded to the nearest. Where all
+/// cells around a pixel are settled, alpha is constant.
+#[simd]
+fn apply<S: Simd>(
+    s: S,
+    picture: &RgbImage,
+    grid: Grid,
+    coefficients: &Coefficients,
+    settled: &Settled,
+    scratch: &mut Scratch,
+    alpha: &mut GrayImage,
+) {
+    let width = picture.width() as usize;
+    let Grid {
+        cell,
+        width: cells,
+        height: rows,
+    } = grid;
+    let Scratch {
+        wide,
+        holds,
+        colours,
+        bytes,
+        alpha: line,
+    } = scratch;
+    let stride = (cells + 1 + spread::MORE_GAPS) * cell + S::f32s::LEN;
+    let padded = width.next_multiple_of(S::f32s::LEN);
+    bytes.iter_mut().for_each(|row| row.resize(width, 0));
+    wide.iter_mut().for_each(|row| row.resize(4 * stride, 0.0));
+    colours.resize(3 * padded, 0.0);
+    line.resize(padded, 0.0);
+    let lines = picture
+        .as_raw()
+        .chunks_exact(width * 3)
+        .zip(alpha.chunks_exact_mut(width));
+    for (y, (pixels, out)) in lines.enumerate() {
+        let (top, bottom, t) = between(y, cell, rows);
+        let marks = &settled.marks[top * cells..(top + 1) * cells];
+        let mut done = 0;
+        for run in runs(settled.open[top] | settled.open[bottom]) {
+            for row in [top, bottom] {
+                if holds[row % 2] != Some(row) {
+                    holds[row % 2] = Some(row);
+                    spread_row(
+                        s,
+                        coefficients,
+                        settled,
+                        row,
+                        grid,
+                        stride,
+                        &mut wide[row % 2],
+                    );
+                }
+            }
+            let run = run.start..run.end.min(cells);
+            let xs = pixels_around(&run, cell, width);
+            out[done..xs.start].fill(marks[run.start.saturating_sub(1)]);
+            done = xs.end;
+            planar(&pixels[xs.start * 3..xs.end * 3], padded, bytes, colours);
+            let start = first_pixel(cell) + xs.start;
+            let [top, bottom] = [top, bottom].map(|row| &wide[row % 2][start..]);
+            for (x, line) in (0..xs.len())
+                .step_by(S::f32s::LEN)
+                .zip(line.chunks_exact_mut(S::f32s::LEN))
+            {
+                let [a_r, a_g, a_b, b] =
+                    [0, 1, 2, 3].map(|k| coefficient(s, top, bottom, k * stride + x, t));
+                let [r, g, b_] = [0, 1, 2].map(|k| load(s, colours, k * padded + x));
+                ((a_r * r + a_g * g) + (a_b * b_ + b)).store_slice(line);
+            }
+            for (out, v) in out[xs].iter_mut().zip(&*line) {
+                *out = rounded(v.clamp(0.0, 255.0)) as u8;
+            }
+        }
+        out[done..].fill(marks[cells - 1]);
+    }
+}
+
+/// Spreads the coefficients of a row of cells where its open cells, or those of a row beside it, have a say.
+#[inline(always)]
+fn spread_row<S: Simd>(
+    s: S,
+    coefficients: &Coefficients,
+    settled: &Settled,
+    y: usize,
+    grid: Grid,
+    stride: usize,
+    into: &mut [f32],
+) {
+    let open = settled.open[y.saturating_sub(1)..(y + 2).min(grid.height)]
+        .iter()
+        .fold(0, |blocks, open| blocks | open);
+    for (k, into) in into.chunks_exact_mut(stride).enumerate() {
+        for run in runs(open) {
+            spread(
+                s,
+                coefficients.row(y, k),
+                run.start..run.end.min(grid.width) + 1,
+                grid.cell,
+                into,
+            );
+        }
+    }
+}
+
+#[inline(always)]
+fn load<S: Simd>(s: S, from: &[f32], at: usize) -> S::f32s {
+    S::f32s::from_slice(s, &from[at..at + S::f32s::LEN])
+}
+
+/// On the way from one row to another.
+#[inline(always)]
+fn coefficient<S: Simd>(s: S, top: &[f32], bottom: &[f32], at: usize, t: f32) -> S::f32s {
+    let top = load(s, top, at);
+    top + (load(s, bottom, at) - top) * t
+}
+
+/// Takes interleaved bytes apart into three rows of `bytes`, and makes them three rows of numbers, `[3][padded]`.
+#[inline(always)]
+fn planar(pixels: &[u8], padded: usize, bytes: &mut [Vec<u8>; 3], into: &mut [f32]) {
+    let [r, g, b] = bytes;
+    for (((pixel, r), g), b) in pixels
+        .as_chunks::<3>()
+        .0
+        .iter()
+        .zip(&mut *r)
+        .zip(&mut *g)
+        .zip(&mut *b)
+    {
+        (*r, *g, *b) = (pixel[0], pixel[1], pixel[2]);
+    }
+    for (row, bytes) in into.chunks_exact_mut(padded).zip(&*bytes) {
+        for (v, &byte) in row.iter_mut().zip(bytes).take(pixels.len() / 3) {
+            *v = f32::from(byte);
+        }
+    }
+}

@@ -1,0 +1,430 @@
+//! The ordered half of matting: the network, and what it remembers from frame to frame.
+use super::MatteMode;
+use super::blobs::Rect;
+use super::focus::{Focus, close_up};
+use super::grid::{Grid, Guide, Reducer};
+use super::resample::{Resampler, Rounding, Taps};
+use super::smooth::{Motion, quantise, smooth};
+use super::state::{MAX_GUESTS, MatteState, Seen};
+use crate::frame::Timestamp;
+use fearless_simd::Level;
+use image::RgbImage;
+use mattebox_net::{Executor, Model};
+use mattebox_net::{SimdError, SimdLevel};
+use std::sync::Arc;
+
+/// The share of moving cells from which a frame has nothing to do with the one before.
+const CUT: f32 = 0.6;
+
+/// What [`Segmenter`] hands to [`super::Refiner`]: the matte at low resolution and what is needed to bring it to the
+/// picture's size.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Coarse {
+    /// Width and height of the picture it belongs to.
+    pub(super) size: (u32, u32),
+    pub(super) map: Map,
+    pub(super) is_still: bool,
+}
+
+impl Coarse {
+    /// Whether the network was not asked, because the picture is the one before (see [`Segmenter::skipping_still`]).
+    pub fn is_still(&self) -> bool {
+        self.is_still
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Map {
+    /// The network's confidence for the whole picture, `[height][width]`.
+    Hard {
+        confidence: Vec<f32>,
+        width: usize,
+        height: usize,
+    },
+    /// The smoothed confidence of each cell of `grid`, in 1/65535, and the cells' colours.
+    Soft {
+        grid: Grid,
+        guide: Guide,
+        map: Vec<u16>,
+    },
+}
+
+impl Default for Map {
+    fn default() -> Self {
+        Map::Hard {
+            confidence: Vec::new(),
+            width: 0,
+            height: 0,
+        }
+    }
+}
+
+/// Finds the people in pictures: the network and its buffers for one thread.
+pub struct Segmenter {
+    mode: MatteMode,
+    level: Level,
+    reducer: Reducer,
+    motion: Motion,
+    /// The luma of each cell.
+    luma: Vec<u8>,
+    looks: Looks,
+    view: View,
+    skips_still: bool,
+}
+
+impl Segmenter {
+    /// A segmenter for one thread.
+    ///
+    /// # Errors
+    /// This processor lacks the instructions of `simd`.
+    pub fn new(model: &Arc<Model>, mode: MatteMode, simd: SimdLevel) -> Result<Self, SimdError> {
+        let view = View::new(model, simd)?;
+        let (reducer, motion, looks) = Default::default();
+        Ok(Segmenter {
+            mode,
+            level: simd.level()?,
+            reducer,
+            motion,
+            luma: Vec::new(),
+            looks,
+            view,
+            skips_still: false,
+        })
+    }
+
+    /// Does not ask the network about a picture that is like one before. For [`MatteMode::Soft`] that is the last of the camera's
+    /// that was looked at; it may differ by what counts as noise of the camera, and the new picture's own colours still shape the matte's edge.
+    /// For [`MatteMode::Hard`] it is the last picture of this segmenter, and what the network would see must be the same to the last bit.
+    #[must_use]
+    pub fn skipping_still(mut self, skips: bool) -> Self {
+        self.skips_still = skips;
+        self
+    }
+
+    /// Segments one frame of a stream. For [`MatteMode::Soft`] the frames of one camera must come in order, each with the
+    /// state that the one before left; a picture of another size starts anew. [`MatteMode::Hard`] does not touch the state.
+    pub fn segment(
+        &mut self,
+        picture: &RgbImage,
+        time: Timestamp,
+        state: &mut MatteState,
+    ) -> Coarse {
+        let mut coarse = Coarse::default();
+        self.segment_into(picture, time, state, &mut coarse);
+        coarse
+    }
+
+    /// As [`Segmenter::segment`], into `coarse`, whose buffers are used again.
+    pub fn segment_into(
+        &mut self,
+        picture: &RgbImage,
+        time: Timestamp,
+        state: &mut MatteState,
+        coarse: &mut Coarse,
+    ) {
+        let size = picture.dimensions();
+        coarse.size = size;
+        coarse.is_still = false;
+        if self.mode == MatteMode::Hard || picture.is_empty() {
+            return self.stateless(picture, coarse);
+        }
+        let (mut guide, mut map) = match std::mem::take(&mut coarse.map) {
+            Map::Soft { guide, map, .. } => (guide, map),
+            Map::Hard { .. } => Default::default(),
+        };
+        let grid = Grid::of(size.0, size.1);
+        self.reducer.reduce(self.level, picture, grid, &mut guide);
+        guide.luma(&mut self.luma);
+        if let Some(seen) = state.seen.as_mut().filter(|seen| seen.size == size) {
+            self.motion
+                .measure(self.level, grid, &seen.luma, &self.luma);
+            if self.skips_still && self.motion.is_still() {
+                // the state stays as it is, so that small changes add up until they count
+                map.clone_from(&seen.map);
+                coarse.is_still = true;
+                coarse.map = Map::Soft { grid, guide, map };
+                return;
+            }
+            let moving = self.motion.cells.iter().filter(|&&m| m > 0.5).count() as f32;
+            if moving > CUT * grid.len() as f32 {
+                seen.focus = self.first(picture, grid, time);
+            } else {
+                self.next(picture, grid, time, &mut seen.focus);
+            }
+            smooth(
+                self.level,
+                &self.looks.raw,
+                &self.motion.cells,
+                &seen.map,
+                &mut map,
+            );
+            seen.map.copy_from_slice(&map);
+            std::mem::swap(&mut seen.luma, &mut self.luma);
+        } else {
+            let focus = self.first(picture, grid, time);
+            map.clear();
+            map.extend(self.looks.raw.iter().map(|&p| quantise(p)));
+            state.seen = Some(Seen {
+                size,
+                focus,
+                map: map.clone(),
+                luma: self.luma.clone(),
+            });
+        }
+        coarse.map = Map::Soft { grid, guide, map };
+    }
+
+    /// Segments a picture that is not part of a stream.
+    pub fn segment_still(&mut self, picture: &RgbImage) -> Coarse {
+        self.segment(picture, Timestamp(0), &mut MatteState::default())
+    }
+
+    fn stateless(&mut self, picture: &RgbImage, coarse: &mut Coarse) {
+        let width = self.view.width;
+        let height = self.view.height;
+        let mut confidence = match std::mem::take(&mut coarse.map) {
+            Map::Hard { confidence, .. } => confidence,
+            Map::Soft { .. } => Vec::new(),
+        };
+        confidence.clear();
+        if picture.is_empty() {
+            confidence.resize(width * height, 0.0);
+        } else {
+            let (seen, is_still) = self.view.mediapipe(picture, self.skips_still);
+            confidence.extend_from_slice(seen);
+            coarse.is_still = is_still;
+        }
+        coarse.map = Map::Hard {
+            confidence,
+            width,
+            height,
+        };
+    }
+
+    /// Two passes: everything, then closely at who is there; one more for each small person apart from them.
+    fn first(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp) -> Focus {
+        let size = picture.dimensions();
+        let mut focus = Focus::whole(size, time);
+        self.view
+            .look(picture, grid, focus.crop, &mut self.looks.far);
+        let people = focus.people(grid, &self.looks.far, time);
+        focus.follow(grid, size, people.bounds, time);
+        if focus.sees_everything(size) {
+            self.looks.raw.clone_from(&self.looks.far);
+        } else {
+            self.view
+                .look(picture, grid, focus.crop, &mut self.looks.raw);
+        }
+        self.meet(picture, grid, time, &mut focus, MAX_GUESTS);
+        let people = focus.people(grid, &self.looks.raw, time);
+        focus.follow(grid, size, people.bounds, time);
+        focus
+    }
+
+    /// One pass at the crop, one at the guests where there are any, and now and then one at everything.
+    fn next(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp, focus: &mut Focus) {
+        let size = picture.dimensions();
+        self.view
+            .look(picture, grid, focus.crop, &mut self.looks.raw);
+        if let Some(crop) = focus.guest_crop(grid, size) {
+            self.view.look(picture, grid, crop, &mut self.looks.close);
+            take_more(&mut self.looks.raw, &self.looks.close);
+        }
+        let mut people = focus.people(grid, &self.looks.raw, time);
+        let alert = people.bounds.is_none() || focus.moves_outside(grid, size, &self.motion.cells);
+        focus.frames_since_look = focus.frames_since_look.saturating_add(1);
+        if focus.wants_look(time, alert) {
+            (focus.looked, focus.frames_since_look) = (time.0, 0);
+            if focus.sees_everything(size) {
+                self.looks.far.clone_from(&self.looks.raw);
+            } else {
+                self.view.look(
+                    picture,
+                    grid,
+                    Rect::whole(size.0, size.1),
+                    &mut self.looks.far,
+                );
+            }
+            self.meet(picture, grid, time, focus, 1);
+            people = focus.people(grid, &self.looks.raw, time);
+        }
+        focus.follow(grid, size, people.bounds, time);
+    }
+
+    /// Adds to the raw map the people that a look at everything shows and the crop did not. Up to `most` strangers are
+    /// looked at closely, and taken in if the network still sees them there.
+    fn meet(
+        &mut self,
+        picture: &RgbImage,
+        grid: Grid,
+        time: Timestamp,
+        focus: &mut Focus,
+        most: usize,
+    ) {
+        let Looks { raw, far, close } = &mut self.looks;
+        let known = focus.people(grid, raw, time).cells(grid);
+        let newcomers = focus.newcomers(grid, far, &known);
+        for part in newcomers.parts {
+            for y in part.y0 as usize..part.y1 as usize {
+                let row = y * grid.width + part.x0 as usize..y * grid.width + part.x1 as usize;
+                take_more(&mut raw[row.clone()], &far[row]);
+            }
+        }
+        let count = newcomers.strangers.len();
+        let turn = usize::from(focus.turn) % count.max(1);
+        for &bounds in newcomers
+            .strangers
+            .iter()
+            .cycle()
+            .skip(turn)
+            .take(count.min(most))
+        {
+            self.view.look(
+                picture,
+                grid,
+                close_up(grid, picture.dimensions(), bounds),
+                close,
+            );
+            if focus.welcome(grid, close, bounds, time) {
+                take_more(raw, close);
+            }
+        }
+    }
+}
+
+/// What the network said of one frame: the confidence of each cell, `[height][width]` of the grid, 0..=1.
+#[derive(Default)]
+struct Looks {
+    /// Of the crop; then, of all that was seen.
+    raw: Vec<f32>,
+    /// Of everything.
+    far: Vec<f32>,
+    /// Of guests, or of one stranger.
+    close: Vec<f32>,
+}
+
+/// The larger of both.
+fn take_more(to: &mut [f32], from: &[f32]) {
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = to.max(from);
+    }
+}
+
+/// The network and how it sees a part of a picture.
+struct View {
+    executor: Executor,
+    level: Level,
+    width: usize,
+    height: usize,
+    resampler: Resampler,
+    input: Vec<f32>,
+    /// What the confidence was computed from, where that is to be known.
+    seen: Vec<f32>,
+    confidence: Vec<f32>,
+}
+
+impl View {
+    fn new(model: &Arc<Model>, simd: SimdLevel) -> Result<View, SimdError> {
+        let width = model.input_width();
+        let height = model.input_height();
+        Ok(View {
+            executor: Executor::new(model, simd)?,
+            level: simd.level()?,
+            width,
+            height,
+            resampler: Resampler::default(),
+            input: vec![0.0; width * height * 3],
+            seen: Vec::new(),
+            confidence: vec![0.0; width * height],
+        })
+    }
+
+    /// Runs the network on the input. Confidences below one in a million become 0: products of the smallest of them would be
+    /// denormal numbers, which cost a hundred times more than others. NaN, which a user's own network might give, becomes 0 too.
+    fn run(&mut self) {
+        self.executor.run(&self.input, &mut self.confidence);
+        for p in &mut self.confidence {
+            *p = if *p > 1e-6 { p.min(1.0) } else { 0.0 };
+        }
+    }
+
+    /// The confidence for the whole picture, resampled as MediaPipe does, and whether it was there already: with `skips_still` the network does
+    /// not run on the same input again.
+    fn mediapipe(&mut self, picture: &RgbImage, skips_still: bool) -> (&[f32], bool) {
+        let xs = Taps::mediapipe(self.width, picture.width() as usize);
+        let ys = Taps::mediapipe(self.height, picture.height() as usize);
+        self.resampler.picture(
+            self.level,
+            picture,
+            &xs,
+            &ys,
+            Rounding::Bytes,
+            &mut self.input,
+        );
+        let is_still = skips_still && self.seen == self.input;
+        if !is_still {
+            self.run();
+        }
+        if skips_still && !is_still {
+            self.seen.clone_from(&self.input);
+        }
+        (&self.confidence, is_still)
+    }
+
+    /// Makes `raw` the confidence of each cell of `grid`, 0..=1, looking at `crop` (in pixels, not empty); 0 outside.
+    fn look(&mut self, picture: &RgbImage, grid: Grid, crop: Rect, raw: &mut Vec<f32>) {
+        let axis = |n: usize, from: u32, to: u32| {
+            let step = f64::from(to - from) / n as f64;
+            Taps::new(
+                n,
+                f64::from(from) + step / 2.0,
+                step,
+                from as usize,
+                to as usize,
+            )
+        };
+        let xs = axis(self.width, crop.x0, crop.x1);
+        let ys = axis(self.height, crop.y0, crop.y1);
+        self.resampler.picture(
+            self.level,
+            picture,
+            &xs,
+            &ys,
+            Rounding::None,
+            &mut self.input,
+        );
+        self.run();
+
+        raw.clear();
+        raw.resize(grid.len(), 0.0);
+        let cell = grid.cell as f64;
+        let back = |n: usize, from: u32, to: u32, cells: usize| {
+            // the cells whose centres lie in the crop, at least one
+            let first = (((f64::from(from) / cell - 0.5).ceil()).max(0.0) as usize).min(cells - 1);
+            let end =
+                (((f64::from(to) / cell - 0.5).ceil()).max(0.0) as usize).clamp(first + 1, cells);
+            let scale = n as f64 / f64::from(to - from);
+            (
+                first,
+                Taps::new(
+                    end - first,
+                    ((first as f64 + 0.5) * cell - f64::from(from)) * scale,
+                    cell * scale,
+                    0,
+                    n,
+                ),
+            )
+        };
+        let (x0, xs) = back(self.width, crop.x0, crop.x1, grid.width);
+        let (y0, ys) = back(self.height, crop.y0, crop.y1, grid.height);
+        self.resampler.plane(
+            self.level,
+            &self.confidence,
+            self.width,
+            &xs,
+            &ys,
+            &mut raw[y0 * grid.width + x0..],
+            grid.width,
+        );
+    }
+}

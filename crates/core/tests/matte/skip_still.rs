@@ -1,0 +1,105 @@
+//! Frames like the one before are not shown to the network again, and nothing that moves is missed.
+use crate::clip::{Cast, Matter, Person, covered};
+use image::RgbImage;
+use mattebox_core::frame::Timestamp;
+use mattebox_core::matte::{Coarse, MatteMode, MatteState, Segmenter};
+use mattebox_net::Model;
+use mattebox_net::SimdLevel;
+use std::sync::Arc;
+
+const STAYS: Person = Person {
+    scale: 0.7,
+    place: [-60, 108],
+    mirrored: false,
+};
+
+fn segmenter(mode: MatteMode) -> Segmenter {
+    let model = Arc::new(Model::general().unwrap());
+    Segmenter::new(&model, mode, SimdLevel::best())
+        .unwrap()
+        .skipping_still(true)
+}
+
+/// The picture as a camera would see it another time: every number up to 3 off.
+fn with_noise(picture: &RgbImage, seed: u32) -> RgbImage {
+    let mut state = seed;
+    let mut noisy = picture.clone();
+    for v in noisy.iter_mut() {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *v = v.saturating_add_signed((state >> 24) as i8 % 4);
+    }
+    noisy
+}
+
+fn shown(segmenter: &mut Segmenter, pictures: &[RgbImage]) -> Vec<Coarse> {
+    let mut state = MatteState::default();
+    pictures
+        .iter()
+        .enumerate()
+        .map(|(i, p)| segmenter.segment(p, Timestamp(i as i64 * 40_000), &mut state))
+        .collect()
+}
+
+#[test]
+fn noise_alone_is_still_for_soft_and_repeats_alone_for_hard() {
+    let picture = Cast::load().frame(0.0, &[STAYS]).0;
+    let noisy: Vec<_> = (0..6).map(|seed| with_noise(&picture, seed)).collect();
+    let is_still = |coarse: Vec<Coarse>| coarse.iter().map(Coarse::is_still).collect::<Vec<_>>();
+    assert_eq!(
+        is_still(shown(&mut segmenter(MatteMode::Soft), &noisy)),
+        [false, true, true, true, true, true]
+    );
+    assert_eq!(
+        is_still(shown(&mut segmenter(MatteMode::Hard), &noisy)),
+        [false; 6]
+    );
+    assert_eq!(
+        is_still(shown(&mut segmenter(MatteMode::Hard), &vec![picture; 3])),
+        [false, true, true]
+    );
+}
+
+#[test]
+fn without_being_asked_to_the_segmenter_always_looks() {
+    let picture = Cast::load().frame(0.0, &[STAYS]).0;
+    for mode in [MatteMode::Soft, MatteMode::Hard] {
+        let mut looking = segmenter(mode).skipping_still(false);
+        assert!(
+            shown(&mut looking, &vec![picture.clone(); 3])
+                .iter()
+                .all(|coarse| !coarse.is_still())
+        );
+    }
+}
+
+#[test]
+fn a_repeated_picture_has_the_matte_that_it_had() {
+    let picture = Cast::load().frame(0.0, &[STAYS]).0;
+    for mode in [MatteMode::Soft, MatteMode::Hard] {
+        let mut matter = Matter::new(mode, SimdLevel::best());
+        let mut state = MatteState::default();
+        matter.segmenter = segmenter(mode);
+        let first = matter.matte(&picture, 0.0, &mut state);
+        assert!(matter.matte(&picture, 0.04, &mut state) == first, "{mode}");
+    }
+}
+
+#[test]
+fn a_person_who_creeps_is_followed() {
+    // One pixel every second frame: from one frame to the next there is less than what counts as noise.
+    let cast = Cast::load();
+    let mut matter = Matter::new(MatteMode::Soft, SimdLevel::best());
+    let mut state = MatteState::default();
+    matter.segmenter = segmenter(MatteMode::Soft);
+    let mut covered_at_the_end = 0.0;
+    for i in 0..60 {
+        let creeps = Person {
+            place: [-60 + i / 2, 108],
+            ..STAYS
+        };
+        let (picture, person) = cast.frame(0.0, &[creeps]);
+        let matte = matter.matte(&picture, f64::from(i) * 0.04, &mut state);
+        covered_at_the_end = covered(&matte, &person);
+    }
+    assert!(covered_at_the_end > 0.97, "{covered_at_the_end}");
+}

@@ -1,0 +1,271 @@
+//! The checked graph: typed operators over tensors `[1][height][width][channels]`, in an order in which they can run.
+//!
+//! After [`Graph::build`] nothing about shapes, indices, constants or order has to be doubted again: every tensor is
+//! written by one operator before it is read (so there are no circles), every shape in the file equals the one that follows from
+//! the operators, and the sum of all sizes is bounded.
+use super::{
+    ModelError,
+    operators::{Reader, is_known, lower},
+    tflite::{File, TensorType},
+};
+
+/// Index of a tensor.
+pub(super) type TensorId = usize;
+
+/// The most operators of a graph. The selfie segmentation networks have 246.
+const MAX_OPERATORS: usize = 4096;
+/// The largest height, width or number of channels.
+const MAX_SIDE: usize = 4096;
+/// The most numbers in all activations together: 128 MB. The general network has 7 million.
+const MAX_ACTIVATIONS: usize = 1 << 25;
+
+/// Size of a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) height: usize,
+    pub(super) width: usize,
+    pub(super) channels: usize,
+}
+
+impl Shape {
+    /// The number of values.
+    pub(super) fn len(self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// Whether it is one pixel.
+    pub(super) fn is_pixel(self) -> bool {
+        self.height == 1 && self.width == 1
+    }
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}x{}", self.height, self.width, self.channels)
+    }
+}
+
+/// A convolution with its constants.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Convolution {
+    pub(super) input: TensorId,
+    /// Height and width of the kernel.
+    pub(super) kernel: [usize; 2],
+    pub(super) stride: usize,
+    /// Rows above and columns left of the map that count as zeros.
+    pub(super) padding: [usize; 2],
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    /// `[outputs][kernel height][kernel width][inputs]`; depthwise `[kernel height][kernel width][channels]`.
+    pub(super) weights: Vec<f32>,
+    /// `[outputs]`.
+    pub(super) bias: Vec<f32>,
+}
+
+/// A function of one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Activation {
+    /// `max(x, 0)`.
+    Relu,
+    /// `x * clamp(x / 6 + 1 / 2, 0, 1)`.
+    HardSwish,
+    /// `1 / (1 + exp(-x))`.
+    Logistic,
+}
+
+/// What an operator computes.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Op {
+    /// Sum over the kernel and all input channels.
+    Convolution(Convolution),
+    /// Sum over the kernel, each channel by itself.
+    Depthwise(Convolution),
+    /// 2x2 kernel, stride 2: each input pixel gives a square of four output pixels.
+    TransposedConvolution(Convolution),
+    /// The same function of each value.
+    Activation(TensorId, Activation),
+    /// Mean over height and width.
+    Mean(TensorId),
+    /// Sum of two maps of the same size.
+    Add(TensorId, TensorId),
+    /// Product of a map and one value per channel.
+    Scale {
+        /// The map.
+        map: TensorId,
+        /// One pixel.
+        factors: TensorId,
+    },
+    /// Bilinear interpolation to the output's size, pixel centres at one half.
+    Resize(TensorId),
+}
+
+/// One operator.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Node {
+    /// Position in the file.
+    pub(super) index: usize,
+    /// Name in the file.
+    pub(super) name: String,
+    pub(super) op: Op,
+    pub(super) output: TensorId,
+}
+
+impl Node {
+    /// The tensors that it reads.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = TensorId> {
+        let (a, b) = match &self.op {
+            Op::Convolution(c) | Op::Depthwise(c) | Op::TransposedConvolution(c) => (c.input, None),
+            Op::Activation(a, _) | Op::Mean(a) | Op::Resize(a) => (*a, None),
+            Op::Add(a, b) | Op::Scale { map: a, factors: b } => (*a, Some(*b)),
+        };
+        std::iter::once(a).chain(b)
+    }
+}
+
+/// A graph with one input and one output.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Graph {
+    /// Each reads what nodes before it wrote, or the input.
+    pub(super) nodes: Vec<Node>,
+    /// Shapes by tensor; nothing for constants.
+    pub(super) shapes: Vec<Option<Shape>>,
+    pub(super) input: TensorId,
+    pub(super) output: TensorId,
+}
+
+impl Graph {
+    /// Checks the graph of a file.
+    pub(super) fn build(file: &File<'_>) -> Result<Self, ModelError> {
+        if let Some(unknown) = file.operators.iter().find(|o| !is_known(o)) {
+            return Err(ModelError::Unsupported {
+                index: unknown.index,
+                name: unknown.name(),
+            });
+        }
+        let refuse = |problem: String| Err(ModelError::Refused(problem));
+        let (&[input], &[output]) = (&file.inputs[..], &file.outputs[..]) else {
+            return refuse(format!(
+                "it has {} inputs and {} outputs, not one of each",
+                file.inputs.len(),
+                file.outputs.len()
+            ));
+        };
+        if file.subgraphs != 1 || file.operators.len() > MAX_OPERATORS {
+            return refuse(format!(
+                "it has {} graphs with {} operators in the first; one with at most {MAX_OPERATORS} is supported",
+                file.subgraphs,
+                file.operators.len()
+            ));
+        }
+        if file.tensors[input].kind != TensorType::F32 || !file.tensors[input].data.is_empty() {
+            return refuse(format!(
+                "its input is {} or constant, not a float32 picture",
+                file.tensors[input].kind.name()
+            ));
+        }
+        let mut graph = Graph {
+            nodes: Vec::new(),
+            shapes: vec![None; file.tensors.len()],
+            input,
+            output,
+        };
+        let Some(shape) = shape(file, input) else {
+            return refuse("its input is not a map [1][height][width][channels]".to_owned());
+        };
+        graph.shapes[input] = Some(shape);
+        let mut reader = Reader::new(file);
+        let mut total = shape.len();
+        for operator in &file.operators {
+            let before = graph.nodes.len();
+            lower(&mut reader, &mut graph, operator)?;
+            total += graph.nodes[before..]
+                .iter()
+                .map(|n| graph.shapes[n.output].map_or(0, Shape::len))
+                .sum::<usize>();
+            if total > MAX_ACTIVATIONS {
+                return refuse(format!(
+                    "its activations take more than {MAX_ACTIVATIONS} numbers"
+                ));
+            }
+        }
+        if graph.shapes[output].is_none() || output == input {
+            return refuse("no operator writes its output".to_owned());
+        }
+        Ok(graph)
+    }
+
+    /// Shape of a tensor that some node writes, or of the input.
+    pub(super) fn shape(&self, id: TensorId) -> Shape {
+        self.shapes[id].unwrap_or(Shape {
+            height: 0,
+            width: 0,
+            channels: 0,
+        })
+    }
+}
+
+/// The shape of a map as the file states it; nothing for other ranks and for sizes beyond the limits.
+pub(super) fn shape(file: &File<'_>, id: TensorId) -> Option<Shape> {
+    let mut sides = file.tensors[id].shape.iter().map(|d| {
+        usize::try_from(d)
+            .ok()
+            .filter(|d| (1..=MAX_SIDE).contains(d))
+    });
+    let (Some(Some(1)), Some(Some(height)), Some(Some(width)), Some(Some(channels)), None) = (
+        sides.next(),
+        sides.next(),
+        sides.next(),
+        sides.next(),
+        sides.next(),
+    ) else {
+        return None;
+    };
+    let shape = Shape {
+        height,
+        width,
+        channels,
+    };
+    (height * width <= MAX_ACTIVATIONS && shape.len() <= MAX_ACTIVATIONS).then_some(shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_networks_are_sound() {
+        for (bytes, height) in [(crate::GENERAL, 256), (crate::LANDSCAPE, 144)] {
+            let graph = Graph::build(&File::read(bytes).unwrap()).unwrap();
+            assert_eq!(
+                graph.shape(graph.input),
+                Shape {
+                    height,
+                    width: 256,
+                    channels: 3
+                }
+            );
+            assert_eq!(
+                graph.shape(graph.output),
+                Shape {
+                    height,
+                    width: 256,
+                    channels: 1
+                }
+            );
+            assert_eq!(
+                graph.nodes.len(),
+                136,
+                "246 operators, of which 110 only turn f16 constants into f32"
+            );
+            let mut written = vec![graph.input];
+            for node in &graph.nodes {
+                assert!(
+                    node.inputs().all(|i| written.contains(&i)),
+                    "operator {} reads what was not written",
+                    node.index
+                );
+                written.push(node.output);
+            }
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The headers of frames, results and dead letters.
+use super::{
+    FrameMeta,
+    headers_read::{FRAME_TYPE, SOURCE_PREFIX},
+    time,
+};
+use mattebox_core::maker::Recipe;
+use mattebox_core::{
+    codec::ImageFormat,
+    compose::BackgroundSpec,
+    frame::{CameraId, FrameNumber, Timestamp},
+};
+
+/// The `ce_type` of a result.
+pub(super) const RESULT_TYPE: &str = "mattebox.matted.v1";
+
+/// What a worker says of a result: a frame without its background.
+#[derive(Debug, Clone, Copy)]
+pub struct ResultMeta<'a> {
+    /// Who took the frame.
+    pub camera: &'a CameraId,
+    /// The session of the frame's record, if it had one.
+    pub session: Option<&'a str>,
+    /// The frame's place in the camera's stream.
+    pub number: FrameNumber,
+    /// When the frame was taken.
+    pub time: Timestamp,
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// The format of the result's picture.
+    pub format: ImageFormat,
+    /// SHA-256 of the network's file, in hexadecimal.
+    pub model_sha256: &'a str,
+    /// A hash of the settings that shape the picture: [`settings_hash`].
+    pub settings: &'a str,
+}
+
+/// Why a record was set aside, and where it lay.
+#[derive(Debug, Clone, Copy)]
+pub struct DeadLetter<'a> {
+    /// The reason in one word: [`WireError::code`](super::WireError::code) or [`picture_code`](super::picture_code).
+    pub code: &'a str,
+    /// The reason for people.
+    pub message: &'a str,
+    /// The topic that it was read from.
+    pub topic: &'a str,
+    /// Its partition there.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
+}
+
+/// The headers of a frame in the binary format; its value is the JPEG file.
+pub fn frame_headers(meta: &FrameMeta<'_>) -> Vec<(&'static str, String)> {
+    let FrameMeta {
+        camera,
+        session,
+        number,
+        time,
+        width,
+        height,
+    } = *meta;
+    event(Event {
+        kind: FRAME_TYPE,
+        camera,
+        session: Some(session),
+        number,
+        time,
+        width,
+        height,
+        content_type: "image/jpeg",
+    })
+}
+
+/// The headers of a result; its value is the picture. A frame without session has `-` in its place in `ce_id`.
+pub fn result_headers(meta: &ResultMeta<'_>) -> Vec<(&'static str, String)> {
+    let ResultMeta {
+        camera,
+        session,
+        number,
+        time,
+        width,
+        height,
+        format,
+        ..
+    } = *meta;
+    let content_type = format.media_type();
+    let mut headers = event(Event {
+        kind: RESULT_TYPE,
+        camera,
+        session,
+        number,
+        time,
+        width,
+        height,
+        content_type,
+    });
+    headers.push(("ce_modelsha256", meta.model_sha256.to_owned()));
+    headers.push(("ce_settings", meta.settings.to_owned()));
+    headers
+}
+
+/// Tells results of different settings apart: eight hexadecimal digits.
+pub fn settings_hash(recipe: &Recipe, background: &BackgroundSpec) -> String {
+    let Recipe {
+        matte,
+        foreground_cleanup,
+        skip_still,
+        format,
+        jpeg_quality,
+        ..
+    } = recipe;
+    let text =
+        format!("{matte} {background} {foreground_cleanup} {skip_still} {format} {jpeg_quality}");
+    format!("{:08x}", crc32fast::hash(text.as_bytes()))
+}
+
+/// The headers that are added to those of a record that was set aside.
+pub fn dead_letter_headers(letter: &DeadLetter<'_>) -> Vec<(&'static str, String)> {
+    vec![
+        ("mattebox-error-code", letter.code.to_owned()),
+        ("mattebox-error-message", letter.message.to_owned()),
+        ("mattebox-error-topic", letter.topic.to_owned()),
+        ("mattebox-error-partition", letter.partition.to_string()),
+        ("mattebox-error-offset", letter.offset.to_string()),
+    ]
+}
+
+/// What frames and results have in common.
+struct Event<'a> {
+    kind: &'static str,
+    camera: &'a CameraId,
+    session: Option<&'a str>,
+    number: FrameNumber,
+    time: Timestamp,
+    width: u32,
+    height: u32,
+    content_type: &'a str,
+}
+
+fn event(event: Event<'_>) -> Vec<(&'static str, String)> {
+    let Event {
+        kind,
+        camera,
+        session,
+        number,
+        time,
+        width,
+        height,
+        content_type,
+    } = event;
+    let mut headers = Vec::with_capacity(12);
+    headers.extend([
+        ("ce_specversion", "1.0".to_owned()),
+        (
+            "ce_id",
+            format!("{camera}/{}/{number}", session.unwrap_or("-")),
+        ),
+        ("ce_source", format!("{SOURCE_PREFIX}{camera}")),
+        ("ce_type", kind.to_owned()),
+        ("ce_time", time::to_rfc3339(time)),
+        ("content-type", content_type.to_owned()),
+        ("ce_sequence", number.to_string()),
+        ("ce_width", width.to_string()),
+        ("ce_height", height.to_string()),
+    ]);
+    headers.extend(session.map(|session| ("ce_session", session.to_owned())));
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_has_the_headers_of_a_cloud_event() {
+        let headers = frame_headers(&FrameMeta {
+            camera: &"cam01".parse().unwrap(),
+            session: "s1",
+            number: FrameNumber(41),
+            time: Timestamp(1_700_000_000_123_456),
+            width: 640,
+            height: 480,
+        });
+        let expected = [
+            ("ce_specversion", "1.0"),
+            ("ce_id", "cam01/s1/41"),
+            ("ce_source", "mattebox/camera/cam01"),
+            ("ce_type", "mattebox.frame.v1"),
+            ("ce_time", "2023-11-14T22:13:20.123456Z"),
+            ("content-type", "image/jpeg"),
+            ("ce_sequence", "41"),
+            ("ce_width", "640"),
+            ("ce_height", "480"),
+            ("ce_session", "s1"),
+        ];
+        assert_eq!(
+            headers,
+            expected.map(|(name, value)| (name, value.to_owned()))
+        );
+    }
+
+    #[test]
+    fn a_result_says_what_made_it() {
+        let mut meta = ResultMeta {
+            camera: &"cam01".parse().unwrap(),
+            session: None,
+            number: FrameNumber(41),
+            time: Timestamp(1_700_000_000_000_000),
+            width: 640,
+            height: 480,
+            format: ImageFormat::Png,
+            model_sha256: "abc",
+            settings: "def",
+        };
+        let expected = [
+            ("ce_specversion", "1.0"),
+            ("ce_id", "cam01/-/41"),
+            ("ce_source", "mattebox/camera/cam01"),
+            ("ce_type", "mattebox.matted.v1"),
+            ("ce_time", "2023-11-14T22:13:20.000000Z"),
+            ("content-type", "image/png"),
+            ("ce_sequence", "41"),
+            ("ce_width", "640"),
+            ("ce_height", "480"),
+            ("ce_modelsha256", "abc"),
+            ("ce_settings", "def"),
+        ];
+        assert_eq!(
+            result_headers(&meta),
+            expected.map(|(name, value)| (name, value.to_owned()))
+        );
+        meta.session = Some("s1");
+        let headers = result_headers(&meta);
+        assert_eq!(
+            (headers[1].1.as_str(), headers[9].1.as_str()),
+            ("cam01/s1/41", "s1")
+        );
+    }
+
+    #[test]
+    fn a_dead_letter_says_why_and_from_where() {
+        let letter = DeadLetter {
+            code: "bad-json",
+            message: "the value",
+            topic: "camera_frames",
+            partition: 3,
+            offset: 99,
+        };
+        let expected = [
+            ("mattebox-error-code", "bad-json"),
+            ("mattebox-error-message", "the value"),
+            ("mattebox-error-topic", "camera_frames"),
+            ("mattebox-error-partition", "3"),
+            ("mattebox-error-offset", "99"),
+        ];
+        assert_eq!(
+            dead_letter_headers(&letter),
+            expected.map(|(name, value)| (name, value.to_owned()))
+        );
+    }
+}
