@@ -1,0 +1,125 @@
+"""How the rows of each kind are run: each function fills a working folder with what the command makes, and returns the folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import sys
+from collections.abc import Iterator
+
+import inputs
+import records
+from builds import Build
+from processes import ROOT, Skip, answer, environment, execute
+from rows import Row
+from workshop import Workshop, expect, publish, with_defaults
+
+HERE = pathlib.Path(__file__).resolve().parent
+RUN_DEFAULTS = {"--frames": str(inputs.FRAMES), "--threads": "1", "--progress": "none"}
+WORKER_DEFAULTS = {"--until": "end", "--threads": "1", "--progress": "none"}
+SPARK_DEFAULTS = {"--from": "earliest", "--until": "end", "--trigger": "micro", "--master": "local[2]"}
+
+
+def run(row: Row, build: Build, shop: Workshop) -> pathlib.Path:
+    """`mattebox run`."""
+    if row.simd and row.simd not in build.simd_levels:
+        raise Skip(f"this processor has no {row.simd}")
+    place = shop.place(row.name, build)
+    words = with_defaults(shop.inputs.fill_in(row.spec), RUN_DEFAULTS)
+    stdout = place.cwd / "stdout" if "-" in words else None
+    expect(execute([build.binary, "run", *words], cwd=place.cwd, log=place.log, stdout=stdout), row.exit_code, place.log)
+    return place.cwd
+
+
+def python(row: Row, build: Build, shop: Workshop) -> pathlib.Path:
+    """Calls of the Python class."""
+    return call(row.name, build, shop, "matte_calls.py", row.spec, shop.inputs.path("raw"), shop.inputs.path("pictures"))
+
+
+def call(name: str, build: Build, shop: Workshop, program: str, *arguments: object) -> pathlib.Path:
+    """Runs a program of this folder that imports this build's Python package, with the Python that runs this."""
+    env = environment(PYTHONPATH=str(build.python_path(shop.folder)), PYTHONDONTWRITEBYTECODE="1")
+    place = shop.place(name, build)
+    expect(execute([sys.executable, HERE / program, *arguments], cwd=place.cwd, log=place.log, env=env), 0, place.log)
+    return place.cwd
+
+
+def camera(row: Row, build: Build, shop: Workshop) -> pathlib.Path:
+    """`mattebox camera`, into a topic of its own; its records become files."""
+    place, topic = shop.place(row.name, build), f"{row.name}-{build.name}"
+    publish(build, shop, row.spec, topic, place.log)
+    found = [records.without_time(record) for record in shop.broker.consume(topic)]
+    records.save(found, place.cwd / "records", records.by_key, without=records.OF_A_CAMERAS_START)
+    return place.cwd
+
+
+def worker(row: Row, build: Build, shop: Workshop) -> pathlib.Path:
+    """`mattebox worker` until the end of a log; results and dead letters become files."""
+    topic = shop.log(row.topic)
+    place, results = shop.place(row.name, build), f"{row.name}-{build.name}"
+    words = with_defaults(
+        shop.inputs.fill_in(row.spec, results=results),
+        {**WORKER_DEFAULTS, "--kafka": shop.broker.address, "--topic": topic, "--group": results},
+    )
+    with saved_dead_letters(shop.broker, topic, place.cwd):
+        expect(execute([build.binary, "worker", *words], cwd=place.cwd, log=place.log), row.exit_code, place.log)
+    if "{results}" in row.spec:
+        records.save(shop.broker.consume(results), place.cwd / "results", records.by_key)
+    forget_group(place.cwd, results)
+    return place.cwd
+
+
+@contextlib.contextmanager
+def saved_dead_letters(broker: records.Broker, topic: str, cwd: pathlib.Path) -> Iterator[None]:
+    """Afterwards, writes the dead letters that came. Both builds read one log, so that their dead letters share a topic too."""
+    before = broker.ends(f"{topic}.dead")
+    yield
+    records.save(broker.consume(f"{topic}.dead", before), cwd / "dead", records.by_origin)
+
+
+def forget_group(cwd: pathlib.Path, group: str) -> None:
+    """Takes the group out of the names of what is remembered of cameras: each build has a group of its own."""
+    for path in list(cwd.glob(f"output/.state/*/{group}*")):
+        path.rename(path.with_name(path.name.replace(group, "group", 1)))
+
+
+def spark(row: Row, build: Build, shop: Workshop) -> pathlib.Path:
+    """The Spark job until the end of a log, in one process; pictures, rows of results and dead letters become files."""
+    topic = shop.log(row.topic)
+    place, results = shop.place(row.name, build), f"{row.name}-{build.name}"
+    words = with_defaults(shop.inputs.fill_in(row.spec, results=results), {**SPARK_DEFAULTS, "--kafka": shop.broker.address})
+    names = ["--topic", topic, "--group", results, "--results", f"{results}.rows"]
+    with saved_dead_letters(shop.broker, topic, place.cwd):
+        expect(execute([*spark_job(), *words, *names], cwd=place.cwd, log=place.log, env=spark_environment(build, shop)), 0, place.log)
+    if "{results}" in row.spec:
+        records.save(shop.broker.consume(results), place.cwd / "results", records.by_key)
+    save_rows(shop.broker.consume(f"{results}.rows"), place.cwd)
+    forget_group(place.cwd, results)
+    return place.cwd
+
+
+def spark_job() -> list[object]:
+    """The words that start the job with Spark's own Python."""
+    python, connector = (pathlib.Path(answer([ROOT / "scripts/spark", what])) for what in ("python", "connector"))
+    if not python.exists() or not connector.is_dir():
+        raise Skip("there is no Spark here: scripts/spark fetch gets it")
+    return [python, "-m", "mattebox.spark", "--jars", connector]
+
+
+def spark_environment(build: Build, shop: Workshop) -> dict[str, str]:
+    """The variables of the job: this build's package with its libraries, and a small driver."""
+    package = str(build.python_path_with_jar(shop.folder))
+    small = {"SPARK_DRIVER_MEMORY": "512m", "SPARK_LOCAL_IP": "127.0.0.1", "MATTEBOX_SPARK_LOG": "ERROR"}
+    return environment(PYTHONPATH=package, PYTHONDONTWRITEBYTECODE="1", **small)
+
+
+def save_rows(found: list[records.Record], cwd: pathlib.Path) -> None:
+    """Writes what the job said of each frame, without the time that it took."""
+    folder = cwd / "rows"
+    folder.mkdir()
+    for record in found:
+        row = json.loads(record.value or b"{}")
+        row.pop("latency_ms", None)
+        row["path"] = str(row.get("path", "")).replace(str(cwd), "", 1)
+        (folder / f"{row['partition']}-{row['offset']}.json").write_text(json.dumps(row))
