@@ -3,7 +3,10 @@
 //! The input is the value of a record without headers, and also a record in the manner of HTTP: lines `name: value`, an empty line, the value.
 #![no_main]
 use libfuzzer_sys::fuzz_target;
-use mattebox_wire::{FrameMeta, FrameRecord, Header, Record, WireError, frame_headers, json_value, read, read_position};
+use mattebox_wire::{
+    FrameMeta, FrameRecord, Header, Record, WireError, frame_headers, json_value, read,
+    read_position,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     check(&Record {
@@ -45,7 +48,7 @@ fn check(record: &Record<'_>) {
     let error = match read(record) {
         Ok(frame) => {
             assert_eq!(position, Some((frame.camera.clone(), frame.number)));
-            match frame.picture(&mut buffer) {
+            match frame.picture().bytes(&mut buffer) {
                 Ok(picture) => return again(&frame, picture),
                 Err(error) => error,
             }
@@ -92,7 +95,9 @@ fn again(frame: &FrameRecord<'_>, picture: &[u8]) {
         );
         assert!(!exact || copy.time == frame.time);
         assert_eq!(
-            copy.picture(&mut Vec::new()).expect("it was just written"),
+            copy.picture()
+                .bytes(&mut Vec::new())
+                .expect("it was just written"),
             picture
         );
     }

@@ -290,7 +290,7 @@ mod tests {
             assert_eq!((frame.width, frame.height), (Some(640), Some(480)));
             assert_eq!((frame.session, frame.wire), (Some("s1"), Wire::Binary));
             let mut buffer = Vec::new();
-            assert_eq!(frame.picture(&mut buffer).unwrap(), b"\xff\xd8\xff");
+            assert_eq!(frame.picture().bytes(&mut buffer).unwrap(), b"\xff\xd8\xff");
             assert!(buffer.is_empty());
         });
     }

@@ -1,13 +1,11 @@
-//! The headers of frames, results and dead letters.
+//! The headers of frames and results.
 use super::{
     FrameMeta,
     headers_read::{FRAME_TYPE, SOURCE_PREFIX},
     time,
 };
-use mattebox_core::maker::Recipe;
 use mattebox_core::{
     codec::ImageFormat,
-    compose::BackgroundSpec,
     frame::{CameraId, FrameNumber, Timestamp},
 };
 
@@ -33,23 +31,8 @@ pub struct ResultMeta<'a> {
     pub format: ImageFormat,
     /// SHA-256 of the network's file, in hexadecimal.
     pub model_sha256: &'a str,
-    /// A hash of the settings that shape the picture: [`settings_hash`].
+    /// A hash of the settings that shape the picture: `FrameSettings::hash` of the engine.
     pub settings: &'a str,
-}
-
-/// Why a record was set aside, and where it lay.
-#[derive(Debug, Clone, Copy)]
-pub struct DeadLetter<'a> {
-    /// The reason in one word: [`WireError::code`](super::WireError::code) or [`picture_code`](super::picture_code).
-    pub code: &'a str,
-    /// The reason for people.
-    pub message: &'a str,
-    /// The topic that it was read from.
-    pub topic: &'a str,
-    /// Its partition there.
-    pub partition: i32,
-    /// Its offset there.
-    pub offset: i64,
 }
 
 /// The headers of a frame in the binary format; its value is the JPEG file.
@@ -100,32 +83,6 @@ pub fn result_headers(meta: &ResultMeta<'_>) -> Vec<(&'static str, String)> {
     headers.push(("ce_modelsha256", meta.model_sha256.to_owned()));
     headers.push(("ce_settings", meta.settings.to_owned()));
     headers
-}
-
-/// Tells results of different settings apart: eight hexadecimal digits.
-pub fn settings_hash(recipe: &Recipe, background: &BackgroundSpec) -> String {
-    let Recipe {
-        matte,
-        foreground_cleanup,
-        skip_still,
-        format,
-        jpeg_quality,
-        ..
-    } = recipe;
-    let text =
-        format!("{matte} {background} {foreground_cleanup} {skip_still} {format} {jpeg_quality}");
-    format!("{:08x}", crc32fast::hash(text.as_bytes()))
-}
-
-/// The headers that are added to those of a record that was set aside.
-pub fn dead_letter_headers(letter: &DeadLetter<'_>) -> Vec<(&'static str, String)> {
-    vec![
-        ("mattebox-error-code", letter.code.to_owned()),
-        ("mattebox-error-message", letter.message.to_owned()),
-        ("mattebox-error-topic", letter.topic.to_owned()),
-        ("mattebox-error-partition", letter.partition.to_string()),
-        ("mattebox-error-offset", letter.offset.to_string()),
-    ]
 }
 
 /// What frames and results have in common.
@@ -237,28 +194,6 @@ mod tests {
         assert_eq!(
             (headers[1].1.as_str(), headers[9].1.as_str()),
             ("cam01/s1/41", "s1")
-        );
-    }
-
-    #[test]
-    fn a_dead_letter_says_why_and_from_where() {
-        let letter = DeadLetter {
-            code: "bad-json",
-            message: "the value",
-            topic: "camera_frames",
-            partition: 3,
-            offset: 99,
-        };
-        let expected = [
-            ("mattebox-error-code", "bad-json"),
-            ("mattebox-error-message", "the value"),
-            ("mattebox-error-topic", "camera_frames"),
-            ("mattebox-error-partition", "3"),
-            ("mattebox-error-offset", "99"),
-        ];
-        assert_eq!(
-            dead_letter_headers(&letter),
-            expected.map(|(name, value)| (name, value.to_owned()))
         );
     }
 }

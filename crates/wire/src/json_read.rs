@@ -178,7 +178,7 @@ mod tests {
         assert_eq!((frame.session, frame.wire), (None, Wire::Json));
         let mut buffer = vec![1, 2, 3];
         assert_eq!(
-            frame.picture(&mut buffer).unwrap(),
+            frame.picture().bytes(&mut buffer).unwrap(),
             b"\xff\xd8\xff\xe0\0\x10JFIF"
         );
     }
@@ -191,8 +191,8 @@ mod tests {
         let escaped = read(escaped.as_bytes()).unwrap();
         assert!(matches!(escaped.picture, Picture::Base64(Cow::Owned(_))));
         assert_eq!(
-            escaped.picture(&mut Vec::new()).unwrap(),
-            plain.picture(&mut Vec::new()).unwrap()
+            escaped.picture().bytes(&mut Vec::new()).unwrap(),
+            plain.picture().bytes(&mut Vec::new()).unwrap()
         );
     }
 

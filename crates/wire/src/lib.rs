@@ -12,38 +12,51 @@
 //! # Layout
 //!
 //! * `json_read`, `json_write`: the JSON format; `json_any`: any value of a field.
-//! * `headers_read`, `headers_write`: the binary format, and the headers of results and dead letters.
+//! * `headers_read`, `headers_write`: the binary format, and the headers of results.
+//! * [`dead_letter`]: records that cannot be processed, with the reason.
+//! * `status`: what became of a frame, as JSON.
+//! * `publish`: what is published for one record; `outgoing`: a record to send, as plain bytes.
+//! * `start`: where a reader begins.
 //! * `position`: whose frame a record is, and its number, without the rest.
 //! * `picture`: the encoded picture within a record.
 //! * `time`: unix seconds and RFC 3339; `trace`: the trace that a record belongs to.
 //! * `error`: what can be wrong with a record, and the codes for it.
 #![forbid(unsafe_code)]
 
+pub mod dead_letter;
 mod error;
 mod headers_read;
 mod headers_write;
 mod json_any;
 mod json_read;
 mod json_write;
+mod outgoing;
 mod picture;
 mod position;
+mod publish;
+mod start;
+mod status;
 mod time;
 mod trace;
 
 #[cfg(test)]
 mod round_trip;
 
+pub use dead_letter::DeadLetter;
 pub use error::{PICTURE_CODES, WireError, picture_code};
 pub use headers_read::is_result;
-pub use headers_write::{
-    DeadLetter, ResultMeta, dead_letter_headers, frame_headers, result_headers, settings_hash,
-};
+pub use headers_write::{ResultMeta, frame_headers, result_headers};
 pub use json_write::json_value;
+pub use outgoing::{OutgoingHeader, OutgoingRecord, OutgoingValue};
+pub use picture::EncodedPicture;
 pub use position::read_position;
+pub use publish::{PictureTopic, PublishTopics, ResultPicture};
+pub use start::{StartAt, StartAtError};
+pub use status::FrameStatus;
 pub use trace::trace_headers;
 
 use mattebox_core::frame::{CameraId, FrameNumber, Timestamp};
-use picture::Picture;
+use picture::{Picture, PicturePlace};
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
@@ -52,6 +65,9 @@ pub const MAX_FRAME_NUMBER: u64 = 1 << 53;
 
 /// The longest session of a record in bytes.
 pub const MAX_SESSION: usize = 128;
+
+/// Headers of a record that are looked at. More than that are no frame's.
+pub const MAX_HEADERS: usize = 64;
 
 /// One header of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,17 +145,42 @@ pub struct FrameRecord<'a> {
     picture: Picture<'a>,
 }
 
-impl<'a> FrameRecord<'a> {
-    /// The encoded picture (JPEG, PNG or WebP): borrowed from the record, or decoded from base64 into `buffer`, which
-    /// is cleared first. It is not empty; whether it is a picture shows when it is decoded.
-    ///
-    /// # Errors
-    /// [`WireError::BadBase64`].
-    pub fn picture<'b>(&self, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], WireError>
-    where
-        'a: 'b,
-    {
-        self.picture.bytes(buffer)
+impl FrameRecord<'_> {
+    /// The encoded picture. It is not empty.
+    pub fn picture(&self) -> EncodedPicture<'_> {
+        self.picture.encoded()
+    }
+
+    /// The same without borrowing from the record. `value` is the record's value.
+    pub fn detach(&self, value: &[u8]) -> FrameHead {
+        FrameHead {
+            camera: self.camera.clone(),
+            number: self.number,
+            time: self.time,
+            session: self.session.map(str::to_owned),
+            picture: PicturePlace::of(&self.picture, value),
+        }
+    }
+}
+
+/// What a record says of its frame, apart from the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrameHead {
+    /// Who took it.
+    pub camera: CameraId,
+    /// Its place in the camera's stream, as the camera counts.
+    pub number: FrameNumber,
+    /// When it was taken.
+    pub time: Timestamp,
+    /// One run of a camera.
+    pub session: Option<String>,
+    picture: PicturePlace,
+}
+
+impl FrameHead {
+    /// The encoded picture; `value` is the value of the record that this was read from.
+    pub fn picture<'a>(&'a self, value: &'a [u8]) -> EncodedPicture<'a> {
+        self.picture.encoded(value)
     }
 }
 

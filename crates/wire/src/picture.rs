@@ -4,7 +4,7 @@ use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, ops::Range};
 
 /// The standard alphabet, with or without padding at the end.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -12,22 +12,27 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-#[derive(Clone, PartialEq, Eq)]
-pub(super) enum Picture<'a> {
+/// The encoded picture of a record: JPEG, PNG or WebP. Whether it is a picture shows when it is decoded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum EncodedPicture<'a> {
     /// As it is.
     Bytes(&'a [u8]),
-    /// In base64; owned if the JSON text held escapes.
-    Base64(Cow<'a, str>),
+    /// In base64.
+    Base64(&'a str),
 }
 
-impl<'a> Picture<'a> {
-    pub(super) fn bytes<'b>(&self, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], WireError>
+impl<'a> EncodedPicture<'a> {
+    /// The bytes: borrowed, or decoded from base64 into `buffer`, which is cleared first.
+    ///
+    /// # Errors
+    /// [`WireError::BadBase64`].
+    pub fn bytes<'b>(&self, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], WireError>
     where
         'a: 'b,
     {
         match self {
-            Picture::Bytes(bytes) => Ok(bytes),
-            Picture::Base64(text) => {
+            EncodedPicture::Bytes(bytes) => Ok(bytes),
+            EncodedPicture::Base64(text) => {
                 buffer.clear();
                 match BASE64.decode_vec(text.as_bytes(), buffer) {
                     Ok(()) => Ok(buffer),
@@ -44,11 +49,75 @@ impl<'a> Picture<'a> {
 }
 
 /// Its size only: pictures are long, and none of anyone's business in a log.
-impl fmt::Debug for Picture<'_> {
+impl fmt::Debug for EncodedPicture<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Picture::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
-            Picture::Base64(text) => write!(f, "{} characters of base64", text.len()),
+            EncodedPicture::Bytes(bytes) => write!(f, "{} bytes", bytes.len()),
+            EncodedPicture::Base64(text) => write!(f, "{} characters of base64", text.len()),
+        }
+    }
+}
+
+/// The picture within a record that was read.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Picture<'a> {
+    Bytes(&'a [u8]),
+    /// Owned if the JSON text held escapes.
+    Base64(Cow<'a, str>),
+}
+
+impl Picture<'_> {
+    pub(super) fn encoded(&self) -> EncodedPicture<'_> {
+        match self {
+            Picture::Bytes(bytes) => EncodedPicture::Bytes(bytes),
+            Picture::Base64(text) => EncodedPicture::Base64(text),
+        }
+    }
+}
+
+impl fmt::Debug for Picture<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.encoded().fmt(f)
+    }
+}
+
+/// Where the picture is in the value of its record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum PicturePlace {
+    /// It is the value.
+    Value,
+    /// In base64, in these bytes of the value.
+    Base64(Range<usize>),
+    /// In base64, which could not be taken from the value as it is.
+    Text(String),
+}
+
+impl PicturePlace {
+    pub(super) fn of(picture: &Picture<'_>, value: &[u8]) -> Self {
+        match picture {
+            Picture::Bytes(_) => PicturePlace::Value,
+            Picture::Base64(Cow::Owned(text)) => PicturePlace::Text(text.clone()),
+            Picture::Base64(Cow::Borrowed(text)) => {
+                let start = text.as_ptr().addr().wrapping_sub(value.as_ptr().addr());
+                let range = start..start.saturating_add(text.len());
+                match value.get(range.clone()) {
+                    Some(same) if same == text.as_bytes() => PicturePlace::Base64(range),
+                    _ => PicturePlace::Text((*text).to_owned()),
+                }
+            }
+        }
+    }
+
+    pub(super) fn encoded<'a>(&'a self, value: &'a [u8]) -> EncodedPicture<'a> {
+        match self {
+            PicturePlace::Value => EncodedPicture::Bytes(value),
+            PicturePlace::Base64(range) => {
+                let text = value
+                    .get(range.clone())
+                    .and_then(|bytes| std::str::from_utf8(bytes).ok());
+                EncodedPicture::Base64(text.unwrap_or_default())
+            }
+            PicturePlace::Text(text) => EncodedPicture::Base64(text),
         }
     }
 }
@@ -59,7 +128,7 @@ mod tests {
 
     fn decode(text: &str) -> Result<Vec<u8>, &'static str> {
         let mut buffer = vec![9; 5];
-        let picture = Picture::Base64(Cow::Borrowed(text));
+        let picture = EncodedPicture::Base64(text);
         picture
             .bytes(&mut buffer)
             .map(<[u8]>::to_vec)
