@@ -4,9 +4,9 @@
 //! offset is recorded as done, so that wherever the log is taken up again, the version for that place is there. Later versions may be there
 //! too, from work whose offset was not recorded any more; they are for frames that will be done again, and are not used for earlier ones.
 use crate::{
+    camera_state::CameraState,
     error::StoreError,
     frame_dir::FrameDir,
-    memory::Memory,
     pending::{OnExisting, PendingFile, create_folder, remove_stale, sync_folder},
 };
 use mattebox_core::{
@@ -49,18 +49,18 @@ impl Stream {
     }
 }
 
-/// What [`MemoryDir::recall`] found of a camera.
+/// What [`StateStore::recall`] found of a camera.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Recalled {
+pub enum StoredState {
     /// Nothing is stored: the camera is new.
-    Nothing,
+    Missing,
     /// The version for the place.
-    Memory(Memory),
+    Known(CameraState),
     /// A version is stored that cannot be read. The matte begins again; the numbers go on above every file that the camera has, so that
     /// no file is replaced because of it.
     Unreadable {
         /// What the camera goes on with. It is stored already, so that a second start gives the frames the same numbers.
-        memory: Memory,
+        memory: CameraState,
         /// What is wrong with the version that was found, and where it is kept now.
         problem: String,
     },
@@ -68,13 +68,13 @@ pub enum Recalled {
 
 /// The folder of what is remembered. It is private: a memory holds a tiny gray copy of the room.
 #[derive(Debug, Clone)]
-pub struct MemoryDir {
+pub struct StateStore {
     root: PathBuf,
     folder: PathBuf,
     durable: bool,
 }
 
-impl MemoryDir {
+impl StateStore {
     /// Makes the folder below `root` if it is missing, for its owner alone.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         let folder = root.join(FOLDER);
@@ -86,7 +86,7 @@ impl MemoryDir {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 Err(StoreError::io("create the folder", &folder)(error))
             }
-            _ => Ok(MemoryDir {
+            _ => Ok(StateStore {
                 root: root.to_owned(),
                 folder,
                 durable: false,
@@ -94,7 +94,7 @@ impl MemoryDir {
         }
     }
 
-    /// Whether [`MemoryDir::save`] returns only when the version is on the disk and outlives a power failure. Off at first.
+    /// Whether [`StateStore::save`] returns only when the version is on the disk and outlives a power failure. Off at first.
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
         self
@@ -127,7 +127,7 @@ impl MemoryDir {
         stream: &Stream,
         camera: &CameraId,
         offset: i64,
-    ) -> Result<Recalled, StoreError> {
+    ) -> Result<StoredState, StoreError> {
         remove_stale(&self.folder.join(camera.as_str()));
         let mut newest = None;
         for (version, path) in self.versions(stream, camera)? {
@@ -138,17 +138,17 @@ impl MemoryDir {
             }
         }
         let Some((version, path)) = newest else {
-            return Ok(Recalled::Nothing);
+            return Ok(StoredState::Missing);
         };
         let problem = match fs::read(&path) {
-            Ok(bytes) => match Memory::from_bytes(&bytes) {
-                Ok(memory) => return Ok(Recalled::Memory(memory)),
+            Ok(bytes) => match CameraState::from_bytes(&bytes) {
+                Ok(memory) => return Ok(StoredState::Known(memory)),
                 Err(error) => error.to_string(),
             },
             Err(error) => error.to_string(),
         };
         let highest = FrameDir::highest(&self.root, camera)?;
-        let memory = Memory {
+        let memory = CameraState {
             numbering: Numbering::above(highest),
             matte: MatteState::default(),
         };
@@ -158,7 +158,7 @@ impl MemoryDir {
         // is killed in between finds it unreadable again, and not missing.
         let kept = fs::copy(&path, &kept).map_or(path, |_| kept.into());
         self.save(stream, camera, version, &memory.to_bytes())?;
-        Ok(Recalled::Unreadable {
+        Ok(StoredState::Unreadable {
             memory,
             problem: format!("{}: {problem}", kept.display()),
         })
@@ -221,10 +221,10 @@ mod tests {
     use mattebox_core::frame::{FrameNumber, Timestamp};
 
     /// A memory that is told from others by its number.
-    fn memory(number: u64) -> Memory {
+    fn memory(number: u64) -> CameraState {
         let mut numbering = Numbering::default();
         numbering.place(FrameNumber(number), Timestamp(0));
-        Memory {
+        CameraState {
             numbering,
             matte: MatteState::default(),
         }
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn the_version_for_a_place_is_found_until_a_later_place_is_recorded() {
         let root = tempfile::tempdir().unwrap();
-        let dir = MemoryDir::open(root.path()).unwrap();
+        let dir = StateStore::open(root.path()).unwrap();
         let stream = Stream::new("g", "t", 0);
         let camera = "cam".parse().unwrap();
         let recall = |offset| dir.recall(&stream, &camera, offset).unwrap();
@@ -241,20 +241,20 @@ mod tests {
             dir.save(&stream, &camera, offset, &memory(number).to_bytes())
                 .unwrap()
         };
-        assert_eq!(recall(5), Recalled::Nothing);
+        assert_eq!(recall(5), StoredState::Missing);
         for offset in [3, 10, 20] {
             save(offset, offset as u64);
         }
         dir.save(&Stream::new("g", "t", 1), &camera, 11, b"another partition")
             .unwrap();
         dir.prune(&stream, &camera, 12).unwrap();
-        assert_eq!(recall(9), Recalled::Nothing, "3 was pruned, 10 is later");
+        assert_eq!(recall(9), StoredState::Missing, "3 was pruned, 10 is later");
         save(10, 1);
         save(20, 2);
-        assert_eq!(recall(15), Recalled::Memory(memory(1)));
+        assert_eq!(recall(15), StoredState::Known(memory(1)));
         assert_eq!(
             recall(25),
-            Recalled::Memory(memory(1)),
+            StoredState::Known(memory(1)),
             "20 stood for frames that are done again"
         );
     }
@@ -263,7 +263,7 @@ mod tests {
     fn a_version_that_cannot_be_read_moves_the_numbers_above_every_file_and_stays_for_a_second_look()
      {
         let root = tempfile::tempdir().unwrap();
-        let dir = MemoryDir::open(root.path()).unwrap();
+        let dir = StateStore::open(root.path()).unwrap();
         let stream = Stream::new("g", "t", 0);
         let camera = "cam".parse().unwrap();
         let files = FrameDir::open(root.path(), &camera).unwrap();
@@ -279,7 +279,7 @@ mod tests {
             .collect();
         for bytes in [&b""[..], &good[..good.len() - 1], &damaged, &other_version] {
             dir.save(&stream, &camera, 10, bytes).unwrap();
-            let Recalled::Unreadable { memory, problem } =
+            let StoredState::Unreadable { memory, problem } =
                 dir.recall(&stream, &camera, 10).unwrap()
             else {
                 panic!("it was read")
@@ -289,7 +289,7 @@ mod tests {
             assert!(numbering.place(FrameNumber(0), Timestamp(5)).number().0 > 41);
             assert_eq!(
                 dir.recall(&stream, &camera, 10).unwrap(),
-                Recalled::Memory(memory),
+                StoredState::Known(memory),
                 "a second start goes on in the same way"
             );
             let kept = root.path().join(".state/cam/g+t+0@10.unreadable");
@@ -302,8 +302,8 @@ mod tests {
     fn the_folder_is_its_owners_alone() {
         use std::os::unix::fs::PermissionsExt;
         let root = tempfile::tempdir().unwrap();
-        MemoryDir::open(root.path()).unwrap();
-        MemoryDir::open(root.path()).unwrap();
+        StateStore::open(root.path()).unwrap();
+        StateStore::open(root.path()).unwrap();
         let mode = fs::metadata(root.path().join(".state"))
             .unwrap()
             .permissions()

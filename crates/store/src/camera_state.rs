@@ -12,16 +12,16 @@ const HEAD: usize = 10;
 
 /// Everything that a camera's next frame depends on, besides that frame.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Memory {
+pub struct CameraState {
     /// Which number the next frame gets.
     pub numbering: Numbering,
     /// What the soft matte remembers.
     pub matte: MatteState,
 }
 
-/// Why bytes are no [`Memory`].
+/// Why bytes are no [`CameraState`].
 #[derive(Debug, Error, PartialEq, Eq)]
-pub enum MemoryError {
+pub enum CameraStateError {
     /// They were cut off, changed, or never were one.
     #[error("it is damaged")]
     Damaged,
@@ -33,7 +33,7 @@ pub enum MemoryError {
     Matte(#[from] StateError),
 }
 
-impl Memory {
+impl CameraState {
     /// `MBCM`, version, CRC-32 of what follows, the numbering, the matte's state. Numbers are little-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
         let matte = self.matte.to_bytes();
@@ -48,23 +48,23 @@ impl Memory {
         bytes
     }
 
-    /// Reads what [`Memory::to_bytes`] wrote.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, MemoryError> {
-        let (magic, rest) = bytes.split_first_chunk().ok_or(MemoryError::Damaged)?;
-        let (version, rest) = rest.split_first_chunk().ok_or(MemoryError::Damaged)?;
-        let (sum, rest) = rest.split_first_chunk().ok_or(MemoryError::Damaged)?;
+    /// Reads what [`CameraState::to_bytes`] wrote.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CameraStateError> {
+        let (magic, rest) = bytes.split_first_chunk().ok_or(CameraStateError::Damaged)?;
+        let (version, rest) = rest.split_first_chunk().ok_or(CameraStateError::Damaged)?;
+        let (sum, rest) = rest.split_first_chunk().ok_or(CameraStateError::Damaged)?;
         if *magic != MAGIC {
-            return Err(MemoryError::Damaged);
+            return Err(CameraStateError::Damaged);
         }
         match u16::from_le_bytes(*version) {
             VERSION => {}
-            other => return Err(MemoryError::Version(other)),
+            other => return Err(CameraStateError::Version(other)),
         }
         if crc32fast::hash(rest) != u32::from_le_bytes(*sum) {
-            return Err(MemoryError::Damaged);
+            return Err(CameraStateError::Damaged);
         }
-        let (numbering, matte) = rest.split_first_chunk().ok_or(MemoryError::Damaged)?;
-        Ok(Memory {
+        let (numbering, matte) = rest.split_first_chunk().ok_or(CameraStateError::Damaged)?;
+        Ok(CameraState {
             numbering: Numbering::from_bytes(numbering),
             matte: MatteState::from_bytes(matte)?,
         })
@@ -78,16 +78,16 @@ mod tests {
 
     #[test]
     fn it_reads_back_and_damage_is_noticed() {
-        let mut memory = Memory::default();
+        let mut memory = CameraState::default();
         memory.numbering.place(FrameNumber(7), Timestamp(8));
         let bytes = memory.to_bytes();
-        assert_eq!(Memory::from_bytes(&bytes).unwrap(), memory);
+        assert_eq!(CameraState::from_bytes(&bytes).unwrap(), memory);
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
-            assert!(Memory::from_bytes(&changed).is_err(), "byte {at}");
+            assert!(CameraState::from_bytes(&changed).is_err(), "byte {at}");
             assert!(
-                Memory::from_bytes(&bytes[..at]).is_err(),
+                CameraState::from_bytes(&bytes[..at]).is_err(),
                 "the first {at} bytes"
             );
         }
