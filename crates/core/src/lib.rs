@@ -11,7 +11,6 @@
 //! * [`codec`]: JPEG, PNG and WebP in and out, within limits.
 //! * [`matte`]: from a picture to how much of each pixel is person: the network, smoothing, edges.
 //! * [`compose`]: the person over another background.
-//! * [`maker`]: all of that for one thread, one frame after another; [`guard`]: what a panic touched is never used again.
 //!
 //! Beside it:
 //!
@@ -26,8 +25,7 @@ pub mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod guard;
-pub mod maker;
+
 pub mod matte;
 
 pub mod quality;

@@ -13,6 +13,7 @@
 //! * `orient`: EXIF orientation.
 //! * [`encode`]: [`Encoder`], and [`JpegEncoder`] for plain pictures.
 //! * `png_write`: PNG files, written fast.
+//! * [`scale`]: pictures of another size.
 pub mod encode;
 pub mod error;
 mod jpeg;
@@ -20,6 +21,7 @@ mod jpeg_segments;
 mod orient;
 mod png;
 mod png_write;
+mod scale;
 mod webp;
 
 #[cfg(test)]
@@ -27,6 +29,7 @@ mod hostile;
 
 pub use encode::{Encoder, JpegEncoder};
 pub use error::{DecodeError, EncodeError};
+pub use scale::{Crop, Filter, scale};
 
 use image::RgbImage;
 use jpeg::CutOff;

@@ -154,7 +154,7 @@ mod tests {
     use super::*;
     use crate::{
         codec::{Encoder, ImageFormat},
-        compose::{Backdrop, Background, Composed},
+        compose::{Background, Composed, FittedBackground},
     };
     use image::Rgb;
 
@@ -169,7 +169,7 @@ mod tests {
         bytes
     }
 
-    fn fit(backdrop: &mut Backdrop, width: u32, height: u32) -> Arc<RgbImage> {
+    fn fit(backdrop: &mut FittedBackground, width: u32, height: u32) -> Arc<RgbImage> {
         match backdrop.fit(width, height) {
             Background::Picture(picture) => picture,
             other => panic!("{other:?}"),
@@ -181,7 +181,11 @@ mod tests {
         let bytes = file(641, 400);
         let open = |_| BackgroundPicture::open(bytes.clone(), &Limits::default()).unwrap();
         let pictures: Vec<_> = (0..8).map(open).collect();
-        let mut backdrops: Vec<_> = pictures.iter().cloned().map(Backdrop::picture).collect();
+        let mut backdrops: Vec<_> = pictures
+            .iter()
+            .cloned()
+            .map(FittedBackground::picture)
+            .collect();
         for (width, height) in [(320, 180), (64, 64)] {
             let fitted: Vec<_> = backdrops
                 .iter_mut()
@@ -202,7 +206,7 @@ mod tests {
         let bytes = file(643, 400);
         let whole = codec::decode(&bytes, &Limits::default()).unwrap();
         let picture = BackgroundPicture::open(bytes, &Limits::default()).unwrap();
-        let mut backdrop = Backdrop::picture(picture.clone());
+        let mut backdrop = FittedBackground::picture(picture.clone());
         for _ in 0..=QUIET_FRAMES {
             assert_eq!(*fit(&mut backdrop, 320, 180), cover(&whole, 320, 180));
         }
@@ -222,8 +226,8 @@ mod tests {
     #[test]
     fn ever_new_sizes_do_not_fill_the_memory() {
         let picture = BackgroundPicture::open(file(645, 400), &Limits::default()).unwrap();
-        let mut backdrop = Backdrop::picture(picture.clone());
-        let used = fit(&mut Backdrop::picture(picture.clone()), 16, 16);
+        let mut backdrop = FittedBackground::picture(picture.clone());
+        let used = fit(&mut FittedBackground::picture(picture.clone()), 16, 16);
         for side in 0..64 {
             fit(&mut backdrop, 1000 + side, 1000);
         }

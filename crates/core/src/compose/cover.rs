@@ -1,26 +1,14 @@
 //! A picture scaled and cropped to the size of a frame.
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images};
+use crate::codec::{Crop, Filter, scale};
 use image::RgbImage;
 
 /// Scales `picture`, keeping its shape, until it covers `width` x `height`, and cuts what stands out on both sides evenly.
 /// Catmull-Rom filter, wider when shrinking. A picture without pixels gives black.
 pub fn cover(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
-    let mut out = RgbImage::new(width, height);
     if picture.dimensions() == (width, height) {
-        out.copy_from_slice(picture);
-        return out;
+        return picture.clone();
     }
-    let (from_width, from_height) = picture.dimensions();
-    let from = images::ImageRef::new(from_width, from_height, picture.as_raw(), PixelType::U8x3);
-    let to = images::Image::from_slice_u8(width, height, &mut out, PixelType::U8x3);
-    if let (Ok(from), Ok(mut to)) = (from, to) {
-        let options = ResizeOptions::new()
-            .fit_into_destination(Some((0.5, 0.5)))
-            .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
-        // It fails only for sizes of zero, where there is nothing to draw.
-        let _nothing_to_draw = Resizer::new().resize(&from, &mut to, &options);
-    }
-    out
+    scale(picture, width, height, Filter::CatmullRom, Crop::ToShape)
 }
 
 #[cfg(test)]

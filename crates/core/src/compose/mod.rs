@@ -15,12 +15,12 @@
 //! * `pyramid`: colours known in some cells, spread to all of them; used by both.
 //! * `backdrop`: one background for frames of any size; `background_picture`: a picture that all cameras share;
 //!   [`cover`]: a picture scaled and cropped to the size of a frame.
-mod backdrop;
 pub mod background;
 mod background_picture;
 mod blend;
 mod blur;
 mod cover;
+mod fitted_background;
 mod foreground;
 mod guesses;
 mod pyramid;
@@ -29,10 +29,10 @@ mod spans;
 #[cfg(test)]
 mod edge_tests;
 
-pub use backdrop::Backdrop;
 pub use background::{Background, BackgroundError, BackgroundSpec};
 pub use background_picture::BackgroundPicture;
 pub use cover::cover;
+pub use fitted_background::FittedBackground;
 
 use fearless_simd::{Level, Simd, dispatch};
 use image::{GrayImage, RgbImage, RgbaImage};

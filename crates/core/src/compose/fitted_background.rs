@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 /// Supplies the background of one frame after the other, at the frame's size.
 #[derive(Debug, Clone)]
-pub struct Backdrop {
+pub struct FittedBackground {
     kind: Kind,
     /// The picture as it was fitted last: it stays while the frames keep their size.
     fitted: Option<Arc<RgbImage>>,
@@ -18,10 +18,10 @@ enum Kind {
     Picture(Arc<BackgroundPicture>),
 }
 
-impl Backdrop {
+impl FittedBackground {
     /// A background that needs no file.
     pub fn plain(background: Background) -> Self {
-        Backdrop {
+        FittedBackground {
             kind: Kind::Plain(background),
             fitted: None,
         }
@@ -29,7 +29,7 @@ impl Backdrop {
 
     /// A picture of any size, which covers each frame: see [`cover`].
     pub fn picture(picture: Arc<BackgroundPicture>) -> Self {
-        Backdrop {
+        FittedBackground {
             kind: Kind::Picture(picture),
             fitted: None,
         }
@@ -67,13 +67,14 @@ mod tests {
 
     #[test]
     fn what_has_no_size_is_itself() {
-        let mut backdrop = Backdrop::plain(Background::Transparent);
+        let mut backdrop = FittedBackground::plain(Background::Transparent);
         assert_eq!(backdrop.fit(3, 2), Background::Transparent);
     }
 
     #[test]
     fn a_picture_that_was_decoded_before_covers_each_frame() {
-        let mut backdrop = Backdrop::plain(Background::Picture(Arc::new(RgbImage::new(8, 6))));
+        let mut backdrop =
+            FittedBackground::plain(Background::Picture(Arc::new(RgbImage::new(8, 6))));
         for size in [(8, 6), (4, 4), (5, 4)] {
             match backdrop.fit(size.0, size.1) {
                 Background::Picture(picture) => assert_eq!(picture.dimensions(), size),
