@@ -1,0 +1,121 @@
+//! Takes JPEG frames from a program at the other end of a pipe and makes PNG files of them, in one thread, with what `mattebox run` uses.
+//!
+//! ```text
+//! frame MATTE LEVEL OUT        answers requests on stdin (see bench/peer.py)
+//! ```
+//! MATTE is hard or soft, LEVEL one of scalar, sse4.2, avx2, avx512, neon, best; files go to OUT/camera/frame_000000.png and so on.
+use mattebox_core::{
+    frame::{CameraId, FrameNumber, Timestamp},
+    matte::{MatteMode, MatteState},
+};
+use mattebox_engine::{Engine, Frame, FramePicture, FrameProcessor, FrameSettings, trace::Span};
+use mattebox_net::SimdLevel;
+use mattebox_store::{FrameDir, OnExisting};
+use mattebox_wire::EncodedPicture;
+use std::{
+    error::Error,
+    io::{self, Read, Write},
+    path::Path,
+    sync::Arc,
+    time::Instant,
+};
+
+/// Microseconds from one frame to the next: 25 frames per second.
+const INTERVAL_US: i64 = 40_000;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [matte, level, out] = &arguments[..] else {
+        return Err("usage: frame MATTE LEVEL OUT".into());
+    };
+    let level = if level == "best" {
+        SimdLevel::best()
+    } else {
+        level.parse()?
+    };
+    serve(Camera::new(matte.parse()?, level, Path::new(out))?)
+}
+
+/// A request is a little-endian u32: 0 is followed by a number of JPEG files, each with its length before it (u32 both), and answered with
+/// that number; another number asks for so many frames and is answered with the nanoseconds that each took (u64). Frames go on
+/// from request to request, and from the last file to the first.
+fn serve(mut camera: Camera) -> Result<(), Box<dyn Error>> {
+    let mut stdin = io::stdin().lock();
+    let mut stdout = io::stdout().lock();
+    let mut files: Vec<Vec<u8>> = Vec::new();
+    let mut number = 0;
+    while let Ok(request) = read_u32(&mut stdin) {
+        if request == 0 {
+            let count = read_u32(&mut stdin)?;
+            files.clear();
+            for _ in 0..count {
+                let mut file = vec![0; read_u32(&mut stdin)? as usize];
+                stdin.read_exact(&mut file)?;
+                files.push(file);
+            }
+            stdout.write_all(&count.to_le_bytes())?;
+        }
+        for _ in 0..request {
+            let file = files
+                .get(number as usize % files.len().max(1))
+                .ok_or("no frames were sent")?;
+            let start = Instant::now();
+            camera.frame(number, file)?;
+            stdout.write_all(&(start.elapsed().as_nanos() as u64).to_le_bytes())?;
+            number += 1;
+        }
+        stdout.flush()?;
+    }
+    Ok(())
+}
+
+fn read_u32(from: &mut impl Read) -> io::Result<u32> {
+    let mut bytes = [0; 4];
+    from.read_exact(&mut bytes)?;
+    Ok(u32::from_le_bytes(bytes))
+}
+
+/// One camera's way from JPEG to file, as a thread of `mattebox worker` goes it.
+struct Camera {
+    processor: FrameProcessor,
+    settings: Arc<FrameSettings>,
+    state: MatteState,
+    folder: FrameDir,
+}
+
+impl Camera {
+    fn new(matte: MatteMode, simd: SimdLevel, out: &Path) -> Result<Self, Box<dyn Error>> {
+        let settings = Arc::new(FrameSettings {
+            matte,
+            simd,
+            ..FrameSettings::default()
+        });
+        Ok(Camera {
+            processor: FrameProcessor::new(&Engine::new(&settings), &settings)?,
+            settings,
+            state: MatteState::default(),
+            folder: FrameDir::open(out, &"camera".parse::<CameraId>()?)?,
+        })
+    }
+
+    fn frame(&mut self, number: u64, jpeg: &[u8]) -> Result<(), Box<dyn Error>> {
+        let frame = Frame {
+            settings: &self.settings,
+            picture: FramePicture::Encoded(EncodedPicture::Bytes(jpeg)),
+            time: Timestamp(number as i64 * INTERVAL_US),
+            state: &mut self.state,
+            background: None,
+            span: &Span::default(),
+        };
+        let folder = &self.folder;
+        let written = self.processor.process(frame, |matted| {
+            let number = FrameNumber(number);
+            let file = matted.encode().map_err(|e| e.message)?;
+            folder
+                .write(number, "png", file, OnExisting::Overwrite)
+                .map_err(|e| e.to_string())
+        });
+        written.into_result().map_err(|e| e.message)??;
+        Ok(())
+    }
+}

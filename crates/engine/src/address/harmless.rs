@@ -1,0 +1,561 @@
+//! What is shown of a text that may be an address: scheme, host, port, and the parts of the path that cannot be a key.
+//!
+//! The rule is the other way round than usual: nothing is shown unless it is known to be harmless. A text that cannot be taken apart
+//! without doubt, such as one with an `@` behind the first `/`, shows its scheme alone.
+use super::{MASK, Way};
+use std::path::Path;
+
+/// Protocols that may stand before an address without `//`, and for which nothing but the protocol is shown then.
+const PROTOCOLS: &[&str] = &[
+    "amqp",
+    "amqps",
+    "bluray",
+    "data",
+    "dvd",
+    "ffrtmpcrypt",
+    "ffrtmphttp",
+    "ftp",
+    "gopher",
+    "gophers",
+    "hls",
+    "http",
+    "httpproxy",
+    "https",
+    "icecast",
+    "ipfs",
+    "ipns",
+    "mmsh",
+    "mmst",
+    "prompeg",
+    "rist",
+    "rtmp",
+    "rtmpe",
+    "rtmps",
+    "rtmpt",
+    "rtmpte",
+    "rtmpts",
+    "rtp",
+    "rtsp",
+    "rtspt",
+    "rtspu",
+    "rtsps",
+    "s3",
+    "s3a",
+    "sap",
+    "sctp",
+    "sftp",
+    "smb",
+    "srt",
+    "srtp",
+    "tcp",
+    "tls",
+    "udp",
+    "udplite",
+    "unix",
+    "whep",
+    "whip",
+    "ws",
+    "wss",
+    "zmq",
+];
+/// What stands before another address or path.
+const WRAPPERS: &[&str] = &["async:", "cache:", "crypto:", "video:", "image:"];
+/// What stands before several addresses, or before one with options.
+const LISTS: &[&str] = &["concat:", "concatf:", "tee:", "subfile:"];
+/// Protocols whose last part of the path is the key of the stream.
+const KEYED: &[&str] = &[
+    "rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpte", "rtmpts", "srt", "rist", "whip", "whep", "icecast",
+];
+/// Protocols whose last part of the path may be a key when they are sent to.
+const KEYED_OUTPUTS: &[&str] = &["http", "https", "ws", "wss", "ftp", "sftp"];
+/// A part of a path with one of these within is not shown, nor what follows it.
+const SECRET_WORDS: &[&str] = &[
+    "token",
+    "passw",
+    "passphrase",
+    "passcode",
+    "pwd",
+    "secret",
+    "auth",
+    "signature",
+    "credential",
+    "session",
+    "apikey",
+    "jwt",
+    "bearer",
+    "streamkey",
+    "login",
+];
+/// The same where a word begins or ends with them.
+const SECRET_ENDS: &[&str] = &["key", "pass"];
+/// The same where they are the whole word.
+const SECRET_ALONE: &[&str] = &[
+    "admin", "sig", "sid", "pin", "pw", "psk", "user", "usr", "whip", "whep",
+];
+/// Words that look like keys and are none.
+const PLAIN_WORDS: &[&str] = &[
+    "m3u8", "mpeg", "mjpeg", "html", "https", "x264", "x265", "720p", "1080p",
+];
+/// Ends of names of files: an `@` in such a name is no sign of an address.
+const FILES: &[&str] = &[
+    "jpg", "jpeg", "png", "webp", "mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "gif", "y4m",
+    "toml", "tflite", "json", "csv",
+];
+
+/// The text as it may be shown, if it is a source or something else that is read from.
+pub fn source(text: &str) -> String {
+    shown(text, Way::In)
+}
+
+/// The text as it may be shown, if it is something that is written to.
+pub fn output(text: &str) -> String {
+    shown(text, Way::Out)
+}
+
+/// A path as it may be shown: whole where there is such a file, else as a text that may be an address.
+pub fn path(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if path.exists() {
+        text.into_owned()
+    } else {
+        source(&text)
+    }
+}
+
+/// The text as it may be shown. What is no address is shown as it is.
+pub fn shown(text: &str, way: Way) -> String {
+    let begins = |word: &&&str| {
+        text.get(..word.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(word))
+    };
+    if let Some(wrapper) = WRAPPERS.iter().find(begins) {
+        let (begin, inner) = text.split_at(wrapper.len());
+        return format!("{begin}{}", shown(inner, way));
+    }
+    if let Some(list) = LISTS.iter().find(begins) {
+        let (begin, inner) = text.split_at(list.len());
+        return if is_suspicious(inner) {
+            format!("{begin}{MASK}")
+        } else {
+            text.to_owned()
+        };
+    }
+    if let Some(graph) = text
+        .get(..6)
+        .filter(|begin| begin.eq_ignore_ascii_case("lavfi:"))
+        .map(|_| &text[6..])
+    {
+        return format!("lavfi:{}", filter_graph(graph));
+    }
+    let Some((scheme, rest)) = text.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) else {
+        return if is_suspicious(text) {
+            MASK.to_owned()
+        } else {
+            text.to_owned()
+        };
+    };
+    let name = scheme.to_ascii_lowercase();
+    match (name.as_str(), rest.strip_prefix("//")) {
+        ("file", local) => {
+            let path = local.unwrap_or(rest);
+            if is_suspicious(path) {
+                format!("{scheme}:{MASK}")
+            } else {
+                text.to_owned()
+            }
+        }
+        (name, Some(rest)) => format!(
+            "{scheme}://{}",
+            after_scheme(name, rest, way).unwrap_or_else(|| MASK.to_owned())
+        ),
+        (name, None) if PROTOCOLS.contains(&name) => format!("{scheme}:{MASK}"),
+        _ if is_suspicious(text) => MASK.to_owned(),
+        _ => text.to_owned(),
+    }
+}
+
+/// A list of `HOST:PORT`, as brokers are named: each with its port, or not at all.
+pub fn hosts(text: &str) -> String {
+    let one = |address: &str| {
+        let (scheme, host) = match address.trim().split_once("://") {
+            Some((scheme, host)) if is_scheme(scheme) => (format!("{scheme}://"), host),
+            _ => (String::new(), address.trim()),
+        };
+        let is_fine = !host.is_empty() && is_host(host);
+        if is_fine {
+            format!("{scheme}{host}")
+        } else {
+            format!("{scheme}{MASK}")
+        }
+    };
+    text.split(',').map(one).collect::<Vec<_>>().join(",")
+}
+
+fn is_scheme(text: &str) -> bool {
+    // At least two letters: C:\ is a disk.
+    (2..=16).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '.' | '-'))
+}
+
+/// Host, port and path of an address; `None` where it is in doubt which is which.
+fn after_scheme(scheme: &str, rest: &str, way: Way) -> Option<String> {
+    let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    // A password may hold /, ? or #: then what looks like the path is still the password.
+    if tail.contains('@') {
+        return None;
+    }
+    // It may hold an @ itself: the host begins after the last one.
+    let (user, host) = authority
+        .rsplit_once('@')
+        .map_or(("", authority), |(user, host)| (user, host));
+    if !is_host(host) {
+        return None;
+    }
+    let user = if user.is_empty() {
+        String::new()
+    } else {
+        format!("{MASK}@")
+    };
+    Some(format!("{user}{host}{}", path_of(scheme, tail, way)))
+}
+
+/// Whether this is `HOST`, `HOST:PORT`, `[IPv6]:PORT` or `:PORT`, and holds no key.
+fn is_host(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) => {
+            let is_address = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '%');
+            if address.is_empty() || !address.contains(':') || !address.chars().all(is_address) {
+                return false;
+            }
+            (
+                address,
+                port.strip_prefix(':').or(port.is_empty().then_some("-")),
+            )
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, Some("-")),
+        },
+    };
+    let is_port = |port: &str| {
+        port == "-"
+            || (!port.is_empty() && port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let plain = host.replace("{camera}", "camera");
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
+    let is_plain_name = text.starts_with('[') || !plain.contains([':', '%']);
+    let is_known =
+        plain.contains(['.', ':']) || plain.is_empty() || is_plain(&plain) || plain.len() <= 12;
+    port.is_some_and(is_port)
+        && !(host.is_empty() && port == Some("-"))
+        && plain.len() <= 253
+        && is_plain_name
+        && plain.chars().all(is_name)
+        && is_known
+}
+
+/// The path up to its first part that may be a key, and signs of what else there is.
+fn path_of(scheme: &str, tail: &str, way: Way) -> String {
+    let (path, rest) = tail.split_at(tail.find(['?', '#']).unwrap_or(tail.len()));
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    let last = parts.iter().rposition(|part| !part.is_empty());
+    let protocol = scheme.rsplit('+').next().unwrap_or(scheme);
+    let hides_last =
+        KEYED.contains(&protocol) || (way == Way::Out && KEYED_OUTPUTS.contains(&protocol));
+    let mut shown = String::new();
+    for (i, part) in parts.iter().enumerate() {
+        shown.push('/');
+        if *part == "{camera}" || part.is_empty() {
+            shown.push_str(part);
+        } else if (hides_last && Some(i) == last) || !is_plain(part) {
+            // What follows may belong to the same secret.
+            shown.push_str(MASK);
+            break;
+        } else {
+            shown.push_str(part);
+        }
+    }
+    if let Some(sign) = rest.chars().next() {
+        shown.push(sign);
+        shown.push_str(MASK);
+    }
+    shown
+}
+
+/// Whether a part of a path cannot be a key: words as people name streams, and short numbers.
+fn is_plain(part: &str) -> bool {
+    let part = part.replace("{camera}", "camera");
+    let words: Vec<&str> = part
+        .split(['.', '_', '~', ',', '-'])
+        .filter(|word| !word.is_empty())
+        .collect();
+    // As keys of streaming services are written: abcd-efgh-ijkl-mnop.
+    let alike = words.len() >= 4 && words.iter().all(|word| word.len() == words[0].len());
+    part.len() <= 32
+        && words.len() <= 6
+        && !alike
+        && part
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '~' | ',' | '-'))
+        && !is_secret_word(&part)
+        && words.iter().all(|word| is_plain_word(word))
+}
+
+fn is_secret_word(part: &str) -> bool {
+    let part = part.to_ascii_lowercase();
+    let mut words = part.split(|c: char| !c.is_ascii_alphanumeric());
+    SECRET_WORDS.iter().any(|secret| part.contains(secret))
+        || words.any(|word| {
+            SECRET_ALONE.contains(&word)
+                || SECRET_ENDS
+                    .iter()
+                    .any(|end| word.starts_with(end) || word.ends_with(end))
+        })
+}
+
+/// Whether letters and digits look like a word with a number and not like something random.
+fn is_plain_word(word: &str) -> bool {
+    let bytes = word.as_bytes();
+    if bytes.len() <= 3 || PLAIN_WORDS.contains(&word.to_ascii_lowercase().as_str()) {
+        return true;
+    }
+    let changes = |is_change: fn(u8, u8) -> bool| {
+        bytes
+            .windows(2)
+            .filter(|pair| is_change(pair[0], pair[1]))
+            .count()
+    };
+    let runs = 1 + changes(|a, b| a.is_ascii_digit() != b.is_ascii_digit());
+    let humps = changes(|a, b| a.is_ascii_lowercase() && b.is_ascii_uppercase());
+    let digits = bytes.iter().filter(|b| b.is_ascii_digit()).count();
+    let letters = bytes.len() - digits;
+    let vowels = bytes.iter().filter(|b| b"aeiouyAEIOUY".contains(b)).count();
+    bytes.len() <= 16
+        && runs <= 3
+        && humps <= 2
+        && digits <= 6
+        && (letters < 5 || vowels * 5 >= letters)
+}
+
+/// Whether a text that has no scheme has other signs of an address or of a secret.
+fn is_suspicious(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    let is_path = ["/", "./", "../", "~/"]
+        .iter()
+        .any(|begin| text.starts_with(begin))
+        && !text.starts_with("//");
+    let name = lower.rsplit('/').next().unwrap_or_default();
+    let is_file = name
+        .rsplit_once('.')
+        .is_some_and(|(stem, end)| !stem.is_empty() && FILES.contains(&end));
+    let at = match text.contains('@') {
+        false => false,
+        true if text.contains(':') => true,
+        true => {
+            let only_in_name =
+                name.contains('@') && lower.matches('@').count() == name.matches('@').count();
+            !(is_path || is_file && only_in_name)
+        }
+    };
+    let query = text
+        .split_once('?')
+        .is_some_and(|(_, query)| query.contains('='));
+    // The word before a value.
+    let named = lower.match_indices(['=', ':']).any(|(at, _)| {
+        let word = lower[..at]
+            .rsplit(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-')))
+            .next();
+        word.is_some_and(is_secret_word)
+    });
+    let pairs = text.contains('&') && text.contains('=');
+    at || query
+        || text.contains("://")
+        || text.contains(":\\") && !is_disk(text)
+        || named
+        || pairs
+        || LISTS
+            .iter()
+            .chain(WRAPPERS)
+            .any(|begin| lower.starts_with(begin))
+        || lower.split_once(':').is_some_and(|(scheme, _)| {
+            PROTOCOLS.contains(&scheme.rsplit('+').next().unwrap_or(scheme))
+        })
+}
+
+/// `C:\`.
+fn is_disk(text: &str) -> bool {
+    text.find(":\\") == Some(1)
+}
+
+/// A graph of FFmpeg's filters: whole if it names no address, else its first filter.
+fn filter_graph(graph: &str) -> String {
+    let bare: String = graph
+        .chars()
+        .filter(|c| !matches!(c, '\\' | '\''))
+        .collect();
+    let signs = ["@", "//", "?", "%"];
+    let is_fine = !signs.iter().any(|sign| bare.contains(sign))
+        && !is_secret_word(&bare)
+        && !reads_elsewhere(&bare);
+    if is_fine {
+        return graph.to_owned();
+    }
+    let filter: String = graph
+        .chars()
+        .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
+        .collect();
+    let is_filter = graph[filter.len()..].starts_with('=') && filter.len() <= 20;
+    if is_filter {
+        format!("{filter}={MASK}")
+    } else {
+        MASK.to_owned()
+    }
+}
+
+/// Whether a graph reads from one of FFmpeg's protocols.
+fn reads_elsewhere(graph: &str) -> bool {
+    let lower = graph.to_ascii_lowercase();
+    let names = lower
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '+'))
+        .collect::<Vec<_>>();
+    lower.contains("movie")
+        && names
+            .iter()
+            .any(|name| PROTOCOLS.contains(name) || LISTS.contains(&format!("{name}:").as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tells_two_cameras_apart_stays() {
+        for text in [
+            "rtsp://10.0.0.5:554/Streaming/Channels/101",
+            "rtsp://cam/h264Preview_01_main",
+            "rtsp://[fe80::1%eth0]:554/cam1",
+            "rtsp://[::1]/axis-media/media.amp",
+            "http://cam.example/mjpg/video.cgi",
+            "https://h/live/stream_2/index.m3u8",
+            "udp://239.0.0.1:1234",
+            "srt://:9000",
+            "rtsp://10.0.0.5/live/{camera}",
+            "clips/a.mp4",
+            "/home/me@work/a.mp4",
+            "logo@2x.png",
+            "C:\\clips\\a.mp4",
+            "12:30.mp4",
+            "pictures/frame?.jpg",
+            "lavfi:testsrc2=size=640x360:rate=25",
+            "file:/tmp/a b.mp4",
+            "video:beach.mp4",
+            "blur:12",
+            "topic:matted",
+            "0",
+            "-",
+        ] {
+            assert_eq!(source(text), text);
+        }
+        assert_eq!(source("udp://@239.0.0.1:1234"), "udp://239.0.0.1:1234");
+    }
+
+    #[test]
+    fn secrets_are_never_shown() {
+        for (text, want) in [
+            ("rtsp://me:hunter2@cam:554/1", "rtsp://***@cam:554/1"),
+            ("RTSP://me:hunter2@cam/1", "RTSP://***@cam/1"),
+            ("rtsp://hunter2@cam/1", "rtsp://***@cam/1"),
+            ("rtsp://me:hun@ter2@cam/1", "rtsp://***@cam/1"),
+            ("rtsp://me:hun ter2@cam/1", "rtsp://***@cam/1"),
+            ("rtsp://me:hun\\ter2@cam/1", "rtsp://***@cam/1"),
+            ("rtsp://me:hun%2Fter2@cam/1", "rtsp://***@cam/1"),
+            ("rtsp://me:hun/ter2@cam/1", "rtsp://***"),
+            ("rtsp://me:hun?ter2@cam/1", "rtsp://***"),
+            ("rtsp://me:hun#ter2@cam/1", "rtsp://***"),
+            ("rtsp://me%3Ahunter2%40cam/1", "rtsp://***"),
+            ("rtsp://me:hunter2", "rtsp://***"),
+            ("rtsp://cam/1?user=me&password=hunter2", "rtsp://cam/1?***"),
+            (
+                "rtsp://cam/user=me_password=hunter2_channel=1_stream=0.sdp",
+                "rtsp://cam/***",
+            ),
+            (
+                "rtsp://cam/user=me&password=hun/ter2/a&channel=1",
+                "rtsp://cam/***",
+            ),
+            (
+                "rtsp://cam/cam/realmonitor?channel=1&subtype=0",
+                "rtsp://cam/cam/realmonitor?***",
+            ),
+            (
+                "srt://h:9000?mode=caller&passphrase=hunter2hunter2",
+                "srt://h:9000?***",
+            ),
+            ("rtmp://h/live/hunter2", "rtmp://h/live/***"),
+            ("rtmps://h:443/app/hunter2/", "rtmps://h:443/app/***"),
+            (
+                "http://h/hls/9f8a7b6c5d4e3f2a1b0c/index.m3u8",
+                "http://h/hls/***",
+            ),
+            ("http://h/token/hunter2/index.m3u8", "http://h/***"),
+            ("http://h/a.m3u8#hunter2", "http://h/a.m3u8#***"),
+            (
+                "https://b.s3.amazonaws.com/a.mp4?X-Amz-Signature=hunter2",
+                "https://b.s3.amazonaws.com/a.mp4?***",
+            ),
+            (
+                "crypto+http://me:hunter2@h/a.mp4",
+                "crypto+http://***@h/a.mp4",
+            ),
+            (
+                "cache:http://me:hunter2@h/a.mp4",
+                "cache:http://***@h/a.mp4",
+            ),
+            (
+                "async:cache:http://h/a.mp4?t=hunter2",
+                "async:cache:http://h/a.mp4?***",
+            ),
+            (
+                "concat:http://me:hunter2@h/a|http://me:hunter2@h/b",
+                "concat:***",
+            ),
+            ("tee:[f=flv]rtmp://h/live/hunter2", "tee:***"),
+            ("subfile,,start,0,end,9,,:http://me:hunter2@h/a", "***"),
+            (
+                "lavfi:movie=rtsp\\\\://me\\\\:hunter2@cam/1",
+                "lavfi:movie=***",
+            ),
+            ("lavfi:movie='http\\://h/hunter2'", "lavfi:movie=***"),
+            ("video:rtsp://me:hunter2@cam/1", "video:rtsp://***@cam/1"),
+            ("rtsp:me:hunter2@cam/1", "rtsp:***"),
+            ("http:/me:hunter2@cam/1", "http:***"),
+            ("me:hunter2@cam/1", "***"),
+            ("h:554/user=admin&pw=hunter2&channel=1", "***"),
+            ("h/user=admin&passwort=hunter2", "***"),
+            ("h:554/live?pwd:hunter2", "***"),
+            ("rtsp://h/live/admin/hunter2", "rtsp://h/live/***"),
+            ("//me:hunter2@cam/1", "***"),
+            ("hunter2@cam/1", "***"),
+            ("rtsp:\\\\me:hunter2@cam", "rtsp:***"),
+            ("rtsps://h:7441/aBcD3fGh1jKlMn0P", "rtsps://h:7441/***"),
+            (
+                "http://h/550e8400-e29b-41d4-a716-446655440000/a.ts",
+                "http://h/***",
+            ),
+            ("http://h/abcd-efgh-ijkl-mnop-qrst/a.ts", "http://h/***"),
+        ] {
+            assert_eq!(source(text), want, "{text}");
+            // What was shown once is shown the same again.
+            assert_eq!(source(want), want);
+        }
+        assert_eq!(output("http://h/live/hunter2"), "http://h/live/***");
+        assert_eq!(hosts("a:1, b:2"), "a:1,b:2");
+        assert_eq!(
+            hosts("me:hunter2,me:hunter2@h:1,SASL_SSL://h:1"),
+            "***,***,***"
+        );
+    }
+}

@@ -1,0 +1,254 @@
+//! What stands behind each frame of one camera.
+use crate::{BackgroundChoice, address::harmless, files, stop::Stop};
+use image::RgbImage;
+use mattebox_core::{
+    codec::Limits,
+    compose::{Background, BackgroundPicture, BackgroundSpec, FittedBackground, cover},
+};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// A video as a background: its pictures one after the other, over and over.
+pub trait BackgroundVideo: Send {
+    /// The next picture. The text of an error is for people.
+    fn next(&mut self, stop: &Stop) -> Result<RgbImage, String>;
+}
+
+/// Opens videos as backgrounds.
+pub trait VideoOpener: Send + Sync {
+    /// Opens one. The text of an error is for people; it does not name the file.
+    fn open(&self, path: &Path, stop: &Stop) -> Result<Box<dyn BackgroundVideo>, String>;
+}
+
+/// Opens the backgrounds of all cameras of a process. The picture that the settings name is read
+/// once: it stays the same for every camera and thread, even if its file changes. Other pictures
+/// are shared as long as a camera has them.
+pub struct BackgroundSources {
+    limits: Limits,
+    /// `None` where videos cannot be backgrounds.
+    videos: Option<Box<dyn VideoOpener>>,
+    start: Mutex<Start>,
+}
+
+/// What the settings name.
+struct Start {
+    spec: BackgroundSpec,
+    /// If it is a picture and was opened.
+    picture: Option<Arc<BackgroundPicture>>,
+}
+
+impl BackgroundSources {
+    /// The background of the settings is read when it is opened first. Larger pictures than
+    /// `limits` are errors.
+    pub fn new(start: &BackgroundSpec, limits: Limits) -> Self {
+        BackgroundSources {
+            limits,
+            videos: None,
+            start: Mutex::new(Start {
+                spec: start.clone(),
+                picture: None,
+            }),
+        }
+    }
+
+    /// Videos can be backgrounds, too.
+    pub fn with_videos(self, videos: impl VideoOpener + 'static) -> Self {
+        BackgroundSources {
+            videos: Some(Box::new(videos)),
+            ..self
+        }
+    }
+
+    /// The settings name another background now. One that cannot be opened changes nothing.
+    pub fn restart(&self, start: &BackgroundSpec) -> Result<(), String> {
+        let mut now = self.start.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.spec == *start {
+            return Ok(());
+        }
+        // Whether its file can be used shows here, and not in the middle of a camera's frames.
+        let picture = match start {
+            BackgroundSpec::Image(path) => Some(self.read_picture(path)?),
+            BackgroundSpec::Video(path) => {
+                self.open_video(path, &Stop::new())?;
+                None
+            }
+            _ => None,
+        };
+        *now = Start {
+            spec: start.clone(),
+            picture,
+        };
+        Ok(())
+    }
+
+    /// The background of one camera or thread. The message of an error names the file.
+    pub fn open(&self, choice: &BackgroundChoice, stop: &Stop) -> Result<BackgroundSource, String> {
+        let plain = |background| Ok(BackgroundSource::Still(FittedBackground::plain(background)));
+        let spec = match choice {
+            BackgroundChoice::Spec(spec) => spec,
+            BackgroundChoice::Upload(picture) => {
+                let fitted = FittedBackground::picture(picture.clone());
+                return Ok(BackgroundSource::Still(fitted));
+            }
+        };
+        match spec {
+            BackgroundSpec::Color(color) => plain(Background::Color(*color)),
+            BackgroundSpec::Transparent => plain(Background::Transparent),
+            BackgroundSpec::Blur { sigma } => plain(Background::Blur { sigma: *sigma }),
+            BackgroundSpec::Image(path) => {
+                let picture = self.picture(spec, path)?;
+                Ok(BackgroundSource::Still(FittedBackground::picture(picture)))
+            }
+            BackgroundSpec::Video(path) => self.open_video(path, stop),
+        }
+    }
+
+    /// A picture, shared if it is the one of the settings.
+    fn picture(
+        &self,
+        spec: &BackgroundSpec,
+        path: &Path,
+    ) -> Result<Arc<BackgroundPicture>, String> {
+        let mut start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
+        let picture = match &start.picture {
+            Some(picture) if start.spec == *spec => picture.clone(),
+            _ => self.read_picture(path)?,
+        };
+        if start.spec == *spec {
+            start.picture = Some(picture.clone());
+        }
+        Ok(picture)
+    }
+
+    fn read_picture(&self, path: &Path) -> Result<Arc<BackgroundPicture>, String> {
+        let name = harmless::path(path);
+        let bytes = files::read(path)
+            .map_err(|e| format!("cannot read the background picture {name}: {e}"))?;
+        BackgroundPicture::open(bytes, &self.limits)
+            .map_err(|e| format!("background picture {name}: {e}"))
+    }
+
+    fn open_video(&self, path: &Path, stop: &Stop) -> Result<BackgroundSource, String> {
+        let describe = |e: String| format!("background video {}: {e}", harmless::path(path));
+        let Some(videos) = &self.videos else {
+            return Err(describe(
+                "a video can be the background of `mattebox run` only".to_owned(),
+            ));
+        };
+        let mut video = videos.open(path, stop).map_err(describe)?;
+        let first = video.next(stop).map_err(describe)?;
+        Ok(BackgroundSource::Video {
+            video,
+            first: Some(first),
+        })
+    }
+}
+
+/// Supplies the background of one frame after the other, at the frame's size.
+pub enum BackgroundSource {
+    /// Always the same.
+    Still(FittedBackground),
+    /// A video's next picture for each frame.
+    Video {
+        /// The video.
+        video: Box<dyn BackgroundVideo>,
+        /// The picture that was read at the opening.
+        first: Option<RgbImage>,
+    },
+}
+
+impl BackgroundSource {
+    /// The background of the next frame, which is `width` by `height` pixels.
+    pub fn next(&mut self, width: u32, height: u32, stop: &Stop) -> Result<Background, String> {
+        let (video, first) = match self {
+            BackgroundSource::Still(fitted) => return Ok(fitted.fit(width, height)),
+            BackgroundSource::Video { video, first } => (video, first),
+        };
+        // The picture that was read at the opening belongs to the first frame.
+        let picture = match first.take() {
+            Some(first) => first,
+            None => video
+                .next(stop)
+                .map_err(|e| format!("background video: {e}"))?,
+        };
+        let fits = picture.dimensions() == (width, height);
+        Ok(Background::Picture(Arc::new(if fits {
+            picture
+        } else {
+            cover(&picture, width, height)
+        })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    fn picture(color: [u8; 3]) -> RgbImage {
+        RgbImage::from_pixel(649, 20, Rgb(color))
+    }
+
+    fn color_of(backdrop: &mut BackgroundSource, size: u32) -> [u8; 3] {
+        match backdrop.next(size, size, &Stop::new()).unwrap() {
+            Background::Picture(picture) => picture.get_pixel(0, 0).0,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn cameras_have_one_picture_and_it_stays_when_its_file_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("b.png");
+        picture([1, 2, 3]).save(&path).unwrap();
+        let spec = BackgroundSpec::Image(path.clone());
+        let backgrounds = BackgroundSources::new(&spec, Limits::default());
+        let open = |spec: &BackgroundSpec| {
+            backgrounds
+                .open(&BackgroundChoice::Spec(spec.clone()), &Stop::new())
+                .unwrap()
+        };
+        let mut cameras: Vec<_> = (0..8).map(|_| open(&spec)).collect();
+        picture([7, 8, 9]).save(&path).unwrap();
+        cameras.push(open(&spec));
+        for camera in &mut cameras {
+            // Often enough for the decoded picture to go.
+            (0..10).for_each(|_| assert_eq!(color_of(camera, 16), [1, 2, 3]));
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(color_of(&mut open(&spec), 8), [1, 2, 3]);
+        let start = backgrounds.start.lock().unwrap().picture.clone().unwrap();
+        assert_eq!(
+            start.decodes(),
+            2,
+            "once for nine cameras, and once for another size later"
+        );
+    }
+
+    #[test]
+    fn another_background_of_the_settings_is_read_and_one_that_is_missing_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.png");
+        picture([4, 5, 6]).save(&path).unwrap();
+        let backgrounds = BackgroundSources::new(&BackgroundSpec::default(), Limits::default());
+        let missing = BackgroundSpec::Image(folder.path().join("missing.png"));
+        assert!(
+            backgrounds
+                .restart(&missing)
+                .unwrap_err()
+                .contains("missing.png")
+        );
+        assert_eq!(
+            backgrounds.start.lock().unwrap().spec,
+            BackgroundSpec::default()
+        );
+        let spec = BackgroundSpec::Image(path);
+        backgrounds.restart(&spec).unwrap();
+        let mut backdrop = backgrounds
+            .open(&BackgroundChoice::Spec(spec), &Stop::new())
+            .unwrap();
+        assert_eq!(color_of(&mut backdrop, 4), [4, 5, 6]);
+    }
+}

@@ -1,0 +1,366 @@
+//! One camera, as whoever looks sees it.
+use super::{
+    preview::{Offer, Previews},
+    quality::{Judge, Quality},
+    registry::PreviewQueue,
+    trend::{Counted, Trend},
+};
+use crate::status::{Condition, Since, Status};
+use crate::{BackgroundChoice, FrameSettings};
+use mattebox_core::{compose::BackgroundPicture, frame::CameraId, quality::live::Sketch};
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+/// Errors that are kept.
+const ERRORS: usize = 20;
+/// Without a new frame for so long a camera is stalled, whatever its source says.
+const STALLED: Duration = Duration::from_secs(2);
+/// A slow camera is stalled after so many of its own intervals.
+const STALLED_INTERVALS: f64 = 3.0;
+
+/// Something that counts a camera's frames.
+pub trait Counters: Send + Sync {
+    /// What it stands at.
+    fn counted(&self) -> Counted;
+}
+
+/// How a camera is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Its first frame has not come yet.
+    Connecting,
+    /// Frames come.
+    Live,
+    /// No frame comes, and nobody says why.
+    Stalled,
+    /// Its source was lost and is being connected again.
+    Reconnecting,
+    /// It has failed for good.
+    Failed,
+    /// It has no more frames.
+    Ended,
+}
+
+impl State {
+    /// All of them.
+    pub const ALL: [State; 6] = [
+        State::Connecting,
+        State::Live,
+        State::Stalled,
+        State::Reconnecting,
+        State::Failed,
+        State::Ended,
+    ];
+
+    /// Its name in JSON and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Connecting => "connecting",
+            State::Live => "live",
+            State::Stalled => "stalled",
+            State::Reconnecting => "reconnecting",
+            State::Failed => "failed",
+            State::Ended => "ended",
+        }
+    }
+}
+
+/// A state, since when, and why.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// How it is doing.
+    pub state: State,
+    /// Since when.
+    pub since: SystemTime,
+    /// Why, where somebody knows.
+    pub why: Option<String>,
+}
+
+/// Something that went wrong.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// When.
+    pub time: SystemTime,
+    /// What.
+    pub message: String,
+}
+
+/// The frame that came last.
+#[derive(Debug, Clone, Copy)]
+pub struct Latest {
+    /// When it was made, by the clock on the wall.
+    pub time: SystemTime,
+    /// The same by the clock that is never set.
+    at: Instant,
+    /// Width and height.
+    pub size: (u32, u32),
+    /// When frames began to come again, if they had not for a while.
+    resumed: Option<SystemTime>,
+}
+
+/// What one camera's output can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holds {
+    /// Pictures without a background.
+    pub transparent: bool,
+    /// Pictures with one. A video that was begun without one has to go on like that.
+    pub opaque: bool,
+}
+
+/// What a camera is shown as.
+pub struct Introduction {
+    /// Its source as it was written, with passwords masked.
+    pub source: String,
+    /// What its output can hold.
+    pub holds: Holds,
+    /// Only its background can be changed: what is remembered of it from frame to frame belongs to the rest of its settings.
+    pub only_background: bool,
+    /// What is asked of its frames.
+    pub settings: FrameSettings,
+    /// Who counts them.
+    pub counters: Arc<dyn Counters>,
+}
+
+/// One camera.
+pub struct Camera {
+    /// Its name.
+    pub id: CameraId,
+    /// Its source as it was written, with passwords masked.
+    pub source: String,
+    /// What its source says.
+    pub status: Status,
+    /// What its output can hold.
+    pub holds: Holds,
+    /// Only its background can be changed.
+    pub only_background: bool,
+    /// Its newest pictures.
+    pub previews: Arc<Previews>,
+    counters: Arc<dyn Counters>,
+    /// What it was started with, or what the settings file says by now.
+    start: Mutex<FrameSettings>,
+    settings: Mutex<Arc<FrameSettings>>,
+    upload: Mutex<Option<Arc<BackgroundPicture>>>,
+    latest: Mutex<Option<Latest>>,
+    trend: Mutex<Trend>,
+    judge: Mutex<Judge>,
+    errors: Mutex<VecDeque<Fault>>,
+    previews_queue: PreviewQueue,
+    /// An offer waits for the encoding thread.
+    pub(super) pending: AtomicBool,
+}
+
+impl fmt::Debug for Camera {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Camera")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Camera {
+    pub(super) fn new(
+        id: CameraId,
+        introduction: Introduction,
+        previews_queue: PreviewQueue,
+    ) -> Self {
+        let Introduction {
+            source,
+            holds,
+            only_background,
+            settings,
+            counters,
+        } = introduction;
+        Camera {
+            id,
+            source,
+            status: Status::default(),
+            holds,
+            only_background,
+            previews: Arc::default(),
+            counters,
+            start: Mutex::new(settings.clone()),
+            settings: Mutex::new(Arc::new(settings)),
+            upload: Mutex::default(),
+            latest: Mutex::default(),
+            trend: Mutex::default(),
+            judge: Mutex::default(),
+            errors: Mutex::default(),
+            previews_queue,
+            pending: AtomicBool::new(false),
+        }
+    }
+
+    /// What is asked of its frames. A change shows by the pointer.
+    pub fn settings(&self) -> Arc<FrameSettings> {
+        lock(&self.settings).clone()
+    }
+
+    /// Changes what is asked of its frames, from the next on.
+    pub fn set_settings(&self, settings: FrameSettings) {
+        *lock(&self.settings) = Arc::new(settings);
+    }
+
+    /// Puts `kept` in the place of settings that cannot be used, unless they were changed again
+    /// since.
+    pub fn take_back(&self, settings: &Arc<FrameSettings>, kept: Arc<FrameSettings>) {
+        let mut now = lock(&self.settings);
+        if Arc::ptr_eq(&now, settings) {
+            *now = kept;
+        }
+    }
+
+    /// What it was started with.
+    pub fn start(&self) -> FrameSettings {
+        lock(&self.start).clone()
+    }
+
+    /// Changes what it was started with, because the settings file did.
+    pub fn restart_with(&self, settings: FrameSettings) {
+        *lock(&self.start) = settings.clone();
+        self.set_settings(settings);
+    }
+
+    /// The picture that was uploaded last.
+    pub fn upload(&self) -> Option<Arc<BackgroundPicture>> {
+        lock(&self.upload).clone()
+    }
+
+    /// Puts an uploaded picture behind the people.
+    pub fn set_upload(&self, picture: Arc<BackgroundPicture>) {
+        *lock(&self.upload) = Some(picture.clone());
+        let mut settings = lock(&self.settings);
+        *settings = Arc::new(FrameSettings {
+            background: BackgroundChoice::Upload(picture),
+            ..FrameSettings::clone(&settings)
+        });
+    }
+
+    /// Shows a frame to whoever looks.
+    pub fn offer(self: &Arc<Self>, offer: Offer<'_>) {
+        if !self.previews_queue.is_watched() {
+            return;
+        }
+        let size = offer.composed.dimensions();
+        let time = SystemTime::now();
+        let resumed = match self.latest() {
+            Some(last) if last.at.elapsed() > self.patience() => Some(time),
+            last => last.and_then(|last| last.resumed),
+        };
+        *lock(&self.latest) = Some(Latest {
+            time,
+            at: Instant::now(),
+            size,
+            resumed,
+        });
+        if let (Some(raw), Some(alpha)) = (offer.raw, offer.alpha) {
+            let sketch = Sketch::of(raw, alpha);
+            lock(&self.judge).add(offer.number, sketch);
+        }
+        if self.previews.offer(offer) && !self.pending.swap(true, Relaxed) {
+            self.previews_queue.submit(self.clone());
+        }
+    }
+
+    /// Notes that something went wrong. The same again changes nothing.
+    pub fn note(&self, message: &str) {
+        let mut errors = lock(&self.errors);
+        if errors.front().is_some_and(|last| last.message == message) {
+            return;
+        }
+        errors.push_front(Fault {
+            time: SystemTime::now(),
+            message: message.to_owned(),
+        });
+        errors.truncate(ERRORS);
+    }
+
+    /// The last errors, newest first.
+    pub fn errors(&self) -> Vec<Fault> {
+        lock(&self.errors).iter().cloned().collect()
+    }
+
+    /// The last frame.
+    pub fn latest(&self) -> Option<Latest> {
+        *lock(&self.latest)
+    }
+
+    /// How good its mattes seem.
+    pub fn quality(&self) -> Option<Quality> {
+        lock(&self.judge).quality()
+    }
+
+    /// How it did over the last minutes.
+    pub fn trend(&self) -> MutexGuard<'_, Trend> {
+        lock(&self.trend)
+    }
+
+    /// How it is doing.
+    pub fn standing(&self) -> Standing {
+        let Since { condition, since } = self.status.get();
+        let stands = |state, why| Standing { state, since, why };
+        match condition {
+            Condition::Connecting => stands(State::Connecting, None),
+            Condition::Unreached { why } => stands(State::Connecting, Some(why)),
+            Condition::Lost { why } => stands(State::Reconnecting, Some(why)),
+            Condition::Failed { why } => stands(State::Failed, Some(why)),
+            Condition::Ended => stands(State::Ended, None),
+            Condition::Open => match self.latest() {
+                None => stands(State::Connecting, None),
+                Some(latest) if latest.at.elapsed() > self.patience() => {
+                    let why = Some("no frame comes".to_owned());
+                    Standing {
+                        state: State::Stalled,
+                        since: latest.time,
+                        why,
+                    }
+                }
+                Some(latest) => Standing {
+                    state: State::Live,
+                    since: latest.resumed.map_or(since, |at| at.max(since)),
+                    why: None,
+                },
+            },
+        }
+    }
+
+    /// How long it may be without a frame.
+    fn patience(&self) -> Duration {
+        match self.trend().usual_fps() {
+            fps if fps > 0.0 => STALLED.max(Duration::from_secs_f64(
+                (STALLED_INTERVALS / fps).min(3600.0),
+            )),
+            _ => STALLED,
+        }
+    }
+
+    /// Takes the numbers of a second that ends at unix time `at`.
+    pub(super) fn sample(&self, at: f64) {
+        let counted = self.counters.counted();
+        self.trend().add(at, counted);
+        // What a source says when it is lost is an error that a person may want to read later.
+        let condition = self.status.get().condition;
+        if let Condition::Unreached { why } | Condition::Lost { why } | Condition::Failed { why } =
+            condition
+        {
+            self.note(&why);
+        }
+    }
+}
+
+impl Latest {
+    /// How long ago it was.
+    pub fn age(&self) -> Duration {
+        self.at.elapsed()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

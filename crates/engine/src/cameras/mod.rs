@@ -1,0 +1,19 @@
+//! What can be seen and changed of cameras while they run: state, numbers, pictures, settings. crate `mattebox-server` serves it.
+//!
+//! # Layout
+//!
+//! * [`registry`]: all cameras of a process, and the thread that encodes pictures for viewers and takes the numbers of each second.
+//! * [`camera`]: one camera: who it is, how it does, its last errors.
+//! * [`preview`]: the newest pictures, encoded once for all viewers.
+//! * `checkerboard`: a cut-out person over a checkerboard.
+//! * [`quality`]: how good the mattes seem.
+//! * [`trend`]: frames per second and latency over the last minutes.
+pub mod camera;
+pub mod checkerboard;
+pub mod preview;
+pub mod quality;
+pub mod registry;
+pub mod trend;
+
+pub use camera::Camera;
+pub use registry::CameraRegistry;

@@ -1,0 +1,124 @@
+//! How good a camera's mattes seem while it runs, smoothed over the last seconds.
+use mattebox_core::quality::live::Sketch;
+use std::time::Instant;
+
+/// The weight of a new value: about the last two seconds at ten frames per second.
+const WEIGHT: f64 = 0.05;
+/// Less of a picture than this is nobody.
+const NOBODY: f64 = 0.002;
+/// Sketches that wait for their neighbour: threads finish frames out of their order.
+const WAITING: usize = 8;
+
+/// The numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quality {
+    /// The share of the picture that is person, 0 to 1.
+    pub coverage: f64,
+    /// How much alpha changes where the picture does not, in percent. `None`: two neighbouring frames were not seen yet.
+    pub flicker: Option<f64>,
+    /// How many pixels the matte takes from background to person. `None`: there is nobody.
+    pub edge_width: Option<f64>,
+    /// Since when there is nobody.
+    pub nobody_since: Option<Instant>,
+}
+
+/// Collects sketches of frames.
+#[derive(Debug, Default)]
+pub struct Judge {
+    recent: Vec<(u64, Sketch)>,
+    quality: Option<Quality>,
+}
+
+impl Judge {
+    /// Looks at a frame.
+    pub(super) fn add(&mut self, number: u64, sketch: Sketch) {
+        let neighbours = self
+            .recent
+            .iter()
+            .filter(|(other, _)| other.abs_diff(number) == 1);
+        // Which of the two was first makes no difference.
+        let flicker: Vec<f64> = neighbours
+            .filter_map(|(_, other)| sketch.flicker(other))
+            .collect();
+        let coverage = sketch.coverage();
+        let edge_width = sketch.edge_width();
+        self.recent.push((number, sketch));
+        if self.recent.len() > WAITING {
+            self.recent.remove(0);
+        }
+        let quality = self.quality.get_or_insert(Quality {
+            coverage,
+            flicker: None,
+            edge_width,
+            nobody_since: None,
+        });
+        let smooth = |old: f64, new: f64| old + WEIGHT * (new - old);
+        quality.coverage = smooth(quality.coverage, coverage);
+        for new in flicker {
+            quality.flicker = Some(quality.flicker.map_or(new, |old| smooth(old, new)));
+        }
+        quality.nobody_since = match coverage < NOBODY {
+            true => Some(quality.nobody_since.unwrap_or_else(Instant::now)),
+            false => None,
+        };
+        quality.edge_width = match (quality.edge_width, edge_width) {
+            (Some(old), Some(new)) => Some(smooth(old, new)),
+            (_, new) => new,
+        };
+    }
+
+    /// What was found; `None` before the first frame.
+    pub fn quality(&self) -> Option<Quality> {
+        self.quality
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::{GrayImage, Luma, Rgb, RgbImage};
+
+    fn sketch(edge: u32) -> Sketch {
+        let alpha = GrayImage::from_fn(320, 180, |x, _| Luma([if x < edge { 255 } else { 0 }]));
+        Sketch::of(&RgbImage::from_pixel(320, 180, Rgb([90; 3])), &alpha)
+    }
+
+    #[test]
+    fn neighbours_are_compared_in_whatever_order_they_come() {
+        let mut in_order = Judge::default();
+        let mut out_of_order = Judge::default();
+        [0, 1, 2]
+            .into_iter()
+            .for_each(|n| in_order.add(n, sketch(100 + 10 * (n as u32 % 2))));
+        [1, 0, 2]
+            .into_iter()
+            .for_each(|n| out_of_order.add(n, sketch(100 + 10 * (n as u32 % 2))));
+        let a = in_order.quality().unwrap().flicker.unwrap();
+        let b = out_of_order.quality().unwrap().flicker.unwrap();
+        assert!(a > 1.0 && (a - b).abs() < 1e-9, "{a} {b}");
+    }
+
+    #[test]
+    fn frames_that_are_no_neighbours_are_not_compared() {
+        let mut judge = Judge::default();
+        [0, 5, 9]
+            .into_iter()
+            .for_each(|n| judge.add(n, sketch(100 + n as u32)));
+        assert_eq!(judge.quality().unwrap().flicker, None);
+    }
+
+    #[test]
+    fn nobody_is_noticed_until_somebody_comes() {
+        let mut judge = Judge::default();
+        judge.add(0, sketch(0));
+        let since = judge
+            .quality()
+            .unwrap()
+            .nobody_since
+            .expect("nobody is there");
+        judge.add(1, sketch(0));
+        assert_eq!(judge.quality().unwrap().nobody_since, Some(since));
+        judge.add(2, sketch(100));
+        assert_eq!(judge.quality().unwrap().nobody_since, None);
+    }
+}

@@ -1,0 +1,244 @@
+//! All cameras of a process, and the thread that works for those who look.
+use super::{
+    camera::{Camera, Introduction},
+    preview::Tools,
+};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use mattebox_core::frame::CameraId;
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// Cameras that are shown. Whoever sends records under ever new names fills no memory.
+const MAX_CAMERAS: usize = 1000;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Where cameras hand in what is to be encoded.
+#[derive(Debug, Clone)]
+pub(super) struct PreviewQueue {
+    watched: Arc<AtomicBool>,
+    /// A camera is in it at most once, so it holds no more than there are cameras.
+    to: Sender<Arc<Camera>>,
+}
+
+impl PreviewQueue {
+    pub(super) fn is_watched(&self) -> bool {
+        self.watched.load(Relaxed)
+    }
+
+    pub(super) fn submit(&self, camera: Arc<Camera>) {
+        // When the thread has ended, nobody looks any more.
+        let _ = self.to.send(camera);
+    }
+}
+
+/// All cameras of a process. Until [`CameraRegistry::open`] they cost nothing.
+#[derive(Debug)]
+pub struct CameraRegistry {
+    cameras: Mutex<BTreeMap<CameraId, Arc<Camera>>>,
+    previews: PreviewQueue,
+    from: Receiver<Arc<Camera>>,
+}
+
+impl Default for CameraRegistry {
+    fn default() -> Self {
+        let (to, from) = crossbeam_channel::unbounded();
+        CameraRegistry {
+            cameras: Mutex::default(),
+            previews: PreviewQueue {
+                watched: Arc::default(),
+                to,
+            },
+            from,
+        }
+    }
+}
+
+impl CameraRegistry {
+    /// The camera of a name, which is introduced if it is new. Those that are too many are not shown.
+    pub fn camera_or_new(
+        &self,
+        id: &CameraId,
+        introduce: impl FnOnce() -> Introduction,
+    ) -> Arc<Camera> {
+        let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(there) = cameras.get(id) {
+            return there.clone();
+        }
+        let camera = Arc::new(Camera::new(id.clone(), introduce(), self.previews.clone()));
+        if cameras.len() < MAX_CAMERAS {
+            cameras.insert(id.clone(), camera.clone());
+        }
+        camera
+    }
+
+    /// Whether somebody may look.
+    pub fn is_open(&self) -> bool {
+        self.previews.is_watched()
+    }
+
+    /// All cameras by name.
+    pub fn cameras(&self) -> Vec<Arc<Camera>> {
+        self.cameras
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    /// The camera of a name.
+    pub fn camera(&self, id: &str) -> Option<Arc<Camera>> {
+        self.cameras()
+            .into_iter()
+            .find(|camera| camera.id.as_str() == id)
+    }
+
+    /// Begins to show: from now on pictures are kept and numbers taken. The thread ends with the process.
+    pub fn open(self: &Arc<Self>) -> io::Result<()> {
+        if self.previews.watched.swap(true, Relaxed) {
+            return Ok(());
+        }
+        let registry = self.clone();
+        thread::Builder::new()
+            .name("live".to_owned())
+            .spawn(move || registry.work())?;
+        Ok(())
+    }
+
+    fn work(&self) {
+        let mut tools = Tools::default();
+        let mut next = Instant::now();
+        loop {
+            match self
+                .from
+                .recv_timeout(next.saturating_duration_since(Instant::now()))
+            {
+                Ok(camera) => {
+                    camera.pending.store(false, Relaxed);
+                    camera.previews.encode(&mut tools);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if Instant::now() >= next {
+                let now = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .map_or(0.0, |since| since.as_secs_f64());
+                self.cameras().iter().for_each(|camera| camera.sample(now));
+                // Seconds that were missed are missed: they are not made up for at once.
+                next = Instant::now() + SECOND;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        FrameSettings,
+        cameras::{
+            camera::{Counters, Holds, State},
+            preview::{Offer, View, Viewer},
+            trend::Counted,
+        },
+        status::Condition,
+    };
+    use image::{GrayImage, RgbImage};
+    use mattebox_core::compose::Composed;
+
+    struct Nothing;
+    impl Counters for Nothing {
+        fn counted(&self) -> Counted {
+            Counted::default()
+        }
+    }
+
+    fn camera(registry: &CameraRegistry, id: &str) -> Arc<Camera> {
+        let settings = FrameSettings::default();
+        let holds = Holds {
+            transparent: true,
+            opaque: true,
+        };
+        let source = "a source".to_owned();
+        let introduce = || Introduction {
+            source,
+            holds,
+            only_background: false,
+            settings,
+            counters: Arc::new(Nothing),
+        };
+        registry.camera_or_new(&id.parse().unwrap(), introduce)
+    }
+
+    fn offer(camera: &Arc<Camera>, number: u64) {
+        let raw = RgbImage::new(8, 4);
+        let alpha = GrayImage::new(8, 4);
+        let composed = Composed::Rgb(raw.clone());
+        camera.offer(Offer {
+            number,
+            raw: Some(&raw),
+            alpha: Some(&alpha),
+            composed: &composed,
+        });
+    }
+
+    #[test]
+    fn until_it_is_opened_nothing_is_kept() {
+        let registry = Arc::new(CameraRegistry::default());
+        let camera = camera(&registry, "a");
+        offer(&camera, 0);
+        assert!(camera.latest().is_none() && camera.previews.still().is_none());
+        registry.open().unwrap();
+        let mut viewer = Viewer::new(camera.previews.clone(), View::Picture);
+        offer(&camera, 1);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let shot = runtime
+            .block_on(async { tokio::time::timeout(Duration::from_secs(20), viewer.next()).await });
+        assert_eq!(shot.expect("a picture").expect("it goes on").number, 1);
+    }
+
+    #[test]
+    fn how_a_camera_is_doing_follows_its_source_and_its_frames() {
+        let registry = Arc::new(CameraRegistry::default());
+        registry.open().unwrap();
+        let camera = camera(&registry, "a");
+        assert_eq!(camera.standing().state, State::Connecting);
+        camera.status.set(Condition::Open);
+        assert_eq!(camera.standing().state, State::Connecting, "no frame yet");
+        offer(&camera, 0);
+        assert_eq!(camera.standing().state, State::Live);
+        thread::sleep(Duration::from_millis(2100));
+        assert_eq!(camera.standing().state, State::Stalled);
+        camera.status.set(Condition::Lost {
+            why: "refused".to_owned(),
+        });
+        let standing = camera.standing();
+        assert_eq!(
+            (standing.state, standing.why.as_deref()),
+            (State::Reconnecting, Some("refused"))
+        );
+    }
+
+    #[test]
+    fn ever_new_names_fill_no_memory() {
+        let registry = CameraRegistry::default();
+        (0..MAX_CAMERAS + 5).for_each(|n| drop(camera(&registry, &format!("cam{n}"))));
+        assert_eq!(registry.cameras().len(), MAX_CAMERAS);
+        assert_eq!(
+            Arc::as_ptr(&camera(&registry, "cam7")),
+            Arc::as_ptr(&registry.camera("cam7").unwrap())
+        );
+    }
+}

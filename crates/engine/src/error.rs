@@ -1,0 +1,54 @@
+//! Why nothing can begin.
+use mattebox_net::SimdError;
+use std::net::SocketAddr;
+use thiserror::Error;
+
+/// Why a run could not begin.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The network cannot be used.
+    #[error("model {path}: {reason}")]
+    Model {
+        /// Its file, or "built in".
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The background's file cannot be used.
+    #[error("{0}")]
+    Background(String),
+    /// The output folder cannot be used.
+    #[error(transparent)]
+    Store(#[from] mattebox_store::StoreError),
+    /// The vector instructions are not there.
+    #[error(transparent)]
+    Simd(#[from] SimdError),
+    /// The live page or the numbers cannot be served.
+    #[error("cannot serve at {address}: {source}")]
+    Http {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Traces cannot be sent.
+    #[error("traces: {0}: check --otlp")]
+    Trace(String),
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// The exit code of the process: 2 where the settings name something that cannot be used, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            StartError::Model { .. }
+            | StartError::Background(_)
+            | StartError::Simd(_)
+            | StartError::Http { .. }
+            | StartError::Trace(_) => 2,
+            StartError::Store(_) | StartError::Thread(_) => 1,
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What happens to one frame, whoever brings it.
+//!
+//! # Layout
+//!
+//! * [`settings`]: what is asked of each frame: fields, defaults, one check, one hash.
+//! * [`models`]: the networks of a process; [`background`]: what stands behind each frame.
+//! * [`processor`]: processes a frame: decode, segment, refine, compose, encode.
+//! * [`queues`]: the frames of each camera that wait, and whose turn it is.
+//! * [`stages`]: what each step costs; [`latency`]: how long frames take; [`watch`]: counters.
+//! * [`cameras`]: what can be seen and changed of cameras while they run.
+//! * [`status`]: how a source is doing.
+//! * [`trace`]: the way of each frame as OpenTelemetry spans.
+//! * [`address`]: addresses, and what may be shown of them.
+//! * [`stop`]: how everything is asked to stop.
+//! * [`error`]: why nothing can begin; [`table`]: how sums are printed.
+#![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+pub mod address;
+pub mod background;
+pub mod cameras;
+pub mod error;
+mod files;
+pub mod latency;
+pub mod models;
+pub mod processor;
+pub mod queues;
+pub mod settings;
+pub mod stages;
+pub mod status;
+pub mod stop;
+pub mod table;
+pub mod trace;
+pub mod watch;
+
+pub use error::StartError;
+pub use models::{ModelChoice, ModelRegistry};
+pub use processor::{
+    Engine, Frame, FrameOutcome, FramePicture, FrameProcessor, MattedFrame, Rejection, StateAccess,
+};
+pub use settings::{BackgroundChoice, FrameOptions, FrameSettings, SettingError};
+pub use watch::Watch;

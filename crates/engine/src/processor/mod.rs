@@ -1,0 +1,424 @@
+//! What processes a frame, one for each thread: decode, segment, refine, compose, encode.
+//!
+//! This is the only place where these steps stand in a row. `run`, `worker`, Spark, Python, `bench` and the examples bring
+//! a [`Frame`] and get a [`FrameOutcome`].
+//!
+//! * `guard`: after a panic nothing that it touched is used again.
+//! * `tools`: the buffers and encoders behind the steps, and [`MattedFrame`].
+mod guard;
+mod tools;
+
+pub use tools::MattedFrame;
+
+use crate::{
+    FrameSettings, ModelRegistry, StartError,
+    background::{BackgroundSource, BackgroundSources},
+    settings::BackgroundChoice,
+    stages::{Stage, StageClock},
+    stop::Stop,
+    trace::Span,
+};
+use guard::{Guarded, Panicked};
+use image::RgbImage;
+use mattebox_core::{
+    codec::{Decoder, EncodeError},
+    compose::Background,
+    frame::Timestamp,
+    matte::MatteState,
+};
+use mattebox_wire::{EncodedPicture, WireError};
+use std::sync::Arc;
+use tools::{ToolKey, Tools};
+
+/// Backgrounds that a thread keeps open beside that of the settings: those of cameras that have
+/// one of their own.
+const MAX_BACKGROUNDS: usize = 16;
+
+/// What all processors of a process share.
+#[derive(Clone)]
+pub struct Engine {
+    /// The networks.
+    pub models: Arc<ModelRegistry>,
+    /// What stands behind the people.
+    pub backgrounds: Arc<BackgroundSources>,
+    /// CPU time by stage.
+    pub clock: Arc<StageClock>,
+}
+
+impl Engine {
+    /// An engine for frames with these settings, or with others of the same limits.
+    pub fn new(settings: &FrameSettings) -> Self {
+        let start = match &settings.background {
+            BackgroundChoice::Spec(spec) => spec.clone(),
+            BackgroundChoice::Upload(_) => Default::default(),
+        };
+        Engine {
+            models: Arc::default(),
+            backgrounds: Arc::new(BackgroundSources::new(&start, settings.limits)),
+            clock: Arc::default(),
+        }
+    }
+}
+
+/// A frame's picture, as it is brought.
+#[derive(Clone, Copy)]
+pub enum FramePicture<'a> {
+    /// Samples.
+    Decoded(&'a RgbImage),
+    /// A JPEG, PNG or WebP file, perhaps in base64.
+    Encoded(EncodedPicture<'a>),
+}
+
+/// A frame, and what the engine needs to know to process it.
+pub struct Frame<'a, S: StateAccess> {
+    /// What is asked of it.
+    pub settings: &'a Arc<FrameSettings>,
+    /// Its picture.
+    pub picture: FramePicture<'a>,
+    /// When it was taken.
+    pub time: Timestamp,
+    /// What its camera is remembered by.
+    pub state: S,
+    /// Its background. `None`: the one of the settings.
+    pub background: Option<Background>,
+    /// Its trace.
+    pub span: &'a Span,
+}
+
+/// The state of a camera while one of its frames has it.
+pub trait StateAccess {
+    /// The state, to be read and changed.
+    fn state(&mut self) -> &mut MatteState;
+
+    /// The frame is segmented: the state may go to the next frame.
+    fn segmented(&mut self) {}
+
+    /// The frame ended in a panic: what it left in the state cannot be trusted.
+    fn forget(&mut self) {
+        *self.state() = MatteState::default();
+    }
+}
+
+impl StateAccess for &mut MatteState {
+    fn state(&mut self) -> &mut MatteState {
+        self
+    }
+}
+
+/// For a frame that has nothing to do with others.
+impl StateAccess for MatteState {
+    fn state(&mut self) -> &mut MatteState {
+        self
+    }
+}
+
+/// Why a record or a picture cannot be a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// For programs: one of the codes in docs/ref/wire.md.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+impl From<WireError> for Rejection {
+    fn from(error: WireError) -> Self {
+        Rejection {
+            code: error.code(),
+            message: error.to_string(),
+        }
+    }
+}
+
+impl Rejection {
+    pub(crate) fn not_encodable(error: EncodeError) -> Self {
+        Rejection {
+            code: "not-encodable",
+            message: error.to_string(),
+        }
+    }
+
+    /// The frame could not be processed because of a fault in this program.
+    pub fn internal() -> Self {
+        Rejection {
+            code: "internal-error",
+            message: "it could not be processed; this is a fault of mattebox, please report it"
+                .to_owned(),
+        }
+    }
+}
+
+/// What became of a frame. A frame whose matte could not be computed is never shown or written.
+#[derive(Debug, PartialEq, Eq)]
+pub enum FrameOutcome<R> {
+    /// It is processed: what the caller made of it.
+    Matted(R),
+    /// It cannot be a frame.
+    Rejected(Rejection),
+    /// A fault of this program: the frame is lost, and the camera's state begins again.
+    Panicked,
+}
+
+impl<R> FrameOutcome<R> {
+    /// What the caller made of it, or why it cannot be a frame.
+    pub fn into_result(self) -> Result<R, Rejection> {
+        match self {
+            FrameOutcome::Matted(made) => Ok(made),
+            FrameOutcome::Rejected(rejection) => Err(rejection),
+            FrameOutcome::Panicked => Err(Rejection::internal()),
+        }
+    }
+}
+
+/// Processes one frame after another, on one thread.
+pub struct FrameProcessor {
+    work: Guarded<Work, StartError>,
+    lost: Option<String>,
+}
+
+impl FrameProcessor {
+    /// A processor that is ready for frames with `settings`; what frames with others need is made
+    /// when they come.
+    pub fn new(engine: &Engine, settings: &Arc<FrameSettings>) -> Result<Self, StartError> {
+        let engine = engine.clone();
+        let settings = settings.clone();
+        Ok(FrameProcessor {
+            work: Guarded::new(move || Work::new(engine.clone(), &settings))?,
+            lost: None,
+        })
+    }
+
+    /// Processes a frame; `finish` gets it when its matte is known. A panic in either is contained.
+    pub fn process<S: StateAccess, R>(
+        &mut self,
+        mut frame: Frame<'_, S>,
+        finish: impl FnOnce(&mut MattedFrame<'_>) -> R,
+    ) -> FrameOutcome<R> {
+        match self.work.run(|work| work.process(&mut frame, finish)) {
+            Ok(Ok(made)) => FrameOutcome::Matted(made),
+            Ok(Err(rejection)) => FrameOutcome::Rejected(rejection),
+            Err(panicked) => {
+                frame.state.forget();
+                self.note(panicked)
+            }
+        }
+    }
+
+    /// Decodes a picture ahead of its turn into `into`.
+    pub fn decode(
+        &mut self,
+        settings: &FrameSettings,
+        picture: FramePicture<'_>,
+        span: &Span,
+        into: &mut RgbImage,
+    ) -> FrameOutcome<()> {
+        match self
+            .work
+            .run(|work| work.decode(settings, picture, span, into))
+        {
+            Ok(Ok(())) => FrameOutcome::Matted(()),
+            Ok(Err(rejection)) => FrameOutcome::Rejected(rejection),
+            Err(panicked) => self.note(panicked),
+        }
+    }
+
+    /// Why this processor cannot go on after a panic, if so: its thread must end.
+    pub fn lost(&self) -> Option<&str> {
+        self.lost.as_deref()
+    }
+
+    fn note<R>(&mut self, panicked: Panicked) -> FrameOutcome<R> {
+        if let Panicked::Lost { problem } = panicked {
+            self.lost = Some(problem);
+        }
+        FrameOutcome::Panicked
+    }
+}
+
+/// Everything that a panic may leave half-changed.
+struct Work {
+    engine: Engine,
+    /// One for each kind of matte and file that was asked for.
+    tools: Vec<(ToolKey, Tools)>,
+    /// The tools of the settings that came last.
+    last: Option<(Arc<FrameSettings>, usize)>,
+    backgrounds: Vec<(BackgroundChoice, BackgroundSource)>,
+    decoder: Decoder,
+    /// The picture out of a JSON record.
+    unpacked: Vec<u8>,
+    picture: RgbImage,
+}
+
+impl Work {
+    fn new(engine: Engine, settings: &Arc<FrameSettings>) -> Result<Self, StartError> {
+        let mut work = Work {
+            engine,
+            tools: Vec::new(),
+            last: None,
+            backgrounds: Vec::new(),
+            decoder: Decoder::default(),
+            unpacked: Vec::new(),
+            picture: RgbImage::default(),
+        };
+        work.tools_of(settings)?;
+        Ok(work)
+    }
+
+    /// The place of the tools for these settings.
+    fn tools_of(&mut self, settings: &Arc<FrameSettings>) -> Result<usize, StartError> {
+        if let Some((last, at)) = &self.last
+            && Arc::ptr_eq(last, settings)
+        {
+            return Ok(*at);
+        }
+        let model = self.engine.models.get(&settings.model)?;
+        let key = ToolKey::of(settings, &model);
+        let at = match self.tools.iter().position(|(known, _)| *known == key) {
+            Some(at) => at,
+            None => {
+                self.tools.push((key, Tools::new(settings, &model)?));
+                self.tools.len() - 1
+            }
+        };
+        self.last = Some((settings.clone(), at));
+        Ok(at)
+    }
+
+    fn decode(
+        &mut self,
+        settings: &FrameSettings,
+        picture: FramePicture<'_>,
+        span: &Span,
+        into: &mut RgbImage,
+    ) -> Result<(), Rejection> {
+        let Work {
+            decoder,
+            unpacked,
+            engine,
+            ..
+        } = self;
+        engine.clock.trace(span, Stage::Read, || {
+            let file = match picture {
+                FramePicture::Decoded(picture) => {
+                    into.clone_from(picture);
+                    return Ok(());
+                }
+                FramePicture::Encoded(encoded) => encoded.bytes(unpacked)?,
+            };
+            decoder
+                .decode_into(file, &settings.limits, into)
+                .map_err(|e| Rejection {
+                    code: mattebox_wire::picture_code(&e),
+                    message: e.to_string(),
+                })
+        })
+    }
+
+    fn process<S: StateAccess, R>(
+        &mut self,
+        frame: &mut Frame<'_, S>,
+        finish: impl FnOnce(&mut MattedFrame<'_>) -> R,
+    ) -> Result<R, Rejection> {
+        let settings = frame.settings;
+        let at = self.tools_of(settings).map_err(|e| Rejection {
+            code: "internal-error",
+            message: e.to_string(),
+        })?;
+        let mut own = std::mem::take(&mut self.picture);
+        let picture = match frame.picture {
+            FramePicture::Decoded(picture) => picture,
+            encoded => {
+                let decoded = self.decode(settings, encoded, frame.span, &mut own);
+                if let Err(rejection) = decoded {
+                    self.picture = own;
+                    return Err(rejection);
+                }
+                &own
+            }
+        };
+        let step = Step {
+            clock: &self.engine.clock.clone(),
+            span: frame.span,
+        };
+        let tools = &mut self.tools[at].1;
+        let still = step.run(Stage::Segment, || {
+            tools.segment(picture, frame.time, frame.state.state())
+        });
+        frame.state.segmented();
+        step.run(Stage::Refine, || tools.refine(picture));
+        let (width, height) = picture.dimensions();
+        let background = match frame.background.take() {
+            Some(background) => background,
+            None => self.background(&settings.background, width, height)?,
+        };
+        let tools = &mut self.tools[at].1;
+        let made = finish(&mut MattedFrame {
+            tools,
+            step,
+            picture,
+            background,
+            still,
+            is_composed: false,
+        });
+        self.picture = own;
+        Ok(made)
+    }
+
+    /// The background of the next frame with this choice.
+    fn background(
+        &mut self,
+        choice: &BackgroundChoice,
+        width: u32,
+        height: u32,
+    ) -> Result<Background, Rejection> {
+        let rejected = |message| Rejection {
+            code: "no-background",
+            message,
+        };
+        let stop = Stop::new();
+        let at = match self.backgrounds.iter().position(|(of, _)| of == choice) {
+            Some(at) => at,
+            None => {
+                let source = self
+                    .engine
+                    .backgrounds
+                    .open(choice, &stop)
+                    .map_err(rejected)?;
+                // The oldest goes: a camera that still has it opens it again.
+                if self.backgrounds.len() >= MAX_BACKGROUNDS {
+                    self.backgrounds.remove(0);
+                }
+                self.backgrounds.push((choice.clone(), source));
+                self.backgrounds.len() - 1
+            }
+        };
+        self.backgrounds[at]
+            .1
+            .next(width, height, &stop)
+            .map_err(rejected)
+    }
+}
+
+/// Where the time of a frame's steps is counted.
+#[derive(Clone, Copy)]
+struct Step<'a> {
+    clock: &'a StageClock,
+    span: &'a Span,
+}
+
+impl Step<'_> {
+    fn run<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
+        self.clock.trace(self.span, stage, work)
+    }
+
+    fn compose<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.run(Stage::Compose, work)
+    }
+
+    fn encode<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.run(Stage::Encode, work)
+    }
+}
+
+#[cfg(test)]
+mod tests;

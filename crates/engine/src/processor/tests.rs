@@ -1,0 +1,159 @@
+use super::*;
+use image::Rgb;
+use mattebox_core::{
+    codec::{self, Encoder, ImageFormat, Limits},
+    compose::Composed,
+    matte::MatteMode,
+};
+
+fn picture(shift: u32) -> RgbImage {
+    RgbImage::from_fn(96, 64, |x, y| {
+        let inside = (x + shift).abs_diff(48) < 16 && y > 16;
+        Rgb(if inside {
+            [200, 150, 120]
+        } else {
+            [20, (x * 2) as u8, y as u8]
+        })
+    })
+}
+
+fn settings(matte: MatteMode) -> Arc<FrameSettings> {
+    Arc::new(FrameSettings {
+        matte,
+        ..FrameSettings::default()
+    })
+}
+
+fn frame<'a, S: StateAccess>(
+    settings: &'a Arc<FrameSettings>,
+    picture: FramePicture<'a>,
+    state: S,
+    span: &'a Span,
+) -> Frame<'a, S> {
+    Frame {
+        settings,
+        picture,
+        time: Timestamp(0),
+        state,
+        background: None,
+        span,
+    }
+}
+
+fn file(processor: &mut FrameProcessor, frame: Frame<'_, &mut MatteState>) -> Vec<u8> {
+    processor
+        .process(frame, |matted| matted.encode().map(<[u8]>::to_vec))
+        .into_result()
+        .unwrap()
+        .unwrap()
+}
+
+#[test]
+fn a_picture_and_its_file_give_the_same_bytes() {
+    let settings = settings(MatteMode::Soft);
+    let engine = Engine::new(&settings);
+    let mut processor = FrameProcessor::new(&engine, &settings).unwrap();
+    let span = Span::default();
+    let picture = picture(0);
+    let mut png = Vec::new();
+    Encoder::new(ImageFormat::Png, 80)
+        .encode(&Composed::Rgb(picture.clone()), &mut png)
+        .unwrap();
+    let mut states = [(); 2].map(|()| MatteState::default());
+    let [first, second] = &mut states;
+    let decoded = frame(&settings, FramePicture::Decoded(&picture), first, &span);
+    let decoded = file(&mut processor, decoded);
+    let encoded = frame(
+        &settings,
+        FramePicture::Encoded(EncodedPicture::Bytes(&png)),
+        second,
+        &span,
+    );
+    assert_eq!(file(&mut processor, encoded), decoded);
+    assert_eq!(states[0], states[1]);
+    let out = codec::decode(&decoded, &Limits::default()).unwrap();
+    assert_eq!(out.dimensions(), (96, 64));
+}
+
+#[test]
+fn a_panic_loses_one_frame_and_the_state_and_nothing_else() {
+    let settings = settings(MatteMode::Soft);
+    let engine = Engine::new(&settings);
+    let span = Span::default();
+    let picture = picture(3);
+    let mut fresh = MatteState::default();
+    let mut processor = FrameProcessor::new(&engine, &settings).unwrap();
+    let clean = frame(
+        &settings,
+        FramePicture::Decoded(&picture),
+        &mut fresh,
+        &span,
+    );
+    let clean = file(&mut processor, clean);
+    let mut state = fresh.clone();
+    let bad = frame(
+        &settings,
+        FramePicture::Decoded(&picture),
+        &mut state,
+        &span,
+    );
+    let outcome = processor.process(bad, |_| -> () { panic!("on purpose") });
+    assert_eq!(outcome, FrameOutcome::Panicked);
+    assert_eq!(state, MatteState::default());
+    assert_eq!(processor.lost(), None);
+    let next = frame(
+        &settings,
+        FramePicture::Decoded(&picture),
+        &mut state,
+        &span,
+    );
+    assert_eq!(file(&mut processor, next), clean);
+}
+
+#[test]
+fn what_is_no_picture_is_rejected_and_leaves_the_state_alone() {
+    let settings = settings(MatteMode::Soft);
+    let engine = Engine::new(&settings);
+    let mut processor = FrameProcessor::new(&engine, &settings).unwrap();
+    let span = Span::default();
+    let picture = picture(0);
+    let mut state = MatteState::default();
+    let good = frame(
+        &settings,
+        FramePicture::Decoded(&picture),
+        &mut state,
+        &span,
+    );
+    file(&mut processor, good);
+    let before = state.clone();
+    let bad = frame(
+        &settings,
+        FramePicture::Encoded(EncodedPicture::Bytes(b"no picture")),
+        &mut state,
+        &span,
+    );
+    let outcome = processor.process(bad, |_| ());
+    assert!(matches!(outcome, FrameOutcome::Rejected(_)), "{outcome:?}");
+    assert_eq!(state, before);
+}
+
+#[test]
+fn cameras_with_their_own_settings_share_one_processor() {
+    let soft = settings(MatteMode::Soft);
+    let hard = settings(MatteMode::Hard);
+    let engine = Engine::new(&soft);
+    let span = Span::default();
+    let picture = picture(0);
+    let alone = |settings: &Arc<FrameSettings>| {
+        let mut processor = FrameProcessor::new(&engine, settings).unwrap();
+        let mut state = MatteState::default();
+        let one = frame(settings, FramePicture::Decoded(&picture), &mut state, &span);
+        file(&mut processor, one)
+    };
+    let mut shared = FrameProcessor::new(&engine, &soft).unwrap();
+    for settings in [&soft, &hard, &soft] {
+        let mut state = MatteState::default();
+        let one = frame(settings, FramePicture::Decoded(&picture), &mut state, &span);
+        assert_eq!(file(&mut shared, one), alone(settings));
+    }
+}

@@ -1,0 +1,181 @@
+//! The segmenter, compositor and encoders of one thread for one kind of matte, with their buffers.
+use super::{Rejection, Step};
+use crate::{FrameSettings, StartError};
+use image::{GrayImage, RgbImage};
+use mattebox_core::{
+    codec::{Encoder, ImageFormat},
+    compose::{Background, Composed, Compositor},
+    frame::Timestamp,
+    matte::{Coarse, MatteMode, MatteState, Refiner, Segmenter},
+};
+use mattebox_net::{Model, SimdLevel};
+use std::sync::Arc;
+
+/// The settings that decide which tools are made: frames that share them share the tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ToolKey {
+    model: usize,
+    matte: MatteMode,
+    foreground_cleanup: bool,
+    skip_still: bool,
+    format: ImageFormat,
+    jpeg_quality: u8,
+    simd: SimdLevel,
+}
+
+impl ToolKey {
+    pub(super) fn of(settings: &FrameSettings, model: &Arc<Model>) -> Self {
+        ToolKey {
+            model: Arc::as_ptr(model).addr(),
+            matte: settings.matte,
+            foreground_cleanup: settings.foreground_cleanup,
+            skip_still: settings.skip_still,
+            format: settings.format,
+            jpeg_quality: settings.jpeg_quality,
+            simd: settings.simd,
+        }
+    }
+}
+
+/// Segments, refines, composes and encodes, in this order.
+pub(super) struct Tools {
+    cleans_up: bool,
+    segmenter: Segmenter,
+    refiner: Refiner,
+    compositor: Compositor,
+    encoder: Encoder,
+    alpha_encoder: Encoder,
+    coarse: Coarse,
+    alpha: GrayImage,
+    composed: Composed,
+    bytes: Vec<u8>,
+}
+
+impl Tools {
+    pub(super) fn new(settings: &FrameSettings, model: &Arc<Model>) -> Result<Self, StartError> {
+        let simd = settings.simd;
+        Ok(Tools {
+            cleans_up: settings.foreground_cleanup && settings.matte == MatteMode::Soft,
+            segmenter: Segmenter::new(model, settings.matte, simd)?
+                .skipping_still(settings.skip_still),
+            refiner: Refiner::new(simd)?,
+            compositor: Compositor::new(simd)?,
+            encoder: Encoder::new(settings.format, settings.jpeg_quality),
+            alpha_encoder: Encoder::new(ImageFormat::Png, settings.jpeg_quality),
+            coarse: Coarse::default(),
+            alpha: GrayImage::default(),
+            composed: Composed::default(),
+            bytes: Vec::new(),
+        })
+    }
+
+    /// Finds out where people are. True if the network was not asked, because the picture is like
+    /// the one before.
+    pub(super) fn segment(
+        &mut self,
+        picture: &RgbImage,
+        time: Timestamp,
+        state: &mut MatteState,
+    ) -> bool {
+        self.segmenter
+            .segment_into(picture, time, state, &mut self.coarse);
+        self.coarse.is_still()
+    }
+
+    /// Brings the matte to the picture's size.
+    pub(super) fn refine(&mut self, picture: &RgbImage) {
+        self.refiner.refine(picture, &self.coarse, &mut self.alpha);
+    }
+}
+
+/// A frame whose matte is known. What is asked for is made when it is asked for, once.
+pub struct MattedFrame<'a> {
+    pub(super) tools: &'a mut Tools,
+    pub(super) step: Step<'a>,
+    pub(super) picture: &'a RgbImage,
+    pub(super) background: Background,
+    pub(super) still: bool,
+    pub(super) is_composed: bool,
+}
+
+impl MattedFrame<'_> {
+    /// The picture as it came.
+    pub fn picture(&self) -> &RgbImage {
+        self.picture
+    }
+
+    /// How much of each pixel is person, 0 to 255.
+    pub fn alpha(&self) -> &GrayImage {
+        &self.tools.alpha
+    }
+
+    /// Whether the network was not asked, because the picture is like the one before.
+    pub fn is_still(&self) -> bool {
+        self.still
+    }
+
+    /// The matte as a PNG file.
+    pub fn encode_alpha(&mut self) -> Result<&[u8], Rejection> {
+        let Tools {
+            alpha_encoder,
+            alpha,
+            bytes,
+            ..
+        } = &mut *self.tools;
+        self.step
+            .encode(|| alpha_encoder.encode_gray(alpha, bytes))
+            .map_err(Rejection::not_encodable)?;
+        Ok(&self.tools.bytes)
+    }
+
+    /// The picture as it came, its matte, and the people before the new background.
+    pub fn views(&mut self) -> (&RgbImage, &GrayImage, &Composed) {
+        self.compose();
+        (self.picture, &self.tools.alpha, &self.tools.composed)
+    }
+
+    /// The people before the new background.
+    pub fn composed(&mut self) -> &Composed {
+        self.compose();
+        &self.tools.composed
+    }
+
+    /// The same as a picture of the caller's own. `spare` is one whose memory can be used again.
+    pub fn take_composed(&mut self, spare: Composed) -> Composed {
+        self.compose();
+        self.is_composed = false;
+        std::mem::replace(&mut self.tools.composed, spare)
+    }
+
+    /// The same as a file in the format of the settings.
+    pub fn encode(&mut self) -> Result<&[u8], Rejection> {
+        self.compose();
+        let Tools {
+            encoder,
+            composed,
+            bytes,
+            ..
+        } = &mut *self.tools;
+        self.step
+            .encode(|| encoder.encode(composed, bytes))
+            .map_err(Rejection::not_encodable)?;
+        Ok(&self.tools.bytes)
+    }
+
+    fn compose(&mut self) {
+        if std::mem::replace(&mut self.is_composed, true) {
+            return;
+        }
+        let Tools {
+            compositor,
+            alpha,
+            composed,
+            cleans_up,
+            ..
+        } = &mut *self.tools;
+        let picture = self.picture;
+        let background = &self.background;
+        self.step
+            .compose(|| compositor.compose(picture, alpha, background, *cleans_up, composed));
+    }
+}

@@ -1,0 +1,50 @@
+//! A camera's state while one of its frames has it.
+use super::{CameraQueues, QueueId, QueuedFrame};
+use crate::StateAccess;
+use mattebox_core::matte::MatteState;
+
+/// A camera's state, lent to one frame. It goes back when the frame is segmented, or at the latest when this is dropped.
+pub struct StateLease<'q, F: QueuedFrame> {
+    queues: &'q CameraQueues<F>,
+    id: QueueId,
+    /// `None`: the frame needs none, or it has gone back.
+    lent: Option<Box<MatteState>>,
+    /// For frames that have nothing to do with others.
+    own: MatteState,
+}
+
+impl<'q, F: QueuedFrame> StateLease<'q, F> {
+    pub(super) fn new(
+        queues: &'q CameraQueues<F>,
+        id: QueueId,
+        lent: Option<Box<MatteState>>,
+    ) -> Self {
+        StateLease {
+            queues,
+            id,
+            lent,
+            own: MatteState::default(),
+        }
+    }
+}
+
+impl<F: QueuedFrame> StateAccess for StateLease<'_, F> {
+    fn state(&mut self) -> &mut MatteState {
+        match &mut self.lent {
+            Some(state) => state,
+            None => &mut self.own,
+        }
+    }
+
+    fn segmented(&mut self) {
+        if let Some(state) = self.lent.take() {
+            self.queues.release(self.id, state);
+        }
+    }
+}
+
+impl<F: QueuedFrame> Drop for StateLease<'_, F> {
+    fn drop(&mut self) {
+        self.segmented();
+    }
+}

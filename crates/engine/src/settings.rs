@@ -1,0 +1,326 @@
+//! What is asked of each frame: the fields, their defaults, one check, one hash.
+//!
+//! Everything that can be set for one camera's frames stands here, for `run`, `worker`, the live page, Spark and Python
+//! alike.
+use crate::{
+    ModelChoice,
+    address::{MASK, harmless},
+};
+use mattebox_core::{
+    codec::{ImageFormat, Limits},
+    compose::{BackgroundPicture, BackgroundSpec},
+    matte::MatteMode,
+};
+use mattebox_net::SimdLevel;
+use serde::Deserialize;
+use std::{
+    fmt::{self, Display},
+    path::Path,
+    str::FromStr,
+    sync::Arc,
+};
+use thiserror::Error;
+
+/// What stands behind the people.
+#[derive(Debug, Clone)]
+pub enum BackgroundChoice {
+    /// What settings can name.
+    Spec(BackgroundSpec),
+    /// A picture that was uploaded.
+    Upload(Arc<BackgroundPicture>),
+}
+
+/// Uploads are the same only if they are one picture.
+impl PartialEq for BackgroundChoice {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (BackgroundChoice::Spec(a), BackgroundChoice::Spec(b)) => a == b,
+            (BackgroundChoice::Upload(a), BackgroundChoice::Upload(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        }
+    }
+}
+
+impl BackgroundChoice {
+    /// Whether the result has no background at all.
+    pub fn is_transparent(&self) -> bool {
+        matches!(self, BackgroundChoice::Spec(BackgroundSpec::Transparent))
+    }
+}
+
+/// As settings name it, without folders: a page need not know where files are.
+impl fmt::Display for BackgroundChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BackgroundChoice::Upload(picture) => {
+                let (width, height) = picture.dimensions();
+                write!(f, "picture:{width}x{height}")
+            }
+            BackgroundChoice::Spec(BackgroundSpec::Image(path)) => {
+                write!(f, "picture:{}", name(path))
+            }
+            BackgroundChoice::Spec(BackgroundSpec::Video(path)) => {
+                write!(f, "video:{}", name(path))
+            }
+            BackgroundChoice::Spec(spec) => spec.fmt(f),
+        }
+    }
+}
+
+/// The name of a file without its folder; of an address what may be shown of it.
+fn name(path: &Path) -> String {
+    let shown = harmless::path(path);
+    match shown.contains("://") || shown.contains(MASK) {
+        true => shown,
+        false => path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+    }
+}
+
+/// What is asked of each frame of a camera.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FrameSettings {
+    /// Which network finds the person.
+    pub model: ModelChoice,
+    /// Which matte.
+    pub matte: MatteMode,
+    /// Whether the old background's colour is taken out of mixed pixels. A hard matte has none.
+    pub foreground_cleanup: bool,
+    /// Whether the network leaves out pictures that are like the one before.
+    pub skip_still: bool,
+    /// What stands behind the people.
+    pub background: BackgroundChoice,
+    /// The format of picture files.
+    pub format: ImageFormat,
+    /// Of JPEG files, 1 to 100.
+    pub jpeg_quality: u8,
+    /// Which vector instructions.
+    pub simd: SimdLevel,
+    /// Larger pictures are rejected.
+    pub limits: Limits,
+}
+
+impl Default for FrameSettings {
+    fn default() -> Self {
+        FrameSettings {
+            model: ModelChoice::General,
+            matte: MatteMode::Soft,
+            foreground_cleanup: true,
+            skip_still: false,
+            background: BackgroundChoice::Spec(BackgroundSpec::default()),
+            format: ImageFormat::Png,
+            jpeg_quality: 80,
+            simd: SimdLevel::best(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl FrameSettings {
+    /// Whether a frame depends on the frames before it.
+    pub fn has_state(&self) -> bool {
+        self.matte == MatteMode::Soft
+    }
+
+    /// Whether both ask for the same but for the background.
+    pub fn is_same_but_background(&self, other: &FrameSettings) -> bool {
+        let FrameSettings { background, .. } = other;
+        *other
+            == FrameSettings {
+                background: background.clone(),
+                ..self.clone()
+            }
+    }
+
+    /// Tells results of different settings apart: eight hexadecimal digits.
+    ///
+    /// # Errors
+    /// An uploaded background has no name, so settings with one have no hash.
+    pub fn hash(&self) -> Option<String> {
+        let BackgroundChoice::Spec(background) = &self.background else {
+            return None;
+        };
+        let FrameSettings {
+            matte,
+            foreground_cleanup,
+            skip_still,
+            format,
+            jpeg_quality,
+            ..
+        } = self;
+        let text = format!(
+            "{matte} {background} {foreground_cleanup} {skip_still} {format} {jpeg_quality}"
+        );
+        Some(format!("{:08x}", crc32fast::hash(text.as_bytes())))
+    }
+}
+
+/// Settings of frames as a person or a program writes them. What is left out has its default.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FrameOptions {
+    /// `general`, `landscape` or the path of a .tflite file.
+    pub model: Option<String>,
+    /// `soft` or `hard`.
+    pub matte: Option<String>,
+    /// See [`FrameSettings::foreground_cleanup`].
+    pub foreground_cleanup: Option<bool>,
+    /// See [`FrameSettings::skip_still`].
+    pub skip_still: Option<bool>,
+    /// See [`BackgroundSpec`].
+    pub background: Option<String>,
+    /// `png`, `jpg` or `webp`.
+    pub format: Option<String>,
+    /// 1 to 100.
+    pub jpeg_quality: Option<i64>,
+    /// See [`SimdLevel`].
+    pub simd: Option<String>,
+    /// The largest picture that is decoded, in millions of pixels, 1 to 4096.
+    pub max_megapixels: Option<i64>,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("setting {name}: {reason}")]
+pub struct SettingError {
+    /// Its name.
+    pub name: &'static str,
+    /// What it was set to.
+    pub value: String,
+    /// Why it cannot be, and what could.
+    pub reason: String,
+}
+
+impl SettingError {
+    /// An error of the setting `name`, which was set to `value`.
+    pub fn new(name: &'static str, value: impl Display, reason: impl Display) -> Self {
+        SettingError {
+            name,
+            value: value.to_string(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+impl FrameOptions {
+    /// Checks every value. The first that cannot be used is the error.
+    pub fn check(&self) -> Result<FrameSettings, SettingError> {
+        let default = FrameSettings::default();
+        let background = parse("background", &self.background)?.unwrap_or_default();
+        let format = parse("format", &self.format)?.unwrap_or(default.format);
+        if background == BackgroundSpec::Transparent && !format.has_alpha() {
+            let reason = "it has no transparency; use png or webp with --background transparent";
+            return Err(SettingError::new("format", format, reason));
+        }
+        let simd = parse("simd", &self.simd)?.unwrap_or(default.simd);
+        simd.level()
+            .map_err(|e| SettingError::new("simd", simd, e))?;
+        let jpeg_quality = integer("jpeg_quality", self.jpeg_quality, 1..=100)?;
+        Ok(FrameSettings {
+            model: ModelChoice::named(self.model.as_deref()),
+            matte: parse("matte", &self.matte)?.unwrap_or(default.matte),
+            foreground_cleanup: self
+                .foreground_cleanup
+                .unwrap_or(default.foreground_cleanup),
+            skip_still: self.skip_still.unwrap_or(default.skip_still),
+            background: BackgroundChoice::Spec(background),
+            format,
+            jpeg_quality: jpeg_quality
+                .and_then(|quality| u8::try_from(quality).ok())
+                .unwrap_or(default.jpeg_quality),
+            simd,
+            limits: limits(self.max_megapixels)?,
+        })
+    }
+}
+
+/// The limit of pictures, from millions of pixels.
+pub fn limits(max_megapixels: Option<i64>) -> Result<Limits, SettingError> {
+    let default = Limits::default();
+    Ok(match integer("max_megapixels", max_megapixels, 1..=4096)? {
+        Some(millions) => Limits {
+            max_pixels: millions.unsigned_abs() * 1_000_000,
+            ..default
+        },
+        None => default,
+    })
+}
+
+fn parse<T: FromStr<Err: Display>>(
+    name: &'static str,
+    text: &Option<String>,
+) -> Result<Option<T>, SettingError> {
+    text.as_deref()
+        .map(|text| text.parse().map_err(|e| SettingError::new(name, text, e)))
+        .transpose()
+}
+
+fn integer(
+    name: &'static str,
+    value: Option<i64>,
+    range: std::ops::RangeInclusive<i64>,
+) -> Result<Option<i64>, SettingError> {
+    match value {
+        Some(value) if !range.contains(&value) => {
+            let reason = format!("it must be between {} and {}", range.start(), range.end());
+            Err(SettingError::new(name, value, reason))
+        }
+        value => Ok(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        let settings = FrameOptions::default().check().unwrap();
+        assert_eq!(settings, FrameSettings::default());
+        assert_eq!(settings.limits.max_pixels, 64_000_000);
+    }
+
+    #[test]
+    fn what_cannot_be_is_named_with_its_value() {
+        let refused = |options: FrameOptions| {
+            let error = options.check().unwrap_err();
+            (error.name, error.value)
+        };
+        let quality = FrameOptions {
+            jpeg_quality: Some(-300),
+            ..FrameOptions::default()
+        };
+        assert_eq!(refused(quality), ("jpeg_quality", "-300".to_owned()));
+        let transparent = FrameOptions {
+            background: Some("transparent".to_owned()),
+            format: Some("jpg".to_owned()),
+            ..FrameOptions::default()
+        };
+        assert_eq!(refused(transparent), ("format", "jpg".to_owned()));
+        let matte = FrameOptions {
+            matte: Some("none".to_owned()),
+            ..FrameOptions::default()
+        };
+        assert_eq!(refused(matte).0, "matte");
+        let megapixels = FrameOptions {
+            max_megapixels: Some(5000),
+            ..FrameOptions::default()
+        };
+        assert_eq!(refused(megapixels).0, "max_megapixels");
+    }
+
+    #[test]
+    fn the_hash_tells_settings_apart() {
+        let settings = FrameSettings::default();
+        let hard = FrameSettings {
+            matte: MatteMode::Hard,
+            ..settings.clone()
+        };
+        // It stands in the headers of results: it must stay the same.
+        assert_eq!(settings.hash().as_deref(), Some("c888e0e9"));
+        assert_ne!(settings.hash(), hard.hash());
+    }
+}

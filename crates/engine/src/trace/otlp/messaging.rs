@@ -1,0 +1,172 @@
+//! Sending and receiving. A trace goes on from one process to the next by W3C Trace Context (<https://www.w3.org/TR/trace-context/>) in the
+//! headers of a record.
+use super::{Span, Step, Tracer};
+use opentelemetry::{
+    Context, KeyValue,
+    propagation::{Extractor, Injector, TextMapPropagator},
+    trace::{SpanKind, Tracer as _},
+};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+
+/// The headers that a context has: the second only where somebody has put something into it.
+const NAMES: [&str; 2] = ["traceparent", "tracestate"];
+
+/// What a record says of its trace.
+#[derive(Debug, Default)]
+pub struct Parent<'a> {
+    values: [Option<&'a str>; NAMES.len()],
+}
+
+impl<'a> Parent<'a> {
+    /// Takes what is a trace's out of the headers of a record. What is no text is nobody's trace.
+    pub fn of(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let mut parent = Parent::default();
+        for (name, value) in headers {
+            if let Some(at) = NAMES.iter().position(|known| *known == name) {
+                parent.values[at] = std::str::from_utf8(value).ok();
+            }
+        }
+        parent
+    }
+
+    fn context(&self) -> Context {
+        TraceContextPropagator::new().extract_with_context(&Context::new(), self)
+    }
+}
+
+impl Extractor for Parent<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        NAMES
+            .iter()
+            .position(|known| *known == name)
+            .and_then(|at| self.values[at])
+    }
+    fn keys(&self) -> Vec<&str> {
+        NAMES.to_vec()
+    }
+}
+
+impl Tracer {
+    /// Goes on with the trace of a record that came from a topic; begins one where it has none.
+    pub fn process<'a>(
+        &self,
+        topic: &str,
+        group: &str,
+        parent: impl FnOnce() -> Parent<'a>,
+    ) -> Span {
+        let Some(open) = &self.0 else {
+            return Span::default();
+        };
+        let mut attributes = attributes(topic, "process", "process");
+        attributes.push(KeyValue::new(
+            "messaging.consumer.group.name",
+            group.to_owned(),
+        ));
+        let name = format!("process {topic}");
+        let what = open
+            .tracer
+            .span_builder(name)
+            .with_kind(SpanKind::Consumer)
+            .with_attributes(attributes);
+        Span::start(open, what, &parent().context())
+    }
+}
+
+fn attributes(topic: &str, operation: &'static str, kind: &'static str) -> Vec<KeyValue> {
+    vec![
+        KeyValue::new("messaging.system", "kafka"),
+        KeyValue::new("messaging.operation.name", operation),
+        KeyValue::new("messaging.operation.type", kind),
+        KeyValue::new("messaging.destination.name", topic.to_owned()),
+    ]
+}
+
+impl Span {
+    /// Begins to send a record to a topic, as a step within this one.
+    pub fn send(&self, topic: &str) -> Span {
+        let Some(Step { open, context }) = &self.0 else {
+            return Span::default();
+        };
+        let name = format!("send {topic}");
+        let what = open.tracer.span_builder(name).with_kind(SpanKind::Producer);
+        Span::start(
+            open,
+            what.with_attributes(attributes(topic, "send", "send")),
+            context,
+        )
+    }
+
+    /// Notes where the record is.
+    pub fn place(&self, partition: i32, offset: i64) {
+        if self.seen().is_some() {
+            self.set("messaging.destination.partition.id", partition.to_string());
+            self.set("messaging.kafka.offset", offset);
+        }
+    }
+
+    /// The headers by which a record carries the trace on; none without one.
+    pub fn headers(&self) -> Vec<(String, String)> {
+        self.0
+            .as_ref()
+            .map_or_else(Vec::new, |step| headers(&step.context))
+    }
+}
+
+fn headers(context: &Context) -> Vec<(String, String)> {
+    let mut headers = Headers::default();
+    TraceContextPropagator::new().inject_context(context, &mut headers);
+    headers.0
+}
+
+#[derive(Default)]
+struct Headers(Vec<(String, String)>);
+
+impl Injector for Headers {
+    fn set(&mut self, name: &str, value: String) {
+        if !value.is_empty() {
+            self.0.push((name.to_owned(), value));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry::trace::TraceContextExt;
+
+    #[test]
+    fn what_is_no_context_begins_a_new_trace() {
+        let known = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let parent = Parent::of([
+            ("other", b"x".as_slice()),
+            ("traceparent", known.as_bytes()),
+        ]);
+        assert_eq!(
+            parent
+                .context()
+                .span()
+                .span_context()
+                .trace_id()
+                .to_string(),
+            "0af7651916cd43dd8448eb211c80319c"
+        );
+        for hostile in [
+            b"".as_slice(),
+            b"00-0-0-0",
+            b"\xff\xfe",
+            &[b'0'; 5000],
+            b"00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+        ] {
+            let parent = Parent::of([("traceparent", hostile)]);
+            assert!(
+                !parent.context().span().span_context().is_valid(),
+                "{hostile:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_traces_there_are_no_headers() {
+        assert!(Span::default().headers().is_empty());
+    }
+}
