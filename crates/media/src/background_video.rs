@@ -1,0 +1,70 @@
+//! Videos as backgrounds.
+use crate::source::{self, Source, SourceOptions};
+use image::RgbImage;
+use mattebox_engine::{
+    background::{BackgroundVideo, VideoOpener},
+    status::Status,
+    stop::Stop,
+};
+use std::path::Path;
+
+/// Opens videos with FFmpeg.
+pub struct BackgroundVideos {
+    options: SourceOptions,
+}
+
+impl BackgroundVideos {
+    /// The options are those of the camera only in how to read: a background is the whole video,
+    /// over and over, at its own rate.
+    pub fn new(options: &SourceOptions) -> Self {
+        BackgroundVideos {
+            options: SourceOptions {
+                repeat: true,
+                fps: None,
+                start: None,
+                duration: None,
+                realtime: false,
+                max_width: None,
+                status: Status::default(),
+                keep_trying: false,
+                ..options.clone()
+            },
+        }
+    }
+}
+
+impl VideoOpener for BackgroundVideos {
+    fn open(&self, path: &Path, stop: &Stop) -> Result<Box<dyn BackgroundVideo>, String> {
+        let spec = path.to_string_lossy().parse().map_err(text)?;
+        let options = SourceOptions {
+            status: Status::default(),
+            ..self.options.clone()
+        };
+        let source = source::open(&spec, &options, stop).map_err(text)?;
+        Ok(Box::new(Looped {
+            source,
+            has_begun: false,
+        }))
+    }
+}
+
+/// A video that begins again at its end.
+struct Looped {
+    source: Box<dyn Source>,
+    has_begun: bool,
+}
+
+impl BackgroundVideo for Looped {
+    fn next(&mut self, stop: &Stop) -> Result<RgbImage, String> {
+        let has_begun = std::mem::replace(&mut self.has_begun, true);
+        match self.source.next(stop).map_err(text)? {
+            Some(next) => Ok(next.picture),
+            None if has_begun => Err("it ended".to_owned()),
+            None => Err("it has no frame".to_owned()),
+        }
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

@@ -1,0 +1,327 @@
+//! From FFmpeg's words to ours: what an error means, whose it is, and what to do.
+use super::log::Errors;
+use std::process::ExitStatus;
+
+/// Whose error it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// What was asked for cannot work: another try gives the same.
+    Usage,
+    /// Something outside does not answer (yet).
+    Unreachable,
+    /// It broke.
+    Failed,
+}
+
+/// What an error means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// What kind of trouble it is.
+    pub kind: Kind,
+    /// What was asked for is not there: it may come.
+    pub may_come: bool,
+    /// It is about what was read, and not about how to reach it.
+    pub of_content: bool,
+    /// To follow the name of the input or output and a colon. Without secrets.
+    pub text: String,
+}
+
+/// A part of FFmpeg's words in lower case, and what it means. The first that fits any kept line wins.
+const MEANINGS: &[(&str, Kind, &str)] = &[
+    (
+        "moov atom not found",
+        Kind::Failed,
+        "the file is cut short, its index is missing: copy or record it again",
+    ),
+    ("matches no streams", Kind::Usage, "there is no video in it"),
+    (
+        "does not contain any stream",
+        Kind::Usage,
+        "there is no video in it",
+    ),
+    (
+        "protocol not found",
+        Kind::Usage,
+        "this FFmpeg does not know the protocol of this address",
+    ),
+    (
+        "unknown input format",
+        Kind::Usage,
+        "this FFmpeg cannot read this kind of device",
+    ),
+    (
+        "unknown encoder",
+        Kind::Usage,
+        "this FFmpeg was built without the encoder for this format: install a full FFmpeg or choose another format",
+    ),
+    (
+        "401 unauthorized",
+        Kind::Usage,
+        "it wants a user and a password: write them as scheme://user:password@host/",
+    ),
+    (
+        "authorization failed",
+        Kind::Usage,
+        "it wants a user and a password: write them as scheme://user:password@host/",
+    ),
+    (
+        "403 forbidden",
+        Kind::Usage,
+        "access is denied: check the user, the password and the path of the address",
+    ),
+    (
+        "404 not found",
+        Kind::Usage,
+        "the server has nothing under this address: check its path",
+    ),
+    (
+        "connection refused",
+        Kind::Unreachable,
+        "connection refused: is the camera on, and are host and port right?",
+    ),
+    (
+        "connection timed out",
+        Kind::Unreachable,
+        "no answer: check the host, the port and the network",
+    ),
+    (
+        "operation timed out",
+        Kind::Unreachable,
+        "no answer: check the host, the port and the network",
+    ),
+    (
+        "no route to host",
+        Kind::Unreachable,
+        "the host cannot be reached: check the network",
+    ),
+    (
+        "network is unreachable",
+        Kind::Unreachable,
+        "the host cannot be reached: check the network",
+    ),
+    (
+        "failed to resolve hostname",
+        Kind::Unreachable,
+        "host not found: check the name",
+    ),
+    (
+        "connection reset",
+        Kind::Unreachable,
+        "the connection was closed from the other side",
+    ),
+    (
+        "broken pipe",
+        Kind::Unreachable,
+        "the connection was closed from the other side",
+    ),
+    (
+        "server returned 5",
+        Kind::Unreachable,
+        "the server has an error of its own",
+    ),
+    (
+        "no such filter",
+        Kind::Usage,
+        "the filter graph names a filter that this FFmpeg does not have",
+    ),
+    (
+        "error initializing filter",
+        Kind::Usage,
+        "the filter graph has a mistake",
+    ),
+    ("error parsing", Kind::Usage, "it has a mistake"),
+    (
+        "no space left on device",
+        Kind::Failed,
+        "the disk is full: free some space or choose another place",
+    ),
+    (
+        "file too large",
+        Kind::Failed,
+        "the limit on file size is reached: raise it (ulimit -f) or choose another place",
+    ),
+    (
+        "read-only file system",
+        Kind::Failed,
+        "the file system is read-only: choose another place",
+    ),
+    (
+        "permission denied",
+        Kind::Usage,
+        "permission denied: it must be readable (a source) or writable (an output) for this user",
+    ),
+    (
+        "device or resource busy",
+        Kind::Failed,
+        "the device is in use by another program",
+    ),
+    (
+        "no such device",
+        Kind::Failed,
+        "the device is gone: check its cable",
+    ),
+    (
+        "not a video capture device",
+        Kind::Usage,
+        "it is no camera: a camera often has several devices, try the next number",
+    ),
+    (
+        "no such file or directory",
+        Kind::Usage,
+        "there is no such file",
+    ),
+    ("invalid data found", Kind::Usage, "not a video, or damaged"),
+    (
+        "end of file",
+        Kind::Failed,
+        "it ends before the first picture",
+    ),
+];
+
+/// Those of them that say that something is not there. Who has time waits for it: a camera that starts, a server whose camera is off.
+const MAY_COME: &[&str] = &[
+    "404 not found",
+    "no such file or directory",
+    "no such device",
+    "matches no streams",
+    "does not contain any stream",
+    "invalid data found",
+];
+
+/// Those of them that FFmpeg may not say if it reads more before it makes up its mind.
+const OF_CONTENT: &[&str] = &[
+    "matches no streams",
+    "does not contain any stream",
+    "invalid data found",
+    "end of file",
+];
+
+/// Beginnings of lines that only say that something went wrong.
+const EMPTY_WORDS: &[&str] = &[
+    "Conversion failed",
+    "Error opening input file",
+    "Error opening output file",
+    "Did you mean",
+    "Nothing was written",
+    "Task finished with error",
+    "Terminating thread",
+    "Could not write header for output",
+    "Error initializing output stream",
+];
+
+/// What the last errors of a child that ended mean.
+pub fn diagnose(errors: &Errors, status: Option<ExitStatus>) -> Diagnosis {
+    for (words, kind, meaning) in MEANINGS {
+        if let Some(line) = errors
+            .lines()
+            .iter()
+            .rev()
+            .find(|line| line.to_lowercase().contains(words))
+        {
+            let may_come = MAY_COME.contains(words);
+            let of_content = OF_CONTENT.contains(words);
+            let text = format!("{meaning} (FFmpeg: {})", errors.shown(line));
+            return Diagnosis {
+                kind: *kind,
+                may_come,
+                of_content,
+                text,
+            };
+        }
+    }
+    let text = match (last_words(errors), status) {
+        (Some(line), _) => format!("FFmpeg: {line}"),
+        (None, Some(status)) => format!("FFmpeg ended without a word ({status})"),
+        (None, None) => "FFmpeg ended without a word".to_owned(),
+    };
+    Diagnosis {
+        of_content: true,
+        ..Diagnosis::new(Kind::Failed, text)
+    }
+}
+
+impl Diagnosis {
+    /// One that is about neither.
+    pub fn new(kind: Kind, text: String) -> Self {
+        Diagnosis {
+            kind,
+            may_come: false,
+            of_content: false,
+            text,
+        }
+    }
+}
+
+/// The last error that says something, without secrets.
+pub fn last_words(errors: &Errors) -> Option<String> {
+    let says_something = |line: &&String| {
+        !line.is_empty() && !EMPTY_WORDS.iter().any(|empty| line.starts_with(empty))
+    };
+    errors
+        .lines()
+        .iter()
+        .rfind(says_something)
+        .map(|line| errors.shown(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(lines: &[&str]) -> Errors {
+        Errors::of(lines, "rtsp://me:hunter2@cam/1?token=hunter3")
+    }
+
+    #[test]
+    fn the_telling_line_wins_over_what_follows_it() {
+        let errors = lines(&[
+            "moov atom not found",
+            "file:a.mp4: Invalid data found when processing input",
+        ]);
+        let found = diagnose(&errors, None);
+        assert!(
+            found.text.contains("cut short") && found.text.contains("moov atom"),
+            "{}",
+            found.text
+        );
+        let errors = lines(&[
+            "Connection to tcp://h:1 failed: Connection refused",
+            "Error opening input files: Connection refused",
+        ]);
+        assert_eq!(diagnose(&errors, None).kind, Kind::Unreachable);
+    }
+
+    #[test]
+    fn every_meaning_that_is_told_apart_is_one() {
+        let known = |words: &&str| MEANINGS.iter().any(|(known, _, _)| known == words);
+        assert!(MAY_COME.iter().chain(OF_CONTENT).all(known));
+    }
+
+    #[test]
+    fn unknown_words_are_passed_on() {
+        let errors = lines(&["the moon is full", "Conversion failed!"]);
+        let found = diagnose(&errors, None);
+        assert_eq!(
+            (found.kind, found.text.as_str()),
+            (Kind::Failed, "FFmpeg: the moon is full")
+        );
+        assert!(
+            diagnose(&Errors::default(), None)
+                .text
+                .contains("without a word")
+        );
+    }
+
+    #[test]
+    fn what_was_given_in_secret_is_not_repeated() {
+        let errors = lines(&[
+            "Connection to rtsp://me:hunter2@cam/1?token=hunter3 failed: Connection refused (hunter3)",
+        ]);
+        let text = diagnose(&errors, None).text;
+        assert!(
+            !text.contains("hunter") && text.contains("rtsp://***@cam/1?*** failed"),
+            "{text}"
+        );
+        assert!(!format!("{errors:?}").contains("hunter"));
+    }
+}

@@ -1,0 +1,236 @@
+//! The FFmpeg options for each kind of video and stream.
+use super::SinkError;
+use mattebox_core::compose::Composed;
+use std::fmt;
+
+/// Ends of the names of videos, as messages list them.
+pub(super) const VIDEOS: &[&str] = &["mp4", "mov", "mkv", "webm", "ts", "gif"];
+/// Those of them that can be transparent.
+const TRANSPARENT: &str =
+    "webm (VP9), mov (ProRes 4444), mkv (FFV1) or gif (all or nothing), or a folder of PNG files";
+/// Protocols of addresses, as messages list them.
+pub(super) const SCHEMES: &[&str] = &[
+    "rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "tcp", "rtp", "http", "https",
+];
+
+/// A way to pack a video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Mp4,
+    Mov,
+    Mkv,
+    WebM,
+    Gif,
+    Rtsp,
+    Flv,
+    MpegTs,
+    RtpMpegTs,
+}
+
+/// Size and kind of pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) alpha: bool,
+}
+
+impl Shape {
+    pub(super) fn of(picture: &Composed) -> Self {
+        let (width, height) = picture.dimensions();
+        Shape {
+            width,
+            height,
+            alpha: matches!(picture, Composed::Rgba(_)),
+        }
+    }
+
+    /// Remembers the first shape, and refuses one that differs from it.
+    pub(super) fn check(
+        self,
+        first: &mut Option<Shape>,
+        name: &str,
+        frames: u64,
+    ) -> Result<(), SinkError> {
+        let old = *first.get_or_insert(self);
+        match old == self {
+            true => Ok(()),
+            false => Err(SinkError::SizeChanged {
+                name: name.to_owned(),
+                frames,
+                old: old.to_string(),
+                new: self.to_string(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}x{}{}",
+            self.width,
+            self.height,
+            if self.alpha { " with alpha" } else { "" }
+        )
+    }
+}
+
+impl Format {
+    /// The format of a file by the end of its name, in lower case.
+    pub(super) fn of_extension(extension: &str) -> Option<Format> {
+        match extension {
+            "mp4" | "m4v" => Some(Format::Mp4),
+            "mov" => Some(Format::Mov),
+            "mkv" => Some(Format::Mkv),
+            "webm" => Some(Format::WebM),
+            "ts" => Some(Format::MpegTs),
+            "gif" => Some(Format::Gif),
+            _ => None,
+        }
+    }
+
+    /// The format of a stream by the protocol of its address.
+    pub(super) fn of_url(url: &str) -> Option<Format> {
+        match url.split("://").next()? {
+            "rtsp" | "rtsps" => Some(Format::Rtsp),
+            "rtmp" | "rtmps" => Some(Format::Flv),
+            "srt" | "udp" | "tcp" | "http" | "https" => Some(Format::MpegTs),
+            "rtp" => Some(Format::RtpMpegTs),
+            _ => None,
+        }
+    }
+
+    /// Why the format cannot hold such pictures, if it cannot.
+    pub(super) fn refusal(self, alpha: bool) -> Option<String> {
+        let transparent = matches!(self, Format::Mov | Format::Mkv | Format::WebM | Format::Gif);
+        (alpha && !transparent).then(|| {
+            format!("this format cannot be transparent: use {TRANSPARENT}, or another background")
+        })
+    }
+
+    fn is_stream(self) -> bool {
+        matches!(
+            self,
+            Format::Rtsp | Format::Flv | Format::MpegTs | Format::RtpMpegTs
+        )
+    }
+
+    /// The output options, all but the name of the output. A pipe gets what can be written without going back.
+    pub(super) fn options(self, shape: Shape, fps: f64, is_pipe: bool) -> Vec<String> {
+        let mut options: Vec<String> = Vec::new();
+        let mut add = |words: &str| options.extend(words.split(' ').map(str::to_owned));
+        match (self, shape.alpha) {
+            (Format::Gif, _) => {
+                // A palette for each picture: one for all would have to wait for the last.
+                add("-loop 0 -vf");
+                add("split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1");
+            }
+            (Format::WebM, alpha) => {
+                add(
+                    "-c:v libvpx-vp9 -crf 24 -b:v 0 -deadline realtime -cpu-used 6 -row-mt 1 -auto-alt-ref 0",
+                );
+                colour(&mut add, None, if alpha { "yuva420p" } else { "yuv420p" });
+            }
+            (Format::Mov, true) => {
+                add("-c:v prores_ks -profile:v 4444 -alpha_bits 16 -vendor apl0");
+                colour(&mut add, None, "yuva444p10le");
+            }
+            (Format::Mkv, true) => add("-c:v ffv1 -level 3 -pix_fmt bgra"),
+            (format, _) => {
+                add("-c:v libx264 -preset veryfast");
+                let keyframes = (fps * 2.0).ceil();
+                match format.is_stream() {
+                    true => add(&format!("-crf 23 -tune zerolatency -g {keyframes}")),
+                    false if is_pipe => add(&format!("-crf 18 -g {keyframes}")),
+                    false => add("-crf 18"),
+                }
+                colour(&mut add, even(shape), "yuv420p");
+            }
+        }
+        if is_pipe && matches!(self, Format::Mp4 | Format::Mov) {
+            add("-movflags frag_keyframe+empty_moov+default_base_moof");
+        }
+        add(match self {
+            Format::Mp4 if is_pipe => "-f mp4",
+            Format::Mp4 => "-movflags +faststart -f mp4",
+            Format::Mov => "-f mov",
+            Format::Mkv => "-f matroska",
+            Format::WebM => "-f webm",
+            Format::Gif => "-f gif",
+            Format::Rtsp => "-rtsp_transport tcp -f rtsp",
+            Format::Flv => "-f flv",
+            Format::MpegTs => "-f mpegts",
+            Format::RtpMpegTs => "-f rtp_mpegts",
+        });
+        options
+    }
+}
+
+/// Converts to the colours of HD video (BT.709, limited range) whatever the size, and says so in the file. Left alone, FFmpeg
+/// would use those of SD and say nothing, and players would guess by the size.
+fn colour(add: &mut impl FnMut(&str), first: Option<String>, pixels: &str) {
+    let first = first.map(|filter| filter + ",").unwrap_or_default();
+    add("-vf");
+    add(&format!(
+        "{first}scale=out_color_matrix=bt709:out_range=limited"
+    ));
+    add(&format!(
+        "-pix_fmt {pixels} -color_range tv -colorspace bt709 -color_primaries bt709 -color_trc bt709"
+    ));
+}
+
+/// H.264 with colour at half resolution has even sizes only: the last column and row are repeated where one is missing, so
+/// that nothing is cut off.
+fn even(shape: Shape) -> Option<String> {
+    let right = shape.width % 2;
+    let bottom = shape.height % 2;
+    let width = shape.width + right;
+    let height = shape.height + bottom;
+    (right + bottom > 0).then(|| {
+        format!("pad={width}:{height},fillborders=right={right}:bottom={bottom}:mode=smear")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_messages_list_is_what_is_accepted() {
+        assert!(
+            VIDEOS
+                .iter()
+                .all(|extension| Format::of_extension(extension).is_some())
+        );
+        assert!(
+            SCHEMES
+                .iter()
+                .all(|scheme| Format::of_url(&format!("{scheme}://h")).is_some())
+        );
+    }
+
+    #[test]
+    fn only_odd_sizes_are_padded() {
+        let pad = |width, height| {
+            even(Shape {
+                width,
+                height,
+                alpha: false,
+            })
+        };
+        assert_eq!(pad(640, 360), None);
+        assert_eq!(
+            pad(333, 188).unwrap(),
+            "pad=334:188,fillborders=right=1:bottom=0:mode=smear"
+        );
+    }
+
+    #[test]
+    fn a_format_without_alpha_names_those_with_it() {
+        assert!(Format::Mp4.refusal(true).unwrap().contains("webm"));
+        assert!(Format::Rtsp.refusal(true).is_some() && Format::Mp4.refusal(false).is_none());
+        assert!(Format::Mov.refusal(true).is_none());
+    }
+}

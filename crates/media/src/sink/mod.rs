@@ -1,0 +1,109 @@
+//! Where finished pictures go, if not to a folder of files: videos, streams, standard output.
+//!
+//! A folder takes its files in any order and from any thread, through [`mattebox_store::FrameDir`]. The sinks here take
+//! pictures one by one, in order.
+//!
+//! * `spec`: what a person writes to name a sink.
+//! * `error`: what can go wrong.
+//! * `format`: the FFmpeg options for each kind of video and stream.
+//! * `video`: one running encoder.
+//! * `pipe`: named pipes and devices, which are written into.
+//! * `stream`: bare pictures on standard output.
+mod error;
+mod format;
+mod pipe;
+mod spec;
+mod stream;
+mod video;
+
+pub use error::SinkError;
+pub use pipe::InPlace;
+pub use spec::{SinkSpec, SinkSpecError};
+pub use stream::{StdoutFormat, UnknownStdoutFormat};
+
+use mattebox_core::compose::Composed;
+use mattebox_engine::stop::Stop;
+use mattebox_store::OnExisting;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How to write.
+#[derive(Debug, Clone)]
+pub struct SinkOptions {
+    /// Pictures per second of a video; 25 if unknown.
+    pub fps: Option<f64>,
+    /// The pictures are transparent.
+    pub alpha: bool,
+    /// The pictures are live: each is shown when it came, not one `fps`-th of a second after the one before. Streams to
+    /// an address are always written so.
+    pub live: bool,
+    /// What to do when the video file exists; a pipe is written into. `Skip` is the same as `Fail`: look before there is work to skip.
+    pub on_existing: OnExisting,
+    /// The file is on the disk, and outlives a power failure, when it is finished.
+    pub durable: bool,
+    /// What standard output carries.
+    pub stdout: StdoutFormat,
+    /// Ends every wait at once, when it is too late to finish in order.
+    pub abort: Stop,
+    /// An encoder or a server that takes no picture for so long has failed. Zero: wait for ever.
+    pub stall_timeout: Duration,
+    /// The FFmpeg program: a path, or a name to be found in PATH.
+    pub ffmpeg: PathBuf,
+}
+
+impl Default for SinkOptions {
+    fn default() -> Self {
+        SinkOptions {
+            fps: None,
+            alpha: false,
+            live: false,
+            on_existing: OnExisting::default(),
+            durable: false,
+            stdout: StdoutFormat::default(),
+            abort: Stop::new(),
+            stall_timeout: Duration::from_secs(60),
+            ffmpeg: "ffmpeg".into(),
+        }
+    }
+}
+
+/// Takes pictures in order. Dropped without [`OrderedSink::finish`] it leaves nothing under a final name.
+pub trait OrderedSink: Send {
+    /// Takes the next picture. All must have one size; the first decides. After an error the sink is of no more use.
+    fn write(&mut self, picture: &Composed) -> Result<(), SinkError>;
+
+    /// Completes what was written and gives it its name.
+    fn finish(self: Box<Self>) -> Result<(), SinkError>;
+}
+
+/// Opens a sink that takes pictures in order. Whether a video's format can hold them, and its file be made, shows here;
+/// whether a server takes a stream shows with the first pictures.
+///
+/// A [`SinkSpec::Directory`] is refused: its files need no order.
+pub fn open_ordered(
+    spec: &SinkSpec,
+    options: &SinkOptions,
+) -> Result<Box<dyn OrderedSink>, SinkError> {
+    match spec {
+        SinkSpec::Stdout if std::io::stdout().is_terminal() => {
+            let problem =
+                "it is the terminal: pipe it into a program, or into a file with `> FILE`"
+                    .to_owned();
+            Err(SinkError::Usage {
+                name: spec.to_string(),
+                problem,
+            })
+        }
+        SinkSpec::Stdout => Ok(stream::on_stdout(options.stdout)),
+        SinkSpec::Video(path) => Ok(Box::new(video::Video::to_file(path, options)?)),
+        SinkSpec::Url(url) => Ok(Box::new(video::Video::to_url(url, options)?)),
+        SinkSpec::Directory(_) | SinkSpec::Nothing => {
+            let problem = "a folder takes pictures in any order, it is no stream".to_owned();
+            Err(SinkError::Usage {
+                name: spec.to_string(),
+                problem,
+            })
+        }
+    }
+}

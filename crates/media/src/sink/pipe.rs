@@ -1,0 +1,99 @@
+//! Named pipes and devices: what is there to be written into, and never to be replaced.
+use mattebox_engine::stop::Stop;
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+/// How often a wait looks whether a reader has come.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// What is in an output's place and is no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InPlace {
+    /// Nothing, or a file.
+    File,
+    /// A folder.
+    Folder,
+    /// A named pipe, or a device that takes bytes such as a terminal.
+    Pipe,
+    /// A socket, a disk, or whatever else cannot be written into.
+    Other(&'static str),
+}
+
+impl InPlace {
+    /// Looks at what a path leads to, through links.
+    pub fn of(path: &Path) -> InPlace {
+        path.metadata()
+            .map_or(InPlace::File, |there| InPlace::of_metadata(&there))
+    }
+
+    #[cfg(unix)]
+    fn of_metadata(there: &Metadata) -> InPlace {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = there.file_type();
+        match () {
+            () if kind.is_dir() => InPlace::Folder,
+            () if kind.is_fifo() || kind.is_char_device() => InPlace::Pipe,
+            () if kind.is_socket() => InPlace::Other("a socket"),
+            () if kind.is_block_device() => InPlace::Other("a disk"),
+            () => InPlace::File,
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn of_metadata(there: &Metadata) -> InPlace {
+        if there.is_dir() {
+            InPlace::Folder
+        } else {
+            InPlace::File
+        }
+    }
+}
+
+/// Opens a pipe for writing, as soon as somebody reads it; `None` if `abort` was asked for before. It is never made: if it is gone, that
+/// is an error.
+#[cfg(unix)]
+pub(super) fn open(path: &Path, abort: &Stop) -> io::Result<Option<File>> {
+    use rustix::{
+        fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open},
+        io::Errno,
+    };
+    let mut told = false;
+    loop {
+        // Without NONBLOCK it could not be given up.
+        match open(
+            path,
+            OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY,
+            Mode::empty(),
+        ) {
+            Ok(pipe) => {
+                fcntl_setfl(&pipe, fcntl_getfl(&pipe)? - OFlags::NONBLOCK)?;
+                let pipe = File::from(pipe);
+                return match InPlace::of_metadata(&pipe.metadata()?) {
+                    InPlace::Pipe => Ok(Some(pipe)),
+                    _ => Err(io::Error::other(
+                        "it was a pipe a moment ago, and is none any more",
+                    )),
+                };
+            }
+            Err(Errno::NXIO) => {
+                if !told {
+                    tracing::info!(pipe = %path.display(), "waiting for a reader of the pipe");
+                    told = true;
+                }
+                if abort.wait(POLL_INTERVAL) {
+                    return Ok(None);
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+pub(super) fn open(_: &Path, _: &Stop) -> io::Result<Option<File>> {
+    Err(io::Error::other(
+        "named pipes cannot be written on this system",
+    ))
+}

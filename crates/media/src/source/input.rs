@@ -1,0 +1,397 @@
+//! The FFmpeg command for a source.
+use super::{RtspTransport, SourceError, SourceOptions, SourceSpec, pipe::Pipe, spec};
+use crate::ffmpeg::{Ffmpeg, file_url};
+use mattebox_engine::address::Address;
+use mattebox_engine::stop::Stop;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command, Stdio};
+use std::time::Duration;
+
+/// What FFmpeg is to read.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Input {
+    /// How messages name it.
+    pub(super) name: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Kind {
+    File(PathBuf),
+    Url(Address),
+    Device {
+        format: &'static str,
+        device: String,
+    },
+    Lavfi(Address),
+    /// Standard input that is a file.
+    Stdin,
+    /// Standard input or a named pipe, which can be read only once.
+    Pipe(Pipe),
+}
+
+/// How much FFmpeg reads of a source before it says what is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Probe {
+    /// 32 kB for the format, 100 kB or a fifth of a second for the rest: what comes live begins at once. Not every stream tells by then what
+    /// is in it.
+    Quick,
+    /// FFmpeg's own 5 MB or 5 seconds.
+    Long,
+}
+
+/// Protocols that carry what happens now. Of http, ftp and the like it shows only when they are open.
+const LIVE: &[&str] = &[
+    "rtsp", "rtsps", "rtp", "srtp", "rtmp", "rtmps", "rtmpt", "rtmpe", "udp", "tcp", "tls", "srt",
+    "rist", "unix", "mmsh", "mmst",
+];
+
+/// How an input is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    /// As it happens.
+    pub(super) live: bool,
+    /// Pictures have the time when they came. FFmpeg cannot tell then how long a video is that turns out to have an end.
+    pub(super) our_clock: bool,
+    /// How long FFmpeg looks first.
+    pub(super) probe: Probe,
+    /// What is still wanted.
+    pub(super) duration: Option<Duration>,
+}
+
+impl Input {
+    /// Finds out what a source is and whether it is there, as far as that costs nothing.
+    pub(super) fn resolve(spec: &SourceSpec) -> Result<Self, SourceError> {
+        let name = spec.to_string();
+        let refuse = |problem: String| SourceError::Usage {
+            name: name.clone(),
+            problem,
+        };
+        let kind = match spec {
+            SourceSpec::Path(path) => match path.metadata() {
+                Ok(there) if there.is_file() && there.len() == 0 => {
+                    return Err(refuse("the file is empty".to_owned()));
+                }
+                Ok(there) if is_pipe(&there) => Kind::Pipe(Pipe::named(path)),
+                Ok(_) => Kind::File(path.clone()),
+                // A numbered sequence such as frame_%06d.tif, which FFmpeg knows how to read.
+                Err(_) if path.to_string_lossy().contains('%') => Kind::File(path.clone()),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    return Err(refuse(missing(path)));
+                }
+                Err(error) => return Err(refuse(format!("cannot be read: {error}"))),
+            },
+            SourceSpec::Url(url) => Kind::Url(url.clone()),
+            SourceSpec::Device(device) => camera(device).map_err(refuse)?,
+            SourceSpec::Lavfi(graph) => Kind::Lavfi(graph.clone()),
+            SourceSpec::Stdin if std::io::stdin().is_terminal() => {
+                return Err(refuse(
+                    "it is the terminal: pipe a video into it, as in `mattebox run - < clip.mkv`"
+                        .to_owned(),
+                ));
+            }
+            SourceSpec::Stdin if is_a_file(&std::io::stdin()) => Kind::Stdin,
+            SourceSpec::Stdin => Kind::Pipe(Pipe::standard_input()),
+        };
+        Ok(Input { name, kind })
+    }
+
+    /// Whether it is known before it is opened that it gives pictures as they happen.
+    pub(super) fn is_live(&self) -> bool {
+        match &self.kind {
+            Kind::Device { .. } => true,
+            Kind::Url(_) => LIVE.contains(&self.scheme()),
+            _ => false,
+        }
+    }
+
+    /// What is wrong if it is a camera that is not plugged in.
+    pub(super) fn missing_device(&self) -> Option<String> {
+        match &self.kind {
+            Kind::Device {
+                format: "v4l2",
+                device,
+            } if !Path::new(device).exists() => Some(no_such_camera(device)),
+            _ => None,
+        }
+    }
+
+    /// Whether it comes over a network.
+    pub(super) fn is_remote(&self) -> bool {
+        matches!(self.kind, Kind::Url(_))
+    }
+
+    /// Starts to send what a pipe gives to a child that was started for it.
+    pub(super) fn supply(&self, to: Option<ChildStdin>) {
+        if let (Kind::Pipe(pipe), Some(to)) = (&self.kind, to) {
+            pipe.supply(to);
+        }
+    }
+
+    /// Whether everything that a pipe gave so far can be given to another child.
+    pub(super) fn can_be_read_from_its_beginning(&self) -> bool {
+        match &self.kind {
+            Kind::Pipe(pipe) => pipe.is_whole(),
+            Kind::Stdin => false,
+            _ => true,
+        }
+    }
+
+    /// How a source with an end is opened first: pictures in a pipe, which may be as live as a camera, need no long look.
+    pub(super) fn first_probe(&self, patience: Duration, stop: &Stop) -> Probe {
+        match &self.kind {
+            Kind::Pipe(pipe) if pipe.begins_with_pictures(patience, stop) => Probe::Quick,
+            _ => Probe::Long,
+        }
+    }
+
+    /// Whether it may turn out, when it is open, to give pictures as they happen.
+    pub(super) fn may_be_live(&self) -> bool {
+        matches!(self.kind, Kind::Url(_))
+    }
+
+    /// Whether FFmpeg can go back to its beginning by itself.
+    pub(super) fn can_rewind(&self) -> bool {
+        matches!(self.kind, Kind::File(_) | Kind::Url(_))
+    }
+
+    /// Whether it can be opened a second time and is then the same.
+    pub(super) fn can_be_opened_again(&self) -> bool {
+        match &self.kind {
+            Kind::File(path) => path.metadata().is_ok_and(|there| there.is_file()),
+            Kind::Url(_) | Kind::Device { .. } => true,
+            Kind::Lavfi(_) | Kind::Stdin | Kind::Pipe(_) => false,
+        }
+    }
+
+    fn scheme(&self) -> &str {
+        match &self.kind {
+            Kind::Url(url) => url.reveal().split("://").next().unwrap_or_default(),
+            _ => "",
+        }
+    }
+
+    /// The command that sends its JPEG pictures to stdout as they are, each in a part of a multipart message. Nothing of the options that change
+    /// pictures or their rate applies.
+    pub(super) fn copy_command(
+        &self,
+        ffmpeg: &Ffmpeg,
+        options: &SourceOptions,
+        reading: Reading,
+    ) -> Command {
+        let mut command = self.reading(ffmpeg, options, reading);
+        command.args([
+            "-c:v",
+            "copy",
+            "-flush_packets",
+            "1",
+            "-f",
+            "mpjpeg",
+            "pipe:1",
+        ]);
+        command
+    }
+
+    /// The command that decodes it to PPM pictures on stdout. The log tells each picture's time: its place in the source, or, of a live one,
+    /// the unix time when it arrived. Nothing is left out or repeated but for `fps`.
+    pub(super) fn command(
+        &self,
+        ffmpeg: &Ffmpeg,
+        options: &SourceOptions,
+        reading: Reading,
+    ) -> Command {
+        let mut command = self.reading(ffmpeg, options, reading);
+        let mut filters = Vec::new();
+        if let Some(fps) = options.fps {
+            filters.push(format!("fps={fps}"));
+        }
+        if let Some(width) = options.max_width {
+            filters.push(format!("scale=w='min(iw,{width})':h='if(gt(iw,{width}),max(1,round(ih*{width}/iw)),ih)':flags=area"));
+        }
+        filters.push("showinfo=checksum=0".to_owned());
+        if reading.live {
+            // Pictures that depend on later ones come after these: by our clock they are out of order.
+            filters.push("setpts=N".to_owned());
+        }
+        command.args(["-vf", &filters.join(",")]);
+        command.args(ffmpeg.frame_mode("passthrough"));
+        command.args([
+            "-pix_fmt",
+            "rgb24",
+            "-c:v",
+            "ppm",
+            "-f",
+            "image2pipe",
+            "pipe:1",
+        ]);
+        command
+    }
+
+    /// The part of a command that says what is read, and how much of it.
+    fn reading(&self, ffmpeg: &Ffmpeg, options: &SourceOptions, reading: Reading) -> Command {
+        let Reading {
+            live,
+            our_clock,
+            probe,
+            duration,
+        } = reading;
+        let mut command = ffmpeg.command();
+        command.stdout(Stdio::piped());
+        command.stdin(match self.kind {
+            Kind::Stdin => Stdio::inherit(),
+            Kind::Pipe(_) => Stdio::piped(),
+            _ => Stdio::null(),
+        });
+        let seconds = |time: Duration| format!("{}us", time.as_micros());
+        if probe == Probe::Quick {
+            command.args([
+                "-formatprobesize",
+                "32768",
+                "-probesize",
+                "100000",
+                "-analyzeduration",
+                "200000",
+            ]);
+        }
+        if live {
+            // Threads that share the frames among them would hold as many frames back as there are threads.
+            command.args(["-thread_type", "slice"]);
+            // Some cameras send no times, or wrong ones. Our own clock says when a picture came, and a rate is made by it.
+            if our_clock || options.fps.is_some() {
+                command.args(["-copyts", "-use_wallclock_as_timestamps", "1"]);
+            }
+        } else {
+            if options.repeat && self.can_rewind() {
+                command.args(["-stream_loop", "-1"]);
+            }
+            if options.realtime {
+                command.arg("-re");
+            }
+            if let Some(start) = options.start {
+                command.args(["-ss", &seconds(start)]);
+            }
+        }
+        match &self.kind {
+            Kind::File(path) => command.arg("-i").arg(file_url(path)),
+            Kind::Url(url) => {
+                if matches!(self.scheme(), "rtsp" | "rtsps") {
+                    let transport = match options.rtsp_transport {
+                        RtspTransport::Tcp => "tcp",
+                        RtspTransport::Udp => "udp",
+                    };
+                    command.args(["-rtsp_transport", transport]);
+                }
+                command.args(["-i", url.reveal()])
+            }
+            Kind::Device { format, device } => command.args(["-f", format, "-i", device]),
+            Kind::Lavfi(address) => command.args(["-f", "lavfi", "-i", spec::graph(address)]),
+            Kind::Pipe(pipe) if probe == Probe::Quick && pipe.begins_with_jpeg() => {
+                command.args(["-f", "mjpeg", "-i", "pipe:0"])
+            }
+            Kind::Stdin | Kind::Pipe(_) => command.args(["-i", "pipe:0"]),
+        };
+        // The first video that is no cover picture.
+        command.args(["-map", "0:V:0"]);
+        if let Some(duration) = duration {
+            command.args(["-t", &seconds(duration)]);
+        }
+        command
+    }
+}
+
+fn missing(path: &Path) -> String {
+    let here = std::env::current_dir()
+        .map(|dir| dir.display().to_string())
+        .unwrap_or_default();
+    let from = if path.is_relative() {
+        format!(" in {here}")
+    } else {
+        String::new()
+    };
+    format!("there is no such file{from}")
+}
+
+/// How this system's FFmpeg opens a camera.
+fn camera(device: &str) -> Result<Kind, String> {
+    let number = device.strip_prefix("/dev/video").unwrap_or(device);
+    if cfg!(target_os = "macos") {
+        return Ok(Kind::Device {
+            format: "avfoundation",
+            device: format!("{number}:none"),
+        });
+    }
+    if cfg!(windows) {
+        return Err("cameras have no numbers on this system: read it with another program and send it to standard input".into());
+    }
+    Ok(Kind::Device {
+        format: "v4l2",
+        device: format!("/dev/video{number}"),
+    })
+}
+
+fn no_such_camera(path: &str) -> String {
+    let mut others: Vec<String> = std::fs::read_dir("/dev")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.starts_with("video") && name.len() > 5)
+        .map(|name| format!("/dev/{name}"))
+        .collect();
+    others.sort();
+    match others.is_empty() {
+        true => format!(
+            "there is no {path}, and no other camera either: plug one in, or give a video file"
+        ),
+        false => format!("there is no {path}; there is {}", others.join(", ")),
+    }
+}
+
+#[cfg(unix)]
+fn is_pipe(there: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&there.file_type())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &std::fs::Metadata) -> bool {
+    false
+}
+
+/// Whether an open file is one that lies on a disk.
+#[cfg(unix)]
+fn is_a_file(open: &impl std::os::fd::AsFd) -> bool {
+    let kind =
+        rustix::fs::fstat(open).map(|there| rustix::fs::FileType::from_raw_mode(there.st_mode));
+    kind.is_ok_and(|kind| kind == rustix::fs::FileType::RegularFile)
+}
+
+#[cfg(not(unix))]
+fn is_a_file<T>(_: &T) -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_live_is_known_by_its_protocol() {
+        let live = |text: &str| Input::resolve(&text.parse().unwrap()).unwrap().is_live();
+        assert!(live("rtsp://h/1") && live("udp://127.0.0.1:9") && live("tcp://h:1"));
+        assert!(
+            !live("https://h/a.mp4") && !live("lavfi:testsrc") && !live("-") && !live("Cargo.toml")
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let text = |spec: &str| {
+            Input::resolve(&spec.parse().unwrap())
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(text("no/such.mp4").contains("no/such.mp4: there is no such file in /"));
+        let away = Input::resolve(&"999".parse().unwrap()).unwrap();
+        assert!(away.missing_device().unwrap().contains("/dev/video999"));
+    }
+}

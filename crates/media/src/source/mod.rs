@@ -1,0 +1,157 @@
+//! Where pictures come from: files, cameras, network streams, test patterns, folders of pictures.
+//!
+//! * `spec`: what a person writes to name a source.
+//! * `options`: how to read it.
+//! * `error`: what can go wrong; `mattebox_engine::status`: how a source is doing.
+//! * `input`: the FFmpeg command for it.
+//! * `feed`: one running FFmpeg and the pictures it sends; `pipe`: what is sent to it, of what can be read only once.
+//! * `video`: what has an end: files and test patterns.
+//! * `live`: what goes on for ever and comes back: cameras and network streams.
+//! * `pictures`: folders of pictures, decoded without FFmpeg; `listing` finds them.
+//! * `files`: which files of this machine a source reads.
+//!
+//! ```no_run
+//! use mattebox_engine::stop::Stop;
+//! use mattebox_media::source::{self, SourceOptions};
+//! let stop = Stop::new();
+//! let mut source = source::open(&"samples/person.mp4".parse()?, &SourceOptions::default(), &stop)?;
+//! while let Some(picture) = source.next(&stop)? {
+//!     println!("{} µs: {:?}", picture.time.0, picture.picture.dimensions());
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+mod error;
+mod feed;
+mod files;
+mod input;
+mod listing;
+mod live;
+mod options;
+mod pictures;
+mod pipe;
+mod spec;
+mod video;
+
+pub use crate::ffmpeg::jpeg::{Jpeg, JpegOddity};
+pub use error::SourceError;
+pub use files::{SourceFile, files};
+pub use options::{RtspTransport, SourceOptions};
+pub use pictures::narrow;
+pub use spec::{CameraSource, SourceSpec, SourceSpecError};
+
+use crate::ffmpeg::Ffmpeg;
+use feed::Sent;
+use image::RgbImage;
+use input::Input;
+use mattebox_core::frame::Timestamp;
+use mattebox_engine::stop::Stop;
+use std::time::Instant;
+
+/// One picture and its time.
+#[derive(Debug, Clone)]
+pub struct Picture<P = RgbImage> {
+    /// The picture, upright, sRGB; or the [`Jpeg`] that holds it.
+    pub picture: P,
+    /// Unix time when it arrived, of live sources; else its position in the source, from 0. In microseconds.
+    pub time: Timestamp,
+    /// Its latency begins here: when it arrived, of live sources; else when it had come out of FFmpeg, or its file was decoded.
+    pub read: Instant,
+}
+
+/// What is known of a source before its pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct SourceInfo {
+    /// About how many pictures it gives, for a progress bar. `None`: without end, or unknown.
+    pub frames: Option<u64>,
+    /// Pictures per second.
+    pub fps: Option<f64>,
+    /// It gives pictures as they happen, and waits for nobody.
+    pub live: bool,
+    /// Its pictures have nothing to do with each other: no smoothing over time.
+    pub still: bool,
+    /// The width and height of its pictures, if they are JPEG and can be had as they are: [`open_jpegs`].
+    pub motion_jpeg: Option<(u32, u32)>,
+}
+
+/// Something that gives pictures.
+pub trait Source<P = RgbImage>: Send {
+    /// What is known of it.
+    fn info(&self) -> &SourceInfo;
+
+    /// Waits for the next picture. `None` at the end, for good, and soon (about 50 ms) after `stop` is asked to stop.
+    ///
+    /// After an error whose [`SourceError::is_fatal`] is false the source goes on: one picture is missing.
+    fn next(&mut self, stop: &Stop) -> Result<Option<Picture<P>>, SourceError>;
+}
+
+/// Opens a source. Returns when it is known to work, as far as that can be known without its first picture: it may wait as
+/// long as [`SourceOptions::connect_timeout`].
+pub fn open(
+    spec: &SourceSpec,
+    options: &SourceOptions,
+    stop: &Stop,
+) -> Result<Box<dyn Source>, SourceError> {
+    options.check(spec)?;
+    if let SourceSpec::Path(path) = spec
+        && let Some(found) = listing::find(path)
+    {
+        let name = spec.to_string();
+        let paths = found.map_err(|problem| SourceError::Usage {
+            name: name.clone(),
+            problem,
+        })?;
+        return Ok(Box::new(pictures::Pictures::new(name, paths, options)?));
+    }
+    open_video(Input::resolve(spec)?, options, stop)
+}
+
+/// Opens a source of Motion JPEG whose pictures are wanted as they are, byte for byte: all of them, in their own size, as fast as they come.
+/// Only Huffman tables are put in where they are missing. A picture that is damaged comes too, with its [`Jpeg::oddity`]. For sources with
+/// [`SourceInfo::motion_jpeg`]; of the options `fps` and `max_width` do not apply.
+pub fn open_jpegs(
+    spec: &SourceSpec,
+    options: &SourceOptions,
+    stop: &Stop,
+) -> Result<Box<dyn Source<Jpeg>>, SourceError> {
+    options.check(spec)?;
+    let options = SourceOptions {
+        fps: None,
+        max_width: None,
+        ..options.clone()
+    };
+    open_video(Input::resolve(spec)?, &options, stop)
+}
+
+fn open_video<P: Sent>(
+    input: Input,
+    options: &SourceOptions,
+    stop: &Stop,
+) -> Result<Box<dyn Source<P>>, SourceError> {
+    if let Some(problem) = input.missing_device().filter(|_| !options.keep_trying) {
+        return Err(SourceError::Usage {
+            name: input.name.clone(),
+            problem,
+        });
+    }
+    if input.is_live() || input.may_be_live() {
+        let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
+        let live = live::Live::open(ffmpeg.clone(), input.clone(), options, stop)?;
+        if input.is_live() || !live.has_end() {
+            return Ok(Box::new(live));
+        }
+        return Ok(Box::new(video::Video::open(ffmpeg, input, options, stop)?));
+    }
+    // To ask FFmpeg for its version takes as long as to open a file, so that is done only if it does not work without.
+    let presumed = Ffmpeg::presume(&options.ffmpeg);
+    match video::Video::open(presumed.clone(), input.clone(), options, stop) {
+        Ok(video) => Ok(Box::new(video)),
+        Err(SourceError::Stopped) => Err(SourceError::Stopped),
+        Err(error) => {
+            let found = Ffmpeg::find(&options.ffmpeg)?;
+            if found.takes_options_of(&presumed) {
+                return Err(error);
+            }
+            Ok(Box::new(video::Video::open(found, input, options, stop)?))
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! How to read a source.
+use super::{SourceError, SourceSpec};
+use mattebox_core::codec::Limits;
+use mattebox_engine::status::Status;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How RTP travels from an RTSP server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RtspTransport {
+    /// Within the RTSP connection: nothing is lost, and it passes firewalls.
+    #[default]
+    Tcp,
+    /// As datagrams: less delay on a bad network, at the price of lost pictures.
+    Udp,
+}
+
+/// How to read a source.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceOptions {
+    /// Pictures per second: pictures are dropped or repeated to match. `None`: every picture that the source has.
+    pub fps: Option<f64>,
+    /// Wider pictures are scaled down to this width in pixels, with their proportions; never up.
+    pub max_width: Option<u32>,
+    /// Begin again at the end.
+    pub repeat: bool,
+    /// Not faster than a person would watch it.
+    pub realtime: bool,
+    /// Leave out this much from the beginning.
+    pub start: Option<Duration>,
+    /// End after this much.
+    pub duration: Option<Duration>,
+    /// No picture for so long: a live source is connected anew, any other fails. Zero: wait for ever. `None`: 10 seconds for a live source,
+    /// a minute for a file over the network, for ever for other files, which are slow only where the machine is.
+    pub stall_timeout: Option<Duration>,
+    /// A live source must give its first picture within this time.
+    pub connect_timeout: Duration,
+    /// A live source that gives no picture within that time is tried for ever, and so is a camera that is not plugged in. What no time can
+    /// mend is an error all the same.
+    pub keep_trying: bool,
+    /// A live source that was there and went away is waited for. Otherwise its end is the end.
+    pub reconnect: bool,
+    /// How an RTSP server sends.
+    pub rtsp_transport: RtspTransport,
+    /// Larger pictures are an error.
+    pub limits: Limits,
+    /// The FFmpeg program: a path, or a name to be found in PATH.
+    pub ffmpeg: PathBuf,
+    /// Where the source says that it was lost. Each source needs its own.
+    pub status: Status,
+}
+
+impl Default for SourceOptions {
+    fn default() -> Self {
+        SourceOptions {
+            fps: None,
+            max_width: None,
+            repeat: false,
+            realtime: false,
+            start: None,
+            duration: None,
+            stall_timeout: None,
+            connect_timeout: Duration::from_secs(15),
+            keep_trying: false,
+            reconnect: true,
+            rtsp_transport: RtspTransport::default(),
+            limits: Limits::default(),
+            ffmpeg: "ffmpeg".into(),
+            status: Status::default(),
+        }
+    }
+}
+
+/// How long a live source may give no picture before it is connected anew, where nothing else is asked for.
+const LIVE_STALL: Duration = Duration::from_secs(10);
+/// How long a file over the network may give no picture.
+const NETWORK_STALL: Duration = Duration::from_secs(60);
+
+impl SourceOptions {
+    /// [`SourceOptions::stall_timeout`] of a live source.
+    pub(super) fn live_stall(&self) -> Duration {
+        self.stall_timeout.unwrap_or(LIVE_STALL)
+    }
+
+    /// The same of a source with an end. Zero: for ever.
+    pub(super) fn file_stall(&self, over_network: bool) -> Duration {
+        self.stall_timeout.unwrap_or(if over_network {
+            NETWORK_STALL
+        } else {
+            Duration::ZERO
+        })
+    }
+
+    /// Refuses values that no source can follow.
+    pub(super) fn check(&self, spec: &SourceSpec) -> Result<(), SourceError> {
+        let refuse = |problem: String| {
+            Err(SourceError::Usage {
+                name: spec.to_string(),
+                problem,
+            })
+        };
+        match (self.fps, self.max_width, spec) {
+            (Some(fps), _, _) if !(fps > 0.0 && fps <= 1000.0) => refuse(format!(
+                "{fps} pictures per second: give a number over 0 and up to 1000"
+            )),
+            (_, Some(0), _) => refuse("a width of 0 pixels: give at least 1".to_owned()),
+            (_, _, SourceSpec::Stdin) if self.repeat => refuse(
+                "it can be read only once, so it cannot be repeated: save it to a file first"
+                    .to_owned(),
+            ),
+            _ => Ok(()),
+        }
+    }
+}

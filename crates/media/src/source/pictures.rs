@@ -1,0 +1,155 @@
+//! Pictures that have nothing to do with each other: a folder, a pattern, or one file.
+use super::video::USUAL_FPS;
+use super::{Picture, Source, SourceError, SourceInfo, SourceOptions};
+use image::RgbImage;
+use mattebox_core::codec::{self, Crop, Decoder, Filter};
+use mattebox_core::frame::Timestamp;
+use mattebox_engine::stop::Stop;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The longest file that is read as a picture, in bytes.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// Picture files, one after the other. One that cannot be read or decoded is an error of its own, and the next follows.
+#[derive(Debug)]
+pub(super) struct Pictures {
+    name: String,
+    paths: Vec<PathBuf>,
+    options: SourceOptions,
+    info: SourceInfo,
+    decoder: Decoder,
+    bytes: Vec<u8>,
+    /// Pictures begun, from the first that is wanted.
+    number: u64,
+    /// Where in the list that is.
+    first: u64,
+    /// Errors since the last good picture.
+    bad: usize,
+    /// When the first picture was asked for.
+    begun: Option<Instant>,
+}
+
+impl Pictures {
+    /// `paths` is not empty. Times are as in a video of [`SourceOptions::fps`], 25 if that is not set.
+    pub(super) fn new(
+        name: String,
+        paths: Vec<PathBuf>,
+        options: &SourceOptions,
+    ) -> Result<Self, SourceError> {
+        let fps = options.fps.unwrap_or(USUAL_FPS);
+        let count = |time: Duration| (time.as_secs_f64() * fps).round() as u64;
+        let first = options.start.map_or(0, count);
+        let there = (paths.len() as u64).saturating_sub(first);
+        if there == 0 {
+            let problem = format!(
+                "there are only {} pictures, {} are to be left out",
+                paths.len(),
+                first
+            );
+            return Err(SourceError::Usage { name, problem });
+        }
+        let frames = match options.duration.map(count) {
+            wanted if options.repeat => wanted,
+            wanted => Some(wanted.map_or(there, |wanted| wanted.min(there))),
+        };
+        let info = SourceInfo {
+            frames,
+            fps: Some(fps),
+            live: false,
+            still: true,
+            motion_jpeg: None,
+        };
+        let options = options.clone();
+        Ok(Pictures {
+            name,
+            paths,
+            options,
+            info,
+            decoder: Decoder::default(),
+            bytes: Vec::new(),
+            number: 0,
+            first,
+            bad: 0,
+            begun: None,
+        })
+    }
+
+    fn read(&mut self, path: &Path) -> Result<RgbImage, SourceError> {
+        self.bytes.clear();
+        File::open(path)
+            .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut self.bytes))
+            .and_then(|length| match length as u64 > MAX_FILE_BYTES {
+                true => Err(io::Error::other(format!(
+                    "the file is longer than {MAX_FILE_BYTES} bytes"
+                ))),
+                false => Ok(()),
+            })
+            .map_err(|source| SourceError::Unreadable {
+                path: path.to_owned(),
+                source,
+            })?;
+        let mut picture = RgbImage::default();
+        self.decoder
+            .decode_into(&self.bytes, &self.options.limits, &mut picture)
+            .map_err(|source| SourceError::Picture {
+                path: path.to_owned(),
+                source,
+            })?;
+        Ok(match self.options.max_width {
+            Some(width) if picture.width() > width => narrow(&picture, width),
+            _ => picture,
+        })
+    }
+}
+
+impl Source for Pictures {
+    fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+
+    fn next(&mut self, stop: &Stop) -> Result<Option<Picture>, SourceError> {
+        if stop.is_stopped() || self.info.frames.is_some_and(|frames| self.number >= frames) {
+            return Ok(None);
+        }
+        let fps = self.info.fps.unwrap_or(USUAL_FPS);
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        if self.options.realtime {
+            let due =
+                Duration::try_from_secs_f64(self.number as f64 / fps).unwrap_or(Duration::MAX);
+            if stop.wait(due.saturating_sub(begun.elapsed())) {
+                return Ok(None);
+            }
+        }
+        let place = self.first + self.number;
+        let path = self.paths[(place % self.paths.len() as u64) as usize].clone();
+        self.number += 1;
+        let picture = self.read(&path).inspect_err(|_| self.bad += 1);
+        if picture.is_err() && self.options.repeat && self.bad > self.paths.len() {
+            self.info.frames = Some(self.number);
+            let problem = "none of its pictures can be read".to_owned();
+            return Err(SourceError::Failed {
+                name: self.name.clone(),
+                frames: self.number,
+                problem,
+            });
+        }
+        let picture = picture?;
+        self.bad = 0;
+        let time = Timestamp((place as f64 * 1e6 / fps).round() as i64);
+        Ok(Some(Picture {
+            picture,
+            time,
+            read: Instant::now(),
+        }))
+    }
+}
+
+/// Scaled down to `width`, keeping its proportions, by averaging what falls into a pixel.
+pub fn narrow(picture: &RgbImage, width: u32) -> RgbImage {
+    let scale = f64::from(width) / f64::from(picture.width());
+    let height = ((f64::from(picture.height()) * scale).round() as u32).max(1);
+    codec::scale(picture, width, height, Filter::Box, Crop::Nothing)
+}

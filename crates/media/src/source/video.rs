@@ -1,0 +1,258 @@
+//! What has an end: video files, test patterns, standard input.
+use super::feed::{Arrival, Feed, Sent};
+use super::input::{Input, Probe, Reading};
+use super::{Picture, Source, SourceError, SourceInfo, SourceOptions};
+use crate::ffmpeg::Ffmpeg;
+use crate::ffmpeg::diagnose::{diagnose, last_words};
+use crate::ffmpeg::log::Header;
+use mattebox_core::frame::Timestamp;
+use mattebox_engine::stop::Stop;
+use std::time::Duration;
+use tracing::warn;
+
+/// Pictures per second where nobody says: FFmpeg's own choice.
+pub(super) const USUAL_FPS: f64 = 25.0;
+
+/// A video through FFmpeg: every picture that it has, in order.
+#[derive(Debug)]
+pub(super) struct Video<P> {
+    ffmpeg: Ffmpeg,
+    input: Input,
+    options: SourceOptions,
+    info: SourceInfo,
+    feed: Option<Feed<P>>,
+    /// How the running feed looks at it first.
+    probe: Probe,
+    /// Pictures delivered.
+    frames: u64,
+    /// Pictures of the running feed.
+    frames_of_feed: u64,
+    /// Where the running feed began, in microseconds of the source's time.
+    base: i64,
+    /// The time of the picture before, in the same.
+    last: Option<i64>,
+}
+
+impl<P: Sent> Video<P> {
+    pub(super) fn open(
+        ffmpeg: Ffmpeg,
+        input: Input,
+        options: &SourceOptions,
+        stop: &Stop,
+    ) -> Result<Self, SourceError> {
+        let mut video = Video {
+            base: micros(options.start.unwrap_or_default()),
+            options: options.clone(),
+            info: SourceInfo::default(),
+            feed: None,
+            probe: input.first_probe(options.file_stall(input.is_remote()), stop),
+            frames: 0,
+            frames_of_feed: 0,
+            last: None,
+            ffmpeg,
+            input,
+        };
+        loop {
+            let feed = video.start(options.duration)?;
+            match feed.wait_for_header(video.patience(), stop) {
+                Some(header) if header.opened => {
+                    video.info = describe(header, options);
+                    video.info.motion_jpeg = header
+                        .upright_motion_jpeg()
+                        .filter(|_| video.input.can_be_opened_again());
+                    video.feed = Some(feed);
+                    return Ok(video);
+                }
+                Some(_) => match video.end(feed) {
+                    Err(_) if video.probes_longer() => {}
+                    end => {
+                        return Err(end
+                            .err()
+                            .unwrap_or_else(|| video.failed("FFmpeg did not open it".to_owned())));
+                    }
+                },
+                None if stop.is_stopped() => return Err(SourceError::Stopped),
+                None => return Err(video.stalled()),
+            }
+        }
+    }
+
+    fn start(&self, duration: Option<Duration>) -> Result<Feed<P>, SourceError> {
+        let reading = Reading {
+            live: false,
+            our_clock: false,
+            probe: self.probe,
+            duration,
+        };
+        Feed::start(&self.input, &self.ffmpeg, &self.options, reading)
+            .map_err(|error| self.failed(format!("cannot start FFmpeg: {error}")))
+    }
+
+    /// How long it may give no picture. Zero: for ever.
+    fn patience(&self) -> Duration {
+        self.options.file_stall(self.input.is_remote())
+    }
+
+    /// After a quick look that found no picture: whether another try takes its time.
+    fn probes_longer(&mut self) -> bool {
+        let again = self.probe == Probe::Quick
+            && self.frames == 0
+            && self.input.can_be_read_from_its_beginning();
+        if again {
+            self.probe = Probe::Long;
+        }
+        again
+    }
+
+    fn failed(&self, problem: String) -> SourceError {
+        SourceError::Failed {
+            name: self.input.name.clone(),
+            frames: self.frames,
+            problem,
+        }
+    }
+
+    fn stalled(&self) -> SourceError {
+        let seconds = self.patience().as_secs_f64();
+        SourceError::Stalled {
+            name: self.input.name.clone(),
+            seconds,
+            frames: self.frames,
+        }
+    }
+
+    /// The time of a picture in microseconds: later than the one before, whatever the stream says.
+    fn time(&mut self, seconds: Option<f64>) -> i64 {
+        let step = (1e6 / self.info.fps.unwrap_or(USUAL_FPS)) as i64;
+        let after_last = self
+            .last
+            .map_or(self.base, |last| last.saturating_add(step));
+        let said = seconds.map(|seconds| {
+            self.base
+                .saturating_add((seconds.max(0.0) * 1e6).round() as i64)
+        });
+        let time = said
+            .filter(|said| self.last.is_none_or(|last| *said > last))
+            .unwrap_or(after_last);
+        self.last = Some(time);
+        time
+    }
+
+    /// What the end of the child means: the end, or an error.
+    fn end(&self, feed: Feed<P>) -> Result<(), SourceError> {
+        let ending = feed.finish();
+        let good = ending.status.is_some_and(|status| status.success());
+        if good && self.frames > 0 {
+            if let Some(words) = last_words(&ending.errors) {
+                warn!(
+                    source = self.input.name,
+                    frames = self.frames,
+                    "the video is damaged or cut short (FFmpeg: {words})"
+                );
+            }
+            return Ok(());
+        }
+        if good && ending.errors.is_empty() {
+            let after = match self.options.start {
+                Some(start) => format!(" after its first {} s", start.as_secs_f64()),
+                None => String::new(),
+            };
+            return Err(SourceError::Usage {
+                name: self.input.name.clone(),
+                problem: format!("there is no picture in it{after}"),
+            });
+        }
+        Err(SourceError::from_diagnosis(
+            &self.input.name,
+            self.frames,
+            diagnose(&ending.errors, ending.status),
+        ))
+    }
+
+    /// Starts anew what cannot rewind by itself, for what is left of the duration. `None` when that is over.
+    fn again(&mut self) -> Result<Option<Feed<P>>, SourceError> {
+        self.frames_of_feed = 0;
+        let step = (1e6 / self.info.fps.unwrap_or(USUAL_FPS)) as i64;
+        self.base = self.last.unwrap_or_default().saturating_add(step);
+        let passed = Duration::from_micros(self.base.unsigned_abs())
+            .saturating_sub(self.options.start.unwrap_or_default());
+        match self
+            .options
+            .duration
+            .map(|duration| duration.saturating_sub(passed))
+        {
+            Some(left) if left.is_zero() => Ok(None),
+            left => self.start(left).map(Some),
+        }
+    }
+}
+
+impl<P: Sent> Source<P> for Video<P> {
+    fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+
+    fn next(&mut self, stop: &Stop) -> Result<Option<Picture<P>>, SourceError> {
+        while let Some(feed) = self.feed.take() {
+            match feed.next(self.patience(), stop) {
+                Arrival::Picture(arrived) => {
+                    self.feed = Some(feed);
+                    self.frames += 1;
+                    self.frames_of_feed += 1;
+                    let time = Timestamp(self.time(arrived.seconds));
+                    return Ok(Some(Picture {
+                        picture: arrived.picture,
+                        time,
+                        read: arrived.read,
+                    }));
+                }
+                Arrival::Stopped => return Ok(None),
+                Arrival::Ended => {
+                    match self.end(feed) {
+                        Err(_) if self.probes_longer() => {
+                            self.feed = Some(self.start(self.options.duration)?);
+                            continue;
+                        }
+                        end => end?,
+                    }
+                    // A piece too short for a picture would be started again and again.
+                    let can_begin_again =
+                        !self.input.can_rewind() && self.input.can_be_read_from_its_beginning();
+                    if self.options.repeat && can_begin_again && self.frames_of_feed > 0 {
+                        self.feed = self.again()?;
+                    }
+                }
+                Arrival::Unusable(error) => return Err(self.failed(error.to_string())),
+                Arrival::Stalled => return Err(self.stalled()),
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn describe(header: Header, options: &SourceOptions) -> SourceInfo {
+    let fps = options.fps.or(header.fps);
+    let there = header
+        .duration
+        .map(|seconds| seconds - options.start.unwrap_or_default().as_secs_f64());
+    let wanted = options.duration.map(|duration| duration.as_secs_f64());
+    let seconds = match (there, wanted) {
+        (_, wanted) if options.repeat => wanted,
+        (Some(there), Some(wanted)) => Some(there.min(wanted)),
+        (there, wanted) => there.or(wanted),
+    };
+    let frames = seconds
+        .zip(fps)
+        .map(|(seconds, fps)| (seconds * fps).round().max(0.0) as u64);
+    SourceInfo {
+        frames,
+        fps,
+        live: false,
+        still: false,
+        motion_jpeg: None,
+    }
+}
