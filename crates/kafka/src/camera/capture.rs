@@ -1,0 +1,494 @@
+//! One camera's thread: its source, the pace, the encoder, its ring.
+use super::{
+    encoded::Encoded,
+    numbers::Failure,
+    pace::{Due, Pace},
+    rate::Rate,
+    shared::Shared,
+};
+use crate::settings::CameraSettings;
+use image::RgbImage;
+use mattebox_core::{
+    codec::{Decoder, JpegEncoder},
+    frame::Timestamp,
+};
+use mattebox_engine::{queues::Pushed, status::Condition, stop::Stop, trace::Span, watch::count};
+use mattebox_media::source::{
+    self, CameraSource, Jpeg, JpegOddity, Source, SourceError, SourceInfo, SourceOptions,
+    SourceSpec,
+};
+use mattebox_wire::picture_code;
+use std::{
+    any::Any,
+    collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::Ordering::Relaxed,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// The first wait before a source that failed is opened again; each further one is twice as long, until pictures flow again.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// The longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// One camera of the process.
+pub(super) struct Capture<'a> {
+    shared: &'a Shared,
+    index: usize,
+    settings: &'a CameraSettings,
+    what: &'a CameraSource,
+    options: SourceOptions,
+    stop: &'a Stop,
+    encoder: JpegEncoder,
+    decoder: Decoder,
+    /// Motion JPEG goes as it is where it fits.
+    passthrough: bool,
+    /// Its source gives pictures as they happen.
+    live: bool,
+    /// What was said of its pictures, so that it is said once.
+    said: HashSet<String>,
+    /// Frames that its ring was given.
+    frames: u64,
+    last: Timestamp,
+}
+
+/// How a source came to its end.
+enum End {
+    /// There is nothing more, or nothing more is wanted.
+    Done,
+    /// It failed, after so many pictures.
+    Failed(SourceError, u64),
+}
+
+/// A picture as JPEG.
+struct Taken {
+    jpeg: Vec<u8>,
+    width: u32,
+    height: u32,
+    /// Its bytes are those of the source.
+    as_it_was: bool,
+}
+
+/// Why a picture is not published.
+enum Refused {
+    /// It cannot be read; the others can.
+    Picture {
+        reason: &'static str,
+        problem: String,
+    },
+    /// None of this source can pass through.
+    Passthrough(String),
+}
+
+impl<'a> Capture<'a> {
+    pub(super) fn new(
+        shared: &'a Shared,
+        index: usize,
+        settings: &'a CameraSettings,
+        stop: &'a Stop,
+    ) -> Self {
+        let encoder = JpegEncoder::new(settings.jpeg_quality);
+        // The rate is kept by our own clock: FFmpeg is to be ahead of it.
+        let status = shared.cameras[index].numbers.status.clone();
+        let options = SourceOptions {
+            realtime: false,
+            keep_trying: true,
+            status,
+            ..settings.source.clone()
+        };
+        Capture {
+            shared,
+            index,
+            settings,
+            what: &settings.cameras[index],
+            options,
+            stop,
+            encoder,
+            decoder: Decoder::default(),
+            passthrough: settings.passthrough,
+            live: false,
+            said: HashSet::new(),
+            frames: 0,
+            last: Timestamp(i64::MIN),
+        }
+    }
+
+    /// Captures to the end. Whatever happens to this camera, its queue ends and the others go on.
+    pub(super) fn run(mut self) {
+        let shared = self.shared;
+        let index = self.index;
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.capture())) {
+            let message = format!("camera {}: {}", self.what.camera, words(&*panic));
+            self.fail(Failure {
+                message,
+                exit_code: 1,
+            });
+        }
+        shared.queues.end(shared.cameras[index].queue);
+    }
+
+    fn capture(&mut self) {
+        let mut wait = FIRST_WAIT;
+        loop {
+            let (error, pictures) = match self.read() {
+                End::Done => return,
+                End::Failed(..) if self.stop.is_stopped() => return,
+                End::Failed(error, pictures) => (error, pictures),
+            };
+            if pictures > 0 {
+                wait = FIRST_WAIT;
+            }
+            if !self.is_tried_again(&error) {
+                let exit_code = match error {
+                    _ if error.is_usage() => 2,
+                    _ if error.is_unreachable() => 3,
+                    _ => 1,
+                };
+                return self.fail(Failure {
+                    message: error.to_string(),
+                    exit_code,
+                });
+            }
+            let camera = &self.what.camera;
+            tracing::warn!(%camera, retry_in_s = wait.as_secs_f64(), "{error}: the source is opened again");
+            count(&self.numbers().reopened);
+            if self.stop.wait(wait) {
+                return;
+            }
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// A live source is kept, and among several cameras every one that has no end: the others go on, and nobody looks after the process. What
+    /// could never work is not tried again.
+    fn is_tried_again(&self, error: &SourceError) -> bool {
+        let endless = self.options.repeat
+            || matches!(self.what.spec, SourceSpec::Url(_) | SourceSpec::Device(_));
+        let never_worked = self.numbers().captured.load(Relaxed) == 0;
+        (self.live || (self.settings.cameras.len() > 1 && endless))
+            && !(error.is_usage() && never_worked)
+    }
+
+    /// Opens the source and reads it to its end.
+    fn read(&mut self) -> End {
+        let source = match source::open(&self.what.spec, &self.options, self.stop) {
+            Ok(source) => source,
+            Err(error) => return End::Failed(error, 0),
+        };
+        let info = *source.info();
+        self.live = info.live;
+        match info
+            .motion_jpeg
+            .filter(|(width, _)| self.options.max_width.is_none_or(|widest| *width <= widest))
+        {
+            Some(size) if self.passthrough => {
+                drop(source);
+                self.pass_on(info, size)
+            }
+            _ => self.follow(source, info, Rate::Kept, |capture, picture| {
+                capture.encode(picture)
+            }),
+        }
+    }
+
+    /// Reads a source whose JPEG pictures are published as they are, where they can be: what no decoder would wonder at. The others are decoded
+    /// and encoded.
+    fn pass_on(&mut self, info: SourceInfo, size: (u32, u32)) -> End {
+        let source = match source::open_jpegs(&self.what.spec, &self.options, self.stop) {
+            Ok(source) => source,
+            Err(error) => return End::Failed(error, 0),
+        };
+        let wanted = self.fps(info);
+        let rate = match info.live {
+            true => Rate::live(wanted),
+            false => Rate::even(source.info().fps, wanted),
+        };
+        let mut is_first = true;
+        let end = self.follow(source, info, rate, |capture, jpeg: &Jpeg| {
+            // As in interlaced video, where two pictures are one: FFmpeg's own rule.
+            let has_size = jpeg.width > 0 && jpeg.height > 0;
+            if has_size
+                && std::mem::take(&mut is_first)
+                && jpeg.width == size.0
+                && jpeg.height * 4 < size.1 * 3
+            {
+                let problem = format!(
+                    "there is a JPEG of {}x{} in a video of {}x{}",
+                    jpeg.width, jpeg.height, size.0, size.1
+                );
+                return Err(Refused::Passthrough(problem));
+            }
+            let is_wide = capture
+                .options
+                .max_width
+                .is_some_and(|widest| jpeg.width > widest);
+            match jpeg.oddity {
+                None if !is_wide => {
+                    let Jpeg {
+                        bytes,
+                        width,
+                        height,
+                        ..
+                    } = jpeg;
+                    Ok(Taken {
+                        jpeg: bytes.clone(),
+                        width: *width,
+                        height: *height,
+                        as_it_was: true,
+                    })
+                }
+                oddity => capture.encode_again(jpeg, oddity),
+            }
+        });
+        match end {
+            End::Failed(error, pictures)
+                if !self.stop.is_stopped() && (pictures == 0 || self.is_tried_again(&error)) =>
+            {
+                tracing::warn!(camera = %self.what.camera, "{error}: its pictures cannot pass through, they are decoded from here on");
+                self.passthrough = false;
+                self.read()
+            }
+            end => end,
+        }
+    }
+
+    /// A picture as the JPEG that is published.
+    fn encode(&mut self, picture: &RgbImage) -> Result<Taken, Refused> {
+        let mut jpeg = Vec::new();
+        self.encoder
+            .encode(picture, &mut jpeg)
+            .map_err(|error| Refused::Picture {
+                reason: "not-encoded",
+                problem: error.to_string(),
+            })?;
+        Ok(Taken {
+            jpeg,
+            width: picture.width(),
+            height: picture.height(),
+            as_it_was: false,
+        })
+    }
+
+    /// Decodes what can be decoded of a picture that cannot be published as it is, and encodes that. Of one that is cut off it is what is there,
+    /// as where FFmpeg decodes.
+    fn encode_again(&mut self, jpeg: &Jpeg, oddity: Option<JpegOddity>) -> Result<Taken, Refused> {
+        let refuse = |problem: String, reason| Refused::Picture { reason, problem };
+        if oddity == Some(JpegOddity::TooLong) {
+            return Err(refuse(JpegOddity::TooLong.to_string(), "picture-too-large"));
+        }
+        let mut picture = RgbImage::default();
+        self.decoder
+            .decode_part_into(&jpeg.bytes, &self.options.limits, &mut picture)
+            .map_err(|error| refuse(error.to_string(), picture_code(&error)))?;
+        if let Some(oddity) = oddity
+            && self.said.insert(oddity.to_string())
+        {
+            tracing::warn!(camera = %self.what.camera, "a JPEG picture is not as it should be: {oddity}; such pictures are decoded and encoded again");
+        }
+        match self.options.max_width {
+            Some(width) if picture.width() > width => self.encode(&source::narrow(&picture, width)),
+            _ => self.encode(&picture),
+        }
+    }
+
+    /// Counts a picture that cannot be published, and says why, once for each reason.
+    fn refuse(&mut self, reason: &'static str, problem: &str) {
+        self.numbers().unreadable(reason);
+        match self.said.insert(reason.to_owned()) {
+            true => {
+                tracing::error!(camera = %self.what.camera, "a picture is left out ({reason}): {problem}; others like it are only counted")
+            }
+            false => {
+                tracing::debug!(camera = %self.what.camera, "a picture is left out ({reason}): {problem}")
+            }
+        }
+    }
+
+    fn fps(&self, info: SourceInfo) -> f64 {
+        self.options.fps.or(info.fps).unwrap_or(25.0)
+    }
+
+    /// Reads a source to its end.
+    fn follow<P>(
+        &mut self,
+        mut source: Box<dyn Source<P>>,
+        info: SourceInfo,
+        mut rate: Rate,
+        mut take: impl FnMut(&mut Self, &P) -> Result<Taken, Refused>,
+    ) -> End {
+        let expected = info
+            .frames
+            .into_iter()
+            .chain(self.settings.frames)
+            .min()
+            .unwrap_or(0);
+        self.numbers().expected.store(expected, Relaxed);
+        let phase = self.index as f64 / self.settings.cameras.len() as f64;
+        let mut pace =
+            (!info.live && self.settings.source.realtime).then(|| Pace::new(self.fps(info), phase));
+        let mut pictures = 0;
+        loop {
+            let picture = match source.next(self.stop) {
+                Ok(Some(picture)) => {
+                    self.options.status.set(Condition::Open);
+                    picture
+                }
+                Ok(None) if pictures == 0 && !self.stop.is_stopped() => {
+                    let problem = "there is no picture in it".to_owned();
+                    return End::Failed(
+                        SourceError::Usage {
+                            name: self.what.spec.to_string(),
+                            problem,
+                        },
+                        0,
+                    );
+                }
+                Ok(None) => return End::Done,
+                Err(error) if error.is_fatal() => return End::Failed(error, pictures),
+                Err(error) => {
+                    count(&self.numbers().captured);
+                    let reason = match &error {
+                        SourceError::Picture { source, .. } => picture_code(source),
+                        _ => "not-readable",
+                    };
+                    self.refuse(reason, &error.to_string());
+                    continue;
+                }
+            };
+            for _ in 0..rate.copies(picture.read) {
+                if self
+                    .settings
+                    .frames
+                    .is_some_and(|frames| self.frames >= frames)
+                {
+                    return End::Done;
+                }
+                count(&self.numbers().captured);
+                if !self.is_due(pace.as_mut()) {
+                    continue;
+                }
+                // A file's picture is taken when it is due, a live one when it arrived.
+                let (time, moment) = if info.live {
+                    (picture.time, picture.read)
+                } else {
+                    (now(), Instant::now())
+                };
+                let span = self.shared.tracer.begin("capture", moment);
+                span.of_camera(&self.what.camera);
+                match span.time("encode", || take(self, &picture.picture)) {
+                    Ok(taken) => {
+                        if !self.give(taken, time, moment, span) {
+                            return End::Done;
+                        }
+                    }
+                    Err(Refused::Passthrough(problem)) => {
+                        self.numbers().captured.fetch_sub(1, Relaxed);
+                        return End::Failed(
+                            SourceError::Failed {
+                                name: self.what.spec.to_string(),
+                                frames: pictures,
+                                problem,
+                            },
+                            pictures,
+                        );
+                    }
+                    Err(Refused::Picture { reason, problem }) => {
+                        self.refuse(reason, &problem);
+                        span.fail(problem);
+                    }
+                }
+            }
+            pictures += 1;
+            if self
+                .settings
+                .frames
+                .is_some_and(|frames| self.frames >= frames)
+            {
+                return End::Done;
+            }
+        }
+    }
+
+    /// Waits for a picture's tick. False if it is not to be published: it is counted.
+    fn is_due(&self, pace: Option<&mut Pace>) -> bool {
+        let wait = match pace.map(|pace| pace.frame(Instant::now())) {
+            None => return true,
+            Some(Due::Late) => {
+                count(&self.numbers().dropped_late);
+                return false;
+            }
+            Some(Due::In(wait)) => wait,
+        };
+        let stopped = !wait.is_zero() && self.stop.wait(wait);
+        if stopped {
+            count(&self.numbers().dropped_stopped);
+        }
+        !stopped
+    }
+
+    /// Puts a frame into the queue of its camera. False if nothing more is wanted.
+    fn give(&mut self, taken: Taken, time: Timestamp, moment: Instant, span: Span) -> bool {
+        let Taken {
+            jpeg,
+            width,
+            height,
+            as_it_was,
+        } = taken;
+        self.last = Timestamp(time.0.max(self.last.0.saturating_add(1)));
+        let frame = Encoded {
+            jpeg,
+            width,
+            height,
+            time: self.last,
+            taken: moment,
+            as_it_was,
+            span,
+        };
+        let numbers = self.numbers();
+        let queue = self.shared.cameras[self.index].queue;
+        match self.shared.queues.push(queue, frame) {
+            Pushed::Queued => {}
+            Pushed::Replaced(oldest) => {
+                oldest.span.became("dropped");
+                count(&numbers.dropped_buffer);
+            }
+            Pushed::Refused(_) => {
+                count(&numbers.dropped_stopped);
+                return false;
+            }
+        }
+        self.frames += 1;
+        true
+    }
+
+    fn numbers(&self) -> &'a super::CameraNumbers {
+        &self.shared.cameras[self.index].numbers
+    }
+
+    fn fail(&self, failure: Failure) {
+        self.options.status.set(Condition::Failed {
+            why: failure.message.clone(),
+        });
+        tracing::error!(camera = %self.what.camera, "{}", failure.message);
+        self.numbers().fail(failure);
+    }
+}
+
+fn now() -> Timestamp {
+    let micros = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros());
+    Timestamp(i64::try_from(micros).unwrap_or(i64::MAX))
+}
+
+/// What a panic said.
+fn words(panic: &(dyn Any + Send)) -> String {
+    let said = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    format!(
+        "a mistake in this program ended it: {}",
+        said.unwrap_or_else(|| "it said nothing".to_owned())
+    )
+}

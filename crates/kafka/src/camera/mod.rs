@@ -1,0 +1,200 @@
+//! From sources to a topic of frames: `mattebox camera`.
+//!
+//! ```text
+//! source ─► pace ─► JPEG ─► queue (one thread per camera) ─► publisher (one for all) ─► librdkafka ─► broker ─► deliveries
+//! ```
+//!
+//! # Layout
+//!
+//! In the order of a frame's way:
+//!
+//! * [`capture`]: one camera's thread. It never waits for the broker, and its errors are its own.
+//! * [`pace`]: when a frame is due; [`rate`]: how many frames a picture becomes that passes through as it is.
+//! * [`encoded`]: a frame in the queue of its camera. A full queue of a live camera loses its oldest.
+//! * [`publisher`]: hands them to the client, in turn; [`record`]: what a frame looks like in the topic.
+//! * [`deliveries`]: what the broker answers; [`link`]: whether it is there at all.
+//!
+//! Around it:
+//!
+//! * [`resume`]: the number that a camera goes on with after a restart.
+//! * [`sizes`]: whether the topic takes frames of this size.
+//! * [`numbers`]: what is counted; [`report`]: what is said of it at the end.
+//! * [`shared`]: what the threads share.
+mod capture;
+mod deliveries;
+mod encoded;
+mod link;
+mod numbers;
+mod pace;
+mod publisher;
+mod rate;
+mod record;
+pub mod report;
+mod resume;
+mod shared;
+mod sizes;
+
+pub use numbers::{CameraNumbers, Failure};
+
+use super::{
+    KafkaError, client,
+    topics::{self, Wanted},
+};
+use crate::settings::CameraSettings;
+use capture::Capture;
+use mattebox_core::frame::CameraId;
+use mattebox_engine::{
+    StartError, Watch,
+    queues::{CameraQueues, Lifetime, QueueSettings, WhenFull},
+    stages,
+    stop::Stop,
+    trace::Tracer,
+};
+use publisher::Publisher;
+use report::{Measured, Report};
+use shared::{Known, Shared};
+use sizes::Sizes;
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
+    time::Instant,
+};
+
+/// Frames of one camera that the client has at a time, where newer frames take the place of older ones: few, because what the client has
+/// stays. Enough for 10 frames per second and a broker that takes most of a second.
+const FEW: usize = 8;
+/// The same where nothing is dropped.
+const MANY: usize = 128;
+
+/// Cameras that are ready to begin: the broker answers and the topic is there.
+pub struct Camera {
+    settings: CameraSettings,
+    stop: Stop,
+    abort: Stop,
+    sizes: Sizes,
+    partitions: i32,
+    shared: Arc<Shared>,
+}
+
+impl Camera {
+    /// Waits for the broker, and makes the topic if it is not there. `stop` ends the capture, `abort` everything.
+    pub fn new(settings: CameraSettings, stop: Stop, abort: Stop) -> Result<Self, KafkaError> {
+        let tracer = Tracer::open(settings.trace.as_ref(), "camera").map_err(StartError::Trace)?;
+        let broker = &settings.broker;
+        let admin = client::connect(broker, settings.source.connect_timeout, &stop)?;
+        let wanted = Wanted {
+            name: &broker.topic,
+            partitions: settings.partitions,
+            replication_factor: settings.replication_factor,
+            config: Vec::new(),
+        };
+        let partitions = topics::ensure(&admin, &wanted)?;
+        let sizes = Sizes::ask(&admin, broker);
+        let queue = QueueSettings {
+            waiting: settings.buffer_frames,
+            in_flight: if settings.source.realtime { FEW } else { MANY },
+            when_full: if settings.source.realtime {
+                WhenFull::DropOldest
+            } else {
+                WhenFull::Wait
+            },
+        };
+        let queues = CameraQueues::new(Lifetime::Cameras);
+        let known = |camera: &CameraId| Known {
+            camera: camera.clone(),
+            numbers: Arc::default(),
+            queue: queues.open(queue, Default::default()),
+            session: record::session(camera),
+        };
+        let shared = Shared {
+            cameras: settings.cameras.iter().map(|c| known(&c.camera)).collect(),
+            queues,
+            link: link::Link::new(&broker.bootstrap),
+            tracer,
+        };
+        Ok(Camera {
+            stop,
+            abort,
+            sizes,
+            partitions,
+            shared: Arc::new(shared),
+            settings,
+        })
+    }
+
+    /// The counters, to be read while the cameras run.
+    pub fn watch(&self) -> Watch<CameraNumbers> {
+        Watch {
+            cameras: self
+                .shared
+                .cameras
+                .iter()
+                .map(|known| (known.camera.clone(), known.numbers.clone()))
+                .collect(),
+        }
+    }
+
+    /// Runs until every source has ended or it was stopped, and what was captured is published.
+    pub fn run(self) -> Result<Report, KafkaError> {
+        let Camera {
+            settings,
+            stop,
+            abort,
+            sizes,
+            partitions,
+            shared,
+        } = self;
+        let names: Vec<_> = settings.cameras.iter().map(|c| c.camera.clone()).collect();
+        let next = resume::next_numbers(&settings.broker, partitions, &names, &stop)?;
+        for (camera, next) in names.iter().zip(&next).filter(|(_, next)| **next > 0) {
+            tracing::info!(%camera, frame = next, "the camera goes on after the last frame of it in the topic");
+        }
+        let publisher = Publisher::new(&settings, shared.clone(), sizes, next)?;
+        let cpu = || stages::process_cpu() + stages::children_cpu();
+        let begun = Instant::now();
+        let cpu_before = cpu();
+        end_at(&stop, &abort, &shared);
+        thread::scope(|scope| -> Result<(), KafkaError> {
+            for (index, name) in names.iter().enumerate() {
+                let capture = Capture::new(&shared, index, &settings, &stop);
+                let thread = thread::Builder::new().name(format!("camera {name}"));
+                if let Err(error) = thread.spawn_scoped(scope, move || capture.run()) {
+                    stop.stop();
+                    shared.queues.shut();
+                    return Err(StartError::Thread(error).into());
+                }
+            }
+            let published = publisher.run();
+            if published.is_err() {
+                stop.stop();
+                shared.queues.shut();
+            }
+            published
+        })?;
+        let measured = Measured {
+            elapsed: begun.elapsed(),
+            cpu: cpu().saturating_sub(cpu_before),
+            interrupted: stop.is_stopped(),
+        };
+        shared.tracer.close();
+        Ok(Report::new(&settings.broker.topic, &shared, &measured))
+    }
+}
+
+/// When `stop` is asked for, no more frames are taken; at an abort, those that wait are dropped.
+fn end_at(stop: &Stop, abort: &Stop, shared: &Arc<Shared>) {
+    let at_stop = shared.clone();
+    stop.on_stop(move || at_stop.queues.end_all());
+    let at_abort = shared.clone();
+    abort.on_stop(move || {
+        let dropped: HashMap<_, _> = at_abort.queues.shut().into_iter().collect();
+        for known in &at_abort.cameras {
+            let lost = dropped.get(&known.queue).map_or(0, Vec::len);
+            known
+                .numbers
+                .dropped_stopped
+                .fetch_add(lost as u64, Relaxed);
+        }
+    });
+}

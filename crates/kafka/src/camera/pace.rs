@@ -1,0 +1,119 @@
+//! When a frame of a source that has no time of its own is due: the steady clock of `--fps`.
+use std::time::{Duration, Instant};
+
+/// Ticks of a camera. The n-th is n intervals after the first, however long anything before took: nothing adds up.
+#[derive(Debug)]
+pub(super) struct Pace {
+    fps: f64,
+    /// How long after the first frame its tick is.
+    phase: Duration,
+    start: Option<Instant>,
+    ticks: u64,
+}
+
+/// What becomes of a frame.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// It is published after this wait.
+    In(Duration),
+    /// It came more than an interval after its tick. The tick is over.
+    Late,
+}
+
+impl Pace {
+    /// `fps` is positive. `phase`, a part of 1 below it, sets cameras that start together apart, so that they do not all work at once.
+    pub(super) fn new(fps: f64, phase: f64) -> Self {
+        Pace {
+            fps,
+            phase: Duration::from_secs_f64(phase / fps),
+            start: None,
+            ticks: 0,
+        }
+    }
+
+    /// Takes the next tick for a frame that is here `now`.
+    pub(super) fn frame(&mut self, now: Instant) -> Due {
+        let start = *self.start.get_or_insert(now + self.phase);
+        // A quotient of whole numbers and not a sum of intervals: exact for more years than a camera lasts.
+        let due = start
+            + Duration::try_from_secs_f64(self.ticks as f64 / self.fps).unwrap_or(Duration::ZERO);
+        self.ticks += 1;
+        let late = now.saturating_duration_since(due);
+        match late.as_secs_f64() * self.fps > 1.0 {
+            true => Due::Late,
+            false => Due::In(due.saturating_duration_since(now)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a pace by a clock of its own: each frame takes `work` to come. Returns when frames were let through.
+    fn simulate(fps: f64, work: &[Duration]) -> (Vec<Duration>, usize) {
+        let begun = Instant::now();
+        let mut pace = Pace::new(fps, 0.0);
+        let mut now = begun;
+        let mut through = vec![];
+        let mut late = 0;
+        for work in work {
+            now += *work;
+            match pace.frame(now) {
+                Due::In(wait) => {
+                    now += wait;
+                    through.push(now - begun);
+                }
+                Due::Late => late += 1,
+            }
+        }
+        (through, late)
+    }
+
+    #[test]
+    fn the_clock_does_not_drift() {
+        let work: Vec<_> = (0..100_000)
+            .map(|i| Duration::from_micros(i * 7919 % 33_000))
+            .collect();
+        let (through, late) = simulate(30.0, &work);
+        assert_eq!(late, 0);
+        let last = through[through.len() - 1].as_secs_f64();
+        assert!((last - 99_999.0 / 30.0).abs() < 1e-3, "{last}");
+    }
+
+    #[test]
+    fn late_frames_are_dropped_until_the_clock_is_reached_again() {
+        let mut work = vec![Duration::from_millis(1); 30];
+        work[10] = Duration::from_millis(450);
+        let (through, late) = simulate(10.0, &work);
+        assert_eq!((through.len(), late), (27, 3));
+        // Those after the pause are where they would have been without it.
+        assert_eq!(through[through.len() - 1].as_millis(), 1 + 2900);
+        assert!(through.is_sorted());
+    }
+
+    #[test]
+    fn a_frame_within_its_interval_is_not_late() {
+        let begun = Instant::now();
+        let mut pace = Pace::new(10.0, 0.0);
+        assert_eq!(pace.frame(begun), Due::In(Duration::ZERO));
+        assert_eq!(
+            pace.frame(begun + Duration::from_millis(199)),
+            Due::In(Duration::ZERO)
+        );
+        assert_eq!(pace.frame(begun + Duration::from_millis(301)), Due::Late);
+        assert_eq!(
+            pace.frame(begun + Duration::from_millis(290)),
+            Due::In(Duration::from_millis(10))
+        );
+    }
+
+    #[test]
+    fn cameras_that_start_together_tick_apart() {
+        let now = Instant::now();
+        assert_eq!(
+            Pace::new(10.0, 0.5).frame(now),
+            Due::In(Duration::from_millis(50))
+        );
+    }
+}

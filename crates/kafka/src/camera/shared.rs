@@ -1,0 +1,29 @@
+//! What the threads of a process of cameras share.
+use super::{CameraNumbers, encoded::Encoded, link::Link};
+use mattebox_core::frame::CameraId;
+use mattebox_engine::{
+    queues::{CameraQueues, QueueId},
+    trace::Tracer,
+};
+use std::sync::Arc;
+
+/// One camera, as all threads know it.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) camera: CameraId,
+    pub(super) numbers: Arc<CameraNumbers>,
+    /// The queue of its frames.
+    pub(super) queue: QueueId,
+    /// A name for this start of this camera.
+    pub(super) session: String,
+}
+
+/// What all threads share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) cameras: Vec<Known>,
+    /// The frames that wait to be published. Of a live camera the oldest goes when its queue is full.
+    pub(super) queues: CameraQueues<Encoded>,
+    pub(super) link: Link,
+    pub(super) tracer: Tracer,
+}

@@ -1,0 +1,105 @@
+//! What can go wrong with a broker.
+use mattebox_engine::{StartError, address::MASK};
+use mattebox_store::StoreError;
+use rdkafka::error::KafkaError as ClientError;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Why something that needs Kafka cannot go on. Every text names the broker or topic and says what to do where something can be done.
+#[derive(Debug, Error)]
+pub enum KafkaError {
+    /// Nobody answered in time.
+    #[error("no broker answered at {bootstrap} within {}: {problem}", humantime::format_duration(*waited))]
+    Unreachable {
+        /// Where.
+        bootstrap: String,
+        /// How long was waited.
+        waited: Duration,
+        /// What was heard last.
+        problem: String,
+    },
+    /// The broker does not let us in.
+    #[error(
+        "the broker at {bootstrap} refuses us: {problem}: check the user, the password and the certificates (--kafka-...)"
+    )]
+    Refused {
+        /// Where.
+        bootstrap: String,
+        /// What it said.
+        problem: String,
+    },
+    /// librdkafka does not take a setting.
+    #[error("{}: check --kafka-option and the other settings of the broker", without_value(.0))]
+    Settings(ClientError),
+    /// The topic is not there, or cannot be made.
+    #[error("topic {topic}: {problem}")]
+    Topic {
+        /// Which.
+        topic: String,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// Another process took this one's place, or the broker refuses its work for good.
+    #[error("cannot {action}: {source}")]
+    Client {
+        /// What was tried, as a verb.
+        action: String,
+        /// What librdkafka said.
+        source: ClientError,
+    },
+    /// The network, the background or the output cannot be used, or the numbers or the live page not be served.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Every thread that makes frames has ended after a fault.
+    #[error(
+        "no thread is left to make frames: each ended because it could not make new tools after a fault (see the errors above); \
+         what was not committed is made again at the next start"
+    )]
+    NoThreads,
+    /// It was asked to stop before it had begun.
+    #[error("stopped")]
+    Stopped,
+}
+
+/// What librdkafka says of a property, without its value: that may be a secret.
+fn without_value(error: &ClientError) -> String {
+    match error {
+        ClientError::ClientConfig(_, description, name, value) => {
+            let description = if value.is_empty() {
+                description.clone()
+            } else {
+                description.replace(value.as_str(), MASK)
+            };
+            format!("librdkafka does not take the property {name}: {description}")
+        }
+        other => other.to_string(),
+    }
+}
+
+impl From<StoreError> for KafkaError {
+    fn from(error: StoreError) -> Self {
+        KafkaError::Start(error.into())
+    }
+}
+
+impl KafkaError {
+    /// For `map_err`: says what was tried.
+    pub fn client(action: impl Into<String>) -> impl FnOnce(ClientError) -> KafkaError {
+        let action = action.into();
+        move |source| KafkaError::Client { action, source }
+    }
+
+    /// The exit code of the process.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            KafkaError::Unreachable { .. } => 3,
+            KafkaError::Settings(_) => 2,
+            KafkaError::Start(error) => error.exit_code(),
+            KafkaError::Stopped => 130,
+            KafkaError::Refused { .. }
+            | KafkaError::Topic { .. }
+            | KafkaError::Client { .. }
+            | KafkaError::NoThreads => 1,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Dead letters as librdkafka takes them. Their bytes are made by [`mattebox_wire::dead_letter`].
+pub use mattebox_wire::dead_letter::{
+    CODE, LEFT_OUT, MESSAGE, OFFSET, PARTITION, TOPIC, is_ours, topic,
+};
+use mattebox_wire::{DeadLetter, dead_letter};
+use rdkafka::message::{Header, Headers, OwnedHeaders};
+
+/// A record's own headers, without those of an earlier death.
+pub fn original(headers: Option<&OwnedHeaders>) -> OwnedHeaders {
+    let of_record = plain(headers);
+    let mut kept = OwnedHeaders::new();
+    for header in dead_letter::original(&of_record) {
+        kept = kept.insert(Header {
+            key: header.name,
+            value: header.value,
+        });
+    }
+    kept
+}
+
+/// A record's own headers, and why it is dead. `left_out` says how many bytes its value had, where
+/// it is not kept.
+pub fn headers(
+    of_record: Option<&OwnedHeaders>,
+    reason: &DeadLetter<'_>,
+    left_out: Option<usize>,
+) -> OwnedHeaders {
+    let of_record = plain(of_record);
+    let mut all = OwnedHeaders::new();
+    for header in dead_letter::headers(&of_record, reason, left_out) {
+        all = all.insert(Header {
+            key: header.name,
+            value: header.value.as_deref(),
+        });
+    }
+    all
+}
+
+fn plain(headers: Option<&OwnedHeaders>) -> Vec<mattebox_wire::Header<'_>> {
+    headers
+        .into_iter()
+        .flat_map(Headers::iter)
+        .map(|header| mattebox_wire::Header {
+            name: header.key,
+            value: header.value,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_stay_and_those_of_an_earlier_death_do_not() {
+        let before = OwnedHeaders::new()
+            .insert(Header {
+                key: "ce_id",
+                value: Some("a/b/1"),
+            })
+            .insert(Header {
+                key: "empty",
+                value: None::<&str>,
+            })
+            .insert(Header {
+                key: OFFSET,
+                value: Some("3"),
+            });
+        let reason = DeadLetter {
+            code: "bad-json",
+            message: "m",
+            topic: "t",
+            partition: 1,
+            offset: 9,
+        };
+        let texts = |headers: &OwnedHeaders| -> Vec<(String, Option<String>)> {
+            let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+            headers
+                .iter()
+                .map(|header| (header.key.to_owned(), header.value.map(text)))
+                .collect()
+        };
+        let expected = [
+            ("ce_id", Some("a/b/1")),
+            ("empty", None),
+            (CODE, Some("bad-json")),
+            (MESSAGE, Some("m")),
+            (TOPIC, Some("t")),
+            (PARTITION, Some("1")),
+            (OFFSET, Some("9")),
+            (LEFT_OUT, Some("7")),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.map(str::to_owned)));
+        assert_eq!(texts(&headers(Some(&before), &reason, Some(7))), expected);
+        assert_eq!(texts(&original(Some(&before))), expected[..2]);
+        assert!(texts(&original(None)).is_empty());
+    }
+}

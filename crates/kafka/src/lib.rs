@@ -1,0 +1,28 @@
+//! Kafka: what `mattebox camera`, `mattebox worker` and `mattebox dead-letters` do with a broker.
+//!
+//! # Layout
+//!
+//! * [`client`]: reaching a broker, and what librdkafka says on the way.
+//! * [`settings`]: the checked settings of all of them.
+//! * [`topics`]: whether a topic is there, making it, and what it takes.
+//! * `record`: a message as a record of the wire formats.
+//! * [`letters`]: records that cannot be frames, and where they go.
+//! * [`dead_letters`]: looking at them, and sending them again.
+//! * [`camera`]: from sources to a topic of frames.
+//! * [`worker`]: from a topic of frames to files or to a topic of results.
+//! * [`watch`]: from a topic of results to the live page.
+//! * [`error`]: what can go wrong, and whose it is.
+#![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+pub mod camera;
+pub mod client;
+pub mod dead_letters;
+pub mod error;
+pub mod letters;
+pub mod record;
+pub mod settings;
+pub mod topics;
+pub mod watch;
+pub mod worker;
+
+pub use error::KafkaError;

@@ -1,0 +1,167 @@
+//! The checked settings of everything that talks to Kafka.
+use mattebox_core::codec::Limits;
+use mattebox_engine::{FrameSettings, address::Secret, trace::TraceSettings};
+use mattebox_media::source::{CameraSource, SourceOptions};
+use mattebox_store::OnExisting;
+use mattebox_wire::{StartAt, Wire};
+use rdkafka::ClientConfig;
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+
+/// A broker and a topic, and how to speak to the one about the other.
+#[derive(Debug, Clone)]
+pub struct BrokerSettings {
+    /// `HOST:PORT`, several with commas.
+    pub bootstrap: String,
+    /// The topic of the frames.
+    pub topic: String,
+    /// Security and the user's own options, as properties of librdkafka. The user's own come last and win.
+    properties: Vec<(String, Secret)>,
+}
+
+impl BrokerSettings {
+    /// `properties` are librdkafka's; of two with one name the later one wins.
+    pub fn new(bootstrap: String, topic: String, properties: Vec<(String, Secret)>) -> Self {
+        BrokerSettings {
+            bootstrap,
+            topic,
+            properties,
+        }
+    }
+
+    /// A configuration with `ours` under the user's own options.
+    pub fn client(&self, ours: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.bootstrap);
+        config.set("client.id", "mattebox");
+        // Reconnects soon after a short absence of the broker.
+        config.set("reconnect.backoff.max.ms", "2000");
+        for (name, value) in ours {
+            config.set(*name, *value);
+        }
+        for (name, value) in &self.properties {
+            config.set(name, value.reveal());
+        }
+        config
+    }
+
+    /// What the user set for a property of librdkafka, if anything.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.properties
+            .iter()
+            .rev()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.reveal())
+    }
+}
+
+/// What Kafka takes as the name of a topic.
+pub fn topic_name(name: &str) -> Result<(), &'static str> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    match name {
+        "" | "." | ".." => Err("give a topic a name"),
+        _ if name.len() > 249 => Err("the name of a topic has at most 249 characters"),
+        _ if !name.chars().all(fine) => {
+            Err("only letters, digits, '.', '_' and '-' are allowed in a topic's name")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Everything `mattebox camera` needs to know.
+#[derive(Debug, Clone)]
+pub struct CameraSettings {
+    /// The cameras, each with its own name.
+    pub cameras: Vec<CameraSource>,
+    /// How sources are read. `repeat` is what `--loop` and `--once` say together.
+    pub source: SourceOptions,
+    /// Where frames are published.
+    pub broker: BrokerSettings,
+    /// How a frame is written.
+    pub wire: Wire,
+    /// Of the published JPEG pictures, 1 to 100.
+    pub jpeg_quality: u8,
+    /// Motion JPEG is passed on as it is where it fits.
+    pub passthrough: bool,
+    /// Partitions of a topic that has to be made.
+    pub partitions: i32,
+    /// Copies of each of its partitions.
+    pub replication_factor: i32,
+    /// Frames of each camera that wait while the broker is away.
+    pub buffer_frames: usize,
+    /// Frames per camera after which it ends.
+    pub frames: Option<u64>,
+    /// Where traces go, if anywhere.
+    pub trace: Option<TraceSettings>,
+    /// How long frames on their way may take after the first signal.
+    pub shutdown_timeout: Duration,
+}
+
+/// Where a worker's results go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkerSink {
+    /// A folder with one for each camera in it.
+    Directory(PathBuf),
+    /// A topic of this name.
+    Topic(String),
+}
+
+/// Everything `mattebox worker` needs to know.
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// Where frames come from.
+    pub broker: BrokerSettings,
+    /// The consumer group.
+    pub group: String,
+    /// A name that this worker keeps over restarts.
+    pub instance_id: Option<String>,
+    /// Where it begins.
+    pub from: StartAt,
+    /// It stops when it has done what was there at its start.
+    pub until_end: bool,
+    /// Older frames are skipped.
+    pub max_age: Option<Duration>,
+    /// How long to try to reach the broker at the start.
+    pub connect_timeout: Duration,
+    /// A warning is given when more than this share of a camera's last records is dead.
+    pub dead_share: f64,
+    /// How many records that looks at.
+    pub dead_window: usize,
+    /// How often offsets are committed.
+    pub commit_interval: Duration,
+    /// Files are on the disk before their offsets are committed.
+    pub fsync: bool,
+    /// Where results go.
+    pub sink: WorkerSink,
+    /// What is asked of each frame.
+    pub frame: FrameSettings,
+    /// What happens to a file that is there.
+    pub on_existing: OnExisting,
+    /// Threads that work on frames.
+    pub threads: NonZeroUsize,
+    /// Where traces go, if anywhere.
+    pub trace: Option<TraceSettings>,
+    /// How long frames on their way may take after the first signal.
+    pub shutdown_timeout: Duration,
+}
+
+/// Everything `mattebox dead-letters` needs to know.
+#[derive(Debug, Clone)]
+pub struct LettersSettings {
+    /// The broker, and the topic whose dead letters are meant.
+    pub broker: BrokerSettings,
+    /// How long to try to reach the broker.
+    pub connect_timeout: Duration,
+}
+
+/// Everything `mattebox view` needs to know about the topic of results.
+#[derive(Debug, Clone)]
+pub struct WatchSettings {
+    /// How the broker is reached.
+    pub broker: BrokerSettings,
+    /// The topic of results.
+    pub results: String,
+    /// How long to try to reach the broker, and to wait for the topic.
+    pub connect_timeout: Duration,
+    /// Larger pictures are not shown.
+    pub limits: Limits,
+}

@@ -1,0 +1,138 @@
+//! Whether a topic is there, making it, and what it takes.
+use super::{
+    KafkaError,
+    client::{self, Context},
+    letters,
+};
+use rdkafka::{
+    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
+    error::RDKafkaErrorCode,
+};
+use std::time::{Duration, Instant};
+
+/// How long the broker may take to make a topic, or to answer a question.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What the reason, the key and the headers of a dead letter may take, in bytes.
+pub const LETTER_OVERHEAD: usize = 64 << 10;
+
+/// A topic that is to be there.
+#[derive(Debug, Clone)]
+pub struct Wanted<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its partitions, if it has to be made.
+    pub partitions: i32,
+    /// Copies of each.
+    pub replication_factor: i32,
+    /// Its settings, if it has to be made.
+    pub config: Vec<(&'a str, String)>,
+}
+
+/// How many partitions a topic has; `None` if it is not there.
+pub fn partitions(admin: &AdminClient<Context>, topic: &str) -> Result<Option<i32>, KafkaError> {
+    let metadata = client::metadata(admin, Some(topic), PATIENCE)
+        .map_err(KafkaError::client(format!("ask for topic {topic}")))?;
+    let found = metadata.topics().iter().find(|t| t.name() == topic);
+    Ok(found
+        .filter(|t| t.error().is_none())
+        .map(|t| t.partitions().len() as i32)
+        .filter(|n| *n > 0))
+}
+
+/// How many copies a topic's partitions have; 1 if it is not there.
+pub fn replication_factor(admin: &AdminClient<Context>, topic: &str) -> Result<i32, KafkaError> {
+    let metadata = client::metadata(admin, Some(topic), PATIENCE)
+        .map_err(KafkaError::client(format!("ask for topic {topic}")))?;
+    let first = metadata
+        .topics()
+        .iter()
+        .find(|t| t.name() == topic)
+        .and_then(|t| t.partitions().first());
+    Ok(first.map_or(1, |partition| partition.replicas().len().max(1) as i32))
+}
+
+/// Makes the topic of a topic's dead letters if it is not there, and returns the largest value that it takes, in bytes.
+pub fn ensure_dead(admin: &AdminClient<Context>, frames: &str) -> Result<usize, KafkaError> {
+    let name = letters::topic(frames);
+    // What the frames' topic took must fit, with the reason in front.
+    let max = max_message_bytes(admin, frames) + LETTER_OVERHEAD;
+    let config = vec![("max.message.bytes", max.to_string())];
+    ensure(
+        admin,
+        &Wanted {
+            name: &name,
+            partitions: 1,
+            replication_factor: replication_factor(admin, frames)?,
+            config,
+        },
+    )?;
+    Ok(max_message_bytes(admin, &name).saturating_sub(LETTER_OVERHEAD))
+}
+
+/// Makes a topic if it is not there, and returns how many partitions it has.
+pub fn ensure(admin: &AdminClient<Context>, wanted: &Wanted<'_>) -> Result<i32, KafkaError> {
+    let topic = wanted.name;
+    if let Some(there) = partitions(admin, topic)? {
+        return Ok(there);
+    }
+    let mut new = NewTopic::new(
+        topic,
+        wanted.partitions,
+        TopicReplication::Fixed(wanted.replication_factor),
+    );
+    for (name, value) in &wanted.config {
+        new = new.set(name, value);
+    }
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    let made = client::wait(admin.create_topics([&new], &options))
+        .map_err(KafkaError::client(format!("make topic {topic}")))?;
+    match made.into_iter().next() {
+        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | Some(Ok(_)) | None => {}
+        Some(Err((_, code))) => {
+            let problem = format!(
+                "it is not there and cannot be made ({code}): have it made, with {} partitions",
+                wanted.partitions
+            );
+            return Err(KafkaError::Topic {
+                topic: topic.to_owned(),
+                problem,
+            });
+        }
+    }
+    tracing::info!(topic, partitions = wanted.partitions, "topic made");
+    // It is made before every broker knows of it.
+    let begun = Instant::now();
+    loop {
+        match partitions(admin, topic)? {
+            Some(there) => return Ok(there),
+            None if begun.elapsed() > PATIENCE => {
+                let problem = "it was made but does not appear: try again".to_owned();
+                return Err(KafkaError::Topic {
+                    topic: topic.to_owned(),
+                    problem,
+                });
+            }
+            None => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// A setting of a topic as the broker has it; `None` where it does not tell.
+pub fn setting(admin: &AdminClient<Context>, topic: &str, name: &str) -> Option<String> {
+    let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+    let described =
+        client::wait(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options)).ok()?;
+    let config = described.into_iter().next()?.ok()?;
+    config
+        .entries
+        .into_iter()
+        .find(|entry| entry.name == name)?
+        .value
+}
+
+/// The largest batch of records that a topic takes, in bytes; Kafka's default where the broker does not tell.
+pub fn max_message_bytes(admin: &AdminClient<Context>, topic: &str) -> usize {
+    setting(admin, topic, "max.message.bytes")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1_048_588)
+}

@@ -1,0 +1,196 @@
+//! The assignment: the partitions of this worker, and the records of them that are in flight.
+use super::{
+    consumer::{FrameConsumer, GroupMember, Polled},
+    consumer_events::Rebalance,
+    job::LogPosition,
+    numbers::Numbers,
+    partition::Partition,
+    partition_range::PartitionRange,
+};
+use crate::{KafkaError, settings::WorkerSettings};
+use mattebox_engine::stop::Stop;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+/// The partitions that the group has assigned to this worker.
+pub(super) struct Assignment {
+    consumer: FrameConsumer,
+    numbers: Arc<Numbers>,
+    partitions: BTreeMap<i32, Partition>,
+    /// Counts the partitions that were assigned: a partition that comes again has another epoch.
+    epoch: u64,
+}
+
+impl Assignment {
+    /// An assignment without partitions.
+    pub(super) fn new(consumer: FrameConsumer, numbers: Arc<Numbers>) -> Self {
+        Assignment {
+            consumer,
+            numbers,
+            partitions: BTreeMap::new(),
+            epoch: 0,
+        }
+    }
+
+    /// librdkafka's consumer, for questions to the broker.
+    pub(super) fn member(&self) -> &Arc<GroupMember> {
+        self.consumer.member()
+    }
+
+    /// Takes what the consumer has next, without waiting.
+    pub(super) fn poll(&mut self) -> Result<Polled, KafkaError> {
+        self.consumer.poll()
+    }
+
+    /// The oldest rebalance that was not followed.
+    pub(super) fn next_rebalance(&self) -> Option<Rebalance> {
+        self.consumer.next_rebalance()
+    }
+
+    /// Whether the group has given the partitions to others already.
+    pub(super) fn is_lost(&self) -> bool {
+        self.consumer.is_lost()
+    }
+
+    /// Asks where partitions begin that are to be taken.
+    pub(super) fn ranges(
+        &self,
+        settings: &WorkerSettings,
+        partitions: &[i32],
+        stop: &Stop,
+    ) -> Result<Vec<PartitionRange>, KafkaError> {
+        self.consumer.ranges(settings, partitions, stop)
+    }
+
+    /// Takes a partition. Returns the epoch; [`Assignment::start`] begins to read.
+    pub(super) fn take(&mut self, range: &PartitionRange) -> u64 {
+        self.epoch += 1;
+        let PartitionRange {
+            partition: id,
+            start,
+            end,
+            ..
+        } = *range;
+        self.partitions
+            .insert(id, Partition::new(id, self.epoch, start, end));
+        let numbers = self.numbers.partition(id);
+        numbers.is_ours.store(true, Relaxed);
+        numbers.committed.store(start, Relaxed);
+        numbers.position.store(start, Relaxed);
+        numbers.end.store(end, Relaxed);
+        self.epoch
+    }
+
+    /// Begins to read partitions that were taken.
+    pub(super) fn start(&self, ranges: &[PartitionRange]) -> Result<(), KafkaError> {
+        self.consumer.assign(ranges)?;
+        if !ranges.is_empty() {
+            let at: Vec<String> = ranges
+                .iter()
+                .map(|r| format!("{}@{} of {}", r.partition, r.start, r.end))
+                .collect();
+            tracing::info!("took up partitions {}", at.join(", "));
+        }
+        Ok(())
+    }
+
+    /// Gives partitions back to the group.
+    pub(super) fn give_back(&mut self, partitions: &[i32]) {
+        for id in partitions {
+            self.partitions.remove(id);
+            let numbers = self.numbers.partition(*id);
+            numbers.is_ours.store(false, Relaxed);
+            numbers.in_flight.store(0, Relaxed);
+        }
+        self.consumer.unassign(partitions);
+        if !partitions.is_empty() {
+            tracing::info!(partitions = ?partitions, "gave up partitions");
+        }
+    }
+
+    /// A record is in flight from now on. `None`: it is not one of this assignment's. After a
+    /// rebalance the client may still have records of before.
+    pub(super) fn begin(&mut self, id: i32, offset: i64, bytes: usize) -> Option<LogPosition> {
+        let partition = self.partitions.get_mut(&id)?;
+        if offset < partition.next() {
+            return None;
+        }
+        let position = partition.begin(offset, bytes);
+        let numbers = self.numbers.partition(id);
+        numbers.records.fetch_add(1, Relaxed);
+        numbers.bytes.fetch_add(bytes as u64, Relaxed);
+        numbers.position.store(partition.next(), Relaxed);
+        numbers
+            .in_flight
+            .store(partition.in_flight() as u64, Relaxed);
+        Some(position)
+    }
+
+    /// Whether a record is one of this assignment's.
+    pub(super) fn owns(&self, position: LogPosition) -> bool {
+        self.partitions
+            .get(&position.partition)
+            .is_some_and(|partition| partition.epoch() == position.epoch)
+    }
+
+    /// A record is done.
+    pub(super) fn finish(&mut self, position: LogPosition) {
+        if !self.owns(position) {
+            return;
+        }
+        if let Some(partition) = self.partitions.get_mut(&position.partition) {
+            partition.finish(position.offset);
+            self.numbers
+                .partition(position.partition)
+                .in_flight
+                .store(partition.in_flight() as u64, Relaxed);
+        }
+    }
+
+    /// The consumer has read a partition to its end.
+    pub(super) fn at_end(&mut self, id: i32) {
+        if let Some(partition) = self.partitions.get_mut(&id) {
+            partition.at_end();
+        }
+    }
+
+    /// Reads no records of a partition until [`Assignment::resume`].
+    pub(super) fn pause(&mut self, id: i32) {
+        if let Some(partition) = self.partitions.get_mut(&id) {
+            partition.set_paused(true);
+            self.consumer.pause(id);
+        }
+    }
+
+    /// Reads records of a partition again.
+    pub(super) fn resume(&mut self, id: i32) {
+        if let Some(partition) = self.partitions.get_mut(&id) {
+            partition.set_paused(false);
+            self.consumer.resume(id);
+        }
+    }
+
+    /// A partition of this assignment.
+    pub(super) fn partition(&self, id: i32) -> Option<&Partition> {
+        self.partitions.get(&id)
+    }
+
+    /// All partitions.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = &Partition> {
+        self.partitions.values()
+    }
+
+    /// Records in flight in all partitions that are read, and their bytes.
+    pub(super) fn load(&self) -> (usize, usize) {
+        self.partitions()
+            .map(Partition::load)
+            .fold((0, 0), |sum, load| (sum.0 + load.0, sum.1 + load.1))
+    }
+
+    /// The main loop has ended: the consumer gives partitions back at once.
+    pub(super) fn close(&self) {
+        self.consumer.close();
+    }
+}

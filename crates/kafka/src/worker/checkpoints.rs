@@ -1,0 +1,369 @@
+//! Checkpoints: places in the log that may be committed, with the camera states of exactly there.
+//!
+//! A checkpoint stands behind the last record that was read of a partition. It is reached when
+//! every record before it is done and the state of each camera at that place is known. Later
+//! records are worked on meanwhile: nothing waits for a checkpoint.
+use super::{cameras::TouchedCamera, job::LogPosition, numbers::Numbers, partition::Partition};
+use mattebox_core::{
+    frame::{CameraId, Numbering},
+    matte::MatteState,
+};
+use mattebox_engine::queues::QueueId;
+use mattebox_store::CameraState;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+/// The checkpoints of all partitions of the assignment, at most one for each.
+#[derive(Debug)]
+pub(super) struct Checkpoints {
+    numbers: Arc<Numbers>,
+    interval: Duration,
+    /// When checkpoints are put again.
+    next: Instant,
+    partitions: BTreeMap<i32, Offsets>,
+}
+
+/// How far a partition is committed.
+#[derive(Debug)]
+struct Offsets {
+    epoch: u64,
+    /// The offset that the broker has.
+    committed: i64,
+    /// The offset that the broker was last asked to take.
+    requested: i64,
+    /// The checkpoint that is not handed to the output yet.
+    open: Option<Checkpoint>,
+}
+
+/// One checkpoint.
+#[derive(Debug)]
+pub(super) struct Checkpoint {
+    end: i64,
+    /// The cameras that had frames since the checkpoint before.
+    numberings: HashMap<CameraId, Numbering>,
+    /// The matte states of these cameras, as far as they are known. The barriers of this checkpoint
+    /// fill it, and no others.
+    mattes: Arc<Mutex<HashMap<CameraId, MatteState>>>,
+}
+
+/// Gets the state of one camera at a checkpoint.
+pub(super) type Barrier = Box<dyn FnOnce(MatteState) + Send>;
+
+impl Checkpoint {
+    /// The offset that is committed: the first behind the checkpoint.
+    pub(super) fn end(&self) -> i64 {
+        self.end
+    }
+
+    /// The cameras that had frames since the checkpoint before.
+    pub(super) fn cameras(&self) -> impl Iterator<Item = &CameraId> {
+        self.numberings.keys()
+    }
+
+    /// The state of each of them. All are known when the checkpoint is reached.
+    pub(super) fn states(&self) -> Vec<(&CameraId, CameraState)> {
+        let mattes = lock(&self.mattes);
+        let state = |(camera, numbering): (_, &Numbering)| {
+            let memory = CameraState {
+                numbering: *numbering,
+                matte: mattes.get(camera).cloned().unwrap_or_default(),
+            };
+            (camera, memory)
+        };
+        self.numberings.iter().map(state).collect()
+    }
+
+    fn is_known(&self) -> bool {
+        lock(&self.mattes).len() == self.numberings.len()
+    }
+}
+
+impl Checkpoints {
+    pub(super) fn new(interval: Duration, numbers: Arc<Numbers>) -> Self {
+        Checkpoints {
+            numbers,
+            interval,
+            next: Instant::now() + interval,
+            partitions: BTreeMap::new(),
+        }
+    }
+
+    /// Begins with a partition that is committed up to `start`.
+    pub(super) fn begin(&mut self, partition: i32, epoch: u64, start: i64) {
+        let offsets = Offsets {
+            epoch,
+            committed: start,
+            requested: start,
+            open: None,
+        };
+        self.partitions.insert(partition, offsets);
+    }
+
+    /// Forgets a partition that is given back.
+    pub(super) fn forget(&mut self, partition: i32) {
+        self.partitions.remove(&partition);
+    }
+
+    /// When checkpoints are put again.
+    pub(super) fn due(&self) -> Instant {
+        self.next
+    }
+
+    /// The next checkpoints are put an interval from now.
+    pub(super) fn schedule(&mut self, now: Instant) {
+        self.next = now + self.interval;
+    }
+
+    /// Whether a partition has something to be committed that is not on its way to the broker.
+    pub(super) fn is_wanted(&self, partition: &Partition) -> bool {
+        self.partitions
+            .get(&partition.id())
+            .is_some_and(|p| p.open.is_none() && partition.next() > p.requested)
+    }
+
+    /// Puts a checkpoint behind the last record that was read of a partition. `ask` puts a barrier
+    /// behind the last frame of a camera's queue; `told` is called when the last state is known,
+    /// perhaps within this call.
+    pub(super) fn put(
+        &mut self,
+        partition: &Partition,
+        cameras: Vec<TouchedCamera>,
+        mut ask: impl FnMut(QueueId, Barrier),
+        told: impl Fn() + Clone + Send + 'static,
+    ) {
+        let Some(offsets) = self.partitions.get_mut(&partition.id()) else {
+            return;
+        };
+        let expected = cameras.len();
+        let mattes = Arc::new(Mutex::new(HashMap::new()));
+        let mut numberings = HashMap::new();
+        for TouchedCamera {
+            camera,
+            numbering,
+            queue,
+        } in cameras
+        {
+            numberings.insert(camera.clone(), numbering);
+            let mattes = mattes.clone();
+            let told = told.clone();
+            let barrier = move |matte| {
+                let mut known = lock(&mattes);
+                known.insert(camera, matte);
+                let is_last = known.len() == expected;
+                drop(known);
+                if is_last {
+                    told();
+                }
+            };
+            ask(queue, Box::new(barrier));
+        }
+        offsets.open = Some(Checkpoint {
+            end: partition.next(),
+            numberings,
+            mattes,
+        });
+    }
+
+    /// The checkpoint of a partition, if it is reached.
+    pub(super) fn reached(&self, partition: &Partition) -> Option<&Checkpoint> {
+        let open = self.partitions.get(&partition.id())?.open.as_ref();
+        open.filter(|open| partition.is_done_before(open.end) && open.is_known())
+    }
+
+    /// The output has taken over the checkpoint of a partition: its offset is on its way.
+    pub(super) fn requested(&mut self, partition: i32) {
+        if let Some(offsets) = self.partitions.get_mut(&partition)
+            && let Some(open) = offsets.open.take()
+        {
+            offsets.requested = open.end;
+        }
+    }
+
+    /// The broker has this offset. True if it is one of this assignment's.
+    pub(super) fn committed(&mut self, position: LogPosition) -> bool {
+        let Some(offsets) = self.partitions.get_mut(&position.partition) else {
+            return false;
+        };
+        if offsets.epoch != position.epoch {
+            return false;
+        }
+        offsets.committed = offsets.committed.max(position.offset);
+        self.numbers
+            .partition(position.partition)
+            .committed
+            .store(offsets.committed, Relaxed);
+        true
+    }
+
+    /// The broker has answered for all offsets that it was asked to take. The next checkpoints ask
+    /// again for those that it has not taken.
+    pub(super) fn answered(&mut self) {
+        for offsets in self.partitions.values_mut() {
+            offsets.requested = offsets.committed;
+        }
+    }
+
+    /// The offset of a partition that the broker has.
+    pub(super) fn committed_offset(&self, partition: i32) -> Option<i64> {
+        self.partitions.get(&partition).map(|p| p.committed)
+    }
+
+    /// Whether no checkpoint of a partition is on its way: the states of its cameras without new
+    /// frames are stored.
+    pub(super) fn is_idle(&self, partition: i32) -> bool {
+        self.partitions
+            .get(&partition)
+            .is_some_and(|p| p.open.is_none() && p.committed >= p.requested)
+    }
+
+    /// Whether everything that was read of a partition is done and committed.
+    pub(super) fn is_drained(&self, partition: &Partition) -> bool {
+        let is_committed = |p: &Offsets| p.open.is_none() && p.committed >= partition.next();
+        partition.in_flight() == 0
+            && self
+                .partitions
+                .get(&partition.id())
+                .is_none_or(is_committed)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::job::QueuedRecord;
+    use super::*;
+    use mattebox_engine::queues::{CameraQueues, Lifetime, QueueSettings, WhenFull};
+    use std::sync::atomic::AtomicUsize;
+
+    fn checkpoints() -> Checkpoints {
+        let mut checkpoints = Checkpoints::new(Duration::from_secs(1), Arc::default());
+        checkpoints.begin(0, 1, 10);
+        checkpoints
+    }
+
+    /// A partition with records on their way.
+    fn partition(offsets: &[i64]) -> Partition {
+        let mut partition = Partition::new(0, 1, 10, 10);
+        for offset in offsets {
+            partition.begin(*offset, 5);
+        }
+        partition
+    }
+
+    fn position(epoch: u64, offset: i64) -> LogPosition {
+        LogPosition {
+            partition: 0,
+            epoch,
+            offset,
+        }
+    }
+
+    fn touched(camera: &str) -> TouchedCamera {
+        let settings = QueueSettings {
+            waiting: 1,
+            in_flight: 1,
+            when_full: WhenFull::Wait,
+        };
+        let queues: CameraQueues<QueuedRecord> = CameraQueues::new(Lifetime::UntilShut);
+        TouchedCamera {
+            camera: camera.parse().unwrap(),
+            numbering: Numbering::default(),
+            queue: queues.open(settings, MatteState::default()),
+        }
+    }
+
+    /// Puts a checkpoint and returns the barriers of its cameras.
+    fn put(checkpoints: &mut Checkpoints, of: &Partition, cameras: &[&str]) -> Vec<Barrier> {
+        let mut barriers = Vec::new();
+        let cameras = cameras.iter().map(|camera| touched(camera)).collect();
+        checkpoints.put(of, cameras, |_, barrier| barriers.push(barrier), || {});
+        barriers
+    }
+
+    #[test]
+    fn a_checkpoint_is_reached_when_all_before_it_is_done_and_known_whatever_follows() {
+        let mut checkpoints = checkpoints();
+        let mut partition = partition(&[10, 11, 12]);
+        assert!(checkpoints.is_wanted(&partition));
+        let barriers = put(&mut checkpoints, &partition, &["cam"]);
+        assert!(!checkpoints.is_wanted(&partition), "one is on its way");
+        partition.begin(13, 5);
+        partition.finish(12);
+        partition.finish(10);
+        barriers.into_iter().for_each(|b| b(MatteState::default()));
+        assert!(checkpoints.reached(&partition).is_none(), "11 is missing");
+        partition.finish(11);
+        let reached = checkpoints.reached(&partition).expect("13 is behind it");
+        assert_eq!((reached.end(), reached.states().len()), (13, 1));
+    }
+
+    #[test]
+    fn a_checkpoint_waits_for_the_state_of_every_camera() {
+        let mut checkpoints = checkpoints();
+        let mut partition = partition(&[10]);
+        partition.finish(10);
+        let told = Arc::new(AtomicUsize::new(0));
+        let mut barriers: Vec<Barrier> = Vec::new();
+        let tell = told.clone();
+        checkpoints.put(
+            &partition,
+            vec![touched("a"), touched("b")],
+            |_, barrier| barriers.push(barrier),
+            move || {
+                tell.fetch_add(1, Relaxed);
+            },
+        );
+        barriers.pop().unwrap()(MatteState::default());
+        assert!(checkpoints.reached(&partition).is_none());
+        assert_eq!(told.load(Relaxed), 0);
+        barriers.pop().unwrap()(MatteState::default());
+        assert!(checkpoints.reached(&partition).is_some());
+        assert_eq!(told.load(Relaxed), 1);
+    }
+
+    #[test]
+    fn a_state_of_an_earlier_epoch_is_ignored() {
+        let mut checkpoints = checkpoints();
+        let mut partition = partition(&[10]);
+        partition.finish(10);
+        let old = put(&mut checkpoints, &partition, &["cam"]);
+        checkpoints.forget(0);
+        checkpoints.begin(0, 2, 10);
+        put(&mut checkpoints, &partition, &["cam"]);
+        old.into_iter().for_each(|b| b(MatteState::default()));
+        assert!(checkpoints.reached(&partition).is_none());
+    }
+
+    #[test]
+    fn an_offset_of_an_earlier_epoch_is_ignored() {
+        let mut checkpoints = checkpoints();
+        checkpoints.begin(0, 2, 10);
+        assert!(!checkpoints.committed(position(1, 99)));
+        assert_eq!(checkpoints.committed_offset(0), Some(10));
+        assert!(checkpoints.committed(position(2, 12)));
+        assert_eq!(checkpoints.committed_offset(0), Some(12));
+    }
+
+    #[test]
+    fn an_offset_that_the_broker_did_not_take_is_asked_for_again() {
+        let mut checkpoints = checkpoints();
+        let mut partition = partition(&[10]);
+        partition.finish(10);
+        put(&mut checkpoints, &partition, &[]);
+        checkpoints.requested(0);
+        assert!(!checkpoints.is_wanted(&partition) && !checkpoints.is_idle(0));
+        checkpoints.answered();
+        assert!(checkpoints.is_wanted(&partition));
+        put(&mut checkpoints, &partition, &[]);
+        checkpoints.requested(0);
+        assert!(!checkpoints.is_drained(&partition));
+        checkpoints.committed(position(1, 11));
+        assert!(checkpoints.is_drained(&partition) && checkpoints.is_idle(0));
+    }
+}

@@ -1,0 +1,156 @@
+//! What librdkafka tells a consumer: rebalances, statistics, errors.
+use super::numbers::Numbers;
+use crate::client::log;
+use rdkafka::{
+    ClientContext, Statistics, TopicPartitionList,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol},
+    error::{KafkaError as ClientError, KafkaResult},
+    types::RDKafkaRespErr,
+};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+/// A decision of the group.
+#[derive(Debug)]
+pub(super) enum Rebalance {
+    /// These partitions are assigned to this worker.
+    Assigned(Vec<i32>),
+    /// These are to be given back.
+    Revoked(Vec<i32>),
+}
+
+/// Keeps rebalances for the main loop: before a partition is given back, its frames in flight are
+/// finished and committed. librdkafka calls this within `poll`, on the thread of the main loop.
+pub(super) struct ConsumerEvents {
+    numbers: Arc<Numbers>,
+    topic: String,
+    rebalances: Mutex<VecDeque<Rebalance>>,
+    /// `poll` has called this, so that the queue may hold more although `poll` returned nothing.
+    was_called: AtomicBool,
+    /// The main loop has ended: partitions are given back at once.
+    is_closing: AtomicBool,
+}
+
+impl ConsumerEvents {
+    pub(super) fn new(topic: String, numbers: Arc<Numbers>) -> Self {
+        ConsumerEvents {
+            numbers,
+            topic,
+            rebalances: Mutex::default(),
+            was_called: AtomicBool::new(false),
+            is_closing: AtomicBool::new(false),
+        }
+    }
+
+    /// The oldest rebalance that the main loop has not followed.
+    pub(super) fn next_rebalance(&self) -> Option<Rebalance> {
+        self.rebalances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    }
+
+    /// Whether a rebalance waits for the main loop.
+    pub(super) fn has_rebalance(&self) -> bool {
+        !self
+            .rebalances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
+    }
+
+    /// Whether librdkafka has called since the last time that this was asked.
+    pub(super) fn take_called(&self) -> bool {
+        self.was_called.swap(false, Relaxed)
+    }
+
+    /// From now on partitions are given back at once.
+    pub(super) fn close(&self) {
+        self.is_closing.store(true, Relaxed);
+    }
+
+    fn push(&self, rebalance: Rebalance) {
+        self.rebalances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(rebalance);
+    }
+}
+
+impl ClientContext for ConsumerEvents {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        log(level, fac, message);
+    }
+
+    fn error(&self, error: ClientError, reason: &str) {
+        tracing::debug!("kafka: {error}: {reason}");
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.was_called.store(true, Relaxed);
+        let Some(topic) = statistics.topics.get(&self.topic) else {
+            return;
+        };
+        for (id, partition) in topic
+            .partitions
+            .iter()
+            .filter(|(id, p)| **id >= 0 && p.hi_offset >= 0)
+        {
+            self.numbers
+                .partition(*id)
+                .end
+                .store(partition.hi_offset, Relaxed);
+        }
+    }
+}
+
+impl ConsumerContext for ConsumerEvents {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        err: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        self.was_called.store(true, Relaxed);
+        let ids = partitions
+            .elements()
+            .iter()
+            .map(|e| e.partition())
+            .collect();
+        match err {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                self.push(Rebalance::Assigned(ids))
+            }
+            _ if self.is_closing.load(Relaxed) => {
+                let _ = unassign(consumer, partitions);
+            }
+            _ => self.push(Rebalance::Revoked(ids)),
+        }
+    }
+
+    fn commit_callback(&self, _: KafkaResult<()>, _: &TopicPartitionList) {
+        self.was_called.store(true, Relaxed);
+    }
+
+    fn main_queue_min_poll_interval(&self) -> rdkafka::util::Timeout {
+        Duration::from_millis(100).into()
+    }
+}
+
+/// Gives partitions back.
+pub(super) fn unassign<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    list: &TopicPartitionList,
+) -> KafkaResult<()> {
+    match consumer.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => consumer.incremental_unassign(list),
+        _ => consumer.unassign(),
+    }
+}

@@ -1,0 +1,301 @@
+//! Brings results and dead letters to the output, and tries again where that fails.
+use super::{
+    assignment::Assignment,
+    job::{Job, JobOutcome, LogPosition, RejectedRecord},
+    numbers::{CameraNumbers, OTHERS},
+    output::{Commit, DeadLetterFailed, DeadLetterTaken, Output, Reached},
+    processing::age_us,
+    retries::{Attempt, Retries, Retry},
+    shared::Shared,
+};
+use crate::KafkaError;
+use mattebox_core::frame::CameraId;
+use mattebox_engine::Rejection;
+use mattebox_store::{CameraState, StoreError};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
+};
+
+/// The output, and the steps of it that failed.
+pub(super) struct Delivery {
+    shared: Arc<Shared>,
+    output: Box<dyn Output>,
+    retries: Retries,
+}
+
+impl Delivery {
+    pub(super) fn new(shared: Arc<Shared>, output: Box<dyn Output>) -> Self {
+        Delivery {
+            shared,
+            output,
+            retries: Retries::default(),
+        }
+    }
+
+    /// Gets ready for a partition that is assigned.
+    pub(super) fn begin(&mut self, partition: i32) -> Result<(), KafkaError> {
+        self.output.begin(partition)
+    }
+
+    /// Forgets a partition that is given back.
+    pub(super) fn forget(&mut self, partition: i32) {
+        self.output.forget(partition);
+        self.retries.forget(partition);
+    }
+
+    /// The state of a camera before its first frame in a partition.
+    pub(super) fn recall(
+        &mut self,
+        position: LogPosition,
+        camera: &CameraId,
+        counted: &CameraNumbers,
+    ) -> Result<CameraState, StoreError> {
+        self.output
+            .recall(position.partition, camera, position.offset, counted)
+    }
+
+    /// Whether the state of a camera that is forgotten can be recalled.
+    pub(super) fn recalls_again(&self) -> bool {
+        self.output.recalls_again()
+    }
+
+    /// A frame is processed, or cannot be.
+    pub(super) fn frame(
+        &mut self,
+        assignment: &mut Assignment,
+        job: Arc<Job>,
+        outcome: JobOutcome,
+        still: bool,
+    ) {
+        let counted = self.shared.numbers.camera(Some(&job.head.camera));
+        if still {
+            counted.still.fetch_add(1, Relaxed);
+        }
+        if !assignment.owns(job.position) {
+            return;
+        }
+        match outcome {
+            JobOutcome::Written { bytes } => {
+                job.span.became("written");
+                counted.arrived(bytes, age_us(&job));
+            }
+            JobOutcome::Kept => {
+                job.span.became("kept");
+                counted.kept.fetch_add(1, Relaxed);
+            }
+            JobOutcome::Stale => {
+                job.span.became("stale");
+                counted.stale.fetch_add(1, Relaxed);
+            }
+            JobOutcome::Made(result) => {
+                if let Err(rejection) = self.output.take_result(&job, result) {
+                    return self.reject_job(assignment, &job, rejection);
+                }
+            }
+            JobOutcome::Rejected(rejection) => {
+                return self.reject_job(assignment, &job, rejection);
+            }
+            JobOutcome::Unwritten { bytes, message } => {
+                counted.retries.fetch_add(1, Relaxed);
+                return self.unwritten(assignment, job, bytes, &message);
+            }
+        }
+        self.judge(Some(&job.head.camera), &counted, false);
+        assignment.finish(job.position);
+    }
+
+    fn reject_job(&mut self, assignment: &mut Assignment, job: &Job, rejection: Rejection) {
+        job.span.dead(rejection.code, &rejection.message);
+        let rejected = RejectedRecord {
+            record: job.record.clone(),
+            rejection,
+        };
+        self.reject(assignment, job.position, Some(&job.head.camera), rejected);
+    }
+
+    /// A record cannot be a frame: it becomes a dead letter, and is done when the output has that.
+    pub(super) fn reject(
+        &mut self,
+        assignment: &mut Assignment,
+        position: LogPosition,
+        camera: Option<&CameraId>,
+        rejected: RejectedRecord,
+    ) {
+        let LogPosition {
+            partition, offset, ..
+        } = position;
+        let numbers = &self.shared.numbers;
+        let counted = numbers.camera(camera);
+        counted.dead.fetch_add(1, Relaxed);
+        numbers.partition(partition).dead.fetch_add(1, Relaxed);
+        self.judge(camera, &counted, true);
+        tracing::debug!(
+            camera = camera.map_or("?", CameraId::as_str),
+            partition,
+            offset,
+            code = rejected.rejection.code,
+            "dead letter: {}",
+            rejected.rejection.message
+        );
+        match take_dead_letter(self.output.as_mut(), assignment, position, rejected) {
+            Attempt::Done | Attempt::Underway(_) => {}
+            Attempt::Failed(retry) => self.retry_later(assignment, position.partition, retry),
+        }
+    }
+
+    /// The broker has answered for a dead letter.
+    pub(super) fn dead_letter_answered(
+        &mut self,
+        assignment: &mut Assignment,
+        position: LogPosition,
+        failed: Option<String>,
+    ) {
+        if !assignment.owns(position) {
+            return;
+        }
+        let Some(rejected) = self.output.dead_letter_answered(position) else {
+            return;
+        };
+        if let Some(error) = failed {
+            tracing::error!(
+                partition = position.partition,
+                offset = position.offset,
+                "a dead letter did not arrive, trying again: {error}"
+            );
+            let retry = Retry::DeadLetter(position, rejected);
+            return self.retry_later(assignment, position.partition, retry);
+        }
+        assignment.finish(position);
+        if let Some(partition) = self.retries.answered(position) {
+            resume(assignment, partition);
+        }
+    }
+
+    fn unwritten(
+        &mut self,
+        assignment: &mut Assignment,
+        job: Arc<Job>,
+        bytes: Vec<u8>,
+        message: &str,
+    ) {
+        let LogPosition {
+            partition, offset, ..
+        } = job.position;
+        if !self.retries.has(partition) {
+            tracing::error!(camera = %job.head.camera, frame = job.number.0, partition, offset, "{message}; trying again");
+        }
+        self.retry_later(assignment, partition, Retry::File { job, bytes });
+    }
+
+    fn retry_later(&mut self, assignment: &mut Assignment, partition: i32, retry: Retry) {
+        if self.retries.add(retry, Instant::now()) {
+            assignment.pause(partition);
+        }
+    }
+
+    /// Tries again all that is due.
+    pub(super) fn retry(&mut self, assignment: &mut Assignment) {
+        let Delivery {
+            shared,
+            output,
+            retries,
+        } = self;
+        let mut written = Vec::new();
+        let resumed = retries.run(Instant::now(), |retry| match retry {
+            Retry::DeadLetter(position, rejected) => {
+                take_dead_letter(output.as_mut(), assignment, position, rejected)
+            }
+            Retry::File { job, bytes } => match shared.write(&job, &bytes) {
+                Ok(_) => {
+                    written.push((job, bytes.len()));
+                    Attempt::Done
+                }
+                Err(error) => {
+                    tracing::warn!(camera = %job.head.camera, frame = job.number.0, "{error}; trying again");
+                    Attempt::Failed(Retry::File { job, bytes })
+                }
+            },
+        });
+        for (job, bytes) in written {
+            self.frame(assignment, job, JobOutcome::Written { bytes }, false);
+        }
+        for partition in resumed {
+            resume(assignment, partition);
+        }
+    }
+
+    /// When the next step is tried again.
+    pub(super) fn retry_due(&self) -> Option<Instant> {
+        self.retries.due()
+    }
+
+    /// Stores the states of checkpoints that are reached, and commits their offsets.
+    pub(super) fn commit(&mut self, reached: &[Reached<'_>]) -> Result<Commit, KafkaError> {
+        self.output.commit(reached)
+    }
+
+    /// When a commit that failed is tried again.
+    pub(super) fn commit_due(&self) -> Option<Instant> {
+        self.output.due()
+    }
+
+    /// Whether the output should commit before its time.
+    pub(super) fn is_full(&self) -> bool {
+        self.output.is_full()
+    }
+
+    /// The broker has answered for the offsets that it was asked to take.
+    pub(super) fn offsets_answered(&mut self) {
+        self.output.offsets_answered();
+    }
+
+    /// The broker has the offset of a checkpoint.
+    pub(super) fn committed(&mut self, position: LogPosition) {
+        self.output.committed(position);
+    }
+
+    /// Warns when too many of a camera's last records cannot be frames.
+    fn judge(&self, camera: Option<&CameraId>, counted: &CameraNumbers, dead: bool) {
+        let s = &self.shared.settings;
+        if let Some(count) = counted.judge(dead, s.dead_share, s.dead_window) {
+            let camera = camera.map_or(OTHERS, CameraId::as_str);
+            tracing::warn!(
+                camera,
+                "{count} of its last {} records cannot be frames: see `mattebox dead-letters list --topic {}`",
+                s.dead_window,
+                s.broker.topic
+            );
+        }
+    }
+}
+
+/// Gives a dead letter to the output.
+fn take_dead_letter(
+    output: &mut dyn Output,
+    assignment: &mut Assignment,
+    position: LogPosition,
+    rejected: RejectedRecord,
+) -> Attempt {
+    match output.take_dead_letter(position, rejected) {
+        Ok(DeadLetterTaken::Held) => {
+            assignment.finish(position);
+            Attempt::Done
+        }
+        Ok(DeadLetterTaken::Sent) => Attempt::Underway(position),
+        Err(failed) => {
+            let DeadLetterFailed { rejected, error } = *failed;
+            tracing::error!(
+                partition = position.partition,
+                offset = position.offset,
+                "a dead letter cannot be sent, trying again: {error}"
+            );
+            Attempt::Failed(Retry::DeadLetter(position, rejected))
+        }
+    }
+}
+
+fn resume(assignment: &mut Assignment, partition: i32) {
+    tracing::info!(partition, "what could not be done is done: going on");
+    assignment.resume(partition);
+}

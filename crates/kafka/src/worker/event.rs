@@ -1,0 +1,32 @@
+//! The events that the main loop waits for, all in one channel.
+use super::job::{Job, JobOutcome, LogPosition};
+use rdkafka::error::KafkaResult;
+use std::sync::Arc;
+
+/// Something that the main loop acts upon. The loop looks at its owners after every event, so that
+/// an event without fields only wakes it.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A processing thread is done with a frame.
+    Done {
+        job: Arc<Job>,
+        outcome: JobOutcome,
+        /// The network was not asked.
+        still: bool,
+    },
+    /// The last state that a checkpoint waits for is known.
+    StatesKnown,
+    /// The broker has answered for a dead letter.
+    DeadLetterAnswered {
+        position: LogPosition,
+        failed: Option<String>,
+    },
+    /// The broker has answered for offsets.
+    OffsetsAnswered(KafkaResult<Vec<LogPosition>>),
+    /// The consumer's queue was empty and has something now: a record, a rebalance, an error.
+    ConsumerReady,
+    /// A processing thread has ended.
+    ThreadEnded,
+    /// The worker is asked to stop or to abort.
+    Stopping,
+}

@@ -1,0 +1,291 @@
+//! A record becomes a frame in the queue of its camera, or is rejected.
+use super::{
+    cameras::{MAX_CAMERAS, PartitionCameras, TouchedCamera},
+    job::{Job, LogPosition, Picture, QueuedRecord, RejectedRecord},
+    numbers::CameraNumbers,
+    shared::Shared,
+};
+use crate::record::{parent, value_bytes, with_record};
+use mattebox_core::{
+    frame::{CameraId, Place},
+    matte::MatteState,
+};
+use mattebox_engine::{Rejection, queues::Pushed, status::Condition, trace::Span};
+use mattebox_store::{CameraState, StoreError};
+use mattebox_wire::FrameHead;
+use rdkafka::{Message, message::OwnedMessage};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
+};
+
+/// Reads records and knows the cameras of all partitions of the assignment.
+pub(super) struct Ingest {
+    shared: Arc<Shared>,
+    partitions: HashMap<i32, PartitionCameras>,
+}
+
+/// The result of reading a record.
+#[derive(Debug)]
+pub(super) enum Ingested {
+    /// It waits in the queue of its camera.
+    Queued,
+    /// It waits in the place of this one, which is too old.
+    Replaced(Arc<Job>),
+    /// It cannot be a frame. The camera is known where its name can be read.
+    Rejected(Option<CameraId>, RejectedRecord),
+}
+
+impl Ingest {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Ingest {
+            shared,
+            partitions: HashMap::new(),
+        }
+    }
+
+    /// Begins with a partition that is assigned.
+    pub(super) fn begin(&mut self, partition: i32) {
+        let late = self
+            .shared
+            .queues
+            .open(self.shared.queue_settings(), MatteState::default());
+        self.partitions
+            .insert(partition, PartitionCameras::new(late));
+    }
+
+    /// Forgets the cameras of a partition that is given back.
+    pub(super) fn forget(&mut self, partition: i32) {
+        let Some(cameras) = self.partitions.remove(&partition) else {
+            return;
+        };
+        for camera in cameras.close(&self.shared.queues) {
+            // Its frames go to another worker now.
+            if let Some(shown) = self.shared.cameras.camera(camera.as_str()) {
+                shown.status.set(Condition::Ended);
+            }
+        }
+    }
+
+    /// The cameras of a partition with frames since the last call.
+    pub(super) fn take_touched(&mut self, partition: i32) -> Vec<TouchedCamera> {
+        self.partitions
+            .get_mut(&partition)
+            .map(PartitionCameras::take_touched)
+            .unwrap_or_default()
+    }
+
+    /// Reads a record. `recall` gives the state of a camera that is not known yet; an error means
+    /// that nothing may be written for the camera. Quiet cameras make room for it where
+    /// `are_stored`: no checkpoint with their states is on its way.
+    pub(super) fn take(
+        &mut self,
+        position: LogPosition,
+        record: OwnedMessage,
+        are_stored: bool,
+        recall: impl FnOnce(&CameraId, &CameraNumbers) -> Result<CameraState, StoreError>,
+    ) -> Result<Ingested, StoreError> {
+        let span = self.trace(&record);
+        let record = Arc::new(record);
+        let read = with_record(&*record, |r| {
+            let value = record.payload().unwrap_or_default();
+            mattebox_wire::read(r).map(|frame| frame.detach(value))
+        });
+        match read {
+            Ok(head) => self.accept(position, record, head, span, are_stored, recall),
+            Err(error) => {
+                // The key is a camera's name in most records.
+                let key = record.key().and_then(|key| std::str::from_utf8(key).ok());
+                let camera = key.and_then(|key| key.parse().ok());
+                Ok(reject(camera, record, error.into(), &span))
+            }
+        }
+    }
+
+    /// The span of the record, within the trace that its headers name.
+    fn trace(&self, record: &OwnedMessage) -> Span {
+        let settings = &self.shared.settings;
+        let span = self
+            .shared
+            .tracer
+            .process(&settings.broker.topic, &settings.group, || parent(record));
+        span.place(record.partition(), record.offset());
+        span
+    }
+
+    fn accept(
+        &mut self,
+        position: LogPosition,
+        record: Arc<OwnedMessage>,
+        head: FrameHead,
+        span: Span,
+        are_stored: bool,
+        recall: impl FnOnce(&CameraId, &CameraNumbers) -> Result<CameraState, StoreError>,
+    ) -> Result<Ingested, StoreError> {
+        span.of_camera(&head.camera);
+        let counted = self.shared.numbers.camera(Some(&head.camera));
+        counted.frames_in.fetch_add(1, Relaxed);
+        let bytes = value_bytes(&*record) as u64;
+        counted.bytes_in.fetch_add(bytes, Relaxed);
+        let Some(cameras) = self.partitions.get_mut(&position.partition) else {
+            return Ok(Ingested::Queued);
+        };
+        if !cameras.contains(&head.camera) {
+            if are_stored && cameras.is_crowded() {
+                cameras.forget_quiet(Instant::now(), &self.shared.queues);
+            }
+            if cameras.is_full() {
+                return Ok(reject(Some(head.camera), record, too_many(), &span));
+            }
+            let state = recall(&head.camera, &counted)?;
+            let settings = self.shared.queue_settings();
+            cameras.open(head.camera.clone(), state, &self.shared.queues, settings);
+        }
+        let Some((queue, place)) = cameras.place(&head.camera, head.number, head.time) else {
+            return Ok(Ingested::Queued);
+        };
+        count(&place, &head, &counted);
+        span.of_frame(place.number());
+        let late = matches!(place, Place::Late(_));
+        let job = Job {
+            position,
+            head,
+            number: place.number(),
+            late,
+            record,
+            span,
+        };
+        let queued = QueuedRecord {
+            job: Arc::new(job),
+            picture: Picture::Encoded,
+            chained: !late && self.shared.settings.frame.has_state(),
+        };
+        Ok(match self.shared.queues.push(queue, queued) {
+            Pushed::Replaced(oldest) => Ingested::Replaced(oldest.job),
+            // A queue is removed only with its partition.
+            Pushed::Queued | Pushed::Refused(_) => Ingested::Queued,
+        })
+    }
+}
+
+fn count(place: &Place, head: &FrameHead, counted: &CameraNumbers) {
+    match place {
+        Place::Next(_) => {}
+        Place::Restarted(first) => {
+            counted.restarts.fetch_add(1, Relaxed);
+            tracing::info!(camera = %head.camera, frame = head.number.0, "the camera counts anew: its frames go on as number {first}");
+        }
+        Place::Late(_) => drop(counted.late.fetch_add(1, Relaxed)),
+    }
+}
+
+fn reject(
+    camera: Option<CameraId>,
+    record: Arc<OwnedMessage>,
+    rejection: Rejection,
+    span: &Span,
+) -> Ingested {
+    span.dead(rejection.code, &rejection.message);
+    Ingested::Rejected(camera, RejectedRecord { record, rejection })
+}
+
+fn too_many() -> Rejection {
+    Rejection {
+        code: "too-many-cameras",
+        message: format!("there are {MAX_CAMERAS} other cameras in its partition"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{BrokerSettings, WorkerSettings, WorkerSink};
+    use mattebox_engine::{FrameSettings, trace::Tracer};
+    use mattebox_store::OnExisting;
+    use rdkafka::Timestamp;
+    use std::{num::NonZeroUsize, time::Duration};
+
+    fn ingest() -> Ingest {
+        let settings = WorkerSettings {
+            broker: BrokerSettings::new("localhost:1".to_owned(), "frames".to_owned(), vec![]),
+            group: "group".to_owned(),
+            instance_id: None,
+            from: mattebox_wire::StartAt::Earliest,
+            until_end: false,
+            max_age: None,
+            connect_timeout: Duration::ZERO,
+            dead_share: 0.5,
+            dead_window: 10,
+            commit_interval: Duration::from_secs(1),
+            fsync: false,
+            sink: WorkerSink::Topic("results".to_owned()),
+            frame: FrameSettings::default(),
+            on_existing: OnExisting::Overwrite,
+            threads: NonZeroUsize::MIN,
+            trace: None,
+            shutdown_timeout: Duration::ZERO,
+        };
+        let tracer = Tracer::open(None, "worker").unwrap();
+        let (events, _) = crossbeam_channel::bounded(1);
+        let shared = Shared::new(settings, Arc::default(), tracer, events);
+        let mut ingest = Ingest::new(Arc::new(shared));
+        ingest.begin(0);
+        ingest
+    }
+
+    fn take(ingest: &mut Ingest, offset: i64, key: &str, value: String) -> Ingested {
+        let value = Some(value.into_bytes());
+        let key = Some(key.as_bytes().to_vec());
+        let topic = "frames".to_owned();
+        let record = OwnedMessage::new(value, key, topic, Timestamp::NotAvailable, 0, offset, None);
+        let position = LogPosition {
+            partition: 0,
+            epoch: 1,
+            offset,
+        };
+        ingest
+            .take(position, record, false, |_, _| Ok(CameraState::default()))
+            .unwrap()
+    }
+
+    fn frame(camera: &str) -> String {
+        format!(
+            r#"{{"camera_id":"{camera}","frame_id":1,"ts":1.5,"codec":"jpg","width":2,"height":2,"data_b64":"AAAA"}}"#
+        )
+    }
+
+    fn rejection(ingested: Ingested) -> (Option<CameraId>, &'static str) {
+        match ingested {
+            Ingested::Rejected(camera, rejected) => (camera, rejected.rejection.code),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_no_frame_is_rejected_under_the_name_in_its_key() {
+        let mut ingest = ingest();
+        let ingested = take(&mut ingest, 0, "cam01", "{".to_owned());
+        let (camera, code) = rejection(ingested);
+        assert_eq!(camera.unwrap().as_str(), "cam01");
+        assert_eq!(code, "bad-json");
+        assert!(ingest.take_touched(0).is_empty());
+    }
+
+    #[test]
+    fn cameras_under_ever_new_names_are_rejected_at_the_limit_and_known_ones_go_on() {
+        let mut ingest = ingest();
+        for n in 0..MAX_CAMERAS {
+            let camera = format!("cam{n}");
+            let ingested = take(&mut ingest, n as i64, &camera, frame(&camera));
+            assert!(matches!(ingested, Ingested::Queued), "{ingested:?}");
+        }
+        let next = MAX_CAMERAS as i64;
+        let (camera, code) = rejection(take(&mut ingest, next, "new", frame("new")));
+        assert_eq!(camera.unwrap().as_str(), "new");
+        assert_eq!(code, "too-many-cameras");
+        let known = take(&mut ingest, next + 1, "cam7", frame("cam7"));
+        assert!(matches!(known, Ingested::Queued));
+        assert_eq!(ingest.take_touched(0).len(), MAX_CAMERAS);
+    }
+}

@@ -1,0 +1,110 @@
+//! A frame in flight, and how its processing ended.
+use image::RgbImage;
+use mattebox_core::frame::FrameNumber;
+use mattebox_engine::{Rejection, queues::QueuedFrame, trace::Span};
+use mattebox_wire::{EncodedPicture, FrameHead};
+use rdkafka::{Message, message::OwnedMessage};
+use std::sync::Arc;
+
+/// A record's place in the log of the topic of frames, and the epoch of the assignment that read
+/// it. Everything that comes back for a record of an earlier epoch is ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LogPosition {
+    pub(super) partition: i32,
+    pub(super) epoch: u64,
+    pub(super) offset: i64,
+}
+
+/// One frame to be processed.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) position: LogPosition,
+    /// The fields of the record.
+    pub(super) head: FrameHead,
+    /// The number of its file.
+    pub(super) number: FrameNumber,
+    /// It comes after frames that were taken later: it is processed by itself, and does not
+    /// replace a file.
+    pub(super) late: bool,
+    /// The record, for a dead letter and for the headers of the result.
+    pub(super) record: Arc<OwnedMessage>,
+    /// Its trace.
+    pub(super) span: Span,
+}
+
+impl Job {
+    /// Its picture in the record.
+    pub(super) fn encoded(&self) -> EncodedPicture<'_> {
+        self.head.picture(self.record.payload().unwrap_or_default())
+    }
+}
+
+/// A frame in the queue of its camera.
+#[derive(Debug)]
+pub(super) struct QueuedRecord {
+    pub(super) job: Arc<Job>,
+    pub(super) picture: Picture,
+    /// It needs the state that the frame before it leaves.
+    pub(super) chained: bool,
+}
+
+impl QueuedFrame for QueuedRecord {
+    fn needs_state(&self) -> bool {
+        self.chained
+    }
+
+    fn can_prepare(&self) -> bool {
+        matches!(self.picture, Picture::Encoded)
+    }
+}
+
+/// A frame's picture, as far as it is known.
+#[derive(Debug)]
+pub(super) enum Picture {
+    /// Still in the record.
+    Encoded,
+    /// Decoded ahead of its turn.
+    Decoded(RgbImage),
+    /// It cannot be decoded.
+    Rejected(Rejection),
+}
+
+/// How the processing of a frame ended.
+#[derive(Debug)]
+pub(super) enum JobOutcome {
+    /// Its file is in place.
+    Written {
+        /// Of the file.
+        bytes: usize,
+    },
+    /// Its file was there and was kept.
+    Kept,
+    /// It was too old to be processed.
+    Stale,
+    /// It is processed, and to be published.
+    Made(EncodedResult),
+    /// It cannot be a frame.
+    Rejected(Rejection),
+    /// It is processed, but its file cannot be written now.
+    Unwritten {
+        /// The file.
+        bytes: Vec<u8>,
+        /// The system's error, with what to do.
+        message: String,
+    },
+}
+
+/// The file of a processed frame.
+#[derive(Debug)]
+pub(super) struct EncodedResult {
+    pub(super) bytes: Vec<u8>,
+    /// Of the picture, in pixels.
+    pub(super) size: (u32, u32),
+}
+
+/// A record that cannot be a frame: it becomes a dead letter.
+#[derive(Debug, Clone)]
+pub(super) struct RejectedRecord {
+    pub(super) record: Arc<OwnedMessage>,
+    pub(super) rejection: Rejection,
+}

@@ -1,0 +1,416 @@
+//! The main loop: it waits for events and lets the owners act upon them.
+use super::{
+    assignment::Assignment,
+    checkpoints::Checkpoints,
+    consumer::{FrameConsumer, Polled},
+    consumer_events::Rebalance,
+    delivery::Delivery,
+    event::Event,
+    ingest::{Ingest, Ingested},
+    job::{JobOutcome, LogPosition},
+    numbers::Numbers,
+    output::{Commit, Output, Reached},
+    shared::Shared,
+    until_end::UntilEnd,
+};
+use crate::KafkaError;
+use crossbeam_channel::Receiver;
+use mattebox_engine::stop::Stop;
+use rdkafka::{Message, message::OwnedMessage};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+/// The loop polls the consumer at least this often. librdkafka's callback tells when there is
+/// something to be polled; this interval only keeps the worker a member of the group
+/// (`max.poll.interval.ms`) should a call be missed.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Records that are read before the loop looks at its events again.
+const MAX_BATCH: usize = 64;
+/// Values of records in flight in bytes, at most: a few very large pictures.
+const MAX_BYTES: usize = 64 << 20;
+
+/// The state of the main loop.
+pub(super) struct MainLoop {
+    shared: Arc<Shared>,
+    events: Receiver<Event>,
+    assignment: Assignment,
+    ingest: Ingest,
+    checkpoints: Checkpoints,
+    delivery: Delivery,
+    /// Set for a worker that ends when the records are done that were there at its start.
+    until: Option<UntilEnd>,
+    /// Processing threads that have not ended.
+    threads: usize,
+    /// Records in flight, at most.
+    max_records: usize,
+    stop: Stop,
+    abort: Stop,
+}
+
+/// Why reading has paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fetched {
+    /// There may be more.
+    More,
+    /// The consumer has nothing. An event tells when it has.
+    Nothing,
+    /// Too much is in flight. Events tell when frames are done.
+    Full,
+}
+
+impl MainLoop {
+    /// A loop without partitions. `stop` ends the reading, `abort` the draining too.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        events: Receiver<Event>,
+        consumer: FrameConsumer,
+        output: Box<dyn Output>,
+        until: Option<UntilEnd>,
+        (stop, abort): (Stop, Stop),
+    ) -> Self {
+        let settings = &shared.settings;
+        let threads = settings.threads.get();
+        let numbers = shared.numbers.clone();
+        MainLoop {
+            events,
+            assignment: Assignment::new(consumer, numbers.clone()),
+            ingest: Ingest::new(shared.clone()),
+            checkpoints: Checkpoints::new(settings.commit_interval, numbers),
+            delivery: Delivery::new(shared.clone(), output),
+            until,
+            threads,
+            // Where old frames are skipped, each camera's queue is bounded by itself.
+            max_records: match settings.max_age {
+                None => 64 + 8 * threads,
+                Some(_) => usize::MAX,
+            },
+            stop,
+            abort,
+            shared,
+        }
+    }
+
+    /// Works until it is stopped, or the records that were there at its start are done.
+    pub(super) fn run(&mut self) -> Result<(), KafkaError> {
+        while !self.stop.is_stopped() {
+            let fetched = self.fetch()?;
+            self.follow_rebalances()?;
+            self.handle_waiting();
+            self.delivery.retry(&mut self.assignment);
+            self.check_threads()?;
+            self.commit(false)?;
+            if self.is_over()? {
+                break;
+            }
+            match fetched {
+                Fetched::More => {}
+                Fetched::Nothing => self.wait(Some(Instant::now() + POLL_INTERVAL)),
+                Fetched::Full if self.is_full() => self.wait(None),
+                Fetched::Full => {}
+            }
+        }
+        // Frames in flight are finished and committed; then the partitions are for others.
+        let all: Vec<i32> = self.assignment.partitions().map(|p| p.id()).collect();
+        self.drain(&all)?;
+        self.give_back(&all);
+        Ok(())
+    }
+
+    /// Handles no more events, so that no sender waits for the loop, and gives partitions back at
+    /// once from now on.
+    pub(super) fn close(&mut self) {
+        self.events = crossbeam_channel::never();
+        self.assignment.close();
+    }
+
+    fn numbers(&self) -> &Numbers {
+        &self.shared.numbers
+    }
+
+    fn is_full(&self) -> bool {
+        let (records, bytes) = self.assignment.load();
+        records >= self.max_records || bytes >= MAX_BYTES
+    }
+
+    /// Reads records until the consumer has none or too many are in flight.
+    fn fetch(&mut self) -> Result<Fetched, KafkaError> {
+        for _ in 0..MAX_BATCH {
+            if self.is_full() {
+                return Ok(Fetched::Full);
+            }
+            match self.assignment.poll()? {
+                Polled::Record(record) => self.take(record)?,
+                Polled::End(partition) => self.assignment.at_end(partition),
+                Polled::Rebalance => return Ok(Fetched::More),
+                Polled::Nothing => return Ok(Fetched::Nothing),
+            }
+        }
+        Ok(Fetched::More)
+    }
+
+    /// Puts a record into the queue of its camera.
+    fn take(&mut self, record: OwnedMessage) -> Result<(), KafkaError> {
+        let bytes = record.payload().map_or(0, <[u8]>::len);
+        let begun = self
+            .assignment
+            .begin(record.partition(), record.offset(), bytes);
+        let Some(position) = begun else {
+            return Ok(());
+        };
+        let MainLoop {
+            ingest,
+            checkpoints,
+            delivery,
+            assignment,
+            ..
+        } = self;
+        let are_stored = delivery.recalls_again() && checkpoints.is_idle(position.partition);
+        let ingested = ingest.take(position, record, are_stored, |camera, counted| {
+            delivery.recall(position, camera, counted)
+        })?;
+        match ingested {
+            Ingested::Queued => {}
+            Ingested::Replaced(job) => delivery.frame(assignment, job, JobOutcome::Stale, false),
+            Ingested::Rejected(camera, rejected) => {
+                delivery.reject(assignment, position, camera.as_ref(), rejected);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for an event, at most until something is due.
+    fn wait(&mut self, limit: Option<Instant>) {
+        let due = [limit, self.due()].into_iter().flatten().min();
+        let event = match due {
+            Some(due) => self.events.recv_deadline(due).ok(),
+            None => self.events.recv().ok(),
+        };
+        if let Some(event) = event {
+            self.handle(event);
+        }
+        self.handle_waiting();
+    }
+
+    /// When the loop has to act although there is no event.
+    fn due(&self) -> Option<Instant> {
+        let checkpoints = &self.checkpoints;
+        let mut partitions = self.assignment.partitions();
+        let is_wanted = partitions.any(|p| checkpoints.is_wanted(p));
+        let mut partitions = self.assignment.partitions();
+        let is_reached = partitions.any(|p| checkpoints.reached(p).is_some());
+        let until = self.until.as_ref().filter(|_| self.is_ready());
+        let due = [
+            is_wanted.then(|| checkpoints.due()),
+            is_reached.then(|| self.delivery.commit_due()).flatten(),
+            self.delivery.retry_due(),
+            until.and_then(|until| until.due(&self.assignment, checkpoints)),
+        ];
+        due.into_iter().flatten().min()
+    }
+
+    /// Handles the events that are there.
+    fn handle_waiting(&mut self) {
+        while let Ok(event) = self.events.try_recv() {
+            self.handle(event);
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Done {
+                job,
+                outcome,
+                still,
+            } => self
+                .delivery
+                .frame(&mut self.assignment, job, outcome, still),
+            Event::DeadLetterAnswered { position, failed } => {
+                self.delivery
+                    .dead_letter_answered(&mut self.assignment, position, failed);
+            }
+            Event::OffsetsAnswered(answer) => {
+                self.delivery.offsets_answered();
+                match answer {
+                    Ok(positions) => self.committed(&positions),
+                    Err(error) => {
+                        tracing::warn!("offsets could not be recorded, trying again: {error}");
+                    }
+                }
+                self.checkpoints.answered();
+            }
+            Event::ThreadEnded => self.threads -= 1,
+            Event::StatesKnown | Event::ConsumerReady | Event::Stopping => {}
+        }
+    }
+
+    /// An error when no processing thread is left: each ends when it cannot make a new processor
+    /// after a panic.
+    fn check_threads(&self) -> Result<(), KafkaError> {
+        if self.threads == 0 {
+            Err(KafkaError::NoThreads)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Puts checkpoints when it is time, or at once if `now`, and commits those that are reached.
+    fn commit(&mut self, now: bool) -> Result<(), KafkaError> {
+        let time = Instant::now();
+        if now || time >= self.checkpoints.due() || self.delivery.is_full() {
+            self.checkpoints.schedule(time);
+            self.put_checkpoints();
+        }
+        let reached: Vec<Reached<'_>> = self
+            .assignment
+            .partitions()
+            .filter_map(|p| {
+                Some(Reached {
+                    partition: p.id(),
+                    epoch: p.epoch(),
+                    checkpoint: self.checkpoints.reached(p)?,
+                })
+            })
+            .collect();
+        if reached.is_empty() {
+            return Ok(());
+        }
+        match self.delivery.commit(&reached)? {
+            Commit::Later => {}
+            Commit::Requested(partitions) => partitions
+                .into_iter()
+                .for_each(|partition| self.checkpoints.requested(partition)),
+            Commit::Done(positions) => {
+                for position in &positions {
+                    self.checkpoints.requested(position.partition);
+                }
+                self.committed(&positions);
+            }
+        }
+        Ok(())
+    }
+
+    fn put_checkpoints(&mut self) {
+        for partition in self.assignment.partitions() {
+            if !self.checkpoints.is_wanted(partition) {
+                continue;
+            }
+            let cameras = self.ingest.take_touched(partition.id());
+            let queues = &self.shared.queues;
+            let events = self.shared.events.clone();
+            self.checkpoints.put(
+                partition,
+                cameras,
+                |queue, barrier| queues.barrier(queue, barrier),
+                // A full channel wakes the loop anyway. This may be the thread of the loop, or one
+                // that has the queues locked: it must not wait.
+                move || drop(events.try_send(Event::StatesKnown)),
+            );
+        }
+    }
+
+    /// The broker has offsets.
+    fn committed(&mut self, positions: &[LogPosition]) {
+        self.numbers().commits.fetch_add(1, Relaxed);
+        for position in positions {
+            if self.checkpoints.committed(*position) {
+                self.delivery.committed(*position);
+            }
+        }
+    }
+
+    /// Acts upon the decisions of the group.
+    fn follow_rebalances(&mut self) -> Result<(), KafkaError> {
+        while let Some(rebalance) = self.assignment.next_rebalance() {
+            self.numbers().rebalances.fetch_add(1, Relaxed);
+            match rebalance {
+                Rebalance::Assigned(ids) => {
+                    self.take_partitions(&ids)?;
+                    self.numbers().is_ready.store(true, Relaxed);
+                }
+                Rebalance::Revoked(ids) => {
+                    if self.assignment.is_lost() {
+                        tracing::warn!(partitions = ?ids, "partitions were lost: others do again what was not recorded");
+                    } else {
+                        self.drain(&ids)?;
+                    }
+                    self.give_back(&ids);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_partitions(&mut self, ids: &[i32]) -> Result<(), KafkaError> {
+        let settings = &self.shared.settings;
+        let ranges = self.assignment.ranges(settings, ids, &self.stop)?;
+        for range in &ranges {
+            self.delivery.begin(range.partition)?;
+            self.ingest.begin(range.partition);
+            let epoch = self.assignment.take(range);
+            self.checkpoints.begin(range.partition, epoch, range.start);
+        }
+        self.assignment.start(&ranges)
+    }
+
+    fn give_back(&mut self, ids: &[i32]) {
+        for id in ids {
+            self.ingest.forget(*id);
+            self.checkpoints.forget(*id);
+            self.delivery.forget(*id);
+        }
+        self.assignment.give_back(ids);
+    }
+
+    /// Finishes and commits the records in flight of partitions, as far as there is time.
+    fn drain(&mut self, ids: &[i32]) -> Result<(), KafkaError> {
+        // A timeout past the end of the clock is none.
+        let deadline = Instant::now().checked_add(self.shared.settings.shutdown_timeout);
+        loop {
+            self.delivery.retry(&mut self.assignment);
+            self.check_threads()?;
+            let is_open = |p: &&_| !self.checkpoints.is_drained(p);
+            let partitions = ids.iter().filter_map(|id| self.assignment.partition(*id));
+            let open: Vec<i32> = partitions.filter(is_open).map(|p| p.id()).collect();
+            if open.is_empty() {
+                return Ok(());
+            }
+            if deadline.is_some_and(|at| Instant::now() >= at) || self.abort.is_stopped() {
+                tracing::warn!(partitions = ?open, "not everything could be finished in time: it is done again by whoever gets the partitions");
+                return Ok(());
+            }
+            self.commit(true)?;
+            if self.is_any_open(&open) {
+                self.wait(deadline);
+            }
+        }
+    }
+
+    fn is_any_open(&self, ids: &[i32]) -> bool {
+        ids.iter()
+            .filter_map(|id| self.assignment.partition(*id))
+            .any(|partition| !self.checkpoints.is_drained(partition))
+    }
+
+    fn is_ready(&self) -> bool {
+        self.numbers().is_ready.load(Relaxed)
+    }
+
+    /// Whether the worker is to end, because the records that were there at its start are done and
+    /// committed.
+    fn is_over(&mut self) -> Result<bool, KafkaError> {
+        // Taking partitions looks into the group's offsets in a topic that was made again since.
+        if !self.is_ready() {
+            return Ok(false);
+        }
+        let Some(until) = &self.until else {
+            return Ok(false);
+        };
+        if until.is_done(&self.assignment) {
+            self.commit(true)?;
+        }
+        let until = self.until.as_mut();
+        Ok(until.is_some_and(|until| until.is_over(&self.assignment, &self.checkpoints)))
+    }
+}

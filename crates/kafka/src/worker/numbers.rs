@@ -1,0 +1,231 @@
+//! What is counted while a worker runs, per camera and per partition.
+use mattebox_core::frame::CameraId;
+use mattebox_engine::watch::{Progress, ProgressSource};
+use mattebox_engine::{
+    cameras::{camera::Counters, trend::Counted},
+    latency::Latency,
+    stages::StageClock,
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+/// Cameras that are counted each by itself. Those beyond this number are counted
+/// as one.
+const MAX_CAMERAS: usize = 1000;
+/// The name under which those are counted that have none, or are too many.
+pub const OTHERS: &str = "(others)";
+
+/// All numbers of a worker. They can be read while it runs.
+#[derive(Debug, Default)]
+pub struct Numbers {
+    cameras: Mutex<BTreeMap<String, Arc<CameraNumbers>>>,
+    partitions: Mutex<BTreeMap<i32, Arc<PartitionNumbers>>>,
+    /// CPU time by stage.
+    pub clock: Arc<StageClock>,
+    /// The broker answers, and partitions were given to us or there are none for us.
+    pub is_ready: AtomicBool,
+    /// Times that partitions came or went.
+    pub rebalances: AtomicU64,
+    /// Commits that were done.
+    pub commits: AtomicU64,
+}
+
+/// One camera's numbers.
+#[derive(Debug, Default)]
+pub struct CameraNumbers {
+    /// Records of this camera.
+    pub frames_in: AtomicU64,
+    /// Files or results that are in place.
+    pub frames_out: AtomicU64,
+    /// Frames whose file was there and was kept.
+    pub kept: AtomicU64,
+    /// Frames that were too old (`--live`).
+    pub stale: AtomicU64,
+    /// Frames that came after later ones.
+    pub late: AtomicU64,
+    /// Frames that the network did not look at, because they were like the one before
+    /// (`--skip-still`).
+    pub still: AtomicU64,
+    /// Records that went to the dead letters.
+    pub dead: AtomicU64,
+    /// Tries to write a file that failed, and were made again.
+    pub retries: AtomicU64,
+    /// Times that its numbers began again.
+    pub restarts: AtomicU64,
+    /// Times that what was stored of it could not be read, so that its matte began again.
+    pub state_unreadable: AtomicU64,
+    /// Bytes of its records.
+    pub bytes_in: AtomicU64,
+    /// Bytes of its files or results.
+    pub bytes_out: AtomicU64,
+    /// From when a frame was taken to when its file or result was in place.
+    pub latency: Latency,
+    recent: Mutex<Recent>,
+}
+
+/// Which of the last records were dead.
+#[derive(Debug, Default)]
+struct Recent {
+    records: VecDeque<bool>,
+    dead: usize,
+    warned: bool,
+}
+
+/// One partition's numbers.
+#[derive(Debug, Default)]
+pub struct PartitionNumbers {
+    /// It is ours.
+    pub is_ours: AtomicBool,
+    /// Records that were taken.
+    pub records: AtomicU64,
+    /// Of those, dead letters.
+    pub dead: AtomicU64,
+    /// Bytes of those records.
+    pub bytes: AtomicU64,
+    /// Records that are worked on.
+    pub in_flight: AtomicU64,
+    /// The offset that is recorded as done.
+    pub committed: AtomicI64,
+    /// The offset behind the last record that was taken.
+    pub position: AtomicI64,
+    /// The offset behind the last record that the broker has.
+    pub end: AtomicI64,
+}
+
+impl PartitionNumbers {
+    /// Records that the broker has and that are not recorded as done.
+    pub fn lag(&self) -> u64 {
+        u64::try_from(
+            self.end.load(Relaxed).max(self.position.load(Relaxed)) - self.committed.load(Relaxed),
+        )
+        .unwrap_or(0)
+    }
+}
+
+impl Numbers {
+    /// A camera's numbers; without a name those of [`OTHERS`].
+    pub fn camera(&self, camera: Option<&CameraId>) -> Arc<CameraNumbers> {
+        let mut cameras = lock(&self.cameras);
+        let name = camera.map_or(OTHERS, CameraId::as_str);
+        match cameras.get(name) {
+            Some(there) => there.clone(),
+            None if cameras.len() >= MAX_CAMERAS => {
+                cameras.entry(OTHERS.to_owned()).or_default().clone()
+            }
+            None => cameras.entry(name.to_owned()).or_default().clone(),
+        }
+    }
+
+    /// A partition's numbers.
+    pub fn partition(&self, partition: i32) -> Arc<PartitionNumbers> {
+        lock(&self.partitions).entry(partition).or_default().clone()
+    }
+
+    /// All cameras by name.
+    pub fn cameras(&self) -> Vec<(String, Arc<CameraNumbers>)> {
+        lock(&self.cameras)
+            .iter()
+            .map(|(name, numbers)| (name.clone(), numbers.clone()))
+            .collect()
+    }
+
+    /// All partitions that were ours at some time.
+    pub fn partitions(&self) -> Vec<(i32, Arc<PartitionNumbers>)> {
+        lock(&self.partitions)
+            .iter()
+            .map(|(id, numbers)| (*id, numbers.clone()))
+            .collect()
+    }
+}
+
+impl Counters for CameraNumbers {
+    fn counted(&self) -> Counted {
+        Counted {
+            frames_in: self.frames_in.load(Relaxed),
+            frames_out: self.frames_out.load(Relaxed) + self.kept.load(Relaxed),
+            dropped: self.stale.load(Relaxed),
+            failed: self.dead.load(Relaxed),
+            times: self.latency.times(),
+        }
+    }
+}
+
+impl CameraNumbers {
+    /// A frame is where it was to go, `age_us` microseconds after it was taken.
+    pub(super) fn arrived(&self, bytes: usize, age_us: i64) {
+        self.frames_out.fetch_add(1, Relaxed);
+        self.bytes_out.fetch_add(bytes as u64, Relaxed);
+        self.latency
+            .add_time(Duration::from_micros(u64::try_from(age_us).unwrap_or(0)));
+    }
+
+    /// Notes whether a record was dead. `Some`, once, when more than `share` of the last `window`
+    /// are.
+    pub(super) fn judge(&self, dead: bool, share: f64, window: usize) -> Option<usize> {
+        let mut recent = lock(&self.recent);
+        recent.records.push_back(dead);
+        recent.dead += usize::from(dead);
+        if recent.records.len() > window && recent.records.pop_front() == Some(true) {
+            recent.dead -= 1;
+        }
+        let too_many = recent.records.len() >= window && recent.dead as f64 > share * window as f64;
+        let first = too_many && !recent.warned;
+        // It is said again only after things were better: half the share.
+        recent.warned =
+            too_many || (recent.warned && recent.dead as f64 > share * window as f64 / 2.0);
+        first.then_some(recent.dead)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl ProgressSource for Numbers {
+    fn progress(&self) -> Progress {
+        let mut counts = Progress::default();
+        let lag = self.partitions().iter().map(|(_, p)| p.lag()).sum::<u64>();
+        for (_, camera) in self.cameras() {
+            counts.done += camera.frames_out.load(Relaxed) + camera.kept.load(Relaxed);
+            counts.dropped += camera.stale.load(Relaxed);
+            counts.failed += camera.dead.load(Relaxed);
+        }
+        counts.expected = counts.done + counts.dropped + counts.failed + lag;
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_dead_records_are_told_once_until_it_was_better() {
+        let numbers = CameraNumbers::default();
+        let judge = |dead| numbers.judge(dead, 0.5, 10).is_some();
+        assert!((0..9).all(|_| !judge(true)), "too few to tell");
+        assert!(judge(true));
+        assert!(!judge(true), "it was told");
+        assert!((0..10).all(|_| !judge(false)));
+        assert_eq!((0..10).filter(|_| judge(true)).count(), 1);
+    }
+
+    #[test]
+    fn ever_new_names_are_counted_as_one() {
+        let numbers = Numbers::default();
+        for n in 0..MAX_CAMERAS + 50 {
+            numbers
+                .camera(Some(&format!("cam{n}").parse().unwrap()))
+                .frames_in
+                .fetch_add(1, Relaxed);
+        }
+        assert_eq!(numbers.cameras().len(), MAX_CAMERAS + 1);
+        assert_eq!(numbers.camera(None).frames_in.load(Relaxed), 50);
+    }
+}

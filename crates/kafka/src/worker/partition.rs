@@ -1,0 +1,153 @@
+//! One partition of the assignment: the records that are in flight, and up to where all are done.
+use super::job::LogPosition;
+use std::collections::BTreeMap;
+
+/// One partition while it is assigned to this worker.
+#[derive(Debug)]
+pub(super) struct Partition {
+    id: i32,
+    epoch: u64,
+    /// The offset behind the last record that was read.
+    next: i64,
+    /// Where it ended when it was assigned.
+    end: i64,
+    /// Records in flight, with the bytes of their values.
+    in_flight: BTreeMap<i64, usize>,
+    /// The sum of these bytes.
+    bytes: usize,
+    /// No records are read, because a step has to be tried again first.
+    is_paused: bool,
+}
+
+impl Partition {
+    pub(super) fn new(id: i32, epoch: u64, start: i64, end: i64) -> Self {
+        Partition {
+            id,
+            epoch,
+            next: start,
+            end,
+            in_flight: BTreeMap::new(),
+            bytes: 0,
+            is_paused: false,
+        }
+    }
+
+    /// Its number.
+    pub(super) fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// The epoch of its assignment.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The offset behind the last record that was read.
+    pub(super) fn next(&self) -> i64 {
+        self.next
+    }
+
+    /// A record with a value of so many bytes is in flight.
+    pub(super) fn begin(&mut self, offset: i64, bytes: usize) -> LogPosition {
+        self.next = self.next.max(offset + 1);
+        self.in_flight.insert(offset, bytes);
+        self.bytes += bytes;
+        LogPosition {
+            partition: self.id,
+            epoch: self.epoch,
+            offset,
+        }
+    }
+
+    /// A record is done.
+    pub(super) fn finish(&mut self, offset: i64) {
+        self.bytes -= self.in_flight.remove(&offset).unwrap_or(0);
+    }
+
+    /// The consumer has read it to its end. The offsets between the last record and the end belong
+    /// to no record: they are the control records of transactions.
+    pub(super) fn at_end(&mut self) {
+        self.next = self.next.max(self.end);
+    }
+
+    /// How many records are in flight.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Whether every record before `end` is done.
+    pub(super) fn is_done_before(&self, end: i64) -> bool {
+        let first = self.in_flight.keys().next();
+        first.is_none_or(|first| *first >= end)
+    }
+
+    /// Its part of the records in flight and of their bytes. A paused partition gets no more, and
+    /// must not keep the others waiting.
+    pub(super) fn load(&self) -> (usize, usize) {
+        if self.is_paused {
+            (0, 0)
+        } else {
+            (self.in_flight.len(), self.bytes)
+        }
+    }
+
+    /// Notes whether the consumer reads it.
+    pub(super) fn set_paused(&mut self, is_paused: bool) {
+        self.is_paused = is_paused;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_before_a_place_is_done_whatever_follows() {
+        let mut p = Partition::new(0, 1, 10, 10);
+        for offset in 10..14 {
+            p.begin(offset, 5);
+        }
+        p.finish(12);
+        p.finish(10);
+        assert!(p.is_done_before(11) && !p.is_done_before(13));
+        p.finish(11);
+        assert!(p.is_done_before(13) && !p.is_done_before(14));
+    }
+
+    #[test]
+    fn at_the_end_offsets_without_a_record_are_done_too() {
+        let mut p = Partition::new(0, 1, 10, 14);
+        p.begin(10, 5);
+        p.finish(10);
+        p.at_end();
+        assert_eq!(p.next(), 14);
+        p.begin(20, 5);
+        p.at_end();
+        assert_eq!(p.next(), 21, "an earlier end is no step back");
+    }
+
+    #[test]
+    fn a_paused_partition_is_no_load_for_the_others() {
+        let mut p = Partition::new(0, 1, 10, 10);
+        p.begin(10, 5);
+        p.begin(11, 7);
+        assert_eq!(p.load(), (2, 12));
+        p.finish(10);
+        p.finish(10);
+        assert_eq!(p.load(), (1, 7));
+        p.set_paused(true);
+        assert_eq!((p.load(), p.in_flight()), ((0, 0), 1));
+    }
+
+    #[test]
+    fn gaps_in_the_log_are_no_records_in_flight() {
+        let mut p = Partition::new(0, 1, 10, 10);
+        p.begin(10, 5);
+        p.begin(17, 5);
+        assert_eq!((p.next(), p.in_flight()), (18, 2));
+        p.finish(17);
+        assert!(!p.is_done_before(18));
+        p.finish(10);
+        assert!(p.is_done_before(18));
+    }
+}

@@ -1,0 +1,163 @@
+//! Shared by the threads of a worker.
+use super::{
+    event::Event,
+    job::{Job, QueuedRecord},
+    numbers::Numbers,
+};
+use crate::settings::{WorkerSettings, WorkerSink};
+use crossbeam_channel::Sender;
+use mattebox_core::compose::BackgroundSpec;
+use mattebox_engine::{
+    BackgroundChoice, Engine, FrameSettings,
+    cameras::{
+        Camera, CameraRegistry,
+        camera::{Holds, Introduction},
+    },
+    queues::{CameraQueues, Lifetime, QueueSettings, WhenFull},
+    trace::Tracer,
+};
+use mattebox_store::{FrameDirs, OnExisting, Outcome as Stored, StoreError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Frames of each camera that wait where old ones are skipped.
+const NEWEST: usize = 4;
+
+/// Shared by the main loop and the threads that process frames.
+pub(super) struct Shared {
+    pub(super) settings: WorkerSettings,
+    pub(super) engine: Engine,
+    pub(super) queues: CameraQueues<QueuedRecord>,
+    /// To the main loop.
+    pub(super) events: Sender<Event>,
+    /// The folders of all cameras; `None` where results go to a topic.
+    files: Option<FrameDirs>,
+    pub(super) tracer: Tracer,
+    /// The settings that every camera begins with, as their file has them by now.
+    start: Mutex<Arc<FrameSettings>>,
+    /// Where cameras are seen.
+    pub(super) cameras: Arc<CameraRegistry>,
+    pub(super) numbers: Arc<Numbers>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        settings: WorkerSettings,
+        numbers: Arc<Numbers>,
+        tracer: Tracer,
+        events: Sender<Event>,
+    ) -> Self {
+        let files = match &settings.sink {
+            WorkerSink::Directory(root) => Some(FrameDirs::new(root)),
+            WorkerSink::Topic(_) => None,
+        };
+        Shared {
+            engine: Engine {
+                clock: numbers.clock.clone(),
+                ..Engine::new(&settings.frame)
+            },
+            start: Mutex::new(Arc::new(settings.frame.clone())),
+            queues: CameraQueues::new(Lifetime::UntilShut),
+            files,
+            cameras: Arc::default(),
+            settings,
+            events,
+            numbers,
+            tracer,
+        }
+    }
+
+    /// How a camera's frames are queued. The main loop bounds the frames in flight over all
+    /// cameras; where old frames are skipped, each camera keeps only its newest, so that none takes
+    /// the share of another.
+    pub(super) fn queue_settings(&self) -> QueueSettings {
+        match self.settings.max_age {
+            None => QueueSettings {
+                waiting: usize::MAX,
+                in_flight: usize::MAX,
+                when_full: WhenFull::Wait,
+            },
+            Some(_) => QueueSettings {
+                waiting: NEWEST,
+                in_flight: usize::MAX,
+                when_full: WhenFull::DropOldest,
+            },
+        }
+    }
+
+    /// The settings that cameras begin with.
+    pub(super) fn start(&self) -> Arc<FrameSettings> {
+        self.start
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Puts another background behind the frames of all cameras, from the next on. One that cannot
+    /// be opened changes nothing.
+    pub(super) fn change_background(&self, background: &BackgroundSpec) -> Result<(), String> {
+        let format = self.settings.frame.format;
+        if *background == BackgroundSpec::Transparent && !format.has_alpha() {
+            return Err(format!(
+                "background {background}: {format} has no transparency"
+            ));
+        }
+        self.engine.backgrounds.restart(background)?;
+        let before = self.start();
+        let settings = FrameSettings {
+            background: BackgroundChoice::Spec(background.clone()),
+            ..FrameSettings::clone(&before)
+        };
+        if settings != *before {
+            *self.start.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings.clone());
+            self.cameras
+                .cameras()
+                .iter()
+                .for_each(|camera| camera.restart_with(settings.clone()));
+        }
+        Ok(())
+    }
+
+    /// A camera as viewers see it. `None`: there is no page.
+    pub(super) fn shown(&self, job: &Job) -> Option<Arc<Camera>> {
+        let introduce = || Introduction {
+            source: format!(
+                "{} [{}]",
+                self.settings.broker.topic, job.position.partition
+            ),
+            holds: Holds {
+                transparent: self.settings.frame.format.has_alpha(),
+                opaque: true,
+            },
+            only_background: true,
+            settings: FrameSettings::clone(&self.start()),
+            counters: self.numbers.camera(Some(&job.head.camera)),
+        };
+        self.cameras
+            .is_open()
+            .then(|| self.cameras.camera_or_new(&job.head.camera, introduce))
+    }
+
+    /// Writes a frame's file to its camera's folder.
+    pub(super) fn write(&self, job: &Job, bytes: &[u8]) -> Result<Stored, StoreError> {
+        let Some(files) = &self.files else {
+            return Ok(Stored::Skipped);
+        };
+        let on_existing = if job.late {
+            OnExisting::Skip
+        } else {
+            self.settings.on_existing
+        };
+        files.write(
+            &job.head.camera,
+            job.number,
+            self.settings.frame.format.extension(),
+            bytes,
+            on_existing,
+        )
+    }
+
+    /// Tells the main loop. After it has ended its channel is closed.
+    pub(super) fn tell(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+}

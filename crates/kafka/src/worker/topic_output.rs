@@ -1,0 +1,274 @@
+//! Results in a topic: results, dead letters, camera states and the offsets that they stand for are
+//! one transaction.
+use super::{
+    consumer::GroupMember,
+    held::Held,
+    job::{EncodedResult, Job, LogPosition, RejectedRecord},
+    numbers::{CameraNumbers, Numbers},
+    output::{Commit, DeadLetterFailed, DeadLetterTaken, Output, Reached},
+    processing::age_us,
+    result_records::ResultRecords,
+    result_topics::{self, ResultTopics},
+    shared::Shared,
+    state_topic::StateTopic,
+    transactions::{Transaction, TransactionalProducer},
+};
+use crate::{KafkaError, client::Context, topics};
+use mattebox_core::frame::CameraId;
+use mattebox_engine::{Rejection, stop::Stop};
+use mattebox_net::Model;
+use mattebox_store::{CameraState, StoreError};
+use rdkafka::{
+    Offset, TopicPartitionList,
+    admin::AdminClient,
+    error::{KafkaError as ClientError, KafkaResult},
+    producer::BaseRecord,
+};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// The results and dead letters that are held for the next transaction, in bytes, before it is made
+/// ahead of its time.
+const MAX_HELD_BYTES: usize = 48 << 20;
+/// The wait before a transaction that failed is tried again.
+const TRANSACTION_RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// Results, dead letters and states of cameras, held until a transaction publishes them.
+pub(super) struct TopicOutput {
+    admin: AdminClient<Context>,
+    producer: TransactionalProducer,
+    states: StateTopic,
+    records: ResultRecords,
+    numbers: Arc<Numbers>,
+    /// The topic of the frames.
+    frames: String,
+    /// The largest result that its topic takes, in bytes.
+    max_result: usize,
+    /// The topic of dead letters is there.
+    has_dead_topic: bool,
+    held: HashMap<i32, Held>,
+    /// When a transaction that failed is tried again.
+    retry_at: Option<Instant>,
+}
+
+impl TopicOutput {
+    /// Makes the topics where they are missing, and aborts the open transaction of an earlier
+    /// worker of the same name.
+    pub(super) fn open(
+        admin: AdminClient<Context>,
+        member: &Arc<GroupMember>,
+        shared: &Shared,
+        results: &str,
+        model: &Model,
+        (stop, abort): (&Stop, &Stop),
+    ) -> Result<Self, KafkaError> {
+        let settings = &shared.settings;
+        let ResultTopics { states, max_result } = result_topics::ensure(&admin, settings, results)?;
+        let producer = TransactionalProducer::open(
+            result_topics::producer_config(settings),
+            settings.connect_timeout,
+            member.clone(),
+            stop,
+            abort.clone(),
+        )?;
+        Ok(TopicOutput {
+            admin,
+            producer,
+            states: StateTopic::new(states, settings, shared.numbers.clone()),
+            records: ResultRecords::new(settings, results, model),
+            numbers: shared.numbers.clone(),
+            frames: settings.broker.topic.clone(),
+            max_result,
+            has_dead_topic: false,
+            held: HashMap::new(),
+            retry_at: None,
+        })
+    }
+
+    /// Makes the topic of dead letters before the first of them.
+    fn ensure_dead_topic(&mut self, reached: &[Reached<'_>]) -> Result<(), ClientError> {
+        let has_dead_letters = |r: &Reached<'_>| {
+            self.held
+                .get(&r.partition)
+                .is_some_and(|held| held.has_dead_letters())
+        };
+        if self.has_dead_topic || !reached.iter().any(has_dead_letters) {
+            return Ok(());
+        }
+        match topics::ensure_dead(&self.admin, &self.frames) {
+            Ok(max) => {
+                self.records.set_max_dead_letter(max);
+                self.has_dead_topic = true;
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!("dead letters cannot be written: {error}");
+                Err(ClientError::Canceled)
+            }
+        }
+    }
+
+    fn transaction(&mut self, reached: &[Reached<'_>]) -> Transaction {
+        if let Err(error) = self.ensure_dead_topic(reached) {
+            return Transaction::Again(error);
+        }
+        let TopicOutput {
+            producer,
+            states,
+            records,
+            frames,
+            held,
+            ..
+        } = self;
+        // The spans end when the transaction is committed.
+        let mut spans = Vec::new();
+        let transaction = producer.run(|producer| {
+            let mut offsets = TopicPartitionList::new();
+            for Reached {
+                partition,
+                checkpoint,
+                ..
+            } in reached
+            {
+                for (offset, item) in held
+                    .get(partition)
+                    .into_iter()
+                    .flat_map(|held| held.before(checkpoint.end()))
+                {
+                    spans.push(records.send(producer, *partition, offset, item)?);
+                }
+                for (camera, state) in checkpoint.states() {
+                    send_state(producer, states, *partition, camera, &state)?;
+                }
+                let end = Offset::Offset(checkpoint.end());
+                offsets.add_partition_offset(frames, *partition, end)?;
+            }
+            Ok(offsets)
+        });
+        drop(spans);
+        transaction
+    }
+
+    /// The results before a checkpoint are published.
+    fn published(&mut self, reached: &Reached<'_>) {
+        let Some(held) = self.held.get_mut(&reached.partition) else {
+            return;
+        };
+        let end = reached.checkpoint.end();
+        for (job, bytes) in held.results_before(end) {
+            job.span.became("published");
+            self.numbers
+                .camera(Some(&job.head.camera))
+                .arrived(bytes, age_us(job));
+        }
+        held.drop_before(end);
+    }
+}
+
+fn send_state(
+    producer: &TransactionalProducer,
+    states: &StateTopic,
+    partition: i32,
+    camera: &CameraId,
+    state: &CameraState,
+) -> KafkaResult<()> {
+    let key = states.key(camera);
+    let bytes = state.to_bytes();
+    let record = BaseRecord::to(states.name()).partition(partition);
+    producer.send(record.key(&key).payload(&bytes))
+}
+
+impl Output for TopicOutput {
+    fn begin(&mut self, partition: i32) -> Result<(), KafkaError> {
+        self.states.read(partition)?;
+        self.held.insert(partition, Held::default());
+        Ok(())
+    }
+
+    fn recall(
+        &mut self,
+        partition: i32,
+        camera: &CameraId,
+        _: i64,
+        _: &CameraNumbers,
+    ) -> Result<CameraState, StoreError> {
+        Ok(self.states.recall(partition, camera))
+    }
+
+    fn recalls_again(&self) -> bool {
+        false
+    }
+
+    fn take_result(&mut self, job: &Arc<Job>, result: EncodedResult) -> Result<(), Rejection> {
+        let max = self.max_result;
+        let bytes = result.bytes.len();
+        if bytes > max {
+            return Err(Rejection {
+                code: "result-too-large",
+                message: format!(
+                    "the result has {bytes} bytes, its topic takes {max} (max.message.bytes)"
+                ),
+            });
+        }
+        if let Some(held) = self.held.get_mut(&job.position.partition) {
+            held.add_result(job.clone(), result);
+        }
+        Ok(())
+    }
+
+    fn take_dead_letter(
+        &mut self,
+        position: LogPosition,
+        rejected: RejectedRecord,
+    ) -> Result<DeadLetterTaken, Box<DeadLetterFailed>> {
+        if let Some(held) = self.held.get_mut(&position.partition) {
+            held.add_dead_letter(position.offset, rejected);
+        }
+        Ok(DeadLetterTaken::Held)
+    }
+
+    fn dead_letter_answered(&mut self, _: LogPosition) -> Option<RejectedRecord> {
+        None
+    }
+
+    fn commit(&mut self, reached: &[Reached<'_>]) -> Result<Commit, KafkaError> {
+        if self.retry_at.is_some_and(|at| at > Instant::now()) {
+            return Ok(Commit::Later);
+        }
+        self.retry_at = None;
+        match self.transaction(reached) {
+            Transaction::Done => {
+                reached.iter().for_each(|reached| self.published(reached));
+                Ok(Commit::Done(
+                    reached.iter().map(Reached::position).collect(),
+                ))
+            }
+            Transaction::Again(error) => {
+                tracing::warn!("a transaction was undone, trying again: {error}");
+                self.retry_at = Some(Instant::now() + TRANSACTION_RETRY_DELAY);
+                Ok(Commit::Later)
+            }
+            Transaction::Lost(error) => Err(KafkaError::client("publish results")(error)),
+        }
+    }
+
+    fn offsets_answered(&mut self) {}
+
+    fn committed(&mut self, _: LogPosition) {}
+
+    fn is_full(&self) -> bool {
+        self.held.values().map(Held::bytes).sum::<usize>() > MAX_HELD_BYTES
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    fn forget(&mut self, partition: i32) {
+        self.states.forget(partition);
+        self.held.remove(&partition);
+    }
+}

@@ -1,0 +1,156 @@
+//! A producer whose records and offsets are published together or not at all.
+use super::consumer::GroupMember;
+use crate::{KafkaError, client::Context};
+use mattebox_engine::stop::Stop;
+use rdkafka::{
+    ClientConfig, TopicPartitionList,
+    consumer::Consumer,
+    error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode},
+    message::ToBytes,
+    producer::{BaseProducer, BaseRecord, Producer},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How long one step of a transaction may take before it is tried again.
+pub(super) const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The result of a transaction.
+#[derive(Debug)]
+pub(super) enum Transaction {
+    /// It is committed.
+    Done,
+    /// It could not be committed now; readers see nothing of it, and it can be tried again.
+    Again(ClientError),
+    /// No producer can be made that goes on.
+    Lost(ClientError),
+}
+
+/// The producer.
+pub(super) struct TransactionalProducer {
+    producer: BaseProducer<Context>,
+    config: ClientConfig,
+    member: Arc<GroupMember>,
+    /// A new producer is not waited for any longer.
+    stop: Stop,
+}
+
+impl TransactionalProducer {
+    /// A producer, which aborts the open transaction of an earlier one of the same name. `stop`
+    /// ends the wait for the broker now, `abort` later ones.
+    pub(super) fn open(
+        config: ClientConfig,
+        timeout: Duration,
+        member: Arc<GroupMember>,
+        stop: &Stop,
+        abort: Stop,
+    ) -> Result<Self, KafkaError> {
+        Ok(TransactionalProducer {
+            producer: producer(&config, timeout.max(BROKER_TIMEOUT), stop)?,
+            config,
+            member,
+            stop: abort,
+        })
+    }
+
+    /// Publishes the records that `publish` sends and commits the offsets that it returns.
+    pub(super) fn run(
+        &mut self,
+        publish: impl FnOnce(&Self) -> KafkaResult<TopicPartitionList>,
+    ) -> Transaction {
+        match self.publish(publish) {
+            Ok(()) => Transaction::Done,
+            Err(error) => self.abort(error),
+        }
+    }
+
+    fn publish(
+        &self,
+        publish: impl FnOnce(&Self) -> KafkaResult<TopicPartitionList>,
+    ) -> KafkaResult<()> {
+        self.producer.begin_transaction()?;
+        let offsets = publish(self)?;
+        let group = self
+            .member
+            .group_metadata()
+            .ok_or(ClientError::ClientConfig(
+                rdkafka::types::RDKafkaConfRes::RD_KAFKA_CONF_INVALID,
+                "no group".to_owned(),
+                "group.id".to_owned(),
+                String::new(),
+            ))?;
+        self.producer
+            .send_offsets_to_transaction(&offsets, &group, BROKER_TIMEOUT)?;
+        self.producer.commit_transaction(BROKER_TIMEOUT)
+    }
+
+    /// Sends a record within a transaction.
+    pub(super) fn send<K: ToBytes + ?Sized, P: ToBytes + ?Sized>(
+        &self,
+        mut record: BaseRecord<'_, K, P>,
+    ) -> KafkaResult<()> {
+        let begun = Instant::now();
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((ClientError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if begun.elapsed() < BROKER_TIMEOUT =>
+                {
+                    record = back;
+                    self.producer.poll(Duration::from_millis(20));
+                }
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+
+    /// Aborts a transaction that failed. A producer that is broken for good is replaced by a new
+    /// one, which aborts the open transaction of the old one.
+    fn abort(&mut self, error: ClientError) -> Transaction {
+        if let ClientError::Transaction(inner) = &error
+            && inner.is_retriable()
+            && !inner.txn_requires_abort()
+            && self.producer.commit_transaction(BROKER_TIMEOUT).is_ok()
+        {
+            // A commit whose answer did not come in time went on.
+            return Transaction::Done;
+        }
+        let begun = Instant::now();
+        while self.producer.client().fatal_error().is_none() && begun.elapsed() < 3 * BROKER_TIMEOUT
+        {
+            match self.producer.abort_transaction(BROKER_TIMEOUT) {
+                Ok(()) => return Transaction::Again(error),
+                Err(ClientError::Transaction(inner)) if inner.is_retriable() => {}
+                Err(_) => break,
+            }
+        }
+        match producer(&self.config, 3 * BROKER_TIMEOUT, &self.stop) {
+            Ok(fresh) => {
+                self.producer = fresh;
+                Transaction::Again(error)
+            }
+            Err(_) => Transaction::Lost(error),
+        }
+    }
+}
+
+/// A producer whose transactions can begin.
+fn producer(
+    config: &ClientConfig,
+    timeout: Duration,
+    stop: &Stop,
+) -> Result<BaseProducer<Context>, KafkaError> {
+    let producer: BaseProducer<Context> = config
+        .create_with_context(Context::default())
+        .map_err(KafkaError::Settings)?;
+    let begun = Instant::now();
+    while let Err(error) = producer.init_transactions(BROKER_TIMEOUT) {
+        if begun.elapsed() > timeout || stop.is_stopped() {
+            return Err(KafkaError::client("begin transactions")(error));
+        }
+        tracing::debug!("transactions cannot begin yet: {error}");
+    }
+    Ok(producer)
+}
