@@ -1,0 +1,30 @@
+//! Numbers, once a second, as server-sent events.
+use super::{Site, model::Overview};
+use axum::{
+    extract::State,
+    response::sse::{Event, KeepAlive, Sse},
+};
+use futures_util::{Stream, stream};
+use std::{convert::Infallible, sync::Arc, time::Duration};
+use tokio::time::{self, MissedTickBehavior};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The event `cameras`, once a second: the same as /api/cameras.
+#[utoipa::path(get, path = "/api/events", responses((status = 200, description = "Server-sent events", body = String, content_type = "text/event-stream")))]
+pub(crate) async fn events(
+    State(site): State<Arc<Site>>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    let mut ticks = time::interval(SECOND);
+    // Whoever could not take an event in time gets the next, not all that were missed.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let events = stream::unfold((site, ticks), |(site, mut ticks)| async move {
+        ticks.tick().await;
+        let event = Event::default()
+            .event("cameras")
+            .json_data(Overview::new(&site))
+            .unwrap_or_default();
+        Some((Ok(event), (site, ticks)))
+    });
+    Sse::new(events).keep_alive(KeepAlive::default())
+}

@@ -1,0 +1,74 @@
+//! The API of the live page: cameras, their settings, their pictures.
+//!
+//! # Layout
+//!
+//! * [`model`]: what is told of cameras, as JSON.
+//! * [`cameras`]: asking for it.
+//! * [`settings`]: changing what is made of a camera's frames.
+//! * [`pictures`]: single pictures; [`streams`]: moving ones.
+//! * [`events`]: numbers, once a second.
+pub(super) mod cameras;
+pub(super) mod events;
+pub(super) mod model;
+pub(super) mod pictures;
+pub(super) mod settings;
+pub(super) mod streams;
+
+use super::{problem::Problem, site::Site};
+use axum::{
+    Json, Router,
+    routing::{get, patch, post},
+};
+use mattebox_engine::cameras::Camera;
+use std::sync::Arc;
+use utoipa::OpenApi;
+
+/// The description of the API.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "mattebox",
+        description = "See every camera, change what is made of its frames."
+    ),
+    paths(
+        cameras::all,
+        cameras::one,
+        settings::change,
+        settings::upload,
+        pictures::jpeg,
+        pictures::png,
+        streams::stream,
+        streams::wall,
+        events::events
+    ),
+    components(schemas(Problem))
+)]
+struct Description;
+
+pub(super) fn routes() -> Router<Arc<Site>> {
+    Router::new()
+        .route("/api/cameras", get(cameras::all))
+        .route("/api/cameras/{id}", get(cameras::one))
+        .route("/api/cameras/{id}/settings", patch(settings::change))
+        .route("/api/cameras/{id}/background", post(settings::upload))
+        .route("/api/cameras/{id}/frame.jpg", get(pictures::jpeg))
+        .route("/api/cameras/{id}/frame.png", get(pictures::png))
+        .route("/api/cameras/{id}/stream.mjpg", get(streams::stream))
+        .route("/api/wall.mjpg", get(streams::wall))
+        .route("/api/events", get(events::events))
+        .route(
+            "/api/openapi.json",
+            get(async || Json(Description::openapi())),
+        )
+}
+
+/// The description, as a file.
+pub(super) fn description() -> Result<String, serde_json::Error> {
+    Description::openapi().to_pretty_json()
+}
+
+fn camera(site: &Site, id: &str) -> Result<Arc<Camera>, Problem> {
+    site.studio
+        .camera(id)
+        .ok_or_else(|| Problem::not_found(format!("there is no camera {id:?}")))
+}

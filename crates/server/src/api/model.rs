@@ -1,0 +1,255 @@
+//! What is told of cameras, as JSON.
+use crate::site::Site;
+use mattebox_engine::{
+    FrameSettings,
+    cameras::{
+        Camera,
+        camera::{Fault, Holds},
+        trend::History,
+    },
+    latency::LatencyReport,
+};
+use serde::Serialize;
+use std::time::SystemTime;
+use utoipa::ToSchema;
+
+/// All cameras, and who shows them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Overview {
+    server: ServerInfo,
+    cameras: Vec<CameraInfo>,
+}
+
+/// Who shows the cameras.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ServerInfo {
+    /// Of mattebox.
+    version: &'static str,
+    /// What it does: run, worker or view.
+    command: &'static str,
+    /// When it began, RFC 3339.
+    started: String,
+    /// Its clock, RFC 3339.
+    now: String,
+    /// Frames as they came may be seen.
+    show_raw: bool,
+    /// Streams that are watched.
+    viewers: usize,
+    /// Streams that may be watched at once.
+    max_viewers: usize,
+    /// Settings can be changed here.
+    settable: bool,
+}
+
+/// A camera.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CameraInfo {
+    id: String,
+    /// Where its frames come from; passwords are masked.
+    source: String,
+    /// connecting, live, stalled, reconnecting, failed or ended.
+    state: &'static str,
+    /// Since when it is in that state, RFC 3339.
+    since: String,
+    /// Why, where somebody knows.
+    why: Option<String>,
+    /// Of its frames, in pixels; 0 before the first.
+    width: u32,
+    height: u32,
+    /// Frames per second that come, over the last seconds.
+    fps_in: f64,
+    /// Frames per second that go.
+    fps_out: f64,
+    /// How long frames take now, in milliseconds.
+    latency_ms: Option<LatencyReport>,
+    frames: Frames,
+    /// When the last frame was made, RFC 3339.
+    last_frame: Option<String>,
+    /// How good its mattes seem; null where they are not made here.
+    quality: Option<QualityInfo>,
+    settings: Settings,
+    /// Kinds of background that its output can hold: color, blur, transparent, picture.
+    settable_background: Vec<&'static str>,
+    streams: Streams,
+}
+
+/// How good mattes seem, over the last seconds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct QualityInfo {
+    /// The share of the picture that is person, 0 to 1.
+    coverage: f64,
+    /// How much alpha changes where the picture does not, root mean square, 0 to 1.
+    flicker: Option<f64>,
+    /// How many pixels the matte takes from background to person.
+    edge_width_px: Option<f64>,
+    /// For how long there has been nobody, in seconds; null if there is somebody.
+    no_person_s: Option<f64>,
+}
+
+/// Frames since the start.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Frames {
+    /// They came.
+    r#in: u64,
+    /// They are where they were to go.
+    out: u64,
+    /// They were dropped because newer ones were waiting, or it was stopped.
+    dropped: u64,
+    /// They could not be made or written.
+    failed: u64,
+}
+
+/// What is made of a camera's frames.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Settings {
+    /// #rrggbb, blur:SIGMA, transparent, picture:NAME or video:NAME.
+    background: String,
+    /// soft or hard.
+    matte: String,
+    /// The old room's light is taken out of the edge.
+    foreground_cleanup: bool,
+    /// Frames like the one before are not looked at.
+    skip_still: bool,
+}
+
+/// Where its pictures are.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Streams {
+    /// Motion JPEG.
+    mjpeg: String,
+    /// The newest picture, PNG.
+    frame: String,
+}
+
+/// A camera with its last minutes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CameraDetail {
+    #[serde(flatten)]
+    camera: CameraInfo,
+    history: History,
+    /// The last errors, newest first.
+    errors: Vec<ErrorInfo>,
+}
+
+/// Something that went wrong.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorInfo {
+    /// RFC 3339.
+    time: String,
+    message: String,
+}
+
+impl Overview {
+    pub(crate) fn new(site: &Site) -> Self {
+        Overview {
+            server: ServerInfo {
+                version: env!("CARGO_PKG_VERSION"),
+                command: site.command,
+                started: rfc3339(site.started),
+                now: rfc3339(SystemTime::now()),
+                show_raw: site.settings.show_raw,
+                viewers: site.viewers(),
+                max_viewers: site.settings.max_viewers,
+                settable: site.is_settable,
+            },
+            cameras: site
+                .studio
+                .cameras()
+                .iter()
+                .map(|camera| CameraInfo::new(camera))
+                .collect(),
+        }
+    }
+}
+
+impl CameraInfo {
+    pub(crate) fn new(camera: &Camera) -> Self {
+        let standing = camera.standing();
+        let latest = camera.latest();
+        let (width, height) = latest.map_or((0, 0), |latest| latest.size);
+        let trend = camera.trend();
+        let (fps_in, fps_out) = trend.fps();
+        let latency = trend.latency();
+        let counted = trend.counted();
+        drop(trend);
+        CameraInfo {
+            id: camera.id.to_string(),
+            source: camera.source.clone(),
+            state: standing.state.name(),
+            since: rfc3339(standing.since),
+            why: standing.why,
+            width,
+            height,
+            fps_in,
+            fps_out,
+            latency_ms: latency,
+            frames: Frames {
+                r#in: counted.frames_in,
+                out: counted.frames_out,
+                dropped: counted.dropped,
+                failed: counted.failed,
+            },
+            last_frame: latest.map(|latest| rfc3339(latest.time)),
+            quality: camera.quality().map(|q| QualityInfo {
+                coverage: q.coverage,
+                flicker: q.flicker.map(|percent| percent / 100.0),
+                edge_width_px: q.edge_width,
+                no_person_s: q.nobody_since.map(|since| since.elapsed().as_secs_f64()),
+            }),
+            settings: Settings::new(&camera.settings()),
+            settable_background: kinds(camera.holds),
+            streams: Streams {
+                mjpeg: format!("/api/cameras/{}/stream.mjpg", camera.id),
+                frame: format!("/api/cameras/{}/frame.png", camera.id),
+            },
+        }
+    }
+}
+
+impl CameraDetail {
+    pub(crate) fn new(camera: &Camera) -> Self {
+        CameraDetail {
+            camera: CameraInfo::new(camera),
+            history: camera.trend().history(),
+            errors: camera
+                .errors()
+                .into_iter()
+                .map(|Fault { time, message }| ErrorInfo {
+                    time: rfc3339(time),
+                    message,
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn new(settings: &FrameSettings) -> Self {
+        Settings {
+            background: settings.background.to_string(),
+            matte: settings.matte.to_string(),
+            foreground_cleanup: settings.foreground_cleanup,
+            skip_still: settings.skip_still,
+        }
+    }
+}
+
+fn kinds(holds: Holds) -> Vec<&'static str> {
+    let opaque: &[_] = if holds.opaque {
+        &["color", "blur", "picture"]
+    } else {
+        &[]
+    };
+    let transparent: &[_] = if holds.transparent {
+        &["transparent"]
+    } else {
+        &[]
+    };
+    [opaque, transparent].concat()
+}
+
+fn rfc3339(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time)
+        .unwrap_or_default()
+        .to_string()
+}

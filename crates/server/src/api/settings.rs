@@ -1,0 +1,212 @@
+//! Changing what is made of a camera's frames, from the next frame on.
+use super::{Site, camera, model::Settings};
+use crate::{body::receive, problem::Problem};
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+};
+use mattebox_core::{
+    codec::Limits,
+    compose::{BackgroundPicture, BackgroundSpec},
+};
+use mattebox_engine::{BackgroundChoice, FrameSettings, cameras::Camera};
+use serde::Deserialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// Of a change of settings, in bytes.
+const MAX_CHANGE: usize = 16 << 10;
+/// Of an uploaded picture, in bytes.
+const MAX_UPLOAD: usize = 16 << 20;
+/// An uploaded picture may have so many pixels: 4K and a bit.
+const MAX_PIXELS: u64 = 12_000_000;
+
+/// What is to be changed; what is left out stays.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Change {
+    /// A CSS colour or #RRGGBB, blur or blur:SIGMA, transparent, picture (the last upload), or start (what it was started with).
+    #[schema(example = "#336699", nullable = false)]
+    background: Option<String>,
+    /// soft or hard.
+    #[schema(example = "soft", nullable = false, pattern = "^(soft|hard)$")]
+    matte: Option<String>,
+    /// Take the old room's light out of the edge.
+    #[schema(nullable = false)]
+    foreground_cleanup: Option<bool>,
+    /// Do not look at frames like the one before.
+    #[schema(nullable = false)]
+    skip_still: Option<bool>,
+}
+
+/// Change settings of a camera. They hold until it is changed again or the process ends.
+#[utoipa::path(patch, path = "/api/cameras/{id}/settings", params(("id" = String, Path, description = "Name of the camera")),
+    request_body = Change, responses(
+    (status = 200, body = Settings),
+    (status = 400, description = "It is no JSON", body = Problem, content_type = "application/problem+json"),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "This camera's output cannot hold it", body = Problem, content_type = "application/problem+json"),
+    (status = 413, body = Problem, content_type = "application/problem+json"),
+    (status = 415, body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "It is no such setting or value", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn change(
+    State(site): State<Arc<Site>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Settings>, Problem> {
+    let camera = settable(&site, &id)?;
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or_default();
+    if !kind
+        .split(';')
+        .next()
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send application/json",
+        ));
+    }
+    let body = receive(&headers, body, MAX_CHANGE).await?;
+    let value: serde_json::Value = serde_json::from_slice(&body)
+        .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, format!("this is no JSON: {e}")))?;
+    if !value.is_object()
+        || value
+            .as_object()
+            .is_some_and(|fields| fields.values().any(serde_json::Value::is_null))
+    {
+        return Err(Problem::unprocessable(
+            "send an object with the settings to change; leave out those that stay",
+        ));
+    }
+    let change: Change =
+        serde_json::from_value(value).map_err(|e| Problem::unprocessable(e.to_string()))?;
+    let changed = changed(&camera, change)?;
+    let settings = Settings::new(&changed);
+    tracing::info!(camera = %camera.id, settings = settings_text(&settings), "settings changed");
+    camera.set_settings(changed);
+    Ok(Json(settings))
+}
+
+/// Put a picture behind the people: a JPEG, PNG or WebP file.
+#[utoipa::path(post, path = "/api/cameras/{id}/background", params(("id" = String, Path, description = "Name of the camera")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses(
+    (status = 200, body = Settings),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "This camera's output cannot hold it", body = Problem, content_type = "application/problem+json"),
+    (status = 413, description = "It is larger than 16 MiB", body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "It is no picture, or has too many pixels", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "Others are uploading", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn upload(
+    State(site): State<Arc<Site>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Settings>, Problem> {
+    let camera = settable(&site, &id)?;
+    if !camera.holds.opaque {
+        return Err(Problem::conflict(
+            "the output of this camera has no background: it was begun transparent",
+        ));
+    }
+    let _turn = site.uploads.try_acquire().map_err(|_| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "others are uploading pictures: try again in a moment",
+        )
+    })?;
+    let body = receive(&headers, body, MAX_UPLOAD).await?;
+    let limits = Limits {
+        max_pixels: MAX_PIXELS,
+        ..Limits::default()
+    };
+    let picture =
+        tokio::task::spawn_blocking(move || BackgroundPicture::open(body.to_vec(), &limits))
+            .await
+            .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?
+            .map_err(|e| Problem::unprocessable(format!("this picture cannot be used: {e}")))?;
+    // It is decoded again when the camera's next frame comes: a camera without frames does not hold it.
+    picture.rest();
+    camera.set_upload(picture);
+    let settings = Settings::new(&camera.settings());
+    tracing::info!(camera = %camera.id, settings = settings_text(&settings), "settings changed");
+    Ok(Json(settings))
+}
+
+fn settable(site: &Site, id: &str) -> Result<Arc<Camera>, Problem> {
+    let camera = camera(site, id)?;
+    match site.is_settable {
+        true => Ok(camera),
+        false => Err(Problem::conflict(
+            "the settings of these cameras cannot be changed here: change them where their frames are made, and at its start",
+        )),
+    }
+}
+
+fn changed(camera: &Camera, change: Change) -> Result<FrameSettings, Problem> {
+    let before = camera.settings();
+    let mut settings = FrameSettings::clone(&before);
+    if let Some(text) = change.background {
+        settings.background = background(camera, &text)?;
+        let holds = camera.holds;
+        if settings.background.is_transparent() && !holds.transparent {
+            return Err(Problem::conflict(
+                "the output of this camera cannot hold transparency: PNG and WebP files can",
+            ));
+        }
+        if !settings.background.is_transparent() && !holds.opaque {
+            return Err(Problem::conflict(
+                "the output of this camera has no background: it was begun transparent",
+            ));
+        }
+    }
+    if let Some(text) = change.matte {
+        settings.matte = text
+            .parse()
+            .map_err(|e: mattebox_core::matte::MatteModeError| {
+                Problem::unprocessable(format!("matte: {e}"))
+            })?;
+    }
+    settings.foreground_cleanup = change
+        .foreground_cleanup
+        .unwrap_or(settings.foreground_cleanup);
+    settings.skip_still = change.skip_still.unwrap_or(settings.skip_still);
+    if camera.only_background && !settings.is_same_but_background(&before) {
+        let detail = "only the background of this camera can be changed: its frames may have to be made again, and what is remembered \
+                      from frame to frame belongs to the settings that it was started with";
+        return Err(Problem::conflict(detail));
+    }
+    Ok(settings)
+}
+
+fn background(camera: &Camera, text: &str) -> Result<BackgroundChoice, Problem> {
+    match text {
+        "start" => return Ok(camera.start().background),
+        "picture" => {
+            let upload = camera
+                .upload()
+                .ok_or_else(|| Problem::conflict("no picture was uploaded for this camera yet"))?;
+            return Ok(BackgroundChoice::Upload(upload));
+        }
+        _ => {}
+    }
+    match text.parse() {
+        // Whoever can open the page may not read this machine's files.
+        Ok(BackgroundSpec::Image(_) | BackgroundSpec::Video(_)) => Err(Problem::unprocessable(
+            "background: files of this machine cannot be named here: upload the picture",
+        )),
+        Ok(spec) => Ok(BackgroundChoice::Spec(spec)),
+        Err(e) => Err(Problem::unprocessable(format!("background: {e}"))),
+    }
+}
+
+fn settings_text(settings: &Settings) -> String {
+    serde_json::to_string(settings).unwrap_or_default()
+}

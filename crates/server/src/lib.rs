@@ -1,0 +1,220 @@
+//! A page for people, an API, and numbers for machines.
+//!
+//! # Layout
+//!
+//! * here: what is served where.
+//! * `server`: connections, their limits, TLS.
+//! * `guard`: who may ask.
+//! * `page`: the live page, whose files are in the folder `page/`.
+//! * `api`: what the page uses, and programs can: cameras, settings, pictures.
+//! * `site`: what all requests of a live page share.
+//! * `body`: bodies of requests, with limits; `problem`: errors, RFC 9457.
+//! * [`process`]: what every process tells Prometheus; [`text`]: the text format.
+#![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+mod api;
+mod body;
+mod guard;
+mod page;
+mod problem;
+pub mod process;
+mod server;
+pub mod settings;
+mod site;
+pub mod text;
+
+pub use server::Server;
+pub use settings::ViewSettings;
+
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    middleware,
+    routing::{get, post},
+};
+use mattebox_engine::cameras::CameraRegistry;
+use problem::Problem;
+use site::Site;
+use std::{io, net::SocketAddr, sync::Arc};
+use text::Text;
+
+/// Connections of a server that serves numbers only.
+const NUMBERS_CONNECTIONS: usize = 32;
+/// Connections of a live page, beside one for each stream: events, pages, programs.
+const PAGE_CONNECTIONS: usize = 256;
+
+/// What a process tells.
+pub trait Page: Send + Sync + 'static {
+    /// Adds its numbers in Prometheus' text format.
+    fn metrics(&self, text: &mut Text);
+
+    /// Whether it does its work.
+    fn is_ready(&self) -> bool;
+}
+
+/// Everything that a page tells, and what every process does.
+fn exposition(page: &dyn Page) -> String {
+    let mut text = Text::default();
+    page.metrics(&mut text);
+    process::metrics(&mut text);
+    text.finish()
+}
+
+/// Serves numbers. Port 0 takes a free one.
+pub fn serve(address: SocketAddr, page: Arc<dyn Page>) -> io::Result<Server> {
+    process::started();
+    let server = server::start(address, numbers(page), None, NUMBERS_CONNECTIONS)?;
+    let address = server.address();
+    if !address.ip().is_loopback() {
+        tracing::warn!(
+            "metrics are served at {address}: whoever reaches it can read the names of the cameras and their numbers"
+        );
+    }
+    tracing::info!("metrics at http://{address}/metrics");
+    Ok(server)
+}
+
+/// Serves the live page of cameras. `command` has them; `settable` if it makes their frames.
+pub fn serve_view(
+    settings: ViewSettings,
+    studio: Arc<CameraRegistry>,
+    command: &'static str,
+    settable: bool,
+    numbers: Arc<dyn Page>,
+) -> io::Result<Server> {
+    let tls = settings
+        .tls
+        .as_ref()
+        .map(|(cert, key)| server::tls(cert, key))
+        .transpose()?;
+    process::started();
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let address = settings.address;
+    let connections = settings.max_viewers + PAGE_CONNECTIONS;
+    studio.open()?;
+    let site = Arc::new(Site::new(settings, studio, command, settable, numbers));
+    let server = server::start(address, routes(site), tls, connections)?;
+    tracing::info!("live page at {scheme}://{}/", server.address());
+    Ok(server)
+}
+
+/// The description of the API (OpenAPI 3.1, JSON).
+pub fn openapi() -> Result<String, serde_json::Error> {
+    api::description()
+}
+
+/// Adds what a live page without cameras tells: for the reference of metrics.
+#[doc(hidden)]
+pub fn page_metrics(text: &mut Text) {
+    struct Nothing;
+    impl Page for Nothing {
+        fn metrics(&self, _: &mut Text) {}
+        fn is_ready(&self) -> bool {
+            true
+        }
+    }
+    let settings = ViewSettings {
+        address: ([127, 0, 0, 1], 0).into(),
+        token: None,
+        tls: None,
+        hosts: vec![],
+        show_raw: false,
+        max_viewers: 1,
+    };
+    let site = Site::new(settings, Arc::default(), "run", true, Arc::new(Nothing));
+    site.own_metrics(text);
+}
+
+fn numbers(page: Arc<dyn Page>) -> Router {
+    let ready = page.clone();
+    let text = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
+    let metrics = get(async move || (text, exposition(&*page)));
+    Router::new()
+        .route("/metrics", metrics)
+        .route("/healthz", get(async || "ok\n"))
+        .route(
+            "/readyz",
+            get(async move || match ready.is_ready() {
+                true => (StatusCode::OK, "ready\n"),
+                false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+            }),
+        )
+}
+
+fn routes(site: Arc<Site>) -> Router {
+    api::routes()
+        .route("/", get(page::index))
+        .route("/login", post(page::log_in))
+        .route("/assets/{name}", get(page::asset))
+        .with_state(site.clone())
+        .merge(numbers(site.clone()))
+        .fallback(async || Problem::not_found("there is nothing here"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this cannot be done with it",
+            )
+        })
+        .layer(middleware::from_fn_with_state(site, guard::guard))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        io::{Read, Write},
+        net::TcpStream,
+        sync::atomic::{AtomicBool, Ordering::Relaxed},
+        thread,
+    };
+
+    struct Always(AtomicBool);
+    impl Page for Always {
+        fn metrics(&self, text: &mut Text) {
+            text.sample("a_total", &[], 1.0);
+        }
+        fn is_ready(&self) -> bool {
+            self.0.load(Relaxed)
+        }
+    }
+
+    fn ask(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    #[test]
+    fn numbers_health_and_readiness_are_served_until_it_is_dropped() {
+        let page = Arc::new(Always(AtomicBool::new(false)));
+        let server = serve(([127, 0, 0, 1], 0).into(), page.clone()).unwrap();
+        let address = server.address();
+        let metrics = ask(address, "/metrics");
+        assert!(
+            metrics.contains("\na_total 1\n") && metrics.contains("mattebox_build_info{version="),
+            "{metrics}"
+        );
+        assert!(ask(address, "/healthz").starts_with("HTTP/1.1 200"));
+        assert!(ask(address, "/readyz").starts_with("HTTP/1.1 503"));
+        page.0.store(true, Relaxed);
+        assert!(ask(address, "/readyz").starts_with("HTTP/1.1 200"));
+        assert!(ask(address, "/else").starts_with("HTTP/1.1 404"));
+        drop(server);
+        for _ in 0..100 {
+            if TcpStream::connect(address).is_err() {
+                return;
+            }
+            thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("it still listens");
+    }
+}

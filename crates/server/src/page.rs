@@ -1,0 +1,179 @@
+//! The page: its files, which are part of the binary.
+use super::{
+    body::receive,
+    problem::Problem,
+    site::{Refusal, Site},
+};
+use axum::{
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
+};
+use include_dir::{Dir, include_dir};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// Of a login, in bytes.
+const MAX_LOGIN: usize = 4 << 10;
+
+static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/page");
+
+/// The content of a file, and of which kind it is.
+fn find(name: &str) -> Option<(&'static str, &'static str)> {
+    let text = FILES.get_file(name)?.contents_utf8()?;
+    let kind = match name.rsplit_once('.')?.1 {
+        "html" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "svg" => "image/svg+xml",
+        _ => return None,
+    };
+    Some((kind, text))
+}
+
+/// Only what comes with the page may run or be loaded, and no other page may frame it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What every answer carries.
+pub(super) fn harden(headers: &mut HeaderMap) {
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.insert(
+        "cross-origin-resource-policy",
+        HeaderValue::from_static("same-origin"),
+    );
+    headers.insert(
+        "cross-origin-opener-policy",
+        HeaderValue::from_static("same-origin"),
+    );
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+}
+
+fn file(status: StatusCode, name: &str) -> Response {
+    match find(name) {
+        // The files change with the binary: a browser asks each time, and they are small.
+        Some((kind, text)) => (
+            status,
+            [
+                (header::CONTENT_TYPE, kind),
+                (header::CACHE_CONTROL, "no-cache"),
+            ],
+            text,
+        )
+            .into_response(),
+        None => Problem::not_found("there is no such file").into_response(),
+    }
+}
+
+pub(super) async fn index() -> Response {
+    file(StatusCode::OK, "index.html")
+}
+
+/// Where the token is asked for.
+pub(super) fn login(status: StatusCode) -> Response {
+    file(status, "login.html")
+}
+
+pub(super) async fn asset(Path(name): Path<String>) -> Response {
+    match name.ends_with(".html") {
+        // Those are not parts of a page but pages, and know where they are.
+        true => Problem::not_found("there is no such file").into_response(),
+        false => file(StatusCode::OK, &name),
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct Credentials {
+    token: String,
+}
+
+pub(super) async fn log_in(
+    State(site): State<Arc<Site>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let body = match receive(&headers, body, MAX_LOGIN).await {
+        Ok(body) => body,
+        Err(problem) => return problem.into_response(),
+    };
+    match (
+        &site.token,
+        serde_urlencoded::from_bytes::<Credentials>(&body),
+    ) {
+        (None, _) => Redirect::to("/").into_response(),
+        (Some(token), Ok(given)) if token.is(given.token.trim()) => {
+            let cookie = token.set_cookie(site.settings.tls.is_some());
+            ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
+        }
+        _ => {
+            site.refused(Refusal::Token);
+            login(StatusCode::UNAUTHORIZED)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts() -> impl Iterator<Item = &'static str> {
+        FILES
+            .files()
+            .map(|file| file.contents_utf8().expect("text"))
+    }
+
+    #[test]
+    fn the_page_is_small_and_needs_nothing_from_elsewhere() {
+        let size: usize = texts().map(str::len).sum();
+        assert!(size > 10_000 && size < 100_000, "{size} bytes");
+        for text in texts() {
+            let outside = text.match_indices("http").filter(|(at, _)| {
+                let rest = &text[*at..];
+                rest.starts_with("https://")
+                    || (rest.starts_with("http://") && !rest.starts_with("http://www.w3.org/"))
+            });
+            assert_eq!(outside.count(), 0, "an address of another host");
+        }
+    }
+
+    #[test]
+    fn every_file_has_a_kind_and_every_file_that_is_named_is_there() {
+        assert!(
+            FILES.dirs().next().is_none(),
+            "files of folders are not served"
+        );
+        for file in FILES.files() {
+            assert!(
+                file.path()
+                    .to_str()
+                    .is_some_and(|name| find(name).is_some()),
+                "{file:?}"
+            );
+        }
+        for text in texts() {
+            for (start, _) in text
+                .match_indices("/assets/")
+                .chain(text.match_indices("from \"./"))
+            {
+                let name = text[start..]
+                    .trim_start_matches("/assets/")
+                    .trim_start_matches("from \"./");
+                let name: String = name
+                    .chars()
+                    .take_while(|c| c.is_ascii_alphanumeric() || "._-".contains(*c))
+                    .collect();
+                assert!(find(&name).is_some(), "{name}");
+            }
+        }
+    }
+}

@@ -1,0 +1,34 @@
+// Small helpers for elements. Text is set only where it changed, so that sixty tiles cost nothing.
+
+/** The elements inside root that carry data-el, by that name. */
+export const parts = (root) => Object.fromEntries([...root.querySelectorAll('[data-el]')].map((el) => [el.dataset.el, el]));
+
+export function setText(el, text) {
+  if (el.textContent !== text) el.textContent = text;
+}
+
+export function setData(el, name, value) {
+  if (el.dataset[name] !== value) el.dataset[name] = value;
+}
+
+export function make(tag, text, className) {
+  const el = document.createElement(tag);
+  if (text != null) el.textContent = text;
+  if (className) el.className = className;
+  return el;
+}
+
+/** Fills a dl with [name, value] pairs. */
+export function fillList(dl, pairs) {
+  if (dl.children.length !== pairs.length) {
+    dl.replaceChildren(...pairs.map(() => {
+      const row = make('div');
+      row.append(make('dt'), make('dd'));
+      return row;
+    }));
+  }
+  pairs.forEach(([name, value], i) => {
+    setText(dl.children[i].firstChild, name);
+    setText(dl.children[i].lastChild, value);
+  });
+}

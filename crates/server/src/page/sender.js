@@ -1,0 +1,56 @@
+// Sends changes of settings one request at a time. What changes meanwhile is sent together afterwards, the newest value only.
+import * as api from './api.js';
+
+export class Sender {
+  #id;
+  #waiting = null;
+  #timer = null;
+  #sending = false;
+  #callbacks;
+
+  /** onSettings(settings): as the server has them now. onError(error): it refused. */
+  constructor(id, callbacks) {
+    this.#id = id;
+    this.#callbacks = callbacks;
+  }
+
+  /** Whether what the controls show is newer than what the server has told. */
+  get busy() {
+    return this.#sending || this.#waiting !== null;
+  }
+
+  send(change, delay_ms = 0) {
+    this.#waiting = { ...this.#waiting, ...change };
+    if (this.#sending) return;
+    if (delay_ms === 0) {
+      clearTimeout(this.#timer);
+      this.#timer = null;
+      this.#flush();
+    } else {
+      this.#timer ??= setTimeout(() => { this.#timer = null; this.#flush(); }, delay_ms);
+    }
+  }
+
+  upload = (file) => this.#do(() => api.upload(this.#id, file));
+
+  #flush() {
+    const change = this.#waiting;
+    if (!change || this.#sending) return;
+    this.#waiting = null;
+    this.#do(() => api.change(this.#id, change));
+  }
+
+  async #do(request) {
+    this.#sending = true;
+    let done;
+    try {
+      const settings = await request();
+      done = () => this.#callbacks.onSettings(settings);
+    } catch (error) {
+      done = () => this.#callbacks.onError(error);
+    }
+    this.#sending = false;
+    done();
+    this.#flush();
+  }
+}
