@@ -1,22 +1,26 @@
 //! What each step of a frame costs on this machine: CPU time of one thread, without queues and without FFmpeg.
-use crate::config::settings::ModelChoice;
-use crate::pipeline::{load_model, stats::thread_cpu};
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use comfy_table::{CellAlignment, Table, presets};
-use image::{GrayImage, RgbImage};
+use image::RgbImage;
 use mattebox_core::{
-    codec::{self, Decoder, Encoder, ImageFormat, Limits},
-    compose::{Background, Composed, Compositor, cover},
+    codec::{self, Encoder, ImageFormat, Limits},
+    compose::{Background, Composed, cover},
     frame::{CameraId, FrameNumber, Timestamp},
-    matte::{Coarse, MatteMode, MatteState, Refiner, Segmenter},
+    matte::{MatteMode, MatteState},
 };
-use mattebox_net::{Executor, Model, SimdLevel};
+use mattebox_engine::{
+    Engine, Frame, FramePicture, FrameProcessor, FrameSettings, ModelChoice,
+    stages::{Stage, thread_cpu},
+    trace::Span,
+};
+use mattebox_net::{Executor, SimdLevel};
 use mattebox_store::{FrameDir, OnExisting};
+use mattebox_wire::EncodedPicture;
 use serde::Serialize;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 /// A frame of the sample clip: a rendered person before a room.
-const PICTURE: &[u8] = include_bytes!("../assets/bench.jpg");
+const PICTURE: &[u8] = include_bytes!("../../engine/assets/bench.jpg");
 const WARM_UP: usize = 5;
 /// Frames move by this many pixels to and fro, so that no two in a row are the same.
 const SWAY: u32 = 8;
@@ -88,17 +92,21 @@ const STAGES: [&str; 8] = [
 
 /// Measures.
 pub fn run(plan: &Plan) -> anyhow::Result<Results> {
-    let model = Arc::new(load_model(&ModelChoice::General)?);
     let original = codec::decode(PICTURE, &Limits::default()).context("the built-in picture")?;
+    let engine = Engine::new(&FrameSettings::default());
     let mut measured = vec![];
     for &(width, height) in &plan.sizes {
         for &matte in &plan.mattes {
-            measured.push(measure(plan, &model, &original, width, height, matte)?);
+            measured.push(measure(plan, &engine, &original, width, height, matte)?);
         }
     }
     Ok(Results {
         simd: plan.simd.to_string(),
-        model_sha256: model.sha256().to_owned(),
+        model_sha256: engine
+            .models
+            .get(&ModelChoice::General)?
+            .sha256()
+            .to_owned(),
         frames: plan.frames,
         measured,
     })
@@ -106,70 +114,58 @@ pub fn run(plan: &Plan) -> anyhow::Result<Results> {
 
 fn measure(
     plan: &Plan,
-    model: &Arc<Model>,
+    engine: &Engine,
     original: &RgbImage,
     width: u32,
     height: u32,
     matte: MatteMode,
 ) -> anyhow::Result<Measured> {
-    let simd = plan.simd;
     let frames = frames(original, width, height)?;
-    let mut segmenter = Segmenter::new(model, matte, simd)?;
-    let mut refiner = Refiner::new(simd)?;
-    let mut compositor = Compositor::new(simd)?;
-    let mut executor = Executor::new(model, simd)?;
-    let mut encoder = Encoder::new(ImageFormat::Png, 80);
-    let input = vec![0.5; model.input_width() * model.input_height() * 3];
-    let mut confidence = vec![0.0; model.input_width() * model.input_height()];
+    let settings = Arc::new(FrameSettings {
+        matte,
+        simd: plan.simd,
+        ..FrameSettings::default()
+    });
+    let mut processor = FrameProcessor::new(engine, &settings)?;
+    let mut network = Network::new(engine, plan.simd)?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let dir = FrameDir::open(folder.path(), &"bench".parse::<CameraId>()?)?;
+    let span = Span::default();
     let mut state = MatteState::default();
-    let mut decoder = Decoder::default();
-    let mut frame = RgbImage::default();
-    let mut coarse = Coarse::default();
-    let mut alpha = GrayImage::default();
-    let mut picture = Composed::default();
-    let mut bytes = Vec::new();
     let mut times: [Vec<f64>; STAGES.len()] = Default::default();
     for i in 0..WARM_UP + plan.frames {
-        let jpeg = &frames[i % frames.len()];
-        let mut lap = Lap::start();
-        let mut spent = [0.0; STAGES.len()];
-        decoder.decode_into(jpeg, &Limits::default(), &mut frame)?;
-        spent[0] = lap.next();
         // The network's time does not depend on what it sees: it is taken alone and subtracted from that of the segmentation.
-        executor.run(&input, &mut confidence);
-        spent[2] = lap.next();
-        segmenter.segment_into(
-            &frame,
-            Timestamp(i as i64 * 40_000),
-            &mut state,
-            &mut coarse,
-        );
-        spent[1] = (lap.next() - spent[2]).max(0.0);
-        refiner.refine(&frame, &coarse, &mut alpha);
-        spent[3] = lap.next();
-        compositor.compose(
-            &frame,
-            &alpha,
-            &plan.background,
-            matte == MatteMode::Soft,
-            &mut picture,
-        );
-        spent[4] = lap.next();
-        bytes.clear();
-        encoder.encode(&picture, &mut bytes)?;
-        spent[5] = lap.next();
-        dir.write(
-            FrameNumber(i as u64 % 100),
-            "png",
-            &bytes,
-            OnExisting::Overwrite,
-        )?;
-        spent[6] = lap.next();
-        spent[7] = spent[..7].iter().sum();
+        let network = network.time();
+        let before = Stage::ALL.map(|stage| engine.clock.spent(stage));
+        let frame = Frame {
+            settings: &settings,
+            picture: FramePicture::Encoded(EncodedPicture::Bytes(&frames[i % frames.len()])),
+            time: Timestamp(i as i64 * 40_000),
+            state: &mut state,
+            background: Some(plan.background.clone()),
+            span: &span,
+        };
+        processor
+            .process(frame, |matted| -> anyhow::Result<()> {
+                let number = FrameNumber(i as u64 % 100);
+                let bytes = matted.encode().map_err(|e| anyhow!(e.message))?;
+                engine.clock.time(Stage::Write, || {
+                    dir.write(number, "png", bytes, OnExisting::Overwrite)
+                })?;
+                Ok(())
+            })
+            .into_result()
+            .map_err(|e| anyhow!(e.message))??;
+        let [read, segment, refine, compose, encode, write] = Stage::ALL
+            .map(|stage| (engine.clock.spent(stage) - before[stage as usize]).as_secs_f64() * 1e3);
+        let rest = (segment - network).max(0.0);
+        let spent = [read, rest, network, refine, compose, encode, write];
         if i >= WARM_UP {
-            times.iter_mut().zip(spent).for_each(|(t, s)| t.push(s));
+            let all = spent.iter().sum();
+            times
+                .iter_mut()
+                .zip(spent.into_iter().chain([all]))
+                .for_each(|(t, s)| t.push(s));
         }
     }
     let medians = times.map(median);
@@ -191,6 +187,32 @@ fn measure(
     })
 }
 
+/// The network alone.
+struct Network {
+    executor: Executor,
+    input: Vec<f32>,
+    confidence: Vec<f32>,
+}
+
+impl Network {
+    fn new(engine: &Engine, simd: SimdLevel) -> anyhow::Result<Self> {
+        let model = engine.models.get(&ModelChoice::General)?;
+        let pixels = model.input_width() * model.input_height();
+        Ok(Network {
+            executor: Executor::new(&model, simd)?,
+            input: vec![0.5; pixels * 3],
+            confidence: vec![0.0; pixels],
+        })
+    }
+
+    /// CPU milliseconds of one run.
+    fn time(&mut self) -> f64 {
+        let start = thread_cpu();
+        self.executor.run(&self.input, &mut self.confidence);
+        thread_cpu().saturating_sub(start).as_secs_f64() * 1e3
+    }
+}
+
 /// A few JPEG frames of the wanted size in which the picture sways.
 fn frames(original: &RgbImage, width: u32, height: u32) -> anyhow::Result<Vec<Vec<u8>>> {
     let wide = cover(original, width + SWAY, height);
@@ -209,20 +231,6 @@ fn frames(original: &RgbImage, width: u32, height: u32) -> anyhow::Result<Vec<Ve
 fn median(mut times: Vec<f64>) -> f64 {
     times.sort_by(f64::total_cmp);
     times.get(times.len() / 2).copied().unwrap_or(0.0)
-}
-
-/// CPU milliseconds of this thread between calls.
-struct Lap(Duration);
-
-impl Lap {
-    fn start() -> Self {
-        Lap(thread_cpu())
-    }
-    fn next(&mut self) -> f64 {
-        let now = thread_cpu();
-        let spent = now.saturating_sub(std::mem::replace(&mut self.0, now));
-        spent.as_secs_f64() * 1e3
-    }
 }
 
 impl fmt::Display for Results {

@@ -1,10 +1,11 @@
 //! Progress of a long run: bars on a terminal, a line every few seconds elsewhere.
-use crate::{
-    config::settings::ProgressStyle,
-    pipeline::{Watch, stats::CameraStats},
-    stop::Stop,
-};
+use crate::{config::settings::ProgressStyle, run::stats::CameraStats};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle as BarStyle};
+use mattebox_engine::{
+    Watch,
+    stop::Stop,
+    watch::{Progress, ProgressSource},
+};
 use std::{
     io::IsTerminal,
     sync::atomic::Ordering::Relaxed,
@@ -16,28 +17,9 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// With more cameras than this, one bar shows them all.
 const MAX_BARS: usize = 12;
 
-/// What is shown of one camera.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
-    /// Frames that are where they were to go.
-    pub done: u64,
-    /// Frames that are expected, 0 when unknown.
-    pub expected: u64,
-    /// Frames dropped.
-    pub dropped: u64,
-    /// Frames that failed.
-    pub failed: u64,
-}
-
-/// Counters that can be shown.
-pub trait Counted {
-    /// What they stand at.
-    fn counts(&self) -> Counts;
-}
-
-impl Counted for CameraStats {
-    fn counts(&self) -> Counts {
-        Counts {
+impl ProgressSource for CameraStats {
+    fn progress(&self) -> Progress {
+        Progress {
             done: self.written.load(Relaxed) + self.skipped.load(Relaxed),
             expected: self.expected.load(Relaxed),
             dropped: self.dropped(),
@@ -47,7 +29,7 @@ impl Counted for CameraStats {
 }
 
 /// Shows what `watch` counts until `stop`. To be run on a thread of its own.
-pub fn show<S: Counted>(
+pub fn show<S: ProgressSource>(
     style: ProgressStyle,
     watch: &Watch<S>,
     screen: &MultiProgress,
@@ -63,22 +45,22 @@ pub fn show<S: Counted>(
 }
 
 /// The sum over all cameras; the expected number is known only if each camera's is.
-fn total<S: Counted>(watch: &Watch<S>) -> Counts {
-    let all: Vec<_> = watch.cameras.iter().map(|(_, s)| s.counts()).collect();
+fn total<S: ProgressSource>(watch: &Watch<S>) -> Progress {
+    let all: Vec<_> = watch.cameras.iter().map(|(_, s)| s.progress()).collect();
     let known = all.iter().all(|c| c.expected > 0);
-    let sum = all.iter().fold(Counts::default(), |a, c| Counts {
+    let sum = all.iter().fold(Progress::default(), |a, c| Progress {
         done: a.done + c.done,
         expected: a.expected + c.expected,
         dropped: a.dropped + c.dropped,
         failed: a.failed + c.failed,
     });
-    Counts {
+    Progress {
         expected: if known { sum.expected } else { 0 },
         ..sum
     }
 }
 
-fn trouble(c: Counts) -> String {
+fn trouble(c: Progress) -> String {
     let mut text = String::new();
     if c.dropped > 0 {
         text += &format!(", {} dropped", c.dropped);
@@ -89,7 +71,7 @@ fn trouble(c: Counts) -> String {
     text
 }
 
-fn bars<S: Counted>(watch: &Watch<S>, screen: &MultiProgress, stop: &Stop) {
+fn bars<S: ProgressSource>(watch: &Watch<S>, screen: &MultiProgress, stop: &Stop) {
     let single = watch.cameras.len() <= MAX_BARS;
     let names: Vec<String> = if single {
         watch.cameras.iter().map(|(id, _)| id.to_string()).collect()
@@ -111,7 +93,7 @@ fn bars<S: Counted>(watch: &Watch<S>, screen: &MultiProgress, stop: &Stop) {
         let stopped = stop.wait(BAR_TICK);
         for (i, bar) in bars.iter().enumerate() {
             let c = if single {
-                watch.cameras[i].1.counts()
+                watch.cameras[i].1.progress()
             } else {
                 total(watch)
             };
@@ -131,7 +113,7 @@ fn bars<S: Counted>(watch: &Watch<S>, screen: &MultiProgress, stop: &Stop) {
     }
 }
 
-fn lines<S: Counted>(watch: &Watch<S>, stop: &Stop) {
+fn lines<S: ProgressSource>(watch: &Watch<S>, stop: &Stop) {
     let start = Instant::now();
     let mut before = (start, 0);
     while !stop.wait(LINE_EVERY) {

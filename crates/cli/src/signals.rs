@@ -1,5 +1,5 @@
 //! Ctrl-C and SIGTERM: the first asks for an end, the second insists.
-use crate::stop::Stop;
+use mattebox_engine::stop::Stop;
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,

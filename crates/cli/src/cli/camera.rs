@@ -1,17 +1,17 @@
 //! `mattebox camera`.
 use super::{Settings, conclude, reload, serve, start_log};
 use crate::{
-    config::{CameraLayer, Resolved, camera::CameraSettings},
-    kafka::{
-        KafkaError,
-        camera::{Camera, report::Report},
-    },
-    pipeline::{StartError, Watch},
+    config::{CameraLayer, Resolved, camera::CameraCommand},
+    metrics::CameraPage,
     progress, signals,
-    stop::Stop,
 };
 use clap::{ArgMatches, Args};
 use indicatif::MultiProgress;
+use mattebox_engine::{StartError, Watch, stop::Stop};
+use mattebox_kafka::{
+    KafkaError,
+    camera::{Camera, report::Report},
+};
 use std::{process::ExitCode, sync::Arc, thread};
 
 pub(super) const EXAMPLES: &str = "\
@@ -36,11 +36,13 @@ pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     let resolved = args.settings.resolve(matches)?;
     let screen = MultiProgress::new();
     start_log(&resolved, &screen)?;
-    let settings = CameraSettings::new(&resolved)?;
+    let CameraCommand {
+        camera: settings,
+        metrics,
+        progress: style,
+    } = CameraCommand::new(&resolved)?;
     let stop = Stop::new();
     let abort = Stop::new();
-    let style = settings.progress;
-    let metrics = settings.metrics;
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
     let report = Camera::new(settings, stop, abort).and_then(|camera| {
         let watch = camera.watch();
@@ -49,17 +51,15 @@ pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<Exi
             .map(|address| {
                 serve(
                     address,
-                    Arc::new(Watch {
+                    Arc::new(CameraPage(Watch {
                         cameras: watch.cameras.clone(),
-                    }),
+                    })),
                 )
             })
             .transpose()?;
         // Nothing of it can change while it runs; a hangup is a clean end all the same, or says what waits for the next start.
         let apply = |new: &Resolved<CameraLayer>| {
-            CameraSettings::new(new)
-                .map(drop)
-                .map_err(|e| e.to_string())
+            CameraCommand::new(new).map(drop).map_err(|e| e.to_string())
         };
         reload::follow(args.settings.clone(), matches.clone(), resolved, &[], apply)
             .map_err(StartError::Thread)?;

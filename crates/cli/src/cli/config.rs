@@ -2,8 +2,8 @@
 use super::Settings;
 use crate::config::{
     CameraLayer, ConfigError, Layer, LettersLayer, Origin, Resolved, RunLayer, RunSettings,
-    WatchLayer, WorkerLayer, camera::CameraSettings, letters::LettersSettings,
-    watch::WatchSettings, worker::WorkerSettings,
+    WatchLayer, WorkerLayer, camera::CameraCommand, letters, watch::ViewCommand,
+    worker::WorkerCommand,
 };
 use crate::output;
 use clap::{ArgMatches, Args, Subcommand, parser::ValueSource};
@@ -56,19 +56,19 @@ pub(super) fn run(args: &ConfigArgs, matches: &ArgMatches) -> anyhow::Result<Exi
             r.layer
                 .source
                 .as_ref()
-                .map_or(Ok(()), |_| CameraSettings::new(r).map(drop))
+                .map_or(Ok(()), |_| CameraCommand::new(r).map(drop))
         }),
         Some(Of::Worker(settings)) => print(settings, of_command, args.json, |r| {
-            WorkerSettings::new(r).map(drop)
+            WorkerCommand::new(r).map(drop)
         }),
         Some(Of::View(settings)) => print(settings, of_command, args.json, |r| {
             r.layer
                 .results
                 .as_ref()
-                .map_or(Ok(()), |_| WatchSettings::new(r).map(drop))
+                .map_or(Ok(()), |_| ViewCommand::new(r).map(drop))
         }),
         Some(Of::DeadLetters(settings)) => print(settings, of_command, args.json, |r| {
-            LettersSettings::new(r).map(drop)
+            letters::settings(r).map(drop)
         }),
     }
 }

@@ -1,14 +1,7 @@
 //! `mattebox dead-letters`.
 use super::{Settings, start_log};
 use crate::{
-    config::{
-        ConfigError, LettersLayer, inputs::Reads, letters::LettersSettings, outputs::would_replace,
-    },
-    kafka::{
-        KafkaError,
-        dead_letters::{DeadLetters, Found, Place, Plan},
-        letters,
-    },
+    config::{ConfigError, LettersLayer, inputs::Reads, outputs::would_replace},
     output,
 };
 use anyhow::Context;
@@ -16,6 +9,11 @@ use clap::{ArgMatches, Args, Subcommand};
 use comfy_table::{Table, presets};
 use indicatif::MultiProgress;
 use mattebox_core::frame::CameraId;
+use mattebox_kafka::{
+    KafkaError,
+    dead_letters::{DeadLetters, Found, Place, Plan},
+    letters,
+};
 use mattebox_store::pending::write_file;
 use rdkafka::{Message, message::Headers};
 use serde_json::{Value, json};
@@ -133,7 +131,7 @@ pub(super) fn run(args: &DeadLettersArgs, matches: &ArgMatches) -> anyhow::Resul
     };
     let resolved = settings.resolve(matches)?;
     start_log(&resolved, &MultiProgress::new())?;
-    let settings = LettersSettings::new(&resolved)?;
+    let settings = crate::config::letters::settings(&resolved)?;
     if let What::Show(ShowArgs {
         value: Some(path), ..
     }) = &args.what

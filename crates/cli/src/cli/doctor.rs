@@ -1,19 +1,18 @@
 //! `mattebox doctor`: looks at this machine and says what to do about what is missing.
 use crate::{
-    address::harmless,
-    config::{found::SettingsFile, resolve::check, settings::ModelChoice},
-    ffmpeg::Ffmpeg,
+    config::{found::SettingsFile, resolve::check},
     output,
-    pipeline::load_model,
 };
 use clap::Args;
 use mattebox_core::{
     frame::Timestamp,
     matte::{MatteMode, Segmenter},
 };
+use mattebox_engine::{ModelChoice, ModelRegistry, address::harmless};
+use mattebox_media::ffmpeg::Ffmpeg;
 use mattebox_net::SimdLevel;
 use serde::Serialize;
-use std::{fmt, path::PathBuf, process::ExitCode, sync::Arc, thread};
+use std::{fmt, path::PathBuf, process::ExitCode, thread};
 
 /// Arguments of `mattebox doctor`.
 #[derive(Debug, Args)]
@@ -128,7 +127,9 @@ fn processor() -> Finding {
 /// Runs the built-in network once: that shows more than its presence.
 fn network() -> Finding {
     let run = || -> Result<String, String> {
-        let model = Arc::new(load_model(&ModelChoice::General).map_err(|e| e.to_string())?);
+        let model = ModelRegistry::default()
+            .get(&ModelChoice::General)
+            .map_err(|e| e.to_string())?;
         let mut segmenter = Segmenter::new(&model, MatteMode::Soft, SimdLevel::best())
             .map_err(|e| e.to_string())?;
         segmenter.segment(

@@ -3,12 +3,12 @@ use crate::{
     config::{ConfigError, inputs::Reads, outputs::would_replace},
     eval::{self, Progress},
     output,
-    source::SourceSpec,
 };
 use anyhow::{Context, Result};
 use clap::{Args, ValueHint};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mattebox_core::quality::summary::Metric;
+use mattebox_media::source::SourceSpec;
 use mattebox_store::pending::write_file;
 use std::{
     path::{Path, PathBuf},

@@ -31,19 +31,16 @@ mod view;
 mod worker;
 
 use crate::{
-    address::scrub::Scrubber,
-    config::{ConfigError, Layer, Origin, Resolved, found::SettingsFile, view::ViewSettings},
-    http::{self, Page, Server},
-    live::Studio,
-    output,
-    pipeline::StartError,
-    telemetry,
+    config::{ConfigError, Layer, Origin, Resolved, found::SettingsFile},
+    output, telemetry,
 };
 use clap::{
     ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
     error::{ContextKind, ContextValue},
 };
 use indicatif::MultiProgress;
+use mattebox_engine::{StartError, address::scrub::Scrubber, cameras::CameraRegistry};
+use mattebox_server::{Page, Server, ViewSettings};
 use serde::Serialize;
 use std::{
     ffi::OsString, fmt::Display, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc,
@@ -169,19 +166,19 @@ fn conclude<R: Serialize + Display, E: Display>(
 
 /// Serves a page of numbers.
 fn serve(address: SocketAddr, page: Arc<dyn Page>) -> Result<Server, StartError> {
-    http::serve(address, page).map_err(|source| StartError::Http { address, source })
+    mattebox_server::serve(address, page).map_err(|source| StartError::Http { address, source })
 }
 
 /// Serves a live page.
 fn serve_view(
     view: ViewSettings,
-    studio: Arc<Studio>,
+    cameras: Arc<CameraRegistry>,
     command: &'static str,
     settable: bool,
     page: Arc<dyn Page>,
 ) -> Result<Server, StartError> {
     let address = view.address;
-    http::serve_view(view, studio, command, settable, page)
+    mattebox_server::serve_view(view, cameras, command, settable, page)
         .map_err(|source| StartError::Http { address, source })
 }
 

@@ -1,7 +1,8 @@
 //! `mattebox model`.
-use crate::{address::harmless, output};
+use crate::output;
 use anyhow::Context;
 use clap::Args;
+use mattebox_engine::address::harmless;
 use std::{path::PathBuf, process::ExitCode};
 
 /// Arguments of `mattebox model`.

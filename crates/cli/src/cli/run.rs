@@ -2,14 +2,16 @@
 use super::{Settings, conclude, reload, serve, serve_view, start_log, usage};
 use crate::{
     config::{Resolved, RunLayer, RunSettings},
-    http::{Page, pages::RunPage},
-    pipeline::{Pipeline, StartError, report::Report},
-    progress, signals,
-    sink::SinkSpec,
-    stop::Stop,
+    metrics::RunPage,
+    progress,
+    run::{Pipeline, report::Report},
+    signals,
 };
 use clap::{ArgMatches, Args};
 use indicatif::MultiProgress;
+use mattebox_engine::{StartError, stop::Stop};
+use mattebox_media::sink::SinkSpec;
+use mattebox_server::Page;
 use std::{process::ExitCode, sync::Arc, thread};
 
 pub(super) const EXAMPLES: &str = "\
@@ -63,9 +65,9 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
             .map(|address| serve(address, page.clone()))
             .transpose()?;
         let _view = view
-            .map(|view| serve_view(view, pipeline.studio(), "run", true, page))
+            .map(|view| serve_view(view, pipeline.cameras(), "run", true, page))
             .transpose()?;
-        let change = pipeline.look_changer();
+        let change = pipeline.settings_changer();
         let apply = move |new: &Resolved<RunLayer>| {
             let settings = RunSettings::new(new).map_err(|e| e.to_string())?;
             change(&settings)

@@ -1,16 +1,15 @@
 //! `mattebox view`.
 use super::{Settings, reload, serve_view, start_log};
 use crate::{
-    config::{Resolved, WatchLayer, watch::WatchSettings},
-    kafka::{KafkaError, watch::Watcher},
-    output,
-    pipeline::StartError,
-    signals,
-    stop::Stop,
+    config::{Resolved, WatchLayer, watch::ViewCommand},
+    metrics::ViewPage,
+    output, signals,
 };
 use clap::{ArgMatches, Args};
 use indicatif::MultiProgress;
-use std::process::ExitCode;
+use mattebox_engine::{StartError, stop::Stop};
+use mattebox_kafka::{KafkaError, watch::Watcher};
+use std::{process::ExitCode, sync::Arc};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -29,16 +28,24 @@ pub(super) struct ViewArgs {
 pub(super) fn run(args: &ViewArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let resolved = args.settings.resolve(matches)?;
     start_log(&resolved, &MultiProgress::new())?;
-    let settings = WatchSettings::new(&resolved)?;
+    let ViewCommand {
+        watch,
+        view,
+        shutdown_timeout,
+    } = ViewCommand::new(&resolved)?;
     let stop = Stop::new();
-    let view = settings.view.clone();
-    signals::listen(stop.clone(), Stop::new(), settings.shutdown_timeout)?;
-    let watched = Watcher::open(settings, stop).and_then(|watcher| {
-        let _view = serve_view(view, watcher.studio(), "view", false, watcher.numbers())?;
+    signals::listen(stop.clone(), Stop::new(), shutdown_timeout)?;
+    let watched = Watcher::open(watch, stop).and_then(|watcher| {
+        let _view = serve_view(
+            view,
+            watcher.cameras(),
+            "view",
+            false,
+            Arc::new(ViewPage(watcher.numbers())),
+        )?;
         // Nothing of it can change while it runs; a hangup is a clean end all the same, or says what waits for the next start.
-        let apply = |new: &Resolved<WatchLayer>| {
-            WatchSettings::new(new).map(drop).map_err(|e| e.to_string())
-        };
+        let apply =
+            |new: &Resolved<WatchLayer>| ViewCommand::new(new).map(drop).map_err(|e| e.to_string());
         reload::follow(args.settings.clone(), matches.clone(), resolved, &[], apply)
             .map_err(StartError::Thread)?;
         watcher.run()

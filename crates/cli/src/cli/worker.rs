@@ -1,19 +1,18 @@
 //! `mattebox worker`.
 use super::{Settings, conclude, reload, serve, serve_view, start_log};
 use crate::{
-    config::{Resolved, WorkerLayer, settings::ProgressStyle, worker::WorkerSettings},
-    kafka::{
-        KafkaError,
-        worker::{Numbers, Worker, report::Report},
-    },
-    pipeline::StartError,
-    progress::{self, Counted, Counts},
-    signals,
-    stop::Stop,
+    config::{Resolved, WorkerLayer, settings::ProgressStyle, worker::WorkerCommand},
+    metrics::WorkerPage,
+    progress, signals,
 };
 use clap::{ArgMatches, Args};
 use indicatif::MultiProgress;
-use std::{process::ExitCode, sync::atomic::Ordering::Relaxed, thread};
+use mattebox_engine::{BackgroundChoice, StartError, stop::Stop};
+use mattebox_kafka::{
+    KafkaError,
+    worker::{Numbers, Worker, report::Report},
+};
+use std::{process::ExitCode, sync::Arc, thread};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -43,27 +42,33 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     let resolved = args.settings.resolve(matches)?;
     let screen = MultiProgress::new();
     start_log(&resolved, &screen)?;
-    let settings = WorkerSettings::new(&resolved)?;
+    let WorkerCommand {
+        worker: settings,
+        metrics,
+        view,
+        progress: style,
+    } = WorkerCommand::new(&resolved)?;
     let stop = Stop::new();
     let abort = Stop::new();
-    let style = settings.progress;
-    let metrics = settings.metrics;
-    let view = settings.view.clone();
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
     let report = Worker::new(settings, stop, abort).and_then(|worker| {
         let numbers = worker.numbers();
+        let page = Arc::new(WorkerPage(numbers.clone()));
         let ended = Stop::new();
         let _numbers = metrics
-            .map(|address| serve(address, numbers.clone()))
+            .map(|address| serve(address, page.clone()))
             .transpose()?;
         let settable = worker.is_settable();
         let _view = view
-            .map(|view| serve_view(view, worker.studio(), "worker", settable, numbers.clone()))
+            .map(|view| serve_view(view, worker.cameras(), "worker", settable, page))
             .transpose()?;
         let change = worker.background_changer();
-        let apply = move |new: &Resolved<WorkerLayer>| match WorkerSettings::new(new) {
+        let apply = move |new: &Resolved<WorkerLayer>| match WorkerCommand::new(new) {
             Ok(_) if !settable => Ok(()),
-            Ok(settings) => change(&settings.background),
+            Ok(command) => match command.worker.frame.background {
+                BackgroundChoice::Spec(background) => change(&background),
+                BackgroundChoice::Upload(_) => Ok(()),
+            },
             Err(e) => Err(e.to_string()),
         };
         let live: &[&str] = if settable { LIVE } else { &[] };
@@ -93,23 +98,9 @@ fn show(
     stop: &Stop,
 ) {
     if let Ok(name) = "frames".parse() {
-        let watch = crate::pipeline::Watch {
+        let watch = mattebox_engine::Watch {
             cameras: vec![(name, numbers.clone())],
         };
         progress::show(style, &watch, screen, stop);
-    }
-}
-
-impl Counted for Numbers {
-    fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        let lag = self.partitions().iter().map(|(_, p)| p.lag()).sum::<u64>();
-        for (_, camera) in self.cameras() {
-            counts.done += camera.frames_out.load(Relaxed) + camera.kept.load(Relaxed);
-            counts.dropped += camera.stale.load(Relaxed);
-            counts.failed += camera.dead.load(Relaxed);
-        }
-        counts.expected = counts.done + counts.dropped + counts.failed + lag;
-        counts
     }
 }

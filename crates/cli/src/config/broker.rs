@@ -1,104 +1,51 @@
 //! How Kafka is reached: the checked settings, and what librdkafka is told.
-use super::{ConfigError, check::Check, layer::KafkaLayer, secret::Secret};
-use rdkafka::ClientConfig;
+use super::{ConfigError, check::Check, layer::KafkaLayer};
+use mattebox_engine::address::Secret;
+use mattebox_kafka::settings::{BrokerSettings, topic_name};
 use std::path::Path;
 
-/// A broker and a topic, and how to speak to the one about the other.
-#[derive(Debug, Clone)]
-pub struct BrokerSettings {
-    /// `HOST:PORT`, several with commas.
-    pub bootstrap: String,
-    /// The topic of the frames.
-    pub topic: String,
-    /// Security and the user's own options, as properties of librdkafka. The user's own come last and win.
-    properties: Vec<(String, Secret)>,
-}
-
-impl BrokerSettings {
-    pub(super) fn new(check: &Check<'_>, l: &KafkaLayer) -> Result<Self, ConfigError> {
-        let bootstrap = check.given("kafka", &l.kafka)?.to_owned();
-        for address in bootstrap.split(',') {
-            let port = address
-                .trim()
-                .rsplit_once(':')
-                .map(|(host, port)| (!host.is_empty(), port.parse::<u16>()));
-            if !matches!(port, Some((true, Ok(_)))) {
-                return Err(check.error(
-                    "kafka",
-                    &bootstrap,
-                    "write HOST:PORT, several with commas: localhost:9092",
-                ));
-            }
+/// Checks every value.
+pub(super) fn settings(check: &Check<'_>, l: &KafkaLayer) -> Result<BrokerSettings, ConfigError> {
+    let bootstrap = check.given("kafka", &l.kafka)?.to_owned();
+    for address in bootstrap.split(',') {
+        let port = address
+            .trim()
+            .rsplit_once(':')
+            .map(|(host, port)| (!host.is_empty(), port.parse::<u16>()));
+        if !matches!(port, Some((true, Ok(_)))) {
+            return Err(check.error(
+                "kafka",
+                &bootstrap,
+                "write HOST:PORT, several with commas: localhost:9092",
+            ));
         }
-        if bootstrap.contains('@') {
-            let reason = "leave out the user and the password: give them by --kafka-username and --kafka-password-file";
-            return Err(check.error("kafka", &bootstrap, reason));
-        }
-        let topic = check.given("topic", &l.topic)?.to_owned();
-        topic_name(&topic).map_err(|reason| check.error("topic", &topic, reason))?;
-        let mut properties = security(check, l)?;
-        for option in l
-            .kafka_option
-            .iter()
-            .flatten()
-            .filter(|option| !option.trim().is_empty())
-        {
-            let Some((name, value)) = option
-                .split_once('=')
-                .filter(|(name, _)| !name.trim().is_empty())
-            else {
-                // It may be a secret that was typed in the wrong way: it is not repeated.
-                return Err(ConfigError::Conflict(format!(
-                    "kafka_option ({}): write NAME=VALUE, for example socket.keepalive.enable=true",
-                    check.0.of("kafka_option")
-                )));
-            };
-            properties.push((name.trim().to_owned(), Secret::new(value)));
-        }
-        Ok(BrokerSettings {
-            bootstrap,
-            topic,
-            properties,
-        })
     }
-
-    /// A configuration with `ours` under the user's own options.
-    pub fn client(&self, ours: &[(&str, &str)]) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.bootstrap);
-        config.set("client.id", "mattebox");
-        // Reconnects soon after a short absence of the broker.
-        config.set("reconnect.backoff.max.ms", "2000");
-        for (name, value) in ours {
-            config.set(*name, *value);
-        }
-        for (name, value) in &self.properties {
-            config.set(name, value.reveal());
-        }
-        config
+    if bootstrap.contains('@') {
+        let reason = "leave out the user and the password: give them by --kafka-username and --kafka-password-file";
+        return Err(check.error("kafka", &bootstrap, reason));
     }
-
-    /// What the user set for a property of librdkafka, if anything.
-    pub fn option(&self, name: &str) -> Option<&str> {
-        self.properties
-            .iter()
-            .rev()
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value.reveal())
+    let topic = check.given("topic", &l.topic)?.to_owned();
+    topic_name(&topic).map_err(|reason| check.error("topic", &topic, reason))?;
+    let mut properties = security(check, l)?;
+    for option in l
+        .kafka_option
+        .iter()
+        .flatten()
+        .filter(|option| !option.trim().is_empty())
+    {
+        let Some((name, value)) = option
+            .split_once('=')
+            .filter(|(name, _)| !name.trim().is_empty())
+        else {
+            // It may be a secret that was typed in the wrong way: it is not repeated.
+            return Err(ConfigError::Conflict(format!(
+                "kafka_option ({}): write NAME=VALUE, for example socket.keepalive.enable=true",
+                check.0.of("kafka_option")
+            )));
+        };
+        properties.push((name.trim().to_owned(), Secret::new(value)));
     }
-}
-
-/// What Kafka takes as the name of a topic.
-pub(crate) fn topic_name(name: &str) -> Result<(), &'static str> {
-    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    match name {
-        "" | "." | ".." => Err("give a topic a name"),
-        _ if name.len() > 249 => Err("the name of a topic has at most 249 characters"),
-        _ if !name.chars().all(fine) => {
-            Err("only letters, digits, '.', '_' and '-' are allowed in a topic's name")
-        }
-        _ => Ok(()),
-    }
+    Ok(BrokerSettings::new(bootstrap, topic, properties))
 }
 
 fn security(check: &Check<'_>, l: &KafkaLayer) -> Result<Vec<(String, Secret)>, ConfigError> {
@@ -212,7 +159,7 @@ mod tests {
             ..KafkaLayer::default()
         };
         change(&mut layer);
-        BrokerSettings::new(&Check(&Origins::default()), &layer)
+        super::settings(&Check(&Origins::default()), &layer)
     }
 
     #[test]

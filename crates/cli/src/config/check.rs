@@ -2,13 +2,11 @@
 use super::{
     ConfigError, layer::MadeLayer, layer::ReadLayer, resolve::Origins, secret, settings::*, span,
 };
-use crate::address::scrub::Scrubber;
-use crate::source::SourceOptions;
-use mattebox_core::{
-    codec::{ImageFormat, Limits},
-    compose::BackgroundSpec,
+use mattebox_core::codec::Limits;
+use mattebox_engine::{
+    FrameOptions, FrameSettings, SettingError, address::scrub::Scrubber, settings::limits,
 };
-use mattebox_net::SimdLevel;
+use mattebox_media::source::{CameraSource, SourceOptions};
 use std::{
     collections::HashSet, fmt::Display, net::SocketAddr, num::NonZeroUsize, str::FromStr,
     time::Duration,
@@ -85,9 +83,35 @@ impl Check<'_> {
             v => Ok(v),
         }
     }
-    /// 80 where nobody says.
     pub(super) fn jpeg_quality(&self, value: Option<i64>) -> Result<u8, ConfigError> {
-        Ok(self.integer("jpeg_quality", value, 1, 100)?.unwrap_or(80) as u8)
+        let default = FrameSettings::default().jpeg_quality;
+        let given = self.integer("jpeg_quality", value, 1, 100)?;
+        Ok(given
+            .and_then(|quality| u8::try_from(quality).ok())
+            .unwrap_or(default))
+    }
+    /// What is asked of each frame.
+    pub(super) fn frame(
+        &self,
+        made: &MadeLayer,
+        max_megapixels: Option<i64>,
+    ) -> Result<FrameSettings, ConfigError> {
+        let made = made.clone();
+        let options = FrameOptions {
+            model: made.model,
+            matte: made.matte,
+            foreground_cleanup: made.foreground_cleanup,
+            skip_still: made.skip_still,
+            background: made.background,
+            format: made.format,
+            jpeg_quality: made.jpeg_quality,
+            simd: made.simd,
+            max_megapixels,
+        };
+        options.check().map_err(|e| self.setting(e))
+    }
+    fn setting(&self, error: SettingError) -> ConfigError {
+        self.error(error.name, error.value, error.reason)
     }
     pub(super) fn shutdown_timeout(&self, text: &Option<String>) -> Result<Duration, ConfigError> {
         Ok(self
@@ -95,13 +119,7 @@ impl Check<'_> {
             .unwrap_or(Duration::from_secs(10)))
     }
     pub(super) fn limits(&self, max_megapixels: Option<i64>) -> Result<Limits, ConfigError> {
-        let megapixels = self
-            .integer("max_megapixels", max_megapixels, 1, 4096)?
-            .unwrap_or(64) as u64;
-        Ok(Limits {
-            max_pixels: megapixels * 1_000_000,
-            ..Limits::default()
-        })
+        limits(max_megapixels).map_err(|e| self.setting(e))
     }
     pub(super) fn progress(&self, text: &Option<String>) -> Result<ProgressStyle, ConfigError> {
         match self.given("progress", text)? {
@@ -157,37 +175,12 @@ impl Check<'_> {
         })
     }
 
-    pub(super) fn simd(&self, l: &MadeLayer) -> Result<SimdLevel, ConfigError> {
-        let simd = match &l.simd {
-            Some(_) => self.parse("simd", &l.simd)?,
-            None => SimdLevel::best(),
-        };
-        simd.level().map_err(|e| self.error("simd", simd, e))?;
-        Ok(simd)
-    }
-
     pub(super) fn threads(&self, l: &MadeLayer) -> Result<NonZeroUsize, ConfigError> {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Ok(self
             .integer("threads", l.threads, 1, 1024)?
             .and_then(|n| NonZeroUsize::new(n as usize))
             .unwrap_or(cores))
-    }
-
-    /// A transparent background needs a format that can hold it.
-    pub(super) fn transparency(
-        &self,
-        background: &BackgroundSpec,
-        format: ImageFormat,
-    ) -> Result<(), ConfigError> {
-        if *background == BackgroundSpec::Transparent && !format.has_alpha() {
-            return Err(self.error(
-                "format",
-                format,
-                "it has no transparency; use png or webp with --background transparent",
-            ));
-        }
-        Ok(())
     }
 
     /// `NAME=SOURCE`, or a bare source that gets `camera_id` (alone) or cam01, cam02, ... (one of several).

@@ -1,6 +1,6 @@
 //! A settings file: keys that hold for every command that has them, and a section for each command that wins over them.
 use super::{ConfigError, Layer, found::SettingsFile, layer};
-use crate::address::harmless;
+use mattebox_engine::address::harmless;
 use toml::{Table, Value};
 
 /// Reads what a file says to one command. All of the file is checked, what it says to others too: a key that no command has, or

@@ -2,10 +2,10 @@
 use super::{
     Layer, Resolved,
     layer::{KafkaLayer, ViewLayer},
-    settings::{CameraSource, ModelChoice},
 };
-use crate::source::{self, SourceFile, SourceSpec};
 use mattebox_core::compose::BackgroundSpec;
+use mattebox_engine::{BackgroundChoice, FrameSettings, ModelChoice};
+use mattebox_media::source::{self, CameraSource, SourceFile, SourceSpec};
 use mattebox_store::Inputs;
 use std::{
     path::{MAIN_SEPARATOR, Path, PathBuf},
@@ -60,7 +60,15 @@ impl Reads {
         }
     }
 
-    pub(super) fn background(&mut self, spec: &BackgroundSpec) {
+    /// What the settings of frames name.
+    pub(super) fn frame(&mut self, frame: &FrameSettings) {
+        if let BackgroundChoice::Spec(spec) = &frame.background {
+            self.background(spec);
+        }
+        self.model(&frame.model);
+    }
+
+    fn background(&mut self, spec: &BackgroundSpec) {
         match spec {
             BackgroundSpec::Image(path) => self.file("the background", Some(path)),
             BackgroundSpec::Video(path) => {
@@ -74,7 +82,7 @@ impl Reads {
         }
     }
 
-    pub(super) fn model(&mut self, model: &ModelChoice) {
+    fn model(&mut self, model: &ModelChoice) {
         if let ModelChoice::File(path) = model {
             self.file("the model", Some(path));
         }

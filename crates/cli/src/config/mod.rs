@@ -8,7 +8,7 @@
 //!   named.
 //! * [`resolve`]: lays the four over one another and remembers where each value came from.
 //! * [`settings`]: the checked settings of `run`; [`camera`], [`worker`], [`letters`], [`watch`]: of the commands that talk to Kafka;
-//!   [`broker`]: how they reach it; [`view`]: the live page; `check`: reads one value at a time. Behind them nobody asks where a value came from.
+//!   [`broker`]: how they reach it; [`view`]: the live page; `check`: reads one value at a time. BackgroundChoice them nobody asks where a value came from.
 //! * `inputs`: every file that a command reads; `outputs`: nothing that it writes replaces one of them.
 //! * [`secret`]: what must never be shown.
 //! * [`span`]: lengths of time as people write them.
@@ -35,7 +35,7 @@ pub use layer::{CameraLayer, Layer, LettersLayer, RunLayer, WatchLayer, WorkerLa
 pub use resolve::{Origin, Resolved};
 pub use settings::RunSettings;
 
-use crate::address::harmless;
+use mattebox_engine::address::harmless;
 use std::path::PathBuf;
 use thiserror::Error;
 

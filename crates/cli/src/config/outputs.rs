@@ -7,10 +7,10 @@ use super::{
     inputs::Reads,
     layer::{RunLayer, WorkerLayer},
     settings::{Format, RunSettings},
-    worker::{WorkerSettings, WorkerSink},
 };
-use crate::sink::{InPlace, SinkSpec};
 use mattebox_core::frame::CameraId;
+use mattebox_kafka::settings::{WorkerSettings, WorkerSink};
+use mattebox_media::sink::{InPlace, SinkSpec};
 use mattebox_store::{Inputs, Place, inputs::Input};
 use std::path::{Path, PathBuf};
 
@@ -39,8 +39,7 @@ pub(super) fn check_run(
 ) -> Result<(), ConfigError> {
     let mut reads = Reads::of(resolved);
     reads.cameras(&s.cameras);
-    reads.background(&s.background);
-    reads.model(&s.model);
+    reads.frame(&s.frame);
     reads.view(&resolved.layer.view);
     reads.ffmpeg(&s.source.ffmpeg);
     let mut outputs = Outputs {
@@ -79,8 +78,7 @@ pub(super) fn check_worker(
         return Ok(());
     };
     let mut reads = Reads::of(resolved);
-    reads.background(&s.background);
-    reads.model(&s.model);
+    reads.frame(&s.frame);
     reads.view(&resolved.layer.view);
     reads.kafka(&resolved.layer.kafka);
     let outputs = Outputs {
@@ -89,7 +87,10 @@ pub(super) fn check_worker(
         taken: Vec::new(),
     };
     outputs.folder_root("out", root)?;
-    match outputs.inputs.at_frames_below(root, s.format.extension()) {
+    match outputs
+        .inputs
+        .at_frames_below(root, s.frame.format.extension())
+    {
         Some((path, input)) => Err(outputs.replaced("out", &path, input)),
         None => Ok(()),
     }

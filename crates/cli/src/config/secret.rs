@@ -1,30 +1,7 @@
 //! What must never be shown: not in logs, not by `mattebox config`, not in an error.
-pub(crate) use crate::address::MASK;
-use crate::address::harmless;
-use std::fmt;
+pub(crate) use mattebox_engine::address::MASK;
+use mattebox_engine::address::harmless;
 use toml::Value;
-
-/// A text that is not shown.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides a text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Secret(text.into())
-    }
-
-    /// The text itself.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(MASK)
-    }
-}
 
 /// Whether a setting, or a property of librdkafka, holds a secret by its name. Files that hold one, and locations, do not.
 fn is_secret(name: &str) -> bool {

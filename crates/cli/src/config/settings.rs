@@ -1,50 +1,19 @@
 //! Checked settings: what was asked for, as types that cannot be wrong.
 use super::{
-    ConfigError, Resolved, check::Check, layer::RunLayer, outputs, trace::TraceSettings,
-    view::ViewSettings,
+    ConfigError, Resolved,
+    check::Check,
+    layer::{MadeLayer, RunLayer},
+    outputs, trace, view,
 };
-use crate::{
-    live::{Behind, Look, Treatment},
+use mattebox_core::codec::ImageFormat;
+use mattebox_engine::{FrameSettings, trace::TraceSettings};
+use mattebox_media::{
     sink::{SinkSpec, StdoutFormat},
-    source::{SourceOptions, SourceSpec},
+    source::{CameraSource, SourceOptions},
 };
-use mattebox_core::{
-    codec::ImageFormat, compose::BackgroundSpec, frame::CameraId, matte::MatteMode,
-};
-use mattebox_net::SimdLevel;
+use mattebox_server::ViewSettings;
 use mattebox_store::OnExisting;
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
-
-/// One camera: its name and where its pictures come from.
-#[derive(Debug, Clone)]
-pub struct CameraSource {
-    /// Its name.
-    pub camera: CameraId,
-    /// Where its pictures come from.
-    pub spec: SourceSpec,
-}
-
-/// Which network finds the person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ModelChoice {
-    /// The built-in 256x256 network.
-    General,
-    /// The built-in 144x256 network.
-    Landscape,
-    /// A .tflite file.
-    File(PathBuf),
-}
-
-impl ModelChoice {
-    /// The network of this name; the usual one without a name.
-    pub(super) fn named(name: Option<&str>) -> Self {
-        match name {
-            None | Some("" | "general") => ModelChoice::General,
-            Some("landscape") => ModelChoice::Landscape,
-            Some(path) => ModelChoice::File(path.into()),
-        }
-    }
-}
 
 /// What a picture is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,24 +46,14 @@ pub struct RunSettings {
     pub source: SourceOptions,
     /// Where pictures go.
     pub sink: SinkSpec,
-    /// What stands behind the person.
-    pub background: BackgroundSpec,
-    /// Which matte.
-    pub matte: MatteMode,
-    /// Whether the old room's light is taken out of the edge.
-    pub foreground_cleanup: bool,
-    /// Whether the network is spared frames like the one before.
-    pub skip_still: bool,
+    /// What is asked of each frame, as long as nobody changes it. Its format is that of files.
+    pub frame: FrameSettings,
     /// The format of pictures.
     pub format: Format,
-    /// Of JPEG files, 1 to 100.
-    pub jpeg_quality: u8,
     /// What happens to a file that is there.
     pub on_existing: OnExisting,
     /// Where mattes are written, if anywhere.
     pub alpha_out: Option<PathBuf>,
-    /// Which network.
-    pub model: ModelChoice,
     /// Frames per camera after which it ends.
     pub frames: Option<u64>,
     /// Threads that work on frames.
@@ -103,8 +62,6 @@ pub struct RunSettings {
     pub live: Option<bool>,
     /// How long frames on their way may take after the first signal.
     pub shutdown_timeout: Duration,
-    /// Vector instructions.
-    pub simd: SimdLevel,
     /// How progress is shown.
     pub progress: ProgressStyle,
     /// The live page, if there is one.
@@ -116,19 +73,6 @@ pub struct RunSettings {
 }
 
 impl RunSettings {
-    /// What is made of every camera's frames, as long as nobody changes it.
-    pub fn look(&self) -> Look {
-        let treatment = Treatment {
-            matte: self.matte,
-            foreground_cleanup: self.foreground_cleanup,
-            skip_still: self.skip_still,
-        };
-        Look {
-            behind: Behind::Spec(self.background.clone()),
-            treatment,
-        }
-    }
-
     /// Checks every value. The first that cannot be used is the error.
     pub fn new(resolved: &Resolved<RunLayer>) -> Result<Self, ConfigError> {
         let check = Check(&resolved.origins);
@@ -136,7 +80,6 @@ impl RunSettings {
         let made = &resolved.layer.made;
         let source = check.source(&l.read)?;
         let sink: SinkSpec = check.parse("out", &l.out)?;
-        let background: BackgroundSpec = check.parse("background", &made.background)?;
         let format = match (&sink, &made.format) {
             (SinkSpec::Stdout, _) => Format::Stdout(check.parse("format", &made.format)?),
             (SinkSpec::Directory(_) | SinkSpec::Nothing, Some(text)) if text == "raw" => {
@@ -148,9 +91,16 @@ impl RunSettings {
             }
             _ => Format::Image(check.parse("format", &made.format)?),
         };
-        if let (SinkSpec::Directory(_), Format::Image(image)) = (&sink, format) {
-            check.transparency(&background, image)?;
-        }
+        // Only files have the format's limits: a video or a stream has its own.
+        let files = match (&sink, format) {
+            (SinkSpec::Directory(_), _) => made.format.clone(),
+            _ => None,
+        };
+        let made = MadeLayer {
+            format: files,
+            ..made.clone()
+        };
+        let frame = check.frame(&made, l.read.max_megapixels)?;
         let cameras = check.cameras(&l.source, &l.camera_id)?;
         if cameras.len() > 1 && !sink.takes_many_cameras() {
             let reason = match sink {
@@ -165,26 +115,20 @@ impl RunSettings {
             cameras,
             source,
             sink,
-            background,
-            matte: check.parse("matte", &made.matte)?,
-            foreground_cleanup: made.foreground_cleanup.unwrap_or(true),
-            skip_still: made.skip_still.unwrap_or(false),
+            frame,
             format,
-            jpeg_quality: check.jpeg_quality(made.jpeg_quality)?,
             on_existing: check.parse("on_existing", &made.on_existing)?,
             alpha_out: outputs::alpha_out(&check, &l.alpha_out)?,
-            model: ModelChoice::named(made.model.as_deref()),
             frames: check
                 .integer("frames", l.read.frames, 1, i64::MAX)?
                 .map(|n| n as u64),
-            threads: check.threads(made)?,
+            threads: check.threads(&made)?,
             live: l.live,
             shutdown_timeout: check.shutdown_timeout(&l.say.shutdown_timeout)?,
-            simd: check.simd(made)?,
             progress: check.progress(&l.say.progress)?,
-            view: ViewSettings::new(&check, &l.view)?,
+            view: view::settings(&check, &l.view)?,
             metrics: check.metrics(&l.metrics)?,
-            trace: TraceSettings::new(&check, &l.trace)?,
+            trace: trace::settings(&check, &l.trace)?,
         };
         outputs::check_run(&check, resolved, &settings)?;
         Ok(settings)
@@ -208,7 +152,7 @@ mod tests {
     fn a_bare_source_gets_the_default_name() {
         let s = settings(&["clip.mp4"]).unwrap();
         assert_eq!(s.cameras[0].camera.as_str(), "cam01");
-        assert_eq!(s.background.to_string(), "#c0c0c0");
+        assert_eq!(s.frame, FrameSettings::default(), "one set of defaults");
     }
 
     #[test]

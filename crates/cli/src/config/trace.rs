@@ -1,67 +1,58 @@
 //! The checked settings of traces.
 use super::{ConfigError, check::Check, layer::TraceLayer};
-use crate::address::Address;
+use mattebox_engine::address::Address;
+use mattebox_engine::trace::TraceSettings;
 use reqwest::Url;
 use std::net::IpAddr;
 
 /// Where the OTLP protocol has traces.
 const PATH: &str = "/v1/traces";
 
-/// Where traces go, and how many.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TraceSettings {
-    /// The address that spans are sent to.
-    pub endpoint: Address,
-    /// It is on this machine.
-    pub is_local: bool,
-    /// The share of frames whose trace is sent, 0 to 1. A frame whose trace was begun elsewhere has its say from there.
-    pub sample: f64,
-}
-
-impl TraceSettings {
-    /// Checks every value. `None`: no traces are asked for.
-    pub(super) fn new(check: &Check<'_>, l: &TraceLayer) -> Result<Option<Self>, ConfigError> {
-        let sample = l.otlp_sample.unwrap_or(1.0);
-        if !(0.0..=1.0).contains(&sample) {
-            return Err(check.error("otlp_sample", sample, "it must be between 0 and 1"));
-        }
-        let Some(text) = l.otlp.as_deref().filter(|text| !text.is_empty()) else {
-            return Ok(None);
-        };
-        let wanted = || {
-            check.error(
-                "otlp",
-                text,
-                "write http://HOST:PORT, such as http://127.0.0.1:4318",
-            )
-        };
-        let mut url = Url::parse(text).map_err(|_| wanted())?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(wanted());
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            let reason = "leave out the user and the password: OTEL_EXPORTER_OTLP_HEADERS can hold an Authorization";
-            return Err(check.error("otlp", text, reason));
-        }
-        let base = url.path().trim_end_matches('/');
-        let path = if base.ends_with(PATH) {
-            base.to_owned()
-        } else {
-            format!("{base}{PATH}")
-        };
-        url.set_path(&path);
-        // Proxies are for elsewhere, as they are for other programs that send telemetry.
-        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let is_local = host == "localhost"
-            || host
-                .parse()
-                .is_ok_and(|address: IpAddr| address.is_loopback());
-        Ok(Some(TraceSettings {
-            endpoint: Address::source(url),
-            is_local,
-            sample,
-        }))
+/// Checks every value. `None`: no traces are asked for.
+pub(super) fn settings(
+    check: &Check<'_>,
+    l: &TraceLayer,
+) -> Result<Option<TraceSettings>, ConfigError> {
+    let sample = l.otlp_sample.unwrap_or(1.0);
+    if !(0.0..=1.0).contains(&sample) {
+        return Err(check.error("otlp_sample", sample, "it must be between 0 and 1"));
     }
+    let Some(text) = l.otlp.as_deref().filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let wanted = || {
+        check.error(
+            "otlp",
+            text,
+            "write http://HOST:PORT, such as http://127.0.0.1:4318",
+        )
+    };
+    let mut url = Url::parse(text).map_err(|_| wanted())?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wanted());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        let reason = "leave out the user and the password: OTEL_EXPORTER_OTLP_HEADERS can hold an Authorization";
+        return Err(check.error("otlp", text, reason));
+    }
+    let base = url.path().trim_end_matches('/');
+    let path = if base.ends_with(PATH) {
+        base.to_owned()
+    } else {
+        format!("{base}{PATH}")
+    };
+    url.set_path(&path);
+    // Proxies are for elsewhere, as they are for other programs that send telemetry.
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let is_local = host == "localhost"
+        || host
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback());
+    Ok(Some(TraceSettings {
+        endpoint: Address::source(url),
+        is_local,
+        sample,
+    }))
 }
 
 #[cfg(test)]
@@ -74,7 +65,7 @@ mod tests {
             otlp: Some(otlp.to_owned()),
             otlp_sample: sample,
         };
-        TraceSettings::new(&Check(&Origins::default()), &layer).map_err(|e| e.to_string())
+        super::settings(&Check(&Origins::default()), &layer).map_err(|e| e.to_string())
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! frames are made, but not run a program, open a port to others, show the room, choose a secret, or say where frames go or come from
 //! beyond this machine: those settings count from `--config`, the environment and the command line only. Every key has its [`Trust`] in one
 //! table; one that is missing there is not taken from such a file.
-use crate::{sink::SinkSpec, source::SourceSpec};
 use mattebox_core::{compose::BackgroundSpec, frame::CameraId};
+use mattebox_media::{sink::SinkSpec, source::SourceSpec};
 use std::path::{Component, Path};
 use toml::Value;
 

@@ -1,6 +1,7 @@
 //! The checked settings of the live page.
-use super::{ConfigError, check::Check, layer::ViewLayer, secret::Secret};
-use std::{net::SocketAddr, path::PathBuf};
+use super::{ConfigError, check::Check, layer::ViewLayer};
+use mattebox_server::ViewSettings;
+use std::net::SocketAddr;
 
 /// Where the page is without another address.
 const ADDRESS: SocketAddr =
@@ -8,99 +9,83 @@ const ADDRESS: SocketAddr =
 /// Shorter ones could be guessed.
 const SHORTEST_TOKEN: usize = 16;
 
-/// How the live page is served.
-#[derive(Debug, Clone)]
-pub struct ViewSettings {
-    /// Where it listens.
-    pub address: SocketAddr,
-    /// What whoever looks has to know.
-    pub token: Option<Secret>,
-    /// Files of the certificate and of its key.
-    pub tls: Option<(PathBuf, PathBuf)>,
-    /// Names by which it may be reached, beside addresses and localhost.
-    pub hosts: Vec<String>,
-    /// Frames as they came may be seen.
-    pub show_raw: bool,
-    /// Streams that may be watched at once.
-    pub max_viewers: usize,
+/// Checks every value. `None`: no page is asked for.
+pub(super) fn settings(
+    check: &Check<'_>,
+    l: &ViewLayer,
+) -> Result<Option<ViewSettings>, ConfigError> {
+    match l.view.as_deref() {
+        None | Some("" | "false") => Ok(None),
+        Some(_) => asked_for(check, l).map(Some),
+    }
 }
 
-impl ViewSettings {
-    /// Checks every value. `None`: no page is asked for.
-    pub(super) fn new(check: &Check<'_>, l: &ViewLayer) -> Result<Option<Self>, ConfigError> {
-        match l.view.as_deref() {
-            None | Some("" | "false") => Ok(None),
-            Some(_) => Self::asked_for(check, l).map(Some),
+/// The settings of a page that is there without being asked for.
+pub(super) fn asked_for(check: &Check<'_>, l: &ViewLayer) -> Result<ViewSettings, ConfigError> {
+    let text = l.view.as_deref().unwrap_or("true");
+    let address = match text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
+        _ if text == "true" => ADDRESS,
+        Ok(port) => SocketAddr::from(([127, 0, 0, 1], port)),
+        Err(_) => text.parse().map_err(|_| {
+            check.error(
+                "view",
+                text,
+                "write ADDRESS:PORT, such as 127.0.0.1:9480, or a port alone",
+            )
+        })?,
+    };
+    let token = match (&l.token, &l.token_file) {
+        (Some(token), None) => Some(token.clone()),
+        (None, Some(file)) => Some(
+            std::fs::read_to_string(file)
+                .map_err(|e| check.error("token_file", file, e))?
+                .trim()
+                .to_owned(),
+        ),
+        (Some(_), Some(_)) => {
+            return Err(ConfigError::Conflict(
+                "--token and --token-file say the same thing twice; choose one".to_owned(),
+            ));
         }
+        (None, None) => None,
+    };
+    if let Some(token) = &token
+        && token.len() < SHORTEST_TOKEN
+    {
+        let reason = format!(
+            "the token is too short: use {SHORTEST_TOKEN} characters or more, such as `openssl rand -hex 16` gives"
+        );
+        return Err(ConfigError::Conflict(reason));
     }
-
-    /// The settings of a page that is there without being asked for.
-    pub(super) fn asked_for(check: &Check<'_>, l: &ViewLayer) -> Result<Self, ConfigError> {
-        let text = l.view.as_deref().unwrap_or("true");
-        let address = match text.strip_prefix(':').unwrap_or(text).parse::<u16>() {
-            _ if text == "true" => ADDRESS,
-            Ok(port) => SocketAddr::from(([127, 0, 0, 1], port)),
-            Err(_) => text.parse().map_err(|_| {
-                check.error(
-                    "view",
-                    text,
-                    "write ADDRESS:PORT, such as 127.0.0.1:9480, or a port alone",
-                )
-            })?,
-        };
-        let token = match (&l.token, &l.token_file) {
-            (Some(token), None) => Some(token.clone()),
-            (None, Some(file)) => Some(
-                std::fs::read_to_string(file)
-                    .map_err(|e| check.error("token_file", file, e))?
-                    .trim()
-                    .to_owned(),
-            ),
-            (Some(_), Some(_)) => {
-                return Err(ConfigError::Conflict(
-                    "--token and --token-file say the same thing twice; choose one".to_owned(),
-                ));
-            }
-            (None, None) => None,
-        };
-        if let Some(token) = &token
-            && token.len() < SHORTEST_TOKEN
-        {
-            let reason = format!(
-                "the token is too short: use {SHORTEST_TOKEN} characters or more, such as `openssl rand -hex 16` gives"
-            );
-            return Err(ConfigError::Conflict(reason));
-        }
-        if token.is_none() && !address.ip().is_loopback() {
-            let reason = "whoever reaches this address would see the cameras and could change them: \
-                          give a --token or --token-file, or use 127.0.0.1 and a tunnel";
-            return Err(check.error("view", address, reason));
-        }
-        let tls = match (&l.tls_cert, &l.tls_key) {
-            (Some(cert), Some(key)) => Some((cert.into(), key.into())),
-            (None, None) => None,
-            _ => {
-                return Err(ConfigError::Conflict(
-                    "--tls-cert and --tls-key belong together: give both".to_owned(),
-                ));
-            }
-        };
-        Ok(ViewSettings {
-            address,
-            token: token.map(Secret::new),
-            tls,
-            hosts: l
-                .view_host
-                .iter()
-                .flatten()
-                .map(|name| name.trim().to_ascii_lowercase())
-                .collect(),
-            show_raw: l.show_raw.unwrap_or(false),
-            max_viewers: check
-                .integer("max_viewers", l.max_viewers, 1, 10_000)?
-                .unwrap_or(100) as usize,
-        })
+    if token.is_none() && !address.ip().is_loopback() {
+        let reason = "whoever reaches this address would see the cameras and could change them: \
+                      give a --token or --token-file, or use 127.0.0.1 and a tunnel";
+        return Err(check.error("view", address, reason));
     }
+    let tls = match (&l.tls_cert, &l.tls_key) {
+        (Some(cert), Some(key)) => Some((cert.into(), key.into())),
+        (None, None) => None,
+        _ => {
+            return Err(ConfigError::Conflict(
+                "--tls-cert and --tls-key belong together: give both".to_owned(),
+            ));
+        }
+    };
+    Ok(ViewSettings {
+        address,
+        token: token.map(mattebox_engine::address::Secret::new),
+        tls,
+        hosts: l
+            .view_host
+            .iter()
+            .flatten()
+            .map(|name| name.trim().to_ascii_lowercase())
+            .collect(),
+        show_raw: l.show_raw.unwrap_or(false),
+        max_viewers: check
+            .integer("max_viewers", l.max_viewers, 1, 10_000)?
+            .unwrap_or(100) as usize,
+    })
 }
 
 #[cfg(test)]
@@ -117,7 +102,7 @@ mod tests {
             ..Default::default()
         };
         change(&mut layer);
-        ViewSettings::new(&Check(&Origins::default()), &layer).map_err(|e| e.to_string())
+        super::settings(&Check(&Origins::default()), &layer).map_err(|e| e.to_string())
     }
 
     #[test]

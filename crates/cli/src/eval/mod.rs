@@ -14,10 +14,10 @@ pub mod report;
 pub mod sequence;
 pub mod video;
 
-use crate::address::harmless;
-use crate::ffmpeg::{FfmpegError, INSTALL};
 use image::GrayImage;
 use mattebox_core::quality::{self, FrameQuality, Pair, QualityError};
+use mattebox_engine::address::harmless;
+use mattebox_media::ffmpeg::{FfmpegError, INSTALL};
 pub use report::{MeasuredFrame, Report};
 use sequence::{Alpha, Sequence};
 use std::{

@@ -1,7 +1,7 @@
 //! Alphas of a video: FFmpeg decodes it to gray pictures on a pipe.
 use super::EvalError;
-use crate::ffmpeg::{Ffmpeg, diagnose::last_words, log::Log, process::Process};
 use image::GrayImage;
+use mattebox_media::ffmpeg::{Ffmpeg, diagnose::last_words, log::Log, process::Process};
 use serde::Deserialize;
 use std::{
     ffi::OsString,

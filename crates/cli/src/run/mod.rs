@@ -1,0 +1,564 @@
+//! The way of a frame through threads and bounded queues.
+//!
+//! ```text
+//! reader (one per camera) ─► queue (one per camera) ─► workers (one per core) ─► folder, or a writer that restores order
+//! ```
+//!
+//! # Layout
+//!
+//! * `reader`: source → queue. Files wait for space; live sources drop the oldest.
+//! * `queued`: a frame in its camera's queue.
+//! * `worker`: a thread that processes frames.
+//! * `output`: folders, and the writer thread of ordered outputs.
+//! * [`stats`]: what is counted on the way; [`report`]: what is said of it at the end.
+mod output;
+mod queued;
+mod reader;
+pub mod report;
+pub mod stats;
+mod worker;
+
+use crate::config::settings::{Format, RunSettings};
+use mattebox_core::{compose::BackgroundSpec, frame::CameraId};
+use mattebox_engine::{
+    BackgroundChoice, Engine, FrameSettings, StartError, Watch,
+    background::{BackgroundSource, BackgroundSources},
+    cameras::{
+        Camera, CameraRegistry,
+        camera::{Holds, Introduction},
+    },
+    queues::{CameraQueues, Lifetime, QueueId, QueueSettings, WhenFull},
+    stages::{self, StageClock},
+    status::{Condition, Status},
+    stop::Stop,
+    trace::Tracer,
+};
+use mattebox_media::{
+    background_video::BackgroundVideos,
+    sink::{SinkOptions, SinkSpec, StdoutFormat},
+    source::{SourceInfo, SourceOptions, SourceSpec},
+};
+use mattebox_store::{FrameDir, OnExisting};
+use output::{Message, Output, Writer};
+use queued::QueuedPicture;
+use reader::Reader;
+use report::Report;
+use stats::{CameraStats, Failure};
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
+    thread,
+    time::Instant,
+};
+
+/// What is the same for all cameras of a run.
+pub(crate) struct Job {
+    /// The ending of picture files.
+    pub(crate) extension: &'static str,
+    pub(crate) on_existing: OnExisting,
+    pub(crate) frames: Option<u64>,
+}
+
+/// One camera, as the threads see it.
+pub(crate) struct Lane {
+    /// As whoever looks sees it.
+    pub(crate) camera: Arc<Camera>,
+    /// Its source as it was written, for messages.
+    pub(crate) source: String,
+    /// What is known of the source since it was opened.
+    pub(crate) info: OnceLock<SourceInfo>,
+    pub(crate) output: Output,
+    pub(crate) alpha_out: Option<FrameDir>,
+    pub(crate) stats: Arc<CameraStats>,
+    /// The queue of its frames.
+    pub(crate) queue: QueueId,
+}
+
+/// What all threads of a run share.
+pub(crate) struct Shared<'a> {
+    pub(crate) job: &'a Job,
+    pub(crate) lanes: Vec<Lane>,
+    queues: Arc<CameraQueues<QueuedPicture>>,
+    /// Whose queue is whose.
+    by_queue: HashMap<QueueId, usize>,
+    pub(crate) clock: Arc<StageClock>,
+    pub(crate) tracer: Tracer,
+    /// No more frames are read; those that were are finished.
+    pub(crate) stop: Stop,
+    /// Nothing more is finished.
+    pub(crate) abort: Stop,
+}
+
+impl Shared<'_> {
+    /// The camera of a queue, by its place among the lanes.
+    fn lane_of(&self, queue: QueueId) -> usize {
+        self.by_queue.get(&queue).copied().unwrap_or_default()
+    }
+
+    /// Ends a camera because its output cannot be written.
+    fn fail(&self, lane: usize, failure: Failure) {
+        self.fail_source(lane, failure);
+        self.drop_waiting(lane);
+    }
+
+    /// Notes that a camera's source has failed; what it gave before is still written.
+    fn fail_source(&self, lane: usize, failure: Failure) {
+        let l = &self.lanes[lane];
+        let message = failure.message.clone();
+        if l.stats.fail(failure) {
+            tracing::error!(camera = %l.camera.id, "{message}");
+        }
+        l.camera.status.set(Condition::Failed { why: message });
+    }
+
+    /// Ends the cameras that still have frames when all threads have ended. Threads end before the frames do only when they cannot make
+    /// new tools after a fault.
+    fn fail_unfinished(&self) {
+        for lane in
+            (0..self.lanes.len()).filter(|lane| !self.queues.is_taken(self.lanes[*lane].queue))
+        {
+            let message =
+                "no thread is left to process its frames (see the errors above)".to_owned();
+            self.fail(
+                lane,
+                Failure {
+                    message,
+                    exit_code: 1,
+                    keep_output: true,
+                },
+            );
+            // Sources that are still waited for give no frames that anything could process.
+            self.stop.stop();
+        }
+    }
+
+    /// At an abort no more frames are taken, and those that wait are dropped.
+    fn drop_at_abort(&self) {
+        let queues = self.queues.clone();
+        let stats: HashMap<QueueId, Arc<CameraStats>> = self
+            .lanes
+            .iter()
+            .map(|lane| (lane.queue, lane.stats.clone()))
+            .collect();
+        self.abort.on_stop(move || {
+            for (queue, dropped) in queues.shut() {
+                if let Some(stats) = stats.get(&queue) {
+                    stats
+                        .dropped_stopped
+                        .fetch_add(dropped.len() as u64, Relaxed);
+                }
+            }
+        });
+    }
+
+    fn drop_waiting(&self, lane: usize) {
+        let dropped = self.queues.close(self.lanes[lane].queue);
+        self.lanes[lane]
+            .stats
+            .dropped_stopped
+            .fetch_add(dropped.len() as u64, Relaxed);
+    }
+}
+
+/// A run that is ready to begin.
+pub struct Pipeline {
+    settings: RunSettings,
+    job: Job,
+    stop: Stop,
+    abort: Stop,
+    engine: Engine,
+    tracer: Tracer,
+    stats: Vec<Arc<CameraStats>>,
+    /// One for each camera: the pictures of a video come in the order of its frames.
+    backgrounds: Vec<BackgroundSource>,
+    registry: Arc<CameraRegistry>,
+    /// In the order of the settings.
+    cameras: Vec<Arc<Camera>>,
+}
+
+impl Pipeline {
+    /// Loads the network and the backgrounds and opens the output folders, so that what is wrong with the settings is said
+    /// before the first frame. `stop` ends the reading, `abort` everything.
+    pub fn new(settings: RunSettings, stop: Stop, abort: Stop) -> Result<Self, StartError> {
+        let engine = engine(&settings);
+        engine.models.get(&settings.frame.model)?;
+        tracing::debug!("the network is loaded");
+        let job = Job {
+            extension: settings.frame.format.extension(),
+            on_existing: settings.on_existing,
+            frames: settings.frames,
+        };
+        let backgrounds = settings
+            .cameras
+            .iter()
+            .map(|_| {
+                engine
+                    .backgrounds
+                    .open(&settings.frame.background, &stop)
+                    .map_err(StartError::Background)
+            })
+            .collect::<Result<_, _>>()?;
+        let stats: Vec<Arc<CameraStats>> =
+            settings.cameras.iter().map(|_| Arc::default()).collect();
+        let registry = Arc::new(CameraRegistry::default());
+        let introduced = settings.cameras.iter().zip(&stats);
+        let cameras = introduced
+            .map(|(c, stats)| {
+                registry.camera_or_new(&c.camera, || {
+                    introduction(&settings, &c.spec, stats.clone())
+                })
+            })
+            .collect();
+        let tracer = Tracer::open(settings.trace.as_ref(), "run").map_err(StartError::Trace)?;
+        Ok(Pipeline {
+            settings,
+            job,
+            stop,
+            abort,
+            engine,
+            tracer,
+            stats,
+            backgrounds,
+            registry,
+            cameras,
+        })
+    }
+
+    /// Gives all cameras the settings that a changed file asks for, as if they had been started with them. Settings that cannot be used
+    /// change nothing.
+    pub fn settings_changer(
+        &self,
+    ) -> impl Fn(&RunSettings) -> Result<(), String> + Send + 'static + use<> {
+        let registry = self.registry.clone();
+        let backgrounds = self.engine.backgrounds.clone();
+        move |settings| change_settings(&registry, &backgrounds, &settings.frame)
+    }
+
+    /// What can be seen and changed of the cameras while they run.
+    pub fn cameras(&self) -> Arc<CameraRegistry> {
+        self.registry.clone()
+    }
+
+    /// How the sources are doing, to be read while the run goes on.
+    pub fn sources(&self) -> Vec<(CameraId, Status)> {
+        self.cameras
+            .iter()
+            .map(|camera| (camera.id.clone(), camera.status.clone()))
+            .collect()
+    }
+
+    /// CPU time by stage, to be read while the run goes on.
+    pub fn clock(&self) -> Arc<StageClock> {
+        self.engine.clock.clone()
+    }
+
+    /// The counters, to be read while the run goes on.
+    pub fn watch(&self) -> Watch<CameraStats> {
+        Watch {
+            cameras: self
+                .settings
+                .cameras
+                .iter()
+                .map(|c| c.camera.clone())
+                .zip(self.stats.iter().cloned())
+                .collect(),
+        }
+    }
+
+    /// Runs until every source has ended or the run was stopped.
+    pub fn run(self) -> Result<Report, StartError> {
+        let started = Instant::now();
+        let children = stages::children_cpu();
+        let process = stages::process_cpu();
+        let Pipeline {
+            settings,
+            job,
+            stop,
+            abort,
+            engine,
+            tracer,
+            stats,
+            backgrounds,
+            registry: _,
+            cameras,
+        } = self;
+        let threads = settings.threads.get();
+        let mut plan = Plan {
+            settings: &settings,
+            engine: &engine,
+            abort: &abort,
+            queues: Arc::new(CameraQueues::new(Lifetime::Cameras)),
+            lanes: vec![],
+            readers: vec![],
+            writers: vec![],
+        };
+        for ((camera, stats), background) in cameras.into_iter().zip(stats).zip(backgrounds) {
+            plan.add(camera, stats, background)?;
+        }
+        let Plan {
+            queues,
+            lanes,
+            readers,
+            writers,
+            ..
+        } = plan;
+        let shared = Shared {
+            by_queue: (0..lanes.len())
+                .map(|lane| (lanes[lane].queue, lane))
+                .collect(),
+            job: &job,
+            lanes,
+            queues,
+            clock: engine.clock.clone(),
+            tracer,
+            stop,
+            abort,
+        };
+        let frame = Arc::new(settings.frame.clone());
+        shared.drop_at_abort();
+        thread::scope(|scope| -> Result<(), StartError> {
+            let shared = &shared;
+            let workers = (0..threads)
+                .map(|_| worker::Worker::new(shared, &engine, &frame))
+                .collect::<Result<Vec<_>, _>>()?;
+            for writer in writers {
+                let name = format!("write {}", shared.lanes[writer.lane].camera.id);
+                named(&name).spawn_scoped(scope, move || writer.run(shared))?;
+            }
+            for reader in readers {
+                let name = format!("read {}", shared.lanes[reader.lane].camera.id);
+                named(&name).spawn_scoped(scope, move || reader.run(shared))?;
+            }
+            let mut running = Vec::new();
+            for (n, worker) in workers.into_iter().enumerate() {
+                let name = format!("frames {n}");
+                running.push(named(&name).spawn_scoped(scope, move || worker.run())?);
+            }
+            for worker in running {
+                if let Err(panic) = worker.join() {
+                    std::panic::resume_unwind(panic);
+                }
+            }
+            if !shared.abort.is_stopped() {
+                shared.fail_unfinished();
+            }
+            Ok(())
+        })?;
+        let Shared {
+            lanes,
+            clock,
+            tracer,
+            stop,
+            ..
+        } = shared;
+        let away = |l: &Lane| l.camera.status.get().condition.away().map(str::to_owned);
+        let cameras = lanes
+            .into_iter()
+            .map(|l| (l.camera.id.clone(), away(&l), l.stats))
+            .collect();
+        let times = report::Times {
+            elapsed: started.elapsed(),
+            children: stages::children_cpu().saturating_sub(children),
+            process: stages::process_cpu().saturating_sub(process),
+        };
+        tracer.close();
+        Ok(Report::new(
+            cameras,
+            &clock,
+            times,
+            &settings,
+            stop.is_stopped(),
+        ))
+    }
+}
+
+fn named(name: &str) -> thread::Builder {
+    thread::Builder::new().name(name.to_owned())
+}
+
+/// The engine of a run: videos can be backgrounds, too.
+fn engine(settings: &RunSettings) -> Engine {
+    let start = match &settings.frame.background {
+        BackgroundChoice::Spec(spec) => spec.clone(),
+        BackgroundChoice::Upload(_) => BackgroundSpec::default(),
+    };
+    let sources = BackgroundSources::new(&start, settings.frame.limits)
+        .with_videos(BackgroundVideos::new(&settings.source));
+    Engine {
+        backgrounds: Arc::new(sources),
+        ..Engine::new(&settings.frame)
+    }
+}
+
+/// Who reads, processes and writes the frames of each camera.
+struct Plan<'a> {
+    settings: &'a RunSettings,
+    engine: &'a Engine,
+    abort: &'a Stop,
+    queues: Arc<CameraQueues<QueuedPicture>>,
+    lanes: Vec<Lane>,
+    readers: Vec<Reader>,
+    writers: Vec<Writer>,
+}
+
+impl Plan<'_> {
+    fn add(
+        &mut self,
+        camera: Arc<Camera>,
+        stats: Arc<CameraStats>,
+        background: BackgroundSource,
+    ) -> Result<(), StartError> {
+        let settings = self.settings;
+        let lane = self.lanes.len();
+        let source = &settings.cameras[lane];
+        let queue = QueueSettings {
+            // Two are enough to bridge a pause of a worker, and too few to fall behind a live source.
+            waiting: 2,
+            in_flight: settings.threads.get() + 2,
+            when_full: WhenFull::Wait,
+        };
+        let id = self.queues.open(queue, Default::default());
+        let output = self.output(lane, id, queue.in_flight)?;
+        let alpha_out = settings
+            .alpha_out
+            .as_ref()
+            .map(|dir| FrameDir::open(dir, &source.camera))
+            .transpose()?;
+        let options = SourceOptions {
+            status: camera.status.clone(),
+            // With other cameras, or with a page, the process goes on: a camera that is off may come later.
+            keep_trying: settings.cameras.len() > 1 || settings.view.is_some(),
+            ..settings.source.clone()
+        };
+        self.readers.push(Reader {
+            lane,
+            spec: source.spec.clone(),
+            options,
+            backgrounds: self.engine.backgrounds.clone(),
+            background,
+            settings: camera.settings(),
+            queue,
+            live: settings.live,
+        });
+        self.lanes.push(Lane {
+            camera,
+            source: source.spec.to_string(),
+            info: OnceLock::new(),
+            output,
+            alpha_out,
+            stats,
+            queue: id,
+        });
+        Ok(())
+    }
+
+    fn output(&mut self, lane: usize, id: QueueId, in_flight: usize) -> Result<Output, StartError> {
+        let camera = &self.settings.cameras[lane].camera;
+        let spec = match &self.settings.sink {
+            SinkSpec::Directory(dir) => return Ok(Output::Files(FrameDir::open(dir, camera)?)),
+            SinkSpec::Nothing => return Ok(Output::Nothing),
+            spec => spec.for_camera(camera),
+        };
+        let (to, from) = crossbeam_channel::bounded(in_flight);
+        let (spare_to, spare) = crossbeam_channel::bounded(in_flight);
+        self.writers.push(Writer {
+            lane,
+            spec,
+            options: sink_options(self.settings, self.abort),
+            from,
+            spare: spare_to,
+        });
+        // Its last frame is done, so that there is space.
+        let end = to.clone();
+        self.queues
+            .on_drained(id, move || drop(end.send(Message::End)));
+        Ok(Output::Ordered { to, spare })
+    }
+}
+
+fn change_settings(
+    registry: &CameraRegistry,
+    backgrounds: &BackgroundSources,
+    wanted: &FrameSettings,
+) -> Result<(), String> {
+    for camera in registry.cameras() {
+        let fits = if wanted.background.is_transparent() {
+            camera.holds.transparent
+        } else {
+            camera.holds.opaque
+        };
+        if !fits {
+            return Err(format!(
+                "background {}: the output of camera {} cannot hold it",
+                wanted.background, camera.id
+            ));
+        }
+    }
+    if let BackgroundChoice::Spec(background) = &wanted.background {
+        backgrounds.restart(background)?;
+    }
+    for camera in registry.cameras() {
+        let start = camera.start();
+        // The others are for the next start.
+        let settings = FrameSettings {
+            background: wanted.background.clone(),
+            matte: wanted.matte,
+            foreground_cleanup: wanted.foreground_cleanup,
+            skip_still: wanted.skip_still,
+            ..start.clone()
+        };
+        if settings != start {
+            camera.restart_with(settings);
+        }
+    }
+    Ok(())
+}
+
+fn introduction(
+    settings: &RunSettings,
+    spec: &SourceSpec,
+    counters: Arc<CameraStats>,
+) -> Introduction {
+    Introduction {
+        source: spec.to_string(),
+        holds: holds(settings),
+        only_background: false,
+        settings: settings.frame.clone(),
+        counters,
+    }
+}
+
+/// What the outputs of a run can hold: files are each by themselves, a video is of one kind from its first picture on.
+fn holds(settings: &RunSettings) -> Holds {
+    let is_transparent = settings.frame.background.is_transparent();
+    match (&settings.sink, settings.format) {
+        (SinkSpec::Directory(_), Format::Image(format)) => Holds {
+            transparent: format.has_alpha(),
+            opaque: true,
+        },
+        (SinkSpec::Nothing, _) => Holds {
+            transparent: true,
+            opaque: true,
+        },
+        _ => Holds {
+            transparent: is_transparent,
+            opaque: !is_transparent,
+        },
+    }
+}
+
+fn sink_options(settings: &RunSettings, abort: &Stop) -> SinkOptions {
+    SinkOptions {
+        fps: settings.source.fps,
+        alpha: settings.frame.background.is_transparent(),
+        live: settings.live.unwrap_or(false),
+        on_existing: settings.on_existing,
+        stdout: match settings.format {
+            Format::Stdout(format) => format,
+            Format::Image(_) => StdoutFormat::default(),
+        },
+        abort: abort.clone(),
+        ffmpeg: settings.source.ffmpeg.clone(),
+        ..SinkOptions::default()
+    }
+}

@@ -1,0 +1,29 @@
+//! A frame between its reader and the threads that process it.
+use image::RgbImage;
+use mattebox_core::{
+    compose::Background,
+    frame::{FrameNumber, Timestamp},
+};
+use mattebox_engine::{FrameSettings, queues::QueuedFrame, trace::Span};
+use std::{sync::Arc, time::Instant};
+
+/// A frame that waits for a thread.
+pub(super) struct QueuedPicture {
+    pub(super) number: FrameNumber,
+    pub(super) time: Timestamp,
+    /// When it had come out of its source: its latency begins here.
+    pub(super) read: Instant,
+    pub(super) picture: RgbImage,
+    /// The reader takes it, so that a video's pictures come in the order of the frames.
+    pub(super) background: Background,
+    pub(super) settings: Arc<FrameSettings>,
+    pub(super) span: Span,
+    /// It needs the state that the frame before it leaves.
+    pub(super) chained: bool,
+}
+
+impl QueuedFrame for QueuedPicture {
+    fn needs_state(&self) -> bool {
+        self.chained
+    }
+}

@@ -1,0 +1,231 @@
+//! One thread per camera that reads its source and queues the frames.
+use super::{Shared, queued::QueuedPicture, stats::Failure};
+use mattebox_core::frame::FrameNumber;
+use mattebox_engine::{
+    FrameSettings,
+    background::{BackgroundSource, BackgroundSources},
+    queues::{Pushed, QueueSettings, WhenFull},
+    stages::Stage,
+    status::Condition,
+    watch::count,
+};
+use mattebox_media::source::{self, Source, SourceError, SourceOptions, SourceSpec};
+use std::sync::{Arc, atomic::Ordering::Relaxed};
+
+/// What a reader begins with.
+pub(crate) struct Reader {
+    /// Index of its camera.
+    pub(crate) lane: usize,
+    pub(crate) spec: SourceSpec,
+    pub(crate) options: SourceOptions,
+    /// Opens the backgrounds that it is given while it runs.
+    pub(crate) backgrounds: Arc<BackgroundSources>,
+    pub(crate) background: BackgroundSource,
+    /// The settings that the background was opened for.
+    pub(crate) settings: Arc<FrameSettings>,
+    /// How the camera's frames are queued, as far as it does not depend on the source.
+    pub(crate) queue: QueueSettings,
+    /// Newest frame wins; `None`: if the source is live.
+    pub(crate) live: Option<bool>,
+}
+
+impl Reader {
+    /// Opens the source and reads until it ends, the run is stopped, or the camera's output has failed. Sources are opened here, on
+    /// their own threads: one that takes long to answer does not hold up the others.
+    pub(crate) fn run(self, shared: &Shared<'_>) {
+        let index = self.lane;
+        // A panic in a source must end its camera, not leave the workers waiting for it.
+        let _ended = EndOnDrop { shared, index };
+        match source::open(&self.spec, &self.options, &shared.stop) {
+            Ok(source) => {
+                tracing::debug!(camera = %shared.lanes[index].camera.id, "the source is open");
+                let info = *source.info();
+                let lane = &shared.lanes[index];
+                let expected = info
+                    .frames
+                    .map_or(0, |n| n.min(shared.job.frames.unwrap_or(u64::MAX)));
+                lane.stats.expected.store(expected, Relaxed);
+                let _ = lane.info.set(info);
+                let queue = QueueSettings {
+                    when_full: match self.live.unwrap_or(info.live) {
+                        true => WhenFull::DropOldest,
+                        false => WhenFull::Wait,
+                    },
+                    ..self.queue
+                };
+                shared.queues.configure(lane.queue, queue);
+                let background = CameraBackground {
+                    source: self.background,
+                    settings: self.settings,
+                    backgrounds: self.backgrounds,
+                };
+                read(shared, index, source, background);
+                let status = &shared.lanes[index].camera.status;
+                // One that is away when the run is stopped has not ended.
+                if status.get().condition.away().is_none() {
+                    status.set(Condition::Ended);
+                }
+            }
+            Err(_) if shared.stop.is_stopped() => {}
+            Err(e) => shared.fail_source(index, failure(&e)),
+        }
+    }
+}
+
+fn failure(e: &SourceError) -> Failure {
+    let exit_code = match e {
+        _ if e.is_usage() => 2,
+        _ if e.is_unreachable() => 3,
+        _ => 1,
+    };
+    // What was read before is good: it is written out, and the error is reported at the end.
+    Failure {
+        message: e.to_string(),
+        exit_code,
+        keep_output: true,
+    }
+}
+
+/// The background that the camera's settings ask for.
+struct CameraBackground {
+    source: BackgroundSource,
+    /// The settings that it was opened for.
+    settings: Arc<FrameSettings>,
+    backgrounds: Arc<BackgroundSources>,
+}
+
+impl CameraBackground {
+    /// Follows a change of settings. A background that cannot be opened changes nothing.
+    fn follow(&mut self, shared: &Shared<'_>, index: usize) {
+        let camera = &shared.lanes[index].camera;
+        let settings = camera.settings();
+        if Arc::ptr_eq(&settings, &self.settings) {
+            return;
+        }
+        // A video goes on where it is if only the matte changes.
+        if settings.background == self.settings.background {
+            self.settings = settings;
+            return;
+        }
+        match self.backgrounds.open(&settings.background, &shared.stop) {
+            Ok(source) => (self.source, self.settings) = (source, settings),
+            Err(problem) => {
+                tracing::error!(camera = %camera.id, "the background stays as it was: {problem}");
+                camera.note(&problem);
+                let kept = Arc::new(FrameSettings {
+                    background: self.settings.background.clone(),
+                    ..FrameSettings::clone(&settings)
+                });
+                camera.take_back(&settings, kept.clone());
+                self.settings = kept;
+            }
+        }
+    }
+}
+
+fn read(
+    shared: &Shared<'_>,
+    index: usize,
+    mut source: Box<dyn Source>,
+    mut background: CameraBackground,
+) {
+    let lane = &shared.lanes[index];
+    let is_still = source.info().still;
+    let limit = shared.job.frames.unwrap_or(u64::MAX);
+    let mut number = 0;
+    while number < limit && !shared.stop.is_stopped() {
+        let picture = match shared.clock.time(Stage::Read, || source.next(&shared.stop)) {
+            Ok(Some(picture)) => picture,
+            Ok(None) => break,
+            Err(e) if e.is_fatal() => {
+                shared.fail_source(index, failure(&e));
+                break;
+            }
+            Err(e) => {
+                tracing::error!(camera = %lane.camera.id, frame = number, "{e}");
+                lane.camera.note(&e.to_string());
+                count(&lane.stats.read);
+                count(&lane.stats.failed);
+                number += 1;
+                continue;
+            }
+        };
+        count(&lane.stats.read);
+        lane.camera.status.set(Condition::Open);
+        background.follow(shared, index);
+        if number == 0 {
+            tracing::debug!(camera = %lane.camera.id, "the first picture is read");
+        }
+        let (width, height) = picture.picture.dimensions();
+        let behind = match shared.clock.time(Stage::Read, || {
+            background.source.next(width, height, &shared.stop)
+        }) {
+            Ok(behind) => behind,
+            Err(_) if shared.stop.is_stopped() => {
+                count(&lane.stats.dropped_stopped);
+                break;
+            }
+            Err(message) => {
+                count(&lane.stats.failed);
+                shared.fail_source(
+                    index,
+                    Failure {
+                        message,
+                        exit_code: 1,
+                        keep_output: true,
+                    },
+                );
+                break;
+            }
+        };
+        let time = picture.time;
+        let read = picture.read;
+        let settings = background.settings.clone();
+        let chained = settings.has_state() && !is_still;
+        let span = shared.tracer.begin("frame", read);
+        span.of_camera(&lane.camera.id);
+        span.of_frame(FrameNumber(number));
+        let picture = picture.picture;
+        let frame = QueuedPicture {
+            number: FrameNumber(number),
+            time,
+            read,
+            picture,
+            background: behind,
+            settings,
+            span,
+            chained,
+        };
+        number += 1;
+        match shared.queues.push(lane.queue, frame) {
+            Pushed::Queued => {}
+            Pushed::Replaced(_) => count(&lane.stats.dropped_behind),
+            Pushed::Refused(_) => {
+                count(&lane.stats.dropped_stopped);
+                break;
+            }
+        }
+    }
+    if number == 0 && !shared.stop.is_stopped() && lane.stats.failure().is_none() {
+        let message = format!("{}: the source has no frame", lane.source);
+        shared.fail_source(
+            index,
+            Failure {
+                message,
+                exit_code: 1,
+                keep_output: false,
+            },
+        );
+    }
+    tracing::debug!(camera = %lane.camera.id, frames = lane.stats.read.load(Relaxed), "the source has ended");
+}
+
+struct EndOnDrop<'a> {
+    shared: &'a Shared<'a>,
+    index: usize,
+}
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        self.shared.queues.end(self.shared.lanes[self.index].queue);
+    }
+}

@@ -1,0 +1,246 @@
+//! What is said of a run when it has ended: a short table for people, JSON for machines.
+use super::stats::CameraStats;
+use crate::config::RunSettings;
+use comfy_table::{Cell, CellAlignment};
+use mattebox_core::frame::CameraId;
+use mattebox_engine::{address::harmless, table};
+use mattebox_engine::{
+    latency::{LatencyReport, Times as Latencies},
+    stages::{self, Stage, StageClock},
+};
+use mattebox_media::sink::SinkSpec;
+use serde::Serialize;
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+/// The sums of a run.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Each camera's sums.
+    pub cameras: Vec<CameraReport>,
+    /// CPU time by stage, all cameras.
+    pub stages: Vec<StageReport>,
+    /// Wall-clock seconds from the start to the end.
+    pub elapsed_s: f64,
+    /// Frames written or skipped per wall-clock second, all cameras.
+    pub fps: f64,
+    /// CPU milliseconds per frame of this process and its children, everything counted.
+    pub cpu_ms_per_frame: f64,
+    /// How long frames took, all cameras; `None` if none was written.
+    pub latency_ms: Option<LatencyReport>,
+    /// Largest resident set of this process in MB (1e6 bytes).
+    pub peak_rss_mb: f64,
+    /// The run was stopped by a signal.
+    pub interrupted: bool,
+}
+
+/// One camera's sums.
+#[derive(Debug, Serialize)]
+pub struct CameraReport {
+    /// Its name.
+    pub camera: String,
+    /// Frames that its source gave.
+    pub frames_in: u64,
+    /// Frames written.
+    pub frames_out: u64,
+    /// Frames whose file was there already.
+    pub skipped: u64,
+    /// Frames like the one before, which the network did not look at.
+    pub still: u64,
+    /// Frames dropped: newer ones were waiting, or the run was stopped.
+    pub dropped: Dropped,
+    /// Frames that failed.
+    pub failed: u64,
+    /// Frames written or skipped per second.
+    pub fps: f64,
+    /// How long its frames took; `None` if none was written.
+    pub latency_ms: Option<LatencyReport>,
+    /// Where they are.
+    pub output: String,
+    /// Why it ended early, or was away at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    #[serde(skip)]
+    exit_code: u8,
+}
+
+/// Dropped frames by reason.
+#[derive(Debug, Serialize)]
+pub struct Dropped {
+    /// Newer frames were waiting.
+    pub behind: u64,
+    /// The run was aborted, or the output had failed.
+    pub stopped: u64,
+}
+
+/// What a stage cost.
+#[derive(Debug, Serialize)]
+pub struct StageReport {
+    /// Its name.
+    pub stage: &'static str,
+    /// CPU milliseconds per frame.
+    pub cpu_ms_per_frame: f64,
+    /// Of all CPU time.
+    pub share: f64,
+}
+
+/// Times of the whole run.
+pub(super) struct Times {
+    pub(super) elapsed: Duration,
+    pub(super) children: Duration,
+    pub(super) process: Duration,
+}
+
+impl Report {
+    pub(super) fn new(
+        cameras: Vec<(CameraId, Option<String>, Arc<CameraStats>)>,
+        clock: &StageClock,
+        times: Times,
+        settings: &RunSettings,
+        interrupted: bool,
+    ) -> Self {
+        let elapsed_s = times.elapsed.as_secs_f64();
+        let rate = |n: u64| n as f64 / elapsed_s.max(1e-9);
+        let mut latencies = Latencies::default();
+        let cameras: Vec<_> = cameras
+            .into_iter()
+            .map(|(camera, away, s)| {
+                let frames_out = s.written.load(Relaxed);
+                let skipped = s.skipped.load(Relaxed);
+                let failure = s.failure();
+                let latency = s.latency.times();
+                latencies.merge(&latency);
+                CameraReport {
+                    output: place(&settings.sink, &camera),
+                    camera: camera.to_string(),
+                    frames_in: s.read.load(Relaxed),
+                    frames_out,
+                    skipped,
+                    still: s.still.load(Relaxed),
+                    dropped: Dropped {
+                        behind: s.dropped_behind.load(Relaxed),
+                        stopped: s.dropped_stopped.load(Relaxed),
+                    },
+                    failed: s.failed.load(Relaxed),
+                    fps: rate(frames_out + skipped),
+                    latency_ms: latency.report(),
+                    exit_code: failure.as_ref().map_or(0, |f| f.exit_code),
+                    error: failure.map(|f| f.message).or(away),
+                }
+            })
+            .collect();
+        let done: u64 = cameras.iter().map(|c| c.frames_out + c.skipped).sum();
+        let per_frame = |t: Duration| t.as_secs_f64() * 1e3 / done.max(1) as f64;
+        let all = times.process + times.children;
+        let row = |stage, time: Duration| StageReport {
+            stage,
+            cpu_ms_per_frame: per_frame(time),
+            share: time.as_secs_f64() / all.as_secs_f64().max(1e-9),
+        };
+        let mut stages: Vec<_> = Stage::ALL
+            .iter()
+            .map(|&s| row(s.name(), clock.spent(s)))
+            .collect();
+        let staged: Duration = Stage::ALL.iter().map(|&s| clock.spent(s)).sum();
+        stages.push(row("other", times.process.saturating_sub(staged)));
+        stages.push(row("ffmpeg", times.children));
+        Report {
+            cameras,
+            stages,
+            elapsed_s,
+            fps: rate(done),
+            cpu_ms_per_frame: per_frame(all),
+            latency_ms: latencies.report(),
+            peak_rss_mb: stages::peak_rss_bytes() as f64 / 1e6,
+            interrupted,
+        }
+    }
+
+    /// The exit code of the process: 130 when stopped by a signal, that of the first failed camera, 1 when a frame failed.
+    pub fn exit_code(&self) -> u8 {
+        let failed = self.cameras.iter().map(|c| c.exit_code).find(|&c| c != 0);
+        match failed {
+            Some(code) => code,
+            None if self.interrupted => 130,
+            None if self.cameras.iter().any(|c| c.failed > 0) => 1,
+            None => 0,
+        }
+    }
+}
+
+/// Where a camera's pictures are.
+fn place(sink: &SinkSpec, camera: &CameraId) -> String {
+    match sink {
+        SinkSpec::Directory(dir) => harmless::output(&dir.join(camera.as_str()).to_string_lossy()),
+        _ => sink.for_camera(camera).to_string(),
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut cameras = table::plain(&[
+            "camera", "in", "out", "skipped", "dropped", "failed", "fps", "output",
+        ]);
+        for c in &self.cameras {
+            cameras.add_row(vec![
+                c.camera.clone(),
+                c.frames_in.to_string(),
+                c.frames_out.to_string(),
+                c.skipped.to_string(),
+                (c.dropped.behind + c.dropped.stopped).to_string(),
+                c.failed.to_string(),
+                format!("{:.1}", c.fps),
+                c.output.clone(),
+            ]);
+        }
+        if let Some(output) = cameras.column_mut(7) {
+            output.set_cell_alignment(CellAlignment::Left);
+        }
+        let mut stages = table::plain(&["CPU ms per frame", "", "share"]);
+        for s in self.stages.iter().filter(|s| s.cpu_ms_per_frame >= 0.005) {
+            let numbers = [
+                format!("{:.2}", s.cpu_ms_per_frame),
+                format!("{:.0} %", s.share * 100.0),
+            ];
+            stages.add_row(
+                std::iter::once(s.stage.to_owned())
+                    .chain(numbers)
+                    .map(Cell::new),
+            );
+        }
+        stages.add_row(vec![
+            "all".to_owned(),
+            format!("{:.2}", self.cpu_ms_per_frame),
+            String::new(),
+        ]);
+        writeln!(f, "{cameras}\n\n{stages}\n")?;
+        write!(
+            f,
+            "{:.1} s, {:.1} frames per second, {:.0} MB at most",
+            self.elapsed_s, self.fps, self.peak_rss_mb
+        )?;
+        if let Some(latency) = self.latency_ms {
+            write!(
+                f,
+                ", {:.1} ms from read to written (99 %: {:.1} ms)",
+                latency.p50, latency.p99
+            )?;
+        }
+        let still: u64 = self.cameras.iter().map(|c| c.still).sum();
+        if still > 0 {
+            write!(
+                f,
+                "; the network looked at all frames but {still} still ones"
+            )?;
+        }
+        for c in self.cameras.iter() {
+            if let Some(error) = &c.error {
+                write!(f, "\n{}: {error}", c.camera)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,226 @@
+//! A thread that processes frames and writes files.
+use super::{
+    Shared,
+    output::{Finished, Message, Output},
+    queued::QueuedPicture,
+    stats::Failure,
+};
+use mattebox_core::compose::Composed;
+use mattebox_engine::{
+    Engine, Frame, FrameOutcome, FramePicture, FrameProcessor, FrameSettings, MattedFrame,
+    StartError,
+    cameras::preview::Offer,
+    queues::{Turn, Work},
+    stages::Stage,
+    watch::count,
+};
+use mattebox_store::{FrameDir, Outcome};
+use std::{sync::Arc, time::Instant};
+
+/// One thread with its processor.
+pub(super) struct Worker<'a> {
+    shared: &'a Shared<'a>,
+    processor: FrameProcessor,
+}
+
+/// A frame without its picture: what is said and counted of it.
+struct Processed<'a> {
+    shared: &'a Shared<'a>,
+    lane: usize,
+    number: mattebox_core::frame::FrameNumber,
+    read: Instant,
+    span: mattebox_engine::trace::Span,
+}
+
+impl<'a> Worker<'a> {
+    pub(super) fn new(
+        shared: &'a Shared<'a>,
+        engine: &Engine,
+        settings: &Arc<FrameSettings>,
+    ) -> Result<Self, StartError> {
+        Ok(Worker {
+            shared,
+            processor: FrameProcessor::new(engine, settings)?,
+        })
+    }
+
+    /// Works until no frame is left, or the processor is lost after a fault.
+    pub(super) fn run(mut self) {
+        let shared = self.shared;
+        while let Some(work) = shared.queues.take() {
+            // Pictures come decoded: nothing can be prepared.
+            let Work::Process(turn) = work else { continue };
+            self.process(turn);
+            if let Some(problem) = self.processor.lost() {
+                tracing::error!(
+                    "a thread ends, because it cannot make new tools after a fault: {problem}"
+                );
+                return;
+            }
+        }
+    }
+
+    fn process(&mut self, turn: Turn<'_, QueuedPicture>) {
+        let shared = self.shared;
+        let id = turn.id;
+        let sequence = turn.sequence;
+        let lane = shared.lane_of(id);
+        let QueuedPicture {
+            number,
+            time,
+            read,
+            picture,
+            background,
+            settings,
+            span,
+            ..
+        } = turn.frame;
+        let processed = Processed {
+            shared,
+            lane,
+            number,
+            read,
+            span: span.clone(),
+        };
+        let frame = Frame {
+            settings: &settings,
+            picture: FramePicture::Decoded(&picture),
+            time,
+            state: turn.state,
+            background: Some(background),
+            span: &span,
+        };
+        let outcome = self
+            .processor
+            .process(frame, |matted| processed.finish(matted));
+        let finished = match outcome {
+            FrameOutcome::Matted(finished) => finished,
+            FrameOutcome::Rejected(rejection) => {
+                processed.lost(&format!("frame {number}: {}", rejection.message), false);
+                None
+            }
+            FrameOutcome::Panicked => {
+                processed.panicked();
+                None
+            }
+        };
+        match &shared.lanes[lane].output {
+            // The writer reports the frame as done when its turn has come. It is gone only after all workers are.
+            Output::Ordered { to, .. } => drop(to.send(Message::Frame(sequence, finished))),
+            Output::Files(_) | Output::Nothing => shared.queues.done(id),
+        }
+    }
+}
+
+impl Processed<'_> {
+    /// Shows and writes the frame. It is returned where a writer is to write it.
+    fn finish(&self, matted: &mut MattedFrame<'_>) -> Option<Finished> {
+        let lane = &self.shared.lanes[self.lane];
+        if matted.is_still() {
+            count(&lane.stats.still);
+        }
+        if let Some(dir) = &lane.alpha_out {
+            self.write_alpha(matted, dir)?;
+        }
+        let (raw, alpha, composed) = matted.views();
+        lane.camera.offer(Offer {
+            number: self.number.0,
+            raw: Some(raw),
+            alpha: Some(alpha),
+            composed,
+        });
+        match &lane.output {
+            Output::Ordered { spare, .. } => {
+                let spare = spare.try_recv().unwrap_or_else(|_| Composed::default());
+                return Some(Finished {
+                    number: self.number,
+                    read: self.read,
+                    picture: matted.take_composed(spare),
+                    span: self.span.clone(),
+                });
+            }
+            Output::Nothing => {
+                count(&lane.stats.written);
+                self.span.became("seen");
+                lane.stats.arrived(self.number, self.read);
+            }
+            Output::Files(dir) => self.write(matted, dir),
+        }
+        None
+    }
+
+    /// `None`: the frame is lost.
+    fn write_alpha(&self, matted: &mut MattedFrame<'_>, dir: &FrameDir) -> Option<()> {
+        let bytes = match matted.encode_alpha() {
+            Ok(bytes) => bytes,
+            Err(e) => {
+                self.lost(&format!("frame {}: {}", self.number, e.message), false);
+                return None;
+            }
+        };
+        let on_existing = self.shared.job.on_existing;
+        let written = self.shared.clock.trace(&self.span, Stage::Write, || {
+            dir.write(self.number, "png", bytes, on_existing)
+        });
+        match written {
+            Ok(_) => Some(()),
+            Err(e) => {
+                self.lost(&e.to_string(), true);
+                None
+            }
+        }
+    }
+
+    fn write(&self, matted: &mut MattedFrame<'_>, dir: &FrameDir) {
+        let job = self.shared.job;
+        let stats = &self.shared.lanes[self.lane].stats;
+        let bytes = match matted.encode() {
+            Ok(bytes) => bytes,
+            Err(e) => return self.lost(&format!("frame {}: {}", self.number, e.message), false),
+        };
+        let written = self.shared.clock.trace(&self.span, Stage::Write, || {
+            dir.write(self.number, job.extension, bytes, job.on_existing)
+        });
+        match written {
+            Ok(Outcome::Written) => {
+                count(&stats.written);
+                self.span.became("written");
+                stats.arrived(self.number, self.read);
+            }
+            Ok(Outcome::Skipped) => {
+                count(&stats.skipped);
+                self.span.became("kept");
+            }
+            Err(e) => self.lost(&e.to_string(), true),
+        }
+    }
+
+    /// Fail closed: a frame whose matte could not be computed is not written.
+    fn panicked(&self) {
+        let lane = &self.shared.lanes[self.lane];
+        count(&lane.stats.failed);
+        self.span.fail("it could not be processed");
+        let camera = &lane.camera.id;
+        tracing::error!(%camera, frame = self.number.0, "the frame could not be processed; this is a fault of mattebox, please report it");
+    }
+
+    /// Counts a frame as failed. With `ends_camera` nothing more can be written there, so the camera ends.
+    fn lost(&self, message: &str, ends_camera: bool) {
+        let lane = &self.shared.lanes[self.lane];
+        count(&lane.stats.failed);
+        self.span.fail(message);
+        if ends_camera {
+            self.shared.fail(
+                self.lane,
+                Failure {
+                    message: message.to_owned(),
+                    exit_code: 1,
+                    keep_output: false,
+                },
+            );
+        } else {
+            tracing::error!(camera = %lane.camera.id, "{message}");
+            lane.camera.note(message);
+        }
+    }
+}
