@@ -1,19 +1,22 @@
 //! From a record to a file and a row, for every task of an executor.
 use crate::{
     partition::{MAX_CAMERAS, Partition, TaskError},
-    row::Row,
-    settings::{Settings, SettingsError},
-    tools::{Target, Tools},
+    row::{Row, Status},
+    settings::{SettingsError, TaskSettings},
 };
 use mattebox_core::{
-    frame::{FrameNumber, Place},
+    frame::{CameraId, FrameNumber, Place, Timestamp},
     matte::MatteState,
 };
-use mattebox_store::{MemoryDir, OnExisting, StoreError};
+use mattebox_engine::{
+    Frame, FrameOutcome, FramePicture, FrameProcessor, MattedFrame, Rejection, trace::Span,
+};
+use mattebox_store::{FrameDir, OnExisting, Outcome, StateStore, StoreError};
+use mattebox_wire::{DeadLetter, FrameStatus, MAX_HEADERS, OutgoingRecord, Record, ResultPicture};
 use std::{
     collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
 };
 use thiserror::Error;
 
@@ -28,7 +31,7 @@ pub enum OpenError {
     Store(#[from] StoreError),
 }
 
-/// Where a record comes from, and who asks.
+/// Where a record comes from, and which task asks.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin<'a> {
     /// The topic.
@@ -45,33 +48,34 @@ pub struct Origin<'a> {
 type Partitions = HashMap<(String, i32), Arc<Mutex<Partition>>>;
 
 /// One for all tasks of an executor that have the same settings.
-pub struct Engine {
-    settings: Settings,
-    memories: MemoryDir,
+pub struct TaskEngine {
+    settings: TaskSettings,
+    memories: StateStore,
     /// As many as there are threads at work.
-    tools: Mutex<Vec<Tools>>,
+    processors: Mutex<Vec<FrameProcessor>>,
     partitions: Mutex<Partitions>,
 }
 
-impl Engine {
+impl TaskEngine {
     /// Reads the settings and what they name, and makes the output folder.
     pub fn open(settings: &str) -> Result<Self, OpenError> {
-        let settings = Settings::from_json(settings)?;
-        let memories = MemoryDir::open(&settings.out)?.durable(settings.fsync);
-        Ok(Engine {
+        let settings = TaskSettings::from_json(settings)?;
+        let memories = StateStore::open(&settings.out)?.durable(settings.fsync);
+        Ok(TaskEngine {
             memories,
             settings,
-            tools: Mutex::default(),
+            processors: Mutex::default(),
             partitions: Mutex::default(),
         })
     }
 
     /// Makes a record's file. Whatever the record holds, the answer is a row; an error means that this task has to be done again.
-    pub fn frame(
-        &self,
-        origin: Origin<'_>,
-        record: &mattebox_wire::Record<'_>,
-    ) -> Result<Row, TaskError> {
+    pub fn frame(&self, origin: Origin<'_>, record: &Record<'_>) -> Result<Row, TaskError> {
+        // A dead letter keeps all headers, but no more than these are read.
+        let record = &Record {
+            headers: &record.headers[..record.headers.len().min(MAX_HEADERS)],
+            ..*record
+        };
         let partition = self.partition(origin.topic, origin.partition);
         let mut partition = lock(&partition);
         partition.enter(origin.task, origin.offset)?;
@@ -106,35 +110,43 @@ impl Engine {
             settings.on_existing
         };
         let target = Target {
+            settings,
             files: &tracked.files,
             number: place.number(),
+            time: frame.time,
             on_existing,
         };
-        // A late frame is made by itself, and so is every frame with the hard matte.
+        // A late frame is processed by itself, and so is every frame with the hard matte.
         let mut nothing = MatteState::default();
-        let state = if is_late || !settings.remembers() {
+        let state = if is_late || !settings.frame.has_state() {
             &mut nothing
         } else {
             &mut tracked.memory.matte
         };
-        let mut tools = match lock(&self.tools).pop() {
-            Some(tools) => tools,
-            None => Tools::new(settings)?,
+        let mut processor = match lock(&self.processors).pop() {
+            Some(processor) => processor,
+            None => FrameProcessor::new(&settings.engine, &settings.frame)?,
         };
-        let made = catch_unwind(AssertUnwindSafe(|| {
-            tools.make(settings, &frame, &target, state)
-        }));
-        let row = match made {
-            Ok(row) => {
-                lock(&self.tools).push(tools);
-                row?
-            }
-            Err(_) => {
-                // Fail closed. What the panic left behind in buffers and state is not to be trusted.
-                *state = MatteState::default();
-                let message =
-                    "it could not be processed; this is a fault of mattebox, please report it";
-                Row::dead("internal-error", message.to_owned())
+        let processed = processor.process(
+            Frame {
+                settings: &settings.frame,
+                picture: FramePicture::Encoded(frame.picture()),
+                time: frame.time,
+                state,
+                background: None,
+                span: &Span::default(),
+            },
+            |matted| target.write(matted),
+        );
+        if processor.lost().is_none() {
+            lock(&self.processors).push(processor);
+        }
+        let row = match processed {
+            FrameOutcome::Matted(row) => row?,
+            FrameOutcome::Rejected(rejection) => Row::dead(rejection.code, rejection.message),
+            FrameOutcome::Panicked => {
+                let rejection = Rejection::internal();
+                Row::dead(rejection.code, rejection.message)
             }
         };
         let headers = match row.picture {
@@ -148,6 +160,54 @@ impl Engine {
             headers,
             ..row
         })
+    }
+
+    /// The records to publish for `row`, which [`TaskEngine::frame`] gave for `record`: none unless
+    /// the settings name topics.
+    pub fn publish<'a>(
+        &'a self,
+        origin: Origin<'a>,
+        record: &Record<'a>,
+        row: &'a Row,
+    ) -> Vec<OutgoingRecord<'a>> {
+        let Some(topics) = &self.settings.publish else {
+            return Vec::new();
+        };
+        if let Some((code, message)) = &row.fault {
+            let letter = DeadLetter {
+                code,
+                message,
+                topic: origin.topic,
+                partition: origin.partition,
+                offset: origin.offset,
+            };
+            return vec![topics.dead_letter(record, &letter)];
+        }
+        let status = FrameStatus {
+            camera: row.camera.as_ref().map(CameraId::as_str),
+            frame: row.frame.map(|frame| frame.0),
+            status: row.status.name(),
+            path: row.path.as_deref(),
+            bytes: row.bytes,
+            width: row.size.0,
+            height: row.size.1,
+            taken_us: row.time.map(|time| time.0),
+            latency_ms: row.latency_us.map(|latency| latency as f64 / 1000.0),
+            topic: origin.topic,
+            partition: origin.partition,
+            offset: origin.offset,
+        };
+        let picture = row.picture.as_ref().map(|bytes| ResultPicture {
+            bytes,
+            headers: &row.headers,
+        });
+        topics.frame(record, &status, picture)
+    }
+
+    /// A row and its records to publish, for `Result.java`.
+    pub fn pack(&self, origin: Origin<'_>, record: &Record<'_>, row: &Row) -> Vec<u8> {
+        let publish = self.publish(origin, record, row);
+        row.to_bytes(self.settings.picture, &publish)
     }
 
     /// A task has ended well: stores what its partition's cameras are remembered by.
@@ -166,10 +226,62 @@ impl Engine {
     }
 }
 
+/// A frame's file, and what it may do to a file that is there.
+struct Target<'a> {
+    settings: &'a TaskSettings,
+    files: &'a FrameDir,
+    number: FrameNumber,
+    time: Timestamp,
+    on_existing: OnExisting,
+}
+
+impl Target<'_> {
+    /// Writes the file. An error is the disk's: a record that cannot be a frame is a row.
+    fn write(&self, matted: &mut MattedFrame<'_>) -> Result<Row, StoreError> {
+        let size = matted.picture().dimensions();
+        let encoded = match matted.encode() {
+            Ok(encoded) => encoded,
+            Err(rejection) => return Ok(Row::dead(rejection.code, rejection.message)),
+        };
+        let extension = self.settings.frame.format.extension();
+        let status = match self
+            .files
+            .write(self.number, extension, encoded, self.on_existing)?
+        {
+            Outcome::Written => Status::Written,
+            Outcome::Skipped => Status::Kept,
+        };
+        let path = self.files.path(self.number, extension);
+        Ok(Row {
+            status,
+            camera: None,
+            frame: None,
+            time: None,
+            latency_us: Some(age_us(self.time)),
+            size,
+            bytes: encoded.len(),
+            path: Some(path.to_string_lossy().into_owned()),
+            fault: None,
+            picture: self.settings.needs_picture().then(|| encoded.to_vec()),
+            headers: Vec::new(),
+        })
+    }
+}
+
+/// How long ago a frame was taken, in microseconds.
+fn age_us(time: Timestamp) -> i64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros());
+    i64::try_from(now)
+        .unwrap_or(i64::MAX)
+        .saturating_sub(time.0)
+}
+
 /// The headers of a result: a worker with the same settings gives the same.
 fn headers(
-    settings: &Settings,
-    record: &mattebox_wire::Record<'_>,
+    settings: &TaskSettings,
+    record: &Record<'_>,
     frame: &mattebox_wire::FrameRecord<'_>,
     number: FrameNumber,
     (width, height): (u32, u32),
@@ -181,8 +293,8 @@ fn headers(
         time: frame.time,
         width,
         height,
-        format: settings.recipe.format,
-        model_sha256: settings.recipe.model.sha256(),
+        format: settings.frame.format,
+        model_sha256: &settings.model_sha256,
         settings: &settings.settings_hash,
     });
     headers.extend(

@@ -9,7 +9,7 @@
 //!
 //! * [`settings`]: what the function is told, as JSON.
 //! * [`engine`]: from a record to a file and a row; [`row`]: what became of the record.
-//! * [`partition`]: what is remembered of a partition's cameras, from task to task; `tools`: a thread's decoder, network and encoder.
+//! * [`partition`]: what is remembered of a partition's cameras, from task to task.
 //! * `native`: what Java calls.
 //! * `java/`: the function itself, and the loader of this library.
 pub mod engine;
@@ -17,4 +17,3 @@ mod native;
 pub mod partition;
 pub mod row;
 pub mod settings;
-mod tools;

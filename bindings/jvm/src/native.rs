@@ -6,9 +6,9 @@
     reason = "names that the JVM looks up must be unmangled, which the compiler cannot check to be unique"
 )]
 use crate::{
-    engine::{Engine, OpenError, Origin},
+    engine::{OpenError, Origin, TaskEngine},
     partition::TaskError,
-    settings::Settings,
+    settings::TaskSettings,
 };
 use jni::{
     Env, EnvUnowned,
@@ -24,11 +24,8 @@ use std::{
 };
 use thiserror::Error;
 
-/// Headers of a record that are looked at. More than that are no frame's.
-const MAX_HEADERS: usize = 64;
-
 /// The engines of this process by their settings. The place is the handle that Java has: nothing that Java passes is an address.
-static ENGINES: RwLock<Vec<(String, Arc<Engine>)>> = RwLock::new(Vec::new());
+static ENGINES: RwLock<Vec<(String, Arc<TaskEngine>)>> = RwLock::new(Vec::new());
 
 #[derive(Debug, Error)]
 enum NativeError {
@@ -48,7 +45,7 @@ impl NativeError {
     /// The exception that says whose fault it is: with a `SettingsException` the same would happen again, however often it is tried.
     fn class(&self) -> &'static JNIStr {
         match self {
-            NativeError::Open(OpenError::Settings(_)) | NativeError::Task(TaskError::Simd(_)) => {
+            NativeError::Open(OpenError::Settings(_)) | NativeError::Task(TaskError::Start(_)) => {
                 jni_str!("io/mattebox/spark/SettingsException")
             }
             _ => jni_str!("io/mattebox/spark/MatteboxException"),
@@ -102,7 +99,7 @@ extern "system" fn Java_io_mattebox_spark_Native_check<'c>(
     settings: JString<'c>,
 ) {
     let checked = env.with_env(|env| -> Result<(), NativeError> {
-        Settings::from_json(&settings.try_to_string(env)?).map_err(OpenError::from)?;
+        TaskSettings::from_json(&settings.try_to_string(env)?).map_err(OpenError::from)?;
         Ok(())
     });
     checked.resolve::<Throw>();
@@ -149,16 +146,15 @@ extern "system" fn Java_io_mattebox_spark_Native_frame<'c>(
             value: value.as_deref(),
             headers: &headers,
         };
-        let row = find(engine)?.frame(
-            Origin {
-                topic: &topic,
-                partition,
-                offset,
-                task,
-            },
-            &record,
-        )?;
-        Ok(env.byte_array_from_slice(&row.to_bytes())?)
+        let engine = find(engine)?;
+        let origin = Origin {
+            topic: &topic,
+            partition,
+            offset,
+            task,
+        };
+        let row = engine.frame(origin, &record)?;
+        Ok(env.byte_array_from_slice(&engine.pack(origin, &record, &row))?)
     });
     made.resolve::<Throw>()
 }
@@ -185,7 +181,7 @@ fn open(settings: String) -> Result<jlong, NativeError> {
     let place = match engines.iter().position(|(known, _)| *known == settings) {
         Some(place) => place,
         None => {
-            let engine = Arc::new(Engine::open(&settings)?);
+            let engine = Arc::new(TaskEngine::open(&settings)?);
             engines.push((settings, engine));
             engines.len() - 1
         }
@@ -193,7 +189,7 @@ fn open(settings: String) -> Result<jlong, NativeError> {
     Ok(jlong::try_from(place).unwrap_or(jlong::MAX))
 }
 
-fn find(handle: jlong) -> Result<Arc<Engine>, NativeError> {
+fn find(handle: jlong) -> Result<Arc<TaskEngine>, NativeError> {
     let engines = ENGINES.read().unwrap_or_else(PoisonError::into_inner);
     let found = usize::try_from(handle)
         .ok()
@@ -220,9 +216,7 @@ fn unpack(mut packed: &[u8]) -> Option<Vec<mattebox_wire::Header<'_>>> {
         let name = part(&mut packed)?;
         let value = part(&mut packed)?;
         // A name that is no text is none of ours.
-        if let Some(name) = name.and_then(|name| std::str::from_utf8(name).ok())
-            && headers.len() < MAX_HEADERS
-        {
+        if let Some(name) = name.and_then(|name| std::str::from_utf8(name).ok()) {
             headers.push(mattebox_wire::Header { name, value });
         }
     }

@@ -4,9 +4,9 @@
 //! to another one. A span that is done is not given again once the query's checkpoint says so. So what is remembered is stored at the end of
 //! each task, before Spark hears that it is done, under the offset behind its last record: wherever the checkpoint lets the log be taken up
 //! again, the version for that place is there.
-use crate::settings::Settings;
+use crate::settings::TaskSettings;
 use mattebox_core::frame::CameraId;
-use mattebox_store::{FrameDir, Memory, MemoryDir, Recalled, StoreError, Stream};
+use mattebox_store::{CameraState, FrameDir, StateStore, StoreError, StoredState, Stream};
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     path::Path,
@@ -36,12 +36,12 @@ pub enum TaskError {
     },
     /// The tools cannot be made.
     #[error(transparent)]
-    Simd(#[from] mattebox_net::SimdError),
+    Start(#[from] mattebox_engine::StartError),
 }
 
 /// A camera of the partition.
 pub(crate) struct Tracked {
-    pub(crate) memory: Memory,
+    pub(crate) memory: CameraState,
     pub(crate) files: FrameDir,
     touched: bool,
 }
@@ -62,7 +62,7 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    pub(crate) fn new(settings: &Settings, topic: &str, number: i32) -> Self {
+    pub(crate) fn new(settings: &TaskSettings, topic: &str, number: i32) -> Self {
         Partition {
             stream: Stream::new(&settings.group, topic, number),
             task: i64::MIN,
@@ -101,7 +101,7 @@ impl Partition {
         &mut self,
         camera: &CameraId,
         out: &Path,
-        memories: &MemoryDir,
+        memories: &StateStore,
         fsync: bool,
     ) -> Result<Option<&mut Tracked>, TaskError> {
         let there = self.cameras.len();
@@ -111,9 +111,9 @@ impl Partition {
             Entry::Vacant(new) => {
                 let offset = self.next - 1;
                 let memory = match memories.recall(&self.stream, camera, offset)? {
-                    Recalled::Nothing => Memory::default(),
-                    Recalled::Memory(memory) => memory,
-                    Recalled::Unreadable { memory, problem } => {
+                    StoredState::Missing => CameraState::default(),
+                    StoredState::Known(memory) => memory,
+                    StoredState::Unreadable { memory, problem } => {
                         // It goes to the executor's log.
                         eprintln!(
                             "mattebox: WARN camera {camera}, offset {offset}: the camera's stored state cannot be read: its matte begins \
@@ -139,7 +139,7 @@ impl Partition {
     pub(crate) fn complete(
         &mut self,
         task: i64,
-        memories: &MemoryDir,
+        memories: &StateStore,
         keep: usize,
     ) -> Result<(), TaskError> {
         if task != self.task || !self.is_open {

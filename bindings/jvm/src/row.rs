@@ -1,5 +1,6 @@
 //! What became of a record, and how it crosses to Java.
 use mattebox_core::frame::{CameraId, FrameNumber, Timestamp};
+use mattebox_wire::{OutgoingRecord, OutgoingValue};
 
 /// What became of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +11,17 @@ pub enum Status {
     Kept,
     /// It cannot be a frame.
     Dead,
+}
+
+impl Status {
+    /// Its name in rows and in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Written => "written",
+            Status::Kept => "kept",
+            Status::Dead => "dead",
+        }
+    }
 }
 
 /// One row for one record.
@@ -33,9 +45,10 @@ pub struct Row {
     pub path: Option<String>,
     /// Why it is dead: a code for programs and a text for people.
     pub fault: Option<(&'static str, String)>,
-    /// The encoded picture, if it was asked for.
+    /// The encoded picture, if it was asked for or is published.
     pub picture: Option<Vec<u8>>,
-    /// The headers of the picture's record, if it was asked for: those that a worker gives its results.
+    /// The headers of the picture's record, where there is a picture here: those that a worker
+    /// gives its results.
     pub headers: Vec<(&'static str, String)>,
 }
 
@@ -57,16 +70,15 @@ impl Row {
         }
     }
 
-    /// For `Result.java`: status, then numbers (the smallest `i64` where there is none), then texts and the picture, each with its length in
-    /// front (-1 where there is none), then how many headers there are, with the name and value of each. Everything is big-endian, as Java
-    /// reads it.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(128 + self.picture.as_ref().map_or(0, Vec::len));
-        out.push(match self.status {
-            Status::Written => 0,
-            Status::Kept => 1,
-            Status::Dead => 2,
-        });
+    /// For `Result.java`: numbers (the smallest `i64` where there is none), width and height,
+    /// texts, the picture and its headers, then the records to publish. Everything is big-endian,
+    /// as Java reads it.
+    ///
+    /// The picture crosses once, however many columns have it: as a column of the row if
+    /// `picture_column` asks for that, or else within the record that publishes it. The value of
+    /// the record that was read does not cross: Java has it.
+    pub fn to_bytes(&self, picture_column: bool, publish: &[OutgoingRecord<'_>]) -> Vec<u8> {
+        let mut out = Packer::with_capacity(1024 + self.picture.as_ref().map_or(0, Vec::len));
         let frame = self.frame.and_then(|frame| i64::try_from(frame.0).ok());
         for number in [
             frame,
@@ -74,36 +86,85 @@ impl Row {
             self.latency_us,
             i64::try_from(self.bytes).ok(),
         ] {
-            out.extend(number.unwrap_or(i64::MIN).to_be_bytes());
+            out.0.extend(number.unwrap_or(i64::MIN).to_be_bytes());
         }
-        out.extend(self.size.0.to_be_bytes());
-        out.extend(self.size.1.to_be_bytes());
+        out.0.extend(self.size.0.to_be_bytes());
+        out.0.extend(self.size.1.to_be_bytes());
         let (code, message) = self
             .fault
             .as_ref()
             .map(|(code, message)| (*code, message.as_str()))
             .unzip();
         let texts = [
+            Some(self.status.name()),
             self.camera.as_ref().map(CameraId::as_str),
             self.path.as_deref(),
             code,
             message,
         ];
-        for part in texts
-            .map(|text| text.map(str::as_bytes))
-            .into_iter()
-            .chain([self.picture.as_deref()])
-        {
-            let length = part.map_or(-1, |part| i32::try_from(part.len()).unwrap_or(i32::MAX));
-            out.extend(length.to_be_bytes());
-            out.extend(part.unwrap_or_default());
+        for text in texts {
+            out.part(text.map(str::as_bytes));
         }
-        let length = |bytes: usize| i32::try_from(bytes).unwrap_or(i32::MAX).to_be_bytes();
-        out.extend(length(self.headers.len()));
-        for text in self.headers.iter().flat_map(|(name, value)| [*name, value]) {
-            out.extend(length(text.len()));
-            out.extend(text.as_bytes());
+        if picture_column {
+            out.part(self.picture.as_deref());
+            out.length(self.headers.len());
+            for text in self.headers.iter().flat_map(|(name, value)| [*name, value]) {
+                out.part(Some(text.as_bytes()));
+            }
+        } else {
+            out.part(None);
+            out.length(0);
         }
-        out
+        out.length(publish.len());
+        for record in publish {
+            out.part(Some(record.topic.as_bytes()));
+            out.part(record.key);
+            match &record.value {
+                Some(OutgoingValue::Original(_)) => out.0.push(FROM_RECORD),
+                Some(OutgoingValue::Picture(_)) if picture_column => out.0.push(FROM_PICTURE),
+                value => {
+                    out.0.push(FOLLOWS);
+                    out.part(value.as_ref().map(OutgoingValue::bytes));
+                }
+            }
+            out.length(record.headers.len());
+            for header in &record.headers {
+                out.part(Some(header.name.as_bytes()));
+                out.part(header.value.as_deref());
+            }
+        }
+        out.0
+    }
+}
+
+/// Where Java finds the value of a record to publish: behind this byte, if there is one.
+const FOLLOWS: u8 = 0;
+/// It is the value of the record that was read.
+const FROM_RECORD: u8 = 1;
+/// It is the picture of the row.
+const FROM_PICTURE: u8 = 2;
+
+/// Bytes for Java.
+struct Packer(Vec<u8>);
+
+impl Packer {
+    fn with_capacity(bytes: usize) -> Self {
+        Packer(Vec::with_capacity(bytes))
+    }
+
+    fn length(&mut self, length: usize) {
+        let length = i32::try_from(length).unwrap_or(i32::MAX);
+        self.0.extend(length.to_be_bytes());
+    }
+
+    /// A part with its length in front, -1 where there is none.
+    fn part(&mut self, part: Option<&[u8]>) {
+        match part {
+            Some(part) => {
+                self.length(part.len());
+                self.0.extend(part);
+            }
+            None => self.0.extend((-1_i32).to_be_bytes()),
+        }
     }
 }

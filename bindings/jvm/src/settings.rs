@@ -1,13 +1,12 @@
 //! What the function is told, as JSON: the last argument of `mattebox(...)` in SQL.
-use mattebox_core::{
-    codec::{ImageFormat, Limits},
-    compose::{Backdrop, Background, BackgroundPicture, BackgroundSpec},
-    maker::Recipe,
-    matte::MatteMode,
+use mattebox_core::compose::BackgroundSpec;
+use mattebox_engine::{
+    BackgroundChoice, Engine, FrameOptions, FrameSettings, ModelChoice, SettingError, StartError,
 };
-use mattebox_net::{Model, SimdLevel};
 use mattebox_store::{Inputs, OnExisting};
+use mattebox_wire::PublishTopics;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use std::{
     fmt::Display,
     fs,
@@ -25,140 +24,132 @@ pub struct SettingsError {
     problem: String,
 }
 
-/// As it is written. What is left out is as in `mattebox worker`.
+impl From<SettingError> for SettingsError {
+    fn from(error: SettingError) -> Self {
+        SettingsError {
+            name: error.name,
+            problem: error.reason,
+        }
+    }
+}
+
+/// Settings of the function alone, as they are written. The others are those of every frame.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct TaskOptions {
     out: PathBuf,
     group: String,
     #[serde(default)]
-    background: Option<String>,
-    #[serde(default)]
-    matte: Option<String>,
-    #[serde(default)]
-    model: Option<String>,
-    #[serde(default)]
-    format: Option<String>,
-    #[serde(default)]
-    simd: Option<String>,
-    #[serde(default)]
     on_existing: Option<String>,
-    #[serde(default = "yes")]
-    foreground_cleanup: bool,
-    #[serde(default)]
-    skip_still: bool,
-    #[serde(default = "jpeg_quality")]
-    jpeg_quality: i64,
-    #[serde(default)]
-    max_megapixels: Option<i64>,
     #[serde(default)]
     fsync: bool,
     #[serde(default)]
     picture: bool,
     #[serde(default = "keep")]
     keep: usize,
+    #[serde(default)]
+    publish: Option<PublishTopics>,
 }
 
-fn yes() -> bool {
-    true
-}
-
-fn jpeg_quality() -> i64 {
-    80
-}
+/// The names of [`TaskOptions`].
+const TASK_OPTIONS: [&str; 7] = [
+    "out",
+    "group",
+    "on_existing",
+    "fsync",
+    "picture",
+    "keep",
+    "publish",
+];
 
 fn keep() -> usize {
     2
 }
 
 /// Checked, with the files that they name read.
-#[derive(Debug)]
-pub struct Settings {
+pub struct TaskSettings {
     /// The folder of all cameras.
     pub out: PathBuf,
-    /// Who reads the topic: what is remembered of cameras is kept under this name.
+    /// The name under which the states of cameras are kept.
     pub group: String,
-    /// What is made of each frame.
-    pub recipe: Recipe,
-    /// What stands behind the person.
-    pub backdrop: Backdrop,
+    /// What is asked of each frame.
+    pub frame: Arc<FrameSettings>,
+    /// The networks and backgrounds.
+    pub engine: Engine,
     /// Stands in the headers of every result.
     pub settings_hash: String,
-    /// Larger pictures are dead letters.
-    pub limits: Limits,
+    /// SHA-256 of the network's file.
+    pub model_sha256: String,
     /// What happens to a file that is there.
     pub on_existing: OnExisting,
     /// Each file is on the disk before its row is returned.
     pub fsync: bool,
-    /// Rows carry the encoded picture too.
+    /// Rows have the encoded picture and its headers as columns.
     pub picture: bool,
-    /// Starts of tasks whose memories are kept, so that Spark can go back to them.
+    /// Rows have the records for these topics.
+    pub publish: Option<PublishTopics>,
+    /// Starts of tasks whose states are kept, so that Spark can go back to them.
     pub keep: usize,
 }
 
-impl Settings {
+impl TaskSettings {
     /// Reads and checks settings.
     pub fn from_json(json: &str) -> Result<Self, SettingsError> {
-        let written: Written = serde_json::from_str(json).map_err(bad("(JSON)"))?;
-        let limits = match written.max_megapixels {
-            Some(millions @ 1..=4096) => Limits {
-                max_pixels: millions.unsigned_abs() * 1_000_000,
-                ..Limits::default()
-            },
-            Some(_) => return Err(bad("max_megapixels")("it must be between 1 and 4096")),
-            None => Limits::default(),
-        };
-        let jpeg_quality = match u8::try_from(written.jpeg_quality) {
-            Ok(quality @ 1..=100) => quality,
-            _ => return Err(bad("jpeg_quality")("it must be between 1 and 100")),
-        };
-        local("out", &written.out)?;
-        if written.group.is_empty() {
+        let all: Map<String, Value> = serde_json::from_str(json).map_err(bad("(JSON)"))?;
+        let (own, frame): (Map<_, _>, Map<_, _>) = all
+            .into_iter()
+            .partition(|(name, _)| TASK_OPTIONS.contains(&name.as_str()));
+        let own: TaskOptions = serde_json::from_value(Value::Object(own)).map_err(bad("(JSON)"))?;
+        let frame: FrameOptions =
+            serde_json::from_value(Value::Object(frame)).map_err(bad("(JSON)"))?;
+        let frame = frame.check()?;
+        local("out", &own.out)?;
+        if own.group.is_empty() {
             return Err(bad("group")("it needs a name"));
         }
-        let background: BackgroundSpec =
-            parse("background", written.background.as_deref())?.unwrap_or_default();
-        let format = parse("format", written.format.as_deref())?.unwrap_or(ImageFormat::Png);
-        if background == BackgroundSpec::Transparent && format == ImageFormat::Jpeg {
-            return Err(bad("background")(
-                "JPEG files have no transparency: use format png or webp",
-            ));
-        }
-        nothing_read_is_replaced(&written, &background, format)?;
+        check_files(&own.out, &frame)?;
         let on_existing =
-            parse("on_existing", written.on_existing.as_deref())?.unwrap_or(OnExisting::Overwrite);
+            parse("on_existing", own.on_existing.as_deref())?.unwrap_or(OnExisting::Overwrite);
         if on_existing == OnExisting::Fail {
             return Err(bad("on_existing")(
                 "Spark may make a frame once more, and its file be there: use overwrite or skip",
             ));
         }
-        let recipe = Recipe {
-            model: Arc::new(model(written.model.as_deref())?),
-            matte: parse("matte", written.matte.as_deref())?.unwrap_or_default(),
-            simd: parse("simd", written.simd.as_deref())?.unwrap_or_else(SimdLevel::best),
-            foreground_cleanup: written.foreground_cleanup,
-            skip_still: written.skip_still,
-            format,
-            jpeg_quality,
-        };
-        Ok(Settings {
-            settings_hash: mattebox_wire::settings_hash(&recipe, &background),
-            recipe,
-            backdrop: backdrop(background, &limits)?,
-            limits,
+        let engine = Engine::new(&frame);
+        let model = engine.models.get(&frame.model).map_err(not_here)?;
+        engine
+            .backgrounds
+            .open(&frame.background, &Default::default())
+            .map_err(bad("background"))?;
+        Ok(TaskSettings {
+            settings_hash: frame.hash().unwrap_or_default(),
+            model_sha256: model.sha256().to_owned(),
+            frame: Arc::new(frame),
+            engine,
             on_existing,
-            fsync: written.fsync,
-            picture: written.picture,
-            keep: written.keep.max(1),
-            out: written.out,
-            group: written.group,
+            fsync: own.fsync,
+            picture: own.picture,
+            publish: own.publish,
+            keep: own.keep.max(1),
+            out: own.out,
+            group: own.group,
         })
     }
 
-    /// Whether frames depend on the frames before them.
-    pub fn remembers(&self) -> bool {
-        self.recipe.matte == MatteMode::Soft
+    /// Whether rows need the encoded picture: as a column, or for the topic of pictures.
+    pub(crate) fn needs_picture(&self) -> bool {
+        let publish = self.publish.as_ref();
+        self.picture || publish.is_some_and(|topics| topics.pictures.is_some())
     }
+}
+
+/// The error of a network that the driver or an executor lacks.
+fn not_here(error: StartError) -> SettingsError {
+    let problem = match error {
+        StartError::Model { path, reason } => format!("{path}: {reason}"),
+        other => other.to_string(),
+    };
+    bad("model")(problem)
 }
 
 fn bad<E: Display>(name: &'static str) -> impl FnOnce(E) -> SettingsError {
@@ -175,20 +166,26 @@ fn parse<T: FromStr<Err: Display>>(
     text.map(|text| text.parse().map_err(bad(name))).transpose()
 }
 
-/// Refuses an output folder where a frame would take the place of the background or the model.
-fn nothing_read_is_replaced(
-    written: &Written,
-    background: &BackgroundSpec,
-    format: ImageFormat,
-) -> Result<(), SettingsError> {
+/// Files that settings name are files of every machine, and no frame takes their place.
+fn check_files(out: &Path, frame: &FrameSettings) -> Result<(), SettingsError> {
     let mut reads = Inputs::default();
-    if let BackgroundSpec::Image(path) = background {
-        reads.add(&"the background".into(), path);
+    match &frame.background {
+        BackgroundChoice::Spec(BackgroundSpec::Image(path)) => {
+            readable("background", path)?;
+            reads.add(&"the background".into(), path);
+        }
+        BackgroundChoice::Spec(BackgroundSpec::Video(_)) => {
+            return Err(bad("background")(
+                "a task that is done again could not tell which of the video's pictures comes next",
+            ));
+        }
+        _ => {}
     }
-    if let Some(path) = &written.model {
-        reads.add(&"the model".into(), Path::new(path));
+    if let ModelChoice::File(path) = &frame.model {
+        readable("model", path)?;
+        reads.add(&"the model".into(), path);
     }
-    match reads.at_frames_below(&written.out, format.extension()) {
+    match reads.at_frames_below(out, frame.format.extension()) {
         Some((path, input)) => Err(bad("out")(format!(
             "{} would replace {}: use another folder",
             path.display(),
@@ -198,19 +195,8 @@ fn nothing_read_is_replaced(
     }
 }
 
-fn model(name: Option<&str>) -> Result<Model, SettingsError> {
-    match name {
-        None | Some("" | "general") => Model::general().map_err(bad("model")),
-        Some("landscape") => Model::landscape().map_err(bad("model")),
-        Some(path) => {
-            let bytes = read("model", Path::new(path))?;
-            Model::from_bytes(&bytes).map_err(|e| bad("model")(format!("{path}: {e}")))
-        }
-    }
-}
-
-/// A file that every machine needs.
-fn read(name: &'static str, path: &Path) -> Result<Vec<u8>, SettingsError> {
+/// Refuses what this machine cannot read as a file.
+fn readable(name: &'static str, path: &Path) -> Result<(), SettingsError> {
     local(name, path)?;
     let cannot = |problem: &dyn Display| {
         bad(name)(format!(
@@ -220,11 +206,10 @@ fn read(name: &'static str, path: &Path) -> Result<Vec<u8>, SettingsError> {
     };
     // Another kind may have no end.
     match fs::metadata(path) {
-        Ok(found) if !found.is_file() => return Err(cannot(&"it is not a file")),
-        Ok(_) => {}
-        Err(error) => return Err(cannot(&error)),
+        Ok(found) if !found.is_file() => Err(cannot(&"it is not a file")),
+        Ok(_) => Ok(()),
+        Err(error) => Err(cannot(&error)),
     }
-    fs::read(path).map_err(|error| cannot(&error))
 }
 
 /// Refuses what is not a path of this machine: the file system would take `s3a://bucket/x` for a folder called `s3a:`.
@@ -248,39 +233,41 @@ fn local(name: &'static str, path: &Path) -> Result<(), SettingsError> {
     )))
 }
 
-fn backdrop(background: BackgroundSpec, limits: &Limits) -> Result<Backdrop, SettingsError> {
-    let bad = bad("background");
-    Ok(match background {
-        BackgroundSpec::Color(color) => Backdrop::plain(Background::Color(color)),
-        BackgroundSpec::Transparent => Backdrop::plain(Background::Transparent),
-        BackgroundSpec::Blur { sigma } => Backdrop::plain(Background::Blur { sigma }),
-        BackgroundSpec::Image(path) => {
-            match BackgroundPicture::open(read("background", &path)?, limits) {
-                Ok(picture) => Backdrop::picture(picture),
-                Err(error) => return Err(bad(format!("{}: {error}", path.display()))),
-            }
-        }
-        BackgroundSpec::Video(_) => {
-            return Err(bad(
-                "a task that is done again could not tell which of the video's pictures comes next"
-                    .to_owned(),
-            ));
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_is_left_out_is_as_in_the_worker() {
-        let settings = Settings::from_json(r#"{"out": "/tmp/x", "group": "g"}"#).unwrap();
-        assert_eq!(
-            (settings.recipe.matte, settings.recipe.format),
-            (MatteMode::Soft, ImageFormat::Png)
-        );
-        assert!(settings.recipe.foreground_cleanup && settings.remembers() && !settings.picture);
+        let settings = TaskSettings::from_json(r#"{"out": "/tmp/x", "group": "g"}"#).unwrap();
+        assert_eq!(*settings.frame, FrameSettings::default());
+        assert!(settings.frame.has_state() && !settings.picture);
+        assert!(settings.publish.is_none() && !settings.needs_picture());
+    }
+
+    #[test]
+    fn topics_are_read_with_their_sizes() {
+        let open = |publish: &str| {
+            TaskSettings::from_json(&format!(
+                r#"{{"out": "/tmp/x", "group": "g", "publish": {publish}}}"#
+            ))
+        };
+        let bare = open(r#"{"results": "r", "dead": "d", "max_dead_bytes": 7}"#).unwrap();
+        let topics = bare.publish.as_ref().unwrap();
+        assert_eq!((topics.dead.as_str(), topics.max_dead_bytes), ("d", 7));
+        assert!(topics.pictures.is_none() && !bare.needs_picture());
+        let pictures = open(
+            r#"{"results": "r", "dead": "d", "max_dead_bytes": 0, "pictures": {"topic": "p", "max_bytes": 9}}"#,
+        )
+        .unwrap();
+        assert!(pictures.needs_picture() && !pictures.picture);
+        for wrong in [
+            r#"{"results": "r"}"#,
+            r#"{"results": "r", "dead": "d", "max_dead_bytes": -1}"#,
+            r#"{"results": "r", "dead": "d", "max_dead_bytes": 7, "more": 1}"#,
+        ] {
+            assert!(open(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
@@ -310,7 +297,7 @@ mod tests {
             (r#""colour": "gray""#, "colour"),
         ] {
             let json = format!(r#"{{"out": "/tmp/x", "group": "g", {more}}}"#);
-            let error = Settings::from_json(&json).unwrap_err().to_string();
+            let error = TaskSettings::from_json(&json).err().unwrap().to_string();
             assert!(error.contains(name), "{json}: {error}");
         }
     }
@@ -322,8 +309,9 @@ mod tests {
         std::fs::create_dir(out.path().join("cam01")).unwrap();
         std::fs::write(&background, b"x").unwrap();
         let json = serde_json::json!({ "out": out.path(), "group": "g", "background": format!("image:{}", background.display()) });
-        let error = Settings::from_json(&json.to_string())
-            .unwrap_err()
+        let error = TaskSettings::from_json(&json.to_string())
+            .err()
+            .unwrap()
             .to_string();
         assert!(
             error.contains("setting out") && error.contains("the background"),
@@ -333,7 +321,8 @@ mod tests {
 
     #[test]
     fn an_address_is_no_folder() {
-        let open = |out: &str| Settings::from_json(&format!(r#"{{"out": {out:?}, "group": "g"}}"#));
+        let open =
+            |out: &str| TaskSettings::from_json(&format!(r#"{{"out": {out:?}, "group": "g"}}"#));
         for out in [
             "s3a://bucket/x",
             "S3A://bucket/x",
@@ -345,7 +334,7 @@ mod tests {
             "",
             " ",
         ] {
-            let error = open(out).unwrap_err().to_string();
+            let error = open(out).err().unwrap().to_string();
             assert!(error.contains("setting out: "), "{out}: {error}");
         }
         for out in [

@@ -1,8 +1,11 @@
 //! What Spark may do to the function: tasks that fail, tasks that are done again, executors that change. The files stay the same.
 use image::{Rgb, RgbImage};
-use mattebox_core::codec::JpegEncoder;
+use mattebox_core::{
+    codec::JpegEncoder,
+    frame::{FrameNumber, Timestamp},
+};
 use mattebox_jvm::{
-    engine::{Engine, Origin},
+    engine::{Origin, TaskEngine},
     row::{Row, Status},
 };
 use mattebox_wire::{self, Header};
@@ -25,12 +28,12 @@ fn jpeg(number: u64) -> Vec<u8> {
     bytes
 }
 
-fn engine(out: &Path) -> Engine {
-    Engine::open(&format!(r#"{{"out": {out:?}, "group": "test"}}"#)).unwrap()
+fn engine(out: &Path) -> TaskEngine {
+    TaskEngine::open(&format!(r#"{{"out": {out:?}, "group": "test"}}"#)).unwrap()
 }
 
 /// The record at an offset: the frames of two cameras, in turn.
-fn record(engine: &Engine, task: i64, offset: i64) -> Row {
+fn record(engine: &TaskEngine, task: i64, offset: i64) -> Row {
     let camera = ["left", "right"][offset as usize % 2];
     let number = offset as u64 / 2;
     record_of(engine, task, offset, camera, number, offset)
@@ -38,7 +41,7 @@ fn record(engine: &Engine, task: i64, offset: i64) -> Row {
 
 /// A camera's frame, taken `moment` twenty-fifths of a second after the first.
 fn record_of(
-    engine: &Engine,
+    engine: &TaskEngine,
     task: i64,
     offset: i64,
     camera: &str,
@@ -85,7 +88,7 @@ fn record_of(
         .unwrap()
 }
 
-fn span(engine: &Engine, task: i64, offsets: std::ops::Range<i64>) {
+fn span(engine: &TaskEngine, task: i64, offsets: std::ops::Range<i64>) {
     for offset in offsets {
         let row = record(engine, task, offset);
         assert_eq!(
@@ -194,7 +197,7 @@ fn what_spark_no_longer_can_go_back_to_is_removed() {
 #[test]
 fn an_address_as_output_is_refused_and_no_folder_is_made() {
     for address in ["s3a://bucket/x", "hdfs:/x", "file:/x"] {
-        let Err(error) = Engine::open(&format!(r#"{{"out": {address:?}, "group": "test"}}"#))
+        let Err(error) = TaskEngine::open(&format!(r#"{{"out": {address:?}, "group": "test"}}"#))
         else {
             panic!("{address}")
         };
@@ -210,7 +213,7 @@ fn an_address_as_output_is_refused_and_no_folder_is_made() {
 fn a_published_picture_has_the_headers_of_a_workers_result() {
     let out = tempfile::tempdir().unwrap();
     let open = |more: &str| {
-        Engine::open(&format!(
+        TaskEngine::open(&format!(
             r#"{{"out": {:?}, "group": "test"{more}}}"#,
             out.path()
         ))
@@ -238,7 +241,7 @@ fn a_published_picture_has_the_headers_of_a_workers_result() {
         value: Some(&value),
         headers: &headers,
     };
-    let make = |engine: &Engine| {
+    let make = |engine: &TaskEngine| {
         engine
             .frame(
                 Origin {
@@ -277,8 +280,195 @@ fn a_published_picture_has_the_headers_of_a_workers_result() {
     assert_eq!((made[10].0, made[10].1.len()), ("ce_modelsha256", 64));
     assert_eq!((made[11].0, made[11].1.len()), ("ce_settings", 8));
     assert_eq!(made[12..], [("traceparent", trace)]);
-    let packed = row.to_bytes();
+    let mut packed = row.to_bytes(true, &[]);
+    packed.truncate(packed.len() - 4); // nothing is published
     assert!(packed.ends_with(trace.as_bytes()));
+}
+
+/// A row with its records to publish, read as `Result.java` reads it: the picture column, then
+/// topic, key, value and names of headers of each record.
+struct Unpacked {
+    status: String,
+    picture: Option<Vec<u8>>,
+    headers: usize,
+    publish: Vec<Published>,
+}
+
+struct Published {
+    topic: String,
+    key: Option<Vec<u8>>,
+    value: Value,
+    headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Value {
+    Bytes(Option<Vec<u8>>),
+    OfRecord,
+    PictureColumn,
+}
+
+fn unpack(packed: &[u8]) -> Unpacked {
+    struct In<'a>(&'a [u8]);
+    impl In<'_> {
+        fn take(&mut self, bytes: usize) -> Vec<u8> {
+            let (taken, rest) = self.0.split_at(bytes);
+            self.0 = rest;
+            taken.to_vec()
+        }
+        fn length(&mut self) -> i32 {
+            i32::from_be_bytes(self.take(4).try_into().unwrap())
+        }
+        fn part(&mut self) -> Option<Vec<u8>> {
+            let length = self.length();
+            usize::try_from(length).ok().map(|length| self.take(length))
+        }
+        fn text(&mut self) -> String {
+            String::from_utf8(self.part().unwrap()).unwrap()
+        }
+        fn headers(&mut self) -> Vec<(String, Option<Vec<u8>>)> {
+            (0..self.length())
+                .map(|_| (self.text(), self.part()))
+                .collect()
+        }
+    }
+    let mut input = In(packed);
+    input.take(4 * 8 + 2 * 4);
+    let status = input.text();
+    for _ in 0..4 {
+        input.part();
+    }
+    let picture = input.part();
+    let headers = input.headers().len();
+    let publish = (0..input.length())
+        .map(|_| Published {
+            topic: input.text(),
+            key: input.part(),
+            value: match input.take(1)[0] {
+                0 => Value::Bytes(input.part()),
+                1 => Value::OfRecord,
+                _ => Value::PictureColumn,
+            },
+            headers: input.headers(),
+        })
+        .collect();
+    assert!(input.0.is_empty());
+    Unpacked {
+        status,
+        picture,
+        headers,
+        publish,
+    }
+}
+
+#[test]
+fn a_row_carries_the_records_to_publish_and_the_picture_once() {
+    let out = tempfile::tempdir().unwrap();
+    let open = |more: &str, max_picture: usize| {
+        let json = serde_json::json!({
+            "out": out.path(), "group": "test", "publish": {
+                "results": "t.results", "dead": "t.dead", "max_dead_bytes": 100_000,
+                "pictures": {"topic": "matted", "max_bytes": max_picture},
+            }
+        })
+        .to_string();
+        TaskEngine::open(&format!("{}{more}}}", json.strip_suffix('}').unwrap())).unwrap()
+    };
+    let value = json_frame();
+    let many: Vec<_> = (0..100).map(|number| format!("other-{number}")).collect();
+    let headers: Vec<_> = many
+        .iter()
+        .map(|name| Header { name, value: None })
+        .collect();
+    let record = mattebox_wire::Record {
+        key: Some(b"left"),
+        value: Some(&value),
+        headers: &headers,
+    };
+    let origin = Origin {
+        topic: "t",
+        partition: 3,
+        offset: 9,
+        task: 1,
+    };
+    let pack = |engine: &TaskEngine, record: &mattebox_wire::Record<'_>| {
+        let row = engine.frame(origin, record).unwrap();
+        unpack(&engine.pack(origin, record, &row))
+    };
+
+    let file = || fs::read(out.path().join("left/frame_000007.png")).unwrap();
+    let row = pack(&open("", 1 << 20), &record);
+    assert_eq!((row.picture, row.headers), (None, 0));
+    let [status, picture] = &row.publish[..] else {
+        panic!("{}", row.publish.len())
+    };
+    assert_eq!(status.topic, "t.results");
+    assert_eq!(status.key.as_deref(), Some(&b"left"[..]));
+    let Value::Bytes(Some(json)) = &status.value else {
+        panic!("{:?}", status.value)
+    };
+    let json: serde_json::Value = serde_json::from_slice(json).unwrap();
+    assert_eq!(
+        (&json["frame"], &json["status"], &json["offset"]),
+        (&7.into(), &row.status.into(), &9.into())
+    );
+    assert_eq!(picture.topic, "matted");
+    assert_eq!(picture.key.as_deref(), Some(&b"left"[..]));
+    assert_eq!(picture.value, Value::Bytes(Some(file())));
+    assert_eq!(picture.headers.len(), 11);
+
+    // As a column too: the record only names it.
+    let row = pack(&open(r#", "picture": true"#, 1 << 20), &record);
+    assert_eq!((row.picture, row.headers), (Some(file()), 11));
+    assert_eq!(row.publish[1].value, Value::PictureColumn);
+    assert_eq!(row.publish[1].headers.len(), 11);
+
+    // A dead letter has every header of its record, and its value is the one that Java has.
+    let row = pack(&open("", 10), &record);
+    let letter = &row.publish[1];
+    assert_eq!(letter.topic, "t.dead");
+    assert_eq!(
+        (&letter.value, letter.headers.len()),
+        (&Value::OfRecord, 105)
+    );
+    let code = Some(b"result-too-large".to_vec());
+    assert_eq!(
+        letter.headers[100],
+        ("mattebox-error-code".to_owned(), code)
+    );
+    for (value, expected) in [
+        (Some(vec![b'x'; 100_000]), (Value::OfRecord, 105)),
+        (Some(vec![b'x'; 100_001]), (Value::Bytes(None), 106)),
+        (None, (Value::Bytes(None), 105)),
+    ] {
+        let record = mattebox_wire::Record {
+            value: value.as_deref(),
+            ..record
+        };
+        let row = pack(&open("", 1 << 20), &record);
+        assert_eq!((row.status.as_str(), row.publish.len()), ("dead", 1));
+        let letter = &row.publish[0];
+        assert_eq!(letter.key.as_deref(), Some(&b"left"[..]));
+        assert_eq!(
+            (&letter.value, letter.headers.len()),
+            (&expected.0, expected.1)
+        );
+    }
+}
+
+/// Frame 7 of camera `left` in the JSON format.
+fn json_frame() -> Vec<u8> {
+    let meta = mattebox_wire::FrameMeta {
+        camera: &"left".parse().unwrap(),
+        session: "s",
+        number: FrameNumber(7),
+        time: Timestamp(1_700_000_000_000_000),
+        width: 160,
+        height: 120,
+    };
+    let mut value = Vec::new();
+    mattebox_wire::json_value(&meta, &jpeg(7), &mut value);
+    value
 }
 
 #[test]

@@ -1,37 +1,31 @@
-//! The Python module `mattebox._native`: the core's tools for one stream of frames. What a user sees is in `python/mattebox/`.
+//! The Python module `mattebox._native`: the engine for one stream of frames. What a user sees is
+//! in `python/mattebox/`.
+#![forbid(unsafe_code)]
 use image::RgbImage;
-use mattebox_core::{
-    codec::{Decoder, ImageFormat, Limits},
-    compose::{Backdrop, Background, BackgroundPicture, BackgroundSpec, Composed},
-    frame::Timestamp,
-    maker::{Maker, Recipe},
-    matte::{MatteMode, MatteState},
+use mattebox_core::{compose::Composed, frame::Timestamp, matte::MatteState};
+use mattebox_engine::{
+    Engine, Frame, FrameOptions, FrameOutcome, FramePicture, FrameProcessor, FrameSettings,
+    MattedFrame, Rejection, SettingError, StartError, trace::Span,
 };
-use mattebox_net::{Model, SimdLevel};
+use mattebox_wire::{EncodedPicture, StartAt};
 use pyo3::{
     exceptions::{PyOSError, PyRuntimeError, PyValueError},
     prelude::*,
     types::{PyByteArray, PyBytes},
 };
-use std::{
-    fmt::Display,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Frames of one camera, in order.
 #[pyclass(frozen, module = "mattebox._native")]
 struct Stream {
     /// A lock and not Python's own: it is held while Python is free.
     work: Mutex<Work>,
-    size_limits: Limits,
+    settings: Arc<FrameSettings>,
 }
 
 struct Work {
-    maker: Maker,
-    backdrop: Backdrop,
-    decoder: Decoder,
+    processor: FrameProcessor,
     state: MatteState,
-    picture: RgbImage,
 }
 
 /// What the frame became: samples, width, height, channels.
@@ -40,50 +34,59 @@ type Picture<'py> = (Bound<'py, PyByteArray>, u32, u32, usize);
 #[pymethods]
 impl Stream {
     #[new]
-    #[pyo3(signature = (model, background, matte, format, jpeg_quality, foreground_cleanup, simd))]
+    #[pyo3(signature = (model, background, matte, format, jpeg_quality, foreground_cleanup, skip_still, simd))]
     fn new(
-        model: Option<&str>,
-        background: &str,
-        matte: &str,
-        format: &str,
-        jpeg_quality: u8,
+        model: Option<String>,
+        background: String,
+        matte: String,
+        format: String,
+        jpeg_quality: i64,
         foreground_cleanup: bool,
-        simd: Option<&str>,
+        skip_still: bool,
+        simd: Option<String>,
     ) -> PyResult<Self> {
-        let simd = simd
-            .map(str::parse)
-            .transpose()
-            .map_err(wrong)?
-            .unwrap_or_else(SimdLevel::best);
-        let matte: MatteMode = matte.parse().map_err(wrong)?;
-        let format: ImageFormat = format.parse().map_err(wrong)?;
-        let size_limits = Limits::default();
-        if !(1..=100).contains(&jpeg_quality) {
-            return Err(wrong("jpeg_quality must be between 1 and 100"));
-        }
-        let recipe = Recipe {
-            model: Arc::new(self::model(model)?),
-            matte,
+        let options = FrameOptions {
+            model,
+            matte: Some(matte),
+            foreground_cleanup: Some(foreground_cleanup),
+            skip_still: Some(skip_still),
+            background: Some(background),
+            format: Some(format),
+            jpeg_quality: Some(jpeg_quality),
             simd,
-            foreground_cleanup,
-            skip_still: false,
-            format,
-            jpeg_quality,
+            max_megapixels: None,
         };
-        let work = Work {
-            maker: Maker::new(&recipe).map_err(wrong)?,
-            backdrop: backdrop(background, &size_limits)?,
-            decoder: Decoder::default(),
-            state: MatteState::default(),
-            picture: RgbImage::default(),
-        };
+        let settings = Arc::new(options.check().map_err(setting_error)?);
+        let engine = Engine::new(&settings);
+        let processor = FrameProcessor::new(&engine, &settings).map_err(start_error)?;
+        engine
+            .backgrounds
+            .open(&settings.background, &Default::default())
+            .map_err(background_error)?;
         Ok(Stream {
-            work: Mutex::new(work),
-            size_limits,
+            work: Mutex::new(Work {
+                processor,
+                state: MatteState::default(),
+            }),
+            settings,
         })
     }
 
-    /// The next frame with its new background: width times height times 3 samples in, 3 or 4 channels out.
+    /// Refuses the size of a picture that is too large, before its samples are copied.
+    fn check_size(&self, width: u64, height: u64) -> PyResult<()> {
+        let limits = self.settings.limits;
+        let side = u64::from(limits.max_side);
+        if width > side || height > side || width.saturating_mul(height) > limits.max_pixels {
+            return Err(PyValueError::new_err(format!(
+                "the picture is too large: {width}x{height}, at most {side} a side and {} million pixels",
+                limits.max_pixels / 1_000_000
+            )));
+        }
+        Ok(())
+    }
+
+    /// The next frame with its new background: width times height times 3 samples in, 3 or 4
+    /// channels out.
     fn process<'py>(
         &self,
         py: Python<'py>,
@@ -92,20 +95,19 @@ impl Stream {
         height: u32,
         time_us: i64,
     ) -> PyResult<Picture<'py>> {
-        let (bytes, width, height, channels) = py.detach(|| -> PyResult<_> {
-            let mut work = self.lock();
-            work.take(rgb, width, height)?;
-            work.compose(Timestamp(time_us));
-            let picture = work.maker.picture();
-            let channels = if matches!(picture, Composed::Rgba(_)) {
-                4
-            } else {
-                3
-            };
-            let (width, height) = picture.dimensions();
-            Ok((picture.as_raw().to_vec(), width, height, channels))
+        let composed = py.detach(|| {
+            let picture = self.picture(rgb, width, height)?;
+            self.frame(FramePicture::Decoded(&picture), time_us, |matted| {
+                Ok(matted.take_composed(Composed::default()))
+            })
         })?;
-        Ok((PyByteArray::new(py, &bytes), width, height, channels))
+        let channels = match composed {
+            Composed::Rgba(_) => 4,
+            Composed::Rgb(_) => 3,
+        };
+        let (width, height) = composed.dimensions();
+        let samples = PyByteArray::new(py, composed.as_raw());
+        Ok((samples, width, height, channels))
     }
 
     /// The next frame's matte: one sample for each pixel.
@@ -117,11 +119,11 @@ impl Stream {
         height: u32,
         time_us: i64,
     ) -> PyResult<Bound<'py, PyByteArray>> {
-        let alpha = py.detach(|| -> PyResult<_> {
-            let mut work = self.lock();
-            work.take(rgb, width, height)?;
-            work.segment(Timestamp(time_us));
-            Ok(work.maker.alpha().as_raw().clone())
+        let alpha = py.detach(|| {
+            let picture = self.picture(rgb, width, height)?;
+            self.frame(FramePicture::Decoded(&picture), time_us, |matted| {
+                Ok(matted.alpha().as_raw().clone())
+            })
         })?;
         Ok(PyByteArray::new(py, &alpha))
     }
@@ -133,19 +135,11 @@ impl Stream {
         bytes: &[u8],
         time_us: i64,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let encoded = py.detach(|| -> PyResult<_> {
-            let mut work = self.lock();
-            let Work {
-                decoder, picture, ..
-            } = &mut *work;
-            decoder
-                .decode_into(bytes, &self.size_limits, picture)
-                .map_err(wrong)?;
-            work.compose(Timestamp(time_us));
-            work.maker
-                .encode()
-                .map(<[u8]>::to_vec)
-                .map_err(|e| PyRuntimeError::new_err(e.to_string()))
+        let encoded = py.detach(|| {
+            let picture = FramePicture::Encoded(EncodedPicture::Bytes(bytes));
+            self.frame(picture, time_us, |matted| {
+                matted.encode().map(<[u8]>::to_vec)
+            })
         })?;
         Ok(PyBytes::new(py, &encoded))
     }
@@ -157,7 +151,9 @@ impl Stream {
 
     /// Goes on from what was remembered.
     fn set_state(&self, bytes: &[u8]) -> PyResult<()> {
-        self.lock().state = MatteState::from_bytes(bytes).map_err(wrong)?;
+        let state =
+            MatteState::from_bytes(bytes).map_err(|e| PyValueError::new_err(e.to_string()))?;
+        self.lock().state = state;
         Ok(())
     }
 
@@ -168,15 +164,14 @@ impl Stream {
 }
 
 impl Stream {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Work> {
+    fn lock(&self) -> MutexGuard<'_, Work> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Work {
-    fn take(&mut self, rgb: &[u8], width: u32, height: u32) -> PyResult<()> {
+    fn picture(&self, rgb: &[u8], width: u32, height: u32) -> PyResult<RgbImage> {
+        self.check_size(width.into(), height.into())?;
         let problem = || {
-            wrong(format!(
+            PyValueError::new_err(format!(
                 "{} bytes are no RGB picture of {width}x{height}",
                 rgb.len()
             ))
@@ -184,70 +179,73 @@ impl Work {
         if rgb.is_empty() || rgb.len() as u64 != 3 * u64::from(width) * u64::from(height) {
             return Err(problem());
         }
-        let mut samples = std::mem::take(&mut self.picture).into_raw();
-        samples.clear();
-        samples.extend_from_slice(rgb);
-        self.picture = RgbImage::from_raw(width, height, samples).ok_or_else(problem)?;
-        Ok(())
+        RgbImage::from_raw(width, height, rgb.to_vec()).ok_or_else(problem)
     }
 
-    fn segment(&mut self, time: Timestamp) {
-        let Work {
-            maker,
-            state,
+    fn frame<R>(
+        &self,
+        picture: FramePicture<'_>,
+        time_us: i64,
+        finish: impl FnOnce(&mut MattedFrame<'_>) -> Result<R, Rejection>,
+    ) -> PyResult<R> {
+        let mut work = self.lock();
+        let Work { processor, state } = &mut *work;
+        let frame = Frame {
+            settings: &self.settings,
             picture,
-            ..
-        } = self;
-        maker.segment(picture, time, state);
-        maker.refine(picture);
-    }
-
-    fn compose(&mut self, time: Timestamp) {
-        self.segment(time);
-        let (width, height) = self.picture.dimensions();
-        let background = self.backdrop.fit(width, height);
-        self.maker.compose(&self.picture, &background, None);
-    }
-}
-
-fn wrong(problem: impl Display) -> PyErr {
-    PyValueError::new_err(problem.to_string())
-}
-
-fn read(path: &str, what: &str) -> PyResult<Vec<u8>> {
-    std::fs::read(path)
-        .map_err(|e| PyOSError::new_err(format!("cannot read the {what} {path}: {e}")))
-}
-
-fn model(name: Option<&str>) -> PyResult<Model> {
-    match name {
-        None | Some("general") => Model::general().map_err(wrong),
-        Some("landscape") => Model::landscape().map_err(wrong),
-        Some(path) => {
-            Model::from_bytes(&read(path, "model")?).map_err(|e| wrong(format!("{path}: {e}")))
+            time: Timestamp(time_us),
+            state,
+            background: None,
+            span: &Span::default(),
+        };
+        match processor.process(frame, finish) {
+            FrameOutcome::Matted(made) => {
+                made.map_err(|rejection| PyRuntimeError::new_err(rejection.message))
+            }
+            FrameOutcome::Rejected(rejection) => Err(PyValueError::new_err(rejection.message)),
+            FrameOutcome::Panicked => Err(PyRuntimeError::new_err(Rejection::internal().message)),
         }
     }
 }
 
-fn backdrop(text: &str, limits: &Limits) -> PyResult<Backdrop> {
-    Ok(match text.parse::<BackgroundSpec>().map_err(wrong)? {
-        BackgroundSpec::Color(color) => Backdrop::plain(Background::Color(color)),
-        BackgroundSpec::Transparent => Backdrop::plain(Background::Transparent),
-        BackgroundSpec::Blur { sigma } => Backdrop::plain(Background::Blur { sigma }),
-        BackgroundSpec::Image(path) => {
-            let path = path.to_string_lossy();
-            let picture = BackgroundPicture::open(read(&path, "background picture")?, limits)
-                .map_err(|e| wrong(format!("{path}: {e}")))?;
-            Backdrop::picture(picture)
-        }
-        BackgroundSpec::Video(_) => {
-            return Err(wrong("a video as a background is for `mattebox run` only"));
-        }
+/// Where a reader of a topic begins: `earliest`, `latest`, or unix milliseconds in digits.
+#[pyfunction]
+fn start_at(text: &str) -> PyResult<String> {
+    let start: StartAt = text
+        .parse()
+        .map_err(|e: mattebox_wire::StartAtError| PyValueError::new_err(e.to_string()))?;
+    Ok(match start {
+        StartAt::Earliest => "earliest".to_owned(),
+        StartAt::Latest => "latest".to_owned(),
+        StartAt::Time(milliseconds) => milliseconds.to_string(),
     })
+}
+
+fn setting_error(error: SettingError) -> PyErr {
+    PyValueError::new_err(format!("{}: {}", error.name, error.reason))
+}
+
+/// A network that cannot be read is the file system's fault; one that is none, the caller's.
+fn start_error(error: StartError) -> PyErr {
+    match &error {
+        StartError::Model { path, .. } if !std::path::Path::new(path).is_file() => {
+            PyOSError::new_err(error.to_string())
+        }
+        _ => PyValueError::new_err(error.to_string()),
+    }
+}
+
+fn background_error(problem: String) -> PyErr {
+    if problem.starts_with("cannot read") {
+        PyOSError::new_err(problem)
+    } else {
+        PyValueError::new_err(problem)
+    }
 }
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Stream>()?;
+    module.add_function(wrap_pyfunction!(start_at, module)?)?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

@@ -17,7 +17,7 @@ import pytest
 from mattebox.spark import session, settings
 from pyspark.sql import SparkSession
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 BINARY = ROOT / "target/release/mattebox"
 SAMPLE = ROOT / "samples/person.mp4"
 # What a child of the tests needs of the environment. Everything else would be a setting of whoever runs them: ours, Spark's, a proxy.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import resource
 import subprocess
 import threading
 
@@ -12,7 +13,7 @@ import pytest
 
 mattebox = pytest.importorskip("mattebox._native", reason="the module is not built: scripts/wheel") and pytest.importorskip("mattebox")
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 BINARY = ROOT / "target/release/mattebox"
 SAMPLE = ROOT / "samples/person.mp4"
 SIZE = (180, 320)
@@ -121,6 +122,32 @@ def test_bytes_that_are_no_picture_are_said_and_the_next_frame_is_made(frames: n
     for hostile in (b"", b"\xff\xd8\xff\xe0 half", os.urandom(1000)):
         with pytest.raises(ValueError):
             matte.process_jpeg(hostile)
+    assert matte.process(frames[0]).tobytes() == mattebox.Matte().process(frames[0]).tobytes()
+
+
+def test_a_time_that_cannot_be_leaves_the_stream_as_it_was(frames: np.ndarray) -> None:
+    expected = mattebox.Matte()
+    matte = mattebox.Matte()
+    for frame in frames[:2]:
+        for time in (1 << 63, -(1 << 63), 10**30):
+            with pytest.raises(ValueError, match="time_us"):
+                matte.process(frame, time_us=time)
+        with pytest.raises(TypeError):
+            matte.process(frame, time_us=0.5)
+        assert matte.process(frame).tobytes() == expected.process(frame).tobytes()
+    matte.process(frames[2], time_us=1 << 62)
+    with pytest.raises(ValueError, match="time_us"):
+        matte.process(frames[3])
+    assert matte.process(frames[3], time_us=160_000).shape == frames[3].shape
+
+
+def test_a_picture_that_is_too_large_is_refused_before_it_is_copied(frames: np.ndarray) -> None:
+    matte = mattebox.Matte()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for shape in ((70_000, 70_000, 3), (1 << 40, 1, 3), (9000, 9000, 3)):
+        with pytest.raises(ValueError, match="too large"):
+            matte.process(np.broadcast_to(np.uint8(1), shape))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
     assert matte.process(frames[0]).tobytes() == mattebox.Matte().process(frames[0]).tobytes()
 
 

@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from mattebox.spark import paths, settings, settings_json
+from mattebox.spark import paths, query, settings, settings_json
+from mattebox.spark.broker import Largest
 
 from conftest import environment
 
@@ -109,6 +110,14 @@ def test_what_is_published_does_not_come_back_as_frames(capsys: pytest.CaptureFi
     for flags in (["--results=camera_frames"], ["--publish-frames=camera_frames"], ["--publish-frames=camera_frames.dead"]):
         assert "is also the topic of" in refusal(capsys, *flags)
     assert "is also the topic of --results" in refusal(capsys, "--results=a", "--publish-frames=a")
+
+
+def test_the_function_is_told_the_topics_and_how_much_they_take() -> None:
+    largest = Largest(letter=7, frame=9)
+    topics = {"results": "camera_frames.results", "dead": "camera_frames.dead", "max_dead_bytes": 7}
+    assert query.publish(settings.read([]), largest) == topics
+    with_pictures = query.publish(settings.read(["--publish-frames", "matted", "--results", "r"]), largest)
+    assert with_pictures == {**topics, "results": "r", "pictures": {"topic": "matted", "max_bytes": 9}}
 
 
 def test_the_job_as_a_program_refuses_before_spark_starts(tmp_path: pathlib.Path) -> None:

@@ -11,11 +11,14 @@ import re
 import signal
 import socket
 import subprocess
+import struct
 import time
 import urllib.request
+import zlib
 
 import pytest
-from mattebox.spark import checkpoint, failures, session, settings
+from mattebox.spark import checkpoint, failures, query, session, settings
+from mattebox.spark.broker import Largest
 from pyspark.sql import SparkSession
 
 from conftest import BINARY, ROOT, SAMPLE, Service, Town, environment, submit, until
@@ -325,7 +328,7 @@ def test_a_network_that_cannot_be_used_ends_the_job_before_it_reads(town: Town) 
 
 def test_a_network_that_only_the_executors_lack_ends_the_job(town: Town) -> None:
     model = town.path / "model.tflite"
-    model.write_bytes((ROOT / "crates/core/model/selfie_segmentation.tflite").read_bytes())
+    model.write_bytes((ROOT / "crates/net/model/selfie_segmentation.tflite").read_bytes())
     job = town.job("--from", "earliest", "--model", "model.tflite")
     until("it to wait", lambda: "waiting for topic" in job.text())
     model.unlink()
@@ -358,6 +361,61 @@ def test_settings_are_checked_on_the_driver_as_on_an_executor(spark: SparkSessio
         with pytest.raises(failures.SettingsError, match=re.escape(words)):
             session.check(spark, {**good, name: value})
     assert not (tmp_path / "out").exists(), "the folder is the executors' to make"
+
+
+def png(width: int, height: int) -> bytes:
+    """A gray picture."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rows = zlib.compress((b"\0" + b"\x80" * width) * height)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def test_the_function_makes_the_records_and_sql_only_routes_them(spark: SparkSession, tmp_path: pathlib.Path) -> None:
+    told = settings.read(["--topic", "t", "--out", str(tmp_path / "out"), "--publish-frames", "matted"])
+    frame = {"camera_id": "cam01", "frame_id": 3, "ts": 1.7e9, "codec": "png", "data_b64": base64.b64encode(png(64, 48)).decode()}
+    before = [(f"h{n}", None if n % 2 else b"\xff\0") for n in range(70)]
+    records = [
+        ("t", 0, 0, bytearray(b"cam01"), bytearray(json.dumps(frame).encode()), None),
+        ("t", 0, 1, bytearray(b"\xff"), bytearray(b"?"), [*before, ("mattebox-error-code", b"old"), ("last", b"")]),
+        ("t", 0, 2, None, None, None),
+        ("t", 0, 3, None, bytearray(b"x" * 1001), []),
+    ]
+    kinds = "topic string, partition int, offset long, key binary, value binary, headers array<struct<key: string, value: binary>>"
+    rows = query.for_kafka(query.made(spark.createDataFrame(records, kinds), told, Largest(letter=1000, frame=1 << 20))).collect()
+    made = [(row.topic, row.key, row.value, [(key, value) for key, value in row.headers]) for row in rows]
+    assert [topic for topic, *_ in made] == ["t.results", "matted", "t.dead", "t.dead", "t.dead"]
+    path = tmp_path / "out/cam01/frame_000003.png"
+    _, key, value, headers = made[0]
+    latency = json.loads(value)["latency_ms"]
+    size = path.stat().st_size
+    assert (key, headers) == (b"cam01", [("content-type", b"application/json")])
+    status = (
+        f'{{"camera":"cam01","frame":3,"status":"written","path":"{path}","bytes":{size},"width":64,"height":48,'
+        f'"taken_us":1700000000000000,"latency_ms":{spark.sql(f"SELECT cast({latency!r}D AS string)").first()[0]},'  # type: ignore[index]
+        '"topic":"t","partition":0,"offset":0}'
+    )
+    assert value.decode() == status
+    _, key, value, headers = made[1]
+    assert (key, value) == (b"cam01", path.read_bytes())
+    assert headers[:2] == [("ce_specversion", b"1.0"), ("ce_id", b"cam01/-/3")]
+
+    def reason(code: str, offset: int) -> list[tuple[str, bytes]]:
+        return [
+            ("mattebox-error-code", code.encode()),
+            ("mattebox-error-topic", b"t"),
+            ("mattebox-error-partition", b"0"),
+            ("mattebox-error-offset", str(offset).encode()),
+        ]
+
+    letters = [(key, value, [header for header in headers if header[0] != "mattebox-error-message"]) for _, key, value, headers in made[2:]]
+    assert letters == [
+        (b"\xff", b"?", [*before, ("last", b""), *reason("not-a-frame", 1)]),
+        (None, None, reason("null-value", 2)),
+        (None, None, [*reason("not-a-frame", 3), ("mattebox-error-value-bytes", b"1001")]),
+    ]
 
 
 def test_a_checkpoint_that_cannot_be_written_is_said(spark: SparkSession, tmp_path: pathlib.Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Matte"]
 
-# Between two frames of which nobody says when they were taken.
+# Between two frames whose times are not given.
 _FRAME_US = 40_000
+# The times of frames, in microseconds: 146,000 years to either side of 1970.
+_TIMES_US = range(-(1 << 62), (1 << 62) + 1)
 
 
 class Matte:
@@ -26,6 +29,7 @@ class Matte:
     :param matte: ``soft`` (best edges) or ``hard`` (MediaPipe's category mask).
     :param format: of :meth:`process_jpeg`'s result: ``png``, ``jpg`` or ``webp``.
     :param foreground_cleanup: take the old room's light out of the person's edge.
+    :param skip_still: use the last matte again while the picture stands still.
     :param simd: vector instructions, to compare: ``scalar``, ``sse4.2``, ``avx2``, ``avx512`` or ``neon``.
 
     Pictures are height x width x 3 bytes, RGB, in anything with the buffer protocol: a NumPy array, a ``memoryview``, a Pillow image through
@@ -43,35 +47,44 @@ class Matte:
         format: Literal["png", "jpg", "webp"] = "png",
         jpeg_quality: int = 80,
         foreground_cleanup: bool = True,
+        skip_still: bool = False,
         simd: str | None = None,
     ) -> None:
         name = None if model is None else os.fspath(model)
-        self._stream = Stream(name, background, matte, format, jpeg_quality, foreground_cleanup, simd)
+        self._stream = Stream(name, background, matte, format, jpeg_quality, foreground_cleanup, skip_still, simd)
         self._time_us = 0
 
     def process(self, rgb: Buffer, *, time_us: int | None = None) -> Any:
         """The frame with its new background: height x width x 3, or x 4 with a transparent one.
 
         :param time_us: when it was taken, in microseconds; 40 ms after the frame before where it is left out.
-        :raises ValueError: it is no picture of 8-bit RGB.
+        :raises ValueError: it is no picture of 8-bit RGB, it is too large, or the time is out of range.
         """
-        data, width, height = _picture(rgb)
-        samples, width, height, channels = self._stream.process(data, width, height, self._time(time_us))
+        time = self._time(time_us)
+        data, width, height = self._picture(rgb)
+        samples, width, height, channels = self._stream.process(data, width, height, time)
+        self._time_us = time
         return _array(samples, (height, width, channels))
 
     def alpha(self, rgb: Buffer, *, time_us: int | None = None) -> Any:
         """The frame's matte: height x width, 255 where a person is. It counts as a frame, as :meth:`process` does."""
-        data, width, height = _picture(rgb)
-        return _array(self._stream.alpha(data, width, height, self._time(time_us)), (height, width))
+        time = self._time(time_us)
+        data, width, height = self._picture(rgb)
+        samples = self._stream.alpha(data, width, height, time)
+        self._time_us = time
+        return _array(samples, (height, width))
 
     def process_jpeg(self, encoded: bytes, *, time_us: int | None = None) -> bytes:
         """A picture file (JPEG, PNG or WebP) in, a picture file in ``format`` out.
 
-        :raises ValueError: it is no such file, or it is too large.
+        :raises ValueError: it is no such file, it is too large, or the time is out of range.
         """
+        time = self._time(time_us)
         if not isinstance(encoded, bytes):
             encoded = bytes(memoryview(encoded))
-        return self._stream.process_encoded(encoded, self._time(time_us))
+        made = self._stream.process_encoded(encoded, time)
+        self._time_us = time
+        return made
 
     @property
     def state(self) -> bytes:
@@ -87,24 +100,28 @@ class Matte:
         self._stream.reset()
 
     def _time(self, time_us: int | None) -> int:
-        self._time_us = self._time_us + _FRAME_US if time_us is None else time_us
-        return self._time_us
+        """The time of the next frame. It becomes the stream's only when the frame is processed."""
+        time = self._time_us + _FRAME_US if time_us is None else operator.index(time_us)
+        if time not in _TIMES_US:
+            raise ValueError(f"time_us is out of range: {time} (microseconds, {_TIMES_US[0]} to {_TIMES_US[-1]})")
+        return time
 
-
-def _picture(rgb: Any) -> tuple[bytes, int, int]:
-    try:
-        view = memoryview(rgb)
-    except TypeError:
-        raise TypeError(f"a picture must have the buffer protocol, as a NumPy array has: this is {type(rgb).__name__}") from None
-    if view.format != "B":
-        raise ValueError(f"a picture's samples must be uint8: these have format {view.format!r} (astype('uint8')?)")
-    if view.ndim != 3 or view.shape is None or view.shape[2] != 3:
-        shape = "x".join(map(str, view.shape or ()))
-        raise ValueError(f"a picture must be height x width x 3, RGB: this is {shape}")
-    height, width, _ = view.shape
-    if not height or not width:
-        raise ValueError(f"the picture is empty: {height}x{width}")
-    return view.tobytes(), width, height
+    def _picture(self, rgb: Any) -> tuple[bytes, int, int]:
+        """The samples, width and height of a picture. What is too large is refused before it is copied."""
+        try:
+            view = memoryview(rgb)
+        except TypeError:
+            raise TypeError(f"a picture must have the buffer protocol, as a NumPy array has: this is {type(rgb).__name__}") from None
+        if view.format != "B":
+            raise ValueError(f"a picture's samples must be uint8: these have format {view.format!r} (astype('uint8')?)")
+        if view.ndim != 3 or view.shape is None or view.shape[2] != 3:
+            shape = "x".join(map(str, view.shape or ()))
+            raise ValueError(f"a picture must be height x width x 3, RGB: this is {shape}")
+        height, width, _ = view.shape
+        if not height or not width:
+            raise ValueError(f"the picture is empty: {height}x{width}")
+        self._stream.check_size(width, height)
+        return view.tobytes(), width, height
 
 
 def _array(samples: bytearray, shape: tuple[int, ...]) -> Any:

@@ -208,8 +208,8 @@ def _query_until_stopped(
 def _start(spark: SparkSession, settings: Settings, largest: Largest) -> Any:
     from . import query
 
-    rows = query.made(query.frames(spark, settings), settings)
-    return query.writer(query.for_kafka(rows, settings, largest), settings).start()
+    rows = query.made(query.frames(spark, settings), settings, largest)
+    return query.writer(query.for_kafka(rows), settings).start()
 
 
 def _await(spark: SparkSession, running: Any, settings: Settings, stop: Stop) -> Failure | None:

@@ -1,4 +1,4 @@
-"""From records to files, and from what became of them to rows for Kafka."""
+"""From records to files, and from what became of them to records for Kafka: the function makes them, SQL gives each its row."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from .broker import Largest
     from .settings import Settings
-
-# The longest reason in a header, in characters.
-MAX_MESSAGE = 1000
 
 
 def settings_json(**made: object) -> str:
@@ -38,7 +35,12 @@ def plain_json(made: Mapping[str, object]) -> str:
 def frames(spark: SparkSession, settings: Settings) -> DataFrame:
     """The topic's records."""
     reader = spark.readStream.format("kafka").option("subscribe", settings.topic)
-    reader = reader.option("includeHeaders", "true").option("startingOffsets", settings.start)
+    reader = reader.option("includeHeaders", "true")
+    if settings.start.isdecimal():
+        # A partition without a record of that time or later begins with the next one, as a worker does.
+        reader = reader.option("startingTimestamp", settings.start).option("startingOffsetsByTimestampStrategy", "latest")
+    else:
+        reader = reader.option("startingOffsets", settings.start)
     # Records that are gone end the query with an error that names them, rather than being left out with a line in the log.
     reader = reader.option("failOnDataLoss", "true")
     if settings.trigger == "micro" and settings.max_offsets:
@@ -48,54 +50,23 @@ def frames(spark: SparkSession, settings: Settings) -> DataFrame:
     return reader.load()
 
 
-def made(records: DataFrame, settings: Settings) -> DataFrame:
-    """One row for each record: the record, and what became of it as ``made``."""
-    call = f"mattebox(topic, partition, offset, key, value, headers, {settings_json(**settings.made)}) AS made"
-    return records.selectExpr("topic", "partition", "offset", "key", "value", "headers", call)
+def made(records: DataFrame, settings: Settings, largest: Largest) -> DataFrame:
+    """One row for each record: what became of it, with the records to publish, as ``made``."""
+    told = settings_json(**settings.made, publish=publish(settings, largest))
+    return records.selectExpr(f"mattebox(topic, partition, offset, key, value, headers, {told}) AS made")
 
 
-def for_kafka(rows: DataFrame, settings: Settings, largest: Largest) -> DataFrame:
-    """Rows for the topics: results, dead letters, and pictures where they are wanted."""
-    status = """named_struct(
-        'topic', '{results}', 'key', cast(made.camera AS binary), 'value', cast(to_json(named_struct(
-            'camera', made.camera, 'frame', made.frame, 'status', made.status, 'path', made.path, 'bytes', made.bytes,
-            'width', made.width, 'height', made.height, 'taken_us', made.taken_us, 'latency_ms', made.latency_ms,
-            'topic', topic, 'partition', partition, 'offset', offset)) AS binary),
-        'headers', array({content_type}))""".format(results=settings.results, content_type=_header("content-type", "'application/json'"))
-    dead = _letter(settings, largest, "made.code", f"left(made.error, {MAX_MESSAGE})")
-    if not settings.publish_frames:
-        return rows.selectExpr(f"CASE WHEN made.status = 'dead' THEN {dead} ELSE {status} END AS row").select("row.*")
-    # The headers are made where the picture is: those that a worker gives its results.
-    picture = "named_struct('topic', '{topic}', 'key', cast(made.camera AS binary), 'value', made.picture, 'headers', made.headers)".format(
-        topic=settings.publish_frames
-    )
-    message = f"concat('the result has ', length(made.picture), ' bytes, and topic {settings.publish_frames} takes {largest.frame}')"
-    too_large = _letter(settings, largest, "'result-too-large'", message)
-    kinds = f"""CASE WHEN made.status = 'dead' THEN array({dead})
-        WHEN length(made.picture) > {largest.frame} THEN array({status}, {too_large}) ELSE array({status}, {picture}) END"""
-    return rows.selectExpr(f"explode({kinds}) AS row").select("row.*")
+def publish(settings: Settings, largest: Largest) -> dict[str, object]:
+    """What the function must know to make the records of the topics: their names, and how much they take."""
+    topics: dict[str, object] = {"results": settings.results, "dead": settings.dead, "max_dead_bytes": largest.letter}
+    if settings.publish_frames:
+        topics["pictures"] = {"topic": settings.publish_frames, "max_bytes": largest.frame}
+    return topics
 
 
-def _letter(settings: Settings, largest: Largest, code: str, message: str) -> str:
-    """A record for the dead letters, with the reason in its headers: SQL for a code and a sentence. A value that is too large is left out."""
-    is_left_out = f"length(value) > {largest.letter}"
-    return """named_struct(
-        'topic', '{dead}', 'key', key, 'value', CASE WHEN {is_left_out} THEN NULL ELSE value END,
-        'headers', concat(coalesce(filter(headers, h -> NOT startswith(h.key, 'mattebox-error-')), array()), array({code}, {message}, {topic},
-            {partition}, {offset}), CASE WHEN {is_left_out} THEN array({size}) ELSE array() END))""".format(
-        dead=settings.dead,
-        is_left_out=is_left_out,
-        code=_header("mattebox-error-code", code),
-        message=_header("mattebox-error-message", message),
-        topic=_header("mattebox-error-topic", "topic"),
-        partition=_header("mattebox-error-partition", "cast(partition AS string)"),
-        offset=_header("mattebox-error-offset", "cast(offset AS string)"),
-        size=_header("mattebox-error-value-bytes", "cast(length(value) AS string)"),
-    )
-
-
-def _header(name: str, value: str) -> str:
-    return f"named_struct('key', '{name}', 'value', cast({value} AS binary))"
+def for_kafka(rows: DataFrame) -> DataFrame:
+    """The records for the topics, as the function made them: results, dead letters, and pictures where they are wanted."""
+    return rows.selectExpr("explode(made.publish) AS record").select("record.*")
 
 
 def writer(rows: DataFrame, settings: Settings) -> DataStreamWriter:

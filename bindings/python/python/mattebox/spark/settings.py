@@ -108,6 +108,16 @@ def _path(find: Callable[[str], str]) -> Callable[[str], str]:
     return convert
 
 
+def _start(text: str) -> str:
+    """``earliest``, ``latest``, or unix milliseconds in digits: what `mattebox worker --from` takes."""
+    from mattebox._native import start_at
+
+    try:
+        return start_at(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from error
+
+
 def _model(text: str) -> str:
     return text if text == "landscape" else paths.local(text)
 
@@ -165,7 +175,7 @@ def parser() -> _Parser:
     log = top.add_argument_group("Reading the topic")
     add(log, "--kafka", "KAFKA_BOOTSTRAP", "localhost:9092", "the broker, HOST:PORT[,HOST:PORT...]", type=_brokers)
     add(log, "--topic", "TOPIC_FRAMES", "camera_frames", "the topic of frames", type=_topic)
-    add(log, "--from", "MATTEBOX_FROM", "latest", "where a job without a checkpoint begins", choices=("earliest", "latest"), dest="start")
+    add(log, "--from", "MATTEBOX_FROM", "latest", "where a job without a checkpoint begins: earliest, latest, a time such as 2026-01-31T12:00:00Z, or unix seconds", type=_start, dest="start")
     add(log, "--until", "MATTEBOX_UNTIL", "never", "stop at the end of what is there at the start, or never", choices=("end", "never"))
     add(log, "--connect-timeout", "MATTEBOX_CONNECT_TIMEOUT", "120s", "how long to try to reach the broker", type=_seconds)
     log.add_argument(
@@ -256,7 +266,6 @@ def read(arguments: list[str] | None = None) -> Settings:
         "max_megapixels": given.max_megapixels,
         "simd": given.simd,
         "fsync": given.fsync,
-        "picture": given.publish_frames is not None,
         # A batch that is not yet in a checkpoint written beside it may be done again; a synchronous one is only ever the last.
         "keep": 64 if given.async_progress else 2,
     }

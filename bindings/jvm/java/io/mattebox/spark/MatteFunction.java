@@ -73,7 +73,7 @@ public final class MatteFunction implements UDF7<String, Integer, Long, byte[], 
         if (context == null) {
             Native.complete(engine, topic, partition, task);
         }
-        Row result = Result.read(row);
+        Row result = Result.read(row, value);
         tally.add(new Tally.Frame(result.getString(0), result.getLong(7), result.getAs(4)));
         return result;
     }

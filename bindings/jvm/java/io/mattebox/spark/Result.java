@@ -11,12 +11,22 @@ import org.apache.spark.sql.types.StructType;
 final class Result {
     private Result() {}
 
-    private static final String[] STATUS = {"written", "kept", "dead"};
+    /** Where the value of a record to publish is, as in {@code row.rs}: elsewhere it follows. */
+    private static final byte FROM_RECORD = 1;
+
+    private static final byte FROM_PICTURE = 2;
 
     /** A header, as Spark's Kafka sink takes it. */
     private static final StructType HEADER = new StructType()
             .add("key", DataTypes.StringType, false)
             .add("value", DataTypes.BinaryType);
+
+    /** A record to publish, with the columns that Spark's Kafka sink takes. */
+    private static final StructType RECORD = new StructType()
+            .add("topic", DataTypes.StringType)
+            .add("key", DataTypes.BinaryType)
+            .add("value", DataTypes.BinaryType)
+            .add("headers", DataTypes.createArrayType(HEADER));
 
     static final StructType SCHEMA = new StructType()
             .add("status", DataTypes.StringType, false)
@@ -31,26 +41,48 @@ final class Result {
             .add("code", DataTypes.StringType)
             .add("error", DataTypes.StringType)
             .add("picture", DataTypes.BinaryType)
-            .add("headers", DataTypes.createArrayType(HEADER));
+            .add("headers", DataTypes.createArrayType(HEADER))
+            .add("publish", DataTypes.createArrayType(RECORD));
 
-    /** Reads what {@code Row::to_bytes} wrote. */
-    static Row read(byte[] bytes) {
+    /**
+     * Reads what {@code Row::to_bytes} wrote.
+     *
+     * @param value the value of the record that the row is of
+     */
+    static Row read(byte[] bytes, byte[] value) {
         ByteBuffer in = ByteBuffer.wrap(bytes);
-        String status = STATUS[in.get()];
         Long frame = number(in);
         Long taken = number(in);
         Long latency = number(in);
         Long size = number(in);
         int width = in.getInt();
         int height = in.getInt();
+        String status = text(in);
         String camera = text(in);
         String path = text(in);
         String code = text(in);
         String error = text(in);
         Double latencyMs = latency == null ? null : latency / 1000.0;
         byte[] picture = part(in);
+        Row[] headers = headers(in);
         return RowFactory.create(
-                status, camera, frame, taken, latencyMs, width, height, size, path, code, error, picture, headers(in));
+                status, camera, frame, taken, latencyMs, width, height, size, path, code, error, picture, headers,
+                publish(in, value, picture));
+    }
+
+    private static Row[] publish(ByteBuffer in, byte[] value, byte[] picture) {
+        Row[] records = new Row[in.getInt()];
+        for (int i = 0; i < records.length; i++) {
+            String topic = text(in);
+            byte[] key = part(in);
+            byte[] sent = switch (in.get()) {
+                case FROM_RECORD -> value;
+                case FROM_PICTURE -> picture;
+                default -> part(in);
+            };
+            records[i] = RowFactory.create(topic, key, sent, headers(in));
+        }
+        return records;
     }
 
     private static Row[] headers(ByteBuffer in) {
