@@ -1,0 +1,313 @@
+//! Kill -9 of everything in the middle of the work. At the end every published frame has exactly
+//! one whole file, with the bytes that an undisturbed worker gives.
+//!
+//! The test is a small version; `bench/chaos.sh` runs it with 8 cameras, 10,000 frames and kills
+//! every few seconds.
+
+use crate::kit::{Broker, Isolation, Running, Stored, Town, sample, until};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How large it is.
+#[derive(Clone, Copy)]
+struct Scale {
+    cameras: usize,
+    frames: usize,
+    fps: usize,
+    /// Between two kills of a worker.
+    pause: Duration,
+    workers: usize,
+}
+
+fn scale() -> Scale {
+    let number = |name: &str, default: usize| {
+        std::env::var(name)
+            .ok()
+            .and_then(|v| v.parse().ok())
+            .unwrap_or(default)
+    };
+    Scale {
+        cameras: number("CHAOS_CAMERAS", 4),
+        frames: number("CHAOS_FRAMES", 150),
+        fps: number("CHAOS_FPS", 15),
+        pause: Duration::from_millis(number("CHAOS_PAUSE_MS", 1500) as u64),
+        workers: number("CHAOS_WORKERS", 2),
+    }
+}
+
+/// Cameras, workers and the broker that is killed with them.
+struct Chaos {
+    town: Town,
+    broker: Broker,
+    scale: Scale,
+    /// How many bursts there were; each is of a camera of its own.
+    bursts: usize,
+}
+
+impl Chaos {
+    fn start(&self, args: &[&str]) -> Running {
+        let mut command = self.town.command(args, "6000");
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Running::start(command)
+    }
+
+    /// Cameras that show the sample over and over.
+    fn cameras(&self, names: Range<usize>, more: &[&str]) -> Running {
+        let sources: Vec<String> = names
+            .map(|n| format!("{}={}", camera(n), sample()))
+            .collect();
+        let fps = self.scale.fps.to_string();
+        let how = [
+            "--max-width",
+            "320",
+            "--partitions",
+            "6",
+            "--buffer-frames",
+            "100000",
+            "--fps",
+            &fps,
+        ];
+        let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
+        self.start(&[&["camera"], &sources[..], &how, more].concat())
+    }
+
+    /// A worker of a group that is named after where its results go.
+    fn worker(&self, out: &str, more: &[&str]) -> Running {
+        let args = [
+            "worker",
+            "--group",
+            out.trim_start_matches("topic:"),
+            "--out",
+            out,
+            "--commit-interval",
+            "200ms",
+        ];
+        self.start(&[&args, more].concat())
+    }
+
+    fn to_the_end(&self, out: &str) {
+        let done = self
+            .worker(out, &["--until", "end"])
+            .finish_within(Duration::from_secs(600), &["worker", out]);
+        assert_eq!(done.code, Some(0), "{out}");
+    }
+
+    /// How many frames are in the topic.
+    fn published(&self) -> u64 {
+        let client = self.broker.client();
+        if client.partitions("chaos") == 0 {
+            return 0;
+        }
+        let ends = client.watermarks("chaos").into_iter().map(|(_, end)| end);
+        ends.sum::<i64>().try_into().expect("offsets from 0")
+    }
+
+    /// How many of them a group has done with.
+    fn done(&self, out: &str) -> u64 {
+        let client = self.broker.client();
+        client.done_by(out.trim_start_matches("topic:"), "chaos")
+    }
+
+    /// Whether a group has done something, and has something left to do.
+    fn is_at_work(&self, out: &str) -> bool {
+        // What is published is asked first: it only grows.
+        let published = self.published();
+        let done = self.done(out);
+        (1..published).contains(&done)
+    }
+
+    /// Publishes frames as fast as possible, and waits until a group has done something more. Gives
+    /// whether it has something left to do: then a kill hits work.
+    fn works_on_a_burst(&mut self, out: &str) -> bool {
+        assert!(
+            self.bursts < 20,
+            "{} bursts were done before a kill",
+            self.bursts
+        );
+        let before = self.done(out);
+        let name = self.scale.cameras + self.bursts;
+        self.bursts += 1;
+        let how = ["--frames", "300", "--realtime", "false"];
+        let burst = self.cameras(name..name + 1, &how).finish(&["camera"]);
+        assert_eq!(burst.code, Some(0));
+        until("work on a burst", || self.done(out) > before);
+        self.is_at_work(out)
+    }
+
+    /// Whether a worker has written a file of a camera, so that the camera has sent frames.
+    fn has_file_of(&self, number: usize) -> bool {
+        let folder = format!("{FILES}/{}", camera(number));
+        !self.town.bench.files(&folder).is_empty()
+    }
+
+    /// Kills the camera that has no end, and starts it with one.
+    fn kill_and_restart(&self, lone: Running, frames: &str) -> Running {
+        lone.kill();
+        self.cameras(0..1, &["--frames", frames])
+    }
+
+    fn kill_and_restart_broker(&mut self) {
+        self.broker.kill();
+        thread::sleep(Duration::from_millis(500));
+        self.broker.restart();
+    }
+
+    /// Files by name; those of killed processes under hidden names are left out, they are never
+    /// taken for frames.
+    fn tree(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
+        let mut tree = self.town.tree(out);
+        tree.retain(|name, _| !name.contains("/.mattebox-"));
+        tree
+    }
+}
+
+fn camera(number: usize) -> String {
+    format!("cam{number:02}")
+}
+
+/// Kills, and how many of them came in the middle of the work.
+#[derive(Debug, Default)]
+struct Kills {
+    all: usize,
+    hits: usize,
+}
+
+impl Kills {
+    fn count(&mut self, hit: bool) {
+        self.all += 1;
+        self.hits += usize::from(hit);
+    }
+}
+
+/// Where the workers' results go: to a folder, and to a topic.
+const FILES: &str = "disturbed";
+const TOPIC: &str = "topic:chaos-results";
+
+#[test]
+fn through_kill_9_of_workers_broker_and_camera_every_frame_is_there_once_with_the_same_bytes() {
+    let broker = Broker::alone();
+    let mut chaos = Chaos {
+        town: Town::new(&broker, "chaos"),
+        broker,
+        scale: scale(),
+        bursts: 0,
+    };
+    let s = chaos.scale;
+    let begun = Instant::now();
+    let frames = s.frames.to_string();
+    let half = (s.frames / 2).to_string();
+    let several = chaos.cameras(1..s.cameras, &["--frames", &frames]);
+    // One camera has a process of its own and no end. It is killed, and started again with one.
+    let mut lone = chaos.cameras(0..1, &[]);
+    let mut workers: Vec<Running> = (0..s.workers).map(|_| chaos.worker(FILES, &[])).collect();
+    let mut results = vec![chaos.worker(TOPIC, &[])];
+    let length = Duration::from_secs_f64(s.frames as f64 / s.fps as f64);
+    let mut of_files = Kills::default();
+    let mut of_topic = Kills::default();
+    let mut of_broker = Kills::default();
+    let mut of_camera = Kills::default();
+    // While the cameras send, kills come at any time.
+    while begun.elapsed() < length {
+        thread::sleep(s.pause);
+        let (out, all, kills) = if (of_files.all + of_topic.all) % 3 == 2 {
+            (TOPIC, &mut results, &mut of_topic)
+        } else {
+            (FILES, &mut workers, &mut of_files)
+        };
+        kills.count(chaos.is_at_work(out));
+        all.remove(0).kill();
+        all.push(chaos.worker(out, &[]));
+        let share = begun.elapsed().as_secs_f64() / length.as_secs_f64();
+        if of_camera.all == 0 && share > 0.4 && chaos.has_file_of(0) {
+            of_camera.count(true);
+            lone = chaos.kill_and_restart(lone, &half);
+        }
+        if of_broker.all < 2 && share > 0.3 * (of_broker.all + 1) as f64 {
+            of_broker.count(chaos.is_at_work(FILES));
+            chaos.kill_and_restart_broker();
+        }
+    }
+    // On a slow machine they may all have come before the work or after it. What has not been hit
+    // often enough is killed in the middle of bursts of frames.
+    for (out, all, kills) in [
+        (FILES, &mut workers, &mut of_files),
+        (TOPIC, &mut results, &mut of_topic),
+    ] {
+        while kills.hits < 2 {
+            kills.count(chaos.works_on_a_burst(out));
+            all.remove(0).kill();
+            all.push(chaos.worker(out, &[]));
+        }
+    }
+    while of_broker.hits == 0 {
+        of_broker.count(chaos.works_on_a_burst(FILES));
+        chaos.kill_and_restart_broker();
+    }
+    if of_camera.all == 0 {
+        until("a file of the camera that has no end", || {
+            chaos.has_file_of(0)
+        });
+        of_camera.count(true);
+        lone = chaos.kill_and_restart(lone, &half);
+    }
+    for camera in [several, lone] {
+        assert_eq!(camera.finish(&["camera"]).code, Some(0));
+    }
+    drop((workers, results));
+    for out in [FILES, TOPIC, "undisturbed"] {
+        chaos.to_the_end(out);
+    }
+
+    let client = chaos.broker.client();
+    let records = client.consume_all("chaos", Isolation::Committed);
+    let name = |record: &Stored| format!("{}/frame_{:06}.png", record.camera(), record.sequence());
+    let published: BTreeSet<String> = records.iter().map(name).collect();
+    assert_eq!(
+        published.len(),
+        records.len(),
+        "a camera published a number twice"
+    );
+    assert!(
+        records.len() >= (s.cameras - 1) * s.frames,
+        "frames were dropped"
+    );
+    let disturbed = chaos.tree(FILES);
+    let undisturbed = chaos.tree("undisturbed");
+    assert_eq!(
+        disturbed.keys().cloned().collect::<BTreeSet<_>>(),
+        published,
+        "files and frames differ"
+    );
+    let differ: Vec<_> = disturbed
+        .iter()
+        .filter(|(name, bytes)| undisturbed.get(*name) != Some(bytes))
+        .map(|(n, _)| n)
+        .collect();
+    assert!(
+        differ.is_empty() && disturbed.len() == undisturbed.len(),
+        "other bytes: {differ:?}"
+    );
+    // What a killed worker has left open hides what follows until the broker ends it.
+    let results = client.await_records("chaos-results", published.len(), Isolation::Committed);
+    let ids: BTreeSet<String> = results.iter().map(name).collect();
+    assert_eq!(
+        (results.len(), &ids),
+        (published.len(), &published),
+        "results are not there exactly once"
+    );
+    let differ = results
+        .iter()
+        .filter(|r| undisturbed.get(&name(r)) != r.value.as_ref())
+        .count();
+    assert_eq!(differ, 0, "results have other bytes");
+    eprintln!(
+        "{} frames; kills of workers with files {of_files:?}, with a topic {of_topic:?}, of the \
+         broker {of_broker:?}, of a camera {of_camera:?}",
+        published.len()
+    );
+}

@@ -1,0 +1,95 @@
+//! The live page of workers, and of a topic of results, with a real broker.
+
+use crate::kit::{Broker, Page, Town};
+const GREY: [u8; 3] = [0xC0; 3];
+
+fn page<'a>(town: &'a Town, args: &[&str], log: &str) -> Page<'a> {
+    Page::start(
+        &town.bench,
+        town.command(&[args, &["--view=127.0.0.1:0"]].concat(), "6000"),
+        log,
+    )
+}
+
+fn frames_out(page: &Page) -> Option<u64> {
+    page.camera()["frames"]["out"].as_u64()
+}
+
+/// Sends frames until the page shows a colour behind them, and all of them are made. Of frames that
+/// nobody asked for only one a second is kept.
+fn show(town: &Town, page: &Page, colour: [u8; 3]) {
+    page.until("the new background", |page| {
+        let due = frames_out(page).expect("a number") + 5;
+        town.fill(&["a"], 5, &[]);
+        page.until("its frames", |page| frames_out(page) == Some(due));
+        page.colour("a", 160, 2) == Some(colour)
+    });
+}
+
+#[test]
+fn a_worker_shows_its_cameras_and_only_their_background_can_be_changed_by_page_or_file() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "seen");
+    town.fill(&["a"], 20, &["--partitions", "1"]);
+    std::fs::write(town.bench.path("m.toml"), "background = \"gray\"").unwrap();
+    let worker = page(&town, &["worker", "--config", "m.toml"], "log");
+    worker.until("its frames", |page| frames_out(page) == Some(20));
+    assert_eq!(worker.colour("a", 160, 2), Some(GREY));
+    let (status, problem) = worker.change("a", r#"{"matte": "hard"}"#);
+    assert_eq!(status, 409, "{problem}");
+    assert_eq!(worker.change("a", r##"{"background": "#0000ff"}"##).0, 200);
+    show(&town, &worker, [0, 0, 0xFF]);
+    let blue = frames_out(&worker).expect("a number");
+    std::fs::write(
+        town.bench.path("m.toml"),
+        "background = \"#00ff00\"\nmatte = \"hard\"",
+    )
+    .unwrap();
+    worker.hang_up();
+    worker.until("what changed", |page| {
+        page.said("background: \"gray\" -> \"#00ff00\"")
+    });
+    assert!(worker.said("matte: \"soft\" -> \"hard\" takes effect at the next start"));
+    show(&town, &worker, [0, 0xFF, 0]);
+    assert_eq!(worker.stop().0.code, Some(130));
+    for (number, colour) in [
+        (19, GREY),
+        (20, [0, 0, 0xFF]),
+        (blue - 1, [0, 0, 0xFF]),
+        (blue, [0, 0xFF, 0]),
+    ] {
+        let file = town.bench.read(&format!("output/a/frame_{number:06}.png"));
+        let frame = mattebox_core::codec::decode(&file, &Default::default()).unwrap();
+        assert_eq!(frame.get_pixel(160, 2).0, colour, "frame {number}");
+    }
+}
+
+#[test]
+fn results_of_a_topic_are_shown_and_frames_with_their_room_are_not() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "source");
+    town.fill(&["a"], 5, &["--partitions", "1"]);
+    town.report(&["worker", "--until", "end", "--out", "topic:matted"]);
+    let results = page(&town, &["view", "matted"], "results.log");
+    let frames = page(&town, &["view", "source"], "frames.log");
+    for page in [&results, &frames] {
+        page.until("it to read", |page| page.get("/readyz").0 == 200);
+    }
+    // It reads what comes from now on; when it has begun is known only by what it shows.
+    results.until("a result", |page| {
+        town.fill(&["a"], 5, &[]);
+        town.report(&["worker", "--until", "end", "--out", "topic:matted"]);
+        page.colour("a", 160, 2).is_some()
+    });
+    assert_eq!(results.colour("a", 160, 2), Some(GREY));
+    let (status, problem) = results.change("a", r#"{"background": "blur"}"#);
+    assert_eq!(status, 409, "{problem}");
+    frames.until("the reason", |page| {
+        town.fill(&["a"], 1, &[]);
+        page.said("this record is no result and is not shown")
+    });
+    assert!(frames.camera().is_null(), "no camera is shown");
+    for page in [results, frames] {
+        assert_eq!(page.stop().0.code, Some(130));
+    }
+}

@@ -1,0 +1,57 @@
+//! What the end-to-end tests are written with.
+//!
+//! # Layout
+//! - [`binary`]: [`Bench`], a folder and the real binary in it
+//! - [`process`]: children that end with their test; signals
+//! - [`environment`]: the little that a child inherits from whoever runs the tests
+//! - [`wait`]: waiting until something is so
+//! - [`heavy`]: how many brokers and camera servers run at once
+//! - [`port`]: ports that nobody listens on
+//! - [`media`]: the sample clip, FFmpeg, sources of the library
+//! - [`disk`]: a disk that is soon full
+//! - [`rtsp`]: a network camera
+//! - [`broker`]: a real Kafka broker, and what a test asks of it
+//! - [`town`]: the binary beside a broker
+//! - [`seed`]: frames as the seed's camera sends them
+//! - [`page`]: a binary that serves a live page, and questions to it
+//! - [`collector`]: a collector of traces
+//!
+//! All tests run in one process, in as many threads as the machine has cores. So no test changes
+//! what they share: environment variables, the working directory, signal handlers, the global
+//! `tracing` subscriber. Settings go to a child by its [`std::process::Command`], ports come from
+//! the kernel or from [`free_port`], and programs that a test writes come from [`executable`].
+
+mod binary;
+mod broker;
+mod collector;
+mod disk;
+mod environment;
+mod heavy;
+mod media;
+mod page;
+mod port;
+mod process;
+mod rtsp;
+mod seed;
+mod town;
+mod wait;
+
+pub(crate) use binary::Bench;
+pub(crate) use broker::{
+    Broker,
+    client::{Client, Isolation, Record, Stored},
+    launcher,
+};
+pub(crate) use collector::{Collector, Told, hex, one, text};
+pub(crate) use disk::SmallDisk;
+pub(crate) use environment::shield;
+pub(crate) use heavy::Heavy;
+pub(crate) use media::{collect, error_of, executable, ffmpeg, open, repository, sample, try_open};
+pub(crate) use page::Page;
+pub(crate) use port::free_port;
+pub(crate) use process::{Done, Running, finish, handles, runs, signal};
+pub(crate) use rtsp::RtspCamera;
+pub(crate) use rustix::process::Signal;
+pub(crate) use seed::{python, seed_json};
+pub(crate) use town::{Town, sum};
+pub(crate) use wait::until;

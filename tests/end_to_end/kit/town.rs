@@ -1,0 +1,124 @@
+//! The real binary beside a real broker: what tests of camera and worker share.
+use super::{
+    binary::Bench,
+    broker::Broker,
+    media::sample,
+    process::{Done, Running},
+};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    process::{Command, Stdio},
+};
+
+/// A folder, a broker's address and a topic.
+pub(crate) struct Town {
+    pub(crate) bench: Bench,
+    bootstrap: String,
+    topic: String,
+}
+
+impl Town {
+    pub(crate) fn new(broker: &Broker, topic: &str) -> Self {
+        Town {
+            bench: Bench::new(),
+            bootstrap: broker.bootstrap(),
+            topic: topic.to_owned(),
+        }
+    }
+
+    pub(crate) fn start(&self, args: &[&str]) -> Running {
+        // A member that was killed is missed as soon as the broker allows.
+        Running::start(self.command(args, "6000"))
+    }
+
+    /// A command whose group misses it after so many milliseconds.
+    pub(crate) fn command(&self, args: &[&str], session_ms: &str) -> Command {
+        let mut command = self.bench.command(args);
+        command.args([
+            "--kafka",
+            &self.bootstrap,
+            "--topic",
+            &self.topic,
+            "--progress",
+            "none",
+        ]);
+        command.args([
+            "--kafka-option",
+            &format!("session.timeout.ms={session_ms}"),
+            "--kafka-option",
+            "heartbeat.interval.ms=500",
+        ]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    pub(crate) fn run(&self, args: &[&str]) -> Done {
+        self.start(args).finish(args)
+    }
+
+    #[track_caller]
+    pub(crate) fn report(&self, args: &[&str]) -> Value {
+        let done = self.run(&[args, &["--json"]].concat());
+        assert_eq!(done.code, Some(0), "{args:?}: {}", done.stderr);
+        serde_json::from_slice(&done.stdout).unwrap_or_else(|e| panic!("{e}: {}", done.stderr))
+    }
+
+    /// Publishes frames of the sample as fast as possible, from each camera, small.
+    pub(crate) fn fill(&self, cameras: &[&str], frames: usize, more: &[&str]) -> Value {
+        let sources = cameras
+            .iter()
+            .map(|c| format!("{c}={}", sample()))
+            .collect::<Vec<_>>();
+        let frames = frames.to_string();
+        let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
+        let how = [
+            "--realtime",
+            "false",
+            "--frames",
+            &frames,
+            "--fps",
+            "25",
+            "--max-width",
+            "320",
+        ];
+        self.report(&[&["camera"], &sources[..], &how, more].concat())
+    }
+
+    /// Everything under a camera's folder, by name.
+    pub(crate) fn tree(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
+        let mut tree = BTreeMap::new();
+        for camera in self
+            .bench
+            .files(out)
+            .iter()
+            .filter(|name| !name.starts_with('.'))
+        {
+            for file in self.bench.files(&format!("{out}/{camera}")) {
+                let name = format!("{camera}/{file}");
+                tree.insert(name.clone(), self.bench.read(&format!("{out}/{name}")));
+            }
+        }
+        tree
+    }
+
+    /// How many files have their final names.
+    pub(crate) fn count(&self, out: &str) -> usize {
+        let cameras = self.bench.files(out);
+        let files = cameras
+            .iter()
+            .filter(|name| !name.starts_with('.'))
+            .flat_map(|c| self.bench.files(&format!("{out}/{c}")));
+        files.filter(|name| !name.starts_with('.')).count()
+    }
+}
+
+/// Sums a number of a report over its cameras.
+pub(crate) fn sum(report: &Value, name: &str) -> u64 {
+    report["cameras"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|c| c[name].as_u64().unwrap_or(0))
+        .sum()
+}

@@ -1,0 +1,50 @@
+//! The whole of mattebox, end to end: the real binary, the real FFmpeg and a real Kafka broker.
+//! Each test is named after the promise that it holds.
+//!
+//! # Layout
+//! - [`run`]: the main job, `mattebox run`
+//! - [`commands`]: the smaller commands and the settings
+//! - [`settings_file`]: which settings file is in force, and what it may say
+//! - [`streams`]: standard output and error that are closed or full; switches
+//! - [`bad_input`]: input that is broken, hostile or missing
+//! - [`outputs`]: people's own files stay as they are
+//! - [`secrets`]: what must appear in no output
+//! - [`live`]: what can be seen and changed while it runs
+//! - [`eval`]: `mattebox eval`
+//! - [`source_pictures`], [`source_video`], [`source_live`]: sources, by the library
+//! - [`sink_video`]: videos that are written, by the library
+//! - [`kafka_broker`]: the broker that the tests below use
+//! - [`kafka_camera`], [`kafka_worker`]: `mattebox camera` and `mattebox worker`
+//! - [`kafka_identity`]: every frame has its own name and number
+//! - [`kafka_seed`]: the wire format of the seed, with a Python client
+//! - [`kafka_live`]: the live page of workers
+//! - [`kafka_traces`]: the trace of a frame
+//! - [`kafka_dead_letters`]: `mattebox dead-letters`
+//! - [`kafka_chaos`]: `kill -9` of everything
+//! - [`kit`]: what they are written with
+//!
+//! The tests of one module: `cargo test --release -p mattebox --test end_to_end kafka_worker`.
+
+mod bad_input;
+mod commands;
+mod eval;
+mod kafka_broker;
+mod kafka_camera;
+mod kafka_chaos;
+mod kafka_dead_letters;
+mod kafka_identity;
+mod kafka_live;
+mod kafka_seed;
+mod kafka_traces;
+mod kafka_worker;
+mod kit;
+mod live;
+mod outputs;
+mod run;
+mod secrets;
+mod settings_file;
+mod sink_video;
+mod source_live;
+mod source_pictures;
+mod source_video;
+mod streams;

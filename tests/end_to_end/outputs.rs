@@ -1,0 +1,471 @@
+//! People's own files: nothing that is read is replaced, and nothing that is no file either.
+#![cfg(unix)]
+use crate::kit::{Bench, Done, Running, Signal, finish, handles, sample, signal, until};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::Read,
+    os::unix::fs::{FileTypeExt, symlink},
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+/// Every file below a folder, with what is in it; of anything else its kind.
+fn tree(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let kind = path.symlink_metadata().expect("it is there").file_type();
+        let name = path.display().to_string();
+        if kind.is_dir() {
+            found.extend(tree(&path));
+        }
+        let holds = if kind.is_file() {
+            fs::read(&path).expect("readable")
+        } else {
+            format!("{kind:?}").into_bytes()
+        };
+        found.insert(name, holds);
+    }
+    found
+}
+
+/// A folder as somebody may have it: a clip, another, pictures that are named like frames, and
+/// links to them.
+fn home() -> Bench {
+    let b = Bench::new();
+    b.ffmpeg(&[
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=size=64x48:rate=5:duration=0.6",
+        "clip.mp4",
+    ]);
+    for copy in [
+        "other.mp4",
+        "bg.mp4",
+        "settings.mkv",
+        "model.mkv",
+        "token.mkv",
+    ] {
+        fs::copy(b.path("clip.mp4"), b.path(copy)).unwrap();
+    }
+    fs::write(b.path("settings.mkv"), "matte = \"hard\"\n").unwrap();
+    fs::write(b.path("token.mkv"), "0123456789abcdef").unwrap();
+    fs::write(
+        b.path("list.ffconcat"),
+        "ffconcat version 1.0\nfile other.mp4\nfile clip.mp4\n",
+    )
+    .unwrap();
+    fs::create_dir_all(b.path("photos/deep")).unwrap();
+    b.ffmpeg(&["-i", "clip.mp4", "photos/frame_%06d.png"]);
+    fs::hard_link(b.path("clip.mp4"), b.path("hard.mp4")).unwrap();
+    symlink("clip.mp4", b.path("soft.mp4")).unwrap();
+    symlink("soft.mp4", b.path("soft2.mkv")).unwrap();
+    symlink("clip.mp4", b.path("rows.csv")).unwrap();
+    symlink("photos", b.path("album")).unwrap();
+    b
+}
+
+fn assert_refused(done: &Done, words: &[&str], what: &str) {
+    assert_eq!(done.code, Some(2), "{what}: {}", done.stderr);
+    for word in words {
+        assert!(
+            done.stderr.contains(word),
+            "{what}: {word:?} is missing in {}",
+            done.stderr
+        );
+    }
+}
+
+#[test]
+fn nothing_that_is_read_is_replaced() {
+    let b = home();
+    let absolute = b.path("clip.mp4").display().to_string();
+    let before = tree(&b.path("."));
+    for (line, words) in [
+        ("run clip.mp4 --out clip.mp4", "the source of camera cam01"),
+        (
+            "run clip.mp4 --out ./photos/../clip.mp4",
+            "the source of camera cam01",
+        ),
+        ("run clip.mp4 --out photos/deep/../../clip.mp4", "clip.mp4"),
+        ("run clip.mp4 --out album/../photos/../clip.mp4", "clip.mp4"),
+        ("run clip.mp4 --out new/../clip.mp4", "clip.mp4"),
+        ("run clip.mp4 --out ./new/er/../../soft.mp4", "clip.mp4"),
+        ("run photos --out new/.. --camera-id photos", "photos"),
+        (
+            "run photos --alpha-out new/.. --out none --view=0 --camera-id photos",
+            "alpha_out",
+        ),
+        (
+            "worker --background image:photos/frame_000001.png --out new/..",
+            "the background",
+        ),
+        (
+            "eval clip.mp4 clip.mp4 --per-frame new/../rows.csv",
+            "the predicted alpha",
+        ),
+        (&format!("run clip.mp4 --out {absolute}"), "clip.mp4"),
+        (
+            &format!("run file:{absolute} --out file://{absolute}"),
+            "clip.mp4",
+        ),
+        ("run clip.mp4 --out soft.mp4", "clip.mp4"),
+        ("run clip.mp4 --out soft2.mkv", "clip.mp4"),
+        ("run clip.mp4 --out hard.mp4", "clip.mp4"),
+        ("run soft.mp4 --out hard.mp4", "soft.mp4"),
+        ("run clip.mp4 --out clip.mp4 --on-existing skip", "clip.mp4"),
+        (
+            "run a=clip.mp4 clip=other.mp4 --out {camera}.mp4",
+            "the source of camera a",
+        ),
+        (
+            "run other.mp4 --background video:bg.mp4 --out bg.mp4",
+            "the background",
+        ),
+        (
+            "run other.mp4 --background image:photos/frame_000001.png --out . --camera-id photos",
+            "the background",
+        ),
+        ("run photos --out . --camera-id photos", "photos"),
+        ("run photos/ --out . --camera-id album", "photos"),
+        ("run album --out . --camera-id photos --format jpg", "album"),
+        ("run photos/*.png --out . --camera-id photos", "frame_00000"),
+        (
+            "run photos/frame_%06d.png --out . --camera-id photos",
+            "frame_00000",
+        ),
+        (
+            "run photos/frame_000002.png --out . --camera-id photos",
+            "frame_000002.png",
+        ),
+        (
+            "run other.mp4 --background video:photos --out . --camera-id photos",
+            "the background",
+        ),
+        ("run photos --alpha-out . --camera-id photos", "alpha_out"),
+        (
+            "run a=other.mp4 photos=other.mp4 b=photos/frame_000001.png --out .",
+            "the source of camera b",
+        ),
+        ("run lavfi:movie=clip.mp4 --out clip.mp4", "clip.mp4"),
+        ("run list.ffconcat --out other.mp4", "other.mp4"),
+        (
+            "run other.mp4 --config settings.mkv --out settings.mkv",
+            "the settings file",
+        ),
+        (
+            "run other.mp4 --model model.mkv --out model.mkv",
+            "the model",
+        ),
+        (
+            "run other.mp4 --view=0 --token-file token.mkv --out token.mkv",
+            "the file of the token",
+        ),
+        ("config clip.mp4 --out soft.mp4", "clip.mp4"),
+        (
+            "config run --background video:bg.mp4 --out bg.mp4",
+            "the background",
+        ),
+        (
+            "worker --background image:photos/frame_000001.png --out .",
+            "the background",
+        ),
+        (
+            "worker --kafka-ca photos/frame_000001.png --out .",
+            "the certificate authority of Kafka",
+        ),
+        ("worker --model album/frame_000002.png --out .", "the model"),
+        (
+            "config worker --background image:photos/frame_000001.png --out .",
+            "the background",
+        ),
+        (
+            "eval clip.mp4 clip.mp4 --per-frame rows.csv",
+            "the predicted alpha",
+        ),
+        (
+            "dead-letters show 0:0 --config settings.mkv --value settings.mkv",
+            "the settings file",
+        ),
+    ] {
+        let args: Vec<&str> = line.split(' ').collect();
+        assert_refused(&b.run(&args), &["replace", words, "another output"], line);
+    }
+    let from_environment = b.run_with(
+        &["run"],
+        &[("VIDEO_SRC", "clip.mp4"), ("OUTPUT_DIR", "hard.mp4")],
+    );
+    assert_refused(
+        &from_environment,
+        &["hard.mp4", "clip.mp4", "OUTPUT_DIR"],
+        "variables",
+    );
+    assert!(tree(&b.path(".")) == before, "something has changed");
+}
+
+#[test]
+fn a_redirection_does_not_replace_what_is_read() {
+    let b = home();
+    let before = tree(&b.path("."));
+    let mut command = b.command(&["run", "-", "--out", "soft.mp4"]);
+    command
+        .stdin(File::open(b.path("clip.mp4")).unwrap())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let done = Running::start(command).finish(&["run - --out soft.mp4 < clip.mp4"]);
+    assert_refused(&done, &["standard input", "replace"], "standard input");
+    let mut command = b.command(&["run", "soft.mp4", "--out", "-"]);
+    command
+        .stdout(
+            File::options()
+                .append(true)
+                .open(b.path("clip.mp4"))
+                .unwrap(),
+        )
+        .stderr(Stdio::piped());
+    let done = Running::start(command).finish(&["run soft.mp4 --out - >> clip.mp4"]);
+    assert_refused(&done, &["standard output", "soft.mp4"], "standard output");
+    assert!(tree(&b.path(".")) == before, "something has changed");
+}
+
+#[test]
+fn two_outputs_do_not_replace_each_other() {
+    let b = home();
+    fs::create_dir(b.path("out")).unwrap();
+    symlink("out", b.path("mattes")).unwrap();
+    symlink("out/new.mp4", b.path("a.mp4")).unwrap();
+    symlink("out/new.mp4", b.path("b.mp4")).unwrap();
+    let before = tree(&b.path("."));
+    for line in [
+        "run clip.mp4 --out same --alpha-out same",
+        "run clip.mp4 --out same --alpha-out ./photos/../same/",
+        "run clip.mp4 --out out --alpha-out mattes",
+        "run x=clip.mp4 y=other.mp4 --out new --alpha-out new",
+        "run clip.mp4 --out new.mp4 --alpha-out new.mp4/",
+        "run a=clip.mp4 b=other.mp4 --out {camera}.mp4",
+    ] {
+        let args: Vec<&str> = line.split(' ').collect();
+        assert_refused(&b.run(&args), &["a place of its own"], line);
+    }
+    // The folders of cameras that are not there yet tell nothing apart.
+    let args = [
+        "run",
+        "x=clip.mp4",
+        "y=other.mp4",
+        "--out",
+        "photos/../{camera}/../new.mp4",
+    ];
+    assert_refused(
+        &b.run(&args),
+        &["new.mp4", "so that each source gets its own"],
+        "one file for two cameras",
+    );
+    assert!(tree(&b.path(".")) == before, "something has changed");
+    // Side by side they harm nothing.
+    b.report(&[
+        "run",
+        "clip.mp4",
+        "--frames",
+        "1",
+        "--out",
+        "out",
+        "--alpha-out",
+        "out/alpha",
+    ]);
+    assert_eq!(
+        (b.files("out/cam01"), b.files("out/alpha/cam01")),
+        (
+            vec!["frame_000000.png".into()],
+            vec!["frame_000000.png".into()]
+        )
+    );
+    b.report(&["run", "photos", "--frames", "1", "--out", "photos"]);
+    assert_eq!(b.files("photos/cam01"), ["frame_000000.png"]);
+}
+
+#[test]
+fn names_that_out_does_not_take_are_told_with_those_that_it_does() {
+    let b = home();
+    fs::create_dir(b.path("folder.mp4")).unwrap();
+    mkfifo(&b, "pipe");
+    mkfifo(&b, "pipe.xyz");
+    let _socket = std::os::unix::net::UnixListener::bind(b.path("socket.mkv")).unwrap();
+    let _other = std::os::unix::net::UnixListener::bind(b.path("socket")).unwrap();
+    let before = tree(&b.path("."));
+    let takes = ".mp4 .mov .mkv .webm .ts .gif";
+    for (out, words) in [
+        ("/dev/video9", takes),
+        ("/dev/null", "or none"),
+        ("/dev/stdout", "- for standard output"),
+        ("x.m3u8", takes),
+        ("x.mpd", takes),
+        ("out.xyz", "write out.xyz/"),
+        ("clip.mp4.bak", takes),
+        ("clip.avi", takes),
+        ("pipe.xyz", takes),
+        ("pipe:1", takes),
+        ("s3a://bucket/out", "rtsp"),
+        ("new/../x.m3u8", takes),
+        ("topic:frames", takes),
+        ("frames/%06d.png", "folder"),
+        ("seg-%03d.mp4", "give a folder"),
+        ("%Y-%m-%d.mkv", "give a folder"),
+        ("out/{camera}", "needs no {camera}"),
+        ("folder.mp4", "folder.mp4/"),
+        ("pipe", "a pipe"),
+        ("socket", "no folder"),
+        ("socket.mkv", "socket"),
+    ] {
+        assert_refused(
+            &b.run(&["run", "clip.mp4", "--out", out]),
+            &[out, words],
+            out,
+        );
+        assert_refused(
+            &b.run(&["config", "--out", out]),
+            &[out, words],
+            &format!("config {out}"),
+        );
+        if out != "topic:frames" {
+            let words = if matches!(out, "socket.mkv") {
+                "a worker writes to a folder"
+            } else {
+                words
+            };
+            assert_refused(
+                &b.run(&["worker", "--out", out]),
+                &[words],
+                &format!("worker {out}"),
+            );
+        }
+    }
+    for out in ["a.mp4", "-", "x.xyz", "rtsp://h/x", "pipe"] {
+        assert_refused(
+            &b.run(&["run", "clip.mp4", "--alpha-out", out]),
+            &["alpha_out", "folder"],
+            out,
+        );
+    }
+    fs::write(b.path("mattebox.toml"), "out = \"x.m3u8\"").unwrap();
+    assert_refused(
+        &b.run(&["run", "clip.mp4"]),
+        &["x.m3u8", "mattebox.toml"],
+        "the settings file",
+    );
+    fs::remove_file(b.path("mattebox.toml")).unwrap();
+    assert!(tree(&b.path(".")) == before, "something has changed");
+}
+
+#[test]
+fn a_folder_may_have_dots_in_its_name() {
+    let b = home();
+    fs::create_dir(b.path("there.raw")).unwrap();
+    for out in [
+        "out.v2",
+        "2026.11.28",
+        "out.d",
+        "new.xyz/",
+        "there.raw",
+        "folder.mp4/",
+    ] {
+        b.report(&["run", "clip.mp4", "--frames", "1", "--out", out]);
+        assert_eq!(
+            b.files(&format!("{out}/cam01")),
+            ["frame_000000.png"],
+            "{out}"
+        );
+    }
+}
+
+fn mkfifo(b: &Bench, name: &str) {
+    assert!(
+        Command::new("mkfifo")
+            .arg(b.path(name))
+            .status()
+            .expect("mkfifo runs")
+            .success()
+    );
+}
+
+fn is_pipe(b: &Bench, name: &str) -> bool {
+    b.path(name)
+        .symlink_metadata()
+        .expect("it is there")
+        .file_type()
+        .is_fifo()
+}
+
+#[test]
+fn a_named_pipe_is_written_into() {
+    let b = home();
+    for name in ["p.mkv", "p.webm", "p.mp4", "p.mov", "p.ts", "p.gif"] {
+        mkfifo(&b, name);
+        let from = b.path(name);
+        let to = b.path(&format!("got-{name}"));
+        let reader = thread::spawn(move || {
+            let mut bytes = Vec::new();
+            File::open(from).unwrap().read_to_end(&mut bytes).unwrap();
+            fs::write(to, bytes).unwrap();
+        });
+        // What there is to do with a file that exists does not concern a pipe.
+        b.report(&["run", "clip.mp4", "--out", name, "--on-existing", "fail"]);
+        reader.join().unwrap();
+        assert!(is_pipe(&b, name), "{name}");
+        assert_eq!(b.probe(&format!("got-{name}")), (3, 64, 48), "{name}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_an_error_that_names_the_pipe() {
+    let b = home();
+    mkfifo(&b, "p.mkv");
+    symlink("p.mkv", b.path("link.mkv")).unwrap();
+    let mut command = b.command(&[
+        "run",
+        "lavfi:testsrc2=size=640x360:rate=25",
+        "--out",
+        "link.mkv",
+    ]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let running = Running::start(command);
+    let mut begin = [0; 4];
+    File::open(b.path("p.mkv"))
+        .unwrap()
+        .read_exact(&mut begin)
+        .unwrap();
+    assert_eq!(begin, [0x1a, 0x45, 0xdf, 0xa3], "Matroska");
+    let done = running.finish(&["run to a pipe"]);
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("link.mkv") && done.stderr.contains("its reader has closed the pipe"),
+        "{}",
+        done.stderr
+    );
+    assert!(is_pipe(&b, "p.mkv"));
+    assert!(b.path("link.mkv").symlink_metadata().unwrap().is_symlink());
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_waited_for_until_a_signal() {
+    let b = home();
+    mkfifo(&b, "p.mkv");
+    let args = ["run", &sample(), "--out", "p.mkv", "--progress", "none"];
+    let mut command = b.command(&args);
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    until("its handling of signals", || handles(&child, Signal::INT));
+    // Long enough to have begun with the pipe.
+    thread::sleep(Duration::from_millis(500));
+    signal(&child, Signal::INT);
+    signal(&child, Signal::TERM);
+    let done = finish(child, &args);
+    assert_eq!(done.code, Some(130), "{}", done.stderr);
+    assert!(is_pipe(&b, "p.mkv"));
+}

@@ -1,0 +1,515 @@
+//! Videos through FFmpeg: what was written is read back and compared; and nothing half-written has
+//! a final name.
+
+use crate::kit::{SmallDisk, collect, free_port, open, sample, shield};
+use image::{Rgb, RgbImage, Rgba, RgbaImage};
+use mattebox_core::compose::Composed;
+use mattebox_media::sink::{OrderedSink, SinkError, SinkOptions, open_ordered};
+use mattebox_media::source::SourceOptions;
+use mattebox_store::OnExisting;
+use std::fs;
+use std::io::Read;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+fn try_sink(spec: &str, options: &SinkOptions) -> Result<Box<dyn OrderedSink>, SinkError> {
+    open_ordered(&spec.parse().unwrap(), options)
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// Writes pictures to a video and finishes it.
+fn write(path: &Path, options: &SinkOptions, pictures: &[Composed]) {
+    let mut sink = try_sink(&text(path), options).unwrap();
+    for picture in pictures {
+        sink.write(picture).unwrap();
+    }
+    assert!(!path.exists(), "not before it is finished");
+    sink.finish().unwrap();
+    assert_eq!(
+        fs::read_dir(path.parent().unwrap()).unwrap().count(),
+        1,
+        "no temporary is left"
+    );
+}
+
+fn sample_pictures() -> Vec<RgbImage> {
+    collect(&mut *open(&sample(), &SourceOptions::default()))
+        .into_iter()
+        .map(|p| p.picture)
+        .collect()
+}
+
+/// Mean squared error as a peak signal-to-noise ratio in dB, and the mean difference per channel.
+fn compare(a: &RgbImage, b: &RgbImage) -> (f64, f64) {
+    assert_eq!(a.dimensions(), b.dimensions());
+    let count = a.as_raw().len() as f64;
+    let mut squares = 0.0;
+    let mut sum = 0.0;
+    for (a, b) in a.iter().zip(b.iter()) {
+        let difference = f64::from(*a) - f64::from(*b);
+        squares += difference * difference;
+        sum += difference;
+    }
+    (
+        10.0 * (255.0f64.powi(2) / (squares / count)).log10(),
+        sum / count,
+    )
+}
+
+fn read_back(path: &Path) -> Vec<RgbImage> {
+    collect(&mut *open(&text(path), &SourceOptions::default()))
+        .into_iter()
+        .map(|p| p.picture)
+        .collect()
+}
+
+#[test]
+fn opaque_videos_hold_every_picture_with_its_colours() {
+    let pictures = sample_pictures();
+    let composed: Vec<Composed> = pictures.iter().cloned().map(Composed::Rgb).collect();
+    for name in ["a.mp4", "a.m4v", "a.mov", "a.mkv", "a.webm"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        write(
+            &path,
+            &SinkOptions {
+                fps: Some(30000.0 / 1001.0),
+                ..Default::default()
+            },
+            &composed,
+        );
+        let source = open(&text(&path), &SourceOptions::default());
+        assert!((source.info().fps.unwrap() - 29.97).abs() < 0.01, "{name}");
+        let back = read_back(&path);
+        assert_eq!(back.len(), 75, "{name}");
+        for (number, (a, b)) in pictures.iter().zip(&back).enumerate() {
+            let (psnr, shift) = compare(a, b);
+            assert!(
+                psnr > 32.0 && shift.abs() < 2.5,
+                "{name}, picture {number}: {psnr:.1} dB, {shift:.2} brighter"
+            );
+        }
+    }
+}
+
+#[test]
+fn odd_sizes_lose_nothing() {
+    for (width, height) in [(33, 17), (1, 1), (1, 401)] {
+        let picture = RgbImage::from_fn(width, height, |x, _| Rgb([(x * 7) as u8, 100, 50]));
+        for name in ["a.mp4", "a.webm", "a.gif", "a.mov"] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join(name);
+            write(
+                &path,
+                &SinkOptions::default(),
+                &[
+                    Composed::Rgb(picture.clone()),
+                    Composed::Rgb(picture.clone()),
+                ],
+            );
+            let back = &read_back(&path)[1];
+            let even = |side: u32| {
+                if matches!(name, "a.mp4" | "a.mov") {
+                    side.next_multiple_of(2)
+                } else {
+                    side
+                }
+            };
+            assert_eq!(back.dimensions(), (even(width), even(height)), "{name}");
+            let part = image::imageops::crop_imm(back, 0, 0, width, height).to_image();
+            let (psnr, _) = compare(&picture, &part);
+            assert!(psnr > 18.0, "{name} {width}x{height}: {psnr:.1} dB");
+        }
+    }
+}
+
+/// Decodes to straight RGBA. FFmpeg's own VP9 decoder drops the alpha, libvpx's keeps it.
+fn read_alpha(path: &Path, width: u32, height: u32) -> Vec<RgbaImage> {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-nostdin", "-loglevel", "error"]);
+    if path.extension().unwrap() == "webm" {
+        command.args(["-c:v", "libvpx-vp9"]);
+    }
+    let output = command
+        .arg("-i")
+        .arg(path)
+        .args(["-f", "rawvideo", "-pix_fmt", "rgba", "-"])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let length = (width * height * 4) as usize;
+    assert_eq!(output.stdout.len() % length, 0);
+    output
+        .stdout
+        .chunks(length)
+        .map(|frame| RgbaImage::from_raw(width, height, frame.to_vec()).unwrap())
+        .collect()
+}
+
+#[test]
+fn formats_that_can_be_transparent_are() {
+    let width = 64;
+    let height = 48;
+    // Alpha from 0 to 252 across, a colour that moves.
+    let pictures: Vec<RgbaImage> = (0..10u32)
+        .map(|n| {
+            RgbaImage::from_fn(width, height, |x, _| {
+                Rgba([(n * 20) as u8, 90, 160, (x * 4) as u8])
+            })
+        })
+        .collect();
+    let composed: Vec<Composed> = pictures.iter().cloned().map(Composed::Rgba).collect();
+    for (name, off) in [("a.webm", 10), ("a.mov", 3), ("a.mkv", 0), ("a.gif", 255)] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        write(
+            &path,
+            &SinkOptions {
+                alpha: true,
+                fps: Some(25.0),
+                ..Default::default()
+            },
+            &composed,
+        );
+        let back = read_alpha(&path, width, height);
+        assert_eq!(back.len(), 10, "{name}");
+        for (a, b) in pictures.iter().zip(&back) {
+            for (x, y, pixel) in b.enumerate_pixels() {
+                let want = a.get_pixel(x, y).0[3];
+                let close = if name == "a.gif" {
+                    (want >= 128) == (pixel.0[3] == 255)
+                } else {
+                    pixel.0[3].abs_diff(want) <= off
+                };
+                assert!(close, "{name} at {x},{y}: alpha {} for {want}", pixel.0[3]);
+            }
+        }
+    }
+}
+
+#[test]
+fn formats_that_cannot_be_transparent_say_which_can() {
+    let folder = tempfile::tempdir().unwrap();
+    for spec in [
+        text(&folder.path().join("a.mp4")),
+        "rtsp://127.0.0.1:9/x".to_owned(),
+    ] {
+        let error = try_sink(
+            &spec,
+            &SinkOptions {
+                alpha: true,
+                ..Default::default()
+            },
+        )
+        .err()
+        .unwrap();
+        let message = error.to_string();
+        assert!(
+            error.is_usage()
+                && message.contains(&spec)
+                && message.contains("webm (VP9), mov (ProRes 4444)"),
+            "{message}"
+        );
+        let mut sink = try_sink(&spec, &SinkOptions::default()).unwrap();
+        assert!(
+            sink.write(&Composed::Rgba(RgbaImage::new(4, 4)))
+                .unwrap_err()
+                .is_usage(),
+            "nor a picture that comes unannounced"
+        );
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_video_that_is_not_finished_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mp4");
+    let mut sink = try_sink(&text(&path), &SinkOptions::default()).unwrap();
+    sink.write(&Composed::Rgb(RgbImage::new(64, 64))).unwrap();
+    drop(sink);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    // Without a picture there is no video, and that is no failure.
+    try_sink(&text(&path), &SinkOptions::default())
+        .unwrap()
+        .finish()
+        .unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_size_that_changes_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sink = try_sink(&text(&folder.path().join("a.mp4")), &SinkOptions::default()).unwrap();
+    sink.write(&Composed::Rgb(RgbImage::new(64, 64))).unwrap();
+    let message = sink
+        .write(&Composed::Rgb(RgbImage::new(64, 62)))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("a.mp4: picture 1 is 64x62, those before are 64x64"),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_existing_video_is_replaced_only_if_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mkv");
+    fs::write(&path, b"mine").unwrap();
+    let options = SinkOptions {
+        on_existing: OnExisting::Fail,
+        ..Default::default()
+    };
+    let error = try_sink(&text(&path), &options).err().unwrap();
+    assert!(
+        error.is_usage() && error.to_string().contains("exists already"),
+        "{error}"
+    );
+    // It appears while we write.
+    fs::remove_file(&path).unwrap();
+    let mut sink = try_sink(&text(&path), &options).unwrap();
+    sink.write(&Composed::Rgb(RgbImage::new(64, 64))).unwrap();
+    fs::write(&path, b"mine").unwrap();
+    assert!(sink.finish().unwrap_err().is_usage());
+    assert_eq!(fs::read(&path).unwrap(), b"mine");
+    let mut sink = try_sink(&text(&path), &SinkOptions::default()).unwrap();
+    sink.write(&Composed::Rgb(RgbImage::new(64, 64))).unwrap();
+    sink.finish().unwrap();
+    assert_eq!(read_back(&path).len(), 1);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), b"").unwrap();
+    let message = try_sink(
+        &text(&folder.path().join("file/a.mp4")),
+        &SinkOptions::default(),
+    )
+    .err()
+    .unwrap()
+    .to_string();
+    assert!(
+        message.contains("file") && message.contains("a file is where a folder should be"),
+        "{message}"
+    );
+    let missing = SinkOptions {
+        ffmpeg: "/no/such/ffmpeg".into(),
+        ..Default::default()
+    };
+    let message = try_sink(&text(&folder.path().join("a.mp4")), &missing)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(message.contains("install ffmpeg"), "{message}");
+}
+
+/// Noise, which no encoder can make small.
+fn noise(number: u32) -> Composed {
+    noise_of(640, 360, number)
+}
+
+fn noise_of(width: u32, height: u32, number: u32) -> Composed {
+    let mut state = number.wrapping_mul(2_654_435_761) | 1;
+    Composed::Rgb(RgbImage::from_fn(width, height, |_, _| {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        Rgb([state as u8, (state >> 8) as u8, (state >> 16) as u8])
+    }))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error_and_leaves_nothing() {
+    let Some(disk) = SmallDisk::mount("256k") else {
+        return;
+    };
+    for name in ["a.mp4", "a.mkv", "a.webm", "a.gif"] {
+        let mut sink = try_sink(&text(&disk.path().join(name)), &SinkOptions::default()).unwrap();
+        let error = (0..60)
+            .find_map(|n| sink.write(&noise_of(160, 120, n)).err())
+            .or_else(|| sink.finish().err());
+        let message = error.expect("a disk of 256 KiB is too small").to_string();
+        assert!(
+            message.contains(name) && message.contains("the disk is full: free some space"),
+            "{message}"
+        );
+        assert_eq!(fs::read_dir(disk.path()).unwrap().count(), 0, "{name}");
+    }
+}
+
+#[test]
+fn a_stream_over_tcp_arrives_whole() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let receiver = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        listener
+            .accept()
+            .unwrap()
+            .0
+            .read_to_end(&mut bytes)
+            .unwrap();
+        bytes
+    });
+    let mut sink = try_sink(
+        &format!("tcp://127.0.0.1:{port}"),
+        &SinkOptions {
+            fps: Some(25.0),
+            ..Default::default()
+        },
+    )
+    .unwrap();
+    for (number, picture) in sample_pictures().into_iter().enumerate() {
+        sink.write(&Composed::Rgb(picture)).unwrap();
+        // Uneven, as live pictures come.
+        thread::sleep(Duration::from_millis(if number % 2 == 0 { 5 } else { 60 }));
+    }
+    sink.finish().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("got.ts");
+    fs::write(&path, receiver.join().unwrap()).unwrap();
+    let back = read_back(&path);
+    assert_eq!(back.len(), 75);
+    assert_eq!(back[0].dimensions(), (640, 360));
+}
+
+#[test]
+fn a_live_video_keeps_the_times_at_which_pictures_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = &|name: &str| {
+        let path = folder.path().join(name);
+        let mut sink = try_sink(
+            &text(&path),
+            &SinkOptions {
+                fps: Some(25.0),
+                live: true,
+                ..Default::default()
+            },
+        )
+        .unwrap();
+        for number in 0..12 {
+            // Long enough for FFmpeg to have started on a busy machine: what waited for it has its
+            // time from then.
+            thread::sleep(Duration::from_millis(if number == 11 { 4000 } else { 10 }));
+            sink.write(&noise_of(64, 48, number)).unwrap();
+        }
+        sink.finish().unwrap();
+        let times: Vec<i64> = collect(&mut *open(&text(&path), &SourceOptions::default()))
+            .iter()
+            .map(|p| p.time.0)
+            .collect();
+        assert_eq!(times.len(), 12, "{name}");
+        // One 25th of a second each would be 440 ms.
+        assert!(times[11] - times[0] > 600_000, "{name}: {times:?}");
+    };
+    thread::scope(|scope| {
+        for name in ["a.mp4", "a.mkv", "a.webm"] {
+            scope.spawn(move || record(name));
+        }
+    });
+}
+
+#[test]
+fn a_stream_over_rtsp_arrives() {
+    let port = free_port();
+    let url = format!("rtsp://127.0.0.1:{port}/live");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("got.mkv");
+    let mut receiver = shield(&mut Command::new("ffmpeg"))
+        .args([
+            "-nostdin",
+            "-loglevel",
+            "error",
+            "-rtsp_flags",
+            "listen",
+            "-i",
+            &url,
+            "-c",
+            "copy",
+        ])
+        .arg(&path)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // The receiver says nothing when it listens: try until it does.
+    let sent = (0..40).any(|_| {
+        thread::sleep(Duration::from_millis(250));
+        let mut sink = try_sink(
+            &url,
+            &SinkOptions {
+                fps: Some(25.0),
+                ..Default::default()
+            },
+        )
+        .unwrap();
+        let all = (0..50).all(|n| {
+            thread::sleep(Duration::from_millis(42));
+            sink.write(&noise(n % 3)).is_ok()
+        });
+        all && sink.finish().is_ok()
+    });
+    let _ = (0..100).any(|_| {
+        thread::sleep(Duration::from_millis(50));
+        receiver.try_wait().unwrap().is_some()
+    });
+    let _ = receiver.kill();
+    receiver.wait().unwrap();
+    assert!(sent);
+    assert!(read_back(&path).len() > 25);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_unreachable() {
+    let port = free_port();
+    for scheme in ["rtsp", "tcp", "rtmp"] {
+        let url = format!("{scheme}://me:secret@127.0.0.1:{port}/live");
+        let mut sink = try_sink(&url, &SinkOptions::default()).unwrap();
+        let error = (0..2000).find_map(|n| sink.write(&noise(n)).err()).unwrap();
+        let message = error.to_string();
+        assert!(
+            error.is_unreachable() && message.contains("connection refused"),
+            "{message}"
+        );
+        assert!(!message.contains("secret"), "{message}");
+    }
+}
+
+#[test]
+fn a_server_that_takes_nothing_does_not_hang_us() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("tcp://127.0.0.1:{}", listener.local_addr().unwrap().port());
+    let options = SinkOptions {
+        stall_timeout: Duration::from_secs(2),
+        ..Default::default()
+    };
+    let mut sink = try_sink(&url, &options).unwrap();
+    // Connected by the system, but never read.
+    let error = (0..5000).find_map(|n| sink.write(&noise(n)).err()).unwrap();
+    assert!(
+        error
+            .to_string()
+            .contains("stalled: it took no picture for 2 s"),
+        "{error}"
+    );
+    let options = SinkOptions::default();
+    let mut sink = try_sink(&url, &options).unwrap();
+    let aborter = thread::spawn({
+        let abort = options.abort.clone();
+        move || {
+            thread::sleep(Duration::from_secs(1));
+            abort.stop();
+        }
+    });
+    let error = (0..5000).find_map(|n| sink.write(&noise(n)).err()).unwrap();
+    assert!(matches!(error, SinkError::Stopped), "{error}");
+    aborter.join().unwrap();
+}

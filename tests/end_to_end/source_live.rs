@@ -1,0 +1,462 @@
+//! Live sources: they come back when they break, end or stall, and say what is wrong when they
+//! never come.
+
+use crate::kit::{RtspCamera, collect, error_of, ffmpeg, free_port, open, sample, try_open, until};
+use mattebox_engine::status::Status;
+use mattebox_engine::stop::Stop;
+use mattebox_media::source::{Source, SourceOptions};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A server that hands each connection to `serve`, until the test ends. Gives its port and the
+/// count of connections.
+fn server(serve: impl Fn(usize, TcpStream) + Send + 'static) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            serve(counter.fetch_add(1, Ordering::SeqCst), stream);
+        }
+    });
+    (port, count)
+}
+
+/// The sample as an MPEG transport stream, which can be joined and left anywhere.
+fn transport_stream() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::read(ffmpeg("-i {sample} -c copy", &folder.path().join("a.ts"))).unwrap()
+}
+
+fn quick() -> SourceOptions {
+    SourceOptions {
+        connect_timeout: Duration::from_secs(20),
+        stall_timeout: Some(Duration::from_secs(2)),
+        ..Default::default()
+    }
+}
+
+fn take(source: &mut dyn Source, count: usize) -> Vec<i64> {
+    let stop = Stop::new();
+    (0..count)
+        .map(|_| {
+            source
+                .next(&stop)
+                .unwrap()
+                .expect("the source ended")
+                .time
+                .0
+        })
+        .collect()
+}
+
+#[test]
+fn a_stream_that_ends_is_connected_anew() {
+    let bytes = transport_stream();
+    let (port, connections) = server(move |_, mut to| {
+        let _ = to.write_all(&bytes);
+    });
+    let mut source = open(&format!("tcp://127.0.0.1:{port}"), &quick());
+    let info = *source.info();
+    assert!(info.live && info.frames.is_none() && info.fps == Some(25.0));
+    let now = || i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_micros()).unwrap();
+    let begun = now();
+    let times = take(&mut *source, 170);
+    assert!(connections.load(Ordering::SeqCst) >= 3);
+    assert!(times.windows(2).all(|pair| pair[0] <= pair[1]));
+    assert!(
+        times[0] >= begun - 10_000_000 && times[169] <= now(),
+        "times are those of the clock"
+    );
+}
+
+#[test]
+fn without_reconnect_the_end_is_the_end() {
+    let bytes = transport_stream();
+    let (port, connections) = server(move |_, mut to| {
+        let _ = to.write_all(&bytes);
+    });
+    let options = SourceOptions {
+        reconnect: false,
+        ..quick()
+    };
+    assert_eq!(
+        collect(&mut *open(&format!("tcp://127.0.0.1:{port}"), &options)).len(),
+        75
+    );
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_duration_ends_a_stream_that_would_go_on() {
+    let bytes = transport_stream();
+    let (port, _) = server(move |_, mut to| {
+        let _ = to.write_all(&bytes);
+    });
+    let options = SourceOptions {
+        duration: Some(Duration::from_secs(2)),
+        ..quick()
+    };
+    let pictures = collect(&mut *open(&format!("tcp://127.0.0.1:{port}"), &options));
+    assert!(
+        pictures.len() > 75 && pictures[pictures.len() - 1].time.0 - pictures[0].time.0 < 3_000_000
+    );
+}
+
+#[test]
+fn a_service_that_never_answers_is_unreachable() {
+    let options = SourceOptions {
+        connect_timeout: Duration::from_secs(6),
+        ..quick()
+    };
+    for spec in [
+        format!("tcp://127.0.0.1:{}", free_port()),
+        format!("rtsp://me:secret@127.0.0.1:{}/camera", free_port()),
+    ] {
+        let error = error_of(&spec, &options);
+        let message = error.to_string();
+        assert!(error.is_unreachable() && error.is_fatal(), "{message}");
+        assert!(
+            message.contains("could not be reached within 6 s: connection refused"),
+            "{message}"
+        );
+        assert!(!message.contains("secret"), "{message}");
+    }
+}
+
+#[test]
+fn a_service_that_answers_but_shows_nothing_is_unreachable() {
+    let held = Mutex::new(Vec::new());
+    let (port, _) = server(move |_, to| held.lock().unwrap().push(to));
+    let options = SourceOptions {
+        connect_timeout: Duration::from_secs(1),
+        ..quick()
+    };
+    let error = error_of(&format!("tcp://127.0.0.1:{port}"), &options);
+    assert!(
+        error.is_unreachable() && error.to_string().contains("within 1 s: no picture comes"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_service_that_starts_late_is_waited_for() {
+    let bytes = transport_stream();
+    let port = free_port();
+    let late = thread::spawn(move || {
+        thread::sleep(Duration::from_secs(1));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let _ = listener.accept().unwrap().0.write_all(&bytes);
+    });
+    take(&mut *open(&format!("tcp://127.0.0.1:{port}"), &quick()), 10);
+    late.join().unwrap();
+}
+
+#[test]
+fn a_stop_ends_the_wait_for_a_source_that_is_away() {
+    let stop = Stop::new();
+    let status = Status::default();
+    let options = SourceOptions {
+        connect_timeout: Duration::from_secs(3600),
+        status: status.clone(),
+        ..quick()
+    };
+    let spec = format!("tcp://127.0.0.1:{}", free_port()).parse().unwrap();
+    let opening = thread::spawn({
+        let stop = stop.clone();
+        move || {
+            mattebox_media::source::open(&spec, &options, &stop)
+                .err()
+                .unwrap()
+                .to_string()
+        }
+    });
+    until("a try in vain", || status.get().condition.away().is_some());
+    stop.stop();
+    assert_eq!(opening.join().unwrap(), "stopped");
+}
+
+#[test]
+fn the_time_to_connect_lasts_as_long_as_it_says_and_is_tried_until_then() {
+    let port = free_port();
+    let bytes = transport_stream();
+    // Between the waits of half a second, one, two and four seconds that a source which was there
+    // once is given.
+    let late = thread::spawn(move || {
+        thread::sleep(Duration::from_secs(5));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        let _ = listener.accept().unwrap().0.write_all(&bytes);
+    });
+    let options = SourceOptions {
+        connect_timeout: Duration::from_secs(60),
+        ..quick()
+    };
+    take(&mut *open(&format!("tcp://127.0.0.1:{port}"), &options), 10);
+    late.join().unwrap();
+    let begun = Instant::now();
+    let options = SourceOptions {
+        connect_timeout: Duration::from_secs(4),
+        ..quick()
+    };
+    let error = error_of(&format!("tcp://127.0.0.1:{}", free_port()), &options);
+    assert!(error.is_unreachable(), "{error}");
+    assert!(
+        begun.elapsed() >= options.connect_timeout,
+        "it gave up after {:?}",
+        begun.elapsed()
+    );
+}
+
+#[test]
+fn a_source_that_is_kept_comes_however_late_and_says_why_it_is_away() {
+    let port = free_port();
+    let status = Status::default();
+    let options = SourceOptions {
+        connect_timeout: Duration::from_millis(100),
+        keep_trying: true,
+        status: status.clone(),
+        ..SourceOptions::default()
+    };
+    let late = thread::spawn(move || {
+        // Not before it was tried in vain.
+        until("a try in vain", || status.get().condition.away().is_some());
+        let why = status.get().condition.away().unwrap().to_owned();
+        let bytes = transport_stream();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        for connection in listener.incoming().flatten() {
+            if { connection }.write_all(&bytes).is_ok() {
+                break;
+            }
+        }
+        why
+    });
+    take(&mut *open(&format!("tcp://127.0.0.1:{port}"), &options), 10);
+    assert!(late.join().unwrap().contains("refused"));
+}
+
+#[test]
+fn a_camera_that_is_not_plugged_in_is_waited_for_where_sources_are_kept() {
+    let stop = Stop::new();
+    let status = Status::default();
+    let options = SourceOptions {
+        keep_trying: true,
+        status: status.clone(),
+        ..SourceOptions::default()
+    };
+    let opening = thread::spawn({
+        let stop = stop.clone();
+        move || {
+            mattebox_media::source::open(&"/dev/video99".parse().unwrap(), &options, &stop)
+                .err()
+                .unwrap()
+                .to_string()
+        }
+    });
+    until("a try in vain", || status.get().condition.away().is_some());
+    assert!(
+        status
+            .get()
+            .condition
+            .away()
+            .unwrap()
+            .contains("there is no /dev/video99")
+    );
+    stop.stop();
+    assert_eq!(opening.join().unwrap(), "stopped");
+}
+
+#[test]
+fn what_no_time_can_mend_is_an_error_also_where_sources_are_kept() {
+    let options = SourceOptions {
+        keep_trying: true,
+        ..quick()
+    };
+    let error = error_of("foo://127.0.0.1/x", &options);
+    assert!(
+        error.is_usage() && error.to_string().contains("protocol"),
+        "{error}"
+    );
+    let (port, _) =
+        server(move |_, stream| answer(stream, "401 Unauthorized\r\nContent-Length: 0", b""));
+    assert!(error_of(&format!("http://127.0.0.1:{port}/a"), &options).is_usage());
+}
+
+#[test]
+fn a_stream_whose_video_comes_late_is_found_by_a_longer_look() {
+    let folder = tempfile::tempdir().unwrap();
+    // Two seconds of sound alone, more than 100 kB, so that a look at the beginning finds no video.
+    let both = "-f lavfi -t 4 -i anoisesrc=r=44100 -itsoffset 2 -i {sample} -map 0:a -map 1:v -c:a pcm_s16le -ac 2 -c:v flv -f flv";
+    let bytes = fs::read(ffmpeg(both, &folder.path().join("late.flv"))).unwrap();
+    let (port, connections) = server(move |_, mut to| {
+        let _ = to.write_all(&bytes);
+    });
+    take(&mut *open(&format!("tcp://127.0.0.1:{port}"), &quick()), 10);
+    assert!(
+        connections.load(Ordering::SeqCst) >= 2,
+        "the first look was short"
+    );
+}
+
+#[test]
+fn the_time_of_a_live_picture_is_that_of_its_arrival() {
+    let bytes = transport_stream();
+    let (port, _) = server(move |_, mut to| {
+        let _ = to.write_all(&bytes);
+        thread::sleep(Duration::from_secs(1));
+    });
+    let before = std::time::SystemTime::now();
+    let mut source = open(&format!("tcp://127.0.0.1:{port}"), &quick());
+    let stop = Stop::new();
+    // It was there before it was decoded, and is not older because somebody is slow to take it.
+    thread::sleep(Duration::from_millis(300));
+    for _ in 0..20 {
+        let picture = source.next(&stop).unwrap().unwrap();
+        let time =
+            std::time::UNIX_EPOCH + Duration::from_micros(picture.time.0.try_into().unwrap());
+        let age = time.elapsed().unwrap();
+        let latency = picture.read.elapsed();
+        assert!(time >= before, "it came before the source was opened");
+        assert!(
+            latency.abs_diff(age) < Duration::from_millis(100),
+            "{latency:?} {age:?}: two clocks, one moment"
+        );
+    }
+}
+
+/// Answers one HTTP request.
+fn answer(mut stream: TcpStream, head: &str, body: &[u8]) {
+    let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
+    while request
+        .next()
+        .is_some_and(|line| line.is_ok_and(|line| !line.is_empty()))
+    {}
+    let _ = stream.write_all(format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n").as_bytes());
+    let _ = stream.write_all(body);
+}
+
+#[test]
+fn a_file_on_a_web_server_is_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = fs::read(ffmpeg(
+        "-i {sample} -c copy -movflags +faststart",
+        &folder.path().join("a.mp4"),
+    ))
+    .unwrap();
+    let (port, _) = server(move |_, stream| {
+        answer(
+            stream,
+            &format!(
+                "200 OK\r\nContent-Type: video/mp4\r\nContent-Length: {}",
+                bytes.len()
+            ),
+            &bytes,
+        )
+    });
+    let mut source = open(&format!("http://127.0.0.1:{port}/a.mp4"), &quick());
+    assert_eq!(
+        (source.info().live, source.info().frames),
+        (false, Some(75))
+    );
+    assert_eq!(collect(&mut *source).len(), 75);
+}
+
+/// What a web camera sends: a head, and a body of JPEG pictures without end, of which this is the
+/// beginning.
+fn web_camera() -> (&'static str, Vec<u8>) {
+    let folder = tempfile::tempdir().unwrap();
+    let jpeg = fs::read(ffmpeg(
+        "-i {sample} -frames:v 1",
+        &folder.path().join("a.jpg"),
+    ))
+    .unwrap();
+    let part = format!(
+        "--next\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n",
+        jpeg.len()
+    );
+    let body = [part.as_bytes(), &jpeg, b"\r\n"].concat().repeat(40);
+    (
+        "200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=next",
+        body,
+    )
+}
+
+#[test]
+fn a_web_camera_is_live() {
+    let (head, body) = web_camera();
+    let (port, connections) = server(move |_, stream| answer(stream, head, &body));
+    let mut source = open(&format!("http://127.0.0.1:{port}/stream"), &quick());
+    assert!(source.info().live);
+    take(&mut *source, 60);
+    assert!(connections.load(Ordering::SeqCst) >= 2);
+}
+
+#[test]
+fn a_stream_that_stalls_is_connected_anew() {
+    let (head, body) = web_camera();
+    let held = Mutex::new(Vec::new());
+    let (port, connections) = server(move |_, stream| {
+        answer(stream.try_clone().unwrap(), head, &body);
+        held.lock().unwrap().push(stream);
+    });
+    take(
+        &mut *open(&format!("http://127.0.0.1:{port}/stream"), &quick()),
+        60,
+    );
+    assert!(connections.load(Ordering::SeqCst) >= 2);
+}
+
+#[test]
+fn what_a_web_server_refuses_is_not_tried_again() {
+    for (head, words) in [
+        ("404 Not Found", "nothing under this address"),
+        ("401 Unauthorized", "wants a user and a password"),
+    ] {
+        let (port, _) =
+            server(move |_, stream| answer(stream, &format!("{head}\r\nContent-Length: 0"), b""));
+        let error = error_of(&format!("http://127.0.0.1:{port}/a.mp4"), &quick());
+        assert!(
+            error.is_usage() && error.to_string().contains(words),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn an_rtsp_camera_that_restarts_is_connected_anew() {
+    let camera = RtspCamera::start();
+    let port = camera.port();
+    let mut source = open(&format!("rtsp://127.0.0.1:{port}/camera"), &quick());
+    assert!(source.info().live);
+    take(&mut *source, 20);
+    let camera = camera.kill_and_restart();
+    // What was on its way when the camera went, and then more than that.
+    take(&mut *source, 40);
+    drop(source);
+    let wrong = error_of(&format!("rtsp://127.0.0.1:{port}/nothing"), &quick());
+    assert!(
+        wrong.is_usage() && wrong.to_string().contains("nothing under this address"),
+        "{wrong}"
+    );
+    drop(camera);
+}
+
+#[test]
+fn a_camera_that_is_not_there_is_named() {
+    let begun = Instant::now();
+    let error = try_open("/dev/video99", &quick()).err().unwrap();
+    assert!(
+        error.is_usage() && error.to_string().contains("there is no /dev/video99"),
+        "{error}"
+    );
+    assert!(
+        begun.elapsed() < quick().connect_timeout,
+        "nothing is tried again"
+    );
+    assert!(fs::metadata(sample()).is_ok());
+}
