@@ -4,4 +4,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CHAOS_CAMERAS=8 CHAOS_FRAMES=${CHAOS_FRAMES:-1250} CHAOS_FPS=${CHAOS_FPS:-25} CHAOS_WORKERS=3 CHAOS_PAUSE_MS=${CHAOS_PAUSE_MS:-3000}
-exec cargo test --release --locked -p mattebox --test kafka_chaos -- --nocapture
+exec cargo test --release --locked -p mattebox --test end_to_end kafka_chaos -- --nocapture

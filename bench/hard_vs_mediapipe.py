@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-MODEL = ROOT / "crates/core/model/selfie_segmentation.tflite"
+MODEL = ROOT / "crates/net/model/selfie_segmentation.tflite"
 MATTE = ROOT / "target/release/examples/matte"
 
 

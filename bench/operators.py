@@ -20,7 +20,7 @@ from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-MODEL = ROOT / "crates/core/model/selfie_segmentation.tflite"
+MODEL = ROOT / "crates/net/model/selfie_segmentation.tflite"
 # The operator that each part begins with: the projection that ends the block before, or the enlargement.
 PARTS = {"E0": 0, "E1": 24, "E2": 35, "E3": 46, "E4": 68, "E5": 89, "E6": 111, "E7": 133, "head": 155, "D0": 167, "D1": 192, "D2": 217}
 

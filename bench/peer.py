@@ -1,8 +1,8 @@
 """One side of a comparison: a child process that does the work on request, with its own CPU clock, on one core.
 
 A request is a little-endian u32. 0 is followed by what to work on; another number asks for so many runs, and is answered with the
-nanoseconds that each took (u64). `serve` is the child's end of it for peers in Python; ours are crates/core/examples/network.rs and
-crates/cli/examples/frame.rs."""
+nanoseconds that each took (u64). `serve` is the child's end of it for peers in Python; ours are crates/net/examples/network.rs and
+crates/engine/examples/frame.rs."""
 import os
 import struct
 import subprocess

@@ -9,7 +9,7 @@ import numpy as np
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 NETWORK, FRAME = (ROOT / "target/release/examples" / name for name in ("network", "frame"))
-MODELS = {"256x256": ROOT / "crates/core/model/selfie_segmentation.tflite", "256x144": ROOT / "crates/core/model/selfie_segmentation_landscape.tflite"}
+MODELS = {"256x256": ROOT / "crates/net/model/selfie_segmentation.tflite", "256x144": ROOT / "crates/net/model/selfie_segmentation_landscape.tflite"}
 
 HIDE_SOURCE, HIDE = HERE / "hide_avx512.c", ROOT / ".cache/hide_avx512.so"
 # glibc chooses its memcpy before a preloaded library can say anything.

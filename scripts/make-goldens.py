@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes crates/core/tests/goldens: pictures and what LiteRT says about them, which the tests hold the executor to.
+"""Makes crates/net/tests/goldens: pictures and what LiteRT says about them, which the tests hold the executor to.
 
     python3 -m venv .venv && .venv/bin/pip install ai-edge-litert==2.3.0 numpy==2.4.6 opencv-python-headless==5.0.0.93
     make model && .venv/bin/python scripts/make-goldens.py
@@ -14,7 +14,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-OUT = ROOT / "crates/core/tests/goldens"
+OUT = ROOT / "crates/net/tests/goldens"
 NETWORKS = {"general": "selfie_segmentation.tflite", "landscape": "selfie_segmentation_landscape.tflite"}
 FRAMES = [0, 18, 37, 56, 74]
 SMALLEST = [cv2.IMWRITE_PNG_COMPRESSION, 9]
@@ -30,7 +30,7 @@ def main():
     OUT.mkdir(parents=True, exist_ok=True)
     pictures = [picture for number, picture in enumerate(frames(ROOT / "samples/person.mp4")) if number in FRAMES]
     for name, file in NETWORKS.items():
-        interpreter = Interpreter(str(ROOT / "crates/core/model" / file), num_threads=1)
+        interpreter = Interpreter(str(ROOT / "crates/net/model" / file), num_threads=1)
         interpreter.allocate_tensors()
         source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]["index"]
         height, width = source["shape"][1:3]
