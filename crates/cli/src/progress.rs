@@ -1,5 +1,5 @@
 //! Progress of a long run: bars on a terminal, a line every few seconds elsewhere.
-use crate::{config::settings::ProgressStyle, run::stats::CameraStats};
+use crate::{config::output_choice::ProgressStyle, run::stats::CameraStats};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle as BarStyle};
 use mattebox_engine::{
     Watch,

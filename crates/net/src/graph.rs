@@ -1,23 +1,17 @@
 //! The checked graph: typed operators over tensors `[1][height][width][channels]`, in an order in which they can run.
 //!
-//! After [`Graph::build`] nothing about shapes, indices, constants or order has to be doubted again: every tensor is
+//! After [`build_graph`](super::builder::build_graph) nothing about shapes, indices, constants or order has to be doubted again: every tensor is
 //! written by one operator before it is read (so there are no circles), every shape in the file equals the one that follows from
 //! the operators, and the sum of all sizes is bounded.
-use super::{
-    ModelError,
-    operators::{Reader, is_known, lower},
-    tflite::{File, TensorType},
-};
+use super::tflite::File;
 
 /// Index of a tensor.
 pub(super) type TensorId = usize;
 
-/// The most operators of a graph. The selfie segmentation networks have 246.
-const MAX_OPERATORS: usize = 4096;
 /// The largest height, width or number of channels.
 const MAX_SIDE: usize = 4096;
 /// The most numbers in all activations together: 128 MB. The general network has 7 million.
-const MAX_ACTIVATIONS: usize = 1 << 25;
+pub(super) const MAX_ACTIVATIONS: usize = 1 << 25;
 
 /// Size of a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,66 +128,6 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// Checks the graph of a file.
-    pub(super) fn build(file: &File<'_>) -> Result<Self, ModelError> {
-        if let Some(unknown) = file.operators.iter().find(|o| !is_known(o)) {
-            return Err(ModelError::Unsupported {
-                index: unknown.index,
-                name: unknown.name(),
-            });
-        }
-        let refuse = |problem: String| Err(ModelError::Refused(problem));
-        let (&[input], &[output]) = (&file.inputs[..], &file.outputs[..]) else {
-            return refuse(format!(
-                "it has {} inputs and {} outputs, not one of each",
-                file.inputs.len(),
-                file.outputs.len()
-            ));
-        };
-        if file.subgraphs != 1 || file.operators.len() > MAX_OPERATORS {
-            return refuse(format!(
-                "it has {} graphs with {} operators in the first; one with at most {MAX_OPERATORS} is supported",
-                file.subgraphs,
-                file.operators.len()
-            ));
-        }
-        if file.tensors[input].kind != TensorType::F32 || !file.tensors[input].data.is_empty() {
-            return refuse(format!(
-                "its input is {} or constant, not a float32 picture",
-                file.tensors[input].kind.name()
-            ));
-        }
-        let mut graph = Graph {
-            nodes: Vec::new(),
-            shapes: vec![None; file.tensors.len()],
-            input,
-            output,
-        };
-        let Some(shape) = shape(file, input) else {
-            return refuse("its input is not a map [1][height][width][channels]".to_owned());
-        };
-        graph.shapes[input] = Some(shape);
-        let mut reader = Reader::new(file);
-        let mut total = shape.len();
-        for operator in &file.operators {
-            let before = graph.nodes.len();
-            lower(&mut reader, &mut graph, operator)?;
-            total += graph.nodes[before..]
-                .iter()
-                .map(|n| graph.shapes[n.output].map_or(0, Shape::len))
-                .sum::<usize>();
-            if total > MAX_ACTIVATIONS {
-                return refuse(format!(
-                    "its activations take more than {MAX_ACTIVATIONS} numbers"
-                ));
-            }
-        }
-        if graph.shapes[output].is_none() || output == input {
-            return refuse("no operator writes its output".to_owned());
-        }
-        Ok(graph)
-    }
-
     /// Shape of a tensor that some node writes, or of the input.
     pub(super) fn shape(&self, id: TensorId) -> Shape {
         self.shapes[id].unwrap_or(Shape {
@@ -226,46 +160,4 @@ pub(super) fn shape(file: &File<'_>, id: TensorId) -> Option<Shape> {
         channels,
     };
     (height * width <= MAX_ACTIVATIONS && shape.len() <= MAX_ACTIVATIONS).then_some(shape)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_embedded_networks_are_sound() {
-        for (bytes, height) in [(crate::GENERAL, 256), (crate::LANDSCAPE, 144)] {
-            let graph = Graph::build(&File::read(bytes).unwrap()).unwrap();
-            assert_eq!(
-                graph.shape(graph.input),
-                Shape {
-                    height,
-                    width: 256,
-                    channels: 3
-                }
-            );
-            assert_eq!(
-                graph.shape(graph.output),
-                Shape {
-                    height,
-                    width: 256,
-                    channels: 1
-                }
-            );
-            assert_eq!(
-                graph.nodes.len(),
-                136,
-                "246 operators, of which 110 only turn f16 constants into f32"
-            );
-            let mut written = vec![graph.input];
-            for node in &graph.nodes {
-                assert!(
-                    node.inputs().all(|i| written.contains(&i)),
-                    "operator {} reads what was not written",
-                    node.index
-                );
-                written.push(node.output);
-            }
-        }
-    }
 }

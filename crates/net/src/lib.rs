@@ -8,7 +8,7 @@
 //!
 //! * `flatbuffer`: a checked reader of the format underneath.
 //! * `tflite`: the tables of a file; `operator_names`: what the operators are called.
-//! * `graph`: the checked graph; `operators`: what is checked of each kind of operator.
+//! * `graph`: the checked graph; `builder`: makes it; `operators`: what is checked of each kind of operator.
 //! * `describe`: what a file is, also where it cannot be run.
 //! * `reference`: the oracle, in plain loops.
 //! * `matching`: finds the network's parts in the graph; `plan`: folds and packs their weights.
@@ -17,6 +17,7 @@
 //! * `simd`: which vector instructions to use, and how to force them.
 #![forbid(unsafe_code)]
 
+mod builder;
 mod describe;
 mod error;
 mod executor;
@@ -78,7 +79,7 @@ impl Model {
 
     /// Reads a `.tflite` file of the selfie segmentation family. Nothing in the file is trusted.
     pub fn from_bytes(bytes: &[u8]) -> Result<Model, ModelError> {
-        let graph = graph::Graph::build(&tflite::File::read(bytes)?)?;
+        let graph = builder::build_graph(&tflite::File::read(bytes)?)?;
         Ok(Model {
             plan: plan::Plan::derive(&graph)?,
             sha256: sha256(bytes),

@@ -400,7 +400,7 @@ mod tests {
     #[test]
     fn both_networks_match() {
         for bytes in [GENERAL, LANDSCAPE] {
-            let graph = Graph::build(&File::read(bytes).unwrap()).unwrap();
+            let graph = super::super::builder::build_graph(&File::read(bytes).unwrap()).unwrap();
             let network = Network::find(&graph).unwrap();
             assert_eq!(network.encoder.len(), 8);
             assert_eq!(
@@ -424,7 +424,7 @@ mod tests {
 
     #[test]
     fn a_changed_connection_names_the_operator() {
-        let graph = Graph::build(&File::read(GENERAL).unwrap()).unwrap();
+        let graph = super::super::builder::build_graph(&File::read(GENERAL).unwrap()).unwrap();
         for changed in 0..graph.nodes.len() {
             let mut other = graph.clone();
             let node = &mut other.nodes[changed];

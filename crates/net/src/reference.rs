@@ -16,7 +16,7 @@ impl Reference {
     /// Reads a `.tflite` file. Fewer structures are refused than by [`super::Model::from_bytes`]: any graph of known operators runs.
     pub fn from_bytes(bytes: &[u8]) -> Result<Reference, ModelError> {
         Ok(Reference {
-            graph: Graph::build(&File::read(bytes)?)?,
+            graph: super::builder::build_graph(&File::read(bytes)?)?,
         })
     }
 

@@ -4,7 +4,7 @@
 //!
 //! * here: what is served where.
 //! * `server`: connections, their limits, TLS.
-//! * `guard`: who may ask.
+//! * `guard`: who may ask; `token`: what lets a request through.
 //! * `page`: the live page, whose files are in the folder `page/`.
 //! * `api`: what the page uses, and programs can: cameras, settings, pictures.
 //! * `site`: what all requests of a live page share.
@@ -22,6 +22,7 @@ mod server;
 pub mod settings;
 mod site;
 pub mod text;
+mod token;
 
 pub use server::Server;
 pub use settings::ViewSettings;

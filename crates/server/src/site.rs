@@ -1,5 +1,5 @@
 //! What all requests of a live page share.
-use super::{Page, guard::Token, text::Text};
+use super::{Page, text::Text, token::Token};
 use crate::settings::ViewSettings;
 use mattebox_engine::cameras::{CameraRegistry, camera::State, quality::Quality};
 use std::{

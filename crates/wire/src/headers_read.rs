@@ -1,14 +1,12 @@
 //! The binary format to a frame: CloudEvents 1.0, Kafka binding, binary mode.
 use super::{
-    FrameRecord, Header, MAX_FRAME_NUMBER, MAX_SESSION, Record, Wire, WireError, error::quoted,
-    headers_write::RESULT_TYPE, picture::Picture, time,
+    FrameRecord, Header, MAX_FRAME_NUMBER, MAX_SESSION, Record, Wire, WireError,
+    error::quoted,
+    names::{FRAME_TYPE, RESULT_TYPE, SOURCE_PREFIX},
+    picture::Picture,
+    time,
 };
 use mattebox_core::frame::{CameraId, FrameNumber};
-
-/// What every `ce_source` begins with; the camera id follows.
-pub(super) const SOURCE_PREFIX: &str = "mattebox/camera/";
-/// The `ce_type` of a frame.
-pub(super) const FRAME_TYPE: &str = "mattebox.frame.v1";
 
 /// Whether the headers alone show that the record is meant as a frame.
 pub(super) fn has_frame_headers(record: &Record<'_>) -> bool {

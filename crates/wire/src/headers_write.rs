@@ -1,16 +1,13 @@
 //! The headers of frames and results.
 use super::{
     FrameMeta,
-    headers_read::{FRAME_TYPE, SOURCE_PREFIX},
+    names::{FRAME_TYPE, RESULT_TYPE, SOURCE_PREFIX},
     time,
 };
 use mattebox_core::{
     codec::ImageFormat,
     frame::{CameraId, FrameNumber, Timestamp},
 };
-
-/// The `ce_type` of a result.
-pub(super) const RESULT_TYPE: &str = "mattebox.matted.v1";
 
 /// What a worker says of a result: a frame without its background.
 #[derive(Debug, Clone, Copy)]

@@ -30,6 +30,7 @@ mod headers_write;
 mod json_any;
 mod json_read;
 mod json_write;
+mod names;
 mod outgoing;
 mod picture;
 mod position;

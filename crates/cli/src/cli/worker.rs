@@ -1,7 +1,7 @@
 //! `mattebox worker`.
 use super::{Settings, conclude, reload, serve, serve_view, start_log};
 use crate::{
-    config::{Resolved, WorkerLayer, settings::ProgressStyle, worker::WorkerCommand},
+    config::{Resolved, WorkerLayer, output_choice::ProgressStyle, worker::WorkerCommand},
     metrics::WorkerPage,
     progress, signals,
 };

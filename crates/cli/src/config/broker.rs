@@ -150,7 +150,7 @@ fn security(check: &Check<'_>, l: &KafkaLayer) -> Result<Vec<(String, Secret)>, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::resolve::Origins;
+    use crate::config::origin::Origins;
 
     fn broker(change: impl FnOnce(&mut KafkaLayer)) -> Result<BrokerSettings, ConfigError> {
         let mut layer = KafkaLayer {

@@ -1,6 +1,7 @@
 //! The settings of `mattebox camera`.
 use super::{
-    ConfigError, Resolved, broker, check::Check, layer::CameraLayer, settings::ProgressStyle, trace,
+    ConfigError, Resolved, broker, check::Check, layer::CameraLayer, output_choice::ProgressStyle,
+    trace,
 };
 use mattebox_kafka::settings::CameraSettings;
 use mattebox_media::source::SourceOptions;

@@ -1,6 +1,7 @@
 //! Reads one setting at a time and puts its name and origin into the error.
 use super::{
-    ConfigError, layer::MadeLayer, layer::ReadLayer, resolve::Origins, secret, settings::*, span,
+    ConfigError, layer::MadeLayer, layer::ReadLayer, origin::Origins, output_choice::ProgressStyle,
+    secret, span,
 };
 use mattebox_core::codec::Limits;
 use mattebox_engine::{

@@ -6,7 +6,7 @@
 //! * [`layer`]: the settings of each command as one of those four places gives them: every one optional, none checked.
 //! * [`found`]: which settings file is in force; `file`: what it says to one command; `trust`: which settings a file may hold that was found and not
 //!   named.
-//! * [`resolve`]: lays the four over one another and remembers where each value came from.
+//! * [`resolve`]: lays the four over one another; [`origin`]: where each value came from.
 //! * [`settings`]: the checked settings of `run`; [`camera`], [`worker`], [`letters`], [`watch`]: of the commands that talk to Kafka;
 //!   [`broker`]: how they reach it; [`view`]: the live page; `check`: reads one value at a time. BackgroundChoice them nobody asks where a value came from.
 //! * `inputs`: every file that a command reads; `outputs`: nothing that it writes replaces one of them.
@@ -20,6 +20,8 @@ pub mod found;
 pub(crate) mod inputs;
 pub mod layer;
 pub mod letters;
+pub mod origin;
+pub mod output_choice;
 pub(crate) mod outputs;
 pub mod resolve;
 pub mod secret;
@@ -32,7 +34,8 @@ pub mod watch;
 pub mod worker;
 
 pub use layer::{CameraLayer, Layer, LettersLayer, RunLayer, WatchLayer, WorkerLayer};
-pub use resolve::{Origin, Resolved};
+pub use origin::Origin;
+pub use resolve::Resolved;
 pub use settings::RunSettings;
 
 use mattebox_engine::address::harmless;

@@ -6,11 +6,15 @@ use super::{
     check::Check,
     inputs::Reads,
     layer::{RunLayer, WorkerLayer},
-    settings::{Format, RunSettings},
+    output_choice::Format,
 };
 use mattebox_core::frame::CameraId;
+use mattebox_engine::FrameSettings;
 use mattebox_kafka::settings::{WorkerSettings, WorkerSink};
-use mattebox_media::sink::{InPlace, SinkSpec};
+use mattebox_media::{
+    sink::{InPlace, SinkSpec},
+    source::CameraSource,
+};
 use mattebox_store::{Inputs, Place, inputs::Input};
 use std::path::{Path, PathBuf};
 
@@ -31,24 +35,34 @@ pub(super) fn alpha_out(
     }
 }
 
+/// The parts of a run's settings that name files.
+pub(super) struct RunFiles<'a> {
+    pub(super) cameras: &'a [CameraSource],
+    pub(super) frame: &'a FrameSettings,
+    pub(super) ffmpeg: &'a Path,
+    pub(super) sink: &'a SinkSpec,
+    pub(super) format: Format,
+    pub(super) alpha_out: Option<&'a PathBuf>,
+}
+
 /// Refuses a run that would replace what it reads.
 pub(super) fn check_run(
     check: &Check<'_>,
     resolved: &Resolved<RunLayer>,
-    s: &RunSettings,
+    s: &RunFiles<'_>,
 ) -> Result<(), ConfigError> {
     let mut reads = Reads::of(resolved);
-    reads.cameras(&s.cameras);
-    reads.frame(&s.frame);
+    reads.cameras(s.cameras);
+    reads.frame(s.frame);
     reads.view(&resolved.layer.view);
-    reads.ffmpeg(&s.source.ffmpeg);
+    reads.ffmpeg(s.ffmpeg);
     let mut outputs = Outputs {
         check,
         inputs: reads.done(),
         taken: Vec::new(),
     };
     let cameras: Vec<&CameraId> = s.cameras.iter().map(|camera| &camera.camera).collect();
-    match (&s.sink, s.format) {
+    match (s.sink, s.format) {
         (SinkSpec::Directory(root), Format::Image(format)) => {
             outputs.folders("out", root, &cameras, format.extension())?
         }
@@ -62,7 +76,7 @@ pub(super) fn check_run(
         }
         _ => {}
     }
-    match &s.alpha_out {
+    match s.alpha_out {
         Some(root) => outputs.folders("alpha_out", root, &cameras, MATTES),
         None => Ok(()),
     }

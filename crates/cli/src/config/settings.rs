@@ -3,39 +3,17 @@ use super::{
     ConfigError, Resolved,
     check::Check,
     layer::{MadeLayer, RunLayer},
+    output_choice::{Format, ProgressStyle},
     outputs, trace, view,
 };
-use mattebox_core::codec::ImageFormat;
 use mattebox_engine::{FrameSettings, trace::TraceSettings};
 use mattebox_media::{
-    sink::{SinkSpec, StdoutFormat},
+    sink::SinkSpec,
     source::{CameraSource, SourceOptions},
 };
 use mattebox_server::ViewSettings;
 use mattebox_store::OnExisting;
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
-
-/// What a picture is written as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// Picture files.
-    Image(ImageFormat),
-    /// What standard output carries.
-    Stdout(StdoutFormat),
-}
-
-/// How progress is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProgressStyle {
-    /// A bar on a terminal, lines elsewhere.
-    Auto,
-    /// A bar.
-    Bar,
-    /// A line every few seconds.
-    Lines,
-    /// Nothing.
-    None,
-}
 
 /// Everything `mattebox run` needs to know.
 #[derive(Debug, Clone)]
@@ -130,7 +108,15 @@ impl RunSettings {
             metrics: check.metrics(&l.metrics)?,
             trace: trace::settings(&check, &l.trace)?,
         };
-        outputs::check_run(&check, resolved, &settings)?;
+        let files = outputs::RunFiles {
+            cameras: &settings.cameras,
+            frame: &settings.frame,
+            ffmpeg: &settings.source.ffmpeg,
+            sink: &settings.sink,
+            format: settings.format,
+            alpha_out: settings.alpha_out.as_ref(),
+        };
+        outputs::check_run(&check, resolved, &files)?;
         Ok(settings)
     }
 }

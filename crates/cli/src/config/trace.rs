@@ -58,7 +58,7 @@ pub(super) fn settings(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::resolve::Origins;
+    use crate::config::origin::Origins;
 
     fn settings(otlp: &str, sample: Option<f64>) -> Result<Option<TraceSettings>, String> {
         let layer = TraceLayer {

@@ -91,7 +91,7 @@ pub(super) fn asked_for(check: &Check<'_>, l: &ViewLayer) -> Result<ViewSettings
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::resolve::Origins;
+    use crate::config::origin::Origins;
 
     fn settings(
         view: &str,

@@ -1,7 +1,7 @@
 //! The settings of `mattebox worker`.
 use super::{
-    ConfigError, Resolved, broker, check::Check, layer::WorkerLayer, outputs,
-    settings::ProgressStyle, trace, view,
+    ConfigError, Resolved, broker, check::Check, layer::WorkerLayer, output_choice::ProgressStyle,
+    outputs, trace, view,
 };
 use mattebox_core::compose::BackgroundSpec;
 use mattebox_engine::BackgroundChoice;

@@ -5,21 +5,24 @@
 //!
 //! # Layout
 //!
+//! * [`alpha`]: the alpha of one frame.
 //! * [`sequence`]: one sequence of alphas, wherever it comes from.
 //! * [`pictures`]: alphas of picture files.
 //! * [`video`]: alphas of a video, through FFmpeg.
 //! * [`report`]: the result as a table, JSON and CSV.
+pub mod alpha;
 pub mod pictures;
 pub mod report;
 pub mod sequence;
 pub mod video;
 
+use alpha::Alpha;
 use image::GrayImage;
 use mattebox_core::quality::{self, FrameQuality, Pair, QualityError};
 use mattebox_engine::address::harmless;
 use mattebox_media::ffmpeg::{FfmpegError, INSTALL};
 pub use report::{MeasuredFrame, Report};
-use sequence::{Alpha, Sequence};
+use sequence::Sequence;
 use std::{
     path::{Path, PathBuf},
     thread,

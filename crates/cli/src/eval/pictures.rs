@@ -1,5 +1,5 @@
 //! Alphas of picture files.
-use super::{EvalError, sequence::Alpha};
+use super::{EvalError, alpha::Alpha};
 use image::{DynamicImage, GrayImage, ImageReader, Limits, Pixel};
 use std::{
     fs,

@@ -1,19 +1,9 @@
 //! One sequence of alphas: the frames of a video, the pictures of a folder, or a single picture.
-use super::{EvalError, pictures, video::Video};
-use image::GrayImage;
+use super::{EvalError, alpha::Alpha, pictures, video::Video};
 use std::{
     path::{Path, PathBuf},
     vec,
 };
-
-/// The alpha of one frame.
-#[derive(Debug)]
-pub struct Alpha {
-    /// 0 is background, 255 foreground.
-    pub alpha: GrayImage,
-    /// The file's name, for frames that are files.
-    pub name: Option<String>,
-}
 
 /// A sequence that is read frame by frame.
 #[derive(Debug)]

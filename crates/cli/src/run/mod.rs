@@ -18,7 +18,7 @@ pub mod report;
 pub mod stats;
 mod worker;
 
-use crate::config::settings::{Format, RunSettings};
+use crate::config::{output_choice::Format, settings::RunSettings};
 use mattebox_core::{compose::BackgroundSpec, frame::CameraId};
 use mattebox_engine::{
     BackgroundChoice, Engine, FrameSettings, StartError, Watch,

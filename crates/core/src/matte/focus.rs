@@ -1,8 +1,10 @@
 //! Where the network looks: closely at the people that are known, and now and then at everything, for those that are not.
 use super::blobs::{Blobs, Rect};
 use super::grid::Grid;
-use super::state::MAX_GUESTS;
 use crate::frame::Timestamp;
+
+/// Guests that are remembered at most.
+pub(super) const MAX_GUESTS: usize = 4;
 
 /// Confidence above which a cell counts as a person.
 const PERSON_ABOVE: f32 = 0.5;

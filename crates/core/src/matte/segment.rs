@@ -1,11 +1,12 @@
 //! The ordered half of matting: the network, and what it remembers from frame to frame.
 use super::MatteMode;
 use super::blobs::Rect;
+use super::focus::MAX_GUESTS;
 use super::focus::{Focus, close_up};
 use super::grid::{Grid, Guide, Reducer};
 use super::resample::{Resampler, Rounding, Taps};
 use super::smooth::{Motion, quantise, smooth};
-use super::state::{MAX_GUESTS, MatteState, Seen};
+use super::state::{MatteState, Seen};
 use crate::frame::Timestamp;
 use fearless_simd::Level;
 use image::RgbImage;

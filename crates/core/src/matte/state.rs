@@ -1,13 +1,11 @@
 //! What the soft matte remembers of one camera, as one value that can be saved and restored.
 use super::blobs::Rect;
-use super::focus::{Focus, Guest};
+use super::focus::{Focus, Guest, MAX_GUESTS};
 use super::grid::Grid;
 use thiserror::Error;
 
 const MAGIC: [u8; 4] = *b"MBMS";
 const VERSION: u16 = 1;
-/// Guests that are remembered at most.
-pub(super) const MAX_GUESTS: usize = 4;
 
 /// The memory of the soft matte between two frames of one camera: where the network looks, and a small smoothed map and
 /// gray picture (at most 480 cells a side). The default has seen nothing yet.

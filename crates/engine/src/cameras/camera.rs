@@ -1,8 +1,8 @@
 //! One camera, as whoever looks sees it.
 use super::{
     preview::{Offer, Previews},
+    preview_queue::PreviewQueue,
     quality::{Judge, Quality},
-    registry::PreviewQueue,
     trend::{Counted, Trend},
 };
 use crate::status::{Condition, Since, Status};
@@ -151,7 +151,7 @@ pub struct Camera {
     trend: Mutex<Trend>,
     judge: Mutex<Judge>,
     errors: Mutex<VecDeque<Fault>>,
-    previews_queue: PreviewQueue,
+    previews_queue: PreviewQueue<Camera>,
     /// An offer waits for the encoding thread.
     pub(super) pending: AtomicBool,
 }
@@ -168,7 +168,7 @@ impl Camera {
     pub(super) fn new(
         id: CameraId,
         introduction: Introduction,
-        previews_queue: PreviewQueue,
+        previews_queue: PreviewQueue<Camera>,
     ) -> Self {
         let Introduction {
             source,

@@ -2,16 +2,14 @@
 use super::{
     camera::{Camera, Introduction},
     preview::Tools,
+    preview_queue::PreviewQueue,
 };
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use mattebox_core::frame::CameraId;
 use std::{
     collections::BTreeMap,
     io,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -20,30 +18,11 @@ use std::{
 const MAX_CAMERAS: usize = 1000;
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Where cameras hand in what is to be encoded.
-#[derive(Debug, Clone)]
-pub(super) struct PreviewQueue {
-    watched: Arc<AtomicBool>,
-    /// A camera is in it at most once, so it holds no more than there are cameras.
-    to: Sender<Arc<Camera>>,
-}
-
-impl PreviewQueue {
-    pub(super) fn is_watched(&self) -> bool {
-        self.watched.load(Relaxed)
-    }
-
-    pub(super) fn submit(&self, camera: Arc<Camera>) {
-        // When the thread has ended, nobody looks any more.
-        let _ = self.to.send(camera);
-    }
-}
-
 /// All cameras of a process. Until [`CameraRegistry::open`] they cost nothing.
 #[derive(Debug)]
 pub struct CameraRegistry {
     cameras: Mutex<BTreeMap<CameraId, Arc<Camera>>>,
-    previews: PreviewQueue,
+    previews: PreviewQueue<Camera>,
     from: Receiver<Arc<Camera>>,
 }
 
@@ -52,10 +31,7 @@ impl Default for CameraRegistry {
         let (to, from) = crossbeam_channel::unbounded();
         CameraRegistry {
             cameras: Mutex::default(),
-            previews: PreviewQueue {
-                watched: Arc::default(),
-                to,
-            },
+            previews: PreviewQueue::new(to),
             from,
         }
     }
@@ -103,7 +79,7 @@ impl CameraRegistry {
 
     /// Begins to show: from now on pictures are kept and numbers taken. The thread ends with the process.
     pub fn open(self: &Arc<Self>) -> io::Result<()> {
-        if self.previews.watched.swap(true, Relaxed) {
+        if self.previews.watch() {
             return Ok(());
         }
         let registry = self.clone();

@@ -1,6 +1,7 @@
 //! The assignment: the partitions of this worker, and the records of them that are in flight.
 use super::{
-    consumer::{FrameConsumer, GroupMember, Polled},
+    consumer::{FrameConsumer, Polled},
+    consumer_events::GroupMember,
     consumer_events::Rebalance,
     job::LogPosition,
     numbers::Numbers,

@@ -1,6 +1,6 @@
 //! A member of the consumer group: its records and rebalances, and the partitions that it reads.
 use super::{
-    consumer_events::{ConsumerEvents, Rebalance, unassign},
+    consumer_events::{ConsumerEvents, GroupMember, Rebalance, unassign},
     event::Event,
     numbers::Numbers,
     partition_range::{self, PartitionRange},
@@ -10,14 +10,11 @@ use crossbeam_channel::Sender;
 use mattebox_engine::stop::Stop;
 use rdkafka::{
     Offset, TopicPartitionList,
-    consumer::{BaseConsumer, CommitMode, Consumer, RebalanceProtocol},
+    consumer::{CommitMode, Consumer, RebalanceProtocol},
     error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode},
     message::OwnedMessage,
 };
 use std::{sync::Arc, time::Duration};
-
-/// librdkafka's consumer.
-pub(super) type GroupMember = BaseConsumer<ConsumerEvents>;
 
 /// The answer of a poll.
 pub(super) enum Polled {

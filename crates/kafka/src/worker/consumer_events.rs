@@ -17,6 +17,9 @@ use std::{
     time::Duration,
 };
 
+/// librdkafka's consumer.
+pub(super) type GroupMember = BaseConsumer<ConsumerEvents>;
+
 /// A decision of the group.
 #[derive(Debug)]
 pub(super) enum Rebalance {

@@ -2,7 +2,7 @@
 //! offsets, and sends dead letters.
 use super::{
     camera_states::StateDirectory,
-    consumer::GroupMember,
+    consumer_events::GroupMember,
     dead_letter_producer::DeadLetterProducer,
     job::{EncodedResult, Job, LogPosition, RejectedRecord},
     numbers::CameraNumbers,

@@ -66,7 +66,8 @@ use super::{
 };
 use crate::settings::{WorkerSettings, WorkerSink};
 use camera_states::StateDirectory;
-use consumer::{FrameConsumer, GroupMember};
+use consumer::FrameConsumer;
+use consumer_events::GroupMember;
 use crossbeam_channel::Sender;
 use event::Event;
 use file_output::FileOutput;

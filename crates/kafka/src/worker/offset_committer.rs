@@ -3,7 +3,7 @@
 //! librdkafka answers an asynchronous commit only where a callback of its old kind is set, and the
 //! `rdkafka` crate sets none. So the request is a synchronous one, on a thread of its own: the main
 //! loop never waits for the broker, and requests do not overtake each other.
-use super::{consumer::GroupMember, event::Event, job::LogPosition};
+use super::{consumer_events::GroupMember, event::Event, job::LogPosition};
 use crossbeam_channel::{Sender, bounded};
 use rdkafka::{
     Offset, TopicPartitionList,

@@ -1,5 +1,5 @@
 //! Where a partition begins and ends.
-use super::consumer::GroupMember;
+use super::consumer_events::GroupMember;
 use crate::{KafkaError, client::again, settings::WorkerSettings};
 use mattebox_engine::stop::Stop;
 use mattebox_wire::StartAt;

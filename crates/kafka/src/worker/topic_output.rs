@@ -1,7 +1,7 @@
 //! Results in a topic: results, dead letters, camera states and the offsets that they stand for are
 //! one transaction.
 use super::{
-    consumer::GroupMember,
+    consumer_events::GroupMember,
     held::Held,
     job::{EncodedResult, Job, LogPosition, RejectedRecord},
     numbers::{CameraNumbers, Numbers},

@@ -1,5 +1,5 @@
 //! A producer whose records and offsets are published together or not at all.
-use super::consumer::GroupMember;
+use super::consumer_events::GroupMember;
 use crate::{KafkaError, client::Context};
 use mattebox_engine::stop::Stop;
 use rdkafka::{

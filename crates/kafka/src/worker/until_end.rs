@@ -6,7 +6,7 @@
 use super::{
     assignment::Assignment,
     checkpoints::Checkpoints,
-    consumer::GroupMember,
+    consumer_events::GroupMember,
     partition_range::{committed_offsets, watermarks},
 };
 use crate::KafkaError;
