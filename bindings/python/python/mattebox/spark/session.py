@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mattebox.spark")
 
-KAFKA_PACKAGE = "org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0"
 
 # Java does little here, the work is in the native library: the quick compiler is enough, and the thorough one would take a core for minutes.
 JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"

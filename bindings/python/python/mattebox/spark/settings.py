@@ -13,6 +13,8 @@ from . import paths
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 
+KAFKA_PACKAGE = "org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0"
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -158,8 +160,6 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> _Parser:
     """All flags."""
-    from mattebox.spark.session import KAFKA_PACKAGE
-
     top = _Parser(
         prog="python -m mattebox.spark",
         description="Takes frames from a Kafka topic with Spark Structured Streaming, puts another background behind the people in them, and "
