@@ -33,29 +33,11 @@ type Picture<'py> = (Bound<'py, PyByteArray>, u32, u32, usize);
 
 #[pymethods]
 impl Stream {
+    /// `options`: those of `FrameOptions`, as a JSON object.
     #[new]
-    #[pyo3(signature = (model, background, matte, format, jpeg_quality, foreground_cleanup, skip_still, simd))]
-    fn new(
-        model: Option<String>,
-        background: String,
-        matte: String,
-        format: String,
-        jpeg_quality: i64,
-        foreground_cleanup: bool,
-        skip_still: bool,
-        simd: Option<String>,
-    ) -> PyResult<Self> {
-        let options = FrameOptions {
-            model,
-            matte: Some(matte),
-            foreground_cleanup: Some(foreground_cleanup),
-            skip_still: Some(skip_still),
-            background: Some(background),
-            format: Some(format),
-            jpeg_quality: Some(jpeg_quality),
-            simd,
-            max_megapixels: None,
-        };
+    fn new(options: &str) -> PyResult<Self> {
+        let options: FrameOptions =
+            serde_json::from_str(options).map_err(|e| PyValueError::new_err(e.to_string()))?;
         let settings = Arc::new(options.check().map_err(setting_error)?);
         let engine = Engine::new(&settings);
         let processor = FrameProcessor::new(&engine, &settings).map_err(start_error)?;

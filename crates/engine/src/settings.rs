@@ -206,6 +206,19 @@ impl SettingError {
 }
 
 impl FrameOptions {
+    /// The names of all of them, as they stand in settings files, JSON and Python.
+    pub const NAMES: [&str; 9] = [
+        "model",
+        "matte",
+        "foreground_cleanup",
+        "skip_still",
+        "background",
+        "format",
+        "jpeg_quality",
+        "simd",
+        "max_megapixels",
+    ];
+
     /// Checks every value. The first that cannot be used is the error.
     pub fn check(&self) -> Result<FrameSettings, SettingError> {
         let default = FrameSettings::default();
@@ -310,6 +323,19 @@ mod tests {
             ..FrameOptions::default()
         };
         assert_eq!(refused(megapixels).0, "max_megapixels");
+    }
+
+    #[test]
+    fn every_name_is_an_option_and_no_other_is() {
+        let all: serde_json::Map<_, _> = FrameOptions::NAMES
+            .iter()
+            .map(|name| ((*name).to_owned(), serde_json::Value::Null))
+            .collect();
+        let read = serde_json::from_value::<FrameOptions>(all.into());
+        assert!(read.is_ok(), "{read:?}");
+        let error = serde_json::from_str::<FrameOptions>(r#"{"colour": 1}"#).unwrap_err();
+        let known = error.to_string().matches('`').count() / 2 - 1;
+        assert_eq!(known, FrameOptions::NAMES.len(), "{error}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import operator
 import os
 import sys
@@ -50,8 +51,17 @@ class Matte:
         skip_still: bool = False,
         simd: str | None = None,
     ) -> None:
-        name = None if model is None else os.fspath(model)
-        self._stream = Stream(name, background, matte, format, jpeg_quality, foreground_cleanup, skip_still, simd)
+        options = {
+            "model": None if model is None else os.fspath(model),
+            "background": background,
+            "matte": matte,
+            "format": format,
+            "jpeg_quality": operator.index(jpeg_quality),
+            "foreground_cleanup": foreground_cleanup,
+            "skip_still": skip_still,
+            "simd": simd,
+        }
+        self._stream = Stream(json.dumps(options))
         self._time_us = 0
 
     def process(self, rgb: Buffer, *, time_us: int | None = None) -> Any:

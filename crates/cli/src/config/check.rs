@@ -97,18 +97,14 @@ impl Check<'_> {
         made: &MadeLayer,
         max_megapixels: Option<i64>,
     ) -> Result<FrameSettings, ConfigError> {
-        let made = made.clone();
-        let options = FrameOptions {
-            model: made.model,
-            matte: made.matte,
-            foreground_cleanup: made.foreground_cleanup,
-            skip_still: made.skip_still,
-            background: made.background,
-            format: made.format,
-            jpeg_quality: made.jpeg_quality,
-            simd: made.simd,
-            max_megapixels,
-        };
+        let mut all = serde_json::to_value(made).unwrap_or_default();
+        if let Some(all) = all.as_object_mut() {
+            all.insert("max_megapixels".to_owned(), max_megapixels.into());
+            all.retain(|name, _| FrameOptions::NAMES.contains(&name.as_str()));
+        }
+        // A layer has the names and types of the options.
+        let options: FrameOptions = serde_json::from_value(all)
+            .map_err(|e| ConfigError::Conflict(format!("settings of frames: {e}")))?;
         options.check().map_err(|e| self.setting(e))
     }
     fn setting(&self, error: SettingError) -> ConfigError {
