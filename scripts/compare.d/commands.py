@@ -13,7 +13,7 @@ import records
 from builds import Build
 from processes import ROOT, Skip, answer, environment, execute
 from rows import Row
-from workshop import Workshop, expect, publish, with_defaults
+from workspace import Workspace, expect, publish, with_defaults
 
 HERE = pathlib.Path(__file__).resolve().parent
 RUN_DEFAULTS = {"--frames": str(inputs.FRAMES), "--threads": "1", "--progress": "none"}
@@ -21,51 +21,51 @@ WORKER_DEFAULTS = {"--until": "end", "--threads": "1", "--progress": "none"}
 SPARK_DEFAULTS = {"--from": "earliest", "--until": "end", "--trigger": "micro", "--master": "local[2]"}
 
 
-def run(row: Row, build: Build, shop: Workshop) -> pathlib.Path:
+def run(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
     """`mattebox run`."""
     if row.simd and row.simd not in build.simd_levels:
         raise Skip(f"this processor has no {row.simd}")
-    place = shop.place(row.name, build)
-    words = with_defaults(shop.inputs.fill_in(row.spec), RUN_DEFAULTS)
+    place = workspace.place(row.name, build)
+    words = with_defaults(workspace.inputs.fill_in(row.spec), RUN_DEFAULTS)
     stdout = place.cwd / "stdout" if "-" in words else None
     expect(execute([build.binary, "run", *words], cwd=place.cwd, log=place.log, stdout=stdout), row.exit_code, place.log)
     return place.cwd
 
 
-def python(row: Row, build: Build, shop: Workshop) -> pathlib.Path:
+def python(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
     """Calls of the Python class."""
-    return call(row.name, build, shop, "matte_calls.py", row.spec, shop.inputs.path("raw"), shop.inputs.path("pictures"))
+    return call(row.name, build, workspace, "matte_calls.py", row.spec, workspace.inputs.path("raw"), workspace.inputs.path("pictures"))
 
 
-def call(name: str, build: Build, shop: Workshop, program: str, *arguments: object) -> pathlib.Path:
+def call(name: str, build: Build, workspace: Workspace, program: str, *arguments: object) -> pathlib.Path:
     """Runs a program of this folder that imports this build's Python package, with the Python that runs this."""
-    env = environment(PYTHONPATH=str(build.python_path(shop.folder)), PYTHONDONTWRITEBYTECODE="1")
-    place = shop.place(name, build)
+    env = environment(PYTHONPATH=str(build.python_path(workspace.folder)), PYTHONDONTWRITEBYTECODE="1")
+    place = workspace.place(name, build)
     expect(execute([sys.executable, HERE / program, *arguments], cwd=place.cwd, log=place.log, env=env), 0, place.log)
     return place.cwd
 
 
-def camera(row: Row, build: Build, shop: Workshop) -> pathlib.Path:
+def camera(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
     """`mattebox camera`, into a topic of its own; its records become files."""
-    place, topic = shop.place(row.name, build), f"{row.name}-{build.name}"
-    publish(build, shop, row.spec, topic, place.log)
-    found = [records.without_time(record) for record in shop.broker.consume(topic)]
+    place, topic = workspace.place(row.name, build), f"{row.name}-{build.name}"
+    publish(build, workspace, row.spec, topic, place.log)
+    found = [records.without_time(record) for record in workspace.broker.consume(topic)]
     records.save(found, place.cwd / "records", records.by_key, without=records.OF_A_CAMERAS_START)
     return place.cwd
 
 
-def worker(row: Row, build: Build, shop: Workshop) -> pathlib.Path:
+def worker(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
     """`mattebox worker` until the end of a log; results and dead letters become files."""
-    topic = shop.log(row.topic)
-    place, results = shop.place(row.name, build), f"{row.name}-{build.name}"
+    topic = workspace.log(row.topic)
+    place, results = workspace.place(row.name, build), f"{row.name}-{build.name}"
     words = with_defaults(
-        shop.inputs.fill_in(row.spec, results=results),
-        {**WORKER_DEFAULTS, "--kafka": shop.broker.address, "--topic": topic, "--group": results},
+        workspace.inputs.fill_in(row.spec, results=results),
+        {**WORKER_DEFAULTS, "--kafka": workspace.broker.address, "--topic": topic, "--group": results},
     )
-    with saved_dead_letters(shop.broker, topic, place.cwd):
+    with saved_dead_letters(workspace.broker, topic, place.cwd):
         expect(execute([build.binary, "worker", *words], cwd=place.cwd, log=place.log), row.exit_code, place.log)
     if "{results}" in row.spec:
-        records.save(shop.broker.consume(results), place.cwd / "results", records.by_key)
+        records.save(workspace.broker.consume(results), place.cwd / "results", records.by_key)
     forget_group(place.cwd, results)
     return place.cwd
 
@@ -84,17 +84,17 @@ def forget_group(cwd: pathlib.Path, group: str) -> None:
         path.rename(path.with_name(path.name.replace(group, "group", 1)))
 
 
-def spark(row: Row, build: Build, shop: Workshop) -> pathlib.Path:
+def spark(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
     """The Spark job until the end of a log, in one process; pictures, rows of results and dead letters become files."""
-    topic = shop.log(row.topic)
-    place, results = shop.place(row.name, build), f"{row.name}-{build.name}"
-    words = with_defaults(shop.inputs.fill_in(row.spec, results=results), {**SPARK_DEFAULTS, "--kafka": shop.broker.address})
+    topic = workspace.log(row.topic)
+    place, results = workspace.place(row.name, build), f"{row.name}-{build.name}"
+    words = with_defaults(workspace.inputs.fill_in(row.spec, results=results), {**SPARK_DEFAULTS, "--kafka": workspace.broker.address})
     names = ["--topic", topic, "--group", results, "--results", f"{results}.rows"]
-    with saved_dead_letters(shop.broker, topic, place.cwd):
-        expect(execute([*spark_job(), *words, *names], cwd=place.cwd, log=place.log, env=spark_environment(build, shop)), 0, place.log)
+    with saved_dead_letters(workspace.broker, topic, place.cwd):
+        expect(execute([*spark_job(), *words, *names], cwd=place.cwd, log=place.log, env=spark_environment(build, workspace)), 0, place.log)
     if "{results}" in row.spec:
-        records.save(shop.broker.consume(results), place.cwd / "results", records.by_key)
-    save_rows(shop.broker.consume(f"{results}.rows"), place.cwd)
+        records.save(workspace.broker.consume(results), place.cwd / "results", records.by_key)
+    save_rows(workspace.broker.consume(f"{results}.rows"), place.cwd)
     forget_group(place.cwd, results)
     return place.cwd
 
@@ -107,9 +107,9 @@ def spark_job() -> list[object]:
     return [python, "-m", "mattebox.spark", "--jars", connector]
 
 
-def spark_environment(build: Build, shop: Workshop) -> dict[str, str]:
+def spark_environment(build: Build, workspace: Workspace) -> dict[str, str]:
     """The variables of the job: this build's package with its libraries, and a small driver."""
-    package = str(build.python_path_with_jar(shop.folder))
+    package = str(build.python_path_with_jar(workspace.folder))
     small = {"SPARK_DRIVER_MEMORY": "512m", "SPARK_LOCAL_IP": "127.0.0.1", "MATTEBOX_SPARK_LOG": "ERROR"}
     return environment(PYTHONPATH=package, PYTHONDONTWRITEBYTECODE="1", **small)
 

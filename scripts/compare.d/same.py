@@ -7,7 +7,7 @@ import pathlib
 import commands
 from builds import Build
 from rows import Row
-from workshop import Workshop
+from workspace import Workspace
 
 OUT = pathlib.Path("output/cam01")
 # The same frames as the source of `run`, and as a folder of encoded pictures.
@@ -15,21 +15,21 @@ SOURCES = {"png": "lossless", "jpg": "pictures"}
 FOLDERS = {"png": "pngs", "jpg": "pictures"}
 
 
-def by_run(row: Row, build: Build, shop: Workshop) -> pathlib.Path:
+def by_run(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
     """The files of `mattebox run`: what the other ways are compared with."""
     matte, pictures = row.spec.split()
     spec = f"{{{SOURCES[pictures]}}} --camera-id cam01 --matte {matte}"
-    return commands.run(Row(f"{row.name}-by-run", "run", spec), build, shop) / OUT
+    return commands.run(Row(f"{row.name}-by-run", "run", spec), build, workspace) / OUT
 
 
-def by_way(row: Row, build: Build, shop: Workshop) -> pathlib.Path:
+def by_way(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
     """The files of another way."""
     matte, pictures = row.spec.split()
     if row.kind == "python":
-        made = commands.call(row.name, build, shop, "matte_files.py", matte, shop.inputs.path(FOLDERS[pictures]))
+        made = commands.call(row.name, build, workspace, "matte_files.py", matte, workspace.inputs.path(FOLDERS[pictures]))
     elif row.kind == "spark":
-        made = commands.spark(Row(row.name, "spark", f"--matte {matte}", f"same-{pictures}-binary"), build, shop)
+        made = commands.spark(Row(row.name, "spark", f"--matte {matte}", f"same-{pictures}-binary"), build, workspace)
     else:
         wire = row.kind.removeprefix("worker-")
-        made = commands.worker(Row(row.name, "worker", f"--matte {matte}", f"same-{pictures}-{wire}"), build, shop)
+        made = commands.worker(Row(row.name, "worker", f"--matte {matte}", f"same-{pictures}-{wire}"), build, workspace)
     return made / OUT

@@ -38,7 +38,7 @@ def expect(code: int, wanted: int, log: pathlib.Path) -> None:
 
 
 @dataclasses.dataclass
-class Workshop:
+class Workspace:
     """What rows share: folders, inputs, a broker, and the logs in it."""
 
     folder: pathlib.Path
@@ -95,7 +95,7 @@ class Place:
     log: pathlib.Path
 
 
-def publish(build: Build, shop: Workshop, spec: str, topic: str, log: pathlib.Path) -> None:
+def publish(build: Build, workspace: Workspace, spec: str, topic: str, log: pathlib.Path) -> None:
     """Fills a topic by `mattebox camera`, as fast as it goes."""
-    words = with_defaults(shop.inputs.fill_in(spec), {**CAMERA_DEFAULTS, "--kafka": shop.broker.address, "--topic": topic})
+    words = with_defaults(workspace.inputs.fill_in(spec), {**CAMERA_DEFAULTS, "--kafka": workspace.broker.address, "--topic": topic})
     expect(execute([build.binary, "camera", *words], log=log), 0, log)
