@@ -3,7 +3,7 @@ pub use mattebox_wire::dead_letter::{
     CODE, LEFT_OUT, MESSAGE, OFFSET, PARTITION, TOPIC, is_ours, topic,
 };
 use mattebox_wire::{DeadLetter, dead_letter};
-use rdkafka::message::{Header, Headers, OwnedHeaders};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders, OwnedMessage};
 
 /// A record's own headers, without those of an earlier death.
 pub fn original(headers: Option<&OwnedHeaders>) -> OwnedHeaders {
@@ -18,9 +18,22 @@ pub fn original(headers: Option<&OwnedHeaders>) -> OwnedHeaders {
     kept
 }
 
+/// What a dead letter holds beside its record's key: the value, unless that has more than
+/// `max_value_bytes`, and the headers.
+pub fn value_and_headers<'a>(
+    record: &'a OwnedMessage,
+    reason: &DeadLetter<'_>,
+    max_value_bytes: usize,
+) -> (Option<&'a [u8]>, OwnedHeaders) {
+    let value = record.payload();
+    let left_out = dead_letter::left_out(value, max_value_bytes);
+    let headers = headers(record.headers(), reason, left_out);
+    (value.filter(|_| left_out.is_none()), headers)
+}
+
 /// A record's own headers, and why it is dead. `left_out` says how many bytes its value had, where
 /// it is not kept.
-pub fn headers(
+fn headers(
     of_record: Option<&OwnedHeaders>,
     reason: &DeadLetter<'_>,
     left_out: Option<usize>,

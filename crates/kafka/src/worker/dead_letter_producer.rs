@@ -103,17 +103,12 @@ impl DeadLetterProducer {
             partition: position.partition,
             offset: position.offset,
         };
-        let value = rejected.record.payload();
-        let left_out = value.map(<[u8]>::len).filter(|bytes| *bytes > max);
+        let (value, headers) = letters::value_and_headers(&rejected.record, &reason, max);
         let mut record: BaseRecord<'_, [u8], [u8], Box<LogPosition>> =
             BaseRecord::with_opaque_to(&self.dead, Box::new(position));
         record.key = rejected.record.key();
-        record.payload = value.filter(|_| left_out.is_none());
-        record = record.headers(letters::headers(
-            rejected.record.headers(),
-            &reason,
-            left_out,
-        ));
+        record.payload = value;
+        record = record.headers(headers);
         self.producer
             .send(record)
             .map_err(|(error, _)| KafkaError::client("send a dead letter")(error))?;

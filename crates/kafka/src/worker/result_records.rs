@@ -133,14 +133,11 @@ impl ResultRecords {
             partition,
             offset,
         };
-        let value = rejected.record.payload();
-        let left_out = value
-            .map(<[u8]>::len)
-            .filter(|bytes| *bytes > self.max_dead_letter);
+        let (value, headers) =
+            letters::value_and_headers(&rejected.record, &reason, self.max_dead_letter);
         let mut record = BaseRecord::<[u8], [u8]>::to(&self.dead);
-        record.payload = value.filter(|_| left_out.is_none());
+        record.payload = value;
         record.key = rejected.record.key();
-        let headers = letters::headers(rejected.record.headers(), &reason, left_out);
         producer.send(record.headers(headers))
     }
 }
