@@ -9,14 +9,13 @@ use mattebox_core::{
     matte::MatteState,
 };
 use mattebox_engine::{
-    Frame, FrameOutcome, FramePicture, FrameProcessor, MattedFrame, Rejection, trace::Span,
+    Frame, FramePicture, FrameProcessor, MattedFrame, latency::age_us, trace::Span,
 };
 use mattebox_store::{FrameDir, OnExisting, Outcome, StateStore, StoreError};
 use mattebox_wire::{DeadLetter, FrameStatus, MAX_HEADERS, OutgoingRecord, Record, ResultPicture};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
 };
 use thiserror::Error;
 
@@ -141,13 +140,9 @@ impl TaskEngine {
         if processor.lost().is_none() {
             lock(&self.processors).push(processor);
         }
-        let row = match processed {
-            FrameOutcome::Matted(row) => row?,
-            FrameOutcome::Rejected(rejection) => Row::dead(rejection.code, rejection.message),
-            FrameOutcome::Panicked => {
-                let rejection = Rejection::internal();
-                Row::dead(rejection.code, rejection.message)
-            }
+        let row = match processed.into_result() {
+            Ok(row) => row?,
+            Err(rejection) => Row::dead(rejection.code, rejection.message),
         };
         let headers = match row.picture {
             Some(_) => headers(settings, record, &frame, place.number(), row.size),
@@ -266,16 +261,6 @@ impl Target<'_> {
             headers: Vec::new(),
         })
     }
-}
-
-/// How long ago a frame was taken, in microseconds.
-fn age_us(time: Timestamp) -> i64 {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_micros());
-    i64::try_from(now)
-        .unwrap_or(i64::MAX)
-        .saturating_sub(time.0)
 }
 
 /// The headers of a result: a worker with the same settings gives the same.

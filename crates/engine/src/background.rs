@@ -1,5 +1,5 @@
 //! What stands behind each frame of one camera.
-use crate::{BackgroundChoice, address::harmless, files, stop::Stop};
+use crate::{BackgroundChoice, FrameSettings, address::harmless, files, stop::Stop};
 use image::RgbImage;
 use mattebox_core::{
     codec::Limits,
@@ -42,7 +42,7 @@ struct Start {
 impl BackgroundSources {
     /// The background of the settings is read when it is opened first. Larger pictures than
     /// `limits` are errors.
-    pub fn new(start: &BackgroundSpec, limits: Limits) -> Self {
+    pub(crate) fn new(start: &BackgroundSpec, limits: Limits) -> Self {
         BackgroundSources {
             limits,
             videos: None,
@@ -53,8 +53,17 @@ impl BackgroundSources {
         }
     }
 
+    /// For frames with these settings.
+    pub(crate) fn of(settings: &FrameSettings) -> Self {
+        let start = match &settings.background {
+            BackgroundChoice::Spec(spec) => spec.clone(),
+            BackgroundChoice::Upload(_) => BackgroundSpec::default(),
+        };
+        Self::new(&start, settings.limits)
+    }
+
     /// Videos can be backgrounds, too.
-    pub fn with_videos(self, videos: impl VideoOpener + 'static) -> Self {
+    pub(crate) fn with_videos(self, videos: impl VideoOpener + 'static) -> Self {
         BackgroundSources {
             videos: Some(Box::new(videos)),
             ..self

@@ -1,11 +1,22 @@
 //! How long frames take from being read to being written.
+use mattebox_core::frame::Timestamp;
 use serde::Serialize;
 use std::{
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 #[cfg(feature = "view")]
 use utoipa::ToSchema;
+
+/// How long ago a frame was taken, in microseconds; negative for a time that lies in the future.
+pub fn age_us(taken: Timestamp) -> i64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_micros());
+    i64::try_from(now)
+        .unwrap_or(i64::MAX)
+        .saturating_sub(taken.0)
+}
 
 /// Each doubling of the time has so many buckets, so that what is told is at most 3 % too long.
 const BUCKETS_PER_DOUBLING: u64 = 32;

@@ -231,7 +231,6 @@ impl FrameOptions {
         let simd = parse("simd", &self.simd)?.unwrap_or(default.simd);
         simd.level()
             .map_err(|e| SettingError::new("simd", simd, e))?;
-        let jpeg_quality = integer("jpeg_quality", self.jpeg_quality, 1..=100)?;
         Ok(FrameSettings {
             model: ModelChoice::named(self.model.as_deref()),
             matte: parse("matte", &self.matte)?.unwrap_or(default.matte),
@@ -241,13 +240,19 @@ impl FrameOptions {
             skip_still: self.skip_still.unwrap_or(default.skip_still),
             background: BackgroundChoice::Spec(background),
             format,
-            jpeg_quality: jpeg_quality
-                .and_then(|quality| u8::try_from(quality).ok())
-                .unwrap_or(default.jpeg_quality),
+            jpeg_quality: jpeg_quality(self.jpeg_quality)?,
             simd,
             limits: limits(self.max_megapixels)?,
         })
     }
+}
+
+/// The quality of JPEG pictures.
+pub fn jpeg_quality(value: Option<i64>) -> Result<u8, SettingError> {
+    let given = integer("jpeg_quality", value, 1..=100)?;
+    Ok(given
+        .and_then(|quality| u8::try_from(quality).ok())
+        .unwrap_or(FrameSettings::default().jpeg_quality))
 }
 
 /// The limit of pictures, from millions of pixels.

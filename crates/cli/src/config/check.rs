@@ -5,7 +5,9 @@ use super::{
 };
 use mattebox_core::codec::Limits;
 use mattebox_engine::{
-    FrameOptions, FrameSettings, SettingError, address::scrub::Scrubber, settings::limits,
+    FrameOptions, FrameSettings, SettingError,
+    address::scrub::Scrubber,
+    settings::{jpeg_quality, limits},
 };
 use mattebox_media::source::{CameraSource, SourceOptions};
 use std::{
@@ -85,11 +87,7 @@ impl Check<'_> {
         }
     }
     pub(super) fn jpeg_quality(&self, value: Option<i64>) -> Result<u8, ConfigError> {
-        let default = FrameSettings::default().jpeg_quality;
-        let given = self.integer("jpeg_quality", value, 1, 100)?;
-        Ok(given
-            .and_then(|quality| u8::try_from(quality).ok())
-            .unwrap_or(default))
+        jpeg_quality(value).map_err(|e| self.setting(e))
     }
     /// What is asked of each frame.
     pub(super) fn frame(

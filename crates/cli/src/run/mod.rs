@@ -19,7 +19,7 @@ pub mod stats;
 mod worker;
 
 use crate::config::{output_choice::Format, settings::RunSettings};
-use mattebox_core::{compose::BackgroundSpec, frame::CameraId};
+use mattebox_core::frame::CameraId;
 use mattebox_engine::{
     BackgroundChoice, Engine, FrameSettings, StartError, Watch,
     background::{BackgroundSource, BackgroundSources},
@@ -180,7 +180,7 @@ impl Pipeline {
     /// Loads the network and the backgrounds and opens the output folders, so that what is wrong with the settings is said
     /// before the first frame. `stop` ends the reading, `abort` everything.
     pub fn new(settings: RunSettings, stop: Stop, abort: Stop) -> Result<Self, StartError> {
-        let engine = engine(&settings);
+        let engine = Engine::with_videos(&settings.frame, BackgroundVideos::new(&settings.source));
         engine.models.get(&settings.frame.model)?;
         tracing::debug!("the network is loaded");
         let job = Job {
@@ -374,20 +374,6 @@ impl Pipeline {
 
 fn named(name: &str) -> thread::Builder {
     thread::Builder::new().name(name.to_owned())
-}
-
-/// The engine of a run: videos can be backgrounds, too.
-fn engine(settings: &RunSettings) -> Engine {
-    let start = match &settings.frame.background {
-        BackgroundChoice::Spec(spec) => spec.clone(),
-        BackgroundChoice::Upload(_) => BackgroundSpec::default(),
-    };
-    let sources = BackgroundSources::new(&start, settings.frame.limits)
-        .with_videos(BackgroundVideos::new(&settings.source));
-    Engine {
-        backgrounds: Arc::new(sources),
-        ..Engine::new(&settings.frame)
-    }
 }
 
 /// Who reads, processes and writes the frames of each camera.

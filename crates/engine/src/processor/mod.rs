@@ -12,7 +12,7 @@ pub use tools::MattedFrame;
 
 use crate::{
     FrameSettings, ModelRegistry, StartError,
-    background::{BackgroundSource, BackgroundSources},
+    background::{BackgroundSource, BackgroundSources, VideoOpener},
     settings::BackgroundChoice,
     stages::{Stage, StageClock},
     stop::Stop,
@@ -48,13 +48,18 @@ pub struct Engine {
 impl Engine {
     /// An engine for frames with these settings, or with others of the same limits.
     pub fn new(settings: &FrameSettings) -> Self {
-        let start = match &settings.background {
-            BackgroundChoice::Spec(spec) => spec.clone(),
-            BackgroundChoice::Upload(_) => Default::default(),
-        };
+        Self::with_backgrounds(BackgroundSources::of(settings))
+    }
+
+    /// The same, where videos can be backgrounds.
+    pub fn with_videos(settings: &FrameSettings, videos: impl VideoOpener + 'static) -> Self {
+        Self::with_backgrounds(BackgroundSources::of(settings).with_videos(videos))
+    }
+
+    fn with_backgrounds(backgrounds: BackgroundSources) -> Self {
         Engine {
             models: Arc::default(),
-            backgrounds: Arc::new(BackgroundSources::new(&start, settings.limits)),
+            backgrounds: Arc::new(backgrounds),
             clock: Arc::default(),
         }
     }
@@ -247,6 +252,8 @@ struct Work {
     /// The picture out of a JSON record.
     unpacked: Vec<u8>,
     picture: RgbImage,
+    /// Nothing asks a background to stop while a frame waits for it.
+    never: Stop,
 }
 
 impl Work {
@@ -259,6 +266,7 @@ impl Work {
             decoder: Decoder::default(),
             unpacked: Vec::new(),
             picture: RgbImage::default(),
+            never: Stop::new(),
         };
         work.tools_of(settings)?;
         Ok(work)
@@ -348,20 +356,22 @@ impl Work {
         step.run(Stage::Refine, || tools.refine(picture));
         let (width, height) = picture.dimensions();
         let background = match frame.background.take() {
-            Some(background) => background,
-            None => self.background(&settings.background, width, height)?,
+            Some(background) => Ok(background),
+            None => self.background(&settings.background, width, height),
         };
         let tools = &mut self.tools[at].1;
-        let made = finish(&mut MattedFrame {
-            tools,
-            step,
-            picture,
-            background,
-            still,
-            is_composed: false,
+        let made = background.map(|background| {
+            finish(&mut MattedFrame {
+                tools,
+                step,
+                picture,
+                background,
+                still,
+                is_composed: false,
+            })
         });
         self.picture = own;
-        Ok(made)
+        made
     }
 
     /// The background of the next frame with this choice.
@@ -375,14 +385,13 @@ impl Work {
             code: "no-background",
             message,
         };
-        let stop = Stop::new();
         let at = match self.backgrounds.iter().position(|(of, _)| of == choice) {
             Some(at) => at,
             None => {
                 let source = self
                     .engine
                     .backgrounds
-                    .open(choice, &stop)
+                    .open(choice, &self.never)
                     .map_err(rejected)?;
                 // The oldest goes: a camera that still has it opens it again.
                 if self.backgrounds.len() >= MAX_BACKGROUNDS {
@@ -394,7 +403,7 @@ impl Work {
         };
         self.backgrounds[at]
             .1
-            .next(width, height, &stop)
+            .next(width, height, &self.never)
             .map_err(rejected)
     }
 }

@@ -4,13 +4,13 @@ use super::{
     job::{Job, JobOutcome, LogPosition, RejectedRecord},
     numbers::{CameraNumbers, OTHERS},
     output::{Commit, DeadLetterFailed, DeadLetterTaken, Output, Reached},
-    processing::age_us,
     retries::{Attempt, Retries, Retry},
     shared::Shared,
 };
 use crate::KafkaError;
 use mattebox_core::frame::CameraId;
 use mattebox_engine::Rejection;
+use mattebox_engine::latency::age_us;
 use mattebox_store::{CameraState, StoreError};
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -78,7 +78,7 @@ impl Delivery {
         match outcome {
             JobOutcome::Written { bytes } => {
                 job.span.became("written");
-                counted.arrived(bytes, age_us(&job));
+                counted.arrived(bytes, age_us(job.head.time));
             }
             JobOutcome::Kept => {
                 job.span.became("kept");

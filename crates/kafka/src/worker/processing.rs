@@ -5,23 +5,24 @@ use super::{
     shared::Shared,
 };
 use crate::settings::WorkerSink;
+use image::RgbImage;
 use mattebox_engine::{
-    Frame, FrameOutcome, FramePicture, FrameProcessor, MattedFrame, Rejection, StartError,
+    Frame, FramePicture, FrameProcessor, MattedFrame, StartError,
     cameras::{Camera, preview::Offer},
+    latency::age_us,
     queues::{Ahead, QueueId, Turn, Work},
     stages::Stage,
     status::Condition,
 };
 use mattebox_store::Outcome as Stored;
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{mem, sync::Arc, time::Duration};
 
 /// One thread with its processor.
 pub(super) struct ProcessingThread {
     shared: Arc<Shared>,
     processor: FrameProcessor,
+    /// A picture whose memory the next decoding ahead uses again.
+    spare: RgbImage,
 }
 
 impl ProcessingThread {
@@ -29,6 +30,7 @@ impl ProcessingThread {
         Ok(ProcessingThread {
             processor: FrameProcessor::new(&shared.engine, &shared.start())?,
             shared: shared.clone(),
+            spare: RgbImage::default(),
         })
     }
 
@@ -53,7 +55,7 @@ impl ProcessingThread {
     /// Decodes a frame whose turn has not come.
     fn decode(&mut self, mut ahead: Ahead<'_, QueuedRecord>) {
         let record = ahead.frame();
-        let mut picture = image::RgbImage::default();
+        let mut picture = mem::take(&mut self.spare);
         let encoded = FramePicture::Encoded(record.job.encoded());
         let settings = &self.shared.settings.frame;
         let decoded = self
@@ -96,11 +98,10 @@ impl ProcessingThread {
                     still = matted.is_still();
                     finish(shared, id, &job, matted, shown)
                 });
-                match processed {
-                    FrameOutcome::Matted(outcome) => outcome,
-                    FrameOutcome::Rejected(rejection) => JobOutcome::Rejected(rejection),
-                    FrameOutcome::Panicked => JobOutcome::Rejected(Rejection::internal()),
+                if let Picture::Decoded(picture) = picture {
+                    self.spare = picture;
                 }
+                processed.into_result().unwrap_or_else(JobOutcome::Rejected)
             }
         };
         self.shared.queues.done(id);
@@ -166,15 +167,7 @@ fn finish(
 }
 
 fn is_stale(job: &Job, max_age: Option<Duration>) -> bool {
-    max_age.is_some_and(|max| age_us(job) > i64::try_from(max.as_micros()).unwrap_or(i64::MAX))
-}
-
-/// How long ago a frame was taken, in microseconds.
-pub(super) fn age_us(job: &Job) -> i64 {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_micros());
-    i64::try_from(now)
-        .unwrap_or(i64::MAX)
-        .saturating_sub(job.head.time.0)
+    max_age.is_some_and(|max| {
+        age_us(job.head.time) > i64::try_from(max.as_micros()).unwrap_or(i64::MAX)
+    })
 }

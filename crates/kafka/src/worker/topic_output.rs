@@ -6,7 +6,6 @@ use super::{
     job::{EncodedResult, Job, LogPosition, RejectedRecord},
     numbers::{CameraNumbers, Numbers},
     output::{Commit, DeadLetterFailed, DeadLetterTaken, Output, Reached},
-    processing::age_us,
     result_records::ResultRecords,
     result_topics::{self, ResultTopics},
     shared::Shared,
@@ -15,7 +14,7 @@ use super::{
 };
 use crate::{KafkaError, client::Context, topics};
 use mattebox_core::frame::CameraId;
-use mattebox_engine::{Rejection, stop::Stop};
+use mattebox_engine::{Rejection, latency::age_us, stop::Stop};
 use mattebox_net::Model;
 use mattebox_store::{CameraState, StoreError};
 use rdkafka::{
@@ -162,7 +161,7 @@ impl TopicOutput {
             job.span.became("published");
             self.numbers
                 .camera(Some(&job.head.camera))
-                .arrived(bytes, age_us(job));
+                .arrived(bytes, age_us(job.head.time));
         }
         held.drop_before(end);
     }
