@@ -1,5 +1,6 @@
 //! Why nothing can begin.
 use mattebox_net::SimdError;
+use mattebox_store::{OwnerError, StoreError};
 use std::net::SocketAddr;
 use thiserror::Error;
 
@@ -19,7 +20,10 @@ pub enum StartError {
     Background(String),
     /// The output folder cannot be used.
     #[error(transparent)]
-    Store(#[from] mattebox_store::StoreError),
+    Store(#[from] StoreError),
+    /// The output folder has another owner, or holds frames that stay.
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
     /// The vector instructions are not there.
     #[error(transparent)]
     Simd(#[from] SimdError),
@@ -48,7 +52,10 @@ impl StartError {
             | StartError::Simd(_)
             | StartError::Http { .. }
             | StartError::Trace(_) => 2,
-            StartError::Store(_) | StartError::Thread(_) => 1,
+            StartError::Owner(OwnerError::Store(_))
+            | StartError::Store(_)
+            | StartError::Thread(_) => 1,
+            StartError::Owner(_) => 2,
         }
     }
 }

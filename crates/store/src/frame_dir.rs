@@ -5,6 +5,9 @@ use mattebox_core::frame::{CameraId, FrameNumber};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+/// The ends of the names of frames' files, of every format.
+pub const EXTENSIONS: [&str; 3] = ["png", "jpg", "webp"];
+
 /// The folder `ROOT/<camera>` with one file per frame: `frame_000000.png`, `frame_000001.png` and so on. Numbers over
 /// 999,999 take as many digits as they need.
 ///
@@ -42,6 +45,43 @@ impl FrameDir {
             highest = highest.max(name.to_str().and_then(number_of));
         }
         Ok(highest)
+    }
+
+    /// Whether there is a frame's file in `ROOT/<camera>`, of any format.
+    pub fn holds_frames(root: &Path, camera: &CameraId) -> Result<bool, StoreError> {
+        holds_frames(&root.join(camera.as_str()))
+    }
+
+    /// Whether there is a frame's file in the folder of any camera below `root`.
+    pub fn any_holds_frames(root: &Path) -> Result<bool, StoreError> {
+        let fail = |error| StoreError::io("read the folder", root)(error);
+        let entries = match fs::read_dir(root) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(fail(error)),
+        };
+        for entry in entries {
+            let path = entry.map_err(fail)?.path();
+            if path.is_dir() && holds_frames(&path)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Removes all frames' files, of every format, and returns how many those were. Other files stay.
+    pub fn remove_frames(&self) -> Result<u64, StoreError> {
+        let fail = |error| StoreError::io("read the folder", &self.folder)(error);
+        let mut removed = 0;
+        for entry in fs::read_dir(&self.folder).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            if is_frame(&entry) {
+                let path = entry.path();
+                fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
     }
 
     /// Whether [`FrameDir::write`] returns only when the file is on the disk and outlives a power failure. Off at first:
@@ -87,6 +127,37 @@ impl FrameDir {
         pending.write_all(bytes)?;
         pending.commit(on_existing, self.durable)
     }
+}
+
+fn holds_frames(folder: &Path) -> Result<bool, StoreError> {
+    let fail = |error| StoreError::io("read the folder", folder)(error);
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(fail(error)),
+    };
+    for entry in entries {
+        if is_frame(&entry.map_err(fail)?) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether this is a frame's file by its name, and no folder.
+fn is_frame(entry: &fs::DirEntry) -> bool {
+    let name = entry.file_name();
+    let is_name = |name: &str| EXTENSIONS.iter().any(|end| is_name_of_frame(name, end));
+    name.to_str().is_some_and(is_name) && entry.file_type().is_ok_and(|kind| !kind.is_dir())
+}
+
+/// Whether a frame can have this name: see [`FrameDir::path`].
+pub(crate) fn is_name_of_frame(name: &str, extension: &str) -> bool {
+    let number = name
+        .strip_prefix("frame_")
+        .and_then(|rest| rest.strip_suffix(extension)?.strip_suffix('.'));
+    number
+        .is_some_and(|number| number.len() >= 6 && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The number in the name of a frame's file.
@@ -142,6 +213,37 @@ mod tests {
         assert_eq!(
             FrameDir::highest(root.path(), &cam("a")).unwrap(),
             Some(FrameNumber(1_234_567))
+        );
+    }
+
+    #[test]
+    fn only_frames_are_removed_of_every_format() {
+        let root = tempfile::tempdir().unwrap();
+        let holds = || FrameDir::holds_frames(root.path(), &cam("a")).unwrap();
+        let any = || FrameDir::any_holds_frames(root.path()).unwrap();
+        assert!(!holds() && !any());
+        let dir = FrameDir::open(root.path(), &cam("a")).unwrap();
+        let others = [
+            "frame_000003.png.bak",
+            "frame_1.png",
+            "frame_x.png",
+            "notes.txt",
+        ];
+        for name in others {
+            fs::write(dir.folder().join(name), b"x").unwrap();
+        }
+        fs::create_dir(dir.folder().join("frame_000009.png")).unwrap();
+        fs::write(root.path().join("frame_000000.png"), b"x").unwrap();
+        assert!(!holds() && !any());
+        for name in ["frame_000000.png", "frame_000001.jpg", "frame_1000000.webp"] {
+            fs::write(dir.folder().join(name), b"x").unwrap();
+            assert!(holds() && any(), "{name}");
+        }
+        assert_eq!(dir.remove_frames().unwrap(), 3);
+        assert!(!holds() && !any());
+        assert_eq!(
+            fs::read_dir(dir.folder()).unwrap().count(),
+            others.len() + 1
         );
     }
 

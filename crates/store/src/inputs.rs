@@ -2,6 +2,7 @@
 //!
 //! A file is known by its identity (device and inode), whatever path leads to it: through links, another spelling, or a file
 //! system that does not tell upper from lower case. Where there are no inodes, it is known by its resolved path.
+use crate::frame_dir::is_name_of_frame;
 use std::collections::HashMap;
 use std::ffi::OsString;
 #[cfg(unix)]
@@ -125,7 +126,7 @@ impl Inputs {
             .find_map(|entry| {
                 let name = entry.file_name().into_string().ok()?;
                 let frame = name.to_lowercase();
-                if !is_frame(&frame, extension) || !self.may_hold(&entry) {
+                if !is_name_of_frame(&frame, extension) || !self.may_hold(&entry) {
                     return None;
                 }
                 // In another case it is another file, unless the file system takes both for the same.
@@ -193,15 +194,6 @@ fn id_of_open(stream: std::os::fd::BorrowedFd<'_>) -> Option<FileId> {
         .ok()?;
     let kind = there.file_type();
     (kind.is_file() || kind.is_fifo()).then(|| FileId::of_metadata(&there))
-}
-
-/// Whether a frame can have this name: see [`crate::FrameDir::path`].
-fn is_frame(name: &str, extension: &str) -> bool {
-    let number = name
-        .strip_prefix("frame_")
-        .and_then(|rest| rest.strip_suffix(extension)?.strip_suffix('.'));
-    number
-        .is_some_and(|number| number.len() >= 6 && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Where a path leads, also if nothing is there yet: what exists by its identity, the rest by name.
