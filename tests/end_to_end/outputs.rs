@@ -142,6 +142,11 @@ fn nothing_that_is_read_is_replaced() {
             "run photos/frame_000002.png --out . --camera-id photos",
             "frame_000002.png",
         ),
+        // Frames of every format are removed, not only those of the new one.
+        (
+            "run photos/frame_000002.png --out . --camera-id photos --format jpg --on-existing overwrite",
+            "frame_000002.png",
+        ),
         (
             "run other.mp4 --background video:photos --out . --camera-id photos",
             "the background",
@@ -468,4 +473,260 @@ fn a_pipe_that_nobody_reads_is_waited_for_until_a_signal() {
     let done = finish(child, &args);
     assert_eq!(done.code, Some(130), "{}", done.stderr);
     assert!(is_pipe(&b, "p.mkv"));
+}
+
+/// The names of frames.
+fn frames(numbers: std::ops::Range<u64>) -> Vec<String> {
+    numbers.map(|n| format!("frame_{n:06}.png")).collect()
+}
+
+#[test]
+fn two_runs_at_once_do_not_share_a_folder() {
+    let b = home();
+    for (out, alpha) in [("output", "none"), ("named", "mattes")] {
+        let mut args = vec![
+            "run",
+            "lavfi:testsrc2=size=64x48:rate=25",
+            "--realtime",
+            "--json",
+        ];
+        if out != "output" {
+            args.extend(["--out", out, "--alpha-out", alpha]);
+        }
+        let mut command = b.command(&args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let first = Running::start(command);
+        let folder = format!("{out}/cam01");
+        until("frames of the first", || b.files(&folder).len() > 2);
+        for line in [
+            &format!("run clip.mp4 --out {out}")[..],
+            &format!("run clip.mp4 --out {out} --on-existing overwrite"),
+            &format!("run clip.mp4 --out {out} --append"),
+            &format!("run other=clip.mp4 --out ./photos/../{out}"),
+            &format!("run clip.mp4 --out none --view=0 --alpha-out {out}"),
+        ] {
+            let args: Vec<&str> = line.split(' ').collect();
+            assert_refused(&b.run(&args), &["another run", "now", out, "--out"], line);
+        }
+        if out == "output" {
+            let by_default = b.run(&["run", "clip.mp4"]);
+            assert_refused(&by_default, &["another run", "output"], "by default");
+        } else {
+            let line = ["run", "clip.mp4", "--out", "new", "--alpha-out", alpha];
+            assert_refused(&b.run(&line), &["another run", alpha], "its mattes");
+        }
+        let done = first.stop(&args);
+        assert_eq!(done.code, Some(130), "{}", done.stderr);
+        let report: serde_json::Value = serde_json::from_slice(&done.stdout).expect("JSON");
+        let written = report["cameras"][0]["frames_out"]
+            .as_u64()
+            .expect("a number");
+        assert_eq!(b.files(&folder), frames(0..written), "{report}");
+        for name in b.files(&folder) {
+            let picture = image::load_from_memory(&b.read(&format!("{folder}/{name}")));
+            assert_eq!(picture.expect("it is whole").width(), 64, "{name}");
+        }
+        assert_eq!(b.files(out), ["cam01"], "no other camera came");
+    }
+}
+
+#[test]
+fn a_run_that_was_killed_leaves_its_folder_to_the_next() {
+    let b = home();
+    let args = [
+        "run",
+        "lavfi:testsrc2=size=64x48:rate=25",
+        "--realtime",
+        "--out",
+        "s",
+    ];
+    let mut command = b.command(&args);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let first = Running::start(command);
+    until("a frame", || !b.files("s/cam01").is_empty());
+    first.kill();
+    b.report(&[
+        "run",
+        "clip.mp4",
+        "--out",
+        "s",
+        "--on-existing",
+        "overwrite",
+    ]);
+    assert_eq!(b.files("s/cam01"), frames(0..3));
+}
+
+#[test]
+fn frames_in_a_folder_that_was_named_are_not_mixed_with_new_ones() {
+    let b = home();
+    b.report(&["run", "clip.mp4", "--out", "s", "--alpha-out", "a"]);
+    // Of a version that wrote no owner down, or of another program.
+    fs::create_dir_all(b.path("old/cam01")).unwrap();
+    fs::copy(
+        b.path("photos/frame_000001.png"),
+        b.path("old/cam01/frame_000007.jpg"),
+    )
+    .unwrap();
+    let before = tree(&b.path("."));
+    for (line, folder, setting) in [
+        (
+            "run clip.mp4 --frames 1 --background red --out s",
+            "s",
+            "--out",
+        ),
+        ("run clip.mp4 --out s --format webp", "s", "--out"),
+        ("run x=clip.mp4 cam01=other.mp4 --out s", "s", "--out"),
+        ("run clip.mp4 --out old", "old", "--out"),
+        (
+            "run clip.mp4 --out none --view=0 --alpha-out a",
+            "a",
+            "--alpha-out",
+        ),
+        (
+            "run clip.mp4 --out none --view=0 --alpha-out old",
+            "old",
+            "--alpha-out",
+        ),
+    ] {
+        let args: Vec<&str> = line.split(' ').collect();
+        let words = [
+            &format!("{folder} already holds frames of camera cam01")[..],
+            "--on-existing overwrite",
+            "--append",
+            &format!("({setting})"),
+        ];
+        assert_refused(&b.run(&args), &words, line);
+    }
+    let by_variable = b.run_with(&["run", "clip.mp4"], &[("OUTPUT_DIR", "s")]);
+    assert_refused(&by_variable, &["s already holds frames"], "a variable");
+    assert!(tree(&b.path(".")) == before, "something has changed");
+    // Another camera has a folder of its own.
+    b.report(&["run", "x=clip.mp4", "--frames", "1", "--out", "s"]);
+    assert_eq!(b.files("s/x"), frames(0..1));
+    assert_eq!(b.files("s/cam01"), frames(0..3));
+}
+
+#[test]
+fn frames_of_a_longer_run_do_not_stay_behind_those_that_replace_them() {
+    let b = home();
+    b.report(&["run", "clip.mp4", "--out", "s", "--alpha-out", "a"]);
+    b.report(&["run", "x=clip.mp4", "--out", "s"]);
+    fs::write(b.path("s/cam01/notes.txt"), "mine").unwrap();
+    let before = tree(&b.path("s"));
+    let args = [
+        "run",
+        "gone.mp4",
+        "--out",
+        "s",
+        "--on-existing",
+        "overwrite",
+    ];
+    assert_ne!(b.run(&args).code, Some(0));
+    assert!(
+        tree(&b.path("s")) == before,
+        "a source that is not there costs no frames"
+    );
+    for format in ["jpg", "png"] {
+        b.report(&[
+            "run",
+            "clip.mp4",
+            "--frames",
+            "1",
+            "--format",
+            format,
+            "--out",
+            "s",
+            "--alpha-out",
+            "a",
+            "--on-existing",
+            "overwrite",
+        ]);
+        let frame = format!("frame_000000.{format}");
+        assert_eq!(b.files("s/cam01"), [&*frame, "notes.txt"]);
+        assert_eq!(b.files("a/cam01"), frames(0..1));
+    }
+    assert_eq!(b.files("s/x"), frames(0..3), "another camera's frames stay");
+}
+
+#[test]
+fn without_out_only_frames_of_runs_without_out_are_removed() {
+    let b = home();
+    b.report(&["run", "clip.mp4"]);
+    b.report(&["run", "clip.mp4", "--frames", "1"]);
+    assert_eq!(b.files("output/cam01"), frames(0..1));
+    // A run to which it was named has to be told, and its frames then are not cleared unasked.
+    let named = ["run", "clip.mp4", "--out", "output"];
+    assert_refused(&b.run(&named), &["already holds frames"], "named");
+    b.report(&["run", "clip.mp4", "--frames", "2"]);
+    b.report(&[&named[..], &["--on-existing", "overwrite"]].concat());
+    let before = tree(&b.path("output"));
+    for _ in 0..2 {
+        let done = b.run(&["run", "clip.mp4", "--frames", "1"]);
+        assert_refused(&done, &["output already holds frames", "cam01"], "unnamed");
+    }
+    assert!(tree(&b.path("output")) == before, "something has changed");
+    // Frames of an unknown origin are not cleared either, also not after a run beside them.
+    let b = home();
+    fs::create_dir_all(b.path("output/x")).unwrap();
+    fs::write(b.path("output/x/frame_000005.png"), "mine").unwrap();
+    let of_x = ["run", "x=clip.mp4"];
+    assert_refused(&b.run(&of_x), &["camera x"], "unknown");
+    b.report(&["run", "clip.mp4"]);
+    assert_refused(&b.run(&of_x), &["camera x"], "unknown, beside others");
+    assert_eq!(b.read("output/x/frame_000005.png"), b"mine");
+}
+
+#[test]
+fn append_goes_on_above_what_is_there() {
+    let b = home();
+    let run = |more: &[&str]| {
+        let args = ["run", "clip.mp4", "--out", "s", "--alpha-out", "a"];
+        b.report(&[&args, more].concat());
+    };
+    // Nothing there is nothing to be above.
+    run(&["--append", "--frames", "2"]);
+    assert_eq!(b.files("s/cam01"), frames(0..2));
+    let before = tree(&b.path("s/cam01"));
+    run(&["--append", "--background", "red"]);
+    assert_eq!(b.files("s/cam01"), frames(0..5));
+    assert_eq!(b.files("a/cam01"), frames(0..5));
+    let after = tree(&b.path("s/cam01"));
+    assert!(before.iter().all(|(name, bytes)| after[name] == *bytes));
+    // A picture and its matte keep one number.
+    fs::remove_file(b.path("a/cam01/frame_000004.png")).unwrap();
+    run(&["--append", "--frames", "1"]);
+    assert!(b.files("s/cam01").contains(&"frame_000005.png".to_owned()));
+    assert!(b.files("a/cam01").contains(&"frame_000005.png".to_owned()));
+}
+
+#[test]
+fn the_folder_of_workers_is_not_for_runs() {
+    let b = home();
+    for (owner, words) in [
+        (
+            r#"{"version":1,"kind":"worker","cluster":"c","topic":"rooms","group":"night"}"#,
+            &["group night", "topic rooms", ".mattebox/owner"][..],
+        ),
+        (
+            r#"{"version":1,"kind":"spark","topic":"rooms","group":"night"}"#,
+            &["Spark", "group night", "topic rooms", ".mattebox/owner"],
+        ),
+        (r#"{"version":99}"#, &["cannot be read", ".mattebox/owner"]),
+    ] {
+        let folder = b.path("s/.mattebox");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("owner"), owner).unwrap();
+        fs::write(folder.join("lock"), "").unwrap();
+        let before = tree(&b.path("."));
+        for line in [
+            "run clip.mp4 --out s",
+            "run clip.mp4 --out s --on-existing overwrite",
+            "run clip.mp4 --out s --append",
+            "run clip.mp4 --out none --view=0 --alpha-out s",
+        ] {
+            let args: Vec<&str> = line.split(' ').collect();
+            assert_refused(&b.run(&args), &[words, &["--out"]].concat(), line);
+        }
+        assert!(tree(&b.path(".")) == before, "something has changed");
+    }
 }

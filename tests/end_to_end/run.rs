@@ -552,7 +552,7 @@ fn still_frames_are_counted_and_give_the_same_pictures() {
             "--frames",
             "5",
             "--out",
-            "looking",
+            &format!("looking-{matte}"),
         ]);
         assert_eq!(report["cameras"][0]["still"].as_u64(), Some(0), "{matte}");
     }

@@ -63,7 +63,8 @@ impl Bench {
         serde_json::from_slice(&done.stdout).expect("the report is JSON")
     }
 
-    /// Names of the files in a folder, sorted; temporary ones too.
+    /// Names of the files in a folder, sorted; temporary ones too, but not that of the folder in
+    /// which its owner is written down.
     pub(crate) fn files(&self, folder: &str) -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(self.path(folder)) else {
             return vec![];
@@ -75,6 +76,7 @@ impl Bench {
                     .to_string_lossy()
                     .into_owned()
             })
+            .filter(|name| name != ".mattebox")
             .collect();
         names.sort();
         names

@@ -11,6 +11,19 @@ pub enum Format {
     Stdout(StdoutFormat),
 }
 
+/// What a run does with the frames that its folders hold of its cameras.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EarlierFrames {
+    /// No setting says it. In the default folder, frames of runs without `--out` are removed; all others are a reason not to begin.
+    Refuse,
+    /// They are removed.
+    Remove,
+    /// They stay, and new frames are numbered above them.
+    Append,
+    /// They stay, and each file that would be replaced is skipped or an error.
+    Keep,
+}
+
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProgressStyle {

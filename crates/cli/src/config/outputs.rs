@@ -15,7 +15,7 @@ use mattebox_media::{
     sink::{InPlace, SinkSpec},
     source::CameraSource,
 };
-use mattebox_store::{Inputs, Place, inputs::Input};
+use mattebox_store::{Inputs, Place, frame_dir::EXTENSIONS, inputs::Input};
 use std::path::{Path, PathBuf};
 
 /// Mattes are PNG files.
@@ -43,6 +43,18 @@ pub(super) struct RunFiles<'a> {
     pub(super) sink: &'a SinkSpec,
     pub(super) format: Format,
     pub(super) alpha_out: Option<&'a PathBuf>,
+    /// Frames that are there may be removed, of whatever format.
+    pub(super) removes_frames: bool,
+}
+
+impl RunFiles<'_> {
+    /// How the names of the files end that it may replace or remove, of those that it writes.
+    fn endings<'e>(&self, written: &'e [&'e str]) -> &'e [&'e str] {
+        match self.removes_frames {
+            true => &EXTENSIONS,
+            false => written,
+        }
+    }
 }
 
 /// Refuses a run that would replace what it reads.
@@ -64,7 +76,7 @@ pub(super) fn check_run(
     let cameras: Vec<&CameraId> = s.cameras.iter().map(|camera| &camera.camera).collect();
     match (s.sink, s.format) {
         (SinkSpec::Directory(root), Format::Image(format)) => {
-            outputs.folders("out", root, &cameras, format.extension())?
+            outputs.folders("out", root, &cameras, s.endings(&[format.extension()]))?
         }
         (SinkSpec::Stdout, _) => outputs.stdout("out")?,
         (sink @ SinkSpec::Video(_), _) => {
@@ -77,7 +89,7 @@ pub(super) fn check_run(
         _ => {}
     }
     match s.alpha_out {
-        Some(root) => outputs.folders("alpha_out", root, &cameras, MATTES),
+        Some(root) => outputs.folders("alpha_out", root, &cameras, s.endings(&[MATTES])),
         None => Ok(()),
     }
 }
@@ -133,12 +145,15 @@ impl Outputs<'_> {
         setting: &'static str,
         root: &Path,
         cameras: &[&CameraId],
-        extension: &str,
+        extensions: &[&str],
     ) -> Result<(), ConfigError> {
         self.folder_root(setting, root)?;
         for camera in cameras {
             let folder = root.join(camera.as_str());
-            if let Some((path, input)) = self.inputs.at_frames(&folder, extension) {
+            let mut found = extensions
+                .iter()
+                .filter_map(|extension| self.inputs.at_frames(&folder, extension));
+            if let Some((path, input)) = found.next() {
                 return Err(self.replaced(setting, &path, input));
             }
             self.take(

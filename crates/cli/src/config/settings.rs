@@ -3,7 +3,8 @@ use super::{
     ConfigError, Resolved,
     check::Check,
     layer::{MadeLayer, RunLayer},
-    output_choice::{Format, ProgressStyle},
+    origin::Origin,
+    output_choice::{EarlierFrames, Format, ProgressStyle},
     outputs, trace, view,
 };
 use mattebox_engine::{FrameSettings, trace::TraceSettings};
@@ -24,12 +25,16 @@ pub struct RunSettings {
     pub source: SourceOptions,
     /// Where pictures go.
     pub sink: SinkSpec,
+    /// No setting says where pictures go: they go to the default folder.
+    pub is_default_sink: bool,
     /// What is asked of each frame, as long as nobody changes it. Its format is that of files.
     pub frame: FrameSettings,
     /// The format of pictures.
     pub format: Format,
     /// What happens to a file that is there.
     pub on_existing: OnExisting,
+    /// What happens to frames that the folders hold.
+    pub earlier_frames: EarlierFrames,
     /// Where mattes are written, if anywhere.
     pub alpha_out: Option<PathBuf>,
     /// Frames per camera after which it ends.
@@ -89,14 +94,22 @@ impl RunSettings {
             };
             return Err(check.error("out", sink, reason));
         }
+        let alpha_out = outputs::alpha_out(&check, &l.alpha_out)?;
+        let on_existing = check.parse("on_existing", &made.on_existing)?;
+        let earlier_frames = earlier_frames(&check, l.append, on_existing)?;
+        if earlier_frames == EarlierFrames::Append {
+            check_append(&check, &sink, alpha_out.is_some())?;
+        }
         let settings = RunSettings {
             cameras,
             source,
+            is_default_sink: resolved.origins.of("out") == Origin::Default,
             sink,
             frame,
             format,
-            on_existing: check.parse("on_existing", &made.on_existing)?,
-            alpha_out: outputs::alpha_out(&check, &l.alpha_out)?,
+            on_existing,
+            earlier_frames,
+            alpha_out,
             frames: check
                 .integer("frames", l.read.frames, 1, i64::MAX)?
                 .map(|n| n as u64),
@@ -115,10 +128,44 @@ impl RunSettings {
             sink: &settings.sink,
             format: settings.format,
             alpha_out: settings.alpha_out.as_ref(),
+            removes_frames: matches!(
+                settings.earlier_frames,
+                EarlierFrames::Refuse | EarlierFrames::Remove
+            ),
         };
         outputs::check_run(&check, resolved, &files)?;
         Ok(settings)
     }
+}
+
+/// What was said about frames that are there. The default of `on_existing` says nothing about the frames of an earlier run.
+fn earlier_frames(
+    check: &Check<'_>,
+    append: Option<bool>,
+    on_existing: OnExisting,
+) -> Result<EarlierFrames, ConfigError> {
+    let is_asked = check.0.of("on_existing") != Origin::Default;
+    match (append.unwrap_or(false), on_existing) {
+        (true, OnExisting::Overwrite) if is_asked => {
+            let reason = "the frames that are there are either kept or removed: choose one of append and on_existing overwrite";
+            Err(check.error("append", true, reason))
+        }
+        (true, _) => Ok(EarlierFrames::Append),
+        (false, OnExisting::Overwrite) if is_asked => Ok(EarlierFrames::Remove),
+        (false, OnExisting::Overwrite) => Ok(EarlierFrames::Refuse),
+        (false, OnExisting::Skip | OnExisting::Fail) => Ok(EarlierFrames::Keep),
+    }
+}
+
+/// Only the files of a folder can be added to.
+fn check_append(check: &Check<'_>, sink: &SinkSpec, has_mattes: bool) -> Result<(), ConfigError> {
+    let reason = match sink {
+        SinkSpec::Directory(_) => return Ok(()),
+        SinkSpec::Video(_) => "nothing can be added to a video: give a folder (--out)",
+        _ if has_mattes => return Ok(()),
+        _ => "only a folder can be added to: give one (--out)",
+    };
+    Err(check.error("append", true, reason))
 }
 
 #[cfg(test)]
@@ -146,6 +193,33 @@ mod tests {
         let s = settings(&["door=rtsp://h/x?a=b", "lavfi:testsrc=size=64x64", "b.mp4"]).unwrap();
         let names: Vec<_> = s.cameras.iter().map(|c| c.camera.as_str()).collect();
         assert_eq!(names, ["door", "cam02", "cam03"]);
+    }
+
+    #[test]
+    fn frames_that_are_there_are_removed_only_on_request() {
+        for (args, is_default, earlier) in [
+            (&["a.mp4"][..], true, EarlierFrames::Refuse),
+            (&["a.mp4", "-o", "output"], false, EarlierFrames::Refuse),
+            (
+                &["a.mp4", "--on-existing", "overwrite"],
+                true,
+                EarlierFrames::Remove,
+            ),
+            (
+                &["a.mp4", "--on-existing", "skip"],
+                true,
+                EarlierFrames::Keep,
+            ),
+            (&["a.mp4", "--append"], true, EarlierFrames::Append),
+            (&["a.mp4", "--append=false"], true, EarlierFrames::Refuse),
+        ] {
+            let s = settings(args).unwrap();
+            assert_eq!(
+                (s.is_default_sink, s.earlier_frames),
+                (is_default, earlier),
+                "{args:?}"
+            );
+        }
     }
 
     #[test]
@@ -181,6 +255,12 @@ mod tests {
             (&["a.mp4", "b.mp4", "-o", "x.mp4"], &["{camera}"]),
             (&["a.mp4", "b.mp4", "-o", "-"], &["one source"]),
             (&["a.mp4", "-o", "-", "--format", "jpg"], &["jpg", "raw"]),
+            (
+                &["a.mp4", "--append", "--on-existing", "overwrite"],
+                &["append", "choose one"],
+            ),
+            (&["a.mp4", "--append", "-o", "x.mp4"], &["append", "video"]),
+            (&["a.mp4", "--append", "-o", "-"], &["append", "folder"]),
             (&[], &["no source"]),
         ] {
             let error = settings(args)

@@ -24,6 +24,7 @@ use Trust::{Any, Named, Near};
 /// Every key of every command.
 const TABLE: &[(&str, Trust)] = &[
     ("alpha_out", Near(is_near_output, WRITES)),
+    ("append", Any),
     ("background", Near(is_near_background, READS)),
     ("buffer_frames", Any),
     ("camera_id", Any),

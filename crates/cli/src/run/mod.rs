@@ -9,8 +9,10 @@
 //! * `reader`: source → queue. Files wait for space; live sources drop the oldest.
 //! * `queued`: a frame in its camera's queue.
 //! * `worker`: a thread that processes frames.
+//! * `folders`: the folders that it writes into, which are its own as long as it lives, and the frames of an earlier run in them.
 //! * `output`: folders, and the writer thread of ordered outputs.
 //! * [`stats`]: what is counted on the way; [`report`]: what is said of it at the end.
+mod folders;
 mod output;
 mod queued;
 mod reader;
@@ -18,8 +20,12 @@ pub mod report;
 pub mod stats;
 mod worker;
 
-use crate::config::{output_choice::Format, settings::RunSettings};
-use mattebox_core::frame::CameraId;
+use crate::config::{
+    output_choice::{EarlierFrames, Format},
+    settings::RunSettings,
+};
+use folders::{EarlierFiles, Folders};
+use mattebox_core::frame::{CameraId, FrameNumber};
 use mattebox_engine::{
     BackgroundChoice, Engine, FrameSettings, StartError, Watch,
     background::{BackgroundSource, BackgroundSources},
@@ -69,6 +75,10 @@ pub(crate) struct Lane {
     pub(crate) info: OnceLock<SourceInfo>,
     pub(crate) output: Output,
     pub(crate) alpha_out: Option<FrameDir>,
+    /// What an earlier run has left and has to go.
+    pub(crate) earlier: EarlierFiles,
+    /// The number of its first frame.
+    pub(crate) first: FrameNumber,
     pub(crate) stats: Arc<CameraStats>,
     /// The queue of its frames.
     pub(crate) queue: QueueId,
@@ -164,6 +174,7 @@ impl Shared<'_> {
 pub struct Pipeline {
     settings: RunSettings,
     job: Job,
+    folders: Folders,
     stop: Stop,
     abort: Stop,
     engine: Engine,
@@ -177,7 +188,7 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Loads the network and the backgrounds and opens the output folders, so that what is wrong with the settings is said
+    /// Loads the network and the backgrounds and takes the output folders, so that what is wrong with the settings is said
     /// before the first frame. `stop` ends the reading, `abort` everything.
     pub fn new(settings: RunSettings, stop: Stop, abort: Stop) -> Result<Self, StartError> {
         let engine = Engine::with_videos(&settings.frame, BackgroundVideos::new(&settings.source));
@@ -185,7 +196,11 @@ impl Pipeline {
         tracing::debug!("the network is loaded");
         let job = Job {
             extension: settings.frame.format.extension(),
-            on_existing: settings.on_existing,
+            on_existing: match settings.earlier_frames {
+                // Nothing is there under the numbers that come.
+                EarlierFrames::Append => OnExisting::Fail,
+                _ => settings.on_existing,
+            },
             frames: settings.frames,
         };
         let backgrounds = settings
@@ -210,9 +225,11 @@ impl Pipeline {
             })
             .collect();
         let tracer = Tracer::open(settings.trace.as_ref(), "run").map_err(StartError::Trace)?;
+        let folders = Folders::take(&settings)?;
         Ok(Pipeline {
             settings,
             job,
+            folders,
             stop,
             abort,
             engine,
@@ -273,6 +290,7 @@ impl Pipeline {
         let Pipeline {
             settings,
             job,
+            folders,
             stop,
             abort,
             engine,
@@ -285,6 +303,7 @@ impl Pipeline {
         let threads = settings.threads.get();
         let mut plan = Plan {
             settings: &settings,
+            folders: &folders,
             engine: &engine,
             abort: &abort,
             queues: Arc::new(CameraQueues::new(Lifetime::Cameras)),
@@ -379,6 +398,7 @@ fn named(name: &str) -> thread::Builder {
 /// Who reads, processes and writes the frames of each camera.
 struct Plan<'a> {
     settings: &'a RunSettings,
+    folders: &'a Folders,
     engine: &'a Engine,
     abort: &'a Stop,
     queues: Arc<CameraQueues<QueuedPicture>>,
@@ -410,6 +430,12 @@ impl Plan<'_> {
             .as_ref()
             .map(|dir| FrameDir::open(dir, &source.camera))
             .transpose()?;
+        let pictures = match &output {
+            Output::Files(dir) => Some(dir),
+            Output::Nothing | Output::Ordered { .. } => None,
+        };
+        let earlier = self.folders.camera(pictures, alpha_out.as_ref());
+        let first = folders::first_number(settings, &source.camera)?;
         let options = SourceOptions {
             status: camera.status.clone(),
             // With other cameras, or with a page, the process goes on: a camera that is off may come later.
@@ -432,6 +458,8 @@ impl Plan<'_> {
             info: OnceLock::new(),
             output,
             alpha_out,
+            earlier,
+            first,
             stats,
             queue: id,
         });

@@ -133,6 +133,8 @@ fn read(
     let is_still = source.info().still;
     let limit = shared.job.frames.unwrap_or(u64::MAX);
     let mut number = 0;
+    let mut is_first = true;
+    let name_of = |number| FrameNumber(lane.first.0.saturating_add(number));
     while number < limit && !shared.stop.is_stopped() {
         let picture = match shared.clock.time(Stage::Read, || source.next(&shared.stop)) {
             Ok(Some(picture)) => picture,
@@ -142,7 +144,7 @@ fn read(
                 break;
             }
             Err(e) => {
-                tracing::error!(camera = %lane.camera.id, frame = number, "{e}");
+                tracing::error!(camera = %lane.camera.id, frame = name_of(number).0, "{e}");
                 lane.camera.note(&e.to_string());
                 count(&lane.stats.read);
                 count(&lane.stats.failed);
@@ -151,6 +153,10 @@ fn read(
             }
         };
         count(&lane.stats.read);
+        if std::mem::take(&mut is_first) && !remove_earlier(shared, index) {
+            count(&lane.stats.dropped_stopped);
+            break;
+        }
         lane.camera.status.set(Condition::Open);
         background.follow(shared, index);
         if number == 0 {
@@ -184,10 +190,11 @@ fn read(
         let chained = settings.has_state() && !is_still;
         let span = shared.tracer.begin("frame", read);
         span.of_camera(&lane.camera.id);
-        span.of_frame(FrameNumber(number));
+        let name = name_of(number);
+        span.of_frame(name);
         let picture = picture.picture;
         let frame = QueuedPicture {
-            number: FrameNumber(number),
+            number: name,
             time,
             read,
             picture,
@@ -218,6 +225,27 @@ fn read(
         );
     }
     tracing::debug!(camera = %lane.camera.id, frames = lane.stats.read.load(Relaxed), "the source has ended");
+}
+
+/// Removes what an earlier run has left. False if it cannot: then old and new frames would be mixed, and the camera ends.
+fn remove_earlier(shared: &Shared<'_>, index: usize) -> bool {
+    let lane = &shared.lanes[index];
+    match lane.earlier.remove() {
+        Ok(0) => true,
+        Ok(files) => {
+            tracing::info!(camera = %lane.camera.id, files, "the frames of an earlier run are removed");
+            true
+        }
+        Err(e) => {
+            let failure = Failure {
+                message: e.to_string(),
+                exit_code: 1,
+                keep_output: false,
+            };
+            shared.fail(index, failure);
+            false
+        }
+    }
 }
 
 struct EndOnDrop<'a> {

@@ -32,7 +32,8 @@ pub struct MadeLayer {
     #[arg(long, env = "JPEG_QUALITY", value_name = "N", allow_negative_numbers = true, help_heading = WHAT)]
     pub jpeg_quality: Option<i64>,
 
-    /// A file that is already there: overwrite, skip or fail
+    /// A file that is already there: overwrite, skip or fail. A run replaces the frames of an earlier one in a folder that was
+    /// named only if overwrite is given
     #[arg(long, env = "MATTEBOX_ON_EXISTING", value_name = "WHAT", help_heading = WHAT)]
     pub on_existing: Option<String>,
 

@@ -28,6 +28,10 @@ pub struct RunLayer {
     #[arg(long, env = "MATTEBOX_ALPHA_OUT", value_name = "DIR", help_heading = WHAT)]
     pub alpha_out: Option<String>,
 
+    /// Where the folder holds frames of an earlier run: keep them, and number the new ones above them
+    #[arg(long, env = "MATTEBOX_APPEND", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = WHAT)]
+    pub append: Option<bool>,
+
     /// Drop the oldest waiting frame rather than fall behind [default: for devices and network streams]
     #[arg(long, env = "MATTEBOX_LIVE", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = RUN)]
     pub live: Option<bool>,

@@ -1,0 +1,159 @@
+//! The folders that a run writes into: no other process writes there while it lives, and frames of an earlier run are not mixed with
+//! its own.
+use crate::config::{RunSettings, output_choice::EarlierFrames};
+use mattebox_core::frame::{CameraId, FrameNumber};
+use mattebox_engine::StartError;
+use mattebox_media::sink::SinkSpec;
+use mattebox_store::{FolderClaim, FrameDir, Owner, OwnerError, StoreError};
+use std::path::Path;
+
+/// A folder of pictures or mattes, with one folder for each camera.
+struct Folder<'a> {
+    root: &'a Path,
+    /// The flag that names it.
+    setting: &'static str,
+    /// No setting names it.
+    is_default: bool,
+}
+
+/// Every folder of a run.
+pub(super) struct Folders {
+    /// For the life of the run.
+    claims: Vec<FolderClaim>,
+    /// Frames of the run's cameras below `--out` are removed.
+    pictures_are_removed: bool,
+    /// And below `--alpha-out`.
+    mattes_are_removed: bool,
+}
+
+impl Folders {
+    /// Takes the folders. Nothing is removed yet.
+    pub(super) fn take(settings: &RunSettings) -> Result<Folders, StartError> {
+        let mut folders = Folders {
+            claims: vec![],
+            pictures_are_removed: false,
+            mattes_are_removed: false,
+        };
+        if let SinkSpec::Directory(root) = &settings.sink {
+            let folder = Folder {
+                root,
+                setting: "--out",
+                is_default: settings.is_default_sink,
+            };
+            folders.pictures_are_removed = folders.add(&folder, settings)?;
+        }
+        if let Some(root) = &settings.alpha_out {
+            let folder = Folder {
+                root,
+                setting: "--alpha-out",
+                is_default: false,
+            };
+            folders.mattes_are_removed = folders.add(&folder, settings)?;
+        }
+        Ok(folders)
+    }
+
+    /// Whether frames that are there are removed.
+    fn add(&mut self, folder: &Folder<'_>, settings: &RunSettings) -> Result<bool, OwnerError> {
+        // A folder without an owner stays without one if its frames are in the way.
+        if !Owner::path(folder.root).exists() {
+            folder.removes(None, settings)?;
+        }
+        // A folder that cannot be looked through may hold other frames.
+        let is_empty =
+            folder.is_default && !FrameDir::any_holds_frames(folder.root).unwrap_or(true);
+        let owner = |made_by_default: bool| Owner::Run {
+            default_folder: folder.is_default && (is_empty || made_by_default),
+        };
+        let claim = FolderClaim::take(folder.root, &owner(false))?;
+        let previous = claim.previous();
+        let removes = folder.removes(previous, settings)?;
+        if let Some(previous) = previous {
+            let now = owner(is_default_run(previous));
+            if now != *previous {
+                claim.renew(&now)?;
+            }
+        }
+        self.claims.push(claim);
+        Ok(removes)
+    }
+
+    /// Those of a camera's folders whose frames have to go.
+    pub(super) fn camera(
+        &self,
+        pictures: Option<&FrameDir>,
+        mattes: Option<&FrameDir>,
+    ) -> EarlierFiles {
+        let pictures = pictures.filter(|_| self.pictures_are_removed);
+        let mattes = mattes.filter(|_| self.mattes_are_removed);
+        EarlierFiles(pictures.into_iter().chain(mattes).cloned().collect())
+    }
+}
+
+impl Folder<'_> {
+    /// Whether the frames of the run's cameras are removed. An error if there are some and they have to stay.
+    fn removes(
+        &self,
+        previous: Option<&Owner>,
+        settings: &RunSettings,
+    ) -> Result<bool, OwnerError> {
+        match settings.earlier_frames {
+            EarlierFrames::Remove => return Ok(true),
+            EarlierFrames::Append | EarlierFrames::Keep => return Ok(false),
+            EarlierFrames::Refuse => {}
+        }
+        if self.is_default && previous.is_some_and(is_default_run) {
+            return Ok(true);
+        }
+        for source in &settings.cameras {
+            if FrameDir::holds_frames(self.root, &source.camera)? {
+                return Err(OwnerError::HoldsFrames {
+                    folder: self.root.to_owned(),
+                    camera: source.camera.clone(),
+                    setting: self.setting,
+                });
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn is_default_run(owner: &Owner) -> bool {
+    matches!(
+        owner,
+        Owner::Run {
+            default_folder: true
+        }
+    )
+}
+
+/// The number of a camera's first frame: above all that are there, if the run adds to them.
+pub(super) fn first_number(
+    settings: &RunSettings,
+    camera: &CameraId,
+) -> Result<FrameNumber, StoreError> {
+    if settings.earlier_frames != EarlierFrames::Append {
+        return Ok(FrameNumber(0));
+    }
+    let mut highest = None;
+    if let SinkSpec::Directory(root) = &settings.sink {
+        highest = FrameDir::highest(root, camera)?;
+    }
+    if let Some(root) = &settings.alpha_out {
+        highest = highest.max(FrameDir::highest(root, camera)?);
+    }
+    Ok(FrameNumber(
+        highest.map_or(0, |number| number.0.saturating_add(1)),
+    ))
+}
+
+/// A camera's folders whose frames are of an earlier run and have to go.
+pub(crate) struct EarlierFiles(Vec<FrameDir>);
+
+impl EarlierFiles {
+    /// Removes them, so that none of them stays behind the end of a shorter run. To be called when the first new frame is there: a
+    /// source that cannot be opened then costs no frames.
+    pub(super) fn remove(&self) -> Result<u64, StoreError> {
+        self.0.iter().map(FrameDir::remove_frames).sum()
+    }
+}
