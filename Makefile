@@ -22,7 +22,7 @@ build: model ## Build the mattebox binary
 	cargo build --release --locked --bin mattebox
 
 demo: setup-demo build ## Replace the background of the sample clip; look at output/demo.png
-	$(BIN) run samples/person.mp4 --camera-id cam01 --out $(OUT)
+	$(BIN) run samples/person.mp4 --camera-id cam01 --out $(OUT) --on-existing overwrite
 	@scripts/contact-sheet $(OUT)/cam01 $(OUT)/demo.png
 	@echo "look at $(OUT)/demo.png, or at the frames in $(OUT)/cam01/"
 
