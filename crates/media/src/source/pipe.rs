@@ -27,12 +27,12 @@ const GLANCE: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone)]
 pub(super) struct Pipe {
     shared: Arc<Shared>,
-    _owner: Arc<Owner>,
+    _closes: Arc<CloseOnDrop>,
 }
 
 /// Dropped with the last clone: nothing more is read.
 #[derive(Debug)]
-struct Owner(Arc<Shared>);
+struct CloseOnDrop(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -71,7 +71,7 @@ impl PartialEq for Pipe {
     }
 }
 
-impl Drop for Owner {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.state().closed = true;
         self.0.changed.notify_all();
@@ -95,7 +95,7 @@ impl Pipe {
             child: Mutex::default(),
         });
         Pipe {
-            _owner: Arc::new(Owner(shared.clone())),
+            _closes: Arc::new(CloseOnDrop(shared.clone())),
             shared,
         }
     }
