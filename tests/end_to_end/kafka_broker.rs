@@ -64,6 +64,32 @@ fn topics_and_limits_are_kafkas_own() {
 }
 
 #[test]
+fn what_an_operator_does_is_done_when_the_call_returns() {
+    let broker = Broker::shared();
+    let (client, operator) = (broker.client(), broker.operator());
+    let compact = [("cleanup.policy", "compact")];
+    client.create_topic("operated", 1, &[]);
+    let records: Vec<_> = (0..10).map(|_| Record::new("a", "1").to(0)).collect();
+    client.produce("operated", &records);
+    operator.delete_records("operated", 0, 4);
+    assert_eq!(client.watermarks("operated"), [(4, 10)]);
+    operator.reset_offset("somebody", "operated", 0, 7);
+    assert_eq!(client.committed("somebody", "operated"), [Some(7)]);
+    operator.reset_offset("somebody", "operated", 0, 5);
+    assert_eq!(client.committed("somebody", "operated"), [Some(5)]);
+    let text = client.committed_metadata("somebody", "operated");
+    assert_eq!(text, [Some(String::new())]);
+    operator.add_partitions("operated", 3);
+    assert_eq!(client.watermarks("operated"), [(4, 10), (0, 0), (0, 0)]);
+    operator.recreate_topic("operated", 2, &compact);
+    assert_eq!(client.watermarks("operated"), [(0, 0), (0, 0)]);
+    let policy = operator.topic_config("operated", "cleanup.policy");
+    assert_eq!(policy.as_deref(), Some("compact"));
+    operator.delete_topic("operated");
+    assert_eq!(client.partitions("operated"), 0);
+}
+
+#[test]
 fn a_killed_broker_comes_back_with_its_records() {
     let mut broker = Broker::start();
     let client = broker.client();

@@ -162,10 +162,7 @@ impl Client {
     /// Makes a topic with settings, as `("max.message.bytes", "4194304")`, and waits until it has a
     /// leader.
     pub(crate) fn create_topic(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
-        let admin: AdminClient<DefaultClientContext> = self
-            .config
-            .create()
-            .unwrap_or_else(|e| panic!("an admin client: {e}"));
+        let admin = self.admin();
         let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
         for (key, value) in settings {
             topic = topic.set(key, value);
@@ -358,6 +355,18 @@ impl Client {
     /// The committed offset of a group for each partition of a topic; none where it has committed
     /// nothing.
     pub(crate) fn committed(&self, group: &str, topic: &str) -> Vec<Option<i64>> {
+        let commits = self.commits(group, topic).into_iter();
+        commits.map(|c| c.map(|(offset, _)| offset)).collect()
+    }
+
+    /// The text that a group has committed with its offset for each partition of a topic; none
+    /// where it has committed nothing.
+    pub(crate) fn committed_metadata(&self, group: &str, topic: &str) -> Vec<Option<String>> {
+        let commits = self.commits(group, topic).into_iter();
+        commits.map(|c| c.map(|(_, text)| text)).collect()
+    }
+
+    fn commits(&self, group: &str, topic: &str) -> Vec<Option<(i64, String)>> {
         let mut list = TopicPartitionList::new();
         let partitions = i32::try_from(self.partitions(topic)).expect("few partitions");
         list.add_partition_range(topic, 0, partitions - 1);
@@ -367,15 +376,15 @@ impl Client {
         let found = patiently(&format!("offsets of {group} for {topic}"), || {
             reader.committed_offsets(list.clone(), LIMIT)
         });
-        let offset = |partition| match found
-            .find_partition(topic, partition)
-            .expect("the partition asked for")
-            .offset()
-        {
-            Offset::Offset(offset) => Some(offset),
-            _ => None,
+        let commit = |partition| {
+            let found = found.find_partition(topic, partition);
+            let found = found.expect("the partition asked for");
+            match found.offset() {
+                Offset::Offset(offset) => Some((offset, found.metadata().to_owned())),
+                _ => None,
+            }
         };
-        (0..partitions).map(offset).collect()
+        (0..partitions).map(commit).collect()
     }
 
     /// The sum of the offsets that a group has committed: of a topic from which nothing was
@@ -431,8 +440,15 @@ impl Client {
         }
     }
 
-    /// A consumer that is in no group's membership and commits nothing.
-    fn reader(&self, settings: &[(&str, &str)]) -> BaseConsumer {
+    /// Makes and describes topics.
+    pub(super) fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.config
+            .create()
+            .unwrap_or_else(|e| panic!("an admin client: {e}"))
+    }
+
+    /// A consumer that is in no group's membership and commits nothing by itself.
+    pub(super) fn reader(&self, settings: &[(&str, &str)]) -> BaseConsumer {
         let mut config = self.config.clone();
         config
             .set("group.id", "none")
@@ -450,7 +466,7 @@ impl Client {
 
 /// What a broker answers when it answers: one that has just come back may say that it is not ready.
 #[track_caller]
-fn patiently<T>(what: &str, mut ask: impl FnMut() -> Result<T, KafkaError>) -> T {
+pub(super) fn patiently<T>(what: &str, mut ask: impl FnMut() -> Result<T, KafkaError>) -> T {
     let mut answer = None;
     let why = RefCell::new(String::new());
     until_or(

@@ -3,11 +3,14 @@
 //! # Layout
 //! - here: [`Broker`], its start, kill, restart and end
 //! - [`client`]: topics, records, offsets, over any of the broker's listeners
+//! - [`operator`]: topics deleted and grown, records removed, offsets reset
 
 pub(crate) mod client;
+pub(crate) mod operator;
 
 use super::{heavy::Heavy, media::repository, process::runs};
 use client::Client;
+use operator::Operator;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::BTreeMap,
@@ -112,6 +115,11 @@ impl Broker {
     /// Topics, records and offsets, by the PLAINTEXT listener.
     pub(crate) fn client(&self) -> Client {
         Client::new(&self.bootstrap(), &[])
+    }
+
+    /// What an operator does, by the same listener.
+    pub(crate) fn operator(&self) -> Operator {
+        Operator::new(self.client())
     }
 
     /// Where the broker's data, settings and logs are.
