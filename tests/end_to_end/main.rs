@@ -16,6 +16,7 @@
 //! - [`kafka_broker`]: the broker that the tests below use
 //! - [`kafka_camera`], [`kafka_worker`]: `mattebox camera` and `mattebox worker`
 //! - [`kafka_identity`]: every frame has its own name and number
+//! - [`kafka_gaps`]: what is lost is told, and nothing is replaced
 //! - [`kafka_seed`]: the wire format of the seed, with a Python client
 //! - [`kafka_live`]: the live page of workers
 //! - [`kafka_traces`]: the trace of a frame
@@ -32,6 +33,7 @@ mod kafka_broker;
 mod kafka_camera;
 mod kafka_chaos;
 mod kafka_dead_letters;
+mod kafka_gaps;
 mod kafka_identity;
 mod kafka_live;
 mod kafka_seed;

@@ -13,6 +13,7 @@
 //! - [`broker`]: a real Kafka broker, and what a test asks of it
 //! - [`town`]: the binary beside a broker
 //! - [`seed`]: frames as the seed's camera sends them
+//! - [`frame`]: frames as our camera sends them
 //! - [`page`]: a binary that serves a live page, and questions to it
 //! - [`collector`]: a collector of traces
 //!
@@ -26,6 +27,7 @@ mod broker;
 mod collector;
 mod disk;
 mod environment;
+mod frame;
 mod heavy;
 mod media;
 mod page;
@@ -45,6 +47,7 @@ pub(crate) use broker::{
 pub(crate) use collector::{Collector, Told, hex, one, text};
 pub(crate) use disk::SmallDisk;
 pub(crate) use environment::shield;
+pub(crate) use frame::binary_frame;
 pub(crate) use heavy::Heavy;
 pub(crate) use media::{collect, error_of, executable, ffmpeg, open, repository, sample, try_open};
 pub(crate) use page::Page;

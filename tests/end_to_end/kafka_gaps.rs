@@ -1,0 +1,533 @@
+//! No frame is lost without a word and no file is replaced, whatever becomes of topics, partitions,
+//! offsets, clocks and numbers while a group is at work.
+//!
+//! Lives of a camera are told apart by the sizes of their pictures.
+
+use crate::kit::{
+    Broker, Client, Done, Isolation, Record, Town, binary_frame, seed_json, sum, until,
+};
+use mattebox_engine::stop::Stop;
+use mattebox_kafka::{
+    client,
+    settings::BrokerSettings,
+    topic_id::{self, TopicState},
+};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    thread,
+    time::Duration,
+};
+
+const TO_THE_END: [&str; 4] = ["worker", "--until", "end", "--json"];
+const WIDTHS: [u32; 3] = [160, 240, 320];
+const HOUR: f64 = 3600.0;
+/// Seconds since 1970 of the first frame of most cameras.
+const BEGUN: f64 = 1_700_000_000.0;
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// A picture of each of [`WIDTHS`].
+fn pictures(town: &Town) -> [Vec<u8>; 3] {
+    WIDTHS.map(|width| town.bench.jpeg(&format!("scale={width}:-2")))
+}
+
+/// A frame as the seed's camera sends it, in the partition that its key chooses.
+fn frame(camera: &str, number: u64, seconds: f64, jpeg: &[u8]) -> Record {
+    Record::new(camera, seed_json(camera, number, seconds, jpeg))
+}
+
+/// Frames of one life of a camera, ten a second.
+fn life(camera: &str, numbers: Range<u64>, begun: f64, jpeg: &[u8]) -> Vec<Record> {
+    numbers
+        .map(|n| frame(camera, n, begun + n as f64 / 10.0, jpeg))
+        .collect()
+}
+
+/// Runs a worker with `--json`, and gives its report with what it said.
+#[track_caller]
+fn ended(town: &Town, args: &[&str], code: i32) -> (Value, Done) {
+    let done = town.run(args);
+    assert_eq!(done.code, Some(code), "{args:?}: {}", done.stderr);
+    (report(&done), done)
+}
+
+#[track_caller]
+fn report(done: &Done) -> Value {
+    serde_json::from_slice(&done.stdout).unwrap_or_else(|e| panic!("{e}: {}", done.stderr))
+}
+
+/// How many records were removed before they were done, of all partitions.
+fn lost(report: &Value) -> u64 {
+    let partitions = report["partitions"].as_array().into_iter().flatten();
+    partitions.map(|p| p["lost"].as_u64().unwrap_or(0)).sum()
+}
+
+/// The warnings and errors of a log that hold all of these, without the time before them.
+fn warnings<'a>(log: &'a str, parts: &[&str]) -> Vec<&'a str> {
+    let warning = |line: &'a str| {
+        let levels = ["WARN", "ERROR"].into_iter();
+        let mut found = levels.filter_map(|level| line.split_once(level));
+        found.next().map(|(_, said)| said)
+    };
+    let said = log.lines().filter_map(warning);
+    said.filter(|said| parts.iter().all(|part| said.contains(part)))
+        .collect()
+}
+
+/// Fails where a file is gone or has other bytes.
+#[track_caller]
+fn assert_untouched(before: &Files, after: &Files) {
+    for (name, bytes) in before {
+        assert!(after.get(name) == Some(bytes), "{name} was replaced");
+    }
+}
+
+/// Names for these numbers of a camera.
+fn names(camera: &str, numbers: Range<u64>) -> Vec<String> {
+    numbers
+        .map(|n| format!("{camera}/frame_{n:06}.png"))
+        .collect()
+}
+
+/// The names of files whose picture is so wide.
+fn names_of(files: &Files, width: u32) -> Vec<String> {
+    let is_so = |bytes: &[u8]| {
+        let picture = mattebox_core::codec::decode(bytes, &Default::default()).expect("a picture");
+        picture.width() == width
+    };
+    let found = files.iter().filter(|(_, bytes)| is_so(bytes));
+    found.map(|(name, _)| name.clone()).collect()
+}
+
+/// The number in a file's name.
+fn number(name: &str) -> u64 {
+    let digits = name.rsplit_once('_').map(|(_, end)| end);
+    let digits = digits.and_then(|end| end.strip_suffix(".png"));
+    digits.and_then(|n| n.parse().ok()).expect("a number")
+}
+
+/// Why records are dead letters, sorted.
+fn codes(client: &Client, topic: &str) -> Vec<String> {
+    let dead = client.records(&format!("{topic}.dead"), Isolation::Committed);
+    let code = |letter: &crate::kit::Stored| {
+        let code = letter.header("mattebox-error-code").expect("a code");
+        String::from_utf8_lossy(code).into_owned()
+    };
+    let mut codes: Vec<_> = dead.iter().map(code).collect();
+    codes.sort();
+    codes
+}
+
+#[test]
+fn a_topic_that_is_made_anew_has_another_id() {
+    let broker = Broker::shared();
+    let (cluster, operator) = (broker.client(), broker.operator());
+    let settings = BrokerSettings::new(broker.bootstrap(), "one-id".to_owned(), Vec::new());
+    let limit = Duration::from_secs(30);
+    let admin = client::connect(&settings, limit, &Stop::new()).expect("a client");
+    let ask =
+        || topic_id::topic_ids(admin.inner(), &["one-id", "other-id"], limit).expect("an answer");
+    cluster.create_topic("one-id", 1, &[]);
+    let first = ask();
+    assert!(matches!(first[0], TopicState::Known(_)), "{first:?}");
+    assert_eq!(first[1], TopicState::Missing);
+    operator.add_partitions("one-id", 3);
+    assert_eq!(ask(), first);
+    operator.recreate_topic("one-id", 1, &[]);
+    let second = ask();
+    assert!(matches!(second[0], TopicState::Known(_)), "{second:?}");
+    assert_ne!(second[0], first[0]);
+    operator.delete_topic("one-id");
+    assert_eq!(ask()[0], TopicState::Missing);
+}
+
+#[test]
+fn a_topic_made_anew_under_a_worker_is_read_from_its_first_record() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "reborn");
+    let (client, operator) = (broker.client(), broker.operator());
+    client.create_topic("reborn", 1, &[]);
+    let [first, longer, shorter] = pictures(&town);
+    client.produce("reborn", &life("a", 0..30, BEGUN, &first));
+    let worker = town.start(&["worker", "--json", "--commit-interval", "50ms"]);
+    until("the offset of the first topic", || {
+        client.done_by("mattebox", "reborn") == 30
+    });
+    let before = town.tree("output");
+    let mut all = 30;
+    // More records than the worker had done of the topic before, and then fewer.
+    for (frames, picture) in [(40, &longer), (10, &shorter)] {
+        operator.recreate_topic("reborn", 1, &[]);
+        client.produce("reborn", &life("a", 0..frames, BEGUN + HOUR, picture));
+        all += frames;
+        until("a file for each record of the new topic", || {
+            town.count("output") as u64 >= all
+        });
+        until("the offset of the new topic", || {
+            client.done_by("mattebox", "reborn") == frames
+        });
+    }
+    let done = worker.stop(&["worker"]);
+    assert_eq!(done.code, Some(130), "{}", done.stderr);
+    let after = town.tree("output");
+    assert_untouched(&before, &after);
+    assert_eq!(
+        WIDTHS.map(|width| names_of(&after, width).len()),
+        [30, 40, 10]
+    );
+    let told = warnings(&done.stderr, &["reborn", "made anew"]);
+    assert_eq!(told.len(), 2, "{}", done.stderr);
+    assert_eq!(report(&done)["topic_recreated"], 2);
+}
+
+/// A topic of which 10 records are done and 20 of the next 30 are removed.
+fn with_removed_records(broker: &Broker, topic: &str) -> Town {
+    let town = Town::new(broker, topic);
+    let (client, operator) = (broker.client(), broker.operator());
+    client.create_topic(topic, 1, &[]);
+    let [picture, ..] = pictures(&town);
+    client.produce(topic, &life("a", 0..10, BEGUN, &picture));
+    town.report(&["worker", "--until", "end"]);
+    client.produce(topic, &life("a", 10..40, BEGUN, &picture));
+    operator.delete_records(topic, 0, 30);
+    town
+}
+
+#[test]
+fn records_removed_before_a_worker_starts_are_told_and_the_exit_code_is_4() {
+    let broker = Broker::shared();
+    let town = with_removed_records(&broker, "removed");
+    let (report, done) = ended(&town, &TO_THE_END, 4);
+    assert_eq!((lost(&report), sum(&report, "frames_out")), (20, 10));
+    let told = warnings(&done.stderr, &["removed", "partition", "20"]);
+    assert_eq!(told.len(), 1, "{}", done.stderr);
+    let all = [names("a", 0..10), names("a", 30..40)].concat();
+    assert_eq!(town.tree("output").into_keys().collect::<Vec<_>>(), all);
+    assert_eq!(broker.client().committed("mattebox", "removed"), [Some(40)]);
+    // It is told once.
+    let (report, _) = ended(&town, &TO_THE_END, 0);
+    assert_eq!(lost(&report), 0);
+    // To a group that begins, what was removed before was never there.
+    let fresh = ["--group", "fresh", "--out", "fresh"];
+    let (report, _) = ended(&town, &[&TO_THE_END[..], &fresh].concat(), 0);
+    assert_eq!((lost(&report), sum(&report, "frames_out")), (0, 10));
+}
+
+#[test]
+fn records_removed_while_a_worker_hangs_are_told() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "hangs");
+    let (client, operator) = (broker.client(), broker.operator());
+    client.create_topic("hangs", 1, &[]);
+    let [picture, ..] = pictures(&town);
+    client.produce("hangs", &life("a", 0..10, BEGUN, &picture));
+    let worker = town.start(&["worker", "--json", "--commit-interval", "50ms"]);
+    until("the first files", || {
+        client.done_by("mattebox", "hangs") == 10
+    });
+    worker.freeze();
+    // The broker answers the question for more that the worker has asked, and gets no other.
+    thread::sleep(Duration::from_secs(2));
+    client.produce("hangs", &life("a", 10..40, BEGUN, &picture));
+    operator.delete_records("hangs", 0, 30);
+    worker.thaw();
+    until("the rest", || client.done_by("mattebox", "hangs") == 40);
+    let done = worker.stop(&["worker"]);
+    assert_eq!(done.code, Some(130), "{}", done.stderr);
+    assert_eq!(lost(&report(&done)), 20, "{}", done.stderr);
+    let told = warnings(&done.stderr, &["hangs", "partition", "20"]);
+    assert_eq!(told.len(), 1, "{}", done.stderr);
+    assert_eq!(town.count("output"), 20);
+}
+
+#[test]
+fn records_removed_while_a_worker_is_behind_are_told_and_the_exit_code_is_4() {
+    const FRAMES: u64 = 1500;
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "behind");
+    let (client, operator) = (broker.client(), broker.operator());
+    client.create_topic("behind", 1, &[]);
+    let [.., picture] = pictures(&town);
+    client.produce("behind", &life("a", 0..FRAMES, BEGUN, &picture));
+    // It fetches little ahead, so that retention can pass it.
+    let slow = [
+        "--threads",
+        "1",
+        "--kafka-option",
+        "queued.max.messages.kbytes=64",
+        "--kafka-option",
+        "fetch.message.max.bytes=65536",
+    ];
+    let args = [&TO_THE_END[..], &slow].concat();
+    let worker = town.start(&args);
+    until("some files", || town.count("output") >= 20);
+    operator.delete_records("behind", 0, (FRAMES - 10) as i64);
+    let done = worker.finish(&args);
+    assert_eq!(done.code, Some(4), "{}", done.stderr);
+    let lost = lost(&report(&done));
+    assert!(lost > 0, "it was not behind");
+    assert_eq!(town.count("output") as u64 + lost, FRAMES);
+    assert!(
+        !warnings(&done.stderr, &["behind", "partition"]).is_empty(),
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
+fn with_on_gap_fail_a_worker_makes_nothing_and_says_which_command_goes_on() {
+    let broker = Broker::shared();
+    let town = with_removed_records(&broker, "unpassed");
+    let before = town.tree("output");
+    let fail = ["--on-gap", "fail"];
+    let done = town.run(&[&TO_THE_END[..], &fail].concat());
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    for part in ["unpassed", "mattebox worker", "--on-gap continue"] {
+        assert!(done.stderr.contains(part), "{part}: {}", done.stderr);
+    }
+    assert!(town.tree("output") == before);
+    assert_eq!(
+        broker.client().committed("mattebox", "unpassed"),
+        [Some(10)]
+    );
+    let on = ["--on-gap", "continue"];
+    let (report, _) = ended(&town, &[&TO_THE_END[..], &on].concat(), 4);
+    assert_eq!((lost(&report), sum(&report, "frames_out")), (20, 10));
+}
+
+const SIX: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+#[test]
+fn partitions_are_added_and_cameras_that_count_anew_replace_no_file() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "grown");
+    let (client, operator) = (broker.client(), broker.operator());
+    client.create_topic("grown", 2, &[]);
+    let [first, second, _] = pictures(&town);
+    // One life of each camera, and the partition in which it was.
+    let live = |begun: f64, picture: &[u8]| {
+        SIX.map(|camera| client.produce("grown", &life(camera, 0..10, begun, picture))[0].0)
+    };
+    let homes = live(BEGUN, &first);
+    ended(&town, &TO_THE_END, 0);
+    let before = town.tree("output");
+    assert_eq!(before.len(), 60);
+    operator.add_partitions("grown", 6);
+    let new_homes = live(BEGUN + HOUR, &second);
+    let moved = (0..SIX.len())
+        .filter(|n| homes[*n] != new_homes[*n])
+        .count();
+    assert!(moved > 0 && moved < SIX.len(), "{homes:?} {new_homes:?}");
+    let (report, _) = ended(&town, &TO_THE_END, 0);
+    assert_eq!((sum(&report, "frames_out"), lost(&report)), (60, 0));
+    let after = town.tree("output");
+    assert_eq!(after.len(), 120);
+    assert_untouched(&before, &after);
+    let new = names_of(&after, WIDTHS[1]);
+    for (n, camera) in SIX.iter().enumerate() {
+        let of_it: Vec<_> = new
+            .iter()
+            .filter(|name| name.starts_with(&format!("{camera}/")))
+            .map(|name| number(name))
+            .collect();
+        let start = of_it[0];
+        assert_eq!(of_it, (start..start + 10).collect::<Vec<_>>(), "{camera}");
+        // Where it moved, it begins above all names that the other partition may still give.
+        let in_place = homes[n] == new_homes[n];
+        assert!(
+            if in_place { start == 10 } else { start > 10 },
+            "{camera} goes on with {start}"
+        );
+    }
+}
+
+#[test]
+fn partitions_are_added_and_a_worker_with_a_topic_of_results_starts_again() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "grown-topic");
+    let (client, operator) = (broker.client(), broker.operator());
+    let out = ["--out", "topic:grown-results"];
+    let to_topic = [&TO_THE_END[..], &out].concat();
+    town.fill(&SIX, 10, &["--partitions", "2"]);
+    ended(&town, &to_topic, 0);
+    operator.add_partitions("grown-topic", 6);
+    town.fill(&SIX, 10, &[]);
+    let used: BTreeSet<_> = client
+        .consume_all("grown-topic", Isolation::Committed)
+        .iter()
+        .map(|record| record.partition)
+        .collect();
+    assert!(used.len() > 2, "no camera moved: {used:?}");
+    let (report, _) = ended(&town, &to_topic, 0);
+    assert_eq!((sum(&report, "frames_out"), sum(&report, "dead")), (60, 0));
+    let results = client.consume_all("grown-results", Isolation::Committed);
+    let ids: BTreeSet<_> = results.iter().map(|r| r.header("ce_id")).collect();
+    assert_eq!((results.len(), ids.len()), (120, 120));
+    assert_eq!(client.done_by("mattebox", "grown-topic"), 120);
+}
+
+#[test]
+fn a_number_that_cannot_be_true_moves_no_name() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "implausible");
+    let client = broker.client();
+    client.create_topic("implausible", 1, &[]);
+    let [picture, ..] = pictures(&town);
+    let hostile = |camera: &str| {
+        [
+            frame(camera, 1 << 53, BEGUN, &picture),
+            frame(camera, 5_000_000, BEGUN, b"no picture"),
+        ]
+    };
+    // In the middle of a camera's life, and before it.
+    let records = [
+        life("a", 0..10, BEGUN, &picture),
+        hostile("a").to_vec(),
+        life("a", 10..20, BEGUN, &picture),
+        hostile("b").to_vec(),
+        life("b", 0..10, BEGUN, &picture),
+    ];
+    client.produce("implausible", &records.concat());
+    let (report, _) = ended(&town, &TO_THE_END, 0);
+    let wanted = [names("a", 0..20), names("b", 0..10)].concat();
+    assert_eq!(town.tree("output").into_keys().collect::<Vec<_>>(), wanted);
+    assert_eq!(
+        codes(&client, "implausible"),
+        [
+            "implausible-number",
+            "implausible-number",
+            "not-a-picture",
+            "not-a-picture"
+        ]
+    );
+    assert_eq!((sum(&report, "dead"), sum(&report, "restarts")), (4, 0));
+    // What is read after a restart of the worker was moved neither.
+    client.produce("implausible", &life("a", 20..25, BEGUN, &picture));
+    ended(&town, &TO_THE_END, 0);
+    let wanted = [names("a", 0..25), names("b", 0..10)].concat();
+    assert_eq!(town.tree("output").into_keys().collect::<Vec<_>>(), wanted);
+}
+
+#[test]
+fn clocks_that_jump_lose_no_frame() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "clocks");
+    let client = broker.client();
+    client.create_topic("clocks", 1, &[]);
+    let [first, second, _] = pictures(&town);
+    let records = [
+        // It goes back an hour in the middle of a life, and between two lives.
+        life("back", 0..20, BEGUN, &first),
+        life("back", 20..40, BEGUN - HOUR, &first),
+        life("back", 0..20, BEGUN - 2.0 * HOUR, &second),
+        // One frame lies in the future; after some more the camera counts anew.
+        life("ahead", 0..10, BEGUN, &first),
+        life("ahead", 10..11, BEGUN + HOUR, &first),
+        life("ahead", 11..40, BEGUN, &first),
+        life("ahead", 0..20, BEGUN + 60.0, &second),
+    ];
+    client.produce("clocks", &records.concat());
+    let (report, _) = ended(&town, &TO_THE_END, 0);
+    assert_eq!(
+        (sum(&report, "frames_in"), sum(&report, "frames_out")),
+        (120, 120)
+    );
+    for kind in ["kept", "kept_different", "repeated", "dead"] {
+        assert_eq!(sum(&report, kind), 0, "{kind}");
+    }
+    assert_eq!(sum(&report, "restarts"), 2);
+    let files = town.tree("output");
+    let of = |numbers: Range<u64>| [names("ahead", numbers.clone()), names("back", numbers)];
+    assert_eq!(names_of(&files, WIDTHS[0]), of(0..40).concat());
+    assert_eq!(names_of(&files, WIDTHS[1]), of(40..60).concat());
+}
+
+#[test]
+fn of_two_cameras_with_one_id_the_newer_goes_on_and_the_older_is_told() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "twins");
+    let client = broker.client();
+    client.create_topic("twins", 1, &[]);
+    let [first, second, _] = pictures(&town);
+    let older = |n: u64| binary_frame("a", Some("older"), n, BEGUN + n as f64, &first);
+    let newer = |n: u64| binary_frame("a", Some("newer"), n, BEGUN + 10.5 + n as f64, &second);
+    let mut records: Vec<_> = (0..10).map(older).collect();
+    for n in 0..20 {
+        records.extend([newer(n), older(10 + n)]);
+    }
+    client.produce("twins", &records);
+    let (report, done) = ended(&town, &TO_THE_END, 0);
+    let files = town.tree("output");
+    assert_eq!(names_of(&files, WIDTHS[0]), names("a", 0..10));
+    assert_eq!(names_of(&files, WIDTHS[1]), names("a", 10..30));
+    assert_eq!(codes(&client, "twins"), ["session-superseded"; 20]);
+    assert_eq!(files.len() as u64 + sum(&report, "dead"), 50);
+    let dead = client.consume_all("twins.dead", Isolation::Committed);
+    for letter in &dead {
+        let message = letter.header("mattebox-error-message").expect("a message");
+        let message = String::from_utf8_lossy(message);
+        assert!(
+            message.contains("older") && message.contains("newer"),
+            "{message}"
+        );
+    }
+    let told = warnings(&done.stderr, &["older", "newer"]);
+    assert_eq!(told.len(), 1, "{}", done.stderr);
+}
+
+#[test]
+fn an_offset_that_is_set_back_changes_no_file_and_the_missing_state_is_told() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "set-back");
+    let (client, operator) = (broker.client(), broker.operator());
+    town.fill(&["a"], 30, &["--partitions", "1"]);
+    ended(&town, &TO_THE_END, 0);
+    let before = town.tree("output");
+    assert_eq!(before.len(), 30);
+    operator.reset_offset("mattebox", "set-back", 0, 10);
+    let (report, done) = ended(&town, &TO_THE_END, 0);
+    assert!(town.tree("output") == before, "a file has other bytes");
+    assert_eq!(sum(&report, "frames_in"), 20);
+    assert!(sum(&report, "kept") + sum(&report, "kept_different") >= 20);
+    assert!(
+        !warnings(&done.stderr, &["state"]).is_empty(),
+        "{}",
+        done.stderr
+    );
+    assert_eq!(client.done_by("mattebox", "set-back"), 30);
+}
+
+#[test]
+fn a_topic_that_is_given_two_tasks_is_refused_before_anything_is_done() {
+    let broker = Broker::shared();
+    let client = broker.client();
+    let ours = || -> BTreeSet<_> {
+        let topics = client.topics().into_iter();
+        topics.filter(|name| name.starts_with("clash")).collect()
+    };
+    for topic in ["clash", "clash-out.mattebox.state", "clash-out.names"] {
+        client.create_topic(topic, 1, &[]);
+    }
+    let before = ours();
+    for (frames, out) in [
+        ("clash", "clash"),
+        ("clash", "clash.dead"),
+        ("clash", "clash.mattebox.state"),
+        ("clash", "clash.names"),
+        ("clash-out.mattebox.state", "clash-out"),
+        ("clash-out.names", "clash-out"),
+    ] {
+        let town = Town::new(&broker, frames);
+        let done = town.run(&["worker", "--until", "end", "--out", &format!("topic:{out}")]);
+        let what = format!("--topic {frames} --out topic:{out}: {}", done.stderr);
+        assert_eq!(done.code, Some(2), "{what}");
+        assert!(
+            done.stderr.contains(frames) && done.stderr.contains(out),
+            "{what}"
+        );
+        assert!(town.bench.files(".").is_empty(), "{what}");
+        assert_eq!(ours(), before, "{what}");
+    }
+}
