@@ -1,19 +1,20 @@
 //! What is remembered of one camera between two frames, as one value that can be stored.
 use mattebox_core::{
-    frame::Numbering,
+    frame::{Numbering, NumberingError},
     matte::{MatteState, StateError},
 };
 use thiserror::Error;
 
 const MAGIC: [u8; 4] = *b"MBCM";
-const VERSION: u16 = 1;
+/// The version that is written. The one before it is read, too: the numbering had another form then.
+const VERSION: u16 = 2;
 /// Magic, version and checksum.
 const HEAD: usize = 10;
 
 /// Everything that a camera's next frame depends on, besides that frame.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CameraState {
-    /// Which number the next frame gets.
+    /// How the next frame is named.
     pub numbering: Numbering,
     /// What the soft matte remembers.
     pub matte: MatteState,
@@ -26,29 +27,35 @@ pub enum CameraStateError {
     #[error("it is damaged")]
     Damaged,
     /// Another version of the program wrote it.
-    #[error("it has version {0}, this program reads version {VERSION}")]
+    #[error("it has version {0}, this program reads versions 1 to {VERSION}")]
     Version(u16),
+    /// The numbering's part cannot be used.
+    #[error(transparent)]
+    Numbering(#[from] NumberingError),
     /// The matte's part cannot be used.
     #[error(transparent)]
     Matte(#[from] StateError),
 }
 
 impl CameraState {
-    /// `MBCM`, version, CRC-32 of what follows, the numbering, the matte's state. Numbers are little-endian.
+    /// `MBCM`, version, CRC-32 of what follows, the length of the numbering, the numbering, the
+    /// matte's state. Numbers are little-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
+        let numbering = self.numbering.to_bytes();
         let matte = self.matte.to_bytes();
-        let mut bytes = Vec::with_capacity(HEAD + Numbering::LEN + matte.len());
+        let mut bytes = Vec::with_capacity(HEAD + 4 + numbering.len() + matte.len());
         bytes.extend(MAGIC);
         bytes.extend(VERSION.to_le_bytes());
         bytes.extend([0; 4]);
-        bytes.extend(self.numbering.to_bytes());
+        bytes.extend((numbering.len() as u32).to_le_bytes());
+        bytes.extend(numbering);
         bytes.extend(matte);
         let sum = crc32fast::hash(&bytes[HEAD..]);
         bytes[6..HEAD].copy_from_slice(&sum.to_le_bytes());
         bytes
     }
 
-    /// Reads what [`CameraState::to_bytes`] wrote.
+    /// Reads what [`CameraState::to_bytes`] wrote, also that of the version before.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CameraStateError> {
         let (magic, rest) = bytes.split_first_chunk().ok_or(CameraStateError::Damaged)?;
         let (version, rest) = rest.split_first_chunk().ok_or(CameraStateError::Damaged)?;
@@ -56,30 +63,57 @@ impl CameraState {
         if *magic != MAGIC {
             return Err(CameraStateError::Damaged);
         }
-        match u16::from_le_bytes(*version) {
-            VERSION => {}
-            other => return Err(CameraStateError::Version(other)),
+        let version = u16::from_le_bytes(*version);
+        if !(1..=VERSION).contains(&version) {
+            return Err(CameraStateError::Version(version));
         }
         if crc32fast::hash(rest) != u32::from_le_bytes(*sum) {
             return Err(CameraStateError::Damaged);
         }
-        let (numbering, matte) = rest.split_first_chunk().ok_or(CameraStateError::Damaged)?;
+        let (numbering, matte) = match version {
+            1 => numbering_of_version_1(rest).ok_or(CameraStateError::Damaged)?,
+            _ => {
+                let (length, rest) = rest.split_first_chunk().ok_or(CameraStateError::Damaged)?;
+                let length = u32::from_le_bytes(*length) as usize;
+                let split = rest.split_at_checked(length);
+                let (numbering, matte) = split.ok_or(CameraStateError::Damaged)?;
+                (Numbering::from_bytes(numbering)?, matte)
+            }
+        };
         Ok(CameraState {
-            numbering: Numbering::from_bytes(numbering),
+            numbering,
             matte: MatteState::from_bytes(matte)?,
         })
     }
 }
 
+/// Version 1 had 25 bytes: the base, whether there was a frame, its number and its time.
+fn numbering_of_version_1(bytes: &[u8]) -> Option<(Numbering, &[u8])> {
+    let (base, rest) = bytes.split_first_chunk()?;
+    let (flag, rest) = rest.split_first()?;
+    let (last, rest) = rest.split_first_chunk()?;
+    let (_time, rest) = rest.split_first_chunk::<8>()?;
+    let base = u64::from_le_bytes(*base);
+    let last = u64::from_le_bytes(*last);
+    let numbering = match flag {
+        0 => Numbering::default(),
+        _ => Numbering::resumed(
+            i64::try_from(base).ok()?,
+            base.checked_add(last)?.checked_add(1)?,
+        ),
+    };
+    Some((numbering, rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mattebox_core::frame::{FrameNumber, Timestamp};
-
     #[test]
     fn it_reads_back_and_damage_is_noticed() {
-        let mut memory = CameraState::default();
-        memory.numbering.place(FrameNumber(7), Timestamp(8));
+        let memory = CameraState {
+            numbering: Numbering::resumed(-3, 8),
+            matte: MatteState::default(),
+        };
         let bytes = memory.to_bytes();
         assert_eq!(CameraState::from_bytes(&bytes).unwrap(), memory);
         for at in 0..bytes.len() {
@@ -91,5 +125,19 @@ mod tests {
                 "the first {at} bytes"
             );
         }
+    }
+
+    #[test]
+    fn version_1_is_read_and_its_numbers_go_on() {
+        let mut bytes = [&MAGIC[..], &1_u16.to_le_bytes(), &[0; 4]].concat();
+        bytes.extend(5_u64.to_le_bytes());
+        bytes.push(1);
+        bytes.extend(37_u64.to_le_bytes());
+        bytes.extend(1_700_000_000_i64.to_le_bytes());
+        bytes.extend(MatteState::default().to_bytes());
+        let sum = crc32fast::hash(&bytes[HEAD..]);
+        bytes[6..HEAD].copy_from_slice(&sum.to_le_bytes());
+        let state = CameraState::from_bytes(&bytes).unwrap();
+        assert_eq!(state.numbering, Numbering::resumed(5, 43));
     }
 }

@@ -120,12 +120,25 @@ impl FrameDir {
         on_existing: OnExisting,
     ) -> Result<Outcome, StoreError> {
         let path = self.path(number, extension);
-        if on_existing == OnExisting::Skip && self.contains(number, extension) {
-            return Ok(Outcome::Skipped);
+        let mut on_existing = on_existing;
+        if on_existing == OnExisting::Skip {
+            match existing(&path, bytes)? {
+                Existing::Missing => {}
+                Existing::Same => return Ok(Outcome::Skipped),
+                Existing::Different => return Ok(Outcome::KeptDifferent),
+                Existing::Damaged => on_existing = OnExisting::Overwrite,
+            }
         }
         let mut pending = PendingFile::create(&path)?;
         pending.write_all(bytes)?;
-        pending.commit(on_existing, self.durable)
+        match pending.commit(on_existing, self.durable)? {
+            // Another process has made it in between.
+            Outcome::Skipped => Ok(match existing(&path, bytes)? {
+                Existing::Different => Outcome::KeptDifferent,
+                _ => Outcome::Skipped,
+            }),
+            outcome => Ok(outcome),
+        }
     }
 }
 
@@ -158,6 +171,44 @@ pub(crate) fn is_name_of_frame(name: &str, extension: &str) -> bool {
         .and_then(|rest| rest.strip_suffix(extension)?.strip_suffix('.'));
     number
         .is_some_and(|number| number.len() >= 6 && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// A file under the name that a frame is to get.
+enum Existing {
+    Missing,
+    /// It holds the same bytes.
+    Same,
+    /// It holds others.
+    Different,
+    /// It is not whole.
+    Damaged,
+}
+
+fn existing(path: &Path, bytes: &[u8]) -> Result<Existing, StoreError> {
+    match fs::read(path) {
+        Ok(there) if there == bytes => Ok(Existing::Same),
+        Ok(there) if is_whole(&there) => Ok(Existing::Different),
+        Ok(_) => Ok(Existing::Damaged),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Existing::Missing),
+        Err(error) => Err(StoreError::io("read", path)(error)),
+    }
+}
+
+/// Whether a picture file has its end. A file of another kind only has to hold something.
+fn is_whole(bytes: &[u8]) -> bool {
+    const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+    const PNG_END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
+    if bytes.starts_with(PNG) {
+        bytes.ends_with(PNG_END)
+    } else if bytes.starts_with(b"\xff\xd8") {
+        bytes.ends_with(b"\xff\xd9")
+    } else if let Some(rest) = bytes.strip_prefix(b"RIFF") {
+        // The size of what follows it, in the file's header.
+        let size = rest.first_chunk().map(|size| u32::from_le_bytes(*size));
+        size.is_some_and(|size| rest.len() >= size as usize + 4)
+    } else {
+        !bytes.is_empty()
+    }
 }
 
 /// The number in the name of a frame's file.

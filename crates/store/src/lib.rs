@@ -6,6 +6,7 @@
 //! * [`pending`]: a file that is being written, under a hidden name until it is whole.
 //! * [`camera_state`]: what is remembered of a camera between two frames, as bytes; [`state_store`]: its versions, `OUT/.state/<camera>/`.
 //! * [`owner`]: who writes into a folder, one at a time.
+//! * [`journal`]: which block of names each session of a camera has.
 //! * [`inputs`]: what a command reads, so that nothing it writes takes its place.
 //! * [`error`]: what can go wrong with a path, and what to do about it.
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@ pub mod error;
 pub mod frame_dir;
 pub mod frame_dirs;
 pub mod inputs;
+pub mod journal;
 pub mod owner;
 pub mod pending;
 pub mod state_store;

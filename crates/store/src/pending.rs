@@ -64,6 +64,8 @@ pub enum Outcome {
     Written,
     /// Another file had that name and was kept.
     Skipped,
+    /// Another file with other bytes had that name and was kept.
+    KeptDifferent,
 }
 
 /// A file under a hidden name beside its final one. Dropped before [`PendingFile::commit`], it is gone.

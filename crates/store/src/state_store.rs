@@ -6,13 +6,9 @@
 use crate::{
     camera_state::CameraState,
     error::StoreError,
-    frame_dir::FrameDir,
     pending::{OnExisting, PendingFile, create_folder, remove_stale, sync_folder},
 };
-use mattebox_core::{
-    frame::{CameraId, Numbering},
-    matte::MatteState,
-};
+use mattebox_core::frame::CameraId;
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -56,11 +52,8 @@ pub enum StoredState {
     Missing,
     /// The version for the place.
     Known(CameraState),
-    /// A version is stored that cannot be read. The matte begins again; the numbers go on above every file that the camera has, so that
-    /// no file is replaced because of it.
+    /// A version is stored that cannot be read. The matte begins again; the names go on as the journal says.
     Unreadable {
-        /// What the camera goes on with. It is stored already, so that a second start gives the frames the same numbers.
-        memory: CameraState,
         /// What is wrong with the version that was found, and where it is kept now.
         problem: String,
     },
@@ -69,7 +62,6 @@ pub enum StoredState {
 /// The folder of what is remembered. It is private: a memory holds a tiny gray copy of the room.
 #[derive(Debug, Clone)]
 pub struct StateStore {
-    root: PathBuf,
     folder: PathBuf,
     durable: bool,
 }
@@ -87,7 +79,6 @@ impl StateStore {
                 Err(StoreError::io("create the folder", &folder)(error))
             }
             _ => Ok(StateStore {
-                root: root.to_owned(),
                 folder,
                 durable: false,
             }),
@@ -147,19 +138,13 @@ impl StateStore {
             },
             Err(error) => error.to_string(),
         };
-        let highest = FrameDir::highest(&self.root, camera)?;
-        let memory = CameraState {
-            numbering: Numbering::above(highest),
-            matte: MatteState::default(),
-        };
         let mut kept = path.clone().into_os_string();
         kept.push(UNREADABLE);
         // Another version of the program may be able to read it. It stays under its own name until the new one takes that: a process that
         // is killed in between finds it unreadable again, and not missing.
         let kept = fs::copy(&path, &kept).map_or(path, |_| kept.into());
-        self.save(stream, camera, version, &memory.to_bytes())?;
+        self.save(stream, camera, version, &CameraState::default().to_bytes())?;
         Ok(StoredState::Unreadable {
-            memory,
             problem: format!("{}: {problem}", kept.display()),
         })
     }
@@ -218,14 +203,12 @@ fn remove(path: &Path) -> Result<(), StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mattebox_core::frame::{FrameNumber, Timestamp};
+    use mattebox_core::{frame::Numbering, matte::MatteState};
 
     /// A memory that is told from others by its number.
     fn memory(number: u64) -> CameraState {
-        let mut numbering = Numbering::default();
-        numbering.place(FrameNumber(number), Timestamp(0));
         CameraState {
-            numbering,
+            numbering: Numbering::resumed(0, number),
             matte: MatteState::default(),
         }
     }
@@ -260,16 +243,11 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_cannot_be_read_moves_the_numbers_above_every_file_and_stays_for_a_second_look()
-     {
+    fn a_version_that_cannot_be_read_is_told_once_and_stays_for_a_second_look() {
         let root = tempfile::tempdir().unwrap();
         let dir = StateStore::open(root.path()).unwrap();
         let stream = Stream::new("g", "t", 0);
         let camera = "cam".parse().unwrap();
-        let files = FrameDir::open(root.path(), &camera).unwrap();
-        files
-            .write(FrameNumber(41), "png", b"x", OnExisting::Fail)
-            .unwrap();
         let good = memory(41).to_bytes();
         let other_version = [&good[..4], &99u16.to_le_bytes(), &good[6..]].concat();
         let damaged: Vec<u8> = good
@@ -279,17 +257,14 @@ mod tests {
             .collect();
         for bytes in [&b""[..], &good[..good.len() - 1], &damaged, &other_version] {
             dir.save(&stream, &camera, 10, bytes).unwrap();
-            let StoredState::Unreadable { memory, problem } =
-                dir.recall(&stream, &camera, 10).unwrap()
+            let StoredState::Unreadable { problem } = dir.recall(&stream, &camera, 10).unwrap()
             else {
                 panic!("it was read")
             };
             assert!(problem.contains("g+t+0@10.unreadable"), "{problem}");
-            let mut numbering = memory.numbering;
-            assert!(numbering.place(FrameNumber(0), Timestamp(5)).number().0 > 41);
             assert_eq!(
                 dir.recall(&stream, &camera, 10).unwrap(),
-                StoredState::Known(memory),
+                StoredState::Known(CameraState::default()),
                 "a second start goes on in the same way"
             );
             let kept = root.path().join(".state/cam/g+t+0@10.unreadable");

@@ -3,6 +3,7 @@ use image::RgbImage;
 use mattebox_core::{
     compose::Background,
     frame::{FrameNumber, Timestamp},
+    matte::MatteState,
 };
 use mattebox_engine::{FrameSettings, queues::QueuedFrame, trace::Span};
 use std::{sync::Arc, time::Instant};
@@ -23,6 +24,8 @@ pub(super) struct QueuedPicture {
 }
 
 impl QueuedFrame for QueuedPicture {
+    type State = MatteState;
+
     fn needs_state(&self) -> bool {
         self.chained
     }

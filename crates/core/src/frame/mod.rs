@@ -1,9 +1,12 @@
 //! A frame: one picture of one camera at one time.
 //!
-//! * `numbering`: which number a frame gets when its camera may begin to count anew.
+//! * `numbering`: which number the file of a frame gets.
 mod numbering;
 
-pub use numbering::{Numbering, Place};
+pub use numbering::{
+    BLOCK, Block, MAX_JUMP, MAX_NUMBER, Numbering, NumberingError, RecordIdentity, Refusal,
+    Reserve, Reserved, SessionKey, Step,
+};
 
 use image::RgbImage;
 use std::{fmt, str::FromStr};

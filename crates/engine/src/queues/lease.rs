@@ -1,5 +1,5 @@
 //! A camera's state while one of its frames has it.
-use super::{CameraQueues, QueueId, QueuedFrame};
+use super::{CameraQueues, HasMatte, QueueId, QueuedFrame};
 use crate::StateAccess;
 use mattebox_core::matte::MatteState;
 
@@ -8,32 +8,45 @@ pub struct StateLease<'q, F: QueuedFrame> {
     queues: &'q CameraQueues<F>,
     id: QueueId,
     /// `None`: the frame needs none, or it has gone back.
-    lent: Option<Box<MatteState>>,
+    lent: Option<Box<F::State>>,
     /// For frames that have nothing to do with others.
-    own: MatteState,
+    own: F::State,
 }
 
 impl<'q, F: QueuedFrame> StateLease<'q, F> {
     pub(super) fn new(
         queues: &'q CameraQueues<F>,
         id: QueueId,
-        lent: Option<Box<MatteState>>,
+        lent: Option<Box<F::State>>,
     ) -> Self {
         StateLease {
             queues,
             id,
             lent,
-            own: MatteState::default(),
+            own: F::State::default(),
         }
+    }
+}
+
+impl<F: QueuedFrame> StateLease<'_, F> {
+    /// The camera's state; an empty one after it has gone back.
+    pub fn get(&mut self) -> &mut F::State {
+        match &mut self.lent {
+            Some(state) => state,
+            None => &mut self.own,
+        }
+    }
+
+    /// Gives the state back before the frame is segmented: the frame has nothing more to do with
+    /// others.
+    pub fn give_back(&mut self) {
+        self.segmented();
     }
 }
 
 impl<F: QueuedFrame> StateAccess for StateLease<'_, F> {
     fn state(&mut self) -> &mut MatteState {
-        match &mut self.lent {
-            Some(state) => state,
-            None => &mut self.own,
-        }
+        self.get().matte()
     }
 
     fn segmented(&mut self) {

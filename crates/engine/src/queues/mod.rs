@@ -13,6 +13,7 @@ mod tests;
 pub use lease::StateLease;
 
 use mattebox_core::matte::MatteState;
+use mattebox_store::CameraState;
 use std::{
     collections::{HashMap, VecDeque},
     fmt, mem,
@@ -46,12 +47,33 @@ pub struct QueueSettings {
 
 /// A frame, as far as its queue needs to know it.
 pub trait QueuedFrame: Send {
+    /// What is remembered of its camera from frame to frame.
+    type State: HasMatte + Clone + Default + Send + 'static;
+
     /// Whether it needs the state that the frame before it leaves.
     fn needs_state(&self) -> bool;
 
     /// Whether something can be done for it before its turn, such as decoding.
     fn can_prepare(&self) -> bool {
         false
+    }
+}
+
+/// A camera's state that holds the state of its matte.
+pub trait HasMatte {
+    /// The state of the matte.
+    fn matte(&mut self) -> &mut MatteState;
+}
+
+impl HasMatte for MatteState {
+    fn matte(&mut self) -> &mut MatteState {
+        self
+    }
+}
+
+impl HasMatte for CameraState {
+    fn matte(&mut self) -> &mut MatteState {
+        &mut self.matte
     }
 }
 
@@ -120,33 +142,33 @@ impl<F: QueuedFrame> Drop for Ahead<'_, F> {
 }
 
 /// Gets the state that a camera has behind a place in its queue.
-type Barrier = Box<dyn FnOnce(MatteState) + Send>;
+type Barrier<S> = Box<dyn FnOnce(S) + Send>;
 
-enum Slot<F> {
+enum Slot<F: QueuedFrame> {
     /// A frame, and who wants the state that it leaves.
-    Here(F, Vec<Barrier>),
+    Here(F, Vec<Barrier<F::State>>),
     /// A thread prepares it.
-    Away(Vec<Barrier>),
+    Away(Vec<Barrier<F::State>>),
 }
 
-impl<F> Slot<F> {
-    fn barriers(&mut self) -> &mut Vec<Barrier> {
+impl<F: QueuedFrame> Slot<F> {
+    fn barriers(&mut self) -> &mut Vec<Barrier<F::State>> {
         match self {
             Slot::Here(_, barriers) | Slot::Away(barriers) => barriers,
         }
     }
 }
 
-enum Chain {
-    Free(Box<MatteState>),
+enum Chain<S> {
+    Free(Box<S>),
     /// A thread has the state; these want it when it comes back.
-    Taken(Vec<Barrier>),
+    Taken(Vec<Barrier<S>>),
 }
 
-struct Queue<F> {
+struct Queue<F: QueuedFrame> {
     settings: QueueSettings,
     waiting: VecDeque<Slot<F>>,
-    chain: Chain,
+    chain: Chain<F::State>,
     in_flight: usize,
     sequence: u64,
     /// No more frames are pushed.
@@ -193,7 +215,7 @@ impl<F: QueuedFrame> Queue<F> {
     }
 }
 
-struct State<F> {
+struct State<F: QueuedFrame> {
     queues: HashMap<QueueId, Queue<F>>,
     next_id: u64,
     /// Queues with a frame that can be processed now, in turn.
@@ -206,7 +228,7 @@ struct State<F> {
 }
 
 /// The queues of all cameras, shared by those who bring frames and those who process them.
-pub struct CameraQueues<F> {
+pub struct CameraQueues<F: QueuedFrame> {
     state: Mutex<State<F>>,
     lifetime: Lifetime,
     /// There may be work for a thread, or the end.
@@ -215,7 +237,7 @@ pub struct CameraQueues<F> {
     space: Condvar,
 }
 
-impl<F> fmt::Debug for CameraQueues<F> {
+impl<F: QueuedFrame> fmt::Debug for CameraQueues<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CameraQueues").finish_non_exhaustive()
     }
@@ -245,7 +267,7 @@ impl<F: QueuedFrame> CameraQueues<F> {
     }
 
     /// A queue for a camera that goes on from `state`.
-    pub fn open(&self, settings: QueueSettings, state: MatteState) -> QueueId {
+    pub fn open(&self, settings: QueueSettings, state: F::State) -> QueueId {
         let mut all = self.lock();
         let id = QueueId(all.next_id);
         all.next_id += 1;
@@ -311,7 +333,7 @@ impl<F: QueuedFrame> CameraQueues<F> {
 
     /// Calls `reply` with the state that the camera has when every frame pushed so far is
     /// segmented: at once if they are.
-    pub fn barrier(&self, id: QueueId, reply: impl FnOnce(MatteState) + Send + 'static) {
+    pub fn barrier(&self, id: QueueId, reply: impl FnOnce(F::State) + Send + 'static) {
         let mut all = self.lock();
         let Some(queue) = all.queues.get_mut(&id) else {
             return;
@@ -324,7 +346,7 @@ impl<F: QueuedFrame> CameraQueues<F> {
         match &mut queue.chain {
             Chain::Taken(barriers) => barriers.push(reply),
             Chain::Free(state) => {
-                let state = MatteState::clone(state);
+                let state = F::State::clone(state);
                 drop(all);
                 reply(state);
             }
@@ -403,14 +425,14 @@ impl<F: QueuedFrame> CameraQueues<F> {
     }
 
     /// Gives a camera's state back: its next frame may be segmented.
-    fn release(&self, id: QueueId, state: Box<MatteState>) {
+    fn release(&self, id: QueueId, state: Box<F::State>) {
         let mut all = self.lock();
         let Some(queue) = all.queues.get_mut(&id) else {
             return;
         };
         let for_barriers = match &queue.chain {
-            Chain::Taken(barriers) if !barriers.is_empty() => MatteState::clone(&state),
-            _ => MatteState::default(),
+            Chain::Taken(barriers) if !barriers.is_empty() => F::State::clone(&state),
+            _ => F::State::default(),
         };
         let before = mem::replace(&mut queue.chain, Chain::Free(state));
         self.list(&mut all, id);
@@ -572,7 +594,7 @@ impl<F: QueuedFrame> Queue<F> {
     }
 
     /// The barriers of a dropped frame stand behind the frame before it.
-    fn hand_down(&mut self, at: usize, barriers: Vec<Barrier>) {
+    fn hand_down(&mut self, at: usize, barriers: Vec<Barrier<F::State>>) {
         let before = at.checked_sub(1).and_then(|at| self.waiting.get_mut(at));
         match (before, &mut self.chain) {
             (Some(before), _) => before.barriers().extend(barriers),
@@ -583,7 +605,11 @@ impl<F: QueuedFrame> Queue<F> {
 
     /// Takes the state for a frame that needs it. Who wants the state behind the frame is told
     /// when it comes back; behind a frame that needs none, at once.
-    fn lend(&mut self, needs_state: bool, barriers: Vec<Barrier>) -> Option<Box<MatteState>> {
+    fn lend(
+        &mut self,
+        needs_state: bool,
+        barriers: Vec<Barrier<F::State>>,
+    ) -> Option<Box<F::State>> {
         if needs_state {
             return match mem::replace(&mut self.chain, Chain::Taken(barriers)) {
                 Chain::Free(state) => Some(state),
@@ -641,7 +667,7 @@ impl<F: QueuedFrame> State<F> {
     }
 }
 
-fn answer(barriers: Vec<Barrier>, state: &MatteState) {
+fn answer<S: Clone>(barriers: Vec<Barrier<S>>, state: &S) {
     barriers
         .into_iter()
         .for_each(|barrier| barrier(state.clone()));

@@ -18,6 +18,8 @@ struct Numbered {
 }
 
 impl QueuedFrame for Numbered {
+    type State = MatteState;
+
     fn needs_state(&self) -> bool {
         self.chained
     }

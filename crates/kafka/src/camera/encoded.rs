@@ -1,5 +1,5 @@
 //! A frame that waits to be published.
-use mattebox_core::frame::Timestamp;
+use mattebox_core::{frame::Timestamp, matte::MatteState};
 use mattebox_engine::{queues::QueuedFrame, trace::Span};
 use std::time::Instant;
 
@@ -20,6 +20,8 @@ pub(super) struct Encoded {
 }
 
 impl QueuedFrame for Encoded {
+    type State = MatteState;
+
     /// Frames are published as they are: none depends on another.
     fn needs_state(&self) -> bool {
         false

@@ -1,0 +1,497 @@
+//! The name of a frame: which number its file gets, decided by the order of the log alone.
+//!
+//! A camera may begin to count again, its topic may be made again, two cameras may have one id: a
+//! name must never stand for two frames. A name is the camera's own number plus the base of its
+//! session. A session gets its base once, when its first good record comes, and reserves a block
+//! of names in a journal before its first file is written. `docs/design/identity.md` says why this
+//! is enough.
+//!
+//! # Layout
+//!
+//! * `session`: the key of a session, its blocks of names, the numbers that it has used.
+//! * here: [`Numbering`], the step that gives a record its name.
+//! * `bytes`: a numbering as bytes.
+mod bytes;
+mod session;
+
+pub use bytes::NumberingError;
+pub use session::{Block, SessionKey};
+
+use super::FrameNumber;
+use session::Session;
+use std::collections::VecDeque;
+
+/// The highest number that a camera may give a frame.
+pub const MAX_NUMBER: u64 = 1 << 48;
+/// A number that is further above the last one is not believed at first.
+pub const MAX_JUMP: u64 = 1_000_000;
+/// Names that a session's first block has.
+pub const BLOCK: u64 = 10_000;
+/// Names below a session's first one that its block has, for frames that arrive out of order.
+const ROOM_BELOW: u64 = 64;
+/// Records without a session that are remembered, to know repeated deliveries.
+const MAX_RECENT: usize = 1024;
+/// Sessions of a camera that are remembered.
+const MAX_SESSIONS: usize = 8;
+/// Records among which new sessions are counted.
+const SHARED_WINDOW: u64 = 256;
+/// New sessions among them that tell that two cameras have one id.
+const MAX_SUSPICIOUS: usize = 8;
+
+/// What a record says of its frame, and where it stands in the log.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordIdentity<'a> {
+    /// The camera's own number.
+    pub number: u64,
+    /// The session that the record names.
+    pub session: Option<&'a str>,
+    /// A hash of the record's number, time and value: equal for a repeated delivery.
+    pub fingerprint: u64,
+    /// The id of the topic.
+    pub topic: &'a str,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+}
+
+/// The result of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The frame follows the camera's earlier ones.
+    Next(FrameNumber),
+    /// It is the first frame of a new session.
+    Began(FrameNumber),
+    /// It comes after frames with higher numbers.
+    Late(FrameNumber),
+    /// The record is one that came before. The name is that of its frame, where it is known.
+    Repeated(Option<FrameNumber>),
+    /// The record gets no name: it is a dead letter.
+    Refused(Refusal),
+    /// The journal has to reserve names first: [`Numbering::reserved`].
+    Reserve(Reserve),
+}
+
+/// Why a record gets no name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// For programs: one of the codes in docs/ref/wire.md.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+/// What a numbering asks of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reserve {
+    /// The session.
+    pub key: SessionKey,
+    /// The camera's number that needs a name.
+    pub number: u64,
+    /// The base of the camera's session before: it stays if the name then is free.
+    pub base: Option<i64>,
+    /// Every name below it may be used by the sessions that this numbering knows.
+    pub used: u64,
+    /// The sessions that the numbering knows. Where no other partition has frames of a session, its
+    /// block may end at `used`.
+    pub own: Vec<SessionKey>,
+    /// The partition whose frames are named, with the topic's id.
+    pub by: String,
+    /// The newest session that the numbering knows.
+    pub newest: Option<SessionKey>,
+    /// Nothing is known of the camera: a session that the journal has begun at an earlier offset of
+    /// the partition goes on.
+    pub is_lost: bool,
+}
+
+/// The journal's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reserved {
+    /// The session that has the block. It is another than the one that was asked for where
+    /// [`Reserve::is_lost`] and the journal knows the session that goes on.
+    pub key: SessionKey,
+    /// The blocks of the session.
+    pub blocks: Vec<Block>,
+    /// The journal has begun the session before the newest one that the numbering knows.
+    pub is_older: bool,
+}
+
+/// How one camera's frames in one partition are named. It changes with each record of the log and
+/// with nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Numbering {
+    /// The newest last.
+    sessions: Vec<Session>,
+    /// The base of the newest session, also of one that an earlier version of this program named.
+    base: Option<i64>,
+    /// Every name that was used is below it.
+    used: u64,
+    /// Fingerprints of the last records without session, the newest last.
+    recent: VecDeque<u64>,
+    /// Records that were counted for `suspicious`.
+    records: u64,
+    /// When new sessions came that look like a second camera, by `records`.
+    suspicious: VecDeque<u64>,
+    /// Two cameras have this id: new sessions are refused until so many more records of one session
+    /// came in a row.
+    shared: u64,
+    /// Records that were refused in a row because of that.
+    refused: u64,
+}
+
+impl Numbering {
+    /// Goes on where another program has named frames: `base` was added to the camera's numbers,
+    /// and every name below `used` may be used.
+    pub fn resumed(base: i64, used: u64) -> Self {
+        Numbering {
+            base: Some(base),
+            used,
+            ..Numbering::default()
+        }
+    }
+
+    /// Every name that was used is below it.
+    pub fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// Nothing is known of the camera.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && self.base.is_none()
+    }
+
+    /// Whether records of two cameras seem to have this id.
+    pub fn is_shared(&self) -> bool {
+        self.shared > 0
+    }
+
+    /// The sessions that are known, with their blocks of names, the newest last.
+    pub fn blocks(&self) -> impl Iterator<Item = (&SessionKey, &Block)> {
+        self.sessions
+            .iter()
+            .flat_map(|session| session.blocks.iter().map(|block| (&session.key, block)))
+    }
+
+    /// Names a record. The records of a camera are named in the order of the log, and only those
+    /// whose picture can be decoded.
+    pub fn step(&mut self, record: &RecordIdentity<'_>) -> Step {
+        if record.number > MAX_NUMBER {
+            return refuse(
+                "implausible-number",
+                format!("frame number {} is above 2^48", record.number),
+            );
+        }
+        match record.session {
+            Some(name) => self.named(record, name),
+            None => self.inferred(record),
+        }
+    }
+
+    fn named(&mut self, record: &RecordIdentity<'_>, name: &str) -> Step {
+        let is_key = |s: &Session| matches!(&s.key, SessionKey::Named(key) if key == name);
+        let Some(at) = self.sessions.iter().rposition(is_key) else {
+            return self.reserve(SessionKey::Named(name.to_owned()), record);
+        };
+        if at + 1 < self.sessions.len() {
+            return self.older(at, record.number);
+        }
+        let session = &self.sessions[at];
+        if session.used.contains(record.number) {
+            return Step::Repeated(session.name(record.number).map(FrameNumber));
+        }
+        if session.last().is_none_or(|last| record.number > last) {
+            return self.follow(record);
+        }
+        if record.number < session.used.floor() {
+            return refuse(
+                "too-late",
+                format!(
+                    "frame {} of session {name} comes too long after frame {}",
+                    record.number,
+                    session.last().unwrap_or_default()
+                ),
+            );
+        }
+        match session.name(record.number) {
+            Some(name) => self.late(at, record.number, name),
+            None => Step::Reserve(self.want(session.key.clone(), record)),
+        }
+    }
+
+    fn inferred(&mut self, record: &RecordIdentity<'_>) -> Step {
+        let at = self.sessions.len().wrapping_sub(1);
+        let current = self
+            .sessions
+            .last()
+            .filter(|session| session.key.is_in(record.topic, record.partition));
+        if self.recent.contains(&record.fingerprint) {
+            let name = current.and_then(|session| session.name(record.number));
+            return Step::Repeated(name.map(FrameNumber));
+        }
+        let key = SessionKey::Inferred {
+            topic: record.topic.to_owned(),
+            partition: record.partition,
+            offset: record.offset,
+        };
+        let Some(session) = current else {
+            return self.reserve(key, record);
+        };
+        if session.last().is_none_or(|last| record.number > last) {
+            return self.follow(record);
+        }
+        let fills_gap = !session.used.contains(record.number)
+            && record.number >= session.used.floor()
+            && session.used.lowest().is_some_and(|n| n < record.number);
+        match session.name(record.number) {
+            Some(name) if fills_gap => {
+                self.remember(record.fingerprint);
+                self.late(at, record.number, name)
+            }
+            None if fills_gap => Step::Reserve(self.want(session.key.clone(), record)),
+            _ => self.reserve(key, record),
+        }
+    }
+
+    /// A number above the last one of the newest session.
+    fn follow(&mut self, record: &RecordIdentity<'_>) -> Step {
+        let Some(session) = self.sessions.last_mut() else {
+            return refuse("implausible-number", "the camera has no session".to_owned());
+        };
+        let last = session.last().unwrap_or(record.number);
+        let near = |from: u64| record.number > from && record.number - from <= MAX_JUMP;
+        if record.number - last > MAX_JUMP && !session.far.is_some_and(near) {
+            session.far = Some(record.number);
+            return refuse(
+                "implausible-number",
+                format!(
+                    "frame number {} is more than {MAX_JUMP} above the last one, {last}",
+                    record.number
+                ),
+            );
+        }
+        let Some(name) = session.name(record.number) else {
+            let key = session.key.clone();
+            return Step::Reserve(self.want(key, record));
+        };
+        if record.session.is_none() {
+            self.remember(record.fingerprint);
+        }
+        self.take(record.number, name);
+        Step::Next(FrameNumber(name))
+    }
+
+    /// A record of a session that a newer one has followed.
+    fn older(&mut self, at: usize, number: u64) -> Step {
+        let session = &self.sessions[at];
+        let newest = &self.sessions[self.sessions.len() - 1];
+        if session.used.contains(number) {
+            return Step::Repeated(session.name(number).map(FrameNumber));
+        }
+        let next = &self.sessions[at + 1].blocks;
+        let limit = next.iter().map(|b| b.start).min().unwrap_or(0);
+        match session.name(number).filter(|name| *name < limit) {
+            Some(name) if number >= session.used.floor() => self.late(at, number, name),
+            _ => refuse(
+                "session-superseded",
+                format!(
+                    "its session ({}) ended when session {} of the same camera began: do two cameras have one id?",
+                    session.key, newest.key
+                ),
+            ),
+        }
+    }
+
+    fn late(&mut self, at: usize, number: u64, name: u64) -> Step {
+        self.count();
+        if let Some(session) = self.sessions.get_mut(at) {
+            session.used.insert(number);
+        }
+        self.used = self.used.max(name + 1);
+        Step::Late(FrameNumber(name))
+    }
+
+    /// A record of the newest session that follows the ones before it.
+    fn take(&mut self, number: u64, name: u64) {
+        self.count();
+        if let Some(session) = self.sessions.last_mut() {
+            session.used.insert(number);
+            session.far = None;
+        }
+        self.used = self.used.max(name + 1);
+    }
+
+    fn count(&mut self) {
+        self.records += 1;
+        self.refused = 0;
+        self.shared = self.shared.saturating_sub(1);
+    }
+
+    fn remember(&mut self, fingerprint: u64) {
+        if self.recent.len() >= MAX_RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(fingerprint);
+    }
+
+    /// A new session, or one that only the journal knows.
+    fn reserve(&mut self, key: SessionKey, record: &RecordIdentity<'_>) -> Step {
+        if matches!(key, SessionKey::Inferred { .. }) && self.seems_shared(record.number) {
+            return refuse(
+                "camera-id-shared",
+                "records of two cameras seem to have this camera id: give each camera an id of its own"
+                    .to_owned(),
+            );
+        }
+        Step::Reserve(self.want(key, record))
+    }
+
+    fn want(&self, key: SessionKey, record: &RecordIdentity<'_>) -> Reserve {
+        Reserve {
+            key,
+            number: record.number,
+            base: self.base,
+            used: self.used,
+            own: self.sessions.iter().map(|s| s.key.clone()).collect(),
+            by: format!("{}/{}", record.topic, record.partition),
+            newest: self.sessions.last().map(|session| session.key.clone()),
+            is_lost: self.is_empty(),
+        }
+    }
+
+    /// Whether another session without a name would be one too many. A camera that starts again
+    /// begins with the same number each time; where two cameras share an id, each new session
+    /// begins with a higher one.
+    fn seems_shared(&mut self, number: u64) -> bool {
+        if self.sessions.last().is_none_or(|s| number <= s.first) {
+            return false;
+        }
+        if self.shared > 0 {
+            self.shared = SHARED_WINDOW;
+            self.refused += 1;
+            // Neither of the two goes on: this is one camera that has started again.
+            if self.refused <= SHARED_WINDOW {
+                return true;
+            }
+            self.shared = 0;
+            self.refused = 0;
+            return false;
+        }
+        let records = self.records;
+        self.suspicious.retain(|at| at + SHARED_WINDOW > records);
+        if self.suspicious.len() >= MAX_SUSPICIOUS {
+            self.suspicious.clear();
+            self.shared = SHARED_WINDOW;
+            return true;
+        }
+        self.suspicious.push_back(records);
+        false
+    }
+
+    /// Names a record whose session has a block now.
+    pub fn reserved(&mut self, record: &RecordIdentity<'_>, reserved: Reserved) -> Step {
+        let Reserved {
+            key,
+            blocks,
+            is_older,
+        } = reserved;
+        if is_older && !self.sessions.is_empty() {
+            let at = self.sessions.len() - 1;
+            let session = Session::new(key, record.number, blocks);
+            self.sessions.insert(at, session);
+            self.forget_old();
+            return self.older(self.sessions.len() - 2, record.number);
+        }
+        let block = Block::of(&blocks, record.number).copied();
+        let Some((block, name)) = block.and_then(|b| Some((b, b.name(record.number)?))) else {
+            return refuse(
+                "implausible-number",
+                format!("frame number {} gets no name", record.number),
+            );
+        };
+        if record.session.is_none() {
+            self.remember(record.fingerprint);
+        }
+        let goes_on = self.sessions.last().is_some_and(|s| s.key == key);
+        if goes_on {
+            if let Some(session) = self.sessions.last_mut() {
+                session.set_blocks(blocks);
+                if session.last().is_some_and(|last| record.number < last) {
+                    return self.late(self.sessions.len() - 1, record.number, name);
+                }
+            }
+        } else {
+            let first = record.number;
+            self.sessions.push(Session::new(key, first, blocks));
+            self.forget_old();
+        }
+        self.base = Some(block.base);
+        let is_first = self.sessions.len() == 1;
+        self.take(record.number, name);
+        if goes_on || is_first {
+            Step::Next(FrameNumber(name))
+        } else {
+            Step::Began(FrameNumber(name))
+        }
+    }
+
+    /// Takes over what the journal says of the blocks by now: `journal` gives those of a session.
+    /// Returns the blocks of sessions that it does not have.
+    pub fn refresh(
+        &mut self,
+        journal: impl Fn(&SessionKey) -> Vec<Block>,
+    ) -> Vec<(SessionKey, Block)> {
+        let mut missing = Vec::new();
+        for session in &mut self.sessions {
+            let known = journal(&session.key);
+            if known.is_empty() {
+                let blocks = session.blocks.iter();
+                missing.extend(blocks.map(|block| (session.key.clone(), *block)));
+            } else {
+                session.set_blocks(known);
+            }
+        }
+        missing
+    }
+
+    fn forget_old(&mut self) {
+        if self.sessions.len() > MAX_SESSIONS {
+            self.sessions.remove(0);
+        }
+    }
+}
+
+impl Reserve {
+    /// A block for the number where the names from `highest` on are free. The first block of a
+    /// session has room for lower numbers.
+    pub fn block(&self, highest: u64, is_first: bool) -> Block {
+        let start = highest.max(self.used);
+        let name = |base: i64| {
+            let name = base.checked_add_unsigned(self.number)?;
+            u64::try_from(name).ok().filter(|name| *name >= start)
+        };
+        let stays = self.base.unwrap_or(0);
+        let base = if name(stays).is_some() {
+            stays
+        } else {
+            let room = if is_first {
+                self.number.min(ROOM_BELOW)
+            } else {
+                0
+            };
+            start.cast_signed() + room.cast_signed() - self.number.cast_signed()
+        };
+        let name = base.saturating_add_unsigned(self.number).cast_unsigned();
+        // Lower numbers may belong to an earlier block of the session.
+        let start = if is_first { start } else { name };
+        Block {
+            first: (start.cast_signed() - base).max(0).cast_unsigned(),
+            base,
+            start,
+            end: name + BLOCK,
+        }
+    }
+}
+
+fn refuse(code: &'static str, message: String) -> Step {
+    Step::Refused(Refusal { code, message })
+}
