@@ -1,8 +1,12 @@
 //! Every frame has its own camera's name and a number that no other frame gets, whatever the log
 //! and the disk look like.
 
-use crate::kit::{Broker, Record, Town, seed_json, sum};
-use std::fs;
+use crate::kit::{Broker, Isolation, Record, Town, seed_json, sum, until};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    time::Duration,
+};
 
 /// A frame as the seed's camera sends it. Cameras are told apart by the sizes of their pictures.
 fn record(camera: &str, number: u64, seconds: f64, jpeg: &[u8]) -> Record {
@@ -73,34 +77,65 @@ fn late_frames_of_three_cameras_in_a_partition_are_in_their_own_folders() {
     late_frames_are_in_their_own_folders("late-three", &[320, 160, 240]);
 }
 
+/// Frames of a life of camera `a`, which counts from 0 and has pictures of a size.
+fn life(n: usize, count: u64, jpeg: &[u8]) -> Vec<Record> {
+    let begun = 1000.0 * n as f64;
+    (0..count)
+        .map(|number| record("a", number, begun + number as f64, jpeg))
+        .collect()
+}
+
+#[track_caller]
+fn assert_nothing_is_replaced(before: &Files, after: &Files, count: usize) {
+    for (name, bytes) in before {
+        assert!(after.get(name) == Some(bytes), "{name} was replaced");
+    }
+    assert_eq!(after.len(), count);
+}
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn pictures(town: &Town) -> [Vec<u8>; 3] {
+    [160, 240, 320].map(|width| town.bench.jpeg(&format!("scale={width}:-2")))
+}
+
 #[test]
 fn state_that_cannot_be_read_is_told_and_counted_and_replaces_no_file() {
     let broker = Broker::shared();
     let town = Town::new(&broker, "unreadable");
     let client = broker.client();
     client.create_topic("unreadable", 1, &[]);
-    let pictures = [160, 240, 320].map(|width| town.bench.jpeg(&format!("scale={width}:-2")));
-    // A life of the camera has ten frames and a size; each begins to count from 0.
-    let life = |n: usize| -> Vec<Record> {
-        (0..10)
-            .map(|number| record("a", number, (1000 * n) as f64 + number as f64, &pictures[n]))
-            .collect()
-    };
-    client.produce("unreadable", &[life(0), life(1)].concat());
+    let pictures = pictures(&town);
+    client.produce(
+        "unreadable",
+        &[life(0, 10, &pictures[0]), life(1, 10, &pictures[1])].concat(),
+    );
     town.report(&["worker", "--until", "end"]);
     let before = town.tree("output");
     assert_eq!(before.len(), 20);
-    let states = town.bench.files("output/.state/a");
-    for state in &states {
-        let path = town.bench.path(&format!("output/.state/a/{state}"));
-        let mut bytes = fs::read(&path).expect("a state");
-        let middle = bytes.len() / 2;
-        for byte in &mut bytes[middle..middle + 4] {
-            *byte = !*byte;
-        }
-        fs::write(&path, bytes).expect("written");
-    }
-    client.produce("unreadable", &life(2));
+    // Four bytes of each state change.
+    let topic = "unreadable.mattebox.state";
+    let damaged: Vec<Record> = client
+        .consume_all(topic, Isolation::Committed)
+        .into_iter()
+        .filter_map(|state| {
+            let mut bytes = state.value?;
+            let middle = bytes.len() / 2;
+            bytes[middle..middle + 4].iter_mut().for_each(|b| *b = !*b);
+            Some(Record::new(state.key?, bytes).to(0))
+        })
+        .collect();
+    assert!(!damaged.is_empty());
+    client.produce(topic, &damaged);
+    client.produce("unreadable", &life(2, 10, &pictures[2]));
+    let done = town.run(&["worker", "--until", "end", "--on-missing-state", "fail"]);
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("--on-missing-state restart"),
+        "{}",
+        done.stderr
+    );
+    assert_nothing_is_replaced(&before, &town.tree("output"), 20);
     let done = town.run(&["worker", "--until", "end", "--json"]);
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let report = serde_json::from_slice(&done.stdout).expect("JSON");
@@ -111,17 +146,10 @@ fn state_that_cannot_be_read_is_told_and_counted_and_replaces_no_file() {
     let told = done
         .stderr
         .lines()
-        .find(|line| line.contains("cannot be read"))
-        .expect("a warning");
-    assert!(
-        told.contains("WARN") && told.contains("camera=a") && told.contains(".unreadable"),
-        "{told}"
-    );
-    let after = town.tree("output");
-    assert_eq!(after.len(), 30);
-    for (name, bytes) in &before {
-        assert!(after.get(name) == Some(bytes), "{name} was replaced");
-    }
+        .find(|line| line.contains("cannot be read"));
+    let told = told.expect("a warning");
+    assert!(told.contains("WARN") && told.contains("camera=a"), "{told}");
+    assert_nothing_is_replaced(&before, &town.tree("output"), 30);
     // What it goes on with is stored: it is told once.
     client.produce("unreadable", &[record("a", 10, 5000.0, &pictures[2])]);
     let report = town.report(&["worker", "--until", "end"]);
@@ -129,4 +157,167 @@ fn state_that_cannot_be_read_is_told_and_counted_and_replaces_no_file() {
         (sum(&report, "frames_out"), sum(&report, "state_unreadable")),
         (1, 0)
     );
+}
+
+#[test]
+fn a_folder_that_outlives_its_cluster_keeps_its_files() {
+    let town_of = |broker: &Broker| Town::new(broker, "outlived");
+    let broker = Broker::start();
+    let town = town_of(&broker);
+    let pictures = pictures(&town);
+    broker.client().create_topic("outlived", 1, &[]);
+    broker
+        .client()
+        .produce("outlived", &life(0, 30, &pictures[0]));
+    town.report(&["worker", "--until", "end"]);
+    let before = town.tree("output");
+    let folder = town.bench.path("output");
+    drop(broker);
+    // As after `docker compose down -v`: topics, offsets, states and the journal are gone.
+    let broker = Broker::start();
+    let other = town_of(&broker);
+    let kept = other.bench.path("output");
+    fs::rename(&folder, &kept).expect("moved");
+    broker.client().create_topic("outlived", 1, &[]);
+    broker
+        .client()
+        .produce("outlived", &life(1, 30, &pictures[1]));
+    let done = other.run(&["worker", "--until", "end"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let after = other.tree("output");
+    assert_nothing_is_replaced(&before, &after, 60);
+    assert!(after.contains_key("a/frame_000030.png") && after.contains_key("a/frame_000059.png"));
+}
+
+#[test]
+fn a_folder_belongs_to_one_topic_and_group() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "owned");
+    broker.client().create_topic("owned", 1, &[]);
+    let pictures = pictures(&town);
+    broker.client().produce("owned", &life(0, 5, &pictures[0]));
+    town.report(&["worker", "--until", "end"]);
+    let before = town.tree("output");
+    let done = town.run(&["worker", "--until", "end", "--group", "second"]);
+    assert_eq!(done.code, Some(2), "{}", done.stderr);
+    for word in ["output", "mattebox", "--out"] {
+        assert!(done.stderr.contains(word), "{word}: {}", done.stderr);
+    }
+    assert!(town.tree("output") == before);
+    // In a folder of its own a second group names the same frames alike.
+    town.report(&[
+        "worker", "--until", "end", "--group", "second", "--out", "again",
+    ]);
+    assert!(town.tree("again") == before);
+}
+
+#[test]
+fn workers_whose_machines_share_no_disk_make_the_files_of_one() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "apart");
+    let client = broker.client();
+    town.fill(&["a", "b", "c"], 40, &["--partitions", "3"]);
+    // Each of these has a folder of its own and does a part of the log.
+    for (n, disk) in ["disk0", "disk1", "disk0", "disk1"].into_iter().enumerate() {
+        town.report(&[
+            "worker", "--until", "end", "--group", "apart", "--out", disk,
+        ]);
+        if n < 3 {
+            town.fill(&["a", "b", "c"], 20, &[]);
+        }
+    }
+    town.report(&[
+        "worker", "--until", "end", "--group", "alone", "--out", "alone",
+    ]);
+    let mut all = town.tree("disk0");
+    for (name, bytes) in town.tree("disk1") {
+        assert!(all.insert(name.clone(), bytes).is_none(), "{name} twice");
+    }
+    assert!(all == town.tree("alone"), "files differ");
+    assert_eq!(all.len() as u64, client.done_by("alone", "apart"));
+}
+
+#[test]
+fn members_of_a_group_with_other_settings_are_told() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "mixed");
+    town.fill(&["a", "b"], 5, &["--partitions", "2"]);
+    let first = town.start(&["worker"]);
+    until("its files", || town.count("output") == 10);
+    let done = town.run(&["worker", "--until", "end", "--background", "#ff0000"]);
+    let second = done.stderr;
+    drop(first.stop(&["worker"]));
+    let told = second.lines().find(|line| line.contains("other settings"));
+    let told = told.unwrap_or_else(|| panic!("{second}"));
+    assert!(told.contains("WARN") && told.contains("group"), "{told}");
+}
+
+#[test]
+fn ever_new_camera_ids_are_put_away_and_come_back_with_every_output() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "rotating");
+    let client = broker.client();
+    client.create_topic("rotating", 1, &[]);
+    let picture = town.bench.jpeg("scale=64:-2");
+    let frames = |number: u64| -> Vec<Record> {
+        (0..90)
+            .map(|n| record(&format!("id{n}"), number, number as f64, &picture))
+            .collect()
+    };
+    client.produce("rotating", &frames(0));
+    let args = [
+        "worker",
+        "--group",
+        "rotating",
+        "--out",
+        "topic:turned",
+        "--matte",
+        "hard",
+    ];
+    let worker = town.start(&args);
+    client.await_records("turned", 90, Isolation::Committed);
+    std::thread::sleep(Duration::from_secs(6));
+    // Now all are quiet. The next ones make room, and the quiet ones come back.
+    for number in 1..4 {
+        client.produce("rotating", &frames(number));
+    }
+    let results = client.await_records("turned", 360, Isolation::Committed);
+    let names: BTreeSet<_> = results.iter().map(|r| (r.camera(), r.sequence())).collect();
+    assert_eq!(names.len(), 360);
+    drop(worker.stop(&["worker"]));
+}
+
+#[test]
+fn the_seeds_camera_restarted_ten_times_with_its_clock_moved_has_a_file_for_each_frame() {
+    let broker = Broker::shared();
+    for partitions in [1, 6] {
+        let topic = format!("ten-lives-{partitions}");
+        let town = Town::new(&broker, &topic);
+        let client = broker.client();
+        client.create_topic(&topic, partitions, &[]);
+        let pictures = pictures(&town);
+        let mut before = Files::new();
+        for n in 0..10_u64 {
+            // The seed's camera has no key: its records go round the partitions.
+            let back = if n % 2 == 0 { 0.0 } else { 3600.0 };
+            let clock = 1e9 + 7.0 * n as f64 - back;
+            let frames: Vec<Record> = (0..12)
+                .map(|number| {
+                    let time = clock + number as f64 / 10.0;
+                    let value = seed_json("a", number, time, &pictures[n as usize % 3]);
+                    Record {
+                        value: Some(value.into_bytes()),
+                        ..Record::default()
+                    }
+                    .to((number % partitions as u64) as i32)
+                })
+                .collect();
+            client.produce(&topic, &frames);
+            let report = town.report(&["worker", "--until", "end"]);
+            assert_eq!(sum(&report, "frames_out"), 12, "life {n}: {report}");
+            let after = town.tree("output");
+            assert_nothing_is_replaced(&before, &after, 12 * (n as usize + 1));
+            before = after;
+        }
+    }
 }

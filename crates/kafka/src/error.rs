@@ -1,6 +1,6 @@
 //! What can go wrong with a broker.
 use mattebox_engine::{StartError, address::MASK};
-use mattebox_store::StoreError;
+use mattebox_store::{StoreError, journal::JournalError};
 use rdkafka::error::KafkaError as ClientError;
 use std::time::Duration;
 use thiserror::Error;
@@ -47,6 +47,39 @@ pub enum KafkaError {
         /// What librdkafka said.
         source: ClientError,
     },
+    /// Records are gone, and the settings say to end then.
+    #[error(
+        "{problem}. Nothing was skipped. To go on with the oldest record that is left, run the same command with \
+         --on-gap continue: mattebox worker ... --on-gap continue"
+    )]
+    Gap {
+        /// What is lost.
+        problem: String,
+    },
+    /// A state is gone, and the settings say to end then.
+    #[error(
+        "{problem}. Nothing was written. To go on with a matte that begins again, run the same command with \
+         --on-missing-state restart: mattebox worker ... --on-missing-state restart"
+    )]
+    MissingState {
+        /// What is missing.
+        problem: String,
+    },
+    /// No name can be reserved, so that no file may be written.
+    #[error("no name can be reserved for frames of camera {camera}: {source}")]
+    Names {
+        /// The camera.
+        camera: String,
+        /// Why.
+        source: JournalError,
+    },
+    /// The broker does not begin with transactions.
+    #[error(
+        "the broker does not begin with transactions, which results in a topic need ({0}): with fewer than three \
+         brokers set transaction.state.log.replication.factor=1 and transaction.state.log.min.isr=1 on the broker, or \
+         write files (--out FOLDER), which need none"
+    )]
+    NoTransactions(ClientError),
     /// The network, the background or the output cannot be used, or the numbers or the live page not be served.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -99,6 +132,10 @@ impl KafkaError {
             KafkaError::Refused { .. }
             | KafkaError::Topic { .. }
             | KafkaError::Client { .. }
+            | KafkaError::Gap { .. }
+            | KafkaError::MissingState { .. }
+            | KafkaError::Names { .. }
+            | KafkaError::NoTransactions(_)
             | KafkaError::NoThreads => 1,
         }
     }

@@ -105,6 +105,27 @@ pub enum WorkerSink {
     Topic(String),
 }
 
+/// What a worker does when records were removed before it has processed them, or their topic was
+/// made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnGap {
+    /// It tells how many are lost and goes on with the oldest that is left.
+    #[default]
+    Continue,
+    /// It ends with an error.
+    Fail,
+}
+
+/// What a worker does when the state of a camera is missing or unreadable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnMissingState {
+    /// It tells so and begins the camera's matte again.
+    #[default]
+    Restart,
+    /// It ends with an error.
+    Fail,
+}
+
 /// Everything `mattebox worker` needs to know.
 #[derive(Debug, Clone)]
 pub struct WorkerSettings {
@@ -136,6 +157,10 @@ pub struct WorkerSettings {
     pub frame: FrameSettings,
     /// What happens to a file that is there.
     pub on_existing: OnExisting,
+    /// What happens when records are gone.
+    pub on_gap: OnGap,
+    /// What happens when a state is missing.
+    pub on_missing_state: OnMissingState,
     /// Threads that work on frames.
     pub threads: NonZeroUsize,
     /// Where traces go, if anywhere.

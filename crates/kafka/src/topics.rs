@@ -5,7 +5,9 @@ use super::{
     letters,
 };
 use rdkafka::{
-    admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
+    admin::{
+        AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+    },
     error::RDKafkaErrorCode,
 };
 use std::time::{Duration, Instant};
@@ -14,6 +16,9 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What the reason, the key and the headers of a dead letter may take, in bytes.
 pub const LETTER_OVERHEAD: usize = 64 << 10;
+
+/// How long dead letters are kept in a topic that is made here.
+const DEAD_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A topic that is to be there.
 #[derive(Debug, Clone)]
@@ -56,7 +61,11 @@ pub fn ensure_dead(admin: &AdminClient<Context>, frames: &str) -> Result<usize, 
     let name = letters::topic(frames);
     // What the frames' topic took must fit, with the reason in front.
     let max = max_message_bytes(admin, frames) + LETTER_OVERHEAD;
-    let config = vec![("max.message.bytes", max.to_string())];
+    let config = vec![
+        ("max.message.bytes", max.to_string()),
+        // Dead letters hold pictures of rooms.
+        ("retention.ms", DEAD_RETENTION.as_millis().to_string()),
+    ];
     ensure(
         admin,
         &Wanted {
@@ -115,6 +124,35 @@ pub fn ensure(admin: &AdminClient<Context>, wanted: &Wanted<'_>) -> Result<i32, 
             None => std::thread::sleep(Duration::from_millis(50)),
         }
     }
+}
+
+/// Adds partitions to a topic until it has so many.
+pub fn grow(admin: &AdminClient<Context>, topic: &str, partitions: i32) -> Result<(), KafkaError> {
+    let total = usize::try_from(partitions).unwrap_or(0);
+    let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
+    let wanted = NewPartitions::new(topic, total);
+    let grown = client::wait(admin.create_partitions([&wanted], &options)).map_err(
+        KafkaError::client(format!("add partitions to topic {topic}")),
+    )?;
+    if let Some(Err((_, code))) = grown.into_iter().next()
+        // Another worker may have been faster.
+        && self::partitions(admin, topic)?.is_none_or(|there| there < partitions)
+    {
+        let problem = format!("it needs {partitions} partitions and cannot be given them ({code})");
+        let topic = topic.to_owned();
+        return Err(KafkaError::Topic { topic, problem });
+    }
+    tracing::info!(topic, partitions, "partitions added");
+    let begun = Instant::now();
+    while self::partitions(admin, topic)?.is_none_or(|there| there < partitions) {
+        if begun.elapsed() > PATIENCE {
+            let problem = "its new partitions do not appear: try again".to_owned();
+            let topic = topic.to_owned();
+            return Err(KafkaError::Topic { topic, problem });
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 /// A setting of a topic as the broker has it; `None` where it does not tell.

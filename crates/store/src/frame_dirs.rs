@@ -49,6 +49,12 @@ impl FrameDirs {
         written
     }
 
+    /// Whether a frame's file is there.
+    pub fn contains(&self, camera: &CameraId, number: FrameNumber, extension: &str) -> bool {
+        let dir = self.dir(camera);
+        dir.is_ok_and(|dir| dir.contains(number, extension))
+    }
+
     fn dir(&self, camera: &CameraId) -> Result<Arc<FrameDir>, StoreError> {
         if let Some(dir) = self.lock().get(camera) {
             return Ok(dir.clone());

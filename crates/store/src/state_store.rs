@@ -16,6 +16,11 @@ use std::{
 
 /// The folder's name below the output.
 const FOLDER: &str = ".state";
+/// Where the states of workers of version 1 are after an upgrade.
+const VERSION_1: &str = ".mattebox/state-1";
+/// What stands in place of their folder.
+const VERSION_1_NOTE: &str = "The workers of this folder keep camera states in Kafka now. Workers of the version before cannot \
+    write here any more: stop them. See docs/guide/operations.md, Upgrades.\n";
 /// What is added to the name of a version that cannot be read.
 const UNREADABLE: &str = ".unreadable";
 
@@ -83,6 +88,34 @@ impl StateStore {
                 durable: false,
             }),
         }
+    }
+
+    /// Moves the states of workers of version 1 out of their way, to `.mattebox/state-1`, and puts a file in
+    /// place of their folder: a worker of that version that still runs can then neither read nor store a
+    /// state, and so writes no file. Nothing happens where there is no such folder.
+    pub fn take_over_version_1(root: &Path) -> Result<(), StoreError> {
+        let old = root.join(FOLDER);
+        if !old.is_dir() {
+            return Ok(());
+        }
+        let new = root.join(VERSION_1);
+        create_folder(&root.join(".mattebox"))?;
+        match fs::rename(&old, &new) {
+            Ok(()) => {}
+            // Another worker was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(StoreError::io("move", &old)(error)),
+        }
+        fs::write(&old, VERSION_1_NOTE).map_err(StoreError::io("write", &old))
+    }
+
+    /// The states that workers of version 1 have left, after [`StateStore::take_over_version_1`].
+    pub fn of_version_1(root: &Path) -> Option<Self> {
+        let folder = root.join(VERSION_1);
+        folder.is_dir().then_some(StateStore {
+            folder,
+            durable: false,
+        })
     }
 
     /// Whether [`StateStore::save`] returns only when the version is on the disk and outlives a power failure. Off at first.

@@ -16,6 +16,7 @@
 //! * [`dead_letter`]: records that cannot be processed, with the reason.
 //! * `status`: what became of a frame, as JSON.
 //! * `publish`: what is published for one record; `outgoing`: a record to send, as plain bytes.
+//! * `fingerprint`: a hash by which a record is known when it comes again.
 //! * `start`: where a reader begins.
 //! * `position`: whose frame a record is, and its number, without the rest.
 //! * `picture`: the encoded picture within a record.
@@ -25,6 +26,7 @@
 
 pub mod dead_letter;
 mod error;
+mod fingerprint;
 mod headers_read;
 mod headers_write;
 mod json_any;
@@ -45,6 +47,7 @@ mod round_trip;
 
 pub use dead_letter::DeadLetter;
 pub use error::{PICTURE_CODES, WireError, picture_code};
+pub use fingerprint::fingerprint;
 pub use headers_read::is_result;
 pub use headers_write::{ResultMeta, frame_headers, result_headers};
 pub use json_write::json_value;

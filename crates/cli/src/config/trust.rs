@@ -81,6 +81,8 @@ const TABLE: &[(&str, Trust)] = &[
         ),
     ),
     ("on_existing", Any),
+    ("on_gap", Any),
+    ("on_missing_state", Any),
     ("once", Any),
     ("otlp", Named("it sends traces of the frames elsewhere")),
     ("otlp_sample", Any),

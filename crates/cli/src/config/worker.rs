@@ -5,7 +5,7 @@ use super::{
 };
 use mattebox_core::compose::BackgroundSpec;
 use mattebox_engine::BackgroundChoice;
-use mattebox_kafka::settings::{WorkerSettings, WorkerSink, topic_name};
+use mattebox_kafka::settings::{OnGap, OnMissingState, WorkerSettings, WorkerSink, topic_name};
 use mattebox_media::sink::SinkSpec;
 use mattebox_server::ViewSettings;
 use mattebox_store::OnExisting;
@@ -44,11 +44,17 @@ impl WorkerCommand {
             return Err(check.error("on_existing", on_existing, reason));
         }
         let broker = broker::settings(&check, &l.kafka)?;
-        let sink = sink(&check, &l.out, &broker.topic)?;
+        let sink = sink(&check, &l.out)?;
         let group = check.given("group", &l.group)?;
         if group.is_empty() {
             return Err(check.error("group", group, "give the consumer group a name"));
         }
+        let results = match &sink {
+            WorkerSink::Directory(_) => None,
+            WorkerSink::Topic(results) => Some(results.as_str()),
+        };
+        mattebox_kafka::worker::check_names(&broker.topic, group, results)
+            .map_err(|reason| check.error("out", l.out.as_deref().unwrap_or_default(), reason))?;
         let dead_share = l.dead_share.unwrap_or(0.5);
         if !(0.0..=1.0).contains(&dead_share) {
             return Err(check.error("dead_share", dead_share, "it must be between 0 and 1"));
@@ -81,6 +87,18 @@ impl WorkerCommand {
             sink,
             frame,
             on_existing,
+            on_gap: match check.given("on_gap", &l.on_gap)? {
+                "continue" => OnGap::Continue,
+                "fail" => OnGap::Fail,
+                other => return Err(check.error("on_gap", other, "use continue or fail")),
+            },
+            on_missing_state: match check.given("on_missing_state", &l.on_missing_state)? {
+                "restart" => OnMissingState::Restart,
+                "fail" => OnMissingState::Fail,
+                other => {
+                    return Err(check.error("on_missing_state", other, "use restart or fail"));
+                }
+            },
             threads: check.threads(made)?,
             trace: trace::settings(&check, &l.trace)?,
             shutdown_timeout: check.shutdown_timeout(&l.say.shutdown_timeout)?,
@@ -95,17 +113,10 @@ impl WorkerCommand {
     }
 }
 
-fn sink(check: &Check<'_>, out: &Option<String>, frames: &str) -> Result<WorkerSink, ConfigError> {
+fn sink(check: &Check<'_>, out: &Option<String>) -> Result<WorkerSink, ConfigError> {
     let text = check.given("out", out)?;
     if let Some(topic) = text.strip_prefix("topic:") {
         topic_name(topic).map_err(|reason| check.error("out", text, reason))?;
-        if topic == frames {
-            return Err(check.error(
-                "out",
-                text,
-                "results cannot go to the topic that the frames come from",
-            ));
-        }
         return Ok(WorkerSink::Topic(topic.to_owned()));
     }
     match check.parse("out", out)? {

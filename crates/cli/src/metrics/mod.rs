@@ -148,6 +148,16 @@ impl Page for WorkerPage {
                     |n| get(&n.kept),
                 ),
                 (
+                    "mattebox_worker_frames_kept_different_total",
+                    "Frames whose file was there with other bytes and was kept.",
+                    |n| get(&n.kept_different),
+                ),
+                (
+                    "mattebox_worker_records_repeated_total",
+                    "Records that came before, such as a delivery that was repeated.",
+                    |n| get(&n.repeated),
+                ),
+                (
                     "mattebox_worker_frames_late_total",
                     "Frames that came after later ones.",
                     |n| get(&n.late),
@@ -176,6 +186,11 @@ impl Page for WorkerPage {
                     "mattebox_worker_state_unreadable_total",
                     "Times that a camera's stored state could not be read, so that its matte began again.",
                     |n| get(&n.state_unreadable),
+                ),
+                (
+                    "mattebox_worker_state_missing_total",
+                    "Times that no state was stored for the place where a camera went on.",
+                    |n| get(&n.state_missing),
                 ),
                 (
                     "mattebox_worker_in_bytes_total",
@@ -232,6 +247,16 @@ impl Page for WorkerPage {
                     "Bytes of those records.",
                     |n| get(&n.bytes),
                 ),
+                (
+                    "mattebox_worker_partition_lost_records_total",
+                    "Records that were removed from the topic before they were processed.",
+                    |n| get(&n.lost),
+                ),
+                (
+                    "mattebox_worker_partition_missing_states_total",
+                    "Cameras whose state was missing when the partition was assigned.",
+                    |n| get(&n.states_missing),
+                ),
             ],
         );
         let ours: Vec<_> = partitions
@@ -281,6 +306,16 @@ impl Page for WorkerPage {
             "mattebox_worker_rebalances_total",
             &[],
             get(&self.0.rebalances),
+        );
+        text.family(
+            "mattebox_worker_topic_recreated_total",
+            "counter",
+            "Times that the topic of frames was made again.",
+        );
+        text.sample(
+            "mattebox_worker_topic_recreated_total",
+            &[],
+            get(&self.0.topic_recreated),
         );
     }
 

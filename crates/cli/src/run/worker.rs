@@ -187,7 +187,7 @@ impl Processed<'_> {
                 self.span.became("written");
                 stats.arrived(self.number, self.read);
             }
-            Ok(Outcome::Skipped) => {
+            Ok(Outcome::Skipped | Outcome::KeptDifferent) => {
                 count(&stats.skipped);
                 self.span.became("kept");
             }

@@ -3,6 +3,7 @@ use super::{
     consumer::{FrameConsumer, Polled},
     consumer_events::GroupMember,
     consumer_events::Rebalance,
+    gap::Gap,
     job::LogPosition,
     numbers::Numbers,
     partition::Partition,
@@ -22,6 +23,8 @@ pub(super) struct Assignment {
     partitions: BTreeMap<i32, Partition>,
     /// Counts the partitions that were assigned: a partition that comes again has another epoch.
     epoch: u64,
+    /// The id of the topic that is read.
+    topic_id: Option<Arc<str>>,
 }
 
 impl Assignment {
@@ -32,6 +35,7 @@ impl Assignment {
             numbers,
             partitions: BTreeMap::new(),
             epoch: 0,
+            topic_id: None,
         }
     }
 
@@ -61,19 +65,44 @@ impl Assignment {
         settings: &WorkerSettings,
         partitions: &[i32],
         stop: &Stop,
+        told: impl FnMut(Gap) -> Result<(), KafkaError>,
     ) -> Result<Vec<PartitionRange>, KafkaError> {
-        self.consumer.ranges(settings, partitions, stop)
+        self.consumer.ranges(settings, partitions, stop, told)
+    }
+
+    /// Records before `low` were removed: goes on with the oldest that is left. Returns how many
+    /// were lost; `None` if none were.
+    pub(super) fn skip_to(&mut self, id: i32, low: i64) -> Result<Option<Gap>, KafkaError> {
+        let Some(partition) = self.partitions.get_mut(&id) else {
+            return Ok(None);
+        };
+        let from = partition.next();
+        if low <= from {
+            return Ok(None);
+        }
+        partition.skip_to(low);
+        self.numbers.partition(id).position.store(low, Relaxed);
+        let gap = Gap::Removed {
+            partition: id,
+            from,
+            lost: (low - from).unsigned_abs(),
+        };
+        Ok(Some(gap))
+    }
+
+    /// Reads a partition from the place on that it has come to.
+    pub(super) fn read_on(&self, id: i32) -> Result<(), KafkaError> {
+        match self.partitions.get(&id) {
+            Some(partition) => self.consumer.seek(id, partition.next()),
+            None => Ok(()),
+        }
     }
 
     /// Takes a partition. Returns the epoch; [`Assignment::start`] begins to read.
     pub(super) fn take(&mut self, range: &PartitionRange) -> u64 {
         self.epoch += 1;
-        let PartitionRange {
-            partition: id,
-            start,
-            end,
-            ..
-        } = *range;
+        let (id, start, end) = (range.partition, range.start, range.end);
+        self.topic_id = Some(range.topic_id.clone());
         self.partitions
             .insert(id, Partition::new(id, self.epoch, start, end));
         let numbers = self.numbers.partition(id);
@@ -82,6 +111,16 @@ impl Assignment {
         numbers.position.store(start, Relaxed);
         numbers.end.store(end, Relaxed);
         self.epoch
+    }
+
+    /// The id of the topic that is read.
+    pub(super) fn topic_id(&self) -> Option<Arc<str>> {
+        self.topic_id.clone()
+    }
+
+    /// Other members of the group whose frames are made with other settings, by host.
+    pub(super) fn members_with_other_settings(&self, settings: &WorkerSettings) -> Vec<String> {
+        self.consumer.members_with_other_settings(settings)
     }
 
     /// Begins to read partitions that were taken.

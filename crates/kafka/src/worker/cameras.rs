@@ -1,10 +1,11 @@
-//! The cameras of one partition: their queues and their numbering.
+//! The cameras of one partition and their queues.
 use super::job::QueuedRecord;
-use mattebox_core::frame::{CameraId, FrameNumber, Numbering, Place, Timestamp};
+use mattebox_core::frame::CameraId;
 use mattebox_engine::queues::{CameraQueues, QueueId, QueueSettings};
 use mattebox_store::CameraState;
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -20,15 +21,14 @@ const QUIET: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct PartitionCameras {
     cameras: HashMap<CameraId, KnownCamera>,
-    /// The queue of late frames, which are processed by themselves.
-    late: QueueId,
+    /// The id of the topic.
+    topic_id: Arc<str>,
 }
 
 /// A camera.
 #[derive(Debug)]
 struct KnownCamera {
     queue: QueueId,
-    numbering: Numbering,
     /// It has had a frame since the last checkpoint.
     touched: bool,
     /// When it had its last frame.
@@ -39,16 +39,20 @@ struct KnownCamera {
 #[derive(Debug)]
 pub(super) struct TouchedCamera {
     pub(super) camera: CameraId,
-    pub(super) numbering: Numbering,
     pub(super) queue: QueueId,
 }
 
 impl PartitionCameras {
-    pub(super) fn new(late: QueueId) -> Self {
+    pub(super) fn new(topic_id: Arc<str>) -> Self {
         PartitionCameras {
             cameras: HashMap::new(),
-            late,
+            topic_id,
         }
+    }
+
+    /// The id of the topic.
+    pub(super) fn topic_id(&self) -> &Arc<str> {
+        &self.topic_id
     }
 
     /// Whether a camera is known.
@@ -75,30 +79,26 @@ impl PartitionCameras {
         settings: QueueSettings,
     ) {
         let known = KnownCamera {
-            queue: queues.open(settings, state.matte),
-            numbering: state.numbering,
+            queue: queues.open(settings, state),
             touched: false,
             used: Instant::now(),
         };
         self.cameras.insert(camera, known);
     }
 
-    /// The queue and the number of a frame; `None` if its camera is not known.
-    pub(super) fn place(
-        &mut self,
-        camera: &CameraId,
-        number: FrameNumber,
-        time: Timestamp,
-    ) -> Option<(QueueId, Place)> {
+    /// The queue of a camera that has a frame now; `None` if it is not known.
+    pub(super) fn touch(&mut self, camera: &CameraId) -> Option<QueueId> {
         let known = self.cameras.get_mut(camera)?;
         known.touched = true;
         known.used = Instant::now();
-        let place = known.numbering.place(number, time);
-        let queue = match place {
-            Place::Late(_) => self.late,
-            Place::Next(_) | Place::Restarted(_) => known.queue,
-        };
-        Some((queue, place))
+        Some(known.queue)
+    }
+
+    /// The queues of all cameras.
+    pub(super) fn queues(&self) -> impl Iterator<Item = (&CameraId, QueueId)> {
+        self.cameras
+            .iter()
+            .map(|(camera, known)| (camera, known.queue))
     }
 
     /// The cameras with frames since the last call.
@@ -106,7 +106,6 @@ impl PartitionCameras {
         let touch = |(camera, known): (&CameraId, &mut KnownCamera)| {
             std::mem::take(&mut known.touched).then(|| TouchedCamera {
                 camera: camera.clone(),
-                numbering: known.numbering,
                 queue: known.queue,
             })
         };
@@ -126,7 +125,6 @@ impl PartitionCameras {
 
     /// Removes all queues and returns the names of the cameras.
     pub(super) fn close(self, queues: &CameraQueues<QueuedRecord>) -> Vec<CameraId> {
-        queues.remove(self.late);
         let close = |(camera, known): (CameraId, KnownCamera)| {
             queues.remove(known.queue);
             camera
@@ -138,7 +136,6 @@ impl PartitionCameras {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mattebox_core::matte::MatteState;
     use mattebox_engine::queues::{Lifetime, WhenFull};
 
     const SETTINGS: QueueSettings = QueueSettings {
@@ -152,8 +149,7 @@ mod tests {
     }
 
     fn cameras(queues: &CameraQueues<QueuedRecord>, count: usize) -> PartitionCameras {
-        let late = queues.open(SETTINGS, MatteState::default());
-        let mut cameras = PartitionCameras::new(late);
+        let mut cameras = PartitionCameras::new("id".into());
         for n in 0..count {
             cameras.open(name(n), CameraState::default(), queues, SETTINGS);
         }
@@ -165,27 +161,10 @@ mod tests {
     }
 
     #[test]
-    fn late_frames_have_a_queue_of_their_own_and_change_no_numbering() {
-        let queues = queues();
-        let mut cameras = cameras(&queues, 1);
-        let mut place = |number, time| {
-            cameras
-                .place(&name(0), FrameNumber(number), Timestamp(time))
-                .unwrap()
-        };
-        let (queue, first) = place(5, 50);
-        assert_eq!(first, Place::Next(FrameNumber(5)));
-        let (late, second) = place(4, 40);
-        assert_eq!(second, Place::Late(FrameNumber(4)));
-        assert_ne!(queue, late);
-        assert_eq!(place(6, 60), (queue, Place::Next(FrameNumber(6))));
-    }
-
-    #[test]
     fn a_camera_is_touched_once_between_two_checkpoints() {
         let queues = queues();
         let mut cameras = cameras(&queues, 2);
-        cameras.place(&name(1), FrameNumber(0), Timestamp(0));
+        cameras.touch(&name(1));
         let touched = cameras.take_touched();
         assert_eq!(touched.len(), 1);
         assert_eq!(touched[0].camera, name(1));
@@ -196,7 +175,7 @@ mod tests {
     fn quiet_cameras_are_forgotten_only_when_their_state_is_stored() {
         let queues = queues();
         let mut cameras = cameras(&queues, 2);
-        cameras.place(&name(0), FrameNumber(0), Timestamp(0));
+        cameras.touch(&name(0));
         cameras.forget_quiet(Instant::now(), &queues);
         assert!(cameras.contains(&name(1)), "it may have been opened now");
         cameras.forget_quiet(Instant::now() + QUIET, &queues);

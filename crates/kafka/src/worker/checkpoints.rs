@@ -4,14 +4,11 @@
 //! every record before it is done and the state of each camera at that place is known. Later
 //! records are worked on meanwhile: nothing waits for a checkpoint.
 use super::{cameras::TouchedCamera, job::LogPosition, numbers::Numbers, partition::Partition};
-use mattebox_core::{
-    frame::{CameraId, Numbering},
-    matte::MatteState,
-};
+use mattebox_core::frame::CameraId;
 use mattebox_engine::queues::QueueId;
 use mattebox_store::CameraState;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -43,14 +40,14 @@ struct Offsets {
 pub(super) struct Checkpoint {
     end: i64,
     /// The cameras that had frames since the checkpoint before.
-    numberings: HashMap<CameraId, Numbering>,
-    /// The matte states of these cameras, as far as they are known. The barriers of this checkpoint
-    /// fill it, and no others.
-    mattes: Arc<Mutex<HashMap<CameraId, MatteState>>>,
+    cameras: HashSet<CameraId>,
+    /// The states of these cameras, as far as they are known. The barriers of this checkpoint fill
+    /// it, and no others.
+    states: Arc<Mutex<HashMap<CameraId, CameraState>>>,
 }
 
 /// Gets the state of one camera at a checkpoint.
-pub(super) type Barrier = Box<dyn FnOnce(MatteState) + Send>;
+pub(super) type Barrier = Box<dyn FnOnce(CameraState) + Send>;
 
 impl Checkpoint {
     /// The offset that is committed: the first behind the checkpoint.
@@ -60,24 +57,18 @@ impl Checkpoint {
 
     /// The cameras that had frames since the checkpoint before.
     pub(super) fn cameras(&self) -> impl Iterator<Item = &CameraId> {
-        self.numberings.keys()
+        self.cameras.iter()
     }
 
     /// The state of each of them. All are known when the checkpoint is reached.
-    pub(super) fn states(&self) -> Vec<(&CameraId, CameraState)> {
-        let mattes = lock(&self.mattes);
-        let state = |(camera, numbering): (_, &Numbering)| {
-            let memory = CameraState {
-                numbering: *numbering,
-                matte: mattes.get(camera).cloned().unwrap_or_default(),
-            };
-            (camera, memory)
-        };
-        self.numberings.iter().map(state).collect()
+    pub(super) fn states(&self) -> Vec<(CameraId, CameraState)> {
+        let states = lock(&self.states);
+        let state = |camera: &CameraId| Some((camera.clone(), states.get(camera)?.clone()));
+        self.cameras.iter().filter_map(state).collect()
     }
 
     fn is_known(&self) -> bool {
-        lock(&self.mattes).len() == self.numberings.len()
+        lock(&self.states).len() == self.cameras.len()
     }
 }
 
@@ -138,20 +129,15 @@ impl Checkpoints {
             return;
         };
         let expected = cameras.len();
-        let mattes = Arc::new(Mutex::new(HashMap::new()));
-        let mut numberings = HashMap::new();
-        for TouchedCamera {
-            camera,
-            numbering,
-            queue,
-        } in cameras
-        {
-            numberings.insert(camera.clone(), numbering);
-            let mattes = mattes.clone();
+        let states = Arc::new(Mutex::new(HashMap::new()));
+        let names = cameras.iter().map(|touched| touched.camera.clone());
+        let names: HashSet<CameraId> = names.collect();
+        for TouchedCamera { camera, queue } in cameras {
+            let states = states.clone();
             let told = told.clone();
-            let barrier = move |matte| {
-                let mut known = lock(&mattes);
-                known.insert(camera, matte);
+            let barrier = move |state| {
+                let mut known = lock(&states);
+                known.insert(camera, state);
                 let is_last = known.len() == expected;
                 drop(known);
                 if is_last {
@@ -162,8 +148,8 @@ impl Checkpoints {
         }
         offsets.open = Some(Checkpoint {
             end: partition.next(),
-            numberings,
-            mattes,
+            cameras: names,
+            states,
         });
     }
 
@@ -273,8 +259,7 @@ mod tests {
         let queues: CameraQueues<QueuedRecord> = CameraQueues::new(Lifetime::UntilShut);
         TouchedCamera {
             camera: camera.parse().unwrap(),
-            numbering: Numbering::default(),
-            queue: queues.open(settings, MatteState::default()),
+            queue: queues.open(settings, CameraState::default()),
         }
     }
 
@@ -296,7 +281,7 @@ mod tests {
         partition.begin(13, 5);
         partition.finish(12);
         partition.finish(10);
-        barriers.into_iter().for_each(|b| b(MatteState::default()));
+        barriers.into_iter().for_each(|b| b(CameraState::default()));
         assert!(checkpoints.reached(&partition).is_none(), "11 is missing");
         partition.finish(11);
         let reached = checkpoints.reached(&partition).expect("13 is behind it");
@@ -319,10 +304,10 @@ mod tests {
                 tell.fetch_add(1, Relaxed);
             },
         );
-        barriers.pop().unwrap()(MatteState::default());
+        barriers.pop().unwrap()(CameraState::default());
         assert!(checkpoints.reached(&partition).is_none());
         assert_eq!(told.load(Relaxed), 0);
-        barriers.pop().unwrap()(MatteState::default());
+        barriers.pop().unwrap()(CameraState::default());
         assert!(checkpoints.reached(&partition).is_some());
         assert_eq!(told.load(Relaxed), 1);
     }
@@ -336,7 +321,7 @@ mod tests {
         checkpoints.forget(0);
         checkpoints.begin(0, 2, 10);
         put(&mut checkpoints, &partition, &["cam"]);
-        old.into_iter().for_each(|b| b(MatteState::default()));
+        old.into_iter().for_each(|b| b(CameraState::default()));
         assert!(checkpoints.reached(&partition).is_none());
     }
 

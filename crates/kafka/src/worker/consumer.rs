@@ -2,7 +2,10 @@
 use super::{
     consumer_events::{ConsumerEvents, GroupMember, Rebalance, unassign},
     event::Event,
+    gap::Gap,
+    job::LogPosition,
     numbers::Numbers,
+    offset_committer::add_offset,
     partition_range::{self, PartitionRange},
 };
 use crate::{KafkaError, client, settings::WorkerSettings};
@@ -16,6 +19,9 @@ use rdkafka::{
 };
 use std::{sync::Arc, time::Duration};
 
+/// How long the question for the members of the group may take.
+const GROUP_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The answer of a poll.
 pub(super) enum Polled {
     /// The next record.
@@ -24,8 +30,16 @@ pub(super) enum Polled {
     End(i32),
     /// The group has decided: [`FrameConsumer::next_rebalance`].
     Rebalance,
+    /// The consumer's place in some partition is not there any more.
+    OutOfRange,
     /// The consumer's queue is empty. [`Event::ConsumerReady`] tells when it is not any more.
     Nothing,
+}
+
+/// The name by which the members of a group know each other's settings.
+pub(super) fn client_id(settings: &WorkerSettings) -> String {
+    let hash = settings.frame.hash().unwrap_or_default();
+    format!("mattebox-{}", hash.get(..12).unwrap_or(&hash))
 }
 
 /// The consumer of the topic of frames.
@@ -45,12 +59,15 @@ impl FrameConsumer {
         events: Sender<Event>,
     ) -> Result<Self, KafkaError> {
         let topic = settings.broker.topic.clone();
+        let client_id = client_id(settings);
         let mut ours = vec![
+            ("client.id", client_id.as_str()),
             ("group.id", settings.group.as_str()),
             ("partition.assignment.strategy", "cooperative-sticky"),
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
-            ("auto.offset.reset", "earliest"),
+            // A place that is not there any more is told, and never skipped without a word.
+            ("auto.offset.reset", "error"),
             ("enable.partition.eof", "true"),
             // The group misses a killed worker after this time and gives its partitions to the
             // others.
@@ -111,6 +128,13 @@ impl FrameConsumer {
                 Some(Err(ClientError::PartitionEOF(partition))) => {
                     return Ok(Polled::End(partition));
                 }
+                Some(Err(ClientError::MessageConsumption(
+                    RDKafkaErrorCode::AutoOffsetReset
+                    | RDKafkaErrorCode::OffsetOutOfRange
+                    | RDKafkaErrorCode::UnknownTopicOrPartition
+                    | RDKafkaErrorCode::UnknownTopic
+                    | RDKafkaErrorCode::UnknownPartition,
+                ))) => return Ok(Polled::OutOfRange),
                 Some(Err(error)) => self.explain(error)?,
                 None if events.has_rebalance() => return Ok(Polled::Rebalance),
                 // It has served statistics, and there may be records behind them.
@@ -149,6 +173,24 @@ impl FrameConsumer {
         self.member.context().next_rebalance()
     }
 
+    /// Other members of the group whose frames are made with other settings, by host.
+    pub(super) fn members_with_other_settings(&self, settings: &WorkerSettings) -> Vec<String> {
+        let ours = client_id(settings);
+        let groups = self
+            .member
+            .client()
+            .fetch_group_list(Some(&settings.group), GROUP_TIMEOUT);
+        let Ok(groups) = groups else {
+            return Vec::new();
+        };
+        let members = groups.groups().iter().flat_map(|group| group.members());
+        let is_other = |id: &str| id.starts_with("mattebox-") && id != ours;
+        members
+            .filter(|member| is_other(member.client_id()))
+            .map(|member| format!("{} ({})", member.client_host(), member.client_id()))
+            .collect()
+    }
+
     /// Whether the group has given the partitions to others already.
     pub(super) fn is_lost(&self) -> bool {
         self.member.assignment_lost()
@@ -160,8 +202,23 @@ impl FrameConsumer {
         settings: &WorkerSettings,
         partitions: &[i32],
         stop: &Stop,
+        told: impl FnMut(Gap) -> Result<(), KafkaError>,
     ) -> Result<Vec<PartitionRange>, KafkaError> {
-        partition_range::ranges(&self.member, settings, partitions, stop)
+        partition_range::ranges(&self.member, settings, partitions, stop, told)
+    }
+
+    /// Reads a partition from an offset on.
+    pub(super) fn seek(&self, partition: i32, offset: i64) -> Result<(), KafkaError> {
+        let cannot = || KafkaError::client(format!("go on at offset {offset}"));
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.topic, partition, Offset::Offset(offset))
+            .map_err(cannot())?;
+        unassign(&self.member, &list).map_err(cannot())?;
+        match self.member.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => self.member.incremental_assign(&list),
+            _ => self.member.assign(&list),
+        }
+        .map_err(cannot())
     }
 
     /// Begins to read partitions.
@@ -172,7 +229,15 @@ impl FrameConsumer {
             _ => self.member.assign(&list),
         };
         assigned.map_err(KafkaError::client("take up partitions"))?;
-        let new = self.starts(ranges.iter().filter(|range| range.is_new));
+        let mut new = TopicPartitionList::new();
+        for range in ranges.iter().filter(|range| range.is_new) {
+            let position = LogPosition {
+                partition: range.partition,
+                epoch: 0,
+                offset: range.start,
+            };
+            let _ = add_offset(&mut new, &self.topic, position, &range.first_metadata());
+        }
         if new.count() > 0
             && let Err(error) = self.member.commit(&new, CommitMode::Sync)
         {

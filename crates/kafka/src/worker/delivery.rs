@@ -3,15 +3,18 @@ use super::{
     assignment::Assignment,
     job::{Job, JobOutcome, LogPosition, RejectedRecord},
     numbers::{CameraNumbers, OTHERS},
+    offset_committer::CommitAnswer,
     output::{Commit, DeadLetterFailed, DeadLetterTaken, Output, Reached},
+    partition_range::PartitionRange,
     retries::{Attempt, Retries, Retry},
     shared::Shared,
 };
 use crate::KafkaError;
-use mattebox_core::frame::CameraId;
+use mattebox_core::frame::{CameraId, FrameNumber};
 use mattebox_engine::Rejection;
 use mattebox_engine::latency::age_us;
-use mattebox_store::{CameraState, StoreError};
+use mattebox_store::CameraState;
+use mattebox_store::journal::JournalError;
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
@@ -34,8 +37,8 @@ impl Delivery {
     }
 
     /// Gets ready for a partition that is assigned.
-    pub(super) fn begin(&mut self, partition: i32) -> Result<(), KafkaError> {
-        self.output.begin(partition)
+    pub(super) fn begin(&mut self, range: &PartitionRange) -> Result<(), KafkaError> {
+        self.output.begin(range)
     }
 
     /// Forgets a partition that is given back.
@@ -50,14 +53,14 @@ impl Delivery {
         position: LogPosition,
         camera: &CameraId,
         counted: &CameraNumbers,
-    ) -> Result<CameraState, StoreError> {
+    ) -> Result<CameraState, KafkaError> {
         self.output
             .recall(position.partition, camera, position.offset, counted)
     }
 
-    /// Whether the state of a camera that is forgotten can be recalled.
-    pub(super) fn recalls_again(&self) -> bool {
-        self.output.recalls_again()
+    /// Waits until no offset is on its way to the broker.
+    pub(super) fn wait_until_idle(&self) {
+        self.output.wait_until_idle();
     }
 
     /// A frame is processed, or cannot be.
@@ -67,22 +70,35 @@ impl Delivery {
         job: Arc<Job>,
         outcome: JobOutcome,
         still: bool,
-    ) {
+    ) -> Result<(), KafkaError> {
         let counted = self.shared.numbers.camera(Some(&job.head.camera));
         if still {
             counted.still.fetch_add(1, Relaxed);
         }
         if !assignment.owns(job.position) {
-            return;
+            return Ok(());
         }
         match outcome {
             JobOutcome::Written { bytes } => {
                 job.span.became("written");
                 counted.arrived(bytes, age_us(job.head.time));
             }
-            JobOutcome::Kept => {
+            JobOutcome::Kept { is_different } => {
                 job.span.became("kept");
                 counted.kept.fetch_add(1, Relaxed);
+                if is_different && counted.kept_different.fetch_add(1, Relaxed) == 0 {
+                    tracing::warn!(
+                        camera = %job.head.camera,
+                        partition = job.position.partition,
+                        offset = job.position.offset,
+                        "a file of the camera is there with other bytes and is kept, and so are more of them: \
+                         they are counted (--on-existing overwrite replaces them)"
+                    );
+                }
+            }
+            JobOutcome::Repeated => {
+                job.span.became("repeated");
+                counted.repeated.fetch_add(1, Relaxed);
             }
             JobOutcome::Stale => {
                 job.span.became("stale");
@@ -90,19 +106,35 @@ impl Delivery {
             }
             JobOutcome::Made(result) => {
                 if let Err(rejection) = self.output.take_result(&job, result) {
-                    return self.reject_job(assignment, &job, rejection);
+                    self.reject_job(assignment, &job, rejection);
+                    return Ok(());
                 }
             }
             JobOutcome::Rejected(rejection) => {
-                return self.reject_job(assignment, &job, rejection);
+                self.reject_job(assignment, &job, rejection);
+                return Ok(());
             }
-            JobOutcome::Unwritten { bytes, message } => {
+            JobOutcome::Unwritten {
+                number,
+                bytes,
+                message,
+            } => {
                 counted.retries.fetch_add(1, Relaxed);
-                return self.unwritten(assignment, job, bytes, &message);
+                self.unwritten(assignment, job, number, bytes, &message);
+                return Ok(());
+            }
+            // It is not done: another worker, or this one after a restart, does it again.
+            JobOutcome::Unnamed(JournalError::Stopped) => return Ok(()),
+            JobOutcome::Unnamed(error) => {
+                return Err(KafkaError::Names {
+                    camera: job.head.camera.to_string(),
+                    source: error,
+                });
             }
         }
         self.judge(Some(&job.head.camera), &counted, false);
         assignment.finish(job.position);
+        Ok(())
     }
 
     fn reject_job(&mut self, assignment: &mut Assignment, job: &Job, rejection: Rejection) {
@@ -176,6 +208,7 @@ impl Delivery {
         &mut self,
         assignment: &mut Assignment,
         job: Arc<Job>,
+        number: FrameNumber,
         bytes: Vec<u8>,
         message: &str,
     ) {
@@ -183,9 +216,10 @@ impl Delivery {
             partition, offset, ..
         } = job.position;
         if !self.retries.has(partition) {
-            tracing::error!(camera = %job.head.camera, frame = job.number.0, partition, offset, "{message}; trying again");
+            tracing::error!(camera = %job.head.camera, frame = number.0, partition, offset, "{message}; trying again");
         }
-        self.retry_later(assignment, partition, Retry::File { job, bytes });
+        let retry = Retry::File { job, number, bytes };
+        self.retry_later(assignment, partition, retry);
     }
 
     fn retry_later(&mut self, assignment: &mut Assignment, partition: i32, retry: Retry) {
@@ -195,7 +229,7 @@ impl Delivery {
     }
 
     /// Tries again all that is due.
-    pub(super) fn retry(&mut self, assignment: &mut Assignment) {
+    pub(super) fn retry(&mut self, assignment: &mut Assignment) -> Result<(), KafkaError> {
         let Delivery {
             shared,
             output,
@@ -206,23 +240,24 @@ impl Delivery {
             Retry::DeadLetter(position, rejected) => {
                 take_dead_letter(output.as_mut(), assignment, position, rejected)
             }
-            Retry::File { job, bytes } => match shared.write(&job, &bytes) {
+            Retry::File { job, number, bytes } => match shared.write(&job, number, &bytes) {
                 Ok(_) => {
                     written.push((job, bytes.len()));
                     Attempt::Done
                 }
                 Err(error) => {
-                    tracing::warn!(camera = %job.head.camera, frame = job.number.0, "{error}; trying again");
-                    Attempt::Failed(Retry::File { job, bytes })
+                    tracing::warn!(camera = %job.head.camera, frame = number.0, "{error}; trying again");
+                    Attempt::Failed(Retry::File { job, number, bytes })
                 }
             },
         });
         for (job, bytes) in written {
-            self.frame(assignment, job, JobOutcome::Written { bytes }, false);
+            self.frame(assignment, job, JobOutcome::Written { bytes }, false)?;
         }
         for partition in resumed {
             resume(assignment, partition);
         }
+        Ok(())
     }
 
     /// When the next step is tried again.
@@ -245,9 +280,10 @@ impl Delivery {
         self.output.is_full()
     }
 
-    /// The broker has answered for the offsets that it was asked to take.
-    pub(super) fn offsets_answered(&mut self) {
-        self.output.offsets_answered();
+    /// The broker has answered for the offsets that it was asked to take. Returns the cameras whose
+    /// states are not stored, by partition.
+    pub(super) fn offsets_answered(&mut self, answer: &CommitAnswer) -> Vec<(i32, Vec<CameraId>)> {
+        self.output.offsets_answered(answer)
     }
 
     /// The broker has the offset of a checkpoint.

@@ -1,6 +1,8 @@
 //! The events that the main loop waits for, all in one channel.
-use super::job::{Job, JobOutcome, LogPosition};
-use rdkafka::error::KafkaResult;
+use super::{
+    job::{Job, JobOutcome, LogPosition},
+    offset_committer::CommitAnswer,
+};
 use std::sync::Arc;
 
 /// Something that the main loop acts upon. The loop looks at its owners after every event, so that
@@ -22,7 +24,7 @@ pub(super) enum Event {
         failed: Option<String>,
     },
     /// The broker has answered for offsets.
-    OffsetsAnswered(KafkaResult<Vec<LogPosition>>),
+    OffsetsAnswered(CommitAnswer),
     /// The consumer's queue was empty and has something now: a record, a rebalance, an error.
     ConsumerReady,
     /// A processing thread has ended.

@@ -1,79 +1,83 @@
 //! Results in files. The processing threads write them; this stores camera states, then commits
 //! offsets, and sends dead letters.
 use super::{
-    camera_states::StateDirectory,
     consumer_events::GroupMember,
     dead_letter_producer::DeadLetterProducer,
     job::{EncodedResult, Job, LogPosition, RejectedRecord},
     numbers::CameraNumbers,
-    offset_committer::OffsetCommitter,
+    offset_committer::{CommitAnswer, CommitRequest, OffsetCommitter},
     output::{Commit, DeadLetterFailed, DeadLetterTaken, Output, Reached},
-    retries::RETRY_DELAY,
+    partition_range::PartitionRange,
     shared::Shared,
+    states::States,
 };
 use crate::{KafkaError, client::Context};
 use mattebox_core::frame::CameraId;
-use mattebox_engine::{Rejection, StartError};
+use mattebox_engine::Rejection;
 use mattebox_store::{CameraState, StoreError};
 use rdkafka::admin::AdminClient;
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
-/// Camera states in a folder, dead letters in their topic, offsets with the broker.
+/// Camera states in their topic, dead letters in theirs, offsets with the broker.
 pub(super) struct FileOutput {
-    states: StateDirectory,
+    root: PathBuf,
+    /// Files are on the disk before their offsets are committed.
+    fsync: bool,
+    states: States,
     dead_letters: DeadLetterProducer,
     committer: OffsetCommitter,
-    /// Partitions whose states could not be stored, and when that is tried again.
-    not_stored: HashMap<i32, Instant>,
+    /// The cameras of the commit that is under way.
+    under_way: HashMap<i32, Vec<CameraId>>,
 }
 
 impl FileOutput {
     pub(super) fn open(
-        states: StateDirectory,
+        root: &Path,
+        mut states: States,
         admin: AdminClient<Context>,
         member: &Arc<GroupMember>,
         shared: &Arc<Shared>,
     ) -> Result<Self, KafkaError> {
-        let topic = shared.settings.broker.topic.clone();
-        let committer = OffsetCommitter::start(member, topic, shared.events.clone());
+        let settings = &shared.settings;
+        let committer = OffsetCommitter::start(
+            member,
+            &settings.broker,
+            states.topic().name(),
+            shared.events.clone(),
+        )?;
         Ok(FileOutput {
+            root: root.to_owned(),
+            fsync: settings.fsync,
             states,
             dead_letters: DeadLetterProducer::open(admin, shared)?,
-            committer: committer.map_err(StartError::Thread)?,
-            not_stored: HashMap::new(),
+            committer,
+            under_way: HashMap::new(),
         })
     }
 
-    /// Whether the states of a checkpoint are stored now.
-    fn store(&mut self, reached: &Reached<'_>, now: Instant) -> bool {
+    fn request(&mut self, reached: &Reached<'_>) -> CommitRequest {
         let partition = reached.partition;
-        if self
-            .not_stored
-            .get(&partition)
-            .is_some_and(|due| *due > now)
-        {
-            return false;
-        }
-        match self.states.store(partition, reached.checkpoint) {
-            Ok(()) => {
-                self.not_stored.remove(&partition);
-                true
-            }
-            Err(error) => {
-                tracing::error!(
-                    partition,
-                    "what is remembered cannot be stored, so no offset is recorded; trying again: {error}"
-                );
-                self.not_stored.insert(partition, now + RETRY_DELAY);
-                false
-            }
-        }
+        let cameras: Vec<CameraId> = reached.checkpoint.cameras().cloned().collect();
+        let request = CommitRequest {
+            position: reached.position(),
+            metadata: self.states.metadata(partition, cameras.iter()),
+            states: reached.checkpoint.states(),
+            obsolete: self.states.topic().take_obsolete(partition),
+        };
+        self.under_way.insert(partition, cameras);
+        request
     }
 }
 
 impl Output for FileOutput {
-    fn begin(&mut self, _: i32) -> Result<(), KafkaError> {
-        Ok(())
+    fn begin(&mut self, range: &PartitionRange) -> Result<(), KafkaError> {
+        self.states.begin(range)
     }
 
     fn recall(
@@ -82,12 +86,8 @@ impl Output for FileOutput {
         camera: &CameraId,
         offset: i64,
         counted: &CameraNumbers,
-    ) -> Result<CameraState, StoreError> {
+    ) -> Result<CameraState, KafkaError> {
         self.states.recall(partition, camera, offset, counted)
-    }
-
-    fn recalls_again(&self) -> bool {
-        true
     }
 
     /// The file is in place already.
@@ -114,27 +114,41 @@ impl Output for FileOutput {
         if self.committer.is_busy() {
             return Ok(Commit::Later);
         }
-        let now = Instant::now();
-        let mut positions = Vec::new();
-        for reached in reached {
-            if self.store(reached, now) {
-                positions.push(reached.position());
-            }
+        if self.fsync {
+            sync(&self.root).map_err(|source| StoreError::Io {
+                action: "sync",
+                path: self.root.clone(),
+                source,
+            })?;
         }
-        if positions.is_empty() {
-            return Ok(Commit::Later);
-        }
-        let partitions = positions.iter().map(|p| p.partition).collect();
-        self.committer.request(positions);
+        self.under_way.clear();
+        let requests = reached.iter().map(|reached| self.request(reached));
+        let requests: Vec<CommitRequest> = requests.collect();
+        let partitions = reached.iter().map(|reached| reached.partition).collect();
+        self.committer.request(requests);
         Ok(Commit::Requested(partitions))
     }
 
-    fn offsets_answered(&mut self) {
+    fn offsets_answered(&mut self, answer: &CommitAnswer) -> Vec<(i32, Vec<CameraId>)> {
         self.committer.answered();
+        for (partition, camera, offset, at) in &answer.stored {
+            let topic = self.states.topic();
+            topic.stored(*partition, camera.clone(), *offset, *at);
+        }
+        let mut under_way = std::mem::take(&mut self.under_way);
+        for position in &answer.taken {
+            under_way.remove(&position.partition);
+        }
+        under_way.into_iter().collect()
+    }
+
+    fn wait_until_idle(&self) {
+        self.committer.wait_until_idle();
     }
 
     fn committed(&mut self, position: LogPosition) {
-        self.states.committed(position.partition, position.offset);
+        let topic = self.states.topic();
+        topic.committed(position.partition, position.offset);
     }
 
     fn is_full(&self) -> bool {
@@ -142,15 +156,21 @@ impl Output for FileOutput {
     }
 
     fn due(&self) -> Option<Instant> {
-        if self.committer.is_busy() {
-            return None;
-        }
-        self.not_stored.values().min().copied()
+        None
     }
 
     fn forget(&mut self, partition: i32) {
         self.states.forget(partition);
         self.dead_letters.forget(partition);
-        self.not_stored.remove(&partition);
     }
+}
+
+/// Brings everything that was written to the folder's file system to the disk: one wait for all
+/// files of a commit.
+fn sync(root: &Path) -> std::io::Result<()> {
+    let folder = File::open(root)?;
+    #[cfg(target_os = "linux")]
+    return rustix::fs::syncfs(&folder).map_err(std::io::Error::from);
+    #[cfg(not(target_os = "linux"))]
+    folder.sync_all()
 }

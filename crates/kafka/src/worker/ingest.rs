@@ -5,13 +5,16 @@ use super::{
     numbers::CameraNumbers,
     shared::Shared,
 };
+use crate::KafkaError;
 use crate::record::{parent, value_bytes, with_record};
-use mattebox_core::{
-    frame::{CameraId, Place},
-    matte::MatteState,
+use mattebox_core::frame::CameraId;
+use mattebox_engine::{
+    Rejection,
+    queues::{Pushed, QueueId},
+    status::Condition,
+    trace::Span,
 };
-use mattebox_engine::{Rejection, queues::Pushed, status::Condition, trace::Span};
-use mattebox_store::{CameraState, StoreError};
+use mattebox_store::CameraState;
 use mattebox_wire::FrameHead;
 use rdkafka::{Message, message::OwnedMessage};
 use std::{
@@ -46,13 +49,30 @@ impl Ingest {
     }
 
     /// Begins with a partition that is assigned.
-    pub(super) fn begin(&mut self, partition: i32) {
-        let late = self
-            .shared
-            .queues
-            .open(self.shared.queue_settings(), MatteState::default());
+    pub(super) fn begin(&mut self, partition: i32, topic_id: Arc<str>) {
         self.partitions
-            .insert(partition, PartitionCameras::new(late));
+            .insert(partition, PartitionCameras::new(topic_id));
+    }
+
+    /// The queues of the cameras of a partition, and the id of its topic.
+    pub(super) fn queues(
+        &self,
+        partition: i32,
+    ) -> impl Iterator<Item = (&CameraId, QueueId, &Arc<str>)> {
+        let cameras = self.partitions.get(&partition).into_iter();
+        cameras.flat_map(|cameras| {
+            let queues = cameras.queues();
+            queues.map(|(camera, queue)| (camera, queue, cameras.topic_id()))
+        })
+    }
+
+    /// Cameras have states that are not stored: the next checkpoint stores them again.
+    pub(super) fn touch(&mut self, partition: i32, cameras: &[CameraId]) {
+        if let Some(known) = self.partitions.get_mut(&partition) {
+            for camera in cameras {
+                known.touch(camera);
+            }
+        }
     }
 
     /// Forgets the cameras of a partition that is given back.
@@ -76,16 +96,15 @@ impl Ingest {
             .unwrap_or_default()
     }
 
-    /// Reads a record. `recall` gives the state of a camera that is not known yet; an error means
-    /// that nothing may be written for the camera. Quiet cameras make room for it where
+    /// Reads a record. `recall` gives the state of a camera that is not known yet. Quiet cameras make room for it where
     /// `are_stored`: no checkpoint with their states is on its way.
     pub(super) fn take(
         &mut self,
         position: LogPosition,
         record: OwnedMessage,
         are_stored: bool,
-        recall: impl FnOnce(&CameraId, &CameraNumbers) -> Result<CameraState, StoreError>,
-    ) -> Result<Ingested, StoreError> {
+        recall: impl FnOnce(&CameraId, &CameraNumbers) -> Result<CameraState, KafkaError>,
+    ) -> Result<Ingested, KafkaError> {
         let span = self.trace(&record);
         let record = Arc::new(record);
         let read = with_record(&*record, |r| {
@@ -121,8 +140,8 @@ impl Ingest {
         head: FrameHead,
         span: Span,
         are_stored: bool,
-        recall: impl FnOnce(&CameraId, &CameraNumbers) -> Result<CameraState, StoreError>,
-    ) -> Result<Ingested, StoreError> {
+        recall: impl FnOnce(&CameraId, &CameraNumbers) -> Result<CameraState, KafkaError>,
+    ) -> Result<Ingested, KafkaError> {
         span.of_camera(&head.camera);
         let counted = self.shared.numbers.camera(Some(&head.camera));
         counted.frames_in.fetch_add(1, Relaxed);
@@ -142,41 +161,25 @@ impl Ingest {
             let settings = self.shared.queue_settings();
             cameras.open(head.camera.clone(), state, &self.shared.queues, settings);
         }
-        let Some((queue, place)) = cameras.place(&head.camera, head.number, head.time) else {
+        let Some(queue) = cameras.touch(&head.camera) else {
             return Ok(Ingested::Queued);
         };
-        count(&place, &head, &counted);
-        span.of_frame(place.number());
-        let late = matches!(place, Place::Late(_));
         let job = Job {
             position,
             head,
-            number: place.number(),
-            late,
+            topic_id: cameras.topic_id().clone(),
             record,
             span,
         };
         let queued = QueuedRecord {
             job: Arc::new(job),
             picture: Picture::Encoded,
-            chained: !late && self.shared.settings.frame.has_state(),
         };
         Ok(match self.shared.queues.push(queue, queued) {
             Pushed::Replaced(oldest) => Ingested::Replaced(oldest.job),
             // A queue is removed only with its partition.
             Pushed::Queued | Pushed::Refused(_) => Ingested::Queued,
         })
-    }
-}
-
-fn count(place: &Place, head: &FrameHead, counted: &CameraNumbers) {
-    match place {
-        Place::Next(_) => {}
-        Place::Restarted(first) => {
-            counted.restarts.fetch_add(1, Relaxed);
-            tracing::info!(camera = %head.camera, frame = head.number.0, "the camera counts anew: its frames go on as number {first}");
-        }
-        Place::Late(_) => drop(counted.late.fetch_add(1, Relaxed)),
     }
 }
 
@@ -221,7 +224,9 @@ mod tests {
             fsync: false,
             sink: WorkerSink::Topic("results".to_owned()),
             frame: FrameSettings::default(),
-            on_existing: OnExisting::Overwrite,
+            on_existing: OnExisting::Skip,
+            on_gap: crate::settings::OnGap::Continue,
+            on_missing_state: crate::settings::OnMissingState::Restart,
             threads: NonZeroUsize::MIN,
             trace: None,
             shutdown_timeout: Duration::ZERO,
@@ -230,7 +235,7 @@ mod tests {
         let (events, _) = crossbeam_channel::bounded(1);
         let shared = Shared::new(settings, Arc::default(), tracer, events);
         let mut ingest = Ingest::new(Arc::new(shared));
-        ingest.begin(0);
+        ingest.begin(0, "id".into());
         ingest
     }
 

@@ -2,6 +2,7 @@
 use image::RgbImage;
 use mattebox_core::frame::FrameNumber;
 use mattebox_engine::{Rejection, queues::QueuedFrame, trace::Span};
+use mattebox_store::{CameraState, journal::JournalError};
 use mattebox_wire::{EncodedPicture, FrameHead};
 use rdkafka::{Message, message::OwnedMessage};
 use std::sync::Arc;
@@ -21,11 +22,8 @@ pub(super) struct Job {
     pub(super) position: LogPosition,
     /// The fields of the record.
     pub(super) head: FrameHead,
-    /// The number of its file.
-    pub(super) number: FrameNumber,
-    /// It comes after frames that were taken later: it is processed by itself, and does not
-    /// replace a file.
-    pub(super) late: bool,
+    /// The id of the topic of frames.
+    pub(super) topic_id: Arc<str>,
     /// The record, for a dead letter and for the headers of the result.
     pub(super) record: Arc<OwnedMessage>,
     /// Its trace.
@@ -44,13 +42,14 @@ impl Job {
 pub(super) struct QueuedRecord {
     pub(super) job: Arc<Job>,
     pub(super) picture: Picture,
-    /// It needs the state that the frame before it leaves.
-    pub(super) chained: bool,
 }
 
 impl QueuedFrame for QueuedRecord {
+    type State = CameraState;
+
+    /// Its name depends on the frames before it.
     fn needs_state(&self) -> bool {
-        self.chained
+        true
     }
 
     fn can_prepare(&self) -> bool {
@@ -78,7 +77,12 @@ pub(super) enum JobOutcome {
         bytes: usize,
     },
     /// Its file was there and was kept.
-    Kept,
+    Kept {
+        /// It holds other bytes.
+        is_different: bool,
+    },
+    /// The record is one that came before.
+    Repeated,
     /// It was too old to be processed.
     Stale,
     /// It is processed, and to be published.
@@ -87,16 +91,22 @@ pub(super) enum JobOutcome {
     Rejected(Rejection),
     /// It is processed, but its file cannot be written now.
     Unwritten {
+        /// The number in the file's name.
+        number: FrameNumber,
         /// The file.
         bytes: Vec<u8>,
         /// The system's error, with what to do.
         message: String,
     },
+    /// No name can be reserved for it.
+    Unnamed(JournalError),
 }
 
 /// The file of a processed frame.
 #[derive(Debug)]
 pub(super) struct EncodedResult {
+    /// The number in its name.
+    pub(super) number: FrameNumber,
     pub(super) bytes: Vec<u8>,
     /// Of the picture, in pixels.
     pub(super) size: (u32, u32),

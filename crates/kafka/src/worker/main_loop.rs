@@ -1,22 +1,30 @@
 //! The main loop: it waits for events and lets the owners act upon them.
 use super::{
+    Setup,
     assignment::Assignment,
     checkpoints::Checkpoints,
     consumer::{FrameConsumer, Polled},
     consumer_events::Rebalance,
     delivery::Delivery,
     event::Event,
+    gap::Gap,
     ingest::{Ingest, Ingested},
     job::{JobOutcome, LogPosition},
     numbers::Numbers,
     output::{Commit, Output, Reached},
+    partition_range::{BROKER_TIMEOUT, current_topic_id, watermarks},
     shared::Shared,
     until_end::UntilEnd,
 };
-use crate::KafkaError;
+use crate::{KafkaError, settings::OnGap};
 use crossbeam_channel::Receiver;
 use mattebox_engine::stop::Stop;
-use rdkafka::{Message, message::OwnedMessage};
+use mattebox_store::journal::{self, Journal};
+use rdkafka::{
+    Message,
+    error::{KafkaError as ClientError, RDKafkaErrorCode},
+    message::OwnedMessage,
+};
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
@@ -26,6 +34,11 @@ use std::{
 /// something to be polled; this interval only keeps the worker a member of the group
 /// (`max.poll.interval.ms`) should a call be missed.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the loop waits for space before it looks whether the group misses it.
+const FULL_INTERVAL: Duration = Duration::from_secs(10);
+/// The loop polls this often although too much is in flight: the group takes a member for dead that
+/// does not poll for five minutes.
+const MEMBER_INTERVAL: Duration = Duration::from_secs(60);
 /// Records that are read before the loop looks at its events again.
 const MAX_BATCH: usize = 64;
 /// Values of records in flight in bytes, at most: a few very large pictures.
@@ -45,8 +58,25 @@ pub(super) struct MainLoop {
     threads: usize,
     /// Records in flight, at most.
     max_records: usize,
+    /// To write down where the names of a topic end that was made again.
+    journal: Arc<dyn Journal>,
+    /// The topic of frames is another one than the one that is read.
+    is_recreated: bool,
+    /// When the consumer was last polled.
+    last_poll: Instant,
+    /// The log says already that members of the group have other settings.
+    has_told_settings: bool,
     stop: Stop,
     abort: Stop,
+}
+
+/// How the main loop has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It was stopped, or everything is done.
+    Done,
+    /// The topic of frames was made again: another loop begins with its oldest record.
+    TopicRecreated,
 }
 
 /// Why reading has paused.
@@ -61,20 +91,19 @@ enum Fetched {
 }
 
 impl MainLoop {
-    /// A loop without partitions. `stop` ends the reading, `abort` the draining too.
+    /// A loop without partitions, for so many processing threads.
     pub(super) fn new(
-        shared: Arc<Shared>,
-        events: Receiver<Event>,
+        setup: &Setup,
         consumer: FrameConsumer,
         output: Box<dyn Output>,
         until: Option<UntilEnd>,
-        (stop, abort): (Stop, Stop),
+        threads: usize,
     ) -> Self {
+        let shared = setup.shared.clone();
         let settings = &shared.settings;
-        let threads = settings.threads.get();
         let numbers = shared.numbers.clone();
         MainLoop {
-            events,
+            events: setup.events.clone(),
             assignment: Assignment::new(consumer, numbers.clone()),
             ingest: Ingest::new(shared.clone()),
             checkpoints: Checkpoints::new(settings.commit_interval, numbers),
@@ -83,22 +112,26 @@ impl MainLoop {
             threads,
             // Where old frames are skipped, each camera's queue is bounded by itself.
             max_records: match settings.max_age {
-                None => 64 + 8 * threads,
+                None => 64 + 8 * settings.threads.get(),
                 Some(_) => usize::MAX,
             },
-            stop,
-            abort,
+            journal: setup.journal.clone(),
+            is_recreated: false,
+            last_poll: Instant::now(),
+            has_told_settings: false,
+            stop: setup.stop.clone(),
+            abort: setup.abort.clone(),
             shared,
         }
     }
 
     /// Works until it is stopped, or the records that were there at its start are done.
-    pub(super) fn run(&mut self) -> Result<(), KafkaError> {
-        while !self.stop.is_stopped() {
+    pub(super) fn run(&mut self) -> Result<Ended, KafkaError> {
+        while !self.stop.is_stopped() && !self.is_recreated {
             let fetched = self.fetch()?;
             self.follow_rebalances()?;
-            self.handle_waiting();
-            self.delivery.retry(&mut self.assignment);
+            self.handle_waiting()?;
+            self.delivery.retry(&mut self.assignment)?;
             self.check_threads()?;
             self.commit(false)?;
             if self.is_over()? {
@@ -106,15 +139,122 @@ impl MainLoop {
             }
             match fetched {
                 Fetched::More => {}
-                Fetched::Nothing => self.wait(Some(Instant::now() + POLL_INTERVAL)),
-                Fetched::Full if self.is_full() => self.wait(None),
+                Fetched::Nothing => self.wait(Some(Instant::now() + POLL_INTERVAL))?,
+                Fetched::Full if self.is_full() => {
+                    self.wait(Some(Instant::now() + FULL_INTERVAL))?;
+                    self.stay_member()?;
+                }
                 Fetched::Full => {}
             }
+        }
+        if self.is_recreated && !self.stop.is_stopped() {
+            self.leave_topic()?;
+            return Ok(Ended::TopicRecreated);
         }
         // Frames in flight are finished and committed; then the partitions are for others.
         let all: Vec<i32> = self.assignment.partitions().map(|p| p.id()).collect();
         self.drain(&all)?;
         self.give_back(&all);
+        Ok(Ended::Done)
+    }
+
+    /// Threads that have not ended.
+    pub(super) fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// The topic was made again. Frames of the one before that are in flight are finished, nothing
+    /// is committed, and the names of the next topic's frames go on above theirs.
+    fn leave_topic(&mut self) -> Result<(), KafkaError> {
+        let topic = self.shared.settings.broker.topic.clone();
+        self.numbers().topic_recreated.fetch_add(1, Relaxed);
+        tracing::error!(
+            topic,
+            "topic {topic} was made anew while it was read: beginning with its oldest record"
+        );
+        if self.shared.settings.on_gap == OnGap::Fail {
+            let problem = format!("topic {topic} was made anew while it was read");
+            return Err(KafkaError::Gap { problem });
+        }
+        let deadline = Instant::now().checked_add(self.shared.settings.shutdown_timeout);
+        while self.assignment.partitions().any(|p| p.in_flight() > 0) {
+            self.delivery.retry(&mut self.assignment)?;
+            self.check_threads()?;
+            if deadline.is_some_and(|at| Instant::now() >= at) || self.abort.is_stopped() {
+                break;
+            }
+            self.wait(deadline)?;
+        }
+        let all: Vec<i32> = self.assignment.partitions().map(|p| p.id()).collect();
+        for partition in &all {
+            self.close_names(*partition);
+        }
+        self.give_back(&all);
+        Ok(())
+    }
+
+    /// Writes down where the names of a partition's cameras end.
+    fn close_names(&self, partition: i32) {
+        for (camera, queue, topic_id) in self.ingest.queues(partition) {
+            let (answer, state) = crossbeam_channel::bounded(1);
+            self.shared
+                .queues
+                .barrier(queue, move |state| drop(answer.send(state)));
+            // The camera has no frame in flight, or the deadline has passed.
+            let Ok(state) = state.try_recv() else {
+                continue;
+            };
+            let by = format!("{topic_id}/{partition}");
+            let closed = journal::close(&state.numbering, self.journal.as_ref(), camera, &by);
+            if let Err(error) = closed {
+                tracing::debug!(%camera, "its block of names stays open: {error}");
+            }
+        }
+    }
+
+    /// Polls although too much is in flight, so that the group does not take this worker for dead.
+    fn stay_member(&mut self) -> Result<(), KafkaError> {
+        if self.last_poll.elapsed() < MEMBER_INTERVAL {
+            return Ok(());
+        }
+        self.last_poll = Instant::now();
+        match self.assignment.poll()? {
+            Polled::Record(record) => self.take(record),
+            Polled::End(partition) => {
+                self.assignment.at_end(partition);
+                Ok(())
+            }
+            Polled::OutOfRange => self.out_of_range(),
+            Polled::Rebalance | Polled::Nothing => Ok(()),
+        }
+    }
+
+    /// The place of a partition is not in the topic any more: records were removed, or the topic was
+    /// made again.
+    fn out_of_range(&mut self) -> Result<(), KafkaError> {
+        let settings = &self.shared.settings;
+        let topic = &settings.broker.topic;
+        let known = self.assignment.topic_id();
+        match current_topic_id(self.assignment.member(), topic, BROKER_TIMEOUT) {
+            Ok(id) => {
+                self.is_recreated |= known.is_some_and(|known| known != id);
+            }
+            Err(ClientError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)) => {
+                self.is_recreated = true;
+            }
+            Err(error) => tracing::debug!("cannot ask for the topic's id: {error}"),
+        }
+        if self.is_recreated {
+            return Ok(());
+        }
+        let ids: Vec<i32> = self.assignment.partitions().map(|p| p.id()).collect();
+        for id in ids {
+            let (low, _) = watermarks(self.assignment.member(), topic, id, &self.stop)?;
+            if let Some(gap) = self.assignment.skip_to(id, low)? {
+                gap.follow(topic, settings.on_gap, &self.shared.numbers)?;
+                self.assignment.read_on(id)?;
+            }
+        }
         Ok(())
     }
 
@@ -140,10 +280,12 @@ impl MainLoop {
             if self.is_full() {
                 return Ok(Fetched::Full);
             }
+            self.last_poll = Instant::now();
             match self.assignment.poll()? {
                 Polled::Record(record) => self.take(record)?,
                 Polled::End(partition) => self.assignment.at_end(partition),
                 Polled::Rebalance => return Ok(Fetched::More),
+                Polled::OutOfRange => self.out_of_range()?,
                 Polled::Nothing => return Ok(Fetched::Nothing),
             }
         }
@@ -166,13 +308,15 @@ impl MainLoop {
             assignment,
             ..
         } = self;
-        let are_stored = delivery.recalls_again() && checkpoints.is_idle(position.partition);
+        let are_stored = checkpoints.is_idle(position.partition);
         let ingested = ingest.take(position, record, are_stored, |camera, counted| {
             delivery.recall(position, camera, counted)
         })?;
         match ingested {
             Ingested::Queued => {}
-            Ingested::Replaced(job) => delivery.frame(assignment, job, JobOutcome::Stale, false),
+            Ingested::Replaced(job) => {
+                delivery.frame(assignment, job, JobOutcome::Stale, false)?;
+            }
             Ingested::Rejected(camera, rejected) => {
                 delivery.reject(assignment, position, camera.as_ref(), rejected);
             }
@@ -181,16 +325,16 @@ impl MainLoop {
     }
 
     /// Waits for an event, at most until something is due.
-    fn wait(&mut self, limit: Option<Instant>) {
+    fn wait(&mut self, limit: Option<Instant>) -> Result<(), KafkaError> {
         let due = [limit, self.due()].into_iter().flatten().min();
         let event = match due {
             Some(due) => self.events.recv_deadline(due).ok(),
             None => self.events.recv().ok(),
         };
         if let Some(event) = event {
-            self.handle(event);
+            self.handle(event)?;
         }
-        self.handle_waiting();
+        self.handle_waiting()
     }
 
     /// When the loop has to act although there is no event.
@@ -211,13 +355,14 @@ impl MainLoop {
     }
 
     /// Handles the events that are there.
-    fn handle_waiting(&mut self) {
+    fn handle_waiting(&mut self) -> Result<(), KafkaError> {
         while let Ok(event) = self.events.try_recv() {
-            self.handle(event);
+            self.handle(event)?;
         }
+        Ok(())
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&mut self, event: Event) -> Result<(), KafkaError> {
         match event {
             Event::Done {
                 job,
@@ -225,24 +370,28 @@ impl MainLoop {
                 still,
             } => self
                 .delivery
-                .frame(&mut self.assignment, job, outcome, still),
+                .frame(&mut self.assignment, job, outcome, still)?,
             Event::DeadLetterAnswered { position, failed } => {
                 self.delivery
                     .dead_letter_answered(&mut self.assignment, position, failed);
             }
             Event::OffsetsAnswered(answer) => {
-                self.delivery.offsets_answered();
-                match answer {
-                    Ok(positions) => self.committed(&positions),
-                    Err(error) => {
-                        tracing::warn!("offsets could not be recorded, trying again: {error}");
-                    }
+                for (partition, cameras) in self.delivery.offsets_answered(&answer) {
+                    self.ingest.touch(partition, &cameras);
+                }
+                self.is_recreated |= answer.is_recreated;
+                if let Some(error) = &answer.failed {
+                    tracing::warn!("offsets could not be recorded, trying again: {error}");
+                }
+                if !answer.taken.is_empty() {
+                    self.committed(&answer.taken);
                 }
                 self.checkpoints.answered();
             }
             Event::ThreadEnded => self.threads -= 1,
             Event::StatesKnown | Event::ConsumerReady | Event::Stopping => {}
         }
+        Ok(())
     }
 
     /// An error when no processing thread is left: each ends when it cannot make a new processor
@@ -278,6 +427,7 @@ impl MainLoop {
         }
         match self.delivery.commit(&reached)? {
             Commit::Later => {}
+            Commit::Recreated => self.is_recreated = true,
             Commit::Requested(partitions) => partitions
                 .into_iter()
                 .for_each(|partition| self.checkpoints.requested(partition)),
@@ -344,17 +494,41 @@ impl MainLoop {
 
     fn take_partitions(&mut self, ids: &[i32]) -> Result<(), KafkaError> {
         let settings = &self.shared.settings;
-        let ranges = self.assignment.ranges(settings, ids, &self.stop)?;
+        let numbers = &self.shared.numbers;
+        let told = |gap: Gap| {
+            if matches!(gap, Gap::Recreated { .. } | Gap::Beyond { .. }) {
+                numbers.topic_recreated.fetch_add(1, Relaxed);
+            }
+            gap.follow(&settings.broker.topic, settings.on_gap, numbers)
+        };
+        let ranges = self.assignment.ranges(settings, ids, &self.stop, told)?;
+        self.warn_of_other_settings();
         for range in &ranges {
-            self.delivery.begin(range.partition)?;
-            self.ingest.begin(range.partition);
+            self.delivery.begin(range)?;
+            self.ingest.begin(range.partition, range.topic_id.clone());
             let epoch = self.assignment.take(range);
             self.checkpoints.begin(range.partition, epoch, range.start);
         }
         self.assignment.start(&ranges)
     }
 
+    /// Warns where members of one group make their frames with other settings.
+    fn warn_of_other_settings(&mut self) {
+        let settings = &self.shared.settings;
+        let others = self.assignment.members_with_other_settings(settings);
+        if others.is_empty() || std::mem::replace(&mut self.has_told_settings, true) {
+            return;
+        }
+        tracing::warn!(
+            group = settings.group,
+            members = others.join(", "),
+            "other workers of the group make their frames with other settings than this one: give all the same, or \
+             another --group"
+        );
+    }
+
     fn give_back(&mut self, ids: &[i32]) {
+        self.delivery.wait_until_idle();
         for id in ids {
             self.ingest.forget(*id);
             self.checkpoints.forget(*id);
@@ -368,8 +542,11 @@ impl MainLoop {
         // A timeout past the end of the clock is none.
         let deadline = Instant::now().checked_add(self.shared.settings.shutdown_timeout);
         loop {
-            self.delivery.retry(&mut self.assignment);
+            self.delivery.retry(&mut self.assignment)?;
             self.check_threads()?;
+            if self.is_recreated {
+                return Ok(());
+            }
             let is_open = |p: &&_| !self.checkpoints.is_drained(p);
             let partitions = ids.iter().filter_map(|id| self.assignment.partition(*id));
             let open: Vec<i32> = partitions.filter(is_open).map(|p| p.id()).collect();
@@ -382,7 +559,7 @@ impl MainLoop {
             }
             self.commit(true)?;
             if self.is_any_open(&open) {
-                self.wait(deadline);
+                self.wait(deadline)?;
             }
         }
     }

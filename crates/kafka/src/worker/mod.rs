@@ -22,25 +22,28 @@
 //! * [`checkpoints`]: places that may be committed, with the camera states of exactly there.
 //! * [`delivery`]: results and dead letters to the output; [`retries`]: steps that failed.
 //! * [`output`]: the contract of both outputs.
-//!   - `file_output`: `camera_states` in a folder, `dead_letter_producer`, `offset_committer`.
-//!   - `topic_output`: `transactions` with `result_records`, `held` until then; `state_topic`,
-//!     `result_topics`.
+//!   - `file_output`: `dead_letter_producer`, `offset_committer`.
+//!   - `topic_output`: `transactions` with `result_records`, `held` until then; `result_topics`.
+//! * [`states`]: the states of cameras, in `state_topic`; [`names_topic`]: the journal of names.
+//! * [`gap`]: records that are gone; [`deliveries`]: where sent records lie.
 //! * `until_end`: `--until end`.
 //! * [`numbers`]: counters; [`report`]: the sums at the end.
 mod assignment;
-mod camera_states;
 mod cameras;
 mod checkpoints;
 mod consumer;
 mod consumer_events;
 mod dead_letter_producer;
+mod deliveries;
 mod delivery;
 mod event;
 mod file_output;
+mod gap;
 mod held;
 mod ingest;
 mod job;
 mod main_loop;
+mod names_topic;
 mod numbers;
 mod offset_committer;
 mod output;
@@ -53,11 +56,13 @@ mod result_topics;
 mod retries;
 mod shared;
 mod state_topic;
+mod states;
 mod topic_output;
 mod transactions;
 mod until_end;
 
 pub use numbers::{CameraNumbers, Numbers, OTHERS, PartitionNumbers};
+pub use state_topic::check_names;
 
 use super::{
     KafkaError,
@@ -65,23 +70,28 @@ use super::{
     topics,
 };
 use crate::settings::{WorkerSettings, WorkerSink};
-use camera_states::StateDirectory;
 use consumer::FrameConsumer;
 use consumer_events::GroupMember;
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use event::Event;
 use file_output::FileOutput;
-use main_loop::MainLoop;
+use main_loop::{Ended, MainLoop};
 use mattebox_core::compose::BackgroundSpec;
-use mattebox_engine::{StartError, cameras::CameraRegistry, stop::Stop, trace::Tracer};
-use mattebox_store::StoreError;
+use mattebox_engine::{
+    FrameProcessor, StartError, cameras::CameraRegistry, stop::Stop, trace::Tracer,
+};
+use mattebox_store::{
+    FolderClaim, Owner, PendingFile, StateStore, journal::Journal, pending::create_folder,
+};
+use names_topic::NamesTopic;
 use output::Output;
 use processing::ProcessingThread;
 use rdkafka::admin::AdminClient;
 use report::Report;
 use shared::Shared;
+use state_topic::StateTopic;
+use states::States;
 use std::{
-    path::Path,
     sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -89,6 +99,8 @@ use std::{
 use topic_output::TopicOutput;
 use until_end::UntilEnd;
 
+/// How long the broker may take to tell the id of its cluster.
+const CLUSTER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Events that may wait for the main loop.
 const MAX_EVENTS: usize = 4096;
 
@@ -98,6 +110,16 @@ pub struct Worker {
     shared: Arc<Shared>,
     processing: Vec<ProcessingThread>,
     main: MainLoop,
+    setup: Setup,
+    /// Nobody else writes into the folder.
+    _claim: Option<FolderClaim>,
+}
+
+/// What a main loop is made of, also when the topic of frames was made again.
+struct Setup {
+    shared: Arc<Shared>,
+    journal: Arc<dyn Journal>,
+    events: Receiver<Event>,
     stop: Stop,
     abort: Stop,
 }
@@ -110,33 +132,36 @@ impl Worker {
         let (to_loop, events) = crossbeam_channel::bounded(MAX_EVENTS);
         let numbers = Arc::new(Numbers::default());
         let tracer = Tracer::open(settings.trace.as_ref(), "worker").map_err(StartError::Trace)?;
-        let shared = Arc::new(Shared::new(settings, numbers.clone(), tracer, to_loop));
-        let processing = (0..threads)
-            .map(|_| ProcessingThread::new(&shared))
+        let shared = Arc::new(Shared::new(settings, numbers, tracer, to_loop));
+        let processors = (0..threads)
+            .map(|_| FrameProcessor::new(&shared.engine, &shared.start()))
             .collect::<Result<Vec<_>, StartError>>()?;
         let settings = &shared.settings;
         if let WorkerSink::Directory(root) = &settings.sink {
             // A folder that cannot be written is told before the broker is waited for.
-            open_states(settings, root)?;
+            create_folder(root)?;
+            PendingFile::create(&root.join("writable"))?;
         }
         let admin = client::connect(&settings.broker, settings.connect_timeout, &stop)?;
-        let partitions = await_topic(&admin, settings, &stop)?;
-        let consumer = FrameConsumer::new(settings, &numbers, shared.events.clone())?;
-        let output = open_output(&shared, admin, consumer.member(), &stop, &abort)?;
-        consumer.subscribe()?;
-        let topic = &settings.broker.topic;
-        let until = settings
-            .until_end
-            .then(|| UntilEnd::now(consumer.member(), topic, partitions, &stop))
-            .transpose()?;
-        let stops = (stop.clone(), abort.clone());
-        let main = MainLoop::new(shared.clone(), events, consumer, output, until, stops);
-        Ok(Worker {
-            shared,
-            processing,
-            main,
+        let claim = claim(&admin, settings)?;
+        await_topic(&admin, settings, &stop)?;
+        let journal = NamesTopic::open(&admin, settings, (&stop, &abort))?;
+        let journal: Arc<dyn Journal> = Arc::new(journal);
+        let setup = Setup {
+            shared: shared.clone(),
+            journal: journal.clone(),
+            events,
             stop,
             abort,
+        };
+        let main = setup.main_loop(admin, threads)?;
+        let thread = |processor| ProcessingThread::new(&shared, processor, journal.clone());
+        Ok(Worker {
+            processing: processors.into_iter().map(thread).collect(),
+            shared,
+            main,
+            setup,
+            _claim: claim,
         })
     }
 
@@ -171,30 +196,128 @@ impl Worker {
             shared,
             processing,
             mut main,
-            stop,
-            abort,
+            setup,
+            _claim,
         } = self;
         let timing = report::Timing::start();
         let events = shared.events.clone();
-        wake_at(&stop, &events);
-        wake_at(&abort, &events);
+        wake_at(&setup.stop, &events);
+        wake_at(&setup.abort, &events);
         let threads = start(processing)?;
-        let ended = main.run();
+        let ended = loop {
+            match main.run() {
+                Ok(Ended::Done) => break Ok(()),
+                Err(error) => break Err(error),
+                Ok(Ended::TopicRecreated) => {
+                    let left = main.threads();
+                    main.close();
+                    match setup.again(left) {
+                        Ok(next) => main = next,
+                        Err(error) => break Err(error),
+                    }
+                }
+            }
+        };
         shared.queues.shut();
         main.close();
-        if !abort.is_stopped() {
+        if !setup.abort.is_stopped() {
             threads.into_iter().for_each(|thread| drop(thread.join()));
         }
-        ended?;
-        let report = Report::new(
-            &shared.settings,
-            &shared.numbers,
-            &timing,
-            stop.is_stopped(),
-        );
+        let interrupted = setup.stop.is_stopped();
+        match ended {
+            Err(KafkaError::Stopped) if interrupted => {}
+            ended => ended?,
+        }
+        let report = Report::new(&shared.settings, &shared.numbers, &timing, interrupted);
         shared.tracer.close();
         Ok(report)
     }
+}
+
+impl Setup {
+    /// A main loop whose consumer has joined the group.
+    fn main_loop(
+        &self,
+        admin: AdminClient<Context>,
+        threads: usize,
+    ) -> Result<MainLoop, KafkaError> {
+        let settings = &self.shared.settings;
+        let topic = &settings.broker.topic;
+        let partitions = topics::partitions(&admin, topic)?.unwrap_or(1);
+        let numbers = &self.shared.numbers;
+        let consumer = FrameConsumer::new(settings, numbers, self.shared.events.clone())?;
+        let output = self.open_output(admin, consumer.member())?;
+        consumer.subscribe()?;
+        let until = settings
+            .until_end
+            .then(|| UntilEnd::now(consumer.member(), topic, partitions, &self.stop))
+            .transpose()?;
+        Ok(MainLoop::new(self, consumer, output, until, threads))
+    }
+
+    /// A main loop for a topic that was made again, once it is there.
+    fn again(&self, threads: usize) -> Result<MainLoop, KafkaError> {
+        let settings = &self.shared.settings;
+        let admin = client::connect(&settings.broker, settings.connect_timeout, &self.stop)?;
+        await_topic(&admin, settings, &self.stop)?;
+        self.main_loop(admin, threads)
+    }
+
+    fn open_output(
+        &self,
+        admin: AdminClient<Context>,
+        member: &Arc<GroupMember>,
+    ) -> Result<Box<dyn Output>, KafkaError> {
+        let shared = &self.shared;
+        let settings = &shared.settings;
+        let topic = state_topic::ensure(&admin, settings)?;
+        let results = match &settings.sink {
+            WorkerSink::Directory(_) => None,
+            WorkerSink::Topic(results) => Some(results.as_str()),
+        };
+        let topic = StateTopic::new(topic, settings, results);
+        let numbers = shared.numbers.clone();
+        let states = States::new(topic, self.journal.clone(), settings, numbers);
+        match &settings.sink {
+            WorkerSink::Directory(root) => {
+                let output = FileOutput::open(root, states, admin, member, shared)?;
+                Ok(Box::new(output))
+            }
+            WorkerSink::Topic(results) => {
+                let model = shared.engine.models.get(&settings.frame.model)?;
+                let stops = (&self.stop, &self.abort);
+                let output =
+                    TopicOutput::open(admin, member, states, shared, results, &model, stops)?;
+                Ok(Box::new(output))
+            }
+        }
+    }
+}
+
+/// Makes the folder of the files this group's own.
+fn claim(
+    admin: &AdminClient<Context>,
+    settings: &WorkerSettings,
+) -> Result<Option<FolderClaim>, KafkaError> {
+    let WorkerSink::Directory(root) = &settings.sink else {
+        return Ok(None);
+    };
+    let cluster = admin.inner().fetch_cluster_id(CLUSTER_TIMEOUT);
+    let owner = Owner::Worker {
+        cluster: cluster.unwrap_or_default(),
+        topic: settings.broker.topic.clone(),
+        group: settings.group.clone(),
+    };
+    let claim = FolderClaim::take(root, &owner).map_err(StartError::from)?;
+    if let Some(previous) = claim.previous().filter(|previous| **previous != owner) {
+        tracing::warn!(
+            "{} was written by {previous}, whose log is gone: the names of new frames go on above the files that \
+             are there",
+            root.display()
+        );
+    }
+    StateStore::take_over_version_1(root)?;
+    Ok(Some(claim))
 }
 
 /// Wakes the main loop when the worker is asked to stop. A loop with events in its channel looks
@@ -215,51 +338,19 @@ fn start(processing: Vec<ProcessingThread>) -> Result<Vec<JoinHandle<()>>, Start
     processing.into_iter().enumerate().map(start).collect()
 }
 
-fn open_states(settings: &WorkerSettings, root: &Path) -> Result<StateDirectory, StoreError> {
-    StateDirectory::open(
-        root,
-        &settings.group,
-        &settings.broker.topic,
-        settings.fsync,
-    )
-}
-
-fn open_output(
-    shared: &Arc<Shared>,
-    admin: AdminClient<Context>,
-    member: &Arc<GroupMember>,
-    stop: &Stop,
-    abort: &Stop,
-) -> Result<Box<dyn Output>, KafkaError> {
-    let settings = &shared.settings;
-    match &settings.sink {
-        WorkerSink::Directory(root) => {
-            let states = open_states(settings, root)?;
-            let output = FileOutput::open(states, admin, member, shared)?;
-            Ok(Box::new(output))
-        }
-        WorkerSink::Topic(results) => {
-            let model = shared.engine.models.get(&settings.frame.model)?;
-            let stops = (stop, abort);
-            let output = TopicOutput::open(admin, member, shared, results, &model, stops)?;
-            Ok(Box::new(output))
-        }
-    }
-}
-
-/// Waits until the topic is there, and returns how many partitions it has. A worker that is to end
+/// Waits until the topic is there. A worker that is to end
 /// at the end of the topic does not wait longer than for the broker.
 fn await_topic(
     admin: &AdminClient<Context>,
     settings: &WorkerSettings,
     stop: &Stop,
-) -> Result<i32, KafkaError> {
+) -> Result<(), KafkaError> {
     let topic = &settings.broker.topic;
     let begun = Instant::now();
     let mut said = false;
     loop {
         match topics::partitions(admin, topic) {
-            Ok(Some(partitions)) => return Ok(partitions),
+            Ok(Some(_)) => return refuse_compacted(admin, topic),
             Ok(None) => {}
             Err(error) => tracing::debug!("{error}"),
         }
@@ -277,4 +368,18 @@ fn await_topic(
             return Err(KafkaError::Stopped);
         }
     }
+}
+
+/// Frames that compaction removes would be lost without a word.
+fn refuse_compacted(admin: &AdminClient<Context>, topic: &str) -> Result<(), KafkaError> {
+    let policy = topics::setting(admin, topic, "cleanup.policy").unwrap_or_default();
+    if policy.split(',').any(|part| part == "compact") {
+        let problem =
+            "it is compacted, which keeps one frame of each camera: set cleanup.policy=delete";
+        return Err(KafkaError::Topic {
+            topic: topic.to_owned(),
+            problem: problem.to_owned(),
+        });
+    }
+    Ok(())
 }

@@ -7,7 +7,7 @@ use mattebox_engine::{
     stages::StageClock,
 };
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
@@ -34,6 +34,8 @@ pub struct Numbers {
     pub rebalances: AtomicU64,
     /// Commits that were done.
     pub commits: AtomicU64,
+    /// Times that the topic of frames was made again.
+    pub topic_recreated: AtomicU64,
 }
 
 /// One camera's numbers.
@@ -45,6 +47,10 @@ pub struct CameraNumbers {
     pub frames_out: AtomicU64,
     /// Frames whose file was there and was kept.
     pub kept: AtomicU64,
+    /// Of those, files with other bytes.
+    pub kept_different: AtomicU64,
+    /// Records that came before, such as a delivery that was repeated.
+    pub repeated: AtomicU64,
     /// Frames that were too old (`--live`).
     pub stale: AtomicU64,
     /// Frames that came after later ones.
@@ -60,6 +66,8 @@ pub struct CameraNumbers {
     pub restarts: AtomicU64,
     /// Times that what was stored of it could not be read, so that its matte began again.
     pub state_unreadable: AtomicU64,
+    /// Times that no state was stored for the place where it went on.
+    pub state_missing: AtomicU64,
     /// Bytes of its records.
     pub bytes_in: AtomicU64,
     /// Bytes of its files or results.
@@ -67,6 +75,8 @@ pub struct CameraNumbers {
     /// From when a frame was taken to when its file or result was in place.
     pub latency: Latency,
     recent: Mutex<Recent>,
+    /// Codes of dead letters that were told.
+    told: Mutex<BTreeSet<&'static str>>,
 }
 
 /// Which of the last records were dead.
@@ -88,6 +98,10 @@ pub struct PartitionNumbers {
     pub dead: AtomicU64,
     /// Bytes of those records.
     pub bytes: AtomicU64,
+    /// Records that were removed from the topic before they were processed.
+    pub lost: AtomicU64,
+    /// Cameras whose state was missing when the partition was assigned.
+    pub states_missing: AtomicU64,
     /// Records that are worked on.
     pub in_flight: AtomicU64,
     /// The offset that is recorded as done.
@@ -165,6 +179,11 @@ impl CameraNumbers {
             .add_time(Duration::from_micros(u64::try_from(age_us).unwrap_or(0)));
     }
 
+    /// Whether this is the camera's first dead letter for a reason.
+    pub(super) fn first_of(&self, code: &'static str) -> bool {
+        lock(&self.told).insert(code)
+    }
+
     /// Notes whether a record was dead. `Some`, once, when more than `share` of the last `window`
     /// are.
     pub(super) fn judge(&self, dead: bool, share: f64, window: usize) -> Option<usize> {
@@ -192,7 +211,9 @@ impl ProgressSource for Numbers {
         let mut counts = Progress::default();
         let lag = self.partitions().iter().map(|(_, p)| p.lag()).sum::<u64>();
         for (_, camera) in self.cameras() {
-            counts.done += camera.frames_out.load(Relaxed) + camera.kept.load(Relaxed);
+            counts.done += camera.frames_out.load(Relaxed)
+                + camera.kept.load(Relaxed)
+                + camera.repeated.load(Relaxed);
             counts.dropped += camera.stale.load(Relaxed);
             counts.failed += camera.dead.load(Relaxed);
         }

@@ -1,50 +1,127 @@
-//! Commits offsets beside the main loop, one request at a time.
+//! Stores camera states and commits the offsets that they stand for, beside the main loop, one
+//! request at a time: the main loop never waits for the broker, and requests do not overtake each
+//! other.
+//!
+//! The order of a request: the states are in their topic; the topic of the frames is still the one
+//! that the offsets belong to; the offsets are committed. An error in between leaves states that no
+//! offset stands for.
 //!
 //! librdkafka answers an asynchronous commit only where a callback of its old kind is set, and the
-//! `rdkafka` crate sets none. So the request is a synchronous one, on a thread of its own: the main
-//! loop never waits for the broker, and requests do not overtake each other.
-use super::{consumer_events::GroupMember, event::Event, job::LogPosition};
+//! `rdkafka` crate sets none. So the request is a synchronous one, on a thread of its own.
+use super::{
+    consumer_events::GroupMember,
+    deliveries::{Deliveries, UNNUMBERED},
+    event::Event,
+    job::LogPosition,
+    partition_range::{BROKER_TIMEOUT, OffsetMetadata, current_topic_id},
+    state_topic::StateTopic,
+};
+use crate::{KafkaError, settings::BrokerSettings};
 use crossbeam_channel::{Sender, bounded};
+use mattebox_core::frame::CameraId;
+use mattebox_store::CameraState;
 use rdkafka::{
     Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer},
-    error::KafkaResult,
+    error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode},
+    producer::{BaseProducer, BaseRecord, Producer},
 };
-use std::{io, sync::Arc, thread};
+use std::{
+    io,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long the states of a commit may take to be stored.
+const STORE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An offset to commit, with the states of exactly there.
+#[derive(Debug)]
+pub(super) struct CommitRequest {
+    pub(super) position: LogPosition,
+    pub(super) metadata: OffsetMetadata,
+    pub(super) states: Vec<(CameraId, CameraState)>,
+    /// Keys of states that are not needed any more.
+    pub(super) obsolete: Vec<String>,
+}
+
+/// The broker's answer.
+#[derive(Debug, Default)]
+pub(super) struct CommitAnswer {
+    /// The offsets that it has.
+    pub(super) taken: Vec<LogPosition>,
+    /// The states that are stored: partition, camera, offset, and where they lie.
+    pub(super) stored: Vec<(i32, CameraId, i64, i64)>,
+    /// Why it does not have the others.
+    pub(super) failed: Option<ClientError>,
+    /// The topic is not the one any more that the offsets belong to.
+    pub(super) is_recreated: bool,
+}
 
 /// The thread, as the main loop sees it.
 pub(super) struct OffsetCommitter {
-    requests: Sender<Vec<LogPosition>>,
+    requests: Sender<Vec<CommitRequest>>,
     is_busy: bool,
+    progress: Arc<Progress>,
+}
+
+/// Whether the thread is at work.
+#[derive(Default)]
+struct Progress {
+    is_working: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Progress {
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.is_working
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, is_working: bool) {
+        *self.lock() = is_working;
+        self.changed.notify_all();
+    }
 }
 
 impl OffsetCommitter {
     /// Starts the thread. It ends with this value. Its answers are [`Event::OffsetsAnswered`].
     pub(super) fn start(
         member: &Arc<GroupMember>,
-        topic: String,
+        broker: &BrokerSettings,
+        states: &str,
         events: Sender<Event>,
-    ) -> io::Result<Self> {
-        let (requests, to_do) = bounded::<Vec<LogPosition>>(1);
+    ) -> Result<Self, KafkaError> {
+        let (requests, to_do) = bounded::<Vec<CommitRequest>>(1);
         let member = Arc::downgrade(member);
-        thread::Builder::new()
-            .name("offsets".to_owned())
-            .spawn(move || {
-                for positions in to_do {
-                    // The worker has ended, and its consumer with it.
-                    let Some(member) = member.upgrade() else {
-                        return;
-                    };
-                    let answer = commit(&member, &topic, positions);
-                    drop(member);
-                    if events.send(Event::OffsetsAnswered(answer)).is_err() {
-                        return;
+        let topic = broker.topic.clone();
+        let states = StateProducer::open(broker, states)?;
+        let progress = Arc::new(Progress::default());
+        let told = progress.clone();
+        let started: io::Result<_> =
+            thread::Builder::new()
+                .name("offsets".to_owned())
+                .spawn(move || {
+                    for requests in to_do {
+                        // The worker has ended, and its consumer with it.
+                        let Some(member) = member.upgrade() else {
+                            return;
+                        };
+                        let answer = states.commit(&member, &topic, requests);
+                        drop(member);
+                        told.set(false);
+                        if events.send(Event::OffsetsAnswered(answer)).is_err() {
+                            return;
+                        }
                     }
-                }
-            })?;
+                });
+        started.map_err(mattebox_engine::StartError::Thread)?;
         Ok(OffsetCommitter {
             requests,
             is_busy: false,
+            progress,
         })
     }
 
@@ -54,32 +131,197 @@ impl OffsetCommitter {
     }
 
     /// Asks the broker to take offsets. Not while it is busy.
-    pub(super) fn request(&mut self, positions: Vec<LogPosition>) {
-        self.is_busy = self.requests.try_send(positions).is_ok();
+    pub(super) fn request(&mut self, requests: Vec<CommitRequest>) {
+        self.progress.set(true);
+        self.is_busy = self.requests.try_send(requests).is_ok();
+        if !self.is_busy {
+            self.progress.set(false);
+        }
     }
 
     /// The broker has answered.
     pub(super) fn answered(&mut self) {
         self.is_busy = false;
     }
+
+    /// Waits until no request is under way: an offset must not be committed after its partition is
+    /// given back.
+    pub(super) fn wait_until_idle(&self) {
+        let deadline = Instant::now() + STORE_TIMEOUT;
+        let mut is_working = self.progress.lock();
+        while *is_working && Instant::now() < deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            is_working = self
+                .progress
+                .changed
+                .wait_timeout(is_working, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
 }
 
-/// Returns the positions that the broker has taken.
-fn commit(
-    member: &GroupMember,
-    topic: &str,
-    positions: Vec<LogPosition>,
-) -> KafkaResult<Vec<LogPosition>> {
-    let mut offsets = TopicPartitionList::new();
-    for position in &positions {
-        let offset = Offset::Offset(position.offset);
-        offsets.add_partition_offset(topic, position.partition, offset)?;
+/// Writes states to their topic.
+struct StateProducer {
+    topic: String,
+    producer: BaseProducer<Deliveries>,
+}
+
+/// The configuration of a producer of states.
+pub(super) const STATE_PRODUCER: [(&str, &str); 6] = [
+    ("enable.idempotence", "true"),
+    ("acks", "all"),
+    ("linger.ms", "5"),
+    ("compression.type", "zstd"),
+    ("message.timeout.ms", "20000"),
+    ("message.max.bytes", "4194304"),
+];
+
+impl StateProducer {
+    fn open(broker: &BrokerSettings, topic: &str) -> Result<Self, KafkaError> {
+        let producer = broker
+            .client(&STATE_PRODUCER)
+            .create_with_context(Deliveries::default())
+            .map_err(KafkaError::Settings)?;
+        Ok(StateProducer {
+            topic: topic.to_owned(),
+            producer,
+        })
     }
-    member.commit(&offsets, CommitMode::Sync)?;
-    let mut taken = positions;
-    taken.retain(|position| {
-        let element = offsets.find_partition(topic, position.partition);
-        element.is_some_and(|element| element.error().is_ok())
-    });
-    Ok(taken)
+
+    fn commit(
+        &self,
+        member: &GroupMember,
+        topic: &str,
+        requests: Vec<CommitRequest>,
+    ) -> CommitAnswer {
+        let mut answer = CommitAnswer::default();
+        if let Err(error) = self.store(&requests, &mut answer) {
+            answer.failed = Some(error);
+            return answer;
+        }
+        match current_topic_id(member, topic, BROKER_TIMEOUT) {
+            Ok(id) => answer.is_recreated = requests.iter().any(|r| *r.metadata.topic_id != *id),
+            Err(ClientError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)) => {
+                answer.is_recreated = true;
+            }
+            Err(error) => {
+                answer.failed = Some(error);
+                return answer;
+            }
+        }
+        if answer.is_recreated {
+            return answer;
+        }
+        let positions: Vec<LogPosition> = requests.iter().map(|r| r.position).collect();
+        match offsets(topic, &requests).and_then(|offsets| {
+            member.commit(&offsets, CommitMode::Sync)?;
+            Ok(offsets)
+        }) {
+            Ok(offsets) => {
+                let is_taken = |position: &LogPosition| {
+                    let element = offsets.find_partition(topic, position.partition);
+                    element.is_some_and(|element| element.error().is_ok())
+                };
+                answer.taken = positions;
+                answer.taken.retain(is_taken);
+            }
+            Err(error) => answer.failed = Some(error),
+        }
+        answer
+    }
+
+    /// Stores all states, and deletes those that are not needed any more.
+    fn store(&self, requests: &[CommitRequest], answer: &mut CommitAnswer) -> KafkaResult<()> {
+        let all: Vec<(&CommitRequest, &CameraId, &CameraState)> = requests
+            .iter()
+            .flat_map(|r| {
+                r.states
+                    .iter()
+                    .map(move |(camera, state)| (r, camera, state))
+            })
+            .collect();
+        self.producer.context().take();
+        for (number, (request, camera, state)) in all.iter().enumerate() {
+            let LogPosition {
+                partition, offset, ..
+            } = request.position;
+            let key = StateTopic::key(&request.metadata.topic_id, camera, offset);
+            self.send(partition, &key, Some(&state.to_bytes()), number)?;
+        }
+        for request in requests {
+            for key in &request.obsolete {
+                self.send(request.position.partition, key, None, UNNUMBERED)?;
+            }
+        }
+        self.producer.flush(STORE_TIMEOUT)?;
+        for (number, answered) in self.producer.context().take() {
+            let Some((request, camera, _)) = all.get(number) else {
+                continue;
+            };
+            let LogPosition {
+                partition, offset, ..
+            } = request.position;
+            answer
+                .stored
+                .push((partition, (*camera).clone(), offset, answered?));
+        }
+        if answer.stored.len() < all.len() {
+            return Err(ClientError::MessageProduction(
+                RDKafkaErrorCode::MessageTimedOut,
+            ));
+        }
+        Ok(())
+    }
+
+    fn send(
+        &self,
+        partition: i32,
+        key: &str,
+        value: Option<&[u8]>,
+        number: usize,
+    ) -> KafkaResult<()> {
+        let mut record: BaseRecord<'_, str, [u8], usize> =
+            BaseRecord::with_opaque_to(&self.topic, number).partition(partition);
+        record.key = Some(key);
+        record.payload = value;
+        let begun = Instant::now();
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((ClientError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if begun.elapsed() < STORE_TIMEOUT =>
+                {
+                    record = back;
+                    self.producer.poll(Duration::from_millis(20));
+                }
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+}
+
+/// The offsets of requests with what is said beside them.
+fn offsets(topic: &str, requests: &[CommitRequest]) -> KafkaResult<TopicPartitionList> {
+    let mut offsets = TopicPartitionList::new();
+    for CommitRequest {
+        position, metadata, ..
+    } in requests
+    {
+        add_offset(&mut offsets, topic, *position, metadata)?;
+    }
+    Ok(offsets)
+}
+
+/// Adds an offset with what is said beside it.
+pub(super) fn add_offset(
+    offsets: &mut TopicPartitionList,
+    topic: &str,
+    position: LogPosition,
+    metadata: &OffsetMetadata,
+) -> KafkaResult<()> {
+    let mut element = offsets.add_partition(topic, position.partition);
+    element.set_offset(Offset::Offset(position.offset))?;
+    element.set_metadata(metadata.to_string());
+    Ok(())
 }

@@ -3,11 +3,13 @@ use super::{
     checkpoints::Checkpoint,
     job::{EncodedResult, Job, LogPosition, RejectedRecord},
     numbers::CameraNumbers,
+    offset_committer::CommitAnswer,
+    partition_range::PartitionRange,
 };
 use crate::KafkaError;
 use mattebox_core::frame::CameraId;
 use mattebox_engine::Rejection;
-use mattebox_store::{CameraState, StoreError};
+use mattebox_store::CameraState;
 use std::{sync::Arc, time::Instant};
 
 /// A checkpoint that is reached, and its partition.
@@ -50,6 +52,8 @@ pub(super) enum Commit {
     Done(Vec<LogPosition>),
     /// The broker is asked to take the offsets of these partitions; the answer is an event.
     Requested(Vec<i32>),
+    /// The topic of frames is not the one any more that the offsets belong to.
+    Recreated,
     /// Not now. An event or [`Output::due`] tells when.
     Later,
 }
@@ -61,22 +65,17 @@ pub(super) enum Commit {
 /// or together with it.
 pub(super) trait Output: Send {
     /// Gets ready for a partition that is assigned.
-    fn begin(&mut self, partition: i32) -> Result<(), KafkaError>;
+    fn begin(&mut self, range: &PartitionRange) -> Result<(), KafkaError>;
 
-    /// The state of a camera before its first frame in a partition, which is at `offset`. A state
-    /// that cannot be read is told and counted. An error means that nothing may be written for the
-    /// camera.
+    /// The state of a camera before a frame of it at `offset`. A state that cannot be read is told
+    /// and counted.
     fn recall(
         &mut self,
         partition: i32,
         camera: &CameraId,
         offset: i64,
         counted: &CameraNumbers,
-    ) -> Result<CameraState, StoreError>;
-
-    /// Whether [`Output::recall`] finds the state of a camera as often as it is asked, so that
-    /// quiet cameras may be forgotten.
-    fn recalls_again(&self) -> bool;
+    ) -> Result<CameraState, KafkaError>;
 
     /// Takes the result of a frame. A rejection: it cannot be published.
     fn take_result(&mut self, job: &Arc<Job>, result: EncodedResult) -> Result<(), Rejection>;
@@ -95,8 +94,12 @@ pub(super) trait Output: Send {
     /// Stores the states of checkpoints that are reached, and commits their offsets.
     fn commit(&mut self, reached: &[Reached<'_>]) -> Result<Commit, KafkaError>;
 
-    /// The broker has answered for the offsets that it was asked to take.
-    fn offsets_answered(&mut self);
+    /// The broker has answered for the offsets that it was asked to take. Returns the cameras whose
+    /// states are not stored, by partition.
+    fn offsets_answered(&mut self, answer: &CommitAnswer) -> Vec<(i32, Vec<CameraId>)>;
+
+    /// Waits until no offset is on its way to the broker.
+    fn wait_until_idle(&self);
 
     /// The broker has the offset of a checkpoint.
     fn committed(&mut self, position: LogPosition);

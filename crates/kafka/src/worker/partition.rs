@@ -42,6 +42,11 @@ impl Partition {
         self.epoch
     }
 
+    /// Records before `offset` are gone.
+    pub(super) fn skip_to(&mut self, offset: i64) {
+        self.next = self.next.max(offset);
+    }
+
     /// The offset behind the last record that was read.
     pub(super) fn next(&self) -> i64 {
         self.next

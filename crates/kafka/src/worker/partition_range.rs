@@ -1,38 +1,117 @@
-//! Where a partition begins and ends.
-use super::consumer_events::GroupMember;
-use crate::{KafkaError, client::again, settings::WorkerSettings};
+//! Where a partition begins and ends, and what the group's offset says of that.
+use super::{consumer_events::GroupMember, gap::Gap};
+use crate::{
+    KafkaError,
+    client::again,
+    settings::WorkerSettings,
+    topic_id::{TopicState, topic_ids},
+};
 use mattebox_engine::stop::Stop;
 use mattebox_wire::StartAt;
-use rdkafka::{Offset, TopicPartitionList, consumer::Consumer};
-use std::time::Duration;
+use rdkafka::{
+    Offset, TopicPartitionList,
+    consumer::Consumer,
+    error::{KafkaError as ClientError, RDKafkaErrorCode},
+};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 /// How long one question to the broker may take.
-const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the broker may take in all to tell where a partition begins: the open transaction of a
 /// worker that died may have to run out first.
 const START_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// What a worker says beside an offset that it commits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OffsetMetadata {
+    /// The id of the topic that the offset belongs to.
+    pub(super) topic_id: String,
+    /// How many cameras had a state there.
+    pub(super) states: usize,
+}
+
+impl fmt::Display for OffsetMetadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "mattebox/2 topic={} states={}",
+            self.topic_id, self.states
+        )
+    }
+}
+
+impl FromStr for OffsetMetadata {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let rest = text.strip_prefix("mattebox/2 topic=").ok_or(())?;
+        let (topic_id, states) = rest.split_once(" states=").ok_or(())?;
+        Ok(OffsetMetadata {
+            topic_id: topic_id.to_owned(),
+            states: states.parse().map_err(drop)?,
+        })
+    }
+}
+
 /// The records of a partition that are to be read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct PartitionRange {
     pub(super) partition: i32,
+    /// The id of the topic.
+    pub(super) topic_id: Arc<str>,
     /// The offset of the first.
     pub(super) start: i64,
     /// The offset behind the last record that is there now.
     pub(super) end: i64,
-    /// The group had no offset for it, so that the start has to be committed: a worker that is
-    /// killed before its first commit must not begin with later records then.
+    /// The group had no offset for it that holds, so that the start has to be committed: a worker
+    /// that is killed before its first commit must not begin with later records then.
     pub(super) is_new: bool,
+    /// What the offset was committed with. `None`: an operator, or an earlier version of this
+    /// program, has committed it, or nobody.
+    pub(super) metadata: Option<OffsetMetadata>,
 }
 
-/// Asks where partitions begin: at the group's offset, or where the settings say.
+impl PartitionRange {
+    /// What is said beside the first offset that is committed.
+    pub(super) fn first_metadata(&self) -> OffsetMetadata {
+        OffsetMetadata {
+            topic_id: self.topic_id.to_string(),
+            states: 0,
+        }
+    }
+}
+
+/// The id of the topic of frames.
+pub(super) fn current_topic_id(
+    consumer: &GroupMember,
+    topic: &str,
+    timeout: Duration,
+) -> Result<Arc<str>, ClientError> {
+    let states = topic_ids(consumer.client(), &[topic], timeout)?;
+    match states.into_iter().next() {
+        Some(TopicState::Known(id)) => Ok(id.as_str().into()),
+        Some(TopicState::Missing) | None => Err(ClientError::MetadataFetch(
+            RDKafkaErrorCode::UnknownTopicOrPartition,
+        )),
+    }
+}
+
+/// Asks where partitions begin: at the group's offset, or where the settings say. What is lost is
+/// handed to `told`.
 pub(super) fn ranges(
     consumer: &GroupMember,
     settings: &WorkerSettings,
     partitions: &[i32],
     stop: &Stop,
+    mut told: impl FnMut(Gap) -> Result<(), KafkaError>,
 ) -> Result<Vec<PartitionRange>, KafkaError> {
     let topic = &settings.broker.topic;
+    if partitions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let topic_id = again(START_TIMEOUT, stop, "ask for the topic's id", || {
+        current_topic_id(consumer, topic, BROKER_TIMEOUT)
+    })?;
     let mut wanted = TopicPartitionList::new();
     partitions.iter().for_each(|id| {
         wanted.add_partition(topic, *id);
@@ -44,37 +123,44 @@ pub(super) fn ranges(
     for element in committed.elements() {
         let partition = element.partition();
         let (low, end) = watermarks(consumer, topic, partition, stop)?;
-        let (start, is_new) = match element.offset() {
+        let metadata = element.metadata().parse::<OffsetMetadata>().ok();
+        let is_of_other = |m: &OffsetMetadata| *m.topic_id != *topic_id;
+        let (gap, start, is_new) = match element.offset() {
+            Offset::Offset(offset) if metadata.as_ref().is_some_and(is_of_other) => {
+                (Some(Gap::Recreated { partition, offset }), low, true)
+            }
             Offset::Offset(offset) if offset < low => {
-                tracing::error!(
-                    topic,
+                let gap = Gap::Removed {
                     partition,
-                    lost = low - offset,
-                    "records were removed by the topic's retention before they were done: going on with the oldest that is left (see retention.ms)"
-                );
-                (low, true)
+                    from: offset,
+                    lost: (low - offset).unsigned_abs(),
+                };
+                (Some(gap), low, true)
             }
             Offset::Offset(offset) if offset > end => {
-                tracing::error!(
-                    topic,
+                let gap = Gap::Beyond {
                     partition,
                     offset,
                     end,
-                    "the group's offset lies behind the end of the topic, which was made anew or cut: beginning with its oldest record"
-                );
-                (low, true)
+                };
+                (Some(gap), low, true)
             }
-            Offset::Offset(offset) => (offset, false),
-            _ => (
-                beginning(consumer, settings, partition, low, end, stop)?,
-                true,
-            ),
+            Offset::Offset(offset) => (None, offset, false),
+            _ => {
+                let start = beginning(consumer, settings, partition, low, end, stop)?;
+                (None, start, true)
+            }
         };
+        if let Some(gap) = gap {
+            told(gap)?;
+        }
         ranges.push(PartitionRange {
             partition,
+            topic_id: topic_id.clone(),
             start,
             end,
             is_new,
+            metadata: metadata.filter(|_| !is_new),
         });
     }
     Ok(ranges)
@@ -129,4 +215,26 @@ pub(super) fn committed_offsets(list: &TopicPartitionList) -> Vec<(i32, i64)> {
             _ => None,
         });
     place.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_reads_back_as_it_prints_and_other_texts_are_none() {
+        let metadata = OffsetMetadata {
+            topic_id: "a+/b".to_owned(),
+            states: 12,
+        };
+        assert_eq!(metadata.to_string().parse(), Ok(metadata));
+        for other in [
+            "",
+            "by hand",
+            "mattebox/2 topic=x",
+            "mattebox/3 topic=x states=1",
+        ] {
+            assert!(other.parse::<OffsetMetadata>().is_err(), "{other}");
+        }
+    }
 }

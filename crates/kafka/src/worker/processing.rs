@@ -6,32 +6,47 @@ use super::{
 };
 use crate::settings::WorkerSink;
 use image::RgbImage;
+use mattebox_core::frame::{FrameNumber, RecordIdentity, Step};
 use mattebox_engine::{
-    Frame, FramePicture, FrameProcessor, MattedFrame, StartError,
+    Frame, FramePicture, FrameProcessor, MattedFrame, Rejection,
     cameras::{Camera, preview::Offer},
     latency::age_us,
-    queues::{Ahead, QueueId, Turn, Work},
+    queues::{Ahead, QueueId, StateLease, Turn, Work},
     stages::Stage,
     status::Condition,
 };
-use mattebox_store::Outcome as Stored;
-use std::{mem, sync::Arc, time::Duration};
+use mattebox_store::{
+    Outcome as Stored,
+    journal::{Journal, name_record},
+};
+use rdkafka::Message;
+use std::{
+    mem,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 /// One thread with its processor.
 pub(super) struct ProcessingThread {
     shared: Arc<Shared>,
     processor: FrameProcessor,
+    journal: Arc<dyn Journal>,
     /// A picture whose memory the next decoding ahead uses again.
     spare: RgbImage,
 }
 
 impl ProcessingThread {
-    pub(super) fn new(shared: &Arc<Shared>) -> Result<Self, StartError> {
-        Ok(ProcessingThread {
-            processor: FrameProcessor::new(&shared.engine, &shared.start())?,
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        processor: FrameProcessor,
+        journal: Arc<dyn Journal>,
+    ) -> Self {
+        ProcessingThread {
+            processor,
             shared: shared.clone(),
+            journal,
             spare: RgbImage::default(),
-        })
+        }
     }
 
     /// Works until the queues are shut, or the processor is lost after a fault.
@@ -69,39 +84,26 @@ impl ProcessingThread {
 
     fn process(&mut self, turn: Turn<'_, QueuedRecord>) {
         let Turn {
-            id, frame, state, ..
+            id,
+            frame,
+            mut state,
+            ..
         } = turn;
-        let QueuedRecord { job, picture, .. } = frame;
+        let QueuedRecord { job, picture } = frame;
         let mut still = false;
-        let outcome = match picture {
-            _ if is_stale(&job, self.shared.settings.max_age) => JobOutcome::Stale,
-            Picture::Rejected(rejection) => JobOutcome::Rejected(rejection),
-            picture => {
-                let shared = &self.shared;
-                let shown = shared.shown(&job);
-                let settings = match &shown {
-                    Some(camera) => camera.settings(),
-                    None => shared.start(),
-                };
-                let frame = Frame {
-                    settings: &settings,
-                    picture: match &picture {
-                        Picture::Decoded(picture) => FramePicture::Decoded(picture),
-                        _ => FramePicture::Encoded(job.encoded()),
-                    },
-                    time: job.head.time,
-                    state,
-                    background: None,
-                    span: &job.span,
-                };
-                let processed = self.processor.process(frame, |matted| {
-                    still = matted.is_still();
-                    finish(shared, id, &job, matted, shown)
-                });
-                if let Picture::Decoded(picture) = picture {
+        let outcome = if is_stale(&job, self.shared.settings.max_age) {
+            JobOutcome::Stale
+        } else {
+            match self.decoded(&job, picture) {
+                Err(rejection) => JobOutcome::Rejected(rejection),
+                Ok(picture) => {
+                    let outcome = match self.name(&job, &mut state) {
+                        Ok(named) => self.matte(id, &job, &picture, state, named, &mut still),
+                        Err(outcome) => outcome,
+                    };
                     self.spare = picture;
+                    outcome
                 }
-                processed.into_result().unwrap_or_else(JobOutcome::Rejected)
             }
         };
         self.shared.queues.done(id);
@@ -111,6 +113,142 @@ impl ProcessingThread {
             still,
         });
     }
+
+    /// The picture of a frame: only frames whose picture can be decoded get a name.
+    fn decoded(&mut self, job: &Job, picture: Picture) -> Result<RgbImage, Rejection> {
+        match picture {
+            Picture::Decoded(picture) => Ok(picture),
+            Picture::Rejected(rejection) => Err(rejection),
+            Picture::Encoded => {
+                let mut picture = mem::take(&mut self.spare);
+                let encoded = FramePicture::Encoded(job.encoded());
+                let settings = &self.shared.settings.frame;
+                self.processor
+                    .decode(settings, encoded, &job.span, &mut picture)
+                    .into_result()
+                    .map(|()| picture)
+            }
+        }
+    }
+
+    /// Names a frame, in the order of its camera's queue. An error: it is not to be processed.
+    fn name(
+        &self,
+        job: &Job,
+        state: &mut StateLease<'_, QueuedRecord>,
+    ) -> Result<Named, JobOutcome> {
+        let head = &job.head;
+        let identity = RecordIdentity {
+            number: head.number.0,
+            session: head.session.as_deref(),
+            fingerprint: mattebox_wire::fingerprint(
+                head.number,
+                head.time,
+                job.record.payload().unwrap_or_default(),
+            ),
+            topic: &job.topic_id,
+            partition: job.position.partition,
+            offset: job.position.offset,
+        };
+        let numbering = &mut state.get().numbering;
+        let was_shared = numbering.is_shared();
+        let highest = || self.shared.highest(&head.camera);
+        let journal = self.journal.as_ref();
+        let step = name_record(numbering, journal, &head.camera, &identity, &highest);
+        let is_shared = numbering.is_shared();
+        let counted = self.shared.numbers.camera(Some(&head.camera));
+        let late = match step.map_err(JobOutcome::Unnamed)? {
+            Step::Next(number) => {
+                return Ok(Named {
+                    number,
+                    late: false,
+                });
+            }
+            Step::Began(number) => {
+                counted.restarts.fetch_add(1, Relaxed);
+                tracing::info!(
+                    camera = %head.camera,
+                    frame = head.number.0,
+                    "the camera counts anew: its frames go on as number {number}"
+                );
+                return Ok(Named {
+                    number,
+                    late: false,
+                });
+            }
+            Step::Late(number) => number,
+            Step::Repeated(number) => match number {
+                // Its file is missing: the frame could not be processed when it came first.
+                Some(number) if self.shared.is_missing(&head.camera, number) => number,
+                _ => return Err(JobOutcome::Repeated),
+            },
+            Step::Refused(refusal) => {
+                if is_shared && !was_shared || counted.first_of(refusal.code) {
+                    tracing::warn!(
+                        camera = %head.camera,
+                        partition = job.position.partition,
+                        offset = job.position.offset,
+                        code = refusal.code,
+                        "a record of the camera becomes a dead letter: {}",
+                        refusal.message
+                    );
+                }
+                return Err(JobOutcome::Rejected(Rejection {
+                    code: refusal.code,
+                    message: refusal.message,
+                }));
+            }
+            Step::Reserve(_) => return Err(JobOutcome::Rejected(Rejection::internal())),
+        };
+        counted.late.fetch_add(1, Relaxed);
+        Ok(Named {
+            number: late,
+            late: true,
+        })
+    }
+
+    fn matte(
+        &mut self,
+        id: QueueId,
+        job: &Job,
+        picture: &RgbImage,
+        mut state: StateLease<'_, QueuedRecord>,
+        named: Named,
+        still: &mut bool,
+    ) -> JobOutcome {
+        let shared = &self.shared;
+        job.span.of_frame(named.number);
+        if named.late || !shared.settings.frame.has_state() {
+            // It is processed by itself.
+            state.give_back();
+        }
+        let shown = shared.shown(job);
+        let settings = match &shown {
+            Some(camera) => camera.settings(),
+            None => shared.start(),
+        };
+        let frame = Frame {
+            settings: &settings,
+            picture: FramePicture::Decoded(picture),
+            time: job.head.time,
+            state,
+            background: None,
+            span: &job.span,
+        };
+        let processed = self.processor.process(frame, |matted| {
+            *still = matted.is_still();
+            finish(shared, id, job, named, matted, shown)
+        });
+        processed.into_result().unwrap_or_else(JobOutcome::Rejected)
+    }
+}
+
+/// The name of a frame.
+#[derive(Debug, Clone, Copy)]
+struct Named {
+    number: FrameNumber,
+    /// It comes after frames with higher numbers: it is processed by itself.
+    late: bool,
 }
 
 /// Tells the main loop that a thread has ended, even by a panic.
@@ -127,15 +265,16 @@ fn finish(
     shared: &Shared,
     id: QueueId,
     job: &Job,
+    named: Named,
     matted: &mut MattedFrame<'_>,
     shown: Option<Arc<Camera>>,
 ) -> JobOutcome {
     // A late frame is older than the one that is seen.
-    if let Some(camera) = shown.filter(|_| !job.late && shared.queues.is_open(id)) {
+    if let Some(camera) = shown.filter(|_| !named.late && shared.queues.is_open(id)) {
         camera.status.set(Condition::Open);
         let (raw, alpha, composed) = matted.views();
         camera.offer(Offer {
-            number: job.number.0,
+            number: named.number.0,
             raw: Some(raw),
             alpha: Some(alpha),
             composed,
@@ -148,18 +287,21 @@ fn finish(
     };
     if let WorkerSink::Topic(_) = shared.settings.sink {
         return JobOutcome::Made(EncodedResult {
+            number: named.number,
             bytes: bytes.to_vec(),
             size: (width, height),
         });
     }
-    let written = shared
-        .engine
-        .clock
-        .trace(&job.span, Stage::Write, || shared.write(job, bytes));
+    let written = shared.engine.clock.trace(&job.span, Stage::Write, || {
+        shared.write(job, named.number, bytes)
+    });
     match written {
         Ok(Stored::Written) => JobOutcome::Written { bytes: bytes.len() },
-        Ok(Stored::Skipped) => JobOutcome::Kept,
+        Ok(stored @ (Stored::Skipped | Stored::KeptDifferent)) => JobOutcome::Kept {
+            is_different: stored == Stored::KeptDifferent,
+        },
         Err(e) => JobOutcome::Unwritten {
+            number: named.number,
             bytes: bytes.to_vec(),
             message: e.to_string(),
         },

@@ -43,6 +43,8 @@ pub struct Report {
     pub rebalances: u64,
     /// Commits of offsets.
     pub commits: u64,
+    /// Times that the topic of frames was made again.
+    pub topic_recreated: u64,
     /// It was stopped by a signal.
     pub interrupted: bool,
 }
@@ -58,6 +60,10 @@ pub struct CameraReport {
     pub frames_out: u64,
     /// Frames whose file was there and was kept.
     pub kept: u64,
+    /// Of those, files with other bytes.
+    pub kept_different: u64,
+    /// Records that came before, such as a delivery that was repeated.
+    pub repeated: u64,
     /// Frames that were too old (`--live`).
     pub stale: u64,
     /// Frames that came after later ones.
@@ -72,6 +78,8 @@ pub struct CameraReport {
     pub restarts: u64,
     /// Times that what was stored of it could not be read, so that its matte began again.
     pub state_unreadable: u64,
+    /// Times that no state was stored for the place where it went on.
+    pub state_missing: u64,
     /// Bytes of its records.
     pub bytes_in: u64,
     /// Bytes of its files or results.
@@ -89,6 +97,8 @@ pub struct PartitionReport {
     pub records: u64,
     /// Of those, dead letters.
     pub dead: u64,
+    /// Records that were removed from the topic before they were processed.
+    pub lost: u64,
     /// Bytes of those records.
     pub bytes: u64,
     /// The offset that is recorded as done.
@@ -132,6 +142,8 @@ impl Report {
                     frames_in: get(&n.frames_in),
                     frames_out: get(&n.frames_out),
                     kept: get(&n.kept),
+                    kept_different: get(&n.kept_different),
+                    repeated: get(&n.repeated),
                     stale: get(&n.stale),
                     late: get(&n.late),
                     still: get(&n.still),
@@ -139,6 +151,7 @@ impl Report {
                     retries: get(&n.retries),
                     restarts: get(&n.restarts),
                     state_unreadable: get(&n.state_unreadable),
+                    state_missing: get(&n.state_missing),
                     bytes_in: get(&n.bytes_in),
                     bytes_out: get(&n.bytes_out),
                     latency_ms: latency.report(),
@@ -154,6 +167,7 @@ impl Report {
                 partition,
                 records: get(&n.records),
                 dead: get(&n.dead),
+                lost: get(&n.lost),
                 bytes: get(&n.bytes),
                 committed: n.committed.load(Relaxed),
                 lag: n.lag(),
@@ -182,6 +196,7 @@ impl Report {
             peak_rss_mb: stages::peak_rss_bytes() as f64 / 1e6,
             rebalances: get(&numbers.rebalances),
             commits: get(&numbers.commits),
+            topic_recreated: get(&numbers.topic_recreated),
             interrupted,
         }
     }
@@ -189,20 +204,35 @@ impl Report {
     /// The exit code of the process. A worker that was stopped by a signal has done what it was to
     /// do: it finished and recorded its work.
     pub fn exit_code(&self) -> u8 {
-        if self.interrupted { 130 } else { 0 }
+        let lost: u64 = self.partitions.iter().map(|p| p.lost).sum();
+        match self.interrupted {
+            true => 130,
+            // Done, but records were lost before they reached this worker.
+            false if lost > 0 => 4,
+            false => 0,
+        }
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut cameras = table::plain(&[
-            "camera", "in", "out", "kept", "stale", "late", "dead", "MB in", "MB out", "ms p50",
-            "p95", "p99",
+            "camera", "in", "out", "kept", "repeated", "stale", "late", "dead", "MB in", "MB out",
+            "ms p50", "p95", "p99",
         ]);
         for c in &self.cameras {
             let mut row = vec![c.camera.clone()];
             row.extend(
-                [c.frames_in, c.frames_out, c.kept, c.stale, c.late, c.dead].map(|n| n.to_string()),
+                [
+                    c.frames_in,
+                    c.frames_out,
+                    c.kept,
+                    c.repeated,
+                    c.stale,
+                    c.late,
+                    c.dead,
+                ]
+                .map(|n| n.to_string()),
             );
             row.extend([c.bytes_in, c.bytes_out].map(|n| format!("{:.1}", n as f64 / 1e6)));
             row.extend(
@@ -213,13 +243,21 @@ impl fmt::Display for Report {
             );
             cameras.add_row(row);
         }
-        let mut partitions =
-            table::plain(&["partition", "records", "dead", "MB", "committed", "lag"]);
+        let mut partitions = table::plain(&[
+            "partition",
+            "records",
+            "dead",
+            "lost",
+            "MB",
+            "committed",
+            "lag",
+        ]);
         for p in &self.partitions {
             partitions.add_row([
                 p.partition.to_string(),
                 p.records.to_string(),
                 p.dead.to_string(),
+                p.lost.to_string(),
                 format!("{:.1}", p.bytes as f64 / 1e6),
                 p.committed.to_string(),
                 p.lag.to_string(),

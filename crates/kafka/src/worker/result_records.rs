@@ -77,16 +77,17 @@ impl ResultRecords {
         let record = BaseRecord::to(&self.results)
             .key(job.head.camera.as_str())
             .payload(&result.bytes)
-            .headers(self.headers(job, result.size, &span));
+            .headers(self.headers(job, result, &span));
         producer.send(record)?;
         Ok(span)
     }
 
-    fn headers(&self, job: &Job, (width, height): (u32, u32), span: &Span) -> OwnedHeaders {
+    fn headers(&self, job: &Job, result: &EncodedResult, span: &Span) -> OwnedHeaders {
+        let (width, height) = result.size;
         let meta = ResultMeta {
             camera: &job.head.camera,
             session: job.head.session.as_deref(),
-            number: job.number,
+            number: result.number,
             time: job.head.time,
             width,
             height,

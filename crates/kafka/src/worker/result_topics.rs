@@ -1,4 +1,4 @@
-//! The topics of results and of camera states, and the configuration of the producer for both.
+//! The topic of results, and the configuration of its producer.
 use crate::{
     KafkaError,
     client::Context,
@@ -12,56 +12,27 @@ const MAX_RESULT_BYTES: usize = 16 << 20;
 /// Room for a record's key, headers and frame in the log, in bytes.
 const OVERHEAD: usize = 16 << 10;
 
-/// The topics of a worker that publishes results.
-pub(super) struct ResultTopics {
-    /// The name of the topic of camera states.
-    pub(super) states: String,
-    /// The largest result that the topic of results takes, in bytes.
-    pub(super) max_result: usize,
-}
-
-/// Makes the topics where they are missing.
+/// Makes the topic of results where it is missing. Returns the largest result that it takes, in
+/// bytes.
 pub(super) fn ensure(
     admin: &AdminClient<Context>,
     settings: &WorkerSettings,
     results: &str,
-) -> Result<ResultTopics, KafkaError> {
+) -> Result<usize, KafkaError> {
     let frames = &settings.broker.topic;
-    let partitions = topics::partitions(admin, frames)?.unwrap_or(1);
-    let replication_factor = topics::replication_factor(admin, frames)?;
-    let states = format!("{results}.state");
-    let make = |name: &str, config| {
-        let wanted = Wanted {
-            name,
-            partitions,
-            replication_factor,
-            config,
-        };
-        topics::ensure(admin, &wanted)
-    };
-    make(
-        results,
-        vec![(
+    let wanted = Wanted {
+        name: results,
+        partitions: topics::partitions(admin, frames)?.unwrap_or(1),
+        replication_factor: topics::replication_factor(admin, frames)?,
+        config: vec![(
             "max.message.bytes",
             (MAX_RESULT_BYTES + OVERHEAD).to_string(),
         )],
-    )?;
-    // Small segments, so that old versions are soon removed.
-    make(
-        &states,
-        vec![
-            ("cleanup.policy", "compact".to_owned()),
-            ("segment.bytes", (32 << 20).to_string()),
-            ("segment.ms", "60000".to_owned()),
-            ("min.cleanable.dirty.ratio", "0.1".to_owned()),
-            ("max.compaction.lag.ms", "60000".to_owned()),
-            ("max.message.bytes", (4 << 20).to_string()),
-        ],
-    )?;
-    let max_result = topics::max_message_bytes(admin, results)
+    };
+    topics::ensure(admin, &wanted)?;
+    Ok(topics::max_message_bytes(admin, results)
         .min(MAX_RESULT_BYTES + OVERHEAD)
-        .saturating_sub(OVERHEAD);
-    Ok(ResultTopics { states, max_result })
+        .saturating_sub(OVERHEAD))
 }
 
 /// The configuration of a producer with transactions.

@@ -3,6 +3,7 @@
 //! A partition with a retry is paused, and the others go on. It is resumed when its retries are
 //! written and sent, and the broker has answered for those that were sent.
 use super::job::{Job, LogPosition, RejectedRecord};
+use mattebox_core::frame::FrameNumber;
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     mem,
@@ -17,7 +18,11 @@ pub(super) const RETRY_DELAY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) enum Retry {
     /// A file that could not be written.
-    File { job: Arc<Job>, bytes: Vec<u8> },
+    File {
+        job: Arc<Job>,
+        number: FrameNumber,
+        bytes: Vec<u8>,
+    },
     /// A dead letter that could not be sent.
     DeadLetter(LogPosition, RejectedRecord),
 }

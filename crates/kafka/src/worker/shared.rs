@@ -7,6 +7,7 @@ use super::{
 use crate::settings::{WorkerSettings, WorkerSink};
 use crossbeam_channel::Sender;
 use mattebox_core::compose::BackgroundSpec;
+use mattebox_core::frame::{CameraId, FrameNumber};
 use mattebox_engine::{
     BackgroundChoice, Engine, FrameSettings,
     cameras::{
@@ -16,7 +17,7 @@ use mattebox_engine::{
     queues::{CameraQueues, Lifetime, QueueSettings, WhenFull},
     trace::Tracer,
 };
-use mattebox_store::{FrameDirs, OnExisting, Outcome as Stored, StoreError};
+use mattebox_store::{FrameDir, FrameDirs, Outcome as Stored, StoreError};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Frames of each camera that wait where old ones are skipped.
@@ -138,22 +139,37 @@ impl Shared {
     }
 
     /// Writes a frame's file to its camera's folder.
-    pub(super) fn write(&self, job: &Job, bytes: &[u8]) -> Result<Stored, StoreError> {
+    pub(super) fn write(
+        &self,
+        job: &Job,
+        number: FrameNumber,
+        bytes: &[u8],
+    ) -> Result<Stored, StoreError> {
         let Some(files) = &self.files else {
             return Ok(Stored::Skipped);
         };
-        let on_existing = if job.late {
-            OnExisting::Skip
-        } else {
-            self.settings.on_existing
-        };
         files.write(
             &job.head.camera,
-            job.number,
+            number,
             self.settings.frame.format.extension(),
             bytes,
-            on_existing,
+            self.settings.on_existing,
         )
+    }
+
+    /// The highest number of a camera's files; `None` where there is none.
+    pub(super) fn highest(&self, camera: &CameraId) -> Result<Option<FrameNumber>, StoreError> {
+        match &self.settings.sink {
+            WorkerSink::Directory(root) => FrameDir::highest(root, camera),
+            WorkerSink::Topic(_) => Ok(None),
+        }
+    }
+
+    /// Whether a frame's file is to be in a folder and is not there.
+    pub(super) fn is_missing(&self, camera: &CameraId, number: FrameNumber) -> bool {
+        let extension = self.settings.frame.format.extension();
+        let contains = |files: &FrameDirs| files.contains(camera, number, extension);
+        self.files.as_ref().is_some_and(|files| !contains(files))
     }
 
     /// Tells the main loop. After it has ended its channel is closed.

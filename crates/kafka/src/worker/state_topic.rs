@@ -1,19 +1,27 @@
-//! Camera states in a compacted topic, in the partition with the number of the frames' partition.
-use super::numbers::Numbers;
+//! Camera states in a compacted topic, `<topic>.<group>.state`, in the partition with the number of
+//! the frames' partition.
+//!
+//! Each version of a state has a key of its own, which holds the offset that it follows. So no
+//! writer can replace a version that another one counts on: a worker that only seemed dead writes
+//! beside its successor. Old versions are deleted when the broker has the offset of a newer one.
+use super::names_topic;
 use crate::{
     KafkaError,
+    client::Context,
+    letters,
     settings::{BrokerSettings, WorkerSettings},
+    topics::{self, Wanted},
 };
 use mattebox_core::frame::CameraId;
 use mattebox_store::CameraState;
 use rdkafka::{
     Message, Offset, TopicPartitionList,
+    admin::AdminClient,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError as ClientError, RDKafkaErrorCode},
 };
 use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    collections::{HashMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -21,27 +29,167 @@ use std::{
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long one poll waits for the next state.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// Bytes of states of a partition that are kept at hand after they were read.
+const MAX_AT_HAND: usize = 16 << 20;
+/// What a key begins with: its version.
+const KEY_VERSION: &str = "2";
 
 /// The topic of camera states.
 pub(super) struct StateTopic {
     broker: BrokerSettings,
-    numbers: Arc<Numbers>,
     topic: String,
     group: String,
+    /// The topic that an earlier version of this program kept the states of a topic of results in.
+    earlier: Option<EarlierTopic>,
+    partitions: HashMap<i32, PartitionStates>,
+    /// Reads single states.
+    reader: Option<BaseConsumer>,
+}
+
+struct EarlierTopic {
+    name: String,
     frames: String,
-    /// The states that were read at the start of each partition, of cameras without a frame since.
-    recalled: HashMap<i32, HashMap<CameraId, CameraState>>,
+}
+
+/// The states of the cameras of one partition.
+#[derive(Default)]
+struct PartitionStates {
+    topic_id: String,
+    /// The versions of each camera, by the offset that they follow.
+    cameras: HashMap<CameraId, Vec<Version>>,
+    /// Versions at hand, the oldest first, and their bytes.
+    at_hand: VecDeque<(CameraId, i64)>,
+    bytes: usize,
+    /// Keys of versions that are not needed any more.
+    obsolete: Vec<String>,
+}
+
+/// One version of a state.
+struct Version {
+    /// The offset of the frames' partition that it follows.
+    offset: i64,
+    /// Where it lies in the topic of states.
+    at: i64,
+    bytes: Option<Vec<u8>>,
+}
+
+/// A state as it is found.
+#[derive(Debug)]
+pub(super) enum Recalled {
+    /// There is no version for the place.
+    Missing,
+    /// The newest version for the place.
+    Known(CameraState),
+    /// It cannot be read.
+    Unreadable(String),
+}
+
+/// What is found when a partition begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Cameras with a version for the place.
+    pub(super) cameras: usize,
+    /// Cameras with later versions only.
+    pub(super) later_only: usize,
+}
+
+/// The name of the topic of states.
+pub(crate) fn name(frames: &str, group: &str) -> String {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let group: String = group
+        .chars()
+        .map(|c| if fine(c) { c } else { '_' })
+        .collect();
+    format!("{frames}.{group}.state")
+}
+
+/// Makes the topic if it is missing, with as many partitions as the topic of frames has.
+pub(super) fn ensure(
+    admin: &AdminClient<Context>,
+    settings: &WorkerSettings,
+) -> Result<String, KafkaError> {
+    let frames = &settings.broker.topic;
+    let topic = name(frames, &settings.group);
+    let partitions = topics::partitions(admin, frames)?.unwrap_or(1);
+    let wanted = Wanted {
+        name: &topic,
+        partitions,
+        replication_factor: topics::replication_factor(admin, frames)?,
+        // Small segments, so that old versions are soon removed.
+        config: vec![
+            ("cleanup.policy", "compact".to_owned()),
+            ("segment.bytes", (32 << 20).to_string()),
+            ("segment.ms", "60000".to_owned()),
+            ("min.cleanable.dirty.ratio", "0.1".to_owned()),
+            ("max.compaction.lag.ms", "60000".to_owned()),
+            ("delete.retention.ms", "600000".to_owned()),
+            ("max.message.bytes", (4 << 20).to_string()),
+        ],
+    };
+    let there = topics::ensure(admin, &wanted)?;
+    if there < partitions {
+        topics::grow(admin, &topic, partitions)?;
+    }
+    let policy = topics::setting(admin, &topic, "cleanup.policy");
+    if policy.as_deref().is_some_and(|policy| policy != "compact") {
+        return Err(KafkaError::Topic {
+            topic,
+            problem: "its cleanup.policy has to be compact: states that it forgets would be missed"
+                .to_owned(),
+        });
+    }
+    Ok(topic)
+}
+
+/// Refuses topics that stand for two things.
+pub fn check_names(frames: &str, group: &str, results: Option<&str>) -> Result<(), String> {
+    let own = [
+        (name(frames, group), "camera states"),
+        (names_topic::name(frames), "names"),
+        (letters::topic(frames), "dead letters"),
+    ];
+    for (topic, what) in &own {
+        if results == Some(topic) {
+            return Err(format!(
+                "{topic} is the topic of the {what} of topic {frames}"
+            ));
+        }
+    }
+    if results == Some(frames) {
+        return Err(format!(
+            "results cannot go to {frames}: the frames come from there"
+        ));
+    }
+    // The topic of frames is one that this group, or the group of the results, keeps beside them.
+    if let Some(results) = results {
+        let of_results = [
+            (name(results, group), "camera states"),
+            (names_topic::name(results), "names"),
+            (letters::topic(results), "dead letters"),
+        ];
+        for (topic, what) in &of_results {
+            if topic == frames {
+                return Err(format!(
+                    "{frames} is the topic of the {what} of topic {results}"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 impl StateTopic {
-    pub(super) fn new(topic: String, settings: &WorkerSettings, numbers: Arc<Numbers>) -> Self {
+    pub(super) fn new(topic: String, settings: &WorkerSettings, results: Option<&str>) -> Self {
         StateTopic {
             broker: settings.broker.clone(),
-            numbers,
             topic,
             group: settings.group.clone(),
-            frames: settings.broker.topic.clone(),
-            recalled: HashMap::new(),
+            earlier: results.map(|results| EarlierTopic {
+                name: format!("{results}.state"),
+                frames: settings.broker.topic.clone(),
+            }),
+            partitions: HashMap::new(),
+            reader: None,
         }
     }
 
@@ -50,54 +198,94 @@ impl StateTopic {
         &self.topic
     }
 
-    /// Reads the states of the cameras of a partition that is assigned. One that cannot be read is
-    /// told and counted; the version before it, if the topic still has it, takes its place.
-    pub(super) fn read(&mut self, partition: i32) -> Result<(), KafkaError> {
-        let cannot = || KafkaError::client(format!("read {} partition {partition}", self.topic));
-        let reader: BaseConsumer = self
-            .broker
+    /// The key of a version.
+    pub(super) fn key(topic_id: &str, camera: &CameraId, offset: i64) -> String {
+        format!("{KEY_VERSION}\n{topic_id}\n{camera}\n{offset}")
+    }
+
+    fn consumer(&self) -> Result<BaseConsumer, KafkaError> {
+        self.broker
             .client(&[
                 ("group.id", &self.group),
                 ("enable.auto.commit", "false"),
                 ("enable.partition.eof", "true"),
+                ("auto.offset.reset", "earliest"),
+                ("fetch.wait.max.ms", "50"),
+                ("queued.max.messages.kbytes", "16384"),
             ])
             .create()
-            .map_err(KafkaError::Settings)?;
+            .map_err(KafkaError::Settings)
+    }
+
+    /// Reads the states of the cameras of a partition that begins at `start`.
+    pub(super) fn begin(
+        &mut self,
+        partition: i32,
+        topic_id: &str,
+        start: i64,
+        is_first: bool,
+    ) -> Result<Found, KafkaError> {
+        let mut states = PartitionStates {
+            topic_id: topic_id.to_owned(),
+            ..PartitionStates::default()
+        };
+        self.read(&self.topic, partition, |key, at, value| {
+            states.add(key, at, value);
+        })?;
+        if let Some(earlier) = self
+            .earlier
+            .as_ref()
+            .filter(|_| is_first && states.cameras.is_empty())
+        {
+            let read = self.read(&earlier.name, partition, |key, at, value| {
+                let camera = camera_of_version_1(key, &self.group, &earlier.frames);
+                if let (Some(camera), Some(value)) = (camera, value) {
+                    states.put(camera, start, at, Some(value.to_vec()));
+                }
+            });
+            if let Err(error) = read {
+                tracing::debug!("no states of an earlier version: {error}");
+            }
+        }
+        let found = states.settle(start);
+        self.partitions.insert(partition, states);
+        Ok(found)
+    }
+
+    fn read(
+        &self,
+        topic: &str,
+        partition: i32,
+        mut add: impl FnMut(&[u8], i64, Option<&[u8]>),
+    ) -> Result<(), KafkaError> {
+        let cannot = || KafkaError::client(format!("read {topic} partition {partition}"));
+        let reader = self.consumer()?;
         let mut place = TopicPartitionList::new();
         place
-            .add_partition_offset(&self.topic, partition, Offset::Beginning)
+            .add_partition_offset(topic, partition, Offset::Beginning)
+            .and_then(|()| reader.assign(&place))
             .map_err(cannot())?;
-        reader.assign(&place).map_err(cannot())?;
-        let mut found = HashMap::new();
-        let begun = Instant::now();
+        let mut heard = Instant::now();
         loop {
             match reader.poll(POLL_INTERVAL) {
                 Some(Ok(message)) => {
-                    let camera = message.key().and_then(|key| self.camera_of(key));
-                    if let Some(camera) = camera {
-                        match message.payload().map(CameraState::from_bytes) {
-                            Some(Ok(memory)) => drop(found.insert(camera, memory)),
-                            Some(Err(error)) => {
-                                self.numbers
-                                    .camera(Some(&camera))
-                                    .state_unreadable
-                                    .fetch_add(1, Relaxed);
-                                tracing::warn!(
-                                    %camera,
-                                    partition,
-                                    offset = message.offset(),
-                                    "the camera's stored state in topic {} cannot be read, {error}: its matte goes on from an \
-                                     earlier state, or begins again",
-                                    self.topic
-                                );
-                            }
-                            None => drop(found.remove(&camera)),
-                        }
-                    }
+                    heard = Instant::now();
+                    add(
+                        message.key().unwrap_or_default(),
+                        message.offset(),
+                        message.payload(),
+                    );
                 }
-                Some(Err(ClientError::PartitionEOF(_))) => break,
-                Some(Err(error)) if begun.elapsed() > READ_TIMEOUT => return Err(cannot()(error)),
-                None if begun.elapsed() > READ_TIMEOUT => {
+                Some(Err(ClientError::PartitionEOF(_))) => return Ok(()),
+                Some(Err(
+                    error @ ClientError::MessageConsumption(
+                        RDKafkaErrorCode::UnknownTopicOrPartition
+                        | RDKafkaErrorCode::UnknownTopic
+                        | RDKafkaErrorCode::UnknownPartition,
+                    ),
+                )) if heard.elapsed() > Duration::from_secs(10) => return Err(cannot()(error)),
+                Some(Err(error)) if heard.elapsed() > READ_TIMEOUT => return Err(cannot()(error)),
+                None if heard.elapsed() > READ_TIMEOUT => {
                     return Err(cannot()(ClientError::MessageConsumption(
                         RDKafkaErrorCode::OperationTimedOut,
                     )));
@@ -105,31 +293,303 @@ impl StateTopic {
                 Some(Err(_)) | None => {}
             }
         }
-        self.recalled.insert(partition, found);
-        Ok(())
     }
 
-    /// The state of a camera before its first frame in a partition.
-    pub(super) fn recall(&mut self, partition: i32, camera: &CameraId) -> CameraState {
-        self.recalled
-            .get_mut(&partition)
-            .and_then(|all| all.remove(camera))
+    /// The state of a camera before its frame at `offset`.
+    pub(super) fn recall(
+        &mut self,
+        partition: i32,
+        camera: &CameraId,
+        offset: i64,
+    ) -> Result<Recalled, KafkaError> {
+        let states = self.partitions.get_mut(&partition);
+        let Some((at, bytes)) = states.and_then(|states| states.take(camera, offset)) else {
+            return Ok(Recalled::Missing);
+        };
+        let bytes = match bytes {
+            Some(bytes) => Some(bytes),
+            None => self.fetch(partition, at)?,
+        };
+        Ok(match bytes.as_deref().map(CameraState::from_bytes) {
+            Some(Ok(state)) => Recalled::Known(state),
+            Some(Err(error)) => Recalled::Unreadable(format!(
+                "topic {} partition {partition} offset {at}: {error}",
+                self.topic
+            )),
+            None => Recalled::Missing,
+        })
+    }
+
+    /// Reads one record of the topic; `None` where it is gone.
+    fn fetch(&mut self, partition: i32, at: i64) -> Result<Option<Vec<u8>>, KafkaError> {
+        let cannot = || KafkaError::client(format!("read {} partition {partition}", self.topic));
+        let reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => self.consumer()?,
+        };
+        let mut place = TopicPartitionList::new();
+        place
+            .add_partition_offset(&self.topic, partition, Offset::Offset(at))
+            .and_then(|()| reader.assign(&place))
+            .map_err(cannot())?;
+        let begun = Instant::now();
+        let found = loop {
+            match reader.poll(POLL_INTERVAL) {
+                Some(Ok(message)) if message.partition() != partition => {}
+                Some(Ok(message)) if message.offset() == at => {
+                    break message.payload().map(<[u8]>::to_vec);
+                }
+                Some(Ok(message)) if message.offset() > at => break None,
+                Some(Err(ClientError::PartitionEOF(ended))) if ended == partition => break None,
+                Some(Err(error)) if begun.elapsed() > READ_TIMEOUT => return Err(cannot()(error)),
+                None if begun.elapsed() > READ_TIMEOUT => {
+                    return Err(cannot()(ClientError::MessageConsumption(
+                        RDKafkaErrorCode::OperationTimedOut,
+                    )));
+                }
+                Some(_) | None => {}
+            }
+        };
+        self.reader = Some(reader);
+        Ok(found)
+    }
+
+    /// A version lies in the topic.
+    pub(super) fn stored(&mut self, partition: i32, camera: CameraId, offset: i64, at: i64) {
+        if let Some(states) = self.partitions.get_mut(&partition) {
+            states.put(camera, offset, at, None);
+        }
+    }
+
+    /// The broker has an offset: of each camera one version for it is needed, and none before.
+    pub(super) fn committed(&mut self, partition: i32, offset: i64) {
+        if let Some(states) = self.partitions.get_mut(&partition) {
+            states.prune(offset);
+        }
+    }
+
+    /// How many cameras have a state.
+    pub(super) fn cameras(&self, partition: i32) -> usize {
+        self.partitions
+            .get(&partition)
+            .map_or(0, |states| states.cameras.len())
+    }
+
+    /// How many cameras have a state once these have one, too.
+    pub(super) fn cameras_with<'a>(
+        &self,
+        partition: i32,
+        more: impl Iterator<Item = &'a CameraId>,
+    ) -> usize {
+        let known = self.partitions.get(&partition);
+        let is_new =
+            |camera: &&CameraId| known.is_none_or(|states| !states.cameras.contains_key(*camera));
+        self.cameras(partition) + more.filter(is_new).count()
+    }
+
+    /// The keys of versions that are to be deleted.
+    pub(super) fn obsolete(&self, partition: i32) -> &[String] {
+        self.partitions
+            .get(&partition)
+            .map_or(&[], |states| &states.obsolete)
+    }
+
+    /// Takes the keys of versions that are to be deleted.
+    pub(super) fn take_obsolete(&mut self, partition: i32) -> Vec<String> {
+        let states = self.partitions.get_mut(&partition);
+        states
+            .map(|s| std::mem::take(&mut s.obsolete))
             .unwrap_or_default()
     }
 
     /// Forgets a partition that is given back.
     pub(super) fn forget(&mut self, partition: i32) {
-        self.recalled.remove(&partition);
+        self.partitions.remove(&partition);
+    }
+}
+
+impl PartitionStates {
+    fn add(&mut self, key: &[u8], at: i64, value: Option<&[u8]>) {
+        let Some((topic_id, camera, offset)) = parse_key(key) else {
+            return;
+        };
+        if topic_id != self.topic_id {
+            // The topic was made again: its old states are for no frame that comes.
+            let key = String::from_utf8_lossy(key).into_owned();
+            match value {
+                Some(_) => self.obsolete.push(key),
+                None => self.obsolete.retain(|obsolete| *obsolete != key),
+            }
+            return;
+        }
+        match value {
+            Some(value) => self.put(camera, offset, at, Some(value.to_vec())),
+            None => {
+                if let Some(versions) = self.cameras.get_mut(&camera) {
+                    versions.retain(|version| version.offset != offset);
+                }
+            }
+        }
     }
 
-    /// The key of a state: group, topic and camera.
-    pub(super) fn key(&self, camera: &CameraId) -> String {
-        format!("{}\n{}\n{camera}", self.group, self.frames)
+    fn put(&mut self, camera: CameraId, offset: i64, at: i64, bytes: Option<Vec<u8>>) {
+        if let Some(bytes) = &bytes {
+            self.bytes += bytes.len();
+            self.at_hand.push_back((camera.clone(), at));
+        }
+        let versions = self.cameras.entry(camera).or_default();
+        versions.retain(|version| version.offset != offset);
+        versions.push(Version { offset, at, bytes });
+        while self.bytes > MAX_AT_HAND {
+            let Some((camera, at)) = self.at_hand.pop_front() else {
+                return;
+            };
+            let versions = self.cameras.get_mut(&camera).into_iter().flatten();
+            for version in versions.filter(|version| version.at == at) {
+                self.bytes -= version.bytes.take().map_or(0, |bytes| bytes.len());
+            }
+        }
     }
 
-    fn camera_of(&self, key: &[u8]) -> Option<CameraId> {
-        let mut parts = std::str::from_utf8(key).ok()?.rsplitn(3, '\n');
-        let camera = parts.next()?.parse().ok()?;
-        (parts.next()? == self.frames && parts.next()? == self.group).then_some(camera)
+    /// Where the newest version for a place lies, and its bytes where they are at hand.
+    fn take(&mut self, camera: &CameraId, offset: i64) -> Option<(i64, Option<Vec<u8>>)> {
+        let versions = self.cameras.get_mut(camera)?.iter_mut();
+        let newest = versions.filter(|version| version.offset <= offset);
+        let version = newest.max_by_key(|version| version.offset)?;
+        let bytes = version.bytes.take();
+        self.bytes -= bytes.as_ref().map_or(0, Vec::len);
+        Some((version.at, bytes))
+    }
+
+    /// Keeps the versions that are for frames from `start` on.
+    fn settle(&mut self, start: i64) -> Found {
+        let mut later_only = 0;
+        let topic_id = &self.topic_id;
+        let obsolete = &mut self.obsolete;
+        self.cameras.retain(|camera, versions| {
+            let is_known = !versions.is_empty();
+            for later in versions.extract_if(.., |version| version.offset > start) {
+                obsolete.push(StateTopic::key(topic_id, camera, later.offset));
+            }
+            later_only += usize::from(is_known && versions.is_empty());
+            !versions.is_empty()
+        });
+        self.prune(start);
+        Found {
+            cameras: self.cameras.len(),
+            later_only,
+        }
+    }
+
+    fn prune(&mut self, offset: i64) {
+        for (camera, versions) in &mut self.cameras {
+            let before = versions.iter().map(|v| v.offset).filter(|v| *v <= offset);
+            let Some(needed) = before.max() else {
+                continue;
+            };
+            for old in versions.extract_if(.., |version| version.offset < needed) {
+                self.obsolete
+                    .push(StateTopic::key(&self.topic_id, camera, old.offset));
+            }
+        }
+    }
+}
+
+fn parse_key(key: &[u8]) -> Option<(&str, CameraId, i64)> {
+    let mut parts = std::str::from_utf8(key).ok()?.split('\n');
+    (parts.next()? == KEY_VERSION).then_some(())?;
+    let topic_id = parts.next()?;
+    let camera = parts.next()?.parse().ok()?;
+    let offset = parts.next()?.parse().ok()?;
+    Some((topic_id, camera, offset))
+}
+
+/// Version 1 had a key of group, topic and camera.
+fn camera_of_version_1(key: &[u8], group: &str, frames: &str) -> Option<CameraId> {
+    let mut parts = std::str::from_utf8(key).ok()?.rsplitn(3, '\n');
+    let camera = parts.next()?.parse().ok()?;
+    (parts.next()? == frames && parts.next()? == group).then_some(camera)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states() -> PartitionStates {
+        PartitionStates {
+            topic_id: "id".to_owned(),
+            ..PartitionStates::default()
+        }
+    }
+
+    fn camera() -> CameraId {
+        "cam01".parse().unwrap()
+    }
+
+    fn offsets(states: &PartitionStates) -> Vec<i64> {
+        let versions = states.cameras.get(&camera()).into_iter().flatten();
+        versions.map(|version| version.offset).collect()
+    }
+
+    #[test]
+    fn the_newest_version_for_the_place_stays_and_all_others_are_deleted() {
+        let mut states = states();
+        for (at, offset) in [10, 20, 30].into_iter().enumerate() {
+            let key = StateTopic::key("id", &camera(), offset);
+            states.add(key.as_bytes(), at as i64, Some(b"state"));
+        }
+        let old = StateTopic::key("other", &camera(), 7);
+        states.add(old.as_bytes(), 3, Some(b"state"));
+        let found = states.settle(25);
+        assert_eq!((found.cameras, found.later_only), (1, 0));
+        assert_eq!(offsets(&states), [20]);
+        let mut obsolete = states.obsolete.clone();
+        obsolete.sort();
+        let key = |offset| StateTopic::key("id", &camera(), offset);
+        assert_eq!(obsolete, [key(10), key(30), old]);
+    }
+
+    #[test]
+    fn a_camera_with_later_versions_only_is_told() {
+        let mut states = states();
+        let key = StateTopic::key("id", &camera(), 30);
+        states.add(key.as_bytes(), 0, Some(b"state"));
+        let found = states.settle(10);
+        assert_eq!((found.cameras, found.later_only), (0, 1));
+    }
+
+    #[test]
+    fn deleted_versions_are_gone() {
+        let mut states = states();
+        let key = StateTopic::key("id", &camera(), 10);
+        states.add(key.as_bytes(), 0, Some(b"state"));
+        states.add(key.as_bytes(), 1, None);
+        assert_eq!(states.settle(20).cameras, 0);
+        assert!(states.obsolete.is_empty());
+    }
+
+    #[test]
+    fn only_the_newest_states_are_kept_at_hand() {
+        let mut states = states();
+        for n in 0..5 {
+            let camera: CameraId = format!("cam{n}").parse().unwrap();
+            states.put(camera, 10, n, Some(vec![0; MAX_AT_HAND / 4]));
+        }
+        assert!(states.bytes <= MAX_AT_HAND);
+        let at_hand = states.cameras.values().flatten();
+        assert_eq!(at_hand.filter(|v| v.bytes.is_some()).count(), 4);
+        assert_eq!(states.cameras.len(), 5);
+    }
+
+    #[test]
+    fn topics_that_stand_for_two_things_are_refused() {
+        let check = |frames, results| check_names(frames, "g", results).is_err();
+        assert!(!check("a", None) && !check("a", Some("b")));
+        for results in ["a", "a.dead", "a.names", "a.g.state"] {
+            assert!(check("a", Some(results)), "{results}");
+        }
+        for frames in ["r.dead", "r.names", "r.g.state"] {
+            assert!(check(frames, Some("r")), "{frames}");
+        }
     }
 }

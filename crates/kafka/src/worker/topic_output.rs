@@ -5,22 +5,25 @@ use super::{
     held::Held,
     job::{EncodedResult, Job, LogPosition, RejectedRecord},
     numbers::{CameraNumbers, Numbers},
+    offset_committer::{CommitAnswer, add_offset},
     output::{Commit, DeadLetterFailed, DeadLetterTaken, Output, Reached},
+    partition_range::{BROKER_TIMEOUT, OffsetMetadata, PartitionRange, current_topic_id},
     result_records::ResultRecords,
-    result_topics::{self, ResultTopics},
+    result_topics,
     shared::Shared,
     state_topic::StateTopic,
+    states::States,
     transactions::{Transaction, TransactionalProducer},
 };
 use crate::{KafkaError, client::Context, topics};
 use mattebox_core::frame::CameraId;
 use mattebox_engine::{Rejection, latency::age_us, stop::Stop};
 use mattebox_net::Model;
-use mattebox_store::{CameraState, StoreError};
+use mattebox_store::CameraState;
 use rdkafka::{
-    Offset, TopicPartitionList,
+    TopicPartitionList,
     admin::AdminClient,
-    error::{KafkaError as ClientError, KafkaResult},
+    error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode},
     producer::BaseRecord,
 };
 use std::{
@@ -39,7 +42,8 @@ const TRANSACTION_RETRY_DELAY: Duration = Duration::from_millis(100);
 pub(super) struct TopicOutput {
     admin: AdminClient<Context>,
     producer: TransactionalProducer,
-    states: StateTopic,
+    member: Arc<GroupMember>,
+    states: States,
     records: ResultRecords,
     numbers: Arc<Numbers>,
     /// The topic of the frames.
@@ -59,16 +63,16 @@ impl TopicOutput {
     pub(super) fn open(
         admin: AdminClient<Context>,
         member: &Arc<GroupMember>,
+        states: States,
         shared: &Shared,
         results: &str,
         model: &Model,
         (stop, abort): (&Stop, &Stop),
     ) -> Result<Self, KafkaError> {
         let settings = &shared.settings;
-        let ResultTopics { states, max_result } = result_topics::ensure(&admin, settings, results)?;
+        let max_result = result_topics::ensure(&admin, settings, results)?;
         let producer = TransactionalProducer::open(
             result_topics::producer_config(settings),
-            settings.connect_timeout,
             member.clone(),
             stop,
             abort.clone(),
@@ -76,7 +80,8 @@ impl TopicOutput {
         Ok(TopicOutput {
             admin,
             producer,
-            states: StateTopic::new(states, settings, shared.numbers.clone()),
+            member: member.clone(),
+            states,
             records: ResultRecords::new(settings, results, model),
             numbers: shared.numbers.clone(),
             frames: settings.broker.topic.clone(),
@@ -110,6 +115,20 @@ impl TopicOutput {
         }
     }
 
+    /// Whether the topic of frames is still the one that the offsets belong to.
+    fn is_recreated(&self, reached: &[Reached<'_>]) -> Result<bool, ClientError> {
+        let nobody = std::iter::empty();
+        let Some(first) = reached.first() else {
+            return Ok(false);
+        };
+        let known = self.states.metadata(first.partition, nobody).topic_id;
+        match current_topic_id(&self.member, &self.frames, BROKER_TIMEOUT) {
+            Ok(id) => Ok(*id != *known),
+            Err(ClientError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     fn transaction(&mut self, reached: &[Reached<'_>]) -> Transaction {
         if let Err(error) = self.ensure_dead_topic(reached) {
             return Transaction::Again(error);
@@ -124,14 +143,16 @@ impl TopicOutput {
         } = self;
         // The spans end when the transaction is committed.
         let mut spans = Vec::new();
+        let mut sent = Vec::new();
+        producer.delivered();
         let transaction = producer.run(|producer| {
             let mut offsets = TopicPartitionList::new();
-            for Reached {
-                partition,
-                checkpoint,
-                ..
-            } in reached
-            {
+            for reached in reached {
+                let Reached {
+                    partition,
+                    checkpoint,
+                    ..
+                } = reached;
                 for (offset, item) in held
                     .get(partition)
                     .into_iter()
@@ -139,15 +160,21 @@ impl TopicOutput {
                 {
                     spans.push(records.send(producer, *partition, offset, item)?);
                 }
-                for (camera, state) in checkpoint.states() {
-                    send_state(producer, states, *partition, camera, &state)?;
-                }
-                let end = Offset::Offset(checkpoint.end());
-                offsets.add_partition_offset(frames, *partition, end)?;
+                let metadata = states.metadata(*partition, checkpoint.cameras());
+                send_states(producer, states.topic(), reached, &metadata, &mut sent)?;
+                add_offset(&mut offsets, frames, reached.position(), &metadata)?;
             }
             Ok(offsets)
         });
         drop(spans);
+        if matches!(transaction, Transaction::Done) {
+            for (number, lies) in producer.delivered() {
+                if let (Some((partition, camera, offset)), Ok(at)) = (sent.get(number), lies) {
+                    let topic = states.topic();
+                    topic.stored(*partition, camera.clone(), *offset, at);
+                }
+            }
+        }
         transaction
     }
 
@@ -164,26 +191,39 @@ impl TopicOutput {
                 .arrived(bytes, age_us(job.head.time));
         }
         held.drop_before(end);
+        let topic = self.states.topic();
+        topic.take_obsolete(reached.partition);
     }
 }
 
-fn send_state(
+/// Sends the states of a checkpoint, and deletes those that are not needed any more.
+fn send_states(
     producer: &TransactionalProducer,
-    states: &StateTopic,
-    partition: i32,
-    camera: &CameraId,
-    state: &CameraState,
+    topic: &mut StateTopic,
+    reached: &Reached<'_>,
+    metadata: &OffsetMetadata,
+    sent: &mut Vec<(i32, CameraId, i64)>,
 ) -> KafkaResult<()> {
-    let key = states.key(camera);
-    let bytes = state.to_bytes();
-    let record = BaseRecord::to(states.name()).partition(partition);
-    producer.send(record.key(&key).payload(&bytes))
+    let partition = reached.partition;
+    for (camera, state) in reached.checkpoint.states() {
+        let number = sent.len();
+        let key = StateTopic::key(&metadata.topic_id, &camera, reached.checkpoint.end());
+        let bytes = state.to_bytes();
+        let record = BaseRecord::to(topic.name()).partition(partition);
+        producer.send_numbered(record.key(&key).payload(&bytes), number)?;
+        sent.push((partition, camera, reached.checkpoint.end()));
+    }
+    for key in topic.obsolete(partition) {
+        let record: BaseRecord<'_, String, [u8]> = BaseRecord::to(topic.name());
+        producer.send(record.partition(partition).key(key))?;
+    }
+    Ok(())
 }
 
 impl Output for TopicOutput {
-    fn begin(&mut self, partition: i32) -> Result<(), KafkaError> {
-        self.states.read(partition)?;
-        self.held.insert(partition, Held::default());
+    fn begin(&mut self, range: &PartitionRange) -> Result<(), KafkaError> {
+        self.states.begin(range)?;
+        self.held.insert(range.partition, Held::default());
         Ok(())
     }
 
@@ -191,14 +231,10 @@ impl Output for TopicOutput {
         &mut self,
         partition: i32,
         camera: &CameraId,
-        _: i64,
-        _: &CameraNumbers,
-    ) -> Result<CameraState, StoreError> {
-        Ok(self.states.recall(partition, camera))
-    }
-
-    fn recalls_again(&self) -> bool {
-        false
+        offset: i64,
+        counted: &CameraNumbers,
+    ) -> Result<CameraState, KafkaError> {
+        self.states.recall(partition, camera, offset, counted)
     }
 
     fn take_result(&mut self, job: &Arc<Job>, result: EncodedResult) -> Result<(), Rejection> {
@@ -238,6 +274,15 @@ impl Output for TopicOutput {
             return Ok(Commit::Later);
         }
         self.retry_at = None;
+        match self.is_recreated(reached) {
+            Ok(false) => {}
+            Ok(true) => return Ok(Commit::Recreated),
+            Err(error) => {
+                tracing::debug!("cannot ask for the topic's id: {error}");
+                self.retry_at = Some(Instant::now() + TRANSACTION_RETRY_DELAY);
+                return Ok(Commit::Later);
+            }
+        }
         match self.transaction(reached) {
             Transaction::Done => {
                 reached.iter().for_each(|reached| self.published(reached));
@@ -254,9 +299,16 @@ impl Output for TopicOutput {
         }
     }
 
-    fn offsets_answered(&mut self) {}
+    fn offsets_answered(&mut self, _: &CommitAnswer) -> Vec<(i32, Vec<CameraId>)> {
+        Vec::new()
+    }
 
-    fn committed(&mut self, _: LogPosition) {}
+    fn wait_until_idle(&self) {}
+
+    fn committed(&mut self, position: LogPosition) {
+        let topic = self.states.topic();
+        topic.committed(position.partition, position.offset);
+    }
 
     fn is_full(&self) -> bool {
         self.held.values().map(Held::bytes).sum::<usize>() > MAX_HELD_BYTES

@@ -1,6 +1,7 @@
 //! A producer whose records and offsets are published together or not at all.
 use super::consumer_events::GroupMember;
-use crate::{KafkaError, client::Context};
+use super::deliveries::{Delivered, Deliveries, UNNUMBERED};
+use crate::KafkaError;
 use mattebox_engine::stop::Stop;
 use rdkafka::{
     ClientConfig, TopicPartitionList,
@@ -17,6 +18,11 @@ use std::{
 /// How long one step of a transaction may take before it is tried again.
 pub(super) const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long one try to begin with transactions takes.
+const INIT_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long a broker that answers may take to begin with transactions.
+const START_TIMEOUT: Duration = Duration::from_secs(14);
+
 /// The result of a transaction.
 #[derive(Debug)]
 pub(super) enum Transaction {
@@ -30,7 +36,7 @@ pub(super) enum Transaction {
 
 /// The producer.
 pub(super) struct TransactionalProducer {
-    producer: BaseProducer<Context>,
+    producer: BaseProducer<Deliveries>,
     config: ClientConfig,
     member: Arc<GroupMember>,
     /// A new producer is not waited for any longer.
@@ -42,13 +48,12 @@ impl TransactionalProducer {
     /// ends the wait for the broker now, `abort` later ones.
     pub(super) fn open(
         config: ClientConfig,
-        timeout: Duration,
         member: Arc<GroupMember>,
         stop: &Stop,
         abort: Stop,
     ) -> Result<Self, KafkaError> {
         Ok(TransactionalProducer {
-            producer: producer(&config, timeout.max(BROKER_TIMEOUT), stop)?,
+            producer: producer(&config, START_TIMEOUT, stop)?,
             config,
             member,
             stop: abort,
@@ -89,8 +94,23 @@ impl TransactionalProducer {
     /// Sends a record within a transaction.
     pub(super) fn send<K: ToBytes + ?Sized, P: ToBytes + ?Sized>(
         &self,
-        mut record: BaseRecord<'_, K, P>,
+        record: BaseRecord<'_, K, P>,
     ) -> KafkaResult<()> {
+        self.send_numbered(record, UNNUMBERED)
+    }
+
+    /// Sends a record within a transaction. [`TransactionalProducer::delivered`] tells its offset.
+    pub(super) fn send_numbered<K: ToBytes + ?Sized, P: ToBytes + ?Sized>(
+        &self,
+        plain: BaseRecord<'_, K, P>,
+        number: usize,
+    ) -> KafkaResult<()> {
+        let mut record = BaseRecord::with_opaque_to(plain.topic, number);
+        record.partition = plain.partition;
+        record.payload = plain.payload;
+        record.key = plain.key;
+        record.timestamp = plain.timestamp;
+        record.headers = plain.headers;
         let begun = Instant::now();
         loop {
             match self.producer.send(record) {
@@ -104,6 +124,15 @@ impl TransactionalProducer {
                 Err((error, _)) => return Err(error),
             }
         }
+    }
+
+    /// Where the numbered records of the last transaction lie.
+    pub(super) fn delivered(&self) -> Vec<Delivered> {
+        let deadline = Instant::now() + INIT_TIMEOUT;
+        while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
+            self.producer.poll(Duration::ZERO);
+        }
+        self.producer.context().take()
     }
 
     /// Aborts a transaction that failed. A producer that is broken for good is replaced by a new
@@ -141,14 +170,17 @@ fn producer(
     config: &ClientConfig,
     timeout: Duration,
     stop: &Stop,
-) -> Result<BaseProducer<Context>, KafkaError> {
-    let producer: BaseProducer<Context> = config
-        .create_with_context(Context::default())
+) -> Result<BaseProducer<Deliveries>, KafkaError> {
+    let producer: BaseProducer<Deliveries> = config
+        .create_with_context(Deliveries::default())
         .map_err(KafkaError::Settings)?;
     let begun = Instant::now();
-    while let Err(error) = producer.init_transactions(BROKER_TIMEOUT) {
-        if begun.elapsed() > timeout || stop.is_stopped() {
-            return Err(KafkaError::client("begin transactions")(error));
+    while let Err(error) = producer.init_transactions(INIT_TIMEOUT) {
+        if stop.is_stopped() {
+            return Err(KafkaError::Stopped);
+        }
+        if begun.elapsed() + INIT_TIMEOUT > timeout {
+            return Err(KafkaError::NoTransactions(error));
         }
         tracing::debug!("transactions cannot begin yet: {error}");
     }

@@ -197,26 +197,32 @@ impl CameraBlocks {
         (want.number > first).then_some(key)
     }
 
+    /// The entries that end the blocks of a partition's own sessions at `used`.
+    pub(super) fn closed(&self, own: impl AsRef<[SessionKey]>, used: u64, by: &str) -> Vec<Entry> {
+        let is_own = |key: &SessionKey| own.as_ref().contains(key) && self.is_alone(key, by);
+        let too_long = self.blocks.iter().filter(|(key, block)| {
+            let end = used.max(block.start);
+            is_own(key) && block.end > end
+        });
+        let close = |(key, block): &(SessionKey, Block)| Entry::End {
+            session: key.clone(),
+            first: block.first,
+            end: used.max(block.start),
+            by: by.to_owned(),
+        };
+        too_long.map(close).collect()
+    }
+
     /// A block above all that is used.
     fn plan_new(&self, want: &Reserve, above: u64) -> Plan {
-        let is_own = |key: &SessionKey| want.own.contains(key) && self.is_alone(key, &want.by);
-        let is_closed = |key: &SessionKey| is_own(key) && *key != want.key;
+        let others = want.own.iter().filter(|key| **key != want.key);
+        let closing: Vec<SessionKey> = others.cloned().collect();
+        let is_closed = |key: &SessionKey| closing.contains(key) && self.is_alone(key, &want.by);
         let others = self.blocks.iter().filter(|(key, _)| !is_closed(key));
         let highest = others.map(|(_, b)| b.end).fold(above, u64::max);
-        let too_long = self.blocks.iter().filter(|(key, b)| {
-            let end = want.used.max(b.start);
-            is_closed(key) && b.end > end
-        });
-        let mut entries: Vec<Entry> = too_long
-            .map(|(key, block)| Entry::End {
-                session: key.clone(),
-                first: block.first,
-                end: want.used.max(block.start),
-                by: want.by.clone(),
-            })
-            .collect();
         let is_first = self.of(&want.key).next().is_none();
         let block = want.block(highest, is_first);
+        let mut entries = self.closed(&closing, want.used, &want.by);
         entries.push(Entry::begin(&want.key, block, &want.by));
         Plan::Append(entries)
     }

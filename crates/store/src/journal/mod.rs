@@ -122,3 +122,19 @@ pub fn refresh(
     }
     Ok(missing.len())
 }
+
+/// Ends the blocks of a camera's sessions behind the last name that was used, where no other
+/// partition has frames of them. `by` is the partition, with the topic's id.
+pub fn close(
+    numbering: &Numbering,
+    journal: &dyn Journal,
+    camera: &CameraId,
+    by: &str,
+) -> Result<(), JournalError> {
+    let blocks = journal.read(camera)?;
+    let entries = blocks.closed(numbering.sessions(), numbering.used(), by);
+    if entries.is_empty() {
+        return Ok(());
+    }
+    journal.append(camera, &entries)
+}

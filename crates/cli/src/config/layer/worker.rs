@@ -54,6 +54,15 @@ pub struct WorkerLayer {
     #[arg(long, env = "MATTEBOX_COMMIT_INTERVAL", value_name = "TIME", help_heading = RUN)]
     pub commit_interval: Option<String>,
 
+    /// When records were removed before they were processed, or their topic was made again: continue (tell how many are lost and
+    /// go on with the oldest that is left) or fail
+    #[arg(long, env = "MATTEBOX_ON_GAP", value_name = "WHAT", help_heading = RUN)]
+    pub on_gap: Option<String>,
+
+    /// When the state of a camera is missing or unreadable: restart (tell so and begin its matte again) or fail
+    #[arg(long, env = "MATTEBOX_ON_MISSING_STATE", value_name = "WHAT", help_heading = RUN)]
+    pub on_missing_state: Option<String>,
+
     /// Bring files to the disk before their offsets are committed, so that they outlive a power failure
     #[arg(long, env = "MATTEBOX_FSYNC", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = RUN)]
     pub fsync: Option<bool>,

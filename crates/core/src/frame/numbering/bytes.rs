@@ -17,9 +17,15 @@ impl Numbering {
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         put_option(&mut out, self.base.map(i64::cast_unsigned));
-        [self.used, self.records, self.shared, self.refused]
-            .iter()
-            .for_each(|word| put(&mut out, *word));
+        [
+            self.used,
+            self.records,
+            self.shared,
+            self.refused,
+            self.fresh,
+        ]
+        .iter()
+        .for_each(|word| put(&mut out, *word));
         put_all(&mut out, self.suspicious.iter().copied());
         put_all(&mut out, self.recent.iter().copied());
         put_count(&mut out, self.sessions.len());
@@ -44,7 +50,8 @@ impl Numbering {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NumberingError> {
         let mut reader = Reader(bytes);
         let base = reader.option()?.map(u64::cast_signed);
-        let [used, records, shared, refused] = [
+        let [used, records, shared, refused, fresh] = [
+            reader.word()?,
             reader.word()?,
             reader.word()?,
             reader.word()?,
@@ -68,6 +75,7 @@ impl Numbering {
             suspicious,
             shared,
             refused,
+            fresh,
         })
     }
 }

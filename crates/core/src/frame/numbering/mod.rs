@@ -128,6 +128,8 @@ pub struct Numbering {
     used: u64,
     /// Fingerprints of the last records without session, the newest last.
     recent: VecDeque<u64>,
+    /// How many records the newest session has that were remembered.
+    fresh: u64,
     /// Records that were counted for `suspicious`.
     records: u64,
     /// When new sessions came that look like a second camera, by `records`.
@@ -165,11 +167,9 @@ impl Numbering {
         self.shared > 0
     }
 
-    /// The sessions that are known, with their blocks of names, the newest last.
-    pub fn blocks(&self) -> impl Iterator<Item = (&SessionKey, &Block)> {
-        self.sessions
-            .iter()
-            .flat_map(|session| session.blocks.iter().map(|block| (&session.key, block)))
+    /// The sessions that are known, the newest last.
+    pub fn sessions(&self) -> Vec<SessionKey> {
+        self.sessions.iter().map(|s| s.key.clone()).collect()
     }
 
     /// Names a record. The records of a camera are named in the order of the log, and only those
@@ -224,8 +224,11 @@ impl Numbering {
             .sessions
             .last()
             .filter(|session| session.key.is_in(record.topic, record.partition));
-        if self.recent.contains(&record.fingerprint) {
-            let name = current.and_then(|session| session.name(record.number));
+        let mut newest_first = self.recent.iter().rev();
+        if let Some(back) = newest_first.position(|f| *f == record.fingerprint) {
+            // Of an earlier session's record the name is not known any more.
+            let session = current.filter(|_| back < self.fresh as usize);
+            let name = session.and_then(|session| session.name(record.number));
             return Step::Repeated(name.map(FrameNumber));
         }
         let key = SessionKey::Inferred {
@@ -331,6 +334,7 @@ impl Numbering {
             self.recent.pop_front();
         }
         self.recent.push_back(fingerprint);
+        self.fresh += 1;
     }
 
     /// A new session, or one that only the journal knows.
@@ -351,7 +355,7 @@ impl Numbering {
             number: record.number,
             base: self.base,
             used: self.used,
-            own: self.sessions.iter().map(|s| s.key.clone()).collect(),
+            own: self.sessions(),
             by: format!("{}/{}", record.topic, record.partition),
             newest: self.sessions.last().map(|session| session.key.clone()),
             is_lost: self.is_empty(),
@@ -408,14 +412,14 @@ impl Numbering {
                 format!("frame number {} gets no name", record.number),
             );
         };
-        if record.session.is_none() {
-            self.remember(record.fingerprint);
-        }
         let goes_on = self.sessions.last().is_some_and(|s| s.key == key);
         if goes_on {
             if let Some(session) = self.sessions.last_mut() {
                 session.set_blocks(blocks);
                 if session.last().is_some_and(|last| record.number < last) {
+                    if record.session.is_none() {
+                        self.remember(record.fingerprint);
+                    }
                     return self.late(self.sessions.len() - 1, record.number, name);
                 }
             }
@@ -423,6 +427,10 @@ impl Numbering {
             let first = record.number;
             self.sessions.push(Session::new(key, first, blocks));
             self.forget_old();
+            self.fresh = 0;
+        }
+        if record.session.is_none() {
+            self.remember(record.fingerprint);
         }
         self.base = Some(block.base);
         let is_first = self.sessions.len() == 1;

@@ -1,0 +1,87 @@
+//! Records that are gone before they were processed, and states that are missing: each is told once,
+//! counted, and follows the settings.
+use super::numbers::Numbers;
+use crate::{KafkaError, settings::OnGap};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Something that the log or the topic of states has lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Gap {
+    /// The topic's retention, or an operator, has removed records.
+    Removed {
+        partition: i32,
+        /// The offset of the first of them.
+        from: i64,
+        /// How many offsets.
+        lost: u64,
+    },
+    /// The topic was deleted and made again.
+    Recreated {
+        partition: i32,
+        /// The group's offset in the topic before.
+        offset: i64,
+    },
+    /// The group's offset lies behind the end of the topic.
+    Beyond {
+        partition: i32,
+        offset: i64,
+        end: i64,
+    },
+}
+
+impl Gap {
+    fn problem(&self, topic: &str) -> String {
+        match self {
+            Gap::Removed {
+                partition,
+                from,
+                lost,
+            } => format!(
+                "{lost} records of topic {topic} partition {partition}, from offset {from} on, were removed \
+                 before they were processed (see retention.ms and retention.bytes)"
+            ),
+            Gap::Recreated { partition, offset } => format!(
+                "topic {topic} was made anew: offset {offset} of partition {partition} belongs to the topic before"
+            ),
+            Gap::Beyond {
+                partition,
+                offset,
+                end,
+            } => format!(
+                "the group's offset {offset} lies behind the end {end} of topic {topic} partition {partition}, \
+                 which was made anew or cut"
+            ),
+        }
+    }
+
+    /// Tells and counts it, or fails if the settings say so.
+    pub(super) fn follow(
+        &self,
+        topic: &str,
+        policy: OnGap,
+        numbers: &Numbers,
+    ) -> Result<(), KafkaError> {
+        let problem = self.problem(topic);
+        if policy == OnGap::Fail {
+            return Err(KafkaError::Gap { problem });
+        }
+        match self {
+            Gap::Removed {
+                partition, lost, ..
+            } => {
+                let counted = numbers.partition(*partition);
+                counted.lost.fetch_add(*lost, Relaxed);
+                tracing::error!(
+                    topic,
+                    partition,
+                    lost,
+                    "{problem}: going on with the oldest that is left"
+                );
+            }
+            Gap::Recreated { .. } | Gap::Beyond { .. } => {
+                tracing::error!(topic, "{problem}: beginning with its oldest record");
+            }
+        }
+        Ok(())
+    }
+}

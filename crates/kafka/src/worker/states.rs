@@ -1,0 +1,236 @@
+//! The states of cameras as both outputs keep them: found in their topic, or where an earlier
+//! version of this program has put them; what is missing is told and follows the settings.
+use super::{
+    numbers::{CameraNumbers, Numbers},
+    partition_range::{OffsetMetadata, PartitionRange},
+    state_topic::{Found, Recalled, StateTopic},
+};
+use crate::{
+    KafkaError,
+    settings::{OnMissingState, WorkerSettings, WorkerSink},
+};
+use mattebox_core::frame::CameraId;
+use mattebox_store::{
+    CameraState, StateStore, StoredState, Stream,
+    journal::{self, Journal, JournalError},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+/// The states of the cameras of all partitions of the assignment.
+pub(super) struct States {
+    topic: StateTopic,
+    /// `OUT/.state` of an earlier version of this program.
+    folder: Option<StateStore>,
+    journal: Arc<dyn Journal>,
+    numbers: Arc<Numbers>,
+    group: String,
+    frames: String,
+    policy: OnMissingState,
+    partitions: HashMap<i32, Known>,
+}
+
+/// What is known of a partition.
+struct Known {
+    topic_id: Arc<str>,
+    /// The group had done records before: cameras without a state may have been here.
+    is_first: bool,
+    start: i64,
+}
+
+impl States {
+    pub(super) fn new(
+        topic: StateTopic,
+        journal: Arc<dyn Journal>,
+        settings: &WorkerSettings,
+        numbers: Arc<Numbers>,
+    ) -> Self {
+        let folder = match &settings.sink {
+            WorkerSink::Directory(root) => StateStore::of_version_1(root),
+            WorkerSink::Topic(_) => None,
+        };
+        States {
+            topic,
+            folder,
+            journal,
+            numbers,
+            group: settings.group.clone(),
+            frames: settings.broker.topic.clone(),
+            policy: settings.on_missing_state,
+            partitions: HashMap::new(),
+        }
+    }
+
+    /// Reads the states of a partition that is assigned.
+    pub(super) fn begin(&mut self, range: &PartitionRange) -> Result<(), KafkaError> {
+        let partition = range.partition;
+        let is_first = range.metadata.is_none() && !range.is_new;
+        let found = self
+            .topic
+            .begin(partition, &range.topic_id, range.start, is_first)?;
+        self.judge(range, found)?;
+        self.partitions.insert(
+            partition,
+            Known {
+                topic_id: range.topic_id.clone(),
+                is_first,
+                start: range.start,
+            },
+        );
+        Ok(())
+    }
+
+    /// Tells when states are missing.
+    fn judge(&self, range: &PartitionRange, found: Found) -> Result<(), KafkaError> {
+        let expected = range.metadata.as_ref().map_or(0, |m| m.states);
+        let missing = expected.saturating_sub(found.cameras).max(found.later_only);
+        if missing == 0 || range.is_new {
+            return Ok(());
+        }
+        let PartitionRange {
+            partition, start, ..
+        } = range;
+        let problem = format!(
+            "the state of {missing} cameras at offset {start} of topic {} partition {partition} is missing in topic {}",
+            self.frames,
+            self.topic.name()
+        );
+        if self.policy == OnMissingState::Fail {
+            return Err(KafkaError::MissingState { problem });
+        }
+        self.numbers
+            .partition(*partition)
+            .states_missing
+            .fetch_add(missing as u64, Relaxed);
+        tracing::warn!(
+            topic = self.frames,
+            partition,
+            offset = start,
+            cameras = missing,
+            "{problem}: their mattes begin again; their names go on, and no file is replaced"
+        );
+        Ok(())
+    }
+
+    /// The state of a camera before its frame at `offset`.
+    pub(super) fn recall(
+        &mut self,
+        partition: i32,
+        camera: &CameraId,
+        offset: i64,
+        counted: &CameraNumbers,
+    ) -> Result<CameraState, KafkaError> {
+        let mut state = match self.topic.recall(partition, camera, offset)? {
+            Recalled::Known(state) => state,
+            Recalled::Missing => self.missing(partition, camera, offset, counted)?,
+            Recalled::Unreadable(problem) => {
+                self.unreadable(partition, camera, offset, counted, &problem)?;
+                CameraState::default()
+            }
+        };
+        let topic_id = self.partitions.get(&partition).map(|p| p.topic_id.clone());
+        let by = format!("{}/{partition}", topic_id.as_deref().unwrap_or_default());
+        let refreshed = journal::refresh(&mut state.numbering, self.journal.as_ref(), camera, &by);
+        match refreshed {
+            Ok(0) | Err(JournalError::Stopped) => {}
+            Ok(lost) => tracing::warn!(
+                %camera,
+                partition,
+                blocks = lost,
+                "the journal of names did not have the camera's blocks: they are written down again"
+            ),
+            Err(source) => {
+                let camera = camera.to_string();
+                return Err(KafkaError::Names { camera, source });
+            }
+        }
+        Ok(state)
+    }
+
+    /// A camera without a state is new, or an earlier version of this program has its state.
+    fn missing(
+        &mut self,
+        partition: i32,
+        camera: &CameraId,
+        offset: i64,
+        counted: &CameraNumbers,
+    ) -> Result<CameraState, KafkaError> {
+        let Some(Known {
+            topic_id,
+            is_first,
+            start,
+        }) = self.partitions.get(&partition)
+        else {
+            return Ok(CameraState::default());
+        };
+        if let Some(folder) = self.folder.as_ref().filter(|_| *is_first) {
+            let stream = Stream::new(&self.group, &self.frames, partition);
+            match folder.recall(&stream, camera, *start)? {
+                StoredState::Known(state) => return Ok(state),
+                StoredState::Unreadable { problem } => {
+                    self.unreadable(partition, camera, offset, counted, &problem)?;
+                }
+                StoredState::Missing => {}
+            }
+        }
+        let by = format!("{topic_id}/{partition}");
+        let blocks = self.journal.read(camera).unwrap_or_default();
+        let was_here = blocks
+            .iter()
+            .any(|(session, _)| blocks.partitions(session).any(|there| there == by));
+        if was_here {
+            counted.state_missing.fetch_add(1, Relaxed);
+            tracing::debug!(%camera, partition, offset, "the camera was here and has no state");
+        }
+        Ok(CameraState::default())
+    }
+
+    fn unreadable(
+        &self,
+        partition: i32,
+        camera: &CameraId,
+        offset: i64,
+        counted: &CameraNumbers,
+        problem: &str,
+    ) -> Result<(), KafkaError> {
+        counted.state_unreadable.fetch_add(1, Relaxed);
+        if self.policy == OnMissingState::Fail {
+            let problem = format!("the stored state of camera {camera} cannot be read: {problem}");
+            return Err(KafkaError::MissingState { problem });
+        }
+        tracing::warn!(
+            %camera,
+            partition,
+            offset,
+            "the camera's stored state cannot be read: its matte begins again; its names go on, and no file is \
+             replaced: {problem}"
+        );
+        Ok(())
+    }
+
+    /// What is said beside an offset with these states.
+    pub(super) fn metadata<'a>(
+        &self,
+        partition: i32,
+        cameras: impl Iterator<Item = &'a CameraId>,
+    ) -> OffsetMetadata {
+        let topic_id = self.partitions.get(&partition).map(|p| p.topic_id.clone());
+        OffsetMetadata {
+            topic_id: topic_id.as_deref().unwrap_or_default().to_owned(),
+            states: self.topic.cameras_with(partition, cameras),
+        }
+    }
+
+    /// The topic of states.
+    pub(super) fn topic(&mut self) -> &mut StateTopic {
+        &mut self.topic
+    }
+
+    /// Forgets a partition that is given back.
+    pub(super) fn forget(&mut self, partition: i32) {
+        self.topic.forget(partition);
+        self.partitions.remove(&partition);
+    }
+}
