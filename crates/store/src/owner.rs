@@ -323,7 +323,7 @@ impl Taking<'_> {
         match self.owner.write(self.file, OnExisting::Skip)? {
             Outcome::Written => Ok(None),
             // Without locks another process may be faster.
-            Outcome::Skipped => self.runs_only(self.read()?),
+            Outcome::Skipped | Outcome::KeptDifferent => self.runs_only(self.read()?),
         }
     }
 
