@@ -18,6 +18,7 @@
 //! * `publish`: what is published for one record; `outgoing`: a record to send, as plain bytes.
 //! * `start`: where a reader begins.
 //! * `position`: whose frame a record is, and its number, without the rest.
+//! * `fingerprint`: a number that tells records apart.
 //! * `picture`: the encoded picture within a record.
 //! * `time`: unix seconds and RFC 3339; `trace`: the trace that a record belongs to.
 //! * `error`: what can be wrong with a record, and the codes for it.
@@ -25,6 +26,7 @@
 
 pub mod dead_letter;
 mod error;
+mod fingerprint;
 mod headers_read;
 mod headers_write;
 mod json_any;
@@ -45,6 +47,7 @@ mod round_trip;
 
 pub use dead_letter::DeadLetter;
 pub use error::{PICTURE_CODES, WireError, picture_code};
+pub use fingerprint::fingerprint;
 pub use headers_read::is_result;
 pub use headers_write::{ResultMeta, frame_headers, result_headers};
 pub use json_write::json_value;
