@@ -1,18 +1,23 @@
 //! From a record to a file and a row, for every task of an executor.
 use crate::{
+    camera::Naming,
+    out_folder::OutFolder,
     partition::{MAX_CAMERAS, Partition, TaskError},
     row::{Row, Status},
     settings::{SettingsError, TaskSettings},
 };
+use image::RgbImage;
 use mattebox_core::{
-    frame::{CameraId, FrameNumber, Place, Timestamp},
+    frame::{CameraId, FrameNumber, RecordIdentity, Timestamp},
     matte::MatteState,
 };
 use mattebox_engine::{
-    Frame, FramePicture, FrameProcessor, MattedFrame, latency::age_us, trace::Span,
+    Frame, FramePicture, FrameProcessor, MattedFrame, StartError, latency::age_us, trace::Span,
 };
-use mattebox_store::{FrameDir, OnExisting, Outcome, StateStore, StoreError};
-use mattebox_wire::{DeadLetter, FrameStatus, MAX_HEADERS, OutgoingRecord, Record, ResultPicture};
+use mattebox_store::{FrameDir, OnExisting, Outcome, OwnerError, StoreError};
+use mattebox_wire::{
+    DeadLetter, FrameRecord, FrameStatus, MAX_HEADERS, OutgoingRecord, Record, ResultPicture,
+};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -25,9 +30,9 @@ pub enum OpenError {
     /// A setting cannot be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The output folder cannot be used.
+    /// The output folder cannot be used, or belongs to another job.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Folder(#[from] OwnerError),
 }
 
 /// Where a record comes from, and which task asks.
@@ -46,26 +51,49 @@ pub struct Origin<'a> {
 /// Topics' partitions; each has a lock of its own.
 type Partitions = HashMap<(String, i32), Arc<Mutex<Partition>>>;
 
-/// One for all tasks of an executor that have the same settings.
+/// What a thread makes frames with.
+struct Maker {
+    processor: FrameProcessor,
+    /// The picture of the record at hand.
+    picture: RgbImage,
+}
+
+impl Maker {
+    fn new(settings: &TaskSettings) -> Result<Self, StartError> {
+        Ok(Maker {
+            processor: FrameProcessor::new(&settings.engine, &settings.frame)?,
+            picture: RgbImage::default(),
+        })
+    }
+}
+
+/// One for all tasks of an executor that have the same settings and are of one query.
 pub struct TaskEngine {
     settings: TaskSettings,
-    memories: StateStore,
+    query: Option<String>,
+    folder: OutFolder,
     /// As many as there are threads at work.
-    processors: Mutex<Vec<FrameProcessor>>,
+    makers: Mutex<Vec<Maker>>,
     partitions: Mutex<Partitions>,
 }
 
 impl TaskEngine {
-    /// Reads the settings and what they name, and makes the output folder.
-    pub fn open(settings: &str) -> Result<Self, OpenError> {
+    /// Reads the settings and what they name, and takes the output folder for the job. `query` is
+    /// the id of the streaming query, which its checkpoint keeps.
+    pub fn open(settings: &str, query: Option<&str>) -> Result<Self, OpenError> {
         let settings = TaskSettings::from_json(settings)?;
-        let memories = StateStore::open(&settings.out)?.durable(settings.fsync);
         Ok(TaskEngine {
-            memories,
+            folder: OutFolder::open(&settings)?,
             settings,
-            processors: Mutex::default(),
+            query: query.map(str::to_owned),
+            makers: Mutex::default(),
             partitions: Mutex::default(),
         })
+    }
+
+    /// Checks what [`TaskEngine::open`] would, and makes nothing.
+    pub fn check(settings: &str) -> Result<(), OpenError> {
+        Ok(OutFolder::check(&TaskSettings::from_json(settings)?)?)
     }
 
     /// Makes a record's file. Whatever the record holds, the answer is a row; an error means that this task has to be done again.
@@ -91,67 +119,116 @@ impl TaskEngine {
                 });
             }
         };
-        let settings = &self.settings;
-        let Some(tracked) =
-            partition.track(&frame.camera, &settings.out, &self.memories, settings.fsync)?
-        else {
-            let message = format!("there are {MAX_CAMERAS} other cameras in its partition");
-            return Ok(Row {
-                camera: Some(frame.camera),
-                ..Row::dead("too-many-cameras", message)
-            });
+        let mut maker = match lock(&self.makers).pop() {
+            Some(maker) => maker,
+            None => Maker::new(&self.settings)?,
         };
-        let place = tracked.memory.numbering.place(frame.number, frame.time);
-        let is_late = matches!(place, Place::Late(_));
-        let on_existing = if is_late {
-            OnExisting::Skip
-        } else {
-            settings.on_existing
+        let made = self.make(&mut maker, &mut partition, origin, record, &frame);
+        if maker.processor.lost().is_none() {
+            lock(&self.makers).push(maker);
+        }
+        Ok(Row {
+            time: Some(frame.time),
+            camera: Some(frame.camera),
+            ..made?
+        })
+    }
+
+    /// Decodes a frame's picture, names the frame and makes its file. Only what can be decoded gets a name: no dead letter moves those of
+    /// others.
+    fn make(
+        &self,
+        maker: &mut Maker,
+        partition: &mut Partition,
+        origin: Origin<'_>,
+        record: &Record<'_>,
+        frame: &FrameRecord<'_>,
+    ) -> Result<Row, TaskError> {
+        let settings = &self.settings;
+        let Maker { processor, picture } = maker;
+        let span = Span::default();
+        let encoded = FramePicture::Encoded(frame.picture());
+        let decoded = processor.decode(&settings.frame, encoded, &span, picture);
+        if let Err(rejection) = decoded.into_result() {
+            return Ok(Row::dead(rejection.code, rejection.message));
+        }
+        let topic = partition.topic();
+        let Some(camera) = partition.track(&frame.camera, &self.folder)? else {
+            let message = format!("there are {MAX_CAMERAS} other cameras in its partition");
+            return Ok(Row::dead("too-many-cameras", message));
+        };
+        let identity = RecordIdentity {
+            number: frame.number.0,
+            session: frame.session,
+            fingerprint: mattebox_wire::fingerprint(
+                frame.number,
+                frame.time,
+                record.value.unwrap_or_default(),
+            ),
+            topic: &topic,
+            partition: origin.partition,
+            offset: origin.offset,
+        };
+        let extension = settings.frame.format.extension();
+        let naming = camera.name(&identity, &self.folder, extension)?;
+        let (number, is_alone) = match naming {
+            Naming::InTurn(number) => (number, false),
+            Naming::Alone(number) => (number, true),
+            Naming::Before(number) => {
+                let path = number.map(|number| camera.files.path(number, extension));
+                return Ok(Row {
+                    frame: number,
+                    ..Row::kept(Status::Kept, path.as_deref(), picture.dimensions())
+                });
+            }
+            Naming::Refused(refusal) => return Ok(Row::dead(refusal.code, refusal.message)),
         };
         let target = Target {
             settings,
-            files: &tracked.files,
-            number: place.number(),
+            files: &camera.files,
+            number,
             time: frame.time,
-            on_existing,
+            on_existing: match is_alone {
+                true => OnExisting::Skip,
+                false => settings.on_existing,
+            },
         };
         // A late frame is processed by itself, and so is every frame with the hard matte.
         let mut nothing = MatteState::default();
-        let state = if is_late || !settings.frame.has_state() {
+        let state = if is_alone || !settings.frame.has_state() {
             &mut nothing
         } else {
-            &mut tracked.memory.matte
-        };
-        let mut processor = match lock(&self.processors).pop() {
-            Some(processor) => processor,
-            None => FrameProcessor::new(&settings.engine, &settings.frame)?,
+            &mut camera.state.matte
         };
         let processed = processor.process(
             Frame {
                 settings: &settings.frame,
-                picture: FramePicture::Encoded(frame.picture()),
+                picture: FramePicture::Decoded(picture),
                 time: frame.time,
                 state,
                 background: None,
-                span: &Span::default(),
+                span: &span,
             },
             |matted| target.write(matted),
         );
-        if processor.lost().is_none() {
-            lock(&self.processors).push(processor);
-        }
         let row = match processed.into_result() {
             Ok(row) => row?,
             Err(rejection) => Row::dead(rejection.code, rejection.message),
         };
+        if row.status == Status::KeptDifferent && partition.is_first_difference(&frame.camera) {
+            // It goes to the executor's log.
+            eprintln!(
+                "mattebox: WARN camera {}: {} was there with other bytes and is kept (with --on-existing overwrite it is replaced); of other files                  of the camera this is not said again",
+                frame.camera,
+                row.path.as_deref().unwrap_or_default()
+            );
+        }
         let headers = match row.picture {
-            Some(_) => headers(settings, record, &frame, place.number(), row.size),
+            Some(_) => headers(settings, record, frame, number, row.size),
             None => Vec::new(),
         };
         Ok(Row {
-            frame: Some(place.number()),
-            time: Some(frame.time),
-            camera: Some(frame.camera),
+            frame: Some(number),
             headers,
             ..row
         })
@@ -182,6 +259,7 @@ impl TaskEngine {
             camera: row.camera.as_ref().map(CameraId::as_str),
             frame: row.frame.map(|frame| frame.0),
             status: row.status.name(),
+            differs: row.status == Status::KeptDifferent,
             path: row.path.as_deref(),
             bytes: row.bytes,
             width: row.size.0,
@@ -208,15 +286,15 @@ impl TaskEngine {
     /// A task has ended well: stores what its partition's cameras are remembered by.
     pub fn complete(&self, topic: &str, partition: i32, task: i64) -> Result<(), TaskError> {
         let partition = self.partition(topic, partition);
-        lock(&partition).complete(task, &self.memories, self.settings.keep)
+        lock(&partition).complete(task, &self.folder, self.settings.keep)
     }
 
     fn partition(&self, topic: &str, number: i32) -> Arc<Mutex<Partition>> {
         let mut partitions = lock(&self.partitions);
-        let new = || Arc::new(Mutex::new(Partition::new(&self.settings, topic, number)));
+        let new = || Partition::new(&self.settings, topic, number, self.query.as_deref());
         partitions
             .entry((topic.to_owned(), number))
-            .or_insert_with(new)
+            .or_insert_with(|| Arc::new(Mutex::new(new())))
             .clone()
     }
 }
@@ -239,26 +317,19 @@ impl Target<'_> {
             Err(rejection) => return Ok(Row::dead(rejection.code, rejection.message)),
         };
         let extension = self.settings.frame.format.extension();
-        let status = match self
+        let outcome = self
             .files
-            .write(self.number, extension, encoded, self.on_existing)?
-        {
-            Outcome::Written => Status::Written,
-            Outcome::Skipped => Status::Kept,
-        };
+            .write(self.number, extension, encoded, self.on_existing)?;
         let path = self.files.path(self.number, extension);
+        let row = match outcome {
+            Outcome::Written => Row::in_place(Status::Written, Some(&path), size, encoded.len()),
+            Outcome::Skipped => Row::kept(Status::Kept, Some(&path), size),
+            Outcome::KeptDifferent => Row::kept(Status::KeptDifferent, Some(&path), size),
+        };
         Ok(Row {
-            status,
-            camera: None,
-            frame: None,
-            time: None,
             latency_us: Some(age_us(self.time)),
-            size,
-            bytes: encoded.len(),
-            path: Some(path.to_string_lossy().into_owned()),
-            fault: None,
             picture: self.settings.needs_picture().then(|| encoded.to_vec()),
-            headers: Vec::new(),
+            ..row
         })
     }
 }
@@ -267,7 +338,7 @@ impl Target<'_> {
 fn headers(
     settings: &TaskSettings,
     record: &Record<'_>,
-    frame: &mattebox_wire::FrameRecord<'_>,
+    frame: &FrameRecord<'_>,
     number: FrameNumber,
     (width, height): (u32, u32),
 ) -> Vec<(&'static str, String)> {

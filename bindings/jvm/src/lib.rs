@@ -1,7 +1,7 @@
 //! The core of mattebox as a function that Spark runs in its executors.
 //!
 //! ```text
-//! record ─► Java: MatteFunction ─► native ─► engine: wire ─► matte ─► compose ─► file ─► row ─► Java
+//! record ─► Java: MatteFunction ─► native ─► engine: wire ─► decode ─► name ─► matte ─► compose ─► file ─► row ─► Java
 //!                     └── end of the task ─► engine: what is remembered of the cameras is stored
 //! ```
 //!
@@ -9,11 +9,14 @@
 //!
 //! * [`settings`]: what the function is told, as JSON.
 //! * [`engine`]: from a record to a file and a row; [`row`]: what became of the record.
-//! * [`partition`]: what is remembered of a partition's cameras, from task to task.
+//! * [`partition`]: what is remembered of a partition's cameras, from task to task; `camera`: one of them, and what its frames are called.
+//! * `out_folder`: the output folder, and whose it is.
 //! * `native`: what Java calls.
 //! * `java/`: the function itself, and the loader of this library.
+mod camera;
 pub mod engine;
 mod native;
+mod out_folder;
 pub mod partition;
 pub mod row;
 pub mod settings;

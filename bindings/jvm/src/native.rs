@@ -8,7 +8,6 @@
 use crate::{
     engine::{OpenError, Origin, TaskEngine},
     partition::TaskError,
-    settings::TaskSettings,
 };
 use jni::{
     Env, EnvUnowned,
@@ -18,14 +17,18 @@ use jni::{
     strings::{JNIStr, JNIString},
     sys::{jint, jlong},
 };
+use mattebox_store::OwnerError;
 use std::{
     any::Any,
     sync::{Arc, PoisonError, RwLock},
 };
 use thiserror::Error;
 
-/// The engines of this process by their settings. The place is the handle that Java has: nothing that Java passes is an address.
-static ENGINES: RwLock<Vec<(String, Arc<TaskEngine>)>> = RwLock::new(Vec::new());
+/// The engines of this process by their settings and query. The place is the handle that Java has: nothing that Java passes is an address.
+static ENGINES: RwLock<Vec<(EngineKey, Arc<TaskEngine>)>> = RwLock::new(Vec::new());
+
+/// Settings, and the id of a streaming query.
+type EngineKey = (String, Option<String>);
 
 #[derive(Debug, Error)]
 enum NativeError {
@@ -45,7 +48,10 @@ impl NativeError {
     /// The exception that says whose fault it is: with a `SettingsException` the same would happen again, however often it is tried.
     fn class(&self) -> &'static JNIStr {
         match self {
-            NativeError::Open(OpenError::Settings(_)) | NativeError::Task(TaskError::Start(_)) => {
+            NativeError::Open(OpenError::Folder(OwnerError::Store(_))) => {
+                jni_str!("io/mattebox/spark/MatteboxException")
+            }
+            NativeError::Open(_) | NativeError::Task(TaskError::Start(_)) => {
                 jni_str!("io/mattebox/spark/SettingsException")
             }
             _ => jni_str!("io/mattebox/spark/MatteboxException"),
@@ -99,21 +105,26 @@ extern "system" fn Java_io_mattebox_spark_Native_check<'c>(
     settings: JString<'c>,
 ) {
     let checked = env.with_env(|env| -> Result<(), NativeError> {
-        TaskSettings::from_json(&settings.try_to_string(env)?).map_err(OpenError::from)?;
-        Ok(())
+        Ok(TaskEngine::check(&settings.try_to_string(env)?)?)
     });
     checked.resolve::<Throw>();
 }
 
-/// `static native long open(String settings)`
+/// `static native long open(String settings, String query)`
 #[unsafe(no_mangle)]
 extern "system" fn Java_io_mattebox_spark_Native_open<'c>(
     mut env: EnvUnowned<'c>,
     _: JClass<'c>,
     settings: JString<'c>,
+    query: JString<'c>,
 ) -> jlong {
-    let opened =
-        env.with_env(|env| -> Result<jlong, NativeError> { open(settings.try_to_string(env)?) });
+    let opened = env.with_env(|env| -> Result<jlong, NativeError> {
+        let query = match query.is_null() {
+            true => None,
+            false => Some(query.try_to_string(env)?),
+        };
+        open((settings.try_to_string(env)?, query))
+    });
     opened.resolve::<Throw>()
 }
 
@@ -176,13 +187,13 @@ extern "system" fn Java_io_mattebox_spark_Native_complete<'c>(
     done.resolve::<Throw>();
 }
 
-fn open(settings: String) -> Result<jlong, NativeError> {
+fn open(key: EngineKey) -> Result<jlong, NativeError> {
     let mut engines = ENGINES.write().unwrap_or_else(PoisonError::into_inner);
-    let place = match engines.iter().position(|(known, _)| *known == settings) {
+    let place = match engines.iter().position(|(known, _)| *known == key) {
         Some(place) => place,
         None => {
-            let engine = Arc::new(TaskEngine::open(&settings)?);
-            engines.push((settings, engine));
+            let engine = Arc::new(TaskEngine::open(&key.0, key.1.as_deref())?);
+            engines.push((key, engine));
             engines.len() - 1
         }
     };

@@ -4,12 +4,12 @@
 //! to another one. A span that is done is not given again once the query's checkpoint says so. So what is remembered is stored at the end of
 //! each task, before Spark hears that it is done, under the offset behind its last record: wherever the checkpoint lets the log be taken up
 //! again, the version for that place is there.
-use crate::settings::TaskSettings;
+use crate::{camera::Camera, out_folder::OutFolder, settings::TaskSettings};
 use mattebox_core::frame::CameraId;
-use mattebox_store::{CameraState, FrameDir, StateStore, StoreError, StoredState, Stream};
+use mattebox_store::{StoreError, Stream, journal::JournalError};
 use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry},
-    path::Path,
+    collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
+    sync::Arc,
 };
 use thiserror::Error;
 
@@ -24,6 +24,14 @@ pub enum TaskError {
     /// A file or what is remembered cannot be written or read.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The journal cannot say what a frame is called, so that its file could take another's place.
+    #[error("no name can be given to a frame of camera {camera}, and no file is written: {source}")]
+    Journal {
+        /// Whose frame it is.
+        camera: CameraId,
+        /// Why.
+        source: JournalError,
+    },
     /// Two attempts at once.
     #[error(
         "task {old} was overtaken by task {new}: the same records are not worked on twice at once (spark.speculation must be off)"
@@ -39,16 +47,12 @@ pub enum TaskError {
     Start(#[from] mattebox_engine::StartError),
 }
 
-/// A camera of the partition.
-pub(crate) struct Tracked {
-    pub(crate) memory: CameraState,
-    pub(crate) files: FrameDir,
-    touched: bool,
-}
-
 /// What is known of the partition.
 pub(crate) struct Partition {
     stream: Stream,
+    /// What its topic is known by in the names of frames.
+    topic: Arc<str>,
+    number: i32,
     /// The task that has it.
     task: i64,
     /// The offset behind its last record.
@@ -58,20 +62,36 @@ pub(crate) struct Partition {
     /// Where the last tasks began that ended well.
     starts: VecDeque<i64>,
     start: i64,
-    cameras: HashMap<CameraId, Tracked>,
+    cameras: HashMap<CameraId, Camera>,
+    /// Cameras of which it was said that a file of theirs was kept and differs.
+    told: HashSet<CameraId>,
 }
 
 impl Partition {
-    pub(crate) fn new(settings: &TaskSettings, topic: &str, number: i32) -> Self {
+    /// `query` is the id of the streaming query.
+    pub(crate) fn new(
+        settings: &TaskSettings,
+        topic: &str,
+        number: i32,
+        query: Option<&str>,
+    ) -> Self {
         Partition {
             stream: Stream::new(&settings.group, topic, number),
+            topic: settings.topic_identity(topic, query).into(),
+            number,
             task: i64::MIN,
             next: -1,
             is_open: false,
             starts: VecDeque::new(),
             start: 0,
             cameras: HashMap::new(),
+            told: HashSet::new(),
         }
+    }
+
+    /// What its topic is known by in the names of frames.
+    pub(crate) fn topic(&self) -> Arc<str> {
+        self.topic.clone()
     }
 
     /// A task has a record.
@@ -100,38 +120,27 @@ impl Partition {
     pub(crate) fn track(
         &mut self,
         camera: &CameraId,
-        out: &Path,
-        memories: &StateStore,
-        fsync: bool,
-    ) -> Result<Option<&mut Tracked>, TaskError> {
+        folder: &OutFolder,
+    ) -> Result<Option<&mut Camera>, TaskError> {
         let there = self.cameras.len();
         let tracked = match self.cameras.entry(camera.clone()) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(_) if there >= MAX_CAMERAS => return Ok(None),
             Entry::Vacant(new) => {
-                let offset = self.next - 1;
-                let memory = match memories.recall(&self.stream, camera, offset)? {
-                    StoredState::Missing => CameraState::default(),
-                    StoredState::Known(memory) => memory,
-                    StoredState::Unreadable { memory, problem } => {
-                        // It goes to the executor's log.
-                        eprintln!(
-                            "mattebox: WARN camera {camera}, offset {offset}: the camera's stored state cannot be read: its matte begins \
-                             again, and its frames get numbers above every file that it has: {problem}"
-                        );
-                        memory
-                    }
-                };
-                let files = FrameDir::open(out, camera)?.durable(fsync)?;
-                new.insert(Tracked {
-                    memory,
-                    files,
-                    touched: false,
-                })
+                let by = format!("{}/{}", self.topic, self.number);
+                let recalled =
+                    Camera::recall(camera.clone(), folder, &self.stream, &by, self.next - 1)?;
+                new.insert(recalled)
             }
         };
         tracked.touched = true;
         Ok(Some(tracked))
+    }
+
+    /// Whether it is the first time that a file of the camera was kept and differs. Beyond as many cameras as are tracked it is not said any
+    /// more.
+    pub(crate) fn is_first_difference(&mut self, camera: &CameraId) -> bool {
+        self.told.len() < MAX_CAMERAS && self.told.insert(camera.clone())
     }
 
     /// The task has ended well: what is known now is stored, before anybody hears of it. Versions that Spark no longer can go back to are
@@ -139,7 +148,7 @@ impl Partition {
     pub(crate) fn complete(
         &mut self,
         task: i64,
-        memories: &StateStore,
+        folder: &OutFolder,
         keep: usize,
     ) -> Result<(), TaskError> {
         if task != self.task || !self.is_open {
@@ -150,13 +159,14 @@ impl Partition {
             self.starts.pop_front();
         }
         let oldest = self.starts.front().copied().unwrap_or(self.start);
+        let states = &folder.states;
         for (camera, tracked) in self
             .cameras
             .iter_mut()
             .filter(|(_, tracked)| tracked.touched)
         {
-            memories.save(&self.stream, camera, self.next, &tracked.memory.to_bytes())?;
-            memories.prune(&self.stream, camera, oldest)?;
+            states.save(&self.stream, camera, self.next, &tracked.state.to_bytes())?;
+            states.prune(&self.stream, camera, oldest)?;
         }
         let is_many = self.cameras.len() > MAX_AT_HAND;
         self.cameras

@@ -1,6 +1,7 @@
 //! What became of a record, and how it crosses to Java.
 use mattebox_core::frame::{CameraId, FrameNumber, Timestamp};
 use mattebox_wire::{OutgoingRecord, OutgoingValue};
+use std::{fs, path::Path};
 
 /// What became of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,16 +10,18 @@ pub enum Status {
     Written,
     /// Its file was there already, and was left as it was.
     Kept,
+    /// A file with its name and other bytes was there, and was left as it was.
+    KeptDifferent,
     /// It cannot be a frame.
     Dead,
 }
 
 impl Status {
-    /// Its name in rows and in records.
+    /// Its name in rows and in records. Whether a file that was kept differs stands beside it.
     pub fn name(self) -> &'static str {
         match self {
             Status::Written => "written",
-            Status::Kept => "kept",
+            Status::Kept | Status::KeptDifferent => "kept",
             Status::Dead => "dead",
         }
     }
@@ -70,8 +73,32 @@ impl Row {
         }
     }
 
+    /// A frame whose file is in place, at `path` where that is known.
+    pub fn in_place(status: Status, path: Option<&Path>, size: (u32, u32), bytes: usize) -> Self {
+        Row {
+            status,
+            camera: None,
+            frame: None,
+            time: None,
+            latency_us: None,
+            size,
+            bytes,
+            path: path.map(|path| path.to_string_lossy().into_owned()),
+            fault: None,
+            picture: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// A frame whose file was there before.
+    pub fn kept(status: Status, path: Option<&Path>, size: (u32, u32)) -> Self {
+        let found = path.and_then(|path| fs::metadata(path).ok());
+        let bytes = found.map_or(0, |found| found.len() as usize);
+        Row::in_place(status, path, size, bytes)
+    }
+
     /// For `Result.java`: numbers (the smallest `i64` where there is none), width and height,
-    /// texts, the picture and its headers, then the records to publish. Everything is big-endian,
+    /// whether the file that was kept differs, texts, the picture and its headers, then the records to publish. Everything is big-endian,
     /// as Java reads it.
     ///
     /// The picture crosses once, however many columns have it: as a column of the row if
@@ -90,6 +117,7 @@ impl Row {
         }
         out.0.extend(self.size.0.to_be_bytes());
         out.0.extend(self.size.1.to_be_bytes());
+        out.0.push(u8::from(self.status == Status::KeptDifferent));
         let (code, message) = self
             .fault
             .as_ref()

@@ -3,11 +3,12 @@ use mattebox_core::compose::BackgroundSpec;
 use mattebox_engine::{
     BackgroundChoice, Engine, FrameOptions, FrameSettings, ModelChoice, SettingError, StartError,
 };
-use mattebox_store::{Inputs, OnExisting};
+use mattebox_store::{Inputs, OnExisting, Owner};
 use mattebox_wire::PublishTopics;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{
+    collections::BTreeMap,
     fmt::Display,
     fs,
     path::{Path, PathBuf},
@@ -49,10 +50,12 @@ struct TaskOptions {
     keep: usize,
     #[serde(default)]
     publish: Option<PublishTopics>,
+    #[serde(default)]
+    topics: BTreeMap<String, Option<String>>,
 }
 
 /// The names of [`TaskOptions`].
-const TASK_OPTIONS: [&str; 7] = [
+const TASK_OPTIONS: [&str; 8] = [
     "out",
     "group",
     "on_existing",
@@ -60,7 +63,11 @@ const TASK_OPTIONS: [&str; 7] = [
     "picture",
     "keep",
     "publish",
+    "topics",
 ];
+
+/// What brokers older than Kafka 2.8 give every topic as its id.
+const NO_TOPIC_ID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
 fn keep() -> usize {
     2
@@ -90,6 +97,8 @@ pub struct TaskSettings {
     pub publish: Option<PublishTopics>,
     /// Starts of tasks whose states are kept, so that Spark can go back to them.
     pub keep: usize,
+    /// The topics that the job reads, with the ids that Kafka gave them, where they are told.
+    pub topics: BTreeMap<String, Option<String>>,
 }
 
 impl TaskSettings {
@@ -109,7 +118,7 @@ impl TaskSettings {
         }
         check_files(&own.out, &frame)?;
         let on_existing =
-            parse("on_existing", own.on_existing.as_deref())?.unwrap_or(OnExisting::Overwrite);
+            parse("on_existing", own.on_existing.as_deref())?.unwrap_or(OnExisting::Skip);
         if on_existing == OnExisting::Fail {
             return Err(bad("on_existing")(
                 "Spark may make a frame once more, and its file be there: use overwrite or skip",
@@ -131,9 +140,38 @@ impl TaskSettings {
             picture: own.picture,
             publish: own.publish,
             keep: own.keep.max(1),
+            topics: own.topics,
             out: own.out,
             group: own.group,
         })
+    }
+
+    /// Who the output folder belongs to. A job that does not say which topics it reads is known by
+    /// its group alone.
+    pub(crate) fn owner(&self) -> Owner {
+        let topics: Vec<&str> = self.topics.keys().map(String::as_str).collect();
+        Owner::Spark {
+            topic: match topics[..] {
+                [] => "*".to_owned(),
+                _ => topics.join(","),
+            },
+            group: self.group.clone(),
+        }
+    }
+
+    /// What a topic is known by in the names of its frames: something that another topic of the
+    /// same name does not have, or its offsets would stand for the frames of this one.
+    ///
+    /// That is the id that Kafka gave the topic, as the worker writes it. Where the job does not
+    /// tell the id, it is the topic's name with the id of the query, which Spark keeps in the
+    /// query's checkpoint: Spark does not go on with a checkpoint whose topic counts anew.
+    pub(crate) fn topic_identity(&self, topic: &str, query: Option<&str>) -> String {
+        let id = self.topics.get(topic).and_then(Option::as_deref);
+        match (id.filter(|id| *id != NO_TOPIC_ID), query) {
+            (Some(id), _) => id.replace('-', "+").replace('_', "/"),
+            (None, Some(query)) => format!("name:{topic}/{query}"),
+            (None, None) => format!("name:{topic}"),
+        }
     }
 
     /// Whether rows need the encoded picture: as a column, or for the topic of pictures.
@@ -243,6 +281,31 @@ mod tests {
         assert_eq!(*settings.frame, FrameSettings::default());
         assert!(settings.frame.has_state() && !settings.picture);
         assert!(settings.publish.is_none() && !settings.needs_picture());
+        assert_eq!(settings.on_existing, OnExisting::Skip);
+    }
+
+    #[test]
+    fn a_topic_is_known_by_its_id_or_else_by_its_name_and_the_query() {
+        let open = |topics: &str| {
+            let json = format!(r#"{{"out": "/tmp/x", "group": "g", "topics": {topics}}}"#);
+            TaskSettings::from_json(&json).unwrap()
+        };
+        let told = open(r#"{"t": "a-b_c", "old": "AAAAAAAAAAAAAAAAAAAAAA", "new": null}"#);
+        for (topic, query, identity) in [
+            ("t", Some("q"), "a+b/c"),
+            ("t", None, "a+b/c"),
+            ("old", Some("q"), "name:old/q"),
+            ("new", Some("q"), "name:new/q"),
+            ("another", None, "name:another"),
+        ] {
+            assert_eq!(told.topic_identity(topic, query), identity);
+        }
+        let owner = |topic: &str| Owner::Spark {
+            topic: topic.to_owned(),
+            group: "g".to_owned(),
+        };
+        assert_eq!(told.owner(), owner("new,old,t"));
+        assert_eq!(open("{}").owner(), owner("*"));
     }
 
     #[test]

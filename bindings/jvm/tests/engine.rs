@@ -29,7 +29,7 @@ fn jpeg(number: u64) -> Vec<u8> {
 }
 
 fn engine(out: &Path) -> TaskEngine {
-    TaskEngine::open(&format!(r#"{{"out": {out:?}, "group": "test"}}"#)).unwrap()
+    TaskEngine::open(&format!(r#"{{"out": {out:?}, "group": "test"}}"#), None).unwrap()
 }
 
 /// The record at an offset: the frames of two cameras, in turn.
@@ -47,6 +47,20 @@ fn record_of(
     camera: &str,
     number: u64,
     moment: i64,
+) -> Row {
+    let value = jpeg(number);
+    value_of(engine, task, offset, camera, number, moment, &value)
+}
+
+/// A record of a camera with this value.
+fn value_of(
+    engine: &TaskEngine,
+    task: i64,
+    offset: i64,
+    camera: &str,
+    number: u64,
+    moment: i64,
+    value: &[u8],
 ) -> Row {
     let time = format!(
         "2026-01-01T00:00:{:02}.{:03}000Z",
@@ -69,10 +83,9 @@ fn record_of(
         name,
         value: Some(value.as_bytes()),
     });
-    let value = jpeg(number);
     let record = mattebox_wire::Record {
         key: Some(camera.as_bytes()),
-        value: Some(&value),
+        value: Some(value),
         headers: &headers,
     };
     engine
@@ -90,11 +103,13 @@ fn record_of(
 
 fn span(engine: &TaskEngine, task: i64, offsets: std::ops::Range<i64>) {
     for offset in offsets {
+        // A frame that is made again has its file already, and gives the same bytes.
         let row = record(engine, task, offset);
-        assert_eq!(
-            (row.status, row.fault),
-            (Status::Written, None),
-            "offset {offset}"
+        assert!(
+            matches!(row.status, Status::Written | Status::Kept),
+            "offset {offset}: {:?}, {:?}",
+            row.status,
+            row.fault
         );
     }
 }
@@ -197,8 +212,8 @@ fn what_spark_no_longer_can_go_back_to_is_removed() {
 #[test]
 fn an_address_as_output_is_refused_and_no_folder_is_made() {
     for address in ["s3a://bucket/x", "hdfs:/x", "file:/x"] {
-        let Err(error) = TaskEngine::open(&format!(r#"{{"out": {address:?}, "group": "test"}}"#))
-        else {
+        let json = format!(r#"{{"out": {address:?}, "group": "test"}}"#);
+        let Err(error) = TaskEngine::open(&json, None) else {
             panic!("{address}")
         };
         assert!(error.to_string().contains("is an address"), "{error}");
@@ -213,11 +228,8 @@ fn an_address_as_output_is_refused_and_no_folder_is_made() {
 fn a_published_picture_has_the_headers_of_a_workers_result() {
     let out = tempfile::tempdir().unwrap();
     let open = |more: &str| {
-        TaskEngine::open(&format!(
-            r#"{{"out": {:?}, "group": "test"{more}}}"#,
-            out.path()
-        ))
-        .unwrap()
+        let json = format!(r#"{{"out": {:?}, "group": "test"{more}}}"#, out.path());
+        TaskEngine::open(&json, None).unwrap()
     };
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let texts = [
@@ -333,7 +345,7 @@ fn unpack(packed: &[u8]) -> Unpacked {
         }
     }
     let mut input = In(packed);
-    input.take(4 * 8 + 2 * 4);
+    input.take(4 * 8 + 2 * 4 + 1);
     let status = input.text();
     for _ in 0..4 {
         input.part();
@@ -372,7 +384,8 @@ fn a_row_carries_the_records_to_publish_and_the_picture_once() {
             }
         })
         .to_string();
-        TaskEngine::open(&format!("{}{more}}}", json.strip_suffix('}').unwrap())).unwrap()
+        let json = format!("{}{more}}}", json.strip_suffix('}').unwrap());
+        TaskEngine::open(&json, None).unwrap()
     };
     let value = json_frame();
     let many: Vec<_> = (0..100).map(|number| format!("other-{number}")).collect();
@@ -565,4 +578,86 @@ fn state_that_cannot_be_read_replaces_no_file() {
             .all(|(name, bytes)| after.get(name) == Some(bytes)),
         "a file was replaced"
     );
+}
+
+#[test]
+fn what_is_a_dead_letter_moves_no_name() {
+    let out = tempfile::tempdir().unwrap();
+    let engine = engine(out.path());
+    for (offset, (number, value, code)) in (0..).zip([
+        (5_000_000, &b"\xff\xd8 half a picture"[..], "not-a-picture"),
+        (1 << 53, &jpeg(0)[..400], "picture-"),
+        (1 << 53, &jpeg(0), "implausible-number"),
+    ]) {
+        let row = value_of(&engine, 1, offset, "left", number, 0, value);
+        let (found, message) = row.fault.unwrap();
+        assert!(found.starts_with(code), "{found}: {message}");
+        assert_eq!((row.status, row.frame), (Status::Dead, None));
+    }
+    assert!(!out.path().join(".mattebox/names/left").exists());
+}
+
+#[test]
+fn after_dead_letters_the_names_are_those_of_the_camera() {
+    let out = tempfile::tempdir().unwrap();
+    let engine = engine(out.path());
+    record_of(&engine, 1, 0, "left", 0, 0);
+    value_of(
+        &engine,
+        1,
+        1,
+        "left",
+        5_000_000,
+        1,
+        b"\xff\xd8 half a picture",
+    );
+    record_of(&engine, 1, 2, "left", 1 << 53, 2);
+    let row = record_of(&engine, 1, 3, "left", 1, 3);
+    assert_eq!(
+        (row.status, row.frame),
+        (Status::Written, Some(FrameNumber(1)))
+    );
+}
+
+#[test]
+fn a_file_that_exists_is_kept_unless_it_is_not_whole() {
+    let out = tempfile::tempdir().unwrap();
+    let first = engine(out.path());
+    let path = out.path().join("left/frame_000000.png");
+    let made = |engine: &TaskEngine, task| record_of(engine, task, 0, "left", 0, 0).status;
+    assert_eq!(made(&first, 1), Status::Written);
+    let bytes = fs::read(&path).unwrap();
+    assert_eq!(made(&first, 2), Status::Kept);
+    fs::write(&path, "other").unwrap();
+    let row = record_of(&first, 3, 0, "left", 0, 0);
+    assert_eq!((row.status, row.bytes), (Status::KeptDifferent, 5));
+    assert_eq!(row.status.name(), "kept");
+    assert_eq!(fs::read(&path).unwrap(), b"other");
+    fs::write(&path, "").unwrap();
+    assert_eq!(made(&first, 4), Status::Written);
+    fs::write(&path, "other").unwrap();
+    let json = format!(
+        r#"{{"out": {:?}, "group": "test", "on_existing": "overwrite"}}"#,
+        out.path()
+    );
+    let replacing = TaskEngine::open(&json, None).unwrap();
+    assert_eq!(made(&replacing, 1), Status::Written);
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn a_record_that_is_delivered_twice_has_one_file() {
+    let out = tempfile::tempdir().unwrap();
+    let engine = engine(out.path());
+    let made = |offset| record_of(&engine, 1, offset, "left", 0, 0);
+    let first = made(0);
+    let again = made(1);
+    assert_eq!((again.status, &again.path), (Status::Kept, &first.path));
+    assert_eq!((again.bytes, again.size), (first.bytes, first.size));
+    assert_eq!(again.latency_us, None);
+    let path = first.path.unwrap();
+    let bytes = fs::read(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert_eq!(made(2).status, Status::Written);
+    assert_eq!(fs::read(&path).unwrap(), bytes);
 }

@@ -120,6 +120,12 @@ def test_the_function_is_told_the_topics_and_how_much_they_take() -> None:
     assert with_pictures == {**topics, "results": "r", "pictures": {"topic": "matted", "max_bytes": 9}}
 
 
+def test_a_file_that_is_there_is_kept_and_the_function_knows_its_topic() -> None:
+    read = settings.read(["--topic", "t"])
+    assert read.made["on_existing"] == "skip" and read.made["topics"] == {"t": None}
+    assert settings.read(["--on-existing", "overwrite"]).made["on_existing"] == "overwrite"
+
+
 def test_the_job_as_a_program_refuses_before_spark_starts(tmp_path: pathlib.Path) -> None:
     for arguments, more in ((["--out", "s3a://bucket/x"], {}), ([], {"OUTPUT_DIR": "s3a://bucket/x"})):
         command = [sys.executable, "-m", "mattebox.spark", *arguments]

@@ -236,7 +236,7 @@ def test_a_checkpoint_that_does_not_fit_its_topic_is_named_and_nothing_is_left_o
     # The oldest record, wherever a job without a checkpoint would begin.
     job = town.job("--from", "latest", "--until", "end", "--on-stale-checkpoint", "restart")
     assert job.finish() == 0, job.text()[-4000:]
-    assert "40 written" in job.text()
+    assert "0 written, 40 kept" in job.text()
 
 
 def test_a_topic_that_was_made_anew_is_named_even_where_the_offsets_would_fit(town: Town) -> None:
@@ -247,6 +247,11 @@ def test_a_topic_that_was_made_anew_is_named_even_where_the_offsets_would_fit(to
     job = town.job("--from", "earliest", "--until", "end")
     assert job.finish() == 1
     assert "the topic was made anew" in job.text() and town.count("output") == 20
+    before = town.files("output")
+    job = town.job("--from", "earliest", "--until", "end", "--on-stale-checkpoint", "restart")
+    assert job.finish() == 0, job.text()[-4000:]
+    after = town.files("output")
+    assert len(after) == 50 and {name: after[name] for name in before} == before
 
 
 def test_frames_are_published_with_the_bytes_and_headers_of_a_worker_and_can_be_viewed(town: Town) -> None:
@@ -361,6 +366,18 @@ def test_settings_are_checked_on_the_driver_as_on_an_executor(spark: SparkSessio
         with pytest.raises(failures.SettingsError, match=re.escape(words)):
             session.check(spark, {**good, name: value})
     assert not (tmp_path / "out").exists(), "the folder is the executors' to make"
+
+
+def test_the_folder_of_another_job_is_refused_on_the_driver(spark: SparkSession, tmp_path: pathlib.Path) -> None:
+    mine = settings.read(["--topic", "t", "--group", "mine", "--out", str(tmp_path)]).made
+    session.check(spark, mine)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / ".mattebox").mkdir()
+    owner = {"version": 1, "kind": "spark", "topic": "t", "group": "theirs"}
+    (tmp_path / ".mattebox/owner").write_text(json.dumps(owner))
+    with pytest.raises(failures.SettingsError, match="belongs to the Spark job of group theirs, topic t"):
+        session.check(spark, mine)
+    session.check(spark, {**mine, "group": "theirs"})
 
 
 def png(width: int, height: int) -> bytes:

@@ -1,27 +1,36 @@
-//! A hash by which a record is known when it comes again.
+//! A number that tells records apart.
 use mattebox_core::frame::{FrameNumber, Timestamp};
 
-/// The hash of a record: equal for a repeated delivery, and in nearly no other case. The upper half
-/// is the CRC-32 of the frame's number and time, the lower half that of the record's value.
+/// A hash of a record's value, and of the number and time of its frame. It is equal for a record
+/// that was delivered again. Two records of one camera that only look alike, such as two pictures
+/// of a dark room, have other numbers or times.
 pub fn fingerprint(number: FrameNumber, time: Timestamp, value: &[u8]) -> u64 {
-    let mut head = [0; 16];
-    head[..8].copy_from_slice(&number.0.to_le_bytes());
-    head[8..].copy_from_slice(&time.0.to_le_bytes());
-    u64::from(crc32fast::hash(&head)) << 32 | u64::from(crc32fast::hash(value))
+    let mut place = [0; 16];
+    place[..8].copy_from_slice(&number.0.to_le_bytes());
+    place[8..].copy_from_slice(&time.0.to_le_bytes());
+    u64::from(crc32fast::hash(value)) | u64::from(crc32fast::hash(&place)) << 32
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Numberings that are stored hold fingerprints: another value for the same record would make a
+    /// repeated delivery a frame of its own.
     #[test]
-    fn number_time_and_value_count() {
+    fn a_fingerprint_never_changes() {
         let of =
             |number, time, value: &[u8]| fingerprint(FrameNumber(number), Timestamp(time), value);
-        let one = of(1, 2, b"x");
-        assert_eq!(of(1, 2, b"x"), one);
-        for other in [of(2, 2, b"x"), of(1, 3, b"x"), of(1, 2, b"y")] {
-            assert_ne!(other, one);
+        let known = of(41, 1_700_000_000_000_000, b"picture");
+        assert_eq!(known & 0xffff_ffff, u64::from(crc32fast::hash(b"picture")));
+        assert_eq!(of(0, 0, b""), u64::from(crc32fast::hash(&[0; 16])) << 32);
+        assert_eq!(of(0, 0, b""), 0xecbb_4b55_0000_0000);
+        for other in [
+            of(42, 1_700_000_000_000_000, b"picture"),
+            of(41, 1_700_000_000_000_001, b"picture"),
+            of(41, 1_700_000_000_000_000, b"pictures"),
+        ] {
+            assert_ne!(other, known);
         }
     }
 }

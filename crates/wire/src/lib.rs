@@ -16,9 +16,9 @@
 //! * [`dead_letter`]: records that cannot be processed, with the reason.
 //! * `status`: what became of a frame, as JSON.
 //! * `publish`: what is published for one record; `outgoing`: a record to send, as plain bytes.
-//! * `fingerprint`: a hash by which a record is known when it comes again.
 //! * `start`: where a reader begins.
 //! * `position`: whose frame a record is, and its number, without the rest.
+//! * `fingerprint`: a number that tells records apart.
 //! * `picture`: the encoded picture within a record.
 //! * `time`: unix seconds and RFC 3339; `trace`: the trace that a record belongs to.
 //! * `error`: what can be wrong with a record, and the codes for it.

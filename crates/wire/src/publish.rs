@@ -112,6 +112,7 @@ mod tests {
         camera: Some("cam01"),
         frame: Some(17),
         status: "kept",
+        differs: false,
         path: Some("/out/cam01/frame_000017.png"),
         bytes: 3,
         width: 640,

@@ -18,6 +18,9 @@ pub struct FrameStatus<'a> {
     pub frame: Option<u64>,
     /// `written` or `kept`.
     pub status: &'a str,
+    /// The file that was kept holds other bytes than the frame would have.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub differs: bool,
     /// Where the file is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<&'a str>,
@@ -103,6 +106,7 @@ mod tests {
         camera: Some("cam01"),
         frame: Some(17),
         status: "written",
+        differs: false,
         path: Some("/shared/output/cam01/frame_000017.png"),
         bytes: 91_234,
         width: 640,
@@ -140,6 +144,12 @@ mod tests {
             r#""topic":"camera_frames","partition":0,"offset":17}"#
         );
         assert_eq!(json(&bare), expected);
+        let differs = FrameStatus {
+            status: "kept",
+            differs: true,
+            ..STATUS
+        };
+        assert!(json(&differs).contains(r#""status":"kept","differs":true,"path""#));
     }
 
     /// Texts that Java 17's `Double.toString` gave.

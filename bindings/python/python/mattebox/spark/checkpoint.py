@@ -6,6 +6,7 @@ going on from there would leave records out without a word. So the topic's own i
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -115,14 +116,18 @@ def _last_offsets(folder: _Folder, checkpoint: str, topic: str) -> dict[int, int
     raise Stale(f"the checkpoint {checkpoint} is not one of topic {topic}: give another --checkpoint")
 
 
-def check(spark: SparkSession, broker: Broker, settings: Settings) -> bool:
-    """Compares the checkpoint with the topic. True if it was set aside, as was asked for: the oldest record is where to begin then."""
+def check(spark: SparkSession, broker: Broker, settings: Settings) -> Settings:
+    """Compares the checkpoint with the topic, and returns the settings to go on with: they have the topic's id.
+
+    Where the checkpoint is set aside, as was asked for, they begin with the oldest record.
+    """
     folder = _Folder(spark, settings.checkpoint)
     places = _last_offsets(folder, settings.checkpoint, settings.topic)
     topic_id = broker.topic_id(settings.topic)
+    settings = dataclasses.replace(settings, topic_id=topic_id)
     if places is None:
         folder.write(TOPIC_ID, f"{topic_id}\n")
-        return False
+        return settings
     first, end = broker.offsets(settings.topic, latest=False), broker.offsets(settings.topic, latest=True)
     problems = []
     if (known := folder.read(TOPIC_ID)) is None:
@@ -137,7 +142,7 @@ def check(spark: SparkSession, broker: Broker, settings: Settings) -> bool:
         elif offset < first[partition]:
             problems.append(f"partition {partition} has lost {first[partition] - offset} records that were not done (it begins at {first[partition]})")
     if not problems:
-        return False
+        return settings
     text = f"the checkpoint {settings.checkpoint} does not fit topic {settings.topic}: {'; '.join(problems)}"
     if settings.on_stale == "fail":
         raise Stale(
@@ -147,4 +152,4 @@ def check(spark: SparkSession, broker: Broker, settings: Settings) -> bool:
     log.warning("%s: it is set aside, and the job begins with the oldest record", text)
     folder.set_aside()
     folder.write(TOPIC_ID, f"{topic_id}\n")
-    return True
+    return dataclasses.replace(settings, start="earliest")

@@ -113,8 +113,7 @@ def _run(spark: SparkSession, broker: Broker, settings: Settings, tally: Any, st
     if stop.is_set():
         return 130
     settings = _choose_trigger(settings, partitions, _cores(spark, partitions, stop))
-    if checkpoint.check(spark, broker, settings):
-        settings = dataclasses.replace(settings, start="earliest")
+    settings = checkpoint.check(spark, broker, settings)
     largest = broker.ensure_outputs(partitions)
     numbers = progress.Numbers()
     server = progress.serve(settings.metrics, numbers) if settings.metrics else None
@@ -176,8 +175,8 @@ def _query_until_stopped(
         log.warning("--until end with --from latest does nothing where there is no checkpoint: use --from earliest")
     while True:
         try:
-            if numbers.total("restarts") and checkpoint.check(spark, broker, settings):
-                settings = dataclasses.replace(settings, start="earliest")
+            if numbers.total("restarts"):
+                settings = checkpoint.check(spark, broker, settings)
             running = _start(spark, settings, largest)
             has_run = True
             failure = _await(spark, running, settings, stop)

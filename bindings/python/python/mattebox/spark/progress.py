@@ -102,6 +102,8 @@ class Listener(StreamingQueryListener):
         if not math.isnan(batch["p95"]):
             self._numbers.last(p50=batch["p50"], p95=batch["p95"], p99=batch["p99"])
             text += f", latency p95 {batch['p95']:.0f} ms"
+        if batch["differing"]:
+            text += f", {batch['differing']} kept that differ"
         if batch["dead"]:
             text += f", {batch['dead']} dead"
         if lag is not None:

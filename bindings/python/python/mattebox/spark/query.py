@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def settings_json(**made: object) -> str:
     """The last argument of the function in SQL, as a quoted text: out and group must be given, the rest is as in ``mattebox worker``.
 
+    ``topics`` names the topics that the job reads, each with the id that Kafka gave it or None: ``{"camera_frames": None}``.
+
     :raises paths.NotAPath: out names no folder.
     """
     if isinstance(out := made.get("out"), (str, os.PathLike)):
@@ -52,7 +54,8 @@ def frames(spark: SparkSession, settings: Settings) -> DataFrame:
 
 def made(records: DataFrame, settings: Settings, largest: Largest) -> DataFrame:
     """One row for each record: what became of it, with the records to publish, as ``made``."""
-    told = settings_json(**settings.made, publish=publish(settings, largest))
+    topics = {settings.topic: settings.topic_id}
+    told = settings_json(**{**settings.made, "topics": topics, "publish": publish(settings, largest)})
     return records.selectExpr(f"mattebox(topic, partition, offset, key, value, headers, {told}) AS made")
 
 

@@ -38,7 +38,7 @@ def register(spark: SparkSession) -> Any:
 
 
 def check(spark: SparkSession, made: Mapping[str, object]) -> None:
-    """Checks the settings of the function here, as the executors will: the network, the background, every name and number.
+    """Checks the settings of the function here, as the executors will: the network, the background, every name and number, whose the folder is.
 
     :raises failures.SettingsError: one of them cannot be used.
     """

@@ -42,6 +42,8 @@ class Settings:
     packages: str | None
     kafka_options: dict[str, str] = field(repr=False)  # passwords are among them
     made: dict[str, object]
+    # What Kafka names the topic by. It is known when the broker has answered.
+    topic_id: str | None = None
 
     @property
     def dead(self) -> str:
@@ -196,7 +198,7 @@ def parser() -> _Parser:
     add(made, "--jpeg-quality", "JPEG_QUALITY", "80", "quality of JPEG files, 1 to 100", type=_positive)
     add(made, "--foreground-cleanup", "MATTEBOX_FOREGROUND_CLEANUP", "true", "take the old room's light out of the edge", type=_yes_no)
     add(made, "--skip-still", "MATTEBOX_SKIP_STILL", "false", "use the last matte again while the picture stands still", type=_yes_no)
-    add(made, "--on-existing", "MATTEBOX_ON_EXISTING", "overwrite", "a file that is already there", choices=("overwrite", "skip"))
+    add(made, "--on-existing", "MATTEBOX_ON_EXISTING", "skip", "a file that is already there: keep it (skip), or replace it", choices=("overwrite", "skip"))
     add(made, "--max-megapixels", "MATTEBOX_MAX_MEGAPIXELS", None, "the largest picture that is decoded, in millions of pixels", type=_positive)
     add(made, "--simd", "MATTEBOX_SIMD", None, "vector instructions: scalar, sse4.2, avx2, avx512 or neon; else the best of each executor")
     add(made, "--fsync", "MATTEBOX_FSYNC", "false", "bring each file to the disk before it counts as done", type=_yes_no)
@@ -205,7 +207,7 @@ def parser() -> _Parser:
 
     run = top.add_argument_group("How it runs")
     add(run, "--checkpoint", "CHECKPOINT_DIR", None, "where Spark keeps its place in the topic [default: OUT/.checkpoint]", type=_path(paths.checkpoint))
-    add(run, "--group", "MATTEBOX_GROUP", "mattebox-spark", "the name under which cameras are remembered below OUT/.state")
+    add(run, "--group", "MATTEBOX_GROUP", "mattebox-spark", "the name of the job: OUT belongs to the jobs of one name that read one topic")
     add(
         run,
         "--trigger",
@@ -266,6 +268,7 @@ def read(arguments: list[str] | None = None) -> Settings:
         "max_megapixels": given.max_megapixels,
         "simd": given.simd,
         "fsync": given.fsync,
+        "topics": {given.topic: None},
         # A batch that is not yet in a checkpoint written beside it may be done again; a synchronous one is only ever the last.
         "keep": 64 if given.async_progress else 2,
     }

@@ -17,8 +17,11 @@ import scala.collection.Seq;
 public final class MatteFunction implements UDF7<String, Integer, Long, byte[], byte[], Seq<Row>, String, Row> {
     private static final long serialVersionUID = 1;
 
-    /** Engines by settings: the same text for every record of a query. */
-    private static final ConcurrentHashMap<String, Long> ENGINES = new ConcurrentHashMap<>();
+    /** Where Spark tells a task the id of its streaming query, which the query's checkpoint keeps: {@code StreamExecution.QUERY_ID_KEY}. */
+    private static final String QUERY_ID = "sql.streaming.queryId";
+
+    /** Engines by settings and query: the same texts for every record of a query. */
+    private static final ConcurrentHashMap<Key, Long> ENGINES = new ConcurrentHashMap<>();
 
     /** Partitions whose task has a listener. */
     private static final Set<Place> OPEN = ConcurrentHashMap.newKeySet();
@@ -28,6 +31,9 @@ public final class MatteFunction implements UDF7<String, Integer, Long, byte[], 
     MatteFunction(Tally tally) {
         this.tally = tally;
     }
+
+    /** @param query null where the records are not those of a streaming query */
+    private record Key(String settings, String query) {}
 
     private record Place(long engine, String topic, int partition, long task) {
         void complete(TaskContext context) {
@@ -39,9 +45,9 @@ public final class MatteFunction implements UDF7<String, Integer, Long, byte[], 
     }
 
     /** Says on which machine a setting cannot be used: others may have the file. */
-    private static long open(String settings) {
+    private static long open(Key key) {
         try {
-            return Native.open(settings);
+            return Native.open(key.settings, key.query);
         } catch (SettingsException e) {
             String host;
             try {
@@ -59,8 +65,9 @@ public final class MatteFunction implements UDF7<String, Integer, Long, byte[], 
         if (topic == null || partition == null || offset == null || settings == null) {
             throw new MatteboxException("mattebox(...): topic, partition, offset and settings must not be null");
         }
-        long engine = ENGINES.computeIfAbsent(settings, MatteFunction::open);
         TaskContext context = TaskContext.get();
+        String query = context == null ? null : context.getLocalProperty(QUERY_ID);
+        long engine = ENGINES.computeIfAbsent(new Key(settings, query), MatteFunction::open);
         // Without a task, as for a constant, every record is a task of its own.
         long task = context == null ? System.nanoTime() : context.taskAttemptId();
         if (context != null) {
@@ -74,7 +81,7 @@ public final class MatteFunction implements UDF7<String, Integer, Long, byte[], 
             Native.complete(engine, topic, partition, task);
         }
         Row result = Result.read(row, value);
-        tally.add(new Tally.Frame(result.getString(0), result.getLong(7), result.getAs(4)));
+        tally.add(new Tally.Frame(result.getString(0), result.getBoolean(14), result.getLong(7), result.getAs(4)));
         return result;
     }
 }

@@ -32,11 +32,15 @@ final class Native {
         }
     }
 
-    /** Reads settings and the files that they name, as {@link #open} does, and makes nothing. */
+    /** Reads settings and the files that they name, and looks whose the output folder is, as {@link #open} does, and makes nothing. */
     static native void check(String settings);
 
-    /** An engine for settings in JSON: the same one for the same settings. */
-    static native long open(String settings);
+    /**
+     * An engine for settings in JSON: the same one for the same settings and query.
+     *
+     * @param query the id of the streaming query; null where there is none
+     */
+    static native long open(String settings, String query);
 
     /** A record's row, for {@link Result#read}. */
     static native byte[] frame(

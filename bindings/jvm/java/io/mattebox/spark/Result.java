@@ -42,7 +42,8 @@ final class Result {
             .add("error", DataTypes.StringType)
             .add("picture", DataTypes.BinaryType)
             .add("headers", DataTypes.createArrayType(HEADER))
-            .add("publish", DataTypes.createArrayType(RECORD));
+            .add("publish", DataTypes.createArrayType(RECORD))
+            .add("differs", DataTypes.BooleanType, false);
 
     /**
      * Reads what {@code Row::to_bytes} wrote.
@@ -57,6 +58,7 @@ final class Result {
         Long size = number(in);
         int width = in.getInt();
         int height = in.getInt();
+        boolean differs = in.get() != 0;
         String status = text(in);
         String camera = text(in);
         String path = text(in);
@@ -67,7 +69,7 @@ final class Result {
         Row[] headers = headers(in);
         return RowFactory.create(
                 status, camera, frame, taken, latencyMs, width, height, size, path, code, error, picture, headers,
-                publish(in, value, picture));
+                publish(in, value, picture), differs);
     }
 
     private static Row[] publish(ByteBuffer in, byte[] value, byte[] picture) {

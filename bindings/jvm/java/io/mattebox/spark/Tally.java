@@ -13,11 +13,12 @@ public final class Tally extends AccumulatorV2<Tally.Frame, String> {
     private static final int CLASSES = 400;
     private static final double LOG_STEP = Math.log(1.05);
 
-    /** One frame: its status, the bytes of its file, and its latency; null for dead letters. */
-    record Frame(String status, long bytes, Double latencyMs) {}
+    /** One frame: its status, whether a file that was kept differs, the bytes of its file, and its latency; null where it has none. */
+    record Frame(String status, boolean differs, long bytes, Double latencyMs) {}
 
     private long written;
     private long kept;
+    private long differing;
     private long dead;
     private long bytes;
     private final long[] latencies = new long[CLASSES];
@@ -29,6 +30,7 @@ public final class Tally extends AccumulatorV2<Tally.Frame, String> {
             case "kept" -> kept++;
             default -> dead++;
         }
+        differing += frame.differs() ? 1 : 0;
         bytes += frame.bytes();
         if (frame.latencyMs() != null) {
             latencies[classOf(frame.latencyMs())]++;
@@ -60,8 +62,8 @@ public final class Tally extends AccumulatorV2<Tally.Frame, String> {
     public synchronized String take() {
         String text = String.format(
                 Locale.ROOT,
-                "{\"written\": %d, \"kept\": %d, \"dead\": %d, \"bytes\": %d, \"p50\": %.3f, \"p95\": %.3f, \"p99\": %.3f}",
-                written, kept, dead, bytes, quantile(0.5), quantile(0.95), quantile(0.99));
+                "{\"written\": %d, \"kept\": %d, \"differing\": %d, \"dead\": %d, \"bytes\": %d, \"p50\": %.3f, \"p95\": %.3f, \"p99\": %.3f}",
+                written, kept, differing, dead, bytes, quantile(0.5), quantile(0.95), quantile(0.99));
         reset();
         return text;
     }
@@ -80,7 +82,7 @@ public final class Tally extends AccumulatorV2<Tally.Frame, String> {
 
     @Override
     public synchronized void reset() {
-        written = kept = dead = bytes = 0;
+        written = kept = differing = dead = bytes = 0;
         java.util.Arrays.fill(latencies, 0);
     }
 
@@ -89,6 +91,7 @@ public final class Tally extends AccumulatorV2<Tally.Frame, String> {
         Tally more = (Tally) other;
         written += more.written;
         kept += more.kept;
+        differing += more.differing;
         dead += more.dead;
         bytes += more.bytes;
         for (int i = 0; i < CLASSES; i++) {

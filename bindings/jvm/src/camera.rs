@@ -1,0 +1,303 @@
+//! A camera of a partition: what is remembered of it, and what its frames are called.
+use crate::{out_folder::OutFolder, partition::TaskError};
+use mattebox_core::frame::{CameraId, FrameNumber, Numbering, RecordIdentity, Refusal, Step};
+use mattebox_store::{
+    CameraState, FrameDir, StoredState, Stream,
+    journal::{self, JournalError},
+};
+
+/// A camera of a partition.
+pub(crate) struct Camera {
+    id: CameraId,
+    pub(crate) state: CameraState,
+    pub(crate) files: FrameDir,
+    /// It has had a record in the task at hand.
+    pub(crate) touched: bool,
+}
+
+/// What a record whose picture can be decoded is to become.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// The frame follows the camera's frame before.
+    InTurn(FrameNumber),
+    /// It is made without what is remembered of others: it comes too late for that.
+    Alone(FrameNumber),
+    /// It came before, and its file is there, where that is known.
+    Before(Option<FrameNumber>),
+    /// A dead letter.
+    Refused(Refusal),
+}
+
+impl Camera {
+    /// What is stored of a camera for an offset. `by` is the partition, with what its topic is known by.
+    pub(crate) fn recall(
+        id: CameraId,
+        folder: &OutFolder,
+        stream: &Stream,
+        by: &str,
+        offset: i64,
+    ) -> Result<Self, TaskError> {
+        let mut state = match folder.states.recall(stream, &id, offset)? {
+            StoredState::Missing => CameraState::default(),
+            StoredState::Known(state) => state,
+            StoredState::Unreadable { problem } => {
+                // It goes to the executor's log.
+                eprintln!(
+                    "mattebox: WARN camera {id}, offset {offset}: the camera's stored state cannot be read: its matte begins again, and its \
+                     frames are named as the journal says: {problem}"
+                );
+                CameraState::default()
+            }
+        };
+        let failed = |source| TaskError::Journal {
+            camera: id.clone(),
+            source,
+        };
+        journal::refresh(&mut state.numbering, &folder.journal, &id, by).map_err(failed)?;
+        let files = FrameDir::open(&folder.root, &id)?.durable(folder.fsync)?;
+        Ok(Camera {
+            id,
+            state,
+            files,
+            touched: false,
+        })
+    }
+
+    /// Names a record whose picture can be decoded. `extension` is that of the frames' files.
+    pub(crate) fn name(
+        &mut self,
+        record: &RecordIdentity<'_>,
+        folder: &OutFolder,
+        extension: &str,
+    ) -> Result<Naming, TaskError> {
+        let Camera {
+            id, state, files, ..
+        } = self;
+        let id = &*id;
+        let numbering = &mut state.numbering;
+        let highest = || FrameDir::highest(&folder.root, id);
+        let step = journal::name_record(numbering, &folder.journal, id, record, &highest);
+        let failed = |source| TaskError::Journal {
+            camera: id.clone(),
+            source,
+        };
+        Ok(match step.map_err(failed)? {
+            Step::Next(name) | Step::Began(name) => Naming::InTurn(name),
+            Step::Late(name) => Naming::Alone(name),
+            Step::Repeated(name) => match name.filter(|_| is_certain(numbering, record)) {
+                Some(name) if !files.contains(name, extension) => Naming::Alone(name),
+                known => Naming::Before(known),
+            },
+            Step::Refused(refusal) => Naming::Refused(refusal),
+            Step::Reserve(_) => {
+                return Err(failed(JournalError::Unusable {
+                    place: format!("of camera {id}"),
+                    problem: format!("it has no name for frame number {}", record.number),
+                }));
+            }
+        })
+    }
+}
+
+/// Whether the name of a repeated record is that of its frame. A record without a session may be of an earlier session than the one that
+/// the name is of.
+fn is_certain(numbering: &Numbering, record: &RecordIdentity<'_>) -> bool {
+    let mut keys = numbering.blocks().map(|(key, _)| key);
+    let first = keys.next();
+    record.session.is_some() || keys.all(|key| Some(key) == first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{partition::Partition, settings::TaskSettings};
+    use std::fs;
+    use std::path::Path;
+
+    /// A partition of topic `t` as one query of one executor reads it.
+    struct Log {
+        folder: OutFolder,
+        partition: Partition,
+        offset: i64,
+    }
+
+    impl Log {
+        /// `topics` is what the job tells of its topics, `query` the id that its checkpoint keeps.
+        fn open(out: &Path, topics: serde_json::Value, query: Option<&str>) -> Self {
+            let json = serde_json::json!({ "out": out, "group": "g", "topics": topics });
+            let settings = TaskSettings::from_json(&json.to_string()).unwrap();
+            Log {
+                folder: OutFolder::open(&settings).unwrap(),
+                partition: Partition::new(&settings, "t", 0, query),
+                offset: 0,
+            }
+        }
+
+        fn plain(out: &Path) -> Self {
+            Self::open(out, serde_json::json!({}), None)
+        }
+
+        /// Names the next record of the camera. Its fingerprint is that of the number and `life`.
+        fn try_name(
+            &mut self,
+            number: u64,
+            life: u64,
+            session: Option<&str>,
+        ) -> Result<Naming, TaskError> {
+            self.partition.enter(1, self.offset).unwrap();
+            let topic = self.partition.topic();
+            let tracked = self.partition.track(&"cam".parse().unwrap(), &self.folder);
+            let camera = tracked?.unwrap();
+            let record = RecordIdentity {
+                number,
+                session,
+                fingerprint: number << 8 | life,
+                topic: &topic,
+                partition: 0,
+                offset: self.offset,
+            };
+            self.offset += 1;
+            camera.name(&record, &self.folder, "png")
+        }
+
+        /// The name of a frame that follows the one before, whose file is then there.
+        fn frame(&mut self, number: u64, life: u64) -> u64 {
+            match self.try_name(number, life, None).unwrap() {
+                Naming::InTurn(name) => {
+                    self.write(name);
+                    name.0
+                }
+                other => panic!("frame {number}: {other:?}"),
+            }
+        }
+
+        fn write(&self, name: FrameNumber) {
+            let files = FrameDir::open(&self.folder.root, &"cam".parse().unwrap()).unwrap();
+            fs::write(files.path(name, "png"), b"x").unwrap();
+        }
+    }
+
+    #[test]
+    fn a_camera_that_counts_again_gets_names_above() {
+        let out = tempfile::tempdir().unwrap();
+        let mut log = Log::plain(out.path());
+        let lives = (0..3).flat_map(|life| (0..20).map(move |number| (number, life)));
+        let names: Vec<u64> = lives
+            .map(|(number, life)| log.frame(number, life))
+            .collect();
+        assert_eq!(names, (0..60).collect::<Vec<u64>>());
+    }
+
+    #[test]
+    fn a_topic_made_again_under_another_checkpoint_never_reuses_a_name() {
+        let told = |id: &str| serde_json::json!({ "t": id });
+        for (before, after) in [
+            ((serde_json::json!({}), "q1"), (serde_json::json!({}), "q2")),
+            ((told("a"), "q1"), (told("b"), "q2")),
+        ] {
+            let out = tempfile::tempdir().unwrap();
+            let mut log = Log::open(out.path(), before.0, Some(before.1));
+            let old: Vec<u64> = (0..20).map(|number| log.frame(number, 0)).collect();
+            drop(log);
+            let mut log = Log::open(out.path(), after.0, Some(after.1));
+            let new: Vec<u64> = (0..20).map(|number| log.frame(number, 1)).collect();
+            assert!(new.iter().min() > old.iter().max(), "{old:?} {new:?}");
+        }
+    }
+
+    #[test]
+    fn the_same_topic_under_another_checkpoint_gives_the_same_names() {
+        let out = tempfile::tempdir().unwrap();
+        for query in ["q1", "q2"] {
+            let mut log = Log::open(out.path(), serde_json::json!({ "t": "a" }), Some(query));
+            let lives = [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)];
+            let names = lives.map(|(number, life)| log.frame(number, life));
+            assert_eq!(names, [0, 1, 2, 3, 4, 5]);
+        }
+    }
+
+    #[test]
+    fn a_hostile_number_moves_no_name() {
+        let out = tempfile::tempdir().unwrap();
+        let mut log = Log::plain(out.path());
+        assert_eq!(log.frame(0, 0), 0);
+        for number in [1 << 53, (1 << 48) + 1, 5_000_000] {
+            let Naming::Refused(refusal) = log.try_name(number, 0, None).unwrap() else {
+                panic!("{number} has a name")
+            };
+            assert_eq!(refusal.code, "implausible-number");
+        }
+        assert_eq!(log.frame(1, 0), 1);
+    }
+
+    #[test]
+    fn a_record_that_comes_again_is_made_again_only_without_its_file() {
+        let out = tempfile::tempdir().unwrap();
+        let mut log = Log::plain(out.path());
+        for number in 0..3 {
+            log.frame(number, 0);
+        }
+        let one = FrameNumber(1);
+        assert_eq!(log.try_name(1, 0, None).unwrap(), Naming::Before(Some(one)));
+        fs::remove_file(out.path().join("cam/frame_000001.png")).unwrap();
+        assert_eq!(log.try_name(1, 0, None).unwrap(), Naming::Alone(one));
+        // Of which life it is cannot be told any more: no name is taken for it.
+        assert_eq!(log.frame(0, 1), 3);
+        assert_eq!(log.try_name(1, 0, None).unwrap(), Naming::Before(None));
+        assert_eq!(log.frame(1, 1), 4);
+    }
+
+    #[test]
+    fn with_sessions_a_late_frame_has_its_place() {
+        let out = tempfile::tempdir().unwrap();
+        let mut log = Log::plain(out.path());
+        for (number, expected) in [
+            (0, Naming::InTurn(FrameNumber(0))),
+            (5, Naming::InTurn(FrameNumber(5))),
+            (3, Naming::Alone(FrameNumber(3))),
+        ] {
+            let naming = log.try_name(number, 0, Some("s")).unwrap();
+            assert_eq!(naming, expected);
+        }
+    }
+
+    #[test]
+    fn without_its_journal_no_frame_gets_a_name() {
+        let out = tempfile::tempdir().unwrap();
+        let mut log = Log::plain(out.path());
+        log.frame(0, 0);
+        let line = out.path().join(".mattebox/names/cam/000000.json");
+        fs::write(&line, "?").unwrap();
+        let mut other = Log::plain(out.path());
+        let error = other.try_name(0, 0, None).unwrap_err().to_string();
+        assert!(
+            error.contains("camera cam") && error.contains("no file is written"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_folder_of_another_job_is_refused() {
+        let out = tempfile::tempdir().unwrap();
+        let settings = |group: &str| {
+            let json =
+                serde_json::json!({ "out": out.path(), "group": group, "topics": { "t": null } });
+            TaskSettings::from_json(&json.to_string()).unwrap()
+        };
+        OutFolder::check(&settings("a")).unwrap();
+        assert!(fs::read_dir(out.path()).unwrap().next().is_none());
+        let first = OutFolder::open(&settings("a")).unwrap();
+        let second = OutFolder::open(&settings("a")).unwrap();
+        for _ in 0..2 {
+            for refused in [
+                OutFolder::check(&settings("b")).err(),
+                OutFolder::open(&settings("b")).err(),
+            ] {
+                let said = refused.unwrap().to_string();
+                assert!(said.contains("the Spark job of group a, topic t"), "{said}");
+            }
+        }
+        drop((first, second));
+        OutFolder::check(&settings("b")).unwrap_err();
+    }
+}
