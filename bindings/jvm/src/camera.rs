@@ -1,6 +1,6 @@
 //! A camera of a partition: what is remembered of it, and what its frames are called.
 use crate::{out_folder::OutFolder, partition::TaskError};
-use mattebox_core::frame::{CameraId, FrameNumber, Numbering, RecordIdentity, Refusal, Step};
+use mattebox_core::frame::{CameraId, FrameNumber, RecordIdentity, Refusal, Step};
 use mattebox_store::{
     CameraState, FrameDir, StoredState, Stream,
     journal::{self, JournalError},
@@ -39,7 +39,7 @@ impl Camera {
     ) -> Result<Self, TaskError> {
         let mut state = match folder.states.recall(stream, &id, offset)? {
             StoredState::Missing => CameraState::default(),
-            StoredState::Known(state) => state,
+            StoredState::Known(state) => *state,
             StoredState::Unreadable { problem } => {
                 // It goes to the executor's log.
                 eprintln!(
@@ -84,7 +84,7 @@ impl Camera {
         Ok(match step.map_err(failed)? {
             Step::Next(name) | Step::Began(name) => Naming::InTurn(name),
             Step::Late(name) => Naming::Alone(name),
-            Step::Repeated(name) => match name.filter(|_| is_certain(numbering, record)) {
+            Step::Repeated(name) => match name {
                 Some(name) if !files.contains(name, extension) => Naming::Alone(name),
                 known => Naming::Before(known),
             },
@@ -97,14 +97,6 @@ impl Camera {
             }
         })
     }
-}
-
-/// Whether the name of a repeated record is that of its frame. A record without a session may be of an earlier session than the one that
-/// the name is of.
-fn is_certain(numbering: &Numbering, record: &RecordIdentity<'_>) -> bool {
-    let mut keys = numbering.blocks().map(|(key, _)| key);
-    let first = keys.next();
-    record.session.is_some() || keys.all(|key| Some(key) == first)
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ pub enum StoredState {
     /// Nothing is stored: the camera is new.
     Missing,
     /// The version for the place.
-    Known(CameraState),
+    Known(Box<CameraState>),
     /// A version is stored that cannot be read. The matte begins again; the names go on as the journal says.
     Unreadable {
         /// What is wrong with the version that was found, and where it is kept now.
@@ -166,7 +166,7 @@ impl StateStore {
         };
         let problem = match fs::read(&path) {
             Ok(bytes) => match CameraState::from_bytes(&bytes) {
-                Ok(memory) => return Ok(StoredState::Known(memory)),
+                Ok(memory) => return Ok(StoredState::Known(Box::new(memory))),
                 Err(error) => error.to_string(),
             },
             Err(error) => error.to_string(),
@@ -267,10 +267,10 @@ mod tests {
         assert_eq!(recall(9), StoredState::Missing, "3 was pruned, 10 is later");
         save(10, 1);
         save(20, 2);
-        assert_eq!(recall(15), StoredState::Known(memory(1)));
+        assert_eq!(recall(15), StoredState::Known(Box::new(memory(1))));
         assert_eq!(
             recall(25),
-            StoredState::Known(memory(1)),
+            StoredState::Known(Box::new(memory(1))),
             "20 stood for frames that are done again"
         );
     }
@@ -297,7 +297,7 @@ mod tests {
             assert!(problem.contains("g+t+0@10.unreadable"), "{problem}");
             assert_eq!(
                 dir.recall(&stream, &camera, 10).unwrap(),
-                StoredState::Known(CameraState::default()),
+                StoredState::Known(Box::default()),
                 "a second start goes on in the same way"
             );
             let kept = root.path().join(".state/cam/g+t+0@10.unreadable");

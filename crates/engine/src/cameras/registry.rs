@@ -55,6 +55,12 @@ impl CameraRegistry {
         camera
     }
 
+    /// Shows only the cameras that `stays` says yes to. The others are introduced again with their next frame.
+    pub fn retain(&self, mut stays: impl FnMut(&CameraId) -> bool) {
+        let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
+        cameras.retain(|id, _| stays(id));
+    }
+
     /// Whether somebody may look.
     pub fn is_open(&self) -> bool {
         self.previews.is_watched()

@@ -14,6 +14,7 @@ use mattebox_engine::stop::Stop;
 use std::{
     collections::BTreeMap,
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 /// The partitions that the group has assigned to this worker.
@@ -166,6 +167,12 @@ impl Assignment {
             .in_flight
             .store(partition.in_flight() as u64, Relaxed);
         Some(position)
+    }
+
+    /// Whether a partition that has a record now had none for so long.
+    pub(super) fn was_quiet(&mut self, id: i32, quiet: Duration) -> bool {
+        let partition = self.partitions.get_mut(&id);
+        partition.is_some_and(|partition| partition.heard() >= quiet)
     }
 
     /// Whether a record is one of this assignment's.

@@ -145,6 +145,7 @@ impl Ingest {
         span.of_camera(&head.camera);
         let counted = self.shared.numbers.camera(Some(&head.camera));
         counted.frames_in.fetch_add(1, Relaxed);
+        counted.seen();
         let bytes = value_bytes(&*record) as u64;
         counted.bytes_in.fetch_add(bytes, Relaxed);
         let Some(cameras) = self.partitions.get_mut(&position.partition) else {

@@ -36,6 +36,14 @@ use std::{
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the loop waits for space before it looks whether the group misses it.
 const FULL_INTERVAL: Duration = Duration::from_secs(10);
+/// After so long without a record of a partition the topic may have been made again.
+const QUIET: Duration = Duration::from_millis(200);
+/// How long the question for the topic's id may take between two records.
+const ID_TIMEOUT: Duration = Duration::from_secs(1);
+/// A camera without a record for so long is counted and shown no more by itself.
+const GONE: Duration = Duration::from_secs(3600);
+/// How often such cameras are looked for.
+const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// The loop polls this often although too much is in flight: the group takes a member for dead that
 /// does not poll for five minutes.
 const MEMBER_INTERVAL: Duration = Duration::from_secs(60);
@@ -64,6 +72,8 @@ pub(super) struct MainLoop {
     is_recreated: bool,
     /// When the consumer was last polled.
     last_poll: Instant,
+    /// When cameras that are gone were last looked for.
+    last_look: Instant,
     /// The log says already that members of the group have other settings.
     has_told_settings: bool,
     stop: Stop,
@@ -118,6 +128,7 @@ impl MainLoop {
             journal: setup.journal.clone(),
             is_recreated: false,
             last_poll: Instant::now(),
+            last_look: Instant::now(),
             has_told_settings: false,
             stop: setup.stop.clone(),
             abort: setup.abort.clone(),
@@ -134,6 +145,7 @@ impl MainLoop {
             self.delivery.retry(&mut self.assignment)?;
             self.check_threads()?;
             self.commit(false)?;
+            self.forget_quiet();
             if self.is_over()? {
                 break;
             }
@@ -229,24 +241,28 @@ impl MainLoop {
         }
     }
 
-    /// The place of a partition is not in the topic any more: records were removed, or the topic was
-    /// made again.
-    fn out_of_range(&mut self) -> Result<(), KafkaError> {
-        let settings = &self.shared.settings;
-        let topic = &settings.broker.topic;
+    /// Asks whether the topic is still the one that is read.
+    fn check_topic(&mut self, timeout: Duration) {
+        let topic = &self.shared.settings.broker.topic;
         let known = self.assignment.topic_id();
-        match current_topic_id(self.assignment.member(), topic, BROKER_TIMEOUT) {
-            Ok(id) => {
-                self.is_recreated |= known.is_some_and(|known| known != id);
-            }
+        match current_topic_id(self.assignment.member(), topic, timeout) {
+            Ok(id) => self.is_recreated |= known.is_some_and(|known| known != id),
             Err(ClientError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)) => {
                 self.is_recreated = true;
             }
             Err(error) => tracing::debug!("cannot ask for the topic's id: {error}"),
         }
+    }
+
+    /// The place of a partition is not in the topic any more: records were removed, or the topic was
+    /// made again.
+    fn out_of_range(&mut self) -> Result<(), KafkaError> {
+        self.check_topic(BROKER_TIMEOUT);
         if self.is_recreated {
             return Ok(());
         }
+        let settings = &self.shared.settings;
+        let topic = &settings.broker.topic;
         let ids: Vec<i32> = self.assignment.partitions().map(|p| p.id()).collect();
         for id in ids {
             let (low, _) = watermarks(self.assignment.member(), topic, id, &self.stop)?;
@@ -282,7 +298,16 @@ impl MainLoop {
             }
             self.last_poll = Instant::now();
             match self.assignment.poll()? {
-                Polled::Record(record) => self.take(record)?,
+                Polled::Record(record) => {
+                    // A topic is not made again without a pause between its records.
+                    if self.assignment.was_quiet(record.partition(), QUIET) {
+                        self.check_topic(ID_TIMEOUT);
+                    }
+                    if self.is_recreated {
+                        return Ok(Fetched::More);
+                    }
+                    self.take(record)?;
+                }
                 Polled::End(partition) => self.assignment.at_end(partition),
                 Polled::Rebalance => return Ok(Fetched::More),
                 Polled::OutOfRange => self.out_of_range()?,
@@ -510,6 +535,17 @@ impl MainLoop {
             self.checkpoints.begin(range.partition, epoch, range.start);
         }
         self.assignment.start(&ranges)
+    }
+
+    /// Counts and shows cameras no more that had no record for long.
+    fn forget_quiet(&mut self) {
+        if self.last_look.elapsed() < LOOK_INTERVAL {
+            return;
+        }
+        self.last_look = Instant::now();
+        let numbers = &self.shared.numbers;
+        numbers.forget_quiet(GONE);
+        self.shared.cameras.retain(|camera| numbers.knows(camera));
     }
 
     /// Warns where members of one group make their frames with other settings.

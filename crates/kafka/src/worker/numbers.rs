@@ -12,7 +12,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// Cameras that are counted each by itself. Those beyond this number are counted
@@ -74,6 +74,8 @@ pub struct CameraNumbers {
     pub bytes_out: AtomicU64,
     /// From when a frame was taken to when its file or result was in place.
     pub latency: Latency,
+    /// When it had its last record, in seconds since 1970.
+    seen: AtomicU64,
     recent: Mutex<Recent>,
     /// Codes of dead letters that were told.
     told: Mutex<BTreeSet<&'static str>>,
@@ -136,6 +138,29 @@ impl Numbers {
         }
     }
 
+    /// Counts cameras without a record for so long under [`OTHERS`] from now on.
+    pub(super) fn forget_quiet(&self, quiet: Duration) {
+        let now = now();
+        let mut cameras = lock(&self.cameras);
+        let is_quiet = |name: &str, numbers: &CameraNumbers| {
+            let since = now.saturating_sub(numbers.seen.load(Relaxed));
+            name != OTHERS && since > quiet.as_secs()
+        };
+        let gone: Vec<Arc<CameraNumbers>> = cameras
+            .extract_if(.., |name, numbers| is_quiet(name, numbers))
+            .map(|(_, numbers)| numbers)
+            .collect();
+        if !gone.is_empty() {
+            let others = cameras.entry(OTHERS.to_owned()).or_default();
+            gone.iter().for_each(|numbers| others.add(numbers));
+        }
+    }
+
+    /// Whether a camera is counted by itself.
+    pub(super) fn knows(&self, camera: &CameraId) -> bool {
+        lock(&self.cameras).contains_key(camera.as_str())
+    }
+
     /// A partition's numbers.
     pub fn partition(&self, partition: i32) -> Arc<PartitionNumbers> {
         lock(&self.partitions).entry(partition).or_default().clone()
@@ -179,6 +204,38 @@ impl CameraNumbers {
             .add_time(Duration::from_micros(u64::try_from(age_us).unwrap_or(0)));
     }
 
+    /// It has a record now.
+    pub(super) fn seen(&self) {
+        self.seen.store(now(), Relaxed);
+    }
+
+    /// Adds what is counted of another camera. Its latencies stay out.
+    fn add(&self, other: &CameraNumbers) {
+        for (mine, theirs) in self.counters().into_iter().zip(other.counters()) {
+            mine.fetch_add(theirs.load(Relaxed), Relaxed);
+        }
+    }
+
+    fn counters(&self) -> [&AtomicU64; 15] {
+        [
+            &self.frames_in,
+            &self.frames_out,
+            &self.kept,
+            &self.kept_different,
+            &self.repeated,
+            &self.stale,
+            &self.late,
+            &self.still,
+            &self.dead,
+            &self.retries,
+            &self.restarts,
+            &self.state_unreadable,
+            &self.state_missing,
+            &self.bytes_in,
+            &self.bytes_out,
+        ]
+    }
+
     /// Whether this is the camera's first dead letter for a reason.
     pub(super) fn first_of(&self, code: &'static str) -> bool {
         lock(&self.told).insert(code)
@@ -200,6 +257,11 @@ impl CameraNumbers {
             too_many || (recent.warned && recent.dead as f64 > share * window as f64 / 2.0);
         first.then_some(recent.dead)
     }
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -235,6 +297,17 @@ mod tests {
         assert!(!judge(true), "it was told");
         assert!((0..10).all(|_| !judge(false)));
         assert_eq!((0..10).filter(|_| judge(true)).count(), 1);
+    }
+
+    #[test]
+    fn cameras_that_are_gone_are_counted_as_one() {
+        let numbers = Numbers::default();
+        let [gone, here] = ["gone", "here"].map(|name| name.parse().unwrap());
+        numbers.camera(Some(&gone)).frames_in.store(7, Relaxed);
+        numbers.camera(Some(&here)).seen();
+        numbers.forget_quiet(Duration::from_secs(3600));
+        assert!(!numbers.knows(&gone) && numbers.knows(&here));
+        assert_eq!(numbers.camera(None).frames_in.load(Relaxed), 7);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! One partition of the assignment: the records that are in flight, and up to where all are done.
 use super::job::LogPosition;
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 /// One partition while it is assigned to this worker.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub(super) struct Partition {
     bytes: usize,
     /// No records are read, because a step has to be tried again first.
     is_paused: bool,
+    /// When it had its last record.
+    heard: Instant,
 }
 
 impl Partition {
@@ -29,7 +34,13 @@ impl Partition {
             in_flight: BTreeMap::new(),
             bytes: 0,
             is_paused: false,
+            heard: Instant::now(),
         }
+    }
+
+    /// It has a record now. Returns for how long it had none.
+    pub(super) fn heard(&mut self) -> Duration {
+        std::mem::replace(&mut self.heard, Instant::now()).elapsed()
     }
 
     /// Its number.

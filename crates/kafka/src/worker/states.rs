@@ -168,7 +168,7 @@ impl States {
         if let Some(folder) = self.folder.as_ref().filter(|_| *is_first) {
             let stream = Stream::new(&self.group, &self.frames, partition);
             match folder.recall(&stream, camera, *start)? {
-                StoredState::Known(state) => return Ok(state),
+                StoredState::Known(state) => return Ok(*state),
                 StoredState::Unreadable { problem } => {
                     self.unreadable(partition, camera, offset, counted, &problem)?;
                 }
