@@ -9,6 +9,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Range,
     process::Stdio,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
@@ -47,6 +48,8 @@ struct Chaos {
     scale: Scale,
     /// How many bursts there were; each is of a camera of its own.
     bursts: usize,
+    /// Workers that were started.
+    started: AtomicUsize,
 }
 
 impl Chaos {
@@ -76,14 +79,20 @@ impl Chaos {
         self.start(&[&["camera"], &sources[..], &how, more].concat())
     }
 
-    /// A worker of a group that is named after where its results go.
+    /// A worker of a group that is named after where its results go. Workers with files stand for
+    /// machines that share no disk: each has one of two folders.
     fn worker(&self, out: &str, more: &[&str]) -> Running {
+        let started = self.started.fetch_add(1, Relaxed);
+        let disk = match out {
+            FILES => format!("{FILES}-disk{}", started % DISKS),
+            out => out.to_owned(),
+        };
         let args = [
             "worker",
             "--group",
             out.trim_start_matches("topic:"),
             "--out",
-            out,
+            &disk,
             "--commit-interval",
             "200ms",
         ];
@@ -141,8 +150,22 @@ impl Chaos {
 
     /// Whether a worker has written a file of a camera, so that the camera has sent frames.
     fn has_file_of(&self, number: usize) -> bool {
-        let folder = format!("{FILES}/{}", camera(number));
-        !self.town.bench.files(&folder).is_empty()
+        (0..DISKS).any(|disk| {
+            let folder = format!("{FILES}-disk{disk}/{}", camera(number));
+            !self.town.bench.files(&folder).is_empty()
+        })
+    }
+
+    /// Freezes a worker until the group goes on without it, and lets it go on then.
+    fn freeze_and_thaw(&self, worker: &Running) {
+        let before = self.done(FILES);
+        worker.freeze();
+        // The group misses it after six seconds.
+        thread::sleep(Duration::from_secs(8));
+        until("the group to go on without a frozen worker", || {
+            self.done(FILES) > before || !self.is_at_work(FILES)
+        });
+        worker.thaw();
     }
 
     /// Kills the camera that has no end, and starts it with one.
@@ -164,6 +187,19 @@ impl Chaos {
         tree.retain(|name, _| !name.contains("/.mattebox-"));
         tree
     }
+
+    /// The files of both disks. A frame that two workers have made has the same bytes twice.
+    fn files_of_all_disks(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut all = BTreeMap::new();
+        for disk in 0..DISKS {
+            for (name, bytes) in self.tree(&format!("{FILES}-disk{disk}")) {
+                if let Some(other) = all.insert(name.clone(), bytes) {
+                    assert!(all[&name] == other, "{name} differs from disk to disk");
+                }
+            }
+        }
+        all
+    }
 }
 
 fn camera(number: usize) -> String {
@@ -184,7 +220,9 @@ impl Kills {
     }
 }
 
-/// Where the workers' results go: to a folder, and to a topic.
+/// Folders of workers with files, as machines that share no disk have them.
+const DISKS: usize = 2;
+/// Where the workers' results go: to folders, and to a topic.
 const FILES: &str = "disturbed";
 const TOPIC: &str = "topic:chaos-results";
 
@@ -196,6 +234,7 @@ fn through_kill_9_of_workers_broker_and_camera_every_frame_is_there_once_with_th
         broker,
         scale: scale(),
         bursts: 0,
+        started: AtomicUsize::new(0),
     };
     let s = chaos.scale;
     let begun = Instant::now();
@@ -255,6 +294,11 @@ fn through_kill_9_of_workers_broker_and_camera_every_frame_is_there_once_with_th
         of_camera.count(true);
         lone = chaos.kill_and_restart(lone, &half);
     }
+    // Partitions are added while the cameras send, and a worker is taken for dead.
+    chaos.works_on_a_burst(FILES);
+    chaos.broker.operator().add_partitions("chaos", 8);
+    chaos.works_on_a_burst(FILES);
+    chaos.freeze_and_thaw(&workers[0]);
     for camera in [several, lone] {
         assert_eq!(camera.finish(&["camera"]).code, Some(0));
     }
@@ -276,7 +320,7 @@ fn through_kill_9_of_workers_broker_and_camera_every_frame_is_there_once_with_th
         records.len() >= (s.cameras - 1) * s.frames,
         "frames were dropped"
     );
-    let disturbed = chaos.tree(FILES);
+    let disturbed = chaos.files_of_all_disks();
     let undisturbed = chaos.tree("undisturbed");
     assert_eq!(
         disturbed.keys().cloned().collect::<BTreeSet<_>>(),

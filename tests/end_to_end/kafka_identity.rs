@@ -1,7 +1,7 @@
 //! Every frame has its own camera's name and a number that no other frame gets, whatever the log
 //! and the disk look like.
 
-use crate::kit::{Broker, Isolation, Record, Town, seed_json, sum, until};
+use crate::kit::{Broker, Isolation, Record, Town, repository, seed_json, sum, until};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -319,5 +319,100 @@ fn the_seeds_camera_restarted_ten_times_with_its_clock_moved_has_a_file_for_each
             assert_nothing_is_replaced(&before, &after, 12 * (n as usize + 1));
             before = after;
         }
+    }
+}
+
+/// What commit 8a05769 has written: the records of its camera, and the state that its worker had
+/// behind them, the same bytes in a folder and in a topic.
+fn of_version_1() -> (Vec<Record>, Vec<u8>) {
+    let folder = std::path::PathBuf::from(repository("tests/end_to_end/fixtures/version-1"));
+    let log = fs::read_to_string(folder.join("log.jsonl")).expect("a log");
+    let records = log.lines().map(|line| Record::new("a", line).to(0));
+    let state = fs::read(folder.join("state")).expect("a state");
+    (records.collect(), state)
+}
+
+/// The state in the fixture was made on another machine, whose sums may differ in the last bit.
+#[track_caller]
+fn assert_alike(name: &str, ours: &[u8], undisturbed: &[u8]) {
+    let decode = |bytes: &[u8]| {
+        let picture = mattebox_core::codec::decode(bytes, &Default::default());
+        picture.expect("a picture").into_raw()
+    };
+    let (ours, undisturbed) = (decode(ours), decode(undisturbed));
+    assert_eq!(ours.len(), undisturbed.len());
+    let pairs = ours.iter().zip(&undisturbed);
+    let sum: u64 = pairs.map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    assert!(sum < ours.len() as u64, "{name}: {sum}");
+}
+
+#[test]
+fn states_of_the_version_before_are_taken_over_from_a_folder_and_from_a_topic() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "upgrade");
+    let (client, operator) = (broker.client(), broker.operator());
+    let (log, state) = of_version_1();
+    let later: Vec<Record> = log
+        .iter()
+        .map(|record| {
+            let value = record.value.as_deref().expect("a value");
+            let mut frame: serde_json::Value = serde_json::from_slice(value).expect("JSON");
+            frame["frame_id"] = (frame["frame_id"].as_u64().expect("a number") + 12).into();
+            frame["ts"] = (frame["ts"].as_f64().expect("a time") + 1.2).into();
+            Record::new("a", frame.to_string()).to(0)
+        })
+        .collect();
+    client.create_topic("upgrade", 1, &[]);
+    client.produce("upgrade", &[log, later].concat());
+    town.report(&[
+        "worker",
+        "--until",
+        "end",
+        "--group",
+        "fresh",
+        "--out",
+        "undisturbed",
+    ]);
+    let undisturbed = town.tree("undisturbed");
+    assert_eq!(undisturbed.len(), 24);
+
+    let folder = town.bench.path("output/.state/a");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::write(folder.join("mattebox+upgrade+0@12"), &state).expect("written");
+    operator.reset_offset("mattebox", "upgrade", 0, 12);
+    town.report(&["worker", "--until", "end"]);
+    let ours = town.tree("output");
+    assert_eq!(ours.len(), 12);
+    for (name, bytes) in &ours {
+        assert_alike(name, bytes, &undisturbed[name]);
+    }
+    // A worker of the version before can neither read nor store a state any more.
+    assert!(town.bench.path("output/.state").is_file());
+    assert!(town.bench.path("output/.mattebox/state-1/a").is_dir());
+
+    client.create_topic("matted", 1, &[]);
+    client.create_topic("matted.state", 1, &[("cleanup.policy", "compact")]);
+    client.produce(
+        "matted.state",
+        &[Record::new("topics\nupgrade\na", state).to(0)],
+    );
+    operator.reset_offset("topics", "upgrade", 0, 12);
+    town.report(&[
+        "worker",
+        "--until",
+        "end",
+        "--group",
+        "topics",
+        "--out",
+        "topic:matted",
+    ]);
+    let results = client.await_records("matted", 12, Isolation::Committed);
+    for result in results {
+        let name = format!("a/frame_{:06}.png", result.sequence());
+        assert_alike(
+            &name,
+            &result.value.expect("a picture"),
+            &undisturbed[&name],
+        );
     }
 }

@@ -55,7 +55,7 @@ use std::{
     arg_required_else_help = true
 )]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 bad usage or settings, 3 a service could not be reached in time, 130 interrupted."
+    after_help = "Exit codes: 0 done, 1 failed, 2 bad usage or settings, 3 a service could not be reached in time, 4 done but frames were lost before they arrived, 130 interrupted."
 )]
 struct Cli {
     #[command(subcommand)]

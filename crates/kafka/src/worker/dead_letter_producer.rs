@@ -19,7 +19,7 @@ use rdkafka::{
     message::DeliveryResult,
     producer::{BaseRecord, ProducerContext, ThreadedProducer},
 };
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 /// Passes the broker's answers to the main loop.
 struct Answers(Sender<Event>);
@@ -49,7 +49,7 @@ impl ProducerContext for Answers {
 
 /// The producer of dead letters, and those that are on their way.
 pub(super) struct DeadLetterProducer {
-    admin: AdminClient<Context>,
+    admin: Arc<AdminClient<Context>>,
     producer: ThreadedProducer<Answers>,
     frames: String,
     dead: String,
@@ -60,7 +60,10 @@ pub(super) struct DeadLetterProducer {
 }
 
 impl DeadLetterProducer {
-    pub(super) fn open(admin: AdminClient<Context>, shared: &Shared) -> Result<Self, KafkaError> {
+    pub(super) fn open(
+        admin: Arc<AdminClient<Context>>,
+        shared: &Shared,
+    ) -> Result<Self, KafkaError> {
         let settings = &shared.settings;
         let config = settings.broker.client(&[
             ("enable.idempotence", "true"),

@@ -40,7 +40,7 @@ impl FileOutput {
     pub(super) fn open(
         root: &Path,
         mut states: States,
-        admin: AdminClient<Context>,
+        admin: Arc<AdminClient<Context>>,
         member: &Arc<GroupMember>,
         shared: &Arc<Shared>,
     ) -> Result<Self, KafkaError> {

@@ -122,6 +122,8 @@ struct Setup {
     events: Receiver<Event>,
     stop: Stop,
     abort: Stop,
+    /// No thread waits for the journal any more.
+    end: Stop,
 }
 
 impl Worker {
@@ -145,7 +147,12 @@ impl Worker {
         let admin = client::connect(&settings.broker, settings.connect_timeout, &stop)?;
         let claim = claim(&admin, settings)?;
         await_topic(&admin, settings, &stop)?;
-        let journal = NamesTopic::open(&admin, settings, (&stop, &abort))?;
+        let end = Stop::new();
+        abort.on_stop({
+            let end = end.clone();
+            move || end.stop()
+        });
+        let journal = NamesTopic::open(&admin, settings, &stop, end.clone())?;
         let journal: Arc<dyn Journal> = Arc::new(journal);
         let setup = Setup {
             shared: shared.clone(),
@@ -153,6 +160,7 @@ impl Worker {
             events,
             stop,
             abort,
+            end,
         };
         let main = setup.main_loop(admin, threads)?;
         let thread = |processor| ProcessingThread::new(&shared, processor, journal.clone());
@@ -220,6 +228,7 @@ impl Worker {
         };
         shared.queues.shut();
         main.close();
+        setup.end.stop();
         if !setup.abort.is_stopped() {
             threads.into_iter().for_each(|thread| drop(thread.join()));
         }
@@ -270,12 +279,13 @@ impl Setup {
     ) -> Result<Box<dyn Output>, KafkaError> {
         let shared = &self.shared;
         let settings = &shared.settings;
+        let admin = Arc::new(admin);
         let topic = state_topic::ensure(&admin, settings)?;
         let results = match &settings.sink {
             WorkerSink::Directory(_) => None,
             WorkerSink::Topic(results) => Some(results.as_str()),
         };
-        let topic = StateTopic::new(topic, settings, results);
+        let topic = StateTopic::new(admin.clone(), topic, settings, results);
         let numbers = shared.numbers.clone();
         let states = States::new(topic, self.journal.clone(), settings, numbers);
         match &settings.sink {

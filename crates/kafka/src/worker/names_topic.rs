@@ -44,7 +44,7 @@ pub(super) struct NamesTopic {
     producer: ThreadedProducer<Answers>,
     known: Arc<Known>,
     /// Nothing is waited for any more.
-    abort: Stop,
+    end: Stop,
 }
 
 /// What the reader has read.
@@ -110,7 +110,8 @@ impl NamesTopic {
     pub(super) fn open(
         admin: &AdminClient<Context>,
         settings: &WorkerSettings,
-        (stop, abort): (&Stop, &Stop),
+        stop: &Stop,
+        end: Stop,
     ) -> Result<Self, KafkaError> {
         let topic = name(&settings.broker.topic);
         ensure(admin, &settings.broker.topic, &topic)?;
@@ -154,7 +155,7 @@ impl NamesTopic {
             topic,
             producer,
             known,
-            abort: abort.clone(),
+            end,
         };
         names.wait_until_read(stop)?;
         Ok(names)
@@ -216,7 +217,7 @@ impl NamesTopic {
                     self.topic
                 );
             }
-            if self.abort.wait(POLL_INTERVAL) {
+            if self.end.wait(POLL_INTERVAL) {
                 return Err(JournalError::Stopped);
             }
         }
@@ -226,7 +227,7 @@ impl NamesTopic {
         loop {
             match answer.recv_timeout(POLL_INTERVAL) {
                 Ok(answer) => return Ok(answer),
-                Err(RecvTimeoutError::Timeout) if self.abort.is_stopped() => {
+                Err(RecvTimeoutError::Timeout) if self.end.is_stopped() => {
                     return Err(JournalError::Stopped);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -270,7 +271,7 @@ impl Journal for NamesTopic {
             if lines.next > offset {
                 return Ok(());
             }
-            if self.abort.is_stopped() {
+            if self.end.is_stopped() {
                 return Err(JournalError::Stopped);
             }
             lines = self.wait(lines);

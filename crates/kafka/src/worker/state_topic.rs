@@ -22,6 +22,7 @@ use rdkafka::{
 };
 use std::{
     collections::{HashMap, VecDeque},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -36,6 +37,7 @@ const KEY_VERSION: &str = "2";
 
 /// The topic of camera states.
 pub(super) struct StateTopic {
+    admin: Arc<AdminClient<Context>>,
     broker: BrokerSettings,
     topic: String,
     group: String,
@@ -179,8 +181,14 @@ pub fn check_names(frames: &str, group: &str, results: Option<&str>) -> Result<(
 }
 
 impl StateTopic {
-    pub(super) fn new(topic: String, settings: &WorkerSettings, results: Option<&str>) -> Self {
+    pub(super) fn new(
+        admin: Arc<AdminClient<Context>>,
+        topic: String,
+        settings: &WorkerSettings,
+        results: Option<&str>,
+    ) -> Self {
         StateTopic {
+            admin,
             broker: settings.broker.clone(),
             topic,
             group: settings.group.clone(),
@@ -229,6 +237,9 @@ impl StateTopic {
             topic_id: topic_id.to_owned(),
             ..PartitionStates::default()
         };
+        if topics::partitions(&self.admin, &self.topic)?.is_some_and(|there| there <= partition) {
+            topics::grow(&self.admin, &self.topic, partition + 1)?;
+        }
         self.read(&self.topic, partition, |key, at, value| {
             states.add(key, at, value);
         })?;

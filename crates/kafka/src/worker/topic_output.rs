@@ -40,7 +40,7 @@ const TRANSACTION_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Results, dead letters and states of cameras, held until a transaction publishes them.
 pub(super) struct TopicOutput {
-    admin: AdminClient<Context>,
+    admin: Arc<AdminClient<Context>>,
     producer: TransactionalProducer,
     member: Arc<GroupMember>,
     states: States,
@@ -61,7 +61,7 @@ impl TopicOutput {
     /// Makes the topics where they are missing, and aborts the open transaction of an earlier
     /// worker of the same name.
     pub(super) fn open(
-        admin: AdminClient<Context>,
+        admin: Arc<AdminClient<Context>>,
         member: &Arc<GroupMember>,
         states: States,
         shared: &Shared,
