@@ -211,7 +211,9 @@ fn the_camera_decides_which_frames_are_traced() {
         (10..50).contains(&from_cameras),
         "about half of 60: {from_cameras}"
     );
-    town.report(&["worker", "--until", "end", "--group", "half", &otlp]);
+    town.report(&[
+        "worker", "--until", "end", "--group", "half", "--out", "half", &otlp,
+    ]);
     let traces = collector.traces();
     assert_eq!(
         traces.len(),

@@ -471,7 +471,7 @@ fn where_a_new_group_begins_can_be_chosen_and_is_kept() {
     );
     assert_eq!(town.bench.files("output/a")[0], "frame_000010.png");
     let report = town.report(&[
-        "worker", "--until", "end", "--from", "1000", "--group", "time",
+        "worker", "--until", "end", "--from", "1000", "--group", "time", "--out", "time",
     ]);
     assert_eq!(sum(&report, "frames_in"), 15);
 }

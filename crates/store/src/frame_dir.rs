@@ -36,7 +36,14 @@ impl FrameDir {
         let fail = |error| StoreError::io("read the folder", &folder)(error);
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(None);
+            }
             Err(error) => return Err(fail(error)),
         };
         let mut highest = None;
@@ -198,11 +205,15 @@ fn existing(path: &Path, bytes: &[u8]) -> Result<Existing, StoreError> {
 fn is_whole(bytes: &[u8]) -> bool {
     const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
     const PNG_END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
-    if bytes.starts_with(PNG) {
+    const JPEG: &[u8] = b"\xff\xd8";
+    const RIFF: &[u8] = b"RIFF";
+    if [PNG, JPEG, RIFF].iter().any(|start| start.starts_with(bytes)) {
+        false
+    } else if bytes.starts_with(PNG) {
         bytes.ends_with(PNG_END)
-    } else if bytes.starts_with(b"\xff\xd8") {
+    } else if bytes.starts_with(JPEG) {
         bytes.ends_with(b"\xff\xd9")
-    } else if let Some(rest) = bytes.strip_prefix(b"RIFF") {
+    } else if let Some(rest) = bytes.strip_prefix(RIFF) {
         // The size of what follows it, in the file's header.
         let size = rest.first_chunk().map(|size| u32::from_le_bytes(*size));
         size.is_some_and(|size| rest.len() >= size as usize + 4)
@@ -308,7 +319,9 @@ mod tests {
         let put = |bytes: &[u8], choice| dir.write(FrameNumber(0), "png", bytes, choice);
         let now = || fs::read(dir.path(FrameNumber(0), "png")).unwrap();
         assert_eq!(put(b"1", OnExisting::Skip).unwrap(), Outcome::Written);
-        assert_eq!(put(b"2", OnExisting::Skip).unwrap(), Outcome::Skipped);
+        let different = put(b"2", OnExisting::Skip).unwrap();
+        assert_eq!(different, Outcome::KeptDifferent);
+        assert_eq!(put(b"1", OnExisting::Skip).unwrap(), Outcome::Skipped);
         assert_eq!(now(), b"1");
         assert_eq!(put(b"3", OnExisting::Overwrite).unwrap(), Outcome::Written);
         assert_eq!(now(), b"3");
@@ -320,6 +333,28 @@ mod tests {
             1,
             "no temporary is left"
         );
+    }
+
+    #[test]
+    fn a_file_without_its_end_is_replaced() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = FrameDir::open(root.path(), &cam("a")).unwrap();
+        let path = dir.path(FrameNumber(0), "png");
+        let put = |bytes: &[u8]| {
+            let written = dir.write(FrameNumber(0), "png", bytes, OnExisting::Skip);
+            written.unwrap()
+        };
+        let whole = b"\x89PNG\r\n\x1a\nIHDR...\0\0\0\0IEND\xae\x42\x60\x82";
+        for cut in [0, 1, 12, whole.len() - 1] {
+            fs::write(&path, &whole[..cut]).unwrap();
+            assert_eq!(put(whole), Outcome::Written, "{cut}");
+        }
+        assert_eq!(put(whole), Outcome::Skipped);
+        assert_eq!(put(b"other"), Outcome::KeptDifferent);
+        fs::write(&path, b"\xff\xd8 cut").unwrap();
+        assert_eq!(put(whole), Outcome::Written);
+        fs::write(&path, b"RIFF\x0a\0\0\0WEBP").unwrap();
+        assert_eq!(put(whole), Outcome::Written);
     }
 
     #[test]

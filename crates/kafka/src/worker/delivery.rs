@@ -125,6 +125,15 @@ impl Delivery {
             }
             // It is not done: another worker, or this one after a restart, does it again.
             JobOutcome::Unnamed(JournalError::Stopped) => return Ok(()),
+            JobOutcome::Unnamed(JournalError::Store(error)) => {
+                counted.retries.fetch_add(1, Relaxed);
+                let partition = job.position.partition;
+                if !self.retries.has(partition) {
+                    tracing::error!(camera = %job.head.camera, partition, "{error}; trying again");
+                }
+                self.retry_later(assignment, partition, Retry::Name(job));
+                return Ok(());
+            }
             JobOutcome::Unnamed(error) => {
                 return Err(KafkaError::Names {
                     camera: job.head.camera.to_string(),
@@ -228,18 +237,32 @@ impl Delivery {
         }
     }
 
-    /// Tries again all that is due.
-    pub(super) fn retry(&mut self, assignment: &mut Assignment) -> Result<(), KafkaError> {
+    /// Tries again all that is due. Returns frames that can be named now.
+    pub(super) fn retry(
+        &mut self,
+        assignment: &mut Assignment,
+    ) -> Result<Vec<Arc<Job>>, KafkaError> {
         let Delivery {
             shared,
             output,
             retries,
         } = self;
         let mut written = Vec::new();
+        let mut named = Vec::new();
         let resumed = retries.run(Instant::now(), |retry| match retry {
             Retry::DeadLetter(position, rejected) => {
                 take_dead_letter(output.as_mut(), assignment, position, rejected)
             }
+            Retry::Name(job) => match shared.highest(&job.head.camera) {
+                Ok(_) => {
+                    named.push(job);
+                    Attempt::Done
+                }
+                Err(error) => {
+                    tracing::warn!(camera = %job.head.camera, "{error}; trying again");
+                    Attempt::Failed(Retry::Name(job))
+                }
+            },
             Retry::File { job, number, bytes } => match shared.write(&job, number, &bytes) {
                 Ok(_) => {
                     written.push((job, bytes.len()));
@@ -257,7 +280,7 @@ impl Delivery {
         for partition in resumed {
             resume(assignment, partition);
         }
-        Ok(())
+        Ok(named)
     }
 
     /// When the next step is tried again.

@@ -66,6 +66,17 @@ impl Ingest {
         })
     }
 
+    /// A frame that could not be named waits in the queue of its camera again.
+    pub(super) fn queue_again(&mut self, job: Arc<Job>) {
+        let known = self.partitions.get_mut(&job.position.partition);
+        if let Some(queue) = known.and_then(|cameras| cameras.touch(&job.head.camera)) {
+            let picture = Picture::Encoded;
+            self.shared
+                .queues
+                .push(queue, QueuedRecord { job, picture });
+        }
+    }
+
     /// Cameras have states that are not stored: the next checkpoint stores them again.
     pub(super) fn touch(&mut self, partition: i32, cameras: &[CameraId]) {
         if let Some(known) = self.partitions.get_mut(&partition) {

@@ -136,13 +136,22 @@ impl MainLoop {
         }
     }
 
+    /// Tries again what has failed and is due.
+    fn retry(&mut self) -> Result<(), KafkaError> {
+        let named = self.delivery.retry(&mut self.assignment)?;
+        named
+            .into_iter()
+            .for_each(|job| self.ingest.queue_again(job));
+        Ok(())
+    }
+
     /// Works until it is stopped, or the records that were there at its start are done.
     pub(super) fn run(&mut self) -> Result<Ended, KafkaError> {
         while !self.stop.is_stopped() && !self.is_recreated {
             let fetched = self.fetch()?;
             self.follow_rebalances()?;
             self.handle_waiting()?;
-            self.delivery.retry(&mut self.assignment)?;
+            self.retry()?;
             self.check_threads()?;
             self.commit(false)?;
             self.forget_quiet();
@@ -190,7 +199,7 @@ impl MainLoop {
         }
         let deadline = Instant::now().checked_add(self.shared.settings.shutdown_timeout);
         while self.assignment.partitions().any(|p| p.in_flight() > 0) {
-            self.delivery.retry(&mut self.assignment)?;
+            self.retry()?;
             self.check_threads()?;
             if deadline.is_some_and(|at| Instant::now() >= at) || self.abort.is_stopped() {
                 break;
@@ -578,7 +587,7 @@ impl MainLoop {
         // A timeout past the end of the clock is none.
         let deadline = Instant::now().checked_add(self.shared.settings.shutdown_timeout);
         loop {
-            self.delivery.retry(&mut self.assignment)?;
+            self.retry()?;
             self.check_threads()?;
             if self.is_recreated {
                 return Ok(());

@@ -23,6 +23,8 @@ pub(super) enum Retry {
         number: FrameNumber,
         bytes: Vec<u8>,
     },
+    /// A frame that could not be named, because its camera's folder cannot be read.
+    Name(Arc<Job>),
     /// A dead letter that could not be sent.
     DeadLetter(LogPosition, RejectedRecord),
 }
@@ -57,7 +59,7 @@ struct PartitionRetries {
 impl Retry {
     fn position(&self) -> LogPosition {
         match self {
-            Retry::File { job, .. } => job.position,
+            Retry::File { job, .. } | Retry::Name(job) => job.position,
             Retry::DeadLetter(position, _) => *position,
         }
     }

@@ -194,7 +194,13 @@ impl CameraBlocks {
             .filter_map(|(key, _)| Some((began_before(key)?, key)))
             .max_by_key(|(at, _)| *at)?;
         let first = self.of(key).map(|b| b.first).min()?;
-        (want.number > first).then_some(key)
+        // Names below `used` are those of frames that an earlier version of this program has named.
+        let is_free = |block: &Block| {
+            let name = block.base.checked_add_unsigned(want.number);
+            name.is_some_and(|name| i128::from(name) >= i128::from(want.used))
+        };
+        let block = Block::of(self.of(key), want.number)?;
+        (want.number > first && is_free(block)).then_some(key)
     }
 
     /// The entries that end the blocks of a partition's own sessions at `used`.

@@ -99,8 +99,8 @@ pub struct Reserve {
     pub by: String,
     /// The newest session that the numbering knows.
     pub newest: Option<SessionKey>,
-    /// Nothing is known of the camera: a session that the journal has begun at an earlier offset of
-    /// the partition goes on.
+    /// No session of the camera is known: one that the journal has begun at an earlier offset of the
+    /// partition goes on.
     pub is_lost: bool,
 }
 
@@ -358,7 +358,7 @@ impl Numbering {
             own: self.sessions(),
             by: format!("{}/{}", record.topic, record.partition),
             newest: self.sessions.last().map(|session| session.key.clone()),
-            is_lost: self.is_empty(),
+            is_lost: self.sessions.is_empty(),
         }
     }
 
