@@ -207,7 +207,10 @@ fn is_whole(bytes: &[u8]) -> bool {
     const PNG_END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
     const JPEG: &[u8] = b"\xff\xd8";
     const RIFF: &[u8] = b"RIFF";
-    if [PNG, JPEG, RIFF].iter().any(|start| start.starts_with(bytes)) {
+    if [PNG, JPEG, RIFF]
+        .iter()
+        .any(|start| start.starts_with(bytes))
+    {
         false
     } else if bytes.starts_with(PNG) {
         bytes.ends_with(PNG_END)

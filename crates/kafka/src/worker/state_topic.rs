@@ -240,7 +240,11 @@ impl StateTopic {
         if topics::partitions(&self.admin, &self.topic)?.is_some_and(|there| there <= partition) {
             topics::grow(&self.admin, &self.topic, partition + 1)?;
         }
-        self.read(&self.topic, partition, |key, at, value| {
+        let reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => self.consumer()?,
+        };
+        read(&reader, &self.topic, partition, |key, at, value| {
             states.add(key, at, value);
         })?;
         if let Some(earlier) = self
@@ -248,7 +252,7 @@ impl StateTopic {
             .as_ref()
             .filter(|_| is_first && states.cameras.is_empty())
         {
-            let read = self.read(&earlier.name, partition, |key, at, value| {
+            let read = read(&reader, &earlier.name, partition, |key, at, value| {
                 let camera = camera_of_version_1(key, &self.group, &earlier.frames);
                 if let (Some(camera), Some(value)) = (camera, value) {
                     states.put(camera, start, at, Some(value.to_vec()));
@@ -258,52 +262,10 @@ impl StateTopic {
                 tracing::debug!("no states of an earlier version: {error}");
             }
         }
+        self.reader = Some(reader);
         let found = states.settle(start);
         self.partitions.insert(partition, states);
         Ok(found)
-    }
-
-    fn read(
-        &self,
-        topic: &str,
-        partition: i32,
-        mut add: impl FnMut(&[u8], i64, Option<&[u8]>),
-    ) -> Result<(), KafkaError> {
-        let cannot = || KafkaError::client(format!("read {topic} partition {partition}"));
-        let reader = self.consumer()?;
-        let mut place = TopicPartitionList::new();
-        place
-            .add_partition_offset(topic, partition, Offset::Beginning)
-            .and_then(|()| reader.assign(&place))
-            .map_err(cannot())?;
-        let mut heard = Instant::now();
-        loop {
-            match reader.poll(POLL_INTERVAL) {
-                Some(Ok(message)) => {
-                    heard = Instant::now();
-                    add(
-                        message.key().unwrap_or_default(),
-                        message.offset(),
-                        message.payload(),
-                    );
-                }
-                Some(Err(ClientError::PartitionEOF(_))) => return Ok(()),
-                Some(Err(
-                    error @ ClientError::MessageConsumption(
-                        RDKafkaErrorCode::UnknownTopicOrPartition
-                        | RDKafkaErrorCode::UnknownTopic
-                        | RDKafkaErrorCode::UnknownPartition,
-                    ),
-                )) if heard.elapsed() > Duration::from_secs(10) => return Err(cannot()(error)),
-                Some(Err(error)) if heard.elapsed() > READ_TIMEOUT => return Err(cannot()(error)),
-                None if heard.elapsed() > READ_TIMEOUT => {
-                    return Err(cannot()(ClientError::MessageConsumption(
-                        RDKafkaErrorCode::OperationTimedOut,
-                    )));
-                }
-                Some(Err(_)) | None => {}
-            }
-        }
     }
 
     /// The state of a camera before its frame at `offset`.
@@ -416,6 +378,49 @@ impl StateTopic {
     /// Forgets a partition that is given back.
     pub(super) fn forget(&mut self, partition: i32) {
         self.partitions.remove(&partition);
+    }
+}
+
+/// Reads a partition to its end.
+fn read(
+    reader: &BaseConsumer,
+    topic: &str,
+    partition: i32,
+    mut add: impl FnMut(&[u8], i64, Option<&[u8]>),
+) -> Result<(), KafkaError> {
+    let cannot = || KafkaError::client(format!("read {topic} partition {partition}"));
+    let mut place = TopicPartitionList::new();
+    place
+        .add_partition_offset(topic, partition, Offset::Beginning)
+        .and_then(|()| reader.assign(&place))
+        .map_err(cannot())?;
+    let mut heard = Instant::now();
+    loop {
+        match reader.poll(POLL_INTERVAL) {
+            Some(Ok(message)) => {
+                heard = Instant::now();
+                add(
+                    message.key().unwrap_or_default(),
+                    message.offset(),
+                    message.payload(),
+                );
+            }
+            Some(Err(ClientError::PartitionEOF(_))) => return Ok(()),
+            Some(Err(
+                error @ ClientError::MessageConsumption(
+                    RDKafkaErrorCode::UnknownTopicOrPartition
+                    | RDKafkaErrorCode::UnknownTopic
+                    | RDKafkaErrorCode::UnknownPartition,
+                ),
+            )) if heard.elapsed() > Duration::from_secs(10) => return Err(cannot()(error)),
+            Some(Err(error)) if heard.elapsed() > READ_TIMEOUT => return Err(cannot()(error)),
+            None if heard.elapsed() > READ_TIMEOUT => {
+                return Err(cannot()(ClientError::MessageConsumption(
+                    RDKafkaErrorCode::OperationTimedOut,
+                )));
+            }
+            Some(Err(_)) | None => {}
+        }
     }
 }
 
