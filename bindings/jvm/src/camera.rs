@@ -2,7 +2,7 @@
 use crate::{out_folder::OutFolder, partition::TaskError};
 use mattebox_core::frame::{CameraId, FrameNumber, RecordIdentity, Refusal, Step};
 use mattebox_store::{
-    CameraState, FrameDir, StoredState, Stream,
+    CameraState, FrameDir, StoredState,
     journal::{self, JournalError},
 };
 
@@ -13,6 +13,8 @@ pub(crate) struct Camera {
     pub(crate) files: FrameDir,
     /// It has had a record in the task at hand.
     pub(crate) touched: bool,
+    /// The end of the last task that had a record of it.
+    pub(crate) last: i64,
 }
 
 /// What a record whose picture can be decoded is to become.
@@ -29,15 +31,17 @@ pub(crate) enum Naming {
 }
 
 impl Camera {
-    /// What is stored of a camera for an offset. `by` is the partition, with what its topic is known by.
+    /// A camera with what is stored of it for an offset, from a task that ended at `last`. `by` is the partition, with what its topic is known
+    /// by.
     pub(crate) fn recall(
         id: CameraId,
         folder: &OutFolder,
-        stream: &Stream,
+        stored: StoredState,
+        last: i64,
         by: &str,
         offset: i64,
     ) -> Result<Self, TaskError> {
-        let mut state = match folder.states.recall(stream, &id, offset)? {
+        let mut state = match stored {
             StoredState::Missing => CameraState::default(),
             StoredState::Known(state) => *state,
             StoredState::Unreadable { problem } => {
@@ -60,6 +64,7 @@ impl Camera {
             state,
             files,
             touched: false,
+            last,
         })
     }
 

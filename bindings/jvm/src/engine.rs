@@ -5,6 +5,7 @@ use crate::{
     partition::{MAX_CAMERAS, Partition, TaskError},
     row::{Row, Status},
     settings::{SettingsError, TaskSettings},
+    state_objects::{self, StateObject},
 };
 use image::RgbImage;
 use mattebox_core::{
@@ -283,10 +284,50 @@ impl TaskEngine {
         row.to_bytes(self.settings.picture, &publish)
     }
 
-    /// A task has ended well: stores what its partition's cameras are remembered by.
-    pub fn complete(&self, topic: &str, partition: i32, task: i64) -> Result<(), TaskError> {
+    /// Where the camera states of a partition lie beside the checkpoint. None: they are files of the output folder.
+    pub fn state_folder(&self, topic: &str, partition: i32) -> Option<String> {
+        let root = self.settings.state_dir.as_ref()?;
+        Some(state_objects::folder(root, topic, partition))
+    }
+
+    /// After [`TaskError::StatesNeeded`]: the names of the objects in the partition's folder. Returns the name of the first to give to
+    /// [`TaskEngine::read_state`]. When there is none any more, the record can be given once more.
+    pub fn list_states(
+        &self,
+        origin: Origin<'_>,
+        names: &[String],
+    ) -> Result<Option<String>, TaskError> {
+        let partition = self.partition(origin.topic, origin.partition);
+        lock(&partition).list_states(origin.task, origin.offset, names, &self.folder)
+    }
+
+    /// An object's bytes, None where it is gone. Returns the name of the next.
+    pub fn read_state(
+        &self,
+        origin: Origin<'_>,
+        name: &str,
+        bytes: Option<&[u8]>,
+    ) -> Result<Option<String>, TaskError> {
+        let partition = self.partition(origin.topic, origin.partition);
+        lock(&partition).read_state(origin.task, name, bytes)
+    }
+
+    /// A task has ended well: stores what its partition's cameras are remembered by. Where that lies beside the checkpoint, the object that is
+    /// returned is to be created there, and [`TaskEngine::stored`] called, before Spark hears of the task's end.
+    pub fn complete(
+        &self,
+        topic: &str,
+        partition: i32,
+        task: i64,
+    ) -> Result<Option<StateObject>, TaskError> {
         let partition = self.partition(topic, partition);
         lock(&partition).complete(task, &self.folder, self.settings.keep)
+    }
+
+    /// The object of [`TaskEngine::complete`] is there. Returns the names of objects that nobody can need any more.
+    pub fn stored(&self, topic: &str, partition: i32, task: i64) -> Vec<String> {
+        let partition = self.partition(topic, partition);
+        lock(&partition).stored(task, self.settings.keep)
     }
 
     fn partition(&self, topic: &str, number: i32) -> Arc<Mutex<Partition>> {

@@ -10,6 +10,7 @@
 //! * [`settings`]: what the function is told, as JSON.
 //! * [`engine`]: from a record to a file and a row; [`row`]: what became of the record.
 //! * [`partition`]: what is remembered of a partition's cameras, from task to task; `camera`: one of them, and what its frames are called.
+//! * [`state_objects`]: the same as objects beside the query's checkpoint, which Java reads and writes.
 //! * `out_folder`: the output folder, and whose it is.
 //! * `native`: what Java calls.
 //! * `java/`: the function itself, and the loader of this library.
@@ -20,3 +21,4 @@ mod out_folder;
 pub mod partition;
 pub mod row;
 pub mod settings;
+pub mod state_objects;

@@ -13,7 +13,7 @@ use jni::{
     Env, EnvUnowned,
     errors::{self, ErrorPolicy},
     jni_str,
-    objects::{JByteArray, JClass, JString},
+    objects::{JByteArray, JClass, JObjectArray, JString},
     strings::{JNIStr, JNIString},
     sys::{jint, jlong},
 };
@@ -164,13 +164,96 @@ extern "system" fn Java_io_mattebox_spark_Native_frame<'c>(
             offset,
             task,
         };
-        let row = engine.frame(origin, &record)?;
+        let row = match engine.frame(origin, &record) {
+            Err(TaskError::StatesNeeded(_)) => return Ok(JByteArray::null()),
+            made => made?,
+        };
         Ok(env.byte_array_from_slice(&engine.pack(origin, &record, &row))?)
     });
     made.resolve::<Throw>()
 }
 
-/// `static native void complete(long engine, String topic, int partition, long task)`
+/// `static native String stateFolder(long engine, String topic, int partition)`
+#[unsafe(no_mangle)]
+extern "system" fn Java_io_mattebox_spark_Native_stateFolder<'c>(
+    mut env: EnvUnowned<'c>,
+    _: JClass<'c>,
+    engine: jlong,
+    topic: JString<'c>,
+    partition: jint,
+) -> JString<'c> {
+    let found = env.with_env(|env| -> Result<JString<'c>, NativeError> {
+        let topic = topic.try_to_string(env)?;
+        string(env, find(engine)?.state_folder(&topic, partition))
+    });
+    found.resolve::<Throw>()
+}
+
+/// `static native String listStates(long engine, String topic, int partition, long offset, long task, String[] names)`
+#[unsafe(no_mangle)]
+extern "system" fn Java_io_mattebox_spark_Native_listStates<'c>(
+    mut env: EnvUnowned<'c>,
+    _: JClass<'c>,
+    engine: jlong,
+    topic: JString<'c>,
+    partition: jint,
+    offset: jlong,
+    task: jlong,
+    names: JObjectArray<'c, JString<'c>>,
+) -> JString<'c> {
+    let next = env.with_env(|env| -> Result<JString<'c>, NativeError> {
+        let topic = topic.try_to_string(env)?;
+        let mut listed = Vec::new();
+        for place in 0..names.len(env)? {
+            // There may be many, and each would stay until the call ends.
+            let name = names.get_element(env, place)?;
+            listed.push(name.try_to_string(env)?);
+            env.delete_local_ref(name);
+        }
+        let origin = Origin {
+            topic: &topic,
+            partition,
+            offset,
+            task,
+        };
+        string(env, find(engine)?.list_states(origin, &listed)?)
+    });
+    next.resolve::<Throw>()
+}
+
+/// `static native String readState(long engine, String topic, int partition, long offset, long task, String name, byte[] bytes)`
+#[unsafe(no_mangle)]
+extern "system" fn Java_io_mattebox_spark_Native_readState<'c>(
+    mut env: EnvUnowned<'c>,
+    _: JClass<'c>,
+    engine: jlong,
+    topic: JString<'c>,
+    partition: jint,
+    offset: jlong,
+    task: jlong,
+    name: JString<'c>,
+    bytes: JByteArray<'c>,
+) -> JString<'c> {
+    let next = env.with_env(|env| -> Result<JString<'c>, NativeError> {
+        let topic = topic.try_to_string(env)?;
+        let name = name.try_to_string(env)?;
+        let bytes = match bytes.is_null() {
+            true => None,
+            false => Some(env.convert_byte_array(&bytes)?),
+        };
+        let origin = Origin {
+            topic: &topic,
+            partition,
+            offset,
+            task,
+        };
+        let next = find(engine)?.read_state(origin, &name, bytes.as_deref())?;
+        string(env, next)
+    });
+    next.resolve::<Throw>()
+}
+
+/// `static native byte[] complete(long engine, String topic, int partition, long task)`
 #[unsafe(no_mangle)]
 extern "system" fn Java_io_mattebox_spark_Native_complete<'c>(
     mut env: EnvUnowned<'c>,
@@ -179,12 +262,41 @@ extern "system" fn Java_io_mattebox_spark_Native_complete<'c>(
     topic: JString<'c>,
     partition: jint,
     task: jlong,
-) {
-    let done = env.with_env(|env| -> Result<(), NativeError> {
+) -> JByteArray<'c> {
+    let done = env.with_env(|env| -> Result<JByteArray<'c>, NativeError> {
         let topic = topic.try_to_string(env)?;
-        Ok(find(engine)?.complete(&topic, partition, task)?)
+        Ok(match find(engine)?.complete(&topic, partition, task)? {
+            Some(object) => env.byte_array_from_slice(&object.pack())?,
+            None => JByteArray::null(),
+        })
     });
-    done.resolve::<Throw>();
+    done.resolve::<Throw>()
+}
+
+/// `static native String stored(long engine, String topic, int partition, long task)`
+#[unsafe(no_mangle)]
+extern "system" fn Java_io_mattebox_spark_Native_stored<'c>(
+    mut env: EnvUnowned<'c>,
+    _: JClass<'c>,
+    engine: jlong,
+    topic: JString<'c>,
+    partition: jint,
+    task: jlong,
+) -> JString<'c> {
+    let old = env.with_env(|env| -> Result<JString<'c>, NativeError> {
+        let topic = topic.try_to_string(env)?;
+        let old = find(engine)?.stored(&topic, partition, task);
+        string(env, Some(old.join("/")).filter(|names| !names.is_empty()))
+    });
+    old.resolve::<Throw>()
+}
+
+/// A text for Java, null for none.
+fn string<'c>(env: &mut Env<'c>, text: Option<String>) -> Result<JString<'c>, NativeError> {
+    Ok(match text {
+        Some(text) => env.new_string(text)?,
+        None => JString::null(),
+    })
 }
 
 fn open(key: EngineKey) -> Result<jlong, NativeError> {

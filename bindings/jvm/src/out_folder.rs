@@ -5,12 +5,23 @@ use mattebox_store::{
 };
 use std::path::PathBuf;
 
+/// Where what is remembered of cameras lies.
+pub(crate) enum States {
+    /// In files of the output folder.
+    Files(StateStore),
+    /// In objects beside the checkpoint, which Java reads and writes.
+    Objects {
+        /// What a job of an earlier version has left in the output folder.
+        former: Option<StateStore>,
+    },
+}
+
 /// An output folder that belongs to this job.
 pub(crate) struct OutFolder {
     /// Where the folders of the cameras are.
     pub(crate) root: PathBuf,
     /// What is remembered of cameras.
-    pub(crate) states: StateStore,
+    pub(crate) states: States,
     /// Which names each session of a camera has.
     pub(crate) journal: FolderJournal,
     /// Each file is on the disk before it counts as done.
@@ -25,7 +36,12 @@ impl OutFolder {
         let root = settings.out.clone();
         Ok(OutFolder {
             _claim: FolderClaim::take(&root, &settings.owner())?,
-            states: StateStore::open(&root)?.durable(settings.fsync),
+            states: match settings.state_dir {
+                Some(_) => States::Objects {
+                    former: StateStore::existing(&root),
+                },
+                None => States::Files(StateStore::open(&root)?.durable(settings.fsync)),
+            },
             // A line is rare, and a lost one could stand for files that are there.
             journal: FolderJournal::new(&root).durable(true),
             fsync: settings.fsync,

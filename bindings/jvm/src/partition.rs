@@ -3,10 +3,16 @@
 //! Spark gives a partition's records to tasks: each task has a span of the log, and a span that failed is given once more, to this executor or
 //! to another one. A span that is done is not given again once the query's checkpoint says so. So what is remembered is stored at the end of
 //! each task, before Spark hears that it is done, under the offset behind its last record: wherever the checkpoint lets the log be taken up
-//! again, the version for that place is there.
-use crate::{camera::Camera, out_folder::OutFolder, settings::TaskSettings};
+//! again, the version for that place is there. Where the job names a folder beside its checkpoint, it is in objects there ([`state_objects`]), else
+//! in files of the output folder.
+use crate::{
+    camera::Camera,
+    out_folder::{OutFolder, States},
+    settings::TaskSettings,
+    state_objects::{self, StateObject, StateObjects},
+};
 use mattebox_core::frame::CameraId;
-use mattebox_store::{StoreError, Stream, journal::JournalError};
+use mattebox_store::{StoreError, StoredState, Stream, journal::JournalError};
 use std::{
     collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
     sync::Arc,
@@ -42,6 +48,9 @@ pub enum TaskError {
         /// The one that came after it.
         new: i64,
     },
+    /// The task begins at an offset for which the camera states were not read yet: [`crate::engine::TaskEngine::list_states`].
+    #[error("the camera states of offset {0} were not read")]
+    StatesNeeded(i64),
     /// The tools cannot be made.
     #[error(transparent)]
     Start(#[from] mattebox_engine::StartError),
@@ -63,6 +72,8 @@ pub(crate) struct Partition {
     starts: VecDeque<i64>,
     start: i64,
     cameras: HashMap<CameraId, Camera>,
+    /// What is remembered beside the checkpoint, if it is there.
+    objects: Option<StateObjects>,
     /// Cameras of which it was said that a file of theirs was kept and differs.
     told: HashSet<CameraId>,
 }
@@ -75,9 +86,14 @@ impl Partition {
         number: i32,
         query: Option<&str>,
     ) -> Self {
+        let identity = settings.topic_identity(topic, query);
+        let objects = settings.state_dir.as_ref().map(|root| {
+            let folder = state_objects::folder(root, topic, number);
+            StateObjects::new(folder, &identity)
+        });
         Partition {
             stream: Stream::new(&settings.group, topic, number),
-            topic: settings.topic_identity(topic, query).into(),
+            topic: identity.into(),
             number,
             task: i64::MIN,
             next: -1,
@@ -85,6 +101,7 @@ impl Partition {
             starts: VecDeque::new(),
             start: 0,
             cameras: HashMap::new(),
+            objects,
             told: HashSet::new(),
         }
     }
@@ -94,17 +111,18 @@ impl Partition {
         self.topic.clone()
     }
 
-    /// A task has a record.
+    /// A task has a record. [`TaskError::StatesNeeded`] changes nothing, and the record may be given again when the states were read.
     pub(crate) fn enter(&mut self, task: i64, offset: i64) -> Result<(), TaskError> {
-        if task < self.task {
-            return Err(TaskError::Overtaken {
-                old: task,
-                new: self.task,
-            });
-        }
+        self.refuse_overtaken(task)?;
         let is_new = task > self.task;
         // Another executor may have had it in between, or the task before came to grief: then only what is stored counts.
         if (is_new && (self.is_open || offset != self.next)) || offset < self.next {
+            if let Some(objects) = &mut self.objects {
+                if !objects.has(offset) {
+                    return Err(TaskError::StatesNeeded(offset));
+                }
+                objects.begin();
+            }
             self.cameras.clear();
         }
         if is_new {
@@ -114,6 +132,46 @@ impl Partition {
         self.next = offset + 1;
         self.is_open = true;
         Ok(())
+    }
+
+    fn refuse_overtaken(&self, task: i64) -> Result<(), TaskError> {
+        match self.task {
+            new if task < new => Err(TaskError::Overtaken { old: task, new }),
+            _ => Ok(()),
+        }
+    }
+
+    /// These objects are there for a task that begins at `offset`. Returns the name of the first to read.
+    pub(crate) fn list_states(
+        &mut self,
+        task: i64,
+        offset: i64,
+        names: &[String],
+        folder: &OutFolder,
+    ) -> Result<Option<String>, TaskError> {
+        self.refuse_overtaken(task)?;
+        let Some(objects) = &mut self.objects else {
+            return Ok(None);
+        };
+        let former = || match &folder.states {
+            States::Objects {
+                former: Some(files),
+            } => files.all(&self.stream, offset, MAX_CAMERAS),
+            _ => Ok(Vec::new()),
+        };
+        Ok(objects.list(offset, names, former)?)
+    }
+
+    /// The bytes of an object that was asked for, None where it is gone. Returns the name of the next.
+    pub(crate) fn read_state(
+        &mut self,
+        task: i64,
+        name: &str,
+        bytes: Option<&[u8]>,
+    ) -> Result<Option<String>, TaskError> {
+        self.refuse_overtaken(task)?;
+        let objects = self.objects.as_mut();
+        Ok(objects.and_then(|objects| objects.read(name, bytes)))
     }
 
     /// What is remembered of a camera before the record at hand. None if there are too many cameras.
@@ -128,8 +186,15 @@ impl Partition {
             Entry::Vacant(_) if there >= MAX_CAMERAS => return Ok(None),
             Entry::Vacant(new) => {
                 let by = format!("{}/{}", self.topic, self.number);
-                let recalled =
-                    Camera::recall(camera.clone(), folder, &self.stream, &by, self.next - 1)?;
+                let offset = self.next - 1;
+                let (stored, last) = match (&folder.states, &mut self.objects) {
+                    (States::Files(files), _) => {
+                        (files.recall(&self.stream, camera, offset)?, offset)
+                    }
+                    (_, Some(objects)) => objects.take(camera),
+                    (_, None) => (StoredState::Missing, offset),
+                };
+                let recalled = Camera::recall(camera.clone(), folder, stored, last, &by, offset)?;
                 new.insert(recalled)
             }
         };
@@ -145,33 +210,419 @@ impl Partition {
 
     /// The task has ended well: what is known now is stored, before anybody hears of it. Versions that Spark no longer can go back to are
     /// removed.
+    ///
+    /// Where states are objects, the one that is returned is to be created, and then [`Partition::stored`] called.
     pub(crate) fn complete(
         &mut self,
         task: i64,
         folder: &OutFolder,
         keep: usize,
-    ) -> Result<(), TaskError> {
+    ) -> Result<Option<StateObject>, TaskError> {
         if task != self.task || !self.is_open {
-            return Ok(());
+            return Ok(None);
         }
+        if let Some(objects) = &mut self.objects {
+            for tracked in self.cameras.values_mut().filter(|tracked| tracked.touched) {
+                tracked.last = self.next;
+            }
+            let at_hand = self.cameras.iter();
+            let at_hand =
+                at_hand.map(|(id, camera)| (id, &camera.state, camera.last, camera.touched));
+            let (name, bytes) = objects.object(task, (self.start, self.next), at_hand);
+            return Ok(Some(StateObject {
+                name,
+                bytes,
+                sync: folder.fsync,
+            }));
+        }
+        self.ended(keep);
+        let oldest = self.starts.front().copied().unwrap_or(self.start);
+        if let States::Files(states) = &folder.states {
+            for (camera, tracked) in self.cameras.iter().filter(|(_, tracked)| tracked.touched) {
+                states.save(&self.stream, camera, self.next, &tracked.state.to_bytes())?;
+                states.prune(&self.stream, camera, oldest)?;
+            }
+        }
+        self.set_aside();
+        self.is_open = false;
+        Ok(None)
+    }
+
+    /// The object of [`Partition::complete`] is there. Returns the names of those that nobody can need any more.
+    pub(crate) fn stored(&mut self, task: i64, keep: usize) -> Vec<String> {
+        if task != self.task || !self.is_open {
+            return Vec::new();
+        }
+        self.ended(keep);
+        self.set_aside();
+        self.is_open = false;
+        // An executor that knows fewer tasks does not know how far Spark can go back.
+        let oldest = match self.starts.len() < keep {
+            true => None,
+            false => self.starts.iter().min().copied(),
+        };
+        let objects = self.objects.as_mut();
+        objects.map_or_else(Vec::new, |objects| objects.stored(oldest))
+    }
+
+    fn ended(&mut self, keep: usize) {
         self.starts.push_back(self.start);
         while self.starts.len() > keep {
             self.starts.pop_front();
         }
-        let oldest = self.starts.front().copied().unwrap_or(self.start);
-        let states = &folder.states;
-        for (camera, tracked) in self
-            .cameras
-            .iter_mut()
-            .filter(|(_, tracked)| tracked.touched)
-        {
-            states.save(&self.stream, camera, self.next, &tracked.state.to_bytes())?;
-            states.prune(&self.stream, camera, oldest)?;
-        }
+    }
+
+    /// Cameras that had no record in the task are at hand no more, if there are many.
+    fn set_aside(&mut self) {
         let is_many = self.cameras.len() > MAX_AT_HAND;
-        self.cameras
-            .retain(|_, tracked| std::mem::take(&mut tracked.touched) || !is_many);
-        self.is_open = false;
-        Ok(())
+        let objects = &mut self.objects;
+        self.cameras.retain(|id, tracked| {
+            let stays = std::mem::take(&mut tracked.touched) || !is_many;
+            if let (false, Some(objects)) = (stays, objects.as_mut()) {
+                objects.put(id.clone(), &tracked.state, tracked.last);
+            }
+            stays
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::camera::Naming;
+    use mattebox_core::frame::RecordIdentity;
+    use mattebox_store::CameraState;
+    use std::{collections::BTreeMap, path::Path};
+    use tempfile::TempDir;
+
+    /// What the states of all cameras were at an offset.
+    type States = BTreeMap<String, CameraState>;
+
+    /// A folder of states, the output folder, and what the executors of a job do with them.
+    struct Job {
+        out: TempDir,
+        settings: TaskSettings,
+        folder: OutFolder,
+        stored: BTreeMap<String, Vec<u8>>,
+        reads: Vec<String>,
+        names: Vec<Naming>,
+    }
+
+    fn settings(out: &Path, more: serde_json::Value) -> TaskSettings {
+        let mut json = serde_json::json!({ "out": out, "group": "g" });
+        json.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        TaskSettings::from_json(&json.to_string()).unwrap()
+    }
+
+    impl Job {
+        fn new(keep: usize) -> Self {
+            Self::below(tempfile::tempdir().unwrap(), keep)
+        }
+
+        fn below(out: TempDir, keep: usize) -> Self {
+            let settings = settings(
+                out.path(),
+                serde_json::json!({ "state_dir": "/checkpoint/mattebox-state", "keep": keep }),
+            );
+            Job {
+                folder: OutFolder::open(&settings).unwrap(),
+                settings,
+                out,
+                stored: BTreeMap::new(),
+                reads: Vec::new(),
+                names: Vec::new(),
+            }
+        }
+
+        fn executor(&self) -> Partition {
+            Partition::new(&self.settings, "t", 0, Some("q"))
+        }
+
+        /// As Java does: reads the states when they are needed.
+        fn enter(&mut self, executor: &mut Partition, task: i64, offset: i64) {
+            match executor.enter(task, offset) {
+                Err(TaskError::StatesNeeded(needed)) => assert_eq!(needed, offset),
+                entered => return entered.unwrap(),
+            }
+            let names: Vec<String> = self.stored.keys().cloned().collect();
+            let mut next = executor
+                .list_states(task, offset, &names, &self.folder)
+                .unwrap();
+            while let Some(name) = next {
+                let bytes = self.stored.get(&name).map(Vec::as_slice);
+                next = executor.read_state(task, &name, bytes).unwrap();
+                self.reads.push(name);
+            }
+            executor.enter(task, offset).unwrap();
+        }
+
+        /// A task that reads one record of each of these cameras, and does not end.
+        fn begin(&mut self, executor: &mut Partition, task: i64, start: i64, cameras: &[&str]) {
+            for (offset, camera) in (start..).zip(cameras) {
+                self.enter(executor, task, offset);
+                name(executor, &self.folder, camera, offset, &mut self.names);
+            }
+        }
+
+        /// The end of a task. Returns the name of its object.
+        fn complete(&mut self, executor: &mut Partition, task: i64) -> String {
+            let keep = self.settings.keep;
+            let object = executor.complete(task, &self.folder, keep).unwrap();
+            let StateObject { name, bytes, .. } = object.unwrap();
+            assert!(self.stored.insert(name.clone(), bytes).is_none());
+            for old in executor.stored(task, keep) {
+                assert!(self.stored.remove(&old).is_some(), "{old}");
+            }
+            name
+        }
+
+        fn task(
+            &mut self,
+            executor: &mut Partition,
+            task: i64,
+            start: i64,
+            cameras: &[&str],
+        ) -> String {
+            self.begin(executor, task, start, cameras);
+            self.complete(executor, task)
+        }
+
+        /// What an executor that knows nothing takes up at an offset, and what was wrong with that.
+        fn take_over(&mut self, offset: i64, cameras: &[&str]) -> (States, Vec<String>) {
+            let mut executor = self.executor();
+            self.reads.clear();
+            let names: Vec<String> = self.stored.keys().cloned().collect();
+            let mut next = executor
+                .list_states(1, offset, &names, &self.folder)
+                .unwrap();
+            while let Some(name) = next {
+                let bytes = self.stored.get(&name).map(Vec::as_slice);
+                next = executor.read_state(1, &name, bytes).unwrap();
+                self.reads.push(name);
+            }
+            let problems = executor.objects.as_ref().unwrap().problems();
+            executor.enter(1, offset).unwrap();
+            (states(&mut executor, &self.folder, cameras), problems)
+        }
+    }
+
+    fn name(
+        executor: &mut Partition,
+        folder: &OutFolder,
+        camera: &str,
+        offset: i64,
+        names: &mut Vec<Naming>,
+    ) {
+        let topic = executor.topic();
+        let tracked = executor.track(&camera.parse().unwrap(), folder);
+        let record = RecordIdentity {
+            number: offset as u64,
+            session: None,
+            fingerprint: offset as u64,
+            topic: &topic,
+            partition: 0,
+            offset,
+        };
+        let camera = tracked.unwrap().unwrap();
+        names.push(camera.name(&record, folder, "png").unwrap());
+    }
+
+    fn states(executor: &mut Partition, folder: &OutFolder, cameras: &[&str]) -> States {
+        let state = |camera: &&str| {
+            let tracked = executor.track(&camera.parse().unwrap(), folder);
+            let state = tracked.unwrap().unwrap().state.clone();
+            ((*camera).to_owned(), state)
+        };
+        cameras.iter().map(state).collect()
+    }
+
+    #[test]
+    fn another_executor_takes_up_all_cameras_where_the_first_ended() {
+        let mut job = Job::new(2);
+        let mut first = job.executor();
+        let full = job.task(&mut first, 1, 0, &["a", "b", "c", "a"]);
+        let part = job.task(&mut first, 2, 4, &["a", "a"]);
+        assert!(full.ends_with(".full") && part.ends_with(".part"));
+        assert!(
+            part.starts_with("00000000000000000006-2-"),
+            "the end and the attempt: {part}"
+        );
+        let known = states(&mut first, &job.folder, &["a", "b", "c"]);
+        let (taken, problems) = job.take_over(6, &["a", "b", "c"]);
+        assert!(taken == known && problems.is_empty(), "{problems:?}");
+        assert_eq!(job.reads, [part, full]);
+        assert!(!job.out.path().join(".state").exists());
+    }
+
+    #[test]
+    fn what_is_done_again_is_ignored_and_stays() {
+        let mut job = Job::new(2);
+        let mut first = job.executor();
+        job.task(&mut first, 1, 0, &["a", "b"]);
+        let known = states(&mut first, &job.folder, &["a", "b"]);
+        first = job.executor();
+        job.task(&mut first, 2, 2, &["a", "b"]);
+        let before = job.stored.clone();
+        // The driver was killed before its checkpoint had the second task.
+        let (taken, problems) = job.take_over(2, &["a", "b"]);
+        assert!(taken == known && problems.is_empty(), "{problems:?}");
+        assert_eq!(job.stored, before);
+        assert_eq!(job.take_over(0, &["a"]).0["a"], CameraState::default());
+    }
+
+    #[test]
+    fn a_task_whose_object_was_not_stored_is_done_again_with_the_states_before_it() {
+        let mut job = Job::new(2);
+        let mut first = job.executor();
+        job.task(&mut first, 1, 0, &["a", "b"]);
+        let known = states(&mut first, &job.folder, &["a", "b"]);
+        job.begin(&mut first, 2, 2, &["a"]);
+        let keep = job.settings.keep;
+        assert!(first.complete(2, &job.folder, keep).unwrap().is_some());
+        job.enter(&mut first, 3, 2);
+        assert!(states(&mut first, &job.folder, &["a", "b"]) == known);
+        assert!(first.stored(2, keep).is_empty(), "task 3 has the partition");
+    }
+
+    #[test]
+    fn damage_is_told_and_costs_mattes_but_no_name() {
+        let mut job = Job::new(2);
+        let mut first = job.executor();
+        let full = job.task(&mut first, 1, 0, &["a", "b", "c", "a"]);
+        let part = job.task(&mut first, 2, 4, &["a"]);
+        let known = states(&mut first, &job.folder, &["a", "b"]);
+        let good = job.stored.clone();
+        let damage = |bytes: &mut Vec<u8>| {
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+        };
+        // The cameras of the newer object are as they were.
+        damage(job.stored.get_mut(&full).unwrap());
+        let (taken, problems) = job.take_over(5, &["a", "b"]);
+        assert_eq!(problems, [format!("{full}: it is damaged")]);
+        assert!(taken["a"] == known["a"] && taken["b"] != known["b"]);
+        // Whose states the newer one had is not known: none is taken from before it.
+        job.stored = good.clone();
+        damage(job.stored.get_mut(&part).unwrap());
+        let (taken, problems) = job.take_over(5, &["a", "b"]);
+        assert_eq!(problems, [format!("{part}: it is damaged")]);
+        assert!(taken["a"] != known["a"] && taken["b"] != known["b"]);
+        // A missing one is noticed as well.
+        job.stored = good.clone();
+        job.stored.remove(&full);
+        let (taken, problems) = job.take_over(5, &["a", "b"]);
+        assert!(problems[0].contains("offset 4 is missing"), "{problems:?}");
+        assert!(taken["a"] == known["a"] && taken["b"] != known["b"]);
+        // Names go on.
+        job.stored.clear();
+        job.stored.insert(full.clone(), b"?".to_vec());
+        job.names.clear();
+        let mut second = job.executor();
+        let after = job.task(&mut second, 3, 5, &["a", "b"]);
+        assert!(after.ends_with(".full"), "it needs no other: {after}");
+        for (naming, old) in job.names.iter().zip([4, 1]) {
+            let Naming::InTurn(name) = naming else {
+                panic!("{naming:?}")
+            };
+            assert!(name.0 > old, "{name:?}");
+        }
+        assert!(job.take_over(7, &["a"]).1.is_empty());
+    }
+
+    #[test]
+    fn what_an_attempt_left_half_written_harms_nothing_when_another_was_well() {
+        let mut job = Job::new(2);
+        let mut first = job.executor();
+        job.task(&mut first, 1, 0, &["a", "b"]);
+        let part = job.task(&mut first, 2, 2, &["a"]);
+        let known = states(&mut first, &job.folder, &["a", "b"]);
+        let half = job.stored[&part][..20].to_vec();
+        for left in [
+            part.replace("-2-", "-9-"),
+            part.replace("-2-", "-1-"),
+            part.replace("-2-", "-7-").replace(".part", ".full"),
+            // A span that ended elsewhere when it was done again.
+            part.replace("00003-2-", "00002-4-"),
+        ] {
+            job.stored.insert(left, half.clone());
+        }
+        let (taken, _) = job.take_over(3, &["a", "b"]);
+        assert!(taken == known);
+    }
+
+    #[test]
+    fn full_objects_bound_what_is_read_and_pruning_keeps_what_spark_can_go_back_to() {
+        for keep in [2, 5] {
+            let mut job = Job::new(keep);
+            let mut executor = job.executor();
+            let cameras: Vec<String> = (0..70).map(|n| format!("cam{n}")).collect();
+            let all: Vec<&str> = cameras.iter().map(String::as_str).collect();
+            let mut offset = 0;
+            let mut ends: VecDeque<(i64, States)> = VecDeque::new();
+            let (mut most_reads, mut parts) = (0, 0);
+            for task in 0..130 {
+                // More than are kept at hand, once; then few of them at a time.
+                let few = match task {
+                    0 => all.clone(),
+                    _ => vec![all[task as usize * 7 % 70], "cam3"],
+                };
+                let name = job.task(&mut executor, task, offset, &few);
+                parts += usize::from(name.ends_with(".part"));
+                offset += few.len() as i64;
+                // Another one that is as the first is at this place.
+                let (states, problems) = job.take_over(offset, &all);
+                assert!(problems.is_empty(), "{problems:?}");
+                most_reads = most_reads.max(job.reads.len());
+                ends.push_back((offset, states));
+                while ends.len() > keep + 1 {
+                    ends.pop_front();
+                }
+                if task % 10 == 9 {
+                    for (end, states) in &ends {
+                        let (taken, problems) = job.take_over(*end, &all);
+                        assert!(taken == *states && problems.is_empty(), "{problems:?}");
+                    }
+                }
+            }
+            let live = states(&mut executor, &job.folder, &all);
+            assert!(live == ends.back().unwrap().1);
+            assert!((2..=50).contains(&most_reads), "{most_reads}");
+            assert!(
+                parts > 100 && job.stored.len() < 110,
+                "{}",
+                job.stored.len()
+            );
+        }
+        // Where all cameras have frames, there is nothing to add up.
+        let mut job = Job::new(2);
+        let mut executor = job.executor();
+        for task in 0..10 {
+            job.task(&mut executor, task, task * 2, &["a", "b"]);
+        }
+        assert!((2..=3).contains(&job.stored.len()), "{}", job.stored.len());
+    }
+
+    #[test]
+    fn what_an_earlier_version_left_in_the_output_folder_is_taken_over_once() {
+        let out = tempfile::tempdir().unwrap();
+        let old = settings(out.path(), serde_json::json!({}));
+        let folder = OutFolder::open(&old).unwrap();
+        let mut first = Partition::new(&old, "t", 0, Some("q"));
+        for (offset, camera) in [(0, "a"), (1, "quiet")] {
+            first.enter(1, offset).unwrap();
+            name(&mut first, &folder, camera, offset, &mut Vec::new());
+        }
+        assert!(first.complete(1, &folder, 2).unwrap().is_none());
+        let known = states(&mut first, &folder, &["a", "quiet"]);
+        drop(folder);
+        let mut job = Job::below(out, 2);
+        assert!(job.take_over(2, &["a", "quiet"]).0 == known);
+        let mut second = job.executor();
+        job.task(&mut second, 2, 2, &["a"]);
+        std::fs::remove_dir_all(job.out.path().join(".state")).unwrap();
+        let (taken, problems) = job.take_over(3, &["quiet"]);
+        assert!(taken["quiet"] == known["quiet"] && problems.is_empty());
     }
 }

@@ -52,10 +52,12 @@ struct TaskOptions {
     publish: Option<PublishTopics>,
     #[serde(default)]
     topics: BTreeMap<String, Option<String>>,
+    #[serde(default)]
+    state_dir: Option<String>,
 }
 
 /// The names of [`TaskOptions`].
-const TASK_OPTIONS: [&str; 8] = [
+const TASK_OPTIONS: [&str; 9] = [
     "out",
     "group",
     "on_existing",
@@ -64,6 +66,7 @@ const TASK_OPTIONS: [&str; 8] = [
     "keep",
     "publish",
     "topics",
+    "state_dir",
 ];
 
 /// What brokers older than Kafka 2.8 give every topic as its id.
@@ -99,6 +102,8 @@ pub struct TaskSettings {
     pub keep: usize,
     /// The topics that the job reads, with the ids that Kafka gave them, where they are told.
     pub topics: BTreeMap<String, Option<String>>,
+    /// The folder of camera states beside the checkpoint: any path that Hadoop knows. None: they lie in the output folder.
+    pub state_dir: Option<String>,
 }
 
 impl TaskSettings {
@@ -115,6 +120,13 @@ impl TaskSettings {
         local("out", &own.out)?;
         if own.group.is_empty() {
             return Err(bad("group")("it needs a name"));
+        }
+        if own
+            .state_dir
+            .as_deref()
+            .is_some_and(|dir| dir.trim().is_empty())
+        {
+            return Err(bad("state_dir")("it is empty: give the path of a folder"));
         }
         check_files(&own.out, &frame)?;
         let on_existing =
@@ -141,6 +153,7 @@ impl TaskSettings {
             publish: own.publish,
             keep: own.keep.max(1),
             topics: own.topics,
+            state_dir: own.state_dir,
             out: own.out,
             group: own.group,
         })
@@ -357,6 +370,7 @@ mod tests {
             (r#""max_megapixels": 5000"#, "between 1 and 4096"),
             (r#""simd": "mmx""#, "simd"),
             (r#""on_existing": "fail""#, "on_existing"),
+            (r#""state_dir": " ""#, "state_dir"),
             (r#""colour": "gray""#, "colour"),
         ] {
             let json = format!(r#"{{"out": "/tmp/x", "group": "g", {more}}}"#);

@@ -6,6 +6,7 @@ use mattebox_core::{
 };
 use mattebox_jvm::{
     engine::{Origin, TaskEngine},
+    partition::TaskError,
     row::{Row, Status},
 };
 use mattebox_wire::{self, Header};
@@ -578,6 +579,50 @@ fn state_that_cannot_be_read_replaces_no_file() {
             .all(|(name, bytes)| after.get(name) == Some(bytes)),
         "a file was replaced"
     );
+}
+
+#[test]
+fn states_beside_the_checkpoint_are_asked_for_before_the_first_record() {
+    let out = tempfile::tempdir().unwrap();
+    let json = format!(
+        r#"{{"out": {:?}, "group": "test", "state_dir": "hdfs://h/c/mattebox-state"}}"#,
+        out.path()
+    );
+    let engine = TaskEngine::open(&json, None).unwrap();
+    let folder = engine.state_folder("t", 0);
+    assert_eq!(folder.as_deref(), Some("hdfs://h/c/mattebox-state/t/0"));
+    let origin = |task, offset| Origin {
+        topic: "t",
+        partition: 0,
+        offset,
+        task,
+    };
+    let record = mattebox_wire::Record {
+        key: None,
+        value: Some(b"?"),
+        headers: &[],
+    };
+    let needed = engine.frame(origin(7, 5), &record).unwrap_err();
+    assert!(matches!(needed, TaskError::StatesNeeded(5)), "{needed}");
+    assert!(engine.list_states(origin(7, 5), &[]).unwrap().is_none());
+    for offset in 5..8 {
+        let row = engine.frame(origin(7, offset), &record).unwrap();
+        assert_eq!(row.status, Status::Dead);
+    }
+    let object = engine.complete("t", 0, 7).unwrap().unwrap();
+    assert!(object.name.starts_with("00000000000000000008-7-") && !object.sync);
+    assert!(engine.stored("t", 0, 7).is_empty());
+    // The next task goes on from memory; one at another place needs what is stored.
+    engine.frame(origin(8, 8), &record).unwrap();
+    let names = [object.name.clone()];
+    assert!(engine.frame(origin(9, 8), &record).is_err());
+    let next = engine.list_states(origin(9, 8), &names).unwrap();
+    assert_eq!(next.as_ref(), Some(&object.name));
+    let bytes = Some(&object.bytes[..]);
+    let next = engine.read_state(origin(9, 8), &object.name, bytes);
+    assert!(next.unwrap().is_none());
+    engine.frame(origin(9, 8), &record).unwrap();
+    assert!(!out.path().join(".state").exists());
 }
 
 #[test]

@@ -126,6 +126,15 @@ def test_a_file_that_is_there_is_kept_and_the_function_knows_its_topic() -> None
     assert settings.read(["--on-existing", "overwrite"]).made["on_existing"] == "overwrite"
 
 
+def test_what_is_remembered_of_cameras_lies_in_the_checkpoint() -> None:
+    for arguments, folder in [
+        (["--out", "/o"], "/o/.checkpoint/mattebox-state"),
+        (["--checkpoint", "/c/"], "/c/mattebox-state"),
+        (["--checkpoint", "s3a://bucket/c"], "s3a://bucket/c/mattebox-state"),
+    ]:
+        assert settings.read(arguments).made["state_dir"] == folder
+
+
 def test_the_job_as_a_program_refuses_before_spark_starts(tmp_path: pathlib.Path) -> None:
     for arguments, more in ((["--out", "s3a://bucket/x"], {}), ([], {"OUTPUT_DIR": "s3a://bucket/x"})):
         command = [sys.executable, "-m", "mattebox.spark", *arguments]

@@ -17,7 +17,7 @@ import urllib.request
 import zlib
 
 import pytest
-from mattebox.spark import checkpoint, failures, query, session, settings
+from mattebox.spark import checkpoint, failures, query, session, settings, settings_json
 from mattebox.spark.broker import Largest
 from pyspark.sql import SparkSession
 
@@ -98,6 +98,12 @@ def test_the_job_gives_the_files_that_worker_gives_and_says_what_became_of_each_
     assert all(row["status"] == "written" and row["latency_ms"] > 0 and os.path.isfile(row["path"]) for row in rows)
     assert "300 written, 0 kept, 0 dead" in job.text()
     assert "latency p95" in job.text()
+    # What is remembered is beside the checkpoint, for each partition at its end at least.
+    states = town.path / f"output/.checkpoint/mattebox-state/{town.topic}"
+    ends = json.loads(max((town.path / "output/.checkpoint/offsets").glob("[0-9]*"), key=lambda path: int(path.name)).read_text().splitlines()[2])
+    for partition, end in ends[town.topic].items():
+        assert list((states / partition).glob(f"{end:020}-*")), f"partition {partition} has no object for its end {end}"
+    assert not (town.path / "output/.state").exists()
 
 
 def test_spark_submit_runs_the_job_as_the_guide_says(town: Town) -> None:
@@ -392,6 +398,8 @@ def png(width: int, height: int) -> bytes:
 
 def test_the_function_makes_the_records_and_sql_only_routes_them(spark: SparkSession, tmp_path: pathlib.Path) -> None:
     told = settings.read(["--topic", "t", "--out", str(tmp_path / "out"), "--publish-frames", "matted"])
+    states = tmp_path / "out/.checkpoint/mattebox-state"
+    states.mkdir(parents=True)
     frame = {"camera_id": "cam01", "frame_id": 3, "ts": 1.7e9, "codec": "png", "data_b64": base64.b64encode(png(64, 48)).decode()}
     before = [(f"h{n}", None if n % 2 else b"\xff\0") for n in range(70)]
     records = [
@@ -433,6 +441,19 @@ def test_the_function_makes_the_records_and_sql_only_routes_them(spark: SparkSes
         (None, None, reason("null-value", 2)),
         (None, None, [*reason("not-a-frame", 3), ("mattebox-error-value-bytes", b"1001")]),
     ]
+    # Each task leaves one object, named by the offset behind its last record.
+    assert [path.name[:21] for path in (states / "t/0").glob("*.full")] == ["00000000000000000004-"]
+    assert (states / "t/0").stat().st_mode & 0o777 == 0o700
+    assert not (tmp_path / "out/.state").exists()
+
+
+def test_an_executor_that_does_not_see_the_checkpoint_says_so(spark: SparkSession, tmp_path: pathlib.Path) -> None:
+    made = settings_json(out=str(tmp_path / "out"), group="g", state_dir=str(tmp_path / "elsewhere"))
+    none = "cast(null AS binary)"
+    headers = "cast(null AS array<struct<key: string, value: binary>>)"
+    rows = spark.range(1).selectExpr(f"mattebox('t', 0, id, {none}, {none}, {headers}, {made}) AS made")
+    with pytest.raises(Exception, match=r"setting state_dir: there is no \S+/elsewhere on \S+: the checkpoint must be in a folder that"):
+        rows.collect()
 
 
 def test_a_checkpoint_that_cannot_be_written_is_said(spark: SparkSession, tmp_path: pathlib.Path) -> None:

@@ -90,6 +90,15 @@ impl StateStore {
         }
     }
 
+    /// The folder below `root`, if it is there.
+    pub fn existing(root: &Path) -> Option<Self> {
+        let folder = root.join(FOLDER);
+        folder.is_dir().then_some(StateStore {
+            folder,
+            durable: false,
+        })
+    }
+
     /// Moves the states of workers of version 1 out of their way, to `.mattebox/state-1`, and puts a file in
     /// place of their folder: a worker of that version that still runs can then neither read nor store a
     /// state, and so writes no file. Nothing happens where there is no such folder.
@@ -180,6 +189,38 @@ impl StateStore {
         Ok(StoredState::Unreadable {
             problem: format!("{}: {problem}", kept.display()),
         })
+    }
+
+    /// What is known of all cameras when everything before `offset` is done: of each its newest version for `offset` or before it, with that
+    /// version's offset. Of more cameras than `most` those with the newest versions count. Nothing is changed. A file that cannot be read has
+    /// no bytes here.
+    pub fn all(
+        &self,
+        stream: &Stream,
+        offset: i64,
+        most: usize,
+    ) -> Result<Vec<(CameraId, i64, Vec<u8>)>, StoreError> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StoreError::io("read the folder", &self.folder)(error)),
+        };
+        let mut found = Vec::new();
+        for entry in entries.filter_map(Result::ok) {
+            let name = entry.file_name();
+            let Some(camera) = name.to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            let versions = self.versions(stream, &camera)?.into_iter();
+            let newest = versions
+                .filter(|(version, _)| *version <= offset)
+                .max_by_key(|(version, _)| *version);
+            found.extend(newest.map(|(version, path)| (camera, version, path)));
+        }
+        found.sort_by(|(a, x, _), (b, y, _)| y.cmp(x).then_with(|| a.as_str().cmp(b.as_str())));
+        found.truncate(most);
+        let read = |(camera, version, path)| (camera, version, fs::read(path).unwrap_or_default());
+        Ok(found.into_iter().map(read).collect())
     }
 
     /// Removes what no longer can be needed once `offset` is recorded as done: all versions older than the one for it.
@@ -303,6 +344,34 @@ mod tests {
             let kept = root.path().join(".state/cam/g+t+0@10.unreadable");
             assert_eq!(fs::read(kept).unwrap(), bytes);
         }
+    }
+
+    #[test]
+    fn all_cameras_are_found_with_their_versions_for_a_place() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(StateStore::existing(root.path()).is_none());
+        StateStore::open(root.path()).unwrap();
+        let dir = StateStore::existing(root.path()).unwrap();
+        let stream = Stream::new("g", "t", 0);
+        for (camera, offset) in [("a", 3), ("a", 10), ("b", 5), ("b", 30), ("c", 30)] {
+            let bytes = memory(offset as u64).to_bytes();
+            dir.save(&stream, &camera.parse().unwrap(), offset, &bytes)
+                .unwrap();
+        }
+        let other = Stream::new("g", "t", 1);
+        dir.save(&other, &"d".parse().unwrap(), 1, b"another partition")
+            .unwrap();
+        let found = |most| {
+            let found = dir.all(&stream, 20, most).unwrap().into_iter();
+            found
+                .map(|(camera, offset, bytes)| {
+                    assert_eq!(bytes, memory(offset as u64).to_bytes());
+                    (camera.to_string(), offset)
+                })
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found(9), [("a".to_owned(), 10), ("b".to_owned(), 5)]);
+        assert_eq!(found(1), [("a".to_owned(), 10)]);
     }
 
     #[cfg(unix)]

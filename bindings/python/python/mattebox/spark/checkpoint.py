@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from . import failures
+from .settings import STATES
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -73,6 +74,10 @@ class _Folder:
     def make(self) -> None:
         self._files.mkdirs(self._path(self._checkpoint))
 
+    def make_states(self) -> None:
+        """Makes the folder of camera states. Executors that do not see it refuse to go on."""
+        self._files.mkdirs(self._inside(STATES))
+
     def remove(self, name: str) -> None:
         self._files.delete(self._inside(name), False)
 
@@ -119,9 +124,15 @@ def _last_offsets(folder: _Folder, checkpoint: str, topic: str) -> dict[int, int
 def check(spark: SparkSession, broker: Broker, settings: Settings) -> Settings:
     """Compares the checkpoint with the topic, and returns the settings to go on with: they have the topic's id.
 
-    Where the checkpoint is set aside, as was asked for, they begin with the oldest record.
+    Where the checkpoint is set aside, as was asked for, they begin with the oldest record. The folder of camera states is there afterwards.
     """
     folder = _Folder(spark, settings.checkpoint)
+    settings = _check(folder, broker, settings)
+    folder.make_states()
+    return settings
+
+
+def _check(folder: _Folder, broker: Broker, settings: Settings) -> Settings:
     places = _last_offsets(folder, settings.checkpoint, settings.topic)
     topic_id = broker.topic_id(settings.topic)
     settings = dataclasses.replace(settings, topic_id=topic_id)

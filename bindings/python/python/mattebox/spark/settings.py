@@ -16,6 +16,10 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 KAFKA_PACKAGE = "org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0"
 
 
+# The folder in the checkpoint that holds what is remembered of cameras.
+STATES = "mattebox-state"
+
+
 @dataclass(frozen=True)
 class Settings:
     """Checked settings."""
@@ -206,7 +210,7 @@ def parser() -> _Parser:
     add(made, "--publish-frames", "MATTEBOX_PUBLISH_FRAMES", None, "a topic that gets the pictures too", type=_topic)
 
     run = top.add_argument_group("How it runs")
-    add(run, "--checkpoint", "CHECKPOINT_DIR", None, "where Spark keeps its place in the topic [default: OUT/.checkpoint]", type=_path(paths.checkpoint))
+    add(run, "--checkpoint", "CHECKPOINT_DIR", None, "where Spark keeps its place in the topic, and the executors the states of cameras; several machines need a shared one [default: OUT/.checkpoint]", type=_path(paths.checkpoint))
     add(run, "--group", "MATTEBOX_GROUP", "mattebox-spark", "the name of the job: OUT belongs to the jobs of one name that read one topic")
     add(
         run,
@@ -254,6 +258,7 @@ def read(arguments: list[str] | None = None) -> Settings:
     if given.trigger == "realtime" and given.async_progress:
         top.error("--async-progress is for --trigger micro")
     _check_topics(top, given)
+    checkpoint = given.checkpoint or os.path.join(given.out, ".checkpoint")
     made = {
         "out": given.out,
         "group": given.group,
@@ -269,6 +274,7 @@ def read(arguments: list[str] | None = None) -> Settings:
         "simd": given.simd,
         "fsync": given.fsync,
         "topics": {given.topic: None},
+        "state_dir": os.path.join(checkpoint, STATES),
         # A batch that is not yet in a checkpoint written beside it may be done again; a synchronous one is only ever the last.
         "keep": 64 if given.async_progress else 2,
     }
@@ -276,7 +282,7 @@ def read(arguments: list[str] | None = None) -> Settings:
         kafka=given.kafka,
         topic=given.topic,
         out=given.out,
-        checkpoint=given.checkpoint or os.path.join(given.out, ".checkpoint"),
+        checkpoint=checkpoint,
         group=given.group,
         results=given.results or f"{given.topic}.results",
         publish_frames=given.publish_frames,

@@ -1,7 +1,5 @@
 package io.mattebox.spark;
 
-import java.net.InetAddress;
-import java.net.UnknownHostException;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.apache.spark.TaskContext;
@@ -39,7 +37,7 @@ public final class MatteFunction implements UDF7<String, Integer, Long, byte[], 
         void complete(TaskContext context) {
             OPEN.remove(this);
             if (!context.isFailed() && !context.isInterrupted()) {
-                Native.complete(engine, topic, partition, task);
+                States.store(engine, topic, partition, task);
             }
         }
     }
@@ -49,13 +47,7 @@ public final class MatteFunction implements UDF7<String, Integer, Long, byte[], 
         try {
             return Native.open(key.settings, key.query);
         } catch (SettingsException e) {
-            String host;
-            try {
-                host = InetAddress.getLocalHost().getHostName();
-            } catch (UnknownHostException unknown) {
-                host = "a machine without a name";
-            }
-            throw new SettingsException(e.getMessage() + " (on " + host + ")");
+            throw new SettingsException(e.getMessage() + " (on " + States.host() + ")");
         }
     }
 
@@ -76,9 +68,17 @@ public final class MatteFunction implements UDF7<String, Integer, Long, byte[], 
                 context.addTaskCompletionListener(place::complete);
             }
         }
-        byte[] row = Native.frame(engine, topic, partition, offset, task, key, value, Headers.pack(headers));
+        byte[] packed = Headers.pack(headers);
+        byte[] row = Native.frame(engine, topic, partition, offset, task, key, value, packed);
+        if (row == null) {
+            States.load(engine, topic, partition, offset, task);
+            row = Native.frame(engine, topic, partition, offset, task, key, value, packed);
+        }
+        if (row == null) {
+            throw new MatteboxException("the camera states of offset " + offset + " were read for another task at the same time");
+        }
         if (context == null) {
-            Native.complete(engine, topic, partition, task);
+            States.store(engine, topic, partition, task);
         }
         Row result = Result.read(row, value);
         tally.add(new Tally.Frame(result.getString(0), result.getBoolean(14), result.getLong(7), result.getAs(4)));

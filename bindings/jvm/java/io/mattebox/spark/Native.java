@@ -42,10 +42,48 @@ final class Native {
      */
     static native long open(String settings, String query);
 
-    /** A record's row, for {@link Result#read}. */
+    /**
+     * A record's row, for {@link Result#read}.
+     *
+     * @return null where the camera states of that offset are needed first: {@link #listStates}
+     */
     static native byte[] frame(
             long engine, String topic, int partition, long offset, long task, byte[] key, byte[] value, byte[] headers);
 
-    /** A task has ended well: what is remembered of its partition's cameras is stored. */
-    static native void complete(long engine, String topic, int partition, long task);
+    /**
+     * Where the camera states of a partition lie beside the checkpoint, two folders below that of the settings.
+     *
+     * @return null where they are files of the output folder
+     */
+    static native String stateFolder(long engine, String topic, int partition);
+
+    /**
+     * The names of the objects in {@link #stateFolder}, for a task that begins at {@code offset}.
+     *
+     * @return the name of the first to read; null where none is needed any more
+     */
+    static native String listStates(long engine, String topic, int partition, long offset, long task, String[] names);
+
+    /**
+     * What an object holds that was asked for.
+     *
+     * @param bytes null where it is gone
+     * @return the name of the next to read; null where none is needed any more
+     */
+    static native String readState(long engine, String topic, int partition, long offset, long task, String name, byte[] bytes);
+
+    /**
+     * A task has ended well: what is remembered of its partition's cameras is stored.
+     *
+     * @return an object to create in {@link #stateFolder}, before {@link #stored} is called: whether it is to be synced (a byte), the length of
+     *     its name (an int), its name, what it holds; null where everything is done
+     */
+    static native byte[] complete(long engine, String topic, int partition, long task);
+
+    /**
+     * The object is there.
+     *
+     * @return the names of those that nobody can need any more, separated by {@code /}; null for none
+     */
+    static native String stored(long engine, String topic, int partition, long task);
 }
