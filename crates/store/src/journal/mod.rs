@@ -9,7 +9,7 @@
 //!
 //! * here: [`Journal`], and how a record gets its name with it.
 //! * [`blocks`]: the blocks of a camera, as the lines of the journal make them.
-//! * [`line`]: a line as JSON.
+//! * `line`: a line as JSON.
 //! * [`folder`]: a journal in a folder.
 pub mod blocks;
 pub mod folder;
