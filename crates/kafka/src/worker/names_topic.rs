@@ -6,7 +6,7 @@
 //! a writer waits until that thread has read its line.
 use crate::{
     KafkaError,
-    client::{Context, log},
+    client::{Context, again, log},
     settings::WorkerSettings,
     topics::{self, Wanted},
 };
@@ -35,6 +35,8 @@ use std::{
 
 /// How long the journal may take to be read at the start.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one question to the broker may take.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one poll of the reader, or one wait of a writer, takes before it looks at the end.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -61,6 +63,8 @@ struct Lines {
     cameras: HashMap<CameraId, Arc<CameraBlocks>>,
     /// The offset behind the last line.
     next: i64,
+    /// Where the journal ended at the start.
+    end: i64,
     /// The reader has been at the end.
     is_read: bool,
     /// Why the journal cannot be used.
@@ -133,6 +137,11 @@ impl NamesTopic {
             .add_partition_offset(&topic, 0, Offset::Beginning)
             .and_then(|()| reader.assign(&place))
             .map_err(KafkaError::client(format!("read topic {topic}")))?;
+        // The end is known at once so, and not only when a fetch comes back empty.
+        let (_, behind) = again(READ_TIMEOUT, stop, "ask where the names end", || {
+            reader.fetch_watermarks(&topic, 0, BROKER_TIMEOUT)
+        })?;
+        known.lock().end = behind;
         thread::Builder::new()
             .name("names".to_owned())
             .spawn({
@@ -172,7 +181,7 @@ impl NamesTopic {
             if let Some(problem) = &lines.problem {
                 return failed(problem.clone());
             }
-            if lines.is_read {
+            if lines.is_read || lines.next >= lines.end {
                 return Ok(());
             }
             if stop.is_stopped() {
