@@ -146,10 +146,14 @@ impl Numbers {
             let since = now.saturating_sub(numbers.seen.load(Relaxed));
             name != OTHERS && since > quiet.as_secs()
         };
-        let gone: Vec<Arc<CameraNumbers>> = cameras
-            .extract_if(.., |name, numbers| is_quiet(name, numbers))
-            .map(|(_, numbers)| numbers)
-            .collect();
+        let mut gone = Vec::new();
+        cameras.retain(|name, numbers| {
+            let stays = !is_quiet(name, numbers);
+            if !stays {
+                gone.push(numbers.clone());
+            }
+            stays
+        });
         if !gone.is_empty() {
             let others = cameras.entry(OTHERS.to_owned()).or_default();
             gone.iter().for_each(|numbers| others.add(numbers));

@@ -81,7 +81,7 @@ pub(super) enum Recalled {
     /// There is no version for the place.
     Missing,
     /// The newest version for the place.
-    Known(CameraState),
+    Known(Box<CameraState>),
     /// It cannot be read.
     Unreadable(String),
 }
@@ -284,7 +284,7 @@ impl StateTopic {
             None => self.fetch(partition, at)?,
         };
         Ok(match bytes.as_deref().map(CameraState::from_bytes) {
-            Some(Ok(state)) => Recalled::Known(state),
+            Some(Ok(state)) => Recalled::Known(Box::new(state)),
             Some(Err(error)) => Recalled::Unreadable(format!(
                 "topic {} partition {partition} offset {at}: {error}",
                 self.topic

@@ -123,7 +123,7 @@ impl States {
         counted: &CameraNumbers,
     ) -> Result<CameraState, KafkaError> {
         let mut state = match self.topic.recall(partition, camera, offset)? {
-            Recalled::Known(state) => state,
+            Recalled::Known(state) => *state,
             Recalled::Missing => self.missing(partition, camera, offset, counted)?,
             Recalled::Unreadable(problem) => {
                 self.unreadable(partition, camera, offset, counted, &problem)?;
