@@ -1,7 +1,7 @@
 //! The settings of `mattebox worker`.
 use super::{
-    ConfigError, Resolved, broker, check::Check, layer::WorkerLayer, output_choice::ProgressStyle,
-    outputs, trace, view,
+    ConfigError, Resolved, broker, check::Check, layer::WorkerLayer, origin::Origin,
+    output_choice::ProgressStyle, outputs, trace, view,
 };
 use mattebox_core::compose::BackgroundSpec;
 use mattebox_engine::BackgroundChoice;
@@ -80,9 +80,7 @@ impl WorkerCommand {
             dead_window: check
                 .integer("dead_window", l.dead_window, 1, 1_000_000)?
                 .unwrap_or(100) as usize,
-            commit_interval: check
-                .positive_span("commit_interval", &l.commit_interval)?
-                .unwrap_or(Duration::from_millis(500)),
+            commit_interval: commit_interval(&check, &l.commit_interval, &sink)?,
             fsync: l.fsync.unwrap_or(false),
             sink,
             frame,
@@ -111,6 +109,22 @@ impl WorkerCommand {
             progress: check.progress(&l.say.progress)?,
         })
     }
+}
+
+/// Results in a topic come with the commit; files are in place before, so that their states may be
+/// stored less often.
+fn commit_interval(
+    check: &Check<'_>,
+    text: &Option<String>,
+    sink: &WorkerSink,
+) -> Result<Duration, ConfigError> {
+    let given = check.positive_span("commit_interval", text)?;
+    let is_asked = check.0.of("commit_interval") != Origin::Default;
+    Ok(match (given.filter(|_| is_asked), sink) {
+        (Some(interval), _) => interval,
+        (None, WorkerSink::Topic(_)) => Duration::from_millis(500),
+        (None, WorkerSink::Directory(_)) => given.unwrap_or(Duration::from_secs(2)),
+    })
 }
 
 fn sink(check: &Check<'_>, out: &Option<String>) -> Result<WorkerSink, ConfigError> {

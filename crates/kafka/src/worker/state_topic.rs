@@ -120,6 +120,8 @@ pub(super) fn ensure(
         // Small segments, so that old versions are soon removed.
         config: vec![
             ("cleanup.policy", "compact".to_owned()),
+            // A state of 58 KB takes 24 KB so.
+            ("compression.type", "zstd".to_owned()),
             ("segment.bytes", (32 << 20).to_string()),
             ("segment.ms", "60000".to_owned()),
             ("min.cleanable.dirty.ratio", "0.1".to_owned()),

@@ -50,7 +50,7 @@ pub struct WorkerLayer {
     #[arg(long, env = "MATTEBOX_DEAD_WINDOW", value_name = "N", allow_negative_numbers = true, help_heading = LOG)]
     pub dead_window: Option<i64>,
 
-    /// How often offsets are committed, behind the output that they stand for
+    /// How often states and offsets are committed, behind the output that they stand for (results in a topic: 500ms)
     #[arg(long, env = "MATTEBOX_COMMIT_INTERVAL", value_name = "TIME", help_heading = RUN)]
     pub commit_interval: Option<String>,
 
