@@ -101,7 +101,7 @@ def test_the_job_gives_the_files_that_worker_gives_and_says_what_became_of_each_
     # What is remembered is beside the checkpoint, for each partition at its end at least.
     states = town.path / f"output/.checkpoint/mattebox-state/{town.topic}"
     ends = json.loads(max((town.path / "output/.checkpoint/offsets").glob("[0-9]*"), key=lambda path: int(path.name)).read_text().splitlines()[2])
-    for partition, end in ends[town.topic].items():
+    for partition, end in ((partition, end) for partition, end in ends[town.topic].items() if end > 0):
         assert list((states / partition).glob(f"{end:020}-*")), f"partition {partition} has no object for its end {end}"
     assert not (town.path / "output/.state").exists()
 
