@@ -288,6 +288,26 @@ fn ever_new_camera_ids_are_put_away_and_come_back_with_every_output() {
 }
 
 #[test]
+fn more_cameras_at_once_than_a_partition_may_have_are_all_processed() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "burst");
+    let client = broker.client();
+    client.create_topic("burst", 1, &[]);
+    let picture = town.bench.jpeg("scale=32:-2");
+    let frames = |number: u64| -> Vec<Record> {
+        let frame = |n| record(&format!("id{n}"), number, number as f64, &picture);
+        (0..1300).map(frame).collect()
+    };
+    client.produce("burst", &[frames(0), frames(1)].concat());
+    let report = town.report(&["worker", "--until", "end", "--matte", "hard"]);
+    assert_eq!(
+        (sum(&report, "frames_out"), sum(&report, "dead")),
+        (2600, 0)
+    );
+    assert_eq!(town.count("output"), 2600);
+}
+
+#[test]
 fn the_seeds_camera_restarted_ten_times_with_its_clock_moved_has_a_file_for_each_frame() {
     let broker = Broker::shared();
     for partitions in [1, 6] {

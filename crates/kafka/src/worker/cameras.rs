@@ -123,6 +123,16 @@ impl PartitionCameras {
         });
     }
 
+    /// Forgets all cameras without a frame since their state was stored.
+    pub(super) fn forget_stored(&mut self, queues: &CameraQueues<QueuedRecord>) {
+        self.cameras.retain(|_, known| {
+            if !known.touched {
+                queues.remove(known.queue);
+            }
+            known.touched
+        });
+    }
+
     /// Removes all queues and returns the names of the cameras.
     pub(super) fn close(self, queues: &CameraQueues<QueuedRecord>) -> Vec<CameraId> {
         let close = |(camera, known): (CameraId, KnownCamera)| {

@@ -66,6 +66,19 @@ impl Ingest {
         })
     }
 
+    /// Whether a partition has room for another camera.
+    pub(super) fn has_room(&self, partition: i32) -> bool {
+        let cameras = self.partitions.get(&partition);
+        cameras.is_none_or(|cameras| !cameras.is_full())
+    }
+
+    /// Forgets the cameras of a partition without a frame since their state was stored.
+    pub(super) fn forget_stored(&mut self, partition: i32) {
+        if let Some(cameras) = self.partitions.get_mut(&partition) {
+            cameras.forget_stored(&self.shared.queues);
+        }
+    }
+
     /// A frame that could not be named waits in the queue of its camera again.
     pub(super) fn queue_again(&mut self, job: Arc<Job>) {
         let known = self.partitions.get_mut(&job.position.partition);

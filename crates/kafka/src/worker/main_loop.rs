@@ -161,7 +161,7 @@ impl MainLoop {
             match fetched {
                 Fetched::More => {}
                 Fetched::Nothing => self.wait(Some(Instant::now() + POLL_INTERVAL))?,
-                Fetched::Full if self.is_full() => {
+                Fetched::Full if self.is_full() || !self.has_room() => {
                     self.wait(Some(Instant::now() + FULL_INTERVAL))?;
                     self.stay_member()?;
                 }
@@ -299,10 +299,34 @@ impl MainLoop {
         records >= self.max_records || bytes >= MAX_BYTES
     }
 
+    /// Whether every partition that is read has room for another camera.
+    fn has_room(&self) -> bool {
+        let mut read = self.assignment.partitions().filter(|p| !p.is_paused());
+        read.all(|partition| self.ingest.has_room(partition.id()))
+    }
+
+    /// Makes room for another camera in every partition: the states of its cameras are stored, and
+    /// those without a new frame are forgotten. False: not yet.
+    fn make_room(&mut self) -> Result<bool, KafkaError> {
+        if self.has_room() {
+            return Ok(true);
+        }
+        let ids: Vec<i32> = self.assignment.partitions().map(|p| p.id()).collect();
+        for id in ids {
+            if !self.ingest.has_room(id) && self.checkpoints.is_idle(id) {
+                self.ingest.forget_stored(id);
+            }
+        }
+        if !self.has_room() {
+            self.commit(true)?;
+        }
+        Ok(self.has_room())
+    }
+
     /// Reads records until the consumer has none or too many are in flight.
     fn fetch(&mut self) -> Result<Fetched, KafkaError> {
         for _ in 0..MAX_BATCH {
-            if self.is_full() {
+            if self.is_full() || !self.make_room()? {
                 return Ok(Fetched::Full);
             }
             self.last_poll = Instant::now();

@@ -107,6 +107,11 @@ impl Partition {
         }
     }
 
+    /// Whether the consumer reads no records of it.
+    pub(super) fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
     /// Notes whether the consumer reads it.
     pub(super) fn set_paused(&mut self, is_paused: bool) {
         self.is_paused = is_paused;
