@@ -5,7 +5,7 @@ use crate::kit::{Broker, Isolation, Record, Town, repository, seed_json, sum, un
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// A frame as the seed's camera sends it. Cameras are told apart by the sizes of their pictures.
@@ -294,17 +294,17 @@ fn more_cameras_at_once_than_a_partition_may_have_are_all_processed() {
     let client = broker.client();
     client.create_topic("burst", 1, &[]);
     let picture = town.bench.jpeg("scale=32:-2");
-    let frames = |number: u64| -> Vec<Record> {
+    let frames = |number: u64, ids: u64| -> Vec<Record> {
         let frame = |n| record(&format!("id{n}"), number, number as f64, &picture);
-        (0..1300).map(frame).collect()
+        (0..ids).map(frame).collect()
     };
-    client.produce("burst", &[frames(0), frames(1)].concat());
+    client.produce("burst", &[frames(0, 1300), frames(1, 60)].concat());
     let report = town.report(&["worker", "--until", "end", "--matte", "hard"]);
     assert_eq!(
         (sum(&report, "frames_out"), sum(&report, "dead")),
-        (2600, 0)
+        (1360, 0)
     );
-    assert_eq!(town.count("output"), 2600);
+    assert_eq!(town.count("output"), 1360);
 }
 
 #[test]
@@ -434,5 +434,48 @@ fn states_of_the_version_before_are_taken_over_from_a_folder_and_from_a_topic() 
             &result.value.expect("a picture"),
             &undisturbed[&name],
         );
+    }
+}
+
+#[test]
+fn on_a_broker_with_its_own_defaults_files_come_and_a_topic_of_results_is_refused_in_time() {
+    let broker = Broker::with(&[
+        "--set",
+        "auto.create.topics.enable=true",
+        "--set",
+        "transaction.state.log.replication.factor=3",
+        "--set",
+        "transaction.state.log.min.isr=2",
+    ]);
+    let town = Town::new(&broker, "defaults");
+    let (client, operator) = (broker.client(), broker.operator());
+    town.fill(&["a"], 12, &["--partitions", "1"]);
+    // A broker that makes topics by itself gives them its own settings.
+    for topic in ["defaults.names", "defaults.mattebox.state"] {
+        client.create_topic(topic, 1, &[]);
+    }
+    let report = town.report(&["worker", "--until", "end"]);
+    assert_eq!(sum(&report, "frames_out"), 12);
+    let setting = |topic, name| operator.topic_config(topic, name);
+    let forever = setting("defaults.names", "retention.ms");
+    assert_eq!(forever.as_deref(), Some("-1"));
+    let policy = setting("defaults.mattebox.state", "cleanup.policy");
+    assert_eq!(policy.as_deref(), Some("compact"));
+
+    let begun = Instant::now();
+    let done = town.run(&[
+        "worker",
+        "--until",
+        "end",
+        "--group",
+        "t",
+        "--out",
+        "topic:matted",
+    ]);
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(60));
+    for name in ["replication.factor", "min.isr"] {
+        let name = format!("transaction.state.log.{name}");
+        assert!(done.stderr.contains(&name), "{name}: {}", done.stderr);
     }
 }

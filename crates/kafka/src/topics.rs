@@ -3,10 +3,12 @@ use super::{
     KafkaError,
     client::{self, Context},
     letters,
+    topic_id::{TopicState, topic_ids},
 };
 use rdkafka::{
     admin::{
-        AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+        AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier,
+        TopicReplication,
     },
     error::RDKafkaErrorCode,
 };
@@ -33,8 +35,14 @@ pub struct Wanted<'a> {
     pub config: Vec<(&'a str, String)>,
 }
 
-/// How many partitions a topic has; `None` if it is not there.
+/// How many partitions a topic has; `None` if it is not there. Asking does not make one, also not on a
+/// broker that makes topics by itself.
 pub fn partitions(admin: &AdminClient<Context>, topic: &str) -> Result<Option<i32>, KafkaError> {
+    let state = topic_ids(admin.inner(), &[topic], PATIENCE)
+        .map_err(KafkaError::client(format!("ask for topic {topic}")))?;
+    if state.contains(&TopicState::Missing) {
+        return Ok(None);
+    }
     let metadata = client::metadata(admin, Some(topic), PATIENCE)
         .map_err(KafkaError::client(format!("ask for topic {topic}")))?;
     let found = metadata.topics().iter().find(|t| t.name() == topic);
@@ -122,6 +130,51 @@ pub fn ensure(admin: &AdminClient<Context>, wanted: &Wanted<'_>) -> Result<i32, 
                 });
             }
             None => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// Gives a topic that somebody else has made the settings that it has to have. An error: they cannot be set; `why` says
+/// what they are for.
+pub fn require(
+    admin: &AdminClient<Context>,
+    wanted: &Wanted<'_>,
+    names: &[&str],
+    why: &str,
+) -> Result<(), KafkaError> {
+    let topic = wanted.name;
+    let required = || {
+        wanted
+            .config
+            .iter()
+            .filter(|(name, _)| names.contains(name))
+    };
+    let differs = |(name, value): &&(&str, String)| {
+        setting(admin, topic, name).is_some_and(|there| there != *value)
+    };
+    if required().find(differs).is_none() {
+        return Ok(());
+    }
+    // A broker may have made it by itself, with its own defaults.
+    let change = AlterConfig::new(ResourceSpecifier::Topic(topic));
+    let change = wanted
+        .config
+        .iter()
+        .fold(change, |change, (name, value)| change.set(name, value));
+    let options = AdminOptions::new().request_timeout(Some(PATIENCE));
+    let changed = client::wait(admin.alter_configs([&change], &options));
+    tracing::info!(topic, "settings of the topic changed: {why}");
+    match required().find(differs) {
+        None => Ok(()),
+        Some((name, value)) => {
+            let refused = match changed.map(|all| all.into_iter().next()) {
+                Ok(Some(Err((_, code)))) => format!(" ({code})"),
+                _ => String::new(),
+            };
+            Err(KafkaError::Topic {
+                topic: topic.to_owned(),
+                problem: format!("set its {name} to {value}{refused}: {why}"),
+            })
         }
     }
 }

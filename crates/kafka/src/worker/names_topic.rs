@@ -300,19 +300,8 @@ fn ensure(admin: &AdminClient<Context>, frames: &str, topic: &str) -> Result<(),
         ],
     };
     topics::ensure(admin, &wanted)?;
-    for (name, value) in [("cleanup.policy", "delete"), ("retention.ms", "-1")] {
-        let there = topics::setting(admin, topic, name);
-        if there.as_deref().is_some_and(|there| there != value) {
-            return Err(KafkaError::Topic {
-                topic: topic.to_owned(),
-                problem: format!(
-                    "its {name} is {}, it has to be {value}: names that it forgets would be given twice",
-                    there.unwrap_or_default()
-                ),
-            });
-        }
-    }
-    Ok(())
+    let why = "names that it forgets would be given twice";
+    topics::require(admin, &wanted, &["cleanup.policy", "retention.ms"], why)
 }
 
 /// Reads lines until the journal is dropped.

@@ -134,14 +134,8 @@ pub(super) fn ensure(
     if there < partitions {
         topics::grow(admin, &topic, partitions)?;
     }
-    let policy = topics::setting(admin, &topic, "cleanup.policy");
-    if policy.as_deref().is_some_and(|policy| policy != "compact") {
-        return Err(KafkaError::Topic {
-            topic,
-            problem: "its cleanup.policy has to be compact: states that it forgets would be missed"
-                .to_owned(),
-        });
-    }
+    let why = "states that it forgets would be missed";
+    topics::require(admin, &wanted, &["cleanup.policy"], why)?;
     Ok(topic)
 }
 
