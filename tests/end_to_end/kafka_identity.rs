@@ -342,8 +342,8 @@ fn the_seeds_camera_restarted_ten_times_with_its_clock_moved_has_a_file_for_each
     }
 }
 
-/// What commit 8a05769 has written: the records of its camera, and the state that its worker had
-/// behind them, the same bytes in a folder and in a topic.
+/// What a build with states of version 1 has written: the records of its camera, and the state that
+/// its worker had behind them, the same bytes in a folder and in a topic.
 fn of_version_1() -> (Vec<Record>, Vec<u8>) {
     let folder = std::path::PathBuf::from(repository("tests/end_to_end/fixtures/version-1"));
     let log = fs::read_to_string(folder.join("log.jsonl")).expect("a log");
