@@ -95,9 +95,8 @@ fn assert_nothing_is_replaced(before: &Files, after: &Files, count: usize) {
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-fn pictures(town: &Town) -> [Vec<u8>; 3] {
-    [160, 240, 320].map(|width| town.bench.jpeg(&format!("scale={width}:-2")))
-}
+/// Widths of pictures.
+const WIDTHS: [u32; 3] = [160, 240, 320];
 
 #[test]
 fn state_that_cannot_be_read_is_told_and_counted_and_replaces_no_file() {
@@ -105,7 +104,7 @@ fn state_that_cannot_be_read_is_told_and_counted_and_replaces_no_file() {
     let town = Town::new(&broker, "unreadable");
     let client = broker.client();
     client.create_topic("unreadable", 1, &[]);
-    let pictures = pictures(&town);
+    let pictures = town.pictures(WIDTHS);
     client.produce(
         "unreadable",
         &[life(0, 10, &pictures[0]), life(1, 10, &pictures[1])].concat(),
@@ -164,7 +163,7 @@ fn a_folder_that_outlives_its_cluster_keeps_its_files() {
     let town_of = |broker: &Broker| Town::new(broker, "outlived");
     let broker = Broker::start();
     let town = town_of(&broker);
-    let pictures = pictures(&town);
+    let pictures = town.pictures(WIDTHS);
     broker.client().create_topic("outlived", 1, &[]);
     broker
         .client()
@@ -194,7 +193,7 @@ fn a_folder_belongs_to_one_topic_and_group() {
     let broker = Broker::shared();
     let town = Town::new(&broker, "owned");
     broker.client().create_topic("owned", 1, &[]);
-    let pictures = pictures(&town);
+    let pictures = town.pictures(WIDTHS);
     broker.client().produce("owned", &life(0, 5, &pictures[0]));
     town.report(&["worker", "--until", "end"]);
     let before = town.tree("output");
@@ -315,7 +314,7 @@ fn the_seeds_camera_restarted_ten_times_with_its_clock_moved_has_a_file_for_each
         let town = Town::new(&broker, &topic);
         let client = broker.client();
         client.create_topic(&topic, partitions, &[]);
-        let pictures = pictures(&town);
+        let pictures = town.pictures(WIDTHS);
         let mut before = Files::new();
         for n in 0..10_u64 {
             // The seed's camera has no key: its records go round the partitions.

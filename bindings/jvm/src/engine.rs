@@ -324,7 +324,7 @@ impl TaskEngine {
         lock(&partition).complete(task, &self.folder, self.settings.keep)
     }
 
-    /// The object of [`TaskEngine::complete`] is there. Returns the names of objects that nobody can need any more.
+    /// The object of [`TaskEngine::complete`] is there. Returns the names of objects that no task can need any more.
     pub fn stored(&self, topic: &str, partition: i32, task: i64) -> Vec<String> {
         let partition = self.partition(topic, partition);
         lock(&partition).stored(task, self.settings.keep)

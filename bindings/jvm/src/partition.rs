@@ -11,7 +11,7 @@ use crate::{
     settings::TaskSettings,
     state_objects::{self, StateObject, StateObjects},
 };
-use mattebox_core::frame::CameraId;
+use mattebox_core::frame::{CameraId, partition_key};
 use mattebox_store::{StoreError, StoredState, Stream, journal::JournalError};
 use std::{
     collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
@@ -185,7 +185,7 @@ impl Partition {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(_) if there >= MAX_CAMERAS => return Ok(None),
             Entry::Vacant(new) => {
-                let by = format!("{}/{}", self.topic, self.number);
+                let by = partition_key(&self.topic, self.number);
                 let offset = self.next - 1;
                 let (stored, last) = match (&folder.states, &mut self.objects) {
                     (States::Files(files), _) => {
@@ -248,7 +248,7 @@ impl Partition {
         Ok(None)
     }
 
-    /// The object of [`Partition::complete`] is there. Returns the names of those that nobody can need any more.
+    /// The object of [`Partition::complete`] is there. Returns the names of those that no task can need any more.
     pub(crate) fn stored(&mut self, task: i64, keep: usize) -> Vec<String> {
         if task != self.task || !self.is_open {
             return Vec::new();

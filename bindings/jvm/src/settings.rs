@@ -177,7 +177,7 @@ impl TaskSettings {
     ///
     /// That is the id that Kafka gave the topic, as the worker writes it. Where the job does not
     /// tell the id, it is the topic's name with the id of the query, which Spark keeps in the
-    /// query's checkpoint: Spark does not go on with a checkpoint whose topic counts anew.
+    /// query's checkpoint: Spark does not go on with a checkpoint whose topic was made again.
     pub(crate) fn topic_identity(&self, topic: &str, query: Option<&str>) -> String {
         let id = self.topics.get(topic).and_then(Option::as_deref);
         match (id.filter(|id| *id != NO_TOPIC_ID), query) {

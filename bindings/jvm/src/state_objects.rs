@@ -23,7 +23,7 @@ pub(crate) const MAX_REMEMBERED: usize = 1024;
 const FULL_EVERY: usize = 50;
 const MAGIC: [u8; 4] = *b"MBSO";
 const VERSION: u16 = 1;
-/// Drivers count the attempts at their tasks anew, so that two of them can have the same number: this tells executors apart.
+/// Each driver counts the attempts at its tasks from 0, so that two of them can have the same number: this tells executors apart.
 static PROCESS: LazyLock<u32> = LazyLock::new(|| RandomState::new().hash_one("process") as u32);
 
 /// What an object is called: `<end>-<attempt>-<process>.full` or `.part`.

@@ -185,6 +185,17 @@ struct World {
 }
 
 impl World {
+    /// A log of which nothing is read.
+    fn new(kind: Kind, events: &[Sent]) -> Self {
+        World {
+            kind,
+            partitions: log(kind, events),
+            journal: MemoryJournal::default(),
+            files: BTreeMap::new(),
+            became: HashMap::new(),
+        }
+    }
+
     fn read(&mut self, hold: &mut Hold, partition: usize, records: usize) {
         for _ in 0..records {
             let offset = hold.next;
@@ -266,13 +277,7 @@ proptest! {
         events in prop::collection::vec(sent(), 1..60),
         work in prop::collection::vec(work(), 1..80),
     ) {
-        let mut world = World {
-            kind,
-            partitions: log(kind, &events),
-            journal: MemoryJournal::default(),
-            files: BTreeMap::new(),
-            became: HashMap::new(),
-        };
+        let mut world = World::new(kind, &events);
         let mut holds = vec![Hold::default(); 3];
         let mut committed = holds.clone();
         for work in work {
@@ -308,13 +313,7 @@ proptest! {
         events in prop::collection::vec(sent(), 1..40),
         more in prop::collection::vec(sent(), 1..40),
     ) {
-        let mut world = World {
-            kind,
-            partitions: log(kind, &events),
-            journal: MemoryJournal::default(),
-            files: BTreeMap::new(),
-            became: HashMap::new(),
-        };
+        let mut world = World::new(kind, &events);
         for partition in 0..3 {
             world.read(&mut Hold::default(), partition, 1_000_000);
         }

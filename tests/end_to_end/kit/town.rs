@@ -19,6 +19,11 @@ pub(crate) struct Town {
 }
 
 impl Town {
+    /// Pictures of these widths: lives of a camera are told apart by them.
+    pub(crate) fn pictures<const N: usize>(&self, widths: [u32; N]) -> [Vec<u8>; N] {
+        widths.map(|width| self.bench.jpeg(&format!("scale={width}:-2")))
+    }
+
     pub(crate) fn new(broker: &Broker, topic: &str) -> Self {
         Town {
             bench: Bench::new(),

@@ -5,7 +5,7 @@ mod numbering;
 
 pub use numbering::{
     BLOCK, Block, MAX_JUMP, MAX_NUMBER, Numbering, NumberingError, RecordIdentity, Refusal,
-    Reserve, Reserved, SessionKey, Step,
+    Reserve, Reserved, SessionKey, Step, partition_key,
 };
 
 use image::RgbImage;

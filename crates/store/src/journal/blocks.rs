@@ -255,6 +255,18 @@ mod tests {
         }
     }
 
+    /// Session `b` begins where session `a` has used the names below 40.
+    fn after_a() -> Reserve {
+        Reserve {
+            base: Some(0),
+            used: 40,
+            own: vec![named("a")],
+            newest: Some(named("a")),
+            is_lost: false,
+            ..want("b", 0)
+        }
+    }
+
     /// Reserves as a journal with one writer does.
     fn reserve(blocks: &mut CameraBlocks, want: &Reserve, above: u64) -> Reserved {
         for _ in 0..3 {
@@ -293,15 +305,7 @@ mod tests {
     fn who_owns_the_session_before_closes_its_block() {
         let mut blocks = CameraBlocks::default();
         reserve(&mut blocks, &want("a", 0), 0);
-        let own = Reserve {
-            base: Some(0),
-            used: 40,
-            own: vec![named("a")],
-            newest: Some(named("a")),
-            is_lost: false,
-            ..want("b", 0)
-        };
-        let second = reserve(&mut blocks, &own, 0);
+        let second = reserve(&mut blocks, &after_a(), 0);
         assert_eq!(name(&second, 0), Some(40));
         assert_eq!(blocks.of(&named("a")).next().unwrap().end, 40);
     }
@@ -349,15 +353,7 @@ mod tests {
         reserve(&mut blocks, &other, 0);
         let partitions: Vec<&str> = blocks.partitions(&named("a")).collect();
         assert_eq!(partitions, ["t/0", "t/1"]);
-        let own = Reserve {
-            base: Some(0),
-            used: 40,
-            own: vec![named("a")],
-            newest: Some(named("a")),
-            is_lost: false,
-            ..want("b", 0)
-        };
-        let second = reserve(&mut blocks, &own, 0);
+        let second = reserve(&mut blocks, &after_a(), 0);
         assert_eq!(name(&second, 0), Some(BLOCK));
     }
 }

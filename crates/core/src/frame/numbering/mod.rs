@@ -157,11 +157,6 @@ impl Numbering {
         self.used
     }
 
-    /// Nothing is known of the camera.
-    pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty() && self.base.is_none()
-    }
-
     /// Whether records of two cameras seem to have this id.
     pub fn is_shared(&self) -> bool {
         self.shared > 0
@@ -356,7 +351,7 @@ impl Numbering {
             base: self.base,
             used: self.used,
             own: self.sessions(),
-            by: format!("{}/{}", record.topic, record.partition),
+            by: partition_key(record.topic, record.partition),
             newest: self.sessions.last().map(|session| session.key.clone()),
             is_lost: self.sessions.is_empty(),
         }
@@ -498,6 +493,11 @@ impl Reserve {
             end: name + BLOCK,
         }
     }
+}
+
+/// What the journal calls a partition: the topic's id and the number.
+pub fn partition_key(topic: &str, partition: i32) -> String {
+    format!("{topic}/{partition}")
 }
 
 fn refuse(code: &'static str, message: String) -> Step {

@@ -83,7 +83,7 @@ final class Native {
     /**
      * The object is there.
      *
-     * @return the names of those that nobody can need any more, separated by {@code /}; null for none
+     * @return the names of those that no task can need any more, separated by {@code /}; null for none
      */
     static native String stored(long engine, String topic, int partition, long task);
 }

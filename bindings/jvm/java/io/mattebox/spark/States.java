@@ -96,7 +96,7 @@ final class States {
         }
     }
 
-    /** What cannot be removed is no harm: nobody reads it any more. */
+    /** What cannot be removed is no harm: no task reads it any more. */
     private static void remove(FileSystem files, Path folder, String names) {
         if (names == null) {
             return;
