@@ -19,7 +19,7 @@ use mattebox_wire::FrameHead;
 use rdkafka::{Message, message::OwnedMessage};
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
     time::Instant,
 };
 
@@ -195,6 +195,7 @@ impl Ingest {
             topic_id: cameras.topic_id().clone(),
             record,
             span,
+            name: OnceLock::new(),
         };
         let queued = QueuedRecord {
             job: Arc::new(job),

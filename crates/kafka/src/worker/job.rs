@@ -1,11 +1,12 @@
 //! A frame in flight, and how its processing ended.
+use super::names_in_flight::NameInFlight;
 use image::RgbImage;
 use mattebox_core::frame::FrameNumber;
 use mattebox_engine::{Rejection, queues::QueuedFrame, trace::Span};
 use mattebox_store::{CameraState, journal::JournalError};
 use mattebox_wire::{EncodedPicture, FrameHead};
 use rdkafka::{Message, message::OwnedMessage};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A record's place in the log of the topic of frames, and the epoch of the assignment that read
 /// it. Everything that comes back for a record of an earlier epoch is ignored.
@@ -28,6 +29,8 @@ pub(super) struct Job {
     pub(super) record: Arc<OwnedMessage>,
     /// Its trace.
     pub(super) span: Span,
+    /// Its name, once it has one.
+    pub(super) name: OnceLock<NameInFlight>,
 }
 
 impl Job {

@@ -24,7 +24,8 @@
 //! * [`output`]: the contract of both outputs.
 //!   - `file_output`: `dead_letter_producer`, `offset_committer`.
 //!   - `topic_output`: `transactions` with `result_records`, `held` until then; `result_topics`.
-//! * [`states`]: the states of cameras, in `state_topic`; [`names_topic`]: the journal of names.
+//! * [`states`]: the states of cameras, in `state_topic`; [`names_topic`]: the journal of names;
+//!   [`names_in_flight`]: of frames that have no file yet.
 //! * [`gap`]: records that are gone; [`deliveries`]: where sent records lie.
 //! * `until_end`: `--until end`.
 //! * [`numbers`]: counters; [`report`]: the sums at the end.
@@ -43,6 +44,7 @@ mod held;
 mod ingest;
 mod job;
 mod main_loop;
+mod names_in_flight;
 mod names_topic;
 mod numbers;
 mod offset_committer;

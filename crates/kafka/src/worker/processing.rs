@@ -179,7 +179,12 @@ impl ProcessingThread {
             Step::Late(number) => number,
             Step::Repeated(number) => match number {
                 // Its file is missing: the frame could not be processed when it came first.
-                Some(number) if self.shared.is_missing(&head.camera, number) => number,
+                Some(number)
+                    if !self.shared.names.contains(&head.camera, number)
+                        && self.shared.is_missing(&head.camera, number) =>
+                {
+                    number
+                }
                 _ => return Err(JobOutcome::Repeated),
             },
             Step::Refused(refusal) => {
@@ -218,6 +223,9 @@ impl ProcessingThread {
     ) -> JobOutcome {
         let shared = &self.shared;
         job.span.of_frame(named.number);
+        // A frame that waits for another try has its name already.
+        job.name
+            .get_or_init(|| shared.names.take(&job.head.camera, named.number));
         if named.late || !shared.settings.frame.has_state() {
             // It is processed by itself.
             state.give_back();

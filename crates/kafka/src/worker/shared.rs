@@ -2,6 +2,7 @@
 use super::{
     event::Event,
     job::{Job, QueuedRecord},
+    names_in_flight::NamesInFlight,
     numbers::Numbers,
 };
 use crate::settings::{WorkerSettings, WorkerSink};
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     /// Where cameras are seen.
     pub(super) cameras: Arc<CameraRegistry>,
     pub(super) numbers: Arc<Numbers>,
+    pub(super) names: Arc<NamesInFlight>,
 }
 
 impl Shared {
@@ -60,6 +62,7 @@ impl Shared {
             queues: CameraQueues::new(Lifetime::UntilShut),
             files,
             cameras: Arc::default(),
+            names: Arc::default(),
             settings,
             events,
             numbers,
