@@ -2,12 +2,14 @@
 //! one whole file, with the bytes that an undisturbed worker gives.
 //!
 //! The test is a small version; `bench/chaos.sh` runs it with 8 cameras, 10,000 frames and kills
-//! every few seconds.
+//! every few seconds. `CHAOS_LOGS` names a folder where the processes' logs are kept.
 
 use crate::kit::{Broker, Isolation, Running, Stored, Town, sample, until};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::File,
     ops::Range,
+    path::Path,
     process::Stdio,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
     thread,
@@ -48,14 +50,27 @@ struct Chaos {
     scale: Scale,
     /// How many bursts there were; each is of a camera of its own.
     bursts: usize,
+    /// Frames of the next burst: more after each that was done before a kill.
+    burst: usize,
     /// Workers that were started.
     started: AtomicUsize,
+    /// Logs that were begun.
+    logs: AtomicUsize,
 }
 
 impl Chaos {
     fn start(&self, args: &[&str]) -> Running {
         let mut command = self.town.command(args, "6000");
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdout(Stdio::null());
+        match std::env::var("CHAOS_LOGS") {
+            Ok(folder) => {
+                let n = self.logs.fetch_add(1, Relaxed);
+                let log = Path::new(&folder).join(format!("{n:03}-{}.log", args[0]));
+                command.args(["--log-level", "debug", "--log-format", "json"]);
+                command.stderr(File::create(log).expect("a folder for logs"));
+            }
+            Err(_) => drop(command.stderr(Stdio::null())),
+        }
         Running::start(command)
     }
 
@@ -134,18 +149,22 @@ impl Chaos {
     /// whether it has something left to do: then a kill hits work.
     fn works_on_a_burst(&mut self, out: &str) -> bool {
         assert!(
-            self.bursts < 20,
+            self.burst < 20_000,
             "{} bursts were done before a kill",
             self.bursts
         );
         let before = self.done(out);
         let name = self.scale.cameras + self.bursts;
         self.bursts += 1;
-        let how = ["--frames", "300", "--realtime", "false"];
+        let how = ["--frames", &self.burst.to_string(), "--realtime", "false"];
         let burst = self.cameras(name..name + 1, &how).finish(&["camera"]);
         assert_eq!(burst.code, Some(0));
         until("work on a burst", || self.done(out) > before);
-        self.is_at_work(out)
+        let hit = self.is_at_work(out);
+        if !hit {
+            self.burst *= 2;
+        }
+        hit
     }
 
     /// Whether a worker has written a file of a camera, so that the camera has sent frames.
@@ -234,7 +253,9 @@ fn through_kill_9_of_workers_broker_and_camera_every_frame_is_there_once_with_th
         broker,
         scale: scale(),
         bursts: 0,
+        burst: 300,
         started: AtomicUsize::new(0),
+        logs: AtomicUsize::new(0),
     };
     let s = chaos.scale;
     let begun = Instant::now();

@@ -28,11 +28,6 @@ const BEGUN: f64 = 1_700_000_000.0;
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// A picture of each of [`WIDTHS`].
-fn pictures(town: &Town) -> [Vec<u8>; 3] {
-    WIDTHS.map(|width| town.bench.jpeg(&format!("scale={width}:-2")))
-}
-
 /// A frame as the seed's camera sends it, in the partition that its key chooses.
 fn frame(camera: &str, number: u64, seconds: f64, jpeg: &[u8]) -> Record {
     Record::new(camera, seed_json(camera, number, seconds, jpeg))
@@ -149,7 +144,7 @@ fn a_topic_made_anew_under_a_worker_is_read_from_its_first_record() {
     let town = Town::new(&broker, "reborn");
     let (client, operator) = (broker.client(), broker.operator());
     client.create_topic("reborn", 1, &[]);
-    let [first, longer, shorter] = pictures(&town);
+    let [first, longer, shorter] = town.pictures(WIDTHS);
     client.produce("reborn", &life("a", 0..30, BEGUN, &first));
     let worker = town.start(&["worker", "--json", "--commit-interval", "50ms"]);
     until("the offset of the first topic", || {
@@ -187,7 +182,7 @@ fn with_removed_records(broker: &Broker, topic: &str) -> Town {
     let town = Town::new(broker, topic);
     let (client, operator) = (broker.client(), broker.operator());
     client.create_topic(topic, 1, &[]);
-    let [picture, ..] = pictures(&town);
+    let [picture, ..] = town.pictures(WIDTHS);
     client.produce(topic, &life("a", 0..10, BEGUN, &picture));
     town.report(&["worker", "--until", "end"]);
     client.produce(topic, &life("a", 10..40, BEGUN, &picture));
@@ -221,7 +216,7 @@ fn records_removed_while_a_worker_hangs_are_told() {
     let town = Town::new(&broker, "hangs");
     let (client, operator) = (broker.client(), broker.operator());
     client.create_topic("hangs", 1, &[]);
-    let [picture, ..] = pictures(&town);
+    let [picture, ..] = town.pictures(WIDTHS);
     client.produce("hangs", &life("a", 0..10, BEGUN, &picture));
     let worker = town.start(&["worker", "--json", "--commit-interval", "50ms"]);
     until("the first files", || {
@@ -249,7 +244,7 @@ fn records_removed_while_a_worker_is_behind_are_told_and_the_exit_code_is_4() {
     let town = Town::new(&broker, "behind");
     let (client, operator) = (broker.client(), broker.operator());
     client.create_topic("behind", 1, &[]);
-    let [.., picture] = pictures(&town);
+    let [.., picture] = town.pictures(WIDTHS);
     client.produce("behind", &life("a", 0..FRAMES, BEGUN, &picture));
     // It fetches little ahead, so that retention can pass it.
     let slow = [
@@ -305,7 +300,7 @@ fn partitions_are_added_and_cameras_that_count_anew_replace_no_file() {
     let town = Town::new(&broker, "grown");
     let (client, operator) = (broker.client(), broker.operator());
     client.create_topic("grown", 2, &[]);
-    let [first, second, _] = pictures(&town);
+    let [first, second, _] = town.pictures(WIDTHS);
     // One life of each camera, and the partition in which it was.
     let live = |begun: f64, picture: &[u8]| {
         SIX.map(|camera| client.produce("grown", &life(camera, 0..10, begun, picture))[0].0)
@@ -343,6 +338,42 @@ fn partitions_are_added_and_cameras_that_count_anew_replace_no_file() {
     }
 }
 
+/// The clients of a worker know how many partitions its topic of states had when they last asked.
+#[test]
+fn partitions_are_added_under_running_workers_and_their_states_are_stored() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "growing");
+    let (client, operator) = (broker.client(), broker.operator());
+    town.fill(&SIX, 10, &["--partitions", "2"]);
+    let sinks = [("files", "files"), ("results", "topic:growing-results")];
+    let workers = sinks.map(|(group, out)| {
+        town.start(&[
+            "worker",
+            "--group",
+            group,
+            "--out",
+            out,
+            "--commit-interval",
+            "50ms",
+        ])
+    });
+    let await_done = |frames: u64| {
+        for (group, _) in sinks {
+            until(group, || client.done_by(group, "growing") == frames);
+        }
+    };
+    await_done(60);
+    operator.add_partitions("growing", 6);
+    town.fill(&SIX, 10, &[]);
+    await_done(120);
+    for worker in workers {
+        assert_eq!(worker.stop(&["worker"]).code, Some(130));
+    }
+    assert_eq!(town.count("files"), 120);
+    let results = client.consume_all("growing-results", Isolation::Committed);
+    assert_eq!(results.len(), 120);
+}
+
 #[test]
 fn partitions_are_added_and_a_worker_with_a_topic_of_results_starts_again() {
     let broker = Broker::shared();
@@ -374,7 +405,7 @@ fn a_number_that_cannot_be_true_moves_no_name() {
     let town = Town::new(&broker, "implausible");
     let client = broker.client();
     client.create_topic("implausible", 1, &[]);
-    let [picture, ..] = pictures(&town);
+    let [picture, ..] = town.pictures(WIDTHS);
     let hostile = |camera: &str| {
         [
             frame(camera, 1 << 53, BEGUN, &picture),
@@ -416,7 +447,7 @@ fn clocks_that_jump_lose_no_frame() {
     let town = Town::new(&broker, "clocks");
     let client = broker.client();
     client.create_topic("clocks", 1, &[]);
-    let [first, second, _] = pictures(&town);
+    let [first, second, _] = town.pictures(WIDTHS);
     let records = [
         // It goes back an hour in the middle of a life, and between two lives.
         life("back", 0..20, BEGUN, &first),
@@ -450,7 +481,7 @@ fn of_two_cameras_with_one_id_the_newer_goes_on_and_the_older_is_told() {
     let town = Town::new(&broker, "twins");
     let client = broker.client();
     client.create_topic("twins", 1, &[]);
-    let [first, second, _] = pictures(&town);
+    let [first, second, _] = town.pictures(WIDTHS);
     let older = |n: u64| binary_frame("a", Some("older"), n, BEGUN + n as f64, &first);
     let newer = |n: u64| binary_frame("a", Some("newer"), n, BEGUN + 10.5 + n as f64, &second);
     let mut records: Vec<_> = (0..10).map(older).collect();

@@ -325,6 +325,45 @@ fn hostile_records_are_dead_letters_with_a_code_and_every_good_one_is_made() {
     );
 }
 
+/// While a worker is frozen, the group goes on without it. The transaction that it was in has to be
+/// undone then, with all the records in it, and at once: it is not tried again and again.
+#[test]
+fn a_frozen_worker_with_a_topic_undoes_its_transaction_and_goes_on() {
+    let broker = Broker::shared();
+    let client = broker.client();
+    let town = Town::new(&broker, "thawed");
+    town.fill(&["cam01"], 1500, &["--partitions", "1"]);
+    let args = [
+        "worker",
+        "--group",
+        "thawed",
+        "--out",
+        "topic:thawed-results",
+        "--commit-interval",
+        "200ms",
+        "--log-level",
+        "debug",
+    ];
+    let mut command = town.command(&args, "6000");
+    let log = fs::File::create(town.bench.path("log")).expect("a file");
+    command.stdout(Stdio::null()).stderr(log);
+    let worker = Running::start(command);
+    let done = || client.done_by("thawed", "thawed");
+    until("its first transaction", || done() > 0);
+    worker.freeze();
+    // The group misses it after six seconds.
+    thread::sleep(Duration::from_secs(8));
+    assert!(done() < 1500, "it was done before it was frozen");
+    worker.thaw();
+    until("all frames", || done() == 1500);
+    assert_eq!(worker.stop(&args).code, Some(130));
+    let log = String::from_utf8_lossy(&town.bench.read("log")).into_owned();
+    assert!(!log.contains("a transaction cannot be undone"), "{log}");
+    let results = client.consume_all("thawed-results", Isolation::Committed);
+    let ids: BTreeSet<String> = results.iter().map(id).collect();
+    assert_eq!((results.len(), ids.len()), (1500, 1500));
+}
+
 #[test]
 fn the_seeds_camera_feeds_the_worker_and_a_restart_of_it_writes_over_nothing() {
     let broker = Broker::shared();

@@ -7,9 +7,10 @@ use rdkafka::{
     admin::AdminClient,
     config::RDKafkaLogLevel,
     error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode},
-    message::DeliveryResult,
+    message::{DeliveryResult, Message},
     metadata::Metadata,
     producer::{BaseProducer, Producer, ProducerContext},
+    util::IntoOpaque,
 };
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -63,6 +64,40 @@ impl ProducerContext for Context {
 
     /// What a transaction holds is answered for by the transaction.
     fn delivery(&self, _: &DeliveryResult<'_>, _: ()) {}
+}
+
+/// Tells where each record that was sent lies, or why it does not.
+pub struct OnDelivery<O>(Box<Tell<O>>);
+
+type Tell<O> = dyn Fn(O, Result<i64, ClientError>) + Send + Sync;
+
+impl<O> OnDelivery<O> {
+    /// `tell` gets what was sent along with a record, and the record's offset. librdkafka calls it.
+    pub fn new(tell: impl Fn(O, Result<i64, ClientError>) + Send + Sync + 'static) -> Self {
+        OnDelivery(Box::new(tell))
+    }
+}
+
+impl<O: 'static> ClientContext for OnDelivery<O> {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        log(level, fac, message);
+    }
+
+    fn error(&self, error: ClientError, reason: &str) {
+        tracing::debug!("kafka: {error}: {reason}");
+    }
+}
+
+impl<O: IntoOpaque + 'static> ProducerContext for OnDelivery<O> {
+    type DeliveryOpaque = O;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, sent_along: O) {
+        let answer = match result {
+            Ok(message) => Ok(message.offset()),
+            Err((error, _)) => Err(error.clone()),
+        };
+        (self.0)(sent_along, answer);
+    }
 }
 
 /// librdkafka's lines in our log. It repeats what we say ourselves, so that most of it is for those who look closely.
@@ -145,22 +180,34 @@ pub fn connect(
     }
 }
 
-/// Asks until there is an answer, up to `patience`. A partition that was just made, or whose broker was just lost, has no leader for a moment;
-/// in the middle of a rebalance, or with a transaction open, there may be no answer at first.
+/// Asks librdkafka until there is an answer, up to `patience`. A partition that was just made, or
+/// whose broker was just lost, has no leader for a moment; in the middle of a rebalance, or with a
+/// transaction open, there may be no answer at first.
 pub fn again<T>(
     patience: Duration,
     stop: &Stop,
     action: &str,
     mut ask: impl FnMut() -> KafkaResult<T>,
 ) -> Result<T, KafkaError> {
+    until_answered(patience, stop, || ask().map_err(KafkaError::client(action)))
+}
+
+/// Tries a step of several questions until none fails, up to `patience`. A broker may go away
+/// between two of them. What a broker refuses, and what an operator has to mend, is told at once.
+pub fn until_answered<T>(
+    patience: Duration,
+    stop: &Stop,
+    mut step: impl FnMut() -> Result<T, KafkaError>,
+) -> Result<T, KafkaError> {
     let begun = Instant::now();
     loop {
-        match ask() {
-            Ok(answer) => return Ok(answer),
-            Err(error) if begun.elapsed() > patience || is_refusal(&error) => {
-                return Err(KafkaError::client(action)(error));
+        match step() {
+            Err(KafkaError::Client { source, .. })
+                if begun.elapsed() <= patience && !is_refusal(&source) =>
+            {
+                tracing::debug!("trying again: {source}");
             }
-            Err(error) => tracing::debug!("cannot {action} yet: {error}"),
+            answer => return answer,
         }
         if stop.wait(Duration::from_millis(100)) {
             return Err(KafkaError::Stopped);
@@ -231,5 +278,19 @@ mod tests {
             again(Duration::from_secs(60), &stop, "ask", silent),
             Err(KafkaError::Stopped)
         ));
+    }
+
+    #[test]
+    fn what_an_operator_has_to_mend_is_told_at_once() {
+        let mut asked = 0;
+        let answer: Result<(), _> = until_answered(Duration::from_secs(60), &Stop::new(), || {
+            asked += 1;
+            Err(KafkaError::Topic {
+                topic: "frames".to_owned(),
+                problem: "it is compacted".to_owned(),
+            })
+        });
+        assert!(matches!(answer, Err(KafkaError::Topic { .. })));
+        assert_eq!(asked, 1);
     }
 }

@@ -144,7 +144,7 @@ fn describe<C: ClientContext>(
     unsafe {
         native::rd_kafka_DescribeTopics(rk, collection.ptr(), options.ptr(), queue.ptr());
     }
-    // SAFETY: the queue is alive, and nobody else reads it. The event is ours; null means that none
+    // SAFETY: the queue is alive, and no other code reads it. The event is ours; null means that none
     // came in time.
     let event = unsafe {
         Owned::new(
@@ -243,7 +243,7 @@ impl<T> Owned<T> {
     /// Takes an object; an error if there is none.
     ///
     /// # Safety
-    /// `object` is null, or `free` may be called once for it and nobody else does so.
+    /// `object` is null, or `free` may be called once for it and no other code does so.
     unsafe fn new(object: *mut T, free: unsafe extern "C" fn(*mut T)) -> Result<Self, KafkaError> {
         let object = NonNull::new(object).ok_or_else(unexpected)?;
         Ok(Owned { object, free })

@@ -10,7 +10,7 @@ use rdkafka::{
         AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier,
         TopicReplication,
     },
-    error::RDKafkaErrorCode,
+    error::{KafkaError as ClientError, RDKafkaErrorCode},
 };
 use std::time::{Duration, Instant};
 
@@ -52,23 +52,28 @@ pub fn partitions(admin: &AdminClient<Context>, topic: &str) -> Result<Option<i3
         .filter(|n| *n > 0))
 }
 
-/// How many copies a topic's partitions have; 1 if it is not there.
+/// How many copies a topic's partitions have. An error if it is not there.
 pub fn replication_factor(admin: &AdminClient<Context>, topic: &str) -> Result<i32, KafkaError> {
-    let metadata = client::metadata(admin, Some(topic), PATIENCE)
-        .map_err(KafkaError::client(format!("ask for topic {topic}")))?;
+    let cannot = || KafkaError::client(format!("ask for topic {topic}"));
+    let metadata = client::metadata(admin, Some(topic), PATIENCE).map_err(cannot())?;
     let first = metadata
         .topics()
         .iter()
         .find(|t| t.name() == topic)
         .and_then(|t| t.partitions().first());
-    Ok(first.map_or(1, |partition| partition.replicas().len().max(1) as i32))
+    match first.map(|partition| partition.replicas().len()) {
+        Some(copies @ 1..) => Ok(copies as i32),
+        Some(0) | None => Err(cannot()(ClientError::MetadataFetch(
+            RDKafkaErrorCode::UnknownTopicOrPartition,
+        ))),
+    }
 }
 
 /// Makes the topic of a topic's dead letters if it is not there, and returns the largest value that it takes, in bytes.
 pub fn ensure_dead(admin: &AdminClient<Context>, frames: &str) -> Result<usize, KafkaError> {
     let name = letters::topic(frames);
     // What the frames' topic took must fit, with the reason in front.
-    let max = max_message_bytes(admin, frames) + LETTER_OVERHEAD;
+    let max = max_message_bytes(admin, frames)? + LETTER_OVERHEAD;
     let config = vec![
         ("max.message.bytes", max.to_string()),
         // Dead letters hold pictures of rooms.
@@ -83,7 +88,7 @@ pub fn ensure_dead(admin: &AdminClient<Context>, frames: &str) -> Result<usize, 
             config,
         },
     )?;
-    Ok(max_message_bytes(admin, &name).saturating_sub(LETTER_OVERHEAD))
+    Ok(max_message_bytes(admin, &name)?.saturating_sub(LETTER_OVERHEAD))
 }
 
 /// Makes a topic if it is not there, and returns how many partitions it has.
@@ -105,6 +110,11 @@ pub fn ensure(admin: &AdminClient<Context>, wanted: &Wanted<'_>) -> Result<i32, 
         .map_err(KafkaError::client(format!("make topic {topic}")))?;
     match made.into_iter().next() {
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | Some(Ok(_)) | None => {}
+        Some(Err((_, code))) if is_passing(code) => {
+            return Err(KafkaError::client(format!("make topic {topic}"))(
+                ClientError::AdminOp(code),
+            ));
+        }
         Some(Err((_, code))) => {
             let problem = format!(
                 "it is not there and cannot be made ({code}): have it made, with {} partitions",
@@ -143,16 +153,19 @@ pub fn require(
     why: &str,
 ) -> Result<(), KafkaError> {
     let topic = wanted.name;
-    let required = || {
-        wanted
+    let differing = || {
+        let required = wanted
             .config
             .iter()
-            .filter(|(name, _)| names.contains(name))
+            .filter(|(name, _)| names.contains(name));
+        for (name, value) in required {
+            if setting(admin, topic, name)?.is_some_and(|there| there != *value) {
+                return Ok::<_, KafkaError>(Some((name, value)));
+            }
+        }
+        Ok(None)
     };
-    let differs = |(name, value): &&(&str, String)| {
-        setting(admin, topic, name).is_some_and(|there| there != *value)
-    };
-    if required().find(differs).is_none() {
+    if differing()?.is_none() {
         return Ok(());
     }
     // A broker may have made it by itself, with its own defaults.
@@ -164,7 +177,7 @@ pub fn require(
     let options = AdminOptions::new().request_timeout(Some(PATIENCE));
     let changed = client::wait(admin.alter_configs([&change], &options));
     tracing::info!(topic, "settings of the topic changed: {why}");
-    match required().find(differs) {
+    match differing()? {
         None => Ok(()),
         Some((name, value)) => {
             let refused = match changed.map(|all| all.into_iter().next()) {
@@ -208,22 +221,51 @@ pub fn grow(admin: &AdminClient<Context>, topic: &str, partitions: i32) -> Resul
     Ok(())
 }
 
-/// A setting of a topic as the broker has it; `None` where it does not tell.
-pub fn setting(admin: &AdminClient<Context>, topic: &str, name: &str) -> Option<String> {
+/// A setting of a topic as the broker has it; `None` where it has none or may not tell us. An
+/// error: it did not answer.
+pub fn setting(
+    admin: &AdminClient<Context>,
+    topic: &str,
+    name: &str,
+) -> Result<Option<String>, KafkaError> {
+    let cannot = || KafkaError::client(format!("ask for the settings of topic {topic}"));
     let options = AdminOptions::new().request_timeout(Some(PATIENCE));
-    let described =
-        client::wait(admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options)).ok()?;
-    let config = described.into_iter().next()?.ok()?;
-    config
-        .entries
-        .into_iter()
-        .find(|entry| entry.name == name)?
-        .value
+    let topics = [&ResourceSpecifier::Topic(topic)];
+    let described = match client::wait(admin.describe_configs(topics, &options)) {
+        Ok(described) => described,
+        Err(error) if client::is_refusal(&error) => return Ok(None),
+        Err(error) => return Err(cannot()(error)),
+    };
+    match described.into_iter().next() {
+        Some(Ok(config)) => {
+            let mut entries = config.entries.into_iter();
+            let entry = entries.find(|entry| entry.name == name);
+            Ok(entry.and_then(|entry| entry.value))
+        }
+        Some(Err(code)) if is_passing(code) => Err(cannot()(ClientError::AdminOp(code))),
+        Some(Err(_)) | None => Ok(None),
+    }
 }
 
-/// The largest batch of records that a topic takes, in bytes; Kafka's default where the broker does not tell.
-pub fn max_message_bytes(admin: &AdminClient<Context>, topic: &str) -> usize {
-    setting(admin, topic, "max.message.bytes")
+/// Whether a broker that gives this answer may give another one a moment later.
+fn is_passing(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::RequestTimedOut
+            | RDKafkaErrorCode::NotController
+            | RDKafkaErrorCode::BrokerNotAvailable
+            | RDKafkaErrorCode::LeaderNotAvailable
+            | RDKafkaErrorCode::NotLeaderForPartition
+            | RDKafkaErrorCode::NetworkException
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+    )
+}
+
+/// The largest batch of records that a topic takes, in bytes; Kafka's default where the broker does
+/// not tell us.
+pub fn max_message_bytes(admin: &AdminClient<Context>, topic: &str) -> Result<usize, KafkaError> {
+    let setting = setting(admin, topic, "max.message.bytes")?;
+    Ok(setting
         .and_then(|text| text.parse().ok())
-        .unwrap_or(1_048_588)
+        .unwrap_or(1_048_588))
 }

@@ -89,8 +89,11 @@ impl Camera {
             replication_factor: settings.replication_factor,
             config: Vec::new(),
         };
-        let partitions = topics::ensure(&admin, &wanted)?;
-        let sizes = Sizes::ask(&admin, broker);
+        let (partitions, sizes) =
+            client::until_answered(settings.source.connect_timeout, &stop, || {
+                let partitions = topics::ensure(&admin, &wanted)?;
+                Ok((partitions, Sizes::ask(&admin, broker)?))
+            })?;
         let queue = QueueSettings {
             waiting: settings.buffer_frames,
             in_flight: if settings.source.realtime { FEW } else { MANY },

@@ -1,6 +1,6 @@
 //! Whether frames fit: what the topic and the client take is compared with what the cameras give.
 use super::CameraNumbers;
-use crate::{client::Context, settings::BrokerSettings, topics};
+use crate::{KafkaError, client::Context, settings::BrokerSettings, topics};
 use mattebox_core::frame::CameraId;
 use rdkafka::admin::AdminClient;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,8 +24,11 @@ pub(super) struct Sizes {
 
 impl Sizes {
     /// Asks the broker.
-    pub(super) fn ask(admin: &AdminClient<Context>, broker: &BrokerSettings) -> Self {
-        let of_topic = topics::setting(admin, &broker.topic, "max.message.bytes")
+    pub(super) fn ask(
+        admin: &AdminClient<Context>,
+        broker: &BrokerSettings,
+    ) -> Result<Self, KafkaError> {
+        let of_topic = topics::setting(admin, &broker.topic, "max.message.bytes")?
             .and_then(|text| text.parse().ok());
         let users_own = broker
             .option("message.max.bytes")
@@ -33,11 +36,11 @@ impl Sizes {
         // The topic's limit is the one that counts, so the client's is out of its way.
         let of_client =
             users_own.unwrap_or(CLIENTS_OWN.max(of_topic.unwrap_or(0)).min(1_000_000_000));
-        Sizes {
+        Ok(Sizes {
             topic: broker.topic.clone(),
             of_topic,
             of_client,
-        }
+        })
     }
 
     /// For the client: `message.max.bytes`.

@@ -6,51 +6,21 @@ use super::{
 };
 use crate::{
     KafkaError,
-    client::{Context, log},
+    client::{Context, OnDelivery},
     letters, topics,
 };
-use crossbeam_channel::Sender;
 use mattebox_wire::DeadLetter;
 use rdkafka::{
-    ClientContext, Message,
+    Message,
     admin::AdminClient,
-    config::RDKafkaLogLevel,
-    error::KafkaError as ClientError,
-    message::DeliveryResult,
-    producer::{BaseRecord, ProducerContext, ThreadedProducer},
+    producer::{BaseRecord, ThreadedProducer},
 };
 use std::{collections::HashMap, sync::Arc};
-
-/// Passes the broker's answers to the main loop.
-struct Answers(Sender<Event>);
-
-impl ClientContext for Answers {
-    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
-        log(level, fac, message);
-    }
-
-    fn error(&self, error: ClientError, reason: &str) {
-        tracing::debug!("kafka: {error}: {reason}");
-    }
-}
-
-impl ProducerContext for Answers {
-    type DeliveryOpaque = Box<LogPosition>;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, position: Box<LogPosition>) {
-        let failed = result.as_ref().err().map(|(error, _)| error.to_string());
-        // After the main loop has ended its channel is closed.
-        let _ = self.0.send(Event::DeadLetterAnswered {
-            position: *position,
-            failed,
-        });
-    }
-}
 
 /// The producer of dead letters, and those that are on their way.
 pub(super) struct DeadLetterProducer {
     admin: Arc<AdminClient<Context>>,
-    producer: ThreadedProducer<Answers>,
+    producer: ThreadedProducer<OnDelivery<Box<LogPosition>>>,
     frames: String,
     dead: String,
     /// The largest value that the topic takes, once it is known to be there.
@@ -74,7 +44,16 @@ impl DeadLetterProducer {
             ("linger.ms", "5"),
         ]);
         let producer = config
-            .create_with_context(Answers(shared.events.clone()))
+            .create_with_context(OnDelivery::new({
+                let events = shared.events.clone();
+                move |position: Box<LogPosition>, answer| {
+                    // After the main loop has ended its channel is closed.
+                    let _ = events.send(Event::DeadLetterAnswered {
+                        position: *position,
+                        failed: answer.err().map(|error| error.to_string()),
+                    });
+                }
+            }))
             .map_err(KafkaError::Settings)?;
         let frames = settings.broker.topic.clone();
         Ok(DeadLetterProducer {

@@ -1,50 +1,76 @@
-//! Where the records of a producer lie, by numbers that the sender gives them.
-use crate::client::log;
+//! Sending records with numbers, and where those lie that were sent.
+use crate::client::OnDelivery;
 use rdkafka::{
-    ClientContext, Message, config::RDKafkaLogLevel, error::KafkaError as ClientError,
-    message::DeliveryResult, producer::ProducerContext,
+    error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode},
+    message::ToBytes,
+    producer::{BaseProducer, BaseRecord, Producer},
 };
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
 
-/// The number of records that nobody asks for.
+/// How long the question for a topic's partitions may take.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(5);
+/// The wait before another try.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The number of records that are not asked for.
 pub(super) const UNNUMBERED: usize = usize::MAX;
 
 /// The offset of a record, or why it is not there.
 pub(super) type Delivered = (usize, Result<i64, ClientError>);
 
 /// Collects the broker's answers.
-#[derive(Default)]
-pub(super) struct Deliveries(Mutex<Vec<Delivered>>);
+#[derive(Clone, Default)]
+pub(super) struct Deliveries(Arc<Mutex<Vec<Delivered>>>);
 
 impl Deliveries {
+    /// The context of a producer whose answers are collected here.
+    pub(super) fn context(&self) -> OnDelivery<usize> {
+        let answers = self.0.clone();
+        OnDelivery::new(move |number, answer| {
+            if number != UNNUMBERED {
+                let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
+                answers.push((number, answer));
+            }
+        })
+    }
+
     /// The answers since the last call.
     pub(super) fn take(&self) -> Vec<Delivered> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
-        log(level, fac, message);
-    }
-
-    fn error(&self, error: ClientError, reason: &str) {
-        tracing::debug!("kafka: {error}: {reason}");
-    }
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
-        if number == UNNUMBERED {
-            return;
-        }
-        let answer = match result {
-            Ok(message) => Ok(message.offset()),
-            Err((error, _)) => Err(error.clone()),
+/// Sends a record. Waits where the client's queue is full, and asks the broker where the client does
+/// not know the record's partition: it may have been added since the client asked last.
+pub(super) fn send<K: ToBytes + ?Sized, P: ToBytes + ?Sized>(
+    producer: &BaseProducer<OnDelivery<usize>>,
+    mut record: BaseRecord<'_, K, P, usize>,
+    timeout: Duration,
+) -> KafkaResult<()> {
+    let begun = Instant::now();
+    loop {
+        let (error, unsent) = match producer.send(record) {
+            Ok(()) => return Ok(()),
+            Err(failed) => failed,
         };
-        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.push((number, answer));
+        record = unsent;
+        if begun.elapsed() >= timeout {
+            return Err(error);
+        }
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::QueueFull) => {
+                producer.poll(PAUSE);
+            }
+            Some(RDKafkaErrorCode::UnknownPartition) => {
+                let client = producer.client();
+                client.fetch_metadata(Some(record.topic), METADATA_TIMEOUT)?;
+                thread::sleep(PAUSE);
+            }
+            _ => return Err(error),
+        }
     }
 }

@@ -54,8 +54,8 @@ impl Delivery {
         camera: &CameraId,
         counted: &CameraNumbers,
     ) -> Result<CameraState, KafkaError> {
-        self.output
-            .recall(position.partition, camera, position.offset, counted)
+        let states = self.output.states();
+        states.recall(position.partition, camera, position.offset, counted)
     }
 
     /// Waits until no offset is on its way to the broker.
@@ -311,7 +311,8 @@ impl Delivery {
 
     /// The broker has the offset of a checkpoint.
     pub(super) fn committed(&mut self, position: LogPosition) {
-        self.output.committed(position);
+        let states = self.output.states().topic();
+        states.committed(position.partition, position.offset);
     }
 
     /// Warns when too many of a camera's last records cannot be frames.

@@ -4,7 +4,6 @@ use super::{
     consumer_events::GroupMember,
     dead_letter_producer::DeadLetterProducer,
     job::{EncodedResult, Job, LogPosition, RejectedRecord},
-    numbers::CameraNumbers,
     offset_committer::{CommitAnswer, CommitRequest, OffsetCommitter},
     output::{Commit, DeadLetterFailed, DeadLetterTaken, Output, Reached},
     partition_range::PartitionRange,
@@ -14,7 +13,7 @@ use super::{
 use crate::{KafkaError, client::Context};
 use mattebox_core::frame::CameraId;
 use mattebox_engine::Rejection;
-use mattebox_store::{CameraState, StoreError};
+use mattebox_store::StoreError;
 use rdkafka::admin::AdminClient;
 use std::{
     collections::HashMap,
@@ -80,14 +79,8 @@ impl Output for FileOutput {
         self.states.begin(range)
     }
 
-    fn recall(
-        &mut self,
-        partition: i32,
-        camera: &CameraId,
-        offset: i64,
-        counted: &CameraNumbers,
-    ) -> Result<CameraState, KafkaError> {
-        self.states.recall(partition, camera, offset, counted)
+    fn states(&mut self) -> &mut States {
+        &mut self.states
     }
 
     /// The file is in place already.
@@ -144,11 +137,6 @@ impl Output for FileOutput {
 
     fn wait_until_idle(&self) {
         self.committer.wait_until_idle();
-    }
-
-    fn committed(&mut self, position: LogPosition) {
-        let topic = self.states.topic();
-        topic.committed(position.partition, position.offset);
     }
 
     fn is_full(&self) -> bool {

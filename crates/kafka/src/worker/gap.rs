@@ -21,6 +21,8 @@ pub(super) enum Gap {
         /// The group's offset in the topic before.
         offset: i64,
     },
+    /// The topic was deleted and made again while it was read.
+    RecreatedMeanwhile,
     /// The group's offset lies behind the end of the topic.
     Beyond {
         partition: i32,
@@ -43,6 +45,9 @@ impl Gap {
             Gap::Recreated { partition, offset } => format!(
                 "topic {topic} was made anew: offset {offset} of partition {partition} belongs to the topic before"
             ),
+            Gap::RecreatedMeanwhile => {
+                format!("topic {topic} was made anew while it was read")
+            }
             Gap::Beyond {
                 partition,
                 offset,
@@ -78,7 +83,8 @@ impl Gap {
                     "{problem}: going on with the oldest that is left"
                 );
             }
-            Gap::Recreated { .. } | Gap::Beyond { .. } => {
+            Gap::Recreated { .. } | Gap::RecreatedMeanwhile | Gap::Beyond { .. } => {
+                numbers.topic_recreated.fetch_add(1, Relaxed);
                 tracing::error!(topic, "{problem}: beginning with its oldest record");
             }
         }

@@ -12,19 +12,16 @@ use super::{
     job::{JobOutcome, LogPosition},
     numbers::Numbers,
     output::{Commit, Output, Reached},
-    partition_range::{BROKER_TIMEOUT, current_topic_id, watermarks},
+    partition_range::{BROKER_TIMEOUT, is_recreated, watermarks},
     shared::Shared,
     until_end::UntilEnd,
 };
-use crate::{KafkaError, settings::OnGap};
+use crate::KafkaError;
 use crossbeam_channel::Receiver;
+use mattebox_core::frame::partition_key;
 use mattebox_engine::stop::Stop;
 use mattebox_store::journal::{self, Journal};
-use rdkafka::{
-    Message,
-    error::{KafkaError as ClientError, RDKafkaErrorCode},
-    message::OwnedMessage,
-};
+use rdkafka::{Message, message::OwnedMessage};
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
@@ -187,16 +184,9 @@ impl MainLoop {
     /// The topic was made again. Frames of the one before that are in flight are finished, nothing
     /// is committed, and the names of the next topic's frames go on above theirs.
     fn leave_topic(&mut self) -> Result<(), KafkaError> {
-        let topic = self.shared.settings.broker.topic.clone();
-        self.numbers().topic_recreated.fetch_add(1, Relaxed);
-        tracing::error!(
-            topic,
-            "topic {topic} was made anew while it was read: beginning with its oldest record"
-        );
-        if self.shared.settings.on_gap == OnGap::Fail {
-            let problem = format!("topic {topic} was made anew while it was read");
-            return Err(KafkaError::Gap { problem });
-        }
+        let settings = &self.shared.settings;
+        let topic = &settings.broker.topic;
+        Gap::RecreatedMeanwhile.follow(topic, settings.on_gap, self.numbers())?;
         let deadline = Instant::now().checked_add(self.shared.settings.shutdown_timeout);
         while self.assignment.partitions().any(|p| p.in_flight() > 0) {
             self.retry()?;
@@ -225,7 +215,7 @@ impl MainLoop {
             let Ok(state) = state.try_recv() else {
                 continue;
             };
-            let by = format!("{topic_id}/{partition}");
+            let by = partition_key(topic_id, partition);
             let closed = journal::close(&state.numbering, self.journal.as_ref(), camera, &by);
             if let Err(error) = closed {
                 tracing::debug!(%camera, "its block of names stays open: {error}");
@@ -238,27 +228,17 @@ impl MainLoop {
         if self.last_poll.elapsed() < MEMBER_INTERVAL {
             return Ok(());
         }
-        self.last_poll = Instant::now();
-        match self.assignment.poll()? {
-            Polled::Record(record) => self.take(record),
-            Polled::End(partition) => {
-                self.assignment.at_end(partition);
-                Ok(())
-            }
-            Polled::OutOfRange => self.out_of_range(),
-            Polled::Rebalance | Polled::Nothing => Ok(()),
-        }
+        self.poll().map(drop)
     }
 
     /// Asks whether the topic is still the one that is read.
     fn check_topic(&mut self, timeout: Duration) {
         let topic = &self.shared.settings.broker.topic;
-        let known = self.assignment.topic_id();
-        match current_topic_id(self.assignment.member(), topic, timeout) {
-            Ok(id) => self.is_recreated |= known.is_some_and(|known| known != id),
-            Err(ClientError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)) => {
-                self.is_recreated = true;
-            }
+        let Some(known) = self.assignment.topic_id() else {
+            return;
+        };
+        match is_recreated(self.assignment.member(), topic, [known], timeout) {
+            Ok(is_recreated) => self.is_recreated |= is_recreated,
             Err(error) => tracing::debug!("cannot ask for the topic's id: {error}"),
         }
     }
@@ -329,25 +309,33 @@ impl MainLoop {
             if self.is_full() || !self.make_room()? {
                 return Ok(Fetched::Full);
             }
-            self.last_poll = Instant::now();
-            match self.assignment.poll()? {
-                Polled::Record(record) => {
-                    // A topic is not made again without a pause between its records.
-                    if self.assignment.was_quiet(record.partition(), QUIET) {
-                        self.check_topic(ID_TIMEOUT);
-                    }
-                    if self.is_recreated {
-                        return Ok(Fetched::More);
-                    }
-                    self.take(record)?;
-                }
-                Polled::End(partition) => self.assignment.at_end(partition),
-                Polled::Rebalance => return Ok(Fetched::More),
-                Polled::OutOfRange => self.out_of_range()?,
-                Polled::Nothing => return Ok(Fetched::Nothing),
+            if let Some(why) = self.poll()? {
+                return Ok(why);
             }
         }
         Ok(Fetched::More)
+    }
+
+    /// Takes what the consumer has next. Returns why reading pauses, if it does.
+    fn poll(&mut self) -> Result<Option<Fetched>, KafkaError> {
+        self.last_poll = Instant::now();
+        match self.assignment.poll()? {
+            Polled::Record(record) => {
+                // A topic is not made again without a pause between its records.
+                if self.assignment.was_quiet(record.partition(), QUIET) {
+                    self.check_topic(ID_TIMEOUT);
+                }
+                if self.is_recreated {
+                    return Ok(Some(Fetched::More));
+                }
+                self.take(record)?;
+            }
+            Polled::End(partition) => self.assignment.at_end(partition),
+            Polled::Rebalance => return Ok(Some(Fetched::More)),
+            Polled::OutOfRange => self.out_of_range()?,
+            Polled::Nothing => return Ok(Some(Fetched::Nothing)),
+        }
+        Ok(None)
     }
 
     /// Puts a record into the queue of its camera.
@@ -553,12 +541,7 @@ impl MainLoop {
     fn take_partitions(&mut self, ids: &[i32]) -> Result<(), KafkaError> {
         let settings = &self.shared.settings;
         let numbers = &self.shared.numbers;
-        let told = |gap: Gap| {
-            if matches!(gap, Gap::Recreated { .. } | Gap::Beyond { .. }) {
-                numbers.topic_recreated.fetch_add(1, Relaxed);
-            }
-            gap.follow(&settings.broker.topic, settings.on_gap, numbers)
-        };
+        let told = |gap: Gap| gap.follow(&settings.broker.topic, settings.on_gap, numbers);
         let ranges = self.assignment.ranges(settings, ids, &self.stop, told)?;
         self.warn_of_other_settings();
         for range in &ranges {

@@ -68,7 +68,7 @@ pub use state_topic::check_names;
 
 use super::{
     KafkaError,
-    client::{self, Context},
+    client::{self, Context, again, until_answered},
     topics,
 };
 use crate::settings::{WorkerSettings, WorkerSink};
@@ -87,6 +87,7 @@ use mattebox_store::{
 };
 use names_topic::NamesTopic;
 use output::Output;
+use partition_range::BROKER_TIMEOUT;
 use processing::ProcessingThread;
 use rdkafka::admin::AdminClient;
 use report::Report;
@@ -101,8 +102,6 @@ use std::{
 use topic_output::TopicOutput;
 use until_end::UntilEnd;
 
-/// How long the broker may take to tell the id of its cluster.
-const CLUSTER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Events that may wait for the main loop.
 const MAX_EVENTS: usize = 4096;
 
@@ -113,7 +112,7 @@ pub struct Worker {
     processing: Vec<ProcessingThread>,
     main: MainLoop,
     setup: Setup,
-    /// Nobody else writes into the folder.
+    /// No other process writes into the folder but workers of this group.
     _claim: Option<FolderClaim>,
 }
 
@@ -147,14 +146,16 @@ impl Worker {
             PendingFile::create(&root.join("writable"))?;
         }
         let admin = client::connect(&settings.broker, settings.connect_timeout, &stop)?;
-        let claim = claim(&admin, settings)?;
-        await_topic(&admin, settings, &stop)?;
+        let claim = claim(&admin, settings, &stop)?;
+        let partitions = await_topic(&admin, settings, &stop)?;
         let end = Stop::new();
         abort.on_stop({
             let end = end.clone();
             move || end.stop()
         });
-        let journal = NamesTopic::open(&admin, settings, &stop, end.clone())?;
+        let journal = until_answered(settings.connect_timeout, &stop, || {
+            NamesTopic::open(&admin, settings, &stop, end.clone())
+        })?;
         let journal: Arc<dyn Journal> = Arc::new(journal);
         let setup = Setup {
             shared: shared.clone(),
@@ -164,7 +165,7 @@ impl Worker {
             abort,
             end,
         };
-        let main = setup.main_loop(admin, threads)?;
+        let main = setup.main_loop(admin, partitions, threads)?;
         let thread = |processor| ProcessingThread::new(&shared, processor, journal.clone());
         Ok(Worker {
             processing: processors.into_iter().map(thread).collect(),
@@ -246,18 +247,18 @@ impl Worker {
 }
 
 impl Setup {
-    /// A main loop whose consumer has joined the group.
+    /// A main loop whose consumer has joined the group, for a topic with so many partitions.
     fn main_loop(
         &self,
         admin: AdminClient<Context>,
+        partitions: i32,
         threads: usize,
     ) -> Result<MainLoop, KafkaError> {
         let settings = &self.shared.settings;
         let topic = &settings.broker.topic;
-        let partitions = topics::partitions(&admin, topic)?.unwrap_or(1);
         let numbers = &self.shared.numbers;
         let consumer = FrameConsumer::new(settings, numbers, self.shared.events.clone())?;
-        let output = self.open_output(admin, consumer.member())?;
+        let output = self.open_output(admin, partitions, consumer.member())?;
         consumer.subscribe()?;
         let until = settings
             .until_end
@@ -270,24 +271,26 @@ impl Setup {
     fn again(&self, threads: usize) -> Result<MainLoop, KafkaError> {
         let settings = &self.shared.settings;
         let admin = client::connect(&settings.broker, settings.connect_timeout, &self.stop)?;
-        await_topic(&admin, settings, &self.stop)?;
-        self.main_loop(admin, threads)
+        let partitions = await_topic(&admin, settings, &self.stop)?;
+        self.main_loop(admin, partitions, threads)
     }
 
     fn open_output(
         &self,
         admin: AdminClient<Context>,
+        partitions: i32,
         member: &Arc<GroupMember>,
     ) -> Result<Box<dyn Output>, KafkaError> {
         let shared = &self.shared;
         let settings = &shared.settings;
         let admin = Arc::new(admin);
-        let topic = state_topic::ensure(&admin, settings)?;
         let results = match &settings.sink {
             WorkerSink::Directory(_) => None,
             WorkerSink::Topic(results) => Some(results.as_str()),
         };
-        let topic = StateTopic::new(admin.clone(), topic, settings, results);
+        let topic = until_answered(settings.connect_timeout, &self.stop, || {
+            StateTopic::open(admin.clone(), partitions, settings, results, &self.stop)
+        })?;
         let numbers = shared.numbers.clone();
         let states = States::new(topic, self.journal.clone(), settings, numbers);
         match &settings.sink {
@@ -310,13 +313,26 @@ impl Setup {
 fn claim(
     admin: &AdminClient<Context>,
     settings: &WorkerSettings,
+    stop: &Stop,
 ) -> Result<Option<FolderClaim>, KafkaError> {
     let WorkerSink::Directory(root) = &settings.sink else {
         return Ok(None);
     };
-    let cluster = admin.inner().fetch_cluster_id(CLUSTER_TIMEOUT);
+    let cluster = again(
+        settings.connect_timeout,
+        stop,
+        "ask for the cluster's id",
+        || {
+            let id = admin.inner().fetch_cluster_id(BROKER_TIMEOUT);
+            // A broker that answers and gives no id has none.
+            id.map_or_else(
+                || client::metadata(admin, None, BROKER_TIMEOUT).map(|_| String::new()),
+                Ok,
+            )
+        },
+    )?;
     let owner = Owner::Worker {
-        cluster: cluster.unwrap_or_default(),
+        cluster,
         topic: settings.broker.topic.clone(),
         group: settings.group.clone(),
     };
@@ -350,21 +366,30 @@ fn start(processing: Vec<ProcessingThread>) -> Result<Vec<JoinHandle<()>>, Start
     processing.into_iter().enumerate().map(start).collect()
 }
 
-/// Waits until the topic is there. A worker that is to end
+/// Waits until the topic is there, and returns how many partitions it has. A worker that is to end
 /// at the end of the topic does not wait longer than for the broker.
 fn await_topic(
     admin: &AdminClient<Context>,
     settings: &WorkerSettings,
     stop: &Stop,
-) -> Result<(), KafkaError> {
+) -> Result<i32, KafkaError> {
     let topic = &settings.broker.topic;
     let begun = Instant::now();
     let mut said = false;
     loop {
-        match topics::partitions(admin, topic) {
-            Ok(Some(_)) => return refuse_compacted(admin, topic),
+        let found = topics::partitions(admin, topic).and_then(|found| {
+            if found.is_some() {
+                refuse_compacted(admin, topic)?;
+            }
+            Ok(found)
+        });
+        match found {
+            Ok(Some(partitions)) => return Ok(partitions),
             Ok(None) => {}
-            Err(error) => tracing::debug!("{error}"),
+            Err(KafkaError::Client { source, .. }) if !client::is_refusal(&source) => {
+                tracing::debug!("cannot ask for topic {topic} yet: {source}");
+            }
+            Err(error) => return Err(error),
         }
         if settings.until_end && begun.elapsed() >= settings.connect_timeout {
             let problem = "it is not there: a camera makes it, or check --topic".to_owned();
@@ -384,7 +409,7 @@ fn await_topic(
 
 /// Frames that compaction removes would be lost without a word.
 fn refuse_compacted(admin: &AdminClient<Context>, topic: &str) -> Result<(), KafkaError> {
-    let policy = topics::setting(admin, topic, "cleanup.policy").unwrap_or_default();
+    let policy = topics::setting(admin, topic, "cleanup.policy")?.unwrap_or_default();
     if policy.split(',').any(|part| part == "compact") {
         let problem =
             "it is compacted, which keeps one frame of each camera: set cleanup.policy=delete";

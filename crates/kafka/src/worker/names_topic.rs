@@ -6,7 +6,7 @@
 //! a writer waits until that thread has read its line.
 use crate::{
     KafkaError,
-    client::{Context, again, log},
+    client::{Context, OnDelivery, again},
     settings::WorkerSettings,
     topics::{self, Wanted},
 };
@@ -15,13 +15,11 @@ use mattebox_core::frame::CameraId;
 use mattebox_engine::{StartError, stop::Stop};
 use mattebox_store::journal::{CameraBlocks, Entry, Journal, JournalError, JournalLine, LineError};
 use rdkafka::{
-    ClientContext, Message, Offset, TopicPartitionList,
+    Message, Offset, TopicPartitionList,
     admin::AdminClient,
-    config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer},
-    error::{KafkaError as ClientError, RDKafkaErrorCode},
-    message::DeliveryResult,
-    producer::{BaseRecord, ProducerContext, ThreadedProducer},
+    error::KafkaError as ClientError,
+    producer::{BaseRecord, ThreadedProducer},
 };
 use std::{
     collections::HashMap,
@@ -43,7 +41,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The journal of a topic's names.
 pub(super) struct NamesTopic {
     topic: String,
-    producer: ThreadedProducer<Answers>,
+    producer: ThreadedProducer<OnDelivery<Writer>>,
     known: Arc<Known>,
     /// Nothing is waited for any more.
     end: Stop,
@@ -77,32 +75,10 @@ impl Known {
     }
 }
 
-/// Tells a writer at which offset its line is.
-struct Answers;
-
+/// At which offset a line is.
 type Answer = Result<i64, ClientError>;
-
-impl ClientContext for Answers {
-    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
-        log(level, fac, message);
-    }
-
-    fn error(&self, error: ClientError, reason: &str) {
-        tracing::debug!("kafka: {error}: {reason}");
-    }
-}
-
-impl ProducerContext for Answers {
-    type DeliveryOpaque = Box<Sender<Answer>>;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, writer: Box<Sender<Answer>>) {
-        let answer = match result {
-            Ok(message) => Ok(message.offset()),
-            Err((error, _)) => Err(error.clone()),
-        };
-        let _ = writer.send(answer);
-    }
-}
+/// Tells the writer of a line.
+type Writer = Box<Sender<Answer>>;
 
 /// The name of the journal of a topic.
 pub(crate) fn name(frames: &str) -> String {
@@ -158,7 +134,9 @@ impl NamesTopic {
                 ("linger.ms", "0"),
                 ("message.timeout.ms", "30000"),
             ])
-            .create_with_context(Answers)
+            .create_with_context(OnDelivery::new(|writer: Writer, answer| {
+                let _ = writer.send(answer);
+            }))
             .map_err(KafkaError::Settings)?;
         let names = NamesTopic {
             topic,
@@ -317,8 +295,8 @@ fn read(reader: &BaseConsumer<Context>, topic: &str, known: &Known) {
                 known.lock().is_read = true;
                 known.changed.notify_all();
             }
-            Some(Err(ClientError::MessageConsumption(RDKafkaErrorCode::PartitionEOF))) | None => {}
             Some(Err(error)) => tracing::debug!(topic, "{error}"),
+            None => {}
         }
     }
 }

@@ -10,13 +10,13 @@
 //! `rdkafka` crate sets none. So the request is a synchronous one, on a thread of its own.
 use super::{
     consumer_events::GroupMember,
-    deliveries::{Deliveries, UNNUMBERED},
+    deliveries::{self, Deliveries, UNNUMBERED},
     event::Event,
     job::LogPosition,
-    partition_range::{BROKER_TIMEOUT, OffsetMetadata, current_topic_id},
+    partition_range::{BROKER_TIMEOUT, OffsetMetadata, is_recreated},
     state_topic::StateTopic,
 };
-use crate::{KafkaError, settings::BrokerSettings};
+use crate::{KafkaError, client::OnDelivery, settings::BrokerSettings};
 use crossbeam_channel::{Sender, bounded};
 use mattebox_core::frame::CameraId;
 use mattebox_store::CameraState;
@@ -164,7 +164,8 @@ impl OffsetCommitter {
 /// Writes states to their topic.
 struct StateProducer {
     topic: String,
-    producer: BaseProducer<Deliveries>,
+    producer: BaseProducer<OnDelivery<usize>>,
+    deliveries: Deliveries,
 }
 
 /// The configuration of a producer of states.
@@ -179,13 +180,15 @@ pub(super) const STATE_PRODUCER: [(&str, &str); 6] = [
 
 impl StateProducer {
     fn open(broker: &BrokerSettings, topic: &str) -> Result<Self, KafkaError> {
+        let deliveries = Deliveries::default();
         let producer = broker
             .client(&STATE_PRODUCER)
-            .create_with_context(Deliveries::default())
+            .create_with_context(deliveries.context())
             .map_err(KafkaError::Settings)?;
         Ok(StateProducer {
             topic: topic.to_owned(),
             producer,
+            deliveries,
         })
     }
 
@@ -200,18 +203,17 @@ impl StateProducer {
             answer.failed = Some(error);
             return answer;
         }
-        match current_topic_id(member, topic, BROKER_TIMEOUT) {
-            Ok(id) => answer.is_recreated = requests.iter().any(|r| *r.metadata.topic_id != *id),
-            Err(ClientError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)) => {
+        let known = requests.iter().map(|r| r.metadata.topic_id.as_str());
+        match is_recreated(member, topic, known, BROKER_TIMEOUT) {
+            Ok(false) => {}
+            Ok(true) => {
                 answer.is_recreated = true;
+                return answer;
             }
             Err(error) => {
                 answer.failed = Some(error);
                 return answer;
             }
-        }
-        if answer.is_recreated {
-            return answer;
         }
         let positions: Vec<LogPosition> = requests.iter().map(|r| r.position).collect();
         match offsets(topic, &requests).and_then(|offsets| {
@@ -241,7 +243,7 @@ impl StateProducer {
                     .map(move |(camera, state)| (r, camera, state))
             })
             .collect();
-        self.producer.context().take();
+        self.deliveries.take();
         for (number, (request, camera, state)) in all.iter().enumerate() {
             let LogPosition {
                 partition, offset, ..
@@ -255,7 +257,7 @@ impl StateProducer {
             }
         }
         self.producer.flush(STORE_TIMEOUT)?;
-        for (number, answered) in self.producer.context().take() {
+        for (number, answered) in self.deliveries.take() {
             let Some((request, camera, _)) = all.get(number) else {
                 continue;
             };
@@ -285,19 +287,7 @@ impl StateProducer {
             BaseRecord::with_opaque_to(&self.topic, number).partition(partition);
         record.key = Some(key);
         record.payload = value;
-        let begun = Instant::now();
-        loop {
-            match self.producer.send(record) {
-                Ok(()) => return Ok(()),
-                Err((ClientError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
-                    if begun.elapsed() < STORE_TIMEOUT =>
-                {
-                    record = back;
-                    self.producer.poll(Duration::from_millis(20));
-                }
-                Err((error, _)) => return Err(error),
-            }
-        }
+        deliveries::send(&self.producer, record, STORE_TIMEOUT)
     }
 }
 

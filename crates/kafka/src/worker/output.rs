@@ -2,14 +2,13 @@
 use super::{
     checkpoints::Checkpoint,
     job::{EncodedResult, Job, LogPosition, RejectedRecord},
-    numbers::CameraNumbers,
     offset_committer::CommitAnswer,
     partition_range::PartitionRange,
+    states::States,
 };
 use crate::KafkaError;
 use mattebox_core::frame::CameraId;
 use mattebox_engine::Rejection;
-use mattebox_store::CameraState;
 use std::{sync::Arc, time::Instant};
 
 /// A checkpoint that is reached, and its partition.
@@ -67,15 +66,8 @@ pub(super) trait Output: Send {
     /// Gets ready for a partition that is assigned.
     fn begin(&mut self, range: &PartitionRange) -> Result<(), KafkaError>;
 
-    /// The state of a camera before a frame of it at `offset`. A state that cannot be read is told
-    /// and counted.
-    fn recall(
-        &mut self,
-        partition: i32,
-        camera: &CameraId,
-        offset: i64,
-        counted: &CameraNumbers,
-    ) -> Result<CameraState, KafkaError>;
+    /// The states of cameras.
+    fn states(&mut self) -> &mut States;
 
     /// Takes the result of a frame. A rejection: it cannot be published.
     fn take_result(&mut self, job: &Arc<Job>, result: EncodedResult) -> Result<(), Rejection>;
@@ -100,9 +92,6 @@ pub(super) trait Output: Send {
 
     /// Waits until no offset is on its way to the broker.
     fn wait_until_idle(&self);
-
-    /// The broker has the offset of a checkpoint.
-    fn committed(&mut self, position: LogPosition);
 
     /// Whether it holds so much that it should commit before its time.
     fn is_full(&self) -> bool;

@@ -67,7 +67,7 @@ pub(super) struct PartitionRange {
     /// that is killed before its first commit must not begin with later records then.
     pub(super) is_new: bool,
     /// What the offset was committed with. `None`: an operator, or an earlier version of this
-    /// program, has committed it, or nobody.
+    /// program, has committed it, or it was never committed.
     pub(super) metadata: Option<OffsetMetadata>,
 }
 
@@ -82,7 +82,7 @@ impl PartitionRange {
 }
 
 /// The id of the topic of frames.
-pub(super) fn current_topic_id(
+fn current_topic_id(
     consumer: &GroupMember,
     topic: &str,
     timeout: Duration,
@@ -93,6 +93,20 @@ pub(super) fn current_topic_id(
         Some(TopicState::Missing) | None => Err(ClientError::MetadataFetch(
             RDKafkaErrorCode::UnknownTopicOrPartition,
         )),
+    }
+}
+
+/// Whether the topic of frames is gone, or is another one than one of those with these ids.
+pub(super) fn is_recreated<S: AsRef<str>>(
+    consumer: &GroupMember,
+    topic: &str,
+    known: impl IntoIterator<Item = S>,
+    timeout: Duration,
+) -> Result<bool, ClientError> {
+    match current_topic_id(consumer, topic, timeout) {
+        Ok(id) => Ok(known.into_iter().any(|known| known.as_ref() != &*id)),
+        Err(ClientError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)) => Ok(true),
+        Err(error) => Err(error),
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn ensure(
         )],
     };
     topics::ensure(admin, &wanted)?;
-    Ok(topics::max_message_bytes(admin, results)
+    Ok(topics::max_message_bytes(admin, results)?
         .min(MAX_RESULT_BYTES + OVERHEAD)
         .saturating_sub(OVERHEAD))
 }

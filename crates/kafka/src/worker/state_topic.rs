@@ -7,12 +7,13 @@
 use super::names_topic;
 use crate::{
     KafkaError,
-    client::Context,
+    client::{Context, until_answered},
     letters,
     settings::{BrokerSettings, WorkerSettings},
     topics::{self, Wanted},
 };
 use mattebox_core::frame::CameraId;
+use mattebox_engine::stop::Stop;
 use mattebox_store::CameraState;
 use rdkafka::{
     Message, Offset, TopicPartitionList,
@@ -40,12 +41,16 @@ pub(super) struct StateTopic {
     admin: Arc<AdminClient<Context>>,
     broker: BrokerSettings,
     topic: String,
+    /// How many partitions it has.
+    size: i32,
     group: String,
     /// The topic that an earlier version of this program kept the states of a topic of results in.
     earlier: Option<EarlierTopic>,
     partitions: HashMap<i32, PartitionStates>,
     /// Reads single states.
     reader: Option<BaseConsumer>,
+    /// Answers are not waited for any longer.
+    stop: Stop,
 }
 
 struct EarlierTopic {
@@ -105,16 +110,16 @@ pub(crate) fn name(frames: &str, group: &str) -> String {
     format!("{frames}.{group}.state")
 }
 
-/// Makes the topic if it is missing, with as many partitions as the topic of frames has.
-pub(super) fn ensure(
+/// Makes the topic if it is missing, with as many partitions as the topic of frames has. Returns how
+/// many there are.
+fn ensure(
     admin: &AdminClient<Context>,
-    settings: &WorkerSettings,
-) -> Result<String, KafkaError> {
-    let frames = &settings.broker.topic;
-    let topic = name(frames, &settings.group);
-    let partitions = topics::partitions(admin, frames)?.unwrap_or(1);
+    topic: &str,
+    frames: &str,
+    partitions: i32,
+) -> Result<i32, KafkaError> {
     let wanted = Wanted {
-        name: &topic,
+        name: topic,
         partitions,
         replication_factor: topics::replication_factor(admin, frames)?,
         // Small segments, so that old versions are soon removed.
@@ -132,58 +137,54 @@ pub(super) fn ensure(
     };
     let there = topics::ensure(admin, &wanted)?;
     if there < partitions {
-        topics::grow(admin, &topic, partitions)?;
+        topics::grow(admin, topic, partitions)?;
     }
     let why = "states that it forgets would be missed";
     topics::require(admin, &wanted, &["cleanup.policy"], why)?;
-    Ok(topic)
+    Ok(there.max(partitions))
+}
+
+/// The topics that a group's workers keep beside a topic, with what is in them.
+fn kept_beside(topic: &str, group: &str) -> [(String, &'static str); 3] {
+    [
+        (name(topic, group), "camera states"),
+        (names_topic::name(topic), "names"),
+        (letters::topic(topic), "dead letters"),
+    ]
 }
 
 /// Refuses topics that stand for two things.
 pub fn check_names(frames: &str, group: &str, results: Option<&str>) -> Result<(), String> {
-    let own = [
-        (name(frames, group), "camera states"),
-        (names_topic::name(frames), "names"),
-        (letters::topic(frames), "dead letters"),
-    ];
-    for (topic, what) in &own {
-        if results == Some(topic) {
-            return Err(format!(
-                "{topic} is the topic of the {what} of topic {frames}"
-            ));
-        }
-    }
-    if results == Some(frames) {
+    let Some(results) = results else {
+        return Ok(());
+    };
+    if results == frames {
         return Err(format!(
             "results cannot go to {frames}: the frames come from there"
         ));
     }
-    // The topic of frames is one that this group, or the group of the results, keeps beside them.
-    if let Some(results) = results {
-        let of_results = [
-            (name(results, group), "camera states"),
-            (names_topic::name(results), "names"),
-            (letters::topic(results), "dead letters"),
-        ];
-        for (topic, what) in &of_results {
-            if topic == frames {
-                return Err(format!(
-                    "{frames} is the topic of the {what} of topic {results}"
-                ));
-            }
+    for (one, other) in [(frames, results), (results, frames)] {
+        let kept = kept_beside(one, group);
+        if let Some((topic, what)) = kept.iter().find(|(topic, _)| topic == other) {
+            return Err(format!("{topic} is the topic of the {what} of topic {one}"));
         }
     }
     Ok(())
 }
 
 impl StateTopic {
-    pub(super) fn new(
+    /// Makes the topic if it is missing. The topic of frames has so many partitions.
+    pub(super) fn open(
         admin: Arc<AdminClient<Context>>,
-        topic: String,
+        partitions: i32,
         settings: &WorkerSettings,
         results: Option<&str>,
-    ) -> Self {
-        StateTopic {
+        stop: &Stop,
+    ) -> Result<Self, KafkaError> {
+        let frames = &settings.broker.topic;
+        let topic = name(frames, &settings.group);
+        Ok(StateTopic {
+            size: ensure(&admin, &topic, frames, partitions)?,
             admin,
             broker: settings.broker.clone(),
             topic,
@@ -194,7 +195,8 @@ impl StateTopic {
             }),
             partitions: HashMap::new(),
             reader: None,
-        }
+            stop: stop.clone(),
+        })
     }
 
     /// Its name.
@@ -233,8 +235,11 @@ impl StateTopic {
             topic_id: topic_id.to_owned(),
             ..PartitionStates::default()
         };
-        if topics::partitions(&self.admin, &self.topic)?.is_some_and(|there| there <= partition) {
-            topics::grow(&self.admin, &self.topic, partition + 1)?;
+        if self.size <= partition {
+            until_answered(READ_TIMEOUT, &self.stop, || {
+                topics::grow(&self.admin, &self.topic, partition + 1)
+            })?;
+            self.size = partition + 1;
         }
         let reader = match self.reader.take() {
             Some(reader) => reader,

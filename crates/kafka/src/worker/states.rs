@@ -9,7 +9,7 @@ use crate::{
     KafkaError,
     settings::{OnMissingState, WorkerSettings, WorkerSink},
 };
-use mattebox_core::frame::CameraId;
+use mattebox_core::frame::{CameraId, partition_key};
 use mattebox_store::{
     CameraState, StateStore, StoredState, Stream,
     journal::{self, Journal, JournalError},
@@ -130,8 +130,7 @@ impl States {
                 CameraState::default()
             }
         };
-        let topic_id = self.partitions.get(&partition).map(|p| p.topic_id.clone());
-        let by = format!("{}/{partition}", topic_id.as_deref().unwrap_or_default());
+        let by = partition_key(&self.topic_id(partition), partition);
         let refreshed = journal::refresh(&mut state.numbering, self.journal.as_ref(), camera, &by);
         match refreshed {
             Ok(0) | Err(JournalError::Stopped) => {}
@@ -175,7 +174,7 @@ impl States {
                 StoredState::Missing => {}
             }
         }
-        let by = format!("{topic_id}/{partition}");
+        let by = partition_key(topic_id, partition);
         let blocks = self.journal.read(camera).unwrap_or_default();
         let was_here = blocks
             .iter()
@@ -210,15 +209,20 @@ impl States {
         Ok(())
     }
 
+    /// The id of the topic that a partition belongs to; empty for one that is not assigned.
+    pub(super) fn topic_id(&self, partition: i32) -> Arc<str> {
+        let known = self.partitions.get(&partition);
+        known.map_or_else(|| "".into(), |known| known.topic_id.clone())
+    }
+
     /// What is said beside an offset with these states.
     pub(super) fn metadata<'a>(
         &self,
         partition: i32,
         cameras: impl Iterator<Item = &'a CameraId>,
     ) -> OffsetMetadata {
-        let topic_id = self.partitions.get(&partition).map(|p| p.topic_id.clone());
         OffsetMetadata {
-            topic_id: topic_id.as_deref().unwrap_or_default().to_owned(),
+            topic_id: self.topic_id(partition).to_string(),
             states: self.topic.cameras_with(partition, cameras),
         }
     }

@@ -4,10 +4,10 @@ use super::{
     consumer_events::GroupMember,
     held::Held,
     job::{EncodedResult, Job, LogPosition, RejectedRecord},
-    numbers::{CameraNumbers, Numbers},
+    numbers::Numbers,
     offset_committer::{CommitAnswer, add_offset},
     output::{Commit, DeadLetterFailed, DeadLetterTaken, Output, Reached},
-    partition_range::{BROKER_TIMEOUT, OffsetMetadata, PartitionRange, current_topic_id},
+    partition_range::{BROKER_TIMEOUT, OffsetMetadata, PartitionRange, is_recreated},
     result_records::ResultRecords,
     result_topics,
     shared::Shared,
@@ -15,15 +15,18 @@ use super::{
     states::States,
     transactions::{Transaction, TransactionalProducer},
 };
-use crate::{KafkaError, client::Context, topics};
+use crate::{
+    KafkaError,
+    client::{Context, until_answered},
+    topics,
+};
 use mattebox_core::frame::CameraId;
 use mattebox_engine::{Rejection, latency::age_us, stop::Stop};
 use mattebox_net::Model;
-use mattebox_store::CameraState;
 use rdkafka::{
     TopicPartitionList,
     admin::AdminClient,
-    error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode},
+    error::{KafkaError as ClientError, KafkaResult},
     producer::BaseRecord,
 };
 use std::{
@@ -70,7 +73,9 @@ impl TopicOutput {
         (stop, abort): (&Stop, &Stop),
     ) -> Result<Self, KafkaError> {
         let settings = &shared.settings;
-        let max_result = result_topics::ensure(&admin, settings, results)?;
+        let max_result = until_answered(settings.connect_timeout, stop, || {
+            result_topics::ensure(&admin, settings, results)
+        })?;
         let producer = TransactionalProducer::open(
             result_topics::producer_config(settings),
             member.clone(),
@@ -112,20 +117,6 @@ impl TopicOutput {
                 tracing::error!("dead letters cannot be written: {error}");
                 Err(ClientError::Canceled)
             }
-        }
-    }
-
-    /// Whether the topic of frames is still the one that the offsets belong to.
-    fn is_recreated(&self, reached: &[Reached<'_>]) -> Result<bool, ClientError> {
-        let nobody = std::iter::empty();
-        let Some(first) = reached.first() else {
-            return Ok(false);
-        };
-        let known = self.states.metadata(first.partition, nobody).topic_id;
-        match current_topic_id(&self.member, &self.frames, BROKER_TIMEOUT) {
-            Ok(id) => Ok(*id != *known),
-            Err(ClientError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)) => Ok(true),
-            Err(error) => Err(error),
         }
     }
 
@@ -227,14 +218,8 @@ impl Output for TopicOutput {
         Ok(())
     }
 
-    fn recall(
-        &mut self,
-        partition: i32,
-        camera: &CameraId,
-        offset: i64,
-        counted: &CameraNumbers,
-    ) -> Result<CameraState, KafkaError> {
-        self.states.recall(partition, camera, offset, counted)
+    fn states(&mut self) -> &mut States {
+        &mut self.states
     }
 
     fn take_result(&mut self, job: &Arc<Job>, result: EncodedResult) -> Result<(), Rejection> {
@@ -274,7 +259,8 @@ impl Output for TopicOutput {
             return Ok(Commit::Later);
         }
         self.retry_at = None;
-        match self.is_recreated(reached) {
+        let known = reached.iter().map(|r| self.states.topic_id(r.partition));
+        match is_recreated(&self.member, &self.frames, known, BROKER_TIMEOUT) {
             Ok(false) => {}
             Ok(true) => return Ok(Commit::Recreated),
             Err(error) => {
@@ -304,11 +290,6 @@ impl Output for TopicOutput {
     }
 
     fn wait_until_idle(&self) {}
-
-    fn committed(&mut self, position: LogPosition) {
-        let topic = self.states.topic();
-        topic.committed(position.partition, position.offset);
-    }
 
     fn is_full(&self) -> bool {
         self.held.values().map(Held::bytes).sum::<usize>() > MAX_HELD_BYTES

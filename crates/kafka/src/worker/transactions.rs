@@ -1,17 +1,19 @@
 //! A producer whose records and offsets are published together or not at all.
 use super::consumer_events::GroupMember;
-use super::deliveries::{Delivered, Deliveries, UNNUMBERED};
-use crate::KafkaError;
+use super::deliveries::{self, Delivered, Deliveries, UNNUMBERED};
+use crate::{KafkaError, client::OnDelivery};
 use mattebox_engine::stop::Stop;
 use rdkafka::{
     ClientConfig, TopicPartitionList,
     consumer::Consumer,
-    error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode},
+    error::{KafkaError as ClientError, KafkaResult},
     message::ToBytes,
     producer::{BaseProducer, BaseRecord, Producer},
 };
 use std::{
+    panic::resume_unwind,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -20,6 +22,8 @@ pub(super) const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long one try to begin with transactions takes.
 const INIT_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long one look for answers takes while a transaction is undone.
+const ANSWER_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a broker that answers may take to begin with transactions.
 const START_TIMEOUT: Duration = Duration::from_secs(14);
 
@@ -36,7 +40,8 @@ pub(super) enum Transaction {
 
 /// The producer.
 pub(super) struct TransactionalProducer {
-    producer: BaseProducer<Deliveries>,
+    producer: BaseProducer<OnDelivery<usize>>,
+    deliveries: Deliveries,
     config: ClientConfig,
     member: Arc<GroupMember>,
     /// A new producer is not waited for any longer.
@@ -52,8 +57,10 @@ impl TransactionalProducer {
         stop: &Stop,
         abort: Stop,
     ) -> Result<Self, KafkaError> {
+        let deliveries = Deliveries::default();
         Ok(TransactionalProducer {
-            producer: producer(&config, START_TIMEOUT, stop)?,
+            producer: producer(&config, &deliveries, START_TIMEOUT, stop)?,
+            deliveries,
             config,
             member,
             stop: abort,
@@ -111,28 +118,16 @@ impl TransactionalProducer {
         record.key = plain.key;
         record.timestamp = plain.timestamp;
         record.headers = plain.headers;
-        let begun = Instant::now();
-        loop {
-            match self.producer.send(record) {
-                Ok(()) => return Ok(()),
-                Err((ClientError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
-                    if begun.elapsed() < BROKER_TIMEOUT =>
-                {
-                    record = back;
-                    self.producer.poll(Duration::from_millis(20));
-                }
-                Err((error, _)) => return Err(error),
-            }
-        }
+        deliveries::send(&self.producer, record, BROKER_TIMEOUT)
     }
 
     /// Where the numbered records of the last transaction lie.
     pub(super) fn delivered(&self) -> Vec<Delivered> {
         let deadline = Instant::now() + INIT_TIMEOUT;
         while self.producer.in_flight_count() > 0 && Instant::now() < deadline {
-            self.producer.poll(Duration::ZERO);
+            self.producer.poll(ANSWER_INTERVAL);
         }
-        self.producer.context().take()
+        self.deliveries.take()
     }
 
     /// Aborts a transaction that failed. A producer that is broken for good is replaced by a new
@@ -149,30 +144,59 @@ impl TransactionalProducer {
         let begun = Instant::now();
         while self.producer.client().fatal_error().is_none() && begun.elapsed() < 3 * BROKER_TIMEOUT
         {
-            match self.producer.abort_transaction(BROKER_TIMEOUT) {
+            match self.try_to_abort() {
                 Ok(()) => return Transaction::Again(error),
-                Err(ClientError::Transaction(inner)) if inner.is_retriable() => {}
-                Err(_) => break,
+                Err(ClientError::Transaction(inner)) if inner.is_retriable() => {
+                    tracing::debug!("a transaction cannot be undone yet: {inner}");
+                }
+                Err(problem) => {
+                    tracing::debug!("a transaction cannot be undone: {problem}");
+                    break;
+                }
             }
         }
-        match producer(&self.config, 3 * BROKER_TIMEOUT, &self.stop) {
+        match producer(
+            &self.config,
+            &self.deliveries,
+            3 * BROKER_TIMEOUT,
+            &self.stop,
+        ) {
             Ok(fresh) => {
                 self.producer = fresh;
                 Transaction::Again(error)
             }
+            // The broker is away for longer.
+            Err(KafkaError::NoTransactions(ClientError::Transaction(inner)))
+                if inner.is_retriable() =>
+            {
+                Transaction::Again(error)
+            }
             Err(_) => Transaction::Lost(error),
         }
+    }
+
+    /// Aborts the open transaction. librdkafka waits until the answer for each record that it drops
+    /// is taken, so this thread takes them meanwhile.
+    fn try_to_abort(&self) -> KafkaResult<()> {
+        thread::scope(|scope| {
+            let aborted = scope.spawn(|| self.producer.abort_transaction(BROKER_TIMEOUT));
+            while !aborted.is_finished() {
+                self.producer.poll(ANSWER_INTERVAL);
+            }
+            aborted.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
     }
 }
 
 /// A producer whose transactions can begin.
 fn producer(
     config: &ClientConfig,
+    deliveries: &Deliveries,
     timeout: Duration,
     stop: &Stop,
-) -> Result<BaseProducer<Deliveries>, KafkaError> {
-    let producer: BaseProducer<Deliveries> = config
-        .create_with_context(Deliveries::default())
+) -> Result<BaseProducer<OnDelivery<usize>>, KafkaError> {
+    let producer: BaseProducer<OnDelivery<usize>> = config
+        .create_with_context(deliveries.context())
         .map_err(KafkaError::Settings)?;
     let begun = Instant::now();
     while let Err(error) = producer.init_transactions(INIT_TIMEOUT) {
