@@ -4,7 +4,7 @@
 //! Lives of a camera are told apart by the sizes of their pictures.
 
 use crate::kit::{
-    Broker, Client, Done, Isolation, Record, Town, binary_frame, seed_json, sum, until,
+    Broker, Client, Done, Isolation, Page, Record, Town, binary_frame, seed_json, sum, until,
 };
 use mattebox_engine::stop::Stop;
 use mattebox_kafka::{
@@ -208,6 +208,26 @@ fn records_removed_before_a_worker_starts_are_told_and_the_exit_code_is_4() {
     let fresh = ["--group", "fresh", "--out", "fresh"];
     let (report, _) = ended(&town, &[&TO_THE_END[..], &fresh].concat(), 0);
     assert_eq!((lost(&report), sum(&report, "frames_out")), (0, 10));
+}
+
+#[test]
+fn what_was_lost_is_told_on_the_page() {
+    let broker = Broker::shared();
+    let town = with_removed_records(&broker, "removed-page");
+    let command = town.command(&["worker", "--view=127.0.0.1:0"], "6000");
+    let page = Page::start(&town.bench, command, "log");
+    let told = |page: &Page<'_>| {
+        let (_, body) = page.get("/api/cameras");
+        let all: Value = serde_json::from_slice(&body).expect("JSON");
+        all["errors"][0]["message"].as_str().map(str::to_owned)
+    };
+    page.until("what was lost", |page| told(page).is_some());
+    let message = told(&page).expect("a message");
+    assert!(
+        message.starts_with("20 records of topic removed-page"),
+        "{message}"
+    );
+    page.stop();
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One camera, as whoever looks sees it.
 use super::{
+    faults::{Fault, Faults},
     preview::{Offer, Previews},
     preview_queue::PreviewQueue,
     quality::{Judge, Quality},
@@ -9,7 +10,6 @@ use crate::status::{Condition, Since, Status};
 use crate::{BackgroundChoice, FrameSettings};
 use mattebox_core::{compose::BackgroundPicture, frame::CameraId, quality::live::Sketch};
 use std::{
-    collections::VecDeque,
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -18,8 +18,6 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// Errors that are kept.
-const ERRORS: usize = 20;
 /// Without a new frame for so long a camera is stalled, whatever its source says.
 const STALLED: Duration = Duration::from_secs(2);
 /// A slow camera is stalled after so many of its own intervals.
@@ -83,15 +81,6 @@ pub struct Standing {
     pub why: Option<String>,
 }
 
-/// Something that went wrong.
-#[derive(Debug, Clone)]
-pub struct Fault {
-    /// When.
-    pub time: SystemTime,
-    /// What.
-    pub message: String,
-}
-
 /// The frame that came last.
 #[derive(Debug, Clone, Copy)]
 pub struct Latest {
@@ -150,7 +139,7 @@ pub struct Camera {
     latest: Mutex<Option<Latest>>,
     trend: Mutex<Trend>,
     judge: Mutex<Judge>,
-    errors: Mutex<VecDeque<Fault>>,
+    faults: Faults,
     previews_queue: PreviewQueue<Camera>,
     /// An offer waits for the encoding thread.
     pub(super) pending: AtomicBool,
@@ -191,7 +180,7 @@ impl Camera {
             latest: Mutex::default(),
             trend: Mutex::default(),
             judge: Mutex::default(),
-            errors: Mutex::default(),
+            faults: Faults::default(),
             previews_queue,
             pending: AtomicBool::new(false),
         }
@@ -270,20 +259,12 @@ impl Camera {
 
     /// Notes that something went wrong. The same again changes nothing.
     pub fn note(&self, message: &str) {
-        let mut errors = lock(&self.errors);
-        if errors.front().is_some_and(|last| last.message == message) {
-            return;
-        }
-        errors.push_front(Fault {
-            time: SystemTime::now(),
-            message: message.to_owned(),
-        });
-        errors.truncate(ERRORS);
+        self.faults.note(message);
     }
 
     /// The last errors, newest first.
     pub fn errors(&self) -> Vec<Fault> {
-        lock(&self.errors).iter().cloned().collect()
+        self.faults.newest_first()
     }
 
     /// The last frame.

@@ -4,6 +4,7 @@
 //!
 //! * [`registry`]: all cameras of a process, and the thread that encodes pictures for viewers and takes the numbers of each second.
 //! * [`camera`]: one camera: who it is, how it does, its last errors.
+//! * [`faults`]: the last things that went wrong.
 //! * [`preview`]: the newest pictures, encoded once for all viewers.
 //! * `preview_queue`: the cameras that have pictures to encode.
 //! * `checkerboard`: a cut-out person over a checkerboard.
@@ -11,6 +12,7 @@
 //! * [`trend`]: frames per second and latency over the last minutes.
 pub mod camera;
 pub mod checkerboard;
+pub mod faults;
 pub mod preview;
 mod preview_queue;
 pub mod quality;

@@ -1,6 +1,7 @@
 //! All cameras of a process, and the thread that works for those who look.
 use super::{
     camera::{Camera, Introduction},
+    faults::Faults,
     preview::Tools,
     preview_queue::PreviewQueue,
 };
@@ -24,20 +25,32 @@ pub struct CameraRegistry {
     cameras: Mutex<BTreeMap<CameraId, Arc<Camera>>>,
     previews: PreviewQueue<Camera>,
     from: Receiver<Arc<Camera>>,
+    faults: Arc<Faults>,
 }
 
 impl Default for CameraRegistry {
     fn default() -> Self {
+        CameraRegistry::with_faults(Arc::default())
+    }
+}
+
+impl CameraRegistry {
+    /// Shows beside the cameras what went wrong beyond single ones.
+    pub fn with_faults(faults: Arc<Faults>) -> Self {
         let (to, from) = crossbeam_channel::unbounded();
         CameraRegistry {
             cameras: Mutex::default(),
             previews: PreviewQueue::new(to),
             from,
+            faults,
         }
     }
-}
 
-impl CameraRegistry {
+    /// What went wrong beyond single cameras.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
     /// The camera of a name, which is introduced if it is new. Those that are too many are not shown.
     pub fn camera_or_new(
         &self,

@@ -70,6 +70,7 @@ impl Gap {
         if policy == OnGap::Fail {
             return Err(KafkaError::Gap { problem });
         }
+        numbers.faults.note(&problem);
         match self {
             Gap::Removed {
                 partition, lost, ..

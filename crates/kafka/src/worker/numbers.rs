@@ -2,6 +2,7 @@
 use mattebox_core::frame::CameraId;
 use mattebox_engine::watch::{Progress, ProgressSource};
 use mattebox_engine::{
+    cameras::faults::Faults,
     cameras::{camera::Counters, trend::Counted},
     latency::Latency,
     stages::StageClock,
@@ -36,6 +37,8 @@ pub struct Numbers {
     pub commits: AtomicU64,
     /// Times that the topic of frames was made again.
     pub topic_recreated: AtomicU64,
+    /// What was lost, for whoever looks.
+    pub faults: Arc<Faults>,
 }
 
 /// One camera's numbers.

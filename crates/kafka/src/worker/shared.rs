@@ -61,7 +61,7 @@ impl Shared {
             start: Mutex::new(Arc::new(settings.frame.clone())),
             queues: CameraQueues::new(Lifetime::UntilShut),
             files,
-            cameras: Arc::default(),
+            cameras: Arc::new(CameraRegistry::with_faults(numbers.faults.clone())),
             names: Arc::default(),
             settings,
             events,

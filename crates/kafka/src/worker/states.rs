@@ -100,6 +100,7 @@ impl States {
         if self.policy == OnMissingState::Fail {
             return Err(KafkaError::MissingState { problem });
         }
+        self.numbers.faults.note(&problem);
         self.numbers
             .partition(*partition)
             .states_missing

@@ -2,11 +2,7 @@
 use crate::site::Site;
 use mattebox_engine::{
     FrameSettings,
-    cameras::{
-        Camera,
-        camera::{Fault, Holds},
-        trend::History,
-    },
+    cameras::{Camera, camera::Holds, faults::Fault, trend::History},
     latency::LatencyReport,
 };
 use serde::Serialize;
@@ -17,6 +13,8 @@ use utoipa::ToSchema;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Overview {
     server: ServerInfo,
+    /// What went wrong beyond single cameras, such as lost records, newest first.
+    errors: Vec<ErrorInfo>,
     cameras: Vec<CameraInfo>,
 }
 
@@ -152,6 +150,7 @@ impl Overview {
                 max_viewers: site.settings.max_viewers,
                 settable: site.is_settable,
             },
+            errors: errors(site.studio.faults().newest_first()),
             cameras: site
                 .studio
                 .cameras()
@@ -211,16 +210,17 @@ impl CameraDetail {
         CameraDetail {
             camera: CameraInfo::new(camera),
             history: camera.trend().history(),
-            errors: camera
-                .errors()
-                .into_iter()
-                .map(|Fault { time, message }| ErrorInfo {
-                    time: rfc3339(time),
-                    message,
-                })
-                .collect(),
+            errors: errors(camera.errors()),
         }
     }
+}
+
+fn errors(faults: Vec<Fault>) -> Vec<ErrorInfo> {
+    let info = |Fault { time, message }| ErrorInfo {
+        time: rfc3339(time),
+        message,
+    };
+    faults.into_iter().map(info).collect()
 }
 
 impl Settings {

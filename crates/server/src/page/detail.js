@@ -1,12 +1,12 @@
 // One camera in detail: the large picture and its views, plots, numbers, errors, snapshot and stream address.
 import * as api from './api.js';
 import { Controls } from './controls.js';
-import { fillList, make, parts, setData, setText } from './dom.js';
+import { fillErrors, fillList, make, parts, setData, setText } from './dom.js';
 import { Picture } from './picture.js';
 import { Plot } from './plot.js';
 import { pillText } from './shown.js';
 import { large } from './wall.js';
-import { clockTime, count, duration, fixed, milliseconds, percent } from './words.js';
+import { count, duration, fixed, milliseconds, percent } from './words.js';
 
 const REFRESH_MS = 2000;
 const COPIED_MS = 3000;
@@ -161,13 +161,7 @@ export class Detail {
   #fill(camera) {
     for (const plot of this.#plots) plot.draw(camera?.history);
     const errors = camera?.errors ?? [];
-    this.#el.errors.replaceChildren(...errors.map(({ time, message }) => {
-      const item = make('li');
-      const when = make('time', clockTime(time));
-      when.dateTime = time;
-      item.append(when, ' ', make('span', message));
-      return item;
-    }));
+    fillErrors(this.#el.errors, errors);
     if (errors.length === 0) this.#el.errors.append(make('li', 'None.', 'hint'));
   }
 

@@ -1,4 +1,5 @@
 // Small helpers for elements. Text is set only where it changed, so that sixty tiles cost nothing.
+import { clockTime } from './words.js';
 
 /** The elements inside root that carry data-el, by that name. */
 export const parts = (root) => Object.fromEntries([...root.querySelectorAll('[data-el]')].map((el) => [el.dataset.el, el]));
@@ -16,6 +17,17 @@ export function make(tag, text, className) {
   if (text != null) el.textContent = text;
   if (className) el.className = className;
   return el;
+}
+
+/** Fills a list with [{time, message}]. */
+export function fillErrors(ul, errors) {
+  ul.replaceChildren(...errors.map(({ time, message }) => {
+    const item = make('li');
+    const when = make('time', clockTime(time));
+    when.dateTime = time;
+    item.append(when, ' ', make('span', message));
+    return item;
+  }));
 }
 
 /** Fills a dl with [name, value] pairs. */

@@ -1,19 +1,21 @@
 // Starts the page and wires its parts: events and wall in, grid and detail out, the address (#camera=ID) between them.
 //
 // * api.js: requests; stream.js: endless answers, opened again when they break; events.js, wall.js, multipart.js: what they carry.
-// * picture.js: draws the newest picture; shown.js: which state a person is shown; announce.js, banner.js: say what changed.
+// * picture.js: draws the newest picture; shown.js: which state a person is shown; announce.js, banner.js, faults.js: say what changed.
 // * grid.js, tile.js: all cameras; detail.js, controls.js, sender.js, plot.js: one of them; dom.js, words.js: small helpers.
 import { Announcer } from './announce.js';
 import { Banner } from './banner.js';
 import { Detail } from './detail.js';
 import { setText } from './dom.js';
 import { events } from './events.js';
+import { Faults } from './faults.js';
 import { Grid } from './grid.js';
 import { TICK_MS, pillText, shown } from './shown.js';
 import { wall } from './wall.js';
 
 const $ = (id) => document.getElementById(id);
 const banner = new Banner($('banner'));
+const faults = new Faults($('faults'));
 const announcer = new Announcer($('announce'));
 const grid = new Grid($('grid'));
 const detail = new Detail($('detail'), {
@@ -49,6 +51,7 @@ function takeEvent(event) {
   told = event;
   clock_offset_ms = Date.parse(event.server.now) - Date.now();
   grid.update(event.cameras);
+  faults.update(event.errors);
   banner.back('events');
   $('empty').hidden = event.cameras.length > 0;
   setText($('empty'), 'There are no cameras yet.');
