@@ -4,7 +4,8 @@
 //! Lives of a camera are told apart by the sizes of their pictures.
 
 use crate::kit::{
-    Broker, Client, Done, Isolation, Page, Record, Town, binary_frame, seed_json, sum, until,
+    Broker, Client, Done, Files, Isolation, Page, Town, assert_untouched, binary_frame, seed_frame,
+    seed_life, sum, until,
 };
 use mattebox_engine::stop::Stop;
 use mattebox_kafka::{
@@ -13,32 +14,13 @@ use mattebox_kafka::{
     topic_id::{self, TopicState},
 };
 use serde_json::Value;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeSet, ops::Range, thread, time::Duration};
 
 const TO_THE_END: [&str; 4] = ["worker", "--until", "end", "--json"];
 const WIDTHS: [u32; 3] = [160, 240, 320];
 const HOUR: f64 = 3600.0;
 /// Seconds since 1970 of the first frame of most cameras.
 const BEGUN: f64 = 1_700_000_000.0;
-
-type Files = BTreeMap<String, Vec<u8>>;
-
-/// A frame as the seed's camera sends it, in the partition that its key chooses.
-fn frame(camera: &str, number: u64, seconds: f64, jpeg: &[u8]) -> Record {
-    Record::new(camera, seed_json(camera, number, seconds, jpeg))
-}
-
-/// Frames of one life of a camera, ten a second.
-fn life(camera: &str, numbers: Range<u64>, begun: f64, jpeg: &[u8]) -> Vec<Record> {
-    numbers
-        .map(|n| frame(camera, n, begun + n as f64 / 10.0, jpeg))
-        .collect()
-}
 
 /// Runs a worker with `--json`, and gives its report with what it said.
 #[track_caller]
@@ -69,14 +51,6 @@ fn warnings<'a>(log: &'a str, parts: &[&str]) -> Vec<&'a str> {
     let said = log.lines().filter_map(warning);
     said.filter(|said| parts.iter().all(|part| said.contains(part)))
         .collect()
-}
-
-/// Fails where a file is gone or has other bytes.
-#[track_caller]
-fn assert_untouched(before: &Files, after: &Files) {
-    for (name, bytes) in before {
-        assert!(after.get(name) == Some(bytes), "{name} was replaced");
-    }
 }
 
 /// Names for these numbers of a camera.
@@ -145,7 +119,7 @@ fn a_topic_made_anew_under_a_worker_is_read_from_its_first_record() {
     let (client, operator) = (broker.client(), broker.operator());
     client.create_topic("reborn", 1, &[]);
     let [first, longer, shorter] = town.pictures(WIDTHS);
-    client.produce("reborn", &life("a", 0..30, BEGUN, &first));
+    client.produce("reborn", &seed_life("a", 0..30, BEGUN, &first));
     let worker = town.start(&["worker", "--json", "--commit-interval", "50ms"]);
     until("the offset of the first topic", || {
         client.done_by("mattebox", "reborn") == 30
@@ -155,7 +129,7 @@ fn a_topic_made_anew_under_a_worker_is_read_from_its_first_record() {
     // More records than the worker had done of the topic before, and then fewer.
     for (frames, picture) in [(40, &longer), (10, &shorter)] {
         operator.recreate_topic("reborn", 1, &[]);
-        client.produce("reborn", &life("a", 0..frames, BEGUN + HOUR, picture));
+        client.produce("reborn", &seed_life("a", 0..frames, BEGUN + HOUR, picture));
         all += frames;
         until("a file for each record of the new topic", || {
             town.count("output") as u64 >= all
@@ -183,9 +157,9 @@ fn with_removed_records(broker: &Broker, topic: &str) -> Town {
     let (client, operator) = (broker.client(), broker.operator());
     client.create_topic(topic, 1, &[]);
     let [picture, ..] = town.pictures(WIDTHS);
-    client.produce(topic, &life("a", 0..10, BEGUN, &picture));
+    client.produce(topic, &seed_life("a", 0..10, BEGUN, &picture));
     town.report(&["worker", "--until", "end"]);
-    client.produce(topic, &life("a", 10..40, BEGUN, &picture));
+    client.produce(topic, &seed_life("a", 10..40, BEGUN, &picture));
     operator.delete_records(topic, 0, 30);
     town
 }
@@ -237,7 +211,7 @@ fn records_removed_while_a_worker_hangs_are_told() {
     let (client, operator) = (broker.client(), broker.operator());
     client.create_topic("hangs", 1, &[]);
     let [picture, ..] = town.pictures(WIDTHS);
-    client.produce("hangs", &life("a", 0..10, BEGUN, &picture));
+    client.produce("hangs", &seed_life("a", 0..10, BEGUN, &picture));
     let worker = town.start(&["worker", "--json", "--commit-interval", "50ms"]);
     until("the first files", || {
         client.done_by("mattebox", "hangs") == 10
@@ -245,7 +219,7 @@ fn records_removed_while_a_worker_hangs_are_told() {
     worker.freeze();
     // The broker answers the question for more that the worker has asked, and gets no other.
     thread::sleep(Duration::from_secs(2));
-    client.produce("hangs", &life("a", 10..40, BEGUN, &picture));
+    client.produce("hangs", &seed_life("a", 10..40, BEGUN, &picture));
     operator.delete_records("hangs", 0, 30);
     worker.thaw();
     until("the rest", || client.done_by("mattebox", "hangs") == 40);
@@ -265,7 +239,7 @@ fn records_removed_while_a_worker_is_behind_are_told_and_the_exit_code_is_4() {
     let (client, operator) = (broker.client(), broker.operator());
     client.create_topic("behind", 1, &[]);
     let [.., picture] = town.pictures(WIDTHS);
-    client.produce("behind", &life("a", 0..FRAMES, BEGUN, &picture));
+    client.produce("behind", &seed_life("a", 0..FRAMES, BEGUN, &picture));
     // It fetches little ahead, so that retention can pass it.
     let slow = [
         "--threads",
@@ -323,7 +297,7 @@ fn partitions_are_added_and_cameras_that_count_anew_replace_no_file() {
     let [first, second, _] = town.pictures(WIDTHS);
     // One life of each camera, and the partition in which it was.
     let live = |begun: f64, picture: &[u8]| {
-        SIX.map(|camera| client.produce("grown", &life(camera, 0..10, begun, picture))[0].0)
+        SIX.map(|camera| client.produce("grown", &seed_life(camera, 0..10, begun, picture))[0].0)
     };
     let homes = live(BEGUN, &first);
     ended(&town, &TO_THE_END, 0);
@@ -428,17 +402,17 @@ fn a_number_that_cannot_be_true_moves_no_name() {
     let [picture, ..] = town.pictures(WIDTHS);
     let hostile = |camera: &str| {
         [
-            frame(camera, 1 << 53, BEGUN, &picture),
-            frame(camera, 5_000_000, BEGUN, b"no picture"),
+            seed_frame(camera, 1 << 53, BEGUN, &picture),
+            seed_frame(camera, 5_000_000, BEGUN, b"no picture"),
         ]
     };
     // In the middle of a camera's life, and before it.
     let records = [
-        life("a", 0..10, BEGUN, &picture),
+        seed_life("a", 0..10, BEGUN, &picture),
         hostile("a").to_vec(),
-        life("a", 10..20, BEGUN, &picture),
+        seed_life("a", 10..20, BEGUN, &picture),
         hostile("b").to_vec(),
-        life("b", 0..10, BEGUN, &picture),
+        seed_life("b", 0..10, BEGUN, &picture),
     ];
     client.produce("implausible", &records.concat());
     let (report, _) = ended(&town, &TO_THE_END, 0);
@@ -455,7 +429,7 @@ fn a_number_that_cannot_be_true_moves_no_name() {
     );
     assert_eq!((sum(&report, "dead"), sum(&report, "restarts")), (4, 0));
     // What is read after a restart of the worker was moved neither.
-    client.produce("implausible", &life("a", 20..25, BEGUN, &picture));
+    client.produce("implausible", &seed_life("a", 20..25, BEGUN, &picture));
     ended(&town, &TO_THE_END, 0);
     let wanted = [names("a", 0..25), names("b", 0..10)].concat();
     assert_eq!(town.tree("output").into_keys().collect::<Vec<_>>(), wanted);
@@ -470,14 +444,14 @@ fn clocks_that_jump_lose_no_frame() {
     let [first, second, _] = town.pictures(WIDTHS);
     let records = [
         // It goes back an hour in the middle of a life, and between two lives.
-        life("back", 0..20, BEGUN, &first),
-        life("back", 20..40, BEGUN - HOUR, &first),
-        life("back", 0..20, BEGUN - 2.0 * HOUR, &second),
+        seed_life("back", 0..20, BEGUN, &first),
+        seed_life("back", 20..40, BEGUN - HOUR, &first),
+        seed_life("back", 0..20, BEGUN - 2.0 * HOUR, &second),
         // One frame lies in the future; after some more the camera counts anew.
-        life("ahead", 0..10, BEGUN, &first),
-        life("ahead", 10..11, BEGUN + HOUR, &first),
-        life("ahead", 11..40, BEGUN, &first),
-        life("ahead", 0..20, BEGUN + 60.0, &second),
+        seed_life("ahead", 0..10, BEGUN, &first),
+        seed_life("ahead", 10..11, BEGUN + HOUR, &first),
+        seed_life("ahead", 11..40, BEGUN, &first),
+        seed_life("ahead", 0..20, BEGUN + 60.0, &second),
     ];
     client.produce("clocks", &records.concat());
     let (report, _) = ended(&town, &TO_THE_END, 0);

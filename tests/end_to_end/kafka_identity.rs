@@ -1,9 +1,9 @@
 //! Every frame has its own camera's name and a number that no other frame gets, whatever the log
 //! and the disk look like.
 
-use crate::kit::{Broker, Isolation, Record, Town, repository, seed_json, sum, until};
+use crate::kit::{Broker, Files, Isolation, Record, Town, repository, seed_json, sum, until};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs,
     time::{Duration, Instant},
 };
@@ -92,8 +92,6 @@ fn assert_nothing_is_replaced(before: &Files, after: &Files, count: usize) {
     }
     assert_eq!(after.len(), count);
 }
-
-type Files = BTreeMap<String, Vec<u8>>;
 
 /// Widths of pictures.
 const WIDTHS: [u32; 3] = [160, 240, 320];

@@ -36,6 +36,7 @@ mod kafka_dead_letters;
 mod kafka_gaps;
 mod kafka_identity;
 mod kafka_live;
+mod kafka_log_chaos;
 mod kafka_seed;
 mod kafka_traces;
 mod kafka_worker;

@@ -1,7 +1,7 @@
 //! Frames as the camera of the seed sends them: by a Python client, or written here.
-use super::media::repository;
+use super::{broker::client::Record, media::repository};
 use base64::Engine;
-use std::process::Command;
+use std::{ops::Range, process::Command};
 
 /// A frame of 320x180, as Python's `json.dumps` writes it.
 pub(crate) fn seed_json(camera: &str, frame: u64, ts: f64, jpeg: &[u8]) -> String {
@@ -9,6 +9,18 @@ pub(crate) fn seed_json(camera: &str, frame: u64, ts: f64, jpeg: &[u8]) -> Strin
     format!(
         r#"{{"camera_id": "{camera}", "frame_id": {frame}, "ts": {ts:.6}, "codec": "jpg", "width": 320, "height": 180, "data_b64": "{data}"}}"#
     )
+}
+
+/// A frame as the seed's camera sends it, in the partition that its key chooses.
+pub(crate) fn seed_frame(camera: &str, number: u64, seconds: f64, jpeg: &[u8]) -> Record {
+    Record::new(camera, seed_json(camera, number, seconds, jpeg))
+}
+
+/// Frames of one life of the seed's camera, ten a second.
+pub(crate) fn seed_life(camera: &str, numbers: Range<u64>, begun: f64, jpeg: &[u8]) -> Vec<Record> {
+    numbers
+        .map(|n| seed_frame(camera, n, begun + n as f64 / 10.0, jpeg))
+        .collect()
 }
 
 /// Runs one of the scripts in `seed/` with a Python that has a Kafka client, and gives what it

@@ -11,6 +11,17 @@ use std::{
     process::{Command, Stdio},
 };
 
+/// Files by name.
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+/// Fails where a file is gone or has other bytes.
+#[track_caller]
+pub(crate) fn assert_untouched(before: &Files, after: &Files) {
+    for (name, bytes) in before {
+        assert!(after.get(name) == Some(bytes), "{name} was replaced");
+    }
+}
+
 /// A folder, a broker's address and a topic.
 pub(crate) struct Town {
     pub(crate) bench: Bench,
@@ -91,7 +102,7 @@ impl Town {
     }
 
     /// Everything under a camera's folder, by name.
-    pub(crate) fn tree(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn tree(&self, out: &str) -> Files {
         let mut tree = BTreeMap::new();
         for camera in self
             .bench

@@ -12,7 +12,7 @@ use super::{
 use crate::{KafkaError, settings::WorkerSettings};
 use mattebox_engine::stop::Stop;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -24,8 +24,6 @@ pub(super) struct Assignment {
     partitions: BTreeMap<i32, Partition>,
     /// Counts the partitions that were assigned: a partition that comes again has another epoch.
     epoch: u64,
-    /// The id of the topic that is read.
-    topic_id: Option<Arc<str>>,
 }
 
 impl Assignment {
@@ -36,7 +34,6 @@ impl Assignment {
             numbers,
             partitions: BTreeMap::new(),
             epoch: 0,
-            topic_id: None,
         }
     }
 
@@ -103,9 +100,10 @@ impl Assignment {
     pub(super) fn take(&mut self, range: &PartitionRange) -> u64 {
         self.epoch += 1;
         let (id, start, end) = (range.partition, range.start, range.end);
-        self.topic_id = Some(range.topic_id.clone());
-        self.partitions
-            .insert(id, Partition::new(id, self.epoch, start, end));
+        self.partitions.insert(
+            id,
+            Partition::new(range.topic_id.clone(), id, self.epoch, start, end),
+        );
         let numbers = self.numbers.partition(id);
         numbers.is_ours.store(true, Relaxed);
         numbers.committed.store(start, Relaxed);
@@ -114,9 +112,10 @@ impl Assignment {
         self.epoch
     }
 
-    /// The id of the topic that is read.
-    pub(super) fn topic_id(&self) -> Option<Arc<str>> {
-        self.topic_id.clone()
+    /// The ids of the topics of its partitions: more than one where the topic was made again.
+    pub(super) fn topic_ids(&self) -> BTreeSet<Arc<str>> {
+        let ids = self.partitions.values().map(Partition::topic_id);
+        ids.cloned().collect()
     }
 
     /// Other members of the group whose frames are made with other settings, by host.

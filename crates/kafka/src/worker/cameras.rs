@@ -94,6 +94,12 @@ impl PartitionCameras {
         Some(known.queue)
     }
 
+    /// The states of all are to be stored.
+    pub(super) fn touch_all(&mut self) {
+        let known = self.cameras.values_mut();
+        known.for_each(|known| known.touched = true);
+    }
+
     /// The queues of all cameras.
     pub(super) fn queues(&self) -> impl Iterator<Item = (&CameraId, QueueId)> {
         self.cameras

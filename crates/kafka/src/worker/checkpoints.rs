@@ -235,7 +235,7 @@ mod tests {
 
     /// A partition with records on their way.
     fn partition(offsets: &[i64]) -> Partition {
-        let mut partition = Partition::new(0, 1, 10, 10);
+        let mut partition = Partition::new("topic".into(), 0, 1, 10, 10);
         for offset in offsets {
             partition.begin(*offset, 5);
         }

@@ -99,8 +99,16 @@ impl DeadLetterProducer {
         Ok(())
     }
 
-    /// The record of a dead letter that the broker has answered for.
-    pub(super) fn answered(&mut self, position: LogPosition) -> Option<RejectedRecord> {
+    /// The record of a dead letter that the broker has answered for. Where it did not arrive, its
+    /// topic may be gone, and is made again before the next.
+    pub(super) fn answered(
+        &mut self,
+        position: LogPosition,
+        has_arrived: bool,
+    ) -> Option<RejectedRecord> {
+        if !has_arrived {
+            self.max_bytes = None;
+        }
         self.sent.remove(&(position.partition, position.offset))
     }
 

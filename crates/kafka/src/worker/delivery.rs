@@ -195,7 +195,7 @@ impl Delivery {
         if !assignment.owns(position) {
             return;
         }
-        let Some(rejected) = self.output.dead_letter_answered(position) else {
+        let Some(rejected) = self.output.dead_letter_answered(position, failed.is_none()) else {
             return;
         };
         if let Some(error) = failed {
@@ -307,6 +307,11 @@ impl Delivery {
     /// states are not stored, by partition.
     pub(super) fn offsets_answered(&mut self, answer: &CommitAnswer) -> Vec<(i32, Vec<CameraId>)> {
         self.output.offsets_answered(answer)
+    }
+
+    /// Whether the topic of states was made again since this was last asked.
+    pub(super) fn take_restored(&mut self) -> bool {
+        self.output.states().take_restored()
     }
 
     /// The broker has the offset of a checkpoint.

@@ -99,8 +99,12 @@ impl Output for FileOutput {
         }
     }
 
-    fn dead_letter_answered(&mut self, position: LogPosition) -> Option<RejectedRecord> {
-        self.dead_letters.answered(position)
+    fn dead_letter_answered(
+        &mut self,
+        position: LogPosition,
+        has_arrived: bool,
+    ) -> Option<RejectedRecord> {
+        self.dead_letters.answered(position, has_arrived)
     }
 
     fn commit(&mut self, reached: &[Reached<'_>]) -> Result<Commit, KafkaError> {
@@ -124,6 +128,9 @@ impl Output for FileOutput {
 
     fn offsets_answered(&mut self, answer: &CommitAnswer) -> Vec<(i32, Vec<CameraId>)> {
         self.committer.answered();
+        if answer.failed.is_some() {
+            self.states.restore();
+        }
         for (partition, camera, offset, at) in &answer.stored {
             let topic = self.states.topic();
             topic.stored(*partition, camera.clone(), *offset, *at);

@@ -99,6 +99,13 @@ impl Ingest {
         }
     }
 
+    /// The states of all cameras are to be stored, also of those without a new frame.
+    pub(super) fn touch_all(&mut self) {
+        self.partitions
+            .values_mut()
+            .for_each(PartitionCameras::touch_all);
+    }
+
     /// Forgets the cameras of a partition that is given back.
     pub(super) fn forget(&mut self, partition: i32) {
         let Some(cameras) = self.partitions.remove(&partition) else {

@@ -35,6 +35,9 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const FULL_INTERVAL: Duration = Duration::from_secs(10);
 /// After so long without a record of a partition the topic may have been made again.
 const QUIET: Duration = Duration::from_millis(200);
+/// How often a worker asks whether the topic was made again. librdkafka does not always tell: it
+/// takes what it hears of the new topic for old news, where the broker was restarted before.
+const TOPIC_INTERVAL: Duration = Duration::from_secs(10);
 /// How long the question for the topic's id may take between two records.
 const ID_TIMEOUT: Duration = Duration::from_secs(1);
 /// A camera without a record for so long is counted and shown no more by itself.
@@ -69,6 +72,8 @@ pub(super) struct MainLoop {
     is_recreated: bool,
     /// When the consumer was last polled.
     last_poll: Instant,
+    /// When the topic's id was last asked for.
+    last_topic_check: Instant,
     /// When cameras that are gone were last looked for.
     last_look: Instant,
     /// The log says already that members of the group have other settings.
@@ -125,6 +130,7 @@ impl MainLoop {
             journal: setup.journal.clone(),
             is_recreated: false,
             last_poll: Instant::now(),
+            last_topic_check: Instant::now(),
             last_look: Instant::now(),
             has_told_settings: false,
             stop: setup.stop.clone(),
@@ -152,6 +158,9 @@ impl MainLoop {
             self.check_threads()?;
             self.commit(false)?;
             self.forget_quiet();
+            if self.last_topic_check.elapsed() >= TOPIC_INTERVAL {
+                self.check_topic(ID_TIMEOUT);
+            }
             if self.is_over()? {
                 break;
             }
@@ -233,11 +242,13 @@ impl MainLoop {
 
     /// Asks whether the topic is still the one that is read.
     fn check_topic(&mut self, timeout: Duration) {
+        self.last_topic_check = Instant::now();
         let topic = &self.shared.settings.broker.topic;
-        let Some(known) = self.assignment.topic_id() else {
+        let known = self.assignment.topic_ids();
+        if known.is_empty() {
             return;
-        };
-        match is_recreated(self.assignment.member(), topic, [known], timeout) {
+        }
+        match is_recreated(self.assignment.member(), topic, known, timeout) {
             Ok(is_recreated) => self.is_recreated |= is_recreated,
             Err(error) => tracing::debug!("cannot ask for the topic's id: {error}"),
         }
@@ -254,7 +265,16 @@ impl MainLoop {
         let topic = &settings.broker.topic;
         let ids: Vec<i32> = self.assignment.partitions().map(|p| p.id()).collect();
         for id in ids {
-            let (low, _) = watermarks(self.assignment.member(), topic, id, &self.stop)?;
+            let (low, end) = watermarks(self.assignment.member(), topic, id, &self.stop)?;
+            if self
+                .assignment
+                .partition(id)
+                .is_some_and(|p| p.next() > end)
+            {
+                // A broker without ids of topics, or one that has lost records.
+                self.is_recreated = true;
+                return Ok(());
+            }
             if let Some(gap) = self.assignment.skip_to(id, low)? {
                 gap.follow(topic, settings.on_gap, &self.shared.numbers)?;
                 self.assignment.read_on(id)?;
@@ -452,6 +472,9 @@ impl MainLoop {
 
     /// Puts checkpoints when it is time, or at once if `now`, and commits those that are reached.
     fn commit(&mut self, now: bool) -> Result<(), KafkaError> {
+        if self.delivery.take_restored() {
+            self.ingest.touch_all();
+        }
         let time = Instant::now();
         if now || time >= self.checkpoints.due() || self.delivery.is_full() {
             self.checkpoints.schedule(time);
@@ -543,6 +566,15 @@ impl MainLoop {
         let numbers = &self.shared.numbers;
         let told = |gap: Gap| gap.follow(&settings.broker.topic, settings.on_gap, numbers);
         let ranges = self.assignment.ranges(settings, ids, &self.stop, told)?;
+        let known = self.assignment.topic_ids();
+        if ranges
+            .iter()
+            .any(|range| known.iter().any(|id| *id != range.topic_id))
+        {
+            // What is assigned belongs to the topic before.
+            self.is_recreated = true;
+            return Ok(());
+        }
         self.warn_of_other_settings();
         for range in &ranges {
             self.delivery.begin(range)?;

@@ -81,7 +81,11 @@ pub(super) trait Output: Send {
 
     /// The broker has answered for a dead letter that was sent. Returns the record; `None`: its
     /// partition was given back.
-    fn dead_letter_answered(&mut self, position: LogPosition) -> Option<RejectedRecord>;
+    fn dead_letter_answered(
+        &mut self,
+        position: LogPosition,
+        has_arrived: bool,
+    ) -> Option<RejectedRecord>;
 
     /// Stores the states of checkpoints that are reached, and commits their offsets.
     fn commit(&mut self, reached: &[Reached<'_>]) -> Result<Commit, KafkaError>;

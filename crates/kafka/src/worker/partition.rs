@@ -2,12 +2,15 @@
 use super::job::LogPosition;
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 /// One partition while it is assigned to this worker.
 #[derive(Debug)]
 pub(super) struct Partition {
+    /// The id of its topic.
+    topic_id: Arc<str>,
     id: i32,
     epoch: u64,
     /// The offset behind the last record that was read.
@@ -25,8 +28,9 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    pub(super) fn new(id: i32, epoch: u64, start: i64, end: i64) -> Self {
+    pub(super) fn new(topic_id: Arc<str>, id: i32, epoch: u64, start: i64, end: i64) -> Self {
         Partition {
+            topic_id,
             id,
             epoch,
             next: start,
@@ -41,6 +45,12 @@ impl Partition {
     /// It has a record now. Returns for how long it had none.
     pub(super) fn heard(&mut self) -> Duration {
         std::mem::replace(&mut self.heard, Instant::now()).elapsed()
+    }
+
+    /// The id of its topic. After a rebalance in which the topic was made again, partitions of both
+    /// may be here.
+    pub(super) fn topic_id(&self) -> &Arc<str> {
+        &self.topic_id
     }
 
     /// Its number.
@@ -124,7 +134,7 @@ mod tests {
 
     #[test]
     fn all_before_a_place_is_done_whatever_follows() {
-        let mut p = Partition::new(0, 1, 10, 10);
+        let mut p = Partition::new("topic".into(), 0, 1, 10, 10);
         for offset in 10..14 {
             p.begin(offset, 5);
         }
@@ -137,7 +147,7 @@ mod tests {
 
     #[test]
     fn at_the_end_offsets_without_a_record_are_done_too() {
-        let mut p = Partition::new(0, 1, 10, 14);
+        let mut p = Partition::new("topic".into(), 0, 1, 10, 14);
         p.begin(10, 5);
         p.finish(10);
         p.at_end();
@@ -149,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_paused_partition_is_no_load_for_the_others() {
-        let mut p = Partition::new(0, 1, 10, 10);
+        let mut p = Partition::new("topic".into(), 0, 1, 10, 10);
         p.begin(10, 5);
         p.begin(11, 7);
         assert_eq!(p.load(), (2, 12));
@@ -162,7 +172,7 @@ mod tests {
 
     #[test]
     fn gaps_in_the_log_are_no_records_in_flight() {
-        let mut p = Partition::new(0, 1, 10, 10);
+        let mut p = Partition::new("topic".into(), 0, 1, 10, 10);
         p.begin(10, 5);
         p.begin(17, 5);
         assert_eq!((p.next(), p.in_flight()), (18, 2));

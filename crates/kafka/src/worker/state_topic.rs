@@ -4,12 +4,13 @@
 //! Each version of a state has a key of its own, which holds the offset that it follows. So no
 //! writer can replace a version that another one counts on: a worker that only seemed dead writes
 //! beside its successor. Old versions are deleted when the broker has the offset of a newer one.
-use super::names_topic;
+use super::{names_topic, partition_range::BROKER_TIMEOUT};
 use crate::{
     KafkaError,
     client::{Context, until_answered},
     letters,
     settings::{BrokerSettings, WorkerSettings},
+    topic_id::{TopicState, topic_ids},
     topics::{self, Wanted},
 };
 use mattebox_core::frame::CameraId;
@@ -44,18 +45,17 @@ pub(super) struct StateTopic {
     /// How many partitions it has.
     size: i32,
     group: String,
+    /// The topic of frames.
+    frames: String,
+    /// Its id: another one after it was deleted and made again.
+    id: TopicState,
     /// The topic that an earlier version of this program kept the states of a topic of results in.
-    earlier: Option<EarlierTopic>,
+    earlier: Option<String>,
     partitions: HashMap<i32, PartitionStates>,
     /// Reads single states.
     reader: Option<BaseConsumer>,
     /// Answers are not waited for any longer.
     stop: Stop,
-}
-
-struct EarlierTopic {
-    name: String,
-    frames: String,
 }
 
 /// The states of the cameras of one partition.
@@ -144,6 +144,13 @@ fn ensure(
     Ok(there.max(partitions))
 }
 
+/// The id of a topic, which a broker may have made a moment ago.
+fn topic_id(admin: &AdminClient<Context>, topic: &str) -> Result<TopicState, KafkaError> {
+    let cannot = || KafkaError::client(format!("ask for the id of topic {topic}"));
+    let ids = topic_ids(admin.inner(), &[topic], BROKER_TIMEOUT).map_err(cannot())?;
+    Ok(ids.into_iter().next().unwrap_or(TopicState::Missing))
+}
+
 /// The topics that a group's workers keep beside a topic, with what is in them.
 fn kept_beside(topic: &str, group: &str) -> [(String, &'static str); 3] {
     [
@@ -185,14 +192,13 @@ impl StateTopic {
         let topic = name(frames, &settings.group);
         Ok(StateTopic {
             size: ensure(&admin, &topic, frames, partitions)?,
+            id: topic_id(&admin, &topic)?,
             admin,
             broker: settings.broker.clone(),
             topic,
             group: settings.group.clone(),
-            earlier: results.map(|results| EarlierTopic {
-                name: format!("{results}.state"),
-                frames: settings.broker.topic.clone(),
-            }),
+            frames: frames.clone(),
+            earlier: results.map(|results| format!("{results}.state")),
             partitions: HashMap::new(),
             reader: None,
             stop: stop.clone(),
@@ -221,6 +227,28 @@ impl StateTopic {
             ])
             .create()
             .map_err(KafkaError::Settings)
+    }
+
+    /// Makes the topic again if it was deleted, and forgets what was in the one before. Returns
+    /// whether it was.
+    pub(super) fn restore(&mut self) -> Result<bool, KafkaError> {
+        let mut id = topic_id(&self.admin, &self.topic)?;
+        if id == self.id {
+            return Ok(false);
+        }
+        self.size = ensure(&self.admin, &self.topic, &self.frames, self.size)?;
+        if id == TopicState::Missing {
+            id = topic_id(&self.admin, &self.topic)?;
+        }
+        self.id = id;
+        self.reader = None;
+        for states in self.partitions.values_mut() {
+            *states = PartitionStates {
+                topic_id: std::mem::take(&mut states.topic_id),
+                ..PartitionStates::default()
+            };
+        }
+        Ok(true)
     }
 
     /// Reads the states of the cameras of a partition that begins at `start`.
@@ -253,8 +281,8 @@ impl StateTopic {
             .as_ref()
             .filter(|_| is_first && states.cameras.is_empty())
         {
-            let read = read(&reader, &earlier.name, partition, |key, at, value| {
-                let camera = camera_of_version_1(key, &self.group, &earlier.frames);
+            let read = read(&reader, earlier, partition, |key, at, value| {
+                let camera = camera_of_version_1(key, &self.group, &self.frames);
                 if let (Some(camera), Some(value)) = (camera, value) {
                     states.put(camera, start, at, Some(value.to_vec()));
                 }

@@ -30,6 +30,8 @@ pub(super) struct States {
     frames: String,
     policy: OnMissingState,
     partitions: HashMap<i32, Known>,
+    /// The topic was made again since this was last asked.
+    is_restored: bool,
 }
 
 /// What is known of a partition.
@@ -60,16 +62,49 @@ impl States {
             frames: settings.broker.topic.clone(),
             policy: settings.on_missing_state,
             partitions: HashMap::new(),
+            is_restored: false,
         }
+    }
+
+    /// States could not be stored: makes their topic again if it was deleted.
+    pub(super) fn restore(&mut self) {
+        match self.topic.restore() {
+            Ok(false) => {}
+            Ok(true) => {
+                let problem = format!(
+                    "topic {} was deleted while it was in use: the states of all cameras that were not seen of late are \
+                     gone, and their mattes begin again",
+                    self.topic.name()
+                );
+                self.numbers.faults.note(&problem);
+                tracing::error!("{problem}; it is made again");
+                self.is_restored = true;
+            }
+            Err(error) => tracing::debug!("{error}"),
+        }
+    }
+
+    /// Whether the topic was made again since this was last asked: what is at hand has to be stored.
+    pub(super) fn take_restored(&mut self) -> bool {
+        std::mem::take(&mut self.is_restored)
     }
 
     /// Reads the states of a partition that is assigned.
     pub(super) fn begin(&mut self, range: &PartitionRange) -> Result<(), KafkaError> {
         let partition = range.partition;
         let is_first = range.metadata.is_none() && !range.is_new;
-        let found = self
-            .topic
-            .begin(partition, &range.topic_id, range.start, is_first)?;
+        let begin =
+            |topic: &mut StateTopic| topic.begin(partition, &range.topic_id, range.start, is_first);
+        let found = match begin(&mut self.topic) {
+            Ok(found) => found,
+            Err(error) => {
+                self.restore();
+                if !self.is_restored {
+                    return Err(error);
+                }
+                begin(&mut self.topic)?
+            }
+        };
         self.judge(range, found)?;
         self.partitions.insert(
             partition,

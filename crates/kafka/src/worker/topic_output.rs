@@ -250,7 +250,7 @@ impl Output for TopicOutput {
         Ok(DeadLetterTaken::Held)
     }
 
-    fn dead_letter_answered(&mut self, _: LogPosition) -> Option<RejectedRecord> {
+    fn dead_letter_answered(&mut self, _: LogPosition, _: bool) -> Option<RejectedRecord> {
         None
     }
 
@@ -278,6 +278,7 @@ impl Output for TopicOutput {
             }
             Transaction::Again(error) => {
                 tracing::warn!("a transaction was undone, trying again: {error}");
+                self.states.restore();
                 self.retry_at = Some(Instant::now() + TRANSACTION_RETRY_DELAY);
                 Ok(Commit::Later)
             }
