@@ -232,15 +232,15 @@ impl StateTopic {
     /// Makes the topic again if it was deleted, and forgets what was in the one before. Returns
     /// whether it was.
     pub(super) fn restore(&mut self) -> Result<bool, KafkaError> {
-        let mut id = topic_id(&self.admin, &self.topic)?;
-        if id == self.id {
+        if topic_id(&self.admin, &self.topic)? == self.id {
             return Ok(false);
         }
         self.size = ensure(&self.admin, &self.topic, &self.frames, self.size)?;
-        if id == TopicState::Missing {
-            id = topic_id(&self.admin, &self.topic)?;
+        let id = topic_id(&self.admin, &self.topic)?;
+        if std::mem::replace(&mut self.id, id.clone()) == id {
+            // A broker that had just become the controller did not know it yet.
+            return Ok(false);
         }
-        self.id = id;
         self.reader = None;
         for states in self.partitions.values_mut() {
             *states = PartitionStates {
