@@ -128,12 +128,12 @@ impl Output for FileOutput {
 
     fn offsets_answered(&mut self, answer: &CommitAnswer) -> Vec<(i32, Vec<CameraId>)> {
         self.committer.answered();
-        if answer.failed.is_some() {
-            self.states.restore();
-        }
         for (partition, camera, offset, at) in &answer.stored {
             let topic = self.states.topic();
             topic.stored(*partition, camera.clone(), *offset, *at);
+        }
+        if answer.failed.is_some() {
+            self.states.restore();
         }
         let mut under_way = std::mem::take(&mut self.under_way);
         for position in &answer.taken {

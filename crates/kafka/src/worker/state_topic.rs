@@ -426,6 +426,9 @@ fn read(
     let mut heard = Instant::now();
     loop {
         match reader.poll(POLL_INTERVAL) {
+            // What was fetched for the partition that was read before.
+            Some(Ok(message)) if message.partition() != partition => {}
+            Some(Err(ClientError::PartitionEOF(ended))) if ended != partition => {}
             Some(Ok(message)) => {
                 heard = Instant::now();
                 add(
