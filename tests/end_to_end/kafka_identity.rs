@@ -1,7 +1,9 @@
 //! Every frame has its own camera's name and a number that no other frame gets, whatever the log
 //! and the disk look like.
 
-use crate::kit::{Broker, Files, Isolation, Record, Town, repository, seed_json, sum, until};
+use crate::kit::{
+    Broker, Files, Isolation, Record, Town, assert_untouched, repository, seed_json, sum, until,
+};
 use std::{
     collections::BTreeSet,
     fs,
@@ -86,10 +88,9 @@ fn life(n: usize, count: u64, jpeg: &[u8]) -> Vec<Record> {
 }
 
 #[track_caller]
+#[track_caller]
 fn assert_nothing_is_replaced(before: &Files, after: &Files, count: usize) {
-    for (name, bytes) in before {
-        assert!(after.get(name) == Some(bytes), "{name} was replaced");
-    }
+    assert_untouched(before, after);
     assert_eq!(after.len(), count);
 }
 

@@ -107,7 +107,7 @@ impl Shaken {
         self.workers.drain(..how_many).for_each(Running::kill);
     }
 
-    /// Every camera lives anew and counts from 0.
+    /// Every camera starts again and counts from 0.
     fn publish(&mut self) {
         let begun = 1_700_000_000.0 + HOUR * self.round as f64;
         let numbers: Range<u64> = 0..FRAMES;

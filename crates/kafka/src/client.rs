@@ -202,10 +202,10 @@ pub fn until_answered<T>(
     let begun = Instant::now();
     loop {
         match step() {
-            Err(KafkaError::Client { source, .. })
+            Err(KafkaError::Client { action, source })
                 if begun.elapsed() <= patience && !is_refusal(&source) =>
             {
-                tracing::debug!("trying again: {source}");
+                tracing::debug!("cannot {action} yet: {source}");
             }
             answer => return answer,
         }

@@ -70,6 +70,19 @@ pub fn topic_ids<C: ClientContext>(
     in_order(client, None, topics, timeout)
 }
 
+/// Asks for the id of one topic, as [`topic_ids`] does.
+///
+/// # Errors
+/// Those of [`topic_ids`].
+pub fn topic_id<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    timeout: Duration,
+) -> Result<TopicState, KafkaError> {
+    let state = topic_ids(client, &[topic], timeout)?.into_iter().next();
+    Ok(state.unwrap_or(TopicState::Missing))
+}
+
 /// Asks one broker by its number, or the controller of the cluster.
 fn in_order<C: ClientContext>(
     client: &Client<C>,

@@ -3,7 +3,7 @@ use super::{
     KafkaError,
     client::{self, Context},
     letters,
-    topic_id::{TopicState, topic_ids},
+    topic_id::{TopicState, topic_id},
 };
 use rdkafka::{
     admin::{
@@ -38,9 +38,9 @@ pub struct Wanted<'a> {
 /// How many partitions a topic has; `None` if it is not there. Asking does not make one, also not on a
 /// broker that makes topics by itself.
 pub fn partitions(admin: &AdminClient<Context>, topic: &str) -> Result<Option<i32>, KafkaError> {
-    let state = topic_ids(admin.inner(), &[topic], PATIENCE)
+    let state = topic_id(admin.inner(), topic, PATIENCE)
         .map_err(KafkaError::client(format!("ask for topic {topic}")))?;
-    if state.contains(&TopicState::Missing) {
+    if state == TopicState::Missing {
         return Ok(None);
     }
     let metadata = client::metadata(admin, Some(topic), PATIENCE)

@@ -1,4 +1,4 @@
-//! The last things that went wrong, for whoever looks.
+//! The last things that went wrong, for viewers.
 use std::{
     collections::VecDeque,
     sync::{Mutex, MutexGuard, PoisonError},

@@ -2,8 +2,7 @@
 use mattebox_core::frame::CameraId;
 use mattebox_engine::watch::{Progress, ProgressSource};
 use mattebox_engine::{
-    cameras::faults::Faults,
-    cameras::{camera::Counters, trend::Counted},
+    cameras::{camera::Counters, faults::Faults, trend::Counted},
     latency::Latency,
     stages::StageClock,
 };
@@ -37,7 +36,7 @@ pub struct Numbers {
     pub commits: AtomicU64,
     /// Times that the topic of frames was made again.
     pub topic_recreated: AtomicU64,
-    /// What was lost, for whoever looks.
+    /// What was lost, for viewers.
     pub faults: Arc<Faults>,
 }
 

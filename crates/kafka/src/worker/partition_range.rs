@@ -4,7 +4,7 @@ use crate::{
     KafkaError,
     client::again,
     settings::WorkerSettings,
-    topic_id::{TopicState, topic_ids},
+    topic_id::{TopicState, topic_id},
 };
 use mattebox_engine::stop::Stop;
 use mattebox_wire::StartAt;
@@ -87,10 +87,9 @@ fn current_topic_id(
     topic: &str,
     timeout: Duration,
 ) -> Result<Arc<str>, ClientError> {
-    let states = topic_ids(consumer.client(), &[topic], timeout)?;
-    match states.into_iter().next() {
-        Some(TopicState::Known(id)) => Ok(id.as_str().into()),
-        Some(TopicState::Missing) | None => Err(ClientError::MetadataFetch(
+    match topic_id(consumer.client(), topic, timeout)? {
+        TopicState::Known(id) => Ok(id.as_str().into()),
+        TopicState::Missing => Err(ClientError::MetadataFetch(
             RDKafkaErrorCode::UnknownTopicOrPartition,
         )),
     }

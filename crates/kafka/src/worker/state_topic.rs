@@ -10,7 +10,7 @@ use crate::{
     client::{Context, until_answered},
     letters,
     settings::{BrokerSettings, WorkerSettings},
-    topic_id::{TopicState, topic_ids},
+    topic_id::{TopicState, topic_id},
     topics::{self, Wanted},
 };
 use mattebox_core::frame::CameraId;
@@ -144,11 +144,10 @@ fn ensure(
     Ok(there.max(partitions))
 }
 
-/// The id of a topic, which a broker may have made a moment ago.
-fn topic_id(admin: &AdminClient<Context>, topic: &str) -> Result<TopicState, KafkaError> {
-    let cannot = || KafkaError::client(format!("ask for the id of topic {topic}"));
-    let ids = topic_ids(admin.inner(), &[topic], BROKER_TIMEOUT).map_err(cannot())?;
-    Ok(ids.into_iter().next().unwrap_or(TopicState::Missing))
+fn id_of(admin: &AdminClient<Context>, topic: &str) -> Result<TopicState, KafkaError> {
+    topic_id(admin.inner(), topic, BROKER_TIMEOUT).map_err(KafkaError::client(format!(
+        "ask for the id of topic {topic}"
+    )))
 }
 
 /// The topics that a group's workers keep beside a topic, with what is in them.
@@ -192,7 +191,7 @@ impl StateTopic {
         let topic = name(frames, &settings.group);
         Ok(StateTopic {
             size: ensure(&admin, &topic, frames, partitions)?,
-            id: topic_id(&admin, &topic)?,
+            id: id_of(&admin, &topic)?,
             admin,
             broker: settings.broker.clone(),
             topic,
@@ -232,11 +231,11 @@ impl StateTopic {
     /// Makes the topic again if it was deleted, and forgets what was in the one before. Returns
     /// whether it was.
     pub(super) fn restore(&mut self) -> Result<bool, KafkaError> {
-        if topic_id(&self.admin, &self.topic)? == self.id {
+        if id_of(&self.admin, &self.topic)? == self.id {
             return Ok(false);
         }
         self.size = ensure(&self.admin, &self.topic, &self.frames, self.size)?;
-        let id = topic_id(&self.admin, &self.topic)?;
+        let id = id_of(&self.admin, &self.topic)?;
         if std::mem::replace(&mut self.id, id.clone()) == id {
             // A broker that had just become the controller did not know it yet.
             return Ok(false);

@@ -20,7 +20,8 @@ export class Faults {
     const newest = errors[0]?.time ?? '';
     if (newest === this.#newest) return;
     this.#newest = newest;
-    fillErrors(this.#parts.list, errors.filter(({ time }) => Date.parse(time) > (Date.parse(this.#hidden) || 0)));
+    const hidden_ms = Date.parse(this.#hidden) || 0;
+    fillErrors(this.#parts.list, errors.filter(({ time }) => Date.parse(time) > hidden_ms));
     this.#el.hidden = newest === '' || newest === this.#hidden;
   }
 }
