@@ -88,7 +88,6 @@ fn life(n: usize, count: u64, jpeg: &[u8]) -> Vec<Record> {
 }
 
 #[track_caller]
-#[track_caller]
 fn assert_nothing_is_replaced(before: &Files, after: &Files, count: usize) {
     assert_untouched(before, after);
     assert_eq!(after.len(), count);
