@@ -14,6 +14,7 @@
 //!
 //! Beside it:
 //!
+//! * [`yuv`]: pictures as video carries them.
 //! * [`quality`]: how good a matte is: IoU, MAD, MSE, Grad, Conn and dtSSD.
 //!
 //! The network that finds people is crate `mattebox-net`.
@@ -29,3 +30,5 @@ pub mod fuzzing;
 pub mod matte;
 
 pub mod quality;
+
+pub mod yuv;
