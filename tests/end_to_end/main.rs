@@ -13,6 +13,7 @@
 //! - [`eval`]: `mattebox eval`
 //! - [`source_pictures`], [`source_video`], [`source_live`]: sources, by the library
 //! - [`sink_video`]: videos that are written, by the library
+//! - [`kept`]: what the container says is kept
 //! - [`kafka_broker`]: the broker that the tests below use
 //! - [`kafka_camera`], [`kafka_worker`]: `mattebox camera` and `mattebox worker`
 //! - [`kafka_identity`]: every frame has its own name and number
@@ -40,6 +41,7 @@ mod kafka_log_chaos;
 mod kafka_seed;
 mod kafka_traces;
 mod kafka_worker;
+mod kept;
 mod kit;
 mod live;
 mod outputs;

@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //!
+//! * [`beside`]: what belongs to a picture beside its pixels.
 //! * [`source`]: cameras, streams, videos, folders of pictures.
 //! * [`sink`]: videos, streams, pipes.
 //! * [`ffmpeg`]: FFmpeg as a child process.
@@ -9,6 +10,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 pub mod background_video;
+pub mod beside;
 pub mod ffmpeg;
 pub mod sink;
 pub mod source;

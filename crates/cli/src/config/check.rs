@@ -150,9 +150,15 @@ impl Check<'_> {
             }
             v => v,
         };
+        let deinterlace = match self.given("deinterlace", &l.deinterlace)? {
+            "auto" => true,
+            "off" => false,
+            other => return Err(self.error("deinterlace", other, "use auto or off")),
+        };
         let defaults = SourceOptions::default();
         Ok(SourceOptions {
             fps,
+            deinterlace,
             max_width: self
                 .integer("max_width", l.max_width, 1, 65_535)?
                 .map(|w| w as u32),

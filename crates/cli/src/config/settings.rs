@@ -61,8 +61,12 @@ impl RunSettings {
         let check = Check(&resolved.origins);
         let l = &resolved.layer;
         let made = &resolved.layer.made;
-        let source = check.source(&l.read)?;
         let sink: SinkSpec = check.parse("out", &l.out)?;
+        let source = SourceOptions {
+            square_pixels: !sink.has_pixel_aspect(),
+            sound: sink.has_sound() && !l.no_audio.unwrap_or(false),
+            ..check.source(&l.read)?
+        };
         let format = match (&sink, &made.format) {
             (SinkSpec::Stdout, _) => Format::Stdout(check.parse("format", &made.format)?),
             (SinkSpec::Directory(_) | SinkSpec::Nothing, Some(text)) if text == "raw" => {

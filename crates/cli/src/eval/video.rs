@@ -69,7 +69,7 @@ impl Video {
         let (Some(stdout), Some(stderr)) = (process.take_stdout(), process.take_stderr()) else {
             return Err(failed(ErrorKind::BrokenPipe.into()));
         };
-        let (log, _) = Log::follow(stderr, &command);
+        let log = Log::follow(stderr, &command);
         let frames = BufReader::new(stdout);
         let mut video = Video {
             path: path.to_owned(),

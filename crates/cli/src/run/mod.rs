@@ -41,6 +41,7 @@ use mattebox_engine::{
 };
 use mattebox_media::{
     background_video::BackgroundVideos,
+    beside::Beside,
     sink::{SinkOptions, SinkSpec, StdoutFormat},
     source::{SourceInfo, SourceOptions, SourceSpec},
 };
@@ -73,6 +74,8 @@ pub(crate) struct Lane {
     pub(crate) source: String,
     /// What is known of the source since it was opened.
     pub(crate) info: OnceLock<SourceInfo>,
+    /// What belongs to all its pictures, since the first.
+    pub(crate) beside: OnceLock<Beside>,
     pub(crate) output: Output,
     pub(crate) alpha_out: Option<FrameDir>,
     /// What an earlier run has left and has to go.
@@ -456,6 +459,7 @@ impl Plan<'_> {
             camera,
             source: source.spec.to_string(),
             info: OnceLock::new(),
+            beside: OnceLock::new(),
             output,
             alpha_out,
             earlier,
@@ -475,18 +479,21 @@ impl Plan<'_> {
         };
         let (to, from) = crossbeam_channel::bounded(in_flight);
         let (spare_to, spare) = crossbeam_channel::bounded(in_flight);
+        // The reader is never more than the waiting frames ahead of the writer.
+        let (sound, sound_from) = crossbeam_channel::unbounded();
         self.writers.push(Writer {
             lane,
             spec,
             options: sink_options(self.settings, self.abort),
             from,
             spare: spare_to,
+            sound: sound_from,
         });
         // Its last frame is done, so that there is space.
         let end = to.clone();
         self.queues
             .on_drained(id, move || drop(end.send(Message::End)));
-        Ok(Output::Ordered { to, spare })
+        Ok(Output::Ordered { to, spare, sound })
     }
 }
 
@@ -565,7 +572,6 @@ fn sink_options(settings: &RunSettings, abort: &Stop) -> SinkOptions {
     SinkOptions {
         fps: settings.source.fps,
         alpha: settings.frame.background.is_transparent(),
-        live: settings.live.unwrap_or(false),
         on_existing: settings.on_existing,
         stdout: match settings.format {
             Format::Stdout(format) => format,

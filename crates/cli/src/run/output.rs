@@ -4,11 +4,20 @@
 //! frames go to a writer thread that holds back what came early. What can come early is bounded by the scheduler.
 use super::{Shared, stats::Failure};
 use crossbeam_channel::{Receiver, Sender};
-use mattebox_core::{compose::Composed, frame::FrameNumber};
+use mattebox_core::{
+    compose::Composed,
+    frame::{FrameNumber, Timestamp},
+};
 use mattebox_engine::{stages::Stage, trace::Span, watch::count};
-use mattebox_media::sink::{self, SinkError, SinkOptions, SinkSpec};
+use mattebox_media::{
+    beside::{Beside, SoundPacket},
+    sink::{self, OrderedSink, SinkError, SinkOptions, SinkPicture, SinkSpec},
+};
 use mattebox_store::FrameDir;
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Instant,
+};
 
 /// One camera's output, as the workers see it.
 pub(crate) enum Output {
@@ -22,6 +31,8 @@ pub(crate) enum Output {
         to: Sender<Message>,
         /// Pictures that the writer is done with, to be filled again.
         spare: Receiver<Composed>,
+        /// Sound, which takes no part in the work on frames.
+        sound: Sender<SoundPacket>,
     },
 }
 
@@ -36,6 +47,8 @@ pub(crate) enum Message {
 /// A frame that waits for its turn at a writer.
 pub(crate) struct Finished {
     pub(crate) number: FrameNumber,
+    /// When it is shown.
+    pub(crate) time: Timestamp,
     /// When it had come out of its source.
     pub(crate) read: Instant,
     pub(crate) picture: Composed,
@@ -50,6 +63,15 @@ pub(crate) struct Writer {
     pub(crate) options: SinkOptions,
     pub(crate) from: Receiver<Message>,
     pub(crate) spare: Sender<Composed>,
+    pub(crate) sound: Receiver<SoundPacket>,
+}
+
+/// What a writer has begun.
+#[derive(Default)]
+struct Writing {
+    sink: Option<Box<dyn OrderedSink>>,
+    /// Sound that waits for its pictures.
+    sound: VecDeque<SoundPacket>,
 }
 
 impl Writer {
@@ -57,42 +79,49 @@ impl Writer {
     pub(crate) fn run(self, shared: &Shared<'_>) {
         let mut early = BTreeMap::new();
         let mut next = 0;
-        let mut sink = None;
+        let mut writing = Writing::default();
         let id = shared.lanes[self.lane].queue;
         while let Ok(Message::Frame(sequence, frame)) = self.from.recv() {
             early.insert(sequence, frame);
             while let Some(frame) = early.remove(&next) {
                 next += 1;
                 if let Some(frame) = frame {
-                    self.write(shared, &mut sink, frame);
+                    self.write(shared, &mut writing, frame);
                 }
                 shared.queues.done(id);
             }
         }
         // An aborted or failed run leaves nothing under the final name: dropping the sink removes what was begun.
-        if let Some(sink) = sink
+        writing.sound.extend(self.sound.try_iter());
+        if let Some(sink) = writing.sink
             && !shared.abort.is_stopped()
             && shared.lanes[self.lane]
                 .stats
                 .failure()
                 .is_none_or(|f| f.keep_output)
-            && let Err(e) = shared.clock.time(Stage::Write, || sink.finish())
+            && let Err(e) = shared
+                .clock
+                .time(Stage::Write, || sink.finish(writing.sound.into()))
         {
             self.fail(shared, &e);
         }
     }
 
-    fn write(
-        &self,
-        shared: &Shared<'_>,
-        sink: &mut Option<Box<dyn sink::OrderedSink>>,
-        frame: Finished,
-    ) {
+    fn write(&self, shared: &Shared<'_>, writing: &mut Writing, frame: Finished) {
+        writing.sound.extend(self.sound.try_iter());
         let stats = &shared.lanes[self.lane].stats;
         if shared.abort.is_stopped() || stats.failure().is_some_and(|f| !f.keep_output) {
             count(&stats.dropped_stopped);
             return;
         }
+        // What is heard before it.
+        let due = writing
+            .sound
+            .iter()
+            .take_while(|packet| packet.time <= frame.time)
+            .count();
+        let sound = writing.sound.drain(..due).collect();
+        let sink = &mut writing.sink;
         let written = shared.clock.trace(&frame.span, Stage::Write, || {
             if sink.is_none() {
                 // Unless asked otherwise, the output has the pace of the source, which is known by now.
@@ -104,12 +133,21 @@ impl Writer {
                 let fps = self.options.fps.or(info.fps);
                 let options = SinkOptions {
                     fps,
-                    live: self.options.live || info.live,
                     ..self.options.clone()
                 };
                 *sink = Some(sink::open_ordered(&self.spec, &options)?);
             }
-            sink.as_mut().map_or(Ok(()), |s| s.write(&frame.picture))
+            let beside = shared.lanes[self.lane].beside.get();
+            let beside = Beside {
+                sound,
+                ..beside.cloned().unwrap_or_default()
+            };
+            let picture = SinkPicture {
+                picture: &frame.picture,
+                time: frame.time,
+                beside,
+            };
+            sink.as_mut().map_or(Ok(()), |sink| sink.write(picture))
         });
         match written {
             Ok(()) => {

@@ -1,5 +1,5 @@
 //! One thread per camera that reads its source and queues the frames.
-use super::{Shared, queued::QueuedPicture, stats::Failure};
+use super::{Shared, output::Output, queued::QueuedPicture, stats::Failure};
 use mattebox_core::frame::FrameNumber;
 use mattebox_engine::{
     FrameSettings,
@@ -9,7 +9,10 @@ use mattebox_engine::{
     status::Condition,
     watch::count,
 };
-use mattebox_media::source::{self, Source, SourceError, SourceOptions, SourceSpec};
+use mattebox_media::{
+    beside::{Beside, SoundPacket},
+    source::{self, Source, SourceError, SourceOptions, SourceSpec},
+};
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 /// What a reader begins with.
@@ -134,11 +137,15 @@ fn read(
     let limit = shared.job.frames.unwrap_or(u64::MAX);
     let mut number = 0;
     let mut is_first = true;
+    let mut sound = Sound::default();
     let name_of = |number| FrameNumber(lane.first.0.saturating_add(number));
     while number < limit && !shared.stop.is_stopped() {
         let picture = match shared.clock.time(Stage::Read, || source.next(&shared.stop)) {
             Ok(Some(picture)) => picture,
-            Ok(None) => break,
+            Ok(None) => {
+                sound.send(shared, index, source.rest_of_sound());
+                break;
+            }
             Err(e) if e.is_fatal() => {
                 shared.fail_source(index, failure(&e));
                 break;
@@ -184,6 +191,7 @@ fn read(
                 break;
             }
         };
+        sound.pass_on(shared, index, picture.beside);
         let time = picture.time;
         let read = picture.read;
         let settings = background.settings.clone();
@@ -225,6 +233,47 @@ fn read(
         );
     }
     tracing::debug!(camera = %lane.camera.id, frames = lane.stats.read.load(Relaxed), "the source has ended");
+}
+
+/// The sound of a camera, on its way to the writer.
+#[derive(Default)]
+struct Sound {
+    /// It changed its coding, and the output keeps the first.
+    changed: bool,
+}
+
+impl Sound {
+    /// What belongs to a picture. Where the first of a camera says how its sound is coded, that is noted for the output.
+    fn pass_on(&mut self, shared: &Shared<'_>, index: usize, beside: Beside) {
+        let lane = &shared.lanes[index];
+        let Beside {
+            pixel_aspect,
+            sound_format,
+            sound,
+        } = beside;
+        let first = lane.beside.get_or_init(|| Beside {
+            pixel_aspect,
+            sound_format: sound_format.clone(),
+            sound: vec![],
+        });
+        let is_new = first.sound_format != sound_format && !sound.is_empty();
+        if is_new && !std::mem::replace(&mut self.changed, true) {
+            let camera = &lane.camera.id;
+            tracing::warn!(%camera, "the source codes its sound in another way than before: it is left out from here on");
+        }
+        if !is_new {
+            self.send(shared, index, sound);
+        }
+    }
+
+    fn send(&self, shared: &Shared<'_>, index: usize, packets: Vec<SoundPacket>) {
+        if let Output::Ordered { sound, .. } = &shared.lanes[index].output {
+            for packet in packets {
+                // A writer that has ended needs none.
+                let _ = sound.send(packet);
+            }
+        }
+    }
 }
 
 /// Removes what an earlier run has left. False if it cannot: then old and new frames would be mixed, and the camera ends.

@@ -28,6 +28,7 @@ struct Processed<'a> {
     shared: &'a Shared<'a>,
     lane: usize,
     number: mattebox_core::frame::FrameNumber,
+    time: mattebox_core::frame::Timestamp,
     read: Instant,
     span: mattebox_engine::trace::Span,
 }
@@ -79,6 +80,7 @@ impl<'a> Worker<'a> {
             shared,
             lane,
             number,
+            time,
             read,
             span: span.clone(),
         };
@@ -134,6 +136,7 @@ impl Processed<'_> {
                 let spare = spare.try_recv().unwrap_or_else(|_| Composed::default());
                 return Some(Finished {
                     number: self.number,
+                    time: self.time,
                     read: self.read,
                     picture: matted.take_composed(spare),
                     span: self.span.clone(),

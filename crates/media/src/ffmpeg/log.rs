@@ -1,5 +1,5 @@
-//! What FFmpeg says on stderr: its errors, what it found in the input, and the time of each frame.
-use crossbeam_channel::{Receiver, Sender};
+//! What FFmpeg says on stderr: its errors, what it found in the input, and what it makes of it.
+use super::streams::{Colours, VideoStream, audio_codec};
 use mattebox_engine::address::scrub::Scrubber;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};
@@ -12,8 +12,6 @@ use std::time::Duration;
 const KEPT_LINES: usize = 12;
 /// Bytes of a line that are kept.
 const KEPT_BYTES: usize = 600;
-/// Frame times that may wait for their frames. FFmpeg runs at most a few frames ahead of its pipe.
-const WAITING_TIMES: usize = 4096;
 
 /// What FFmpeg told about its first input.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -22,14 +20,23 @@ pub struct Header {
     pub opened: bool,
     /// Length in seconds; of a live stream it is unknown.
     pub duration: Option<f64>,
-    /// Frames per second of its video.
-    pub fps: Option<f64>,
-    /// The size of its video, if that is Motion JPEG.
-    pub motion_jpeg: Option<(u32, u32)>,
-    /// It is to be turned or mirrored to be upright.
+    /// The video that players show.
+    pub video: Option<VideoStream>,
+    /// The place of the first video.
+    pub first_video: Option<u32>,
+    /// There is a sound in it.
+    pub has_sound: bool,
+    /// The video is to be turned or mirrored to be upright.
     pub turned: bool,
-    /// It has a video whose size FFmpeg does not know yet.
-    pub unsized_video: bool,
+}
+
+/// What FFmpeg told about its first output.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Output {
+    /// What its pictures' samples mean.
+    pub colours: Option<Colours>,
+    /// The name of its sound's codec, where it has sound.
+    pub sound: Option<String>,
 }
 
 /// The last errors of a child, oldest first. They may repeat its addresses with their passwords, so that they are only to be had by
@@ -100,8 +107,10 @@ struct Shared {
 struct State {
     errors: VecDeque<String>,
     header: Header,
-    /// Seconds of one unit of the frames' times, as a fraction.
-    time_base: Option<(f64, f64)>,
+    /// The last stream that was told of is the one that players show.
+    is_chosen: bool,
+    /// The output, as soon as its description begins.
+    output: Option<Output>,
     /// The child closed its stderr.
     ended: bool,
 }
@@ -116,31 +125,28 @@ impl std::fmt::Debug for State {
 }
 
 impl Log {
-    /// Reads the `stderr` of `command` until its end. The second value gives the time of each frame in seconds, in order, where the filter
-    /// `showinfo` prints it.
-    pub fn follow(
-        stderr: impl Read + Send + 'static,
-        command: &Command,
-    ) -> (Log, Receiver<Option<f64>>) {
+    /// Reads the `stderr` of `command` until its end.
+    pub fn follow(stderr: impl Read + Send + 'static, command: &Command) -> Log {
         let shared = Arc::<Shared>::default();
-        let (times, receiver) = crossbeam_channel::bounded(WAITING_TIMES);
         let reader = thread::spawn({
             let shared = Arc::clone(&shared);
             move || {
-                each_line(stderr, |line| shared.line(line, &times));
+                each_line(stderr, |line| shared.line(line));
                 let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
                 state.ended = true;
                 shared.changed.notify_all();
             }
         });
-        (
-            Log {
-                shared,
-                scrubber: Scrubber::of_command(command),
-                reader: Some(reader),
-            },
-            receiver,
-        )
+        Log {
+            shared,
+            scrubber: Scrubber::of_command(command),
+            reader: Some(reader),
+        }
+    }
+
+    /// For who reads the output, which FFmpeg describes before it sends it.
+    pub fn output(&self) -> OutputLog {
+        OutputLog(Arc::clone(&self.shared))
     }
 
     /// Waits up to `patience` until the input is open or the child has ended. `None` if neither came.
@@ -182,20 +188,32 @@ impl Log {
     }
 }
 
+/// What is told of the output.
+#[derive(Debug, Clone)]
+pub struct OutputLog(Arc<Shared>);
+
+impl OutputLog {
+    /// Waits up to `patience` until the output is described, which has sound or not; what is known by then.
+    pub fn wait(&self, has_sound: bool, patience: Duration) -> (Header, Output) {
+        let is_told =
+            |output: &Output| output.colours.is_some() && (!has_sound || output.sound.is_some());
+        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (state, _) = self
+            .0
+            .changed
+            .wait_timeout_while(state, patience, |state| {
+                !state.output.as_ref().is_some_and(is_told) && !state.ended
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        (state.header, state.output.clone().unwrap_or_default())
+    }
+}
+
 impl Shared {
-    fn line(&self, line: &str, times: &Sender<Option<f64>>) {
+    fn line(&self, line: &str) {
         let Some(line) = Line::parse(line) else {
             return;
         };
-        if line.component.starts_with("Parsed_showinfo") {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(rest) = line.text.strip_prefix("config in time_base: ") {
-                state.time_base = rest.split(',').next().and_then(fraction);
-            } else if line.text.starts_with("n:") {
-                let _ = times.try_send(frame_time(line.text, state.time_base));
-            }
-            return;
-        }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match line.level {
             "error" | "fatal" | "panic" => {
@@ -209,9 +227,10 @@ impl Shared {
                     state.header.opened = true;
                     self.changed.notify_all();
                 } else {
-                    state.header.learn(line.text);
+                    state.learn(line.text.trim_start());
                 }
             }
+            "info" if state.learn_output(line.text.trim()) => self.changed.notify_all(),
             _ => {}
         }
     }
@@ -220,62 +239,65 @@ impl Shared {
 impl Header {
     /// The size of its video, if its pictures are JPEG and whole as they are.
     pub fn upright_motion_jpeg(&self) -> Option<(u32, u32)> {
-        self.motion_jpeg.filter(|_| !self.turned)
+        let video = self
+            .video
+            .filter(|video| video.is_motion_jpeg && !self.turned);
+        video.and_then(|video| video.size)
     }
 
+    /// Pictures per second of the video.
+    pub fn fps(&self) -> Option<f64> {
+        self.video.and_then(|video| video.fps)
+    }
+
+    /// It has a video whose size FFmpeg does not know yet.
+    pub fn is_unsized(&self) -> bool {
+        self.video.is_some_and(|video| video.size.is_none())
+    }
+}
+
+impl State {
     /// Takes what a line of the input's description says.
     fn learn(&mut self, line: &str) {
-        let line = line.trim_start();
+        let header = &mut self.header;
         if let Some(rest) = line.strip_prefix("Duration: ") {
-            if self.duration.is_none() {
-                self.duration = rest.split(',').next().and_then(clock);
+            if header.duration.is_none() {
+                header.duration = rest.split(',').next().and_then(clock);
             }
-        } else if line.starts_with("Stream #0:")
-            && line.contains(" Video: ")
-            && !line.contains("(attached pic)")
-            && self.fps.is_none()
-        {
-            let size = |part: &str| {
-                let (width, height) = part.split(' ').next()?.split_once('x')?;
-                Some((width.parse().ok()?, height.parse().ok()?))
-            };
-            let size: Option<(u32, u32)> = line.split(", ").skip(1).find_map(size);
-            self.unsized_video = size.is_none();
-            self.motion_jpeg =
-                size.filter(|_| line.contains(" Video: mjpeg ") || line.contains(" Video: mjpeg,"));
-            let rate = |unit: &str| {
-                line.split(", ")
-                    .find_map(|part| part.split(' ').nth(1).filter(|u| *u == unit).map(|_| part))
-            };
-            let part = rate("fps").or_else(|| rate("tbr"));
-            self.fps = part
-                .and_then(|part| part.split(' ').next())
-                .and_then(frame_rate);
+        } else if line.starts_with("Stream #0:") {
+            header.has_sound |= audio_codec(line).is_some();
+            let video = VideoStream::read(line).filter(|video| !video.is_cover);
+            header.first_video = header.first_video.or(video.map(|video| video.index));
+            self.is_chosen = video
+                .is_some_and(|video| header.video.is_none_or(|before| video.goes_before(&before)));
+            if self.is_chosen {
+                header.video = video;
+                header.turned = false;
+            }
         } else if line.starts_with("displaymatrix:") {
-            self.turned = true;
+            header.turned |= self.is_chosen;
         }
     }
-}
 
-/// Numerator and denominator of `1/12800`.
-fn fraction(text: &str) -> Option<(f64, f64)> {
-    let (numerator, denominator) = text.trim().split_once('/')?;
-    Some((numerator.parse().ok()?, denominator.parse().ok()?))
-}
-
-/// The seconds in a line of `showinfo`. `pts_time` has six digits only, so that it is used where there is nothing better.
-fn frame_time(line: &str, time_base: Option<(f64, f64)>) -> Option<f64> {
-    let number = |name: &str| {
-        line.split_once(name)?
-            .1
-            .split_ascii_whitespace()
-            .next()?
-            .parse::<f64>()
-            .ok()
-    };
-    match time_base {
-        Some((numerator, denominator)) => number(" pts:").map(|pts| pts * numerator / denominator),
-        None => number(" pts_time:"),
+    /// Takes what a line of the output's description says. True if that was something.
+    fn learn_output(&mut self, line: &str) -> bool {
+        if line.starts_with("Output #0") {
+            self.output = Some(Output::default());
+            return false;
+        }
+        let Some(output) = self
+            .output
+            .as_mut()
+            .filter(|_| line.starts_with("Stream #0:"))
+        else {
+            return false;
+        };
+        if let Some(video) = VideoStream::read(line) {
+            output.colours = Some(video.colours);
+        } else if let Some(codec) = audio_codec(line) {
+            output.sound = Some(codec.to_owned());
+        }
+        true
     }
 }
 
@@ -288,7 +310,7 @@ fn clock(text: &str) -> Option<f64> {
 }
 
 /// A rate as FFmpeg prints it: `25`, `29.97`, `1k`. It prints two decimals; the rates of NTSC are 1/1.001 of a whole number.
-fn frame_rate(text: &str) -> Option<f64> {
+pub(super) fn frame_rate(text: &str) -> Option<f64> {
     let rate = match text.strip_suffix('k') {
         Some(thousands) => thousands.parse::<f64>().ok()? * 1000.0,
         None => text.parse::<f64>().ok()?,
@@ -365,58 +387,53 @@ fn whole_words(line: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn follow(text: &'static str) -> (Header, Vec<String>, Vec<Option<f64>>) {
-        let (log, times) = Log::follow(text.as_bytes(), &Command::new("ffmpeg"));
+    fn follow(text: &'static str) -> (Header, Vec<String>, Output) {
+        let log = Log::follow(text.as_bytes(), &Command::new("ffmpeg"));
         let header = log.wait_for_header(Duration::from_secs(10)).unwrap();
-        (
-            header,
-            log.into_errors().lines().to_vec(),
-            times.iter().collect(),
-        )
+        let (_, output) = log.output().wait(true, Duration::from_secs(10));
+        (header, log.into_errors().lines().to_vec(), output)
     }
 
     #[test]
     fn a_file_is_described() {
-        let (header, errors, times) = follow(
+        let (header, errors, output) = follow(
             "[info] Input #0, mov,mp4, from 'file:a.mp4':\n\
              [info]   Duration: 00:01:02.50, start: 0.000000, bitrate: 720 kb/s\n\
              [info]   Stream #0:0: Video: png, rgba(pc), 512x512, 90k tbr, 90k tbn (attached pic)\n\
+             [info]       displaymatrix: rotation of -90.00 degrees\n\
              [info]   Stream #0:1[0x1](und): Video: h264 (High), yuv420p(tv, bt709, progressive), 640x360, 716 kb/s, 29.97 fps, 25 tbr\n\
+             [info]   Stream #0:2: Audio: aac (LC), 44100 Hz, mono\n\
              [info] Stream mapping:\n\
-             [Parsed_showinfo_0 @ 0x56] [info] config in time_base: 1/12800, frame_rate: 25/1\n\
-             [Parsed_showinfo_0 @ 0x56] [info] n:   0 pts:      0 pts_time:0       pos:     1774 fmt:yuv420p\n\
-             [Parsed_showinfo_0 @ 0x56] [info] color_range:tv\n\
-             [Parsed_showinfo_0 @ 0x56] [info] n:   1 pts:    NOPTS pts_time:NOPTS    pos:    26452\n\
-             [Parsed_showinfo_0 @ 0x56] [info] n:   2 pts:   1024 pts_time:0.08    pos:    26452\n\
-             [Parsed_showinfo_0 @ 0x56] [info] n:   3 pts: 128000512 pts_time:10000    pos:    26452\n\
+             [info]   Stream #0:1 -> #0:0 (h264 (native) -> rawvideo (native))\n\
+             [info] Output #0, nut, to 'pipe:1':\n\
+             [info]   Stream #0:0: Video: rawvideo (I420 / 0x30323449), yuv420p(tv, bt709, progressive), 640x360, 25 fps\n\
+             [info]   Stream #0:1: Audio: aac (LC) ([255][0][0][0] / 0x00FF), 44100 Hz, mono\n\
              [h264 @ 0x1] [error] error while decoding MB 1 2",
         );
+        let video = header.video.unwrap();
+        assert_eq!((video.index, video.size), (1, Some((640, 360))));
+        assert_eq!(header.fps(), Some(30000.0 / 1001.0));
         assert_eq!(
-            header,
-            Header {
-                opened: true,
-                duration: Some(62.5),
-                fps: Some(30000.0 / 1001.0),
-                ..Header::default()
-            }
+            (header.duration, header.has_sound, header.turned),
+            (Some(62.5), true, false)
         );
+        assert!(header.opened && header.upright_motion_jpeg().is_none());
         assert_eq!(errors, ["error while decoding MB 1 2"]);
-        assert_eq!(times, [Some(0.0), None, Some(0.08), Some(10_000.04)]);
+        assert_eq!(output.colours, Some(video.colours));
+        assert_eq!(output.sound.as_deref(), Some("aac"));
     }
 
     #[test]
     fn a_live_stream_has_no_duration_and_may_have_no_rate() {
-        let (header, _, _) = follow(
-            "[info]   Duration: N/A, start: 0.0\n[info]   Stream #0:0: Video: mjpeg, 9x9\n[info] Stream mapping:\n",
+        let (header, _, output) = follow(
+            "[info]   Duration: N/A, start: 0.0\n[info]   Stream #0:0: Video: mjpeg, yuvj420p, 9x9\n[info] Stream mapping:\n",
         );
         assert_eq!(
-            header,
-            Header {
-                opened: true,
-                motion_jpeg: Some((9, 9)),
-                ..Header::default()
-            }
+            (header.duration, header.fps(), header.has_sound),
+            (None, None, false)
         );
+        assert_eq!(header.upright_motion_jpeg(), Some((9, 9)));
+        assert_eq!(output, Output::default());
     }
 
     #[test]
@@ -427,14 +444,12 @@ mod tests {
              [info]       displaymatrix: rotation of -90.00 degrees\n\
              [info] Stream mapping:\n",
         );
-        assert_eq!(
-            (header.motion_jpeg, header.fps, header.turned),
-            (Some((64, 48)), Some(5.0), true)
-        );
+        assert_eq!((header.fps(), header.turned), (Some(5.0), true));
+        assert_eq!(header.upright_motion_jpeg(), None, "it is to be turned");
         let (header, _, _) = follow(
             "[info]   Stream #0:0: Video: mjpegb, yuvj420p, 0x7, 5 fps\n[info] Stream mapping:\n",
         );
-        assert_eq!(header.motion_jpeg, None, "another codec");
+        assert_eq!(header.upright_motion_jpeg(), None, "another codec");
     }
 
     #[test]

@@ -27,6 +27,17 @@ pub(super) enum Format {
     RtpMpegTs,
 }
 
+/// What becomes of sound in a format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SoundCoding {
+    /// It is kept as it is.
+    Copy,
+    /// The format cannot hold it as it is, and it is encoded by this encoder.
+    Encode(&'static str),
+    /// The format has no sound.
+    None,
+}
+
 /// Size and kind of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
@@ -110,6 +121,36 @@ impl Format {
         })
     }
 
+    /// What becomes of sound of this codec.
+    pub(super) fn sound(self, codec: &str) -> SoundCoding {
+        let (held, otherwise): (&[&str], _) = match self {
+            Format::Gif => return SoundCoding::None,
+            // It holds whatever there is.
+            Format::Mkv => return SoundCoding::Copy,
+            Format::WebM => (&["opus", "vorbis"], "libopus"),
+            Format::Mp4 => (&["aac", "mp3", "ac3", "eac3", "alac", "opus"], "aac"),
+            Format::Mov => (&["aac", "mp3", "ac3", "eac3", "alac", "pcm_"], "aac"),
+            Format::Flv => (&["aac", "mp3"], "aac"),
+            Format::MpegTs | Format::RtpMpegTs => {
+                (&["aac", "mp2", "mp3", "ac3", "eac3", "opus"], "aac")
+            }
+            Format::Rtsp => (&["aac", "mp3", "opus", "pcm_mulaw", "pcm_alaw"], "aac"),
+        };
+        let is_held = held.iter().any(|name| match name.ends_with('_') {
+            true => codec.starts_with(name),
+            false => codec == *name,
+        });
+        match is_held {
+            true => SoundCoding::Copy,
+            false => SoundCoding::Encode(otherwise),
+        }
+    }
+
+    /// Whether it has sound at all.
+    pub(super) fn has_sound(self) -> bool {
+        self.sound("") != SoundCoding::None
+    }
+
     fn is_stream(self) -> bool {
         matches!(
             self,
@@ -174,7 +215,8 @@ fn colour(add: &mut impl FnMut(&str), first: Option<String>, pixels: &str) {
     let first = first.map(|filter| filter + ",").unwrap_or_default();
     add("-vf");
     add(&format!(
-        "{first}scale=out_color_matrix=bt709:out_range=limited"
+        "{first}scale=out_color_matrix=bt709:out_range=limited,\
+         setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709"
     ));
     add(&format!(
         "-pix_fmt {pixels} -color_range tv -colorspace bt709 -color_primaries bt709 -color_trc bt709"

@@ -6,9 +6,10 @@
 //! * `spec`: what a person writes to name a sink.
 //! * `error`: what can go wrong.
 //! * `format`: the FFmpeg options for each kind of video and stream.
-//! * `video`: one running encoder.
+//! * `video`: one running encoder. `encoder_input`: what it is sent.
 //! * `pipe`: named pipes and devices, which are written into.
 //! * `stream`: bare pictures on standard output.
+mod encoder_input;
 mod error;
 mod format;
 mod pipe;
@@ -21,7 +22,9 @@ pub use pipe::InPlace;
 pub use spec::{SinkSpec, SinkSpecError};
 pub use stream::{StdoutFormat, UnknownStdoutFormat};
 
+use crate::beside::{Beside, SoundPacket};
 use mattebox_core::compose::Composed;
+use mattebox_core::frame::Timestamp;
 use mattebox_engine::stop::Stop;
 use mattebox_store::OnExisting;
 use std::io::IsTerminal;
@@ -31,13 +34,10 @@ use std::time::Duration;
 /// How to write.
 #[derive(Debug, Clone)]
 pub struct SinkOptions {
-    /// Pictures per second of a video; 25 if unknown.
+    /// About how many pictures a second a video has; 25 if unknown. Their own times decide when each is shown.
     pub fps: Option<f64>,
     /// The pictures are transparent.
     pub alpha: bool,
-    /// The pictures are live: each is shown when it came, not one `fps`-th of a second after the one before. Streams to
-    /// an address are always written so.
-    pub live: bool,
     /// What to do when the video file exists; a pipe is written into. `Skip` is the same as `Fail`: look before there is work to skip.
     pub on_existing: OnExisting,
     /// The file is on the disk, and outlives a power failure, when it is finished.
@@ -57,7 +57,6 @@ impl Default for SinkOptions {
         SinkOptions {
             fps: None,
             alpha: false,
-            live: false,
             on_existing: OnExisting::default(),
             durable: false,
             stdout: StdoutFormat::default(),
@@ -68,13 +67,24 @@ impl Default for SinkOptions {
     }
 }
 
+/// A picture, and all that belongs to it.
+#[derive(Debug)]
+pub struct SinkPicture<'a> {
+    /// Its pixels.
+    pub picture: &'a Composed,
+    /// When it is shown. The first decides when a video begins.
+    pub time: Timestamp,
+    /// What belongs to it; its sound is that which is heard before it.
+    pub beside: Beside,
+}
+
 /// Takes pictures in order. Dropped without [`OrderedSink::finish`] it leaves nothing under a final name.
 pub trait OrderedSink: Send {
     /// Takes the next picture. All must have one size; the first decides. After an error the sink is of no more use.
-    fn write(&mut self, picture: &Composed) -> Result<(), SinkError>;
+    fn write(&mut self, picture: SinkPicture<'_>) -> Result<(), SinkError>;
 
-    /// Completes what was written and gives it its name.
-    fn finish(self: Box<Self>) -> Result<(), SinkError>;
+    /// Completes what was written, and the sound behind it, and gives it its name.
+    fn finish(self: Box<Self>, rest: Vec<SoundPacket>) -> Result<(), SinkError>;
 }
 
 /// Opens a sink that takes pictures in order. Whether a video's format can hold them, and its file be made, shows here;

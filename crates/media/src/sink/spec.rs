@@ -171,6 +171,28 @@ impl SinkSpec {
         }
     }
 
+    /// Whether it takes sound, in some form.
+    pub fn has_sound(&self) -> bool {
+        self.video_format().is_some_and(Format::has_sound)
+    }
+
+    /// Whether it says how wide the pixels of its pictures are to be shown. Others have square ones.
+    pub fn has_pixel_aspect(&self) -> bool {
+        self.video_format()
+            .is_some_and(|format| format != Format::Gif)
+    }
+
+    fn video_format(&self) -> Option<Format> {
+        match self {
+            SinkSpec::Video(path) => {
+                let extension = path.extension()?.to_string_lossy().to_lowercase();
+                Format::of_extension(&extension)
+            }
+            SinkSpec::Url(url) => Format::of_url(url.reveal()),
+            SinkSpec::Directory(_) | SinkSpec::Stdout | SinkSpec::Nothing => None,
+        }
+    }
+
     /// Whether several cameras can write to it at once.
     pub fn takes_many_cameras(&self) -> bool {
         match self {

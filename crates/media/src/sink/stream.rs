@@ -1,8 +1,8 @@
 //! Bare pictures on standard output, for the next program in a pipe.
 use super::format::Shape;
-use super::{OrderedSink, SinkError};
+use super::{OrderedSink, SinkError, SinkPicture};
+use crate::beside::SoundPacket;
 use mattebox_core::codec::{Encoder, ImageFormat};
-use mattebox_core::compose::Composed;
 use std::io::{self, ErrorKind, Write};
 use std::{fmt, str::FromStr};
 use thiserror::Error;
@@ -80,7 +80,8 @@ fn closed_or_broken(error: io::Error) -> SinkError {
 }
 
 impl<W: Write + Send> OrderedSink for Stream<W> {
-    fn write(&mut self, picture: &Composed) -> Result<(), SinkError> {
+    fn write(&mut self, picture: SinkPicture<'_>) -> Result<(), SinkError> {
+        let picture = picture.picture;
         let bytes = match &mut self.png {
             Some(encoder) => {
                 encoder.encode(picture, &mut self.bytes)?;
@@ -99,7 +100,7 @@ impl<W: Write + Send> OrderedSink for Stream<W> {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), SinkError> {
+    fn finish(mut self: Box<Self>, _: Vec<SoundPacket>) -> Result<(), SinkError> {
         self.to.flush().map_err(closed_or_broken)
     }
 }
@@ -107,27 +108,38 @@ impl<W: Write + Send> OrderedSink for Stream<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::beside::Beside;
     use image::{Rgb, RgbImage, Rgba, RgbaImage};
     use mattebox_core::codec::{Limits, decode};
+    use mattebox_core::compose::Composed;
+    use mattebox_core::frame::Timestamp;
 
     fn red(width: u32) -> Composed {
         Composed::Rgb(RgbImage::from_pixel(width, 2, Rgb([200, 0, 0])))
     }
 
+    fn shown(picture: &Composed) -> SinkPicture<'_> {
+        SinkPicture {
+            picture,
+            time: Timestamp(0),
+            beside: Beside::default(),
+        }
+    }
+
     #[test]
     fn raw_pictures_are_their_samples() {
         let mut sink = Stream::new(Vec::new(), StdoutFormat::Raw);
-        sink.write(&red(1)).unwrap();
-        sink.write(&red(1)).unwrap();
+        sink.write(shown(&red(1))).unwrap();
+        sink.write(shown(&red(1))).unwrap();
         assert_eq!(sink.to, [200, 0, 0].repeat(4));
-        let message = sink.write(&red(3)).unwrap_err().to_string();
+        let message = sink.write(shown(&red(3))).unwrap_err().to_string();
         assert!(
             message.contains("picture 2 is 3x2, those before are 1x2"),
             "{message}"
         );
         let clear = Composed::Rgba(RgbaImage::from_pixel(1, 2, Rgba([1, 2, 3, 4])));
         assert!(
-            sink.write(&clear)
+            sink.write(shown(&clear))
                 .unwrap_err()
                 .to_string()
                 .contains("1x2 with alpha")
@@ -137,9 +149,9 @@ mod tests {
     #[test]
     fn png_pictures_follow_each_other() {
         let mut sink = Stream::new(Vec::new(), StdoutFormat::Png);
-        sink.write(&red(1)).unwrap();
+        sink.write(shown(&red(1))).unwrap();
         let length = sink.to.len();
-        sink.write(&red(7)).unwrap();
+        sink.write(shown(&red(7))).unwrap();
         assert_eq!(
             decode(&sink.to[length..], &Limits::default())
                 .unwrap()
@@ -160,7 +172,7 @@ mod tests {
             }
         }
         let error = Stream::new(Gone, StdoutFormat::Raw)
-            .write(&red(1))
+            .write(shown(&red(1)))
             .unwrap_err();
         assert!(error.is_closed());
     }

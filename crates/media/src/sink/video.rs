@@ -1,19 +1,20 @@
 //! One running encoder: a video file, a named pipe, or a stream to an address.
-use super::format::{Format, Shape};
+use super::encoder_input::{Clock, Description, Piece, TIME_UNITS, feed};
+use super::format::{Format, Shape, SoundCoding};
 use super::pipe::{self, InPlace};
-use super::{OrderedSink, SinkError, SinkOptions};
+use super::{OrderedSink, SinkError, SinkOptions, SinkPicture};
+use crate::beside::{Beside, SoundPacket};
 use crate::ffmpeg::diagnose::{Kind, diagnose};
 use crate::ffmpeg::log::Log;
 use crate::ffmpeg::process::Process;
 use crate::ffmpeg::{Ffmpeg, file_url};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender};
-use mattebox_core::compose::Composed;
 use mattebox_engine::address::Address;
 use mattebox_store::pending::remove_stale;
 use mattebox_store::{OnExisting, PendingFile, StoreError};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Stdio};
+use std::process::Stdio;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tracing::warn;
@@ -44,6 +45,7 @@ pub(super) struct Video {
     output: Output,
     encoder: Option<Encoder>,
     shape: Option<Shape>,
+    clock: Clock,
     /// Pictures taken.
     frames: u64,
 }
@@ -62,7 +64,7 @@ struct Encoder {
     // Dropped in this order: the child ends, so the thread's write fails, so the thread ends.
     process: Process,
     log: Log,
-    pictures: Sender<Vec<u8>>,
+    pieces: Sender<Piece>,
     /// Buffers to fill again.
     spare: Receiver<Vec<u8>>,
     feeder: JoinHandle<io::Result<()>>,
@@ -147,6 +149,7 @@ impl Video {
             output,
             encoder: None,
             shape: None,
+            clock: Clock::default(),
             frames: 0,
         }
     }
@@ -166,38 +169,48 @@ impl Video {
         })
     }
 
-    fn start(&self, shape: Shape) -> Result<Encoder, SinkError> {
+    fn start(&self, shape: Shape, beside: &Beside) -> Result<Encoder, SinkError> {
         let fps = self.options.fps.unwrap_or(USUAL_FPS);
         let is_pipe = matches!(self.output, Output::Pipe(_));
-        let by_clock = self.options.live || matches!(self.output, Output::Url(_));
+        let sound = beside
+            .sound_format
+            .as_ref()
+            .map(|format| self.format.sound(&format.codec));
         let mut command = self.ffmpeg.command();
+        // All is said at the beginning: FFmpeg need not look for more.
         command.args([
             "-y",
             "-f",
-            "rawvideo",
-            "-pix_fmt",
-            if shape.alpha { "rgba" } else { "rgb24" },
+            "nut",
+            "-probesize",
+            "32",
+            "-analyzeduration",
+            "0",
         ]);
-        command.args([
-            "-video_size",
-            &format!("{}x{}", shape.width, shape.height),
-            "-framerate",
-            &fps.to_string(),
-        ]);
-        if by_clock {
-            command.args(["-use_wallclock_as_timestamps", "1"]);
-        }
-        command
-            .args(["-i", "pipe:0"])
-            .args(self.format.options(shape, fps, is_pipe));
-        if by_clock {
-            // Times in milliseconds: in steps of a frame, two that come close together would be one.
-            command
-                .args(["-enc_time_base", "1:1000"])
-                .args(self.ffmpeg.frame_mode("vfr"));
-        } else {
-            command.args(self.ffmpeg.frame_mode("passthrough"));
-        }
+        command.args(["-fpsprobesize", "0", "-i", "pipe:0", "-map", "0:v"]);
+        let takes_sound = match sound {
+            Some(SoundCoding::Copy) => {
+                command.args(["-map", "0:a", "-c:a", "copy"]);
+                true
+            }
+            Some(SoundCoding::Encode(codec)) => {
+                command.args(["-map", "0:a", "-c:a", codec]);
+                true
+            }
+            Some(SoundCoding::None) => {
+                warn!(
+                    sink = self.name,
+                    "the sound is left out: this format holds none"
+                );
+                false
+            }
+            None => false,
+        };
+        command.args(self.format.options(shape, fps, is_pipe));
+        // In steps of a frame, two pictures that come close together would be one.
+        command.args(["-enc_time_base:v", &format!("1:{TIME_UNITS}")]);
+        command.args(self.ffmpeg.frame_mode("passthrough"));
+        let description = Description::new(shape, beside, fps, takes_sound);
         command.stdin(Stdio::piped()).stdout(Stdio::null());
         match &self.output {
             Output::File(file) => command.arg(file_url(file.path())),
@@ -216,20 +229,39 @@ impl Video {
         let (Some(stdin), Some(stderr)) = (process.take_stdin(), process.take_stderr()) else {
             return Err(failed(io::Error::other("the child has no pipes")));
         };
-        let (log, _) = Log::follow(stderr, &command);
-        let (pictures, to_feed) = crossbeam_channel::bounded(WAITING_PICTURES);
+        let log = Log::follow(stderr, &command);
+        let (pieces, to_feed) = crossbeam_channel::bounded(WAITING_PICTURES);
         let (used, spare) = crossbeam_channel::bounded(WAITING_PICTURES + 1);
         let feeder = thread::Builder::new()
             .name("encode".into())
-            .spawn(move || feed(stdin, &to_feed, &used))
+            .spawn(move || feed(stdin, &description, &to_feed, &used))
             .map_err(failed)?;
         Ok(Encoder {
             process,
             log,
-            pictures,
+            pieces,
             spare,
             feeder,
         })
+    }
+
+    /// Hands a piece to the encoder as soon as it takes one.
+    fn send(&self, encoder: Encoder, mut piece: Piece) -> Result<Encoder, SinkError> {
+        let begun = Instant::now();
+        loop {
+            match encoder.pieces.send_timeout(piece, GLANCE) {
+                Ok(()) => return Ok(encoder),
+                Err(SendTimeoutError::Timeout(back)) => {
+                    piece = back;
+                    self.give_up(begun)?;
+                }
+                // The encoder takes no more: how it ended says why.
+                Err(SendTimeoutError::Disconnected(_)) => {
+                    self.end(encoder)?;
+                    return Err(self.failed("the encoder ended early".to_owned()));
+                }
+            }
+        }
     }
 
     fn failed(&self, problem: String) -> SinkError {
@@ -266,11 +298,11 @@ impl Video {
         let Encoder {
             mut process,
             log,
-            pictures,
+            pieces,
             spare,
             feeder,
         } = encoder;
-        drop((pictures, spare));
+        drop((pieces, spare));
         let begun = Instant::now();
         let status = loop {
             match process.wait(GLANCE) {
@@ -310,7 +342,12 @@ impl Video {
 }
 
 impl OrderedSink for Video {
-    fn write(&mut self, picture: &Composed) -> Result<(), SinkError> {
+    fn write(&mut self, shown: SinkPicture<'_>) -> Result<(), SinkError> {
+        let SinkPicture {
+            picture,
+            time,
+            beside,
+        } = shown;
         let shape = Shape::of(picture);
         shape.check(&mut self.shape, &self.name, self.frames)?;
         let encoder = match self.encoder.take() {
@@ -323,35 +360,37 @@ impl OrderedSink for Video {
                         problem,
                     });
                 }
-                self.start(shape)?
+                self.start(shape, &beside)?
             }
         };
+        let micros = self.clock.picture(time);
         let mut bytes = encoder.spare.try_recv().unwrap_or_default();
         bytes.clear();
         bytes.extend_from_slice(picture.as_raw());
-        let begun = Instant::now();
-        loop {
-            match encoder.pictures.send_timeout(bytes, GLANCE) {
-                Ok(()) => break,
-                Err(SendTimeoutError::Timeout(back)) => {
-                    bytes = back;
-                    self.give_up(begun)?;
-                }
-                // The encoder takes no more: how it ended says why.
-                Err(SendTimeoutError::Disconnected(_)) => {
-                    self.end(encoder)?;
-                    return Err(self.failed("the encoder ended early".to_owned()));
-                }
-            }
-        }
+        let piece = Piece {
+            samples: Some(bytes),
+            micros,
+            sound: self.clock.sound(beside.sound),
+        };
+        self.encoder = Some(self.send(encoder, piece)?);
         self.frames += 1;
-        self.encoder = Some(encoder);
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>) -> Result<(), SinkError> {
+    fn finish(mut self: Box<Self>, rest: Vec<SoundPacket>) -> Result<(), SinkError> {
         match self.encoder.take() {
-            Some(encoder) => self.end(encoder)?,
+            Some(encoder) => {
+                let piece = Piece {
+                    samples: None,
+                    micros: 0,
+                    sound: self.clock.sound(rest),
+                };
+                let encoder = match piece.sound.is_empty() {
+                    true => encoder,
+                    false => self.send(encoder, piece)?,
+                };
+                self.end(encoder)?;
+            }
             None if self.frames > 0 => return Err(self.failed("it has failed before".to_owned())),
             None => {
                 warn!(sink = self.name, "no picture came: nothing is written");
@@ -370,17 +409,4 @@ impl OrderedSink for Video {
         }
         Ok(())
     }
-}
-
-/// Hands pictures to the encoder until there are no more, or it takes no more.
-fn feed(
-    mut stdin: ChildStdin,
-    pictures: &Receiver<Vec<u8>>,
-    used: &Sender<Vec<u8>>,
-) -> io::Result<()> {
-    for bytes in pictures {
-        stdin.write_all(&bytes)?;
-        let _ = used.try_send(bytes);
-    }
-    Ok(())
 }

@@ -1,15 +1,19 @@
 //! One running FFmpeg and the pictures it sends.
 use super::SourceOptions;
+use super::decoded::Decoded;
 use super::input::{Input, Reading};
-use crate::ffmpeg::log::{Errors, Header, Log};
+use super::plan::Plan;
+use crate::beside::SoundFormat;
+use crate::ffmpeg::log::{Errors, Header, Log, OutputLog};
 use crate::ffmpeg::process::Process;
-use crate::ffmpeg::{Ffmpeg, jpeg, ppm};
+use crate::ffmpeg::{Ffmpeg, jpeg};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use image::RgbImage;
 use mattebox_core::codec::Limits;
 use mattebox_engine::stop::Stop;
-use std::io::{self, BufRead, BufReader, ErrorKind};
+use std::io::{self, BufReader, ErrorKind};
 use std::process::{ChildStdout, ExitStatus};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,8 +21,6 @@ use std::time::{Duration, Instant, SystemTime};
 const WAITING_PICTURES: usize = 2;
 /// How often a wait looks whether it should stop.
 const GLANCE: Duration = Duration::from_millis(50);
-/// How long a picture waits for its time in the log, which FFmpeg wrote before it.
-const TIME_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a child that closed its output may take to end.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -27,44 +29,116 @@ pub(super) trait Sent: Sized + Send + std::fmt::Debug + 'static {
     /// It is as it was in the source: nothing was decoded, scaled or left out.
     const AS_IT_WAS: bool;
 
-    /// The next of a stream; `None` at its end. A stream that ends within a picture gives `UnexpectedEof`.
-    fn read(from: &mut impl BufRead, limits: &Limits) -> io::Result<Option<Self>>;
+    /// What reads the pieces of a child's output.
+    type Pieces: Pieces<Self>;
+
+    /// Reads the output of a child.
+    fn pieces(from: ChildStdout, limits: &Limits, log: OutputLog, plan: &Plan) -> Self::Pieces;
+}
+
+/// Reads pieces of a stream.
+pub(super) trait Pieces<P>: Send + 'static {
+    /// The next of a stream; `None` at its end. A stream that ends within a piece gives `UnexpectedEof`.
+    fn next(&mut self) -> io::Result<Option<Piece<P>>>;
+}
+
+/// What comes out of FFmpeg.
+#[derive(Debug)]
+pub(super) enum Piece<P> {
+    Picture {
+        picture: P,
+        /// Its time by the clock of the stream, if it has one.
+        micros: Option<i64>,
+        /// As in [`crate::beside::Beside`].
+        pixel_aspect: Option<(u32, u32)>,
+        sound_format: Option<Arc<SoundFormat>>,
+    },
+    /// A piece of sound; its time is by the clock of the stream.
+    Sound {
+        micros: i64,
+        bytes: Vec<u8>,
+        is_key: bool,
+    },
+    /// From this time on pictures have another size.
+    NewSize { micros: i64 },
 }
 
 impl Sent for RgbImage {
     const AS_IT_WAS: bool = false;
 
-    fn read(from: &mut impl BufRead, limits: &Limits) -> io::Result<Option<Self>> {
-        ppm::read(from, limits)
+    type Pieces = Decoded<BufReader<ChildStdout>>;
+
+    fn pieces(from: ChildStdout, limits: &Limits, log: OutputLog, plan: &Plan) -> Self::Pieces {
+        Decoded::new(BufReader::new(from), *limits, log, plan.marks_portrait)
     }
 }
 
 impl Sent for jpeg::Jpeg {
     const AS_IT_WAS: bool = true;
 
-    fn read(from: &mut impl BufRead, limits: &Limits) -> io::Result<Option<Self>> {
-        jpeg::read(from, limits)
+    type Pieces = Jpegs;
+
+    fn pieces(from: ChildStdout, limits: &Limits, _: OutputLog, _: &Plan) -> Self::Pieces {
+        Jpegs {
+            from: BufReader::new(from),
+            limits: *limits,
+        }
     }
+}
+
+/// The JPEG pictures that FFmpeg passes on.
+#[derive(Debug)]
+pub(super) struct Jpegs {
+    from: BufReader<ChildStdout>,
+    limits: Limits,
+}
+
+impl Pieces<jpeg::Jpeg> for Jpegs {
+    fn next(&mut self) -> io::Result<Option<Piece<jpeg::Jpeg>>> {
+        let picture = jpeg::read(&mut self.from, &self.limits)?;
+        Ok(picture.map(|picture| Piece::Picture {
+            picture,
+            micros: None,
+            pixel_aspect: None,
+            sound_format: None,
+        }))
+    }
+}
+
+/// A piece of sound whose time is by the clock of the stream.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) micros: i64,
+    pub(super) bytes: Vec<u8>,
+    pub(super) is_key: bool,
 }
 
 /// One picture from FFmpeg.
 #[derive(Debug)]
 pub(super) struct Arrived<P> {
     pub(super) picture: P,
-    /// Seconds in the stream, or, of a live one, unix time when it arrived; if it was decoded and has a time.
-    pub(super) seconds: Option<f64>,
+    /// Microseconds in the stream, or, of a live one read by our clock, unix time when it arrived; if it was decoded.
+    pub(super) micros: Option<i64>,
     /// When it came out of the pipe.
     pub(super) arrived: SystemTime,
     /// The same by the clock that is never set.
     pub(super) read: Instant,
+    pub(super) pixel_aspect: Option<(u32, u32)>,
+    pub(super) sound_format: Option<Arc<SoundFormat>>,
+    /// The sound that came before it.
+    pub(super) sound: Vec<Heard>,
 }
 
 /// What a wait for a picture gave.
 #[derive(Debug)]
 pub(super) enum Arrival<P> {
-    Picture(Arrived<P>),
-    /// The child sent its last picture.
-    Ended,
+    Picture(Box<Arrived<P>>),
+    /// The child sent its last picture. What came of sound after it.
+    Ended(Vec<Heard>),
+    /// The next picture, which is at this time, has another size: only another child can send it.
+    NewSize {
+        micros: i64,
+    },
     /// What it sent cannot be used.
     Unusable(io::Error),
     /// The wait was too long.
@@ -86,7 +160,7 @@ pub(super) struct Ending {
 pub(super) struct Feed<P> {
     // In this order: the child ends, then its pictures have nowhere to go, then the thread that brought them ends.
     process: Process,
-    pictures: Receiver<io::Result<Arrived<P>>>,
+    pictures: Receiver<Arrival<P>>,
     log: Log,
     _reader: Reader,
 }
@@ -115,19 +189,18 @@ impl<P: Sent> Feed<P> {
             true => input.copy_command(ffmpeg, options, reading),
             false => input.command(ffmpeg, options, reading),
         };
-        let timed = !P::AS_IT_WAS;
-        let limits = options.limits;
         let mut process = Process::spawn(&mut command)?;
         input.supply(process.take_stdin());
         let (Some(stdout), Some(stderr)) = (process.take_stdout(), process.take_stderr()) else {
             return Err(io::Error::other("the child has no pipes"));
         };
         widen(&stdout);
-        let (log, times) = Log::follow(stderr, &command);
+        let log = Log::follow(stderr, &command);
+        let pieces = P::pieces(stdout, &options.limits, log.output(), &reading.plan);
         let (sender, pictures) = crossbeam_channel::bounded(WAITING_PICTURES);
         let reader = thread::Builder::new()
             .name("decode".into())
-            .spawn(move || bring(stdout, timed.then_some(times), &limits, &sender))?;
+            .spawn(move || bring(pieces, &sender))?;
         Ok(Feed {
             process,
             pictures,
@@ -159,9 +232,8 @@ impl<P: Sent> Feed<P> {
                 return Arrival::Stopped;
             }
             match self.pictures.recv_timeout(GLANCE) {
-                Ok(Ok(picture)) => return Arrival::Picture(picture),
-                Ok(Err(error)) => return Arrival::Unusable(error),
-                Err(RecvTimeoutError::Disconnected) => return Arrival::Ended,
+                Ok(arrival) => return arrival,
+                Err(RecvTimeoutError::Disconnected) => return Arrival::Ended(vec![]),
                 Err(RecvTimeoutError::Timeout)
                     if !patience.is_zero() && begun.elapsed() >= patience =>
                 {
@@ -191,47 +263,44 @@ impl<P: Sent> Feed<P> {
 }
 
 /// Brings pictures from the pipe to the channel until one of them closes.
-fn bring<P: Sent>(
-    stdout: ChildStdout,
-    times: Option<Receiver<Option<f64>>>,
-    limits: &Limits,
-    to: &Sender<io::Result<Arrived<P>>>,
-) {
-    let mut from = BufReader::new(stdout);
-    let mut times = times;
+fn bring<P: Sent>(mut pieces: P::Pieces, to: &Sender<Arrival<P>>) {
+    let mut sound = Vec::new();
     loop {
-        let picture = match P::read(&mut from, limits) {
-            Ok(Some(picture)) => picture,
-            // A child that was killed may leave part of a picture. How it ended says more than that.
-            Ok(None) => return,
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => return,
-            Err(error) => {
-                let _ = to.send(Err(error));
-                return;
-            }
-        };
-        let arrived = SystemTime::now();
-        let read = Instant::now();
-        let seconds = match &times {
-            None => None,
-            Some(log) => match log.recv_timeout(TIME_PATIENCE) {
-                Ok(seconds) => seconds,
-                // From here on times and pictures could be out of step.
-                Err(_) => {
-                    times = None;
-                    None
-                }
-            },
-        };
-        if to
-            .send(Ok(Arrived {
+        let arrival = match pieces.next() {
+            Ok(Some(Piece::Picture {
                 picture,
-                seconds,
-                arrived,
-                read,
-            }))
-            .is_err()
-        {
+                micros,
+                pixel_aspect,
+                sound_format,
+            })) => Arrival::Picture(Box::new(Arrived {
+                picture,
+                micros,
+                arrived: SystemTime::now(),
+                read: Instant::now(),
+                pixel_aspect,
+                sound_format,
+                sound: std::mem::take(&mut sound),
+            })),
+            Ok(Some(Piece::Sound {
+                micros,
+                bytes,
+                is_key,
+            })) => {
+                sound.push(Heard {
+                    micros,
+                    bytes,
+                    is_key,
+                });
+                continue;
+            }
+            Ok(Some(Piece::NewSize { micros })) => Arrival::NewSize { micros },
+            Ok(None) => Arrival::Ended(std::mem::take(&mut sound)),
+            // A child that was killed may leave part of a picture. How it ended says more than that.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Arrival::Ended(vec![]),
+            Err(error) => Arrival::Unusable(error),
+        };
+        let is_last = !matches!(arrival, Arrival::Picture(_));
+        if to.send(arrival).is_err() || is_last {
             return;
         }
     }

@@ -1,4 +1,6 @@
 //! The FFmpeg command for a source.
+use super::decoded::{PORTRAIT_ROWS, TIME_OFFSET};
+use super::plan::Plan;
 use super::{RtspTransport, SourceError, SourceOptions, SourceSpec, pipe::Pipe, spec};
 use crate::ffmpeg::{Ffmpeg, file_url};
 use mattebox_engine::address::Address;
@@ -56,8 +58,14 @@ pub(super) struct Reading {
     pub(super) our_clock: bool,
     /// How long FFmpeg looks first.
     pub(super) probe: Probe,
+    /// Where it begins.
+    pub(super) start: Option<Duration>,
     /// What is still wanted.
     pub(super) duration: Option<Duration>,
+    /// FFmpeg itself begins again at the end.
+    pub(super) rewinds: bool,
+    /// What is done with its streams.
+    pub(super) plan: Plan,
 }
 
 impl Input {
@@ -193,8 +201,8 @@ impl Input {
         command
     }
 
-    /// The command that decodes it to PPM pictures on stdout. The log tells each picture's time: its place in the source, or, of a live one,
-    /// the unix time when it arrived. Nothing is left out or repeated but for `fps`.
+    /// The command that decodes it to pictures on stdout, in NUT, with their times, and with sound. Nothing is left out or repeated but for
+    /// `fps`. Pictures that come before their time get the next one that is free.
     pub(super) fn command(
         &self,
         ffmpeg: &Ffmpeg,
@@ -202,29 +210,37 @@ impl Input {
         reading: Reading,
     ) -> Command {
         let mut command = self.reading(ffmpeg, options, reading);
-        let mut filters = Vec::new();
-        if let Some(fps) = options.fps {
-            filters.push(format!("fps={fps}"));
+        let plan = reading.plan;
+        let mut filters: Vec<String> = Vec::new();
+        filters.extend(plan.deinterlacer().map(str::to_owned));
+        filters.extend(options.fps.map(|fps| format!("fps={fps}")));
+        filters.extend(size_filter(options));
+        filters.extend(plan.tone_map());
+        filters.push("format=yuv420p|yuvj420p|rgb24".to_owned());
+        if plan.marks_portrait {
+            let rows = format!("if(gt(ih\\,iw)\\,{PORTRAIT_ROWS}\\,0)");
+            filters.push(format!("pad=iw:ih+{rows}"));
         }
-        if let Some(width) = options.max_width {
-            filters.push(format!("scale=w='min(iw,{width})':h='if(gt(iw,{width}),max(1,round(ih*{width}/iw)),ih)':flags=area"));
-        }
-        filters.push("showinfo=checksum=0".to_owned());
-        if reading.live {
-            // Pictures that depend on later ones come after these: by our clock they are out of order.
-            filters.push("setpts=N".to_owned());
-        }
+        filters.push("settb=1/1000000".to_owned());
+        let floor = "if(isnan(PREV_OUTPTS)\\,0\\,PREV_OUTPTS+1)";
+        filters.push(format!(
+            "setpts=if(isnan(PTS)\\,{floor}\\,if(isnan(PREV_OUTPTS)\\,PTS\\,max(PTS\\,PREV_OUTPTS+1)))"
+        ));
         command.args(["-vf", &filters.join(",")]);
         command.args(ffmpeg.frame_mode("passthrough"));
-        command.args([
-            "-pix_fmt",
-            "rgb24",
-            "-c:v",
-            "ppm",
-            "-f",
-            "image2pipe",
-            "pipe:1",
-        ]);
+        command.args(["-c:v", "rawvideo", "-enc_time_base", "1:1000000"]);
+        if self.can_be_read_from_its_beginning() {
+            // Pictures of another size come as they are, and another child is started for them.
+            command.args(["-autoscale", "0"]);
+        }
+        if reading.live && plan.sound {
+            // Pictures do not wait for sound that is late.
+            command.args(["-max_interleave_delta", "50000"]);
+        }
+        command.args(["-output_ts_offset", &TIME_OFFSET.to_string()]);
+        command.args(["-flush_packets", "1", "-f", "nut", "-write_index", "0"]);
+        // The format without syncpoints, which both sides would keep in memory, is called experimental.
+        command.args(["-f_strict", "experimental", "-syncpoints", "none", "pipe:1"]);
         command
     }
 
@@ -234,7 +250,10 @@ impl Input {
             live,
             our_clock,
             probe,
+            start,
             duration,
+            rewinds,
+            plan,
         } = reading;
         let mut command = ffmpeg.command();
         command.stdout(Stdio::piped());
@@ -258,17 +277,17 @@ impl Input {
             // Threads that share the frames among them would hold as many frames back as there are threads.
             command.args(["-thread_type", "slice"]);
             // Some cameras send no times, or wrong ones. Our own clock says when a picture came, and a rate is made by it.
-            if our_clock || options.fps.is_some() {
+            if our_clock {
                 command.args(["-copyts", "-use_wallclock_as_timestamps", "1"]);
             }
         } else {
-            if options.repeat && self.can_rewind() {
+            if rewinds {
                 command.args(["-stream_loop", "-1"]);
             }
             if options.realtime {
                 command.arg("-re");
             }
-            if let Some(start) = options.start {
+            if let Some(start) = start {
                 command.args(["-ss", &seconds(start)]);
             }
         }
@@ -291,12 +310,43 @@ impl Input {
             }
             Kind::Stdin | Kind::Pipe(_) => command.args(["-i", "pipe:0"]),
         };
-        // The first video that is no cover picture.
-        command.args(["-map", "0:V:0"]);
+        // The first video that is no cover picture, unless another is shown by players.
+        match plan.stream {
+            Some(stream) => command.args(["-map", &format!("0:{stream}")]),
+            None => command.args(["-map", "0:V:0"]),
+        };
+        if plan.sound {
+            command.args(["-map", "0:a:0?", "-c:a", "copy"]);
+        }
         if let Some(duration) = duration {
             command.args(["-t", &seconds(duration)]);
         }
         command
+    }
+}
+
+/// What gives pictures the size that is asked for, and square pixels. Video that has both passes unchanged.
+fn size_filter(options: &SourceOptions) -> Option<String> {
+    let (width, height) = match options.square_pixels {
+        true => ("iw*max(sar\\,1)", "ih/min(sar\\,1)"),
+        false => ("iw", "ih"),
+    };
+    let square = if options.square_pixels {
+        ",setsar=1"
+    } else {
+        ""
+    };
+    match options.max_width {
+        Some(most) => {
+            let width = format!("round({width})");
+            Some(format!(
+                "scale=w=min({width}\\,{most}):h=max(1\\,round({height}*min(1\\,{most}/{width}))):flags=area{square}"
+            ))
+        }
+        None if options.square_pixels => Some(format!(
+            "scale=w=round({width}):h=round({height}):flags=bicubic{square}"
+        )),
+        None => None,
     }
 }
 

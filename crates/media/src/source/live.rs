@@ -1,7 +1,9 @@
 //! What goes on for ever and comes back: cameras and network streams.
 use super::feed::{Arrival, Arrived, Feed, Sent};
 use super::input::{Input, Probe, Reading};
+use super::plan::{LeftOut, Plan};
 use super::{Picture, Source, SourceError, SourceInfo, SourceOptions};
+use crate::beside::{Beside, SoundPacket};
 use crate::ffmpeg::Ffmpeg;
 use crate::ffmpeg::diagnose::{Diagnosis, Kind, diagnose};
 use mattebox_core::frame::Timestamp;
@@ -22,6 +24,8 @@ const SHORTEST_TRY: Duration = Duration::from_secs(15);
 const UNSIZED: Duration = Duration::from_secs(6);
 /// Faster videos are none: where FFmpeg has seen too little, it tells the ticks of the stream's clock.
 const FASTEST: f64 = 480.0;
+/// The clock of a stream that is further from ours than this is set again.
+const APART: Duration = Duration::from_secs(10);
 /// A picture that took longer has a time that is wrong.
 const LONGEST_WAY: Duration = Duration::from_secs(60);
 
@@ -37,6 +41,12 @@ pub(super) struct Live<P> {
     feed: Option<Feed<P>>,
     /// How a feed looks at the stream first: quickly, until that has failed once.
     probe: Probe,
+    /// What the running feed does with its streams.
+    plan: Plan,
+    /// What had to be left out of the plan, to be told when it helped.
+    left_out: Vec<&'static str>,
+    /// What the running feed's clock is behind ours, in microseconds, where it has its own.
+    behind: Option<i64>,
     /// The running feed did not find how large the video is.
     unsized_video: bool,
     /// Pictures delivered.
@@ -78,6 +88,9 @@ impl<P: Sent> Live<P> {
             options: options.clone(),
             feed: None,
             probe: Probe::Quick,
+            plan: Plan::first(options),
+            left_out: vec![],
+            behind: None,
             unsized_video: false,
             frames: 0,
             frames_of_feed: 0,
@@ -96,17 +109,24 @@ impl<P: Sent> Live<P> {
                 Err(reason) => reason,
                 Ok(feed) => match feed.wait_for_header(live.patience(), stop) {
                     Some(header) if header.opened => {
-                        live.info.fps = options.fps.or(header.fps.filter(|fps| *fps <= FASTEST));
+                        let mut plan = Plan::of(&header, options);
+                        // A rate is made by our clock where there is no sound to keep in step with.
+                        plan.sound = live.plan.sound && (header.has_sound || options.fps.is_none());
+                        if !P::AS_IT_WAS && plan != live.plan {
+                            live.plan = plan;
+                            continue;
+                        }
+                        live.info.fps = options.fps.or(header.fps().filter(|fps| *fps <= FASTEST));
                         live.info.motion_jpeg = header.upright_motion_jpeg();
                         live.has_end = header.duration.is_some();
-                        live.unsized_video = header.unsized_video;
+                        live.unsized_video = header.is_unsized();
                         live.feed = Some(feed);
                         return Ok(live);
                     }
                     None if stop.is_stopped() => return Err(SourceError::Stopped),
                     found => live.reason(
                         if found.is_some() {
-                            Arrival::Ended
+                            Arrival::Ended(vec![])
                         } else {
                             Arrival::Stalled
                         },
@@ -130,6 +150,7 @@ impl<P: Sent> Live<P> {
 
     fn start(&mut self) -> Result<Feed<P>, Diagnosis> {
         self.frames_of_feed = 0;
+        self.behind = None;
         self.begun = Instant::now();
         if let Some(problem) = self.input.missing_device() {
             return Err(Diagnosis {
@@ -137,15 +158,24 @@ impl<P: Sent> Live<P> {
                 ..Diagnosis::new(Kind::Usage, problem)
             });
         }
-        let our_clock = self.input.is_live() || self.frames > 0;
         let reading = Reading {
             live: true,
-            our_clock,
+            our_clock: self.our_clock(),
             probe: self.probe,
+            start: None,
             duration: None,
+            rewinds: false,
+            plan: self.plan,
         };
         Feed::start(&self.input, &self.ffmpeg, &self.options, reading)
             .map_err(|error| Diagnosis::new(Kind::Failed, format!("cannot start FFmpeg: {error}")))
+    }
+
+    /// FFmpeg notes by our clock when it reads something. Sound that came so would be torn: where there is to be sound, the clock of the
+    /// stream counts for it and for the pictures.
+    fn our_clock(&self) -> bool {
+        let by_ours = self.input.is_live() || self.frames > 0 || self.options.fps.is_some();
+        by_ours && !self.plan.sound
     }
 
     /// It is to be there within a certain time.
@@ -211,6 +241,64 @@ impl<P: Sent> Live<P> {
             self.probe = Probe::Long;
         }
         again
+    }
+
+    /// After a feed that gave no picture: whether the next try, at once, leaves out something that this FFmpeg may not be able to do.
+    fn leaves_out(&mut self, reason: &Diagnosis) -> bool {
+        let is_of_it = self.frames == 0 && !P::AS_IT_WAS && reason.kind != Kind::Unreachable;
+        let left_out = match is_of_it {
+            true => self.plan.leave_out(),
+            false => None,
+        };
+        if let Some(LeftOut::Loss(what)) = left_out {
+            self.left_out.push(what);
+        }
+        left_out.is_some()
+    }
+
+    /// When the sound that comes with a picture is to be heard.
+    fn picture(&mut self, arrived: Arrived<P>) -> Picture<P> {
+        let by_stream = arrived.sound_format.is_some();
+        let (time, read) = match by_stream {
+            true => (self.time_of_stream(&arrived), arrived.read),
+            false => {
+                let (came, read) = came(&arrived, self.our_clock());
+                (unix_time(came), read)
+            }
+        };
+        self.last = self.last.max(time);
+        let behind = self.behind.unwrap_or_default();
+        let sound = arrived.sound.into_iter().map(|heard| SoundPacket {
+            time: Timestamp(heard.micros.saturating_add(behind)),
+            bytes: heard.bytes,
+            is_key: heard.is_key,
+        });
+        Picture {
+            time: self.last,
+            read,
+            beside: Beside {
+                pixel_aspect: arrived.pixel_aspect,
+                sound_format: arrived.sound_format,
+                sound: sound.collect(),
+            },
+            picture: arrived.picture,
+        }
+    }
+
+    /// A picture's time by the clock of the stream, which is set by ours when the first picture comes, and again when both are apart.
+    fn time_of_stream(&mut self, arrived: &Arrived<P>) -> Timestamp {
+        let now = unix_time(arrived.arrived);
+        let Some(micros) = arrived.micros else {
+            return now;
+        };
+        let apart = |behind: &i64| {
+            let apart = now.0.saturating_sub(micros.saturating_add(*behind));
+            apart.unsigned_abs() <= u64::try_from(APART.as_micros()).unwrap_or(u64::MAX)
+        };
+        let behind = self.behind.filter(apart);
+        let behind = behind.unwrap_or(now.0.saturating_sub(micros));
+        self.behind = Some(behind);
+        Timestamp(micros.saturating_add(behind))
     }
 
     /// Why a feed gives no more pictures.
@@ -329,13 +417,16 @@ impl<P: Sent> Source<P> for Live<P> {
                     self.frames += 1;
                     self.frames_of_feed += 1;
                     self.first.get_or_insert_with(Instant::now);
-                    let (time, read) = came(&arrived);
-                    self.last = self.last.max(unix_time(time));
-                    return Ok(Some(Picture {
-                        picture: arrived.picture,
-                        time: self.last,
-                        read,
-                    }));
+                    for what in self.left_out.drain(..) {
+                        warn!(source = self.input.name, "{what}");
+                    }
+                    return Ok(Some(self.picture(*arrived)));
+                }
+                Arrival::NewSize { .. } if self.frames_of_feed > 0 => {
+                    debug!(
+                        source = self.input.name,
+                        "the pictures have another size: connecting again"
+                    );
                 }
                 Arrival::Stopped => return Ok(None),
                 // Another connection would bring the same: whoever wants these pictures has to have them decoded.
@@ -362,7 +453,7 @@ impl<P: Sent> Source<P> for Live<P> {
 impl<P: Sent> Live<P> {
     /// After a feed that gave no more pictures: waits for the next try. False if there is none.
     fn goes_on(&mut self, reason: Diagnosis, stop: &Stop) -> Result<bool, SourceError> {
-        if self.probes_longer(&reason) {
+        if self.probes_longer(&reason) || self.leaves_out(&reason) {
             return Ok(true);
         }
         let goes_on = self.lost(reason).and_then(|()| {
@@ -378,10 +469,10 @@ impl<P: Sent> Live<P> {
 }
 
 /// When a picture arrived: FFmpeg's reading of its data is what it was told, and its coming out of FFmpeg the best that is known otherwise.
-fn came<P>(arrived: &Arrived<P>) -> (SystemTime, Instant) {
-    let told = arrived
-        .seconds
-        .and_then(|seconds| UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?));
+fn came<P>(arrived: &Arrived<P>, our_clock: bool) -> (SystemTime, Instant) {
+    let told = arrived.micros.filter(|_| our_clock).and_then(|micros| {
+        UNIX_EPOCH.checked_add(Duration::from_micros(u64::try_from(micros).ok()?))
+    });
     let way = told
         .and_then(|told| arrived.arrived.duration_since(told).ok())
         .filter(|way| *way <= LONGEST_WAY);

@@ -4,7 +4,9 @@
 //! * `options`: how to read it.
 //! * `error`: what can go wrong; `mattebox_engine::status`: how a source is doing.
 //! * `input`: the FFmpeg command for it.
-//! * `feed`: one running FFmpeg and the pictures it sends; `pipe`: what is sent to it, of what can be read only once.
+//! * `plan`: what FFmpeg does with its streams.
+//! * `feed`: one running FFmpeg and what it sends; `decoded`: the pictures and the sound of it.
+//! * `pipe`: what is sent to FFmpeg, of what can be read only once.
 //! * `video`: what has an end: files and test patterns.
 //! * `live`: what goes on for ever and comes back: cameras and network streams.
 //! * `pictures`: folders of pictures, decoded without FFmpeg; `listing` finds them.
@@ -20,6 +22,7 @@
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+mod decoded;
 mod error;
 mod feed;
 mod files;
@@ -29,6 +32,7 @@ mod live;
 mod options;
 mod pictures;
 mod pipe;
+mod plan;
 mod spec;
 mod video;
 
@@ -39,6 +43,7 @@ pub use options::{RtspTransport, SourceOptions};
 pub use pictures::narrow;
 pub use spec::{CameraSource, SourceSpec, SourceSpecError};
 
+use crate::beside::{Beside, SoundPacket};
 use crate::ffmpeg::Ffmpeg;
 use feed::Sent;
 use image::RgbImage;
@@ -56,6 +61,8 @@ pub struct Picture<P = RgbImage> {
     pub time: Timestamp,
     /// Its latency begins here: when it arrived, of live sources; else when it had come out of FFmpeg, or its file was decoded.
     pub read: Instant,
+    /// What belongs to it.
+    pub beside: Beside,
 }
 
 /// What is known of a source before its pictures.
@@ -82,6 +89,11 @@ pub trait Source<P = RgbImage>: Send {
     ///
     /// After an error whose [`SourceError::is_fatal`] is false the source goes on: one picture is missing.
     fn next(&mut self, stop: &Stop) -> Result<Option<Picture<P>>, SourceError>;
+
+    /// After the end: the sound behind the last picture.
+    fn rest_of_sound(&mut self) -> Vec<SoundPacket> {
+        vec![]
+    }
 }
 
 /// Opens a source. Returns when it is known to work, as far as that can be known without its first picture: it may wait as

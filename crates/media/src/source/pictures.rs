@@ -1,6 +1,7 @@
 //! Pictures that have nothing to do with each other: a folder, a pattern, or one file.
 use super::video::USUAL_FPS;
 use super::{Picture, Source, SourceError, SourceInfo, SourceOptions};
+use crate::beside::Beside;
 use image::RgbImage;
 use mattebox_core::codec::{self, Crop, Decoder, Filter};
 use mattebox_core::frame::Timestamp;
@@ -143,6 +144,7 @@ impl Source for Pictures {
             picture,
             time,
             read: Instant::now(),
+            beside: Beside::default(),
         }))
     }
 }

@@ -1,14 +1,16 @@
 //! What has an end: video files, test patterns, standard input.
-use super::feed::{Arrival, Feed, Sent};
+use super::feed::{Arrival, Arrived, Feed, Heard, Sent};
 use super::input::{Input, Probe, Reading};
+use super::plan::{LeftOut, Plan};
 use super::{Picture, Source, SourceError, SourceInfo, SourceOptions};
+use crate::beside::{Beside, SoundPacket};
 use crate::ffmpeg::Ffmpeg;
 use crate::ffmpeg::diagnose::{diagnose, last_words};
 use crate::ffmpeg::log::Header;
 use mattebox_core::frame::Timestamp;
 use mattebox_engine::stop::Stop;
 use std::time::Duration;
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// Pictures per second where nobody says: FFmpeg's own choice.
 pub(super) const USUAL_FPS: f64 = 25.0;
@@ -23,15 +25,28 @@ pub(super) struct Video<P> {
     feed: Option<Feed<P>>,
     /// How the running feed looks at it first.
     probe: Probe,
+    /// What the running feed does with its streams.
+    plan: Plan,
+    /// What had to be left out of the plan, to be told when it helped.
+    left_out: Vec<&'static str>,
+    /// Its pictures change their size: each size has a feed of its own, and nothing rewinds by itself.
+    in_parts: bool,
     /// Pictures delivered.
     frames: u64,
     /// Pictures of the running feed.
     frames_of_feed: u64,
     /// Where the running feed began, in microseconds of the source's time.
     base: i64,
+    /// The same in the file, which may have been read several times.
+    place: i64,
     /// The time of the picture before, in the same.
     last: Option<i64>,
+    /// The sound behind the last picture.
+    rest: Vec<SoundPacket>,
 }
+
+/// How much earlier than a picture the feed begins that is to bring it: its time was rounded.
+const EARLIER_MICROS: i64 = 1000;
 
 impl<P: Sent> Video<P> {
     pub(super) fn open(
@@ -42,20 +57,31 @@ impl<P: Sent> Video<P> {
     ) -> Result<Self, SourceError> {
         let mut video = Video {
             base: micros(options.start.unwrap_or_default()),
+            place: micros(options.start.unwrap_or_default()),
             options: options.clone(),
             info: SourceInfo::default(),
             feed: None,
             probe: input.first_probe(options.file_stall(input.is_remote()), stop),
+            plan: Plan::first(options),
+            left_out: vec![],
+            in_parts: false,
             frames: 0,
             frames_of_feed: 0,
             last: None,
+            rest: vec![],
             ffmpeg,
             input,
         };
         loop {
-            let feed = video.start(options.duration)?;
+            let feed = video.start(options.start, options.duration)?;
             match feed.wait_for_header(video.patience(), stop) {
                 Some(header) if header.opened => {
+                    let plan = Plan::of(&header, options);
+                    let may_begin_again = video.input.can_be_read_from_its_beginning();
+                    if !P::AS_IT_WAS && plan != video.plan && may_begin_again {
+                        video.plan = plan;
+                        continue;
+                    }
                     video.info = describe(header, options);
                     video.info.motion_jpeg = header
                         .upright_motion_jpeg()
@@ -77,15 +103,27 @@ impl<P: Sent> Video<P> {
         }
     }
 
-    fn start(&self, duration: Option<Duration>) -> Result<Feed<P>, SourceError> {
+    fn start(
+        &self,
+        start: Option<Duration>,
+        duration: Option<Duration>,
+    ) -> Result<Feed<P>, SourceError> {
         let reading = Reading {
             live: false,
             our_clock: false,
             probe: self.probe,
+            start,
             duration,
+            rewinds: self.rewinds(),
+            plan: self.plan,
         };
         Feed::start(&self.input, &self.ffmpeg, &self.options, reading)
             .map_err(|error| self.failed(format!("cannot start FFmpeg: {error}")))
+    }
+
+    /// Whether FFmpeg itself begins again at the end.
+    fn rewinds(&self) -> bool {
+        self.options.repeat && self.input.can_rewind() && !self.in_parts
     }
 
     /// How long it may give no picture. Zero: for ever.
@@ -121,16 +159,26 @@ impl<P: Sent> Video<P> {
         }
     }
 
+    /// After a feed that gave no picture: leaves out one thing that this FFmpeg may not be able to do. False if there is none.
+    fn leaves_out(&mut self) -> bool {
+        let may_begin_again = self.frames == 0 && self.input.can_be_read_from_its_beginning();
+        let left_out = match may_begin_again && !P::AS_IT_WAS {
+            true => self.plan.leave_out(),
+            false => None,
+        };
+        if let Some(LeftOut::Loss(what)) = left_out {
+            self.left_out.push(what);
+        }
+        left_out.is_some()
+    }
+
     /// The time of a picture in microseconds: later than the one before, whatever the stream says.
-    fn time(&mut self, seconds: Option<f64>) -> i64 {
+    fn time(&mut self, micros: Option<i64>) -> i64 {
         let step = (1e6 / self.info.fps.unwrap_or(USUAL_FPS)) as i64;
         let after_last = self
             .last
             .map_or(self.base, |last| last.saturating_add(step));
-        let said = seconds.map(|seconds| {
-            self.base
-                .saturating_add((seconds.max(0.0) * 1e6).round() as i64)
-        });
+        let said = micros.map(|micros| self.base.saturating_add(micros.max(0)));
         let time = said
             .filter(|said| self.last.is_none_or(|last| *said > last))
             .unwrap_or(after_last);
@@ -147,7 +195,7 @@ impl<P: Sent> Video<P> {
                 warn!(
                     source = self.input.name,
                     frames = self.frames,
-                    "the video is damaged or cut short (FFmpeg: {words})"
+                    "FFmpeg met an error while it read the video: {words}"
                 );
             }
             return Ok(());
@@ -169,22 +217,75 @@ impl<P: Sent> Video<P> {
         ))
     }
 
-    /// Starts anew what cannot rewind by itself, for what is left of the duration. `None` when that is over.
+    /// Starts what cannot rewind by itself from its beginning, for what is left of the duration. `None` when that is over.
     fn again(&mut self) -> Result<Option<Feed<P>>, SourceError> {
-        self.frames_of_feed = 0;
         let step = (1e6 / self.info.fps.unwrap_or(USUAL_FPS)) as i64;
         self.base = self.last.unwrap_or_default().saturating_add(step);
+        self.part(self.options.start)
+    }
+
+    /// Starts a feed at a place of the file. Its first picture has the time `base`.
+    fn part(&mut self, start: Option<Duration>) -> Result<Option<Feed<P>>, SourceError> {
+        self.frames_of_feed = 0;
         let passed = Duration::from_micros(self.base.unsigned_abs())
             .saturating_sub(self.options.start.unwrap_or_default());
-        match self
+        let left = self
             .options
             .duration
-            .map(|duration| duration.saturating_sub(passed))
-        {
+            .map(|duration| duration.saturating_sub(passed));
+        match left {
             Some(left) if left.is_zero() => Ok(None),
-            left => self.start(left).map(Some),
+            left => self.start(start, left).map(Some),
         }
     }
+
+    /// Starts the feed that brings the picture at `micros` of the one before, whose size is another.
+    fn new_size(&mut self, micros: i64) -> Result<Option<Feed<P>>, SourceError> {
+        // Where the file was last begun from its beginning, times and places differ.
+        let begun = self.base.saturating_sub(self.place);
+        let base = self
+            .base
+            .saturating_add(micros - EARLIER_MICROS)
+            .max(self.base);
+        self.in_parts = true;
+        self.base = base;
+        self.place = base.saturating_sub(begun);
+        debug!(
+            source = self.input.name,
+            micros = base,
+            "the pictures have another size"
+        );
+        self.part(Some(Duration::from_micros(self.place.unsigned_abs())))
+    }
+
+    fn picture(&mut self, arrived: Arrived<P>) -> Picture<P> {
+        self.frames += 1;
+        self.frames_of_feed += 1;
+        for what in self.left_out.drain(..) {
+            warn!(source = self.input.name, "{what}");
+        }
+        let base = self.base;
+        Picture {
+            picture: arrived.picture,
+            time: Timestamp(self.time(arrived.micros)),
+            read: arrived.read,
+            beside: Beside {
+                pixel_aspect: arrived.pixel_aspect,
+                sound_format: arrived.sound_format,
+                sound: sound_from(base, arrived.sound),
+            },
+        }
+    }
+}
+
+/// Sound by the clock of the source, whose feed began at `base`.
+fn sound_from(base: i64, heard: Vec<Heard>) -> Vec<SoundPacket> {
+    let packet = |heard: Heard| SoundPacket {
+        time: Timestamp(base.saturating_add(heard.micros)),
+        bytes: heard.bytes,
+        is_key: heard.is_key,
+    };
+    heard.into_iter().map(packet).collect()
 }
 
 impl<P: Sent> Source<P> for Video<P> {
@@ -197,28 +298,32 @@ impl<P: Sent> Source<P> for Video<P> {
             match feed.next(self.patience(), stop) {
                 Arrival::Picture(arrived) => {
                     self.feed = Some(feed);
-                    self.frames += 1;
-                    self.frames_of_feed += 1;
-                    let time = Timestamp(self.time(arrived.seconds));
-                    return Ok(Some(Picture {
-                        picture: arrived.picture,
-                        time,
-                        read: arrived.read,
-                    }));
+                    return Ok(Some(self.picture(*arrived)));
                 }
                 Arrival::Stopped => return Ok(None),
-                Arrival::Ended => {
+                Arrival::NewSize { micros } if self.frames_of_feed > 0 => {
+                    self.feed = self.new_size(micros)?;
+                }
+                Arrival::NewSize { .. } => {
+                    return Err(self.failed("FFmpeg sends pictures of no certain size".to_owned()));
+                }
+                Arrival::Ended(heard) => {
                     match self.end(feed) {
-                        Err(_) if self.probes_longer() => {
-                            self.feed = Some(self.start(self.options.duration)?);
+                        Err(_) if self.probes_longer() || self.leaves_out() => {
+                            let SourceOptions {
+                                start, duration, ..
+                            } = self.options;
+                            self.feed = Some(self.start(start, duration)?);
                             continue;
                         }
                         end => end?,
                     }
+                    self.rest = sound_from(self.base, heard);
                     // A piece too short for a picture would be started again and again.
                     let can_begin_again =
-                        !self.input.can_rewind() && self.input.can_be_read_from_its_beginning();
+                        !self.rewinds() && self.input.can_be_read_from_its_beginning();
                     if self.options.repeat && can_begin_again && self.frames_of_feed > 0 {
+                        self.place = micros(self.options.start.unwrap_or_default());
                         self.feed = self.again()?;
                     }
                 }
@@ -228,6 +333,10 @@ impl<P: Sent> Source<P> for Video<P> {
         }
         Ok(None)
     }
+
+    fn rest_of_sound(&mut self) -> Vec<SoundPacket> {
+        std::mem::take(&mut self.rest)
+    }
 }
 
 fn micros(time: Duration) -> i64 {
@@ -235,7 +344,7 @@ fn micros(time: Duration) -> i64 {
 }
 
 fn describe(header: Header, options: &SourceOptions) -> SourceInfo {
-    let fps = options.fps.or(header.fps);
+    let fps = options.fps.or(header.fps());
     let there = header
         .duration
         .map(|seconds| seconds - options.start.unwrap_or_default().as_secs_f64());

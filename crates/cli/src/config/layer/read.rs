@@ -15,6 +15,10 @@ pub struct ReadLayer {
     #[arg(long, env = "MAX_WIDTH", value_name = "PIXELS", allow_negative_numbers = true, help_heading = READ)]
     pub max_width: Option<i64>,
 
+    /// Make whole pictures of interlaced video: auto (where the video says that it is), or off
+    #[arg(long, env = "MATTEBOX_DEINTERLACE", value_name = "WHEN", help_heading = READ)]
+    pub deinterlace: Option<String>,
+
     /// Start the source again when it ends
     #[arg(long = "loop", env = "MATTEBOX_LOOP", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = READ)]
     #[serde(rename = "loop")]

@@ -28,6 +28,10 @@ pub struct RunLayer {
     #[arg(long, env = "MATTEBOX_ALPHA_OUT", value_name = "DIR", help_heading = WHAT)]
     pub alpha_out: Option<String>,
 
+    /// Leave the sound of the source out of a video or stream
+    #[arg(long, env = "MATTEBOX_NO_AUDIO", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = WHAT)]
+    pub no_audio: Option<bool>,
+
     /// Where the folder holds frames of an earlier run: keep them, and number the new ones above them
     #[arg(long, env = "MATTEBOX_APPEND", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = WHAT)]
     pub append: Option<bool>,

@@ -1,0 +1,180 @@
+//! What an encoder is sent: pictures with their times, and sound beside them.
+use super::format::Shape;
+use crate::beside::{Beside, SoundFormat, SoundPacket};
+use crate::ffmpeg::nut::{Content, Packet, Stream, Writer};
+use crossbeam_channel::{Receiver, Sender};
+use mattebox_core::frame::Timestamp;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+/// Units of time in a second, those of MPEG. All usual rates are whole numbers of them.
+pub(super) const TIME_UNITS: u32 = 90_000;
+/// Two pictures that came closer to each other are this far apart, in microseconds: streams have times in milliseconds.
+const CLOSEST: i64 = 1000;
+
+/// What the encoder is told before the first picture.
+#[derive(Debug)]
+pub(super) struct Description {
+    pub(super) shape: Shape,
+    pub(super) pixel_aspect: Option<(u32, u32)>,
+    pub(super) sound: Option<Arc<SoundFormat>>,
+    pub(super) fps: f64,
+}
+
+/// A picture, and the sound before it.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// Its samples. `None`: there is only sound.
+    pub(super) samples: Option<Vec<u8>>,
+    /// Microseconds since the first.
+    pub(super) micros: i64,
+    pub(super) sound: Vec<SoundPacket>,
+}
+
+/// The times of a video begin at 0 and go on.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    first: Option<Timestamp>,
+    last: Option<i64>,
+}
+
+impl Clock {
+    /// The time of a picture in microseconds since the first; later than the one before.
+    pub(super) fn picture(&mut self, time: Timestamp) -> i64 {
+        let first = *self.first.get_or_insert(time);
+        let since = time.0.saturating_sub(first.0).max(0);
+        let micros = match self.last {
+            Some(last) => since.max(last.saturating_add(CLOSEST)),
+            None => since,
+        };
+        self.last = Some(micros);
+        micros
+    }
+
+    /// Sound by the same clock. That from before the first picture is left out.
+    pub(super) fn sound(&self, mut sound: Vec<SoundPacket>) -> Vec<SoundPacket> {
+        let first = self.first.map_or(0, |first| first.0);
+        for packet in &mut sound {
+            packet.time = Timestamp(packet.time.0.saturating_sub(first));
+        }
+        sound.retain(|packet| packet.time.0 >= 0);
+        sound
+    }
+}
+
+impl Description {
+    pub(super) fn new(shape: Shape, beside: &Beside, fps: f64, takes_sound: bool) -> Self {
+        let sound = beside.sound_format.clone().filter(|_| takes_sound);
+        Description {
+            shape,
+            pixel_aspect: beside.pixel_aspect,
+            sound,
+            fps,
+        }
+    }
+
+    fn streams(&self) -> Vec<Stream> {
+        let video = Stream {
+            codec_tag: match self.shape.alpha {
+                true => b"RGBA".to_vec(),
+                false => b"RGB\x18".to_vec(),
+            },
+            time_base: (1, TIME_UNITS),
+            decode_delay: 0,
+            codec_private: vec![],
+            content: Content::Video {
+                width: self.shape.width,
+                height: self.shape.height,
+                pixel_aspect: self.pixel_aspect.unwrap_or((1, 1)),
+            },
+        };
+        let sound = self.sound.as_ref().map(|format| format.stream.clone());
+        std::iter::once(video).chain(sound).collect()
+    }
+
+    /// The rate as a fraction: those of NTSC are 1/1.001 of a whole number.
+    fn frame_rate(&self) -> (u32, u32) {
+        let whole = self.fps.round();
+        if (self.fps - whole).abs() < 1e-6 {
+            return (whole as u32, 1);
+        }
+        let ntsc = (self.fps * 1.001).round();
+        match (self.fps * 1.001 - ntsc).abs() < 1e-4 {
+            true => (ntsc as u32 * 1000, 1001),
+            false => ((self.fps * 1000.0).round().max(1.0) as u32, 1000),
+        }
+    }
+}
+
+/// Hands pieces to the encoder until there are no more, or it takes no more.
+pub(super) fn feed(
+    to: impl Write,
+    description: &Description,
+    pieces: &Receiver<Piece>,
+    used: &Sender<Vec<u8>>,
+) -> io::Result<()> {
+    let streams = description.streams();
+    let has_sound = streams.len() > 1;
+    let mut to = Writer::new(to, streams, Some(description.frame_rate()))?;
+    for piece in pieces {
+        for packet in piece.sound.iter().filter(|_| has_sound) {
+            let header = Packet {
+                stream: 1,
+                micros: packet.time.0,
+                is_key: packet.is_key,
+            };
+            to.write(header, &packet.bytes)?;
+        }
+        if let Some(samples) = piece.samples {
+            let header = Packet {
+                stream: 0,
+                micros: piece.micros,
+                is_key: true,
+            };
+            to.write(header, &samples)?;
+            let _ = used.try_send(samples);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_begin_at_zero_and_go_on() {
+        let mut clock = Clock::default();
+        let times = [5_000_000, 5_040_000, 5_040_000, 5_039_000, 5_080_000];
+        let shown = times.map(|time| clock.picture(Timestamp(time)));
+        assert_eq!(shown, [0, 40_000, 41_000, 42_000, 80_000]);
+        let sound = [4_999_999, 5_000_000, 5_100_000].map(|time| SoundPacket {
+            time: Timestamp(time),
+            bytes: vec![],
+            is_key: true,
+        });
+        let heard: Vec<i64> = clock
+            .sound(sound.to_vec())
+            .iter()
+            .map(|s| s.time.0)
+            .collect();
+        assert_eq!(heard, [0, 100_000]);
+    }
+
+    #[test]
+    fn rates_are_said_exactly() {
+        let rate = |fps| {
+            let shape = Shape {
+                width: 1,
+                height: 1,
+                alpha: false,
+            };
+            Description::new(shape, &Beside::default(), fps, false).frame_rate()
+        };
+        assert_eq!(rate(25.0), (25, 1));
+        assert_eq!(rate(30_000.0 / 1001.0), (30_000, 1001));
+        assert_eq!(rate(24_000.0 / 1001.0), (24_000, 1001));
+        assert_eq!(rate(12.5), (12_500, 1000));
+        assert_eq!(rate(0.2), (200, 1000));
+    }
+}

@@ -1,0 +1,145 @@
+//! What FFmpeg is asked to do beyond decoding. It depends on what is in the input, which shows only when it is open: then it is opened once
+//! more, by a better plan.
+use super::SourceOptions;
+use crate::ffmpeg::log::Header;
+use crate::ffmpeg::streams::Light;
+
+/// What is done with an input's streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// The place of the video, where it is not the first.
+    pub(super) stream: Option<u32>,
+    /// Pictures that hold two are made one.
+    pub(super) deinterlace: bool,
+    /// Colours beyond those of a usual screen are brought within them.
+    pub(super) gamut: Gamut,
+    /// The sound comes with the pictures.
+    pub(super) sound: bool,
+    /// Pictures that are higher than wide are marked, so that a camera that is turned over is noticed. Those of an odd width or height cannot
+    /// be.
+    pub(super) marks_portrait: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Plan {
+            stream: None,
+            deinterlace: false,
+            gamut: Gamut::Usual,
+            sound: false,
+            marks_portrait: true,
+        }
+    }
+}
+
+/// What is left out of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LeftOut {
+    /// What is not missed.
+    Detail,
+    /// What has to be told.
+    Loss(&'static str),
+}
+
+/// What a usual screen cannot show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Gamut {
+    /// Nothing.
+    #[default]
+    Usual,
+    /// Stronger colours: the primaries of BT.2020.
+    Wide,
+    /// The same, and more light, in the code of SMPTE ST 2084 (PQ).
+    Pq,
+    /// The same in that of ARIB STD-B67 (HLG).
+    Hlg,
+}
+
+impl Plan {
+    /// What is done before anything is known of the input.
+    pub(super) fn first(options: &SourceOptions) -> Self {
+        Plan {
+            sound: options.sound,
+            ..Plan::default()
+        }
+    }
+
+    /// What suits an input.
+    pub(super) fn of(header: &Header, options: &SourceOptions) -> Self {
+        let Some(video) = header.video else {
+            return Plan::first(options);
+        };
+        Plan {
+            stream: Some(video.index).filter(|index| Some(*index) != header.first_video),
+            deinterlace: video.is_interlaced && options.deinterlace,
+            gamut: match (video.colours.light, video.colours.is_wide) {
+                (Some(Light::Pq), _) => Gamut::Pq,
+                (Some(Light::Hlg), _) => Gamut::Hlg,
+                (None, true) => Gamut::Wide,
+                (None, false) => Gamut::Usual,
+            },
+            sound: options.sound,
+            marks_portrait: true,
+        }
+    }
+
+    /// Leaves out one thing that this FFmpeg may not be able to do. `None`: there is none left.
+    pub(super) fn leave_out(&mut self) -> Option<LeftOut> {
+        match self {
+            Plan {
+                marks_portrait: marks @ true,
+                ..
+            } => {
+                *marks = false;
+                Some(LeftOut::Detail)
+            }
+            Plan {
+                gamut: gamut @ (Gamut::Pq | Gamut::Hlg | Gamut::Wide),
+                ..
+            } => {
+                *gamut = Gamut::Usual;
+                Some(LeftOut::Loss(
+                    "its colours stay as they are, brighter or stronger than screens show them: \
+                     this FFmpeg has no filter zscale",
+                ))
+            }
+            Plan {
+                sound: sound @ true,
+                ..
+            } => {
+                *sound = false;
+                Some(LeftOut::Loss(
+                    "its sound is left out: FFmpeg cannot pass it on",
+                ))
+            }
+            _ => None,
+        }
+    }
+
+    /// The filters that make one picture of two.
+    pub(super) fn deinterlacer(&self) -> Option<&'static str> {
+        self.deinterlace
+            .then_some("bwdif=mode=send_frame:deint=interlaced")
+    }
+
+    /// The filters that bring colours within those of a usual screen.
+    pub(super) fn tone_map(&self) -> Option<String> {
+        let wide = "zscale=primariesin=2020:matrixin=2020_ncl";
+        let light = match self.gamut {
+            Gamut::Usual => return None,
+            Gamut::Wide => {
+                return Some(format!(
+                    "{wide}:transferin=709:primaries=709:transfer=709:matrix=709:range=limited"
+                ));
+            }
+            Gamut::Pq => "smpte2084",
+            Gamut::Hlg => "arib-std-b67",
+        };
+        // Light in units of 203 cd/m2, the white of text and paper (ITU-R BT.2408). Pictures are sRGB.
+        Some(format!(
+            "{wide}:transferin={light}:transfer=linear:npl=203,format=gbrpf32le,\
+             zscale=primaries=709,tonemap=mobius:param=0.9:desat=0,\
+             zscale=transfer=iec61966-2-1:matrix=709:range=limited"
+        ))
+    }
+}
