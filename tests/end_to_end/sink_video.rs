@@ -1,9 +1,10 @@
 //! Videos through FFmpeg: what was written is read back and compared; and nothing half-written has
 //! a final name.
 
-use crate::kit::{SmallDisk, collect, free_port, open, sample, shield};
+use crate::kit::{SmallDisk, collect, free_port, open, sample, shield, try_open, until};
 use image::{Rgb, RgbImage, Rgba, RgbaImage};
 use mattebox_core::compose::Composed;
+use mattebox_engine::stop::Stop;
 use mattebox_media::sink::{OrderedSink, SinkError, SinkOptions, open_ordered};
 use mattebox_media::source::SourceOptions;
 use mattebox_store::OnExisting;
@@ -228,25 +229,80 @@ fn formats_that_cannot_be_transparent_say_which_can() {
 }
 
 #[test]
-fn a_video_that_is_not_finished_leaves_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.mp4");
-    let mut sink = try_sink(&text(&path), &SinkOptions::default()).unwrap();
-    sink.write(&Composed::Rgb(RgbImage::new(64, 64))).unwrap();
-    drop(sink);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    // Without a picture there is no video, and that is no failure.
-    try_sink(&text(&path), &SinkOptions::default())
-        .unwrap()
-        .finish()
-        .unwrap();
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+fn a_video_that_is_not_finished_is_kept_under_another_name() {
+    for name in ["a.mp4", "a.mov", "a.mkv", "a.webm", "a.ts", "a.gif"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let mut sink = try_sink(&text(&path), &SinkOptions::default()).unwrap();
+        for number in 0..3 {
+            sink.write(&noise_of(64, 64, number)).unwrap();
+        }
+        drop(sink);
+        let names = names(folder.path());
+        assert_eq!(names, [name.replace('.', ".unfinished.")]);
+        assert_eq!(read_back(&folder.path().join(&names[0])).len(), 3, "{name}");
+    }
 }
 
 #[test]
-fn a_size_that_changes_is_refused() {
+fn a_video_without_a_picture_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let mut sink = try_sink(&text(&folder.path().join("a.mp4")), &SinkOptions::default()).unwrap();
+    let path = folder.path().join("a.mp4");
+    for segment in [None, Some(Duration::from_secs(1))] {
+        let options = SinkOptions {
+            segment,
+            ..Default::default()
+        };
+        // That is no failure.
+        try_sink(&text(&path), &options).unwrap().finish().unwrap();
+        drop(try_sink(&text(&path), &options).unwrap());
+        assert_eq!(names(folder.path()), [""; 0]);
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_size_that_changes_begins_a_new_file() {
+    for kind in ["mp4", "mkv", "webm"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(format!("a.{kind}"));
+        let mut sink = try_sink(&text(&path), &SinkOptions::default()).unwrap();
+        for (width, count) in [(64, 3), (80, 2), (64, 1)] {
+            for _ in 0..count {
+                let picture = RgbImage::new(width, 64);
+                sink.write(&Composed::Rgb(picture)).unwrap();
+            }
+        }
+        sink.finish().unwrap();
+        let wanted = ["a-0001", "a-0002", "a"].map(|stem| format!("{stem}.{kind}"));
+        assert_eq!(names(folder.path()), wanted);
+        for (name, width, count) in [("a", 64, 3), ("a-0001", 80, 2), ("a-0002", 64, 1)] {
+            let back = read_back(&folder.path().join(format!("{name}.{kind}")));
+            assert_eq!(
+                (back[0].width(), back.len()),
+                (width, count),
+                "{name}.{kind}"
+            );
+        }
+    }
+}
+
+#[test]
+fn photos_of_different_sizes_are_no_video() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SinkOptions {
+        still: true,
+        ..Default::default()
+    };
+    let mut sink = try_sink(&text(&folder.path().join("a.mp4")), &options).unwrap();
     sink.write(&Composed::Rgb(RgbImage::new(64, 64))).unwrap();
     let message = sink
         .write(&Composed::Rgb(RgbImage::new(64, 62)))
@@ -256,6 +312,47 @@ fn a_size_that_changes_is_refused() {
         message.contains("a.mp4: picture 1 is 64x62, those before are 64x64"),
         "{message}"
     );
+}
+
+#[test]
+fn an_encoder_that_never_ends_has_all_but_two_seconds_on_the_disk() {
+    for (kind, fps, live, wanted) in [
+        ("mp4", 25.0, false, 150),
+        ("mkv", 25.0, false, 150),
+        ("webm", 25.0, false, 150),
+        ("ts", 25.0, false, 150),
+        ("mp4", 4.0, false, 192),
+        ("mkv", 4.0, true, 150),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(format!("a.{kind}"));
+        let options = SinkOptions {
+            fps: Some(fps),
+            live,
+            ..Default::default()
+        };
+        let mut sink = try_sink(&text(&path), &options).unwrap();
+        for number in 0..200 {
+            sink.write(&noise_of(64, 48, number)).unwrap();
+            if live {
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+        let unfinished = folder.path().join(format!("a.unfinished.{kind}"));
+        until("all but two seconds", || {
+            let source = try_open(&text(&unfinished), &SourceOptions::default());
+            source.is_ok_and(|mut source| {
+                let stop = Stop::new();
+                let mut count = 0;
+                while let Ok(Some(_)) = source.next(&stop) {
+                    count += 1;
+                }
+                count >= wanted
+            })
+        });
+        sink.finish().unwrap();
+        assert_eq!(read_back(&path).len(), 200, "{kind}");
+    }
 }
 
 #[test]
@@ -328,7 +425,7 @@ fn noise_of(width: u32, height: u32, number: u32) -> Composed {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_an_error_and_leaves_nothing() {
+fn a_full_disk_is_an_error_that_says_where_the_video_is() {
     let Some(disk) = SmallDisk::mount("256k") else {
         return;
     };
@@ -342,7 +439,11 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
             message.contains(name) && message.contains("the disk is full: free some space"),
             "{message}"
         );
-        assert_eq!(fs::read_dir(disk.path()).unwrap().count(), 0, "{name}");
+        let kept = name.replace('.', ".unfinished.");
+        assert!(message.contains(&format!("is in {}", text(&disk.path().join(&kept)))));
+        assert_eq!(names(disk.path()), [kept.clone()]);
+        assert!(!read_back(&disk.path().join(&kept)).is_empty(), "{name}");
+        fs::remove_file(disk.path().join(&kept)).unwrap();
     }
 }
 

@@ -69,7 +69,7 @@ impl Writer {
                 shared.queues.done(id);
             }
         }
-        // An aborted or failed run leaves nothing under the final name: dropping the sink removes what was begun.
+        // An aborted or failed run leaves nothing under the final name.
         if let Some(sink) = sink
             && !shared.abort.is_stopped()
             && shared.lanes[self.lane]
@@ -105,6 +105,7 @@ impl Writer {
                 let options = SinkOptions {
                     fps,
                     live: self.options.live || info.live,
+                    still: info.still,
                     ..self.options.clone()
                 };
                 *sink = Some(sink::open_ordered(&self.spec, &options)?);

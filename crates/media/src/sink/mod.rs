@@ -7,11 +7,15 @@
 //! * `error`: what can go wrong.
 //! * `format`: the FFmpeg options for each kind of video and stream.
 //! * `video`: one running encoder.
+//! * `recording`: video files, one after the other; `part_name`: their names; `index`: where players look first.
 //! * `pipe`: named pipes and devices, which are written into.
 //! * `stream`: bare pictures on standard output.
 mod error;
 mod format;
+mod index;
+mod part_name;
 mod pipe;
+mod recording;
 mod spec;
 mod stream;
 mod video;
@@ -38,7 +42,12 @@ pub struct SinkOptions {
     /// The pictures are live: each is shown when it came, not one `fps`-th of a second after the one before. Streams to
     /// an address are always written so.
     pub live: bool,
+    /// The pictures have nothing to do with each other: where their size changes that is an error, and no further file is begun.
+    pub still: bool,
+    /// Begin a new video file after this much. The files are numbered.
+    pub segment: Option<Duration>,
     /// What to do when the video file exists; a pipe is written into. `Skip` is the same as `Fail`: look before there is work to skip.
+    /// Numbered files are never replaced.
     pub on_existing: OnExisting,
     /// The file is on the disk, and outlives a power failure, when it is finished.
     pub durable: bool,
@@ -58,6 +67,8 @@ impl Default for SinkOptions {
             fps: None,
             alpha: false,
             live: false,
+            still: false,
+            segment: None,
             on_existing: OnExisting::default(),
             durable: false,
             stdout: StdoutFormat::default(),
@@ -68,9 +79,11 @@ impl Default for SinkOptions {
     }
 }
 
-/// Takes pictures in order. Dropped without [`OrderedSink::finish`] it leaves nothing under a final name.
+/// Takes pictures in order. Dropped without [`OrderedSink::finish`] it leaves nothing under a final name. A video file that has
+/// pictures stays under its unfinished name then.
 pub trait OrderedSink: Send {
-    /// Takes the next picture. All must have one size; the first decides. After an error the sink is of no more use.
+    /// Takes the next picture. Only files may follow a size that changes: see [`SinkOptions::still`]. After an error the sink is of no
+    /// more use.
     fn write(&mut self, picture: &Composed) -> Result<(), SinkError>;
 
     /// Completes what was written and gives it its name.
@@ -96,7 +109,10 @@ pub fn open_ordered(
             })
         }
         SinkSpec::Stdout => Ok(stream::on_stdout(options.stdout)),
-        SinkSpec::Video(path) => Ok(Box::new(video::Video::to_file(path, options)?)),
+        SinkSpec::Video(path) if InPlace::of(path) == InPlace::Pipe => {
+            Ok(Box::new(video::Video::to_pipe(path, options)?))
+        }
+        SinkSpec::Video(path) => Ok(Box::new(recording::Recording::open(path, options)?)),
         SinkSpec::Url(url) => Ok(Box::new(video::Video::to_url(url, options)?)),
         SinkSpec::Directory(_) | SinkSpec::Nothing => {
             let problem = "a folder takes pictures in any order, it is no stream".to_owned();

@@ -1,6 +1,6 @@
 //! One running encoder: a video file, a named pipe, or a stream to an address.
-use super::format::{Format, Shape};
-use super::pipe::{self, InPlace};
+use super::format::{Carrier, Format, Shape};
+use super::pipe;
 use super::{OrderedSink, SinkError, SinkOptions};
 use crate::ffmpeg::diagnose::{Kind, diagnose};
 use crate::ffmpeg::log::Log;
@@ -9,8 +9,6 @@ use crate::ffmpeg::{Ffmpeg, file_url};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender};
 use mattebox_core::compose::Composed;
 use mattebox_engine::address::Address;
-use mattebox_store::pending::remove_stale;
-use mattebox_store::{OnExisting, PendingFile, StoreError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Stdio};
@@ -24,8 +22,10 @@ const WAITING_PICTURES: usize = 2;
 const GLANCE: Duration = Duration::from_millis(50);
 /// Pictures per second where nobody says.
 const USUAL_FPS: f64 = 25.0;
+/// How long an encoder may still write when a recording ends early.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Words of FFmpeg that mean a spoilt file although it ends as if all were well.
-const SPOILT: &[&str] = &[
+pub(super) const SPOILT: &[&str] = &[
     "error writing",
     "no space left",
     "file too large",
@@ -50,8 +50,8 @@ pub(super) struct Video {
 
 #[derive(Debug)]
 enum Output {
-    /// A hidden file that gets its name at the end.
-    File(PendingFile),
+    /// A file that another part of the sink has made.
+    File(PathBuf),
     Pipe(PathBuf),
     Url(Address),
 }
@@ -69,47 +69,38 @@ struct Encoder {
 }
 
 impl Video {
-    pub(super) fn to_file(path: &Path, options: &SinkOptions) -> Result<Self, SinkError> {
-        let extension = path
-            .extension()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .to_lowercase();
+    /// Writes over `path`; messages call it `name`.
+    pub(super) fn to_file(
+        path: &Path,
+        name: String,
+        format: Format,
+        ffmpeg: Ffmpeg,
+        options: &SinkOptions,
+    ) -> Self {
+        Video::new(name, format, ffmpeg, options, Output::File(path.to_owned()))
+    }
+
+    /// Writes into a named pipe.
+    pub(super) fn to_pipe(path: &Path, options: &SinkOptions) -> Result<Self, SinkError> {
         let name = path.display().to_string();
-        let Some(format) = Format::of_extension(&extension) else {
+        let format = Video::format_of(path, options)?;
+        let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
+        let output = Output::Pipe(path.to_owned());
+        Ok(Video::new(name, format, ffmpeg, options, output))
+    }
+
+    /// The format of a file by its name, if it can be written as the options say.
+    pub(super) fn format_of(path: &Path, options: &SinkOptions) -> Result<Format, SinkError> {
+        let name = path.display().to_string();
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        let Some(format) = Format::of_extension(&extension.to_lowercase()) else {
             return Err(SinkError::Usage {
                 name,
                 problem: "this kind of video is not written".to_owned(),
             });
         };
         Video::check(format, &name, options)?;
-        if InPlace::of(path) == InPlace::Pipe {
-            let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
-            return Ok(Video::new(
-                name,
-                format,
-                ffmpeg,
-                options,
-                Output::Pipe(path.to_owned()),
-            ));
-        }
-        if options.on_existing != OnExisting::Overwrite && path.symlink_metadata().is_ok() {
-            return Err(StoreError::Exists(path.to_owned()).into());
-        }
-        let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        mattebox_store::pending::create_folder(folder)?;
-        remove_stale(folder);
-        Ok(Video::new(
-            name,
-            format,
-            ffmpeg,
-            options,
-            Output::File(PendingFile::create(path)?),
-        ))
+        Ok(format)
     }
 
     pub(super) fn to_url(url: &Address, options: &SinkOptions) -> Result<Self, SinkError> {
@@ -168,7 +159,11 @@ impl Video {
 
     fn start(&self, shape: Shape) -> Result<Encoder, SinkError> {
         let fps = self.options.fps.unwrap_or(USUAL_FPS);
-        let is_pipe = matches!(self.output, Output::Pipe(_));
+        let carrier = match self.output {
+            Output::File(_) => Carrier::File,
+            Output::Pipe(_) => Carrier::Pipe,
+            Output::Url(_) => Carrier::Address,
+        };
         let by_clock = self.options.live || matches!(self.output, Output::Url(_));
         let mut command = self.ffmpeg.command();
         command.args([
@@ -189,7 +184,7 @@ impl Video {
         }
         command
             .args(["-i", "pipe:0"])
-            .args(self.format.options(shape, fps, is_pipe));
+            .args(self.format.options(shape, fps, carrier));
         if by_clock {
             // Times in milliseconds: in steps of a frame, two that come close together would be one.
             command
@@ -200,7 +195,7 @@ impl Video {
         }
         command.stdin(Stdio::piped()).stdout(Stdio::null());
         match &self.output {
-            Output::File(file) => command.arg(file_url(file.path())),
+            Output::File(file) => command.arg(file_url(file)),
             Output::Pipe(path) => {
                 let opened = pipe::open(path, &self.options.abort);
                 let pipe = opened
@@ -230,6 +225,24 @@ impl Video {
             spare,
             feeder,
         })
+    }
+
+    /// Pictures taken.
+    pub(super) fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Ends early: the encoder may still write what it has, if that does not take long.
+    pub(super) fn cut_short(&mut self) {
+        if let Some(encoder) = self.encoder.take() {
+            let Encoder {
+                mut process,
+                pictures,
+                ..
+            } = encoder;
+            drop(pictures);
+            process.wait(LAST_WORDS);
+        }
     }
 
     fn failed(&self, problem: String) -> SinkError {
@@ -357,16 +370,6 @@ impl OrderedSink for Video {
                 warn!(sink = self.name, "no picture came: nothing is written");
                 return Ok(());
             }
-        }
-        match self.output {
-            Output::File(file) => {
-                let on_existing = match self.options.on_existing {
-                    OnExisting::Overwrite => OnExisting::Overwrite,
-                    OnExisting::Skip | OnExisting::Fail => OnExisting::Fail,
-                };
-                file.commit(on_existing, self.options.durable)?;
-            }
-            Output::Pipe(_) | Output::Url(_) => {}
         }
         Ok(())
     }
