@@ -13,6 +13,7 @@
 //! - [`eval`]: `mattebox eval`
 //! - [`source_pictures`], [`source_video`], [`source_live`]: sources, by the library
 //! - [`sink_video`]: videos that are written, by the library
+//! - [`recordings`]: videos that survive a crash and a full disk; segments
 //! - [`kafka_broker`]: the broker that the tests below use
 //! - [`kafka_camera`], [`kafka_worker`]: `mattebox camera` and `mattebox worker`
 //! - [`kafka_identity`]: every frame has its own name and number
@@ -43,6 +44,7 @@ mod kafka_worker;
 mod kit;
 mod live;
 mod outputs;
+mod recordings;
 mod run;
 mod secrets;
 mod settings_file;

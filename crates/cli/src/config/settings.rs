@@ -9,7 +9,7 @@ use super::{
 };
 use mattebox_engine::{FrameSettings, trace::TraceSettings};
 use mattebox_media::{
-    sink::SinkSpec,
+    sink::{InPlace, SinkSpec},
     source::{CameraSource, SourceOptions},
 };
 use mattebox_server::ViewSettings;
@@ -31,6 +31,8 @@ pub struct RunSettings {
     pub frame: FrameSettings,
     /// The format of pictures.
     pub format: Format,
+    /// After how much a new video file begins.
+    pub segment: Option<Duration>,
     /// What happens to a file that is there.
     pub on_existing: OnExisting,
     /// What happens to frames that the folders hold.
@@ -95,6 +97,7 @@ impl RunSettings {
             return Err(check.error("out", sink, reason));
         }
         let alpha_out = outputs::alpha_out(&check, &l.alpha_out)?;
+        let segment = segment(&check, &l.segment, &sink)?;
         let on_existing = check.parse("on_existing", &made.on_existing)?;
         let earlier_frames = earlier_frames(&check, l.append, on_existing)?;
         if earlier_frames == EarlierFrames::Append {
@@ -107,6 +110,7 @@ impl RunSettings {
             sink,
             frame,
             format,
+            segment,
             on_existing,
             earlier_frames,
             alpha_out,
@@ -155,6 +159,31 @@ fn earlier_frames(
         (false, OnExisting::Overwrite) => Ok(EarlierFrames::Refuse),
         (false, OnExisting::Skip | OnExisting::Fail) => Ok(EarlierFrames::Keep),
     }
+}
+
+/// How long a file of a recording is.
+fn segment(
+    check: &Check<'_>,
+    text: &Option<String>,
+    sink: &SinkSpec,
+) -> Result<Option<Duration>, ConfigError> {
+    let segment = check.positive_span("segment", text)?;
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    let reason = match sink {
+        SinkSpec::Video(path) if InPlace::of(path) == InPlace::Pipe => {
+            "a pipe is no file that another one could follow: give a video file (--out rec.mkv)"
+        }
+        SinkSpec::Video(_) => return Ok(segment),
+        SinkSpec::Directory(_) => {
+            "a folder has a file for each picture: give a video file (--out rec.mkv)"
+        }
+        SinkSpec::Url(_) | SinkSpec::Stdout | SinkSpec::Nothing => {
+            "only a video file can be followed by another one: give one (--out rec.mkv)"
+        }
+    };
+    Err(check.error("segment", text, reason))
 }
 
 /// Only the files of a folder can be added to.
@@ -261,6 +290,19 @@ mod tests {
             ),
             (&["a.mp4", "--append", "-o", "x.mp4"], &["append", "video"]),
             (&["a.mp4", "--append", "-o", "-"], &["append", "folder"]),
+            (
+                &["a.mp4", "-o", "x.mp4", "--segment", "0"],
+                &["segment", "longer"],
+            ),
+            (
+                &["a.mp4", "-o", "x.mp4", "--segment", "soon"],
+                &["segment", "soon"],
+            ),
+            (&["a.mp4", "--segment", "10m"], &["segment", "a video file"]),
+            (
+                &["a.mp4", "-o", "udp://h:1", "--segment", "10m"],
+                &["segment", "a video file"],
+            ),
             (&[], &["no source"]),
         ] {
             let error = settings(args)

@@ -93,6 +93,7 @@ const TABLE: &[(&str, Trust)] = &[
     ("realtime", Any),
     ("replication_factor", Any),
     ("results", Any),
+    ("segment", Any),
     ("show_raw", Named("it shows the room on the page")),
     ("shutdown_timeout", Any),
     ("simd", Any),

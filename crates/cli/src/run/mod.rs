@@ -566,6 +566,7 @@ fn sink_options(settings: &RunSettings, abort: &Stop) -> SinkOptions {
         fps: settings.source.fps,
         alpha: settings.frame.background.is_transparent(),
         live: settings.live.unwrap_or(false),
+        segment: settings.segment,
         on_existing: settings.on_existing,
         stdout: match settings.format {
             Format::Stdout(format) => format,
