@@ -87,6 +87,7 @@ impl RunSettings {
         };
         let frame = check.frame(&made, l.read.max_megapixels)?;
         let cameras = check.cameras(&l.source, &l.camera_id)?;
+        check.size(&source, &cameras)?;
         if cameras.len() > 1 && !sink.takes_many_cameras() {
             let reason = match sink {
                 SinkSpec::Stdout => "standard output takes one source, not several",
@@ -202,6 +203,7 @@ mod tests {
     use super::*;
     use crate::config::RunLayer;
     use clap::{Args, FromArgMatches};
+    use mattebox_media::source::{HardwareDecoder, RtspTransport};
 
     fn settings(args: &[&str]) -> Result<RunSettings, ConfigError> {
         let command = RunLayer::augment_args(clap::Command::new("run").no_binary_name(true));
@@ -252,6 +254,35 @@ mod tests {
     }
 
     #[test]
+    fn how_a_source_is_read_can_be_said() {
+        let args = [
+            "door=0",
+            "yard=rtsp://h/1",
+            "--size",
+            "1280x720",
+            "--input-format",
+            "mjpeg",
+            "--rtsp-transport",
+            "udp",
+            "--hwaccel",
+            "vaapi",
+            "--input-option",
+            "fflags=nobuffer",
+            "--input-option",
+            "headers=A: b, c=d",
+        ];
+        let source = settings(&args).unwrap().source;
+        assert_eq!(source.size.unwrap().to_string(), "1280x720");
+        assert_eq!(source.rtsp_transport, RtspTransport::Udp);
+        assert_eq!(source.hwaccel, HardwareDecoder::Named("vaapi".into()));
+        let names: Vec<_> = source.input_options.iter().map(|o| o.name()).collect();
+        assert_eq!(names, ["fflags", "headers"]);
+        let source = settings(&["a.mp4"]).unwrap().source;
+        assert_eq!(source.rtsp_transport, RtspTransport::Auto);
+        assert_eq!(source.hwaccel, HardwareDecoder::None);
+    }
+
+    #[test]
     fn what_cannot_be_is_refused_with_name_value_and_origin() {
         for (args, words) in [
             (
@@ -290,6 +321,25 @@ mod tests {
             ),
             (&["a.mp4", "--append", "-o", "x.mp4"], &["append", "video"]),
             (&["a.mp4", "--append", "-o", "-"], &["append", "folder"]),
+            (
+                &["a.mp4", "--size", "640x480"],
+                &["size", "640x480", "--max-width"],
+            ),
+            (&["0", "--size", "big"], &["size", "big", "1280x720"]),
+            (&["0", "--input-format", "a/b"], &["input_format", "mjpeg"]),
+            (
+                &["0", "--rtsp-transport", "http"],
+                &["rtsp_transport", "http", "udp"],
+            ),
+            (&["0", "--hwaccel", "a/b"], &["hwaccel", "vaapi"]),
+            (
+                &["0", "--input-option", "ss=3"],
+                &["input_option", "--start"],
+            ),
+            (
+                &["0", "--input-option", "fflags"],
+                &["input_option", "NAME=VALUE"],
+            ),
             (
                 &["a.mp4", "-o", "x.mp4", "--segment", "0"],
                 &["segment", "longer"],

@@ -1,7 +1,7 @@
 //! Where pictures come from: files, cameras, network streams, test patterns, folders of pictures.
 //!
 //! * `spec`: what a person writes to name a source.
-//! * `options`: how to read it.
+//! * `options`: how to read it; `choices` and `input_option`: what can be asked for; `fallback`: another way where one does not work.
 //! * `error`: what can go wrong; `mattebox_engine::status`: how a source is doing.
 //! * `input`: the FFmpeg command for it.
 //! * `feed`: one running FFmpeg and the pictures it sends; `pipe`: what is sent to it, of what can be read only once.
@@ -20,10 +20,13 @@
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+mod choices;
 mod error;
+mod fallback;
 mod feed;
 mod files;
 mod input;
+mod input_option;
 mod listing;
 mod live;
 mod options;
@@ -33,9 +36,11 @@ mod spec;
 mod video;
 
 pub use crate::ffmpeg::jpeg::{Jpeg, JpegOddity};
+pub use choices::{FrameSize, HardwareDecoder, InputFormat, RtspTransport, UnknownChoice};
 pub use error::SourceError;
 pub use files::{SourceFile, files};
-pub use options::{RtspTransport, SourceOptions};
+pub use input_option::{InputOption, InputOptionError};
+pub use options::SourceOptions;
 pub use pictures::narrow;
 pub use spec::{CameraSource, SourceSpec, SourceSpecError};
 
