@@ -7,9 +7,10 @@ use super::{
     output_choice::{EarlierFrames, Format, ProgressStyle},
     outputs, trace, view,
 };
+use mattebox_core::codec::ImageFormat;
 use mattebox_engine::{FrameSettings, trace::TraceSettings};
 use mattebox_media::{
-    sink::{InPlace, SinkSpec},
+    sink::{InPlace, SinkSpec, StdoutFormat},
     source::{CameraSource, SourceOptions},
 };
 use mattebox_server::ViewSettings;
@@ -67,11 +68,13 @@ impl RunSettings {
         let sink: SinkSpec = check.parse("out", &l.out)?;
         let format = match (&sink, &made.format) {
             (SinkSpec::Stdout, _) => Format::Stdout(check.parse("format", &made.format)?),
-            (SinkSpec::Directory(_) | SinkSpec::Nothing, Some(text)) if text == "raw" => {
+            (SinkSpec::Directory(_) | SinkSpec::Nothing, Some(text))
+                if text.parse::<StdoutFormat>().is_ok() && text.parse::<ImageFormat>().is_err() =>
+            {
                 return Err(check.error(
                     "format",
-                    "raw",
-                    "bare pixels can only go to standard output (--out -)",
+                    text,
+                    "this is for standard output only (--out -): use png, jpg or webp",
                 ));
             }
             _ => Format::Image(check.parse("format", &made.format)?),
@@ -314,7 +317,11 @@ mod tests {
             ),
             (&["a.mp4", "b.mp4", "-o", "x.mp4"], &["{camera}"]),
             (&["a.mp4", "b.mp4", "-o", "-"], &["one source"]),
-            (&["a.mp4", "-o", "-", "--format", "jpg"], &["jpg", "raw"]),
+            (
+                &["a.mp4", "-o", "-", "--format", "webp"],
+                &["webp", "png, jpg, mjpeg, raw, y4m or mpegts"],
+            ),
+            (&["a.mp4", "--format", "y4m"], &["y4m", "standard output"]),
             (
                 &["a.mp4", "--append", "--on-existing", "overwrite"],
                 &["append", "choose one"],

@@ -572,6 +572,7 @@ fn sink_options(settings: &RunSettings, abort: &Stop) -> SinkOptions {
             Format::Stdout(format) => format,
             Format::Image(_) => StdoutFormat::default(),
         },
+        jpeg_quality: settings.frame.jpeg_quality,
         abort: abort.clone(),
         ffmpeg: settings.source.ffmpeg.clone(),
         ..SinkOptions::default()

@@ -52,12 +52,21 @@ pub(crate) struct Writer {
     pub(crate) spare: Sender<Composed>,
 }
 
+/// What a writer writes to.
+enum Sink {
+    /// Opened with the first frame.
+    Awaited,
+    Open(Box<dyn sink::OrderedSink>),
+    /// Its reader has seen enough.
+    Closed,
+}
+
 impl Writer {
     /// Writes frames in their order until the camera's last one is written, then completes the output.
     pub(crate) fn run(self, shared: &Shared<'_>) {
         let mut early = BTreeMap::new();
         let mut next = 0;
-        let mut sink = None;
+        let mut sink = Sink::Awaited;
         let id = shared.lanes[self.lane].queue;
         while let Ok(Message::Frame(sequence, frame)) = self.from.recv() {
             early.insert(sequence, frame);
@@ -70,31 +79,29 @@ impl Writer {
             }
         }
         // An aborted or failed run leaves nothing under the final name.
-        if let Some(sink) = sink
+        if let Sink::Open(sink) = sink
             && !shared.abort.is_stopped()
             && shared.lanes[self.lane]
                 .stats
                 .failure()
                 .is_none_or(|f| f.keep_output)
             && let Err(e) = shared.clock.time(Stage::Write, || sink.finish())
+            && !e.is_closed()
         {
             self.fail(shared, &e);
         }
     }
 
-    fn write(
-        &self,
-        shared: &Shared<'_>,
-        sink: &mut Option<Box<dyn sink::OrderedSink>>,
-        frame: Finished,
-    ) {
+    fn write(&self, shared: &Shared<'_>, sink: &mut Sink, frame: Finished) {
         let stats = &shared.lanes[self.lane].stats;
-        if shared.abort.is_stopped() || stats.failure().is_some_and(|f| !f.keep_output) {
+        let is_closed = matches!(sink, Sink::Closed);
+        let has_failed = stats.failure().is_some_and(|f| !f.keep_output);
+        if is_closed || has_failed || shared.abort.is_stopped() {
             count(&stats.dropped_stopped);
             return;
         }
         let written = shared.clock.trace(&frame.span, Stage::Write, || {
-            if sink.is_none() {
+            if let Sink::Awaited = sink {
                 // Unless asked otherwise, the output has the pace of the source, which is known by now.
                 let info = shared.lanes[self.lane]
                     .info
@@ -108,9 +115,12 @@ impl Writer {
                     still: info.still,
                     ..self.options.clone()
                 };
-                *sink = Some(sink::open_ordered(&self.spec, &options)?);
+                *sink = Sink::Open(sink::open_ordered(&self.spec, &options)?);
             }
-            sink.as_mut().map_or(Ok(()), |s| s.write(&frame.picture))
+            match sink {
+                Sink::Open(sink) => sink.write(&frame.picture),
+                Sink::Awaited | Sink::Closed => Ok(()),
+            }
         });
         match written {
             Ok(()) => {
@@ -122,6 +132,7 @@ impl Writer {
             }
             Err(e) if e.is_closed() => {
                 // The reader of standard output has seen enough: an end, not a failure.
+                *sink = Sink::Closed;
                 count(&stats.dropped_stopped);
                 shared.drop_waiting(self.lane);
             }

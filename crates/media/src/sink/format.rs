@@ -21,6 +21,7 @@ pub(super) enum Format {
     Mkv,
     WebM,
     Gif,
+    Y4m,
     Rtsp,
     Flv,
     MpegTs,
@@ -32,7 +33,7 @@ pub(super) enum Format {
 pub(super) enum Carrier {
     /// A file. Everything up to where it breaks off can be played.
     File,
-    /// A named pipe: what was written cannot be changed.
+    /// A named pipe or standard output: what was written cannot be changed.
     Pipe,
     /// A server.
     Address,
@@ -148,6 +149,7 @@ impl Format {
                 add("-c:v prores_ks -profile:v 4444 -alpha_bits 16 -vendor apl0");
                 colour(&mut add, None, "yuva444p10le");
             }
+            (Format::Y4m, _) => colour(&mut add, even(shape), "yuv420p"),
             (Format::Mkv, true) => add("-c:v ffv1 -level 3 -pix_fmt bgra"),
             (format, _) => {
                 add("-c:v libx264 -preset veryfast");
@@ -175,6 +177,7 @@ impl Format {
             Format::Mkv => "-f matroska",
             Format::WebM => "-f webm",
             Format::Gif => "-f gif",
+            Format::Y4m => "-f yuv4mpegpipe",
             Format::Rtsp => "-rtsp_transport tcp -f rtsp",
             Format::Flv => "-f flv",
             Format::MpegTs => "-f mpegts",

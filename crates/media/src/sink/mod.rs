@@ -53,6 +53,8 @@ pub struct SinkOptions {
     pub durable: bool,
     /// What standard output carries.
     pub stdout: StdoutFormat,
+    /// Quality of JPEG pictures there, 1 to 100.
+    pub jpeg_quality: u8,
     /// Ends every wait at once, when it is too late to finish in order.
     pub abort: Stop,
     /// An encoder or a server that takes no picture for so long has failed. Zero: wait for ever.
@@ -72,6 +74,7 @@ impl Default for SinkOptions {
             on_existing: OnExisting::default(),
             durable: false,
             stdout: StdoutFormat::default(),
+            jpeg_quality: 80,
             abort: Stop::new(),
             stall_timeout: Duration::from_secs(60),
             ffmpeg: "ffmpeg".into(),
@@ -108,7 +111,7 @@ pub fn open_ordered(
                 problem,
             })
         }
-        SinkSpec::Stdout => Ok(stream::on_stdout(options.stdout)),
+        SinkSpec::Stdout => stream::on_stdout(options),
         SinkSpec::Video(path) if InPlace::of(path) == InPlace::Pipe => {
             Ok(Box::new(video::Video::to_pipe(path, options)?))
         }

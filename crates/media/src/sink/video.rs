@@ -1,6 +1,7 @@
 //! One running encoder: a video file, a named pipe, or a stream to an address.
 use super::format::{Carrier, Format, Shape};
 use super::pipe;
+use super::stream::STDOUT;
 use super::{OrderedSink, SinkError, SinkOptions};
 use crate::ffmpeg::diagnose::{Kind, diagnose};
 use crate::ffmpeg::log::Log;
@@ -53,6 +54,8 @@ enum Output {
     /// A file that another part of the sink has made.
     File(PathBuf),
     Pipe(PathBuf),
+    /// Our own standard output.
+    Stdout,
     Url(Address),
 }
 
@@ -87,6 +90,19 @@ impl Video {
         let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
         let output = Output::Pipe(path.to_owned());
         Ok(Video::new(name, format, ffmpeg, options, output))
+    }
+
+    /// Writes to our own standard output.
+    pub(super) fn to_stdout(format: Format, options: &SinkOptions) -> Result<Self, SinkError> {
+        Video::check(format, STDOUT, options)?;
+        let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
+        let name = STDOUT.to_owned();
+        // A reader may pause for as long as it likes.
+        let options = SinkOptions {
+            stall_timeout: Duration::ZERO,
+            ..options.clone()
+        };
+        Ok(Video::new(name, format, ffmpeg, &options, Output::Stdout))
     }
 
     /// The format of a file by its name, if it can be written as the options say.
@@ -161,7 +177,7 @@ impl Video {
         let fps = self.options.fps.unwrap_or(USUAL_FPS);
         let carrier = match self.output {
             Output::File(_) => Carrier::File,
-            Output::Pipe(_) => Carrier::Pipe,
+            Output::Pipe(_) | Output::Stdout => Carrier::Pipe,
             Output::Url(_) => Carrier::Address,
         };
         let by_clock = self.options.live || matches!(self.output, Output::Url(_));
@@ -204,6 +220,7 @@ impl Video {
                     .arg("pipe:1")
                     .stdout(pipe.ok_or(SinkError::Stopped)?)
             }
+            Output::Stdout => command.arg("pipe:1").stdout(Stdio::inherit()),
             Output::Url(url) => command.arg(url.reveal()),
         };
         let failed = |error: io::Error| self.failed(format!("cannot start FFmpeg: {error}"));
@@ -300,6 +317,9 @@ impl Video {
         let errors = log.into_errors();
         if matches!(self.output, Output::Pipe(_)) && errors.mention(&["broken pipe"]) {
             return Err(self.failed("its reader has closed the pipe".to_owned()));
+        }
+        if matches!(self.output, Output::Stdout) && errors.mention(&["broken pipe"]) {
+            return Err(SinkError::Closed);
         }
         let spoilt = errors.mention(SPOILT);
         if status.success() && !spoilt {
