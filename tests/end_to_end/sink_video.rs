@@ -195,6 +195,50 @@ fn formats_that_can_be_transparent_are() {
 }
 
 #[test]
+fn a_video_says_that_its_colours_are_those_of_hd() {
+    for (name, is_transparent) in [
+        ("a.mp4", false),
+        ("a.mov", false),
+        ("a.mov", true),
+        ("a.mkv", false),
+        ("a.webm", false),
+        ("a.webm", true),
+        ("a.ts", false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let picture = match is_transparent {
+            true => Composed::Rgba(RgbaImage::from_pixel(64, 48, Rgba([200, 30, 90, 128]))),
+            false => Composed::Rgb(RgbImage::from_pixel(64, 48, Rgb([200, 30, 90]))),
+        };
+        let options = SinkOptions {
+            alpha: is_transparent,
+            ..Default::default()
+        };
+        write(&path, &options, &vec![picture; 30]);
+        let output = shield(&mut Command::new("ffprobe"))
+            .args(["-v", "error", "-of", "csv=p=0", "-show_entries"])
+            .arg("stream=color_range,color_space,color_transfer,color_primaries")
+            .arg(&path)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let said = text.lines().find(|line| !line.is_empty()).unwrap();
+        assert_eq!(said, "tv,bt709,bt709,bt709", "{name}, {is_transparent}");
+        let back = &read_back(&path)[0];
+        let pixel = back.get_pixel(32, 24).0;
+        let off = pixel
+            .iter()
+            .zip([200u8, 30, 90])
+            .map(|(a, b)| a.abs_diff(b));
+        assert!(
+            off.max().unwrap() <= 4,
+            "{name}, {is_transparent}: {pixel:?}"
+        );
+    }
+}
+
+#[test]
 fn formats_that_cannot_be_transparent_say_which_can() {
     let folder = tempfile::tempdir().unwrap();
     for spec in [
@@ -441,7 +485,7 @@ fn a_full_disk_is_an_error_that_says_where_the_video_is() {
         );
         let kept = name.replace('.', ".unfinished.");
         assert!(message.contains(&format!("is in {}", text(&disk.path().join(&kept)))));
-        assert_eq!(names(disk.path()), [kept.clone()]);
+        assert_eq!(names(disk.path()), std::slice::from_ref(&kept));
         assert!(!read_back(&disk.path().join(&kept)).is_empty(), "{name}");
         fs::remove_file(disk.path().join(&kept)).unwrap();
     }

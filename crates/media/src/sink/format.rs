@@ -220,13 +220,16 @@ fn short_delay(fps: f64) -> String {
     format!("-bf {reordered} -x264-params sliced-threads=1:sync-lookahead=0:rc-lookahead={ahead}")
 }
 
+/// What a picture says of its colours.
+const BT709: &str = "range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709";
+
 /// Converts to the colours of HD video (BT.709, limited range) whatever the size, and says so in the file. Left alone, FFmpeg
-/// would use those of SD and say nothing, and players would guess by the size.
+/// would use those of SD and say nothing, and players would guess by the size. Each picture says it too: the encoder of ProRes asks those.
 fn colour(add: &mut impl FnMut(&str), first: Option<String>, pixels: &str) {
     let first = first.map(|filter| filter + ",").unwrap_or_default();
     add("-vf");
     add(&format!(
-        "{first}scale=out_color_matrix=bt709:out_range=limited"
+        "{first}scale=out_color_matrix=bt709:out_range=limited,setparams={BT709}"
     ));
     add(&format!(
         "-pix_fmt {pixels} -color_range tv -colorspace bt709 -color_primaries bt709 -color_trc bt709"
