@@ -1,8 +1,9 @@
 //! A recording that is being written, under a visible name until it is whole.
 //!
-//! A picture that was half written is worth nothing, so [`PendingFile`](crate::PendingFile) hides and removes it. Hours of video are: what
-//! was recorded before a crash plays, and whoever looks for it has to find it. So a recording is written to `NAME.unfinished.EXT` beside
-//! its final name, gets that name when it is whole, and is never removed otherwise.
+//! A picture that was half written is worth nothing, so [`PendingFile`](crate::PendingFile) hides
+//! and removes it. Hours of video are: what was recorded before a crash plays, and whoever looks
+//! for it has to find it. So a recording is written to `NAME.unfinished.EXT` beside its final name,
+//! gets that name when it is whole, and is never removed otherwise.
 use crate::error::StoreError;
 use crate::pending::{OnExisting, folder_of, sync_folder};
 use std::ffi::OsString;
@@ -27,7 +28,8 @@ pub struct UnfinishedFile {
 }
 
 impl UnfinishedFile {
-    /// Makes an empty file in the folder of `target`, which must exist. What another run has left there stays.
+    /// Makes an empty file in the folder of `target`, which must exist. What another run has left
+    /// there stays.
     pub fn create(target: &Path) -> Result<Self, StoreError> {
         let mut left = Vec::new();
         let mut number = 1;
@@ -70,8 +72,8 @@ impl UnfinishedFile {
         &self.left
     }
 
-    /// Gives the file its final name; `Skip` is the same as `Fail`. With `durable` the bytes and the name are on the disk before this
-    /// returns. After an error the file is still there.
+    /// Gives the file its final name; `Skip` is the same as `Fail`. With `durable` the bytes and
+    /// the name are on the disk before this returns. After an error the file is still there.
     pub fn commit(&self, on_existing: OnExisting, durable: bool) -> Result<(), StoreError> {
         let fail = |error| StoreError::io("write", &self.target)(error);
         if durable {
@@ -108,7 +110,8 @@ impl UnfinishedFile {
     }
 }
 
-/// `rec.unfinished.mkv` for `rec.mkv`, and `rec.unfinished-2.mkv` if that is taken. Where the name gets too long its end is left out.
+/// `rec.unfinished.mkv` for `rec.mkv`, and `rec.unfinished-2.mkv` if that is taken. Where the name
+/// gets too long its end is left out.
 fn unfinished_name(target: &Path, number: u32) -> PathBuf {
     let mut end = match number {
         1 => MARK.to_owned(),

@@ -1,6 +1,7 @@
 //! Options of FFmpeg that hold secrets.
 
-/// Parts of names of options whose values are not shown: passwords, keys, and headers, which hold both.
+/// Parts of names of options whose values are not shown: passwords, keys, and headers, which hold
+/// both.
 const SECRET: &[&str] = &[
     "auth", "cookie", "cred", "header", "key", "login", "pass", "pat", "proxy", "referer",
     "secret", "session", "sign", "token", "user",
@@ -14,7 +15,8 @@ pub fn is_secret(name: &str) -> bool {
     !HARMLESS.contains(&name.as_str()) && SECRET.iter().any(|word| name.contains(word))
 }
 
-/// Whether the value of an option is known to hold no secret: a number, a size, a time or a word of the program's own.
+/// Whether the value of an option is known to hold no secret: a number, a size, a time or a word of
+/// the program's own.
 pub fn is_plain(name: &str, value: &str) -> bool {
     let is_word = value.len() <= 24
         && value

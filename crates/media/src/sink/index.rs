@@ -1,8 +1,9 @@
 //! Moves the index of a finished MP4 or MOV file to its beginning.
 //!
-//! While it is recorded the file is a chain of fragments, each with an index of its own, so that it plays up to wherever it breaks off.
-//! Players begin such a file later and search in it longer, and some editors refuse it. So it is copied once, without encoding it again,
-//! into a file with one index, which stands first.
+//! While it is recorded the file is a chain of fragments, each with an index of its own, so that it
+//! plays up to wherever it breaks off. Players begin such a file later and search in it longer, and
+//! some editors refuse it. So it is copied once, without encoding it again, into a file with one
+//! index, which stands first.
 use super::format::Format;
 use super::video::SPOILT;
 use crate::ffmpeg::log::Log;

@@ -45,7 +45,8 @@ pub(super) fn existing(path: &Path) -> Option<PathBuf> {
     highest(path).map(|number| numbered(path, number))
 }
 
-/// The next numbered file, above all that are there: none is replaced. `first` is the number if there is none.
+/// The next numbered file, above all that are there: none is replaced. `first` is the number if
+/// there is none.
 pub(super) fn next(path: &Path, first: u64) -> PathBuf {
     let number = highest(path).map_or(first, |highest| highest.saturating_add(1).max(first));
     numbered(path, number)

@@ -1,6 +1,8 @@
-//! Video files, one after the other: a new one begins where the size of the pictures changes, and after each `segment`.
+//! Video files, one after the other: a new one begins where the size of the pictures changes, and
+//! after each `segment`.
 //!
-//! A file is under its unfinished name as long as it is written. It is finished on another thread, so that the next one begins at once.
+//! A file is under its unfinished name as long as it is written. It is finished on another thread,
+//! so that the next one begins at once.
 use super::format::{Format, Shape};
 use super::video::Video;
 use super::{OrderedSink, SinkError, SinkOptions, index, part_name};
@@ -249,7 +251,8 @@ impl Place {
         Ok(())
     }
 
-    /// Gives the final name to a copy whose index stands first. False if there is no such copy: the file itself is good too.
+    /// Gives the final name to a copy whose index stands first. False if there is no such copy: the
+    /// file itself is good too.
     fn commit_copy(
         &self,
         file: &UnfinishedFile,

@@ -114,7 +114,8 @@ impl fmt::Display for FrameSize {
     }
 }
 
-/// What a source is taken for: of a camera of this machine its kind of pictures, of everything else one of FFmpeg's demuxers.
+/// What a source is taken for: of a camera of this machine its kind of pictures, of everything else
+/// one of FFmpeg's demuxers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputFormat(String);
 
@@ -137,7 +138,8 @@ impl FromStr for InputFormat {
         match is_name(text) {
             true => Ok(InputFormat(text.to_owned())),
             false => Err(UnknownChoice(
-                "use a name that `ffmpeg -demuxers` lists, such as mjpeg; for a camera, one of its formats",
+                "use a name that `ffmpeg -demuxers` lists, such as mjpeg; for a camera, \
+                 one of its formats",
             )),
         }
     }

@@ -20,7 +20,8 @@ const NO_HARDWARE: &[&str] = &[
     "failed to create a vaapi device",
     "no hardware config",
 ];
-/// What FFmpeg says where it does not know what it reads, as the pictures of a web camera that do not begin with a boundary.
+/// What FFmpeg says where it does not know what it reads, as the pictures of a web camera that do
+/// not begin with a boundary.
 const UNKNOWN: &[&str] = &["invalid data found", "expected boundary"];
 
 /// Another way to read a source.
@@ -50,7 +51,8 @@ impl Fallback {
                 options.rtsp_transport = RtspTransport::Udp;
                 info!(
                     source = name,
-                    "the server refuses RTP over TCP, UDP is used: --rtsp-transport udp does so at once"
+                    "the server refuses RTP over TCP, UDP is used: \
+                     --rtsp-transport udp does so at once"
                 );
             }
             Fallback::Software => {
@@ -65,7 +67,8 @@ impl Fallback {
     }
 }
 
-/// JPEG pictures, whatever stands between them: a guess at what a web server sends, if FFmpeg does not know and was not told.
+/// JPEG pictures, whatever stands between them: a guess at what a web server sends, if FFmpeg does
+/// not know and was not told.
 pub(super) fn guess(
     input: &Input,
     options: &SourceOptions,
