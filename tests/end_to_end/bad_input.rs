@@ -474,7 +474,8 @@ fn a_full_disk_leaves_no_half_video_under_its_name() {
         return;
     };
     assert_said(&done, 1, &["out.mkv", "No space left"]);
-    assert_eq!(b.files("left"), Vec::<String>::new());
+    assert_said(&done, 1, &["is in disk/out.unfinished.mkv"]);
+    assert_eq!(b.files("left"), ["out.unfinished.mkv"]);
 }
 
 #[test]

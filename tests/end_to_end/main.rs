@@ -14,6 +14,7 @@
 //! - [`source_pictures`], [`source_video`], [`source_live`]: sources, by the library
 //! - [`sink_video`]: videos that are written, by the library
 //! - [`kept`]: what the container says is kept
+//! - [`recordings`]: videos that survive a crash and a full disk; segments
 //! - [`kafka_broker`]: the broker that the tests below use
 //! - [`kafka_camera`], [`kafka_worker`]: `mattebox camera` and `mattebox worker`
 //! - [`kafka_identity`]: every frame has its own name and number
@@ -45,6 +46,7 @@ mod kept;
 mod kit;
 mod live;
 mod outputs;
+mod recordings;
 mod run;
 mod secrets;
 mod settings_file;

@@ -410,7 +410,12 @@ fn the_second_signal_leaves_nothing_under_the_final_name() {
     signal(&child, Signal::TERM);
     let done = finish(child, &["run"]);
     assert_eq!(done.code, Some(130), "{}", done.stderr);
-    assert_eq!(b.files("."), Vec::<String>::new());
+    // What was recorded is kept; it may be nothing yet.
+    let names = b.files(".");
+    assert!(
+        names.iter().all(|name| name == "cut.unfinished.mp4"),
+        "{names:?}"
+    );
 }
 
 #[test]
@@ -555,5 +560,61 @@ fn still_frames_are_counted_and_give_the_same_pictures() {
             &format!("looking-{matte}"),
         ]);
         assert_eq!(report["cameras"][0]["still"].as_u64(), Some(0), "{matte}");
+    }
+}
+
+#[test]
+fn standard_output_carries_what_the_next_program_reads() {
+    let b = Bench::new();
+    let sample = sample();
+    for (format, demuxer) in [
+        ("png", "image2pipe"),
+        ("jpg", "mjpeg"),
+        ("mjpeg", "mjpeg"),
+        ("y4m", "yuv4mpegpipe"),
+        ("mpegts", "mpegts"),
+    ] {
+        let flags = ["--frames", "30", "--out", "-", "--format", format];
+        let done = b.run(&[&["run", &sample], &flags[..]].concat());
+        assert_eq!(done.code, Some(0), "{format}: {}", done.stderr);
+        std::fs::write(b.path("got"), done.stdout).unwrap();
+        // As this format, and as no other.
+        let name = format!("{format}.mkv");
+        b.ffmpeg(&["-f", demuxer, "-i", "got", "-c:v", "ffv1", &name]);
+        assert_eq!(b.probe(&name), (30, 640, 360), "{format}");
+    }
+    let done = b.run(&["run", &sample, "--out", "-", "--format", "webp"]);
+    assert_eq!(done.code, Some(2), "{}", done.stderr);
+    let names = "png, jpg, mjpeg, raw, y4m or mpegts";
+    assert!(done.stderr.contains(names), "{}", done.stderr);
+    for format in ["jpg", "y4m", "mpegts"] {
+        let flags = ["-b", "transparent", "--out", "-", "--format", format];
+        let done = b.run(&[&["run", &sample], &flags[..]].concat());
+        assert_eq!(done.code, Some(2), "{format}: {}", done.stderr);
+        assert!(done.stderr.contains("transparent"), "{}", done.stderr);
+        assert!(done.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_reader_of_standard_output_may_have_seen_enough() {
+    let b = Bench::new();
+    let sample = sample();
+    for format in ["png", "jpg", "raw", "y4m", "mpegts"] {
+        let flags = [
+            "--loop", "--frames", "2000", "--out", "-", "--format", format,
+        ];
+        let mut command = b.command(&[&["run", &sample], &flags[..]].concat());
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let mut some = [0; 4096];
+        let mut out = child.stdout.take().expect("a pipe");
+        std::io::Read::read_exact(&mut out, &mut some).expect("the first bytes");
+        drop(out);
+        let done = finish(child, &["run"]);
+        assert_eq!(done.code, Some(0), "{format}: {}", done.stderr);
     }
 }

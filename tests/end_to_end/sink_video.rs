@@ -1,10 +1,11 @@
 //! Videos through FFmpeg: what was written is read back and compared; and nothing half-written has
 //! a final name.
 
-use crate::kit::{SmallDisk, collect, free_port, open, sample, shield};
+use crate::kit::{SmallDisk, collect, free_port, open, sample, shield, try_open, until};
 use image::{Rgb, RgbImage, Rgba, RgbaImage};
 use mattebox_core::compose::Composed;
 use mattebox_core::frame::Timestamp;
+use mattebox_engine::stop::Stop;
 use mattebox_media::beside::Beside;
 use mattebox_media::sink::{OrderedSink, SinkError, SinkOptions, SinkPicture, open_ordered};
 use mattebox_media::source::SourceOptions;
@@ -227,6 +228,50 @@ fn formats_that_can_be_transparent_are() {
 }
 
 #[test]
+fn a_video_says_that_its_colours_are_those_of_hd() {
+    for (name, is_transparent) in [
+        ("a.mp4", false),
+        ("a.mov", false),
+        ("a.mov", true),
+        ("a.mkv", false),
+        ("a.webm", false),
+        ("a.webm", true),
+        ("a.ts", false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let picture = match is_transparent {
+            true => Composed::Rgba(RgbaImage::from_pixel(64, 48, Rgba([200, 30, 90, 128]))),
+            false => Composed::Rgb(RgbImage::from_pixel(64, 48, Rgb([200, 30, 90]))),
+        };
+        let options = SinkOptions {
+            alpha: is_transparent,
+            ..Default::default()
+        };
+        write(&path, &options, &vec![picture; 30]);
+        let output = shield(&mut Command::new("ffprobe"))
+            .args(["-v", "error", "-of", "csv=p=0", "-show_entries"])
+            .arg("stream=color_range,color_space,color_transfer,color_primaries")
+            .arg(&path)
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let said = text.lines().find(|line| !line.is_empty()).unwrap();
+        assert_eq!(said, "tv,bt709,bt709,bt709", "{name}, {is_transparent}");
+        let back = &read_back(&path)[0];
+        let pixel = back.get_pixel(32, 24).0;
+        let off = pixel
+            .iter()
+            .zip([200u8, 30, 90])
+            .map(|(a, b)| a.abs_diff(b));
+        assert!(
+            off.max().unwrap() <= 4,
+            "{name}, {is_transparent}: {pixel:?}"
+        );
+    }
+}
+
+#[test]
 fn formats_that_cannot_be_transparent_say_which_can() {
     let folder = tempfile::tempdir().unwrap();
     for spec in [
@@ -261,25 +306,80 @@ fn formats_that_cannot_be_transparent_say_which_can() {
 }
 
 #[test]
-fn a_video_that_is_not_finished_leaves_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.mp4");
-    let mut sink = try_sink(&text(&path), &SinkOptions::default()).unwrap();
-    sink.write(&Composed::Rgb(RgbImage::new(64, 64))).unwrap();
-    drop(sink);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    // Without a picture there is no video, and that is no failure.
-    try_sink(&text(&path), &SinkOptions::default())
-        .unwrap()
-        .finish()
-        .unwrap();
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+fn a_video_that_is_not_finished_is_kept_under_another_name() {
+    for name in ["a.mp4", "a.mov", "a.mkv", "a.webm", "a.ts", "a.gif"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let mut sink = try_sink(&text(&path), &SinkOptions::default()).unwrap();
+        for number in 0..3 {
+            sink.write(&noise_of(64, 64, number)).unwrap();
+        }
+        drop(sink);
+        let names = names(folder.path());
+        assert_eq!(names, [name.replace('.', ".unfinished.")]);
+        assert_eq!(read_back(&folder.path().join(&names[0])).len(), 3, "{name}");
+    }
 }
 
 #[test]
-fn a_size_that_changes_is_refused() {
+fn a_video_without_a_picture_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let mut sink = try_sink(&text(&folder.path().join("a.mp4")), &SinkOptions::default()).unwrap();
+    let path = folder.path().join("a.mp4");
+    for segment in [None, Some(Duration::from_secs(1))] {
+        let options = SinkOptions {
+            segment,
+            ..Default::default()
+        };
+        // That is no failure.
+        try_sink(&text(&path), &options).unwrap().finish().unwrap();
+        drop(try_sink(&text(&path), &options).unwrap());
+        assert_eq!(names(folder.path()), [""; 0]);
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_size_that_changes_begins_a_new_file() {
+    for kind in ["mp4", "mkv", "webm"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(format!("a.{kind}"));
+        let mut sink = try_sink(&text(&path), &SinkOptions::default()).unwrap();
+        for (width, count) in [(64, 3), (80, 2), (64, 1)] {
+            for _ in 0..count {
+                let picture = RgbImage::new(width, 64);
+                sink.write(&Composed::Rgb(picture)).unwrap();
+            }
+        }
+        sink.finish().unwrap();
+        let wanted = ["a-0001", "a-0002", "a"].map(|stem| format!("{stem}.{kind}"));
+        assert_eq!(names(folder.path()), wanted);
+        for (name, width, count) in [("a", 64, 3), ("a-0001", 80, 2), ("a-0002", 64, 1)] {
+            let back = read_back(&folder.path().join(format!("{name}.{kind}")));
+            assert_eq!(
+                (back[0].width(), back.len()),
+                (width, count),
+                "{name}.{kind}"
+            );
+        }
+    }
+}
+
+#[test]
+fn photos_of_different_sizes_are_no_video() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SinkOptions {
+        still: true,
+        ..Default::default()
+    };
+    let mut sink = try_sink(&text(&folder.path().join("a.mp4")), &options).unwrap();
     sink.write(&Composed::Rgb(RgbImage::new(64, 64))).unwrap();
     let message = sink
         .write(&Composed::Rgb(RgbImage::new(64, 62)))
@@ -289,6 +389,45 @@ fn a_size_that_changes_is_refused() {
         message.contains("a.mp4: picture 1 is 64x62, those before are 64x64"),
         "{message}"
     );
+}
+
+#[test]
+fn an_encoder_that_never_ends_has_all_but_two_seconds_on_the_disk() {
+    // The last comes faster than it says.
+    for (kind, fps, apart, wanted) in [
+        ("mp4", 25.0, 40_000.0, 150),
+        ("mkv", 25.0, 40_000.0, 150),
+        ("webm", 25.0, 40_000.0, 150),
+        ("ts", 25.0, 40_000.0, 150),
+        ("mp4", 4.0, 250_000.0, 192),
+        ("mkv", 4.0, 20_000.0, 100),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(format!("a.{kind}"));
+        let options = SinkOptions {
+            fps: Some(fps),
+            ..Default::default()
+        };
+        let mut sink = try_sink(&text(&path), &options).unwrap();
+        sink.micros = apart;
+        for number in 0..200 {
+            sink.write(&noise_of(64, 48, number)).unwrap();
+        }
+        let unfinished = folder.path().join(format!("a.unfinished.{kind}"));
+        until("all but two seconds", || {
+            let source = try_open(&text(&unfinished), &SourceOptions::default());
+            source.is_ok_and(|mut source| {
+                let stop = Stop::new();
+                let mut count = 0;
+                while let Ok(Some(_)) = source.next(&stop) {
+                    count += 1;
+                }
+                count >= wanted
+            })
+        });
+        sink.finish().unwrap();
+        assert_eq!(read_back(&path).len(), 200, "{kind}");
+    }
 }
 
 #[test]
@@ -361,7 +500,7 @@ fn noise_of(width: u32, height: u32, number: u32) -> Composed {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_an_error_and_leaves_nothing() {
+fn a_full_disk_is_an_error_that_says_where_the_video_is() {
     let Some(disk) = SmallDisk::mount("256k") else {
         return;
     };
@@ -375,7 +514,11 @@ fn a_full_disk_is_an_error_and_leaves_nothing() {
             message.contains(name) && message.contains("the disk is full: free some space"),
             "{message}"
         );
-        assert_eq!(fs::read_dir(disk.path()).unwrap().count(), 0, "{name}");
+        let kept = name.replace('.', ".unfinished.");
+        assert!(message.contains(&format!("is in {}", text(&disk.path().join(&kept)))));
+        assert_eq!(names(disk.path()), std::slice::from_ref(&kept));
+        assert!(!read_back(&disk.path().join(&kept)).is_empty(), "{name}");
+        fs::remove_file(disk.path().join(&kept)).unwrap();
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::kit::{RtspCamera, collect, error_of, ffmpeg, free_port, open, sample, try_open, until};
 use mattebox_engine::status::Status;
 use mattebox_engine::stop::Stop;
-use mattebox_media::source::{Source, SourceOptions};
+use mattebox_media::source::{self, RtspTransport, Source, SourceOptions};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -459,4 +459,285 @@ fn a_camera_that_is_not_there_is_named() {
         "nothing is tried again"
     );
     assert!(fs::metadata(sample()).is_ok());
+}
+
+#[test]
+fn an_rtsp_server_that_refuses_tcp_is_read_by_udp() {
+    let camera = RtspCamera::start();
+    let url = format!("rtsp://127.0.0.1:{}/datagrams", camera.port());
+    for rtsp_transport in [RtspTransport::Auto, RtspTransport::Udp] {
+        let options = SourceOptions {
+            rtsp_transport,
+            ..quick()
+        };
+        take(&mut *open(&url, &options), 5);
+    }
+    let options = SourceOptions {
+        rtsp_transport: RtspTransport::Tcp,
+        connect_timeout: Duration::from_secs(2),
+        ..Default::default()
+    };
+    let error = error_of(&url, &options);
+    let words = error.to_string();
+    assert!(words.contains("--rtsp-transport"), "{words}");
+}
+
+/// JPEG pictures of one size, as a camera sends them.
+fn jpegs() -> Vec<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    let pattern = folder.path().join("%02d.jpg");
+    ffmpeg("-i {sample} -frames:v 10 -vf scale=320:-2", &pattern);
+    (1..=10)
+        .map(|n| fs::read(folder.path().join(format!("{n:02}.jpg"))).unwrap())
+        .collect()
+}
+
+/// A web camera: the head of its answer, then what `part` makes of each picture and its number,
+/// until nobody reads.
+fn jpeg_camera(content_type: &str, part: fn(usize, &[u8]) -> Vec<u8>) -> u16 {
+    let head = format!("HTTP/1.0 200 OK\r\n{content_type}\r\n");
+    let jpegs = jpegs();
+    let (port, _) = server(move |_, mut to| {
+        let mut reader = BufReader::new(to.try_clone().unwrap());
+        let mut line = String::new();
+        while reader.read_line(&mut line).is_ok_and(|read| read > 2) {
+            line.clear();
+        }
+        let (head, jpegs) = (head.clone(), jpegs.clone());
+        thread::spawn(move || {
+            let _ = to.write_all(head.as_bytes());
+            for number in 0..400 {
+                let picture = part(number, &jpegs[number % jpegs.len()]);
+                if to.write_all(&picture).is_err() {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+    });
+    port
+}
+
+/// One part of a multipart answer.
+fn part_of(boundary: &str, headers: &str, jpeg: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("{boundary}Content-Type: image/jpeg\r\n{headers}\r\n").into_bytes();
+    bytes.extend_from_slice(jpeg);
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
+fn boundary_after_the_first(number: usize) -> &'static str {
+    if number == 0 { "" } else { "--frame\r\n" }
+}
+
+#[test]
+fn a_web_camera_without_a_boundary_before_its_first_picture_is_read() {
+    const MULTIPART: &str = "Content-Type: multipart/x-mixed-replace;boundary=frame\r\n";
+    const SPACED: &str = "Content-Type: multipart/x-mixed-replace; boundary=frame\r\n";
+    let with_length = |number, jpeg: &[u8]| {
+        let length = format!("Content-Length: {}\r\n", jpeg.len());
+        part_of(boundary_after_the_first(number), &length, jpeg)
+    };
+    let without = |number, jpeg: &[u8]| part_of(boundary_after_the_first(number), "", jpeg);
+    let bare = |number, jpeg: &[u8]| match number {
+        0 => [jpeg, b"\r\n"].concat(),
+        _ => part_of("--frame\r\n", "", jpeg),
+    };
+    let sound = |_, jpeg: &[u8]| part_of("--frame\r\n", "", jpeg);
+    for (what, port) in [
+        ("with a length", jpeg_camera(MULTIPART, with_length)),
+        ("without", jpeg_camera(MULTIPART, without)),
+        ("with a space", jpeg_camera(SPACED, with_length)),
+        ("without headers", jpeg_camera(MULTIPART, bare)),
+        ("as it should be", jpeg_camera(MULTIPART, sound)),
+    ] {
+        let url = format!("http://127.0.0.1:{port}/");
+        let mut source = try_open(&url, &quick()).unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert!(source.info().live, "{what}");
+        take(&mut *source, 8);
+        let picture = source.next(&Stop::new()).unwrap().unwrap().picture;
+        assert_eq!(picture.dimensions(), (320, 180), "{what}");
+        let mut passed = source::open_jpegs(&url.parse().unwrap(), &quick(), &Stop::new()).unwrap();
+        for _ in 0..3 {
+            let jpeg = passed.next(&Stop::new()).unwrap().unwrap().picture;
+            assert_eq!((jpeg.width, jpeg.height), (320, 180), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_page_of_a_web_server_is_no_camera() {
+    let (port, _) = server(move |_, stream| {
+        answer(
+            stream,
+            "200 OK\r\nContent-Type: text/html",
+            b"<html>login</html>",
+        );
+    });
+    let error = error_of(&format!("http://127.0.0.1:{port}/"), &quick());
+    let words = error.to_string();
+    assert!(
+        error.is_usage() && words.contains("not a video, or damaged"),
+        "{words}"
+    );
+    assert!(words.contains("--input-format mjpeg"), "{words}");
+}
+
+#[test]
+fn the_format_of_a_source_can_be_said() {
+    // Nothing in the answer says what it is.
+    let port = jpeg_camera("", |_, jpeg| [b"noise".as_slice(), jpeg].concat());
+    let options = SourceOptions {
+        input_format: Some("mjpeg".parse().unwrap()),
+        ..quick()
+    };
+    take(
+        &mut *open(&format!("http://127.0.0.1:{port}/"), &options),
+        5,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let raw = folder.path().join("clip.xyz");
+    ffmpeg("-i {sample} -c copy -bsf:v h264_mp4toannexb -f h264", &raw);
+    let options = SourceOptions {
+        input_format: Some("h264".parse().unwrap()),
+        ..Default::default()
+    };
+    let raw = raw.display().to_string();
+    assert_eq!(collect(&mut *open(&raw, &options)).len(), 75);
+    let options = SourceOptions {
+        input_format: Some("nonsense".parse().unwrap()),
+        ..Default::default()
+    };
+    let error = error_of(&raw, &options);
+    assert!(
+        error.is_usage() && error.to_string().contains("--input-format"),
+        "{error}"
+    );
+}
+
+#[test]
+fn options_of_ffmpeg_reach_the_source_and_secrets_in_them_stay_secret() {
+    let (requests, heard) = std::sync::mpsc::channel();
+    let (port, _) = server(move |_, mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut request = String::new();
+        while reader.read_line(&mut request).is_ok_and(|read| read > 2) {}
+        let _ = requests.send(request);
+        let _ = stream.write_all(b"HTTP/1.0 404 Not Found\r\n\r\n");
+    });
+    let with = |options: &[&str]| SourceOptions {
+        input_options: options.iter().map(|o| o.parse().unwrap()).collect(),
+        ..quick()
+    };
+    let url = format!("http://127.0.0.1:{port}/a");
+    let options = with(&["headers=X-Key: hunter2", "user_agent=camera reader"]);
+    error_of(&url, &options);
+    let request = heard.recv().unwrap();
+    assert!(request.contains("X-Key: hunter2"), "{request}");
+    assert!(request.contains("User-Agent: camera reader"), "{request}");
+    for (source, option) in [
+        (sample(), "no_such_option=5"),
+        (sample(), "headers=X-Key: hunter2"),
+        (sample(), "probesize=hunter2"),
+        (sample(), "passphrase=hunter2"),
+        (url.clone(), "multiple_requests=hunter2"),
+        (url, "cookies=a=hunter2"),
+    ] {
+        let options = with(&[option]);
+        let error = error_of(&source, &options);
+        let words = error.to_string();
+        assert!(error.is_usage(), "{option}: {words}");
+        let name = option.split('=').next().unwrap();
+        let is_secret = matches!(name, "headers" | "passphrase" | "cookies");
+        assert!(!is_secret || !words.contains("hunter2"), "{words}");
+        if name != "cookies" {
+            assert!(words.contains("--input-option"), "{option}: {words}");
+        }
+        assert!(!is_secret || !format!("{options:?}").contains("hunter2"));
+    }
+}
+
+#[test]
+fn hardware_that_does_not_decode_is_no_reason_to_stop() {
+    for name in ["auto", "cuda", "vaapi", "qsv", "vdpau", "none"] {
+        let options = SourceOptions {
+            hwaccel: name.parse().unwrap(),
+            ..quick()
+        };
+        let mut source = open(&sample(), &options);
+        assert_eq!(collect(&mut *source).len(), 75, "{name}");
+    }
+    let bytes = transport_stream();
+    let (port, _) = server(move |_, mut to| {
+        let _ = to.write_all(&bytes);
+    });
+    let options = SourceOptions {
+        hwaccel: "cuda".parse().unwrap(),
+        ..quick()
+    };
+    take(&mut *open(&format!("tcp://127.0.0.1:{port}"), &options), 10);
+    let options = SourceOptions {
+        hwaccel: "nonsense".parse().unwrap(),
+        ..quick()
+    };
+    let error = error_of(&sample(), &options);
+    assert!(
+        error.is_usage() && error.to_string().contains("--hwaccel"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_picture_that_is_cut_costs_only_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut pictures = jpegs();
+    for number in [2, 7] {
+        let length = pictures[number].len();
+        pictures[number].truncate(length * 2 / 3);
+    }
+    for (number, picture) in pictures.iter().enumerate() {
+        fs::write(folder.path().join(format!("{number:02}.jpg")), picture).unwrap();
+    }
+    let avi = folder.path().join("cut.avi");
+    let pattern = folder.path().join("%02d.jpg");
+    let arguments = format!("-f image2 -framerate 25 -i {} -c copy", pattern.display());
+    ffmpeg(&arguments, &avi);
+    let port = jpeg_camera(
+        "Content-Type: multipart/x-mixed-replace;boundary=frame\r\n",
+        |number, jpeg| {
+            let end = if number % 5 == 2 {
+                jpeg.len() * 2 / 3
+            } else {
+                jpeg.len()
+            };
+            part_of(
+                "--frame\r\n",
+                &format!("Content-Length: {end}\r\n"),
+                &jpeg[..end],
+            )
+        },
+    );
+    for (url, options) in [
+        (avi.display().to_string(), SourceOptions::default()),
+        (format!("http://127.0.0.1:{port}/"), quick()),
+    ] {
+        let stop = Stop::new();
+        let mut source = source::open_jpegs(&url.parse().unwrap(), &options, &stop).unwrap();
+        let odd: Vec<bool> = (0..10)
+            .map(|_| {
+                source
+                    .next(&stop)
+                    .unwrap()
+                    .unwrap()
+                    .picture
+                    .oddity
+                    .is_some()
+            })
+            .collect();
+        let wanted = [2, 7].map(|at| odd[at]);
+        assert_eq!(wanted, [true, true], "{url}: {odd:?}");
+        assert_eq!(odd.iter().filter(|odd| **odd).count(), 2, "{url}: {odd:?}");
+        // Decoded too, the others come.
+        take(&mut *open(&url, &options), 8);
+    }
 }

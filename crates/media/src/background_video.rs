@@ -27,6 +27,9 @@ impl BackgroundVideos {
                 max_width: None,
                 status: Status::default(),
                 keep_trying: false,
+                size: None,
+                input_format: None,
+                input_options: Vec::new(),
                 ..options.clone()
             },
         }

@@ -30,13 +30,13 @@ enum Of {
     /// Those of `mattebox run`, as without a command
     Run(Box<Settings<RunLayer>>),
     /// Those of `mattebox camera`
-    Camera(Settings<CameraLayer>),
+    Camera(Box<Settings<CameraLayer>>),
     /// Those of `mattebox worker`
     Worker(Box<Settings<WorkerLayer>>),
     /// Those of `mattebox view`
-    View(Settings<WatchLayer>),
+    View(Box<Settings<WatchLayer>>),
     /// Those of `mattebox dead-letters`
-    DeadLetters(Settings<LettersLayer>),
+    DeadLetters(Box<Settings<LettersLayer>>),
 }
 
 pub(super) fn run(args: &ConfigArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {

@@ -69,7 +69,7 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Publish videos and cameras to a Kafka topic, frame by frame
     #[command(after_help = camera::EXAMPLES)]
-    Camera(camera::CameraArgs),
+    Camera(Box<camera::CameraArgs>),
     /// Replace the background of the frames of a Kafka topic
     #[command(after_help = worker::EXAMPLES)]
     Worker(Box<worker::WorkerArgs>),

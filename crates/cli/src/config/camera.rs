@@ -24,8 +24,10 @@ impl CameraCommand {
         let check = Check(&resolved.origins);
         let l = &resolved.layer;
         let source = check.source(&l.read)?;
+        let cameras = check.cameras(&l.source, &l.camera_id)?;
+        check.size(&source, &cameras)?;
         let camera = CameraSettings {
-            cameras: check.cameras(&l.source, &l.camera_id)?,
+            cameras,
             source: SourceOptions {
                 repeat: source.repeat && !l.once.unwrap_or(false),
                 ..source

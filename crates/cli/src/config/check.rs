@@ -9,7 +9,7 @@ use mattebox_engine::{
     address::scrub::Scrubber,
     settings::{jpeg_quality, limits},
 };
-use mattebox_media::source::{CameraSource, SourceOptions};
+use mattebox_media::source::{CameraSource, InputOption, SourceOptions, SourceSpec};
 use std::{
     collections::HashSet, fmt::Display, net::SocketAddr, num::NonZeroUsize, str::FromStr,
     time::Duration,
@@ -50,6 +50,17 @@ impl Check<'_> {
     ) -> Result<T, ConfigError> {
         let text = self.given(name, text)?;
         text.parse().map_err(|e| self.error(name, text, e))
+    }
+    /// A value that may be left out.
+    fn parse_given<T: FromStr<Err: Display>>(
+        &self,
+        name: &'static str,
+        text: &Option<String>,
+    ) -> Result<Option<T>, ConfigError> {
+        match text {
+            Some(_) => self.parse(name, text).map(Some),
+            None => Ok(None),
+        }
     }
     pub(super) fn span(
         &self,
@@ -170,10 +181,41 @@ impl Check<'_> {
             connect_timeout: self
                 .span("connect_timeout", &l.connect_timeout)?
                 .unwrap_or(defaults.connect_timeout),
+            rtsp_transport: self.parse("rtsp_transport", &l.rtsp_transport)?,
+            size: self.parse_given("size", &l.size)?,
+            input_format: self.parse_given("input_format", &l.input_format)?,
+            hwaccel: self.parse("hwaccel", &l.hwaccel)?,
+            input_options: self.input_options(l)?,
             limits: self.limits(l.max_megapixels)?,
             ffmpeg: self.given("ffmpeg", &l.ffmpeg)?.into(),
             ..defaults
         })
+    }
+
+    fn input_options(&self, l: &ReadLayer) -> Result<Vec<InputOption>, ConfigError> {
+        let options = l.input_option.iter().flatten();
+        options
+            .map(|text| {
+                text.parse()
+                    .map_err(|e| self.error("input_option", text, e))
+            })
+            .collect()
+    }
+
+    /// Only a camera of this machine can be asked for a size.
+    pub(super) fn size(
+        &self,
+        source: &SourceOptions,
+        cameras: &[CameraSource],
+    ) -> Result<(), ConfigError> {
+        let is_device = |camera: &CameraSource| matches!(camera.spec, SourceSpec::Device(_));
+        match source.size {
+            Some(size) if !cameras.iter().any(is_device) => {
+                let reason = "only a camera of this machine can be asked for a size: --max-width makes other sources smaller";
+                Err(self.error("size", size, reason))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn threads(&self, l: &MadeLayer) -> Result<NonZeroUsize, ConfigError> {

@@ -1,7 +1,7 @@
 //! Every file that a command reads, by its settings.
 use super::{
     Layer, Resolved,
-    layer::{KafkaLayer, ViewLayer},
+    layer::{KafkaLayer, ReadLayer, ViewLayer},
 };
 use mattebox_core::compose::BackgroundSpec;
 use mattebox_engine::{BackgroundChoice, FrameSettings, ModelChoice};
@@ -92,6 +92,15 @@ impl Reads {
     pub(crate) fn ffmpeg(&mut self, program: &Path) {
         for path in [program.to_owned(), program.with_file_name("ffprobe")] {
             self.file("a program that is run", found_program(&path));
+        }
+    }
+
+    /// Options of FFmpeg may name a key or a certificate.
+    pub(super) fn input_options(&mut self, l: &ReadLayer) {
+        for option in l.input_option.iter().flatten() {
+            if let Some((name, value)) = option.split_once('=') {
+                self.file(&format!("the file of input_option {name}"), Some(value));
+            }
         }
     }
 

@@ -67,6 +67,7 @@ pub(super) fn check_run(
     reads.cameras(s.cameras);
     reads.frame(s.frame);
     reads.view(&resolved.layer.view);
+    reads.input_options(&resolved.layer.read);
     reads.ffmpeg(s.ffmpeg);
     let mut outputs = Outputs {
         check,

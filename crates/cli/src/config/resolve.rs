@@ -214,6 +214,16 @@ mod tests {
             .rows()
             .unwrap();
         assert!(!format!("{rows:?}").contains("hunter4"), "{rows:?}");
+        let options = [
+            "--input-option",
+            "headers=X-Key: hunter5",
+            "--input-option",
+            "fflags=nobuffer",
+        ];
+        let rows = resolve::<RunLayer>(&options, None).unwrap().rows().unwrap();
+        let text = format!("{rows:?}");
+        assert!(!text.contains("hunter5"), "{text}");
+        assert!(text.contains("headers=***") && text.contains("fflags=nobuffer"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What must never be shown: not in logs, not by `mattebox config`, not in an error.
 pub(crate) use mattebox_engine::address::MASK;
-use mattebox_engine::address::harmless;
+use mattebox_engine::address::{harmless, option};
 use toml::Value;
 
 /// Whether a setting, or a property of librdkafka, holds a secret by its name. Files that hold one, and locations, do not.
@@ -43,6 +43,11 @@ pub(crate) fn shown(name: &str, text: &str) -> String {
             Some((property, value)) if is_plain_property(property, value) => text.to_owned(),
             Some((property, _)) => format!("{}={MASK}", harmless::source(property)),
             // It may be a secret that was typed in the wrong way.
+            None => MASK.to_owned(),
+        },
+        "input_option" => match text.split_once('=') {
+            Some((option, value)) if option::is_plain(option, value) => text.to_owned(),
+            Some((option, _)) => format!("{}={MASK}", harmless::source(option)),
             None => MASK.to_owned(),
         },
         "out" | "alpha_out" => harmless::output(text),

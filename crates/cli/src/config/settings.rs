@@ -7,9 +7,10 @@ use super::{
     output_choice::{EarlierFrames, Format, ProgressStyle},
     outputs, trace, view,
 };
+use mattebox_core::codec::ImageFormat;
 use mattebox_engine::{FrameSettings, trace::TraceSettings};
 use mattebox_media::{
-    sink::SinkSpec,
+    sink::{InPlace, SinkSpec, StdoutFormat},
     source::{CameraSource, SourceOptions},
 };
 use mattebox_server::ViewSettings;
@@ -31,6 +32,8 @@ pub struct RunSettings {
     pub frame: FrameSettings,
     /// The format of pictures.
     pub format: Format,
+    /// After how much a new video file begins.
+    pub segment: Option<Duration>,
     /// What happens to a file that is there.
     pub on_existing: OnExisting,
     /// What happens to frames that the folders hold.
@@ -69,11 +72,13 @@ impl RunSettings {
         };
         let format = match (&sink, &made.format) {
             (SinkSpec::Stdout, _) => Format::Stdout(check.parse("format", &made.format)?),
-            (SinkSpec::Directory(_) | SinkSpec::Nothing, Some(text)) if text == "raw" => {
+            (SinkSpec::Directory(_) | SinkSpec::Nothing, Some(text))
+                if text.parse::<StdoutFormat>().is_ok() && text.parse::<ImageFormat>().is_err() =>
+            {
                 return Err(check.error(
                     "format",
-                    "raw",
-                    "bare pixels can only go to standard output (--out -)",
+                    text,
+                    "this is for standard output only (--out -): use png, jpg or webp",
                 ));
             }
             _ => Format::Image(check.parse("format", &made.format)?),
@@ -89,6 +94,7 @@ impl RunSettings {
         };
         let frame = check.frame(&made, l.read.max_megapixels)?;
         let cameras = check.cameras(&l.source, &l.camera_id)?;
+        check.size(&source, &cameras)?;
         if cameras.len() > 1 && !sink.takes_many_cameras() {
             let reason = match sink {
                 SinkSpec::Stdout => "standard output takes one source, not several",
@@ -99,6 +105,7 @@ impl RunSettings {
             return Err(check.error("out", sink, reason));
         }
         let alpha_out = outputs::alpha_out(&check, &l.alpha_out)?;
+        let segment = segment(&check, &l.segment, &sink)?;
         let on_existing = check.parse("on_existing", &made.on_existing)?;
         let earlier_frames = earlier_frames(&check, l.append, on_existing)?;
         if earlier_frames == EarlierFrames::Append {
@@ -111,6 +118,7 @@ impl RunSettings {
             sink,
             frame,
             format,
+            segment,
             on_existing,
             earlier_frames,
             alpha_out,
@@ -161,6 +169,31 @@ fn earlier_frames(
     }
 }
 
+/// How long a file of a recording is.
+fn segment(
+    check: &Check<'_>,
+    text: &Option<String>,
+    sink: &SinkSpec,
+) -> Result<Option<Duration>, ConfigError> {
+    let segment = check.positive_span("segment", text)?;
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    let reason = match sink {
+        SinkSpec::Video(path) if InPlace::of(path) == InPlace::Pipe => {
+            "a pipe is no file that another one could follow: give a video file (--out rec.mkv)"
+        }
+        SinkSpec::Video(_) => return Ok(segment),
+        SinkSpec::Directory(_) => {
+            "a folder has a file for each picture: give a video file (--out rec.mkv)"
+        }
+        SinkSpec::Url(_) | SinkSpec::Stdout | SinkSpec::Nothing => {
+            "only a video file can be followed by another one: give one (--out rec.mkv)"
+        }
+    };
+    Err(check.error("segment", text, reason))
+}
+
 /// Only the files of a folder can be added to.
 fn check_append(check: &Check<'_>, sink: &SinkSpec, has_mattes: bool) -> Result<(), ConfigError> {
     let reason = match sink {
@@ -177,6 +210,7 @@ mod tests {
     use super::*;
     use crate::config::RunLayer;
     use clap::{Args, FromArgMatches};
+    use mattebox_media::source::{HardwareDecoder, RtspTransport};
 
     fn settings(args: &[&str]) -> Result<RunSettings, ConfigError> {
         let command = RunLayer::augment_args(clap::Command::new("run").no_binary_name(true));
@@ -227,6 +261,35 @@ mod tests {
     }
 
     #[test]
+    fn how_a_source_is_read_can_be_said() {
+        let args = [
+            "door=0",
+            "yard=rtsp://h/1",
+            "--size",
+            "1280x720",
+            "--input-format",
+            "mjpeg",
+            "--rtsp-transport",
+            "udp",
+            "--hwaccel",
+            "vaapi",
+            "--input-option",
+            "fflags=nobuffer",
+            "--input-option",
+            "headers=A: b, c=d",
+        ];
+        let source = settings(&args).unwrap().source;
+        assert_eq!(source.size.unwrap().to_string(), "1280x720");
+        assert_eq!(source.rtsp_transport, RtspTransport::Udp);
+        assert_eq!(source.hwaccel, HardwareDecoder::Named("vaapi".into()));
+        let names: Vec<_> = source.input_options.iter().map(|o| o.name()).collect();
+        assert_eq!(names, ["fflags", "headers"]);
+        let source = settings(&["a.mp4"]).unwrap().source;
+        assert_eq!(source.rtsp_transport, RtspTransport::Auto);
+        assert_eq!(source.hwaccel, HardwareDecoder::None);
+    }
+
+    #[test]
     fn what_cannot_be_is_refused_with_name_value_and_origin() {
         for (args, words) in [
             (
@@ -258,13 +321,49 @@ mod tests {
             ),
             (&["a.mp4", "b.mp4", "-o", "x.mp4"], &["{camera}"]),
             (&["a.mp4", "b.mp4", "-o", "-"], &["one source"]),
-            (&["a.mp4", "-o", "-", "--format", "jpg"], &["jpg", "raw"]),
+            (
+                &["a.mp4", "-o", "-", "--format", "webp"],
+                &["webp", "png, jpg, mjpeg, raw, y4m or mpegts"],
+            ),
+            (&["a.mp4", "--format", "y4m"], &["y4m", "standard output"]),
             (
                 &["a.mp4", "--append", "--on-existing", "overwrite"],
                 &["append", "choose one"],
             ),
             (&["a.mp4", "--append", "-o", "x.mp4"], &["append", "video"]),
             (&["a.mp4", "--append", "-o", "-"], &["append", "folder"]),
+            (
+                &["a.mp4", "--size", "640x480"],
+                &["size", "640x480", "--max-width"],
+            ),
+            (&["0", "--size", "big"], &["size", "big", "1280x720"]),
+            (&["0", "--input-format", "a/b"], &["input_format", "mjpeg"]),
+            (
+                &["0", "--rtsp-transport", "http"],
+                &["rtsp_transport", "http", "udp"],
+            ),
+            (&["0", "--hwaccel", "a/b"], &["hwaccel", "vaapi"]),
+            (
+                &["0", "--input-option", "ss=3"],
+                &["input_option", "--start"],
+            ),
+            (
+                &["0", "--input-option", "fflags"],
+                &["input_option", "NAME=VALUE"],
+            ),
+            (
+                &["a.mp4", "-o", "x.mp4", "--segment", "0"],
+                &["segment", "longer"],
+            ),
+            (
+                &["a.mp4", "-o", "x.mp4", "--segment", "soon"],
+                &["segment", "soon"],
+            ),
+            (&["a.mp4", "--segment", "10m"], &["segment", "a video file"]),
+            (
+                &["a.mp4", "-o", "udp://h:1", "--segment", "10m"],
+                &["segment", "a video file"],
+            ),
             (&[], &["no source"]),
         ] {
             let error = settings(args)

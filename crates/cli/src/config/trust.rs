@@ -42,6 +42,15 @@ const TABLE: &[(&str, Trust)] = &[
     ("from", Any),
     ("fsync", Any),
     ("group", Any),
+    ("hwaccel", Any),
+    (
+        "input_format",
+        Named("it decides with which part of FFmpeg a source is opened, and some read other files"),
+    ),
+    (
+        "input_option",
+        Named("it can change everything about how FFmpeg opens a source"),
+    ),
     ("instance_id", Any),
     ("jpeg_quality", Any),
     (
@@ -95,9 +104,12 @@ const TABLE: &[(&str, Trust)] = &[
     ("realtime", Any),
     ("replication_factor", Any),
     ("results", Any),
+    ("rtsp_transport", Any),
+    ("segment", Any),
     ("show_raw", Named("it shows the room on the page")),
     ("shutdown_timeout", Any),
     ("simd", Any),
+    ("size", Any),
     ("skip_still", Any),
     (
         "source",

@@ -572,11 +572,13 @@ fn sink_options(settings: &RunSettings, abort: &Stop) -> SinkOptions {
     SinkOptions {
         fps: settings.source.fps,
         alpha: settings.frame.background.is_transparent(),
+        segment: settings.segment,
         on_existing: settings.on_existing,
         stdout: match settings.format {
             Format::Stdout(format) => format,
             Format::Image(_) => StdoutFormat::default(),
         },
+        jpeg_quality: settings.frame.jpeg_quality,
         abort: abort.clone(),
         ffmpeg: settings.source.ffmpeg.clone(),
         ..SinkOptions::default()

@@ -69,9 +69,20 @@ pub(crate) struct Writer {
 /// What a writer has begun.
 #[derive(Default)]
 struct Writing {
-    sink: Option<Box<dyn OrderedSink>>,
+    sink: Sink,
     /// Sound that waits for its pictures.
     sound: VecDeque<SoundPacket>,
+}
+
+/// What a writer writes to.
+#[derive(Default)]
+enum Sink {
+    /// Opened with the first frame.
+    #[default]
+    Awaited,
+    Open(Box<dyn OrderedSink>),
+    /// Its reader has seen enough.
+    Closed,
 }
 
 impl Writer {
@@ -91,9 +102,9 @@ impl Writer {
                 shared.queues.done(id);
             }
         }
-        // An aborted or failed run leaves nothing under the final name: dropping the sink removes what was begun.
+        // An aborted or failed run leaves nothing under the final name.
         writing.sound.extend(self.sound.try_iter());
-        if let Some(sink) = writing.sink
+        if let Sink::Open(sink) = writing.sink
             && !shared.abort.is_stopped()
             && shared.lanes[self.lane]
                 .stats
@@ -102,6 +113,7 @@ impl Writer {
             && let Err(e) = shared
                 .clock
                 .time(Stage::Write, || sink.finish(writing.sound.into()))
+            && !e.is_closed()
         {
             self.fail(shared, &e);
         }
@@ -110,7 +122,9 @@ impl Writer {
     fn write(&self, shared: &Shared<'_>, writing: &mut Writing, frame: Finished) {
         writing.sound.extend(self.sound.try_iter());
         let stats = &shared.lanes[self.lane].stats;
-        if shared.abort.is_stopped() || stats.failure().is_some_and(|f| !f.keep_output) {
+        let is_closed = matches!(writing.sink, Sink::Closed);
+        let has_failed = stats.failure().is_some_and(|f| !f.keep_output);
+        if is_closed || has_failed || shared.abort.is_stopped() {
             count(&stats.dropped_stopped);
             return;
         }
@@ -123,7 +137,7 @@ impl Writer {
         let sound = writing.sound.drain(..due).collect();
         let sink = &mut writing.sink;
         let written = shared.clock.trace(&frame.span, Stage::Write, || {
-            if sink.is_none() {
+            if let Sink::Awaited = sink {
                 // Unless asked otherwise, the output has the pace of the source, which is known by now.
                 let info = shared.lanes[self.lane]
                     .info
@@ -133,9 +147,10 @@ impl Writer {
                 let fps = self.options.fps.or(info.fps);
                 let options = SinkOptions {
                     fps,
+                    still: info.still,
                     ..self.options.clone()
                 };
-                *sink = Some(sink::open_ordered(&self.spec, &options)?);
+                *sink = Sink::Open(sink::open_ordered(&self.spec, &options)?);
             }
             let beside = shared.lanes[self.lane].beside.get();
             let beside = Beside {
@@ -147,7 +162,10 @@ impl Writer {
                 time: frame.time,
                 beside,
             };
-            sink.as_mut().map_or(Ok(()), |sink| sink.write(picture))
+            match sink {
+                Sink::Open(sink) => sink.write(picture),
+                Sink::Awaited | Sink::Closed => Ok(()),
+            }
         });
         match written {
             Ok(()) => {
@@ -159,6 +177,7 @@ impl Writer {
             }
             Err(e) if e.is_closed() => {
                 // The reader of standard output has seen enough: an end, not a failure.
+                *sink = Sink::Closed;
                 count(&stats.dropped_stopped);
                 shared.drop_waiting(self.lane);
             }

@@ -7,9 +7,11 @@
 //!
 //! * [`Address`]: an address that every formatter shows in its harmless form.
 //! * [`harmless`]: what is shown of a text that may be an address.
+//! * [`option`]: options of FFmpeg that hold secrets.
 //! * [`scrub`]: takes the secrets of known addresses, and whatever else looks like an address, out of another program's words.
 //! * [`Secret`]: a text that no formatter shows.
 pub mod harmless;
+pub mod option;
 pub mod scrub;
 mod secret;
 

@@ -1,6 +1,6 @@
 //! Takes secrets out of the words of other programs and libraries, which repeat the addresses that they were given: whole, in part,
 //! with other escapes, or with a host that they were sent on to.
-use super::{MASK, Way, harmless};
+use super::{MASK, Way, harmless, option};
 use std::process::Command;
 
 /// A part of a secret this long is masked wherever it stands; a shorter one only where it is a word.
@@ -64,6 +64,12 @@ impl Scrubber {
             .map(|argument| argument.to_string_lossy())
             .collect();
         let mut scrubber = Scrubber::of_addresses(&arguments);
+        for pair in arguments.windows(2) {
+            let is_secret = pair[0].strip_prefix('-').is_some_and(option::is_secret);
+            if is_secret && !pair[1].is_empty() {
+                scrubber.hide(&pair[1]);
+            }
+        }
         // What FFmpeg writes to comes last.
         if let Some(output) = arguments.last() {
             scrubber.learn(output, Way::Out);
@@ -77,6 +83,15 @@ impl Scrubber {
             .into_iter()
             .map(|address| address.as_ref().to_owned());
         Scrubber::of(addresses.chain(PROXIES.iter().filter_map(|name| std::env::var(name).ok())))
+    }
+
+    /// A text that is a secret as a whole, and so are its longer words.
+    fn hide(&mut self, secret: &str) {
+        self.whole.push((secret.to_owned(), MASK.to_owned()));
+        let words = secret.split(SEPARATORS).filter(|word| word.len() >= LONG);
+        // The name of a header is none.
+        let words = words.filter(|word| !secret.contains(&format!("{word}:")));
+        self.parts.extend(words.map(str::to_owned));
     }
 
     fn learn(&mut self, text: &str, way: Way) {

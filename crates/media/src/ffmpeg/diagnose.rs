@@ -47,7 +47,37 @@ const MEANINGS: &[(&str, Kind, &str)] = &[
     (
         "unknown input format",
         Kind::Usage,
-        "this FFmpeg cannot read this kind of device",
+        "this FFmpeg cannot read this kind of device, or the format of --input-format",
+    ),
+    (
+        "461 unsupported transport",
+        Kind::Unreachable,
+        "the server does not send in this way: try --rtsp-transport auto, or udp",
+    ),
+    (
+        "protocol not supported",
+        Kind::Unreachable,
+        "the server does not send in this way: try --rtsp-transport auto, or udp",
+    ),
+    (
+        "nonmatching transport",
+        Kind::Unreachable,
+        "the server does not send in this way: try --rtsp-transport auto, or udp",
+    ),
+    (
+        "unrecognized hwaccel",
+        Kind::Usage,
+        "this FFmpeg does not know the hardware of --hwaccel: `ffmpeg -hwaccels` lists what it knows",
+    ),
+    (
+        "unrecognized option",
+        Kind::Usage,
+        "this FFmpeg does not know an option of --input-option",
+    ),
+    (
+        "error setting option",
+        Kind::Usage,
+        "an option of --input-option has a value that FFmpeg does not take",
     ),
     (
         "unknown encoder",
@@ -175,6 +205,12 @@ const MEANINGS: &[(&str, Kind, &str)] = &[
         "end of file",
         Kind::Failed,
         "it ends before the first picture",
+    ),
+    // Option NAME not found.
+    (
+        " not found.",
+        Kind::Usage,
+        "this kind of source does not know an option of --input-option",
     ),
 ];
 

@@ -3,6 +3,7 @@ use crate::ffmpeg::FfmpegError;
 use mattebox_core::codec::EncodeError;
 use mattebox_store::StoreError;
 use std::io;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// Why a sink takes no picture. Every text names the sink and says what to do where something can be done.
@@ -65,6 +66,14 @@ pub enum SinkError {
         /// Size and kind now.
         new: String,
     },
+    /// A recording broke off, and what was written of it is kept.
+    #[error("{error}; what was recorded before is in {}", path.display())]
+    Kept {
+        /// Why it broke off.
+        error: Box<SinkError>,
+        /// Where the recording is.
+        path: PathBuf,
+    },
     /// A picture cannot be encoded.
     #[error("standard output: {0}")]
     Encode(#[from] EncodeError),
@@ -82,10 +91,11 @@ pub enum SinkError {
 impl SinkError {
     /// Whether the user asked for what cannot work.
     pub fn is_usage(&self) -> bool {
-        matches!(
-            self,
-            SinkError::Usage { .. } | SinkError::Store(StoreError::Exists(_))
-        )
+        match self {
+            SinkError::Kept { error, .. } => error.is_usage(),
+            SinkError::Usage { .. } | SinkError::Store(StoreError::Exists(_)) => true,
+            _ => false,
+        }
     }
 
     /// Whether a service outside does not answer.

@@ -21,6 +21,7 @@ pub(super) enum Format {
     Mkv,
     WebM,
     Gif,
+    Y4m,
     Rtsp,
     Flv,
     MpegTs,
@@ -36,6 +37,17 @@ pub(super) enum SoundCoding {
     Encode(&'static str),
     /// The format has no sound.
     None,
+}
+
+/// What the bytes of a video are written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carrier {
+    /// A file. Everything up to where it breaks off can be played.
+    File,
+    /// A named pipe or standard output: what was written cannot be changed.
+    Pipe,
+    /// A server.
+    Address,
 }
 
 /// Size and kind of pictures.
@@ -124,7 +136,7 @@ impl Format {
     /// What becomes of sound of this codec.
     pub(super) fn sound(self, codec: &str) -> SoundCoding {
         let (held, otherwise): (&[&str], _) = match self {
-            Format::Gif => return SoundCoding::None,
+            Format::Gif | Format::Y4m => return SoundCoding::None,
             // It holds whatever there is.
             Format::Mkv => return SoundCoding::Copy,
             Format::WebM => (&["opus", "vorbis"], "libopus"),
@@ -158,8 +170,8 @@ impl Format {
         )
     }
 
-    /// The output options, all but the name of the output. A pipe gets what can be written without going back.
-    pub(super) fn options(self, shape: Shape, fps: f64, is_pipe: bool) -> Vec<String> {
+    /// The output options, all but the name of the output.
+    pub(super) fn options(self, shape: Shape, fps: f64, carrier: Carrier) -> Vec<String> {
         let mut options: Vec<String> = Vec::new();
         let mut add = |words: &str| options.extend(words.split(' ').map(str::to_owned));
         match (self, shape.alpha) {
@@ -170,7 +182,7 @@ impl Format {
             }
             (Format::WebM, alpha) => {
                 add(
-                    "-c:v libvpx-vp9 -crf 24 -b:v 0 -deadline realtime -cpu-used 6 -row-mt 1 -auto-alt-ref 0",
+                    "-c:v libvpx-vp9 -crf 24 -b:v 0 -deadline realtime -cpu-used 6 -row-mt 1 -auto-alt-ref 0 -lag-in-frames 0",
                 );
                 colour(&mut add, None, if alpha { "yuva420p" } else { "yuv420p" });
             }
@@ -178,28 +190,35 @@ impl Format {
                 add("-c:v prores_ks -profile:v 4444 -alpha_bits 16 -vendor apl0");
                 colour(&mut add, None, "yuva444p10le");
             }
+            (Format::Y4m, _) => colour(&mut add, even(shape), "yuv420p"),
             (Format::Mkv, true) => add("-c:v ffv1 -level 3 -pix_fmt bgra"),
             (format, _) => {
                 add("-c:v libx264 -preset veryfast");
                 let keyframes = (fps * 2.0).ceil();
                 match format.is_stream() {
                     true => add(&format!("-crf 23 -tune zerolatency -g {keyframes}")),
-                    false if is_pipe => add(&format!("-crf 18 -g {keyframes}")),
-                    false => add("-crf 18"),
+                    false => add(&format!("-crf 18 -g {keyframes}")),
+                }
+                if !self.is_stream() {
+                    add(&short_delay(fps));
                 }
                 colour(&mut add, even(shape), "yuv420p");
             }
         }
-        if is_pipe && matches!(self, Format::Mp4 | Format::Mov) {
-            add("-movflags frag_keyframe+empty_moov+default_base_moof");
+        match carrier {
+            Carrier::File => add(self.small_pieces()),
+            Carrier::Pipe if self.has_index() => {
+                add("-movflags frag_keyframe+empty_moov+default_base_moof");
+            }
+            Carrier::Pipe | Carrier::Address => {}
         }
         add(match self {
-            Format::Mp4 if is_pipe => "-f mp4",
-            Format::Mp4 => "-movflags +faststart -f mp4",
+            Format::Mp4 => "-f mp4",
             Format::Mov => "-f mov",
             Format::Mkv => "-f matroska",
             Format::WebM => "-f webm",
             Format::Gif => "-f gif",
+            Format::Y4m => "-f yuv4mpegpipe",
             Format::Rtsp => "-rtsp_transport tcp -f rtsp",
             Format::Flv => "-f flv",
             Format::MpegTs => "-f mpegts",
@@ -207,16 +226,51 @@ impl Format {
         });
         options
     }
+
+    /// How a file is cut into pieces of half a second that reach the disk one by one. `delay_moov` lets the head of the file know how late
+    /// its first picture comes.
+    fn small_pieces(self) -> &'static str {
+        match self {
+            Format::Mp4 | Format::Mov => {
+                "-movflags frag_keyframe+delay_moov+default_base_moof -frag_duration 500000 -flush_packets 1"
+            }
+            Format::Mkv | Format::WebM => "-cluster_time_limit 500 -flush_packets 1",
+            _ => "-flush_packets 1",
+        }
+    }
+
+    /// Whether players want an index at the beginning of the file, which is known only at its end.
+    pub(super) fn has_index(self) -> bool {
+        matches!(self, Format::Mp4 | Format::Mov)
+    }
+
+    /// The name by which FFmpeg knows it, of a format with an index.
+    pub(super) fn muxer(self) -> &'static str {
+        match self {
+            Format::Mov => "mov",
+            _ => "mp4",
+        }
+    }
 }
 
+/// Keeps few pictures within the encoder of H.264, whatever the number of cores and however slowly they come: those are lost when the
+/// machine stops.
+fn short_delay(fps: f64) -> String {
+    let ahead = (fps / 2.0).clamp(0.0, 10.0).floor();
+    let reordered = if fps < 10.0 { 0 } else { 2 };
+    format!("-bf {reordered} -x264-params sliced-threads=1:sync-lookahead=0:rc-lookahead={ahead}")
+}
+
+/// What a picture says of its colours.
+const BT709: &str = "range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709";
+
 /// Converts to the colours of HD video (BT.709, limited range) whatever the size, and says so in the file. Left alone, FFmpeg
-/// would use those of SD and say nothing, and players would guess by the size.
+/// would use those of SD and say nothing, and players would guess by the size. Each picture says it too: the encoder of ProRes asks those.
 fn colour(add: &mut impl FnMut(&str), first: Option<String>, pixels: &str) {
     let first = first.map(|filter| filter + ",").unwrap_or_default();
     add("-vf");
     add(&format!(
-        "{first}scale=out_color_matrix=bt709:out_range=limited,\
-         setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709"
+        "{first}scale=out_color_matrix=bt709:out_range=limited,setparams={BT709}"
     ));
     add(&format!(
         "-pix_fmt {pixels} -color_range tv -colorspace bt709 -color_primaries bt709 -color_trc bt709"

@@ -7,12 +7,16 @@
 //! * `error`: what can go wrong.
 //! * `format`: the FFmpeg options for each kind of video and stream.
 //! * `video`: one running encoder. `encoder_input`: what it is sent.
+//! * `recording`: video files, one after the other; `part_name`: their names; `index`: where players look first.
 //! * `pipe`: named pipes and devices, which are written into.
 //! * `stream`: bare pictures on standard output.
 mod encoder_input;
 mod error;
 mod format;
+mod index;
+mod part_name;
 mod pipe;
+mod recording;
 mod spec;
 mod stream;
 mod video;
@@ -38,12 +42,19 @@ pub struct SinkOptions {
     pub fps: Option<f64>,
     /// The pictures are transparent.
     pub alpha: bool,
+    /// The pictures have nothing to do with each other: where their size changes that is an error, and no further file is begun.
+    pub still: bool,
+    /// Begin a new video file after this much. The files are numbered.
+    pub segment: Option<Duration>,
     /// What to do when the video file exists; a pipe is written into. `Skip` is the same as `Fail`: look before there is work to skip.
+    /// Numbered files are never replaced.
     pub on_existing: OnExisting,
     /// The file is on the disk, and outlives a power failure, when it is finished.
     pub durable: bool,
     /// What standard output carries.
     pub stdout: StdoutFormat,
+    /// Quality of JPEG pictures there, 1 to 100.
+    pub jpeg_quality: u8,
     /// Ends every wait at once, when it is too late to finish in order.
     pub abort: Stop,
     /// An encoder or a server that takes no picture for so long has failed. Zero: wait for ever.
@@ -57,9 +68,12 @@ impl Default for SinkOptions {
         SinkOptions {
             fps: None,
             alpha: false,
+            still: false,
+            segment: None,
             on_existing: OnExisting::default(),
             durable: false,
             stdout: StdoutFormat::default(),
+            jpeg_quality: 80,
             abort: Stop::new(),
             stall_timeout: Duration::from_secs(60),
             ffmpeg: "ffmpeg".into(),
@@ -78,9 +92,11 @@ pub struct SinkPicture<'a> {
     pub beside: Beside,
 }
 
-/// Takes pictures in order. Dropped without [`OrderedSink::finish`] it leaves nothing under a final name.
+/// Takes pictures in order. Dropped without [`OrderedSink::finish`] it leaves nothing under a final name. A video file that has
+/// pictures stays under its unfinished name then.
 pub trait OrderedSink: Send {
-    /// Takes the next picture. All must have one size; the first decides. After an error the sink is of no more use.
+    /// Takes the next picture. Only files may follow a size that changes: see [`SinkOptions::still`]. After an error the sink is of no
+    /// more use.
     fn write(&mut self, picture: SinkPicture<'_>) -> Result<(), SinkError>;
 
     /// Completes what was written, and the sound behind it, and gives it its name.
@@ -105,8 +121,11 @@ pub fn open_ordered(
                 problem,
             })
         }
-        SinkSpec::Stdout => Ok(stream::on_stdout(options.stdout)),
-        SinkSpec::Video(path) => Ok(Box::new(video::Video::to_file(path, options)?)),
+        SinkSpec::Stdout => stream::on_stdout(options),
+        SinkSpec::Video(path) if InPlace::of(path) == InPlace::Pipe => {
+            Ok(Box::new(video::Video::to_pipe(path, options)?))
+        }
+        SinkSpec::Video(path) => Ok(Box::new(recording::Recording::open(path, options)?)),
         SinkSpec::Url(url) => Ok(Box::new(video::Video::to_url(url, options)?)),
         SinkSpec::Directory(_) | SinkSpec::Nothing => {
             let problem = "a folder takes pictures in any order, it is no stream".to_owned();

@@ -1,6 +1,7 @@
 //! Bare pictures on standard output, for the next program in a pipe.
-use super::format::Shape;
-use super::{OrderedSink, SinkError, SinkPicture};
+use super::format::{Format, Shape};
+use super::video::Video;
+use super::{OrderedSink, SinkError, SinkOptions, SinkPicture};
 use crate::beside::SoundPacket;
 use mattebox_core::codec::{Encoder, ImageFormat};
 use std::io::{self, ErrorKind, Write};
@@ -15,55 +16,86 @@ pub enum StdoutFormat {
     Raw,
     /// PNG files, one after the other, as `ffmpeg -f image2pipe` reads them.
     Png,
+    /// JPEG files, one after the other, as `ffmpeg -f mjpeg` reads them.
+    Jpeg,
+    /// YUV4MPEG2: samples with their size and rate.
+    Y4m,
+    /// H.264 in an MPEG transport stream.
+    MpegTs,
 }
+
+/// Every name of a [`StdoutFormat`].
+const NAMES: &[(&str, StdoutFormat)] = &[
+    ("png", StdoutFormat::Png),
+    ("jpg", StdoutFormat::Jpeg),
+    ("mjpeg", StdoutFormat::Jpeg),
+    ("raw", StdoutFormat::Raw),
+    ("y4m", StdoutFormat::Y4m),
+    ("mpegts", StdoutFormat::MpegTs),
+];
 
 /// The text names no [`StdoutFormat`].
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("unknown format {0:?} for standard output: use raw or png")]
+#[error("unknown format {0:?} for standard output: use png, jpg, mjpeg, raw, y4m or mpegts")]
 pub struct UnknownStdoutFormat(String);
 
 impl FromStr for StdoutFormat {
     type Err = UnknownStdoutFormat;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "raw" => Ok(StdoutFormat::Raw),
-            "png" => Ok(StdoutFormat::Png),
-            _ => Err(UnknownStdoutFormat(text.to_owned())),
-        }
+        let found = NAMES.iter().find(|(name, _)| *name == text);
+        found
+            .map(|(_, format)| *format)
+            .ok_or_else(|| UnknownStdoutFormat(text.to_owned()))
     }
 }
 
 impl fmt::Display for StdoutFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            StdoutFormat::Raw => "raw",
-            StdoutFormat::Png => "png",
-        })
+        let found = NAMES.iter().find(|(_, format)| format == self);
+        f.write_str(found.map_or("", |(name, _)| name))
     }
 }
 
 /// The sink for this process's own standard output.
-pub(super) fn on_stdout(format: StdoutFormat) -> Box<dyn OrderedSink> {
-    Box::new(Stream::new(io::stdout(), format))
+pub(super) fn on_stdout(options: &SinkOptions) -> Result<Box<dyn OrderedSink>, SinkError> {
+    let files = match options.stdout {
+        StdoutFormat::Raw => None,
+        StdoutFormat::Png => Some(ImageFormat::Png),
+        StdoutFormat::Jpeg if options.alpha => {
+            let problem = "a JPEG picture cannot be transparent: use png or raw";
+            return Err(SinkError::Usage {
+                name: STDOUT.to_owned(),
+                problem: problem.to_owned(),
+            });
+        }
+        StdoutFormat::Jpeg => Some(ImageFormat::Jpeg),
+        StdoutFormat::Y4m => return Ok(Box::new(Video::to_stdout(Format::Y4m, options)?)),
+        StdoutFormat::MpegTs => return Ok(Box::new(Video::to_stdout(Format::MpegTs, options)?)),
+    };
+    let encoder = files.map(|format| Encoder::new(format, options.jpeg_quality));
+    Ok(Box::new(Stream::new(io::stdout(), encoder)))
 }
+
+/// How messages name it.
+pub(super) const STDOUT: &str = "standard output";
 
 /// Pictures into anything that takes bytes.
 #[derive(Debug)]
 struct Stream<W> {
     to: W,
-    png: Option<Encoder>,
+    /// Makes files of them; without it their samples are written.
+    encoder: Option<Encoder>,
     bytes: Vec<u8>,
     frames: u64,
     first: Option<Shape>,
 }
 
 impl<W: Write> Stream<W> {
-    fn new(to: W, format: StdoutFormat) -> Self {
-        let png = (format == StdoutFormat::Png).then(|| Encoder::new(ImageFormat::Png, 100));
+    fn new(to: W, encoder: Option<Encoder>) -> Self {
         Stream {
             to,
-            png,
+            encoder,
             bytes: Vec::new(),
             frames: 0,
             first: None,
@@ -82,13 +114,13 @@ fn closed_or_broken(error: io::Error) -> SinkError {
 impl<W: Write + Send> OrderedSink for Stream<W> {
     fn write(&mut self, picture: SinkPicture<'_>) -> Result<(), SinkError> {
         let picture = picture.picture;
-        let bytes = match &mut self.png {
+        let bytes = match &mut self.encoder {
             Some(encoder) => {
                 encoder.encode(picture, &mut self.bytes)?;
                 &self.bytes
             }
             None => {
-                Shape::of(picture).check(&mut self.first, "standard output", self.frames)?;
+                Shape::of(picture).check(&mut self.first, STDOUT, self.frames)?;
                 picture.as_raw()
             }
         };
@@ -128,7 +160,7 @@ mod tests {
 
     #[test]
     fn raw_pictures_are_their_samples() {
-        let mut sink = Stream::new(Vec::new(), StdoutFormat::Raw);
+        let mut sink = Stream::new(Vec::new(), None);
         sink.write(shown(&red(1))).unwrap();
         sink.write(shown(&red(1))).unwrap();
         assert_eq!(sink.to, [200, 0, 0].repeat(4));
@@ -147,8 +179,19 @@ mod tests {
     }
 
     #[test]
+    fn every_name_is_listed_where_one_is_unknown() {
+        let message = "bmp".parse::<StdoutFormat>().unwrap_err().to_string();
+        for (name, format) in NAMES {
+            assert_eq!(name.parse(), Ok(*format));
+            assert_eq!(format.to_string().parse(), Ok(*format));
+            assert!(message.contains(name), "{name}: {message}");
+        }
+    }
+
+    #[test]
     fn png_pictures_follow_each_other() {
-        let mut sink = Stream::new(Vec::new(), StdoutFormat::Png);
+        let encoder = Encoder::new(ImageFormat::Png, 100);
+        let mut sink = Stream::new(Vec::new(), Some(encoder));
         sink.write(shown(&red(1))).unwrap();
         let length = sink.to.len();
         sink.write(shown(&red(7))).unwrap();
@@ -171,9 +214,7 @@ mod tests {
                 Ok(())
             }
         }
-        let error = Stream::new(Gone, StdoutFormat::Raw)
-            .write(shown(&red(1)))
-            .unwrap_err();
+        let error = Stream::new(Gone, None).write(shown(&red(1))).unwrap_err();
         assert!(error.is_closed());
     }
 }

@@ -1,7 +1,8 @@
 //! One running encoder: a video file, a named pipe, or a stream to an address.
 use super::encoder_input::{Clock, Description, Piece, TIME_UNITS, feed};
-use super::format::{Format, Shape, SoundCoding};
-use super::pipe::{self, InPlace};
+use super::format::{Carrier, Format, Shape, SoundCoding};
+use super::pipe;
+use super::stream::STDOUT;
 use super::{OrderedSink, SinkError, SinkOptions, SinkPicture};
 use crate::beside::{Beside, SoundPacket};
 use crate::ffmpeg::diagnose::{Kind, diagnose};
@@ -10,8 +11,6 @@ use crate::ffmpeg::process::Process;
 use crate::ffmpeg::{Ffmpeg, file_url};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender};
 use mattebox_engine::address::Address;
-use mattebox_store::pending::remove_stale;
-use mattebox_store::{OnExisting, PendingFile, StoreError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -25,8 +24,10 @@ const WAITING_PICTURES: usize = 2;
 const GLANCE: Duration = Duration::from_millis(50);
 /// Pictures per second where nobody says.
 const USUAL_FPS: f64 = 25.0;
+/// How long an encoder may still write when a recording ends early.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Words of FFmpeg that mean a spoilt file although it ends as if all were well.
-const SPOILT: &[&str] = &[
+pub(super) const SPOILT: &[&str] = &[
     "error writing",
     "no space left",
     "file too large",
@@ -52,9 +53,11 @@ pub(super) struct Video {
 
 #[derive(Debug)]
 enum Output {
-    /// A hidden file that gets its name at the end.
-    File(PendingFile),
+    /// A file that another part of the sink has made.
+    File(PathBuf),
     Pipe(PathBuf),
+    /// Our own standard output.
+    Stdout,
     Url(Address),
 }
 
@@ -71,47 +74,51 @@ struct Encoder {
 }
 
 impl Video {
-    pub(super) fn to_file(path: &Path, options: &SinkOptions) -> Result<Self, SinkError> {
-        let extension = path
-            .extension()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .to_lowercase();
+    /// Writes over `path`; messages call it `name`.
+    pub(super) fn to_file(
+        path: &Path,
+        name: String,
+        format: Format,
+        ffmpeg: Ffmpeg,
+        options: &SinkOptions,
+    ) -> Self {
+        Video::new(name, format, ffmpeg, options, Output::File(path.to_owned()))
+    }
+
+    /// Writes into a named pipe.
+    pub(super) fn to_pipe(path: &Path, options: &SinkOptions) -> Result<Self, SinkError> {
         let name = path.display().to_string();
-        let Some(format) = Format::of_extension(&extension) else {
+        let format = Video::format_of(path, options)?;
+        let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
+        let output = Output::Pipe(path.to_owned());
+        Ok(Video::new(name, format, ffmpeg, options, output))
+    }
+
+    /// Writes to our own standard output.
+    pub(super) fn to_stdout(format: Format, options: &SinkOptions) -> Result<Self, SinkError> {
+        Video::check(format, STDOUT, options)?;
+        let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
+        let name = STDOUT.to_owned();
+        // A reader may pause for as long as it likes.
+        let options = SinkOptions {
+            stall_timeout: Duration::ZERO,
+            ..options.clone()
+        };
+        Ok(Video::new(name, format, ffmpeg, &options, Output::Stdout))
+    }
+
+    /// The format of a file by its name, if it can be written as the options say.
+    pub(super) fn format_of(path: &Path, options: &SinkOptions) -> Result<Format, SinkError> {
+        let name = path.display().to_string();
+        let extension = path.extension().unwrap_or_default().to_string_lossy();
+        let Some(format) = Format::of_extension(&extension.to_lowercase()) else {
             return Err(SinkError::Usage {
                 name,
                 problem: "this kind of video is not written".to_owned(),
             });
         };
         Video::check(format, &name, options)?;
-        if InPlace::of(path) == InPlace::Pipe {
-            let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
-            return Ok(Video::new(
-                name,
-                format,
-                ffmpeg,
-                options,
-                Output::Pipe(path.to_owned()),
-            ));
-        }
-        if options.on_existing != OnExisting::Overwrite && path.symlink_metadata().is_ok() {
-            return Err(StoreError::Exists(path.to_owned()).into());
-        }
-        let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        mattebox_store::pending::create_folder(folder)?;
-        remove_stale(folder);
-        Ok(Video::new(
-            name,
-            format,
-            ffmpeg,
-            options,
-            Output::File(PendingFile::create(path)?),
-        ))
+        Ok(format)
     }
 
     pub(super) fn to_url(url: &Address, options: &SinkOptions) -> Result<Self, SinkError> {
@@ -171,7 +178,11 @@ impl Video {
 
     fn start(&self, shape: Shape, beside: &Beside) -> Result<Encoder, SinkError> {
         let fps = self.options.fps.unwrap_or(USUAL_FPS);
-        let is_pipe = matches!(self.output, Output::Pipe(_));
+        let carrier = match self.output {
+            Output::File(_) => Carrier::File,
+            Output::Pipe(_) | Output::Stdout => Carrier::Pipe,
+            Output::Url(_) => Carrier::Address,
+        };
         let sound = beside
             .sound_format
             .as_ref()
@@ -206,14 +217,21 @@ impl Video {
             }
             None => false,
         };
-        command.args(self.format.options(shape, fps, is_pipe));
-        // In steps of a frame, two pictures that come close together would be one.
-        command.args(["-enc_time_base:v", &format!("1:{TIME_UNITS}")]);
-        command.args(self.ffmpeg.frame_mode("passthrough"));
+        command.args(self.format.options(shape, fps, carrier));
+        match self.format {
+            // It knows a rate only.
+            Format::Y4m => command
+                .args(["-r", &fps.to_string()])
+                .args(self.ffmpeg.frame_mode("cfr")),
+            // In steps of a frame, two pictures that come close together would be one.
+            _ => command
+                .args(["-enc_time_base:v", &format!("1:{TIME_UNITS}")])
+                .args(self.ffmpeg.frame_mode("passthrough")),
+        };
         let description = Description::new(shape, beside, fps, takes_sound);
         command.stdin(Stdio::piped()).stdout(Stdio::null());
         match &self.output {
-            Output::File(file) => command.arg(file_url(file.path())),
+            Output::File(file) => command.arg(file_url(file)),
             Output::Pipe(path) => {
                 let opened = pipe::open(path, &self.options.abort);
                 let pipe = opened
@@ -222,6 +240,7 @@ impl Video {
                     .arg("pipe:1")
                     .stdout(pipe.ok_or(SinkError::Stopped)?)
             }
+            Output::Stdout => command.arg("pipe:1").stdout(Stdio::inherit()),
             Output::Url(url) => command.arg(url.reveal()),
         };
         let failed = |error: io::Error| self.failed(format!("cannot start FFmpeg: {error}"));
@@ -243,6 +262,24 @@ impl Video {
             spare,
             feeder,
         })
+    }
+
+    /// Pictures taken.
+    pub(super) fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Ends early: the encoder may still write what it has, if that does not take long.
+    pub(super) fn cut_short(&mut self) {
+        if let Some(encoder) = self.encoder.take() {
+            let Encoder {
+                mut process,
+                pieces,
+                ..
+            } = encoder;
+            drop(pieces);
+            process.wait(LAST_WORDS);
+        }
     }
 
     /// Hands a piece to the encoder as soon as it takes one.
@@ -320,6 +357,9 @@ impl Video {
         if matches!(self.output, Output::Pipe(_)) && errors.mention(&["broken pipe"]) {
             return Err(self.failed("its reader has closed the pipe".to_owned()));
         }
+        if matches!(self.output, Output::Stdout) && errors.mention(&["broken pipe"]) {
+            return Err(SinkError::Closed);
+        }
         let spoilt = errors.mention(SPOILT);
         if status.success() && !spoilt {
             return fed.map_err(|error| {
@@ -396,16 +436,6 @@ impl OrderedSink for Video {
                 warn!(sink = self.name, "no picture came: nothing is written");
                 return Ok(());
             }
-        }
-        match self.output {
-            Output::File(file) => {
-                let on_existing = match self.options.on_existing {
-                    OnExisting::Overwrite => OnExisting::Overwrite,
-                    OnExisting::Skip | OnExisting::Fail => OnExisting::Fail,
-                };
-                file.commit(on_existing, self.options.durable)?;
-            }
-            Output::Pipe(_) | Output::Url(_) => {}
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The FFmpeg command for a source.
 use super::decoded::{PORTRAIT_ROWS, TIME_OFFSET};
 use super::plan::Plan;
-use super::{RtspTransport, SourceError, SourceOptions, SourceSpec, pipe::Pipe, spec};
+use super::{SourceError, SourceOptions, SourceSpec, pipe::Pipe, spec};
 use crate::ffmpeg::{Ffmpeg, file_url};
 use mattebox_engine::address::Address;
 use mattebox_engine::stop::Stop;
@@ -173,6 +173,16 @@ impl Input {
         }
     }
 
+    /// Whether it is an RTSP server.
+    pub(super) fn is_rtsp(&self) -> bool {
+        matches!(self.scheme(), "rtsp" | "rtsps")
+    }
+
+    /// Whether it is a web server.
+    pub(super) fn is_web(&self) -> bool {
+        matches!(self.scheme(), "http" | "https")
+    }
+
     fn scheme(&self) -> &str {
         match &self.kind {
             Kind::Url(url) => url.reveal().split("://").next().unwrap_or_default(),
@@ -291,21 +301,22 @@ impl Input {
                 command.args(["-ss", &seconds(start)]);
             }
         }
+        self.choices(&mut command, options);
         match &self.kind {
             Kind::File(path) => command.arg("-i").arg(file_url(path)),
             Kind::Url(url) => {
-                if matches!(self.scheme(), "rtsp" | "rtsps") {
-                    let transport = match options.rtsp_transport {
-                        RtspTransport::Tcp => "tcp",
-                        RtspTransport::Udp => "udp",
-                    };
-                    command.args(["-rtsp_transport", transport]);
+                if self.is_rtsp() {
+                    command.args(["-rtsp_transport", options.rtsp_transport.ffmpeg_name()]);
                 }
                 command.args(["-i", url.reveal()])
             }
             Kind::Device { format, device } => command.args(["-f", format, "-i", device]),
             Kind::Lavfi(address) => command.args(["-f", "lavfi", "-i", spec::graph(address)]),
-            Kind::Pipe(pipe) if probe == Probe::Quick && pipe.begins_with_jpeg() => {
+            Kind::Pipe(pipe)
+                if probe == Probe::Quick
+                    && pipe.begins_with_jpeg()
+                    && options.input_format.is_none() =>
+            {
                 command.args(["-f", "mjpeg", "-i", "pipe:0"])
             }
             Kind::Stdin | Kind::Pipe(_) => command.args(["-i", "pipe:0"]),
@@ -322,6 +333,33 @@ impl Input {
             command.args(["-t", &seconds(duration)]);
         }
         command
+    }
+
+    /// What a person has asked for. It comes last, so that it wins.
+    fn choices(&self, command: &mut Command, options: &SourceOptions) {
+        if let Some(name) = options.hwaccel.ffmpeg_name() {
+            command.args(["-hwaccel", name]);
+        }
+        if let Some(format) = &options.input_format {
+            match &self.kind {
+                Kind::Device { format: "v4l2", .. } => {
+                    command.args(["-input_format", format.ffmpeg_name()]);
+                }
+                Kind::Device { .. } => {
+                    command.args(["-pixel_format", format.ffmpeg_name()]);
+                }
+                Kind::Lavfi(_) => {}
+                Kind::File(_) | Kind::Url(_) | Kind::Stdin | Kind::Pipe(_) => {
+                    command.args(["-f", format.ffmpeg_name()]);
+                }
+            }
+        }
+        if let (Some(size), Kind::Device { .. }) = (options.size, &self.kind) {
+            command.args(["-video_size", &size.to_string()]);
+        }
+        for option in &options.input_options {
+            command.args([&format!("-{}", option.name()), option.value()]);
+        }
     }
 }
 
@@ -430,6 +468,46 @@ mod tests {
         assert!(live("rtsp://h/1") && live("udp://127.0.0.1:9") && live("tcp://h:1"));
         assert!(
             !live("https://h/a.mp4") && !live("lavfi:testsrc") && !live("-") && !live("Cargo.toml")
+        );
+    }
+
+    #[test]
+    fn a_camera_is_asked_for_a_size_and_a_format() {
+        let options = SourceOptions {
+            size: Some("1280x720".parse().unwrap()),
+            input_format: Some("mjpeg".parse().unwrap()),
+            input_options: vec!["fflags=nobuffer".parse().unwrap()],
+            hwaccel: "vaapi".parse().unwrap(),
+            ..Default::default()
+        };
+        let reading = Reading {
+            live: true,
+            our_clock: true,
+            probe: Probe::Quick,
+            duration: None,
+        };
+        let words = |spec: &str| {
+            let input = Input::resolve(&spec.parse().unwrap()).unwrap();
+            let ffmpeg = Ffmpeg::presume(Path::new("ffmpeg"));
+            let command = input.command(&ffmpeg, &options, reading);
+            let words = command.get_args().map(|arg| arg.to_string_lossy());
+            let words = words.collect::<Vec<_>>().join(" ");
+            words.split(" -map").next().unwrap().to_owned()
+        };
+        let camera = words("999");
+        let url = words("tcp://h:1");
+        if cfg!(target_os = "linux") {
+            assert!(
+                camera.ends_with(
+                    "-hwaccel vaapi -input_format mjpeg -video_size 1280x720 -fflags nobuffer \
+                     -f v4l2 -i /dev/video999"
+                ),
+                "{camera}"
+            );
+        }
+        assert!(
+            url.ends_with("-hwaccel vaapi -f mjpeg -fflags nobuffer -i tcp://h:1"),
+            "{url}"
         );
     }
 

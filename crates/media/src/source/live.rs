@@ -1,4 +1,6 @@
 //! What goes on for ever and comes back: cameras and network streams.
+use super::choices::InputFormat;
+use super::fallback::{self, Fallback};
 use super::feed::{Arrival, Arrived, Feed, Sent};
 use super::input::{Input, Probe, Reading};
 use super::plan::{LeftOut, Plan};
@@ -47,6 +49,12 @@ pub(super) struct Live<P> {
     left_out: Vec<&'static str>,
     /// What the running feed's clock is behind ours, in microseconds, where it has its own.
     behind: Option<i64>,
+    /// Another way to read it, for the next try.
+    fallback: Option<Fallback>,
+    /// A format to be guessed in the next try.
+    guess: Option<InputFormat>,
+    /// The format is guessed, because of this.
+    guessed: Option<Diagnosis>,
     /// The running feed did not find how large the video is.
     unsized_video: bool,
     /// Pictures delivered.
@@ -91,6 +99,9 @@ impl<P: Sent> Live<P> {
             plan: Plan::first(options),
             left_out: vec![],
             behind: None,
+            fallback: None,
+            guess: None,
+            guessed: None,
             unsized_video: false,
             frames: 0,
             frames_of_feed: 0,
@@ -233,14 +244,25 @@ impl<P: Sent> Live<P> {
         }
     }
 
-    /// After a quick look that found no picture: whether the next try takes its time, at once.
+    /// Whether there is another try at once: in another way, or, after a quick look that found no picture, one that takes its time.
     fn probes_longer(&mut self, reason: &Diagnosis) -> bool {
+        if let Some(fallback) = self.fallback.take() {
+            fallback.take(&self.input.name, &mut self.options);
+            return true;
+        }
         let again = self.probe == Probe::Quick && self.frames_of_feed == 0 && reason.of_content;
         if again {
             debug!(source = self.input.name, problem = %reason.text, "FFmpeg takes its time to find what is in it");
             self.probe = Probe::Long;
+            return true;
         }
-        again
+        if let Some(format) = self.guess.take() {
+            debug!(source = self.input.name, problem = %reason.text, "it may be Motion JPEG");
+            self.options.input_format = Some(format);
+            self.guessed = Some(reason.clone());
+            return true;
+        }
+        false
     }
 
     /// After a feed that gave no picture: whether the next try, at once, leaves out something that this FFmpeg may not be able to do.
@@ -301,8 +323,26 @@ impl<P: Sent> Live<P> {
         Timestamp(micros.saturating_add(behind))
     }
 
-    /// Why a feed gives no more pictures.
-    fn reason(&self, arrival: Arrival<P>, feed: Feed<P>) -> Diagnosis {
+    /// Why a feed gives no more pictures. A guess that was wrong is forgotten.
+    fn reason(&mut self, arrival: Arrival<P>, feed: Feed<P>) -> Diagnosis {
+        let found = self.reason_of_feed(arrival, feed);
+        match self.guessed.take() {
+            Some(before) => {
+                self.options.input_format = None;
+                self.guess = None;
+                Diagnosis {
+                    text: format!(
+                        "{} (if it is Motion JPEG: --input-format mjpeg)",
+                        before.text
+                    ),
+                    ..before
+                }
+            }
+            None => found,
+        }
+    }
+
+    fn reason_of_feed(&mut self, arrival: Arrival<P>, feed: Feed<P>) -> Diagnosis {
         match arrival {
             Arrival::Unusable(error) => Diagnosis::new(Kind::Failed, error.to_string()),
             // If the time was up before this try came to an end, the one before knows more.
@@ -319,6 +359,10 @@ impl<P: Sent> Live<P> {
             }
             _ => {
                 let ending = feed.finish();
+                if self.frames_of_feed == 0 {
+                    self.fallback = Fallback::find(&self.input, &self.options, &ending.errors);
+                    self.guess = fallback::guess(&self.input, &self.options, &ending.errors);
+                }
                 if ending.status.is_some_and(|status| status.success()) && ending.errors.is_empty()
                 {
                     return Diagnosis::new(
@@ -410,6 +454,13 @@ impl<P: Sent> Source<P> for Live<P> {
                 Arrival::Picture(arrived) => {
                     if self.frames_of_feed == 0 && self.frames > 0 {
                         info!(source = self.input.name, "source is back");
+                    }
+                    if self.guessed.take().is_some() {
+                        info!(
+                            source = self.input.name,
+                            "there is no boundary before the first picture, it is read as Motion JPEG: \
+                             --input-format mjpeg does so at once"
+                        );
                     }
                     self.feed = Some(feed);
                     self.wait = FIRST_WAIT;

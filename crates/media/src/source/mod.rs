@@ -1,7 +1,7 @@
 //! Where pictures come from: files, cameras, network streams, test patterns, folders of pictures.
 //!
 //! * `spec`: what a person writes to name a source.
-//! * `options`: how to read it.
+//! * `options`: how to read it; `choices` and `input_option`: what can be asked for; `fallback`: another way where one does not work.
 //! * `error`: what can go wrong; `mattebox_engine::status`: how a source is doing.
 //! * `input`: the FFmpeg command for it.
 //! * `plan`: what FFmpeg does with its streams.
@@ -22,11 +22,14 @@
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+mod choices;
 mod decoded;
 mod error;
+mod fallback;
 mod feed;
 mod files;
 mod input;
+mod input_option;
 mod listing;
 mod live;
 mod options;
@@ -37,9 +40,11 @@ mod spec;
 mod video;
 
 pub use crate::ffmpeg::jpeg::{Jpeg, JpegOddity};
+pub use choices::{FrameSize, HardwareDecoder, InputFormat, RtspTransport, UnknownChoice};
 pub use error::SourceError;
 pub use files::{SourceFile, files};
-pub use options::{RtspTransport, SourceOptions};
+pub use input_option::{InputOption, InputOptionError};
+pub use options::SourceOptions;
 pub use pictures::narrow;
 pub use spec::{CameraSource, SourceSpec, SourceSpecError};
 

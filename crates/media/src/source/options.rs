@@ -1,19 +1,10 @@
 //! How to read a source.
-use super::{SourceError, SourceSpec};
+use super::choices::{FrameSize, HardwareDecoder, InputFormat, RtspTransport};
+use super::{InputOption, SourceError, SourceSpec};
 use mattebox_core::codec::Limits;
 use mattebox_engine::status::Status;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// How RTP travels from an RTSP server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RtspTransport {
-    /// Within the RTSP connection: nothing is lost, and it passes firewalls.
-    #[default]
-    Tcp,
-    /// As datagrams: less delay on a bad network, at the price of lost pictures.
-    Udp,
-}
 
 /// How to read a source.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +40,14 @@ pub struct SourceOptions {
     pub reconnect: bool,
     /// How an RTSP server sends.
     pub rtsp_transport: RtspTransport,
+    /// The size that a camera of this machine is asked for. Other sources have their own.
+    pub size: Option<FrameSize>,
+    /// What the source is taken for. `None`: what FFmpeg finds.
+    pub input_format: Option<InputFormat>,
+    /// Which hardware decodes.
+    pub hwaccel: HardwareDecoder,
+    /// Further options of FFmpeg for the source.
+    pub input_options: Vec<InputOption>,
     /// Larger pictures are an error.
     pub limits: Limits,
     /// The FFmpeg program: a path, or a name to be found in PATH.
@@ -74,6 +73,10 @@ impl Default for SourceOptions {
             keep_trying: false,
             reconnect: true,
             rtsp_transport: RtspTransport::default(),
+            size: None,
+            input_format: None,
+            hwaccel: HardwareDecoder::default(),
+            input_options: Vec::new(),
             limits: Limits::default(),
             ffmpeg: "ffmpeg".into(),
             status: Status::default(),

@@ -1,4 +1,5 @@
 //! What has an end: video files, test patterns, standard input.
+use super::fallback::Fallback;
 use super::feed::{Arrival, Arrived, Feed, Heard, Sent};
 use super::input::{Input, Probe, Reading};
 use super::plan::{LeftOut, Plan};
@@ -31,6 +32,8 @@ pub(super) struct Video<P> {
     left_out: Vec<&'static str>,
     /// Its pictures change their size: each size has a feed of its own, and nothing rewinds by itself.
     in_parts: bool,
+    /// Another way to read it, for the next try.
+    fallback: Option<Fallback>,
     /// Pictures delivered.
     frames: u64,
     /// Pictures of the running feed.
@@ -61,6 +64,7 @@ impl<P: Sent> Video<P> {
             options: options.clone(),
             info: SourceInfo::default(),
             feed: None,
+            fallback: None,
             probe: input.first_probe(options.file_stall(input.is_remote()), stop),
             plan: Plan::first(options),
             left_out: vec![],
@@ -131,8 +135,14 @@ impl<P: Sent> Video<P> {
         self.options.file_stall(self.input.is_remote())
     }
 
-    /// After a quick look that found no picture: whether another try takes its time.
+    /// Whether there is another try: in another way, or, after a quick look that found no picture, one that takes its time.
     fn probes_longer(&mut self) -> bool {
+        if let Some(fallback) = self.fallback.take()
+            && self.input.can_be_read_from_its_beginning()
+        {
+            fallback.take(&self.input.name, &mut self.options);
+            return true;
+        }
         let again = self.probe == Probe::Quick
             && self.frames == 0
             && self.input.can_be_read_from_its_beginning();
@@ -187,8 +197,11 @@ impl<P: Sent> Video<P> {
     }
 
     /// What the end of the child means: the end, or an error.
-    fn end(&self, feed: Feed<P>) -> Result<(), SourceError> {
+    fn end(&mut self, feed: Feed<P>) -> Result<(), SourceError> {
         let ending = feed.finish();
+        if self.frames == 0 {
+            self.fallback = Fallback::find(&self.input, &self.options, &ending.errors);
+        }
         let good = ending.status.is_some_and(|status| status.success());
         if good && self.frames > 0 {
             if let Some(words) = last_words(&ending.errors) {

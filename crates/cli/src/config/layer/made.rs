@@ -24,7 +24,7 @@ pub struct MadeLayer {
     #[arg(long, env = "MATTEBOX_SKIP_STILL", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = WHAT)]
     pub skip_still: Option<bool>,
 
-    /// Picture files: png, jpg or webp; on standard output also raw
+    /// Picture files: png, jpg or webp; on standard output png, jpg, mjpeg, raw, y4m or mpegts
     #[arg(long, env = "MATTEBOX_FORMAT", value_name = "FORMAT", help_heading = WHAT)]
     pub format: Option<String>,
 

@@ -49,6 +49,26 @@ pub struct ReadLayer {
     #[arg(long, env = "MATTEBOX_CONNECT_TIMEOUT", value_name = "TIME", help_heading = READ)]
     pub connect_timeout: Option<String>,
 
+    /// The size that a camera of this machine is asked for, for example 1280x720 (--max-width makes any source smaller)
+    #[arg(long, env = "MATTEBOX_SIZE", value_name = "WxH", help_heading = READ)]
+    pub size: Option<String>,
+
+    /// What the source is: for a camera of this machine the kind of its pictures, such as mjpeg, for other sources one of `ffmpeg -demuxers`
+    #[arg(long, env = "MATTEBOX_INPUT_FORMAT", value_name = "NAME", help_heading = READ)]
+    pub input_format: Option<String>,
+
+    /// How an RTSP server sends: auto (TCP, or UDP where the server refuses it), tcp or udp
+    #[arg(long, env = "MATTEBOX_RTSP_TRANSPORT", value_name = "HOW", help_heading = READ)]
+    pub rtsp_transport: Option<String>,
+
+    /// Hardware that decodes: none, auto, or one of `ffmpeg -hwaccels`; where it does not work, the processor decodes
+    #[arg(long, env = "MATTEBOX_HWACCEL", value_name = "NAME", help_heading = READ)]
+    pub hwaccel: Option<String>,
+
+    /// Any option of FFmpeg for its input, as often as needed: fflags=nobuffer stands for -fflags nobuffer
+    #[arg(long, env = "MATTEBOX_INPUT_OPTION", value_name = "NAME=VALUE", help_heading = READ)]
+    pub input_option: Option<Vec<String>>,
+
     /// The largest picture that is decoded, in millions of pixels
     #[arg(long, env = "MATTEBOX_MAX_MEGAPIXELS", value_name = "N", allow_negative_numbers = true, help_heading = READ)]
     pub max_megapixels: Option<i64>,

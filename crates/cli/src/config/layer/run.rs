@@ -24,6 +24,10 @@ pub struct RunLayer {
     #[arg(short, long, env = "OUTPUT_DIR", value_name = "OUT", help_heading = WHAT)]
     pub out: Option<String>,
 
+    /// Begin a new video file after this much: 10m, 1h. The files are numbered, rec-0000.mkv and so on; none is replaced
+    #[arg(long, env = "MATTEBOX_SEGMENT", value_name = "TIME", help_heading = WHAT)]
+    pub segment: Option<String>,
+
     /// Write the mattes too, as grey PNG files below this folder
     #[arg(long, env = "MATTEBOX_ALPHA_OUT", value_name = "DIR", help_heading = WHAT)]
     pub alpha_out: Option<String>,

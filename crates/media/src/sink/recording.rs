@@ -1,0 +1,341 @@
+//! Video files, one after the other: a new one begins where the size of the pictures changes, and
+//! after each `segment`.
+//!
+//! A file is under its unfinished name as long as it is written. It is finished on another thread,
+//! so that the next one begins at once.
+use super::format::{Format, Shape};
+use super::video::Video;
+use super::{OrderedSink, SinkError, SinkOptions, SinkPicture, index, part_name};
+use crate::beside::SoundPacket;
+use crate::ffmpeg::Ffmpeg;
+use mattebox_core::frame::Timestamp;
+use mattebox_store::pending::{create_folder, remove_stale};
+use mattebox_store::{OnExisting, PendingFile, StoreError, UnfinishedFile};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use tracing::{debug, info, warn};
+
+/// A recording in one or more files.
+#[derive(Debug)]
+pub(super) struct Recording {
+    place: Arc<Place>,
+    /// The file that is written now.
+    part: Option<Part>,
+    /// The one before, on its way to its final name.
+    before: Option<JoinHandle<Result<(), SinkError>>>,
+    shape: Option<Shape>,
+    /// Pictures taken.
+    frames: u64,
+    /// The time of the first picture.
+    first: Option<Timestamp>,
+    /// Segments that are over.
+    segments: u32,
+}
+
+/// What is the same for all files of a recording.
+#[derive(Debug)]
+struct Place {
+    /// As it was written.
+    path: PathBuf,
+    format: Format,
+    ffmpeg: Ffmpeg,
+    options: SinkOptions,
+}
+
+/// One file.
+#[derive(Debug)]
+struct Part {
+    // Dropped in this order: the encoder ends before the file is let go.
+    video: Video,
+    file: UnfinishedFile,
+    on_existing: OnExisting,
+}
+
+impl Recording {
+    pub(super) fn open(path: &Path, options: &SinkOptions) -> Result<Self, SinkError> {
+        let format = Video::format_of(path, options)?;
+        let existing = match options.segment {
+            Some(_) => part_name::existing(path),
+            None => path.symlink_metadata().ok().map(|_| path.to_owned()),
+        };
+        if let Some(existing) = existing.filter(|_| options.on_existing != OnExisting::Overwrite) {
+            return Err(StoreError::Exists(existing).into());
+        }
+        let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        create_folder(folder)?;
+        remove_stale(folder);
+        let place = Place {
+            path: path.to_owned(),
+            format,
+            ffmpeg,
+            options: options.clone(),
+        };
+        let part = match options.segment {
+            Some(_) => place.numbered_part(0)?,
+            None => place.part(path, options.on_existing)?,
+        };
+        Ok(Recording {
+            place: Arc::new(place),
+            part: Some(part),
+            before: None,
+            shape: None,
+            frames: 0,
+            first: None,
+            segments: 0,
+        })
+    }
+
+    /// Whether a segment is over at the next picture, which is shown at this time.
+    fn is_segment_over(&mut self, time: Timestamp) -> bool {
+        let Some(segment) = self
+            .place
+            .options
+            .segment
+            .filter(|segment| !segment.is_zero())
+        else {
+            return false;
+        };
+        let first = *self.first.get_or_insert(time);
+        // A microsecond: frames at 29.97 per second have no exact time.
+        let elapsed = time.micros_since(first).unsigned_abs().saturating_add(1);
+        let elapsed = Duration::from_micros(elapsed);
+        let segments = elapsed.as_nanos() / segment.as_nanos();
+        let segments = u32::try_from(segments).unwrap_or(u32::MAX);
+        let is_over = segments > self.segments;
+        self.segments = segments;
+        is_over
+    }
+
+    /// The part for a picture: the one that is written now, or a new one. Then the sound that is heard before the picture is the end of
+    /// the one before.
+    fn part_for(&mut self, shown: &mut SinkPicture<'_>) -> Result<&mut Part, SinkError> {
+        let shape = Shape::of(shown.picture);
+        let is_over = self.is_segment_over(shown.time);
+        let has_changed = self.shape.is_some_and(|before| before != shape);
+        if has_changed && self.place.options.still {
+            shape.check(&mut self.shape, &self.place.name(), self.frames)?;
+        }
+        if has_changed {
+            info!(
+                sink = self.place.name(),
+                "the pictures are {shape} now: a new file begins"
+            );
+        }
+        self.shape = Some(shape);
+        let part = match self.part.take() {
+            Some(part) if (is_over || has_changed) && part.video.frames() > 0 => {
+                self.finish_behind(part, std::mem::take(&mut shown.beside.sound))?;
+                self.place.numbered_part(self.first_number())?
+            }
+            Some(part) => part,
+            None => return Err(self.failed_before()),
+        };
+        Ok(self.part.insert(part))
+    }
+
+    /// The number of the first numbered file.
+    fn first_number(&self) -> u64 {
+        match self.place.options.segment {
+            Some(_) => 0,
+            None => 1,
+        }
+    }
+
+    fn failed_before(&self) -> SinkError {
+        SinkError::Failed {
+            name: self.place.name(),
+            frames: self.frames,
+            problem: "it has failed before".to_owned(),
+        }
+    }
+
+    /// Finishes a part while the next one is written, once the part before it is finished.
+    fn finish_behind(&mut self, part: Part, rest: Vec<SoundPacket>) -> Result<(), SinkError> {
+        self.wait_for_the_one_before()?;
+        let place = self.place.clone();
+        let finish = move || place.finish(part, rest);
+        let spawned = thread::Builder::new()
+            .name("finish video".into())
+            .spawn(finish);
+        self.before = Some(spawned.map_err(|error| SinkError::Failed {
+            name: self.place.name(),
+            frames: self.frames,
+            problem: format!("cannot start a thread: {error}"),
+        })?);
+        Ok(())
+    }
+
+    fn wait_for_the_one_before(&mut self) -> Result<(), SinkError> {
+        let Some(before) = self.before.take() else {
+            return Ok(());
+        };
+        before.join().unwrap_or_else(|_| Err(self.failed_before()))
+    }
+
+    /// An error of the part before, as soon as there is one.
+    fn check_the_one_before(&mut self) -> Result<(), SinkError> {
+        match self.before.as_ref().is_some_and(JoinHandle::is_finished) {
+            true => self.wait_for_the_one_before(),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Place {
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn numbered_part(&self, first: u64) -> Result<Part, SinkError> {
+        self.part(&part_name::next(&self.path, first), OnExisting::Fail)
+    }
+
+    fn part(&self, target: &Path, on_existing: OnExisting) -> Result<Part, SinkError> {
+        let file = UnfinishedFile::create(target)?;
+        for left in file.left() {
+            warn!(
+                "{} is of a recording that broke off: it is kept",
+                left.display()
+            );
+        }
+        let name = target.display().to_string();
+        let ffmpeg = self.ffmpeg.clone();
+        Ok(Part {
+            video: Video::to_file(file.path(), name, self.format, ffmpeg, &self.options),
+            file,
+            on_existing,
+        })
+    }
+
+    /// Completes a file and gives it its name. A file that cannot be completed is kept as it is.
+    fn finish(&self, part: Part, rest: Vec<SoundPacket>) -> Result<(), SinkError> {
+        let Part {
+            video,
+            file,
+            on_existing,
+        } = part;
+        if video.frames() == 0 {
+            file.discard();
+            return Box::new(video).finish(vec![]);
+        }
+        let finished = Box::new(video).finish(rest);
+        let has_copy = finished.and_then(|()| match self.format.has_index() {
+            true => self.commit_copy(&file, on_existing),
+            false => Ok(false),
+        });
+        let committed = has_copy.and_then(|has_copy| match has_copy {
+            true => Ok(true),
+            false => {
+                file.commit(on_existing, self.options.durable)?;
+                Ok(false)
+            }
+        });
+        match committed {
+            Ok(true) => file.discard(),
+            Ok(false) => {}
+            Err(error) => return Err(broken_off(file, error)),
+        }
+        Ok(())
+    }
+
+    /// Gives the final name to a copy whose index stands first. False if there is no such copy: the
+    /// file itself is good too.
+    fn commit_copy(
+        &self,
+        file: &UnfinishedFile,
+        on_existing: OnExisting,
+    ) -> Result<bool, SinkError> {
+        let Ok(copy) = PendingFile::create(file.target()) else {
+            return Ok(false);
+        };
+        let abort = &self.options.abort;
+        let from = file.path();
+        if !index::copy_with_index_first(&self.ffmpeg, self.format, from, copy.path(), abort) {
+            debug!(
+                sink = self.name(),
+                "the file stays fragmented: there was no space or no time for a copy"
+            );
+            return Ok(false);
+        }
+        let on_existing = match on_existing {
+            OnExisting::Overwrite => OnExisting::Overwrite,
+            OnExisting::Skip | OnExisting::Fail => OnExisting::Fail,
+        };
+        copy.commit(on_existing, self.options.durable)?;
+        Ok(true)
+    }
+}
+
+/// After an error: keeps what there is to be played, and names it.
+fn broken_off(file: UnfinishedFile, error: SinkError) -> SinkError {
+    let is_empty = file.path().metadata().is_ok_and(|there| there.len() == 0);
+    // A name that was taken meanwhile is a mistake too, but one that comes when all is recorded.
+    let is_refused = error.is_usage() && !matches!(error, SinkError::Store(_));
+    if is_empty || is_refused {
+        file.discard();
+        return error;
+    }
+    SinkError::Kept {
+        error: Box::new(error),
+        path: file.path().to_owned(),
+    }
+}
+
+impl Part {
+    fn break_off(self, error: SinkError) -> SinkError {
+        let Part {
+            mut video, file, ..
+        } = self;
+        video.cut_short();
+        if video.frames() == 0 {
+            file.discard();
+            return error;
+        }
+        broken_off(file, error)
+    }
+}
+
+impl OrderedSink for Recording {
+    fn write(&mut self, mut shown: SinkPicture<'_>) -> Result<(), SinkError> {
+        self.check_the_one_before()?;
+        let part = self.part_for(&mut shown)?;
+        if let Err(error) = part.video.write(shown) {
+            return Err(match self.part.take() {
+                Some(part) => part.break_off(error),
+                None => error,
+            });
+        }
+        self.frames += 1;
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>, rest: Vec<SoundPacket>) -> Result<(), SinkError> {
+        let Some(part) = self.part.take() else {
+            return Err(self.failed_before());
+        };
+        let last = self.place.finish(part, rest);
+        self.wait_for_the_one_before().and(last)
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        let before = self.wait_for_the_one_before();
+        let part = self.part.take();
+        let last = part.map(|part| part.break_off(SinkError::Stopped));
+        for error in before.err().into_iter().chain(last) {
+            if let SinkError::Kept { path, .. } = error {
+                warn!(
+                    "{} is not finished: it holds what was recorded so far",
+                    path.display()
+                );
+            }
+        }
+    }
+}
