@@ -436,3 +436,106 @@ fn a_numbered_sequence_is_read_from_its_lowest_number_over_gaps() {
         done.stderr
     );
 }
+
+/// Pictures of these names in a folder of a bench.
+fn photos(bench: &Bench, folder: &str, names: &[&str]) {
+    fs::create_dir_all(bench.path(folder)).unwrap();
+    for name in names {
+        let path = format!("{folder}/{name}");
+        bench.ffmpeg(&[
+            "-i",
+            &sample(),
+            "-frames:v",
+            "1",
+            "-vf",
+            "scale=64:-2",
+            &path,
+        ]);
+    }
+}
+
+#[test]
+fn frames_keep_the_names_of_their_pictures_if_asked() {
+    let bench = Bench::new();
+    photos(
+        &bench,
+        "photos",
+        &["anna.jpg", "ben.min.png", "frame_000007.bmp"],
+    );
+    let args = [
+        "run",
+        "photos",
+        "-o",
+        "o",
+        "--alpha-out",
+        "a",
+        "--name",
+        "keep",
+    ];
+    let done = bench.run(&args);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let names = ["anna.png", "ben.min.png", "frame_000007.png"];
+    assert_eq!(bench.files("o/cam01"), names);
+    assert_eq!(bench.files("a/cam01"), names);
+    let anna = bench.read("o/cam01/anna.png");
+    let one = bench.run(&["run", "photos/anna.jpg", "-o", "one", "--name", "keep"]);
+    assert_eq!(one.code, Some(0), "{}", one.stderr);
+    assert_eq!(bench.files("one/cam01"), ["anna.png"]);
+    assert!(bench.read("one/cam01/anna.png") == anna);
+
+    // They are frames of an earlier run to the next.
+    let again = bench.run(&args);
+    assert_ne!(again.code, Some(0));
+    assert!(
+        again.stderr.contains("already holds frames"),
+        "{}",
+        again.stderr
+    );
+    let other = bench.run(&["run", "photos/anna.jpg", "-o", "o"]);
+    assert!(
+        other.stderr.contains("already holds frames"),
+        "{}",
+        other.stderr
+    );
+    fs::write(bench.path("o/cam01/mine.png"), "mine").unwrap();
+    let how = ["-o", "o", "--name", "keep", "--on-existing", "overwrite"];
+    let done = bench.run(&[&["run", "photos/ben.min.png"], &how[..]].concat());
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(bench.files("o/cam01"), ["ben.min.png", "mine.png"]);
+}
+
+#[test]
+fn names_that_cannot_be_kept_are_refused_before_anything_is_written() {
+    let bench = Bench::new();
+    photos(&bench, "photos", &["anna.jpg", "anna.png", "ben.jpg"]);
+    let refused = |args: &[&str], words: &[&str]| {
+        let done = bench.run(&[&["run"], args, &["--name", "keep"]].concat());
+        assert_eq!(done.code, Some(2), "{args:?}: {}", done.stderr);
+        for word in words {
+            assert!(done.stderr.contains(word), "{args:?}: {}", done.stderr);
+        }
+        assert!(!bench.path("o").exists(), "{args:?}");
+    };
+    refused(
+        &["photos", "-o", "o"],
+        &["photos/anna.jpg", "photos/anna.png", "one name"],
+    );
+    refused(&[&sample(), "-o", "o"], &["names to keep"]);
+    refused(&["lavfi:testsrc2", "-o", "o"], &["names to keep"]);
+    refused(&["photos/ben.jpg", "-o", "o.mp4"], &["folder"]);
+    refused(&["photos/ben.jpg", "-o", "o", "--loop"], &["loop"]);
+    // A picture is never replaced by its own result.
+    photos(&bench, "in/cam01", &["anna.png"]);
+    let before = bench.read("in/cam01/anna.png");
+    refused(
+        &["in/cam01/*.png", "-o", "in", "--on-existing", "overwrite"],
+        &["would replace"],
+    );
+    assert!(bench.read("in/cam01/anna.png") == before);
+    // Nor is another file that happens to have the name.
+    fs::create_dir_all(bench.path("p/cam01")).unwrap();
+    fs::write(bench.path("p/cam01/ben.png"), "mine").unwrap();
+    let done = bench.run(&["run", "photos/ben.jpg", "-o", "p", "--name", "keep"]);
+    assert_ne!(done.code, Some(0));
+    assert_eq!(bench.read("p/cam01/ben.png"), b"mine");
+}

@@ -80,6 +80,7 @@ const TABLE: &[(&str, Trust)] = &[
             "another network can leave the room in the picture",
         ),
     ),
+    ("name", Any),
     ("on_existing", Any),
     ("on_gap", Any),
     ("on_missing_state", Any),

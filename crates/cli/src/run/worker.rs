@@ -14,8 +14,8 @@ use mattebox_engine::{
     stages::Stage,
     watch::count,
 };
-use mattebox_store::{FrameDir, Outcome};
-use std::{sync::Arc, time::Instant};
+use mattebox_store::{FrameDir, OnExisting, Outcome, StoreError};
+use std::{ffi::OsStr, sync::Arc, time::Instant};
 
 /// One thread with its processor.
 pub(super) struct Worker<'a> {
@@ -28,6 +28,8 @@ struct Processed<'a> {
     shared: &'a Shared<'a>,
     lane: usize,
     number: mattebox_core::frame::FrameNumber,
+    /// The name that its files keep.
+    name: Option<Arc<OsStr>>,
     read: Instant,
     span: mattebox_engine::trace::Span,
 }
@@ -67,6 +69,7 @@ impl<'a> Worker<'a> {
         let lane = shared.lane_of(id);
         let QueuedPicture {
             number,
+            name,
             time,
             read,
             picture,
@@ -79,6 +82,7 @@ impl<'a> Worker<'a> {
             shared,
             lane,
             number,
+            name,
             read,
             span: span.clone(),
         };
@@ -160,7 +164,7 @@ impl Processed<'_> {
         };
         let on_existing = self.shared.job.on_existing;
         let written = self.shared.clock.trace(&self.span, Stage::Write, || {
-            dir.write(self.number, "png", bytes, on_existing)
+            self.write_file(dir, "png", bytes, on_existing)
         });
         match written {
             Ok(_) => Some(()),
@@ -179,7 +183,7 @@ impl Processed<'_> {
             Err(e) => return self.lost(&format!("frame {}: {}", self.number, e.message), false),
         };
         let written = self.shared.clock.trace(&self.span, Stage::Write, || {
-            dir.write(self.number, job.extension, bytes, job.on_existing)
+            self.write_file(dir, job.extension, bytes, job.on_existing)
         });
         match written {
             Ok(Outcome::Written) => {
@@ -192,6 +196,19 @@ impl Processed<'_> {
                 self.span.became("kept");
             }
             Err(e) => self.lost(&e.to_string(), true),
+        }
+    }
+
+    fn write_file(
+        &self,
+        dir: &FrameDir,
+        extension: &str,
+        bytes: &[u8],
+        on_existing: OnExisting,
+    ) -> Result<Outcome, StoreError> {
+        match &self.name {
+            Some(name) => dir.write_named(name, extension, bytes, on_existing),
+            None => dir.write(self.number, extension, bytes, on_existing),
         }
     }
 
