@@ -342,6 +342,12 @@ fn a_picture_in_avif_is_read_and_upright() {
         error.contains("64x40") && error.contains("1000 pixels"),
         "{error}"
     );
+    let options = SourceOptions {
+        ffmpeg: "/nowhere/ffmpeg".into(),
+        ..Default::default()
+    };
+    let error = error_of(&spec, &options).to_string();
+    assert!(error.contains("AVIF is read by FFmpeg only"), "{error}");
     fs::write(&path, &HALVES[..HALVES.len() - 30]).unwrap();
     assert!(error_of(&spec, &SourceOptions::default()).is_usage());
 }

@@ -220,6 +220,62 @@ mod tests {
         assert_eq!(converted(&linear, [9, 8, 7]), [9, 8, 7]);
     }
 
+    /// A profile for inks with nothing but a table of two steps for each ink (ICC.1, 10.10): paper, black, and grey for the rest.
+    fn inks() -> Vec<u8> {
+        let lightness = |node: u8| match node {
+            0 => 255,
+            node if node & 1 == 1 => 0,
+            _ => 128,
+        };
+        let ramps = |count: usize| (0..=255u8).collect::<Vec<u8>>().repeat(count);
+        let colors = (0..16).flat_map(|node| [lightness(node), 128, 128]);
+        let identity = [1, 0, 0, 0, 1, 0, 0, 0, 1].map(|v: u32| (v << 16).to_be_bytes());
+        let table = [
+            b"mft1\0\0\0\0\x04\x03\x02\0",
+            identity.as_flattened(),
+            &ramps(4),
+            &colors.collect::<Vec<u8>>(),
+            &ramps(3),
+        ]
+        .concat();
+        let mut header = [0; 128];
+        let size = 128 + 4 + 12 + table.len() as u32;
+        for (at, bytes) in [
+            (0, &size.to_be_bytes()[..]),
+            (8, &[2, 0x40, 0, 0]),
+            (12, b"prtrCMYKLab "),
+            (36, b"acsp"),
+            (68, &[0, 0, 0xf6, 0xd6, 0, 1, 0, 0, 0, 0, 0xd3, 0x2d]),
+        ] {
+            header[at..at + bytes.len()].copy_from_slice(bytes);
+        }
+        let length = (table.len() as u32).to_be_bytes();
+        let tag = [b"A2B0", &144u32.to_be_bytes()[..], &length].concat();
+        [&header[..], &1u32.to_be_bytes(), &tag, &table].concat()
+    }
+
+    #[test]
+    fn inks_follow_their_profile() {
+        let icc = inks();
+        let mut profiles = Profiles::default();
+        let mut convert = |inks: [u8; 4], inverted| {
+            let mut rgb = [7; 3];
+            assert!(profiles.convert_inks(&icc, &inks, inverted, &mut rgb));
+            rgb
+        };
+        let paper = convert([0; 4], false);
+        assert!(paper.iter().all(|v| *v >= 252), "{paper:?}");
+        assert_eq!(convert([255; 4], true), paper);
+        let black = convert([0, 0, 0, 255], false);
+        assert!(black.iter().all(|v| *v <= 3), "{black:?}");
+        let gray = convert([255, 0, 0, 0], false);
+        assert!(gray.iter().all(|v| v.abs_diff(119) <= 6), "{gray:?}");
+        // Pixels of another kind stay.
+        let mut rgb = [1, 2, 3];
+        profiles.convert(&icc, &mut rgb);
+        assert_eq!(rgb, [1, 2, 3]);
+    }
+
     #[test]
     fn damage_changes_nothing_and_ends() {
         let whole = ColorProfile::new_adobe_rgb().encode().unwrap();

@@ -26,6 +26,8 @@ const OTHERS: &[&str] = &[
     "dpx", "exr", "hdr", "ico", "j2k", "jp2", "jxl", "pbm", "pgm", "pnm", "ppm", "psd", "qoi",
     "sgi", "svg", "tga",
 ];
+/// So many bytes of a file are looked through for a second picture.
+const MAX_LOOK: u64 = 64 << 20;
 /// Files that a message names.
 const MAX_NAMED: usize = 3;
 
@@ -184,11 +186,8 @@ fn is_animated_webp(head: &[u8]) -> bool {
 
 /// Whether there is a chunk `acTL` before the pixels (PNG, third edition, 11.3.6.1).
 fn is_animated_png(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else {
-        return false;
-    };
     let mut bytes = Vec::new();
-    let _ = file.take(1 << 20).read_to_end(&mut bytes);
+    let _ = File::open(path).and_then(|file| file.take(MAX_LOOK).read_to_end(&mut bytes));
     let mut rest = bytes.get(8..).unwrap_or_default();
     while let (Some(length), Some(kind)) = (rest.first_chunk::<4>(), rest.get(4..8)) {
         match kind {
@@ -204,9 +203,8 @@ fn is_animated_png(path: &Path) -> bool {
 
 /// Whether there is a second picture (GIF89a, 15 to 27).
 fn is_animated_gif(path: &Path) -> bool {
-    let Ok(bytes) = fs::read(path) else {
-        return false;
-    };
+    let mut bytes = Vec::new();
+    let _ = File::open(path).and_then(|file| file.take(MAX_LOOK).read_to_end(&mut bytes));
     let table = |flags: u8| match flags & 0x80 {
         0 => 0,
         _ => 3 << ((flags & 7) + 1),

@@ -4,7 +4,7 @@ use super::{
     container::{self, Turn},
     listing::LeftOut,
 };
-use crate::ffmpeg::{Ffmpeg, file_url, ppm, process::Process};
+use crate::ffmpeg::{Ffmpeg, INSTALL, file_url, ppm, process::Process};
 use image::{RgbImage, imageops};
 use mattebox_core::codec::{Decoder, PictureFormat};
 use std::{
@@ -19,6 +19,9 @@ use std::{
 const MAX_TRIES: usize = 3;
 /// The longest file that is tried, in bytes.
 const MAX_TRIED_BYTES: u64 = 1 << 30;
+
+/// The problem where FFmpeg is not there.
+const MISSING: &str = "there is no FFmpeg";
 
 /// Which of these pictures this FFmpeg does not read, and why. A kind of which one is read counts as read: another that is not
 /// is damaged, and shows when its turn comes.
@@ -52,6 +55,12 @@ pub(super) fn unread(
 
 /// What is said of a picture that FFmpeg does not read.
 pub(super) fn refusal(format: PictureFormat, problem: &str) -> String {
+    if problem == MISSING {
+        return format!(
+            "{} is read by FFmpeg only, and there is none: install it with `{INSTALL}`, or name it with --ffmpeg",
+            format.name()
+        );
+    }
     format!(
         "{} is not read by this FFmpeg: {} ({problem})",
         format.name(),
@@ -122,7 +131,7 @@ fn decoded(path: &Path, options: &SourceOptions) -> Result<RgbImage, String> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut child = Process::spawn(&mut command).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => "there is no FFmpeg".to_owned(),
+        io::ErrorKind::NotFound => MISSING.to_owned(),
         _ => format!("cannot start FFmpeg: {error}"),
     })?;
     let (Some(pictures), Some(mut words)) = (child.take_stdout(), child.take_stderr()) else {
