@@ -31,6 +31,8 @@ pub fn files(spec: &SourceSpec) -> Vec<SourceFile> {
         SourceSpec::Lavfi(address) => in_graph(spec::graph(address)),
         SourceSpec::Path(path) => match listing::find(path) {
             Some(found) => std::iter::once(path.clone())
+                // A pattern is no file.
+                .filter(|path| path.exists())
                 .chain(found.unwrap_or_default().paths)
                 .collect(),
             None if path.exists() => with_playlist(path, MAX_DEPTH),
