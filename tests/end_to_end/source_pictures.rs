@@ -1,6 +1,6 @@
 //! Folders and patterns of pictures: in order, and one bad picture costs only itself.
 
-use crate::kit::{collect, error_of, ffmpeg, open, sample};
+use crate::kit::{Bench, collect, error_of, ffmpeg, open, sample};
 use image::{Rgb, RgbImage};
 use mattebox_core::codec::{Encoder, ImageFormat};
 use mattebox_core::compose::Composed;
@@ -206,4 +206,342 @@ fn what_holds_no_pictures_says_so() {
             "{error}"
         );
     }
+}
+
+/// A picture in AVIF: 64x40, its left half red, the right one blue.
+const HALVES: &[u8] = include_bytes!("fixtures/halves.avif");
+
+/// The beginning of a photo as a phone saves it, which no FFmpeg reads.
+fn heic() -> Vec<u8> {
+    let meta = [b"\0\0\0\x30meta\0\0\0\0", &[7; 36][..]].concat();
+    [b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", &meta[..]].concat()
+}
+
+fn is_near(got: Rgb<u8>, want: [u8; 3]) -> bool {
+    let mut pairs = got.0.iter().zip(want);
+    pairs.all(|(got, want)| got.abs_diff(want) <= 24)
+}
+
+#[test]
+fn a_folder_gives_every_picture_that_can_be_read_and_names_the_others_once() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("photos")).unwrap();
+    for name in ["1.jpg", "2.png", "3.webp", "4.tif", "5.bmp", "6.gif"] {
+        let path = format!("photos/{name}");
+        bench.ffmpeg(&[
+            "-i",
+            &sample(),
+            "-frames:v",
+            "1",
+            "-vf",
+            "scale=96:-2",
+            &path,
+        ]);
+    }
+    let jpeg = bench.read("photos/1.jpg");
+    let write = |name: &str, bytes: &[u8]| fs::write(bench.path(name), bytes).unwrap();
+    for name in ["photos/7.jfif", "photos/8.JPE", "photos/9", "photos/10.png"] {
+        write(name, &jpeg);
+    }
+    write("photos/11.avif", HALVES);
+    for name in ["a.heic", "b.heic", "c.heic", "d.HEIC"] {
+        write(&format!("photos/{name}"), &heic());
+    }
+    for name in ["e.mov", "f.nef", "notes.txt", "Thumbs.db", ".g.heic"] {
+        write(&format!("photos/{name}"), b"something");
+    }
+    let done = bench.run(&["run", "photos", "-o", "o"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(bench.files("o/cam01").len(), 11, "{}", done.stderr);
+    let warnings: Vec<_> = done
+        .stderr
+        .lines()
+        .filter(|line| line.contains("left out"))
+        .collect();
+    let [warning] = warnings[..] else {
+        panic!("{}", done.stderr);
+    };
+    for words in [
+        "(6)",
+        "a.heic, b.heic, c.heic and 1 more (HEIC is not read by this FFmpeg: convert it to JPEG",
+        "e.mov (a video",
+        "f.nef (a raw photo",
+    ] {
+        assert!(warning.contains(words), "{warning}");
+    }
+    for silent in ["notes.txt", "Thumbs.db", ".g.heic"] {
+        assert!(!done.stderr.contains(silent), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn a_photo_that_ffmpeg_does_not_read_is_not_called_cut_short() {
+    let bench = Bench::new();
+    let mut renamed = heic();
+    renamed[8..12].copy_from_slice(b"mif1");
+    for (name, bytes) in [("x.heic", heic()), ("x.mp4", heic()), ("y", renamed)] {
+        fs::write(bench.path(name), bytes).unwrap();
+        let done = bench.run(&["run", name, "-o", "o"]);
+        assert_eq!(done.code, Some(2), "{}", done.stderr);
+        assert!(
+            done.stderr
+                .contains("HEIC is not read by this FFmpeg: convert it to JPEG"),
+            "{}",
+            done.stderr
+        );
+        assert!(!done.stderr.contains("cut short"), "{}", done.stderr);
+    }
+    fs::create_dir(bench.path("only")).unwrap();
+    fs::write(bench.path("only/x.heic"), heic()).unwrap();
+    let done = bench.run(&["run", "only", "-o", "o"]);
+    assert_eq!(done.code, Some(2));
+    assert!(
+        done.stderr.contains("x.heic (HEIC is not read"),
+        "{}",
+        done.stderr
+    );
+}
+
+#[test]
+fn a_picture_in_avif_is_read_and_upright() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.avif");
+    let spec = path.display().to_string();
+    let read = |file: &[u8]| {
+        fs::write(&path, file).unwrap();
+        let mut source = open(&spec, &SourceOptions::default());
+        assert!(source.info().still);
+        collect(&mut *source).remove(0).picture
+    };
+    let picture = read(HALVES);
+    assert_eq!(picture.dimensions(), (64, 40));
+    assert!(is_near(*picture.get_pixel(4, 20), [254, 0, 0]));
+    assert!(is_near(*picture.get_pixel(60, 20), [0, 0, 254]));
+    // In the place of a property that changes nothing: three quarters to the left.
+    let mut turned = HALVES.to_vec();
+    let at = turned.windows(4).position(|name| name == b"pixi").unwrap();
+    turned[at..at + 5].copy_from_slice(b"irot\x03");
+    let picture = read(&turned);
+    assert_eq!(picture.dimensions(), (40, 64));
+    assert!(is_near(*picture.get_pixel(20, 4), [254, 0, 0]));
+    assert!(is_near(*picture.get_pixel(20, 60), [0, 0, 254]));
+    turned[at..at + 5].copy_from_slice(b"imir\x01");
+    assert!(is_near(*read(&turned).get_pixel(4, 20), [0, 0, 254]));
+
+    let limits = mattebox_core::codec::Limits {
+        max_pixels: 1000,
+        ..Default::default()
+    };
+    fs::write(&path, HALVES).unwrap();
+    let options = SourceOptions {
+        limits,
+        ..Default::default()
+    };
+    let error = error_of(&spec, &options).to_string();
+    assert!(
+        error.contains("64x40") && error.contains("1000 pixels"),
+        "{error}"
+    );
+    let options = SourceOptions {
+        ffmpeg: "/nowhere/ffmpeg".into(),
+        ..Default::default()
+    };
+    let error = error_of(&spec, &options).to_string();
+    assert!(error.contains("AVIF is read by FFmpeg only"), "{error}");
+    fs::write(&path, &HALVES[..HALVES.len() - 30]).unwrap();
+    assert!(error_of(&spec, &SourceOptions::default()).is_usage());
+}
+
+#[test]
+fn an_animation_alone_gives_all_its_pictures_and_in_a_folder_the_first() {
+    let bench = Bench::new();
+    let how = "-f lavfi -i testsrc2=size=64x48:rate=5 -frames:v 7";
+    fs::create_dir(bench.path("all")).unwrap();
+    ffmpeg(&format!("{how} -f apng"), &bench.path("all/a.png"));
+    ffmpeg(how, &bench.path("all/b.gif"));
+    ffmpeg(&format!("{how} -f apng"), &bench.path("all/c.apng"));
+    let spec = |name: &str| bench.path(name).display().to_string();
+    for name in ["all/a.png", "all/b.gif", "all/c.apng"] {
+        let mut source = open(&spec(name), &SourceOptions::default());
+        assert!(!source.info().still, "{name}");
+        assert_eq!(collect(&mut *source).len(), 7, "{name}");
+    }
+    ffmpeg(
+        "-f lavfi -i testsrc2=size=64x48 -frames:v 1",
+        &bench.path("one.gif"),
+    );
+    assert!(
+        open(&spec("one.gif"), &SourceOptions::default())
+            .info()
+            .still
+    );
+    let all = collect(&mut *open(&spec("all"), &SourceOptions::default()));
+    assert_eq!(all.len(), 3);
+    let first = &collect(&mut *open(&spec("all/a.png"), &SourceOptions::default()))[0];
+    assert!(all[0].picture == first.picture);
+}
+
+#[test]
+fn a_numbered_sequence_is_read_from_its_lowest_number_over_gaps() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("50%")).unwrap();
+    for number in [1000, 1001, 1003, 1007, 1011, 1020] {
+        let color = format!("color=0x{:02x}0000:size=16x16", number - 900);
+        let path = format!("50%/f_{number:06}.bmp");
+        bench.ffmpeg(&[
+            "-f",
+            "lavfi",
+            "-i",
+            &color,
+            "-frames:v",
+            "1",
+            "-update",
+            "1",
+            &path,
+        ]);
+    }
+    let done = bench.run(&["run", "50%%/f_%06d.bmp", "-o", "o"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(bench.files("o/cam01").len(), 6);
+    let gaps = done.stderr.lines().filter(|line| line.contains("gaps"));
+    let [gaps] = gaps.collect::<Vec<_>>()[..] else {
+        panic!("{}", done.stderr);
+    };
+    assert!(
+        gaps.contains("1002, 1004 to 1006, 1008 to 1010 and 1 more"),
+        "{gaps}"
+    );
+    let spec = bench.path("50%/f_%06d.bmp").display().to_string();
+    let pictures = collect(&mut *open(&spec, &SourceOptions::default()));
+    let reds: Vec<u8> = pictures
+        .iter()
+        .map(|p| p.picture.get_pixel(8, 8).0[0])
+        .collect();
+    let want = [100, 101, 103, 107, 111, 120];
+    assert!(
+        reds.iter()
+            .zip(want)
+            .all(|(got, want)| got.abs_diff(want) <= 2),
+        "{reds:?}"
+    );
+    // A kind that only FFmpeg reads.
+    for number in [7, 8] {
+        let path = format!("g_{number}.tga");
+        bench.ffmpeg(&["-i", &sample(), "-frames:v", "1", "-update", "1", &path]);
+    }
+    let spec = bench.path("g_%d.tga").display().to_string();
+    assert_eq!(
+        collect(&mut *open(&spec, &SourceOptions::default())).len(),
+        2
+    );
+    let done = bench.run(&["run", "h_%d.tif", "-o", "o2"]);
+    assert_eq!(done.code, Some(2));
+    assert!(
+        done.stderr.contains("h_%d.tif: no file in"),
+        "{}",
+        done.stderr
+    );
+}
+
+/// Pictures of these names in a folder of a bench.
+fn photos(bench: &Bench, folder: &str, names: &[&str]) {
+    fs::create_dir_all(bench.path(folder)).unwrap();
+    for name in names {
+        let path = format!("{folder}/{name}");
+        bench.ffmpeg(&[
+            "-i",
+            &sample(),
+            "-frames:v",
+            "1",
+            "-vf",
+            "scale=64:-2",
+            &path,
+        ]);
+    }
+}
+
+#[test]
+fn frames_keep_the_names_of_their_pictures_if_asked() {
+    let bench = Bench::new();
+    photos(
+        &bench,
+        "photos",
+        &["anna.jpg", "ben.min.png", "frame_000007.bmp"],
+    );
+    let args = [
+        "run",
+        "photos",
+        "-o",
+        "o",
+        "--alpha-out",
+        "a",
+        "--name",
+        "keep",
+    ];
+    let done = bench.run(&args);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let names = ["anna.png", "ben.min.png", "frame_000007.png"];
+    assert_eq!(bench.files("o/cam01"), names);
+    assert_eq!(bench.files("a/cam01"), names);
+    let anna = bench.read("o/cam01/anna.png");
+    let one = bench.run(&["run", "photos/anna.jpg", "-o", "one", "--name", "keep"]);
+    assert_eq!(one.code, Some(0), "{}", one.stderr);
+    assert_eq!(bench.files("one/cam01"), ["anna.png"]);
+    assert!(bench.read("one/cam01/anna.png") == anna);
+
+    // They are frames of an earlier run to the next.
+    let again = bench.run(&args);
+    assert_ne!(again.code, Some(0));
+    assert!(
+        again.stderr.contains("already holds frames"),
+        "{}",
+        again.stderr
+    );
+    let other = bench.run(&["run", "photos/anna.jpg", "-o", "o"]);
+    assert!(
+        other.stderr.contains("already holds frames"),
+        "{}",
+        other.stderr
+    );
+    fs::write(bench.path("o/cam01/mine.png"), "mine").unwrap();
+    let how = ["-o", "o", "--name", "keep", "--on-existing", "overwrite"];
+    let done = bench.run(&[&["run", "photos/ben.min.png"], &how[..]].concat());
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(bench.files("o/cam01"), ["ben.min.png", "mine.png"]);
+}
+
+#[test]
+fn names_that_cannot_be_kept_are_refused_before_anything_is_written() {
+    let bench = Bench::new();
+    photos(&bench, "photos", &["anna.jpg", "anna.png", "ben.jpg"]);
+    let refused = |args: &[&str], words: &[&str]| {
+        let done = bench.run(&[&["run"], args, &["--name", "keep"]].concat());
+        assert_eq!(done.code, Some(2), "{args:?}: {}", done.stderr);
+        for word in words {
+            assert!(done.stderr.contains(word), "{args:?}: {}", done.stderr);
+        }
+        assert!(!bench.path("o").exists(), "{args:?}");
+    };
+    refused(
+        &["photos", "-o", "o"],
+        &["photos/anna.jpg", "photos/anna.png", "one name"],
+    );
+    refused(&[&sample(), "-o", "o"], &["names to keep"]);
+    refused(&["lavfi:testsrc2", "-o", "o"], &["names to keep"]);
+    refused(&["photos/ben.jpg", "-o", "o.mp4"], &["folder"]);
+    refused(&["photos/ben.jpg", "-o", "o", "--loop"], &["loop"]);
+    // A picture is never replaced by its own result.
+    photos(&bench, "in/cam01", &["anna.png"]);
+    let before = bench.read("in/cam01/anna.png");
+    refused(
+        &["in/cam01/*.png", "-o", "in", "--on-existing", "overwrite"],
+        &["would replace"],
+    );
+    assert!(bench.read("in/cam01/anna.png") == before);
+    // Nor is another file that happens to have the name.
+    fs::create_dir_all(bench.path("p/cam01")).unwrap();
+    fs::write(bench.path("p/cam01/ben.png"), "mine").unwrap();
+    let done = bench.run(&["run", "photos/ben.jpg", "-o", "p", "--name", "keep"]);
+    assert_ne!(done.code, Some(0));
+    assert_eq!(bench.read("p/cam01/ben.png"), b"mine");
 }

@@ -3,7 +3,9 @@
 //! `picture_speed PICTURE ALPHA [WIDTH]`: two pictures of one frame, scaled to WIDTH (640 if left out). All are timed in turn
 //! and again, so that a busy machine slows all alike; the least and the median of 60 rounds are printed in milliseconds.
 use image::{GrayImage, Luma, RgbImage};
-use mattebox_core::codec::{self, Decoder, Encoder, ImageFormat, JpegEncoder, Limits};
+use mattebox_core::codec::{
+    self, Decoder, Encoder, ImageFormat, JpegEncoder, Limits, PictureFormat,
+};
 use mattebox_core::compose::{Background, BackgroundSpec, Composed, Compositor, cover};
 use mattebox_net::SimdLevel;
 use std::{env, error::Error, fs, hint::black_box, sync::Arc, time::Instant};
@@ -135,7 +137,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         work.push((
             format!(
                 "decode {}",
-                ImageFormat::of(file).map_or("?", ImageFormat::name)
+                PictureFormat::of(file).map_or("?", PictureFormat::name)
             ),
             Box::new(run),
         ));

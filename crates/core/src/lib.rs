@@ -8,7 +8,7 @@
 //! In the order of a frame's way:
 //!
 //! * [`frame`]: who a frame belongs to, its number and its time.
-//! * [`codec`]: JPEG, PNG and WebP in and out, within limits.
+//! * [`codec`]: JPEG, PNG and WebP in and out, TIFF, BMP and GIF in, within limits.
 //! * [`matte`]: from a picture to how much of each pixel is person: the network, smoothing, edges.
 //! * [`compose`]: the person over another background.
 //!

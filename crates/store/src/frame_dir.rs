@@ -2,6 +2,8 @@
 use crate::error::StoreError;
 use crate::pending::{OnExisting, Outcome, PendingFile, create_folder, remove_stale, sync_folder};
 use mattebox_core::frame::{CameraId, FrameNumber};
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -59,6 +61,31 @@ impl FrameDir {
         holds_frames(&root.join(camera.as_str()))
     }
 
+    /// Whether there is a file in `ROOT/<camera>` under one of these names that no run has given to a frame.
+    pub fn holds_others(
+        root: &Path,
+        camera: &CameraId,
+        names: &[OsString],
+    ) -> Result<bool, StoreError> {
+        let folder = root.join(camera.as_str());
+        let kept = KeptNames::of(&folder)?;
+        Ok(names
+            .iter()
+            .any(|name| folder.join(name).symlink_metadata().is_ok() && !kept.has(name)))
+    }
+
+    /// Notes names of files that frames get which keep the names of their sources, so that a later run knows them for frames: those
+    /// noted before stay, or, with `only`, go. To be called before the first of them is written.
+    pub fn note_names(&self, names: &[OsString], only: bool) -> Result<(), StoreError> {
+        let mut kept = match only {
+            true => KeptNames::default(),
+            false => KeptNames::of(&self.folder)?,
+        };
+        let names = names.iter().map(|name| name.as_encoded_bytes().to_vec());
+        kept.0.extend(names);
+        kept.write(&self.folder)
+    }
+
     /// Whether there is a frame's file in the folder of any camera below `root`.
     pub fn any_holds_frames(root: &Path) -> Result<bool, StoreError> {
         let fail = |error| StoreError::io("read the folder", root)(error);
@@ -79,10 +106,11 @@ impl FrameDir {
     /// Removes all frames' files, of every format, and returns how many those were. Other files stay.
     pub fn remove_frames(&self) -> Result<u64, StoreError> {
         let fail = |error| StoreError::io("read the folder", &self.folder)(error);
+        let kept = KeptNames::of(&self.folder)?;
         let mut removed = 0;
         for entry in fs::read_dir(&self.folder).map_err(fail)? {
             let entry = entry.map_err(fail)?;
-            if is_frame(&entry) {
+            if is_frame(&entry, &kept) {
                 let path = entry.path();
                 fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
                 removed += 1;
@@ -126,26 +154,98 @@ impl FrameDir {
         bytes: &[u8],
         on_existing: OnExisting,
     ) -> Result<Outcome, StoreError> {
-        let path = self.path(number, extension);
-        let mut on_existing = on_existing;
+        self.write_at(&self.path(number, extension), bytes, on_existing)
+    }
+
+    /// The same for a frame that keeps the name of the file that it came from. `stem` is without the dot and what follows.
+    pub fn write_named(
+        &self,
+        stem: &OsStr,
+        extension: &str,
+        bytes: &[u8],
+        on_existing: OnExisting,
+    ) -> Result<Outcome, StoreError> {
+        let path = self.folder.join(file_name(stem, extension));
+        self.write_at(&path, bytes, on_existing)
+    }
+
+    fn write_at(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        mut on_existing: OnExisting,
+    ) -> Result<Outcome, StoreError> {
         if on_existing == OnExisting::Skip {
-            match existing(&path, bytes)? {
+            match existing(path, bytes)? {
                 Existing::Missing => {}
                 Existing::Same => return Ok(Outcome::Skipped),
                 Existing::Different => return Ok(Outcome::KeptDifferent),
                 Existing::Damaged => on_existing = OnExisting::Overwrite,
             }
         }
-        let mut pending = PendingFile::create(&path)?;
+        let mut pending = PendingFile::create(path)?;
         pending.write_all(bytes)?;
         match pending.commit(on_existing, self.durable)? {
             // Another process has made it in between.
-            Outcome::Skipped => Ok(match existing(&path, bytes)? {
+            Outcome::Skipped => Ok(match existing(path, bytes)? {
                 Existing::Different => Outcome::KeptDifferent,
                 _ => Outcome::Skipped,
             }),
             outcome => Ok(outcome),
         }
+    }
+}
+
+/// The name of a frame's file that keeps the name of its source. `extension` is without its dot.
+pub fn file_name(stem: &OsStr, extension: &str) -> OsString {
+    let mut name = stem.to_owned();
+    name.push(".");
+    name.push(extension);
+    name
+}
+
+/// The names in a camera's folder that frames have from the files that they came from. They are written down in
+/// `ROOT/.mattebox/names-<camera>`, with a zero byte behind each: by themselves they look like anybody's files.
+#[derive(Debug, Default)]
+struct KeptNames(HashSet<Vec<u8>>);
+
+impl KeptNames {
+    /// Where those of a camera's folder are.
+    fn path(folder: &Path) -> PathBuf {
+        let mut name = OsString::from("names-");
+        name.push(folder.file_name().unwrap_or_default());
+        let root = folder.parent().unwrap_or(Path::new("."));
+        root.join(".mattebox").join(name)
+    }
+
+    fn of(folder: &Path) -> Result<KeptNames, StoreError> {
+        let path = KeptNames::path(folder);
+        match fs::read(&path) {
+            Ok(bytes) => {
+                let names = bytes.split(|byte| *byte == 0);
+                let names = names.filter(|name| !name.is_empty());
+                Ok(KeptNames(names.map(<[u8]>::to_vec).collect()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(KeptNames::default()),
+            Err(error) => Err(StoreError::io("read", &path)(error)),
+        }
+    }
+
+    fn has(&self, name: &OsStr) -> bool {
+        self.0.contains(name.as_encoded_bytes())
+    }
+
+    fn write(&self, folder: &Path) -> Result<(), StoreError> {
+        let path = KeptNames::path(folder);
+        create_folder(path.parent().unwrap_or(folder))?;
+        let mut names: Vec<&[u8]> = self.0.iter().map(Vec::as_slice).collect();
+        names.sort();
+        let mut pending = PendingFile::create(&path)?;
+        for name in names {
+            pending.write_all(name)?;
+            pending.write_all(&[0])?;
+        }
+        pending.commit(OnExisting::Overwrite, true).map(drop)
     }
 }
 
@@ -156,8 +256,9 @@ fn holds_frames(folder: &Path) -> Result<bool, StoreError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(fail(error)),
     };
+    let kept = KeptNames::of(folder)?;
     for entry in entries {
-        if is_frame(&entry.map_err(fail)?) {
+        if is_frame(&entry.map_err(fail)?, &kept) {
             return Ok(true);
         }
     }
@@ -165,10 +266,11 @@ fn holds_frames(folder: &Path) -> Result<bool, StoreError> {
 }
 
 /// Whether this is a frame's file by its name, and no folder.
-fn is_frame(entry: &fs::DirEntry) -> bool {
+fn is_frame(entry: &fs::DirEntry, kept: &KeptNames) -> bool {
     let name = entry.file_name();
     let is_name = |name: &str| EXTENSIONS.iter().any(|end| is_name_of_frame(name, end));
-    name.to_str().is_some_and(is_name) && entry.file_type().is_ok_and(|kind| !kind.is_dir())
+    let is_known = name.to_str().is_some_and(is_name) || kept.has(&name);
+    is_known && entry.file_type().is_ok_and(|kind| !kind.is_dir())
 }
 
 /// Whether a frame can have this name: see [`FrameDir::path`].
@@ -310,6 +412,50 @@ mod tests {
             fs::read_dir(dir.folder()).unwrap().count(),
             others.len() + 1
         );
+    }
+
+    #[test]
+    fn frames_with_names_of_their_own_are_known_for_frames() {
+        let root = tempfile::tempdir().unwrap();
+        let holds = || FrameDir::holds_frames(root.path(), &cam("a")).unwrap();
+        let dir = FrameDir::open(root.path(), &cam("a")).unwrap();
+        let name = |stem: &str| file_name(OsStr::new(stem), "png");
+        let others =
+            |names: &[OsString]| FrameDir::holds_others(root.path(), &cam("a"), names).unwrap();
+        let put = |stem: &str| {
+            dir.write_named(OsStr::new(stem), "png", b"x", OnExisting::Fail)
+                .unwrap()
+        };
+        dir.note_names(&[name("anna"), name("a.b")], true).unwrap();
+        assert!(!holds());
+        put("anna");
+        assert!(holds() && FrameDir::any_holds_frames(root.path()).unwrap());
+        fs::write(dir.folder().join("own.png"), b"x").unwrap();
+        assert!(!others(&[name("anna"), name("new")]) && others(&[name("own")]));
+        dir.note_names(&[name("ben")], false).unwrap();
+        put("ben");
+        put("a.b");
+        assert!(dir.folder().join("a.b.png").is_file());
+        assert_eq!(dir.remove_frames().unwrap(), 3);
+        assert!(!holds() && dir.folder().join("own.png").is_file());
+        dir.note_names(&[name("ben")], true).unwrap();
+        fs::write(dir.folder().join("anna.png"), b"x").unwrap();
+        assert!(!holds(), "a name that is noted no more");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_name_that_is_no_text_is_kept_byte_by_byte() {
+        use std::os::unix::ffi::OsStrExt;
+        let root = tempfile::tempdir().unwrap();
+        let dir = FrameDir::open(root.path(), &cam("a")).unwrap();
+        let stem = OsStr::from_bytes(b"m\xfcller");
+        dir.note_names(&[file_name(stem, "png")], true).unwrap();
+        dir.write_named(stem, "png", b"x", OnExisting::Fail)
+            .unwrap();
+        let there = fs::read_dir(dir.folder()).unwrap().next().unwrap();
+        assert_eq!(there.unwrap().file_name().as_bytes(), b"m\xfcller.png");
+        assert_eq!(dir.remove_frames().unwrap(), 1);
     }
 
     #[test]

@@ -170,7 +170,7 @@ pub fn picture_code(error: &DecodeError) -> &'static str {
         DecodeError::TooLarge { .. } => "picture-too-large",
         DecodeError::CutOff { .. } => "picture-cut-off",
         DecodeError::Corrupt { .. } => "picture-damaged",
-        DecodeError::Unsupported { .. } => "picture-unsupported",
+        DecodeError::Unsupported { .. } | DecodeError::Convert(_) => "picture-unsupported",
     }
 }
 

@@ -21,6 +21,7 @@ Examples:
   mattebox run door=rtsp://10.0.0.5/live yard=yard.mp4     two cameras at once
   mattebox run rtsp://10.0.0.5/live --out none --view      only to look at: http://127.0.0.1:9480/
   mattebox run photos/ --background transparent            a folder of pictures, cut out
+  mattebox run photos/ --name keep                         the same names: photos/anna.jpg to output/cam01/anna.png
   mattebox run clip.mp4 -b image:beach.jpg -o - --format raw | ffplay -f rawvideo -pixel_format rgb24 -video_size 640x360 -";
 
 /// What SIGHUP changes.

@@ -9,6 +9,7 @@
 //! * [`resolve`]: lays the four over one another; [`origin`]: where each value came from.
 //! * [`settings`]: the checked settings of `run`; [`camera`], [`worker`], [`letters`], [`watch`]: of the commands that talk to Kafka;
 //!   [`broker`]: how they reach it; [`view`]: the live page; `check`: reads one value at a time. BackgroundChoice them nobody asks where a value came from.
+//! * `names`: frames that keep the names of their files.
 //! * `inputs`: every file that a command reads; `outputs`: nothing that it writes replaces one of them.
 //! * [`secret`]: what must never be shown.
 //! * [`span`]: lengths of time as people write them.
@@ -20,6 +21,7 @@ pub mod found;
 pub(crate) mod inputs;
 pub mod layer;
 pub mod letters;
+pub(crate) mod names;
 pub mod origin;
 pub mod output_choice;
 pub(crate) mod outputs;

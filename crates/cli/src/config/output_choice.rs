@@ -24,6 +24,15 @@ pub enum EarlierFrames {
     Keep,
 }
 
+/// How the files of frames are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameNames {
+    /// By their numbers.
+    Number,
+    /// As the files that they came from.
+    Keep,
+}
+
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProgressStyle {

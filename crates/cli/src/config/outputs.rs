@@ -15,7 +15,12 @@ use mattebox_media::{
     sink::{InPlace, SinkSpec},
     source::CameraSource,
 };
-use mattebox_store::{Inputs, Place, frame_dir::EXTENSIONS, inputs::Input};
+use mattebox_store::{
+    Inputs, Place,
+    frame_dir::{EXTENSIONS, file_name},
+    inputs::Input,
+};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Mattes are PNG files.
@@ -43,6 +48,8 @@ pub(super) struct RunFiles<'a> {
     pub(super) sink: &'a SinkSpec,
     pub(super) format: Format,
     pub(super) alpha_out: Option<&'a PathBuf>,
+    /// The names that frames keep, for each camera; empty if they have numbers.
+    pub(super) kept_names: &'a [Vec<OsString>],
     /// Frames that are there may be removed, of whatever format.
     pub(super) removes_frames: bool,
 }
@@ -77,7 +84,8 @@ pub(super) fn check_run(
     let cameras: Vec<&CameraId> = s.cameras.iter().map(|camera| &camera.camera).collect();
     match (s.sink, s.format) {
         (SinkSpec::Directory(root), Format::Image(format)) => {
-            outputs.folders("out", root, &cameras, s.endings(&[format.extension()]))?
+            outputs.folders("out", root, &cameras, s.endings(&[format.extension()]))?;
+            outputs.kept_names("out", root, &cameras, s.kept_names, format.extension())?;
         }
         (SinkSpec::Stdout, _) => outputs.stdout("out")?,
         (sink @ SinkSpec::Video(_), _) => {
@@ -90,7 +98,10 @@ pub(super) fn check_run(
         _ => {}
     }
     match s.alpha_out {
-        Some(root) => outputs.folders("alpha_out", root, &cameras, s.endings(&[MATTES])),
+        Some(root) => {
+            outputs.folders("alpha_out", root, &cameras, s.endings(&[MATTES]))?;
+            outputs.kept_names("alpha_out", root, &cameras, s.kept_names, MATTES)
+        }
         None => Ok(()),
     }
 }
@@ -163,6 +174,27 @@ impl Outputs<'_> {
                 format!("the folder of camera {camera} below {setting}"),
                 true,
             )?;
+        }
+        Ok(())
+    }
+
+    /// Refuses names that frames keep under which something is read.
+    fn kept_names(
+        &self,
+        setting: &'static str,
+        root: &Path,
+        cameras: &[&CameraId],
+        kept: &[Vec<OsString>],
+        extension: &str,
+    ) -> Result<(), ConfigError> {
+        for (camera, names) in cameras.iter().zip(kept) {
+            let folder = root.join(camera.as_str());
+            for name in names {
+                let path = folder.join(file_name(name, extension));
+                if let Some(input) = self.inputs.at(&path) {
+                    return Err(self.replaced(setting, &path, input));
+                }
+            }
         }
         Ok(())
     }

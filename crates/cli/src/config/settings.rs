@@ -3,8 +3,9 @@ use super::{
     ConfigError, Resolved,
     check::Check,
     layer::{MadeLayer, RunLayer},
+    names,
     origin::Origin,
-    output_choice::{EarlierFrames, Format, ProgressStyle},
+    output_choice::{EarlierFrames, Format, FrameNames, ProgressStyle},
     outputs, trace, view,
 };
 use mattebox_core::codec::ImageFormat;
@@ -15,7 +16,7 @@ use mattebox_media::{
 };
 use mattebox_server::ViewSettings;
 use mattebox_store::OnExisting;
-use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 /// Everything `mattebox run` needs to know.
 #[derive(Debug, Clone)]
@@ -38,6 +39,10 @@ pub struct RunSettings {
     pub on_existing: OnExisting,
     /// What happens to frames that the folders hold.
     pub earlier_frames: EarlierFrames,
+    /// How the files of frames are called.
+    pub names: FrameNames,
+    /// The names that frames keep, without endings, for each camera; empty if they have numbers.
+    pub kept_names: Vec<Vec<OsString>>,
     /// Where mattes are written, if anywhere.
     pub alpha_out: Option<PathBuf>,
     /// Frames per camera after which it ends.
@@ -111,7 +116,17 @@ impl RunSettings {
         if earlier_frames == EarlierFrames::Append {
             check_append(&check, &sink, alpha_out.is_some())?;
         }
+        let names = names::choice(&check, &l.name)?;
+        let kept_names = match names {
+            FrameNames::Number => vec![],
+            FrameNames::Keep => {
+                check_names(&check, &sink, alpha_out.is_some())?;
+                names::kept(&check, &cameras, &source)?
+            }
+        };
         let settings = RunSettings {
+            names,
+            kept_names,
             cameras,
             source,
             is_default_sink: resolved.origins.of("out") == Origin::Default,
@@ -140,6 +155,7 @@ impl RunSettings {
             sink: &settings.sink,
             format: settings.format,
             alpha_out: settings.alpha_out.as_ref(),
+            kept_names: &settings.kept_names,
             removes_frames: matches!(
                 settings.earlier_frames,
                 EarlierFrames::Refuse | EarlierFrames::Remove
@@ -192,6 +208,19 @@ fn segment(
         }
     };
     Err(check.error("segment", text, reason))
+}
+
+/// Only the files of a folder have names.
+fn check_names(check: &Check<'_>, sink: &SinkSpec, has_mattes: bool) -> Result<(), ConfigError> {
+    match sink {
+        SinkSpec::Directory(_) => Ok(()),
+        _ if has_mattes => Ok(()),
+        _ => Err(check.error(
+            "name",
+            "keep",
+            "only files in a folder have names: give one (--out)",
+        )),
+    }
 }
 
 /// Only the files of a folder can be added to.
@@ -364,6 +393,13 @@ mod tests {
                 &["a.mp4", "-o", "udp://h:1", "--segment", "10m"],
                 &["segment", "a video file"],
             ),
+            (&["a.mp4", "--name", "old"], &["name", "number or keep"]),
+            (&["a.mp4", "--name", "keep"], &["name", "a.mp4", "keep"]),
+            (
+                &["a.mp4", "--name", "keep", "-o", "x.mp4"],
+                &["name", "folder"],
+            ),
+            (&["a.png", "--name", "keep", "--loop"], &["name", "loop"]),
             (&[], &["no source"]),
         ] {
             let error = settings(args)

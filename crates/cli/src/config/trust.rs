@@ -90,6 +90,7 @@ const TABLE: &[(&str, Trust)] = &[
             "another network can leave the room in the picture",
         ),
     ),
+    ("name", Any),
     ("no_audio", Any),
     ("on_existing", Any),
     ("on_gap", Any),

@@ -4,8 +4,11 @@ use crate::config::{RunSettings, output_choice::EarlierFrames};
 use mattebox_core::frame::{CameraId, FrameNumber};
 use mattebox_engine::StartError;
 use mattebox_media::sink::SinkSpec;
-use mattebox_store::{FolderClaim, FrameDir, Owner, OwnerError, StoreError};
-use std::path::Path;
+use mattebox_store::{FolderClaim, FrameDir, Owner, OwnerError, StoreError, frame_dir::file_name};
+use std::{ffi::OsString, path::Path};
+
+/// Mattes are PNG files.
+const MATTES: &str = "png";
 
 /// A folder of pictures or mattes, with one folder for each camera.
 struct Folder<'a> {
@@ -14,6 +17,8 @@ struct Folder<'a> {
     setting: &'static str,
     /// No setting names it.
     is_default: bool,
+    /// How the names of its files end.
+    extension: &'static str,
 }
 
 /// Every folder of a run.
@@ -39,6 +44,7 @@ impl Folders {
                 root,
                 setting: "--out",
                 is_default: settings.is_default_sink,
+                extension: settings.frame.format.extension(),
             };
             folders.pictures_are_removed = folders.add(&folder, settings)?;
         }
@@ -47,6 +53,7 @@ impl Folders {
                 root,
                 setting: "--alpha-out",
                 is_default: false,
+                extension: MATTES,
             };
             folders.mattes_are_removed = folders.add(&folder, settings)?;
         }
@@ -78,15 +85,25 @@ impl Folders {
         Ok(removes)
     }
 
-    /// Those of a camera's folders whose frames have to go.
+    /// What has to be done with a camera's folders before its first frame is written. `names` are those that its frames keep.
     pub(super) fn camera(
         &self,
         pictures: Option<&FrameDir>,
         mattes: Option<&FrameDir>,
+        extension: &str,
+        names: Option<&Vec<OsString>>,
     ) -> EarlierFiles {
-        let pictures = pictures.filter(|_| self.pictures_are_removed);
-        let mattes = mattes.filter(|_| self.mattes_are_removed);
-        EarlierFiles(pictures.into_iter().chain(mattes).cloned().collect())
+        let folder = |dir: &FrameDir, is_removed, extension: &str| {
+            let file = |name: &OsString| file_name(name, extension);
+            EarlierFolder {
+                dir: dir.clone(),
+                is_removed,
+                names: names.map(|names| names.iter().map(file).collect()),
+            }
+        };
+        let pictures = pictures.map(|dir| folder(dir, self.pictures_are_removed, extension));
+        let mattes = mattes.map(|dir| folder(dir, self.mattes_are_removed, MATTES));
+        EarlierFiles(pictures.into_iter().chain(mattes).collect())
     }
 }
 
@@ -102,19 +119,33 @@ impl Folder<'_> {
             EarlierFrames::Append | EarlierFrames::Keep => return Ok(false),
             EarlierFrames::Refuse => {}
         }
+        // Names that frames keep look like anybody's files.
+        for (source, names) in settings.cameras.iter().zip(&settings.kept_names) {
+            let names: Vec<_> = names
+                .iter()
+                .map(|name| file_name(name, self.extension))
+                .collect();
+            if FrameDir::holds_others(self.root, &source.camera, &names)? {
+                return Err(self.holds_frames(&source.camera));
+            }
+        }
         if self.is_default && previous.is_some_and(is_default_run) {
             return Ok(true);
         }
         for source in &settings.cameras {
             if FrameDir::holds_frames(self.root, &source.camera)? {
-                return Err(OwnerError::HoldsFrames {
-                    folder: self.root.to_owned(),
-                    camera: source.camera.clone(),
-                    setting: self.setting,
-                });
+                return Err(self.holds_frames(&source.camera));
             }
         }
         Ok(false)
+    }
+
+    fn holds_frames(&self, camera: &CameraId) -> OwnerError {
+        OwnerError::HoldsFrames {
+            folder: self.root.to_owned(),
+            camera: camera.clone(),
+            setting: self.setting,
+        }
     }
 }
 
@@ -147,13 +178,30 @@ pub(super) fn first_number(
     ))
 }
 
-/// A camera's folders whose frames are of an earlier run and have to go.
-pub(crate) struct EarlierFiles(Vec<FrameDir>);
+/// A camera's folders, which may hold frames of an earlier run that have to go.
+pub(crate) struct EarlierFiles(Vec<EarlierFolder>);
+
+struct EarlierFolder {
+    dir: FrameDir,
+    /// The frames that are there have to go.
+    is_removed: bool,
+    /// The names that the new ones get, if they keep those of their sources.
+    names: Option<Vec<OsString>>,
+}
 
 impl EarlierFiles {
-    /// Removes them, so that none of them stays behind the end of a shorter run. To be called when the first new frame is there: a
-    /// source that cannot be opened then costs no frames.
+    /// Removes what has to go, so that none of it stays behind the end of a shorter run, and notes the names to come. To be called
+    /// when the first new frame is there: a source that cannot be opened then costs no frames.
     pub(super) fn remove(&self) -> Result<u64, StoreError> {
-        self.0.iter().map(FrameDir::remove_frames).sum()
+        let mut removed = 0;
+        for folder in &self.0 {
+            if folder.is_removed {
+                removed += folder.dir.remove_frames()?;
+            }
+            if let Some(names) = &folder.names {
+                folder.dir.note_names(names, folder.is_removed)?;
+            }
+        }
+        Ok(removed)
     }
 }

@@ -21,7 +21,7 @@ pub mod stats;
 mod worker;
 
 use crate::config::{
-    output_choice::{EarlierFrames, Format},
+    output_choice::{EarlierFrames, Format, FrameNames},
     settings::RunSettings,
 };
 use folders::{EarlierFiles, Folders};
@@ -63,6 +63,8 @@ pub(crate) struct Job {
     /// The ending of picture files.
     pub(crate) extension: &'static str,
     pub(crate) on_existing: OnExisting,
+    /// How files are called.
+    pub(crate) names: FrameNames,
     pub(crate) frames: Option<u64>,
 }
 
@@ -204,6 +206,7 @@ impl Pipeline {
                 EarlierFrames::Append => OnExisting::Fail,
                 _ => settings.on_existing,
             },
+            names: settings.names,
             frames: settings.frames,
         };
         let backgrounds = settings
@@ -437,7 +440,12 @@ impl Plan<'_> {
             Output::Files(dir) => Some(dir),
             Output::Nothing | Output::Ordered { .. } => None,
         };
-        let earlier = self.folders.camera(pictures, alpha_out.as_ref());
+        let earlier = self.folders.camera(
+            pictures,
+            alpha_out.as_ref(),
+            settings.frame.format.extension(),
+            settings.kept_names.get(lane),
+        );
         let first = folders::first_number(settings, &source.camera)?;
         let options = SourceOptions {
             status: camera.status.clone(),

@@ -6,11 +6,13 @@ use mattebox_core::{
     matte::MatteState,
 };
 use mattebox_engine::{FrameSettings, queues::QueuedFrame, trace::Span};
-use std::{sync::Arc, time::Instant};
+use std::{ffi::OsStr, sync::Arc, time::Instant};
 
 /// A frame that waits for a thread.
 pub(super) struct QueuedPicture {
     pub(super) number: FrameNumber,
+    /// The name that its files keep, without its ending.
+    pub(super) name: Option<Arc<OsStr>>,
     pub(super) time: Timestamp,
     /// When it had come out of its source: its latency begins here.
     pub(super) read: Instant,

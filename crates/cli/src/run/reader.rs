@@ -1,5 +1,6 @@
 //! One thread per camera that reads its source and queues the frames.
 use super::{Shared, output::Output, queued::QueuedPicture, stats::Failure};
+use crate::config::{names::stem, output_choice::FrameNames};
 use mattebox_core::frame::FrameNumber;
 use mattebox_engine::{
     FrameSettings,
@@ -200,9 +201,18 @@ fn read(
         span.of_camera(&lane.camera.id);
         let name = name_of(number);
         span.of_frame(name);
+        if let Some(file) = source.file() {
+            let file = file.display();
+            tracing::debug!(camera = %lane.camera.id, frame = name.0, %file, "a picture is read");
+        }
+        let kept = match shared.job.names {
+            FrameNames::Number => None,
+            FrameNames::Keep => source.file().and_then(stem).map(Arc::from),
+        };
         let picture = picture.picture;
         let frame = QueuedPicture {
             number: name,
+            name: kept,
             time,
             read,
             picture,

@@ -14,8 +14,8 @@ use mattebox_engine::{
     stages::Stage,
     watch::count,
 };
-use mattebox_store::{FrameDir, Outcome};
-use std::{sync::Arc, time::Instant};
+use mattebox_store::{FrameDir, OnExisting, Outcome, StoreError};
+use std::{ffi::OsStr, sync::Arc, time::Instant};
 
 /// One thread with its processor.
 pub(super) struct Worker<'a> {
@@ -29,6 +29,8 @@ struct Processed<'a> {
     lane: usize,
     number: mattebox_core::frame::FrameNumber,
     time: mattebox_core::frame::Timestamp,
+    /// The name that its files keep.
+    name: Option<Arc<OsStr>>,
     read: Instant,
     span: mattebox_engine::trace::Span,
 }
@@ -68,6 +70,7 @@ impl<'a> Worker<'a> {
         let lane = shared.lane_of(id);
         let QueuedPicture {
             number,
+            name,
             time,
             read,
             picture,
@@ -81,6 +84,7 @@ impl<'a> Worker<'a> {
             lane,
             number,
             time,
+            name,
             read,
             span: span.clone(),
         };
@@ -163,7 +167,7 @@ impl Processed<'_> {
         };
         let on_existing = self.shared.job.on_existing;
         let written = self.shared.clock.trace(&self.span, Stage::Write, || {
-            dir.write(self.number, "png", bytes, on_existing)
+            self.write_file(dir, "png", bytes, on_existing)
         });
         match written {
             Ok(_) => Some(()),
@@ -182,7 +186,7 @@ impl Processed<'_> {
             Err(e) => return self.lost(&format!("frame {}: {}", self.number, e.message), false),
         };
         let written = self.shared.clock.trace(&self.span, Stage::Write, || {
-            dir.write(self.number, job.extension, bytes, job.on_existing)
+            self.write_file(dir, job.extension, bytes, job.on_existing)
         });
         match written {
             Ok(Outcome::Written) => {
@@ -195,6 +199,19 @@ impl Processed<'_> {
                 self.span.became("kept");
             }
             Err(e) => self.lost(&e.to_string(), true),
+        }
+    }
+
+    fn write_file(
+        &self,
+        dir: &FrameDir,
+        extension: &str,
+        bytes: &[u8],
+        on_existing: OnExisting,
+    ) -> Result<Outcome, StoreError> {
+        match &self.name {
+            Some(name) => dir.write_named(name, extension, bytes, on_existing),
+            None => dir.write(self.number, extension, bytes, on_existing),
         }
     }
 

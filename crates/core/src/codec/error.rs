@@ -1,5 +1,5 @@
 //! What can be wrong with a picture.
-use super::{ImageFormat, Limits};
+use super::{ImageFormat, Limits, PictureFormat};
 use thiserror::Error;
 
 /// Why bytes could not be decoded to a picture.
@@ -9,7 +9,7 @@ pub enum DecodeError {
     #[error("an empty file is not a picture")]
     Empty,
     /// The first bytes belong to none of the formats.
-    #[error("not a JPEG, PNG or WebP picture: it begins with the bytes {start}")]
+    #[error("not a JPEG, PNG, WebP, TIFF, BMP or GIF picture: it begins with the bytes {start}")]
     UnknownFormat {
         /// Up to 12 bytes in hexadecimal.
         start: String,
@@ -21,7 +21,7 @@ pub enum DecodeError {
     )]
     TooLarge {
         /// What it is.
-        format: ImageFormat,
+        format: PictureFormat,
         /// Pixels across.
         width: u64,
         /// Pixels down.
@@ -33,7 +33,7 @@ pub enum DecodeError {
     #[error("the {} picture is cut off: its {bytes} bytes end in {inside}", format.name())]
     CutOff {
         /// What it is.
-        format: ImageFormat,
+        format: PictureFormat,
         /// How many bytes there are.
         bytes: usize,
         /// The part in which they end.
@@ -43,15 +43,18 @@ pub enum DecodeError {
     #[error("the {} picture is damaged: {detail}", format.name())]
     Corrupt {
         /// What it is.
-        format: ImageFormat,
+        format: PictureFormat,
         /// What was found, and roughly where.
         detail: String,
     },
+    /// A picture that another program has to convert.
+    #[error("{} is not read here: {}", _0.name(), _0.conversion())]
+    Convert(PictureFormat),
     /// A valid picture of a kind that is not decoded here.
     #[error("this kind of {} picture is not supported: {detail}", format.name())]
     Unsupported {
         /// What it is.
-        format: ImageFormat,
+        format: PictureFormat,
         /// Which kind, and what to do.
         detail: String,
     },

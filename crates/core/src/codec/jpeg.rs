@@ -1,6 +1,7 @@
 //! JPEG by libjpeg-turbo.
 use super::{
-    DecodeError, ImageFormat, Limits,
+    DecodeError, Limits, PictureFormat,
+    icc::Profiles,
     jpeg_segments::{self, Segments},
     orient,
 };
@@ -61,10 +62,11 @@ impl JpegDecoder {
         bytes: &[u8],
         limits: &Limits,
         cut_off: CutOff,
+        profiles: &mut Profiles,
         cmyk: &mut Vec<u8>,
         rgb: &mut Vec<u8>,
     ) -> Result<(u32, u32, Orientation), DecodeError> {
-        let result = self.attempt(bytes, limits, cut_off, cmyk, rgb);
+        let result = self.attempt(bytes, limits, cut_off, profiles, cmyk, rgb);
         if result.is_err() {
             self.0 = None;
         }
@@ -76,12 +78,13 @@ impl JpegDecoder {
         bytes: &[u8],
         limits: &Limits,
         cut_off: CutOff,
+        profiles: &mut Profiles,
         cmyk: &mut Vec<u8>,
         rgb: &mut Vec<u8>,
     ) -> Result<(u32, u32, Orientation), DecodeError> {
         let segments = jpeg_segments::read(bytes)?;
         if let Some((width, height)) = segments.size {
-            limits.check(ImageFormat::Jpeg, width.into(), height.into())?;
+            limits.check(PictureFormat::Jpeg, width.into(), height.into())?;
         }
         let tidied;
         let file = if segments.untidy {
@@ -111,8 +114,11 @@ impl JpegDecoder {
         };
         decompressor.set_scan_limit(MAX_SCANS).map_err(in_header)?;
         let header = decompressor.read_header(file).map_err(in_header)?;
-        let (width, height) =
-            limits.check(ImageFormat::Jpeg, header.width as u64, header.height as u64)?;
+        let (width, height) = limits.check(
+            PictureFormat::Jpeg,
+            header.width as u64,
+            header.height as u64,
+        )?;
         let pixels = width as usize * height as usize;
         let four = matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK);
         rgb.resize(pixels * 3, 0);
@@ -129,8 +135,17 @@ impl JpegDecoder {
         {
             return Err(in_scan(warning));
         }
-        if four {
-            cmyk_to_rgb(cmyk, segments.adobe, rgb);
+        let profile = segments.profile();
+        match (four, profile) {
+            (true, profile) => {
+                let is_done = profile
+                    .is_some_and(|icc| profiles.convert_inks(&icc, cmyk, segments.adobe, rgb));
+                if !is_done {
+                    cmyk_to_rgb(cmyk, segments.adobe, rgb);
+                }
+            }
+            (false, Some(icc)) => profiles.convert(&icc, rgb),
+            (false, None) => {}
         }
         Ok((
             width,
@@ -207,7 +222,7 @@ fn is_whole(
 }
 
 /// Ink to light: `R = (1 - C)(1 - K)`, and so on, without a colour profile. Adobe's files store `1 - C` and `1 - K`.
-fn cmyk_to_rgb(cmyk: &[u8], inverted: bool, rgb: &mut [u8]) {
+pub(super) fn cmyk_to_rgb(cmyk: &[u8], inverted: bool, rgb: &mut [u8]) {
     let flip = if inverted { 0 } else { 255 };
     for (ink, light) in cmyk.chunks_exact(4).zip(rgb.chunks_exact_mut(3)) {
         let k = u32::from(ink[3] ^ flip);
@@ -224,7 +239,7 @@ fn error(bytes: &[u8], place: &str, error: turbojpeg::Error) -> DecodeError {
     // Before the end there may be other warnings, of which the first is told.
     if text.contains("Premature end of JPEG file") || is_warning(&error) {
         return DecodeError::CutOff {
-            format: ImageFormat::Jpeg,
+            format: PictureFormat::Jpeg,
             bytes: bytes.len(),
             inside: place.trim_start_matches("in ").to_owned(),
         };
@@ -235,7 +250,7 @@ fn error(bytes: &[u8], place: &str, error: turbojpeg::Error) -> DecodeError {
         bytes.len()
     );
     DecodeError::Corrupt {
-        format: ImageFormat::Jpeg,
+        format: PictureFormat::Jpeg,
         detail,
     }
 }

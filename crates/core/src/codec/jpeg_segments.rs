@@ -1,11 +1,14 @@
 //! The marker segments at the front of a JPEG file (ITU-T T.81, annex B): what libjpeg-turbo does not tell.
-use super::{DecodeError, ImageFormat};
+use super::{DecodeError, PictureFormat};
+use std::borrow::Cow;
 
 /// What the segments before the picture data say.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Segments<'a> {
     /// The first APP1 segment that holds EXIF, with its `Exif\0\0`.
     pub(super) exif: Option<&'a [u8]>,
+    /// The parts of the colour profile in the order of the file (ICC.1, annex B.4): number, count and bytes.
+    pub(super) profile_parts: Vec<(u8, u8, &'a [u8])>,
     /// Whether there is an Adobe segment (APP14). Adobe stores CMYK inverted: 255 is no ink.
     pub(super) adobe: bool,
     /// Width and height in pixels, of the frame header. libjpeg-turbo refuses sides over 65,500 without saying what they are.
@@ -27,12 +30,32 @@ const EOI: u8 = 0xd9;
 const SOS: u8 = 0xda;
 const APP0: u8 = 0xe0;
 const APP1: u8 = 0xe1;
+const APP2: u8 = 0xe2;
 const APP14: u8 = 0xee;
+/// How a segment with a part of a colour profile begins.
+const PROFILE: &[u8] = b"ICC_PROFILE\0";
+
+impl<'a> Segments<'a> {
+    /// The colour profile, if all its parts are there.
+    pub(super) fn profile(&self) -> Option<Cow<'a, [u8]>> {
+        if let [(1, 1, whole)] = self.profile_parts[..] {
+            return Some(Cow::Borrowed(whole));
+        }
+        let mut parts = self.profile_parts.clone();
+        parts.sort_by_key(|(number, ..)| *number);
+        let is_whole = !parts.is_empty()
+            && (1..).zip(&parts).all(|(at, (number, count, _))| {
+                usize::from(*number) == at && usize::from(*count) == parts.len()
+            });
+        let bytes = parts.iter().flat_map(|(.., part)| part.iter().copied());
+        is_whole.then(|| Cow::Owned(bytes.collect()))
+    }
+}
 
 /// Walks the segments up to the first scan.
 pub(super) fn read(bytes: &[u8]) -> Result<Segments<'_>, DecodeError> {
     let cut = |inside: String| DecodeError::CutOff {
-        format: ImageFormat::Jpeg,
+        format: PictureFormat::Jpeg,
         bytes: bytes.len(),
         inside,
     };
@@ -64,7 +87,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Segments<'_>, DecodeError> {
             EOI => {
                 let detail = format!("it ends at byte {at} without picture data");
                 return Err(DecodeError::Corrupt {
-                    format: ImageFormat::Jpeg,
+                    format: PictureFormat::Jpeg,
                     detail,
                 });
             }
@@ -89,13 +112,18 @@ pub(super) fn read(bytes: &[u8]) -> Result<Segments<'_>, DecodeError> {
                         "the header segment ff{marker:02x} at byte {at} has a length of {len}"
                     );
                     return Err(DecodeError::Corrupt {
-                        format: ImageFormat::Jpeg,
+                        format: PictureFormat::Jpeg,
                         detail,
                     });
                 }
                 let body = bytes.get(at + 4..at + 2 + len).ok_or_else(inside)?;
                 if marker == APP1 && body.starts_with(b"Exif\0\0") && found.exif.is_none() {
                     found.exif = Some(body);
+                }
+                if marker == APP2
+                    && let Some([number, count, part @ ..]) = body.strip_prefix(PROFILE)
+                {
+                    found.profile_parts.push((*number, *count, part));
                 }
                 // SOF0 to SOF15 without DHT, JPG and DAC: precision, height, width.
                 if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {

@@ -1,27 +1,34 @@
-//! Encoded pictures: JPEG, PNG and WebP to pixels and back.
+//! Encoded pictures: JPEG, PNG and WebP to pixels and back, TIFF, BMP and GIF to pixels.
 //!
 //! The bytes may come from anywhere. The header is read first and the size that it claims is checked against [`Limits`]
 //! before anything of that size is allocated; a picture that is cut off is an error, never half a picture. So is one that is damaged, as far
 //! as its format can tell: PNG has checksums, and of JPEG everything is taken that libjpeg, and with it every browser, takes.
 //!
-//! Pixels are 8-bit sRGB. Colour profiles are not applied. The orientation that cameras note in EXIF is applied.
+//! Pixels are 8-bit sRGB: colour profiles are applied, and so is the orientation that cameras note.
 //!
 //! # Layout
 //!
 //! * [`error`]: what can be wrong with a picture, and where.
-//! * `jpeg`, `jpeg_segments`, `png`, `webp`: one decoder each.
+//! * [`format`]: which kind of picture bytes hold.
+//! * `jpeg`, `jpeg_segments`, `png`, `webp`, `tiff`, `bmp`, `gif`: one decoder each.
+//! * `icc`: colour profiles.
 //! * `orient`: EXIF orientation.
 //! * [`encode`]: [`Encoder`], and [`JpegEncoder`] for plain pictures.
 //! * `png_write`: PNG files, written fast.
 //! * [`scale`]: pictures of another size.
+mod bmp;
 pub mod encode;
 pub mod error;
+pub mod format;
+mod gif;
+mod icc;
 mod jpeg;
 mod jpeg_segments;
 mod orient;
 mod png;
 mod png_write;
 mod scale;
+mod tiff;
 mod webp;
 
 #[cfg(test)]
@@ -29,9 +36,10 @@ mod hostile;
 
 pub use encode::{Encoder, JpegEncoder};
 pub use error::{DecodeError, EncodeError};
+pub use format::PictureFormat;
 pub use scale::{Crop, Filter, scale};
 
-use image::RgbImage;
+use image::{RgbImage, metadata::Orientation};
 use jpeg::CutOff;
 use std::{fmt, str::FromStr};
 use thiserror::Error;
@@ -59,7 +67,7 @@ impl Limits {
     /// The size as `u32`, if it is within the limits and not empty.
     fn check(
         &self,
-        format: ImageFormat,
+        format: PictureFormat,
         width: u64,
         height: u64,
     ) -> Result<(u32, u32), DecodeError> {
@@ -131,19 +139,6 @@ impl ImageFormat {
     pub fn has_alpha(self) -> bool {
         self != ImageFormat::Jpeg
     }
-
-    /// The format whose signature stands at the beginning of `bytes`.
-    pub fn of(bytes: &[u8]) -> Option<ImageFormat> {
-        if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
-            Some(ImageFormat::Jpeg)
-        } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
-            Some(ImageFormat::Png)
-        } else if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
-            Some(ImageFormat::WebP)
-        } else {
-            None
-        }
-    }
 }
 
 impl FromStr for ImageFormat {
@@ -165,8 +160,9 @@ impl fmt::Display for ImageFormat {
     }
 }
 
-/// Decodes one picture: JPEG (grey, colour, CMYK; sequential and progressive), PNG (every colour type and depth) or WebP
-/// (still, lossy and lossless), told apart by their first bytes.
+/// Decodes one picture: JPEG (grey, colour, CMYK; sequential and progressive), PNG (every colour type and depth), WebP
+/// (lossy and lossless), TIFF (whole samples of up to 16 bits), BMP or GIF, told apart by their first bytes. Of several
+/// pictures in one file it is the first.
 ///
 /// Transparent parts are put on white, as a browser shows them, so that colours hidden under them do not appear.
 /// For many pictures use a [`Decoder`], which keeps its buffers.
@@ -181,6 +177,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, DecodeError> {
 #[derive(Debug, Default)]
 pub struct Decoder {
     jpeg: jpeg::JpegDecoder,
+    profiles: icc::Profiles,
     /// Samples that are not yet RGB: CMYK, grey, 16 bits, or with alpha.
     samples: Vec<u8>,
 }
@@ -206,6 +203,12 @@ impl Decoder {
         self.decode_with(bytes, limits, CutOff::FillUp, picture)
     }
 
+    /// Makes sRGB of a picture that was decoded elsewhere and has this colour profile (ICC). A profile that cannot be used changes
+    /// nothing.
+    pub fn convert_to_srgb(&mut self, picture: &mut RgbImage, profile: &[u8]) {
+        self.profiles.convert(profile, picture);
+    }
+
     fn decode_with(
         &mut self,
         bytes: &[u8],
@@ -214,13 +217,24 @@ impl Decoder {
         picture: &mut RgbImage,
     ) -> Result<(), DecodeError> {
         let mut rgb = std::mem::take(picture).into_raw();
-        let (width, height, orientation) = match ImageFormat::of(bytes) {
-            Some(ImageFormat::Jpeg) => {
-                self.jpeg
-                    .decode(bytes, limits, cut_off, &mut self.samples, &mut rgb)
+        let Decoder {
+            jpeg,
+            profiles,
+            samples,
+        } = self;
+        let upright = |(width, height)| (width, height, Orientation::NoTransforms);
+        let (width, height, orientation) = match PictureFormat::of(bytes) {
+            Some(PictureFormat::Jpeg) => {
+                jpeg.decode(bytes, limits, cut_off, profiles, samples, &mut rgb)
             }
-            Some(ImageFormat::Png) => png::decode(bytes, limits, &mut self.samples, &mut rgb),
-            Some(ImageFormat::WebP) => webp::decode(bytes, limits, &mut self.samples, &mut rgb),
+            Some(PictureFormat::Png) => png::decode(bytes, limits, profiles, samples, &mut rgb),
+            Some(PictureFormat::WebP) => webp::decode(bytes, limits, profiles, samples, &mut rgb),
+            Some(PictureFormat::Tiff) => tiff::decode(bytes, limits, profiles, &mut rgb),
+            Some(PictureFormat::Bmp) => bmp::decode(bytes, limits, samples, &mut rgb).map(upright),
+            Some(PictureFormat::Gif) => gif::decode(bytes, limits, profiles, &mut rgb).map(upright),
+            Some(other @ (PictureFormat::Avif | PictureFormat::Heic | PictureFormat::Raw)) => {
+                Err(DecodeError::Convert(other))
+            }
             None => Err(DecodeError::unknown(bytes)),
         }?;
         if let Some(upright) = RgbImage::from_raw(width, height, rgb) {
@@ -255,7 +269,7 @@ mod tests {
             max_pixels: 100,
             max_side: 50,
         };
-        assert_eq!(limits.check(ImageFormat::Png, 50, 2).unwrap(), (50, 2));
+        assert_eq!(limits.check(PictureFormat::Png, 50, 2).unwrap(), (50, 2));
         for (w, h) in [
             (51, 1),
             (1, 51),
@@ -264,7 +278,7 @@ mod tests {
             (1, 0),
             (u64::MAX, u64::MAX),
         ] {
-            assert!(limits.check(ImageFormat::Png, w, h).is_err(), "{w}x{h}");
+            assert!(limits.check(PictureFormat::Png, w, h).is_err(), "{w}x{h}");
         }
     }
 

@@ -8,6 +8,11 @@ pub(super) fn read(exif: &[u8]) -> Orientation {
     Orientation::from_exif_chunk(tiff).unwrap_or(Orientation::NoTransforms)
 }
 
+/// The orientation of an EXIF value, 1 to 8; upright for any other.
+pub(super) fn of_value(value: u8) -> Orientation {
+    Orientation::from_exif(value).unwrap_or(Orientation::NoTransforms)
+}
+
 /// The picture as it should be looked at.
 pub(super) fn upright(mut picture: RgbImage, orientation: Orientation) -> RgbImage {
     match orientation {

@@ -1,25 +1,60 @@
 //! PNG by the `png` crate.
-use super::{DecodeError, ImageFormat, Limits, on_white, orient};
+use super::{
+    DecodeError, Limits, PictureFormat,
+    icc::{self, Profiles},
+    on_white, orient,
+};
+use flate2::read::ZlibDecoder;
 use image::metadata::Orientation;
 use png::{BitDepth, ColorType, DecodeOptions, Decoder, DecodingError, Transformations};
-use std::io::{Cursor, ErrorKind};
+use std::io::{Cursor, ErrorKind, Read};
 
-/// Memory for everything that is not pixels (palette, EXIF): chunks that claim more are refused. Text and colour profiles
-/// are passed over.
+/// Memory for everything that is not pixels (palette, EXIF): chunks that claim more are refused. Text is
+/// passed over, and a colour profile is read apart.
 const MAX_METADATA_BYTES: usize = 1 << 20;
 
 /// Decodes into `rgb`; `samples` is scratch. Gives width, height and orientation as stored.
 pub(super) fn decode(
     bytes: &[u8],
     limits: &Limits,
+    profiles: &mut Profiles,
     samples: &mut Vec<u8>,
     rgb: &mut Vec<u8>,
 ) -> Result<(u32, u32, Orientation), DecodeError> {
     let mut cursor = Cursor::new(bytes);
-    read(&mut cursor, limits, samples, rgb).map_err(|e| match e {
+    let decoded = read(&mut cursor, limits, samples, rgb).map_err(|e| match e {
         Failure::Ours(e) => e,
         Failure::Png(e) => error(bytes, cursor.position(), e),
-    })
+    })?;
+    if let Some(icc) = profile(bytes) {
+        profiles.convert(&icc, rgb);
+    }
+    Ok(decoded)
+}
+
+/// The colour profile of a picture that was decoded, and so is whole. The decoder would refuse the picture for a profile that
+/// unpacks to more than its limit.
+fn profile(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = bytes.get(8..)?;
+    loop {
+        let (length, after) = rest.split_first_chunk()?;
+        let (kind, after) = after.split_first_chunk::<4>()?;
+        let body = after.get(..u32::from_be_bytes(*length) as usize)?;
+        match kind {
+            b"IDAT" => return None,
+            b"iCCP" => {
+                // A name, a zero, and the method, of which there is one.
+                let name = body.iter().position(|byte| *byte == 0)?;
+                let packed = body.get(name + 2..)?;
+                let mut icc = Vec::new();
+                let most = icc::MAX_BYTES as u64;
+                let mut unpacked = ZlibDecoder::new(packed).take(most);
+                unpacked.read_to_end(&mut icc).ok()?;
+                return Some(icc);
+            }
+            _ => rest = after.get(body.len() + 4..)?,
+        }
+    }
 }
 
 enum Failure {
@@ -47,7 +82,11 @@ fn read(
     let mut decoder = Decoder::new_with_options(cursor, options);
     let header = decoder.read_header_info()?;
     let (width, height) = limits
-        .check(ImageFormat::Png, header.width.into(), header.height.into())
+        .check(
+            PictureFormat::Png,
+            header.width.into(),
+            header.height.into(),
+        )
         .map_err(Failure::Ours)?;
     // A row is at most 8 bytes a pixel, and a few are held at a time.
     decoder.set_limits(png::Limits {
@@ -61,7 +100,7 @@ fn read(
     {
         let detail = format!("its palette has {len} bytes, which is not 1 to 256 colours");
         return Err(Failure::Ours(DecodeError::Corrupt {
-            format: ImageFormat::Png,
+            format: PictureFormat::Png,
             detail,
         }));
     }
@@ -96,7 +135,7 @@ fn read(
 }
 
 /// `round(v / 257)`: 16 bits to 8.
-fn to_eight(v: u16) -> u8 {
+pub(super) fn to_eight(v: u16) -> u8 {
     ((u32::from(v) + 128) / 257) as u8
 }
 
@@ -115,7 +154,7 @@ fn to_rgb<T: Copy>(color: ColorType, samples: &[T], eight: impl Fn(T) -> u8, rgb
 }
 
 fn error(bytes: &[u8], at: u64, error: DecodingError) -> DecodeError {
-    let format = ImageFormat::Png;
+    let format = PictureFormat::Png;
     match error {
         DecodingError::IoError(e) if e.kind() == ErrorKind::UnexpectedEof => DecodeError::CutOff {
             format,

@@ -1,15 +1,16 @@
 //! WebP by the `image-webp` crate.
-use super::{DecodeError, ImageFormat, Limits, on_white, orient};
+use super::{DecodeError, Limits, PictureFormat, icc::Profiles, on_white, orient};
 use image::metadata::Orientation;
 use image_webp::WebPDecoder;
 use std::io::Cursor;
 
-const FORMAT: ImageFormat = ImageFormat::WebP;
+const FORMAT: PictureFormat = PictureFormat::WebP;
 
 /// Decodes into `rgb`; `rgba` is scratch. Gives width, height and orientation as stored.
 pub(super) fn decode(
     bytes: &[u8],
     limits: &Limits,
+    profiles: &mut Profiles,
     rgba: &mut Vec<u8>,
     rgb: &mut Vec<u8>,
 ) -> Result<(u32, u32, Orientation), DecodeError> {
@@ -42,6 +43,9 @@ pub(super) fn decode(
     } else {
         decoder.read_image(rgb).map_err(corrupt)?;
     }
+    if let Some(icc) = chunks.profile {
+        profiles.convert(icc, rgb);
+    }
     Ok((
         width,
         height,
@@ -52,6 +56,7 @@ pub(super) fn decode(
 /// What the RIFF container holds.
 struct Chunks<'a> {
     exif: Option<&'a [u8]>,
+    profile: Option<&'a [u8]>,
     /// Where the chunk with the pixels begins, in bytes from the start of the file.
     picture: usize,
 }
@@ -78,6 +83,7 @@ fn check_chunks<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Chunks<'a>, Deco
 
     let mut found = Chunks {
         exif: None,
+        profile: None,
         picture: 12,
     };
     let mut at = 12;
@@ -95,42 +101,64 @@ fn check_chunks<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Chunks<'a>, Deco
                     "the chunk at byte {at} claims {len} bytes, more than the file has"
                 ))
             })?;
+        if check_picture(name, body, limits, at)? {
+            found.picture = at;
+        }
         let short = || corrupt(format!("the picture at byte {at} has no complete header"));
         match name {
-            b"VP8 " => {
-                let w = le(body, 6, 2).ok_or_else(short)?;
-                let h = le(body, 8, 2).ok_or_else(short)?;
-                limits.check(FORMAT, u64::from(w & 0x3fff), u64::from(h & 0x3fff))?;
-                found.picture = at;
-            }
-            b"VP8L" => {
-                let size = le(body, 1, 4).ok_or_else(short)?;
-                limits.check(
-                    FORMAT,
-                    u64::from(size & 0x3fff) + 1,
-                    u64::from((size >> 14) & 0x3fff) + 1,
-                )?;
-                found.picture = at;
-            }
             b"VP8X" => {
                 let w = le(body, 4, 3).ok_or_else(short)?;
                 let h = le(body, 7, 3).ok_or_else(short)?;
                 limits.check(FORMAT, u64::from(w) + 1, u64::from(h) + 1)?;
             }
-            b"ANIM" | b"ANMF" => {
-                let detail = "it is an animation: use its frames as single pictures".to_owned();
-                return Err(DecodeError::Unsupported {
-                    format: FORMAT,
-                    detail,
-                });
+            // A picture of an animation: its place and size, and then chunks like those outside.
+            b"ANMF" => {
+                found.picture = at;
+                let mut inner = body.get(16..).unwrap_or_default();
+                while let (Some(name), Some(len)) = (inner.get(..4), le(inner, 4, 4)) {
+                    let end = (len as usize).saturating_add(8).min(inner.len());
+                    check_picture(name, &inner[8..end], limits, at)?;
+                    inner = inner.get(end + end % 2..).unwrap_or_default();
+                }
             }
             b"EXIF" => found.exif = Some(body),
+            b"ICCP" => found.profile = Some(body),
             _ => {}
         }
         // Chunks begin at even bytes.
         at += 8 + len + len % 2;
     }
     Ok(found)
+}
+
+/// Checks the size that a chunk with pixels claims. False if it is another chunk.
+fn check_picture(
+    name: &[u8],
+    body: &[u8],
+    limits: &Limits,
+    at: usize,
+) -> Result<bool, DecodeError> {
+    let short = || DecodeError::Corrupt {
+        format: FORMAT,
+        detail: format!("the picture at byte {at} has no complete header"),
+    };
+    let (width, height) = match name {
+        b"VP8 " => {
+            let width = le(body, 6, 2).ok_or_else(short)?;
+            let height = le(body, 8, 2).ok_or_else(short)?;
+            (u64::from(width & 0x3fff), u64::from(height & 0x3fff))
+        }
+        b"VP8L" => {
+            let size = le(body, 1, 4).ok_or_else(short)?;
+            (
+                u64::from(size & 0x3fff) + 1,
+                u64::from((size >> 14) & 0x3fff) + 1,
+            )
+        }
+        _ => return Ok(false),
+    };
+    limits.check(FORMAT, width, height)?;
+    Ok(true)
 }
 
 /// The little-endian number of `len` bytes (at most 4) at `at`.

@@ -31,7 +31,9 @@ pub fn files(spec: &SourceSpec) -> Vec<SourceFile> {
         SourceSpec::Lavfi(address) => in_graph(spec::graph(address)),
         SourceSpec::Path(path) => match listing::find(path) {
             Some(found) => std::iter::once(path.clone())
-                .chain(found.unwrap_or_default())
+                // A pattern is no file.
+                .filter(|path| path.exists())
+                .chain(found.unwrap_or_default().paths)
                 .collect(),
             None if path.exists() => with_playlist(path, MAX_DEPTH),
             None => sequence(path),

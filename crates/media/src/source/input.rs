@@ -485,6 +485,9 @@ mod tests {
             our_clock: true,
             probe: Probe::Quick,
             duration: None,
+            start: None,
+            rewinds: false,
+            plan: Plan::default(),
         };
         let words = |spec: &str| {
             let input = Input::resolve(&spec.parse().unwrap()).unwrap();

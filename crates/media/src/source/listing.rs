@@ -1,38 +1,244 @@
-//! Which files a folder or a pattern of pictures stands for, in which order.
-use std::ffi::OsStr;
-use std::fs;
-use std::path::{Path, PathBuf};
+//! Which files a folder, a pattern or a numbered sequence of pictures stands for, in which order.
+use super::sequence;
+use mattebox_core::codec::PictureFormat;
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io::Read,
+    path::{Path, PathBuf},
+};
 
-/// Ends of names that pictures have.
-const EXTENSIONS: &[&str] = &["jpg", "jpeg", "png", "webp"];
+/// Ends of names that pictures have which are decoded here.
+const EXTENSIONS: &[&str] = &[
+    "jpg", "jpeg", "jfif", "jpe", "png", "webp", "tif", "tiff", "bmp", "gif",
+];
+/// Ends of names of what is only read as a source of its own.
+const VIDEOS: &[&str] = &[
+    "3gp", "avi", "flv", "m2ts", "m4v", "mjpeg", "mjpg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts",
+    "mxf", "ts", "webm", "wmv",
+];
+/// Ends of names of raw photos.
+const RAW: &[&str] = &[
+    "arw", "cr2", "cr3", "dng", "nef", "nrw", "orf", "pef", "raf", "raw", "rw2", "srw",
+];
+/// Ends of names of pictures of other kinds. FFmpeg reads some of them, one by one.
+const OTHERS: &[&str] = &[
+    "dpx", "exr", "hdr", "ico", "j2k", "jp2", "jxl", "pbm", "pgm", "pnm", "ppm", "psd", "qoi",
+    "sgi", "svg", "tga",
+];
+/// So many bytes of a file are looked through for a second picture.
+const MAX_LOOK: u64 = 64 << 20;
+/// Files that a message names.
+const MAX_NAMED: usize = 3;
 
-/// The pictures that `path` stands for, in natural order (`2.png` before `10.png`): those in a folder, those that match a
-/// pattern, or itself. `None` if it stands for no pictures but is something else, perhaps a video, perhaps nothing.
-pub(super) fn find(path: &Path) -> Option<Result<Vec<PathBuf>, String>> {
-    let found = match path.metadata() {
-        Ok(there) if there.is_dir() => in_folder(path),
-        Ok(there) => {
-            return (there.is_file() && is_picture(path)).then(|| Ok(vec![path.to_owned()]));
-        }
-        Err(_) => path
-            .to_str()
-            .filter(|text| text.contains(['*', '?', '[']))
-            .map(matching)?,
-    };
-    Some(found.map(|mut paths| {
-        alphanumeric_sort::sort_path_slice(&mut paths);
-        paths
-    }))
+/// The pictures that a path stands for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Listing {
+    /// All of them, in order.
+    pub(super) paths: Vec<PathBuf>,
+    /// Those of them that only FFmpeg may read, with their format.
+    pub(super) by_ffmpeg: Vec<(PathBuf, PictureFormat)>,
+    /// What is no picture that is read, and why.
+    pub(super) left_out: Vec<LeftOut>,
+    /// What else a person should know.
+    pub(super) note: Option<String>,
 }
 
-fn is_picture(path: &Path) -> bool {
+/// A file that is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LeftOut {
+    pub(super) path: PathBuf,
+    pub(super) reason: String,
+}
+
+/// What a file is, by its name and its first bytes.
+enum Kind {
+    /// A picture that is decoded here, or should be by its name.
+    Picture,
+    /// A picture that FFmpeg may read.
+    ByFfmpeg(PictureFormat),
+    /// Something that a person may miss, and why it is not read.
+    Other(String),
+    /// A text, a database: nothing that anybody would miss.
+    Nothing,
+}
+
+/// The pictures that `path` stands for, in natural order (`2.png` before `10.png`): those in a folder, those that match a
+/// pattern, those of a numbered sequence, or itself. `None` if it stands for no pictures but is something else, perhaps a
+/// video, perhaps nothing.
+pub(super) fn find(path: &Path) -> Option<Result<Listing, String>> {
+    match path.metadata() {
+        Ok(there) if there.is_dir() => Some(in_folder(path)),
+        Ok(there) if there.is_file() => single(path).map(Ok),
+        Ok(_) => None,
+        Err(_) => {
+            let pattern = path.to_str().filter(|text| text.contains(['*', '?', '[']));
+            match (sequence::find(path), pattern) {
+                (None | Some(Some(Err(_))), Some(pattern)) => Some(matching(pattern)),
+                (sequence, _) => sequence.flatten(),
+            }
+        }
+    }
+}
+
+/// A file by itself. `None` if it is for FFmpeg: a video, or an animation that FFmpeg plays.
+fn single(path: &Path) -> Option<Listing> {
+    let head = head(path);
+    let format = PictureFormat::of(&head);
+    let listing = |note| Listing {
+        paths: vec![path.to_owned()],
+        note,
+        ..Listing::default()
+    };
+    match format {
+        Some(format @ (PictureFormat::Avif | PictureFormat::Heic)) => {
+            let by_ffmpeg = vec![(path.to_owned(), format)];
+            let picture = Listing {
+                by_ffmpeg,
+                ..listing(None)
+            };
+            (!is_sequence_of_pictures(&head)).then_some(picture)
+        }
+        Some(PictureFormat::Png) if is_animated_png(path) => None,
+        Some(PictureFormat::Gif) if is_animated_gif(path) => None,
+        Some(PictureFormat::WebP) if is_animated_webp(&head) => {
+            let note = "an animation in WebP: only its first picture is read. Convert it to a video for all of them";
+            Some(listing(Some(note.to_owned())))
+        }
+        // A file with pictures in JPEG, one after the other, begins like one picture.
+        Some(PictureFormat::Jpeg) | None => is_picture_by_name(path).then(|| listing(None)),
+        Some(_) => Some(listing(None)),
+    }
+}
+
+/// What a file is that was found among others.
+pub(super) fn kind_of(path: &Path) -> (bool, Option<PictureFormat>) {
+    match kind(path) {
+        Kind::Picture => (true, None),
+        Kind::ByFfmpeg(format) => (true, Some(format)),
+        Kind::Other(_) | Kind::Nothing => (false, None),
+    }
+}
+
+fn kind(path: &Path) -> Kind {
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    let is_in = |known: &[&str]| {
+        known
+            .iter()
+            .any(|known| extension.eq_ignore_ascii_case(known))
+    };
+    if is_in(EXTENSIONS) {
+        return Kind::Picture;
+    }
+    if is_in(VIDEOS) {
+        return Kind::Other("a video: give it as a source of its own".to_owned());
+    }
+    let raw = PictureFormat::Raw;
+    if is_in(RAW) {
+        return Kind::Other(format!("{} is not read: {}", raw.name(), raw.conversion()));
+    }
+    match PictureFormat::of(&head(path)) {
+        Some(format) if format.is_decoded() => Kind::Picture,
+        Some(format) => Kind::ByFfmpeg(format),
+        None if is_in(OTHERS) => {
+            Kind::Other("of a kind that is not read in a folder: convert it to PNG".to_owned())
+        }
+        None if is_in(&["heic", "heif", "hif", "avif"]) => {
+            Kind::Other("damaged, or not what its name says".to_owned())
+        }
+        None => Kind::Nothing,
+    }
+}
+
+/// Whether FFmpeg may read a file of a numbered sequence by itself.
+pub(super) fn is_for_ffmpeg(path: &Path) -> bool {
+    let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+    OTHERS
+        .iter()
+        .any(|known| extension.eq_ignore_ascii_case(known))
+}
+
+fn is_picture_by_name(path: &Path) -> bool {
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
     EXTENSIONS
         .iter()
         .any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, String> {
+/// The first bytes of a file; none of one that cannot be read.
+fn head(path: &Path) -> Vec<u8> {
+    let mut head = Vec::new();
+    let _ = File::open(path)
+        .and_then(|file| file.take(PictureFormat::HEAD as u64).read_to_end(&mut head));
+    head
+}
+
+/// Whether the brand of a media file says that its pictures follow one another (ISO/IEC 23008-12).
+fn is_sequence_of_pictures(head: &[u8]) -> bool {
+    const BRANDS: [&[u8]; 6] = [b"avis", b"msf1", b"hevc", b"hevx", b"hevm", b"hevs"];
+    head.get(8..12).is_some_and(|major| BRANDS.contains(&major))
+}
+
+/// Whether the animation flag is set (RFC 9649, 2.7.1).
+fn is_animated_webp(head: &[u8]) -> bool {
+    head.get(12..16) == Some(b"VP8X") && head.get(20).is_some_and(|flags| flags & 2 != 0)
+}
+
+/// Whether there is a chunk `acTL` before the pixels (PNG, third edition, 11.3.6.1).
+fn is_animated_png(path: &Path) -> bool {
+    let mut bytes = Vec::new();
+    let _ = File::open(path).and_then(|file| file.take(MAX_LOOK).read_to_end(&mut bytes));
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    while let (Some(length), Some(kind)) = (rest.first_chunk::<4>(), rest.get(4..8)) {
+        match kind {
+            b"acTL" => return true,
+            b"IDAT" => return false,
+            _ => {}
+        }
+        let end = (u32::from_be_bytes(*length) as usize).saturating_add(12);
+        rest = rest.get(end..).unwrap_or_default();
+    }
+    false
+}
+
+/// Whether there is a second picture (GIF89a, 15 to 27).
+fn is_animated_gif(path: &Path) -> bool {
+    let mut bytes = Vec::new();
+    let _ = File::open(path).and_then(|file| file.take(MAX_LOOK).read_to_end(&mut bytes));
+    let table = |flags: u8| match flags & 0x80 {
+        0 => 0,
+        _ => 3 << ((flags & 7) + 1),
+    };
+    let Some(flags) = bytes.get(10) else {
+        return false;
+    };
+    let mut at = 13 + table(*flags);
+    let mut pictures = 0;
+    while let Some(block) = bytes.get(at) {
+        at += match block {
+            0x21 => 2,
+            0x2c => {
+                pictures += 1;
+                let flags = bytes.get(at + 9).copied().unwrap_or_default();
+                11 + table(flags)
+            }
+            _ => break,
+        };
+        if pictures > 1 {
+            return true;
+        }
+        // Parts of data with their lengths, to one of none.
+        while let Some(length) = bytes.get(at) {
+            at += 1 + usize::from(*length);
+            if *length == 0 {
+                break;
+            }
+        }
+    }
+    false
+}
+
+fn in_folder(folder: &Path) -> Result<Listing, String> {
     let entries =
         fs::read_dir(folder).map_err(|error| format!("the folder cannot be read: {error}"))?;
     let mut paths = Vec::new();
@@ -43,20 +249,22 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, String> {
         let hidden = path
             .file_name()
             .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !hidden && is_picture(&path) && path.is_file() {
+        if !hidden && path.is_file() {
             paths.push(path);
         }
     }
-    match paths.is_empty() {
+    let listing = sorted_out(paths, false);
+    match listing.paths.is_empty() {
         true => Err(format!(
-            "the folder holds no pictures (files that end in {})",
-            EXTENSIONS.join(", ")
+            "the folder holds no pictures (files that end in {}){}",
+            EXTENSIONS.join(", "),
+            but(&listing.left_out)
         )),
-        false => Ok(paths),
+        false => Ok(listing),
     }
 }
 
-fn matching(pattern: &str) -> Result<Vec<PathBuf>, String> {
+fn matching(pattern: &str) -> Result<Listing, String> {
     let matches =
         glob::glob(pattern).map_err(|error| format!("the pattern has a mistake: {error}"))?;
     let mut paths = Vec::new();
@@ -66,15 +274,84 @@ fn matching(pattern: &str) -> Result<Vec<PathBuf>, String> {
             paths.push(path);
         }
     }
-    match paths.is_empty() {
-        true => Err("no file matches the pattern".to_owned()),
-        false => Ok(paths),
+    if paths.is_empty() {
+        return Err("no file matches the pattern".to_owned());
     }
+    let listing = sorted_out(paths, true);
+    match listing.paths.is_empty() {
+        true => Err(format!(
+            "no picture matches the pattern{}",
+            but(&listing.left_out)
+        )),
+        false => Ok(listing),
+    }
+}
+
+/// The pictures among files, in natural order. With `all` what is left out is named whatever it is: somebody asked for it.
+fn sorted_out(mut files: Vec<PathBuf>, all: bool) -> Listing {
+    alphanumeric_sort::sort_path_slice(&mut files);
+    let mut listing = Listing::default();
+    for path in files {
+        match kind(&path) {
+            Kind::Picture => listing.paths.push(path),
+            Kind::ByFfmpeg(format) => {
+                listing.by_ffmpeg.push((path.clone(), format));
+                listing.paths.push(path);
+            }
+            Kind::Other(reason) => listing.left_out.push(LeftOut { path, reason }),
+            Kind::Nothing if all => listing.left_out.push(LeftOut {
+                path,
+                reason: "no picture".to_owned(),
+            }),
+            Kind::Nothing => {}
+        }
+    }
+    listing
+}
+
+/// The end of a message about a source without pictures.
+pub(super) fn but(left_out: &[LeftOut]) -> String {
+    match left_out {
+        [] => String::new(),
+        some => format!(", but {}", describe(some)),
+    }
+}
+
+/// Files that are left out, by reason: the first few names of each, how many more, and why.
+pub(super) fn describe(left_out: &[LeftOut]) -> String {
+    let mut reasons: Vec<&str> = Vec::new();
+    for file in left_out {
+        if !reasons.contains(&file.reason.as_str()) {
+            reasons.push(&file.reason);
+        }
+    }
+    let groups = reasons.iter().map(|reason| {
+        let of_reason = || left_out.iter().filter(|file| file.reason == *reason);
+        let names: Vec<_> = of_reason()
+            .take(MAX_NAMED)
+            .map(|file| file.path.file_name().unwrap_or_default().to_string_lossy())
+            .collect();
+        let more = match of_reason().count().saturating_sub(MAX_NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        format!("{}{more} ({reason})", names.join(", "))
+    });
+    groups.collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn names(path: &Path) -> Vec<String> {
+        let listing = find(path).unwrap().unwrap();
+        let names = listing
+            .paths
+            .iter()
+            .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+        names.collect()
+    }
 
     #[test]
     fn pictures_are_found_in_natural_order() {
@@ -91,19 +368,92 @@ mod tests {
             fs::write(folder.path().join(name), b"x").unwrap();
         }
         fs::create_dir(folder.path().join("3.png")).unwrap();
-        let names = |path: &Path| -> Vec<String> {
-            let paths = find(path).unwrap().unwrap();
-            paths
-                .iter()
-                .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
-                .collect()
-        };
         assert_eq!(names(folder.path()), ["1.jpg", "2.PNG", "10.png", "a.webp"]);
         assert_eq!(
             names(&folder.path().join("*[0-9].*")),
             ["1.jpg", "2.PNG", "10.png"]
         );
         assert_eq!(names(&folder.path().join("10.png")), ["10.png"]);
+    }
+
+    #[test]
+    fn every_kind_of_picture_is_found_by_name_or_by_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+        for name in ["1.jfif", "2.JPE", "3.tif", "4.TIFF", "5.bmp", "6.gif"] {
+            write(name, b"x");
+        }
+        write("7", b"\xff\xd8\xff\xe0");
+        write("8.dat", b"II*\0\x08\0\0\0");
+        write("9.heif", b"\0\0\0\x10ftypavif\0\0\0\0");
+        assert_eq!(
+            names(folder.path()),
+            [
+                "1.jfif", "2.JPE", "3.tif", "4.TIFF", "5.bmp", "6.gif", "7", "8.dat", "9.heif"
+            ]
+        );
+        let listing = find(folder.path()).unwrap().unwrap();
+        let avif = (folder.path().join("9.heif"), PictureFormat::Avif);
+        assert_eq!(listing.by_ffmpeg, [avif]);
+        assert_eq!(listing.left_out, []);
+    }
+
+    #[test]
+    fn what_is_left_out_is_named_but_for_texts_and_hidden_files() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            "1.png", "a.cr2", "b.NEF", "c.mov", "d.mp4", "e.psd", "f.txt", "g", ".h.mov", "h.avi",
+            "i.mkv", "j.heic",
+        ] {
+            fs::write(folder.path().join(name), b"x").unwrap();
+        }
+        let listing = find(folder.path()).unwrap().unwrap();
+        let text = describe(&listing.left_out);
+        assert!(
+            text.starts_with("a.cr2, b.NEF (a raw photo is not read: "),
+            "{text}"
+        );
+        assert!(
+            text.contains("c.mov, d.mp4, h.avi and 1 more (a video"),
+            "{text}"
+        );
+        assert!(
+            text.contains("e.psd (of a kind") && text.contains("j.heic (damaged"),
+            "{text}"
+        );
+        for silent in ["f.txt", "g,", ".h.mov"] {
+            assert!(!text.contains(silent), "{text}");
+        }
+        let all = find(&folder.path().join("*")).unwrap().unwrap();
+        assert!(describe(&all.left_out).contains("f.txt, g (no picture)"));
+    }
+
+    #[test]
+    fn animations_alone_are_for_ffmpeg_if_it_plays_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            path
+        };
+        let chunk = |kind: &[u8]| [&[0, 0, 0, 1], kind, &[7, 0, 0, 0, 0]].concat();
+        let signature = b"\x89PNG\r\n\x1a\n";
+        let png = |kinds: [&[u8]; 2]| [&signature[..], &chunk(kinds[0]), &chunk(kinds[1])].concat();
+        assert!(find(&write("a.png", &png([b"acTL", b"IDAT"]))).is_none());
+        assert!(find(&write("b.png", &png([b"IDAT", b"acTL"]))).is_some());
+        let gif = |pictures: usize| {
+            let picture = b"\x21\xf9\x04\0\0\0\0\0\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0";
+            let head = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff";
+            [&head[..], &picture.repeat(pictures), b";"].concat()
+        };
+        assert!(find(&write("c.gif", &gif(1))).is_some());
+        assert!(find(&write("d.gif", &gif(2))).is_none());
+        let webp = b"RIFF\x20\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\0\0\0\0\0\0";
+        let listing = find(&write("e.webp", webp)).unwrap().unwrap();
+        assert!(listing.note.unwrap().contains("first picture"));
+        assert!(find(&write("f.avif", b"\0\0\0\x10ftypavis\0\0\0\0")).is_none());
+        // Among others it is its first picture.
+        assert_eq!(names(folder.path()).len(), 6);
     }
 
     #[test]
@@ -130,5 +480,7 @@ mod tests {
         assert!(find(&folder.path().join("missing.png")).is_none());
         fs::write(folder.path().join("a.mp4"), b"x").unwrap();
         assert!(find(&folder.path().join("a.mp4")).is_none());
+        let error = find(folder.path()).unwrap().unwrap_err();
+        assert!(error.contains("but a.mp4 (a video"), "{error}");
     }
 }

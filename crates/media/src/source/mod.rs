@@ -9,7 +9,8 @@
 //! * `pipe`: what is sent to FFmpeg, of what can be read only once.
 //! * `video`: what has an end: files and test patterns.
 //! * `live`: what goes on for ever and comes back: cameras and network streams.
-//! * `pictures`: folders of pictures, decoded without FFmpeg; `listing` finds them.
+//! * `pictures`: pictures in files; `listing` finds them in folders, `sequence` those with numbers.
+//! * `still`: one picture that only FFmpeg reads; `container`: what its file says of it.
 //! * `files`: which files of this machine a source reads.
 //!
 //! ```no_run
@@ -23,6 +24,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 mod choices;
+mod container;
 mod decoded;
 mod error;
 mod fallback;
@@ -36,7 +38,9 @@ mod options;
 mod pictures;
 mod pipe;
 mod plan;
+mod sequence;
 mod spec;
+mod still;
 mod video;
 
 pub use crate::ffmpeg::jpeg::{Jpeg, JpegOddity};
@@ -55,7 +59,9 @@ use image::RgbImage;
 use input::Input;
 use mattebox_core::frame::Timestamp;
 use mattebox_engine::stop::Stop;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
+use tracing::warn;
 
 /// One picture and its time.
 #[derive(Debug, Clone)]
@@ -99,6 +105,11 @@ pub trait Source<P = RgbImage>: Send {
     fn rest_of_sound(&mut self) -> Vec<SoundPacket> {
         vec![]
     }
+
+    /// The file that the last picture, or error, came from, of sources that have a file for each picture.
+    fn file(&self) -> Option<&Path> {
+        None
+    }
 }
 
 /// Opens a source. Returns when it is known to work, as far as that can be known without its first picture: it may wait as
@@ -110,16 +121,66 @@ pub fn open(
 ) -> Result<Box<dyn Source>, SourceError> {
     options.check(spec)?;
     if let SourceSpec::Path(path) = spec
-        && let Some(found) = listing::find(path)
+        && let Some(listing) = pictures_at(path, spec, options)?
     {
         let name = spec.to_string();
-        let paths = found.map_err(|problem| SourceError::Usage {
-            name: name.clone(),
-            problem,
-        })?;
-        return Ok(Box::new(pictures::Pictures::new(name, paths, options)?));
+        if let Some(note) = &listing.note {
+            warn!(source = name, "{note}");
+        }
+        if !listing.left_out.is_empty() {
+            let count = listing.left_out.len();
+            let files = listing::describe(&listing.left_out);
+            warn!(source = name, "left out ({count}): {files}");
+        }
+        let pictures = pictures::Pictures::new(name, listing.paths, options)?;
+        return Ok(Box::new(pictures));
     }
     open_video(Input::resolve(spec)?, options, stop)
+}
+
+/// The files of a source that has one for each picture, in the order in which they are read. `None`: it is another source.
+pub fn picture_files(
+    spec: &SourceSpec,
+    options: &SourceOptions,
+) -> Result<Option<Vec<PathBuf>>, SourceError> {
+    let SourceSpec::Path(path) = spec else {
+        return Ok(None);
+    };
+    let listing = pictures_at(path, spec, options)?;
+    Ok(listing.map(|listing| listing.paths))
+}
+
+/// The pictures that a path stands for, without those that this FFmpeg does not read.
+fn pictures_at(
+    path: &Path,
+    spec: &SourceSpec,
+    options: &SourceOptions,
+) -> Result<Option<listing::Listing>, SourceError> {
+    let usage = |problem| SourceError::Usage {
+        name: spec.to_string(),
+        problem,
+    };
+    let Some(found) = listing::find(path) else {
+        return Ok(None);
+    };
+    let mut listing = found.map_err(usage)?;
+    let unread = still::unread(&listing.by_ffmpeg, options);
+    if !unread.is_empty() {
+        listing
+            .paths
+            .retain(|path| unread.iter().all(|file| file.path != *path));
+        if listing.paths.is_empty() && path.is_file() {
+            return Err(usage(unread[0].reason.clone()));
+        }
+        listing.left_out.extend(unread);
+        if listing.paths.is_empty() {
+            let but = listing::but(&listing.left_out);
+            return Err(usage(format!(
+                "there are no pictures that can be read{but}"
+            )));
+        }
+    }
+    Ok(Some(listing))
 }
 
 /// Opens a source of Motion JPEG whose pictures are wanted as they are, byte for byte: all of them, in their own size, as fast as they come.

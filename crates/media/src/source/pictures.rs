@@ -1,9 +1,9 @@
 //! Pictures that have nothing to do with each other: a folder, a pattern, or one file.
 use super::video::USUAL_FPS;
-use super::{Picture, Source, SourceError, SourceInfo, SourceOptions};
+use super::{Picture, Source, SourceError, SourceInfo, SourceOptions, listing, still};
 use crate::beside::Beside;
 use image::RgbImage;
-use mattebox_core::codec::{self, Crop, Decoder, Filter};
+use mattebox_core::codec::{self, Crop, DecodeError, Decoder, Filter, PictureFormat};
 use mattebox_core::frame::Timestamp;
 use mattebox_engine::stop::Stop;
 use std::fs::File;
@@ -92,16 +92,46 @@ impl Pictures {
                 path: path.to_owned(),
                 source,
             })?;
-        let mut picture = RgbImage::default();
-        self.decoder
-            .decode_into(&self.bytes, &self.options.limits, &mut picture)
-            .map_err(|source| SourceError::Picture {
-                path: path.to_owned(),
-                source,
-            })?;
+        let picture = self.decode(path)?;
         Ok(match self.options.max_width {
             Some(width) if picture.width() > width => narrow(&picture, width),
             _ => picture,
+        })
+    }
+
+    /// Decodes the bytes that were read. What is beyond our decoders FFmpeg may know.
+    fn decode(&mut self, path: &Path) -> Result<RgbImage, SourceError> {
+        let mut picture = RgbImage::default();
+        let decoded = self
+            .decoder
+            .decode_into(&self.bytes, &self.options.limits, &mut picture);
+        let source = match decoded {
+            Ok(()) => return Ok(picture),
+            Err(source) => source,
+        };
+        let is_known_elsewhere = match &source {
+            DecodeError::Convert(format) => *format != PictureFormat::Raw,
+            DecodeError::Unsupported { .. } => true,
+            DecodeError::UnknownFormat { .. } => listing::is_for_ffmpeg(path),
+            _ => false,
+        };
+        if !is_known_elsewhere {
+            return Err(SourceError::Picture {
+                path: path.to_owned(),
+                source,
+            });
+        }
+        still::read(path, &self.bytes, &self.options, &mut self.decoder).map_err(|problem| {
+            match &source {
+                DecodeError::Convert(format) => SourceError::Unreadable {
+                    path: path.to_owned(),
+                    source: io::Error::other(still::refusal(*format, &problem)),
+                },
+                _ => SourceError::Picture {
+                    path: path.to_owned(),
+                    source,
+                },
+            }
         })
     }
 }
@@ -109,6 +139,11 @@ impl Pictures {
 impl Source for Pictures {
     fn info(&self) -> &SourceInfo {
         &self.info
+    }
+
+    fn file(&self) -> Option<&Path> {
+        let begun = self.number.checked_sub(1)?;
+        Some(&self.paths[((self.first + begun) % self.paths.len() as u64) as usize])
     }
 
     fn next(&mut self, stop: &Stop) -> Result<Option<Picture>, SourceError> {

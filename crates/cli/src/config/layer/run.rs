@@ -36,6 +36,11 @@ pub struct RunLayer {
     #[arg(long, env = "MATTEBOX_NO_AUDIO", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = WHAT)]
     pub no_audio: Option<bool>,
 
+    /// How picture files are called: number (frame_000000.png) or keep, as the files of a folder of pictures that they came from
+    /// (anna.jpg becomes anna.png)
+    #[arg(long, env = "MATTEBOX_NAME", value_name = "HOW", help_heading = WHAT)]
+    pub name: Option<String>,
+
     /// Where the folder holds frames of an earlier run: keep them, and number the new ones above them
     #[arg(long, env = "MATTEBOX_APPEND", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = WHAT)]
     pub append: Option<bool>,

@@ -1,0 +1,93 @@
+//! Frames that keep the names of the files that they came from (`--name keep`).
+use super::{ConfigError, check::Check, output_choice::FrameNames};
+use mattebox_media::source::{self, CameraSource, SourceOptions};
+use std::{
+    collections::HashMap,
+    ffi::{OsStr, OsString},
+    path::Path,
+};
+
+/// What was asked for.
+pub(super) fn choice(check: &Check<'_>, text: &Option<String>) -> Result<FrameNames, ConfigError> {
+    match check.given("name", text)? {
+        "number" => Ok(FrameNames::Number),
+        "keep" => Ok(FrameNames::Keep),
+        other => Err(check.error("name", other, "use number or keep")),
+    }
+}
+
+/// The names that each camera's frames keep, without their endings. Refused where there are none to keep, or where two frames would
+/// get one name.
+pub(super) fn kept(
+    check: &Check<'_>,
+    cameras: &[CameraSource],
+    options: &SourceOptions,
+) -> Result<Vec<Vec<OsString>>, ConfigError> {
+    let refuse = |reason: String| check.error("name", "keep", reason);
+    if options.repeat {
+        return Err(refuse(
+            "with loop each picture comes again, and its name is taken: choose one".to_owned(),
+        ));
+    }
+    let of_camera = |camera: &CameraSource| {
+        let files = source::picture_files(&camera.spec, options);
+        let files = files.map_err(|error| refuse(error.to_string()))?;
+        let files = files.ok_or_else(|| {
+            refuse(format!(
+                "{} is no picture, folder or pattern of pictures: its frames have no names to keep",
+                camera.spec
+            ))
+        })?;
+        let mut taken: HashMap<OsString, &Path> = HashMap::new();
+        let mut names = Vec::new();
+        for file in &files {
+            let name = stem(file).ok_or_else(|| {
+                refuse(format!("{} has no name that can be kept", file.display()))
+            })?;
+            if let Some(other) = taken.insert(as_file_systems_see_it(name), file) {
+                return Err(refuse(format!(
+                    "{} and {} would get one name: rename one, or leave it out",
+                    other.display(),
+                    file.display()
+                )));
+            }
+            names.push(name.to_owned());
+        }
+        Ok(names)
+    };
+    cameras.iter().map(of_camera).collect()
+}
+
+/// The name of a file without its ending. `None`: it would be hidden, or is empty.
+pub(crate) fn stem(file: &Path) -> Option<&OsStr> {
+    let is_shown = |stem: &&OsStr| !stem.is_empty() && !stem.as_encoded_bytes().starts_with(b".");
+    file.file_stem().filter(is_shown)
+}
+
+/// There are systems on which upper and lower case are one.
+fn as_file_systems_see_it(name: &OsStr) -> OsString {
+    if cfg!(any(windows, target_os = "macos")) {
+        name.to_ascii_lowercase()
+    } else {
+        name.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_kept_but_for_its_ending() {
+        for (file, want) in [
+            ("photos/anna.jpg", Some("anna")),
+            ("anna.min.jpg", Some("anna.min")),
+            ("anna", Some("anna")),
+            ("a b,c.tif", Some("a b,c")),
+            (".anna.jpg", None),
+            ("..", None),
+        ] {
+            assert_eq!(stem(Path::new(file)), want.map(OsStr::new), "{file}");
+        }
+    }
+}

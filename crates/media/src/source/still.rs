@@ -1,0 +1,173 @@
+//! One picture that only FFmpeg reads: AVIF, HEIC where it can, and rare kinds of others.
+use super::{
+    SourceOptions,
+    container::{self, Turn},
+    listing::LeftOut,
+};
+use crate::ffmpeg::{Ffmpeg, INSTALL, file_url, process::Process};
+use image::{RgbImage, imageops};
+use mattebox_core::codec::{self, Decoder, PictureFormat};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    process::Stdio,
+    thread,
+};
+
+/// Pictures of a kind that are tried before it counts as not read.
+const MAX_TRIES: usize = 3;
+/// The longest file that is tried, in bytes.
+const MAX_TRIED_BYTES: u64 = 1 << 30;
+
+/// The problem where FFmpeg is not there.
+const MISSING: &str = "there is no FFmpeg";
+
+/// Which of these pictures this FFmpeg does not read, and why. A kind of which one is read counts as read: another that is not
+/// is damaged, and shows when its turn comes.
+pub(super) fn unread(
+    pictures: &[(PathBuf, PictureFormat)],
+    options: &SourceOptions,
+) -> Vec<LeftOut> {
+    let mut left_out = Vec::new();
+    for format in [PictureFormat::Avif, PictureFormat::Heic] {
+        let of_format = || pictures.iter().filter(|(_, kind)| *kind == format);
+        let mut problem = None;
+        for (path, _) in of_format().take(MAX_TRIES) {
+            match try_one(path, options) {
+                Ok(()) => {
+                    problem = None;
+                    break;
+                }
+                Err(error) => problem = Some(error),
+            }
+        }
+        if let Some(problem) = problem {
+            let reason = refusal(format, &problem);
+            left_out.extend(of_format().map(|(path, _)| LeftOut {
+                path: path.clone(),
+                reason: reason.clone(),
+            }));
+        }
+    }
+    left_out
+}
+
+/// What is said of a picture that FFmpeg does not read.
+pub(super) fn refusal(format: PictureFormat, problem: &str) -> String {
+    if problem == MISSING {
+        return format!(
+            "{} is read by FFmpeg only, and there is none: install it with `{INSTALL}`, or name it with --ffmpeg",
+            format.name()
+        );
+    }
+    format!(
+        "{} is not read by this FFmpeg: {} ({problem})",
+        format.name(),
+        format.conversion()
+    )
+}
+
+fn try_one(path: &Path, options: &SourceOptions) -> Result<(), String> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_TRIED_BYTES).read_to_end(&mut bytes))
+        .map_err(|error| error.to_string())?;
+    read(path, &bytes, options, &mut Decoder::default()).map(drop)
+}
+
+/// Reads the picture in a file, whose bytes are `bytes`: upright, in sRGB.
+pub(super) fn read(
+    path: &Path,
+    bytes: &[u8],
+    options: &SourceOptions,
+    decoder: &mut Decoder,
+) -> Result<RgbImage, String> {
+    let said = container::read(bytes);
+    let limits = &options.limits;
+    if let Some((width, height)) = said.size
+        && (u64::from(width) * u64::from(height) > limits.max_pixels
+            || width.max(height) > limits.max_side)
+    {
+        return Err(format!(
+            "it is {width}x{height}, more than {} pixels in all or {} a side",
+            limits.max_pixels, limits.max_side
+        ));
+    }
+    let mut picture = decoded(path, options)?;
+    if said.size.is_some_and(|size| size != picture.dimensions()) {
+        return Err("it is made of parts, of which FFmpeg gives only one".to_owned());
+    }
+    if let Some(profile) = said.profile {
+        decoder.convert_to_srgb(&mut picture, profile);
+    }
+    for turn in said.turns {
+        picture = turned(picture, turn);
+    }
+    Ok(picture)
+}
+
+fn turned(picture: RgbImage, turn: Turn) -> RgbImage {
+    match turn {
+        Turn::Left(1) => imageops::rotate270(&picture),
+        Turn::Left(2) => imageops::rotate180(&picture),
+        Turn::Left(3) => imageops::rotate90(&picture),
+        Turn::Left(_) => picture,
+        Turn::TopBottom => imageops::flip_vertical(&picture),
+        Turn::LeftRight => imageops::flip_horizontal(&picture),
+    }
+}
+
+/// The first picture that FFmpeg finds in a file, as it is stored.
+fn decoded(path: &Path, options: &SourceOptions) -> Result<RgbImage, String> {
+    let mut command = Ffmpeg::presume(&options.ffmpeg).command();
+    let most = options.limits.max_pixels.min(i32::MAX as u64).to_string();
+    command
+        .args(["-loglevel", "error", "-max_pixels", &most, "-noautorotate"])
+        .arg("-i")
+        .arg(file_url(path))
+        .args(["-map", "0:v:0", "-frames:v", "1", "-pix_fmt", "rgb24"])
+        .args(["-c:v", "png", "-compression_level", "1"])
+        .args(["-f", "image2pipe", "pipe:1"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut child = Process::spawn(&mut command).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => MISSING.to_owned(),
+        _ => format!("cannot start FFmpeg: {error}"),
+    })?;
+    let (Some(pictures), Some(mut words)) = (child.take_stdout(), child.take_stderr()) else {
+        return Err("FFmpeg has no output".to_owned());
+    };
+    let said = thread::Builder::new()
+        .name("words of FFmpeg".to_owned())
+        .spawn(move || {
+            let mut said = Vec::new();
+            let _ = (&mut words).take(1 << 16).read_to_end(&mut said);
+            // It must not wait for somebody to read the rest.
+            let _ = io::copy(&mut words, &mut io::sink());
+            said
+        })
+        .map_err(|error| format!("cannot start a thread: {error}"))?;
+    let mut bytes = Vec::new();
+    let read = pictures.take(MAX_TRIED_BYTES).read_to_end(&mut bytes);
+    // It has nothing more to say that is needed.
+    drop(child);
+    let said = said.join().unwrap_or_default();
+    match read {
+        Ok(0) => Err(reason(&String::from_utf8_lossy(&said), path)),
+        Ok(_) => codec::decode(&bytes, &options.limits).map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The last line of what FFmpeg said, without the path.
+fn reason(said: &str, path: &Path) -> String {
+    let last = said.lines().rev().find(|line| !line.trim().is_empty());
+    match last {
+        Some(line) => {
+            let line = line.replace(&format!("file:{}: ", path.display()), "");
+            format!("FFmpeg: {}", line.trim_start_matches("[error] "))
+        }
+        None => "FFmpeg gives no picture".to_owned(),
+    }
+}
