@@ -570,7 +570,7 @@ fn a_page_of_a_web_server_is_no_camera() {
     let (port, _) = server(move |_, stream| {
         answer(
             stream,
-            "200 OK\r\nContent-Type: text/html",
+            "200 OK\r\nContent-Type: text/html\r\nContent-Length: 18",
             b"<html>login</html>",
         );
     });

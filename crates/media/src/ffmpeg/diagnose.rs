@@ -75,11 +75,6 @@ const MEANINGS: &[(&str, Kind, &str)] = &[
         "this FFmpeg does not know an option of --input-option",
     ),
     (
-        "error setting option",
-        Kind::Usage,
-        "an option of --input-option has a value that FFmpeg does not take",
-    ),
-    (
         "unknown encoder",
         Kind::Usage,
         "this FFmpeg was built without the encoder for this format: install a full FFmpeg or choose another format",
@@ -160,6 +155,12 @@ const MEANINGS: &[(&str, Kind, &str)] = &[
         "the filter graph has a mistake",
     ),
     ("error parsing", Kind::Usage, "it has a mistake"),
+    // Behind those of filter graphs, which have options of their own.
+    (
+        "error setting option",
+        Kind::Usage,
+        "an option of --input-option has a value that FFmpeg does not take",
+    ),
     (
         "no space left on device",
         Kind::Failed,

@@ -115,6 +115,7 @@ impl<P: Sent> Live<P> {
             ffmpeg,
             input,
         };
+        let mut is_planned = P::AS_IT_WAS;
         loop {
             let reason = match live.start() {
                 Err(reason) => reason,
@@ -123,7 +124,8 @@ impl<P: Sent> Live<P> {
                         let mut plan = Plan::of(&header, options);
                         // A rate is made by our clock where there is no sound to keep in step with.
                         plan.sound = live.plan.sound && (header.has_sound || options.fps.is_none());
-                        if !P::AS_IT_WAS && plan != live.plan {
+                        // Once: a stream that says something else each time is read as it is.
+                        if plan != live.plan && !std::mem::replace(&mut is_planned, true) {
                             live.plan = plan;
                             continue;
                         }
