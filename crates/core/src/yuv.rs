@@ -91,15 +91,12 @@ pub struct ToRgb {
     rows: Rows,
 }
 
-/// What one row of pixels is made of.
+/// What colour adds to luma, for each pixel of two rows.
 #[derive(Debug, Default)]
 struct Rows {
-    /// What colour adds to luma, for each pixel of two rows.
     red: Vec<i32>,
     green: Vec<i32>,
     blue: Vec<i32>,
-    /// The finished row, in planes.
-    planes: [Vec<u8>; 3],
 }
 
 /// The factors of the formula, times 65,536.
@@ -157,8 +154,22 @@ impl ToRgb {
 
     /// The picture in RGB.
     pub fn convert(&mut self, picture: Yuv420<'_>, matrix: Matrix, range: Range) -> RgbImage {
+        let mut rgb = RgbImage::default();
+        self.convert_into(picture, matrix, range, &mut rgb);
+        rgb
+    }
+
+    /// The same, into the memory of another picture.
+    pub fn convert_into(
+        &mut self,
+        picture: Yuv420<'_>,
+        matrix: Matrix,
+        range: Range,
+        into: &mut RgbImage,
+    ) {
         let (width, height) = (picture.width, picture.height);
-        let mut rgb = vec![0; width as usize * height as usize * 3];
+        let mut rgb = std::mem::take(into).into_raw();
+        rgb.resize(width as usize * height as usize * 3, 0);
         if !rgb.is_empty() {
             let factors = Factors::new(matrix, range);
             let rows = &mut self.rows;
@@ -166,21 +177,18 @@ impl ToRgb {
             dispatch!(self.level, simd => convert(simd, picture, factors, rows, &mut rgb));
         }
         // It has exactly that size.
-        RgbImage::from_raw(width, height, rgb).unwrap_or_default()
+        *into = RgbImage::from_raw(width, height, rgb).unwrap_or_default();
     }
 }
 
-/// Pixels that are woven together at once.
+/// Pixels that are made at once.
 const BLOCK: usize = 16;
 
 impl Rows {
+    /// Room for a row and the rest of its last block.
     fn prepare(&mut self, width: usize) {
-        let even = width.next_multiple_of(2);
         for row in [&mut self.red, &mut self.green, &mut self.blue] {
-            row.resize(even, 0);
-        }
-        for plane in &mut self.planes {
-            plane.resize(width.next_multiple_of(BLOCK), 0);
+            row.resize(width.next_multiple_of(BLOCK), 0);
         }
     }
 }
@@ -202,8 +210,7 @@ fn convert<S: Simd>(simd: S, from: Yuv420<'_>, factors: Factors, rows: &mut Rows
             .chunks_exact(width)
             .zip(rgb.chunks_exact_mut(width * 3))
         {
-            pixels(factors, luma, rows);
-            weave(simd, &rows.planes, rgb);
+            row(simd, factors, luma, rows, rgb);
         }
     }
 }
@@ -223,15 +230,52 @@ fn colour(factors: Factors, cb: &[u8], cr: &[u8], rows: &mut Rows) {
     }
 }
 
-/// Luma and colour together.
+/// Luma and colour together: a row of pixels.
 #[inline(always)]
-fn pixels(factors: Factors, luma: &[u8], rows: &mut Rows) {
-    let [red, green, blue] = &mut rows.planes;
-    for (plane, colour) in [(red, &rows.red), (green, &rows.green), (blue, &rows.blue)] {
-        for ((out, luma), colour) in plane.iter_mut().zip(luma).zip(colour) {
-            let sum = i32::from(*luma) * factors.luma + factors.offset + colour;
-            *out = (sum >> 16).clamp(0, 255) as u8;
+fn row<S: Simd>(simd: S, factors: Factors, luma: &[u8], rows: &Rows, rgb: &mut [u8]) {
+    let (blocks, rest) = rgb.as_chunks_mut::<{ 3 * BLOCK }>();
+    let (lumas, last) = luma.as_chunks::<BLOCK>();
+    let red = rows.red.as_chunks::<BLOCK>().0;
+    let green = rows.green.as_chunks::<BLOCK>().0;
+    let blue = rows.blue.as_chunks::<BLOCK>().0;
+    let colours = red.iter().zip(green).zip(blue);
+    for ((block, luma), ((red, green), blue)) in blocks.iter_mut().zip(lumas).zip(colours) {
+        pixels(simd, factors, luma, [red, green, blue], block);
+    }
+    if !last.is_empty() {
+        let at = lumas.len();
+        let mut luma = [0; BLOCK];
+        luma[..last.len()].copy_from_slice(last);
+        let mut block = [0; 3 * BLOCK];
+        let colours = [&red[at], &green[at], &blue[at]];
+        pixels(simd, factors, &luma, colours, &mut block);
+        rest.copy_from_slice(&block[..rest.len()]);
+    }
+}
+
+/// A block of pixels.
+#[inline(always)]
+fn pixels<S: Simd>(
+    simd: S,
+    factors: Factors,
+    luma: &[u8; BLOCK],
+    colours: [&[i32; BLOCK]; 3],
+    out: &mut [u8; 3 * BLOCK],
+) {
+    let mut base = [0; BLOCK];
+    for (base, luma) in base.iter_mut().zip(luma) {
+        *base = i32::from(*luma) * factors.luma + factors.offset;
+    }
+    let planes = colours.map(|colour| {
+        let mut plane = [0; BLOCK];
+        for ((out, base), colour) in plane.iter_mut().zip(&base).zip(colour) {
+            *out = ((base + colour) >> 16).clamp(0, 255) as u8;
         }
+        u8x16::from_slice(simd, &plane)
+    });
+    for (out, takes) in out.as_chunks_mut::<BLOCK>().0.iter_mut().zip(&WEAVE) {
+        let part = |i: usize| planes[i].swizzle_dyn_precise(u8x16::from_slice(simd, &takes[i]));
+        (part(0) | part(1) | part(2)).store_slice(out);
     }
 }
 
@@ -245,27 +289,6 @@ const WEAVE: [[[u8; BLOCK]; 3]; 3] = {
     }
     weave
 };
-
-/// Three planes become pixels.
-#[inline(always)]
-fn weave<S: Simd>(simd: S, planes: &[Vec<u8>; 3], rgb: &mut [u8]) {
-    let [red, green, blue] = planes;
-    let (blocks, rest) = rgb.as_chunks_mut::<{ 3 * BLOCK }>();
-    let done = blocks.len() * BLOCK;
-    let planes = red.as_chunks::<BLOCK>().0.iter();
-    let planes = planes.zip(green.as_chunks::<BLOCK>().0);
-    let planes = planes.zip(blue.as_chunks::<BLOCK>().0);
-    for (block, ((red, green), blue)) in blocks.iter_mut().zip(planes) {
-        let from = [red, green, blue].map(|plane| u8x16::from_slice(simd, plane));
-        for (out, takes) in block.as_chunks_mut::<BLOCK>().0.iter_mut().zip(&WEAVE) {
-            let part = |i: usize| from[i].swizzle_dyn_precise(u8x16::from_slice(simd, &takes[i]));
-            (part(0) | part(1) | part(2)).store_slice(out);
-        }
-    }
-    for (at, pixel) in rest.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-        *pixel = [red[done + at], green[done + at], blue[done + at]];
-    }
-}
 
 #[cfg(test)]
 mod tests {

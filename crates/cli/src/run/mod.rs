@@ -24,7 +24,9 @@ use crate::config::{
     output_choice::{EarlierFrames, Format, FrameNames},
     settings::RunSettings,
 };
+use crossbeam_channel::{Receiver, Sender};
 use folders::{EarlierFiles, Folders};
+use image::RgbImage;
 use mattebox_core::frame::{CameraId, FrameNumber};
 use mattebox_engine::{
     BackgroundChoice, Engine, FrameSettings, StartError, Watch,
@@ -53,6 +55,7 @@ use report::Report;
 use stats::{CameraStats, Failure};
 use std::{
     collections::HashMap,
+    num::NonZeroUsize,
     sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
     thread,
     time::Instant,
@@ -76,6 +79,8 @@ pub(crate) struct Lane {
     pub(crate) source: String,
     /// What is known of the source since it was opened.
     pub(crate) info: OnceLock<SourceInfo>,
+    /// Pictures that are done with, for the source to fill again.
+    pub(crate) spare_pictures: (Sender<RgbImage>, Receiver<RgbImage>),
     /// What belongs to all its pictures, since the first.
     pub(crate) beside: OnceLock<Beside>,
     pub(crate) output: Output,
@@ -451,6 +456,7 @@ impl Plan<'_> {
             status: camera.status.clone(),
             // With other cameras, or with a page, the process goes on: a camera that is off may come later.
             keep_trying: settings.cameras.len() > 1 || settings.view.is_some(),
+            decode_threads: Some(decode_threads(settings)),
             ..settings.source.clone()
         };
         self.readers.push(Reader {
@@ -467,6 +473,7 @@ impl Plan<'_> {
             camera,
             source: source.spec.to_string(),
             info: OnceLock::new(),
+            spare_pictures: crossbeam_channel::bounded(queue.waiting + queue.in_flight),
             beside: OnceLock::new(),
             output,
             alpha_out,
@@ -503,6 +510,13 @@ impl Plan<'_> {
             .on_drained(id, move || drop(end.send(Message::End)));
         Ok(Output::Ordered { to, spare, sound })
     }
+}
+
+/// Half as many threads decode as make frames, shared by all sources, and one at least: those of FFmpeg's own choice wait for each other
+/// more than they work.
+fn decode_threads(settings: &RunSettings) -> NonZeroUsize {
+    let threads = settings.threads.get() / 2 / settings.cameras.len().max(1);
+    NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN)
 }
 
 fn change_settings(

@@ -141,6 +141,9 @@ fn read(
     let mut sound = Sound::default();
     let name_of = |number| FrameNumber(lane.first.0.saturating_add(number));
     while number < limit && !shared.stop.is_stopped() {
+        for picture in lane.spare_pictures.1.try_iter() {
+            source.reuse(picture);
+        }
         let picture = match shared.clock.time(Stage::Read, || source.next(&shared.stop)) {
             Ok(Some(picture)) => picture,
             Ok(None) => {

@@ -99,6 +99,8 @@ impl<'a> Worker<'a> {
         let outcome = self
             .processor
             .process(frame, |matted| processed.finish(matted));
+        // A full channel only means that there are enough.
+        let _ = shared.lanes[lane].spare_pictures.0.try_send(picture);
         let finished = match outcome {
             FrameOutcome::Matted(finished) => finished,
             FrameOutcome::Rejected(rejection) => {

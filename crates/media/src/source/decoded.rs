@@ -3,6 +3,7 @@ use super::feed::{Piece, Pieces};
 use crate::beside::SoundFormat;
 use crate::ffmpeg::log::OutputLog;
 use crate::ffmpeg::nut::{Content, Reader};
+use crossbeam_channel::Receiver;
 use image::RgbImage;
 use mattebox_core::codec::Limits;
 use mattebox_core::yuv::{Matrix, Range, ToRgb, Yuv420};
@@ -150,7 +151,7 @@ impl<R: BufRead> Decoded<R> {
 }
 
 impl<R: BufRead + Send + 'static> Pieces<RgbImage> for Decoded<R> {
-    fn next(&mut self) -> io::Result<Option<Piece<RgbImage>>> {
+    fn next(&mut self, spare: &Receiver<RgbImage>) -> io::Result<Option<Piece<RgbImage>>> {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::New(mut from) => {
                 if from.fill_buf()?.is_empty() {
@@ -161,14 +162,14 @@ impl<R: BufRead + Send + 'static> Pieces<RgbImage> for Decoded<R> {
             state => self.state = state,
         }
         match &mut self.state {
-            State::Open(open) => open.next(),
+            State::Open(open) => open.next(spare),
             State::New(_) | State::Ended => Ok(None),
         }
     }
 }
 
 impl<R: BufRead> Open<R> {
-    fn next(&mut self) -> io::Result<Option<Piece<RgbImage>>> {
+    fn next(&mut self, spare: &Receiver<RgbImage>) -> io::Result<Option<Piece<RgbImage>>> {
         let bytes = self.samples.len_of(self.shape);
         // A picture of another size may be larger, which is no error of the stream.
         let most = bytes.max(MAX_SOUND).saturating_mul(4);
@@ -182,7 +183,11 @@ impl<R: BufRead> Open<R> {
                     return Ok(Some(Piece::NewSize { micros }));
                 }
                 return Ok(Some(Piece::Picture {
-                    picture: self.samples.picture(self.shape, &self.body)?,
+                    picture: self.samples.picture(
+                        self.shape,
+                        &self.body,
+                        spare.try_recv().unwrap_or_default(),
+                    )?,
                     micros: Some(micros),
                     pixel_aspect: self.pixel_aspect,
                     sound_format: self.sound.as_ref().map(|(_, format)| format.clone()),
@@ -223,7 +228,8 @@ impl Samples {
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
-    fn picture(&mut self, shape: Shape, bytes: &[u8]) -> io::Result<RgbImage> {
+    /// The picture, in the memory of `into`.
+    fn picture(&mut self, shape: Shape, bytes: &[u8], mut into: RgbImage) -> io::Result<RgbImage> {
         let Shape {
             width,
             height,
@@ -232,14 +238,19 @@ impl Samples {
         let picture = match self {
             Samples::Rgb => {
                 let used = width as usize * height as usize * 3;
-                RgbImage::from_raw(width, height, bytes[..used].to_vec())
+                let mut rgb = into.into_raw();
+                rgb.clear();
+                rgb.extend_from_slice(&bytes[..used]);
+                RgbImage::from_raw(width, height, rgb)
             }
             Samples::Yuv420 {
                 to_rgb,
                 matrix,
                 range,
-            } => Yuv420::new(width, rows, bytes)
-                .map(|samples| to_rgb.convert(samples.top(height), *matrix, *range)),
+            } => Yuv420::new(width, rows, bytes).map(|samples| {
+                to_rgb.convert_into(samples.top(height), *matrix, *range, &mut into);
+                into
+            }),
         };
         picture.ok_or_else(|| bad("a picture is incomplete".to_owned()))
     }

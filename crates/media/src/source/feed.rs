@@ -38,8 +38,9 @@ pub(super) trait Sent: Sized + Send + std::fmt::Debug + 'static {
 
 /// Reads pieces of a stream.
 pub(super) trait Pieces<P>: Send + 'static {
-    /// The next of a stream; `None` at its end. A stream that ends within a piece gives `UnexpectedEof`.
-    fn next(&mut self) -> io::Result<Option<Piece<P>>>;
+    /// The next of a stream; `None` at its end. A stream that ends within a piece gives `UnexpectedEof`. A picture may take the memory of
+    /// one from `spare`.
+    fn next(&mut self, spare: &Receiver<P>) -> io::Result<Option<Piece<P>>>;
 }
 
 /// What comes out of FFmpeg.
@@ -94,7 +95,7 @@ pub(super) struct Jpegs {
 }
 
 impl Pieces<jpeg::Jpeg> for Jpegs {
-    fn next(&mut self) -> io::Result<Option<Piece<jpeg::Jpeg>>> {
+    fn next(&mut self, _: &Receiver<jpeg::Jpeg>) -> io::Result<Option<Piece<jpeg::Jpeg>>> {
         let picture = jpeg::read(&mut self.from, &self.limits)?;
         Ok(picture.map(|picture| Piece::Picture {
             picture,
@@ -161,6 +162,7 @@ pub(super) struct Feed<P> {
     // In this order: the child ends, then its pictures have nowhere to go, then the thread that brought them ends.
     process: Process,
     pictures: Receiver<Arrival<P>>,
+    spare: Sender<P>,
     log: Log,
     _reader: Reader,
 }
@@ -198,15 +200,23 @@ impl<P: Sent> Feed<P> {
         let log = Log::follow(stderr, &command);
         let pieces = P::pieces(stdout, &options.limits, log.output(), &reading.plan);
         let (sender, pictures) = crossbeam_channel::bounded(WAITING_PICTURES);
+        let (spare, spare_from) = crossbeam_channel::bounded(WAITING_PICTURES);
         let reader = thread::Builder::new()
             .name("decode".into())
-            .spawn(move || bring(pieces, &sender))?;
+            .spawn(move || bring(pieces, &sender, &spare_from))?;
         Ok(Feed {
             process,
             pictures,
+            spare,
             log,
             _reader: Reader(Some(reader)),
         })
+    }
+
+    /// Takes the memory of a picture that is done with.
+    pub(super) fn reuse(&self, picture: P) {
+        // A full channel only means that there is enough.
+        let _ = self.spare.try_send(picture);
     }
 
     /// Waits until the input is open, or the child has ended; `None` if neither came within `patience` (zero is for ever),
@@ -249,6 +259,7 @@ impl<P: Sent> Feed<P> {
         let Feed {
             mut process,
             pictures,
+            spare: _,
             log,
             _reader,
         } = self;
@@ -263,10 +274,10 @@ impl<P: Sent> Feed<P> {
 }
 
 /// Brings pictures from the pipe to the channel until one of them closes.
-fn bring<P: Sent>(mut pieces: P::Pieces, to: &Sender<Arrival<P>>) {
+fn bring<P: Sent>(mut pieces: P::Pieces, to: &Sender<Arrival<P>>, spare: &Receiver<P>) {
     let mut sound = Vec::new();
     loop {
-        let arrival = match pieces.next() {
+        let arrival = match pieces.next(spare) {
             Ok(Some(Piece::Picture {
                 picture,
                 micros,

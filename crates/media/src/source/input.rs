@@ -250,7 +250,9 @@ impl Input {
         command.args(["-output_ts_offset", &TIME_OFFSET.to_string()]);
         command.args(["-flush_packets", "1", "-f", "nut", "-write_index", "0"]);
         // The format without syncpoints, which both sides would keep in memory, is called experimental.
-        command.args(["-f_strict", "experimental", "-syncpoints", "none", "pipe:1"]);
+        command.args(["-f_strict", "experimental", "-syncpoints", "none"]);
+        // A picture goes into the pipe at once, and not in small pieces.
+        command.args(["-avioflags", "direct", "pipe:1"]);
         command
     }
 
@@ -282,6 +284,9 @@ impl Input {
                 "-analyzeduration",
                 "200000",
             ]);
+        }
+        if let Some(threads) = options.decode_threads {
+            command.args(["-threads", &threads.to_string()]);
         }
         if live {
             // Threads that share the frames among them would hold as many frames back as there are threads.

@@ -428,6 +428,12 @@ impl<P: Sent> Source<P> for Live<P> {
         &self.info
     }
 
+    fn reuse(&mut self, picture: P) {
+        if let Some(feed) = &self.feed {
+            feed.reuse(picture);
+        }
+    }
+
     fn next(&mut self, stop: &Stop) -> Result<Option<Picture<P>>, SourceError> {
         loop {
             if self.ended

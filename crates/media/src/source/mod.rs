@@ -101,6 +101,9 @@ pub trait Source<P = RgbImage>: Send {
     /// After an error whose [`SourceError::is_fatal`] is false the source goes on: one picture is missing.
     fn next(&mut self, stop: &Stop) -> Result<Option<Picture<P>>, SourceError>;
 
+    /// Takes back a picture that is done with, for its memory.
+    fn reuse(&mut self, _: P) {}
+
     /// After the end: the sound behind the last picture.
     fn rest_of_sound(&mut self) -> Vec<SoundPacket> {
         vec![]

@@ -3,6 +3,7 @@ use super::choices::{FrameSize, HardwareDecoder, InputFormat, RtspTransport};
 use super::{InputOption, SourceError, SourceSpec};
 use mattebox_core::codec::Limits;
 use mattebox_engine::status::Status;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub struct SourceOptions {
     pub deinterlace: bool,
     /// The sound comes with the pictures.
     pub sound: bool,
+    /// Threads that decode one source. `None`: FFmpeg's own choice, more than the machine has.
+    pub decode_threads: Option<NonZeroUsize>,
     /// Begin again at the end.
     pub repeat: bool,
     /// Not faster than a person would watch it.
@@ -64,6 +67,7 @@ impl Default for SourceOptions {
             square_pixels: true,
             deinterlace: true,
             sound: false,
+            decode_threads: None,
             repeat: false,
             realtime: false,
             start: None,

@@ -306,6 +306,12 @@ impl<P: Sent> Source<P> for Video<P> {
         &self.info
     }
 
+    fn reuse(&mut self, picture: P) {
+        if let Some(feed) = &self.feed {
+            feed.reuse(picture);
+        }
+    }
+
     fn next(&mut self, stop: &Stop) -> Result<Option<Picture<P>>, SourceError> {
         while let Some(feed) = self.feed.take() {
             match feed.next(self.patience(), stop) {

@@ -353,19 +353,17 @@ impl<R: BufRead> Reader<R> {
             .ok()
             .and_then(|header| self.elided.get(header))
             .ok_or_else(|| bad("a frame leaves out an unknown beginning"))?;
-        let length = size
-            .checked_sub(beginning.len() as u64)
-            .ok_or_else(|| bad("a frame is shorter than its beginning"))?;
+        if size < beginning.len() as u64 {
+            return Err(bad("a frame is shorter than its beginning"));
+        }
         if size > max_bytes as u64 {
             return Err(bad("a frame is too long"));
         }
-        body.clear();
         // The size is within the limit, which is a `usize`.
-        body.reserve_exact(size as usize);
-        body.extend_from_slice(beginning);
-        if self.from.by_ref().take(length).read_to_end(body)? as u64 != length {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
+        body.resize(size as usize, 0);
+        let (start, rest) = body.split_at_mut(beginning.len());
+        start.copy_from_slice(beginning);
+        self.from.read_exact(rest)?;
         if flags & flag::SIDE_AND_META_DATA != 0 {
             let mut fields = Fields(body);
             fields.side_data()?;
