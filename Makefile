@@ -65,6 +65,7 @@ bench: setup-bench model ## Compare with LiteRT, ONNX Runtime, OpenVINO and Medi
 	cargo build --release --locked --workspace --examples
 	.cache/bench-venv/bin/python bench/compare.py $(ARGS)
 	$(if $(findstring --only,$(ARGS)),,bench/scaling.py $(filter --docs --quick,$(ARGS)))
+	$(if $(findstring --only,$(ARGS)),,.cache/bench-venv/bin/python bench/whole_way.py)
 
 kafka: setup-kafka ## Run a Kafka broker on 127.0.0.1:9092 until Ctrl-C; its data stays in .cache/broker
 	@scripts/kafka run .cache/broker --port 9092 --set auto.create.topics.enable=true $(ARGS)

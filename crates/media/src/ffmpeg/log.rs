@@ -13,6 +13,9 @@ const KEPT_LINES: usize = 12;
 /// Bytes of a line that are kept.
 const KEPT_BYTES: usize = 600;
 
+/// Faster videos are none: where FFmpeg has seen too little, or the file says nothing, it tells the ticks of the stream's clock.
+const FASTEST: f64 = 480.0;
+
 /// What FFmpeg told about its first input.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Header {
@@ -247,7 +250,8 @@ impl Header {
 
     /// Pictures per second of the video.
     pub fn fps(&self) -> Option<f64> {
-        self.video.and_then(|video| video.fps)
+        let fps = self.video.and_then(|video| video.fps);
+        fps.filter(|fps| *fps <= FASTEST)
     }
 
     /// It has a video whose size FFmpeg does not know yet.
@@ -433,6 +437,10 @@ mod tests {
             (None, None, false)
         );
         assert_eq!(header.upright_motion_jpeg(), Some((9, 9)));
+        let (header, _, _) = follow(
+            "[info]   Stream #0:0: Video: vp8, yuv420p, 9x9, 1k tbr, 1k tbn\n[info] Stream mapping:\n",
+        );
+        assert_eq!(header.fps(), None, "ticks");
         assert_eq!(output, Output::default());
     }
 

@@ -24,8 +24,6 @@ const LONGEST_WAIT_TO_CONNECT: Duration = Duration::from_secs(1);
 const SHORTEST_TRY: Duration = Duration::from_secs(15);
 /// How long a picture may take of a video whose size FFmpeg did not find at a quick look.
 const UNSIZED: Duration = Duration::from_secs(6);
-/// Faster videos are none: where FFmpeg has seen too little, it tells the ticks of the stream's clock.
-const FASTEST: f64 = 480.0;
 /// The clock of a stream that is further from ours than this is set again.
 const APART: Duration = Duration::from_secs(10);
 /// A picture that took longer has a time that is wrong.
@@ -129,7 +127,7 @@ impl<P: Sent> Live<P> {
                             live.plan = plan;
                             continue;
                         }
-                        live.info.fps = options.fps.or(header.fps().filter(|fps| *fps <= FASTEST));
+                        live.info.fps = options.fps.or(header.fps());
                         live.info.motion_jpeg = header.upright_motion_jpeg();
                         live.has_end = header.duration.is_some();
                         live.unsized_video = header.is_unsized();
