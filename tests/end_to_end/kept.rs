@@ -177,6 +177,28 @@ fn sound_is_kept_in_every_output_that_can_hold_it() {
     assert_eq!(streams, ["video"]);
 }
 
+#[test]
+fn sound_may_begin_after_the_pictures_and_end_before_them() {
+    let binary = Bench::new();
+    let video = "-f lavfi -i testsrc2=s=160x90:r=25:d=5";
+    for (name, late) in [("early", ""), ("late", "-itsoffset 3")] {
+        let input = format!("{name}.mp4");
+        let make = format!("{video} {late} -f lavfi -i sine=d=1 -pix_fmt yuv420p -c:a aac");
+        let from = ffmpeg(&make, &binary.path(&input));
+        for output in ["out.mp4", "out.mkv"] {
+            done(&binary, &["run", &input, "--out", output]);
+            let to = binary.path(output);
+            for stream in ["a", "v"] {
+                let (was, is) = (times(&from, stream), times(&to, stream));
+                let ends = |times: &[f64]| [times[0].max(0.0), times[times.len() - 1]];
+                let apart = largest_difference(&ends(&was), &ends(&is));
+                assert!(apart < 0.05, "{name} {output} {stream}: {apart}");
+            }
+            std::fs::remove_file(to).unwrap();
+        }
+    }
+}
+
 /// The pictures of the clip become white for two of them each second, and then it beeps.
 const CLAPPER: &str = "-f lavfi -i color=black:s=160x90:r=25:d=6 -f lavfi -i sine=f=1000:d=6 \
     -vf drawbox=c=white:t=fill:enable=lt(mod(t\\,1)\\,0.08) \

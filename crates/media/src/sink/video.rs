@@ -217,6 +217,10 @@ impl Video {
             }
             None => false,
         };
+        if takes_sound && carrier != Carrier::File {
+            // Who watches does not wait long for sound that is late.
+            command.args(["-max_interleave_delta", "1000000"]);
+        }
         command.args(self.format.options(shape, fps, carrier));
         match self.format {
             // It knows a rate only.

@@ -243,9 +243,10 @@ impl Input {
             // Pictures of another size come as they are, and another child is started for them.
             command.args(["-autoscale", "0"]);
         }
-        if reading.live && plan.sound {
-            // Pictures do not wait for sound that is late.
-            command.args(["-max_interleave_delta", "50000"]);
+        if plan.sound {
+            // Pictures do not wait long for sound that is late, or has ended before them: they would wait in memory.
+            let micros = if reading.live { "50000" } else { "200000" };
+            command.args(["-max_interleave_delta", micros]);
         }
         command.args(["-output_ts_offset", &TIME_OFFSET.to_string()]);
         command.args(["-flush_packets", "1", "-f", "nut", "-write_index", "0"]);
