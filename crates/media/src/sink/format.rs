@@ -2,6 +2,7 @@
 use super::SinkError;
 use mattebox_core::compose::Composed;
 use std::fmt;
+use std::num::NonZeroUsize;
 
 /// Ends of the names of videos, as messages list them.
 pub(super) const VIDEOS: &[&str] = &["mp4", "mov", "mkv", "webm", "ts", "gif"];
@@ -253,12 +254,24 @@ impl Format {
     }
 }
 
+/// The most threads that share the pictures of an H.264 encoder among them. Each holds one back.
+const MAX_FRAME_THREADS: usize = 6;
+/// Pictures that come more slowly than this are shared in slices, which holds none back and is slower.
+const FRAME_THREADS_FROM_FPS: f64 = 15.0;
+
 /// Keeps few pictures within the encoder of H.264, whatever the number of cores and however slowly they come: those are lost when the
 /// machine stops.
 fn short_delay(fps: f64) -> String {
     let ahead = (fps / 2.0).clamp(0.0, 10.0).floor();
     let reordered = if fps < 10.0 { 0 } else { 2 };
-    format!("-bf {reordered} -x264-params sliced-threads=1:sync-lookahead=0:rc-lookahead={ahead}")
+    let threads = match fps >= FRAME_THREADS_FROM_FPS {
+        true => {
+            let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+            format!("threads={}", (cores * 3 / 2).min(MAX_FRAME_THREADS))
+        }
+        false => "sliced-threads=1".to_owned(),
+    };
+    format!("-bf {reordered} -x264-params {threads}:sync-lookahead=0:rc-lookahead={ahead}")
 }
 
 /// What a picture says of its colours.
