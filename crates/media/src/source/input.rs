@@ -238,7 +238,9 @@ impl Input {
         ));
         command.args(["-vf", &filters.join(",")]);
         command.args(ffmpeg.frame_mode("passthrough"));
-        command.args(["-c:v", "rawvideo", "-enc_time_base", "1:1000000"]);
+        // More threads would copy pictures side by side, and each hold one back.
+        command.args(["-c:v", "rawvideo", "-threads:v", "1"]);
+        command.args(["-enc_time_base", "1:1000000"]);
         if self.can_be_opened_again() {
             // Pictures of another size come as they are, and another child is started for them.
             command.args(["-autoscale", "0"]);
