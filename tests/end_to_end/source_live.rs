@@ -493,7 +493,7 @@ fn jpegs() -> Vec<Vec<u8>> {
 }
 
 /// A web camera: the head of its answer, then what `part` makes of each picture and its number,
-/// until nobody reads.
+/// until its reader has gone.
 fn jpeg_camera(content_type: &str, part: fn(usize, &[u8]) -> Vec<u8>) -> u16 {
     let head = format!("HTTP/1.0 200 OK\r\n{content_type}\r\n");
     let jpegs = jpegs();

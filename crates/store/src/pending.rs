@@ -159,7 +159,7 @@ fn builder() -> tempfile::Builder<'static, 'static> {
 }
 
 /// The folder that holds `path`; `.` for a bare name.
-pub(crate) fn folder_of(path: &Path) -> &Path {
+pub fn folder_of(path: &Path) -> &Path {
     path.parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."))

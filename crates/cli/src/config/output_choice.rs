@@ -24,6 +24,9 @@ pub enum EarlierFrames {
     Keep,
 }
 
+/// How the names of mattes end: they are PNG files.
+pub const MATTES: &str = "png";
+
 /// How the files of frames are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameNames {

@@ -6,7 +6,7 @@ use super::{
     check::Check,
     inputs::Reads,
     layer::{RunLayer, WorkerLayer},
-    output_choice::Format,
+    output_choice::{Format, MATTES},
 };
 use mattebox_core::frame::CameraId;
 use mattebox_engine::FrameSettings;
@@ -22,9 +22,6 @@ use mattebox_store::{
 };
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-
-/// Mattes are PNG files.
-const MATTES: &str = "png";
 
 /// The folder of mattes.
 pub(super) fn alpha_out(

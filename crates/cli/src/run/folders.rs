@@ -1,14 +1,14 @@
 //! The folders that a run writes into: no other process writes there while it lives, and frames of an earlier run are not mixed with
 //! its own.
-use crate::config::{RunSettings, output_choice::EarlierFrames};
+use crate::config::{
+    RunSettings,
+    output_choice::{EarlierFrames, MATTES},
+};
 use mattebox_core::frame::{CameraId, FrameNumber};
 use mattebox_engine::StartError;
 use mattebox_media::sink::SinkSpec;
 use mattebox_store::{FolderClaim, FrameDir, Owner, OwnerError, StoreError, frame_dir::file_name};
 use std::{ffi::OsString, path::Path};
-
-/// Mattes are PNG files.
-const MATTES: &str = "png";
 
 /// A folder of pictures or mattes, with one folder for each camera.
 struct Folder<'a> {

@@ -147,7 +147,7 @@ fn read(
         let picture = match shared.clock.time(Stage::Read, || source.next(&shared.stop)) {
             Ok(Some(picture)) => picture,
             Ok(None) => {
-                sound.send(shared, index, source.rest_of_sound());
+                send_sound(shared, index, source.rest_of_sound());
                 break;
             }
             Err(e) if e.is_fatal() => {
@@ -275,16 +275,17 @@ impl Sound {
             tracing::warn!(%camera, "the source codes its sound in another way than before: it is left out from here on");
         }
         if !is_new {
-            self.send(shared, index, sound);
+            send_sound(shared, index, sound);
         }
     }
+}
 
-    fn send(&self, shared: &Shared<'_>, index: usize, packets: Vec<SoundPacket>) {
-        if let Output::Ordered { sound, .. } = &shared.lanes[index].output {
-            for packet in packets {
-                // A writer that has ended needs none.
-                let _ = sound.send(packet);
-            }
+/// Sends sound to the writer of a camera, if its output takes any.
+fn send_sound(shared: &Shared<'_>, index: usize, packets: Vec<SoundPacket>) {
+    if let Output::Ordered { sound, .. } = &shared.lanes[index].output {
+        for packet in packets {
+            // A writer that has ended needs none.
+            let _ = sound.send(packet);
         }
     }
 }

@@ -5,6 +5,7 @@ use super::{
     queued::QueuedPicture,
     stats::Failure,
 };
+use crate::config::output_choice::MATTES;
 use mattebox_core::compose::Composed;
 use mattebox_engine::{
     Engine, Frame, FrameOutcome, FramePicture, FrameProcessor, FrameSettings, MattedFrame,
@@ -169,7 +170,7 @@ impl Processed<'_> {
         };
         let on_existing = self.shared.job.on_existing;
         let written = self.shared.clock.trace(&self.span, Stage::Write, || {
-            self.write_file(dir, "png", bytes, on_existing)
+            self.write_file(dir, MATTES, bytes, on_existing)
         });
         match written {
             Ok(_) => Some(()),

@@ -64,6 +64,12 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Whether a picture of this size is small enough.
+    pub fn hold(&self, width: u64, height: u64) -> bool {
+        let side = u64::from(self.max_side);
+        width <= side && height <= side && width.saturating_mul(height) <= self.max_pixels
+    }
+
     /// The size as `u32`, if it is within the limits and not empty.
     fn check(
         &self,
@@ -77,8 +83,7 @@ impl Limits {
                 detail: format!("it claims a size of {width}x{height}"),
             });
         }
-        let side = u64::from(self.max_side);
-        if width > side || height > side || width.saturating_mul(height) > self.max_pixels {
+        if !self.hold(width, height) {
             return Err(DecodeError::TooLarge {
                 format,
                 width,

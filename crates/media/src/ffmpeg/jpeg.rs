@@ -290,9 +290,7 @@ impl Walk<'_> {
         if width == 0 || height == 0 {
             self.is_odd(JpegOddity::NoSize);
         }
-        if u64::from(width) * u64::from(height) > limits.max_pixels
-            || width.max(height) > limits.max_side
-        {
+        if !limits.hold(width.into(), height.into()) {
             self.is_odd(JpegOddity::TooLarge);
         }
     }

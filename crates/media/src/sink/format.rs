@@ -3,6 +3,7 @@ use super::SinkError;
 use mattebox_core::compose::Composed;
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 /// Ends of the names of videos, as messages list them.
 pub(super) const VIDEOS: &[&str] = &["mp4", "mov", "mkv", "webm", "ts", "gif"];
@@ -102,6 +103,12 @@ impl fmt::Display for Shape {
 }
 
 impl Format {
+    /// The format of a file by its name.
+    pub(super) fn of_path(path: &Path) -> Option<Format> {
+        let extension = path.extension()?.to_string_lossy().to_lowercase();
+        Format::of_extension(&extension)
+    }
+
     /// The format of a file by the end of its name, in lower case.
     pub(super) fn of_extension(extension: &str) -> Option<Format> {
         match extension {

@@ -1,4 +1,5 @@
 //! The names of the files of one recording: `rec.mkv`, then `rec-0001.mkv`, `rec-0002.mkv`.
+use mattebox_store::pending::folder_of;
 use mattebox_store::unfinished::finished_name;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,10 +31,7 @@ fn highest(path: &Path) -> Option<u64> {
         let is_number = digits.len() >= DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
         is_number.then(|| digits.parse().ok()).flatten()
     };
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    fs::read_dir(folder.unwrap_or(Path::new(".")))
+    fs::read_dir(folder_of(path))
         .ok()?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter_map(|name| number_of(&finished_name(&name).unwrap_or(name)))

@@ -9,7 +9,7 @@ use super::{OrderedSink, SinkError, SinkOptions, SinkPicture, index, part_name};
 use crate::beside::SoundPacket;
 use crate::ffmpeg::Ffmpeg;
 use mattebox_core::frame::Timestamp;
-use mattebox_store::pending::{create_folder, remove_stale};
+use mattebox_store::pending::{create_folder, folder_of, remove_stale};
 use mattebox_store::{OnExisting, PendingFile, StoreError, UnfinishedFile};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -64,10 +64,7 @@ impl Recording {
             return Err(StoreError::Exists(existing).into());
         }
         let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
+        let folder = folder_of(path);
         create_folder(folder)?;
         remove_stale(folder);
         let place = Place {

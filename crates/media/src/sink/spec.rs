@@ -184,10 +184,7 @@ impl SinkSpec {
 
     fn video_format(&self) -> Option<Format> {
         match self {
-            SinkSpec::Video(path) => {
-                let extension = path.extension()?.to_string_lossy().to_lowercase();
-                Format::of_extension(&extension)
-            }
+            SinkSpec::Video(path) => Format::of_path(path),
             SinkSpec::Url(url) => Format::of_url(url.reveal()),
             SinkSpec::Directory(_) | SinkSpec::Stdout | SinkSpec::Nothing => None,
         }

@@ -110,8 +110,7 @@ impl Video {
     /// The format of a file by its name, if it can be written as the options say.
     pub(super) fn format_of(path: &Path, options: &SinkOptions) -> Result<Format, SinkError> {
         let name = path.display().to_string();
-        let extension = path.extension().unwrap_or_default().to_string_lossy();
-        let Some(format) = Format::of_extension(&extension.to_lowercase()) else {
+        let Some(format) = Format::of_path(path) else {
             return Err(SinkError::Usage {
                 name,
                 problem: "this kind of video is not written".to_owned(),
@@ -433,14 +432,13 @@ impl OrderedSink for Video {
                     true => encoder,
                     false => self.send(encoder, piece)?,
                 };
-                self.end(encoder)?;
+                self.end(encoder)
             }
-            None if self.frames > 0 => return Err(self.failed("it has failed before".to_owned())),
+            None if self.frames > 0 => Err(self.failed("it has failed before".to_owned())),
             None => {
                 warn!(sink = self.name, "no picture came: nothing is written");
-                return Ok(());
+                Ok(())
             }
         }
-        Ok(())
     }
 }

@@ -135,13 +135,12 @@ impl<R: BufRead> Decoded<R> {
     }
 
     fn check(&self, Shape { width, height, .. }: Shape) -> io::Result<()> {
-        let pixels = u64::from(width) * u64::from(height);
-        let Limits {
-            max_pixels,
-            max_side,
-            ..
-        } = self.limits;
-        if pixels == 0 || pixels > max_pixels || width.max(height) > max_side {
+        if width == 0 || height == 0 || !self.limits.hold(width.into(), height.into()) {
+            let Limits {
+                max_pixels,
+                max_side,
+                ..
+            } = self.limits;
             return Err(bad(format!(
                 "its pictures of {width}x{height} are over the limit of {max_pixels} pixels in all and {max_side} a side"
             )));

@@ -3,13 +3,14 @@ use super::SourceOptions;
 use super::decoded::Decoded;
 use super::input::{Input, Reading};
 use super::plan::Plan;
-use crate::beside::SoundFormat;
+use crate::beside::{SoundFormat, SoundPacket};
 use crate::ffmpeg::log::{Errors, Header, Log, OutputLog};
 use crate::ffmpeg::process::Process;
 use crate::ffmpeg::{Ffmpeg, jpeg};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use image::RgbImage;
 use mattebox_core::codec::Limits;
+use mattebox_core::frame::Timestamp;
 use mattebox_engine::stop::Stop;
 use std::io::{self, BufReader, ErrorKind};
 use std::process::{ChildStdout, ExitStatus};
@@ -112,6 +113,16 @@ pub(super) struct Heard {
     pub(super) micros: i64,
     pub(super) bytes: Vec<u8>,
     pub(super) is_key: bool,
+}
+
+/// The sound of a feed whose clock was at 0 at this time, in microseconds of the source's.
+pub(super) fn sound_from(began: i64, heard: Vec<Heard>) -> Vec<SoundPacket> {
+    let packet = |heard: Heard| SoundPacket {
+        time: Timestamp(began.saturating_add(heard.micros)),
+        bytes: heard.bytes,
+        is_key: heard.is_key,
+    };
+    heard.into_iter().map(packet).collect()
 }
 
 /// One picture from FFmpeg.

@@ -1,5 +1,6 @@
 //! Which files of this machine a source reads.
 use super::{SourceSpec, listing, spec};
+use mattebox_store::pending::folder_of;
 use std::{
     fs::{self, File},
     io::Read,
@@ -113,10 +114,7 @@ fn sequence(path: &Path) -> Vec<PathBuf> {
     else {
         return Vec::new();
     };
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     // FFmpeg writes a percent sign as two.
     let folder = folder.to_string_lossy().replace("%%", "%");
     let is_one = |name: &str| {

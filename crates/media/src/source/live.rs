@@ -1,11 +1,11 @@
 //! What goes on for ever and comes back: cameras and network streams.
 use super::choices::InputFormat;
 use super::fallback::{self, Fallback};
-use super::feed::{Arrival, Arrived, Feed, Sent};
+use super::feed::{Arrival, Arrived, Feed, Sent, sound_from};
 use super::input::{Input, Probe, Reading};
-use super::plan::{LeftOut, Plan};
+use super::plan::{Losses, Plan};
 use super::{Picture, Source, SourceError, SourceInfo, SourceOptions};
-use crate::beside::{Beside, SoundPacket};
+use crate::beside::Beside;
 use crate::ffmpeg::Ffmpeg;
 use crate::ffmpeg::diagnose::{Diagnosis, Kind, diagnose};
 use mattebox_core::frame::Timestamp;
@@ -44,7 +44,7 @@ pub(super) struct Live<P> {
     /// What the running feed does with its streams.
     plan: Plan,
     /// What had to be left out of the plan, to be told when it helped.
-    left_out: Vec<&'static str>,
+    losses: Losses,
     /// What the running feed's clock is behind ours, in microseconds, where it has its own.
     behind: Option<i64>,
     /// Another way to read it, for the next try.
@@ -95,7 +95,7 @@ impl<P: Sent> Live<P> {
             feed: None,
             probe: Probe::Quick,
             plan: Plan::first(options),
-            left_out: vec![],
+            losses: Losses::default(),
             behind: None,
             fallback: None,
             guess: None,
@@ -145,7 +145,7 @@ impl<P: Sent> Live<P> {
                     ),
                 },
             };
-            if !live.probes_longer(&reason) {
+            if !live.tries_at_once(&reason) {
                 live.lost(reason)?;
                 if !live.waits(stop)? {
                     return Err(SourceError::Stopped);
@@ -245,7 +245,7 @@ impl<P: Sent> Live<P> {
     }
 
     /// Whether there is another try at once: in another way, or, after a quick look that found no picture, one that takes its time.
-    fn probes_longer(&mut self, reason: &Diagnosis) -> bool {
+    fn tries_at_once(&mut self, reason: &Diagnosis) -> bool {
         if let Some(fallback) = self.fallback.take() {
             fallback.take(&self.input.name, &mut self.options);
             return true;
@@ -268,17 +268,10 @@ impl<P: Sent> Live<P> {
     /// After a feed that gave no picture: whether the next try, at once, leaves out something that this FFmpeg may not be able to do.
     fn leaves_out(&mut self, reason: &Diagnosis) -> bool {
         let is_of_it = self.frames == 0 && !P::AS_IT_WAS && reason.kind != Kind::Unreachable;
-        let left_out = match is_of_it {
-            true => self.plan.leave_out(),
-            false => None,
-        };
-        if let Some(LeftOut::Loss(what)) = left_out {
-            self.left_out.push(what);
-        }
-        left_out.is_some()
+        is_of_it && self.plan.leave_out(&mut self.losses)
     }
 
-    /// When the sound that comes with a picture is to be heard.
+    /// A picture with its time: by the clock of the stream if there is sound, which must stay in step.
     fn picture(&mut self, arrived: Arrived<P>) -> Picture<P> {
         let by_stream = arrived.sound_format.is_some();
         let (time, read) = match by_stream {
@@ -289,19 +282,13 @@ impl<P: Sent> Live<P> {
             }
         };
         self.last = self.last.max(time);
-        let behind = self.behind.unwrap_or_default();
-        let sound = arrived.sound.into_iter().map(|heard| SoundPacket {
-            time: Timestamp(heard.micros.saturating_add(behind)),
-            bytes: heard.bytes,
-            is_key: heard.is_key,
-        });
         Picture {
             time: self.last,
             read,
             beside: Beside {
                 pixel_aspect: arrived.pixel_aspect,
                 sound_format: arrived.sound_format,
-                sound: sound.collect(),
+                sound: sound_from(self.behind.unwrap_or_default(), arrived.sound),
             },
             picture: arrived.picture,
         }
@@ -474,9 +461,7 @@ impl<P: Sent> Source<P> for Live<P> {
                     self.frames += 1;
                     self.frames_of_feed += 1;
                     self.first.get_or_insert_with(Instant::now);
-                    for what in self.left_out.drain(..) {
-                        warn!(source = self.input.name, "{what}");
-                    }
+                    self.losses.tell(&self.input.name);
                     return Ok(Some(self.picture(*arrived)));
                 }
                 Arrival::NewSize { .. } if self.frames_of_feed > 0 => {
@@ -510,7 +495,7 @@ impl<P: Sent> Source<P> for Live<P> {
 impl<P: Sent> Live<P> {
     /// After a feed that gave no more pictures: waits for the next try. False if there is none.
     fn goes_on(&mut self, reason: Diagnosis, stop: &Stop) -> Result<bool, SourceError> {
-        if self.probes_longer(&reason) || self.leaves_out(&reason) {
+        if self.tries_at_once(&reason) || self.leaves_out(&reason) {
             return Ok(true);
         }
         let goes_on = self.lost(reason).and_then(|()| {

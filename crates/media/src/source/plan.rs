@@ -3,6 +3,7 @@
 use super::SourceOptions;
 use crate::ffmpeg::log::Header;
 use crate::ffmpeg::streams::Light;
+use tracing::warn;
 
 /// What is done with an input's streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,13 +33,17 @@ impl Default for Plan {
     }
 }
 
-/// What is left out of a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LeftOut {
-    /// What is not missed.
-    Detail,
-    /// What has to be told.
-    Loss(&'static str),
+/// What had to be left out of plans, to be told when that helped.
+#[derive(Debug, Default)]
+pub(super) struct Losses(Vec<&'static str>);
+
+impl Losses {
+    /// Tells each, once.
+    pub(super) fn tell(&mut self, source: &str) {
+        for what in self.0.drain(..) {
+            warn!(source, "{what}");
+        }
+    }
 }
 
 /// What a usual screen cannot show.
@@ -83,36 +88,39 @@ impl Plan {
         }
     }
 
-    /// Leaves out one thing that this FFmpeg may not be able to do. `None`: there is none left.
-    pub(super) fn leave_out(&mut self) -> Option<LeftOut> {
+    /// Leaves out one thing that this FFmpeg may not be able to do. False if there is none left.
+    pub(super) fn leave_out(&mut self, losses: &mut Losses) -> bool {
         match self {
             Plan {
                 marks_portrait: marks @ true,
                 ..
             } => {
+                // It is not missed.
                 *marks = false;
-                Some(LeftOut::Detail)
+                true
             }
             Plan {
                 gamut: gamut @ (Gamut::Pq | Gamut::Hlg | Gamut::Wide),
                 ..
             } => {
                 *gamut = Gamut::Usual;
-                Some(LeftOut::Loss(
+                losses.0.push(
                     "its colours stay as they are, brighter or stronger than screens show them: \
                      this FFmpeg has no filter zscale",
-                ))
+                );
+                true
             }
             Plan {
                 sound: sound @ true,
                 ..
             } => {
                 *sound = false;
-                Some(LeftOut::Loss(
-                    "its sound is left out: FFmpeg cannot pass it on",
-                ))
+                losses
+                    .0
+                    .push("its sound is left out: FFmpeg cannot pass it on");
+                true
             }
-            _ => None,
+            _ => false,
         }
     }
 

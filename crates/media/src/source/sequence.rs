@@ -1,5 +1,6 @@
 //! Numbered sequences of pictures, such as `frame_%06d.tif`: every file that is there, in the order of the numbers.
 use super::listing::{Listing, is_for_ffmpeg, kind_of};
+use mattebox_store::pending::folder_of;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -35,7 +36,7 @@ impl Pattern {
             rest = conversion.strip_prefix('d')?;
             digits = match width {
                 "" => 0,
-                // Without a zero `printf` fills up with blanks, which nobody means.
+                // Without a zero `printf` fills up with blanks, which no user means.
                 width => width.parse().ok().filter(|digits| *digits <= 20)?,
             };
             parts.push(String::new());
@@ -64,10 +65,7 @@ impl Pattern {
 /// them.
 pub(super) fn find(path: &Path) -> Option<Option<Result<Listing, String>>> {
     let pattern = Pattern::parse(path.file_name()?.to_str()?)?;
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let folder = match folder.is_dir() {
         true => folder.to_owned(),
         false => PathBuf::from(folder.to_string_lossy().replace("%%", "%")),

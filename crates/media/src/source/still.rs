@@ -86,8 +86,7 @@ pub(super) fn read(
     let said = container::read(bytes);
     let limits = &options.limits;
     if let Some((width, height)) = said.size
-        && (u64::from(width) * u64::from(height) > limits.max_pixels
-            || width.max(height) > limits.max_side)
+        && !limits.hold(width.into(), height.into())
     {
         return Err(format!(
             "it is {width}x{height}, more than {} pixels in all or {} a side",

@@ -1,8 +1,8 @@
 //! What has an end: video files, test patterns, standard input.
 use super::fallback::Fallback;
-use super::feed::{Arrival, Arrived, Feed, Heard, Sent};
+use super::feed::{Arrival, Arrived, Feed, Sent, sound_from};
 use super::input::{Input, Probe, Reading};
-use super::plan::{LeftOut, Plan};
+use super::plan::{Losses, Plan};
 use super::{Picture, Source, SourceError, SourceInfo, SourceOptions};
 use crate::beside::{Beside, SoundPacket};
 use crate::ffmpeg::Ffmpeg;
@@ -29,7 +29,7 @@ pub(super) struct Video<P> {
     /// What the running feed does with its streams.
     plan: Plan,
     /// What had to be left out of the plan, to be told when it helped.
-    left_out: Vec<&'static str>,
+    losses: Losses,
     /// Its pictures change their size: each size has a feed of its own, and nothing rewinds by itself.
     in_parts: bool,
     /// Another way to read it, for the next try.
@@ -67,7 +67,7 @@ impl<P: Sent> Video<P> {
             fallback: None,
             probe: input.first_probe(options.file_stall(input.is_remote()), stop),
             plan: Plan::first(options),
-            left_out: vec![],
+            losses: Losses::default(),
             in_parts: false,
             frames: 0,
             frames_of_feed: 0,
@@ -94,7 +94,7 @@ impl<P: Sent> Video<P> {
                     return Ok(video);
                 }
                 Some(_) => match video.end(feed) {
-                    Err(_) if video.probes_longer() => {}
+                    Err(_) if video.tries_at_once() => {}
                     end => {
                         return Err(end
                             .err()
@@ -136,7 +136,7 @@ impl<P: Sent> Video<P> {
     }
 
     /// Whether there is another try: in another way, or, after a quick look that found no picture, one that takes its time.
-    fn probes_longer(&mut self) -> bool {
+    fn tries_at_once(&mut self) -> bool {
         if let Some(fallback) = self.fallback.take()
             && self.input.can_be_read_from_its_beginning()
         {
@@ -172,14 +172,7 @@ impl<P: Sent> Video<P> {
     /// After a feed that gave no picture: leaves out one thing that this FFmpeg may not be able to do. False if there is none.
     fn leaves_out(&mut self) -> bool {
         let may_begin_again = self.frames == 0 && self.input.can_be_read_from_its_beginning();
-        let left_out = match may_begin_again && !P::AS_IT_WAS {
-            true => self.plan.leave_out(),
-            false => None,
-        };
-        if let Some(LeftOut::Loss(what)) = left_out {
-            self.left_out.push(what);
-        }
-        left_out.is_some()
+        may_begin_again && !P::AS_IT_WAS && self.plan.leave_out(&mut self.losses)
     }
 
     /// The time of a picture in microseconds: later than the one before, whatever the stream says.
@@ -274,9 +267,7 @@ impl<P: Sent> Video<P> {
     fn picture(&mut self, arrived: Arrived<P>) -> Picture<P> {
         self.frames += 1;
         self.frames_of_feed += 1;
-        for what in self.left_out.drain(..) {
-            warn!(source = self.input.name, "{what}");
-        }
+        self.losses.tell(&self.input.name);
         let base = self.base;
         Picture {
             picture: arrived.picture,
@@ -289,16 +280,6 @@ impl<P: Sent> Video<P> {
             },
         }
     }
-}
-
-/// Sound by the clock of the source, whose feed began at `base`.
-fn sound_from(base: i64, heard: Vec<Heard>) -> Vec<SoundPacket> {
-    let packet = |heard: Heard| SoundPacket {
-        time: Timestamp(base.saturating_add(heard.micros)),
-        bytes: heard.bytes,
-        is_key: heard.is_key,
-    };
-    heard.into_iter().map(packet).collect()
 }
 
 impl<P: Sent> Source<P> for Video<P> {
@@ -328,7 +309,7 @@ impl<P: Sent> Source<P> for Video<P> {
                 }
                 Arrival::Ended(heard) => {
                     match self.end(feed) {
-                        Err(_) if self.probes_longer() || self.leaves_out() => {
+                        Err(_) if self.tries_at_once() || self.leaves_out() => {
                             let SourceOptions {
                                 start, duration, ..
                             } = self.options;

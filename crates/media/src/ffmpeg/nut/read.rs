@@ -16,7 +16,9 @@ pub struct Reader<R> {
     codes: Vec<FrameCode>,
     /// First bytes that frames leave out.
     elided: Vec<Vec<u8>>,
-    /// The time bases of the format, and behind them a clock for each stream.
+    /// Seconds of a unit of time, as fractions, which streams share.
+    time_bases: Vec<(u64, u64)>,
+    /// One for each stream.
     clocks: Vec<Clock>,
 }
 
@@ -64,6 +66,7 @@ impl<R: BufRead> Reader<R> {
             streams: vec![],
             codes: vec![],
             elided: vec![],
+            time_bases: vec![],
             clocks: vec![],
         };
         if reader.from.fill_buf()?.first() != Some(&STARTCODE) {
@@ -154,11 +157,7 @@ impl<R: BufRead> Reader<R> {
             if !fits(time_base.0) || !fits(time_base.1) {
                 return Err(bad("it has an impossible time base"));
             }
-            self.clocks.push(Clock {
-                time_base,
-                shift: 0,
-                last: 0,
-            });
+            self.time_bases.push(time_base);
         }
         self.frame_codes(streams, fields)?;
         self.elided = vec![vec![]];
@@ -239,19 +238,14 @@ impl<R: BufRead> Reader<R> {
         let class = fields.varint()?;
         let codec_tag = fields.bytes()?.to_vec();
         let time_base = usize::try_from(fields.varint()?).unwrap_or(usize::MAX);
-        let bases = self.clocks.len() - self.streams.len();
-        let Some(clock) = self.clocks[..bases].get(time_base) else {
+        let Some(&time_base) = self.time_bases.get(time_base) else {
             return Err(bad("a stream has no time base"));
         };
-        let (numerator, denominator) = clock.time_base;
+        let (numerator, denominator) = time_base;
         let shift = fields.varint()?;
         if shift >= 32 {
             return Err(bad("a stream has impossible times"));
         }
-        let clock = Clock {
-            shift: shift as u32,
-            ..*clock
-        };
         fields.varint()?;
         let decode_delay = fields.number()?;
         fields.varint()?;
@@ -268,7 +262,11 @@ impl<R: BufRead> Reader<R> {
             },
             _ => Content::Other,
         };
-        self.clocks.push(clock);
+        self.clocks.push(Clock {
+            time_base,
+            shift: shift as u32,
+            last: 0,
+        });
         self.streams.push(Stream {
             codec_tag,
             // Both were checked to fit.
@@ -280,19 +278,12 @@ impl<R: BufRead> Reader<R> {
         Ok(())
     }
 
-    /// The clocks of the streams stand behind the time bases.
-    fn clock(&mut self, stream: usize) -> &mut Clock {
-        let at = self.clocks.len() - self.streams.len() + stream;
-        &mut self.clocks[at]
-    }
-
     fn syncpoint(&mut self, fields: &mut Fields<'_>) -> io::Result<()> {
         let coded = fields.varint()?;
-        let bases = (self.clocks.len() - self.streams.len()) as u64;
-        let (numerator, denominator) = self.clocks[(coded % bases) as usize].time_base;
+        let bases = self.time_bases.len() as u64;
+        let (numerator, denominator) = self.time_bases[(coded % bases) as usize];
         let time = i128::from(coded / bases) * i128::from(numerator);
-        for stream in 0..self.streams.len() {
-            let clock = self.clock(stream);
+        for clock in &mut self.clocks {
             let units = time * i128::from(clock.time_base.1)
                 / (i128::from(denominator) * i128::from(clock.time_base.0));
             clock.last = i64::try_from(units).map_err(|_| bad("a time is impossible"))?;
@@ -321,7 +312,7 @@ impl<R: BufRead> Reader<R> {
             0 => None,
             _ => Some(self.varint()?),
         };
-        let micros = self.clock(stream).time(coded, code.pts_delta)?;
+        let micros = self.clocks[stream].time(coded, code.pts_delta)?;
         let mut size = code.size_lsb;
         if flags & flag::SIZE_MSB != 0 {
             let upper = self.varint()?.checked_mul(code.size_mul);
