@@ -1,5 +1,5 @@
-//! What the container says is kept: the time of each picture, sound, colours, the shape of pixels and
-//! which video is meant.
+//! What the container says is kept: the time of each picture, sound, colours, the shape of pixels
+//! and which video is meant.
 
 use crate::kit::{Bench, collect, ffmpeg, open, sample};
 use image::RgbImage;
@@ -56,7 +56,8 @@ fn done(binary: &Bench, args: &[&str]) -> String {
     done.stderr
 }
 
-/// Two seconds whose rate changes from 50 to 10 pictures per second, as that of a phone does in the dark.
+/// Two seconds whose rate changes from 50 to 10 pictures per second, as that of a phone does in the
+/// dark.
 const PHONE: &str = "-f lavfi -i testsrc2=s=192x108:r=50:d=2 \
     -vf select=lt(n\\,50)+not(mod(n\\,5)) -vsync vfr -pix_fmt yuv420p";
 

@@ -1,4 +1,5 @@
-//! Pictures as video carries them: luma for each pixel, colour (chroma) for each two by two of them.
+//! Pictures as video carries them: luma for each pixel, colour (chroma) for each two by two of
+//! them.
 //!
 //! The conversion to RGB is that of the standards, exactly, rounded to the nearest:
 //!
@@ -6,9 +7,10 @@
 //! R = Y + 2 (1 - Kr) Cr     B = Y + 2 (1 - Kb) Cb     G = (Y - Kr R - Kb B) / (1 - Kr - Kb)
 //! ```
 //!
-//! where Y is 0 to 1 and Cb, Cr are -1/2 to 1/2. Of 8 bits, limited range has Y at 16 to 235 and colour at 16 to 240 around 128; full
-//! range has both at 0 to 255. Kr and Kb are those of the [`Matrix`]. The four pixels of a colour sample all get it as it is, as
-//! OpenCV and FFmpeg's fast conversion do, so that `hard` sees the pixels that MediaPipe sees.
+//! where Y is 0 to 1 and Cb, Cr are -1/2 to 1/2. Of 8 bits, limited range has Y at 16 to 235 and
+//! colour at 16 to 240 around 128; full range has both at 0 to 255. Kr and Kb are those of the
+//! [`Matrix`]. The four pixels of a colour sample all get it as it is, as OpenCV and FFmpeg's fast
+//! conversion do, so that `hard` sees the pixels that MediaPipe sees.
 //!
 //! Sources: ITU-R BT.601-7 section 2.5, BT.709-6 section 3, BT.2020-2 table 4.
 use fearless_simd::{Level, Simd, SimdBase, dispatch, u8x16};
@@ -47,7 +49,8 @@ pub enum Range {
     Full,
 }
 
-/// The planes of a picture, one after the other and without gaps: luma, then Cb and Cr, each half as wide and half as high, rounded up.
+/// The planes of a picture, one after the other and without gaps: luma, then Cb and Cr, each half
+/// as wide and half as high, rounded up.
 #[derive(Debug, Clone, Copy)]
 pub struct Yuv420<'a> {
     width: u32,
@@ -64,7 +67,8 @@ impl<'a> Yuv420<'a> {
         u64::from(width) * u64::from(height) + 2 * chroma
     }
 
-    /// Takes the samples of a picture; there may be more of them than it needs. `None` if there are too few.
+    /// Takes the samples of a picture; there may be more of them than it needs. `None` if there are
+    /// too few.
     pub fn new(width: u32, height: u32, samples: &'a [u8]) -> Option<Self> {
         let needed = usize::try_from(Yuv420::len_of(width, height)).ok()?;
         Some(Yuv420 {

@@ -1,4 +1,5 @@
-//! What belongs to a picture beside its pixels, on its way from a source to a sink. Sound is passed on as it is coded, never decoded here.
+//! What belongs to a picture beside its pixels, on its way from a source to a sink. Sound is passed
+//! on as it is coded, never decoded here.
 use crate::ffmpeg::nut;
 use mattebox_core::frame::Timestamp;
 use std::sync::Arc;

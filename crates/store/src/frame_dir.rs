@@ -61,7 +61,8 @@ impl FrameDir {
         holds_frames(&root.join(camera.as_str()))
     }
 
-    /// Whether there is a file in `ROOT/<camera>` under one of these names that no run has given to a frame.
+    /// Whether there is a file in `ROOT/<camera>` under one of these names that no run has given to
+    /// a frame.
     pub fn holds_others(
         root: &Path,
         camera: &CameraId,
@@ -74,8 +75,9 @@ impl FrameDir {
             .any(|name| folder.join(name).symlink_metadata().is_ok() && !kept.has(name)))
     }
 
-    /// Notes names of files that frames get which keep the names of their sources, so that a later run knows them for frames: those
-    /// noted before stay, or, with `only`, go. To be called before the first of them is written.
+    /// Notes names of files that frames get which keep the names of their sources, so that a later
+    /// run knows them for frames: those noted before stay, or, with `only`, go. To be called before
+    /// the first of them is written.
     pub fn note_names(&self, names: &[OsString], only: bool) -> Result<(), StoreError> {
         let mut kept = match only {
             true => KeptNames::default(),
@@ -157,7 +159,8 @@ impl FrameDir {
         self.write_at(&self.path(number, extension), bytes, on_existing)
     }
 
-    /// The same for a frame that keeps the name of the file that it came from. `stem` is without the dot and what follows.
+    /// The same for a frame that keeps the name of the file that it came from. `stem` is without
+    /// the dot and what follows.
     pub fn write_named(
         &self,
         stem: &OsStr,
@@ -204,8 +207,9 @@ pub fn file_name(stem: &OsStr, extension: &str) -> OsString {
     name
 }
 
-/// The names in a camera's folder that frames have from the files that they came from. They are written down in
-/// `ROOT/.mattebox/names-<camera>`, with a zero byte behind each: by themselves they look like anybody's files.
+/// The names in a camera's folder that frames have from the files that they came from. They are
+/// written down in `ROOT/.mattebox/names-<camera>`, with a zero byte behind each: by themselves
+/// they look like anybody's files.
 #[derive(Debug, Default)]
 struct KeptNames(HashSet<Vec<u8>>);
 

@@ -2,8 +2,8 @@
 //!
 //! A picture that was half written is worth nothing, so [`PendingFile`](crate::PendingFile) hides
 //! and removes it. Hours of video are: what was recorded before a crash plays, and people who look
-//! for it have to find it. So a recording is written to `NAME.unfinished.EXT` beside its final name,
-//! gets that name when it is whole, and is never removed otherwise.
+//! for it have to find it. So a recording is written to `NAME.unfinished.EXT` beside its final
+//! name, gets that name when it is whole, and is never removed otherwise.
 use crate::error::StoreError;
 use crate::pending::{OnExisting, folder_of, sync_folder};
 use std::ffi::OsString;

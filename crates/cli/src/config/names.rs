@@ -16,8 +16,8 @@ pub(super) fn choice(check: &Check<'_>, text: &Option<String>) -> Result<FrameNa
     }
 }
 
-/// The names that each camera's frames keep, without their endings. Refused where there are none to keep, or where two frames would
-/// get one name.
+/// The names that each camera's frames keep, without their endings. Refused where there are none to
+/// keep, or where two frames would get one name.
 pub(super) fn kept(
     check: &Check<'_>,
     cameras: &[CameraSource],

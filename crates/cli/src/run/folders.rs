@@ -85,7 +85,8 @@ impl Folders {
         Ok(removes)
     }
 
-    /// What has to be done with a camera's folders before its first frame is written. `names` are those that its frames keep.
+    /// What has to be done with a camera's folders before its first frame is written. `names` are
+    /// those that its frames keep.
     pub(super) fn camera(
         &self,
         pictures: Option<&FrameDir>,
@@ -190,8 +191,9 @@ struct EarlierFolder {
 }
 
 impl EarlierFiles {
-    /// Removes what has to go, so that none of it stays behind the end of a shorter run, and notes the names to come. To be called
-    /// when the first new frame is there: a source that cannot be opened then costs no frames.
+    /// Removes what has to go, so that none of it stays behind the end of a shorter run, and notes
+    /// the names to come. To be called when the first new frame is there: a source that cannot be
+    /// opened then costs no frames.
     pub(super) fn remove(&self) -> Result<u64, StoreError> {
         let mut removed = 0;
         for folder in &self.0 {

@@ -512,8 +512,8 @@ impl Plan<'_> {
     }
 }
 
-/// Half as many threads decode as make frames, shared by all sources, and one at least: those of FFmpeg's own choice wait for each other
-/// more than they work.
+/// Half as many threads decode as make frames, shared by all sources, and one at least: those of
+/// FFmpeg's own choice wait for each other more than they work.
 fn decode_threads(settings: &RunSettings) -> NonZeroUsize {
     let threads = settings.threads.get() / 2 / settings.cameras.len().max(1);
     NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN)

@@ -256,7 +256,8 @@ struct Sound {
 }
 
 impl Sound {
-    /// What belongs to a picture. Where the first of a camera says how its sound is coded, that is noted for the output.
+    /// What belongs to a picture. Where the first of a camera says how its sound is coded, that is
+    /// noted for the output.
     fn pass_on(&mut self, shared: &Shared<'_>, index: usize, beside: Beside) {
         let lane = &shared.lanes[index];
         let Beside {

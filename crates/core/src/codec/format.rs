@@ -103,8 +103,8 @@ fn is_bitmap(bytes: &[u8]) -> bool {
     size.is_some_and(|size| BITMAP_HEADERS.contains(&u32::from_le_bytes(*size)))
 }
 
-/// An ISO media file (ISO/IEC 14496-12) that holds a picture: its major brand says so. A video has another, even if it
-/// holds a picture too.
+/// An ISO media file (ISO/IEC 14496-12) that holds a picture: its major brand says so. A video has
+/// another, even if it holds a picture too.
 fn media_picture(bytes: &[u8]) -> Option<PictureFormat> {
     let size = u32::from_be_bytes(*bytes.first_chunk()?) as usize;
     if bytes.get(4..8) != Some(b"ftyp") {

@@ -1,7 +1,7 @@
 //! Colour profiles (ICC.1): pixels of another colour space become sRGB.
 //!
-//! A profile may come from anywhere, as the picture does. One that is damaged, or fits the pixels badly, changes nothing: a
-//! picture is not lost for it.
+//! A profile may come from anywhere, as the picture does. One that is damaged, or fits the pixels
+//! badly, changes nothing: a picture is not lost for it.
 use moxcms::{
     ColorProfile, DataColorSpace, Layout, ParsingOptions, Transform8BitExecutor, TransformOptions,
 };
@@ -13,12 +13,14 @@ use std::{
 
 /// The largest profile that is looked at, in bytes. Those of printing presses have up to 3 MB.
 pub(super) const MAX_BYTES: usize = 4 << 20;
-/// A profile that changes no colour by more than this is sRGB: the same curve is written down with more or fewer digits.
+/// A profile that changes no colour by more than this is sRGB: the same curve is written down with
+/// more or fewer digits.
 const SRGB_TOLERANCE: u8 = 2;
 /// Pixels that are converted at a time.
 const BLOCK: usize = 4096;
 
-/// Converts pictures one after another. Pictures of one camera have one profile, which is read once.
+/// Converts pictures one after another. Pictures of one camera have one profile, which is read
+/// once.
 #[derive(Debug, Default)]
 pub(super) struct Profiles {
     last: Option<Profile>,
@@ -73,7 +75,8 @@ impl Profiles {
         }
     }
 
-    /// Makes sRGB of inks (cyan, magenta, yellow, black). With `inverted` 255 is no ink. False if the profile does not tell.
+    /// Makes sRGB of inks (cyan, magenta, yellow, black). With `inverted` 255 is no ink. False if
+    /// the profile does not tell.
     pub(super) fn convert_inks(
         &mut self,
         icc: &[u8],
@@ -198,7 +201,8 @@ mod tests {
         assert_eq!(became, colors);
     }
 
-    /// (128, 64, 32) by the definitions: Adobe RGB (1998), 4.3.1.2 and IEC 61966-2-1, computed in double precision.
+    /// (128, 64, 32) by the definitions: Adobe RGB (1998), 4.3.1.2 and IEC 61966-2-1, computed in
+    /// double precision.
     #[test]
     fn another_space_becomes_srgb() {
         let adobe = converted(&ColorProfile::new_adobe_rgb(), [128, 64, 32]);
@@ -220,7 +224,8 @@ mod tests {
         assert_eq!(converted(&linear, [9, 8, 7]), [9, 8, 7]);
     }
 
-    /// A profile for inks with nothing but a table of two steps for each ink (ICC.1, 10.10): paper, black, and grey for the rest.
+    /// A profile for inks with nothing but a table of two steps for each ink (ICC.1, 10.10): paper,
+    /// black, and grey for the rest.
     fn inks() -> Vec<u8> {
         let lightness = |node: u8| match node {
             0 => 255,

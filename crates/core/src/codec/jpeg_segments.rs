@@ -7,7 +7,8 @@ use std::borrow::Cow;
 pub(super) struct Segments<'a> {
     /// The first APP1 segment that holds EXIF, with its `Exif\0\0`.
     pub(super) exif: Option<&'a [u8]>,
-    /// The parts of the colour profile in the order of the file (ICC.1, annex B.4): number, count and bytes.
+    /// The parts of the colour profile in the order of the file (ICC.1, annex B.4): number, count
+    /// and bytes.
     pub(super) profile_parts: Vec<(u8, u8, &'a [u8])>,
     /// Whether there is an Adobe segment (APP14). Adobe stores CMYK inverted: 255 is no ink.
     pub(super) adobe: bool,

@@ -165,9 +165,9 @@ impl fmt::Display for ImageFormat {
     }
 }
 
-/// Decodes one picture: JPEG (grey, colour, CMYK; sequential and progressive), PNG (every colour type and depth), WebP
-/// (lossy and lossless), TIFF (whole samples of up to 16 bits), BMP or GIF, told apart by their first bytes. Of several
-/// pictures in one file it is the first.
+/// Decodes one picture: JPEG (grey, colour, CMYK; sequential and progressive), PNG (every colour
+/// type and depth), WebP (lossy and lossless), TIFF (whole samples of up to 16 bits), BMP or GIF,
+/// told apart by their first bytes. Of several pictures in one file it is the first.
 ///
 /// Transparent parts are put on white, as a browser shows them, so that colours hidden under them do not appear.
 /// For many pictures use a [`Decoder`], which keeps its buffers.
@@ -208,8 +208,8 @@ impl Decoder {
         self.decode_with(bytes, limits, CutOff::FillUp, picture)
     }
 
-    /// Makes sRGB of a picture that was decoded elsewhere and has this colour profile (ICC). A profile that cannot be used changes
-    /// nothing.
+    /// Makes sRGB of a picture that was decoded elsewhere and has this colour profile (ICC). A
+    /// profile that cannot be used changes nothing.
     pub fn convert_to_srgb(&mut self, picture: &mut RgbImage, profile: &[u8]) {
         self.profiles.convert(profile, picture);
     }

@@ -13,7 +13,8 @@ const KEPT_LINES: usize = 12;
 /// Bytes of a line that are kept.
 const KEPT_BYTES: usize = 600;
 
-/// Faster videos are none: where FFmpeg has seen too little, or the file says nothing, it tells the ticks of the stream's clock.
+/// Faster videos are none: where FFmpeg has seen too little, or the file says nothing, it tells the
+/// ticks of the stream's clock.
 const FASTEST: f64 = 480.0;
 
 /// What FFmpeg told about its first input.
@@ -196,7 +197,8 @@ impl Log {
 pub struct OutputLog(Arc<Shared>);
 
 impl OutputLog {
-    /// Waits up to `patience` until the output is described, which has sound or not; what is known by then.
+    /// Waits up to `patience` until the output is described, which has sound or not; what is known
+    /// by then.
     pub fn wait(&self, has_sound: bool, patience: Duration) -> (Header, Output) {
         let is_told =
             |output: &Output| output.colours.is_some() && (!has_sound || output.sound.is_some());

@@ -1,9 +1,11 @@
 //! FFmpeg as a child process: a decoder or encoder that crashes takes nothing else down.
 //!
 //! * `process`: a child that never outlives its owner.
-//! * `log`: what the child says on stderr: its errors, what it found in the input. `streams`: how it describes them.
+//! * `log`: what the child says on stderr: its errors, what it found in the input. `streams`: how
+//!   it describes them.
 //! * `diagnose`: from FFmpeg's words to ours.
-//! * `nut`: the pictures and the sound that it sends and is sent; `jpeg`, `jpeg_tables`: pictures that it passes on as they are.
+//! * `nut`: the pictures and the sound that it sends and is sent; `jpeg`, `jpeg_tables`: pictures
+//!   that it passes on as they are.
 pub mod diagnose;
 pub mod jpeg;
 mod jpeg_tables;

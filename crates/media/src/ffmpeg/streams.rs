@@ -47,7 +47,8 @@ pub enum Light {
 }
 
 impl Colours {
-    /// The matrix, where it is not said as players take it: BT.709 of HD, BT.601 of anything smaller.
+    /// The matrix, where it is not said as players take it: BT.709 of HD, BT.601 of anything
+    /// smaller.
     pub fn matrix_of(&self, size: Option<(u32, u32)>) -> Matrix {
         let by_size = match size {
             Some((width, height)) if width >= 1280 || height > 576 => Matrix::Bt709,
@@ -111,8 +112,8 @@ fn matrix(space: &str) -> Option<Matrix> {
 }
 
 impl VideoStream {
-    /// Takes a line such as `Stream #0:1[0x2](und): Video: h264 (High), yuv420p(tv, bt709), 640x360 [SAR 1:1 DAR 16:9], 25 fps (default)`.
-    /// `None` if it is of another kind.
+    /// Takes a line such as `Stream #0:1[0x2](und): Video: h264 (High), yuv420p(tv, bt709), 640x360
+    /// [SAR 1:1 DAR 16:9], 25 fps (default)`. `None` if it is of another kind.
     pub fn read(line: &str) -> Option<Self> {
         let (place, what) = line.split_once(" Video: ")?;
         let index = place
@@ -152,7 +153,8 @@ impl VideoStream {
     }
 }
 
-/// The name of the codec in a line such as `Stream #0:1: Audio: aac (LC), 44100 Hz, mono`. `None` if it is of another kind.
+/// The name of the codec in a line such as `Stream #0:1: Audio: aac (LC), 44100 Hz, mono`. `None`
+/// if it is of another kind.
 pub fn audio_codec(line: &str) -> Option<&str> {
     let (_, what) = line.split_once(" Audio: ")?;
     what.split([' ', ',']).next()

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 /// Units of time in a second, those of MPEG. All usual rates are whole numbers of them.
 pub(super) const TIME_UNITS: u32 = 90_000;
-/// Two pictures that came closer to each other are this far apart, in microseconds: streams have times in milliseconds.
+/// Two pictures that came closer to each other are this far apart, in microseconds: streams have
+/// times in milliseconds.
 const CLOSEST: i64 = 1000;
 
 /// What the encoder is told before the first picture.

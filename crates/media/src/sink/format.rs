@@ -235,8 +235,8 @@ impl Format {
         options
     }
 
-    /// How a file is cut into pieces of half a second that reach the disk one by one. `delay_moov` lets the head of the file know how late
-    /// its first picture comes.
+    /// How a file is cut into pieces of half a second that reach the disk one by one. `delay_moov`
+    /// lets the head of the file know how late its first picture comes.
     fn small_pieces(self) -> &'static str {
         match self {
             Format::Mp4 | Format::Mov => {
@@ -263,11 +263,12 @@ impl Format {
 
 /// The most threads that share the pictures of an H.264 encoder among them. Each holds one back.
 const MAX_FRAME_THREADS: usize = 6;
-/// Pictures that come more slowly than this are shared in slices, which holds none back and is slower.
+/// Pictures that come more slowly than this are shared in slices, which holds none back and is
+/// slower.
 const FRAME_THREADS_FROM_FPS: f64 = 15.0;
 
-/// Keeps few pictures within the encoder of H.264, whatever the number of cores and however slowly they come: those are lost when the
-/// machine stops.
+/// Keeps few pictures within the encoder of H.264, whatever the number of cores and however slowly
+/// they come: those are lost when the machine stops.
 fn short_delay(fps: f64) -> String {
     let ahead = (fps / 2.0).clamp(0.0, 10.0).floor();
     let reordered = if fps < 10.0 { 0 } else { 2 };
@@ -284,8 +285,9 @@ fn short_delay(fps: f64) -> String {
 /// What a picture says of its colours.
 const BT709: &str = "range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709";
 
-/// Converts to the colours of HD video (BT.709, limited range) whatever the size, and says so in the file. Left alone, FFmpeg
-/// would use those of SD and say nothing, and players would guess by the size. Each picture says it too: the encoder of ProRes asks those.
+/// Converts to the colours of HD video (BT.709, limited range) whatever the size, and says so in
+/// the file. Left alone, FFmpeg would use those of SD and say nothing, and players would guess by
+/// the size. Each picture says it too: the encoder of ProRes asks those.
 fn colour(add: &mut impl FnMut(&str), first: Option<String>, pixels: &str) {
     let first = first.map(|filter| filter + ",").unwrap_or_default();
     add("-vf");

@@ -7,7 +7,8 @@
 //! * `error`: what can go wrong.
 //! * `format`: the FFmpeg options for each kind of video and stream.
 //! * `video`: one running encoder. `encoder_input`: what it is sent.
-//! * `recording`: video files, one after the other; `part_name`: their names; `index`: where players look first.
+//! * `recording`: video files, one after the other; `part_name`: their names; `index`: where
+//!   players look first.
 //! * `pipe`: named pipes and devices, which are written into.
 //! * `stream`: bare pictures on standard output.
 mod encoder_input;
@@ -38,11 +39,13 @@ use std::time::Duration;
 /// How to write.
 #[derive(Debug, Clone)]
 pub struct SinkOptions {
-    /// About how many pictures a second a video has; 25 if unknown. Their own times decide when each is shown.
+    /// About how many pictures a second a video has; 25 if unknown. Their own times decide when
+    /// each is shown.
     pub fps: Option<f64>,
     /// The pictures are transparent.
     pub alpha: bool,
-    /// The pictures have nothing to do with each other: where their size changes that is an error, and no further file is begun.
+    /// The pictures have nothing to do with each other: where their size changes that is an error,
+    /// and no further file is begun.
     pub still: bool,
     /// Begin a new video file after this much. The files are numbered.
     pub segment: Option<Duration>,
@@ -92,11 +95,11 @@ pub struct SinkPicture<'a> {
     pub beside: Beside,
 }
 
-/// Takes pictures in order. Dropped without [`OrderedSink::finish`] it leaves nothing under a final name. A video file that has
-/// pictures stays under its unfinished name then.
+/// Takes pictures in order. Dropped without [`OrderedSink::finish`] it leaves nothing under a final
+/// name. A video file that has pictures stays under its unfinished name then.
 pub trait OrderedSink: Send {
-    /// Takes the next picture. Only files may follow a size that changes: see [`SinkOptions::still`]. After an error the sink is of no
-    /// more use.
+    /// Takes the next picture. Only files may follow a size that changes: see
+    /// [`SinkOptions::still`]. After an error the sink is of no more use.
     fn write(&mut self, picture: SinkPicture<'_>) -> Result<(), SinkError>;
 
     /// Completes what was written, and the sound behind it, and gives it its name.

@@ -109,8 +109,8 @@ impl Recording {
         is_over
     }
 
-    /// The part for a picture: the one that is written now, or a new one. Then the sound that is heard before the picture is the end of
-    /// the one before.
+    /// The part for a picture: the one that is written now, or a new one. Then the sound that is
+    /// heard before the picture is the end of the one before.
     fn part_for(&mut self, shown: &mut SinkPicture<'_>) -> Result<&mut Part, SinkError> {
         let shape = Shape::of(shown.picture);
         let is_over = self.is_segment_over(shown.time);

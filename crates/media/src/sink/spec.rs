@@ -176,7 +176,8 @@ impl SinkSpec {
         self.video_format().is_some_and(Format::has_sound)
     }
 
-    /// Whether it says how wide the pixels of its pictures are to be shown. Others have square ones.
+    /// Whether it says how wide the pixels of its pictures are to be shown. Others have square
+    /// ones.
     pub fn has_pixel_aspect(&self) -> bool {
         self.video_format()
             .is_some_and(|format| format != Format::Gif)

@@ -1,6 +1,8 @@
-//! What an ISO media file with a picture says of it (ISO/IEC 23008-12): FFmpeg passes on only the pixels.
+//! What an ISO media file with a picture says of it (ISO/IEC 23008-12): FFmpeg passes on only the
+//! pixels.
 //!
-//! Only the picture that the file calls its primary one is looked at. What contradicts itself is passed over.
+//! Only the picture that the file calls its primary one is looked at. What contradicts itself is
+//! passed over.
 
 /// Boxes, and entries in them, that are looked at. A real file has a few dozen.
 const MAX_ENTRIES: usize = 1024;

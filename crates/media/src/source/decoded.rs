@@ -11,10 +11,11 @@ use std::io::{self, BufRead, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// FFmpeg adds this to all times, in seconds: the format has no negative ones, and sound may begin before the pictures.
+/// FFmpeg adds this to all times, in seconds: the format has no negative ones, and sound may begin
+/// before the pictures.
 pub(super) const TIME_OFFSET: u32 = 10;
-/// Rows that FFmpeg adds to a picture that is higher than wide. Its bytes then differ in number from those of the same picture turned, so
-/// that a camera that is turned over is noticed.
+/// Rows that FFmpeg adds to a picture that is higher than wide. Its bytes then differ in number
+/// from those of the same picture turned, so that a camera that is turned over is noticed.
 pub(super) const PORTRAIT_ROWS: u32 = 2;
 /// How long the description of the output may take, which FFmpeg writes before it.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);

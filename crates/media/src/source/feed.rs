@@ -39,8 +39,8 @@ pub(super) trait Sent: Sized + Send + std::fmt::Debug + 'static {
 
 /// Reads pieces of a stream.
 pub(super) trait Pieces<P>: Send + 'static {
-    /// The next of a stream; `None` at its end. A stream that ends within a piece gives `UnexpectedEof`. A picture may take the memory of
-    /// one from `spare`.
+    /// The next of a stream; `None` at its end. A stream that ends within a piece gives
+    /// `UnexpectedEof`. A picture may take the memory of one from `spare`.
     fn next(&mut self, spare: &Receiver<P>) -> io::Result<Option<Piece<P>>>;
 }
 
@@ -129,7 +129,8 @@ pub(super) fn sound_from(began: i64, heard: Vec<Heard>) -> Vec<SoundPacket> {
 #[derive(Debug)]
 pub(super) struct Arrived<P> {
     pub(super) picture: P,
-    /// Microseconds in the stream, or, of a live one read by our clock, unix time when it arrived; if it was decoded.
+    /// Microseconds in the stream, or, of a live one read by our clock, unix time when it arrived;
+    /// if it was decoded.
     pub(super) micros: Option<i64>,
     /// When it came out of the pipe.
     pub(super) arrived: SystemTime,
@@ -317,7 +318,8 @@ fn bring<P: Sent>(mut pieces: P::Pieces, to: &Sender<Arrival<P>>, spare: &Receiv
             }
             Ok(Some(Piece::NewSize { micros })) => Arrival::NewSize { micros },
             Ok(None) => Arrival::Ended(std::mem::take(&mut sound)),
-            // A child that was killed may leave part of a picture. How it ended says more than that.
+            // A child that was killed may leave part of a picture. How it ended says more than
+            // that.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Arrival::Ended(vec![]),
             Err(error) => Arrival::Unusable(error),
         };

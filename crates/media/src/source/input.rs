@@ -211,8 +211,9 @@ impl Input {
         command
     }
 
-    /// The command that decodes it to pictures on stdout, in NUT, with their times, and with sound. Nothing is left out or repeated but for
-    /// `fps`. Pictures that come before their time get the next one that is free.
+    /// The command that decodes it to pictures on stdout, in NUT, with their times, and with sound.
+    /// Nothing is left out or repeated but for `fps`. Pictures that come before their time get the
+    /// next one that is free.
     pub(super) fn command(
         &self,
         ffmpeg: &Ffmpeg,
@@ -246,13 +247,15 @@ impl Input {
             command.args(["-autoscale", "0"]);
         }
         if plan.sound {
-            // Pictures do not wait long for sound that is late, or has ended before them: they would wait in memory.
+            // Pictures do not wait long for sound that is late, or has ended before them: they
+            // would wait in memory.
             let micros = if reading.live { "50000" } else { "200000" };
             command.args(["-max_interleave_delta", micros]);
         }
         command.args(["-output_ts_offset", &TIME_OFFSET.to_string()]);
         command.args(["-flush_packets", "1", "-f", "nut", "-write_index", "0"]);
-        // The format without syncpoints, which both sides would keep in memory, is called experimental.
+        // The format without syncpoints, which both sides would keep in memory, is called
+        // experimental.
         command.args(["-f_strict", "experimental", "-syncpoints", "none"]);
         // A picture goes into the pipe at once, and not in small pieces.
         command.args(["-avioflags", "direct", "pipe:1"]);
@@ -371,7 +374,8 @@ impl Input {
     }
 }
 
-/// What gives pictures the size that is asked for, and square pixels. Video that has both passes unchanged.
+/// What gives pictures the size that is asked for, and square pixels. Video that has both passes
+/// unchanged.
 fn size_filter(options: &SourceOptions) -> Option<String> {
     let (width, height) = match options.square_pixels {
         true => ("iw*max(sar\\,1)", "ih/min(sar\\,1)"),

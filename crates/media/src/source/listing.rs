@@ -63,9 +63,9 @@ enum Kind {
     Nothing,
 }
 
-/// The pictures that `path` stands for, in natural order (`2.png` before `10.png`): those in a folder, those that match a
-/// pattern, those of a numbered sequence, or itself. `None` if it stands for no pictures but is something else, perhaps a
-/// video, perhaps nothing.
+/// The pictures that `path` stands for, in natural order (`2.png` before `10.png`): those in a
+/// folder, those that match a pattern, those of a numbered sequence, or itself. `None` if it stands
+/// for no pictures but is something else, perhaps a video, perhaps nothing.
 pub(super) fn find(path: &Path) -> Option<Result<Listing, String>> {
     match path.metadata() {
         Ok(there) if there.is_dir() => Some(in_folder(path)),
@@ -287,7 +287,8 @@ fn matching(pattern: &str) -> Result<Listing, String> {
     }
 }
 
-/// The pictures among files, in natural order. With `all` what is left out is named whatever it is: somebody asked for it.
+/// The pictures among files, in natural order. With `all` what is left out is named whatever it is:
+/// somebody asked for it.
 fn sorted_out(mut files: Vec<PathBuf>, all: bool) -> Listing {
     alphanumeric_sort::sort_path_slice(&mut files);
     let mut listing = Listing::default();

@@ -182,8 +182,8 @@ impl<P: Sent> Live<P> {
             .map_err(|error| Diagnosis::new(Kind::Failed, format!("cannot start FFmpeg: {error}")))
     }
 
-    /// FFmpeg notes by our clock when it reads something. Sound that came so would be torn: where there is to be sound, the clock of the
-    /// stream counts for it and for the pictures.
+    /// FFmpeg notes by our clock when it reads something. Sound that came so would be torn: where
+    /// there is to be sound, the clock of the stream counts for it and for the pictures.
     fn our_clock(&self) -> bool {
         let by_ours = self.input.is_live() || self.frames > 0 || self.options.fps.is_some();
         by_ours && !self.plan.sound
@@ -244,7 +244,8 @@ impl<P: Sent> Live<P> {
         }
     }
 
-    /// Whether there is another try at once: in another way, or, after a quick look that found no picture, one that takes its time.
+    /// Whether there is another try at once: in another way, or, after a quick look that found no
+    /// picture, one that takes its time.
     fn tries_at_once(&mut self, reason: &Diagnosis) -> bool {
         if let Some(fallback) = self.fallback.take() {
             fallback.take(&self.input.name, &mut self.options);
@@ -265,13 +266,15 @@ impl<P: Sent> Live<P> {
         false
     }
 
-    /// After a feed that gave no picture: whether the next try, at once, leaves out something that this FFmpeg may not be able to do.
+    /// After a feed that gave no picture: whether the next try, at once, leaves out something that
+    /// this FFmpeg may not be able to do.
     fn leaves_out(&mut self, reason: &Diagnosis) -> bool {
         let is_of_it = self.frames == 0 && !P::AS_IT_WAS && reason.kind != Kind::Unreachable;
         is_of_it && self.plan.leave_out(&mut self.losses)
     }
 
-    /// A picture with its time: by the clock of the stream if there is sound, which must stay in step.
+    /// A picture with its time: by the clock of the stream if there is sound, which must stay in
+    /// step.
     fn picture(&mut self, arrived: Arrived<P>) -> Picture<P> {
         let by_stream = arrived.sound_format.is_some();
         let (time, read) = match by_stream {
@@ -294,7 +297,8 @@ impl<P: Sent> Live<P> {
         }
     }
 
-    /// A picture's time by the clock of the stream, which is set by ours when the first picture comes, and again when both are apart.
+    /// A picture's time by the clock of the stream, which is set by ours when the first picture
+    /// comes, and again when both are apart.
     fn time_of_stream(&mut self, arrived: &Arrived<P>) -> Timestamp {
         let now = unix_time(arrived.arrived);
         let Some(micros) = arrived.micros else {

@@ -1,7 +1,8 @@
 //! Where pictures come from: files, cameras, network streams, test patterns, folders of pictures.
 //!
 //! * `spec`: what a person writes to name a source.
-//! * `options`: how to read it; `choices` and `input_option`: what can be asked for; `fallback`: another way where one does not work.
+//! * `options`: how to read it; `choices` and `input_option`: what can be asked for; `fallback`:
+//!   another way where one does not work.
 //! * `error`: what can go wrong; `mattebox_engine::status`: how a source is doing.
 //! * `input`: the FFmpeg command for it.
 //! * `plan`: what FFmpeg does with its streams.
@@ -109,7 +110,8 @@ pub trait Source<P = RgbImage>: Send {
         vec![]
     }
 
-    /// The file that the last picture, or error, came from, of sources that have a file for each picture.
+    /// The file that the last picture, or error, came from, of sources that have a file for each
+    /// picture.
     fn file(&self) -> Option<&Path> {
         None
     }
@@ -141,7 +143,8 @@ pub fn open(
     open_video(Input::resolve(spec)?, options, stop)
 }
 
-/// The files of a source that has one for each picture, in the order in which they are read. `None`: it is another source.
+/// The files of a source that has one for each picture, in the order in which they are read.
+/// `None`: it is another source.
 pub fn picture_files(
     spec: &SourceSpec,
     options: &SourceOptions,

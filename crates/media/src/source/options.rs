@@ -14,10 +14,11 @@ pub struct SourceOptions {
     pub fps: Option<f64>,
     /// Wider pictures are scaled down to this width in pixels, with their proportions; never up.
     pub max_width: Option<u32>,
-    /// Pictures whose pixels are not square, as those of DVDs, are widened or heightened until they are. Else they come as they are, with
-    /// [`crate::beside::Beside::pixel_aspect`].
+    /// Pictures whose pixels are not square, as those of DVDs, are widened or heightened until they
+    /// are. Else they come as they are, with [`crate::beside::Beside::pixel_aspect`].
     pub square_pixels: bool,
-    /// Pictures that hold two, in every second line, are made one without the comb that moving edges have.
+    /// Pictures that hold two, in every second line, are made one without the comb that moving
+    /// edges have.
     pub deinterlace: bool,
     /// The sound comes with the pictures.
     pub sound: bool,

@@ -1,5 +1,5 @@
-//! What FFmpeg is asked to do beyond decoding. It depends on what is in the input, which shows only when it is open: then it is opened once
-//! more, by a better plan.
+//! What FFmpeg is asked to do beyond decoding. It depends on what is in the input, which shows only
+//! when it is open: then it is opened once more, by a better plan.
 use super::SourceOptions;
 use crate::ffmpeg::log::Header;
 use crate::ffmpeg::streams::Light;
@@ -16,8 +16,8 @@ pub(super) struct Plan {
     pub(super) gamut: Gamut,
     /// The sound comes with the pictures.
     pub(super) sound: bool,
-    /// Pictures that are higher than wide are marked, so that a camera that is turned over is noticed. Those of an odd width or height cannot
-    /// be.
+    /// Pictures that are higher than wide are marked, so that a camera that is turned over is
+    /// noticed. Those of an odd width or height cannot be.
     pub(super) marks_portrait: bool,
 }
 
@@ -143,7 +143,8 @@ impl Plan {
             Gamut::Pq => "smpte2084",
             Gamut::Hlg => "arib-std-b67",
         };
-        // Light in units of 203 cd/m2, the white of text and paper (ITU-R BT.2408). Pictures are sRGB.
+        // Light in units of 203 cd/m2, the white of text and paper (ITU-R BT.2408). Pictures are
+        // sRGB.
         Some(format!(
             "{wide}:transferin={light}:transfer=linear:npl=203,format=gbrpf32le,\
              zscale=primaries=709,tonemap=mobius:param=0.9:desat=0,\

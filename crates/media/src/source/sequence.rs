@@ -1,4 +1,5 @@
-//! Numbered sequences of pictures, such as `frame_%06d.tif`: every file that is there, in the order of the numbers.
+//! Numbered sequences of pictures, such as `frame_%06d.tif`: every file that is there, in the order
+//! of the numbers.
 use super::listing::{Listing, is_for_ffmpeg, kind_of};
 use mattebox_store::pending::folder_of;
 use std::{
@@ -9,7 +10,8 @@ use std::{
 /// Stretches of missing numbers that a message names.
 const MAX_NAMED: usize = 3;
 
-/// A name with one number in it, as C's `printf` writes it: `%d` or `%06d`. A percent sign is written as two.
+/// A name with one number in it, as C's `printf` writes it: `%d` or `%06d`. A percent sign is
+/// written as two.
 #[derive(Debug, PartialEq, Eq)]
 struct Pattern {
     before: String,
@@ -61,8 +63,8 @@ impl Pattern {
     }
 }
 
-/// The pictures of a numbered sequence. `None` if `path` is none; `Some(None)` if its files are no pictures, but FFmpeg may know
-/// them.
+/// The pictures of a numbered sequence. `None` if `path` is none; `Some(None)` if its files are no
+/// pictures, but FFmpeg may know them.
 pub(super) fn find(path: &Path) -> Option<Option<Result<Listing, String>>> {
     let pattern = Pattern::parse(path.file_name()?.to_str()?)?;
     let folder = folder_of(path);

@@ -23,8 +23,8 @@ const MAX_TRIED_BYTES: u64 = 1 << 30;
 /// The problem where FFmpeg is not there.
 const MISSING: &str = "there is no FFmpeg";
 
-/// Which of these pictures this FFmpeg does not read, and why. A kind of which one is read counts as read: another that is not
-/// is damaged, and shows when its turn comes.
+/// Which of these pictures this FFmpeg does not read, and why. A kind of which one is read counts
+/// as read: another that is not is damaged, and shows when its turn comes.
 pub(super) fn unread(
     pictures: &[(PathBuf, PictureFormat)],
     options: &SourceOptions,

@@ -30,7 +30,8 @@ pub(super) struct Video<P> {
     plan: Plan,
     /// What had to be left out of the plan, to be told when it helped.
     losses: Losses,
-    /// Its pictures change their size: each size has a feed of its own, and nothing rewinds by itself.
+    /// Its pictures change their size: each size has a feed of its own, and nothing rewinds by
+    /// itself.
     in_parts: bool,
     /// Another way to read it, for the next try.
     fallback: Option<Fallback>,
@@ -135,7 +136,8 @@ impl<P: Sent> Video<P> {
         self.options.file_stall(self.input.is_remote())
     }
 
-    /// Whether there is another try: in another way, or, after a quick look that found no picture, one that takes its time.
+    /// Whether there is another try: in another way, or, after a quick look that found no picture,
+    /// one that takes its time.
     fn tries_at_once(&mut self) -> bool {
         if let Some(fallback) = self.fallback.take()
             && self.input.can_be_read_from_its_beginning()
@@ -169,7 +171,8 @@ impl<P: Sent> Video<P> {
         }
     }
 
-    /// After a feed that gave no picture: leaves out one thing that this FFmpeg may not be able to do. False if there is none.
+    /// After a feed that gave no picture: leaves out one thing that this FFmpeg may not be able to
+    /// do. False if there is none.
     fn leaves_out(&mut self) -> bool {
         let may_begin_again = self.frames == 0 && self.input.can_be_read_from_its_beginning();
         may_begin_again && !P::AS_IT_WAS && self.plan.leave_out(&mut self.losses)
@@ -223,7 +226,8 @@ impl<P: Sent> Video<P> {
         ))
     }
 
-    /// Starts what cannot rewind by itself from its beginning, for what is left of the duration. `None` when that is over.
+    /// Starts what cannot rewind by itself from its beginning, for what is left of the duration.
+    /// `None` when that is over.
     fn again(&mut self) -> Result<Option<Feed<P>>, SourceError> {
         let step = (1e6 / self.info.fps.unwrap_or(USUAL_FPS)) as i64;
         self.base = self.last.unwrap_or_default().saturating_add(step);
@@ -245,7 +249,8 @@ impl<P: Sent> Video<P> {
         }
     }
 
-    /// Starts the feed that brings the picture at `micros` of the one before, whose size is another.
+    /// Starts the feed that brings the picture at `micros` of the one before, whose size is
+    /// another.
     fn new_size(&mut self, micros: i64) -> Result<Option<Feed<P>>, SourceError> {
         // Where the file was last begun from its beginning, times and places differ.
         let begun = self.base.saturating_sub(self.place);

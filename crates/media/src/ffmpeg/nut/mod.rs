@@ -1,9 +1,10 @@
-//! NUT, FFmpeg's own container: decoded pictures with their times, and the sound beside them, through one pipe.
+//! NUT, FFmpeg's own container: decoded pictures with their times, and the sound beside them,
+//! through one pipe.
 //!
 //! * `read`: what a child sends. * `write`: what a child is sent.
 //!
-//! Both speak version 4 of the format without syncpoints (`-syncpoints none`): those are for seeking, and both sides would
-//! keep one for each packet in memory for as long as the child lives.
+//! Both speak version 4 of the format without syncpoints (`-syncpoints none`): those are for
+//! seeking, and both sides would keep one for each packet in memory for as long as the child lives.
 //!
 //! The format: <https://git.ffmpeg.org/gitweb/nut.git/blob/HEAD:/docs/nut.txt>.
 mod read;
@@ -147,7 +148,8 @@ mod tests {
 
     #[test]
     fn checksums_are_those_of_the_format() {
-        // The check value of CRC-32/MPEG-2 is 0x0376e6e7 from all ones; from zero the same bytes give this.
+        // The check value of CRC-32/MPEG-2 is 0x0376e6e7 from all ones; from zero the same bytes
+        // give this.
         assert_eq!(checksum(b"123456789"), 0x89a1_897f);
         assert_eq!(checksum(b""), 0);
     }

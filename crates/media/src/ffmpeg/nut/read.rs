@@ -2,7 +2,8 @@
 use super::{Content, FILE_ID, MAIN, Packet, STARTCODE, STREAM, SYNCPOINT, Stream, flag};
 use std::io::{self, BufRead, ErrorKind, Read};
 
-/// The longest header, in bytes. One holds what a decoder must know first, which of some codecs is long.
+/// The longest header, in bytes. One holds what a decoder must know first, which of some codecs is
+/// long.
 const MAX_HEADER: u64 = 16 << 20;
 /// The most streams.
 const MAX_STREAMS: u64 = 64;
@@ -98,8 +99,8 @@ impl<R: BufRead> Reader<R> {
         &self.streams
     }
 
-    /// Reads the next packet and puts its bytes into `body`. `None` at the end; `UnexpectedEof` within a packet. One longer than
-    /// `max_bytes` is an error.
+    /// Reads the next packet and puts its bytes into `body`. `None` at the end; `UnexpectedEof`
+    /// within a packet. One longer than `max_bytes` is an error.
     pub fn next(&mut self, max_bytes: usize, body: &mut Vec<u8>) -> io::Result<Option<Packet>> {
         loop {
             let Some(&first) = self.from.fill_buf()?.first() else {

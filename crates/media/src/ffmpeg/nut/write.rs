@@ -21,7 +21,8 @@ pub struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
-    /// Writes the headers. `frame_rate` of the first stream is only said, the times of its packets count.
+    /// Writes the headers. `frame_rate` of the first stream is only said, the times of its packets
+    /// count.
     pub fn new(
         mut to: W,
         streams: Vec<Stream>,
