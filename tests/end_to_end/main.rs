@@ -35,6 +35,7 @@ mod kafka_broker;
 mod kafka_camera;
 mod kafka_chaos;
 mod kafka_dead_letters;
+mod kafka_fleet;
 mod kafka_gaps;
 mod kafka_identity;
 mod kafka_live;

@@ -1,4 +1,5 @@
 //! Why nothing can begin.
+use crate::camera_settings::CameraSettingsError;
 use mattebox_net::SimdError;
 use mattebox_store::{OwnerError, StoreError};
 use std::net::SocketAddr;
@@ -18,6 +19,9 @@ pub enum StartError {
     /// The background's file cannot be used.
     #[error("{0}")]
     Background(String),
+    /// The settings of single cameras cannot be used.
+    #[error(transparent)]
+    Cameras(#[from] CameraSettingsError),
     /// The output folder cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -49,6 +53,7 @@ impl StartError {
         match self {
             StartError::Model { .. }
             | StartError::Background(_)
+            | StartError::Cameras(_)
             | StartError::Simd(_)
             | StartError::Http { .. }
             | StartError::Trace(_) => 2,

@@ -3,12 +3,14 @@
 //! # Layout
 //!
 //! * [`settings`]: what is asked of each frame: fields, defaults, one check, one hash.
+//! * [`camera_settings`]: settings of single cameras.
 //! * [`models`]: the networks of a process; [`background`]: what stands behind each frame.
 //! * [`processor`]: processes a frame: decode, segment, refine, compose, encode.
 //! * [`queues`]: the frames of each camera that wait, and whose turn it is.
 //! * [`stages`]: what each step costs; [`latency`]: how long frames take; [`watch`]: counters.
 //! * [`cameras`]: what can be seen and changed of cameras while they run.
 //! * [`status`]: how a source is doing.
+//! * [`troubles`]: what keeps a process from its work at the moment.
 //! * [`trace`]: the way of each frame as OpenTelemetry spans.
 //! * [`address`]: addresses, and what may be shown of them.
 //! * [`stop`]: how everything is asked to stop.
@@ -17,6 +19,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 pub mod address;
 pub mod background;
+pub mod camera_settings;
 pub mod cameras;
 pub mod error;
 mod files;
@@ -30,8 +33,10 @@ pub mod status;
 pub mod stop;
 pub mod table;
 pub mod trace;
+pub mod troubles;
 pub mod watch;
 
+pub use camera_settings::CameraSettings;
 pub use error::StartError;
 pub use models::{ModelChoice, ModelRegistry};
 pub use processor::{

@@ -267,7 +267,7 @@ pub fn limits(max_megapixels: Option<i64>) -> Result<Limits, SettingError> {
     })
 }
 
-fn parse<T: FromStr<Err: Display>>(
+pub(crate) fn parse<T: FromStr<Err: Display>>(
     name: &'static str,
     text: &Option<String>,
 ) -> Result<Option<T>, SettingError> {

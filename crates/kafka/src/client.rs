@@ -1,12 +1,15 @@
 //! Reaching a broker, and what librdkafka says on the way.
 use super::KafkaError;
-use crate::settings::BrokerSettings;
+use crate::{
+    reason::{self, Reason},
+    settings::BrokerSettings,
+};
 use mattebox_engine::stop::Stop;
 use rdkafka::{
     ClientContext, Statistics,
     admin::AdminClient,
     config::RDKafkaLogLevel,
-    error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode},
+    error::{KafkaError as ClientError, KafkaResult},
     message::{DeliveryResult, Message},
     metadata::Metadata,
     producer::{BaseProducer, Producer, ProducerContext},
@@ -22,17 +25,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The wait between two tries.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What the last trouble was, kept for the message when the time is up.
+/// What librdkafka said last of a connection that failed.
 #[derive(Debug, Clone, Default)]
-pub struct Trouble(Arc<Mutex<Option<(ClientError, String)>>>);
+pub struct LastFailure(Arc<Mutex<Option<String>>>);
 
-impl Trouble {
-    /// Notes what librdkafka reported.
-    pub fn note(&self, error: ClientError, reason: &str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((error, reason.to_owned()));
+impl LastFailure {
+    /// Notes a line of librdkafka's log, if it is about a connection that failed. Its errors name
+    /// only the number of brokers that are down.
+    pub fn note(&self, fac: &str, message: &str) {
+        if fac == "FAIL" {
+            let message = message.rsplit_once("]: ").map_or(message, |(_, rest)| rest);
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(message.to_owned());
+        }
     }
 
-    fn last(&self) -> Option<(ClientError, String)> {
+    /// Its words.
+    pub fn words(&self) -> Option<String> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -40,20 +48,20 @@ impl Trouble {
     }
 }
 
-/// Says what librdkafka says, in our log, and remembers the last trouble.
+/// Says what librdkafka says, in our log, and remembers the last failure.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
-    trouble: Trouble,
+    failure: LastFailure,
 }
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
         log(level, fac, message);
+        self.failure.note(fac, message);
     }
 
     fn error(&self, error: ClientError, reason: &str) {
         tracing::debug!("kafka: {error}: {reason}");
-        self.trouble.note(error, reason);
     }
 
     fn stats(&self, _: Statistics) {}
@@ -110,57 +118,38 @@ pub fn log(level: RDKafkaLogLevel, fac: &str, message: &str) {
     }
 }
 
-/// Whether an error means that we are not let in, which no waiting mends.
-pub fn is_refusal(error: &ClientError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::Authentication
-                | RDKafkaErrorCode::SaslAuthenticationFailed
-                | RDKafkaErrorCode::SSL
-                | RDKafkaErrorCode::TopicAuthorizationFailed
-                | RDKafkaErrorCode::GroupAuthorizationFailed
-                | RDKafkaErrorCode::ClusterAuthorizationFailed
-                | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
-        )
-    )
-}
-
 /// A client for questions, connected: waits for the broker up to `timeout`.
 pub fn connect(
     broker: &BrokerSettings,
     timeout: Duration,
     stop: &Stop,
 ) -> Result<AdminClient<Context>, KafkaError> {
-    let context = Context::default();
-    let trouble = context.trouble.clone();
-    // An admin client does not tell why it has no connection; a producer does.
-    let probe: BaseProducer<Context> = broker
-        .client(&[])
-        .create_with_context(context)
-        .map_err(KafkaError::Settings)?;
+    let probe = Probe::new(broker, &[])?;
     let begun = Instant::now();
     let mut said = false;
+    let mut hung_up = false;
     loop {
         let left = timeout.saturating_sub(begun.elapsed());
-        let error = match probe
-            .client()
-            .fetch_metadata(None, PATIENCE.min(left.max(PAUSE)))
-        {
-            Ok(_) => {
-                return broker
-                    .client(&[])
-                    .create_with_context(Context::default())
-                    .map_err(KafkaError::Settings);
-            }
-            Err(error) => error,
+        let Err(error) = probe.try_once(left.clamp(PAUSE, PATIENCE / 2)) else {
+            return broker
+                .client(&[])
+                .create_with_context(Context::default())
+                .map_err(KafkaError::Settings);
         };
-        probe.poll(Duration::ZERO);
-        let (error, problem) = trouble
-            .last()
-            .unwrap_or_else(|| (error.clone(), error.to_string()));
+        let words = probe.failure.words();
+        let mut reason = words.as_deref().and_then(Reason::read);
+        // Only at the first time: it costs a second, and the answer does not change.
+        let is_news = reason == Some(Reason::Untrusted)
+            || reason == Some(Reason::HungUp) && !std::mem::replace(&mut hung_up, true);
+        if is_news {
+            reason = reason.map(|reason| look_closer(broker, reason));
+        }
         let bootstrap = broker.bootstrap.clone();
-        if is_refusal(&error) {
+        let problem = match reason {
+            Some(reason) => reason.remedy().to_owned(),
+            None => words.unwrap_or_else(|| reason::words(&error)),
+        };
+        if reason.is_some_and(Reason::is_permanent) || reason::is_refusal(&error) {
             return Err(KafkaError::Refused { bootstrap, problem });
         }
         if begun.elapsed() + PAUSE >= timeout {
@@ -178,6 +167,87 @@ pub fn connect(
             return Err(KafkaError::Stopped);
         }
     }
+}
+
+/// A connection that is tried. An admin client does not tell why it has none; a producer does.
+struct Probe {
+    client: BaseProducer<Context>,
+    failure: LastFailure,
+}
+
+impl Probe {
+    /// With `others` in the place of the user's own options.
+    fn new(broker: &BrokerSettings, others: &[(&str, &str)]) -> Result<Self, KafkaError> {
+        let context = Context::default();
+        let failure = context.failure.clone();
+        let mut config = broker.client(&[]);
+        for (name, value) in others {
+            config.set(*name, *value);
+        }
+        let client = config
+            .create_with_context(context)
+            .map_err(KafkaError::Settings)?;
+        Ok(Probe { client, failure })
+    }
+
+    /// Asks the broker for what it has. Where that fails, the reason comes soon after.
+    fn try_once(&self, patience: Duration) -> Result<(), ClientError> {
+        let answer = self.client.client().fetch_metadata(None, patience);
+        if let Err(error) = answer {
+            let begun = Instant::now();
+            while self.failure.words().is_none() && begun.elapsed() < PAUSE {
+                self.client.poll(Duration::from_millis(20));
+            }
+            self.client.poll(Duration::ZERO);
+            return Err(error);
+        }
+        Ok(())
+    }
+}
+
+/// Tells reasons apart for which librdkafka has the same words, by another try. It sends no
+/// password: it only shakes hands.
+fn look_closer(broker: &BrokerSettings, reason: Reason) -> Reason {
+    let only_tls = ("security.protocol", "ssl");
+    match reason {
+        Reason::Untrusted => {
+            let any_name = ("ssl.endpoint.identification.algorithm", "none");
+            match shakes_hands(broker, &[only_tls, any_name]) {
+                true => Reason::WrongName,
+                false => Reason::Untrusted,
+            }
+        }
+        Reason::HungUp if !broker.has_tls() => {
+            let any_certificate = ("enable.ssl.certificate.verification", "false");
+            match shakes_hands(broker, &[only_tls, any_certificate]) {
+                true => Reason::TlsWanted,
+                false => Reason::HungUp,
+            }
+        }
+        Reason::HungUp => {
+            let no_tls = ("security.protocol", "plaintext");
+            match shakes_hands(broker, &[no_tls]) {
+                true => Reason::NoTls,
+                false => Reason::HungUp,
+            }
+        }
+        reason => reason,
+    }
+}
+
+/// Whether the broker speaks with us with these options.
+fn shakes_hands(broker: &BrokerSettings, others: &[(&str, &str)]) -> bool {
+    let Ok(probe) = Probe::new(broker, others) else {
+        return false;
+    };
+    if probe.try_once(PATIENCE / 2).is_ok() {
+        return true;
+    }
+    // What comes after the handshake may fail: that is another question.
+    let words = probe.failure.words().unwrap_or_default();
+    ["in state APIVERSION_QUERY", "in state UP", "in state AUTH"]
+        .iter()
+        .any(|state| words.contains(state))
 }
 
 /// Asks librdkafka until there is an answer, up to `patience`. A partition that was just made, or
@@ -203,7 +273,7 @@ pub fn until_answered<T>(
     loop {
         match step() {
             Err(KafkaError::Client { action, source })
-                if begun.elapsed() <= patience && !is_refusal(&source) =>
+                if begun.elapsed() <= patience && !reason::is_refusal(&source) =>
             {
                 tracing::debug!("cannot {action} yet: {source}");
             }
@@ -246,6 +316,7 @@ pub fn wait<T>(future: impl Future<Output = T>) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rdkafka::error::RDKafkaErrorCode;
 
     #[test]
     fn a_partition_without_a_leader_is_asked_again_and_a_refusal_is_not() {

@@ -1,4 +1,5 @@
 //! What can go wrong with a broker.
+use crate::reason;
 use mattebox_engine::{StartError, address::MASK};
 use mattebox_store::{StoreError, journal::JournalError};
 use rdkafka::error::KafkaError as ClientError;
@@ -19,14 +20,23 @@ pub enum KafkaError {
         problem: String,
     },
     /// The broker does not let us in.
-    #[error(
-        "the broker at {bootstrap} refuses us: {problem}: check the user, the password and the certificates (--kafka-...)"
-    )]
+    #[error("no connection to the broker at {bootstrap}: {problem}")]
     Refused {
         /// Where.
         bootstrap: String,
-        /// What it said.
+        /// Why, and what to do.
         problem: String,
+    },
+    /// The broker does not allow the user to do something.
+    #[error(
+        "the broker does not allow this user to {action} ({})",
+        reason::words(source)
+    )]
+    Denied {
+        /// What was tried, as a verb.
+        action: String,
+        /// What librdkafka said.
+        source: ClientError,
     },
     /// librdkafka does not take a setting.
     #[error("{}: check --kafka-option and the other settings of the broker", without_value(.0))]
@@ -40,7 +50,7 @@ pub enum KafkaError {
         problem: String,
     },
     /// Another process took this one's place, or the broker refuses its work for good.
-    #[error("cannot {action}: {source}")]
+    #[error("cannot {action}: {}", reason::words(source))]
     Client {
         /// What was tried, as a verb.
         action: String,
@@ -119,7 +129,10 @@ impl KafkaError {
     /// For `map_err`: says what was tried.
     pub fn client(action: impl Into<String>) -> impl FnOnce(ClientError) -> KafkaError {
         let action = action.into();
-        move |source| KafkaError::Client { action, source }
+        move |source| match reason::is_denied(&source) {
+            true => KafkaError::Denied { action, source },
+            false => KafkaError::Client { action, source },
+        }
     }
 
     /// The exit code of the process.
@@ -130,6 +143,7 @@ impl KafkaError {
             KafkaError::Start(error) => error.exit_code(),
             KafkaError::Stopped => 130,
             KafkaError::Refused { .. }
+            | KafkaError::Denied { .. }
             | KafkaError::Topic { .. }
             | KafkaError::Client { .. }
             | KafkaError::Gap { .. }

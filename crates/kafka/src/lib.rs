@@ -6,6 +6,7 @@
 //! * [`settings`]: the checked settings of all of them.
 //! * [`topics`]: whether a topic is there, making it, and what it takes.
 //! * [`topic_id`]: the id that a broker gives a topic. The only file with `unsafe` code.
+//! * `reason`: what is wrong, read from librdkafka's words, and what to do.
 //! * `record`: a message as a record of the wire formats.
 //! * [`letters`]: records that cannot be frames, and where they go.
 //! * [`dead_letters`]: looking at them, and sending them again.
@@ -19,6 +20,7 @@ pub mod client;
 pub mod dead_letters;
 pub mod error;
 pub mod letters;
+mod reason;
 pub mod record;
 pub mod settings;
 pub mod topic_id;

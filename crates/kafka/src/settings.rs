@@ -4,7 +4,7 @@ use mattebox_engine::{FrameSettings, address::Secret, trace::TraceSettings};
 use mattebox_media::source::{CameraSource, SourceOptions};
 use mattebox_store::OnExisting;
 use mattebox_wire::{StartAt, Wire};
-use rdkafka::ClientConfig;
+use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 /// A broker and a topic, and how to speak to the one about the other.
@@ -32,6 +32,8 @@ impl BrokerSettings {
     pub fn client(&self, ours: &[(&str, &str)]) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.bootstrap);
+        // The reason why a connection failed is among these lines.
+        config.set_log_level(RDKafkaLogLevel::Info);
         config.set("client.id", "mattebox");
         // Reconnects soon after a short absence of the broker.
         config.set("reconnect.backoff.max.ms", "2000");
@@ -42,6 +44,12 @@ impl BrokerSettings {
             config.set(name, value.reveal());
         }
         config
+    }
+
+    /// Whether connections are encrypted.
+    pub fn has_tls(&self) -> bool {
+        self.option("security.protocol")
+            .is_some_and(|protocol| protocol.to_ascii_lowercase().ends_with("ssl"))
     }
 
     /// What the user set for a property of librdkafka, if anything.
@@ -149,12 +157,16 @@ pub struct WorkerSettings {
     pub dead_window: usize,
     /// How often offsets are committed.
     pub commit_interval: Duration,
+    /// With many cameras they are committed more seldom, so that states do not fill the network.
+    pub bounds_states: bool,
     /// Files are on the disk before their offsets are committed.
     pub fsync: bool,
     /// Where results go.
     pub sink: WorkerSink,
     /// What is asked of each frame.
     pub frame: FrameSettings,
+    /// The file with the settings of single cameras.
+    pub camera_settings: Option<PathBuf>,
     /// What happens to a file that is there.
     pub on_existing: OnExisting,
     /// What happens when records are gone.

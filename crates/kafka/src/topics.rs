@@ -2,7 +2,7 @@
 use super::{
     KafkaError,
     client::{self, Context},
-    letters,
+    letters, reason,
     topic_id::{TopicState, topic_id},
 };
 use rdkafka::{
@@ -46,6 +46,12 @@ pub fn partitions(admin: &AdminClient<Context>, topic: &str) -> Result<Option<i3
     let metadata = client::metadata(admin, Some(topic), PATIENCE)
         .map_err(KafkaError::client(format!("ask for topic {topic}")))?;
     let found = metadata.topics().iter().find(|t| t.name() == topic);
+    if let Some(code) = found.and_then(|t| t.error()) {
+        let error = ClientError::MetadataFetch(code.into());
+        if reason::is_denied(&error) {
+            return Err(KafkaError::client(format!("ask for topic {topic}"))(error));
+        }
+    }
     Ok(found
         .filter(|t| t.error().is_none())
         .map(|t| t.partitions().len() as i32)
@@ -109,7 +115,10 @@ pub fn ensure(admin: &AdminClient<Context>, wanted: &Wanted<'_>) -> Result<i32, 
     let made = client::wait(admin.create_topics([&new], &options))
         .map_err(KafkaError::client(format!("make topic {topic}")))?;
     match made.into_iter().next() {
-        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | Some(Ok(_)) | None => {}
+        Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) | None => {}
+        Some(Ok(_)) => {
+            tracing::info!(topic, partitions = wanted.partitions, "topic made");
+        }
         Some(Err((_, code))) if is_passing(code) => {
             return Err(KafkaError::client(format!("make topic {topic}"))(
                 ClientError::AdminOp(code),
@@ -126,7 +135,6 @@ pub fn ensure(admin: &AdminClient<Context>, wanted: &Wanted<'_>) -> Result<i32, 
             });
         }
     }
-    tracing::info!(topic, partitions = wanted.partitions, "topic made");
     // It is made before every broker knows of it.
     let begun = Instant::now();
     loop {
@@ -233,7 +241,7 @@ pub fn setting(
     let topics = [&ResourceSpecifier::Topic(topic)];
     let described = match client::wait(admin.describe_configs(topics, &options)) {
         Ok(described) => described,
-        Err(error) if client::is_refusal(&error) => return Ok(None),
+        Err(error) if reason::is_refusal(&error) => return Ok(None),
         Err(error) => return Err(cannot()(error)),
     };
     match described.into_iter().next() {

@@ -49,8 +49,8 @@ pub trait Page: Send + Sync + 'static {
     /// Adds its numbers in Prometheus' text format.
     fn metrics(&self, text: &mut Text);
 
-    /// Whether it does its work.
-    fn is_ready(&self) -> bool;
+    /// Why it does not do its work, a sentence for each reason. Without one it is ready.
+    fn troubles(&self) -> Vec<String>;
 }
 
 /// Everything that a page tells, and what every process does.
@@ -110,8 +110,8 @@ pub fn page_metrics(text: &mut Text) {
     struct Nothing;
     impl Page for Nothing {
         fn metrics(&self, _: &mut Text) {}
-        fn is_ready(&self) -> bool {
-            true
+        fn troubles(&self) -> Vec<String> {
+            Vec::new()
         }
     }
     let settings = ViewSettings {
@@ -138,9 +138,13 @@ fn numbers(page: Arc<dyn Page>) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route(
             "/readyz",
-            get(async move || match ready.is_ready() {
-                true => (StatusCode::OK, "ready\n"),
-                false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+            get(async move || match &ready.troubles()[..] {
+                [] => (StatusCode::OK, "ready\n".to_owned()),
+                troubles => {
+                    let lines = troubles.iter().map(|trouble| format!("- {trouble}\n"));
+                    let text = format!("not ready:\n{}", lines.collect::<String>());
+                    (StatusCode::SERVICE_UNAVAILABLE, text)
+                }
             }),
         )
 }
@@ -177,8 +181,9 @@ mod tests {
         fn metrics(&self, text: &mut Text) {
             text.sample("a_total", &[], 1.0);
         }
-        fn is_ready(&self) -> bool {
-            self.0.load(Relaxed)
+        fn troubles(&self) -> Vec<String> {
+            let full = (!self.0.load(Relaxed)).then(|| "the disk is full".to_owned());
+            full.into_iter().collect()
         }
     }
 
@@ -205,7 +210,11 @@ mod tests {
             "{metrics}"
         );
         assert!(ask(address, "/healthz").starts_with("HTTP/1.1 200"));
-        assert!(ask(address, "/readyz").starts_with("HTTP/1.1 503"));
+        let troubled = ask(address, "/readyz");
+        assert!(
+            troubled.starts_with("HTTP/1.1 503") && troubled.contains("- the disk is full\n"),
+            "{troubled}"
+        );
         page.0.store(true, Relaxed);
         assert!(ask(address, "/readyz").starts_with("HTTP/1.1 200"));
         assert!(ask(address, "/else").starts_with("HTTP/1.1 404"));

@@ -227,7 +227,7 @@ impl Page for Site {
         self.own_metrics(text);
     }
 
-    fn is_ready(&self) -> bool {
-        self.numbers.is_ready()
+    fn troubles(&self) -> Vec<String> {
+        self.numbers.troubles()
     }
 }

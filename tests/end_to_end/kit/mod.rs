@@ -43,6 +43,7 @@ pub(crate) use broker::{
     Broker,
     client::{Client, Isolation, Record, Stored},
     launcher,
+    operator::AUTHORIZER,
 };
 pub(crate) use collector::{Collector, Told, hex, one, text};
 pub(crate) use disk::SmallDisk;

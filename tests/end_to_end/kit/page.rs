@@ -21,8 +21,8 @@ pub(crate) struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// Starts a command and waits until it says where its page is. `--view=127.0.0.1:0` is to be
-    /// among its arguments.
+    /// Starts a command and waits until it says where its page is. `--view=127.0.0.1:0` or
+    /// `--metrics=127.0.0.1:0` is to be among its arguments.
     pub(crate) fn start(bench: &'a Bench, mut command: Command, log: &str) -> Self {
         command
             .stdout(Stdio::null())
@@ -34,20 +34,32 @@ impl<'a> Page<'a> {
             log: log.to_owned(),
             address: String::new(),
         };
-        page.until("its address", |page| page.said("live page at http://"));
+        page.until("its address", |page| page.said(" at http://127.0.0.1:"));
         let text = page.text();
-        let rest = text.split("live page at ").nth(1).expect("the address");
-        page.address = rest
-            .split_whitespace()
-            .next()
-            .expect("the address")
-            .trim_end_matches('/')
-            .to_owned();
+        let (_, rest) = text
+            .split_once(" at http://127.0.0.1:")
+            .expect("it is there");
+        let port = rest.split(['/', ' ', '\n']).next().expect("the port");
+        page.address = format!("http://127.0.0.1:{port}");
         page
     }
 
     fn text(&self) -> String {
         String::from_utf8_lossy(&self.bench.read(&self.log)).into_owned()
+    }
+
+    /// How many lines of the log have a text.
+    pub(crate) fn lines_with(&self, text: &str) -> usize {
+        let log = self.text();
+        log.lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// Why it is not ready; `None` when it is.
+    pub(crate) fn troubles(&self) -> Option<String> {
+        match self.get("/readyz") {
+            (200, _) => None,
+            (_, body) => Some(String::from_utf8_lossy(&body).into_owned()),
+        }
     }
 
     /// Whether the log has a text.

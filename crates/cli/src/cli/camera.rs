@@ -7,7 +7,7 @@ use crate::{
 };
 use clap::{ArgMatches, Args};
 use indicatif::MultiProgress;
-use mattebox_engine::{StartError, Watch, stop::Stop};
+use mattebox_engine::{StartError, stop::Stop};
 use mattebox_kafka::{
     KafkaError,
     camera::{Camera, report::Report},
@@ -51,9 +51,10 @@ pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<Exi
             .map(|address| {
                 serve(
                     address,
-                    Arc::new(CameraPage(Watch {
-                        cameras: watch.cameras.clone(),
-                    })),
+                    Arc::new(CameraPage {
+                        watch: camera.watch(),
+                        troubles: camera.troubles(),
+                    }),
                 )
             })
             .transpose()?;

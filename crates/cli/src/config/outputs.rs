@@ -116,6 +116,7 @@ pub(super) fn check_worker(
     reads.frame(&s.frame);
     reads.view(&resolved.layer.view);
     reads.kafka(&resolved.layer.kafka);
+    reads.file("the settings of cameras", s.camera_settings.as_ref());
     let outputs = Outputs {
         check,
         inputs: reads.done(),

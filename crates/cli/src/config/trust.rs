@@ -28,6 +28,10 @@ const TABLE: &[(&str, Trust)] = &[
     ("background", Near(is_near_background, READS)),
     ("buffer_frames", Any),
     ("camera_id", Any),
+    (
+        "camera_settings",
+        Named("it names a file, and that names pictures that are shown"),
+    ),
     ("commit_interval", Any),
     ("connect_timeout", Any),
     ("dead_share", Any),

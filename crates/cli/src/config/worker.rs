@@ -81,9 +81,13 @@ impl WorkerCommand {
                 .integer("dead_window", l.dead_window, 1, 1_000_000)?
                 .unwrap_or(100) as usize,
             commit_interval: commit_interval(&check, &l.commit_interval, &sink)?,
+            // Results in a topic come with the commit, and an interval that is asked for is kept.
+            bounds_states: matches!(sink, WorkerSink::Directory(_))
+                && check.0.of("commit_interval") == Origin::Default,
             fsync: l.fsync.unwrap_or(false),
             sink,
             frame,
+            camera_settings: l.camera_settings.as_ref().map(Into::into),
             on_existing,
             on_gap: match check.given("on_gap", &l.on_gap)? {
                 "continue" => OnGap::Continue,

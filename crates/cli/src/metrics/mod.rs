@@ -9,6 +9,7 @@ use mattebox_engine::{
     latency::Latency,
     stages::{Stage, StageClock},
     status::Status,
+    troubles::{Cause, Troubles},
 };
 use mattebox_kafka::{
     camera, watch,
@@ -109,6 +110,29 @@ fn away<'a>(text: &mut Text, name: &str, sources: impl Iterator<Item = (&'a str,
     }
 }
 
+/// What cannot be done at the moment.
+fn troubles(text: &mut Text, name: &str, troubles: &Troubles) {
+    text.family(
+        name,
+        "gauge",
+        "What cannot be done at the moment, by cause: broker, topic, output, dead-letters, state, \
+         camera (no frame of so many cameras comes through). /readyz says it in words.",
+    );
+    for cause in Cause::ALL {
+        text.sample(
+            name,
+            &[("cause", cause.name())],
+            troubles.count(cause) as f64,
+        );
+    }
+}
+
+/// A reason why a process is not ready, unless it has begun.
+fn unless(has_begun: bool, why: &str) -> Vec<String> {
+    let reason = (!has_begun).then(|| why.to_owned());
+    reason.into_iter().collect()
+}
+
 fn stages(text: &mut Text, name: &str, clock: &StageClock) {
     text.family(name, "counter", "CPU time by stage.");
     for stage in Stage::ALL {
@@ -125,6 +149,7 @@ pub struct WorkerPage(pub Arc<Numbers>);
 
 impl Page for WorkerPage {
     fn metrics(&self, text: &mut Text) {
+        troubles(text, "mattebox_worker_troubles", &self.0.troubles);
         let cameras: Vec<(String, Arc<worker::CameraNumbers>)> = self.0.cameras();
         counters(
             text,
@@ -204,6 +229,18 @@ impl Page for WorkerPage {
                 ),
             ],
         );
+        let name = "mattebox_worker_camera_clock_behind_seconds";
+        text.family(
+            name,
+            "gauge",
+            "With --max-age: how old the youngest frames of a camera are when they arrive. Far from \
+             0 its clock is off.",
+        );
+        for (camera, n) in &cameras {
+            if let Some(seconds) = n.clock_behind_s() {
+                text.sample(name, &[("camera", camera)], seconds);
+            }
+        }
         dropped(
             text,
             "mattebox_worker_frames_dropped_total",
@@ -319,8 +356,15 @@ impl Page for WorkerPage {
         );
     }
 
-    fn is_ready(&self) -> bool {
-        self.0.is_ready.load(Relaxed)
+    fn troubles(&self) -> Vec<String> {
+        let has_begun = self.0.is_ready.load(Relaxed);
+        unless(
+            has_begun,
+            "it waits for the broker, for the topic or for the group",
+        )
+        .into_iter()
+        .chain(self.0.troubles.current())
+        .collect()
     }
 }
 
@@ -402,11 +446,10 @@ impl Page for RunPage {
         stages(text, "mattebox_run_stage_cpu_seconds_total", &self.clock);
     }
 
-    fn is_ready(&self) -> bool {
-        self.watch
-            .cameras
-            .iter()
-            .any(|(_, n)| n.written.load(Relaxed) + n.skipped.load(Relaxed) > 0)
+    fn troubles(&self) -> Vec<String> {
+        let mut cameras = self.watch.cameras.iter();
+        let has_begun = cameras.any(|(_, n)| n.written.load(Relaxed) + n.skipped.load(Relaxed) > 0);
+        unless(has_begun, "no frame is written yet")
     }
 }
 
@@ -448,28 +491,42 @@ impl Page for ViewPage {
         );
     }
 
-    fn is_ready(&self) -> bool {
-        self.0.is_ready()
+    fn troubles(&self) -> Vec<String> {
+        unless(
+            self.0.is_ready(),
+            "it waits for the broker or for the topic",
+        )
     }
 }
 
 /// What `mattebox camera` tells.
-pub struct CameraPage(pub Watch<camera::CameraNumbers>);
+pub struct CameraPage {
+    /// What is counted of its cameras.
+    pub watch: Watch<camera::CameraNumbers>,
+    /// What cannot be done at the moment.
+    pub troubles: Arc<Troubles>,
+}
 
 impl Page for CameraPage {
     fn metrics(&self, text: &mut Text) {
         let cameras: Vec<_> = self
-            .0
+            .watch
             .cameras
             .iter()
             .map(|(camera, n)| (camera.to_string(), n.clone()))
             .collect();
+        troubles(text, "mattebox_camera_troubles", &self.troubles);
         counters(
             text,
             "counter",
             "camera",
             &cameras,
             &[
+                (
+                    "mattebox_camera_frames_late_total",
+                    "Frames that came more than an interval of --fps after their time. They are published.",
+                    |n| get(&n.late),
+                ),
                 (
                     "mattebox_camera_frames_captured_total",
                     "Frames that the source gave.",
@@ -505,11 +562,9 @@ impl Page for CameraPage {
         dropped(
             text,
             "mattebox_camera_frames_dropped_total",
-            "Frames that were dropped, by reason: late (more than an interval after their time), buffer (the broker was away for longer than \
-             --buffer-frames), stopped.",
+            "Frames that were dropped, by reason: buffer (the broker was away for longer than --buffer-frames), stopped.",
             &cameras,
             &[
-                ("late", |n| get(&n.dropped_late)),
                 ("buffer", |n| get(&n.dropped_buffer)),
                 ("stopped", |n| get(&n.dropped_stopped)),
             ],
@@ -547,11 +602,13 @@ impl Page for CameraPage {
         );
     }
 
-    fn is_ready(&self) -> bool {
-        self.0
-            .cameras
-            .iter()
-            .any(|(_, n)| n.published.load(Relaxed) > 0)
+    fn troubles(&self) -> Vec<String> {
+        let mut cameras = self.watch.cameras.iter();
+        let has_begun = cameras.any(|(_, n)| n.published.load(Relaxed) > 0);
+        unless(has_begun, "no frame is published yet")
+            .into_iter()
+            .chain(self.troubles.current())
+            .collect()
     }
 }
 

@@ -13,7 +13,8 @@ const HEAD: &str = "\
 |---|---|
 | `/metrics` | all numbers, in Prometheus' text format |
 | `/healthz` | 200 while the process runs |
-| `/readyz` | 200 when it does its work, else 503: a run has written a frame, a worker has joined its group, a camera has published a frame |
+| `/readyz` | 200 when it does its work: a run has written a frame, a worker has joined its group, a camera has published a frame. 503 else, with a line for each reason, also later on: \
+the broker does not answer, files, states, offsets or dead letters cannot be written, or each of the last 30 frames of a camera is late, refused or dead |
 
 The same numbers are printed at the end, with `--json` for machines. Latencies are histograms, in seconds: `_bucket` with
 the label `le`, `_sum` and `_count`. Records without a usable camera id count under `camera=\"(others)\"`. Alerts and a dashboard: [operations](../guide/operations.md).
@@ -72,7 +73,11 @@ fn page() -> String {
         |text| WorkerPage(Arc::default()).metrics(text),
     );
     section(&mut page, "Camera", "Label: `camera`.", |text| {
-        CameraPage(Watch { cameras: vec![] }).metrics(text)
+        let page = CameraPage {
+            watch: Watch { cameras: vec![] },
+            troubles: Arc::default(),
+        };
+        page.metrics(text)
     });
     section(&mut page, "View", "Label: `camera`.", |text| {
         ViewPage(Arc::default()).metrics(text)

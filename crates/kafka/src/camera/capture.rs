@@ -31,6 +31,11 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// The longest wait.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// A late frame weighs as much as so many that are not: for a while, one of twenty is too many.
+const LATE_WEIGHT: u64 = 20;
+/// The weight of late frames at which it is said that a source does not keep up.
+const MANY_LATE: u64 = 10 * LATE_WEIGHT;
+
 /// One camera of the process.
 pub(super) struct Capture<'a> {
     shared: &'a Shared,
@@ -49,6 +54,8 @@ pub(super) struct Capture<'a> {
     said: HashSet<String>,
     /// Frames that its ring was given.
     frames: u64,
+    /// Grows with each late frame, and shrinks with each other one.
+    late: u64,
     last: Timestamp,
 }
 
@@ -109,6 +116,7 @@ impl<'a> Capture<'a> {
             live: false,
             said: HashSet::new(),
             frames: 0,
+            late: 0,
             last: Timestamp(i64::MIN),
         }
     }
@@ -294,6 +302,8 @@ impl<'a> Capture<'a> {
     /// Counts a picture that cannot be published, and says why, once for each reason.
     fn refuse(&mut self, reason: &'static str, problem: &str) {
         self.numbers().unreadable(reason);
+        self.shared
+            .lost(self.index, &format!("not readable ({reason})"));
         match self.said.insert(reason.to_owned()) {
             true => {
                 tracing::error!(camera = %self.what.camera, "a picture is left out ({reason}): {problem}; others like it are only counted")
@@ -410,20 +420,36 @@ impl<'a> Capture<'a> {
     }
 
     /// Waits for a picture's tick. False if it is not to be published: it is counted.
-    fn is_due(&self, pace: Option<&mut Pace>) -> bool {
+    fn is_due(&mut self, pace: Option<&mut Pace>) -> bool {
         let wait = match pace.map(|pace| pace.frame(Instant::now())) {
             None => return true,
-            Some(Due::Late) => {
-                count(&self.numbers().dropped_late);
-                return false;
+            Some(Due::Late(_)) => {
+                count(&self.numbers().late);
+                self.late += LATE_WEIGHT;
+                self.tell_of_late_frames();
+                return true;
             }
-            Some(Due::In(wait)) => wait,
+            Some(Due::In(wait)) => {
+                self.late = self.late.saturating_sub(1);
+                wait
+            }
         };
         let stopped = !wait.is_zero() && self.stop.wait(wait);
         if stopped {
             count(&self.numbers().dropped_stopped);
         }
         !stopped
+    }
+
+    /// Says once that a source does not keep up: single late frames are only counted.
+    fn tell_of_late_frames(&mut self) {
+        if self.late >= MANY_LATE && self.said.insert("late".to_owned()) {
+            tracing::warn!(
+                camera = %self.what.camera,
+                "its frames come more slowly than --fps: the source, or this machine, gives no \
+                 more; what comes is published at once, and counted as late"
+            );
+        }
     }
 
     /// Puts a frame into the queue of its camera. False if nothing more is wanted.

@@ -1,7 +1,10 @@
 //! What the broker answers: each frame that it has, and each that it refuses.
 use super::shared::Shared;
-use crate::client;
-use mattebox_engine::trace::Span;
+use crate::{
+    client::{self, LastFailure},
+    reason,
+};
+use mattebox_engine::{trace::Span, troubles::Cause};
 use rdkafka::{
     ClientContext, Message, Statistics,
     config::RDKafkaLogLevel,
@@ -30,17 +33,25 @@ pub(super) struct Sent {
 /// Counts what the client reports, on the client's own thread.
 pub(super) struct Deliveries {
     pub(super) shared: Arc<Shared>,
+    pub(super) failure: LastFailure,
 }
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
         client::log(level, fac, message);
+        self.failure.note(fac, message);
     }
 
     fn error(&self, error: ClientError, reason: &str) {
         tracing::debug!("kafka: {error}: {reason}");
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-            self.shared.link.is_lost(reason);
+            let why = reason::why(&self.failure.words().unwrap_or_default());
+            let bootstrap = &self.shared.bootstrap;
+            let what = format!(
+                "the broker at {bootstrap} does not answer: {why}; frames wait, and the newest are \
+                 kept"
+            );
+            self.shared.troubles.note(Cause::Broker, &what);
         }
     }
 
@@ -51,7 +62,9 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
     type DeliveryOpaque = Box<Sent>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
-        let numbers = &self.shared.cameras[sent.camera].numbers;
+        let known = &self.shared.cameras[sent.camera];
+        let numbers = &known.numbers;
+        let troubles = &self.shared.troubles;
         match result {
             Ok(message) => {
                 numbers.published.fetch_add(1, Relaxed);
@@ -65,7 +78,9 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
                 numbers.latency.add(sent.taken);
                 sent.whole.became("published");
                 sent.span.place(message.partition(), message.offset());
-                self.shared.link.is_there();
+                numbers.streak.came_through(known.camera.as_str(), troubles);
+                troubles.over(Cause::Broker);
+                troubles.over(Cause::Topic);
             }
             Err((error, _)) => {
                 sent.span.fail(error.to_string());
@@ -91,27 +106,36 @@ impl Shared {
             return;
         }
         known.numbers.failed.fetch_add(1, Relaxed);
-        let text = code.map_or_else(|| error.to_string(), |code| code.to_string());
+        let words = reason::words(error);
+        let what = format!("frames are not published to topic {}: {words}", self.topic);
+        let why = format!("refused ({words})");
+        self.lost(camera, &why);
+        let is_gone = matches!(
+            code,
+            Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition)
+        );
+        if is_gone {
+            self.is_topic_gone.store(true, Relaxed);
+        }
+        if is_gone || reason::is_denied(error) {
+            // No camera's frames arrive there.
+            return self.troubles.note(Cause::Topic, &what);
+        }
         let mut said = known
             .numbers
             .refusal
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if said.as_ref() != Some(&text) {
-            let remedy = match code {
-                Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
-                    ": raise message.max.bytes of the topic, or make frames smaller: --max-width, --jpeg-quality"
-                }
-                Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
-                    ": this user must be allowed to write to the topic"
-                }
-                Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
-                    ": the topic is gone; it is made at the start only"
-                }
-                _ => "",
-            };
-            tracing::error!(camera = %known.camera, "a frame is not published ({text}){remedy}");
-            *said = Some(text);
+        if said.as_ref() != Some(&what) {
+            tracing::error!(camera = %known.camera, "{what}");
+            *said = Some(what);
         }
+    }
+
+    /// A frame of a camera came to nothing. `why` completes "each of the last frames is ...".
+    pub(super) fn lost(&self, camera: usize, why: &str) {
+        let known = &self.cameras[camera];
+        let streak = &known.numbers.streak;
+        streak.lost(known.camera.as_str(), why, &self.troubles);
     }
 }

@@ -12,7 +12,7 @@
 //! * [`pace`]: when a frame is due; [`rate`]: how many frames a picture becomes that passes through as it is.
 //! * [`encoded`]: a frame in the queue of its camera. A full queue of a live camera loses its oldest.
 //! * [`publisher`]: hands them to the client, in turn; [`record`]: what a frame looks like in the topic.
-//! * [`deliveries`]: what the broker answers; [`link`]: whether it is there at all.
+//! * [`deliveries`]: what the broker answers.
 //!
 //! Around it:
 //!
@@ -23,7 +23,6 @@
 mod capture;
 mod deliveries;
 mod encoded;
-mod link;
 mod numbers;
 mod pace;
 mod publisher;
@@ -37,8 +36,9 @@ mod sizes;
 pub use numbers::{CameraNumbers, Failure};
 
 use super::{
-    KafkaError, client,
-    topics::{self, Wanted},
+    KafkaError,
+    client::{self, Context},
+    topics,
 };
 use crate::settings::CameraSettings;
 use capture::Capture;
@@ -49,14 +49,19 @@ use mattebox_engine::{
     stages,
     stop::Stop,
     trace::Tracer,
+    troubles::Troubles,
 };
 use publisher::Publisher;
+use rdkafka::admin::AdminClient;
 use report::{Measured, Report};
 use shared::{Known, Shared};
 use sizes::Sizes;
 use std::{
     collections::HashMap,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread,
     time::Instant,
 };
@@ -75,6 +80,7 @@ pub struct Camera {
     sizes: Sizes,
     partitions: i32,
     shared: Arc<Shared>,
+    admin: AdminClient<Context>,
 }
 
 impl Camera {
@@ -83,15 +89,9 @@ impl Camera {
         let tracer = Tracer::open(settings.trace.as_ref(), "camera").map_err(StartError::Trace)?;
         let broker = &settings.broker;
         let admin = client::connect(broker, settings.source.connect_timeout, &stop)?;
-        let wanted = Wanted {
-            name: &broker.topic,
-            partitions: settings.partitions,
-            replication_factor: settings.replication_factor,
-            config: Vec::new(),
-        };
         let (partitions, sizes) =
             client::until_answered(settings.source.connect_timeout, &stop, || {
-                let partitions = topics::ensure(&admin, &wanted)?;
+                let partitions = topics::ensure(&admin, &publisher::wanted(&settings))?;
                 Ok((partitions, Sizes::ask(&admin, broker)?))
             })?;
         let queue = QueueSettings {
@@ -113,7 +113,10 @@ impl Camera {
         let shared = Shared {
             cameras: settings.cameras.iter().map(|c| known(&c.camera)).collect(),
             queues,
-            link: link::Link::new(&broker.bootstrap),
+            bootstrap: broker.bootstrap.clone(),
+            topic: broker.topic.clone(),
+            is_topic_gone: AtomicBool::new(false),
+            troubles: Arc::default(),
             tracer,
         };
         Ok(Camera {
@@ -122,6 +125,7 @@ impl Camera {
             sizes,
             partitions,
             shared: Arc::new(shared),
+            admin,
             settings,
         })
     }
@@ -138,6 +142,11 @@ impl Camera {
         }
     }
 
+    /// What cannot be done at the moment, to be read while the cameras run.
+    pub fn troubles(&self) -> Arc<Troubles> {
+        self.shared.troubles.clone()
+    }
+
     /// Runs until every source has ended or it was stopped, and what was captured is published.
     pub fn run(self) -> Result<Report, KafkaError> {
         let Camera {
@@ -147,13 +156,14 @@ impl Camera {
             sizes,
             partitions,
             shared,
+            admin,
         } = self;
         let names: Vec<_> = settings.cameras.iter().map(|c| c.camera.clone()).collect();
         let next = resume::next_numbers(&settings.broker, partitions, &names, &stop)?;
         for (camera, next) in names.iter().zip(&next).filter(|(_, next)| **next > 0) {
             tracing::info!(%camera, frame = next, "the camera goes on after the last frame of it in the topic");
         }
-        let publisher = Publisher::new(&settings, shared.clone(), sizes, next)?;
+        let publisher = Publisher::new(&settings, shared.clone(), sizes, next, admin)?;
         let cpu = || stages::process_cpu() + stages::children_cpu();
         let begun = Instant::now();
         let cpu_before = cpu();

@@ -1,6 +1,6 @@
 //! What is counted of one camera.
 use mattebox_engine::watch::{Progress, ProgressSource};
-use mattebox_engine::{latency::Latency, status::Status};
+use mattebox_engine::{latency::Latency, status::Status, troubles::Streak};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -18,8 +18,8 @@ pub struct CameraNumbers {
     pub published: AtomicU64,
     /// Those of them that went as they were in the source.
     pub passed_through: AtomicU64,
-    /// Frames dropped because they came more than an interval after their time.
-    pub dropped_late: AtomicU64,
+    /// Frames that came more than an interval after their time, and are published all the same.
+    pub late: AtomicU64,
     /// Frames dropped because newer ones needed their place while the broker did not take them.
     pub dropped_buffer: AtomicU64,
     /// Frames dropped because the process was stopped.
@@ -44,6 +44,8 @@ pub struct CameraNumbers {
     pub(super) warned_of_size: AtomicBool,
     /// The last refusal that was said, so that it is said once.
     pub(super) refusal: Mutex<Option<String>>,
+    /// Frames in a row that came to nothing.
+    pub(super) streak: Streak,
 }
 
 /// Why a camera ended before its time.
@@ -58,9 +60,7 @@ pub struct Failure {
 impl CameraNumbers {
     /// Frames dropped, for whatever reason.
     pub fn dropped(&self) -> u64 {
-        self.dropped_late.load(Relaxed)
-            + self.dropped_buffer.load(Relaxed)
-            + self.dropped_stopped.load(Relaxed)
+        self.dropped_buffer.load(Relaxed) + self.dropped_stopped.load(Relaxed)
     }
 
     /// Frames that wait in the ring or are on their way to the broker.

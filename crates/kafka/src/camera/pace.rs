@@ -1,7 +1,10 @@
 //! When a frame of a source that has no time of its own is due: the steady clock of `--fps`.
 use std::time::{Duration, Instant};
 
-/// Ticks of a camera. The n-th is n intervals after the first, however long anything before took: nothing adds up.
+/// Ticks of a camera. The n-th is n intervals after the first, however long anything before took:
+/// nothing adds up. A frame that comes more than an interval after its tick is published at once,
+/// and the ticks begin again with it: a source or a machine that cannot keep up publishes what it
+/// has, and one that was held up for a moment does not chase its clock.
 #[derive(Debug)]
 pub(super) struct Pace {
     fps: f64,
@@ -11,13 +14,13 @@ pub(super) struct Pace {
     ticks: u64,
 }
 
-/// What becomes of a frame.
+/// When a frame is published.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Due {
-    /// It is published after this wait.
+    /// After this wait.
     In(Duration),
-    /// It came more than an interval after its tick. The tick is over.
-    Late,
+    /// At once: it came so long after its tick, more than an interval.
+    Late(Duration),
 }
 
 impl Pace {
@@ -39,10 +42,12 @@ impl Pace {
             + Duration::try_from_secs_f64(self.ticks as f64 / self.fps).unwrap_or(Duration::ZERO);
         self.ticks += 1;
         let late = now.saturating_duration_since(due);
-        match late.as_secs_f64() * self.fps > 1.0 {
-            true => Due::Late,
-            false => Due::In(due.saturating_duration_since(now)),
+        if late.as_secs_f64() * self.fps > 1.0 {
+            self.start = Some(now);
+            self.ticks = 1;
+            return Due::Late(late);
         }
+        Due::In(due.saturating_duration_since(now))
     }
 }
 
@@ -64,7 +69,10 @@ mod tests {
                     now += wait;
                     through.push(now - begun);
                 }
-                Due::Late => late += 1,
+                Due::Late(_) => {
+                    late += 1;
+                    through.push(now - begun);
+                }
             }
         }
         (through, late)
@@ -82,14 +90,27 @@ mod tests {
     }
 
     #[test]
-    fn late_frames_are_dropped_until_the_clock_is_reached_again() {
+    fn after_a_pause_the_clock_begins_again_and_no_frame_is_lost() {
         let mut work = vec![Duration::from_millis(1); 30];
         work[10] = Duration::from_millis(450);
         let (through, late) = simulate(10.0, &work);
-        assert_eq!((through.len(), late), (27, 3));
-        // Those after the pause are where they would have been without it.
-        assert_eq!(through[through.len() - 1].as_millis(), 1 + 2900);
-        assert!(through.is_sorted());
+        assert_eq!((through.len(), late), (30, 1));
+        // The tenth came at 901 ms, the next 450 ms later instead of 100.
+        assert_eq!(through[10].as_millis(), 901 + 450);
+        let intervals = through[10..].windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(intervals.into_iter().all(|i| i.as_millis() == 100));
+    }
+
+    #[test]
+    fn a_source_slower_than_its_clock_publishes_all_that_it_has() {
+        for percent in [101, 130, 200, 550] {
+            let work = vec![Duration::from_millis(percent); 200];
+            let (through, late) = simulate(10.0, &work);
+            assert_eq!(through.len(), 200);
+            let last = through[199].as_millis();
+            assert_eq!(last, u128::from(200 * percent), "none waits");
+            assert!(late > 0, "{percent}");
+        }
     }
 
     #[test]
@@ -101,10 +122,13 @@ mod tests {
             pace.frame(begun + Duration::from_millis(199)),
             Due::In(Duration::ZERO)
         );
-        assert_eq!(pace.frame(begun + Duration::from_millis(301)), Due::Late);
         assert_eq!(
-            pace.frame(begun + Duration::from_millis(290)),
-            Due::In(Duration::from_millis(10))
+            pace.frame(begun + Duration::from_millis(301)),
+            Due::Late(Duration::from_millis(101))
+        );
+        assert_eq!(
+            pace.frame(begun + Duration::from_millis(390)),
+            Due::In(Duration::from_millis(11))
         );
     }
 

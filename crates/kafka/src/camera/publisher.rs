@@ -6,21 +6,32 @@ use super::{
     shared::Shared,
     sizes::Sizes,
 };
-use crate::{KafkaError, settings::CameraSettings};
+use crate::{
+    KafkaError,
+    client::{Context, LastFailure},
+    settings::CameraSettings,
+    topics::{self, Wanted},
+};
 use mattebox_core::frame::FrameNumber;
-use mattebox_engine::queues::{QueueId, Work};
+use mattebox_engine::{
+    queues::{QueueId, Work},
+    troubles::Cause,
+};
 use rdkafka::{
+    admin::AdminClient,
     error::RDKafkaErrorCode,
     producer::{BaseRecord, Producer, ThreadedProducer},
 };
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long a frame waits for space in the client before it is tried again.
 const RETRY_DELAY: Duration = Duration::from_millis(50);
+/// How often it is looked whether a topic is there that the broker does not know.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// The client's own buffer. It holds a few frames of each camera at a time; this bound is for very large ones.
 const MOST_KIB: &str = "262144";
 
@@ -33,6 +44,9 @@ pub(super) struct Publisher<'a> {
     /// Each camera's next frame number. A number is given when the client takes the frame, so that frames dropped before leave no gap.
     next: Vec<u64>,
     scratch: Vec<u8>,
+    admin: AdminClient<Context>,
+    /// When it was last looked whether the topic is there.
+    last_look: Option<Instant>,
 }
 
 impl<'a> Publisher<'a> {
@@ -41,6 +55,7 @@ impl<'a> Publisher<'a> {
         shared: Arc<Shared>,
         sizes: Sizes,
         next: Vec<u64>,
+        admin: AdminClient<Context>,
     ) -> Result<Self, KafkaError> {
         let producer = producer(settings, &shared, &sizes)?;
         Ok(Publisher {
@@ -50,6 +65,8 @@ impl<'a> Publisher<'a> {
             producer,
             next,
             scratch: Vec::new(),
+            admin,
+            last_look: None,
         })
     }
 
@@ -63,10 +80,39 @@ impl<'a> Publisher<'a> {
             // Frames are encoded when they come: nothing can be prepared.
             let Work::Process(turn) = work else { continue };
             let camera = by_queue.get(&turn.id).copied().unwrap_or_default();
+            self.follow_topic();
             self.publish(camera, &turn.frame)?;
         }
         shared.queues.wait_drained();
         Ok(())
+    }
+
+    /// Makes the topic again if it was deleted while frames were published to it.
+    fn follow_topic(&mut self) {
+        let is_gone = self.shared.is_topic_gone.swap(false, Relaxed);
+        if !is_gone
+            || self
+                .last_look
+                .is_some_and(|at| at.elapsed() < LOOK_INTERVAL)
+        {
+            return;
+        }
+        self.last_look = Some(Instant::now());
+        let topic = &self.settings.broker.topic;
+        match topics::ensure(&self.admin, &wanted(self.settings)) {
+            Ok(partitions) => {
+                tracing::warn!(
+                    topic,
+                    partitions,
+                    "the topic was deleted while frames were published to it, and is there again: \
+                     frames in between are lost and counted as failed"
+                );
+            }
+            Err(error) => self
+                .shared
+                .troubles
+                .note(Cause::Topic, &format!("{error}; frames are lost")),
+        }
     }
 
     fn publish(&mut self, camera: usize, frame: &Encoded) -> Result<(), KafkaError> {
@@ -91,6 +137,7 @@ impl<'a> Publisher<'a> {
             .check(&known.camera, &known.numbers, body.size(&known.camera))
         {
             known.numbers.failed.fetch_add(1, Relaxed);
+            shared.lost(camera, "larger than the topic takes");
             span.fail("it is larger than the topic takes");
             shared.queues.done(known.queue);
             self.scratch = scratch;
@@ -144,6 +191,16 @@ impl<'a> Publisher<'a> {
     }
 }
 
+/// The topic of the frames, as it is made.
+pub(super) fn wanted(settings: &CameraSettings) -> Wanted<'_> {
+    Wanted {
+        name: &settings.broker.topic,
+        partitions: settings.partitions,
+        replication_factor: settings.replication_factor,
+        config: Vec::new(),
+    }
+}
+
 fn producer(
     settings: &CameraSettings,
     shared: &Arc<Shared>,
@@ -167,10 +224,13 @@ fn producer(
         ("message.max.bytes", &most),
         ("batch.size", &batch),
         ("queue.buffering.max.kbytes", MOST_KIB),
+        // A topic that was deleted is noticed after this time.
+        ("topic.metadata.propagation.max.ms", "5000"),
     ]);
     config
         .create_with_context(Deliveries {
             shared: shared.clone(),
+            failure: LastFailure::default(),
         })
         .map_err(KafkaError::Settings)
 }

@@ -44,6 +44,8 @@ pub struct CameraReport {
     pub published: u64,
     /// Frames that went as they were in the source.
     pub passed_through: u64,
+    /// Frames that came more than an interval after their time.
+    pub late: u64,
     /// Frames dropped.
     pub dropped: Dropped,
     /// Frames that could not be read or encoded, or that the broker refused.
@@ -74,8 +76,6 @@ pub struct CameraReport {
 /// Dropped frames by reason.
 #[derive(Debug, Serialize)]
 pub struct Dropped {
-    /// They came more than an interval after their time.
-    pub late: u64,
     /// Newer ones needed their place while the broker did not take them.
     pub buffer: u64,
     /// The process was stopped.
@@ -111,8 +111,8 @@ impl Report {
                     captured: n.captured.load(Relaxed),
                     published,
                     passed_through: n.passed_through.load(Relaxed),
+                    late: n.late.load(Relaxed),
                     dropped: Dropped {
-                        late: n.dropped_late.load(Relaxed),
                         buffer: n.dropped_buffer.load(Relaxed),
                         stopped: n.dropped_stopped.load(Relaxed),
                     },
@@ -188,7 +188,7 @@ impl fmt::Display for Report {
                 c.captured,
                 c.published,
                 c.passed_through,
-                c.dropped.late,
+                c.late,
                 c.dropped.buffer,
                 c.dropped.stopped,
                 c.failed,

@@ -1,11 +1,12 @@
 //! What the threads of a process of cameras share.
-use super::{CameraNumbers, encoded::Encoded, link::Link};
+use super::{CameraNumbers, encoded::Encoded};
 use mattebox_core::frame::CameraId;
 use mattebox_engine::{
     queues::{CameraQueues, QueueId},
     trace::Tracer,
+    troubles::Troubles,
 };
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 /// One camera, as all threads know it.
 #[derive(Debug)]
@@ -24,6 +25,10 @@ pub(super) struct Shared {
     pub(super) cameras: Vec<Known>,
     /// The frames that wait to be published. Of a live camera the oldest goes when its queue is full.
     pub(super) queues: CameraQueues<Encoded>,
-    pub(super) link: Link,
+    pub(super) bootstrap: String,
+    pub(super) topic: String,
+    /// The broker does not know the topic any more.
+    pub(super) is_topic_gone: AtomicBool,
+    pub(super) troubles: Arc<Troubles>,
     pub(super) tracer: Tracer,
 }

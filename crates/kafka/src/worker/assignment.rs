@@ -119,12 +119,12 @@ impl Assignment {
     }
 
     /// Other members of the group whose frames are made with other settings, by host.
-    pub(super) fn members_with_other_settings(&self, settings: &WorkerSettings) -> Vec<String> {
-        self.consumer.members_with_other_settings(settings)
+    pub(super) fn members_with_other_settings(&self, group: &str) -> Vec<String> {
+        self.consumer.members_with_other_settings(group)
     }
 
     /// Begins to read partitions that were taken.
-    pub(super) fn start(&self, ranges: &[PartitionRange]) -> Result<(), KafkaError> {
+    pub(super) fn start(&mut self, ranges: &[PartitionRange]) -> Result<(), KafkaError> {
         self.consumer.assign(ranges)?;
         if !ranges.is_empty() {
             let at: Vec<String> = ranges
@@ -216,6 +216,12 @@ impl Assignment {
             partition.set_paused(false);
             self.consumer.resume(id);
         }
+    }
+
+    /// Whether the record that has come now was published just now.
+    pub(super) fn take_live(&mut self, id: i32) -> bool {
+        let partition = self.partitions.get_mut(&id);
+        partition.is_some_and(Partition::take_live)
     }
 
     /// A partition of this assignment.

@@ -13,11 +13,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// States that are stored in a second, at most: 4 MB before they are compressed.
+const STATES_PER_SECOND: f64 = 70.0;
+/// However many cameras there are: after a crash this much is done again.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(30);
+
 /// The checkpoints of all partitions of the assignment, at most one for each.
 #[derive(Debug)]
 pub(super) struct Checkpoints {
     numbers: Arc<Numbers>,
     interval: Duration,
+    /// With many cameras the interval is longer, so that their states do not fill the network.
+    bounds_states: bool,
+    /// States that were asked for since the checkpoints before.
+    states: usize,
     /// When checkpoints are put again.
     next: Instant,
     partitions: BTreeMap<i32, Offsets>,
@@ -73,10 +82,13 @@ impl Checkpoint {
 }
 
 impl Checkpoints {
-    pub(super) fn new(interval: Duration, numbers: Arc<Numbers>) -> Self {
+    /// Checkpoints at an interval. With `bounds_states` it is longer where many states are stored.
+    pub(super) fn new(interval: Duration, bounds_states: bool, numbers: Arc<Numbers>) -> Self {
         Checkpoints {
             numbers,
             interval,
+            bounds_states,
+            states: 0,
             next: Instant::now() + interval,
             partitions: BTreeMap::new(),
         }
@@ -105,7 +117,16 @@ impl Checkpoints {
 
     /// The next checkpoints are put an interval from now.
     pub(super) fn schedule(&mut self, now: Instant) {
-        self.next = now + self.interval;
+        let states = std::mem::take(&mut self.states);
+        self.next = now + self.interval_for(states);
+    }
+
+    fn interval_for(&self, states: usize) -> Duration {
+        let pause = Duration::from_secs_f64(states as f64 / STATES_PER_SECOND);
+        match self.bounds_states {
+            true => self.interval.max(pause.min(LONGEST_INTERVAL)),
+            false => self.interval,
+        }
     }
 
     /// Whether a partition has something to be committed that is not on its way to the broker.
@@ -129,6 +150,7 @@ impl Checkpoints {
             return;
         };
         let expected = cameras.len();
+        self.states += expected;
         let states = Arc::new(Mutex::new(HashMap::new()));
         let names = cameras.iter().map(|touched| touched.camera.clone());
         let names: HashSet<CameraId> = names.collect();
@@ -228,7 +250,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     fn checkpoints() -> Checkpoints {
-        let mut checkpoints = Checkpoints::new(Duration::from_secs(1), Arc::default());
+        let mut checkpoints = Checkpoints::new(Duration::from_secs(1), false, Arc::default());
         checkpoints.begin(0, 1, 10);
         checkpoints
     }
@@ -350,5 +372,14 @@ mod tests {
         assert!(!checkpoints.is_drained(&partition));
         checkpoints.committed(position(1, 11));
         assert!(checkpoints.is_drained(&partition) && checkpoints.is_idle(0));
+    }
+
+    #[test]
+    fn with_many_cameras_the_interval_grows_to_a_bound() {
+        let interval = Duration::from_secs(2);
+        let checkpoints = |bounds| Checkpoints::new(interval, bounds, Arc::default());
+        let seconds = |states| checkpoints(true).interval_for(states).as_secs();
+        assert_eq!([0, 100, 1000, 100_000].map(seconds), [2, 2, 14, 30]);
+        assert_eq!(checkpoints(false).interval_for(1000), interval);
     }
 }

@@ -8,19 +8,31 @@ use super::{
     offset_committer::add_offset,
     partition_range::{self, PartitionRange},
 };
-use crate::{KafkaError, client, settings::WorkerSettings};
+use crate::{KafkaError, reason, settings::WorkerSettings};
 use crossbeam_channel::Sender;
-use mattebox_engine::stop::Stop;
+use mattebox_engine::{
+    stop::Stop,
+    troubles::{Cause, Troubles},
+};
 use rdkafka::{
     Offset, TopicPartitionList,
-    consumer::{CommitMode, Consumer, RebalanceProtocol},
+    consumer::{CommitMode, Consumer, RebalanceProtocol, base_consumer::PartitionQueue},
     error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode},
-    message::OwnedMessage,
+    message::{BorrowedMessage, OwnedMessage},
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 /// How long the question for the members of the group may take.
 const GROUP_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the client may hold of all partitions together, in KiB.
+const QUEUED_KIB: i32 = 32 << 10;
+/// Records that are taken before the group is heard.
+const MAX_IN_A_ROW: usize = 32;
+
+fn detach(answer: KafkaResult<BorrowedMessage<'_>>) -> KafkaResult<OwnedMessage> {
+    answer.map(|message| message.detach())
+}
 
 /// The answer of a poll.
 pub(super) enum Polled {
@@ -37,29 +49,40 @@ pub(super) enum Polled {
 }
 
 /// The name by which the members of a group know each other's settings.
-pub(super) fn client_id(settings: &WorkerSettings) -> String {
-    let hash = settings.frame.hash().unwrap_or_default();
-    format!("mattebox-{}", hash.get(..12).unwrap_or(&hash))
+fn client_id(settings_hash: &str) -> String {
+    format!("mattebox-{settings_hash}")
 }
 
 /// The consumer of the topic of frames.
 pub(super) struct FrameConsumer {
     member: Arc<GroupMember>,
     topic: String,
+    /// Says with which settings this worker began.
+    client_id: String,
     bootstrap: String,
-    /// The broker does not answer at the moment.
-    is_cut_off: bool,
+    troubles: Arc<Troubles>,
+    events: Sender<Event>,
+    /// The records of each partition that is read. They are taken in turn: librdkafka's one queue
+    /// holds those of the first partitions before those of the last.
+    queues: VecDeque<(i32, PartitionQueue<ConsumerEvents>)>,
+    /// Records that were taken since the consumer's own queue was looked at.
+    in_a_row: usize,
 }
 
 impl FrameConsumer {
-    /// A consumer that has not joined the group yet.
+    /// A consumer that has not joined the group yet, of a topic with so many partitions.
     pub(super) fn new(
         settings: &WorkerSettings,
+        settings_hash: &str,
+        partitions: i32,
         numbers: &Arc<Numbers>,
         events: Sender<Event>,
     ) -> Result<Self, KafkaError> {
         let topic = settings.broker.topic.clone();
-        let client_id = client_id(settings);
+        let share = (QUEUED_KIB / partitions.max(1)).clamp(64, 4096);
+        let queued_kib = share.to_string();
+        let fetched = (share.min(1024) << 10).to_string();
+        let client_id = client_id(settings_hash);
         let mut ours = vec![
             ("client.id", client_id.as_str()),
             ("group.id", settings.group.as_str()),
@@ -73,9 +96,10 @@ impl FrameConsumer {
             // others.
             ("session.timeout.ms", "10000"),
             ("heartbeat.interval.ms", "2000"),
-            // The client's queue is bounded in bytes, not in records.
-            ("queued.max.messages.kbytes", "16384"),
-            ("fetch.message.max.bytes", "4194304"),
+            // The client's queues are bounded in bytes, not in records. A larger record is taken all
+            // the same.
+            ("queued.max.messages.kbytes", &queued_kib),
+            ("fetch.message.max.bytes", &fetched),
             ("fetch.wait.max.ms", "100"),
             ("fetch.error.backoff.ms", "100"),
             ("topic.metadata.refresh.interval.ms", "30000"),
@@ -91,12 +115,17 @@ impl FrameConsumer {
             .map_err(KafkaError::Settings)?;
         // librdkafka calls this with its queue locked, so that it must not wait. A full channel
         // wakes the main loop anyway, which then polls until the queue is empty.
-        member.set_nonempty_callback(move || drop(events.try_send(Event::ConsumerReady)));
+        let to_loop = events.clone();
+        member.set_nonempty_callback(move || drop(to_loop.try_send(Event::ConsumerReady)));
         Ok(FrameConsumer {
             member: Arc::new(member),
             topic,
+            client_id,
             bootstrap: settings.broker.bootstrap.clone(),
-            is_cut_off: false,
+            troubles: numbers.troubles.clone(),
+            events,
+            queues: VecDeque::new(),
+            in_a_row: 0,
         })
     }
 
@@ -112,19 +141,23 @@ impl FrameConsumer {
         &self.member
     }
 
-    /// Takes what the consumer's queue holds next, without waiting.
+    /// Takes what the consumer's queues hold next, without waiting.
     pub(super) fn poll(&mut self) -> Result<Polled, KafkaError> {
         loop {
+            let has_waited = self.in_a_row >= MAX_IN_A_ROW;
+            let mut answer = match has_waited {
+                true => None,
+                false => self.next_of_partitions(),
+            };
+            self.in_a_row += 1;
             let events = self.member.context();
-            events.take_called();
-            match self.member.poll(Duration::ZERO) {
-                Some(Ok(message)) => {
-                    let message = message.detach();
-                    if std::mem::take(&mut self.is_cut_off) {
-                        tracing::info!("the broker is back");
-                    }
-                    return Ok(Polled::Record(message));
-                }
+            if answer.is_none() {
+                self.in_a_row = 0;
+                events.take_called();
+                answer = self.member.poll(Duration::ZERO).map(detach);
+            }
+            match answer {
+                Some(Ok(message)) => return Ok(Polled::Record(message)),
                 Some(Err(ClientError::PartitionEOF(partition))) => {
                     return Ok(Polled::End(partition));
                 }
@@ -138,10 +171,36 @@ impl FrameConsumer {
                 Some(Err(error)) => self.explain(error)?,
                 None if events.has_rebalance() => return Ok(Polled::Rebalance),
                 // It has served statistics, and there may be records behind them.
-                None if events.take_called() => {}
+                None if events.take_called() || has_waited => {}
                 None => return Ok(Polled::Nothing),
             }
         }
+    }
+
+    /// Takes what a partition has, each in its turn.
+    fn next_of_partitions(&mut self) -> Option<KafkaResult<OwnedMessage>> {
+        for _ in 0..self.queues.len() {
+            self.queues.rotate_left(1);
+            let answer = self
+                .queues
+                .back()
+                .and_then(|(_, queue)| queue.poll(Duration::ZERO));
+            if let Some(answer) = answer {
+                return Some(detach(answer));
+            }
+        }
+        None
+    }
+
+    /// Gives a partition a queue of its own.
+    fn split(&mut self, partition: i32) {
+        let Some(mut queue) = self.member.split_partition_queue(&self.topic, partition) else {
+            return;
+        };
+        let events = self.events.clone();
+        queue.set_nonempty_callback(move || drop(events.try_send(Event::ConsumerReady)));
+        self.queues.retain(|(id, _)| *id != partition);
+        self.queues.push_back((partition, queue));
     }
 
     /// Tells what is wrong. An error: no waiting mends it.
@@ -150,20 +209,27 @@ impl FrameConsumer {
             ClientError::MessageConsumptionFatal(_) => {
                 return Err(KafkaError::client("go on reading")(error));
             }
-            error if client::is_refusal(&error) => {
+            error if reason::is_denied(&error) => {
+                return Err(KafkaError::client(format!("read topic {}", self.topic))(
+                    error,
+                ));
+            }
+            error if reason::is_refusal(&error) => {
                 return Err(KafkaError::Refused {
                     bootstrap: self.bootstrap.clone(),
-                    problem: error.to_string(),
+                    problem: reason::words(&error),
                 });
             }
             ClientError::MessageConsumption(
                 RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure,
             ) => {
-                if !std::mem::replace(&mut self.is_cut_off, true) {
-                    tracing::warn!("the broker does not answer: waiting for it");
-                }
+                let words = self.member.context().last_failure().unwrap_or_default();
+                let why = reason::why(&words);
+                let bootstrap = &self.bootstrap;
+                let what = format!("the broker at {bootstrap} does not answer: {why}");
+                self.troubles.note(Cause::Broker, &what);
             }
-            error => tracing::warn!("kafka: {error}"),
+            error => tracing::warn!("kafka: {}", reason::words(&error)),
         }
         Ok(())
     }
@@ -174,17 +240,17 @@ impl FrameConsumer {
     }
 
     /// Other members of the group whose frames are made with other settings, by host.
-    pub(super) fn members_with_other_settings(&self, settings: &WorkerSettings) -> Vec<String> {
-        let ours = client_id(settings);
+    pub(super) fn members_with_other_settings(&self, group: &str) -> Vec<String> {
+        let ours = &self.client_id;
         let groups = self
             .member
             .client()
-            .fetch_group_list(Some(&settings.group), GROUP_TIMEOUT);
+            .fetch_group_list(Some(group), GROUP_TIMEOUT);
         let Ok(groups) = groups else {
             return Vec::new();
         };
         let members = groups.groups().iter().flat_map(|group| group.members());
-        let is_other = |id: &str| id.starts_with("mattebox-") && id != ours;
+        let is_other = |id: &str| id.starts_with("mattebox-") && id != *ours;
         members
             .filter(|member| is_other(member.client_id()))
             .map(|member| format!("{} ({})", member.client_host(), member.client_id()))
@@ -222,7 +288,8 @@ impl FrameConsumer {
     }
 
     /// Begins to read partitions.
-    pub(super) fn assign(&self, ranges: &[PartitionRange]) -> Result<(), KafkaError> {
+    pub(super) fn assign(&mut self, ranges: &[PartitionRange]) -> Result<(), KafkaError> {
+        ranges.iter().for_each(|range| self.split(range.partition));
         let list = self.starts(ranges.iter());
         let assigned = match self.member.rebalance_protocol() {
             RebalanceProtocol::Cooperative => self.member.incremental_assign(&list),
@@ -257,7 +324,7 @@ impl FrameConsumer {
     }
 
     /// Stops reading partitions, for others to read them.
-    pub(super) fn unassign(&self, partitions: &[i32]) {
+    pub(super) fn unassign(&mut self, partitions: &[i32]) {
         let mut list = TopicPartitionList::new();
         partitions.iter().for_each(|partition| {
             list.add_partition(&self.topic, *partition);
@@ -265,6 +332,7 @@ impl FrameConsumer {
         if let Err(error) = unassign(&self.member, &list) {
             tracing::debug!("{error}");
         }
+        self.queues.retain(|(id, _)| !partitions.contains(id));
     }
 
     /// Reads no records of a partition until [`FrameConsumer::resume`].

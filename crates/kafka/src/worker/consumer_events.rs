@@ -1,6 +1,7 @@
 //! What librdkafka tells a consumer: rebalances, statistics, errors.
 use super::numbers::Numbers;
-use crate::client::log;
+use crate::client::{LastFailure, log};
+use mattebox_engine::troubles::Cause;
 use rdkafka::{
     ClientContext, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
@@ -33,6 +34,7 @@ pub(super) enum Rebalance {
 /// finished and committed. librdkafka calls this within `poll`, on the thread of the main loop.
 pub(super) struct ConsumerEvents {
     numbers: Arc<Numbers>,
+    failure: LastFailure,
     topic: String,
     rebalances: Mutex<VecDeque<Rebalance>>,
     /// `poll` has called this, so that the queue may hold more although `poll` returned nothing.
@@ -45,6 +47,7 @@ impl ConsumerEvents {
     pub(super) fn new(topic: String, numbers: Arc<Numbers>) -> Self {
         ConsumerEvents {
             numbers,
+            failure: LastFailure::default(),
             topic,
             rebalances: Mutex::default(),
             was_called: AtomicBool::new(false),
@@ -69,6 +72,11 @@ impl ConsumerEvents {
             .is_empty()
     }
 
+    /// Why the last connection failed, in librdkafka's words.
+    pub(super) fn last_failure(&self) -> Option<String> {
+        self.failure.words()
+    }
+
     /// Whether librdkafka has called since the last time that this was asked.
     pub(super) fn take_called(&self) -> bool {
         self.was_called.swap(false, Relaxed)
@@ -90,6 +98,7 @@ impl ConsumerEvents {
 impl ClientContext for ConsumerEvents {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
         log(level, fac, message);
+        self.failure.note(fac, message);
     }
 
     fn error(&self, error: ClientError, reason: &str) {
@@ -98,6 +107,10 @@ impl ClientContext for ConsumerEvents {
 
     fn stats(&self, statistics: Statistics) {
         self.was_called.store(true, Relaxed);
+        let mut brokers = statistics.brokers.values();
+        if brokers.any(|broker| broker.nodeid >= 0 && broker.state == "UP") {
+            self.numbers.troubles.over(Cause::Broker);
+        }
         let Some(topic) = statistics.topics.get(&self.topic) else {
             return;
         };

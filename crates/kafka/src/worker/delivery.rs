@@ -13,6 +13,7 @@ use crate::KafkaError;
 use mattebox_core::frame::{CameraId, FrameNumber};
 use mattebox_engine::Rejection;
 use mattebox_engine::latency::age_us;
+use mattebox_engine::troubles::{Cause, Troubles};
 use mattebox_store::CameraState;
 use mattebox_store::journal::JournalError;
 use std::{
@@ -103,6 +104,9 @@ impl Delivery {
             JobOutcome::Stale => {
                 job.span.became("stale");
                 counted.stale.fetch_add(1, Relaxed);
+                self.lost(&job.head.camera, &counted, "older than --max-age");
+                assignment.finish(job.position);
+                return Ok(());
             }
             JobOutcome::Made(result) => {
                 if let Err(rejection) = self.output.take_result(&job, result) {
@@ -127,10 +131,8 @@ impl Delivery {
             JobOutcome::Unnamed(JournalError::Stopped) => return Ok(()),
             JobOutcome::Unnamed(JournalError::Store(error)) => {
                 counted.retries.fetch_add(1, Relaxed);
+                self.not_written(&error.to_string());
                 let partition = job.position.partition;
-                if !self.retries.has(partition) {
-                    tracing::error!(camera = %job.head.camera, partition, "{error}; trying again");
-                }
                 self.retry_later(assignment, partition, Retry::Name(job));
                 return Ok(());
             }
@@ -142,6 +144,7 @@ impl Delivery {
             }
         }
         self.judge(Some(&job.head.camera), &counted, false);
+        counted.came_through(job.head.camera.as_str(), self.troubles());
         assignment.finish(job.position);
         Ok(())
     }
@@ -171,6 +174,10 @@ impl Delivery {
         counted.dead.fetch_add(1, Relaxed);
         numbers.partition(partition).dead.fetch_add(1, Relaxed);
         self.judge(camera, &counted, true);
+        if let Some(camera) = camera {
+            let why = format!("a dead letter ({})", rejected.rejection.code);
+            self.lost(camera, &counted, &why);
+        }
         tracing::debug!(
             camera = camera.map_or("?", CameraId::as_str),
             partition,
@@ -179,7 +186,14 @@ impl Delivery {
             "dead letter: {}",
             rejected.rejection.message
         );
-        match take_dead_letter(self.output.as_mut(), assignment, position, rejected) {
+        let troubles = &self.shared.numbers.troubles;
+        match take_dead_letter(
+            self.output.as_mut(),
+            assignment,
+            position,
+            rejected,
+            troubles,
+        ) {
             Attempt::Done | Attempt::Underway(_) => {}
             Attempt::Failed(retry) => self.retry_later(assignment, position.partition, retry),
         }
@@ -199,14 +213,11 @@ impl Delivery {
             return;
         };
         if let Some(error) = failed {
-            tracing::error!(
-                partition = position.partition,
-                offset = position.offset,
-                "a dead letter did not arrive, trying again: {error}"
-            );
+            not_sent(self.troubles(), &error);
             let retry = Retry::DeadLetter(position, rejected);
             return self.retry_later(assignment, position.partition, retry);
         }
+        self.troubles().over(Cause::DeadLetters);
         assignment.finish(position);
         if let Some(partition) = self.retries.answered(position) {
             resume(assignment, partition);
@@ -221,12 +232,8 @@ impl Delivery {
         bytes: Vec<u8>,
         message: &str,
     ) {
-        let LogPosition {
-            partition, offset, ..
-        } = job.position;
-        if !self.retries.has(partition) {
-            tracing::error!(camera = %job.head.camera, frame = number.0, partition, offset, "{message}; trying again");
-        }
+        self.not_written(message);
+        let partition = job.position.partition;
         let retry = Retry::File { job, number, bytes };
         self.retry_later(assignment, partition, retry);
     }
@@ -247,11 +254,13 @@ impl Delivery {
             output,
             retries,
         } = self;
+        let troubles = shared.numbers.troubles.clone();
+        let had_files = retries.has_files();
         let mut written = Vec::new();
         let mut named = Vec::new();
         let resumed = retries.run(Instant::now(), |retry| match retry {
             Retry::DeadLetter(position, rejected) => {
-                take_dead_letter(output.as_mut(), assignment, position, rejected)
+                take_dead_letter(output.as_mut(), assignment, position, rejected, &troubles)
             }
             Retry::Name(job) => match shared.highest(&job.head.camera) {
                 Ok(_) => {
@@ -259,7 +268,7 @@ impl Delivery {
                     Attempt::Done
                 }
                 Err(error) => {
-                    tracing::warn!(camera = %job.head.camera, "{error}; trying again");
+                    troubles.note(Cause::Output, &is_tried_again(&error.to_string()));
                     Attempt::Failed(Retry::Name(job))
                 }
             },
@@ -269,11 +278,14 @@ impl Delivery {
                     Attempt::Done
                 }
                 Err(error) => {
-                    tracing::warn!(camera = %job.head.camera, frame = number.0, "{error}; trying again");
+                    troubles.note(Cause::Output, &is_tried_again(&error.to_string()));
                     Attempt::Failed(Retry::File { job, number, bytes })
                 }
             },
         });
+        if had_files && !self.retries.has_files() {
+            troubles.over(Cause::Output);
+        }
         for (job, bytes) in written {
             self.frame(assignment, job, JobOutcome::Written { bytes }, false)?;
         }
@@ -320,6 +332,19 @@ impl Delivery {
         states.committed(position.partition, position.offset);
     }
 
+    fn troubles(&self) -> &Troubles {
+        &self.shared.numbers.troubles
+    }
+
+    fn not_written(&self, error: &str) {
+        self.troubles().note(Cause::Output, &is_tried_again(error));
+    }
+
+    /// A frame of a camera came to nothing.
+    fn lost(&self, camera: &CameraId, counted: &CameraNumbers, why: &str) {
+        counted.lost(camera.as_str(), why, self.troubles());
+    }
+
     /// Warns when too many of a camera's last records cannot be frames.
     fn judge(&self, camera: Option<&CameraId>, counted: &CameraNumbers, dead: bool) {
         let s = &self.shared.settings;
@@ -335,12 +360,22 @@ impl Delivery {
     }
 }
 
+fn is_tried_again(error: &str) -> String {
+    format!("{error}; it is tried again, and the frames of its partition wait")
+}
+
+fn not_sent(troubles: &Troubles, error: &str) {
+    let what = format!("a dead letter does not arrive: {error}; it is sent again");
+    troubles.note(Cause::DeadLetters, &what);
+}
+
 /// Gives a dead letter to the output.
 fn take_dead_letter(
     output: &mut dyn Output,
     assignment: &mut Assignment,
     position: LogPosition,
     rejected: RejectedRecord,
+    troubles: &Troubles,
 ) -> Attempt {
     match output.take_dead_letter(position, rejected) {
         Ok(DeadLetterTaken::Held) => {
@@ -350,17 +385,12 @@ fn take_dead_letter(
         Ok(DeadLetterTaken::Sent) => Attempt::Underway(position),
         Err(failed) => {
             let DeadLetterFailed { rejected, error } = *failed;
-            tracing::error!(
-                partition = position.partition,
-                offset = position.offset,
-                "a dead letter cannot be sent, trying again: {error}"
-            );
+            not_sent(troubles, &error.to_string());
             Attempt::Failed(Retry::DeadLetter(position, rejected))
         }
     }
 }
 
 fn resume(assignment: &mut Assignment, partition: i32) {
-    tracing::info!(partition, "what could not be done is done: going on");
     assignment.resume(partition);
 }

@@ -10,6 +10,7 @@ use crate::record::{parent, value_bytes, with_record};
 use mattebox_core::frame::CameraId;
 use mattebox_engine::{
     Rejection,
+    latency::age_us,
     queues::{Pushed, QueueId},
     status::Condition,
     trace::Span,
@@ -20,8 +21,11 @@ use rdkafka::{Message, message::OwnedMessage};
 use std::{
     collections::HashMap,
     sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+/// A clock that is off by less is not worth a word.
+const CLOCK_TOLERANCE: Duration = Duration::from_millis(250);
 
 /// Reads records and knows the cameras of all partitions of the assignment.
 pub(super) struct Ingest {
@@ -127,12 +131,14 @@ impl Ingest {
             .unwrap_or_default()
     }
 
-    /// Reads a record. `recall` gives the state of a camera that is not known yet. Quiet cameras make room for it where
-    /// `are_stored`: no checkpoint with their states is on its way.
+    /// Reads a record, which was published just now if `is_live`. `recall` gives the state of a
+    /// camera that is not known yet. Quiet cameras make room for it where `are_stored`: no
+    /// checkpoint with their states is on its way.
     pub(super) fn take(
         &mut self,
         position: LogPosition,
         record: OwnedMessage,
+        is_live: bool,
         are_stored: bool,
         recall: impl FnOnce(&CameraId, &CameraNumbers) -> Result<CameraState, KafkaError>,
     ) -> Result<Ingested, KafkaError> {
@@ -143,7 +149,12 @@ impl Ingest {
             mattebox_wire::read(r).map(|frame| frame.detach(value))
         });
         match read {
-            Ok(head) => self.accept(position, record, head, span, are_stored, recall),
+            Ok(head) => {
+                if is_live {
+                    self.compare_clocks(&head);
+                }
+                self.accept(position, record, head, span, are_stored, recall)
+            }
             Err(error) => {
                 // The key is a camera's name in most records.
                 let key = record.key().and_then(|key| std::str::from_utf8(key).ok());
@@ -162,6 +173,33 @@ impl Ingest {
             .process(&settings.broker.topic, &settings.group, || parent(record));
         span.place(record.partition(), record.offset());
         span
+    }
+
+    /// Notes what time a camera has, and says once if it is off.
+    fn compare_clocks(&self, head: &FrameHead) {
+        let Some(max_age) = self.shared.settings.max_age else {
+            return;
+        };
+        let clock = &self.shared.numbers.camera(Some(&head.camera)).clock;
+        clock.heard(age_us(head.time), Instant::now());
+        let Some(off) = clock.take_news((max_age / 2).max(CLOCK_TOLERANCE)) else {
+            return;
+        };
+        let seconds = off.unsigned_abs() as f64 / 1e6;
+        let camera = &head.camera;
+        match off > 0 {
+            true => tracing::warn!(
+                %camera,
+                "its youngest frames are {seconds:.1} s old when they arrive: its clock is behind \
+                 this machine's, or they take so long. Their age is judged against the youngest; \
+                 set both clocks by NTP"
+            ),
+            false => tracing::warn!(
+                %camera,
+                "its clock is {seconds:.1} s ahead of this machine's. The age of its frames is \
+                 judged against the youngest; set both clocks by NTP"
+            ),
+        }
     }
 
     fn accept(
@@ -240,7 +278,7 @@ mod tests {
     use mattebox_engine::{FrameSettings, trace::Tracer};
     use mattebox_store::OnExisting;
     use rdkafka::Timestamp;
-    use std::{num::NonZeroUsize, time::Duration};
+    use std::num::NonZeroUsize;
 
     fn ingest() -> Ingest {
         let settings = WorkerSettings {
@@ -254,9 +292,11 @@ mod tests {
             dead_share: 0.5,
             dead_window: 10,
             commit_interval: Duration::from_secs(1),
+            bounds_states: false,
             fsync: false,
             sink: WorkerSink::Topic("results".to_owned()),
             frame: FrameSettings::default(),
+            camera_settings: None,
             on_existing: OnExisting::Skip,
             on_gap: crate::settings::OnGap::Continue,
             on_missing_state: crate::settings::OnMissingState::Restart,
@@ -266,7 +306,7 @@ mod tests {
         };
         let tracer = Tracer::open(None, "worker").unwrap();
         let (events, _) = crossbeam_channel::bounded(1);
-        let shared = Shared::new(settings, Arc::default(), tracer, events);
+        let shared = Shared::new(settings, Arc::default(), tracer, events).unwrap();
         let mut ingest = Ingest::new(Arc::new(shared));
         ingest.begin(0, "id".into());
         ingest
@@ -283,7 +323,9 @@ mod tests {
             offset,
         };
         ingest
-            .take(position, record, false, |_, _| Ok(CameraState::default()))
+            .take(position, record, false, false, |_, _| {
+                Ok(CameraState::default())
+            })
             .unwrap()
     }
 

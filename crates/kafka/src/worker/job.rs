@@ -113,6 +113,8 @@ pub(super) struct EncodedResult {
     pub(super) bytes: Vec<u8>,
     /// Of the picture, in pixels.
     pub(super) size: (u32, u32),
+    /// Tells the settings that it was made with.
+    pub(super) settings: String,
 }
 
 /// A record that cannot be a frame: it becomes a dead letter.

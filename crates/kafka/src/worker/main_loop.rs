@@ -16,12 +16,12 @@ use super::{
     shared::Shared,
     until_end::UntilEnd,
 };
-use crate::KafkaError;
+use crate::{KafkaError, reason};
 use crossbeam_channel::Receiver;
 use mattebox_core::frame::partition_key;
-use mattebox_engine::stop::Stop;
+use mattebox_engine::{stop::Stop, troubles::Cause};
 use mattebox_store::journal::{self, Journal};
-use rdkafka::{Message, message::OwnedMessage};
+use rdkafka::{Message, error::KafkaError as ClientError, message::OwnedMessage};
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
@@ -42,6 +42,8 @@ const TOPIC_INTERVAL: Duration = Duration::from_secs(10);
 const ID_TIMEOUT: Duration = Duration::from_secs(1);
 /// A camera without a record for so long is counted and shown no more by itself.
 const GONE: Duration = Duration::from_secs(3600);
+/// How often it is looked whether the settings of single cameras have changed.
+const SETTINGS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often such cameras are looked for.
 const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// The loop polls this often although too much is in flight: the group takes a member for dead that
@@ -76,6 +78,8 @@ pub(super) struct MainLoop {
     last_topic_check: Instant,
     /// When cameras that are gone were last looked for.
     last_look: Instant,
+    /// When it was last looked whether the settings of single cameras have changed.
+    last_settings: Instant,
     /// The log says already that members of the group have other settings.
     has_told_settings: bool,
     stop: Stop,
@@ -118,7 +122,11 @@ impl MainLoop {
             events: setup.events.clone(),
             assignment: Assignment::new(consumer, numbers.clone()),
             ingest: Ingest::new(shared.clone()),
-            checkpoints: Checkpoints::new(settings.commit_interval, numbers),
+            checkpoints: Checkpoints::new(
+                settings.commit_interval,
+                settings.bounds_states,
+                numbers,
+            ),
             delivery: Delivery::new(shared.clone(), output),
             until,
             threads,
@@ -132,6 +140,7 @@ impl MainLoop {
             last_poll: Instant::now(),
             last_topic_check: Instant::now(),
             last_look: Instant::now(),
+            last_settings: Instant::now(),
             has_told_settings: false,
             stop: setup.stop.clone(),
             abort: setup.abort.clone(),
@@ -158,6 +167,7 @@ impl MainLoop {
             self.check_threads()?;
             self.commit(false)?;
             self.forget_quiet();
+            self.follow_settings();
             if self.last_topic_check.elapsed() >= TOPIC_INTERVAL {
                 self.check_topic(ID_TIMEOUT);
             }
@@ -294,6 +304,15 @@ impl MainLoop {
         &self.shared.numbers
     }
 
+    fn not_recorded(&self, error: &ClientError) {
+        let error = reason::words(error);
+        let what = format!(
+            "what is done cannot be recorded: {error}; it is tried again, and done again after a \
+             restart"
+        );
+        self.numbers().troubles.note(Cause::State, &what);
+    }
+
     fn is_full(&self) -> bool {
         let (records, bytes) = self.assignment.load();
         records >= self.max_records || bytes >= MAX_BYTES
@@ -375,7 +394,8 @@ impl MainLoop {
             ..
         } = self;
         let are_stored = checkpoints.is_idle(position.partition);
-        let ingested = ingest.take(position, record, are_stored, |camera, counted| {
+        let is_live = assignment.take_live(position.partition);
+        let ingested = ingest.take(position, record, is_live, are_stored, |camera, counted| {
             delivery.recall(position, camera, counted)
         })?;
         match ingested {
@@ -447,7 +467,9 @@ impl MainLoop {
                 }
                 self.is_recreated |= answer.is_recreated;
                 if let Some(error) = &answer.failed {
-                    tracing::warn!("offsets could not be recorded, trying again: {error}");
+                    self.not_recorded(error);
+                } else if !answer.taken.is_empty() {
+                    self.numbers().troubles.over(Cause::State);
                 }
                 if !answer.taken.is_empty() {
                     self.committed(&answer.taken);
@@ -585,6 +607,14 @@ impl MainLoop {
         self.assignment.start(&ranges)
     }
 
+    /// Reads the settings of single cameras again when their file changes.
+    fn follow_settings(&mut self) {
+        if self.last_settings.elapsed() >= SETTINGS_INTERVAL {
+            self.last_settings = Instant::now();
+            self.shared.follow_settings();
+        }
+    }
+
     /// Counts and shows cameras no more that had no record for long.
     fn forget_quiet(&mut self) {
         if self.last_look.elapsed() < LOOK_INTERVAL {
@@ -592,14 +622,16 @@ impl MainLoop {
         }
         self.last_look = Instant::now();
         let numbers = &self.shared.numbers;
-        numbers.forget_quiet(GONE);
+        for camera in numbers.forget_quiet(GONE) {
+            numbers.troubles.over_for(&camera);
+        }
         self.shared.cameras.retain(|camera| numbers.knows(camera));
     }
 
     /// Warns where members of one group make their frames with other settings.
     fn warn_of_other_settings(&mut self) {
         let settings = &self.shared.settings;
-        let others = self.assignment.members_with_other_settings(settings);
+        let others = self.assignment.members_with_other_settings(&settings.group);
         if others.is_empty() || std::mem::replace(&mut self.has_told_settings, true) {
             return;
         }

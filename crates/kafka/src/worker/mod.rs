@@ -17,7 +17,7 @@
 //! * [`consumer`]: the member of the group; `consumer_events`: rebalances and statistics of
 //!   librdkafka; `partition_range`: where a partition begins.
 //! * [`ingest`]: a record becomes a frame in a queue or is rejected; [`cameras`]: the cameras of a
-//!   partition; [`job`]: a frame in flight.
+//!   partition; `camera_clock`: how old a frame is; [`job`]: a frame in flight.
 //! * [`processing`]: the threads that process frames; [`shared`]: shared by them and the main loop.
 //! * [`checkpoints`]: places that may be committed, with the camera states of exactly there.
 //! * [`delivery`]: results and dead letters to the output; [`retries`]: steps that failed.
@@ -30,6 +30,7 @@
 //! * `until_end`: `--until end`.
 //! * [`numbers`]: counters; [`report`]: the sums at the end.
 mod assignment;
+mod camera_clock;
 mod cameras;
 mod checkpoints;
 mod consumer;
@@ -95,7 +96,7 @@ use shared::Shared;
 use state_topic::StateTopic;
 use states::States;
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -135,9 +136,9 @@ impl Worker {
         let (to_loop, events) = crossbeam_channel::bounded(MAX_EVENTS);
         let numbers = Arc::new(Numbers::default());
         let tracer = Tracer::open(settings.trace.as_ref(), "worker").map_err(StartError::Trace)?;
-        let shared = Arc::new(Shared::new(settings, numbers, tracer, to_loop));
+        let shared = Arc::new(Shared::new(settings, numbers, tracer, to_loop)?);
         let processors = (0..threads)
-            .map(|_| FrameProcessor::new(&shared.engine, &shared.start()))
+            .map(|_| FrameProcessor::new(&shared.engine, &Arc::new(shared.settings.frame.clone())))
             .collect::<Result<Vec<_>, StartError>>()?;
         let settings = &shared.settings;
         if let WorkerSink::Directory(root) = &settings.sink {
@@ -154,7 +155,13 @@ impl Worker {
             move || end.stop()
         });
         let journal = until_answered(settings.connect_timeout, &stop, || {
-            NamesTopic::open(&admin, settings, &stop, end.clone())
+            NamesTopic::open(
+                &admin,
+                settings,
+                shared.numbers.troubles.clone(),
+                &stop,
+                end.clone(),
+            )
         })?;
         let journal: Arc<dyn Journal> = Arc::new(journal);
         let setup = Setup {
@@ -257,7 +264,13 @@ impl Setup {
         let settings = &self.shared.settings;
         let topic = &settings.broker.topic;
         let numbers = &self.shared.numbers;
-        let consumer = FrameConsumer::new(settings, numbers, self.shared.events.clone())?;
+        let consumer = FrameConsumer::new(
+            settings,
+            &self.shared.settings_hash(),
+            partitions,
+            numbers,
+            self.shared.events.clone(),
+        )?;
         let output = self.open_output(admin, partitions, consumer.member())?;
         consumer.subscribe()?;
         let until = settings
@@ -270,6 +283,7 @@ impl Setup {
     /// A main loop for a topic that was made again, once it is there.
     fn again(&self, threads: usize) -> Result<MainLoop, KafkaError> {
         let settings = &self.shared.settings;
+        self.shared.numbers.is_ready.store(false, Relaxed);
         let admin = client::connect(&settings.broker, settings.connect_timeout, &self.stop)?;
         let partitions = await_topic(&admin, settings, &self.stop)?;
         self.main_loop(admin, partitions, threads)
@@ -386,7 +400,7 @@ fn await_topic(
         match found {
             Ok(Some(partitions)) => return Ok(partitions),
             Ok(None) => {}
-            Err(KafkaError::Client { source, .. }) if !client::is_refusal(&source) => {
+            Err(KafkaError::Client { source, .. }) => {
                 tracing::debug!("cannot ask for topic {topic} yet: {source}");
             }
             Err(error) => return Err(error),

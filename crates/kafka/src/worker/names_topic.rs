@@ -7,12 +7,17 @@
 use crate::{
     KafkaError,
     client::{Context, OnDelivery, again},
+    reason,
     settings::WorkerSettings,
     topics::{self, Wanted},
 };
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use mattebox_core::frame::CameraId;
-use mattebox_engine::{StartError, stop::Stop};
+use mattebox_engine::{
+    StartError,
+    stop::Stop,
+    troubles::{Cause, Troubles},
+};
 use mattebox_store::journal::{CameraBlocks, Entry, Journal, JournalError, JournalLine, LineError};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
@@ -45,6 +50,7 @@ pub(super) struct NamesTopic {
     known: Arc<Known>,
     /// Nothing is waited for any more.
     end: Stop,
+    troubles: Arc<Troubles>,
 }
 
 /// What the reader has read.
@@ -90,6 +96,7 @@ impl NamesTopic {
     pub(super) fn open(
         admin: &AdminClient<Context>,
         settings: &WorkerSettings,
+        troubles: Arc<Troubles>,
         stop: &Stop,
         end: Stop,
     ) -> Result<Self, KafkaError> {
@@ -142,6 +149,7 @@ impl NamesTopic {
             topic,
             producer,
             known,
+            troubles,
             end,
         };
         names.wait_until_read(stop)?;
@@ -185,25 +193,30 @@ impl NamesTopic {
 
     /// Sends a line until the broker has it. Returns its offset.
     fn send(&self, camera: &CameraId, line: &[u8]) -> Result<i64, JournalError> {
-        let mut has_told = false;
+        let mut has_failed = false;
         loop {
             let (writer, answer) = bounded(1);
             let record = BaseRecord::with_opaque_to(&self.topic, Box::new(writer));
             let record = record.partition(0).key(camera.as_str()).payload(line);
             let error = match self.producer.send(record) {
                 Ok(()) => match self.answer(&answer)? {
-                    Ok(offset) => return Ok(offset),
+                    Ok(offset) => {
+                        if has_failed {
+                            self.troubles.over(Cause::State);
+                        }
+                        return Ok(offset);
+                    }
                     Err(error) => error,
                 },
                 Err((error, _)) => error,
             };
-            if !std::mem::replace(&mut has_told, true) {
-                tracing::warn!(
-                    %camera,
-                    "a name cannot be reserved in topic {}, trying again: {error}",
-                    self.topic
-                );
-            }
+            has_failed = true;
+            let what = format!(
+                "a name for camera {camera} cannot be reserved in topic {}: {}; it is tried again",
+                self.topic,
+                reason::words(&error)
+            );
+            self.troubles.note(Cause::State, &what);
             if self.end.wait(POLL_INTERVAL) {
                 return Err(JournalError::Stopped);
             }

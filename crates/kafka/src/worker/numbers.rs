@@ -1,10 +1,12 @@
 //! What is counted while a worker runs, per camera and per partition.
+use super::camera_clock::CameraClock;
 use mattebox_core::frame::CameraId;
 use mattebox_engine::watch::{Progress, ProgressSource};
 use mattebox_engine::{
     cameras::{camera::Counters, faults::Faults, trend::Counted},
     latency::Latency,
     stages::StageClock,
+    troubles::{Streak, Troubles},
 };
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -38,6 +40,8 @@ pub struct Numbers {
     pub topic_recreated: AtomicU64,
     /// What was lost, for viewers.
     pub faults: Arc<Faults>,
+    /// What cannot be done at the moment.
+    pub troubles: Arc<Troubles>,
 }
 
 /// One camera's numbers.
@@ -79,6 +83,9 @@ pub struct CameraNumbers {
     /// When it had its last record, in seconds since 1970.
     seen: AtomicU64,
     recent: Mutex<Recent>,
+    streak: Streak,
+    /// What time the camera has.
+    pub(super) clock: CameraClock,
     /// Codes of dead letters that were told.
     told: Mutex<BTreeSet<&'static str>>,
 }
@@ -140,8 +147,8 @@ impl Numbers {
         }
     }
 
-    /// Counts cameras without a record for so long under [`OTHERS`] from now on.
-    pub(super) fn forget_quiet(&self, quiet: Duration) {
+    /// Counts cameras without a record for so long under [`OTHERS`] from now on. Returns their names.
+    pub(super) fn forget_quiet(&self, quiet: Duration) -> Vec<String> {
         let now = now();
         let mut cameras = lock(&self.cameras);
         let is_quiet = |name: &str, numbers: &CameraNumbers| {
@@ -152,14 +159,15 @@ impl Numbers {
         cameras.retain(|name, numbers| {
             let stays = !is_quiet(name, numbers);
             if !stays {
-                gone.push(numbers.clone());
+                gone.push((name.clone(), numbers.clone()));
             }
             stays
         });
         if !gone.is_empty() {
             let others = cameras.entry(OTHERS.to_owned()).or_default();
-            gone.iter().for_each(|numbers| others.add(numbers));
+            gone.iter().for_each(|(_, numbers)| others.add(numbers));
         }
+        gone.into_iter().map(|(name, _)| name).collect()
     }
 
     /// Whether a camera is counted by itself.
@@ -210,6 +218,12 @@ impl CameraNumbers {
             .add_time(Duration::from_micros(u64::try_from(age_us).unwrap_or(0)));
     }
 
+    /// By how many seconds the camera's clock is behind ours, as far as that is known: with
+    /// `--max-age`.
+    pub fn clock_behind_s(&self) -> Option<f64> {
+        self.clock.behind_us().map(|us| us as f64 / 1e6)
+    }
+
     /// It has a record now.
     pub(super) fn seen(&self) {
         self.seen.store(now(), Relaxed);
@@ -240,6 +254,16 @@ impl CameraNumbers {
             &self.bytes_in,
             &self.bytes_out,
         ]
+    }
+
+    /// A frame of it came to nothing: see [`Streak::lost`].
+    pub(super) fn lost(&self, camera: &str, why: &str, troubles: &Troubles) {
+        self.streak.lost(camera, why, troubles);
+    }
+
+    /// A frame of it came through.
+    pub(super) fn came_through(&self, camera: &str, troubles: &Troubles) {
+        self.streak.came_through(camera, troubles);
     }
 
     /// Whether this is the camera's first dead letter for a reason.

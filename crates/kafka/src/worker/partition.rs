@@ -25,7 +25,14 @@ pub(super) struct Partition {
     is_paused: bool,
     /// When it had its last record.
     heard: Instant,
+    /// When the consumer was last at its end.
+    ended: Option<Instant>,
+    /// No record has come since.
+    is_at_end: bool,
 }
+
+/// How long after its end was reached records still arrive as they are published.
+const LIVE: Duration = Duration::from_secs(2);
 
 impl Partition {
     pub(super) fn new(topic_id: Arc<str>, id: i32, epoch: u64, start: i64, end: i64) -> Self {
@@ -39,12 +46,20 @@ impl Partition {
             bytes: 0,
             is_paused: false,
             heard: Instant::now(),
+            ended: None,
+            is_at_end: false,
         }
     }
 
     /// It has a record now. Returns for how long it had none.
     pub(super) fn heard(&mut self) -> Duration {
         std::mem::replace(&mut self.heard, Instant::now()).elapsed()
+    }
+
+    /// Whether the record that has come now was published just now: it is not one of a backlog.
+    pub(super) fn take_live(&mut self) -> bool {
+        let was_at_end = std::mem::take(&mut self.is_at_end);
+        was_at_end || self.ended.is_some_and(|ended| ended.elapsed() < LIVE)
     }
 
     /// The id of its topic. After a rebalance in which the topic was made again, partitions of both
@@ -93,6 +108,8 @@ impl Partition {
     /// The consumer has read it to its end. The offsets between the last record and the end belong
     /// to no record: they are the control records of transactions.
     pub(super) fn at_end(&mut self) {
+        self.ended = Some(Instant::now());
+        self.is_at_end = true;
         self.next = self.next.max(self.end);
     }
 

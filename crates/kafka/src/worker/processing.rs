@@ -8,7 +8,7 @@ use crate::settings::WorkerSink;
 use image::RgbImage;
 use mattebox_core::frame::{FrameNumber, RecordIdentity, Step};
 use mattebox_engine::{
-    Frame, FramePicture, FrameProcessor, MattedFrame, Rejection,
+    Frame, FramePicture, FrameProcessor, FrameSettings, MattedFrame, Rejection,
     cameras::{Camera, preview::Offer},
     latency::age_us,
     queues::{Ahead, QueueId, StateLease, Turn, Work},
@@ -23,7 +23,6 @@ use rdkafka::Message;
 use std::{
     mem,
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
 };
 
 /// One thread with its processor.
@@ -91,7 +90,7 @@ impl ProcessingThread {
         } = turn;
         let QueuedRecord { job, picture } = frame;
         let mut still = false;
-        let outcome = if is_stale(&job, self.shared.settings.max_age) {
+        let outcome = if self.is_stale(&job) {
             JobOutcome::Stale
         } else {
             match self.decoded(&job, picture) {
@@ -212,6 +211,17 @@ impl ProcessingThread {
         })
     }
 
+    /// Whether a frame is older than `--max-age`, measured from when the youngest of its camera
+    /// arrived.
+    fn is_stale(&self, job: &Job) -> bool {
+        let Some(max_age) = self.shared.settings.max_age else {
+            return false;
+        };
+        let camera = self.shared.numbers.camera(Some(&job.head.camera));
+        let age = age_us(job.head.time).saturating_sub(camera.clock.behind_us().unwrap_or(0));
+        age > i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX)
+    }
+
     fn matte(
         &mut self,
         id: QueueId,
@@ -226,15 +236,15 @@ impl ProcessingThread {
         // A frame that waits for another try has its name already.
         job.name
             .get_or_init(|| shared.names.take(&job.head.camera, named.number));
-        if named.late || !shared.settings.frame.has_state() {
-            // It is processed by itself.
-            state.give_back();
-        }
         let shown = shared.shown(job);
         let settings = match &shown {
             Some(camera) => camera.settings(),
-            None => shared.start(),
+            None => shared.start(&job.head.camera),
         };
+        if named.late || !settings.has_state() {
+            // It is processed by itself.
+            state.give_back();
+        }
         let frame = Frame {
             settings: &settings,
             picture: FramePicture::Decoded(picture),
@@ -245,7 +255,7 @@ impl ProcessingThread {
         };
         let processed = self.processor.process(frame, |matted| {
             *still = matted.is_still();
-            finish(shared, id, job, named, matted, shown)
+            finish(shared, id, job, named, matted, (shown, &settings))
         });
         processed.into_result().unwrap_or_else(JobOutcome::Rejected)
     }
@@ -275,7 +285,7 @@ fn finish(
     job: &Job,
     named: Named,
     matted: &mut MattedFrame<'_>,
-    shown: Option<Arc<Camera>>,
+    (shown, settings): (Option<Arc<Camera>>, &FrameSettings),
 ) -> JobOutcome {
     // A late frame is older than the one that is seen.
     if let Some(camera) = shown.filter(|_| !named.late && shared.queues.is_open(id)) {
@@ -298,6 +308,7 @@ fn finish(
             number: named.number,
             bytes: bytes.to_vec(),
             size: (width, height),
+            settings: settings.hash().unwrap_or_default(),
         });
     }
     let written = shared.engine.clock.trace(&job.span, Stage::Write, || {
@@ -314,10 +325,4 @@ fn finish(
             message: e.to_string(),
         },
     }
-}
-
-fn is_stale(job: &Job, max_age: Option<Duration>) -> bool {
-    max_age.is_some_and(|max| {
-        age_us(job.head.time) > i64::try_from(max.as_micros()).unwrap_or(i64::MAX)
-    })
 }

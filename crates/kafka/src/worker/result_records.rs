@@ -25,9 +25,8 @@ pub(super) struct ResultRecords {
     /// The topic of dead letters, and the largest value that it takes.
     dead: String,
     max_dead_letter: usize,
-    /// Stand in every result: the network and the settings that made it.
+    /// Stands in every result: the network that made it.
     model: String,
-    settings: String,
     format: ImageFormat,
 }
 
@@ -39,7 +38,6 @@ impl ResultRecords {
             dead: letters::topic(&frames),
             max_dead_letter: 0,
             model: model.sha256().to_owned(),
-            settings: settings.frame.hash().unwrap_or_default(),
             format: settings.frame.format,
             frames,
         }
@@ -93,7 +91,7 @@ impl ResultRecords {
             height,
             format: self.format,
             model_sha256: &self.model,
-            settings: &self.settings,
+            settings: &result.settings,
         };
         let mut headers = OwnedHeaders::new();
         for (key, value) in mattebox_wire::result_headers(&meta) {

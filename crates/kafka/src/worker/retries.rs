@@ -85,9 +85,10 @@ impl Retries {
         is_first
     }
 
-    /// Whether a partition has retries.
-    pub(super) fn has(&self, partition: i32) -> bool {
-        self.partitions.contains_key(&partition)
+    /// Whether a file or a name waits for another try.
+    pub(super) fn has_files(&self) -> bool {
+        let mut waiting = self.partitions.values().flat_map(|p| &p.waiting);
+        waiting.any(|retry| matches!(retry, Retry::File { .. } | Retry::Name(_)))
     }
 
     /// When the next retry is due.
@@ -227,7 +228,7 @@ mod tests {
             Attempt::Done
         });
         assert_eq!((tried, resumed), (vec![2, 3], vec![0]));
-        assert!(!retries.has(0) && retries.due().is_none());
+        assert!(!retries.has_files() && retries.due().is_none());
     }
 
     #[test]

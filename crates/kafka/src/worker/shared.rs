@@ -10,7 +10,7 @@ use crossbeam_channel::Sender;
 use mattebox_core::compose::BackgroundSpec;
 use mattebox_core::frame::{CameraId, FrameNumber};
 use mattebox_engine::{
-    BackgroundChoice, Engine, FrameSettings,
+    BackgroundChoice, CameraSettings, Engine, FrameSettings, StartError,
     cameras::{
         Camera, CameraRegistry,
         camera::{Holds, Introduction},
@@ -19,10 +19,10 @@ use mattebox_engine::{
     trace::Tracer,
 };
 use mattebox_store::{FrameDir, FrameDirs, Outcome as Stored, StoreError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Frames of each camera that wait where old ones are skipped.
-const NEWEST: usize = 4;
+const NEWEST: usize = 2;
 
 /// Shared by the main loop and the threads that process frames.
 pub(super) struct Shared {
@@ -34,8 +34,8 @@ pub(super) struct Shared {
     /// The folders of all cameras; `None` where results go to a topic.
     files: Option<FrameDirs>,
     pub(super) tracer: Tracer,
-    /// The settings that every camera begins with, as their file has them by now.
-    start: Mutex<Arc<FrameSettings>>,
+    /// The settings that cameras begin with, as their files have them by now.
+    start: CameraSettings,
     /// Where cameras are seen.
     pub(super) cameras: Arc<CameraRegistry>,
     pub(super) numbers: Arc<Numbers>,
@@ -48,17 +48,23 @@ impl Shared {
         numbers: Arc<Numbers>,
         tracer: Tracer,
         events: Sender<Event>,
-    ) -> Self {
+    ) -> Result<Self, StartError> {
         let files = match &settings.sink {
             WorkerSink::Directory(root) => Some(FrameDirs::new(root)),
             WorkerSink::Topic(_) => None,
         };
-        Shared {
-            engine: Engine {
-                clock: numbers.clock.clone(),
-                ..Engine::new(&settings.frame)
-            },
-            start: Mutex::new(Arc::new(settings.frame.clone())),
+        let engine = Engine {
+            clock: numbers.clock.clone(),
+            ..Engine::new(&settings.frame)
+        };
+        let start = CameraSettings::read(
+            settings.frame.clone(),
+            settings.camera_settings.as_deref(),
+            &engine.backgrounds,
+        )?;
+        Ok(Shared {
+            engine,
+            start,
             queues: CameraQueues::new(Lifetime::UntilShut),
             files,
             cameras: Arc::new(CameraRegistry::with_faults(numbers.faults.clone())),
@@ -67,7 +73,12 @@ impl Shared {
             events,
             numbers,
             tracer,
-        }
+        })
+    }
+
+    /// Tells these settings from others.
+    pub(super) fn settings_hash(&self) -> String {
+        self.start.hash()
     }
 
     /// How a camera's frames are queued. The main loop bounds the frames in flight over all
@@ -88,12 +99,31 @@ impl Shared {
         }
     }
 
-    /// The settings that cameras begin with.
-    pub(super) fn start(&self) -> Arc<FrameSettings> {
-        self.start
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// The settings that a camera begins with.
+    pub(super) fn start(&self, camera: &CameraId) -> Arc<FrameSettings> {
+        self.start.of(camera)
+    }
+
+    /// Reads the settings of single cameras again, if their file has changed.
+    pub(super) fn follow_settings(&self) {
+        match self.start.follow(&self.engine.backgrounds) {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::info!("the settings of single cameras were read again");
+                self.restart_cameras();
+            }
+            Err(error) => tracing::error!("{error}; the settings stay as they were"),
+        }
+    }
+
+    /// Cameras whose settings are others now begin with these.
+    fn restart_cameras(&self) {
+        for camera in self.cameras.cameras() {
+            let settings = self.start.of(&camera.id);
+            if *settings != camera.start() {
+                camera.restart_with(FrameSettings::clone(&settings));
+            }
+        }
     }
 
     /// Puts another background behind the frames of all cameras, from the next on. One that cannot
@@ -106,18 +136,11 @@ impl Shared {
             ));
         }
         self.engine.backgrounds.restart(background)?;
-        let before = self.start();
-        let settings = FrameSettings {
-            background: BackgroundChoice::Spec(background.clone()),
-            ..FrameSettings::clone(&before)
-        };
-        if settings != *before {
-            *self.start.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings.clone());
-            self.cameras
-                .cameras()
-                .iter()
-                .for_each(|camera| camera.restart_with(settings.clone()));
-        }
+        let background = BackgroundChoice::Spec(background.clone());
+        self.start
+            .set_background(background)
+            .map_err(|error| error.to_string())?;
+        self.restart_cameras();
         Ok(())
     }
 
@@ -133,7 +156,7 @@ impl Shared {
                 opaque: true,
             },
             only_background: true,
-            settings: FrameSettings::clone(&self.start()),
+            settings: FrameSettings::clone(&self.start(&job.head.camera)),
             counters: self.numbers.camera(Some(&job.head.camera)),
         };
         self.cameras

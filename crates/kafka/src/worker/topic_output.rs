@@ -18,9 +18,10 @@ use super::{
 use crate::{
     KafkaError,
     client::{Context, until_answered},
-    topics,
+    reason, topics,
 };
 use mattebox_core::frame::CameraId;
+use mattebox_engine::troubles::{Cause, Troubles};
 use mattebox_engine::{Rejection, latency::age_us, stop::Stop};
 use mattebox_net::Model;
 use rdkafka::{
@@ -58,6 +59,7 @@ pub(super) struct TopicOutput {
     held: HashMap<i32, Held>,
     /// When a transaction that failed is tried again.
     retry_at: Option<Instant>,
+    troubles: Arc<Troubles>,
 }
 
 impl TopicOutput {
@@ -94,6 +96,7 @@ impl TopicOutput {
             has_dead_topic: false,
             held: HashMap::new(),
             retry_at: None,
+            troubles: shared.numbers.troubles.clone(),
         })
     }
 
@@ -111,10 +114,12 @@ impl TopicOutput {
             Ok(max) => {
                 self.records.set_max_dead_letter(max);
                 self.has_dead_topic = true;
+                self.troubles.over(Cause::DeadLetters);
                 Ok(())
             }
             Err(error) => {
-                tracing::error!("dead letters cannot be written: {error}");
+                let what = format!("dead letters cannot be sent: {error}; it is tried again");
+                self.troubles.note(Cause::DeadLetters, &what);
                 Err(ClientError::Canceled)
             }
         }
@@ -271,13 +276,16 @@ impl Output for TopicOutput {
         }
         match self.transaction(reached) {
             Transaction::Done => {
+                self.troubles.over(Cause::Output);
                 reached.iter().for_each(|reached| self.published(reached));
                 Ok(Commit::Done(
                     reached.iter().map(Reached::position).collect(),
                 ))
             }
             Transaction::Again(error) => {
-                tracing::warn!("a transaction was undone, trying again: {error}");
+                let error = reason::words(&error);
+                let what = format!("a transaction was undone: {error}; it is tried again");
+                self.troubles.note(Cause::Output, &what);
                 self.states.restore();
                 self.retry_at = Some(Instant::now() + TRANSACTION_RETRY_DELAY);
                 Ok(Commit::Later)

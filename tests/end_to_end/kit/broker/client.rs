@@ -117,6 +117,11 @@ impl Client {
         Client { config }
     }
 
+    /// Where it connects.
+    pub(super) fn bootstrap(&self) -> &str {
+        self.config.get("bootstrap.servers").expect("an address")
+    }
+
     /// By the SASL_SSL listener of a broker with `--sasl-ssl`; the mechanism is PLAIN,
     /// SCRAM-SHA-256 or SCRAM-SHA-512.
     pub(crate) fn sasl(broker: &Broker, mechanism: &str, password: &str) -> Self {

@@ -1,7 +1,7 @@
 //! What an operator does to a cluster while cameras and workers know nothing of it: topics deleted
 //! and grown, records removed, offsets reset. Each call returns once the broker shows its effect.
 use super::client::{Client, patiently};
-use crate::kit::wait::until;
+use crate::kit::{media::repository, wait::until};
 use rdkafka::{
     Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewPartitions, ResourceSpecifier},
@@ -9,8 +9,19 @@ use rdkafka::{
     consumer::{CommitMode, Consumer},
     error::KafkaError,
 };
-use std::time::Duration;
+use std::{process::Command, time::Duration};
 use tokio::runtime::{Builder, Runtime};
+
+/// The arguments of a broker that knows rights. The listener without a login may do everything.
+pub(crate) const AUTHORIZER: [&str; 7] = [
+    "--sasl-ssl",
+    "--set",
+    "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "--set",
+    "super.users=User:ANONYMOUS",
+    "--set",
+    "allow.everyone.if.no.acl.found=true",
+];
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -32,6 +43,22 @@ impl Operator {
                 .operation_timeout(Some(LIMIT)),
             runtime: Builder::new_current_thread().build().expect("a runtime"),
         }
+    }
+
+    /// Denies the user `mattebox` an operation on a topic (`READ`, `WRITE`, `ALL`), or takes that
+    /// back. The broker needs an authorizer: [`AUTHORIZER`].
+    #[track_caller]
+    pub(crate) fn set_denied(&self, is_denied: bool, topic: &str, operation: &str) {
+        let jars = repository(".cache/kafka-4.3.1/jars/*");
+        let output = Command::new("java")
+            .args(["-cp", &jars])
+            .arg(repository("tests/end_to_end/kit/broker/Acl.java"))
+            .arg(self.client.bootstrap())
+            .args([if is_denied { "deny" } else { "allow" }, topic, operation])
+            .output()
+            .expect("java runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
     }
 
     /// Deletes a topic.

@@ -1,0 +1,293 @@
+//! Settings of single cameras, from one file that is read again when it changes.
+//!
+//! ```toml
+//! [door]
+//! background = "blur"
+//!
+//! [yard]
+//! matte = "hard"
+//! background = "pictures/wall.jpg"
+//! ```
+//!
+//! What a camera's table leaves out, and every camera without a table, has the common settings.
+use crate::{
+    BackgroundChoice, FrameSettings,
+    background::BackgroundSources,
+    settings::{SettingError, jpeg_quality, parse},
+};
+use mattebox_core::{compose::BackgroundSpec, frame::CameraId};
+use serde::Deserialize;
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+use thiserror::Error;
+
+/// What one camera can have of its own.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnOptions {
+    background: Option<String>,
+    matte: Option<String>,
+    foreground_cleanup: Option<bool>,
+    skip_still: Option<bool>,
+    jpeg_quality: Option<i64>,
+}
+
+/// A file of settings that cannot be used.
+#[derive(Debug, Error)]
+#[error("the settings of cameras in {}: {problem}", path.display())]
+pub struct CameraSettingsError {
+    path: PathBuf,
+    problem: String,
+}
+
+/// The settings of all cameras.
+#[derive(Debug)]
+pub struct CameraSettings {
+    path: Option<PathBuf>,
+    now: Mutex<Now>,
+}
+
+#[derive(Debug)]
+struct Now {
+    common: Arc<FrameSettings>,
+    own: BTreeMap<CameraId, OwnOptions>,
+    /// Of the cameras with options of their own.
+    made: HashMap<CameraId, Arc<FrameSettings>>,
+    /// What the file looked like when it was read, or found to be unusable.
+    seen: Option<(SystemTime, u64)>,
+}
+
+impl CameraSettings {
+    /// The same for every camera.
+    pub fn common(settings: FrameSettings) -> Self {
+        CameraSettings {
+            path: None,
+            now: Mutex::new(Now {
+                common: Arc::new(settings),
+                own: BTreeMap::new(),
+                made: HashMap::new(),
+                seen: None,
+            }),
+        }
+    }
+
+    /// With the options of single cameras in a file, if there is one.
+    ///
+    /// # Errors
+    /// The file cannot be read, or something in it cannot be used.
+    pub fn read(
+        settings: FrameSettings,
+        path: Option<&Path>,
+        backgrounds: &BackgroundSources,
+    ) -> Result<Self, CameraSettingsError> {
+        let all = CameraSettings {
+            path: path.map(Path::to_owned),
+            ..Self::common(settings)
+        };
+        all.follow(backgrounds)?;
+        Ok(all)
+    }
+
+    /// The settings of a camera.
+    pub fn of(&self, camera: &CameraId) -> Arc<FrameSettings> {
+        let now = self.lock();
+        now.made.get(camera).unwrap_or(&now.common).clone()
+    }
+
+    /// The settings of cameras without options of their own.
+    pub fn of_others(&self) -> Arc<FrameSettings> {
+        self.lock().common.clone()
+    }
+
+    /// Every camera without a background of its own has another one now.
+    ///
+    /// # Errors
+    /// A camera's options do not go with it: nothing has changed.
+    pub fn set_background(&self, background: BackgroundChoice) -> Result<(), SettingError> {
+        let mut now = self.lock();
+        let common = FrameSettings {
+            background,
+            ..FrameSettings::clone(&now.common)
+        };
+        now.made = make(&common, &now.own)?;
+        now.common = Arc::new(common);
+        Ok(())
+    }
+
+    /// Reads the file again if it looks otherwise than before. True: it was read.
+    ///
+    /// # Errors
+    /// Once for each look of the file that cannot be used. The settings stay as they were.
+    pub fn follow(&self, backgrounds: &BackgroundSources) -> Result<bool, CameraSettingsError> {
+        let Some(path) = &self.path else {
+            return Ok(false);
+        };
+        let fails = |problem: String| CameraSettingsError {
+            path: path.clone(),
+            problem,
+        };
+        let looks = fs::metadata(path).and_then(|file| Ok((file.modified()?, file.len())));
+        let mut now = self.lock();
+        let looks = match looks {
+            Ok(looks) if now.seen == Some(looks) => return Ok(false),
+            Ok(looks) => Some(looks),
+            // A file that is replaced is away for a moment.
+            Err(_) if now.seen.is_some() => return Ok(false),
+            Err(error) => return Err(fails(error.to_string())),
+        };
+        now.seen = looks;
+        let text = fs::read_to_string(path).map_err(|error| fails(error.to_string()))?;
+        let own = read_options(&text).map_err(fails)?;
+        let made = make(&now.common, &own).map_err(|error| fails(error.to_string()))?;
+        for (camera, settings) in &made {
+            backgrounds
+                .check(&settings.background)
+                .map_err(|problem| fails(format!("[{camera}]: {problem}")))?;
+        }
+        now.own = own;
+        now.made = made;
+        Ok(true)
+    }
+
+    /// Tells settings apart, so that workers of one group see that theirs differ.
+    pub fn hash(&self) -> String {
+        let now = self.lock();
+        let common = now.common.hash().unwrap_or_default();
+        if now.own.is_empty() {
+            return common;
+        }
+        let own = format!("{common} {:?}", now.own);
+        format!("{:08x}", crc32fast::hash(own.as_bytes()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read_options(text: &str) -> Result<BTreeMap<CameraId, OwnOptions>, String> {
+    let tables: BTreeMap<String, OwnOptions> =
+        toml::from_str(text).map_err(|error| error.to_string())?;
+    let named = |(name, options): (String, OwnOptions)| {
+        let camera = name
+            .parse()
+            .map_err(|problem| format!("[{name}]: {problem}"))?;
+        Ok((camera, options))
+    };
+    tables.into_iter().map(named).collect()
+}
+
+fn make(
+    common: &FrameSettings,
+    own: &BTreeMap<CameraId, OwnOptions>,
+) -> Result<HashMap<CameraId, Arc<FrameSettings>>, SettingError> {
+    let made = |(camera, options): (&CameraId, &OwnOptions)| {
+        let settings = options.over(common).map_err(|error| SettingError {
+            reason: format!("{} (camera {camera})", error.reason),
+            ..error
+        })?;
+        Ok((camera.clone(), Arc::new(settings)))
+    };
+    own.iter().map(made).collect()
+}
+
+impl OwnOptions {
+    /// The common settings, but for what the camera has of its own.
+    fn over(&self, common: &FrameSettings) -> Result<FrameSettings, SettingError> {
+        let mut settings = common.clone();
+        if let Some(spec) = parse("background", &self.background)? {
+            if spec == BackgroundSpec::Transparent && !common.format.has_alpha() {
+                let reason = format!("{} has no transparency", common.format);
+                return Err(SettingError::new("background", spec, reason));
+            }
+            settings.background = BackgroundChoice::Spec(spec);
+        }
+        settings.matte = parse("matte", &self.matte)?.unwrap_or(common.matte);
+        if self.jpeg_quality.is_some() {
+            settings.jpeg_quality = jpeg_quality(self.jpeg_quality)?;
+        }
+        settings.foreground_cleanup = self.foreground_cleanup.unwrap_or(common.foreground_cleanup);
+        settings.skip_still = self.skip_still.unwrap_or(common.skip_still);
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mattebox_core::matte::MatteMode;
+
+    fn backgrounds() -> BackgroundSources {
+        BackgroundSources::of(&FrameSettings::default())
+    }
+
+    fn camera(name: &str) -> CameraId {
+        name.parse().expect("a name")
+    }
+
+    #[test]
+    fn a_camera_has_its_own_and_the_others_the_common_settings() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cameras.toml");
+        fs::write(
+            &path,
+            "[door]\nbackground = \"blur\"\n[yard]\nmatte = \"hard\"",
+        )
+        .unwrap();
+        let common = FrameSettings::default();
+        let all = CameraSettings::read(common.clone(), Some(&path), &backgrounds()).unwrap();
+        let door = all.of(&camera("door"));
+        assert!(matches!(
+            door.background,
+            BackgroundChoice::Spec(BackgroundSpec::Blur { .. })
+        ));
+        assert_eq!(door.matte, common.matte);
+        assert_eq!(all.of(&camera("yard")).matte, MatteMode::Hard);
+        assert_eq!(*all.of(&camera("hall")), common);
+        assert_ne!(all.hash(), CameraSettings::common(common).hash());
+        let red = BackgroundChoice::Spec("#FF0000".parse().unwrap());
+        all.set_background(red.clone()).unwrap();
+        assert_eq!(all.of(&camera("yard")).background, red);
+        assert_ne!(all.of(&camera("door")).background, red);
+    }
+
+    #[test]
+    fn a_file_that_changes_is_followed_and_one_that_cannot_be_used_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cameras.toml");
+        let backgrounds = backgrounds();
+        fs::write(&path, "[door]\nmatte = \"hard\"").unwrap();
+        let all =
+            CameraSettings::read(FrameSettings::default(), Some(&path), &backgrounds).unwrap();
+        assert!(!all.follow(&backgrounds).unwrap(), "it has not changed");
+        for (text, said) in [
+            ("[door]\nmatte = \"wrong\"", "matte"),
+            ("[door]\nformat = \"jpg\" # is common", "format"),
+            (
+                "[door]\nbackground = \"nowhere/wall.jpg\"",
+                "nowhere/wall.jpg",
+            ),
+            ("[\"a/b\"]\nmatte = \"hard\"", "a/b"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let error = all.follow(&backgrounds).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+            assert!(!all.follow(&backgrounds).unwrap(), "it is said once");
+            assert_eq!(all.of(&camera("door")).matte, MatteMode::Hard);
+        }
+        fs::remove_file(&path).unwrap();
+        assert!(
+            !all.follow(&backgrounds).unwrap(),
+            "it is replaced just now"
+        );
+        fs::write(&path, "[hall]\nmatte = \"hard\"\n").unwrap();
+        assert!(all.follow(&backgrounds).unwrap());
+        assert_eq!(all.of(&camera("door")).matte, MatteMode::Soft);
+        assert_eq!(all.of(&camera("hall")).matte, MatteMode::Hard);
+    }
+}

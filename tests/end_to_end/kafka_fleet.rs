@@ -1,0 +1,460 @@
+//! What a fleet that is left alone promises: reasons that are read, health that says whether work
+//! is done, clocks that are not compared, turns for everybody. Each test is named after the promise
+//! that it holds.
+
+use crate::kit::{
+    AUTHORIZER, Bench, Broker, Done, Isolation, Page, Running, Town, binary_frame, free_port,
+    sample, shield, sum, until,
+};
+use std::{
+    collections::BTreeMap,
+    fs,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// Runs OpenSSL in a folder.
+fn openssl(bench: &Bench, args: &str) -> Command {
+    let mut command = Command::new("openssl");
+    shield(&mut command)
+        .args(args.split_whitespace())
+        .current_dir(bench.path("."))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+/// A TLS server on the loopback whose certificate, its own authority, is for another name.
+fn server_with_other_name(bench: &Bench) -> (String, Running) {
+    let make = "req -x509 -newkey rsa:2048 -nodes -days 2 -keyout other.key -out other.pem \
+                -subj /CN=other -addext subjectAltName=DNS:other.example";
+    assert!(
+        openssl(bench, make)
+            .status()
+            .expect("openssl runs")
+            .success()
+    );
+    let port = free_port();
+    let serve = format!("s_server -accept 127.0.0.1:{port} -cert other.pem -key other.key -quiet");
+    let server = Running::start(openssl(bench, &serve));
+    until("a server that listens", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    (format!("127.0.0.1:{port}"), server)
+}
+
+/// Options by which the user `mattebox` reaches a broker.
+fn login(broker: &Broker) -> Vec<String> {
+    let (address, ca) = (broker.property("sasl_ssl"), broker.property("ca"));
+    let of_user = ["--kafka-username", "mattebox", "--kafka-sasl", "PLAIN"];
+    let mut options = vec!["--kafka".to_owned(), address, "--kafka-ca".to_owned(), ca];
+    options.extend(of_user.map(str::to_owned));
+    options
+}
+
+/// A command with options that reach a broker.
+fn command(bench: &Bench, args: &[&str], options: &[String]) -> Command {
+    let mut command = bench.command(args);
+    command
+        .args(options)
+        .args(["--progress", "none"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if command
+        .get_args()
+        .any(|argument| argument == "--kafka-username")
+    {
+        command.env("MATTEBOX_KAFKA_PASSWORD", "mattebox-secret");
+    }
+    command
+}
+
+fn run(bench: &Bench, args: &[&str], options: &[String]) -> Done {
+    Running::start(command(bench, args, options)).finish(args)
+}
+
+#[test]
+fn why_there_is_no_connection_is_read_and_not_guessed() {
+    let bench = Bench::new();
+    let broker = Broker::with(&["--sasl-ssl"]);
+    let (plain, sasl) = (broker.bootstrap(), broker.property("sasl_ssl"));
+    let (mutual, ca) = (broker.property("mutual_tls"), broker.property("ca"));
+    let (other, _server) = server_with_other_name(&bench);
+    let no_one = format!("127.0.0.1:{}", free_port());
+    let login = ["--kafka-username", "mattebox", "--kafka-sasl", "PLAIN"];
+    let wrong = ["--kafka-username", "other", "--kafka-sasl", "PLAIN"];
+    let with_ca = |more: &[&'static str]| {
+        let mut options = vec!["--kafka-ca", ca.as_str()];
+        options.extend(more);
+        options
+    };
+    let own_ca = vec!["--kafka-ca", "other.pem"];
+    for (address, options, said, code) in [
+        (
+            &sasl,
+            [&own_ca[..], &login].concat(),
+            "not signed by an authority that is trusted",
+            1,
+        ),
+        (&other, own_ca, "certificate is for another name", 1),
+        (
+            &sasl,
+            vec![],
+            "it speaks TLS, and this is a connection without",
+            1,
+        ),
+        (
+            &mutual,
+            vec![],
+            "it speaks TLS, and this is a connection without",
+            1,
+        ),
+        (&plain, with_ca(&[]), "does not speak TLS at this port", 1),
+        (
+            &mutual,
+            with_ca(&[]),
+            "does not accept our certificate, or wants one",
+            1,
+        ),
+        (
+            &sasl,
+            with_ca(&wrong),
+            "does not know the user or the password",
+            1,
+        ),
+        (
+            &plain,
+            login.to_vec(),
+            "does not take this kind of login",
+            1,
+        ),
+        (&sasl, with_ca(&[]), "wants a user and a password", 3),
+        (&no_one, vec![], "no program listens there", 3),
+    ] {
+        let source = sample();
+        let args = [
+            "camera",
+            &source,
+            "--connect-timeout",
+            "3s",
+            "--kafka",
+            address,
+        ];
+        let done = run(&bench, &[&args[..], &options].concat(), &[]);
+        assert!(
+            done.code == Some(code) && done.stderr.contains(said),
+            "{address} {options:?}: {:?}, not {said:?}: {}",
+            done.code,
+            done.stderr
+        );
+    }
+}
+
+#[test]
+fn a_right_that_is_denied_is_named_and_no_topic_is_said_to_be_missing_or_made() {
+    let bench = Bench::new();
+    let broker = Broker::with(&AUTHORIZER);
+    let login = login(&broker);
+    let (client, operator) = (broker.client(), broker.operator());
+    let source = sample();
+    let camera = |topic| ["camera", &source, "--frames", "3", "--topic", topic];
+    let worker = |topic| ["worker", "--until", "end", "--topic", topic];
+    let filled = run(&bench, &camera("rights"), &login);
+    assert_eq!(filled.code, Some(0), "{}", filled.stderr);
+    for (operation, args) in [
+        ("ALL", &worker("rights")[..]),
+        ("READ", &worker("rights")),
+        ("ALL", &camera("rights")),
+    ] {
+        operator.set_denied(true, "rights", operation);
+        let done = run(&bench, args, &login);
+        operator.set_denied(false, "rights", operation);
+        assert_eq!(done.code, Some(1), "{operation} {args:?}: {}", done.stderr);
+        assert!(
+            done.stderr.contains("does not allow this user") && done.stderr.contains("rights"),
+            "{operation} {args:?}: {}",
+            done.stderr
+        );
+        assert!(
+            !done.stderr.contains("a camera makes it"),
+            "{}",
+            done.stderr
+        );
+    }
+    // A dead letter that may not be sent: nothing is passed over, and the worker says so.
+    client.create_topic("rights.dead", 1, &[]);
+    operator.set_denied(true, "rights.dead", "ALL");
+    client.produce(
+        "rights",
+        &[crate::kit::Record::new("cam01", "no frame").to(0)],
+    );
+    let args = ["worker", "--topic", "rights", "--view=127.0.0.1:0"];
+    let page = Page::start(&bench, command(&bench, &args, &login), "log");
+    page.until("a trouble with dead letters", |page| {
+        page.troubles().is_some_and(|troubles| {
+            troubles.contains("dead letter") && troubles.contains("does not allow this user")
+        })
+    });
+    let made = page.lines_with("topic=\"rights.dead\"");
+    assert_eq!(made, 0, "it was there");
+    assert_eq!(
+        page.lines_with("a dead letter does not arrive"),
+        1,
+        "it is said once"
+    );
+    operator.set_denied(false, "rights.dead", "ALL");
+    page.until("an end of the trouble", |page| page.troubles().is_none());
+    assert_eq!(client.watermarks("rights.dead"), [(0, 1)]);
+    page.stop();
+}
+
+#[test]
+fn a_worker_whose_files_cannot_be_written_is_not_ready_and_says_why_once() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "unwritten");
+    town.fill(&["a"], 60, &["--partitions", "1"]);
+    fs::create_dir(town.bench.path("output")).expect("a folder");
+    fs::write(town.bench.path("output/a"), "a file in the way").expect("a file");
+    let worker = town.command(&["worker", "--view=127.0.0.1:0"], "6000");
+    let page = Page::start(&town.bench, worker, "log");
+    page.until("a trouble with the folder", |page| {
+        page.troubles()
+            .is_some_and(|troubles| troubles.contains("output/a"))
+    });
+    let metrics = String::from_utf8(page.get("/metrics").1).expect("text");
+    assert!(
+        metrics.contains("mattebox_worker_troubles{cause=\"output\"} 1"),
+        "{metrics}"
+    );
+    // It is tried each second.
+    thread::sleep(Duration::from_secs(4));
+    assert_eq!(page.lines_with("ERROR"), 1, "one cause has one line");
+    fs::remove_file(town.bench.path("output/a")).expect("removed");
+    page.until("an end of the trouble", |page| page.troubles().is_none());
+    until("all files", || town.bench.files("output/a").len() == 60);
+    page.stop();
+}
+
+#[test]
+fn a_topic_that_is_deleted_under_its_camera_is_made_again() {
+    let broker = Broker::shared();
+    let (client, operator) = (broker.client(), broker.operator());
+    let town = Town::new(&broker, "deleted");
+    let source = sample();
+    let args = ["camera", &source, "--fps", "20", "--max-width", "160"];
+    let metrics = ["--partitions", "2", "--metrics=127.0.0.1:0"];
+    let camera = town.command(&[&args[..], &metrics].concat(), "6000");
+    let page = Page::start(&town.bench, camera, "log");
+    let count = || match client.partitions("deleted") {
+        0 => 0,
+        _ => client
+            .watermarks("deleted")
+            .iter()
+            .map(|(low, high)| high - low)
+            .sum::<i64>(),
+    };
+    until("the first frames", || count() >= 20);
+    operator.delete_topic("deleted");
+    until("frames in the topic that was made again", || count() >= 40);
+    page.until("a word about it", |page| {
+        page.said("was deleted while frames were published")
+    });
+    page.until("a camera that is ready again", |page| {
+        page.troubles().is_none()
+    });
+    assert_eq!(client.partitions("deleted"), 2);
+    page.stop();
+    let records = client.consume_all("deleted", Isolation::Committed);
+    let numbers: Vec<u64> = records.iter().map(|record| record.sequence()).collect();
+    assert!(
+        numbers.windows(2).all(|pair| pair[0] < pair[1]) && numbers[0] >= 20,
+        "no number comes twice: {numbers:?}"
+    );
+}
+
+#[test]
+fn a_source_slower_than_the_clock_publishes_all_that_it_has() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "slow");
+    let source = sample();
+    // No machine encodes so many.
+    let report = town.report(&[
+        "camera",
+        &source,
+        "--fps",
+        "1000",
+        "--frames",
+        "400",
+        "--buffer-frames",
+        "1000",
+    ]);
+    assert_eq!(sum(&report, "published"), 400, "{report}");
+    assert!(sum(&report, "late") > 0, "{report}");
+}
+
+/// The time, in seconds since 1970.
+fn now() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.expect("a time after 1970").as_secs_f64()
+}
+
+#[test]
+fn the_clocks_of_two_machines_are_not_compared() {
+    let broker = Broker::shared();
+    let client = broker.client();
+    let town = Town::new(&broker, "clocks");
+    client.create_topic("clocks", 1, &[]);
+    let [jpeg] = town.pictures([64]);
+    let options = [
+        "worker",
+        "--live",
+        "--max-age",
+        "500ms",
+        "--view=127.0.0.1:0",
+    ];
+    let page = Page::start(&town.bench, town.command(&options, "6000"), "log");
+    page.until("a worker with its partition", |page| {
+        page.troubles().is_none()
+    });
+    // What the cameras' clocks are off by, in seconds.
+    let cameras = [
+        ("behind", -0.7),
+        ("hours-behind", -7200.0),
+        ("ahead", 7200.0),
+        ("right", 0.0),
+    ];
+    for number in 0..120 {
+        let frames = cameras
+            .map(|(camera, off)| binary_frame(camera, Some("s"), number, now() + off, &jpeg).to(0));
+        client.produce("clocks", &frames);
+        thread::sleep(Duration::from_millis(50));
+    }
+    let count = |camera: &str| town.bench.files(&format!("output/{camera}")).len();
+    for (camera, _) in cameras {
+        // A machine that is busy with other tests may be late with some.
+        until(&format!("the files of {camera}"), || count(camera) >= 100);
+    }
+    for (camera, said) in [
+        ("behind", "0.7 s old"),
+        ("hours-behind", "7200.0 s old"),
+        ("ahead", "7200.0 s ahead"),
+    ] {
+        page.until(said, |page| page.said(said));
+        assert_eq!(page.lines_with(&format!("camera={camera}")), 1, "said once");
+    }
+    assert_eq!(page.lines_with("camera=right"), 0);
+    page.stop();
+}
+
+#[test]
+fn a_camera_of_which_no_frame_comes_through_makes_its_worker_unready() {
+    let broker = Broker::shared();
+    let client = broker.client();
+    let town = Town::new(&broker, "nothing");
+    client.create_topic("nothing", 1, &[]);
+    let [jpeg] = town.pictures([64]);
+    let page = Page::start(
+        &town.bench,
+        town.command(&["worker", "--view=127.0.0.1:0"], "6000"),
+        "log",
+    );
+    let publish = |camera: &str, from: u64, count: u64, bytes: &[u8]| {
+        let frames: Vec<_> = (from..from + count)
+            .map(|number| binary_frame(camera, Some("s"), number, now(), bytes).to(0))
+            .collect();
+        client.produce("nothing", &frames);
+    };
+    publish("good", 0, 40, &jpeg);
+    publish("bad", 0, 40, b"no picture");
+    page.until("a trouble with the camera", |page| {
+        page.troubles().is_some_and(|troubles| {
+            troubles.contains("no frame of camera bad comes through")
+                && troubles.contains("dead letter")
+                && !troubles.contains("good")
+        })
+    });
+    publish("bad", 40, 1, &jpeg);
+    page.until("an end of the trouble", |page| page.troubles().is_none());
+    page.stop();
+}
+
+#[test]
+fn partitions_of_a_backlog_get_turns() {
+    let broker = Broker::shared();
+    let client = broker.client();
+    let town = Town::new(&broker, "turns");
+    client.create_topic("turns", 12, &[]);
+    let [jpeg] = town.pictures([640]);
+    for partition in 0..12 {
+        let camera = format!("c{partition}");
+        let frames: Vec<_> = (0..60)
+            .map(|n| binary_frame(&camera, Some("s"), n, now(), &jpeg).to(partition))
+            .collect();
+        client.produce("turns", &frames);
+    }
+    let worker = town.start(&["worker"]);
+    until("half of the files", || town.count("output") >= 360);
+    worker.kill();
+    let mut done = BTreeMap::new();
+    for partition in 0..12 {
+        let files = town.bench.files(&format!("output/c{partition}"));
+        let files = files.iter().filter(|name| !name.starts_with('.')).count();
+        done.insert(partition, files);
+    }
+    let least = done.values().min().expect("twelve");
+    assert!(*least >= 15, "of 60 frames in each partition: {done:?}");
+}
+
+/// The colour behind the person in the newest file of a camera.
+fn colour_of_newest(town: &Town, camera: &str) -> [u8; 3] {
+    let folder = format!("output/{camera}");
+    let newest = town.bench.files(&folder).into_iter().max().expect("a file");
+    let file = town.bench.read(&format!("{folder}/{newest}"));
+    let frame = mattebox_core::codec::decode(&file, &Default::default()).expect("a picture");
+    frame.get_pixel(160, 2).0
+}
+
+#[test]
+fn a_camera_has_settings_of_its_own_and_they_are_read_again() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "own");
+    let file = town.bench.path("cameras.toml");
+    let write = |text: &str| fs::write(&file, text).expect("a file");
+    let options = [
+        "worker",
+        "--camera-settings",
+        "cameras.toml",
+        "--view=127.0.0.1:0",
+    ];
+    write("[b]\nbackground = \"#ff0000\"\nmatte = \"wrong\"");
+    let refused = town.run(&options);
+    assert!(
+        refused.code == Some(2) && refused.stderr.contains("cameras.toml"),
+        "{}",
+        refused.stderr
+    );
+    write("[b]\nbackground = \"#ff0000\"\nmatte = \"hard\"");
+    town.fill(&["a", "b"], 10, &["--partitions", "1"]);
+    let page = Page::start(&town.bench, town.command(&options, "6000"), "log");
+    let count = || town.count("output");
+    until("the first frames", || count() == 20);
+    let colours = || ["a", "b"].map(|camera| colour_of_newest(&town, camera));
+    assert_eq!(colours(), [[0xC0; 3], [0xFF, 0, 0]]);
+    for (text, said) in [
+        (
+            "[b]\nbackground = \"gone.png\"",
+            "the settings stay as they were",
+        ),
+        ("[a]\nbackground = \"#0000ff\"", "were read again"),
+    ] {
+        write(text);
+        page.until(said, |page| page.said(said));
+        let expected = count() + 20;
+        town.fill(&["a", "b"], 10, &[]);
+        until("more frames", || count() == expected);
+    }
+    assert_eq!(colours(), [[0, 0, 0xFF], [0xC0; 3]]);
+    page.stop();
+}
