@@ -75,6 +75,22 @@ pub fn topic_name(name: &str) -> Result<(), &'static str> {
     }
 }
 
+/// What can be the topic of frames: not one that is kept beside a topic of frames.
+pub fn frames_topic_name(name: &str) -> Result<(), String> {
+    topic_name(name)?;
+    for (suffix, what) in [(".dead", "dead letters"), (".names", "names")] {
+        if let Some(frames) = name
+            .strip_suffix(suffix)
+            .filter(|frames| !frames.is_empty())
+        {
+            return Err(format!(
+                "that is where the {what} of topic {frames} are kept: give the topic of the frames"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Everything `mattebox camera` needs to know.
 #[derive(Debug, Clone)]
 pub struct CameraSettings {

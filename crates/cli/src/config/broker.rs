@@ -1,7 +1,7 @@
 //! How Kafka is reached: the checked settings, and what librdkafka is told.
 use super::{ConfigError, check::Check, layer::KafkaLayer};
 use mattebox_engine::address::Secret;
-use mattebox_kafka::settings::{BrokerSettings, topic_name};
+use mattebox_kafka::settings::{BrokerSettings, frames_topic_name};
 use std::path::Path;
 
 /// Checks every value.
@@ -25,7 +25,7 @@ pub(super) fn settings(check: &Check<'_>, l: &KafkaLayer) -> Result<BrokerSettin
         return Err(check.error("kafka", &bootstrap, reason));
     }
     let topic = check.given("topic", &l.topic)?.to_owned();
-    topic_name(&topic).map_err(|reason| check.error("topic", &topic, reason))?;
+    frames_topic_name(&topic).map_err(|reason| check.error("topic", &topic, reason))?;
     let mut properties = security(check, l)?;
     for option in l
         .kafka_option

@@ -185,6 +185,7 @@ mod tests {
         for (args, words) in [
             (&["-o", "topic:camera_frames"][..], ["out", "come from"]),
             (&["-o", "topic:a/b"], ["out", "allowed"]),
+            (&["--topic", "frames.dead"], ["topic", "dead letters"]),
             (&["-o", "x.mp4"], ["out", "mattebox run"]),
             (&["--from", "yesterday"], ["from", "earliest"]),
             (&["--until", "noon"], ["until", "never"]),

@@ -9,7 +9,7 @@ use crate::{
     KafkaError,
     client::{Context, until_answered},
     letters,
-    settings::{BrokerSettings, WorkerSettings},
+    settings::{BrokerSettings, WorkerSettings, topic_name},
     topic_id::{TopicState, topic_id},
     topics::{self, Wanted},
 };
@@ -159,8 +159,13 @@ fn kept_beside(topic: &str, group: &str) -> [(String, &'static str); 3] {
     ]
 }
 
-/// Refuses topics that stand for two things.
+/// Refuses topics that stand for two things, and names that are too long for those beside them.
 pub fn check_names(frames: &str, group: &str, results: Option<&str>) -> Result<(), String> {
+    for (topic, what) in kept_beside(frames, group) {
+        topic_name(&topic).map_err(|reason| {
+            format!("{reason}: {topic}, where the {what} are kept; give the topic or the group a shorter name")
+        })?;
+    }
     let Some(results) = results else {
         return Ok(());
     };
@@ -630,6 +635,8 @@ mod tests {
 
     #[test]
     fn topics_that_stand_for_two_things_are_refused() {
+        let long = "g".repeat(240);
+        assert!(check_names("frames", &long, None).is_err());
         let check = |frames, results| check_names(frames, "g", results).is_err();
         assert!(!check("a", None) && !check("a", Some("b")));
         for results in ["a", "a.dead", "a.names", "a.g.state"] {
