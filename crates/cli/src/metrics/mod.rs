@@ -449,7 +449,11 @@ impl Page for RunPage {
     fn troubles(&self) -> Vec<String> {
         let mut cameras = self.watch.cameras.iter();
         let has_begun = cameras.any(|(_, n)| n.written.load(Relaxed) + n.skipped.load(Relaxed) > 0);
+        let failures = self.watch.cameras.iter().filter_map(|(_, n)| n.failure());
         unless(has_begun, "no frame is written yet")
+            .into_iter()
+            .chain(failures.map(|failure| failure.message))
+            .collect()
     }
 }
 
@@ -605,8 +609,10 @@ impl Page for CameraPage {
     fn troubles(&self) -> Vec<String> {
         let mut cameras = self.watch.cameras.iter();
         let has_begun = cameras.any(|(_, n)| n.published.load(Relaxed) > 0);
+        let failures = self.watch.cameras.iter().filter_map(|(_, n)| n.failure());
         unless(has_begun, "no frame is published yet")
             .into_iter()
+            .chain(failures.map(|failure| failure.message))
             .chain(self.troubles.current())
             .collect()
     }

@@ -14,7 +14,7 @@ const HEAD: &str = "\
 | `/metrics` | all numbers, in Prometheus' text format |
 | `/healthz` | 200 while the process runs |
 | `/readyz` | 200 when it does its work: a run has written a frame, a worker has joined its group, a camera has published a frame. 503 else, with a line for each reason, also later on: \
-the broker does not answer, files, states, offsets or dead letters cannot be written, or each of the last 30 frames of a camera is late, refused or dead |
+the broker does not answer, files, states, offsets or dead letters cannot be written, or each of the last 30 frames of a camera is stale, refused or dead; a camera of several has ended with an error |
 
 The same numbers are printed at the end, with `--json` for machines. Latencies are histograms, in seconds: `_bucket` with
 the label `le`, `_sum` and `_count`. Records without a usable camera id count under `camera=\"(others)\"`. Alerts and a dashboard: [operations](../guide/operations.md).
