@@ -148,7 +148,7 @@ class Broker:
             raise
         except Exception as error:
             if "TopicExists" not in str(error):
-                raise failures.JobError(f"topic {topic} is not there and cannot be made: {failures.reason(error)}") from error
+                raise failures.JobError(f"topic {topic} is not there and cannot be made: {failures.sentence(error)}") from error
 
     def max_message_bytes(self, topic: str) -> int:
         """The largest batch of records that a topic takes; Kafka's default where the broker does not tell."""
@@ -160,7 +160,7 @@ class Broker:
         except failures.JobError:
             raise
         except Exception as error:
-            log.debug("%s", failures.reason(error))
+            log.debug("%s", failures.sentence(error))
             return 1_048_588
 
     def offsets(self, topic: str, latest: bool) -> dict[int, int]:

@@ -93,7 +93,7 @@ def _end(spark: SparkSession) -> None:
     try:
         spark.stop()
     except Exception as error:
-        log.debug("Spark has ended before: %s", failures.reason(error))
+        log.debug("Spark has ended before: %s", failures.sentence(error))
 
 
 def _log_to_stderr() -> None:
