@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 from mattebox.spark import failures
+from mattebox.spark.health import REPEAT_S, Repeats
 from pyspark.sql import SparkSession
 
 
@@ -141,6 +144,38 @@ def test_a_task_that_no_try_can_mend_ends_the_job_and_others_are_tried_again(
     assert failure == failures.Failure(reason, exit_code or 1, exit_code is None)
 
 
+def test_an_executor_that_died_is_named() -> None:
+    text = (
+        "org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 in stage 7.0 "
+        "failed 1 times, most recent failure: Lost task 0.0 in stage 7.0 (TID 70) (10.0.0.7 "
+        "executor 0): ExecutorLostFailure (executor 0 exited) Reason: exit code 137\nDriver stack:"
+    )
+    assert failures.of_query(RuntimeError(text)).reason == (
+        "(10.0.0.7 executor 0): ExecutorLostFailure (executor 0 exited) Reason: exit code 137"
+    )
+
+
 def test_a_broker_that_is_away_is_tried_again() -> None:
     assert failures.of_query(failures.Unreachable("no broker")).is_passing
     assert not failures.of_query(failures.Denied("no")).is_passing
+
+
+def test_a_cause_that_goes_on_is_said_once_a_minute_with_its_count(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = 0.0
+    repeats = Repeats(lambda: now)
+    for n in range(130):
+        now = float(n)
+        repeats.say(logging.WARNING, f"cannot write frame_{n}.png")
+    repeats.say(logging.WARNING, "another cause")
+    repeats.forget()
+    repeats.say(logging.WARNING, "cannot write frame_1.png")
+    assert REPEAT_S == 60
+    assert [record.getMessage() for record in caplog.records] == [
+        "cannot write frame_0.png",
+        "cannot write frame_60.png (60 times in 60 s)",
+        "cannot write frame_120.png (60 times in 60 s)",
+        "another cause",
+        "cannot write frame_1.png",
+    ]

@@ -227,6 +227,8 @@ _FAULTS = (TypeError, AttributeError, LookupError, NameError, AssertionError, Va
 # A class of Java and what it says, within a stack trace.
 _THROWN = re.compile(r"(?:[\w$]+\.)+([\w$]*(?:Exception|Error|Failure))\b(?:: *(.*))?")
 
+_ATTEMPT = re.compile(r"^.*most recent failure: (?:Lost task \S+ in stage \S+ \(TID \d+\) )?")
+
 
 def of_start(error: BaseException) -> Failure:
     """What a failure before the query runs means."""
@@ -347,6 +349,7 @@ def _line(text: str) -> str:
     found = (ours or causes[-1:] or lines[:1] or ["it gave no reason"])[-1].removeprefix(
         "Caused by: "
     )
-    # What Spark puts around it: the task, the executor, the function.
+    # What Spark puts around it: the job, the task, the function. The executor's address stays.
+    found = _ATTEMPT.sub("", found)
     at = found.find("io.mattebox.spark.")
     return (found if at < 0 else found[at:].partition(": ")[2] or found)[:MAX_REASON]
