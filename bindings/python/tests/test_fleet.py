@@ -48,6 +48,9 @@ class Admin:
             self.jvm.java.util.Collections.singletonMap(topic, more)
         ).all().get()
 
+    def has(self, topic: str) -> bool:
+        return bool(self.client.listTopics().names().get().contains(topic))
+
     def delete(self, topic: str) -> None:
         self.client.deleteTopics(self.jvm.java.util.Collections.singletonList(topic)).all().get()
 
@@ -380,6 +383,22 @@ def test_a_topic_that_is_deleted_under_the_job_ends_it_with_a_sentence(
     assert "Traceback" not in job.text()
 
 
+def test_a_topic_that_is_made_again_under_the_job_is_noticed_though_its_offsets_go_on(
+    town: Town, spark: SparkSession
+) -> None:
+    town.fill(cameras=1, frames=5, partitions=1)
+    job = town.job("--from", "earliest", "--trigger", "micro", "--interval", "5s")
+    until("a batch", lambda: " frames in " in job.text(), job=job)
+    admin = Admin(spark, town.broker)
+    admin.delete(town.topic)
+    until("the topic to be gone", lambda: not admin.has(town.topic))
+    # Its first five records stand where the old topic's did, and no offset shows that.
+    town.fill(cameras=1, frames=10, partitions=1)
+    assert job.finish(90) == 1, job.text()[-4000:]
+    assert f"does not fit topic {town.topic}: the topic was made" in job.text()
+    assert "Traceback" not in job.text()
+
+
 def test_a_permission_that_is_withdrawn_ends_the_job_with_a_sentence(
     town: Town, secured: Secured
 ) -> None:
@@ -434,8 +453,16 @@ def test_a_network_that_only_an_executor_cannot_read_ends_the_job_with_one_line(
     )
 
 
-@pytest.mark.parametrize("trigger", ["micro", "realtime"])
-@pytest.mark.parametrize("what", ["output", "state"])
+@pytest.mark.parametrize(
+    ("what", "trigger"),
+    [
+        ("output", "micro"),
+        ("output", "realtime"),
+        ("state", "micro"),
+        ("state", "realtime"),
+        ("checkpoint", "micro"),
+    ],
+)
 def test_a_job_that_cannot_write_says_so_once_and_is_not_ready_until_it_can(
     town: Town, what: str, trigger: str
 ) -> None:
@@ -445,10 +472,13 @@ def test_a_job_that_cannot_write_says_so_once_and_is_not_ready_until_it_can(
     job = town.job("--from", "earliest", "--trigger", trigger, *more, MATTEBOX_SPARK_LOG="")
     until("the files", lambda: town.count("output") == 10, job=job)
     until("it to be ready", ready.is_yes, job=job)
-    folder = town.path / (
-        "output/cam00" if what == "output" else f"output/.checkpoint/mattebox-state/{town.topic}/0"
-    )
-    until("the state", folder.exists, job=job)
+    folders = {
+        "output": "cam00",
+        "state": f".checkpoint/mattebox-state/{town.topic}/0",
+        "checkpoint": ".checkpoint/commits",
+    }
+    folder = town.path / "output" / folders[what]
+    until("the folder", folder.exists, job=job)
     aside = town.path / "aside"
     folder.rename(aside)
     folder.write_text("a file, where a folder must be")

@@ -46,6 +46,7 @@ class Sight:
     """The topic as the broker describes it now."""
 
     partitions: int
+    topic_id: str
     # Whether the job's user may read it; brokers older than Kafka 2.3 do not tell, and are believed
     # to allow it.
     is_readable: bool
@@ -191,9 +192,10 @@ class Broker:
             if _is(error, "UnknownTopicOrPartitionException"):
                 return None
             if _is(error, "TopicAuthorizationException"):
-                return Sight(0, False)
+                return Sight(0, "", False)
             raise
-        return Sight(int(found.partitions().size()), _allows(found, "READ"))
+        topic_id = str(found.topicId().toString())
+        return Sight(int(found.partitions().size()), topic_id, _allows(found, "READ"))
 
     def wait_for_topic(self) -> int:
         """Waits until the frames' topic is there, and returns its partitions."""

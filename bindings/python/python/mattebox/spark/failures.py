@@ -227,7 +227,10 @@ _FAULTS = (TypeError, AttributeError, LookupError, NameError, AssertionError, Va
 # A class of Java and what it says, within a stack trace.
 _THROWN = re.compile(r"(?:[\w$]+\.)+([\w$]*(?:Exception|Error|Failure))\b(?:: *(.*))?")
 
-_ATTEMPT = re.compile(r"^.*most recent failure: (?:Lost task \S+ in stage \S+ \(TID \d+\) )?")
+_ATTEMPT = re.compile(
+    r"^.*(?:terminated with exception: "
+    r"|most recent failure: (?:Lost task \S+ in stage \S+ \(TID \d+\) )?)"
+)
 
 
 def of_start(error: BaseException) -> Failure:

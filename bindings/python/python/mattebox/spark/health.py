@@ -16,6 +16,8 @@ log = logging.getLogger("mattebox.spark")
 REPEAT_S = 60.0
 # Causes that are remembered. More would be a cause that is never the same.
 MAX_CAUSES = 100
+# What differs between two texts of one cause: ids of queries, numbers of frames and tasks.
+_VARIES = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9]+")
 
 
 class Health:
@@ -49,8 +51,8 @@ class Repeats:
         self._causes: dict[str, tuple[float, int]] = {}
 
     def say(self, level: int, text: str) -> None:
-        """Two texts are of one cause where they differ in numbers only, as of frames and tasks."""
-        cause, now = re.sub(r"[0-9]+", "0", text), self._clock()
+        """Two texts are of one cause where they differ in numbers and ids only."""
+        cause, now = _VARIES.sub("0", text), self._clock()
         said, more = self._causes.get(cause, (None, 0))
         if said is not None and now - said < REPEAT_S:
             self._causes[cause] = (said, more + 1)

@@ -224,7 +224,7 @@ class Queries:
 
     def _once(self, has_looked: bool) -> Failure | None:
         """Runs one query until it ends. None: it has done what there was, or a signal came.
-        ``_CHANGED``: another trigger is needed.
+        ``_CHANGED``: it is to be started again.
 
         :param has_looked: the cores are those that were seen just now, and no executor is on its
         way.
@@ -244,7 +244,7 @@ class Queries:
             running,
             settings,
             watch.Watch(
-                spark, broker, self._wanted, trigger, partitions, self._health, self._repeats
+                spark, broker, self._wanted, settings, partitions, self._health, self._repeats
             ),
         )
 
@@ -294,8 +294,8 @@ class Queries:
         return failures.of_query(problem.get()) if problem.isDefined() else None
 
 
-# What stands for a query that was stopped because another trigger is needed.
-_CHANGED = failures.Failure("the query is started with another trigger", 1, True)
+# What stands for a query that was stopped because its trigger or topic has changed.
+_CHANGED = failures.Failure("the query is started again", 1, True)
 
 
 def _start(spark: SparkSession, settings: Settings, largest: Largest) -> Any:

@@ -111,8 +111,8 @@ def build(settings: Settings) -> SparkSession:
     fixed = {
         # The same records must not be worked on twice at once: files and what is remembered of cameras are one for all attempts.
         "spark.speculation": "false",
-        # A failed task ends the query, and the job starts that again: it says why, and /readyz is no.
-        # In real time a second attempt would begin when the time of its batch is over. It does
+        # A failed task ends the query, and the job starts that again: it says why, and /readyz is
+        # no. In real time a second attempt would begin when the time of its batch is over. It does
         # nothing then, so Spark ends the batch well without a record, and tries for ever.
         "spark.task.maxFailures": "1",
         # Streaming queries do not use it, and say so each time.

@@ -71,18 +71,20 @@ class Watch:
         spark: SparkSession,
         broker: Broker,
         wanted: Settings,
-        trigger: str,
+        running: Settings,
         partitions: int,
         health: Health,
         repeats: Repeats,
     ) -> None:
-        """:param wanted: the settings as they were given; ``trigger`` is that of the query, and
+        """:param wanted: the settings as they were given; ``running`` are those of the query, and
         ``partitions`` are those that it was started for.
         """
         self._spark = spark
         self._broker = broker
         self._wanted = wanted
-        self._trigger = trigger
+        self._trigger = running.trigger
+        self._topic_id = running.topic_id
+        self._is_other_topic = False
         self._partitions = partitions
         self._health = health
         self._repeats = repeats
@@ -96,7 +98,8 @@ class Watch:
         self._missed = 0
 
     def look(self) -> bool:
-        """True where the query should be started with another trigger.
+        """True where the query should be started again: its trigger no longer fits, or its topic is
+        another one.
 
         :raises failures.JobError: the job cannot go on: its topic is gone, or it may not read it
         any more.
@@ -104,6 +107,8 @@ class Watch:
         if self._answer is not None and self._answer.isDone():
             answer, self._answer = self._answer, None
             self._see(answer)
+            if self._is_other_topic:
+                return True
         if time.monotonic() < self._next:
             return False
         self._next = time.monotonic() + LOOK_INTERVAL_S
@@ -135,7 +140,10 @@ class Watch:
         self._missed = 0
         if not sight.is_readable:
             raise broker_module.denied(topic, "READ")
-        if sight.partitions != self._partitions:
+        if sight.topic_id != self._topic_id:
+            log.warning("topic %s was deleted and made again while the job ran", topic)
+            self._is_other_topic = True
+        elif sight.partitions != self._partitions:
             log.info(
                 "topic %s has %d partitions now, and had %d",
                 topic,
