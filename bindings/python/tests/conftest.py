@@ -35,10 +35,14 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1", **more}
 
 
-def until(what: str, is_so: Callable[[], bool], limit_s: float = LIMIT_S) -> None:
-    """Waits until something is so."""
+def until(
+    what: str, is_so: Callable[[], bool], limit_s: float = LIMIT_S, job: Job | None = None
+) -> None:
+    """Waits until something is so, and no longer than a job runs that must make it so."""
     begun = time.monotonic()
     while not is_so():
+        has_ended = job is not None and job.process.poll() is not None
+        assert not has_ended, f"waited for {what}, and the job ended: {job and job.text()[-4000:]}"
         assert time.monotonic() - begun < limit_s, f"waited {limit_s} s for {what}"
         time.sleep(0.1)
 

@@ -24,17 +24,19 @@ def test_every_metric_is_in_the_reference() -> None:
 
 
 def test_numbers_health_and_readiness_are_served() -> None:
-    numbers = progress.Numbers()
-    server = progress.serve("127.0.0.1:0", numbers)
+    numbers, health = progress.Numbers(), progress.Health()
+    server = progress.serve("127.0.0.1:0", numbers, health)
     try:
         at = f"http://127.0.0.1:{server.server_address[1]}"
         numbers.add(written=3, dead=1)
         page = urllib.request.urlopen(f"{at}/metrics").read().decode()
         assert 'mattebox_spark_frames_total{status="written"} 3' in page
         assert urllib.request.urlopen(f"{at}/healthz").status == 200
-        with pytest.raises(urllib.error.HTTPError, match="503"):
+        health.is_wrong("cores", "Spark has no executors")
+        with pytest.raises(urllib.error.HTTPError, match="503") as refused:
             urllib.request.urlopen(f"{at}/readyz")
-        numbers.is_ready = True
+        assert refused.value.read() == b"the query has not begun\nSpark has no executors\n"
+        health.is_well("query", "cores")
         assert urllib.request.urlopen(f"{at}/readyz").status == 200
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(f"{at}/etc/passwd")

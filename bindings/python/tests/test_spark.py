@@ -475,14 +475,3 @@ def test_a_checkpoint_that_cannot_be_written_is_said(spark: SparkSession, tmp_pa
         assert raised.value.exit_code == exit_code and text.startswith("--checkpoint ") and "\n" not in text and "secret" not in text, text
 
 
-def test_a_failure_without_words_is_still_one_line(spark: SparkSession) -> None:
-    java = spark._jvm.java.lang  # type: ignore[union-attr]
-    for words in (None, "", " \n ", "one\ntwo"):
-        failure = failures.of_query(java.RuntimeException(java.IllegalStateException(words)))
-        assert failure.is_passing and failure.reason and "\n" not in failure.reason
-        assert failures.reason(java.IllegalStateException(words)) == ("one" if words == "one\ntwo" else "java.lang.IllegalStateException")
-    assert failures.reason(RuntimeError()) == "RuntimeError"
-    settings_fault = java.RuntimeException("Lost task 0.3 (TID 3) (10.0.0.7 executor 0): io.mattebox.spark.SettingsException: setting model: x")
-    assert failures.of_query(settings_fault) == failures.Failure("setting model: x", 2, False)
-    assert failures.of_query(java.RuntimeException("io.mattebox.spark.MatteboxException: disk full")).is_passing
-    assert failures.of_query(failures.Unreachable("no broker")).is_passing

@@ -134,7 +134,7 @@ def check(spark: SparkSession, broker: Broker, settings: Settings) -> Settings:
 
 def _check(folder: _Folder, broker: Broker, settings: Settings) -> Settings:
     places = _last_offsets(folder, settings.checkpoint, settings.topic)
-    topic_id = broker.topic_id(settings.topic)
+    topic_id = broker.topic_id()
     settings = dataclasses.replace(settings, topic_id=topic_id)
     if places is None:
         folder.write(TOPIC_ID, f"{topic_id}\n")

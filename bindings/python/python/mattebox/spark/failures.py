@@ -1,4 +1,5 @@
-"""Whose fault a failure is, in one place: the settings', a service's that did not answer, or one that passes.
+"""Whose fault a failure is, in one place: the settings', a service's that did not answer, or one
+that passes.
 
 Everything that can fail ends here: an exit code and one line for people, or another try.
 """
@@ -6,6 +7,7 @@ Everything that can fail ends here: an exit code and one line for people, or ano
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +36,14 @@ class Unreachable(JobError):
     exit_code = 3
 
 
+class Denied(JobError):
+    """The broker does not allow the job to do something that it must do."""
+
+
+class TopicGone(JobError):
+    """The topic was deleted while the job ran."""
+
+
 class Stopped(JobError):
     """A signal came while something was waited for."""
 
@@ -52,7 +62,9 @@ class Failure:
 
 @dataclass(frozen=True)
 class _Cause:
-    """One exception of a chain: its class, the names of that and of those that it extends without packages, and what it says."""
+    """One exception of a chain: its class, the simple names of that and of all that it extends, and
+    its message.
+    """
 
     kind: str
     names: frozenset[str]
@@ -60,87 +72,261 @@ class _Cause:
 
     @property
     def words(self) -> str:
-        """The first line with something in it. Java's messages may be missing or empty; then the kind of error must do."""
-        return next((line.strip() for line in self.text.splitlines() if line.strip()), self.kind)
+        """The first line of the message that is not blank, as a sentence: it is never empty."""
+        line = next((line.strip() for line in self.text.splitlines() if line.strip()), "")
+        if not line:
+            return f"{self.kind} without a message"
+        # Some messages are no more than the name of a file or class.
+        return line if " " in line else f"{_spoken(self.kind)}: {line}"
 
 
-# Java's exceptions by the names of their classes. Whatever is in neither list is passing while the query runs, and the end before.
-_SETTINGS = {
-    "SettingsException": "",
-    "ConfigException": ": check --kafka and --kafka-option",
-    "UnsupportedFileSystemException": ": Spark has no such file system: give --checkpoint a path, or Spark the jars of that file system",
-    "ParseException": "",
-    "AnalysisException": "",
-    "IllegalArgumentException": "",
-    "UnsupportedOperationException": "",
-    "ClassNotFoundException": ": a jar is missing on Spark's class path: see --jars and --packages",
-}
-_REFUSED = {
-    "AuthenticationException": ": check the user, the password and the certificates (--kafka-option)",
-    "AuthorizationException": ": the broker's access lists do not allow it",
-}
-# Of those above, these say so of a name that may be known later, as that of a container that is about to start.
+def _spoken(kind: str) -> str:
+    """A class in words: ``java.nio.file.NoSuchFileException`` is "no such file"."""
+    name = re.split(r"[.$]", kind)[-1]
+    return (
+        re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", re.sub(r"(?<=.)Exception$", "", name)).lower()
+        or kind
+    )
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """A failure that is known by the name of its class, and by words of its chain where one class
+    has several meanings.
+
+    A class without a rule is the end before the query has run, and passing afterwards.
+    """
+
+    name: str
+    exit_code: int
+    # What it is and what to do. {} stands for the exception's own words.
+    sentence: str
+    words: tuple[str, ...] = ()
+    # Whether it ends a query that has run before. Executors report their failures as text only, so
+    # the class must be one that stands in no text of another failure.
+    ends_query: bool = False
+
+    def fits(self, names: frozenset[str], text: str) -> bool:
+        return self.name in names and (not self.words or any(words in text for words in self.words))
+
+
+_TRUST = (
+    "--kafka-option ssl.truststore.type=PEM --kafka-option ssl.truststore.location=/PATH/ca.pem"
+)
+_KEY = "--kafka-option ssl.keystore.type=PEM --kafka-option ssl.keystore.location=/PATH/client.pem"
+# The first that fits counts.
+_RULES = (
+    _Rule("SettingsException", 2, "{}", ends_query=True),
+    _Rule(
+        "SslAuthenticationException",
+        1,
+        "TLS: no authority that this machine trusts has signed the broker's certificate: give "
+        f"the broker's CA ({_TRUST})",
+        ("PKIX path", "valid certification path"),
+    ),
+    _Rule(
+        "SslAuthenticationException",
+        1,
+        "TLS: the broker's certificate is for another name ({}): use in --kafka, and in the "
+        "broker's advertised.listeners, a name that is in it",
+        ("No subject alternative", "No name matching", "doesn't match"),
+    ),
+    _Rule(
+        "SslAuthenticationException",
+        1,
+        "TLS: the broker's certificate is not valid today ({}): renew it, or set the clock",
+        ("NotAfter", "NotBefore"),
+    ),
+    _Rule(
+        "SslAuthenticationException",
+        1,
+        f"TLS: the broker wants another client certificate, or one at all ({{}}): give it ({_KEY})",
+        ("fatal alert",),
+    ),
+    _Rule(
+        "SslAuthenticationException",
+        1,
+        "TLS: the broker and this machine do not agree ({}): check the ssl.* of --kafka-option",
+    ),
+    _Rule(
+        "SaslAuthenticationException",
+        1,
+        "the broker refuses the user or the password ({}): check sasl.jaas.config and "
+        "sasl.mechanism (--kafka-option)",
+    ),
+    _Rule(
+        "AuthenticationException",
+        1,
+        "the broker takes no such login here ({}): check security.protocol and sasl.mechanism "
+        "(--kafka-option)",
+    ),
+    _Rule(
+        "TopicAuthorizationException",
+        1,
+        "{}: give the job's user READ on --topic, and WRITE on the topics of results and dead "
+        "letters",
+        ends_query=True,
+    ),
+    _Rule(
+        "AuthorizationException",
+        1,
+        "{}: the broker's access lists do not allow it: change them, or use another user",
+        ends_query=True,
+    ),
+    _Rule("ConfigException", 2, "{}: check --kafka and --kafka-option", ends_query=True),
+    _Rule("InvalidConfigurationException", 2, "{}: check --kafka-option"),
+    _Rule(
+        "UnsupportedFileSystemException",
+        2,
+        "{}: Spark has no such file system: give --checkpoint a path, or Spark the jars of that "
+        "file system",
+        ends_query=True,
+    ),
+    _Rule(
+        "UnsatisfiedLinkError",
+        1,
+        "{}: use the wheel that was built for the executors' machines",
+        ends_query=True,
+    ),
+    _Rule(
+        "UnsupportedClassVersionError",
+        1,
+        "{}: the executors need Java 17 or newer",
+        ends_query=True,
+    ),
+    _Rule(
+        "ClassNotFoundException",
+        2,
+        "{}: a jar is missing on Spark's class path: see --jars and --packages",
+    ),
+    _Rule(
+        "IllegalArgumentException",
+        2,
+        "{}: with SASL give --kafka-option sasl.mechanism=PLAIN, or SCRAM-SHA-512",
+        ("No serviceName defined",),
+    ),
+    _Rule("ParseException", 2, "{}"),
+    _Rule("AnalysisException", 2, "{}", ends_query=True),
+    _Rule("IllegalArgumentException", 2, "{}"),
+    _Rule("UnsupportedOperationException", 2, "{}"),
+)
+# Of the classes above, one says this of a name that may be known later, as that of a container that
+# is about to start.
 _UNKNOWN_HOST = "No resolvable bootstrap urls"
 # What else is known by its words.
 _KNOWN_WORDS = {
     "Could not parse Master URL": (": check --master", 2),
-    "JAVA_GATEWAY_EXITED": (" Is Java 17 or newer here, and can the jars of --packages be fetched?", 1),
+    "JAVA_GATEWAY_EXITED": (
+        " Is Java 17 or newer here, and can the jars of --packages be fetched?",
+        1,
+    ),
     "No module named 'pyspark": (": install it with pip install 'pyspark==4.2.*'", 1),
 }
 # What only a mistake in this program raises.
 _FAULTS = (TypeError, AttributeError, LookupError, NameError, AssertionError, ValueError)
-# Those that also stand in the text of a query's failure, where Spark carries no more than text from an executor.
-_FATAL_IN_QUERY = ("SettingsException", "ConfigException", "UnsupportedFileSystemException")
+# A class of Java and what it says, within a stack trace.
+_THROWN = re.compile(r"(?:[\w$]+\.)+([\w$]*(?:Exception|Error|Failure))\b(?:: *(.*))?")
+
+_ATTEMPT = re.compile(
+    r"^.*(?:terminated with exception: "
+    r"|most recent failure: (?:Lost task \S+ in stage \S+ \(TID \d+\) )?)"
+)
 
 
 def of_start(error: BaseException) -> Failure:
     """What a failure before the query runs means."""
     if isinstance(error, JobError):
-        return Failure(str(error), error.exit_code, False)
+        return Failure(str(error) or sentence(error), error.exit_code, False)
     causes = _causes(error)
-    for cause in reversed(causes):
-        if _UNKNOWN_HOST in cause.words or "RetriableException" in cause.names:
-            return Failure(reason(error), 3, True)
-        for known, exit_code in ((_REFUSED, 1), (_SETTINGS, 2)):
-            for name, advice in known.items():
-                if name in cause.names:
-                    return Failure(f"{cause.words[:MAX_REASON]}{advice}", exit_code, False)
-    words = reason(error)
+    if any(_UNKNOWN_HOST in cause.text or "RetriableException" in cause.names for cause in causes):
+        return Failure(sentence(error), 3, True)
+    # What a cause says of itself is better than what stands around it, so the innermost one with a
+    # rule counts.
+    text = "\n".join(cause.text for cause in causes)
+    for at, cause in reversed(list(enumerate(causes))):
+        for rule in _RULES:
+            if rule.fits(cause.names, text):
+                # TLS tells the reason in the cause behind it.
+                said = (
+                    causes[-1]
+                    if cause.names & {"AuthenticationException", "InvalidConfigurationException"}
+                    else cause
+                )
+                return Failure(_filled(rule, said.words), rule.exit_code, False)
+    words = sentence(error)
     for known, (advice, exit_code) in _KNOWN_WORDS.items():
         if known in words:
             return Failure(f"{words}{advice}", exit_code, False)
     if isinstance(error, _FAULTS):
         last = traceback.extract_tb(error.__traceback__)[-1:]
         where = "".join(f" ({os.path.basename(frame.filename)}:{frame.lineno})" for frame in last)
-        return Failure(f"a fault of mattebox, please report it: {type(error).__name__}: {words}{where}", 1, False)
+        return Failure(
+            f"a fault of mattebox, please report it: {type(error).__name__}: {words}{where}",
+            1,
+            False,
+        )
     return Failure(words, 1, False)
 
 
 def of_query(error: Any) -> Failure:
-    """What the end of a running query means: another try from its checkpoint, unless a setting is to blame."""
+    """What the end of a running query means: another try from its checkpoint, unless a person must
+    change something.
+    """
     if isinstance(error, JobError):
-        return Failure(str(error), error.exit_code, isinstance(error, Unreachable))
+        return Failure(
+            str(error) or sentence(error), error.exit_code, isinstance(error, Unreachable)
+        )
     causes = _causes(error)
-    # From an executor comes no more than text.
     text = "\n".join(f"{cause.kind}: {cause.text}" for cause in causes)
     names = frozenset().union(*(cause.names for cause in causes))
-    is_settings = any(name in names or f".{name}:" in text for name in _FATAL_IN_QUERY) and _UNKNOWN_HOST not in text
-    return Failure(_line(text), 2 if is_settings else 1, not is_settings)
+    # From an executor comes no more than text, where a class stands with its package.
+    thrown = [(found[1], found[2]) for found in _THROWN.finditer(text)]
+    names |= {name for name, _ in thrown}
+    if any(name.endswith("AuthorizationException") for name in names):
+        names |= {"AuthorizationException"}
+    for rule in _RULES:
+        if rule.ends_query and rule.fits(names, text) and _UNKNOWN_HOST not in text:
+            said = [words for name, words in thrown if words and name.endswith(rule.name)]
+            return Failure(
+                _filled(rule, said[-1].strip() if said else _line(text)), rule.exit_code, False
+            )
+    return Failure(_line(text), 1, True)
 
 
-def reason(error: Any) -> str:
-    """One line: the last cause's own words, or its kind where it has none."""
+def _filled(rule: _Rule, words: str) -> str:
+    return rule.sentence.replace("{}", words[:MAX_REASON].rstrip("."))
+
+
+def sentence(error: Any) -> str:
+    """One line about any exception, of Python or of Java: it is never empty, and asking for it
+    never fails.
+    """
     return _causes(error)[-1].words[:MAX_REASON]
 
 
+def is_of(error: Any, name: str) -> bool:
+    """Whether an exception, or one of its causes, is of a class with this simple name."""
+    return any(name in cause.names for cause in _causes(error))
+
+
+def _text(error: Any) -> str:
+    """An exception's message, where it can be had."""
+    try:
+        return str(error)
+    except Exception:
+        return ""
+
+
 def _causes(error: Any) -> list[_Cause]:
-    """The chain of causes, the outermost first: Java's where it comes from there, else the exception alone."""
+    """The chain of causes, the outermost first: Java's where it comes from there, else the
+    exception alone.
+    """
     throwable = error
     if isinstance(error, BaseException):
         throwable = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
     if throwable is None:
         kinds = [kind.__name__ for kind in type(error).__mro__]
-        return [_Cause(kinds[0], frozenset(kinds), str(error))]
+        return [_Cause(kinds[0], frozenset(kinds), _text(error))]
     found: list[_Cause] = []
     try:
         while throwable is not None and len(found) < MAX_CAUSES:
@@ -152,16 +338,21 @@ def _causes(error: Any) -> list[_Cause]:
             found.append(_Cause(name, frozenset(names), throwable.getMessage() or ""))
             throwable = throwable.getCause()
     except Exception as lost:  # Java is gone, and what it had to say with it
-        found = found or [_Cause(type(lost).__name__, frozenset([type(lost).__name__]), "Java has ended")]
+        found = found or [
+            _Cause(type(lost).__name__, frozenset([type(lost).__name__]), "Java has ended")
+        ]
     return found
 
 
 def _line(text: str) -> str:
     """The line of a Java stack trace that says most."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    causes = [line for line in lines if line.startswith("Caused by:") or "Exception:" in line]
+    causes = [line for line in lines if line.startswith("Caused by:") or _THROWN.search(line)]
     ours = [line for line in causes if "io.mattebox.spark." in line]
-    found = (ours or causes[-1:] or lines[:1] or ["it gave no reason"])[-1]
-    # What Spark puts around it: the task, the executor, the function.
+    found = (ours or causes[-1:] or lines[:1] or ["it gave no reason"])[-1].removeprefix(
+        "Caused by: "
+    )
+    # What Spark puts around it: the job, the task, the function. The executor's address stays.
+    found = _ATTEMPT.sub("", found)
     at = found.find("io.mattebox.spark.")
     return (found if at < 0 else found[at:].partition(": ")[2] or found)[:MAX_REASON]

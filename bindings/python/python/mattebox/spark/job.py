@@ -12,8 +12,10 @@ import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from . import failures
+from . import broker as broker_module
+from . import failures, session, watch
 from . import settings as settings_module
+from .health import Health, Repeats
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -25,15 +27,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mattebox.spark")
 
-# The wait before a query that failed is started again; twice as long each time until one batch is done.
+# The wait before a query that failed is started again; twice as long each time until one batch is
+# done.
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 30.0
-# How long executors may take to come.
-EXECUTORS_COME_S = 10.0
 
 
 class Stop:
-    """Set by the first SIGINT or SIGTERM, or SIGHUP unless it was ignored at the start, as by nohup. The second ends the process at once."""
+    """Set by the first SIGINT or SIGTERM, or SIGHUP unless it was ignored at the start, as by
+    nohup. The second ends the process at once.
+    """
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -67,14 +70,12 @@ def main(arguments: list[str] | None = None) -> int:
     stop = Stop()
     spark = None
     try:
-        from . import broker, session
-
         spark = session.build(settings)
         stop.listen()
-        spark.sparkContext.setLogLevel(os.environ.get("MATTEBOX_SPARK_LOG", "WARN"))
+        session.set_log_level(spark, os.environ.get("MATTEBOX_SPARK_LOG"))
         tally = session.register(spark)
         session.check(spark, settings.made)
-        return _run(spark, broker.Broker(spark, settings, stop.wait), settings, tally, stop)
+        return _run(spark, settings, tally, stop)
     except KeyboardInterrupt:
         return 130
     except failures.Stopped as stopped:
@@ -93,7 +94,7 @@ def _end(spark: SparkSession) -> None:
     try:
         spark.stop()
     except Exception as error:
-        log.debug("Spark has ended before: %s", failures.reason(error))
+        log.debug("Spark has ended before: %s", failures.sentence(error))
 
 
 def _log_to_stderr() -> None:
@@ -104,24 +105,25 @@ def _log_to_stderr() -> None:
     log.propagate = False
 
 
-def _run(spark: SparkSession, broker: Broker, settings: Settings, tally: Any, stop: Stop) -> int:
+def _run(spark: SparkSession, settings: Settings, tally: Any, stop: Stop) -> int:
     from . import checkpoint, progress
 
-    checkpoint.probe(spark, settings.checkpoint)
-    broker.wait()
-    partitions = broker.wait_for_topic()
-    if stop.is_set():
-        return 130
-    settings = _choose_trigger(settings, partitions, _cores(spark, partitions, stop))
-    settings = checkpoint.check(spark, broker, settings)
-    largest = broker.ensure_outputs(partitions)
-    numbers = progress.Numbers()
-    server = progress.serve(settings.metrics, numbers) if settings.metrics else None
-    spark.streams.addListener(progress.Listener(numbers, tally, settings.topic))
+    numbers, health = progress.Numbers(), Health()
+    server = progress.serve(settings.metrics, numbers, health) if settings.metrics else None
+    broker = broker_module.Broker(spark, settings, stop.wait, health)
     begun = time.monotonic()
     try:
-        code = _query_until_stopped(spark, broker, settings, stop, numbers, largest)
+        checkpoint.probe(spark, settings.checkpoint)
+        broker.wait()
+        partitions = broker.wait_for_topic()
+        if stop.is_set():
+            return 130
+        largest = broker.ensure_outputs(partitions)
+        spark.streams.addListener(progress.Listener(numbers, tally, settings.topic, health))
+        begun = time.monotonic()
+        code = Queries(spark, broker, settings, stop, numbers, health, largest).run()
     finally:
+        broker.close()
         if server:
             server.shutdown()
     _hear_of_last_batches(spark)
@@ -133,29 +135,6 @@ def _run(spark: SparkSession, broker: Broker, settings: Settings, tally: Any, st
     return code
 
 
-def _cores(spark: SparkSession, wanted: int, stop: Stop) -> int:
-    """The cores of all executors, which come one after the other at the start: waits a little until there are enough."""
-    until = time.monotonic() + EXECUTORS_COME_S
-    while (cores := int(spark.sparkContext.defaultParallelism)) < wanted and time.monotonic() < until and not stop.wait(0.2):
-        pass
-    return cores
-
-
-def _choose_trigger(settings: Settings, partitions: int, cores: int) -> Settings:
-    """Real time where every partition has a core: with fewer, Spark gives some of them no turn at all, and says nothing."""
-    enough = cores >= partitions
-    if settings.trigger == "realtime" and not enough:
-        raise failures.JobError(
-            f"real time needs a core for each of the {partitions} partitions of topic {settings.topic}, and Spark has {cores}: give it more cores, or "
-            "use --trigger micro"
-        )
-    if settings.trigger != "auto":
-        return settings
-    trigger = "realtime" if enough and not settings.until_end and not settings.async_progress else "micro"
-    log.info("%s: %d partitions, %d cores", "real time" if trigger == "realtime" else "micro-batches", partitions, cores)
-    return dataclasses.replace(settings, trigger=trigger)
-
-
 def _hear_of_last_batches(spark: SparkSession) -> None:
     """The listener hears of a batch some time after its end."""
     try:
@@ -164,44 +143,159 @@ def _hear_of_last_batches(spark: SparkSession) -> None:
         log.debug("the last batches may be missing in the sums: %s", error)
 
 
-def _query_until_stopped(
-    spark: SparkSession, broker: Broker, settings: Settings, stop: Stop, numbers: Numbers, largest: Largest
-) -> int:
-    """Runs the query. One that fails is started again from its checkpoint, in the same driver: that takes a second, a new driver ten."""
-    from . import checkpoint
+class Queries:
+    """Runs the query. One that fails is started again from its checkpoint, in the same driver: that
+    takes a second, a new driver ten.
 
-    wait, done, has_run = FIRST_WAIT_S, 0, False
-    if settings.until_end and settings.start == "latest":
-        log.warning("--until end with --from latest does nothing where there is no checkpoint: use --from earliest")
-    while True:
-        try:
-            if numbers.total("restarts"):
-                settings = checkpoint.check(spark, broker, settings)
-            running = _start(spark, settings, largest)
-            has_run = True
-            failure = _await(spark, running, settings, stop)
-        except Exception as error:
-            if stop.is_set():
+    So is one whose trigger no longer fits the partitions and cores.
+    """
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        broker: Broker,
+        wanted: Settings,
+        stop: Stop,
+        numbers: Numbers,
+        health: Health,
+        largest: Largest,
+    ) -> None:
+        self._spark = spark
+        self._broker = broker
+        self._wanted = wanted
+        self._stop = stop
+        self._numbers = numbers
+        self._health = health
+        self._largest = largest
+        self._repeats = Repeats()
+        # The trigger of the last query.
+        self._trigger: str | None = None
+
+    def run(self) -> int:
+        """Returns the exit code."""
+        wait, done, has_looked = FIRST_WAIT_S, 0, False
+        if self._wanted.until_end and self._wanted.start == "latest":
+            log.warning(
+                "--until end with --from latest does nothing where there is no checkpoint: use "
+                "--from earliest"
+            )
+        while True:
+            try:
+                failure = self._once(has_looked)
+                if has_looked := failure is _CHANGED:
+                    continue
+            except Exception as error:
+                if self._stop.is_set():
+                    return 130
+                # What fails at the first start fails at the next; later it may be the broker or a
+                # disk that is away for a while.
+                if (
+                    self._trigger is None
+                    or isinstance(error, failures.JobError)
+                    and not isinstance(error, failures.Unreachable)
+                ):
+                    raise
+                failure = failures.of_query(error)
+            if self._stop.is_set():
                 return 130
-            # What fails at the first start fails at the next; later it may be the broker or a disk that is away for a while.
-            if not has_run or isinstance(error, checkpoint.Stale):
-                raise
-            failure = failures.of_query(error)
-        if stop.is_set():
-            return 130
-        if failure is None:
-            return 0
-        if not failure.is_passing:
-            log.error("%s", failure.reason)
-            return failure.exit_code
-        if _is_gone(spark):
-            raise failures.JobError(f"Spark has ended: {failure.reason}")
-        log.error("the query failed, and goes on from its checkpoint in %.1f s: %s", wait, failure.reason)
-        numbers.add(restarts=1)
-        if stop.wait(wait):
-            return 130
-        wait = FIRST_WAIT_S if numbers.total("batches") > done else min(wait * 2, LONGEST_WAIT_S)
-        done = numbers.total("batches")
+            if failure is None:
+                return 0
+            if not failure.is_passing:
+                log.error("%s", failure.reason)
+                return failure.exit_code
+            if _is_gone(self._spark):
+                raise failures.JobError(f"Spark has ended: {failure.reason}")
+            if self._numbers.total("batches") > done:
+                self._repeats.forget()
+                wait = FIRST_WAIT_S
+            done = self._numbers.total("batches")
+            self._health.is_wrong(
+                "query",
+                f"the query failed, and is started again from its checkpoint: {failure.reason}",
+            )
+            self._repeats.say(
+                logging.ERROR,
+                f"the query failed, and goes on from its checkpoint: {failure.reason}",
+            )
+            self._numbers.add(restarts=1)
+            if self._stop.wait(wait):
+                return 130
+            wait = min(wait * 2, LONGEST_WAIT_S)
+
+    def _once(self, has_looked: bool) -> Failure | None:
+        """Runs one query until it ends. None: it has done what there was, or a signal came.
+        ``_CHANGED``: it is to be started again.
+
+        :param has_looked: the cores are those that were seen just now, and no executor is on its
+        way.
+        """
+        from . import checkpoint
+
+        spark, broker = self._spark, self._broker
+        if not (partitions := broker.partitions(self._wanted.topic)):
+            raise broker_module.gone(self._wanted.topic)
+        trigger = self._choose(partitions, 0.0 if has_looked else watch.EXECUTORS_COME_S)
+        settings = checkpoint.check(spark, broker, watch.with_trigger(self._wanted, trigger))
+        # A checkpoint that was set aside is set aside once.
+        self._wanted = dataclasses.replace(self._wanted, start=settings.start)
+        running = _start(spark, settings, self._largest)
+        self._trigger = trigger
+        return self._await(
+            running,
+            settings,
+            watch.Watch(
+                spark, broker, self._wanted, settings, partitions, self._health, self._repeats
+            ),
+        )
+
+    def _choose(self, partitions: int, wait_s: float) -> str:
+        wanted = self._wanted
+        if wanted.trigger == "micro":
+            return "micro"
+        if watch.choose_trigger(wanted, 0, 0) == "micro":  # however many cores there are
+            wait_s = 0.0
+        cores = watch.wait_for_cores(self._spark, partitions, wait_s, self._stop)
+        trigger = watch.choose_trigger(wanted, partitions, cores)
+        if trigger == "micro" and wanted.trigger == "realtime" and self._trigger is None:
+            raise failures.JobError(
+                f"real time needs a core for each of the {partitions} partitions of topic "
+                f"{wanted.topic}, and Spark has {cores}: give it more cores, "
+                "or use --trigger micro"
+            )
+        if trigger != self._trigger:
+            log.info(
+                "%s: %d partitions, %d cores",
+                "real time" if trigger == "realtime" else "micro-batches",
+                partitions,
+                cores,
+            )
+        return trigger
+
+    def _await(self, running: Any, settings: Settings, seen: watch.Watch) -> Failure | None:
+        from pyspark.errors import StreamingQueryException
+
+        try:
+            while not running.awaitTermination(0.5):
+                if self._stop.is_set():
+                    _stop(self._spark, running, settings, "stopping")
+                    return None
+                try:
+                    is_other = seen.look()
+                except failures.JobError:
+                    _stop(self._spark, running, settings, None)
+                    raise
+                if is_other:
+                    _stop(self._spark, running, settings, None)
+                    return _CHANGED
+        except StreamingQueryException as error:
+            return failures.of_query(error)
+        # PySpark's own exception() cannot tell of one without words.
+        problem = running._jsq.exception()
+        return failures.of_query(problem.get()) if problem.isDefined() else None
+
+
+# What stands for a query that was stopped because its trigger or topic has changed.
+_CHANGED = failures.Failure("the query is started again", 1, True)
 
 
 def _start(spark: SparkSession, settings: Settings, largest: Largest) -> Any:
@@ -211,35 +305,25 @@ def _start(spark: SparkSession, settings: Settings, largest: Largest) -> Any:
     return query.writer(query.for_kafka(rows), settings).start()
 
 
-def _await(spark: SparkSession, running: Any, settings: Settings, stop: Stop) -> Failure | None:
-    """Waits for the query's end, or for a signal, which ends it. None: it has done what there was."""
-    from pyspark.errors import StreamingQueryException
-
-    try:
-        while not running.awaitTermination(0.5):
-            if stop.is_set():
-                _stop(spark, running, settings)
-                return None
-    except StreamingQueryException as error:
-        return failures.of_query(error)
-    # PySpark's own exception() cannot tell of one without words.
-    problem = running._jsq.exception()
-    return failures.of_query(problem.get()) if problem.isDefined() else None
-
-
 def _is_gone(spark: SparkSession) -> bool:
-    """Whether Spark itself has ended, as when its master has given the job up: then no query can be started any more."""
+    """Whether Spark itself has ended, as when its master has given the job up: then no query can be
+    started any more.
+    """
     try:
         return bool(spark.sparkContext._jsc.sc().isStopped())
     except Exception:
         return True
 
 
-def _stop(spark: SparkSession, running: Any, settings: Settings) -> None:
-    if settings.trigger == "realtime":
-        log.info("stopping: frames since the last checkpoint are made again at the next start, with the same bytes")
-        # Spark tells of the tasks that it ends as of failures.
-        spark.sparkContext.setLogLevel("OFF")
-    else:
-        log.info("stopping after the batch at hand")
-    running.stop()
+def _stop(spark: SparkSession, running: Any, settings: Settings, why: str | None) -> None:
+    if why and settings.trigger == "realtime":
+        log.info(
+            "%s: frames since the last checkpoint are made again at the next start, with the same "
+            "bytes",
+            why,
+        )
+    elif why:
+        log.info("%s after the batch at hand", why)
+    # Spark tells of the tasks that it ends as of failures.
+    with session.quiet(spark):
+        running.stop()

@@ -12,6 +12,7 @@ from typing import Any
 from pyspark.sql.streaming import StreamingQueryListener
 
 from . import failures
+from .health import Health
 
 log = logging.getLogger("mattebox.spark")
 
@@ -23,7 +24,6 @@ class Numbers:
         self._lock = threading.Lock()
         self._sums = {"written": 0, "kept": 0, "dead": 0, "bytes": 0, "batches": 0, "restarts": 0}
         self._last: dict[str, float] = {}
-        self.is_ready = False
 
     def add(self, **more: int) -> None:
         with self._lock:
@@ -68,19 +68,26 @@ class Numbers:
 class Listener(StreamingQueryListener):
     """Hears of every batch."""
 
-    def __init__(self, numbers: Numbers, tally: Any, topic: str) -> None:
+    def __init__(self, numbers: Numbers, tally: Any, topic: str, health: Health) -> None:
+        self._health = health
+        self._has_run = False
         self._numbers = numbers
         self._tally = tally
         self._topic = topic
 
     def onQueryStarted(self, event: Any) -> None:
+        if self._has_run:  # the job has said why it starts again
+            log.debug("the query runs (run %s)", event.runId)
+            return
         log.info("the query runs (run %s)", event.runId)
-        self._numbers.is_ready = True
+        self._has_run = True
+        self._health.is_well("query")
 
     def onQueryIdle(self, event: Any) -> None:
-        pass
+        self._health.is_well("query")
 
     def onQueryProgress(self, event: Any) -> None:
+        self._health.is_well("query")
         try:
             self._progress(event.progress)
         except Exception:  # a line in the log less must not end the query
@@ -122,7 +129,15 @@ def _lag(source: Any, topic: str) -> float | None:
     return float(sum(max(offset - end.get(partition, 0), 0) for partition, offset in latest.items()))
 
 
-def serve(address: str, numbers: Numbers) -> ThreadingHTTPServer:
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hung up is no fault."""
+        log.debug("/metrics", exc_info=True)
+
+
+def serve(address: str, numbers: Numbers, health: Health) -> ThreadingHTTPServer:
     """Serves /metrics, /healthz and /readyz until it is shut down.
 
     :raises failures.SettingsError: the address is taken, or none of this machine's.
@@ -134,8 +149,8 @@ def serve(address: str, numbers: Numbers) -> ThreadingHTTPServer:
             status, kind, body = 200, "text/plain; charset=utf-8", "ok\n"
             if self.path == "/metrics":
                 kind, body = "text/plain; version=0.0.4; charset=utf-8", numbers.page()
-            elif self.path == "/readyz" and not numbers.is_ready:
-                status, body = 503, "the query has not begun\n"
+            elif self.path == "/readyz" and (problems := health.problems()):
+                status, body = 503, "".join(f"{problem}\n" for problem in problems)
             elif self.path not in ("/healthz", "/readyz"):
                 status, body = 404, "there are /metrics, /healthz and /readyz\n"
             data = body.encode()
@@ -149,9 +164,8 @@ def serve(address: str, numbers: Numbers) -> ThreadingHTTPServer:
             log.debug(format, *arguments)
 
     try:
-        server = ThreadingHTTPServer((host.strip("[]") or "127.0.0.1", int(port)), Handler)
+        server = _Server((host.strip("[]") or "127.0.0.1", int(port)), Handler)
     except OSError as error:
         raise failures.SettingsError(f"--metrics {address} cannot be served: {error.strerror or error}") from error
-    server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from . import failures, query
@@ -52,6 +53,40 @@ def check(spark: SparkSession, made: Mapping[str, object]) -> None:
         log.warning("the settings cannot be checked on this machine, and are on the executors: %s", failure.reason)
 
 
+# Loggers of what the job says itself, in one line: a query or task that failed, a broker that does
+# not answer.
+_SAID_BY_THE_JOB = (
+    "org.apache.kafka",
+    "org.apache.spark.executor.Executor",
+    "org.apache.spark.scheduler.TaskSetManager",
+    "org.apache.spark.sql.execution.datasources.v2",
+    "org.apache.spark.sql.execution.streaming",
+)
+
+
+def set_log_level(spark: SparkSession, level: str | None) -> None:
+    """Sets what Spark itself writes to the log: warnings, but not the stack traces of what the job
+    says in a line. With a level it is all of that level.
+    """
+    spark.sparkContext.setLogLevel(level or "WARN")
+    if not level:
+        log4j = spark._jvm.org.apache.logging.log4j
+        for name in _SAID_BY_THE_JOB:
+            log4j.core.config.Configurator.setLevel(name, log4j.Level.OFF)
+
+
+@contextmanager
+def quiet(spark: SparkSession) -> Iterator[None]:
+    """Spark writes nothing to the log meanwhile."""
+    root = spark._jvm.org.apache.logging.log4j.LogManager.getRootLogger()
+    before = str(root.getLevel())
+    spark.sparkContext.setLogLevel("OFF")
+    try:
+        yield
+    finally:
+        spark.sparkContext.setLogLevel(before)
+
+
 def is_submitted() -> bool:
     """Whether spark-submit started this process."""
     return "PYSPARK_GATEWAY_PORT" in os.environ
@@ -76,6 +111,10 @@ def build(settings: Settings) -> SparkSession:
     fixed = {
         # The same records must not be worked on twice at once: files and what is remembered of cameras are one for all attempts.
         "spark.speculation": "false",
+        # A failed task ends the query, and the job starts that again: it says why, and /readyz is
+        # no. In real time a second attempt would begin when the time of its batch is over. It does
+        # nothing then, so Spark ends the batch well without a record, and tries for ever.
+        "spark.task.maxFailures": "1",
         # Streaming queries do not use it, and say so each time.
         "spark.sql.adaptive.enabled": "false",
         # One person looks at this log.

@@ -1,0 +1,556 @@
+"""What happens to a Spark job that is left alone for weeks, against a real broker and a real
+cluster.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from mattebox.spark import broker as broker_module
+from mattebox.spark import failures, settings
+from mattebox.spark.health import Health
+from pyspark.sql import SparkSession
+
+from conftest import ROOT, Service, Town, until
+
+PASSWORD = (
+    "sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required "
+    'username="mattebox" password="{}";'
+)
+
+
+class Admin:
+    """Kafka's own client, as a super user."""
+
+    def __init__(self, spark: SparkSession, address: str) -> None:
+        self.jvm = spark._jvm
+        assert self.jvm is not None
+        properties = self.jvm.java.util.Properties()
+        properties.put("bootstrap.servers", address)
+        self.kafka = self.jvm.org.apache.kafka
+        self.client = self.kafka.clients.admin.AdminClient.create(properties)
+
+    def make(self, topic: str, partitions: int) -> None:
+        optional = self.jvm.java.util.Optional
+        new = self.kafka.clients.admin.NewTopic(topic, optional.of(partitions), optional.empty())
+        self.client.createTopics(self.jvm.java.util.Collections.singletonList(new)).all().get()
+
+    def grow(self, topic: str, partitions: int) -> None:
+        more = self.kafka.clients.admin.NewPartitions.increaseTo(partitions)
+        self.client.createPartitions(
+            self.jvm.java.util.Collections.singletonMap(topic, more)
+        ).all().get()
+
+    def has(self, topic: str) -> bool:
+        return bool(self.client.listTopics().names().get().contains(topic))
+
+    def delete(self, topic: str) -> None:
+        self.client.deleteTopics(self.jvm.java.util.Collections.singletonList(topic)).all().get()
+
+    def access(self, topic: str, operation: str, is_allowed: bool) -> None:
+        acl, resource = self.kafka.common.acl, self.kafka.common.resource
+        entry = acl.AccessControlEntry(
+            "User:mattebox",
+            "*",
+            getattr(acl.AclOperation, operation),
+            acl.AclPermissionType.ALLOW if is_allowed else acl.AclPermissionType.DENY,
+        )
+        pattern = resource.ResourcePattern(
+            resource.ResourceType.TOPIC, topic, resource.PatternType.LITERAL
+        )
+        self.client.createAcls(
+            self.jvm.java.util.Collections.singletonList(acl.AclBinding(pattern, entry))
+        ).all().get()
+
+
+class Secured:
+    """A broker with TLS, passwords and access lists; what no list names is allowed."""
+
+    def __init__(self, words: list[str], spark: SparkSession) -> None:
+        self.plain = words[1]
+        self.at = dict(word.split("=", 1) for word in words[2:])
+        self.admin = Admin(spark, self.plain)
+
+    def trust(self) -> list[str]:
+        return ["ssl.truststore.type=PEM", f"ssl.truststore.location={self.at['ca']}"]
+
+    def login(self, password: str = "mattebox-secret") -> list[str]:
+        return ["security.protocol=SASL_SSL", "sasl.mechanism=PLAIN", PASSWORD.format(password)]
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory, spark: SparkSession) -> Iterator[Secured]:
+    lists = [
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users=User:ANONYMOUS",
+    ]
+    options = [
+        option
+        for setting in [*lists, "allow.everyone.if.no.acl.found=true"]
+        for option in ("--set", setting)
+    ]
+    service = Service(
+        [
+            ROOT / "scripts/kafka",
+            "run",
+            tmp_path_factory.mktemp("secured") / "broker",
+            "--sasl-ssl",
+            *options,
+        ]
+    )
+    yield Secured(service.words, spark)
+    service.stop()
+
+
+def options(given: list[str]) -> list[str]:
+    return [word for option in given for word in ("--kafka-option", option)]
+
+
+def ask(
+    spark: SparkSession, at: str, given: list[str], topic: str = "frames"
+) -> failures.Failure | None:
+    """What the job would say of a broker and a topic; None where all is well."""
+    told = settings.read(
+        ["--kafka", at, "--topic", topic, "--connect-timeout", "1s", *options(given)]
+    )
+    broker = broker_module.Broker(spark, told, lambda seconds: False, Health())
+    try:
+        broker.wait()
+        if broker.partitions(topic):
+            broker.ensure_outputs(1)
+    except Exception as error:
+        return failures.of_start(error)
+    finally:
+        broker.close()
+    return None
+
+
+def test_each_way_of_not_getting_to_a_broker_has_its_own_sentence(
+    spark: SparkSession, secured: Secured
+) -> None:
+    sasl, mutual = secured.at["sasl_ssl"], secured.at["mutual_tls"]
+    assert ask(spark, sasl, [*secured.login(), *secured.trust()]) is None
+    for at, given, exit_code, words in [
+        (
+            sasl,
+            secured.login(),
+            1,
+            "no authority that this machine trusts has signed the broker's certificate: give the "
+            "broker's CA (--kafka-option ssl.",
+        ),
+        (
+            sasl,
+            [*secured.login("wrong"), *secured.trust()],
+            1,
+            "refuses the user or the password (Authentication failed: Invalid username or "
+            "password)",
+        ),
+        (
+            sasl,
+            ["security.protocol=SASL_SSL", PASSWORD.format("x"), *secured.trust()],
+            2,
+            "give --kafka-option sasl.mechanism=PLAIN",
+        ),
+        (
+            mutual,
+            ["security.protocol=SSL", *secured.trust()],
+            1,
+            "wants another client certificate, or one at all",
+        ),
+        (
+            sasl,
+            [],
+            2,
+            f"the broker at {sasl} speaks TLS, and this job does not: give --kafka-option "
+            "security.protocol=SSL, or SASL_SSL",
+        ),
+        (
+            sasl,
+            ["security.protocol=SASL_PLAINTEXT"],
+            2,
+            "speaks TLS, and this job does not: give --kafka-option security.protocol=SASL_SSL",
+        ),
+        (mutual, [], 2, f"the broker at {mutual} speaks TLS"),
+        (
+            secured.plain,
+            ["security.protocol=SSL"],
+            2,
+            f"the broker at {secured.plain} does not speak TLS, and security.protocol=SSL asks "
+            "for it",
+        ),
+        (
+            secured.plain,
+            ["security.protocol=SASL_PLAINTEXT", "sasl.mechanism=PLAIN", PASSWORD.format("x")],
+            1,
+            "takes no such login here",
+        ),
+        (
+            sasl,
+            [*secured.login(), "ssl.truststore.type=PEM", "ssl.truststore.location=/nowhere.pem"],
+            2,
+            "no such file: /nowhere.pem: check --kafka-option",
+        ),
+        (
+            secured.plain,
+            ["security.protocol=FOO"],
+            2,
+            "Invalid value FOO for configuration security.protocol",
+        ),
+    ]:
+        failure = ask(spark, at, given)
+        assert failure is not None and words in failure.reason and failure.exit_code == exit_code, (
+            words,
+            failure,
+        )
+        assert "mattebox-secret" not in failure.reason
+
+
+def test_a_certificate_for_another_name_is_said(
+    spark: SparkSession, tmp_path: pathlib.Path
+) -> None:
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=elsewhere",
+    ]
+    more = [
+        "-addext",
+        "subjectAltName=DNS:elsewhere.example",
+        "-keyout",
+        "key.pem",
+        "-out",
+        "cert.pem",
+    ]
+    subprocess.run([*made, *more], cwd=tmp_path, check=True, capture_output=True)
+    (tmp_path / "store.pem").write_text(
+        (tmp_path / "cert.pem").read_text() + (tmp_path / "key.pem").read_text()
+    )
+    service = Service(
+        [
+            ROOT / "scripts/kafka",
+            "run",
+            tmp_path / "broker",
+            "--sasl-ssl",
+            "--set",
+            f"ssl.keystore.location={tmp_path}/store.pem",
+        ]
+    )
+    try:
+        at = dict(word.split("=", 1) for word in service.words[2:])["mutual_tls"]
+        failure = ask(
+            spark,
+            at,
+            [
+                "security.protocol=SSL",
+                "ssl.truststore.type=PEM",
+                f"ssl.truststore.location={tmp_path}/cert.pem",
+            ],
+        )
+        assert failure is not None and failure.exit_code == 1
+        assert (
+            "the broker's certificate is for another name (" in failure.reason
+            and "127.0.0.1" in failure.reason
+        )
+    finally:
+        service.stop()
+
+
+def test_a_topic_that_the_job_may_not_read_or_write_is_said_with_what_to_grant(
+    spark: SparkSession, secured: Secured
+) -> None:
+    login = [*secured.login(), *secured.trust()]
+    for topic in ("open", "unread", "unwritten", "unwritten.results", "undead", "undead.dead"):
+        secured.admin.make(topic, 1)
+    assert ask(spark, secured.at["sasl_ssl"], login, "open") is None
+    secured.admin.access("unread", "DESCRIBE", True)
+    secured.admin.access("unwritten.results", "READ", True)
+    secured.admin.access("undead.dead", "WRITE", False)
+    for topic, what, operation, denied in [
+        ("unread", "read", "READ", "unread"),
+        ("unwritten", "write to", "WRITE", "unwritten.results"),
+        ("undead", "write to", "WRITE", "undead.dead"),
+    ]:
+        failure = ask(spark, secured.at["sasl_ssl"], login, topic)
+        assert failure is not None and failure.exit_code == 1
+        assert failure.reason.startswith(
+            f"the broker does not let this job {what} topic {denied}: give the user of "
+            f"--kafka-option {operation} and DESCRIBE"
+        )
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+class Ready:
+    """/readyz of a job."""
+
+    def __init__(self) -> None:
+        self.address = f"127.0.0.1:{free_port()}"
+
+    def look(self) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://{self.address}/readyz", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            return refused.code, refused.read().decode()
+        except OSError:
+            return 0, ""
+
+    def is_yes(self) -> bool:
+        return self.look()[0] == 200
+
+    def says(self, words: str) -> bool:
+        status, body = self.look()
+        return status == 503 and words in body
+
+
+def test_partitions_that_are_added_to_a_real_time_job_are_served_though_there_is_no_core_for_them(
+    town: Town, spark: SparkSession
+) -> None:
+    admin = Admin(spark, town.broker)
+    town.fill(cameras=4, frames=20, partitions=2)
+    ready = Ready()
+    job = town.job("--from", "earliest", "--checkpoint-interval", "5s", "--metrics", ready.address)
+    until("the first files", lambda: town.count("output") == 80, job=job)
+    assert "real time: 2 partitions, 2 cores" in job.text()
+    admin.grow(town.topic, 4)
+    # 16 cameras have records in each of four partitions.
+    town.fill(cameras=16, frames=20, partitions=4)
+    until("all files", lambda: town.count("output") == 400, job=job)
+    until("it to be ready", ready.is_yes, job=job)
+    assert (
+        "real time needs a core for each of the 4 partitions" in job.text()
+        and "the query goes on in micro-batches" in job.text()
+    )
+    town.fill(cameras=16, frames=5, partitions=4)
+    until("later files", lambda: town.count("output") == 480, job=job)
+    assert job.stop() == 130, job.text()[-4000:]
+    assert town.files("output") == town.by_worker()
+
+
+def test_partitions_for_which_there_are_cores_are_served_in_real_time(
+    town: Town, spark: SparkSession
+) -> None:
+    admin = Admin(spark, town.broker)
+    town.fill(cameras=4, frames=20, partitions=1)
+    job = town.job("--from", "earliest", "--checkpoint-interval", "5s")
+    until("the first files", lambda: town.count("output") == 80, job=job)
+    admin.grow(town.topic, 2)
+    town.fill(cameras=8, frames=20, partitions=2)
+    until("all files", lambda: town.count("output") == 240, job=job)
+    until("it to be said", lambda: "has 2 partitions now, and had 1" in job.text(), job=job)
+    assert "micro-batches" not in job.text()
+    assert job.stop() == 130, job.text()[-4000:]
+    assert town.files("output") == town.by_worker()
+
+
+@pytest.mark.parametrize("trigger", ["micro", "realtime"])
+def test_a_topic_that_is_deleted_under_the_job_ends_it_with_a_sentence(
+    town: Town, spark: SparkSession, trigger: str
+) -> None:
+    town.fill(cameras=1, frames=5, partitions=1)
+    job = town.job("--from", "earliest", "--trigger", trigger)
+    until("the files", lambda: town.count("output") == 5, job=job)
+    Admin(spark, town.broker).delete(town.topic)
+    assert job.finish(90) == 1, job.text()[-4000:]
+    assert (
+        len(
+            re.findall(
+                f"ERROR topic {town.topic} is not there any more: it was deleted", job.text()
+            )
+        )
+        == 1
+    )
+    assert "Traceback" not in job.text()
+
+
+def test_a_topic_that_is_made_again_under_the_job_is_noticed_though_its_offsets_go_on(
+    town: Town, spark: SparkSession
+) -> None:
+    town.fill(cameras=1, frames=5, partitions=1)
+    job = town.job("--from", "earliest", "--trigger", "micro", "--interval", "5s")
+    until("a batch", lambda: " frames in " in job.text(), job=job)
+    admin = Admin(spark, town.broker)
+    admin.delete(town.topic)
+    until("the topic to be gone", lambda: not admin.has(town.topic))
+    # Its first five records stand where the old topic's did, and no offset shows that.
+    town.fill(cameras=1, frames=10, partitions=1)
+    assert job.finish(90) == 1, job.text()[-4000:]
+    assert f"does not fit topic {town.topic}: the topic was made" in job.text()
+    assert "Traceback" not in job.text()
+
+
+def test_a_permission_that_is_withdrawn_ends_the_job_with_a_sentence(
+    town: Town, secured: Secured
+) -> None:
+    town.broker = secured.plain
+    town.fill(cameras=1, frames=5, partitions=1)
+    login = options([*secured.login(), *secured.trust()])
+    job = town.job("--kafka", secured.at["sasl_ssl"], "--from", "earliest", *login)
+    until("the files", lambda: town.count("output") == 5, job=job)
+    secured.admin.access(town.topic, "READ", False)
+    assert job.finish(90) == 1, job.text()[-4000:]
+    assert "Traceback" not in job.text()
+    said = [
+        line
+        for line in job.text().splitlines()
+        if " ERROR " in line
+        and ("does not let this job read" in line or "give the job's user READ" in line)
+    ]
+    assert len(said) == 1 and town.topic in said[0], job.text()[-4000:]
+
+
+def lines(text: str) -> list[str]:
+    """What the job and Spark wrote to the log, without what Spark says at its start."""
+    return text[text.index(" INFO ") :].splitlines()
+
+
+@pytest.mark.parametrize("trigger", ["micro", "realtime"])
+@pytest.mark.parametrize("fault", ["gone", "damaged", "folder"])
+def test_a_network_that_only_an_executor_cannot_read_ends_the_job_with_one_line(
+    town: Town, fault: str, trigger: str
+) -> None:
+    model = town.path / "model.tflite"
+    model.write_bytes((ROOT / "crates/net/model/selfie_segmentation.tflite").read_bytes())
+    job = town.job(
+        "--from", "earliest", "--trigger", trigger, SEG_MODEL_PATH=str(model), MATTEBOX_SPARK_LOG=""
+    )
+    until("it to wait", lambda: "waiting for topic" in job.text(), job=job)
+    model.unlink()
+    if fault == "damaged":
+        model.write_text("no network")
+    elif fault == "folder":
+        model.mkdir()
+    town.fill(cameras=1, frames=2, partitions=1)
+    assert job.finish(90) == 2, job.text()[-4000:]
+    said = [line for line in lines(job.text()) if "setting model: " in line]
+    assert len(said) == 1 and " ERROR setting model: " in said[0] and str(model) in said[0], (
+        job.text()[-4000:]
+    )
+    assert (
+        "\tat " not in job.text()
+        and "Traceback" not in job.text()
+        and "goes on from its checkpoint" not in job.text()
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "trigger"),
+    [
+        ("output", "micro"),
+        ("output", "realtime"),
+        ("state", "micro"),
+        ("state", "realtime"),
+        ("checkpoint", "micro"),
+    ],
+)
+def test_a_job_that_cannot_write_says_so_once_and_is_not_ready_until_it_can(
+    town: Town, what: str, trigger: str
+) -> None:
+    town.fill(cameras=1, frames=10, partitions=1)
+    ready = Ready()
+    more = ("--checkpoint-interval", "5s", "--metrics", ready.address)
+    job = town.job("--from", "earliest", "--trigger", trigger, *more, MATTEBOX_SPARK_LOG="")
+    until("the files", lambda: town.count("output") == 10, job=job)
+    until("it to be ready", ready.is_yes, job=job)
+    folders = {
+        "output": "cam00",
+        "state": f".checkpoint/mattebox-state/{town.topic}/0",
+        "checkpoint": ".checkpoint/commits",
+    }
+    folder = town.path / "output" / folders[what]
+    until("the folder", folder.exists, job=job)
+    aside = town.path / "aside"
+    folder.rename(aside)
+    folder.write_text("a file, where a folder must be")
+    town.fill(cameras=1, frames=10, partitions=1)
+    until(
+        "it not to be ready",
+        lambda: ready.says("the query failed, and is started again from its checkpoint"),
+        job=job,
+    )
+    assert ready.says(str(folder.parent)), ready.look()
+
+    def tries() -> int:
+        with urllib.request.urlopen(f"http://{ready.address}/metrics") as page:
+            found = re.search(
+                r"^mattebox_spark_restarts_total (\d+)", page.read().decode(), re.MULTILINE
+            )
+        assert found
+        return int(found[1])
+
+    until("several tries", lambda: tries() >= 5, job=job)
+    # The move itself may be seen as another cause.
+    said = [line for line in lines(job.text()) if "goes on from its checkpoint: " in line]
+    causes = {line.split("goes on from its checkpoint: ")[1] for line in said}
+    assert len(said) == len(causes) <= 2 and all(str(folder.parent) in line for line in said), said
+    assert "\tat " not in job.text()
+    folder.unlink()
+    aside.rename(folder)
+    until("all files", lambda: town.count("output") == 20, job=job)
+    until("it to be ready again", ready.is_yes, job=job)
+    assert job.stop() == 130, job.text()[-4000:]
+    assert town.files("output") == town.by_worker()
+
+
+def test_a_job_whose_broker_is_away_is_not_ready_and_says_why(
+    town: Town, tmp_path: pathlib.Path
+) -> None:
+    kafka = Service([ROOT / "scripts/kafka", "run", tmp_path / "broker"])
+    try:
+        town.broker = kafka.words[1]
+        ready = Ready()
+        job = town.job("--from", "earliest", "--metrics", ready.address)
+        until("it to wait", lambda: ready.says(f"there is no topic {town.topic} yet"), job=job)
+        town.fill(cameras=1, frames=5, partitions=1)
+        until("the files", lambda: town.count("output") == 5 and ready.is_yes(), job=job)
+        kafka.stop()
+        missed = f"no broker answers at {town.broker}"
+        until("the broker to be missed", lambda: ready.says(missed), job=job)
+        kafka = Service([ROOT / "scripts/kafka", "run", tmp_path / "broker"])
+        town.fill(cameras=1, frames=5, partitions=1)
+        until("the files", lambda: town.count("output") == 10 and ready.is_yes(), job=job)
+        assert job.text().count(missed) == 1
+    finally:
+        kafka.stop()
+
+
+def test_a_job_without_executors_says_so_and_goes_over_to_real_time_when_they_come(
+    town: Town,
+) -> None:
+    town.fill(cameras=1, frames=5, partitions=1)
+    first = town.job("--from", "earliest")
+    until("the first job's files", lambda: town.count("output") == 5, job=first)
+    # The first job has all cores.
+    ready = Ready()
+    job = town.job("--from", "earliest", "--out", "other", "--metrics", ready.address)
+    missed = "Spark has no executors for this job"
+    until("executors to be missed", lambda: ready.says(missed), job=job)
+    assert job.text().count(missed) == 1
+    assert first.stop() == 130, first.text()[-4000:]
+    until("the files", lambda: town.count("other") == 5 and ready.is_yes(), job=job)
+    begun = "real time: 1 partitions, 2 cores"
+    until("real time", lambda: begun in job.text(), job=job)
+    town.fill(cameras=1, frames=5, partitions=1)
+    until("later files", lambda: town.count("other") == 10, job=job)
+    assert job.stop() == 130, job.text()[-4000:]
+    assert town.files("other") == town.by_worker()
