@@ -2,7 +2,7 @@
 #[cfg(test)]
 mod reference;
 
-use crate::run::stats::CameraStats;
+use crate::{retention::RetentionNumbers, run::stats::CameraStats};
 use mattebox_core::frame::CameraId;
 use mattebox_engine::{
     Watch,
@@ -407,6 +407,57 @@ impl Page for RunPage {
             .cameras
             .iter()
             .any(|(_, n)| n.written.load(Relaxed) + n.skipped.load(Relaxed) > 0)
+    }
+}
+
+/// What `mattebox prune` tells.
+pub struct RetentionPage(pub Arc<RetentionNumbers>);
+
+impl Page for RetentionPage {
+    fn metrics(&self, text: &mut Text) {
+        for (name, help, counter) in [
+            (
+                "mattebox_retention_removed_files_total",
+                "Old files that were removed.",
+                &self.0.files,
+            ),
+            (
+                "mattebox_retention_removed_bytes_total",
+                "Bytes of those files.",
+                &self.0.bytes,
+            ),
+            (
+                "mattebox_retention_failed_files_total",
+                "Tries to remove an old file that failed.",
+                &self.0.failed,
+            ),
+        ] {
+            text.family(name, "counter", help);
+            text.sample(name, &[], get(counter));
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.0.is_ready.load(Relaxed)
+    }
+}
+
+/// What a command tells that removes old files beside its work.
+pub struct WithRetention {
+    /// Its own numbers.
+    pub page: Arc<dyn Page>,
+    /// What was removed.
+    pub retention: RetentionPage,
+}
+
+impl Page for WithRetention {
+    fn metrics(&self, text: &mut Text) {
+        self.page.metrics(text);
+        self.retention.metrics(text);
+    }
+
+    fn is_ready(&self) -> bool {
+        self.page.is_ready()
     }
 }
 

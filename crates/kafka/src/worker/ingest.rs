@@ -238,7 +238,7 @@ mod tests {
     use super::*;
     use crate::settings::{BrokerSettings, WorkerSettings, WorkerSink};
     use mattebox_engine::{FrameSettings, trace::Tracer};
-    use mattebox_store::OnExisting;
+    use mattebox_store::{NameTemplate, OnExisting};
     use rdkafka::Timestamp;
     use std::{num::NonZeroUsize, time::Duration};
 
@@ -256,6 +256,7 @@ mod tests {
             commit_interval: Duration::from_secs(1),
             fsync: false,
             sink: WorkerSink::Topic("results".to_owned()),
+            names: NameTemplate::default(),
             frame: FrameSettings::default(),
             on_existing: OnExisting::Skip,
             on_gap: crate::settings::OnGap::Continue,

@@ -1,5 +1,5 @@
 //! What `mattebox worker` can be told.
-use super::{KafkaLayer, Layer, MadeLayer, SayLayer, TraceLayer, ViewLayer};
+use super::{KafkaLayer, KeepLayer, Layer, MadeLayer, SayLayer, TraceLayer, ViewLayer};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,16 @@ pub struct WorkerLayer {
     /// Where the result goes: a folder (OUT/ID/frame_000000.png), or topic:NAME
     #[arg(short, long, env = "OUTPUT_DIR", value_name = "OUT", help_heading = WHAT)]
     pub out: Option<String>,
+
+    /// How files are called: number (ID/frame_000000.png) or a template, as {camera}/{date}/{hour}/frame_{number}; also {minute}. The
+    /// time is that of the record, in UTC
+    #[arg(long, env = "MATTEBOX_NAME", value_name = "HOW", help_heading = WHAT)]
+    pub name: Option<String>,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub keep: KeepLayer,
 
     /// The consumer group: workers of one group share the partitions
     #[arg(long, env = "MATTEBOX_GROUP", value_name = "NAME", help_heading = LOG)]
