@@ -76,7 +76,15 @@ fn a_run_removes_what_is_too_old_and_gives_no_number_twice() {
     b.report(&["prune", "out", "--keep", "7d"]);
     assert_eq!(files(&b, "out"), mine);
     b.report(&[&run[..], &["--append"]].concat());
-    assert_eq!(files(&b, "out"), [frames(10..15), mine].concat());
+    assert_eq!(files(&b, "out"), [frames(10..15), mine.clone()].concat());
+    // And where the next run was not asked to add to them.
+    age(&b, "out", DAY * 10);
+    b.report(&["prune", "out", "--keep", "7d"]);
+    b.report(&run);
+    assert_eq!(files(&b, "out"), [frames(15..20), mine.clone()].concat());
+    // Frames that are given up give up their numbers.
+    b.report(&[&run[..], &["--on-existing", "overwrite"]].concat());
+    assert_eq!(files(&b, "out"), [frames(0..5), mine].concat());
 }
 
 #[test]

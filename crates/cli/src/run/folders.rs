@@ -113,6 +113,37 @@ impl Folders {
     }
 }
 
+impl Folders {
+    /// The number of a camera's first frame: above all that are there, if the run adds to them, and
+    /// above all that retention has removed, unless the frames of earlier runs are given up.
+    pub(super) fn first_number(
+        &self,
+        settings: &RunSettings,
+        camera: &CameraId,
+    ) -> Result<FrameNumber, StoreError> {
+        let goes_on = |is_removed: bool| match settings.earlier_frames {
+            EarlierFrames::Append => true,
+            EarlierFrames::Refuse => !is_removed,
+            EarlierFrames::Remove | EarlierFrames::Keep => false,
+        };
+        let pictures = match &settings.sink {
+            SinkSpec::Directory(root) => Some((root, self.pictures_are_removed)),
+            _ => None,
+        };
+        let mattes = settings.alpha_out.as_ref();
+        let mattes = mattes.map(|root| (root, self.mattes_are_removed));
+        let names = settings.names.template();
+        let mut highest = None;
+        for (root, is_removed) in pictures.into_iter().chain(mattes) {
+            if goes_on(is_removed) {
+                highest = highest.max(FrameTree::new(root, &names).highest(camera)?);
+            }
+        }
+        let next = highest.map_or(0, |number: FrameNumber| number.0.saturating_add(1));
+        Ok(FrameNumber(next))
+    }
+}
+
 impl Folder<'_> {
     fn tree(&self, names: &NameTemplate) -> FrameTree {
         FrameTree::new(self.root, names)
@@ -167,27 +198,6 @@ fn is_default_run(owner: &Owner) -> bool {
             default_folder: true
         }
     )
-}
-
-/// The number of a camera's first frame: above all that are there, if the run adds to them.
-pub(super) fn first_number(
-    settings: &RunSettings,
-    camera: &CameraId,
-) -> Result<FrameNumber, StoreError> {
-    if settings.earlier_frames != EarlierFrames::Append {
-        return Ok(FrameNumber(0));
-    }
-    let names = settings.names.template();
-    let mut highest = None;
-    if let SinkSpec::Directory(root) = &settings.sink {
-        highest = FrameTree::new(root, &names).highest(camera)?;
-    }
-    if let Some(root) = &settings.alpha_out {
-        highest = highest.max(FrameTree::new(root, &names).highest(camera)?);
-    }
-    Ok(FrameNumber(
-        highest.map_or(0, |number| number.0.saturating_add(1)),
-    ))
 }
 
 /// A camera's folders, which may hold frames of an earlier run that have to go.

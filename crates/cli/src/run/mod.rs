@@ -451,7 +451,7 @@ impl Plan<'_> {
             settings.frame.format.extension(),
             settings.kept_names.get(lane),
         );
-        let first = folders::first_number(settings, &source.camera)?;
+        let first = self.folders.first_number(settings, &source.camera)?;
         let options = SourceOptions {
             status: camera.status.clone(),
             // With other cameras, or with a page, the process goes on: a camera that is off may come later.
