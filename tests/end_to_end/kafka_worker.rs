@@ -2,8 +2,8 @@
 //! promise that it holds.
 
 use crate::kit::{
-    Bench, Broker, Isolation, Record, Running, Stored, Town, finish, free_port, sample, seed_json,
-    sum, until,
+    Bench, Broker, Isolation, Record, Running, Stored, Town, finish, free_port, http, sample,
+    seed_json, sum, until,
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, process::Stdio, thread, time::Duration};
@@ -636,7 +636,6 @@ fn camera_and_worker_work_with_kafka_3_on_zookeeper() {
 
 #[test]
 fn a_worker_serves_its_numbers() {
-    use std::io::{Read, Write};
     let broker = Broker::shared();
     let town = Town::new(&broker, "numbers");
     town.fill(&["a"], 10, &["--partitions", "1"]);
@@ -648,18 +647,8 @@ fn a_worker_serves_its_numbers() {
         "--metrics",
         &port.to_string(),
     ]);
-    let ask = |path: &str| -> Option<String> {
-        let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        )
-        .ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        Some(answer)
-    };
-    let shows = |wanted: &str| ask("/metrics").is_some_and(|page| page.contains(wanted));
+    let shows =
+        |wanted: &str| http::get(port, "/metrics").is_some_and(|page| page.contains(wanted));
     until("the frames", || {
         shows("mattebox_worker_frames_out_total{camera=\"a\"} 10")
     });
@@ -684,7 +673,7 @@ fn a_worker_serves_its_numbers() {
         (1..=2).contains(&live()),
         "the one before goes with the next commit"
     );
-    assert!(ask("/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")));
+    assert!(http::get(port, "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")));
     worker.stop(&["worker"]);
 }
 

@@ -15,6 +15,7 @@
 //! - [`sink_video`]: videos that are written, by the library
 //! - [`kept`]: what the container says is kept
 //! - [`recordings`]: videos that survive a crash and a full disk; segments
+//! - [`retention`]: names with dates, and old files that go
 //! - [`kafka_broker`]: the broker that the tests below use
 //! - [`kafka_camera`], [`kafka_worker`]: `mattebox camera` and `mattebox worker`
 //! - [`kafka_identity`]: every frame has its own name and number
@@ -48,6 +49,7 @@ mod kit;
 mod live;
 mod outputs;
 mod recordings;
+mod retention;
 mod run;
 mod secrets;
 mod settings_file;

@@ -1,8 +1,8 @@
 //! A camera of a partition: what is remembered of it, and what its frames are called.
 use crate::{out_folder::OutFolder, partition::TaskError};
-use mattebox_core::frame::{CameraId, FrameNumber, RecordIdentity, Refusal, Step};
+use mattebox_core::frame::{CameraId, FrameNumber, RecordIdentity, Refusal, Step, Timestamp};
 use mattebox_store::{
-    CameraState, FrameDir, StoredState,
+    CameraState, FrameDir, FrameTree, StoredState,
     journal::{self, JournalError},
 };
 
@@ -58,7 +58,8 @@ impl Camera {
             source,
         };
         journal::refresh(&mut state.numbering, &folder.journal, &id, by).map_err(failed)?;
-        let files = FrameDir::open(&folder.root, &id)?.durable(folder.fsync)?;
+        let files =
+            FrameDir::open_named(&folder.root, &id, &folder.names)?.durable(folder.fsync)?;
         Ok(Camera {
             id,
             state,
@@ -68,10 +69,12 @@ impl Camera {
         })
     }
 
-    /// Names a record whose picture can be decoded. `extension` is that of the frames' files.
+    /// Names a record whose picture can be decoded, of a frame that was taken at `time`. `extension`
+    /// is that of the frames' files.
     pub(crate) fn name(
         &mut self,
         record: &RecordIdentity<'_>,
+        time: Timestamp,
         folder: &OutFolder,
         extension: &str,
     ) -> Result<Naming, TaskError> {
@@ -80,7 +83,7 @@ impl Camera {
         } = self;
         let id = &*id;
         let numbering = &mut state.numbering;
-        let highest = || FrameDir::highest(&folder.root, id);
+        let highest = || FrameTree::new(&folder.root, &folder.names).highest(id);
         let step = journal::name_record(numbering, &folder.journal, id, record, &highest);
         let failed = |source| TaskError::Journal {
             camera: id.clone(),
@@ -90,7 +93,7 @@ impl Camera {
             Step::Next(name) | Step::Began(name) => Naming::InTurn(name),
             Step::Late(name) => Naming::Alone(name),
             Step::Repeated(name) => match name {
-                Some(name) if !files.contains(name, extension) => Naming::Alone(name),
+                Some(name) if !files.contains(name, time, extension) => Naming::Alone(name),
                 known => Naming::Before(known),
             },
             Step::Refused(refusal) => Naming::Refused(refusal),
@@ -154,7 +157,7 @@ mod tests {
                 offset: self.offset,
             };
             self.offset += 1;
-            camera.name(&record, &self.folder, "png")
+            camera.name(&record, Timestamp(0), &self.folder, "png")
         }
 
         /// The name of a frame that follows the one before, whose file is then there.
@@ -170,7 +173,7 @@ mod tests {
 
         fn write(&self, name: FrameNumber) {
             let files = FrameDir::open(&self.folder.root, &"cam".parse().unwrap()).unwrap();
-            fs::write(files.path(name, "png"), b"x").unwrap();
+            fs::write(files.path(name, Timestamp(0), "png"), b"x").unwrap();
         }
     }
 

@@ -171,12 +171,12 @@ impl TaskEngine {
             offset: origin.offset,
         };
         let extension = settings.frame.format.extension();
-        let naming = camera.name(&identity, &self.folder, extension)?;
+        let naming = camera.name(&identity, frame.time, &self.folder, extension)?;
         let (number, is_alone) = match naming {
             Naming::InTurn(number) => (number, false),
             Naming::Alone(number) => (number, true),
             Naming::Before(number) => {
-                let path = number.map(|number| camera.files.path(number, extension));
+                let path = number.map(|number| camera.files.path(number, frame.time, extension));
                 return Ok(Row {
                     frame: number,
                     ..Row::kept(Status::Kept, path.as_deref(), picture.dimensions())
@@ -358,10 +358,10 @@ impl Target<'_> {
             Err(rejection) => return Ok(Row::dead(rejection.code, rejection.message)),
         };
         let extension = self.settings.frame.format.extension();
-        let outcome = self
-            .files
-            .write(self.number, extension, encoded, self.on_existing)?;
-        let path = self.files.path(self.number, extension);
+        let outcome =
+            self.files
+                .write(self.number, self.time, extension, encoded, self.on_existing)?;
+        let path = self.files.path(self.number, self.time, extension);
         let row = match outcome {
             Outcome::Written => Row::in_place(Status::Written, Some(&path), size, encoded.len()),
             Outcome::Skipped => Row::kept(Status::Kept, Some(&path), size),

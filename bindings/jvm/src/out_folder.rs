@@ -1,7 +1,8 @@
 //! The output folder of an engine: whose it is, and what lies in it beside the frames.
 use crate::settings::TaskSettings;
 use mattebox_store::{
-    FolderClaim, Owner, OwnerError, StateStore, StoreError, journal::FolderJournal,
+    FolderClaim, NameTemplate, Owner, OwnerError, StateStore, StoreError, folder_names,
+    journal::FolderJournal,
 };
 use std::path::PathBuf;
 
@@ -20,6 +21,8 @@ pub(crate) enum States {
 pub(crate) struct OutFolder {
     /// Where the folders of the cameras are.
     pub(crate) root: PathBuf,
+    /// How their files are called.
+    pub(crate) names: NameTemplate,
     /// What is remembered of cameras.
     pub(crate) states: States,
     /// Which names each session of a camera has.
@@ -34,8 +37,11 @@ impl OutFolder {
     /// Takes the folder for the job, and makes it if it is missing.
     pub(crate) fn open(settings: &TaskSettings) -> Result<Self, OwnerError> {
         let root = settings.out.clone();
+        let claim = FolderClaim::take(&root, &settings.owner())?;
+        claim.names(&settings.names)?;
         Ok(OutFolder {
-            _claim: FolderClaim::take(&root, &settings.owner())?,
+            _claim: claim,
+            names: settings.names.clone(),
             states: match settings.state_dir {
                 Some(_) => States::Objects {
                     former: StateStore::existing(&root),
@@ -54,6 +60,10 @@ impl OutFolder {
     pub(crate) fn check(settings: &TaskSettings) -> Result<(), OwnerError> {
         if !Owner::path(&settings.out).exists() {
             return Ok(());
+        }
+        match folder_names::check(&settings.out, &settings.names) {
+            Err(OwnerError::Store(StoreError::Io { .. })) => {}
+            checked => checked?,
         }
         match FolderClaim::take(&settings.out, &settings.owner()) {
             Err(OwnerError::Store(StoreError::Io { .. })) => Ok(()),

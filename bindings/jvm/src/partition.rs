@@ -290,7 +290,7 @@ impl Partition {
 mod tests {
     use super::*;
     use crate::camera::Naming;
-    use mattebox_core::frame::RecordIdentity;
+    use mattebox_core::frame::{RecordIdentity, Timestamp};
     use mattebox_store::CameraState;
     use std::{collections::BTreeMap, path::Path};
     use tempfile::TempDir;
@@ -426,7 +426,7 @@ mod tests {
             offset,
         };
         let camera = tracked.unwrap().unwrap();
-        names.push(camera.name(&record, folder, "png").unwrap());
+        names.push(camera.name(&record, Timestamp(0), folder, "png").unwrap());
     }
 
     fn states(executor: &mut Partition, folder: &OutFolder, cameras: &[&str]) -> States {

@@ -3,7 +3,7 @@ use mattebox_core::compose::BackgroundSpec;
 use mattebox_engine::{
     BackgroundChoice, Engine, FrameOptions, FrameSettings, ModelChoice, SettingError, StartError,
 };
-use mattebox_store::{Inputs, OnExisting, Owner};
+use mattebox_store::{Inputs, NameTemplate, OnExisting, Owner, name_template::NameTemplateError};
 use mattebox_wire::PublishTopics;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -43,6 +43,8 @@ struct TaskOptions {
     #[serde(default)]
     on_existing: Option<String>,
     #[serde(default)]
+    name: Option<String>,
+    #[serde(default)]
     fsync: bool,
     #[serde(default)]
     picture: bool,
@@ -57,10 +59,11 @@ struct TaskOptions {
 }
 
 /// The names of [`TaskOptions`].
-const TASK_OPTIONS: [&str; 9] = [
+const TASK_OPTIONS: [&str; 10] = [
     "out",
     "group",
     "on_existing",
+    "name",
     "fsync",
     "picture",
     "keep",
@@ -92,6 +95,8 @@ pub struct TaskSettings {
     pub model_sha256: String,
     /// What happens to a file that is there.
     pub on_existing: OnExisting,
+    /// How files are called.
+    pub names: NameTemplate,
     /// Each file is on the disk before its row is returned.
     pub fsync: bool,
     /// Rows have the encoded picture and its headers as columns.
@@ -128,7 +133,8 @@ impl TaskSettings {
         {
             return Err(bad("state_dir")("it is empty: give the path of a folder"));
         }
-        check_files(&own.out, &frame)?;
+        let names = names(own.name.as_deref())?;
+        check_files(&own.out, &frame, &names)?;
         let on_existing =
             parse("on_existing", own.on_existing.as_deref())?.unwrap_or(OnExisting::Skip);
         if on_existing == OnExisting::Fail {
@@ -148,6 +154,7 @@ impl TaskSettings {
             frame: Arc::new(frame),
             engine,
             on_existing,
+            names,
             fsync: own.fsync,
             picture: own.picture,
             publish: own.publish,
@@ -217,8 +224,26 @@ fn parse<T: FromStr<Err: Display>>(
     text.map(|text| text.parse().map_err(bad(name))).transpose()
 }
 
+/// How files are called. There may be several cameras.
+fn names(text: Option<&str>) -> Result<NameTemplate, SettingsError> {
+    match text {
+        None | Some("number") => Ok(NameTemplate::default()),
+        Some(text) => {
+            let names: NameTemplate = text.parse().map_err(bad("name"))?;
+            match names.has_camera() {
+                true => Ok(names),
+                false => Err(bad("name")(NameTemplateError::no_camera())),
+            }
+        }
+    }
+}
+
 /// Files that settings name are files of every machine, and no frame takes their place.
-fn check_files(out: &Path, frame: &FrameSettings) -> Result<(), SettingsError> {
+fn check_files(
+    out: &Path,
+    frame: &FrameSettings,
+    names: &NameTemplate,
+) -> Result<(), SettingsError> {
     let mut reads = Inputs::default();
     match &frame.background {
         BackgroundChoice::Spec(BackgroundSpec::Image(path)) => {
@@ -236,7 +261,11 @@ fn check_files(out: &Path, frame: &FrameSettings) -> Result<(), SettingsError> {
         readable("model", path)?;
         reads.add(&"the model".into(), path);
     }
-    match reads.at_frames_below(out, frame.format.extension()) {
+    let found = match names.is_default() {
+        true => reads.at_frames_below(out, frame.format.extension()),
+        false => reads.at_template(out, names),
+    };
+    match found {
         Some((path, input)) => Err(bad("out")(format!(
             "{} would replace {}: use another folder",
             path.display(),
@@ -370,6 +399,8 @@ mod tests {
             (r#""max_megapixels": 5000"#, "between 1 and 4096"),
             (r#""simd": "mmx""#, "simd"),
             (r#""on_existing": "fail""#, "on_existing"),
+            (r#""name": "frame_{number}""#, "{camera} is missing"),
+            (r#""name": "{camera}/{day}""#, "{minute}"),
             (r#""state_dir": " ""#, "state_dir"),
             (r#""colour": "gray""#, "colour"),
         ] {

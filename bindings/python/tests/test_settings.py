@@ -124,6 +124,8 @@ def test_a_file_that_is_there_is_kept_and_the_function_knows_its_topic() -> None
     read = settings.read(["--topic", "t"])
     assert read.made["on_existing"] == "skip" and read.made["topics"] == {"t": None}
     assert settings.read(["--on-existing", "overwrite"]).made["on_existing"] == "overwrite"
+    hours = "{camera}/{date}/{hour}/frame_{number}"
+    assert (read.made["name"], settings.read(["--name", hours]).made["name"]) == ("number", hours)
 
 
 def test_what_is_remembered_of_cameras_lies_in_the_checkpoint() -> None:

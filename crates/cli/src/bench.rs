@@ -150,7 +150,7 @@ fn measure(
                 let number = FrameNumber(i as u64 % 100);
                 let bytes = matted.encode().map_err(|e| anyhow!(e.message))?;
                 engine.clock.time(Stage::Write, || {
-                    dir.write(number, "png", bytes, OnExisting::Overwrite)
+                    dir.write(number, Timestamp(0), "png", bytes, OnExisting::Overwrite)
                 })?;
                 Ok(())
             })

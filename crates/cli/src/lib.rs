@@ -5,6 +5,7 @@
 //! * [`cli`]: the command line, one file per subcommand.
 //! * [`config`]: flags > environment > settings file > defaults, checked once.
 //! * [`run`]: `mattebox run`: from sources through the engine to sinks, in one process.
+//! * [`retention`]: old files are removed while new ones are written.
 //! * [`metrics`]: what each command tells Prometheus.
 //! * [`output`]: standard output and standard error.
 //! * [`progress`], [`telemetry`]: what a person sees while it runs, and the log.
@@ -22,6 +23,7 @@ pub mod eval;
 pub mod metrics;
 pub mod output;
 pub mod progress;
+pub mod retention;
 pub mod run;
 pub mod signals;
 pub mod telemetry;

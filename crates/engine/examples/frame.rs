@@ -109,10 +109,10 @@ impl Camera {
         };
         let folder = &self.folder;
         let written = self.processor.process(frame, |matted| {
-            let number = FrameNumber(number);
+            let (number, time) = (FrameNumber(number), Timestamp(number as i64 * INTERVAL_US));
             let file = matted.encode().map_err(|e| e.message)?;
             folder
-                .write(number, "png", file, OnExisting::Overwrite)
+                .write(number, time, "png", file, OnExisting::Overwrite)
                 .map_err(|e| e.to_string())
         });
         written.into_result().map_err(|e| e.message)??;

@@ -2,7 +2,7 @@
 use mattebox_core::codec::Limits;
 use mattebox_engine::{FrameSettings, address::Secret, trace::TraceSettings};
 use mattebox_media::source::{CameraSource, SourceOptions};
-use mattebox_store::OnExisting;
+use mattebox_store::{NameTemplate, OnExisting};
 use mattebox_wire::{StartAt, Wire};
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
@@ -179,6 +179,8 @@ pub struct WorkerSettings {
     pub fsync: bool,
     /// Where results go.
     pub sink: WorkerSink,
+    /// How files are called.
+    pub names: NameTemplate,
     /// What is asked of each frame.
     pub frame: FrameSettings,
     /// The file with the settings of single cameras.

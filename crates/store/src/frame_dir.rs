@@ -1,7 +1,11 @@
 //! The folder of one camera's pictures.
 use crate::error::StoreError;
-use crate::pending::{OnExisting, Outcome, PendingFile, create_folder, remove_stale, sync_folder};
-use mattebox_core::frame::{CameraId, FrameNumber};
+use crate::frame_tree::FrameTree;
+use crate::name_template::NameTemplate;
+use crate::pending::{
+    OnExisting, Outcome, PendingFile, create_folder, folder_of, remove_stale, sync_folder,
+};
+use mattebox_core::frame::{CameraId, FrameNumber, Timestamp};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -9,70 +13,53 @@ use std::{fs, io};
 
 /// The ends of the names of frames' files, of every format.
 pub const EXTENSIONS: [&str; 3] = ["png", "jpg", "webp"];
+/// How often a folder is made that is removed at the same moment.
+const MAX_FOLDER_TRIES: u32 = 8;
 
 /// The folder `ROOT/<camera>` with one file per frame: `frame_000000.png`, `frame_000001.png` and so on. Numbers over
-/// 999,999 take as many digits as they need.
+/// 999,999 take as many digits as they need. A [`NameTemplate`] may give other names, with folders for days and hours.
 ///
 /// Any number of threads and processes may write to it at once; each file appears whole or not at all.
 #[derive(Debug, Clone)]
 pub struct FrameDir {
+    root: PathBuf,
+    camera: CameraId,
+    names: NameTemplate,
     folder: PathBuf,
     durable: bool,
 }
 
 impl FrameDir {
-    /// Makes the folder if it is missing, and removes what processes that were killed have left half-written in it.
+    /// The folder for names of the default template: see [`FrameDir::open_named`].
     pub fn open(root: &Path, camera: &CameraId) -> Result<Self, StoreError> {
-        let folder = root.join(camera.as_str());
-        create_folder(&folder)?;
-        remove_stale(&folder);
-        Ok(FrameDir {
-            folder,
-            durable: false,
-        })
+        FrameDir::open_named(root, camera, &NameTemplate::default())
     }
 
-    /// The highest number of a frame's file in `ROOT/<camera>`, of any format. `None` where there is no such file or no such folder.
-    pub fn highest(root: &Path, camera: &CameraId) -> Result<Option<FrameNumber>, StoreError> {
-        let folder = root.join(camera.as_str());
-        let fail = |error| StoreError::io("read the folder", &folder)(error);
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-                ) =>
-            {
-                return Ok(None);
-            }
-            Err(error) => return Err(fail(error)),
-        };
-        let mut highest = None;
-        for entry in entries {
-            let name = entry.map_err(fail)?.file_name();
-            highest = highest.max(name.to_str().and_then(number_of));
-        }
-        Ok(highest)
-    }
-
-    /// Whether there is a frame's file in `ROOT/<camera>`, of any format.
-    pub fn holds_frames(root: &Path, camera: &CameraId) -> Result<bool, StoreError> {
-        holds_frames(&root.join(camera.as_str()))
-    }
-
-    /// Whether there is a file in `ROOT/<camera>` under one of these names that no run has given to
-    /// a frame.
-    pub fn holds_others(
+    /// Makes the folder if it is missing, and removes what processes that were killed have left half-written where frames
+    /// were written last.
+    pub fn open_named(
         root: &Path,
         camera: &CameraId,
-        names: &[OsString],
-    ) -> Result<bool, StoreError> {
-        let folder = root.join(camera.as_str());
-        let kept = KeptNames::of(&folder)?;
-        Ok(names
-            .iter()
-            .any(|name| folder.join(name).symlink_metadata().is_ok() && !kept.has(name)))
+        names: &NameTemplate,
+    ) -> Result<Self, StoreError> {
+        let fixed = (0..names.depth()).map_while(|depth| names.fixed_folder(depth, Some(camera)));
+        let folder = fixed.fold(root.to_owned(), |path, name| path.join(name));
+        create_folder(&folder)?;
+        let dir = FrameDir {
+            root: root.to_owned(),
+            camera: camera.clone(),
+            names: names.clone(),
+            folder,
+            durable: false,
+        };
+        if let Some(newest) = dir.tree().newest_leaf(camera)? {
+            remove_stale(&newest);
+        }
+        Ok(dir)
+    }
+
+    fn tree(&self) -> FrameTree {
+        FrameTree::new(&self.root, &self.names)
     }
 
     /// Notes names of files that frames get which keep the names of their sources, so that a later
@@ -88,37 +75,9 @@ impl FrameDir {
         kept.write(&self.folder)
     }
 
-    /// Whether there is a frame's file in the folder of any camera below `root`.
-    pub fn any_holds_frames(root: &Path) -> Result<bool, StoreError> {
-        let fail = |error| StoreError::io("read the folder", root)(error);
-        let entries = match fs::read_dir(root) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(fail(error)),
-        };
-        for entry in entries {
-            let path = entry.map_err(fail)?.path();
-            if path.is_dir() && holds_frames(&path)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// Removes all frames' files, of every format, and returns how many those were. Other files stay.
     pub fn remove_frames(&self) -> Result<u64, StoreError> {
-        let fail = |error| StoreError::io("read the folder", &self.folder)(error);
-        let kept = KeptNames::of(&self.folder)?;
-        let mut removed = 0;
-        for entry in fs::read_dir(&self.folder).map_err(fail)? {
-            let entry = entry.map_err(fail)?;
-            if is_frame(&entry, &kept) {
-                let path = entry.path();
-                fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
+        self.tree().remove_frames(&self.camera)
     }
 
     /// Whether [`FrameDir::write`] returns only when the file is on the disk and outlives a power failure. Off at first:
@@ -126,37 +85,39 @@ impl FrameDir {
     pub fn durable(mut self, durable: bool) -> Result<Self, StoreError> {
         self.durable = durable;
         if durable {
-            let parent = self.folder.parent().unwrap_or(Path::new("."));
-            sync_folder(parent).map_err(StoreError::io("sync the folder", parent))?;
+            self.sync_above(&self.folder)?;
         }
         Ok(self)
     }
 
-    /// The folder itself.
+    /// The folder itself, without those of days and hours.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// Where a frame's file is or will be. `extension` is without its dot.
-    pub fn path(&self, number: FrameNumber, extension: &str) -> PathBuf {
-        self.folder
-            .join(format!("frame_{:06}.{extension}", number.0))
+    pub fn path(&self, number: FrameNumber, time: Timestamp, extension: &str) -> PathBuf {
+        let path = self.names.path(&self.camera, number, time);
+        self.root.join(format!("{path}.{extension}"))
     }
 
     /// Whether a frame's file is there, to spare the work for one that would be skipped.
-    pub fn contains(&self, number: FrameNumber, extension: &str) -> bool {
-        self.path(number, extension).symlink_metadata().is_ok()
+    pub fn contains(&self, number: FrameNumber, time: Timestamp, extension: &str) -> bool {
+        self.path(number, time, extension)
+            .symlink_metadata()
+            .is_ok()
     }
 
     /// Writes one frame's file, whole or not at all.
     pub fn write(
         &self,
         number: FrameNumber,
+        time: Timestamp,
         extension: &str,
         bytes: &[u8],
         on_existing: OnExisting,
     ) -> Result<Outcome, StoreError> {
-        self.write_at(&self.path(number, extension), bytes, on_existing)
+        self.write_at(&self.path(number, time, extension), bytes, on_existing)
     }
 
     /// The same for a frame that keeps the name of the file that it came from. `stem` is without
@@ -186,7 +147,7 @@ impl FrameDir {
                 Existing::Damaged => on_existing = OnExisting::Overwrite,
             }
         }
-        let mut pending = PendingFile::create(path)?;
+        let mut pending = self.pending(path)?;
         pending.write_all(bytes)?;
         match pending.commit(on_existing, self.durable)? {
             // Another process has made it in between.
@@ -196,6 +157,44 @@ impl FrameDir {
             }),
             outcome => Ok(outcome),
         }
+    }
+
+    /// The folder of an hour is made with its first file, and again where retention has removed it
+    /// at this moment.
+    fn pending(&self, path: &Path) -> Result<PendingFile, StoreError> {
+        let is_missing = |error: &StoreError| error.io_kind() == Some(io::ErrorKind::NotFound);
+        let folder = folder_of(path);
+        let mut tries = match folder == self.folder {
+            true => 0,
+            false => MAX_FOLDER_TRIES,
+        };
+        loop {
+            match PendingFile::create(path) {
+                Err(error) if tries > 0 && is_missing(&error) => {
+                    tries -= 1;
+                    create_folder(folder)?;
+                    if self.durable {
+                        self.sync_above(folder)?;
+                    }
+                }
+                created => return created,
+            }
+        }
+    }
+
+    /// Makes the names of the folders that lead to this one durable.
+    fn sync_above(&self, folder: &Path) -> Result<(), StoreError> {
+        for above in folder.ancestors().skip(1) {
+            let above = match above.as_os_str().is_empty() {
+                true => Path::new("."),
+                false => above,
+            };
+            sync_folder(above).map_err(StoreError::io("sync the folder", above))?;
+            if above == self.root || !above.starts_with(&self.root) {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -211,7 +210,7 @@ pub fn file_name(stem: &OsStr, extension: &str) -> OsString {
 /// written down in `ROOT/.mattebox/names-<camera>`, with a zero byte behind each: by themselves
 /// they look like anybody's files.
 #[derive(Debug, Default)]
-struct KeptNames(HashSet<Vec<u8>>);
+pub(crate) struct KeptNames(HashSet<Vec<u8>>);
 
 impl KeptNames {
     /// Where those of a camera's folder are.
@@ -222,7 +221,7 @@ impl KeptNames {
         root.join(".mattebox").join(name)
     }
 
-    fn of(folder: &Path) -> Result<KeptNames, StoreError> {
+    pub(crate) fn of(folder: &Path) -> Result<KeptNames, StoreError> {
         let path = KeptNames::path(folder);
         match fs::read(&path) {
             Ok(bytes) => {
@@ -235,7 +234,7 @@ impl KeptNames {
         }
     }
 
-    fn has(&self, name: &OsStr) -> bool {
+    pub(crate) fn has(&self, name: &OsStr) -> bool {
         self.0.contains(name.as_encoded_bytes())
     }
 
@@ -251,30 +250,6 @@ impl KeptNames {
         }
         pending.commit(OnExisting::Overwrite, true).map(drop)
     }
-}
-
-fn holds_frames(folder: &Path) -> Result<bool, StoreError> {
-    let fail = |error| StoreError::io("read the folder", folder)(error);
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(fail(error)),
-    };
-    let kept = KeptNames::of(folder)?;
-    for entry in entries {
-        if is_frame(&entry.map_err(fail)?, &kept) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Whether this is a frame's file by its name, and no folder.
-fn is_frame(entry: &fs::DirEntry, kept: &KeptNames) -> bool {
-    let name = entry.file_name();
-    let is_name = |name: &str| EXTENSIONS.iter().any(|end| is_name_of_frame(name, end));
-    let is_known = name.to_str().is_some_and(is_name) || kept.has(&name);
-    is_known && entry.file_type().is_ok_and(|kind| !kind.is_dir())
 }
 
 /// Whether a frame can have this name: see [`FrameDir::path`].
@@ -331,15 +306,15 @@ fn is_whole(bytes: &[u8]) -> bool {
     }
 }
 
-/// The number in the name of a frame's file.
-fn number_of(name: &str) -> Option<FrameNumber> {
-    let (digits, _extension) = name.strip_prefix("frame_")?.split_once('.')?;
-    digits.parse().ok().map(FrameNumber)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NO_TIME: Timestamp = Timestamp(0);
+
+    fn tree(root: &Path) -> FrameTree {
+        FrameTree::new(root, &NameTemplate::default())
+    }
 
     fn cam(id: &str) -> CameraId {
         id.parse().unwrap()
@@ -350,28 +325,52 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let dir = FrameDir::open(root.path(), &cam("cam01")).unwrap();
         assert_eq!(
-            dir.path(FrameNumber(7), "png"),
+            dir.path(FrameNumber(7), NO_TIME, "png"),
             root.path().join("cam01/frame_000007.png")
         );
         assert_eq!(
-            dir.path(FrameNumber(1_234_567), "jpg"),
+            dir.path(FrameNumber(1_234_567), NO_TIME, "jpg"),
             root.path().join("cam01/frame_1234567.jpg")
         );
-        dir.write(FrameNumber(7), "png", b"seven", OnExisting::Fail)
+        dir.write(FrameNumber(7), NO_TIME, "png", b"seven", OnExisting::Fail)
             .unwrap();
         assert_eq!(
             fs::read(root.path().join("cam01/frame_000007.png")).unwrap(),
             b"seven"
         );
-        assert!(dir.contains(FrameNumber(7), "png") && !dir.contains(FrameNumber(8), "png"));
+        assert!(
+            dir.contains(FrameNumber(7), NO_TIME, "png")
+                && !dir.contains(FrameNumber(8), NO_TIME, "png")
+        );
+    }
+
+    #[test]
+    fn the_folder_of_an_hour_is_made_with_its_first_file_and_again_if_it_is_gone() {
+        let root = tempfile::tempdir().unwrap();
+        let names = "{camera}/{date}/{hour}/frame_{number}".parse().unwrap();
+        let dir = FrameDir::open_named(root.path(), &cam("a"), &names).unwrap();
+        let dir = dir.durable(true).unwrap();
+        let time = Timestamp(1_700_000_000_000_000);
+        let file = root.path().join("a/2023-11-14/22/frame_000007.png");
+        assert_eq!(dir.path(FrameNumber(7), time, "png"), file);
+        assert!(!file.parent().unwrap().exists());
+        for _ in 0..2 {
+            let put = || {
+                dir.write(FrameNumber(7), time, "png", b"x", OnExisting::Skip)
+                    .unwrap()
+            };
+            assert_eq!((put(), put()), (Outcome::Written, Outcome::Skipped));
+            assert!(dir.contains(FrameNumber(7), time, "png") && file.is_file());
+            fs::remove_dir_all(root.path().join("a/2023-11-14")).unwrap();
+        }
     }
 
     #[test]
     fn the_highest_number_is_found_among_other_files() {
         let root = tempfile::tempdir().unwrap();
-        assert_eq!(FrameDir::highest(root.path(), &cam("a")).unwrap(), None);
+        assert_eq!(tree(root.path()).highest(&cam("a")).unwrap(), None);
         let dir = FrameDir::open(root.path(), &cam("a")).unwrap();
-        assert_eq!(FrameDir::highest(root.path(), &cam("a")).unwrap(), None);
+        assert_eq!(tree(root.path()).highest(&cam("a")).unwrap(), None);
         for name in [
             "frame_000007.png",
             "frame_1234567.jpg",
@@ -382,7 +381,7 @@ mod tests {
             fs::write(dir.folder().join(name), b"x").unwrap();
         }
         assert_eq!(
-            FrameDir::highest(root.path(), &cam("a")).unwrap(),
+            tree(root.path()).highest(&cam("a")).unwrap(),
             Some(FrameNumber(1_234_567))
         );
     }
@@ -390,8 +389,8 @@ mod tests {
     #[test]
     fn only_frames_are_removed_of_every_format() {
         let root = tempfile::tempdir().unwrap();
-        let holds = || FrameDir::holds_frames(root.path(), &cam("a")).unwrap();
-        let any = || FrameDir::any_holds_frames(root.path()).unwrap();
+        let holds = || tree(root.path()).holds_frames(&cam("a")).unwrap();
+        let any = || tree(root.path()).any_holds_frames().unwrap();
         assert!(!holds() && !any());
         let dir = FrameDir::open(root.path(), &cam("a")).unwrap();
         let others = [
@@ -421,11 +420,10 @@ mod tests {
     #[test]
     fn frames_with_names_of_their_own_are_known_for_frames() {
         let root = tempfile::tempdir().unwrap();
-        let holds = || FrameDir::holds_frames(root.path(), &cam("a")).unwrap();
+        let holds = || tree(root.path()).holds_frames(&cam("a")).unwrap();
         let dir = FrameDir::open(root.path(), &cam("a")).unwrap();
         let name = |stem: &str| file_name(OsStr::new(stem), "png");
-        let others =
-            |names: &[OsString]| FrameDir::holds_others(root.path(), &cam("a"), names).unwrap();
+        let others = |names: &[OsString]| tree(root.path()).holds_others(&cam("a"), names).unwrap();
         let put = |stem: &str| {
             dir.write_named(OsStr::new(stem), "png", b"x", OnExisting::Fail)
                 .unwrap()
@@ -433,7 +431,7 @@ mod tests {
         dir.note_names(&[name("anna"), name("a.b")], true).unwrap();
         assert!(!holds());
         put("anna");
-        assert!(holds() && FrameDir::any_holds_frames(root.path()).unwrap());
+        assert!(holds() && tree(root.path()).any_holds_frames().unwrap());
         fs::write(dir.folder().join("own.png"), b"x").unwrap();
         assert!(!others(&[name("anna"), name("new")]) && others(&[name("own")]));
         dir.note_names(&[name("ben")], false).unwrap();
@@ -469,8 +467,8 @@ mod tests {
             .unwrap()
             .durable(true)
             .unwrap();
-        let put = |bytes: &[u8], choice| dir.write(FrameNumber(0), "png", bytes, choice);
-        let now = || fs::read(dir.path(FrameNumber(0), "png")).unwrap();
+        let put = |bytes: &[u8], choice| dir.write(FrameNumber(0), NO_TIME, "png", bytes, choice);
+        let now = || fs::read(dir.path(FrameNumber(0), NO_TIME, "png")).unwrap();
         assert_eq!(put(b"1", OnExisting::Skip).unwrap(), Outcome::Written);
         let different = put(b"2", OnExisting::Skip).unwrap();
         assert_eq!(different, Outcome::KeptDifferent);
@@ -492,9 +490,9 @@ mod tests {
     fn a_file_without_its_end_is_replaced() {
         let root = tempfile::tempdir().unwrap();
         let dir = FrameDir::open(root.path(), &cam("a")).unwrap();
-        let path = dir.path(FrameNumber(0), "png");
+        let path = dir.path(FrameNumber(0), NO_TIME, "png");
         let put = |bytes: &[u8]| {
-            let written = dir.write(FrameNumber(0), "png", bytes, OnExisting::Skip);
+            let written = dir.write(FrameNumber(0), NO_TIME, "png", bytes, OnExisting::Skip);
             written.unwrap()
         };
         let whole = b"\x89PNG\r\n\x1a\nIHDR...\0\0\0\0IEND\xae\x42\x60\x82";
@@ -519,15 +517,21 @@ mod tests {
                 .map(|i| {
                     let dir = &dir;
                     scope.spawn(move || {
-                        dir.write(FrameNumber(0), "png", &[i; 100_000], OnExisting::Fail)
-                            .is_ok()
+                        dir.write(
+                            FrameNumber(0),
+                            NO_TIME,
+                            "png",
+                            &[i; 100_000],
+                            OnExisting::Fail,
+                        )
+                        .is_ok()
                     })
                 })
                 .collect();
             writers.into_iter().map(|w| w.join().unwrap()).collect()
         });
         assert_eq!(outcomes.iter().filter(|ok| **ok).count(), 1);
-        let bytes = fs::read(dir.path(FrameNumber(0), "png")).unwrap();
+        let bytes = fs::read(dir.path(FrameNumber(0), NO_TIME, "png")).unwrap();
         assert!(bytes.len() == 100_000 && bytes.iter().all(|b| *b == bytes[0]));
     }
 
@@ -549,9 +553,9 @@ mod tests {
             );
         }
         let dir = FrameDir::open(root.path(), &cam("a")).unwrap();
-        fs::create_dir(dir.path(FrameNumber(0), "png")).unwrap();
+        fs::create_dir(dir.path(FrameNumber(0), NO_TIME, "png")).unwrap();
         let error = dir
-            .write(FrameNumber(0), "png", b"x", OnExisting::Overwrite)
+            .write(FrameNumber(0), NO_TIME, "png", b"x", OnExisting::Overwrite)
             .unwrap_err()
             .to_string();
         assert!(

@@ -2,9 +2,10 @@
 use crate::{
     error::StoreError,
     frame_dir::FrameDir,
+    name_template::NameTemplate,
     pending::{OnExisting, Outcome},
 };
-use mattebox_core::frame::{CameraId, FrameNumber};
+use mattebox_core::frame::{CameraId, FrameNumber, Timestamp};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -19,14 +20,16 @@ const MAX_OPEN: usize = 4096;
 #[derive(Debug)]
 pub struct FrameDirs {
     root: PathBuf,
+    names: NameTemplate,
     open: Mutex<HashMap<CameraId, Arc<FrameDir>>>,
 }
 
 impl FrameDirs {
     /// Nothing is made yet: a camera's folder is, with its first file.
-    pub fn new(root: &Path) -> Self {
+    pub fn new(root: &Path, names: &NameTemplate) -> Self {
         FrameDirs {
             root: root.to_owned(),
+            names: names.clone(),
             open: Mutex::default(),
         }
     }
@@ -37,12 +40,13 @@ impl FrameDirs {
         &self,
         camera: &CameraId,
         number: FrameNumber,
+        time: Timestamp,
         extension: &str,
         bytes: &[u8],
         on_existing: OnExisting,
     ) -> Result<Outcome, StoreError> {
         let dir = self.dir(camera)?;
-        let written = dir.write(number, extension, bytes, on_existing);
+        let written = dir.write(number, time, extension, bytes, on_existing);
         if written.is_err() {
             self.lock().remove(camera);
         }
@@ -50,9 +54,15 @@ impl FrameDirs {
     }
 
     /// Whether a frame's file is there.
-    pub fn contains(&self, camera: &CameraId, number: FrameNumber, extension: &str) -> bool {
+    pub fn contains(
+        &self,
+        camera: &CameraId,
+        number: FrameNumber,
+        time: Timestamp,
+        extension: &str,
+    ) -> bool {
         let dir = self.dir(camera);
-        dir.is_ok_and(|dir| dir.contains(number, extension))
+        dir.is_ok_and(|dir| dir.contains(number, time, extension))
     }
 
     fn dir(&self, camera: &CameraId) -> Result<Arc<FrameDir>, StoreError> {
@@ -60,7 +70,7 @@ impl FrameDirs {
             return Ok(dir.clone());
         }
         // Without the lock: on a slow disk other cameras do not wait for this one.
-        let dir = Arc::new(FrameDir::open(&self.root, camera)?);
+        let dir = Arc::new(FrameDir::open_named(&self.root, camera, &self.names)?);
         let mut open = self.lock();
         if open.len() >= MAX_OPEN {
             open.clear();
@@ -81,7 +91,7 @@ mod tests {
     #[test]
     fn files_of_many_cameras_from_many_threads_are_each_in_their_own_folder() {
         let root = tempfile::tempdir().unwrap();
-        let dirs = FrameDirs::new(root.path());
+        let dirs = FrameDirs::new(root.path(), &NameTemplate::default());
         let cameras: Vec<CameraId> = (0..5).map(|n| format!("cam{n}").parse().unwrap()).collect();
         std::thread::scope(|scope| {
             for thread in 0..4 {
@@ -94,6 +104,7 @@ mod tests {
                             dirs.write(
                                 camera,
                                 FrameNumber(number),
+                                Timestamp(0),
                                 "png",
                                 bytes.as_bytes(),
                                 OnExisting::Skip,
@@ -118,9 +129,12 @@ mod tests {
     #[test]
     fn a_folder_that_was_removed_is_made_again() {
         let root = tempfile::tempdir().unwrap();
-        let dirs = FrameDirs::new(root.path());
+        let dirs = FrameDirs::new(root.path(), &NameTemplate::default());
         let camera = "a".parse().unwrap();
-        let write = || dirs.write(&camera, FrameNumber(0), "png", b"x", OnExisting::Overwrite);
+        let write = || {
+            let (number, time) = (FrameNumber(0), Timestamp(0));
+            dirs.write(&camera, number, time, "png", b"x", OnExisting::Overwrite)
+        };
         write().unwrap();
         fs::remove_dir_all(root.path().join("a")).unwrap();
         write().unwrap_err();

@@ -3,6 +3,7 @@
 //! A file is known by its identity (device and inode), whatever path leads to it: through links, another spelling, or a file
 //! system that does not tell upper from lower case. Where there are no inodes, it is known by its resolved path.
 use crate::frame_dir::is_name_of_frame;
+use crate::name_template::NameTemplate;
 use std::collections::HashMap;
 use std::ffi::OsString;
 #[cfg(unix)]
@@ -134,6 +135,17 @@ impl Inputs {
                 let input = self.at(&path)?;
                 Some((path, input))
             })
+    }
+
+    /// The first input that lies where frames of a template go, and its path. Also a folder of such
+    /// frames, if all its pictures are read.
+    pub fn at_template(&self, root: &Path, names: &NameTemplate) -> Option<(PathBuf, &Input)> {
+        let root = fs::canonicalize(root).ok()?;
+        self.files.values().find_map(|input| {
+            let path = fs::canonicalize(&input.path).ok()?;
+            let below = path.strip_prefix(&root).ok()?;
+            names.describes(below).then(|| (path.clone(), input))
+        })
     }
 
     /// As [`Inputs::at_frames`] for every camera that has a folder below `root`. Folders are only looked through where an input may be:

@@ -4,6 +4,8 @@
 //! A run locks it for itself. Workers and Spark's tasks share it: many of one group write into one folder. The system drops a
 //! lock with its process, so a process that was killed blocks no other. On a file system without locks only the first file counts.
 use crate::error::StoreError;
+use crate::folder_names;
+use crate::name_template::NameTemplate;
 use crate::pending::{OnExisting, Outcome, PendingFile, create_folder};
 use mattebox_core::frame::CameraId;
 use serde::{Deserialize, Serialize};
@@ -195,6 +197,19 @@ pub enum OwnerError {
         /// The flag that names the folder.
         setting: &'static str,
     },
+    /// Its frames have names of another template.
+    #[error(
+        "the frames in {} are called {found}, and not {wanted}: give --name '{found}' or another folder (--out), or move those frames away first",
+        folder.display()
+    )]
+    OtherNames {
+        /// The folder.
+        folder: PathBuf,
+        /// The template of its frames.
+        found: String,
+        /// The template that was refused.
+        wanted: String,
+    },
     /// The system refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -251,6 +266,12 @@ impl FolderClaim {
         })
     }
 
+    /// Writes down by which template the folder's frames are called. Another one is refused while
+    /// frames are there.
+    pub fn names(&self, names: &NameTemplate) -> Result<(), OwnerError> {
+        folder_names::settle(&self.root, names)
+    }
+
     /// The owner that the folder had before.
     pub fn previous(&self) -> Option<&Owner> {
         self.previous.as_ref()
@@ -270,7 +291,7 @@ impl FolderClaim {
 }
 
 /// A folder that only this user may look into, as far as the system has that.
-fn create_private_folder(folder: &Path) -> Result<(), StoreError> {
+pub(crate) fn create_private_folder(folder: &Path) -> Result<(), StoreError> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     {

@@ -1,6 +1,6 @@
 //! A full disk and a folder that may not be written: an error that says what to do, and nothing left behind.
 #![cfg(target_os = "linux")]
-use mattebox_core::frame::{CameraId, FrameNumber};
+use mattebox_core::frame::{CameraId, FrameNumber, Timestamp};
 use mattebox_store::{FrameDir, OnExisting};
 use std::fs;
 use std::io::ErrorKind;
@@ -49,8 +49,14 @@ fn a_full_disk_keeps_what_was_there_and_says_what_to_do() {
     let picture = vec![7; 300_000];
     let written = (0..)
         .take_while(|n| {
-            dir.write(FrameNumber(*n), "png", &picture, OnExisting::Overwrite)
-                .is_ok()
+            dir.write(
+                FrameNumber(*n),
+                Timestamp(0),
+                "png",
+                &picture,
+                OnExisting::Overwrite,
+            )
+            .is_ok()
         })
         .count();
     assert_eq!(written, 3);
@@ -61,7 +67,13 @@ fn a_full_disk_keeps_what_was_there_and_says_what_to_do() {
             0
         };
         let error = dir
-            .write(FrameNumber(number), "png", &picture, on_existing)
+            .write(
+                FrameNumber(number),
+                Timestamp(0),
+                "png",
+                &picture,
+                on_existing,
+            )
             .unwrap_err();
         assert_eq!(error.io_kind(), Some(ErrorKind::StorageFull));
         let message = error.to_string();
@@ -76,7 +88,7 @@ fn a_full_disk_keeps_what_was_there_and_says_what_to_do() {
         .collect();
     assert_eq!(names.len(), 3, "{names:?}");
     for number in 0..3 {
-        assert!(fs::read(dir.path(FrameNumber(number), "png")).unwrap() == picture);
+        assert!(fs::read(dir.path(FrameNumber(number), Timestamp(0), "png")).unwrap() == picture);
     }
 }
 
@@ -93,7 +105,13 @@ fn a_read_only_file_system_is_named() {
         .unwrap();
     assert!(remounted.success());
     let message = dir
-        .write(FrameNumber(0), "png", b"x", OnExisting::Overwrite)
+        .write(
+            FrameNumber(0),
+            Timestamp(0),
+            "png",
+            b"x",
+            OnExisting::Overwrite,
+        )
         .unwrap_err()
         .to_string();
     assert!(

@@ -1,6 +1,6 @@
 //! A process that is killed in the middle of writing leaves no half file under a final name, and its leftovers go.
 #![cfg(unix)]
-use mattebox_core::frame::{CameraId, FrameNumber};
+use mattebox_core::frame::{CameraId, FrameNumber, Timestamp};
 use mattebox_store::{FrameDir, OnExisting};
 use std::env;
 use std::fs;
@@ -36,6 +36,7 @@ fn victim() {
                 for number in (half..40).step_by(2).cycle() {
                     dir.write(
                         FrameNumber(number),
+                        Timestamp(0),
                         "bin",
                         &bytes(number),
                         OnExisting::Overwrite,

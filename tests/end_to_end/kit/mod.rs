@@ -14,6 +14,7 @@
 //! - [`town`]: the binary beside a broker
 //! - [`seed`]: frames as the seed's camera sends them
 //! - [`frame`]: frames as our camera sends them
+//! - [`http`]: questions to a port of this machine
 //! - [`page`]: a binary that serves a live page, and questions to it
 //! - [`collector`]: a collector of traces
 //!
@@ -29,6 +30,7 @@ mod disk;
 mod environment;
 mod frame;
 mod heavy;
+pub(crate) mod http;
 mod media;
 mod page;
 mod port;

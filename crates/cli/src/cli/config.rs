@@ -1,9 +1,9 @@
 //! `mattebox config`.
 use super::Settings;
 use crate::config::{
-    CameraLayer, ConfigError, Layer, LettersLayer, Origin, Resolved, RunLayer, RunSettings,
-    WatchLayer, WorkerLayer, camera::CameraCommand, letters, watch::ViewCommand,
-    worker::WorkerCommand,
+    CameraLayer, ConfigError, Layer, LettersLayer, Origin, PruneLayer, Resolved, RunLayer,
+    RunSettings, WatchLayer, WorkerLayer, camera::CameraCommand, keep::PruneCommand, letters,
+    watch::ViewCommand, worker::WorkerCommand,
 };
 use crate::output;
 use clap::{ArgMatches, Args, Subcommand, parser::ValueSource};
@@ -35,6 +35,8 @@ enum Of {
     Worker(Box<Settings<WorkerLayer>>),
     /// Those of `mattebox view`
     View(Box<Settings<WatchLayer>>),
+    /// Those of `mattebox prune`
+    Prune(Box<Settings<PruneLayer>>),
     /// Those of `mattebox dead-letters`
     DeadLetters(Box<Settings<LettersLayer>>),
 }
@@ -66,6 +68,13 @@ pub(super) fn run(args: &ConfigArgs, matches: &ArgMatches) -> anyhow::Result<Exi
                 .results
                 .as_ref()
                 .map_or(Ok(()), |_| ViewCommand::new(r).map(drop))
+        }),
+        Some(Of::Prune(settings)) => print(settings, of_command, args.json, |r| {
+            let keep = &r.layer.keep;
+            match (&keep.keep, &keep.keep_bytes) {
+                (None, None) => Ok(()),
+                _ => PruneCommand::new(r).map(drop),
+            }
         }),
         Some(Of::DeadLetters(settings)) => print(settings, of_command, args.json, |r| {
             letters::settings(r).map(drop)

@@ -5,6 +5,7 @@
 //! * [`run`]: the main job on this machine.
 //! * [`camera`]: sources to a topic of a broker; [`worker`]: from that topic to files or results.
 //! * [`view`]: the live page of a topic of results.
+//! * [`prune`]: old files of an output folder.
 //! * [`dead_letters`]: records that could not be frames.
 //! * [`eval`]: a matte against the truth.
 //! * [`bench`]: what each step costs on this machine.
@@ -21,6 +22,7 @@ mod dead_letters;
 mod doctor;
 mod eval;
 mod model;
+mod prune;
 #[cfg(test)]
 mod reference;
 mod reload;
@@ -31,8 +33,11 @@ mod view;
 mod worker;
 
 use crate::{
-    config::{ConfigError, Layer, Origin, Resolved, found::SettingsFile},
-    output, telemetry,
+    config::{ConfigError, Layer, Origin, Resolved, found::SettingsFile, keep::Keeping},
+    metrics::{RetentionPage, WithRetention},
+    output,
+    retention::Retainer,
+    telemetry,
 };
 use clap::{
     ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
@@ -76,6 +81,9 @@ enum Command {
     /// Show the results of a topic live on a page
     #[command(after_help = view::EXAMPLES)]
     View(view::ViewArgs),
+    /// Remove old files from an output folder
+    #[command(after_help = prune::EXAMPLES)]
+    Prune(prune::PruneArgs),
     /// List, show or send again the records that could not be frames
     DeadLetters(dead_letters::DeadLettersArgs),
     /// Measure a matte against the true one
@@ -182,6 +190,20 @@ fn serve_view(
         .map_err(|source| StartError::Http { address, source })
 }
 
+/// Removes old files while the command works, if that is asked for, and tells so beside the command's numbers.
+fn retain(
+    keeping: Option<Keeping>,
+    page: Arc<dyn Page>,
+) -> Result<(Option<Retainer>, Arc<dyn Page>), StartError> {
+    let Some(keeping) = keeping else {
+        return Ok((None, page));
+    };
+    let numbers = Arc::default();
+    let retention = RetentionPage(Arc::clone(&numbers));
+    let retainer = Retainer::start(keeping, numbers).map_err(StartError::Thread)?;
+    Ok((Some(retainer), Arc::new(WithRetention { page, retention })))
+}
+
 /// The command line's definition. Its help tells the names of variables, and not their values: some are passwords.
 fn command() -> clap::Command {
     fn hide(command: clap::Command) -> clap::Command {
@@ -209,6 +231,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         (Command::Camera(args), Some(matches)) => camera::run(&args, matches),
         (Command::Worker(args), Some(matches)) => worker::run(&args, matches),
         (Command::View(args), Some(matches)) => view::run(&args, matches),
+        (Command::Prune(args), Some(matches)) => prune::run(&args, matches),
         (Command::DeadLetters(args), Some(matches)) => dead_letters::run(&args, matches),
         (Command::Config(args), Some(matches)) => config::run(&args, matches),
         (Command::Eval(args), _) => eval::run(&args).map(|()| ExitCode::SUCCESS),

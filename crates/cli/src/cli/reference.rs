@@ -1,7 +1,7 @@
 //! `docs/ref/settings.md`, written from the command line's own definition so that the two cannot drift apart.
 use super::Cli;
 use crate::config::{
-    CameraLayer, Layer, LettersLayer, RunLayer, WatchLayer, WorkerLayer, layer::key_of,
+    CameraLayer, Layer, LettersLayer, PruneLayer, RunLayer, WatchLayer, WorkerLayer, layer::key_of,
     resolve::defaults, trust,
 };
 use clap::CommandFactory;
@@ -39,6 +39,7 @@ fn page() -> String {
     section::<CameraLayer>(&mut page);
     section::<WorkerLayer>(&mut page);
     section::<WatchLayer>(&mut page);
+    section::<PruneLayer>(&mut page);
     section::<LettersLayer>(&mut page);
     page
 }

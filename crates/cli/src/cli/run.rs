@@ -1,5 +1,5 @@
 //! `mattebox run`.
-use super::{Settings, conclude, reload, serve, serve_view, start_log, usage};
+use super::{Settings, conclude, reload, retain, serve, serve_view, start_log, usage};
 use crate::{
     config::{Resolved, RunLayer, RunSettings},
     metrics::RunPage,
@@ -54,7 +54,8 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
     let view = settings.view.clone();
     let metrics = settings.metrics;
-    let report = Pipeline::new(settings, stop, abort).and_then(|pipeline| {
+    let keeping = settings.keeping.clone();
+    let report = Pipeline::new(settings, stop.clone(), abort).and_then(|pipeline| {
         let watch = pipeline.watch();
         let ended = Stop::new();
         let page: Arc<dyn Page> = Arc::new(RunPage {
@@ -62,6 +63,7 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
             clock: pipeline.clock(),
             sources: pipeline.sources(),
         });
+        let (retainer, page) = retain(keeping, page)?;
         let _numbers = metrics
             .map(|address| serve(address, page.clone()))
             .transpose()?;
@@ -85,6 +87,9 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
             scope.spawn(|| progress::show(style, &watch, &screen, &ended));
             let report = pipeline.run();
             ended.stop();
+            if let Some(retainer) = retainer {
+                retainer.finish(report.is_ok() && !stop.is_stopped());
+            }
             report
         })
     });

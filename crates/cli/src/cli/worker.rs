@@ -1,5 +1,5 @@
 //! `mattebox worker`.
-use super::{Settings, conclude, reload, serve, serve_view, start_log};
+use super::{Settings, conclude, reload, retain, serve, serve_view, start_log};
 use crate::{
     config::{Resolved, WorkerLayer, output_choice::ProgressStyle, worker::WorkerCommand},
     metrics::WorkerPage,
@@ -47,13 +47,15 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
         metrics,
         view,
         progress: style,
+        keeping,
     } = WorkerCommand::new(&resolved)?;
     let stop = Stop::new();
     let abort = Stop::new();
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
-    let report = Worker::new(settings, stop, abort).and_then(|worker| {
+    let report = Worker::new(settings, stop.clone(), abort).and_then(|worker| {
         let numbers = worker.numbers();
         let page = Arc::new(WorkerPage(numbers.clone()));
+        let (retainer, page) = retain(keeping, page)?;
         let ended = Stop::new();
         let _numbers = metrics
             .map(|address| serve(address, page.clone()))
@@ -84,6 +86,9 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
             scope.spawn(|| show(style, &numbers, &screen, &ended));
             let report = worker.run();
             ended.stop();
+            if let Some(retainer) = retainer {
+                retainer.finish(report.is_ok() && !stop.is_stopped());
+            }
             report
         })
     });

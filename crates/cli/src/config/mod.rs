@@ -9,7 +9,7 @@
 //! * [`resolve`]: lays the four over one another; [`origin`]: where each value came from.
 //! * [`settings`]: the checked settings of `run`; [`camera`], [`worker`], [`letters`], [`watch`]: of the commands that talk to Kafka;
 //!   [`broker`]: how they reach it; [`view`]: the live page; `check`: reads one value at a time. BackgroundChoice them nobody asks where a value came from.
-//! * `names`: frames that keep the names of their files.
+//! * `names`: how the files of frames are called. [`keep`]: how long they stay, and `mattebox prune`.
 //! * `inputs`: every file that a command reads; `outputs`: nothing that it writes replaces one of them.
 //! * [`secret`]: what must never be shown.
 //! * [`span`]: lengths of time as people write them.
@@ -19,6 +19,7 @@ mod check;
 mod file;
 pub mod found;
 pub(crate) mod inputs;
+pub mod keep;
 pub mod layer;
 pub mod letters;
 pub(crate) mod names;
@@ -35,7 +36,7 @@ pub mod view;
 pub mod watch;
 pub mod worker;
 
-pub use layer::{CameraLayer, Layer, LettersLayer, RunLayer, WatchLayer, WorkerLayer};
+pub use layer::{CameraLayer, Layer, LettersLayer, PruneLayer, RunLayer, WatchLayer, WorkerLayer};
 pub use origin::Origin;
 pub use resolve::Resolved;
 pub use settings::RunSettings;

@@ -1,18 +1,45 @@
-//! Frames that keep the names of the files that they came from (`--name keep`).
+//! How the files of frames are called: by a template, or as the files that they came from
+//! (`--name keep`).
 use super::{ConfigError, check::Check, output_choice::FrameNames};
 use mattebox_media::source::{self, CameraSource, SourceOptions};
+use mattebox_store::{NameTemplate, name_template::NameTemplateError};
 use std::{
     collections::HashMap,
     ffi::{OsStr, OsString},
     path::Path,
 };
 
-/// What was asked for.
-pub(super) fn choice(check: &Check<'_>, text: &Option<String>) -> Result<FrameNames, ConfigError> {
+/// What was asked for, of so many cameras.
+pub(super) fn choice(
+    check: &Check<'_>,
+    text: &Option<String>,
+    cameras: usize,
+) -> Result<FrameNames, ConfigError> {
     match check.given("name", text)? {
-        "number" => Ok(FrameNames::Number),
         "keep" => Ok(FrameNames::Keep),
-        other => Err(check.error("name", other, "use number or keep")),
+        _ => template(check, text, "number or keep", cameras > 1).map(FrameNames::Template),
+    }
+}
+
+/// The template of names that hold numbers. `words` can be used as well.
+pub(super) fn template(
+    check: &Check<'_>,
+    text: &Option<String>,
+    words: &str,
+    needs_camera: bool,
+) -> Result<NameTemplate, ConfigError> {
+    let text = check.given("name", text)?;
+    if text == "number" {
+        return Ok(NameTemplate::default());
+    }
+    let refuse = |error: &NameTemplateError| {
+        let reason = format!("use {words}, or a template: {error}");
+        Err(check.error("name", text, reason))
+    };
+    match text.parse::<NameTemplate>() {
+        Ok(names) if needs_camera && !names.has_camera() => refuse(&NameTemplateError::no_camera()),
+        Ok(names) => Ok(names),
+        Err(error) => refuse(&error),
     }
 }
 

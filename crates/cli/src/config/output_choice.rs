@@ -1,6 +1,7 @@
 //! Choices of what a command writes: the format of pictures, the style of progress.
 use mattebox_core::codec::ImageFormat;
 use mattebox_media::sink::StdoutFormat;
+use mattebox_store::NameTemplate;
 
 /// What a picture is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,12 +29,22 @@ pub enum EarlierFrames {
 pub const MATTES: &str = "png";
 
 /// How the files of frames are called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FrameNames {
-    /// By their numbers.
-    Number,
+    /// By their numbers, and maybe by their times.
+    Template(NameTemplate),
     /// As the files that they came from.
     Keep,
+}
+
+impl FrameNames {
+    /// The template of the folder. Frames that keep names are in the usual folders.
+    pub fn template(&self) -> NameTemplate {
+        match self {
+            FrameNames::Template(names) => names.clone(),
+            FrameNames::Keep => NameTemplate::default(),
+        }
+    }
 }
 
 /// How progress is shown.

@@ -16,7 +16,7 @@ use mattebox_media::{
     source::CameraSource,
 };
 use mattebox_store::{
-    Inputs, Place,
+    Inputs, NameTemplate, Place,
     frame_dir::{EXTENSIONS, file_name},
     inputs::Input,
 };
@@ -47,6 +47,8 @@ pub(super) struct RunFiles<'a> {
     pub(super) alpha_out: Option<&'a PathBuf>,
     /// The names that frames keep, for each camera; empty if they have numbers.
     pub(super) kept_names: &'a [Vec<OsString>],
+    /// How frames are called that keep none.
+    pub(super) names: &'a NameTemplate,
     /// Frames that are there may be removed, of whatever format.
     pub(super) removes_frames: bool,
 }
@@ -82,6 +84,7 @@ pub(super) fn check_run(
     match (s.sink, s.format) {
         (SinkSpec::Directory(root), Format::Image(format)) => {
             outputs.folders("out", root, &cameras, s.endings(&[format.extension()]))?;
+            outputs.template("out", root, s.names)?;
             outputs.kept_names("out", root, &cameras, s.kept_names, format.extension())?;
         }
         (SinkSpec::Stdout, _) => outputs.stdout("out")?,
@@ -97,6 +100,7 @@ pub(super) fn check_run(
     match s.alpha_out {
         Some(root) => {
             outputs.folders("alpha_out", root, &cameras, s.endings(&[MATTES]))?;
+            outputs.template("alpha_out", root, s.names)?;
             outputs.kept_names("alpha_out", root, &cameras, s.kept_names, MATTES)
         }
         None => Ok(()),
@@ -123,6 +127,7 @@ pub(super) fn check_worker(
         taken: Vec::new(),
     };
     outputs.folder_root("out", root)?;
+    outputs.template("out", root, &s.names)?;
     match outputs
         .inputs
         .at_frames_below(root, s.frame.format.extension())
@@ -174,6 +179,21 @@ impl Outputs<'_> {
             )?;
         }
         Ok(())
+    }
+
+    /// Refuses names of a template under which something is read. Those of the default one are
+    /// looked at in the folders.
+    fn template(
+        &self,
+        setting: &'static str,
+        root: &Path,
+        names: &NameTemplate,
+    ) -> Result<(), ConfigError> {
+        let found = self.inputs.at_template(root, names);
+        match found.filter(|_| !names.is_default()) {
+            Some((path, input)) => Err(self.replaced(setting, &path, input)),
+            None => Ok(()),
+        }
     }
 
     /// Refuses names that frames keep under which something is read.

@@ -1,6 +1,6 @@
 //! Lays defaults, settings file, environment and flags over one another, and remembers which of them each value came from.
 use super::{
-    CameraLayer, ConfigError, Layer, LettersLayer, RunLayer, WatchLayer, WorkerLayer,
+    CameraLayer, ConfigError, Layer, LettersLayer, PruneLayer, RunLayer, WatchLayer, WorkerLayer,
     check::Check,
     file,
     found::SettingsFile,
@@ -119,6 +119,7 @@ pub(crate) fn check(text: &str, file: &SettingsFile) -> Result<(), ConfigError> 
     file::parse::<CameraLayer>(text, file)?;
     file::parse::<WorkerLayer>(text, file)?;
     file::parse::<LettersLayer>(text, file)?;
+    file::parse::<PruneLayer>(text, file)?;
     file::parse::<WatchLayer>(text, file).map(drop)
 }
 

@@ -2,6 +2,7 @@
 use super::{
     ConfigError, Resolved,
     check::Check,
+    keep::{self, Keeping},
     layer::{MadeLayer, RunLayer},
     names,
     origin::Origin,
@@ -16,7 +17,9 @@ use mattebox_media::{
 };
 use mattebox_server::ViewSettings;
 use mattebox_store::OnExisting;
-use std::{ffi::OsString, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString, fmt::Display, net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration,
+};
 
 /// Everything `mattebox run` needs to know.
 #[derive(Debug, Clone)]
@@ -43,6 +46,8 @@ pub struct RunSettings {
     pub names: FrameNames,
     /// The names that frames keep, without endings, for each camera; empty if they have numbers.
     pub kept_names: Vec<Vec<OsString>>,
+    /// What is removed of the outputs while the run goes on.
+    pub keeping: Option<Keeping>,
     /// Where mattes are written, if anywhere.
     pub alpha_out: Option<PathBuf>,
     /// Frames per camera after which it ends.
@@ -116,16 +121,32 @@ impl RunSettings {
         if earlier_frames == EarlierFrames::Append {
             check_append(&check, &sink, alpha_out.is_some())?;
         }
-        let names = names::choice(&check, &l.name)?;
-        let kept_names = match names {
-            FrameNames::Number => vec![],
+        let names = names::choice(&check, &l.name, cameras.len())?;
+        let kept_names = match &names {
+            FrameNames::Template(template) => {
+                if !template.is_default() {
+                    check_names(&check, &sink, alpha_out.is_some(), template)?;
+                }
+                vec![]
+            }
             FrameNames::Keep => {
-                check_names(&check, &sink, alpha_out.is_some())?;
+                check_names(&check, &sink, alpha_out.is_some(), &"keep")?;
                 names::kept(&check, &cameras, &source)?
             }
         };
+        let ids: Vec<_> = cameras.iter().map(|camera| &camera.camera).collect();
+        let is_segmented = segment.is_some();
+        let keeping = keep::of_run(
+            &check,
+            &l.keep,
+            &sink,
+            is_segmented,
+            alpha_out.as_ref(),
+            &ids,
+        )?;
         let settings = RunSettings {
             names,
+            keeping,
             kept_names,
             cameras,
             source,
@@ -156,6 +177,7 @@ impl RunSettings {
             format: settings.format,
             alpha_out: settings.alpha_out.as_ref(),
             kept_names: &settings.kept_names,
+            names: &settings.names.template(),
             removes_frames: matches!(
                 settings.earlier_frames,
                 EarlierFrames::Refuse | EarlierFrames::Remove
@@ -211,13 +233,18 @@ fn segment(
 }
 
 /// Only the files of a folder have names.
-fn check_names(check: &Check<'_>, sink: &SinkSpec, has_mattes: bool) -> Result<(), ConfigError> {
+fn check_names(
+    check: &Check<'_>,
+    sink: &SinkSpec,
+    has_mattes: bool,
+    names: &dyn Display,
+) -> Result<(), ConfigError> {
     match sink {
         SinkSpec::Directory(_) => Ok(()),
         _ if has_mattes => Ok(()),
         _ => Err(check.error(
             "name",
-            "keep",
+            names,
             "only files in a folder have names: give one (--out)",
         )),
     }

@@ -1,7 +1,13 @@
 //! The settings of `mattebox worker`.
 use super::{
-    ConfigError, Resolved, broker, check::Check, layer::WorkerLayer, origin::Origin,
-    output_choice::ProgressStyle, outputs, trace, view,
+    ConfigError, Resolved, broker,
+    check::Check,
+    keep::{self, Keeping},
+    layer::WorkerLayer,
+    names,
+    origin::Origin,
+    output_choice::ProgressStyle,
+    outputs, trace, view,
 };
 use mattebox_core::compose::BackgroundSpec;
 use mattebox_engine::BackgroundChoice;
@@ -22,6 +28,8 @@ pub struct WorkerCommand {
     pub view: Option<ViewSettings>,
     /// How progress is shown.
     pub progress: ProgressStyle,
+    /// What is removed of the folder while it works.
+    pub keeping: Option<Keeping>,
 }
 
 impl WorkerCommand {
@@ -85,6 +93,7 @@ impl WorkerCommand {
             bounds_states: matches!(sink, WorkerSink::Directory(_))
                 && check.0.of("commit_interval") == Origin::Default,
             fsync: l.fsync.unwrap_or(false),
+            names: names::template(&check, &l.name, "number", true)?,
             sink,
             frame,
             camera_settings: l.camera_settings.as_ref().map(Into::into),
@@ -107,6 +116,7 @@ impl WorkerCommand {
         };
         outputs::check_worker(&check, resolved, &worker)?;
         Ok(WorkerCommand {
+            keeping: keeping(&check, l, &worker)?,
             worker,
             metrics: check.metrics(&l.metrics)?,
             view: view::settings(&check, &l.view)?,
@@ -129,6 +139,23 @@ fn commit_interval(
         (None, WorkerSink::Topic(_)) => Duration::from_millis(500),
         (None, WorkerSink::Directory(_)) => given.unwrap_or(Duration::from_secs(2)),
     })
+}
+
+/// Only files can be removed, and only they have names.
+fn keeping(
+    check: &Check<'_>,
+    l: &WorkerLayer,
+    worker: &WorkerSettings,
+) -> Result<Option<Keeping>, ConfigError> {
+    let sink = match &worker.sink {
+        WorkerSink::Directory(root) => SinkSpec::Directory(root.clone()),
+        WorkerSink::Topic(_) if !worker.names.is_default() => {
+            let reason = "only files in a folder have names: give one (--out)";
+            return Err(check.error("name", &worker.names, reason));
+        }
+        WorkerSink::Topic(_) => SinkSpec::Nothing,
+    };
+    keep::of_run(check, &l.keep, &sink, false, None, &[])
 }
 
 fn sink(check: &Check<'_>, out: &Option<String>) -> Result<WorkerSink, ConfigError> {
@@ -193,6 +220,14 @@ mod tests {
             (&["--on-existing", "fail"], ["on_existing", "skip"]),
             (&["--dead-share", "2"], ["dead_share", "between"]),
             (&["--commit-interval", "0"], ["commit_interval", "longer"]),
+            (&["--name", "keep"], ["name", "{minute}"]),
+            (
+                &["--name", "frame_{number}"],
+                ["{camera} is missing", "{minute}"],
+            ),
+            (&["--keep", "0"], ["keep", "longer"]),
+            (&["--keep-bytes", "many"], ["keep_bytes", "50GB"]),
+            (&["--keep", "7d", "-o", "topic:x"], ["keep", "--out"]),
             (&["--metrics", "everywhere"], ["metrics", "ADDRESS:PORT"]),
         ] {
             let error = settings(args)

@@ -2,7 +2,7 @@
 #[cfg(test)]
 mod reference;
 
-use crate::run::stats::CameraStats;
+use crate::{retention::RetentionNumbers, run::stats::CameraStats};
 use mattebox_core::frame::CameraId;
 use mattebox_engine::{
     Watch,
@@ -454,6 +454,60 @@ impl Page for RunPage {
             .into_iter()
             .chain(failures.map(|failure| failure.message))
             .collect()
+    }
+}
+
+/// What `mattebox prune` tells.
+pub struct RetentionPage(pub Arc<RetentionNumbers>);
+
+impl Page for RetentionPage {
+    fn metrics(&self, text: &mut Text) {
+        for (name, help, counter) in [
+            (
+                "mattebox_retention_removed_files_total",
+                "Old files that were removed.",
+                &self.0.files,
+            ),
+            (
+                "mattebox_retention_removed_bytes_total",
+                "Bytes of those files.",
+                &self.0.bytes,
+            ),
+            (
+                "mattebox_retention_failed_files_total",
+                "Tries to remove an old file that failed.",
+                &self.0.failed,
+            ),
+        ] {
+            text.family(name, "counter", help);
+            text.sample(name, &[], get(counter));
+        }
+    }
+
+    fn troubles(&self) -> Vec<String> {
+        unless(
+            self.0.is_ready.load(Relaxed),
+            "the first round is not done yet",
+        )
+    }
+}
+
+/// What a command tells that removes old files beside its work.
+pub struct WithRetention {
+    /// Its own numbers.
+    pub page: Arc<dyn Page>,
+    /// What was removed.
+    pub retention: RetentionPage,
+}
+
+impl Page for WithRetention {
+    fn metrics(&self, text: &mut Text) {
+        self.page.metrics(text);
+        self.retention.metrics(text);
+    }
+
+    fn troubles(&self) -> Vec<String> {
+        self.page.troubles()
     }
 }
 

@@ -1,5 +1,5 @@
 //! `docs/ref/metrics.md`, written from what the pages tell so that the two cannot drift apart.
-use super::{CameraPage, RunPage, ViewPage, WorkerPage};
+use super::{CameraPage, RetentionPage, RunPage, ViewPage, WorkerPage};
 use mattebox_engine::Watch;
 use mattebox_server::{Page, process, text::Text};
 use std::{fmt::Write, sync::Arc};
@@ -7,13 +7,13 @@ use std::{fmt::Write, sync::Arc};
 const HEAD: &str = "\
 # Metrics
 
-`mattebox run`, `camera` and `worker` serve their numbers with `--metrics ADDR` (a port alone means this machine only); the live page (`--view`) has them too:
+`mattebox run`, `camera`, `worker` and `prune --every` serve their numbers with `--metrics ADDR` (a port alone means this machine only); the live page (`--view`) has them too:
 
 | path | what |
 |---|---|
 | `/metrics` | all numbers, in Prometheus' text format |
 | `/healthz` | 200 while the process runs |
-| `/readyz` | 200 when it does its work: a run has written a frame, a worker has joined its group, a camera has published a frame. 503 else, with a line for each reason, also later on: \
+| `/readyz` | 200 when it does its work: a run has written a frame, a worker has joined its group, a camera has published a frame, a round of `prune` is done. 503 else, with a line for each reason, also later on: \
 the broker does not answer, files, states, offsets or dead letters cannot be written, or each of the last 30 frames of a camera is stale, refused or dead; a camera of several has ended with an error |
 
 The same numbers are printed at the end, with `--json` for machines. Latencies are histograms, in seconds: `_bucket` with
@@ -82,6 +82,12 @@ fn page() -> String {
     section(&mut page, "View", "Label: `camera`.", |text| {
         ViewPage(Arc::default()).metrics(text)
     });
+    section(
+        &mut page,
+        "Retention",
+        "`mattebox prune --every`, and `run` and `worker` with `--keep` or `--keep-bytes`. Without labels.",
+        |text| RetentionPage(Arc::default()).metrics(text),
+    );
     section(
         &mut page,
         "The live page",

@@ -7,7 +7,10 @@ use crate::config::{
 use mattebox_core::frame::{CameraId, FrameNumber};
 use mattebox_engine::StartError;
 use mattebox_media::sink::SinkSpec;
-use mattebox_store::{FolderClaim, FrameDir, Owner, OwnerError, StoreError, frame_dir::file_name};
+use mattebox_store::{
+    FolderClaim, FrameDir, FrameTree, NameTemplate, Owner, OwnerError, StoreError, folder_names,
+    frame_dir::file_name,
+};
 use std::{ffi::OsString, path::Path};
 
 /// A folder of pictures or mattes, with one folder for each camera.
@@ -62,13 +65,14 @@ impl Folders {
 
     /// Whether frames that are there are removed.
     fn add(&mut self, folder: &Folder<'_>, settings: &RunSettings) -> Result<bool, OwnerError> {
+        let names = settings.names.template();
+        folder_names::check(folder.root, &names)?;
         // A folder without an owner stays without one if its frames are in the way.
         if !Owner::path(folder.root).exists() {
             folder.removes(None, settings)?;
         }
         // A folder that cannot be looked through may hold other frames.
-        let is_empty =
-            folder.is_default && !FrameDir::any_holds_frames(folder.root).unwrap_or(true);
+        let is_empty = folder.is_default && !folder.tree(&names).any_holds_frames().unwrap_or(true);
         let owner = |made_by_default: bool| Owner::Run {
             default_folder: folder.is_default && (is_empty || made_by_default),
         };
@@ -81,6 +85,7 @@ impl Folders {
                 claim.renew(&now)?;
             }
         }
+        claim.names(&names)?;
         self.claims.push(claim);
         Ok(removes)
     }
@@ -108,7 +113,42 @@ impl Folders {
     }
 }
 
+impl Folders {
+    /// The number of a camera's first frame: above all that are there, if the run adds to them, and
+    /// above all that retention has removed, unless the frames of earlier runs are given up.
+    pub(super) fn first_number(
+        &self,
+        settings: &RunSettings,
+        camera: &CameraId,
+    ) -> Result<FrameNumber, StoreError> {
+        let goes_on = |is_removed: bool| match settings.earlier_frames {
+            EarlierFrames::Append => true,
+            EarlierFrames::Refuse => !is_removed,
+            EarlierFrames::Remove | EarlierFrames::Keep => false,
+        };
+        let pictures = match &settings.sink {
+            SinkSpec::Directory(root) => Some((root, self.pictures_are_removed)),
+            _ => None,
+        };
+        let mattes = settings.alpha_out.as_ref();
+        let mattes = mattes.map(|root| (root, self.mattes_are_removed));
+        let names = settings.names.template();
+        let mut highest = None;
+        for (root, is_removed) in pictures.into_iter().chain(mattes) {
+            if goes_on(is_removed) {
+                highest = highest.max(FrameTree::new(root, &names).highest(camera)?);
+            }
+        }
+        let next = highest.map_or(0, |number: FrameNumber| number.0.saturating_add(1));
+        Ok(FrameNumber(next))
+    }
+}
+
 impl Folder<'_> {
+    fn tree(&self, names: &NameTemplate) -> FrameTree {
+        FrameTree::new(self.root, names)
+    }
+
     /// Whether the frames of the run's cameras are removed. An error if there are some and they have to stay.
     fn removes(
         &self,
@@ -120,13 +160,14 @@ impl Folder<'_> {
             EarlierFrames::Append | EarlierFrames::Keep => return Ok(false),
             EarlierFrames::Refuse => {}
         }
+        let tree = self.tree(&settings.names.template());
         // Names that frames keep look like anybody's files.
         for (source, names) in settings.cameras.iter().zip(&settings.kept_names) {
             let names: Vec<_> = names
                 .iter()
                 .map(|name| file_name(name, self.extension))
                 .collect();
-            if FrameDir::holds_others(self.root, &source.camera, &names)? {
+            if tree.holds_others(&source.camera, &names)? {
                 return Err(self.holds_frames(&source.camera));
             }
         }
@@ -134,7 +175,7 @@ impl Folder<'_> {
             return Ok(true);
         }
         for source in &settings.cameras {
-            if FrameDir::holds_frames(self.root, &source.camera)? {
+            if tree.holds_frames(&source.camera)? {
                 return Err(self.holds_frames(&source.camera));
             }
         }
@@ -157,26 +198,6 @@ fn is_default_run(owner: &Owner) -> bool {
             default_folder: true
         }
     )
-}
-
-/// The number of a camera's first frame: above all that are there, if the run adds to them.
-pub(super) fn first_number(
-    settings: &RunSettings,
-    camera: &CameraId,
-) -> Result<FrameNumber, StoreError> {
-    if settings.earlier_frames != EarlierFrames::Append {
-        return Ok(FrameNumber(0));
-    }
-    let mut highest = None;
-    if let SinkSpec::Directory(root) = &settings.sink {
-        highest = FrameDir::highest(root, camera)?;
-    }
-    if let Some(root) = &settings.alpha_out {
-        highest = highest.max(FrameDir::highest(root, camera)?);
-    }
-    Ok(FrameNumber(
-        highest.map_or(0, |number| number.0.saturating_add(1)),
-    ))
 }
 
 /// A camera's folders, which may hold frames of an earlier run that have to go.

@@ -211,7 +211,7 @@ impl Pipeline {
                 EarlierFrames::Append => OnExisting::Fail,
                 _ => settings.on_existing,
             },
-            names: settings.names,
+            names: settings.names.clone(),
             frames: settings.frames,
         };
         let backgrounds = settings
@@ -439,7 +439,7 @@ impl Plan<'_> {
         let alpha_out = settings
             .alpha_out
             .as_ref()
-            .map(|dir| FrameDir::open(dir, &source.camera))
+            .map(|dir| FrameDir::open_named(dir, &source.camera, &settings.names.template()))
             .transpose()?;
         let pictures = match &output {
             Output::Files(dir) => Some(dir),
@@ -451,7 +451,7 @@ impl Plan<'_> {
             settings.frame.format.extension(),
             settings.kept_names.get(lane),
         );
-        let first = folders::first_number(settings, &source.camera)?;
+        let first = self.folders.first_number(settings, &source.camera)?;
         let options = SourceOptions {
             status: camera.status.clone(),
             // With other cameras, or with a page, the process goes on: a camera that is off may come later.
@@ -488,7 +488,10 @@ impl Plan<'_> {
     fn output(&mut self, lane: usize, id: QueueId, in_flight: usize) -> Result<Output, StartError> {
         let camera = &self.settings.cameras[lane].camera;
         let spec = match &self.settings.sink {
-            SinkSpec::Directory(dir) => return Ok(Output::Files(FrameDir::open(dir, camera)?)),
+            SinkSpec::Directory(dir) => {
+                let names = self.settings.names.template();
+                return Ok(Output::Files(FrameDir::open_named(dir, camera, &names)?));
+            }
             SinkSpec::Nothing => return Ok(Output::Nothing),
             spec => spec.for_camera(camera),
         };

@@ -208,8 +208,8 @@ fn read(
             let file = file.display();
             tracing::debug!(camera = %lane.camera.id, frame = name.0, %file, "a picture is read");
         }
-        let kept = match shared.job.names {
-            FrameNames::Number => None,
+        let kept = match &shared.job.names {
+            FrameNames::Template(_) => None,
             FrameNames::Keep => source.file().and_then(stem).map(Arc::from),
         };
         let picture = picture.picture;

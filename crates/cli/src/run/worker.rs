@@ -214,7 +214,7 @@ impl Processed<'_> {
     ) -> Result<Outcome, StoreError> {
         match &self.name {
             Some(name) => dir.write_named(name, extension, bytes, on_existing),
-            None => dir.write(self.number, extension, bytes, on_existing),
+            None => dir.write(self.number, self.time, extension, bytes, on_existing),
         }
     }
 

@@ -276,7 +276,7 @@ mod tests {
     use super::*;
     use crate::settings::{BrokerSettings, WorkerSettings, WorkerSink};
     use mattebox_engine::{FrameSettings, trace::Tracer};
-    use mattebox_store::OnExisting;
+    use mattebox_store::{NameTemplate, OnExisting};
     use rdkafka::Timestamp;
     use std::num::NonZeroUsize;
 
@@ -295,6 +295,7 @@ mod tests {
             bounds_states: false,
             fsync: false,
             sink: WorkerSink::Topic("results".to_owned()),
+            names: NameTemplate::default(),
             frame: FrameSettings::default(),
             camera_settings: None,
             on_existing: OnExisting::Skip,

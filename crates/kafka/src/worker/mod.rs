@@ -351,6 +351,7 @@ fn claim(
         group: settings.group.clone(),
     };
     let claim = FolderClaim::take(root, &owner).map_err(StartError::from)?;
+    claim.names(&settings.names).map_err(StartError::from)?;
     if let Some(previous) = claim.previous().filter(|previous| **previous != owner) {
         tracing::warn!(
             "{} was written by {previous}, whose log is gone: the names of new frames go on above the files that \

@@ -180,7 +180,7 @@ impl ProcessingThread {
                 // Its file is missing: the frame could not be processed when it came first.
                 Some(number)
                     if !self.shared.names.contains(&head.camera, number)
-                        && self.shared.is_missing(&head.camera, number) =>
+                        && self.shared.is_missing(job, number) =>
                 {
                     number
                 }

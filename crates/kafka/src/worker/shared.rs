@@ -18,7 +18,7 @@ use mattebox_engine::{
     queues::{CameraQueues, Lifetime, QueueSettings, WhenFull},
     trace::Tracer,
 };
-use mattebox_store::{FrameDir, FrameDirs, Outcome as Stored, StoreError};
+use mattebox_store::{FrameDirs, FrameTree, Outcome as Stored, StoreError};
 use std::sync::Arc;
 
 /// Frames of each camera that wait where old ones are skipped.
@@ -50,7 +50,7 @@ impl Shared {
         events: Sender<Event>,
     ) -> Result<Self, StartError> {
         let files = match &settings.sink {
-            WorkerSink::Directory(root) => Some(FrameDirs::new(root)),
+            WorkerSink::Directory(root) => Some(FrameDirs::new(root, &settings.names)),
             WorkerSink::Topic(_) => None,
         };
         let engine = Engine {
@@ -177,6 +177,7 @@ impl Shared {
         files.write(
             &job.head.camera,
             number,
+            job.head.time,
             self.settings.frame.format.extension(),
             bytes,
             self.settings.on_existing,
@@ -186,15 +187,18 @@ impl Shared {
     /// The highest number of a camera's files; `None` where there is none.
     pub(super) fn highest(&self, camera: &CameraId) -> Result<Option<FrameNumber>, StoreError> {
         match &self.settings.sink {
-            WorkerSink::Directory(root) => FrameDir::highest(root, camera),
+            WorkerSink::Directory(root) => {
+                FrameTree::new(root, &self.settings.names).highest(camera)
+            }
             WorkerSink::Topic(_) => Ok(None),
         }
     }
 
     /// Whether a frame's file is to be in a folder and is not there.
-    pub(super) fn is_missing(&self, camera: &CameraId, number: FrameNumber) -> bool {
+    pub(super) fn is_missing(&self, job: &Job, number: FrameNumber) -> bool {
         let extension = self.settings.frame.format.extension();
-        let contains = |files: &FrameDirs| files.contains(camera, number, extension);
+        let (camera, time) = (&job.head.camera, job.head.time);
+        let contains = |files: &FrameDirs| files.contains(camera, number, time, extension);
         self.files.as_ref().is_some_and(|files| !contains(files))
     }
 

@@ -7,7 +7,7 @@
 //! * `error`: what can go wrong.
 //! * `format`: the FFmpeg options for each kind of video and stream.
 //! * `video`: one running encoder. `encoder_input`: what it is sent.
-//! * `recording`: video files, one after the other; `part_name`: their names; `index`: where
+//! * `recording`: video files, one after the other (names: `mattebox_store::recordings`); `index`: where
 //!   players look first.
 //! * `pipe`: named pipes and devices, which are written into.
 //! * `stream`: bare pictures on standard output.
@@ -15,7 +15,6 @@ mod encoder_input;
 mod error;
 mod format;
 mod index;
-mod part_name;
 mod pipe;
 mod recording;
 mod spec;

@@ -5,12 +5,12 @@
 //! so that the next one begins at once.
 use super::format::{Format, Shape};
 use super::video::Video;
-use super::{OrderedSink, SinkError, SinkOptions, SinkPicture, index, part_name};
+use super::{OrderedSink, SinkError, SinkOptions, SinkPicture, index};
 use crate::beside::SoundPacket;
 use crate::ffmpeg::Ffmpeg;
 use mattebox_core::frame::Timestamp;
 use mattebox_store::pending::{create_folder, folder_of, remove_stale};
-use mattebox_store::{OnExisting, PendingFile, StoreError, UnfinishedFile};
+use mattebox_store::{OnExisting, PendingFile, StoreError, UnfinishedFile, recordings};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -57,7 +57,7 @@ impl Recording {
     pub(super) fn open(path: &Path, options: &SinkOptions) -> Result<Self, SinkError> {
         let format = Video::format_of(path, options)?;
         let existing = match options.segment {
-            Some(_) => part_name::existing(path),
+            Some(_) => recordings::existing(path),
             None => path.symlink_metadata().ok().map(|_| path.to_owned()),
         };
         if let Some(existing) = existing.filter(|_| options.on_existing != OnExisting::Overwrite) {
@@ -190,7 +190,7 @@ impl Place {
     }
 
     fn numbered_part(&self, first: u64) -> Result<Part, SinkError> {
-        self.part(&part_name::next(&self.path, first), OnExisting::Fail)
+        self.part(&recordings::next(&self.path, first), OnExisting::Fail)
     }
 
     fn part(&self, target: &Path, on_existing: OnExisting) -> Result<Part, SinkError> {
@@ -307,6 +307,9 @@ impl OrderedSink for Recording {
                 Some(part) => part.break_off(error),
                 None => error,
             });
+        }
+        if let (0, Some(first), Some(_)) = (self.frames, &self.part, self.place.options.segment) {
+            recordings::note(&self.place.path, first.file.target())?;
         }
         self.frames += 1;
         Ok(())

@@ -203,6 +203,13 @@ def parser() -> _Parser:
     add(made, "--foreground-cleanup", "MATTEBOX_FOREGROUND_CLEANUP", "true", "take the old room's light out of the edge", type=_yes_no)
     add(made, "--skip-still", "MATTEBOX_SKIP_STILL", "false", "use the last matte again while the picture stands still", type=_yes_no)
     add(made, "--on-existing", "MATTEBOX_ON_EXISTING", "skip", "a file that is already there: keep it (skip), or replace it", choices=("overwrite", "skip"))
+    add(
+        made,
+        "--name",
+        "MATTEBOX_NAME",
+        "number",
+        "how files are called: number (ID/frame_000000.png) or a template, as {camera}/{date}/{hour}/frame_{number}; the time is that of the record, in UTC",
+    )
     add(made, "--max-megapixels", "MATTEBOX_MAX_MEGAPIXELS", None, "the largest picture that is decoded, in millions of pixels", type=_positive)
     add(made, "--simd", "MATTEBOX_SIMD", None, "vector instructions: scalar, sse4.2, avx2, avx512 or neon; else the best of each executor")
     add(made, "--fsync", "MATTEBOX_FSYNC", "false", "bring each file to the disk before it counts as done", type=_yes_no)
@@ -270,6 +277,7 @@ def read(arguments: list[str] | None = None) -> Settings:
         "foreground_cleanup": given.foreground_cleanup,
         "skip_still": given.skip_still,
         "on_existing": given.on_existing,
+        "name": given.name,
         "max_megapixels": given.max_megapixels,
         "simd": given.simd,
         "fsync": given.fsync,

@@ -3,12 +3,14 @@
 //! Every command has a layer: a type whose fields are `None` where the place says nothing. Names are those of the flags and of the
 //! keys in a settings file. What several commands share is a group of its own, in a file of its own.
 //!
-//! * `run`, `camera`, `worker`, `letters`, `watch` (`mattebox view`): the commands that can be configured.
-//! * `read`, `made`, `kafka`, `view`, `trace`, `say`: what they share.
+//! * `run`, `camera`, `worker`, `letters`, `watch` (`mattebox view`), `prune`: the commands that can be configured.
+//! * `read`, `made`, `kafka`, `view`, `trace`, `say`, `keep`: what they share.
 mod camera;
 mod kafka;
+mod keep;
 mod letters;
 mod made;
+mod prune;
 mod read;
 mod run;
 mod say;
@@ -19,8 +21,10 @@ mod worker;
 
 pub use camera::CameraLayer;
 pub use kafka::KafkaLayer;
+pub use keep::KeepLayer;
 pub use letters::LettersLayer;
 pub use made::MadeLayer;
+pub use prune::PruneLayer;
 pub use read::ReadLayer;
 pub use run::RunLayer;
 pub use say::SayLayer;
@@ -45,8 +49,10 @@ macro_rules! hide {
 hide!(
     CameraLayer,
     KafkaLayer,
+    KeepLayer,
     LettersLayer,
     MadeLayer,
+    PruneLayer,
     ReadLayer,
     RunLayer,
     SayLayer,
@@ -75,7 +81,7 @@ pub trait Layer: Args + Clone + Default + Serialize + DeserializeOwned {
 }
 
 /// Every command that can be configured, with the names of its settings.
-pub fn commands() -> [(&'static str, Vec<String>); 5] {
+pub fn commands() -> [(&'static str, Vec<String>); 6] {
     fn of<L: Layer>() -> (&'static str, Vec<String>) {
         (L::COMMAND, L::keys())
     }
@@ -85,6 +91,7 @@ pub fn commands() -> [(&'static str, Vec<String>); 5] {
         of::<WorkerLayer>(),
         of::<LettersLayer>(),
         of::<WatchLayer>(),
+        of::<PruneLayer>(),
     ]
 }
 

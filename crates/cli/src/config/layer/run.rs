@@ -1,5 +1,5 @@
 //! What `mattebox run` can be told.
-use super::{Layer, MadeLayer, ReadLayer, SayLayer, TraceLayer, ViewLayer};
+use super::{KeepLayer, Layer, MadeLayer, ReadLayer, SayLayer, TraceLayer, ViewLayer};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -36,10 +36,15 @@ pub struct RunLayer {
     #[arg(long, env = "MATTEBOX_NO_AUDIO", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = WHAT)]
     pub no_audio: Option<bool>,
 
-    /// How picture files are called: number (frame_000000.png) or keep, as the files of a folder of pictures that they came from
-    /// (anna.jpg becomes anna.png)
+    /// How picture files are called: number (ID/frame_000000.png), keep, as the files of a folder of pictures that they came from
+    /// (anna.jpg becomes anna.png), or a template, as {camera}/{date}/{hour}/frame_{number}; also {minute}. Times are UTC
     #[arg(long, env = "MATTEBOX_NAME", value_name = "HOW", help_heading = WHAT)]
     pub name: Option<String>,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub keep: KeepLayer,
 
     /// Where the folder holds frames of an earlier run: keep them, and number the new ones above them
     #[arg(long, env = "MATTEBOX_APPEND", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = WHAT)]

@@ -1,5 +1,5 @@
 //! What `mattebox worker` can be told.
-use super::{KafkaLayer, Layer, MadeLayer, SayLayer, TraceLayer, ViewLayer};
+use super::{KafkaLayer, KeepLayer, Layer, MadeLayer, SayLayer, TraceLayer, ViewLayer};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,16 @@ pub struct WorkerLayer {
     /// Background, matte and more of single cameras, a table for each: `[door]`, `background = "blur"`. Read again when it changes
     #[arg(long, env = "MATTEBOX_CAMERA_SETTINGS", value_name = "FILE", help_heading = WHAT)]
     pub camera_settings: Option<String>,
+
+    /// How files are called: number (ID/frame_000000.png) or a template, as {camera}/{date}/{hour}/frame_{number}; also {minute}. The
+    /// time is that of the record, in UTC
+    #[arg(long, env = "MATTEBOX_NAME", value_name = "HOW", help_heading = WHAT)]
+    pub name: Option<String>,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub keep: KeepLayer,
 
     /// The consumer group: workers of one group share the partitions
     #[arg(long, env = "MATTEBOX_GROUP", value_name = "NAME", help_heading = LOG)]

@@ -1,0 +1,499 @@
+//! Removes old files from an output folder.
+//!
+//! Only files go that mattebox has named: frames by the folder's template, and the finished
+//! segments of its recordings. A round walks through the folder once and keeps only the oldest
+//! files in memory; docs/design/retention.md says why nothing else can go.
+use crate::{
+    error::StoreError,
+    folder_names,
+    frame_dir::KeptNames,
+    frame_tree::{frame_of, kept_names},
+    name_template::{Known, NameTemplate},
+    owner::Owner,
+    pending::remove_stale,
+    recordings, removed,
+    unfinished::finished_name,
+};
+use mattebox_core::frame::{CameraId, FrameNumber};
+use std::{
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap},
+    fs, io,
+    ops::Range,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+use thiserror::Error;
+
+/// Files that one walk finds for removal, at most.
+const BATCH: usize = 100_000;
+/// A folder of an hour that is empty for so long gets no more frames. A writer makes a new one.
+const EMPTY_FOR: Duration = Duration::from_secs(3600);
+
+/// What is kept of an output folder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Files that were written longer ago go.
+    pub keep: Option<Duration>,
+    /// The oldest files go while the whole folder has more bytes.
+    pub keep_bytes: Option<u64>,
+}
+
+/// Why nothing can be removed.
+#[derive(Debug, Error)]
+pub enum RetentionError {
+    /// It is not known that mattebox writes there.
+    #[error(
+        "{} is no output folder of mattebox: {} is missing. Name the folder that --out of a run, a worker or a Spark job names; \
+         nothing is removed from other folders",
+        folder.display(), Owner::path(folder).display()
+    )]
+    NoOutput {
+        /// The folder.
+        folder: PathBuf,
+        /// Nothing is in it, or it is not there: a first writer may come.
+        is_empty: bool,
+    },
+    /// The system refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What was removed of a camera, or of a recording; in a dry run, what would be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When the oldest of them was written.
+    pub oldest: SystemTime,
+    /// When the newest of them was written.
+    pub newest: SystemTime,
+}
+
+/// What one round did.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// By camera or recording.
+    pub removed: BTreeMap<String, Removed>,
+    /// Bytes of all files of the folder after it.
+    pub bytes_left: u64,
+    /// Files that could not be removed.
+    pub failed: u64,
+    /// What the system said of the first of those.
+    pub failure: Option<String>,
+    /// Links in place of cameras' folders: what is behind them stays.
+    pub links: Vec<PathBuf>,
+}
+
+impl Round {
+    /// Files of all cameras.
+    pub fn files(&self) -> u64 {
+        self.removed.values().map(|removed| removed.files).sum()
+    }
+
+    /// Their bytes.
+    pub fn bytes(&self) -> u64 {
+        self.removed.values().map(|removed| removed.bytes).sum()
+    }
+
+    fn count(&mut self, of: &str, file: &Candidate) {
+        let removed = self.removed.entry(of.to_owned()).or_insert(Removed {
+            files: 0,
+            bytes: 0,
+            oldest: file.key.written,
+            newest: file.key.written,
+        });
+        removed.files += 1;
+        removed.bytes += file.bytes;
+        removed.oldest = removed.oldest.min(file.key.written);
+        removed.newest = removed.newest.max(file.key.written);
+    }
+}
+
+/// By age; files of one moment by path.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    written: SystemTime,
+    /// Below the output.
+    path: Box<Path>,
+}
+
+/// A file that may go.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    key: Key,
+    bytes: u64,
+    number: Option<FrameNumber>,
+    /// Its place among the cameras of the walk.
+    of: usize,
+    /// Its folder is that of a day or an hour.
+    is_dated: bool,
+}
+
+/// A folder on the way.
+struct Folder {
+    path: PathBuf,
+    depth: usize,
+    /// `None`: it holds no frames.
+    known: Option<Known>,
+}
+
+/// One walk through the folder.
+#[derive(Default)]
+struct Walk {
+    bytes: u64,
+    /// The oldest files that may go, the newest of them first.
+    oldest: BinaryHeap<Candidate>,
+    /// There are more.
+    is_full: bool,
+    owners: Vec<Owned>,
+}
+
+/// Whose files are counted together.
+#[derive(Clone, PartialEq, Eq)]
+enum Owned {
+    Camera(Option<CameraId>),
+    Recording(String),
+}
+
+impl Owned {
+    fn name(&self) -> &str {
+        match self {
+            Owned::Camera(camera) => camera.as_ref().map_or("frames", CameraId::as_str),
+            Owned::Recording(name) => name,
+        }
+    }
+}
+
+/// A recording of the folder.
+struct Recording {
+    path: PathBuf,
+    /// From its first segment to its newest, which stays.
+    numbers: Range<u64>,
+}
+
+/// The retention of one folder.
+#[derive(Debug)]
+pub struct Pruner<'a> {
+    root: &'a Path,
+    retention: Retention,
+    is_dry: bool,
+    batch: usize,
+}
+
+impl<'a> Pruner<'a> {
+    /// Nothing is read yet. A dry run removes nothing.
+    pub fn new(root: &'a Path, retention: Retention, is_dry: bool) -> Self {
+        Pruner {
+            root,
+            retention,
+            is_dry,
+            batch: BATCH,
+        }
+    }
+
+    /// Removes what is too old or too much by now. It ends early where `stopped` says so.
+    pub fn round(
+        &self,
+        now: SystemTime,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Round, RetentionError> {
+        self.check()?;
+        let names = folder_names::of(self.root)?;
+        let mut round = Round::default();
+        let too_old = self.retention.keep.and_then(|keep| now.checked_sub(keep));
+        let mut above = None;
+        let mut is_first = true;
+        loop {
+            let walk = self.walk(&names, above.as_ref(), now, &mut round, stopped)?;
+            if std::mem::take(&mut is_first) {
+                round.bytes_left = walk.bytes;
+            }
+            let is_full = walk.is_full;
+            above = self.remove(walk, too_old, &mut round, stopped)?;
+            if !is_full || above.is_none() || stopped() {
+                return Ok(round);
+            }
+        }
+    }
+
+    /// Refuses a folder that nothing says mattebox writes to.
+    fn check(&self) -> Result<(), RetentionError> {
+        let is_there = |path: &Path| path.symlink_metadata().is_ok();
+        if is_there(&Owner::path(self.root)) || !recordings::noted(self.root)?.is_empty() {
+            return Ok(());
+        }
+        let is_empty = match fs::read_dir(self.root) {
+            Ok(mut entries) => entries.next().is_none(),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        Err(RetentionError::NoOutput {
+            folder: self.root.to_owned(),
+            is_empty,
+        })
+    }
+
+    /// Adds up all sizes, and finds the oldest files that may go. Those up to `above` are left out.
+    fn walk(
+        &self,
+        names: &NameTemplate,
+        above: Option<&Key>,
+        now: SystemTime,
+        round: &mut Round,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Walk, RetentionError> {
+        let recordings = recordings::noted(self.root)?.into_iter();
+        let recordings: Vec<Recording> = recordings
+            .map(|(path, first)| Recording {
+                numbers: first..recordings::highest(&path).unwrap_or(first),
+                path,
+            })
+            .collect();
+        let mut walk = Walk::default();
+        let mut folders = vec![Folder {
+            path: self.root.to_owned(),
+            depth: 0,
+            known: Some(Known::default()),
+        }];
+        while let Some(folder) = folders.pop() {
+            let entries = match fs::read_dir(&folder.path) {
+                Ok(entries) => entries,
+                // It went meanwhile, or is another user's: then it holds no frames of ours.
+                Err(_) if folder.path != self.root => continue,
+                Err(error) => {
+                    return Err(StoreError::io("read the folder", &folder.path)(error).into());
+                }
+            };
+            let can_hold_frames = folder.known.is_some() && folder.depth == names.depth();
+            let kept = match can_hold_frames {
+                true => kept_names(names, &folder.path)?,
+                false => KeptNames::default(),
+            };
+            let mut is_empty = true;
+            for entry in entries.filter_map(Result::ok) {
+                is_empty = false;
+                if stopped() {
+                    return Ok(walk);
+                }
+                let Ok(kind) = entry.file_type() else {
+                    continue;
+                };
+                let name = entry.file_name();
+                let known = folder.known.as_ref().filter(|_| !can_hold_frames);
+                let inner = name
+                    .to_str()
+                    .zip(known)
+                    .and_then(|(name, known)| names.enter(folder.depth, name, known));
+                if kind.is_dir() {
+                    folders.push(Folder {
+                        path: entry.path(),
+                        depth: folder.depth + 1,
+                        known: inner,
+                    });
+                    continue;
+                }
+                if kind.is_symlink() && inner.is_some() && entry.path().is_dir() {
+                    let path = entry.path();
+                    if !round.links.contains(&path) {
+                        round.links.push(path);
+                    }
+                }
+                // Of a link this is the link's own size.
+                let Ok(there) = entry.metadata() else {
+                    continue;
+                };
+                walk.bytes += there.len();
+                if !kind.is_file() {
+                    continue;
+                }
+                let frame = folder.known.as_ref().filter(|_| can_hold_frames);
+                let frame = frame.and_then(|known| frame_of(names, &kept, &entry, known));
+                let whose = match &frame {
+                    Some(frame) => Some(Owned::Camera(frame.camera.clone())),
+                    None if folder.depth == 0 => segment_of(&recordings, &name),
+                    None => None,
+                };
+                let (Some(whose), Ok(written)) = (whose, there.modified()) else {
+                    continue;
+                };
+                let Ok(path) = entry.path().strip_prefix(self.root).map(Box::from) else {
+                    continue;
+                };
+                let key = Key { written, path };
+                if above.is_some_and(|above| key <= *above) {
+                    continue;
+                }
+                let candidate = Candidate {
+                    key,
+                    bytes: there.len(),
+                    number: frame.as_ref().and_then(|frame| frame.number),
+                    of: walk.owner(whose),
+                    is_dated: frame.as_ref().is_some_and(Known::is_dated),
+                };
+                walk.oldest.push(candidate);
+                if walk.oldest.len() > self.batch {
+                    walk.oldest.pop();
+                    walk.is_full = true;
+                }
+            }
+            let is_dated = folder.known.as_ref().is_some_and(Known::is_dated);
+            if is_empty && is_dated && !self.is_dry && is_unused(&folder.path, now) {
+                // A writer that comes at this moment makes it again.
+                let _ = fs::remove_dir(&folder.path);
+            }
+        }
+        Ok(walk)
+    }
+
+    /// Removes the oldest files of a walk as far as they have to go. Returns the last one if all had
+    /// to.
+    fn remove(
+        &self,
+        walk: Walk,
+        too_old: Option<SystemTime>,
+        round: &mut Round,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<Option<Key>, RetentionError> {
+        let Walk { oldest, owners, .. } = walk;
+        let files = oldest.into_sorted_vec();
+        let mut highest: HashMap<usize, FrameNumber> = HashMap::new();
+        for file in &files {
+            if let Some(number) = file.number {
+                let highest = highest.entry(file.of).or_insert(number);
+                *highest = number.max(*highest);
+            }
+        }
+        let mut safe_folder = PathBuf::new();
+        let mut emptied = BTreeSet::new();
+        let mut last = None;
+        let mut all = true;
+        for file in files {
+            let is_old = too_old.is_some_and(|too_old| file.key.written < too_old);
+            let is_much = self
+                .retention
+                .keep_bytes
+                .is_some_and(|keep| round.bytes_left > keep);
+            if !(is_old || is_much) || stopped() {
+                all = false;
+                break;
+            }
+            let owner = &owners[file.of];
+            if !self.is_dry {
+                // Before the first of them goes: the numbers must not come back.
+                if let (Owned::Camera(camera), Some(number)) = (owner, highest.remove(&file.of)) {
+                    removed::note(self.root, camera.as_ref(), number)?;
+                }
+                match self.remove_file(&file, &mut safe_folder) {
+                    Ok(true) => {}
+                    Ok(false) => continue,
+                    Err(error) => {
+                        round.failed += 1;
+                        round.failure.get_or_insert(error.to_string());
+                        last = Some(file.key);
+                        continue;
+                    }
+                }
+                if file.is_dated {
+                    emptied.extend(file.key.path.parent().map(Path::to_owned));
+                }
+            }
+            round.bytes_left = round.bytes_left.saturating_sub(file.bytes);
+            round.count(owner.name(), &file);
+            last = Some(file.key);
+        }
+        let names = folder_names::of(self.root)?;
+        for folder in emptied {
+            self.remove_empty(&names, &folder);
+        }
+        Ok(last.filter(|_| all))
+    }
+
+    /// False where the file is another one by now, or gone.
+    fn remove_file(&self, file: &Candidate, safe_folder: &mut PathBuf) -> Result<bool, StoreError> {
+        let path = self.root.join(&file.key.path);
+        let folder = file.key.path.parent().unwrap_or(Path::new(""));
+        if folder != safe_folder.as_path() || safe_folder.as_os_str().is_empty() {
+            // A link in place of a folder would lead elsewhere.
+            let mut way = self.root.to_owned();
+            for part in folder {
+                way.push(part);
+                if !way.symlink_metadata().is_ok_and(|there| there.is_dir()) {
+                    return Ok(false);
+                }
+            }
+            folder.clone_into(safe_folder);
+        }
+        let is_same = |there: &fs::Metadata| {
+            there.is_file() && there.modified().is_ok_and(|at| at == file.key.written)
+        };
+        if !path.symlink_metadata().is_ok_and(|there| is_same(&there)) {
+            return Ok(false);
+        }
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(StoreError::io("remove", &path)(error)),
+        }
+    }
+
+    /// Removes a folder of an hour, and that of its day, if nothing is left in it.
+    fn remove_empty(&self, names: &NameTemplate, folder: &Path) {
+        let mut folder = folder;
+        loop {
+            let path = self.root.join(folder);
+            // What a killed process has left there would keep it for ever.
+            if fs::remove_dir(&path).is_err() && remove_stale(&path) > 0 {
+                let _ = fs::remove_dir(&path);
+            }
+            match folder.parent() {
+                Some(parent) if !path.exists() && is_dated(names, parent) => folder = parent,
+                _ => return,
+            }
+        }
+    }
+}
+
+impl Walk {
+    /// The place of a camera or recording among those that were seen. The last one is mostly meant.
+    fn owner(&mut self, whose: Owned) -> usize {
+        match self.owners.iter().rposition(|owner| *owner == whose) {
+            Some(place) => place,
+            None => {
+                self.owners.push(whose);
+                self.owners.len() - 1
+            }
+        }
+    }
+}
+
+/// The recording that a finished segment belongs to. `None`: it is none, or its newest.
+fn segment_of(recordings: &[Recording], name: &std::ffi::OsStr) -> Option<Owned> {
+    let name = name.to_str().filter(|name| finished_name(name).is_none())?;
+    recordings.iter().find_map(|recording| {
+        let number = recordings::number_of(&recording.path, name)?;
+        let may_go = recording.numbers.contains(&number);
+        let whose = recording.path.file_name()?.to_str()?.to_owned();
+        may_go.then_some(Owned::Recording(whose))
+    })
+}
+
+/// Whether a folder below the output is that of a day or an hour.
+fn is_dated(names: &NameTemplate, folder: &Path) -> bool {
+    let mut parts = folder.iter().enumerate();
+    let known = parts.try_fold(Known::default(), |known, (depth, part)| {
+        names.enter(depth, part.to_str()?, &known)
+    });
+    known.is_some_and(|known| known.is_dated())
+}
+
+fn is_unused(folder: &Path, now: SystemTime) -> bool {
+    let changed = folder.metadata().and_then(|there| there.modified());
+    let since = changed
+        .ok()
+        .and_then(|changed| now.duration_since(changed).ok());
+    since.is_some_and(|since| since > EMPTY_FOR)
+}
+
+#[cfg(test)]
+mod tests;
