@@ -15,7 +15,7 @@ use mattebox_engine::{
     troubles::{Cause, Troubles},
 };
 use rdkafka::{
-    Offset, TopicPartitionList,
+    Message, Offset, TopicPartitionList,
     consumer::{CommitMode, Consumer, RebalanceProtocol, base_consumer::PartitionQueue},
     error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode},
     message::{BorrowedMessage, OwnedMessage},
@@ -37,7 +37,11 @@ fn detach(answer: KafkaResult<BorrowedMessage<'_>>) -> KafkaResult<OwnedMessage>
 /// The answer of a poll.
 pub(super) enum Polled {
     /// The next record.
-    Record(OwnedMessage),
+    Record {
+        record: OwnedMessage,
+        /// The client had no record of its partition before: it is not one of a backlog.
+        after_pause: bool,
+    },
     /// This partition is read to its end.
     End(i32),
     /// The group has decided: [`FrameConsumer::next_rebalance`].
@@ -53,6 +57,14 @@ fn client_id(settings_hash: &str) -> String {
     format!("mattebox-{settings_hash}")
 }
 
+/// The records of a partition that the client has.
+struct PartitionRecords {
+    id: i32,
+    queue: PartitionQueue<ConsumerEvents>,
+    /// There was none when it was last looked.
+    was_empty: bool,
+}
+
 /// The consumer of the topic of frames.
 pub(super) struct FrameConsumer {
     member: Arc<GroupMember>,
@@ -64,7 +76,7 @@ pub(super) struct FrameConsumer {
     events: Sender<Event>,
     /// The records of each partition that is read. They are taken in turn: librdkafka's one queue
     /// holds those of the first partitions before those of the last.
-    queues: VecDeque<(i32, PartitionQueue<ConsumerEvents>)>,
+    queues: VecDeque<PartitionRecords>,
     /// Records that were taken since the consumer's own queue was looked at.
     in_a_row: usize,
 }
@@ -157,7 +169,13 @@ impl FrameConsumer {
                 answer = self.member.poll(Duration::ZERO).map(detach);
             }
             match answer {
-                Some(Ok(message)) => return Ok(Polled::Record(message)),
+                Some(Ok(record)) => {
+                    let after_pause = self.take_pause(record.partition());
+                    return Ok(Polled::Record {
+                        record,
+                        after_pause,
+                    });
+                }
                 Some(Err(ClientError::PartitionEOF(partition))) => {
                     return Ok(Polled::End(partition));
                 }
@@ -181,15 +199,22 @@ impl FrameConsumer {
     fn next_of_partitions(&mut self) -> Option<KafkaResult<OwnedMessage>> {
         for _ in 0..self.queues.len() {
             self.queues.rotate_left(1);
-            let answer = self
-                .queues
-                .back()
-                .and_then(|(_, queue)| queue.poll(Duration::ZERO));
-            if let Some(answer) = answer {
-                return Some(detach(answer));
+            let partition = self.queues.back_mut()?;
+            match partition.queue.poll(Duration::ZERO) {
+                Some(answer) => return Some(detach(answer)),
+                None => partition.was_empty = true,
             }
         }
         None
+    }
+
+    /// Whether a partition had no record since this was last asked.
+    fn take_pause(&mut self, id: i32) -> bool {
+        let mut queues = self.queues.iter_mut();
+        // A record that is not from a queue of its own was fetched before it had one.
+        queues
+            .find(|partition| partition.id == id)
+            .is_none_or(|partition| std::mem::take(&mut partition.was_empty))
     }
 
     /// Gives a partition a queue of its own.
@@ -199,8 +224,12 @@ impl FrameConsumer {
         };
         let events = self.events.clone();
         queue.set_nonempty_callback(move || drop(events.try_send(Event::ConsumerReady)));
-        self.queues.retain(|(id, _)| *id != partition);
-        self.queues.push_back((partition, queue));
+        self.queues.retain(|other| other.id != partition);
+        self.queues.push_back(PartitionRecords {
+            id: partition,
+            queue,
+            was_empty: true,
+        });
     }
 
     /// Tells what is wrong. An error: no waiting mends it.
@@ -332,7 +361,7 @@ impl FrameConsumer {
         if let Err(error) = unassign(&self.member, &list) {
             tracing::debug!("{error}");
         }
-        self.queues.retain(|(id, _)| !partitions.contains(id));
+        self.queues.retain(|queue| !partitions.contains(&queue.id));
     }
 
     /// Reads no records of a partition until [`FrameConsumer::resume`].

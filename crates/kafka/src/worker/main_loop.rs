@@ -359,9 +359,14 @@ impl MainLoop {
     fn poll(&mut self) -> Result<Option<Fetched>, KafkaError> {
         self.last_poll = Instant::now();
         match self.assignment.poll()? {
-            Polled::Record(record) => {
-                // A topic is not made again without a pause between its records.
-                if self.assignment.was_quiet(record.partition(), QUIET) {
+            Polled::Record {
+                record,
+                after_pause,
+            } => {
+                // A topic is not made again without a pause between its records, nor so soon after
+                // it was found to be the same.
+                let was_quiet = self.assignment.was_quiet(record.partition(), QUIET);
+                if after_pause && was_quiet && self.last_topic_check.elapsed() >= QUIET {
                     self.check_topic(ID_TIMEOUT);
                 }
                 if self.is_recreated {
