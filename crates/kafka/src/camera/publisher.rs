@@ -226,6 +226,8 @@ fn producer(
         ("queue.buffering.max.kbytes", MOST_KIB),
         // A topic that was deleted is noticed after this time.
         ("topic.metadata.propagation.max.ms", "5000"),
+        // Partitions that are added are used after this time.
+        ("topic.metadata.refresh.interval.ms", "30000"),
     ]);
     config
         .create_with_context(Deliveries {
