@@ -36,6 +36,8 @@ class Settings:
     trigger: str
     interval_s: float
     checkpoint_interval_s: float
+    look_interval_s: float
+    back_to_realtime_s: float
     max_offsets: int | None
     async_progress: bool
     on_stale: str
@@ -231,6 +233,23 @@ def parser() -> _Parser:
         "fail",
         "a checkpoint that does not fit the topic, because that was made anew or lost records: fail, or set it aside and begin with the oldest record",
         choices=("fail", "restart"),
+    add(
+        run,
+        "--look-interval",
+        "MATTEBOX_LOOK_INTERVAL",
+        "5s",
+        "between two looks at the topic's partitions and permissions and at the executors",
+        type=_seconds,
+    )
+    add(
+        run,
+        "--back-to-realtime",
+        "MATTEBOX_BACK_TO_REALTIME",
+        "60s",
+        "how long there must be enough cores before real time begins again: each change makes the "
+        "frames since the last checkpoint once more",
+        type=_seconds,
+    )
         dest="on_stale",
     )
     add(run, "--master", "SPARK_MASTER", None, "spark://HOST:PORT, local[N] and so on [default: that of spark-submit, or local[*]]")
@@ -302,6 +321,8 @@ def read(arguments: list[str] | None = None) -> Settings:
         kafka_options=dict(given.kafka_option),
         made={name: value for name, value in made.items() if value is not None},
     )
+        look_interval_s=given.look_interval,
+        back_to_realtime_s=given.back_to_realtime,
 
 
 def _check_topics(top: _Parser, given: argparse.Namespace) -> None:
