@@ -1,7 +1,9 @@
 //! What the function is told, as JSON: the last argument of `mattebox(...)` in SQL.
+use crate::camera_file::FollowedSettings;
 use mattebox_core::compose::BackgroundSpec;
 use mattebox_engine::{
-    BackgroundChoice, Engine, FrameOptions, FrameSettings, ModelChoice, SettingError, StartError,
+    BackgroundChoice, CameraSettings, Engine, FrameOptions, FrameSettings, ModelChoice,
+    SettingError, StartError,
 };
 use mattebox_store::{Inputs, OnExisting, Owner};
 use mattebox_wire::PublishTopics;
@@ -54,10 +56,12 @@ struct TaskOptions {
     topics: BTreeMap<String, Option<String>>,
     #[serde(default)]
     state_dir: Option<String>,
+    #[serde(default)]
+    camera_settings: Option<PathBuf>,
 }
 
 /// The names of [`TaskOptions`].
-const TASK_OPTIONS: [&str; 9] = [
+const TASK_OPTIONS: [&str; 10] = [
     "out",
     "group",
     "on_existing",
@@ -67,6 +71,7 @@ const TASK_OPTIONS: [&str; 9] = [
     "publish",
     "topics",
     "state_dir",
+    "camera_settings",
 ];
 
 /// What brokers older than Kafka 2.8 give every topic as its id.
@@ -82,12 +87,13 @@ pub struct TaskSettings {
     pub out: PathBuf,
     /// The name under which the states of cameras are kept.
     pub group: String,
-    /// What is asked of each frame.
+    /// What is asked of frames of cameras without settings of their own. Format, network and limits
+    /// are those of every camera.
     pub frame: Arc<FrameSettings>,
+    /// What is asked of each camera's frames.
+    pub(crate) cameras: FollowedSettings,
     /// The networks and backgrounds.
     pub engine: Engine,
-    /// Stands in the headers of every result.
-    pub settings_hash: String,
     /// SHA-256 of the network's file.
     pub model_sha256: String,
     /// What happens to a file that is there.
@@ -128,7 +134,7 @@ impl TaskSettings {
         {
             return Err(bad("state_dir")("it is empty: give the path of a folder"));
         }
-        check_files(&own.out, &frame)?;
+        check_files(&own, &frame)?;
         let on_existing =
             parse("on_existing", own.on_existing.as_deref())?.unwrap_or(OnExisting::Skip);
         if on_existing == OnExisting::Fail {
@@ -142,8 +148,11 @@ impl TaskSettings {
             .backgrounds
             .open(&frame.background, &Default::default())
             .map_err(bad("background"))?;
+        let file = own.camera_settings.as_deref();
+        let cameras = CameraSettings::read(frame.clone(), file, &engine.backgrounds)
+            .map_err(|error| bad("camera_settings")(one_line(&error.to_string())))?;
         Ok(TaskSettings {
-            settings_hash: frame.hash().unwrap_or_default(),
+            cameras: FollowedSettings::new(cameras),
             model_sha256: model.sha256().to_owned(),
             frame: Arc::new(frame),
             engine,
@@ -217,8 +226,21 @@ fn parse<T: FromStr<Err: Display>>(
     text.map(|text| text.parse().map_err(bad(name))).transpose()
 }
 
+/// A text of several lines as one: an error of TOML without the picture of its line.
+pub(crate) fn one_line(text: &str) -> String {
+    let is_picture = |line: &&str| {
+        line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit())
+            .starts_with('|')
+    };
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines
+        .filter(|line| !is_picture(line))
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
 /// Files that settings name are files of every machine, and no frame takes their place.
-fn check_files(out: &Path, frame: &FrameSettings) -> Result<(), SettingsError> {
+fn check_files(own: &TaskOptions, frame: &FrameSettings) -> Result<(), SettingsError> {
     let mut reads = Inputs::default();
     match &frame.background {
         BackgroundChoice::Spec(BackgroundSpec::Image(path)) => {
@@ -236,7 +258,11 @@ fn check_files(out: &Path, frame: &FrameSettings) -> Result<(), SettingsError> {
         readable("model", path)?;
         reads.add(&"the model".into(), path);
     }
-    match reads.at_frames_below(out, frame.format.extension()) {
+    if let Some(path) = &own.camera_settings {
+        readable("camera_settings", path)?;
+        reads.add(&"the settings of cameras".into(), path);
+    }
+    match reads.at_frames_below(&own.out, frame.format.extension()) {
         Some((path, input)) => Err(bad("out")(format!(
             "{} would replace {}: use another folder",
             path.display(),
@@ -371,11 +397,46 @@ mod tests {
             (r#""simd": "mmx""#, "simd"),
             (r#""on_existing": "fail""#, "on_existing"),
             (r#""state_dir": " ""#, "state_dir"),
+            (
+                r#""camera_settings": "/nowhere/a.toml""#,
+                "camera_settings: cannot read /nowhere/a.toml on this machine",
+            ),
+            (
+                r#""camera_settings": "s3a://b/a.toml""#,
+                "camera_settings: s3a: is an address",
+            ),
             (r#""colour": "gray""#, "colour"),
         ] {
             let json = format!(r#"{{"out": "/tmp/x", "group": "g", {more}}}"#);
             let error = TaskSettings::from_json(&json).err().unwrap().to_string();
             assert!(error.contains(name), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_cameras_that_cannot_be_used_is_an_error_of_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cameras.toml");
+        let json = serde_json::json!({ "out": "/tmp/x", "group": "g", "camera_settings": file });
+        for (text, said) in [
+            ("[door]\nmatte = \"fuzzy\"", "(camera door)"),
+            (
+                "[door]\nmodel = \"landscape\"",
+                "line 2, column 1: unknown field `model`",
+            ),
+            ("[door]\nbackground = \"gray", "line 2, column "),
+            ("[door]\nbackground = \"image:/nowhere/a.png\"", "[door]: "),
+            ("[door]\nbackground = \"video:a.mp4\"", "[door]: "),
+        ] {
+            fs::write(&file, text).unwrap();
+            let error = TaskSettings::from_json(&json.to_string()).err().unwrap();
+            let error = error.to_string();
+            let begin = format!(
+                "setting camera_settings: the settings of cameras in {}",
+                file.display()
+            );
+            assert!(error.starts_with(&begin) && error.contains(said), "{error}");
+            assert!(!error.contains(['\n', '|']), "{error}");
         }
     }
 

@@ -149,10 +149,10 @@ class Town:
         self.jobs.append(job)
         return job
 
-    def by_worker(self) -> dict[str, bytes]:
+    def by_worker(self, *more: str, out: str = "compare") -> dict[str, bytes]:
         """The files that `mattebox worker` makes of the topic."""
-        self.mattebox("worker", "--until", "end", "--group", "compare", "--out", "compare")
-        return self.files("compare")
+        self.mattebox("worker", "--until", "end", "--group", out, "--out", out, *more)
+        return self.files(out)
 
     def files(self, out: str) -> dict[str, bytes]:
         """Everything that has a final name."""

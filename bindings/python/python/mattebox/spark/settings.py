@@ -208,6 +208,16 @@ def parser() -> _Parser:
     add(made, "--max-megapixels", "MATTEBOX_MAX_MEGAPIXELS", None, "the largest picture that is decoded, in millions of pixels", type=_positive)
     add(made, "--simd", "MATTEBOX_SIMD", None, "vector instructions: scalar, sse4.2, avx2, avx512 or neon; else the best of each executor")
     add(made, "--fsync", "MATTEBOX_FSYNC", "false", "bring each file to the disk before it counts as done", type=_yes_no)
+    add(
+        made,
+        "--camera-settings",
+        "MATTEBOX_CAMERA_SETTINGS",
+        None,
+        "background, matte and more of single cameras, a table for each, in a TOML file that is "
+        "there on the driver and every executor; read again when it changes",
+        type=_path(paths.local),
+        metavar="FILE",
+    )
     add(made, "--results", "MATTEBOX_RESULTS", None, "the topic of what became of each frame [default: TOPIC.results]", type=_topic)
     add(made, "--publish-frames", "MATTEBOX_PUBLISH_FRAMES", None, "a topic that gets the pictures too", type=_topic)
 
@@ -223,16 +233,6 @@ def parser() -> _Parser:
         choices=("auto", "micro", "realtime"),
     )
     add(run, "--checkpoint-interval", "MATTEBOX_CHECKPOINT_INTERVAL", "30s", "between two checkpoints (realtime)", type=_seconds)
-    add(run, "--interval", "MATTEBOX_INTERVAL", "0s", "between two batches (micro)", type=_seconds)
-    add(run, "--max-offsets", "MATTEBOX_MAX_OFFSETS", "2000", "records of a batch at most (micro)", type=_positive)
-    add(run, "--async-progress", "MATTEBOX_ASYNC_PROGRESS", "false", "write checkpoints beside the batches (micro)", type=_yes_no)
-    add(
-        run,
-        "--on-stale-checkpoint",
-        "MATTEBOX_ON_STALE_CHECKPOINT",
-        "fail",
-        "a checkpoint that does not fit the topic, because that was made anew or lost records: fail, or set it aside and begin with the oldest record",
-        choices=("fail", "restart"),
     add(
         run,
         "--look-interval",
@@ -250,6 +250,16 @@ def parser() -> _Parser:
         "frames since the last checkpoint once more",
         type=_seconds,
     )
+    add(run, "--interval", "MATTEBOX_INTERVAL", "0s", "between two batches (micro)", type=_seconds)
+    add(run, "--max-offsets", "MATTEBOX_MAX_OFFSETS", "2000", "records of a batch at most (micro)", type=_positive)
+    add(run, "--async-progress", "MATTEBOX_ASYNC_PROGRESS", "false", "write checkpoints beside the batches (micro)", type=_yes_no)
+    add(
+        run,
+        "--on-stale-checkpoint",
+        "MATTEBOX_ON_STALE_CHECKPOINT",
+        "fail",
+        "a checkpoint that does not fit the topic, because that was made anew or lost records: fail, or set it aside and begin with the oldest record",
+        choices=("fail", "restart"),
         dest="on_stale",
     )
     add(run, "--master", "SPARK_MASTER", None, "spark://HOST:PORT, local[N] and so on [default: that of spark-submit, or local[*]]")
@@ -289,6 +299,7 @@ def read(arguments: list[str] | None = None) -> Settings:
         "foreground_cleanup": given.foreground_cleanup,
         "skip_still": given.skip_still,
         "on_existing": given.on_existing,
+        "camera_settings": given.camera_settings,
         "max_megapixels": given.max_megapixels,
         "simd": given.simd,
         "fsync": given.fsync,
@@ -310,6 +321,8 @@ def read(arguments: list[str] | None = None) -> Settings:
         trigger=given.trigger,
         interval_s=given.interval,
         checkpoint_interval_s=given.checkpoint_interval,
+        look_interval_s=given.look_interval,
+        back_to_realtime_s=given.back_to_realtime,
         max_offsets=given.max_offsets,
         async_progress=given.async_progress,
         on_stale=given.on_stale,
@@ -321,8 +334,6 @@ def read(arguments: list[str] | None = None) -> Settings:
         kafka_options=dict(given.kafka_option),
         made={name: value for name, value in made.items() if value is not None},
     )
-        look_interval_s=given.look_interval,
-        back_to_realtime_s=given.back_to_realtime,
 
 
 def _check_topics(top: _Parser, given: argparse.Namespace) -> None:
