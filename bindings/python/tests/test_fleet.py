@@ -370,7 +370,7 @@ def test_a_topic_that_is_deleted_under_the_job_ends_it_with_a_sentence(
     town: Town, spark: SparkSession, trigger: str
 ) -> None:
     town.fill(cameras=1, frames=5, partitions=1)
-    job = town.job("--from", "earliest", "--trigger", trigger, *WATCHFUL)
+    job = town.inner_job(spark, "--from", "earliest", "--trigger", trigger, *WATCHFUL)
     until("the files", lambda: town.count("output") == 5, job=job)
     Admin(spark, town.broker).delete(town.topic)
     assert job.finish(90) == 1, job.text()[-4000:]
@@ -389,7 +389,8 @@ def test_a_topic_that_is_made_again_under_the_job_is_noticed_though_its_offsets_
     town: Town, spark: SparkSession
 ) -> None:
     town.fill(cameras=1, frames=5, partitions=1)
-    job = town.job("--from", "earliest", "--trigger", "micro", "--interval", "5s")
+    more = ("--trigger", "micro", "--interval", "5s")
+    job = town.inner_job(spark, "--from", "earliest", *more)
     until("a batch", lambda: " frames in " in job.text(), job=job)
     admin = Admin(spark, town.broker)
     admin.delete(town.topic)
@@ -402,12 +403,13 @@ def test_a_topic_that_is_made_again_under_the_job_is_noticed_though_its_offsets_
 
 
 def test_a_permission_that_is_withdrawn_ends_the_job_with_a_sentence(
-    town: Town, secured: Secured
+    town: Town, spark: SparkSession, secured: Secured
 ) -> None:
     town.broker = secured.plain
     town.fill(cameras=1, frames=5, partitions=1)
     login = options([*secured.login(), *secured.trust()])
-    job = town.job("--kafka", secured.at["sasl_ssl"], "--from", "earliest", *WATCHFUL, *login)
+    place = ("--kafka", secured.at["sasl_ssl"], "--from", "earliest")
+    job = town.inner_job(spark, *place, *WATCHFUL, *login)
     until("the files", lambda: town.count("output") == 5, job=job)
     secured.admin.access(town.topic, "READ", False)
     assert job.finish(90) == 1, job.text()[-4000:]
@@ -503,13 +505,14 @@ def test_a_job_that_cannot_write_says_so_once_and_is_not_ready_until_it_can(
 
 
 def test_a_job_whose_broker_is_away_is_not_ready_and_says_why(
-    town: Town, tmp_path: pathlib.Path
+    town: Town, spark: SparkSession, tmp_path: pathlib.Path
 ) -> None:
     kafka = Service([ROOT / "scripts/kafka", "run", tmp_path / "broker"])
     try:
         town.broker = kafka.words[1]
         ready = Ready()
-        job = town.job("--from", "earliest", "--metrics", ready.address, *WATCHFUL)
+        more = ("--metrics", ready.address, *WATCHFUL)
+        job = town.inner_job(spark, "--from", "earliest", *more)
         until("it to wait", lambda: ready.says(f"there is no topic {town.topic} yet"), job=job)
         town.fill(cameras=1, frames=5, partitions=1)
         until("the files", lambda: town.count("output") == 5 and ready.is_yes(), job=job)
@@ -520,6 +523,7 @@ def test_a_job_whose_broker_is_away_is_not_ready_and_says_why(
         town.fill(cameras=1, frames=5, partitions=1)
         until("the files", lambda: town.count("output") == 10 and ready.is_yes(), job=job)
         assert job.text().count(missed) == 1
+        assert job.stop() == 130, job.text()[-4000:]
     finally:
         kafka.stop()
 
