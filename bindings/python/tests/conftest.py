@@ -200,9 +200,11 @@ class Town:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    def fill(self, cameras: int, frames: int, partitions: int, width: int = 320) -> None:
+    def fill(
+        self, cameras: int, frames: int, partitions: int, width: int = 320, first: int = 0
+    ) -> None:
         """Publishes frames of the sample as fast as possible, from each camera."""
-        sources = [f"cam{n:02}={SAMPLE}" for n in range(cameras)]
+        sources = [f"cam{n:02}={SAMPLE}" for n in range(first, first + cameras)]
         how = ["--realtime", "false", "--fps", "25", "--frames", str(frames), "--max-width", str(width), "--partitions", str(partitions)]
         self.mattebox("camera", *sources, *how)
 
