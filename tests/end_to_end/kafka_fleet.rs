@@ -444,7 +444,7 @@ fn a_camera_has_settings_of_its_own_and_they_are_read_again() {
     assert_eq!(colours(), [[0xC0; 3], [0xFF, 0, 0]]);
     for (text, said) in [
         (
-            "[b]\nbackground = \"gone.png\"",
+            "[b]\nbackground = \"image:gone.png\"",
             "the settings stay as they were",
         ),
         ("[a]\nbackground = \"#0000ff\"", "were read again"),

@@ -4,7 +4,7 @@ use crate::{
     out_folder::OutFolder,
     partition::{MAX_CAMERAS, Partition, TaskError},
     row::{Row, Status},
-    settings::{SettingsError, TaskSettings},
+    settings::{SettingsError, TaskSettings, one_line},
     state_objects::{self, StateObject},
 };
 use image::RgbImage;
@@ -13,7 +13,8 @@ use mattebox_core::{
     matte::MatteState,
 };
 use mattebox_engine::{
-    Frame, FramePicture, FrameProcessor, MattedFrame, StartError, latency::age_us, trace::Span,
+    Frame, FramePicture, FrameProcessor, FrameSettings, MattedFrame, StartError, latency::age_us,
+    trace::Span,
 };
 use mattebox_store::{FrameDir, OnExisting, Outcome, OwnerError, StoreError};
 use mattebox_wire::{
@@ -22,6 +23,7 @@ use mattebox_wire::{
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 use thiserror::Error;
 
@@ -106,7 +108,9 @@ impl TaskEngine {
         };
         let partition = self.partition(origin.topic, origin.partition);
         let mut partition = lock(&partition);
+        let begins_task = partition.begins(origin.task);
         partition.enter(origin.task, origin.offset)?;
+        self.follow_settings(begins_task);
         let frame = match mattebox_wire::read(record) {
             Ok(frame) => frame,
             Err(error) => {
@@ -135,6 +139,20 @@ impl TaskEngine {
         })
     }
 
+    /// Reads the settings of single cameras again where their file has changed.
+    fn follow_settings(&self, begins_task: bool) {
+        let TaskSettings {
+            cameras, engine, ..
+        } = &self.settings;
+        if let Err(error) = cameras.follow(begins_task, Instant::now(), &engine.backgrounds) {
+            // It goes to the executor's log.
+            eprintln!(
+                "mattebox: ERROR {}; the settings stay as they were",
+                one_line(&error.to_string())
+            );
+        }
+    }
+
     /// Decodes a frame's picture, names the frame and makes its file. Only what can be decoded gets a name: no dead letter moves those of
     /// others.
     fn make(
@@ -146,10 +164,11 @@ impl TaskEngine {
         frame: &FrameRecord<'_>,
     ) -> Result<Row, TaskError> {
         let settings = &self.settings;
+        let own = settings.cameras.of(&frame.camera);
         let Maker { processor, picture } = maker;
         let span = Span::default();
         let encoded = FramePicture::Encoded(frame.picture());
-        let decoded = processor.decode(&settings.frame, encoded, &span, picture);
+        let decoded = processor.decode(&own, encoded, &span, picture);
         if let Err(rejection) = decoded.into_result() {
             return Ok(Row::dead(rejection.code, rejection.message));
         }
@@ -196,14 +215,14 @@ impl TaskEngine {
         };
         // A late frame is processed by itself, and so is every frame with the hard matte.
         let mut nothing = MatteState::default();
-        let state = if is_alone || !settings.frame.has_state() {
+        let state = if is_alone || !own.has_state() {
             &mut nothing
         } else {
             &mut camera.state.matte
         };
         let processed = processor.process(
             Frame {
-                settings: &settings.frame,
+                settings: &own,
                 picture: FramePicture::Decoded(picture),
                 time: frame.time,
                 state,
@@ -225,7 +244,7 @@ impl TaskEngine {
             );
         }
         let headers = match row.picture {
-            Some(_) => headers(settings, record, frame, number, row.size),
+            Some(_) => headers(settings, &own, record, frame, number, row.size),
             None => Vec::new(),
         };
         Ok(Row {
@@ -378,6 +397,7 @@ impl Target<'_> {
 /// The headers of a result: a worker with the same settings gives the same.
 fn headers(
     settings: &TaskSettings,
+    own: &FrameSettings,
     record: &Record<'_>,
     frame: &FrameRecord<'_>,
     number: FrameNumber,
@@ -390,9 +410,9 @@ fn headers(
         time: frame.time,
         width,
         height,
-        format: settings.frame.format,
+        format: own.format,
         model_sha256: &settings.model_sha256,
-        settings: &settings.settings_hash,
+        settings: &own.hash().unwrap_or_default(),
     });
     headers.extend(
         mattebox_wire::trace_headers(record)

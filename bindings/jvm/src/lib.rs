@@ -11,10 +11,12 @@
 //! * [`engine`]: from a record to a file and a row; [`row`]: what became of the record.
 //! * [`partition`]: what is remembered of a partition's cameras, from task to task; `camera`: one of them, and what its frames are called.
 //! * [`state_objects`]: the same as objects beside the query's checkpoint, which Java reads and writes.
+//! * `camera_file`: the settings of single cameras, whose file may change while tasks run.
 //! * `out_folder`: the output folder, and whose it is.
 //! * `native`: what Java calls.
 //! * `java/`: the function itself, and the loader of this library.
 mod camera;
+mod camera_file;
 pub mod engine;
 mod native;
 mod out_folder;

@@ -111,10 +111,15 @@ impl Partition {
         self.topic.clone()
     }
 
+    /// Whether the task has had no record yet.
+    pub(crate) fn begins(&self, task: i64) -> bool {
+        task > self.task
+    }
+
     /// A task has a record. [`TaskError::StatesNeeded`] changes nothing, and the record may be given again when the states were read.
     pub(crate) fn enter(&mut self, task: i64, offset: i64) -> Result<(), TaskError> {
         self.refuse_overtaken(task)?;
-        let is_new = task > self.task;
+        let is_new = self.begins(task);
         // Another executor may have had it in between, or the task before came to grief: then only what is stored counts.
         if (is_new && (self.is_open || offset != self.next)) || offset < self.next {
             if let Some(objects) = &mut self.objects {

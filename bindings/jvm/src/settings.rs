@@ -1,7 +1,9 @@
 //! What the function is told, as JSON: the last argument of `mattebox(...)` in SQL.
+use crate::camera_file::FollowedSettings;
 use mattebox_core::compose::BackgroundSpec;
 use mattebox_engine::{
-    BackgroundChoice, Engine, FrameOptions, FrameSettings, ModelChoice, SettingError, StartError,
+    BackgroundChoice, CameraSettings, Engine, FrameOptions, FrameSettings, ModelChoice,
+    SettingError, StartError,
 };
 use mattebox_store::{Inputs, NameTemplate, OnExisting, Owner, name_template::NameTemplateError};
 use mattebox_wire::PublishTopics;
@@ -56,10 +58,12 @@ struct TaskOptions {
     topics: BTreeMap<String, Option<String>>,
     #[serde(default)]
     state_dir: Option<String>,
+    #[serde(default)]
+    camera_settings: Option<PathBuf>,
 }
 
 /// The names of [`TaskOptions`].
-const TASK_OPTIONS: [&str; 10] = [
+const TASK_OPTIONS: [&str; 11] = [
     "out",
     "group",
     "on_existing",
@@ -70,6 +74,7 @@ const TASK_OPTIONS: [&str; 10] = [
     "publish",
     "topics",
     "state_dir",
+    "camera_settings",
 ];
 
 /// What brokers older than Kafka 2.8 give every topic as its id.
@@ -85,12 +90,13 @@ pub struct TaskSettings {
     pub out: PathBuf,
     /// The name under which the states of cameras are kept.
     pub group: String,
-    /// What is asked of each frame.
+    /// What is asked of frames of cameras without settings of their own. Format, network and limits
+    /// are those of every camera.
     pub frame: Arc<FrameSettings>,
+    /// What is asked of each camera's frames.
+    pub(crate) cameras: FollowedSettings,
     /// The networks and backgrounds.
     pub engine: Engine,
-    /// Stands in the headers of every result.
-    pub settings_hash: String,
     /// SHA-256 of the network's file.
     pub model_sha256: String,
     /// What happens to a file that is there.
@@ -134,7 +140,7 @@ impl TaskSettings {
             return Err(bad("state_dir")("it is empty: give the path of a folder"));
         }
         let names = names(own.name.as_deref())?;
-        check_files(&own.out, &frame, &names)?;
+        check_files(&own, &frame, &names)?;
         let on_existing =
             parse("on_existing", own.on_existing.as_deref())?.unwrap_or(OnExisting::Skip);
         if on_existing == OnExisting::Fail {
@@ -148,8 +154,11 @@ impl TaskSettings {
             .backgrounds
             .open(&frame.background, &Default::default())
             .map_err(bad("background"))?;
+        let file = own.camera_settings.as_deref();
+        let cameras = CameraSettings::read(frame.clone(), file, &engine.backgrounds)
+            .map_err(|error| bad("camera_settings")(one_line(&error.to_string())))?;
         Ok(TaskSettings {
-            settings_hash: frame.hash().unwrap_or_default(),
+            cameras: FollowedSettings::new(cameras),
             model_sha256: model.sha256().to_owned(),
             frame: Arc::new(frame),
             engine,
@@ -238,9 +247,22 @@ fn names(text: Option<&str>) -> Result<NameTemplate, SettingsError> {
     }
 }
 
+/// A text of several lines as one: an error of TOML without the picture of its line.
+pub(crate) fn one_line(text: &str) -> String {
+    let is_picture = |line: &&str| {
+        line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit())
+            .starts_with('|')
+    };
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines
+        .filter(|line| !is_picture(line))
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
 /// Files that settings name are files of every machine, and no frame takes their place.
 fn check_files(
-    out: &Path,
+    own: &TaskOptions,
     frame: &FrameSettings,
     names: &NameTemplate,
 ) -> Result<(), SettingsError> {
@@ -261,9 +283,13 @@ fn check_files(
         readable("model", path)?;
         reads.add(&"the model".into(), path);
     }
+    if let Some(path) = &own.camera_settings {
+        readable("camera_settings", path)?;
+        reads.add(&"the settings of cameras".into(), path);
+    }
     let found = match names.is_default() {
-        true => reads.at_frames_below(out, frame.format.extension()),
-        false => reads.at_template(out, names),
+        true => reads.at_frames_below(&own.out, frame.format.extension()),
+        false => reads.at_template(&own.out, names),
     };
     match found {
         Some((path, input)) => Err(bad("out")(format!(
@@ -402,11 +428,46 @@ mod tests {
             (r#""name": "frame_{number}""#, "{camera} is missing"),
             (r#""name": "{camera}/{day}""#, "{minute}"),
             (r#""state_dir": " ""#, "state_dir"),
+            (
+                r#""camera_settings": "/nowhere/a.toml""#,
+                "camera_settings: cannot read /nowhere/a.toml on this machine",
+            ),
+            (
+                r#""camera_settings": "s3a://b/a.toml""#,
+                "camera_settings: s3a: is an address",
+            ),
             (r#""colour": "gray""#, "colour"),
         ] {
             let json = format!(r#"{{"out": "/tmp/x", "group": "g", {more}}}"#);
             let error = TaskSettings::from_json(&json).err().unwrap().to_string();
             assert!(error.contains(name), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_cameras_that_cannot_be_used_is_an_error_of_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("cameras.toml");
+        let json = serde_json::json!({ "out": "/tmp/x", "group": "g", "camera_settings": file });
+        for (text, said) in [
+            ("[door]\nmatte = \"fuzzy\"", "(camera door)"),
+            (
+                "[door]\nmodel = \"landscape\"",
+                "line 2, column 1: unknown field `model`",
+            ),
+            ("[door]\nbackground = \"gray", "line 2, column "),
+            ("[door]\nbackground = \"image:/nowhere/a.png\"", "[door]: "),
+            ("[door]\nbackground = \"video:a.mp4\"", "[door]: "),
+        ] {
+            fs::write(&file, text).unwrap();
+            let error = TaskSettings::from_json(&json.to_string()).err().unwrap();
+            let error = error.to_string();
+            let begin = format!(
+                "setting camera_settings: the settings of cameras in {}",
+                file.display()
+            );
+            assert!(error.starts_with(&begin) && error.contains(said), "{error}");
+            assert!(!error.contains(['\n', '|']), "{error}");
         }
     }
 

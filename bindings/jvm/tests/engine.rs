@@ -298,6 +298,45 @@ fn a_published_picture_has_the_headers_of_a_workers_result() {
     assert!(packed.ends_with(trace.as_bytes()));
 }
 
+#[test]
+fn each_camera_has_its_own_settings_as_the_file_has_them_where_a_task_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cameras.toml");
+    let open = |out: &str, background: &str, file: Option<&Path>| {
+        let json = serde_json::json!({
+            "out": folder.path().join(out), "group": "test", "picture": true,
+            "background": background, "camera_settings": file,
+        });
+        TaskEngine::open(&json.to_string(), None).unwrap()
+    };
+    let alone: BTreeMap<_, _> = ["red", "lime", "blue", "gray"]
+        .map(|background| (background, open(background, background, None)))
+        .into();
+    fs::write(
+        &file,
+        "[left]\nbackground = \"red\"\n[right]\nbackground = \"lime\"",
+    )
+    .unwrap();
+    let own = open("own", "gray", Some(&file));
+    for (task, offsets, expected) in [(1, 0..4, ["red", "lime"]), (2, 4..8, ["blue", "gray"])] {
+        for offset in offsets {
+            let made = record(&own, task, offset);
+            for (background, engine) in &alone {
+                let same = record(engine, task, offset);
+                assert_eq!(
+                    (&made.picture, &made.headers) == (&same.picture, &same.headers),
+                    *background == expected[offset as usize % 2],
+                    "offset {offset}, {background}"
+                );
+            }
+        }
+        for engine in alone.values().chain([&own]) {
+            engine.complete("t", 0, task).unwrap();
+        }
+        fs::write(&file, "[left]\nbackground = \"blue\"").unwrap();
+    }
+}
+
 /// A row with its records to publish, read as `Result.java` reads it: the picture column, then
 /// topic, key, value and names of headers of each record.
 struct Unpacked {

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
 import os
 import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -15,6 +18,7 @@ import mattebox.spark.__main__
 import pyspark
 import pytest
 from mattebox.spark import session, settings
+from mattebox.spark.job import Stop, run
 from pyspark.sql import SparkSession
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -36,12 +40,12 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def until(
-    what: str, is_so: Callable[[], bool], limit_s: float = LIMIT_S, job: Job | None = None
+    what: str, is_so: Callable[[], bool], limit_s: float = LIMIT_S, job: Job | InnerJob | None = None
 ) -> None:
     """Waits until something is so, and no longer than a job runs that must make it so."""
     begun = time.monotonic()
     while not is_so():
-        has_ended = job is not None and job.process.poll() is not None
+        has_ended = job is not None and job.has_ended()
         assert not has_ended, f"waited for {what}, and the job ended: {job and job.text()[-4000:]}"
         assert time.monotonic() - begun < limit_s, f"waited {limit_s} s for {what}"
         time.sleep(0.1)
@@ -103,6 +107,9 @@ class Job:
     def text(self) -> str:
         return self.log.read_text()
 
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
     def finish(self, limit_s: float = LIMIT_S) -> int:
         try:
             return self.process.wait(limit_s)
@@ -123,6 +130,60 @@ class Job:
         self.process.wait(30)
 
 
+class InnerJob:
+    """The job in the Spark session of the tests, which is there already: nothing starts and ends
+    but the job itself. It has the methods of :class:`Job`.
+    """
+
+    class _Stop(Stop):
+        """Set by the test, not by signals, which belong to the tests' process."""
+
+        def listen(self) -> None:
+            pass
+
+        def set(self) -> None:
+            self._event.set()
+
+    def __init__(self, town: Town, spark: SparkSession, flags: tuple[str, ...]) -> None:
+        place = ["--kafka", town.broker, "--topic", town.topic, "--out", str(town.path / "output")]
+        self._settings = settings.read([*place, *flags])
+        self._spark, self._stop, self._lines = spark, self._Stop(), io.StringIO()
+        self._exit_code: int | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        handler = logging.StreamHandler(self._lines)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log = logging.getLogger("mattebox.spark")
+        log.setLevel(logging.INFO)
+        log.addHandler(handler)
+        try:
+            self._exit_code = run(self._spark, self._settings, self._stop)
+        finally:
+            log.removeHandler(handler)
+
+    def text(self) -> str:
+        return self._lines.getvalue()
+
+    def has_ended(self) -> bool:
+        return not self._thread.is_alive()
+
+    def finish(self, limit_s: float = LIMIT_S) -> int:
+        self._thread.join(limit_s)
+        assert self.has_ended(), f"the job still ran after {limit_s} s: {self.text()[-4000:]}"
+        assert self._exit_code is not None, self.text()[-4000:]
+        return self._exit_code
+
+    def stop(self) -> int:
+        self._stop.set()
+        return self.finish(60)
+
+    def kill(self) -> None:
+        self._stop.set()
+        self._thread.join(60)
+
+
 class Town:
     """A folder, a topic, a broker and a cluster."""
 
@@ -130,6 +191,7 @@ class Town:
         self.path, self.broker, self.master, self.topic = path, broker, master, topic
         self.connector = subprocess.run([ROOT / "scripts/spark", "connector"], capture_output=True, text=True, check=True).stdout.strip()
         self.jobs: list[Job] = []
+        self.inner: list[InnerJob] = []
         self.others: list[subprocess.Popen[bytes]] = []
 
     def mattebox(self, *arguments: str) -> dict[str, object]:
@@ -138,9 +200,11 @@ class Town:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    def fill(self, cameras: int, frames: int, partitions: int, width: int = 320) -> None:
+    def fill(
+        self, cameras: int, frames: int, partitions: int, width: int = 320, first: int = 0
+    ) -> None:
         """Publishes frames of the sample as fast as possible, from each camera."""
-        sources = [f"cam{n:02}={SAMPLE}" for n in range(cameras)]
+        sources = [f"cam{n:02}={SAMPLE}" for n in range(first, first + cameras)]
         how = ["--realtime", "false", "--fps", "25", "--frames", str(frames), "--max-width", str(width), "--partitions", str(partitions)]
         self.mattebox("camera", *sources, *how)
 
@@ -149,10 +213,15 @@ class Town:
         self.jobs.append(job)
         return job
 
-    def by_worker(self) -> dict[str, bytes]:
+    def inner_job(self, spark: SparkSession, *flags: str) -> InnerJob:
+        job = InnerJob(self, spark, flags)
+        self.inner.append(job)
+        return job
+
+    def by_worker(self, *more: str, out: str = "compare") -> dict[str, bytes]:
         """The files that `mattebox worker` makes of the topic."""
-        self.mattebox("worker", "--until", "end", "--group", "compare", "--out", "compare")
-        return self.files("compare")
+        self.mattebox("worker", "--until", "end", "--group", out, "--out", out, *more)
+        return self.files(out)
 
     def files(self, out: str) -> dict[str, bytes]:
         """Everything that has a final name."""
@@ -189,7 +258,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 def town(tmp_path: pathlib.Path, broker: str, cluster: str, request: pytest.FixtureRequest) -> Iterator[Town]:
     town = Town(tmp_path, broker, cluster, request.node.name.replace("[", "-").replace("]", "")[:120])
     yield town
-    for job in town.jobs:
+    for job in [*town.jobs, *town.inner]:
         job.kill()
     for other in town.others:
         other.kill()

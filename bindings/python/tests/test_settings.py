@@ -45,11 +45,18 @@ def test_an_address_is_no_folder_network_or_picture(
     address: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = [refusal(capsys, f"--out={address}"), refusal(capsys, f"--model={address}"), refusal(capsys, f"--background=image:{address}")]
-    for flag, text in zip(["--out", "--model", "--background"], said, strict=True):
+    said.append(refusal(capsys, f"--camera-settings={address}"))
+    flags = ["--out", "--model", "--background", "--camera-settings"]
+    for flag, text in zip(flags, said, strict=True):
         assert f"argument {flag}: " in text and "secret" not in text, text
     with pytest.raises(paths.NotAPath):
         settings_json(out=address, group="g")
-    for name, value in [("OUTPUT_DIR", address), ("SEG_MODEL_PATH", address), ("MATTEBOX_BACKGROUND", f"image:{address}")]:
+    for name, value in [
+        ("OUTPUT_DIR", address),
+        ("SEG_MODEL_PATH", address),
+        ("MATTEBOX_BACKGROUND", f"image:{address}"),
+        ("MATTEBOX_CAMERA_SETTINGS", address),
+    ]:
         monkeypatch.setenv(name, value)
         if value:  # an empty variable is one that is not set
             assert refusal(capsys).startswith(f"python -m mattebox.spark: error: {name} in the environment: ")
@@ -67,7 +74,11 @@ def test_a_path_is_a_path_however_it_is_written(tmp_path: pathlib.Path, monkeypa
         ("file:/a/b", "/a/b"),
         ("FILE://localhost/a", "/a"),
     ]:
-        read = settings.read(["--out", text, "--model", text, "--background", f"IMAGE:{text}"])
+        read = settings.read(
+            ["--out", text, "--model", text, "--background", f"IMAGE:{text}"]
+            + ["--camera-settings", text]
+        )
+        assert read.made["camera_settings"] == str(path)
         assert (read.out, read.made["out"], read.made["model"]) == (str(path), str(path), str(path))
         assert read.made["background"] == f"image:{path}"
         assert read.checkpoint == os.path.join(str(path), ".checkpoint")

@@ -220,6 +220,61 @@ def test_real_time_gives_the_same_files(town: Town) -> None:
     assert "20 written" in town.jobs[-1].text()
 
 
+def first_pixel(path: pathlib.Path) -> bytes:
+    """Red, green and blue of a PNG file's first pixel, which no filter changes."""
+    data, at, packed = path.read_bytes(), 8, b""
+    while at < len(data):
+        size, kind = struct.unpack(">I4s", data[at : at + 8])
+        if kind == b"IDAT":
+            packed += data[at + 8 : at + 8 + size]
+        at += size + 12
+    return zlib.decompress(packed)[1:4]
+
+
+def test_cameras_have_their_own_settings_and_a_running_task_follows_their_file(
+    town: Town,
+) -> None:
+    file = town.path / "cameras.toml"
+
+    def set_backgrounds(first: str, second: str) -> None:
+        new = town.path / "new.toml"
+        new.write_text(f"[cam00]\nbackground = {first!r}\n[cam01]\nbackground = {second!r}\n")
+        new.replace(file)
+
+    own = ("--camera-settings", file.name)
+    set_backgrounds("red", "lime")
+    town.fill(cameras=2, frames=10, partitions=1)
+    # One task from the beginning to the end.
+    trigger = ("--trigger", "realtime", "--checkpoint-interval", "1h")
+    job = town.job("--from", "earliest", *trigger, *own)
+    until("the first files", lambda: town.count("output") == 20, job=job)
+    first = town.files("output")
+    assert first == town.by_worker(*own)
+    assert first_pixel(town.path / "output/cam00/frame_000000.png") == b"\xff\0\0"
+    assert first_pixel(town.path / "output/cam01/frame_000000.png") == b"\0\xff\0"
+
+    def more(frames: int) -> int:
+        """The number of the first new frame of each camera."""
+        there = town.count("output")
+        town.fill(cameras=2, frames=frames, partitions=1)
+        until("the files", lambda: town.count("output") == there + 2 * frames, job=job)
+        return there // 2
+
+    def is_followed() -> bool:
+        newest = town.path / f"output/cam01/frame_{more(1):06}.png"
+        return first_pixel(newest) == b"\0\0\xff"
+
+    set_backgrounds("red", "blue")
+    until("the new background", is_followed, job=job)
+    begun = more(5)
+    assert job.stop() == 130, job.text()[-4000:]
+    made = town.files("output")
+    assert {name: made[name] for name in first} == first
+    expected = town.by_worker(*own, out="again")
+    later = [f"{camera}/frame_{begun + n:06}.png" for camera in ("cam00", "cam01") for n in range(5)]
+    assert [made[name] for name in later] == [expected[name] for name in later]
+
+
 def test_real_time_with_too_few_cores_is_refused_with_a_reason(town: Town) -> None:
     town.fill(cameras=1, frames=1, partitions=3)
     job = town.job("--trigger", "realtime")
@@ -337,6 +392,18 @@ def test_a_network_that_cannot_be_used_ends_the_job_before_it_reads(town: Town) 
     assert "waiting" not in job.text() and "Traceback" not in job.text() and not (town.path / "output").exists()
 
 
+def test_settings_of_cameras_that_cannot_be_used_end_the_job_before_it_reads(town: Town) -> None:
+    file = town.path / "cameras.toml"
+    file.write_text('[cam00]\nmatte = "fuzzy\n')
+    job = town.job(MATTEBOX_CAMERA_SETTINGS=file.name)
+    assert job.finish() == 2, job.text()[-4000:]
+    said = [line for line in job.text().splitlines() if " ERROR " in line]
+    begin = f"ERROR setting camera_settings: the settings of cameras in {file}: TOML parse error at"
+    assert len(said) == 1 and begin in said[0], job.text()[-4000:]
+    assert "waiting" not in job.text() and "Traceback" not in job.text()
+    assert not (town.path / "output").exists()
+
+
 def test_a_network_that_only_the_executors_lack_ends_the_job(town: Town) -> None:
     model = town.path / "model.tflite"
     model.write_bytes((ROOT / "crates/net/model/selfie_segmentation.tflite").read_bytes())
@@ -360,6 +427,8 @@ def test_settings_are_checked_on_the_driver_as_on_an_executor(spark: SparkSessio
         ("background", f"image:{tmp_path}/gone.png", "gone.png"),
         ("background", f"image:{tmp_path}/cut.png", "cut.png"),
         ("background", "video:a.mp4", "background"),
+        ("camera_settings", str(tmp_path / "gone"), "gone on this machine"),
+        ("camera_settings", str(tmp_path / "cut.png"), "cut.png"),
         ("matte", "fuzzy", "soft or hard"),
         ("format", "gif", "png, jpg or webp"),
         ("simd", "mmx", "sse4.2"),

@@ -6,7 +6,7 @@
 //!
 //! [yard]
 //! matte = "hard"
-//! background = "pictures/wall.jpg"
+//! background = "image:pictures/wall.jpg"
 //! ```
 //!
 //! What a camera's table leaves out, and every camera without a table, has the common settings.
@@ -269,7 +269,7 @@ mod tests {
             ("[door]\nmatte = \"wrong\"", "matte"),
             ("[door]\nformat = \"jpg\" # is common", "format"),
             (
-                "[door]\nbackground = \"nowhere/wall.jpg\"",
+                "[door]\nbackground = \"image:nowhere/wall.jpg\"",
                 "nowhere/wall.jpg",
             ),
             ("[\"a/b\"]\nmatte = \"hard\"", "a/b"),

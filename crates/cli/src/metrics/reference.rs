@@ -14,7 +14,8 @@ const HEAD: &str = "\
 | `/metrics` | all numbers, in Prometheus' text format |
 | `/healthz` | 200 while the process runs |
 | `/readyz` | 200 when it does its work: a run has written a frame, a worker has joined its group, a camera has published a frame, a round of `prune` is done. 503 else, with a line for each reason, also later on: \
-the broker does not answer, files, states, offsets or dead letters cannot be written, or each of the last 30 frames of a camera is stale, refused or dead; a camera of several has ended with an error |
+the broker does not answer, files, states, offsets or dead letters cannot be written, or each of the last 30 frames of a camera is stale, refused or dead; a camera of several has ended with an error. \
+Of the Spark job: [its reasons](#the-spark-job) |
 
 The same numbers are printed at the end, with `--json` for machines. Latencies are histograms, in seconds: `_bucket` with
 the label `le`, `_sum` and `_count`. Records without a usable camera id count under `camera=\"(others)\"`. Alerts and a dashboard: [operations](../guide/operations.md).
@@ -34,6 +35,16 @@ const SPARK: &str = "
 | `mattebox_spark_lag_records` | Records behind the end of the topic, at the end of the last batch. |
 | `mattebox_spark_latency_seconds` | From when a frame was taken until its file was in place, in the last batch, by `quantile`: 0.5, 0.95, 0.99. |
 | `mattebox_spark_batch_seconds` | How long the last batch took. |
+
+`/healthz` is 200 while the driver lives. `/readyz` is 503 while no frame can be made, with a line for each reason:
+
+| reason | ends when |
+|---|---|
+| the query has not begun | it has begun |
+| the query failed, and is started again from its checkpoint: the cause, such as an output, state or checkpoint that cannot be written | a batch is done |
+| no broker answers | it answers |
+| there is no topic yet | it is there |
+| Spark has no executors for this job, or fewer cores than real time needs | there are enough |
 ";
 
 fn section(page: &mut String, title: &str, labels: &str, tell: impl FnOnce(&mut Text)) {

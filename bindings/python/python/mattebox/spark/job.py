@@ -9,6 +9,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -69,13 +71,36 @@ def main(arguments: list[str] | None = None) -> int:
     _log_to_stderr()
     stop = Stop()
     spark = None
-    try:
+
+    def work() -> int:
+        nonlocal spark
         spark = session.build(settings)
         stop.listen()
         session.set_log_level(spark, os.environ.get("MATTEBOX_SPARK_LOG"))
+        return run(spark, settings, stop)
+
+    try:
+        return _exit_code(work)
+    finally:
+        if spark is not None:
+            _end(spark)
+
+
+def run(spark: SparkSession, settings: Settings, stop: Stop) -> int:
+    """Runs the job in a session that is there, and returns the exit code."""
+
+    def work() -> int:
         tally = session.register(spark)
         session.check(spark, settings.made)
         return _run(spark, settings, tally, stop)
+
+    return _exit_code(work)
+
+
+def _exit_code(work: Callable[[], int]) -> int:
+    """The exit code of a failure, which is said in one line, or that of the work."""
+    try:
+        return work()
     except KeyboardInterrupt:
         return 130
     except failures.Stopped as stopped:
@@ -85,9 +110,6 @@ def main(arguments: list[str] | None = None) -> int:
         log.error("%s", failure.reason)
         log.debug("where it came from", exc_info=True)
         return failure.exit_code
-    finally:
-        if spark is not None:
-            _end(spark)
 
 
 def _end(spark: SparkSession) -> None:
@@ -111,6 +133,7 @@ def _run(spark: SparkSession, settings: Settings, tally: Any, stop: Stop) -> int
     numbers, health = progress.Numbers(), Health()
     server = progress.serve(settings.metrics, numbers, health) if settings.metrics else None
     broker = broker_module.Broker(spark, settings, stop.wait, health)
+    listener = progress.Listener(numbers, tally, settings.topic, health)
     begun = time.monotonic()
     try:
         checkpoint.probe(spark, settings.checkpoint)
@@ -119,14 +142,17 @@ def _run(spark: SparkSession, settings: Settings, tally: Any, stop: Stop) -> int
         if stop.is_set():
             return 130
         largest = broker.ensure_outputs(partitions)
-        spark.streams.addListener(progress.Listener(numbers, tally, settings.topic, health))
+        spark.streams.addListener(listener)
         begun = time.monotonic()
         code = Queries(spark, broker, settings, stop, numbers, health, largest).run()
+        _hear_of_last_batches(spark)
     finally:
         broker.close()
+        with suppress(Exception):  # Spark may have ended
+            spark.streams.removeListener(listener)
         if server:
             server.shutdown()
-    _hear_of_last_batches(spark)
+            server.server_close()
     log.info(
         "%d written, %d kept, %d dead in %.1f s",
         *(numbers.total(name) for name in ("written", "kept", "dead")),

@@ -22,10 +22,11 @@ def settings_json(**made: object) -> str:
 
     ``topics`` names the topics that the job reads, each with the id that Kafka gave it or None: ``{"camera_frames": None}``.
 
-    :raises paths.NotAPath: out names no folder.
+    :raises paths.NotAPath: out names no folder, or camera_settings no file.
     """
-    if isinstance(out := made.get("out"), (str, os.PathLike)):
-        made = {**made, "out": paths.local(os.fspath(out))}
+    for name in ("out", "camera_settings"):
+        if isinstance(path := made.get(name), (str, os.PathLike)):
+            made = {**made, name: paths.local(os.fspath(path))}
     return "'" + plain_json(made).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 

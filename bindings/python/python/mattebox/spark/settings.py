@@ -36,6 +36,8 @@ class Settings:
     trigger: str
     interval_s: float
     checkpoint_interval_s: float
+    look_interval_s: float
+    back_to_realtime_s: float
     max_offsets: int | None
     async_progress: bool
     on_stale: str
@@ -213,6 +215,16 @@ def parser() -> _Parser:
     add(made, "--max-megapixels", "MATTEBOX_MAX_MEGAPIXELS", None, "the largest picture that is decoded, in millions of pixels", type=_positive)
     add(made, "--simd", "MATTEBOX_SIMD", None, "vector instructions: scalar, sse4.2, avx2, avx512 or neon; else the best of each executor")
     add(made, "--fsync", "MATTEBOX_FSYNC", "false", "bring each file to the disk before it counts as done", type=_yes_no)
+    add(
+        made,
+        "--camera-settings",
+        "MATTEBOX_CAMERA_SETTINGS",
+        None,
+        "background, matte and more of single cameras, a table for each, in a TOML file that is "
+        "there on the driver and every executor; read again when it changes",
+        type=_path(paths.local),
+        metavar="FILE",
+    )
     add(made, "--results", "MATTEBOX_RESULTS", None, "the topic of what became of each frame [default: TOPIC.results]", type=_topic)
     add(made, "--publish-frames", "MATTEBOX_PUBLISH_FRAMES", None, "a topic that gets the pictures too", type=_topic)
 
@@ -228,6 +240,23 @@ def parser() -> _Parser:
         choices=("auto", "micro", "realtime"),
     )
     add(run, "--checkpoint-interval", "MATTEBOX_CHECKPOINT_INTERVAL", "30s", "between two checkpoints (realtime)", type=_seconds)
+    add(
+        run,
+        "--look-interval",
+        "MATTEBOX_LOOK_INTERVAL",
+        "5s",
+        "between two looks at the topic's partitions and permissions and at the executors",
+        type=_seconds,
+    )
+    add(
+        run,
+        "--back-to-realtime",
+        "MATTEBOX_BACK_TO_REALTIME",
+        "60s",
+        "how long there must be enough cores before real time begins again: each change makes the "
+        "frames since the last checkpoint once more",
+        type=_seconds,
+    )
     add(run, "--interval", "MATTEBOX_INTERVAL", "0s", "between two batches (micro)", type=_seconds)
     add(run, "--max-offsets", "MATTEBOX_MAX_OFFSETS", "2000", "records of a batch at most (micro)", type=_positive)
     add(run, "--async-progress", "MATTEBOX_ASYNC_PROGRESS", "false", "write checkpoints beside the batches (micro)", type=_yes_no)
@@ -278,6 +307,7 @@ def read(arguments: list[str] | None = None) -> Settings:
         "skip_still": given.skip_still,
         "on_existing": given.on_existing,
         "name": given.name,
+        "camera_settings": given.camera_settings,
         "max_megapixels": given.max_megapixels,
         "simd": given.simd,
         "fsync": given.fsync,
@@ -299,6 +329,8 @@ def read(arguments: list[str] | None = None) -> Settings:
         trigger=given.trigger,
         interval_s=given.interval,
         checkpoint_interval_s=given.checkpoint_interval,
+        look_interval_s=given.look_interval,
+        back_to_realtime_s=given.back_to_realtime,
         max_offsets=given.max_offsets,
         async_progress=given.async_progress,
         on_stale=given.on_stale,

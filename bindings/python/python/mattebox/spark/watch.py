@@ -24,13 +24,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mattebox.spark")
 
-# Between two looks.
-LOOK_INTERVAL_S = 5.0
 # How long executors may take to come: at the start, and after they died.
 EXECUTORS_COME_S = 10.0
-# Real time begins again when there have been enough cores for so long: each change makes the frames
-# since the last checkpoint once more.
-BACK_TO_REALTIME_S = 60.0
 # Looks that must agree before the topic counts as deleted: a broker that has just started may not
 # know it yet.
 GONE_LOOKS = 2
@@ -89,7 +84,7 @@ class Watch:
         self._health = health
         self._repeats = repeats
         self._answer: Any = None
-        self._next = time.monotonic() + LOOK_INTERVAL_S
+        self._next = time.monotonic() + wanted.look_interval_s
         # Since when the other trigger would fit better.
         self._other_since: float | None = None
         # Spark gives executors back while there is nothing to do.
@@ -111,7 +106,7 @@ class Watch:
                 return True
         if time.monotonic() < self._next:
             return False
-        self._next = time.monotonic() + LOOK_INTERVAL_S
+        self._next = time.monotonic() + self._wanted.look_interval_s
         if self._answer is None:
             self._ask()
         return self._judge(cores(self._spark))
@@ -176,7 +171,7 @@ class Watch:
         lasted = now - self._other_since
         if trigger == "realtime":
             self._health.is_well("cores")
-            return lasted >= BACK_TO_REALTIME_S
+            return lasted >= self._wanted.back_to_realtime_s
         counts = (self._partitions, self._wanted.topic, cores)
         problem = (
             "real time needs a core for each of the %d partitions of topic %s, and Spark has %d"
