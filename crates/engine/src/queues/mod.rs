@@ -113,6 +113,8 @@ pub struct Turn<'q, F: QueuedFrame> {
     pub sequence: u64,
     /// The frame.
     pub frame: F,
+    /// Another frame of the camera waits behind it.
+    pub has_next: bool,
     /// The camera's state, for a frame that needs it.
     pub state: StateLease<'q, F>,
 }
@@ -171,6 +173,9 @@ struct Queue<F: QueuedFrame> {
     chain: Chain<F::State>,
     in_flight: usize,
     sequence: u64,
+    /// The turn of all cameras that was last its own and not in vain, and the one before.
+    served: u64,
+    served_before: u64,
     /// No more frames are pushed.
     ended: bool,
     /// It stands in the list of those with a frame that can be processed now.
@@ -179,6 +184,21 @@ struct Queue<F: QueuedFrame> {
     listed_ahead: bool,
     /// Told once when it has ended and its last frame is done.
     on_drained: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl<F: QueuedFrame> State<F> {
+    /// Whose turn it is: in the order in which frames came, or, where turns were in vain, of those
+    /// with a frame the camera that was not served for longest.
+    fn next_ready(&mut self) -> Option<QueueId> {
+        self.turns += 1;
+        if !self.ranks {
+            return self.ready.pop_front();
+        }
+        let served = |id: &QueueId| self.queues.get(id).map_or(0, |queue| queue.served);
+        let ready = self.ready.iter().enumerate();
+        let (at, _) = ready.min_by_key(|(_, id)| served(id))?;
+        self.ready.remove(at)
+    }
 }
 
 impl<F: QueuedFrame> Queue<F> {
@@ -222,6 +242,10 @@ struct State<F: QueuedFrame> {
     ready: VecDeque<QueueId>,
     /// Queues whose first frame can be prepared.
     ahead: VecDeque<QueueId>,
+    /// Turns of all cameras.
+    turns: u64,
+    /// Turns were in vain: the camera that was not served for longest is next.
+    ranks: bool,
     /// Queues that have not ended or still hold frames.
     running: usize,
     shut: bool,
@@ -249,6 +273,8 @@ impl<F: QueuedFrame> CameraQueues<F> {
         CameraQueues {
             state: Mutex::new(State {
                 queues: HashMap::new(),
+                turns: 0,
+                ranks: false,
                 next_id: 0,
                 ready: VecDeque::new(),
                 ahead: VecDeque::new(),
@@ -278,6 +304,8 @@ impl<F: QueuedFrame> CameraQueues<F> {
             chain: Chain::Free(Box::new(state)),
             in_flight: 0,
             sequence: 0,
+            served: 0,
+            served_before: 0,
             ended: false,
             listed: false,
             listed_ahead: false,
@@ -379,7 +407,8 @@ impl<F: QueuedFrame> CameraQueues<F> {
 
     fn next_turn(&self, all: &mut State<F>) -> Option<Turn<'_, F>> {
         loop {
-            let id = all.ready.pop_front()?;
+            let id = all.next_ready()?;
+            let turn = all.turns;
             let Some(queue) = all.queues.get_mut(&id) else {
                 continue;
             };
@@ -394,6 +423,8 @@ impl<F: QueuedFrame> CameraQueues<F> {
             queue.in_flight += 1;
             let sequence = queue.sequence;
             queue.sequence += 1;
+            queue.served_before = std::mem::replace(&mut queue.served, turn);
+            let has_next = !queue.waiting.is_empty();
             let is_through = queue.is_through();
             self.list(all, id);
             if is_through {
@@ -404,6 +435,7 @@ impl<F: QueuedFrame> CameraQueues<F> {
                 id,
                 sequence,
                 frame,
+                has_next,
                 state: StateLease::new(self, id, lease),
             });
         }
@@ -457,6 +489,16 @@ impl<F: QueuedFrame> CameraQueues<F> {
         let drained = all.drained(id);
         drop(all);
         call(drained);
+    }
+
+    /// The last turn of a camera was in vain: its frame was too old. It keeps its place before those
+    /// that were served, else frames that come together would always be too old for the same cameras.
+    pub fn in_vain(&self, id: QueueId) {
+        let mut all = self.lock();
+        all.ranks = true;
+        if let Some(queue) = all.queues.get_mut(&id) {
+            queue.served = queue.served_before;
+        }
     }
 
     /// Waits until a frame is done or a queue has space, for a while at most. True if the queues are

@@ -247,6 +247,30 @@ fn who_waits_for_space_or_for_the_end_is_woken() {
     assert!(queues.wait_for_space(Duration::MAX));
 }
 
+#[test]
+fn cameras_whose_frames_were_too_old_come_before_those_that_were_served() {
+    let queues = CameraQueues::new(Lifetime::UntilShut);
+    let ids =
+        [(); 6].map(|()| queues.open(settings(2, 9, WhenFull::DropOldest), MatteState::default()));
+    let mut served = [0; 6];
+    for burst in 0..30 {
+        for id in ids {
+            queues.push(id, frame(burst));
+        }
+        // There is time for two of the six.
+        for turn in 0..6 {
+            let id = process(&queues).id;
+            if turn < 2 {
+                served[ids.iter().position(|other| *other == id).unwrap()] += 1;
+            } else {
+                queues.in_vain(id);
+            }
+            queues.done(id);
+        }
+    }
+    assert_eq!(served, [10; 6]);
+}
+
 /// What is done to the queues, in any order.
 #[derive(Debug, Clone, Copy)]
 enum Action {

@@ -86,11 +86,13 @@ impl ProcessingThread {
             id,
             frame,
             mut state,
+            has_next,
             ..
         } = turn;
         let QueuedRecord { job, picture } = frame;
         let mut still = false;
-        let outcome = if self.is_stale(&job) {
+        let outcome = if self.is_stale(&job, has_next) {
+            self.shared.queues.in_vain(id);
             JobOutcome::Stale
         } else {
             match self.decoded(&job, picture) {
@@ -212,11 +214,13 @@ impl ProcessingThread {
     }
 
     /// Whether a frame is older than `--max-age`, measured from when the youngest of its camera
-    /// arrived.
-    fn is_stale(&self, job: &Job) -> bool {
+    /// arrived. Where a newer one waits, a quarter of that is too old: a worker that cannot keep up
+    /// shows the newest frames it can, and not those that are about to be too old.
+    fn is_stale(&self, job: &Job, has_next: bool) -> bool {
         let Some(max_age) = self.shared.settings.max_age else {
             return false;
         };
+        let max_age = if has_next { max_age / 4 } else { max_age };
         let camera = self.shared.numbers.camera(Some(&job.head.camera));
         let age = age_us(job.head.time).saturating_sub(camera.clock.behind_us().unwrap_or(0));
         age > i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX)

@@ -9,7 +9,7 @@ use rdkafka::{
     consumer::{CommitMode, Consumer},
     error::KafkaError,
 };
-use std::{process::Command, time::Duration};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 use tokio::runtime::{Builder, Runtime};
 
 /// The arguments of a broker that knows rights. The listener without a login may do everything.
@@ -49,9 +49,20 @@ impl Operator {
     /// back. The broker needs an authorizer: [`AUTHORIZER`].
     #[track_caller]
     pub(crate) fn set_denied(&self, is_denied: bool, topic: &str, operation: &str) {
-        let jars = repository(".cache/kafka-4.3.1/jars/*");
+        let folders = fs::read_dir(repository(".cache"))
+            .expect("a folder")
+            .flatten();
+        let mut folders = folders.map(|folder| folder.path());
+        let is_kafka = |folder: &PathBuf| {
+            folder.join("jars").is_dir() && {
+                let name = folder.file_name().unwrap_or_default().to_string_lossy();
+                name.starts_with("kafka-4")
+            }
+        };
+        let jars = folders.find(is_kafka).expect("Kafka's jars").join("jars/*");
         let output = Command::new("java")
-            .args(["-cp", &jars])
+            .arg("-cp")
+            .arg(jars)
             .arg(repository("tests/end_to_end/kit/broker/Acl.java"))
             .arg(self.client.bootstrap())
             .args([if is_denied { "deny" } else { "allow" }, topic, operation])
