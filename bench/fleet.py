@@ -3,6 +3,7 @@
 
     make build && bench/fleet.py [--cameras 1000] [--fps 0.3] [--seconds 60] [--ids 10000]
 
+* first: the first frame of each camera, for which its block of names is reserved;
 * steady: so many cameras for so long: frames per second, latency, CPU, memory, threads, size and time of /metrics;
 * rebalance: a second worker joins: how long until both have partitions and the first frame of each is done;
 * backlog: everything once more by a group that begins at the oldest record: frames per second at full speed;
@@ -112,9 +113,19 @@ def publish(producer, camera, number, jpeg):
     producer.send(TOPIC, key=camera.encode(), value=jpeg, headers=[(name, value.encode()) for name, value in headers.items()])
 
 
+def first(worker, producer, jpeg, cameras):
+    begun, before = time.monotonic(), worker.seen()
+    for index in range(cameras):
+        publish(producer, f"c{index:05}", 0, jpeg)
+    producer.flush()
+    worker.wait(lambda: worker.done() >= cameras)
+    elapsed, after = time.monotonic() - begun, worker.seen()
+    return {"cameras": cameras, "done_per_s": round(cameras / elapsed), "cpu_ms_per_camera": round((after["cpu_s"] - before["cpu_s"]) / cameras * 1e3, 2)}
+
+
 def steady(worker, producer, jpeg, cameras, fps, seconds):
     begun, before, sent = time.monotonic(), worker.seen(), 0
-    for number in range(max(1, round(seconds * fps))):
+    for number in range(1, 1 + max(1, round(seconds * fps))):
         for index in range(cameras):
             publish(producer, f"c{index:05}", number, jpeg)
             sent += 1
@@ -123,9 +134,9 @@ def steady(worker, producer, jpeg, cameras, fps, seconds):
                 time.sleep(ahead)
     producer.flush()
     published = time.monotonic() - begun
-    worker.wait(lambda: worker.done() >= sent)
+    worker.wait(lambda: worker.done() >= sent + cameras)
     elapsed, after = time.monotonic() - begun, worker.seen()
-    text, size = worker.metrics()
+    _, size = worker.metrics()
     return {"cameras": cameras, "frames": sent, "published_per_s": round(sent / published), "done_per_s": round(sent / elapsed),
             "cpu_ms_per_frame": round((after["cpu_s"] - before["cpu_s"]) / sent * 1e3, 2), "rss_mb": after["rss_mb"], "threads": after["threads"],
             "commits": round(worker.total("mattebox_worker_commits_total")), **size}
@@ -189,10 +200,11 @@ def main():
             producer = KafkaProducer(bootstrap_servers=broker.bootstrap, linger_ms=5)
             worker = Worker(broker, folder, "fleet")
             report = {"cores": os.cpu_count(), "load": os.getloadavg()[0]}
+            report["first"] = first(worker, producer, jpeg, args.cameras)
             report["steady"] = steady(worker, producer, jpeg, args.cameras, args.fps, args.seconds)
             report["rebalance"] = rebalance(broker, folder, worker)
             worker.stop()
-            report["backlog"] = backlog(broker, folder, report["steady"]["frames"])
+            report["backlog"] = backlog(broker, folder, report["steady"]["frames"] + args.cameras)
             report["ids"] = ids(broker, folder, producer, jpeg, args.ids)
         finally:
             broker.stop()
