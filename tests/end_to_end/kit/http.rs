@@ -4,7 +4,7 @@ use std::{
     net::TcpStream,
 };
 
-/// The answer to a GET, with its head. `None`: nobody answers yet.
+/// The answer to a GET, with its head. `None`: there is no answer yet.
 pub(crate) fn get(port: u16, path: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     let head = "HTTP/1.1\r\nHost: x\r\nConnection: close";
