@@ -70,19 +70,6 @@ impl BackgroundSources {
         }
     }
 
-    /// Whether a background can be used. The message of an error names the file.
-    pub fn check(&self, choice: &BackgroundChoice) -> Result<(), String> {
-        match choice {
-            BackgroundChoice::Spec(BackgroundSpec::Image(path)) => {
-                self.read_picture(path).map(drop)
-            }
-            BackgroundChoice::Spec(BackgroundSpec::Video(path)) => {
-                self.open_video(path, &Stop::new()).map(drop)
-            }
-            BackgroundChoice::Spec(_) | BackgroundChoice::Upload(_) => Ok(()),
-        }
-    }
-
     /// The settings name another background now. One that cannot be opened changes nothing.
     pub fn restart(&self, start: &BackgroundSpec) -> Result<(), String> {
         let mut now = self.start.lock().unwrap_or_else(PoisonError::into_inner);

@@ -14,6 +14,7 @@ use crate::{
     BackgroundChoice, FrameSettings,
     background::BackgroundSources,
     settings::{SettingError, jpeg_quality, parse},
+    stop::Stop,
 };
 use mattebox_core::{compose::BackgroundSpec, frame::CameraId};
 use serde::Deserialize;
@@ -64,7 +65,7 @@ struct Now {
 
 impl CameraSettings {
     /// The same for every camera.
-    pub fn common(settings: FrameSettings) -> Self {
+    fn common(settings: FrameSettings) -> Self {
         CameraSettings {
             path: None,
             now: Mutex::new(Now {
@@ -97,11 +98,6 @@ impl CameraSettings {
     pub fn of(&self, camera: &CameraId) -> Arc<FrameSettings> {
         let now = self.lock();
         now.made.get(camera).unwrap_or(&now.common).clone()
-    }
-
-    /// The settings of cameras without options of their own.
-    pub fn of_others(&self) -> Arc<FrameSettings> {
-        self.lock().common.clone()
     }
 
     /// Every camera without a background of its own has another one now.
@@ -145,8 +141,9 @@ impl CameraSettings {
         let own = read_options(&text).map_err(fails)?;
         let made = make(&now.common, &own).map_err(|error| fails(error.to_string()))?;
         for (camera, settings) in &made {
+            // Whether its file can be used shows here, and not in the middle of a camera's frames.
             backgrounds
-                .check(&settings.background)
+                .open(&settings.background, &Stop::new())
                 .map_err(|problem| fails(format!("[{camera}]: {problem}")))?;
         }
         now.own = own;

@@ -149,7 +149,7 @@ impl Troubles {
 }
 
 /// Whole seconds, at least one.
-pub fn for_people(time: Duration) -> humantime::FormattedDuration {
+fn for_people(time: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_secs(time.as_secs().max(1)))
 }
 

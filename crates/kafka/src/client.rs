@@ -209,29 +209,18 @@ impl Probe {
 /// password: it only shakes hands.
 fn look_closer(broker: &BrokerSettings, reason: Reason) -> Reason {
     let only_tls = ("security.protocol", "ssl");
-    match reason {
-        Reason::Untrusted => {
-            let any_name = ("ssl.endpoint.identification.algorithm", "none");
-            match shakes_hands(broker, &[only_tls, any_name]) {
-                true => Reason::WrongName,
-                false => Reason::Untrusted,
-            }
-        }
-        Reason::HungUp if !broker.has_tls() => {
-            let any_certificate = ("enable.ssl.certificate.verification", "false");
-            match shakes_hands(broker, &[only_tls, any_certificate]) {
-                true => Reason::TlsWanted,
-                false => Reason::HungUp,
-            }
-        }
-        Reason::HungUp => {
-            let no_tls = ("security.protocol", "plaintext");
-            match shakes_hands(broker, &[no_tls]) {
-                true => Reason::NoTls,
-                false => Reason::HungUp,
-            }
-        }
-        reason => reason,
+    let any_name = ("ssl.endpoint.identification.algorithm", "none");
+    let any_certificate = ("enable.ssl.certificate.verification", "false");
+    let no_tls = ("security.protocol", "plaintext");
+    let (options, where_it_works) = match reason {
+        Reason::Untrusted => (&[only_tls, any_name][..], Reason::WrongName),
+        Reason::HungUp if broker.has_tls() => (&[no_tls][..], Reason::NoTls),
+        Reason::HungUp => (&[only_tls, any_certificate][..], Reason::TlsWanted),
+        reason => return reason,
+    };
+    match shakes_hands(broker, options) {
+        true => where_it_works,
+        false => reason,
     }
 }
 

@@ -131,7 +131,7 @@ impl Delivery {
             JobOutcome::Unnamed(JournalError::Stopped) => return Ok(()),
             JobOutcome::Unnamed(JournalError::Store(error)) => {
                 counted.retries.fetch_add(1, Relaxed);
-                self.not_written(&error.to_string());
+                not_written(self.troubles(), &error.to_string());
                 let partition = job.position.partition;
                 self.retry_later(assignment, partition, Retry::Name(job));
                 return Ok(());
@@ -144,7 +144,8 @@ impl Delivery {
             }
         }
         self.judge(Some(&job.head.camera), &counted, false);
-        counted.came_through(job.head.camera.as_str(), self.troubles());
+        let camera = job.head.camera.as_str();
+        counted.streak.came_through(camera, self.troubles());
         assignment.finish(job.position);
         Ok(())
     }
@@ -232,7 +233,7 @@ impl Delivery {
         bytes: Vec<u8>,
         message: &str,
     ) {
-        self.not_written(message);
+        not_written(self.troubles(), message);
         let partition = job.position.partition;
         let retry = Retry::File { job, number, bytes };
         self.retry_later(assignment, partition, retry);
@@ -268,7 +269,7 @@ impl Delivery {
                     Attempt::Done
                 }
                 Err(error) => {
-                    troubles.note(Cause::Output, &is_tried_again(&error.to_string()));
+                    not_written(&troubles, &error.to_string());
                     Attempt::Failed(Retry::Name(job))
                 }
             },
@@ -278,7 +279,7 @@ impl Delivery {
                     Attempt::Done
                 }
                 Err(error) => {
-                    troubles.note(Cause::Output, &is_tried_again(&error.to_string()));
+                    not_written(&troubles, &error.to_string());
                     Attempt::Failed(Retry::File { job, number, bytes })
                 }
             },
@@ -336,13 +337,10 @@ impl Delivery {
         &self.shared.numbers.troubles
     }
 
-    fn not_written(&self, error: &str) {
-        self.troubles().note(Cause::Output, &is_tried_again(error));
-    }
-
     /// A frame of a camera came to nothing.
     fn lost(&self, camera: &CameraId, counted: &CameraNumbers, why: &str) {
-        counted.lost(camera.as_str(), why, self.troubles());
+        let streak = &counted.streak;
+        streak.lost(camera.as_str(), why, self.troubles());
     }
 
     /// Warns when too many of a camera's last records cannot be frames.
@@ -360,8 +358,9 @@ impl Delivery {
     }
 }
 
-fn is_tried_again(error: &str) -> String {
-    format!("{error}; it is tried again, and the frames of its partition wait")
+fn not_written(troubles: &Troubles, error: &str) {
+    let what = format!("{error}; it is tried again, and the frames of its partition wait");
+    troubles.note(Cause::Output, &what);
 }
 
 fn not_sent(troubles: &Troubles, error: &str) {

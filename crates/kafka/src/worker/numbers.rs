@@ -83,7 +83,8 @@ pub struct CameraNumbers {
     /// When it had its last record, in seconds since 1970.
     seen: AtomicU64,
     recent: Mutex<Recent>,
-    streak: Streak,
+    /// Frames in a row that came to nothing.
+    pub(super) streak: Streak,
     /// What time the camera has.
     pub(super) clock: CameraClock,
     /// Codes of dead letters that were told.
@@ -254,16 +255,6 @@ impl CameraNumbers {
             &self.bytes_in,
             &self.bytes_out,
         ]
-    }
-
-    /// A frame of it came to nothing: see [`Streak::lost`].
-    pub(super) fn lost(&self, camera: &str, why: &str, troubles: &Troubles) {
-        self.streak.lost(camera, why, troubles);
-    }
-
-    /// A frame of it came through.
-    pub(super) fn came_through(&self, camera: &str, troubles: &Troubles) {
-        self.streak.came_through(camera, troubles);
     }
 
     /// Whether this is the camera's first dead letter for a reason.
