@@ -217,8 +217,7 @@ fn a_worker_whose_files_cannot_be_written_is_not_ready_and_says_why_once() {
     town.fill(&["a"], 60, &["--partitions", "1"]);
     fs::create_dir(town.bench.path("output")).expect("a folder");
     fs::write(town.bench.path("output/a"), "a file in the way").expect("a file");
-    let worker = town.command(&["worker", "--view=127.0.0.1:0"], "6000");
-    let page = Page::start(&town.bench, worker, "log");
+    let page = town.page(&["worker"], "log");
     page.until("a trouble with the folder", |page| {
         page.troubles()
             .is_some_and(|troubles| troubles.contains("output/a"))
@@ -307,14 +306,8 @@ fn the_clocks_of_two_machines_are_not_compared() {
     let town = Town::new(&broker, "clocks");
     client.create_topic("clocks", 1, &[]);
     let [jpeg] = town.pictures([64]);
-    let options = [
-        "worker",
-        "--live",
-        "--max-age",
-        "500ms",
-        "--view=127.0.0.1:0",
-    ];
-    let page = Page::start(&town.bench, town.command(&options, "6000"), "log");
+    let options = ["worker", "--live", "--max-age", "500ms"];
+    let page = town.page(&options, "log");
     page.until("a worker with its partition", |page| {
         page.troubles().is_none()
     });
@@ -355,11 +348,7 @@ fn a_camera_of_which_no_frame_comes_through_makes_its_worker_unready() {
     let town = Town::new(&broker, "nothing");
     client.create_topic("nothing", 1, &[]);
     let [jpeg] = town.pictures([64]);
-    let page = Page::start(
-        &town.bench,
-        town.command(&["worker", "--view=127.0.0.1:0"], "6000"),
-        "log",
-    );
+    let page = town.page(&["worker"], "log");
     let publish = |camera: &str, from: u64, count: u64, bytes: &[u8]| {
         let frames: Vec<_> = (from..from + count)
             .map(|number| binary_frame(camera, Some("s"), number, now(), bytes).to(0))
@@ -422,12 +411,7 @@ fn a_camera_has_settings_of_its_own_and_they_are_read_again() {
     let town = Town::new(&broker, "own");
     let file = town.bench.path("cameras.toml");
     let write = |text: &str| fs::write(&file, text).expect("a file");
-    let options = [
-        "worker",
-        "--camera-settings",
-        "cameras.toml",
-        "--view=127.0.0.1:0",
-    ];
+    let options = ["worker", "--camera-settings", "cameras.toml"];
     write("[b]\nbackground = \"#ff0000\"\nmatte = \"wrong\"");
     let refused = town.run(&options);
     assert!(
@@ -437,7 +421,7 @@ fn a_camera_has_settings_of_its_own_and_they_are_read_again() {
     );
     write("[b]\nbackground = \"#ff0000\"\nmatte = \"hard\"");
     town.fill(&["a", "b"], 10, &["--partitions", "1"]);
-    let page = Page::start(&town.bench, town.command(&options, "6000"), "log");
+    let page = town.page(&options, "log");
     let count = || town.count("output");
     until("the first frames", || count() == 20);
     let colours = || ["a", "b"].map(|camera| colour_of_newest(&town, camera));

@@ -188,8 +188,7 @@ fn records_removed_before_a_worker_starts_are_told_and_the_exit_code_is_4() {
 fn what_was_lost_is_told_on_the_page() {
     let broker = Broker::shared();
     let town = with_removed_records(&broker, "removed-page");
-    let command = town.command(&["worker", "--view=127.0.0.1:0"], "6000");
-    let page = Page::start(&town.bench, command, "log");
+    let page = town.page(&["worker"], "log");
     let told = |page: &Page<'_>| {
         let (_, body) = page.get("/api/cameras");
         let all: Value = serde_json::from_slice(&body).expect("JSON");

@@ -3,14 +3,6 @@
 use crate::kit::{Broker, Page, Town};
 const GREY: [u8; 3] = [0xC0; 3];
 
-fn page<'a>(town: &'a Town, args: &[&str], log: &str) -> Page<'a> {
-    Page::start(
-        &town.bench,
-        town.command(&[args, &["--view=127.0.0.1:0"]].concat(), "6000"),
-        log,
-    )
-}
-
 fn frames_out(page: &Page) -> Option<u64> {
     page.camera()["frames"]["out"].as_u64()
 }
@@ -32,7 +24,7 @@ fn a_worker_shows_its_cameras_and_only_their_background_can_be_changed_by_page_o
     let town = Town::new(&broker, "seen");
     town.fill(&["a"], 20, &["--partitions", "1"]);
     std::fs::write(town.bench.path("m.toml"), "background = \"gray\"").unwrap();
-    let worker = page(&town, &["worker", "--config", "m.toml"], "log");
+    let worker = town.page(&["worker", "--config", "m.toml"], "log");
     worker.until("its frames", |page| frames_out(page) == Some(20));
     assert_eq!(worker.colour("a", 160, 2), Some(GREY));
     let (status, problem) = worker.change("a", r#"{"matte": "hard"}"#);
@@ -70,8 +62,8 @@ fn results_of_a_topic_are_shown_and_frames_with_their_room_are_not() {
     let town = Town::new(&broker, "source");
     town.fill(&["a"], 5, &["--partitions", "1"]);
     town.report(&["worker", "--until", "end", "--out", "topic:matted"]);
-    let results = page(&town, &["view", "matted"], "results.log");
-    let frames = page(&town, &["view", "source"], "frames.log");
+    let results = town.page(&["view", "matted"], "results.log");
+    let frames = town.page(&["view", "source"], "frames.log");
     for page in [&results, &frames] {
         page.until("it to read", |page| page.get("/readyz").0 == 200);
     }

@@ -82,7 +82,7 @@ fn a_run_removes_what_is_too_old_and_gives_no_number_twice() {
     b.report(&["prune", "out", "--keep", "7d"]);
     b.report(&run);
     assert_eq!(files(&b, "out"), [frames(15..20), mine.clone()].concat());
-    // Frames that are given up give up their numbers.
+    // Where earlier frames are overwritten, numbers begin again.
     b.report(&[&run[..], &["--on-existing", "overwrite"]].concat());
     assert_eq!(files(&b, "out"), [frames(0..5), mine].concat());
 }

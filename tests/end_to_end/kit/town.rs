@@ -3,6 +3,7 @@ use super::{
     binary::Bench,
     broker::Broker,
     media::sample,
+    page::Page,
     process::{Done, Running},
 };
 use serde_json::Value;
@@ -67,6 +68,12 @@ impl Town {
         ]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
+    }
+
+    /// A command with a live page on a free port. Its log is the file `log`.
+    pub(crate) fn page(&self, args: &[&str], log: &str) -> Page<'_> {
+        let command = self.command(&[args, &["--view=127.0.0.1:0"]].concat(), "6000");
+        Page::start(&self.bench, command, log)
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Done {
