@@ -36,7 +36,11 @@ pub(super) fn with_alpha<S: Simd>(simd: S, rgb: &[u8], alpha: &[u8], out: &mut [
         .iter_mut()
         .zip(rgb.as_chunks::<3>().0.iter().zip(alpha))
     {
-        *out = [c[0], c[1], c[2], a];
+        *out = if a == 0 {
+            [0; 4]
+        } else {
+            [c[0], c[1], c[2], a]
+        };
     }
 }
 

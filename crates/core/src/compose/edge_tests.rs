@@ -122,6 +122,52 @@ fn the_green_of_the_old_room_goes() {
 }
 
 #[test]
+fn a_false_veil_over_the_room_is_not_painted_in_the_persons_colour() {
+    let wall = [225, 222, 214];
+    let (person, alpha) = hairy_disc(240);
+    let filmed = rgb(compose(
+        SimdLevel::best(),
+        &person,
+        &alpha,
+        &Background::Color(wall),
+        false,
+    ));
+    // a corner of plain wall of which the matte is half sure that it is a person
+    let mut veiled = alpha.clone();
+    for (x, y, a) in veiled.enumerate_pixels_mut() {
+        if x > 150 && y < 90 && a[0] == 0 {
+            a[0] = 120;
+        }
+    }
+    for new in [[255, 255, 255], BackgroundSpec::GRAY, [20, 30, 60]] {
+        let background = Background::Color(new);
+        let wanted = rgb(compose(
+            SimdLevel::best(),
+            &person,
+            &alpha,
+            &background,
+            false,
+        ));
+        let [without, with] = [false, true].map(|cleanup| {
+            let found = rgb(compose(
+                SimdLevel::best(),
+                &filmed,
+                &veiled,
+                &background,
+                cleanup,
+            ));
+            let differences = found.iter().zip(wanted.iter());
+            let sum: u64 = differences.map(|(f, w)| u64::from(f.abs_diff(*w))).sum();
+            sum as f64 / found.len() as f64
+        });
+        assert!(
+            with < 0.75 * without,
+            "on {new:?}: {with} levels with the clean-up, {without} without"
+        );
+    }
+}
+
+#[test]
 fn a_matte_that_says_too_much_does_not_bring_the_room_back() {
     let (person, alpha) = hairy_disc(240);
     let filmed = rgb(compose(

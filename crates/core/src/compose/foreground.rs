@@ -12,6 +12,9 @@
 //! A matte is not exact. Where it says half and the pixel has plainly the room's colour, the residual points from `F'` to
 //! `B'`, and following it would bring the room back. So the part of the residual along `F' - B'` is taken for an error of
 //! the matte and left out, the less the nearer `a` is to 1 (`d = 1 - a^8`), so that the estimate meets the untouched pixels.
+//! Where the colours say that a pixel is room and the matte says that it is half a person, both colours would be wrong: the
+//! room's is a ghost, the person's a veil of their colour. There the matte is wrong, and alpha falls to what the colours say
+//! ([`DOUBT`]), where the guesses are far enough apart to say anything ([`APART`]).
 use super::guesses::{Guesses, power};
 use super::spans::{Kind, Span};
 use fearless_simd::{Simd, f32x4, f32x16, prelude::*};
@@ -20,6 +23,11 @@ use image::{GrayImage, RgbImage};
 
 /// Levels by which the two guesses must differ before they tell an error of alpha from the person's own pattern.
 const CONTRAST: f32 = 20.0;
+
+/// From this difference between alpha and what the colours say, alpha is doubted; from twice this, it is not believed.
+const DOUBT: f32 = 0.25;
+/// Squared distances between the guesses from which they are believed a little, and wholly.
+const APART: [f32; 2] = [900.0, 3600.0];
 
 /// The person's colours in one frame. Its buffers are used again.
 #[derive(Debug, Default)]
@@ -66,7 +74,7 @@ impl Foreground {
     }
 
     /// The person's colours in the mixed ones of the `spans` of row `y`, rounded to the nearest, into the same pixels of `person`
-    /// (a row of RGB).
+    /// (a row of RGB), and into `sure` their alpha, as far as the colours agree.
     #[simd]
     pub(super) fn row<S: Simd>(
         &mut self,
@@ -76,6 +84,7 @@ impl Foreground {
         picture: &[u8],
         alpha: &[u8],
         person: &mut [u8],
+        sure: &mut [u8],
     ) {
         let Foreground { guesses, columns } = self;
         let cell = guesses.cell;
@@ -115,20 +124,27 @@ impl Foreground {
                 guess(1).store_slice(&mut batch.room[i]);
                 batch.len += 1;
                 if batch.len == RUN {
-                    estimate(simd, &batch, alpha, picture, person);
+                    estimate(simd, &batch, alpha, picture, person, sure);
                     batch.len = 0;
                 }
             }
         }
         if batch.len > 0 {
-            estimate(simd, &batch, alpha, picture, person);
+            estimate(simd, &batch, alpha, picture, person, sure);
         }
     }
 }
 
-/// The person's colours at the pixels of a batch.
+/// The person's colours at the pixels of a batch, and how much of each is sure to be person.
 #[simd]
-fn estimate<S: Simd>(simd: S, batch: &Batch, alpha: &[u8], picture: &[u8], out: &mut [u8]) {
+fn estimate<S: Simd>(
+    simd: S,
+    batch: &Batch,
+    alpha: &[u8],
+    picture: &[u8],
+    out: &mut [u8],
+    sure: &mut [u8],
+) {
     let picture = picture.as_chunks::<3>().0;
     let xs = &batch.xs[..batch.len];
     let mut seen = [[0.0f32; RUN]; 3];
@@ -155,7 +171,16 @@ fn estimate<S: Simd>(simd: S, batch: &Batch, alpha: &[u8], picture: &[u8], out: 
     let axis = [f[0] - b[0], f[1] - b[1], f[2] - b[2]];
     let residual = [0, 1, 2].map(|c| f32x16::from_slice(simd, &seen[c]) - b[c] - axis[c] * a);
     let dot = |a: [f32x16<S>; 3], b: [f32x16<S>; 3]| a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-    let error = dot(residual, axis) / (dot(axis, axis) + CONTRAST * CONTRAST) * doubt;
+    let distance = dot(axis, axis);
+    let error = dot(residual, axis) / (distance + CONTRAST * CONTRAST) * doubt;
+    let zero = f32x16::splat(simd, 0.0);
+    let one = f32x16::splat(simd, 1.0);
+    let apart = (distance - APART[0]) * (1.0 / (APART[1] - APART[0]));
+    let wrong = (-error - DOUBT) * (1.0 / DOUBT);
+    let wrong = wrong.max(zero).min(one) * apart.max(zero).min(one);
+    let less = ((a + error * wrong) * 255.0 + 0.5).max(zero).floor() + 8_388_608.0;
+    let mut alphas = [0.0f32; RUN];
+    less.store_slice(&mut alphas);
     let mut person = [[0.0f32; RUN]; 3];
     for c in 0..3 {
         let v = f[c] + (residual[c] - axis[c] * error) * k + 0.5;
@@ -170,5 +195,6 @@ fn estimate<S: Simd>(simd: S, batch: &Batch, alpha: &[u8], picture: &[u8], out: 
     let out = out.as_chunks_mut::<3>().0;
     for (i, &x) in xs.iter().enumerate() {
         out[x] = [0, 1, 2].map(|c| person[c][i].to_bits() as u8);
+        sure[x] = alphas[i].to_bits() as u8;
     }
 }

@@ -85,6 +85,8 @@ pub struct Compositor {
     spans: Vec<Span>,
     /// One row of RGB: the person's colours.
     person: Vec<u8>,
+    /// One row: the alpha that the colours agree with.
+    sure: Vec<u8>,
     /// One row of RGB: the background, where it is made row by row.
     behind: Vec<u8>,
 }
@@ -98,6 +100,7 @@ impl Compositor {
             blur: blur::Blur::default(),
             spans: Vec::new(),
             person: Vec::new(),
+            sure: Vec::new(),
             behind: Vec::new(),
         })
     }
@@ -136,6 +139,7 @@ impl Compositor {
         }
         let row = picture.width() as usize * 3;
         self.person.resize(row, 0);
+        self.sure.resize(row / 3, 0);
         self.behind.resize(row, 0);
         let level = self.level;
         dispatch!(level, simd => self.frame(simd, picture, alpha, background, foreground_cleanup, out));
@@ -193,10 +197,10 @@ impl Compositor {
                         if span.kind == Kind::Background {
                             out[rgb].copy_from_slice(behind);
                         } else {
-                            let person = if foreground_cleanup {
-                                &self.person[rgb.clone()]
+                            let (person, alpha) = if foreground_cleanup {
+                                (&self.person[rgb.clone()], &*self.sure)
                             } else {
-                                &picture[rgb.clone()]
+                                (&picture[rgb.clone()], alpha)
                             };
                             blend::over(
                                 simd,
@@ -215,16 +219,21 @@ impl Compositor {
                     for span in &self.spans {
                         let rgb = span.start * 3..span.end * 3;
                         let out = &mut out[span.start * 4..span.end * 4];
-                        let alpha = &alpha[span.start..span.end];
                         match span.kind {
                             // The room's colours are not hidden behind zero alpha: they are gone.
                             Kind::Background => out.fill(0),
-                            Kind::Mixed if foreground_cleanup => {
-                                blend::with_alpha(simd, &self.person[rgb], alpha, out)
-                            }
-                            Kind::Mixed | Kind::Foreground => {
-                                blend::with_alpha(simd, &picture[rgb], alpha, out)
-                            }
+                            Kind::Mixed if foreground_cleanup => blend::with_alpha(
+                                simd,
+                                &self.person[rgb],
+                                &self.sure[span.start..span.end],
+                                out,
+                            ),
+                            Kind::Mixed | Kind::Foreground => blend::with_alpha(
+                                simd,
+                                &picture[rgb],
+                                &alpha[span.start..span.end],
+                                out,
+                            ),
                         }
                     }
                 }
@@ -248,8 +257,15 @@ impl Compositor {
             self.spans.push(span);
         }
         if foreground_cleanup && self.spans.iter().any(|span| span.kind == Kind::Mixed) {
-            self.foreground
-                .row(simd, y, &self.spans, picture, alpha, &mut self.person);
+            self.foreground.row(
+                simd,
+                y,
+                &self.spans,
+                picture,
+                alpha,
+                &mut self.person,
+                &mut self.sure,
+            );
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::frame::Timestamp;
 pub(super) const MAX_GUESTS: usize = 4;
 
 /// Confidence above which a cell counts as a person.
-const PERSON_ABOVE: f32 = 0.5;
+pub(super) const PERSON_ABOVE: f32 = 0.5;
 /// Confidence in a look at everything above which a cell may belong to a person who is too small for it.
 const MAYBE_ABOVE: f32 = 0.25;
 /// Room around the people on each side, as a share of their box's size.
@@ -33,8 +33,14 @@ const SURE: f32 = 0.85;
 const LOOK_EVERY_US: i64 = 400_000;
 /// ..and at least, where something moves outside the box, or nobody is inside.
 const LOOK_AGAIN_US: i64 = 160_000;
+/// .. and where so little moves outside that it is somebody who comes, not the camera.
+const LOOK_AT_ONCE_US: i64 = 80_000;
+/// From this share of the picture on, it is the camera that moves.
+const CAMERA_MOVES: f32 = 0.25;
 /// Looks come after this many frames even if the time stands still.
 const LOOK_EVERY_FRAMES: u16 = 60;
+/// A cell moves if the luma around it changes by so many levels on average.
+pub(super) const MOVES: f32 = 15.3;
 /// Outside the box, this share of the picture must move to ask for a look.
 const MOVING: f32 = 0.002;
 /// People who are no longer seen are waited for so long where they were, in microseconds.
@@ -125,20 +131,26 @@ impl Focus {
             && size.1 - y1 <= strip(size.1)
     }
 
-    /// Whether to look for newcomers now. `alert`: something moves outside the crop, or nobody is inside.
-    pub(super) fn wants_look(&self, time: Timestamp, alert: bool) -> bool {
+    /// Whether to look for newcomers now, where `outside` is the share of the picture that moves outside the crop, and
+    /// whether somebody is inside.
+    pub(super) fn wants_look(&self, time: Timestamp, outside: f32, peopled: bool) -> bool {
         let passed = time.0.saturating_sub(self.looked);
-        let due = if alert { LOOK_AGAIN_US } else { LOOK_EVERY_US };
+        let due = match outside {
+            share if share > CAMERA_MOVES => LOOK_AGAIN_US,
+            share if share > MOVING => LOOK_AT_ONCE_US,
+            _ if !peopled => LOOK_AGAIN_US,
+            _ => LOOK_EVERY_US,
+        };
         // a clock that goes backwards belongs to a stream that began again
         passed < 0 || passed >= due || self.frames_since_look >= LOOK_EVERY_FRAMES
     }
 
-    /// Whether enough cells move (by more than half of full motion) that lie neither in the crop nor near a guest.
-    pub(super) fn moves_outside(&self, grid: Grid, size: (u32, u32), motion: &[f32]) -> bool {
+    /// The share of the picture that moves and lies neither in the crop nor near a guest; 0 where too little moves at all.
+    pub(super) fn moves_outside(&self, grid: Grid, size: (u32, u32), motion: &[f32]) -> f32 {
         let enough = MOVING * grid.len() as f32;
-        let moves = |cells: &[f32]| cells.iter().map(|m| u32::from(*m > 0.5)).sum::<u32>();
+        let moves = |cells: &[f32]| cells.iter().map(|m| u32::from(*m > MOVES)).sum::<u32>();
         if moves(motion) as f32 <= enough {
-            return false;
+            return 0.0;
         }
         let crop = self.crop.in_cells(grid.cell);
         let guests = self
@@ -149,7 +161,7 @@ impl Focus {
             .zip(motion.chunks_exact(grid.width.max(1)))
             .filter(|(_, row)| moves(row) > 0)
         {
-            for (x, _) in (0..).zip(row).filter(|(_, m)| **m > 0.5) {
+            for (x, _) in (0..).zip(row).filter(|(_, m)| **m > MOVES) {
                 let cell = Rect {
                     x0: x,
                     y0: y,
@@ -161,7 +173,7 @@ impl Focus {
                 );
             }
         }
-        moving as f32 > enough
+        moving as f32 / grid.len() as f32
     }
 
     /// Who is there in the raw map; notes where the guests are now and forgets those that are gone.
@@ -334,6 +346,20 @@ impl Focus {
         if !self.crop.contains(&needed) || area(&self.crop) > f64::from(LOOSEST) * area(&wanted) {
             self.crop = wanted;
         }
+    }
+
+    /// A crop that shows more where the people touch the crop's border inside the picture: somebody may be cut there.
+    pub(super) fn wider(&self, grid: Grid, size: (u32, u32), people: Rect) -> Option<Rect> {
+        let least = least_margin(size);
+        let wider = people
+            .in_pixels(grid.cell, size)
+            .with_margin(MARGIN, least, size.0, size.1);
+        let seen = self.crop.in_cells(grid.cell);
+        let cut = (people.x0 <= seen.x0 && self.crop.x0 > 0)
+            || (people.y0 <= seen.y0 && self.crop.y0 > 0)
+            || (people.x1 >= seen.x1 && self.crop.x1 < size.0)
+            || (people.y1 >= seen.y1 && self.crop.y1 < size.1);
+        (cut && wider != self.crop).then_some(wider)
     }
 
     /// The part of the picture that shows the guests, in pixels; none where there are none or the crop shows them.

@@ -53,13 +53,20 @@ pub(super) struct Guide {
 
 impl Guide {
     /// Writes the luma of each cell (BT.601 weights in 1/256, rounded) to `into`.
-    pub(super) fn luma(&self, into: &mut Vec<u8>) {
-        let [r, g, b] = &self.planes;
-        into.clear();
-        into.extend(r.iter().zip(g).zip(b).map(|((&r, &g), &b)| luma(r, g, b)));
+    pub(super) fn luma(&self, level: Level, into: &mut Vec<u8>) {
+        into.resize(self.planes[0].len(), 0);
+        dispatch!(level, s => lumas(s, &self.planes, into));
     }
 }
 
+#[simd]
+fn lumas<S: Simd>(_simd: S, [r, g, b]: &[Vec<u8>; 3], into: &mut [u8]) {
+    for (((luma_, &r), &g), &b) in into.iter_mut().zip(r).zip(g).zip(b) {
+        *luma_ = luma(r, g, b);
+    }
+}
+
+#[inline(always)]
 fn luma(r: u8, g: u8, b: u8) -> u8 {
     ((77 * u32::from(r) + 150 * u32::from(g) + 29 * u32::from(b) + 128) >> 8) as u8
 }

@@ -6,6 +6,7 @@
 //! arXiv 1505.00996).
 //!
 //! Only the blocks of cells that have open cells ([`Settled`]) are computed, from windows around them.
+use super::average::noise_floor;
 use super::blocks::{BLOCK, all, runs, widened};
 use super::grid::{Grid, Guide};
 use super::settled::{OPEN, Settled};
@@ -15,7 +16,7 @@ use fearless_simd_macros::simd;
 use std::ops::Range;
 
 /// The window's radius in a picture 640 pixels long.
-const RADIUS_OF_640: f32 = 12.0;
+pub(super) const RADIUS_OF_640: f32 = 12.0;
 /// The regulariser for colours in 0..=255: 1e-4 for colours in 0..=1.
 const EPSILON: f32 = 1e-4 * 255.0 * 255.0;
 /// The map has 16 bits; with 12 of them all sums of products over a window fit 31 bits.
@@ -25,7 +26,15 @@ const MAP_ONE: f32 = 4095.0;
 /// Levels: this much is cut off at either end of the filtered map, because the filter's answer on flat regions is not quite 0 or 1.
 const LEVEL: f32 = 0.15;
 /// What the range between the levels is stretched to.
-const FULL: f32 = 255.0 / (1.0 - 2.0 * LEVEL);
+const FULL: f32 = 255.0 / (0.85 - LEVEL);
+
+/// The noise of one colour of a pixel, as a multiple of that of its cell's luma times the cell's side.
+const PIXEL_NOISE: f32 = 1.5;
+/// How many times the noise's variance the colours around a cell must vary for half of a pixel's detail to count: across
+/// three cells an edge has six pixels, and all three colours are counted.
+const DETAIL: f32 = 100.0;
+/// Noise that would change alpha by so many levels takes half of a pixel's detail.
+const SHAKE: f32 = 10.0;
 
 /// The quantities whose windows are summed: the map p, the colours, their products with p, and with each other.
 const SUMS: usize = 13;
@@ -70,6 +79,7 @@ impl Coefficients {
         guide: &Guide,
         map: &[u16],
         settled: &Settled,
+        now: Option<(&Guide, &[f32], f32)>,
     ) {
         self.stride = grid.width.next_multiple_of(BLOCK) + 2 * MARGIN;
         self.planes.resize(4 * self.stride * grid.height, 0.0);
@@ -92,6 +102,64 @@ impl Coefficients {
             self.scratch.mirrors.extend(mirrors);
             dispatch!(level, s => regress(s, self, grid, radius, guide, map, settled));
             dispatch!(level, s => average(s, self, grid, radius, settled));
+            if let Some((now, motion, noise)) = now {
+                self.calm(grid, guide, settled, now, motion, noise);
+            }
+        }
+    }
+
+    /// Makes the coefficients those for the colours of `now`, whose noise they keep out of the matte: each cell's average
+    /// colour stands for its colour now, and a pixel's difference from it counts the less, the less the colours differ
+    /// around the cell beyond the noise.
+    fn calm(
+        &mut self,
+        grid: Grid,
+        average: &Guide,
+        settled: &Settled,
+        now: &Guide,
+        motion: &[f32],
+        noise: f32,
+    ) {
+        let level = noise_floor(noise);
+        let stride = self.stride;
+        let n = grid.width;
+        let variance = (PIXEL_NOISE * noise * grid.cell as f32).powi(2);
+        let floor = (DETAIL * variance).max(1.0);
+        for (y, planes) in self.planes.chunks_exact_mut(4 * stride).enumerate() {
+            let rows = y.saturating_sub(1)..(y + 2).min(grid.height);
+            for x in runs(settled.open[y]).flatten().filter(|&x| x < n) {
+                let at = y * n + x;
+                if settled.marks[at] != OPEN {
+                    continue;
+                }
+                let mut contrast = 0.0f32;
+                for plane in &average.planes {
+                    let (mut low, mut high) = (255u8, 0u8);
+                    for row in rows.clone() {
+                        for &v in &plane[row * n + x.saturating_sub(1)..row * n + (x + 2).min(n)] {
+                            (low, high) = (low.min(v), high.max(v));
+                        }
+                    }
+                    contrast += f32::from(high - low).powi(2);
+                }
+                let steep: f32 = (0..3)
+                    .map(|k| planes[k * stride + MARGIN + x].powi(2))
+                    .sum();
+                let shake = steep * variance / (SHAKE * SHAKE);
+                let detail = contrast / (contrast + floor) / (1.0 + shake);
+                let moves = ((motion[at] - level) / (level + 1.0)).clamp(0.0, 1.0);
+                let detail = detail + (1.0 - detail) * moves;
+                let mut offset = 0.0;
+                for (k, (average, now)) in average.planes.iter().zip(&now.planes).enumerate() {
+                    let a = &mut planes[k * stride + MARGIN + x];
+                    offset += *a * (f32::from(average[at]) - detail * f32::from(now[at]));
+                    *a *= detail;
+                }
+                planes[3 * stride + MARGIN + x] += offset;
+            }
+            for plane in planes.chunks_exact_mut(stride) {
+                (plane[MARGIN - 1], plane[MARGIN + n]) = (plane[MARGIN], plane[MARGIN + n - 1]);
+            }
         }
     }
 
@@ -390,11 +458,7 @@ fn average<S: Simd>(
             {
                 let x = MARGIN + cells.start + x;
                 (planes[x], planes[stride + x], planes[2 * stride + x]) = (0.0, 0.0, 0.0);
-                planes[3 * stride + x] = if mark == 0 {
-                    -LEVEL * FULL
-                } else {
-                    (1.0 - LEVEL) * FULL
-                };
+                planes[3 * stride + x] = if mark == 0 { -LEVEL * FULL } else { 255.0 };
             }
         }
         for plane in planes.chunks_exact_mut(stride) {

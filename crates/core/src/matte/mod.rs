@@ -13,8 +13,10 @@
 //! * `refine`: to the picture's size; `guided`: the colour guided filter; `spread`: from cells to pixels;
 //!   `settled`: where colours have no say; `blocks`: parts of a row of cells; `window`: sums over windows.
 //! * `hard`: MediaPipe's category mask.
+mod average;
 mod blobs;
 mod blocks;
+mod evidence;
 mod focus;
 mod grid;
 mod guided;

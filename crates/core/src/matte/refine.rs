@@ -16,7 +16,6 @@ use mattebox_net::{SimdError, SimdLevel};
 #[derive(Debug)]
 pub struct Refiner {
     level: Level,
-    settled: Settled,
     coefficients: Coefficients,
     hard: HardMask,
     scratch: Scratch,
@@ -44,7 +43,6 @@ impl Refiner {
     pub fn new(simd: SimdLevel) -> Result<Self, SimdError> {
         Ok(Refiner {
             level: simd.level()?,
-            settled: Settled::default(),
             coefficients: Coefficients::default(),
             hard: HardMask::default(),
             scratch: Scratch::default(),
@@ -70,12 +68,24 @@ impl Refiner {
             } => self
                 .hard
                 .mask(self.level, confidence, *width, *height, alpha),
-            Map::Soft { grid, guide, map } => {
-                self.settled.find(self.level, *grid, map);
-                self.coefficients
-                    .compute(self.level, *grid, guide, map, &self.settled);
+            Map::Soft {
+                grid,
+                guide,
+                average,
+                noise,
+                motion,
+                map,
+                settled,
+            } => {
+                self.coefficients.compute(
+                    self.level,
+                    *grid,
+                    average,
+                    map,
+                    settled,
+                    Some((guide, motion.as_slice(), *noise)).filter(|_| !motion.is_empty()),
+                );
                 let coefficients = &self.coefficients;
-                let settled = &self.settled;
                 let scratch = &mut self.scratch;
                 scratch.holds = [None; 2];
                 dispatch!(self.level, s => apply(s, picture, *grid, coefficients, settled, scratch, alpha));

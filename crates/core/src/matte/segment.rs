@@ -1,10 +1,14 @@
 //! The ordered half of matting: the network, and what it remembers from frame to frame.
 use super::MatteMode;
+use super::average::{self, Meter, follow, noise_after};
 use super::blobs::Rect;
-use super::focus::MAX_GUESTS;
+use super::evidence::Evidence;
 use super::focus::{Focus, close_up};
+use super::focus::{MAX_GUESTS, MOVES};
 use super::grid::{Grid, Guide, Reducer};
+use super::guided::RADIUS_OF_640;
 use super::resample::{Resampler, Rounding, Taps};
+use super::settled::Settled;
 use super::smooth::{Motion, quantise, smooth};
 use super::state::{MatteState, Seen};
 use crate::frame::Timestamp;
@@ -46,7 +50,13 @@ pub(super) enum Map {
     Soft {
         grid: Grid,
         guide: Guide,
+        /// The same, averaged over time where nothing moves.
+        average: Guide,
+        /// The noise of a cell's luma, in levels.
+        noise: f32,
+        motion: Vec<f32>,
         map: Vec<u16>,
+        settled: Settled,
     },
 }
 
@@ -66,8 +76,10 @@ pub struct Segmenter {
     level: Level,
     reducer: Reducer,
     motion: Motion,
-    /// The luma of each cell.
+    meter: Meter,
+    /// The luma of each cell, and of the colours remembered.
     luma: Vec<u8>,
+    before: Vec<u8>,
     looks: Looks,
     view: View,
     skips_still: bool,
@@ -80,13 +92,15 @@ impl Segmenter {
     /// This processor lacks the instructions of `simd`.
     pub fn new(model: &Arc<Model>, mode: MatteMode, simd: SimdLevel) -> Result<Self, SimdError> {
         let view = View::new(model, simd)?;
-        let (reducer, motion, looks) = Default::default();
+        let (reducer, motion, meter, looks) = Default::default();
         Ok(Segmenter {
             mode,
             level: simd.level()?,
             reducer,
             motion,
+            meter,
             luma: Vec::new(),
+            before: Vec::new(),
             looks,
             view,
             skips_still: false,
@@ -129,50 +143,115 @@ impl Segmenter {
         if self.mode == MatteMode::Hard || picture.is_empty() {
             return self.stateless(picture, coarse);
         }
-        let (mut guide, mut map) = match std::mem::take(&mut coarse.map) {
-            Map::Soft { guide, map, .. } => (guide, map),
-            Map::Hard { .. } => Default::default(),
-        };
+        let (mut guide, mut average, mut map, mut settled, mut motion) =
+            match std::mem::take(&mut coarse.map) {
+                Map::Soft {
+                    guide,
+                    average,
+                    map,
+                    settled,
+                    motion,
+                    ..
+                } => (guide, average, map, settled, motion),
+                Map::Hard { .. } => Default::default(),
+            };
+        let mut noise = 0.0;
         let grid = Grid::of(size.0, size.1);
         self.reducer.reduce(self.level, picture, grid, &mut guide);
-        guide.luma(&mut self.luma);
+        guide.luma(self.level, &mut self.luma);
         if let Some(seen) = state.seen.as_mut().filter(|seen| seen.size == size) {
+            seen.colours.luma(self.level, &mut self.before);
+            let change = self
+                .meter
+                .measure(self.level, grid, &mut self.before, &self.luma);
+            noise = noise_after(seen.noise.map(|v| f32::from(v) / 256.0), change);
             self.motion
-                .measure(self.level, grid, &seen.luma, &self.luma);
+                .measure(self.level, grid, &self.before, &self.luma);
             if self.skips_still && self.motion.is_still() {
                 // the state stays as it is, so that small changes add up until they count
                 map.clone_from(&seen.map);
                 coarse.is_still = true;
-                coarse.map = Map::Soft { grid, guide, map };
+                settled.find(self.level, grid, &map);
+                average.clone_from(&seen.colours);
+                coarse.map = Map::Soft {
+                    grid,
+                    guide,
+                    average,
+                    noise,
+                    map,
+                    settled,
+                    motion: self.motion.cells.clone(),
+                };
                 return;
             }
-            let moving = self.motion.cells.iter().filter(|&&m| m > 0.5).count() as f32;
+            let moving = self.motion.cells.iter().filter(|&&m| m > MOVES).count() as f32;
+            seen.evidence.note(
+                self.level,
+                grid,
+                &self.motion.cells,
+                average::noise_floor(noise),
+                &seen.map,
+                time.0.saturating_sub(seen.time),
+            );
+            seen.time = time.0;
             if moving > CUT * grid.len() as f32 {
-                seen.focus = self.first(picture, grid, time);
+                (seen.focus, seen.evidence) = self.first(picture, grid, time);
             } else {
-                self.next(picture, grid, time, &mut seen.focus);
+                self.next(picture, grid, time, &mut seen.focus, &seen.evidence);
             }
             smooth(
                 self.level,
                 &self.looks.raw,
                 &self.motion.cells,
+                average::noise_floor(noise),
                 &seen.map,
                 &mut map,
             );
             seen.map.copy_from_slice(&map);
-            std::mem::swap(&mut seen.luma, &mut self.luma);
+            settled.find(self.level, grid, &map);
+            average.clone_from(&guide);
+            let reach = 2 * grid.cells_of_640(RADIUS_OF_640);
+            settled.gray_out(grid, reach, &self.luma, &mut average);
+            follow(
+                self.level,
+                &mut seen.colours,
+                &average,
+                &self.motion.cells,
+                change.gain,
+                noise,
+            );
+            average.clone_from(&seen.colours);
+            seen.noise = Some((noise * 256.0) as u16);
+            motion.clone_from(&self.motion.cells);
         } else {
-            let focus = self.first(picture, grid, time);
+            let (focus, evidence) = self.first(picture, grid, time);
             map.clear();
             map.extend(self.looks.raw.iter().map(|&p| quantise(p)));
+            settled.find(self.level, grid, &map);
+            motion.clear();
+            average.clone_from(&guide);
+            let mut colours = guide.clone();
+            let reach = 2 * grid.cells_of_640(RADIUS_OF_640);
+            settled.gray_out(grid, reach, &self.luma, &mut colours);
             state.seen = Some(Seen {
                 size,
                 focus,
                 map: map.clone(),
-                luma: self.luma.clone(),
+                colours,
+                evidence,
+                time: time.0,
+                noise: None,
             });
         }
-        coarse.map = Map::Soft { grid, guide, map };
+        coarse.map = Map::Soft {
+            grid,
+            guide,
+            average,
+            noise,
+            map,
+            settled,
+            motion,
+        };
     }
 
     /// Segments a picture that is not part of a stream.
@@ -203,7 +282,7 @@ impl Segmenter {
     }
 
     /// Two passes: everything, then closely at who is there; one more for each small person apart from them.
-    fn first(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp) -> Focus {
+    fn first(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp) -> (Focus, Evidence) {
         let size = picture.dimensions();
         let mut focus = Focus::whole(size, time);
         self.view
@@ -216,14 +295,23 @@ impl Segmenter {
             self.view
                 .look(picture, grid, focus.crop, &mut self.looks.raw);
         }
-        self.meet(picture, grid, time, &mut focus, MAX_GUESTS);
+        self.meet(picture, grid, time, &mut focus, MAX_GUESTS, None);
+        let evidence = Evidence::first(grid, &self.looks.far, &self.looks.raw);
+        evidence.gate(grid, &mut self.looks.raw);
         let people = focus.people(grid, &self.looks.raw, time);
         focus.follow(grid, size, people.bounds, time);
-        focus
+        (focus, evidence)
     }
 
     /// One pass at the crop, one at the guests where there are any, and now and then one at everything.
-    fn next(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp, focus: &mut Focus) {
+    fn next(
+        &mut self,
+        picture: &RgbImage,
+        grid: Grid,
+        time: Timestamp,
+        focus: &mut Focus,
+        evidence: &Evidence,
+    ) {
         let size = picture.dimensions();
         self.view
             .look(picture, grid, focus.crop, &mut self.looks.raw);
@@ -231,10 +319,20 @@ impl Segmenter {
             self.view.look(picture, grid, crop, &mut self.looks.close);
             take_more(&mut self.looks.raw, &self.looks.close);
         }
+        evidence.gate(grid, &mut self.looks.raw);
         let mut people = focus.people(grid, &self.looks.raw, time);
-        let alert = people.bounds.is_none() || focus.moves_outside(grid, size, &self.motion.cells);
+        if let Some(wider) = people
+            .bounds
+            .and_then(|people| focus.wider(grid, size, people))
+        {
+            self.view.look(picture, grid, wider, &mut self.looks.close);
+            evidence.gate(grid, &mut self.looks.close);
+            take_more(&mut self.looks.raw, &self.looks.close);
+            people = focus.people(grid, &self.looks.raw, time);
+        }
+        let outside = focus.moves_outside(grid, size, &self.motion.cells);
         focus.frames_since_look = focus.frames_since_look.saturating_add(1);
-        if focus.wants_look(time, alert) {
+        if focus.wants_look(time, outside, people.bounds.is_some()) {
             (focus.looked, focus.frames_since_look) = (time.0, 0);
             if focus.sees_everything(size) {
                 self.looks.far.clone_from(&self.looks.raw);
@@ -246,7 +344,8 @@ impl Segmenter {
                     &mut self.looks.far,
                 );
             }
-            self.meet(picture, grid, time, focus, 1);
+            evidence.gate(grid, &mut self.looks.far);
+            self.meet(picture, grid, time, focus, 1, Some(evidence));
             people = focus.people(grid, &self.looks.raw, time);
         }
         focus.follow(grid, size, people.bounds, time);
@@ -261,6 +360,7 @@ impl Segmenter {
         time: Timestamp,
         focus: &mut Focus,
         most: usize,
+        evidence: Option<&Evidence>,
     ) {
         let Looks { raw, far, close } = &mut self.looks;
         let known = focus.people(grid, raw, time).cells(grid);
@@ -286,6 +386,9 @@ impl Segmenter {
                 close_up(grid, picture.dimensions(), bounds),
                 close,
             );
+            if let Some(evidence) = evidence {
+                evidence.gate(grid, close);
+            }
             if focus.welcome(grid, close, bounds, time) {
                 take_more(raw, close);
             }
@@ -395,6 +498,10 @@ impl View {
             &mut self.input,
         );
         self.run();
+        // a smooth step: dark hair, of which the network is little more than half sure, does not dissolve
+        for p in &mut self.confidence {
+            *p = *p * *p * (3.0 - 2.0 * *p);
+        }
 
         raw.clear();
         raw.resize(grid.len(), 0.0);

@@ -3,8 +3,8 @@
 //! The guided filter explains a whole window by colour. Where the room has the person's colours (a dark picture frame beside dark
 //! hair), it smears the person along it, up to twice the window's radius away; and it pricks holes into the person where they have
 //! the room's colours. Only near the map's own edge is there something to decide. Nothing need be computed elsewhere.
-use super::blocks::BLOCK;
-use super::grid::Grid;
+use super::blocks::{BLOCK, all, runs, widened};
+use super::grid::{Grid, Guide};
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 
@@ -17,7 +17,7 @@ const PERSON: u16 = u16::MAX - ROOM;
 pub(super) const OPEN: u8 = 128;
 
 /// Which cells of a map are settled. Two neighbours (also across a corner) that are settled are so as the same.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Settled {
     /// [`OPEN`], or the alpha of a settled cell, `[height][width]` of the grid.
     pub(super) marks: Vec<u8>,
@@ -29,6 +29,22 @@ pub(super) struct Settled {
 }
 
 impl Settled {
+    /// Makes the colours of the cells gray whose colours have no say: those farther than `reach` cells from all open ones.
+    pub(super) fn gray_out(&self, grid: Grid, reach: usize, luma: &[u8], colours: &mut Guide) {
+        let all = all(grid.width);
+        for y in 0..grid.height {
+            let rows = y.saturating_sub(reach)..(y + reach + 1).min(grid.height);
+            let open = self.open[rows].iter().fold(0, |blocks, open| blocks | open);
+            for cells in runs(all & !widened(open, reach)) {
+                let cells =
+                    y * grid.width + cells.start..y * grid.width + cells.end.min(grid.width);
+                for plane in &mut colours.planes {
+                    plane[cells.clone()].copy_from_slice(&luma[cells.clone()]);
+                }
+            }
+        }
+    }
+
     /// Marks the cells of `map`, which is on `grid`.
     pub(super) fn find(&mut self, level: Level, grid: Grid, map: &[u16]) {
         self.marks.resize(grid.len(), OPEN);

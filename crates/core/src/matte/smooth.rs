@@ -7,11 +7,12 @@ use fearless_simd_macros::simd;
 
 /// The radius of the window in which motion is measured, in a picture 640 pixels long.
 const MOTION_RADIUS_OF_640: f32 = 3.5;
-/// The mean change of luma (0..=1) that counts as full motion, less a quarter of it for the camera's noise.
-const MOTION_SCALE: f32 = 0.08;
-const MOTION_NOISE: f32 = 0.25;
+/// A mean change of luma that is noise with any camera, in levels.
+const STILL: f32 = 5.1;
+/// The mean change of luma, beyond the noise, that counts as full motion, in levels.
+const FULL_MOTION: f32 = 25.0;
 /// How much of a new value is taken where nothing moves.
-const SLOWEST: f32 = 0.3;
+const SLOWEST: f32 = 0.2;
 /// A confidence that differs from the smoothed one by more than this is taken faster, by 1 at once.
 const JUMP: f32 = 0.4;
 /// 1.0 of the map.
@@ -20,16 +21,16 @@ pub(super) const MAP_ONE: f32 = 65535.0;
 /// Measures motion; keeps its buffers between frames.
 #[derive(Debug, Default)]
 pub(super) struct Motion {
-    /// How much each cell moves, 0..=1, `[height][width]`.
+    /// By how many levels the luma around each cell changed on average, `[height][width]`.
     pub(super) cells: Vec<f32>,
     columns: Vec<f32>,
     across: Across,
 }
 
 impl Motion {
-    /// Whether nothing changed by more than the camera's noise.
+    /// Whether nothing changed by more than the noise of any camera.
     pub(super) fn is_still(&self) -> bool {
-        self.cells.iter().all(|&m| m == 0.0)
+        self.cells.iter().all(|&m| m <= STILL)
     }
 
     /// Compares two lumas on `grid`.
@@ -63,7 +64,7 @@ fn measure<S: Simd>(
         add_changes(columns, before, now, mirrored(y, grid.height), 1.0);
     }
     let area = (2 * radius + 1) * (2 * radius + 1);
-    let scale = 1.0 / (255.0 * MOTION_SCALE * area as f32);
+    let scale = 1.0 / area as f32;
     for (y, row) in cells.chunks_exact_mut(grid.width).enumerate() {
         add_changes(
             columns,
@@ -73,8 +74,7 @@ fn measure<S: Simd>(
             1.0,
         );
         across.sums(columns, radius, row);
-        row.iter_mut()
-            .for_each(|v| *v = (*v * scale - MOTION_NOISE).clamp(0.0, 1.0));
+        row.iter_mut().for_each(|v| *v *= scale);
         add_changes(
             columns,
             before,
@@ -94,23 +94,33 @@ fn add_changes(columns: &mut [f32], before: &[u8], now: &[u8], y: usize, sign: f
     }
 }
 
-/// Writes the smoothed map: `before` moved towards the `raw` confidence, as fast as `motion` asks. Rounded to 1/65535.
+/// Writes the smoothed map: `before` moved towards the `raw` confidence, as fast as the `motion` beyond the `noise` (in
+/// levels) asks. Rounded to 1/65535.
 pub(super) fn smooth(
     level: Level,
     raw: &[f32],
     motion: &[f32],
+    noise: f32,
     before: &[u16],
     map: &mut Vec<u16>,
 ) {
     map.resize(raw.len(), 0);
-    dispatch!(level, s => blend(s, raw, motion, before, map));
+    dispatch!(level, s => blend(s, raw, motion, noise, before, map));
 }
 
 #[simd]
-fn blend<S: Simd>(_simd: S, raw: &[f32], motion: &[f32], before: &[u16], map: &mut [u16]) {
+fn blend<S: Simd>(
+    _simd: S,
+    raw: &[f32],
+    motion: &[f32],
+    noise: f32,
+    before: &[u16],
+    map: &mut [u16],
+) {
     for (((map, &p), &m), &b) in map.iter_mut().zip(raw).zip(motion).zip(before) {
         let b = f32::from(b) * (1.0 / MAP_ONE);
         let jump = ((p - b).abs() - JUMP) * (1.0 / (1.0 - JUMP));
+        let m = ((m - noise) * (1.0 / FULL_MOTION)).clamp(0.0, 1.0);
         let rate = (SLOWEST + (1.0 - SLOWEST) * m).max(jump);
         *map = quantise(b + rate * (p - b));
     }
@@ -119,7 +129,7 @@ fn blend<S: Simd>(_simd: S, raw: &[f32], motion: &[f32], before: &[u16], map: &m
 /// A confidence as 16 bits, rounded to the nearest.
 #[inline(always)]
 pub(super) fn quantise(p: f32) -> u16 {
-    rounded(p * MAP_ONE)
+    rounded(p * 4095.0) << 4
 }
 
 #[cfg(test)]
@@ -132,7 +142,14 @@ mod tests {
         let level = SimdLevel::best().level().unwrap();
         let before = [quantise(0.5); 3];
         let mut map = Vec::new();
-        smooth(level, &[0.6, 0.6, 1.0], &[0.0, 1.0, 0.0], &before, &mut map);
+        smooth(
+            level,
+            &[0.6, 0.6, 1.0],
+            &[0.0, 40.0, 0.0],
+            2.0,
+            &before,
+            &mut map,
+        );
         let found = map.map_to_unit();
         assert!(
             (found[0] - 0.53).abs() < 1e-4,
@@ -156,7 +173,7 @@ mod tests {
         for level in SimdLevel::available() {
             let mut motion = Motion::default();
             motion.measure(level.level().unwrap(), grid, &before, &now);
-            assert_eq!(motion.cells[15 * grid.width + 15], 1.0, "{level}");
+            assert_eq!(motion.cells[15 * grid.width + 15], 80.0, "{level}");
             assert_eq!(motion.cells[30 * grid.width + 40], 0.0, "{level}");
         }
     }

@@ -1,11 +1,14 @@
 //! What the soft matte remembers of one camera, as one value that can be saved and restored.
 use super::blobs::Rect;
+use super::evidence::Evidence;
 use super::focus::{Focus, Guest, MAX_GUESTS};
-use super::grid::Grid;
+use super::grid::{Grid, Guide};
 use thiserror::Error;
 
 const MAGIC: [u8; 4] = *b"MBMS";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
+/// The version before, which is read too: it knew the luma of each cell, not its colours, and no evidence.
+const VERSION_BEFORE: u16 = 1;
 
 /// The memory of the soft matte between two frames of one camera: where the network looks, and a small smoothed map and
 /// gray picture (at most 480 cells a side). The default has seen nothing yet.
@@ -26,8 +29,14 @@ pub(super) struct Seen {
     pub(super) focus: Focus,
     /// The smoothed confidence of each cell, in 1/65535.
     pub(super) map: Vec<u16>,
-    /// The luma of each cell of the last frame.
-    pub(super) luma: Vec<u8>,
+    /// The colours of each cell, averaged where nothing moves.
+    pub(super) colours: Guide,
+    /// Where a person may be.
+    pub(super) evidence: Evidence,
+    /// When that was, in unix microseconds.
+    pub(super) time: i64,
+    /// The noise of a cell's luma in 1/256 levels; none before the second frame.
+    pub(super) noise: Option<u16>,
 }
 
 /// Why bytes are not a [`MatteState`].
@@ -54,7 +63,8 @@ pub enum StateError {
 
 impl MatteState {
     /// The state as bytes, little-endian: `MBMS`, version, then, where something was seen, picture size, focus, guests,
-    /// map and luma.
+    /// map (the high bytes as differences, the low bytes), colours (red as differences, green and blue less red),
+    /// evidence, time and noise.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend(MAGIC);
@@ -73,8 +83,17 @@ impl MatteState {
             put_rect(&mut bytes, &guest.bounds);
             bytes.extend(guest.seen.to_le_bytes());
         }
-        bytes.extend(seen.map.iter().flat_map(|v| v.to_le_bytes()));
-        bytes.extend(&seen.luma);
+        let [red, ..] = &seen.colours.planes;
+        let high = seen.map.iter().map(|v| (v >> 8) as u8);
+        bytes.extend(differences(high));
+        bytes.extend(seen.map.iter().map(|v| *v as u8));
+        bytes.extend(differences(red.iter().copied()));
+        for plane in &seen.colours.planes[1..] {
+            bytes.extend(plane.iter().zip(red).map(|(v, red)| v.wrapping_sub(*red)));
+        }
+        bytes.extend(&seen.evidence.blocks);
+        bytes.extend(seen.time.to_le_bytes());
+        bytes.extend(seen.noise.unwrap_or(u16::MAX).to_le_bytes());
         bytes
     }
 
@@ -91,12 +110,12 @@ impl MatteState {
             return Err(StateError::NotAState);
         }
         let version = u16::from_le_bytes(reader.take()?);
-        if version != VERSION {
+        if ![VERSION, VERSION_BEFORE].contains(&version) {
             return Err(StateError::Version(version));
         }
         let seen = match reader.take::<1>()? {
             [0] => None,
-            [1] => Some(reader.seen()?),
+            [1] => Some(reader.seen(version)?),
             _ => return Err(StateError::Damaged("the flag is neither 0 nor 1")),
         };
         reader.expect(0)?;
@@ -161,7 +180,7 @@ impl Reader<'_> {
         }
     }
 
-    fn seen(&mut self) -> Result<Seen, StateError> {
+    fn seen(&mut self, version: u16) -> Result<Seen, StateError> {
         let size = (self.u32()?, self.u32()?);
         if size.0 == 0 || size.1 == 0 {
             return Err(StateError::Damaged("the picture is empty"));
@@ -183,27 +202,82 @@ impl Reader<'_> {
                 seen: i64::from_le_bytes(self.take()?),
             });
         }
-        self.expect(grid.len() as u64 * 3)?;
-        let (map, luma) = self.left.split_at(grid.len() * 2);
-        self.left = &[];
-        let map = map
-            .chunks_exact(2)
-            .map(|v| u16::from_le_bytes([v[0], v[1]]))
-            .collect();
+        let cells = grid.len();
+        let blocks = Evidence::len(grid);
+        if version == VERSION_BEFORE {
+            self.expect(cells as u64 * 3)?;
+        } else {
+            self.expect(cells as u64 * 5 + blocks as u64 + 10)?;
+        }
+        let focus = Focus {
+            crop,
+            looked,
+            frames_since_look,
+            peopled,
+            turn,
+            guests,
+        };
+        let (map, rest) = self.left.split_at(cells * 2);
+        if version == VERSION_BEFORE {
+            self.left = &[];
+            let map = map.as_chunks().0.iter().map(|v| u16::from_le_bytes(*v));
+            return Ok(Seen {
+                size,
+                focus,
+                map: map.collect(),
+                colours: Guide {
+                    planes: [rest; 3].map(<[u8]>::to_vec),
+                },
+                evidence: Evidence::everywhere(grid),
+                time: looked,
+                noise: None,
+            });
+        }
+        let (high, low) = map.split_at(cells);
+        let high = sums(high);
+        let map = high.iter().zip(low);
+        let map = map.map(|(&high, &low)| u16::from_le_bytes([low, high]));
+        let (colours, rest) = rest.split_at(cells * 3);
+        let red = sums(&colours[..cells]);
+        let plane = |differences: &[u8]| {
+            let cells = differences.iter().zip(&red);
+            cells.map(|(v, red)| v.wrapping_add(*red)).collect()
+        };
+        let green = plane(&colours[cells..2 * cells]);
+        let blue = plane(&colours[2 * cells..]);
+        let (blocks, rest) = rest.split_at(blocks);
+        self.left = rest;
+        let time = i64::from_le_bytes(self.take()?);
+        let noise = u16::from_le_bytes(self.take()?);
         Ok(Seen {
             size,
-            focus: Focus {
-                crop,
-                looked,
-                frames_since_look,
-                peopled,
-                turn,
-                guests,
+            focus,
+            map: map.collect(),
+            colours: Guide {
+                planes: [red, green, blue],
             },
-            map,
-            luma: luma.to_vec(),
+            evidence: Evidence {
+                blocks: blocks.to_vec(),
+            },
+            time,
+            noise: (noise != u16::MAX).then_some(noise),
         })
     }
+}
+
+/// What each byte adds to the one before it: neighbours are alike, so that these compress well.
+fn differences(values: impl Iterator<Item = u8>) -> impl Iterator<Item = u8> {
+    let mut before = 0;
+    values.map(move |v| v.wrapping_sub(std::mem::replace(&mut before, v)))
+}
+
+/// The bytes whose [`differences`] these are.
+fn sums(differences: &[u8]) -> Vec<u8> {
+    let add = |sum: &mut u8, v: &u8| {
+        *sum = sum.wrapping_add(*v);
+        Some(*sum)
+    };
+    differences.iter().scan(0, add).collect()
 }
 
 #[cfg(test)]
@@ -241,7 +315,14 @@ mod tests {
                 size: (40, 30),
                 focus,
                 map,
-                luma: (0..grid.len()).map(|i| i as u8).collect(),
+                colours: Guide {
+                    planes: [1, 2, 3].map(|k| (0..grid.len()).map(|i| (k * i) as u8).collect()),
+                },
+                evidence: Evidence {
+                    blocks: (0..Evidence::len(grid)).map(|i| i as u8).collect(),
+                },
+                time: 123,
+                noise: Some(300),
             }),
         }
     }
@@ -251,6 +332,23 @@ mod tests {
         for state in [MatteState::default(), state()] {
             assert_eq!(MatteState::from_bytes(&state.to_bytes()), Ok(state));
         }
+    }
+
+    #[test]
+    fn the_version_before_is_read() {
+        let grid = Grid::of(40, 30);
+        let new = state().to_bytes();
+        let end = new.len() - (grid.len() * 5 + Evidence::len(grid) + 10);
+        let mut bytes = new[..end].to_vec();
+        bytes[4] = 1;
+        bytes.extend((0..grid.len()).flat_map(|i| (i as u16).to_le_bytes()));
+        bytes.extend((0..grid.len()).map(|i| i as u8));
+        let seen = MatteState::from_bytes(&bytes).unwrap().seen.unwrap();
+        assert_eq!((seen.map[7], seen.colours.planes[1][7]), (7, 7));
+        assert_eq!(seen.focus, state().seen.unwrap().focus);
+        assert_eq!(seen.noise, None);
+        bytes.push(0);
+        assert!(MatteState::from_bytes(&bytes).is_err());
     }
 
     #[test]
@@ -305,7 +403,7 @@ mod tests {
         #[test]
         fn any_bytes_are_survived(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = MatteState::from_bytes(&bytes);
-            let _ = MatteState::from_bytes(&[b"MBMS\x01\x00\x01", &bytes[..]].concat());
+            let _ = MatteState::from_bytes(&[b"MBMS\x02\x00\x01", &bytes[..]].concat());
         }
     }
 }

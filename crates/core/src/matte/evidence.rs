@@ -1,0 +1,165 @@
+//! Where a person may be: where something moved, or where the close and the whole look agreed at the beginning.
+//!
+//! A network that looks closely at a chair may see a person in it. Such a phantom appears without any motion, which a person
+//! cannot do. So each block of cells remembers whether there was motion since it was empty; elsewhere the network is not
+//! believed. Where the camera itself moves, everything moves, and everything is believed.
+use super::blobs::Blobs;
+use super::blocks::BLOCK;
+use super::focus::PERSON_ABOVE;
+use super::grid::Grid;
+use fearless_simd::{Level, Simd, dispatch};
+use fearless_simd_macros::simd;
+
+/// The luma around a cell has moved if it changed by so many levels more than the noise.
+const MOVED: f32 = 1.5;
+/// A block below this confidence is empty.
+const OCCUPIED: f32 = 0.3;
+/// An empty block forgets motion after this time, in microseconds.
+const FORGET_US: i64 = 1_000_000;
+/// What both looks show of a blob agrees if they have this much in common (intersection over union).
+const AGREE: f32 = 0.6;
+/// Of a blob on which the looks disagree, cells of this confidence in the whole look are believed.
+const MAYBE: f32 = 0.25;
+/// What a block is believed fully with.
+const FULL: u8 = u8::MAX;
+
+/// .. and where both looks agreed but nothing moved: who is gone without motion was a phantom.
+const AGREED: u8 = 30;
+
+/// How far each block of cells is believed: 0 not at all; [`FULL`] where something moved; less the longer it is empty since.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Evidence {
+    pub(super) blocks: Vec<u8>,
+}
+
+/// Blocks across and down.
+fn size(grid: Grid) -> (usize, usize) {
+    (grid.width.div_ceil(BLOCK), grid.height.div_ceil(BLOCK))
+}
+
+impl Evidence {
+    /// How many blocks a grid has.
+    pub(super) fn len(grid: Grid) -> usize {
+        let (across, down) = size(grid);
+        across * down
+    }
+
+    /// Belief in everything.
+    pub(super) fn everywhere(grid: Grid) -> Evidence {
+        Evidence {
+            blocks: vec![FULL; Evidence::len(grid)],
+        }
+    }
+
+    /// After a first look at everything, `far`, and one at the people, `close`: what they agree on.
+    pub(super) fn first(grid: Grid, far: &[f32], close: &[f32]) -> Evidence {
+        let mut evidence = Evidence {
+            blocks: vec![0; Evidence::len(grid)],
+        };
+        let found = Blobs::find(close, grid.width, |p| p > PERSON_ABOVE);
+        for (i, blob) in found.blobs.iter().enumerate() {
+            let mut both = 0;
+            for (y, x0, x1) in found.stretches(i) {
+                let far = &far[y * grid.width + x0..y * grid.width + x1];
+                both += far.iter().filter(|&&p| p > PERSON_ABOVE).count();
+            }
+            let mut far_alone = 0;
+            for y in blob.bounds.y0 as usize..blob.bounds.y1 as usize {
+                let row = y * grid.width;
+                let cells = row + blob.bounds.x0 as usize..row + blob.bounds.x1 as usize;
+                let cells = far[cells.clone()].iter().zip(&close[cells]);
+                far_alone += cells
+                    .filter(|&(&far, &close)| far > PERSON_ABOVE && close <= PERSON_ABOVE)
+                    .count();
+            }
+            let agree = both as f32 >= AGREE * (blob.area + far_alone) as f32;
+            for (y, x0, x1) in found.stretches(i) {
+                for x in x0..x1 {
+                    if agree || far[y * grid.width + x] > MAYBE {
+                        evidence.blocks[y / BLOCK * size(grid).0 + x / BLOCK] = AGREED;
+                    }
+                }
+            }
+        }
+        evidence
+    }
+
+    /// Notes where the luma changed (`motion`, in levels) by more than `noise`, and which blocks of `map` are empty.
+    pub(super) fn note(
+        &mut self,
+        level: Level,
+        grid: Grid,
+        motion: &[f32],
+        noise: f32,
+        map: &[u16],
+        passed_us: i64,
+    ) {
+        let occupied = (OCCUPIED * 65535.0) as u16;
+        let passed = passed_us.clamp(0, FORGET_US);
+        let less = (passed * i64::from(FULL) / FORGET_US).max(1) as u8;
+        let (across, down) = size(grid);
+        let mut most = vec![0.0; grid.width];
+        let mut highest = vec![0; grid.width];
+        for y in 0..down {
+            let rows = y * BLOCK * grid.width..((y + 1) * BLOCK).min(grid.height) * grid.width;
+            dispatch!(level, s => columns(s, &motion[rows.clone()], &map[rows], &mut most, &mut highest));
+            let blocks = &mut self.blocks[y * across..(y + 1) * across];
+            let columns = most.chunks(BLOCK).zip(highest.chunks(BLOCK));
+            for (block, (most, highest)) in blocks.iter_mut().zip(columns) {
+                if most.iter().any(|&m| m > noise + MOVED) {
+                    *block = FULL;
+                } else if highest.iter().all(|&p| p < occupied) {
+                    *block = block.saturating_sub(less);
+                }
+            }
+        }
+    }
+
+    /// Takes from `confidence` what is not believed. Blocks beside one that is believed are so too, softly.
+    pub(super) fn gate(&self, grid: Grid, confidence: &mut [f32]) {
+        let (across, down) = size(grid);
+        if self.blocks.iter().all(|&block| block > 0) {
+            return;
+        }
+        let near = |x: usize, y: usize, reach: usize| {
+            (y.saturating_sub(reach)..(y + reach + 1).min(down)).any(|y| {
+                let row = &self.blocks[y * across..(y + 1) * across];
+                row[x.saturating_sub(reach)..(x + reach + 1).min(across)]
+                    .iter()
+                    .any(|&block| block > 0)
+            })
+        };
+        for y in 0..down {
+            for x in 0..across {
+                if near(x, y, 1) {
+                    continue;
+                }
+                let share = if near(x, y, 2) { 0.5 } else { 0.0 };
+                let columns = x * BLOCK..((x + 1) * BLOCK).min(grid.width);
+                for line in y * BLOCK..((y + 1) * BLOCK).min(grid.height) {
+                    for p in &mut confidence
+                        [line * grid.width + columns.start..line * grid.width + columns.end]
+                    {
+                        *p *= share;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The largest motion and confidence of each column of some rows.
+#[simd]
+fn columns<S: Simd>(_simd: S, motion: &[f32], map: &[u16], most: &mut [f32], highest: &mut [u16]) {
+    most.fill(0.0);
+    highest.fill(0);
+    let rows = motion.chunks_exact(most.len());
+    for (motion, map) in rows.zip(map.chunks_exact(highest.len())) {
+        for (most, &m) in most.iter_mut().zip(motion) {
+            *most = most.max(m);
+        }
+        for (highest, &p) in highest.iter_mut().zip(map) {
+            *highest = (*highest).max(p);
+        }
+    }
+}
