@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the empty rooms of the test material, as PNG plates of 1280x720.
+"""Makes the empty rooms of the test material, as PNG plates of 1280x720 (960x540 where modelled).
 
     python bench/people/rooms.py MPFB2 OUT [--room NAME] [--portrait FRAME.png]
 
@@ -19,6 +19,7 @@ import numpy as np
 import studio
 
 SIZE = (1280, 720)
+MODELLED = (960, 540)
 
 
 def finish(made):
@@ -339,7 +340,7 @@ VIEWS = {
 
 def model(name, folder, path, picture):
     rng = np.random.default_rng(sorted(ROOMS).index(name) + 1)
-    scene = studio.new_scene(SIZE, 8)
+    scene = studio.new_scene(MODELLED, 8)
     ROOMS[name](rng, folder, picture)
     dim = 0.3 if name == "dark" else 1.0
     studio.lamp((0.3, -1.5, 2.7), (0, 3, 1.2), 2.0, 130 * dim, (1, 0.95, 0.88))
