@@ -13,6 +13,7 @@ before stays in MATERIAL/quality.json and is measured again when the scene or th
 
 import argparse
 import fnmatch
+import functools
 import hashlib
 import json
 import os
@@ -86,8 +87,26 @@ class Mattebox:
         return folder / "alpha/scene", 1e3 * seconds / scene["frames"]
 
 
+@functools.lru_cache(maxsize=1)
+def confidences(path, size):
+    """ImageSegmenter's confidence of every frame, which it samples up bilinearly; CPU seconds."""
+    import hard_vs_mediapipe
+    import mediapipe
+
+    segmenter = hard_vs_mediapipe.segmenter(confidence=True)
+    masks, spent = [], 0.0
+    for picture in hard_vs_mediapipe.frames(path, *size):
+        start = time.process_time()
+        image = mediapipe.Image(
+            image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(picture)
+        )
+        masks.append(segmenter.segment(image).confidence_masks[0].numpy_view().copy())
+        spent += time.process_time() - start
+    return masks, spent
+
+
 class MediaPipe:
-    """ImageSegmenter's confidence, which it samples up bilinearly; averaged over time if asked."""
+    """ImageSegmenter's soft mask; averaged over time if asked."""
 
     def __init__(self, name, rate=1.0):
         import mediapipe
@@ -95,36 +114,15 @@ class MediaPipe:
         self.name, self.rate, self.version = name, rate, mediapipe.__version__
 
     def mattes(self, scene, folder):
-        import hard_vs_mediapipe
-        import mediapipe
-
-        segmenter = hard_vs_mediapipe.segmenter(confidence=True)
         size = scene["width"], scene["height"]
-        kept, spent, mattes = None, 0.0, []
-        for picture in hard_vs_mediapipe.frames(scene["path"], *size):
-            start = time.process_time()
-            image = mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(picture))
-            mask = segmenter.segment(image).confidence_masks[0].numpy_view()
-            kept = mask if kept is None else kept + self.rate * (mask - kept)
+        masks, spent = confidences(scene["path"], size)
+        kept, mattes = masks[0], []
+        for mask in masks:
+            kept = kept + self.rate * (mask - kept)
             mattes.append((255 * kept + 0.5).astype(np.uint8))
-            spent += time.process_time() - start
         path = folder / "alpha.mkv"
-        encode = [
-            "ffmpeg",
-            "-v",
-            "error",
-            "-f",
-            "rawvideo",
-            "-pix_fmt",
-            "gray",
-            "-s",
-            "%dx%d" % size,
-            "-i",
-            "-",
-            "-c:v",
-            "ffv1",
-            path,
-        ]
+        encode = ["ffmpeg", "-v", "error", "-f", "rawvideo", "-pix_fmt", "gray"]
+        encode += ["-s", "%dx%d" % size, "-i", "-", "-c:v", "ffv1", path]
         subprocess.run(encode, input=b"".join(matte.tobytes() for matte in mattes), check=True)
         return path, 1e3 * spent / len(mattes)
 

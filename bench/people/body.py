@@ -12,8 +12,8 @@ import os
 import bpy
 import numpy as np
 from mathutils import Vector
-from mathutils.bvhtree import BVHTree
 
+import hair
 import studio
 
 BODY_VERTICES = 13380
@@ -47,7 +47,7 @@ class Body:
         self.strands = []
         self.rigid = []
         self.dress()
-        self.grow_hair()
+        hair.grow(self)
         if person.glasses:
             self.add_glasses()
         if person.holds:
@@ -347,118 +347,6 @@ class Body:
         self.add_part(teeth, studio.material((0.75, 0.7, 0.6), 0.3), 1)
 
     # Hair, glasses, things in the hand: rigid with a bone
-
-    def hair_material(self):
-        color = np.array(self.person.hair_color)
-        made = bpy.data.materials.new("hair")
-        made.use_nodes = True
-        tree = made.node_tree
-        shader = tree.nodes["Principled BSDF"]
-        shader.inputs["Roughness"].default_value = 0.5
-        shader.inputs["Specular IOR Level"].default_value = 0.35
-        info = tree.nodes.new("ShaderNodeHairInfo")
-        ramp = tree.nodes.new("ShaderNodeValToRGB")
-        ramp.color_ramp.elements[0].color = (*(color * 0.5), 1)
-        ramp.color_ramp.elements[1].color = (*(color * 1.6), 1)
-        tree.links.new(info.outputs["Random"], ramp.inputs["Fac"])
-        tree.links.new(ramp.outputs["Color"], shader.inputs["Base Color"])
-        return made
-
-    def roots(self, count):
-        triangles = []
-        for n in np.where(self.groups == "body")[0]:
-            face = self.faces[n]
-            if self.hairy[face].all():
-                triangles += [(face[0], face[k], face[k + 1]) for k in range(1, len(face) - 1)]
-        first, second, third = (self.points[at] for at in np.array(triangles).T)
-        cross = np.cross(second - first, third - first)
-        area = np.linalg.norm(cross, axis=1)
-        pick = self.rng.choice(len(area), count, p=area / area.sum())
-        u, v = self.rng.random((2, count, 1))
-        over = u + v > 1
-        u, v = np.where(over, 1 - u, u), np.where(over, 1 - v, v)
-        at = first[pick] + u * (second - first)[pick] + v * (third - first)[pick]
-        return at, cross[pick] / area[pick, None]
-
-    def grow_hair(self):
-        style = self.person.hair
-        made = self.hair_material()
-        if style != "none":
-            count, segments, lift, gravity, loose = {
-                "short": (20000, 6, 0.30, 0.22, 0.10),
-                "long": (18000, 10, 0.30, 0.42, 0.09),
-                "curly": (16000, 9, 0.9, 0.03, 0.16),
-            }[style]
-            at, normal = self.roots(count)
-            side = np.sign(at[:, 0] - 0.25) * 0.7 * np.clip(1.2 - np.abs(at[:, 0]), 0.2, 1)
-            comb = np.stack([side, np.full(count, -0.15), np.where(at[:, 2] > 0.2, -0.15, -0.5)], 1)
-            comb -= (comb * normal).sum(1, keepdims=True) * normal
-            way = lift * normal + comb + loose * self.rng.normal(size=at.shape)
-            if style == "curly":
-                way = normal + 0.25 * self.rng.normal(size=at.shape)
-            way /= np.linalg.norm(way, axis=1, keepdims=True)
-            high = (at[:, 1] - self.eye_y) / (self.top - self.eye_y)
-            lengths = {
-                "short": [0.08, 0.16, 0.38, 0.5],
-                "long": [1.2, 2.0, 2.8, 3.2],
-                "curly": [0.35, 0.6, 0.8, 0.85],
-            }[style]
-            length = np.interp(high, [-0.7, 0, 0.5, 1], lengths)
-            step = length[:, None] * self.rng.uniform(0.75, 1.1, (count, 1)) / segments
-            skull = np.array([0, self.eye_y + 0.15, (self.front + self.back) / 2 - 0.1])
-            phase = self.rng.uniform(0, 2 * math.pi, (count, 1))
-            strand = [at]
-            for n in range(segments):
-                way = way + gravity * np.array([0, -1, 0])
-                way += loose * 0.35 * self.rng.normal(size=way.shape)
-                way /= np.linalg.norm(way, axis=1, keepdims=True)
-                curl = 0
-                if style == "curly":
-                    twist = phase + n * 2.1
-                    curl = 0.9 * np.concatenate(
-                        [np.cos(twist), np.sin(twist), np.cos(twist + 1)], 1
-                    )
-                point = strand[-1] + (way + curl) * step
-                # Strands stay outside of the skull.
-                out = (point - skull) / np.array([0.80, 1.02, 0.98])
-                far = np.linalg.norm(out, axis=1, keepdims=True)
-                inside = (far < 1.0) & (point[:, 1:2] > self.eye_y - 0.3)
-                point = np.where(inside, skull + (point - skull) / np.maximum(far, 1e-6), point)
-                if style == "long":
-                    # Nor do they fall over the face or into the neck.
-                    low = point[:, 1] < self.eye_y + 0.35
-                    ahead = low & (point[:, 2] > 0.2) & (np.abs(point[:, 0]) < 0.72)
-                    point[ahead, 0] = np.sign(point[ahead, 0] + 1e-9) * 0.72
-                strand.append(point)
-            self.add_strands(np.stack(strand, 1), 0.0003, made)
-        self.add_strands(self.brows(), 0.00012, made)
-
-    def brows(self):
-        tree = BVHTree.FromPolygons(
-            [tuple(point) for point in self.points[:BODY_VERTICES]],
-            [face for n, face in enumerate(self.faces) if self.groups[n] == "body"],
-        )
-        eye = abs(self.heads["eye.L"][0])
-        strands = []
-        for side in (-1, 1):
-            for _ in range(420):
-                u = self.rng.random()
-                x = eye - 0.20 + 0.46 * u
-                y = self.eye_y + 0.205 + 0.07 * math.sin(math.pi * min(u * 1.15, 1)) - 0.05 * u
-                y += self.rng.normal() * 0.020 * (1.1 - u)
-                hit, normal, _, _ = tree.ray_cast(
-                    Vector((side * x, y, self.front + 2)), Vector((0, 0, -1))
-                )
-                if hit is None:
-                    continue
-                way = np.array([side, 0.45 * (1 - 1.6 * u), -0.25]) + 0.12 * self.rng.normal(size=3)
-                way /= np.linalg.norm(way)
-                normal = np.array(normal)
-                root = np.array(hit) + normal * 0.006
-                strands.append(
-                    [root, root + (way + 0.12 * normal) * 0.05, root + (way + 0.05 * normal) * 0.1]
-                )
-        return np.array(strands)
 
     def add_strands(self, strands, radius, made):
         count, points = strands.shape[:2]
