@@ -386,7 +386,7 @@ def scenes(half, rooms):
         "two_low",
         "two",
         room(3, zoom=1.2),
-        [portrait(second, 0.55, 500, start=9), portrait(first, 0.9, 220)],
+        [portrait(first, 0.55, 500, start=9), portrait(second, x=220)],
         noise=1.5,
     )
     for count, scale in ((5, 0.68), (7, 0.5)):
@@ -414,7 +414,7 @@ def scenes(half, rooms):
         "x264_crf35_two",
         "compressed",
         room(3),
-        [portrait(second, 0.6, 490), portrait(first, 0.9, 220)],
+        [portrait(first, 0.6, 490), portrait(second, x=220)],
         noise=2,
         crf=35,
     )
@@ -422,7 +422,7 @@ def scenes(half, rooms):
         view = fixed(rooms, name, zoom=1.15)
         x = (190, 440, 250)[k]
         yield Scene(
-            f"beside_{name}", "beside", view, [portrait(own["people"][k % 2], 0.9, x)], noise=1.5
+            f"beside_{name}", "beside", view, [portrait(own["people"][k % 2], x=x)], noise=1.5
         )
     dark, name = own["frame"]
     yield Scene(
