@@ -64,10 +64,14 @@ def expected(predicted, truth):
             "grad": ((gradient(p) - gradient(t)) ** 2).sum() / 1e3,
             "conn": np.abs(phi(p8, l) - phi(t8, l)).sum() / 1e3,
             "dtssd": None,
+            "static": None,
         }
         if i:
             change = (p - predicted[i - 1] / 255) - (t - truth[i - 1] / 255)
             row["dtssd"] = 100 * math.sqrt((change**2).mean())
+            still = np.abs(t8 - truth[i - 1].astype(int)) <= 1
+            if still.any():
+                row["static"] = 100 * math.sqrt(((p - predicted[i - 1] / 255)[still] ** 2).mean())
         rows.append(row)
     return rows
 
@@ -88,7 +92,7 @@ def measured(mattebox, predicted, truth):
             for i, frame in enumerate(frames):
                 write_png(folder / name / f"frame_{i:06d}.png", frame)
         rows = folder / "rows.json"
-        command = [mattebox, "eval", folder / "predicted", folder / "truth", "--per-frame", rows]
+        command = [mattebox, "eval", folder / "predicted", folder / "truth", "--static", "--per-frame", rows]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return json.loads(rows.read_text())
 

@@ -29,8 +29,14 @@ fn the_true_alpha_is_perfect_and_comes_as_table_json_and_csv() {
         (csv.lines().count(), csv.lines().nth(2)),
         (76, Some("1,,1,0,0,0,0,0"))
     );
-    let done = b.run(&["eval", &truth, &truth, "--json", "--per-frame", "rows.json"]);
+    let rows = ["--json", "--static", "--per-frame", "rows.json"];
+    let done = b.run(&[&["eval", &truth, &truth][..], &rows].concat());
     let json: serde_json::Value = serde_json::from_slice(&done.stdout).expect("JSON");
+    let flicker = json["mean"]["static"].as_f64().expect("a figure");
+    assert!(
+        flicker < 0.4,
+        "the last bit of the truth at most: {flicker}"
+    );
     assert_eq!(
         (
             &json["frames"],

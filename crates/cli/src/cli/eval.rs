@@ -19,7 +19,7 @@ use std::{
 /// How often progress is told where there is no terminal to draw on.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
-/// Measure a matte against the true one: IoU, MAD, MSE, Grad, Conn and dtSSD.
+/// Measure a matte against the true one: IoU, MAD, MSE, Grad, Conn, dtSSD and, if asked for, Static.
 ///
 /// Both may be a video, a folder of pictures (paired in the order of their names) or a single picture. A picture or video with an
 /// alpha channel gives that channel, another its gray value. Both must have the same size and the same number of frames.
@@ -37,7 +37,11 @@ pub(super) struct EvalArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     worst: usize,
 
-    /// What the worst frames are chosen by: iou, mad, mse, grad, conn or dtssd
+    /// Also measure Static: flicker where the true alpha stands still
+    #[arg(long = "static")]
+    with_static: bool,
+
+    /// What the worst frames are chosen by: iou, mad, mse, grad, conn, dtssd or static
     #[arg(
         long,
         value_name = "METRIC",
@@ -73,10 +77,11 @@ pub(super) fn run(args: &EvalArgs) -> Result<()> {
         check_output(args, path)?;
     }
     let mut progress = Reporter::new();
-    let report = eval::evaluate(&args.predicted, &args.truth, &args.ffmpeg, &mut |at| {
+    let mut report = eval::evaluate(&args.predicted, &args.truth, &args.ffmpeg, &mut |at| {
         progress.show(at)
     })?;
     progress.bar.finish_and_clear();
+    report.with_static = args.with_static || args.by == Metric::Static;
     if let Some(PerFrame { path, layout }) = &args.per_frame {
         let text = match layout {
             Layout::Csv => report.frames_to_csv(),

@@ -199,6 +199,7 @@ pub fn evaluate(
         predicted: predicted.to_owned(),
         truth: truth.to_owned(),
         frames,
+        with_static: false,
     })
 }
 

@@ -31,6 +31,8 @@ pub struct Report {
     pub truth: PathBuf,
     /// Every frame in order; at least one.
     pub frames: Vec<MeasuredFrame>,
+    /// Whether to tell [`Metric::Static`] too.
+    pub with_static: bool,
 }
 
 impl Report {
@@ -41,6 +43,14 @@ impl Report {
             .iter()
             .for_each(|frame| summary.add(&frame.quality));
         summary.mean()
+    }
+
+    /// The figures that are told, in their order.
+    fn metrics(&self) -> impl Iterator<Item = Metric> + Clone {
+        let with_static = self.with_static;
+        Metric::ALL
+            .into_iter()
+            .filter(move |&metric| with_static || metric != Metric::Static)
     }
 
     /// Width and height of the frames in pixels; none if they differ, or there is no frame.
@@ -63,18 +73,15 @@ impl Report {
     pub fn to_table(&self, metric: Metric, count: usize) -> String {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        let head = Metric::ALL.map(|metric| metric.to_string());
+        let head = self.metrics().map(|metric| metric.to_string());
         table.set_header(std::iter::once(String::new()).chain(head));
-        table.add_row(cells("mean".to_owned(), self.mean().as_ref()));
+        table.add_row(self.cells("mean".to_owned(), self.mean().as_ref()));
         for frame in self.worst(metric, count) {
             let name = frame
                 .name
                 .as_ref()
                 .map_or(String::new(), |name| format!(" {name}"));
-            table.add_row(cells(
-                format!("frame {}{name}", frame.frame),
-                Some(&frame.quality),
-            ));
+            table.add_row(self.cells(format!("frame {}{name}", frame.frame), Some(&frame.quality)));
         }
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -97,7 +104,14 @@ impl Report {
             self.truth.display(),
             table.trim_fmt()
         );
-        text + "IoU: higher is better. MAD, MSE x 1e3; Grad, Conn / 1e3, sums over a frame; dtSSD x 1e2: lower is better.\n"
+        let change = if self.with_static {
+            "dtSSD, Static"
+        } else {
+            "dtSSD"
+        };
+        text + &format!(
+            "IoU: higher is better. MAD, MSE x 1e3; Grad, Conn / 1e3, sums over a frame; {change} x 1e2: lower is better.\n"
+        )
     }
 
     /// The mean and the `count` worst frames by `metric` as one JSON object.
@@ -108,20 +122,24 @@ impl Report {
             "frames": self.frames.len(),
             "width": self.size().map(|size| size.0),
             "height": self.size().map(|size| size.1),
-            "mean": self.mean().map(|mean| Value::Object(figures(&mean))),
+            "mean": self.mean().map(|mean| Value::Object(self.figures(&mean))),
             "worst_by": metric.name(),
-            "worst": self.worst(metric, count).into_iter().map(frame_to_json).collect::<Vec<_>>(),
+            "worst": self.worst(metric, count).into_iter().map(|frame| self.frame_to_json(frame)).collect::<Vec<_>>(),
         })
     }
 
     /// Every frame as a JSON array of objects.
     pub fn frames_to_json(&self) -> Value {
-        self.frames.iter().map(frame_to_json).collect()
+        self.frames
+            .iter()
+            .map(|frame| self.frame_to_json(frame))
+            .collect()
     }
 
     /// Every frame as CSV (RFC 4180) with a header; an empty cell stands for none.
     pub fn frames_to_csv(&self) -> String {
-        let mut csv = format!("frame,name,{}\r\n", Metric::ALL.map(Metric::name).join(","));
+        let names: Vec<_> = self.metrics().map(Metric::name).collect();
+        let mut csv = format!("frame,name,{}\r\n", names.join(","));
         for MeasuredFrame {
             frame,
             name,
@@ -132,44 +150,44 @@ impl Report {
             let name = name.as_ref().map_or(String::new(), |name| {
                 format!("\"{}\"", name.replace('"', "\"\""))
             });
-            let figures = Metric::ALL.map(|metric| {
+            let value = |metric: Metric| {
                 metric
                     .of(quality)
                     .map_or(String::new(), |value| value.to_string())
-            });
+            };
+            let figures: Vec<_> = self.metrics().map(value).collect();
             // Writing to a String cannot fail.
             let _ = write!(csv, "{frame},{name},{}\r\n", figures.join(","));
         }
         csv
     }
-}
 
-/// A row of the table: four decimals for IoU, two for the errors.
-fn cells(title: String, quality: Option<&FrameQuality>) -> Vec<String> {
-    let figure = |metric: Metric| match quality.and_then(|quality| metric.of(quality)) {
-        Some(value) if metric == Metric::Iou => format!("{value:.4}"),
-        Some(value) => format!("{value:.2}"),
-        None => "-".to_owned(),
-    };
-    std::iter::once(title)
-        .chain(Metric::ALL.map(figure))
-        .collect()
-}
+    /// A row of the table: four decimals for IoU, two for the errors.
+    fn cells(&self, title: String, quality: Option<&FrameQuality>) -> Vec<String> {
+        let figure = |metric: Metric| match quality.and_then(|quality| metric.of(quality)) {
+            Some(value) if metric == Metric::Iou => format!("{value:.4}"),
+            Some(value) => format!("{value:.2}"),
+            None => "-".to_owned(),
+        };
+        std::iter::once(title)
+            .chain(self.metrics().map(figure))
+            .collect()
+    }
 
-/// A metric's name and value each; none is `null`.
-fn figures(quality: &FrameQuality) -> Map<String, Value> {
-    Metric::ALL
-        .into_iter()
-        .map(|metric| (metric.name().to_owned(), json!(metric.of(quality))))
-        .collect()
-}
+    /// A metric's name and value each; none is `null`.
+    fn figures(&self, quality: &FrameQuality) -> Map<String, Value> {
+        self.metrics()
+            .map(|metric| (metric.name().to_owned(), json!(metric.of(quality))))
+            .collect()
+    }
 
-fn frame_to_json(frame: &MeasuredFrame) -> Value {
-    let mut object = Map::new();
-    object.insert("frame".to_owned(), json!(frame.frame));
-    object.insert("name".to_owned(), json!(frame.name));
-    object.extend(figures(&frame.quality));
-    Value::Object(object)
+    fn frame_to_json(&self, frame: &MeasuredFrame) -> Value {
+        let mut object = Map::new();
+        object.insert("frame".to_owned(), json!(frame.frame));
+        object.insert("name".to_owned(), json!(frame.name));
+        object.extend(self.figures(&frame.quality));
+        Value::Object(object)
+    }
 }
 
 #[cfg(test)]
@@ -189,9 +207,11 @@ mod tests {
                 grad: 2.5,
                 conn: 1.0,
                 dtssd,
+                flicker: dtssd.map(|value| value / 4.0),
             },
         };
         Report {
+            with_static: false,
             predicted: "output/cam01".into(),
             truth: "alpha.mkv".into(),
             frames: vec![
@@ -213,6 +233,27 @@ mod tests {
 IoU: higher is better. MAD, MSE x 1e3; Grad, Conn / 1e3, sums over a frame; dtSSD x 1e2: lower is better.
 ";
         assert_eq!(report().to_table(Metric::Iou, 1), expected);
+    }
+
+    #[test]
+    fn static_is_told_where_it_is_asked_for() {
+        let asked = Report {
+            with_static: true,
+            ..report()
+        };
+        let table = asked.to_table(Metric::Static, 1);
+        let mut lines = table.lines().skip(2);
+        assert!(lines.next().unwrap().ends_with("dtSSD  Static"), "{table}");
+        assert!(lines.next().unwrap().ends_with("5.00    1.25"), "{table}");
+        assert!(lines.next().unwrap().starts_with(" frame 1 "), "{table}");
+        assert_eq!(asked.to_json(Metric::Mad, 0)["mean"]["static"], 1.25);
+        assert_eq!(asked.frames_to_json()[0]["static"], Value::Null);
+        assert!(
+            asked
+                .frames_to_csv()
+                .starts_with("frame,name,iou,mad,mse,grad,conn,dtssd,static\r\n")
+        );
+        assert_eq!(report().to_json(Metric::Mad, 0)["mean"].get("static"), None);
     }
 
     #[test]

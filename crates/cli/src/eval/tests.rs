@@ -60,6 +60,7 @@ fn assert_perfect(report: &Report, frames: usize) {
         grad: 0.0,
         conn: 0.0,
         dtssd: Some(0.0),
+        flicker: Some(0.0),
     };
     assert_eq!(
         (report.frames.len(), report.mean()),

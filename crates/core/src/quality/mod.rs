@@ -1,6 +1,6 @@
 //! How good a matte is: predicted against true alpha.
 //!
-//! Six figures of the matting literature, under the normalisation of the evaluations published with BackgroundMattingV2 and
+//! Six figures of the matting literature and one of ours, under the normalisation of the evaluations published with BackgroundMattingV2 and
 //! Robust Video Matting, so that figures can be laid beside theirs. Alpha is 8 bits, 0..=255 stands for 0..=1, and all
 //! sums but those of `Grad` are sums of integers, so they are exact and the same on every machine.
 //!
@@ -9,7 +9,7 @@
 //! * [`pixel`]: `IoU`, `MAD` and `MSE`, pixel by pixel.
 //! * [`gradient`]: `Grad`, how sharp the edges are.
 //! * [`connectivity`]: `Conn`, what has come loose from the person.
-//! * [`temporal`]: `dtSSD`, flicker.
+//! * [`temporal`]: `dtSSD` and `Static`, flicker.
 //! * [`live`]: what can be told without the true alpha.
 //! * [`summary`]: the mean and the worst of many frames.
 //!
@@ -124,6 +124,9 @@ pub struct FrameQuality {
     pub conn: f64,
     /// Error of the change since the frame before x 1e2; none for a first frame. See [`temporal::dtssd`].
     pub dtssd: Option<f64>,
+    /// Flicker where the truth stands still x 1e2; none for a first frame, and where all of the truth moves. See
+    /// [`temporal::flicker`].
+    pub flicker: Option<f64>,
 }
 
 /// Measures one frame; `before` is the frame before it, where there is one.
@@ -140,6 +143,10 @@ pub fn measure(now: Pair<'_>, before: Option<Pair<'_>>) -> Result<FrameQuality, 
         dtssd: before
             .map(|before| temporal::dtssd(now, before))
             .transpose()?,
+        flicker: before
+            .map(|before| temporal::flicker(now, before))
+            .transpose()?
+            .flatten(),
     })
 }
 
@@ -169,11 +176,13 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_frame_has_no_dtssd() {
+    fn only_the_first_frame_has_no_dtssd_and_no_flicker() {
         let a = GrayImage::new(4, 3);
         let pair = Pair::new(&a, &a).unwrap();
-        assert_eq!(measure(pair, None).unwrap().dtssd, None);
-        assert_eq!(measure(pair, Some(pair)).unwrap().dtssd, Some(0.0));
+        let first = measure(pair, None).unwrap();
+        assert_eq!((first.dtssd, first.flicker), (None, None));
+        let second = measure(pair, Some(pair)).unwrap();
+        assert_eq!((second.dtssd, second.flicker), (Some(0.0), Some(0.0)));
     }
 
     /// Two pictures of one size from 1x1 to 12x12.
@@ -193,7 +202,7 @@ mod tests {
         #[test]
         fn a_matte_equals_itself((a, _) in two()) {
             let same = Pair::new(&a, &a).unwrap();
-            let perfect = FrameQuality { iou: 1.0, mad: 0.0, mse: 0.0, grad: 0.0, conn: 0.0, dtssd: Some(0.0) };
+            let perfect = FrameQuality { iou: 1.0, mad: 0.0, mse: 0.0, grad: 0.0, conn: 0.0, dtssd: Some(0.0), flicker: Some(0.0) };
             prop_assert_eq!(measure(same, Some(same)).unwrap(), perfect);
         }
 
@@ -214,6 +223,7 @@ mod tests {
             prop_assert!(q.grad >= 0.0);
             prop_assert!((0.0..=1e-3 * pair.pixels()).contains(&q.conn));
             prop_assert!((0.0..=200.0).contains(&q.dtssd.unwrap()));
+            prop_assert!(q.flicker.is_none_or(|flicker| (0.0..=100.0).contains(&flicker)));
         }
     }
 }

@@ -3,7 +3,7 @@ use super::FrameQuality;
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
-/// One of the six figures.
+/// One of the figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Metric {
     /// Intersection over union.
@@ -18,22 +18,25 @@ pub enum Metric {
     Conn,
     /// Error of the change from frame to frame.
     Dtssd,
+    /// Flicker where the truth stands still.
+    Static,
 }
 
 /// A name that is no [`Metric`].
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("there is no metric {0:?}; the metrics are iou, mad, mse, grad, conn and dtssd")]
+#[error("there is no metric {0:?}; the metrics are iou, mad, mse, grad, conn, dtssd and static")]
 pub struct UnknownMetric(String);
 
 impl Metric {
-    /// All six, in the order in which they are printed.
-    pub const ALL: [Metric; 6] = [
+    /// All of them, in the order in which they are printed.
+    pub const ALL: [Metric; 7] = [
         Metric::Iou,
         Metric::Mad,
         Metric::Mse,
         Metric::Grad,
         Metric::Conn,
         Metric::Dtssd,
+        Metric::Static,
     ];
 
     /// Its name in files: lower case.
@@ -45,10 +48,11 @@ impl Metric {
             Metric::Grad => "grad",
             Metric::Conn => "conn",
             Metric::Dtssd => "dtssd",
+            Metric::Static => "static",
         }
     }
 
-    /// Its value for a frame; only dtSSD of a first frame has none.
+    /// Its value for a frame. dtSSD and Static of a first frame have none, nor has Static where all of the truth moves.
     pub fn of(self, frame: &FrameQuality) -> Option<f64> {
         match self {
             Metric::Iou => Some(frame.iou),
@@ -57,6 +61,7 @@ impl Metric {
             Metric::Grad => Some(frame.grad),
             Metric::Conn => Some(frame.conn),
             Metric::Dtssd => frame.dtssd,
+            Metric::Static => frame.flicker,
         }
     }
 
@@ -77,6 +82,7 @@ impl fmt::Display for Metric {
             Metric::Grad => "Grad",
             Metric::Conn => "Conn",
             Metric::Dtssd => "dtSSD",
+            Metric::Static => "Static",
         })
     }
 }
@@ -96,17 +102,19 @@ impl FromStr for Metric {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Summary {
     frames: u64,
-    sums: [f64; 6],
-    changes: u64,
+    sums: [f64; Metric::ALL.len()],
+    counts: [u64; Metric::ALL.len()],
 }
 
 impl Summary {
     /// Counts a frame in.
     pub fn add(&mut self, frame: &FrameQuality) {
         self.frames += 1;
-        self.changes += u64::from(frame.dtssd.is_some());
-        for (sum, metric) in self.sums.iter_mut().zip(Metric::ALL) {
-            *sum += metric.of(frame).unwrap_or(0.0);
+        for (at, metric) in Metric::ALL.into_iter().enumerate() {
+            if let Some(value) = metric.of(frame) {
+                self.sums[at] += value;
+                self.counts[at] += 1;
+            }
         }
     }
 
@@ -115,18 +123,21 @@ impl Summary {
         self.frames
     }
 
-    /// The mean of the frames' figures, that of dtSSD over the frames that have one. None if there was no frame.
+    /// The mean of the frames' figures, each over the frames that have it. None if there was no frame.
     pub fn mean(&self) -> Option<FrameQuality> {
-        let [iou, mad, mse, grad, conn, dtssd] = self.sums;
-        let n = (self.frames > 0).then_some(self.frames as f64)?;
-        let dtssd = (self.changes > 0).then(|| dtssd / self.changes as f64);
+        let means = std::array::from_fn(|at| {
+            let count = self.counts[at];
+            (count > 0).then(|| self.sums[at] / count as f64)
+        });
+        let [iou, mad, mse, grad, conn, dtssd, flicker] = means;
         Some(FrameQuality {
-            iou: iou / n,
-            mad: mad / n,
-            mse: mse / n,
-            grad: grad / n,
-            conn: conn / n,
+            iou: iou?,
+            mad: mad?,
+            mse: mse?,
+            grad: grad?,
+            conn: conn?,
             dtssd,
+            flicker,
         })
     }
 }
@@ -155,11 +166,12 @@ mod tests {
             grad: 3.0 * mad,
             conn: 4.0 * mad,
             dtssd,
+            flicker: dtssd.map(|value| 0.5 * value),
         }
     }
 
     #[test]
-    fn the_mean_of_dtssd_is_over_pairs_of_frames() {
+    fn the_mean_of_a_figure_is_over_the_frames_that_have_it() {
         let mut summary = Summary::default();
         assert_eq!(summary.mean(), None);
         for each in [
