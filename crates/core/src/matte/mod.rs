@@ -6,6 +6,7 @@
 //! # Layout
 //!
 //! * `segment`: the network, on the whole picture or on a crop; the state from frame to frame.
+//! * `network`: what finds people in a small picture, whatever runs it.
 //! * `focus`: where the network looks, and how people who enter are found; `blobs`: connected parts of a mask.
 //! * `grid`: the low resolution that everything between network and picture works on; `resample`: to and from it.
 //! * `smooth`: motion-aware smoothing over time.
@@ -19,6 +20,7 @@ mod focus;
 mod grid;
 mod guided;
 mod hard;
+mod network;
 mod refine;
 mod resample;
 mod segment;
@@ -28,6 +30,7 @@ mod spread;
 mod state;
 mod window;
 
+pub use network::Network;
 pub use refine::Refiner;
 pub use segment::{Coarse, Segmenter};
 pub use state::{MatteState, StateError};

@@ -4,6 +4,7 @@ use super::blobs::Rect;
 use super::focus::MAX_GUESTS;
 use super::focus::{Focus, close_up};
 use super::grid::{Grid, Guide, Reducer};
+use super::network::Network;
 use super::resample::{Resampler, Rounding, Taps};
 use super::smooth::{Motion, quantise, smooth};
 use super::state::{MatteState, Seen};
@@ -79,7 +80,19 @@ impl Segmenter {
     /// # Errors
     /// This processor lacks the instructions of `simd`.
     pub fn new(model: &Arc<Model>, mode: MatteMode, simd: SimdLevel) -> Result<Self, SimdError> {
-        let view = View::new(model, simd)?;
+        Self::with_network(Box::new(Executor::new(model, simd)?), mode, simd)
+    }
+
+    /// The same with any network.
+    ///
+    /// # Errors
+    /// This processor lacks the instructions of `simd`.
+    pub fn with_network(
+        network: Box<dyn Network>,
+        mode: MatteMode,
+        simd: SimdLevel,
+    ) -> Result<Self, SimdError> {
+        let view = View::new(network, simd)?;
         let (reducer, motion, looks) = Default::default();
         Ok(Segmenter {
             mode,
@@ -313,7 +326,7 @@ fn take_more(to: &mut [f32], from: &[f32]) {
 
 /// The network and how it sees a part of a picture.
 struct View {
-    executor: Executor,
+    network: Box<dyn Network>,
     level: Level,
     width: usize,
     height: usize,
@@ -325,11 +338,11 @@ struct View {
 }
 
 impl View {
-    fn new(model: &Arc<Model>, simd: SimdLevel) -> Result<View, SimdError> {
-        let width = model.input_width();
-        let height = model.input_height();
+    fn new(network: Box<dyn Network>, simd: SimdLevel) -> Result<View, SimdError> {
+        let width = network.width();
+        let height = network.height();
         Ok(View {
-            executor: Executor::new(model, simd)?,
+            network,
             level: simd.level()?,
             width,
             height,
@@ -343,7 +356,7 @@ impl View {
     /// Runs the network on the input. Confidences below one in a million become 0: products of the smallest of them would be
     /// denormal numbers, which cost a hundred times more than others. NaN, which a user's own network might give, becomes 0 too.
     fn run(&mut self) {
-        self.executor.run(&self.input, &mut self.confidence);
+        self.network.run(&self.input, &mut self.confidence);
         for p in &mut self.confidence {
             *p = if *p > 1e-6 { p.min(1.0) } else { 0.0 };
         }
