@@ -2,8 +2,7 @@
 use crate::camera_file::FollowedSettings;
 use mattebox_core::compose::BackgroundSpec;
 use mattebox_engine::{
-    BackgroundChoice, CameraSettings, Engine, FrameOptions, FrameSettings, ModelChoice,
-    SettingError, StartError,
+    BackgroundChoice, CameraSettings, Engine, FrameOptions, FrameSettings, SettingError, StartError,
 };
 use mattebox_store::{Inputs, NameTemplate, OnExisting, Owner, name_template::NameTemplateError};
 use mattebox_wire::PublishTopics;
@@ -279,7 +278,7 @@ fn check_files(
         }
         _ => {}
     }
-    if let ModelChoice::File(path) = &frame.model {
+    if let Some(path) = frame.model.file() {
         readable("model", path)?;
         reads.add(&"the model".into(), path);
     }

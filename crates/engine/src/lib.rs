@@ -38,7 +38,7 @@ pub mod watch;
 
 pub use camera_settings::CameraSettings;
 pub use error::StartError;
-pub use models::{ModelChoice, ModelRegistry};
+pub use models::{LoadedModel, ModelChoice, ModelRegistry};
 pub use processor::{
     Engine, Frame, FrameOutcome, FramePicture, FrameProcessor, MattedFrame, Rejection, StateAccess,
 };

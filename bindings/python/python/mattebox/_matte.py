@@ -25,7 +25,7 @@ _TIMES_US = range(-(1 << 62), (1 << 62) + 1)
 class Matte:
     """Frames of one camera, in their order.
 
-    :param model: a ``.tflite`` file of the selfie segmentation family; ``"landscape"`` for the built-in 144x256 network.
+    :param model: a ``.tflite`` file of the selfie segmentation family, or a ``.onnx`` file; ``"landscape"`` for the built-in 144x256 network.
     :param background: ``gray``, a CSS colour, ``#RRGGBB``, ``blur[:SIGMA]``, ``transparent`` or ``image:PATH``.
     :param matte: ``soft`` (best edges) or ``hard`` (MediaPipe's category mask).
     :param format: of :meth:`process_jpeg`'s result: ``png``, ``jpg`` or ``webp``.

@@ -1,6 +1,6 @@
 //! The segmenter, compositor and encoders of one thread for one kind of matte, with their buffers.
 use super::{Rejection, Step};
-use crate::{FrameSettings, StartError};
+use crate::{FrameSettings, LoadedModel, StartError};
 use image::{GrayImage, RgbImage};
 use mattebox_core::{
     codec::{Encoder, ImageFormat},
@@ -8,8 +8,7 @@ use mattebox_core::{
     frame::Timestamp,
     matte::{Coarse, MatteMode, MatteState, Refiner, Segmenter},
 };
-use mattebox_net::{Model, SimdLevel};
-use std::sync::Arc;
+use mattebox_net::SimdLevel;
 
 /// The settings that decide which tools are made: frames that share them share the tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +23,9 @@ pub(super) struct ToolKey {
 }
 
 impl ToolKey {
-    pub(super) fn of(settings: &FrameSettings, model: &Arc<Model>) -> Self {
+    pub(super) fn of(settings: &FrameSettings, model: &LoadedModel) -> Self {
         ToolKey {
-            model: Arc::as_ptr(model).addr(),
+            model: model.address(),
             matte: settings.matte,
             foreground_cleanup: settings.foreground_cleanup,
             skip_still: settings.skip_still,
@@ -52,11 +51,11 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    pub(super) fn new(settings: &FrameSettings, model: &Arc<Model>) -> Result<Self, StartError> {
+    pub(super) fn new(settings: &FrameSettings, model: &LoadedModel) -> Result<Self, StartError> {
         let simd = settings.simd;
         Ok(Tools {
             cleans_up: settings.foreground_cleanup && settings.matte == MatteMode::Soft,
-            segmenter: Segmenter::new(model, settings.matte, simd)?
+            segmenter: Segmenter::with_network(model.network(simd)?, settings.matte, simd)?
                 .skipping_still(settings.skip_still),
             refiner: Refiner::new(simd)?,
             compositor: Compositor::new(simd)?,
