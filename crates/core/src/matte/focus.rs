@@ -7,7 +7,7 @@ use crate::frame::Timestamp;
 pub(super) const MAX_GUESTS: usize = 4;
 
 /// Confidence above which a cell counts as a person.
-const PERSON_ABOVE: f32 = 0.5;
+pub(super) const PERSON_ABOVE: f32 = 0.5;
 /// Confidence in a look at everything above which a cell may belong to a person who is too small for it.
 const MAYBE_ABOVE: f32 = 0.25;
 /// Room around the people on each side, as a share of their box's size.

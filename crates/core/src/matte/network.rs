@@ -3,8 +3,8 @@ use mattebox_net::Executor;
 
 /// A network of one thread: a picture in, for each pixel the confidence that it shows a person out.
 ///
-/// It gives the same bytes for the same picture on one machine. A network that cannot answer panics:
-/// the engine then counts the frame as failed, and the room is never shown.
+/// It gives the same bytes for the same picture on one machine. A network that cannot answer
+/// panics: the engine then counts the frame as failed, and the room is never shown.
 pub trait Network: Send {
     /// Width of the picture and of the answer in pixels, at least 1.
     fn width(&self) -> usize;

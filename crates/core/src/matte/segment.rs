@@ -1,6 +1,7 @@
 //! The ordered half of matting: the network, and what it remembers from frame to frame.
 use super::MatteMode;
 use super::blobs::Rect;
+use super::fine::Fine;
 use super::focus::MAX_GUESTS;
 use super::focus::{Focus, close_up};
 use super::grid::{Grid, Guide, Reducer};
@@ -71,6 +72,8 @@ pub struct Segmenter {
     luma: Vec<u8>,
     looks: Looks,
     view: View,
+    /// Draws the edges, for the fine matte.
+    fine: Option<Fine>,
     skips_still: bool,
 }
 
@@ -102,8 +105,22 @@ impl Segmenter {
             luma: Vec::new(),
             looks,
             view,
+            fine: None,
             skips_still: false,
         })
+    }
+
+    /// Lets `network` draw the edges of soft mattes. It is asked about every frame.
+    ///
+    /// # Errors
+    /// This processor lacks the instructions of `simd`.
+    pub fn drawing_edges(
+        mut self,
+        network: Box<dyn Network>,
+        simd: SimdLevel,
+    ) -> Result<Self, SimdError> {
+        self.fine = Some(Fine::new(network, simd)?);
+        Ok(self)
     }
 
     /// Does not ask the network about a picture that is like one before. For [`MatteMode::Soft`] that is the last of the camera's
@@ -156,6 +173,8 @@ impl Segmenter {
                 // the state stays as it is, so that small changes add up until they count
                 map.clone_from(&seen.map);
                 coarse.is_still = true;
+                let crop = seen.focus.crop;
+                self.draw_edges(picture, grid, crop, &mut map);
                 coarse.map = Map::Soft { grid, guide, map };
                 return;
             }
@@ -185,7 +204,17 @@ impl Segmenter {
                 luma: self.luma.clone(),
             });
         }
+        if let Some(seen) = &state.seen {
+            self.draw_edges(picture, grid, seen.focus.crop, &mut map);
+        }
         coarse.map = Map::Soft { grid, guide, map };
+    }
+
+    /// What the state remembers stays the general network's.
+    fn draw_edges(&mut self, picture: &RgbImage, grid: Grid, crop: Rect, map: &mut [u16]) {
+        if let Some(fine) = &mut self.fine {
+            fine.draw(picture, grid, crop, map);
+        }
     }
 
     /// Segments a picture that is not part of a stream.
@@ -325,7 +354,7 @@ fn take_more(to: &mut [f32], from: &[f32]) {
 }
 
 /// The network and how it sees a part of a picture.
-struct View {
+pub(super) struct View {
     network: Box<dyn Network>,
     level: Level,
     width: usize,
@@ -338,7 +367,7 @@ struct View {
 }
 
 impl View {
-    fn new(network: Box<dyn Network>, simd: SimdLevel) -> Result<View, SimdError> {
+    pub(super) fn new(network: Box<dyn Network>, simd: SimdLevel) -> Result<View, SimdError> {
         let width = network.width();
         let height = network.height();
         Ok(View {
@@ -386,7 +415,7 @@ impl View {
     }
 
     /// Makes `raw` the confidence of each cell of `grid`, 0..=1, looking at `crop` (in pixels, not empty); 0 outside.
-    fn look(&mut self, picture: &RgbImage, grid: Grid, crop: Rect, raw: &mut Vec<f32>) {
+    pub(super) fn look(&mut self, picture: &RgbImage, grid: Grid, crop: Rect, raw: &mut Vec<f32>) {
         let axis = |n: usize, from: u32, to: u32| {
             let step = f64::from(to - from) / n as f64;
             Taps::new(
