@@ -148,7 +148,7 @@ impl TaskSettings {
             ));
         }
         let engine = Engine::new(&frame);
-        let model = engine.models.get(&frame.model).map_err(not_here)?;
+        let networks = engine.models.networks(&frame).map_err(not_here)?;
         engine
             .backgrounds
             .open(&frame.background, &Default::default())
@@ -158,7 +158,7 @@ impl TaskSettings {
             .map_err(|error| bad("camera_settings")(one_line(&error.to_string())))?;
         Ok(TaskSettings {
             cameras: FollowedSettings::new(cameras),
-            model_sha256: model.sha256().to_owned(),
+            model_sha256: networks.finder.sha256().to_owned(),
             frame: Arc::new(frame),
             engine,
             on_existing,

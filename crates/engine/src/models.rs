@@ -1,5 +1,5 @@
 //! The networks of a process, each loaded once.
-use crate::{StartError, address::harmless, files};
+use crate::{FrameSettings, StartError, address::harmless, files, fine};
 use mattebox_core::matte::Network;
 use mattebox_net::{Executor, Model, SimdLevel};
 use mattebox_onnx::{ColourRange, OnnxModel};
@@ -17,6 +17,8 @@ pub enum ModelChoice {
     General,
     /// The built-in 144x256 network.
     Landscape,
+    /// The network that draws the edges of the fine matte.
+    Fine,
     /// A .tflite file.
     File(PathBuf),
     /// A .onnx file.
@@ -52,7 +54,7 @@ impl ModelChoice {
     /// The file, if it is not built in.
     pub fn file(&self) -> Option<&Path> {
         match self {
-            ModelChoice::General | ModelChoice::Landscape => None,
+            ModelChoice::General | ModelChoice::Landscape | ModelChoice::Fine => None,
             ModelChoice::File(path) | ModelChoice::Onnx { path, .. } => Some(path),
         }
     }
@@ -66,6 +68,10 @@ impl ModelChoice {
             ModelChoice::General => Model::general().map_err(refused("built in"))?,
             ModelChoice::Landscape => {
                 Model::landscape().map_err(refused("built in (landscape)"))?
+            }
+            ModelChoice::Fine => {
+                let model = fine::load(fine::path().as_deref())?;
+                return Ok(LoadedModel::Onnx(model.into()));
             }
             ModelChoice::File(path) => {
                 Model::from_bytes(&read(path)?).map_err(refused(harmless::path(path)))?
@@ -148,6 +154,15 @@ impl LoadedModel {
     }
 }
 
+/// The networks that frames with some settings need.
+#[derive(Debug, Clone)]
+pub struct Networks {
+    /// Finds the person.
+    pub finder: LoadedModel,
+    /// Draws the edges of a fine matte.
+    pub fine: Option<LoadedModel>,
+}
+
 /// The networks that were loaded, shared by all threads and cameras.
 #[derive(Debug, Default)]
 pub struct ModelRegistry {
@@ -155,6 +170,18 @@ pub struct ModelRegistry {
 }
 
 impl ModelRegistry {
+    /// The networks that frames with these settings need.
+    ///
+    /// # Errors
+    /// One of them cannot be read, or not run here.
+    pub fn networks(&self, settings: &FrameSettings) -> Result<Networks, StartError> {
+        let is_fine = settings.matte.is_fine();
+        Ok(Networks {
+            finder: self.get(&settings.model)?,
+            fine: is_fine.then(|| self.get(&ModelChoice::Fine)).transpose()?,
+        })
+    }
+
     /// The network of a choice. A file is read once: later changes of it are not seen.
     pub fn get(&self, choice: &ModelChoice) -> Result<LoadedModel, StartError> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);

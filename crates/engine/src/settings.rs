@@ -122,7 +122,7 @@ impl Default for FrameSettings {
 impl FrameSettings {
     /// Whether a frame depends on the frames before it.
     pub fn has_state(&self) -> bool {
-        self.matte == MatteMode::Soft
+        self.matte.has_state()
     }
 
     /// Whether both ask for the same but for the background.
@@ -171,7 +171,7 @@ impl FrameSettings {
 pub struct FrameOptions {
     /// See [`ModelChoice::named`].
     pub model: Option<String>,
-    /// `soft` or `hard`.
+    /// See [`MatteMode`].
     pub matte: Option<String>,
     /// See [`FrameSettings::foreground_cleanup`].
     pub foreground_cleanup: Option<bool>,

@@ -1,7 +1,7 @@
 //! People's own networks: an ONNX file that takes one picture and gives one alpha or mask.
 //!
 //! ONNX Runtime runs them. It is a library that is loaded while the program runs, so it must be
-//! installed; nothing of it is needed to build, and nothing of it is loaded before a file asks for it.
+//! installed; nothing of it is needed to build, and it is loaded when the first file asks for it.
 //!
 //! # Layout
 //!
@@ -23,7 +23,7 @@ mod shapes;
 
 pub use error::OnnxError;
 pub use known::{KNOWN, KnownNetwork};
-pub use model::OnnxModel;
+pub use model::{OnnxModel, sha256};
 pub use network::OnnxNetwork;
 pub use range::{ColourRange, ColourRangeError};
 pub use shapes::{Layout, Order};

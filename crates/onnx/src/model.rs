@@ -43,10 +43,7 @@ impl OnnxModel {
     /// ONNX Runtime is missing, or the file cannot be used: see [`OnnxError`].
     pub fn from_bytes(bytes: &[u8], range: Option<ColourRange>) -> Result<OnnxModel, OnnxError> {
         library::load()?;
-        let sha256: String = Sha256::digest(bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let sha256 = sha256(bytes);
         let session = open(bytes)?;
         let (plan, known) = plan(&session, &sha256, range)?;
         let mut network = OnnxNetwork::new(session, plan.clone());
@@ -99,6 +96,12 @@ impl fmt::Debug for OnnxModel {
         let sha256 = &self.sha256;
         write!(f, "OnnxModel {{ {width}x{height}, sha256 {sha256} }}")
     }
+}
+
+/// SHA-256, lower hex.
+pub fn sha256(bytes: &[u8]) -> String {
+    let sum = Sha256::digest(bytes);
+    sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Opens a session of one thread: threads belong to the caller, and sums have one order.

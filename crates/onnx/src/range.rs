@@ -2,7 +2,8 @@
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
-/// How a network was trained to see colours. Each turns a colour of 0..=1 into `(colour - mean) / deviation`.
+/// How a network was trained to see colours: each becomes `(colour - mean) / deviation`, where
+/// `colour` is 0..=1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ColourRange {
     /// 0 to 1.

@@ -85,7 +85,7 @@ impl fmt::Display for Shown<'_> {
 }
 
 /// Whether a tensor of this shape can be one value per pixel of a picture of `size`: its sides are
-/// the picture's, in this order, and everything else is 1. Sizes that are not fixed may be anything.
+/// the picture's, in this order, and everything else is 1. Sizes that are not fixed fit anything.
 pub(crate) fn is_mask(shape: &[i64], size: (usize, usize)) -> bool {
     let is = |n: i64, side: usize| n < 0 || usize::try_from(n) == Ok(side);
     (0..shape.len().saturating_sub(1)).any(|at| {

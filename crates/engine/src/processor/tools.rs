@@ -1,6 +1,6 @@
 //! The segmenter, compositor and encoders of one thread for one kind of matte, with their buffers.
 use super::{Rejection, Step};
-use crate::{FrameSettings, LoadedModel, StartError};
+use crate::{FrameSettings, Networks, StartError};
 use image::{GrayImage, RgbImage};
 use mattebox_core::{
     codec::{Encoder, ImageFormat},
@@ -23,9 +23,9 @@ pub(super) struct ToolKey {
 }
 
 impl ToolKey {
-    pub(super) fn of(settings: &FrameSettings, model: &LoadedModel) -> Self {
+    pub(super) fn of(settings: &FrameSettings, networks: &Networks) -> Self {
         ToolKey {
-            model: model.address(),
+            model: networks.finder.address(),
             matte: settings.matte,
             foreground_cleanup: settings.foreground_cleanup,
             skip_still: settings.skip_still,
@@ -51,12 +51,17 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    pub(super) fn new(settings: &FrameSettings, model: &LoadedModel) -> Result<Self, StartError> {
+    pub(super) fn new(settings: &FrameSettings, networks: &Networks) -> Result<Self, StartError> {
         let simd = settings.simd;
+        let finder = networks.finder.network(simd)?;
+        let mut segmenter = Segmenter::with_network(finder, settings.matte, simd)?
+            .skipping_still(settings.skip_still);
+        if let Some(fine) = &networks.fine {
+            segmenter = segmenter.drawing_edges(fine.network(simd)?, simd)?;
+        }
         Ok(Tools {
-            cleans_up: settings.foreground_cleanup && settings.matte == MatteMode::Soft,
-            segmenter: Segmenter::with_network(model.network(simd)?, settings.matte, simd)?
-                .skipping_still(settings.skip_still),
+            cleans_up: settings.foreground_cleanup && settings.matte.has_state(),
+            segmenter,
             refiner: Refiner::new(simd)?,
             compositor: Compositor::new(simd)?,
             encoder: Encoder::new(settings.format, settings.jpeg_quality),

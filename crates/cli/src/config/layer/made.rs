@@ -12,7 +12,7 @@ pub struct MadeLayer {
     #[arg(short, long, env = "MATTEBOX_BACKGROUND", value_name = "WHAT", help_heading = WHAT)]
     pub background: Option<String>,
 
-    /// soft (best edges) or hard (MediaPipe's category mask)
+    /// soft (steady edges), hard (MediaPipe's category mask) or fine:always (the finest edges, at ten times the cost; docs/guide/models.md says what it needs)
     #[arg(long, env = "MATTEBOX_MATTE", value_name = "KIND", help_heading = WHAT)]
     pub matte: Option<String>,
 
