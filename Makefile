@@ -41,6 +41,7 @@ wheel: setup-spark model ## Build the Python wheel, with the jar for Spark insid
 
 test: setup-test model lint ## Run every check and test
 	@scripts/kafka fetch
+	@scripts/onnx >/dev/null
 	cargo test --release --locked --workspace
 	@scripts/test-browser
 	@scripts/test-python

@@ -2,7 +2,7 @@
 //! and says what to do, the right exit code, and never a panic, a hang, half a file under a final
 //! name, or a frame with its real background.
 
-use crate::kit::{Bench, Done, finish, repository, sample, shield};
+use crate::kit::{Bench, Done, assert_said, finish, repository, sample, shield};
 use std::{
     fs,
     io::{Read, Write},
@@ -15,20 +15,6 @@ use turbojpeg::{PixelFormat, Subsamp};
 
 /// The default background.
 const GRAY: [u8; 3] = [0xC0; 3];
-
-/// The run ended by itself with this code, and every word is in what it said.
-#[track_caller]
-fn assert_said(done: &Done, code: i32, words: &[&str]) {
-    assert_eq!(done.code, Some(code), "{}", done.stderr);
-    assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
-    for word in words {
-        assert!(
-            done.stderr.contains(word),
-            "{word:?} is missing in: {}",
-            done.stderr
-        );
-    }
-}
 
 /// The folder holds exactly `count` pictures and nothing else, each whole, and each with the gray
 /// background in a corner where the sample shows its wall.

@@ -10,6 +10,7 @@
 //! - [`outputs`]: people's own files stay as they are
 //! - [`secrets`]: what must appear in no output
 //! - [`live`]: what can be seen and changed while it runs
+//! - [`networks`]: networks that are not built in
 //! - [`eval`]: `mattebox eval`
 //! - [`source_pictures`], [`source_video`], [`source_live`]: sources, by the library
 //! - [`sink_video`]: videos that are written, by the library
@@ -47,6 +48,7 @@ mod kafka_worker;
 mod kept;
 mod kit;
 mod live;
+mod networks;
 mod outputs;
 mod recordings;
 mod retention;

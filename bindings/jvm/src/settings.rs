@@ -2,8 +2,7 @@
 use crate::camera_file::FollowedSettings;
 use mattebox_core::compose::BackgroundSpec;
 use mattebox_engine::{
-    BackgroundChoice, CameraSettings, Engine, FrameOptions, FrameSettings, ModelChoice,
-    SettingError, StartError,
+    BackgroundChoice, CameraSettings, Engine, FrameOptions, FrameSettings, SettingError, StartError,
 };
 use mattebox_store::{Inputs, NameTemplate, OnExisting, Owner, name_template::NameTemplateError};
 use mattebox_wire::PublishTopics;
@@ -149,7 +148,7 @@ impl TaskSettings {
             ));
         }
         let engine = Engine::new(&frame);
-        let model = engine.models.get(&frame.model).map_err(not_here)?;
+        let networks = engine.models.networks(&frame).map_err(not_here)?;
         engine
             .backgrounds
             .open(&frame.background, &Default::default())
@@ -159,7 +158,7 @@ impl TaskSettings {
             .map_err(|error| bad("camera_settings")(one_line(&error.to_string())))?;
         Ok(TaskSettings {
             cameras: FollowedSettings::new(cameras),
-            model_sha256: model.sha256().to_owned(),
+            model_sha256: networks.finder.sha256().to_owned(),
             frame: Arc::new(frame),
             engine,
             on_existing,
@@ -279,7 +278,7 @@ fn check_files(
         }
         _ => {}
     }
-    if let ModelChoice::File(path) = &frame.model {
+    if let Some(path) = frame.model.file() {
         readable("model", path)?;
         reads.add(&"the model".into(), path);
     }

@@ -84,6 +84,12 @@ def test_a_path_is_a_path_however_it_is_written(tmp_path: pathlib.Path, monkeypa
         assert read.checkpoint == os.path.join(str(path), ".checkpoint")
 
 
+def test_the_range_of_colours_stays_behind_a_network(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert settings.read(["--model", "a.onnx:-1..1"]).made["model"] == f"{tmp_path}/a.onnx:-1..1"
+    assert settings.read(["--model", "file:///a.onnx:imagenet"]).made["model"] == "/a.onnx:imagenet"
+
+
 def test_a_checkpoint_may_be_on_any_file_system_of_spark(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,14 +6,14 @@ use mattebox_core::{
     codec::{self, Encoder, ImageFormat, Limits},
     compose::{Background, Composed, cover},
     frame::{CameraId, FrameNumber, Timestamp},
-    matte::{MatteMode, MatteState},
+    matte::{self, MatteMode, MatteState},
 };
 use mattebox_engine::{
     Engine, Frame, FramePicture, FrameProcessor, FrameSettings, ModelChoice,
     stages::{Stage, thread_cpu},
     trace::Span,
 };
-use mattebox_net::{Executor, SimdLevel};
+use mattebox_net::SimdLevel;
 use mattebox_store::{FrameDir, OnExisting};
 use mattebox_wire::EncodedPicture;
 use serde::Serialize;
@@ -38,6 +38,8 @@ pub struct Plan {
     pub frames: usize,
     /// Vector instructions.
     pub simd: SimdLevel,
+    /// Which network finds the person.
+    pub model: ModelChoice,
 }
 
 /// The result for one size and matte.
@@ -102,11 +104,7 @@ pub fn run(plan: &Plan) -> anyhow::Result<Results> {
     }
     Ok(Results {
         simd: plan.simd.to_string(),
-        model_sha256: engine
-            .models
-            .get(&ModelChoice::General)?
-            .sha256()
-            .to_owned(),
+        model_sha256: engine.models.get(&plan.model)?.sha256().to_owned(),
         frames: plan.frames,
         measured,
     })
@@ -124,10 +122,11 @@ fn measure(
     let settings = Arc::new(FrameSettings {
         matte,
         simd: plan.simd,
+        model: plan.model.clone(),
         ..FrameSettings::default()
     });
     let mut processor = FrameProcessor::new(engine, &settings)?;
-    let mut network = Network::new(engine, plan.simd)?;
+    let mut network = Network::new(engine, plan)?;
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let dir = FrameDir::open(folder.path(), &"bench".parse::<CameraId>()?)?;
     let span = Span::default();
@@ -189,17 +188,18 @@ fn measure(
 
 /// The network alone.
 struct Network {
-    executor: Executor,
+    network: Box<dyn matte::Network>,
     input: Vec<f32>,
     confidence: Vec<f32>,
 }
 
 impl Network {
-    fn new(engine: &Engine, simd: SimdLevel) -> anyhow::Result<Self> {
-        let model = engine.models.get(&ModelChoice::General)?;
-        let pixels = model.input_width() * model.input_height();
+    fn new(engine: &Engine, plan: &Plan) -> anyhow::Result<Self> {
+        let model = engine.models.get(&plan.model)?;
+        let network = model.network(plan.simd)?;
+        let pixels = network.width() * network.height();
         Ok(Network {
-            executor: Executor::new(&model, simd)?,
+            network,
             input: vec![0.5; pixels * 3],
             confidence: vec![0.0; pixels],
         })
@@ -208,7 +208,7 @@ impl Network {
     /// CPU milliseconds of one run.
     fn time(&mut self) -> f64 {
         let start = thread_cpu();
-        self.executor.run(&self.input, &mut self.confidence);
+        self.network.run(&self.input, &mut self.confidence);
         thread_cpu().saturating_sub(start).as_secs_f64() * 1e3
     }
 }

@@ -11,6 +11,7 @@
 //! * [`progress`], [`telemetry`]: what a person sees while it runs, and the log.
 //! * [`signals`]: how a process is asked to stop.
 //! * [`eval`]: how good a matte is, measured against the true one.
+//! * [`fetch`]: gets the network of the fine matte.
 //! * [`bench`]: what each step of a frame costs on this machine.
 //!
 //! Everything else is in the crates below: ARCHITECTURE.md has the map.
@@ -20,6 +21,7 @@ pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod eval;
+pub mod fetch;
 pub mod metrics;
 pub mod output;
 pub mod progress;

@@ -11,7 +11,7 @@
 //!
 //! What a camera's table leaves out, and every camera without a table, has the common settings.
 use crate::{
-    BackgroundChoice, FrameSettings,
+    BackgroundChoice, FrameSettings, ModelChoice,
     background::BackgroundSources,
     settings::{SettingError, jpeg_quality, parse},
     stop::Stop,
@@ -145,6 +145,10 @@ impl CameraSettings {
             backgrounds
                 .open(&settings.background, &Stop::new())
                 .map_err(|problem| fails(format!("[{camera}]: {problem}")))?;
+        }
+        if made.values().any(|settings| settings.matte.is_fine()) {
+            let fine = ModelChoice::Fine.load();
+            fine.map_err(|error| fails(error.to_string()))?;
         }
         now.own = own;
         now.made = made;

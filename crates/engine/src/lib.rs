@@ -4,7 +4,7 @@
 //!
 //! * [`settings`]: what is asked of each frame: fields, defaults, one check, one hash.
 //! * [`camera_settings`]: settings of single cameras.
-//! * [`models`]: the networks of a process; [`background`]: what stands behind each frame.
+//! * [`models`]: the networks of a process; [`fine`]: the one of the fine matte; [`background`]: what stands behind each frame.
 //! * [`processor`]: processes a frame: decode, segment, refine, compose, encode.
 //! * [`queues`]: the frames of each camera that wait, and whose turn it is.
 //! * [`stages`]: what each step costs; [`latency`]: how long frames take; [`watch`]: counters.
@@ -23,6 +23,7 @@ pub mod camera_settings;
 pub mod cameras;
 pub mod error;
 mod files;
+pub mod fine;
 pub mod latency;
 pub mod models;
 pub mod processor;
@@ -38,7 +39,7 @@ pub mod watch;
 
 pub use camera_settings::CameraSettings;
 pub use error::StartError;
-pub use models::{ModelChoice, ModelRegistry};
+pub use models::{LoadedModel, ModelChoice, ModelRegistry, Networks};
 pub use processor::{
     Engine, Frame, FrameOutcome, FramePicture, FrameProcessor, MattedFrame, Rejection, StateAccess,
 };

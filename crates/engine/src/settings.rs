@@ -122,7 +122,7 @@ impl Default for FrameSettings {
 impl FrameSettings {
     /// Whether a frame depends on the frames before it.
     pub fn has_state(&self) -> bool {
-        self.matte == MatteMode::Soft
+        self.matte.has_state()
     }
 
     /// Whether both ask for the same but for the background.
@@ -151,9 +151,16 @@ impl FrameSettings {
             jpeg_quality,
             ..
         } = self;
-        let text = format!(
+        let mut text = format!(
             "{matte} {background} {foreground_cleanup} {skip_still} {format} {jpeg_quality}"
         );
+        // Results name their network by its SHA-256, which says nothing of this.
+        if let ModelChoice::Onnx {
+            range: Some(range), ..
+        } = &self.model
+        {
+            text += &format!(" {range}");
+        }
         Some(format!("{:08x}", crc32fast::hash(text.as_bytes())))
     }
 }
@@ -162,9 +169,9 @@ impl FrameSettings {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FrameOptions {
-    /// `general`, `landscape` or the path of a .tflite file.
+    /// See [`ModelChoice::named`].
     pub model: Option<String>,
-    /// `soft` or `hard`.
+    /// See [`MatteMode`].
     pub matte: Option<String>,
     /// See [`FrameSettings::foreground_cleanup`].
     pub foreground_cleanup: Option<bool>,
@@ -353,5 +360,11 @@ mod tests {
         // It stands in the headers of results: it must stay the same.
         assert_eq!(settings.hash().as_deref(), Some("c888e0e9"));
         assert_ne!(settings.hash(), hard.hash());
+        let [known, named] = ["x.onnx", "x.onnx:0..1"].map(|model| FrameSettings {
+            model: ModelChoice::named(Some(model)),
+            ..settings.clone()
+        });
+        assert_eq!(settings.hash(), known.hash());
+        assert_ne!(settings.hash(), named.hash());
     }
 }

@@ -55,7 +55,7 @@ pub(crate) use heavy::Heavy;
 pub(crate) use media::{collect, error_of, executable, ffmpeg, open, repository, sample, try_open};
 pub(crate) use page::Page;
 pub(crate) use port::free_port;
-pub(crate) use process::{Done, Running, finish, handles, runs, signal};
+pub(crate) use process::{Done, Running, assert_said, finish, handles, runs, signal};
 pub(crate) use rtsp::RtspCamera;
 pub(crate) use rustix::process::Signal;
 pub(crate) use seed::{python, seed_frame, seed_json, seed_life};

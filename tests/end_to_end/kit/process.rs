@@ -145,3 +145,17 @@ pub(crate) fn runs(process: i32, part: &str) -> bool {
     std::fs::read(format!("/proc/{process}/cmdline"))
         .is_ok_and(|line| String::from_utf8_lossy(&line).contains(part))
 }
+
+/// The run ended by itself with this code, and every word is in what it said.
+#[track_caller]
+pub(crate) fn assert_said(done: &Done, code: i32, words: &[&str]) {
+    assert_eq!(done.code, Some(code), "{}", done.stderr);
+    assert!(!done.stderr.contains("panicked"), "{}", done.stderr);
+    for word in words {
+        assert!(
+            done.stderr.contains(word),
+            "{word:?} is missing in: {}",
+            done.stderr
+        );
+    }
+}

@@ -25,9 +25,9 @@ _TIMES_US = range(-(1 << 62), (1 << 62) + 1)
 class Matte:
     """Frames of one camera, in their order.
 
-    :param model: a ``.tflite`` file of the selfie segmentation family; ``"landscape"`` for the built-in 144x256 network.
+    :param model: a ``.tflite`` file of the selfie segmentation family, or a ``.onnx`` file; ``"landscape"`` for the built-in 144x256 network.
     :param background: ``gray``, a CSS colour, ``#RRGGBB``, ``blur[:SIGMA]``, ``transparent`` or ``image:PATH``.
-    :param matte: ``soft`` (best edges) or ``hard`` (MediaPipe's category mask).
+    :param matte: ``soft`` (steady edges), ``hard`` (MediaPipe's category mask) or ``fine:always`` (the finest edges; it needs MODNet and ONNX Runtime).
     :param format: of :meth:`process_jpeg`'s result: ``png``, ``jpg`` or ``webp``.
     :param foreground_cleanup: take the old room's light out of the person's edge.
     :param skip_still: use the last matte again while the picture stands still.
@@ -44,7 +44,7 @@ class Matte:
         model: str | os.PathLike[str] | None = None,
         *,
         background: str = "gray",
-        matte: Literal["soft", "hard"] = "soft",
+        matte: Literal["soft", "hard", "fine:always"] = "soft",
         format: Literal["png", "jpg", "webp"] = "png",
         jpeg_quality: int = 80,
         foreground_cleanup: bool = True,

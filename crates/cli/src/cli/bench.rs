@@ -6,6 +6,7 @@ use mattebox_core::{
     compose::{Background, BackgroundSpec},
     matte::MatteMode,
 };
+use mattebox_engine::ModelChoice;
 use mattebox_net::SimdLevel;
 use std::process::ExitCode;
 
@@ -15,7 +16,7 @@ pub(super) struct BenchArgs {
     /// Sizes of frames, WIDTHxHEIGHT
     #[arg(long, value_delimiter = ',', value_parser = size, default_value = "640x360,1280x720,1920x1080")]
     size: Vec<(u32, u32)>,
-    /// Which mattes: hard, soft
+    /// Which mattes: hard, soft, fine:always
     #[arg(long, value_delimiter = ',', default_value = "hard,soft")]
     matte: Vec<MatteMode>,
     /// What stands behind the person: a colour, transparent or blur[:SIGMA]
@@ -24,6 +25,9 @@ pub(super) struct BenchArgs {
     /// Frames measured for each
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     frames: u32,
+    /// A .tflite or .onnx file instead of the built-in network, or "landscape"
+    #[arg(long, env = "SEG_MODEL_PATH", value_name = "PATH")]
+    model: Option<String>,
     /// Vector instructions: scalar, sse4.2, avx2, avx512 or neon [default: the best that this processor has]
     #[arg(long, env = "MATTEBOX_SIMD")]
     simd: Option<SimdLevel>,
@@ -61,6 +65,7 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         background,
         frames: args.frames as usize,
         simd: args.simd.unwrap_or_else(SimdLevel::best),
+        model: ModelChoice::named(args.model.as_deref()),
     };
     let results = bench::run(&plan)?;
     if args.json {

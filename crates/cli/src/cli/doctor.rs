@@ -130,17 +130,18 @@ fn network() -> Finding {
         let model = ModelRegistry::default()
             .get(&ModelChoice::General)
             .map_err(|e| e.to_string())?;
-        let mut segmenter = Segmenter::new(&model, MatteMode::Soft, SimdLevel::best())
-            .map_err(|e| e.to_string())?;
+        let simd = SimdLevel::best();
+        let network = model.network(simd).map_err(|e| e.to_string())?;
+        let (width, height) = (network.width(), network.height());
+        let mut segmenter =
+            Segmenter::with_network(network, MatteMode::Soft, simd).map_err(|e| e.to_string())?;
         segmenter.segment(
             &image::RgbImage::new(64, 64),
             Timestamp(0),
             &mut Default::default(),
         );
         Ok(format!(
-            "{}x{} built in, sha256 {}…",
-            model.input_width(),
-            model.input_height(),
+            "{width}x{height} built in, sha256 {}…",
             &model.sha256()[..12]
         ))
     };

@@ -94,7 +94,7 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Print the settings in force and where each came from
     Config(Box<config::ConfigArgs>),
-    /// Print what a model file is: inputs, outputs, operators, size
+    /// Say what a network's file is, list the known networks, or fetch one
     Model(model::ModelArgs),
     /// Print a completion script for a shell
     Completions(shell::CompletionsArgs),

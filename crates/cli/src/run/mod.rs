@@ -202,8 +202,8 @@ impl Pipeline {
     /// before the first frame. `stop` ends the reading, `abort` everything.
     pub fn new(settings: RunSettings, stop: Stop, abort: Stop) -> Result<Self, StartError> {
         let engine = Engine::with_videos(&settings.frame, BackgroundVideos::new(&settings.source));
-        engine.models.get(&settings.frame.model)?;
-        tracing::debug!("the network is loaded");
+        engine.models.networks(&settings.frame)?;
+        tracing::debug!("the networks are loaded");
         let job = Job {
             extension: settings.frame.format.extension(),
             on_existing: match settings.earlier_frames {

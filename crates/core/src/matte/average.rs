@@ -15,7 +15,7 @@ const DEVIATION: f32 = 1.2533;
 /// How much of a new measurement of the noise is taken.
 const NOISE_RATE: [f32; 2] = [0.3, 0.03];
 /// No camera is noisier than this, in levels of a cell.
-const MOST_NOISE: f32 = 8.0;
+pub(super) const MOST_NOISE: f32 = 8.0;
 /// A window of cells moves if its luma changes by more than this many times the noise on average, and this many levels.
 const NOISE_FLOOR: f32 = 1.2;
 const LEAST_FLOOR: f32 = 0.8;

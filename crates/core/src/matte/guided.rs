@@ -8,6 +8,7 @@
 //! Only the blocks of cells that have open cells ([`Settled`]) are computed, from windows around them.
 use super::average::noise_floor;
 use super::blocks::{BLOCK, all, runs, widened};
+use super::coarse::SoftMap;
 use super::grid::{Grid, Guide};
 use super::settled::{OPEN, Settled};
 use super::window::mirrored;
@@ -71,16 +72,16 @@ struct Scratch {
 }
 
 impl Coefficients {
-    /// Computes the coefficients for `map` (16 bits) guided by `guide`, both on `grid`, where `settled` has open cells.
-    pub(super) fn compute(
-        &mut self,
-        level: Level,
-        grid: Grid,
-        guide: &Guide,
-        map: &[u16],
-        settled: &Settled,
-        now: Option<(&Guide, &[f32], f32)>,
-    ) {
+    /// Computes the coefficients for a map guided by its average colours, where it has open cells.
+    pub(super) fn compute(&mut self, level: Level, soft: &SoftMap) {
+        let SoftMap {
+            grid,
+            map,
+            settled,
+            average: guide,
+            ..
+        } = soft;
+        let grid = *grid;
         self.stride = grid.width.next_multiple_of(BLOCK) + 2 * MARGIN;
         self.planes.resize(4 * self.stride * grid.height, 0.0);
         self.windows.resize(4 * self.stride * grid.height, 0.0);
@@ -102,8 +103,8 @@ impl Coefficients {
             self.scratch.mirrors.extend(mirrors);
             dispatch!(level, s => regress(s, self, grid, radius, guide, map, settled));
             dispatch!(level, s => average(s, self, grid, radius, settled));
-            if let Some((now, motion, noise)) = now {
-                self.calm(grid, guide, settled, now, motion, noise);
+            if !soft.motion.is_empty() {
+                self.calm(soft);
             }
         }
     }
@@ -111,16 +112,17 @@ impl Coefficients {
     /// Makes the coefficients those for the colours of `now`, whose noise they keep out of the matte: each cell's average
     /// colour stands for its colour now, and a pixel's difference from it counts the less, the less the colours differ
     /// around the cell beyond the noise.
-    fn calm(
-        &mut self,
-        grid: Grid,
-        average: &Guide,
-        settled: &Settled,
-        now: &Guide,
-        motion: &[f32],
-        noise: f32,
-    ) {
-        let level = noise_floor(noise);
+    fn calm(&mut self, soft: &SoftMap) {
+        let SoftMap {
+            grid,
+            settled,
+            guide: now,
+            average,
+            motion,
+            noise,
+            ..
+        } = soft;
+        let level = noise_floor(*noise);
         let stride = self.stride;
         let n = grid.width;
         let variance = (PIXEL_NOISE * noise * grid.cell as f32).powi(2);

@@ -6,6 +6,8 @@
 //! # Layout
 //!
 //! * `segment`: the network, on the whole picture or on a crop; the state from frame to frame.
+//! * `network`: what finds people in a small picture, whatever runs it.
+//! * `fine`: a second network that draws the edges.
 //! * `focus`: where the network looks, and how people who enter are found; `blobs`: connected parts of a mask.
 //! * `grid`: the low resolution that everything between network and picture works on; `resample`: to and from it.
 //! * `smooth`: motion-aware smoothing over time.
@@ -16,11 +18,14 @@
 mod average;
 mod blobs;
 mod blocks;
+mod coarse;
 mod evidence;
+mod fine;
 mod focus;
 mod grid;
 mod guided;
 mod hard;
+mod network;
 mod refine;
 mod resample;
 mod segment;
@@ -30,8 +35,10 @@ mod spread;
 mod state;
 mod window;
 
+pub use coarse::Coarse;
+pub use network::Network;
 pub use refine::Refiner;
-pub use segment::{Coarse, Segmenter};
+pub use segment::Segmenter;
 pub use state::{MatteState, StateError};
 use std::{fmt, str::FromStr};
 use thiserror::Error;
@@ -44,11 +51,28 @@ pub enum MatteMode {
     /// Soft edges that follow the picture's, steady over time.
     #[default]
     Soft,
+    /// Soft, and a network that is better at edges draws them in every frame.
+    FineAlways,
+}
+
+impl MatteMode {
+    /// All of them.
+    pub const ALL: [MatteMode; 3] = [MatteMode::Hard, MatteMode::Soft, MatteMode::FineAlways];
+
+    /// Whether a frame's matte depends on the frames before it.
+    pub fn has_state(self) -> bool {
+        self != MatteMode::Hard
+    }
+
+    /// Whether a second network draws the edges.
+    pub fn is_fine(self) -> bool {
+        self == MatteMode::FineAlways
+    }
 }
 
 /// A text that is not a [`MatteMode`].
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("unknown matte {0:?}: use soft or hard")]
+#[error("unknown matte {0:?}: use soft, hard or fine:always")]
 pub struct MatteModeError(String);
 
 impl FromStr for MatteMode {
@@ -58,6 +82,7 @@ impl FromStr for MatteMode {
         match text {
             "hard" => Ok(MatteMode::Hard),
             "soft" => Ok(MatteMode::Soft),
+            "fine:always" => Ok(MatteMode::FineAlways),
             other => Err(MatteModeError(other.to_owned())),
         }
     }
@@ -68,6 +93,7 @@ impl fmt::Display for MatteMode {
         f.write_str(match self {
             MatteMode::Hard => "hard",
             MatteMode::Soft => "soft",
+            MatteMode::FineAlways => "fine:always",
         })
     }
 }
@@ -78,7 +104,7 @@ mod tests {
 
     #[test]
     fn modes_read_back_what_they_print() {
-        for mode in [MatteMode::Hard, MatteMode::Soft] {
+        for mode in MatteMode::ALL {
             assert_eq!(mode.to_string().parse(), Ok(mode));
         }
         assert!("Soft".parse::<MatteMode>().is_err());

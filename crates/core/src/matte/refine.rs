@@ -1,9 +1,9 @@
 //! From the low-resolution result of a segmentation to the matte at the picture's size. Any frame, any order, any thread.
 use super::blocks::runs;
+use super::coarse::{Coarse, Map};
 use super::grid::Grid;
 use super::guided::Coefficients;
 use super::hard::HardMask;
-use super::segment::{Coarse, Map};
 use super::settled::Settled;
 use super::spread::{self, between, first_pixel, pixels_around, spread};
 use super::window::rounded;
@@ -68,27 +68,14 @@ impl Refiner {
             } => self
                 .hard
                 .mask(self.level, confidence, *width, *height, alpha),
-            Map::Soft {
-                grid,
-                guide,
-                average,
-                noise,
-                motion,
-                map,
-                settled,
-            } => {
-                self.coefficients.compute(
-                    self.level,
-                    *grid,
-                    average,
-                    map,
-                    settled,
-                    Some((guide, motion.as_slice(), *noise)).filter(|_| !motion.is_empty()),
-                );
+            Map::Soft(soft) => {
+                self.coefficients.compute(self.level, soft);
+                let grid = soft.grid;
+                let settled = &soft.settled;
                 let coefficients = &self.coefficients;
                 let scratch = &mut self.scratch;
                 scratch.holds = [None; 2];
-                dispatch!(self.level, s => apply(s, picture, *grid, coefficients, settled, scratch, alpha));
+                dispatch!(self.level, s => apply(s, picture, grid, coefficients, settled, scratch, alpha));
             }
         }
     }

@@ -1,14 +1,16 @@
 //! The ordered half of matting: the network, and what it remembers from frame to frame.
 use super::MatteMode;
-use super::average::{self, Meter, follow, noise_after};
+use super::average::{self, Meter, noise_after, noise_floor};
 use super::blobs::Rect;
+use super::coarse::{Coarse, Map, SoftMap};
 use super::evidence::Evidence;
+use super::fine::Fine;
 use super::focus::{Focus, close_up};
 use super::focus::{MAX_GUESTS, MOVES};
-use super::grid::{Grid, Guide, Reducer};
+use super::grid::{Grid, Reducer};
 use super::guided::RADIUS_OF_640;
+use super::network::Network;
 use super::resample::{Resampler, Rounding, Taps};
-use super::settled::Settled;
 use super::smooth::{Motion, quantise, smooth};
 use super::state::{MatteState, Seen};
 use crate::frame::Timestamp;
@@ -20,55 +22,6 @@ use std::sync::Arc;
 
 /// The share of moving cells from which a frame has nothing to do with the one before.
 const CUT: f32 = 0.6;
-
-/// What [`Segmenter`] hands to [`super::Refiner`]: the matte at low resolution and what is needed to bring it to the
-/// picture's size.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Coarse {
-    /// Width and height of the picture it belongs to.
-    pub(super) size: (u32, u32),
-    pub(super) map: Map,
-    pub(super) is_still: bool,
-}
-
-impl Coarse {
-    /// Whether the network was not asked, because the picture is the one before (see [`Segmenter::skipping_still`]).
-    pub fn is_still(&self) -> bool {
-        self.is_still
-    }
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Map {
-    /// The network's confidence for the whole picture, `[height][width]`.
-    Hard {
-        confidence: Vec<f32>,
-        width: usize,
-        height: usize,
-    },
-    /// The smoothed confidence of each cell of `grid`, in 1/65535, and the cells' colours.
-    Soft {
-        grid: Grid,
-        guide: Guide,
-        /// The same, averaged over time where nothing moves.
-        average: Guide,
-        /// The noise of a cell's luma, in levels.
-        noise: f32,
-        motion: Vec<f32>,
-        map: Vec<u16>,
-        settled: Settled,
-    },
-}
-
-impl Default for Map {
-    fn default() -> Self {
-        Map::Hard {
-            confidence: Vec::new(),
-            width: 0,
-            height: 0,
-        }
-    }
-}
 
 /// Finds the people in pictures: the network and its buffers for one thread.
 pub struct Segmenter {
@@ -82,6 +35,8 @@ pub struct Segmenter {
     before: Vec<u8>,
     looks: Looks,
     view: View,
+    /// Draws the edges, for the fine matte.
+    fine: Option<Fine>,
     skips_still: bool,
 }
 
@@ -91,7 +46,22 @@ impl Segmenter {
     /// # Errors
     /// This processor lacks the instructions of `simd`.
     pub fn new(model: &Arc<Model>, mode: MatteMode, simd: SimdLevel) -> Result<Self, SimdError> {
-        let view = View::new(model, simd)?;
+        let network = Box::new(Executor::new(model, simd)?);
+        let mut segmenter = Self::with_network(network, mode, simd)?;
+        segmenter.view.decides = true;
+        Ok(segmenter)
+    }
+
+    /// The same with any network.
+    ///
+    /// # Errors
+    /// This processor lacks the instructions of `simd`.
+    pub fn with_network(
+        network: Box<dyn Network>,
+        mode: MatteMode,
+        simd: SimdLevel,
+    ) -> Result<Self, SimdError> {
+        let view = View::new(network, simd)?;
         let (reducer, motion, meter, looks) = Default::default();
         Ok(Segmenter {
             mode,
@@ -103,8 +73,22 @@ impl Segmenter {
             before: Vec::new(),
             looks,
             view,
+            fine: None,
             skips_still: false,
         })
+    }
+
+    /// Lets `network` draw the edges of soft mattes. It is asked about every frame.
+    ///
+    /// # Errors
+    /// This processor lacks the instructions of `simd`.
+    pub fn drawing_edges(
+        mut self,
+        network: Box<dyn Network>,
+        simd: SimdLevel,
+    ) -> Result<Self, SimdError> {
+        self.fine = Some(Fine::new(network, simd)?);
+        Ok(self)
     }
 
     /// Does not ask the network about a picture that is like one before. For [`MatteMode::Soft`] that is the last of the camera's
@@ -143,115 +127,98 @@ impl Segmenter {
         if self.mode == MatteMode::Hard || picture.is_empty() {
             return self.stateless(picture, coarse);
         }
-        let (mut guide, mut average, mut map, mut settled, mut motion) =
-            match std::mem::take(&mut coarse.map) {
-                Map::Soft {
-                    guide,
-                    average,
-                    map,
-                    settled,
-                    motion,
-                    ..
-                } => (guide, average, map, settled, motion),
-                Map::Hard { .. } => Default::default(),
-            };
-        let mut noise = 0.0;
         let grid = Grid::of(size.0, size.1);
-        self.reducer.reduce(self.level, picture, grid, &mut guide);
-        guide.luma(self.level, &mut self.luma);
+        let mut soft = SoftMap::reusing(std::mem::take(&mut coarse.map), grid);
+        self.reducer
+            .reduce(self.level, picture, grid, &mut soft.guide);
+        soft.guide.luma(self.level, &mut self.luma);
         if let Some(seen) = state.seen.as_mut().filter(|seen| seen.size == size) {
-            seen.colours.luma(self.level, &mut self.before);
-            let change = self
-                .meter
-                .measure(self.level, grid, &mut self.before, &self.luma);
-            noise = noise_after(seen.noise.map(|v| f32::from(v) / 256.0), change);
-            self.motion
-                .measure(self.level, grid, &self.before, &self.luma);
-            if self.skips_still && self.motion.is_still() {
-                // the state stays as it is, so that small changes add up until they count
-                map.clone_from(&seen.map);
-                coarse.is_still = true;
-                settled.find(self.level, grid, &map);
-                average.clone_from(&seen.colours);
-                coarse.map = Map::Soft {
-                    grid,
-                    guide,
-                    average,
-                    noise,
-                    map,
-                    settled,
-                    motion: self.motion.cells.clone(),
-                };
-                return;
-            }
-            let moving = self.motion.cells.iter().filter(|&&m| m > MOVES).count() as f32;
-            seen.evidence.note(
-                self.level,
-                grid,
-                &self.motion.cells,
-                average::noise_floor(noise),
-                &seen.map,
-                time.0.saturating_sub(seen.time),
-            );
-            seen.time = time.0;
-            if moving > CUT * grid.len() as f32 {
-                (seen.focus, seen.evidence) = self.first(picture, grid, time);
-            } else {
-                self.next(picture, grid, time, &mut seen.focus, &seen.evidence);
-            }
-            smooth(
-                self.level,
-                &self.looks.raw,
-                &self.motion.cells,
-                average::noise_floor(noise),
-                &seen.map,
-                &mut map,
-            );
-            seen.map.copy_from_slice(&map);
-            settled.find(self.level, grid, &map);
-            average.clone_from(&guide);
-            let reach = 2 * grid.cells_of_640(RADIUS_OF_640);
-            settled.gray_out(grid, reach, &self.luma, &mut average);
-            follow(
-                self.level,
-                &mut seen.colours,
-                &average,
-                &self.motion.cells,
-                change.gain,
-                noise,
-            );
-            average.clone_from(&seen.colours);
-            seen.noise = Some((noise * 256.0) as u16);
-            motion.clone_from(&self.motion.cells);
+            coarse.is_still = self.follow(picture, time, seen, &mut soft);
         } else {
             let (focus, evidence) = self.first(picture, grid, time);
-            map.clear();
-            map.extend(self.looks.raw.iter().map(|&p| quantise(p)));
-            settled.find(self.level, grid, &map);
-            motion.clear();
-            average.clone_from(&guide);
-            let mut colours = guide.clone();
-            let reach = 2 * grid.cells_of_640(RADIUS_OF_640);
-            settled.gray_out(grid, reach, &self.luma, &mut colours);
+            soft.map.clear();
+            soft.map.extend(self.looks.raw.iter().map(|&p| quantise(p)));
+            let map = soft.map.clone();
+            self.draw_edges(picture, focus.crop, &mut soft);
+            self.gray_out(&mut soft);
             state.seen = Some(Seen {
                 size,
                 focus,
-                map: map.clone(),
-                colours,
+                map,
+                colours: soft.average.clone(),
                 evidence,
                 time: time.0,
                 noise: None,
             });
         }
-        coarse.map = Map::Soft {
-            grid,
-            guide,
-            average,
-            noise,
-            map,
-            settled,
-            motion,
-        };
+        coarse.map = Map::Soft(soft);
+    }
+
+    /// A frame that follows one that was `seen`. Whether it is like that one, so that the network was not asked.
+    fn follow(
+        &mut self,
+        picture: &RgbImage,
+        time: Timestamp,
+        seen: &mut Seen,
+        soft: &mut SoftMap,
+    ) -> bool {
+        let level = self.level;
+        let grid = soft.grid;
+        seen.colours.luma(level, &mut self.before);
+        let change = self
+            .meter
+            .measure(level, grid, &mut self.before, &self.luma);
+        soft.noise = noise_after(seen.noise, change);
+        self.motion.measure(level, grid, &self.before, &self.luma);
+        soft.motion.clone_from(&self.motion.cells);
+        if self.skips_still && self.motion.is_still() {
+            // the state stays as it is, so that small changes add up until they count
+            soft.map.clone_from(&seen.map);
+            self.draw_edges(picture, seen.focus.crop, soft);
+            soft.average.clone_from(&seen.colours);
+            return true;
+        }
+        let floor = noise_floor(soft.noise);
+        let passed = time.0.saturating_sub(seen.time);
+        seen.evidence
+            .note(level, grid, &soft.motion, floor, &seen.map, passed);
+        seen.time = time.0;
+        let moving = soft.motion.iter().filter(|&&m| m > MOVES).count() as f32;
+        if moving > CUT * grid.len() as f32 {
+            (seen.focus, seen.evidence) = self.first(picture, grid, time);
+        } else {
+            self.next(picture, grid, time, &mut seen.focus, &seen.evidence);
+        }
+        let raw = &self.looks.raw;
+        smooth(level, raw, &soft.motion, floor, &seen.map, &mut soft.map);
+        seen.map.copy_from_slice(&soft.map);
+        self.draw_edges(picture, seen.focus.crop, soft);
+        self.gray_out(soft);
+        let noise = soft.noise;
+        let gain = change.gain;
+        let colours = &mut seen.colours;
+        average::follow(level, colours, &soft.average, &soft.motion, gain, noise);
+        soft.average.clone_from(&seen.colours);
+        seen.noise = Some(noise);
+        false
+    }
+
+    /// Lets the fine network draw, where there is one, and finds what is settled. What the state remembers stays the
+    /// general network's.
+    fn draw_edges(&mut self, picture: &RgbImage, crop: Rect, soft: &mut SoftMap) {
+        if let Some(fine) = &mut self.fine {
+            fine.draw(picture, soft.grid, crop, &mut soft.map);
+        }
+        soft.settled.find(self.level, soft.grid, &soft.map);
+    }
+
+    /// Makes the average colours those of the picture where they have a say, and its luma elsewhere, which takes less
+    /// room in a state.
+    fn gray_out(&self, soft: &mut SoftMap) {
+        soft.average.clone_from(&soft.guide);
+        let reach = 2 * soft.grid.cells_of_640(RADIUS_OF_640);
+        soft.settled
+            .gray_out(soft.grid, reach, &self.luma, &mut soft.average);
     }
 
     /// Segments a picture that is not part of a stream.
@@ -264,7 +231,7 @@ impl Segmenter {
         let height = self.view.height;
         let mut confidence = match std::mem::take(&mut coarse.map) {
             Map::Hard { confidence, .. } => confidence,
-            Map::Soft { .. } => Vec::new(),
+            Map::Soft(_) => Vec::new(),
         };
         confidence.clear();
         if picture.is_empty() {
@@ -415,8 +382,8 @@ fn take_more(to: &mut [f32], from: &[f32]) {
 }
 
 /// The network and how it sees a part of a picture.
-struct View {
-    executor: Executor,
+pub(super) struct View {
+    network: Box<dyn Network>,
     level: Level,
     width: usize,
     height: usize,
@@ -425,14 +392,16 @@ struct View {
     /// What the confidence was computed from, where that is to be known.
     seen: Vec<f32>,
     confidence: Vec<f32>,
+    /// Whether the network is one of ours, which are little more than half sure of dark hair.
+    decides: bool,
 }
 
 impl View {
-    fn new(model: &Arc<Model>, simd: SimdLevel) -> Result<View, SimdError> {
-        let width = model.input_width();
-        let height = model.input_height();
+    pub(super) fn new(network: Box<dyn Network>, simd: SimdLevel) -> Result<View, SimdError> {
+        let width = network.width();
+        let height = network.height();
         Ok(View {
-            executor: Executor::new(model, simd)?,
+            network,
             level: simd.level()?,
             width,
             height,
@@ -440,13 +409,14 @@ impl View {
             input: vec![0.0; width * height * 3],
             seen: Vec::new(),
             confidence: vec![0.0; width * height],
+            decides: false,
         })
     }
 
     /// Runs the network on the input. Confidences below one in a million become 0: products of the smallest of them would be
     /// denormal numbers, which cost a hundred times more than others. NaN, which a user's own network might give, becomes 0 too.
     fn run(&mut self) {
-        self.executor.run(&self.input, &mut self.confidence);
+        self.network.run(&self.input, &mut self.confidence);
         for p in &mut self.confidence {
             *p = if *p > 1e-6 { p.min(1.0) } else { 0.0 };
         }
@@ -476,7 +446,7 @@ impl View {
     }
 
     /// Makes `raw` the confidence of each cell of `grid`, 0..=1, looking at `crop` (in pixels, not empty); 0 outside.
-    fn look(&mut self, picture: &RgbImage, grid: Grid, crop: Rect, raw: &mut Vec<f32>) {
+    pub(super) fn look(&mut self, picture: &RgbImage, grid: Grid, crop: Rect, raw: &mut Vec<f32>) {
         let axis = |n: usize, from: u32, to: u32| {
             let step = f64::from(to - from) / n as f64;
             Taps::new(
@@ -498,9 +468,11 @@ impl View {
             &mut self.input,
         );
         self.run();
-        // a smooth step: dark hair, of which the network is little more than half sure, does not dissolve
-        for p in &mut self.confidence {
-            *p = *p * *p * (3.0 - 2.0 * *p);
+        // a smooth step, so that hair of which it is little more than half sure does not dissolve
+        if self.decides {
+            for p in &mut self.confidence {
+                *p = *p * *p * (3.0 - 2.0 * *p);
+            }
         }
 
         raw.clear();

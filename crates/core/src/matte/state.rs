@@ -1,4 +1,5 @@
 //! What the soft matte remembers of one camera, as one value that can be saved and restored.
+use super::average::MOST_NOISE;
 use super::blobs::Rect;
 use super::evidence::Evidence;
 use super::focus::{Focus, Guest, MAX_GUESTS};
@@ -35,8 +36,8 @@ pub(super) struct Seen {
     pub(super) evidence: Evidence,
     /// When that was, in unix microseconds.
     pub(super) time: i64,
-    /// The noise of a cell's luma in 1/256 levels; none before the second frame.
-    pub(super) noise: Option<u16>,
+    /// The noise of a cell's luma in levels; none before the second frame.
+    pub(super) noise: Option<f32>,
 }
 
 /// Why bytes are not a [`MatteState`].
@@ -93,7 +94,7 @@ impl MatteState {
         }
         bytes.extend(&seen.evidence.blocks);
         bytes.extend(seen.time.to_le_bytes());
-        bytes.extend(seen.noise.unwrap_or(u16::MAX).to_le_bytes());
+        bytes.extend(seen.noise.unwrap_or(-1.0).to_le_bytes());
         bytes
     }
 
@@ -207,7 +208,7 @@ impl Reader<'_> {
         if version == VERSION_BEFORE {
             self.expect(cells as u64 * 3)?;
         } else {
-            self.expect(cells as u64 * 5 + blocks as u64 + 10)?;
+            self.expect(cells as u64 * 5 + blocks as u64 + 12)?;
         }
         let focus = Focus {
             crop,
@@ -248,7 +249,10 @@ impl Reader<'_> {
         let (blocks, rest) = rest.split_at(blocks);
         self.left = rest;
         let time = i64::from_le_bytes(self.take()?);
-        let noise = u16::from_le_bytes(self.take()?);
+        let noise = f32::from_le_bytes(self.take()?);
+        if !(noise == -1.0 || (0.0..=MOST_NOISE).contains(&noise)) {
+            return Err(StateError::Damaged("the noise is impossible"));
+        }
         Ok(Seen {
             size,
             focus,
@@ -260,7 +264,7 @@ impl Reader<'_> {
                 blocks: blocks.to_vec(),
             },
             time,
-            noise: (noise != u16::MAX).then_some(noise),
+            noise: (noise >= 0.0).then_some(noise),
         })
     }
 }
@@ -322,7 +326,7 @@ mod tests {
                     blocks: (0..Evidence::len(grid)).map(|i| i as u8).collect(),
                 },
                 time: 123,
-                noise: Some(300),
+                noise: Some(1.25),
             }),
         }
     }
@@ -338,7 +342,7 @@ mod tests {
     fn the_version_before_is_read() {
         let grid = Grid::of(40, 30);
         let new = state().to_bytes();
-        let end = new.len() - (grid.len() * 5 + Evidence::len(grid) + 10);
+        let end = new.len() - (grid.len() * 5 + Evidence::len(grid) + 12);
         let mut bytes = new[..end].to_vec();
         bytes[4] = 1;
         bytes.extend((0..grid.len()).flat_map(|i| (i as u16).to_le_bytes()));

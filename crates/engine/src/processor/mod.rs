@@ -279,12 +279,12 @@ impl Work {
         {
             return Ok(*at);
         }
-        let model = self.engine.models.get(&settings.model)?;
-        let key = ToolKey::of(settings, &model);
+        let networks = self.engine.models.networks(settings)?;
+        let key = ToolKey::of(settings, &networks);
         let at = match self.tools.iter().position(|(known, _)| *known == key) {
             Some(at) => at,
             None => {
-                self.tools.push((key, Tools::new(settings, &model)?));
+                self.tools.push((key, Tools::new(settings, &networks)?));
                 self.tools.len() - 1
             }
         };

@@ -1,6 +1,6 @@
 //! The segmenter, compositor and encoders of one thread for one kind of matte, with their buffers.
 use super::{Rejection, Step};
-use crate::{FrameSettings, StartError};
+use crate::{FrameSettings, Networks, StartError};
 use image::{GrayImage, RgbImage};
 use mattebox_core::{
     codec::{Encoder, ImageFormat},
@@ -8,8 +8,7 @@ use mattebox_core::{
     frame::Timestamp,
     matte::{Coarse, MatteMode, MatteState, Refiner, Segmenter},
 };
-use mattebox_net::{Model, SimdLevel};
-use std::sync::Arc;
+use mattebox_net::SimdLevel;
 
 /// The settings that decide which tools are made: frames that share them share the tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +23,9 @@ pub(super) struct ToolKey {
 }
 
 impl ToolKey {
-    pub(super) fn of(settings: &FrameSettings, model: &Arc<Model>) -> Self {
+    pub(super) fn of(settings: &FrameSettings, networks: &Networks) -> Self {
         ToolKey {
-            model: Arc::as_ptr(model).addr(),
+            model: networks.finder.address(),
             matte: settings.matte,
             foreground_cleanup: settings.foreground_cleanup,
             skip_still: settings.skip_still,
@@ -52,12 +51,17 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    pub(super) fn new(settings: &FrameSettings, model: &Arc<Model>) -> Result<Self, StartError> {
+    pub(super) fn new(settings: &FrameSettings, networks: &Networks) -> Result<Self, StartError> {
         let simd = settings.simd;
+        let finder = networks.finder.network(simd)?;
+        let mut segmenter = Segmenter::with_network(finder, settings.matte, simd)?
+            .skipping_still(settings.skip_still);
+        if let Some(fine) = &networks.fine {
+            segmenter = segmenter.drawing_edges(fine.network(simd)?, simd)?;
+        }
         Ok(Tools {
-            cleans_up: settings.foreground_cleanup && settings.matte == MatteMode::Soft,
-            segmenter: Segmenter::new(model, settings.matte, simd)?
-                .skipping_still(settings.skip_still),
+            cleans_up: settings.foreground_cleanup && settings.matte.has_state(),
+            segmenter,
             refiner: Refiner::new(simd)?,
             compositor: Compositor::new(simd)?,
             encoder: Encoder::new(settings.format, settings.jpeg_quality),

@@ -315,8 +315,9 @@ impl Setup {
             WorkerSink::Topic(results) => {
                 let model = shared.engine.models.get(&settings.frame.model)?;
                 let stops = (&self.stop, &self.abort);
+                let sha256 = model.sha256();
                 let output =
-                    TopicOutput::open(admin, member, states, shared, results, &model, stops)?;
+                    TopicOutput::open(admin, member, states, shared, results, sha256, stops)?;
                 Ok(Box::new(output))
             }
         }

@@ -7,7 +7,6 @@ use super::{
 use crate::{letters, record::with_record, settings::WorkerSettings};
 use mattebox_core::codec::ImageFormat;
 use mattebox_engine::trace::Span;
-use mattebox_net::Model;
 use mattebox_wire::{DeadLetter, ResultMeta};
 use rdkafka::{
     Message,
@@ -31,13 +30,13 @@ pub(super) struct ResultRecords {
 }
 
 impl ResultRecords {
-    pub(super) fn new(settings: &WorkerSettings, results: &str, model: &Model) -> Self {
+    pub(super) fn new(settings: &WorkerSettings, results: &str, model_sha256: &str) -> Self {
         let frames = settings.broker.topic.clone();
         ResultRecords {
             results: results.to_owned(),
             dead: letters::topic(&frames),
             max_dead_letter: 0,
-            model: model.sha256().to_owned(),
+            model: model_sha256.to_owned(),
             format: settings.frame.format,
             frames,
         }

@@ -23,7 +23,6 @@ use crate::{
 use mattebox_core::frame::CameraId;
 use mattebox_engine::troubles::{Cause, Troubles};
 use mattebox_engine::{Rejection, latency::age_us, stop::Stop};
-use mattebox_net::Model;
 use rdkafka::{
     TopicPartitionList,
     admin::AdminClient,
@@ -71,7 +70,7 @@ impl TopicOutput {
         states: States,
         shared: &Shared,
         results: &str,
-        model: &Model,
+        model_sha256: &str,
         (stop, abort): (&Stop, &Stop),
     ) -> Result<Self, KafkaError> {
         let settings = &shared.settings;
@@ -89,7 +88,7 @@ impl TopicOutput {
             producer,
             member: member.clone(),
             states,
-            records: ResultRecords::new(settings, results, model),
+            records: ResultRecords::new(settings, results, model_sha256),
             numbers: shared.numbers.clone(),
             frames: settings.broker.topic.clone(),
             max_result,

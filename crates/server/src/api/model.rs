@@ -102,7 +102,7 @@ pub(crate) struct Frames {
 pub(crate) struct Settings {
     /// #rrggbb, blur:SIGMA, transparent, picture:NAME or video:NAME.
     background: String,
-    /// soft or hard.
+    /// soft, hard or fine:always.
     matte: String,
     /// The old room's light is taken out of the edge.
     foreground_cleanup: bool,

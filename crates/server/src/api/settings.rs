@@ -30,7 +30,7 @@ pub(crate) struct Change {
     /// A CSS colour or #RRGGBB, blur or blur:SIGMA, transparent, picture (the last upload), or start (what it was started with).
     #[schema(example = "#336699", nullable = false)]
     background: Option<String>,
-    /// soft or hard.
+    /// soft, hard or fine:always.
     #[schema(example = "soft", nullable = false, pattern = "^(soft|hard)$")]
     matte: Option<String>,
     /// Take the old room's light out of the edge.
@@ -173,6 +173,11 @@ fn changed(camera: &Camera, change: Change) -> Result<FrameSettings, Problem> {
             .map_err(|e: mattebox_core::matte::MatteModeError| {
                 Problem::unprocessable(format!("matte: {e}"))
             })?;
+        if settings.matte.is_fine() && !camera.start().matte.is_fine() {
+            return Err(Problem::conflict(
+                "the network of the fine matte is not loaded: it can be chosen here if this camera was started with --matte fine:always",
+            ));
+        }
     }
     settings.foreground_cleanup = change
         .foreground_cleanup

@@ -129,7 +129,11 @@ def _start(text: str) -> str:
 
 
 def _model(text: str) -> str:
-    return text if text == "landscape" else paths.local(text)
+    if text == "landscape":
+        return text
+    # Behind a .onnx file may stand how the network sees colours: net.onnx:imagenet.
+    path, onnx, range_ = text.rpartition(".onnx:")
+    return f"{paths.local(f'{path}.onnx')}:{range_}" if onnx else paths.local(text)
 
 
 def _background(text: str) -> str:
@@ -198,8 +202,8 @@ def parser() -> _Parser:
     made = top.add_argument_group("What is made")
     add(made, "--out", "OUTPUT_DIR", "output", "the folder of the files, on every executor; several machines need a shared one", type=_path(paths.local))
     add(made, "--background", "MATTEBOX_BACKGROUND", "gray", "gray, a CSS colour, #RRGGBB, blur[:SIGMA], transparent or image:PATH", type=_path(_background))
-    add(made, "--matte", "MATTEBOX_MATTE", "soft", "soft (best edges) or hard (MediaPipe's category mask)", choices=("soft", "hard"))
-    add(made, "--model", "SEG_MODEL_PATH", None, "a .tflite file instead of the built-in network, there on the driver and every executor; or landscape", type=_path(_model))
+    add(made, "--matte", "MATTEBOX_MATTE", "soft", "soft (steady edges), hard (MediaPipe's category mask) or fine:always (the finest edges; see docs/guide/models.md)", choices=("soft", "hard", "fine:always"))
+    add(made, "--model", "SEG_MODEL_PATH", None, "a .tflite or .onnx file instead of the built-in network, there on the driver and every executor; or landscape", type=_path(_model))
     add(made, "--format", "MATTEBOX_FORMAT", "png", "picture files", choices=("png", "jpg", "webp"))
     add(made, "--jpeg-quality", "JPEG_QUALITY", "80", "quality of JPEG files, 1 to 100", type=_positive)
     add(made, "--foreground-cleanup", "MATTEBOX_FOREGROUND_CLEANUP", "true", "take the old room's light out of the edge", type=_yes_no)

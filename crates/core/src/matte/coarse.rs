@@ -1,0 +1,84 @@
+//! What the ordered half of matting hands to the other: the matte at low resolution.
+use super::grid::{Grid, Guide};
+use super::settled::Settled;
+
+/// What [`super::Segmenter`] hands to [`super::Refiner`]: the matte at low resolution and what is needed to bring it to the
+/// picture's size.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Coarse {
+    /// Width and height of the picture it belongs to.
+    pub(super) size: (u32, u32),
+    pub(super) map: Map,
+    pub(super) is_still: bool,
+}
+
+impl Coarse {
+    /// Whether the network was not asked, because the picture is the one before (see
+    /// [`super::Segmenter::skipping_still`]).
+    pub fn is_still(&self) -> bool {
+        self.is_still
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Map {
+    /// The network's confidence for the whole picture, `[height][width]`.
+    Hard {
+        confidence: Vec<f32>,
+        width: usize,
+        height: usize,
+    },
+    /// The smoothed confidence of each cell, and the cells' colours.
+    Soft(Box<SoftMap>),
+}
+
+impl Default for Map {
+    fn default() -> Self {
+        Map::Hard {
+            confidence: Vec::new(),
+            width: 0,
+            height: 0,
+        }
+    }
+}
+
+/// The soft matte on the grid.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct SoftMap {
+    pub(super) grid: Grid,
+    /// The confidence of each cell, in 1/65535.
+    pub(super) map: Vec<u16>,
+    /// Where it leaves nothing to the colours.
+    pub(super) settled: Settled,
+    /// The colours of each cell.
+    pub(super) guide: Guide,
+    /// The same, averaged over time where nothing moves.
+    pub(super) average: Guide,
+    /// By how many levels the luma around each cell changed; empty for a first frame.
+    pub(super) motion: Vec<f32>,
+    /// The noise of a cell's luma, in levels.
+    pub(super) noise: f32,
+}
+
+impl SoftMap {
+    /// Buffers for `grid`, those of `before` where there are any.
+    pub(super) fn reusing(before: Map, grid: Grid) -> Box<SoftMap> {
+        match before {
+            Map::Soft(mut soft) => {
+                soft.grid = grid;
+                soft.motion.clear();
+                soft.noise = 0.0;
+                soft
+            }
+            Map::Hard { .. } => Box::new(SoftMap {
+                grid,
+                map: Vec::new(),
+                settled: Settled::default(),
+                guide: Guide::default(),
+                average: Guide::default(),
+                motion: Vec::new(),
+                noise: 0.0,
+            }),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The fine matte: a network that is better at close portraits, where it means the same people.
+//!
+//! There it draws hair that the general network smears, and leaves out things beside the person.
+//! On people far away, groups and empty rooms it fails, and the general network does not. So the
+//! general network says where to look and who is there, and the fine one is believed where both
+//! agree. A person whom only the general network sees stays as that sees them.
+use super::blobs::{Blobs, Rect};
+use super::focus::PERSON_ABOVE;
+use super::grid::Grid;
+use super::network::Network;
+use super::segment::View;
+use super::smooth::{MAP_ONE, quantise};
+use image::RgbImage;
+use mattebox_net::{SimdError, SimdLevel};
+
+/// How well both masks must cover one another (intersection over union), so that the fine one is
+/// believed; and the share of a person that it must see, so that it is believed about them.
+const AGREEMENT: f32 = 0.7;
+/// Parts smaller than this share of the picture are nobody.
+const SMALLEST: f32 = 0.0005;
+/// Room around a person whom only the general network sees, in a picture 640 pixels long.
+const MARGIN_OF_640: f32 = 8.0;
+
+/// The fine network and its buffers.
+pub(super) struct Fine {
+    view: View,
+    /// What the fine network sees, for each cell, 0..=1.
+    alpha: Vec<f32>,
+    /// What the general network sees.
+    own: Vec<f32>,
+    /// The boxes in cells around people whom only the general network sees.
+    kept: Vec<Rect>,
+}
+
+impl Fine {
+    pub(super) fn new(network: Box<dyn Network>, simd: SimdLevel) -> Result<Fine, SimdError> {
+        Ok(Fine {
+            view: View::new(network, simd)?,
+            alpha: Vec::new(),
+            own: Vec::new(),
+            kept: Vec::new(),
+        })
+    }
+
+    /// Looks at `crop` of the picture. If both networks mean the same people, `map` becomes what
+    /// the fine one sees.
+    pub(super) fn draw(&mut self, picture: &RgbImage, grid: Grid, crop: Rect, map: &mut [u16]) {
+        self.view.look(picture, grid, crop, &mut self.alpha);
+        self.own.clear();
+        self.own.extend(map.iter().map(|&v| f32::from(v) / MAP_ONE));
+        if !self.agree(grid) {
+            return;
+        }
+        for (cell, &alpha) in map.iter_mut().zip(&self.alpha) {
+            *cell = quantise(alpha);
+        }
+        for kept in &self.kept {
+            for y in kept.y0 as usize..kept.y1 as usize {
+                let row = y * grid.width + kept.x0 as usize..y * grid.width + kept.x1 as usize;
+                for (cell, &own) in map[row.clone()].iter_mut().zip(&self.own[row]) {
+                    *cell = quantise(own).max(*cell);
+                }
+            }
+        }
+    }
+
+    /// Whether both mean the same people, apart from those whom only the general network sees:
+    /// these are `kept`.
+    fn agree(&mut self, grid: Grid) -> bool {
+        let Fine {
+            alpha, own, kept, ..
+        } = self;
+        let (width, height) = (grid.width as u32, grid.height as u32);
+        let margin = grid.cells_of_640(MARGIN_OF_640) as u32;
+        let inside = |cells: &[f32]| cells.iter().filter(|&&p| p > PERSON_ABOVE).count();
+        let people = Blobs::find(own, grid.width, |p| p > PERSON_ABOVE);
+        let smallest = SMALLEST * grid.len() as f32;
+        kept.clear();
+        let mut area = 0;
+        let mut both = 0;
+        let mut elsewhere = inside(alpha);
+        for (i, person) in people.blobs.iter().enumerate() {
+            if (person.area as f32) < smallest {
+                continue;
+            }
+            let seen: usize = people
+                .stretches(i)
+                .map(|(y, x0, x1)| inside(&alpha[y * grid.width + x0..y * grid.width + x1]))
+                .sum();
+            elsewhere -= seen;
+            if seen as f32 > AGREEMENT * person.area as f32 {
+                area += person.area;
+                both += seen;
+            } else {
+                kept.push(person.bounds.with_margin(0.0, margin, width, height));
+            }
+        }
+        both as f32 > AGREEMENT * (area + elsewhere) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers every picture with a person in the middle whose edge is at `half`.
+    struct Always {
+        confidence: Vec<f32>,
+        side: usize,
+    }
+
+    impl Network for Always {
+        fn width(&self) -> usize {
+            self.side
+        }
+
+        fn height(&self) -> usize {
+            self.side
+        }
+
+        fn run(&mut self, _: &[f32], confidence: &mut [f32]) {
+            confidence.copy_from_slice(&self.confidence);
+        }
+    }
+
+    /// A person in the columns `from..to` of a picture `side` wide; `edge` beside them.
+    fn person(side: usize, from: usize, to: usize, edge: f32) -> Vec<f32> {
+        (0..side * side)
+            .map(|i| match i % side {
+                x if (from..to).contains(&x) => 1.0,
+                x if x + 1 == from || x == to => edge,
+                _ => 0.0,
+            })
+            .collect()
+    }
+
+    fn drawn(confidence: Vec<f32>, own: &[f32], side: usize) -> Vec<f32> {
+        let network = Box::new(Always { confidence, side });
+        let mut fine = Fine::new(network, SimdLevel::best()).unwrap();
+        let picture = RgbImage::new(side as u32, side as u32);
+        let grid = Grid::of(side as u32, side as u32);
+        let mut map: Vec<u16> = own.iter().map(|&p| quantise(p)).collect();
+        fine.draw(
+            &picture,
+            grid,
+            Rect::whole(side as u32, side as u32),
+            &mut map,
+        );
+        map.iter().map(|&v| f32::from(v) / MAP_ONE).collect()
+    }
+
+    #[test]
+    fn the_fine_network_is_believed_where_both_agree() {
+        let side = 200;
+        let own = person(side, 60, 140, 0.0);
+        let map = drawn(person(side, 60, 140, 0.4), &own, side);
+        let row = &map[100 * side..101 * side];
+        assert!(
+            (row[59] - 0.4).abs() < 1e-3 && (row[140] - 0.4).abs() < 1e-3,
+            "{row:?}"
+        );
+        assert_eq!((row[10], row[100]), (0.0, 1.0));
+    }
+
+    #[test]
+    fn a_person_whom_the_fine_network_misses_stays() {
+        let side = 200;
+        let mut own = person(side, 60, 140, 0.0);
+        own.chunks_exact_mut(side)
+            .take(60)
+            .for_each(|row| row[170..185].fill(0.9));
+        let map = drawn(person(side, 60, 140, 0.4), &own, side);
+        assert!((map[30 * side + 175] - 0.9).abs() < 1e-3);
+        assert!((map[30 * side + 59] - 0.4).abs() < 1e-3);
+    }
+
+    #[test]
+    fn a_fine_network_that_means_somebody_else_has_no_say() {
+        let side = 200;
+        let own = person(side, 60, 140, 0.25);
+        for other in [person(side, 100, 180, 0.4), vec![0.0; side * side]] {
+            let map = drawn(other, &own, side);
+            let differ = map.iter().zip(&own).any(|(a, b)| (a - b).abs() > 1e-4);
+            assert!(!differ);
+        }
+    }
+}

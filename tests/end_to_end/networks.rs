@@ -1,0 +1,160 @@
+//! Networks that are not built in: people's own ONNX files, and the fine matte.
+//! scripts/onnx fetches ONNX Runtime and the networks.
+use crate::kit::{Bench, Done, assert_said, repository, sample};
+use std::{fs, path::Path};
+
+fn fetched(name: &str) -> String {
+    let path = repository(&format!(".cache/onnx/{name}"));
+    assert!(Path::new(&path).is_file(), "{path}: run scripts/onnx");
+    path
+}
+
+/// A folder with its own data folder, in which the fine network lies if `has_fine`.
+fn bench(has_fine: bool) -> Bench {
+    let b = Bench::new();
+    fs::create_dir_all(b.path("data/mattebox/models")).unwrap();
+    if has_fine {
+        fs::copy(fetched("modnet.onnx"), b.path(FINE)).unwrap();
+    }
+    b
+}
+
+const FINE: &str = "data/mattebox/models/modnet.onnx";
+
+/// Runs with ONNX Runtime and the data folder.
+fn run(b: &Bench, args: &[&str]) -> Done {
+    let data = b.path("data").to_string_lossy().into_owned();
+    let library = fetched("libonnxruntime.so");
+    b.run_with(
+        args,
+        &[("ORT_DYLIB_PATH", &library), ("XDG_DATA_HOME", &data)],
+    )
+}
+
+/// The figures of a matte of the sample's first frames.
+fn measured(b: &Bench, args: &[&str]) -> serde_json::Value {
+    let all = ["run", &sample(), "--frames", "20", "--alpha-out", "alpha"];
+    let done = run(b, &[&all, args].concat());
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let truth = repository("samples/person_alpha.mkv");
+    b.ffmpeg(&["-i", &truth, "-frames:v", "20", "truth.mkv"]);
+    let alpha = b.path("alpha/cam01").to_string_lossy().into_owned();
+    let done = b.run(&["eval", &alpha, "truth.mkv", "--json"]);
+    serde_json::from_slice(&done.stdout).expect("JSON")
+}
+
+#[test]
+fn networks_of_other_people_find_the_person() {
+    for (file, least) in [("modnet.onnx", 0.95), ("u2netp.onnx", 0.8)] {
+        let b = bench(false);
+        let found = measured(&b, &["--model", &fetched(file)]);
+        let iou = found["mean"]["iou"].as_f64().expect("a number");
+        assert!(iou > least, "{file}: {found}");
+    }
+}
+
+#[test]
+fn without_onnx_runtime_nothing_begins() {
+    let b = bench(true);
+    let data = b.path("data").to_string_lossy().into_owned();
+    let network = fetched("modnet.onnx");
+    for how in [["--model", &network], ["--matte", "fine:always"]] {
+        for (library, said) in [
+            ("/nowhere/libonnxruntime.so", "pip install onnxruntime"),
+            ("libc.so.6", "it is not ONNX Runtime"),
+        ] {
+            let env = [("ORT_DYLIB_PATH", library), ("XDG_DATA_HOME", &data)];
+            let done = b.run_with(&["run", &sample(), how[0], how[1]], &env);
+            assert_said(&done, 2, &["modnet.onnx", said, "ORT_DYLIB_PATH"]);
+        }
+    }
+    assert!(!b.path("output").exists());
+}
+
+#[test]
+fn an_onnx_file_that_cannot_be_used_is_named() {
+    let b = bench(false);
+    fs::write(b.path("text.onnx"), "no network").unwrap();
+    let model = ["--model", "text.onnx"];
+    let done = run(&b, &[&["run", &*sample()], &model[..]].concat());
+    assert_said(&done, 2, &["text.onnx", "not an ONNX file"]);
+    let done = run(&b, &["model", "text.onnx:0..1"]);
+    assert_said(&done, 1, &["text.onnx", "not an ONNX file"]);
+}
+
+#[test]
+fn a_model_file_says_what_it_is() {
+    let b = bench(false);
+    let done = run(&b, &["model", &fetched("u2netp.onnx")]);
+    let text = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    for part in ["U2-Net, Apache-2.0", "320x320", "colours imagenet"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn fine_draws_the_edge_closer_to_the_truth_than_soft() {
+    let b = bench(true);
+    let [soft, fine] = ["soft", "fine:always"].map(|matte| {
+        let _ = fs::remove_dir_all(b.path("alpha"));
+        let out = format!("out-{}", &matte[..4]);
+        measured(&b, &["--matte", matte, "--out", &out])
+    });
+    let mad = |found: &serde_json::Value| found["mean"]["mad"].as_f64().expect("a number");
+    assert!(mad(&fine) < mad(&soft), "{fine} {soft}");
+}
+
+#[test]
+fn fine_gives_the_same_bytes_on_any_number_of_threads() {
+    let b = bench(true);
+    for threads in ["1", "4"] {
+        let how = ["--matte", "fine:always", "--frames", "6"];
+        let args = [
+            &["run", &*sample(), "--threads", threads, "--out", threads],
+            &how[..],
+        ];
+        let done = run(&b, &args.concat());
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+    }
+    for name in b.files("1/cam01") {
+        let [one, four] = ["1", "4"].map(|out| b.read(&format!("{out}/cam01/{name}")));
+        assert!(one == four, "{name}");
+    }
+    assert_eq!(b.files("1/cam01").len(), 6);
+}
+
+#[test]
+fn the_fine_network_is_taken_from_a_file_whole_or_not_at_all() {
+    let b = bench(false);
+    let done = run(&b, &["run", &sample(), "--matte", "fine:always"]);
+    assert_said(
+        &done,
+        2,
+        &["--matte fine needs MODNet", "mattebox model get fine"],
+    );
+
+    let network = fetched("modnet.onnx");
+    fs::write(b.path("cut.onnx"), &fs::read(&network).unwrap()[..1000]).unwrap();
+    fs::write(b.path("other.whl"), "no package").unwrap();
+    for wrong in ["cut.onnx", "other.whl"] {
+        let done = run(&b, &["model", "get", "fine", "--from", wrong]);
+        assert_said(&done, 1, &[wrong, "not the expected file", "--from"]);
+        assert_eq!(b.files("data/mattebox/models").len(), 0);
+    }
+
+    let done = run(&b, &["model", "get", "fine", "--from", &network]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(b.files("data/mattebox/models"), ["modnet.onnx"]);
+    let done = run(&b, &["model", "list"]);
+    assert!(
+        String::from_utf8_lossy(&done.stdout).contains(FINE),
+        "{}",
+        done.stderr
+    );
+    let done = run(
+        &b,
+        &["run", &sample(), "--matte", "fine:always", "--frames", "2"],
+    );
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+}
