@@ -219,7 +219,9 @@ fn certain_pixels_are_exactly_the_person_or_the_background() {
                     }
                     (Composed::Rgba(out), _) => {
                         let [r, g, b, out_a] = out.get_pixel(x, y).0;
-                        assert_eq!(out_a, a, "{}", context());
+                        // the clean-up may doubt what is between
+                        let doubts = cleanup && (1..255).contains(&a);
+                        assert!(out_a == a || doubts && out_a < a, "{}", context());
                         match a {
                             0 => assert_eq!([r, g, b], [0; 3], "the room shows at {x},{y}"),
                             255 => assert_eq!([r, g, b], c.0),
@@ -251,10 +253,11 @@ fn transparent_and_colour_agree() {
         let [r, g, b, _] = clear.get_pixel(x, y).0;
         Rgb([r, g, b])
     });
+    let sure = GrayImage::from_fn(120, 90, |x, y| Luma([clear.get_pixel(x, y)[3]]));
     let laid_over = compose(
         SimdLevel::best(),
         &person,
-        &alpha,
+        &sure,
         &Background::Color(color),
         false,
     );

@@ -204,3 +204,68 @@ fn blend<S: Simd>(
         *b = rounded((b_was + rate * b_change).min(255.0)) as u8;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mattebox_net::SimdLevel;
+
+    const GRID: Grid = Grid {
+        cell: 2,
+        width: 64,
+        height: 40,
+    };
+
+    /// A number between -1 and 1 that looks random.
+    fn random(i: usize) -> f32 {
+        let v = (i as u32).wrapping_mul(0x9e37_79b1);
+        let v = (v ^ (v >> 15)).wrapping_mul(0x2c1b_3c6d);
+        (v >> 8) as f32 / 8_388_608.0 - 1.0
+    }
+
+    fn scene(frame: usize, gain: f32, noise: f32) -> Vec<u8> {
+        (0..GRID.len())
+            .map(|i| {
+                let plain = 60.0 + (i % 64) as f32;
+                (gain * plain + noise * random(i * 31 + frame * 7919) + 0.5) as u8
+            })
+            .collect()
+    }
+
+    #[test]
+    fn exposure_and_noise_are_told_apart_and_what_moves_counts_for_neither() {
+        let level = SimdLevel::best().level().unwrap();
+        let mut before = scene(0, 1.0, 0.0);
+        let mut now = scene(1, 1.2, 4.0);
+        for y in 0..20 {
+            now[y * 64..y * 64 + 32].fill(250);
+        }
+        let change = Meter::default().measure(level, GRID, &mut before, &now);
+        assert!((change.gain - 1.2).abs() < 0.02, "{change:?}");
+        // the mean absolute value of uniform noise is half of its reach
+        assert!((1.5..2.5).contains(&change.difference), "{change:?}");
+    }
+
+    #[test]
+    fn noise_is_averaged_away_and_an_edge_that_moves_is_taken_at_once() {
+        let level = SimdLevel::best().level().unwrap();
+        let guide = |luma: &[u8]| Guide {
+            planes: [luma.to_vec(), luma.to_vec(), luma.to_vec()],
+        };
+        let still = vec![0.0; GRID.len()];
+        let mut average = guide(&scene(0, 1.0, 0.0));
+        let wanted = average.clone();
+        for frame in 1..30 {
+            let now = guide(&scene(frame, 1.0, 4.0));
+            follow(level, &mut average, &now, &still, 1.0, 2.5);
+        }
+        let worst = |a: &Guide, b: &Guide| {
+            let cells = a.planes[1].iter().zip(&b.planes[1]);
+            cells.map(|(a, b)| a.abs_diff(*b)).max()
+        };
+        assert!(worst(&average, &wanted) <= Some(3));
+        let moved = guide(&scene(0, 1.6, 0.0));
+        follow(level, &mut average, &moved, &still, 1.0, 2.5);
+        assert_eq!(worst(&average, &moved), Some(0));
+    }
+}

@@ -163,3 +163,71 @@ fn columns<S: Simd>(_simd: S, motion: &[f32], map: &[u16], most: &mut [f32], hig
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mattebox_net::SimdLevel;
+
+    const GRID: Grid = Grid {
+        cell: 2,
+        width: 64,
+        height: 40,
+    };
+
+    /// Confidence in a box of cells.
+    fn seen(xs: std::ops::Range<usize>, ys: std::ops::Range<usize>) -> Vec<f32> {
+        let inside = |i: usize| xs.contains(&(i % 64)) && ys.contains(&(i / 64));
+        (0..GRID.len())
+            .map(|i| if inside(i) { 0.9 } else { 0.0 })
+            .collect()
+    }
+
+    fn note(evidence: &mut Evidence, motion: &[f32], map: &[f32], passed_us: i64) {
+        let level = SimdLevel::best().level().unwrap();
+        let map: Vec<u16> = map.iter().map(|p| (p * 65535.0) as u16).collect();
+        evidence.note(level, GRID, motion, 1.0, &map, passed_us);
+    }
+
+    fn gated(evidence: &Evidence, confidence: &[f32]) -> f32 {
+        let mut confidence = confidence.to_vec();
+        evidence.gate(GRID, &mut confidence);
+        confidence.iter().sum()
+    }
+
+    #[test]
+    fn who_appears_without_motion_is_a_phantom_and_who_moves_is_a_person() {
+        let nothing = vec![0.0; GRID.len()];
+        let chair = seen(40..56, 16..32);
+        let mut evidence = Evidence::first(GRID, &nothing, &nothing);
+        assert_eq!(gated(&evidence, &chair), 0.0);
+        for _ in 0..50 {
+            note(&mut evidence, &nothing, &nothing, 40_000);
+            assert_eq!(gated(&evidence, &chair), 0.0);
+        }
+        let motion: Vec<f32> = chair.iter().map(|p| 20.0 * p).collect();
+        note(&mut evidence, &motion, &nothing, 40_000);
+        assert_eq!(gated(&evidence, &chair), chair.iter().sum());
+        // who then sits still is still there
+        for _ in 0..500 {
+            note(&mut evidence, &nothing, &chair, 40_000);
+        }
+        assert_eq!(gated(&evidence, &chair), chair.iter().sum());
+        // and is forgotten a second after they left
+        note(&mut evidence, &nothing, &nothing, 900_000);
+        assert!(gated(&evidence, &chair) > 0.0);
+        note(&mut evidence, &nothing, &nothing, 200_000);
+        assert_eq!(gated(&evidence, &chair), 0.0);
+    }
+
+    #[test]
+    fn at_the_beginning_both_looks_must_agree() {
+        let person = seen(8..56, 8..40);
+        let nearly = seen(10..56, 8..40);
+        let scrap = seen(8..12, 8..12);
+        let agreed = Evidence::first(GRID, &nearly, &person);
+        assert_eq!(gated(&agreed, &person), person.iter().sum());
+        let doubted = Evidence::first(GRID, &scrap, &person);
+        assert!(gated(&doubted, &person) < 0.5 * person.iter().sum::<f32>());
+    }
+}

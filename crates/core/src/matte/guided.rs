@@ -103,7 +103,7 @@ impl Coefficients {
             self.scratch.mirrors.extend(mirrors);
             dispatch!(level, s => regress(s, self, grid, radius, guide, map, settled));
             dispatch!(level, s => average(s, self, grid, radius, settled));
-            if !soft.motion.is_empty() {
+            if soft.noise > 0.0 {
                 self.calm(soft);
             }
         }

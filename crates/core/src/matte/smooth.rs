@@ -126,10 +126,11 @@ fn blend<S: Simd>(
     }
 }
 
-/// A confidence as 16 bits, rounded to the nearest.
+/// A confidence as 16 bits, of which 12 count: the network's noise takes less room in a state.
 #[inline(always)]
 pub(super) fn quantise(p: f32) -> u16 {
-    rounded(p * 4095.0) << 4
+    let v = rounded(p * 4095.0);
+    v << 4 | v >> 8
 }
 
 #[cfg(test)]
@@ -140,7 +141,7 @@ mod tests {
     #[test]
     fn noise_is_averaged_and_motion_is_followed() {
         let level = SimdLevel::best().level().unwrap();
-        let before = [quantise(0.5); 3];
+        let before = [0.5, 0.5, 0.2].map(quantise);
         let mut map = Vec::new();
         smooth(
             level,
@@ -152,14 +153,14 @@ mod tests {
         );
         let found = map.map_to_unit();
         assert!(
-            (found[0] - 0.53).abs() < 1e-4,
-            "a still cell takes 3/10 of the step: {found:?}"
+            (found[0] - 0.52).abs() < 3e-4,
+            "a still cell takes a fifth of the step: {found:?}"
         );
         assert!(
-            (found[1] - 0.6).abs() < 1e-4,
+            (found[1] - 0.6).abs() < 3e-4,
             "a moving cell takes all of it: {found:?}"
         );
-        assert!(found[2] > 0.64, "a jump is followed faster: {found:?}");
+        assert!(found[2] > 0.7, "a jump is followed faster: {found:?}");
     }
 
     #[test]
