@@ -34,6 +34,8 @@ pub(super) struct Change {
     pub(super) gain: f32,
     /// Mean absolute difference of luma where little moves, in levels.
     pub(super) difference: f32,
+    /// That of half of the picture: more than the noise where the camera moves or the video begins a new group of pictures.
+    pub(super) typical: f32,
 }
 
 /// Measures [`Change`]s; keeps its buffers.
@@ -70,10 +72,14 @@ impl Meter {
         let gain = gain.map_or(1.0, |gain| gain.clamp(0.5, 2.0));
         dispatch!(level, s => expose(s, before, gain));
         dispatch!(level, s => block_differences(s, grid, before, now, &mut self.differences));
-        let difference = quantile(&mut self.differences, 5, u32::cmp);
+        let mut difference = |parts| {
+            let difference = quantile(&mut self.differences, parts, u32::cmp);
+            difference.unwrap_or(0) as f32 / area as f32
+        };
         Change {
             gain,
-            difference: difference.unwrap_or(0) as f32 / area as f32,
+            difference: difference(5),
+            typical: difference(2),
         }
     }
 }

@@ -12,6 +12,8 @@ use fearless_simd_macros::simd;
 
 /// The luma around a cell has moved if it changed by so many levels more than the noise.
 const MOVED: f32 = 1.5;
+/// .. and far from all who are believed, this many times as much as half of the picture did.
+const ALONE: f32 = 4.0;
 /// A block below this confidence is empty.
 const OCCUPIED: f32 = 0.3;
 /// An empty block forgets motion after this time, in microseconds.
@@ -20,13 +22,21 @@ const FORGET_US: i64 = 1_000_000;
 const AGREE: f32 = 0.6;
 /// Of a blob on which the looks disagree, cells of this confidence in the whole look are believed.
 const MAYBE: f32 = 0.25;
+/// Motion far from all who are believed must be seen in two frames, unless they are farther apart in time than this: a video's new
+/// group of pictures changes a still scene for one frame.
+const ONCE_US: i64 = 150_000;
+/// The most of a block where something moved once: it is not believed yet, and is forgotten after this share of
+/// [`FORGET_US`].
+const ONCE: u8 = 50;
 /// What a block is believed fully with.
 const FULL: u8 = u8::MAX;
 
 /// .. and where both looks agreed but nothing moved: who is gone without motion was a phantom.
-const AGREED: u8 = 30;
+const AGREED: u8 = ONCE + 30;
+/// .. and where little moved beside one who is believed.
+const BESIDE: u8 = ONCE + 60;
 
-/// How far each block of cells is believed: 0 not at all; [`FULL`] where something moved; less the longer it is empty since.
+/// How far each block of cells is believed: up to [`ONCE`] not at all; [`FULL`] where something moved; less the longer it is empty since.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Evidence {
     pub(super) blocks: Vec<u8>,
@@ -85,19 +95,24 @@ impl Evidence {
     }
 
     /// Notes where the luma changed (`motion`, in levels) by more than `noise`, and which blocks of `map` are empty.
+    /// Where nobody is believed nearby, it must have changed much more than is `typical` of this frame, and in two frames.
     pub(super) fn note(
         &mut self,
         level: Level,
         grid: Grid,
         motion: &[f32],
         noise: f32,
+        typical: f32,
         map: &[u16],
         passed_us: i64,
     ) {
         let occupied = (OCCUPIED * 65535.0) as u16;
         let passed = passed_us.clamp(0, FORGET_US);
         let less = (passed * i64::from(FULL) / FORGET_US).max(1) as u8;
+        let moved = noise + MOVED;
+        let alone = moved.max(ALONE * typical);
         let (across, down) = size(grid);
+        let before = self.clone();
         let mut most = vec![0.0; grid.width];
         let mut highest = vec![0; grid.width];
         for y in 0..down {
@@ -105,9 +120,15 @@ impl Evidence {
             dispatch!(level, s => columns(s, &motion[rows.clone()], &map[rows], &mut most, &mut highest));
             let blocks = &mut self.blocks[y * across..(y + 1) * across];
             let columns = most.chunks(BLOCK).zip(highest.chunks(BLOCK));
-            for (block, (most, highest)) in blocks.iter_mut().zip(columns) {
-                if most.iter().any(|&m| m > noise + MOVED) {
+            for (x, (block, (most, highest))) in blocks.iter_mut().zip(columns).enumerate() {
+                let most = most.iter().fold(0.0f32, |most, &m| most.max(m));
+                let again = *block > 0 || passed > ONCE_US;
+                if most > alone && again {
                     *block = FULL;
+                } else if most > moved && before.near(grid, x, y, 1) {
+                    *block = (*block).max(BESIDE);
+                } else if most > alone {
+                    *block = (*block).max(ONCE);
                 } else if highest.iter().all(|&p| p < occupied) {
                     *block = block.saturating_sub(less);
                 }
@@ -115,26 +136,29 @@ impl Evidence {
         }
     }
 
+    /// Whether a block is believed that is at most `reach` blocks away.
+    fn near(&self, grid: Grid, x: usize, y: usize, reach: usize) -> bool {
+        let (across, down) = size(grid);
+        (y.saturating_sub(reach)..(y + reach + 1).min(down)).any(|y| {
+            let row = &self.blocks[y * across..(y + 1) * across];
+            row[x.saturating_sub(reach)..(x + reach + 1).min(across)]
+                .iter()
+                .any(|&block| block > ONCE)
+        })
+    }
+
     /// Takes from `confidence` what is not believed. Blocks beside one that is believed are so too, softly.
     pub(super) fn gate(&self, grid: Grid, confidence: &mut [f32]) {
         let (across, down) = size(grid);
-        if self.blocks.iter().all(|&block| block > 0) {
+        if self.blocks.iter().all(|&block| block > ONCE) {
             return;
         }
-        let near = |x: usize, y: usize, reach: usize| {
-            (y.saturating_sub(reach)..(y + reach + 1).min(down)).any(|y| {
-                let row = &self.blocks[y * across..(y + 1) * across];
-                row[x.saturating_sub(reach)..(x + reach + 1).min(across)]
-                    .iter()
-                    .any(|&block| block > 0)
-            })
-        };
         for y in 0..down {
             for x in 0..across {
-                if near(x, y, 1) {
+                if self.near(grid, x, y, 1) {
                     continue;
                 }
-                let share = if near(x, y, 2) { 0.5 } else { 0.0 };
+                let share = if self.near(grid, x, y, 2) { 0.5 } else { 0.0 };
                 let columns = x * BLOCK..((x + 1) * BLOCK).min(grid.width);
                 for line in y * BLOCK..((y + 1) * BLOCK).min(grid.height) {
                     for p in &mut confidence
@@ -186,7 +210,7 @@ mod tests {
     fn note(evidence: &mut Evidence, motion: &[f32], map: &[f32], passed_us: i64) {
         let level = SimdLevel::best().level().unwrap();
         let map: Vec<u16> = map.iter().map(|p| (p * 65535.0) as u16).collect();
-        evidence.note(level, GRID, motion, 1.0, &map, passed_us);
+        evidence.note(level, GRID, motion, 1.0, 0.5, &map, passed_us);
     }
 
     fn gated(evidence: &Evidence, confidence: &[f32]) -> f32 {
@@ -207,6 +231,12 @@ mod tests {
         }
         let motion: Vec<f32> = chair.iter().map(|p| 20.0 * p).collect();
         note(&mut evidence, &motion, &nothing, 40_000);
+        assert_eq!(
+            gated(&evidence, &chair),
+            0.0,
+            "one frame may be a new group of pictures"
+        );
+        note(&mut evidence, &motion, &nothing, 40_000);
         assert_eq!(gated(&evidence, &chair), chair.iter().sum());
         // who then sits still is still there
         for _ in 0..500 {
@@ -214,7 +244,7 @@ mod tests {
         }
         assert_eq!(gated(&evidence, &chair), chair.iter().sum());
         // and is forgotten a second after they left
-        note(&mut evidence, &nothing, &nothing, 900_000);
+        note(&mut evidence, &nothing, &nothing, 700_000);
         assert!(gated(&evidence, &chair) > 0.0);
         note(&mut evidence, &nothing, &nothing, 200_000);
         assert_eq!(gated(&evidence, &chair), 0.0);

@@ -180,8 +180,15 @@ impl Segmenter {
         }
         let floor = noise_floor(soft.noise);
         let passed = time.0.saturating_sub(seen.time);
-        seen.evidence
-            .note(level, grid, &soft.motion, floor, &seen.map, passed);
+        seen.evidence.note(
+            level,
+            grid,
+            &soft.motion,
+            floor,
+            change.typical,
+            &seen.map,
+            passed,
+        );
         seen.time = time.0;
         let moving = soft.motion.iter().filter(|&&m| m > MOVES).count() as f32;
         if moving > CUT * grid.len() as f32 {

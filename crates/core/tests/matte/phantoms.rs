@@ -59,7 +59,19 @@ fn a_room_that_flashes_for_the_network_is_empty_and_stays_so() {
         .enumerate()
         .skip(settled)
     {
-        assert!(mean(alpha) < 0.01, "frame {i}: {}", mean(alpha));
+        assert!(mean(alpha) < 0.02, "frame {i}: {}", mean(alpha));
+    }
+}
+
+#[test]
+fn things_that_never_moved_are_no_person() {
+    let hard = mattes("empty_interior_bed", MatteMode::Hard);
+    assert!(hard.iter().any(|(alpha, _)| mean(alpha) > 0.2));
+    for (i, (alpha, _)) in mattes("empty_interior_bed", MatteMode::Soft)
+        .iter()
+        .enumerate()
+    {
+        assert!(mean(alpha) < 0.001, "frame {i}: {}", mean(alpha));
     }
 }
 
