@@ -19,7 +19,8 @@ use std::{
 /// How often progress is told where there is no terminal to draw on.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
 
-/// Measure a matte against the true one: IoU, MAD, MSE, Grad, Conn, dtSSD and, if asked for, Static.
+/// Measure a matte against the true one: IoU, MAD, MSE, Grad, Conn, dtSSD and, if asked for,
+/// Static.
 ///
 /// Both may be a video, a folder of pictures (paired in the order of their names) or a single picture. A picture or video with an
 /// alpha channel gives that channel, another its gray value. Both must have the same size and the same number of frames.

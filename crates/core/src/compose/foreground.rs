@@ -9,12 +9,14 @@
 //! a narrow box and has `k = a`. Here a pyramid takes the place of the two boxes, certain pixels weigh more than mixed
 //! ones, and `k = a / (a^2 + (1 - a)^2)`, the smallest change of both `F'` and `B'` that explains the pixel.
 //!
-//! A matte is not exact. Where it says half and the pixel has plainly the room's colour, the residual points from `F'` to
-//! `B'`, and following it would bring the room back. So the part of the residual along `F' - B'` is taken for an error of
-//! the matte and left out, the less the nearer `a` is to 1 (`d = 1 - a^8`), so that the estimate meets the untouched pixels.
-//! Where the colours say that a pixel is room and the matte says that it is half a person, both colours would be wrong: the
-//! room's is a ghost, the person's a veil of their colour. There the matte is wrong, and alpha falls to what the colours say
-//! ([`DOUBT`]), where the guesses are far enough apart to say anything ([`APART`]).
+//! A matte is not exact. Where it says half and the pixel has plainly the room's colour, the
+//! residual points from `F'` to `B'`, and following it would bring the room back. So the part of
+//! the residual along `F' - B'` is taken for an error of the matte and left out, the less the
+//! nearer `a` is to 1 (`d = 1 - a^8`), so that the estimate meets the untouched pixels. Where the
+//! colours say that a pixel is room and the matte says that it is half a person, both colours would
+//! be wrong: the room's is a ghost, the person's a veil of their colour. There the matte is wrong,
+//! and alpha falls to what the colours say ([`DOUBT`]), where the guesses are far enough apart to
+//! say anything ([`APART`]).
 use super::guesses::{Guesses, power};
 use super::spans::{Kind, Span};
 use fearless_simd::{Simd, f32x4, f32x16, prelude::*};
@@ -24,7 +26,8 @@ use image::{GrayImage, RgbImage};
 /// Levels by which the two guesses must differ before they tell an error of alpha from the person's own pattern.
 const CONTRAST: f32 = 20.0;
 
-/// From this difference between alpha and what the colours say, alpha is doubted; from twice this, it is not believed.
+/// From this difference between alpha and what the colours say, alpha is doubted; from twice this,
+/// it is not believed.
 const DOUBT: f32 = 0.25;
 /// Squared distances between the guesses from which they are believed a little, and wholly.
 const APART: [f32; 2] = [900.0, 3600.0];

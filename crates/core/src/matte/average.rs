@@ -1,8 +1,9 @@
-//! Colours averaged over time where nothing moves, so that the camera's noise does not shake the matte's edge.
+//! Colours averaged over time where nothing moves, so that the camera's noise does not shake the
+//! matte's edge.
 //!
-//! Two frames of a camera that stands still differ by the sensor's noise, and by the exposure that the camera sets. Both
-//! are measured on the cells whose blocks change least; what changes more than they explain has moved, and is taken as it
-//! is, so that an edge that moves stays sharp.
+//! Two frames of a camera that stands still differ by the sensor's noise, and by the exposure that
+//! the camera sets. Both are measured on the cells whose blocks change least; what changes more
+//! than they explain has moved, and is taken as it is, so that an edge that moves stays sharp.
 use super::grid::{Grid, Guide};
 use super::window::rounded;
 use fearless_simd::{Level, Simd, dispatch};
@@ -16,12 +17,14 @@ const DEVIATION: f32 = 1.2533;
 const NOISE_RATE: [f32; 2] = [0.3, 0.03];
 /// No camera is noisier than this, in levels of a cell.
 pub(super) const MOST_NOISE: f32 = 8.0;
-/// A window of cells moves if its luma changes by more than this many times the noise on average, and this many levels.
+/// A window of cells moves if its luma changes by more than this many times the noise on average,
+/// and this many levels.
 const NOISE_FLOOR: f32 = 1.2;
 const LEAST_FLOOR: f32 = 0.8;
 /// How much of a new colour is taken where nothing moves.
 const SLOWEST: f32 = 0.15;
-/// A colour that differs by more than this many standard deviations of the noise, and this many levels more, has moved ..
+/// A colour that differs by more than this many standard deviations of the noise, and this many
+/// levels more, has moved ..
 const MOVED: f32 = 2.5;
 const MOVED_LEVELS: f32 = 2.0;
 /// .. and by this many times as much, is taken at once.
@@ -34,7 +37,8 @@ pub(super) struct Change {
     pub(super) gain: f32,
     /// Mean absolute difference of luma where little moves, in levels.
     pub(super) difference: f32,
-    /// That of half of the picture: more than the noise where the camera moves or the video begins a new group of pictures.
+    /// That of half of the picture: more than the noise where the camera moves or the video begins
+    /// a new group of pictures.
     pub(super) typical: f32,
 }
 
@@ -147,7 +151,8 @@ fn quantile<T: Copy>(
     (!values.is_empty()).then(|| *values.select_nth_unstable_by(at, order).1)
 }
 
-/// The noise of a cell's luma in levels, after a frame that differs by so much; none is known before the first.
+/// The noise of a cell's luma in levels, after a frame that differs by so much; none is known
+/// before the first.
 pub(super) fn noise_after(before: Option<f32>, change: Change) -> f32 {
     let now = (DEVIATION * change.difference).min(MOST_NOISE);
     before.map_or(now, |before| {
@@ -160,7 +165,8 @@ pub(super) fn noise_floor(noise: f32) -> f32 {
     (NOISE_FLOOR * noise).max(LEAST_FLOOR)
 }
 
-/// Moves `average` to the colours of `now`: `rates` says how fast at least (1 where it moves), cell by cell.
+/// Moves `average` to the colours of `now`, at once where it moves, and elsewhere slowly.
+/// by cell.
 pub(super) fn follow(
     level: Level,
     average: &mut Guide,

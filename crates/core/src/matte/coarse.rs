@@ -2,8 +2,8 @@
 use super::grid::{Grid, Guide};
 use super::settled::Settled;
 
-/// What [`super::Segmenter`] hands to [`super::Refiner`]: the matte at low resolution and what is needed to bring it to the
-/// picture's size.
+/// What [`super::Segmenter`] hands to [`super::Refiner`]: the matte at low resolution and what is
+/// needed to bring it to the picture's size.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Coarse {
     /// Width and height of the picture it belongs to.

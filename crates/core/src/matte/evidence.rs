@@ -1,8 +1,10 @@
-//! Where a person may be: where something moved, or where the close and the whole look agreed at the beginning.
+//! Where a person may be: where something moved, or where the close and the whole look agreed at
+//! the beginning.
 //!
-//! A network that looks closely at a chair may see a person in it. Such a phantom appears without any motion, which a person
-//! cannot do. So each block of cells remembers whether there was motion since it was empty; elsewhere the network is not
-//! believed. Where the camera itself moves, everything moves, and everything is believed.
+//! A network that looks closely at a chair may see a person in it. Such a phantom appears without
+//! any motion, which a person cannot do. So each block of cells remembers whether there was motion
+//! since it was empty; elsewhere the network is not believed. Where the camera itself moves,
+//! everything moves, and everything is believed.
 use super::blobs::Blobs;
 use super::blocks::BLOCK;
 use super::focus::PERSON_ABOVE;
@@ -18,15 +20,16 @@ const ALONE: f32 = 4.0;
 const OCCUPIED: f32 = 0.3;
 /// An empty block forgets motion after this time, in microseconds.
 const FORGET_US: i64 = 1_000_000;
-/// What both looks show of a blob agrees if they have this much in common (intersection over union).
+/// What both looks show of a blob agrees if they have this much in common (intersection over
+/// union).
 const AGREE: f32 = 0.6;
 /// Of a blob on which the looks disagree, cells of this confidence in the whole look are believed.
 const MAYBE: f32 = 0.25;
-/// Motion far from all who are believed must be seen in two frames, unless they are farther apart in time than this: a video's new
-/// group of pictures changes a still scene for one frame.
+/// Motion far from all who are believed must be seen in two frames, unless they are farther apart
+/// in time than this: a video's new group of pictures changes a still scene for one frame.
 const ONCE_US: i64 = 150_000;
-/// The most of a block where something moved once: it is not believed yet, and is forgotten after this share of
-/// [`FORGET_US`].
+/// The most of a block where something moved once: it is not believed yet, and is forgotten after
+/// this share of [`FORGET_US`].
 const ONCE: u8 = 50;
 /// What a block is believed fully with.
 const FULL: u8 = u8::MAX;
@@ -36,10 +39,21 @@ const AGREED: u8 = ONCE + 30;
 /// .. and where little moved beside one who is believed.
 const BESIDE: u8 = ONCE + 60;
 
-/// How far each block of cells is believed: up to [`ONCE`] not at all; [`FULL`] where something moved; less the longer it is empty since.
+/// How far each block of cells is believed: up to [`ONCE`] not at all; [`FULL`] where something
+/// moved; less the longer it is empty since.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Evidence {
     pub(super) blocks: Vec<u8>,
+}
+
+/// How a frame differs from what was seen before, in levels of luma.
+pub(super) struct Moved<'a> {
+    /// The mean change around each cell.
+    pub(super) cells: &'a [f32],
+    /// The most that is noise.
+    pub(super) noise: f32,
+    /// The change of half of the picture.
+    pub(super) typical: f32,
 }
 
 /// Blocks across and down.
@@ -94,30 +108,29 @@ impl Evidence {
         evidence
     }
 
-    /// Notes where the luma changed (`motion`, in levels) by more than `noise`, and which blocks of `map` are empty.
-    /// Where nobody is believed nearby, it must have changed much more than is `typical` of this frame, and in two frames.
+    /// Notes where something moved, and which blocks of `map` are empty. Where nobody is believed
+    /// nearby, it must have changed much more than is typical of this frame, and in two frames.
     pub(super) fn note(
         &mut self,
         level: Level,
         grid: Grid,
-        motion: &[f32],
-        noise: f32,
-        typical: f32,
+        motion: &Moved<'_>,
         map: &[u16],
         passed_us: i64,
     ) {
         let occupied = (OCCUPIED * 65535.0) as u16;
         let passed = passed_us.clamp(0, FORGET_US);
         let less = (passed * i64::from(FULL) / FORGET_US).max(1) as u8;
-        let moved = noise + MOVED;
-        let alone = moved.max(ALONE * typical);
+        let moved = motion.noise + MOVED;
+        let alone = moved.max(ALONE * motion.typical);
         let (across, down) = size(grid);
         let before = self.clone();
         let mut most = vec![0.0; grid.width];
         let mut highest = vec![0; grid.width];
         for y in 0..down {
             let rows = y * BLOCK * grid.width..((y + 1) * BLOCK).min(grid.height) * grid.width;
-            dispatch!(level, s => columns(s, &motion[rows.clone()], &map[rows], &mut most, &mut highest));
+            let cells = &motion.cells[rows.clone()];
+            dispatch!(level, s => columns(s, cells, &map[rows], &mut most, &mut highest));
             let blocks = &mut self.blocks[y * across..(y + 1) * across];
             let columns = most.chunks(BLOCK).zip(highest.chunks(BLOCK));
             for (x, (block, (most, highest))) in blocks.iter_mut().zip(columns).enumerate() {
@@ -147,7 +160,8 @@ impl Evidence {
         })
     }
 
-    /// Takes from `confidence` what is not believed. Blocks beside one that is believed are so too, softly.
+    /// Takes from `confidence` what is not believed. Blocks beside one that is believed are so too,
+    /// softly.
     pub(super) fn gate(&self, grid: Grid, confidence: &mut [f32]) {
         let (across, down) = size(grid);
         if self.blocks.iter().all(|&block| block > ONCE) {
@@ -210,7 +224,12 @@ mod tests {
     fn note(evidence: &mut Evidence, motion: &[f32], map: &[f32], passed_us: i64) {
         let level = SimdLevel::best().level().unwrap();
         let map: Vec<u16> = map.iter().map(|p| (p * 65535.0) as u16).collect();
-        evidence.note(level, GRID, motion, 1.0, 0.5, &map, passed_us);
+        let motion = Moved {
+            cells: motion,
+            noise: 1.0,
+            typical: 0.5,
+        };
+        evidence.note(level, GRID, &motion, &map, passed_us);
     }
 
     fn gated(evidence: &Evidence, confidence: &[f32]) -> f32 {

@@ -131,8 +131,8 @@ impl Focus {
             && size.1 - y1 <= strip(size.1)
     }
 
-    /// Whether to look for newcomers now, where `outside` is the share of the picture that moves outside the crop, and
-    /// whether somebody is inside.
+    /// Whether to look for newcomers now, where `outside` is the share of the picture that moves
+    /// outside the crop, and whether somebody is inside.
     pub(super) fn wants_look(&self, time: Timestamp, outside: f32, peopled: bool) -> bool {
         let passed = time.0.saturating_sub(self.looked);
         let due = match outside {
@@ -145,7 +145,8 @@ impl Focus {
         passed < 0 || passed >= due || self.frames_since_look >= LOOK_EVERY_FRAMES
     }
 
-    /// The share of the picture that moves and lies neither in the crop nor near a guest; 0 where too little moves at all.
+    /// The share of the picture that moves and lies neither in the crop nor near a guest; 0 where
+    /// too little moves at all.
     pub(super) fn moves_outside(&self, grid: Grid, size: (u32, u32), motion: &[f32]) -> f32 {
         let enough = MOVING * grid.len() as f32;
         let moves = |cells: &[f32]| cells.iter().map(|m| u32::from(*m > MOVES)).sum::<u32>();
@@ -348,7 +349,8 @@ impl Focus {
         }
     }
 
-    /// A crop that shows more where the people touch the crop's border inside the picture: somebody may be cut there.
+    /// A crop that shows more where the people touch the crop's border inside the picture: somebody
+    /// may be cut there.
     pub(super) fn wider(&self, grid: Grid, size: (u32, u32), people: Rect) -> Option<Rect> {
         let least = least_margin(size);
         let wider = people

@@ -29,10 +29,11 @@ const LEVEL: f32 = 0.15;
 /// What the range between the levels is stretched to.
 const FULL: f32 = 255.0 / (0.85 - LEVEL);
 
-/// The noise of one colour of a pixel, as a multiple of that of its cell's luma times the cell's side.
+/// The noise of one colour of a pixel, as a multiple of that of its cell's luma times the cell's
+/// side.
 const PIXEL_NOISE: f32 = 1.5;
-/// How many times the noise's variance the colours around a cell must vary for half of a pixel's detail to count: across
-/// three cells an edge has six pixels, and all three colours are counted.
+/// How many times the noise's variance the colours around a cell must vary for half of a pixel's
+/// detail to count: across three cells an edge has six pixels, and all three colours are counted.
 const DETAIL: f32 = 100.0;
 /// Noise that would change alpha by so many levels takes half of a pixel's detail.
 const SHAKE: f32 = 10.0;
@@ -109,9 +110,9 @@ impl Coefficients {
         }
     }
 
-    /// Makes the coefficients those for the colours of `now`, whose noise they keep out of the matte: each cell's average
-    /// colour stands for its colour now, and a pixel's difference from it counts the less, the less the colours differ
-    /// around the cell beyond the noise.
+    /// Makes the coefficients those for the colours of `now`, whose noise they keep out of the
+    /// matte: each cell's average colour stands for its colour now, and a pixel's difference from
+    /// it counts the less, the less the colours differ around the cell beyond the noise.
     fn calm(&mut self, soft: &SoftMap) {
         let SoftMap {
             grid,

@@ -3,7 +3,7 @@ use super::MatteMode;
 use super::average::{self, Meter, noise_after, noise_floor};
 use super::blobs::Rect;
 use super::coarse::{Coarse, Map, SoftMap};
-use super::evidence::Evidence;
+use super::evidence::{Evidence, Moved};
 use super::fine::Fine;
 use super::focus::{Focus, close_up};
 use super::focus::{MAX_GUESTS, MOVES};
@@ -154,7 +154,8 @@ impl Segmenter {
         coarse.map = Map::Soft(soft);
     }
 
-    /// A frame that follows one that was `seen`. Whether it is like that one, so that the network was not asked.
+    /// A frame that follows one that was `seen`. Whether it is like that one, so that the network
+    /// was not asked.
     fn follow(
         &mut self,
         picture: &RgbImage,
@@ -180,15 +181,12 @@ impl Segmenter {
         }
         let floor = noise_floor(soft.noise);
         let passed = time.0.saturating_sub(seen.time);
-        seen.evidence.note(
-            level,
-            grid,
-            &soft.motion,
-            floor,
-            change.typical,
-            &seen.map,
-            passed,
-        );
+        let moved = Moved {
+            cells: &soft.motion,
+            noise: floor,
+            typical: change.typical,
+        };
+        seen.evidence.note(level, grid, &moved, &seen.map, passed);
         seen.time = time.0;
         let moving = soft.motion.iter().filter(|&&m| m > MOVES).count() as f32;
         if moving > CUT * grid.len() as f32 {
@@ -210,8 +208,8 @@ impl Segmenter {
         false
     }
 
-    /// Lets the fine network draw, where there is one, and finds what is settled. What the state remembers stays the
-    /// general network's.
+    /// Lets the fine network draw, where there is one, and finds what is settled. What the state
+    /// remembers stays the general network's.
     fn draw_edges(&mut self, picture: &RgbImage, crop: Rect, soft: &mut SoftMap) {
         if let Some(fine) = &mut self.fine {
             fine.draw(picture, soft.grid, crop, &mut soft.map);
@@ -219,8 +217,8 @@ impl Segmenter {
         soft.settled.find(self.level, soft.grid, &soft.map);
     }
 
-    /// Makes the average colours those of the picture where they have a say, and its luma elsewhere, which takes less
-    /// room in a state.
+    /// Makes the average colours those of the picture where they have a say, and its luma
+    /// elsewhere, which takes less room in a state.
     fn gray_out(&self, soft: &mut SoftMap) {
         soft.average.clone_from(&soft.guide);
         let reach = 2 * soft.grid.cells_of_640(RADIUS_OF_640);

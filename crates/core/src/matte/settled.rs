@@ -29,7 +29,8 @@ pub(super) struct Settled {
 }
 
 impl Settled {
-    /// Makes the colours of the cells gray whose colours have no say: those farther than `reach` cells from all open ones.
+    /// Makes the colours of the cells gray whose colours have no say: those farther than `reach`
+    /// cells from all open ones.
     pub(super) fn gray_out(&self, grid: Grid, reach: usize, luma: &[u8], colours: &mut Guide) {
         let all = all(grid.width);
         for y in 0..grid.height {

@@ -94,8 +94,8 @@ fn add_changes(columns: &mut [f32], before: &[u8], now: &[u8], y: usize, sign: f
     }
 }
 
-/// Writes the smoothed map: `before` moved towards the `raw` confidence, as fast as the `motion` beyond the `noise` (in
-/// levels) asks. Rounded to 1/65535.
+/// Writes the smoothed map: `before` moved towards the `raw` confidence, as fast as the `motion`
+/// beyond the `noise` (in levels) asks. Rounded to 1/65535.
 pub(super) fn smooth(
     level: Level,
     raw: &[f32],

@@ -8,7 +8,8 @@ use thiserror::Error;
 
 const MAGIC: [u8; 4] = *b"MBMS";
 const VERSION: u16 = 2;
-/// The version before, which is read too: it knew the luma of each cell, not its colours, and no evidence.
+/// The version before, which is read too: it knew the luma of each cell, not its colours, and no
+/// evidence.
 const VERSION_BEFORE: u16 = 1;
 
 /// The memory of the soft matte between two frames of one camera: where the network looks, and a small smoothed map and
@@ -63,9 +64,9 @@ pub enum StateError {
 }
 
 impl MatteState {
-    /// The state as bytes, little-endian: `MBMS`, version, then, where something was seen, picture size, focus, guests,
-    /// map (the high bytes as differences, the low bytes), colours (red as differences, green and blue less red),
-    /// evidence, time and noise.
+    /// The state as bytes, little-endian: `MBMS`, version, then, where something was seen, picture
+    /// size, focus, guests, map (the high bytes as differences, the low bytes), colours (red as
+    /// differences, green and blue less red), evidence, time and noise.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend(MAGIC);

@@ -1,8 +1,9 @@
 //! How good a matte is: predicted against true alpha.
 //!
-//! Six figures of the matting literature and one of ours, under the normalisation of the evaluations published with BackgroundMattingV2 and
-//! Robust Video Matting, so that figures can be laid beside theirs. Alpha is 8 bits, 0..=255 stands for 0..=1, and all
-//! sums but those of `Grad` are sums of integers, so they are exact and the same on every machine.
+//! Six figures of the matting literature and one of ours, under the normalisation of the
+//! evaluations published with BackgroundMattingV2 and Robust Video Matting, so that figures can be
+//! laid beside theirs. Alpha is 8 bits, 0..=255 stands for 0..=1, and all sums but those of `Grad`
+//! are sums of integers, so they are exact and the same on every machine.
 //!
 //! # Layout
 //!
@@ -124,8 +125,8 @@ pub struct FrameQuality {
     pub conn: f64,
     /// Error of the change since the frame before x 1e2; none for a first frame. See [`temporal::dtssd`].
     pub dtssd: Option<f64>,
-    /// Flicker where the truth stands still x 1e2; none for a first frame, and where all of the truth moves. See
-    /// [`temporal::flicker`].
+    /// Flicker where the truth stands still x 1e2; none for a first frame, and where all of the
+    /// truth moves. See [`temporal::flicker`].
     pub flicker: Option<f64>,
 }
 

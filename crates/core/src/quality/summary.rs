@@ -52,7 +52,8 @@ impl Metric {
         }
     }
 
-    /// Its value for a frame. dtSSD and Static of a first frame have none, nor has Static where all of the truth moves.
+    /// Its value for a frame. dtSSD and Static of a first frame have none, nor has Static where all
+    /// of the truth moves.
     pub fn of(self, frame: &FrameQuality) -> Option<f64> {
         match self {
             Metric::Iou => Some(frame.iou),
@@ -123,7 +124,8 @@ impl Summary {
         self.frames
     }
 
-    /// The mean of the frames' figures, each over the frames that have it. None if there was no frame.
+    /// The mean of the frames' figures, each over the frames that have it. None if there was no
+    /// frame.
     pub fn mean(&self) -> Option<FrameQuality> {
         let means = std::array::from_fn(|at| {
             let count = self.counts[at];

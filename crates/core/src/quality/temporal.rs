@@ -1,4 +1,5 @@
-//! `dtSSD`: does the matte change when and as the true one does? And `Static`: does it stand still where the true one does?
+//! `dtSSD`: does the matte change when and as the true one does? And `Static`: does it stand still
+//! where the true one does?
 //!
 //! Erofeev, Gitman, Vatolin, Fedorov, Wang: "Perceptually Motivated Benchmark for Video Matting", BMVC 2015. As in the evaluation of
 //! Robust Video Matting: the root of the mean over the pixels, x 100, for each pair of neighbouring frames.
@@ -23,12 +24,13 @@ pub fn dtssd(now: Pair<'_>, before: Pair<'_>) -> Result<f64, QualityError> {
     Ok(100.0 * (sum as f64 / now.pixels()).sqrt() / 255.0)
 }
 
-/// The true alpha stands still where it changes by no more than this, in 1/255: the last bit of what made it.
+/// The true alpha stands still where it changes by no more than this, in 1/255: the last bit of
+/// what made it.
 const STILL: u8 = 1;
 
-/// Flicker where the truth stands still x 1e2: `100 sqrt(mean((p - p')^2))` over the pixels with `|t - t'| <= 1/255`, where `p'` and
-/// `t'` are of the frame before. None if no pixel stands still. Where every pixel of the truth is exactly as before, it is
-/// [`dtssd`].
+/// Flicker where the truth stands still x 1e2: `100 sqrt(mean((p - p')^2))` over the pixels with
+/// `|t - t'| <= 1/255`, where `p'` and `t'` are of the frame before. None if no pixel stands still.
+/// Where every pixel of the truth is exactly as before, it is [`dtssd`].
 ///
 /// # Errors
 /// [`QualityError::SizeChanged`] if the frames differ in size.
@@ -97,8 +99,9 @@ mod tests {
 
     #[test]
     fn flicker_worked_by_hand() {
-        // The truth moves in the first pixel, whose prediction does not count, and by the last bit in the second. Three pixels stand
-        // still; their predictions change by 0.2, -0.4 and 0: mean square 0.2 / 3.
+        // The truth moves in the first pixel, whose prediction does not count, and by the last bit
+        // in the second. Three pixels stand still; their predictions change by 0.2, -0.4 and 0:
+        // mean square 0.2 / 3.
         let t0 = picture([[0, 100], [255, 0]]);
         let t1 = picture([[2, 101], [255, 0]]);
         let p0 = picture([[0, 51], [255, 9]]);

@@ -12,7 +12,8 @@ pub struct MadeLayer {
     #[arg(short, long, env = "MATTEBOX_BACKGROUND", value_name = "WHAT", help_heading = WHAT)]
     pub background: Option<String>,
 
-    /// soft (steady edges), hard (MediaPipe's category mask) or fine:always (the finest edges, at ten times the cost; docs/guide/models.md says what it needs)
+    /// soft (steady edges), hard (MediaPipe's category mask) or fine:always (the finest edges, at
+    /// ten times the cost; docs/guide/models.md says what it needs)
     #[arg(long, env = "MATTEBOX_MATTE", value_name = "KIND", help_heading = WHAT)]
     pub matte: Option<String>,
 
@@ -37,8 +38,9 @@ pub struct MadeLayer {
     #[arg(long, env = "MATTEBOX_ON_EXISTING", value_name = "WHAT", help_heading = WHAT)]
     pub on_existing: Option<String>,
 
-    /// Another network instead of the built-in one: a .tflite file of the selfie segmentation family, or a .onnx file with one
-    /// picture in and one mask out; "landscape" is the built-in 144x256 one
+    /// Another network instead of the built-in one: a .tflite file of the selfie segmentation
+    /// family, or a .onnx file with one picture in and one mask out; "landscape" is the built-in
+    /// 144x256 one
     #[arg(long, env = "SEG_MODEL_PATH", value_name = "PATH", help_heading = WHAT)]
     pub model: Option<String>,
 
