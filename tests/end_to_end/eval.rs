@@ -60,6 +60,16 @@ fn mattes_that_run_wrote_are_measured() {
         "alpha",
         "--background",
         "transparent",
+        "--foreground-cleanup",
+        "false",
+    ]);
+    b.report(&[
+        "run",
+        &sample(),
+        "--out",
+        "cleaned",
+        "--background",
+        "transparent",
     ]);
     let truth = repository("samples/person_alpha.mkv");
     let mean = |predicted: &str| {
@@ -72,6 +82,11 @@ fn mattes_that_run_wrote_are_measured() {
         alpha,
         mean("output/cam01"),
         "the alpha channel of the pictures is the matte"
+    );
+    let error = |mean: &serde_json::Value| mean["mse"].as_f64().expect("a number");
+    assert!(
+        error(&mean("cleaned/cam01")) < error(&alpha),
+        "the clean-up takes away what the colours show to be room"
     );
     // The bounds are the soft matte's own: MediaPipe's mask, in or out, does not reach them.
     let is_soft = |mean: &serde_json::Value| {
