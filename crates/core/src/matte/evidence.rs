@@ -160,6 +160,29 @@ impl Evidence {
         })
     }
 
+    /// Takes whole blobs from `confidence` of which no part is believed. Of the others the network
+    /// shall see all, also what is beside a person: it then knows better what is what.
+    pub(super) fn gate_blobs(&self, grid: Grid, confidence: &mut [f32]) {
+        if self.blocks.iter().all(|&block| block > ONCE) {
+            return;
+        }
+        let (across, _) = size(grid);
+        let found = Blobs::find(confidence, grid.width, |p| p > PERSON_ABOVE);
+        for i in 0..found.blobs.len() {
+            let believed = found.stretches(i).any(|(y, x0, x1)| {
+                let row = &self.blocks[y / BLOCK * across..];
+                row[x0 / BLOCK..=(x1 - 1) / BLOCK]
+                    .iter()
+                    .any(|&block| block > ONCE)
+            });
+            if !believed {
+                for (y, x0, x1) in found.stretches(i) {
+                    confidence[y * grid.width + x0..y * grid.width + x1].fill(0.0);
+                }
+            }
+        }
+    }
+
     /// Takes from `confidence` what is not believed. Blocks beside one that is believed are so too,
     /// softly.
     pub(super) fn gate(&self, grid: Grid, confidence: &mut [f32]) {

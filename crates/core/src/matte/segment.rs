@@ -275,7 +275,8 @@ impl Segmenter {
         (focus, evidence)
     }
 
-    /// One pass at the crop, one at the guests where there are any, and now and then one at everything.
+    /// One pass at the crop, one at the guests where there are any, and now and then one at
+    /// everything. The crop follows whole blobs; what of them is not believed is taken away last.
     fn next(
         &mut self,
         picture: &RgbImage,
@@ -291,14 +292,14 @@ impl Segmenter {
             self.view.look(picture, grid, crop, &mut self.looks.close);
             take_more(&mut self.looks.raw, &self.looks.close);
         }
-        evidence.gate(grid, &mut self.looks.raw);
+        evidence.gate_blobs(grid, &mut self.looks.raw);
         let mut people = focus.people(grid, &self.looks.raw, time);
         if let Some(wider) = people
             .bounds
             .and_then(|people| focus.wider(grid, size, people))
         {
             self.view.look(picture, grid, wider, &mut self.looks.close);
-            evidence.gate(grid, &mut self.looks.close);
+            evidence.gate_blobs(grid, &mut self.looks.close);
             take_more(&mut self.looks.raw, &self.looks.close);
             people = focus.people(grid, &self.looks.raw, time);
         }
@@ -316,11 +317,12 @@ impl Segmenter {
                     &mut self.looks.far,
                 );
             }
-            evidence.gate(grid, &mut self.looks.far);
+            evidence.gate_blobs(grid, &mut self.looks.far);
             self.meet(picture, grid, time, focus, 1, Some(evidence));
             people = focus.people(grid, &self.looks.raw, time);
         }
         focus.follow(grid, size, people.bounds, time);
+        evidence.gate(grid, &mut self.looks.raw);
     }
 
     /// Adds to the raw map the people that a look at everything shows and the crop did not. Up to `most` strangers are
@@ -359,7 +361,7 @@ impl Segmenter {
                 close,
             );
             if let Some(evidence) = evidence {
-                evidence.gate(grid, close);
+                evidence.gate_blobs(grid, close);
             }
             if focus.welcome(grid, close, bounds, time) {
                 take_more(raw, close);
