@@ -83,7 +83,7 @@ fn mattes_that_run_wrote_are_measured() {
         mean("output/cam01"),
         "the alpha channel of the pictures is the matte"
     );
-    let error = |mean: &serde_json::Value| mean["mse"].as_f64().expect("a number");
+    let error = |mean: &serde_json::Value| mean["mad"].as_f64().expect("a number");
     assert!(
         error(&mean("cleaned/cam01")) < error(&alpha),
         "the clean-up takes away what the colours show to be room"
