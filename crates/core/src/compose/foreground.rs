@@ -40,6 +40,9 @@ pub(super) struct Foreground {
     columns: Vec<[[f32; 4]; 2]>,
 }
 
+/// 2^23: added to a whole number it leaves that in the lowest bits, and takes less time than a cast.
+const WHOLE: f32 = 8_388_608.0;
+
 /// The pixels of one kernel run.
 const RUN: usize = 16;
 
@@ -181,18 +184,13 @@ fn estimate<S: Simd>(
     let apart = (distance - APART[0]) * (1.0 / (APART[1] - APART[0]));
     let wrong = (-error - DOUBT) * (1.0 / DOUBT);
     let wrong = wrong.max(zero).min(one) * apart.max(zero).min(one);
-    let less = ((a + error * wrong) * 255.0 + 0.5).max(zero).floor() + 8_388_608.0;
+    let less = ((a + error * wrong) * 255.0 + 0.5).max(zero).floor() + WHOLE;
     let mut alphas = [0.0f32; RUN];
     less.store_slice(&mut alphas);
     let mut person = [[0.0f32; RUN]; 3];
     for c in 0..3 {
         let v = f[c] + (residual[c] - axis[c] * error) * k + 0.5;
-        // 2^23 more leaves the whole number in the lowest bits, and takes less time than a cast
-        let v = v
-            .max(f32x16::splat(simd, 0.0))
-            .min(f32x16::splat(simd, 255.0))
-            .floor()
-            + 8_388_608.0;
+        let v = v.max(zero).min(f32x16::splat(simd, 255.0)).floor() + WHOLE;
         v.store_slice(&mut person[c]);
     }
     let out = out.as_chunks_mut::<3>().0;

@@ -4,16 +4,16 @@
 //! Two frames of a camera that stands still differ by the sensor's noise, and by the exposure that
 //! the camera sets. Both are measured on the cells whose blocks change least; what changes more
 //! than they explain has moved, and is taken as it is, so that an edge that moves stays sharp.
+use super::blocks::BLOCK;
 use super::grid::{Grid, Guide};
 use super::window::rounded;
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 
-/// Noise and exposure are measured in blocks of so many cells a side.
-const BLOCK: usize = 8;
 /// The standard deviation of a normal distribution, as a multiple of its mean absolute deviation.
 const DEVIATION: f32 = 1.2533;
-/// How much of a new measurement of the noise is taken.
+/// How much of a new measurement of the noise is taken: of a lower one, and of a higher one, which a
+/// moving camera may be the cause of.
 const NOISE_RATE: [f32; 2] = [0.3, 0.03];
 /// No camera is noisier than this, in levels of a cell.
 pub(super) const MOST_NOISE: f32 = 8.0;
@@ -42,7 +42,7 @@ pub(super) struct Change {
     pub(super) typical: f32,
 }
 
-/// Measures [`Change`]s; keeps its buffers.
+/// Measures [`Change`]s, in blocks of [`BLOCK`] cells a side; keeps its buffers.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     /// Of each block: the sums of both lumas, and of their differences.
@@ -166,7 +166,6 @@ pub(super) fn noise_floor(noise: f32) -> f32 {
 }
 
 /// Moves `average` to the colours of `now`, at once where it moves, and elsewhere slowly.
-/// by cell.
 pub(super) fn follow(
     level: Level,
     average: &mut Guide,
@@ -220,13 +219,8 @@ fn blend<S: Simd>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matte::grid::SMALL as GRID;
     use mattebox_net::SimdLevel;
-
-    const GRID: Grid = Grid {
-        cell: 2,
-        width: 64,
-        height: 40,
-    };
 
     /// A number between -1 and 1 that looks random.
     fn random(i: usize) -> f32 {

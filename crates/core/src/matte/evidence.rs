@@ -9,6 +9,7 @@ use super::blobs::Blobs;
 use super::blocks::BLOCK;
 use super::focus::PERSON_ABOVE;
 use super::grid::Grid;
+use super::window::around;
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 
@@ -31,10 +32,9 @@ const ONCE_US: i64 = 150_000;
 /// The most of a block where something moved once: it is not believed yet, and is forgotten after
 /// this share of [`FORGET_US`].
 const ONCE: u8 = 50;
-/// What a block is believed fully with.
+/// The belief in a block where something moved ..
 const FULL: u8 = u8::MAX;
-
-/// .. and where both looks agreed but nothing moved: who is gone without motion was a phantom.
+/// .. and where both looks agreed but nothing moved: who is gone without motion was a phantom ..
 const AGREED: u8 = ONCE + 30;
 /// .. and where little moved beside one who is believed.
 const BESIDE: u8 = ONCE + 60;
@@ -61,6 +61,10 @@ fn size(grid: Grid) -> (usize, usize) {
     (grid.width.div_ceil(BLOCK), grid.height.div_ceil(BLOCK))
 }
 
+fn is_believed(block: &u8) -> bool {
+    *block > ONCE
+}
+
 impl Evidence {
     /// How many blocks a grid has.
     pub(super) fn len(grid: Grid) -> usize {
@@ -77,8 +81,9 @@ impl Evidence {
 
     /// After a first look at everything, `far`, and one at the people, `close`: what they agree on.
     pub(super) fn first(grid: Grid, far: &[f32], close: &[f32]) -> Evidence {
+        let (across, down) = size(grid);
         let mut evidence = Evidence {
-            blocks: vec![0; Evidence::len(grid)],
+            blocks: vec![0; across * down],
         };
         let found = Blobs::find(close, grid.width, |p| p > PERSON_ABOVE);
         for (i, blob) in found.blobs.iter().enumerate() {
@@ -100,7 +105,7 @@ impl Evidence {
             for (y, x0, x1) in found.stretches(i) {
                 for x in x0..x1 {
                     if agree || far[y * grid.width + x] > MAYBE {
-                        evidence.blocks[y / BLOCK * size(grid).0 + x / BLOCK] = AGREED;
+                        evidence.blocks[y / BLOCK * across + x / BLOCK] = AGREED;
                     }
                 }
             }
@@ -108,8 +113,8 @@ impl Evidence {
         evidence
     }
 
-    /// Notes where something moved, and which blocks of `map` are empty. Where nobody is believed
-    /// nearby, it must have changed much more than is typical of this frame, and in two frames.
+    /// Notes where something moved, and which blocks of `map` are empty. Far from all who are
+    /// believed, it must have changed much more than is typical of this frame, and in two frames.
     pub(super) fn note(
         &mut self,
         level: Level,
@@ -152,18 +157,16 @@ impl Evidence {
     /// Whether a block is believed that is at most `reach` blocks away.
     fn near(&self, grid: Grid, x: usize, y: usize, reach: usize) -> bool {
         let (across, down) = size(grid);
-        (y.saturating_sub(reach)..(y + reach + 1).min(down)).any(|y| {
+        around(y, reach, down).any(|y| {
             let row = &self.blocks[y * across..(y + 1) * across];
-            row[x.saturating_sub(reach)..(x + reach + 1).min(across)]
-                .iter()
-                .any(|&block| block > ONCE)
+            row[around(x, reach, across)].iter().any(is_believed)
         })
     }
 
     /// Takes whole blobs from `confidence` of which no part is believed. Of the others the network
     /// shall see all, also what is beside a person: it then knows better what is what.
     pub(super) fn gate_blobs(&self, grid: Grid, confidence: &mut [f32]) {
-        if self.blocks.iter().all(|&block| block > ONCE) {
+        if self.blocks.iter().all(is_believed) {
             return;
         }
         let (across, _) = size(grid);
@@ -171,9 +174,7 @@ impl Evidence {
         for i in 0..found.blobs.len() {
             let believed = found.stretches(i).any(|(y, x0, x1)| {
                 let row = &self.blocks[y / BLOCK * across..];
-                row[x0 / BLOCK..=(x1 - 1) / BLOCK]
-                    .iter()
-                    .any(|&block| block > ONCE)
+                row[x0 / BLOCK..=(x1 - 1) / BLOCK].iter().any(is_believed)
             });
             if !believed {
                 for (y, x0, x1) in found.stretches(i) {
@@ -187,7 +188,7 @@ impl Evidence {
     /// softly.
     pub(super) fn gate(&self, grid: Grid, confidence: &mut [f32]) {
         let (across, down) = size(grid);
-        if self.blocks.iter().all(|&block| block > ONCE) {
+        if self.blocks.iter().all(is_believed) {
             return;
         }
         for y in 0..down {
@@ -198,11 +199,8 @@ impl Evidence {
                 let share = if self.near(grid, x, y, 2) { 0.5 } else { 0.0 };
                 let columns = x * BLOCK..((x + 1) * BLOCK).min(grid.width);
                 for line in y * BLOCK..((y + 1) * BLOCK).min(grid.height) {
-                    for p in &mut confidence
-                        [line * grid.width + columns.start..line * grid.width + columns.end]
-                    {
-                        *p *= share;
-                    }
+                    let row = &mut confidence[line * grid.width..][columns.clone()];
+                    row.iter_mut().for_each(|p| *p *= share);
                 }
             }
         }
@@ -228,13 +226,8 @@ fn columns<S: Simd>(_simd: S, motion: &[f32], map: &[u16], most: &mut [f32], hig
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matte::grid::SMALL as GRID;
     use mattebox_net::SimdLevel;
-
-    const GRID: Grid = Grid {
-        cell: 2,
-        width: 64,
-        height: 40,
-    };
 
     /// Confidence in a box of cells.
     fn seen(xs: std::ops::Range<usize>, ys: std::ops::Range<usize>) -> Vec<f32> {

@@ -335,14 +335,8 @@ impl Focus {
         };
         self.peopled = time.0;
         let people = people.in_pixels(grid.cell, size);
-        let least = least_margin(size);
-        let wanted = people.with_margin(MARGIN, least, size.0, size.1);
-        let needed = people.with_margin(
-            MARGIN * MARGIN_KEPT,
-            (least as f32 * MARGIN_KEPT) as u32,
-            size.0,
-            size.1,
-        );
+        let wanted = with_room(people, size, 1.0);
+        let needed = with_room(people, size, MARGIN_KEPT);
         let area = |r: &Rect| f64::from(r.width()) * f64::from(r.height());
         if !self.crop.contains(&needed) || area(&self.crop) > f64::from(LOOSEST) * area(&wanted) {
             self.crop = wanted;
@@ -352,10 +346,7 @@ impl Focus {
     /// A crop that shows more where the people touch the crop's border inside the picture: somebody
     /// may be cut there.
     pub(super) fn wider(&self, grid: Grid, size: (u32, u32), people: Rect) -> Option<Rect> {
-        let least = least_margin(size);
-        let wider = people
-            .in_pixels(grid.cell, size)
-            .with_margin(MARGIN, least, size.0, size.1);
+        let wider = with_room(people.in_pixels(grid.cell, size), size, 1.0);
         let seen = self.crop.in_cells(grid.cell);
         let cut = (people.x0 <= seen.x0 && self.crop.x0 > 0)
             || (people.y0 <= seen.y0 && self.crop.y0 > 0)
@@ -374,6 +365,12 @@ impl Focus {
         let shown = self.crop.contains(&guests.in_pixels(grid.cell, size));
         (!shown).then(|| close_up(grid, size, guests))
     }
+}
+
+/// A box of people, in pixels, with this share of the room that a crop leaves around them.
+fn with_room(people: Rect, size: (u32, u32), share: f32) -> Rect {
+    let least = (least_margin(size) as f32 * share) as u32;
+    people.with_margin(MARGIN * share, least, size.0, size.1)
 }
 
 fn least_margin(size: (u32, u32)) -> u32 {

@@ -44,6 +44,14 @@ impl Grid {
     }
 }
 
+/// A grid that is small and not square, for tests.
+#[cfg(test)]
+pub(super) const SMALL: Grid = Grid {
+    cell: 2,
+    width: 64,
+    height: 40,
+};
+
 /// The colours of a picture on its grid: the mean of each cell's pixels, rounded, as planes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Guide {
@@ -61,8 +69,8 @@ impl Guide {
 
 #[simd]
 fn lumas<S: Simd>(_simd: S, [r, g, b]: &[Vec<u8>; 3], into: &mut [u8]) {
-    for (((luma_, &r), &g), &b) in into.iter_mut().zip(r).zip(g).zip(b) {
-        *luma_ = luma(r, g, b);
+    for (((into, &r), &g), &b) in into.iter_mut().zip(r).zip(g).zip(b) {
+        *into = luma(r, g, b);
     }
 }
 

@@ -11,7 +11,7 @@ use super::blocks::{BLOCK, all, runs, widened};
 use super::coarse::SoftMap;
 use super::grid::{Grid, Guide};
 use super::settled::{OPEN, Settled};
-use super::window::mirrored;
+use super::window::{around, mirrored};
 use fearless_simd::{Level, Simd, dispatch, f32x8, i32x8, prelude::*};
 use fearless_simd_macros::simd;
 use std::ops::Range;
@@ -27,7 +27,7 @@ const MAP_ONE: f32 = 4095.0;
 /// Levels: this much is cut off at either end of the filtered map, because the filter's answer on flat regions is not quite 0 or 1.
 const LEVEL: f32 = 0.15;
 /// What the range between the levels is stretched to.
-const FULL: f32 = 255.0 / (0.85 - LEVEL);
+const FULL: f32 = 255.0 / (1.0 - 2.0 * LEVEL);
 
 /// The noise of one colour of a pixel, as a multiple of that of its cell's luma times the cell's
 /// side.
@@ -107,6 +107,10 @@ impl Coefficients {
             if soft.noise > 0.0 {
                 self.calm(soft);
             }
+            for plane in self.planes.chunks_exact_mut(self.stride) {
+                (plane[MARGIN - 1], plane[MARGIN + grid.width]) =
+                    (plane[MARGIN], plane[MARGIN + grid.width - 1]);
+            }
         }
     }
 
@@ -129,7 +133,7 @@ impl Coefficients {
         let variance = (PIXEL_NOISE * noise * grid.cell as f32).powi(2);
         let floor = (DETAIL * variance).max(1.0);
         for (y, planes) in self.planes.chunks_exact_mut(4 * stride).enumerate() {
-            let rows = y.saturating_sub(1)..(y + 2).min(grid.height);
+            let rows = around(y, 1, grid.height);
             for x in runs(settled.open[y]).flatten().filter(|&x| x < n) {
                 let at = y * n + x;
                 if settled.marks[at] != OPEN {
@@ -139,7 +143,7 @@ impl Coefficients {
                 for plane in &average.planes {
                     let (mut low, mut high) = (255u8, 0u8);
                     for row in rows.clone() {
-                        for &v in &plane[row * n + x.saturating_sub(1)..row * n + (x + 2).min(n)] {
+                        for &v in &plane[row * n..][around(x, 1, n)] {
                             (low, high) = (low.min(v), high.max(v));
                         }
                     }
@@ -160,9 +164,6 @@ impl Coefficients {
                 }
                 planes[3 * stride + MARGIN + x] += offset;
             }
-            for plane in planes.chunks_exact_mut(stride) {
-                (plane[MARGIN - 1], plane[MARGIN + n]) = (plane[MARGIN], plane[MARGIN + n - 1]);
-            }
         }
     }
 
@@ -171,11 +172,6 @@ impl Coefficients {
     pub(super) fn row(&self, y: usize, k: usize) -> &[f32] {
         &self.planes[(4 * y + k) * self.stride..][MARGIN - 1..self.stride]
     }
-}
-
-/// The `reach` rows on either side of row `y` of `rows`, and itself, as far as there are any.
-fn around(y: usize, reach: usize, rows: usize) -> Range<usize> {
-    y.saturating_sub(reach)..(y + reach + 1).min(rows)
 }
 
 /// Whether the first or the last of `all` blocks is among `blocks`, so that sums reach into the margins.
@@ -215,9 +211,7 @@ fn regress<S: Simd>(
     let scale = 1.0 / ((2 * radius + 1) * (2 * radius + 1)) as f32;
     let mut before = 0;
     for (y, windows) in (0..grid.height).zip(windows.chunks_exact_mut(4 * *stride)) {
-        let open = settled.open[around(y, radius, grid.height)]
-            .iter()
-            .fold(0, |blocks, open| blocks | open);
+        let open = settled.open_near(y, radius);
         needed[y] = widened(open, radius) & all;
         let now = widened(needed[y], radius) & all;
         let row = |y: isize| mirrored(y, grid.height) * n;
@@ -449,9 +443,7 @@ fn average<S: Simd>(
                 (sum * scale + offset).store_slice(&mut planes[k * stride + x..][..BLOCK]);
             }
         }
-        let open = settled.open[around(y, 1, grid.height)]
-            .iter()
-            .fold(0, |blocks, open| blocks | open);
+        let open = settled.open_near(y, 1);
         for cells in runs(widened(open, 1) & all) {
             let cells = cells.start..cells.end.min(grid.width);
             for (x, &mark) in settled.marks[y * grid.width..][cells.clone()]
@@ -463,10 +455,6 @@ fn average<S: Simd>(
                 (planes[x], planes[stride + x], planes[2 * stride + x]) = (0.0, 0.0, 0.0);
                 planes[3 * stride + x] = if mark == 0 { -LEVEL * FULL } else { 255.0 };
             }
-        }
-        for plane in planes.chunks_exact_mut(stride) {
-            (plane[MARGIN - 1], plane[MARGIN + grid.width]) =
-                (plane[MARGIN], plane[MARGIN + grid.width - 1]);
         }
     }
 }

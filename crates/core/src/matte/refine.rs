@@ -170,9 +170,7 @@ fn spread_row<S: Simd>(
     stride: usize,
     into: &mut [f32],
 ) {
-    let open = settled.open[y.saturating_sub(1)..(y + 2).min(grid.height)]
-        .iter()
-        .fold(0, |blocks, open| blocks | open);
+    let open = settled.open_near(y, 1);
     for (k, into) in into.chunks_exact_mut(stride).enumerate() {
         for run in runs(open) {
             spread(

@@ -171,29 +171,30 @@ impl Segmenter {
             .measure(level, grid, &mut self.before, &self.luma);
         soft.noise = noise_after(seen.noise, change);
         self.motion.measure(level, grid, &self.before, &self.luma);
-        soft.motion.clone_from(&self.motion.cells);
         if self.skips_still && self.motion.is_still() {
             // the state stays as it is, so that small changes add up until they count
             soft.map.clone_from(&seen.map);
             self.draw_edges(picture, seen.focus.crop, soft);
             soft.average.clone_from(&seen.colours);
+            std::mem::swap(&mut soft.motion, &mut self.motion.cells);
             return true;
         }
         let floor = noise_floor(soft.noise);
         let passed = time.0.saturating_sub(seen.time);
         let moved = Moved {
-            cells: &soft.motion,
+            cells: &self.motion.cells,
             noise: floor,
             typical: change.typical,
         };
         seen.evidence.note(level, grid, &moved, &seen.map, passed);
         seen.time = time.0;
-        let moving = soft.motion.iter().filter(|&&m| m > MOVES).count() as f32;
+        let moving = self.motion.cells.iter().filter(|&&m| m > MOVES).count() as f32;
         if moving > CUT * grid.len() as f32 {
             (seen.focus, seen.evidence) = self.first(picture, grid, time);
         } else {
             self.next(picture, grid, time, &mut seen.focus, &seen.evidence);
         }
+        std::mem::swap(&mut soft.motion, &mut self.motion.cells);
         let raw = &self.looks.raw;
         smooth(level, raw, &soft.motion, floor, &seen.map, &mut soft.map);
         seen.map.copy_from_slice(&soft.map);
@@ -267,7 +268,8 @@ impl Segmenter {
             self.view
                 .look(picture, grid, focus.crop, &mut self.looks.raw);
         }
-        self.meet(picture, grid, time, &mut focus, MAX_GUESTS, None);
+        let everywhere = Evidence::everywhere(grid);
+        self.meet(picture, grid, time, &mut focus, MAX_GUESTS, &everywhere);
         let evidence = Evidence::first(grid, &self.looks.far, &self.looks.raw);
         evidence.gate(grid, &mut self.looks.raw);
         let people = focus.people(grid, &self.looks.raw, time);
@@ -318,7 +320,7 @@ impl Segmenter {
                 );
             }
             evidence.gate_blobs(grid, &mut self.looks.far);
-            self.meet(picture, grid, time, focus, 1, Some(evidence));
+            self.meet(picture, grid, time, focus, 1, evidence);
             people = focus.people(grid, &self.looks.raw, time);
         }
         focus.follow(grid, size, people.bounds, time);
@@ -334,7 +336,7 @@ impl Segmenter {
         time: Timestamp,
         focus: &mut Focus,
         most: usize,
-        evidence: Option<&Evidence>,
+        evidence: &Evidence,
     ) {
         let Looks { raw, far, close } = &mut self.looks;
         let known = focus.people(grid, raw, time).cells(grid);
@@ -360,9 +362,7 @@ impl Segmenter {
                 close_up(grid, picture.dimensions(), bounds),
                 close,
             );
-            if let Some(evidence) = evidence {
-                evidence.gate_blobs(grid, close);
-            }
+            evidence.gate_blobs(grid, close);
             if focus.welcome(grid, close, bounds, time) {
                 take_more(raw, close);
             }

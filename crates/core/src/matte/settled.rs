@@ -5,6 +5,7 @@
 //! the room's colours. Only near the map's own edge is there something to decide. Nothing need be computed elsewhere.
 use super::blocks::{BLOCK, all, runs, widened};
 use super::grid::{Grid, Guide};
+use super::window::around;
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 
@@ -34,9 +35,7 @@ impl Settled {
     pub(super) fn gray_out(&self, grid: Grid, reach: usize, luma: &[u8], colours: &mut Guide) {
         let all = all(grid.width);
         for y in 0..grid.height {
-            let rows = y.saturating_sub(reach)..(y + reach + 1).min(grid.height);
-            let open = self.open[rows].iter().fold(0, |blocks, open| blocks | open);
-            for cells in runs(all & !widened(open, reach)) {
+            for cells in runs(all & !widened(self.open_near(y, reach), reach)) {
                 let cells =
                     y * grid.width + cells.start..y * grid.width + cells.end.min(grid.width);
                 for plane in &mut colours.planes {
@@ -44,6 +43,12 @@ impl Settled {
                 }
             }
         }
+    }
+
+    /// The blocks that have an open cell in row `y` or up to `reach` rows above or below it.
+    pub(super) fn open_near(&self, y: usize, reach: usize) -> u64 {
+        let rows = around(y, reach, self.open.len());
+        self.open[rows].iter().fold(0, |blocks, open| blocks | open)
     }
 
     /// Marks the cells of `map`, which is on `grid`.
