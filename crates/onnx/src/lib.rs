@@ -23,7 +23,7 @@ mod shapes;
 
 pub use error::OnnxError;
 pub use known::{KNOWN, KnownNetwork};
-pub use model::{OnnxModel, sha256};
+pub use model::OnnxModel;
 pub use network::OnnxNetwork;
 pub use range::{ColourRange, ColourRangeError};
 pub use shapes::{Layout, Order};

@@ -8,12 +8,12 @@ use crate::{
     shapes::{Layout, Shown, is_mask},
 };
 use mattebox_core::matte::Network;
+use mattebox_net::sha256;
 use ort::{
     ErrorCode, ep,
     session::{Session, builder::GraphOptimizationLevel},
     value::{Outlet, TensorElementType, ValueType},
 };
-use sha2::{Digest, Sha256};
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
@@ -96,12 +96,6 @@ impl fmt::Debug for OnnxModel {
         let sha256 = &self.sha256;
         write!(f, "OnnxModel {{ {width}x{height}, sha256 {sha256} }}")
     }
-}
-
-/// SHA-256, lower hex.
-pub fn sha256(bytes: &[u8]) -> String {
-    let sum = Sha256::digest(bytes);
-    sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Opens a session of one thread: threads belong to the caller, and sums have one order.

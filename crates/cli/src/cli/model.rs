@@ -100,7 +100,7 @@ fn get(args: &GetArgs) -> anyhow::Result<ExitCode> {
 
 /// Whether the network of the fine matte is at its place.
 fn is_there(path: &Path) -> bool {
-    std::fs::read(path).is_ok_and(|bytes| mattebox_onnx::sha256(&bytes) == fine::NETWORK.sha256)
+    std::fs::read(path).is_ok_and(|bytes| mattebox_net::sha256(&bytes) == fine::NETWORK.sha256)
 }
 
 fn describe(name: &str) -> anyhow::Result<ExitCode> {
