@@ -53,10 +53,23 @@ pub(super) const SMALL: Grid = Grid {
 };
 
 /// The colours of a picture on its grid: the mean of each cell's pixels, rounded, as planes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Guide {
     /// Red, green and blue, each `[height][width]` of the grid.
     pub(super) planes: [Vec<u8>; 3],
+}
+
+/// By hand, because the derived `clone_from` would allocate all planes for each frame.
+impl Clone for Guide {
+    fn clone(&self) -> Guide {
+        Guide {
+            planes: self.planes.clone(),
+        }
+    }
+
+    fn clone_from(&mut self, source: &Guide) {
+        self.planes.clone_from(&source.planes);
+    }
 }
 
 impl Guide {
