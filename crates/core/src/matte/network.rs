@@ -16,6 +16,12 @@ pub trait Network: Send {
     /// `[height][width]`. Every value of `confidence` is written; values outside 0..=1 and NaN are
     /// the caller's to mend.
     fn run(&mut self, picture: &[f32], confidence: &mut [f32]);
+
+    /// Whether it is little more than half sure of hair: its confidence is then pushed towards 0
+    /// and 1.
+    fn is_half_sure_of_hair(&self) -> bool {
+        false
+    }
 }
 
 impl Network for Executor {
@@ -29,5 +35,9 @@ impl Network for Executor {
 
     fn run(&mut self, picture: &[f32], confidence: &mut [f32]) {
         Executor::run(self, picture, confidence);
+    }
+
+    fn is_half_sure_of_hair(&self) -> bool {
+        true
     }
 }

@@ -46,10 +46,7 @@ impl Segmenter {
     /// # Errors
     /// This processor lacks the instructions of `simd`.
     pub fn new(model: &Arc<Model>, mode: MatteMode, simd: SimdLevel) -> Result<Self, SimdError> {
-        let network = Box::new(Executor::new(model, simd)?);
-        let mut segmenter = Self::with_network(network, mode, simd)?;
-        segmenter.view.decides = true;
-        Ok(segmenter)
+        Self::with_network(Box::new(Executor::new(model, simd)?), mode, simd)
     }
 
     /// The same with any network.
@@ -399,8 +396,6 @@ pub(super) struct View {
     /// What the confidence was computed from, where that is to be known.
     seen: Vec<f32>,
     confidence: Vec<f32>,
-    /// Whether the network is one of ours, which are little more than half sure of dark hair.
-    decides: bool,
 }
 
 impl View {
@@ -416,7 +411,6 @@ impl View {
             input: vec![0.0; width * height * 3],
             seen: Vec::new(),
             confidence: vec![0.0; width * height],
-            decides: false,
         })
     }
 
@@ -475,8 +469,8 @@ impl View {
             &mut self.input,
         );
         self.run();
-        // a smooth step, so that hair of which it is little more than half sure does not dissolve
-        if self.decides {
+        // a smooth step, so that hair does not dissolve
+        if self.network.is_half_sure_of_hair() {
             for p in &mut self.confidence {
                 *p = *p * *p * (3.0 - 2.0 * *p);
             }
