@@ -86,6 +86,7 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
             "no picture was uploaded",
         ),
         (r#"{"matte": "fuzzy"}"#, 422, "fuzzy"),
+        (r#"{"people": "0"}"#, 422, "nearest"),
         (r#"{"mate": "soft"}"#, 422, "mate"),
         (r#"{"matte": null}"#, 422, "leave out"),
         ("[", 400, "JSON"),

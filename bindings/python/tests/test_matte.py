@@ -108,6 +108,7 @@ def test_what_is_no_picture_is_said(picture: object, error: type[Exception], wor
         ({"background": "grayish"}, ValueError, "image:PATH"),
         ({"background": "video:a.mp4"}, ValueError, "mattebox run"),
         ({"matte": "none"}, ValueError, "hard or fine:always"),
+        ({"people": 0}, ValueError, "nearest or a number"),
         ({"model": "/nowhere.tflite"}, OSError, "/nowhere.tflite"),
         ({"jpeg_quality": 0}, ValueError, "jpeg_quality"),
     ],

@@ -33,6 +33,7 @@ use thiserror::Error;
 struct OwnOptions {
     background: Option<String>,
     matte: Option<String>,
+    people: Option<String>,
     foreground_cleanup: Option<bool>,
     skip_still: Option<bool>,
     jpeg_quality: Option<i64>,
@@ -209,6 +210,7 @@ impl OwnOptions {
             settings.background = BackgroundChoice::Spec(spec);
         }
         settings.matte = parse("matte", &self.matte)?.unwrap_or(common.matte);
+        settings.people = parse("people", &self.people)?.unwrap_or(common.people);
         if self.jpeg_quality.is_some() {
             settings.jpeg_quality = jpeg_quality(self.jpeg_quality)?;
         }

@@ -9,7 +9,7 @@ use crate::{
 use mattebox_core::{
     codec::{ImageFormat, Limits},
     compose::{BackgroundPicture, BackgroundSpec},
-    matte::MatteMode,
+    matte::{MatteMode, People},
 };
 use mattebox_net::SimdLevel;
 use serde::Deserialize;
@@ -87,6 +87,8 @@ pub struct FrameSettings {
     pub model: ModelChoice,
     /// Which matte.
     pub matte: MatteMode,
+    /// Which of the people are shown.
+    pub people: People,
     /// Whether the old background's colour is taken out of mixed pixels. A hard matte has none.
     pub foreground_cleanup: bool,
     /// Whether the network leaves out pictures that are like the one before.
@@ -108,6 +110,7 @@ impl Default for FrameSettings {
         FrameSettings {
             model: ModelChoice::General,
             matte: MatteMode::Soft,
+            people: People::All,
             foreground_cleanup: true,
             skip_still: false,
             background: BackgroundChoice::Spec(BackgroundSpec::default()),
@@ -145,6 +148,7 @@ impl FrameSettings {
         };
         let FrameSettings {
             matte,
+            people,
             foreground_cleanup,
             skip_still,
             format,
@@ -154,6 +158,10 @@ impl FrameSettings {
         let mut text = format!(
             "{matte} {background} {foreground_cleanup} {skip_still} {format} {jpeg_quality}"
         );
+        // Results of before there was a choice keep their hash.
+        if *people != People::All {
+            text += &format!(" people {people}");
+        }
         // Results name their network by its SHA-256, which says nothing of this.
         if let ModelChoice::Onnx {
             range: Some(range), ..
@@ -173,6 +181,8 @@ pub struct FrameOptions {
     pub model: Option<String>,
     /// See [`MatteMode`].
     pub matte: Option<String>,
+    /// See [`People`].
+    pub people: Option<String>,
     /// See [`FrameSettings::foreground_cleanup`].
     pub foreground_cleanup: Option<bool>,
     /// See [`FrameSettings::skip_still`].
@@ -214,9 +224,10 @@ impl SettingError {
 
 impl FrameOptions {
     /// The names of all of them, as they stand in settings files, JSON and Python.
-    pub const NAMES: [&str; 9] = [
+    pub const NAMES: [&str; 10] = [
         "model",
         "matte",
+        "people",
         "foreground_cleanup",
         "skip_still",
         "background",
@@ -241,6 +252,7 @@ impl FrameOptions {
         Ok(FrameSettings {
             model: ModelChoice::named(self.model.as_deref()),
             matte: parse("matte", &self.matte)?.unwrap_or(default.matte),
+            people: parse("people", &self.people)?.unwrap_or(default.people),
             foreground_cleanup: self
                 .foreground_cleanup
                 .unwrap_or(default.foreground_cleanup),

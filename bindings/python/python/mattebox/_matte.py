@@ -30,6 +30,7 @@ class Matte:
     :param matte: ``soft`` (steady edges), ``hard`` (MediaPipe's category mask) or ``fine:always`` (the finest edges; it needs MODNet and ONNX Runtime).
     :param format: of :meth:`process_jpeg`'s result: ``png``, ``jpg`` or ``webp``.
     :param foreground_cleanup: take the old room's light out of the person's edge.
+    :param people: ``all``, ``nearest`` (who is largest in the picture) or a number: the others become background.
     :param skip_still: use the last matte again while the picture stands still.
     :param simd: vector instructions, to compare: ``scalar``, ``sse4.2``, ``avx2``, ``avx512`` or ``neon``.
 
@@ -47,6 +48,7 @@ class Matte:
         matte: Literal["soft", "hard", "fine:always"] = "soft",
         format: Literal["png", "jpg", "webp"] = "png",
         jpeg_quality: int = 80,
+        people: str | int = "all",
         foreground_cleanup: bool = True,
         skip_still: bool = False,
         simd: str | None = None,
@@ -55,6 +57,7 @@ class Matte:
             "model": None if model is None else os.fspath(model),
             "background": background,
             "matte": matte,
+            "people": str(people),
             "format": format,
             "jpeg_quality": operator.index(jpeg_quality),
             "foreground_cleanup": foreground_cleanup,

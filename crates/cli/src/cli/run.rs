@@ -25,7 +25,13 @@ Examples:
   mattebox run clip.mp4 -b image:beach.jpg -o - --format raw | ffplay -f rawvideo -pixel_format rgb24 -video_size 640x360 -";
 
 /// What SIGHUP changes.
-const LIVE: &[&str] = &["background", "matte", "foreground_cleanup", "skip_still"];
+const LIVE: &[&str] = &[
+    "background",
+    "matte",
+    "people",
+    "foreground_cleanup",
+    "skip_still",
+];
 
 /// Arguments of `mattebox run`.
 #[derive(Debug, Args)]

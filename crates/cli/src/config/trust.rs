@@ -109,6 +109,7 @@ const TABLE: &[(&str, Trust)] = &[
     ("out", Near(is_near_output, WRITES)),
     ("partitions", Any),
     ("passthrough", Any),
+    ("people", Any),
     ("progress", Any),
     ("realtime", Any),
     ("replication_factor", Any),

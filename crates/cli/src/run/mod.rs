@@ -549,6 +549,7 @@ fn change_settings(
         let settings = FrameSettings {
             background: wanted.background.clone(),
             matte: wanted.matte,
+            people: wanted.people,
             foreground_cleanup: wanted.foreground_cleanup,
             skip_still: wanted.skip_still,
             ..start.clone()

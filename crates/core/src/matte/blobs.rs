@@ -57,6 +57,17 @@ impl Rect {
         self.x0 < other.x1 && other.x0 < self.x1 && self.y0 < other.y1 && other.y0 < self.y1
     }
 
+    pub(super) fn area(&self) -> u64 {
+        u64::from(self.width()) * u64::from(self.height())
+    }
+
+    /// The area that both cover.
+    pub(super) fn common(&self, other: &Rect) -> u64 {
+        let length =
+            |a0: u32, a1: u32, b0: u32, b1: u32| u64::from(a1.min(b1).saturating_sub(a0.max(b0)));
+        length(self.x0, self.x1, other.x0, other.x1) * length(self.y0, self.y1, other.y0, other.y1)
+    }
+
     /// Whether all of `other` lies inside.
     pub(super) fn contains(&self, other: &Rect) -> bool {
         self.x0 <= other.x0 && self.y0 <= other.y0 && other.x1 <= self.x1 && other.y1 <= self.y1
@@ -121,7 +132,7 @@ pub(super) struct Blobs {
 
 impl Blobs {
     /// Finds the blobs of the cells of `[..][width]` for which `inside` holds.
-    pub(super) fn find(cells: &[f32], width: usize, inside: impl Fn(f32) -> bool) -> Blobs {
+    pub(super) fn find<T: Copy>(cells: &[T], width: usize, inside: impl Fn(T) -> bool) -> Blobs {
         let mut runs: Vec<Run> = Vec::new();
         let mut above = 0..0;
         for (y, row) in cells.chunks_exact(width.max(1)).enumerate() {
@@ -203,9 +214,9 @@ impl Blobs {
 }
 
 /// How many cells at the front are `alike`.
-fn length(cells: &[f32], alike: impl Fn(f32) -> bool) -> usize {
+fn length<T: Copy>(cells: &[T], alike: impl Fn(T) -> bool) -> usize {
     // many at a time, in a loop without branches, which becomes a vector's
-    let all = |cells: &[f32; 16]| cells.iter().fold(true, |all, &v| all & alike(v));
+    let all = |cells: &[T; 16]| cells.iter().fold(true, |all, &v| all & alike(v));
     let whole = cells
         .as_chunks()
         .0

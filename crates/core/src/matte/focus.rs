@@ -75,7 +75,7 @@ pub(super) struct Focus {
 }
 
 /// The parts of a raw map that are people.
-pub(super) struct People {
+pub(super) struct Present {
     /// The box around them, in cells; none where nobody is there. Guests do not count.
     pub(super) bounds: Option<Rect>,
     found: Blobs,
@@ -83,7 +83,7 @@ pub(super) struct People {
     known: Vec<usize>,
 }
 
-impl People {
+impl Present {
     /// The cells of the people and guests, `[height][width]`.
     pub(super) fn cells(&self, grid: Grid) -> Vec<bool> {
         let mut known = vec![false; grid.len()];
@@ -178,7 +178,7 @@ impl Focus {
     }
 
     /// Who is there in the raw map; notes where the guests are now and forgets those that are gone.
-    pub(super) fn people(&mut self, grid: Grid, raw: &[f32], time: Timestamp) -> People {
+    pub(super) fn people(&mut self, grid: Grid, raw: &[f32], time: Timestamp) -> Present {
         let found = Blobs::find(raw, grid.width, |p| p > PERSON_ABOVE);
         let largest = found.blobs.iter().map(|b| b.area).max().unwrap_or(0);
         let total: usize = found.blobs.iter().map(|b| b.area).sum();
@@ -213,7 +213,7 @@ impl Focus {
         }
         self.guests
             .retain(|guest| (0..WAIT_US).contains(&time.0.saturating_sub(guest.seen)));
-        People {
+        Present {
             bounds,
             found,
             known,

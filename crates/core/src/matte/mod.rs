@@ -14,6 +14,7 @@
 //! * `state`: what is remembered, as bytes.
 //! * `refine`: to the picture's size; `guided`: the colour guided filter; `spread`: from cells to pixels;
 //!   `settled`: where colours have no say; `blocks`: parts of a row of cells; `window`: sums over windows.
+//! * `people`: who is shown.
 //! * `hard`: MediaPipe's category mask.
 mod average;
 mod blobs;
@@ -26,6 +27,7 @@ mod grid;
 mod guided;
 mod hard;
 mod network;
+mod people;
 mod refine;
 mod resample;
 mod segment;
@@ -37,6 +39,7 @@ mod window;
 
 pub use coarse::Coarse;
 pub use network::Network;
+pub use people::{People, PeopleError};
 pub use refine::Refiner;
 pub use segment::Segmenter;
 pub use state::{MatteState, StateError};

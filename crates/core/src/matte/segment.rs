@@ -6,10 +6,11 @@ use super::coarse::{Coarse, Map, SoftMap};
 use super::evidence::{Evidence, Moved};
 use super::fine::Fine;
 use super::focus::{Focus, close_up};
-use super::focus::{MAX_GUESTS, MOVES};
+use super::focus::{MAX_GUESTS, MOVES, PERSON_ABOVE};
 use super::grid::{Grid, Reducer};
 use super::guided::RADIUS_OF_640;
 use super::network::Network;
+use super::people::{Chooser, People, Person};
 use super::resample::{Resampler, Rounding, Taps};
 use super::smooth::{Motion, quantise, smooth};
 use super::state::{MatteState, Seen};
@@ -37,6 +38,7 @@ pub struct Segmenter {
     view: View,
     /// Draws the edges, for the fine matte.
     fine: Option<Fine>,
+    chooser: Chooser,
     skips_still: bool,
 }
 
@@ -71,6 +73,7 @@ impl Segmenter {
             looks,
             view,
             fine: None,
+            chooser: Chooser::default(),
             skips_still: false,
         })
     }
@@ -86,6 +89,14 @@ impl Segmenter {
     ) -> Result<Self, SimdError> {
         self.fine = Some(Fine::new(network, simd)?);
         Ok(self)
+    }
+
+    /// Shows only some of the people. A soft matte follows who is shown from frame to frame; a
+    /// hard one shows the largest of each frame.
+    #[must_use]
+    pub fn showing(mut self, people: People) -> Self {
+        self.chooser = Chooser::new(people);
+        self
     }
 
     /// Does not ask the network about a picture that is like one before. For [`MatteMode::Soft`] that is the last of the camera's
@@ -136,6 +147,8 @@ impl Segmenter {
             soft.map.clear();
             soft.map.extend(self.looks.raw.iter().map(|&p| quantise(p)));
             let map = soft.map.clone();
+            let mut persons = Vec::new();
+            self.choose(grid, &map, &mut persons, time);
             self.draw_edges(picture, focus.crop, &mut soft);
             self.gray_out(&mut soft);
             state.seen = Some(Seen {
@@ -146,6 +159,7 @@ impl Segmenter {
                 evidence,
                 time: time.0,
                 noise: None,
+                persons,
             });
         }
         coarse.map = Map::Soft(soft);
@@ -171,6 +185,7 @@ impl Segmenter {
         if self.skips_still && self.motion.is_still() {
             // the state stays as it is, so that small changes add up until they count
             soft.map.clone_from(&seen.map);
+            self.choose(grid, &seen.map, &mut seen.persons.clone(), time);
             self.draw_edges(picture, seen.focus.crop, soft);
             soft.average.clone_from(&seen.colours);
             std::mem::swap(&mut soft.motion, &mut self.motion.cells);
@@ -188,6 +203,7 @@ impl Segmenter {
         let moving = self.motion.cells.iter().filter(|&&m| m > MOVES).count() as f32;
         if moving > CUT * grid.len() as f32 {
             (seen.focus, seen.evidence) = self.first(picture, grid, time);
+            seen.persons.clear();
         } else {
             self.next(picture, grid, time, &mut seen.focus, &seen.evidence);
         }
@@ -195,6 +211,7 @@ impl Segmenter {
         let raw = &self.looks.raw;
         smooth(level, raw, &soft.motion, floor, &seen.map, &mut soft.map);
         seen.map.copy_from_slice(&soft.map);
+        self.choose(grid, &seen.map, &mut seen.persons, time);
         self.draw_edges(picture, seen.focus.crop, soft);
         self.gray_out(soft);
         let noise = soft.noise;
@@ -206,12 +223,20 @@ impl Segmenter {
         false
     }
 
-    /// Lets the fine network draw, where there is one, and finds what is settled. What the state
-    /// remembers stays the general network's.
+    /// Finds out who is to be shown.
+    fn choose(&mut self, grid: Grid, map: &[u16], persons: &mut Vec<Person>, time: Timestamp) {
+        let half = quantise(PERSON_ABOVE);
+        self.chooser
+            .follow(grid.width, map, |p| p > half, persons, time.0);
+    }
+
+    /// Lets the fine network draw, where there is one, leaves out who is not to be shown, and finds
+    /// what is settled. What the state remembers stays the general network's, with everybody.
     fn draw_edges(&mut self, picture: &RgbImage, crop: Rect, soft: &mut SoftMap) {
         if let Some(fine) = &mut self.fine {
             fine.draw(picture, soft.grid, crop, &mut soft.map);
         }
+        self.chooser.hide(&mut soft.map);
         soft.settled.find(self.level, soft.grid, &soft.map);
     }
 
@@ -243,6 +268,10 @@ impl Segmenter {
             let (seen, is_still) = self.view.mediapipe(picture, self.skips_still);
             confidence.extend_from_slice(seen);
             coarse.is_still = is_still;
+            let is_person = |p| p > PERSON_ABOVE;
+            self.chooser
+                .follow(width, &confidence, is_person, &mut Vec::new(), 0);
+            self.chooser.hide(&mut confidence);
         }
         coarse.map = Map::Hard {
             confidence,

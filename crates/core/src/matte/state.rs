@@ -4,6 +4,7 @@ use super::blobs::Rect;
 use super::evidence::Evidence;
 use super::focus::{Focus, Guest, MAX_GUESTS};
 use super::grid::{Grid, Guide};
+use super::people::{MAX_PERSONS, Person};
 use thiserror::Error;
 
 const MAGIC: [u8; 4] = *b"MBMS";
@@ -39,6 +40,8 @@ pub(super) struct Seen {
     pub(super) time: i64,
     /// The noise of a cell's luma in levels; none before the second frame.
     pub(super) noise: Option<f32>,
+    /// Who was told apart from others; nobody where all are shown.
+    pub(super) persons: Vec<Person>,
 }
 
 /// Why bytes are not a [`MatteState`].
@@ -65,7 +68,7 @@ pub enum StateError {
 
 impl MatteState {
     /// The state as bytes, little-endian: `MBMS`, version, then, where something was seen, picture
-    /// size, focus, guests, map (the high bytes as differences, the low bytes), colours (red as
+    /// size, focus, guests, persons, map (the high bytes as differences, the low bytes), colours (red as
     /// differences, green and blue less red), evidence, time and noise.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -84,6 +87,14 @@ impl MatteState {
         for guest in &seen.focus.guests {
             put_rect(&mut bytes, &guest.bounds);
             bytes.extend(guest.seen.to_le_bytes());
+        }
+        bytes.push(seen.persons.len() as u8);
+        for person in &seen.persons {
+            put_rect(&mut bytes, &person.bounds);
+            bytes.push(u8::from(person.is_shown));
+            bytes.extend(person.alone.to_le_bytes());
+            bytes.extend(person.seen.to_le_bytes());
+            bytes.extend(person.larger_since.unwrap_or(i64::MIN).to_le_bytes());
         }
         let [red, ..] = &seen.colours.planes;
         let high = seen.map.iter().map(|v| (v >> 8) as u8);
@@ -204,6 +215,10 @@ impl Reader<'_> {
                 seen: i64::from_le_bytes(self.take()?),
             });
         }
+        let persons = match version {
+            VERSION_BEFORE => Vec::new(),
+            _ => self.persons(grid)?,
+        };
         let cells = grid.len();
         let blocks = Evidence::len(grid);
         if version == VERSION_BEFORE {
@@ -233,6 +248,7 @@ impl Reader<'_> {
                 evidence: Evidence::everywhere(grid),
                 time: looked,
                 noise: None,
+                persons,
             });
         }
         let (high, low) = map.split_at(cells);
@@ -266,7 +282,35 @@ impl Reader<'_> {
             },
             time,
             noise: (noise >= 0.0).then_some(noise),
+            persons,
         })
+    }
+
+    fn persons(&mut self, grid: Grid) -> Result<Vec<Person>, StateError> {
+        let [count] = self.take()?;
+        if usize::from(count) > MAX_PERSONS {
+            return Err(StateError::Damaged("it has too many persons"));
+        }
+        let mut persons = Vec::new();
+        for _ in 0..count {
+            let bounds = self.rect(grid.width as u32, grid.height as u32)?;
+            let is_shown = match self.take()? {
+                [0] => false,
+                [1] => true,
+                _ => return Err(StateError::Damaged("a person is neither shown nor hidden")),
+            };
+            let alone = self.u32()?;
+            let seen = i64::from_le_bytes(self.take()?);
+            let since = i64::from_le_bytes(self.take()?);
+            persons.push(Person {
+                bounds,
+                is_shown,
+                alone,
+                seen,
+                larger_since: (since != i64::MIN).then_some(since),
+            });
+        }
+        Ok(persons)
     }
 }
 
@@ -328,6 +372,15 @@ mod tests {
                 },
                 time: 123,
                 noise: Some(1.25),
+                persons: [(true, None), (false, Some(-5))]
+                    .map(|(is_shown, larger_since)| Person {
+                        bounds,
+                        is_shown,
+                        alone: 4,
+                        seen: 77,
+                        larger_since,
+                    })
+                    .to_vec(),
             }),
         }
     }
@@ -343,7 +396,8 @@ mod tests {
     fn the_version_before_is_read() {
         let grid = Grid::of(40, 30);
         let new = state().to_bytes();
-        let end = new.len() - (grid.len() * 5 + Evidence::len(grid) + 12);
+        let persons = 1 + 2 * 37;
+        let end = new.len() - (persons + grid.len() * 5 + Evidence::len(grid) + 12);
         let mut bytes = new[..end].to_vec();
         bytes[4] = 1;
         bytes.extend((0..grid.len()).flat_map(|i| (i as u16).to_le_bytes()));
@@ -395,7 +449,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn changed_bytes_are_refused_or_read_as_they_are(changes in proptest::collection::vec((0usize..120, any::<u8>()), 1..6)) {
+        fn changed_bytes_are_refused_or_read_as_they_are(changes in proptest::collection::vec((0usize..180, any::<u8>()), 1..6)) {
             let mut bytes = state().to_bytes();
             for (at, value) in changes {
                 bytes[at] = value;

@@ -4,6 +4,7 @@ mod edges;
 mod hard;
 mod levels;
 mod newcomers;
+mod people;
 mod phantoms;
 mod quality;
 mod skip_still;

@@ -1,7 +1,7 @@
 //! The state between frames is one value.
 use crate::clip::{Cast, Matter, Person};
 use image::RgbImage;
-use mattebox_core::matte::{MatteMode, MatteState};
+use mattebox_core::matte::{MatteMode, MatteState, People};
 use mattebox_net::SimdLevel;
 
 /// Somebody stays, somebody walks in and out again.
@@ -29,8 +29,19 @@ fn frames() -> Vec<(RgbImage, f64)> {
 
 #[test]
 fn a_saved_and_restored_state_continues_with_the_same_bytes() {
+    for people in [People::All, People::Nearest(1)] {
+        continues_with_the_same_bytes(people);
+    }
+}
+
+fn continues_with_the_same_bytes(people: People) {
     let frames = frames();
-    let mut matter = Matter::new(MatteMode::Soft, SimdLevel::best());
+    let new = || {
+        let mut matter = Matter::new(MatteMode::Soft, SimdLevel::best());
+        matter.segmenter = matter.segmenter.showing(people);
+        matter
+    };
+    let mut matter = new();
     let mut state = MatteState::default();
     let straight: Vec<_> = frames
         .iter()
@@ -40,11 +51,11 @@ fn a_saved_and_restored_state_continues_with_the_same_bytes() {
     let mut saved = MatteState::default().to_bytes();
     for (i, (picture, time)) in frames.iter().enumerate() {
         // another segmenter for every frame: nothing may live on in its buffers
-        let mut matter = Matter::new(MatteMode::Soft, SimdLevel::best());
+        let mut matter = new();
         let mut state = MatteState::from_bytes(&saved).unwrap();
         assert!(
             matter.matte(picture, *time, &mut state) == straight[i],
-            "frame {i} differs after a restore"
+            "frame {i} of {people} differs after a restore"
         );
         saved = state.to_bytes();
     }

@@ -6,7 +6,7 @@ use mattebox_core::{
     codec::{Encoder, ImageFormat},
     compose::{Background, Composed, Compositor},
     frame::Timestamp,
-    matte::{Coarse, MatteMode, MatteState, Refiner, Segmenter},
+    matte::{Coarse, MatteMode, MatteState, People, Refiner, Segmenter},
 };
 use mattebox_net::SimdLevel;
 
@@ -15,6 +15,7 @@ use mattebox_net::SimdLevel;
 pub(super) struct ToolKey {
     model: usize,
     matte: MatteMode,
+    people: People,
     foreground_cleanup: bool,
     skip_still: bool,
     format: ImageFormat,
@@ -27,6 +28,7 @@ impl ToolKey {
         ToolKey {
             model: networks.finder.address(),
             matte: settings.matte,
+            people: settings.people,
             foreground_cleanup: settings.foreground_cleanup,
             skip_still: settings.skip_still,
             format: settings.format,
@@ -55,6 +57,7 @@ impl Tools {
         let simd = settings.simd;
         let finder = networks.finder.network(simd)?;
         let mut segmenter = Segmenter::with_network(finder, settings.matte, simd)?
+            .showing(settings.people)
             .skipping_still(settings.skip_still);
         if let Some(fine) = &networks.fine {
             segmenter = segmenter.drawing_edges(fine.network(simd)?, simd)?;

@@ -104,6 +104,8 @@ pub(crate) struct Settings {
     background: String,
     /// soft, hard or fine:always.
     matte: String,
+    /// all, nearest or a number: who is shown.
+    people: String,
     /// The old room's light is taken out of the edge.
     foreground_cleanup: bool,
     /// Frames like the one before are not looked at.
@@ -228,6 +230,7 @@ impl Settings {
         Settings {
             background: settings.background.to_string(),
             matte: settings.matte.to_string(),
+            people: settings.people.to_string(),
             foreground_cleanup: settings.foreground_cleanup,
             skip_still: settings.skip_still,
         }

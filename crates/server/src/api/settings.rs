@@ -10,6 +10,7 @@ use axum::{
 use mattebox_core::{
     codec::Limits,
     compose::{BackgroundPicture, BackgroundSpec},
+    matte::{MatteModeError, PeopleError},
 };
 use mattebox_engine::{BackgroundChoice, FrameSettings, cameras::Camera};
 use serde::Deserialize;
@@ -33,6 +34,13 @@ pub(crate) struct Change {
     /// soft, hard or fine:always.
     #[schema(example = "soft", nullable = false, pattern = "^(soft|hard)$")]
     matte: Option<String>,
+    /// all, nearest or a number from 1 to 9.
+    #[schema(
+        example = "nearest",
+        nullable = false,
+        pattern = "^(all|nearest|[1-9])$"
+    )]
+    people: Option<String>,
     /// Take the old room's light out of the edge.
     #[schema(nullable = false)]
     foreground_cleanup: Option<bool>,
@@ -170,14 +178,17 @@ fn changed(camera: &Camera, change: Change) -> Result<FrameSettings, Problem> {
     if let Some(text) = change.matte {
         settings.matte = text
             .parse()
-            .map_err(|e: mattebox_core::matte::MatteModeError| {
-                Problem::unprocessable(format!("matte: {e}"))
-            })?;
+            .map_err(|e: MatteModeError| Problem::unprocessable(format!("matte: {e}")))?;
         if settings.matte.is_fine() && !camera.start().matte.is_fine() {
             return Err(Problem::conflict(
                 "the network of the fine matte is not loaded: it can be chosen here if this camera was started with --matte fine:always",
             ));
         }
+    }
+    if let Some(text) = change.people {
+        settings.people = text
+            .parse()
+            .map_err(|e: PeopleError| Problem::unprocessable(format!("people: {e}")))?;
     }
     settings.foreground_cleanup = change
         .foreground_cleanup

@@ -63,7 +63,7 @@ export class Controls {
     cleanup.addEventListener('change', () => this.#send({ foreground_cleanup: cleanup.checked }));
     still.addEventListener('change', () => this.#send({ skip_still: still.checked }));
     this.#form.addEventListener('change', ({ target }) => {
-      if (target.name === 'matte') this.#send({ matte: target.value });
+      if (['matte', 'people'].includes(target.name)) this.#send({ [target.name]: target.value });
       if (target.name !== 'kind') return;
       const kinds = { color: color.value, blur: `blur:${blur.value}`, picture: 'picture', transparent: 'transparent' };
       this.#send({ background: kinds[target.value] });
@@ -105,7 +105,9 @@ export class Controls {
       if (sigma) this.#el.blur.value = sigma;
     }
     this.#showBlur(this.#el.blur.value);
-    for (const radio of this.#form.elements.matte) radio.checked = radio.value === settings.matte;
+    for (const name of ['matte', 'people']) {
+      for (const radio of this.#form.elements[name]) radio.checked = radio.value === settings[name];
+    }
     this.#el.cleanup.checked = settings.foreground_cleanup;
     this.#el.still.checked = settings.skip_still;
   }

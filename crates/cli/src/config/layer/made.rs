@@ -17,6 +17,10 @@ pub struct MadeLayer {
     #[arg(long, env = "MATTEBOX_MATTE", value_name = "KIND", help_heading = WHAT)]
     pub matte: Option<String>,
 
+    /// Who is shown: all, nearest (the one who is largest in the picture) or a number from 1 to 9; the others become background
+    #[arg(long, env = "MATTEBOX_PEOPLE", value_name = "WHO", help_heading = WHAT)]
+    pub people: Option<String>,
+
     /// Remove colour spill of the old room from edges, and veils where colours show the room
     #[arg(long, env = "MATTEBOX_FOREGROUND_CLEANUP", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = WHAT)]
     pub foreground_cleanup: Option<bool>,

@@ -1,0 +1,669 @@
+//! Who is shown: everybody, or only the nearest.
+//!
+//! The network sees people, not who is who. Here a person is a blob of the map and what lies above
+//! or below it, and is known again by where they were one frame before. Where somebody who is shown
+//! touches somebody who is not, a cut between columns parts them: it follows the place where the
+//! fewest cells connect them.
+use super::blobs::{Blobs, Rect};
+use std::{fmt, ops::Range, str::FromStr};
+use thiserror::Error;
+
+/// The most people that can be asked for.
+const MOST: u8 = 9;
+/// The most people that are told apart.
+pub(super) const MAX_PERSONS: usize = 16;
+/// Parts smaller than this share of the picture are nobody by themselves.
+const SMALLEST: f32 = 0.0005;
+/// A blob belongs to a larger one above or below it that covers this share of its columns.
+const COVERED: f32 = 0.8;
+/// ..unless it is where somebody else was a frame before: intersection over union of the boxes.
+const SAME: f32 = 0.5;
+/// Somebody who is in no blob of their own is in one that covers this share of their box..
+const HIDDEN_IN: f32 = 0.5;
+/// ..or is behind it, with this margin around it: what was seen of them last was beside it.
+const BEHIND: f32 = 0.15;
+/// ..and if they were this share of the one they are most like: less may be an arm.
+const NO_ARM: f32 = 0.125;
+/// Behind somebody else they are seen while this share of them is.
+const STILL_SEEN: f32 = 0.33;
+/// Somebody who was behind another one comes out this far away, in sizes of their box,
+const COMES_OUT: f32 = 1.5;
+/// and as large as before, but for this factor.
+const LIKE: f32 = 0.5;
+/// How far a cut moves in one frame, as a share of a person's width.
+const CUT_MOVES: f32 = 0.08;
+/// Somebody this many times as large as one who is shown takes their place..
+const LARGER: f32 = 1.25;
+/// ..after so many microseconds,
+const LARGER_US: i64 = 1_000_000;
+/// and with this many times..
+const MUCH_LARGER: f32 = 2.0;
+/// ..after these.
+const MUCH_LARGER_US: i64 = 120_000;
+/// Somebody who is shown is waited for so long, in microseconds, before another one is.
+const WAIT_SHOWN_US: i64 = 500_000;
+/// Somebody who is not shown and walks behind another one is remembered for so long.
+const WAIT_US: i64 = 2_000_000;
+
+/// Which people are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum People {
+    /// Everybody.
+    #[default]
+    All,
+    /// So many, 1 to 9: the nearest, which are those who are largest in the picture.
+    Nearest(u8),
+}
+
+/// A text that is not a [`People`].
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("unknown people {0:?}: use all, nearest or a number from 1 to {MOST}")]
+pub struct PeopleError(String);
+
+impl FromStr for People {
+    type Err = PeopleError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || PeopleError(text.to_owned());
+        match text {
+            "all" => Ok(People::All),
+            "nearest" => Ok(People::Nearest(1)),
+            count => match count.parse() {
+                Ok(count @ 1..=MOST) => Ok(People::Nearest(count)),
+                _ => Err(error()),
+            },
+        }
+    }
+}
+
+impl fmt::Display for People {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            People::All => f.write_str("all"),
+            People::Nearest(1) => f.write_str("nearest"),
+            People::Nearest(count) => count.fmt(f),
+        }
+    }
+}
+
+/// Somebody who was told apart from others.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Person {
+    /// Where they were seen last, in cells.
+    pub(super) bounds: Rect,
+    pub(super) is_shown: bool,
+    /// How many cells they had when they last touched nobody.
+    pub(super) alone: u32,
+    /// When they were seen last, in unix microseconds.
+    pub(super) seen: i64,
+    /// Since when they are larger than somebody who is shown, while they are not.
+    pub(super) larger_since: Option<i64>,
+}
+
+impl Person {
+    /// Whether a blob may be this person, who touched somebody else until now, so that they were not
+    /// seen in the `latest` frame.
+    fn may_come_out(&self, latest: i64, area: usize, bounds: &Rect) -> bool {
+        let like = self.alone as f32 * LIKE..self.alone as f32 / LIKE;
+        let around = self.bounds.with_margin(COMES_OUT, 1, u32::MAX, u32::MAX);
+        self.seen < latest && like.contains(&(area as f32)) && around.meets(bounds)
+    }
+}
+
+/// What is connected, or one above the other, in one frame.
+struct Unit {
+    blobs: Vec<usize>,
+    area: usize,
+    bounds: Rect,
+    /// Indices of the persons in it.
+    persons: Vec<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Nobody,
+    Shown,
+    Hidden,
+}
+
+/// Finds out who is who and takes those who are not shown out of maps. Keeps its buffers.
+#[derive(Debug, Default)]
+pub(super) struct Chooser {
+    people: People,
+    /// For each cell whose it is; empty where everybody is shown.
+    marks: Vec<Mark>,
+    /// For each cell how far the nearest marked one is.
+    distances: Vec<u16>,
+}
+
+impl Chooser {
+    pub(super) fn new(people: People) -> Chooser {
+        Chooser {
+            people,
+            ..Chooser::default()
+        }
+    }
+
+    /// Finds the people in the cells of `map[..][width]` that are `inside` and notes in `persons`
+    /// who they are.
+    pub(super) fn follow<T: Copy>(
+        &mut self,
+        width: usize,
+        map: &[T],
+        inside: impl Fn(T) -> bool,
+        persons: &mut Vec<Person>,
+        time: i64,
+    ) {
+        self.marks.clear();
+        let People::Nearest(most) = self.people else {
+            return persons.clear();
+        };
+        let width = width.max(1);
+        let found = Blobs::find(map, width, inside);
+        let mut units = units(&found, (SMALLEST * map.len() as f32) as usize, persons);
+        meet(&mut units, persons, time);
+        let areas = part(&found, width, &units, persons, time);
+        choose(usize::from(most), persons, &areas, time);
+        self.mark(&found, (width, map.len() / width), &units, persons);
+        persons.retain(|person| {
+            let wait = match person.is_shown {
+                true => WAIT_SHOWN_US,
+                false => WAIT_US,
+            };
+            (0..wait).contains(&time.saturating_sub(person.seen))
+        });
+    }
+
+    /// Takes those who are not shown out of a map of the frame that was followed.
+    pub(super) fn hide<T: Copy + Default>(&self, map: &mut [T]) {
+        for (cell, mark) in map.iter_mut().zip(&self.marks) {
+            if *mark == Mark::Hidden {
+                *cell = T::default();
+            }
+        }
+    }
+
+    /// Marks every cell, those of nobody as the nearest of somebody.
+    fn mark(&mut self, found: &Blobs, grid: (usize, usize), units: &[Unit], persons: &[Person]) {
+        let (width, height) = grid;
+        if units.iter().all(|unit| unit.is_shown(persons)) {
+            return;
+        }
+        self.marks.resize(width * height, Mark::Nobody);
+        for unit in units {
+            for (y, x0, x1) in unit.stretches(found) {
+                for x in x0..x1 {
+                    self.marks[y * width + x] = match unit.shows(x, persons) {
+                        true => Mark::Shown,
+                        false => Mark::Hidden,
+                    };
+                }
+            }
+        }
+        self.spread(width, height);
+    }
+
+    /// Gives cells of nobody the mark of the nearest cell of somebody.
+    fn spread(&mut self, width: usize, height: usize) {
+        let Chooser {
+            marks, distances, ..
+        } = self;
+        distances.clear();
+        distances.extend(marks.iter().map(|mark| match mark {
+            Mark::Nobody => u16::MAX,
+            _ => 0,
+        }));
+        let mut take = |to: usize, from: usize| {
+            let distance = distances[from].saturating_add(1);
+            if distance < distances[to] {
+                distances[to] = distance;
+                marks[to] = marks[from];
+            }
+        };
+        for y in 0..height {
+            for x in 0..width {
+                let i = y * width + x;
+                if x > 0 {
+                    take(i, i - 1);
+                }
+                if y > 0 {
+                    take(i, i - width);
+                }
+            }
+        }
+        for y in (0..height).rev() {
+            for x in (0..width).rev() {
+                let i = y * width + x;
+                if x + 1 < width {
+                    take(i, i + 1);
+                }
+                if y + 1 < height {
+                    take(i, i + width);
+                }
+            }
+        }
+    }
+}
+
+impl Unit {
+    /// Its cells, as stretches `(y, x0, x1)`.
+    fn stretches<'a>(
+        &'a self,
+        found: &'a Blobs,
+    ) -> impl Iterator<Item = (usize, usize, usize)> + 'a {
+        self.blobs.iter().flat_map(|&blob| found.stretches(blob))
+    }
+
+    /// Its cells in some columns: how many there are, and the box around them.
+    fn within(&self, found: &Blobs, columns: &Range<usize>) -> Option<(usize, Rect)> {
+        let mut area = 0;
+        let mut bounds = None;
+        for (y, x0, x1) in self.stretches(found) {
+            let (x0, x1) = (x0.max(columns.start), x1.min(columns.end));
+            if x0 < x1 {
+                area += x1 - x0;
+                let stretch = Rect {
+                    x0: x0 as u32,
+                    y0: y as u32,
+                    x1: x1 as u32,
+                    y1: y as u32 + 1,
+                };
+                bounds = Some(Rect::around(bounds, stretch));
+            }
+        }
+        bounds.map(|bounds| (area, bounds))
+    }
+
+    /// Whether everybody in it is shown.
+    fn is_shown(&self, persons: &[Person]) -> bool {
+        !self.persons.is_empty() && self.persons.iter().all(|&one| persons[one].is_shown)
+    }
+
+    /// Whether the column `x` shows somebody who is shown.
+    fn shows(&self, x: usize, persons: &[Person]) -> bool {
+        let mut shown = self.persons.iter().map(|&one| &persons[one]);
+        self.is_shown(persons)
+            || shown.any(|one| one.is_shown && (one.bounds.x0..one.bounds.x1).contains(&(x as u32)))
+    }
+}
+
+/// What belongs together, the largest first.
+fn units(found: &Blobs, smallest: usize, persons: &[Person]) -> Vec<Unit> {
+    let mut blobs: Vec<usize> = (0..found.blobs.len()).collect();
+    blobs.retain(|&blob| found.blobs[blob].area > smallest);
+    blobs.sort_by_key(|&blob| std::cmp::Reverse(found.blobs[blob].area));
+    let mut units: Vec<Unit> = Vec::new();
+    let latest = latest(persons);
+    for i in blobs {
+        let blob = found.blobs[i];
+        let mut hidden = persons.iter().filter(|person| !person.is_shown);
+        let is_known = hidden.any(|person| {
+            similarity(&person.bounds, &blob.bounds) > SAME
+                || person.may_come_out(latest, blob.area, &blob.bounds)
+        });
+        let whole = units.iter_mut().find(|unit| {
+            let from = blob.bounds.x0.max(unit.bounds.x0);
+            let covered = blob.bounds.x1.min(unit.bounds.x1).saturating_sub(from);
+            !is_known && covered as f32 >= COVERED * blob.bounds.width() as f32
+        });
+        if let Some(unit) = whole {
+            unit.blobs.push(i);
+            unit.area += blob.area;
+            unit.bounds = unit.bounds.union(&blob.bounds);
+        } else if units.len() < MAX_PERSONS {
+            units.push(Unit {
+                blobs: vec![i],
+                area: blob.area,
+                bounds: blob.bounds,
+                persons: Vec::new(),
+            });
+        }
+    }
+    units
+}
+
+/// Finds the persons of each unit: the one that is most like it, others that are hidden in it, and
+/// new ones.
+fn meet(units: &mut [Unit], persons: &mut Vec<Person>, time: i64) {
+    let mut pairs = Vec::new();
+    let latest = latest(persons);
+    for (u, unit) in units.iter().enumerate() {
+        for (p, person) in persons.iter().enumerate() {
+            let alike = similarity(&unit.bounds, &person.bounds);
+            let comes_out = person.may_come_out(latest, unit.area, &unit.bounds);
+            if alike > 0.0 || comes_out {
+                pairs.push((alike, u, p));
+            }
+        }
+    }
+    pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let mut is_met = vec![false; persons.len()];
+    for (_, u, p) in pairs {
+        if units[u].persons.is_empty() && !is_met[p] {
+            units[u].persons.push(p);
+            is_met[p] = true;
+        }
+    }
+    for (p, person) in persons.iter().enumerate().filter(|(p, _)| !is_met[*p]) {
+        let area = person.bounds.area() as f32;
+        let around = units.iter_mut().find(|unit| {
+            let Some(&first) = unit.persons.first() else {
+                return false;
+            };
+            let is_arm = (person.alone as f32) < NO_ARM * persons[first].alone as f32;
+            let around = unit.bounds.with_margin(BEHIND, 1, u32::MAX, u32::MAX);
+            (person.is_shown || !is_arm) && around.common(&person.bounds) as f32 >= HIDDEN_IN * area
+        });
+        if let Some(unit) = around {
+            unit.persons.push(p);
+        }
+    }
+    for unit in units.iter_mut().filter(|unit| unit.persons.is_empty()) {
+        if persons.len() < MAX_PERSONS {
+            unit.persons.push(persons.len());
+            persons.push(Person {
+                bounds: unit.bounds,
+                is_shown: false,
+                alone: unit.area as u32,
+                seen: time,
+                larger_since: None,
+            });
+        }
+    }
+}
+
+/// Finds where each person of each unit is now; returns how many cells each has.
+fn part(
+    found: &Blobs,
+    width: usize,
+    units: &[Unit],
+    persons: &mut [Person],
+    time: i64,
+) -> Vec<usize> {
+    let mut areas = vec![0; persons.len()];
+    let mut columns = vec![0u32; width];
+    for unit in units {
+        let (shown, hidden): (Vec<usize>, Vec<usize>) = unit
+            .persons
+            .iter()
+            .partition(|&&person| persons[person].is_shown);
+        columns.fill(0);
+        for (_, x0, x1) in unit.stretches(found) {
+            columns[x0..x1].iter_mut().for_each(|count| *count += 1);
+        }
+        if let [one, ..] = unit.persons[..]
+            && (unit.persons.len() == 1 || shown.is_empty())
+        {
+            areas[one] = unit.area;
+            persons[one].alone = unit.area as u32;
+            (persons[one].bounds, persons[one].seen) = (unit.bounds, time);
+            continue;
+        }
+        let mut parted = None;
+        for &person in &shown {
+            let columns = stretch(&columns, persons[person].bounds);
+            if let Some((area, bounds)) = unit.within(found, &columns) {
+                areas[person] = area;
+                (persons[person].bounds, persons[person].seen) = (bounds, time);
+            }
+            parted = Some(Rect::around(parted, persons[person].bounds));
+        }
+        let Some(parted) = parted else { continue };
+        for &person in &hidden {
+            let Person { bounds, alone, .. } = persons[person];
+            let columns = match bounds.x0 + bounds.x1 < parted.x0 + parted.x1 {
+                true => 0..parted.x0 as usize,
+                false => parted.x1 as usize..width,
+            };
+            if let Some((area, bounds)) = unit.within(found, &columns)
+                && area as f32 >= STILL_SEEN * alone as f32
+            {
+                areas[person] = area;
+                (persons[person].bounds, persons[person].seen) = (bounds, time);
+            }
+        }
+    }
+    areas
+}
+
+/// The columns of somebody who touches others, where they were `before`. They do not become more:
+/// it could be somebody else who comes out from behind them.
+fn stretch(counts: &[u32], before: Rect) -> Range<usize> {
+    let (left, right) = (before.x0 as usize, before.x1 as usize);
+    let reach = ((CUT_MOVES * before.width() as f32) as usize).max(1);
+    let x0 = cut(counts, left, reach, |edge| edge.checked_sub(1));
+    let x1 = cut(counts, right, reach, Some);
+    let least = left.saturating_sub(right.saturating_sub(x1));
+    let most = right + x0.saturating_sub(left);
+    x0.max(least)..x1.min(most)
+}
+
+/// The edge near the edge `at` that the fewest cells cross. `beyond` is the column behind an edge.
+fn cut(columns: &[u32], at: usize, reach: usize, beyond: impl Fn(usize) -> Option<usize>) -> usize {
+    let crossing = |edge| beyond(edge).and_then(|x| columns.get(x)).map_or(0, |&n| n);
+    let edges = at.saturating_sub(reach)..=(at + reach).min(columns.len());
+    edges
+        .min_by_key(|&edge| 2 * crossing(edge) + edge.abs_diff(at) as u32)
+        .unwrap_or(at)
+}
+
+/// Decides who is shown, where `areas` are the cells of each person in this frame.
+fn choose(most: usize, persons: &mut [Person], areas: &[usize], time: i64) {
+    let mut order: Vec<usize> = (0..persons.len()).collect();
+    order.sort_by_key(|&person| std::cmp::Reverse(areas[person]));
+    let (mut shown, others): (Vec<usize>, Vec<usize>) =
+        order.iter().partition(|&&person| persons[person].is_shown);
+    // fewer are wanted than a frame before
+    for surplus in shown.split_off(most.min(shown.len())) {
+        persons[surplus].is_shown = false;
+    }
+    let here = others.into_iter().filter(|&person| areas[person] > 0);
+    for (i, person) in here.enumerate() {
+        if shown.len() + i < most {
+            persons[person].is_shown = true;
+            continue;
+        }
+        let smallest = shown.iter().copied().rfind(|&one| areas[one] > 0);
+        let Some(smallest) = smallest else { continue };
+        let ratio = areas[person] as f32 / areas[smallest] as f32;
+        if ratio < LARGER {
+            persons[person].larger_since = None;
+            continue;
+        }
+        let since = persons[person].larger_since.unwrap_or(time).min(time);
+        persons[person].larger_since = Some(since);
+        let wait = match ratio < MUCH_LARGER {
+            true => LARGER_US,
+            false => MUCH_LARGER_US,
+        };
+        if time.saturating_sub(since) >= wait {
+            persons[smallest].is_shown = false;
+            persons[person].is_shown = true;
+            break;
+        }
+    }
+    for person in persons.iter_mut().filter(|person| person.is_shown) {
+        person.larger_since = None;
+    }
+}
+
+/// When somebody was seen last.
+fn latest(persons: &[Person]) -> i64 {
+    persons.iter().map(|one| one.seen).max().unwrap_or(i64::MIN)
+}
+
+/// Intersection over union.
+fn similarity(a: &Rect, b: &Rect) -> f32 {
+    let common = a.common(b) as f32;
+    common / (a.area() as f32 + b.area() as f32 - common)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WIDTH: usize = 64;
+    const HEIGHT: usize = 40;
+    const FRAME_US: i64 = 40_000;
+
+    /// One camera, who is shown of it, and its time.
+    struct Stream {
+        chooser: Chooser,
+        persons: Vec<Person>,
+        time: i64,
+    }
+
+    impl Stream {
+        fn of(people: &str) -> Stream {
+            Stream {
+                chooser: Chooser::new(people.parse().unwrap()),
+                persons: Vec::new(),
+                time: 0,
+            }
+        }
+
+        /// What is shown of a frame that has people in these boxes: (columns, rows).
+        fn frame(&mut self, people: &[(Range<i32>, Range<i32>)]) -> Vec<u16> {
+            let mut map = map(people);
+            self.time += FRAME_US;
+            let (persons, time) = (&mut self.persons, self.time);
+            self.chooser.follow(WIDTH, &map, |p| p > 500, persons, time);
+            self.chooser.hide(&mut map);
+            map
+        }
+    }
+
+    /// 1000 where people are, and 300 beside them.
+    fn map(people: &[(Range<i32>, Range<i32>)]) -> Vec<u16> {
+        let inside = |x: i32, y: i32, margin: i32| {
+            people.iter().any(|(xs, ys)| {
+                (xs.start - margin..xs.end + margin).contains(&x)
+                    && (ys.start - margin..ys.end + margin).contains(&y)
+            })
+        };
+        let cell = |i: usize| match ((i % WIDTH) as i32, (i / WIDTH) as i32) {
+            (x, y) if inside(x, y, 0) => 1000,
+            (x, y) if inside(x, y, 1) => 300,
+            _ => 0,
+        };
+        (0..WIDTH * HEIGHT).map(cell).collect()
+    }
+
+    #[test]
+    fn what_is_asked_for_reads_back() {
+        for text in ["all", "nearest", "2", "9"] {
+            assert_eq!(text.parse::<People>().unwrap().to_string(), text);
+        }
+        assert_eq!("1".parse(), Ok(People::Nearest(1)));
+        for text in ["", "0", "10", "-1", "Nearest", "nearest:2", "1.5"] {
+            assert!(text.parse::<People>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_all_nobody_is_hidden() {
+        let people = [(5..25, 10..40), (40..50, 20..40)];
+        assert_eq!(Stream::of("all").frame(&people), map(&people));
+    }
+
+    #[test]
+    fn the_nearest_is_shown_with_soft_edges_and_the_others_are_not() {
+        let people = [(5..25, 10..40), (40..50, 20..40), (55..60, 25..40)];
+        assert_eq!(Stream::of("nearest").frame(&people), map(&people[..1]));
+        assert_eq!(Stream::of("2").frame(&people), map(&people[..2]));
+        assert_eq!(Stream::of("3").frame(&people), map(&people));
+    }
+
+    #[test]
+    fn a_head_above_what_hides_the_body_belongs_to_it() {
+        let person = [(5..25, 25..40), (10..20, 5..15)];
+        let other = (40..50, 20..40);
+        let all = [person[0].clone(), person[1].clone(), other];
+        assert_eq!(Stream::of("nearest").frame(&all), map(&person));
+    }
+
+    #[test]
+    fn somebody_else_must_be_larger_for_a_second() {
+        let mut stream = Stream::of("nearest");
+        let first = (5..25, 20..40);
+        stream.frame(&[first.clone(), (40..50, 20..40)]);
+        let larger = (35..60, 18..40);
+        for n in 0..50 {
+            let shown = stream.frame(&[first.clone(), larger.clone()]);
+            let wanted = if n < 25 { &first } else { &larger };
+            assert_eq!(shown, map(std::slice::from_ref(wanted)), "frame {n}");
+        }
+    }
+
+    #[test]
+    fn equally_large_people_do_not_take_turns() {
+        let mut stream = Stream::of("nearest");
+        let mut shown_left = 0;
+        for n in 0..1000 {
+            let (left, right) = ((5..25, 20 + n % 3..40), (40..60, 20 + (n + 1) % 4..40));
+            shown_left += i32::from(stream.frame(&[left, right])[30 * WIDTH + 15] > 0);
+        }
+        assert!([0, 1000].contains(&shown_left), "{shown_left} of 1000");
+    }
+
+    #[test]
+    fn the_next_is_shown_when_the_first_is_gone() {
+        let mut stream = Stream::of("nearest");
+        let (first, next) = ((5..25, 10..40), (40..50, 20..40));
+        stream.frame(&[first, next.clone()]);
+        let frames: Vec<bool> = (0..20)
+            .map(|_| stream.frame(std::slice::from_ref(&next)) == map(std::slice::from_ref(&next)))
+            .collect();
+        assert_eq!(frames.iter().position(|shown| *shown), Some(13));
+        assert!(frames[13..].iter().all(|shown| *shown));
+    }
+
+    #[test]
+    fn who_walks_behind_somebody_stays_hidden_and_takes_nothing_of_them() {
+        let mut stream = Stream::of("nearest");
+        let near = (20..40, 10..40);
+        for n in 0..60 {
+            let walker = (56 - n..64 - n, 18..40);
+            let shown = stream.frame(&[near.clone(), walker.clone()]);
+            let count = |of: &[u16], inside: bool| {
+                let cells = of.iter().enumerate();
+                cells
+                    .filter(|(i, v)| **v > 500 && near.0.contains(&((i % WIDTH) as i32)) == inside)
+                    .count()
+            };
+            assert!(
+                count(&shown, true) >= 570,
+                "frame {n}: {}",
+                count(&shown, true)
+            );
+            assert!(
+                count(&shown, false) <= 45,
+                "frame {n}: {}",
+                count(&shown, false)
+            );
+        }
+        assert_eq!(stream.persons.iter().filter(|one| one.is_shown).count(), 1);
+    }
+
+    #[test]
+    fn an_arm_that_was_apart_is_shown_where_it_touches_its_person() {
+        let mut stream = Stream::of("nearest");
+        let body = (20..45, 5..40);
+        stream.frame(&[body.clone(), (50..56, 30..40)]);
+        let touching = [body, (45..56, 30..40)];
+        assert_eq!(stream.frame(&touching), map(&touching));
+    }
+
+    #[test]
+    fn hostile_times_and_empty_maps_are_survived() {
+        let mut stream = Stream::of("nearest");
+        for time in [i64::MAX - 100_000, i64::MIN, 0] {
+            stream.time = time;
+            stream.frame(&[(5..25, 10..40), (40..50, 20..40)]);
+            stream.frame(&[(5..25, 10..40), (35..60, 5..40)]);
+        }
+        let mut persons = Vec::new();
+        Chooser::new(People::Nearest(1)).follow(0, &[], |p: u16| p > 0, &mut persons, 0);
+        assert_eq!(persons, []);
+    }
+}

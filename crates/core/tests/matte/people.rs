@@ -1,0 +1,53 @@
+//! Who is shown.
+use crate::clip::{Cast, Matter, Person, covered};
+use image::GrayImage;
+use mattebox_core::matte::{MatteMode, MatteState, People};
+use mattebox_net::SimdLevel;
+
+/// The sample's person, and one half as large behind them who stands beside.
+const NEAR: Person = Person {
+    scale: 0.7,
+    place: [-60, 108],
+    mirrored: false,
+};
+const FAR: Person = Person {
+    scale: 0.33,
+    place: [400, 242],
+    mirrored: true,
+};
+
+fn mattes(mode: MatteMode, people: &str) -> Vec<(GrayImage, GrayImage, GrayImage)> {
+    let cast = Cast::load();
+    let mut matter = Matter::new(mode, SimdLevel::best());
+    matter.segmenter = matter.segmenter.showing(people.parse::<People>().unwrap());
+    let mut state = MatteState::default();
+    (0..30)
+        .map(|i| {
+            let seconds = f64::from(i) * 0.04;
+            let (picture, near) = cast.frame(seconds, &[NEAR, FAR]);
+            let (_, far) = cast.frame(seconds, &[FAR, NEAR]);
+            (matter.matte(&picture, seconds, &mut state), near, far)
+        })
+        .collect()
+}
+
+#[test]
+fn only_the_nearest_person_is_shown_with_every_matte() {
+    for mode in [MatteMode::Soft, MatteMode::Hard] {
+        for (i, (alpha, near, far)) in mattes(mode, "nearest").iter().enumerate() {
+            let (near, far) = (covered(alpha, near), covered(alpha, far));
+            assert!(near > 0.9, "{mode}, frame {i}: {near} of the nearest");
+            assert!(far < 0.02, "{mode}, frame {i}: {far} of the other");
+        }
+    }
+}
+
+#[test]
+fn of_two_people_two_are_shown() {
+    let both = mattes(MatteMode::Soft, "2");
+    assert!(both == mattes(MatteMode::Soft, "all"));
+    for (i, (alpha, near, far)) in both.iter().enumerate() {
+        let (near, far) = (covered(alpha, near), covered(alpha, far));
+        assert!(near > 0.9 && far > 0.8, "frame {i}: {near} and {far}");
+    }
+}
