@@ -29,6 +29,12 @@ const SMALLEST: f32 = 0.002;
 const SMALLEST_GUEST: f32 = 0.001;
 /// A stranger is taken in if a close look is so sure of their cells on average.
 const SURE: f32 = 0.85;
+/// People are small in the crop if a close look at them shows less than this share of its long side.
+const SMALL: f32 = 0.5;
+/// ..and to look at several who touch is worth it if it shows less than this.
+const SMALLER: f32 = 0.9;
+/// So many small ones are a group. Fewer are often one person and what looks like parts of others.
+const GROUP: usize = 3;
 /// How far apart looks at the whole picture are at most, in microseconds: a person who enters is found within half a second.
 const LOOK_EVERY_US: i64 = 400_000;
 /// ..and at least, where something moves outside the box, or nobody is inside.
@@ -68,6 +74,8 @@ pub(super) struct Focus {
     pub(super) frames_since_look: u16,
     /// When people (not guests) were in the crop last, in unix microseconds.
     pub(super) peopled: i64,
+    /// Counts frames with a group, so that each of them has their turn to be looked at closely.
+    pub(super) round: u8,
     /// Counts strangers that a close look did not confirm, so that the next time another one has its turn.
     pub(super) turn: u8,
     /// Small people that are known.
@@ -116,6 +124,7 @@ impl Focus {
             looked: time.0,
             frames_since_look: 0,
             peopled: time.0,
+            round: 0,
             turn: 0,
             guests: Vec::new(),
         }
@@ -317,6 +326,35 @@ impl Focus {
             seen: time.0,
         });
         true
+    }
+
+    /// The boxes of a group in a map: people so small in the crop that the network should see each
+    /// of them by themselves. Empty where they are too few.
+    pub(super) fn group<T: Copy>(
+        &self,
+        grid: Grid,
+        size: (u32, u32),
+        map: &[T],
+        is_person: impl Fn(T) -> bool,
+    ) -> Vec<Rect> {
+        let least = (SMALLEST_GUEST * grid.len() as f32).max(1.0) as usize;
+        let long = |rect: &Rect| rect.width().max(rect.height()) as f32;
+        let found = Blobs::find(map, grid.width, is_person);
+        let smaller_than = |share: f32, bounds: &Rect| {
+            long(&close_up(grid, size, *bounds)) < share * long(&self.crop)
+        };
+        let mut people: Vec<Rect> = found
+            .blobs
+            .iter()
+            .filter(|blob| blob.area >= least)
+            .map(|blob| blob.bounds)
+            .filter(|bounds| smaller_than(SMALLER, bounds))
+            .collect();
+        let small = people.iter().filter(|bounds| smaller_than(SMALL, bounds));
+        if small.count() < GROUP {
+            people.clear();
+        }
+        people
     }
 
     /// Moves the crop to the people (a box in cells). Where there is nobody, it waits a little, then shows everything.

@@ -12,7 +12,7 @@ use super::guided::RADIUS_OF_640;
 use super::network::Network;
 use super::people::{Chooser, People, Person};
 use super::resample::{Resampler, Rounding, Taps};
-use super::smooth::{Motion, quantise, smooth};
+use super::smooth::{MAP_ONE, Motion, quantise, smooth};
 use super::state::{MatteState, Seen};
 use crate::frame::Timestamp;
 use fearless_simd::Level;
@@ -23,6 +23,9 @@ use std::sync::Arc;
 
 /// The share of moving cells from which a frame has nothing to do with the one before.
 const CUT: f32 = 0.6;
+
+/// People of a group who are looked at closely in a first frame.
+const MOST_AT_FIRST: usize = 8;
 
 /// Finds the people in pictures: the network and its buffers for one thread.
 pub struct Segmenter {
@@ -205,7 +208,7 @@ impl Segmenter {
             (seen.focus, seen.evidence) = self.first(picture, grid, time);
             seen.persons.clear();
         } else {
-            self.next(picture, grid, time, &mut seen.focus, &seen.evidence);
+            self.next(picture, grid, time, seen);
         }
         std::mem::swap(&mut soft.motion, &mut self.motion.cells);
         let raw = &self.looks.raw;
@@ -296,6 +299,18 @@ impl Segmenter {
         }
         let everywhere = Evidence::everywhere(grid);
         self.meet(picture, grid, time, &mut focus, MAX_GUESTS, &everywhere);
+        let Looks { raw, far, close } = &mut self.looks;
+        close.clone_from(raw);
+        take_more(close, far);
+        let group = focus.group(grid, size, close, |p| p > PERSON_ABOVE);
+        if !group.is_empty() {
+            raw.clone_from(close);
+        }
+        for bounds in group.into_iter().take(MOST_AT_FIRST) {
+            let crop = close_up(grid, size, bounds);
+            self.view.look(picture, grid, crop, &mut self.looks.close);
+            take_more(&mut self.looks.raw, &self.looks.close);
+        }
         let evidence = Evidence::first(grid, &self.looks.far, &self.looks.raw);
         evidence.gate(grid, &mut self.looks.raw);
         let people = focus.people(grid, &self.looks.raw, time);
@@ -305,17 +320,17 @@ impl Segmenter {
 
     /// One pass at the crop, one at the guests where there are any, and now and then one at
     /// everything. The crop follows whole blobs; what of them is not believed is taken away last.
-    fn next(
-        &mut self,
-        picture: &RgbImage,
-        grid: Grid,
-        time: Timestamp,
-        focus: &mut Focus,
-        evidence: &Evidence,
-    ) {
+    fn next(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp, seen: &mut Seen) {
         let size = picture.dimensions();
+        let Seen {
+            focus,
+            evidence,
+            map,
+            ..
+        } = seen;
         self.view
             .look(picture, grid, focus.crop, &mut self.looks.raw);
+        self.look_at_group(picture, grid, focus, map);
         if let Some(crop) = focus.guest_crop(grid, size) {
             self.view.look(picture, grid, crop, &mut self.looks.close);
             take_more(&mut self.looks.raw, &self.looks.close);
@@ -351,6 +366,33 @@ impl Segmenter {
         }
         focus.follow(grid, size, people.bounds, time);
         evidence.gate(grid, &mut self.looks.raw);
+    }
+
+    /// Looks closely at one person of a group. The others stay as they were
+    /// known until they have their turn.
+    fn look_at_group(&mut self, picture: &RgbImage, grid: Grid, focus: &mut Focus, map: &[u16]) {
+        let size = picture.dimensions();
+        let half = quantise(PERSON_ABOVE);
+        let group = focus.group(grid, size, map, |p| p > half);
+        if group.is_empty() {
+            return;
+        }
+        focus.round = focus.round.wrapping_add(1);
+        let turn = usize::from(focus.round) % group.len();
+        for (i, &bounds) in group.iter().enumerate() {
+            if i == turn {
+                let crop = close_up(grid, size, bounds);
+                self.view.look(picture, grid, crop, &mut self.looks.close);
+                take_more(&mut self.looks.raw, &self.looks.close);
+                continue;
+            }
+            for y in bounds.y0 as usize..bounds.y1 as usize {
+                let row = y * grid.width + bounds.x0 as usize..y * grid.width + bounds.x1 as usize;
+                for (raw, &before) in self.looks.raw[row.clone()].iter_mut().zip(&map[row]) {
+                    *raw = raw.max(f32::from(before) / MAP_ONE);
+                }
+            }
+        }
     }
 
     /// Adds to the raw map the people that a look at everything shows and the crop did not. Up to `most` strangers are

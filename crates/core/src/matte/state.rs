@@ -68,7 +68,7 @@ pub enum StateError {
 
 impl MatteState {
     /// The state as bytes, little-endian: `MBMS`, version, then, where something was seen, picture
-    /// size, focus, guests, persons, map (the high bytes as differences, the low bytes), colours (red as
+    /// size, focus, guests, round, persons, map (the high bytes as differences, the low bytes), colours (red as
     /// differences, green and blue less red), evidence, time and noise.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -88,6 +88,7 @@ impl MatteState {
             put_rect(&mut bytes, &guest.bounds);
             bytes.extend(guest.seen.to_le_bytes());
         }
+        bytes.push(seen.focus.round);
         bytes.push(seen.persons.len() as u8);
         for person in &seen.persons {
             put_rect(&mut bytes, &person.bounds);
@@ -215,9 +216,9 @@ impl Reader<'_> {
                 seen: i64::from_le_bytes(self.take()?),
             });
         }
-        let persons = match version {
-            VERSION_BEFORE => Vec::new(),
-            _ => self.persons(grid)?,
+        let (round, persons) = match version {
+            VERSION_BEFORE => (0, Vec::new()),
+            _ => (self.take::<1>()?[0], self.persons(grid)?),
         };
         let cells = grid.len();
         let blocks = Evidence::len(grid);
@@ -231,6 +232,7 @@ impl Reader<'_> {
             looked,
             frames_since_look,
             peopled,
+            round,
             turn,
             guests,
         };
@@ -352,6 +354,7 @@ mod tests {
             looked: -7,
             frames_since_look: 3,
             peopled: 99,
+            round: 5,
             turn: 1,
             guests: vec![Guest {
                 bounds,
@@ -396,7 +399,7 @@ mod tests {
     fn the_version_before_is_read() {
         let grid = Grid::of(40, 30);
         let new = state().to_bytes();
-        let persons = 1 + 2 * 37;
+        let persons = 2 + 2 * 37;
         let end = new.len() - (persons + grid.len() * 5 + Evidence::len(grid) + 12);
         let mut bytes = new[..end].to_vec();
         bytes[4] = 1;
@@ -404,7 +407,11 @@ mod tests {
         bytes.extend((0..grid.len()).map(|i| i as u8));
         let seen = MatteState::from_bytes(&bytes).unwrap().seen.unwrap();
         assert_eq!((seen.map[7], seen.colours.planes[1][7]), (7, 7));
-        assert_eq!(seen.focus, state().seen.unwrap().focus);
+        let focus = Focus {
+            round: 0,
+            ..state().seen.unwrap().focus
+        };
+        assert_eq!(seen.focus, focus);
         assert_eq!(seen.noise, None);
         bytes.push(0);
         assert!(MatteState::from_bytes(&bytes).is_err());

@@ -2,6 +2,7 @@
 use crate::clip::{Cast, Matter, Person, covered};
 use image::GrayImage;
 use mattebox_core::matte::{MatteMode, MatteState, People};
+use mattebox_core::quality::{Pair, measure};
 use mattebox_net::SimdLevel;
 
 /// The sample's person, and one half as large behind them who stands beside.
@@ -49,5 +50,41 @@ fn of_two_people_two_are_shown() {
     for (i, (alpha, near, far)) in both.iter().enumerate() {
         let (near, far) = (covered(alpha, near), covered(alpha, far));
         assert!(near > 0.9 && far > 0.8, "frame {i}: {near} and {far}");
+    }
+}
+
+/// People in a row who are too small for one look at all of them, some of whom touch.
+#[test]
+fn a_group_is_seen_as_well_as_with_hard_in_every_frame() {
+    let cast = Cast::load();
+    let person = |i: i32| Person {
+        scale: 0.3,
+        place: [-50 + 118 * i, 252],
+        mirrored: i % 2 == 1,
+    };
+    let group: Vec<Person> = (0..6).map(person).collect();
+    let mut matters = [MatteMode::Hard, MatteMode::Soft]
+        .map(|mode| (Matter::new(mode, SimdLevel::best()), MatteState::default()));
+    for i in 0..15 {
+        let seconds = f64::from(i) * 0.04;
+        let alone = |one: usize| {
+            let mut group = group.clone();
+            group.rotate_left(one);
+            cast.frame(seconds, &group).1
+        };
+        let (picture, mut truth) = cast.frame(seconds, &group);
+        for one in 1..group.len() {
+            for (all, one) in truth.iter_mut().zip(alone(one).iter()) {
+                *all = (*all).max(*one);
+            }
+        }
+        let [hard, soft] = matters.each_mut().map(|(matter, state)| {
+            let alpha = matter.matte(&picture, seconds, state);
+            measure(Pair::new(&alpha, &truth).unwrap(), None)
+                .unwrap()
+                .iou
+        });
+        assert!(soft >= hard - 0.02, "frame {i}: {soft} of {hard}");
+        assert!(soft > 0.85, "frame {i}: {soft}");
     }
 }
