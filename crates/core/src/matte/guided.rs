@@ -453,6 +453,7 @@ fn average<S: Simd>(
             {
                 let x = MARGIN + cells.start + x;
                 (planes[x], planes[stride + x], planes[2 * stride + x]) = (0.0, 0.0, 0.0);
+                // not (1 - LEVEL) * FULL: that makes the edge of a person 1 % worse in Grad and dtSSD
                 planes[3 * stride + x] = if mark == 0 { -LEVEL * FULL } else { 255.0 };
             }
         }
