@@ -8,8 +8,9 @@ pub(super) const MAX_GUESTS: usize = 4;
 
 /// Confidence above which a cell counts as a person.
 pub(super) const PERSON_ABOVE: f32 = 0.5;
-/// Confidence in a look at everything above which a cell may belong to a person who is too small for it.
-const MAYBE_ABOVE: f32 = 0.25;
+/// Confidence in a look at everything above which a cell may belong to a person who is too small for it: what the smooth step makes of
+/// a quarter.
+const MAYBE_ABOVE: f32 = 0.156;
 /// Room around the people on each side, as a share of their box's size.
 const MARGIN: f32 = 0.15;
 /// ..around guests, who are small and known less well.
