@@ -113,14 +113,20 @@ def test_spark_submit_runs_the_job_as_the_guide_says(town: Town) -> None:
     assert len(town.files("output")) == 30 and town.files("output") == town.by_worker()
 
 
-def test_300_frames_give_the_same_files_by_run_by_worker_and_by_spark(town: Town) -> None:
+def test_300_frames_of_two_people_give_the_same_files_by_run_by_worker_and_by_spark(town: Town) -> None:
+    nearest = ("--people", "nearest")
     # Without loss, so that all three see the same pictures.
-    loop = ["ffmpeg", "-nostdin", "-loglevel", "error", "-stream_loop", "3", "-i", str(SAMPLE), "-frames:v", "300", "-vf", "scale=240:-2,format=rgb24"]
+    pair = "scale=240:-2,split[near][copy];[copy]scale=96:-2,hflip[far];[near][far]overlay=W-w:H-h,format=rgb24"
+    loop = ["ffmpeg", "-nostdin", "-loglevel", "error", "-stream_loop", "3", "-i", str(SAMPLE), "-frames:v", "300", "-vf", pair]
     subprocess.run([*loop, "-c:v", "png", "clip.mkv"], cwd=town.path, check=True)
     (town.path / "pictures").mkdir()
     subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", "-i", "clip.mkv", "pictures/%03d.png"], cwd=town.path, check=True)
-    run = [str(BINARY), "run", "clip.mkv", "--camera-id", "cam01", "--out", "run", "--progress", "none"]
-    subprocess.run(run, cwd=town.path, env=environment(), check=True, timeout=120)
+
+    def run(out: str, *more: str) -> dict[str, bytes]:
+        command = [str(BINARY), "run", "clip.mkv", "--camera-id", "cam01", "--out", out, "--progress", "none", *more]
+        subprocess.run(command, cwd=town.path, env=environment(), check=True, timeout=120)
+        return town.files(out)
+
     records: list[tuple[str | None, bytes | None]] = []
     for number, path in enumerate(sorted((town.path / "pictures").iterdir())):
         data = base64.b64encode(path.read_bytes()).decode()
@@ -128,9 +134,10 @@ def test_300_frames_give_the_same_files_by_run_by_worker_and_by_spark(town: Town
         records.append(("cam01", json.dumps(frame).encode()))
     town.fill(cameras=1, frames=1, partitions=1)  # makes the topic
     produce(town, records)
-    assert town.job("--from", "earliest", "--until", "end", "--max-offsets", "70").finish() == 0
-    by_run, by_worker = town.files("run"), town.by_worker()
+    assert town.job("--from", "earliest", "--until", "end", "--max-offsets", "70", *nearest).finish() == 0
+    by_run, by_worker = run("run", *nearest), town.by_worker(*nearest)
     assert len(by_run) == 300
+    assert sum(by_run[name] != data for name, data in run("all").items()) > 200, "the second person is not hidden"
     mine = {name: data for name, data in town.files("output").items() if name.startswith("cam01/")}
     assert mine == by_run
     assert {name: data for name, data in by_worker.items() if name.startswith("cam01/")} == by_run
