@@ -1,4 +1,5 @@
 //! Connected parts of a mask.
+use std::ops::Range;
 
 /// A connected part of a mask (4-neighbourhood), in cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,12 @@ impl Rect {
         self.x0 < other.x1 && other.x0 < self.x1 && self.y0 < other.y1 && other.y0 < self.y1
     }
 
+    /// The cells of each of its rows, in a map of this width.
+    pub(super) fn rows(&self, width: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let Rect { x0, y0, x1, y1 } = *self;
+        (y0 as usize..y1 as usize).map(move |y| y * width + x0 as usize..y * width + x1 as usize)
+    }
+
     pub(super) fn area(&self) -> u64 {
         u64::from(self.width()) * u64::from(self.height())
     }
@@ -84,6 +91,11 @@ impl Rect {
             x1: self.x1.saturating_add(dx).min(width),
             y1: self.y1.saturating_add(dy).min(height),
         }
+    }
+
+    /// Each side moved out by its share of the box's size and at least one cell, wherever that is.
+    pub(super) fn with_surroundings(&self, share: f32) -> Rect {
+        self.with_margin(share, 1, u32::MAX, u32::MAX)
     }
 
     /// The same box of a grid's cells in the pixels of a picture of this size.

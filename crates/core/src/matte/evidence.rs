@@ -93,9 +93,7 @@ impl Evidence {
                 both += far.iter().filter(|&&p| p > PERSON_ABOVE).count();
             }
             let mut far_alone = 0;
-            for y in blob.bounds.y0 as usize..blob.bounds.y1 as usize {
-                let row = y * grid.width;
-                let cells = row + blob.bounds.x0 as usize..row + blob.bounds.x1 as usize;
+            for cells in blob.bounds.rows(grid.width) {
                 let cells = far[cells.clone()].iter().zip(&close[cells]);
                 far_alone += cells
                     .filter(|&(&far, &close)| far > PERSON_ABOVE && close <= PERSON_ABOVE)

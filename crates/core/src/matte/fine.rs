@@ -55,8 +55,7 @@ impl Fine {
             *cell = quantise(alpha);
         }
         for kept in &self.kept {
-            for y in kept.y0 as usize..kept.y1 as usize {
-                let row = y * grid.width + kept.x0 as usize..y * grid.width + kept.x1 as usize;
+            for row in kept.rows(grid.width) {
                 for (cell, &own) in map[row.clone()].iter_mut().zip(&self.own[row]) {
                     *cell = quantise(own).max(*cell);
                 }

@@ -8,8 +8,8 @@ pub(super) const MAX_GUESTS: usize = 4;
 
 /// Confidence above which a cell counts as a person.
 pub(super) const PERSON_ABOVE: f32 = 0.5;
-/// Confidence in a look at everything above which a cell may belong to a person who is too small for it: what the smooth step makes of
-/// a quarter.
+/// Confidence in a look at everything above which a cell may belong to a person who is too small
+/// for it: what the smooth step makes of a quarter.
 const MAYBE_ABOVE: f32 = 0.156;
 /// Room around the people on each side, as a share of their box's size.
 const MARGIN: f32 = 0.15;
@@ -30,7 +30,8 @@ const SMALLEST: f32 = 0.002;
 const SMALLEST_GUEST: f32 = 0.001;
 /// A stranger is taken in if a close look is so sure of their cells on average.
 const SURE: f32 = 0.85;
-/// People are small in the crop if a close look at them shows less than this share of its long side.
+/// People are small in the crop if a close look at them shows less than this share of its long
+/// side.
 const SMALL: f32 = 0.5;
 /// ..and to look at several who touch is worth it if it shows less than this.
 const SMALLER: f32 = 0.9;
@@ -249,7 +250,7 @@ impl Focus {
         known: &[bool],
     ) -> Newcomers {
         let crop = self.crop.in_cells(grid.cell);
-        let least = (SMALLEST_GUEST * grid.len() as f32).max(1.0) as usize;
+        let least = smallest_guest(grid);
         let found = Blobs::find(far, grid.width, |p| p > threshold);
         let mut newcomers = Newcomers::default();
         let mut strangers = Vec::new();
@@ -296,7 +297,7 @@ impl Focus {
         bounds: Rect,
         time: Timestamp,
     ) -> bool {
-        let least = (SMALLEST_GUEST * grid.len() as f32).max(1.0) as usize;
+        let least = smallest_guest(grid);
         let found = Blobs::find(close, grid.width, |p| p > PERSON_ABOVE);
         let sure = |blob: usize| {
             let stretches = found
@@ -338,7 +339,7 @@ impl Focus {
         map: &[T],
         is_person: impl Fn(T) -> bool,
     ) -> Vec<Rect> {
-        let least = (SMALLEST_GUEST * grid.len() as f32).max(1.0) as usize;
+        let least = smallest_guest(grid);
         let long = |rect: &Rect| rect.width().max(rect.height()) as f32;
         let found = Blobs::find(map, grid.width, is_person);
         let smaller_than = |share: f32, bounds: &Rect| {
@@ -404,6 +405,11 @@ impl Focus {
         let shown = self.crop.contains(&guests.in_pixels(grid.cell, size));
         (!shown).then(|| close_up(grid, size, guests))
     }
+}
+
+/// The fewest cells of a newcomer.
+fn smallest_guest(grid: Grid) -> usize {
+    (SMALLEST_GUEST * grid.len() as f32).max(1.0) as usize
 }
 
 /// A box of people, in pixels, with this share of the room that a crop leaves around them.

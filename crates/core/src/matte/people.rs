@@ -12,7 +12,7 @@ use thiserror::Error;
 const MOST: u8 = 9;
 /// The most people that are told apart.
 pub(super) const MAX_PERSONS: usize = 16;
-/// Parts smaller than this share of the picture are nobody by themselves.
+/// Parts smaller than this share of the picture are no person by themselves.
 const SMALLEST: f32 = 0.0005;
 /// A blob belongs to a larger one above or below it that covers this share of its columns.
 const COVERED: f32 = 0.8;
@@ -92,7 +92,7 @@ pub(super) struct Person {
     /// Where they were seen last, in cells.
     pub(super) bounds: Rect,
     pub(super) is_shown: bool,
-    /// How many cells they had when they last touched nobody.
+    /// How many cells they had when they were last by themselves.
     pub(super) alone: u32,
     /// When they were seen last, in unix microseconds.
     pub(super) seen: i64,
@@ -101,11 +101,16 @@ pub(super) struct Person {
 }
 
 impl Person {
-    /// Whether a blob may be this person, who touched somebody else until now, so that they were not
-    /// seen in the `latest` frame.
+    /// Notes where they are now.
+    fn is_at(&mut self, bounds: Rect, time: i64) {
+        (self.bounds, self.seen) = (bounds, time);
+    }
+
+    /// Whether a blob may be this person, who touched somebody else until now, so that they were
+    /// not seen in the `latest` frame.
     fn may_come_out(&self, latest: i64, area: usize, bounds: &Rect) -> bool {
         let like = self.alone as f32 * LIKE..self.alone as f32 / LIKE;
-        let around = self.bounds.with_margin(COMES_OUT, 1, u32::MAX, u32::MAX);
+        let around = self.bounds.with_surroundings(COMES_OUT);
         self.seen < latest && like.contains(&(area as f32)) && around.meets(bounds)
     }
 }
@@ -121,7 +126,8 @@ struct Unit {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
-    Nobody,
+    /// Of no person; or not known yet whose.
+    None,
     Shown,
     Hidden,
 }
@@ -160,8 +166,11 @@ impl Chooser {
         };
         let width = width.max(1);
         let found = Blobs::find(map, width, inside);
-        let mut units = units(&found, (SMALLEST * map.len() as f32) as usize, persons);
-        meet(&mut units, persons, time);
+        let smallest = (SMALLEST * map.len() as f32) as usize;
+        let latest = persons.iter().map(|one| one.seen).max();
+        let latest = latest.unwrap_or(i64::MIN);
+        let mut units = units(&found, smallest, persons, latest);
+        meet(&mut units, persons, latest, time);
         let areas = part(&found, width, &units, persons, time);
         choose(usize::from(most), persons, &areas, time);
         self.mark(&found, (width, map.len() / width), &units, persons);
@@ -183,34 +192,35 @@ impl Chooser {
         }
     }
 
-    /// Marks every cell, those of nobody as the nearest of somebody.
+    /// Marks every cell, those of no person as the nearest of one.
     fn mark(&mut self, found: &Blobs, grid: (usize, usize), units: &[Unit], persons: &[Person]) {
         let (width, height) = grid;
         if units.iter().all(|unit| unit.is_shown(persons)) {
             return;
         }
-        self.marks.resize(width * height, Mark::Nobody);
+        self.marks.resize(width * height, Mark::None);
         for unit in units {
+            let shown = unit.shown_columns(width, persons);
             for (y, x0, x1) in unit.stretches(found) {
-                for x in x0..x1 {
-                    self.marks[y * width + x] = match unit.shows(x, persons) {
-                        true => Mark::Shown,
-                        false => Mark::Hidden,
-                    };
+                let row = &mut self.marks[y * width..];
+                row[x0..x1].fill(Mark::Hidden);
+                for columns in &shown {
+                    let (x0, x1) = (x0.max(columns.start), x1.min(columns.end));
+                    row[x0..x1.max(x0)].fill(Mark::Shown);
                 }
             }
         }
         self.spread(width, height);
     }
 
-    /// Gives cells of nobody the mark of the nearest cell of somebody.
+    /// Gives cells of no person the mark of the nearest cell of one.
     fn spread(&mut self, width: usize, height: usize) {
         let Chooser {
             marks, distances, ..
         } = self;
         distances.clear();
         distances.extend(marks.iter().map(|mark| match mark {
-            Mark::Nobody => u16::MAX,
+            Mark::None => u16::MAX,
             _ => 0,
         }));
         let mut take = |to: usize, from: usize| {
@@ -279,21 +289,25 @@ impl Unit {
         !self.persons.is_empty() && self.persons.iter().all(|&one| persons[one].is_shown)
     }
 
-    /// Whether the column `x` shows somebody who is shown.
-    fn shows(&self, x: usize, persons: &[Person]) -> bool {
-        let mut shown = self.persons.iter().map(|&one| &persons[one]);
-        self.is_shown(persons)
-            || shown.any(|one| one.is_shown && (one.bounds.x0..one.bounds.x1).contains(&(x as u32)))
+    /// The columns of those who are shown, all `width` of them if that is everybody in it.
+    fn shown_columns(&self, width: usize, persons: &[Person]) -> Vec<Range<usize>> {
+        if self.is_shown(persons) {
+            return std::iter::once(0..width).collect();
+        }
+        let shown = self.persons.iter().map(|&one| &persons[one]);
+        let shown = shown.filter(|one| one.is_shown);
+        shown
+            .map(|one| one.bounds.x0 as usize..one.bounds.x1 as usize)
+            .collect()
     }
 }
 
 /// What belongs together, the largest first.
-fn units(found: &Blobs, smallest: usize, persons: &[Person]) -> Vec<Unit> {
+fn units(found: &Blobs, smallest: usize, persons: &[Person], latest: i64) -> Vec<Unit> {
     let mut blobs: Vec<usize> = (0..found.blobs.len()).collect();
     blobs.retain(|&blob| found.blobs[blob].area > smallest);
     blobs.sort_by_key(|&blob| std::cmp::Reverse(found.blobs[blob].area));
     let mut units: Vec<Unit> = Vec::new();
-    let latest = latest(persons);
     for i in blobs {
         let blob = found.blobs[i];
         let mut hidden = persons.iter().filter(|person| !person.is_shown);
@@ -324,9 +338,8 @@ fn units(found: &Blobs, smallest: usize, persons: &[Person]) -> Vec<Unit> {
 
 /// Finds the persons of each unit: the one that is most like it, others that are hidden in it, and
 /// new ones.
-fn meet(units: &mut [Unit], persons: &mut Vec<Person>, time: i64) {
+fn meet(units: &mut [Unit], persons: &mut Vec<Person>, latest: i64, time: i64) {
     let mut pairs = Vec::new();
-    let latest = latest(persons);
     for (u, unit) in units.iter().enumerate() {
         for (p, person) in persons.iter().enumerate() {
             let alike = similarity(&unit.bounds, &person.bounds);
@@ -351,7 +364,7 @@ fn meet(units: &mut [Unit], persons: &mut Vec<Person>, time: i64) {
                 return false;
             };
             let is_arm = (person.alone as f32) < NO_ARM * persons[first].alone as f32;
-            let around = unit.bounds.with_margin(BEHIND, 1, u32::MAX, u32::MAX);
+            let around = unit.bounds.with_surroundings(BEHIND);
             (person.is_shown || !is_arm) && around.common(&person.bounds) as f32 >= HIDDEN_IN * area
         });
         if let Some(unit) = around {
@@ -387,24 +400,24 @@ fn part(
             .persons
             .iter()
             .partition(|&&person| persons[person].is_shown);
-        columns.fill(0);
-        for (_, x0, x1) in unit.stretches(found) {
-            columns[x0..x1].iter_mut().for_each(|count| *count += 1);
-        }
         if let [one, ..] = unit.persons[..]
             && (unit.persons.len() == 1 || shown.is_empty())
         {
             areas[one] = unit.area;
             persons[one].alone = unit.area as u32;
-            (persons[one].bounds, persons[one].seen) = (unit.bounds, time);
+            persons[one].is_at(unit.bounds, time);
             continue;
+        }
+        columns.fill(0);
+        for (_, x0, x1) in unit.stretches(found) {
+            columns[x0..x1].iter_mut().for_each(|count| *count += 1);
         }
         let mut parted = None;
         for &person in &shown {
             let columns = stretch(&columns, persons[person].bounds);
             if let Some((area, bounds)) = unit.within(found, &columns) {
                 areas[person] = area;
-                (persons[person].bounds, persons[person].seen) = (bounds, time);
+                persons[person].is_at(bounds, time);
             }
             parted = Some(Rect::around(parted, persons[person].bounds));
         }
@@ -419,7 +432,7 @@ fn part(
                 && area as f32 >= STILL_SEEN * alone as f32
             {
                 areas[person] = area;
-                (persons[person].bounds, persons[person].seen) = (bounds, time);
+                persons[person].is_at(bounds, time);
             }
         }
     }
@@ -485,11 +498,6 @@ fn choose(most: usize, persons: &mut [Person], areas: &[usize], time: i64) {
     for person in persons.iter_mut().filter(|person| person.is_shown) {
         person.larger_since = None;
     }
-}
-
-/// When somebody was seen last.
-fn latest(persons: &[Person]) -> i64 {
-    persons.iter().map(|one| one.seen).max().unwrap_or(i64::MIN)
 }
 
 /// Intersection over union.
@@ -561,7 +569,7 @@ mod tests {
     }
 
     #[test]
-    fn of_all_nobody_is_hidden() {
+    fn of_all_no_person_is_hidden() {
         let people = [(5..25, 10..40), (40..50, 20..40)];
         assert_eq!(Stream::of("all").frame(&people), map(&people));
     }

@@ -307,9 +307,7 @@ impl Segmenter {
             raw.clone_from(close);
         }
         for bounds in group.into_iter().take(MOST_AT_FIRST) {
-            let crop = close_up(grid, size, bounds);
-            self.view.look(picture, grid, crop, &mut self.looks.close);
-            take_more(&mut self.looks.raw, &self.looks.close);
+            self.look_at_more(picture, grid, close_up(grid, size, bounds));
         }
         let evidence = Evidence::first(grid, &self.looks.far, &self.looks.raw);
         evidence.gate(grid, &mut self.looks.raw);
@@ -332,8 +330,7 @@ impl Segmenter {
             .look(picture, grid, focus.crop, &mut self.looks.raw);
         self.look_at_group(picture, grid, focus, map);
         if let Some(crop) = focus.guest_crop(grid, size) {
-            self.view.look(picture, grid, crop, &mut self.looks.close);
-            take_more(&mut self.looks.raw, &self.looks.close);
+            self.look_at_more(picture, grid, crop);
         }
         evidence.gate_blobs(grid, &mut self.looks.raw);
         let mut people = focus.people(grid, &self.looks.raw, time);
@@ -368,8 +365,15 @@ impl Segmenter {
         evidence.gate(grid, &mut self.looks.raw);
     }
 
-    /// Looks closely at one person of a group. The others stay as they were
-    /// known until they have their turn.
+    /// Adds to the raw map what a look at one more crop shows.
+    fn look_at_more(&mut self, picture: &RgbImage, grid: Grid, crop: Rect) {
+        let Looks { raw, close, .. } = &mut self.looks;
+        self.view.look(picture, grid, crop, close);
+        take_more(raw, close);
+    }
+
+    /// Looks closely at one person of a group. The others stay as they were known until they have
+    /// their turn.
     fn look_at_group(&mut self, picture: &RgbImage, grid: Grid, focus: &mut Focus, map: &[u16]) {
         let size = picture.dimensions();
         let half = quantise(PERSON_ABOVE);
@@ -381,13 +385,10 @@ impl Segmenter {
         let turn = usize::from(focus.round) % group.len();
         for (i, &bounds) in group.iter().enumerate() {
             if i == turn {
-                let crop = close_up(grid, size, bounds);
-                self.view.look(picture, grid, crop, &mut self.looks.close);
-                take_more(&mut self.looks.raw, &self.looks.close);
+                self.look_at_more(picture, grid, close_up(grid, size, bounds));
                 continue;
             }
-            for y in bounds.y0 as usize..bounds.y1 as usize {
-                let row = y * grid.width + bounds.x0 as usize..y * grid.width + bounds.x1 as usize;
+            for row in bounds.rows(grid.width) {
                 for (raw, &before) in self.looks.raw[row.clone()].iter_mut().zip(&map[row]) {
                     *raw = raw.max(f32::from(before) / MAP_ONE);
                 }
@@ -410,8 +411,7 @@ impl Segmenter {
         let known = focus.people(grid, raw, time).cells(grid);
         let newcomers = focus.newcomers(grid, far, &known);
         for part in newcomers.parts {
-            for y in part.y0 as usize..part.y1 as usize {
-                let row = y * grid.width + part.x0 as usize..y * grid.width + part.x1 as usize;
+            for row in part.rows(grid.width) {
                 take_more(&mut raw[row.clone()], &far[row]);
             }
         }

@@ -40,7 +40,7 @@ pub(super) struct Seen {
     pub(super) time: i64,
     /// The noise of a cell's luma in levels; none before the second frame.
     pub(super) noise: Option<f32>,
-    /// Who was told apart from others; nobody where all are shown.
+    /// Who was told apart from others; empty where all are shown.
     pub(super) persons: Vec<Person>,
 }
 
@@ -68,8 +68,8 @@ pub enum StateError {
 
 impl MatteState {
     /// The state as bytes, little-endian: `MBMS`, version, then, where something was seen, picture
-    /// size, focus, guests, round, persons, map (the high bytes as differences, the low bytes), colours (red as
-    /// differences, green and blue less red), evidence, time and noise.
+    /// size, focus, guests, round, persons, map (the high bytes as differences, the low bytes),
+    /// colours (red as differences, green and blue less red), evidence, time and noise.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend(MAGIC);

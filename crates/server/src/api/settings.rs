@@ -10,11 +10,10 @@ use axum::{
 use mattebox_core::{
     codec::Limits,
     compose::{BackgroundPicture, BackgroundSpec},
-    matte::{MatteModeError, PeopleError},
 };
 use mattebox_engine::{BackgroundChoice, FrameSettings, cameras::Camera};
 use serde::Deserialize;
-use std::sync::Arc;
+use std::{fmt::Display, str::FromStr, sync::Arc};
 use utoipa::ToSchema;
 
 /// Of a change of settings, in bytes.
@@ -176,9 +175,7 @@ fn changed(camera: &Camera, change: Change) -> Result<FrameSettings, Problem> {
         }
     }
     if let Some(text) = change.matte {
-        settings.matte = text
-            .parse()
-            .map_err(|e: MatteModeError| Problem::unprocessable(format!("matte: {e}")))?;
+        settings.matte = parse("matte", &text)?;
         if settings.matte.is_fine() && !camera.start().matte.is_fine() {
             return Err(Problem::conflict(
                 "the network of the fine matte is not loaded: it can be chosen here if this camera was started with --matte fine:always",
@@ -186,9 +183,7 @@ fn changed(camera: &Camera, change: Change) -> Result<FrameSettings, Problem> {
         }
     }
     if let Some(text) = change.people {
-        settings.people = text
-            .parse()
-            .map_err(|e: PeopleError| Problem::unprocessable(format!("people: {e}")))?;
+        settings.people = parse("people", &text)?;
     }
     settings.foreground_cleanup = change
         .foreground_cleanup
@@ -200,6 +195,11 @@ fn changed(camera: &Camera, change: Change) -> Result<FrameSettings, Problem> {
         return Err(Problem::conflict(detail));
     }
     Ok(settings)
+}
+
+fn parse<T: FromStr<Err: Display>>(name: &str, text: &str) -> Result<T, Problem> {
+    text.parse()
+        .map_err(|e| Problem::unprocessable(format!("{name}: {e}")))
 }
 
 fn background(camera: &Camera, text: &str) -> Result<BackgroundChoice, Problem> {

@@ -6,6 +6,8 @@ const SLIDER_MS = 100;
 const MAX_UPLOAD_BYTES = 16 * 1024 * 1024;
 /** After a change by hand, an event that was on its way must not turn the controls back. */
 const SETTLE_MS = 1200;
+/** Settings of which one value is chosen. */
+const CHOICES = ['matte', 'people'];
 
 export class Controls {
   #form;
@@ -63,7 +65,7 @@ export class Controls {
     cleanup.addEventListener('change', () => this.#send({ foreground_cleanup: cleanup.checked }));
     still.addEventListener('change', () => this.#send({ skip_still: still.checked }));
     this.#form.addEventListener('change', ({ target }) => {
-      if (['matte', 'people'].includes(target.name)) this.#send({ [target.name]: target.value });
+      if (CHOICES.includes(target.name)) this.#send({ [target.name]: target.value });
       if (target.name !== 'kind') return;
       const kinds = { color: color.value, blur: `blur:${blur.value}`, picture: 'picture', transparent: 'transparent' };
       this.#send({ background: kinds[target.value] });
@@ -105,7 +107,7 @@ export class Controls {
       if (sigma) this.#el.blur.value = sigma;
     }
     this.#showBlur(this.#el.blur.value);
-    for (const name of ['matte', 'people']) {
+    for (const name of CHOICES) {
       for (const radio of this.#form.elements[name]) radio.checked = radio.value === settings[name];
     }
     this.#el.cleanup.checked = settings.foreground_cleanup;
