@@ -104,7 +104,9 @@ fn a_run_keeps_its_folder_below_the_size_and_the_newest_files_stay() {
         Some(true),
         "{report}"
     );
-    b.report(&[&run[..], &["--append", "--keep-bytes", &keep]].concat());
+    // One thread writes the files in the order of their numbers; of several, each a few at a time.
+    let more = ["--append", "--threads", "1", "--keep-bytes", &keep];
+    b.report(&[&run[..], &more].concat());
     let left = files(&b, "out");
     let last = frames(10..20);
     assert!(left.len() < 10 && last.ends_with(&left), "{left:?}");
