@@ -27,7 +27,7 @@ class Matte:
 
     :param model: a ``.tflite`` file of the selfie segmentation family, or a ``.onnx`` file; ``"landscape"`` for the built-in 144x256 network.
     :param background: ``gray``, a CSS colour, ``#RRGGBB``, ``blur[:SIGMA]``, ``transparent`` or ``image:PATH``.
-    :param matte: ``soft`` (steady edges), ``hard`` (MediaPipe's category mask) or ``fine:always`` (the finest edges; it needs MODNet and ONNX Runtime).
+    :param matte: ``soft`` (steady edges), ``hard`` (MediaPipe's category mask), ``fine`` (finer edges, drawn in key frames) or ``fine:always`` (in every frame; both need MODNet and ONNX Runtime).
     :param format: of :meth:`process_jpeg`'s result: ``png``, ``jpg`` or ``webp``.
     :param foreground_cleanup: take the old room's light out of the person's edge.
     :param people: ``all``, ``nearest`` (who is largest in the picture) or a number: the others become background.
@@ -45,7 +45,7 @@ class Matte:
         model: str | os.PathLike[str] | None = None,
         *,
         background: str = "gray",
-        matte: Literal["soft", "hard", "fine:always"] = "soft",
+        matte: Literal["soft", "hard", "fine", "fine:always"] = "soft",
         format: Literal["png", "jpg", "webp"] = "png",
         jpeg_quality: int = 80,
         people: str | int = "all",

@@ -16,7 +16,7 @@ pub(super) struct BenchArgs {
     /// Sizes of frames, WIDTHxHEIGHT
     #[arg(long, value_delimiter = ',', value_parser = size, default_value = "640x360,1280x720,1920x1080")]
     size: Vec<(u32, u32)>,
-    /// Which mattes: hard, soft, fine:always
+    /// Which mattes: hard, soft, fine, fine:always
     #[arg(long, value_delimiter = ',', default_value = "hard,soft")]
     matte: Vec<MatteMode>,
     /// What stands behind the person: a colour, transparent or blur[:SIGMA]

@@ -57,7 +57,7 @@ pub(super) struct Moved<'a> {
 }
 
 /// Blocks across and down.
-fn size(grid: Grid) -> (usize, usize) {
+pub(super) fn blocks_of(grid: Grid) -> (usize, usize) {
     (grid.width.div_ceil(BLOCK), grid.height.div_ceil(BLOCK))
 }
 
@@ -68,7 +68,7 @@ fn is_believed(block: &u8) -> bool {
 impl Evidence {
     /// How many blocks a grid has.
     pub(super) fn len(grid: Grid) -> usize {
-        let (across, down) = size(grid);
+        let (across, down) = blocks_of(grid);
         across * down
     }
 
@@ -81,7 +81,7 @@ impl Evidence {
 
     /// After a first look at everything, `far`, and one at the people, `close`: what they agree on.
     pub(super) fn first(grid: Grid, far: &[f32], close: &[f32]) -> Evidence {
-        let (across, down) = size(grid);
+        let (across, down) = blocks_of(grid);
         let mut evidence = Evidence {
             blocks: vec![0; across * down],
         };
@@ -126,7 +126,7 @@ impl Evidence {
         let less = (passed * i64::from(FULL) / FORGET_US).max(1) as u8;
         let moved = motion.noise + MOVED;
         let alone = moved.max(ALONE * motion.typical);
-        let (across, down) = size(grid);
+        let (across, down) = blocks_of(grid);
         let before = self.clone();
         let mut most = vec![0.0; grid.width];
         let mut highest = vec![0; grid.width];
@@ -154,7 +154,7 @@ impl Evidence {
 
     /// Whether a block is believed that is at most `reach` blocks away.
     fn near(&self, grid: Grid, x: usize, y: usize, reach: usize) -> bool {
-        let (across, down) = size(grid);
+        let (across, down) = blocks_of(grid);
         around(y, reach, down).any(|y| {
             let row = &self.blocks[y * across..(y + 1) * across];
             row[around(x, reach, across)].iter().any(is_believed)
@@ -167,7 +167,7 @@ impl Evidence {
         if self.blocks.iter().all(is_believed) {
             return;
         }
-        let (across, _) = size(grid);
+        let (across, _) = blocks_of(grid);
         let found = Blobs::find(confidence, grid.width, |p| p > PERSON_ABOVE);
         for i in 0..found.blobs.len() {
             let believed = found.stretches(i).any(|(y, x0, x1)| {
@@ -185,7 +185,7 @@ impl Evidence {
     /// Takes from `confidence` what is not believed. Blocks beside one that is believed are so too,
     /// softly.
     pub(super) fn gate(&self, grid: Grid, confidence: &mut [f32]) {
-        let (across, down) = size(grid);
+        let (across, down) = blocks_of(grid);
         if self.blocks.iter().all(is_believed) {
             return;
         }

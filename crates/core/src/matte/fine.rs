@@ -3,13 +3,16 @@
 //! There it draws hair that the general network smears, and leaves out things beside the person.
 //! On people far away, groups and empty rooms it fails, and the general network does not. So the
 //! general network says where to look and who is there, and the fine one is believed where both
-//! agree. A person whom only the general network sees stays as that sees them.
+//! agree: it may add to people, and take away from their edge, not from their middle. A person whom
+//! only the general network sees stays as that sees them.
 use super::blobs::{Blobs, Rect};
 use super::focus::PERSON_ABOVE;
 use super::grid::Grid;
+use super::key_frame::{Carrier, KeyFrame};
 use super::network::Network;
 use super::segment::View;
 use super::smooth::{MAP_ONE, quantise};
+use super::window::around;
 use image::RgbImage;
 use mattebox_net::{SimdError, SimdLevel};
 
@@ -20,6 +23,11 @@ const AGREEMENT: f32 = 0.7;
 const SMALLEST: f32 = 0.0005;
 /// Room around a person whom only the general network sees, in a picture 640 pixels long.
 const MARGIN_OF_640: f32 = 8.0;
+/// Within this distance of what the general network takes for the edge of a person, in a picture 640
+/// pixels long, the fine network may take away from it.
+const EDGE_OF_640: f32 = 2.0;
+/// A cell so much below one half is surely not inside of a person.
+const HARDLY: f32 = 0.2;
 
 /// The fine network and its buffers.
 pub(super) struct Fine {
@@ -28,8 +36,27 @@ pub(super) struct Fine {
     alpha: Vec<f32>,
     /// What the general network sees.
     own: Vec<f32>,
+    /// What the general network sees, where it is sure of all that is around.
+    inside: Vec<f32>,
+    /// The smallest of what it sees, along rows.
+    across: Vec<f32>,
+    carrier: Carrier,
+    /// The map that a key frame's is to be told from.
+    before: Vec<u16>,
     /// The boxes in cells around people whom only the general network sees.
     kept: Vec<Rect>,
+}
+
+/// What the fine matte is made of.
+pub(super) struct Frame<'a> {
+    pub(super) picture: &'a RgbImage,
+    pub(super) grid: Grid,
+    /// Where the general network looked.
+    pub(super) crop: Rect,
+    /// Of each cell.
+    pub(super) luma: &'a [u8],
+    /// The most that two lumas of the same thing differ on average, in levels.
+    pub(super) noise: f32,
 }
 
 impl Fine {
@@ -38,21 +65,53 @@ impl Fine {
             view: View::new(network, simd)?,
             alpha: Vec::new(),
             own: Vec::new(),
+            inside: Vec::new(),
+            across: Vec::new(),
+            carrier: Carrier::default(),
+            before: Vec::new(),
             kept: Vec::new(),
         })
     }
 
-    /// Looks at `crop` of the picture. If both networks mean the same people, `map` becomes what
+    /// Draws key frames, and corrects the map of others by what was drawn of the last one. If
+    /// `is_like_before` the picture is one that was skipped: no key frame is due.
+    pub(super) fn follow(
+        &mut self,
+        frame: &Frame,
+        map: &mut [u16],
+        key: &mut Option<KeyFrame>,
+        is_like_before: bool,
+    ) {
+        let Frame { grid, luma, .. } = *frame;
+        self.before.clear();
+        self.before.extend_from_slice(map);
+        if let Some(key) = key {
+            let is_due = self.carrier.carry(grid, luma, frame.noise, map, key);
+            if !is_due || is_like_before {
+                return;
+            }
+            map.copy_from_slice(&self.before);
+        }
+        self.draw(frame, map);
+        let key = key.get_or_insert_default();
+        key.renew(grid, luma, &self.before, map);
+    }
+
+    /// Looks at the crop of the picture. If both networks mean the same people, `map` becomes what
     /// the fine one sees.
-    pub(super) fn draw(&mut self, picture: &RgbImage, grid: Grid, crop: Rect, map: &mut [u16]) {
-        self.view.look(picture, grid, crop, &mut self.alpha);
+    pub(super) fn draw(&mut self, frame: &Frame, map: &mut [u16]) {
+        let grid = frame.grid;
+        let alpha = &mut self.alpha;
+        self.view.look(frame.picture, grid, frame.crop, alpha);
         self.own.clear();
         self.own.extend(map.iter().map(|&v| f32::from(v) / MAP_ONE));
         if !self.agree(grid) {
             return;
         }
-        for (cell, &alpha) in map.iter_mut().zip(&self.alpha) {
-            *cell = quantise(alpha);
+        self.surely_inside(grid);
+        let cells = map.iter_mut().zip(&self.alpha);
+        for ((cell, &alpha), &inside) in cells.zip(&self.inside) {
+            *cell = quantise(alpha.max(inside));
         }
         for kept in &self.kept {
             for row in kept.rows(grid.width) {
@@ -60,6 +119,26 @@ impl Fine {
                     *cell = quantise(own).max(*cell);
                 }
             }
+        }
+    }
+
+    /// Finds what the general network sees inside of people: where it is more than half sure of
+    /// all cells around. The fine network bites pieces out of shirts and hair now and then.
+    fn surely_inside(&mut self, grid: Grid) {
+        let reach = grid.cells_of_640(EDGE_OF_640);
+        let (width, height) = (grid.width, grid.height);
+        let smallest = |cells: &mut dyn Iterator<Item = f32>| cells.fold(1.0, f32::min);
+        self.across.clear();
+        for row in self.own.chunks_exact(width) {
+            let window = |x| smallest(&mut row[around(x, reach, width)].iter().copied());
+            self.across.extend((0..width).map(window));
+        }
+        self.inside.clear();
+        for (i, &own) in self.own.iter().enumerate() {
+            let (x, rows) = (i % width, around(i / width, reach, height));
+            let least = smallest(&mut rows.map(|y| self.across[y * width + x]));
+            let sure = (least - (PERSON_ABOVE - HARDLY)) / HARDLY;
+            self.inside.push(sure.clamp(0.0, 1.0) * own);
         }
     }
 
@@ -139,12 +218,14 @@ mod tests {
         let picture = RgbImage::new(side as u32, side as u32);
         let grid = Grid::of(side as u32, side as u32);
         let mut map: Vec<u16> = own.iter().map(|&p| quantise(p)).collect();
-        fine.draw(
-            &picture,
+        let frame = Frame {
+            picture: &picture,
             grid,
-            Rect::whole(side as u32, side as u32),
-            &mut map,
-        );
+            crop: Rect::whole(side as u32, side as u32),
+            luma: &[],
+            noise: 1.0,
+        };
+        fine.draw(&frame, &mut map);
         map.iter().map(|&v| f32::from(v) / MAP_ONE).collect()
     }
 

@@ -7,7 +7,7 @@
 //!
 //! * `segment`: the network, on the whole picture or on a crop; the state from frame to frame.
 //! * `network`: what finds people in a small picture, whatever runs it.
-//! * `fine`: a second network that draws the edges.
+//! * `fine`: a second network that draws the edges; `key_frame`: carries what it drew to the frames after.
 //! * `focus`: where the network looks, and how people who enter are found; `blobs`: connected parts of a mask.
 //! * `grid`: the low resolution that everything between network and picture works on; `resample`: to and from it.
 //! * `smooth`: motion-aware smoothing over time.
@@ -26,6 +26,7 @@ mod focus;
 mod grid;
 mod guided;
 mod hard;
+mod key_frame;
 mod network;
 mod people;
 mod refine;
@@ -54,13 +55,20 @@ pub enum MatteMode {
     /// Soft edges that follow the picture's, steady over time.
     #[default]
     Soft,
-    /// Soft, and a network that is better at edges draws them in every frame.
+    /// Soft, and a network that is better at edges draws them in key frames.
+    Fine,
+    /// The same, in every frame.
     FineAlways,
 }
 
 impl MatteMode {
     /// All of them.
-    pub const ALL: [MatteMode; 3] = [MatteMode::Hard, MatteMode::Soft, MatteMode::FineAlways];
+    pub const ALL: [MatteMode; 4] = [
+        MatteMode::Hard,
+        MatteMode::Soft,
+        MatteMode::Fine,
+        MatteMode::FineAlways,
+    ];
 
     /// Whether a frame's matte depends on the frames before it.
     pub fn has_state(self) -> bool {
@@ -69,13 +77,13 @@ impl MatteMode {
 
     /// Whether a second network draws the edges.
     pub fn is_fine(self) -> bool {
-        self == MatteMode::FineAlways
+        matches!(self, MatteMode::Fine | MatteMode::FineAlways)
     }
 }
 
 /// A text that is not a [`MatteMode`].
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("unknown matte {0:?}: use soft, hard or fine:always")]
+#[error("unknown matte {0:?}: use soft, hard, fine or fine:always")]
 pub struct MatteModeError(String);
 
 impl FromStr for MatteMode {
@@ -85,6 +93,7 @@ impl FromStr for MatteMode {
         match text {
             "hard" => Ok(MatteMode::Hard),
             "soft" => Ok(MatteMode::Soft),
+            "fine" => Ok(MatteMode::Fine),
             "fine:always" => Ok(MatteMode::FineAlways),
             other => Err(MatteModeError(other.to_owned())),
         }
@@ -96,6 +105,7 @@ impl fmt::Display for MatteMode {
         f.write_str(match self {
             MatteMode::Hard => "hard",
             MatteMode::Soft => "soft",
+            MatteMode::Fine => "fine",
             MatteMode::FineAlways => "fine:always",
         })
     }

@@ -4,11 +4,12 @@ use super::average::{self, Meter, noise_after, noise_floor};
 use super::blobs::Rect;
 use super::coarse::{Coarse, Map, SoftMap};
 use super::evidence::{Evidence, Moved};
-use super::fine::Fine;
+use super::fine::{Fine, Frame};
 use super::focus::{Focus, close_up};
 use super::focus::{MAX_GUESTS, MOVES, PERSON_ABOVE};
 use super::grid::{Grid, Reducer};
 use super::guided::RADIUS_OF_640;
+use super::key_frame::KeyFrame;
 use super::network::Network;
 use super::people::{Chooser, People, Person};
 use super::resample::{Resampler, Rounding, Taps};
@@ -81,7 +82,8 @@ impl Segmenter {
         })
     }
 
-    /// Lets `network` draw the edges of soft mattes. It is asked about every frame.
+    /// Lets `network` draw the edges: of every frame for [`MatteMode::FineAlways`], of key frames
+    /// for [`MatteMode::Fine`].
     ///
     /// # Errors
     /// This processor lacks the instructions of `simd`.
@@ -152,7 +154,8 @@ impl Segmenter {
             let map = soft.map.clone();
             let mut persons = Vec::new();
             self.choose(grid, &map, &mut persons, time);
-            self.draw_edges(picture, focus.crop, &mut soft);
+            let mut key = None;
+            self.draw_edges(picture, focus.crop, &mut soft, &mut key, false);
             self.gray_out(&mut soft);
             state.seen = Some(Seen {
                 size,
@@ -163,6 +166,7 @@ impl Segmenter {
                 time: time.0,
                 noise: None,
                 persons,
+                key,
             });
         }
         coarse.map = Map::Soft(soft);
@@ -189,7 +193,7 @@ impl Segmenter {
             // the state stays as it is, so that small changes add up until they count
             soft.map.clone_from(&seen.map);
             self.choose(grid, &seen.map, &mut seen.persons.clone(), time);
-            self.draw_edges(picture, seen.focus.crop, soft);
+            self.draw_edges(picture, seen.focus.crop, soft, &mut seen.key.clone(), true);
             soft.average.clone_from(&seen.colours);
             std::mem::swap(&mut soft.motion, &mut self.motion.cells);
             return true;
@@ -207,6 +211,7 @@ impl Segmenter {
         if moving > CUT * grid.len() as f32 {
             (seen.focus, seen.evidence) = self.first(picture, grid, time);
             seen.persons.clear();
+            seen.key = None;
         } else {
             self.next(picture, grid, time, seen);
         }
@@ -215,10 +220,13 @@ impl Segmenter {
         smooth(level, raw, &soft.motion, floor, &seen.map, &mut soft.map);
         seen.map.copy_from_slice(&soft.map);
         self.choose(grid, &seen.map, &mut seen.persons, time);
-        self.draw_edges(picture, seen.focus.crop, soft);
+        let gain = change.gain;
+        if let Some(key) = &mut seen.key {
+            key.gain *= gain;
+        }
+        self.draw_edges(picture, seen.focus.crop, soft, &mut seen.key, false);
         self.gray_out(soft);
         let noise = soft.noise;
-        let gain = change.gain;
         let colours = &mut seen.colours;
         average::follow(level, colours, &soft.average, &soft.motion, gain, noise);
         soft.average.clone_from(&seen.colours);
@@ -234,10 +242,30 @@ impl Segmenter {
     }
 
     /// Lets the fine network draw, where there is one, leaves out who is not to be shown, and finds
-    /// what is settled. What the state remembers stays the general network's, with everybody.
-    fn draw_edges(&mut self, picture: &RgbImage, crop: Rect, soft: &mut SoftMap) {
+    /// what is settled. What the map remembers stays the general network's, with everybody.
+    fn draw_edges(
+        &mut self,
+        picture: &RgbImage,
+        crop: Rect,
+        soft: &mut SoftMap,
+        key: &mut Option<KeyFrame>,
+        is_like_before: bool,
+    ) {
+        if self.mode != MatteMode::Fine {
+            *key = None;
+        }
         if let Some(fine) = &mut self.fine {
-            fine.draw(picture, soft.grid, crop, &mut soft.map);
+            let frame = Frame {
+                picture,
+                grid: soft.grid,
+                crop,
+                luma: &self.luma,
+                noise: noise_floor(soft.noise),
+            };
+            match self.mode {
+                MatteMode::FineAlways => fine.draw(&frame, &mut soft.map),
+                _ => fine.follow(&frame, &mut soft.map, key, is_like_before),
+            }
         }
         self.chooser.hide(&mut soft.map);
         soft.settled.find(self.level, soft.grid, &soft.map);

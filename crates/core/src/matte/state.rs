@@ -4,6 +4,7 @@ use super::blobs::Rect;
 use super::evidence::Evidence;
 use super::focus::{Focus, Guest, MAX_GUESTS};
 use super::grid::{Grid, Guide};
+use super::key_frame::{FARTHEST, KeyFrame};
 use super::people::{MAX_PERSONS, Person};
 use thiserror::Error;
 
@@ -42,6 +43,8 @@ pub(super) struct Seen {
     pub(super) noise: Option<f32>,
     /// Who was told apart from others; empty where all are shown.
     pub(super) persons: Vec<Person>,
+    /// What the fine network saw, where there is one that draws key frames.
+    pub(super) key: Option<KeyFrame>,
 }
 
 /// Why bytes are not a [`MatteState`].
@@ -69,7 +72,7 @@ pub enum StateError {
 impl MatteState {
     /// The state as bytes, little-endian: `MBMS`, version, then, where something was seen, picture
     /// size, focus, guests, round, persons, map (the high bytes as differences, the low bytes),
-    /// colours (red as differences, green and blue less red), evidence, time and noise.
+    /// colours (red as differences, green and blue less red), evidence, time, noise and key frame.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend(MAGIC);
@@ -108,6 +111,15 @@ impl MatteState {
         bytes.extend(&seen.evidence.blocks);
         bytes.extend(seen.time.to_le_bytes());
         bytes.extend(seen.noise.unwrap_or(-1.0).to_le_bytes());
+        bytes.push(u8::from(seen.key.is_some()));
+        if let Some(key) = &seen.key {
+            bytes.extend(key.frames.to_le_bytes());
+            bytes.extend(key.people.to_le_bytes());
+            bytes.extend(key.gain.to_le_bytes());
+            bytes.extend(differences(key.luma.iter().copied()));
+            bytes.extend(key.correction.iter().map(|v| v.cast_unsigned()));
+            bytes.extend(key.moves.as_flattened().iter().map(|v| v.cast_unsigned()));
+        }
         bytes
     }
 
@@ -163,6 +175,15 @@ impl Reader<'_> {
         StateError::Length {
             expected: read.saturating_add(needed),
             found: self.total as u64,
+        }
+    }
+
+    /// Checks that `bytes` more are there, and perhaps others.
+    fn at_least(&self, bytes: u64) -> Result<(), StateError> {
+        if self.left.len() as u64 >= bytes {
+            Ok(())
+        } else {
+            Err(self.wrong_length(bytes))
         }
     }
 
@@ -225,7 +246,7 @@ impl Reader<'_> {
         if version == VERSION_BEFORE {
             self.expect(cells as u64 * 3)?;
         } else {
-            self.expect(cells as u64 * 5 + blocks as u64 + 12)?;
+            self.at_least(cells as u64 * 5 + blocks as u64 + 13)?;
         }
         let focus = Focus {
             crop,
@@ -251,6 +272,7 @@ impl Reader<'_> {
                 time: looked,
                 noise: None,
                 persons,
+                key: None,
             });
         }
         let (high, low) = map.split_at(cells);
@@ -272,6 +294,11 @@ impl Reader<'_> {
         if !(noise == -1.0 || (0.0..=MOST_NOISE).contains(&noise)) {
             return Err(StateError::Damaged("the noise is impossible"));
         }
+        let key = match self.take()? {
+            [0] => None,
+            [1] => Some(self.key(grid)?),
+            _ => return Err(StateError::Damaged("a key frame is neither there nor not")),
+        };
         Ok(Seen {
             size,
             focus,
@@ -285,6 +312,38 @@ impl Reader<'_> {
             time,
             noise: (noise >= 0.0).then_some(noise),
             persons,
+            key,
+        })
+    }
+
+    fn key(&mut self, grid: Grid) -> Result<KeyFrame, StateError> {
+        let frames = u16::from_le_bytes(self.take()?);
+        let people = self.u32()?;
+        let gain = f32::from_le_bytes(self.take()?);
+        if !(gain.is_finite() && gain >= 0.0) {
+            return Err(StateError::Damaged("the exposure is impossible"));
+        }
+        let cells = grid.len();
+        self.expect(cells as u64 * 2 + Evidence::len(grid) as u64 * 2)?;
+        let (luma, rest) = self.left.split_at(cells);
+        let (correction, moves) = rest.split_at(cells);
+        self.left = &[];
+        let moves = moves.as_chunks().0.iter();
+        let moves: Vec<[i8; 2]> = moves.map(|to: &[u8; 2]| to.map(u8::cast_signed)).collect();
+        if moves
+            .as_flattened()
+            .iter()
+            .any(|v| v.unsigned_abs() > FARTHEST)
+        {
+            return Err(StateError::Damaged("a block moved too far"));
+        }
+        Ok(KeyFrame {
+            frames,
+            people,
+            gain,
+            luma: sums(luma),
+            correction: correction.iter().map(|v| v.cast_signed()).collect(),
+            moves,
         })
     }
 
@@ -384,6 +443,14 @@ mod tests {
                         larger_since,
                     })
                     .to_vec(),
+                key: Some(KeyFrame {
+                    frames: 7,
+                    people: 300,
+                    gain: 0.5,
+                    luma: (0..grid.len()).map(|i| (5 * i) as u8).collect(),
+                    correction: (0..grid.len()).map(|i| i as i8).collect(),
+                    moves: (0..Evidence::len(grid) as i8).map(|i| [i, -i]).collect(),
+                }),
             }),
         }
     }
@@ -400,7 +467,8 @@ mod tests {
         let grid = Grid::of(40, 30);
         let new = state().to_bytes();
         let persons = 2 + 2 * 37;
-        let end = new.len() - (persons + grid.len() * 5 + Evidence::len(grid) + 12);
+        let key = 10 + 2 * grid.len() + 2 * Evidence::len(grid);
+        let end = new.len() - (persons + grid.len() * 5 + Evidence::len(grid) + 13 + key);
         let mut bytes = new[..end].to_vec();
         bytes[4] = 1;
         bytes.extend((0..grid.len()).flat_map(|i| (i as u16).to_le_bytes()));

@@ -1,8 +1,9 @@
 //! The state between frames is one value.
 use crate::clip::{Cast, Matter, Person};
 use image::RgbImage;
-use mattebox_core::matte::{MatteMode, MatteState, People};
-use mattebox_net::SimdLevel;
+use mattebox_core::matte::{MatteMode, MatteState, Network, People};
+use mattebox_net::{Executor, Model, SimdLevel};
+use std::sync::Arc;
 
 /// Somebody stays, somebody walks in and out again.
 fn frames() -> Vec<(RgbImage, f64)> {
@@ -30,15 +31,31 @@ fn frames() -> Vec<(RgbImage, f64)> {
 #[test]
 fn a_saved_and_restored_state_continues_with_the_same_bytes() {
     for people in [People::All, People::Nearest(1)] {
-        continues_with_the_same_bytes(people);
+        continues_with_the_same_bytes(MatteMode::Soft, people, || None);
     }
 }
 
-fn continues_with_the_same_bytes(people: People) {
+#[test]
+fn a_restored_state_goes_on_between_two_key_frames() {
+    // any network can draw edges
+    let model = Arc::new(Model::landscape().unwrap());
+    let network = || Some(Box::new(Executor::new(&model, SimdLevel::best()).unwrap()) as Box<_>);
+    continues_with_the_same_bytes(MatteMode::Fine, People::All, network);
+}
+
+fn continues_with_the_same_bytes(
+    mode: MatteMode,
+    people: People,
+    edges: impl Fn() -> Option<Box<dyn Network>>,
+) {
     let frames = frames();
+    let simd = SimdLevel::best();
     let new = || {
-        let mut matter = Matter::new(MatteMode::Soft, SimdLevel::best());
+        let mut matter = Matter::new(mode, simd);
         matter.segmenter = matter.segmenter.showing(people);
+        if let Some(network) = edges() {
+            matter.segmenter = matter.segmenter.drawing_edges(network, simd).unwrap();
+        }
         matter
     };
     let mut matter = new();
@@ -55,7 +72,7 @@ fn continues_with_the_same_bytes(people: People) {
         let mut state = MatteState::from_bytes(&saved).unwrap();
         assert!(
             matter.matte(picture, *time, &mut state) == straight[i],
-            "frame {i} of {people} differs after a restore"
+            "frame {i} of {people}, {mode}, differs after a restore"
         );
         saved = state.to_bytes();
     }

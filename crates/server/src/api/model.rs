@@ -102,7 +102,7 @@ pub(crate) struct Frames {
 pub(crate) struct Settings {
     /// #rrggbb, blur:SIGMA, transparent, picture:NAME or video:NAME.
     background: String,
-    /// soft, hard or fine:always.
+    /// soft, hard, fine or fine:always.
     matte: String,
     /// all, nearest or a number: who is shown.
     people: String,

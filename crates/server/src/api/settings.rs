@@ -30,7 +30,7 @@ pub(crate) struct Change {
     /// A CSS colour or #RRGGBB, blur or blur:SIGMA, transparent, picture (the last upload), or start (what it was started with).
     #[schema(example = "#336699", nullable = false)]
     background: Option<String>,
-    /// soft, hard or fine:always.
+    /// soft, hard, fine or fine:always.
     #[schema(example = "soft", nullable = false, pattern = "^(soft|hard)$")]
     matte: Option<String>,
     /// all, nearest or a number from 1 to 9.
@@ -178,7 +178,7 @@ fn changed(camera: &Camera, change: Change) -> Result<FrameSettings, Problem> {
         settings.matte = parse("matte", &text)?;
         if settings.matte.is_fine() && !camera.start().matte.is_fine() {
             return Err(Problem::conflict(
-                "the network of the fine matte is not loaded: it can be chosen here if this camera was started with --matte fine:always",
+                "the network of the fine matte is not loaded: it can be chosen here if this camera was started with --matte fine",
             ));
         }
     }

@@ -12,8 +12,9 @@ pub struct MadeLayer {
     #[arg(short, long, env = "MATTEBOX_BACKGROUND", value_name = "WHAT", help_heading = WHAT)]
     pub background: Option<String>,
 
-    /// soft (steady edges), hard (MediaPipe's category mask) or fine:always (the finest edges, at
-    /// ten times the cost; docs/guide/models.md says what it needs)
+    /// soft (steady edges), hard (MediaPipe's category mask), fine (finer edges, drawn in key
+    /// frames) or fine:always (in every frame, at ten times the cost; docs/guide/models.md says
+    /// what both need)
     #[arg(long, env = "MATTEBOX_MATTE", value_name = "KIND", help_heading = WHAT)]
     pub matte: Option<String>,
 
