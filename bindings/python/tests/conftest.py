@@ -10,6 +10,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,12 +26,19 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 BINARY = ROOT / "target/release/mattebox"
 SAMPLE = ROOT / "samples/person.mp4"
 # What a child of the tests needs of the environment. Everything else would be a setting of whoever runs them: ours, Spark's, a proxy.
-KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "JAVA_HOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "JAVA_HOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "ORT_DYLIB_PATH", "XDG_DATA_HOME")
 LIMIT_S = 240
 
 # Nothing here is asked through a proxy.
 for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
     del os.environ[name]
+
+# The network of the fine matte, and what runs it, as scripts/onnx fetched them; also for the cluster's processes.
+_data = tempfile.TemporaryDirectory(prefix="mattebox-data-")
+_models = pathlib.Path(_data.name) / "mattebox/models"
+_models.mkdir(parents=True)
+(_models / "modnet.onnx").symlink_to(ROOT / ".cache/onnx/modnet.onnx")
+os.environ.update(XDG_DATA_HOME=_data.name, ORT_DYLIB_PATH=str(ROOT / ".cache/onnx/libonnxruntime.so"))
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -202,7 +202,7 @@ def parser() -> _Parser:
     made = top.add_argument_group("What is made")
     add(made, "--out", "OUTPUT_DIR", "output", "the folder of the files, on every executor; several machines need a shared one", type=_path(paths.local))
     add(made, "--background", "MATTEBOX_BACKGROUND", "gray", "gray, a CSS colour, #RRGGBB, blur[:SIGMA], transparent or image:PATH", type=_path(_background))
-    add(made, "--matte", "MATTEBOX_MATTE", "soft", "soft (steady edges), hard (MediaPipe's category mask) or fine:always (the finest edges; see docs/guide/models.md)", choices=("soft", "hard", "fine:always"))
+    add(made, "--matte", "MATTEBOX_MATTE", "soft", "soft (steady edges), hard (MediaPipe's category mask), fine (finer edges, drawn in key frames) or fine:always (in every frame; see docs/guide/models.md)", choices=("soft", "hard", "fine", "fine:always"))
     add(made, "--model", "SEG_MODEL_PATH", None, "a .tflite or .onnx file instead of the built-in network, there on the driver and every executor; or landscape", type=_path(_model))
     add(made, "--format", "MATTEBOX_FORMAT", "png", "picture files", choices=("png", "jpg", "webp"))
     add(made, "--jpeg-quality", "JPEG_QUALITY", "80", "quality of JPEG files, 1 to 100", type=_positive)
