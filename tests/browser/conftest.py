@@ -26,7 +26,7 @@ BINARY = ROOT / "target/release/mattebox"
 SAMPLE = ROOT / "samples/person.mp4"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # What a child of the tests needs of the environment. Everything else would be a setting of whoever runs them.
-KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH")
+KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "ORT_DYLIB_PATH", "XDG_DATA_HOME")
 # How long to wait for what must happen at all. How fast it happens is printed, and never decides.
 LIMIT_S = 120
 

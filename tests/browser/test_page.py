@@ -13,7 +13,7 @@ from typing import Any
 
 import playwright.sync_api
 import pytest
-from conftest import LIMIT_S, Server, TestCamera, Visit, decode, is_near, looped, until
+from conftest import LIMIT_S, ROOT, Server, TestCamera, Visit, decode, is_near, looped, until
 
 expect = playwright.sync_api.expect
 CAMERAS = ("door", "hall", "desk", "yard")
@@ -95,6 +95,27 @@ def test_a_new_background_shows_in_the_next_pictures(visit: Visit, server: Serve
         expect(visit.page.get_by_test_id("background-now")).to_have_text("#%02x%02x%02x" % colour)
     print(f"a new background shows in the page after {', '.join(f'{ms:.0f}' for ms in times)} ms")
     assert server.camera("hall")["settings"]["background"] != "#143cdc", "another camera's"
+
+
+def test_the_fine_matte_is_offered_where_its_network_is_there(
+    visits: Callable[..., Visit], start: Callable[..., Server], server: Server, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx = ROOT / ".cache/onnx"
+    (tmp_path / "data/mattebox/models").mkdir(parents=True)
+    (tmp_path / "data/mattebox/models/modnet.onnx").symlink_to(onnx / "modnet.onnx")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("ORT_DYLIB_PATH", str(onnx / "libonnxruntime.so"))
+    fine = start(*looped("door"), "--matte", "fine")
+    for here, offers in [(server, False), (fine, True)]:
+        assert here.camera("door")["settable_matte"] == ["hard", "soft", *(["fine", "fine:always"] if offers else [])]
+        visit = visits()
+        visit.page.goto(here.url)
+        open_camera(visit, "door")
+        for choice in ("matte-fine", "matte-finest"):
+            expect(visit.page.get_by_test_id(choice)).to_be_visible(visible=offers, timeout=LIMIT_MS)
+    server.patch("door", {"matte": "fine"}).assert_problem(409)
+    visit.page.get_by_test_id("matte-finest").check(force=True)
+    until("the finest matte", lambda: fine.camera("door")["settings"]["matte"] == "fine:always")
 
 
 def test_an_uploaded_picture_becomes_the_background(visit: Visit, server: Server, settings: None, tmp_path: pathlib.Path) -> None:

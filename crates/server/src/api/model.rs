@@ -1,5 +1,6 @@
 //! What is told of cameras, as JSON.
 use crate::site::Site;
+use mattebox_core::matte::MatteMode;
 use mattebox_engine::{
     FrameSettings,
     cameras::{Camera, camera::Holds, faults::Fault, trend::History},
@@ -68,6 +69,9 @@ pub(crate) struct CameraInfo {
     settings: Settings,
     /// Kinds of background that its output can hold: color, blur, transparent, picture.
     settable_background: Vec<&'static str>,
+    /// Mattes that can be chosen: fine and fine:always only if the camera was started with one of
+    /// them.
+    settable_matte: Vec<String>,
     streams: Streams,
 }
 
@@ -199,6 +203,7 @@ impl CameraInfo {
             }),
             settings: Settings::new(&camera.settings()),
             settable_background: kinds(camera.holds),
+            settable_matte: mattes(camera).map(|matte| matte.to_string()).collect(),
             streams: Streams {
                 mjpeg: format!("/api/cameras/{}/stream.mjpg", camera.id),
                 frame: format!("/api/cameras/{}/frame.png", camera.id),
@@ -235,6 +240,13 @@ impl Settings {
             skip_still: settings.skip_still,
         }
     }
+}
+
+/// The mattes that a camera can change to: a network that was not loaded at the start is not there.
+pub(super) fn mattes(camera: &Camera) -> impl Iterator<Item = MatteMode> {
+    let has_fine = camera.start().matte.is_fine();
+    let is_there = move |matte: &MatteMode| has_fine || !matte.is_fine();
+    MatteMode::ALL.into_iter().filter(is_there)
 }
 
 fn kinds(holds: Holds) -> Vec<&'static str> {

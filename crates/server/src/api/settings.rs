@@ -1,5 +1,8 @@
 //! Changing what is made of a camera's frames, from the next frame on.
-use super::{Site, camera, model::Settings};
+use super::{
+    Site, camera,
+    model::{Settings, mattes},
+};
 use crate::{body::receive, problem::Problem};
 use axum::{
     Json,
@@ -176,7 +179,7 @@ fn changed(camera: &Camera, change: Change) -> Result<FrameSettings, Problem> {
     }
     if let Some(text) = change.matte {
         settings.matte = parse("matte", &text)?;
-        if settings.matte.is_fine() && !camera.start().matte.is_fine() {
+        if !mattes(camera).any(|matte| matte == settings.matte) {
             return Err(Problem::conflict(
                 "the network of the fine matte is not loaded: it can be chosen here if this camera was started with --matte fine",
             ));

@@ -49,6 +49,7 @@ export class Controls {
   /** Takes what the server says once a second. */
   update(camera) {
     for (const row of this.#form.querySelectorAll('[data-kind]')) row.hidden = !camera.settable_background.includes(row.dataset.kind);
+    for (const choice of this.#form.querySelectorAll('[data-matte]')) choice.hidden = !camera.settable_matte.includes(choice.dataset.matte);
     if (this.#sender.busy || performance.now() - this.#touched_ms < SETTLE_MS) return;
     this.#show(camera.settings);
   }
