@@ -28,9 +28,9 @@ const CONTRAST: f32 = 20.0;
 
 /// From this difference between alpha and what the colours say, alpha is doubted; from twice this,
 /// it is not believed.
-const DOUBT: f32 = 0.25;
+const DOUBT: f32 = 0.05;
 /// Squared distances between the guesses from which they are believed a little, and wholly.
-const APART: [f32; 2] = [900.0, 3600.0];
+const APART: [f32; 2] = [4900.0, 25600.0];
 
 /// The person's colours in one frame. Its buffers are used again.
 #[derive(Debug, Default)]
