@@ -14,7 +14,7 @@
 //! * `state`: what is remembered, as bytes.
 //! * `refine`: to the picture's size; `guided`: the colour guided filter; `spread`: from cells to pixels;
 //!   `settled`: where colours have no say; `blocks`: parts of a row of cells; `window`: sums over windows.
-//! * `people`: who is shown.
+//! * `people`: who is shown; `plate`: the room, learned.
 //! * `hard`: MediaPipe's category mask.
 mod average;
 mod blobs;
@@ -29,6 +29,7 @@ mod hard;
 mod key_frame;
 mod network;
 mod people;
+mod plate;
 mod refine;
 mod resample;
 mod segment;

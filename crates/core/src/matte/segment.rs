@@ -12,6 +12,7 @@ use super::guided::RADIUS_OF_640;
 use super::key_frame::KeyFrame;
 use super::network::Network;
 use super::people::{Chooser, People, Person};
+use super::plate::{self, Plate, Room};
 use super::resample::{Resampler, Rounding, Taps};
 use super::smooth::{MAP_ONE, Motion, quantise, smooth};
 use super::state::{MatteState, Seen};
@@ -43,6 +44,8 @@ pub struct Segmenter {
     /// Draws the edges, for the fine matte.
     fine: Option<Fine>,
     chooser: Chooser,
+    room: Room,
+    learns_room: bool,
     skips_still: bool,
 }
 
@@ -78,6 +81,8 @@ impl Segmenter {
             view,
             fine: None,
             chooser: Chooser::default(),
+            room: Room::default(),
+            learns_room: true,
             skips_still: false,
         })
     }
@@ -101,6 +106,14 @@ impl Segmenter {
     #[must_use]
     pub fn showing(mut self, people: People) -> Self {
         self.chooser = Chooser::new(people);
+        self
+    }
+
+    /// Learns the room behind the people of a camera that stands still, which corrects soft mattes
+    /// (the default), or does not.
+    #[must_use]
+    pub fn learning_room(mut self, learns: bool) -> Self {
+        self.learns_room = learns;
         self
     }
 
@@ -167,6 +180,7 @@ impl Segmenter {
                 noise: None,
                 persons,
                 key,
+                plate: self.learns_room.then(|| Plate::new(grid, time.0)),
             });
         }
         coarse.map = Map::Soft(soft);
@@ -212,10 +226,29 @@ impl Segmenter {
             (seen.focus, seen.evidence) = self.first(picture, grid, time);
             seen.persons.clear();
             seen.key = None;
+            if let Some(plate) = &mut seen.plate {
+                plate.forget();
+            }
         } else {
             self.next(picture, grid, time, seen);
         }
         std::mem::swap(&mut soft.motion, &mut self.motion.cells);
+        if self.learns_room {
+            let plate = &mut seen.plate;
+            let plate = plate.get_or_insert_with(|| Plate::new(grid, time.0));
+            let view = plate::View {
+                level,
+                grid,
+                colours: &soft.guide,
+                motion: &soft.motion,
+                floor,
+                noise: soft.noise,
+                time: time.0,
+            };
+            self.room.correct(&view, plate, &mut self.looks.raw);
+        } else {
+            seen.plate = None;
+        }
         let raw = &self.looks.raw;
         smooth(level, raw, &soft.motion, floor, &seen.map, &mut soft.map);
         seen.map.copy_from_slice(&soft.map);

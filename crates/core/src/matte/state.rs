@@ -6,6 +6,7 @@ use super::focus::{Focus, Guest, MAX_GUESTS};
 use super::grid::{Grid, Guide};
 use super::key_frame::{FARTHEST, KeyFrame};
 use super::people::{MAX_PERSONS, Person};
+use super::plate::{MOST_KNOWN, MOST_MISFITS, Plate, PlateGrid};
 use thiserror::Error;
 
 const MAGIC: [u8; 4] = *b"MBMS";
@@ -45,6 +46,8 @@ pub(super) struct Seen {
     pub(super) persons: Vec<Person>,
     /// What the fine network saw, where there is one that draws key frames.
     pub(super) key: Option<KeyFrame>,
+    /// The room behind the people, where it is learned.
+    pub(super) plate: Option<Plate>,
 }
 
 /// Why bytes are not a [`MatteState`].
@@ -71,8 +74,9 @@ pub enum StateError {
 
 impl MatteState {
     /// The state as bytes, little-endian: `MBMS`, version, then, where something was seen, picture
-    /// size, focus, guests, round, persons, map (the high bytes as differences, the low bytes),
-    /// colours (red as differences, green and blue less red), evidence, time, noise and key frame.
+    /// size, focus, guests, round, persons, whether there is a plate, map (the high bytes as
+    /// differences, the low bytes), colours (red as differences, green and blue less red), evidence,
+    /// time, noise, the plate (time, misfits, colours, spread, known), and the key frame.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend(MAGIC);
@@ -100,17 +104,21 @@ impl MatteState {
             bytes.extend(person.seen.to_le_bytes());
             bytes.extend(person.larger_since.unwrap_or(i64::MIN).to_le_bytes());
         }
-        let [red, ..] = &seen.colours.planes;
+        bytes.push(u8::from(seen.plate.is_some()));
         let high = seen.map.iter().map(|v| (v >> 8) as u8);
         bytes.extend(differences(high));
         bytes.extend(seen.map.iter().map(|v| *v as u8));
-        bytes.extend(differences(red.iter().copied()));
-        for plane in &seen.colours.planes[1..] {
-            bytes.extend(plane.iter().zip(red).map(|(v, red)| v.wrapping_sub(*red)));
-        }
+        put_colours(&mut bytes, &seen.colours.planes);
         bytes.extend(&seen.evidence.blocks);
         bytes.extend(seen.time.to_le_bytes());
         bytes.extend(seen.noise.unwrap_or(-1.0).to_le_bytes());
+        if let Some(plate) = &seen.plate {
+            bytes.extend(plate.looked.to_le_bytes());
+            bytes.push(plate.misfits);
+            put_colours(&mut bytes, &plate.colours);
+            bytes.extend(&plate.spread);
+            bytes.extend(&plate.known);
+        }
         bytes.push(u8::from(seen.key.is_some()));
         if let Some(key) = &seen.key {
             bytes.extend(key.frames.to_le_bytes());
@@ -153,6 +161,28 @@ fn put_rect(bytes: &mut Vec<u8>, rect: &Rect) {
     for v in [rect.x0, rect.y0, rect.x1, rect.y1] {
         bytes.extend(v.to_le_bytes());
     }
+}
+
+/// Red as differences, green and blue less red.
+fn put_colours(bytes: &mut Vec<u8>, planes: &[Vec<u8>; 3]) {
+    let [red, ..] = planes;
+    bytes.extend(differences(red.iter().copied()));
+    for plane in &planes[1..] {
+        bytes.extend(plane.iter().zip(red).map(|(v, red)| v.wrapping_sub(*red)));
+    }
+}
+
+/// The planes that [`put_colours`] wrote.
+fn colours(bytes: &[u8]) -> [Vec<u8>; 3] {
+    let cells = bytes.len() / 3;
+    let red = sums(&bytes[..cells]);
+    let plane = |differences: &[u8]| {
+        let cells = differences.iter().zip(&red);
+        cells.map(|(v, red)| v.wrapping_add(*red)).collect()
+    };
+    let green = plane(&bytes[cells..2 * cells]);
+    let blue = plane(&bytes[2 * cells..]);
+    [red, green, blue]
 }
 
 struct Reader<'a> {
@@ -241,12 +271,26 @@ impl Reader<'_> {
             VERSION_BEFORE => (0, Vec::new()),
             _ => (self.take::<1>()?[0], self.persons(grid)?),
         };
+        let has_plate = match version {
+            VERSION_BEFORE => false,
+            _ => match self.take()? {
+                [0] => false,
+                [1] => true,
+                _ => return Err(StateError::Damaged("the room is neither known nor unknown")),
+            },
+        };
+        let plate_cells = PlateGrid::of(grid).len();
+        let plate_bytes = if has_plate {
+            plate_cells as u64 * 5 + 9
+        } else {
+            0
+        };
         let cells = grid.len();
         let blocks = Evidence::len(grid);
         if version == VERSION_BEFORE {
             self.expect(cells as u64 * 3)?;
         } else {
-            self.at_least(cells as u64 * 5 + blocks as u64 + 13)?;
+            self.at_least(cells as u64 * 5 + blocks as u64 + 13 + plate_bytes)?;
         }
         let focus = Focus {
             crop,
@@ -273,20 +317,14 @@ impl Reader<'_> {
                 noise: None,
                 persons,
                 key: None,
+                plate: None,
             });
         }
         let (high, low) = map.split_at(cells);
         let high = sums(high);
         let map = high.iter().zip(low);
         let map = map.map(|(&high, &low)| u16::from_le_bytes([low, high]));
-        let (colours, rest) = rest.split_at(cells * 3);
-        let red = sums(&colours[..cells]);
-        let plane = |differences: &[u8]| {
-            let cells = differences.iter().zip(&red);
-            cells.map(|(v, red)| v.wrapping_add(*red)).collect()
-        };
-        let green = plane(&colours[cells..2 * cells]);
-        let blue = plane(&colours[2 * cells..]);
+        let (colour_bytes, rest) = rest.split_at(cells * 3);
         let (blocks, rest) = rest.split_at(blocks);
         self.left = rest;
         let time = i64::from_le_bytes(self.take()?);
@@ -294,6 +332,11 @@ impl Reader<'_> {
         if !(noise == -1.0 || (0.0..=MOST_NOISE).contains(&noise)) {
             return Err(StateError::Damaged("the noise is impossible"));
         }
+        let plate = if has_plate {
+            Some(self.plate(plate_cells)?)
+        } else {
+            None
+        };
         let key = match self.take()? {
             [0] => None,
             [1] => Some(self.key(grid)?),
@@ -304,7 +347,7 @@ impl Reader<'_> {
             focus,
             map: map.collect(),
             colours: Guide {
-                planes: [red, green, blue],
+                planes: colours(colour_bytes),
             },
             evidence: Evidence {
                 blocks: blocks.to_vec(),
@@ -313,6 +356,29 @@ impl Reader<'_> {
             noise: (noise >= 0.0).then_some(noise),
             persons,
             key,
+            plate,
+        })
+    }
+
+    /// A plate of so many cells, whose bytes are known to be there.
+    fn plate(&mut self, cells: usize) -> Result<Plate, StateError> {
+        let looked = i64::from_le_bytes(self.take()?);
+        let [misfits] = self.take()?;
+        let (colour_bytes, rest) = self.left.split_at(3 * cells);
+        let (spread, rest) = rest.split_at(cells);
+        let (known, rest) = rest.split_at(cells);
+        self.left = rest;
+        if misfits > MOST_MISFITS || known.iter().any(|&looks| looks > MOST_KNOWN) {
+            return Err(StateError::Damaged(
+                "what is known of the room is impossible",
+            ));
+        }
+        Ok(Plate {
+            colours: colours(colour_bytes),
+            spread: spread.to_vec(),
+            known: known.to_vec(),
+            looked,
+            misfits,
         })
     }
 
@@ -421,6 +487,7 @@ mod tests {
             }],
         };
         let map = (0..grid.len()).map(|i| (i * 53) as u16).collect();
+        let plate_cells = PlateGrid::of(grid).len();
         MatteState {
             seen: Some(Seen {
                 size: (40, 30),
@@ -451,6 +518,13 @@ mod tests {
                     correction: (0..grid.len()).map(|i| i as i8).collect(),
                     moves: (0..Evidence::len(grid) as i8).map(|i| [i, -i]).collect(),
                 }),
+                plate: Some(Plate {
+                    colours: [3, 5, 7].map(|k| (0..plate_cells).map(|i| (k * i) as u8).collect()),
+                    spread: (0..plate_cells).map(|i| (i / 3) as u8).collect(),
+                    known: (0..plate_cells).map(|i| (i % 251) as u8).collect(),
+                    looked: -9,
+                    misfits: 2,
+                }),
             }),
         }
     }
@@ -468,7 +542,9 @@ mod tests {
         let new = state().to_bytes();
         let persons = 2 + 2 * 37;
         let key = 10 + 2 * grid.len() + 2 * Evidence::len(grid);
-        let end = new.len() - (persons + grid.len() * 5 + Evidence::len(grid) + 13 + key);
+        let plate = 1 + 9 + 5 * PlateGrid::of(grid).len();
+        let fixed = grid.len() * 5 + Evidence::len(grid) + 13;
+        let end = new.len() - (persons + fixed + plate + key);
         let mut bytes = new[..end].to_vec();
         bytes[4] = 1;
         bytes.extend((0..grid.len()).flat_map(|i| (i as u16).to_le_bytes()));
@@ -499,6 +575,31 @@ mod tests {
             MatteState::from_bytes(&longer),
             Err(StateError::Length { .. })
         ));
+    }
+
+    #[test]
+    fn an_impossible_plate_or_key_frame_is_refused() {
+        let bytes = state().to_bytes();
+        let grid = Grid::of(40, 30);
+        let key = bytes.len() - (11 + 2 * grid.len() + 2 * Evidence::len(grid));
+        let misfits = key - 5 * PlateGrid::of(grid).len() - 1;
+        let moves = bytes.len() - 1;
+        // the highest byte of the exposure becomes that of a number that is none
+        let (gain, nan) = (key + 10, 0x7f);
+        for (at, value) in [
+            (key - 1, 251),
+            (misfits, MOST_MISFITS + 1),
+            (key, 2),
+            (gain, nan | 0x80),
+            (moves, FARTHEST + 1),
+        ] {
+            let mut damaged = bytes.clone();
+            damaged[at] = value;
+            assert!(matches!(
+                MatteState::from_bytes(&damaged),
+                Err(StateError::Damaged(_))
+            ));
+        }
     }
 
     #[test]

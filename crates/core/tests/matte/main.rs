@@ -6,6 +6,7 @@ mod levels;
 mod newcomers;
 mod people;
 mod phantoms;
+mod plate;
 mod quality;
 mod skip_still;
 mod state;
