@@ -235,7 +235,7 @@ def settings(server: Server) -> Iterator[None]:
     """Puts back what a test changes."""
     yield
     for one in server.get("/api/cameras").json()["cameras"]:
-        change = {"background": "start", "matte": "soft", "people": "all", "foreground_cleanup": True, "skip_still": False}
+        change = {"background": "start", "matte": "soft", "people": "all", "plate": "auto", "foreground_cleanup": True, "skip_still": False}
         assert server.patch(one["id"], change).status == 200
 
 

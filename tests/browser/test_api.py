@@ -150,7 +150,7 @@ def test_quality_is_told(server: Server) -> None:
     ("change", "status"),
     [
         ({"background": "teal"}, 200),
-        ({"background": "blur:3", "matte": "hard", "people": "nearest", "foreground_cleanup": False, "skip_still": True}, 200),
+        ({"background": "blur:3", "matte": "hard", "people": "nearest", "plate": "off", "foreground_cleanup": False, "skip_still": True}, 200),
         ({}, 200),
         ({"background": "no such colour"}, 422),
         ({"background": "image:/etc/passwd"}, 422),
@@ -160,6 +160,7 @@ def test_quality_is_told(server: Server) -> None:
         ({"background": 7}, 422),
         ({"matte": "softer"}, 422),
         ({"people": "0"}, 422),
+        ({"plate": "on"}, 422),
         ({"size": 3}, 422),
         ([], 422),
     ],

@@ -87,6 +87,7 @@ fn what_cannot_be_is_refused_and_changes_nothing() {
         ),
         (r#"{"matte": "fuzzy"}"#, 422, "fuzzy"),
         (r#"{"people": "0"}"#, 422, "nearest"),
+        (r#"{"plate": "on"}"#, 422, "auto or off"),
         (r#"{"mate": "soft"}"#, 422, "mate"),
         (r#"{"matte": null}"#, 422, "leave out"),
         ("[", 400, "JSON"),

@@ -109,6 +109,7 @@ def test_what_is_no_picture_is_said(picture: object, error: type[Exception], wor
         ({"background": "video:a.mp4"}, ValueError, "mattebox run"),
         ({"matte": "none"}, ValueError, "hard or fine:always"),
         ({"people": 0}, ValueError, "nearest or a number"),
+        ({"plate": "on"}, ValueError, "auto or off"),
         ({"model": "/nowhere.tflite"}, OSError, "/nowhere.tflite"),
         ({"jpeg_quality": 0}, ValueError, "jpeg_quality"),
     ],

@@ -438,6 +438,7 @@ def test_settings_are_checked_on_the_driver_as_on_an_executor(spark: SparkSessio
         ("camera_settings", str(tmp_path / "cut.png"), "cut.png"),
         ("matte", "fuzzy", "hard or fine:always"),
         ("people", "0", "nearest or a number"),
+        ("plate", "on", "auto or off"),
         ("format", "gif", "png, jpg or webp"),
         ("simd", "mmx", "sse4.2"),
         ("jpeg_quality", 300, "between 1 and 100"),

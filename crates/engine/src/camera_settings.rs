@@ -34,6 +34,7 @@ struct OwnOptions {
     background: Option<String>,
     matte: Option<String>,
     people: Option<String>,
+    plate: Option<String>,
     foreground_cleanup: Option<bool>,
     skip_still: Option<bool>,
     jpeg_quality: Option<i64>,
@@ -211,6 +212,7 @@ impl OwnOptions {
         }
         settings.matte = parse("matte", &self.matte)?.unwrap_or(common.matte);
         settings.people = parse("people", &self.people)?.unwrap_or(common.people);
+        settings.plate = parse("plate", &self.plate)?.unwrap_or(common.plate);
         if self.jpeg_quality.is_some() {
             settings.jpeg_quality = jpeg_quality(self.jpeg_quality)?;
         }

@@ -9,7 +9,7 @@ use crate::{
 use mattebox_core::{
     codec::{ImageFormat, Limits},
     compose::{BackgroundPicture, BackgroundSpec},
-    matte::{MatteMode, People},
+    matte::{MatteMode, People, PlateMode},
 };
 use mattebox_net::SimdLevel;
 use serde::Deserialize;
@@ -89,6 +89,8 @@ pub struct FrameSettings {
     pub matte: MatteMode,
     /// Which of the people are shown.
     pub people: People,
+    /// Whether the room behind the people is learned.
+    pub plate: PlateMode,
     /// Whether the old background's colour is taken out of mixed pixels. A hard matte has none.
     pub foreground_cleanup: bool,
     /// Whether the network leaves out pictures that are like the one before.
@@ -111,6 +113,7 @@ impl Default for FrameSettings {
             model: ModelChoice::General,
             matte: MatteMode::Soft,
             people: People::All,
+            plate: PlateMode::Auto,
             foreground_cleanup: true,
             skip_still: false,
             background: BackgroundChoice::Spec(BackgroundSpec::default()),
@@ -149,6 +152,7 @@ impl FrameSettings {
         let FrameSettings {
             matte,
             people,
+            plate,
             foreground_cleanup,
             skip_still,
             format,
@@ -161,6 +165,9 @@ impl FrameSettings {
         // Results of before there was a choice keep their hash.
         if *people != People::All {
             text += &format!(" people {people}");
+        }
+        if *plate != PlateMode::Auto {
+            text += &format!(" plate {plate}");
         }
         // Results name their network by its SHA-256, which says nothing of this.
         if let ModelChoice::Onnx {
@@ -183,6 +190,8 @@ pub struct FrameOptions {
     pub matte: Option<String>,
     /// See [`People`].
     pub people: Option<String>,
+    /// See [`PlateMode`].
+    pub plate: Option<String>,
     /// See [`FrameSettings::foreground_cleanup`].
     pub foreground_cleanup: Option<bool>,
     /// See [`FrameSettings::skip_still`].
@@ -224,10 +233,11 @@ impl SettingError {
 
 impl FrameOptions {
     /// The names of all of them, as they stand in settings files, JSON and Python.
-    pub const NAMES: [&str; 10] = [
+    pub const NAMES: [&str; 11] = [
         "model",
         "matte",
         "people",
+        "plate",
         "foreground_cleanup",
         "skip_still",
         "background",
@@ -253,6 +263,7 @@ impl FrameOptions {
             model: ModelChoice::named(self.model.as_deref()),
             matte: parse("matte", &self.matte)?.unwrap_or(default.matte),
             people: parse("people", &self.people)?.unwrap_or(default.people),
+            plate: parse("plate", &self.plate)?.unwrap_or(default.plate),
             foreground_cleanup: self
                 .foreground_cleanup
                 .unwrap_or(default.foreground_cleanup),

@@ -31,6 +31,7 @@ class Matte:
     :param format: of :meth:`process_jpeg`'s result: ``png``, ``jpg`` or ``webp``.
     :param foreground_cleanup: take the old room's light out of the person's edge.
     :param people: ``all``, ``nearest`` (who is largest in the picture) or a number: the others become background.
+    :param plate: ``auto`` (learn the room behind the people where the camera stands still) or ``off``.
     :param skip_still: use the last matte again while the picture stands still.
     :param simd: vector instructions, to compare: ``scalar``, ``sse4.2``, ``avx2``, ``avx512`` or ``neon``.
 
@@ -49,6 +50,7 @@ class Matte:
         format: Literal["png", "jpg", "webp"] = "png",
         jpeg_quality: int = 80,
         people: str | int = "all",
+        plate: Literal["auto", "off"] = "auto",
         foreground_cleanup: bool = True,
         skip_still: bool = False,
         simd: str | None = None,
@@ -58,6 +60,7 @@ class Matte:
             "background": background,
             "matte": matte,
             "people": str(people),
+            "plate": plate,
             "format": format,
             "jpeg_quality": operator.index(jpeg_quality),
             "foreground_cleanup": foreground_cleanup,

@@ -29,6 +29,7 @@ const LIVE: &[&str] = &[
     "background",
     "matte",
     "people",
+    "plate",
     "foreground_cleanup",
     "skip_still",
 ];

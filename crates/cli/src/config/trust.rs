@@ -110,6 +110,7 @@ const TABLE: &[(&str, Trust)] = &[
     ("partitions", Any),
     ("passthrough", Any),
     ("people", Any),
+    ("plate", Any),
     ("progress", Any),
     ("realtime", Any),
     ("replication_factor", Any),

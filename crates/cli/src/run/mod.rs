@@ -550,6 +550,7 @@ fn change_settings(
             background: wanted.background.clone(),
             matte: wanted.matte,
             people: wanted.people,
+            plate: wanted.plate,
             foreground_cleanup: wanted.foreground_cleanup,
             skip_still: wanted.skip_still,
             ..start.clone()

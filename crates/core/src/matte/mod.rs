@@ -42,6 +42,7 @@ mod window;
 pub use coarse::Coarse;
 pub use network::Network;
 pub use people::{People, PeopleError};
+pub use plate::{PlateMode, PlateModeError};
 pub use refine::Refiner;
 pub use segment::Segmenter;
 pub use state::{MatteState, StateError};

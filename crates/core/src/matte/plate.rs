@@ -13,6 +13,8 @@ use super::window::{around, rounded};
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 use std::cmp::Ordering;
+use std::{fmt, str::FromStr};
+use thiserror::Error;
 
 /// The most plate cells on the long side.
 const LONG_SIDE: usize = 160;
@@ -69,6 +71,42 @@ const GAIN_ONE: u32 = 256;
 /// The plate cells of a block whose exposure is compared, on each side, and the fewest in it.
 const BLOCK: usize = 8;
 const FEWEST_OF_BLOCK: u32 = 16;
+
+/// Whether the room behind people is learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum PlateMode {
+    /// Where the camera stands still.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+}
+
+/// A text that is not a [`PlateMode`].
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("unknown plate {0:?}: use auto or off")]
+pub struct PlateModeError(String);
+
+impl FromStr for PlateMode {
+    type Err = PlateModeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(PlateMode::Auto),
+            "off" => Ok(PlateMode::Off),
+            other => Err(PlateModeError(other.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for PlateMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PlateMode::Auto => "auto",
+            PlateMode::Off => "off",
+        })
+    }
+}
 
 /// The cells of a plate: each is a whole number of cells of the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -717,6 +755,14 @@ mod tests {
         paint(&mut luma, 36..48, 20..24, 30);
         paint(&mut confidence, 20..36, 10..40, 1.0);
         (luma, confidence)
+    }
+
+    #[test]
+    fn modes_read_back_what_they_print() {
+        for mode in [PlateMode::Auto, PlateMode::Off] {
+            assert_eq!(mode.to_string().parse(), Ok(mode));
+        }
+        assert!("on".parse::<PlateMode>().is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use mattebox_core::{
     codec::{Encoder, ImageFormat},
     compose::{Background, Composed, Compositor},
     frame::Timestamp,
-    matte::{Coarse, MatteMode, MatteState, People, Refiner, Segmenter},
+    matte::{Coarse, MatteMode, MatteState, People, PlateMode, Refiner, Segmenter},
 };
 use mattebox_net::SimdLevel;
 
@@ -16,6 +16,7 @@ pub(super) struct ToolKey {
     model: usize,
     matte: MatteMode,
     people: People,
+    plate: PlateMode,
     foreground_cleanup: bool,
     skip_still: bool,
     format: ImageFormat,
@@ -29,6 +30,7 @@ impl ToolKey {
             model: networks.finder.address(),
             matte: settings.matte,
             people: settings.people,
+            plate: settings.plate,
             foreground_cleanup: settings.foreground_cleanup,
             skip_still: settings.skip_still,
             format: settings.format,
@@ -58,6 +60,7 @@ impl Tools {
         let finder = networks.finder.network(simd)?;
         let mut segmenter = Segmenter::with_network(finder, settings.matte, simd)?
             .showing(settings.people)
+            .learning_room(settings.plate == PlateMode::Auto)
             .skipping_still(settings.skip_still);
         if let Some(fine) = &networks.fine {
             segmenter = segmenter.drawing_edges(fine.network(simd)?, simd)?;

@@ -110,6 +110,8 @@ pub(crate) struct Settings {
     matte: String,
     /// all, nearest or a number: who is shown.
     people: String,
+    /// auto or off: whether the room behind the people is learned.
+    plate: String,
     /// The old room's light is taken out of the edge.
     foreground_cleanup: bool,
     /// Frames like the one before are not looked at.
@@ -236,6 +238,7 @@ impl Settings {
             background: settings.background.to_string(),
             matte: settings.matte.to_string(),
             people: settings.people.to_string(),
+            plate: settings.plate.to_string(),
             foreground_cleanup: settings.foreground_cleanup,
             skip_still: settings.skip_still,
         }

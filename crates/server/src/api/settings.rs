@@ -43,6 +43,9 @@ pub(crate) struct Change {
         pattern = "^(all|nearest|[1-9])$"
     )]
     people: Option<String>,
+    /// auto or off.
+    #[schema(example = "off", nullable = false, pattern = "^(auto|off)$")]
+    plate: Option<String>,
     /// Take the old room's light out of the edge.
     #[schema(nullable = false)]
     foreground_cleanup: Option<bool>,
@@ -187,6 +190,9 @@ fn changed(camera: &Camera, change: Change) -> Result<FrameSettings, Problem> {
     }
     if let Some(text) = change.people {
         settings.people = parse("people", &text)?;
+    }
+    if let Some(text) = change.plate {
+        settings.plate = parse("plate", &text)?;
     }
     settings.foreground_cleanup = change
         .foreground_cleanup

@@ -208,6 +208,7 @@ def parser() -> _Parser:
     add(made, "--jpeg-quality", "JPEG_QUALITY", "80", "quality of JPEG files, 1 to 100", type=_positive)
     add(made, "--foreground-cleanup", "MATTEBOX_FOREGROUND_CLEANUP", "true", "take the old room's light out of the edge", type=_yes_no)
     add(made, "--people", "MATTEBOX_PEOPLE", "all", "who is shown: all, nearest (who is largest in the picture) or a number from 1 to 9; the others become background")
+    add(made, "--plate", "MATTEBOX_PLATE", "auto", "the room behind the people: learned where the camera stands still (auto), or not", choices=("auto", "off"))
     add(made, "--skip-still", "MATTEBOX_SKIP_STILL", "false", "use the last matte again while the picture stands still", type=_yes_no)
     add(made, "--on-existing", "MATTEBOX_ON_EXISTING", "skip", "a file that is already there: keep it (skip), or replace it", choices=("overwrite", "skip"))
     add(
@@ -306,6 +307,7 @@ def read(arguments: list[str] | None = None) -> Settings:
         "background": given.background,
         "matte": given.matte,
         "people": given.people,
+        "plate": given.plate,
         "model": given.model,
         "format": given.format,
         "jpeg_quality": given.jpeg_quality,

@@ -22,6 +22,10 @@ pub struct MadeLayer {
     #[arg(long, env = "MATTEBOX_PEOPLE", value_name = "WHO", help_heading = WHAT)]
     pub people: Option<String>,
 
+    /// The room behind the people: auto learns it where the camera stands still, which finds lost hands and arms, or off
+    #[arg(long, env = "MATTEBOX_PLATE", value_name = "MODE", help_heading = WHAT)]
+    pub plate: Option<String>,
+
     /// Remove colour spill of the old room from edges, and veils where colours show the room
     #[arg(long, env = "MATTEBOX_FOREGROUND_CLEANUP", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = WHAT)]
     pub foreground_cleanup: Option<bool>,
