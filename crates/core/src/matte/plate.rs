@@ -111,7 +111,7 @@ impl fmt::Display for PlateMode {
 /// The cells of a plate: each is a whole number of cells of the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct PlateGrid {
-    /// Cells of the grid per plate cell and side.
+    /// Cells of the grid per plate cell and side, at least 2.
     step: usize,
     width: usize,
     height: usize,
@@ -120,7 +120,7 @@ pub(super) struct PlateGrid {
 impl PlateGrid {
     /// The plate cells of a grid, at most [`LONG_SIDE`] on the long side.
     pub(super) fn of(grid: Grid) -> PlateGrid {
-        let step = grid.width.max(grid.height).div_ceil(LONG_SIDE).max(1);
+        let step = grid.width.max(grid.height).div_ceil(LONG_SIDE).max(2);
         PlateGrid {
             step,
             width: grid.width.div_ceil(step),
