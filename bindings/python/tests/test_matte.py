@@ -107,7 +107,7 @@ def test_what_is_no_picture_is_said(picture: object, error: type[Exception], wor
     [
         ({"background": "grayish"}, ValueError, "image:PATH"),
         ({"background": "video:a.mp4"}, ValueError, "mattebox run"),
-        ({"matte": "none"}, ValueError, "hard or fine:always"),
+        ({"matte": "none"}, ValueError, "hard, fine or fine:always"),
         ({"people": 0}, ValueError, "nearest or a number"),
         ({"plate": "on"}, ValueError, "auto or off"),
         ({"model": "/nowhere.tflite"}, OSError, "/nowhere.tflite"),
