@@ -436,7 +436,7 @@ def test_settings_are_checked_on_the_driver_as_on_an_executor(spark: SparkSessio
         ("background", "video:a.mp4", "background"),
         ("camera_settings", str(tmp_path / "gone"), "gone on this machine"),
         ("camera_settings", str(tmp_path / "cut.png"), "cut.png"),
-        ("matte", "fuzzy", "hard or fine:always"),
+        ("matte", "fuzzy", "fine or fine:always"),
         ("people", "0", "nearest or a number"),
         ("plate", "on", "auto or off"),
         ("format", "gif", "png, jpg or webp"),
