@@ -46,7 +46,7 @@ def made(binary, clip, color, cleans, folder):
 def differences(pictures, truths, alphas):
     """Mean over the whole picture, and over its mixed pixels."""
     found = []
-    for picture, truth, alpha in zip(pictures, truths, alphas):
+    for picture, truth, alpha in zip(pictures, truths, alphas, strict=True):
         levels = np.abs(picture.astype(np.float32) - truth).mean(axis=2)
         mixed = (alpha > 0) & (alpha < 255)
         found.append([levels.mean(), levels[mixed].mean() if mixed.any() else 0.0])

@@ -162,7 +162,7 @@ impl FrameSettings {
         let mut text = format!(
             "{matte} {background} {foreground_cleanup} {skip_still} {format} {jpeg_quality}"
         );
-        // Results of before there was a choice keep their hash.
+        // What is made by default has the hash that it had before there was a choice.
         if *people != People::All {
             text += &format!(" people {people}");
         }

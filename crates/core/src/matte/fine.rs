@@ -23,9 +23,9 @@ const AGREEMENT: f32 = 0.7;
 const SMALLEST: f32 = 0.0005;
 /// Room around a person whom only the general network sees, in a picture 640 pixels long.
 const MARGIN_OF_640: f32 = 8.0;
-/// Within this distance of what the general network takes for the edge of a person, in a picture 640
-/// pixels long, the fine network may take away from it.
-const EDGE_OF_640: f32 = 2.0;
+/// So many cells within what the general network takes for the edge of a person, the fine network
+/// may take away from it.
+const EDGE: usize = 1;
 /// A cell so much below one half is surely not inside of a person.
 const HARDLY: f32 = 0.2;
 
@@ -48,7 +48,7 @@ pub(super) struct Fine {
 }
 
 /// What the fine matte is made of.
-pub(super) struct Frame<'a> {
+pub(super) struct Subject<'a> {
     pub(super) picture: &'a RgbImage,
     pub(super) grid: Grid,
     /// Where the general network looked.
@@ -77,32 +77,32 @@ impl Fine {
     /// `is_like_before` the picture is one that was skipped: no key frame is due.
     pub(super) fn follow(
         &mut self,
-        frame: &Frame,
+        subject: &Subject,
         map: &mut [u16],
         key: &mut Option<KeyFrame>,
         is_like_before: bool,
     ) {
-        let Frame { grid, luma, .. } = *frame;
+        let Subject { grid, luma, .. } = *subject;
         self.before.clear();
         self.before.extend_from_slice(map);
         if let Some(key) = key {
-            let is_due = self.carrier.carry(grid, luma, frame.noise, map, key);
+            let is_due = self.carrier.carry(grid, luma, subject.noise, map, key);
             if !is_due || is_like_before {
                 return;
             }
             map.copy_from_slice(&self.before);
         }
-        self.draw(frame, map);
+        self.draw(subject, map);
         let key = key.get_or_insert_default();
         key.renew(grid, luma, &self.before, map);
     }
 
     /// Looks at the crop of the picture. If both networks mean the same people, `map` becomes what
     /// the fine one sees.
-    pub(super) fn draw(&mut self, frame: &Frame, map: &mut [u16]) {
-        let grid = frame.grid;
+    pub(super) fn draw(&mut self, subject: &Subject, map: &mut [u16]) {
+        let grid = subject.grid;
         let alpha = &mut self.alpha;
-        self.view.look(frame.picture, grid, frame.crop, alpha);
+        self.view.look(subject.picture, grid, subject.crop, alpha);
         self.own.clear();
         self.own.extend(map.iter().map(|&v| f32::from(v) / MAP_ONE));
         if !self.agree(grid) {
@@ -125,17 +125,16 @@ impl Fine {
     /// Finds what the general network sees inside of people: where it is more than half sure of
     /// all cells around. The fine network bites pieces out of shirts and hair now and then.
     fn surely_inside(&mut self, grid: Grid) {
-        let reach = grid.cells_of_640(EDGE_OF_640);
         let (width, height) = (grid.width, grid.height);
         let smallest = |cells: &mut dyn Iterator<Item = f32>| cells.fold(1.0, f32::min);
         self.across.clear();
         for row in self.own.chunks_exact(width) {
-            let window = |x| smallest(&mut row[around(x, reach, width)].iter().copied());
+            let window = |x| smallest(&mut row[around(x, EDGE, width)].iter().copied());
             self.across.extend((0..width).map(window));
         }
         self.inside.clear();
         for (i, &own) in self.own.iter().enumerate() {
-            let (x, rows) = (i % width, around(i / width, reach, height));
+            let (x, rows) = (i % width, around(i / width, EDGE, height));
             let least = smallest(&mut rows.map(|y| self.across[y * width + x]));
             let sure = (least - (PERSON_ABOVE - HARDLY)) / HARDLY;
             self.inside.push(sure.clamp(0.0, 1.0) * own);
@@ -218,14 +217,14 @@ mod tests {
         let picture = RgbImage::new(side as u32, side as u32);
         let grid = Grid::of(side as u32, side as u32);
         let mut map: Vec<u16> = own.iter().map(|&p| quantise(p)).collect();
-        let frame = Frame {
+        let subject = Subject {
             picture: &picture,
             grid,
             crop: Rect::whole(side as u32, side as u32),
             luma: &[],
             noise: 1.0,
         };
-        fine.draw(&frame, &mut map);
+        fine.draw(&subject, &mut map);
         map.iter().map(|&v| f32::from(v) / MAP_ONE).collect()
     }
 
@@ -240,6 +239,19 @@ mod tests {
             "{row:?}"
         );
         assert_eq!((row[10], row[100]), (0.0, 1.0));
+    }
+
+    #[test]
+    fn the_fine_network_takes_nothing_from_the_middle_of_a_person() {
+        let side = 200;
+        let own = person(side, 60, 140, 0.0);
+        let mut bitten = person(side, 60, 139, 0.0);
+        bitten[80 * side..120 * side]
+            .chunks_exact_mut(side)
+            .for_each(|row| row[90..110].fill(0.0));
+        let map = drawn(bitten, &own, side);
+        let row = &map[100 * side..101 * side];
+        assert_eq!((row[100], row[139]), (1.0, 0.0), "{row:?}");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What the fine network drew of a key frame, carried to the frames after it.
 //!
-//! A network that takes fifty times as long as the general one can look at one frame in twenty-five. What
-//! it changed there is kept as a correction of the general network's map. Each block of cells is
-//! looked for in the key frame, and the correction of where it was is added to the map, as far as
+//! A network that takes fifty times as long as the general one can look at one frame in
+//! twenty-five. What it changed there is kept as a correction of the general network's map. Each
+//! block of cells is looked for in the key frame, and the correction of where it was is added to the map, as far as
 //! the block still looks the same. So the general network says where people are in every frame,
 //! and a block that has changed is left to it alone.
 use super::blocks::BLOCK;
@@ -18,6 +18,8 @@ const EVERY: u16 = 25;
 const EARLIEST: u16 = 8;
 const LEAST_KEPT: f32 = 0.5;
 const OTHER_PEOPLE: f32 = 0.25;
+/// No exposure is farther from the key frame's.
+pub(super) const MOST_GAIN: f32 = 256.0;
 /// 1.0 of a correction.
 const CORRECTION_ONE: f32 = 127.0;
 /// A block is looked for up to so many cells from where it was in the key frame.
@@ -72,6 +74,11 @@ struct Found {
 }
 
 impl KeyFrame {
+    /// Takes in a change of the exposure.
+    pub(super) fn expose(&mut self, gain: f32) {
+        self.gain = (self.gain * gain).clamp(0.0, MOST_GAIN);
+    }
+
     /// Makes a frame the key frame: `luma` is what it looks like, `own` what the general network
     /// saw, and `map` what the fine one made of that.
     pub(super) fn renew(&mut self, grid: Grid, luma: &[u8], own: &[u16], map: &[u16]) {

@@ -7,7 +7,8 @@
 //!
 //! * `segment`: the network, on the whole picture or on a crop; the state from frame to frame.
 //! * `network`: what finds people in a small picture, whatever runs it.
-//! * `fine`: a second network that draws the edges; `key_frame`: carries what it drew to the frames after.
+//! * `fine`: a second network that draws the edges; `key_frame`: carries what it drew to the frames
+//!   after.
 //! * `focus`: where the network looks, and how people who enter are found; `blobs`: connected parts of a mask.
 //! * `grid`: the low resolution that everything between network and picture works on; `resample`: to and from it.
 //! * `smooth`: motion-aware smoothing over time.

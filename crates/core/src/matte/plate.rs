@@ -6,7 +6,7 @@
 //! part that clearly differs from the room and is connected to a person, over other such parts,
 //! belongs to the person: arms and hands that the network loses, and what they hold.
 //!
-//! All comparisons are on whole numbers, so every SIMD level gives the same bits.
+//! All comparisons are on whole numbers: the same confidences give the same bits on every level.
 use super::blobs::Blobs;
 use super::grid::{Grid, Guide};
 use super::window::{around, rounded};
@@ -62,12 +62,15 @@ const BLOB_KNOWN: usize = 6;
 /// What is added to persons is no larger than this share of what surely is person, in tenths: more
 /// is a door, a lamp or a camera that moved ..
 const MOST_ADDED: usize = 4;
-/// .. and at least twice what differs elsewhere in the empty room: else the room itself changes.
-const LEAST_OF_STRAY: usize = 2;
+/// .. and at least four times what differs elsewhere in the empty room: else the room itself
+/// changes.
+const LEAST_OF_STRAY: usize = 4;
 /// The confidence of a part that belongs to a person.
 const ADDED: f32 = 0.95;
 /// 1.0 of a gain.
 const GAIN_ONE: u32 = 256;
+pub(super) const LEAST_GAIN: u16 = 128;
+pub(super) const MOST_GAIN: u16 = 512;
 /// The plate cells of a block whose exposure is compared, on each side, and the fewest in it.
 const BLOCK: usize = 8;
 const FEWEST_OF_BLOCK: u32 = 16;
@@ -176,6 +179,8 @@ pub(super) struct Plate {
     pub(super) looked: i64,
     /// Frames in a row that the plate did not fit.
     pub(super) misfits: u8,
+    /// The exposure of the last frame that told it, relative to the plate's, in 1/256.
+    pub(super) gain: u16,
 }
 
 impl Plate {
@@ -188,6 +193,7 @@ impl Plate {
             known: none(),
             looked: time,
             misfits: 0,
+            gain: GAIN_ONE as u16,
         }
     }
 
@@ -201,11 +207,12 @@ impl Plate {
             plane.fill(0);
         }
         self.misfits = 0;
+        self.gain = GAIN_ONE as u16;
     }
 }
 
 /// One frame of a camera.
-pub(super) struct View<'a> {
+pub(super) struct Sight<'a> {
     pub(super) level: Level,
     pub(super) grid: Grid,
     /// The colours of each cell.
@@ -243,32 +250,34 @@ pub(super) struct Room {
 impl Room {
     /// Corrects the network's `confidence` in each cell of the grid where the room is known, then
     /// learns from the frame.
-    pub(super) fn correct(&mut self, view: &View<'_>, plate: &mut Plate, confidence: &mut [f32]) {
-        let View { level, grid, .. } = *view;
+    pub(super) fn correct(&mut self, sight: &Sight<'_>, plate: &mut Plate, confidence: &mut [f32]) {
+        let Sight { level, grid, .. } = *sight;
         let cells = PlateGrid::of(grid);
-        for (now, plane) in self.now.iter_mut().zip(&view.colours.planes) {
+        for (now, plane) in self.now.iter_mut().zip(&sight.colours.planes) {
             dispatch!(level, s => reduce(s, plane, grid, cells, now, &mut self.sums));
         }
         dispatch!(level, s => as_bytes(s, confidence, &mut self.bytes));
         let bytes = &self.bytes;
         dispatch!(level, s => reduce(s, bytes, grid, cells, &mut self.confidence, &mut self.sums));
-        let gain = self.gain(plate, cells);
-        self.compare(level, plate, cells, gain);
-        let tolerance = (TOLERANCE + OF_NOISE * view.noise) as u8;
+        if let Some(gain) = self.gain(plate, cells) {
+            plate.gain = gain as u16;
+        }
+        self.compare(level, plate, cells);
+        let tolerance = (TOLERANCE + OF_NOISE * sight.noise) as u8;
         if self.fits(level, plate, tolerance) {
             self.remove_room(plate, grid, cells, tolerance, confidence);
-            self.add_persons(plate, view, cells, tolerance, confidence);
+            self.add_persons(plate, sight, cells, tolerance, confidence);
         }
-        let passed = view.time.saturating_sub(plate.looked);
+        let passed = sight.time.saturating_sub(plate.looked);
         if !(0..LEARN_EVERY_US).contains(&passed) {
-            plate.looked = view.time;
-            self.learn(plate, view, cells, tolerance, gain);
+            plate.looked = sight.time;
+            self.learn(plate, sight, cells, tolerance);
         }
     }
 
     /// The exposure of the frame relative to the plate's, in 1/256: the median over blocks of what is
-    /// known and empty. Dark and burnt cells say nothing.
-    fn gain(&mut self, plate: &Plate, cells: PlateGrid) -> u32 {
+    /// known and empty. Dark and burnt cells say nothing, and neither do few blocks.
+    fn gain(&mut self, plate: &Plate, cells: PlateGrid) -> Option<u32> {
         let [_, now, _] = &self.now;
         let [_, before, _] = &plate.colours;
         self.ratios.clear();
@@ -296,14 +305,15 @@ impl Room {
         }
         let middle = self.ratios.len() / 2;
         if middle < 2 {
-            return GAIN_ONE;
+            return None;
         }
         let (_, median, _) = self.ratios.select_nth_unstable(middle);
-        (*median).clamp(GAIN_ONE / 2, 2 * GAIN_ONE)
+        Some((*median).clamp(LEAST_GAIN.into(), MOST_GAIN.into()))
     }
 
     /// Finds by how much each cell differs from the plate at the frame's exposure.
-    fn compare(&mut self, level: Level, plate: &Plate, cells: PlateGrid, gain: u32) {
+    fn compare(&mut self, level: Level, plate: &Plate, cells: PlateGrid) {
+        let gain = u32::from(plate.gain);
         self.differs.clear();
         self.differs.resize(cells.len(), 0);
         self.texture.clear();
@@ -359,12 +369,8 @@ impl Room {
         };
         let known = |i: usize| plate.known[i] >= WELL_KNOWN;
         // most frames have no blob that could be room
-        let may_be = self
-            .confidence
-            .iter()
-            .zip(&plate.known)
-            .filter(|&(&p, &looks)| p > HALF && looks >= WELL_KNOWN);
-        if may_be.count() == 0 {
+        let mut cells_known = self.confidence.iter().zip(&plate.known);
+        if !cells_known.any(|(&p, &looks)| p > HALF && looks >= WELL_KNOWN) {
             return;
         }
         let found = Blobs::find(&self.confidence, cells.width, |p| p > HALF);
@@ -379,7 +385,10 @@ impl Room {
                 continue;
             }
             if 10 * inside().filter(|&i| known(i) && like(i)).count() >= LIKE * count {
-                for i in inside().flat_map(|i| cells.near(i, 2)) {
+                // its soft edge, but nothing of a person beside it
+                let edge = inside().flat_map(|i| cells.near(i, 2));
+                let edge = edge.filter(|&i| self.confidence[i] <= HALF);
+                for i in inside().chain(edge) {
                     cells.inside(grid, i).for_each(|at| confidence[at] = 0.0);
                 }
                 self.cells.extend(inside());
@@ -395,7 +404,7 @@ impl Room {
     fn add_persons(
         &mut self,
         plate: &Plate,
-        view: &View<'_>,
+        sight: &Sight<'_>,
         cells: PlateGrid,
         tolerance: u8,
         confidence: &mut [f32],
@@ -406,7 +415,7 @@ impl Room {
             unlike,
             ..
         } = self;
-        dispatch!(view.level, s => mark_unlike(s, plate, differs, texture, tolerance, unlike));
+        dispatch!(sight.level, s => mark_unlike(s, plate, differs, texture, tolerance, unlike));
         self.cells.clear();
         for i in 0..cells.len() {
             if self.unlike[i] == 0 {
@@ -450,8 +459,8 @@ impl Room {
             for &i in &self.cells {
                 let least = f32::from(2 * tolerance) + f32::from(self.texture[i]) / 2.0;
                 let scale = 1.0 / (f32::from(2 * tolerance) + f32::from(UNLIKE_LEVELS));
-                for at in cells.inside(view.grid, i) {
-                    let colours = view.colours.planes.iter().zip(&self.exposed);
+                for at in cells.inside(sight.grid, i) {
+                    let colours = sight.colours.planes.iter().zip(&self.exposed);
                     let differs =
                         colours.fold(0, |most, (now, room)| now[at].abs_diff(room[i]).max(most));
                     let share = ((f32::from(differs) - least) * scale).clamp(0.0, 1.0);
@@ -463,15 +472,9 @@ impl Room {
     }
 
     /// Learns the cells that surely show no person and do not move.
-    fn learn(
-        &mut self,
-        plate: &mut Plate,
-        view: &View<'_>,
-        cells: PlateGrid,
-        tolerance: u8,
-        gain: u32,
-    ) {
-        let grid = view.grid;
+    fn learn(&mut self, plate: &mut Plate, sight: &Sight<'_>, cells: PlateGrid, tolerance: u8) {
+        let gain = u32::from(plate.gain);
+        let grid = sight.grid;
         let step = cells.step;
         // 1 in the rows and columns around each cell that may show a person
         self.bytes.clear();
@@ -499,7 +502,7 @@ impl Room {
             let middle = |cell: usize, cells: usize| (cell * step + step / 2).min(cells - 1);
             let at = middle(i / cells.width, grid.height) * grid.width
                 + middle(i % cells.width, grid.width);
-            if view.motion[at] > view.floor + 1.0 {
+            if sight.motion[at] > sight.floor + 1.0 {
                 continue;
             }
             let differs = self.differs[i];
@@ -527,7 +530,7 @@ impl Room {
             }
             let spread = &mut plate.spread[i];
             *spread = match differs.saturating_mul(4).cmp(spread) {
-                _ if known == 0 => (2.0 * view.noise) as u8,
+                _ if known == 0 => (2.0 * sight.noise) as u8,
                 Ordering::Greater => spread.saturating_add(1),
                 Ordering::Less => spread.saturating_sub(1),
                 Ordering::Equal => *spread,
@@ -722,7 +725,7 @@ mod tests {
         fn frame(&mut self, luma: &[u8], confidence: &[f32]) -> Vec<f32> {
             self.time += 100_000;
             let mut confidence = confidence.to_vec();
-            let view = View {
+            let sight = Sight {
                 level: self.level,
                 grid: GRID,
                 colours: &Guide {
@@ -733,7 +736,7 @@ mod tests {
                 noise: 0.5,
                 time: self.time,
             };
-            self.room.correct(&view, &mut self.plate, &mut confidence);
+            self.room.correct(&sight, &mut self.plate, &mut confidence);
             confidence
         }
 
@@ -865,7 +868,7 @@ mod tests {
             let mut camera = camera();
             camera.plate = Plate::new(grid, 0);
             let plane = vec![77; grid.len()];
-            let view = View {
+            let sight = Sight {
                 level: camera.level,
                 grid,
                 colours: &Guide {
@@ -878,7 +881,7 @@ mod tests {
             };
             camera
                 .room
-                .correct(&view, &mut camera.plate, &mut vec![0.0; grid.len()]);
+                .correct(&sight, &mut camera.plate, &mut vec![0.0; grid.len()]);
             assert!(camera.plate.colours[1].iter().all(|&v| v == 77), "{size:?}");
         }
     }

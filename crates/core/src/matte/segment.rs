@@ -4,7 +4,7 @@ use super::average::{self, Meter, noise_after, noise_floor};
 use super::blobs::Rect;
 use super::coarse::{Coarse, Map, SoftMap};
 use super::evidence::{Evidence, Moved};
-use super::fine::{Fine, Frame};
+use super::fine::{Fine, Subject};
 use super::focus::{Focus, close_up};
 use super::focus::{MAX_GUESTS, MOVES, PERSON_ABOVE};
 use super::grid::{Grid, Reducer};
@@ -203,11 +203,17 @@ impl Segmenter {
             .measure(level, grid, &mut self.before, &self.luma);
         soft.noise = noise_after(seen.noise, change);
         self.motion.measure(level, grid, &self.before, &self.luma);
-        if self.skips_still && self.motion.is_still() {
+        // a key frame must be drawn before it can be carried
+        let lacks_key = self.mode == MatteMode::Fine && seen.key.is_none();
+        if self.skips_still && self.motion.is_still() && !lacks_key {
             // the state stays as it is, so that small changes add up until they count
             soft.map.clone_from(&seen.map);
             self.choose(grid, &seen.map, &mut seen.persons.clone(), time);
-            self.draw_edges(picture, seen.focus.crop, soft, &mut seen.key.clone(), true);
+            let mut key = seen.key.clone();
+            if let Some(key) = &mut key {
+                key.expose(change.gain);
+            }
+            self.draw_edges(picture, seen.focus.crop, soft, &mut key, true);
             soft.average.clone_from(&seen.colours);
             std::mem::swap(&mut soft.motion, &mut self.motion.cells);
             return true;
@@ -236,7 +242,7 @@ impl Segmenter {
         if self.learns_room {
             let plate = &mut seen.plate;
             let plate = plate.get_or_insert_with(|| Plate::new(grid, time.0));
-            let view = plate::View {
+            let sight = plate::Sight {
                 level,
                 grid,
                 colours: &soft.guide,
@@ -245,7 +251,7 @@ impl Segmenter {
                 noise: soft.noise,
                 time: time.0,
             };
-            self.room.correct(&view, plate, &mut self.looks.raw);
+            self.room.correct(&sight, plate, &mut self.looks.raw);
         } else {
             seen.plate = None;
         }
@@ -255,7 +261,7 @@ impl Segmenter {
         self.choose(grid, &seen.map, &mut seen.persons, time);
         let gain = change.gain;
         if let Some(key) = &mut seen.key {
-            key.gain *= gain;
+            key.expose(gain);
         }
         self.draw_edges(picture, seen.focus.crop, soft, &mut seen.key, false);
         self.gray_out(soft);
@@ -288,7 +294,7 @@ impl Segmenter {
             *key = None;
         }
         if let Some(fine) = &mut self.fine {
-            let frame = Frame {
+            let subject = Subject {
                 picture,
                 grid: soft.grid,
                 crop,
@@ -296,8 +302,9 @@ impl Segmenter {
                 noise: noise_floor(soft.noise),
             };
             match self.mode {
-                MatteMode::FineAlways => fine.draw(&frame, &mut soft.map),
-                _ => fine.follow(&frame, &mut soft.map, key, is_like_before),
+                MatteMode::FineAlways => fine.draw(&subject, &mut soft.map),
+                MatteMode::Fine => fine.follow(&subject, &mut soft.map, key, is_like_before),
+                MatteMode::Soft | MatteMode::Hard => {}
             }
         }
         self.chooser.hide(&mut soft.map);

@@ -4,9 +4,9 @@ use super::blobs::Rect;
 use super::evidence::Evidence;
 use super::focus::{Focus, Guest, MAX_GUESTS};
 use super::grid::{Grid, Guide};
-use super::key_frame::{FARTHEST, KeyFrame};
+use super::key_frame::{FARTHEST, KeyFrame, MOST_GAIN};
 use super::people::{MAX_PERSONS, Person};
-use super::plate::{MOST_KNOWN, MOST_MISFITS, Plate, PlateGrid};
+use super::plate::{self, LEAST_GAIN, MOST_KNOWN, MOST_MISFITS, Plate, PlateGrid};
 use thiserror::Error;
 
 const MAGIC: [u8; 4] = *b"MBMS";
@@ -16,10 +16,10 @@ const VERSION: u16 = 2;
 const VERSION_BEFORE: u16 = 1;
 
 /// The memory of the soft matte between two frames of one camera: where the network looks, and a small smoothed map and
-/// gray picture (at most 480 cells a side). The default has seen nothing yet.
+/// picture (at most 480 cells a side), and what is known of the room behind. The default has seen nothing yet.
 ///
 /// It holds exactly the numbers that the next frame is computed from, so a state that was saved and restored continues
-/// with the same bytes. It is private data: it holds a tiny gray copy of the room.
+/// with the same bytes. It is private data: it holds tiny pictures of the room.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MatteState {
     pub(super) seen: Option<Seen>,
@@ -76,7 +76,7 @@ impl MatteState {
     /// The state as bytes, little-endian: `MBMS`, version, then, where something was seen, picture
     /// size, focus, guests, round, persons, whether there is a plate, map (the high bytes as
     /// differences, the low bytes), colours (red as differences, green and blue less red), evidence,
-    /// time, noise, the plate (time, misfits, colours, spread, known), and the key frame.
+    /// time, noise, the plate (time, misfits, gain, colours, spread, known), and the key frame.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend(MAGIC);
@@ -115,6 +115,7 @@ impl MatteState {
         if let Some(plate) = &seen.plate {
             bytes.extend(plate.looked.to_le_bytes());
             bytes.push(plate.misfits);
+            bytes.extend(plate.gain.to_le_bytes());
             put_colours(&mut bytes, &plate.colours);
             bytes.extend(&plate.spread);
             bytes.extend(&plate.known);
@@ -281,7 +282,7 @@ impl Reader<'_> {
         };
         let plate_cells = PlateGrid::of(grid).len();
         let plate_bytes = if has_plate {
-            plate_cells as u64 * 5 + 9
+            plate_cells as u64 * 5 + 11
         } else {
             0
         };
@@ -364,11 +365,16 @@ impl Reader<'_> {
     fn plate(&mut self, cells: usize) -> Result<Plate, StateError> {
         let looked = i64::from_le_bytes(self.take()?);
         let [misfits] = self.take()?;
+        let gain = u16::from_le_bytes(self.take()?);
+        let gains = LEAST_GAIN..=plate::MOST_GAIN;
         let (colour_bytes, rest) = self.left.split_at(3 * cells);
         let (spread, rest) = rest.split_at(cells);
         let (known, rest) = rest.split_at(cells);
         self.left = rest;
-        if misfits > MOST_MISFITS || known.iter().any(|&looks| looks > MOST_KNOWN) {
+        if misfits > MOST_MISFITS
+            || !gains.contains(&gain)
+            || known.iter().any(|&looks| looks > MOST_KNOWN)
+        {
             return Err(StateError::Damaged(
                 "what is known of the room is impossible",
             ));
@@ -379,6 +385,7 @@ impl Reader<'_> {
             known: known.to_vec(),
             looked,
             misfits,
+            gain,
         })
     }
 
@@ -386,7 +393,7 @@ impl Reader<'_> {
         let frames = u16::from_le_bytes(self.take()?);
         let people = self.u32()?;
         let gain = f32::from_le_bytes(self.take()?);
-        if !(gain.is_finite() && gain >= 0.0) {
+        if !(0.0..=MOST_GAIN).contains(&gain) {
             return Err(StateError::Damaged("the exposure is impossible"));
         }
         let cells = grid.len();
@@ -524,6 +531,7 @@ mod tests {
                     known: (0..plate_cells).map(|i| (i % 251) as u8).collect(),
                     looked: -9,
                     misfits: 2,
+                    gain: 300,
                 }),
             }),
         }
@@ -542,7 +550,7 @@ mod tests {
         let new = state().to_bytes();
         let persons = 2 + 2 * 37;
         let key = 10 + 2 * grid.len() + 2 * Evidence::len(grid);
-        let plate = 1 + 9 + 5 * PlateGrid::of(grid).len();
+        let plate = 1 + 11 + 5 * PlateGrid::of(grid).len();
         let fixed = grid.len() * 5 + Evidence::len(grid) + 13;
         let end = new.len() - (persons + fixed + plate + key);
         let mut bytes = new[..end].to_vec();
@@ -582,15 +590,20 @@ mod tests {
         let bytes = state().to_bytes();
         let grid = Grid::of(40, 30);
         let key = bytes.len() - (11 + 2 * grid.len() + 2 * Evidence::len(grid));
-        let misfits = key - 5 * PlateGrid::of(grid).len() - 1;
+        let misfits = key - 5 * PlateGrid::of(grid).len() - 3;
         let moves = bytes.len() - 1;
-        // the highest byte of the exposure becomes that of a number that is none
-        let (gain, nan) = (key + 10, 0x7f);
+        for gain in [f32::NAN, f32::INFINITY, -1.0] {
+            let mut damaged = bytes.clone();
+            damaged[key + 7..key + 11].copy_from_slice(&gain.to_le_bytes());
+            let error = MatteState::from_bytes(&damaged).unwrap_err();
+            assert_eq!(error, StateError::Damaged("the exposure is impossible"));
+        }
         for (at, value) in [
             (key - 1, 251),
             (misfits, MOST_MISFITS + 1),
+            // the high byte of the gain
+            (misfits + 2, 3),
             (key, 2),
-            (gain, nan | 0x80),
             (moves, FARTHEST + 1),
         ] {
             let mut damaged = bytes.clone();

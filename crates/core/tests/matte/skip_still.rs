@@ -2,10 +2,12 @@
 use crate::clip::{Cast, Matter, Person, covered};
 use image::RgbImage;
 use mattebox_core::frame::Timestamp;
-use mattebox_core::matte::{Coarse, MatteMode, MatteState, Segmenter};
-use mattebox_net::Model;
-use mattebox_net::SimdLevel;
-use std::sync::Arc;
+use mattebox_core::matte::{Coarse, MatteMode, MatteState, Network, Segmenter};
+use mattebox_net::{Executor, Model, SimdLevel};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 const STAYS: Person = Person {
     scale: 0.7,
@@ -102,4 +104,45 @@ fn a_person_who_creeps_is_followed() {
         covered_at_the_end = covered(&matte, &person);
     }
     assert!(covered_at_the_end > 0.97, "{covered_at_the_end}");
+}
+
+/// A network that counts how often it is asked.
+struct Counted(Executor, Arc<AtomicUsize>);
+
+impl Network for Counted {
+    fn width(&self) -> usize {
+        Network::width(&self.0)
+    }
+
+    fn height(&self) -> usize {
+        Network::height(&self.0)
+    }
+
+    fn run(&mut self, picture: &[f32], confidence: &mut [f32]) {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Network::run(&mut self.0, picture, confidence);
+    }
+}
+
+#[test]
+fn a_still_camera_that_becomes_fine_has_one_key_frame() {
+    let simd = SimdLevel::best();
+    let model = Arc::new(Model::landscape().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let edges = Counted(Executor::new(&model, simd).unwrap(), asked.clone());
+    let mut fine = segmenter(MatteMode::Fine)
+        .drawing_edges(Box::new(edges), simd)
+        .unwrap();
+    let (picture, _) = Cast::load().frame(0.0, &[STAYS]);
+    let mut state = MatteState::default();
+    let mut soft = segmenter(MatteMode::Soft);
+    let mut time = 0;
+    let mut show = |segmenter: &mut Segmenter| {
+        time += 40_000;
+        segmenter.segment(&picture, Timestamp(time), &mut state)
+    };
+    show(&mut soft);
+    let is_still: Vec<bool> = (0..40).map(|_| show(&mut fine).is_still()).collect();
+    assert_eq!(is_still.iter().filter(|&&still| !still).count(), 1);
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }

@@ -34,7 +34,11 @@ pub(crate) struct Change {
     #[schema(example = "#336699", nullable = false)]
     background: Option<String>,
     /// soft, hard, fine or fine:always.
-    #[schema(example = "soft", nullable = false, pattern = "^(soft|hard)$")]
+    #[schema(
+        example = "soft",
+        nullable = false,
+        pattern = "^(soft|hard|fine|fine:always)$"
+    )]
     matte: Option<String>,
     /// all, nearest or a number from 1 to 9.
     #[schema(
@@ -184,7 +188,8 @@ fn changed(camera: &Camera, change: Change) -> Result<FrameSettings, Problem> {
         settings.matte = parse("matte", &text)?;
         if !mattes(camera).any(|matte| matte == settings.matte) {
             return Err(Problem::conflict(
-                "the network of the fine matte is not loaded: it can be chosen here if this camera was started with --matte fine",
+                "the network of the fine matte is not loaded: it can be chosen here if this camera \
+                 was started with --matte fine",
             ));
         }
     }

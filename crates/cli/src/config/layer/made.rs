@@ -13,8 +13,8 @@ pub struct MadeLayer {
     pub background: Option<String>,
 
     /// soft (steady edges), hard (MediaPipe's category mask), fine (finer edges, drawn in key
-    /// frames) or fine:always (in every frame, at ten times the cost; docs/guide/models.md says
-    /// what both need)
+    /// frames) or fine:always (in every frame, at ten to twenty times the cost; docs/guide/models.md
+    /// says what both need)
     #[arg(long, env = "MATTEBOX_MATTE", value_name = "KIND", help_heading = WHAT)]
     pub matte: Option<String>,
 
@@ -22,7 +22,8 @@ pub struct MadeLayer {
     #[arg(long, env = "MATTEBOX_PEOPLE", value_name = "WHO", help_heading = WHAT)]
     pub people: Option<String>,
 
-    /// The room behind the people: auto learns it where the camera stands still, which finds lost hands and arms, or off
+    /// The room behind the people: auto learns it where the camera stands still, which finds lost
+    /// hands and arms, or off
     #[arg(long, env = "MATTEBOX_PLATE", value_name = "MODE", help_heading = WHAT)]
     pub plate: Option<String>,
 
