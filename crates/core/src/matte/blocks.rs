@@ -1,9 +1,15 @@
 //! Parts of a row of cells as bits: one bit for each block of [`BLOCK`] cells. What happens near a person's outline needs to
 //! be computed only there, which is a small part of a picture.
+use super::grid::Grid;
 use std::ops::Range;
 
 /// Cells per block. A grid's row has fewer than 480 cells, so its blocks fit 64 bits.
 pub(super) const BLOCK: usize = 8;
+
+/// Blocks across and down.
+pub(super) fn blocks_of(grid: Grid) -> (usize, usize) {
+    (grid.width.div_ceil(BLOCK), grid.height.div_ceil(BLOCK))
+}
 
 /// All blocks of a row of `cells` cells.
 pub(super) fn all(cells: usize) -> u64 {

@@ -6,7 +6,7 @@
 //! since it was empty; elsewhere the network is not believed. Where the camera itself moves,
 //! everything moves, and everything is believed.
 use super::blobs::Blobs;
-use super::blocks::BLOCK;
+use super::blocks::{BLOCK, blocks_of};
 use super::focus::PERSON_ABOVE;
 use super::grid::Grid;
 use super::window::around;
@@ -54,11 +54,6 @@ pub(super) struct Moved<'a> {
     pub(super) noise: f32,
     /// The change of half of the picture.
     pub(super) typical: f32,
-}
-
-/// Blocks across and down.
-pub(super) fn blocks_of(grid: Grid) -> (usize, usize) {
-    (grid.width.div_ceil(BLOCK), grid.height.div_ceil(BLOCK))
 }
 
 fn is_believed(block: &u8) -> bool {

@@ -2,11 +2,10 @@
 //!
 //! A network that takes fifty times as long as the general one can look at one frame in
 //! twenty-five. What it changed there is kept as a correction of the general network's map. Each
-//! block of cells is looked for in the key frame, and the correction of where it was is added to the map, as far as
-//! the block still looks the same. So the general network says where people are in every frame,
-//! and a block that has changed is left to it alone.
-use super::blocks::BLOCK;
-use super::evidence::blocks_of;
+//! block of cells is looked for in the key frame, and the correction of where it was is added to
+//! the map, as far as the block still looks the same. So the general network says where people are
+//! in every frame, and a block that has changed is left to it alone.
+use super::blocks::{BLOCK, blocks_of};
 use super::focus::PERSON_ABOVE;
 use super::grid::Grid;
 use super::smooth::{MAP_ONE, quantise};

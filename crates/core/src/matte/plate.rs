@@ -8,6 +8,7 @@
 //!
 //! All comparisons are on whole numbers: the same confidences give the same bits on every level.
 use super::blobs::Blobs;
+use super::blocks::BLOCK;
 use super::grid::{Grid, Guide};
 use super::window::{around, rounded};
 use fearless_simd::{Level, Simd, dispatch};
@@ -71,8 +72,7 @@ const ADDED: f32 = 0.95;
 const GAIN_ONE: u32 = 256;
 pub(super) const LEAST_GAIN: u16 = 128;
 pub(super) const MOST_GAIN: u16 = 512;
-/// The plate cells of a block whose exposure is compared, on each side, and the fewest in it.
-const BLOCK: usize = 8;
+/// The fewest plate cells of a block of [`BLOCK`] a side that tell its exposure.
 const FEWEST_OF_BLOCK: u32 = 16;
 
 /// Whether the room behind people is learned.
@@ -275,8 +275,8 @@ impl Room {
         }
     }
 
-    /// The exposure of the frame relative to the plate's, in 1/256: the median over blocks of what is
-    /// known and empty. Dark and burnt cells say nothing, and neither do few blocks.
+    /// The exposure of the frame relative to the plate's, in 1/256: the median over blocks of what
+    /// is known and empty. Dark and burnt cells say nothing, and neither do few blocks.
     fn gain(&mut self, plate: &Plate, cells: PlateGrid) -> Option<u32> {
         let [_, now, _] = &self.now;
         let [_, before, _] = &plate.colours;
@@ -326,7 +326,8 @@ impl Room {
     }
 
     /// Whether the plate fits the empty part of the frame: else the camera moved, or the light
-    /// changed. Cells with texture decide where there are enough, because a plain wall fits everywhere.
+    /// changed. Cells with texture decide where there are enough, because a plain wall fits
+    /// everywhere.
     fn fits(&self, level: Level, plate: &mut Plate, tolerance: u8) -> bool {
         let Room {
             confidence,

@@ -15,11 +15,12 @@ const VERSION: u16 = 2;
 /// evidence.
 const VERSION_BEFORE: u16 = 1;
 
-/// The memory of the soft matte between two frames of one camera: where the network looks, and a small smoothed map and
-/// picture (at most 480 cells a side), and what is known of the room behind. The default has seen nothing yet.
+/// The memory of the soft matte between two frames of one camera: where the network looks, a small
+/// smoothed map and picture (at most 480 cells a side), and what is known of the room behind. The
+/// default has seen nothing yet.
 ///
-/// It holds exactly the numbers that the next frame is computed from, so a state that was saved and restored continues
-/// with the same bytes. It is private data: it holds tiny pictures of the room.
+/// It holds exactly the numbers that the next frame is computed from, so a state that was saved and
+/// restored continues with the same bytes. It is private data: it holds tiny pictures of the room.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MatteState {
     pub(super) seen: Option<Seen>,
@@ -74,9 +75,9 @@ pub enum StateError {
 
 impl MatteState {
     /// The state as bytes, little-endian: `MBMS`, version, then, where something was seen, picture
-    /// size, focus, guests, round, persons, whether there is a plate, map (the high bytes as
-    /// differences, the low bytes), colours (red as differences, green and blue less red), evidence,
-    /// time, noise, the plate (time, misfits, gain, colours, spread, known), and the key frame.
+    /// size, focus, persons, whether there is a plate, map (the high bytes as differences, the low
+    /// bytes), colours (red as differences, green and blue less red), evidence, time, noise, the
+    /// plate (time, misfits, gain, colours, spread, known), and the key frame.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend(MAGIC);
@@ -148,10 +149,9 @@ impl MatteState {
         if ![VERSION, VERSION_BEFORE].contains(&version) {
             return Err(StateError::Version(version));
         }
-        let seen = match reader.take::<1>()? {
-            [0] => None,
-            [1] => Some(reader.seen(version)?),
-            _ => return Err(StateError::Damaged("the flag is neither 0 nor 1")),
+        let seen = match reader.flag("the flag is neither 0 nor 1")? {
+            true => Some(reader.seen(version)?),
+            false => None,
         };
         reader.expect(0)?;
         Ok(MatteState { seen })
@@ -227,6 +227,15 @@ impl Reader<'_> {
         }
     }
 
+    /// A byte that is 0 or 1.
+    fn flag(&mut self, damaged: &'static str) -> Result<bool, StateError> {
+        match self.take()? {
+            [0] => Ok(false),
+            [1] => Ok(true),
+            _ => Err(StateError::Damaged(damaged)),
+        }
+    }
+
     fn u32(&mut self) -> Result<u32, StateError> {
         Ok(u32::from_le_bytes(self.take()?))
     }
@@ -272,14 +281,8 @@ impl Reader<'_> {
             VERSION_BEFORE => (0, Vec::new()),
             _ => (self.take::<1>()?[0], self.persons(grid)?),
         };
-        let has_plate = match version {
-            VERSION_BEFORE => false,
-            _ => match self.take()? {
-                [0] => false,
-                [1] => true,
-                _ => return Err(StateError::Damaged("the room is neither known nor unknown")),
-            },
-        };
+        let has_plate =
+            version != VERSION_BEFORE && self.flag("the room is neither known nor unknown")?;
         let plate_cells = PlateGrid::of(grid).len();
         let plate_bytes = if has_plate {
             plate_cells as u64 * 5 + 11
@@ -333,16 +336,9 @@ impl Reader<'_> {
         if !(noise == -1.0 || (0.0..=MOST_NOISE).contains(&noise)) {
             return Err(StateError::Damaged("the noise is impossible"));
         }
-        let plate = if has_plate {
-            Some(self.plate(plate_cells)?)
-        } else {
-            None
-        };
-        let key = match self.take()? {
-            [0] => None,
-            [1] => Some(self.key(grid)?),
-            _ => return Err(StateError::Damaged("a key frame is neither there nor not")),
-        };
+        let plate = has_plate.then(|| self.plate(plate_cells)).transpose()?;
+        let has_key = self.flag("a key frame is neither there nor not")?;
+        let key = has_key.then(|| self.key(grid)).transpose()?;
         Ok(Seen {
             size,
             focus,
@@ -428,11 +424,7 @@ impl Reader<'_> {
         let mut persons = Vec::new();
         for _ in 0..count {
             let bounds = self.rect(grid.width as u32, grid.height as u32)?;
-            let is_shown = match self.take()? {
-                [0] => false,
-                [1] => true,
-                _ => return Err(StateError::Damaged("a person is neither shown nor hidden")),
-            };
+            let is_shown = self.flag("a person is neither shown nor hidden")?;
             let alone = self.u32()?;
             let seen = i64::from_le_bytes(self.take()?);
             let since = i64::from_le_bytes(self.take()?);
