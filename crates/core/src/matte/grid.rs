@@ -73,6 +73,13 @@ impl Clone for Guide {
 }
 
 impl Guide {
+    /// Gives the planes the size of a grid.
+    pub(super) fn resize(&mut self, grid: Grid) {
+        for plane in &mut self.planes {
+            plane.resize(grid.len(), 0);
+        }
+    }
+
     /// Writes the luma of each cell (BT.601 weights in 1/256, rounded) to `into`.
     pub(super) fn luma(&self, level: Level, into: &mut Vec<u8>) {
         into.resize(self.planes[0].len(), 0);
@@ -113,28 +120,35 @@ impl Reducer {
         grid: Grid,
         guide: &mut Guide,
     ) {
-        guide
-            .planes
-            .iter_mut()
-            .for_each(|plane| plane.resize(grid.len(), 0));
-        let row = picture.width() as usize * 3;
-        if grid.len() == 0 {
-            return;
+        guide.resize(grid);
+        for y in 0..grid.height {
+            self.row(level, picture, grid, y, guide);
         }
-        let bands = picture.as_raw().chunks(row * grid.cell);
-        let [r, g, b] = &mut guide.planes;
-        let planes = r
-            .chunks_mut(grid.width)
-            .zip(g.chunks_mut(grid.width))
-            .zip(b.chunks_mut(grid.width));
-        for (band, ((r, g), b)) in bands.zip(planes) {
-            if grid.cell <= SMALL_CELL {
-                self.sums.resize(row, 0);
-                dispatch!(level, s => reduce_band(s, band, grid.cell, &mut self.sums, [r, g, b]));
-            } else {
-                self.large_sums.resize(row, 0);
-                dispatch!(level, s => reduce_band(s, band, grid.cell, &mut self.large_sums, [r, g, b]));
-            }
+    }
+
+    /// Row `y` of the same; `guide` has the size of `grid`.
+    pub(super) fn row(
+        &mut self,
+        level: Level,
+        picture: &RgbImage,
+        grid: Grid,
+        y: usize,
+        guide: &mut Guide,
+    ) {
+        let row = picture.width() as usize * 3;
+        let lines = y * grid.cell..(picture.height() as usize).min((y + 1) * grid.cell);
+        let band = &picture.as_raw()[lines.start * row..lines.end * row];
+        let cells = y * grid.width..(y + 1) * grid.width;
+        let planes = guide
+            .planes
+            .each_mut()
+            .map(|plane| &mut plane[cells.clone()]);
+        if grid.cell <= SMALL_CELL {
+            self.sums.resize(row, 0);
+            dispatch!(level, s => reduce_band(s, band, grid.cell, &mut self.sums, planes));
+        } else {
+            self.large_sums.resize(row, 0);
+            dispatch!(level, s => reduce_band(s, band, grid.cell, &mut self.large_sums, planes));
         }
     }
 }

@@ -111,6 +111,15 @@ impl Taps {
         )
     }
 
+    /// Where the outputs end that need only the source samples before `end`, if those before
+    /// `from` do.
+    pub(super) fn ready(&self, from: usize, end: usize) -> usize {
+        let later = self.first[from..].iter();
+        from + later
+            .take_while(|&&first| first as usize + self.per <= end)
+            .count()
+    }
+
     /// Resamples a row of numbers; `into` are some of the outputs.
     #[inline(always)]
     pub(super) fn row(&self, row: &[f32], outputs: Range<usize>, into: &mut [f32]) {
@@ -179,7 +188,21 @@ impl Resampler {
         rounding: Rounding,
         into: &mut [f32],
     ) {
-        dispatch!(level, s => picture_rows(s, picture, xs, ys, rounding, &mut self.row, into));
+        self.picture_rows(level, picture, xs, (ys, 0..ys.len()), rounding, into);
+    }
+
+    /// The same for some rows of `into`.
+    pub(super) fn picture_rows(
+        &mut self,
+        level: Level,
+        picture: &RgbImage,
+        xs: &Taps,
+        (ys, rows): (&Taps, Range<usize>),
+        rounding: Rounding,
+        into: &mut [f32],
+    ) {
+        let row = &mut self.row;
+        dispatch!(level, s => picture_rows(s, picture, xs, ys, rows, rounding, row, into));
     }
 
     /// `plane` is `[..][width]`; `into` is `[ys.len()][stride]` of which the first `xs.len()` of each row are written.
@@ -203,6 +226,7 @@ fn picture_rows<S: Simd>(
     picture: &RgbImage,
     xs: &Taps,
     ys: &Taps,
+    rows: Range<usize>,
     rounding: Rounding,
     row: &mut Vec<f32>,
     into: &mut [f32],
@@ -212,7 +236,8 @@ fn picture_rows<S: Simd>(
     // one more than the last pixel, because pixels are read as four numbers
     row.resize(span.len() * 3 + 1, 0.0);
     let bytes = picture.as_raw();
-    for (y, into) in into.chunks_exact_mut(xs.len() * 3).enumerate() {
+    let into = &mut into[rows.start * xs.len() * 3..];
+    for (y, into) in rows.zip(into.chunks_exact_mut(xs.len() * 3)) {
         let (first, weights) = ys.get(y);
         let lines = &bytes[first * stride + span.start * 3..];
         blend_lines(lines, stride, weights, &mut row[..span.len() * 3]);
@@ -286,9 +311,16 @@ fn blend_lines(lines: &[u8], stride: usize, weights: &[f32], row: &mut [f32]) {
             {
                 *r = a * f32::from(p) + b * f32::from(q) + c * f32::from(o);
             }
-            for (j, &w) in rest.iter().enumerate() {
-                for (r, &p) in row.iter_mut().zip(&lines[(3 + j) * stride..]) {
-                    *r += w * f32::from(p);
+            let (pairs, last) = rest.as_chunks::<2>();
+            for (j, &[a, b]) in pairs.iter().enumerate() {
+                let lines = &lines[(3 + 2 * j) * stride..];
+                for ((r, &p), &q) in row.iter_mut().zip(lines).zip(&lines[stride..]) {
+                    *r = *r + a * f32::from(p) + b * f32::from(q);
+                }
+            }
+            for &a in last {
+                for (r, &p) in row.iter_mut().zip(&lines[(weights.len() - 1) * stride..]) {
+                    *r += a * f32::from(p);
                 }
             }
         }

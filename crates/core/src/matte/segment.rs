@@ -155,8 +155,9 @@ impl Segmenter {
         }
         let grid = Grid::of(size.0, size.1);
         let mut soft = SoftMap::reusing(std::mem::take(&mut coarse.map), grid);
-        self.reducer
-            .reduce(self.level, picture, grid, &mut soft.guide);
+        let next_crop = state.seen.as_ref().filter(|seen| seen.size == size);
+        let next_crop = next_crop.map(|seen| seen.focus.crop);
+        self.reduce(picture, next_crop, &mut soft);
         soft.guide.luma(self.level, &mut self.luma);
         if let Some(seen) = state.seen.as_mut().filter(|seen| seen.size == size) {
             coarse.is_still = self.follow(picture, time, seen, &mut soft);
@@ -184,6 +185,25 @@ impl Segmenter {
             });
         }
         coarse.map = Map::Soft(soft);
+    }
+
+    /// Makes the guide of `picture`. The network's input for the crop that is probably looked at
+    /// next is made along the way, so that large pictures are read from memory once.
+    fn reduce(&mut self, picture: &RgbImage, next_crop: Option<Rect>, soft: &mut SoftMap) {
+        let level = self.level;
+        let grid = soft.grid;
+        self.view.prepared = None;
+        match next_crop.filter(|_| !self.skips_still) {
+            Some(crop) => {
+                soft.guide.resize(grid);
+                let mut input = self.view.prepare(crop);
+                for y in 0..grid.height {
+                    self.reducer.row(level, picture, grid, y, &mut soft.guide);
+                    input.add(picture, (y + 1) * grid.cell);
+                }
+            }
+            None => self.reducer.reduce(level, picture, grid, &mut soft.guide),
+        }
     }
 
     /// A frame that follows one that was `seen`. Whether it is like that one, so that the network
@@ -532,6 +552,8 @@ pub(super) struct View {
     height: usize,
     resampler: Resampler,
     input: Vec<f32>,
+    /// The crop whose input is there already.
+    prepared: Option<Rect>,
     /// What the confidence was computed from, where that is to be known.
     seen: Vec<f32>,
     confidence: Vec<f32>,
@@ -548,6 +570,7 @@ impl View {
             height,
             resampler: Resampler::default(),
             input: vec![0.0; width * height * 3],
+            prepared: None,
             seen: Vec::new(),
             confidence: vec![0.0; width * height],
         })
@@ -565,6 +588,7 @@ impl View {
     /// The confidence for the whole picture, resampled as MediaPipe does, and whether it was there already: with `skips_still` the network does
     /// not run on the same input again.
     fn mediapipe(&mut self, picture: &RgbImage, skips_still: bool) -> (&[f32], bool) {
+        self.prepared = None;
         let xs = Taps::mediapipe(self.width, picture.width() as usize);
         let ys = Taps::mediapipe(self.height, picture.height() as usize);
         self.resampler.picture(
@@ -585,28 +609,30 @@ impl View {
         (&self.confidence, is_still)
     }
 
-    /// Makes `raw` the confidence of each cell of `grid`, 0..=1, looking at `crop` (in pixels, not empty); 0 outside.
-    pub(super) fn look(&mut self, picture: &RgbImage, grid: Grid, crop: Rect, raw: &mut Vec<f32>) {
+    /// Begins to make the input for a look at `crop`, which is the next.
+    fn prepare(&mut self, crop: Rect) -> Input<'_> {
         let axis = |n: usize, from: u32, to: u32| {
             let step = f64::from(to - from) / n as f64;
-            Taps::new(
-                n,
-                f64::from(from) + step / 2.0,
-                step,
-                from as usize,
-                to as usize,
-            )
+            let centre = f64::from(from) + step / 2.0;
+            Taps::new(n, centre, step, from as usize, to as usize)
         };
         let xs = axis(self.width, crop.x0, crop.x1);
         let ys = axis(self.height, crop.y0, crop.y1);
-        self.resampler.picture(
-            self.level,
-            picture,
-            &xs,
-            &ys,
-            Rounding::None,
-            &mut self.input,
-        );
+        self.prepared = Some(crop);
+        Input {
+            view: self,
+            xs,
+            ys,
+            rows: 0,
+        }
+    }
+
+    /// Makes `raw` the confidence of each cell of `grid`, 0..=1, looking at `crop` (in pixels, not empty); 0 outside.
+    pub(super) fn look(&mut self, picture: &RgbImage, grid: Grid, crop: Rect, raw: &mut Vec<f32>) {
+        if self.prepared.take() != Some(crop) {
+            self.prepare(crop).add(picture, picture.height() as usize);
+            self.prepared = None;
+        }
         self.run();
         // a smooth step, so that hair does not dissolve
         if self.network.is_half_sure_of_hair() {
@@ -646,5 +672,30 @@ impl View {
             &mut raw[y0 * grid.width + x0..],
             grid.width,
         );
+    }
+}
+
+/// The network's input while the picture's lines come.
+struct Input<'a> {
+    view: &'a mut View,
+    xs: Taps,
+    ys: Taps,
+    /// Those that are made.
+    rows: usize,
+}
+
+impl Input<'_> {
+    /// Makes the rows that need no lines of the picture from `end` on.
+    fn add(&mut self, picture: &RgbImage, end: usize) {
+        let rows = self.rows..self.ys.ready(self.rows, end);
+        self.rows = rows.end;
+        let View {
+            resampler,
+            input,
+            level,
+            ..
+        } = &mut *self.view;
+        let ys = (&self.ys, rows);
+        resampler.picture_rows(*level, picture, &self.xs, ys, Rounding::None, input);
     }
 }
