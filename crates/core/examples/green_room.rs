@@ -7,6 +7,7 @@
 use image::{GrayImage, Rgb, RgbImage, imageops};
 use mattebox_core::codec::{self, Encoder, ImageFormat, Limits};
 use mattebox_core::compose::{Background, BackgroundSpec, Composed, Compositor};
+use mattebox_core::matte::Matte;
 use mattebox_net::SimdLevel;
 use std::{env, error::Error, fs, path::Path};
 
@@ -32,7 +33,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut compose =
             |picture: &RgbImage, alpha: &GrayImage, background: &Background, cleanup| {
                 let mut composed = Composed::default();
-                compositor.compose(picture, alpha, background, cleanup, &mut composed);
+                let matte = Matte::from(alpha.clone());
+                compositor.compose(picture, &matte, background, cleanup, &mut composed);
                 match composed {
                     Composed::Rgb(picture) => picture,
                     Composed::Rgba(_) => unreachable!("the background is opaque"),

@@ -7,6 +7,7 @@ use mattebox_core::codec::{
     self, Decoder, Encoder, ImageFormat, JpegEncoder, Limits, PictureFormat,
 };
 use mattebox_core::compose::{Background, BackgroundSpec, Composed, Compositor, cover};
+use mattebox_core::matte::Matte;
 use mattebox_net::SimdLevel;
 use std::{env, error::Error, fs, hint::black_box, sync::Arc, time::Instant};
 
@@ -41,13 +42,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         100.0 * mixed as f64 / alpha.len() as f64
     );
 
+    let matte = Matte::from(alpha.clone());
     let gray = Background::Color(BackgroundSpec::GRAY);
     let mut composed = [Composed::default(), Composed::default()];
     let mut compositor = Compositor::new(SimdLevel::best())?;
-    compositor.compose(&picture, &alpha, &gray, true, &mut composed[0]);
+    compositor.compose(&picture, &matte, &gray, true, &mut composed[0]);
     compositor.compose(
         &picture,
-        &alpha,
+        &matte,
         &Background::Transparent,
         true,
         &mut composed[1],
@@ -82,9 +84,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             let mut compositor = Compositor::new(level)?;
             let mut out = Composed::default();
             let picture = &picture;
-            let alpha = &alpha;
+            let matte = &matte;
             let run = move || {
-                compositor.compose(picture, alpha, &background, cleanup, &mut out);
+                compositor.compose(picture, matte, &background, cleanup, &mut out);
                 out.as_raw().len()
             };
             work.push((format!("compose {name} ({level})"), Box::new(run)));

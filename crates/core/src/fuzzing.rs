@@ -3,7 +3,7 @@
 use crate::{
     compose::{Background, Composed, Compositor},
     frame::Timestamp,
-    matte::{MatteMode, Refiner, Segmenter},
+    matte::{Matte, MatteMode, Refiner, Segmenter},
 };
 use image::{GrayImage, RgbImage};
 use mattebox_net::{Model, SimdLevel};
@@ -46,12 +46,12 @@ pub fn compositor(bytes: &[u8]) {
     };
     let cleanup = bytes.next() % 2 == 0;
     let picture = bytes.picture(width, height);
-    let alpha = bytes.alpha(width, height);
+    let matte = Matte::from(bytes.alpha(width, height));
     let compose = |level| {
         let mut compositor = Compositor::new(level).expect("the level is available");
         let mut made = [(); 2].map(|()| Composed::Rgb(RgbImage::default()));
         made.iter_mut()
-            .for_each(|out| compositor.compose(&picture, &alpha, &background, cleanup, out));
+            .for_each(|out| compositor.compose(&picture, &matte, &background, cleanup, out));
         let [first, again] = made;
         assert!(
             first == again,
@@ -97,11 +97,12 @@ pub fn matte(bytes: &[u8]) {
     for time in [0, 40_000] {
         let picture = bytes.picture(width, height);
         let coarse = segmenter.segment(&picture, Timestamp(time), &mut state);
-        let mut alphas = vec![GrayImage::default(); levels.len()];
+        let mut mattes = vec![Matte::default(); levels.len()];
         refiners
             .iter_mut()
-            .zip(&mut alphas)
-            .for_each(|(refiner, alpha)| refiner.refine(&picture, &coarse, alpha));
+            .zip(&mut mattes)
+            .for_each(|(refiner, matte)| refiner.refine(&picture, &coarse, matte));
+        let alphas: Vec<GrayImage> = mattes.into_iter().map(Matte::into_alpha).collect();
         for (level, found) in levels.iter().zip(&alphas) {
             let worst = found
                 .iter()

@@ -1,9 +1,12 @@
 //! Pixels to files.
 use super::{
     EncodeError, ImageFormat,
-    png_write::{PixelKind, PngWriter},
+    png_write::{
+        PixelKind, PngWriter,
+        source::{Composing, Samples},
+    },
 };
-use crate::compose::Composed;
+use crate::compose::{Composed, ComposedRows};
 use image::{GrayImage, RgbImage};
 use image_webp::WebPEncoder;
 use mattebox_net::SimdLevel;
@@ -22,6 +25,12 @@ pub struct Encoder {
     format: ImageFormat,
     jpeg: JpegEncoder,
     png: PngWriter,
+    /// What a PNG file takes for the row above its first.
+    zeros: Vec<u8>,
+    /// A frame that is composed while it is encoded: a few rows, or the whole of it for formats
+    /// that need that.
+    band: Vec<u8>,
+    composed: Composed,
 }
 
 /// The pixels of a picture, whatever their kind.
@@ -32,6 +41,12 @@ struct Pixels<'a> {
     kind: PixelKind,
 }
 
+impl Pixels<'_> {
+    fn size(&self) -> (u32, u32) {
+        (self.width, self.height)
+    }
+}
+
 impl Encoder {
     /// An encoder for `format`. `jpeg_quality` is 1 to 100 (values outside are moved to the nearest) and matters for JPEG
     /// only.
@@ -40,6 +55,9 @@ impl Encoder {
             format,
             jpeg: JpegEncoder::new(jpeg_quality),
             png: PngWriter::new(SimdLevel::best()),
+            zeros: Vec::new(),
+            band: Vec::new(),
+            composed: Composed::default(),
         }
     }
 
@@ -70,6 +88,34 @@ impl Encoder {
         )
     }
 
+    /// Encodes a frame that is composed on the way: the same file as [`Encoder::encode`] makes of
+    /// the whole picture, in less time.
+    pub fn encode_rows(
+        &mut self,
+        rows: &mut ComposedRows<'_>,
+        into: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        if self.format != ImageFormat::Png {
+            let mut composed = std::mem::take(&mut self.composed);
+            rows.whole(&mut composed);
+            let encoded = self.encode(&composed, into);
+            self.composed = composed;
+            return encoded;
+        }
+        into.clear();
+        let (width, height) = rows.dimensions();
+        let kind = if rows.has_alpha() {
+            PixelKind::Rgba
+        } else {
+            PixelKind::Rgb
+        };
+        check(ImageFormat::Png, (width, height), PNG_MAX_SIDE)?;
+        let row = width as usize * kind.channels();
+        let mut source = Composing::new(rows, row, &mut self.band);
+        self.png.write(width, height, kind, &mut source, into);
+        Ok(())
+    }
+
     /// Encodes a matte; `into` is emptied first and then holds the whole file.
     pub fn encode_gray(
         &mut self,
@@ -92,14 +138,16 @@ impl Encoder {
         into.clear();
         match self.format {
             ImageFormat::Png => {
-                check(ImageFormat::Png, &pixels, PNG_MAX_SIDE)?;
-                self.png.write(
-                    pixels.width,
-                    pixels.height,
-                    pixels.kind,
-                    pixels.samples,
-                    into,
-                );
+                let Pixels {
+                    width,
+                    height,
+                    samples,
+                    kind,
+                } = pixels;
+                check(ImageFormat::Png, (width, height), PNG_MAX_SIDE)?;
+                let row = width as usize * kind.channels();
+                let mut source = Samples::new(samples, row, &mut self.zeros);
+                self.png.write(width, height, kind, &mut source, into);
                 Ok(())
             }
             ImageFormat::WebP => webp(&pixels, into),
@@ -109,9 +157,7 @@ impl Encoder {
 }
 
 /// A size that the format can hold, or an error.
-fn check(format: ImageFormat, pixels: &Pixels<'_>, max: u32) -> Result<(), EncodeError> {
-    let width = pixels.width;
-    let height = pixels.height;
+fn check(format: ImageFormat, (width, height): (u32, u32), max: u32) -> Result<(), EncodeError> {
     if width == 0 || height == 0 || width > max || height > max {
         return Err(EncodeError::Size {
             format,
@@ -124,7 +170,7 @@ fn check(format: ImageFormat, pixels: &Pixels<'_>, max: u32) -> Result<(), Encod
 }
 
 fn webp(pixels: &Pixels<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {
-    check(ImageFormat::WebP, pixels, WEBP_MAX_SIDE)?;
+    check(ImageFormat::WebP, pixels.size(), WEBP_MAX_SIDE)?;
     let kind = match pixels.kind {
         PixelKind::Rgba => image_webp::ColorType::Rgba8,
         PixelKind::Gray => image_webp::ColorType::L8,
@@ -178,7 +224,7 @@ impl JpegEncoder {
             PixelKind::Gray => (PixelFormat::GRAY, Subsamp::Gray),
             PixelKind::Rgb => (PixelFormat::RGB, Subsamp::Sub2x2),
         };
-        check(ImageFormat::Jpeg, pixels, JPEG_MAX_SIDE)?;
+        check(ImageFormat::Jpeg, pixels.size(), JPEG_MAX_SIDE)?;
         let failed = |e: turbojpeg::Error| EncodeError::Failed {
             format: ImageFormat::Jpeg,
             detail: e.to_string(),

@@ -1,6 +1,7 @@
 //! What compositing promises, on pictures made here.
 use super::*;
-use image::{Luma, Rgb};
+use crate::codec::{Encoder, ImageFormat};
+use image::{GrayImage, Luma, Rgb};
 use std::sync::Arc;
 
 const GREEN_ROOM: [u8; 3] = [0, 177, 64];
@@ -13,9 +14,10 @@ fn compose(
     cleanup: bool,
 ) -> Composed {
     let mut out = Composed::default();
+    let matte = Matte::from(alpha.clone());
     Compositor::new(simd)
         .unwrap()
-        .compose(picture, alpha, background, cleanup, &mut out);
+        .compose(picture, &matte, background, cleanup, &mut out);
     out
 }
 
@@ -293,8 +295,9 @@ fn frames_before_leave_no_trace() {
     let mut out = Composed::default();
     for (width, height) in [(90, 70), (33, 80), (90, 70), (160, 9)] {
         let (picture, alpha) = busy(width, height);
+        let matte = Matte::from(alpha.clone());
         for background in backgrounds(width, height) {
-            compositor.compose(&picture, &alpha, &background, true, &mut out);
+            compositor.compose(&picture, &matte, &background, true, &mut out);
             assert!(
                 out == compose(SimdLevel::best(), &picture, &alpha, &background, true),
                 "{background:?}"
@@ -422,5 +425,29 @@ fn a_frame_without_any_room_can_be_blurred() {
                 .all(|c| c.0.iter().zip([9, 8, 7]).all(|(c, p)| c.abs_diff(p) <= 1)),
             "alpha {a}"
         );
+    }
+}
+
+#[test]
+fn a_frame_that_is_composed_while_it_is_encoded_gives_the_same_file() {
+    for (width, height) in [(1, 1), (3, 200), (90, 70), (700, 130), (12_000, 5)] {
+        let (picture, alpha) = busy(width, height);
+        let matte = Matte::from(alpha.clone());
+        for background in backgrounds(width, height) {
+            let whole = compose(SimdLevel::best(), &picture, &alpha, &background, true);
+            for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Jpeg] {
+                let mut encoder = Encoder::new(format, 80);
+                let mut wanted = Vec::new();
+                let can_be = encoder.encode(&whole, &mut wanted);
+                let mut compositor = Compositor::new(SimdLevel::best()).unwrap();
+                let mut rows = compositor.begin(&picture, &matte, &background, true);
+                let mut found = Vec::new();
+                assert_eq!(encoder.encode_rows(&mut rows, &mut found), can_be);
+                assert!(
+                    found == wanted,
+                    "{format:?}, {width}x{height}, {background:?}"
+                );
+            }
+        }
     }
 }

@@ -19,9 +19,10 @@
 //! say anything ([`APART`]).
 use super::guesses::{Guesses, power};
 use super::spans::{Kind, Span};
+use crate::matte::Matte;
 use fearless_simd::{Simd, f32x4, f32x16, prelude::*};
 use fearless_simd_macros::simd;
-use image::{GrayImage, RgbImage};
+use image::RgbImage;
 
 /// Levels by which the two guesses must differ before they tell an error of alpha from the person's own pattern.
 const CONTRAST: f32 = 20.0;
@@ -73,10 +74,10 @@ static SHARES: [[f32; 2]; 256] = {
 };
 
 impl Foreground {
-    /// Guesses both colours of `picture` near the mixed pixels of `alpha`.
+    /// Guesses both colours of `picture` near the mixed pixels of `matte`.
     #[inline(always)]
-    pub(super) fn prepare<S: Simd>(&mut self, simd: S, picture: &RgbImage, alpha: &GrayImage) {
-        self.guesses.make(simd, picture, alpha);
+    pub(super) fn prepare<S: Simd>(&mut self, simd: S, picture: &RgbImage, matte: &Matte) {
+        self.guesses.make(simd, picture, matte);
     }
 
     /// The person's colours in the mixed ones of the `spans` of row `y`, rounded to the nearest, into the same pixels of `person`

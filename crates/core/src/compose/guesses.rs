@@ -1,6 +1,7 @@
 //! Smooth guesses of the person's and the room's colours near the edge of a matte, on a coarse grid.
 use super::pyramid::{Cell, CellSize, Pyramid};
 use super::spans::Kind;
+use crate::matte::{Matte, RunKind};
 use fearless_simd::Simd;
 use fearless_simd_macros::simd;
 use image::{GrayImage, RgbImage};
@@ -62,16 +63,17 @@ pub(super) fn certainty(a: u8) -> u8 {
 }
 
 impl Guesses {
-    /// Guesses both colours of `picture` near the mixed pixels of `alpha`.
+    /// Guesses both colours of `picture` near the mixed pixels of `matte`.
     #[simd]
-    pub(super) fn make<S: Simd>(&mut self, simd: S, picture: &RgbImage, alpha: &GrayImage) {
+    pub(super) fn make<S: Simd>(&mut self, simd: S, picture: &RgbImage, matte: &Matte) {
+        let alpha = matte.alpha();
         let width = picture.width() as usize;
         let height = picture.height() as usize;
         self.cell = CellSize::at_least((width / CELLS_ACROSS).max(MIN_CELL));
         let cell = self.cell.pixels();
         let across = width.div_ceil(cell);
         let down = height.div_ceil(cell);
-        self.mark(simd, alpha, across, down);
+        self.mark(simd, matte, across, down);
         let person = self.person.clear(across, down);
         let room = self.room.clear(across, down);
         self.sums.resize(width * 3, 0);
@@ -112,8 +114,9 @@ impl Guesses {
 
     /// Sets `wanted` and `kinds`.
     #[inline(always)]
-    fn mark<S: Simd>(&mut self, simd: S, alpha: &GrayImage, across: usize, down: usize) {
-        let width = alpha.width() as usize;
+    fn mark<S: Simd>(&mut self, simd: S, matte: &Matte, across: usize, down: usize) {
+        let width = matte.alpha().width() as usize;
+        let height = matte.alpha().height() as usize;
         let cell = self.cell.pixels();
         self.beside.clear();
         self.beside.resize(across * down, false);
@@ -122,12 +125,12 @@ impl Guesses {
         self.kinds.clear();
         self.any.resize(width, 0);
         self.all.resize(width, 0);
-        for (rows, beside) in alpha
-            .as_raw()
-            .chunks(width * cell)
-            .zip(self.beside.chunks_exact_mut(across))
-        {
-            combine(simd, rows, &mut self.any, &mut self.all);
+        for (band, beside) in self.beside.chunks_exact_mut(across).enumerate() {
+            self.any.fill(0);
+            self.all.fill(255);
+            for y in band * cell..height.min((band + 1) * cell) {
+                combine(simd, matte, y, &mut self.any, &mut self.all);
+            }
             let start = self.kinds.len();
             match cell {
                 2 => add_kinds::<2>(&self.any, &self.all, &mut self.kinds),
@@ -198,15 +201,23 @@ fn runs(wanted: &[bool]) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// The bits that are set in any, and in all, alphas of each column.
+/// Adds the alphas of row `y` to the bits that are set in any, and in all, of each column.
 #[simd]
-fn combine<S: Simd>(simd: S, rows: &[u8], any: &mut [u8], all: &mut [u8]) {
-    any.fill(0);
-    all.fill(255);
-    for row in rows.chunks_exact(any.len()) {
-        for ((any, all), a) in any.iter_mut().zip(&mut *all).zip(row) {
-            *any |= a;
-            *all &= a;
+fn combine<S: Simd>(simd: S, matte: &Matte, y: usize, any: &mut [u8], all: &mut [u8]) {
+    let row = &matte.alpha().as_raw()[y * any.len()..][..any.len()];
+    let mut start = 0;
+    for run in matte.runs(y) {
+        let pixels = std::mem::replace(&mut start, run.end)..run.end;
+        match run.kind {
+            RunKind::Room => all[pixels].fill(0),
+            RunKind::Person => any[pixels].fill(255),
+            RunKind::Open => {
+                let columns = any[pixels.clone()].iter_mut().zip(&mut all[pixels.clone()]);
+                for ((any, all), a) in columns.zip(&row[pixels]) {
+                    *any |= a;
+                    *all &= a;
+                }
+            }
         }
     }
 }

@@ -9,6 +9,7 @@
 //!
 //! * [`background`]: what a person asks for ([`BackgroundSpec`]) and what a frame gets ([`Background`]).
 //! * `blend`: the formula, on rows.
+//! * [`ComposedRows`]: a frame whose rows are composed when they are asked for.
 //! * `spans`: runs of pixels that are all background, all foreground or mixed.
 //! * `foreground`: the person's own colour at the edge; `guesses`: what it is like nearby.
 //! * `blur`: the room out of focus, without the person.
@@ -34,10 +35,12 @@ pub use background_picture::BackgroundPicture;
 pub use cover::cover;
 pub use fitted_background::FittedBackground;
 
+use crate::matte::{Matte, Run};
 use fearless_simd::{Level, Simd, dispatch};
-use image::{GrayImage, RgbImage, RgbaImage};
+use image::{RgbImage, RgbaImage};
 use mattebox_net::{SimdError, SimdLevel};
-use spans::{Kind, Span, spans};
+use spans::{Kind, Span};
+use std::ops::Range;
 
 /// A frame with its new background.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,25 +108,44 @@ impl Compositor {
         })
     }
 
-    /// Puts `background` behind the person in `picture`, whose matte is `alpha`.
+    /// Puts `background` behind the person in `picture`, whose matte is `matte`.
     ///
-    /// With `foreground_cleanup` the colours of the mixed pixels are freed of the old background first. `out` becomes
-    /// [`Composed::Rgba`] for [`Background::Transparent`], else [`Composed::Rgb`]; its buffer is used again if it fits.
+    /// With `foreground_cleanup` the colours of the mixed pixels are freed of the old background
+    /// first.
     ///
     /// # Panics
     ///
-    /// If `alpha` or a background picture has another size than `picture`: a frame without its own matte must not pass.
+    /// As [`Compositor::begin`].
     pub fn compose(
         &mut self,
         picture: &RgbImage,
-        alpha: &GrayImage,
+        matte: &Matte,
         background: &Background,
         foreground_cleanup: bool,
         out: &mut Composed,
     ) {
+        self.begin(picture, matte, background, foreground_cleanup)
+            .whole(out);
+    }
+
+    /// Looks at the whole frame once, so that any of its rows can be composed, in any order. What
+    /// takes them in small bands reads them from the processor's caches, where a whole picture
+    /// has no room.
+    ///
+    /// # Panics
+    ///
+    /// If `matte` or a background picture has another size than `picture`: a frame without its own
+    /// matte must not pass.
+    pub fn begin<'a>(
+        &'a mut self,
+        picture: &'a RgbImage,
+        matte: &'a Matte,
+        background: &'a Background,
+        foreground_cleanup: bool,
+    ) -> ComposedRows<'a> {
         assert_eq!(
             picture.dimensions(),
-            alpha.dimensions(),
+            matte.dimensions(),
             "the matte must be as large as the picture"
         );
         if let Background::Picture(behind) = background {
@@ -133,129 +155,57 @@ impl Compositor {
                 "the background must be as large as the picture"
             );
         }
-        fit(out, picture, *background == Background::Transparent);
-        if picture.width() == 0 || picture.height() == 0 {
-            return;
-        }
         let row = picture.width() as usize * 3;
         self.person.resize(row, 0);
         self.sure.resize(row / 3, 0);
         self.behind.resize(row, 0);
-        let level = self.level;
-        dispatch!(level, simd => self.frame(simd, picture, alpha, background, foreground_cleanup, out));
+        if !picture.is_empty() {
+            let level = self.level;
+            dispatch!(level, simd => self.prepare(simd, picture, matte, background, foreground_cleanup));
+        }
+        ComposedRows {
+            compositor: self,
+            picture,
+            matte,
+            background,
+            foreground_cleanup,
+        }
     }
 
     #[inline(always)]
-    fn frame<S: Simd>(
+    fn prepare<S: Simd>(
         &mut self,
         simd: S,
         picture: &RgbImage,
-        alpha: &GrayImage,
+        matte: &Matte,
         background: &Background,
         foreground_cleanup: bool,
-        out: &mut Composed,
     ) {
         if foreground_cleanup {
-            self.foreground.prepare(simd, picture, alpha);
+            self.foreground.prepare(simd, picture, matte);
         }
         match background {
             Background::Color(color) => self
                 .behind
                 .chunks_exact_mut(3)
                 .for_each(|pixel| pixel.copy_from_slice(color)),
-            Background::Blur { sigma } => self.blur.prepare(simd, picture, alpha, *sigma),
+            Background::Blur { sigma } => self.blur.prepare(simd, picture, matte.alpha(), *sigma),
             Background::Transparent | Background::Picture(_) => {}
-        }
-        let width = picture.width() as usize;
-        let rows = picture
-            .as_raw()
-            .chunks_exact(width * 3)
-            .zip(alpha.as_raw().chunks_exact(width))
-            .enumerate();
-        match out {
-            Composed::Rgb(out) => {
-                for ((y, (picture, alpha)), out) in rows.zip(out.chunks_exact_mut(width * 3)) {
-                    self.cut(simd, y, picture, alpha, foreground_cleanup);
-                    for span in &self.spans {
-                        let rgb = span.start * 3..span.end * 3;
-                        if span.kind == Kind::Foreground {
-                            out[rgb.clone()].copy_from_slice(&picture[rgb]);
-                            continue;
-                        }
-                        let behind = match background {
-                            Background::Picture(behind) => {
-                                &behind.as_raw()[y * width * 3..][rgb.clone()]
-                            }
-                            Background::Blur { .. } => {
-                                self.blur.row(simd, y, rgb.clone(), &mut self.behind);
-                                &self.behind[rgb.clone()]
-                            }
-                            Background::Color(_) | Background::Transparent => {
-                                &self.behind[rgb.clone()]
-                            }
-                        };
-                        if span.kind == Kind::Background {
-                            out[rgb].copy_from_slice(behind);
-                        } else {
-                            let (person, alpha) = if foreground_cleanup {
-                                (&self.person[rgb.clone()], &*self.sure)
-                            } else {
-                                (&picture[rgb.clone()], alpha)
-                            };
-                            blend::over(
-                                simd,
-                                person,
-                                &alpha[span.start..span.end],
-                                behind,
-                                &mut out[rgb],
-                            );
-                        }
-                    }
-                }
-            }
-            Composed::Rgba(out) => {
-                for ((y, (picture, alpha)), out) in rows.zip(out.chunks_exact_mut(width * 4)) {
-                    self.cut(simd, y, picture, alpha, foreground_cleanup);
-                    for span in &self.spans {
-                        let rgb = span.start * 3..span.end * 3;
-                        let out = &mut out[span.start * 4..span.end * 4];
-                        match span.kind {
-                            // The room's colours are not hidden behind zero alpha: they are gone.
-                            Kind::Background => out.fill(0),
-                            Kind::Mixed if foreground_cleanup => blend::with_alpha(
-                                simd,
-                                &self.person[rgb],
-                                &self.sure[span.start..span.end],
-                                out,
-                            ),
-                            Kind::Mixed | Kind::Foreground => blend::with_alpha(
-                                simd,
-                                &picture[rgb],
-                                &alpha[span.start..span.end],
-                                out,
-                            ),
-                        }
-                    }
-                }
-            }
         }
     }
 
-    /// Cuts a row into `spans`, and, with `foreground_cleanup`, puts the colours of its mixed pixels into `person`.
+    /// Cuts a row into `spans`, and, with `foreground_cleanup`, puts the colours of its mixed
+    /// pixels into `person`.
     #[inline(always)]
     fn cut<S: Simd>(
         &mut self,
         simd: S,
         y: usize,
         picture: &[u8],
-        alpha: &[u8],
+        (alpha, runs): (&[u8], &[Run]),
         foreground_cleanup: bool,
     ) {
-        self.spans.clear();
-        // not `extend`, which is not compiled for the vector instructions
-        for span in spans(simd, alpha) {
-            self.spans.push(span);
-        }
+        spans::cut(simd, alpha, runs, &mut self.spans);
         if foreground_cleanup && self.spans.iter().any(|span| span.kind == Kind::Mixed) {
             self.foreground.row(
                 simd,
@@ -270,16 +220,140 @@ impl Compositor {
     }
 }
 
-/// Makes `out` a picture of the right kind and size, of its own buffer where that has it.
-fn fit(out: &mut Composed, picture: &RgbImage, transparent: bool) {
-    let (width, height) = picture.dimensions();
-    let fits =
-        out.dimensions() == (width, height) && matches!(out, Composed::Rgba(_)) == transparent;
-    if !fits {
-        *out = if transparent {
-            Composed::Rgba(RgbaImage::new(width, height))
-        } else {
-            Composed::Rgb(RgbImage::new(width, height))
+/// A frame whose rows are composed when they are asked for: see [`Compositor::begin`].
+#[derive(Debug)]
+pub struct ComposedRows<'a> {
+    compositor: &'a mut Compositor,
+    picture: &'a RgbImage,
+    matte: &'a Matte,
+    background: &'a Background,
+    foreground_cleanup: bool,
+}
+
+impl ComposedRows<'_> {
+    /// Width and height in pixels.
+    pub fn dimensions(&self) -> (u32, u32) {
+        self.picture.dimensions()
+    }
+
+    /// Whether pixels are RGBA, with straight alpha, and not RGB.
+    pub fn has_alpha(&self) -> bool {
+        *self.background == Background::Transparent
+    }
+
+    /// Composes all rows. `out` becomes [`Composed::Rgba`] where the rows have alpha, else
+    /// [`Composed::Rgb`]; its buffer is used again if it fits.
+    pub fn whole(&mut self, out: &mut Composed) {
+        let (width, height) = self.dimensions();
+        let is_rgba = matches!(out, Composed::Rgba(_));
+        if out.dimensions() != (width, height) || is_rgba != self.has_alpha() {
+            *out = if self.has_alpha() {
+                Composed::Rgba(RgbaImage::new(width, height))
+            } else {
+                Composed::Rgb(RgbImage::new(width, height))
+            };
+        }
+        let samples: &mut [u8] = match out {
+            Composed::Rgb(out) => out,
+            Composed::Rgba(out) => out,
         };
+        self.write(0..height as usize, samples);
+    }
+
+    /// Composes some `rows` into `out`, which has a byte for each of their samples.
+    pub fn write(&mut self, rows: Range<usize>, out: &mut [u8]) {
+        if self.picture.is_empty() {
+            return;
+        }
+        let level = self.compositor.level;
+        dispatch!(level, simd => self.compose(simd, rows, out));
+    }
+
+    #[inline(always)]
+    fn compose<S: Simd>(&mut self, simd: S, rows: Range<usize>, out: &mut [u8]) {
+        let width = self.picture.width() as usize;
+        let pixel = if self.has_alpha() { 4 } else { 3 };
+        for (y, out) in rows.zip(out.chunks_exact_mut(width * pixel)) {
+            let picture = &self.picture.as_raw()[y * width * 3..][..width * 3];
+            let alpha = &self.matte.alpha().as_raw()[y * width..][..width];
+            let runs = self.matte.runs(y);
+            let cleanup = self.foreground_cleanup;
+            self.compositor
+                .cut(simd, y, picture, (alpha, runs), cleanup);
+            if self.has_alpha() {
+                self.transparent_row(simd, picture, alpha, out);
+            } else {
+                self.opaque_row(simd, y, picture, alpha, out);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn opaque_row<S: Simd>(
+        &mut self,
+        simd: S,
+        y: usize,
+        picture: &[u8],
+        alpha: &[u8],
+        out: &mut [u8],
+    ) {
+        let Compositor {
+            spans,
+            person,
+            sure,
+            behind: row_behind,
+            blur,
+            ..
+        } = &mut *self.compositor;
+        for span in &*spans {
+            let rgb = span.start * 3..span.end * 3;
+            if span.kind == Kind::Foreground {
+                out[rgb.clone()].copy_from_slice(&picture[rgb]);
+                continue;
+            }
+            let behind = match self.background {
+                Background::Picture(behind) => &behind.as_raw()[y * picture.len()..][rgb.clone()],
+                Background::Blur { .. } => {
+                    blur.row(simd, y, rgb.clone(), row_behind);
+                    &row_behind[rgb.clone()]
+                }
+                Background::Color(_) | Background::Transparent => &row_behind[rgb.clone()],
+            };
+            if span.kind == Kind::Background {
+                out[rgb].copy_from_slice(behind);
+                continue;
+            }
+            let (person, alpha) = if self.foreground_cleanup {
+                (&person[rgb.clone()], &**sure)
+            } else {
+                (&picture[rgb.clone()], alpha)
+            };
+            let alpha = &alpha[span.start..span.end];
+            blend::over(simd, person, alpha, behind, &mut out[rgb]);
+        }
+    }
+
+    #[inline(always)]
+    fn transparent_row<S: Simd>(&self, simd: S, picture: &[u8], alpha: &[u8], out: &mut [u8]) {
+        let Compositor {
+            spans,
+            person,
+            sure,
+            ..
+        } = &*self.compositor;
+        for span in spans {
+            let rgb = span.start * 3..span.end * 3;
+            let out = &mut out[span.start * 4..span.end * 4];
+            let (colours, alpha) = match span.kind {
+                // The room's colours are not hidden behind zero alpha: they are gone.
+                Kind::Background => {
+                    out.fill(0);
+                    continue;
+                }
+                Kind::Mixed if self.foreground_cleanup => (&**person, &**sure),
+                Kind::Mixed | Kind::Foreground => (picture, alpha),
+            };
+            blend::with_alpha(simd, &colours[rgb], &alpha[span.start..span.end], out);
+        }
     }
 }

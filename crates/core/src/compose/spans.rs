@@ -1,4 +1,5 @@
 //! Runs of a matte's row. Most of a matte is 0 or 255, and there compositing is a copy.
+use crate::matte::{Run, RunKind};
 use fearless_simd::{Simd, prelude::*};
 
 /// What the pixels of a [`Span`] have in common.
@@ -31,7 +32,38 @@ pub(super) struct Span {
     pub(super) end: usize,
 }
 
-/// Cuts a row of alpha into its longest spans, from left to right.
+/// Cuts a row of alpha into its longest spans, from left to right. `runs` are what is known of it:
+/// only where they are open is alpha read.
+#[inline(always)]
+pub(super) fn cut<S: Simd>(simd: S, alpha: &[u8], runs: &[Run], into: &mut Vec<Span>) {
+    into.clear();
+    let mut start = 0;
+    for run in runs {
+        let end = run.end;
+        match run.kind {
+            RunKind::Room => add(into, Kind::Background, start, end),
+            RunKind::Person => add(into, Kind::Foreground, start, end),
+            RunKind::Open => {
+                // not `extend`, which is not compiled for the vector instructions
+                for span in spans(simd, &alpha[start..end]) {
+                    add(into, span.kind, start + span.start, start + span.end);
+                }
+            }
+        }
+        start = end;
+    }
+}
+
+/// Adds a span, or makes the one before it longer.
+#[inline(always)]
+fn add(spans: &mut Vec<Span>, kind: Kind, start: usize, end: usize) {
+    match spans.last_mut() {
+        Some(last) if last.kind == kind => last.end = end,
+        _ => spans.push(Span { kind, start, end }),
+    }
+}
+
+/// Cuts alpha into its longest spans, from left to right.
 #[inline(always)]
 pub(super) fn spans<S: Simd>(simd: S, alpha: &[u8]) -> Spans<'_, S> {
     Spans {
@@ -84,7 +116,9 @@ impl<S: Simd> Iterator for Spans<'_, S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matte::Matte;
     use fearless_simd::dispatch;
+    use image::GrayImage;
     use mattebox_net::SimdLevel;
     use proptest::{collection, prelude::*};
 
@@ -92,9 +126,11 @@ mod tests {
         #[test]
         fn spans_cover_the_row_in_order(alpha in collection::vec(prop_oneof![Just(0u8), Just(255), any::<u8>()], 0..100), repeat in 1usize..40) {
             let alpha: Vec<u8> = alpha.into_iter().flat_map(|a| std::iter::repeat_n(a, repeat)).collect();
+            let matte = Matte::from(GrayImage::from_raw(alpha.len() as u32, 1, alpha.clone()).unwrap());
             for level in SimdLevel::available() {
                 let level = level.level().unwrap();
-                let found: Vec<Span> = dispatch!(level, s => spans(s, &alpha).collect());
+                let mut found = Vec::new();
+                dispatch!(level, s => cut(s, &alpha, matte.runs(0), &mut found));
                 let mut end = 0;
                 let mut before = None;
                 for span in found {

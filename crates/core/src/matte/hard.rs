@@ -2,10 +2,10 @@
 //!
 //! Between four neighbours that all are below one half nothing is above it, nor the other way round: only what lies between
 //! others is up-sampled.
+use super::full::{Matte, RunKind};
 use super::resample::Taps;
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
-use image::GrayImage;
 use std::ops::Range;
 
 /// Confidence above which a pixel is a person.
@@ -59,20 +59,21 @@ impl Tables {
 }
 
 impl HardMask {
-    /// Writes 255 where the up-sampled `confidence` (`[height][width]`) is above one half, else 0. `alpha` is not empty.
+    /// Writes 255 where the up-sampled `confidence` (`[height][width]`) is above one half, else 0. The matte is not
+    /// empty.
     pub(super) fn mask(
         &mut self,
         level: Level,
         confidence: &[f32],
         width: usize,
         height: usize,
-        alpha: &mut GrayImage,
+        matte: &mut Matte,
     ) {
         let sizes = [
             width,
             height,
-            alpha.width() as usize,
-            alpha.height() as usize,
+            matte.alpha.width() as usize,
+            matte.alpha.height() as usize,
         ];
         if self.tables.sizes != sizes {
             self.tables = Tables::new(sizes);
@@ -81,7 +82,7 @@ impl HardMask {
         self.wide
             .iter_mut()
             .for_each(|row| row.resize(sizes[2], 0.0));
-        dispatch!(level, s => mask(s, self, confidence, alpha));
+        dispatch!(level, s => mask(s, self, confidence, matte));
     }
 
     /// Cuts a pair of rows into runs, and spreads it where it is open.
@@ -107,7 +108,8 @@ impl HardMask {
 }
 
 #[simd]
-fn mask<S: Simd>(simd: S, hard: &mut HardMask, confidence: &[f32], alpha: &mut GrayImage) {
+fn mask<S: Simd>(simd: S, hard: &mut HardMask, confidence: &[f32], matte: &mut Matte) {
+    let Matte { alpha, outline } = matte;
     let [width, _, w, _] = hard.tables.sizes;
     let mut taken = None;
     for (y, out) in alpha.chunks_exact_mut(w).enumerate() {
@@ -125,10 +127,13 @@ fn mask<S: Simd>(simd: S, hard: &mut HardMask, confidence: &[f32], alpha: &mut G
             if *kind == OPEN {
                 let rows = [0, 1].map(|i| &hard.wide[i][pixels.clone()]);
                 threshold(simd, rows, weights, &mut out[pixels.clone()]);
+                outline.push(RunKind::Open, pixels.end);
             } else {
                 out[pixels.clone()].fill(*kind);
+                outline.push_plain(*kind, pixels.end);
             }
         }
+        outline.end_row();
     }
 }
 

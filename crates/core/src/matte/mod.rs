@@ -13,6 +13,7 @@
 //! * `grid`: the low resolution that everything between network and picture works on; `resample`: to and from it.
 //! * `smooth`: motion-aware smoothing over time.
 //! * `state`: what is remembered, as bytes.
+//! * `full`: a matte at the picture's size, and where it is plain.
 //! * `refine`: to the picture's size; `guided`: the colour guided filter; `spread`: from cells to pixels;
 //!   `settled`: where colours have no say; `blocks`: parts of a row of cells; `window`: sums over windows.
 //! * `people`: who is shown; `plate`: the room, learned.
@@ -24,6 +25,7 @@ mod coarse;
 mod evidence;
 mod fine;
 mod focus;
+mod full;
 mod grid;
 mod guided;
 mod hard;
@@ -41,6 +43,8 @@ mod state;
 mod window;
 
 pub use coarse::Coarse;
+pub use full::Matte;
+pub(crate) use full::{Run, RunKind};
 pub use network::Network;
 pub use people::{People, PeopleError};
 pub use plate::{PlateMode, PlateModeError};

@@ -1,6 +1,7 @@
 //! From the low-resolution result of a segmentation to the matte at the picture's size. Any frame, any order, any thread.
 use super::blocks::runs;
 use super::coarse::{Coarse, Map};
+use super::full::{Matte, RunKind};
 use super::grid::Grid;
 use super::guided::Coefficients;
 use super::hard::HardMask;
@@ -9,7 +10,7 @@ use super::spread::{self, between, first_pixel, pixels_around, spread};
 use super::window::rounded;
 use fearless_simd::{Level, Simd, dispatch, prelude::*};
 use fearless_simd_macros::simd;
-use image::{GrayImage, RgbImage};
+use image::RgbImage;
 use mattebox_net::{SimdError, SimdLevel};
 
 /// Turns [`Coarse`] results into mattes; holds the buffers for one thread.
@@ -49,15 +50,13 @@ impl Refiner {
         })
     }
 
-    /// Writes the matte of `picture` (0 = background, 255 = person) to `alpha`, which is given the picture's size where it
-    /// has another. `coarse` is what [`super::Segmenter`] made of the same picture; where the sizes differ the matte is
-    /// all background.
-    pub fn refine(&mut self, picture: &RgbImage, coarse: &Coarse, alpha: &mut GrayImage) {
-        if alpha.dimensions() != picture.dimensions() {
-            *alpha = GrayImage::new(picture.width(), picture.height());
-        }
+    /// Writes the matte of `picture` to `matte`, which is given the picture's size where it has
+    /// another. `coarse` is what [`super::Segmenter`] made of the same picture; where the sizes
+    /// differ the matte is all background.
+    pub fn refine(&mut self, picture: &RgbImage, coarse: &Coarse, matte: &mut Matte) {
+        matte.begin(picture.width(), picture.height());
         if coarse.size != picture.dimensions() || picture.is_empty() {
-            alpha.fill(0);
+            matte.clear();
             return;
         }
         match &coarse.map {
@@ -67,7 +66,7 @@ impl Refiner {
                 height,
             } => self
                 .hard
-                .mask(self.level, confidence, *width, *height, alpha),
+                .mask(self.level, confidence, *width, *height, matte),
             Map::Soft(soft) => {
                 self.coefficients.compute(self.level, soft);
                 let grid = soft.grid;
@@ -75,7 +74,7 @@ impl Refiner {
                 let coefficients = &self.coefficients;
                 let scratch = &mut self.scratch;
                 scratch.holds = [None; 2];
-                dispatch!(self.level, s => apply(s, picture, grid, coefficients, settled, scratch, alpha));
+                dispatch!(self.level, s => apply(s, picture, grid, coefficients, settled, scratch, matte));
             }
         }
     }
@@ -91,7 +90,7 @@ fn apply<S: Simd>(
     coefficients: &Coefficients,
     settled: &Settled,
     scratch: &mut Scratch,
-    alpha: &mut GrayImage,
+    matte: &mut Matte,
 ) {
     let width = picture.width() as usize;
     let Grid {
@@ -112,6 +111,7 @@ fn apply<S: Simd>(
     wide.iter_mut().for_each(|row| row.resize(4 * stride, 0.0));
     colours.resize(3 * padded, 0.0);
     line.resize(padded, 0.0);
+    let Matte { alpha, outline } = matte;
     let lines = picture
         .as_raw()
         .chunks_exact(width * 3)
@@ -137,7 +137,10 @@ fn apply<S: Simd>(
             }
             let run = run.start..run.end.min(cells);
             let xs = pixels_around(&run, cell, width);
-            out[done..xs.start].fill(marks[run.start.saturating_sub(1)]);
+            let before = marks[run.start.saturating_sub(1)];
+            out[done..xs.start].fill(before);
+            outline.push_plain(before, xs.start);
+            outline.push(RunKind::Open, xs.end);
             done = xs.end;
             planar(&pixels[xs.start * 3..xs.end * 3], padded, bytes, colours);
             let start = first_pixel(cell) + xs.start;
@@ -156,6 +159,8 @@ fn apply<S: Simd>(
             }
         }
         out[done..].fill(marks[cells - 1]);
+        outline.push_plain(marks[cells - 1], width);
+        outline.end_row();
     }
 }
 
@@ -213,6 +218,75 @@ fn planar(pixels: &[u8], padded: usize, bytes: &mut [Vec<u8>; 3], into: &mut [f3
     for (row, bytes) in into.chunks_exact_mut(padded).zip(&*bytes) {
         for (v, &byte) in row.iter_mut().zip(bytes).take(pixels.len() / 3) {
             *v = f32::from(byte);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Timestamp;
+    use crate::matte::{MatteMode, MatteState, Segmenter};
+    use mattebox_net::Model;
+    use std::sync::Arc;
+
+    /// A figure that the network takes for a person, and one frame later a little to the side.
+    fn picture(size: (u32, u32), shift: u32) -> RgbImage {
+        let file = include_bytes!("../../tests/matte/fixtures/person_0.jpg");
+        let person = crate::codec::decode(file, &Default::default()).unwrap();
+        let person = crate::codec::scale(
+            &person,
+            size.0,
+            size.1,
+            crate::codec::Filter::Bilinear,
+            crate::codec::Crop::Nothing,
+        );
+        RgbImage::from_fn(size.0, size.1, |x, y| {
+            *person.get_pixel((x + shift) % size.0, y)
+        })
+    }
+
+    #[test]
+    fn what_an_outline_says_of_a_matte_is_true() {
+        let model = Arc::new(Model::general().unwrap());
+        let level = SimdLevel::best();
+        for mode in [MatteMode::Soft, MatteMode::Hard] {
+            for size in [(640, 360), (333, 250), (1000, 700)] {
+                let mut segmenter = Segmenter::new(&model, mode, level).unwrap();
+                let mut refiner = Refiner::new(level).unwrap();
+                let mut state = MatteState::default();
+                let mut matte = Matte::default();
+                let mut plain = 0;
+                for shift in 0..3 {
+                    let picture = picture(size, shift);
+                    let time = Timestamp(i64::from(shift) * 40_000);
+                    let coarse = segmenter.segment(&picture, time, &mut state);
+                    refiner.refine(&picture, &coarse, &mut matte);
+                    for (y, row) in matte.alpha().chunks_exact(size.0 as usize).enumerate() {
+                        let mut start = 0;
+                        for run in matte.runs(y) {
+                            let alpha = &row[start..run.end];
+                            let wanted = match run.kind {
+                                RunKind::Room => Some(0),
+                                RunKind::Person => Some(255),
+                                RunKind::Open => None,
+                            };
+                            assert!(
+                                wanted.is_none_or(|wanted| alpha.iter().all(|&a| a == wanted)),
+                                "{mode}, {size:?}, row {y}, {run:?}"
+                            );
+                            plain += wanted.map_or(0, |_| alpha.len());
+                            start = run.end;
+                        }
+                        assert_eq!(start, row.len(), "runs cover the row");
+                    }
+                }
+                assert!(
+                    plain > matte.alpha().len(),
+                    "{mode}: little is plain: {plain}"
+                );
+                assert!(!matte.is_blank());
+            }
         }
     }
 }

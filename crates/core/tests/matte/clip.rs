@@ -2,7 +2,7 @@
 use image::imageops::{FilterType, flip_horizontal, resize};
 use image::{GrayImage, RgbImage};
 use mattebox_core::frame::Timestamp;
-use mattebox_core::matte::{MatteMode, MatteState, Refiner, Segmenter};
+use mattebox_core::matte::{Matte, MatteMode, MatteState, Refiner, Segmenter};
 use mattebox_net::Model;
 use mattebox_net::SimdLevel;
 use std::path::Path;
@@ -111,16 +111,16 @@ impl Matter {
         let coarse = self
             .segmenter
             .segment(picture, Timestamp((seconds * 1e6) as i64), state);
-        let mut alpha = GrayImage::default();
-        self.refiner.refine(picture, &coarse, &mut alpha);
-        alpha
+        let mut matte = Matte::default();
+        self.refiner.refine(picture, &coarse, &mut matte);
+        matte.into_alpha()
     }
 
     pub(crate) fn still(&mut self, picture: &RgbImage) -> GrayImage {
         let coarse = self.segmenter.segment_still(picture);
-        let mut alpha = GrayImage::default();
-        self.refiner.refine(picture, &coarse, &mut alpha);
-        alpha
+        let mut matte = Matte::default();
+        self.refiner.refine(picture, &coarse, &mut matte);
+        matte.into_alpha()
     }
 }
 

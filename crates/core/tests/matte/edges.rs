@@ -3,7 +3,7 @@ use crate::clip::{Matter, covered, fixture};
 use image::imageops::{FilterType, resize};
 use image::{GrayImage, RgbImage};
 use mattebox_core::frame::Timestamp;
-use mattebox_core::matte::{MatteMode, MatteState};
+use mattebox_core::matte::{Matte, MatteMode, MatteState};
 use mattebox_net::SimdLevel;
 
 #[test]
@@ -80,9 +80,10 @@ fn a_coarse_matte_of_another_picture_is_all_background() {
         Timestamp(0),
         &mut MatteState::default(),
     );
-    let mut alpha = GrayImage::from_pixel(30, 30, image::Luma([9]));
+    let mut matte = Matte::from(GrayImage::from_pixel(30, 30, image::Luma([9])));
     matter
         .refiner
-        .refine(&RgbImage::new(30, 30), &coarse, &mut alpha);
-    assert!(alpha.iter().all(|&a| a == 0));
+        .refine(&RgbImage::new(30, 30), &coarse, &mut matte);
+    assert!(matte.is_blank());
+    assert!(matte.alpha().iter().all(|&a| a == 0));
 }

@@ -1,7 +1,7 @@
 //! The room, learned, with a network that takes what is red for a person.
 use image::{GrayImage, Rgb, RgbImage};
 use mattebox_core::frame::Timestamp;
-use mattebox_core::matte::{MatteMode, MatteState, Network, Refiner, Segmenter};
+use mattebox_core::matte::{Matte, MatteMode, MatteState, Network, Refiner, Segmenter};
 use mattebox_net::SimdLevel;
 
 const SIZE: (u32, u32) = (320, 180);
@@ -72,9 +72,9 @@ impl Camera {
         self.frame += 1;
         let time = Timestamp(self.frame * 40_000);
         let coarse = self.segmenter.segment(picture, time, &mut self.state);
-        let mut alpha = GrayImage::default();
-        self.refiner.refine(picture, &coarse, &mut alpha);
-        alpha
+        let mut matte = Matte::default();
+        self.refiner.refine(picture, &coarse, &mut matte);
+        matte.into_alpha()
     }
 
     /// The same with a segmenter that has seen nothing, and a state that was saved.

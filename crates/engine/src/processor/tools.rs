@@ -6,7 +6,7 @@ use mattebox_core::{
     codec::{Encoder, ImageFormat},
     compose::{Background, Composed, Compositor},
     frame::Timestamp,
-    matte::{Coarse, MatteMode, MatteState, People, PlateMode, Refiner, Segmenter},
+    matte::{Coarse, Matte, MatteMode, MatteState, People, PlateMode, Refiner, Segmenter},
 };
 use mattebox_net::SimdLevel;
 
@@ -49,7 +49,7 @@ pub(super) struct Tools {
     encoder: Encoder,
     alpha_encoder: Encoder,
     coarse: Coarse,
-    alpha: GrayImage,
+    matte: Matte,
     composed: Composed,
     bytes: Vec<u8>,
 }
@@ -73,7 +73,7 @@ impl Tools {
             encoder: Encoder::new(settings.format, settings.jpeg_quality),
             alpha_encoder: Encoder::new(ImageFormat::Png, settings.jpeg_quality),
             coarse: Coarse::default(),
-            alpha: GrayImage::default(),
+            matte: Matte::default(),
             composed: Composed::default(),
             bytes: Vec::new(),
         })
@@ -94,7 +94,7 @@ impl Tools {
 
     /// Brings the matte to the picture's size.
     pub(super) fn refine(&mut self, picture: &RgbImage) {
-        self.refiner.refine(picture, &self.coarse, &mut self.alpha);
+        self.refiner.refine(picture, &self.coarse, &mut self.matte);
     }
 }
 
@@ -116,7 +116,7 @@ impl MattedFrame<'_> {
 
     /// How much of each pixel is person, 0 to 255.
     pub fn alpha(&self) -> &GrayImage {
-        &self.tools.alpha
+        self.tools.matte.alpha()
     }
 
     /// Whether the network was not asked, because the picture is like the one before.
@@ -128,12 +128,12 @@ impl MattedFrame<'_> {
     pub fn encode_alpha(&mut self) -> Result<&[u8], Rejection> {
         let Tools {
             alpha_encoder,
-            alpha,
+            matte,
             bytes,
             ..
         } = &mut *self.tools;
         self.step
-            .encode(|| alpha_encoder.encode_gray(alpha, bytes))
+            .encode(|| alpha_encoder.encode_gray(matte.alpha(), bytes))
             .map_err(Rejection::not_encodable)?;
         Ok(&self.tools.bytes)
     }
@@ -141,7 +141,7 @@ impl MattedFrame<'_> {
     /// The picture as it came, its matte, and the people before the new background.
     pub fn views(&mut self) -> (&RgbImage, &GrayImage, &Composed) {
         self.compose();
-        (self.picture, &self.tools.alpha, &self.tools.composed)
+        (self.picture, self.tools.matte.alpha(), &self.tools.composed)
     }
 
     /// The people before the new background.
@@ -159,16 +159,24 @@ impl MattedFrame<'_> {
 
     /// The same as a file in the format of the settings.
     pub fn encode(&mut self) -> Result<&[u8], Rejection> {
-        self.compose();
         let Tools {
             encoder,
+            compositor,
+            matte,
             composed,
             bytes,
+            cleans_up,
             ..
         } = &mut *self.tools;
-        self.step
-            .encode(|| encoder.encode(composed, bytes))
-            .map_err(Rejection::not_encodable)?;
+        let encoded = if self.is_composed {
+            self.step.encode(|| encoder.encode(composed, bytes))
+        } else {
+            let mut rows = self
+                .step
+                .compose(|| compositor.begin(self.picture, matte, &self.background, *cleans_up));
+            self.step.encode(|| encoder.encode_rows(&mut rows, bytes))
+        };
+        encoded.map_err(Rejection::not_encodable)?;
         Ok(&self.tools.bytes)
     }
 
@@ -178,7 +186,7 @@ impl MattedFrame<'_> {
         }
         let Tools {
             compositor,
-            alpha,
+            matte,
             composed,
             cleans_up,
             ..
@@ -186,6 +194,6 @@ impl MattedFrame<'_> {
         let picture = self.picture;
         let background = &self.background;
         self.step
-            .compose(|| compositor.compose(picture, alpha, background, *cleans_up, composed));
+            .compose(|| compositor.compose(picture, matte, background, *cleans_up, composed));
     }
 }

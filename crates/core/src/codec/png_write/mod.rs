@@ -3,12 +3,13 @@
 //! Most of a composed frame is a flat background around a person, and its file is read once or twice: writing it must be cheap,
 //! and the file need not be the smallest. So every row is filtered in one way, only where it differs from the row above; what is
 //! not 0 then becomes literals of one prefix code for the whole picture, made from a sample of its rows; the rest is runs of
-//! zeros. Samples are read once (a sample of them twice), and nothing is allocated once the buffers have grown.
+//! zeros. Samples are taken in small bands, once (a sample of them twice), and nothing is allocated once the buffers have grown.
 //!
 //! The bytes of a file depend on its pixels alone, not on pictures before or on the processor.
 //!
 //! # Layout
 //!
+//! * [`source`]: where bands of rows come from.
 //! * `filter`: rows to differences.
 //! * `tokens`: differences to literals and runs of zeros.
 //! * `huffman`: prefix codes. `lookup`: the codes of many literals at once. `bits`: bits to bytes.
@@ -20,6 +21,7 @@ mod deflate;
 mod filter;
 mod huffman;
 mod lookup;
+pub(super) mod source;
 mod tokens;
 
 #[cfg(test)]
@@ -31,7 +33,8 @@ use deflate::{Code, Coder, Counts};
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 use mattebox_net::SimdLevel;
-use tokens::Rows;
+use source::RowSource;
+use tokens::{Rows, scratch};
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// The most data that a chunk holds (PNG specification, section 5.3).
@@ -50,7 +53,7 @@ pub(super) enum PixelKind {
 }
 
 impl PixelKind {
-    fn channels(self) -> usize {
+    pub(super) fn channels(self) -> usize {
         match self {
             PixelKind::Gray => 1,
             PixelKind::Rgb => 3,
@@ -73,7 +76,6 @@ impl PixelKind {
 pub(super) struct PngWriter {
     level: Level,
     max_chunk: usize,
-    zeros: Vec<u8>,
     residual: Vec<u8>,
     coded: Vec<u8>,
     plain: Vec<u8>,
@@ -85,21 +87,20 @@ impl PngWriter {
         PngWriter {
             level,
             max_chunk: MAX_CHUNK,
-            zeros: vec![],
             residual: vec![],
             coded: vec![],
             plain: vec![],
         }
     }
 
-    /// Appends the file of a picture to `file`. Both sides are 1 to 2^31 - 1, and `samples` begins with a byte for each channel
-    /// of each pixel.
+    /// Appends the file of a picture to `file`. Both sides are 1 to 2^31 - 1, and the rows of `source` hold a byte for each
+    /// channel of each pixel.
     pub(super) fn write(
         &mut self,
         width: u32,
         height: u32,
         kind: PixelKind,
-        samples: &[u8],
+        source: &mut impl RowSource,
         file: &mut Vec<u8>,
     ) {
         file.extend_from_slice(SIGNATURE);
@@ -110,37 +111,37 @@ impl PngWriter {
 
         let pixel = kind.channels();
         let row = width as usize * pixel;
-        grow(&mut self.zeros, row);
-        let samples = &samples[..row * height as usize];
-        let rows = Rows {
-            samples,
-            row,
-            pixel,
-            zeros: &self.zeros[..row],
-        };
+        let height = height as usize;
         let bands = (BAND / (row + 1)).max(1);
-        let band_len = (row + 1) * bands.min(rows.height());
-        grow(&mut self.residual, rows.scratch());
+        let band_len = (row + 1) * bands.min(height);
+        grow(&mut self.residual, scratch(row));
         grow(
             &mut self.coded,
             deflate::MAX_HEADER + band_len * huffman::MAX_LENGTH / 8 + 16,
         );
 
-        let code = Code::new(&dispatch!(self.level, s => sample(s, rows, &mut self.residual)));
+        let mut counts = Counts::new();
+        let step = (row * height / SAMPLE).clamp(1, 32);
+        for y in (step / 2..height).step_by(step) {
+            let rows = rows(source, y, y + 1, pixel);
+            dispatch!(self.level, s => sample(s, rows, &mut self.residual, &mut counts));
+        }
+        let code = Code::new(&counts);
         let mut data = Data::begin(self.max_chunk, file);
         // Deflate with a window of 32 KiB, no dictionary, the fastest method (RFC 1950, section 2.2).
         data.push(&[0x78, 0x01]);
         let mut adler = Adler32::new();
         let mut rest = Bits::default();
         let mut in_block = false;
-        for from in (0..rows.height()).step_by(bands) {
-            let to = (from + bands).min(rows.height());
+        for from in (0..height).step_by(bands) {
+            let to = (from + bands).min(height);
+            let rows = rows(source, from, to, pixel);
             let mut out = BitWriter::new(&mut self.coded, rest);
             if !in_block {
                 code.begin(&mut out);
             }
             let coder = Coder { code: &code, out };
-            let band = dispatch!(self.level, s => band(s, rows, from, to, &mut self.residual, adler, coder));
+            let band = dispatch!(self.level, s => band(s, rows, &mut self.residual, adler, coder));
             let plain = (to - from) * (row + 1);
             if band.len <= deflate::max_stored(plain) {
                 data.push(&self.coded[..band.len]);
@@ -149,9 +150,9 @@ impl PngWriter {
             }
             // As it is, then.
             self.plain.clear();
-            for y in from..to {
+            for row in rows.iter() {
                 self.plain.push(filter::NONE);
-                self.plain.extend_from_slice(rows.get(y));
+                self.plain.extend_from_slice(row);
             }
             adler.add(&self.plain);
             let mut out = BitWriter::new(&mut self.coded, rest);
@@ -183,15 +184,20 @@ fn grow(buffer: &mut Vec<u8>, len: usize) {
     }
 }
 
-/// The symbols of some rows, spread over the picture.
-#[simd]
-fn sample<S: Simd>(simd: S, rows: Rows<'_>, residual: &mut [u8]) -> Counts {
-    let mut counts = Counts::new();
-    let step = (rows.samples.len() / SAMPLE).clamp(1, 32);
-    for y in (step / 2..rows.height()).step_by(step) {
-        rows.filter(simd, y, residual, &mut Adler32::new(), &mut counts);
+/// Rows of a source, and the one above them.
+fn rows(source: &mut impl RowSource, from: usize, to: usize, pixel: usize) -> Rows<'_> {
+    let (above, samples) = source.band(from, to);
+    Rows {
+        samples,
+        pixel,
+        above,
     }
-    counts
+}
+
+/// Counts the symbols of rows.
+#[simd]
+fn sample<S: Simd>(simd: S, rows: Rows<'_>, residual: &mut [u8], counts: &mut Counts) {
+    rows.filter(simd, residual, &mut Adler32::new(), counts);
 }
 
 /// What was written of some rows.
@@ -205,15 +211,11 @@ struct Band {
 fn band<S: Simd>(
     simd: S,
     rows: Rows<'_>,
-    from: usize,
-    to: usize,
     residual: &mut [u8],
     mut adler: Adler32,
     mut coder: Coder<'_>,
 ) -> Band {
-    for y in from..to {
-        rows.filter(simd, y, residual, &mut adler, &mut coder);
-    }
+    rows.filter(simd, residual, &mut adler, &mut coder);
     let (len, rest) = coder.out.finish();
     Band { len, rest, adler }
 }

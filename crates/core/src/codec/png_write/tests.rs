@@ -19,12 +19,33 @@ fn read(file: &[u8]) -> (u32, u32, png::ColorType, Vec<u8>) {
     (info.width, info.height, info.color_type, samples)
 }
 
+fn write(
+    writer: &mut PngWriter,
+    width: u32,
+    height: u32,
+    kind: PixelKind,
+    samples: &[u8],
+    file: &mut Vec<u8>,
+) {
+    let mut zeros = Vec::new();
+    let row = width as usize * kind.channels();
+    let mut source = source::Samples::new(samples, row, &mut zeros);
+    writer.write(width, height, kind, &mut source, file);
+}
+
 /// Writes with every level, checks that all write the same and that it is what was given, and gives the file's length.
 fn round_trip(width: u32, height: u32, kind: PixelKind, samples: &[u8]) -> usize {
     let mut first = Vec::new();
     for level in SimdLevel::available() {
         let mut file = Vec::new();
-        PngWriter::new(level).write(width, height, kind, samples, &mut file);
+        write(
+            &mut PngWriter::new(level),
+            width,
+            height,
+            kind,
+            samples,
+            &mut file,
+        );
         if first.is_empty() {
             first = file;
         } else {
@@ -137,14 +158,15 @@ fn a_sample_that_misleads_costs_no_more_than_storing() {
 fn long_data_are_cut_into_chunks() {
     let samples = noise(90 * 50, 9);
     let mut whole = Vec::new();
-    PngWriter::new(SimdLevel::best()).write(90, 50, PixelKind::Gray, &samples, &mut whole);
+    let mut writer = PngWriter::new(SimdLevel::best());
+    write(&mut writer, 90, 50, PixelKind::Gray, &samples, &mut whole);
     for max in [1, 2, 100, 4000] {
         let mut writer = PngWriter {
             max_chunk: max,
             ..PngWriter::new(SimdLevel::best())
         };
         let mut file = Vec::new();
-        writer.write(90, 50, PixelKind::Gray, &samples, &mut file);
+        write(&mut writer, 90, 50, PixelKind::Gray, &samples, &mut file);
         assert_eq!(read(&file), read(&whole));
         let chunks = file.windows(4).filter(|w| w == b"IDAT").count();
         assert_eq!(file.len(), whole.len() + (chunks - 1) * 12);
@@ -156,12 +178,20 @@ fn long_data_are_cut_into_chunks() {
 fn a_writer_remembers_nothing() {
     let mut writer = PngWriter::new(SimdLevel::best());
     let mut file = Vec::new();
-    writer.write(200, 100, PixelKind::Rgba, &noise(80_000, 4), &mut file);
+    write(
+        &mut writer,
+        200,
+        100,
+        PixelKind::Rgba,
+        &noise(80_000, 4),
+        &mut file,
+    );
     file.clear();
     let samples: Vec<u8> = (0..50 * 40).map(|i| (i / 7) as u8).collect();
-    writer.write(50, 40, PixelKind::Gray, &samples, &mut file);
+    write(&mut writer, 50, 40, PixelKind::Gray, &samples, &mut file);
     let mut fresh = Vec::new();
-    PngWriter::new(SimdLevel::best()).write(50, 40, PixelKind::Gray, &samples, &mut fresh);
+    let mut writer = PngWriter::new(SimdLevel::best());
+    write(&mut writer, 50, 40, PixelKind::Gray, &samples, &mut fresh);
     assert_eq!(file, fresh);
 }
 

@@ -20,63 +20,50 @@ pub(super) trait Sink {
     fn zeros(&mut self, count: usize);
 }
 
-/// Rows of samples without gaps, `row` bytes each, `pixel` bytes a pixel.
+/// Some rows of samples without gaps, `pixel` bytes a pixel.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rows<'a> {
     pub(super) samples: &'a [u8],
-    pub(super) row: usize,
     pub(super) pixel: usize,
-    /// Stands for the row above the first (PNG specification, section 9.2).
-    pub(super) zeros: &'a [u8],
+    /// The row above them: zeros above a picture's first (PNG specification, section 9.2).
+    pub(super) above: &'a [u8],
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn height(&self) -> usize {
-        self.samples.len() / self.row
+    /// The rows, from top to bottom.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.samples.chunks_exact(self.above.len())
     }
 
-    #[inline(always)]
-    pub(super) fn get(&self, y: usize) -> &'a [u8] {
-        &self.samples[y * self.row..][..self.row]
-    }
-
-    #[inline(always)]
-    fn above(&self, y: usize) -> &'a [u8] {
-        if y == 0 {
-            &self.zeros[..self.row]
-        } else {
-            self.get(y - 1)
-        }
-    }
-
-    /// Filters row `y` into `sink` and `adler`; `residual` is scratch, [`Rows::scratch`] long.
+    /// Filters the rows into `sink` and `adler`; `residual` is scratch, [`scratch`] long.
     #[inline(always)]
     pub(super) fn filter<S: Simd>(
         &self,
         simd: S,
-        y: usize,
         residual: &mut [u8],
         adler: &mut Adler32,
         sink: &mut impl Sink,
     ) {
-        let above = self.above(y);
-        let row = self.get(y);
-        sink.literal(PAETH);
-        adler.add(&[PAETH]);
-        let part = changed(above, row, self.pixel);
-        adler.add_zeros(part.start);
-        paeth(simd, above, row, self.pixel, part.clone(), residual);
-        adler.add(&residual[part.clone()]);
-        adler.add_zeros(row.len() - part.end);
-        // So that the last bytes stand in a whole block too.
-        residual[part.end..part.end + BLOCK].fill(0);
-        tokens(simd, residual, part, row.len(), sink);
+        let mut above = self.above;
+        for row in self.iter() {
+            sink.literal(PAETH);
+            adler.add(&[PAETH]);
+            let part = changed(above, row, self.pixel);
+            adler.add_zeros(part.start);
+            paeth(simd, above, row, self.pixel, part.clone(), residual);
+            adler.add(&residual[part.clone()]);
+            adler.add_zeros(row.len() - part.end);
+            // So that the last bytes stand in a whole block too.
+            residual[part.end..part.end + BLOCK].fill(0);
+            tokens(simd, residual, part, row.len(), sink);
+            above = row;
+        }
     }
+}
 
-    /// How long the scratch of [`Rows::filter`] is.
-    pub(super) fn scratch(&self) -> usize {
-        self.row + BLOCK
-    }
+/// How long the scratch of [`Rows::filter`] is, for rows of so many bytes.
+pub(super) fn scratch(row: usize) -> usize {
+    row + BLOCK
 }
 
 /// Puts the first `row` bytes of `bytes` into `sink`. All but `part` are 0, those before unseen, and at least a block after.

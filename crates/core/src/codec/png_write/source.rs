@@ -1,0 +1,90 @@
+//! Where the rows of a picture come from, band by band.
+use crate::compose::ComposedRows;
+
+/// A picture whose rows are asked for: some of them at first, then all from top to bottom.
+pub(in crate::codec) trait RowSource {
+    /// The row above row `from` (zeros above the first), and the rows `from..to`. `to` is greater.
+    fn band(&mut self, from: usize, to: usize) -> (&[u8], &[u8]);
+}
+
+/// A picture that is there.
+pub(in crate::codec) struct Samples<'a> {
+    samples: &'a [u8],
+    /// Bytes of a row.
+    row: usize,
+    zeros: &'a [u8],
+}
+
+impl<'a> Samples<'a> {
+    /// Rows of `row` bytes. `zeros` is grown to such a row.
+    pub(in crate::codec) fn new(samples: &'a [u8], row: usize, zeros: &'a mut Vec<u8>) -> Self {
+        if zeros.len() < row {
+            zeros.resize(row, 0);
+        }
+        Samples {
+            samples,
+            row,
+            zeros: &zeros[..row],
+        }
+    }
+}
+
+impl RowSource for Samples<'_> {
+    fn band(&mut self, from: usize, to: usize) -> (&[u8], &[u8]) {
+        let above = match from {
+            0 => self.zeros,
+            _ => &self.samples[(from - 1) * self.row..from * self.row],
+        };
+        (above, &self.samples[from * self.row..to * self.row])
+    }
+}
+
+/// A picture that is composed while it is encoded.
+pub(in crate::codec) struct Composing<'a, 'b> {
+    rows: &'a mut ComposedRows<'b>,
+    /// Bytes of a row.
+    row: usize,
+    /// The row above the band that was asked for last, and the band.
+    buffer: &'a mut Vec<u8>,
+    /// The rows of that band.
+    from: usize,
+    to: usize,
+}
+
+impl<'a, 'b> Composing<'a, 'b> {
+    /// Rows of `row` bytes each.
+    pub(in crate::codec) fn new(
+        rows: &'a mut ComposedRows<'b>,
+        row: usize,
+        buffer: &'a mut Vec<u8>,
+    ) -> Self {
+        Composing {
+            rows,
+            row,
+            buffer,
+            from: 0,
+            to: 0,
+        }
+    }
+}
+
+impl RowSource for Composing<'_, '_> {
+    fn band(&mut self, from: usize, to: usize) -> (&[u8], &[u8]) {
+        let row = self.row;
+        let len = (to - from + 1) * row;
+        if self.buffer.len() < len {
+            self.buffer.resize(len, 0);
+        }
+        if from == 0 {
+            self.buffer[..row].fill(0);
+        } else if from == self.to && self.from < self.to {
+            let last = (self.to - self.from) * row;
+            self.buffer.copy_within(last..last + row, 0);
+        } else {
+            self.rows.write(from - 1..from, &mut self.buffer[..row]);
+        }
+        self.rows.write(from..to, &mut self.buffer[row..len]);
+        (self.from, self.to) = (from, to);
+        self.buffer[..len].split_at(row)
+    }
+}
