@@ -46,6 +46,11 @@ impl BackgroundChoice {
     pub fn is_transparent(&self) -> bool {
         matches!(self, BackgroundChoice::Spec(BackgroundSpec::Transparent))
     }
+
+    /// Whether each frame has another picture behind it.
+    pub fn is_video(&self) -> bool {
+        matches!(self, BackgroundChoice::Spec(BackgroundSpec::Video(_)))
+    }
 }
 
 /// As settings name it, without folders: a page need not know where files are.

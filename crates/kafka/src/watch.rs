@@ -20,7 +20,6 @@ use mattebox_engine::{
     cameras::{
         Camera, CameraRegistry,
         camera::{Counters, Holds, Introduction},
-        preview::Offer,
         trend::Counted,
     },
     latency::Latency,
@@ -265,12 +264,7 @@ impl Watcher {
 fn offer(camera: &Arc<Camera>, number: FrameNumber, picture: RgbImage) {
     camera.status.set(Condition::Open);
     let composed = Composed::Rgb(picture);
-    camera.offer(Offer {
-        number: number.0,
-        raw: None,
-        alpha: None,
-        composed: &composed,
-    });
+    camera.show_composed(number.0, &composed);
 }
 
 /// How long ago the frame was taken.

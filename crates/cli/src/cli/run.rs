@@ -58,6 +58,12 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
     let stop = Stop::new();
     let abort = Stop::new();
     let style = settings.progress;
+    if settings.writes_nothing() && settings.view.is_none() {
+        tracing::warn!(
+            "nothing is written (--out none) and nobody can look (no --view): frames are read, and \
+             that is all"
+        );
+    }
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
     let view = settings.view.clone();
     let metrics = settings.metrics;

@@ -69,6 +69,11 @@ pub struct RunSettings {
 }
 
 impl RunSettings {
+    /// Whether frames are written nowhere.
+    pub fn writes_nothing(&self) -> bool {
+        matches!(self.sink, SinkSpec::Nothing) && self.alpha_out.is_none()
+    }
+
     /// Checks every value. The first that cannot be used is the error.
     pub fn new(resolved: &Resolved<RunLayer>) -> Result<Self, ConfigError> {
         let check = Check(&resolved.origins);

@@ -19,7 +19,8 @@ pub struct CameraStats {
     pub read: AtomicU64,
     /// Frames written.
     pub written: AtomicU64,
-    /// Frames not written because their file was there (`--on-existing skip`).
+    /// Frames not written because their file was there (`--on-existing skip`), or not matted
+    /// because nobody saw them (`--out none`).
     pub skipped: AtomicU64,
     /// Frames like the one before, which the network did not look at (`--skip-still`).
     pub still: AtomicU64,

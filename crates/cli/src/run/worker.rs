@@ -6,11 +6,11 @@ use super::{
     stats::Failure,
 };
 use crate::config::output_choice::MATTES;
+use image::RgbImage;
 use mattebox_core::compose::Composed;
 use mattebox_engine::{
     Engine, Frame, FrameOutcome, FramePicture, FrameProcessor, FrameSettings, MattedFrame,
     StartError,
-    cameras::preview::Offer,
     queues::{Turn, Work},
     stages::Stage,
     watch::count,
@@ -89,6 +89,11 @@ impl<'a> Worker<'a> {
             read,
             span: span.clone(),
         };
+        if processed.is_unseen() {
+            processed.pass(picture);
+            shared.queues.done(id);
+            return;
+        }
         let frame = Frame {
             settings: &settings,
             picture: FramePicture::Decoded(&picture),
@@ -122,6 +127,23 @@ impl<'a> Worker<'a> {
 }
 
 impl Processed<'_> {
+    /// Whether nothing is written of the frame and nobody looks.
+    fn is_unseen(&self) -> bool {
+        let lane = &self.shared.lanes[self.lane];
+        matches!(lane.output, Output::Nothing)
+            && lane.alpha_out.is_none()
+            && !lane.camera.wants_frame()
+    }
+
+    /// Counts a frame that nobody sees: it needs no matte.
+    fn pass(&self, picture: RgbImage) {
+        let lane = &self.shared.lanes[self.lane];
+        lane.camera.note_frame(picture.dimensions());
+        count(&lane.stats.skipped);
+        self.span.became("unseen");
+        let _ = lane.spare_pictures.0.try_send(picture);
+    }
+
     /// Shows and writes the frame. It is returned where a writer is to write it.
     fn finish(&self, matted: &mut MattedFrame<'_>) -> Option<Finished> {
         let lane = &self.shared.lanes[self.lane];
@@ -131,13 +153,7 @@ impl Processed<'_> {
         if let Some(dir) = &lane.alpha_out {
             self.write_alpha(matted, dir)?;
         }
-        let (raw, alpha, composed) = matted.views();
-        lane.camera.offer(Offer {
-            number: self.number.0,
-            raw: Some(raw),
-            alpha: Some(alpha),
-            composed,
-        });
+        lane.camera.show(self.number.0, matted);
         match &lane.output {
             Output::Ordered { spare, .. } => {
                 let spare = spare.try_recv().unwrap_or_else(|_| Composed::default());

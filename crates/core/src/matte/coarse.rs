@@ -18,6 +18,29 @@ impl Coarse {
     pub fn is_still(&self) -> bool {
         self.is_still
     }
+
+    /// Passes on all bytes that the full matte depends on, beside the picture's own.
+    pub fn for_each_part(&self, mut pass: impl FnMut(&[u8])) {
+        pass(bytemuck::cast_slice(&[self.size.0, self.size.1]));
+        match &self.map {
+            Map::Hard {
+                confidence,
+                width,
+                height,
+            } => {
+                pass(bytemuck::cast_slice(&[*width as u64, *height as u64]));
+                pass(bytemuck::cast_slice(confidence));
+            }
+            Map::Soft(soft) => {
+                pass(bytemuck::cast_slice(&soft.map));
+                for plane in soft.guide.planes.iter().chain(&soft.average.planes) {
+                    pass(plane);
+                }
+                pass(bytemuck::cast_slice(&soft.motion));
+                pass(&soft.noise.to_ne_bytes());
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -7,8 +7,12 @@ use super::{
     trend::{Counted, Trend},
 };
 use crate::status::{Condition, Since, Status};
-use crate::{BackgroundChoice, FrameSettings};
-use mattebox_core::{compose::BackgroundPicture, frame::CameraId, quality::live::Sketch};
+use crate::{BackgroundChoice, FrameSettings, MattedFrame};
+use mattebox_core::{
+    compose::{BackgroundPicture, Composed},
+    frame::CameraId,
+    quality::live::Sketch,
+};
 use std::{
     fmt,
     sync::{
@@ -231,12 +235,56 @@ impl Camera {
         });
     }
 
-    /// Shows a frame to whoever looks.
-    pub fn offer(self: &Arc<Self>, offer: Offer<'_>) {
+    /// Whether a frame has to be processed for those who look: while they do, and once a second
+    /// otherwise, so that the page and the numbers have something to begin with.
+    pub fn wants_frame(&self) -> bool {
+        self.previews_queue.is_watched() && self.previews.wants()
+    }
+
+    /// Shows a frame to those who look. Its picture is composed only where somebody does.
+    pub fn show(self: &Arc<Self>, number: u64, matted: &mut MattedFrame<'_>) {
         if !self.previews_queue.is_watched() {
             return;
         }
-        let size = offer.composed.dimensions();
+        self.note_frame(matted.picture().dimensions());
+        let (raw, alpha) = matted.matte();
+        let sketch = Sketch::of(raw, alpha);
+        lock(&self.judge).add(number, sketch);
+        if self.previews.takes(number) {
+            let (raw, alpha, composed) = matted.views();
+            self.publish(Offer {
+                number,
+                raw: Some(raw),
+                alpha: Some(alpha),
+                composed,
+            });
+        }
+    }
+
+    /// Shows a frame that was matted elsewhere.
+    pub fn show_composed(self: &Arc<Self>, number: u64, composed: &Composed) {
+        if !self.previews_queue.is_watched() {
+            return;
+        }
+        self.note_frame(composed.dimensions());
+        if self.previews.takes(number) {
+            self.publish(Offer {
+                number,
+                raw: None,
+                alpha: None,
+                composed,
+            });
+        }
+    }
+
+    fn publish(self: &Arc<Self>, offer: Offer<'_>) {
+        if self.previews.offer(offer) && !self.pending.swap(true, Relaxed) {
+            self.previews_queue.submit(self.clone());
+        }
+    }
+
+    /// Notes that a frame of this size has come, whether or not anyone sees it.
+    pub fn note_frame(&self, size: (u32, u32)) {
         let time = SystemTime::now();
         let resumed = match self.latest() {
             Some(last) if last.at.elapsed() > self.patience() => Some(time),
@@ -248,13 +296,6 @@ impl Camera {
             size,
             resumed,
         });
-        if let (Some(raw), Some(alpha)) = (offer.raw, offer.alpha) {
-            let sketch = Sketch::of(raw, alpha);
-            lock(&self.judge).add(offer.number, sketch);
-        }
-        if self.previews.offer(offer) && !self.pending.swap(true, Relaxed) {
-            self.previews_queue.submit(self.clone());
-        }
     }
 
     /// Notes that something went wrong. The same again changes nothing.

@@ -165,25 +165,37 @@ impl Previews {
         self.wanted[view as usize].load(Relaxed)
     }
 
+    /// Whether anyone looks, or the picture that is kept has grown old.
+    pub(super) fn wants(&self) -> bool {
+        let is_old = || {
+            let last = lock(&self.last).1;
+            last.is_none_or(|at| at.elapsed() >= KEEP)
+        };
+        View::ALL.into_iter().any(|view| self.is_wanted(view)) || is_old()
+    }
+
+    /// Whether frame `number` is to be offered: one that is wanted, and not older than one that
+    /// was.
+    pub(super) fn takes(&self, number: u64) -> bool {
+        let is_wanted = self.wants();
+        let mut last = lock(&self.last);
+        // Frames are finished by several threads: an older one must not come after a newer. A source that begins again counts anew.
+        if last
+            .0
+            .is_some_and(|newest| number < newest && newest - number < REORDERED)
+        {
+            return false;
+        }
+        last.0 = Some(number);
+        if is_wanted {
+            last.1 = Some(Instant::now());
+        }
+        is_wanted
+    }
+
     /// Takes a copy of what is wanted of a frame. True if there is something to encode.
     pub(super) fn offer(&self, offer: Offer<'_>) -> bool {
         let wants = |view| self.is_wanted(view);
-        {
-            let mut last = lock(&self.last);
-            // Frames are finished by several threads: an older one must not come after a newer. A source that begins again counts anew.
-            if last
-                .0
-                .is_some_and(|number| offer.number < number && number - offer.number < REORDERED)
-            {
-                return false;
-            }
-            last.0 = Some(offer.number);
-            let is_wanted = View::ALL.into_iter().any(wants);
-            if !is_wanted && last.1.is_some_and(|at| at.elapsed() < KEEP) {
-                return false;
-            }
-            last.1 = Some(Instant::now());
-        }
         let cut_out = wants(View::Checkerboard);
         let copied = Copied {
             number: offer.number,
@@ -333,6 +345,9 @@ mod tests {
     use image::{Luma, Rgb};
 
     fn offer(previews: &Previews, number: u64) -> bool {
+        if !previews.takes(number) {
+            return false;
+        }
         let raw = RgbImage::from_pixel(960, 540, Rgb([200, 0, 0]));
         let alpha = GrayImage::from_pixel(960, 540, Luma([0]));
         let composed = Composed::Rgb(RgbImage::from_pixel(960, 540, Rgb([0, 200, 0])));

@@ -142,12 +142,12 @@ mod tests {
         FrameSettings,
         cameras::{
             camera::{Counters, Holds, State},
-            preview::{Offer, View, Viewer},
+            preview::{View, Viewer},
             trend::Counted,
         },
         status::Condition,
     };
-    use image::{GrayImage, RgbImage};
+    use image::RgbImage;
     use mattebox_core::compose::Composed;
 
     struct Nothing;
@@ -175,15 +175,7 @@ mod tests {
     }
 
     fn offer(camera: &Arc<Camera>, number: u64) {
-        let raw = RgbImage::new(8, 4);
-        let alpha = GrayImage::new(8, 4);
-        let composed = Composed::Rgb(raw.clone());
-        camera.offer(Offer {
-            number,
-            raw: Some(&raw),
-            alpha: Some(&alpha),
-            composed: &composed,
-        });
+        camera.show_composed(number, &Composed::Rgb(RgbImage::new(8, 4)));
     }
 
     #[test]

@@ -4,11 +4,16 @@
 //! a [`Frame`] and get a [`FrameOutcome`].
 //!
 //! * `guard`: after a panic nothing that it touched is used again.
-//! * `tools`: the buffers and encoders behind the steps, and [`MattedFrame`].
+//! * `tools`: the buffers and encoders behind the steps; `matted`: what a caller gets,
+//!   [`MattedFrame`].
+//! * [`still_files`]: the files of frames that came before.
 mod guard;
+mod matted;
+mod still_files;
 mod tools;
 
-pub use tools::MattedFrame;
+pub use matted::MattedFrame;
+pub use still_files::StillFiles;
 
 use crate::{
     FrameSettings, ModelRegistry, StartError,
@@ -43,6 +48,8 @@ pub struct Engine {
     pub backgrounds: Arc<BackgroundSources>,
     /// CPU time by stage.
     pub clock: Arc<StageClock>,
+    /// What still frames have made.
+    pub still_files: Arc<StillFiles>,
 }
 
 impl Engine {
@@ -61,6 +68,7 @@ impl Engine {
             models: Arc::default(),
             backgrounds: Arc::new(backgrounds),
             clock: Arc::default(),
+            still_files: Arc::default(),
         }
     }
 }
@@ -353,22 +361,19 @@ impl Work {
             tools.segment(picture, frame.time, frame.state.state())
         });
         frame.state.segmented();
-        step.run(Stage::Refine, || tools.refine(picture));
         let (width, height) = picture.dimensions();
         let background = match frame.background.take() {
             Some(background) => Ok(background),
             None => self.background(&settings.background, width, height),
         };
-        let tools = &mut self.tools[at].1;
+        let (key, tools) = &mut self.tools[at];
         let made = background.map(|background| {
-            finish(&mut MattedFrame {
-                tools,
-                step,
-                picture,
-                background,
-                still,
-                is_composed: false,
-            })
+            let is_fixed = !settings.background.is_video();
+            let mut matted = MattedFrame::new(tools, step, picture, background, is_fixed);
+            if still {
+                matted.look_up(key, &self.engine.still_files);
+            }
+            finish(&mut matted)
         });
         self.picture = own;
         made
@@ -418,6 +423,10 @@ struct Step<'a> {
 impl Step<'_> {
     fn run<T>(&self, stage: Stage, work: impl FnOnce() -> T) -> T {
         self.clock.trace(self.span, stage, work)
+    }
+
+    fn refine<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.run(Stage::Refine, work)
     }
 
     fn compose<T>(&self, work: impl FnOnce() -> T) -> T {

@@ -157,3 +157,73 @@ fn cameras_with_their_own_settings_share_one_processor() {
         assert_eq!(file(&mut shared, one), alone(settings));
     }
 }
+
+#[test]
+fn frames_without_people_have_the_file_of_their_background() {
+    let empty =
+        |seed: u32| RgbImage::from_fn(96, 64, |x, y| Rgb([(60 + seed + x / 4) as u8, 80, y as u8]));
+    for matte in [MatteMode::Soft, MatteMode::Hard] {
+        let settings = settings(matte);
+        let engine = Engine::new(&settings);
+        let mut processor = FrameProcessor::new(&engine, &settings).unwrap();
+        let span = Span::default();
+        let mut state = MatteState::default();
+        let picture =
+            |level| Background::Picture(Arc::new(RgbImage::from_pixel(96, 64, Rgb([level; 3]))));
+        let first = picture(10);
+        let wanted = [
+            (Background::Color([1, 2, 3]), [1, 2, 3]),
+            (Background::Color([1, 2, 3]), [1, 2, 3]),
+            (first.clone(), [10; 3]),
+            (first, [10; 3]),
+            (picture(20), [20; 3]),
+            (Background::Color([4, 5, 6]), [4, 5, 6]),
+        ];
+        for (seed, (background, colour)) in wanted.into_iter().enumerate() {
+            let room = empty(seed as u32);
+            let mut one = frame(&settings, FramePicture::Decoded(&room), &mut state, &span);
+            one.background = Some(background);
+            let file = file(&mut processor, one);
+            let out = codec::decode(&file, &Limits::default()).unwrap();
+            assert_eq!(out.dimensions(), (96, 64));
+            assert!(out.pixels().all(|p| p.0 == colour), "{matte}, frame {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_still_frame_that_came_before_has_the_file_that_a_new_process_makes() {
+    for matte in [MatteMode::Soft, MatteMode::Hard] {
+        let settings = Arc::new(FrameSettings {
+            skip_still: true,
+            ..FrameSettings::clone(&settings(matte))
+        });
+        let engine = Engine::new(&settings);
+        let mut processor = FrameProcessor::new(&engine, &settings).unwrap();
+        let span = Span::default();
+        let mut state = MatteState::default();
+        let pictures = [picture(0), picture(8)];
+        let mut reused = 0;
+        for (i, at) in [0, 0, 0, 0, 1, 1, 1, 0, 0].into_iter().enumerate() {
+            let picture = &pictures[at];
+            let mut before = state.clone();
+            let refined = engine.clock.spent(Stage::Refine);
+            let one = frame(&settings, FramePicture::Decoded(picture), &mut state, &span);
+            let found = file(&mut processor, one);
+            reused += usize::from(engine.clock.spent(Stage::Refine) == refined);
+            if matte == MatteMode::Soft {
+                let engine = Engine::new(&settings);
+                let mut processor = FrameProcessor::new(&engine, &settings).unwrap();
+                let one = frame(
+                    &settings,
+                    FramePicture::Decoded(picture),
+                    &mut before,
+                    &span,
+                );
+                assert!(file(&mut processor, one) == found, "frame {i}");
+            }
+        }
+        // of the first picture two or three, of the second one or two
+        assert!(reused >= 3, "{matte}: {reused} files were used again");
+    }
+}

@@ -9,7 +9,7 @@ use image::RgbImage;
 use mattebox_core::frame::{FrameNumber, RecordIdentity, Step};
 use mattebox_engine::{
     Frame, FramePicture, FrameProcessor, FrameSettings, MattedFrame, Rejection,
-    cameras::{Camera, preview::Offer},
+    cameras::Camera,
     latency::age_us,
     queues::{Ahead, QueueId, StateLease, Turn, Work},
     stages::Stage,
@@ -294,13 +294,7 @@ fn finish(
     // A late frame is older than the one that is seen.
     if let Some(camera) = shown.filter(|_| !named.late && shared.queues.is_open(id)) {
         camera.status.set(Condition::Open);
-        let (raw, alpha, composed) = matted.views();
-        camera.offer(Offer {
-            number: named.number.0,
-            raw: Some(raw),
-            alpha: Some(alpha),
-            composed,
-        });
+        camera.show(named.number.0, matted);
     }
     let (width, height) = matted.picture().dimensions();
     let bytes = match matted.encode() {

@@ -1,0 +1,209 @@
+//! A frame whose matte is known, as the caller gets it.
+use super::{
+    Rejection, Step,
+    still_files::{StillFiles, StillKey},
+    tools::{Blank, ToolKey, Tools},
+};
+use image::{GrayImage, RgbImage};
+use mattebox_core::compose::{Background, Composed};
+use std::sync::Arc;
+
+/// A frame whose matte is known. What is asked for is made when it is asked for, once: a matte that
+/// is not looked at costs nothing, nor does a picture.
+pub struct MattedFrame<'a> {
+    tools: &'a mut Tools,
+    step: Step<'a>,
+    picture: &'a RgbImage,
+    background: Background,
+    /// The background of the next frame is the same.
+    is_fixed: bool,
+    is_refined: bool,
+    is_composed: bool,
+    still: Option<Still<'a>>,
+}
+
+/// What is known of a frame that is like the one before.
+struct Still<'a> {
+    files: &'a StillFiles,
+    /// `None`: its file is not to be kept.
+    key: Option<StillKey>,
+    /// The file of the same frame before.
+    file: Option<Arc<[u8]>>,
+}
+
+impl<'a> MattedFrame<'a> {
+    pub(super) fn new(
+        tools: &'a mut Tools,
+        step: Step<'a>,
+        picture: &'a RgbImage,
+        background: Background,
+        is_fixed: bool,
+    ) -> Self {
+        MattedFrame {
+            tools,
+            step,
+            picture,
+            background,
+            is_fixed,
+            is_refined: false,
+            is_composed: false,
+            still: None,
+        }
+    }
+
+    /// The frame is like the one before: looks for the file of one that was the same.
+    pub(super) fn look_up(&mut self, tools: &ToolKey, files: &'a StillFiles) {
+        let is_fixed = self.is_fixed;
+        let coarse = &self.tools.coarse;
+        let key = is_fixed.then(|| files.key(tools, self.picture, coarse, &self.background));
+        self.still = Some(Still {
+            files,
+            key,
+            file: key.and_then(|key| files.get(key)),
+        });
+    }
+
+    /// The picture as it came.
+    pub fn picture(&self) -> &RgbImage {
+        self.picture
+    }
+
+    /// How much of each pixel is person, 0 to 255.
+    pub fn alpha(&mut self) -> &GrayImage {
+        self.refine();
+        self.tools.matte.alpha()
+    }
+
+    /// Whether the network was not asked, because the picture is like the one before.
+    pub fn is_still(&self) -> bool {
+        self.still.is_some()
+    }
+
+    /// The matte as a PNG file.
+    pub fn encode_alpha(&mut self) -> Result<&[u8], Rejection> {
+        self.refine();
+        let Tools {
+            alpha_encoder,
+            matte,
+            bytes,
+            ..
+        } = &mut *self.tools;
+        self.step
+            .encode(|| alpha_encoder.encode_gray(matte.alpha(), bytes))
+            .map_err(Rejection::not_encodable)?;
+        Ok(&self.tools.bytes)
+    }
+
+    /// The picture as it came, and its matte.
+    pub fn matte(&mut self) -> (&RgbImage, &GrayImage) {
+        self.refine();
+        (self.picture, self.tools.matte.alpha())
+    }
+
+    /// The picture as it came, its matte, and the people before the new background.
+    pub fn views(&mut self) -> (&RgbImage, &GrayImage, &Composed) {
+        self.compose();
+        (self.picture, self.tools.matte.alpha(), &self.tools.composed)
+    }
+
+    /// The people before the new background, as a picture of the caller's own. `spare` is one
+    /// whose memory can be used again.
+    pub fn take_composed(&mut self, spare: Composed) -> Composed {
+        self.compose();
+        self.is_composed = false;
+        std::mem::replace(&mut self.tools.composed, spare)
+    }
+
+    /// The same as a file in the format of the settings.
+    pub fn encode(&mut self) -> Result<&[u8], Rejection> {
+        let before = self.still.as_ref().and_then(|still| still.file.as_deref());
+        match before {
+            Some(file) => file.clone_into(&mut self.tools.bytes),
+            None => self.encode_new()?,
+        }
+        Ok(&self.tools.bytes)
+    }
+
+    fn encode_new(&mut self) -> Result<(), Rejection> {
+        self.refine();
+        // out of focus, the room itself stands behind
+        let is_blurred = matches!(self.background, Background::Blur { .. });
+        if self.is_fixed && !is_blurred && self.tools.matte.is_blank() {
+            self.encode_blank()?;
+        } else {
+            self.encode_composed()?;
+        }
+        if let Some(Still {
+            files,
+            key: Some(key),
+            ..
+        }) = &self.still
+        {
+            files.keep(*key, &self.tools.bytes);
+        }
+        Ok(())
+    }
+
+    /// The file of a frame without people: that of the last one, where it was one.
+    fn encode_blank(&mut self) -> Result<(), Rejection> {
+        let size = self.picture.dimensions();
+        let tools = &mut *self.tools;
+        let blank = tools.blank.as_ref();
+        if let Some(blank) = blank.filter(|blank| blank.fits(size, &self.background)) {
+            blank.file.clone_into(&mut tools.bytes);
+            return Ok(());
+        }
+        self.encode_composed()?;
+        self.tools.blank = Some(Blank {
+            size,
+            background: self.background.clone(),
+            file: self.tools.bytes.clone(),
+        });
+        Ok(())
+    }
+
+    fn encode_composed(&mut self) -> Result<(), Rejection> {
+        let Tools {
+            encoder,
+            compositor,
+            matte,
+            composed,
+            bytes,
+            cleans_up,
+            ..
+        } = &mut *self.tools;
+        let encoded = if self.is_composed {
+            self.step.encode(|| encoder.encode(composed, bytes))
+        } else {
+            let mut rows = self
+                .step
+                .compose(|| compositor.begin(self.picture, matte, &self.background, *cleans_up));
+            self.step.encode(|| encoder.encode_rows(&mut rows, bytes))
+        };
+        encoded.map_err(Rejection::not_encodable)
+    }
+
+    fn refine(&mut self) {
+        if !std::mem::replace(&mut self.is_refined, true) {
+            self.step.refine(|| self.tools.refine(self.picture));
+        }
+    }
+
+    fn compose(&mut self) {
+        self.refine();
+        if std::mem::replace(&mut self.is_composed, true) {
+            return;
+        }
+        let Tools {
+            compositor,
+            matte,
+            composed,
+            cleans_up,
+            ..
+        } = &mut *self.tools;
+        let picture = self.picture;
+        let background = &self.background;
+        self.step
+            .compose(|| compositor.compose(picture, matte, background, *cleans_up, composed));
+    }
+}
