@@ -19,6 +19,14 @@ impl Coarse {
         self.is_still
     }
 
+    /// Passes on a few bytes that differ where pictures do, as good as always.
+    pub fn for_each_glimpse(&self, mut pass: impl FnMut(&[u8])) {
+        match &self.map {
+            Map::Hard { confidence, .. } => pass(bytemuck::cast_slice(confidence)),
+            Map::Soft(soft) => soft.guide.planes.iter().for_each(|plane| pass(plane)),
+        }
+    }
+
     /// Passes on all bytes that the full matte depends on, beside the picture's own.
     pub fn for_each_part(&self, mut pass: impl FnMut(&[u8])) {
         pass(bytemuck::cast_slice(&[self.size.0, self.size.1]));

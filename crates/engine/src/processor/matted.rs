@@ -55,7 +55,10 @@ impl<'a> MattedFrame<'a> {
     pub(super) fn look_up(&mut self, tools: &ToolKey, files: &'a StillFiles) {
         let is_fixed = self.is_fixed;
         let coarse = &self.tools.coarse;
-        let key = is_fixed.then(|| files.key(tools, self.picture, coarse, &self.background));
+        let key = match is_fixed {
+            true => files.key(tools, self.picture, coarse, &self.background),
+            false => None,
+        };
         self.still = Some(Still {
             files,
             key,

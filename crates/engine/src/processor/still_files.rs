@@ -20,6 +20,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// What all files together may take, in bytes.
 const MAX_BYTES: usize = 64 << 20;
+/// How many still frames are remembered without their files.
+const MAX_GLIMPSES: usize = 4096;
 
 /// The files of still frames that were used last.
 #[derive(Debug)]
@@ -36,6 +38,9 @@ pub(super) struct StillKey(u128);
 #[derive(Debug, Default)]
 struct Files {
     bytes: usize,
+    /// What the last still frames looked like: a file is kept for a frame that looks like one of
+    /// them, so that noise costs next to nothing.
+    glimpses: VecDeque<u64>,
     /// The one that was used last is the last.
     kept: VecDeque<(StillKey, Arc<[u8]>)>,
 }
@@ -50,14 +55,19 @@ impl Default for StillFiles {
 }
 
 impl StillFiles {
-    /// The key of a frame's file.
+    /// The key of a frame's file. `None`: no frame looked like it.
     pub(super) fn key(
         &self,
         tools: &ToolKey,
         picture: &RgbImage,
         coarse: &Coarse,
         background: &Background,
-    ) -> StillKey {
+    ) -> Option<StillKey> {
+        let mut glimpse = Xxh3::with_seed(self.seed);
+        coarse.for_each_glimpse(|part| glimpse.update(part));
+        if !self.files().saw(glimpse.digest()) {
+            return None;
+        }
         let mut hash = Xxh3::with_seed(self.seed);
         hash.update(format!("{tools:?}").as_bytes());
         hash.update(picture);
@@ -68,7 +78,7 @@ impl StillFiles {
             Background::Blur { sigma } => hash.update(&sigma.to_ne_bytes()),
             Background::Picture(picture) => hash.update(picture),
         }
-        StillKey(hash.digest128())
+        Some(StillKey(hash.digest128()))
     }
 
     /// A file that is kept.
@@ -98,6 +108,20 @@ impl StillFiles {
 
     fn files(&self) -> MutexGuard<'_, Files> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Files {
+    /// Whether a frame looked like this before.
+    fn saw(&mut self, glimpse: u64) -> bool {
+        if self.glimpses.contains(&glimpse) {
+            return true;
+        }
+        if self.glimpses.len() >= MAX_GLIMPSES {
+            self.glimpses.pop_front();
+        }
+        self.glimpses.push_back(glimpse);
+        false
     }
 }
 

@@ -204,7 +204,7 @@ fn a_still_frame_that_came_before_has_the_file_that_a_new_process_makes() {
         let mut state = MatteState::default();
         let pictures = [picture(0), picture(8)];
         let mut reused = 0;
-        for (i, at) in [0, 0, 0, 0, 1, 1, 1, 0, 0].into_iter().enumerate() {
+        for (i, at) in [0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0].into_iter().enumerate() {
             let picture = &pictures[at];
             let mut before = state.clone();
             let refined = engine.clock.spent(Stage::Refine);
@@ -223,7 +223,6 @@ fn a_still_frame_that_came_before_has_the_file_that_a_new_process_makes() {
                 assert!(file(&mut processor, one) == found, "frame {i}");
             }
         }
-        // of the first picture two or three, of the second one or two
         assert!(reused >= 3, "{matte}: {reused} files were used again");
     }
 }
