@@ -13,7 +13,7 @@
 //! - [`networks`]: networks that are not built in
 //! - [`eval`]: `mattebox eval`
 //! - [`source_pictures`], [`source_video`], [`source_live`]: sources, by the library
-//! - [`sink_video`]: videos that are written, by the library
+//! - [`sink_video`]: videos that are written, by the library; [`sink_encoders`]: who encodes them
 //! - [`kept`]: what the container says is kept
 //! - [`recordings`]: videos that survive a crash and a full disk; segments
 //! - [`retention`]: names with dates, and old files that go
@@ -55,6 +55,7 @@ mod retention;
 mod run;
 mod secrets;
 mod settings_file;
+mod sink_encoders;
 mod sink_video;
 mod source_live;
 mod source_pictures;

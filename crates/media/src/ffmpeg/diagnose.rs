@@ -289,6 +289,13 @@ impl Diagnosis {
     }
 }
 
+/// The first error, without secrets: where one encoder is tried, those behind it only follow from
+/// it.
+pub fn first_words(errors: &Errors) -> Option<String> {
+    let mut said = errors.lines().iter().filter(|line| !line.is_empty());
+    said.next().map(|line| errors.shown(line))
+}
+
 /// The last error that says something, without secrets.
 pub fn last_words(errors: &Errors) -> Option<String> {
     let says_something = |line: &&String| {

@@ -197,6 +197,12 @@ impl Log {
 pub struct OutputLog(Arc<Shared>);
 
 impl OutputLog {
+    /// Whether the output is begun: its encoders are open.
+    pub fn has_begun(&self) -> bool {
+        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.output.is_some()
+    }
+
     /// Waits up to `patience` until the output is described, which has sound or not; what is known
     /// by then.
     pub fn wait(&self, has_sound: bool, patience: Duration) -> (Header, Output) {

@@ -23,7 +23,7 @@ pub(super) struct Description {
 }
 
 /// A picture, and the sound before it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Piece {
     /// Its samples. `None`: there is only sound.
     pub(super) samples: Option<Vec<u8>>,

@@ -1,8 +1,9 @@
 //! The FFmpeg options for each kind of video and stream.
 use super::SinkError;
+use super::encoder::{EncoderSetup, Pixels};
+use super::encoder_input::TIME_UNITS;
 use mattebox_core::compose::Composed;
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::path::Path;
 
 /// Ends of the names of videos, as messages list them.
@@ -14,6 +15,9 @@ const TRANSPARENT: &str =
 pub(super) const SCHEMES: &[&str] = &[
     "rtsp", "rtsps", "rtmp", "rtmps", "srt", "udp", "tcp", "rtp", "http", "https",
 ];
+
+/// The quality of VP9 where none is asked for.
+const VP9_CRF: u8 = 24;
 
 /// A way to pack a video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,15 +175,41 @@ impl Format {
         self.sound("") != SoundCoding::None
     }
 
-    fn is_stream(self) -> bool {
+    /// Whether it is made to be watched while it is written.
+    pub(super) fn is_live(self) -> bool {
         matches!(
             self,
             Format::Rtsp | Format::Flv | Format::MpegTs | Format::RtpMpegTs
         )
     }
 
-    /// The output options, all but the name of the output.
-    pub(super) fn options(self, shape: Shape, fps: f64, carrier: Carrier) -> Vec<String> {
+    /// What such pictures are encoded with, where that is no choice. `None`: it is H.264, by an
+    /// encoder that can be chosen.
+    pub(super) fn only_coding(self, alpha: bool) -> Option<&'static str> {
+        match (self, alpha) {
+            (Format::Gif, _) => Some("GIF pictures"),
+            (Format::Y4m, _) => Some("bare samples"),
+            (Format::WebM, _) => Some("VP9"),
+            (Format::Mov, true) => Some("ProRes 4444, for it is transparent"),
+            (Format::Mkv, true) => Some("FFV1, for it is transparent"),
+            _ => None,
+        }
+    }
+
+    /// Whether a quality can be asked for.
+    pub(super) fn takes_crf(self, alpha: bool) -> bool {
+        self == Format::WebM || self.only_coding(alpha).is_none()
+    }
+
+    /// The output options, all but the name of the output. `encoder` is the one of H.264, if it is
+    /// that.
+    pub(super) fn options(
+        self,
+        shape: Shape,
+        carrier: Carrier,
+        encoder: Option<&EncoderSetup>,
+        crf: Option<u8>,
+    ) -> Vec<String> {
         let mut options: Vec<String> = Vec::new();
         let mut add = |words: &str| options.extend(words.split(' ').map(str::to_owned));
         match (self, shape.alpha) {
@@ -189,30 +219,29 @@ impl Format {
                 add("split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1");
             }
             (Format::WebM, alpha) => {
-                add(
-                    "-c:v libvpx-vp9 -crf 24 -b:v 0 -deadline realtime -cpu-used 6 -row-mt 1 -auto-alt-ref 0 -lag-in-frames 0",
-                );
-                colour(&mut add, None, if alpha { "yuva420p" } else { "yuv420p" });
+                add(&format!(
+                    "-c:v libvpx-vp9 -crf {} -b:v 0 -deadline realtime -cpu-used 6 -row-mt 1",
+                    crf.unwrap_or(VP9_CRF)
+                ));
+                add("-auto-alt-ref 0 -lag-in-frames 0");
+                let pixels = if alpha { "yuva420p" } else { "yuv420p" };
+                colour(&mut add, None, Pixels::Memory(pixels));
             }
             (Format::Mov, true) => {
                 add("-c:v prores_ks -profile:v 4444 -alpha_bits 16 -vendor apl0");
-                colour(&mut add, None, "yuva444p10le");
+                colour(&mut add, None, Pixels::Memory("yuva444p10le"));
             }
-            (Format::Y4m, _) => colour(&mut add, even(shape), "yuv420p"),
+            (Format::Y4m, _) => colour(&mut add, even(shape), Pixels::Memory("yuv420p")),
             (Format::Mkv, true) => add("-c:v ffv1 -level 3 -pix_fmt bgra"),
-            (format, _) => {
-                add("-c:v libx264 -preset veryfast");
-                let keyframes = (fps * 2.0).ceil();
-                match format.is_stream() {
-                    true => add(&format!("-crf 23 -tune zerolatency -g {keyframes}")),
-                    false => add(&format!("-crf 18 -g {keyframes}")),
-                }
-                if !self.is_stream() {
-                    add(&short_delay(fps));
-                }
-                colour(&mut add, even(shape), "yuv420p");
-            }
+            _ => {}
         }
+        match encoder {
+            Some(encoder) => options.extend(encoding(shape, encoder)),
+            // It knows a rate only.
+            None if self == Format::Y4m => {}
+            None => options.extend(enc_time_base(TIME_UNITS)),
+        }
+        let mut add = |words: &str| options.extend(words.split(' ').map(str::to_owned));
         match carrier {
             Carrier::File => add(self.small_pieces()),
             Carrier::Pipe if self.has_index() => {
@@ -261,25 +290,19 @@ impl Format {
     }
 }
 
-/// The most threads that share the pictures of an H.264 encoder among them. Each holds one back.
-const MAX_FRAME_THREADS: usize = 6;
-/// Pictures that come more slowly than this are shared in slices, which holds none back and is
-/// slower.
-const FRAME_THREADS_FROM_FPS: f64 = 15.0;
+/// How pictures become H.264: the filters, the encoder and its options.
+pub(super) fn encoding(shape: Shape, encoder: &EncoderSetup) -> Vec<String> {
+    let mut options = vec!["-c:v".to_owned(), encoder.name.clone()];
+    options.extend(encoder.options.iter().cloned());
+    let mut add = |words: &str| options.extend(words.split(' ').map(str::to_owned));
+    colour(&mut add, even(shape), encoder.pixels);
+    options.extend(enc_time_base(encoder.time_units));
+    options
+}
 
-/// Keeps few pictures within the encoder of H.264, whatever the number of cores and however slowly
-/// they come: those are lost when the machine stops.
-fn short_delay(fps: f64) -> String {
-    let ahead = (fps / 2.0).clamp(0.0, 10.0).floor();
-    let reordered = if fps < 10.0 { 0 } else { 2 };
-    let threads = match fps >= FRAME_THREADS_FROM_FPS {
-        true => {
-            let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-            format!("threads={}", (cores * 3 / 2).min(MAX_FRAME_THREADS))
-        }
-        false => "sliced-threads=1".to_owned(),
-    };
-    format!("-bf {reordered} -x264-params {threads}:sync-lookahead=0:rc-lookahead={ahead}")
+/// In steps of a frame, two pictures that come close together would be one.
+fn enc_time_base(units: u32) -> [String; 2] {
+    ["-enc_time_base:v".to_owned(), format!("1:{units}")]
 }
 
 /// What a picture says of its colours.
@@ -288,14 +311,18 @@ const BT709: &str = "range=tv:color_primaries=bt709:color_trc=bt709:colorspace=b
 /// Converts to the colours of HD video (BT.709, limited range) whatever the size, and says so in
 /// the file. Left alone, FFmpeg would use those of SD and say nothing, and players would guess by
 /// the size. Each picture says it too: the encoder of ProRes asks those.
-fn colour(add: &mut impl FnMut(&str), first: Option<String>, pixels: &str) {
+fn colour(add: &mut impl FnMut(&str), first: Option<String>, pixels: Pixels) {
     let first = first.map(|filter| filter + ",").unwrap_or_default();
+    let (last, format) = match pixels {
+        Pixels::Memory(format) => (String::new(), format!("-pix_fmt {format} ")),
+        Pixels::Uploaded(format) => (format!(",format={format},hwupload"), String::new()),
+    };
     add("-vf");
     add(&format!(
-        "{first}scale=out_color_matrix=bt709:out_range=limited,setparams={BT709}"
+        "{first}scale=out_color_matrix=bt709:out_range=limited,setparams={BT709}{last}"
     ));
     add(&format!(
-        "-pix_fmt {pixels} -color_range tv -colorspace bt709 -color_primaries bt709 -color_trc bt709"
+        "{format}-color_range tv -colorspace bt709 -color_primaries bt709 -color_trc bt709"
     ));
 }
 

@@ -6,21 +6,26 @@
 //! * `spec`: what a person writes to name a sink.
 //! * `error`: what can go wrong.
 //! * `format`: the FFmpeg options for each kind of video and stream.
-//! * `video`: one running encoder. `encoder_input`: what it is sent.
+//! * `encoder`: who encodes H.264, and how.
+//! * `video`: one running encoder. `encoder_input`: what it is sent. `rescue`: how another one goes
+//!   on where it does not begin.
 //! * `recording`: video files, one after the other (names: `mattebox_store::recordings`); `index`: where
 //!   players look first.
 //! * `pipe`: named pipes and devices, which are written into.
 //! * `stream`: bare pictures on standard output.
+mod encoder;
 mod encoder_input;
 mod error;
 mod format;
 mod index;
 mod pipe;
 mod recording;
+mod rescue;
 mod spec;
 mod stream;
 mod video;
 
+pub use encoder::{EncoderName, UnknownVideoChoice, VideoCoding, VideoEncoder, VideoPreset};
 pub use error::SinkError;
 pub use pipe::InPlace;
 pub use spec::{SinkSpec, SinkSpecError};
@@ -53,6 +58,8 @@ pub struct SinkOptions {
     pub on_existing: OnExisting,
     /// The file is on the disk, and outlives a power failure, when it is finished.
     pub durable: bool,
+    /// How videos in H.264 are encoded. An encoder that is named is refused by other videos.
+    pub coding: VideoCoding,
     /// What standard output carries.
     pub stdout: StdoutFormat,
     /// Quality of JPEG pictures there, 1 to 100.
@@ -74,6 +81,7 @@ impl Default for SinkOptions {
             segment: None,
             on_existing: OnExisting::default(),
             durable: false,
+            coding: VideoCoding::default(),
             stdout: StdoutFormat::default(),
             jpeg_quality: 80,
             abort: Stop::new(),

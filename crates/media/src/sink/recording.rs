@@ -3,6 +3,7 @@
 //!
 //! A file is under its unfinished name as long as it is written. It is finished on another thread,
 //! so that the next one begins at once.
+use super::encoder::EncoderChoice;
 use super::format::{Format, Shape};
 use super::video::Video;
 use super::{OrderedSink, SinkError, SinkOptions, SinkPicture, index};
@@ -42,6 +43,8 @@ struct Place {
     format: Format,
     ffmpeg: Ffmpeg,
     options: SinkOptions,
+    /// Who encodes: it is looked for before the first file only.
+    choice: Arc<EncoderChoice>,
 }
 
 /// One file.
@@ -72,6 +75,7 @@ impl Recording {
             format,
             ffmpeg,
             options: options.clone(),
+            choice: Arc::new(EncoderChoice::new(&options.coding)),
         };
         let part = match options.segment {
             Some(_) => place.numbered_part(0)?,
@@ -203,8 +207,16 @@ impl Place {
         }
         let name = target.display().to_string();
         let ffmpeg = self.ffmpeg.clone();
+        let choice = self.choice.clone();
         Ok(Part {
-            video: Video::to_file(file.path(), name, self.format, ffmpeg, &self.options),
+            video: Video::to_file(
+                file.path(),
+                name,
+                self.format,
+                ffmpeg,
+                &self.options,
+                choice,
+            ),
             file,
             on_existing,
         })

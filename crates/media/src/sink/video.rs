@@ -1,7 +1,9 @@
 //! One running encoder: a video file, a named pipe, or a stream to an address.
-use super::encoder_input::{Clock, Description, Piece, TIME_UNITS, feed};
+use super::encoder::{EncoderChoice, EncoderSetup, Task, VideoEncoder};
+use super::encoder_input::{Clock, Description, Piece, feed};
 use super::format::{Carrier, Format, Shape, SoundCoding};
 use super::pipe;
+use super::rescue::Rescue;
 use super::stream::STDOUT;
 use super::{OrderedSink, SinkError, SinkOptions, SinkPicture};
 use crate::beside::{Beside, SoundPacket};
@@ -14,6 +16,7 @@ use mattebox_engine::address::Address;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tracing::warn;
@@ -44,7 +47,10 @@ pub(super) struct Video {
     ffmpeg: Ffmpeg,
     options: SinkOptions,
     output: Output,
+    choice: Arc<EncoderChoice>,
     encoder: Option<Encoder>,
+    /// What has been sent, as long as another encoder may have to begin again.
+    rescue: Option<Rescue>,
     shape: Option<Shape>,
     clock: Clock,
     /// Pictures taken.
@@ -74,15 +80,19 @@ struct Encoder {
 }
 
 impl Video {
-    /// Writes over `path`; messages call it `name`.
+    /// Writes over `path`; messages call it `name`. The files of a recording share a `choice`.
     pub(super) fn to_file(
         path: &Path,
         name: String,
         format: Format,
         ffmpeg: Ffmpeg,
         options: &SinkOptions,
+        choice: Arc<EncoderChoice>,
     ) -> Self {
-        Video::new(name, format, ffmpeg, options, Output::File(path.to_owned()))
+        Video {
+            choice,
+            ..Video::new(name, format, ffmpeg, options, Output::File(path.to_owned()))
+        }
     }
 
     /// Writes into a named pipe.
@@ -151,9 +161,11 @@ impl Video {
             name,
             format,
             ffmpeg,
+            choice: Arc::new(EncoderChoice::new(&options.coding)),
             options,
             output,
             encoder: None,
+            rescue: None,
             shape: None,
             clock: Clock::default(),
             frames: 0,
@@ -162,12 +174,27 @@ impl Video {
 
     fn check(format: Format, name: &str, options: &SinkOptions) -> Result<(), SinkError> {
         let bad_rate = options.fps.filter(|fps| !(*fps > 0.0 && *fps <= 1000.0));
-        let problem = match (format.refusal(options.alpha), bad_rate) {
-            (Some(problem), _) => problem,
-            (None, Some(fps)) => {
+        let coding = &options.coding;
+        let only = format.only_coding(options.alpha);
+        let problem = match (
+            format.refusal(options.alpha),
+            bad_rate,
+            only,
+            &coding.encoder,
+        ) {
+            (Some(problem), ..) => problem,
+            (_, Some(fps), ..) => {
                 format!("{fps} pictures per second: give a number over 0 and up to 1000")
             }
-            (None, None) => return Ok(()),
+            (_, _, Some(only), VideoEncoder::Named(_)) => format!(
+                "it holds {only}: leave --video-encoder {} out, which is for mp4, mov, mkv, ts and \
+                 streams that are not transparent",
+                coding.encoder
+            ),
+            (_, _, Some(only), _) if coding.crf.is_some() && !format.takes_crf(options.alpha) => {
+                format!("it holds {only}: leave --crf out")
+            }
+            _ => return Ok(()),
         };
         Err(SinkError::Usage {
             name: name.to_owned(),
@@ -175,7 +202,61 @@ impl Video {
         })
     }
 
-    fn start(&self, shape: Shape, beside: &Beside) -> Result<Encoder, SinkError> {
+    fn start(&mut self, shape: Shape, beside: &Beside) -> Result<Encoder, SinkError> {
+        if self.format.only_coding(shape.alpha).is_some() {
+            return self.spawn(shape, beside, None);
+        }
+        let task = Task {
+            shape,
+            fps: self.options.fps.unwrap_or(USUAL_FPS),
+            is_live: self.format.is_live(),
+        };
+        let abort = &self.options.abort;
+        let setup = self
+            .choice
+            .encoder(&self.ffmpeg, &task, &self.name, abort)?;
+        let encoder = self.spawn(shape, beside, Some(&setup))?;
+        // The reader of a pipe takes the end of the first encoder for that of the video.
+        if self.choice.is_replaceable(&setup) && !matches!(self.output, Output::Pipe(_)) {
+            let output = encoder.log.output();
+            self.rescue = Some(Rescue::new(setup, task, beside.clone(), output));
+        }
+        Ok(encoder)
+    }
+
+    /// Lets another encoder begin again where the chosen one did not begin.
+    fn begin_again(&mut self, error: SinkError) -> Result<Encoder, SinkError> {
+        let begun = self.rescue.take().and_then(|rescue| rescue.begun(&error));
+        let Some(begun) = begun else {
+            return Err(error);
+        };
+        let instead = self
+            .choice
+            .instead(&begun.setup, &begun.task, &self.name, &error);
+        let mut encoder = self.spawn(begun.task.shape, &begun.beside, Some(&instead))?;
+        for piece in begun.pieces {
+            encoder = self.send(encoder, piece)?;
+        }
+        Ok(encoder)
+    }
+
+    /// Remembers a piece for an encoder that may have to begin again.
+    fn keep(&mut self, piece: &Piece) {
+        if self
+            .rescue
+            .as_mut()
+            .is_some_and(|rescue| !rescue.keep(piece))
+        {
+            self.rescue = None;
+        }
+    }
+
+    fn spawn(
+        &self,
+        shape: Shape,
+        beside: &Beside,
+        setup: Option<&EncoderSetup>,
+    ) -> Result<Encoder, SinkError> {
         let fps = self.options.fps.unwrap_or(USUAL_FPS);
         let carrier = match self.output {
             Output::File(_) => Carrier::File,
@@ -187,6 +268,7 @@ impl Video {
             .as_ref()
             .map(|format| self.format.sound(&format.codec));
         let mut command = self.ffmpeg.command();
+        command.args(setup.iter().flat_map(|setup| &setup.global));
         // All is said at the beginning: FFmpeg need not look for more.
         command.args([
             "-y",
@@ -220,16 +302,14 @@ impl Video {
             // Who watches does not wait long for sound that is late.
             command.args(["-max_interleave_delta", "1000000"]);
         }
-        command.args(self.format.options(shape, fps, carrier));
+        let crf = self.options.coding.crf;
+        command.args(self.format.options(shape, carrier, setup, crf));
         match self.format {
             // It knows a rate only.
             Format::Y4m => command
                 .args(["-r", &fps.to_string()])
                 .args(self.ffmpeg.frame_mode("cfr")),
-            // In steps of a frame, two pictures that come close together would be one.
-            _ => command
-                .args(["-enc_time_base:v", &format!("1:{TIME_UNITS}")])
-                .args(self.ffmpeg.frame_mode("passthrough")),
+            _ => command.args(self.ffmpeg.frame_mode("passthrough")),
         };
         let description = Description::new(shape, beside, fps, takes_sound);
         command.stdin(Stdio::piped()).stdout(Stdio::null());
@@ -415,7 +495,11 @@ impl OrderedSink for Video {
             micros,
             sound: self.clock.sound(beside.sound),
         };
-        self.encoder = Some(self.send(encoder, piece)?);
+        self.keep(&piece);
+        self.encoder = Some(match self.send(encoder, piece) {
+            Ok(encoder) => encoder,
+            Err(error) => self.begin_again(error)?,
+        });
         self.frames += 1;
         Ok(())
     }
@@ -428,11 +512,17 @@ impl OrderedSink for Video {
                     micros: 0,
                     sound: self.clock.sound(rest),
                 };
-                let encoder = match piece.sound.is_empty() {
-                    true => encoder,
-                    false => self.send(encoder, piece)?,
+                self.keep(&piece);
+                let ended = match piece.sound.is_empty() {
+                    true => self.end(encoder),
+                    false => self
+                        .send(encoder, piece)
+                        .and_then(|encoder| self.end(encoder)),
                 };
-                self.end(encoder)
+                ended.or_else(|error| {
+                    let encoder = self.begin_again(error)?;
+                    self.end(encoder)
+                })
             }
             None if self.frames > 0 => Err(self.failed("it has failed before".to_owned())),
             None => {

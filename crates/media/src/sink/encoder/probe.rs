@@ -1,0 +1,165 @@
+//! Whether an encoder works here: FFmpeg lists what it was built with, which says nothing of the
+//! hardware and its drivers. So a few pictures are encoded.
+use super::{EncoderSetup, Task};
+use crate::ffmpeg::Ffmpeg;
+use crate::ffmpeg::diagnose::first_words;
+use crate::ffmpeg::log::Log;
+use crate::ffmpeg::process::Process;
+use crate::sink::{SinkError, format};
+use mattebox_engine::stop::Stop;
+use std::collections::HashSet;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+/// How long an encoder may take for the first pictures. Hardware that sleeps takes a second.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a wait looks whether it should end.
+const GLANCE: Duration = Duration::from_millis(50);
+/// Pictures that are encoded: enough for hardware that answers a picture or two later.
+const PICTURES: &str = "4";
+
+/// The names of the video encoders that this FFmpeg was built with; none if it does not say.
+pub(super) fn listed(ffmpeg: &Ffmpeg) -> HashSet<String> {
+    let mut command = ffmpeg.command();
+    command.arg("-encoders").stdin(Stdio::null());
+    let Ok(answer) = command.output() else {
+        return HashSet::new();
+    };
+    video_encoders(&String::from_utf8_lossy(&answer.stdout))
+}
+
+/// Of lines as ` V....D libx264   libx264 H.264 …` behind a line of dashes.
+fn video_encoders(text: &str) -> HashSet<String> {
+    let lines = text.lines().skip_while(|line| !line.contains("---"));
+    let named = lines.filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let kind = words.next()?;
+        let name = words.next()?;
+        kind.starts_with('V').then(|| name.to_owned())
+    });
+    named.collect()
+}
+
+/// Whether an encoder says that it takes pictures in this format. Where it says nothing of formats
+/// it may.
+pub(super) fn takes(ffmpeg: &Ffmpeg, name: &str, pixels: &str) -> bool {
+    let mut command = ffmpeg.command();
+    command.args(["-h", &format!("encoder={name}")]);
+    let Ok(answer) = command.stdin(Stdio::null()).output() else {
+        return true;
+    };
+    let text = String::from_utf8_lossy(&answer.stdout);
+    let mut formats = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Supported pixel formats:"));
+    let formats = formats.next();
+    formats.is_none_or(|formats| formats.split_whitespace().any(|format| format == pixels))
+}
+
+/// Encodes a few gray pictures of the size that is wanted. What FFmpeg said if that does not work.
+pub(super) fn tried(
+    ffmpeg: &Ffmpeg,
+    encoder: &EncoderSetup,
+    task: &Task,
+    abort: &Stop,
+) -> Result<Result<(), String>, SinkError> {
+    let mut command = ffmpeg.command();
+    let (width, height) = (task.shape.width, task.shape.height);
+    let graph = format!("color=c=gray:size={width}x{height}:rate={}", task.fps);
+    command.args(&encoder.global);
+    command.args(["-f", "lavfi", "-i", &graph, "-frames:v", PICTURES]);
+    command.args(format::encoding(task.shape, encoder));
+    command.args(ffmpeg.frame_mode("passthrough"));
+    command.args(["-f", "null", "-"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let mut process = match Process::spawn(&mut command) {
+        Ok(process) => process,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let Some(stderr) = process.take_stderr() else {
+        return Ok(Err("the child has no pipes".to_owned()));
+    };
+    let log = Log::follow(stderr, &command);
+    let begun = Instant::now();
+    loop {
+        if abort.is_stopped() {
+            return Err(SinkError::Stopped);
+        }
+        if let Some(status) = process.wait(GLANCE) {
+            let errors = log.into_errors();
+            return Ok(match status.success() {
+                true => Ok(()),
+                false => Err(first_words(&errors).unwrap_or_else(|| status.to_string())),
+            });
+        }
+        if begun.elapsed() >= PATIENCE {
+            return Ok(Err(format!("no answer for {} s", PATIENCE.as_secs())));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::encoder::{Pixels, hardware, software};
+    use crate::sink::{VideoCoding, format::Shape};
+    use std::path::Path;
+
+    fn task() -> Task {
+        Task {
+            shape: Shape {
+                width: 333,
+                height: 187,
+                alpha: false,
+            },
+            fps: 30000.0 / 1001.0,
+            is_live: false,
+        }
+    }
+
+    fn try_out(encoder: &EncoderSetup) -> Result<(), String> {
+        let ffmpeg = Ffmpeg::find(Path::new("ffmpeg")).unwrap();
+        tried(&ffmpeg, encoder, &task(), &Stop::new()).unwrap()
+    }
+
+    #[test]
+    fn only_video_encoders_are_listed() {
+        let ffmpeg = Ffmpeg::find(Path::new("ffmpeg")).unwrap();
+        let listed = listed(&ffmpeg);
+        assert!(listed.contains("libx264") && listed.contains("mpeg4"));
+        assert!(!listed.contains("aac") && !listed.contains("="));
+    }
+
+    #[test]
+    fn what_pictures_an_encoder_takes_is_known() {
+        let ffmpeg = Ffmpeg::find(Path::new("ffmpeg")).unwrap();
+        assert!(takes(&ffmpeg, "mpeg4", "yuv420p"));
+        assert!(!takes(&ffmpeg, "libx264rgb", "yuv420p"));
+        assert!(takes(&ffmpeg, "libx264rgb", "rgb24"));
+    }
+
+    #[test]
+    fn encoders_that_work_are_told_from_those_that_do_not() {
+        assert_eq!(try_out(&software::other("mpeg4", &task())), Ok(()));
+        let coding = VideoCoding::default();
+        assert_eq!(try_out(&software::x264(&coding, &task())), Ok(()));
+        let unknown = EncoderSetup::new("no_such", Pixels::Memory("yuv420p"), "");
+        assert!(try_out(&unknown).unwrap_err().contains("no_such"));
+        // The tests' machine has none of these boards.
+        let [first, _] = &hardware::ways("h264_v4l2m2m", &coding, &task())[..] else {
+            panic!("two ways");
+        };
+        let error = try_out(first);
+        assert!(error.is_err(), "{error:?}");
+    }
+
+    #[test]
+    fn a_try_ends_when_all_is_given_up() {
+        let ffmpeg = Ffmpeg::find(Path::new("ffmpeg")).unwrap();
+        let abort = Stop::new();
+        abort.stop();
+        let encoder = software::other("mpeg4", &task());
+        let tried = tried(&ffmpeg, &encoder, &task(), &abort);
+        assert!(matches!(tried, Err(SinkError::Stopped)));
+    }
+}
