@@ -12,7 +12,7 @@ use super::{
 use mattebox_core::codec::ImageFormat;
 use mattebox_engine::{FrameSettings, trace::TraceSettings};
 use mattebox_media::{
-    sink::{InPlace, SinkSpec, StdoutFormat},
+    sink::{InPlace, SinkSpec, StdoutFormat, VideoCoding},
     source::{CameraSource, SourceOptions},
 };
 use mattebox_server::ViewSettings;
@@ -38,6 +38,8 @@ pub struct RunSettings {
     pub format: Format,
     /// After how much a new video file begins.
     pub segment: Option<Duration>,
+    /// How videos in H.264 are encoded.
+    pub coding: VideoCoding,
     /// What happens to a file that is there.
     pub on_existing: OnExisting,
     /// What happens to frames that the folders hold.
@@ -121,6 +123,11 @@ impl RunSettings {
         }
         let alpha_out = outputs::alpha_out(&check, &l.alpha_out)?;
         let segment = segment(&check, &l.segment, &sink)?;
+        let coding = VideoCoding {
+            encoder: check.parse("video_encoder", &l.video_encoder)?,
+            preset: check.parse("video_preset", &l.video_preset)?,
+            crf: check.integer("crf", l.crf, 0, 51)?.map(|crf| crf as u8),
+        };
         let on_existing = check.parse("on_existing", &made.on_existing)?;
         let earlier_frames = earlier_frames(&check, l.append, on_existing)?;
         if earlier_frames == EarlierFrames::Append {
@@ -160,6 +167,7 @@ impl RunSettings {
             frame,
             format,
             segment,
+            coding,
             on_existing,
             earlier_frames,
             alpha_out,
@@ -351,6 +359,19 @@ mod tests {
     }
 
     #[test]
+    fn how_videos_are_encoded_can_be_said() {
+        let coding = settings(&["a.mp4"]).unwrap().coding;
+        assert_eq!(coding, VideoCoding::default(), "one set of defaults");
+        let args = ["0", "--video-encoder", "h264_nvenc", "--crf", "30"];
+        let coding = settings(&args).unwrap().coding;
+        assert_eq!(coding.encoder, "h264_nvenc".parse().unwrap());
+        assert_eq!(coding.crf, Some(30));
+        let args = ["0", "--video-preset", "slow"];
+        let coding = settings(&args).unwrap().coding;
+        assert_eq!(coding.preset, "slow".parse().unwrap());
+    }
+
+    #[test]
     fn what_cannot_be_is_refused_with_name_value_and_origin() {
         for (args, words) in [
             (
@@ -412,6 +433,20 @@ mod tests {
                 &["0", "--input-option", "fflags"],
                 &["input_option", "NAME=VALUE"],
             ),
+            (
+                &["0", "--video-encoder", "libx264 -y /etc/passwd"],
+                &["video_encoder", "ffmpeg -encoders"],
+            ),
+            (
+                &["0", "--video-encoder", "copy"],
+                &["video_encoder", "copy"],
+            ),
+            (
+                &["0", "--video-preset", "placebo"],
+                &["video_preset", "superfast"],
+            ),
+            (&["0", "--crf", "52"], &["crf", "52", "51"]),
+            (&["0", "--crf", "-1"], &["crf", "-1"]),
             (
                 &["a.mp4", "-o", "x.mp4", "--segment", "0"],
                 &["segment", "longer"],

@@ -34,6 +34,7 @@ const TABLE: &[(&str, Trust)] = &[
     ),
     ("commit_interval", Any),
     ("connect_timeout", Any),
+    ("crf", Any),
     ("dead_share", Any),
     ("dead_window", Any),
     ("deinterlace", Any),
@@ -138,6 +139,8 @@ const TABLE: &[(&str, Trust)] = &[
     ("token_file", Named(PAGE)),
     ("topic", Any),
     ("until", Any),
+    ("video_encoder", Any),
+    ("video_preset", Any),
     ("view", Near(is_local_address, LISTENS)),
     (
         "view_host",

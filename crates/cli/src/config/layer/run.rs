@@ -32,6 +32,19 @@ pub struct RunLayer {
     #[arg(long, env = "MATTEBOX_ALPHA_OUT", value_name = "DIR", help_heading = WHAT)]
     pub alpha_out: Option<String>,
 
+    /// Who encodes videos in H.264: software (libx264), auto (the first encoder of the hardware that
+    /// works, else libx264), or one of `ffmpeg -encoders`, such as h264_nvenc or libx265
+    #[arg(long, env = "MATTEBOX_VIDEO_ENCODER", value_name = "NAME", help_heading = WHAT)]
+    pub video_encoder: Option<String>,
+
+    /// The preset of libx264: ultrafast, superfast, veryfast and so on to veryslow. Slower ones make smaller files
+    #[arg(long, env = "MATTEBOX_VIDEO_PRESET", value_name = "PRESET", help_heading = WHAT)]
+    pub video_preset: Option<String>,
+
+    /// Quality of videos, 0 (best, largest) to 51 [default: superfast 23, of streams 24; other presets about the same quality]
+    #[arg(long, env = "MATTEBOX_CRF", value_name = "N", allow_negative_numbers = true, help_heading = WHAT)]
+    pub crf: Option<i64>,
+
     /// Leave the sound of the source out of a video or stream
     #[arg(long, env = "MATTEBOX_NO_AUDIO", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = WHAT)]
     pub no_audio: Option<bool>,
