@@ -1,7 +1,7 @@
 //! Who encodes videos: an encoder that is named, one of the hardware, or libx264. Each is the real
 //! FFmpeg's.
 
-use crate::kit::{collect, executable, open, sample, shield};
+use crate::kit::{Bench, collect, executable, open, sample, shield};
 use mattebox_core::compose::Composed;
 use mattebox_core::frame::Timestamp;
 use mattebox_media::beside::Beside;
@@ -197,4 +197,45 @@ fn a_preset_and_a_quality_change_the_size() {
     assert_eq!(size("superfast", Some(23)), usual);
     assert!(size("superfast", Some(35)) < usual / 2);
     assert!(size("veryfast", Some(23)) < usual);
+}
+
+#[test]
+fn the_command_line_says_who_encodes_and_how_well() {
+    let b = Bench::new();
+    let sample = sample();
+    let run = |out: &str, more: &[&str]| {
+        let args = [&["run", &sample, "--out", out], more].concat();
+        b.run(&args)
+    };
+    let done = run("auto.mkv", &["--video-encoder", "auto"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    // The processor, with the reason, or the hardware of this machine.
+    assert!(done.stderr.contains(" encodes"), "{}", done.stderr);
+    assert_eq!(found(&b.path("auto.mkv")).2, 75);
+    let done = run("named.mp4", &["--video-encoder", "libx265"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert_eq!(found(&b.path("named.mp4")).0, "hevc");
+    let done = run("none.mp4", &["--video-encoder", "h264_nowhere"]);
+    assert_eq!(done.code, Some(2), "{}", done.stderr);
+    let says = "none.mp4: this FFmpeg has no video encoder h264_nowhere";
+    assert!(done.stderr.contains(says), "{}", done.stderr);
+    for (out, more) in [
+        ("usual.mp4", &[][..]),
+        ("small.mp4", &["--crf", "40"]),
+        ("slow.mp4", &["--crf", "40", "--video-preset", "medium"]),
+    ] {
+        let done = run(out, more);
+        assert_eq!(done.code, Some(0), "{}", done.stderr);
+    }
+    let size = |name: &str| b.read(name).len();
+    assert!(size("small.mp4") < size("usual.mp4") / 2);
+    assert!(size("slow.mp4") < size("small.mp4"));
+    let left = [
+        "auto.mkv",
+        "named.mp4",
+        "slow.mp4",
+        "small.mp4",
+        "usual.mp4",
+    ];
+    assert_eq!(b.files("."), left);
 }

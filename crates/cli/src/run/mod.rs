@@ -601,6 +601,7 @@ fn sink_options(settings: &RunSettings, abort: &Stop) -> SinkOptions {
         alpha: settings.frame.background.is_transparent(),
         segment: settings.segment,
         on_existing: settings.on_existing,
+        coding: settings.coding.clone(),
         stdout: match settings.format {
             Format::Stdout(format) => format,
             Format::Image(_) => StdoutFormat::default(),
