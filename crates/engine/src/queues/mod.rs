@@ -17,7 +17,7 @@ use mattebox_store::CameraState;
 use std::{
     collections::{HashMap, VecDeque},
     fmt, mem,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -184,6 +184,9 @@ struct Queue<F: QueuedFrame> {
     listed_ahead: bool,
     /// Told once when it has ended and its last frame is done.
     on_drained: Option<Box<dyn FnOnce() + Send>>,
+    /// There may be space for a frame that waits, and how many frames do.
+    space: Arc<Condvar>,
+    pushing: usize,
 }
 
 impl<F: QueuedFrame> State<F> {
@@ -202,6 +205,12 @@ impl<F: QueuedFrame> State<F> {
 }
 
 impl<F: QueuedFrame> Queue<F> {
+    fn tell_pushing(&self) {
+        if self.pushing > 0 {
+            self.space.notify_all();
+        }
+    }
+
     fn has_room(&self) -> bool {
         self.in_flight < self.settings.in_flight
     }
@@ -249,16 +258,23 @@ struct State<F: QueuedFrame> {
     /// Queues that have not ended or still hold frames.
     running: usize,
     shut: bool,
+    /// Threads that wait for work, and for progress.
+    idle: usize,
+    watching: usize,
 }
 
 /// The queues of all cameras, shared by those who bring frames and those who process them.
 pub struct CameraQueues<F: QueuedFrame> {
     state: Mutex<State<F>>,
     lifetime: Lifetime,
-    /// There may be work for a thread, or the end.
+    /// There may be work for a thread, or the end. Nobody is told who does not wait: with many
+    /// cameras each call would wake all of them, and a call that wakes none costs one to the
+    /// system.
     work: Condvar,
-    /// There may be space for a frame that waits.
-    space: Condvar,
+    /// A frame is taken or done.
+    progress: Condvar,
+    /// A camera's last frame is done.
+    drained: Condvar,
 }
 
 impl<F: QueuedFrame> fmt::Debug for CameraQueues<F> {
@@ -280,10 +296,13 @@ impl<F: QueuedFrame> CameraQueues<F> {
                 ahead: VecDeque::new(),
                 running: 0,
                 shut: false,
+                idle: 0,
+                watching: 0,
             }),
             lifetime,
             work: Condvar::new(),
-            space: Condvar::new(),
+            progress: Condvar::new(),
+            drained: Condvar::new(),
         }
     }
 
@@ -310,6 +329,8 @@ impl<F: QueuedFrame> CameraQueues<F> {
             listed: false,
             listed_ahead: false,
             on_drained: None,
+            space: Arc::default(),
+            pushing: 0,
         };
         all.queues.insert(id, queue);
         id
@@ -355,7 +376,12 @@ impl<F: QueuedFrame> CameraQueues<F> {
                 self.list(&mut all, id);
                 return Pushed::Replaced(oldest);
             }
-            all = self.space.wait(all).unwrap_or_else(PoisonError::into_inner);
+            let space = queue.space.clone();
+            queue.pushing += 1;
+            all = space.wait(all).unwrap_or_else(PoisonError::into_inner);
+            if let Some(queue) = all.queues.get_mut(&id) {
+                queue.pushing -= 1;
+            }
         }
     }
 
@@ -401,7 +427,9 @@ impl<F: QueuedFrame> CameraQueues<F> {
             if self.lifetime == Lifetime::Cameras && all.running == 0 {
                 return None;
             }
+            all.idle += 1;
             all = self.work.wait(all).unwrap_or_else(PoisonError::into_inner);
+            all.idle -= 1;
         }
     }
 
@@ -426,11 +454,12 @@ impl<F: QueuedFrame> CameraQueues<F> {
             queue.served_before = std::mem::replace(&mut queue.served, turn);
             let has_next = !queue.waiting.is_empty();
             let is_through = queue.is_through();
+            queue.tell_pushing();
             self.list(all, id);
             if is_through {
                 self.one_less(all);
             }
-            self.space.notify_all();
+            self.tell_watching(all);
             return Some(Turn {
                 id,
                 sequence,
@@ -482,9 +511,9 @@ impl<F: QueuedFrame> CameraQueues<F> {
         };
         queue.in_flight = queue.in_flight.saturating_sub(1);
         if queue.is_drained() {
-            self.work.notify_all();
+            self.drained.notify_all();
         }
-        self.space.notify_all();
+        self.tell_watching(&all);
         self.list(&mut all, id);
         let drained = all.drained(id);
         drop(all);
@@ -504,15 +533,15 @@ impl<F: QueuedFrame> CameraQueues<F> {
     /// Waits until a frame is done or a queue has space, for a while at most. True if the queues are
     /// shut.
     pub fn wait_for_space(&self, at_most: Duration) -> bool {
-        let all = self.lock();
+        let mut all = self.lock();
         if all.shut {
             return true;
         }
-        self.space
-            .wait_timeout(all, at_most)
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-            .shut
+        all.watching += 1;
+        let waited = self.progress.wait_timeout(all, at_most);
+        let mut all = waited.unwrap_or_else(PoisonError::into_inner).0;
+        all.watching -= 1;
+        all.shut
     }
 
     /// No more frames are pushed for this camera; those that wait are processed.
@@ -538,6 +567,7 @@ impl<F: QueuedFrame> CameraQueues<F> {
         };
         let was_through = queue.is_through();
         queue.ended = true;
+        queue.tell_pushing();
         let dropped = if drops {
             queue.drop_waiting()
         } else {
@@ -547,8 +577,8 @@ impl<F: QueuedFrame> CameraQueues<F> {
             self.one_less(&mut all);
         }
         let drained = all.drained(id);
-        self.space.notify_all();
-        self.work.notify_all();
+        self.tell_watching(&all);
+        self.drained.notify_all();
         drop(all);
         call(drained);
         dropped
@@ -568,10 +598,14 @@ impl<F: QueuedFrame> CameraQueues<F> {
         let mut all = self.lock();
         all.shut = true;
         self.work.notify_all();
-        self.space.notify_all();
+        self.progress.notify_all();
+        self.drained.notify_all();
         all.queues
             .iter_mut()
-            .map(|(id, queue)| (*id, queue.drop_waiting()))
+            .map(|(id, queue)| {
+                queue.tell_pushing();
+                (*id, queue.drop_waiting())
+            })
             .collect()
     }
 
@@ -590,7 +624,10 @@ impl<F: QueuedFrame> CameraQueues<F> {
     pub fn wait_drained(&self) {
         let mut all = self.lock();
         while !all.shut && all.queues.values().any(|queue| !queue.is_drained()) {
-            all = self.work.wait(all).unwrap_or_else(PoisonError::into_inner);
+            all = self
+                .drained
+                .wait(all)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -602,11 +639,23 @@ impl<F: QueuedFrame> CameraQueues<F> {
         if !queue.listed && queue.is_ready() {
             queue.listed = true;
             all.ready.push_back(id);
-            self.work.notify_one();
+            self.tell_idle(all);
         } else if !queue.listed_ahead && queue.can_prepare() {
             queue.listed_ahead = true;
             all.ahead.push_back(id);
+            self.tell_idle(all);
+        }
+    }
+
+    fn tell_idle(&self, all: &State<F>) {
+        if all.idle > 0 {
             self.work.notify_one();
+        }
+    }
+
+    fn tell_watching(&self, all: &State<F>) {
+        if all.watching > 0 {
+            self.progress.notify_all();
         }
     }
 
