@@ -117,6 +117,55 @@ fn nothing_is_written_with_out_none() {
     assert_eq!(b.files("."), ["log"]);
 }
 
+/// A number of the page's metrics.
+fn number(page: &Page<'_>, metric: &str) -> u64 {
+    let (status, body) = page.get("/metrics");
+    assert_eq!(status, 200);
+    let text = String::from_utf8_lossy(&body).into_owned();
+    let line = text.lines().find(|line| line.starts_with(metric));
+    let value = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
+    value.unwrap_or_else(|| panic!("no {metric} in {text}"))
+}
+
+#[test]
+fn frames_that_nobody_sees_need_no_matte_and_the_first_look_has_a_picture() {
+    let b = Bench::new();
+    let page = Page::start(&b, run(&b, &["--out", "none"]), "log");
+    let skipped = "mattebox_run_frames_skipped_total{";
+    let written = "mattebox_run_frames_written_total{";
+    page.until("frames", |page| number(page, skipped) > 60);
+    let seen = number(&page, written);
+    let unseen = number(&page, skipped);
+    assert!(
+        (1..unseen / 4).contains(&seen),
+        "one a second is made of 25: {seen} of {}",
+        seen + unseen
+    );
+    assert_eq!(page.camera()["state"], "live");
+    assert!(shows(&page, GREY), "the picture is there at once");
+    // a frame that is asked for is made at once, however often that is
+    for _ in 0..5 {
+        let before = number(&page, written);
+        assert!(shows(&page, GREY));
+        page.until("a new frame", |page| number(page, written) > before);
+    }
+    page.stop();
+}
+
+#[test]
+fn a_run_that_nobody_can_see_says_so_and_ends() {
+    let b = Bench::new();
+    let done = b.run(&["run", &sample(), "--out", "none", "--json"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(
+        done.stderr.contains("nothing is written (--out none)"),
+        "{}",
+        done.stderr
+    );
+    let report: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(report["cameras"][0]["skipped"], 75, "{report}");
+}
+
 #[test]
 fn a_hangup_reads_the_settings_file_again_and_a_bad_file_changes_nothing() {
     let b = Bench::new();

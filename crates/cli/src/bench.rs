@@ -86,8 +86,8 @@ const STAGES: [&str; 8] = [
     "crop, resample, smooth",
     "network",
     "refine",
-    "compose",
-    "encode PNG",
+    "prepare to compose",
+    "compose, encode PNG",
     "write",
     "all",
 ];

@@ -169,7 +169,7 @@ impl Page for WorkerPage {
                 ),
                 (
                     "mattebox_worker_frames_kept_total",
-                    "Frames whose file was there and was kept.",
+                    "Frames whose file was there and was kept, or that nobody saw (--out none).",
                     |n| get(&n.kept),
                 ),
                 (
@@ -404,7 +404,7 @@ impl Page for RunPage {
                 ),
                 (
                     "mattebox_run_frames_skipped_total",
-                    "Frames whose file was there and was kept.",
+                    "Frames whose file was there and was kept, or that nobody saw (--out none).",
                     |n| get(&n.skipped),
                 ),
                 (
