@@ -151,14 +151,12 @@ impl Taps {
         }
     }
 
-    /// The source samples that are read at all.
+    /// The source samples that are read at all. No output begins before the one in front of it.
     fn span(&self) -> Range<usize> {
-        let low = self.first.iter().min().map_or(0, |&f| f as usize);
-        low..self
-            .first
-            .iter()
-            .max()
-            .map_or(0, |&f| f as usize + self.per)
+        match (self.first.first(), self.first.last()) {
+            (Some(&low), Some(&high)) => low as usize..high as usize + self.per,
+            _ => 0..0,
+        }
     }
 }
 
@@ -245,6 +243,10 @@ fn picture_rows<S: Simd>(
             1 => pixels::<S, 1>(s, row, span.start, xs, rounding, into),
             2 => pixels::<S, 2>(s, row, span.start, xs, rounding, into),
             3 => pixels::<S, 3>(s, row, span.start, xs, rounding, into),
+            4 => pixels::<S, 4>(s, row, span.start, xs, rounding, into),
+            5 => pixels::<S, 5>(s, row, span.start, xs, rounding, into),
+            6 => pixels::<S, 6>(s, row, span.start, xs, rounding, into),
+            7 => pixels::<S, 7>(s, row, span.start, xs, rounding, into),
             _ => pixels::<S, 0>(s, row, span.start, xs, rounding, into),
         }
     }
@@ -379,6 +381,7 @@ mod tests {
             ] {
                 assert_eq!(taps.len(), outputs);
                 assert!(taps.span().end <= n, "{outputs} from {n}");
+                assert!(taps.first.is_sorted(), "{outputs} from {n}");
                 for i in 0..outputs {
                     let sum: f32 = taps.get(i).1.iter().sum();
                     assert!(
