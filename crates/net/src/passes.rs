@@ -6,11 +6,11 @@
 use super::{
     graph::Activation,
     kernels::{
-        Aligned, HARD_SWISH, NONE, Packed, RELU, Row, Start, add_row_sums, depthwise, extend_edges,
-        fully_connected, pointwise, stem, tail,
+        Aligned, HARD_SWISH, NONE, Packed, RELU, Row, Start, add_row_sums, add_to_row, depthwise,
+        extend_edges, fully_connected, pointwise, stem, tail,
     },
     observe::{Observer, Operator, Pass},
-    plan::{Decoder, Depthwise, Encoder, Gate, Map, Plan, Pointwise},
+    plan::{Decoder, Depthwise, Encoder, Gate, Map, Plan},
 };
 use fearless_simd::Simd;
 
@@ -18,8 +18,10 @@ use fearless_simd::Simd;
 pub(super) struct Buffers {
     /// Inputs of the encoder blocks; the last one is the head's input.
     maps: Vec<Aligned>,
-    /// Their means, as stored (of those that are needed).
+    /// Means of the inputs (of those that are needed).
     means: Vec<Aligned>,
+    /// What the inputs that are stored without their projection lack, scaled by the gate.
+    projections: Vec<Packed>,
     /// Outputs of the depthwise convolutions, by turns; then the head's features.
     filtered: [Aligned; 2],
     sum: Aligned,
@@ -27,6 +29,8 @@ pub(super) struct Buffers {
     hidden: Aligned,
     /// The next matrix, scaled by a gate.
     scaled: Packed,
+    /// A missing projection times a matrix.
+    product: Packed,
     /// The rows that a depthwise convolution reads.
     ring: Aligned,
     zeros: Aligned,
@@ -83,11 +87,37 @@ impl Buffers {
                 .iter()
                 .flat_map(|d| [&d.mix, &d.merged.weights]),
         );
+        let expanded = plan.encoder.iter().filter(|e| e.is_unprojected);
+        let mixed = plan.decoder.iter().map(|d| {
+            let skip = &plan.encoder[d.skip];
+            match skip.is_unprojected {
+                true => Packed::room_for(skip.input.channels, d.mix.n),
+                false => 0,
+            }
+        });
+        let mut products = expanded
+            .map(|e| Packed::room_for(e.input.channels, e.expand.weights.n))
+            .chain(mixed);
         Buffers {
             maps: inputs()
                 .map(|m| Aligned::zeros(m.height * m.width * m.channels))
                 .collect(),
-            means: inputs().map(|m| Aligned::zeros(m.channels)).collect(),
+            means: [plan.encoder[0].input.channels]
+                .into_iter()
+                .chain(plan.encoder.iter().map(|e| e.project.weights.n))
+                .map(Aligned::zeros)
+                .collect(),
+            projections: plan
+                .encoder
+                .iter()
+                .enumerate()
+                .map(|(i, e)| match i.checked_sub(1).map(|i| &plan.encoder[i]) {
+                    Some(last) if e.is_unprojected => {
+                        Packed::with_room(last.project.weights.room())
+                    }
+                    _ => Packed::default(),
+                })
+                .collect(),
             filtered: [0, 1].map(|turn| {
                 let blocks = plan
                     .encoder
@@ -102,7 +132,8 @@ impl Buffers {
             sum: Aligned::zeros(channels),
             gate: Aligned::zeros(channels),
             hidden: Aligned::zeros(channels),
-            scaled: Packed::with_room(most(&mut matrices.map(|m| Packed::room(m.k, m.n)))),
+            scaled: Packed::with_room(most(&mut matrices.map(Packed::room))),
+            product: Packed::with_room(most(&mut products)),
             ring: Aligned::zeros(most(
                 &mut encoder_rows()
                     .chain(decoder_rows())
@@ -179,9 +210,22 @@ fn encoder<S: Simd>(
         (odd, even)
     };
     let (before, maps) = b.maps.split_at_mut(i);
+    let (map, next_map) = maps.split_at_mut(1);
+    let next = plan.encoder.get(i + 1).filter(|next| next.is_unprojected);
+    let to = if next.is_some() { &mut next_map[0] } else { to };
+    let expand = if e.is_unprojected {
+        b.product
+            .set_product(s, &b.projections[i], &e.expand.weights);
+        &b.product
+    } else {
+        &e.expand.weights
+    };
     let sum = &mut b.sum[..wide];
     sum.fill(0.0);
-    b.means[i].fill(0.0);
+    let is_summed = e.is_skip && !e.is_unprojected;
+    if is_summed {
+        b.means[i].fill(0.0);
+    }
     let mut made = 0;
     for (y, to) in to[..out_height * out_width * wide]
         .chunks_exact_mut(out_width * wide)
@@ -189,7 +233,7 @@ fn encoder<S: Simd>(
     {
         let top = (y * dw.stride) as isize - dw.top as isize;
         while made < height && (made as isize) < top + dw.kernel as isize {
-            let x = &mut maps[0][at(made, width * channels)];
+            let x = &mut map[0][at(made, width * channels)];
             match i
                 .checked_sub(1)
                 .map(|last| (&plan.encoder[last], &before[last]))
@@ -202,6 +246,8 @@ fn encoder<S: Simd>(
                         plan.width * 6 + x.len(),
                     );
                 }
+                // the block before wrote it
+                Some(_) if e.is_unprojected => {}
                 Some((last, skipped)) => {
                     let wide = last.expand.weights.n;
                     project(
@@ -222,12 +268,13 @@ fn encoder<S: Simd>(
                     );
                 }
             }
-            if e.is_skip {
+            if is_summed {
                 add_row_sums(s, x, &mut b.means[i]);
                 o.did(Operator::Sums, 0, x.len());
             }
             let ring_row = &mut ring[at(made % dw.kernel, size)];
-            activated(s, x, &e.expand, e.expand_activation, ring_row, dw.row);
+            let activation = e.expand_activation;
+            activated(s, x, expand, &e.expand.bias, activation, ring_row, dw.row);
             o.did(Operator::Expand, x.len() * wide, x.len() + width * wide);
             made += 1;
         }
@@ -238,14 +285,28 @@ fn encoder<S: Simd>(
             dw.stride * width * wide + to.len(),
         );
     }
+    if is_summed {
+        let share = 1.0 / (height * width) as f32;
+        b.means[i].iter_mut().for_each(|v| *v *= share);
+    }
     let share = 1.0 / (out_height * out_width) as f32;
     sum.iter_mut().for_each(|v| *v *= share);
     match &e.gate {
         Some(g) => gate(s, g, sum, &mut b.hidden, &mut b.gate),
         None => b.gate.fill(1.0),
     }
-    b.scaled.set_scaled(s, &e.project.weights, &b.gate);
-    o.did(Operator::Gate, 0, 2 * b.scaled.k * b.scaled.n);
+    let project = &e.project;
+    if next.is_some() {
+        let scaled = &mut b.projections[i + 1];
+        scaled.set_scaled(s, &project.weights, &b.gate);
+        // the mean of a linear function
+        let mean = &mut b.means[i + 1];
+        mean.copy_from_slice(&project.bias);
+        scaled.add_product(s, sum, mean);
+    } else {
+        b.scaled.set_scaled(s, &project.weights, &b.gate);
+    }
+    o.did(Operator::Gate, 0, 2 * project.weights.k * project.weights.n);
 }
 
 fn stem_row<S: Simd>(s: S, plan: &Plan, picture: &[f32], zeros: &[f32], y: usize, to: &mut [f32]) {
@@ -287,16 +348,15 @@ fn project<S: Simd>(
 fn activated<S: Simd>(
     s: S,
     x: &[f32],
-    layer: &Pointwise,
+    weights: &Packed,
+    bias: &[f32],
     activation: u8,
     to: &mut [f32],
     row: Row,
 ) {
     match activation {
-        HARD_SWISH => {
-            pointwise::<S, HARD_SWISH>(s, x, &layer.weights, Start::Bias(&layer.bias), to, row)
-        }
-        _ => pointwise::<S, RELU>(s, x, &layer.weights, Start::Bias(&layer.bias), to, row),
+        HARD_SWISH => pointwise::<S, HARD_SWISH>(s, x, weights, Start::Bias(bias), to, row),
+        _ => pointwise::<S, RELU>(s, x, weights, Start::Bias(bias), to, row),
     }
 }
 
@@ -409,7 +469,9 @@ fn head<S: Simd>(s: S, plan: &Plan, b: &mut Buffers, o: &mut Observer<'_>) {
         add_row_sums(s, x, mean);
         o.did(Operator::Sums, 0, x.len());
         let row = &mut features[at(y, width * wide)];
-        activated(s, x, &plan.head.features, RELU, row, Row::plain(width));
+        let layer = &plan.head.features;
+        let to = Row::plain(width);
+        activated(s, x, &layer.weights, &layer.bias, RELU, row, to);
         o.did(Operator::Expand, x.len() * wide, x.len() + row.len());
         add_row_sums(s, row, sum);
         o.did(Operator::Sums, 0, row.len());
@@ -494,20 +556,35 @@ fn decoder<S: Simd>(
     } = plan.encoder[d.skip].input;
     let dw = &d.depthwise;
     let n = d.mix.n;
-    let share = 1.0 / (height * width) as f32;
-    decoder_gate(s, d, share, b);
-    o.did(Operator::Gate, 0, 2 * b.scaled.k * b.scaled.n);
-    let sum = &mut b.sum[..n];
-    sum.fill(0.0);
-    let size = dw.row.len * n;
-    let ring = &mut b.ring[..size * 3];
-    dw.row.clear_padding(s, ring, n, width);
+    decoder_gate(s, d, b);
     let [even, odd] = &mut b.small;
     let (small, next_small) = if i.is_multiple_of(2) {
         (even, odd)
     } else {
         (odd, even)
     };
+    let small_len = (width / 2 + 2) * n;
+    let mix = match d.skip.checked_sub(1).map(|last| &plan.encoder[last]) {
+        Some(last) if plan.encoder[d.skip].is_unprojected => {
+            b.product.set_product(s, &b.projections[d.skip], &b.scaled);
+            // The projection's bias goes along with the enlargement, which multiplies by 16.
+            let bias = &mut b.hidden[..n];
+            bias.fill(0.0);
+            b.scaled.add_product(s, &last.project.bias, bias);
+            bias.iter_mut().for_each(|v| *v /= 16.0);
+            for row in small.chunks_exact_mut(small_len).take(height / 2) {
+                add_to_row(s, row, width / 2 + 2, bias);
+            }
+            &b.product
+        }
+        _ => &b.scaled,
+    };
+    o.did(Operator::Gate, 0, 2 * mix.k * n);
+    let sum = &mut b.sum[..n];
+    sum.fill(0.0);
+    let size = dw.row.len * n;
+    let ring = &mut b.ring[..size * 3];
+    dw.row.clear_padding(s, ring, n, width);
     let skip = &b.maps[d.skip];
     let mut made = 0;
     for y in 0..height {
@@ -518,12 +595,12 @@ fn decoder<S: Simd>(
             } else {
                 (near + 1).min(height / 2 - 1)
             };
-            let row = |y: usize| &small[at(y, (width / 2 + 2) * n)];
+            let row = |y: usize| &small[at(y, small_len)];
             let to = &mut ring[at(made % 3, size)];
             pointwise::<S, RELU>(
                 s,
                 &skip[at(made, width * channels)],
-                &b.scaled,
+                mix,
                 Start::Enlarged(row(near), row(far)),
                 to,
                 dw.row,
@@ -562,11 +639,12 @@ fn decoder<S: Simd>(
             }
         }
     }
+    let share = 1.0 / (height * width) as f32;
     sum.iter_mut().for_each(|v| *v *= share);
 }
 
 /// Scales a decoder's matrix for the skip. The mean of the map in front of the enlargement is in `sum`.
-fn decoder_gate<S: Simd>(s: S, d: &Decoder, share: f32, b: &mut Buffers) {
+fn decoder_gate<S: Simd>(s: S, d: &Decoder, b: &mut Buffers) {
     let mean = &mut b.means[d.skip];
     let enlarged = &mut b.gate[..d.up.n];
     fully_connected(
@@ -579,7 +657,7 @@ fn decoder_gate<S: Simd>(s: S, d: &Decoder, share: f32, b: &mut Buffers) {
     );
     mean.iter_mut()
         .zip(&*enlarged)
-        .for_each(|(mean, up)| *mean = *mean * d.skip_factor * share + up);
+        .for_each(|(mean, up)| *mean = *mean * d.skip_factor + up);
     gate(s, &d.gate, mean, &mut b.hidden, &mut b.gate);
     b.scaled.set_scaled(s, &d.mix, &b.gate);
 }

@@ -7,6 +7,9 @@
 //!   them: `mix(gate * skip + up(resize(x)))` is `mix * gate * skip + resize((mix * up)(x))`, at a quarter of the cost.
 //! - The resize keeps the mean, so that the mean of `skip + up(resize(x))` follows from the means of its parts.
 //! - A gate is never multiplied into a map: it scales the rows of the next matrix, at run time.
+//! - A block's last convolution is linear. Where it does not make the map smaller, and nobody adds
+//!   to its output, that output is never computed: whoever reads it reads the map in front instead,
+//!   with a matrix that includes the convolution ([`Encoder::is_unprojected`]).
 //! - The tail's weights carry the `-log2(e)` of the logistic.
 use super::{
     ModelError,
@@ -81,9 +84,14 @@ pub(super) struct Map {
 /// One inverted residual block. The pass that runs it first finishes the block before it (or the stem).
 #[derive(Debug)]
 pub(super) struct Encoder {
+    /// What is stored of the input.
     pub(super) input: Map,
     /// Whether a decoder needs the input's mean.
     pub(super) is_skip: bool,
+    /// Whether the stored input lacks the projection of the block before, which then is part of
+    /// all matrices that read it.
+    pub(super) is_unprojected: bool,
+    /// Without the matrix of a missing projection, which has a gate in it, but with its bias.
     pub(super) expand: Pointwise,
     pub(super) expand_activation: u8,
     pub(super) depthwise: Depthwise,
@@ -374,14 +382,36 @@ fn encoder(
 ) -> Result<Encoder, ModelError> {
     let expanded = scale_behind(block.expand_activation);
     let filtered = scale_behind(block.depthwise_activation);
+    let mut input = map(graph, block.input);
+    let mut expand = pointwise(&block.expand, scale, expanded)?;
+    let missing = index
+        .checked_sub(1)
+        .map(|before| &network.encoder[before])
+        .filter(|before| {
+            !before.residual && !block.residual && before.project.inputs <= input.channels
+        });
+    if let Some(before) = missing {
+        input.channels = before.project.inputs;
+        let products = |o: usize| {
+            let weights = block.expand.weights.chunks_exact(block.expand.inputs);
+            let weights = weights.skip(o).take(1).flatten();
+            let pairs = before.project.bias.iter().zip(weights);
+            pairs.map(|(b, w)| f64::from(*b) * f64::from(*w))
+        };
+        for (o, bias) in expand.bias.iter_mut().enumerate() {
+            let more = products(o).sum::<f64>() * f64::from(expanded);
+            *bias = (f64::from(*bias) + more) as f32;
+        }
+    }
     let plain = !block.residual || scale == 1.0;
     require(&block.project, plain, || {
         "a residual from a map behind a hard swish is not supported".to_owned()
     })?;
     Ok(Encoder {
-        input: map(graph, block.input),
+        input,
         is_skip: network.decoder.iter().any(|d| d.skip == index),
-        expand: pointwise(&block.expand, scale, expanded)?,
+        is_unprojected: missing.is_some(),
+        expand,
         expand_activation: kernel_activation(block.expand_activation),
         depthwise: depthwise(
             graph,

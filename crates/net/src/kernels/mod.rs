@@ -44,7 +44,7 @@ pub(super) use depthwise::depthwise;
 pub(super) use gate::{add_row_sums, fully_connected};
 pub(super) use packed::Packed;
 pub(super) use pointwise::{Start, pointwise};
-pub(super) use row::{Row, extend_edges};
+pub(super) use row::{Row, add_to_row, extend_edges};
 pub(super) use stem::stem;
 pub(super) use tail::tail;
 pub(super) use vector::{HARD_SWISH, NONE, RELU};

@@ -21,7 +21,7 @@ impl Packed {
         let mut packed = Packed {
             k,
             n,
-            weights: Aligned::zeros(Self::room(k, n)),
+            weights: Aligned::zeros(Self::room_for(k, n)),
         };
         for (panel, column) in packed
             .weights
@@ -36,8 +36,13 @@ impl Packed {
         packed
     }
 
+    /// Floats that it takes.
+    pub(crate) fn room(&self) -> usize {
+        self.weights.len()
+    }
+
     /// Floats that a matrix `[k][n]` takes.
-    pub(crate) fn room(k: usize, n: usize) -> usize {
+    pub(crate) fn room_for(k: usize, n: usize) -> usize {
         k * n.next_multiple_of(PANEL)
     }
 
@@ -59,6 +64,49 @@ impl Packed {
             matrix,
             &factors[..matrix.k],
         );
+    }
+
+    /// Becomes `a * b`. Allocates nothing; there must be room.
+    pub(crate) fn set_product<S: Simd>(&mut self, s: S, a: &Packed, b: &Packed) {
+        (self.k, self.n) = (a.k, b.n);
+        let len = Self::room_for(a.k, b.n);
+        product(s, &mut self.weights[..len], a, b);
+    }
+
+    /// Adds `x * matrix` to `y`: `x` `[k]`, `y` `[n]`.
+    pub(crate) fn add_product<S: Simd>(&self, s: S, x: &[f32], y: &mut [f32]) {
+        row_product(s, x, self, y);
+    }
+}
+
+#[simd]
+fn product<S: Simd>(s: S, to: &mut [f32], a: &Packed, b: &Packed) {
+    let panels = to
+        .chunks_exact_mut(PANEL * a.k)
+        .zip(b.weights.chunks_exact(PANEL * b.k));
+    for (to, b) in panels {
+        for (row, to) in to.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+            let mut sum = f32x16::splat(s, 0.0);
+            for (i, b) in b.as_chunks::<PANEL>().0.iter().enumerate() {
+                let a = a.weights[(i / PANEL * a.k + row) * PANEL + i % PANEL];
+                sum = f32x16::splat(s, a).mul_add(f32x16::from_slice(s, b), sum);
+            }
+            sum.store_slice(to);
+        }
+    }
+}
+
+#[simd]
+fn row_product<S: Simd>(s: S, x: &[f32], matrix: &Packed, y: &mut [f32]) {
+    let panels = matrix.weights.chunks_exact(PANEL * matrix.k);
+    for (y, panel) in y.chunks_mut(PANEL).zip(panels) {
+        let mut sum = f32x16::splat(s, 0.0);
+        for (x, row) in x.iter().zip(panel.as_chunks::<PANEL>().0) {
+            sum = f32x16::splat(s, *x).mul_add(f32x16::from_slice(s, row), sum);
+        }
+        let mut sums = [0.0; PANEL];
+        sum.store_slice(&mut sums);
+        y.iter_mut().zip(sums).for_each(|(y, sum)| *y += sum);
     }
 }
 
@@ -84,6 +132,33 @@ mod tests {
     use super::*;
     use crate::SimdLevel;
     use fearless_simd::dispatch;
+
+    #[test]
+    fn products_are_those_of_the_matrices() {
+        let [k, m, n] = [5, 24, 40];
+        let a: Vec<f32> = (0..k * m).map(|i| (i * 7 % 11) as f32).collect();
+        let b: Vec<f32> = (0..m * n).map(|i| (i * 5 % 13) as f32).collect();
+        let product: Vec<f32> = (0..k * n)
+            .map(|i| (0..m).map(|j| a[i / n * m + j] * b[j * n + i % n]).sum())
+            .collect();
+        let expected = Packed::new(k, n, &product);
+        let [a_packed, b_packed] = [Packed::new(k, m, &a), Packed::new(m, n, &b)];
+        for level in SimdLevel::available() {
+            let level_token = level.level().unwrap();
+            let mut found = Packed::with_room(Packed::room_for(k, n) + 3);
+            dispatch!(level_token, s => found.set_product(s, &a_packed, &b_packed));
+            assert_eq!((found.k, found.n), (k, n));
+            assert_eq!(
+                found.weights[..expected.weights.len()],
+                *expected.weights,
+                "{level}"
+            );
+            let mut row = vec![1.0; n];
+            dispatch!(level_token, s => b_packed.add_product(s, &a[..m], &mut row));
+            let added: Vec<f32> = product[..n].iter().map(|v| v + 1.0).collect();
+            assert_eq!(row, added, "{level}");
+        }
+    }
 
     #[test]
     fn packing_orders_and_scaling_scales_rows() {

@@ -71,8 +71,24 @@ pub(crate) fn extend_edges<S: Simd>(_: S, row: &mut [f32], w: usize) {
     });
 }
 
+/// Adds a number per channel to all pixels of a row of `len` pixels.
+pub(crate) fn add_to_row<S: Simd>(_: S, row: &mut [f32], len: usize, values: &[f32]) {
+    let mut first = 0;
+    for_each_block::<S>(row, row.len() / len, |block, channels| {
+        for pixel in block.chunks_exact_mut(channels) {
+            let values = &values[first..first + channels];
+            pixel.iter_mut().zip(values).for_each(|(v, add)| *v += add);
+        }
+        first += channels;
+    });
+}
+
 /// Calls `each` with each block of a row and the number of its channels.
-fn for_each_block<S: Simd>(row: &mut [f32], channels: usize, each: impl Fn(&mut [f32], usize)) {
+fn for_each_block<S: Simd>(
+    row: &mut [f32],
+    channels: usize,
+    mut each: impl FnMut(&mut [f32], usize),
+) {
     let width = block::<S>();
     let len = row.len() / channels;
     let (whole, half) = row.split_at_mut(channels / width * width * len);
@@ -119,6 +135,20 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn numbers_are_added_per_channel() {
+        let c = 24;
+        let row: Vec<f32> = (0..4 * c).map(|i| i as f32).collect();
+        let values: Vec<f32> = (0..c).map(|i| 1000.0 * i as f32).collect();
+        let expected: Vec<f32> = (0..4 * c).map(|i| row[i] + values[i % c]).collect();
+        for level in SimdLevel::available() {
+            let block = block_at(level);
+            let mut stored = stored_row(&row, c, block);
+            dispatch!(level.level().unwrap(), s => add_to_row(s, &mut stored, 4, &values));
+            assert_eq!(plain_row(&stored, c, Row::plain(4), 4, block), expected);
         }
     }
 
