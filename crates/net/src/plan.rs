@@ -14,7 +14,7 @@
 use super::{
     ModelError,
     graph::{Activation, Graph},
-    kernels::{Aligned, HARD_SWISH, Packed, RELU, Row},
+    kernels::{Aligned, HARD_SWISH, Packed, RELU, Row, by_place},
     matching::{self, DecoderBlock, EncoderBlock, Layer, Network},
 };
 
@@ -128,7 +128,7 @@ pub(super) struct Decoder {
 /// The transposed convolution.
 #[derive(Debug)]
 pub(super) struct Tail {
-    /// `[c][4]`.
+    /// In the order of [`by_place`].
     pub(super) weights: Aligned,
     pub(super) bias: f32,
 }
@@ -363,9 +363,11 @@ impl Plan {
             // [1][2][2][c] to [c][4]
             tail: Tail {
                 weights: Aligned::from(
-                    &(0..4 * tail.inputs)
-                        .map(|i| tail.weights[i % 4 * tail.inputs + i / 4] * logistic)
-                        .collect::<Vec<_>>()[..],
+                    &by_place(
+                        &(0..4 * tail.inputs)
+                            .map(|i| tail.weights[i % 4 * tail.inputs + i / 4] * logistic)
+                            .collect::<Vec<_>>(),
+                    )[..],
                 ),
                 bias: tail.bias[0] * logistic,
             },

@@ -1,6 +1,6 @@
 //! Any kernel on a row of any shape: what fuzzing and its test in small compare between the levels.
 use super::{
-    HARD_SWISH, NONE, Packed, RELU, Row, Start, add_row_sums, depthwise, extend_edges,
+    HARD_SWISH, NONE, Packed, RELU, Row, Start, add_row_sums, by_place, depthwise, extend_edges,
     fully_connected, pointwise, stem, tail,
     testing::{assert_close, block_at, numbers, padded_row, plain_row, stored_row},
 };
@@ -159,7 +159,7 @@ impl Case {
             }
             Kernel::Tail => {
                 let x = stored_row(&self.numbers(0, self.pixels * k), k, block);
-                let weights = self.numbers(1, 4 * k);
+                let weights = by_place(&self.numbers(1, 4 * k));
                 let mut out = vec![f32::NAN; 4 * self.pixels];
                 tail(s, &x, &weights, self.numbers(2, 1)[0], &mut out);
                 out

@@ -46,5 +46,5 @@ pub(super) use packed::Packed;
 pub(super) use pointwise::{Start, pointwise};
 pub(super) use row::{Row, add_to_row, extend_edges};
 pub(super) use stem::stem;
-pub(super) use tail::tail;
+pub(super) use tail::{by_place, tail};
 pub(super) use vector::{HARD_SWISH, NONE, RELU};

@@ -1,24 +1,45 @@
 //! The last convolution: transposed, 2x2 with stride 2, to one channel, and the logistic.
-use super::vector::{Vector, logistic2};
-use fearless_simd::{f32x4, f32x8, f32x16, prelude::*};
+//!
+//! A vector repeats four channels of a pixel, and is multiplied with their weights for the places
+//! of the square. In the end neighbouring lanes are added up, twice, which leaves one number per
+//! pixel and place. So pixels need not be transposed into vectors of one channel.
+use super::{
+    row::block,
+    vector::{Vector, logistic2},
+};
+use fearless_simd::{f32x4, f32x8, f32x16, f64x8, prelude::*};
 use fearless_simd_macros::simd;
 
-/// A plain row `x` of `w` pixels, a multiple of 16, gives two rows of `2 w` values in `out`. `weights` `[c][4]` (in a square: above left and right,
-/// below left and right) and `bias` carry the factor `-log2(e)` of the logistic.
+/// The order in which [`tail`] reads weights `[c][4]` (in a square: above left and right, below
+/// left and right): `[c / 4][4][4]`, four channels for each place.
+pub(crate) fn by_place(weights: &[f32]) -> Vec<f32> {
+    let four = weights.as_chunks::<16>().0.iter();
+    four.flat_map(|four| (0..16).map(|i| four[i % 4 * 4 + i / 4]))
+        .collect()
+}
+
+/// A plain row `x` of `w` pixels, a multiple of 16, gives two rows of `2 w` values in `out`.
+/// `weights` are in the order of [`by_place`]; they and `bias` carry the factor `-log2(e)` of the
+/// logistic.
 #[simd]
 pub(crate) fn tail<S: Simd>(s: S, x: &[f32], weights: &[f32], bias: f32, out: &mut [f32]) {
-    let w = out.len() / 4;
-    let (above, below) = out.split_at_mut(2 * w);
+    let t = Operands {
+        x,
+        w: out.len() / 4,
+        weights: weights.as_chunks().0,
+        bias,
+    };
+    let (above, below) = out.split_at_mut(2 * t.w);
     let outputs = above
-        .as_chunks_mut::<32>()
+        .as_chunks_mut::<16>()
         .0
         .iter_mut()
-        .zip(below.as_chunks_mut::<32>().0);
+        .zip(below.as_chunks_mut::<16>().0);
     for (i, outputs) in outputs.enumerate() {
         if S::f32s::LEN == 16 {
-            squares16(s, x, weights, bias, w, i * 16, outputs);
+            squares16(s, &t, i * 8, outputs);
         } else {
-            squares8(s, x, weights, bias, w, i * 16, outputs);
+            squares8(s, &t, i * 8, outputs);
         }
     }
     // In a loop of its own, whose turns do not wait for each other.
@@ -36,147 +57,138 @@ fn apply_logistic<S: Simd, V: Vector<S>>(s: S, values: &mut [f32]) {
     }
 }
 
-/// The arguments of the logistic for 16 pixels from pixel `p` on.
+/// What squares are made of.
+struct Operands<'a> {
+    x: &'a [f32],
+    w: usize,
+    weights: &'a [[f32; 16]],
+    bias: f32,
+}
+
+/// The arguments of the logistic for 8 pixels from pixel `p` on.
 #[inline(always)]
 fn squares16<S: Simd>(
     s: S,
-    x: &[f32],
-    weights: &[f32],
-    bias: f32,
-    w: usize,
+    t: &Operands<'_>,
     p: usize,
-    (above, below): (&mut [f32; 32], &mut [f32; 32]),
+    (above, below): (&mut [f32; 16], &mut [f32; 16]),
 ) {
-    let (blocks, rest) = weights.as_chunks::<64>();
-    // by place in the square
-    let mut squares = [f32x16::all(s, bias); 4];
-    for (block, weights) in blocks.iter().enumerate() {
-        let channels = transposed16(s, &x[(block * w + p) * 16..][..256]);
-        for (j, square) in squares.iter_mut().enumerate() {
-            // two sums, so that an addition need not wait for the one before
-            let mut even = *square;
-            let mut odd = f32x16::all(s, 0.0);
-            for c in 0..8 {
-                even = channels[2 * c].times_plus(f32x16::all(s, weights[c * 8 + j]), even);
-                odd = channels[2 * c + 1].times_plus(f32x16::all(s, weights[c * 8 + 4 + j]), odd);
-            }
-            *square = even.add(odd);
-        }
-    }
-    if let Some(weights) = rest.as_chunks::<32>().0.first() {
-        let mut sums = [[f32x8::all(s, 0.0); 4]; 2];
-        add_block(
-            s,
-            &x[(blocks.len() * 2 * w + p) * 8..][..128],
-            weights,
-            &mut sums,
-        );
-        for (j, square) in squares.iter_mut().enumerate() {
-            *square = square.add(sums[0][j].combine(sums[1][j]));
-        }
-    }
-    let [a, b, c, d] = squares;
-    for (out, (left, right)) in [(above, a.interleave(b)), (below, c.interleave(d))] {
-        Vector::store(left, &mut out[..]);
-        Vector::store(right, &mut out[16..]);
-    }
+    let bias = f32x16::all(s, t.bias);
+    // the squares of four pixels, one after the other
+    let [a, b] = [0, 4].map(
+        #[inline(always)]
+        |q| {
+            let [[a], [b], [c], [d]] = products::<S, f32x16<S>, 1>(s, t, p + q);
+            let pairs = pair_sums(pair_sums(a, b), pair_sums(c, d));
+            (pairs + bias).bitcast::<f64x8<S>>()
+        },
+    );
+    // two neighbours of a square are moved at once
+    let (a, b) = a.deinterleave(b);
+    Vector::store(a.bitcast::<f32x16<S>>(), above);
+    Vector::store(b.bitcast::<f32x16<S>>(), below);
+}
+
+/// The sums of neighbouring lanes, those of `a` in front of those of `b`.
+#[inline(always)]
+fn pair_sums<S: Simd>(a: f32x16<S>, b: f32x16<S>) -> f32x16<S> {
+    let (even, odd) = a.deinterleave(b);
+    even + odd
 }
 
 /// The same with vectors of 8.
 #[inline(always)]
 fn squares8<S: Simd>(
     s: S,
-    x: &[f32],
-    weights: &[f32],
-    bias: f32,
-    w: usize,
+    t: &Operands<'_>,
     p: usize,
-    (above, below): (&mut [f32; 32], &mut [f32; 32]),
+    (above, below): (&mut [f32; 16], &mut [f32; 16]),
 ) {
-    // by 8 pixels and place in the square
-    let mut sums = [[f32x8::all(s, bias); 4]; 2];
-    for (block, weights) in weights.as_chunks::<32>().0.iter().enumerate() {
-        add_block(s, &x[(block * w + p) * 8..][..128], weights, &mut sums);
-    }
-    for (h, [a, b, c, d]) in sums.into_iter().enumerate() {
-        for (out, (left, right)) in [
-            (&mut *above, a.interleave(b)),
-            (&mut *below, c.interleave(d)),
-        ] {
-            Vector::store(left, &mut out[h * 16..]);
-            Vector::store(right, &mut out[h * 16 + 8..]);
+    let bias = f32x8::all(s, t.bias);
+    for q in [0, 4] {
+        let [a, b, c, d] = products::<S, f32x8<S>, 2>(s, t, p + q);
+        for (i, out) in [&mut *above, &mut *below].into_iter().enumerate() {
+            let sums = half_pair_sums(half_pair_sums(a[i], b[i]), half_pair_sums(c[i], d[i]));
+            // four pixels' left places, then their right ones
+            let (left, right) = (sums + bias).split();
+            let (first, last) = left.interleave(right);
+            Vector::store(first.combine(last), &mut out[2 * q..]);
         }
     }
 }
 
-/// Adds the products of 8 channels of 16 pixels.
+/// The sums of neighbouring lanes; in each half of the result, those of `a` are in front of those
+/// of `b`.
 #[inline(always)]
-fn add_block<S: Simd>(s: S, x: &[f32], weights: &[f32; 32], sums: &mut [[f32x8<S>; 4]; 2]) {
-    for (four, weights) in weights.as_chunks::<16>().0.iter().enumerate() {
-        for (h, sums) in sums.iter_mut().enumerate() {
-            for (c, channel) in transposed(s, &x[h * 64 + four * 4..])
-                .into_iter()
-                .enumerate()
-            {
-                for (j, sum) in sums.iter_mut().enumerate() {
-                    *sum = Vector::times_plus(channel, f32x8::all(s, weights[c * 4 + j]), *sum);
-                }
+fn half_pair_sums<S: Simd>(a: f32x8<S>, b: f32x8<S>) -> f32x8<S> {
+    let (a_low, a_high) = a.split();
+    let (b_low, b_high) = b.split();
+    let (low_even, low_odd) = a_low.deinterleave(b_low);
+    let (high_even, high_odd) = a_high.deinterleave(b_high);
+    low_even.combine(high_even) + low_odd.combine(high_odd)
+}
+
+/// For four pixels from pixel `p` on, what adds up to their squares: four numbers per place.
+#[inline(always)]
+fn products<S: Simd, V: Repeated<S>, const N: usize>(
+    s: S,
+    t: &Operands<'_>,
+    p: usize,
+) -> [[V; N]; 4] {
+    let mut sums = [[V::all(s, 0.0); N]; 4];
+    let c = 4 * t.weights.len();
+    let whole = c / block::<S>() * block::<S>();
+    for first in (0..whole).step_by(block::<S>()) {
+        if S::f32s::LEN == 16 {
+            add_block::<S, V, N, 16>(s, t, p, first, &mut sums);
+        } else {
+            add_block::<S, V, N, 8>(s, t, p, first, &mut sums);
+        }
+    }
+    if whole < c {
+        add_block::<S, V, N, 8>(s, t, p, whole, &mut sums);
+    }
+    sums
+}
+
+/// Adds the products of the block of `B` channels from channel `first` on.
+#[inline(always)]
+fn add_block<S: Simd, V: Repeated<S>, const N: usize, const B: usize>(
+    s: S,
+    t: &Operands<'_>,
+    p: usize,
+    first: usize,
+    sums: &mut [[V; N]; 4],
+) {
+    let x = &t.x[first * t.w + p * B..][..4 * B];
+    let weights = &t.weights[first / 4..][..B / 4];
+    for (i, weights) in weights.iter().enumerate() {
+        for (q, sums) in sums.iter_mut().enumerate() {
+            let v = V::repeated(f32x4::from_slice(s, &x[q * B + i * 4..][..4]));
+            for (sum, weights) in sums.iter_mut().zip(weights.chunks_exact(V::LEN)) {
+                *sum = v.times_plus(V::load(s, weights), *sum);
             }
         }
     }
 }
 
-/// 16 channels of 16 pixels: one vector per channel.
-#[inline(always)]
-fn transposed16<S: Simd>(s: S, x: &[f32]) -> [f32x16<S>; 16] {
-    let mut v: [f32x16<S>; 16] = std::array::from_fn(
-        #[inline(always)]
-        |i| Vector::load(s, &x[i * 16..]),
-    );
-    // A place in the square is a number of 8 bits; each round turns it by one bit, and four of them swap row and column.
-    for _ in 0..4 {
-        let pairs: [_; 8] = std::array::from_fn(
-            #[inline(always)]
-            |i| v[i].interleave(v[i + 8]),
-        );
-        v = std::array::from_fn(
-            #[inline(always)]
-            |i| {
-                if i % 2 == 0 {
-                    pairs[i / 2].0
-                } else {
-                    pairs[i / 2].1
-                }
-            },
-        );
+/// A vector that can hold the same four numbers again and again.
+trait Repeated<S: Simd>: Vector<S> {
+    fn repeated(four: f32x4<S>) -> Self;
+}
+
+impl<S: Simd> Repeated<S> for f32x8<S> {
+    #[inline(always)]
+    fn repeated(four: f32x4<S>) -> Self {
+        Self::block_splat(four)
     }
-    v
 }
 
-/// The first four of 8 channels of 8 pixels: one vector per channel.
-#[inline(always)]
-fn transposed<S: Simd>(s: S, x: &[f32]) -> [f32x8<S>; 4] {
-    let x = &x[..60];
-    let pixel = |i: usize| f32x4::from_slice(s, &x[i * 8..i * 8 + 4]);
-    // pixels 0..4 in the low half, 4..8 in the high half
-    let v = [0, 1, 2, 3].map(
-        #[inline(always)]
-        |i| pixel(i).combine(pixel(i + 4)),
-    );
-    let (low02, high02) = unpack(v[0], v[2]);
-    let (low13, high13) = unpack(v[1], v[3]);
-    let (c0, c1) = unpack(low02, low13);
-    let (c2, c3) = unpack(high02, high13);
-    [c0, c1, c2, c3]
-}
-
-/// Interleaves within the halves of two vectors (one AVX2 instruction per result, unlike `interleave`).
-#[inline(always)]
-fn unpack<S: Simd>(a: f32x8<S>, b: f32x8<S>) -> (f32x8<S>, f32x8<S>) {
-    let (low, high) = a.interleave(b);
-    let (low0, low1) = low.split();
-    let (high0, high1) = high.split();
-    (low0.combine(high0), low1.combine(high1))
+impl<S: Simd> Repeated<S> for f32x16<S> {
+    #[inline(always)]
+    fn repeated(four: f32x4<S>) -> Self {
+        Self::block_splat(four)
+    }
 }
 
 #[cfg(test)]
@@ -204,6 +216,7 @@ mod tests {
                     .sum();
                 *e = 1.0 / (1.0 + (bias + sum).exp2());
             }
+            let weights = by_place(&weights);
             for level in SimdLevel::available() {
                 let mut out = vec![f32::NAN; 4 * w];
                 dispatch!(level.level().unwrap(), s => tail(s, &stored_row(&x, c, block_at(level)), &weights, bias, &mut out));
