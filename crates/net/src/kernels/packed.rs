@@ -12,7 +12,14 @@ pub(crate) struct Packed {
     pub(crate) k: usize,
     pub(crate) n: usize,
     pub(super) weights: Aligned,
+    /// Of a matrix for 24 outputs, with AVX-512, and only if it was made at run time: the weights
+    /// as `[k / 2][24][2]`, two inputs of an output side by side. So 24 outputs fill three vectors for
+    /// two inputs, where one input at a time would fill one and a half.
+    pairs: Aligned,
 }
+
+/// Outputs that need [`Packed::pairs`].
+pub(super) const PAIRED: usize = 24;
 
 impl Packed {
     /// Packs a matrix. `n` must be a multiple of 8.
@@ -22,6 +29,7 @@ impl Packed {
             k,
             n,
             weights: Aligned::zeros(Self::room_for(k, n)),
+            pairs: Aligned::default(),
         };
         for (panel, column) in packed
             .weights
@@ -52,7 +60,14 @@ impl Packed {
             k: 0,
             n: 0,
             weights: Aligned::zeros(len),
+            pairs: Aligned::zeros(len),
         }
+    }
+
+    /// The weights in pairs, if they are kept so.
+    pub(super) fn pairs<S: Simd>(&self) -> Option<&[[f32; 2 * PAIRED]]> {
+        let is_paired = S::f32s::LEN == PANEL && self.n == PAIRED && !self.pairs.is_empty();
+        is_paired.then(|| self.pairs[..PAIRED * self.k].as_chunks().0)
     }
 
     /// Becomes `diag(factors) * matrix`, where `factors` holds one number per row. Allocates nothing; there must be room.
@@ -64,6 +79,14 @@ impl Packed {
             matrix,
             &factors[..matrix.k],
         );
+        self.set_pairs(s);
+    }
+
+    /// Brings [`Packed::pairs`] up to date.
+    fn set_pairs<S: Simd>(&mut self, s: S) {
+        if S::f32s::LEN == PANEL && self.n == PAIRED {
+            pair(s, &self.weights, &mut self.pairs[..PAIRED * self.k]);
+        }
     }
 
     /// Becomes `a * b`. Allocates nothing; there must be room.
@@ -71,11 +94,35 @@ impl Packed {
         (self.k, self.n) = (a.k, b.n);
         let len = Self::room_for(a.k, b.n);
         product(s, &mut self.weights[..len], a, b);
+        self.set_pairs(s);
     }
 
     /// Adds `x * matrix` to `y`: `x` `[k]`, `y` `[n]`.
     pub(crate) fn add_product<S: Simd>(&self, s: S, x: &[f32], y: &mut [f32]) {
         row_product(s, x, self, y);
+    }
+}
+
+/// Puts the weights of 24 outputs side by side for every two inputs. Their number is even.
+#[simd]
+fn pair<S: Simd>(s: S, weights: &[f32], pairs: &mut [f32]) {
+    let pairs = pairs.as_chunks_mut::<{ 2 * PAIRED }>().0;
+    let (first, last) = weights.split_at(2 * PANEL * pairs.len());
+    let panels = [first, last].map(
+        #[inline(always)]
+        |panel| panel.as_chunks::<{ 2 * PANEL }>().0,
+    );
+    for ((pair, a), b) in pairs.iter_mut().zip(panels[0]).zip(panels[1]) {
+        let [(a, b), (c, _)] = [a, b].map(
+            #[inline(always)]
+            |rows| {
+                let (even, odd) = rows.split_at(PANEL);
+                f32x16::from_slice(s, even).interleave(f32x16::from_slice(s, odd))
+            },
+        );
+        a.store_slice(&mut pair[..16]);
+        b.store_slice(&mut pair[16..32]);
+        c.store_slice(&mut pair[32..]);
     }
 }
 

@@ -1,11 +1,11 @@
 //! 1x1 convolution of one row: where most of the network's time goes.
 use super::{
     opaque,
-    packed::{PANEL, Packed},
+    packed::{PAIRED, PANEL, Packed},
     row::{Row, block},
     vector::Vector,
 };
-use fearless_simd::{f32x8, f32x16, prelude::*};
+use fearless_simd::{f32x8, f32x16, f64x8, prelude::*};
 use fearless_simd_macros::simd;
 
 /// What the sums start from.
@@ -66,6 +66,9 @@ fn row<S: Simd, const ACTIVATION: u8, const START: u8, const SPLIT: bool>(
         init,
         to,
     };
+    if let (Some(pairs), false, false) = (w.pairs::<S>(), START == ENLARGED, SPLIT) {
+        return paired::<S, ACTIVATION, START>(s, &t, pairs, y);
+    }
     let mut o = 0;
     while o < w.n {
         t.weights = &w.weights[o * w.k..];
@@ -102,6 +105,83 @@ fn row<S: Simd, const ACTIVATION: u8, const START: u8, const SPLIT: bool>(
         } else {
             tiles!(f32x8, 4, 4, 1, false, 8, 0)
         };
+    }
+}
+
+/// All pixels of 24 outputs, whose weights come in pairs, in tiles of 4 pixels.
+#[inline(always)]
+fn paired<S: Simd, const ACTIVATION: u8, const START: u8>(
+    s: S,
+    t: &Operands<'_>,
+    pairs: &[[f32; 2 * PAIRED]],
+    y: &mut [f32],
+) {
+    const M: usize = 4;
+    let (first, last) = y.split_at_mut(PANEL * t.to.len);
+    for p in (0..t.px).step_by(M) {
+        let mut sums = [[f32x16::all(s, 0.0); 3]; M];
+        let mut k = 0;
+        while t.k - k >= 16 {
+            let x = &t.x[k * t.px + p * 16..][..M * 16];
+            add_pairs::<S, M, 16>(s, x, &pairs[k / 2..][..t.steps / 2], &mut sums);
+            k += 16;
+        }
+        if k < t.k {
+            let x = &t.x[k * t.px + p * 8..][..M * 8];
+            add_pairs::<S, M, 8>(s, x, &pairs[k / 2..], &mut sums);
+        }
+        let bias: (f32x16<S>, f32x8<S>) = (Vector::load(s, t.bias), Vector::load(s, &t.bias[16..]));
+        let first = &mut first[(t.to.pad + p) * 16..][..M * 16];
+        let last = &mut last[(t.to.pad + p) * 8..][..M * 8];
+        let init = if START == RESIDUAL {
+            let (first, last) = t.init[0].split_at(PANEL * t.px);
+            [&first[p * 16..][..M * 16], &last[p * 8..][..M * 8]]
+        } else {
+            [&[][..]; 2]
+        };
+        for (q, [a, b, c]) in sums.into_iter().enumerate() {
+            let (even, odd) = a.deinterleave(b);
+            let mut v = (even + odd) + bias.0;
+            let (low, high) = c.split();
+            let (even, odd) = low.deinterleave(high);
+            let mut w = (even + odd) + bias.1;
+            if START == RESIDUAL {
+                v = v.add(Vector::load(s, &init[0][q * 16..]));
+                w = w.add(Vector::load(s, &init[1][q * 8..]));
+            }
+            Vector::store(v.activate::<ACTIVATION>(s), &mut first[q * 16..]);
+            Vector::store(w.activate::<ACTIVATION>(s), &mut last[q * 8..]);
+        }
+    }
+}
+
+/// Adds the products of pairs of inputs of `M` pixels, which lie `STEP` floats apart in `x`.
+#[inline(always)]
+fn add_pairs<S: Simd, const M: usize, const STEP: usize>(
+    s: S,
+    x: &[f32],
+    pairs: &[[f32; 2 * PAIRED]],
+    sums: &mut [[f32x16<S>; 3]; M],
+) {
+    for (i, pairs) in pairs.as_chunks::<2>().0.iter().enumerate() {
+        let x = &x[i * 4..][..(M - 1) * STEP + 4];
+        for (k, pair) in pairs.iter().enumerate() {
+            let w: [f32x16<S>; 3] = std::array::from_fn(
+                #[inline(always)]
+                |j| Vector::load(s, &pair[j * 16..]),
+            );
+            for (q, sums) in sums.iter_mut().enumerate() {
+                // both inputs in one load
+                let [even, odd] = [0, 1].map(
+                    #[inline(always)]
+                    |i| u64::from(x[q * STEP + 2 * k + i].to_bits()),
+                );
+                let both = f64x8::splat(s, f64::from_bits(even | odd << 32));
+                for (sum, w) in sums.iter_mut().zip(w) {
+                    *sum = both.bitcast::<f32x16<S>>().mul_add(w, *sum);
+                }
+            }
+        }
     }
 }
 
@@ -392,6 +472,7 @@ mod tests {
             let matrix = numbers(2, k * n);
             let bias = numbers(3, n);
             let packed = Packed::new(k, n, &matrix);
+            let mut scaled = Packed::with_room(packed.room());
             let residual = numbers(4, px * n);
             let started: Vec<f32> = (0..px * n).map(|i| bias[i % n]).collect();
             let with_residual: Vec<f32> =
@@ -422,6 +503,19 @@ mod tests {
                     &plain,
                     &what,
                 );
+                // with AVX-512, 24 outputs of a scaled matrix go another way
+                let ones = vec![1.0; k];
+                let token = level.level().unwrap();
+                dispatch!(token, s => scaled.set_scaled(s, &packed, &ones));
+                for (start, expected) in [
+                    (Start::Bias(&bias), &plain),
+                    (Start::Residual(&bias, &residual), &added),
+                ] {
+                    let mut y = vec![f32::NAN; px * n];
+                    let (w, to) = (&scaled, Row::plain(px));
+                    dispatch!(token, s => pointwise::<_, NONE>(s, &xs, w, start, &mut y, to));
+                    assert_close(&plain_row(&y, n, to, px, block), expected, &what);
+                }
                 assert_close(
                     &run(Row::plain(px), NONE, Start::Residual(&bias, &residual)),
                     &added,
