@@ -157,6 +157,9 @@ impl Buffers {
 }
 
 /// Runs all passes. `input` and `out` have the sizes that the plan says.
+// Inlined, because its caller may use the level's instructions: kernels then can be inlined too, and
+// the depthwise ones take a tenth less time (AVX2).
+#[inline(always)]
 pub(super) fn run<S: Simd>(
     s: S,
     plan: &Plan,

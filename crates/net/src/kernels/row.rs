@@ -1,5 +1,7 @@
 //! Where in a buffer the pixels of a row lie.
-use fearless_simd::prelude::*;
+use super::vector::Vector;
+use fearless_simd::{f32x8, f32x16, prelude::*};
+use fearless_simd_macros::simd;
 
 /// Channels of a block: 16 with AVX-512, otherwise 8.
 #[inline(always)]
@@ -72,23 +74,32 @@ pub(crate) fn extend_edges<S: Simd>(_: S, row: &mut [f32], w: usize) {
 }
 
 /// Adds a number per channel to all pixels of a row of `len` pixels.
-pub(crate) fn add_to_row<S: Simd>(_: S, row: &mut [f32], len: usize, values: &[f32]) {
-    let mut first = 0;
-    for_each_block::<S>(row, row.len() / len, |block, channels| {
-        for pixel in block.chunks_exact_mut(channels) {
-            let values = &values[first..first + channels];
-            pixel.iter_mut().zip(values).for_each(|(v, add)| *v += add);
+#[simd]
+pub(crate) fn add_to_row<S: Simd>(s: S, row: &mut [f32], len: usize, values: &[f32]) {
+    let whole = values.len() / block::<S>() * block::<S>();
+    let (row, half_row) = row.split_at_mut(whole * len);
+    let (values, half) = values.split_at(whole);
+    if S::f32s::LEN == 16 {
+        add_to_blocks::<S, f32x16<S>>(s, row, len, values);
+    } else {
+        add_to_blocks::<S, f32x8<S>>(s, row, len, values);
+    }
+    add_to_blocks::<S, f32x8<S>>(s, half_row, len, half);
+}
+
+#[inline(always)]
+fn add_to_blocks<S: Simd, V: Vector<S>>(s: S, row: &mut [f32], len: usize, values: &[f32]) {
+    let blocks = row.chunks_exact_mut(len * V::LEN);
+    for (block, values) in blocks.zip(values.chunks_exact(V::LEN)) {
+        let add = V::load(s, values);
+        for pixel in block.chunks_exact_mut(V::LEN) {
+            V::load(s, pixel).add(add).store(pixel);
         }
-        first += channels;
-    });
+    }
 }
 
 /// Calls `each` with each block of a row and the number of its channels.
-fn for_each_block<S: Simd>(
-    row: &mut [f32],
-    channels: usize,
-    mut each: impl FnMut(&mut [f32], usize),
-) {
+fn for_each_block<S: Simd>(row: &mut [f32], channels: usize, each: impl Fn(&mut [f32], usize)) {
     let width = block::<S>();
     let len = row.len() / channels;
     let (whole, half) = row.split_at_mut(channels / width * width * len);
