@@ -23,7 +23,7 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PARTS = ["throughput", "latency", "memory", "start"]
+PARTS = ["throughput", "cores", "dozens", "latency", "memory", "start"]
 MATTES = ["soft", "hard"]
 GLANCE_S = 0.01
 # After so many frames everything is allocated: from here on page faults are counted.
@@ -79,13 +79,15 @@ class Watch(threading.Thread):
         return (self.last[1] - self.steady[1]) / (self.last[0] - self.steady[0])
 
 
-def run(args, source, frames, *flags, cameras=1, threads=None, matte="soft"):
-    """One `mattebox run` into a folder of its own."""
+def run(args, source, frames, *flags, cameras=1, threads=None, matte="soft", cores=None):
+    """One `mattebox run` into a folder of its own, with its children on the first `cores` cores."""
+    allowed = set(sorted(os.sched_getaffinity(0))[:cores])
     with tempfile.TemporaryDirectory(prefix="mattebox-scaling-") as out:
         sources = [f"cam{n + 1:02}={source}" for n in range(cameras)]
         command = [args.mattebox, "run", *sources, "--out", out, "--matte", matte, "--frames", frames, "--progress", "none", "--json", *flags]
         command += ["--threads", threads] if threads else []
-        process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=out)
+        process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=out,
+                                   preexec_fn=lambda: os.sched_setaffinity(0, allowed))
         watch = Watch(process, pathlib.Path(out) / "cam01")
         said, errors = process.communicate()
         watch.join()
@@ -128,6 +130,31 @@ def throughput(args, clips):
     return rows
 
 
+def cores(args, clips):
+    cases = [{"cameras": cameras, "cores": count} for cameras in (1, 8) for count in (1, 2)]
+    frames = {1: 900, 8: 150}
+    measure = lambda case: run(args, clips["640x360"], frames[case["cameras"]], "--loop", **case)
+    return [case | middle(runs) for case, runs in in_turn(cases, args.rounds, measure, args.say)]
+
+
+# Frames of each camera in a short and a long run: their difference is the steady state, what is left of the short one is the start.
+SHORT, LONG = 30, 100
+
+
+def dozens(args, clips):
+    cases = [{"cameras": cameras, "frames": frames} for cameras in (1, 60) for frames in (SHORT, LONG)]
+    measure = lambda case: run(args, clips["640x360"], case["frames"], "--loop", cameras=case["cameras"])
+    return [case | middle(runs) for case, runs in in_turn(cases, args.rounds, measure, args.say)]
+
+
+def dozens_rows(rows):
+    """For each number of cameras: CPU ms of a frame in the steady state, and of the start of a camera."""
+    for short, long in zip(rows[::2], rows[1::2]):
+        all_ms = [(row["cpu_ms"] + row["ffmpeg_cpu_ms"]) * row["frames"] for row in (short, long)]
+        steady = (all_ms[1] - all_ms[0]) / (LONG - SHORT)
+        yield [str(short["cameras"]), number(steady, 2), number(all_ms[0] - SHORT * steady, 0), number(long["peak_mb"])]
+
+
 def latency(args, clips):
     cases = [{"size": size, "matte": matte} for size in ("640x360", "1280x720") for matte in MATTES]
     measure = lambda case: run(args, clips[case["size"]], 240, "--loop", "--realtime", matte=case["matte"])
@@ -145,7 +172,7 @@ def memory(args, clips):
 
 # The log's lines that end a step of the start, in their order.
 STEPS = {
-    "the network is loaded": "program and network loaded",
+    "the networks are loaded": "program and network loaded",
     "the source is open": "source open (of a video: FFmpeg started, file probed)",
     "the first picture is read": "first picture read",
     "the first frame is written": "matted and written",
@@ -253,6 +280,14 @@ def tables(data):
     if rows := [row for row in data.get("throughput", []) if "size" in row]:
         cells = [[r["size"], number(r["faults"]), number(r["cpu_ms"], 2)] for r in rows]
         yield "Page faults, soft, 2 threads", ["size", "minor faults per frame", "CPU ms per frame"], cells, f"Counted from frame {STEADY} on."
+    if rows := data.get("cores"):
+        head = ["cameras", "cores", "frames per second", "CPU ms per frame", "times one core"]
+        alone = {row["cameras"]: row["fps"] for row in rows if row["cores"] == 1}
+        cells = [[str(r["cameras"]), str(r["cores"]), number(r["fps"]), number(r["cpu_ms"] + r["ffmpeg_cpu_ms"], 2), number(r["fps"] / alone[r["cameras"]], 2)] for r in rows]
+        yield "One core and two, soft, 640x360", head, cells, "mattebox and FFmpeg together on so many cores, as fast as they go. Frames of one camera are segmented one after the other; of eight, no frame waits for another."
+    if rows := data.get("dozens"):
+        head = ["cameras", "CPU ms per frame, steady", "CPU ms, start of a camera", "peak MB"]
+        yield "Cameras by the dozen, soft, 640x360", head, list(dozens_rows(rows)), f"All cameras as fast as they go, FFmpeg included: the difference between {LONG} and {SHORT} frames of each, and what is left for the start (mostly FFmpeg's)."
     if rows := data.get("latency"):
         head = ["size", "matte", "p50 ms", "p95 ms", "p99 ms", "longest ms", "frames per second", "CPU ms per frame"]
         cells = [[r["size"], r["matte"], *(number(r[key]) for key in ("p50", "p95", "p99", "max", "fps")), number(r["cpu_ms"], 2)] for r in rows]

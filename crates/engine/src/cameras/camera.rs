@@ -247,9 +247,12 @@ impl Camera {
             return;
         }
         self.note_frame(matted.picture().dimensions());
-        let (raw, alpha) = matted.matte();
-        let sketch = Sketch::of(raw, alpha);
-        lock(&self.judge).add(number, sketch);
+        // A still frame tells nothing new, and may need no matte.
+        if !matted.is_still() {
+            let (raw, alpha) = matted.matte();
+            let sketch = Sketch::of(raw, alpha);
+            lock(&self.judge).add(number, sketch);
+        }
         if self.previews.takes(number) {
             let (raw, alpha, composed) = matted.views();
             self.publish(Offer {
