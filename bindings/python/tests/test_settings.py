@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
+from mattebox import Matte
 from mattebox.spark import paths, query, settings, settings_json
 from mattebox.spark.broker import Largest
 
-from conftest import environment
+from conftest import BINARY, environment
 
 ADDRESSES = [
     "s3://bucket/x",
@@ -31,6 +34,19 @@ ADDRESSES = [
     "C:/output",
     "",
 ]
+
+
+def test_frames_have_the_defaults_of_every_command(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    for name in list(os.environ):
+        if name.startswith("MATTEBOX_"):
+            monkeypatch.delenv(name)
+    printed = subprocess.run([BINARY, "config", "--json"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    wanted = json.loads(printed)
+    job = settings.read([]).made
+    python = inspect.signature(Matte).parameters
+    for key in ("background", "matte", "people", "plate", "foreground_cleanup", "skip_still", "format", "jpeg_quality"):
+        assert job[key] == wanted[key]["value"], key
+        assert python[key].default == wanted[key]["value"], key
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -188,6 +188,12 @@ mod tests {
     }
 
     #[test]
+    fn frames_have_the_defaults_of_every_command() {
+        let frame = settings(&[]).unwrap().worker.frame;
+        assert_eq!(frame, mattebox_engine::FrameSettings::default());
+    }
+
+    #[test]
     fn where_it_begins_is_read_as_everywhere() {
         let from = |args: &[&str]| settings(args).unwrap().worker.from;
         assert_eq!(from(&[]), StartAt::Earliest);

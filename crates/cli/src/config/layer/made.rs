@@ -31,7 +31,8 @@ pub struct MadeLayer {
     #[arg(long, env = "MATTEBOX_FOREGROUND_CLEANUP", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = WHAT)]
     pub foreground_cleanup: Option<bool>,
 
-    /// Reuse the last matte while nothing moves (hard: while the picture is exactly the same)
+    /// Reuse the last matte while nothing moves (hard: while the picture is exactly the same), and
+    /// the file of a picture that came before
     #[arg(long, env = "MATTEBOX_SKIP_STILL", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = WHAT)]
     pub skip_still: Option<bool>,
 
