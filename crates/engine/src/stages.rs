@@ -15,9 +15,9 @@ pub enum Stage {
     Segment,
     /// From the coarse matte to the full one.
     Refine,
-    /// Person over background.
+    /// Person over background; of a frame that becomes a PNG file only what comes before its rows.
     Compose,
-    /// Picture to bytes.
+    /// Picture to bytes; of a PNG file also composing its rows.
     Encode,
     /// Bytes to the disk or to the encoder's pipe.
     Write,

@@ -169,7 +169,7 @@ impl Page for WorkerPage {
                 ),
                 (
                     "mattebox_worker_frames_kept_total",
-                    "Frames whose file was there and was kept, or that nobody saw (--out none).",
+                    "Frames whose file was there and was kept.",
                     |n| get(&n.kept),
                 ),
                 (

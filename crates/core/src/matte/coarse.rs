@@ -19,7 +19,7 @@ impl Coarse {
         self.is_still
     }
 
-    /// Passes on a few bytes that differ where pictures do, as good as always.
+    /// Passes on a few bytes that almost always differ where pictures do.
     pub fn for_each_glimpse(&self, mut pass: impl FnMut(&[u8])) {
         match &self.map {
             Map::Hard { confidence, .. } => pass(bytemuck::cast_slice(confidence)),

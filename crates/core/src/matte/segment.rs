@@ -680,7 +680,7 @@ struct Input<'a> {
     view: &'a mut View,
     xs: Taps,
     ys: Taps,
-    /// Those that are made.
+    /// How many rows are made.
     rows: usize,
 }
 

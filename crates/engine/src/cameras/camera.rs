@@ -247,8 +247,10 @@ impl Camera {
             return;
         }
         self.note_frame(matted.picture().dimensions());
-        // A still frame tells nothing new, and may need no matte.
-        if !matted.is_still() {
+        // A still frame is as good as the one before, and may need no matte.
+        if matted.is_still() {
+            lock(&self.judge).repeat(number);
+        } else {
             let (raw, alpha) = matted.matte();
             let sketch = Sketch::of(raw, alpha);
             lock(&self.judge).add(number, sketch);

@@ -96,7 +96,7 @@ pub struct Previews {
     newest: [watch::Sender<Option<Arc<Preview>>>; View::ALL.len()],
     /// What is not encoded yet.
     offered: Mutex<Option<Copied>>,
-    /// The number of the last offer, and when one was last copied.
+    /// The number of the newest frame that was copied, and when one was last taken.
     last: Mutex<(Option<u64>, Option<Instant>)>,
     /// What was last encoded, for whoever wants it without loss.
     still: Mutex<Option<Arc<Composed>>>,
@@ -179,18 +179,11 @@ impl Previews {
     pub(super) fn takes(&self, number: u64) -> bool {
         let is_wanted = self.wants();
         let mut last = lock(&self.last);
-        // Frames are finished by several threads: an older one must not come after a newer. A source that begins again counts anew.
-        if last
-            .0
-            .is_some_and(|newest| number < newest && newest - number < REORDERED)
-        {
+        if !is_wanted || is_older(number, last.0) {
             return false;
         }
-        last.0 = Some(number);
-        if is_wanted {
-            last.1 = Some(Instant::now());
-        }
-        is_wanted
+        last.1 = Some(Instant::now());
+        true
     }
 
     /// Takes a copy of what is wanted of a frame. True if there is something to encode.
@@ -207,10 +200,12 @@ impl Previews {
             raw: offer.raw.filter(|_| cut_out || wants(View::Raw)).cloned(),
         };
         let mut offered = lock(&self.offered);
-        // A newer frame may have come while this one was copied.
-        if lock(&self.last).0 != Some(offer.number) {
+        let newest = &mut lock(&self.last).0;
+        // A newer frame may have been copied while this one was composed.
+        if is_older(offer.number, *newest) {
             return false;
         }
+        *newest = Some(offer.number);
         *offered = Some(copied);
         true
     }
@@ -335,6 +330,12 @@ impl Tools {
     }
 }
 
+/// Whether a frame comes after one that is newer: threads finish frames out of their order. A source
+/// that begins again counts from 0.
+fn is_older(number: u64, newest: Option<u64>) -> bool {
+    newest.is_some_and(|newest| number < newest && newest - number < REORDERED)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -425,6 +426,25 @@ mod tests {
         });
         assert_eq!(shot.expect("a picture").number, 4);
         assert!(!offer(&previews, 5));
+    }
+
+    #[test]
+    fn a_frame_is_shown_although_others_come_while_it_is_composed() {
+        let previews = Previews::default();
+        let picture = Composed::Rgb(RgbImage::new(8, 4));
+        let made = |number| Offer {
+            number,
+            raw: None,
+            alpha: None,
+            composed: &picture,
+        };
+        assert!(previews.takes(0), "the one that is kept");
+        assert!(!previews.takes(1), "nobody looks");
+        assert!(previews.offer(made(0)));
+        want(&previews, View::Picture);
+        assert!(previews.takes(2) && previews.takes(3));
+        assert!(previews.offer(made(3)));
+        assert!(!previews.offer(made(2)), "a newer one is there");
     }
 
     #[test]

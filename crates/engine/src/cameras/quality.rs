@@ -67,6 +67,13 @@ impl Judge {
         };
     }
 
+    /// Looks at a frame that is like the one before.
+    pub(super) fn repeat(&mut self, number: u64) {
+        if let Some((_, sketch)) = self.recent.last().cloned() {
+            self.add(number, sketch);
+        }
+    }
+
     /// What was found; `None` before the first frame.
     pub fn quality(&self) -> Option<Quality> {
         self.quality
@@ -105,6 +112,17 @@ mod tests {
             .into_iter()
             .for_each(|n| judge.add(n, sketch(100 + n as u32)));
         assert_eq!(judge.quality().unwrap().flicker, None);
+    }
+
+    #[test]
+    fn still_frames_bring_the_numbers_to_where_they_stand() {
+        let mut judge = Judge::default();
+        judge.add(0, sketch(0));
+        judge.add(1, sketch(160));
+        (2..200).for_each(|n| judge.repeat(n));
+        let quality = judge.quality().unwrap();
+        assert!((quality.coverage - 0.5).abs() < 0.01, "{quality:?}");
+        assert!(quality.flicker.is_some_and(|flicker| flicker < 1.0));
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! A frame whose matte is known, as the caller gets it.
 use super::{
     Rejection, Step,
-    still_files::{StillFiles, StillKey},
+    still_files::StillFiles,
     tools::{Blank, ToolKey, Tools},
 };
 use image::{GrayImage, RgbImage};
 use mattebox_core::compose::{Background, Composed};
-use std::sync::Arc;
+
+/// Files of frames without people that a thread keeps: those of cameras of other sizes, or with
+/// other backgrounds, that it serves in turn.
+const MAX_BLANKS: usize = 4;
 
 /// A frame whose matte is known. What is asked for is made when it is asked for, once: a matte that
 /// is not looked at costs nothing, nor does a picture.
@@ -15,20 +18,19 @@ pub struct MattedFrame<'a> {
     step: Step<'a>,
     picture: &'a RgbImage,
     background: Background,
-    /// The background of the next frame is the same.
+    /// The settings name one background for all frames: files may be used again. Both caches compare
+    /// the background itself; this only spares work.
     is_fixed: bool,
     is_refined: bool,
     is_composed: bool,
     still: Option<Still<'a>>,
 }
 
-/// What is known of a frame that is like the one before.
+/// Where the files are of frames that were the same as one that is like the one before.
+#[derive(Clone, Copy)]
 struct Still<'a> {
+    tools: &'a ToolKey,
     files: &'a StillFiles,
-    /// `None`: its file is not to be kept.
-    key: Option<StillKey>,
-    /// The file of the same frame before.
-    file: Option<Arc<[u8]>>,
 }
 
 impl<'a> MattedFrame<'a> {
@@ -51,19 +53,9 @@ impl<'a> MattedFrame<'a> {
         }
     }
 
-    /// The frame is like the one before: looks for the file of one that was the same.
-    pub(super) fn look_up(&mut self, tools: &ToolKey, files: &'a StillFiles) {
-        let is_fixed = self.is_fixed;
-        let coarse = &self.tools.coarse;
-        let key = match is_fixed {
-            true => files.key(tools, self.picture, coarse, &self.background),
-            false => None,
-        };
-        self.still = Some(Still {
-            files,
-            key,
-            file: key.and_then(|key| files.get(key)),
-        });
+    /// The frame is like the one before: its file may be there.
+    pub(super) fn is_like_before(&mut self, tools: &'a ToolKey, files: &'a StillFiles) {
+        self.still = Some(Still { tools, files });
     }
 
     /// The picture as it came.
@@ -119,10 +111,21 @@ impl<'a> MattedFrame<'a> {
 
     /// The same as a file in the format of the settings.
     pub fn encode(&mut self) -> Result<&[u8], Rejection> {
-        let before = self.still.as_ref().and_then(|still| still.file.as_deref());
-        match before {
-            Some(file) => file.clone_into(&mut self.tools.bytes),
-            None => self.encode_new()?,
+        let Some(Still { tools, files }) = self.still.filter(|_| self.is_fixed) else {
+            self.encode_new()?;
+            return Ok(&self.tools.bytes);
+        };
+        let coarse = &self.tools.coarse;
+        let look = || files.key(tools, self.picture, coarse, &self.background);
+        let key = self.step.encode(look);
+        match key.and_then(|key| files.get(key)) {
+            Some(file) => file.as_ref().clone_into(&mut self.tools.bytes),
+            None => {
+                self.encode_new()?;
+                if let Some(key) = key {
+                    files.keep(key, &self.tools.bytes);
+                }
+            }
         }
         Ok(&self.tools.bytes)
     }
@@ -132,36 +135,31 @@ impl<'a> MattedFrame<'a> {
         // out of focus, the room itself stands behind
         let is_blurred = matches!(self.background, Background::Blur { .. });
         if self.is_fixed && !is_blurred && self.tools.matte.is_blank() {
-            self.encode_blank()?;
+            self.encode_blank()
         } else {
-            self.encode_composed()?;
+            self.encode_composed()
         }
-        if let Some(Still {
-            files,
-            key: Some(key),
-            ..
-        }) = &self.still
-        {
-            files.keep(*key, &self.tools.bytes);
-        }
-        Ok(())
     }
 
-    /// The file of a frame without people: that of the last one, where it was one.
+    /// The file of a frame without people: that of one before with this size and background.
     fn encode_blank(&mut self) -> Result<(), Rejection> {
         let size = self.picture.dimensions();
         let tools = &mut *self.tools;
-        let blank = tools.blank.as_ref();
-        if let Some(blank) = blank.filter(|blank| blank.fits(size, &self.background)) {
+        let mut blanks = tools.blanks.iter();
+        if let Some(at) = blanks.position(|blank| blank.fits(size, &self.background)) {
+            let blank = &tools.blanks[at];
             blank.file.clone_into(&mut tools.bytes);
+            tools.blanks[..=at].rotate_right(1);
             return Ok(());
         }
         self.encode_composed()?;
-        self.tools.blank = Some(Blank {
+        let blank = Blank {
             size,
             background: self.background.clone(),
             file: self.tools.bytes.clone(),
-        });
+        };
+        self.tools.blanks.truncate(MAX_BLANKS - 1);
+        self.tools.blanks.insert(0, blank);
         Ok(())
     }
 

@@ -371,7 +371,7 @@ impl Work {
             let is_fixed = !settings.background.is_video();
             let mut matted = MattedFrame::new(tools, step, picture, background, is_fixed);
             if still {
-                matted.look_up(key, &self.engine.still_files);
+                matted.is_like_before(key, &self.engine.still_files);
             }
             finish(&mut matted)
         });

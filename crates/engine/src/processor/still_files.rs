@@ -20,13 +20,15 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// What all files together may take, in bytes.
 const MAX_BYTES: usize = 64 << 20;
+/// How many there may be.
+const MAX_FILES: usize = 4096;
 /// How many still frames are remembered without their files.
 const MAX_GLIMPSES: usize = 4096;
 
 /// The files of still frames that were used last.
 #[derive(Debug)]
 pub struct StillFiles {
-    /// Other in every process, so that nobody can prepare pictures with the same hash.
+    /// Other in every process, so that it is hard to prepare pictures with the same hash.
     seed: u64,
     files: Mutex<Files>,
 }
@@ -70,14 +72,16 @@ impl StillFiles {
         }
         let mut hash = Xxh3::with_seed(self.seed);
         hash.update(format!("{tools:?}").as_bytes());
-        hash.update(picture);
         coarse.for_each_part(|part| hash.update(part));
-        match background {
-            Background::Color(colour) => hash.update(colour),
-            Background::Transparent => hash.update(b"transparent"),
-            Background::Blur { sigma } => hash.update(&sigma.to_ne_bytes()),
-            Background::Picture(picture) => hash.update(picture),
-        }
+        hash.update(picture);
+        let (kind, content): (u8, &[u8]) = match background {
+            Background::Color(colour) => (0, colour),
+            Background::Transparent => (1, &[]),
+            Background::Blur { sigma } => (2, &sigma.to_ne_bytes()),
+            Background::Picture(picture) => (3, picture),
+        };
+        hash.update(&[kind]);
+        hash.update(content);
         Some(StillKey(hash.digest128()))
     }
 
@@ -99,7 +103,7 @@ impl StillFiles {
         }
         files.bytes += file.len();
         files.kept.push_back((key, file.into()));
-        while files.bytes > MAX_BYTES
+        while (files.bytes > MAX_BYTES || files.kept.len() > MAX_FILES)
             && let Some((_, gone)) = files.kept.pop_front()
         {
             files.bytes -= gone.len();

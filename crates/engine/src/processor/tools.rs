@@ -70,8 +70,8 @@ pub(super) struct Tools {
     pub(super) matte: Matte,
     pub(super) composed: Composed,
     pub(super) bytes: Vec<u8>,
-    /// What the last frame without people gave.
-    pub(super) blank: Option<Blank>,
+    /// What the last frames without people gave, newest first.
+    pub(super) blanks: Vec<Blank>,
 }
 
 impl Tools {
@@ -96,7 +96,7 @@ impl Tools {
             matte: Matte::default(),
             composed: Composed::default(),
             bytes: Vec::new(),
-            blank: None,
+            blanks: Vec::new(),
         })
     }
 

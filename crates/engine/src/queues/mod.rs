@@ -161,6 +161,15 @@ impl<F: QueuedFrame> Slot<F> {
     }
 }
 
+/// What becomes of a camera that ends, and of its frames that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Processed,
+    Dropped,
+    /// They are dropped, and the camera is not known any more.
+    Forgotten,
+}
+
 enum Chain<S> {
     Free(Box<S>),
     /// A thread has the state; these want it when it comes back.
@@ -184,8 +193,10 @@ struct Queue<F: QueuedFrame> {
     listed_ahead: bool,
     /// Told once when it has ended and its last frame is done.
     on_drained: Option<Box<dyn FnOnce() + Send>>,
-    /// There may be space for a frame that waits, and how many frames do.
+    /// There may be space for a frame that waits. Each camera has its own, so that a frame that is
+    /// taken wakes no other camera's reader.
     space: Arc<Condvar>,
+    /// Frames that wait for space.
     pushing: usize,
 }
 
@@ -258,8 +269,10 @@ struct State<F: QueuedFrame> {
     /// Queues that have not ended or still hold frames.
     running: usize,
     shut: bool,
-    /// Threads that wait for work, and for progress.
+    /// Threads that wait for work. Where there are none they are not notified: that costs a call to
+    /// the system even if it wakes none.
     idle: usize,
+    /// Threads that wait for progress.
     watching: usize,
 }
 
@@ -267,9 +280,7 @@ struct State<F: QueuedFrame> {
 pub struct CameraQueues<F: QueuedFrame> {
     state: Mutex<State<F>>,
     lifetime: Lifetime,
-    /// There may be work for a thread, or the end. Nobody is told who does not wait: with many
-    /// cameras each call would wake all of them, and a call that wakes none costs one to the
-    /// system.
+    /// There may be work for a thread, or the end.
     work: Condvar,
     /// A frame is taken or done.
     progress: Condvar,
@@ -506,6 +517,7 @@ impl<F: QueuedFrame> CameraQueues<F> {
     /// A frame that was taken is through.
     pub fn done(&self, id: QueueId) {
         let mut all = self.lock();
+        self.tell_watching(&all);
         let Some(queue) = all.queues.get_mut(&id) else {
             return;
         };
@@ -513,7 +525,6 @@ impl<F: QueuedFrame> CameraQueues<F> {
         if queue.is_drained() {
             self.drained.notify_all();
         }
-        self.tell_watching(&all);
         self.list(&mut all, id);
         let drained = all.drained(id);
         drop(all);
@@ -546,7 +557,7 @@ impl<F: QueuedFrame> CameraQueues<F> {
 
     /// No more frames are pushed for this camera; those that wait are processed.
     pub fn end(&self, id: QueueId) {
-        self.finish(id, false);
+        self.finish(id, Ending::Processed);
     }
 
     /// No more frames are pushed for any camera.
@@ -557,10 +568,10 @@ impl<F: QueuedFrame> CameraQueues<F> {
 
     /// Ends a camera, and returns the frames that wait: they are not processed.
     pub fn close(&self, id: QueueId) -> Vec<F> {
-        self.finish(id, true)
+        self.finish(id, Ending::Dropped)
     }
 
-    fn finish(&self, id: QueueId, drops: bool) -> Vec<F> {
+    fn finish(&self, id: QueueId, ending: Ending) -> Vec<F> {
         let mut all = self.lock();
         let Some(queue) = all.queues.get_mut(&id) else {
             return Vec::new();
@@ -568,15 +579,17 @@ impl<F: QueuedFrame> CameraQueues<F> {
         let was_through = queue.is_through();
         queue.ended = true;
         queue.tell_pushing();
-        let dropped = if drops {
-            queue.drop_waiting()
-        } else {
-            Vec::new()
+        let dropped = match ending {
+            Ending::Processed => Vec::new(),
+            Ending::Dropped | Ending::Forgotten => queue.drop_waiting(),
         };
         if queue.is_through() && !was_through {
             self.one_less(&mut all);
         }
         let drained = all.drained(id);
+        if ending == Ending::Forgotten {
+            all.queues.remove(&id);
+        }
         self.tell_watching(&all);
         self.drained.notify_all();
         drop(all);
@@ -587,9 +600,7 @@ impl<F: QueuedFrame> CameraQueues<F> {
     /// Forgets a camera. Its waiting frames are returned; those that are processed go on, and
     /// their state is not kept.
     pub fn remove(&self, id: QueueId) -> Vec<F> {
-        let dropped = self.close(id);
-        self.lock().queues.remove(&id);
-        dropped
+        self.finish(id, Ending::Forgotten)
     }
 
     /// No more work is given out and no more frames are taken. Returns the frames that wait, by

@@ -32,6 +32,13 @@ pub(super) struct Piece {
     pub(super) sound: Vec<SoundPacket>,
 }
 
+impl Piece {
+    /// Bytes of its picture.
+    pub(super) fn len(&self) -> usize {
+        self.samples.as_ref().map_or(0, Vec::len)
+    }
+}
+
 /// The times of a video begin at 0 and go on.
 #[derive(Debug, Default)]
 pub(super) struct Clock {

@@ -6,8 +6,10 @@ use super::encoder_input::Piece;
 use crate::beside::Beside;
 use crate::ffmpeg::log::OutputLog;
 
-/// Pieces that are kept. An encoder that has taken so many has begun.
-const KEPT: usize = 8;
+/// Pieces that are kept, and bytes of their pictures: at least two pieces. What is sent waits in
+/// channels and pipes at first, where many small pictures have room before the encoder is open.
+const KEPT: usize = 64;
+const KEPT_BYTES: usize = 64 << 20;
 
 /// Watches whether an encoder begins.
 #[derive(Debug)]
@@ -41,7 +43,9 @@ impl Rescue {
 
     /// Keeps a piece. False if the encoder has begun: nothing needs to be kept any more.
     pub(super) fn keep(&mut self, piece: &Piece) -> bool {
-        let is_needed = !self.output.has_begun() && self.begun.pieces.len() < KEPT;
+        let sizes = self.begun.pieces.iter().map(Piece::len);
+        let has_room = self.begun.pieces.len() < 2 || sizes.sum::<usize>() < KEPT_BYTES;
+        let is_needed = !self.output.has_begun() && self.begun.pieces.len() < KEPT && has_room;
         if is_needed {
             self.begun.pieces.push(piece.clone());
         }

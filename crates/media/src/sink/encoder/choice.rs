@@ -119,12 +119,14 @@ impl EncoderChoice {
         let mut ways = hardware::ways(wanted, &self.coding, task);
         if wanted == software::X264 {
             ways.push(software::x264(&self.coding, task));
-        } else if ways.is_empty() {
-            if self.coding.crf.is_some() {
-                return Err(refuse(format!(
-                    "how {wanted} is told a quality is not known here: leave --crf out"
-                )));
-            }
+        }
+        let is_rated = ways.is_empty() || !hardware::knows_quality(wanted);
+        if is_rated && self.coding.crf.is_some() {
+            return Err(refuse(format!(
+                "how {wanted} is told a quality is not known here: leave --crf out"
+            )));
+        }
+        if ways.is_empty() {
             if !probe::takes(ffmpeg, wanted, software::PIXELS) {
                 return Err(refuse(format!(
                     "the encoder {wanted} takes no pictures in {}, the format of videos here: use \

@@ -37,11 +37,15 @@ pub(super) fn ways(name: &str, coding: &VideoCoding, task: &Task) -> Vec<Encoder
         )
     };
     match name {
+        // Its quality 0 stands for a choice of its own.
         "h264_nvenc" => {
             let tune = if live { "ll" } else { "hq" };
             vec![way(
                 Pixels::Memory("yuv420p"),
-                &format!("-preset p4 -tune {tune} -rc vbr -cq {quality} -b:v 0"),
+                &format!(
+                    "-preset p4 -tune {tune} -rc vbr -cq {} -b:v 0",
+                    quality.max(1)
+                ),
                 "-zerolatency 1 -delay 0",
             )]
         }
@@ -97,6 +101,11 @@ pub(super) fn ways(name: &str, coding: &VideoCoding, task: &Task) -> Vec<Encoder
             .to_vec(),
         _ => vec![],
     }
+}
+
+/// Whether an encoder of this table can be told a quality, and not only a rate.
+pub(super) fn knows_quality(name: &str) -> bool {
+    name != "h264_v4l2m2m"
 }
 
 /// The graphics devices of this machine as FFmpeg is told of them; where there is none to be seen,

@@ -21,8 +21,7 @@ pub struct UnknownVideoChoice(&'static str);
 /// Who encodes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum VideoEncoder {
-    /// The processor, with libx264: the same pictures give the same bytes on every machine with the
-    /// same libx264.
+    /// The processor, with libx264: the same pictures give the same bytes on one machine.
     #[default]
     Software,
     /// The first encoder of the hardware that works; else the processor.
