@@ -128,7 +128,7 @@ fn number(page: &Page<'_>, metric: &str) -> u64 {
 }
 
 #[test]
-fn frames_that_nobody_sees_need_no_matte_and_the_first_look_has_a_picture() {
+fn frames_without_a_viewer_need_no_matte_and_the_first_look_has_a_picture() {
     let b = Bench::new();
     let page = Page::start(&b, run(&b, &["--out", "none"]), "log");
     let skipped = "mattebox_run_frames_skipped_total{";
@@ -153,7 +153,7 @@ fn frames_that_nobody_sees_need_no_matte_and_the_first_look_has_a_picture() {
 }
 
 #[test]
-fn a_run_that_nobody_can_see_says_so_and_ends() {
+fn a_run_without_output_and_page_says_so_and_ends() {
     let b = Bench::new();
     let done = b.run(&["run", &sample(), "--out", "none", "--json"]);
     assert_eq!(done.code, Some(0), "{}", done.stderr);

@@ -223,7 +223,7 @@ fn a_switch_takes_its_value_and_leaves_the_source() {
         "--out",
         "none",
     ]);
-    assert_eq!(report["cameras"][0]["skipped"], 80, "nobody sees them");
+    assert_eq!(report["cameras"][0]["skipped"], 80, "no viewer sees them");
 }
 
 #[test]

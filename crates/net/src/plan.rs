@@ -7,8 +7,8 @@
 //!   them: `mix(gate * skip + up(resize(x)))` is `mix * gate * skip + resize((mix * up)(x))`, at a quarter of the cost.
 //! - The resize keeps the mean, so that the mean of `skip + up(resize(x))` follows from the means of its parts.
 //! - A gate is never multiplied into a map: it scales the rows of the next matrix, at run time.
-//! - A block's last convolution is linear. Where it does not make the map smaller, and nobody adds
-//!   to its output, that output is never computed: whoever reads it reads the map in front instead,
+//! - A block's last convolution is linear. Where it does not make the map smaller, and nothing is
+//!   added to its output, that output is never computed: its readers read the map in front instead,
 //!   with a matrix that includes the convolution ([`Encoder::is_unprojected`]).
 //! - The tail's weights carry the `-log2(e)` of the logistic.
 use super::{

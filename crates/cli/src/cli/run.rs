@@ -60,7 +60,7 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
     let style = settings.progress;
     if settings.writes_nothing() && settings.view.is_none() {
         tracing::warn!(
-            "nothing is written (--out none) and nobody can look (no --view): frames are read, and \
+            "nothing is written (--out none) and no page shows it (no --view): frames are read, and \
              that is all"
         );
     }

@@ -404,7 +404,7 @@ impl Page for RunPage {
                 ),
                 (
                     "mattebox_run_frames_skipped_total",
-                    "Frames whose file was there and was kept, or that nobody saw (--out none).",
+                    "Frames whose file was there and was kept, or that no viewer saw (--out none).",
                     |n| get(&n.skipped),
                 ),
                 (

@@ -20,7 +20,7 @@ pub struct CameraStats {
     /// Frames written.
     pub written: AtomicU64,
     /// Frames not written because their file was there (`--on-existing skip`), or not matted
-    /// because nobody saw them (`--out none`).
+    /// because no viewer saw them (`--out none`).
     pub skipped: AtomicU64,
     /// Frames like the one before, which the network did not look at (`--skip-still`).
     pub still: AtomicU64,

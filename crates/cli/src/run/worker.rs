@@ -127,7 +127,7 @@ impl<'a> Worker<'a> {
 }
 
 impl Processed<'_> {
-    /// Whether nothing is written of the frame and nobody looks.
+    /// Whether nothing is written of the frame and no viewer looks.
     fn is_unseen(&self) -> bool {
         let lane = &self.shared.lanes[self.lane];
         matches!(lane.output, Output::Nothing)
@@ -135,7 +135,7 @@ impl Processed<'_> {
             && !lane.camera.wants_frame()
     }
 
-    /// Counts a frame that nobody sees: it needs no matte.
+    /// Counts a frame that no viewer sees: it needs no matte.
     fn pass(&self, picture: RgbImage) {
         let lane = &self.shared.lanes[self.lane];
         lane.camera.note_frame(picture.dimensions());

@@ -59,8 +59,8 @@ impl Tables {
 }
 
 impl HardMask {
-    /// Writes 255 where the up-sampled `confidence` (`[height][width]`) is above one half, else 0. The matte is not
-    /// empty.
+    /// Writes 255 where the up-sampled `confidence` (`[height][width]`) is above one half, else 0.
+    /// The matte is not empty.
     pub(super) fn mask(
         &mut self,
         level: Level,

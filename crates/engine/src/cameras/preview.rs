@@ -439,7 +439,7 @@ mod tests {
             composed: &picture,
         };
         assert!(previews.takes(0), "the one that is kept");
-        assert!(!previews.takes(1), "nobody looks");
+        assert!(!previews.takes(1), "no viewer looks");
         assert!(previews.offer(made(0)));
         want(&previews, View::Picture);
         assert!(previews.takes(2) && previews.takes(3));

@@ -37,11 +37,13 @@ pub struct RunLayer {
     #[arg(long, env = "MATTEBOX_VIDEO_ENCODER", value_name = "NAME", help_heading = WHAT)]
     pub video_encoder: Option<String>,
 
-    /// The preset of libx264: ultrafast, superfast, veryfast and so on to veryslow. Slower ones make smaller files
+    /// The preset of libx264: ultrafast, superfast, veryfast and so on to veryslow. Slower ones make
+    /// smaller files
     #[arg(long, env = "MATTEBOX_VIDEO_PRESET", value_name = "PRESET", help_heading = WHAT)]
     pub video_preset: Option<String>,
 
-    /// Quality of videos, 0 (best, largest) to 51 [default: superfast 23, of streams 24; other presets about the same quality]
+    /// Quality of videos, 0 (best, largest) to 51 [default: superfast 23, of streams 24; other presets
+    /// about the same quality]
     #[arg(long, env = "MATTEBOX_CRF", value_name = "N", allow_negative_numbers = true, help_heading = WHAT)]
     pub crf: Option<i64>,
 

@@ -3,7 +3,8 @@
 //! Most of a composed frame is a flat background around a person, and its file is read once or twice: writing it must be cheap,
 //! and the file need not be the smallest. So every row is filtered in one way, only where it differs from the row above; what is
 //! not 0 then becomes literals of one prefix code for the whole picture, made from a sample of its rows; the rest is runs of
-//! zeros. Samples are taken in small bands, once (a sample of them twice), and nothing is allocated once the buffers have grown.
+//! zeros. Samples are taken in small bands, once (a sample of them twice), and nothing is allocated once
+//! the buffers have grown.
 //!
 //! The bytes of a file depend on its pixels alone, not on pictures before or on the processor.
 //!
@@ -93,8 +94,8 @@ impl PngWriter {
         }
     }
 
-    /// Appends the file of a picture to `file`. Both sides are 1 to 2^31 - 1, and the rows of `source` hold a byte for each
-    /// channel of each pixel.
+    /// Appends the file of a picture to `file`. Both sides are 1 to 2^31 - 1, and the rows of
+    /// `source` hold a byte for each channel of each pixel.
     pub(super) fn write(
         &mut self,
         width: u32,

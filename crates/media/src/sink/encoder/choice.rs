@@ -72,7 +72,7 @@ impl EncoderChoice {
         Ok(encoder)
     }
 
-    /// Whether another one may encode where this one fails: nobody asked for it by name.
+    /// Whether another one may encode where this one fails: it was not asked for by name.
     pub(in crate::sink) fn is_replaceable(&self, setup: &EncoderSetup) -> bool {
         self.coding.encoder == VideoEncoder::Auto && setup.name != software::X264
     }
