@@ -330,8 +330,8 @@ impl Tools {
     }
 }
 
-/// Whether a frame comes after one that is newer: threads finish frames out of their order. A source
-/// that begins again counts from 0.
+/// Whether a frame comes after one that is newer: threads finish frames out of their order. A
+/// source that begins again counts from 0.
 fn is_older(number: u64, newest: Option<u64>) -> bool {
     newest.is_some_and(|newest| number < newest && newest - number < REORDERED)
 }

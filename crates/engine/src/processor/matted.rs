@@ -18,8 +18,8 @@ pub struct MattedFrame<'a> {
     step: Step<'a>,
     picture: &'a RgbImage,
     background: Background,
-    /// The settings name one background for all frames: files may be used again. Both caches compare
-    /// the background itself; this only spares work.
+    /// The settings name one background for all frames: files may be used again. Both caches
+    /// compare the background itself; this only spares work.
     is_fixed: bool,
     is_refined: bool,
     is_composed: bool,

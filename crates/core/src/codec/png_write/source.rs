@@ -1,4 +1,5 @@
 //! Where the rows of a picture come from, band by band.
+use super::grow;
 use crate::compose::ComposedRows;
 
 /// A picture whose rows are asked for: some of them at first, then all from top to bottom.
@@ -18,9 +19,7 @@ pub(in crate::codec) struct Samples<'a> {
 impl<'a> Samples<'a> {
     /// Rows of `row` bytes. `zeros` is grown to such a row.
     pub(in crate::codec) fn new(samples: &'a [u8], row: usize, zeros: &'a mut Vec<u8>) -> Self {
-        if zeros.len() < row {
-            zeros.resize(row, 0);
-        }
+        grow(zeros, row);
         Samples {
             samples,
             row,
@@ -72,9 +71,7 @@ impl RowSource for Composing<'_, '_> {
     fn band(&mut self, from: usize, to: usize) -> (&[u8], &[u8]) {
         let row = self.row;
         let len = (to - from + 1) * row;
-        if self.buffer.len() < len {
-            self.buffer.resize(len, 0);
-        }
+        grow(self.buffer, len);
         if from == 0 {
             self.buffer[..row].fill(0);
         } else if from == self.to && self.from < self.to {

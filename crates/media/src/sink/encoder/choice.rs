@@ -37,33 +37,31 @@ impl EncoderChoice {
         name: &str,
         abort: &Stop,
     ) -> Result<EncoderSetup, SinkError> {
-        if self.coding.encoder == VideoEncoder::Software {
-            return Ok(software::x264(&self.coding, task));
-        }
+        let named = match &self.coding.encoder {
+            VideoEncoder::Software => return Ok(software::x264(&self.coding, task)),
+            VideoEncoder::Auto => None,
+            VideoEncoder::Named(wanted) => Some(wanted),
+        };
         // Held while it is looked for: the next file of a recording waits for the answer.
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = found.as_ref().filter(|found| found.task == *task) {
             return Ok(found.encoder.clone());
         }
-        let encoder = match &self.coding.encoder {
-            VideoEncoder::Named(wanted) => {
-                self.named(ffmpeg, wanted.as_str(), task, name, abort)?
-            }
-            VideoEncoder::Auto | VideoEncoder::Software => {
-                match self.of_hardware(ffmpeg, task, abort)? {
-                    Ok(encoder) => {
-                        info!(sink = name, "{} encodes", encoder.name);
-                        encoder
-                    }
-                    Err(reasons) => {
-                        info!(
-                            sink = name,
-                            "libx264 encodes: no hardware does that here ({reasons})"
-                        );
-                        software::x264(&self.coding, task)
-                    }
+        let encoder = match named {
+            Some(wanted) => self.named(ffmpeg, wanted.as_str(), task, name, abort)?,
+            None => match self.of_hardware(ffmpeg, task, abort)? {
+                Ok(encoder) => {
+                    info!(sink = name, "{} encodes", encoder.name);
+                    encoder
                 }
-            }
+                Err(reasons) => {
+                    info!(
+                        sink = name,
+                        "libx264 encodes: no hardware does that here ({reasons})"
+                    );
+                    software::x264(&self.coding, task)
+                }
+            },
         };
         *found = Some(Found {
             task: *task,

@@ -83,11 +83,14 @@ pub struct VideoPreset {
     live_crf: u8,
 }
 
+/// The usual one.
+const SUPERFAST: VideoPreset = VideoPreset::new("superfast", 23, 24);
+
 /// A crf is no measure of quality across presets: those below `veryfast` do not save bits on what
 /// is soon gone (`mbtree`), and no stream does. docs/guide/sinks.md has the figures.
 const PRESETS: &[VideoPreset] = &[
     VideoPreset::new("ultrafast", 20, 20),
-    VideoPreset::new("superfast", 23, 24),
+    SUPERFAST,
     VideoPreset::new("veryfast", 18, 23),
     VideoPreset::new("faster", 18, 23),
     VideoPreset::new("fast", 18, 23),
@@ -122,7 +125,7 @@ impl VideoPreset {
 
 impl Default for VideoPreset {
     fn default() -> Self {
-        VideoPreset::new("superfast", 23, 24)
+        SUPERFAST
     }
 }
 
