@@ -18,6 +18,17 @@ pub fn age_us(taken: Timestamp) -> i64 {
         .saturating_sub(taken.0)
 }
 
+/// Times before this one (2001, in unix microseconds) are positions in files.
+const FIRST_CLOCK_TIME: i64 = 1_000_000_000_000_000;
+
+/// When a frame was captured, by the clock of its camera. `None`: its time is a position in a file.
+pub fn captured(time: Timestamp) -> Option<SystemTime> {
+    let micros = u64::try_from(time.0)
+        .ok()
+        .filter(|_| time.0 >= FIRST_CLOCK_TIME)?;
+    UNIX_EPOCH.checked_add(Duration::from_micros(micros))
+}
+
 /// Each doubling of the time has so many buckets, so that what is told is at most 3 % too long.
 const BUCKETS_PER_DOUBLING: u64 = 32;
 
@@ -192,6 +203,18 @@ pub struct LatencyReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_position_in_a_file_is_no_moment_of_a_clock() {
+        let second = |seconds: i64| captured(Timestamp(seconds.saturating_mul(1_000_000)));
+        assert_eq!(
+            second(1_700_000_000),
+            UNIX_EPOCH.checked_add(Duration::from_secs(1_700_000_000))
+        );
+        assert!(second(0).is_none() && second(3600).is_none() && second(i64::MIN).is_none());
+        // hostile, and not the end of the program
+        let _ = second(i64::MAX);
+    }
 
     #[test]
     fn every_time_is_in_the_bucket_that_ends_at_most_a_thirtieth_above_it() {

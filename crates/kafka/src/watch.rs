@@ -13,16 +13,16 @@ use image::RgbImage;
 use mattebox_core::{
     codec::Decoder,
     compose::{BackgroundSpec, Composed},
-    frame::{CameraId, FrameNumber},
+    frame::{CameraId, FrameNumber, Timestamp},
 };
 use mattebox_engine::{
     BackgroundChoice, FrameSettings,
     cameras::{
-        Camera, CameraRegistry,
+        CameraRegistry,
         camera::{Counters, Holds, Introduction},
         trend::Counted,
     },
-    latency::Latency,
+    latency::{self, Latency},
     status::Condition,
     stop::Stop,
 };
@@ -254,21 +254,17 @@ impl Watcher {
             }
         }
         counted.shown.fetch_add(1, Relaxed);
-        if let Some(age) = age(record) {
+        let captured = captured(record);
+        if let Some(age) = captured.and_then(|at| SystemTime::now().duration_since(at).ok()) {
             counted.latency.add_time(age);
         }
-        offer(&camera, number, picture);
+        camera.status.set(Condition::Open);
+        camera.show_composed(number.0, captured, &Composed::Rgb(picture));
     }
 }
 
-fn offer(camera: &Arc<Camera>, number: FrameNumber, picture: RgbImage) {
-    camera.status.set(Condition::Open);
-    let composed = Composed::Rgb(picture);
-    camera.show_composed(number.0, &composed);
-}
-
-/// How long ago the frame was taken.
-fn age(record: &OwnedMessage) -> Option<Duration> {
+/// When the frame was captured, by the clock of its camera.
+fn captured(record: &OwnedMessage) -> Option<SystemTime> {
     let taken = record
         .headers()?
         .iter()
@@ -276,8 +272,7 @@ fn age(record: &OwnedMessage) -> Option<Duration> {
         .filter_map(|header| header.value)
         .last()?;
     let taken: jiff::Timestamp = std::str::from_utf8(taken).ok()?.parse().ok()?;
-    let taken = SystemTime::try_from(taken).ok()?;
-    SystemTime::now().duration_since(taken).ok()
+    latency::captured(Timestamp(taken.as_microsecond()))
 }
 
 /// Nothing is made here, so what is said of it is only that.

@@ -16,7 +16,11 @@ use mattebox_engine::{
     watch::count,
 };
 use mattebox_store::{FrameDir, OnExisting, Outcome, StoreError};
-use std::{ffi::OsStr, sync::Arc, time::Instant};
+use std::{
+    ffi::OsStr,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 /// One thread with its processor.
 pub(super) struct Worker<'a> {
@@ -153,7 +157,8 @@ impl Processed<'_> {
         if let Some(dir) = &lane.alpha_out {
             self.write_alpha(matted, dir)?;
         }
-        lane.camera.show(self.number.0, matted);
+        let captured = SystemTime::now().checked_sub(self.read.elapsed());
+        lane.camera.show(self.number.0, captured, matted);
         match &lane.output {
             Output::Ordered { spare, .. } => {
                 let spare = spare.try_recv().unwrap_or_else(|_| Composed::default());

@@ -242,7 +242,14 @@ impl Camera {
     }
 
     /// Shows a frame to those who look. Its picture is composed only where somebody does.
-    pub fn show(self: &Arc<Self>, number: u64, matted: &mut MattedFrame<'_>) {
+    ///
+    /// `captured` is when it was captured, by this machine's clock, where that is known.
+    pub fn show(
+        self: &Arc<Self>,
+        number: u64,
+        captured: Option<SystemTime>,
+        matted: &mut MattedFrame<'_>,
+    ) {
         if !self.previews_queue.is_watched() {
             return;
         }
@@ -259,6 +266,7 @@ impl Camera {
             let (raw, alpha, composed) = matted.views();
             self.publish(Offer {
                 number,
+                captured,
                 raw: Some(raw),
                 alpha: Some(alpha),
                 composed,
@@ -267,7 +275,12 @@ impl Camera {
     }
 
     /// Shows a frame that was matted elsewhere.
-    pub fn show_composed(self: &Arc<Self>, number: u64, composed: &Composed) {
+    pub fn show_composed(
+        self: &Arc<Self>,
+        number: u64,
+        captured: Option<SystemTime>,
+        composed: &Composed,
+    ) {
         if !self.previews_queue.is_watched() {
             return;
         }
@@ -275,6 +288,7 @@ impl Camera {
         if self.previews.takes(number) {
             self.publish(Offer {
                 number,
+                captured,
                 raw: None,
                 alpha: None,
                 composed,

@@ -14,7 +14,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::watch;
 
@@ -59,6 +59,8 @@ impl View {
 pub struct Preview {
     /// The frame's number.
     pub number: u64,
+    /// When the frame was captured, where that is known.
+    pub captured: Option<SystemTime>,
     /// A JPEG file.
     pub jpeg: Bytes,
     /// When it was encoded.
@@ -70,6 +72,8 @@ pub struct Preview {
 pub struct Offer<'a> {
     /// The frame's number.
     pub number: u64,
+    /// When it was captured, where that is known.
+    pub captured: Option<SystemTime>,
     /// As it came, where it is known.
     pub raw: Option<&'a RgbImage>,
     /// Its matte, where it is known.
@@ -82,6 +86,7 @@ pub struct Offer<'a> {
 #[derive(Debug, Default)]
 struct Copied {
     number: u64,
+    captured: Option<SystemTime>,
     composed: Option<Composed>,
     alpha: Option<GrayImage>,
     raw: Option<RgbImage>,
@@ -192,6 +197,7 @@ impl Previews {
         let cut_out = wants(View::Checkerboard);
         let copied = Copied {
             number: offer.number,
+            captured: offer.captured,
             composed: Some(offer.composed.clone()),
             alpha: offer
                 .alpha
@@ -237,6 +243,7 @@ impl Previews {
         };
         let Copied {
             number,
+            captured,
             composed,
             alpha,
             raw,
@@ -264,6 +271,7 @@ impl Previews {
                     self.wanted[view as usize].store(false, Relaxed);
                     self.newest[view as usize].send_replace(Some(Arc::new(Preview {
                         number,
+                        captured,
                         jpeg,
                         at: Instant::now(),
                     })));
@@ -354,6 +362,7 @@ mod tests {
         let composed = Composed::Rgb(RgbImage::from_pixel(960, 540, Rgb([0, 200, 0])));
         previews.offer(Offer {
             number,
+            captured: None,
             raw: Some(&raw),
             alpha: Some(&alpha),
             composed: &composed,
@@ -434,6 +443,7 @@ mod tests {
         let picture = Composed::Rgb(RgbImage::new(8, 4));
         let made = |number| Offer {
             number,
+            captured: None,
             raw: None,
             alpha: None,
             composed: &picture,

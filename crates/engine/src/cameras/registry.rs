@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn offer(camera: &Arc<Camera>, number: u64) {
-        camera.show_composed(number, &Composed::Rgb(RgbImage::new(8, 4)));
+        camera.show_composed(number, None, &Composed::Rgb(RgbImage::new(8, 4)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use mattebox_core::frame::{FrameNumber, RecordIdentity, Step};
 use mattebox_engine::{
     Frame, FramePicture, FrameProcessor, FrameSettings, MattedFrame, Rejection,
     cameras::Camera,
-    latency::age_us,
+    latency::{age_us, captured},
     queues::{Ahead, QueueId, StateLease, Turn, Work},
     stages::Stage,
     status::Condition,
@@ -294,7 +294,7 @@ fn finish(
     // A late frame is older than the one that is seen.
     if let Some(camera) = shown.filter(|_| !named.late && shared.queues.is_open(id)) {
         camera.status.set(Condition::Open);
-        camera.show(named.number.0, matted);
+        camera.show(named.number.0, captured(job.head.time), matted);
     }
     let (width, height) = matted.picture().dimensions();
     let bytes = match matted.encode() {
