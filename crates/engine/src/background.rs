@@ -133,7 +133,7 @@ impl BackgroundSources {
 
     fn read_picture(&self, path: &Path) -> Result<Arc<BackgroundPicture>, String> {
         let name = harmless::path(path);
-        let bytes = files::read(path)
+        let bytes = files::read(path, files::MAX_BINARY)
             .map_err(|e| format!("cannot read the background picture {name}: {e}"))?;
         BackgroundPicture::open(bytes, &self.limits)
             .map_err(|e| format!("background picture {name}: {e}"))

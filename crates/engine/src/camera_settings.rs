@@ -13,6 +13,7 @@
 use crate::{
     BackgroundChoice, FrameSettings, ModelChoice,
     background::BackgroundSources,
+    files,
     settings::{SettingError, jpeg_quality, parse},
     stop::Stop,
 };
@@ -139,7 +140,8 @@ impl CameraSettings {
             Err(error) => return Err(fails(error.to_string())),
         };
         now.seen = looks;
-        let text = fs::read_to_string(path).map_err(|error| fails(error.to_string()))?;
+        let text = files::read_text(path, files::MAX_SETTINGS)
+            .map_err(|error| fails(error.to_string()))?;
         let own = read_options(&text).map_err(fails)?;
         let made = make(&now.common, &own).map_err(|error| fails(error.to_string()))?;
         for (camera, settings) in &made {

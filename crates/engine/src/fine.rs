@@ -33,7 +33,8 @@ pub(crate) fn load(path: Option<&Path>) -> Result<OnnxModel, StartError> {
         reason: format!("--matte fine needs {}: {reason}", NETWORK.name),
     };
     let file = path.ok_or_else(|| failed("there is no home folder; set XDG_DATA_HOME".into()))?;
-    let bytes = files::read(file).map_err(|error| failed(format!("{error}; {GET}")))?;
+    let bytes =
+        files::read(file, files::MAX_BINARY).map_err(|error| failed(format!("{error}; {GET}")))?;
     let model = OnnxModel::from_bytes(&bytes, None).map_err(|error| failed(error.to_string()))?;
     match model.sha256() == NETWORK.sha256 {
         true => Ok(model),

@@ -22,7 +22,7 @@ pub mod background;
 pub mod camera_settings;
 pub mod cameras;
 pub mod error;
-mod files;
+pub mod files;
 pub mod fine;
 pub mod latency;
 pub mod models;

@@ -103,7 +103,7 @@ fn is_onnx(path: &Path) -> bool {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, StartError> {
-    files::read(path).map_err(refused(harmless::path(path)))
+    files::read(path, files::MAX_BINARY).map_err(refused(harmless::path(path)))
 }
 
 fn refused<E: Display>(path: impl Into<String>) -> impl FnOnce(E) -> StartError {

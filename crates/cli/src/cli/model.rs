@@ -3,7 +3,7 @@ use crate::{fetch, output};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use mattebox_engine::{LoadedModel, ModelChoice, address::harmless, fine};
+use mattebox_engine::{LoadedModel, ModelChoice, address::harmless, files, fine};
 use mattebox_onnx::{KNOWN, OnnxModel, Order};
 use std::{
     path::{Path, PathBuf},
@@ -100,7 +100,8 @@ fn get(args: &GetArgs) -> anyhow::Result<ExitCode> {
 
 /// Whether the network of the fine matte is at its place.
 fn is_there(path: &Path) -> bool {
-    std::fs::read(path).is_ok_and(|bytes| mattebox_net::sha256(&bytes) == fine::NETWORK.sha256)
+    files::read(path, files::MAX_BINARY)
+        .is_ok_and(|bytes| mattebox_net::sha256(&bytes) == fine::NETWORK.sha256)
 }
 
 fn describe(name: &str) -> anyhow::Result<ExitCode> {
@@ -113,7 +114,8 @@ fn describe(name: &str) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let path = harmless::path(Path::new(name));
-    let bytes = std::fs::read(name).with_context(|| format!("cannot read the model {path}"))?;
+    let bytes = files::read(Path::new(name), files::MAX_BINARY)
+        .with_context(|| format!("cannot read the model {path}"))?;
     let description = mattebox_net::describe(&bytes).with_context(|| format!("model {path}"))?;
     output::print(&description)?;
     // A file that can be read but not run is worth a look, but a script must be able to tell.

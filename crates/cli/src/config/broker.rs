@@ -1,6 +1,6 @@
 //! How Kafka is reached: the checked settings, and what librdkafka is told.
 use super::{ConfigError, check::Check, layer::KafkaLayer};
-use mattebox_engine::address::Secret;
+use mattebox_engine::{address::Secret, files};
 use mattebox_kafka::settings::{BrokerSettings, frames_topic_name};
 use std::path::Path;
 
@@ -59,9 +59,9 @@ fn security(check: &Check<'_>, l: &KafkaLayer) -> Result<Vec<(String, Secret)>, 
         }
         (password, None) => password.clone(),
         (None, Some(path)) => {
-            let text = std::fs::read_to_string(path)
+            let password = files::read_secret(Path::new(path))
                 .map_err(|e| check.error("kafka_password_file", path, e))?;
-            Some(text.trim_end_matches(['\r', '\n']).to_owned())
+            Some(password)
         }
     };
     let sasl = l.kafka_username.is_some() || l.kafka_sasl.is_some();

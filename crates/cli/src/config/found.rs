@@ -1,5 +1,6 @@
 //! The settings file: the one that was named, or the one that was found in the working directory.
 use super::{ConfigError, trust};
+use mattebox_engine::files;
 use std::{
     fmt,
     fs::File,
@@ -9,8 +10,6 @@ use std::{
 
 /// The file that is read when it is there and no other was named.
 pub const DEFAULT_FILE: &str = "mattebox.toml";
-/// The largest file that was found, in bytes, that is read.
-const LARGEST: u64 = 1 << 20;
 
 /// A settings file that is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +60,7 @@ impl SettingsFile {
             source,
         };
         if !self.is_found {
-            return std::fs::read_to_string(&self.path).map_err(failed);
+            return files::read_text(&self.path, files::MAX_SETTINGS).map_err(failed);
         }
         let link = self.path.symlink_metadata().map_err(failed)?;
         // A pipe would wait for its writer.
@@ -75,12 +74,12 @@ impl SettingsFile {
                 return Err(self.refusal(why));
             }
         }
-        if there.len() > LARGEST {
+        if there.len() > files::MAX_SETTINGS {
             return Err(self.refusal("it is larger than 1 MB"));
         }
         let mut text = String::new();
         file.by_ref()
-            .take(LARGEST)
+            .take(files::MAX_SETTINGS)
             .read_to_string(&mut text)
             .map_err(failed)?;
         Ok(text)
