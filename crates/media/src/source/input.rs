@@ -1,7 +1,7 @@
 //! The FFmpeg command for a source.
 use super::decoded::{PORTRAIT_ROWS, TIME_OFFSET};
 use super::plan::Plan;
-use super::{SourceError, SourceOptions, SourceSpec, pipe::Pipe, spec};
+use super::{SourceError, SourceOptions, SourceSpec, pipe::Pipe, protocols, spec};
 use crate::ffmpeg::{Ffmpeg, file_url};
 use mattebox_engine::address::Address;
 use mattebox_engine::stop::Stop;
@@ -312,6 +312,9 @@ impl Input {
                 command.args(["-ss", &seconds(start)]);
             }
         }
+        if let Some(protocols) = self.protocols() {
+            command.args(["-protocol_whitelist", &protocols]);
+        }
         self.choices(&mut command, options);
         match &self.kind {
             Kind::File(path) => command.arg("-i").arg(file_url(path)),
@@ -344,6 +347,16 @@ impl Input {
             command.args(["-t", &seconds(duration)]);
         }
         command
+    }
+
+    /// What FFmpeg may open for it. Devices and test patterns use no protocols.
+    fn protocols(&self) -> Option<String> {
+        match &self.kind {
+            Kind::File(_) => Some(protocols::FILE.to_owned()),
+            Kind::Stdin | Kind::Pipe(_) => Some(protocols::PIPE.to_owned()),
+            Kind::Url(_) => Some(protocols::of_scheme(self.scheme())),
+            Kind::Device { .. } | Kind::Lavfi(_) => None,
+        }
     }
 
     /// What a person has asked for. It comes last, so that it wins.
@@ -524,6 +537,8 @@ mod tests {
             url.ends_with("-hwaccel vaapi -f mjpeg -fflags nobuffer -i tcp://h:1"),
             "{url}"
         );
+        assert!(url.contains("-protocol_whitelist tcp,rtp,"), "{url}");
+        assert!(words("Cargo.toml").contains("-protocol_whitelist file,crypto,data "));
     }
 
     #[test]

@@ -39,6 +39,7 @@ mod options;
 mod pictures;
 mod pipe;
 mod plan;
+mod protocols;
 mod sequence;
 mod spec;
 mod still;
