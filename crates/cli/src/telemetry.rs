@@ -1,6 +1,10 @@
-//! The log: text on a terminal, JSON for machines, both on standard error.
+//! The log: text on a terminal, JSON for machines, both on standard error. One event is one line,
+//! whatever the names and messages in it hold.
 use indicatif::MultiProgress;
-use std::io::{self, IsTerminal, Write};
+use std::{
+    borrow::Cow,
+    io::{self, IsTerminal, Write},
+};
 use tracing_subscriber::{
     EnvFilter, filter::LevelFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt,
 };
@@ -77,7 +81,8 @@ struct AboveBars(MultiProgress);
 impl Write for AboveBars {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // Where it cannot be written nobody can be told, least of all by the library that called.
-        let _ = self.0.suspend(|| io::stderr().write_all(bytes));
+        let line = one_line(bytes);
+        let _ = self.0.suspend(|| io::stderr().write_all(&line));
         Ok(bytes.len())
     }
     fn flush(&mut self) -> io::Result<()> {
@@ -85,9 +90,46 @@ impl Write for AboveBars {
     }
 }
 
+/// An event's text as one line: a name or a message with a line's end in it could pretend to be
+/// another event. The library escapes other control characters by itself.
+fn one_line(event: &[u8]) -> Cow<'_, [u8]> {
+    let (text, end) = match event.strip_suffix(b"\n") {
+        Some(text) => (text, &b"\n"[..]),
+        None => (event, &b""[..]),
+    };
+    if !text.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+        return Cow::Borrowed(event);
+    }
+    let escaped = text.iter().flat_map(|byte| match byte {
+        b'\n' => b"\\n".as_slice(),
+        b'\r' => b"\\r".as_slice(),
+        byte => std::slice::from_ref(byte),
+    });
+    Cow::Owned(escaped.chain(end).copied().collect())
+}
+
 impl<'a> MakeWriter<'a> for AboveBars {
     type Writer = AboveBars;
     fn make_writer(&'a self) -> Self::Writer {
         self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line() {
+        let forged = b"ERROR a.mp4\n INFO all is well\r\nyes\n";
+        assert_eq!(
+            one_line(forged).as_ref(),
+            b"ERROR a.mp4\\n INFO all is well\\r\\nyes\n"
+        );
+        assert!(matches!(
+            one_line(b"INFO fine\n"),
+            Cow::Borrowed(b"INFO fine\n")
+        ));
+        assert_eq!(one_line(b"").as_ref(), b"");
     }
 }

@@ -116,7 +116,7 @@ pub fn output(text: &str) -> String {
 pub fn path(path: &Path) -> String {
     let text = path.to_string_lossy();
     if path.exists() {
-        text.into_owned()
+        visible(&text)
     } else {
         source(&text)
     }
@@ -124,13 +124,34 @@ pub fn path(path: &Path) -> String {
 
 /// The text as it may be shown. What is no address is shown as it is.
 pub fn shown(text: &str, way: Way) -> String {
+    visible(&without_secrets(text, way))
+}
+
+/// Characters that would end a line, move the cursor or turn the direction of writing, as escapes:
+/// a name is one word of one line.
+fn visible(text: &str) -> String {
+    let is_hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut seen = String::with_capacity(text.len());
+    for c in text.chars() {
+        match is_hidden(c) {
+            true => seen.extend(c.escape_default()),
+            false => seen.push(c),
+        }
+    }
+    seen
+}
+
+fn without_secrets(text: &str, way: Way) -> String {
     let begins = |word: &&&str| {
         text.get(..word.len())
             .is_some_and(|begin| begin.eq_ignore_ascii_case(word))
     };
     if let Some(wrapper) = WRAPPERS.iter().find(begins) {
         let (begin, inner) = text.split_at(wrapper.len());
-        return format!("{begin}{}", shown(inner, way));
+        return format!("{begin}{}", without_secrets(inner, way));
     }
     if let Some(list) = LISTS.iter().find(begins) {
         let (begin, inner) = text.split_at(list.len());
@@ -430,6 +451,20 @@ fn reads_elsewhere(graph: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_one_word_of_one_line() {
+        assert_eq!(
+            source("a\nINFO b\u{1b}[2J\r.mp4"),
+            "a\\nINFO b\\u{1b}[2J\\r.mp4"
+        );
+        assert_eq!(output("x\u{202e}gpj.exe"), "x\\u{202e}gpj.exe");
+        assert_eq!(source("Küche 2 – 台所.mp4"), "Küche 2 – 台所.mp4");
+        let dir = tempfile::tempdir().unwrap();
+        let there = dir.path().join("a\nb");
+        std::fs::write(&there, "").unwrap();
+        assert!(path(&there).ends_with("a\\nb"));
+    }
 
     #[test]
     fn what_tells_two_cameras_apart_stays() {
