@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import re
+import socket
+import threading
 import urllib.error
 import urllib.request
 
@@ -40,5 +43,34 @@ def test_numbers_health_and_readiness_are_served() -> None:
         assert urllib.request.urlopen(f"{at}/readyz").status == 200
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(f"{at}/etc/passwd")
+    finally:
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("127.0.0.1:9466", 200), ("[::1]:9466", 200), ("job", 200), ("job.spark.svc:80", 200), ("evil.example", 403), ("127.0.0.1.evil.example", 403), ("", 403)],
+)
+def test_numbers_are_not_told_under_a_name_that_others_can_point_at_us(host: str, status: int) -> None:
+    server = progress.serve("127.0.0.1:0", progress.Numbers(), progress.Health())
+    try:
+        request = urllib.request.Request(f"http://127.0.0.1:{server.server_address[1]}/metrics", headers={"Host": host})
+        try:
+            told = urllib.request.urlopen(request).status
+        except urllib.error.HTTPError as refused:
+            told = refused.code
+        assert told == status
+    finally:
+        server.shutdown()
+
+
+def test_connections_that_say_nothing_do_not_fill_the_driver() -> None:
+    server = progress.serve("127.0.0.1:0", progress.Numbers(), progress.Health())
+    try:
+        before = threading.active_count()
+        with contextlib.ExitStack() as silent:
+            for _ in range(100):
+                silent.enter_context(socket.create_connection(server.server_address[:2]))
+            assert threading.active_count() - before <= 32
     finally:
         server.shutdown()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
 import math
 import threading
+import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -129,8 +131,40 @@ def _lag(source: Any, topic: str) -> float | None:
     return float(sum(max(offset - end.get(partition, 0), 0) for partition, offset in latest.items()))
 
 
+# Top-level domains that no site of the internet is below: RFC 6762, 6761, ICANN's reservation of .internal; and that of Kubernetes' services.
+_PRIVATE = ("internal", "local", "localhost", "svc")
+_CONNECTIONS = 32
+
+
+def _is_private(host: str) -> bool:
+    """Whether no site of the internet can have a host's name, and so have a browser ask for numbers under its own."""
+    name = urllib.parse.urlsplit(f"//{host}").hostname or ""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return name != "" and ("." not in name or name.rpartition(".")[2] in _PRIVATE or name.endswith(".home.arpa"))
+    return True
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._free = threading.BoundedSemaphore(_CONNECTIONS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """A thread for each connection, and few of them."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hung up is no fault."""
@@ -145,9 +179,14 @@ def serve(address: str, numbers: Numbers, health: Health) -> ThreadingHTTPServer
     host, _, port = address.rpartition(":")
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = 10  # of a peer that says nothing, or takes nothing
+
         def do_GET(self) -> None:
             status, kind, body = 200, "text/plain; charset=utf-8", "ok\n"
-            if self.path == "/metrics":
+            hosts = self.headers.get_all("Host", [])
+            if not all(_is_private(name) for name in hosts):
+                status, body = 403, f"host name {hosts[0]!r} is not allowed: ask --metrics at its address\n"
+            elif self.path == "/metrics":
                 kind, body = "text/plain; version=0.0.4; charset=utf-8", numbers.page()
             elif self.path == "/readyz" and (problems := health.problems()):
                 status, body = 503, "".join(f"{problem}\n" for problem in problems)
