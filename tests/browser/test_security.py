@@ -39,10 +39,15 @@ def parse(answer: bytes) -> Answer:
     return Answer(int(line.split()[1]) if line.startswith(b"HTTP/") else 0, headers, body)
 
 
+def write_token(path: pathlib.Path, token: str) -> None:
+    path.touch(0o600)
+    path.write_text(token)
+
+
 @pytest.fixture
 def secret(start: Callable[..., Server], tmp_path: pathlib.Path) -> Server:
     """A server with a token."""
-    (tmp_path / "token").write_text(TOKEN)
+    write_token(tmp_path / "token", TOKEN)
     server = start(*looped("door"), "--token-file", tmp_path / "token")
     until("a picture", lambda: server.get("/api/cameras/door/frame.jpg", Authorization=f"Bearer {TOKEN}").status == 200)
     return server
@@ -334,7 +339,10 @@ def test_with_a_certificate_the_page_is_served_by_tls_only(start: Callable[..., 
     assert server.scheme == "https"
     assert server.get("/api/cameras", Authorization=f"Bearer {TOKEN}").status == 200
     login = server.ask("POST", "/login", f"token={TOKEN}".encode(), Content_Type="application/x-www-form-urlencoded")
-    assert "Secure" in login.headers["Set-Cookie"]
+    cookie = login.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-mattebox=") and "Secure" in cookie and "Path=/" in cookie and "Domain" not in cookie
+    assert server.get("/api/cameras", Cookie=cookie.split(";")[0]).status == 200
+    assert server.get("/api/cameras", Cookie=cookie.split(";")[0].removeprefix("__Host-")).status == 401
     server.patch("door", {"background": "red"}, Origin="https://evil.example", Authorization=f"Bearer {TOKEN}").assert_problem(403)
     plain = talk(server, f"GET /healthz HTTP/1.1\r\nHost: {server.host}\r\n\r\n".encode())
     assert plain.status == 0, "it answers without TLS"

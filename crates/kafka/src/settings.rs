@@ -165,6 +165,8 @@ pub struct WorkerSettings {
     pub until_end: bool,
     /// Older frames are skipped.
     pub max_age: Option<Duration>,
+    /// A camera without a record for so long is counted and shown no more by itself.
+    pub forget: Duration,
     /// How long to try to reach the broker at the start.
     pub connect_timeout: Duration,
     /// A warning is given when more than this share of a camera's last records is dead.
@@ -219,4 +221,6 @@ pub struct WatchSettings {
     pub connect_timeout: Duration,
     /// Larger pictures are not shown.
     pub limits: Limits,
+    /// A camera without a result for so long is shown no more.
+    pub forget: Duration,
 }

@@ -45,6 +45,8 @@ use std::{
 const POLL: Duration = Duration::from_millis(100);
 /// The wait between two looks for the topic.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How often cameras are looked for that had no result for long.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Records that are taken before the newest are shown.
 const MOST: usize = 512;
 
@@ -118,7 +120,6 @@ impl Numbers {
 pub struct Watcher {
     settings: WatchSettings,
     stop: Stop,
-    consumer: BaseConsumer<Context>,
     registry: Arc<CameraRegistry>,
     numbers: Arc<Numbers>,
     decoder: Decoder,
@@ -127,10 +128,23 @@ pub struct Watcher {
 }
 
 impl Watcher {
+    /// A watcher that has not asked the broker yet.
+    pub fn new(settings: WatchSettings, stop: Stop) -> Self {
+        Watcher {
+            settings,
+            stop,
+            registry: Arc::default(),
+            numbers: Arc::default(),
+            decoder: Decoder::default(),
+            has_told: false,
+        }
+    }
+
     /// Waits for the broker and the topic, and begins behind its last record.
-    pub fn open(settings: WatchSettings, stop: Stop) -> Result<Self, KafkaError> {
-        let admin = client::connect(&settings.broker, settings.connect_timeout, &stop)?;
-        let partitions = await_topic(&admin, &settings, &stop)?;
+    fn open(&self) -> Result<BaseConsumer<Context>, KafkaError> {
+        let Watcher { settings, stop, .. } = self;
+        let admin = client::connect(&settings.broker, settings.connect_timeout, stop)?;
+        let partitions = await_topic(&admin, settings, stop, &self.registry)?;
         let ours = [
             ("group.id", "mattebox-view"),
             ("enable.auto.commit", "false"),
@@ -153,15 +167,7 @@ impl Watcher {
             "read topic {}",
             settings.results
         )))?;
-        Ok(Watcher {
-            settings,
-            stop,
-            consumer,
-            registry: Arc::default(),
-            numbers: Arc::default(),
-            decoder: Decoder::default(),
-            has_told: false,
-        })
+        Ok(consumer)
     }
 
     /// What is seen.
@@ -174,23 +180,32 @@ impl Watcher {
         self.numbers.clone()
     }
 
-    /// Shows what comes until it is stopped.
+    /// Waits for the broker and the topic, and shows what comes until it is stopped.
     pub fn run(mut self) -> Result<(), KafkaError> {
+        let consumer = self.open()?;
         self.numbers.is_ready.store(true, Relaxed);
+        let mut last_look = Instant::now();
         while !self.stop.is_stopped() {
-            for (id, (number, record)) in self.newest() {
+            for (id, (number, record)) in self.newest(&consumer) {
                 self.show(&id, number, &record);
+            }
+            if last_look.elapsed() >= LOOK_INTERVAL {
+                last_look = Instant::now();
+                self.registry.forget_quiet(self.settings.forget);
             }
         }
         Ok(())
     }
 
     /// The newest result of each camera of which there is one.
-    fn newest(&mut self) -> BTreeMap<CameraId, (FrameNumber, OwnedMessage)> {
+    fn newest(
+        &mut self,
+        consumer: &BaseConsumer<Context>,
+    ) -> BTreeMap<CameraId, (FrameNumber, OwnedMessage)> {
         let mut newest = BTreeMap::new();
         let mut patience = POLL;
         for _ in 0..MOST {
-            let record = match self.consumer.poll(patience) {
+            let record = match consumer.poll(patience) {
                 None => break,
                 Some(Ok(record)) => record,
                 Some(Err(error)) => {
@@ -249,7 +264,7 @@ impl Watcher {
             Ok(()) => {}
             Err(problem) => {
                 counted.failed.fetch_add(1, Relaxed);
-                camera.note(&format!("frame {number}: {problem}"));
+                camera.note_rejected(&format!("frame {number}: {problem}"));
                 return;
             }
         }
@@ -296,6 +311,7 @@ fn await_topic(
     admin: &AdminClient<Context>,
     settings: &WatchSettings,
     stop: &Stop,
+    registry: &CameraRegistry,
 ) -> Result<i32, KafkaError> {
     let begun = Instant::now();
     let mut said = false;
@@ -314,7 +330,12 @@ fn await_topic(
             });
         }
         if !std::mem::replace(&mut said, true) {
-            tracing::info!("waiting for topic {}", settings.results);
+            let message = format!(
+                "waiting for topic {}: `mattebox worker --out topic:{}` makes it",
+                settings.results, settings.results
+            );
+            tracing::info!("{message}");
+            registry.faults().note(&message);
         }
         if stop.wait(PAUSE) {
             return Err(KafkaError::Stopped);

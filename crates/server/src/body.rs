@@ -6,19 +6,23 @@ use axum::{
 };
 use std::time::Duration;
 
-/// How long a body may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a picture or a change of settings may take to arrive.
+pub(super) const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// The whole body. What is too long, or takes too long, is not waited for.
 pub(super) async fn receive(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
+    time: Duration,
 ) -> Result<Bytes, Problem> {
     let too_large = || {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("this is larger than {limit} bytes"),
+            match limit >> 20 {
+                0 => format!("larger than {} kB", limit >> 10),
+                mega => format!("larger than {mega} MB"),
+            },
         )
     };
     let announced = headers
@@ -27,12 +31,12 @@ pub(super) async fn receive(
     if announced.is_some_and(|length| length > limit as u64) {
         return Err(too_large());
     }
-    match tokio::time::timeout(PATIENCE, to_bytes(body, limit)).await {
+    match tokio::time::timeout(time, to_bytes(body, limit)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(_)) => Err(too_large()),
         Err(_) => Err(Problem::new(
             StatusCode::REQUEST_TIMEOUT,
-            format!("the body took longer than {PATIENCE:?}"),
+            format!("the body took longer than {} s", time.as_secs()),
         )),
     }
 }

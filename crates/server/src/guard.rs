@@ -5,8 +5,10 @@
 //!   addresses and localhost cannot be pointed anywhere, other names must be given with `--view-host`.
 //! * Where a token is set, it is needed for everything that shows or changes something.
 use super::{
+    places::Place,
     problem::Problem,
     site::{Refusal, Site},
+    token::Shown,
 };
 use axum::{
     extract::{Request, State},
@@ -16,46 +18,26 @@ use axum::{
 };
 use std::{net::IpAddr, sync::Arc};
 
+/// Top-level domains that no site of the internet is below: RFC 6762, 6761, ICANN's reservation of
+/// .internal; and that of Kubernetes' services.
+const PRIVATE: [&str; 4] = ["internal", "local", "localhost", "svc"];
+
 /// Lets a request through or says why not.
 pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
-    let method = request.method();
     let headers = request.headers();
     let uri = request.uri();
     let is_browser = headers
         .get(header::USER_AGENT)
         .is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"));
-    let refusal = if !is_our_host(headers, uri, &site.settings.hosts) {
-        Some((
-            Refusal::Host,
-            Problem::forbidden(
-                "this name is not one of ours: use the address, localhost, or allow it with --view-host",
-            ),
-        ))
-    } else if !is_our_origin(method, headers, uri) {
-        Some((
-            Refusal::Origin,
-            Problem::forbidden("a page of another site asks for this"),
-        ))
-    } else if needs_token(uri.path())
-        && !site.token.as_ref().is_none_or(|token| token.is_in(headers))
-    {
-        let detail = "the token is missing or wrong: send it as `Authorization: Bearer TOKEN`, as the password of Basic, or log in at /";
-        Some((
-            Refusal::Token,
-            Problem::new(StatusCode::UNAUTHORIZED, detail),
-        ))
-    } else {
-        None
-    };
-    let mut response = match refusal {
+    let is_page = uri.path() == "/" && request.method() == Method::GET;
+    let mut response = match refusal(&site, &request) {
         None => next.run(request).await,
-        Some((Refusal::Token, _)) if uri.path() == "/" && method == Method::GET => {
-            site.refused(Refusal::Token);
-            super::page::login(StatusCode::UNAUTHORIZED)
-        }
         Some((reason, problem)) => {
             site.refused(reason);
-            problem.into_response()
+            match reason {
+                Refusal::Token if is_page => super::page::login(StatusCode::UNAUTHORIZED),
+                _ => problem.into_response(),
+            }
         }
     };
     if response.status() == StatusCode::UNAUTHORIZED {
@@ -88,9 +70,68 @@ pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next:
     response
 }
 
-/// The page's style has nothing to hide; health is asked by whoever starts processes; logging in cannot need a login.
+/// Lets a request for numbers through, if the name by which it came is one that no other site can
+/// point at this machine.
+pub(super) async fn guard_numbers(request: Request, next: Next) -> Response {
+    let mut response = match hosts(request.headers(), request.uri()) {
+        Some(hosts) if hosts.iter().all(|host| is_private(host)) => next.run(request).await,
+        hosts => unknown_host(hosts, "--metrics at its address").into_response(),
+    };
+    super::page::harden(response.headers_mut());
+    response
+}
+
+/// Why a request is not answered.
+fn refusal(site: &Site, request: &Request) -> Option<(Refusal, Problem)> {
+    let headers = request.headers();
+    let uri = request.uri();
+    let place = request.extensions().get::<Arc<Place>>();
+    let is_allowed = |host: &String| is_fixed(host) || site.settings.hosts.contains(host);
+    let hosts = hosts(headers, uri);
+    if !hosts
+        .as_ref()
+        .is_some_and(|hosts| hosts.iter().all(is_allowed))
+    {
+        let way_out = "the page by its address, or start with --view-host and this name";
+        return Some((Refusal::Host, unknown_host(hosts, way_out)));
+    }
+    if !is_our_origin(request.method(), headers, uri) {
+        let problem = Problem::forbidden("a page of another site asks for this");
+        return Some((Refusal::Origin, problem));
+    }
+    if !needs_token(uri.path()) {
+        return None;
+    }
+    let shown = site.shown_in(headers);
+    if shown == Shown::Wrong {
+        site.note_wrong_token(place.map(|place| place.peer()));
+    }
+    if shown != Shown::Right {
+        let detail = "the token is missing or wrong: send it as `Authorization: Bearer TOKEN`, as the password of Basic, or log in at /";
+        let problem = Problem::new(StatusCode::UNAUTHORIZED, detail);
+        return Some((Refusal::Token, problem));
+    }
+    let is_reserved = uri.path() == "/metrics";
+    if !is_reserved && !place.is_none_or(|place| place.admit()) {
+        let detail =
+            "too many connections are open: close windows of this page, or try again later";
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+        return Some((Refusal::Connections, problem));
+    }
+    None
+}
+
+fn unknown_host(hosts: Option<Vec<String>>, way_out: &str) -> Problem {
+    let names = hosts.unwrap_or_default().join("\" and \"");
+    Problem::forbidden(format!(
+        "host name \"{names}\" is not allowed: open {way_out}"
+    ))
+}
+
+/// What needs no token: the page's style and code, the health that process managers ask for, and
+/// signing in and out.
 fn needs_token(path: &str) -> bool {
-    !path.starts_with("/assets/") && !matches!(path, "/login" | "/healthz" | "/readyz")
+    !path.starts_with("/assets/") && !matches!(path, "/login" | "/logout" | "/healthz" | "/readyz")
 }
 
 fn authority(headers: &HeaderMap, uri: &Uri) -> Option<Authority> {
@@ -100,21 +141,45 @@ fn authority(headers: &HeaderMap, uri: &Uri) -> Option<Authority> {
     }
 }
 
-fn is_our_host(headers: &HeaderMap, uri: &Uri, allowed: &[String]) -> bool {
+/// Every name by which a request says that it came: by its header, and, of HTTP/2 and proxies, by
+/// its address. `None` if there is none, or one that cannot be read.
+fn hosts(headers: &HeaderMap, uri: &Uri) -> Option<Vec<String>> {
     if headers.get_all(header::HOST).iter().count() > 1 {
-        return false;
+        return None;
     }
-    let Some(authority) =
-        authority(headers, uri).filter(|authority| !authority.as_str().contains('@'))
-    else {
-        return false;
+    let mut names = Vec::new();
+    for authority in [authority(headers, uri), uri.authority().cloned()] {
+        // A header that cannot be read is no missing one.
+        let Some(authority) = authority else {
+            if names.is_empty() {
+                return None;
+            }
+            continue;
+        };
+        if authority.as_str().contains('@') {
+            return None;
+        }
+        let host = authority.host();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        names.push(host.to_ascii_lowercase());
+    }
+    names.dedup();
+    Some(names)
+}
+
+/// Whether a host cannot be pointed anywhere else: an address, or this machine.
+fn is_fixed(host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok() || host == "localhost"
+}
+
+/// Whether no site of the internet can have this host: beside addresses, names without a dot, as
+/// containers have, and those below domains that are reserved for private networks.
+fn is_private(host: &str) -> bool {
+    let is_below_private = || {
+        let (_, top) = host.rsplit_once('.').unwrap_or_default();
+        PRIVATE.contains(&top) || host.ends_with(".home.arpa")
     };
-    let host = authority
-        .host()
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .to_ascii_lowercase();
-    host.parse::<IpAddr>().is_ok() || host == "localhost" || allowed.contains(&host)
+    is_fixed(host) || (!host.is_empty() && !host.contains('.')) || is_below_private()
 }
 
 fn is_our_origin(method: &Method, headers: &HeaderMap, uri: &Uri) -> bool {
@@ -160,40 +225,64 @@ mod tests {
             .collect()
     }
 
+    const FIXED: [&str; 5] = [
+        "127.0.0.1:9480",
+        "localhost",
+        "LOCALHOST:1",
+        "[::1]:9480",
+        "10.0.0.7",
+    ];
+    const ELSEWHERE: [&str; 4] = [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example:80",
+        "worker.svc.evil.example",
+    ];
+
+    fn hosts_of(host: &str) -> Option<Vec<String>> {
+        hosts(&headers(&[("host", host)]), &Uri::from_static("/"))
+    }
+
     #[test]
-    fn only_names_that_nobody_else_can_point_at_us_are_ours() {
-        let ours = |host: &str| {
-            is_our_host(
-                &headers(&[("host", host)]),
-                &Uri::from_static("/"),
-                &["cams.example".to_owned()],
-            )
-        };
-        assert!(
-            [
-                "127.0.0.1:9480",
-                "localhost",
-                "LOCALHOST:1",
-                "[::1]:9480",
-                "10.0.0.7",
-                "cams.example:443"
-            ]
-            .iter()
-            .all(|h| ours(h))
-        );
-        assert!(
-            [
-                "evil.example",
-                "localhost.evil.example",
-                "127.0.0.1.evil.example:80",
-                "",
-                "a b",
-                "@127.0.0.1:x"
-            ]
-            .iter()
-            .all(|h| !ours(h))
-        );
-        assert!(!is_our_host(&HeaderMap::new(), &Uri::from_static("/"), &[]));
+    fn only_hosts_that_cannot_be_pointed_elsewhere_are_fixed() {
+        let is_fixed = |host: &str| hosts_of(host).is_some_and(|hosts| is_fixed(&hosts[0]));
+        assert!(FIXED.iter().all(|host| is_fixed(host)));
+        assert!(!ELSEWHERE.iter().any(|host| is_fixed(host)));
+        assert!(!is_fixed("worker") && !is_fixed("printer.local"));
+    }
+
+    #[test]
+    fn numbers_are_told_under_names_of_private_networks_too() {
+        let is_private = |host: &str| hosts_of(host).is_some_and(|hosts| is_private(&hosts[0]));
+        let names = [
+            "worker:9090",
+            "worker.mattebox.svc",
+            "a.b.svc.cluster.local",
+            "pi.local",
+            "nas.home.arpa",
+        ];
+        assert!(FIXED.iter().chain(&names).all(|host| is_private(host)));
+        assert!(!ELSEWHERE.iter().any(|host| is_private(host)));
+    }
+
+    #[test]
+    fn a_request_without_a_host_or_with_two_has_none() {
+        for host in ["", "a b", "@127.0.0.1:x", "me@127.0.0.1"] {
+            assert!(hosts_of(host).is_none_or(|hosts| hosts == [""]), "{host:?}");
+        }
+        assert_eq!(hosts(&HeaderMap::new(), &Uri::from_static("/")), None);
+        let mut two = headers(&[("host", "127.0.0.1")]);
+        two.append(header::HOST, "evil.example".parse().unwrap());
+        assert_eq!(hosts(&two, &Uri::from_static("/")), None);
+    }
+
+    #[test]
+    fn a_host_in_the_address_counts_beside_the_header() {
+        let uri = Uri::from_static("http://evil.example/api/cameras");
+        let both = hosts(&headers(&[("host", "127.0.0.1")]), &uri);
+        assert_eq!(both.unwrap(), ["127.0.0.1", "evil.example"]);
+        assert_eq!(hosts(&HeaderMap::new(), &uri).unwrap(), ["evil.example"]);
+        assert_eq!(hosts(&headers(&[("host", "a b")]), &uri), None);
     }
 
     #[test]
@@ -253,11 +342,13 @@ mod tests {
     #[test]
     fn the_token_is_taken_from_every_place_that_may_hold_it_and_from_no_other() {
         let token = Token::new("0123456789abcdef");
+        let shown = |pairs: &[(&'static str, &str)]| token.shown_in(&headers(pairs), true);
         let cookie = token.set_cookie(true);
         assert!(
             cookie.contains("HttpOnly")
                 && cookie.contains("SameSite=Strict")
                 && cookie.contains("Secure")
+                && cookie.starts_with("__Host-mattebox=")
         );
         assert!(!cookie.contains("0123456789abcdef"));
         let pair = cookie.split(';').next().unwrap().to_owned();
@@ -267,15 +358,21 @@ mod tests {
             ("authorization", &basic),
             ("cookie", &format!("a=b; {pair}")),
         ] {
-            assert!(token.is_in(&headers(&[good])), "{good:?}");
+            assert_eq!(shown(&[good]), Shown::Right, "{good:?}");
         }
         for bad in [
             ("authorization", "Bearer 0123456789abcdeg"),
             ("authorization", "0123456789abcdef"),
-            ("cookie", "mattebox=0123456789abcdef"),
+            ("cookie", "__Host-mattebox=0123456789abcdef"),
         ] {
-            assert!(!token.is_in(&headers(&[bad])), "{bad:?}");
+            assert_eq!(shown(&[bad]), Shown::Wrong, "{bad:?}");
         }
-        assert!(!token.is_in(&HeaderMap::new()));
+        let plain = pair.trim_start_matches("__Host-");
+        assert_eq!(
+            shown(&[("cookie", plain)]),
+            Shown::Nothing,
+            "another host could set it"
+        );
+        assert_eq!(shown(&[]), Shown::Nothing);
     }
 }

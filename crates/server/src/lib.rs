@@ -3,8 +3,8 @@
 //! # Layout
 //!
 //! * here: what is served where.
-//! * `server`: connections, their limits, TLS.
-//! * `guard`: who may ask; `token`: what lets a request through.
+//! * `server`: connections and TLS; `places`: how many connections there may be.
+//! * `guard`: who may ask; `token`: what lets a request through; `wrong_tokens`: what does not.
 //! * `page`: the live page, whose files are in the folder `page/`.
 //! * `api`: what the page uses, and programs can: cameras, settings, pictures.
 //! * `site`: what all requests of a live page share.
@@ -16,6 +16,7 @@ mod api;
 mod body;
 mod guard;
 mod page;
+mod places;
 mod problem;
 pub mod process;
 mod server;
@@ -23,6 +24,7 @@ pub mod settings;
 mod site;
 pub mod text;
 mod token;
+mod wrong_tokens;
 
 pub use server::Server;
 pub use settings::ViewSettings;
@@ -36,12 +38,14 @@ use axum::{
 use mattebox_engine::cameras::CameraRegistry;
 use problem::Problem;
 use site::Site;
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock},
+};
 use text::Text;
 
-/// Connections of a server that serves numbers only.
-const NUMBERS_CONNECTIONS: usize = 32;
-/// Connections of a live page, beside one for each stream: events, pages, programs.
+/// Connections that may see the cameras, beside one for each stream: pages, programs.
 const PAGE_CONNECTIONS: usize = 256;
 
 /// What a process tells.
@@ -64,11 +68,13 @@ fn exposition(page: &dyn Page) -> String {
 /// Serves numbers. Port 0 takes a free one.
 pub fn serve(address: SocketAddr, page: Arc<dyn Page>) -> io::Result<Server> {
     process::started();
-    let server = server::start(address, numbers(page), None, NUMBERS_CONNECTIONS)?;
+    let app = numbers(page).layer(middleware::from_fn(guard::guard_numbers));
+    // No connection has to show anything, so none is admitted.
+    let server = server::start(address, app, None, 0)?;
     let address = server.address();
     if !address.ip().is_loopback() {
         tracing::warn!(
-            "metrics are served at {address}: whoever reaches it can read the names of the cameras and their numbers"
+            "metrics are served at {address}: everyone who can reach it can read the cameras' names and numbers"
         );
     }
     tracing::info!("metrics at http://{address}/metrics");
@@ -82,11 +88,11 @@ pub fn serve_view(
     command: &'static str,
     settable: bool,
     numbers: Arc<dyn Page>,
-) -> io::Result<Server> {
+) -> io::Result<LivePage> {
     let tls = settings
         .tls
         .as_ref()
-        .map(|(cert, key)| server::tls(cert, key))
+        .map(|(cert, key)| server::tls(cert, key).map(|tls| Arc::new(RwLock::new(tls))))
         .transpose()?;
     process::started();
     let scheme = if tls.is_some() { "https" } else { "http" };
@@ -94,9 +100,64 @@ pub fn serve_view(
     let connections = settings.max_viewers + PAGE_CONNECTIONS;
     studio.open()?;
     let site = Arc::new(Site::new(settings, studio, command, settable, numbers));
-    let server = server::start(address, routes(site), tls, connections)?;
-    tracing::info!("live page at {scheme}://{}/", server.address());
-    Ok(server)
+    let server = server::start(address, routes(site.clone()), tls.clone(), connections)?;
+    let address = server.address();
+    if tls.is_none() && !address.ip().is_loopback() {
+        tracing::warn!(
+            "the live page at {address} is not encrypted: others on the way can read the token and the pictures; \
+             give it --tls-cert and --tls-key"
+        );
+    }
+    tracing::info!("live page at {scheme}://{address}/");
+    let credentials = Credentials {
+        site,
+        tls,
+        places: server.places(),
+    };
+    Ok(LivePage {
+        credentials,
+        _server: server,
+    })
+}
+
+/// A live page that is served until this is dropped.
+pub struct LivePage {
+    credentials: Credentials,
+    _server: Server,
+}
+
+impl LivePage {
+    /// What lets people in, to be exchanged while the page is served.
+    pub fn credentials(&self) -> Credentials {
+        self.credentials.clone()
+    }
+}
+
+/// The token and the certificate of a live page.
+#[derive(Clone)]
+pub struct Credentials {
+    site: Arc<Site>,
+    tls: Option<server::Tls>,
+    places: Arc<places::Places>,
+}
+
+impl Credentials {
+    /// Puts the token and the certificate of `settings` in force. With another token everyone has
+    /// to show it, also those who watch a stream. Settings that cannot be used change nothing.
+    pub fn change(&self, settings: &ViewSettings) -> io::Result<()> {
+        if let (Some(tls), Some((cert, key))) = (&self.tls, &settings.tls) {
+            let new = server::tls(cert, key)?;
+            *tls.write().unwrap_or_else(PoisonError::into_inner) = new;
+            tracing::info!("the live page's certificate was read again");
+        }
+        // A page that anyone may open does not become one that needs a token, nor the reverse.
+        let is_both = self.site.has_token() && settings.token.is_some();
+        if is_both && self.site.change_token(settings) {
+            self.places.close_all();
+            tracing::info!("the live page has another token: everyone has to sign in again");
+        }
+        Ok(())
+    }
 }
 
 /// The description of the API (OpenAPI 3.1, JSON).
@@ -153,15 +214,13 @@ fn routes(site: Arc<Site>) -> Router {
     api::routes()
         .route("/", get(page::index))
         .route("/login", post(page::log_in))
+        .route("/logout", post(page::log_out))
         .route("/assets/{name}", get(page::asset))
         .with_state(site.clone())
         .merge(numbers(site.clone()))
-        .fallback(async || Problem::not_found("there is nothing here"))
+        .fallback(async || Problem::not_found("no such page"))
         .method_not_allowed_fallback(async || {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "this cannot be done with it",
-            )
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed here")
         })
         .layer(middleware::from_fn_with_state(site, guard::guard))
 }
@@ -188,10 +247,14 @@ mod tests {
     }
 
     fn ask(address: SocketAddr, path: &str) -> String {
+        ask_by(address, "worker", path)
+    }
+
+    fn ask_by(address: SocketAddr, host: &str, path: &str) -> String {
         let mut stream = TcpStream::connect(address).unwrap();
         write!(
             stream,
-            "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
         )
         .unwrap();
         let mut answer = String::new();
@@ -218,6 +281,11 @@ mod tests {
         page.0.store(true, Relaxed);
         assert!(ask(address, "/readyz").starts_with("HTTP/1.1 200"));
         assert!(ask(address, "/else").starts_with("HTTP/1.1 404"));
+        let rebound = ask_by(address, "evil.example", "/metrics");
+        assert!(
+            rebound.starts_with("HTTP/1.1 403") && !rebound.contains("a_total"),
+            "{rebound}"
+        );
         drop(server);
         for _ in 0..100 {
             if TcpStream::connect(address).is_err() {

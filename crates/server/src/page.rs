@@ -1,21 +1,26 @@
 //! The page: its files, which are part of the binary.
 use super::{
     body::receive,
+    places::Place,
     problem::Problem,
     site::{Refusal, Site},
+    token::remove_cookie,
 };
 use axum::{
+    Extension,
     body::Body,
     extract::{Path, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Redirect, Response},
+    response::{AppendHeaders, IntoResponse, Redirect, Response},
 };
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// Of a login, in bytes.
 const MAX_LOGIN: usize = 4 << 10;
+/// How long a login may take to arrive.
+const LOGIN_TIME: Duration = Duration::from_secs(10);
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/page");
 
@@ -84,6 +89,14 @@ pub(super) fn login(status: StatusCode) -> Response {
     file(status, "login.html")
 }
 
+/// The same after a wrong token.
+fn login_again() -> Response {
+    let (kind, text) = find("login.html").unwrap_or_default();
+    let text = text.replace("role=\"alert\" hidden", "role=\"alert\"");
+    let head = [(header::CONTENT_TYPE, kind)];
+    (StatusCode::UNAUTHORIZED, head, text).into_response()
+}
+
 pub(super) async fn asset(Path(name): Path<String>) -> Response {
     match name.ends_with(".html") {
         // Those are not parts of a page but pages, and know where they are.
@@ -92,34 +105,38 @@ pub(super) async fn asset(Path(name): Path<String>) -> Response {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Credentials {
     token: String,
 }
 
 pub(super) async fn log_in(
     State(site): State<Arc<Site>>,
+    place: Option<Extension<Arc<Place>>>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let body = match receive(&headers, body, MAX_LOGIN).await {
+    let body = match receive(&headers, body, MAX_LOGIN, LOGIN_TIME).await {
         Ok(body) => body,
         Err(problem) => return problem.into_response(),
     };
-    match (
-        &site.token,
-        serde_urlencoded::from_bytes::<Credentials>(&body),
-    ) {
-        (None, _) => Redirect::to("/").into_response(),
-        (Some(token), Ok(given)) if token.is(given.token.trim()) => {
-            let cookie = token.set_cookie(site.settings.tls.is_some());
-            ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
+    let given = serde_urlencoded::from_bytes::<Credentials>(&body).unwrap_or_default();
+    match site.cookie_for(given.token.trim()) {
+        Some(cookie) => {
+            let cookie = cookie.map(|cookie| AppendHeaders([(header::SET_COOKIE, cookie)]));
+            (cookie, Redirect::to("/")).into_response()
         }
-        _ => {
+        None => {
             site.refused(Refusal::Token);
-            login(StatusCode::UNAUTHORIZED)
+            site.note_wrong_token(place.map(|Extension(place)| place.peer()));
+            login_again()
         }
     }
+}
+
+pub(super) async fn log_out(State(site): State<Arc<Site>>) -> Response {
+    let cookie = remove_cookie(site.settings.tls.is_some());
+    ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
 }
 
 #[cfg(test)]

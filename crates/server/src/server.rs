@@ -1,18 +1,35 @@
 //! Connections: a bounded number of them, none of which can hold the server up or stay for ever without a word.
-use axum::Router;
-use hyper::server::conn::http1;
+use super::places::{Answering, Limits, Place, Places};
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody},
+};
+use hyper::{
+    Request, Response,
+    body::{Frame, Incoming, SizeHint},
+    server::conn::{http1, http2},
+    service::{Service, service_fn},
+};
 use hyper_util::{
-    rt::{TokioIo, TokioTimer},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use mattebox_engine::files;
 use std::{
-    fs, future::Future, io, net::SocketAddr, path::Path, pin::pin, sync::Arc, thread,
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    path::Path,
+    pin::Pin,
+    sync::{Arc, PoisonError, RwLock},
+    task::{Context, Poll},
+    thread,
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::{Semaphore, oneshot},
+    sync::oneshot,
 };
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::{
@@ -32,10 +49,29 @@ const WRITE: Duration = Duration::from_secs(15);
 #[cfg(target_os = "linux")]
 const SEND_BUFFER: usize = 256 << 10;
 
+/// The name of HTTP/2 when a client and we choose a protocol.
+const HTTP2: &[u8] = b"h2";
+/// How much of an answer by HTTP/2 waits for a peer, for each of its requests.
+const HTTP2_BUFFER: usize = 64 << 10;
+/// Requests of one connection that may be answered at once by HTTP/2.
+const HTTP2_REQUESTS: u32 = 32;
+/// What a file of a certificate or a key may have.
+const MAX_PEM: u64 = 1 << 20;
+/// Places of connections that have not shown that they may see anything.
+const PENDING: usize = 64;
+/// Of those, of one address: more than a browser opens.
+const PENDING_PER_ADDRESS: usize = 16;
+/// How long a server waits after the system could not give it a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Certificates in force; they can be exchanged while connections come.
+pub(super) type Tls = Arc<RwLock<TlsAcceptor>>;
+
 /// A server that runs until this is dropped.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    places: Arc<Places>,
     _stop: oneshot::Sender<()>,
 }
 
@@ -44,6 +80,11 @@ impl Server {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+
+    /// Its connections.
+    pub(super) fn places(&self) -> Arc<Places> {
+        self.places.clone()
+    }
 }
 
 /// Reads a certificate with its chain and its key.
@@ -51,7 +92,7 @@ pub(super) fn tls(cert: &Path, key: &Path) -> io::Result<TlsAcceptor> {
     let bad = |path: &Path, e: &dyn std::fmt::Display| {
         io::Error::other(format!("{}: {e}", path.display()))
     };
-    let read = |path: &Path| fs::read(path).map_err(|e| bad(path, &e));
+    let read = |path: &Path| files::read(path, MAX_PEM).map_err(|e| bad(path, &e));
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&read(cert)?)
         .collect::<Result<_, _>>()
         .map_err(|e| bad(cert, &e))?;
@@ -59,7 +100,7 @@ pub(super) fn tls(cert: &Path, key: &Path) -> io::Result<TlsAcceptor> {
         return Err(bad(cert, &"there is no certificate in it (PEM)"));
     }
     let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|e| bad(key, &e))?;
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|config| {
             config
@@ -67,32 +108,41 @@ pub(super) fn tls(cert: &Path, key: &Path) -> io::Result<TlsAcceptor> {
                 .with_single_cert(chain, private)
         })
         .map_err(|e| bad(cert, &e))?;
+    config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Serves `app` on a thread of its own, with at most so many connections at once. Port 0 takes a free one.
+/// Serves `app` on a thread of its own; `admitted` connections may see the cameras at once. Port 0
+/// takes a free one.
 pub(super) fn start(
     address: SocketAddr,
     app: Router,
-    tls: Option<TlsAcceptor>,
-    connections: usize,
+    tls: Option<Tls>,
+    admitted: usize,
 ) -> io::Result<Server> {
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     #[cfg(target_os = "linux")]
     rustix::net::sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER)?;
     let address = listener.local_addr()?;
+    let places = Places::new(Limits {
+        pending: PENDING,
+        pending_per_address: PENDING_PER_ADDRESS,
+        admitted,
+        admitted_per_address: admitted.div_ceil(2),
+    });
     let (stop, stopped) = oneshot::channel::<()>();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()?;
+    let entrance = places.clone();
     thread::Builder::new()
         .name("http".to_owned())
         .spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    result = accept(listener, app, tls, connections) => {
+                    result = accept(listener, app, tls, &entrance) => {
                         if let Err(error) = result {
                             tracing::error!("http is not served any more: {error}");
                         }
@@ -103,6 +153,7 @@ pub(super) fn start(
         })?;
     Ok(Server {
         address,
+        places,
         _stop: stop,
     })
 }
@@ -110,34 +161,34 @@ pub(super) fn start(
 async fn accept(
     listener: std::net::TcpListener,
     app: Router,
-    tls: Option<TlsAcceptor>,
-    connections: usize,
+    tls: Option<Tls>,
+    places: &Arc<Places>,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let free = Arc::new(Semaphore::new(connections));
     loop {
-        // Whoever comes while all are taken waits in the system's queue.
-        let permit = free
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(io::Error::other)?;
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Mostly there are too many open files: another will be closed soon.
                 tracing::debug!("a connection cannot be accepted: {error}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
+        let place = places.enter(peer);
         let app = app.clone();
-        let tls = tls.clone();
+        let tls = tls
+            .as_ref()
+            .map(|tls| tls.read().unwrap_or_else(PoisonError::into_inner).clone());
         tokio::spawn(async move {
-            if let Err(error) = converse(stream, app, tls).await {
-                tracing::debug!("a connection has ended: {error}");
+            tokio::select! {
+                result = converse(stream, app, tls, place.clone()) => {
+                    if let Err(error) = result {
+                        tracing::debug!("a connection has ended: {error}");
+                    }
+                }
+                () = place.closed() => tracing::debug!(%peer, "this connection made room"),
             }
-            drop(permit);
         });
     }
 }
@@ -146,6 +197,7 @@ async fn converse(
     stream: TcpStream,
     app: Router,
     tls: Option<TlsAcceptor>,
+    place: Arc<Place>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     stream.set_nodelay(true)?;
     // A peer that vanished without a word is noticed, also where nothing is sent. (TCP_USER_TIMEOUT would end those, too, that are only slow to read.)
@@ -155,20 +207,95 @@ async fn converse(
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE));
     let stream = Box::pin(stream);
-    match tls {
-        Some(tls) => Ok(serve(tokio::time::timeout(HEAD, tls.accept(stream)).await??, app).await?),
-        None => Ok(serve(stream, app).await?),
+    let Some(tls) = tls else {
+        return Ok(serve_http1(stream, app, place).await?);
+    };
+    let stream = tokio::time::timeout(HEAD, tls.accept(stream)).await??;
+    match stream.get_ref().1.alpn_protocol() {
+        Some(HTTP2) => Ok(serve_http2(stream, app, place).await?),
+        _ => Ok(serve_http1(stream, app, place).await?),
     }
 }
 
-fn serve(
+async fn serve_http1(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     app: Router,
-) -> impl Future<Output = hyper::Result<()>> {
+    place: Arc<Place>,
+) -> hyper::Result<()> {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(64 << 10);
-    let connection = http.serve_connection(TokioIo::new(io), TowerToHyperService::new(app));
-    async move { pin!(connection).await }
+    http.serve_connection(TokioIo::new(io), answering(app, place))
+        .await
+}
+
+async fn serve_http2(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    app: Router,
+    place: Arc<Place>,
+) -> hyper::Result<()> {
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .keep_alive_interval(WRITE)
+        .keep_alive_timeout(WRITE)
+        .max_concurrent_streams(HTTP2_REQUESTS)
+        .max_send_buf_size(HTTP2_BUFFER)
+        .max_header_list_size(16 << 10);
+    http.serve_connection(TokioIo::new(io), answering(app, place))
+        .await
+}
+
+/// The application for one connection: its requests know the connection's place, which knows how
+/// many of them are being answered.
+fn answering(
+    app: Router,
+    place: Arc<Place>,
+) -> impl Service<
+    Request<Incoming>,
+    Response = Response<Body>,
+    Error = Infallible,
+    Future = impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+> {
+    let app = TowerToHyperService::new(app);
+    service_fn(move |mut request| {
+        let answering = place.begin();
+        request.extensions_mut().insert(place.clone());
+        let response = app.call(request);
+        async move {
+            let watch = |body| {
+                Body::new(WatchedBody {
+                    body,
+                    _answering: answering,
+                })
+            };
+            Ok(response.await?.map(watch))
+        }
+    })
+}
+
+/// An answer's body, until whose end its request counts as being answered.
+struct WatchedBody {
+    body: Body,
+    _answering: Answering,
+}
+
+impl HttpBody for WatchedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }

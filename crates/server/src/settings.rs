@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf};
 pub struct ViewSettings {
     /// Where it listens.
     pub address: SocketAddr,
-    /// What whoever looks has to know.
+    /// What everyone who looks has to show.
     pub token: Option<Secret>,
     /// Files of the certificate and of its key.
     pub tls: Option<(PathBuf, PathBuf)>,

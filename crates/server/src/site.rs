@@ -1,10 +1,17 @@
 //! What all requests of a live page share.
-use super::{Page, text::Text, token::Token};
+use super::{
+    Page,
+    text::Text,
+    token::{Shown, Token},
+    wrong_tokens::WrongTokens,
+};
 use crate::settings::ViewSettings;
+use axum::http::HeaderMap;
 use mattebox_engine::cameras::{CameraRegistry, camera::State, quality::Quality};
 use std::{
+    net::SocketAddr,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::SystemTime,
@@ -24,14 +31,16 @@ pub(super) enum Refusal {
     Origin,
     Token,
     Viewers,
+    Connections,
 }
 
 impl Refusal {
-    pub(super) const ALL: [Refusal; 4] = [
+    pub(super) const ALL: [Refusal; 5] = [
         Refusal::Host,
         Refusal::Origin,
         Refusal::Token,
         Refusal::Viewers,
+        Refusal::Connections,
     ];
 
     /// Its name in metrics.
@@ -41,6 +50,7 @@ impl Refusal {
             Refusal::Origin => "origin",
             Refusal::Token => "token",
             Refusal::Viewers => "viewers",
+            Refusal::Connections => "connections",
         }
     }
 }
@@ -49,7 +59,8 @@ impl Refusal {
 pub(super) struct Site {
     pub(super) studio: Arc<CameraRegistry>,
     pub(super) settings: ViewSettings,
-    pub(super) token: Option<Token>,
+    token: RwLock<Option<Token>>,
+    wrong_tokens: WrongTokens,
     /// The command whose cameras these are.
     pub(super) command: &'static str,
     /// Settings of frames can be changed.
@@ -75,10 +86,8 @@ impl Site {
         numbers: Arc<dyn Page>,
     ) -> Self {
         Site {
-            token: settings
-                .token
-                .as_ref()
-                .map(|token| Token::new(token.reveal())),
+            token: RwLock::new(token_of(&settings)),
+            wrong_tokens: WrongTokens::default(),
             free: Arc::new(Semaphore::new(settings.max_viewers)),
             uploads: Semaphore::new(UPLOADS),
             pictures: Semaphore::new(PICTURES),
@@ -100,6 +109,48 @@ impl Site {
             .saturating_sub(self.free.available_permits())
     }
 
+    /// Whether a token is needed.
+    pub(super) fn has_token(&self) -> bool {
+        self.token().is_some()
+    }
+
+    /// Whether a request carries the token. Where none is needed it need not.
+    pub(super) fn shown_in(&self, headers: &HeaderMap) -> Shown {
+        let is_tls = self.settings.tls.is_some();
+        match &*self.token() {
+            Some(token) => token.shown_in(headers, is_tls),
+            None => Shown::Right,
+        }
+    }
+
+    /// The cookie for a browser that has sent the right token, or needs none. `None`: it was wrong.
+    pub(super) fn cookie_for(&self, given: &str) -> Option<Option<String>> {
+        let is_tls = self.settings.tls.is_some();
+        match &*self.token() {
+            Some(token) if token.is(given) => Some(Some(token.set_cookie(is_tls))),
+            Some(_) => None,
+            None => Some(None),
+        }
+    }
+
+    /// Says in the log who sends wrong tokens.
+    pub(super) fn note_wrong_token(&self, peer: Option<SocketAddr>) {
+        self.wrong_tokens.note(peer.map(|peer| peer.ip()));
+    }
+
+    /// Puts the token of `settings` in force. True if it is another.
+    pub(super) fn change_token(&self, settings: &ViewSettings) -> bool {
+        let new = token_of(settings);
+        let mut token = self.token.write().unwrap_or_else(PoisonError::into_inner);
+        let is_other = *token != new;
+        *token = new;
+        is_other
+    }
+
+    fn token(&self) -> RwLockReadGuard<'_, Option<Token>> {
+        self.token.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn refused(&self, reason: Refusal) {
         self.refused[reason as usize].fetch_add(1, Relaxed);
     }
@@ -107,6 +158,11 @@ impl Site {
     pub(super) fn refusals(&self, reason: Refusal) -> u64 {
         self.refused[reason as usize].load(Relaxed)
     }
+}
+
+fn token_of(settings: &ViewSettings) -> Option<Token> {
+    let token = settings.token.as_ref();
+    token.map(|token| Token::new(token.reveal()))
 }
 
 /// A gauge of a matte's quality: how it is called, what it is, and how to read it.

@@ -4,11 +4,40 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// The cookie's name.
+/// The cookie's name without TLS.
 const COOKIE: &str = "mattebox";
+/// The cookie's name with TLS. Browsers take a name that begins like this only from this host, by
+/// TLS, and for all of its paths: no other host of the domain can set it.
+const HOST_COOKIE: &str = "__Host-mattebox";
+
+fn cookie_name(is_tls: bool) -> &'static str {
+    if is_tls { HOST_COOKIE } else { COOKIE }
+}
+
+fn cookie(is_tls: bool, value: &str, more: &str) -> String {
+    let secure = if is_tls { "; Secure" } else { "" };
+    let name = cookie_name(is_tls);
+    format!("{name}={value}; HttpOnly; SameSite=Strict; Path=/{secure}{more}")
+}
+
+/// What makes a browser forget its cookie.
+pub(super) fn remove_cookie(is_tls: bool) -> String {
+    cookie(is_tls, "", "; Max-Age=0")
+}
+
+/// What a request carries to be let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// The token, or a cookie that stands for it.
+    Right,
+    /// Something else.
+    Wrong,
+    /// Nothing.
+    Nothing,
+}
 
 /// A token, as digests: comparing those tells nothing about the token by the time it takes, nor by its length.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Token {
     token: [u8; 32],
     /// What the cookie holds: not the token itself.
@@ -33,18 +62,24 @@ impl Token {
 
     /// What a browser is given to keep.
     pub(super) fn set_cookie(&self, is_tls: bool) -> String {
-        let secure = if is_tls { "; Secure" } else { "" };
-        format!(
-            "{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/{secure}",
-            self.cookie
-        )
+        cookie(is_tls, &self.cookie, "")
     }
 
-    pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
-        self.is_authorization(headers) || self.is_cookie(headers)
+    /// Whether a request carries it.
+    pub(super) fn shown_in(&self, headers: &HeaderMap, is_tls: bool) -> Shown {
+        let mut cookies = cookies(headers, is_tls).peekable();
+        let has_any = headers.contains_key(header::AUTHORIZATION) || cookies.peek().is_some();
+        let is_cookie = |value: &str| digest(value).ct_eq(&digest(&self.cookie)).into();
+        if self.is_authorization(headers) || cookies.any(is_cookie) {
+            Shown::Right
+        } else if has_any {
+            Shown::Wrong
+        } else {
+            Shown::Nothing
+        }
     }
 
-    pub(super) fn is_authorization(&self, headers: &HeaderMap) -> bool {
+    fn is_authorization(&self, headers: &HeaderMap) -> bool {
         let given = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
@@ -63,19 +98,18 @@ impl Token {
             _ => false,
         }
     }
+}
 
-    pub(super) fn is_cookie(&self, headers: &HeaderMap) -> bool {
-        let cookies = headers
-            .get_all(header::COOKIE)
-            .iter()
-            .filter_map(|value| value.to_str().ok());
-        let mut values = cookies
-            .flat_map(|line| line.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='));
-        values.any(|(name, value)| {
-            name == COOKIE && digest(value).ct_eq(&digest(&self.cookie)).into()
-        })
-    }
+/// The values of our cookies in a request.
+fn cookies(headers: &HeaderMap, is_tls: bool) -> impl Iterator<Item = &str> {
+    let name = cookie_name(is_tls);
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter_map(move |(found, value)| (found == name).then_some(value))
 }
 
 fn digest(text: &str) -> [u8; 32] {

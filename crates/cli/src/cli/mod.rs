@@ -36,7 +36,7 @@ use crate::{
     config::{ConfigError, Layer, Origin, Resolved, found::SettingsFile, keep::Keeping},
     metrics::{RetentionPage, WithRetention},
     output,
-    retention::Retainer,
+    retention::{Retainer, RetentionNumbers},
     telemetry,
 };
 use clap::{
@@ -45,7 +45,7 @@ use clap::{
 };
 use indicatif::MultiProgress;
 use mattebox_engine::{StartError, address::scrub::Scrubber, cameras::CameraRegistry};
-use mattebox_server::{Page, Server, ViewSettings};
+use mattebox_server::{LivePage, Page, Server, ViewSettings};
 use serde::Serialize;
 use std::{
     ffi::OsString, fmt::Display, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc,
@@ -184,24 +184,40 @@ fn serve_view(
     command: &'static str,
     settable: bool,
     page: Arc<dyn Page>,
-) -> Result<Server, StartError> {
+) -> Result<LivePage, StartError> {
     let address = view.address;
     mattebox_server::serve_view(view, cameras, command, settable, page)
         .map_err(|source| StartError::Http { address, source })
 }
 
-/// Removes old files while the command works, if that is asked for, and tells so beside the command's numbers.
-fn retain(
+/// The removal of old files beside a command's work, if that is asked for.
+struct Retention {
     keeping: Option<Keeping>,
-    page: Arc<dyn Page>,
-) -> Result<(Option<Retainer>, Arc<dyn Page>), StartError> {
-    let Some(keeping) = keeping else {
-        return Ok((None, page));
-    };
-    let numbers = Arc::default();
-    let retention = RetentionPage(Arc::clone(&numbers));
-    let retainer = Retainer::start(keeping, numbers).map_err(StartError::Thread)?;
-    Ok((Some(retainer), Arc::new(WithRetention { page, retention })))
+    numbers: Arc<RetentionNumbers>,
+}
+
+impl Retention {
+    /// With it the page that tells its numbers beside the command's.
+    fn new(keeping: Option<Keeping>, page: Arc<dyn Page>) -> (Self, Arc<dyn Page>) {
+        let numbers = Arc::<RetentionNumbers>::default();
+        let page = match &keeping {
+            None => page,
+            Some(_) => {
+                let retention = RetentionPage(Arc::clone(&numbers));
+                Arc::new(WithRetention { page, retention })
+            }
+        };
+        (Retention { keeping, numbers }, page)
+    }
+
+    /// Begins to remove.
+    fn start(self) -> Result<Option<Retainer>, StartError> {
+        let start = |keeping| Retainer::start(keeping, self.numbers);
+        self.keeping
+            .map(start)
+            .transpose()
+            .map_err(StartError::Thread)
+    }
 }
 
 /// The command line's definition. Its help tells the names of variables, and not their values: some are passwords.

@@ -5,10 +5,13 @@ use crate::{
     signals,
 };
 use clap::ArgMatches;
+use mattebox_server::{Credentials, ViewSettings};
 use std::{io, io::IsTerminal};
 
 /// Follows the settings file from now on. `live` are the settings that `apply` can change; a file that cannot be used changes nothing.
-/// On a terminal the signal says that it was closed, and without a settings file there is nothing to read: then it stops, as it does elsewhere.
+/// The files that settings name, such as a token's, are read again with it.
+/// On a terminal the signal says that it was closed, and without a settings file or a file with a
+/// secret there is nothing to read: then it stops, as it does elsewhere.
 pub(super) fn follow<L: Layer + Send + 'static>(
     settings: Settings<L>,
     matches: ArgMatches,
@@ -16,7 +19,7 @@ pub(super) fn follow<L: Layer + Send + 'static>(
     live: &'static [&'static str],
     apply: impl Fn(&Resolved<L>) -> Result<(), String> + Send + 'static,
 ) -> io::Result<()> {
-    let has_file = settings.has_file();
+    let has_file = settings.has_file() || names_secrets(&resolved)?;
     // Started with the signal ignored, as by nohup, it outlives the terminal. The file can be read again all the same.
     let is_ignored = signals::is_hangup_ignored();
     if is_ignored && !has_file {
@@ -38,7 +41,7 @@ pub(super) fn follow<L: Layer + Send + 'static>(
             return tracing::error!("the settings stay as they were: {e}");
         }
         if changes.is_empty() {
-            tracing::info!("the settings file was read again: nothing has changed");
+            tracing::info!("the settings were read again: no setting has changed");
         }
         for Change { name, before, now } in &changes {
             if live.contains(&name.as_str()) {
@@ -49,6 +52,27 @@ pub(super) fn follow<L: Layer + Send + 'static>(
         }
         resolved = new;
     })
+}
+
+/// Files with secrets that are exchanged while a process runs.
+const SECRET_FILES: [&str; 3] = ["token_file", "tls_cert", "tls_key"];
+
+fn names_secrets<L: Layer>(resolved: &Resolved<L>) -> io::Result<bool> {
+    let rows = resolved.rows().map_err(io::Error::other)?;
+    Ok(rows
+        .iter()
+        .any(|(name, ..)| SECRET_FILES.contains(&name.as_str())))
+}
+
+/// Puts the token and the certificate of a live page in force as they are by now.
+pub(super) fn change_credentials(
+    credentials: Option<&Credentials>,
+    view: Option<&ViewSettings>,
+) -> Result<(), String> {
+    match (credentials, view) {
+        (Some(credentials), Some(view)) => credentials.change(view).map_err(|e| e.to_string()),
+        _ => Ok(()),
+    }
 }
 
 /// A setting that differs.

@@ -1,5 +1,5 @@
 //! `mattebox run`.
-use super::{Settings, conclude, reload, retain, serve, serve_view, start_log, usage};
+use super::{Retention, Settings, conclude, reload, serve, serve_view, start_log, usage};
 use crate::{
     config::{Resolved, RunLayer, RunSettings},
     metrics::RunPage,
@@ -11,7 +11,7 @@ use clap::{ArgMatches, Args};
 use indicatif::MultiProgress;
 use mattebox_engine::{StartError, stop::Stop};
 use mattebox_media::sink::SinkSpec;
-use mattebox_server::Page;
+use mattebox_server::{LivePage, Page};
 use std::{process::ExitCode, sync::Arc, thread};
 
 pub(super) const EXAMPLES: &str = "\
@@ -76,16 +76,19 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
             clock: pipeline.clock(),
             sources: pipeline.sources(),
         });
-        let (retainer, page) = retain(keeping, page)?;
+        let (retention, page) = Retention::new(keeping, page);
+        let retainer = retention.start()?;
         let _numbers = metrics
             .map(|address| serve(address, page.clone()))
             .transpose()?;
-        let _view = view
+        let view = view
             .map(|view| serve_view(view, pipeline.cameras(), "run", true, page))
             .transpose()?;
+        let credentials = view.as_ref().map(LivePage::credentials);
         let change = pipeline.settings_changer();
         let apply = move |new: &Resolved<RunLayer>| {
             let settings = RunSettings::new(new).map_err(|e| e.to_string())?;
+            reload::change_credentials(credentials.as_ref(), settings.view.as_ref())?;
             change(&settings)
         };
         reload::follow(

@@ -9,6 +9,7 @@ use clap::{ArgMatches, Args};
 use indicatif::MultiProgress;
 use mattebox_engine::{StartError, stop::Stop};
 use mattebox_kafka::{KafkaError, watch::Watcher};
+use mattebox_server::LivePage;
 use std::{process::ExitCode, sync::Arc};
 
 pub(super) const EXAMPLES: &str = "\
@@ -35,20 +36,29 @@ pub(super) fn run(args: &ViewArgs, matches: &ArgMatches) -> anyhow::Result<ExitC
     } = ViewCommand::new(&resolved)?;
     let stop = Stop::new();
     signals::listen(stop.clone(), Stop::new(), shutdown_timeout)?;
-    let watched = Watcher::open(watch, stop).and_then(|watcher| {
-        let _view = serve_view(
+    let watcher = Watcher::new(watch, stop);
+    let serve = || -> Result<LivePage, StartError> {
+        let page = serve_view(
             view,
             watcher.cameras(),
             "view",
             false,
             Arc::new(ViewPage(watcher.numbers())),
         )?;
-        // Nothing of it can change while it runs; a hangup is a clean end all the same, or says what waits for the next start.
-        let apply =
-            |new: &Resolved<WatchLayer>| ViewCommand::new(new).map(drop).map_err(|e| e.to_string());
+        let credentials = page.credentials();
+        let apply = move |new: &Resolved<WatchLayer>| {
+            let command = ViewCommand::new(new).map_err(|e| e.to_string())?;
+            reload::change_credentials(Some(&credentials), Some(&command.view))
+        };
         reload::follow(args.settings.clone(), matches.clone(), resolved, &[], apply)
             .map_err(StartError::Thread)?;
-        watcher.run()
+        Ok(page)
+    };
+    // The page is there while the broker and the topic are waited for.
+    let watched = serve().map_err(KafkaError::from).and_then(|page| {
+        let watched = watcher.run();
+        drop(page);
+        watched
     });
     match watched {
         // It has no other end than to be stopped.

@@ -1,5 +1,5 @@
 //! `mattebox worker`.
-use super::{Settings, conclude, reload, retain, serve, serve_view, start_log};
+use super::{Retention, Settings, conclude, reload, serve, serve_view, start_log};
 use crate::{
     config::{Resolved, WorkerLayer, output_choice::ProgressStyle, worker::WorkerCommand},
     metrics::WorkerPage,
@@ -12,6 +12,7 @@ use mattebox_kafka::{
     KafkaError,
     worker::{Numbers, Worker, report::Report},
 };
+use mattebox_server::LivePage;
 use std::{process::ExitCode, sync::Arc, thread};
 
 pub(super) const EXAMPLES: &str = "\
@@ -55,23 +56,24 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     let report = Worker::new(settings, stop.clone(), abort).and_then(|worker| {
         let numbers = worker.numbers();
         let page = Arc::new(WorkerPage(numbers.clone()));
-        let (retainer, page) = retain(keeping, page)?;
+        let (retention, page) = Retention::new(keeping, page);
         let ended = Stop::new();
         let _numbers = metrics
             .map(|address| serve(address, page.clone()))
             .transpose()?;
         let settable = worker.is_settable();
-        let _view = view
+        let view = view
             .map(|view| serve_view(view, worker.cameras(), "worker", settable, page))
             .transpose()?;
+        let credentials = view.as_ref().map(LivePage::credentials);
         let change = worker.background_changer();
-        let apply = move |new: &Resolved<WorkerLayer>| match WorkerCommand::new(new) {
-            Ok(_) if !settable => Ok(()),
-            Ok(command) => match command.worker.frame.background {
-                BackgroundChoice::Spec(background) => change(&background),
-                BackgroundChoice::Upload(_) => Ok(()),
-            },
-            Err(e) => Err(e.to_string()),
+        let apply = move |new: &Resolved<WorkerLayer>| {
+            let command = WorkerCommand::new(new).map_err(|e| e.to_string())?;
+            reload::change_credentials(credentials.as_ref(), command.view.as_ref())?;
+            match command.worker.frame.background {
+                BackgroundChoice::Spec(background) if settable => change(&background),
+                BackgroundChoice::Spec(_) | BackgroundChoice::Upload(_) => Ok(()),
+            }
         };
         let live: &[&str] = if settable { LIVE } else { &[] };
         reload::follow(
@@ -82,6 +84,10 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
             apply,
         )
         .map_err(StartError::Thread)?;
+        // The page and the numbers are there while the broker and the topic are waited for. Old
+        // files are removed only once the folder is known to be this group's.
+        let worker = worker.join()?;
+        let retainer = retention.start()?;
         thread::scope(|scope| {
             scope.spawn(|| show(style, &numbers, &screen, &ended));
             let report = worker.run();

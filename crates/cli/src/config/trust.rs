@@ -90,6 +90,7 @@ const TABLE: &[(&str, Trust)] = &[
     ("max_age", Any),
     ("max_megapixels", Any),
     ("max_viewers", Any),
+    ("forget", Any),
     ("max_width", Any),
     ("metrics", Near(is_local_address, LISTENS)),
     (

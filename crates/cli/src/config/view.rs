@@ -1,7 +1,8 @@
 //! The checked settings of the live page.
 use super::{ConfigError, check::Check, layer::ViewLayer};
+use mattebox_engine::files;
 use mattebox_server::ViewSettings;
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 /// Where the page is without another address.
 const ADDRESS: SocketAddr =
@@ -18,6 +19,13 @@ pub(super) fn settings(
         None | Some("" | "false") => Ok(None),
         Some(_) => asked_for(check, l).map(Some),
     }
+}
+
+/// After how long without a frame a camera of a topic is shown no more.
+pub(super) fn forget(check: &Check<'_>, l: &ViewLayer) -> Result<Duration, ConfigError> {
+    Ok(check
+        .positive_span("forget", &l.forget)?
+        .unwrap_or(Duration::MAX))
 }
 
 /// The settings of a page that is there without being asked for.
@@ -37,7 +45,7 @@ pub(super) fn asked_for(check: &Check<'_>, l: &ViewLayer) -> Result<ViewSettings
     let token = match (&l.token, &l.token_file) {
         (Some(token), None) => Some(token.clone()),
         (None, Some(file)) => Some(
-            std::fs::read_to_string(file)
+            files::read_secret(Path::new(file))
                 .map_err(|e| check.error("token_file", file, e))?
                 .trim()
                 .to_owned(),
@@ -58,7 +66,7 @@ pub(super) fn asked_for(check: &Check<'_>, l: &ViewLayer) -> Result<ViewSettings
         return Err(ConfigError::Conflict(reason));
     }
     if token.is_none() && !address.ip().is_loopback() {
-        let reason = "whoever reaches this address would see the cameras and could change them: \
+        let reason = "everyone who reaches this address would see the cameras and could change them: \
                       give a --token or --token-file, or use 127.0.0.1 and a tunnel";
         return Err(check.error("view", address, reason));
     }

@@ -33,6 +33,7 @@ impl ViewCommand {
                     .span("connect_timeout", &l.connect_timeout)?
                     .unwrap_or(Duration::from_secs(120)),
                 limits: check.limits(l.max_megapixels)?,
+                forget: view::forget(&check, &l.view)?,
             },
             // The page is all that this command is for.
             view: view::asked_for(&check, &l.view)?,

@@ -81,6 +81,7 @@ impl WorkerCommand {
                 Some(true) => check.positive_span("max_age", &l.max_age)?,
                 _ => None,
             },
+            forget: view::forget(&check, &l.view)?,
             connect_timeout: check
                 .span("connect_timeout", &l.connect_timeout)?
                 .unwrap_or(Duration::from_secs(120)),

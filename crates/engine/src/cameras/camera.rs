@@ -98,6 +98,15 @@ pub struct Latest {
     resumed: Option<SystemTime>,
 }
 
+/// Something came that could not be a frame.
+#[derive(Debug, Clone)]
+struct Rejected {
+    /// Since when only such came.
+    since: SystemTime,
+    last: Instant,
+    why: String,
+}
+
 /// What one camera's output can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holds {
@@ -136,6 +145,7 @@ pub struct Camera {
     /// Its newest pictures.
     pub previews: Arc<Previews>,
     counters: Arc<dyn Counters>,
+    introduced: Instant,
     /// What it was started with, or what the settings file says by now.
     start: Mutex<FrameSettings>,
     settings: Mutex<Arc<FrameSettings>>,
@@ -144,6 +154,8 @@ pub struct Camera {
     trend: Mutex<Trend>,
     judge: Mutex<Judge>,
     faults: Faults,
+    /// The last record or picture that could not be a frame.
+    rejected: Mutex<Option<Rejected>>,
     previews_queue: PreviewQueue<Camera>,
     /// An offer waits for the encoding thread.
     pub(super) pending: AtomicBool,
@@ -178,6 +190,7 @@ impl Camera {
             only_background,
             previews: Arc::default(),
             counters,
+            introduced: Instant::now(),
             start: Mutex::new(settings.clone()),
             settings: Mutex::new(Arc::new(settings)),
             upload: Mutex::default(),
@@ -185,6 +198,7 @@ impl Camera {
             trend: Mutex::default(),
             judge: Mutex::default(),
             faults: Faults::default(),
+            rejected: Mutex::default(),
             previews_queue,
             pending: AtomicBool::new(false),
         }
@@ -309,6 +323,7 @@ impl Camera {
             Some(last) if last.at.elapsed() > self.patience() => Some(time),
             last => last.and_then(|last| last.resumed),
         };
+        *lock(&self.rejected) = None;
         *lock(&self.latest) = Some(Latest {
             time,
             at: Instant::now(),
@@ -317,9 +332,37 @@ impl Camera {
         });
     }
 
+    /// Notes that what came could not be a frame. If nothing else comes, that is why the camera
+    /// shows none.
+    pub fn note_rejected(&self, why: &str) {
+        self.note(why);
+        let time = SystemTime::now();
+        let mut rejected = lock(&self.rejected);
+        let since = rejected.as_ref().map_or(time, |rejected| rejected.since);
+        *rejected = Some(Rejected {
+            since,
+            last: Instant::now(),
+            why: why.to_owned(),
+        });
+    }
+
+    /// Why no frame comes, if something comes that cannot be one.
+    fn why_rejected(&self, latest: Option<Latest>) -> Option<Rejected> {
+        let rejected = lock(&self.rejected).clone()?;
+        let is_newer = latest.is_none_or(|latest| latest.at < rejected.last);
+        let is_recent = rejected.last.elapsed() <= self.patience();
+        (is_newer && is_recent).then_some(rejected)
+    }
+
     /// Notes that something went wrong. The same again changes nothing.
     pub fn note(&self, message: &str) {
         self.faults.note(message);
+    }
+
+    /// For how long no frame of it came, at most since it was introduced.
+    pub fn quiet_for(&self) -> Duration {
+        let latest = self.latest().map(|latest| latest.at);
+        latest.unwrap_or(self.introduced).elapsed()
     }
 
     /// The last errors, newest first.
@@ -346,15 +389,25 @@ impl Camera {
     pub fn standing(&self) -> Standing {
         let Since { condition, since } = self.status.get();
         let stands = |state, why| Standing { state, since, why };
+        let waits = |why: &str| stands(State::Connecting, Some(why.to_owned()));
+        let latest = self.latest();
+        let is_live = latest.is_some_and(|latest| latest.at.elapsed() <= self.patience());
+        if let Some(rejected) = self.why_rejected(latest).filter(|_| !is_live) {
+            return Standing {
+                state: State::Stalled,
+                since: latest.map_or(rejected.since, |latest| latest.time),
+                why: Some(rejected.why),
+            };
+        }
         match condition {
-            Condition::Connecting => stands(State::Connecting, None),
+            Condition::Connecting => waits("its source has not answered yet"),
             Condition::Unreached { why } => stands(State::Connecting, Some(why)),
             Condition::Lost { why } => stands(State::Reconnecting, Some(why)),
             Condition::Failed { why } => stands(State::Failed, Some(why)),
             Condition::Ended => stands(State::Ended, None),
-            Condition::Open => match self.latest() {
-                None => stands(State::Connecting, None),
-                Some(latest) if latest.at.elapsed() > self.patience() => {
+            Condition::Open => match latest {
+                None => waits("its source is open, and no frame has come yet"),
+                Some(latest) if !is_live => {
                     let why = Some("no frame comes".to_owned());
                     Standing {
                         state: State::Stalled,

@@ -64,14 +64,27 @@ impl CameraRegistry {
         let camera = Arc::new(Camera::new(id.clone(), introduce(), self.previews.clone()));
         if cameras.len() < MAX_CAMERAS {
             cameras.insert(id.clone(), camera.clone());
+        } else {
+            let message =
+                format!("{MAX_CAMERAS} cameras are shown, which is the most: others are not");
+            self.faults.note(&message);
         }
         camera
     }
 
     /// Shows only the cameras that `stays` says yes to. The others are introduced again with their next frame.
     pub fn retain(&self, mut stays: impl FnMut(&CameraId) -> bool) {
+        self.retain_cameras(|camera| stays(&camera.id));
+    }
+
+    fn retain_cameras(&self, mut stays: impl FnMut(&Camera) -> bool) {
         let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
-        cameras.retain(|id, _| stays(id));
+        cameras.retain(|_, camera| stays(camera));
+    }
+
+    /// Shows a camera no more that had no frame for so long. It is introduced again with its next.
+    pub fn forget_quiet(&self, quiet: Duration) {
+        self.retain_cameras(|camera| camera.quiet_for() <= quiet);
     }
 
     /// Whether somebody may look.
@@ -219,10 +232,56 @@ mod tests {
     }
 
     #[test]
+    fn a_camera_of_which_nothing_can_be_a_frame_says_so() {
+        let registry = Arc::new(CameraRegistry::default());
+        registry.open().unwrap();
+        let camera = camera(&registry, "a");
+        camera.note_rejected("a dead letter (not-jpeg)");
+        let standing = camera.standing();
+        assert_eq!(
+            (standing.state, standing.why.as_deref()),
+            (State::Stalled, Some("a dead letter (not-jpeg)"))
+        );
+        camera.status.set(Condition::Open);
+        offer(&camera, 0);
+        assert_eq!(camera.standing().state, State::Live);
+        camera.note_rejected("a dead letter (not-jpeg)");
+        assert_eq!(
+            camera.standing().state,
+            State::Live,
+            "frames come beside it"
+        );
+        assert_eq!(camera.errors().len(), 1);
+    }
+
+    #[test]
+    fn a_camera_without_frames_for_long_is_shown_no_more() {
+        let registry = Arc::new(CameraRegistry::default());
+        registry.open().unwrap();
+        drop(camera(&registry, "silent"));
+        let live = camera(&registry, "live");
+        thread::sleep(Duration::from_millis(30));
+        offer(&live, 0);
+        registry.forget_quiet(Duration::from_millis(20));
+        let names: Vec<_> = registry
+            .cameras()
+            .iter()
+            .map(|c| c.id.to_string())
+            .collect();
+        assert_eq!(names, ["live"]);
+        assert!(
+            !Arc::ptr_eq(&live, &camera(&registry, "silent")),
+            "it comes again"
+        );
+    }
+
+    #[test]
     fn ever_new_names_fill_no_memory() {
         let registry = CameraRegistry::default();
         (0..MAX_CAMERAS + 5).for_each(|n| drop(camera(&registry, &format!("cam{n}"))));
         assert_eq!(registry.cameras().len(), MAX_CAMERAS);
+        let said = registry.faults().newest_first();
+        assert!(said.len() == 1 && said[0].message.contains("1000 cameras"));
         assert_eq!(
             Arc::as_ptr(&camera(&registry, "cam7")),
             Arc::as_ptr(&registry.camera("cam7").unwrap())

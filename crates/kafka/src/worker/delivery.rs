@@ -178,6 +178,12 @@ impl Delivery {
         if let Some(camera) = camera {
             let why = format!("a dead letter ({})", rejected.rejection.code);
             self.lost(camera, &counted, &why);
+            if let Some(shown) = self.shared.shown_camera(camera, partition) {
+                shown.note_rejected(&format!(
+                    "its records become dead letters: {}",
+                    rejected.rejection.message
+                ));
+            }
         }
         tracing::debug!(
             camera = camera.map_or("?", CameraId::as_str),

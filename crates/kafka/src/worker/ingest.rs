@@ -288,6 +288,7 @@ mod tests {
             from: mattebox_wire::StartAt::Earliest,
             until_end: false,
             max_age: None,
+            forget: Duration::from_secs(3600),
             connect_timeout: Duration::ZERO,
             dead_share: 0.5,
             dead_window: 10,

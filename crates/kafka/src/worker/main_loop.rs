@@ -40,8 +40,6 @@ const QUIET: Duration = Duration::from_millis(200);
 const TOPIC_INTERVAL: Duration = Duration::from_secs(10);
 /// How long the question for the topic's id may take between two records.
 const ID_TIMEOUT: Duration = Duration::from_secs(1);
-/// A camera without a record for so long is counted and shown no more by itself.
-const GONE: Duration = Duration::from_secs(3600);
 /// How often it is looked whether the settings of single cameras have changed.
 const SETTINGS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often such cameras are looked for.
@@ -627,7 +625,7 @@ impl MainLoop {
         }
         self.last_look = Instant::now();
         let numbers = &self.shared.numbers;
-        for camera in numbers.forget_quiet(GONE) {
+        for camera in numbers.forget_quiet(self.shared.settings.forget) {
             numbers.troubles.over_for(&camera);
         }
         self.shared.cameras.retain(|camera| numbers.knows(camera));

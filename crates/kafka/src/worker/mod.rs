@@ -106,9 +106,18 @@ use until_end::UntilEnd;
 /// Events that may wait for the main loop.
 const MAX_EVENTS: usize = 4096;
 
-/// A worker that is ready to begin: the network is loaded, the broker answers, and the topic is
-/// there.
+/// A worker whose network is loaded and whose folder can be written. The broker is not asked yet.
 pub struct Worker {
+    shared: Arc<Shared>,
+    processors: Vec<FrameProcessor>,
+    events: Receiver<Event>,
+    stop: Stop,
+    abort: Stop,
+}
+
+/// A worker that is ready to begin: the broker answers, the topic is there, and it has joined the
+/// group.
+pub struct JoinedWorker {
     shared: Arc<Shared>,
     processing: Vec<ProcessingThread>,
     main: MainLoop,
@@ -129,8 +138,8 @@ struct Setup {
 }
 
 impl Worker {
-    /// Loads the network, waits for the broker and for the topic, and joins the group. `stop` ends
-    /// the reading, `abort` everything.
+    /// Loads the network and looks whether the folder can be written. `stop` ends the reading,
+    /// `abort` everything.
     pub fn new(settings: WorkerSettings, stop: Stop, abort: Stop) -> Result<Self, KafkaError> {
         let threads = settings.threads.get();
         let (to_loop, events) = crossbeam_channel::bounded(MAX_EVENTS);
@@ -140,15 +149,33 @@ impl Worker {
         let processors = (0..threads)
             .map(|_| FrameProcessor::new(&shared.engine, &Arc::new(shared.settings.frame.clone())))
             .collect::<Result<Vec<_>, StartError>>()?;
-        let settings = &shared.settings;
-        if let WorkerSink::Directory(root) = &settings.sink {
+        if let WorkerSink::Directory(root) = &shared.settings.sink {
             // A folder that cannot be written is told before the broker is waited for.
             create_folder(root)?;
             PendingFile::create(&root.join("writable"))?;
         }
+        Ok(Worker {
+            shared,
+            processors,
+            events,
+            stop,
+            abort,
+        })
+    }
+
+    /// Waits for the broker and for the topic, and joins the group.
+    pub fn join(self) -> Result<JoinedWorker, KafkaError> {
+        let Worker {
+            shared,
+            processors,
+            events,
+            stop,
+            abort,
+        } = self;
+        let settings = &shared.settings;
         let admin = client::connect(&settings.broker, settings.connect_timeout, &stop)?;
         let claim = claim(&admin, settings, &stop)?;
-        let partitions = await_topic(&admin, settings, &stop)?;
+        let partitions = await_topic(&admin, &shared, &stop)?;
         let end = Stop::new();
         abort.on_stop({
             let end = end.clone();
@@ -172,9 +199,9 @@ impl Worker {
             abort,
             end,
         };
-        let main = setup.main_loop(admin, partitions, threads)?;
+        let main = setup.main_loop(admin, partitions, processors.len())?;
         let thread = |processor| ProcessingThread::new(&shared, processor, journal.clone());
-        Ok(Worker {
+        Ok(JoinedWorker {
             processing: processors.into_iter().map(thread).collect(),
             shared,
             main,
@@ -207,10 +234,12 @@ impl Worker {
     pub fn is_settable(&self) -> bool {
         matches!(self.shared.settings.sink, WorkerSink::Directory(_))
     }
+}
 
+impl JoinedWorker {
     /// Works until it is stopped, or the records that were there at its start are done.
     pub fn run(self) -> Result<Report, KafkaError> {
-        let Worker {
+        let JoinedWorker {
             shared,
             processing,
             mut main,
@@ -285,7 +314,7 @@ impl Setup {
         let settings = &self.shared.settings;
         self.shared.numbers.is_ready.store(false, Relaxed);
         let admin = client::connect(&settings.broker, settings.connect_timeout, &self.stop)?;
-        let partitions = await_topic(&admin, settings, &self.stop)?;
+        let partitions = await_topic(&admin, &self.shared, &self.stop)?;
         self.main_loop(admin, partitions, threads)
     }
 
@@ -386,9 +415,10 @@ fn start(processing: Vec<ProcessingThread>) -> Result<Vec<JoinHandle<()>>, Start
 /// at the end of the topic does not wait longer than for the broker.
 fn await_topic(
     admin: &AdminClient<Context>,
-    settings: &WorkerSettings,
+    shared: &Shared,
     stop: &Stop,
 ) -> Result<i32, KafkaError> {
+    let settings = &shared.settings;
     let topic = &settings.broker.topic;
     let begun = Instant::now();
     let mut said = false;
@@ -415,7 +445,9 @@ fn await_topic(
             });
         }
         if !std::mem::replace(&mut said, true) {
-            tracing::info!("waiting for topic {topic}: a camera makes it");
+            let message = format!("waiting for topic {topic}: a camera makes it");
+            tracing::info!("{message}");
+            shared.cameras.faults().note(&message);
         }
         if stop.wait(Duration::from_millis(500)) {
             return Err(KafkaError::Stopped);

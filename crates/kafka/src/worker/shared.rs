@@ -146,22 +146,24 @@ impl Shared {
 
     /// A camera as viewers see it. `None`: there is no page.
     pub(super) fn shown(&self, job: &Job) -> Option<Arc<Camera>> {
+        self.shown_camera(&job.head.camera, job.position.partition)
+    }
+
+    /// The same by its name, and the partition that its records are in.
+    pub(super) fn shown_camera(&self, camera: &CameraId, partition: i32) -> Option<Arc<Camera>> {
         let introduce = || Introduction {
-            source: format!(
-                "{} [{}]",
-                self.settings.broker.topic, job.position.partition
-            ),
+            source: format!("{} [{partition}]", self.settings.broker.topic),
             holds: Holds {
                 transparent: self.settings.frame.format.has_alpha(),
                 opaque: true,
             },
             only_background: true,
-            settings: FrameSettings::clone(&self.start(&job.head.camera)),
-            counters: self.numbers.camera(Some(&job.head.camera)),
+            settings: FrameSettings::clone(&self.start(camera)),
+            counters: self.numbers.camera(Some(camera)),
         };
         self.cameras
             .is_open()
-            .then(|| self.cameras.camera_or_new(&job.head.camera, introduce))
+            .then(|| self.cameras.camera_or_new(camera, introduce))
     }
 
     /// Writes a frame's file to its camera's folder.

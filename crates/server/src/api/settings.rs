@@ -3,7 +3,10 @@ use super::{
     Site, camera,
     model::{Settings, mattes},
 };
-use crate::{body::receive, problem::Problem};
+use crate::{
+    body::{BODY_TIME, receive},
+    problem::Problem,
+};
 use axum::{
     Json,
     body::Body,
@@ -90,9 +93,9 @@ pub(crate) async fn change(
             "send application/json",
         ));
     }
-    let body = receive(&headers, body, MAX_CHANGE).await?;
+    let body = receive(&headers, body, MAX_CHANGE, BODY_TIME).await?;
     let value: serde_json::Value = serde_json::from_slice(&body)
-        .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, format!("this is no JSON: {e}")))?;
+        .map_err(|e| Problem::new(StatusCode::BAD_REQUEST, format!("invalid JSON: {e}")))?;
     if !value.is_object()
         || value
             .as_object()
@@ -139,7 +142,7 @@ pub(crate) async fn upload(
             "others are uploading pictures: try again in a moment",
         )
     })?;
-    let body = receive(&headers, body, MAX_UPLOAD).await?;
+    let body = receive(&headers, body, MAX_UPLOAD, BODY_TIME).await?;
     let limits = Limits {
         max_pixels: MAX_PIXELS,
         ..Limits::default()

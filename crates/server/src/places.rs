@@ -1,0 +1,347 @@
+//! Places for connections: how many there are, who may have how many, and which connection makes
+//! room for another.
+//!
+//! A connection begins among those that are *pending*: it has not shown that it may see anything.
+//! There are few such places, fewer still for one address, and a new connection always gets one:
+//! the pending connection that has been idle longest is closed for it. So health and metrics are
+//! always answered, and connections without a token cannot keep out those with one. A request that
+//! may see the cameras *admits* its connection, for as long as there are places; if all are taken
+//! by streams that are being watched, it is told so instead of waiting.
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+use tokio::sync::Notify;
+
+/// How many connections there may be at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// That have not shown that they may see anything.
+    pub(super) pending: usize,
+    /// Of those, from one address.
+    pub(super) pending_per_address: usize,
+    /// That may see the cameras.
+    pub(super) admitted: usize,
+    /// Of those, from one address.
+    pub(super) admitted_per_address: usize,
+}
+
+/// All connections of a server.
+#[derive(Debug)]
+pub(super) struct Places {
+    limits: Limits,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    connections: HashMap<u64, Entry>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// `None`: this machine's own. All its users and tunnels share that address: it has no limit
+    /// of its own.
+    address: Option<IpAddr>,
+    is_admitted: bool,
+    /// Requests that are not answered to their end.
+    requests: usize,
+    /// When it came, or when its last request was answered.
+    idle_since: Instant,
+    close: Arc<Notify>,
+}
+
+/// One connection's place. Another may have it as soon as this is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    places: Arc<Places>,
+    id: u64,
+    peer: SocketAddr,
+    close: Arc<Notify>,
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(super) struct Answering(Arc<Place>);
+
+impl Places {
+    pub(super) fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Places {
+            limits,
+            taken: Mutex::default(),
+        })
+    }
+
+    /// A place for a new connection. There always is one.
+    pub(super) fn enter(self: &Arc<Self>, peer: SocketAddr) -> Arc<Place> {
+        let address = shared_address(peer.ip());
+        let mut taken = self.lock();
+        let pending = taken.count(false, None);
+        if address.is_some() && taken.count(false, Some(address)) >= self.limits.pending_per_address
+        {
+            taken.close_idlest(false, Some(address), true);
+        } else if pending >= self.limits.pending {
+            let most = taken.most_pending();
+            taken.close_idlest(false, most, true);
+        }
+        let id = taken.next;
+        taken.next += 1;
+        let close = Arc::new(Notify::new());
+        let entry = Entry {
+            address,
+            is_admitted: false,
+            requests: 0,
+            idle_since: Instant::now(),
+            close: close.clone(),
+        };
+        taken.connections.insert(id, entry);
+        Arc::new(Place {
+            places: self.clone(),
+            id,
+            peer,
+            close,
+        })
+    }
+
+    /// Closes every connection, because what admitted them holds no longer.
+    pub(super) fn close_all(&self) {
+        for (_, entry) in self.lock().connections.drain() {
+            entry.close.notify_one();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    fn of(
+        &self,
+        is_admitted: bool,
+        address: Option<Option<IpAddr>>,
+    ) -> impl Iterator<Item = (&u64, &Entry)> {
+        self.connections.iter().filter(move |(_, entry)| {
+            entry.is_admitted == is_admitted
+                && address.is_none_or(|address| entry.address == address)
+        })
+    }
+
+    fn count(&self, is_admitted: bool, address: Option<Option<IpAddr>>) -> usize {
+        self.of(is_admitted, address).count()
+    }
+
+    /// The address that has most of the pending connections.
+    fn most_pending(&self) -> Option<Option<IpAddr>> {
+        let mut counts = HashMap::<_, usize>::new();
+        for (_, entry) in self.of(false, None) {
+            *counts.entry(entry.address).or_default() += 1;
+        }
+        counts
+            .into_iter()
+            .max_by_key(|(_, count)| *count)
+            .map(|(address, _)| address)
+    }
+
+    /// Closes the connection that has been idle longest. With `even_busy`, one that is being
+    /// answered if none is idle. False if there is none.
+    fn close_idlest(
+        &mut self,
+        is_admitted: bool,
+        address: Option<Option<IpAddr>>,
+        even_busy: bool,
+    ) -> bool {
+        let idlest = self
+            .of(is_admitted, address)
+            .filter(|(_, entry)| even_busy || entry.requests == 0)
+            .min_by_key(|(_, entry)| (entry.requests > 0, entry.idle_since))
+            .map(|(id, _)| *id);
+        let closed = idlest.and_then(|id| self.connections.remove(&id));
+        if let Some(entry) = &closed {
+            entry.close.notify_one();
+        }
+        closed.is_some()
+    }
+}
+
+impl Place {
+    /// Who is at the other end.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Waits until the connection has to make room.
+    pub(super) async fn closed(&self) {
+        self.close.notified().await;
+    }
+
+    /// A request has come. It is answered when what this gives is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> Answering {
+        if let Some(entry) = self.places.lock().connections.get_mut(&self.id) {
+            entry.requests += 1;
+        }
+        Answering(self.clone())
+    }
+
+    /// The connection may see the cameras from now on. False if all such places are taken.
+    pub(super) fn admit(&self) -> bool {
+        let limits = self.places.limits;
+        let mut taken = self.places.lock();
+        let address = match taken.connections.get(&self.id) {
+            Some(entry) if entry.is_admitted => return true,
+            Some(entry) => entry.address,
+            None => return false,
+        };
+        let is_full_for_address =
+            address.is_some() && taken.count(true, Some(address)) >= limits.admitted_per_address;
+        let has_room = if is_full_for_address {
+            taken.close_idlest(true, Some(address), false)
+        } else {
+            taken.count(true, None) < limits.admitted || taken.close_idlest(true, None, false)
+        };
+        if has_room && let Some(entry) = taken.connections.get_mut(&self.id) {
+            entry.is_admitted = true;
+        }
+        has_room
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.lock().connections.remove(&self.id);
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        if let Some(entry) = self.0.places.lock().connections.get_mut(&self.0.id) {
+            entry.requests = entry.requests.saturating_sub(1);
+            entry.idle_since = Instant::now();
+        }
+    }
+}
+
+/// The address whose connections are counted together: of IPv6 its network, because one machine
+/// has all of that.
+fn shared_address(address: IpAddr) -> Option<IpAddr> {
+    let address = address.to_canonical();
+    (!address.is_loopback()).then(|| match address {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+        }
+        address => address,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+
+    const LIMITS: Limits = Limits {
+        pending: 8,
+        pending_per_address: 3,
+        admitted: 4,
+        admitted_per_address: 2,
+    };
+
+    fn peer(host: u8) -> SocketAddr {
+        (Ipv4Addr::new(192, 0, 2, host), 4000).into()
+    }
+
+    fn is_closed(place: &Place) -> bool {
+        !place.places.lock().connections.contains_key(&place.id)
+    }
+
+    fn count_closed(places: &[Arc<Place>]) -> usize {
+        places.iter().filter(|place| is_closed(place)).count()
+    }
+
+    #[test]
+    fn an_address_with_many_pending_connections_closes_its_own() {
+        let places = Places::new(LIMITS);
+        let other = places.enter(peer(1));
+        let greedy: Vec<_> = (0..50).map(|_| places.enter(peer(2))).collect();
+        assert_eq!(count_closed(&greedy), 47);
+        assert!(!is_closed(&other) && !is_closed(greedy.last().unwrap()));
+        assert!(is_closed(&greedy[0]), "the one that was idle longest");
+    }
+
+    #[test]
+    fn many_addresses_cannot_keep_a_new_one_out() {
+        let places = Places::new(LIMITS);
+        let crowd: Vec<_> = (10..60).map(|host| places.enter(peer(host))).collect();
+        let ours = places.enter(peer(1));
+        assert!(!is_closed(&ours) && count_closed(&crowd) >= 43);
+        assert!(ours.admit(), "none of them has shown a token");
+        let later: Vec<_> = (60..99).map(|host| places.enter(peer(host))).collect();
+        assert!(
+            !is_closed(&ours),
+            "pending ones do not push out admitted ones"
+        );
+        drop(later);
+    }
+
+    #[test]
+    fn a_request_that_is_being_answered_is_closed_last() {
+        let places = Places::new(LIMITS);
+        let busy = places.enter(peer(1));
+        let answering = busy.begin();
+        let idle = places.enter(peer(1));
+        let crowd: Vec<_> = (0..5).map(|_| places.enter(peer(1))).collect();
+        assert!(!is_closed(&busy) && is_closed(&idle));
+        drop(answering);
+        drop(crowd);
+    }
+
+    #[test]
+    fn admitted_places_go_to_those_that_use_them() {
+        let places = Places::new(LIMITS);
+        let watching: Vec<_> = (1..5).map(|host| places.enter(peer(host))).collect();
+        assert!(watching.iter().all(|place| place.admit()));
+        let mut answers: Vec<_> = watching.iter().map(Place::begin).collect();
+        let late = places.enter(peer(9));
+        assert!(!late.admit(), "all are watching");
+        answers.pop();
+        assert!(late.admit(), "one has become idle");
+        assert!(is_closed(&watching[3]) && !is_closed(&watching[0]));
+    }
+
+    #[test]
+    fn one_address_has_not_all_admitted_places_but_this_machine_may() {
+        let places = Places::new(LIMITS);
+        let enter = |peer: SocketAddr| {
+            let place = places.enter(peer);
+            let answering = place.begin();
+            (place.admit(), place, answering)
+        };
+        let far: Vec<_> = (0..3).map(|_| enter(peer(1))).collect();
+        assert_eq!(far.iter().filter(|one| one.0).count(), 2);
+        drop(far);
+        let near: Vec<_> = (0..3).map(|_| enter(([127, 0, 0, 1], 1).into())).collect();
+        assert!(near.iter().all(|one| one.0));
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_its_connection_ends() {
+        let places = Places::new(LIMITS);
+        for _ in 0..100 {
+            let place = places.enter(peer(1));
+            assert!(place.admit());
+        }
+        assert!(places.lock().connections.is_empty());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address() {
+        let v6 = |text: &str| shared_address(text.parse().unwrap());
+        assert_eq!(v6("2001:db8::1"), v6("2001:db8::ffff:1"));
+        assert_ne!(v6("2001:db8::1"), v6("2001:db8:0:1::1"));
+        assert_eq!(v6("::ffff:192.0.2.1"), v6("192.0.2.1"));
+        assert_eq!((v6("::1"), v6("127.0.0.2")), (None, None));
+    }
+}
