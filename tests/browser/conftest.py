@@ -29,6 +29,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "ORT_DYLIB_PATH", "XDG_DATA_HOME")
 # How long to wait for what must happen at all. How fast it happens is printed, and never decides.
 LIMIT_S = 120
+# What needs more than the others is run by a script of its own: scripts/test-streaming.
+collect_ignore = [] if "MATTEBOX_TEST_STREAMING" in os.environ else ["test_streaming.py"]
 
 
 def environment() -> dict[str, str]:
@@ -94,7 +96,8 @@ class Server(Process):
 
     def __init__(self, folder: pathlib.Path, *arguments: object, context: ssl.SSLContext | None = None) -> None:
         view = [] if any(str(a).startswith("--view=") for a in arguments) else ["--view=127.0.0.1:0"]
-        command = [BINARY, "run", *arguments, *view, "--out", "none", "--progress", "none"]
+        out = [] if "--out" in arguments else ["--out", "none"]
+        command = [BINARY, "run", *arguments, *view, *out, "--progress", "none"]
         super().__init__(command, folder / "mattebox.log", cwd=folder, env=environment())
         self.context = context
         find = re.compile(r"live page at (https?)://([^/\s]+)/")
