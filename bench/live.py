@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""What viewers cost: the same run without any, and with many at ten frames per second, some slow, some dying.
+"""What viewers cost: one run, in turn without any and with many at ten frames per second, some slow, some dying.
 
-    bench/live.py [--viewers 50] [--slow 10] [--dying 10] [--seconds 60]
+    bench/live.py [--viewers 50] [--slow 10] [--dying 10] [--seconds 20] [--rounds 6] [--binary PATH]
 
-Prints frames per second, frames per second of CPU that the pipeline's own threads had, what the page's threads took, and memory. The pipeline is as busy as it can be: the
-clip is read as fast as it goes.
+Prints frames per second, the CPU time that the pipeline's own threads had for a frame, what the page's threads took, memory and the machine's load.
+The pipeline is as busy as it can be: the clip is read as fast as it goes, and every frame is composed and written, to nowhere (with `--out none` frames
+without a viewer are only decoded). Each round with viewers is compared with the rounds before and after it, since a machine's speed changes; CPU time per
+frame counts, not frames per second, since other programs run. One of these programs is the viewers themselves, on the same processor: a third kind of
+round has the same viewers at another mattebox, which shows what that alone does to the pipeline.
 """
 
 from __future__ import annotations
@@ -15,12 +18,12 @@ import json
 import os
 import pathlib
 import re
+import statistics
 import subprocess
 import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-BINARY = ROOT / "target/release/mattebox"
 PAGE_THREADS = ("http", "live")
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -28,10 +31,10 @@ TICKS = os.sysconf("SC_CLK_TCK")
 class Run:
     """mattebox run with a live page, as fast as it goes."""
 
-    def __init__(self) -> None:
+    def __init__(self, binary: pathlib.Path, *options: str) -> None:
         clip = str(ROOT / "samples/person.mp4")
-        command = [str(BINARY), "run", clip, "--loop", "--out", "none", "--view=127.0.0.1:0", "--progress", "none"]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        command = [str(binary), "run", clip, "--loop", "--view=127.0.0.1:0", "--progress", "none", *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr
         for line in self.process.stderr:
             if found := re.search(r"live page at http://([\d.]+):(\d+)/", line):
@@ -96,24 +99,35 @@ async def watch(run: Run, count: int, slow: int, dying: int, seconds: float) -> 
     return seen[0] / seconds
 
 
-def measure(run: Run, seconds: float, count: int, slow: int, dying: int) -> dict[str, float]:
+def measure(run: Run, watched: Run | None, args: argparse.Namespace) -> dict[str, float]:
+    """One round of `run`, while `watched` has viewers."""
     time.sleep(2)
     frames, cpu, begun = run.frames(), run.cpu(), time.monotonic()
     most = run.resident_mb()
     seen = 0.0
-    if count:
-        seen = asyncio.run(watch(run, count, slow, dying, seconds))
+    if watched:
+        seen = asyncio.run(watch(watched, args.viewers, args.slow, args.dying, args.seconds))
     else:
-        time.sleep(seconds)
+        time.sleep(args.seconds)
     elapsed, now = time.monotonic() - begun, run.cpu()
     done = run.frames() - frames
     return {
         "fps": done / elapsed,
-        "frames_per_cpu_s": done / (now[0] - cpu[0]),
+        "ms": (now[0] - cpu[0]) / done * 1e3,
         "page_cores": (now[1] - cpu[1]) / elapsed,
-        "pictures_per_s": seen,
+        "sent": seen,
         "mb": max(most, run.resident_mb()),
+        "load": os.getloadavg()[0],
     }
+
+
+def show(name: str, rows: list[dict[str, float]]) -> None:
+    def span(key: str) -> str:
+        return f"{min(row[key] for row in rows):.1f} to {max(row[key] for row in rows):.1f}"
+
+    middle = {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+    words = "| {} | {fps:.1f} | {ms:.2f} | {} | {page_cores:.3f} | {sent:.0f} | {mb:.0f} | {} |"
+    print(words.format(name, f"{min(row['ms'] for row in rows):.2f} to {max(row['ms'] for row in rows):.2f}", span("load"), **middle))
 
 
 def main() -> None:
@@ -121,20 +135,39 @@ def main() -> None:
     parser.add_argument("--viewers", type=int, default=50)
     parser.add_argument("--slow", type=int, default=10)
     parser.add_argument("--dying", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seconds", type=float, default=20, help="of each round (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=6, help="rounds of each kind (default: %(default)s)")
+    parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/mattebox")
     args = parser.parse_args()
-    run = Run()
+    run = Run(args.binary, "--out", "-", "--format", "raw")
+    other = Run(args.binary, "--out", "none", "--realtime", "--fps", "10")
+    names = ("no viewer", f"{args.viewers} viewers", f"{args.viewers} viewers of another mattebox")
+    rows: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    more: dict[str, list[float]] = {name: [] for name in names[1:]}
     try:
-        rows = {
-            "nobody": measure(run, args.seconds, 0, 0, 0),
-            f"{args.viewers} viewers": measure(run, args.seconds, args.viewers, args.slow, args.dying),
-            "nobody again": measure(run, args.seconds, 0, 0, 0),
-        }
+        before = measure(run, None, args)
+        rows[names[0]].append(before)
+        for _ in range(args.rounds):
+            for name, watched in zip(names[1:], (run, other), strict=True):
+                with_viewers = measure(run, watched, args)
+                after = measure(run, None, args)
+                rows[name].append(with_viewers)
+                rows[names[0]].append(after)
+                more[name].append((with_viewers["ms"] / ((before["ms"] + after["ms"]) / 2) - 1) * 100)
+                before = after
     finally:
         run.stop()
-    print("| | frames/s | frames per CPU second of the pipeline | cores of the page | pictures/s sent | MB |\n|---|---:|---:|---:|---:|---:|")
-    for name, row in rows.items():
-        print("| {} | {fps:.1f} | {frames_per_cpu_s:.1f} | {page_cores:.3f} | {pictures_per_s:.0f} | {mb:.0f} |".format(name, **row))
+        other.stop()
+    print(
+        "| medians of the rounds | frames/s | CPU ms of the pipeline per frame | from, to | cores of the page | pictures/s sent | MB | load |\n"
+        "|---|---:|---:|---:|---:|---:|---:|---:|"
+    )
+    for name in names:
+        show(name, rows[name])
+    print()
+    for name, values in more.items():
+        each = ", ".join(f"{one:+.1f}" for one in values)
+        print(f"{name}: {statistics.median(values):+.1f} % CPU time of the pipeline per frame (rounds: {each})")
 
 
 if __name__ == "__main__":
