@@ -1,6 +1,6 @@
 //! The live page of workers, and of a topic of results, with a real broker.
 
-use crate::kit::{Broker, Page, Town};
+use crate::kit::{Broker, Page, Town, seed_frame};
 const GREY: [u8; 3] = [0xC0; 3];
 
 fn frames_out(page: &Page) -> Option<u64> {
@@ -84,4 +84,40 @@ fn results_of_a_topic_are_shown_and_frames_with_their_room_are_not() {
     for page in [results, frames] {
         assert_eq!(page.stop().0.code, Some(130));
     }
+}
+
+#[test]
+fn a_camera_of_which_every_record_is_a_dead_letter_says_so_on_the_page() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "hopeless");
+    broker.client().create_topic("hopeless", 1, &[]);
+    let worker = town.page(&["worker", "--forget", "3s"], "log");
+    worker.until("it to read", |page| page.get("/readyz").0 == 200);
+    let record = seed_frame("a", 0, 1_700_000_000.0, b"no picture");
+    broker.client().produce("hopeless", &[record]);
+    worker.until("what is wrong with it", |page| {
+        let camera = page.camera();
+        let why = camera["why"].as_str().unwrap_or_default();
+        camera["state"] == "stalled" && why.starts_with("its records become dead letters: ")
+    });
+    worker.until("it to leave", |page| page.camera().is_null());
+    assert_eq!(worker.stop().0.code, Some(130));
+}
+
+#[test]
+fn a_worker_without_its_topic_has_a_page_that_says_what_it_waits_for() {
+    let broker = Broker::shared();
+    let town = Town::new(&broker, "later");
+    let worker = town.page(&["worker"], "log");
+    worker.until("what it waits for", |page| {
+        page.said("waiting for topic later")
+    });
+    assert_eq!(worker.get("/healthz").0, 200);
+    let troubles = worker.troubles().expect("it is not ready");
+    assert!(troubles.contains("waits for"), "{troubles}");
+    let (_, body) = worker.get("/api/cameras");
+    assert!(String::from_utf8_lossy(&body).contains("waiting for topic later"));
+    town.fill(&["a"], 5, &[]);
+    worker.until("its frames", |page| frames_out(page) == Some(5));
+    assert_eq!(worker.stop().0.code, Some(130));
 }

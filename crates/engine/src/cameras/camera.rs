@@ -350,8 +350,7 @@ impl Camera {
     fn why_rejected(&self, latest: Option<Latest>) -> Option<Rejected> {
         let rejected = lock(&self.rejected).clone()?;
         let is_newer = latest.is_none_or(|latest| latest.at < rejected.last);
-        let is_recent = rejected.last.elapsed() <= self.patience();
-        (is_newer && is_recent).then_some(rejected)
+        is_newer.then_some(rejected)
     }
 
     /// Notes that something went wrong. The same again changes nothing.

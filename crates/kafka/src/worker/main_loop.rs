@@ -43,7 +43,7 @@ const ID_TIMEOUT: Duration = Duration::from_secs(1);
 /// How often it is looked whether the settings of single cameras have changed.
 const SETTINGS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often such cameras are looked for.
-const LOOK_INTERVAL: Duration = Duration::from_secs(60);
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// The loop polls this often although too much is in flight: the group takes a member for dead that
 /// does not poll for five minutes.
 const MEMBER_INTERVAL: Duration = Duration::from_secs(60);
