@@ -22,21 +22,29 @@ pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     text(read(path, limit)?)
 }
 
-/// The text of a file with a token or a password, without the line's end. One that every user of
-/// this machine can read is refused: a command line would be no worse.
+/// The text of a file with a token, a password or a key, without the line's end. One that every user
+/// of this machine can read is refused, unless it lies on a read-only mount, as the secrets of
+/// containers do: there nothing can be done about it, and there are no other users.
 pub fn read_secret(path: &Path) -> io::Result<String> {
     let file = File::open(path)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         let there = file.metadata()?;
-        if there.is_file() && there.permissions().mode() & 0o004 != 0 {
+        let is_open = there.is_file() && there.permissions().mode() & 0o004 != 0;
+        if is_open && !is_on_read_only_mount(&file) {
             let message = "every user of this machine can read it: run `chmod 600` on it";
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
         }
     }
     let secret = text(read_open(&file, MAX_SECRET)?)?;
     Ok(secret.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+#[cfg(unix)]
+fn is_on_read_only_mount(file: &File) -> bool {
+    let mount = rustix::fs::fstatvfs(file);
+    mount.is_ok_and(|mount| mount.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
 }
 
 fn read_open(file: &File, limit: u64) -> io::Result<Vec<u8>> {

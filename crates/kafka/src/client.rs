@@ -1,5 +1,6 @@
 //! Reaching a broker, and what librdkafka says on the way.
 use super::KafkaError;
+use crate::Waits;
 use crate::{
     reason::{self, Reason},
     settings::BrokerSettings,
@@ -123,6 +124,7 @@ pub fn connect(
     broker: &BrokerSettings,
     timeout: Duration,
     stop: &Stop,
+    waits: &Waits,
 ) -> Result<AdminClient<Context>, KafkaError> {
     let probe = Probe::new(broker, &[])?;
     let begun = Instant::now();
@@ -159,10 +161,12 @@ pub fn connect(
                 problem,
             });
         }
+        let what = format!("waiting for the broker at {bootstrap} ({problem})");
         if !said {
             said = true;
-            tracing::info!("waiting for the broker at {bootstrap} ({problem})");
+            tracing::info!("{what}");
         }
+        waits.set(what);
         if stop.wait(PAUSE) {
             return Err(KafkaError::Stopped);
         }

@@ -25,7 +25,10 @@ pub mod record;
 pub mod settings;
 pub mod topic_id;
 pub mod topics;
+mod waits;
 pub mod watch;
 pub mod worker;
+
+pub use waits::Waits;
 
 pub use error::KafkaError;

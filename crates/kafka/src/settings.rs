@@ -165,7 +165,7 @@ pub struct WorkerSettings {
     pub until_end: bool,
     /// Older frames are skipped.
     pub max_age: Option<Duration>,
-    /// A camera without a record for so long is counted and shown no more by itself.
+    /// A camera without a frame for so long is shown no more.
     pub forget: Duration,
     /// How long to try to reach the broker at the start.
     pub connect_timeout: Duration,

@@ -8,6 +8,7 @@ use super::{
     record::with_record,
     topics,
 };
+use crate::Waits;
 use crate::settings::WatchSettings;
 use image::RgbImage;
 use mattebox_core::{
@@ -87,6 +88,8 @@ pub struct Numbers {
     cameras: Mutex<BTreeMap<CameraId, Arc<Results>>>,
     /// Records that are no results.
     pub foreign: AtomicU64,
+    /// What it waits for before it can begin.
+    pub waits: Waits,
     is_ready: AtomicBool,
 }
 
@@ -143,8 +146,13 @@ impl Watcher {
     /// Waits for the broker and the topic, and begins behind its last record.
     fn open(&self) -> Result<BaseConsumer<Context>, KafkaError> {
         let Watcher { settings, stop, .. } = self;
-        let admin = client::connect(&settings.broker, settings.connect_timeout, stop)?;
-        let partitions = await_topic(&admin, settings, stop, &self.registry)?;
+        let admin = client::connect(
+            &settings.broker,
+            settings.connect_timeout,
+            stop,
+            &self.numbers.waits,
+        )?;
+        let partitions = await_topic(&admin, settings, stop, &self.numbers.waits)?;
         let ours = [
             ("group.id", "mattebox-view"),
             ("enable.auto.commit", "false"),
@@ -311,7 +319,7 @@ fn await_topic(
     admin: &AdminClient<Context>,
     settings: &WatchSettings,
     stop: &Stop,
-    registry: &CameraRegistry,
+    waits: &Waits,
 ) -> Result<i32, KafkaError> {
     let begun = Instant::now();
     let mut said = false;
@@ -330,12 +338,12 @@ fn await_topic(
             });
         }
         if !std::mem::replace(&mut said, true) {
-            let message = format!(
+            let what = format!(
                 "waiting for topic {}: `mattebox worker --out topic:{}` makes it",
                 settings.results, settings.results
             );
-            tracing::info!("{message}");
-            registry.faults().note(&message);
+            tracing::info!("{what}");
+            waits.set(what);
         }
         if stop.wait(PAUSE) {
             return Err(KafkaError::Stopped);

@@ -19,8 +19,17 @@ use axum::{
 use std::{net::IpAddr, sync::Arc};
 
 /// Top-level domains that no site of the internet is below: RFC 6762, 6761, ICANN's reservation of
-/// .internal; and that of Kubernetes' services.
-const PRIVATE: [&str; 4] = ["internal", "local", "localhost", "svc"];
+/// .internal and its refusal to delegate .home and .corp; and those of routers and of Kubernetes'
+/// services.
+const PRIVATE: [&str; 7] = [
+    "internal",
+    "local",
+    "localhost",
+    "home",
+    "corp",
+    "lan",
+    "svc",
+];
 
 /// Lets a request through or says why not.
 pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
@@ -73,9 +82,14 @@ pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next:
 /// Lets a request for numbers through, if the name by which it came is one that no other site can
 /// point at this machine.
 pub(super) async fn guard_numbers(request: Request, next: Next) -> Response {
-    let mut response = match hosts(request.headers(), request.uri()) {
+    let (headers, uri) = (request.headers(), request.uri());
+    // A program may leave the host out; a browser cannot.
+    let is_missing = uri.authority().is_none() && !headers.contains_key(header::HOST);
+    let is_open = is_missing || !needs_token(uri.path());
+    let mut response = match hosts(headers, uri) {
+        _ if is_open => next.run(request).await,
         Some(hosts) if hosts.iter().all(|host| is_private(host)) => next.run(request).await,
-        hosts => unknown_host(hosts, "--metrics at its address").into_response(),
+        hosts => unknown_host(hosts, "this machine by its IP address").into_response(),
     };
     super::page::harden(response.headers_mut());
     response
@@ -92,7 +106,7 @@ fn refusal(site: &Site, request: &Request) -> Option<(Refusal, Problem)> {
         .as_ref()
         .is_some_and(|hosts| hosts.iter().all(is_allowed))
     {
-        let way_out = "the page by its address, or start with --view-host and this name";
+        let way_out = "for the page by its address, or start with --view-host and this name";
         return Some((Refusal::Host, unknown_host(hosts, way_out)));
     }
     if !is_our_origin(request.method(), headers, uri) {
@@ -124,7 +138,7 @@ fn refusal(site: &Site, request: &Request) -> Option<(Refusal, Problem)> {
 fn unknown_host(hosts: Option<Vec<String>>, way_out: &str) -> Problem {
     let names = hosts.unwrap_or_default().join("\" and \"");
     Problem::forbidden(format!(
-        "host name \"{names}\" is not allowed: open {way_out}"
+        "host name \"{names}\" is not allowed: ask {way_out}"
     ))
 }
 
@@ -161,6 +175,7 @@ fn hosts(headers: &HeaderMap, uri: &Uri) -> Option<Vec<String>> {
         }
         let host = authority.host();
         let host = host.trim_start_matches('[').trim_end_matches(']');
+        let host = host.strip_suffix('.').unwrap_or(host);
         names.push(host.to_ascii_lowercase());
     }
     names.dedup();
@@ -259,6 +274,8 @@ mod tests {
             "worker.mattebox.svc",
             "a.b.svc.cluster.local",
             "pi.local",
+            "pi.local.",
+            "nas.lan",
             "nas.home.arpa",
         ];
         assert!(FIXED.iter().chain(&names).all(|host| is_private(host)));

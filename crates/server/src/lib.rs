@@ -142,21 +142,26 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Puts the token and the certificate of `settings` in force. With another token everyone has
-    /// to show it, also those who watch a stream. Settings that cannot be used change nothing.
-    pub fn change(&self, settings: &ViewSettings) -> io::Result<()> {
-        if let (Some(tls), Some((cert, key))) = (&self.tls, &settings.tls) {
-            let new = server::tls(cert, key)?;
-            *tls.write().unwrap_or_else(PoisonError::into_inner) = new;
-            tracing::info!("the live page's certificate was read again");
-        }
+    /// Reads the token and the certificate of `settings`. What this gives puts them in force: with
+    /// another token everyone has to show it, also those who watch a stream.
+    pub fn prepare(&self, settings: &ViewSettings) -> io::Result<impl FnOnce() + use<>> {
+        let certificate = match (&self.tls, &settings.tls) {
+            (Some(tls), Some((cert, key))) => Some((tls.clone(), server::tls(cert, key)?)),
+            _ => None,
+        };
         // A page that anyone may open does not become one that needs a token, nor the reverse.
-        let is_both = self.site.has_token() && settings.token.is_some();
-        if is_both && self.site.change_token(settings) {
-            self.places.close_all();
-            tracing::info!("the live page has another token: everyone has to sign in again");
-        }
-        Ok(())
+        let token = settings.token.clone().filter(|_| self.site.has_token());
+        let (site, places) = (self.site.clone(), self.places.clone());
+        Ok(move || {
+            if let Some((tls, new)) = certificate {
+                *tls.write().unwrap_or_else(PoisonError::into_inner) = new;
+                tracing::info!("the live page's certificate was read again");
+            }
+            if token.is_some_and(|token| site.change_token(&token)) {
+                places.close_all();
+                tracing::info!("the live page has another token: everyone has to sign in again");
+            }
+        })
     }
 }
 

@@ -3,15 +3,15 @@
 //!
 //! A connection begins among those that are *pending*: it has not shown that it may see anything.
 //! There are few such places, fewer still for one address, and a new connection always gets one:
-//! the pending connection that has been idle longest is closed for it. So health and metrics are
-//! always answered, and connections without a token cannot keep out those with one. A request that
+//! the oldest pending connection is closed for it. So health and metrics are answered, and
+//! connections without a token cannot keep out those with one. A request that
 //! may see the cameras *admits* its connection, for as long as there are places; if all are taken
 //! by streams that are being watched, it is told so instead of waiting.
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 
@@ -49,7 +49,7 @@ struct Entry {
     is_admitted: bool,
     /// Requests that are not answered to their end.
     requests: usize,
-    /// When it came, or when its last request was answered.
+    /// When its last request was answered, or when it came.
     idle_since: Instant,
     close: Arc<Notify>,
 }
@@ -61,11 +61,22 @@ pub(super) struct Place {
     id: u64,
     peer: SocketAddr,
     close: Arc<Notify>,
+    unsent: Mutex<Unsent>,
 }
 
 /// A request that is being answered.
 #[derive(Debug)]
-pub(super) struct Answering(Arc<Place>);
+pub(super) struct Answering {
+    place: Arc<Place>,
+    id: u64,
+}
+
+/// The answers of a connection that have something to send and wait for the peer to take it.
+#[derive(Debug, Default)]
+struct Unsent {
+    next: u64,
+    since: HashMap<u64, Instant>,
+}
 
 impl Places {
     pub(super) fn new(limits: Limits) -> Arc<Self> {
@@ -82,10 +93,10 @@ impl Places {
         let pending = taken.count(false, None);
         if address.is_some() && taken.count(false, Some(address)) >= self.limits.pending_per_address
         {
-            taken.close_idlest(false, Some(address), true);
+            taken.close_oldest_pending(Some(address));
         } else if pending >= self.limits.pending {
             let most = taken.most_pending();
-            taken.close_idlest(false, most, true);
+            taken.close_oldest_pending(most);
         }
         let id = taken.next;
         taken.next += 1;
@@ -103,6 +114,7 @@ impl Places {
             id,
             peer,
             close,
+            unsent: Mutex::default(),
         })
     }
 
@@ -146,20 +158,26 @@ impl Taken {
             .map(|(address, _)| address)
     }
 
-    /// Closes the connection that has been idle longest. With `even_busy`, one that is being
-    /// answered if none is idle. False if there is none.
-    fn close_idlest(
-        &mut self,
-        is_admitted: bool,
-        address: Option<Option<IpAddr>>,
-        even_busy: bool,
-    ) -> bool {
+    /// Closes the pending connection that came first. What it is doing does not count: a request
+    /// that is sent slowly would be a way to stay.
+    fn close_oldest_pending(&mut self, address: Option<Option<IpAddr>>) {
+        let oldest = self.of(false, address).map(|(id, _)| *id).min();
+        self.close(oldest);
+    }
+
+    /// Closes the admitted connection that has been without a request longest. False if all have
+    /// one.
+    fn close_idlest_admitted(&mut self, address: Option<Option<IpAddr>>) -> bool {
         let idlest = self
-            .of(is_admitted, address)
-            .filter(|(_, entry)| even_busy || entry.requests == 0)
-            .min_by_key(|(_, entry)| (entry.requests > 0, entry.idle_since))
+            .of(true, address)
+            .filter(|(_, entry)| entry.requests == 0)
+            .min_by_key(|(_, entry)| entry.idle_since)
             .map(|(id, _)| *id);
-        let closed = idlest.and_then(|id| self.connections.remove(&id));
+        self.close(idlest)
+    }
+
+    fn close(&mut self, id: Option<u64>) -> bool {
+        let closed = id.and_then(|id| self.connections.remove(&id));
         if let Some(entry) = &closed {
             entry.close.notify_one();
         }
@@ -183,24 +201,49 @@ impl Place {
         if let Some(entry) = self.places.lock().connections.get_mut(&self.id) {
             entry.requests += 1;
         }
-        Answering(self.clone())
+        let mut unsent = self.unsent();
+        unsent.next += 1;
+        Answering {
+            place: self.clone(),
+            id: unsent.next,
+        }
     }
 
-    /// The connection may see the cameras from now on. False if all such places are taken.
+    /// For how long the peer has taken nothing of an answer that waits for it.
+    pub(super) fn stalled_for(&self) -> Duration {
+        let unsent = self.unsent();
+        let longest = unsent.since.values().min();
+        longest.map_or(Duration::ZERO, Instant::elapsed)
+    }
+
+    /// For how long there has been no request.
+    pub(super) fn idle_for(&self) -> Duration {
+        match self.places.lock().connections.get(&self.id) {
+            Some(entry) if entry.requests == 0 => entry.idle_since.elapsed(),
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn unsent(&self) -> MutexGuard<'_, Unsent> {
+        self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The connection may see the cameras from now on. False if all such places are taken. (One that
+    /// is being closed needs none.)
     pub(super) fn admit(&self) -> bool {
         let limits = self.places.limits;
         let mut taken = self.places.lock();
         let address = match taken.connections.get(&self.id) {
             Some(entry) if entry.is_admitted => return true,
             Some(entry) => entry.address,
-            None => return false,
+            None => return true,
         };
         let is_full_for_address =
             address.is_some() && taken.count(true, Some(address)) >= limits.admitted_per_address;
         let has_room = if is_full_for_address {
-            taken.close_idlest(true, Some(address), false)
+            taken.close_idlest_admitted(Some(address))
         } else {
-            taken.count(true, None) < limits.admitted || taken.close_idlest(true, None, false)
+            taken.count(true, None) < limits.admitted || taken.close_idlest_admitted(None)
         };
         if has_room && let Some(entry) = taken.connections.get_mut(&self.id) {
             entry.is_admitted = true;
@@ -215,26 +258,44 @@ impl Drop for Place {
     }
 }
 
+impl Answering {
+    /// A part of the answer is there, and waits for the peer.
+    pub(super) fn has_part(&self) {
+        self.place.unsent().since.insert(self.id, Instant::now());
+    }
+
+    /// The peer has taken what was there: the next part is asked for.
+    pub(super) fn is_asked(&self) {
+        self.place.unsent().since.remove(&self.id);
+    }
+}
+
 impl Drop for Answering {
     fn drop(&mut self) {
-        if let Some(entry) = self.0.places.lock().connections.get_mut(&self.0.id) {
+        self.is_asked();
+        let Place { places, id, .. } = &*self.place;
+        if let Some(entry) = places.lock().connections.get_mut(id) {
             entry.requests = entry.requests.saturating_sub(1);
             entry.idle_since = Instant::now();
         }
     }
 }
 
-/// The address whose connections are counted together: of IPv6 its network, because one machine
-/// has all of that.
+/// The address whose connections are counted together; `None` for this machine's own.
 fn shared_address(address: IpAddr) -> Option<IpAddr> {
-    let address = address.to_canonical();
-    (!address.is_loopback()).then(|| match address {
+    let is_own = address.to_canonical().is_loopback();
+    (!is_own).then(|| network(address))
+}
+
+/// An address as one peer: of IPv6 its network, because one machine has all of that.
+pub(super) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
             Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
         }
         address => address,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -268,7 +329,7 @@ mod tests {
         let greedy: Vec<_> = (0..50).map(|_| places.enter(peer(2))).collect();
         assert_eq!(count_closed(&greedy), 47);
         assert!(!is_closed(&other) && !is_closed(greedy.last().unwrap()));
-        assert!(is_closed(&greedy[0]), "the one that was idle longest");
+        assert!(is_closed(&greedy[0]), "the oldest");
     }
 
     #[test]
@@ -287,15 +348,38 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_is_being_answered_is_closed_last() {
+    fn a_request_that_never_ends_is_no_way_to_stay() {
         let places = Places::new(LIMITS);
-        let busy = places.enter(peer(1));
-        let answering = busy.begin();
-        let idle = places.enter(peer(1));
-        let crowd: Vec<_> = (0..5).map(|_| places.enter(peer(1))).collect();
-        assert!(!is_closed(&busy) && is_closed(&idle));
-        drop(answering);
-        drop(crowd);
+        let slow: Vec<_> = (0..8).map(|host| places.enter(peer(host))).collect();
+        let requests: Vec<_> = slow.iter().map(Place::begin).collect();
+        let ours = places.enter(peer(9));
+        let theirs = places.enter(peer(10));
+        assert!(!is_closed(&ours) && !is_closed(&theirs));
+        assert_eq!(count_closed(&slow), 2);
+        assert!(
+            slow.iter()
+                .filter(|place| is_closed(place))
+                .all(|place| place.admit())
+        );
+        drop(requests);
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_is_seen() {
+        let places = Places::new(LIMITS);
+        let place = places.enter(peer(1));
+        let (slow, quick) = (place.begin(), place.begin());
+        slow.has_part();
+        quick.has_part();
+        quick.is_asked();
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(place.stalled_for() >= Duration::from_millis(20));
+        assert_eq!(place.idle_for(), Duration::ZERO);
+        drop(slow);
+        assert_eq!(place.stalled_for(), Duration::ZERO);
+        drop(quick);
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(place.idle_for() > Duration::ZERO);
     }
 
     #[test]

@@ -54,11 +54,15 @@ const HTTP2: &[u8] = b"h2";
 /// How much of an answer by HTTP/2 waits for a peer, for each of its requests.
 const HTTP2_BUFFER: usize = 64 << 10;
 /// Requests of one connection that may be answered at once by HTTP/2.
-const HTTP2_REQUESTS: u32 = 32;
-/// What a file of a certificate or a key may have.
+const HTTP2_REQUESTS: u32 = 100;
+/// How long a connection by HTTP/2 may be without a request.
+const HTTP2_IDLE: Duration = Duration::from_secs(60);
+/// How often it is looked whether a peer by HTTP/2 takes what it is sent.
+const LOOK: Duration = Duration::from_secs(1);
+/// What a file of a certificate may have.
 const MAX_PEM: u64 = 1 << 20;
 /// Places of connections that have not shown that they may see anything.
-const PENDING: usize = 64;
+const PENDING: usize = 128;
 /// Of those, of one address: more than a browser opens.
 const PENDING_PER_ADDRESS: usize = 16;
 /// How long a server waits after the system could not give it a connection.
@@ -99,7 +103,8 @@ pub(super) fn tls(cert: &Path, key: &Path) -> io::Result<TlsAcceptor> {
     if chain.is_empty() {
         return Err(bad(cert, &"there is no certificate in it (PEM)"));
     }
-    let private = PrivateKeyDer::from_pem_slice(&read(key)?).map_err(|e| bad(key, &e))?;
+    let private = files::read_secret(key).map_err(|e| bad(key, &e))?;
+    let private = PrivateKeyDer::from_pem_slice(private.as_bytes()).map_err(|e| bad(key, &e))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|config| {
@@ -182,12 +187,13 @@ async fn accept(
             .map(|tls| tls.read().unwrap_or_else(PoisonError::into_inner).clone());
         tokio::spawn(async move {
             tokio::select! {
+                biased;
+                () = place.closed() => tracing::debug!(%peer, "this connection made room"),
                 result = converse(stream, app, tls, place.clone()) => {
                     if let Err(error) = result {
                         tracing::debug!("a connection has ended: {error}");
                     }
                 }
-                () = place.closed() => tracing::debug!(%peer, "this connection made room"),
             }
         });
     }
@@ -242,8 +248,21 @@ async fn serve_http2(
         .max_concurrent_streams(HTTP2_REQUESTS)
         .max_send_buf_size(HTTP2_BUFFER)
         .max_header_list_size(16 << 10);
-    http.serve_connection(TokioIo::new(io), answering(app, place))
-        .await
+    let connection = http.serve_connection(TokioIo::new(io), answering(app, place.clone()));
+    tokio::select! {
+        result = connection => result,
+        () = unused(&place) => Ok(()),
+    }
+}
+
+/// Waits until the peer of a connection by HTTP/2 takes nothing of what it is sent, or has asked for
+/// nothing for long. It says when it has room for more, so that nothing is written to it, and no
+/// write can time out.
+async fn unused(place: &Place) {
+    let mut look = tokio::time::interval(LOOK);
+    while place.stalled_for() < WRITE && place.idle_for() < HTTP2_IDLE {
+        look.tick().await;
+    }
 }
 
 /// The application for one connection: its requests know the connection's place, which knows how
@@ -263,13 +282,9 @@ fn answering(
         request.extensions_mut().insert(place.clone());
         let response = app.call(request);
         async move {
-            let watch = |body| {
-                Body::new(WatchedBody {
-                    body,
-                    _answering: answering,
-                })
-            };
-            Ok(response.await?.map(watch))
+            let response = response.await?;
+            answering.has_part();
+            Ok(response.map(|body| Body::new(WatchedBody { body, answering })))
         }
     })
 }
@@ -277,7 +292,7 @@ fn answering(
 /// An answer's body, until whose end its request counts as being answered.
 struct WatchedBody {
     body: Body,
-    _answering: Answering,
+    answering: Answering,
 }
 
 impl HttpBody for WatchedBody {
@@ -288,7 +303,12 @@ impl HttpBody for WatchedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        self.answering.is_asked();
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(_))) = frame {
+            self.answering.has_part();
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::settings::ViewSettings;
 use axum::http::HeaderMap;
+use mattebox_engine::address::Secret;
 use mattebox_engine::cameras::{CameraRegistry, camera::State, quality::Quality};
 use std::{
     net::SocketAddr,
@@ -86,7 +87,12 @@ impl Site {
         numbers: Arc<dyn Page>,
     ) -> Self {
         Site {
-            token: RwLock::new(token_of(&settings)),
+            token: RwLock::new(
+                settings
+                    .token
+                    .as_ref()
+                    .map(|token| Token::new(token.reveal())),
+            ),
             wrong_tokens: WrongTokens::default(),
             free: Arc::new(Semaphore::new(settings.max_viewers)),
             uploads: Semaphore::new(UPLOADS),
@@ -138,9 +144,9 @@ impl Site {
         self.wrong_tokens.note(peer.map(|peer| peer.ip()));
     }
 
-    /// Puts the token of `settings` in force. True if it is another.
-    pub(super) fn change_token(&self, settings: &ViewSettings) -> bool {
-        let new = token_of(settings);
+    /// Puts a token in force. True if it is another.
+    pub(super) fn change_token(&self, new: &Secret) -> bool {
+        let new = Some(Token::new(new.reveal()));
         let mut token = self.token.write().unwrap_or_else(PoisonError::into_inner);
         let is_other = *token != new;
         *token = new;
@@ -158,11 +164,6 @@ impl Site {
     pub(super) fn refusals(&self, reason: Refusal) -> u64 {
         self.refused[reason as usize].load(Relaxed)
     }
-}
-
-fn token_of(settings: &ViewSettings) -> Option<Token> {
-    let token = settings.token.as_ref();
-    token.map(|token| Token::new(token.reveal()))
 }
 
 /// A gauge of a matte's quality: how it is called, what it is, and how to read it.

@@ -1,4 +1,5 @@
 //! Says in the log who sends wrong tokens, without filling it.
+use super::places::network;
 use std::{
     collections::HashMap,
     net::IpAddr,
@@ -25,10 +26,12 @@ struct Sender {
 impl WrongTokens {
     /// A wrong token came from an address.
     pub(super) fn note(&self, address: Option<IpAddr>) {
-        let Some(before) = self.count(address, Instant::now()) else {
+        let Some(before) = self.count(address.map(network), Instant::now()) else {
             return;
         };
-        let address = address.map_or("unknown".to_owned(), |address| address.to_string());
+        let address = address.map_or("unknown".to_owned(), |address| {
+            address.to_canonical().to_string()
+        });
         let more = match before {
             0 => String::new(),
             count => format!(", {count} more since the last message"),

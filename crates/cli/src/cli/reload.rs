@@ -44,7 +44,10 @@ pub(super) fn follow<L: Layer + Send + 'static>(
             tracing::info!("the settings were read again: no setting has changed");
         }
         for Change { name, before, now } in &changes {
-            if live.contains(&name.as_str()) {
+            // A page that had a token, or a certificate, has the new one by now.
+            let is_exchanged =
+                SECRET_FILES.contains(&name.as_str()) && before != NONE && now != NONE;
+            if is_exchanged || live.contains(&name.as_str()) {
                 tracing::info!("{name}: {before} -> {now}");
             } else {
                 tracing::warn!("{name}: {before} -> {now} takes effect at the next start");
@@ -54,6 +57,8 @@ pub(super) fn follow<L: Layer + Send + 'static>(
     })
 }
 
+/// The value of a setting that has none.
+const NONE: &str = "(none)";
 /// Files with secrets that are exchanged while a process runs.
 const SECRET_FILES: [&str; 3] = ["token_file", "tls_cert", "tls_key"];
 
@@ -64,15 +69,17 @@ fn names_secrets<L: Layer>(resolved: &Resolved<L>) -> io::Result<bool> {
         .any(|(name, ..)| SECRET_FILES.contains(&name.as_str())))
 }
 
-/// Puts the token and the certificate of a live page in force as they are by now.
-pub(super) fn change_credentials(
+/// Reads the token and the certificate of a live page. What this gives puts them in force.
+pub(super) fn prepare_credentials(
     credentials: Option<&Credentials>,
     view: Option<&ViewSettings>,
-) -> Result<(), String> {
-    match (credentials, view) {
-        (Some(credentials), Some(view)) => credentials.change(view).map_err(|e| e.to_string()),
-        _ => Ok(()),
-    }
+) -> Result<impl FnOnce() + use<>, String> {
+    let prepared = match (credentials, view) {
+        (Some(credentials), Some(view)) => Some(credentials.prepare(view)),
+        _ => None,
+    };
+    let prepared = prepared.transpose().map_err(|e| e.to_string())?;
+    Ok(move || prepared.into_iter().for_each(|put_in_force| put_in_force()))
 }
 
 /// A setting that differs.
@@ -90,7 +97,7 @@ fn changes<L: Layer>(old: &Resolved<L>, new: &Resolved<L>) -> Result<Vec<Change>
     let value_in = |rows: &[(String, toml::Value, _)], name: &str| {
         rows.iter()
             .find(|(n, ..)| n == name)
-            .map_or("(none)".to_owned(), |(_, value, _)| value.to_string())
+            .map_or(NONE.to_owned(), |(_, value, _)| value.to_string())
     };
     let mut names: Vec<_> = old
         .iter()

@@ -88,8 +88,11 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
         let change = pipeline.settings_changer();
         let apply = move |new: &Resolved<RunLayer>| {
             let settings = RunSettings::new(new).map_err(|e| e.to_string())?;
-            reload::change_credentials(credentials.as_ref(), settings.view.as_ref())?;
-            change(&settings)
+            let exchange =
+                reload::prepare_credentials(credentials.as_ref(), settings.view.as_ref())?;
+            change(&settings)?;
+            exchange();
+            Ok(())
         };
         reload::follow(
             args.settings.clone(),

@@ -48,7 +48,8 @@ pub(super) fn run(args: &ViewArgs, matches: &ArgMatches) -> anyhow::Result<ExitC
         let credentials = page.credentials();
         let apply = move |new: &Resolved<WatchLayer>| {
             let command = ViewCommand::new(new).map_err(|e| e.to_string())?;
-            reload::change_credentials(Some(&credentials), Some(&command.view))
+            reload::prepare_credentials(Some(&credentials), Some(&command.view))?();
+            Ok(())
         };
         reload::follow(args.settings.clone(), matches.clone(), resolved, &[], apply)
             .map_err(StartError::Thread)?;

@@ -69,11 +69,15 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
         let change = worker.background_changer();
         let apply = move |new: &Resolved<WorkerLayer>| {
             let command = WorkerCommand::new(new).map_err(|e| e.to_string())?;
-            reload::change_credentials(credentials.as_ref(), command.view.as_ref())?;
-            match command.worker.frame.background {
-                BackgroundChoice::Spec(background) if settable => change(&background),
-                BackgroundChoice::Spec(_) | BackgroundChoice::Upload(_) => Ok(()),
+            let exchange =
+                reload::prepare_credentials(credentials.as_ref(), command.view.as_ref())?;
+            if let BackgroundChoice::Spec(background) = command.worker.frame.background
+                && settable
+            {
+                change(&background)?;
             }
+            exchange();
+            Ok(())
         };
         let live: &[&str] = if settable { LIVE } else { &[] };
         reload::follow(

@@ -358,13 +358,10 @@ impl Page for WorkerPage {
 
     fn troubles(&self) -> Vec<String> {
         let has_begun = self.0.is_ready.load(Relaxed);
-        unless(
-            has_begun,
-            "it waits for the broker, for the topic or for the group",
-        )
-        .into_iter()
-        .chain(self.0.troubles.current())
-        .collect()
+        unless(has_begun, &self.0.waits.what())
+            .into_iter()
+            .chain(self.0.troubles.current())
+            .collect()
     }
 }
 
@@ -550,10 +547,7 @@ impl Page for ViewPage {
     }
 
     fn troubles(&self) -> Vec<String> {
-        unless(
-            self.0.is_ready(),
-            "it waits for the broker or for the topic",
-        )
+        unless(self.0.is_ready(), &self.0.waits.what())
     }
 }
 

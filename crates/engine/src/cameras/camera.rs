@@ -358,10 +358,12 @@ impl Camera {
         self.faults.note(message);
     }
 
-    /// For how long no frame of it came, at most since it was introduced.
+    /// For how long nothing of it came, at most since it was introduced.
     pub fn quiet_for(&self) -> Duration {
         let latest = self.latest().map(|latest| latest.at);
-        latest.unwrap_or(self.introduced).elapsed()
+        let rejected = lock(&self.rejected).as_ref().map(|rejected| rejected.last);
+        let last = latest.into_iter().chain(rejected).max();
+        last.unwrap_or(self.introduced).elapsed()
     }
 
     /// The last errors, newest first.

@@ -40,6 +40,8 @@ const QUIET: Duration = Duration::from_millis(200);
 const TOPIC_INTERVAL: Duration = Duration::from_secs(10);
 /// How long the question for the topic's id may take between two records.
 const ID_TIMEOUT: Duration = Duration::from_secs(1);
+/// A camera without a record for so long is counted by itself no more.
+const GONE: Duration = Duration::from_secs(3600);
 /// How often it is looked whether the settings of single cameras have changed.
 const SETTINGS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often such cameras are looked for.
@@ -625,10 +627,12 @@ impl MainLoop {
         }
         self.last_look = Instant::now();
         let numbers = &self.shared.numbers;
-        for camera in numbers.forget_quiet(self.shared.settings.forget) {
+        for camera in numbers.forget_quiet(GONE) {
             numbers.troubles.over_for(&camera);
         }
-        self.shared.cameras.retain(|camera| numbers.knows(camera));
+        let cameras = &self.shared.cameras;
+        cameras.retain(|camera| numbers.knows(camera));
+        cameras.forget_quiet(self.shared.settings.forget);
     }
 
     /// Warns where members of one group make their frames with other settings.

@@ -173,7 +173,8 @@ impl Worker {
             abort,
         } = self;
         let settings = &shared.settings;
-        let admin = client::connect(&settings.broker, settings.connect_timeout, &stop)?;
+        let waits = &shared.numbers.waits;
+        let admin = client::connect(&settings.broker, settings.connect_timeout, &stop, waits)?;
         let claim = claim(&admin, settings, &stop)?;
         let partitions = await_topic(&admin, &shared, &stop)?;
         let end = Stop::new();
@@ -313,7 +314,13 @@ impl Setup {
     fn again(&self, threads: usize) -> Result<MainLoop, KafkaError> {
         let settings = &self.shared.settings;
         self.shared.numbers.is_ready.store(false, Relaxed);
-        let admin = client::connect(&settings.broker, settings.connect_timeout, &self.stop)?;
+        let waits = &self.shared.numbers.waits;
+        let admin = client::connect(
+            &settings.broker,
+            settings.connect_timeout,
+            &self.stop,
+            waits,
+        )?;
         let partitions = await_topic(&admin, &self.shared, &self.stop)?;
         self.main_loop(admin, partitions, threads)
     }
@@ -430,7 +437,10 @@ fn await_topic(
             Ok(found)
         });
         match found {
-            Ok(Some(partitions)) => return Ok(partitions),
+            Ok(Some(partitions)) => {
+                shared.numbers.waits.set("joining the group".to_owned());
+                return Ok(partitions);
+            }
             Ok(None) => {}
             Err(KafkaError::Client { source, .. }) => {
                 tracing::debug!("cannot ask for topic {topic} yet: {source}");
@@ -445,9 +455,9 @@ fn await_topic(
             });
         }
         if !std::mem::replace(&mut said, true) {
-            let message = format!("waiting for topic {topic}: a camera makes it");
-            tracing::info!("{message}");
-            shared.cameras.faults().note(&message);
+            let what = format!("waiting for topic {topic}: a camera makes it");
+            tracing::info!("{what}");
+            shared.numbers.waits.set(what);
         }
         if stop.wait(Duration::from_millis(500)) {
             return Err(KafkaError::Stopped);

@@ -1,5 +1,6 @@
 //! What is counted while a worker runs, per camera and per partition.
 use super::camera_clock::CameraClock;
+use crate::Waits;
 use mattebox_core::frame::CameraId;
 use mattebox_engine::watch::{Progress, ProgressSource};
 use mattebox_engine::{
@@ -32,6 +33,8 @@ pub struct Numbers {
     pub clock: Arc<StageClock>,
     /// The broker answers, and partitions were given to us or there are none for us.
     pub is_ready: AtomicBool,
+    /// What it waits for before it can begin.
+    pub waits: Waits,
     /// Times that partitions came or went.
     pub rebalances: AtomicU64,
     /// Commits that were done.

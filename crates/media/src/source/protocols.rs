@@ -21,10 +21,13 @@ pub(super) fn of_scheme(scheme: &str) -> String {
         "http" | "https" => WEB.to_owned(),
         "rtsp" | "rtsps" => RTSP.to_owned(),
         "file" => FILE.to_owned(),
+        // What they read is named in the address.
+        "concat" | "concatf" | "subfile" | "cache" | "async" => format!("{scheme},{FILE}"),
         _ if scheme.starts_with("rtmp") => RTMP.to_owned(),
         "ipfs" | "ipns" | "mmsh" | "gopher" | "gophers" => format!("{scheme},{WEB}"),
         // The address names what is opened inside: hls+https://…
         _ if scheme.starts_with("hls") => format!("hls,{scheme},{WEB}"),
+        _ if scheme.starts_with("crypto+") => format!("{scheme},{WEB}"),
         _ => format!("{scheme},rtp,udp,tcp,tls,crypto,data"),
     }
 }

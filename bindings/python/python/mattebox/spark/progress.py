@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import logging
 import math
+import socket
 import threading
+import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -131,14 +134,19 @@ def _lag(source: Any, topic: str) -> float | None:
     return float(sum(max(offset - end.get(partition, 0), 0) for partition, offset in latest.items()))
 
 
-# Top-level domains that no site of the internet is below: RFC 6762, 6761, ICANN's reservation of .internal; and that of Kubernetes' services.
-_PRIVATE = ("internal", "local", "localhost", "svc")
+# Top-level domains that no site of the internet is below: RFC 6762, 6761, ICANN's reservation of .internal and its refusal to delegate .home and .corp;
+# and those of routers and of Kubernetes' services.
+_PRIVATE = ("internal", "local", "localhost", "home", "corp", "lan", "svc")
 _CONNECTIONS = 32
+_TIME_S = 10.0  # that a connection may take, from its beginning to its end
 
 
 def _is_private(host: str) -> bool:
     """Whether no site of the internet can have a host's name, and so have a browser ask for numbers under its own."""
-    name = urllib.parse.urlsplit(f"//{host}").hostname or ""
+    try:
+        name = (urllib.parse.urlsplit(f"//{host}").hostname or "").removesuffix(".")
+    except ValueError:
+        return False
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -151,20 +159,34 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._free = threading.BoundedSemaphore(_CONNECTIONS)
+        self._lock = threading.Lock()
+        self._open: dict[Any, float] = {}  # the connections, oldest first, and when each came
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """A thread for each connection, and few of them."""
-        if not self._free.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
+        """A thread for each connection, and few of them: the oldest makes room for a new one."""
+        with self._lock:
+            if len(self._open) >= _CONNECTIONS:
+                self._hang_up(next(iter(self._open)))
+            self._open[request] = time.monotonic()
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            with self._lock:
+                self._open.pop(request, None)
+
+    def service_actions(self) -> None:
+        """Hangs up on those that take too long, however busy they look."""
+        with self._lock:
+            for request in [one for one, came in self._open.items() if time.monotonic() - came > _TIME_S]:
+                self._hang_up(request)
+
+    def _hang_up(self, request: Any) -> None:
+        del self._open[request]
+        with contextlib.suppress(OSError):
+            request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hung up is no fault."""
@@ -179,13 +201,11 @@ def serve(address: str, numbers: Numbers, health: Health) -> ThreadingHTTPServer
     host, _, port = address.rpartition(":")
 
     class Handler(BaseHTTPRequestHandler):
-        timeout = 10  # of a peer that says nothing, or takes nothing
-
         def do_GET(self) -> None:
             status, kind, body = 200, "text/plain; charset=utf-8", "ok\n"
             hosts = self.headers.get_all("Host", [])
-            if not all(_is_private(name) for name in hosts):
-                status, body = 403, f"host name {hosts[0]!r} is not allowed: ask --metrics at its address\n"
+            if self.path == "/metrics" and (foreign := [name for name in hosts if not _is_private(name)]):
+                status, body = 403, f"host name {foreign[0]!r} is not allowed: ask this machine by its IP address\n"
             elif self.path == "/metrics":
                 kind, body = "text/plain; version=0.0.4; charset=utf-8", numbers.page()
             elif self.path == "/readyz" and (problems := health.problems()):
