@@ -1,7 +1,7 @@
 //! One camera, as whoever looks sees it.
 use super::{
     faults::{Fault, Faults},
-    preview::{Offer, Previews},
+    preview::{Offer, Previews, View},
     preview_queue::PreviewQueue,
     quality::{Judge, Quality},
     trend::{Counted, Trend},
@@ -277,6 +277,8 @@ impl Camera {
             lock(&self.judge).add(number, sketch);
         }
         if self.previews.takes(number) {
+            let wants_cut_out = self.previews.is_wanted(View::Overlay);
+            let cut_out = wants_cut_out.then(|| matted.cut_out());
             let (raw, alpha, composed) = matted.views();
             self.publish(Offer {
                 number,
@@ -284,6 +286,7 @@ impl Camera {
                 raw: Some(raw),
                 alpha: Some(alpha),
                 composed,
+                cut_out: cut_out.as_ref(),
             });
         }
     }
@@ -306,6 +309,7 @@ impl Camera {
                 raw: None,
                 alpha: None,
                 composed,
+                cut_out: None,
             });
         }
     }
@@ -438,7 +442,8 @@ impl Camera {
     /// Takes the numbers of a second that ends at unix time `at`.
     pub(super) fn sample(&self, at: f64) {
         let counted = self.counters.counted();
-        self.trend().add(at, counted);
+        let quality = self.quality();
+        self.trend().add(at, counted, quality);
         // What a source says when it is lost is an error that a person may want to read later.
         let condition = self.status.get().condition;
         if let Condition::Unreached { why } | Condition::Lost { why } | Condition::Failed { why } =

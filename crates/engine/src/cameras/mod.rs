@@ -8,10 +8,12 @@
 //! * [`preview`]: the newest pictures, encoded once for all viewers.
 //! * `preview_queue`: the cameras that have pictures to encode.
 //! * `checkerboard`: a cut-out person over a checkerboard.
+//! * `cutout`: a cut-out person in a picture that cannot be transparent.
 //! * [`quality`]: how good the mattes seem.
 //! * [`trend`]: frames per second and latency over the last minutes.
 pub mod camera;
 pub mod checkerboard;
+mod cutout;
 pub mod faults;
 pub mod preview;
 mod preview_queue;

@@ -2,7 +2,7 @@
 //!
 //! A thread of the pipeline offers each frame; it only copies, and only what somebody looks at. The thread of [`super::studio`] encodes what
 //! was offered last. Viewers get the newest picture whenever they are ready for one: a slow one misses frames, and costs nobody anything.
-use super::checkerboard;
+use super::{checkerboard, cutout};
 use bytes::Bytes;
 use image::{GrayImage, RgbImage};
 use mattebox_core::{
@@ -41,17 +41,33 @@ pub enum View {
     Checkerboard,
     /// The frame as it came, with the room.
     Raw,
+    /// The people cut out: their colours times alpha over black, and below them the matte. What is
+    /// no person is black in it.
+    Overlay,
 }
 
 impl View {
     /// All of them.
-    pub const ALL: [View; 5] = [
+    pub const ALL: [View; 6] = [
         View::Picture,
         View::Tile,
         View::Matte,
         View::Checkerboard,
         View::Raw,
+        View::Overlay,
     ];
+
+    /// Its name in addresses and headers.
+    pub fn name(self) -> &'static str {
+        match self {
+            View::Picture => "picture",
+            View::Tile => "tile",
+            View::Matte => "matte",
+            View::Checkerboard => "checkerboard",
+            View::Raw => "raw",
+            View::Overlay => "overlay",
+        }
+    }
 }
 
 /// A picture as it is sent.
@@ -80,6 +96,8 @@ pub struct Offer<'a> {
     pub alpha: Option<&'a GrayImage>,
     /// With its new background.
     pub composed: &'a Composed,
+    /// Without any, if somebody looks at that.
+    pub cut_out: Option<&'a Composed>,
 }
 
 /// A copy of what is wanted of an offer.
@@ -88,6 +106,7 @@ struct Copied {
     number: u64,
     captured: Option<SystemTime>,
     composed: Option<Composed>,
+    cut_out: Option<Composed>,
     alpha: Option<GrayImage>,
     raw: Option<RgbImage>,
 }
@@ -166,7 +185,7 @@ impl Viewer {
 
 impl Previews {
     /// Whether somebody waits for a view.
-    fn is_wanted(&self, view: View) -> bool {
+    pub(super) fn is_wanted(&self, view: View) -> bool {
         self.wanted[view as usize].load(Relaxed)
     }
 
@@ -194,16 +213,20 @@ impl Previews {
     /// Takes a copy of what is wanted of a frame. True if there is something to encode.
     pub(super) fn offer(&self, offer: Offer<'_>) -> bool {
         let wants = |view| self.is_wanted(view);
-        let cut_out = wants(View::Checkerboard);
+        let checkerboard = wants(View::Checkerboard);
         let copied = Copied {
             number: offer.number,
             captured: offer.captured,
             composed: Some(offer.composed.clone()),
             alpha: offer
                 .alpha
-                .filter(|_| cut_out || wants(View::Matte))
+                .filter(|_| checkerboard || wants(View::Matte))
                 .cloned(),
-            raw: offer.raw.filter(|_| cut_out || wants(View::Raw)).cloned(),
+            raw: offer
+                .raw
+                .filter(|_| checkerboard || wants(View::Raw))
+                .cloned(),
+            cut_out: offer.cut_out.filter(|_| wants(View::Overlay)).cloned(),
         };
         let mut offered = lock(&self.offered);
         let newest = &mut lock(&self.last).0;
@@ -245,6 +268,7 @@ impl Previews {
             number,
             captured,
             composed,
+            cut_out,
             alpha,
             raw,
         } = copied;
@@ -263,6 +287,10 @@ impl Previews {
                     tools.rgb(&checkerboard::behind(raw, alpha))
                 }
                 (View::Raw, .., Some(raw)) => tools.rgb(raw),
+                (View::Overlay, ..) => match &cut_out {
+                    Some(Composed::Rgba(clear)) => tools.rgb(&cutout::stacked(clear)),
+                    _ => continue,
+                },
                 // Whoever began to look after the copy was made gets the next.
                 _ => continue,
             };
@@ -351,7 +379,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{Luma, Rgb};
+    use image::{Luma, Rgb, Rgba, RgbaImage};
 
     fn offer(previews: &Previews, number: u64) -> bool {
         if !previews.takes(number) {
@@ -360,12 +388,14 @@ mod tests {
         let raw = RgbImage::from_pixel(960, 540, Rgb([200, 0, 0]));
         let alpha = GrayImage::from_pixel(960, 540, Luma([0]));
         let composed = Composed::Rgb(RgbImage::from_pixel(960, 540, Rgb([0, 200, 0])));
+        let cut_out = Composed::Rgba(RgbaImage::from_pixel(960, 540, Rgba([200, 0, 0, 0])));
         previews.offer(Offer {
             number,
             captured: None,
             raw: Some(&raw),
             alpha: Some(&alpha),
             composed: &composed,
+            cut_out: Some(&cut_out),
         })
     }
 
@@ -412,6 +442,10 @@ mod tests {
             "nothing of the room: {:?}",
             [r, g, b]
         );
+        assert!(
+            near(middle(&previews, View::Overlay), [0, 0, 0]),
+            "nothing of the room"
+        );
         assert!(!offer(&previews, 2), "all have what they waited for");
     }
 
@@ -447,6 +481,7 @@ mod tests {
             raw: None,
             alpha: None,
             composed: &picture,
+            cut_out: None,
         };
         assert!(previews.takes(0), "the one that is kept");
         assert!(!previews.takes(1), "no viewer looks");

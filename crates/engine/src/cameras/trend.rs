@@ -1,4 +1,5 @@
 //! How a camera did over the last minutes: a row of numbers for each second.
+use super::quality::Quality;
 use crate::latency::{LatencyReport, Times};
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -39,6 +40,12 @@ pub struct History {
     pub latency_p50_ms: Vec<Option<f64>>,
     /// 95 of 100 took no longer.
     pub latency_p95_ms: Vec<Option<f64>>,
+    /// Frames dropped, per second.
+    pub dropped: Vec<f64>,
+    /// The share of the picture that is person, 0 to 1; null where mattes are not made.
+    pub coverage: Vec<Option<f64>>,
+    /// How much alpha changes where the picture does not, root mean square, 0 to 1.
+    pub flicker: Vec<Option<f64>>,
 }
 
 /// One second.
@@ -47,7 +54,9 @@ struct Second {
     at: i64,
     frames_in: f64,
     frames_out: f64,
+    dropped: f64,
     latency: Option<LatencyReport>,
+    quality: Option<Quality>,
 }
 
 /// Collects what was counted, once a second.
@@ -60,8 +69,8 @@ pub struct Trend {
 }
 
 impl Trend {
-    /// Adds what is counted at unix time `at`.
-    pub(super) fn add(&mut self, at: f64, counted: Counted) {
+    /// Adds what is counted, and how good the mattes seem, at unix time `at`.
+    pub(super) fn add(&mut self, at: f64, counted: Counted, quality: Option<Quality>) {
         if let Some((before, last)) = self.last.take()
             && at > before
         {
@@ -69,11 +78,14 @@ impl Trend {
             let times = counted.times.since(&last.times);
             let frames_in = rate(counted.frames_in, last.frames_in);
             let frames_out = rate(counted.frames_out, last.frames_out);
+            let dropped = rate(counted.dropped, last.dropped);
             self.seconds.push_back(Second {
                 at: at as i64,
                 frames_in,
                 frames_out,
+                dropped,
                 latency: times.report(),
+                quality,
             });
             self.times.push_back(times);
             if self.seconds.len() > SECONDS {
@@ -137,6 +149,11 @@ impl Trend {
             history.fps_out.push(second.frames_out);
             history.latency_p50_ms.push(second.latency.map(|l| l.p50));
             history.latency_p95_ms.push(second.latency.map(|l| l.p95));
+            history.dropped.push(second.dropped);
+            let quality = second.quality;
+            history.coverage.push(quality.map(|q| q.coverage));
+            let flicker = quality.and_then(|q| q.flicker);
+            history.flicker.push(flicker.map(|percent| percent / 100.0));
         }
         history
     }
@@ -163,14 +180,18 @@ mod tests {
                     frames_in: frames,
                     frames_out: frames / 2,
                     times: latency.times(),
+                    dropped: 3 * second as u64,
                     ..Default::default()
                 },
+                None,
             );
             frames += 10;
         }
         assert_eq!(trend.fps(), (10.0, 5.0));
         let history = trend.history();
         assert_eq!(history.seconds, [1, 2, 3, 4, 5]);
+        assert_eq!(history.dropped, [3.0; 5]);
+        assert_eq!(history.coverage, [None; 5]);
         let p50: Vec<f64> = history
             .latency_p50_ms
             .iter()
@@ -188,7 +209,7 @@ mod tests {
     fn minutes_ago_is_forgotten() {
         let mut trend = Trend::default();
         (0..SECONDS as u32 + 50)
-            .for_each(|second| trend.add(f64::from(second), Counted::default()));
+            .for_each(|second| trend.add(f64::from(second), Counted::default(), None));
         assert_eq!(trend.history().seconds.len(), SECONDS);
         assert!(trend.latency().is_none());
     }

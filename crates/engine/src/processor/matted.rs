@@ -101,6 +101,29 @@ impl<'a> MattedFrame<'a> {
         (self.picture, self.tools.matte.alpha(), &self.tools.composed)
     }
 
+    /// The people on nothing: what is no person is transparent.
+    pub fn cut_out(&mut self) -> Composed {
+        self.refine();
+        let mut out = Composed::default();
+        let Tools {
+            compositor,
+            matte,
+            cleans_up,
+            ..
+        } = &mut *self.tools;
+        let picture = self.picture;
+        self.step.compose(|| {
+            compositor.compose(
+                picture,
+                matte,
+                &Background::Transparent,
+                *cleans_up,
+                &mut out,
+            );
+        });
+        out
+    }
+
     /// The people before the new background, as a picture of the caller's own. `spare` is one
     /// whose memory can be used again.
     pub fn take_composed(&mut self, spare: Composed) -> Composed {
