@@ -59,7 +59,8 @@ pub fn metrics(text: &mut Text) {
     );
 }
 
-fn resident_bytes() -> Option<f64> {
+/// Memory that is in use.
+pub(super) fn resident_bytes() -> Option<f64> {
     let pages: f64 = fs::read_to_string("/proc/self/statm")
         .ok()?
         .split_whitespace()

@@ -25,5 +25,5 @@ pub(crate) async fn one(
     State(site): State<Arc<Site>>,
     Path(id): Path<String>,
 ) -> Result<Json<CameraDetail>, Problem> {
-    Ok(Json(CameraDetail::new(&*camera(&site, &id)?)))
+    Ok(Json(CameraDetail::new(&site, &*camera(&site, &id)?)))
 }

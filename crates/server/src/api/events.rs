@@ -4,7 +4,7 @@ use axum::{
     extract::State,
     response::sse::{Event, KeepAlive, Sse},
 };
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::time::{self, MissedTickBehavior};
 
@@ -15,16 +15,23 @@ const SECOND: Duration = Duration::from_secs(1);
 pub(crate) async fn events(
     State(site): State<Arc<Site>>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
-    let mut ticks = time::interval(SECOND);
-    // Whoever could not take an event in time gets the next, not all that were missed.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let events = stream::unfold((site, ticks), |(site, mut ticks)| async move {
-        ticks.tick().await;
+    let events = seconds(site).map(|site| {
         let event = Event::default()
             .event("cameras")
             .json_data(Overview::new(&site))
             .unwrap_or_default();
-        Some((Ok(event), (site, ticks)))
+        Ok(event)
     });
     Sse::new(events).keep_alive(KeepAlive::default())
+}
+
+/// The site, once a second.
+pub(super) fn seconds(site: Arc<Site>) -> impl Stream<Item = Arc<Site>> + Send {
+    let mut ticks = time::interval(SECOND);
+    // A viewer that could not take an event in time gets the next, not all that were missed.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    stream::unfold((site, ticks), |(site, mut ticks)| async move {
+        ticks.tick().await;
+        Some((site.clone(), (site, ticks)))
+    })
 }

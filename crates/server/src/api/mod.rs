@@ -6,9 +6,10 @@
 //! * [`cameras`]: asking for it.
 //! * [`settings`]: changing what is made of a camera's frames.
 //! * [`pictures`]: single pictures; [`streams`]: moving ones.
-//! * [`events`]: numbers, once a second.
+//! * [`events`]: numbers, once a second; [`live`]: numbers and pictures in one stream.
 pub(super) mod cameras;
 pub(super) mod events;
+pub(super) mod live;
 pub(super) mod model;
 pub(super) mod pictures;
 pub(super) mod settings;
@@ -39,7 +40,8 @@ use utoipa::OpenApi;
         pictures::png,
         streams::stream,
         streams::wall,
-        events::events
+        events::events,
+        live::live
     ),
     components(schemas(Problem))
 )]
@@ -56,6 +58,7 @@ pub(super) fn routes() -> Router<Arc<Site>> {
         .route("/api/cameras/{id}/stream.mjpg", get(streams::stream))
         .route("/api/wall.mjpg", get(streams::wall))
         .route("/api/events", get(events::events))
+        .route("/api/live", get(live::live))
         .route(
             "/api/openapi.json",
             get(async || Json(Description::openapi())),

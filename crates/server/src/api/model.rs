@@ -1,11 +1,13 @@
 //! What is told of cameras, as JSON.
-use crate::site::Site;
+use crate::{process, site::Site};
 use mattebox_core::matte::MatteMode;
 use mattebox_engine::{
     FrameSettings,
-    cameras::{Camera, camera::Holds, faults::Fault, trend::History},
+    cameras::{Camera, camera::Holds, faults::Fault, preview::View, trend::History},
     latency::LatencyReport,
+    stages,
 };
+use mattebox_net::SimdLevel;
 use serde::Serialize;
 use std::time::SystemTime;
 use utoipa::ToSchema;
@@ -38,6 +40,16 @@ pub(crate) struct ServerInfo {
     max_viewers: usize,
     /// Settings can be changed here.
     settable: bool,
+    /// A token is asked for.
+    token: bool,
+    /// CPU time that the process has used, in seconds.
+    cpu_seconds: f64,
+    /// Memory that the process uses, in bytes.
+    memory_bytes: Option<u64>,
+    /// The fastest vector instructions of the processor: used unless --simd says otherwise.
+    simd: String,
+    /// Where it is described.
+    guide: &'static str,
 }
 
 /// A camera.
@@ -72,6 +84,8 @@ pub(crate) struct CameraInfo {
     /// Mattes that can be chosen: fine and fine:always only if the camera was started with one of
     /// them.
     settable_matte: Vec<String>,
+    /// What can be looked at: picture, matte, checkerboard, overlay, raw.
+    views: Vec<&'static str>,
     streams: Streams,
 }
 
@@ -157,20 +171,28 @@ impl Overview {
                 viewers: site.viewers(),
                 max_viewers: site.settings.max_viewers,
                 settable: site.is_settable,
+                token: site.has_token(),
+                cpu_seconds: stages::process_cpu().as_secs_f64(),
+                memory_bytes: process::resident_bytes().map(|bytes| bytes as u64),
+                simd: SimdLevel::best().to_string(),
+                guide: concat!(
+                    env!("CARGO_PKG_REPOSITORY"),
+                    "/blob/main/docs/guide/live.md"
+                ),
             },
             errors: errors(site.studio.faults().newest_first()),
             cameras: site
                 .studio
                 .cameras()
                 .iter()
-                .map(|camera| CameraInfo::new(camera))
+                .map(|camera| CameraInfo::new(site, camera))
                 .collect(),
         }
     }
 }
 
 impl CameraInfo {
-    pub(crate) fn new(camera: &Camera) -> Self {
+    pub(crate) fn new(site: &Site, camera: &Camera) -> Self {
         let standing = camera.standing();
         let latest = camera.latest();
         let (width, height) = latest.map_or((0, 0), |latest| latest.size);
@@ -206,6 +228,7 @@ impl CameraInfo {
             settings: Settings::new(&camera.settings()),
             settable_background: kinds(camera.holds),
             settable_matte: mattes(camera).map(|matte| matte.to_string()).collect(),
+            views: views(site).into_iter().map(View::name).collect(),
             streams: Streams {
                 mjpeg: format!("/api/cameras/{}/stream.mjpg", camera.id),
                 frame: format!("/api/cameras/{}/frame.png", camera.id),
@@ -215,9 +238,9 @@ impl CameraInfo {
 }
 
 impl CameraDetail {
-    pub(crate) fn new(camera: &Camera) -> Self {
+    pub(crate) fn new(site: &Site, camera: &Camera) -> Self {
         CameraDetail {
-            camera: CameraInfo::new(camera),
+            camera: CameraInfo::new(site, camera),
             history: camera.trend().history(),
             errors: errors(camera.errors()),
         }
@@ -252,6 +275,17 @@ pub(super) fn mattes(camera: &Camera) -> impl Iterator<Item = MatteMode> {
     MatteMode::ALL.into_iter().filter(is_there)
 }
 
+/// What can be looked at of each camera. Where mattes are made elsewhere, only the picture.
+pub(super) fn views(site: &Site) -> Vec<View> {
+    let is_there = |view: &View| match view {
+        View::Tile => false,
+        View::Picture => true,
+        View::Matte | View::Checkerboard | View::Overlay => site.command != "view",
+        View::Raw => site.command != "view" && site.settings.show_raw,
+    };
+    View::ALL.into_iter().filter(is_there).collect()
+}
+
 fn kinds(holds: Holds) -> Vec<&'static str> {
     let opaque: &[_] = if holds.opaque {
         &["color", "blur", "picture"]
@@ -270,4 +304,41 @@ fn rfc3339(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time)
         .unwrap_or_default()
         .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Page, settings::ViewSettings, text::Text};
+    use std::sync::Arc;
+
+    struct Nothing;
+    impl Page for Nothing {
+        fn metrics(&self, _: &mut Text) {}
+        fn troubles(&self) -> Vec<String> {
+            Vec::new()
+        }
+    }
+
+    fn names(command: &'static str, show_raw: bool) -> Vec<&'static str> {
+        let settings = ViewSettings {
+            address: ([127, 0, 0, 1], 0).into(),
+            token: None,
+            tls: None,
+            hosts: vec![],
+            show_raw,
+            max_viewers: 1,
+        };
+        let site = Site::new(settings, Arc::default(), command, true, Arc::new(Nothing));
+        views(&site).into_iter().map(View::name).collect()
+    }
+
+    #[test]
+    fn only_what_is_made_here_can_be_seen_here() {
+        let made_here = ["picture", "matte", "checkerboard", "overlay"];
+        assert_eq!(names("run", false), made_here);
+        assert_eq!(names("worker", false), made_here);
+        assert!(names("run", true).contains(&"raw"));
+        assert_eq!(names("view", true), ["picture"], "no mattes, no rooms");
+    }
 }

@@ -1,7 +1,7 @@
 //! Moving pictures: Motion JPEG, as `multipart/x-mixed-replace`, which browsers, VLC, FFmpeg and OpenCV show.
 //!
 //! Each viewer gets the newest picture whenever it is ready for one. Its connection holds no more than that picture and what the system buffers.
-use super::{Site, camera};
+use super::{Site, camera, model::views};
 use crate::{problem::Problem, site::Refusal};
 use axum::{
     body::{Body, Bytes},
@@ -11,15 +11,18 @@ use axum::{
 };
 use futures_util::{
     Stream, StreamExt,
-    stream::{self, BoxStream, SelectAll},
+    stream::{self, AbortHandle, BoxStream, SelectAll},
 };
-use mattebox_engine::cameras::preview::{Preview, View, Viewer};
+use mattebox_engine::cameras::{
+    Camera,
+    preview::{Preview, Previews, View, Viewer},
+};
 use serde::Deserialize;
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     convert::Infallible,
     sync::{Arc, LazyLock, atomic::Ordering::Relaxed},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{
     sync::OwnedSemaphorePermit,
@@ -35,13 +38,17 @@ const REPEAT: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(1);
 const KIND: &str = "multipart/x-mixed-replace; boundary=frame";
 const FIRST: &[u8] = b"--frame\r\n";
+/// How a part begins that is a picture.
+const PICTURE: &str = "Content-Type: image/jpeg\r\n";
 
 /// How one camera is watched.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StreamQuery {
-    /// picture (with its new background), matte (grey), checkerboard (cut out) or raw (as it came; only with --show-raw).
+    /// picture (with its new background), matte (grey), checkerboard (cut out), overlay (cut out:
+    /// colours times alpha over black, filled up to 16 rows, and the matte below them) or raw (as
+    /// it came; only with --show-raw).
     #[param(example = "picture")]
     view: Option<String>,
     /// Not more pictures per second than this.
@@ -64,6 +71,7 @@ pub(crate) struct WallQuery {
     (status = 400, body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "Frames as they came are not shown", body = Problem, content_type = "application/problem+json"),
     (status = 404, body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "This camera has no such view", body = Problem, content_type = "application/problem+json"),
     (status = 503, description = "Too many watch already", body = Problem, content_type = "application/problem+json"),
 ))]
 pub(crate) async fn stream(
@@ -73,22 +81,7 @@ pub(crate) async fn stream(
 ) -> Result<Response, Problem> {
     let camera = camera(&site, &id)?;
     let Query(query) = query.map_err(bad)?;
-    let view = match query.view.as_deref().unwrap_or("picture") {
-        "picture" => View::Picture,
-        "matte" => View::Matte,
-        "checkerboard" => View::Checkerboard,
-        "raw" if site.settings.show_raw => View::Raw,
-        "raw" => {
-            return Err(Problem::forbidden(
-                "frames as they came show the room: they are shown only with --show-raw",
-            ));
-        }
-        other => {
-            return Err(bad(format!(
-                "view {other:?}: use picture, matte, checkerboard or raw"
-            )));
-        }
-    };
+    let view = choose(&site, &camera, query.view.as_deref())?;
     let pause = match query.fps {
         None => Duration::ZERO,
         Some(fps) if FPS.contains(&fps) => Duration::from_secs_f64(1.0 / fps),
@@ -105,8 +98,33 @@ pub(crate) async fn stream(
     Ok(respond(
         site,
         permit,
-        previews.map(|shot| part(None, &shot)).boxed(),
+        previews.map(move |shot| part(&id, view, &shot)).boxed(),
     ))
+}
+
+/// A view by its name, if this camera has it.
+pub(super) fn choose(site: &Site, camera: &Camera, name: Option<&str>) -> Result<View, Problem> {
+    let name = name.unwrap_or(View::Picture.name());
+    let view = View::ALL
+        .into_iter()
+        .find(|view| *view != View::Tile && view.name() == name)
+        .ok_or_else(|| {
+            bad(format!(
+                "view {name:?}: use picture, matte, checkerboard, overlay or raw"
+            ))
+        })?;
+    if view == View::Raw && !site.settings.show_raw {
+        return Err(Problem::forbidden(
+            "frames as they came show the room: they are shown only with --show-raw",
+        ));
+    }
+    if !views(site).contains(&view) {
+        return Err(Problem::conflict(format!(
+            "camera {:?} has no view {name:?} here: its mattes are made elsewhere",
+            camera.id.as_str()
+        )));
+    }
+    Ok(view)
 }
 
 /// All cameras at once: their small pictures, each as it comes, with the camera's name in the part's header X-Camera. A browser has few
@@ -121,31 +139,16 @@ pub(crate) async fn wall(
     query: Result<Query<WallQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(bad)?;
-    let wanted = query.cameras.map(|names| {
-        names
-            .split(',')
-            .map(|name| name.trim().to_owned())
-            .collect()
-    });
     let permit = admit(&site)?;
-    let wall = Wall {
-        site: site.clone(),
-        wanted,
-        known: HashSet::new(),
-        tiles: SelectAll::new(),
-        look: time::interval(LOOK),
-    };
-    let parts = stream::unfold(wall, |mut wall: Wall| async move {
-        wall.next().await.map(|part| (part, wall))
-    });
-    Ok(respond(site, permit, parts.boxed()))
+    let tiles = tiles(site.clone(), query.cameras.as_deref());
+    Ok(respond(site, permit, tiles))
 }
 
-fn bad(e: impl std::fmt::Display) -> Problem {
+pub(super) fn bad(e: impl std::fmt::Display) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, e.to_string())
 }
 
-fn admit(site: &Site) -> Result<OwnedSemaphorePermit, Problem> {
+pub(super) fn admit(site: &Site) -> Result<OwnedSemaphorePermit, Problem> {
     site.free.clone().try_acquire_owned().map_err(|_| {
         site.refused(Refusal::Viewers);
         let detail = format!(
@@ -157,14 +160,16 @@ fn admit(site: &Site) -> Result<OwnedSemaphorePermit, Problem> {
 }
 
 /// The permit goes with the stream: whoever hangs up makes room.
-fn respond(
+pub(super) fn respond(
     site: Arc<Site>,
     permit: OwnedSemaphorePermit,
     parts: BoxStream<'static, Bytes>,
 ) -> Response {
     let counted = parts.map(move |part| {
         let _ = &permit;
-        site.sent.fetch_add(part.len() as u64, Relaxed);
+        if part.starts_with(PICTURE.as_bytes()) {
+            site.sent.fetch_add(part.len() as u64, Relaxed);
+        }
         Ok::<_, Infallible>(part)
     });
     let body = stream::once(async { Ok(Bytes::from_static(FIRST)) }).chain(counted);
@@ -173,7 +178,7 @@ fn respond(
 
 /// The pictures of a viewer, not more often than every `pause`. All viewers of one pause are ready at the same moments, so that they need one
 /// picture for all.
-fn watch(viewer: Viewer, pause: Duration) -> impl Stream<Item = Arc<Preview>> + Send {
+pub(super) fn watch(viewer: Viewer, pause: Duration) -> impl Stream<Item = Arc<Preview>> + Send {
     static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
     let next = move || {
         let passed = BEGIN
@@ -204,13 +209,15 @@ fn watch(viewer: Viewer, pause: Duration) -> impl Stream<Item = Arc<Preview>> + 
 }
 
 /// A part, and the boundary behind it: browsers show a picture when they have seen that it has ended.
-fn part(camera: Option<&str>, shot: &Preview) -> Bytes {
-    let camera = camera
-        .map(|camera| format!("X-Camera: {camera}\r\n"))
-        .unwrap_or_default();
+pub(super) fn part(camera: &str, view: View, shot: &Preview) -> Bytes {
+    let captured = shot.captured.and_then(unix_ms);
+    let captured = captured.map_or_else(String::new, |ms| format!("X-Captured: {ms}\r\n"));
+    let sent = unix_ms(SystemTime::now()).unwrap_or_default();
     let head = format!(
-        "Content-Type: image/jpeg\r\nContent-Length: {}\r\n{camera}X-Frame: {}\r\n\r\n",
+        "{PICTURE}Content-Length: {}\r\nX-Camera: {camera}\r\nX-View: {}\r\n\
+         X-Frame: {}\r\n{captured}X-Sent: {sent}\r\n\r\n",
         shot.jpeg.len(),
+        view.name(),
         shot.number
     );
     [head.as_bytes(), &shot.jpeg, b"\r\n", FIRST]
@@ -218,13 +225,53 @@ fn part(camera: Option<&str>, shot: &Preview) -> Bytes {
         .into()
 }
 
-/// Small pictures of many cameras; cameras may come while it is watched.
+/// A part that is JSON.
+pub(super) fn json_part(event: &str, json: &[u8]) -> Bytes {
+    let head = format!(
+        "Content-Type: application/json\r\nContent-Length: {}\r\nX-Event: {event}\r\n\r\n",
+        json.len()
+    );
+    [head.as_bytes(), json, b"\r\n", FIRST].concat().into()
+}
+
+fn unix_ms(time: SystemTime) -> Option<u128> {
+    Some(time.duration_since(UNIX_EPOCH).ok()?.as_millis())
+}
+
+/// The small pictures of all cameras, or of those whose names are given with commas between them.
+pub(super) fn tiles(site: Arc<Site>, names: Option<&str>) -> BoxStream<'static, Bytes> {
+    let wanted = names.map(|names| {
+        names
+            .split(',')
+            .map(|name| name.trim().to_owned())
+            .collect()
+    });
+    let wall = Wall {
+        site,
+        wanted,
+        known: HashMap::new(),
+        tiles: SelectAll::new(),
+        look: time::interval(LOOK),
+    };
+    stream::unfold(wall, |mut wall: Wall| async move {
+        wall.next().await.map(|part| (part, wall))
+    })
+    .boxed()
+}
+
+/// Small pictures of many cameras; cameras may come and go while it is watched.
 struct Wall {
     site: Arc<Site>,
     wanted: Option<HashSet<String>>,
-    known: HashSet<String>,
+    known: HashMap<String, Known>,
     tiles: SelectAll<BoxStream<'static, Bytes>>,
     look: Interval,
+}
+
+/// A camera whose small pictures are sent.
+struct Known {
+    previews: Arc<Previews>,
+    stop: AbortHandle,
 }
 
 impl Wall {
@@ -238,20 +285,35 @@ impl Wall {
     }
 
     fn look_for_cameras(&mut self) {
+        let mut gone = std::mem::take(&mut self.known);
         for camera in self.site.studio.cameras() {
-            let id = camera.id.to_string();
+            let id = camera.id.as_str();
             let is_wanted = self
                 .wanted
                 .as_ref()
-                .is_none_or(|wanted| wanted.contains(&id));
-            if is_wanted && self.known.insert(id.clone()) {
-                let previews = watch(
-                    Viewer::new(camera.previews.clone(), View::Tile),
-                    Duration::ZERO,
-                );
-                self.tiles
-                    .push(previews.map(move |shot| part(Some(&id), &shot)).boxed());
+                .is_none_or(|wanted| wanted.contains(id));
+            if !is_wanted {
+                continue;
             }
+            // A camera that left and came back has other pictures.
+            let known = gone
+                .remove(id)
+                .filter(|known| Arc::ptr_eq(&known.previews, &camera.previews))
+                .unwrap_or_else(|| self.add(&camera));
+            self.known.insert(id.to_owned(), known);
+        }
+        gone.values().for_each(|known| known.stop.abort());
+    }
+
+    fn add(&mut self, camera: &Camera) -> Known {
+        let id = camera.id.to_string();
+        let viewer = Viewer::new(camera.previews.clone(), View::Tile);
+        let parts = watch(viewer, Duration::ZERO).map(move |shot| part(&id, View::Tile, &shot));
+        let (parts, stop) = stream::abortable(parts);
+        self.tiles.push(parts.boxed());
+        Known {
+            previews: camera.previews.clone(),
+            stop,
         }
     }
 }

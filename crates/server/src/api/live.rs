@@ -1,0 +1,84 @@
+//! Everything that a window of the page needs, in one answer: browsers have six connections for
+//! one host, and a window that takes one leaves the others to what people do.
+use super::{
+    Site, camera,
+    events::seconds,
+    model::Overview,
+    streams::{admit, bad, choose, json_part, part, respond, tiles, watch},
+};
+use crate::problem::Problem;
+use axum::{
+    extract::{Query, State, rejection::QueryRejection},
+    response::Response,
+};
+use futures_util::{
+    StreamExt,
+    stream::{BoxStream, SelectAll},
+};
+use mattebox_engine::cameras::preview::Viewer;
+use serde::Deserialize;
+use std::{sync::Arc, time::Duration};
+use utoipa::IntoParams;
+
+/// What a window shows.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LiveQuery {
+    /// Names of the cameras whose small pictures are sent, with commas between them; all without
+    /// it.
+    cameras: Option<String>,
+    /// false: no small pictures.
+    tiles: Option<bool>,
+    /// The name of the camera whose large picture is sent too.
+    camera: Option<String>,
+    /// What of it: picture, matte, checkerboard, overlay or raw.
+    #[param(example = "picture")]
+    view: Option<String>,
+}
+
+/// Numbers and pictures in one stream.
+///
+/// Parts with the header `X-Event: cameras` are JSON, the same as /api/cameras, once a second. The
+/// others are JPEG pictures with `X-Camera`, `X-Frame`, `X-View` (tile, picture, matte,
+/// checkerboard, overlay or raw), `X-Sent` and, where it is known, `X-Captured` (unix time in
+/// milliseconds, by the clock of mattebox).
+#[utoipa::path(get, path = "/api/live", params(LiveQuery), responses(
+    (status = 200, description = "A part after the other, without end", body = Vec<u8>, content_type = "multipart/x-mixed-replace"),
+    (status = 400, body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "Frames as they came are not shown", body = Problem, content_type = "application/problem+json"),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "This camera has no such view", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "Too many watch already", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn live(
+    State(site): State<Arc<Site>>,
+    query: Result<Query<LiveQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(bad)?;
+    let large = match (&query.camera, &query.view) {
+        (Some(id), view) => {
+            let camera = camera(&site, id)?;
+            let view = choose(&site, &camera, view.as_deref())?;
+            Some((camera, view))
+        }
+        (None, Some(_)) => return Err(bad("view is that of a camera: name it with camera=NAME")),
+        (None, None) => None,
+    };
+    let permit = admit(&site)?;
+    let mut parts: SelectAll<BoxStream<'static, _>> = SelectAll::new();
+    let numbers = seconds(site.clone()).map(|site| {
+        let json = serde_json::to_vec(&Overview::new(&site)).unwrap_or_default();
+        json_part("cameras", &json)
+    });
+    parts.push(numbers.boxed());
+    if let Some((camera, view)) = large {
+        let id = camera.id.to_string();
+        let previews = watch(Viewer::new(camera.previews.clone(), view), Duration::ZERO);
+        parts.push(previews.map(move |shot| part(&id, view, &shot)).boxed());
+    }
+    if query.tiles.unwrap_or(true) {
+        parts.push(tiles(site.clone(), query.cameras.as_deref()));
+    }
+    Ok(respond(site, permit, parts.boxed()))
+}
