@@ -251,6 +251,7 @@ def test_axe_finds_nothing_serious(visits: Callable[..., Visit], server: Server,
 
 def test_whoever_knows_the_token_is_let_in(visits: Callable[..., Visit], start: Callable[..., Server], tmp_path: pathlib.Path) -> None:
     (tmp_path / "token").write_text("a-token-of-the-tests\n")
+    (tmp_path / "token").chmod(0o600)
     server = start(*looped("door"), "--token-file", tmp_path / "token")
     visit = visits()
     page = visit.page
@@ -269,3 +270,7 @@ def test_whoever_knows_the_token_is_let_in(visits: Callable[..., Visit], start: 
     cookies = page.context.cookies()
     assert [(one["httpOnly"], one["sameSite"]) for one in cookies] == [(True, "Strict")]
     assert page.evaluate("document.cookie") == ""
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Token")).to_be_visible()
+    page.goto(server.url)
+    expect(page.locator("#grid > li")).to_have_count(0)

@@ -218,6 +218,7 @@ fn numbers(page: Arc<dyn Page>) -> Router {
 fn routes(site: Arc<Site>) -> Router {
     api::routes()
         .route("/", get(page::index))
+        .route("/overlay/{camera}", get(page::overlay))
         .route("/login", post(page::log_in))
         .route("/logout", post(page::log_out))
         .route("/assets/{name}", get(page::asset))

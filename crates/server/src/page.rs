@@ -84,6 +84,11 @@ pub(super) async fn index() -> Response {
     file(StatusCode::OK, "index.html")
 }
 
+/// The people of one camera on a transparent background. It says itself if there is no such camera.
+pub(super) async fn overlay() -> Response {
+    file(StatusCode::OK, "overlay.html")
+}
+
 /// Where the token is asked for.
 pub(super) fn login(status: StatusCode) -> Response {
     file(status, "login.html")

@@ -21,40 +21,53 @@ export async function problemOf(answer) {
   return new Problem(answer.status, text);
 }
 
-async function request(path, options) {
-  let answer;
+/** How long to wait for an answer, and for one to what takes longer to send or to make. */
+const PATIENCE_MS = 8000;
+const LONG_PATIENCE_MS = 60_000;
+
+/** take(answer): reads it; that has to be done in time too. */
+async function request(path, take, options, patience_ms = PATIENCE_MS) {
   try {
-    answer = await fetch(path, { cache: 'no-store', ...options });
+    const signal = AbortSignal.timeout(patience_ms);
+    const answer = await fetch(path, { cache: 'no-store', signal, ...options });
+    if (!answer.ok) throw await problemOf(answer);
+    return await take(answer);
   } catch (error) {
-    if (error.name === 'AbortError') throw error;
-    throw new Problem(0, 'mattebox cannot be reached');
+    if (error instanceof Problem) throw error;
+    if (error.name !== 'TimeoutError') throw new Problem(0, 'mattebox cannot be reached');
+    throw new Problem(0, `no answer for ${patience_ms / 1000} s: if many windows show mattebox, close some`);
   }
-  if (!answer.ok) throw await problemOf(answer);
-  return answer;
 }
+
+const json = (answer) => answer.json();
 
 const pathOf = (id) => `/api/cameras/${encodeURIComponent(id)}`;
 
 /** A camera with its history and errors. */
-export const camera = async (id) => (await request(pathOf(id))).json();
+export const camera = (id) => request(pathOf(id), json);
 
 /** Changes settings; gives all of them as they are now. */
-export const change = async (id, settings) => (await request(`${pathOf(id)}/settings`, {
+export const change = (id, settings) => request(`${pathOf(id)}/settings`, json, {
   method: 'PATCH',
   headers: { 'content-type': 'application/json' },
   body: JSON.stringify(settings),
-})).json();
+});
 
 /** Sends a picture file as background; gives all settings as they are now. */
-export const upload = async (id, file) => (await request(`${pathOf(id)}/background`, {
+export const upload = (id, file) => request(`${pathOf(id)}/background`, json, {
   method: 'POST',
   headers: { 'content-type': file.type || 'application/octet-stream' },
   body: file,
-})).json();
+}, LONG_PATIENCE_MS);
 
 /** The newest composed picture as a PNG blob. */
-export const snapshot = async (path) => (await request(path)).blob();
+export const snapshot = (id) => request(`${pathOf(id)}/frame.png`, (answer) => answer.blob(), {}, LONG_PATIENCE_MS);
 
-export const wallPath = '/api/wall.mjpg';
-export const eventsPath = '/api/events';
-export const streamPath = (id, view) => `${pathOf(id)}/stream.mjpg?view=${view}`;
+/** tiles: small pictures of all cameras; camera, view: the large picture of one. */
+export function livePath({ tiles, camera, view }) {
+  const query = new URLSearchParams();
+  if (!tiles) query.set('tiles', 'false');
+  if (camera != null) query.set('camera', camera);
+  if (camera != null && view) query.set('view', view);
+  return `/api/live?${query}`;
+}

@@ -1,11 +1,14 @@
 // The controls of one camera's background and matte: sends every change at once, and shows what the server answers.
+import { copyButton } from './copy.js';
 import { setText } from './dom.js';
+import { applyToAll, lines } from './keep.js';
 import { Sender } from './sender.js';
 
 const SLIDER_MS = 100;
 const MAX_UPLOAD_BYTES = 16 * 1024 * 1024;
 /** After a change by hand, an event that was on its way must not turn the controls back. */
 const SETTLE_MS = 1200;
+const SAID_MS = 3000;
 /** Settings of which one value is chosen. */
 const CHOICES = ['matte', 'people'];
 
@@ -17,13 +20,19 @@ export class Controls {
   #settings = null;
   #touched_ms = -Infinity;
   #has_picture = new Set(); // cameras that have an uploaded picture
+  #files = new Map(); // by camera: the picture that was uploaded from here
+  #sent = null; // the picture that is on its way
+  #thumbnail = null; // of which file it is
+  #others;
+  #command = 'run';
   #id = null;
 
-  /** say(text): shows a failure, or clears it with ''. */
-  constructor(el, say) {
+  /** say(text): shows a failure, or clears it with ''. others(): names of all cameras. */
+  constructor(el, { say, others }) {
     this.#form = el.controls;
     this.#el = el;
     this.#say = say;
+    this.#others = others;
     this.#form.addEventListener('submit', (event) => event.preventDefault());
     this.#listen();
   }
@@ -36,10 +45,13 @@ export class Controls {
     this.#sender = new Sender(id, {
       onSettings: current((settings) => {
         this.#say('');
+        if (this.#sent) this.#files.set(id, this.#sent);
+        this.#sent = null;
         if (!this.#sender.busy) this.#show(settings);
       }),
       onError: current((error) => {
         this.#touched_ms = -Infinity;
+        this.#sent = null;
         this.#say(`Not changed: ${error.message}`);
         if (this.#settings) this.#show(this.#settings);
       }),
@@ -47,9 +59,13 @@ export class Controls {
   }
 
   /** Takes what the server says once a second. */
-  update(camera) {
-    for (const row of this.#form.querySelectorAll('[data-kind]')) row.hidden = !camera.settable_background.includes(row.dataset.kind);
-    for (const choice of this.#form.querySelectorAll('[data-matte]')) choice.hidden = !camera.settable_matte.includes(choice.dataset.matte);
+  update(camera, server) {
+    this.#command = server.command;
+    this.#el.rest.hidden = server.command === 'worker'; // of a worker only the background can be changed
+    this.#el['for-all'].hidden = this.#others().length < 2;
+    const { kind, matte } = this.#form.elements;
+    for (const radio of kind) radio.closest('.kind').hidden = !camera.settable_background.includes(radio.value);
+    for (const radio of matte) radio.parentElement.hidden = !camera.settable_matte.includes(radio.value);
     if (this.#sender.busy || performance.now() - this.#touched_ms < SETTLE_MS) return;
     this.#show(camera.settings);
   }
@@ -63,6 +79,8 @@ export class Controls {
     });
     file.addEventListener('change', () => this.#upload());
     start.addEventListener('click', () => this.#send({ background: 'start' }));
+    this.#el['for-all'].addEventListener('click', () => this.#applyToAll());
+    this.#el['keep-copy'].append(copyButton(() => this.#el['keep-lines'].textContent, 'these settings'));
     cleanup.addEventListener('change', () => this.#send({ foreground_cleanup: cleanup.checked }));
     still.addEventListener('change', () => this.#send({ skip_still: still.checked }));
     this.#form.addEventListener('change', ({ target }) => {
@@ -89,7 +107,32 @@ export class Controls {
     this.#touched_ms = performance.now();
     this.#say('');
     setText(this.#el.now, 'sending the picture …');
+    this.#sent = picture;
     this.#sender.upload(picture);
+  }
+
+  async #applyToAll() {
+    const id = this.#id;
+    const button = this.#el['for-all'];
+    const ids = this.#others().filter((other) => other !== id);
+    button.disabled = true;
+    setText(button, `Sending to ${ids.length} …`);
+    const failed = await applyToAll(ids, this.#settings, this.#files.get(id), this.#command);
+    button.disabled = false;
+    setText(button, failed.length === 0 ? 'Done: all cameras' : 'Use for all cameras');
+    setTimeout(() => setText(button, 'Use for all cameras'), SAID_MS);
+    if (failed.length > 0) this.#say(`Not changed: ${failed.slice(0, 4).join('; ')}`);
+  }
+
+  /** The uploaded picture that is the background, small. */
+  #showThumbnail(file) {
+    if (file === this.#thumbnail) return;
+    const { thumbnail } = this.#el;
+    if (this.#thumbnail) URL.revokeObjectURL(thumbnail.src);
+    this.#thumbnail = file;
+    thumbnail.hidden = file === null;
+    if (file) thumbnail.src = URL.createObjectURL(file);
+    else thumbnail.removeAttribute('src');
   }
 
   #show(settings) {
@@ -101,7 +144,13 @@ export class Controls {
       radio.checked = radio.value === kind;
       if (radio.value === 'picture') radio.disabled = !this.#has_picture.has(this.#id);
     }
-    setText(this.#el.now, nameOf(background));
+    const file = background.startsWith('picture:') ? this.#files.get(this.#id) : null;
+    setText(this.#el.now, file ? `picture ${file.name}` : nameOf(background));
+    this.#showThumbnail(file ?? null);
+    const kept = file ? { ...settings, background: `picture:${file.name}` } : settings;
+    const { where, text } = lines(this.#id, kept, this.#command);
+    setText(this.#el['keep-where'], where);
+    setText(this.#el['keep-lines'], text);
     if (kind === 'color' && this.#el.color.value !== background) this.#el.color.value = background;
     if (kind === 'blur') {
       const sigma = background.split(':')[1];

@@ -1,53 +1,71 @@
-// One camera in detail: the large picture and its views, plots, numbers, errors, snapshot and stream address.
+// One camera in detail: the large picture and its views, plots, numbers, errors, snapshot.
 import * as api from './api.js';
 import { Controls } from './controls.js';
 import { fillErrors, fillList, make, parts, setData, setText } from './dom.js';
+import { Lines } from './lines.js';
 import { Picture } from './picture.js';
 import { Plot } from './plot.js';
 import { pillText } from './shown.js';
-import { large } from './wall.js';
-import { count, duration, fixed, milliseconds, percent } from './words.js';
+import { age, count, duration, fixed, milliseconds, percent } from './words.js';
 
 const REFRESH_MS = 2000;
-const COPIED_MS = 3000;
 const MESSAGE_MS = 20_000;
+const LATENCY = {
+  run: 'Latency: from reading a frame to its finished picture.',
+  worker: 'Latency: from the capture of a frame to its finished result.',
+  view: 'Latency: from the capture of a frame until its result came here.',
+};
+const AGE = ' Age: from capture to this screen (≥: from mattebox to this screen, where the source has no capture time).';
 
 export class Detail {
   id = null;
+  view = 'picture';
   #root;
   #el;
-  #link;
   #controls;
+  #lines;
   #plots;
   #picture;
-  #stream = null;
-  #reading_since_ms = 0;
-  #view = 'picture';
   #timer;
   #message_timer;
   #camera = null;
   #state = null;
+  #asking = false;
+  #mark = null;
 
-  /** link: {onUp(), onDown(error), onStop()} of the large picture's stream; close(): back to the grid. */
-  constructor(root, link, close) {
+  /** close(): back to the grid. step(n): to another camera. onView(): another view. others(): all names. */
+  constructor(root, { close, step, onView, others }) {
     this.#root = root;
     this.#el = parts(root);
-    this.#link = link;
     this.#picture = new Picture(this.#el.canvas);
-    this.#controls = new Controls(this.#el, (text) => this.#say(text));
+    this.#controls = new Controls(this.#el, { say: (text) => this.#say(text), others });
+    this.#lines = new Lines(this.#el.lines);
     this.#plots = [
-      new Plot(this.#el['latency-plot'], 'Latency', 'ms', [{ name: 'half of the frames', key: 'latency_p50_ms' }, { name: '95 %', key: 'latency_p95_ms' }]),
+      new Plot(this.#el['latency-plot'], 'Latency', 'ms', [{ name: 'median', key: 'latency_p50_ms' }, { name: '95th percentile', key: 'latency_p95_ms' }]),
       new Plot(this.#el['fps-plot'], 'Frames', 'per second', [{ name: 'out', key: 'fps_out' }, { name: 'in', key: 'fps_in' }]),
+      new Plot(this.#el['drops-plot'], 'Dropped frames', 'per second', [{ name: 'dropped', key: 'dropped' }]),
+      new Plot(this.#el['quality-plot'], 'Matte', '%', [{ name: 'person covers', key: 'coverage' }, { name: 'flicker', key: 'flicker' }], 100),
     ];
     this.#el.close.addEventListener('click', close);
-    this.#el.views.addEventListener('change', ({ target }) => this.#show(target.value));
+    this.#el.before.addEventListener('click', () => step(-1));
+    this.#el.after.addEventListener('click', () => step(1));
+    this.#el.full.addEventListener('click', () => this.toggleFullScreen());
+    this.#el.views.addEventListener('change', ({ target }) => {
+      this.view = target.value;
+      this.#picture.forget();
+      onView();
+    });
     this.#el.snapshot.addEventListener('click', () => this.#save());
-    this.#el.copy.addEventListener('click', () => this.#copy());
   }
 
   /** The picture's age, for shown(). */
-  get picture() {
-    return { arrived_ms: this.#picture.arrived_ms, since_ms: this.#reading_since_ms };
+  get times() {
+    return this.#picture.times;
+  }
+
+  /** Takes a large picture of this camera. */
+  offer(part) {
+    if (part.view === this.view) this.#picture.offer(part);
   }
 
   /** tile_canvas: what to show until the first large picture comes; null where there is none. */
@@ -62,100 +80,98 @@ export class Detail {
     this.#controls.open(id);
     this.#say('');
     this.#fill(null);
-    this.#root.querySelector('[value="picture"][name="view"]').checked = true;
-    this.#picture.forget();
+    this.showPicture();
     this.#picture.borrow(tile_canvas);
-    this.#show('picture');
+    this.missing(false);
     this.#timer = setInterval(() => this.#refresh(), REFRESH_MS);
-    this.#refresh();
     this.#el.name.focus({ preventScroll: true });
   }
 
   close() {
     if (this.id === null) return;
-    this.pause();
     clearInterval(this.#timer);
     this.id = null;
     this.#root.hidden = true;
   }
 
-  /** Whether the large picture is being read. */
-  get reading() {
-    return this.#stream !== null;
+  /** Back to the view that every camera has. */
+  showPicture() {
+    this.view = 'picture';
+    this.#root.querySelector('[value="picture"][name="view"]').checked = true;
+    this.#picture.forget();
   }
 
-  pause() {
-    this.#stream?.stop();
-    this.#stream = null;
-    this.#link.onStop();
+  /** There is no such camera: nothing of another one is to be seen or changed. */
+  missing(is_missing) {
+    this.#el.missing.hidden = !is_missing;
+    this.#el.columns.hidden = is_missing;
   }
 
-  /** Reads the large picture anew. */
-  resume() {
-    if (this.id !== null) this.#show(this.#view);
+  toggleFullScreen() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.#el.large.requestFullscreen?.().catch(() => {});
   }
 
   /** Takes what the server says once a second. */
   update(camera, server) {
+    const is_first = this.#camera === null;
     this.#camera = camera;
-    this.#el.raw.hidden = !server.show_raw;
+    for (const view of this.#el.views.querySelectorAll('input')) view.parentElement.hidden = !camera.views.includes(view.value);
+    this.#el.views.hidden = camera.views.length < 2;
+    if (!camera.views.includes(this.view)) this.showPicture();
     this.#el.controls.hidden = !server.settable;
     this.#el['not-settable'].hidden = server.settable;
-    if (server.settable) this.#controls.update(camera);
-    const url = new URL(camera.streams.mjpeg, location.href).href;
-    if (this.#el.url.value !== url) this.#el.url.value = url;
+    if (server.settable) this.#controls.update(camera, server);
+    this.#lines.update(camera, server);
+    setText(this.#el['latency-note'], (LATENCY[server.command] ?? '') + AGE);
     const latency = camera.latency_ms;
     fillList(this.#el.numbers, [
       ['Source', camera.source],
       ['Size', `${camera.width} × ${camera.height}`],
       ['Frames per second, in / out', `${fixed(camera.fps_in, 1)} / ${fixed(camera.fps_out, 1)}`],
       ['Latency p50 / p95 / p99', latency ? [latency.p50, latency.p95, latency.p99].map(milliseconds).join(' / ') : '–'],
+      ['Age on this screen', this.#mark ? age(this.#mark) : '–'],
       ['Frames in / out', `${count(camera.frames.in)} / ${count(camera.frames.out)}`],
       ['Dropped / failed', `${count(camera.frames.dropped)} / ${count(camera.frames.failed)}`],
     ]);
     const q = camera.quality;
+    this.#el['quality-card'].hidden = !q && camera.views.length < 2;
+    this.#el['quality-plot'].hidden = this.#el['quality-card'].hidden;
     fillList(this.#el.quality, q ? [
       ['Person covers', percent(q.coverage)],
       ['Flicker', q.flicker == null ? '–' : `${fixed(100 * q.flicker, 2)} %`],
       ['Edge width', q.edge_width_px == null ? '–' : `${fixed(q.edge_width_px, 1)} px`],
-      ['Person in the picture', q.no_person_s == null ? 'yes' : `not for ${duration(q.no_person_s)}`],
+      ['Person in the picture', q.no_person_s == null ? 'yes' : `Nobody for ${duration(q.no_person_s)}`],
     ] : [['Not measured yet', '']]);
-    if (this.#state !== camera.state) this.#refresh();
+    if (is_first || this.#state !== camera.state) this.#refresh();
     this.#state = camera.state;
   }
 
   /** Takes what shown() gives. */
-  mark({ state, why, since_s, old, text }) {
+  mark(mark) {
+    this.#mark = mark;
+    const { state, why, since_s, old, text } = mark;
     setData(this.#root, 'state', state);
     setData(this.#root, 'old', String(old));
-    setText(this.#el.pill, pillText(state));
+    setData(this.#root, 'very', String(mark.very ?? false));
+    setText(this.#el.pill, pillText(mark));
     setText(this.#el.since, [since_s == null ? '' : `for ${duration(since_s)}`, why ?? ''].filter(Boolean).join(': '));
     setText(this.#el.overlay, text);
   }
 
-  #show(view) {
-    this.#view = view;
-    this.#stream?.stop();
-    this.#link.onStop();
-    this.#picture.forget();
-    this.#reading_since_ms = performance.now();
-    this.#stream = large(this.id, view, {
-      onPart: (part) => this.#picture.offer(part),
-      onUp: () => { this.#reading_since_ms = performance.now(); this.#link.onUp(); },
-      onDown: (error) => { if (error.status !== 404) this.#link.onDown(error); }, // 404: no such camera, or no picture yet
-    });
-    this.#stream.start();
-  }
-
   async #refresh() {
     const { id } = this;
-    if (id === null || !this.reading) return;
+    if (this.#camera === null || this.#asking || document.hidden || !this.#el.missing.hidden) return;
+    this.#asking = true;
+    let problem = '';
     try {
       const camera = await api.camera(id);
       if (this.id === id) this.#fill(camera);
-    } catch {
-      // The banner and the picture's stream say what is wrong.
+    } catch (error) {
+      if (error.status !== 404) problem = `The plots are not up to date: ${error.message}.`;
     }
+    this.#asking = false;
+    if (this.id === id) setText(this.#el['plots-note'], problem);
   }
 
   #fill(camera) {
@@ -175,7 +191,7 @@ export class Detail {
   async #save() {
     const { id } = this;
     try {
-      const blob = await api.snapshot(this.#camera?.streams.frame ?? `/api/cameras/${encodeURIComponent(id)}/frame.png`);
+      const blob = await api.snapshot(id);
       const link = make('a');
       link.href = URL.createObjectURL(blob);
       link.download = `${id}-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.png`;
@@ -185,20 +201,5 @@ export class Detail {
     } catch (error) {
       this.#say(`No snapshot: ${error.message}`);
     }
-  }
-
-  async #copy() {
-    const { url, copied } = this.#el;
-    let done = true;
-    try {
-      await navigator.clipboard.writeText(url.value);
-    } catch {
-      // Not allowed, or no secure context: the older way, which needs a selection.
-      url.select();
-      done = document.execCommand('copy');
-      this.#el.copy.focus();
-    }
-    copied.textContent = done ? 'Copied.' : 'Not copied: select the address and press Ctrl+C.';
-    setTimeout(() => { copied.textContent = ''; }, COPIED_MS);
   }
 }

@@ -1,8 +1,10 @@
 // Small helpers for elements. Text is set only where it changed, so that sixty tiles cost nothing.
 import { clockTime } from './words.js';
 
-/** The elements inside root that carry data-el, by that name. */
-export const parts = (root) => Object.fromEntries([...root.querySelectorAll('[data-el]')].map((el) => [el.dataset.el, el]));
+/** The elements inside root that carry data-el or else data-testid, by that name. */
+export const parts = (root) => Object.fromEntries(
+  [...root.querySelectorAll('[data-el], [data-testid]')].map((el) => [el.dataset.el ?? el.dataset.testid, el]),
+);
 
 export function setText(el, text) {
   if (el.textContent !== text) el.textContent = text;

@@ -1,73 +1,79 @@
-// Starts the page and wires its parts: events and wall in, grid and detail out, the address (#camera=ID) between them.
-//
-// * api.js: requests; stream.js: endless answers, opened again when they break; events.js, wall.js, multipart.js: what they carry.
-// * picture.js: draws the newest picture; shown.js: which state a person is shown; announce.js, banner.js, faults.js: say what changed.
-// * grid.js, tile.js: all cameras; detail.js, controls.js, sender.js, plot.js: one of them; dom.js, words.js: small helpers.
+// Starts the page and wires its parts: the live stream in; grid, wall or detail out (#camera=ID, #wall).
+// A map of all files is in docs/design/live.md.
 import { Announcer } from './announce.js';
 import { Banner } from './banner.js';
 import { Detail } from './detail.js';
-import { setText } from './dom.js';
-import { events } from './events.js';
+import { parts, setData, setText } from './dom.js';
 import { Faults } from './faults.js';
+import { Finder } from './finder.js';
 import { Grid } from './grid.js';
-import { TICK_MS, pillText, shown } from './shown.js';
-import { wall } from './wall.js';
+import { listen } from './keys.js';
+import { Live } from './live.js';
+import { ServerLine } from './server.js';
+import { TICK_MS, shown } from './shown.js';
 
 const $ = (id) => document.getElementById(id);
 const banner = new Banner($('banner'));
 const faults = new Faults($('faults'));
 const announcer = new Announcer($('announce'));
+const server = new ServerLine($('server'), $('sign-out'));
 const grid = new Grid($('grid'));
+const finder = new Finder(parts($('finder')), tick);
 const detail = new Detail($('detail'), {
-  onUp: () => banner.back('picture'),
-  onDown: (error) => banner.lost('picture', error),
-  onStop: () => banner.forget('picture'),
-}, closeDetail);
+  close: () => go(''),
+  step,
+  onView: follow,
+  others: () => grid.tiles.map((tile) => tile.camera.id),
+});
 
-let told = null; // the last event: {server, cameras}
+/** So many cameras need no search. */
+const FEW = 4;
+
+let told = null; // the last numbers: {server, errors, cameras}
 let clock_offset_ms = 0; // the server's clock less ours
-let wall_since_ms = 0;
+let since_ms = 0; // since when what is shown now is being read
 let scroll_y = 0;
+let mode = 'grid';
 
-const wallStream = wall({
-  onPart: (part) => grid.get(part.camera)?.picture.offer(part),
-  onUp() { wall_since_ms = performance.now(); banner.back('wall'); },
-  onDown: (error) => banner.lost('wall', error),
+const live = new Live({
+  onCameras: take,
+  onPart(part) {
+    if (part.view === 'tile') grid.get(part.camera)?.picture.offer(part);
+    else if (part.camera === detail.id) detail.offer(part);
+  },
+  onUp() { since_ms = performance.now(); },
+  onDown(error) {
+    // No such camera, or one without this view: the numbers come all the same.
+    if (error.status === 404) live.show({ tiles: false });
+    else if (error.status === 409) { detail.showPicture(); follow(); } else banner.lost('live', error);
+  },
 });
 
-const eventStream = events({
-  onCameras: takeEvent,
-  onDown: (error) => banner.lost('events', error),
-});
-
-function takeEvent(event) {
+function take(event) {
   // A new version of mattebox brings a new page.
   if (told && told.server.version !== event.server.version) location.reload();
-  if (banner.isDown('events')) {
-    // What hung with the events may hang still, without a word: read it anew.
-    wallStream.restart();
-    detail.resume();
-  }
   told = event;
   clock_offset_ms = Date.parse(event.server.now) - Date.now();
   grid.update(event.cameras);
   faults.update(event.errors);
-  banner.back('events');
+  server.update(event.server);
+  banner.back('live');
   $('empty').hidden = event.cameras.length > 0;
   setText($('empty'), 'There are no cameras yet.');
-  setText($('server'), `${event.server.viewers} of ${event.server.max_viewers} viewers · ${event.server.version}`);
-  if (detail.id !== null) updateDetail();
+  if (detail.id !== null) {
+    const camera = grid.get(detail.id)?.camera;
+    detail.missing(!camera);
+    if (camera) detail.update(camera, told.server);
+    follow();
+  }
   tick();
 }
 
-function updateDetail() {
-  const camera = grid.get(detail.id)?.camera;
-  if (!camera) {
-    detail.pause();
-    return;
-  }
-  if (!detail.reading) detail.resume();
-  detail.update(camera, told.server);
+/** Reads what is shown now, and nothing else. */
+function follow() {
+  const { id, view } = detail;
+  const is_known = id !== null && (!told || grid.get(id) !== undefined);
+  live.show(id === null ? { tiles: true } : { tiles: false, camera: is_known ? id : null, view });
 }
 
 /** Shows how fresh everything is, on our own clock: nothing here waits for the server. */
@@ -77,15 +83,16 @@ function tick() {
   const clock_ms = Date.now() + clock_offset_ms;
   const marks = grid.tiles.map((tile) => {
     const { camera } = tile;
-    let picture = wallStream.running ? { arrived_ms: tile.picture.arrived_ms, since_ms: wall_since_ms } : null;
-    if (camera.id === detail.id) ({ picture } = detail);
-    const mark = shown(camera, { connected, picture, clock_ms });
+    let times = detail.id === null && live.running ? tile.picture.times : null;
+    if (camera.id === detail.id) ({ times } = detail);
+    const picture = times && { ...times, since_ms };
+    const mark = shown(camera, { connected, picture, clock_ms, before: tile.shown });
     tile.mark(mark);
     if (camera.id === detail.id) detail.mark(mark);
     return [camera.id, mark];
   });
   if (connected && detail.id !== null && !grid.get(detail.id)) {
-    detail.mark({ state: 'failed', why: 'there is no camera of this name', since_s: null, old: true, text: 'no such camera' });
+    detail.mark({ state: 'failed', why: null, since_s: null, old: true, text: '', pill: 'no such camera' });
   }
   if (connected) announcer.take(marks);
   summarize(marks);
@@ -95,63 +102,88 @@ function summarize(marks) {
   const counts = new Map();
   for (const [, { state }] of marks) counts.set(state, (counts.get(state) ?? 0) + 1);
   const n = marks.length;
-  setText($('summary'), [`${n} camera${n === 1 ? '' : 's'}`, ...[...counts].map(([state, k]) => `${k} ${pillText(state)}`)].join(' · '));
+  const states = [...counts].map(([state, k]) => `${k} ${state === 'lost' ? 'unknown' : state}`);
+  setText($('summary'), [`${n} camera${n === 1 ? '' : 's'}`, ...states].join(' · '));
+  const { text, state } = finder.wanted;
+  $('finder').hidden = n <= FEW && !text && !state;
+  finder.update(counts, n, grid.arrange(finder.wanted));
 }
 
-/** Shows what the address says: the grid or a camera. */
+/** Shows what the address says: the grid, the wall or a camera. */
 function route() {
-  const id = new URLSearchParams(location.hash.slice(1).replaceAll('+', '%2B')).get('camera');
+  const query = new URLSearchParams(location.hash.slice(1).replaceAll('+', '%2B'));
+  const id = query.get('camera');
   const before = detail.id;
-  if (id === before) return;
-  if (id !== null) {
+  mode = id !== null ? 'detail' : query.has('wall') ? 'wall' : 'grid';
+  setData(document.body, 'mode', mode);
+  $('cameras').hidden = id !== null;
+  if (id !== null && id !== before) {
     if (before === null) scroll_y = window.scrollY;
-    wallStream.stop();
-    banner.forget('wall');
-    $('cameras').hidden = true;
-    const tile = grid.get(id);
-    detail.open(id, tile?.canvas ?? null);
-    if (told) updateDetail();
+    detail.open(id, grid.get(id)?.canvas ?? null);
+    if (told) take(told);
     window.scrollTo(0, 0);
-  } else {
+  } else if (id === null && before !== null) {
     detail.close();
-    $('cameras').hidden = false;
-    readWall();
     window.scrollTo(0, scroll_y);
     grid.get(before)?.link.focus({ preventScroll: true });
   }
+  if (id !== before) since_ms = performance.now();
+  follow();
   document.title = id === null ? 'mattebox' : `${id} · mattebox`;
   tick();
 }
 
-function closeDetail() {
-  history.pushState(null, '', location.pathname);
+function go(hash, how = 'pushState') {
+  history[how](null, '', hash === '' ? location.pathname : `#${hash}`);
   route();
 }
 
-function readWall() {
-  wall_since_ms = performance.now();
-  wallStream.start();
+/** The next camera in the order of the grid, or the one before. */
+function step(n) {
+  const names = grid.names;
+  if (detail.id === null || names.length === 0) return false;
+  const at = names.indexOf(detail.id);
+  const to = names[at < 0 ? 0 : (at + n + names.length) % names.length];
+  if (to !== detail.id) go(`camera=${encodeURIComponent(to)}`, 'replaceState');
+  return true;
 }
 
-/** Nobody looks at a hidden tab: it reads nothing. */
+function fullScreen() {
+  if (detail.id !== null) detail.toggleFullScreen();
+  else if (document.fullscreenElement) document.exitFullscreen();
+  else document.documentElement.requestFullscreen?.().catch(() => {});
+}
+
+const toggleWall = () => go(mode === 'wall' ? '' : 'wall');
+
+/** A hidden tab reads nothing. */
 function followVisibility() {
   if (document.hidden) {
-    for (const stream of [eventStream, wallStream]) stream.stop();
-    detail.pause();
-    for (const name of ['events', 'wall']) banner.forget(name);
-    return;
+    live.stop();
+    banner.forget('live');
+  } else {
+    since_ms = performance.now();
+    live.start();
   }
-  eventStream.start();
-  if (detail.id === null) readWall();
-  else detail.resume();
 }
 
 addEventListener('hashchange', route);
 addEventListener('popstate', route);
+addEventListener('resize', tick);
 document.addEventListener('visibilitychange', followVisibility);
-document.addEventListener('keydown', (event) => {
-  if (event.key === 'Escape' && detail.id !== null && !event.defaultPrevented) closeDetail();
-});
+$('wall').addEventListener('click', toggleWall);
+$('show-keys').addEventListener('click', () => $('keys').showModal());
+listen({
+  Escape: () => (mode === 'grid' ? false : go('')),
+  ArrowLeft: () => step(-1),
+  ArrowRight: () => step(1),
+  p: () => step(-1),
+  n: () => step(1),
+  f: fullScreen,
+  w: toggleWall,
+  '/': () => (mode === 'grid' ? finder.focus() : false),
+  '?': () => $('keys').showModal(),
+}, $('keys'));
 setInterval(tick, TICK_MS);
 route();
 if (!document.hidden) followVisibility();

@@ -10,15 +10,17 @@ export class Picture {
   #busy = false;
   #visible = true;
   #arrived_ms = -Infinity;
+  #taken_ms = -Infinity; // of the newest frame that came
+  #shown = { taken_ms: -Infinity, is_captured: false };
 
   constructor(canvas) {
     this.#canvas = canvas;
     this.#context = canvas.getContext('2d', { alpha: false });
   }
 
-  /** When the picture that is shown arrived, on performance.now()'s clock. */
-  get arrived_ms() {
-    return this.#arrived_ms;
+  /** When the picture that is shown arrived, and when it was taken, on performance.now()'s clock. */
+  get times() {
+    return { arrived_ms: this.#arrived_ms, ...this.#shown };
   }
 
   /** Nothing is decoded while it cannot be seen. */
@@ -29,12 +31,15 @@ export class Picture {
 
   offer(part) {
     // A new connection may begin with the frame that we have: it is drawn, but it is no news.
-    if (part.frame === null || part.frame !== this.#frame) this.#news_ms = performance.now();
+    const is_news = part.frame !== this.#frame;
+    if (is_news) this.#news_ms = part.arrived_ms;
+    if (is_news || part.is_captured) this.#taken_ms = part.taken_ms;
     this.#frame = part.frame;
     part.arrived_ms = this.#news_ms;
+    part.taken_ms = this.#taken_ms;
     this.#newest = part;
     if (this.#visible) this.#draw();
-    else this.#arrived_ms = part.arrived_ms;
+    else this.#note(part);
   }
 
   /** Shows another canvas's picture, or nothing, until the first of our own comes. */
@@ -42,6 +47,11 @@ export class Picture {
     if (canvas) this.#resize(canvas.width, canvas.height);
     if (canvas) this.#context.drawImage(canvas, 0, 0);
     else this.#context.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
+  }
+
+  #note({ arrived_ms, taken_ms, is_captured }) {
+    this.#arrived_ms = arrived_ms;
+    this.#shown = { taken_ms, is_captured };
   }
 
   /** What comes from now on is another stream. */
@@ -65,7 +75,7 @@ export class Picture {
         this.#resize(bitmap.width, bitmap.height);
         this.#context.drawImage(bitmap, 0, 0);
         bitmap.close();
-        this.#arrived_ms = part.arrived_ms;
+        this.#note(part);
       } catch {
         // Bytes that are no picture: the one before stays, and gets old.
       }

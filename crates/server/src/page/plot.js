@@ -1,5 +1,6 @@
-// A line plot of the last minutes as SVG, with its numbers as text for those who do not see it.
+// A line plot of the last minutes as SVG: values under the pointer, and as text for those who do not see it.
 import { make } from './dom.js';
+import { clockTime } from './words.js';
 
 const WIDTH = 480;
 const HEIGHT = 150;
@@ -14,14 +15,21 @@ export class Plot {
   #title;
   #unit;
   #lines;
+  #scale;
   #svg = svg('svg', { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img' });
+  #pointer = svg('path', { class: 'pointer' });
+  #when = make('span', null, 'when');
   #values = [];
+  #series = [];
+  #seconds = [];
+  #pointed = null; // the share of the width where the pointer is
 
-  /** lines: [{name, key}], keys of the history; the first is drawn solid, the second dashed. */
-  constructor(figure, title, unit, lines) {
+  /** lines: [{name, key}], keys of the history: one solid, one dashed. Shown times scale. */
+  constructor(figure, title, unit, lines, scale = 1) {
     this.#title = title;
     this.#unit = unit;
     this.#lines = lines;
+    this.#scale = scale;
     const caption = make('figcaption');
     caption.append(make('h3', `${title}, ${unit}`));
     const legend = make('p', null, 'legend');
@@ -34,30 +42,72 @@ export class Plot {
       legend.append(item);
       this.#values.push(value);
     });
+    legend.append(this.#when);
     caption.append(legend);
     figure.append(caption, this.#svg);
+    this.#svg.addEventListener('pointermove', (event) => {
+      const box = this.#svg.getBoundingClientRect();
+      this.#pointed = (event.clientX - box.left) / box.width;
+      this.#point();
+    });
+    this.#svg.addEventListener('pointerleave', () => {
+      this.#pointed = null;
+      this.#point();
+    });
   }
 
   /** history: {seconds, and an array for each key}. */
   draw(history) {
     const seconds = history?.seconds ?? [];
+    const scaled = (values) => (this.#scale === 1 ? values : values.map((v) => (v == null ? v : v * this.#scale)));
+    const series = this.#lines.map(({ key }) => scaled(history?.[key] ?? []));
+    this.#series = series;
+    this.#seconds = seconds;
     this.#svg.replaceChildren();
-    const series = this.#lines.map(({ key }) => history?.[key] ?? []);
+    this.#describe();
     const known = series.flat().filter((value) => value != null);
-    this.#values.forEach((el, i) => { el.textContent = text(series[i].findLast((value) => value != null)); });
-    this.#describe(series, seconds);
     const top = niceTop(Math.max(0, ...known));
-    const last = seconds.at(-1) ?? 0;
-    const span = Math.max(60, last - (seconds[0] ?? last));
+    const { last, span } = this.#range();
     const x = (second) => LEFT + (WIDTH - LEFT - RIGHT) * (1 - (last - second) / span);
     const y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top);
     for (const value of [0, top / 2, top]) {
       this.#svg.append(svg('path', { class: 'rule', d: `M${LEFT} ${y(value)}H${WIDTH - RIGHT}` }));
       this.#label(LEFT - 6, y(value) + 4, 'end', String(value));
     }
-    this.#label(LEFT, HEIGHT - 5, 'start', span < 100 ? `${Math.round(span)} s ago` : `${Math.round(span / 60)} min ago`);
-    this.#label(WIDTH - RIGHT, HEIGHT - 5, 'end', 'now');
+    if (seconds.length > 0) {
+      this.#label(LEFT, HEIGHT - 5, 'start', time(last - span));
+      this.#label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 5, 'middle', time(last - span / 2));
+      this.#label(WIDTH - RIGHT, HEIGHT - 5, 'end', time(last));
+    }
     series.forEach((values, i) => this.#svg.append(svg('path', { class: `line line-${i}`, d: pathOf(seconds, values, x, y) })));
+    this.#svg.append(this.#pointer);
+    this.#point();
+  }
+
+  #range() {
+    const last = this.#seconds.at(-1) ?? 0;
+    return { last, span: Math.max(60, last - (this.#seconds[0] ?? last)) };
+  }
+
+  /** The legend has the values under the pointer, or the newest. */
+  #point() {
+    let at = -1;
+    if (this.#pointed !== null && this.#seconds.length > 0) {
+      const { last, span } = this.#range();
+      const share = (this.#pointed * WIDTH - LEFT) / (WIDTH - LEFT - RIGHT);
+      const second = last - span * (1 - share);
+      const far = (i) => Math.abs(this.#seconds[i] - second);
+      at = this.#seconds.reduce((best, _, i) => (best < 0 || far(i) < far(best) ? i : best), -1);
+      const x = LEFT + (WIDTH - LEFT - RIGHT) * (1 - (last - this.#seconds[at]) / span);
+      this.#pointer.setAttribute('d', `M${x.toFixed(1)} ${TOP}V${HEIGHT - BOTTOM}`);
+    } else {
+      this.#pointer.removeAttribute('d');
+    }
+    this.#when.textContent = at < 0 ? '' : `at ${time(this.#seconds[at])}`;
+    this.#values.forEach((el, i) => {
+      const values = this.#series[i] ?? [];
+      el.textContent = text(at < 0 ? values.findLast((value) => value != null) : values[at]);
+    });
   }
 
   #label(x, y, anchor, content) {
@@ -66,16 +116,17 @@ export class Plot {
     this.#svg.append(label);
   }
 
-  #describe(series, seconds) {
+  #describe() {
     const told = this.#lines.map(({ name }, i) => {
-      const known = series[i].filter((value) => value != null);
+      const known = this.#series[i].filter((value) => value != null);
       return known.length === 0 ? `${name}: no values`
         : `${name}: now ${text(known.at(-1))}, lowest ${text(Math.min(...known))}, highest ${text(Math.max(...known))}`;
     });
-    this.#svg.setAttribute('aria-label', `${this.#title} over the last ${seconds.length} seconds, in ${this.#unit}. ${told.join('. ')}.`);
+    this.#svg.setAttribute('aria-label', `${this.#title} over the last ${this.#seconds.length} seconds, in ${this.#unit}. ${told.join('. ')}.`);
   }
 }
 
+const time = (unix_s) => clockTime(unix_s * 1000);
 const text = (value) => (value == null ? '–' : value.toFixed(1));
 
 function pathOf(seconds, values, x, y) {

@@ -1,31 +1,58 @@
 // The state that a person is shown. It trusts the pictures that arrive here more than what the server says.
 import { duration } from './words.js';
 
-/** A picture older than this is stale. Checked every TICK_MS, so that it is marked within 2 s. */
+/** Without a new picture for so long it is stale. Checked every TICK_MS: marked within 2 s. */
 const STALE_MS = 1600;
 export const TICK_MS = 150;
+/** From capture to screen. */
+const LATE_MS = 1000;
+const VERY_LATE_MS = 5000;
+/** A slow camera may be as late as two of its intervals, but not later. */
+const SLOW_MS = 3000;
+/** A late camera is in time again below this share of the limit. */
+const CALM = 0.8;
 
 /**
- * camera: as the server describes it, and clock_ms: the server's time now.
- * picture: null where its pictures are not being read; else {arrived_ms, since_ms}, since_ms: since when they are being read.
- * Gives {state, why, old, text}: old: the picture is no live one; text: what to write over it.
+ * camera: as the server describes it; clock_ms: the server's time now; before: what this gave last.
+ * picture: null where its pictures are not being read; else Picture.times and since when they are.
+ * Gives {state, why, since_s, age_s, old, text}: old: no live picture; text: what to write over it.
  */
-export function shown(camera, { connected, picture, clock_ms }) {
+export function shown(camera, { connected, picture, clock_ms, before }) {
   const since_s = (clock_ms - Date.parse(camera.since)) / 1000;
-  if (!connected) return { state: 'lost', why: null, since_s: null, old: true, text: 'not connected' };
+  const mark = { state: camera.state, why: null, since_s, age_s: null, is_captured: false, old: false, text: '' };
+  if (!connected) return { ...mark, state: 'lost', since_s: null, old: true, text: 'not connected' };
   if (camera.state !== 'live') {
-    const why = camera.why ? `: ${camera.why}` : '';
-    const text = camera.state === 'ended' ? `ended${why}` : `${camera.state} for ${duration(since_s)}${why}`;
-    return { state: camera.state, why: camera.why, since_s, old: true, text };
+    const first = camera.state === 'connecting' ? 'waiting for the first frame' : null;
+    const why = camera.why ?? first;
+    const time = camera.state === 'ended' ? '' : ` for ${duration(since_s)}`;
+    return { ...mark, why, old: true, text: `${camera.state}${time}${why ? `: ${why}` : ''}` };
   }
-  if (!picture) return { state: 'live', why: null, since_s, old: false, text: '' };
+  if (!picture) return mark;
   const now_ms = performance.now();
-  const age_ms = now_ms - picture.arrived_ms;
-  const old = age_ms > STALE_MS;
-  if (!old || now_ms - picture.since_ms <= STALE_MS) return { state: 'live', why: null, since_s, old, text: '' };
-  const why = Number.isFinite(age_ms) ? `no picture for ${duration(age_ms / 1000)}` : 'no picture yet';
-  return { state: 'stalled', why, since_s: null, old, text: why };
+  const silent_ms = now_ms - picture.arrived_ms;
+  // A camera of few frames per second is not late between two of them.
+  const interval_ms = camera.fps_in > 0 ? 1000 / camera.fps_in : 0;
+  const old = silent_ms > Math.max(STALE_MS, Math.min(3 * interval_ms, 10_000));
+  if (old) {
+    if (now_ms - picture.since_ms <= STALE_MS) return { ...mark, old };
+    const why = Number.isFinite(silent_ms) ? `no picture for ${duration(silent_ms / 1000)}` : 'no picture yet';
+    return { ...mark, state: 'stalled', why, since_s: null, old, text: why };
+  }
+  const age_ms = now_ms - picture.taken_ms;
+  const calm = before?.state === 'late' ? CALM : 1;
+  const limit_ms = Math.min(Math.max(LATE_MS, 2 * interval_ms), SLOW_MS);
+  const is_late = age_ms >= limit_ms * calm || picture.arrived_ms - picture.taken_ms >= LATE_MS * calm;
+  const aged = { ...mark, age_s: age_ms / 1000, is_captured: picture.is_captured };
+  if (!is_late) return aged;
+  return { ...aged, state: 'late', since_s: null, very: age_ms >= VERY_LATE_MS };
 }
 
-const PILLS = { lost: 'unknown' };
-export const pillText = (state) => PILLS[state] ?? state;
+/** What the pill of a state says. */
+export function pillText({ state, age_s, pill }) {
+  if (pill) return pill;
+  if (state === 'lost') return 'unknown';
+  return state === 'late' && age_s != null ? `late ${age_s.toFixed(1)} s` : state;
+}
+
+/** States from the worst to the best, for those who look for problems. */
+export const STATES = ['failed', 'reconnecting', 'stalled', 'connecting', 'late', 'lost', 'live', 'ended'];

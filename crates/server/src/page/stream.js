@@ -9,10 +9,8 @@ export class Stream {
   #options;
 
   /**
-   * path: what to read.
-   * reader(): called for each new connection; gives the function that takes its bytes.
-   * onUp(), onDown(error): the connection began to deliver, and it broke.
-   * silence_ms: a connection without a byte for so long is broken. Without it, silence is fine.
+   * path(): what to read. reader(): for each new connection gives the function that takes its bytes.
+   * onUp(), onDown(error): it began to deliver, and it broke. silence_ms: without a byte for so long it is broken.
    */
   constructor(options) {
     this.#options = options;
@@ -55,18 +53,18 @@ export class Stream {
 
   async #read(stop, delivered) {
     const { path, reader, onUp, silence_ms } = this.#options;
+    const address = path();
     const connection = new AbortController();
     const close = () => connection.abort();
     stop.addEventListener('abort', close);
     let timer;
     const listen = () => {
-      if (!silence_ms) return;
       clearTimeout(timer);
       timer = setTimeout(close, silence_ms);
     };
     try {
       listen();
-      const answer = await fetch(path, { cache: 'no-store', signal: connection.signal });
+      const answer = await fetch(address, { cache: 'no-store', signal: connection.signal });
       if (!answer.ok) throw await problemOf(answer);
       const take = reader(answer);
       const body = answer.body.getReader();

@@ -2,12 +2,15 @@
 import { parts, setData, setText } from './dom.js';
 import { Picture } from './picture.js';
 import { pillText } from './shown.js';
-import { count, duration, fixed, milliseconds } from './words.js';
+import { age, count, duration, fixed, milliseconds, percent } from './words.js';
 
 const template = document.getElementById('tile');
+/** Between two people somebody has to leave: that is no news. */
+const NOBODY_S = 2;
 
 export class Tile {
   camera;
+  shown = null;
   #el;
 
   constructor(camera) {
@@ -31,14 +34,23 @@ export class Tile {
     setText(this.#el['fps-out'], fixed(camera.fps_out, 1));
     setText(this.#el.latency, milliseconds(camera.latency_ms?.p50));
     setText(this.#el.drops, count(camera.frames.dropped));
+    setText(this.#el.person, percent(camera.quality?.coverage));
   }
 
   /** Takes what shown() gives. */
-  mark({ state, since_s, old, text }) {
+  mark(mark) {
+    this.shown = mark;
+    const { state, since_s, old, text } = mark;
     setData(this.root, 'state', state);
     setData(this.root, 'old', String(old));
-    setText(this.#el.pill, pillText(state));
+    setData(this.root, 'very', String(mark.very ?? false));
+    setText(this.#el.pill, pillText(mark));
     setText(this.#el.since, since_s == null ? '' : `for ${duration(since_s)}`);
-    setText(this.#el.overlay, text);
+    setText(this.#el.age, age(mark));
+    const empty_s = this.camera.quality?.no_person_s;
+    const nobody = !text && !old && empty_s >= NOBODY_S ? `Nobody for ${duration(empty_s)}` : '';
+    setData(this.root, 'nobody', String(nobody !== ''));
+    // What FFmpeg says is too long for here: the camera's own page has it.
+    setText(this.#el.overlay, text.replace(/ \(FFmpeg: .*$/s, '') || nobody);
   }
 }

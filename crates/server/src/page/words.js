@@ -21,4 +21,9 @@ export const milliseconds = (value) => (value == null ? NOTHING : `${value.toFix
 
 export const percent = (value) => (value == null ? NOTHING : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`);
 
+/** How old a picture is. Where the source does not say when it captured a frame, it is at least so old. */
+export const age = ({ age_s, is_captured }) => (age_s == null ? NOTHING : `${is_captured ? '' : '≥ '}${age_s.toFixed(1)} s`);
+
+export const mebibytes = (value) => (value == null ? NOTHING : `${(value / 2 ** 20).toFixed(0)} MiB`);
+
 export const clockTime = (iso) => new Date(iso).toLocaleTimeString('en-GB');

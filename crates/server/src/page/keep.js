@@ -1,0 +1,38 @@
+// The settings of a camera as lines of a settings file, and how they come to all cameras.
+import * as api from './api.js';
+
+/** What a process starts with if nothing is said. */
+const USUAL = { background: '#808080', matte: 'soft', people: 'all', plate: 'auto', foreground_cleanup: true, skip_still: false };
+
+/** Where to write which lines, so that they hold at the next start: {where, text}. */
+export function lines(id, settings, command) {
+  const said = { ...settings, background: settings.background.replace(/^picture:/, 'image:') };
+  const changed = Object.entries(said).filter(([key, value]) => key === 'background' || value !== USUAL[key]);
+  if (command === 'worker') {
+    return { where: 'In the file of --camera-settings:', text: `[${JSON.stringify(id)}]\nbackground = ${JSON.stringify(said.background)}` };
+  }
+  return {
+    where: 'In mattebox.toml, for all cameras of the next start:',
+    text: changed.map(([key, value]) => `${key} = ${JSON.stringify(value)}`).join('\n'),
+  };
+}
+
+/** Gives the settings to other cameras, and file, if the background is an upload. Gives what failed. */
+export async function applyToAll(ids, settings, file, command) {
+  const change = command === 'worker' ? { background: settings.background } : { ...settings };
+  const is_picture = change.background.startsWith('picture:');
+  const is_file = is_picture || change.background.startsWith('video:');
+  const failed = [];
+  if (is_file) delete change.background;
+  if (is_file && !(is_picture && file)) failed.push('upload the background here again, then try once more');
+  for (const id of ids) {
+    try {
+      if (Object.keys(change).length > 0) await api.change(id, change);
+      if (is_picture && file) await api.upload(id, file);
+    } catch (error) {
+      failed.push(`${id}: ${error.message}`);
+      if (error.status === 0) break;
+    }
+  }
+  return failed;
+}
