@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 import subprocess
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -198,9 +199,11 @@ def test_what_is_no_picture_is_refused_and_changes_nothing(server: Server, setti
     before = server.camera("yard")["settings"]
     good = picture("640x480", "a.png", tmp_path)
     # A PNG that says it is 60,000 pixels wide and high, which would be ten gigabytes.
-    bomb = good[:16] + (60000).to_bytes(4, "big") * 2 + good[24:]
+    head = good[12:16] + (60000).to_bytes(4, "big") * 2 + good[24:29]
+    bomb = good[:12] + head + zlib.crc32(head).to_bytes(4, "big") + good[33:]
     for body in [b"", b"GIF89a", b"\xff\xd8\xff", good[:100], bomb, b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"\0" * 100_000]:
         upload(server, body).assert_problem(422)
+    assert "more than 12 megapixels" in upload(server, bomb).json()["detail"]
     assert server.camera("yard")["settings"] == before
 
 

@@ -14,7 +14,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use mattebox_core::{
-    codec::Limits,
+    codec::{DecodeError, Limits},
     compose::{BackgroundPicture, BackgroundSpec},
 };
 use mattebox_engine::{BackgroundChoice, FrameSettings, cameras::Camera};
@@ -151,13 +151,28 @@ pub(crate) async fn upload(
         tokio::task::spawn_blocking(move || BackgroundPicture::open(body.to_vec(), &limits))
             .await
             .map_err(|e| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))?
-            .map_err(|e| Problem::unprocessable(format!("this picture cannot be used: {e}")))?;
+            .map_err(|e| Problem::unprocessable(unusable(&e)))?;
     // It is decoded again when the camera's next frame comes: a camera without frames does not hold it.
     picture.rest();
     camera.set_upload(picture);
     let settings = Settings::new(&camera.settings());
     tracing::info!(camera = %camera.id, settings = settings_text(&settings), "settings changed");
     Ok(Json(settings))
+}
+
+/// Why a picture cannot be the background.
+fn unusable(error: &DecodeError) -> String {
+    match error {
+        DecodeError::TooLarge { width, height, .. }
+            if width.saturating_mul(*height) > MAX_PIXELS =>
+        {
+            format!(
+                "more than {} megapixels: the picture is {width}x{height}",
+                MAX_PIXELS / 1_000_000
+            )
+        }
+        error => format!("this picture cannot be used: {error}"),
+    }
 }
 
 fn settable(site: &Site, id: &str) -> Result<Arc<Camera>, Problem> {
