@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::Read,
-    os::unix::fs::{FileTypeExt, symlink},
+    os::unix::fs::{FileTypeExt, PermissionsExt, symlink},
     path::Path,
     process::{Command, Stdio},
     thread,
@@ -54,6 +54,8 @@ fn home() -> Bench {
     }
     fs::write(b.path("settings.mkv"), "matte = \"hard\"\n").unwrap();
     fs::write(b.path("token.mkv"), "0123456789abcdef").unwrap();
+    let private = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(b.path("token.mkv"), private).unwrap();
     fs::write(
         b.path("list.ffconcat"),
         "ffconcat version 1.0\nfile other.mp4\nfile clip.mp4\n",
