@@ -671,7 +671,7 @@ fn a_server_that_takes_nothing_does_not_hang_us() {
     assert!(
         error
             .to_string()
-            .contains("stalled: it took no picture for 2 s"),
+            .contains("stalled: it took no frame for 2 s"),
         "{error}"
     );
     let options = SinkOptions::default();

@@ -140,7 +140,7 @@ fn a_service_that_answers_but_shows_nothing_is_unreachable() {
     };
     let error = error_of(&format!("tcp://127.0.0.1:{port}"), &options);
     assert!(
-        error.is_unreachable() && error.to_string().contains("within 1 s: no picture comes"),
+        error.is_unreachable() && error.to_string().contains("within 1 s: no frame comes"),
         "{error}"
     );
 }

@@ -344,10 +344,7 @@ fn what_is_no_video_is_said_to_be_none() {
         ),
         (sound, "no video in it"),
         (text(&empty), "no"),
-        (
-            text(&folder.path().join("missing.mp4")),
-            "there is no such file",
-        ),
+        (text(&folder.path().join("missing.mp4")), "no such file"),
         ("foo://127.0.0.1/x".into(), "does not know the protocol"),
         ("lavfi:nosuchfilter".into(), "filter"),
         ("lavfi:testsrc=size=axb".into(), "mistake"),
@@ -507,7 +504,7 @@ mod stalls {
         let error = error_of(&spec, &options);
         let message = error.to_string();
         assert!(
-            message.contains(&spec) && message.contains("stalled: no picture for 3 s"),
+            message.contains(&spec) && message.contains("stalled: no frame for 3 s"),
             "{message}"
         );
         assert!(error.is_fatal());

@@ -70,7 +70,7 @@ fn load_from(path: &Path) -> Result<(), OnnxError> {
         reason,
     };
     if path.components().count() > 1 && !path.is_file() {
-        return Err(missing("there is no such file".to_owned()));
+        return Err(missing("no such file".to_owned()));
     }
     match ort::init_from(path) {
         Ok(environment) => {
@@ -102,7 +102,7 @@ mod tests {
         let named = place(Some("/nowhere/libonnxruntime.so".into()));
         let error = load_from(&named).unwrap_err().to_string();
         for part in [
-            "/nowhere/libonnxruntime.so cannot be loaded: there is no such file",
+            "/nowhere/libonnxruntime.so cannot be loaded: no such file",
             "pip install onnxruntime",
             VARIABLE,
         ] {

@@ -132,7 +132,7 @@ fn security(check: &Check<'_>, l: &KafkaLayer) -> Result<Vec<(String, Secret)>, 
             ));
         }
         if !Path::new(file).exists() {
-            return Err(check.error(name, file, "there is no such file"));
+            return Err(check.error(name, file, "no such file"));
         }
         put(property, file);
     }

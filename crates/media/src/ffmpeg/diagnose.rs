@@ -196,11 +196,7 @@ const MEANINGS: &[(&str, Kind, &str)] = &[
         Kind::Usage,
         "it is no camera: a camera often has several devices, try the next number",
     ),
-    (
-        "no such file or directory",
-        Kind::Usage,
-        "there is no such file",
-    ),
+    ("no such file or directory", Kind::Usage, "no such file"),
     ("invalid data found", Kind::Usage, "not a video, or damaged"),
     (
         "end of file",

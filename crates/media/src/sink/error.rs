@@ -32,7 +32,7 @@ pub enum SinkError {
         problem: String,
     },
     /// The encoder broke.
-    #[error("{name} failed after {frames} pictures: {problem}")]
+    #[error("{name} failed after {frames} frames: {problem}")]
     Failed {
         /// The sink.
         name: String,
@@ -42,7 +42,7 @@ pub enum SinkError {
         problem: String,
     },
     /// No picture was taken for too long.
-    #[error("{name} stalled: it took no picture for {seconds} s (after {frames} pictures)")]
+    #[error("{name} stalled: it took no frame for {seconds} s (after {frames} frames)")]
     Stalled {
         /// The sink.
         name: String,

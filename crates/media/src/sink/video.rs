@@ -526,7 +526,7 @@ impl OrderedSink for Video {
             }
             None if self.frames > 0 => Err(self.failed("it has failed before".to_owned())),
             None => {
-                warn!(sink = self.name, "no picture came: nothing is written");
+                warn!(sink = self.name, "no frame came: nothing is written");
                 Ok(())
             }
         }

@@ -32,7 +32,7 @@ pub enum SourceError {
     },
     /// No picture for too long.
     #[error(
-        "{name} stalled: no picture for {seconds} s (after {frames} pictures); if it is only slow, raise the stall timeout"
+        "{name} stalled: no frame for {seconds} s (after {frames} frames); if it is only slow, raise --stall-timeout"
     )]
     Stalled {
         /// The source.
@@ -78,7 +78,7 @@ fn after(frames: u64) -> String {
     if frames == 0 {
         String::new()
     } else {
-        format!(" failed after {frames} pictures")
+        format!(" failed after {frames} frames")
     }
 }
 

@@ -422,7 +422,7 @@ fn missing(path: &Path) -> String {
     } else {
         String::new()
     };
-    format!("there is no such file{from}")
+    format!("no such file{from}")
 }
 
 /// How this system's FFmpeg opens a camera.
@@ -548,7 +548,7 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        assert!(text("no/such.mp4").contains("no/such.mp4: there is no such file in /"));
+        assert!(text("no/such.mp4").contains("no/such.mp4: no such file in /"));
         let away = Input::resolve(&"999".parse().unwrap()).unwrap();
         assert!(away.missing_device().unwrap().contains("/dev/video999"));
     }

@@ -341,7 +341,7 @@ impl<P: Sent> Live<P> {
                 let text = self
                     .problem
                     .clone()
-                    .unwrap_or_else(|| "no picture comes".to_owned());
+                    .unwrap_or_else(|| "no frame comes".to_owned());
                 let of_content = self.unsized_video && self.begun.elapsed() >= UNSIZED;
                 Diagnosis {
                     of_content,
