@@ -2,6 +2,7 @@
 //!
 //! A reader of standard output that has seen enough (`mattebox config | head -1`) is no failure: the rest is left out in silence. Any other
 //! trouble there, such as a full disk, is an [`OutputError`]. Where standard error cannot be written, nobody can be told, and work goes on.
+use serde::Serialize;
 use std::{
     fmt::Display,
     io::{self, ErrorKind, Write},
@@ -33,6 +34,38 @@ pub fn tell(text: impl Display) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
+/// Says on standard error why the command fails, in one line.
+pub fn fail(why: impl Display) {
+    tell(format_args!(
+        "mattebox: {}",
+        without_numbers(&why.to_string())
+    ));
+}
+
+/// A system's words without its number: who knows what "(os error 2)" is knows the words, too.
+fn without_numbers(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(" (os error ") {
+        let end = after.find(')').map_or(after.len(), |end| end + 1);
+        plain += before;
+        rest = &after[end..];
+    }
+    plain + rest
+}
+
+/// What a long command says at its end: as text (the alternate form, `{:#}`, with tables of counts
+/// and costs) or as JSON.
+pub trait Sums: Display + Serialize {
+    /// Why it did not do all that it was to do, as far as the log has not said it.
+    fn failures(&self) -> Vec<String> {
+        vec![]
+    }
+}
+
+impl Sums for mattebox_kafka::camera::report::Report {}
+impl Sums for mattebox_kafka::worker::report::Report {}
+
 /// An error with what led to it, each told once: some errors repeat their source in their own text.
 pub fn chain(error: &anyhow::Error) -> String {
     let mut text = String::new();
@@ -55,6 +88,20 @@ mod tests {
     #[error("cannot read it: {source}")]
     struct Repeating {
         source: io::Error,
+    }
+
+    #[test]
+    fn the_numbers_of_system_errors_are_left_out() {
+        for (text, plain) in [
+            (
+                "a: No such file or directory (os error 2)",
+                "a: No such file or directory",
+            ),
+            ("a (os error 2): b (os error 13); c", "a: b; c"),
+            ("none (of them)", "none (of them)"),
+        ] {
+            assert_eq!(without_numbers(text), plain);
+        }
     }
 
     #[test]

@@ -1,21 +1,28 @@
-//! Progress of a long run: bars on a terminal, a line every few seconds elsewhere.
-use crate::{config::output_choice::ProgressStyle, run::stats::CameraStats};
+//! Progress of a long run: a bar for each camera on a terminal, a line every few seconds elsewhere.
+use crate::{config::output_choice::ProgressStyle, output, run::stats::CameraStats, telemetry};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle as BarStyle};
 use mattebox_engine::{
     Watch,
+    latency::Times as Latencies,
+    status::{Condition, Since, Status},
     stop::Stop,
     watch::{Progress, ProgressSource},
 };
 use std::{
-    io::IsTerminal,
+    collections::VecDeque,
+    io::{self, IsTerminal},
     sync::atomic::Ordering::Relaxed,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 const BAR_TICK: Duration = Duration::from_millis(100);
 const LINE_EVERY: Duration = Duration::from_secs(5);
+/// Rates and latencies are those of the last so many seconds, so that digits can be read.
+const RECENT: Duration = Duration::from_secs(3);
 /// With more cameras than this, one bar shows them all.
 const MAX_BARS: usize = 12;
+/// Of a camera's name so much is shown.
+const MAX_NAME: usize = 20;
 
 impl ProgressSource for CameraStats {
     fn progress(&self) -> Progress {
@@ -28,118 +35,341 @@ impl ProgressSource for CameraStats {
     }
 }
 
-/// Shows what `watch` counts until `stop`. To be run on a thread of its own.
-pub fn show<S: ProgressSource>(
-    style: ProgressStyle,
+/// How one camera is doing.
+pub struct Row {
+    /// Its name.
+    pub name: String,
+    /// What it has done.
+    pub progress: Progress,
+    /// How long its frames took, since the start.
+    pub latencies: Latencies,
+    /// How its source is doing; `None` if it has none of its own.
+    pub source: Option<Since>,
+}
+
+/// A row for each camera of `watch`, with the condition of its source.
+pub fn rows<S: ProgressSource>(
     watch: &Watch<S>,
+    latencies: impl Fn(&S) -> Latencies,
+    status: impl Fn(usize, &S) -> Option<Status>,
+) -> Vec<Row> {
+    let cameras = watch.cameras.iter().enumerate();
+    cameras
+        .map(|(i, (id, counters))| Row {
+            name: id.to_string(),
+            progress: counters.progress(),
+            latencies: latencies(counters),
+            source: status(i, counters).map(|status| status.get()),
+        })
+        .collect()
+}
+
+/// Shows how the cameras are doing until `stop`. To be run on a thread of its own.
+pub fn show(
+    style: ProgressStyle,
+    rows: impl Fn() -> Vec<Row>,
     screen: &MultiProgress,
     stop: &Stop,
 ) {
-    let terminal = std::io::stderr().is_terminal();
     match style {
         ProgressStyle::None => {}
-        ProgressStyle::Bar => bars(watch, screen, stop),
-        ProgressStyle::Auto if terminal => bars(watch, screen, stop),
-        ProgressStyle::Auto | ProgressStyle::Lines => lines(watch, stop),
+        ProgressStyle::Bar => bars(rows, screen, stop),
+        ProgressStyle::Auto if telemetry::is_screen() => bars(rows, screen, stop),
+        ProgressStyle::Auto | ProgressStyle::Lines => lines(rows, stop),
+    }
+}
+
+/// What was counted a moment ago, to tell how fast it goes now.
+struct Pace(VecDeque<(Instant, u64, Latencies)>);
+
+/// How fast it goes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Speed {
+    frames_per_s: f64,
+    /// Half of the recent frames took no longer.
+    latency_ms: Option<f64>,
+}
+
+impl Pace {
+    fn new(begun: Instant) -> Self {
+        Pace(VecDeque::from([(begun, 0, Latencies::default())]))
+    }
+
+    fn of(&mut self, now: Instant, done: u64, latencies: &Latencies) -> Speed {
+        self.0.push_back((now, done, latencies.clone()));
+        // The first stays that is older than what is looked at.
+        while self
+            .0
+            .get(1)
+            .is_some_and(|(then, ..)| now - *then >= RECENT)
+        {
+            self.0.pop_front();
+        }
+        let (then, before, earlier) = &self.0[0];
+        let seconds = (now - *then).as_secs_f64();
+        Speed {
+            frames_per_s: match seconds > 0.0 {
+                true => done.saturating_sub(*before) as f64 / seconds,
+                false => 0.0,
+            },
+            latency_ms: latencies.since(earlier).report().map(|l| l.p50),
+        }
     }
 }
 
 /// The sum over all cameras; the expected number is known only if each camera's is.
-fn total<S: ProgressSource>(watch: &Watch<S>) -> Progress {
-    let all: Vec<_> = watch.cameras.iter().map(|(_, s)| s.progress()).collect();
-    let known = all.iter().all(|c| c.expected > 0);
-    let sum = all.iter().fold(Progress::default(), |a, c| Progress {
-        done: a.done + c.done,
-        expected: a.expected + c.expected,
-        dropped: a.dropped + c.dropped,
-        failed: a.failed + c.failed,
-    });
-    Progress {
-        expected: if known { sum.expected } else { 0 },
-        ..sum
+fn total(rows: &[Row]) -> (Progress, Latencies) {
+    let known = rows.iter().all(|row| row.progress.expected > 0);
+    let mut sum = Progress::default();
+    let mut latencies = Latencies::default();
+    for row in rows {
+        sum.done += row.progress.done;
+        sum.expected += row.progress.expected;
+        sum.dropped += row.progress.dropped;
+        sum.failed += row.progress.failed;
+        latencies.merge(&row.latencies);
+    }
+    if !known {
+        sum.expected = 0;
+    }
+    (sum, latencies)
+}
+
+/// How a source is doing that gives no frames. Its first words stay the same in width and place.
+fn away(since: &Since) -> Option<String> {
+    let seconds = SystemTime::now()
+        .duration_since(since.since)
+        .unwrap_or_default();
+    let seconds = clock(seconds);
+    match &since.condition {
+        Condition::Connecting => Some(format!("connecting for {seconds}")),
+        Condition::Unreached { why } => Some(format!("not reached for {seconds}: {}", brief(why))),
+        Condition::Lost { why } => Some(format!("reconnecting for {seconds}: {}", brief(why))),
+        Condition::Failed { why } => Some(format!("FAILED {seconds} ago: {}", brief(why))),
+        Condition::Open | Condition::Ended => None,
     }
 }
 
-fn trouble(c: Progress) -> String {
-    let mut text = String::new();
-    if c.dropped > 0 {
-        text += &format!(", {} dropped", c.dropped);
+/// A reason without FFmpeg's own words, which the log has.
+fn brief(why: &str) -> &str {
+    why.split(" (FFmpeg: ").next().unwrap_or(why)
+}
+
+/// `0:05`, `12:34`, `1:02:03`.
+fn clock(time: Duration) -> String {
+    let all = time.as_secs();
+    let (hours, minutes, seconds) = (all / 3600, all / 60 % 60, all % 60);
+    match hours {
+        0 => format!("{minutes}:{seconds:02}"),
+        _ => format!("{hours}:{minutes:02}:{seconds:02}"),
     }
-    if c.failed > 0 {
-        text += &format!(", {} failed", c.failed);
+}
+
+/// The numbers of a line, each as wide at all times as it is likely to become.
+fn numbers(progress: Progress, speed: Speed, left: Option<Duration>) -> String {
+    let count = match progress.expected {
+        0 => format!("{:>7}", progress.done),
+        expected => {
+            let width = expected.to_string().len();
+            format!("{:>width$}/{expected}", progress.done)
+        }
+    };
+    let latency = match speed.latency_ms {
+        Some(ms) => format!("{ms:>5.0} ms"),
+        None => format!("{:>5} ms", "-"),
+    };
+    let mut text = format!("{count} frames {:>6.1} fps {latency}", speed.frames_per_s);
+    if let Some(left) = left {
+        text += &format!(" {:>5} left", clock(left));
+    }
+    if progress.dropped > 0 {
+        text += &format!(" {} dropped", progress.dropped);
+    }
+    if progress.failed > 0 {
+        text += &format!(" {} failed", progress.failed);
     }
     text
 }
 
-fn bars<S: ProgressSource>(watch: &Watch<S>, screen: &MultiProgress, stop: &Stop) {
-    let single = watch.cameras.len() <= MAX_BARS;
+/// How long it takes to the end, if that is known.
+fn left(progress: Progress, begun: Instant) -> Option<Duration> {
+    let to_do = progress.expected.checked_sub(progress.done)?;
+    let is_known = progress.expected > 0 && progress.done > 0;
+    let seconds = begun.elapsed().as_secs_f64() / progress.done as f64 * to_do as f64;
+    is_known.then(|| Duration::from_secs(seconds.ceil() as u64))
+}
+
+/// A name of one width.
+fn name(text: &str, width: usize) -> String {
+    match text.chars().count() > width {
+        true => text.chars().take(width - 1).chain(['…']).collect(),
+        false => format!("{text:<width$}"),
+    }
+}
+
+/// The cameras that give nothing, each with why.
+fn troubles(rows: &[Row]) -> Vec<String> {
+    let away = |row: &Row| Some(format!("{}: {}", row.name, away(row.source.as_ref()?)?));
+    rows.iter().filter_map(away).collect()
+}
+
+fn bars(rows: impl Fn() -> Vec<Row>, screen: &MultiProgress, stop: &Stop) {
+    let begun = Instant::now();
+    let first = rows();
+    let single = first.len() <= MAX_BARS;
     let names: Vec<String> = if single {
-        watch.cameras.iter().map(|(id, _)| id.to_string()).collect()
+        first.iter().map(|row| row.name.clone()).collect()
     } else {
-        vec![format!("{} cameras", watch.cameras.len())]
+        vec![format!("{} cameras", first.len())]
     };
-    let known = BarStyle::with_template(
-        "{prefix:<12} {wide_bar} {pos}/{len} frames, {per_sec}, {eta} left{msg}",
-    );
-    let endless =
-        BarStyle::with_template("{prefix:<12} {spinner} {pos} frames, {per_sec}, {elapsed}{msg}");
+    let widest = names.iter().map(|n| n.chars().count()).max().unwrap_or(0);
+    let width = widest.min(MAX_NAME);
+    let known = BarStyle::with_template("{prefix} {wide_bar} {msg}");
+    let endless = BarStyle::with_template("{prefix} {spinner} {wide_msg}");
     let known = known.unwrap_or_else(|_| BarStyle::default_bar());
     let endless = endless.unwrap_or_else(|_| BarStyle::default_spinner());
     let bars: Vec<ProgressBar> = names
-        .into_iter()
-        .map(|n| screen.add(ProgressBar::no_length().with_prefix(n)))
+        .iter()
+        .map(|n| screen.add(ProgressBar::no_length().with_prefix(name(n, width))))
         .collect();
+    let mut paces: Vec<_> = bars.iter().map(|_| Pace::new(begun)).collect();
     loop {
         let stopped = stop.wait(BAR_TICK);
-        for (i, bar) in bars.iter().enumerate() {
-            let c = if single {
-                watch.cameras[i].1.progress()
-            } else {
-                total(watch)
+        let rows = rows();
+        let now = Instant::now();
+        for (i, (bar, pace)) in bars.iter().zip(&mut paces).enumerate() {
+            let (progress, latencies) = match single {
+                true => total(&rows[i..=i]),
+                false => total(&rows),
             };
-            if c.expected > 0 && bar.length() != Some(c.expected) {
-                bar.set_style(known.clone());
-                bar.set_length(c.expected);
-            } else if c.expected == 0 && bar.position() == 0 {
-                bar.set_style(endless.clone());
+            let speed = pace.of(now, progress.done, &latencies);
+            let message = match single {
+                true => rows[i].source.as_ref().and_then(away),
+                false => match troubles(&rows) {
+                    away if away.is_empty() => None,
+                    away => Some(format!(
+                        "{} {} away: {}",
+                        numbers(progress, speed, None),
+                        away.len(),
+                        away.join("; ")
+                    )),
+                },
+            };
+            let is_away = message.is_some();
+            let message =
+                message.unwrap_or_else(|| numbers(progress, speed, left(progress, begun)));
+            match progress.expected > 0 && !is_away {
+                true => {
+                    bar.set_style(known.clone());
+                    bar.set_length(progress.expected);
+                    bar.set_position(progress.done);
+                }
+                false => bar.set_style(endless.clone()),
             }
-            bar.set_message(trouble(c));
-            bar.set_position(c.done);
+            bar.set_message(message);
+            bar.tick();
         }
         if stopped {
             bars.iter().for_each(ProgressBar::abandon);
+            // The last bar fills its line; what follows begins below it, also where it is copied.
+            if io::stderr().is_terminal() {
+                output::tell("");
+            }
             return;
         }
     }
 }
 
-fn lines<S: ProgressSource>(watch: &Watch<S>, stop: &Stop) {
-    let start = Instant::now();
-    let mut before = (start, 0);
+fn lines(rows: impl Fn() -> Vec<Row>, stop: &Stop) {
+    let begun = Instant::now();
+    let mut pace = Pace::new(begun);
     while !stop.wait(LINE_EVERY) {
-        let c = total(watch);
-        let now = Instant::now();
-        let fps = (c.done - before.1) as f64 / (now - before.0).as_secs_f64().max(1e-9);
-        before = (now, c.done);
-        let of = if c.expected > 0 {
-            format!(" of {}", c.expected)
-        } else {
-            String::new()
+        let rows = rows();
+        let (progress, latencies) = total(&rows);
+        let speed = pace.of(Instant::now(), progress.done, &latencies);
+        let away = troubles(&rows);
+        // Nothing is to be counted before the first camera is there.
+        let mut parts = match away.len() == rows.len() && progress.done == 0 {
+            true => vec![],
+            false => vec![numbers(progress, speed, left(progress, begun))],
         };
-        let left = match c.expected.checked_sub(c.done) {
-            Some(left) if c.expected > 0 && c.done > 0 => {
-                let seconds = start.elapsed().as_secs_f64() / c.done as f64 * left as f64;
-                format!(
-                    ", {} left",
-                    humantime::format_duration(Duration::from_secs(seconds.ceil() as u64))
-                )
-            }
-            _ => String::new(),
+        parts.extend(away);
+        tracing::info!("{}", parts.join("; "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress(done: u64, expected: u64) -> Progress {
+        Progress {
+            done,
+            expected,
+            ..Progress::default()
+        }
+    }
+
+    fn speed(frames_per_s: f64, latency_ms: Option<f64>) -> Speed {
+        Speed {
+            frames_per_s,
+            latency_ms,
+        }
+    }
+
+    #[test]
+    fn digits_keep_their_places() {
+        let texts = [
+            numbers(progress(3, 250), speed(0.0, None), None),
+            numbers(progress(42, 250), speed(7.25, Some(3.4)), None),
+            numbers(progress(250, 250), speed(1234.5, Some(12345.0)), None),
+        ];
+        let ends =
+            |text: &String| ["frames", "fps", "ms"].map(|word| text.find(word).expect("a word"));
+        assert_eq!(ends(&texts[0]), ends(&texts[1]), "{texts:#?}");
+        assert_eq!(ends(&texts[1]), ends(&texts[2]), "{texts:#?}");
+        assert_eq!(texts[1], " 42/250 frames    7.2 fps     3 ms");
+    }
+
+    #[test]
+    fn a_rate_is_that_of_the_last_seconds() {
+        let begun = Instant::now();
+        let mut pace = Pace::new(begun);
+        let none = Latencies::default();
+        let mut at = |seconds, done| {
+            let now = begun + Duration::from_secs(seconds);
+            pace.of(now, done, &none).frames_per_s
         };
-        tracing::info!(
-            "{}{of} frames, {fps:.1} per second{left}{}",
-            c.done,
-            trouble(c)
+        assert_eq!(at(0, 0), 0.0);
+        assert_eq!(at(1, 10), 10.0);
+        assert_eq!(at(3, 30), 10.0);
+        // Ten frames a second until now, then none: after three seconds nothing of it is left.
+        assert_eq!(at(6, 30), 0.0);
+    }
+
+    #[test]
+    fn a_camera_that_is_away_says_why_and_for_how_long() {
+        let since = Since {
+            condition: Condition::Lost {
+                why: "no answer".to_owned(),
+            },
+            since: SystemTime::now() - Duration::from_secs(75),
+        };
+        let text = away(&since).expect("it is away");
+        assert!(
+            text.starts_with("reconnecting for 1:1") && text.ends_with(": no answer"),
+            "{text}"
         );
+        let open = Since {
+            condition: Condition::Open,
+            ..since
+        };
+        assert_eq!(away(&open), None);
+    }
+
+    #[test]
+    fn long_names_are_cut_and_short_ones_filled() {
+        assert_eq!(name("door", 6), "door  ");
+        assert_eq!(name("front-door", 6), "front…");
     }
 }

@@ -20,12 +20,14 @@ pub fn listen(stop: Stop, abort: Stop, drain: Duration) -> io::Result<()> {
             if wait.next().is_none() {
                 return;
             }
-            tracing::info!("stopping: finishing the frames on their way (again to abort)");
+            tracing::info!("finishing the last frames (Ctrl-C again to stop now)");
             stop.stop();
             let deadline = abort.clone();
             thread::spawn(move || {
                 if !deadline.wait(drain) {
-                    tracing::warn!("the frames on their way took longer than {drain:?}: aborting");
+                    tracing::warn!(
+                        "the last frames took longer than {drain:?}: stopping without them"
+                    );
                     end(&deadline);
                 }
             });

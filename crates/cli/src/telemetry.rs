@@ -56,7 +56,7 @@ pub fn init(
             let text = tracing_subscriber::fmt::layer()
                 .log_internal_errors(false)
                 .with_target(false)
-                .with_ansi(io::stderr().is_terminal())
+                .with_ansi(has_colours())
                 .with_writer(writer);
             registry.with(text.without_time()).try_init()
         }
@@ -72,6 +72,19 @@ pub fn init(
         _ => return Err("log_format: use text or json".to_owned()),
     };
     started.map_err(|e| e.to_string())
+}
+
+/// Whether standard error is a terminal that shows colours, and colours are wanted
+/// (<https://no-color.org>).
+fn has_colours() -> bool {
+    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    is_screen() && !refused
+}
+
+/// Whether standard error is a terminal whose lines can be written again, unlike that of an editor
+/// or a build log (`TERM=dumb`).
+pub fn is_screen() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// Writes to standard error while the bars are out of the way.

@@ -1,5 +1,5 @@
 //! `mattebox camera`.
-use super::{Settings, conclude, reload, serve, start_log};
+use super::{EndArgs, Settings, conclude, reload, serve, start_log};
 use crate::{
     config::{CameraLayer, Resolved, camera::CameraCommand},
     metrics::CameraPage,
@@ -16,20 +16,22 @@ use std::{process::ExitCode, sync::Arc, thread};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  mattebox camera 0                                            the first webcam, to topic camera_frames at localhost:9092
-  mattebox camera clip.mp4 --kafka broker:9092                 a file in a loop, as if it were a camera
+  mattebox camera 0
+      the first webcam, to topic camera_frames at localhost:9092
+  mattebox camera clip.mp4 --kafka broker:9092
+      a file in a loop, as if it were a camera
   mattebox camera door=rtsp://10.0.0.5/live yard=rtsp://10.0.0.6/live --fps 15
-                                                               two cameras in one process, each on its own
-  mattebox camera clip.mp4 --once --realtime false             fill a topic with the frames of a file, as fast as it takes them";
+      two cameras in one process, each with its own reconnects
+  mattebox camera clip.mp4 --once --realtime false
+      all frames of a file, as fast as the topic takes them";
 
 /// Arguments of `mattebox camera`.
 #[derive(Debug, Args)]
 pub(super) struct CameraArgs {
     #[command(flatten)]
     settings: Settings<CameraLayer>,
-    /// Print the final summary as JSON on standard output
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    end: EndArgs,
 }
 
 pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
@@ -65,11 +67,24 @@ pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<Exi
         reload::follow(args.settings.clone(), matches.clone(), resolved, &[], apply)
             .map_err(StartError::Thread)?;
         thread::scope(|scope| {
-            scope.spawn(|| progress::show(style, &watch, &screen, &ended));
+            let rows = || {
+                progress::rows(
+                    &watch,
+                    |numbers| numbers.latency.times(),
+                    |_, numbers| Some(numbers.status.clone()),
+                )
+            };
+            let (screen, ended) = (&screen, &ended);
+            scope.spawn(move || progress::show(style, rows, screen, ended));
             let report = camera.run();
             ended.stop();
             report
         })
     });
-    conclude(report, args.json, Report::exit_code, KafkaError::exit_code)
+    conclude(
+        report,
+        args.end.form(&args.settings),
+        Report::exit_code,
+        KafkaError::exit_code,
+    )
 }

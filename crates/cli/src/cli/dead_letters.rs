@@ -156,7 +156,7 @@ pub(super) fn run(args: &DeadLettersArgs, matches: &ArgMatches) -> anyhow::Resul
         });
     done.or_else(|error| match error.downcast::<KafkaError>() {
         Ok(error) => {
-            output::tell(format_args!("mattebox: {error}"));
+            output::fail(&error);
             Ok(ExitCode::from(error.exit_code()))
         }
         Err(error) => Err(error),

@@ -35,7 +35,7 @@ mod worker;
 use crate::{
     config::{ConfigError, Layer, Origin, Resolved, found::SettingsFile, keep::Keeping},
     metrics::{RetentionPage, WithRetention},
-    output,
+    output::{self, Sums},
     retention::{Retainer, RetentionNumbers},
     telemetry,
 };
@@ -46,7 +46,6 @@ use clap::{
 use indicatif::MultiProgress;
 use mattebox_engine::{StartError, address::scrub::Scrubber, cameras::CameraRegistry};
 use mattebox_server::{LivePage, Page, Server, ViewSettings};
-use serde::Serialize;
 use std::{
     ffi::OsString, fmt::Display, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc,
 };
@@ -110,6 +109,9 @@ struct Settings<L: Layer> {
     /// Settings file (TOML); the keys are the names of the flags [default: mattebox.toml, if it is there]
     #[arg(short, long, env = "MATTEBOX_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Say more: the log at level debug, and counts and costs at the end
+    #[arg(short, long)]
+    verbose: bool,
 }
 
 impl<L: Layer> Settings<L> {
@@ -121,7 +123,10 @@ impl<L: Layer> Settings<L> {
     /// Lays flags, environment, file and defaults over one another.
     fn resolve(&self, matches: &ArgMatches) -> Result<Resolved<L>, ConfigError> {
         let command = L::augment_args(clap::Command::new(L::COMMAND));
-        let resolved = Resolved::new(&self.layer, matches, &command, self.config.as_deref())?;
+        let mut resolved = Resolved::new(&self.layer, matches, &command, self.config.as_deref())?;
+        if self.verbose {
+            resolved.be_verbose();
+        }
         resolved.check_say()?;
         Ok(resolved)
     }
@@ -149,25 +154,66 @@ fn start_log<L: Layer>(resolved: &Resolved<L>, screen: &MultiProgress) -> Result
     Ok(())
 }
 
-/// How a long command ends: its sums, as a table on standard error or as JSON on standard output, or why it could not begin or go on.
-fn conclude<R: Serialize + Display, E: Display>(
+/// How a long command ends: what it has made, in lines on standard error or as JSON on standard output, or why it could not begin or go on.
+fn conclude<R: Sums, E: Display>(
     ended: Result<R, E>,
-    json: bool,
+    form: Form,
     code_of_sums: impl FnOnce(&R) -> u8,
     code_of_error: impl FnOnce(&E) -> u8,
 ) -> anyhow::Result<ExitCode> {
     match ended {
         Ok(report) => {
-            if json {
-                output::print(serde_json::to_string_pretty(&report)?)?;
-            } else {
-                output::tell(&report);
+            let text = match form {
+                Form::Short => report.to_string(),
+                Form::Tables => format!("{report:#}"),
+                Form::Json => {
+                    output::print(serde_json::to_string_pretty(&report)?)?;
+                    String::new()
+                }
+            };
+            if !text.is_empty() {
+                output::tell(text);
+            }
+            for failure in report.failures() {
+                output::fail(failure);
             }
             Ok(ExitCode::from(code_of_sums(&report)))
         }
         Err(e) => {
-            output::tell(format_args!("mattebox: {e}"));
+            output::fail(&e);
             Ok(ExitCode::from(code_of_error(&e)))
+        }
+    }
+}
+
+/// How the sums of a long command are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// What was made, a line for each camera.
+    Short,
+    /// And what each camera and each stage counted.
+    Tables,
+    /// For machines.
+    Json,
+}
+
+/// How a long command ends.
+#[derive(Debug, Clone, Args)]
+struct EndArgs {
+    /// Print the final summary as JSON on standard output
+    #[arg(long)]
+    json: bool,
+    /// At the end, also print what each camera counted and what each stage cost
+    #[arg(long)]
+    stats: bool,
+}
+
+impl EndArgs {
+    fn form<L: Layer>(&self, settings: &Settings<L>) -> Form {
+        match (self.json, self.stats || settings.verbose) {
+            (true, _) => Form::Json,
+            (false, true) => Form::Tables,
+            (false, false) => Form::Short,
         }
     }
 }
@@ -259,7 +305,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         (_, None) => Ok(ExitCode::from(2)),
     };
     result.unwrap_or_else(|e| {
-        output::tell(format_args!("mattebox: {}", output::chain(&e)));
+        output::fail(output::chain(&e));
         ExitCode::from(if e.is::<ConfigError>() { 2 } else { 1 })
     })
 }

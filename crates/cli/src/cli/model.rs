@@ -122,7 +122,7 @@ fn describe(name: &str) -> anyhow::Result<ExitCode> {
     match mattebox_net::Model::from_bytes(&bytes) {
         Ok(_) => Ok(ExitCode::SUCCESS),
         Err(e) => {
-            output::tell(format_args!("mattebox: model {path} cannot be used: {e}"));
+            output::fail(format_args!("model {path} cannot be used: {e}"));
             Ok(ExitCode::FAILURE)
         }
     }

@@ -1,8 +1,9 @@
 //! `mattebox prune`.
-use super::{Settings, conclude, serve, start_log};
+use super::{Form, Settings, conclude, serve, start_log};
 use crate::{
     config::{PruneLayer, keep::PruneCommand},
     metrics::RetentionPage,
+    output::Sums,
     retention::{RetentionNumbers, Rounds, time},
     signals,
 };
@@ -18,12 +19,17 @@ use std::{fmt, process::ExitCode, sync::Arc, time::Duration};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  mattebox prune output --keep 7d --dry-run            what would go: files, bytes and times of each camera
-  mattebox prune output --keep 7d                      remove what is older, once
-  mattebox prune output --keep-bytes 50GB --every 10m  keep the folder of a Spark job below 50 GB, until stopped
-  mattebox prune day --keep 48h                        the segments of mattebox run --out day/rec.mkv --segment 10m
+  mattebox prune output --keep 7d --dry-run
+      what would go: files, bytes and times of each camera
+  mattebox prune output --keep 7d
+      remove what is older, once
+  mattebox prune output --keep-bytes 50GB --every 10m
+      keep the folder of a Spark job below 50 GB, until stopped
+  mattebox prune day --keep 48h
+      the files of `mattebox run --out day/rec.mkv --segment 10m`
 
-Only files go that mattebox has named. `mattebox run` and `mattebox worker` do the same themselves with --keep and --keep-bytes.";
+Only files go that mattebox has named. `mattebox run` and `mattebox worker` do the same themselves
+with --keep and --keep-bytes.";
 
 /// Arguments of `mattebox prune`.
 #[derive(Debug, Args)]
@@ -75,7 +81,8 @@ pub(super) fn run(args: &PruneArgs, matches: &ArgMatches) -> anyhow::Result<Exit
         return Ok(ExitCode::SUCCESS);
     }
     let report = first.map(|rounds| Report::new(&rounds, dry_run));
-    conclude(report, args.json, Report::exit_code, exit_code)
+    let form = if args.json { Form::Json } else { Form::Short };
+    conclude(report, form, Report::exit_code, exit_code)
 }
 
 fn exit_code(error: &RetentionError) -> u8 {
@@ -104,6 +111,8 @@ struct OfCamera {
     oldest: String,
     newest: String,
 }
+
+impl Sums for Report {}
 
 impl Report {
     fn new(rounds: &[Round], dry_run: bool) -> Self {

@@ -106,7 +106,10 @@ fn section<L: Layer>(page: &mut String) {
         let variable = arg
             .get_env()
             .map_or(String::new(), |v| format!("`{}`", v.to_string_lossy()));
-        let in_file = !matches!(id, "config" | "json" | "code" | "camera" | "limit");
+        let in_file = !matches!(
+            id,
+            "config" | "json" | "stats" | "verbose" | "code" | "camera" | "limit"
+        );
         let key = if in_file {
             format!("`{key}`")
         } else {

@@ -1,5 +1,7 @@
 //! `mattebox run`.
-use super::{Retention, Settings, conclude, reload, serve, serve_view, start_log, usage};
+use super::{
+    Cli, EndArgs, Retention, Settings, conclude, reload, serve, serve_view, start_log, usage,
+};
 use crate::{
     config::{Resolved, RunLayer, RunSettings},
     metrics::RunPage,
@@ -7,22 +9,27 @@ use crate::{
     run::{Pipeline, report::Report},
     signals,
 };
-use clap::{ArgMatches, Args};
+use clap::{ArgMatches, Args, CommandFactory};
 use indicatif::MultiProgress;
 use mattebox_engine::{StartError, stop::Stop};
 use mattebox_media::sink::SinkSpec;
 use mattebox_server::{LivePage, Page};
-use std::{process::ExitCode, sync::Arc, thread};
+use std::{path::Path, process::ExitCode, sync::Arc, thread};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  mattebox run clip.mp4                                    PNG files in output/cam01/
-  mattebox run 0 --background blur --out call.mp4          the first webcam, blurred room, into a video
-  mattebox run door=rtsp://10.0.0.5/live yard=yard.mp4     two cameras at once
-  mattebox run rtsp://10.0.0.5/live --out none --view      only to look at: http://127.0.0.1:9480/
-  mattebox run photos/ --background transparent            a folder of pictures, cut out
-  mattebox run photos/ --name keep                         the same names: photos/anna.jpg to output/cam01/anna.png
-  mattebox run clip.mp4 -b image:beach.jpg -o - --format raw | ffplay -f rawvideo -pixel_format rgb24 -video_size 640x360 -";
+  mattebox run clip.mp4
+      pictures in output/cam01/
+  mattebox run 0 --background blur --out call.mp4
+      the first webcam, the room out of focus, into a video
+  mattebox run rtsp://10.0.0.5/live --out none --view
+      only to look at, at http://127.0.0.1:9480/
+  mattebox run door=rtsp://10.0.0.5/live yard=yard.mp4
+      two cameras at once
+  mattebox run photos/ --background transparent --name keep
+      a folder of pictures, cut out: photos/anna.jpg to output/cam01/anna.png
+  mattebox run clip.mp4 -b image:beach.jpg -o - --format y4m | ffplay -
+      a picture behind, into another program";
 
 /// What SIGHUP changes.
 const LIVE: &[&str] = &[
@@ -39,18 +46,31 @@ const LIVE: &[&str] = &[
 pub(super) struct RunArgs {
     #[command(flatten)]
     settings: Settings<RunLayer>,
-    /// Print the final summary as JSON on standard output
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    end: EndArgs,
+}
+
+/// A source that is the name of another command, and no file: it was typed in the wrong place.
+fn misplaced_command(sources: Option<&Vec<String>>) -> Option<String> {
+    let command = Cli::command();
+    let is_command = |word: &&String| command.find_subcommand(word).is_some();
+    let is_file = |word: &&String| Path::new(word.as_str()).exists();
+    sources?
+        .iter()
+        .find(|word| is_command(word) && !is_file(word))
+        .map(|word| format!("{word}: no such file; did you mean `mattebox {word}`?"))
 }
 
 pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
     let resolved = args.settings.resolve(matches)?;
+    if let Some(mistake) = misplaced_command(resolved.layer.source.as_ref()) {
+        return Ok(usage(&mistake));
+    }
     let screen = MultiProgress::new();
     start_log(&resolved, &screen)?;
     let settings = RunSettings::new(&resolved)?;
     let to_stdout = matches!(settings.sink, SinkSpec::Stdout);
-    if to_stdout && args.json {
+    if to_stdout && args.end.json {
         return Ok(usage(
             &"--json and --out - would both write to standard output; choose one",
         ));
@@ -70,6 +90,7 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
     let keeping = settings.keeping.clone();
     let report = Pipeline::new(settings, stop.clone(), abort).and_then(|pipeline| {
         let watch = pipeline.watch();
+        let sources = pipeline.sources();
         let ended = Stop::new();
         let page: Arc<dyn Page> = Arc::new(RunPage {
             watch: pipeline.watch(),
@@ -103,7 +124,15 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
         )
         .map_err(StartError::Thread)?;
         thread::scope(|scope| {
-            scope.spawn(|| progress::show(style, &watch, &screen, &ended));
+            let rows = || {
+                progress::rows(
+                    &watch,
+                    |stats| stats.latency.times(),
+                    |i, _| sources.get(i).map(|(_, status)| status.clone()),
+                )
+            };
+            let (screen, ended) = (&screen, &ended);
+            scope.spawn(move || progress::show(style, rows, screen, ended));
             let report = pipeline.run();
             ended.stop();
             if let Some(retainer) = retainer {
@@ -112,5 +141,10 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
             report
         })
     });
-    conclude(report, args.json, Report::exit_code, StartError::exit_code)
+    conclude(
+        report,
+        args.end.form(&args.settings),
+        Report::exit_code,
+        StartError::exit_code,
+    )
 }

@@ -14,10 +14,12 @@ use std::{process::ExitCode, sync::Arc};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  mattebox view matted                               the results of `mattebox worker --out topic:matted`, at http://127.0.0.1:9480/
+  mattebox view matted
+      what `mattebox worker --out topic:matted` makes, at http://127.0.0.1:9480/
   mattebox view matted --view=:8000 --kafka broker:9092
+      another port, another broker
 
-Only results are shown: frames that still have their room are not, whatever topic they are in.";
+Only results are shown: frames that still have their room are not.";
 
 /// Arguments of `mattebox view`.
 #[derive(Debug, Args)]
@@ -65,7 +67,7 @@ pub(super) fn run(args: &ViewArgs, matches: &ArgMatches) -> anyhow::Result<ExitC
         // It has no other end than to be stopped.
         Ok(()) | Err(KafkaError::Stopped) => Ok(ExitCode::from(130)),
         Err(e) => {
-            output::tell(format_args!("mattebox: {e}"));
+            output::fail(&e);
             Ok(ExitCode::from(e.exit_code()))
         }
     }

@@ -1,5 +1,5 @@
 //! `mattebox worker`.
-use super::{Retention, Settings, conclude, reload, serve, serve_view, start_log};
+use super::{EndArgs, Retention, Settings, conclude, reload, serve, serve_view, start_log};
 use crate::{
     config::{Resolved, WorkerLayer, output_choice::ProgressStyle, worker::WorkerCommand},
     metrics::WorkerPage,
@@ -7,7 +7,9 @@ use crate::{
 };
 use clap::{ArgMatches, Args};
 use indicatif::MultiProgress;
-use mattebox_engine::{BackgroundChoice, StartError, stop::Stop};
+use mattebox_engine::{
+    BackgroundChoice, StartError, latency::Times as Latencies, stop::Stop, watch::ProgressSource,
+};
 use mattebox_kafka::{
     KafkaError,
     worker::{Numbers, Worker, report::Report},
@@ -17,14 +19,18 @@ use std::{process::ExitCode, sync::Arc, thread};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  mattebox worker                                        topic camera_frames at localhost:9092, PNG files in output/<camera>/
-  mattebox worker --kafka broker:9092 --background blur  another broker, the room out of focus
-  mattebox worker --until end                            what is there, then stop
-  mattebox worker --out topic:matted                     results into a topic, each exactly once
+  mattebox worker
+      topic camera_frames at localhost:9092, pictures in output/CAMERA/
+  mattebox worker --kafka broker:9092 --background blur
+      another broker, the room out of focus
+  mattebox worker --until end
+      what is there, then stop
+  mattebox worker --out topic:matted
+      results into a topic, each exactly once
   mattebox worker --group second --from 2026-01-31T12:00:00Z --out again
-                                                         the same frames once more, from a moment on
+      the same frames once more, from a moment on
 
-Start as many as you like: workers of one group share the partitions of the topic.";
+Start as many as you like: workers of one group share the frames.";
 
 /// What SIGHUP changes.
 const LIVE: &[&str] = &["background"];
@@ -34,9 +40,8 @@ const LIVE: &[&str] = &["background"];
 pub(super) struct WorkerArgs {
     #[command(flatten)]
     settings: Settings<WorkerLayer>,
-    /// Print the final summary as JSON on standard output
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    end: EndArgs,
 }
 
 pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
@@ -102,7 +107,12 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
             report
         })
     });
-    conclude(report, args.json, Report::exit_code, KafkaError::exit_code)
+    conclude(
+        report,
+        args.end.form(&args.settings),
+        Report::exit_code,
+        KafkaError::exit_code,
+    )
 }
 
 /// All cameras are shown as one: they come and go.
@@ -112,10 +122,17 @@ fn show(
     screen: &MultiProgress,
     stop: &Stop,
 ) {
-    if let Ok(name) = "frames".parse() {
-        let watch = mattebox_engine::Watch {
-            cameras: vec![(name, numbers.clone())],
-        };
-        progress::show(style, &watch, screen, stop);
-    }
+    let rows = || {
+        let mut latencies = Latencies::default();
+        for (_, camera) in numbers.cameras() {
+            latencies.merge(&camera.latency.times());
+        }
+        vec![progress::Row {
+            name: "all cameras".to_owned(),
+            progress: numbers.progress(),
+            latencies,
+            source: None,
+        }]
+    };
+    progress::show(style, rows, screen, stop);
 }

@@ -73,6 +73,14 @@ impl<L: Layer> Resolved<L> {
         })
     }
 
+    /// Logs at level debug, if no flag asks for another level.
+    pub fn be_verbose(&mut self) {
+        if self.origins.of("log_level") != Origin::Flag {
+            self.layer.say_mut().log_level = Some("debug".to_owned());
+            self.origins.0.insert("log_level".to_owned(), Origin::Flag);
+        }
+    }
+
     /// Checks how it logs, which every command that has a log does the same.
     pub fn check_say(&self) -> Result<(), ConfigError> {
         let check = Check(&self.origins);

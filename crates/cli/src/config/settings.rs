@@ -58,8 +58,10 @@ pub struct RunSettings {
     pub threads: NonZeroUsize,
     /// Newest frame wins; `None`: as the source is.
     pub live: Option<bool>,
-    /// How long frames on their way may take after the first signal.
+    /// How long the last frames may take after the first signal.
     pub shutdown_timeout: Duration,
+    /// The log is for machines.
+    pub logs_json: bool,
     /// How progress is shown.
     pub progress: ProgressStyle,
     /// The live page, if there is one.
@@ -71,7 +73,7 @@ pub struct RunSettings {
 }
 
 impl RunSettings {
-    /// Whether frames are written nowhere.
+    /// Whether no frame is written.
     pub fn writes_nothing(&self) -> bool {
         matches!(self.sink, SinkSpec::Nothing) && self.alpha_out.is_none()
     }
@@ -177,6 +179,7 @@ impl RunSettings {
             threads: check.threads(&made)?,
             live: l.live,
             shutdown_timeout: check.shutdown_timeout(&l.say.shutdown_timeout)?,
+            logs_json: l.say.log_format.as_deref() == Some("json"),
             progress: check.progress(&l.say.progress)?,
             view: view::settings(&check, &l.view)?,
             metrics: check.metrics(&l.metrics)?,
@@ -376,13 +379,13 @@ mod tests {
         for (args, words) in [
             (
                 &["a.mp4", "--fps", "0"][..],
-                &["fps", "0", "command line"][..],
+                &["--fps 0: it must be greater than 0"][..],
             ),
             (&["a.mp4", "--fps", "-1"], &["fps", "-1"]),
             (&["a.mp4", "--fps", "nan"], &["fps"]),
             (
                 &["a.mp4", "--camera-id", "../../etc"],
-                &["camera_id", "../../etc"],
+                &["--camera-id ../../etc"],
             ),
             (&["../../etc=a.mp4"], &["source", "../../etc"]),
             (&["x=a.mp4", "x=b.mp4"], &["two sources are named x"]),
@@ -393,7 +396,7 @@ mod tests {
             ),
             (
                 &["a.mp4", "--jpeg-quality", "101"],
-                &["jpeg_quality", "100"],
+                &["--jpeg-quality", "100"],
             ),
             (&["a.mp4", "--threads", "0"], &["threads"]),
             (&["a.mp4", "--format", "raw"], &["raw", "standard output"]),
@@ -419,31 +422,34 @@ mod tests {
                 &["size", "640x480", "--max-width"],
             ),
             (&["0", "--size", "big"], &["size", "big", "1280x720"]),
-            (&["0", "--input-format", "a/b"], &["input_format", "mjpeg"]),
+            (
+                &["0", "--input-format", "a/b"],
+                &["--input-format", "mjpeg"],
+            ),
             (
                 &["0", "--rtsp-transport", "http"],
-                &["rtsp_transport", "http", "udp"],
+                &["--rtsp-transport", "http", "udp"],
             ),
             (&["0", "--hwaccel", "a/b"], &["hwaccel", "vaapi"]),
             (
                 &["0", "--input-option", "ss=3"],
-                &["input_option", "--start"],
+                &["--input-option", "--start"],
             ),
             (
                 &["0", "--input-option", "fflags"],
-                &["input_option", "NAME=VALUE"],
+                &["--input-option", "NAME=VALUE"],
             ),
             (
                 &["0", "--video-encoder", "libx264 -y /etc/passwd"],
-                &["video_encoder", "ffmpeg -encoders"],
+                &["--video-encoder", "ffmpeg -encoders"],
             ),
             (
                 &["0", "--video-encoder", "copy"],
-                &["video_encoder", "copy"],
+                &["--video-encoder", "copy"],
             ),
             (
                 &["0", "--video-preset", "placebo"],
-                &["video_preset", "superfast"],
+                &["--video-preset", "superfast"],
             ),
             (&["0", "--crf", "52"], &["crf", "52", "51"]),
             (&["0", "--crf", "-1"], &["crf", "-1"]),

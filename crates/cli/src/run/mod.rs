@@ -69,6 +69,9 @@ pub(crate) struct Job {
     /// How files are called.
     pub(crate) names: FrameNames,
     pub(crate) frames: Option<u64>,
+    /// A camera that fails is told of at once. A camera that is alone ends the run, whose last line
+    /// says why.
+    pub(crate) tells_failures: bool,
 }
 
 /// One camera, as the threads see it.
@@ -126,7 +129,10 @@ impl Shared<'_> {
         let l = &self.lanes[lane];
         let message = failure.message.clone();
         if l.stats.fail(failure) {
-            tracing::error!(camera = %l.camera.id, "{message}");
+            match self.job.tells_failures {
+                true => tracing::error!(camera = %l.camera.id, "{message}"),
+                false => tracing::debug!(camera = %l.camera.id, "{message}"),
+            }
         }
         l.camera.status.set(Condition::Failed { why: message });
     }
@@ -213,6 +219,7 @@ impl Pipeline {
             },
             names: settings.names.clone(),
             frames: settings.frames,
+            tells_failures: settings.cameras.len() > 1 || settings.logs_json,
         };
         let backgrounds = settings
             .cameras

@@ -170,6 +170,7 @@ impl Writer {
         match written {
             Ok(()) => {
                 count(&stats.written);
+                stats.note_time(frame.time);
                 frame.span.became("written");
                 stats.arrived(frame.number, frame.read);
                 // A full pool of spares only means that this one is not needed again.

@@ -1,6 +1,6 @@
 //! What is said of a run when it has ended: a short table for people, JSON for machines.
 use super::stats::CameraStats;
-use crate::config::RunSettings;
+use crate::{config::RunSettings, output::Sums};
 use comfy_table::{Cell, CellAlignment};
 use mattebox_core::frame::CameraId;
 use mattebox_engine::{address::harmless, table};
@@ -12,6 +12,7 @@ use mattebox_media::sink::SinkSpec;
 use serde::Serialize;
 use std::{
     fmt,
+    path::Path,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -65,6 +66,15 @@ pub struct CameraReport {
     pub error: Option<String>,
     #[serde(skip)]
     exit_code: u8,
+    /// Where they are, for the table.
+    #[serde(skip)]
+    place: String,
+    /// What it has made, in words.
+    #[serde(skip)]
+    made: String,
+    /// Whether its pictures or mattes are kept.
+    #[serde(skip)]
+    is_written: bool,
 }
 
 /// Dropped frames by reason.
@@ -113,7 +123,20 @@ impl Report {
                 let failure = s.failure();
                 let latency = s.latency.times();
                 latencies.merge(&latency);
+                let made = match settings.writes_nothing() {
+                    true => format!(
+                        "{} read, nothing written (--out none)",
+                        count_of(s.read.load(Relaxed), "frame")
+                    ),
+                    false => made(settings, &camera, frames_out, s.length()),
+                };
                 CameraReport {
+                    place: match settings.sink {
+                        SinkSpec::Nothing => "-".to_owned(),
+                        _ => place(&settings.sink, &camera),
+                    },
+                    made,
+                    is_written: !settings.writes_nothing(),
                     output: place(&settings.sink, &camera),
                     camera: camera.to_string(),
                     frames_in: s.read.load(Relaxed),
@@ -171,6 +194,52 @@ impl Report {
     }
 }
 
+/// `1 frame`, `2 frames`.
+fn count_of(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What a camera has made, in words: `75 pictures in output/cam01/`.
+fn made(
+    settings: &RunSettings,
+    camera: &CameraId,
+    frames: u64,
+    length: Option<Duration>,
+) -> String {
+    let place = match &settings.sink {
+        SinkSpec::Directory(dir) => pictures(settings, dir, camera),
+        sink => place(sink, camera),
+    };
+    let plural = |what: &str| count_of(frames, what);
+    match &settings.sink {
+        SinkSpec::Directory(_) => format!("{} in {place}/", plural("picture")),
+        SinkSpec::Video(_) => {
+            let more = settings.segment.map_or("", |_| " and the files after it");
+            let length = length.map_or(String::new(), |t| format!(", {:.1} s", t.as_secs_f64()));
+            format!("{place}{more}: {}{length}", plural("frame"))
+        }
+        SinkSpec::Url(_) | SinkSpec::Stdout => format!("{} to {place}", plural("frame")),
+        SinkSpec::Nothing => {
+            let mattes = settings.alpha_out.as_ref();
+            match mattes.map(|dir| pictures(settings, dir, camera)) {
+                Some(place) => format!("{} in {place}/", plural("matte")),
+                None => count_of(frames, "frame"),
+            }
+        }
+    }
+}
+
+/// The folder of a camera's files, which is below `dir` if their names do not say otherwise.
+fn pictures(settings: &RunSettings, dir: &Path, camera: &CameraId) -> String {
+    let names = settings.names.template();
+    let has_folder = names.is_default() || names.to_string().starts_with("{camera}/");
+    let dir = match has_folder {
+        true => dir.join(camera.as_str()),
+        false => dir.to_owned(),
+    };
+    harmless::output(&dir.to_string_lossy())
+}
+
 /// Where a camera's pictures are.
 fn place(sink: &SinkSpec, camera: &CameraId) -> String {
     match sink {
@@ -179,8 +248,71 @@ fn place(sink: &SinkSpec, camera: &CameraId) -> String {
     }
 }
 
+/// What a run has made, with a line for each camera. The alternate form (`{:#}`) has the tables
+/// before it: each camera's counts, and what each stage cost.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() && self.cameras.iter().any(|c| c.frames_in > 0) {
+            self.tables(f)?;
+        }
+        let lines: Vec<_> = self.cameras.iter().filter_map(|c| c.line(self)).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl Sums for Report {
+    fn failures(&self) -> Vec<String> {
+        let failed: Vec<_> = self.cameras.iter().filter(|c| c.exit_code != 0).collect();
+        match (failed.as_slice(), self.cameras.len()) {
+            ([], _) => vec![],
+            // Of one camera nothing was said before.
+            ([alone], 1) => alone.error.iter().cloned().collect(),
+            (some, all) => {
+                let names: Vec<_> = some.iter().map(|c| c.camera.as_str()).collect();
+                vec![format!(
+                    "{} of {all} cameras failed: {}; the lines above say why",
+                    some.len(),
+                    names.join(", ")
+                )]
+            }
+        }
+    }
+}
+
+impl CameraReport {
+    /// What it has made, where, and what is missing. `None` if it failed before its first frame.
+    fn line(&self, report: &Report) -> Option<String> {
+        let is_failed = self.exit_code != 0;
+        if is_failed && self.frames_in == 0 {
+            return None;
+        }
+        let made = &self.made;
+        let mut text = match report.cameras.len() {
+            1 => made.clone(),
+            _ => format!("{}: {made}", self.camera),
+        };
+        // Where nothing is written, they are those that no viewer looked at.
+        let skipped = if self.is_written { self.skipped } else { 0 };
+        let notes = [
+            (skipped, "skipped, because their files were there"),
+            (self.dropped.behind, "dropped, because newer ones waited"),
+            (self.dropped.stopped, "dropped at the end"),
+            (self.failed, "failed; the messages above say which"),
+        ];
+        for (count, what) in notes.iter().filter(|(count, _)| *count > 0) {
+            text += &format!(", {count} {what}");
+        }
+        if let Some(why) = self.error.as_ref().filter(|_| !is_failed) {
+            // FFmpeg's own words are in the log.
+            let why = why.split(" (FFmpeg: ").next().unwrap_or(why);
+            text += &format!("; away at the end: {why}");
+        }
+        Some(text)
+    }
+}
+
+impl Report {
+    fn tables(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut cameras = table::plain(&[
             "camera", "in", "out", "skipped", "dropped", "failed", "fps", "output",
         ]);
@@ -193,7 +325,7 @@ impl fmt::Display for Report {
                 (c.dropped.behind + c.dropped.stopped).to_string(),
                 c.failed.to_string(),
                 format!("{:.1}", c.fps),
-                c.output.clone(),
+                c.place.clone(),
             ]);
         }
         if let Some(output) = cameras.column_mut(7) {
@@ -236,11 +368,6 @@ impl fmt::Display for Report {
                 "; the network looked at all frames but {still} still ones"
             )?;
         }
-        for c in self.cameras.iter() {
-            if let Some(error) = &c.error {
-                write!(f, "\n{}: {error}", c.camera)?;
-            }
-        }
-        Ok(())
+        f.write_str("\n\n")
     }
 }

@@ -1,5 +1,5 @@
 //! What became of the frames of each camera.
-use mattebox_core::frame::FrameNumber;
+use mattebox_core::frame::{FrameNumber, Timestamp};
 use mattebox_engine::{
     cameras::{camera::Counters, trend::Counted},
     latency::Latency,
@@ -9,7 +9,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// What became of one camera's frames. `read = written + skipped + dropped + failed` once it has ended.
@@ -34,6 +34,8 @@ pub struct CameraStats {
     pub expected: AtomicU64,
     /// How long frames took.
     pub latency: Latency,
+    /// When the first and the last frame of a video are shown.
+    shown: Mutex<Option<(Timestamp, Timestamp)>>,
     failure: Mutex<Option<Failure>>,
 }
 
@@ -59,6 +61,22 @@ impl CameraStats {
         if self.latency.add(read) {
             tracing::debug!(frame = number.0, "the first frame is written");
         }
+    }
+
+    /// Notes when a frame of a video is shown.
+    pub(crate) fn note_time(&self, time: Timestamp) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = shown.map_or(time, |(first, _)| first);
+        *shown = Some((first, time));
+    }
+
+    /// How long the written video is: its last frame is taken to be as long as the others.
+    pub(crate) fn length(&self) -> Option<Duration> {
+        let (first, last) = (*self.shown.lock().unwrap_or_else(PoisonError::into_inner))?;
+        let frames = self.written.load(Relaxed);
+        let between = u64::try_from(last.0.checked_sub(first.0)?).ok()?;
+        let all = between as f64 * frames as f64 / frames.checked_sub(1).filter(|n| *n > 0)? as f64;
+        Some(Duration::from_micros(all as u64))
     }
 
     /// Records why the camera ended; the first reason stays. True if this was the first.

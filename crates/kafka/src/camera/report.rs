@@ -163,8 +163,52 @@ impl Report {
     }
 }
 
+/// A line for each camera: how much of it is in the topic, and what is missing. The alternate form
+/// (`{:#}`) has the table of all counts before it.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() && self.cameras.iter().any(|c| c.captured > 0) {
+            self.table(f)?;
+        }
+        let lines: Vec<_> = self.cameras.iter().filter_map(|c| c.line(self)).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl CameraReport {
+    /// `None` if it failed before its first frame: the log says why.
+    fn line(&self, report: &Report) -> Option<String> {
+        let has_failed = self.exit_code != 0;
+        if has_failed && self.captured == 0 {
+            return None;
+        }
+        let mut text = match report.cameras.len() {
+            1 => String::new(),
+            _ => format!("{}: ", self.camera),
+        };
+        text += &format!("{} frames to topic {}", self.published, report.topic);
+        let notes = [
+            (
+                self.dropped.buffer,
+                "dropped, because the broker did not take them in time",
+            ),
+            (self.dropped.stopped, "dropped at the end"),
+            (self.failed, "failed; the messages above say which"),
+        ];
+        for (count, what) in notes.iter().filter(|(count, _)| *count > 0) {
+            text += &format!(", {count} {what}");
+        }
+        if has_failed {
+            text += "; the camera failed, the messages above say why";
+        } else if let Some(why) = &self.error {
+            text += &format!("; away at the end: {why}");
+        }
+        Some(text)
+    }
+}
+
+impl Report {
+    fn table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = [
             "camera",
             "captured",
@@ -229,10 +273,7 @@ impl fmt::Display for Report {
                     c.camera
                 )?;
             }
-            if let Some(error) = &c.error {
-                write!(f, "\n{}: {error}", c.camera)?;
-            }
         }
-        Ok(())
+        f.write_str("\n\n")
     }
 }

@@ -214,8 +214,86 @@ impl Report {
     }
 }
 
+/// With more cameras than this, one line tells of them all.
+const MAX_LINES: usize = 12;
+
+/// What was made of each camera's records, and where it is. The alternate form (`{:#}`) has the tables
+/// of all counts before it.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() && self.cameras.iter().any(|c| c.frames_in > 0) {
+            self.tables(f)?;
+        }
+        let mut lines: Vec<_> = match self.cameras.len() {
+            0 => vec![format!("no records from topic {}", self.topic)],
+            1..=MAX_LINES => self.cameras.iter().map(|c| self.line(c)).collect(),
+            _ => vec![self.line_of_all()],
+        };
+        let lost: u64 = self.partitions.iter().map(|p| p.lost).sum();
+        if lost > 0 {
+            lines.push(format!(
+                "{lost} records were removed from topic {} before they were processed",
+                self.topic
+            ));
+        }
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl Report {
+    fn line(&self, c: &CameraReport) -> String {
+        let notes = notes([c.kept, c.stale, c.late, c.dead]);
+        match self.output.starts_with("topic:") {
+            true => format!(
+                "{}: {} results to {}{notes}",
+                c.camera, c.frames_out, self.output
+            ),
+            false => format!(
+                "{}: {} pictures in {}/{}/{notes}",
+                c.camera, c.frames_out, self.output, c.camera
+            ),
+        }
+    }
+
+    fn line_of_all(&self) -> String {
+        let sum = |count: fn(&CameraReport) -> u64| self.cameras.iter().map(count).sum();
+        let out: u64 = sum(|c| c.frames_out);
+        let notes = notes([
+            sum(|c| c.kept),
+            sum(|c| c.stale),
+            sum(|c| c.late),
+            sum(|c| c.dead),
+        ]);
+        let cameras = self.cameras.len();
+        match self.output.starts_with("topic:") {
+            true => format!(
+                "{out} results of {cameras} cameras to {}{notes}",
+                self.output
+            ),
+            false => format!(
+                "{out} pictures of {cameras} cameras in {}/{notes}",
+                self.output
+            ),
+        }
+    }
+}
+
+/// What else became of the records: kept, too old, late, dead.
+fn notes(counts: [u64; 4]) -> String {
+    let what = [
+        "kept, because their files were there",
+        "left out as too old",
+        "left out as late",
+        "dead letters (`mattebox dead-letters list`)",
+    ];
+    let notes = counts.iter().zip(what).filter(|(count, _)| **count > 0);
+    notes
+        .map(|(count, what)| format!(", {count} {what}"))
+        .collect()
+}
+
+impl Report {
+    fn tables(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut cameras = table::plain(&[
             "camera", "in", "out", "kept", "repeated", "stale", "late", "dead", "MB in", "MB out",
             "ms p50", "p95", "p99",
@@ -264,10 +342,10 @@ impl fmt::Display for Report {
             ]);
         }
         writeln!(f, "{cameras}\n\n{partitions}\n")?;
-        write!(
+        writeln!(
             f,
-            "{:.1} s, {:.1} frames per second, {:.2} ms of CPU per frame, {:.0} MB at most, in {}",
-            self.elapsed_s, self.fps, self.cpu_ms_per_frame, self.peak_rss_mb, self.output
+            "{:.1} s, {:.1} frames per second, {:.2} ms of CPU per frame, {:.0} MB at most\n",
+            self.elapsed_s, self.fps, self.cpu_ms_per_frame, self.peak_rss_mb
         )
     }
 }

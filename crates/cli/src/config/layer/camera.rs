@@ -77,4 +77,8 @@ impl Layer for CameraLayer {
     fn say(&self) -> &SayLayer {
         &self.say
     }
+
+    fn say_mut(&mut self) -> &mut SayLayer {
+        &mut self.say
+    }
 }

@@ -27,4 +27,8 @@ impl Layer for LettersLayer {
     fn say(&self) -> &SayLayer {
         &self.say
     }
+
+    fn say_mut(&mut self) -> &mut SayLayer {
+        &mut self.say
+    }
 }

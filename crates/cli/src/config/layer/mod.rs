@@ -70,6 +70,9 @@ pub trait Layer: Args + Clone + Default + Serialize + DeserializeOwned {
     /// How it logs.
     fn say(&self) -> &SayLayer;
 
+    /// The same, to be changed.
+    fn say_mut(&mut self) -> &mut SayLayer;
+
     /// The names of its settings.
     fn keys() -> Vec<String> {
         let command = Self::augment_args(clap::Command::new(Self::COMMAND));

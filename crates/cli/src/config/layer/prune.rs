@@ -41,4 +41,8 @@ impl Layer for PruneLayer {
     fn say(&self) -> &SayLayer {
         &self.say
     }
+
+    fn say_mut(&mut self) -> &mut SayLayer {
+        &mut self.say
+    }
 }

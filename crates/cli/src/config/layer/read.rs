@@ -40,7 +40,7 @@ pub struct ReadLayer {
     #[arg(long, env = "MATTEBOX_FRAMES", value_name = "N", allow_negative_numbers = true, help_heading = READ)]
     pub frames: Option<i64>,
 
-    /// A source without a picture for this long has stalled: a live one is reconnected, a file is an error [default: live 10s, a file over the
+    /// A source without a frame for this long has stalled: a live one is reconnected, a file is an error [default: live 10s, a file over the
     /// network 60s, other files never]
     #[arg(long, env = "MATTEBOX_STALL_TIMEOUT", value_name = "TIME", help_heading = READ)]
     pub stall_timeout: Option<String>,

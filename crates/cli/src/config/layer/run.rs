@@ -105,4 +105,8 @@ impl Layer for RunLayer {
     fn say(&self) -> &SayLayer {
         &self.say
     }
+
+    fn say_mut(&mut self) -> &mut SayLayer {
+        &mut self.say
+    }
 }

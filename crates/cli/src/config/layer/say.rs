@@ -8,7 +8,7 @@ const SAY: &str = "Messages";
 /// What every long command can be told about its end and its words.
 #[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
 pub struct SayLayer {
-    /// After the first Ctrl-C, how long frames on their way may take
+    /// After the first Ctrl-C, how long the last frames may take
     #[arg(long, env = "MATTEBOX_SHUTDOWN_TIMEOUT", value_name = "TIME", help_heading = RUN)]
     pub shutdown_timeout: Option<String>,
 

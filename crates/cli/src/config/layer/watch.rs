@@ -45,4 +45,8 @@ impl Layer for WatchLayer {
     fn say(&self) -> &SayLayer {
         &self.say
     }
+
+    fn say_mut(&mut self) -> &mut SayLayer {
+        &mut self.say
+    }
 }
