@@ -100,7 +100,7 @@ fn nothing_that_is_read_is_replaced() {
         ("run photos --out new/.. --camera-id photos", "photos"),
         (
             "run photos --alpha-out new/.. --out none --view=0 --camera-id photos",
-            "alpha_out",
+            "alpha-out",
         ),
         (
             "worker --background image:photos/frame_000001.png --out new/..",
@@ -153,7 +153,7 @@ fn nothing_that_is_read_is_replaced() {
             "run other.mp4 --background video:photos --out . --camera-id photos",
             "the background",
         ),
-        ("run photos --alpha-out . --camera-id photos", "alpha_out"),
+        ("run photos --alpha-out . --camera-id photos", "alpha-out"),
         (
             "run a=other.mp4 photos=other.mp4 b=photos/frame_000001.png --out .",
             "the source of camera b",
@@ -353,7 +353,7 @@ fn names_that_out_does_not_take_are_told_with_those_that_it_does() {
     for out in ["a.mp4", "-", "x.xyz", "rtsp://h/x", "pipe"] {
         assert_refused(
             &b.run(&["run", "clip.mp4", "--alpha-out", out]),
-            &["alpha_out", "folder"],
+            &["alpha-out", "folder"],
             out,
         );
     }

@@ -175,7 +175,7 @@ fn what_cannot_be_pruned_is_refused_and_untouched() {
     );
     refused(
         &b.run(&["prune", "photos", "--keep-bytes", "9 things"]),
-        &["keep_bytes", "50GB"],
+        &["--keep-bytes", "50GB"],
     );
     refused(
         &b.run(&["run", "x.mp4", "--out", "x.mp4", "--keep", "1d"]),

@@ -267,7 +267,7 @@ fn a_level_format_or_progress_that_is_none_is_refused_wherever_it_is_said() {
             ] {
                 let done = b.run(&[args, &[&flag, value]].concat());
                 assert!(
-                    done.code == Some(2) && done.stderr.contains(key),
+                    done.code == Some(2) && done.stderr.contains(&flag),
                     "{args:?} {flag} {value}: {}",
                     done.stderr
                 );

@@ -8,6 +8,7 @@
 //! * [`retention`]: old files are removed while new ones are written.
 //! * [`metrics`]: what each command tells Prometheus.
 //! * [`output`]: standard output and standard error.
+//! * `alike`: what was meant by a word that is none of ours.
 //! * [`progress`], [`telemetry`]: what a person sees while it runs, and the log.
 //! * [`signals`]: how a process is asked to stop.
 //! * [`eval`]: how good a matte is, measured against the true one.
@@ -17,6 +18,7 @@
 //! Everything else is in the crates below: ARCHITECTURE.md has the map.
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
+mod alike;
 pub mod bench;
 pub mod cli;
 pub mod config;

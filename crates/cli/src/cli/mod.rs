@@ -13,6 +13,7 @@
 //! * [`config`]: the settings in force and where each came from.
 //! * [`model`]: what a model file is.
 //! * `reload`: what SIGHUP does.
+//! * `help`: how much of all this `-h` and `--help` show; `mistakes`: what was typed wrong.
 //! * `switches`: flags whose value may be left out.
 //! * [`shell`]: completions and the manual page.
 mod bench;
@@ -21,6 +22,8 @@ mod config;
 mod dead_letters;
 mod doctor;
 mod eval;
+mod help;
+mod mistakes;
 mod model;
 mod prune;
 #[cfg(test)]
@@ -39,27 +42,22 @@ use crate::{
     retention::{Retainer, RetentionNumbers},
     telemetry,
 };
-use clap::{
-    ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
-    error::{ContextKind, ContextValue},
-};
+use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
+use help::Length;
 use indicatif::MultiProgress;
-use mattebox_engine::{StartError, address::scrub::Scrubber, cameras::CameraRegistry};
+use mattebox_engine::{StartError, cameras::CameraRegistry};
 use mattebox_server::{LivePage, Page, Server, ViewSettings};
 use std::{
     ffi::OsString, fmt::Display, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc,
 };
 
-/// Live video background removal: finds the people in each frame and puts a background of your choice behind them.
+/// Live video background removal
 #[derive(Debug, Parser)]
 #[command(
     name = "mattebox",
     version,
     max_term_width = 120,
     arg_required_else_help = true
-)]
-#[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 bad usage or settings, 3 a service could not be reached in time, 4 done but frames were lost before they arrived, 130 interrupted."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -68,7 +66,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Replace the background of a video, camera or pictures on this machine
+    /// Replace the background of videos, cameras or pictures
     #[command(after_help = run::EXAMPLES)]
     Run(Box<run::RunArgs>),
     /// Publish videos and cameras to a Kafka topic, frame by frame
@@ -83,7 +81,7 @@ enum Command {
     /// Remove old files from an output folder
     #[command(after_help = prune::EXAMPLES)]
     Prune(prune::PruneArgs),
-    /// List, show or send again the records that could not be frames
+    /// List, show or send again records that could not be frames
     DeadLetters(dead_letters::DeadLettersArgs),
     /// Measure a matte against the true one
     Eval(eval::EvalArgs),
@@ -93,11 +91,11 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Print the settings in force and where each came from
     Config(Box<config::ConfigArgs>),
-    /// Say what a network's file is, list the known networks, or fetch one
+    /// Describe, list or fetch networks
     Model(model::ModelArgs),
     /// Print a completion script for a shell
     Completions(shell::CompletionsArgs),
-    /// Print the manual page (roff), or write one per command into a folder
+    /// Print or write the manual pages
     Man(shell::ManArgs),
 }
 
@@ -266,26 +264,21 @@ impl Retention {
     }
 }
 
-/// The command line's definition. Its help tells the names of variables, and not their values: some are passwords.
-fn command() -> clap::Command {
-    fn hide(command: clap::Command) -> clap::Command {
-        command
-            .mut_args(|arg| arg.hide_env_values(true))
-            .mut_subcommands(hide)
-    }
-    hide(Cli::command())
-}
-
 /// Runs the command line `args` (with the program's name) to its end.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args = switches::join(args, &command());
-    let matches = match command().try_get_matches_from(&args) {
+    let args: Vec<_> = args.into_iter().collect();
+    let command = help::command(match args.iter().any(|arg| arg == "-h") {
+        true => Length::Short,
+        false => Length::Long,
+    });
+    let args = switches::join(args, &command);
+    let matches = match command.try_get_matches_from(&args) {
         Ok(matches) => matches,
-        Err(e) => return usage_error(&e, &args),
+        Err(e) => return mistakes::tell(&e, &args),
     };
     let cli = match Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
-        Err(e) => return usage_error(&e, &args),
+        Err(e) => return mistakes::tell(&e, &args),
     };
     let of_command = matches.subcommand().map(|(_, m)| m);
     let result = match (cli.command, of_command) {
@@ -310,77 +303,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     })
 }
 
-/// What clap has to say. Help and version are asked for and go to standard output; all else is bad usage.
-fn usage_error(e: &clap::Error, args: &[OsString]) -> ExitCode {
-    if !e.use_stderr() {
-        return match e.print() {
-            Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-                output::tell(format_args!(
-                    "mattebox: cannot write to standard output: {e}"
-                ));
-                ExitCode::FAILURE
-            }
-            _ => ExitCode::SUCCESS,
-        };
-    }
-    // It repeats what was typed or set, which may be a password or hold one.
-    let variables = command();
-    let variables = variables
-        .get_subcommands()
-        .flat_map(clap::Command::get_arguments)
-        .filter_map(clap::Arg::get_env);
-    let set = variables.filter_map(|name| std::env::var(name).ok());
-    let typed = args
-        .iter()
-        .map(|arg| arg.to_string_lossy().into_owned())
-        .chain(set);
-    let values = typed.map(|arg| {
-        arg.split_once('=')
-            .map_or(arg.clone(), |(_, value)| value.to_owned())
-    });
-    let words: Vec<_> = args
-        .iter()
-        .map(|arg| arg.to_string_lossy().into_owned())
-        .chain(values)
-        .collect();
-    let text = e.render().to_string();
-    let shown = Scrubber::of(words).scrub(text.trim_end());
-    if shown == text.trim_end() {
-        let _ = e.print();
-    } else {
-        output::tell(shown);
-    }
-    if let Some(variable) = blamed_variable(e) {
-        output::tell(format_args!(
-            "The value comes from the environment variable {variable}."
-        ));
-    }
-    ExitCode::from(2)
-}
-
-/// The environment variable that a bad value came from: clap's message names only the flag, which nobody may have typed.
-fn blamed_variable(e: &clap::Error) -> Option<String> {
-    let text = |kind| match e.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.as_str()),
-        _ => None,
-    };
-    let arg = text(ContextKind::InvalidArg)?;
-    let value = text(ContextKind::InvalidValue)?;
-    let flag = arg.split_whitespace().next()?;
-    let typed = std::env::args().any(|a| a == flag || a.starts_with(&format!("{flag}=")));
-    let command = command();
-    let mut arguments = command
-        .get_subcommands()
-        .flat_map(clap::Command::get_arguments);
-    let variable = arguments
-        .find(|a| a.get_long() == flag.strip_prefix("--") && a.get_env().is_some())?
-        .get_env()?
-        .to_str()?;
-    (!typed && std::env::var(variable).is_ok_and(|v| v == value)).then(|| variable.to_owned())
-}
-
 fn usage(e: &dyn std::fmt::Display) -> ExitCode {
-    output::tell(format_args!("mattebox: {e}"));
+    output::fail(e);
     ExitCode::from(2)
 }
 
@@ -390,6 +314,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        help::command(Length::Long).debug_assert();
+        help::command(Length::Short).debug_assert();
     }
 }

@@ -1,5 +1,5 @@
 //! `mattebox completions` and `mattebox man`.
-use super::command;
+use super::help::{Length, command};
 use crate::output;
 use anyhow::Context;
 use clap::Args;
@@ -23,7 +23,7 @@ pub(super) struct ManArgs {
 
 pub(super) fn completions(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut command(), "mattebox", &mut script);
+    clap_complete::generate(args.shell, &mut command(Length::Long), "mattebox", &mut script);
     output::print_bytes(&script)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -32,12 +32,12 @@ pub(super) fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
     match &args.out {
         Some(dir) => {
             std::fs::create_dir_all(dir)
-                .and_then(|()| clap_mangen::generate_to(command(), dir))
+                .and_then(|()| clap_mangen::generate_to(command(Length::Long), dir))
                 .with_context(|| format!("cannot write manual pages into {}", dir.display()))?;
         }
         None => {
             let mut page = Vec::new();
-            clap_mangen::Man::new(command()).render(&mut page)?;
+            clap_mangen::Man::new(command(Length::Long)).render(&mut page)?;
             output::print_bytes(&page)?;
         }
     }

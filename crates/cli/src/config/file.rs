@@ -1,5 +1,6 @@
 //! A settings file: keys that hold for every command that has them, and a section for each command that wins over them.
 use super::{ConfigError, Layer, found::SettingsFile, layer};
+use crate::alike::most_alike;
 use mattebox_engine::address::harmless;
 use toml::{Table, Value};
 
@@ -37,10 +38,7 @@ pub(super) fn parse<L: Layer>(text: &str, file: &SettingsFile) -> Result<Table, 
                 for (key, value) in inner {
                     if !keys.contains(&key) {
                         let line = line_of(text, Some(name), &key);
-                        return Err(fail(format!(
-                            "{line}unknown key `{}`: `mattebox {name} --help` lists what there is",
-                            harmless::source(&key)
-                        )));
+                        return Err(fail(line + &unknown(&key, keys, name)));
                     }
                     trusted(Some(name), &key, &value)?;
                     if *name == L::COMMAND {
@@ -52,11 +50,12 @@ pub(super) fn parse<L: Layer>(text: &str, file: &SettingsFile) -> Result<Table, 
             }
             (_, value) => {
                 let line = line_of(text, None, &key);
-                if !commands.iter().any(|(_, keys)| keys.contains(&key)) {
-                    return Err(fail(format!(
-                        "{line}unknown key `{}`: keys are the names of flags, with _ for -",
-                        harmless::source(&key)
-                    )));
+                let mut all = commands.iter().flat_map(|(_, keys)| keys);
+                if !all.any(|known| *known == key) {
+                    let names = commands.iter().map(|(name, _)| (*name).to_owned());
+                    let keys = commands.iter().flat_map(|(_, keys)| keys.clone());
+                    let known: Vec<_> = keys.chain(names).collect();
+                    return Err(fail(line + &unknown(&key, &known, L::COMMAND)));
                 }
                 trusted(None, &key, &value)?;
                 if L::keys().contains(&key) {
@@ -68,6 +67,19 @@ pub(super) fn parse<L: Layer>(text: &str, file: &SettingsFile) -> Result<Table, 
     }
     own.extend(section);
     Ok(own)
+}
+
+/// What to say of a key that is none.
+fn unknown(key: &str, known: &[String], command: &str) -> String {
+    let flag = key.replace('-', "_");
+    let meant = most_alike(&flag, known.iter().map(String::as_str));
+    let hint = match meant {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!(
+            "keys are the names of flags, with _ for -; `mattebox {command} --help` lists them"
+        ),
+    };
+    format!("unknown key `{}`: {hint}", harmless::source(key))
 }
 
 /// Whether a value has the type of its setting.

@@ -12,6 +12,7 @@
 //! * `names`: how the files of frames are called. [`keep`]: how long they stay, and `mattebox prune`.
 //! * `inputs`: every file that a command reads; `outputs`: nothing that it writes replaces one of them.
 //! * [`secret`]: what must never be shown.
+//! * `number`: numbers as people type them.
 //! * [`span`]: lengths of time as people write them.
 pub mod broker;
 pub mod camera;
@@ -23,6 +24,7 @@ pub mod keep;
 pub mod layer;
 pub mod letters;
 pub(crate) mod names;
+pub(crate) mod number;
 pub mod origin;
 pub mod output_choice;
 pub(crate) mod outputs;
@@ -65,7 +67,7 @@ pub enum ConfigError {
         message: String,
     },
     /// A value that no setting of this name can have.
-    #[error("{name} {value:?} ({origin}): {reason}")]
+    #[error("{}: {reason}", said(name, value, origin))]
     Value {
         /// The setting.
         name: &'static str,
@@ -80,3 +82,18 @@ pub enum ConfigError {
     #[error("{0}")]
     Conflict(String),
 }
+
+/// A setting as it was said: `--fps -1`, or `fps "-1" (from mattebox.toml)`.
+fn said(name: &str, value: &str, origin: &Origin) -> String {
+    let is_flag = *origin == Origin::Flag && !POSITIONAL.contains(&name);
+    let is_word = !value.is_empty() && !value.contains(char::is_whitespace);
+    match (is_flag, is_word) {
+        (true, true) => format!("--{} {value}", name.replace('_', "-")),
+        (true, false) => format!("--{} {value:?}", name.replace('_', "-")),
+        (false, _) if *origin == Origin::Flag => format!("{name} {value:?}"),
+        (false, _) => format!("{name} {value:?} ({origin})"),
+    }
+}
+
+/// Settings that are given without a flag.
+const POSITIONAL: &[&str] = &["source", "results"];
