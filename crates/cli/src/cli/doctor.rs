@@ -1,18 +1,47 @@
-//! `mattebox doctor`: looks at this machine and says what to do about what is missing.
+//! `mattebox doctor`: looks at this machine, says what to do about what is missing, and what to do
+//! next.
+use super::Settings;
 use crate::{
-    config::{found::SettingsFile, resolve::check},
+    config::{ConfigError, LettersLayer, Origin, found::SettingsFile, letters, resolve::check},
     output,
 };
-use clap::Args;
+use bytesize::ByteSize;
+use clap::{ArgMatches, Args};
 use mattebox_core::{
     frame::Timestamp,
     matte::{MatteMode, Segmenter},
 };
-use mattebox_engine::{ModelChoice, ModelRegistry, address::harmless};
+use mattebox_engine::{ModelChoice, ModelRegistry, address::harmless, stop::Stop};
+use mattebox_kafka::client;
 use mattebox_media::ffmpeg::Ffmpeg;
 use mattebox_net::SimdLevel;
 use serde::Serialize;
-use std::{fmt, path::PathBuf, process::ExitCode, thread};
+use std::{
+    fmt, fs,
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    thread,
+    time::Duration,
+};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  mattebox doctor
+      is everything here that a run needs?
+  mattebox doctor --kafka broker:9092
+      and can the broker be reached?
+  mattebox doctor --out /srv/pictures
+      and has that folder room?";
+
+/// Ports that the examples use: the live page, and the numbers of `run`, `camera` and `worker`.
+const PAGE_PORT: u16 = 9480;
+const METRICS_PORTS: [u16; 3] = [9463, 9464, 9465];
+/// With less space or memory than this a run does not come far.
+const LITTLE_SPACE: u64 = 2_000_000_000;
+const NO_SPACE: u64 = 50_000_000;
+const LITTLE_MEMORY: u64 = 300_000_000;
+const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Arguments of `mattebox doctor`.
 #[derive(Debug, Args)]
@@ -23,6 +52,8 @@ pub(super) struct DoctorArgs {
     /// The folder that results will go to
     #[arg(short, long, env = "OUTPUT_DIR", default_value = "output")]
     out: PathBuf,
+    #[command(flatten)]
+    settings: Settings<LettersLayer>,
     /// Print as JSON
     #[arg(long)]
     json: bool,
@@ -61,27 +92,76 @@ impl fmt::Display for Finding {
     }
 }
 
-pub(super) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
-    let findings = [
+pub(super) fn run(args: &DoctorArgs, matches: &ArgMatches) -> anyhow::Result<ExitCode> {
+    let mut findings = vec![
         processor(),
+        memory(),
         network(),
         video_tools(args),
-        settings(),
+        settings(args),
         folder(args),
-        devices(),
     ];
+    findings.extend(space(&args.out));
+    findings.extend([page_port(), metrics_ports(), devices()]);
+    findings.extend(kafka(args, matches));
+    let missing = findings.iter().any(|f| f.verdict == Verdict::Missing);
     if args.json {
         output::print(serde_json::to_string_pretty(&findings)?)?;
     } else {
-        let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        let mut lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        lines.push(next_steps(&findings, missing));
         output::print(lines.join("\n"))?;
     }
-    let missing = findings.iter().any(|f| f.verdict == Verdict::Missing);
     Ok(if missing {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Commands that are ready to be typed, for what was found.
+fn next_steps(findings: &[Finding], missing: bool) -> String {
+    let verdict = |what: &str| findings.iter().find(|f| f.what == what).map(|f| f.verdict);
+    let mut steps: Vec<(String, &str)> = Vec::new();
+    if missing {
+        let again = "when what is MISSING is mended";
+        return format!("\nNext:\n  {:<52}{again}", "mattebox doctor");
+    }
+    let view = match verdict("page") {
+        Some(Verdict::Good) => "--view".to_owned(),
+        _ => format!("--view {}", free_port()),
+    };
+    match webcams()
+        .first()
+        .and_then(|path| path.strip_prefix("/dev/video"))
+    {
+        Some(number) => steps.push((
+            format!("mattebox run {number} -b blur --out none {view}"),
+            "the webcam, live in your browser",
+        )),
+        None => steps.push((
+            format!("mattebox run clip.mp4 --loop --realtime --out none {view}"),
+            "a video, live in your browser",
+        )),
+    }
+    steps.push((
+        "mattebox run clip.mp4".to_owned(),
+        "a video: pictures in output/cam01/",
+    ));
+    steps.push((
+        "mattebox run photos/ -b transparent".to_owned(),
+        "a folder of pictures, cut out",
+    ));
+    if verdict("kafka") == Some(Verdict::Good) {
+        steps.push(("mattebox worker".to_owned(), "the frames of the topic"));
+    }
+    steps.push(("mattebox run -h".to_owned(), "what else there is"));
+    let width = steps.iter().map(|(step, _)| step.len()).max().unwrap_or(0);
+    let lines: Vec<_> = steps
+        .iter()
+        .map(|(step, what)| format!("  {step:<width$}  {what}"))
+        .collect();
+    format!("\nNext:\n{}", lines.join("\n"))
 }
 
 fn finding(
@@ -164,9 +244,8 @@ fn video_tools(args: &DoctorArgs) -> Finding {
 }
 
 /// Which settings file is in force here.
-fn settings() -> Finding {
-    let named = std::env::var_os("MATTEBOX_CONFIG").map(PathBuf::from);
-    let Some(file) = SettingsFile::choose(named.as_deref()) else {
+fn settings(args: &DoctorArgs) -> Finding {
+    let Some(file) = SettingsFile::choose(args.settings.config.as_deref()) else {
         return finding("settings", Verdict::Good, "no settings file", None);
     };
     match file.read().and_then(|text| check(&text, &file)) {
@@ -175,16 +254,18 @@ fn settings() -> Finding {
     }
 }
 
+/// The nearest folder that is there: the rest would be made.
+fn nearest(out: &Path) -> PathBuf {
+    let absolute = std::path::absolute(out).unwrap_or_else(|_| out.to_owned());
+    let place = absolute.ancestors().find(|path| path.exists());
+    place.unwrap_or(&absolute).to_owned()
+}
+
 fn folder(args: &DoctorArgs) -> Finding {
-    // The nearest folder that is there decides: the rest would be made.
-    let absolute = std::path::absolute(&args.out).unwrap_or_else(|_| args.out.clone());
-    let place = absolute
-        .ancestors()
-        .find(|p| p.exists())
-        .unwrap_or(&absolute);
+    let place = nearest(&args.out);
     match tempfile::Builder::new()
         .prefix(".mattebox-doctor")
-        .tempfile_in(place)
+        .tempfile_in(&place)
     {
         Ok(_) => finding(
             "output",
@@ -207,25 +288,182 @@ fn folder(args: &DoctorArgs) -> Finding {
     }
 }
 
-fn devices() -> Finding {
-    let mut found: Vec<_> = std::fs::read_dir("/dev")
+/// How much fits on the disk of the output.
+#[cfg(unix)]
+fn space(out: &Path) -> Option<Finding> {
+    let disk = rustix::fs::statvfs(nearest(out)).ok()?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let found = format!("{} free", ByteSize::b(free).display().si());
+    if free >= LITTLE_SPACE {
+        return Some(finding("disk", Verdict::Good, found, None));
+    }
+    let (verdict, to_do) = match free < NO_SPACE {
+        true => (
+            Verdict::Missing,
+            "make room, or choose another disk with --out",
+        ),
+        false => (
+            Verdict::Note,
+            "a minute of 720p is about 500 MB as PNG: write JPEG (--format jpg) or a video \
+             (--out call.mp4), or remove old files (--keep 1h)",
+        ),
+    };
+    Some(finding("disk", verdict, found, Some(to_do.to_owned())))
+}
+
+#[cfg(not(unix))]
+fn space(_: &Path) -> Option<Finding> {
+    None
+}
+
+/// What this process may still take: of the machine's memory, and of its control group's.
+fn memory() -> Finding {
+    let read = |path: &str| fs::read_to_string(path).ok();
+    let available = read("/proc/meminfo").and_then(|text| {
+        let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kib * 1024)
+    });
+    let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
+    let of_group = number("/sys/fs/cgroup/memory.max")
+        .map(|max| max.saturating_sub(number("/sys/fs/cgroup/memory.current").unwrap_or_default()));
+    let Some(free) = available.into_iter().chain(of_group).min() else {
+        return finding("memory", Verdict::Note, "not known on this system", None);
+    };
+    let found = format!("{} available", ByteSize::b(free).display().si());
+    match free < LITTLE_MEMORY {
+        true => finding(
+            "memory",
+            Verdict::Note,
+            found,
+            Some("one 720p camera takes about 60 MB, eight of 640x360 about 80 MB".to_owned()),
+        ),
+        false => finding("memory", Verdict::Good, found, None),
+    }
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+/// The next port behind that of the page that nothing listens on.
+fn free_port() -> u16 {
+    let mut others = PAGE_PORT + 1..PAGE_PORT + 100;
+    others.find(|port| is_free(*port)).unwrap_or(PAGE_PORT)
+}
+
+fn page_port() -> Finding {
+    match is_free(PAGE_PORT) {
+        true => finding(
+            "page",
+            Verdict::Good,
+            format!("port {PAGE_PORT} is free for --view"),
+            None,
+        ),
+        false => finding(
+            "page",
+            Verdict::Note,
+            format!("port {PAGE_PORT} is in use: is another mattebox running?"),
+            Some(format!("use another port: --view {}", free_port())),
+        ),
+    }
+}
+
+fn metrics_ports() -> Finding {
+    let used: Vec<_> = METRICS_PORTS
+        .iter()
+        .filter(|port| !is_free(**port))
+        .map(ToString::to_string)
+        .collect();
+    match used.as_slice() {
+        [] => finding(
+            "metrics",
+            Verdict::Good,
+            "ports 9463 to 9465 are free for --metrics",
+            None,
+        ),
+        used => finding(
+            "metrics",
+            Verdict::Note,
+            format!("in use: port {}", used.join(", ")),
+            Some("choose another port with --metrics".to_owned()),
+        ),
+    }
+}
+
+/// Whether the broker answers, if a flag, a variable or the settings file names one.
+fn kafka(args: &DoctorArgs, matches: &ArgMatches) -> Option<Finding> {
+    let missing = |problem: String, to_do: Option<String>| {
+        Some(finding("kafka", Verdict::Missing, problem, to_do))
+    };
+    let resolved = match args.settings.resolve(matches) {
+        Ok(resolved) if resolved.origins.of("kafka") == Origin::Default => return None,
+        Ok(resolved) => resolved,
+        // It is told of the settings.
+        Err(ConfigError::Parse { .. } | ConfigError::Read { .. }) => return None,
+        Err(e) => return missing(e.to_string(), None),
+    };
+    let settings = match letters::settings(&resolved) {
+        Ok(settings) => settings,
+        Err(e) => return missing(e.to_string(), None),
+    };
+    let timeout = match resolved.origins.of("connect_timeout") {
+        Origin::Default => BROKER_TIMEOUT,
+        _ => settings.connect_timeout,
+    };
+    let broker = settings.broker;
+    let topics = client::connect(&broker, timeout, &Stop::new()).map(|admin| {
+        client::metadata(&admin, None, timeout).map(|all| {
+            let has = all
+                .topics()
+                .iter()
+                .any(|topic| topic.name() == broker.topic);
+            (all.brokers().len(), has)
+        })
+    });
+    let at = harmless::hosts(&broker.bootstrap);
+    match topics {
+        Ok(Ok((brokers, true))) => Some(finding(
+            "kafka",
+            Verdict::Good,
+            format!("{at}: {brokers} brokers, topic {} is there", broker.topic),
+            None,
+        )),
+        Ok(Ok((brokers, false))) => Some(finding(
+            "kafka",
+            Verdict::Note,
+            format!("{at}: {brokers} brokers, no topic {}", broker.topic),
+            Some("`mattebox camera` makes it, or name another with --topic".to_owned()),
+        )),
+        Ok(Err(e)) => missing(format!("{at}: {e}"), None),
+        Err(e) => missing(e.to_string(), None),
+    }
+}
+
+/// The cameras of this machine: /dev/video0 and so on.
+pub(super) fn webcams() -> Vec<String> {
+    let mut found: Vec<_> = fs::read_dir("/dev")
         .into_iter()
         .flatten()
         .flatten()
         .map(|e| e.path().display().to_string())
-        .filter(|p| {
-            p.strip_prefix("/dev/video")
-                .is_some_and(|n| n.parse::<u32>().is_ok())
+        .filter(|path| {
+            path.strip_prefix("/dev/video")
+                .is_some_and(|number| number.parse::<u32>().is_ok())
         })
         .collect();
     found.sort();
-    if found.is_empty() {
-        return finding(
+    found
+}
+
+fn devices() -> Finding {
+    match webcams() {
+        found if found.is_empty() => finding(
             "cameras",
             Verdict::Note,
             "no camera device here",
             Some("files and network streams work without".to_owned()),
-        );
+        ),
+        found => finding("cameras", Verdict::Good, found.join(", "), None),
     }
-    finding("cameras", Verdict::Good, found.join(", "), None)
 }

@@ -312,6 +312,7 @@ mod tests {
             ("camera", &[CAMERA]),
             ("worker", &[WORKER, MADE]),
             ("view", &[VIEW]),
+            ("doctor", &[DOCTOR]),
             ("prune", &[PRUNE]),
         ] {
             let help = help_of(name, Length::Short);

@@ -88,7 +88,8 @@ enum Command {
     /// Measure what each step of a frame costs on this machine
     Bench(bench::BenchArgs),
     /// Check this machine and say how to install what is missing
-    Doctor(doctor::DoctorArgs),
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(Box<doctor::DoctorArgs>),
     /// Print the settings in force and where each came from
     Config(Box<config::ConfigArgs>),
     /// Describe, list or fetch networks
@@ -291,7 +292,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         (Command::Config(args), Some(matches)) => config::run(&args, matches),
         (Command::Eval(args), _) => eval::run(&args).map(|()| ExitCode::SUCCESS),
         (Command::Bench(args), _) => bench::run(&args),
-        (Command::Doctor(args), _) => doctor::run(&args),
+        (Command::Doctor(args), Some(matches)) => doctor::run(&args, matches),
         (Command::Model(args), _) => model::run(&args),
         (Command::Completions(args), _) => shell::completions(&args),
         (Command::Man(args), _) => shell::man(&args),
