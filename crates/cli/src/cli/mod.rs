@@ -15,14 +15,16 @@
 //! * `reload`: what SIGHUP does.
 //! * `help`: how much of all this `-h` and `--help` show; `mistakes`: what was typed wrong.
 //! * `switches`: flags whose value may be left out.
-//! * [`shell`]: completions and the manual page.
+//! * [`shell`]: completions and manual pages; `complete` answers the shell, `manual` writes the pages.
 mod bench;
 mod camera;
+mod complete;
 mod config;
 mod dead_letters;
 mod doctor;
 mod eval;
 mod help;
+mod manual;
 mod mistakes;
 mod model;
 mod prune;
@@ -95,8 +97,10 @@ enum Command {
     /// Describe, list or fetch networks
     Model(model::ModelArgs),
     /// Print a completion script for a shell
+    #[command(after_help = shell::COMPLETIONS)]
     Completions(shell::CompletionsArgs),
     /// Print or write the manual pages
+    #[command(after_help = shell::MAN)]
     Man(shell::ManArgs),
 }
 
@@ -268,6 +272,11 @@ impl Retention {
 /// Runs the command line `args` (with the program's name) to its end.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<_> = args.into_iter().collect();
+    match complete::answer(&args) {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(e) => return mistakes::tell(&e, &args),
+    }
     let command = help::command(match args.iter().any(|arg| arg == "-h") {
         true => Length::Short,
         false => Length::Long,

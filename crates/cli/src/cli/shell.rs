@@ -1,15 +1,32 @@
 //! `mattebox completions` and `mattebox man`.
-use super::help::{Length, command};
+use super::{complete, manual};
 use crate::output;
 use anyhow::Context;
 use clap::Args;
 use clap_complete::Shell;
 use std::{path::PathBuf, process::ExitCode};
 
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  source <(mattebox completions bash)
+      for this shell; as a line of ~/.bashrc, for all that follow
+  source <(mattebox completions zsh)
+      the same for zsh, in ~/.zshrc behind compinit
+  mattebox completions fish > ~/.config/fish/completions/mattebox.fish
+
+Names of cameras come from the settings file and the output folder, names of topics from the broker.";
+
+pub(super) const MAN: &str = "\
+Examples:
+  mattebox man | man -l -
+      the page of mattebox
+  mattebox man --out ~/.local/share/man/man1
+      every page, where `man mattebox-run` finds it";
+
 /// Arguments of `mattebox completions`.
 #[derive(Debug, Args)]
 pub(super) struct CompletionsArgs {
-    /// The shell, for example: mattebox completions bash > /etc/bash_completion.d/mattebox
+    /// The shell
     shell: Shell,
 }
 
@@ -22,24 +39,15 @@ pub(super) struct ManArgs {
 }
 
 pub(super) fn completions(args: &CompletionsArgs) -> anyhow::Result<ExitCode> {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut command(Length::Long), "mattebox", &mut script);
-    output::print_bytes(&script)?;
+    complete::print_script(&args.shell.to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn man(args: &ManArgs) -> anyhow::Result<ExitCode> {
     match &args.out {
-        Some(dir) => {
-            std::fs::create_dir_all(dir)
-                .and_then(|()| clap_mangen::generate_to(command(Length::Long), dir))
-                .with_context(|| format!("cannot write manual pages into {}", dir.display()))?;
-        }
-        None => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(command(Length::Long)).render(&mut page)?;
-            output::print_bytes(&page)?;
-        }
+        Some(dir) => manual::write_all(dir)
+            .with_context(|| format!("cannot write manual pages into {}", dir.display()))?,
+        None => output::print_bytes(&manual::main_page()?)?,
     }
     Ok(ExitCode::SUCCESS)
 }
