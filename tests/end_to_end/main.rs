@@ -5,6 +5,7 @@
 //! - [`run`]: the main job, `mattebox run`
 //! - [`commands`]: the smaller commands and the settings
 //! - [`settings_file`]: which settings file is in force, and what it may say
+//! - [`terminal`]: errors, help, progress, manual pages, completions
 //! - [`streams`]: standard output and error that are closed or full; switches
 //! - [`bad_input`]: input that is broken, hostile or missing
 //! - [`outputs`]: people's own files stay as they are
@@ -23,6 +24,7 @@
 //! - [`kafka_gaps`]: what is lost is told, and nothing is replaced
 //! - [`kafka_seed`]: the wire format of the seed, with a Python client
 //! - [`kafka_live`]: the live page of workers
+//! - [`kafka_terminal`]: what a person sees of a broker
 //! - [`kafka_traces`]: the trace of a frame
 //! - [`kafka_dead_letters`]: `mattebox dead-letters`
 //! - [`kafka_chaos`]: `kill -9` of everything
@@ -43,6 +45,7 @@ mod kafka_identity;
 mod kafka_live;
 mod kafka_log_chaos;
 mod kafka_seed;
+mod kafka_terminal;
 mod kafka_traces;
 mod kafka_worker;
 mod kept;
@@ -61,3 +64,4 @@ mod source_live;
 mod source_pictures;
 mod source_video;
 mod streams;
+mod terminal;
