@@ -9,7 +9,7 @@ use crate::kit::{
 };
 use mattebox_engine::stop::Stop;
 use mattebox_kafka::{
-    Waits, client,
+    client,
     settings::BrokerSettings,
     topic_id::{self, TopicState},
 };
@@ -95,8 +95,7 @@ fn a_topic_that_is_made_anew_has_another_id() {
     let (cluster, operator) = (broker.client(), broker.operator());
     let settings = BrokerSettings::new(broker.bootstrap(), "one-id".to_owned(), Vec::new());
     let limit = Duration::from_secs(30);
-    let admin =
-        client::connect(&settings, limit, &Stop::new(), &Waits::default()).expect("a client");
+    let admin = client::connect(&settings, limit, &Stop::new()).expect("a client");
     let ask =
         || topic_id::topic_ids(admin.inner(), &["one-id", "other-id"], limit).expect("an answer");
     cluster.create_topic("one-id", 1, &[]);

@@ -114,7 +114,7 @@ fn a_worker_without_its_topic_has_a_page_that_says_what_it_waits_for() {
     });
     assert_eq!(worker.get("/healthz").0, 200);
     let troubles = worker.troubles().expect("it is not ready");
-    assert!(troubles.contains("waits for"), "{troubles}");
+    assert!(troubles.contains("waiting for topic later"), "{troubles}");
     let (_, body) = worker.get("/api/cameras");
     assert!(String::from_utf8_lossy(&body).contains("waiting for topic later"));
     town.fill(&["a"], 5, &[]);

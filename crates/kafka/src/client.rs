@@ -124,6 +124,15 @@ pub fn connect(
     broker: &BrokerSettings,
     timeout: Duration,
     stop: &Stop,
+) -> Result<AdminClient<Context>, KafkaError> {
+    connect_telling(broker, timeout, stop, &Waits::default())
+}
+
+/// The same, and tells what it waits for.
+pub fn connect_telling(
+    broker: &BrokerSettings,
+    timeout: Duration,
+    stop: &Stop,
     waits: &Waits,
 ) -> Result<AdminClient<Context>, KafkaError> {
     let probe = Probe::new(broker, &[])?;

@@ -4,7 +4,6 @@ use super::{
     client::{self, Context},
     letters, topics,
 };
-use crate::Waits;
 use crate::settings::LettersSettings;
 use mattebox_engine::stop::Stop;
 use rdkafka::{
@@ -153,12 +152,7 @@ pub struct DeadLetters {
 impl DeadLetters {
     /// Connects to the broker.
     pub fn open(settings: LettersSettings) -> Result<Self, KafkaError> {
-        let admin = client::connect(
-            &settings.broker,
-            settings.connect_timeout,
-            &Stop::new(),
-            &Waits::default(),
-        )?;
+        let admin = client::connect(&settings.broker, settings.connect_timeout, &Stop::new())?;
         let dead = letters::topic(&settings.broker.topic);
         Ok(DeadLetters {
             settings,

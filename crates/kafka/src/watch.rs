@@ -146,7 +146,7 @@ impl Watcher {
     /// Waits for the broker and the topic, and begins behind its last record.
     fn open(&self) -> Result<BaseConsumer<Context>, KafkaError> {
         let Watcher { settings, stop, .. } = self;
-        let admin = client::connect(
+        let admin = client::connect_telling(
             &settings.broker,
             settings.connect_timeout,
             stop,

@@ -118,7 +118,7 @@ pub(super) fn check_worker(
     };
     let mut reads = Reads::of(resolved);
     reads.frame(&s.frame);
-    reads.view(&resolved.layer.view);
+    reads.view(&resolved.layer.view.page);
     reads.kafka(&resolved.layer.kafka);
     reads.file("the settings of cameras", s.camera_settings.as_ref());
     let outputs = Outputs {

@@ -1,5 +1,9 @@
 //! The checked settings of the live page.
-use super::{ConfigError, check::Check, layer::ViewLayer};
+use super::{
+    ConfigError,
+    check::Check,
+    layer::{TopicViewLayer, ViewLayer},
+};
 use mattebox_engine::files;
 use mattebox_server::ViewSettings;
 use std::{net::SocketAddr, path::Path, time::Duration};
@@ -22,7 +26,7 @@ pub(super) fn settings(
 }
 
 /// After how long without a frame a camera of a topic is shown no more.
-pub(super) fn forget(check: &Check<'_>, l: &ViewLayer) -> Result<Duration, ConfigError> {
+pub(super) fn forget(check: &Check<'_>, l: &TopicViewLayer) -> Result<Duration, ConfigError> {
     Ok(check
         .positive_span("forget", &l.forget)?
         .unwrap_or(Duration::MAX))

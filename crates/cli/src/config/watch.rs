@@ -36,7 +36,7 @@ impl ViewCommand {
                 forget: view::forget(&check, &l.view)?,
             },
             // The page is all that this command is for.
-            view: view::asked_for(&check, &l.view)?,
+            view: view::asked_for(&check, &l.view.page)?,
             shutdown_timeout: check.shutdown_timeout(&l.say.shutdown_timeout)?,
         })
     }

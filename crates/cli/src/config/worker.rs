@@ -120,7 +120,7 @@ impl WorkerCommand {
             keeping: keeping(&check, l, &worker)?,
             worker,
             metrics: check.metrics(&l.metrics)?,
-            view: view::settings(&check, &l.view)?,
+            view: view::settings(&check, &l.view.page)?,
             progress: check.progress(&l.say.progress)?,
         })
     }

@@ -40,7 +40,6 @@ use super::{
     client::{self, Context},
     topics,
 };
-use crate::Waits;
 use crate::settings::CameraSettings;
 use capture::Capture;
 use mattebox_core::frame::CameraId;
@@ -89,12 +88,7 @@ impl Camera {
     pub fn new(settings: CameraSettings, stop: Stop, abort: Stop) -> Result<Self, KafkaError> {
         let tracer = Tracer::open(settings.trace.as_ref(), "camera").map_err(StartError::Trace)?;
         let broker = &settings.broker;
-        let admin = client::connect(
-            broker,
-            settings.source.connect_timeout,
-            &stop,
-            &Waits::default(),
-        )?;
+        let admin = client::connect(broker, settings.source.connect_timeout, &stop)?;
         let (partitions, sizes) =
             client::until_answered(settings.source.connect_timeout, &stop, || {
                 let partitions = topics::ensure(&admin, &publisher::wanted(&settings))?;

@@ -174,7 +174,8 @@ impl Worker {
         } = self;
         let settings = &shared.settings;
         let waits = &shared.numbers.waits;
-        let admin = client::connect(&settings.broker, settings.connect_timeout, &stop, waits)?;
+        let admin =
+            client::connect_telling(&settings.broker, settings.connect_timeout, &stop, waits)?;
         let claim = claim(&admin, settings, &stop)?;
         let partitions = await_topic(&admin, &shared, &stop)?;
         let end = Stop::new();
@@ -315,7 +316,7 @@ impl Setup {
         let settings = &self.shared.settings;
         self.shared.numbers.is_ready.store(false, Relaxed);
         let waits = &self.shared.numbers.waits;
-        let admin = client::connect(
+        let admin = client::connect_telling(
             &settings.broker,
             settings.connect_timeout,
             &self.stop,

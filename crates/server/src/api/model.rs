@@ -18,6 +18,8 @@ pub(crate) struct Overview {
     server: ServerInfo,
     /// What went wrong beyond single cameras, such as lost records, newest first.
     errors: Vec<ErrorInfo>,
+    /// Why it does not do its work now, such as what it waits for; the same as /readyz.
+    troubles: Vec<String>,
     cameras: Vec<CameraInfo>,
 }
 
@@ -181,6 +183,7 @@ impl Overview {
                 ),
             },
             errors: errors(site.studio.faults().newest_first()),
+            troubles: site.numbers.troubles(),
             cameras: site
                 .studio
                 .cameras()

@@ -59,7 +59,7 @@ function take(event) {
   server.update(event.server);
   banner.back('live');
   $('empty').hidden = event.cameras.length > 0;
-  setText($('empty'), 'There are no cameras yet.');
+  setText($('empty'), ['No cameras yet', ...event.troubles].join(': '));
   if (detail.id !== null) {
     const camera = grid.get(detail.id)?.camera;
     detail.missing(!camera);

@@ -29,7 +29,7 @@ pub use read::ReadLayer;
 pub use run::RunLayer;
 pub use say::SayLayer;
 pub use trace::TraceLayer;
-pub use view::ViewLayer;
+pub use view::{TopicViewLayer, ViewLayer};
 pub use watch::WatchLayer;
 pub use worker::WorkerLayer;
 
@@ -56,6 +56,7 @@ hide!(
     ReadLayer,
     RunLayer,
     SayLayer,
+    TopicViewLayer,
     TraceLayer,
     ViewLayer,
     WatchLayer,

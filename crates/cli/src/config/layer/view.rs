@@ -38,6 +38,15 @@ pub struct ViewLayer {
     /// Streams that may be watched at once
     #[arg(long, env = "MATTEBOX_MAX_VIEWERS", value_name = "N", allow_negative_numbers = true, help_heading = VIEW)]
     pub max_viewers: Option<i64>,
+}
+
+/// What commands can be told whose cameras come from a topic.
+#[derive(Clone, Default, PartialEq, Args, Serialize, Deserialize)]
+pub struct TopicViewLayer {
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub page: ViewLayer,
 
     /// Take a camera of a topic off the page when it had no frame for so long
     #[arg(long, env = "MATTEBOX_FORGET", value_name = "TIME", help_heading = VIEW)]

@@ -1,5 +1,5 @@
 //! What `mattebox view` can be told.
-use super::{KafkaLayer, Layer, SayLayer, ViewLayer};
+use super::{KafkaLayer, Layer, SayLayer, TopicViewLayer};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +26,7 @@ pub struct WatchLayer {
     #[command(flatten)]
     #[serde(flatten)]
     #[allow(missing_docs)]
-    pub view: ViewLayer,
+    pub view: TopicViewLayer,
 
     #[command(flatten)]
     #[serde(flatten)]

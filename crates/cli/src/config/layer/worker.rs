@@ -1,5 +1,5 @@
 //! What `mattebox worker` can be told.
-use super::{KafkaLayer, KeepLayer, Layer, MadeLayer, SayLayer, TraceLayer, ViewLayer};
+use super::{KafkaLayer, KeepLayer, Layer, MadeLayer, SayLayer, TopicViewLayer, TraceLayer};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -108,7 +108,7 @@ pub struct WorkerLayer {
     #[command(flatten)]
     #[serde(flatten)]
     #[allow(missing_docs)]
-    pub view: ViewLayer,
+    pub view: TopicViewLayer,
 
     #[command(flatten)]
     #[serde(flatten)]
