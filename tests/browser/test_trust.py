@@ -160,7 +160,7 @@ def presented(server: Server) -> bytes:
 def test_another_certificate_holds_after_a_hangup(start: Callable[..., Server], certificate: pathlib.Path, tmp_path: pathlib.Path) -> None:
     files = {name: tmp_path / f"{name}.pem" for name in ("cert", "key")}
     for name, path in files.items():
-        path.write_bytes((certificate / f"{name}.pem").read_bytes())
+        write_token(path, (certificate / f"{name}.pem").read_text())
     anyone = ssl.create_default_context(cafile=str(files["cert"]))
     server = start(*looped("door"), "--tls-cert", files["cert"], "--tls-key", files["key"], context=anyone)
     before = presented(server)

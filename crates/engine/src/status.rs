@@ -1,4 +1,4 @@
-//! How a source is doing, for whoever looks while it is read.
+//! How a source is doing, for viewers while it is read.
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,

@@ -76,7 +76,7 @@ pub(crate) struct Job {
 
 /// One camera, as the threads see it.
 pub(crate) struct Lane {
-    /// As whoever looks sees it.
+    /// As viewers see it.
     pub(crate) camera: Arc<Camera>,
     /// Its source as it was written, for messages.
     pub(crate) source: String,

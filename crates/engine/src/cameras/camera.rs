@@ -1,4 +1,4 @@
-//! One camera, as whoever looks sees it.
+//! One camera, as viewers see it.
 use super::{
     faults::{Fault, Faults},
     preview::{Offer, Previews, View},

@@ -53,7 +53,7 @@ pub(crate) struct Change {
     /// auto or off.
     #[schema(example = "off", nullable = false, pattern = "^(auto|off)$")]
     plate: Option<String>,
-    /// Take the old room's light out of the edge.
+    /// Remove colour spill of the old room from edges.
     #[schema(nullable = false)]
     foreground_cleanup: Option<bool>,
     /// Do not look at frames like the one before.

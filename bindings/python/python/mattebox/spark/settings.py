@@ -199,17 +199,17 @@ def parser() -> _Parser:
         help="a setting of Kafka's Java client, as security.protocol=SASL_SSL; may be given several times",
     )
 
-    made = top.add_argument_group("What is made")
+    made = top.add_argument_group("Output")
     add(made, "--out", "OUTPUT_DIR", "output", "the folder of the files, on every executor; several machines need a shared one", type=_path(paths.local))
     add(made, "--background", "MATTEBOX_BACKGROUND", "gray", "gray, a CSS colour, #RRGGBB, blur[:SIGMA], transparent or image:PATH", type=_path(_background))
     add(made, "--matte", "MATTEBOX_MATTE", "soft", "soft (steady edges), hard (MediaPipe's category mask), fine (finer edges, drawn in key frames) or fine:always (in every frame; see docs/guide/models.md)", choices=("soft", "hard", "fine", "fine:always"))
     add(made, "--model", "SEG_MODEL_PATH", None, "a .tflite or .onnx file instead of the built-in network, there on the driver and every executor; or landscape", type=_path(_model))
     add(made, "--format", "MATTEBOX_FORMAT", "png", "picture files", choices=("png", "jpg", "webp"))
     add(made, "--jpeg-quality", "JPEG_QUALITY", "80", "quality of JPEG files, 1 to 100", type=_positive)
-    add(made, "--foreground-cleanup", "MATTEBOX_FOREGROUND_CLEANUP", "true", "take the old room's light out of the edge", type=_yes_no)
+    add(made, "--foreground-cleanup", "MATTEBOX_FOREGROUND_CLEANUP", "true", "remove colour spill of the old room from edges", type=_yes_no)
     add(made, "--people", "MATTEBOX_PEOPLE", "all", "who is shown: all, nearest (who is largest in the picture) or a number from 1 to 9; the others become background")
     add(made, "--plate", "MATTEBOX_PLATE", "auto", "the room behind the people: learned where the camera stands still (auto), or not", choices=("auto", "off"))
-    add(made, "--skip-still", "MATTEBOX_SKIP_STILL", "false", "use the last matte again while the picture stands still", type=_yes_no)
+    add(made, "--skip-still", "MATTEBOX_SKIP_STILL", "false", "reuse the last matte while nothing moves", type=_yes_no)
     add(made, "--on-existing", "MATTEBOX_ON_EXISTING", "skip", "a file that is already there: keep it (skip), or replace it", choices=("overwrite", "skip"))
     add(
         made,
@@ -234,7 +234,7 @@ def parser() -> _Parser:
     add(made, "--results", "MATTEBOX_RESULTS", None, "the topic of what became of each frame [default: TOPIC.results]", type=_topic)
     add(made, "--publish-frames", "MATTEBOX_PUBLISH_FRAMES", None, "a topic that gets the pictures too", type=_topic)
 
-    run = top.add_argument_group("How it runs")
+    run = top.add_argument_group("Performance and monitoring")
     add(run, "--checkpoint", "CHECKPOINT_DIR", None, "where Spark keeps its place in the topic, and the executors the states of cameras; several machines need a shared one [default: OUT/.checkpoint]", type=_path(paths.checkpoint))
     add(run, "--group", "MATTEBOX_GROUP", "mattebox-spark", "the name of the job: OUT belongs to the jobs of one name that read one topic")
     add(
