@@ -47,7 +47,7 @@ def test_tiles_are_in_order_and_can_be_found(grid: Visit) -> None:
     natural = (LONG, "cam1", "cam2", "cam10", "gate", "room")
     await_names(grid, *natural)
     page.get_by_test_id("order").select_option("given")
-    await_names(grid, LONG, "cam1", "cam10", "cam2", "gate", "room")
+    await_names(grid, "room", "gate", "cam1", "cam2", "cam10", LONG)
     page.get_by_test_id("order").select_option("name")
     page.get_by_test_id("problems-first").check()
     await_names(grid, "gate", LONG, "cam1", "cam2", "cam10", "room")

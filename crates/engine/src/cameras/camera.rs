@@ -145,7 +145,7 @@ pub struct Camera {
     /// Its newest pictures.
     pub previews: Arc<Previews>,
     counters: Arc<dyn Counters>,
-    introduced: Instant,
+    pub(super) introduced: Instant,
     /// What it was started with, or what the settings file says by now.
     start: Mutex<FrameSettings>,
     settings: Mutex<Arc<FrameSettings>>,

@@ -92,14 +92,14 @@ impl CameraRegistry {
         self.previews.is_watched()
     }
 
-    /// All cameras by name.
+    /// All cameras, in the order in which they were introduced: that of the command line, or in
+    /// which they came.
     pub fn cameras(&self) -> Vec<Arc<Camera>> {
-        self.cameras
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+        let cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = cameras.values().cloned().collect();
+        drop(cameras);
+        all.sort_by_key(|camera| camera.introduced);
+        all
     }
 
     /// The camera of a name.
@@ -280,6 +280,12 @@ mod tests {
         let registry = CameraRegistry::default();
         (0..MAX_CAMERAS + 5).for_each(|n| drop(camera(&registry, &format!("cam{n}"))));
         assert_eq!(registry.cameras().len(), MAX_CAMERAS);
+        let names: Vec<_> = registry
+            .cameras()
+            .iter()
+            .map(|c| c.id.to_string())
+            .collect();
+        assert_eq!((&*names[2], &*names[10]), ("cam2", "cam10"), "as they came");
         let said = registry.faults().newest_first();
         assert!(said.len() == 1 && said[0].message.contains("1000 cameras"));
         assert_eq!(
