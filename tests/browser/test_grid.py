@@ -127,7 +127,7 @@ def test_settings_come_to_all_cameras_and_to_the_next_start(grid: Visit, many: S
     page.get_by_test_id("matte-hard").check(force=True)
     expect(page.get_by_test_id("background-now")).to_have_text("#123456")
     page.get_by_test_id("keep").locator("summary").click()
-    expect(page.get_by_test_id("keep-lines")).to_have_text('background = "#123456"\nmatte = "hard"')
+    expect(page.get_by_test_id("keep-lines")).to_contain_text('background = "#123456"\nmatte = "hard"\npeople = "all"')
     page.get_by_test_id("for-all").click()
     expect(page.get_by_test_id("for-all")).to_have_text("Done: all cameras", timeout=LIMIT_MS)
     for camera in many.get("/api/cameras").json()["cameras"]:

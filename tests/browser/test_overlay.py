@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
+import signal
+import time
 from collections.abc import Callable
 
 import playwright.sync_api
-from conftest import LIMIT_S, Server, Visit, decode, looped, until
+from conftest import LIMIT_S, SAMPLE, Process, Server, Visit, decode, looped, until
 
 expect = playwright.sync_api.expect
 
@@ -72,3 +76,26 @@ def test_people_vanish_when_no_picture_comes(visits: Callable[..., Visit], start
     until("an empty page", lambda: visit.page.evaluate(ALPHA)["clear"] == 1)
     Server.__init__(server, server.log.parent, *looped("door"), f"--view={server.host}")
     until("the person again", lambda: visit.page.evaluate(ALPHA)["opaque"] > 0.1)
+
+
+def test_people_do_not_come_back_with_a_picture_that_is_sent_again(
+    visits: Callable[..., Visit], start: Callable[..., Server], tmp_path: pathlib.Path
+) -> None:
+    """While no new picture comes, the last one is sent again every five seconds."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    feed = ["ffmpeg", "-v", "error", "-y", "-re", "-stream_loop", "-1", "-i", SAMPLE, "-c", "copy", "-f", "mpegts", pipe]
+    camera = Process(list(feed), tmp_path / "camera.log")
+    try:
+        server = start(f"yard={pipe}", "--max-width", "320")
+        visit = visits()
+        visit.page.goto(f"{server.url}/overlay/yard")
+        until("a person", lambda: visit.page.evaluate(ALPHA)["opaque"] > 0.1)
+        camera.process.send_signal(signal.SIGSTOP)
+        until("an empty page", lambda: visit.page.evaluate(ALPHA)["clear"] == 1)
+        ended = time.monotonic() + 11
+        while time.monotonic() < ended:
+            assert visit.page.evaluate(ALPHA)["clear"] == 1, "a person of before"
+            time.sleep(0.1)
+    finally:
+        camera.end(signal.SIGKILL)

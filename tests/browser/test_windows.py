@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import re
+import signal
 import socket
 import threading
 import time
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import playwright.sync_api
 import pytest
-from conftest import LIMIT_S, Server, Visit, until
+from conftest import LIMIT_S, Server, Visit, looped, until
 from test_page import LIMIT_MS, open_camera
 
 expect = playwright.sync_api.expect
@@ -169,3 +170,23 @@ def test_connecting_says_why(visits: Callable[..., Visit], start: Callable[..., 
     visit.page.goto(server.url)
     expect(visit.tile("gate")).to_contain_text("connection refused", timeout=LIMIT_S * 1000)
     expect(visit.tile("gate")).to_have_attribute("data-state", "connecting")
+
+
+def test_what_was_told_before_is_no_sign_of_life(start: Callable[..., Server], visits: Callable[..., Visit]) -> None:
+    """While mattebox hangs, going to a camera does not say that the connection is back."""
+    server = start(*looped("door", "hall"))
+    visit = visits()
+    visit.page.goto(server.url)
+    visit.await_live("door")
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        banner = visit.page.get_by_test_id("banner")
+        expect(banner).not_to_have_text("", timeout=LIMIT_S * 1000)
+        lost = banner.inner_text()
+        visit.page.evaluate("location.hash = '#camera=door'")
+        expect(visit.page.get_by_test_id("detail")).to_be_visible()
+        assert banner.inner_text() == lost
+        expect(visit.page.locator("#detail")).to_have_attribute("data-state", "lost")
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    visit.page.wait_for_selector('#detail[data-state="live"]')

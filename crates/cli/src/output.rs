@@ -63,8 +63,36 @@ pub trait Sums: Display + Serialize {
     }
 }
 
-impl Sums for mattebox_kafka::camera::report::Report {}
+impl Sums for mattebox_kafka::camera::report::Report {
+    fn failures(&self) -> Vec<String> {
+        let failed: Vec<_> = self.failures().collect();
+        match (failed.as_slice(), self.cameras.len()) {
+            ([], _) => vec![],
+            // Of one camera nothing was said before.
+            ([(_, why)], 1) => why.map(str::to_owned).into_iter().collect(),
+            (some, all) => vec![failed_of(some.iter().copied(), all)],
+        }
+    }
+}
 impl Sums for mattebox_kafka::worker::report::Report {}
+
+/// That some of `all` cameras failed, and why, if the log was not to say it.
+pub fn failed_of<'a>(
+    failed: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+    all: usize,
+) -> String {
+    let each: Vec<_> = failed
+        .map(|(camera, why)| match why {
+            Some(why) if !tracing::enabled!(tracing::Level::ERROR) => format!("{camera}: {why}"),
+            _ => camera.to_owned(),
+        })
+        .collect();
+    format!(
+        "{} of {all} cameras failed: {}",
+        each.len(),
+        each.join("; ")
+    )
+}
 
 /// An error with what led to it, each told once: some errors repeat their source in their own text.
 pub fn chain(error: &anyhow::Error) -> String {

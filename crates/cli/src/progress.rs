@@ -47,6 +47,14 @@ pub struct Row {
     pub source: Option<Since>,
 }
 
+impl Row {
+    /// Whether it failed before its first frame.
+    fn came_to_nothing(&self) -> bool {
+        let condition = self.source.as_ref().map(|since| &since.condition);
+        matches!(condition, Some(Condition::Failed { .. })) && self.progress.done == 0
+    }
+}
+
 /// A row for each camera of `watch`, with the condition of its source.
 pub fn rows<S: ProgressSource>(
     watch: &Watch<S>,
@@ -270,7 +278,14 @@ fn bars(rows: impl Fn() -> Vec<Row>, screen: &MultiProgress, stop: &Stop) {
             bar.tick();
         }
         if stopped {
-            bars.iter().for_each(ProgressBar::abandon);
+            let rows = rows.iter().filter(|_| single).map(Some);
+            for (bar, row) in bars.iter().zip(rows.chain(std::iter::repeat(None))) {
+                // Why it failed is said below.
+                match row.is_some_and(Row::came_to_nothing) {
+                    true => bar.finish_and_clear(),
+                    false => bar.abandon(),
+                }
+            }
             // The last bar fills its line; what follows begins below it, also where it is copied.
             if io::stderr().is_terminal() {
                 output::tell("");

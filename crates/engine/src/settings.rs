@@ -59,7 +59,8 @@ impl fmt::Display for BackgroundChoice {
         match self {
             BackgroundChoice::Upload(picture) => {
                 let (width, height) = picture.dimensions();
-                write!(f, "picture:{width}x{height}")
+                let checksum = picture.checksum();
+                write!(f, "picture:{width}x{height}-{checksum:08x}")
             }
             BackgroundChoice::Spec(BackgroundSpec::Image(path)) => {
                 write!(f, "picture:{}", name(path))

@@ -38,7 +38,8 @@ pub(super) async fn guard(State(site): State<Arc<Site>>, request: Request, next:
     let is_browser = headers
         .get(header::USER_AGENT)
         .is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"));
-    let is_page = uri.path() == "/" && request.method() == Method::GET;
+    let is_page = uri.path() == "/" || uri.path().starts_with("/overlay/");
+    let is_page = is_page && request.method() == Method::GET;
     let mut response = match refusal(&site, &request) {
         None => next.run(request).await,
         Some((reason, problem)) => {

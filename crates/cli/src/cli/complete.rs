@@ -93,8 +93,22 @@ pub(super) fn print_script(shell: &str) -> anyhow::Result<()> {
     };
     let mut script = Vec::new();
     shell.write_registration(VARIABLE, "mattebox", "mattebox", &program(), &mut script)?;
-    output::print_bytes(&script)?;
+    let script = String::from_utf8_lossy(&script);
+    output::print_bytes(quoting(&script).as_bytes())?;
     Ok(())
+}
+
+/// A script that has bash write names of files as words of a command line: it quotes them if it is
+/// told that they are files. Other shells quote by themselves.
+fn quoting(script: &str) -> String {
+    const REPLIES: &str = "    elif [[ $_CLAP_COMPLETE_SPACE == false ]]";
+    const LOOK: &str = r#"    fi
+    local reply
+    for reply in "${COMPREPLY[@]}"; do
+        [[ -e "$reply" ]] && { compopt -o filenames 2> /dev/null; break; }
+    done
+    if [[ $_CLAP_COMPLETE_SPACE == false ]]"#;
+    script.replacen(REPLIES, LOOK, 1)
 }
 
 /// How the script calls this program: by its name if that is found, else by its path.

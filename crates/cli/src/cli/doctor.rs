@@ -11,7 +11,11 @@ use mattebox_core::{
     frame::Timestamp,
     matte::{MatteMode, Segmenter},
 };
-use mattebox_engine::{ModelChoice, ModelRegistry, address::harmless, stop::Stop};
+use mattebox_engine::{
+    ModelChoice, ModelRegistry,
+    address::{MASK, harmless},
+    stop::Stop,
+};
 use mattebox_kafka::client;
 use mattebox_media::ffmpeg::Ffmpeg;
 use mattebox_net::SimdLevel;
@@ -124,8 +128,8 @@ fn next_steps(findings: &[Finding], missing: bool) -> String {
     let verdict = |what: &str| findings.iter().find(|f| f.what == what).map(|f| f.verdict);
     let mut steps: Vec<(String, &str)> = Vec::new();
     if missing {
-        let again = "when what is MISSING is mended";
-        return format!("\nNext:\n  {:<52}{again}", "mattebox doctor");
+        let again = "when what is MISSING is there";
+        return format!("\nNext:\n  {:<52}  {again}", typed());
     }
     let view = match verdict("page") {
         Some(Verdict::Good) => "--view".to_owned(),
@@ -162,6 +166,23 @@ fn next_steps(findings: &[Finding], missing: bool) -> String {
         .map(|(step, what)| format!("  {step:<width$}  {what}"))
         .collect();
     format!("\nNext:\n{}", lines.join("\n"))
+}
+
+/// The command as it was typed, with its flags, so that it looks at the same things again.
+fn typed() -> String {
+    let mut words = vec!["mattebox".to_owned()];
+    let mut is_secret = false;
+    for word in std::env::args().skip(1) {
+        let flag = word.split('=').next().unwrap_or_default();
+        let names_secret = flag.starts_with("--") && flag.ends_with("password");
+        words.push(match (is_secret, names_secret && flag.len() < word.len()) {
+            (true, _) => MASK.to_owned(),
+            (_, true) => format!("{flag}={MASK}"),
+            _ => harmless::source(&word),
+        });
+        is_secret = names_secret && flag.len() == word.len();
+    }
+    words.join(" ")
 }
 
 fn finding(

@@ -1,6 +1,9 @@
 //! What is said of a run when it has ended: a short table for people, JSON for machines.
 use super::stats::CameraStats;
-use crate::{config::RunSettings, output::Sums};
+use crate::{
+    config::RunSettings,
+    output::{Sums, failed_of},
+};
 use comfy_table::{Cell, CellAlignment};
 use mattebox_core::frame::CameraId;
 use mattebox_engine::{address::harmless, table};
@@ -75,6 +78,9 @@ pub struct CameraReport {
     /// Whether its pictures or mattes are kept.
     #[serde(skip)]
     is_written: bool,
+    /// Its pictures go to a server.
+    #[serde(skip)]
+    is_stream: bool,
 }
 
 /// Dropped frames by reason.
@@ -137,6 +143,7 @@ impl Report {
                     },
                     made,
                     is_written: !settings.writes_nothing(),
+                    is_stream: matches!(settings.sink, SinkSpec::Url(_)),
                     output: place(&settings.sink, &camera),
                     camera: camera.to_string(),
                     frames_in: s.read.load(Relaxed),
@@ -214,9 +221,12 @@ fn made(
     match &settings.sink {
         SinkSpec::Directory(_) => format!("{} in {place}/", plural("picture")),
         SinkSpec::Video(_) => {
-            let more = settings.segment.map_or("", |_| " and the files after it");
+            let place = match settings.segment {
+                Some(_) => format!("{} and the files after it", first_of_segments(&place)),
+                None => place,
+            };
             let length = length.map_or(String::new(), |t| format!(", {:.1} s", t.as_secs_f64()));
-            format!("{place}{more}: {}{length}", plural("frame"))
+            format!("{place}: {}{length}", plural("frame"))
         }
         SinkSpec::Url(_) | SinkSpec::Stdout => format!("{} to {place}", plural("frame")),
         SinkSpec::Nothing => {
@@ -226,6 +236,14 @@ fn made(
                 None => count_of(frames, "frame"),
             }
         }
+    }
+}
+
+/// The first of the files that a video is cut into.
+fn first_of_segments(place: &str) -> String {
+    match place.rsplit_once('.') {
+        Some((name, ending)) => format!("{name}-0000.{ending}"),
+        None => format!("{place}-0000"),
     }
 }
 
@@ -268,12 +286,8 @@ impl Sums for Report {
             // Of one camera nothing was said before.
             ([alone], 1) => alone.error.iter().cloned().collect(),
             (some, all) => {
-                let names: Vec<_> = some.iter().map(|c| c.camera.as_str()).collect();
-                vec![format!(
-                    "{} of {all} cameras failed: {}; the lines above say why",
-                    some.len(),
-                    names.join(", ")
-                )]
+                let failed = some.iter().map(|c| (&*c.camera, c.error.as_deref()));
+                vec![failed_of(failed, all)]
             }
         }
     }
@@ -283,7 +297,8 @@ impl CameraReport {
     /// What it has made, where, and what is missing. `None` if it failed before its first frame.
     fn line(&self, report: &Report) -> Option<String> {
         let is_failed = self.exit_code != 0;
-        if is_failed && self.frames_in == 0 {
+        // What a server did not take is nowhere.
+        if is_failed && (self.frames_in == 0 || self.is_stream) {
             return None;
         }
         let made = &self.made;
@@ -297,7 +312,7 @@ impl CameraReport {
             (skipped, "skipped, because their files were there"),
             (self.dropped.behind, "dropped, because newer ones waited"),
             (self.dropped.stopped, "dropped at the end"),
-            (self.failed, "failed; the messages above say which"),
+            (self.failed, "failed"),
         ];
         for (count, what) in notes.iter().filter(|(count, _)| *count > 0) {
             text += &format!(", {count} {what}");

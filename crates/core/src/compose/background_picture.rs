@@ -24,6 +24,7 @@ pub struct BackgroundPicture {
     encoded: Box<[u8]>,
     limits: Limits,
     dimensions: (u32, u32),
+    checksum: u32,
     decodes: AtomicU32,
     copies: Mutex<Copies>,
 }
@@ -49,6 +50,7 @@ impl BackgroundPicture {
         }
         let decoded = codec::decode(&encoded, limits)?;
         let picture = Arc::new(BackgroundPicture {
+            checksum: crc32fast::hash(&encoded),
             encoded: encoded.into(),
             limits: *limits,
             dimensions: decoded.dimensions(),
@@ -60,6 +62,11 @@ impl BackgroundPicture {
         });
         pictures.push(Arc::downgrade(&picture));
         Ok(picture)
+    }
+
+    /// Tells its file from others of the same size.
+    pub fn checksum(&self) -> u32 {
+        self.checksum
     }
 
     /// Width and height of the picture itself.

@@ -495,7 +495,12 @@ impl<'a> Capture<'a> {
         self.options.status.set(Condition::Failed {
             why: failure.message.clone(),
         });
-        tracing::error!(camera = %self.what.camera, "{}", failure.message);
+        let camera = &self.what.camera;
+        // Why the only camera failed is said at the end.
+        match self.shared.cameras.len() {
+            1 => tracing::debug!(%camera, "{}", failure.message),
+            _ => tracing::error!(%camera, "{}", failure.message),
+        }
         self.numbers().fail(failure);
     }
 }

@@ -147,6 +147,12 @@ impl Report {
         }
     }
 
+    /// The cameras that failed, and why.
+    pub fn failures(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let failed = self.cameras.iter().filter(|c| c.exit_code != 0);
+        failed.map(|c| (&*c.camera, c.error.as_deref()))
+    }
+
     /// The exit code of the process: that of the first failed camera, 130 when stopped by a signal, 1 when a frame failed.
     pub fn exit_code(&self) -> u8 {
         match self
@@ -176,7 +182,7 @@ impl fmt::Display for Report {
 }
 
 impl CameraReport {
-    /// `None` if it failed before its first frame: the log says why.
+    /// `None` if it failed before its first frame.
     fn line(&self, report: &Report) -> Option<String> {
         let has_failed = self.exit_code != 0;
         if has_failed && self.captured == 0 {
@@ -193,14 +199,12 @@ impl CameraReport {
                 "dropped, because the broker did not take them in time",
             ),
             (self.dropped.stopped, "dropped at the end"),
-            (self.failed, "failed; the messages above say which"),
+            (self.failed, "failed"),
         ];
         for (count, what) in notes.iter().filter(|(count, _)| *count > 0) {
             text += &format!(", {count} {what}");
         }
-        if has_failed {
-            text += "; the camera failed, the messages above say why";
-        } else if let Some(why) = &self.error {
+        if let Some(why) = self.error.as_ref().filter(|_| !has_failed) {
             text += &format!("; away at the end: {why}");
         }
         Some(text)

@@ -449,7 +449,8 @@ impl Video {
                 self.failed(format!("the encoder took not all pictures: {error}"))
             });
         }
-        let found = diagnose(&errors, Some(status));
+        let mut found = diagnose(&errors, Some(status));
+        found.text = found.text.replace("the camera on", "the server on");
         Err(match found.kind {
             Kind::Usage => SinkError::Usage {
                 name: self.name.clone(),

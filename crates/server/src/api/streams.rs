@@ -296,10 +296,15 @@ impl Wall {
                 continue;
             }
             // A camera that left and came back has other pictures.
-            let known = gone
-                .remove(id)
-                .filter(|known| Arc::ptr_eq(&known.previews, &camera.previews))
-                .unwrap_or_else(|| self.add(&camera));
+            let known = match gone.remove(id) {
+                Some(known) if Arc::ptr_eq(&known.previews, &camera.previews) => known,
+                other => {
+                    if let Some(left) = other {
+                        left.stop.abort();
+                    }
+                    self.add(&camera)
+                }
+            };
             self.known.insert(id.to_owned(), known);
         }
         gone.values().for_each(|known| known.stop.abort());

@@ -20,8 +20,7 @@ export class Controls {
   #settings = null;
   #touched_ms = -Infinity;
   #has_picture = new Set(); // cameras that have an uploaded picture
-  #files = new Map(); // by camera: the picture that was uploaded from here
-  #sent = null; // the picture that is on its way
+  #files = new Map(); // uploads from here, by the name that the server gave
   #thumbnail = null; // of which file it is
   #others;
   #command = 'run';
@@ -41,17 +40,15 @@ export class Controls {
     this.#id = id;
     this.#settings = null;
     this.#touched_ms = -Infinity;
-    const current = (then) => (value) => { if (this.#id === id) then(value); };
+    const current = (then) => (...values) => { if (this.#id === id) then(...values); };
     this.#sender = new Sender(id, {
-      onSettings: current((settings) => {
+      onSettings: current((settings, file) => {
         this.#say('');
-        if (this.#sent) this.#files.set(id, this.#sent);
-        this.#sent = null;
+        if (file) this.#files.set(settings.background, file);
         if (!this.#sender.busy) this.#show(settings);
       }),
       onError: current((error) => {
         this.#touched_ms = -Infinity;
-        this.#sent = null;
         this.#say(`Not changed: ${error.message}`);
         if (this.#settings) this.#show(this.#settings);
       }),
@@ -107,7 +104,6 @@ export class Controls {
     this.#touched_ms = performance.now();
     this.#say('');
     setText(this.#el.now, 'sending the picture …');
-    this.#sent = picture;
     this.#sender.upload(picture);
   }
 
@@ -117,7 +113,7 @@ export class Controls {
     const ids = this.#others().filter((other) => other !== id);
     button.disabled = true;
     setText(button, `Sending to ${ids.length} …`);
-    const failed = await applyToAll(ids, this.#settings, this.#files.get(id), this.#command);
+    const failed = await applyToAll(ids, this.#settings, this.#files.get(this.#settings.background), this.#command);
     button.disabled = false;
     setText(button, failed.length === 0 ? 'Done: all cameras' : 'Use for all cameras');
     setTimeout(() => setText(button, 'Use for all cameras'), SAID_MS);
@@ -144,7 +140,7 @@ export class Controls {
       radio.checked = radio.value === kind;
       if (radio.value === 'picture') radio.disabled = !this.#has_picture.has(this.#id);
     }
-    const file = background.startsWith('picture:') ? this.#files.get(this.#id) : null;
+    const file = this.#files.get(background);
     setText(this.#el.now, file ? `picture ${file.name}` : nameOf(background));
     this.#showThumbnail(file ?? null);
     const kept = file ? { ...settings, background: `picture:${file.name}` } : settings;
@@ -170,4 +166,4 @@ export class Controls {
 }
 
 /** "blur:8" as "blur 8", "picture:beach.jpg" as "picture beach.jpg". */
-const nameOf = (background) => background.replace(':', ' ');
+const nameOf = (background) => background.replace(':', ' ').replace(/(x\d+)-[0-9a-f]{8}$/, '$1');

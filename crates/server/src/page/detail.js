@@ -15,7 +15,7 @@ const LATENCY = {
   worker: 'Latency: from the capture of a frame to its finished result.',
   view: 'Latency: from the capture of a frame until its result came here.',
 };
-const AGE = ' Age: from capture to this screen (≥: from mattebox to this screen, where the source has no capture time).';
+const AGE = ' Age: from capture (what mattebox run reads: from reading) to this screen.';
 
 export class Detail {
   id = null;

@@ -1,6 +1,6 @@
 // Search, filter and order of the tiles. The order is kept for the next visit.
 import { make, setText } from './dom.js';
-import { STATES } from './shown.js';
+import { STATES, pillText } from './shown.js';
 
 const KEPT = 'mattebox-order';
 
@@ -56,7 +56,7 @@ export class Finder {
     button.dataset.testid = `chip-${state ?? 'all'}`;
     if (state) button.dataset.state = state;
     const number = make('b');
-    button.append(make('span', state ?? 'all', state ? 'pill' : ''), ' ', number);
+    button.append(make('span', state ? pillText({ state }) : 'all', state ? 'pill' : ''), ' ', number);
     button.addEventListener('click', () => {
       this.wanted.state = this.wanted.state === state ? null : state;
       this.#onChange();

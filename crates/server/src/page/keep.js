@@ -1,19 +1,16 @@
 // The settings of a camera as lines of a settings file, and how they come to all cameras.
 import * as api from './api.js';
 
-/** What a process starts with if nothing is said. */
-const USUAL = { background: '#808080', matte: 'soft', people: 'all', plate: 'auto', foreground_cleanup: true, skip_still: false };
-
 /** Where to write which lines, so that they hold at the next start: {where, text}. */
 export function lines(id, settings, command) {
-  const said = { ...settings, background: settings.background.replace(/^picture:/, 'image:') };
-  const changed = Object.entries(said).filter(([key, value]) => key === 'background' || value !== USUAL[key]);
+  const background = settings.background.replace(/^picture:\d+x\d+-.*/, 'image:PATH/OF/THE/PICTURE').replace(/^picture:/, 'image:');
+  const said = { ...settings, background };
   if (command === 'worker') {
-    return { where: 'In the file of --camera-settings:', text: `[${JSON.stringify(id)}]\nbackground = ${JSON.stringify(said.background)}` };
+    return { where: 'In the file of --camera-settings:', text: `[${JSON.stringify(id)}]\nbackground = ${JSON.stringify(background)}` };
   }
   return {
     where: 'In mattebox.toml, for all cameras of the next start:',
-    text: changed.map(([key, value]) => `${key} = ${JSON.stringify(value)}`).join('\n'),
+    text: Object.entries(said).map(([key, value]) => `${key} = ${JSON.stringify(value)}`).join('\n'),
   };
 }
 
@@ -24,7 +21,7 @@ export async function applyToAll(ids, settings, file, command) {
   const is_file = is_picture || change.background.startsWith('video:');
   const failed = [];
   if (is_file) delete change.background;
-  if (is_file && !(is_picture && file)) failed.push('upload the background here again, then try once more');
+  if (is_file && !(is_picture && file)) return ['upload the background here again, then try once more'];
   for (const id of ids) {
     try {
       if (Object.keys(change).length > 0) await api.change(id, change);

@@ -1,5 +1,4 @@
-// The one connection of this window: numbers and pictures. Browsers allow six for one host, all windows
-// together, and what people do needs some.
+// The one connection of this window: numbers and pictures. Browsers allow six for one host.
 import { livePath } from './api.js';
 import { Multipart } from './multipart.js';
 import { Stream } from './stream.js';
@@ -63,6 +62,7 @@ export class Live {
 class Clock {
   #least = Infinity;
   #sent = 0;
+  #arrived_ms = Infinity;
 
   /** On performance.now()'s clock. taken_ms: when the frame was captured or, if that is not known, sent. */
   read(headers) {
@@ -72,7 +72,9 @@ class Clock {
     if (sent < this.#sent) this.#least += this.#sent - sent;
     this.#sent = sent;
     const way = performance.timeOrigin + arrived_ms - sent;
-    this.#least = Math.min(this.#least, way);
+    // Clocks drift apart: the least grows by 0.2 ms a second.
+    this.#least = Math.min(this.#least + Math.max(0, arrived_ms - this.#arrived_ms) / 5000, way);
+    this.#arrived_ms = arrived_ms;
     const captured = headers.get('x-captured');
     const before = captured === undefined ? 0 : Math.max(0, sent - Number(captured));
     const taken_ms = arrived_ms - before - (way - this.#least);

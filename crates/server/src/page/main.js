@@ -60,13 +60,17 @@ function take(event) {
   banner.back('live');
   $('empty').hidden = event.cameras.length > 0;
   setText($('empty'), ['No cameras yet', ...event.troubles].join(': '));
-  if (detail.id !== null) {
+  showDetail();
+  tick();
+}
+
+function showDetail() {
+  if (detail.id !== null && told) {
     const camera = grid.get(detail.id)?.camera;
     detail.missing(!camera);
     if (camera) detail.update(camera, told.server);
     follow();
   }
-  tick();
 }
 
 /** Reads what is shown now, and nothing else. */
@@ -104,8 +108,8 @@ function summarize(marks) {
   const n = marks.length;
   const states = [...counts].map(([state, k]) => `${k} ${state === 'lost' ? 'unknown' : state}`);
   setText($('summary'), [`${n} camera${n === 1 ? '' : 's'}`, ...states].join(' · '));
-  const { text, state } = finder.wanted;
-  $('finder').hidden = n <= FEW && !text && !state;
+  const { text, state, problems_first, by_name } = finder.wanted;
+  $('finder').hidden = n <= FEW && !text && !state && !problems_first && by_name;
   finder.update(counts, n, grid.arrange(finder.wanted));
 }
 
@@ -120,7 +124,7 @@ function route() {
   if (id !== null && id !== before) {
     if (before === null) scroll_y = window.scrollY;
     detail.open(id, grid.get(id)?.canvas ?? null);
-    if (told) take(told);
+    showDetail();
     window.scrollTo(0, 0);
   } else if (id === null && before !== null) {
     detail.close();

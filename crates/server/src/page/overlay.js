@@ -23,7 +23,9 @@ document.title = `${id} · mattebox overlay`;
 const live = new Live({
   onCameras: () => { said.textContent = ''; },
   onPart(part) {
-    if (part.frame !== frame) news_ms = performance.now();
+    // The last one is sent again while no new one comes.
+    if (part.frame === frame) return;
+    news_ms = performance.now();
     frame = part.frame;
     newest = part;
     draw();

@@ -8,7 +8,7 @@ export class Sender {
   #sending = false;
   #callbacks;
 
-  /** onSettings(settings): as the server has them now. onError(error): it refused. */
+  /** onSettings(settings, file): as the server has them now; file: what was uploaded. onError(error): it refused. */
   constructor(id, callbacks) {
     this.#id = id;
     this.#callbacks = callbacks;
@@ -31,7 +31,7 @@ export class Sender {
     }
   }
 
-  upload = (file) => this.#do(() => api.upload(this.#id, file));
+  upload = (file) => this.#do(() => api.upload(this.#id, file), file);
 
   #flush() {
     const change = this.#waiting;
@@ -40,12 +40,12 @@ export class Sender {
     this.#do(() => api.change(this.#id, change));
   }
 
-  async #do(request) {
+  async #do(request, file) {
     this.#sending = true;
     let done;
     try {
       const settings = await request();
-      done = () => this.#callbacks.onSettings(settings);
+      done = () => this.#callbacks.onSettings(settings, file);
     } catch (error) {
       done = () => this.#callbacks.onError(error);
     }

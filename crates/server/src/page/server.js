@@ -21,7 +21,7 @@ export class ServerLine {
     fillList(this.#el.facts, [
       ['Version', `${server.version} (${server.command})`],
       ['Runs for', duration(now_s - Date.parse(server.started) / 1000)],
-      ['CPU', cores === null ? '–' : `${cores.toFixed(2)} cores`],
+      ['CPU without FFmpeg', cores === null ? '–' : `${cores.toFixed(2)} cores`],
       ['Memory', mebibytes(server.memory_bytes)],
       ['SIMD', server.simd],
       ['Viewers', `${server.viewers} of ${server.max_viewers}`],
