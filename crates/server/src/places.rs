@@ -8,6 +8,7 @@
 //! may see the cameras *admits* its connection, for as long as there are places; if all are taken
 //! by streams that are being watched, it is told so instead of waiting.
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -146,16 +147,16 @@ impl Taken {
         self.of(is_admitted, address).count()
     }
 
-    /// The address that has most of the pending connections.
+    /// The address that has most of the pending connections; of several the one that came first.
     fn most_pending(&self) -> Option<Option<IpAddr>> {
-        let mut counts = HashMap::<_, usize>::new();
-        for (_, entry) in self.of(false, None) {
-            *counts.entry(entry.address).or_default() += 1;
+        let mut addresses = HashMap::<_, (usize, Reverse<u64>)>::new();
+        for (id, entry) in self.of(false, None) {
+            let (count, first) = addresses.entry(entry.address).or_insert((0, Reverse(*id)));
+            *count += 1;
+            *first = (*first).max(Reverse(*id));
         }
-        counts
-            .into_iter()
-            .max_by_key(|(_, count)| *count)
-            .map(|(address, _)| address)
+        let most = addresses.into_iter().max_by_key(|(_, most)| *most);
+        most.map(|(address, _)| address)
     }
 
     /// Closes the pending connection that came first. What it is doing does not count: a request

@@ -223,7 +223,10 @@ fn in_words(cause: &str) -> String {
     match range.and_then(|range| range.split_once("..=")) {
         Some((from, to)) => format!("it must be between {from} and {to}"),
         None => match cause {
-            "invalid digit found in string" => "not a whole number, such as 10".to_owned(),
+            "invalid digit found in string" | "cannot parse integer from empty string" => {
+                "not a whole number, such as 10".to_owned()
+            }
+            "number too large to fit in target type" => "the number is too large".to_owned(),
             _ => cause.to_owned(),
         },
     }

@@ -95,8 +95,22 @@ fn without_value(message: &str) -> String {
     message
         .rsplit_once(", expected ")
         .map_or(message.to_owned(), |(_, expected)| {
-            format!("expected {expected}")
+            format!("expected {}", type_in_words(expected))
         })
+}
+
+/// A type of Rust as people call it.
+fn type_in_words(expected: &str) -> &str {
+    match expected {
+        "f32" | "f64" => "a number",
+        "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number",
+        "a string" => "text in quotes",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        // Of numbers beyond all types.
+        "any valid TOML value" => "a smaller number",
+        other => other,
+    }
 }
 
 /// Where a key stands, for a message: `line 3: `. Empty if it is written in some other way than at the start of a line.

@@ -4,7 +4,7 @@ use super::{
     Site, camera,
     events::seconds,
     model::Overview,
-    streams::{admit, bad, choose, json_part, part, respond, tiles, watch},
+    streams::{admit, bad, choose, json_part, part, respond, tiles, watch, while_shown},
 };
 use crate::problem::Problem;
 use axum::{
@@ -66,6 +66,7 @@ pub(crate) async fn live(
         (None, None) => None,
     };
     let permit = admit(&site)?;
+    let watched = large.as_ref().map(|(camera, _)| camera.clone());
     let mut parts: SelectAll<BoxStream<'static, _>> = SelectAll::new();
     let numbers = seconds(site.clone()).map(|site| {
         let json = serde_json::to_vec(&Overview::new(&site)).unwrap_or_default();
@@ -80,5 +81,9 @@ pub(crate) async fn live(
     if query.tiles.unwrap_or(true) {
         parts.push(tiles(site.clone(), query.cameras.as_deref()));
     }
-    Ok(respond(site, permit, parts.boxed()))
+    let parts = match watched {
+        Some(camera) => while_shown(&site, camera, parts),
+        None => parts.boxed(),
+    };
+    Ok(respond(site, permit, parts))
 }

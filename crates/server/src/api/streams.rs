@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{
-    Stream, StreamExt,
+    Stream, StreamExt, future,
     stream::{self, AbortHandle, BoxStream, SelectAll},
 };
 use mattebox_engine::cameras::{
@@ -95,11 +95,22 @@ pub(crate) async fn stream(
     };
     let permit = admit(&site)?;
     let previews = watch(Viewer::new(camera.previews.clone(), view), pause);
-    Ok(respond(
-        site,
-        permit,
-        previews.map(move |shot| part(&id, view, &shot)).boxed(),
-    ))
+    let parts = previews.map(move |shot| part(&id, view, &shot));
+    let parts = while_shown(&site, camera, parts);
+    Ok(respond(site, permit, parts))
+}
+
+/// A stream that ends when its camera leaves. One that comes back is another camera, and gives
+/// its pictures to those who ask again.
+pub(super) fn while_shown(
+    site: &Arc<Site>,
+    camera: Arc<Camera>,
+    parts: impl Stream<Item = Bytes> + Send + 'static,
+) -> BoxStream<'static, Bytes> {
+    let site = site.clone();
+    parts
+        .take_while(move |_| future::ready(site.studio.shows(&camera)))
+        .boxed()
 }
 
 /// A view by its name, if this camera has it.
