@@ -26,7 +26,8 @@ pub struct Diagnosis {
     pub text: String,
 }
 
-/// A part of FFmpeg's words in lower case, and what it means. The first that fits any kept line wins.
+/// A part of FFmpeg's words in lower case, and what it means, with {peer} for what is at the other
+/// end. The first that fits any kept line wins.
 const MEANINGS: &[(&str, Kind, &str)] = &[
     (
         "moov atom not found",
@@ -102,7 +103,7 @@ const MEANINGS: &[(&str, Kind, &str)] = &[
     (
         "connection refused",
         Kind::Unreachable,
-        "connection refused: is the camera on, and are host and port right?",
+        "connection refused: is the {peer} on, and are host and port right?",
     ),
     (
         "connection timed out",
@@ -242,8 +243,18 @@ const EMPTY_WORDS: &[&str] = &[
     "Error initializing output stream",
 ];
 
-/// What the last errors of a child that ended mean.
+/// What the last errors of a child that read a source mean.
 pub fn diagnose(errors: &Errors, status: Option<ExitStatus>) -> Diagnosis {
+    diagnose_with("camera", errors, status)
+}
+
+/// What those of a child that wrote an output mean.
+pub fn diagnose_output(errors: &Errors, status: Option<ExitStatus>) -> Diagnosis {
+    diagnose_with("server", errors, status)
+}
+
+/// `peer` is what is at the other end.
+fn diagnose_with(peer: &str, errors: &Errors, status: Option<ExitStatus>) -> Diagnosis {
     for (words, kind, meaning) in MEANINGS {
         if let Some(line) = errors
             .lines()
@@ -253,6 +264,7 @@ pub fn diagnose(errors: &Errors, status: Option<ExitStatus>) -> Diagnosis {
         {
             let may_come = MAY_COME.contains(words);
             let of_content = OF_CONTENT.contains(words);
+            let meaning = meaning.replace("{peer}", peer);
             let text = format!("{meaning} (FFmpeg: {})", errors.shown(line));
             return Diagnosis {
                 kind: *kind,

@@ -7,7 +7,7 @@ use super::rescue::Rescue;
 use super::stream::STDOUT;
 use super::{OrderedSink, SinkError, SinkOptions, SinkPicture};
 use crate::beside::{Beside, SoundPacket};
-use crate::ffmpeg::diagnose::{Kind, diagnose};
+use crate::ffmpeg::diagnose::{Kind, diagnose_output};
 use crate::ffmpeg::log::Log;
 use crate::ffmpeg::process::Process;
 use crate::ffmpeg::{Ffmpeg, file_url};
@@ -449,8 +449,7 @@ impl Video {
                 self.failed(format!("the encoder took not all pictures: {error}"))
             });
         }
-        let mut found = diagnose(&errors, Some(status));
-        found.text = found.text.replace("the camera on", "the server on");
+        let found = diagnose_output(&errors, Some(status));
         Err(match found.kind {
             Kind::Usage => SinkError::Usage {
                 name: self.name.clone(),
