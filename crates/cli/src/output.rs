@@ -65,33 +65,35 @@ pub trait Sums: Display + Serialize {
 
 impl Sums for mattebox_kafka::camera::report::Report {
     fn failures(&self) -> Vec<String> {
-        let failed: Vec<_> = self.failures().collect();
-        match (failed.as_slice(), self.cameras.len()) {
-            ([], _) => vec![],
-            // Of one camera nothing was said before.
-            ([(_, why)], 1) => why.map(str::to_owned).into_iter().collect(),
-            (some, all) => vec![failed_of(some.iter().copied(), all)],
-        }
+        failures_of(self.failures(), self.cameras.len())
     }
 }
 impl Sums for mattebox_kafka::worker::report::Report {}
 
-/// That some of `all` cameras failed, and why, if the log was not to say it.
-pub fn failed_of<'a>(
+/// That some of `all` cameras failed. Why, where the log does not say it: of the only camera, and
+/// where the log is off.
+pub fn failures_of<'a>(
     failed: impl Iterator<Item = (&'a str, Option<&'a str>)>,
     all: usize,
-) -> String {
+) -> Vec<String> {
+    let failed: Vec<_> = failed.collect();
+    match (failed.as_slice(), all) {
+        ([], _) => return vec![],
+        ([(_, why)], 1) => return why.map(str::to_owned).into_iter().collect(),
+        _ => {}
+    }
     let each: Vec<_> = failed
+        .iter()
         .map(|(camera, why)| match why {
             Some(why) if !tracing::enabled!(tracing::Level::ERROR) => format!("{camera}: {why}"),
-            _ => camera.to_owned(),
+            _ => (*camera).to_owned(),
         })
         .collect();
-    format!(
+    vec![format!(
         "{} of {all} cameras failed: {}",
         each.len(),
         each.join("; ")
-    )
+    )]
 }
 
 /// An error with what led to it, each told once: some errors repeat their source in their own text.

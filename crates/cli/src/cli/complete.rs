@@ -24,7 +24,7 @@ use std::{
 /// Set by the script that asks for completions, to the name of the shell.
 const VARIABLE: &str = "MATTEBOX_COMPLETE";
 
-/// Nobody waits longer for a broker behind the Tab key.
+/// How long the Tab key waits for a broker.
 const TAB_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Settings with few values, or whose values begin in few ways. That each is accepted is tested.

@@ -26,21 +26,40 @@ Start here:
 
 `mattebox COMMAND -h` lists the flags that are often needed, --help all of them.";
 
-/// Below them.
-pub(super) const END: &str = concat!(
-    "\
-Exit codes:
-    0  done
-    1  failed
-    2  wrong usage or settings
-    3  a camera, server or broker could not be reached in time
-    4  done, but frames were lost before they arrived
-  130  stopped by Ctrl-C or a signal
+/// What the exit codes mean, and what manual pages say besides.
+pub(super) const EXIT_CODES: &[(u8, &str, &str)] = &[
+    (0, "done", ""),
+    (
+        1,
+        "failed",
+        ": a frame, a file or an output; standard error says which",
+    ),
+    (2, "wrong usage or settings", ": another try gives the same"),
+    (
+        3,
+        "a camera, server or broker could not be reached in time",
+        "",
+    ),
+    (4, "done, but frames were lost before they arrived", ""),
+    (130, "stopped by Ctrl-C or a signal", ""),
+];
 
-Documentation: ",
+/// Where more is written.
+pub(super) const DOCUMENTATION: &str = concat!(
+    "Documentation: ",
     env!("CARGO_PKG_REPOSITORY"),
     "/tree/main/docs"
 );
+
+/// Below the commands of `mattebox --help`.
+fn end() -> String {
+    let codes = EXIT_CODES.iter();
+    let codes = codes.map(|(code, meaning, _)| format!("  {code:>3}  {meaning}\n"));
+    format!(
+        "Exit codes:\n{}\n{DOCUMENTATION}",
+        codes.collect::<String>()
+    )
+}
 
 /// A flag by its id, and its line in `-h`.
 type Line = (&'static str, &'static str);
@@ -175,7 +194,7 @@ pub(super) enum Length {
 /// The command line's definition. Its help tells the names of variables, and not their values: some
 /// are passwords.
 pub(super) fn command(length: Length) -> Command {
-    let command = Cli::command().after_help(END).help_template(format!(
+    let command = Cli::command().after_help(end()).help_template(format!(
         "{START}\n\nUsage: mattebox COMMAND [ARGUMENTS]\n\n{{all-args}}{{after-help}}"
     ));
     command.mut_subcommands(|sub| shown(sub, length))

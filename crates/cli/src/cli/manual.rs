@@ -7,22 +7,6 @@ use clap_mangen::{
 };
 use std::{fs, io, path::Path};
 
-/// What the exit codes mean, for scripts.
-const EXIT_STATUS: &[(&str, &str)] = &[
-    ("0", "done"),
-    (
-        "1",
-        "failed: a frame, a file or an output; standard error says which",
-    ),
-    ("2", "wrong usage or settings: another try gives the same"),
-    (
-        "3",
-        "a camera, server or broker could not be reached in time",
-    ),
-    ("4", "done, but frames were lost before they arrived"),
-    ("130", "stopped by Ctrl-C or SIGTERM"),
-];
-
 /// Variables that hold for every command.
 const EVERYWHERE: &[(&str, &str)] = &[
     (
@@ -157,9 +141,9 @@ fn page(command: &Command) -> io::Result<Vec<u8>> {
             .for_each(|(name, what)| tagged(roff, name, what));
     })?;
     section("EXIT STATUS", &mut page, |roff| {
-        EXIT_STATUS
-            .iter()
-            .for_each(|(code, what)| tagged(roff, code, what));
+        for (code, meaning, more) in help::EXIT_CODES {
+            tagged(roff, &code.to_string(), &format!("{meaning}{more}"));
+        }
     })?;
     section("SEE ALSO", &mut page, |roff| {
         let others = match is_root {
@@ -172,11 +156,7 @@ fn page(command: &Command) -> io::Result<Vec<u8>> {
         };
         roff.text([roman(others)]);
         roff.control("PP", []);
-        roff.text([roman(concat!(
-            "Documentation: ",
-            env!("CARGO_PKG_REPOSITORY"),
-            "/tree/main/docs"
-        ))]);
+        roff.text([roman(help::DOCUMENTATION)]);
     })?;
     Ok(page)
 }

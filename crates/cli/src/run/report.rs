@@ -2,7 +2,7 @@
 use super::stats::CameraStats;
 use crate::{
     config::RunSettings,
-    output::{Sums, failed_of},
+    output::{Sums, failures_of},
 };
 use comfy_table::{Cell, CellAlignment};
 use mattebox_core::frame::CameraId;
@@ -280,16 +280,9 @@ impl fmt::Display for Report {
 
 impl Sums for Report {
     fn failures(&self) -> Vec<String> {
-        let failed: Vec<_> = self.cameras.iter().filter(|c| c.exit_code != 0).collect();
-        match (failed.as_slice(), self.cameras.len()) {
-            ([], _) => vec![],
-            // Of one camera nothing was said before.
-            ([alone], 1) => alone.error.iter().cloned().collect(),
-            (some, all) => {
-                let failed = some.iter().map(|c| (&*c.camera, c.error.as_deref()));
-                vec![failed_of(failed, all)]
-            }
-        }
+        let failed = self.cameras.iter().filter(|c| c.exit_code != 0);
+        let failed = failed.map(|c| (&*c.camera, c.error.as_deref()));
+        failures_of(failed, self.cameras.len())
     }
 }
 
