@@ -63,12 +63,12 @@ pub trait Sums: Display + Serialize {
     }
 }
 
-impl Sums for mattebox_kafka::camera::report::Report {
+impl Sums for mattebox_kafka::camera::report::PublishReport {
     fn failures(&self) -> Vec<String> {
         failures_of(self.failures(), self.cameras.len())
     }
 }
-impl Sums for mattebox_kafka::worker::report::Report {}
+impl Sums for mattebox_kafka::worker::report::WorkerReport {}
 
 /// That some of `all` cameras failed. Why, where the log does not say it: of the only camera, and
 /// where the log is off.

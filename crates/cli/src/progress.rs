@@ -1,9 +1,9 @@
 //! Progress of a long run: a bar for each camera on a terminal, a line every few seconds elsewhere.
-use crate::{config::output_choice::ProgressStyle, output, run::stats::CameraStats, telemetry};
+use crate::{config::output_choice::ProgressStyle, output, telemetry};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle as BarStyle};
 use mattebox_engine::{
     Watch,
-    latency::Times as Latencies,
+    latency::Times,
     status::{Condition, Since, Status},
     stop::Stop,
     watch::{Progress, ProgressSource},
@@ -11,7 +11,6 @@ use mattebox_engine::{
 use std::{
     collections::VecDeque,
     io::{self, IsTerminal},
-    sync::atomic::Ordering::Relaxed,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -24,17 +23,6 @@ const MAX_BARS: usize = 12;
 /// Of a camera's name so much is shown.
 const MAX_NAME: usize = 20;
 
-impl ProgressSource for CameraStats {
-    fn progress(&self) -> Progress {
-        Progress {
-            done: self.written.load(Relaxed) + self.skipped.load(Relaxed),
-            expected: self.expected.load(Relaxed),
-            dropped: self.dropped(),
-            failed: self.failed.load(Relaxed),
-        }
-    }
-}
-
 /// How one camera is doing.
 pub struct Row {
     /// Its name.
@@ -42,14 +30,14 @@ pub struct Row {
     /// What it has done.
     pub progress: Progress,
     /// How long its frames took, since the start.
-    pub latencies: Latencies,
+    pub latencies: Times,
     /// How its source is doing; `None` if it has none of its own.
     pub source: Option<Since>,
 }
 
 impl Row {
     /// Whether it failed before its first frame.
-    fn came_to_nothing(&self) -> bool {
+    fn failed_at_start(&self) -> bool {
         let condition = self.source.as_ref().map(|since| &since.condition);
         matches!(condition, Some(Condition::Failed { .. })) && self.progress.done == 0
     }
@@ -58,7 +46,7 @@ impl Row {
 /// A row for each camera of `watch`, with the condition of its source.
 pub fn rows<S: ProgressSource>(
     watch: &Watch<S>,
-    latencies: impl Fn(&S) -> Latencies,
+    latencies: impl Fn(&S) -> Times,
     status: impl Fn(usize, &S) -> Option<Status>,
 ) -> Vec<Row> {
     let cameras = watch.cameras.iter().enumerate();
@@ -88,7 +76,7 @@ pub fn show(
 }
 
 /// What was counted a moment ago, to tell how fast it goes now.
-struct Pace(VecDeque<(Instant, u64, Latencies)>);
+struct Pace(VecDeque<(Instant, u64, Times)>);
 
 /// How fast it goes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -100,10 +88,10 @@ struct Speed {
 
 impl Pace {
     fn new(begun: Instant) -> Self {
-        Pace(VecDeque::from([(begun, 0, Latencies::default())]))
+        Pace(VecDeque::from([(begun, 0, Times::default())]))
     }
 
-    fn of(&mut self, now: Instant, done: u64, latencies: &Latencies) -> Speed {
+    fn of(&mut self, now: Instant, done: u64, latencies: &Times) -> Speed {
         self.0.push_back((now, done, latencies.clone()));
         // The first stays that is older than what is looked at.
         while self
@@ -126,10 +114,10 @@ impl Pace {
 }
 
 /// The sum over all cameras; the expected number is known only if each camera's is.
-fn total(rows: &[Row]) -> (Progress, Latencies) {
+fn total(rows: &[Row]) -> (Progress, Times) {
     let known = rows.iter().all(|row| row.progress.expected > 0);
     let mut sum = Progress::default();
-    let mut latencies = Latencies::default();
+    let mut latencies = Times::default();
     for row in rows {
         sum.done += row.progress.done;
         sum.expected += row.progress.expected;
@@ -281,7 +269,7 @@ fn bars(rows: impl Fn() -> Vec<Row>, screen: &MultiProgress, stop: &Stop) {
             let rows = rows.iter().filter(|_| single).map(Some);
             for (bar, row) in bars.iter().zip(rows.chain(std::iter::repeat(None))) {
                 // Why it failed is said below.
-                match row.is_some_and(Row::came_to_nothing) {
+                match row.is_some_and(Row::failed_at_start) {
                     true => bar.finish_and_clear(),
                     false => bar.abandon(),
                 }
@@ -350,7 +338,7 @@ mod tests {
     fn a_rate_is_that_of_the_last_seconds() {
         let begun = Instant::now();
         let mut pace = Pace::new(begun);
-        let none = Latencies::default();
+        let none = Times::default();
         let mut at = |seconds, done| {
             let now = begun + Duration::from_secs(seconds);
             pace.of(now, done, &none).frames_per_s

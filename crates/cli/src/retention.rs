@@ -1,9 +1,13 @@
-//! Old files are removed: beside a command that writes them, in a thread of its own, or by `mattebox prune`.
+//! Removes old files: on a thread beside a command that writes them, or as `mattebox prune`.
 //!
-//! Both make the same rounds; what a round removes is decided in `mattebox_store::retention`.
+//! Both make the same rounds; `mattebox_store::retention` decides which files go.
 use crate::config::keep::Keeping;
 use indicatif::DecimalBytes;
-use mattebox_engine::stop::Stop;
+use mattebox_engine::{
+    events::Event,
+    metrics::{Family, Metrics, Monitor, monitor},
+    stop::Stop,
+};
 use mattebox_store::{
     Retention,
     retention::{Pruner, RetentionError, Round},
@@ -25,17 +29,101 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// And so many times as long as the round took: looking through folders costs little of a machine.
 const SHARE: u32 = 20;
 
-/// What was removed so far.
+/// Counters of removed files. [`FilesRemoved`] writes them.
 #[derive(Debug, Default)]
-pub struct RetentionNumbers {
-    /// Files.
-    pub files: AtomicU64,
-    /// Their bytes.
-    pub bytes: AtomicU64,
-    /// Files that could not be removed.
-    pub failed: AtomicU64,
-    /// A round was done.
-    pub is_ready: AtomicBool,
+pub struct RetentionCounters {
+    files: AtomicU64,
+    bytes: AtomicU64,
+    failed: AtomicU64,
+    /// The first round is done.
+    is_ready: AtomicBool,
+}
+
+static REMOVED_FILES: Family = Family::counter(
+    "mattebox_retention_removed_files_total",
+    &[],
+    "Old files that were removed.",
+);
+static REMOVED_BYTES: Family = Family::counter(
+    "mattebox_retention_removed_bytes_total",
+    &[],
+    "Bytes of the removed files.",
+);
+static FAILED_FILES: Family = Family::counter(
+    "mattebox_retention_failed_files_total",
+    &[],
+    "Tries to remove an old file that failed.",
+);
+
+/// The families of retention.
+pub static FAMILIES: [&Family; 3] = [&REMOVED_FILES, &REMOVED_BYTES, &FAILED_FILES];
+
+/// Adds the counters to the metrics of a command.
+pub(crate) fn register(metrics: &Metrics, counters: &Arc<RetentionCounters>) {
+    let counters = counters.clone();
+    metrics.add(&FAMILIES, move |samples| {
+        for (family, count) in [
+            (&REMOVED_FILES, &counters.files),
+            (&REMOVED_BYTES, &counters.bytes),
+            (&FAILED_FILES, &counters.failed),
+        ] {
+            samples.add(family, &[], count.load(Relaxed) as f64);
+        }
+    });
+}
+
+/// The metrics of `mattebox prune`, and why it is not ready.
+pub(crate) fn monitor(counters: &Arc<RetentionCounters>) -> Monitor {
+    let asked = counters.clone();
+    let monitor = Monitor::new("prune", move || {
+        let has_begun = asked.is_ready.load(Relaxed);
+        monitor::unless(has_begun, "the first round is not done yet")
+    });
+    register(&monitor.metrics, counters);
+    monitor
+}
+
+/// A round through a folder has removed files, or would with `--dry-run`.
+struct FilesRemoved<'a> {
+    counters: &'a RetentionCounters,
+    folder: &'a Path,
+    round: &'a Round,
+    is_dry: bool,
+}
+
+impl Event for FilesRemoved<'_> {
+    fn emit(self) {
+        let FilesRemoved {
+            counters,
+            folder,
+            round,
+            is_dry,
+        } = self;
+        if !is_dry {
+            counters.files.fetch_add(round.files(), Relaxed);
+            counters.bytes.fetch_add(round.bytes(), Relaxed);
+            counters.failed.fetch_add(round.failed, Relaxed);
+        }
+        let folder = folder.display();
+        let left = DecimalBytes(round.bytes_left);
+        if round.files() == 0 {
+            tracing::debug!("retention: nothing to remove from {folder}; {left} stay");
+            return;
+        }
+        let times = round.removed.values();
+        let oldest = times.clone().map(|removed| removed.oldest).min();
+        let newest = times.map(|removed| removed.newest).max();
+        tracing::info!(
+            "retention: {} old files ({}) of {} cameras {} from {folder}, written {} to {}; \
+             {left} stay",
+            round.files(),
+            DecimalBytes(round.bytes()),
+            round.removed.len(),
+            if is_dry { "would go" } else { "are removed" },
+            oldest.map(time).unwrap_or_default(),
+            newest.map(time).unwrap_or_default(),
+        );
+    }
 }
 
 /// Rounds through the folders of a command.
@@ -43,18 +131,18 @@ pub(crate) struct Rounds {
     retention: Retention,
     folders: Vec<PathBuf>,
     is_dry: bool,
-    numbers: Arc<RetentionNumbers>,
+    counters: Arc<RetentionCounters>,
     /// Warnings that were given.
     told: HashSet<String>,
 }
 
 impl Rounds {
-    pub(crate) fn new(keeping: Keeping, is_dry: bool, numbers: Arc<RetentionNumbers>) -> Self {
+    pub(crate) fn new(keeping: Keeping, is_dry: bool, counters: Arc<RetentionCounters>) -> Self {
         Rounds {
             retention: keeping.retention,
             folders: keeping.folders,
             is_dry,
-            numbers,
+            counters,
             told: HashSet::new(),
         }
     }
@@ -65,42 +153,22 @@ impl Rounds {
         for folder in self.folders.clone() {
             let pruner = Pruner::new(&folder, self.retention, self.is_dry);
             let round = pruner.round(SystemTime::now(), &|| stop.is_stopped())?;
-            if !self.is_dry {
-                self.numbers.files.fetch_add(round.files(), Relaxed);
-                self.numbers.bytes.fetch_add(round.bytes(), Relaxed);
-                self.numbers.failed.fetch_add(round.failed, Relaxed);
+            FilesRemoved {
+                counters: &self.counters,
+                folder: &folder,
+                round: &round,
+                is_dry: self.is_dry,
             }
-            self.tell(&folder, &round);
+            .emit();
+            self.warn_of(&folder, &round);
             rounds.push(round);
         }
-        self.numbers.is_ready.store(true, Relaxed);
+        self.counters.is_ready.store(true, Relaxed);
         Ok(rounds)
     }
 
-    /// One line for a round, and warnings when they are new.
-    fn tell(&mut self, folder: &Path, round: &Round) {
-        let place = folder.display();
-        let left = DecimalBytes(round.bytes_left);
-        if round.files() > 0 {
-            let times = round.removed.values();
-            let oldest = times.clone().map(|removed| removed.oldest).min();
-            let newest = times.map(|removed| removed.newest).max();
-            let verb = if self.is_dry {
-                "would go"
-            } else {
-                "are removed"
-            };
-            tracing::info!(
-                "retention: {} old files ({}) of {} cameras {verb} from {place}, written {} to {}; {left} stay",
-                round.files(),
-                DecimalBytes(round.bytes()),
-                round.removed.len(),
-                oldest.map(time).unwrap_or_default(),
-                newest.map(time).unwrap_or_default(),
-            );
-        } else {
-            tracing::debug!("retention: nothing to remove from {place}; {left} stay");
-        }
+    /// Warns of files that stay, when that is news.
+    fn warn_of(&mut self, folder: &Path, round: &Round) {
         if let Some(failure) = &round.failure {
             let failed = round.failed;
             self.warn(
@@ -112,7 +180,7 @@ impl Rounds {
             let link = link.display();
             self.warn(
                 true,
-                format!("retention: {link} is a link: what is behind it stays"),
+                format!("retention: {link} is a link: its target stays"),
             );
         }
         let is_large = self
@@ -122,7 +190,8 @@ impl Rounds {
         self.warn(
             is_large && round.failed == 0 && !self.is_dry,
             format!(
-                "retention: {place} is larger than --keep-bytes without any frame that can go: other files are in it"
+                "retention: {} is larger than --keep-bytes without any frame that can go: other files are in it",
+                folder.display()
             ),
         );
     }
@@ -135,7 +204,7 @@ impl Rounds {
         }
     }
 
-    /// Rounds until it is stopped. What hinders one round is told, and the next one comes.
+    /// Makes rounds until it is stopped. An error of one round is logged, and the next one comes.
     pub(crate) fn go_on(&mut self, every: Option<Duration>, stop: &Stop) {
         loop {
             let began = Instant::now();
@@ -169,8 +238,8 @@ pub(crate) struct Retainer {
 
 impl Retainer {
     /// Begins with a round at once.
-    pub(crate) fn start(keeping: Keeping, numbers: Arc<RetentionNumbers>) -> io::Result<Self> {
-        let mut rounds = Rounds::new(keeping, false, numbers);
+    pub(crate) fn start(keeping: Keeping, counters: Arc<RetentionCounters>) -> io::Result<Self> {
+        let mut rounds = Rounds::new(keeping, false, counters);
         let stop = Stop::new();
         let stopped = stop.clone();
         let thread = thread::Builder::new()

@@ -1,9 +1,10 @@
-//! How long frames take from being read to being written.
+//! The latency of frames: from when they are captured or read to when they are written.
+use hdrhistogram::Histogram;
 use mattebox_core::frame::Timestamp;
 use serde::Serialize;
 use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 #[cfg(feature = "view")]
 use utoipa::ToSchema;
@@ -18,6 +19,11 @@ pub fn age_us(taken: Timestamp) -> i64 {
         .saturating_sub(taken.0)
 }
 
+/// How long ago a frame was captured; zero for a time that lies in the future.
+pub fn age(captured: Timestamp) -> Duration {
+    Duration::from_micros(u64::try_from(age_us(captured)).unwrap_or(0))
+}
+
 /// Times before this one (2001, in unix microseconds) are positions in files.
 const FIRST_CLOCK_TIME: i64 = 1_000_000_000_000_000;
 
@@ -29,97 +35,80 @@ pub fn captured(time: Timestamp) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_micros(micros))
 }
 
-/// Each doubling of the time has so many buckets, so that what is told is at most 3 % too long.
-const BUCKETS_PER_DOUBLING: u64 = 32;
+/// Significant decimal digits that a histogram keeps: times are at most 1 % too long.
+const DIGITS: u8 = 2;
+/// Longer times count as this long, so that a hostile timestamp makes no huge histogram.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// How long one camera's frames have taken.
 #[derive(Debug, Default)]
 pub struct Latency {
-    taken: Mutex<Times>,
+    times: Mutex<Times>,
 }
 
 impl Latency {
-    /// A frame that was read at `read` is written. True if it was the camera's first.
-    pub fn add(&self, read: Instant) -> bool {
-        self.add_time(read.elapsed())
-    }
-
-    /// A frame took this long. True if it was the camera's first.
-    pub fn add_time(&self, time: Duration) -> bool {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.add(time);
-        taken.count == 1
+    /// Adds the time of one frame.
+    pub fn add(&self, time: Duration) {
+        self.lock().add(time);
     }
 
     /// The times so far.
     pub fn times(&self) -> Times {
-        self.taken
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A histogram of times, in microseconds, whose buckets grow with the time.
-#[derive(Debug, Clone, Default)]
+/// A histogram of times.
+#[derive(Debug, Clone)]
 pub struct Times {
-    buckets: Vec<u64>,
-    count: u64,
+    /// In microseconds. 32 bits count 50 days at 1000 frames a second, then they stay at the end.
+    histogram: Histogram<u32>,
     sum: Duration,
-    longest: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Times {
+            histogram: Histogram::new(DIGITS).expect("at most 5 digits"),
+            sum: Duration::ZERO,
+        }
+    }
 }
 
 impl Times {
     fn add(&mut self, time: Duration) {
-        let bucket = bucket(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
-        if self.buckets.len() <= bucket {
-            self.buckets.resize(bucket + 1, 0);
+        let micros = time.min(LONGEST).as_micros() as u64;
+        // The histogram grows to hold every time up to LONGEST.
+        if self.histogram.record(micros).is_ok() {
+            self.sum = self.sum.saturating_add(time);
         }
-        self.buckets[bucket] += 1;
-        self.count += 1;
-        self.sum += time;
-        self.longest = self.longest.max(time);
     }
 
     /// Adds another camera's.
     pub fn merge(&mut self, other: &Times) {
-        self.buckets
-            .resize(self.buckets.len().max(other.buckets.len()), 0);
-        self.buckets
-            .iter_mut()
-            .zip(&other.buckets)
-            .for_each(|(mine, others)| *mine += others);
-        self.count += other.count;
-        self.sum += other.sum;
-        self.longest = self.longest.max(other.longest);
+        if self.histogram.add(&other.histogram).is_ok() {
+            self.sum = self.sum.saturating_add(other.sum);
+        }
     }
 
     /// Those that came after `earlier`, a copy of this from before.
     pub fn since(&self, earlier: &Times) -> Times {
-        let then = earlier.buckets.iter().copied().chain(std::iter::repeat(0));
-        let buckets: Vec<u64> = self
-            .buckets
-            .iter()
-            .zip(then)
-            .map(|(now, then)| now.saturating_sub(then))
-            .collect();
-        let longest = buckets
-            .iter()
-            .rposition(|&count| count > 0)
-            .map_or(0, upper_end);
-        let longest = Duration::from_micros(longest).min(self.longest);
-        let sum = self.sum.saturating_sub(earlier.sum);
-        Times {
-            count: self.count.saturating_sub(earlier.count),
-            sum,
-            longest,
-            buckets,
+        let mut since = self.clone();
+        match since.histogram.subtract(&earlier.histogram) {
+            Ok(()) => since.sum = self.sum.saturating_sub(earlier.sum),
+            // The counters began again in between.
+            Err(_) => since.clone_from(self),
         }
+        since
     }
 
     /// How many there are.
     pub fn count(&self) -> u64 {
-        self.count
+        self.histogram.len()
     }
 
     /// All of them together.
@@ -127,74 +116,34 @@ impl Times {
         self.sum
     }
 
-    /// How many were no longer than `limit`; those less than 3 % below it may be missing.
+    /// How many were no longer than `limit`, which is rounded up by at most 1 %.
     pub fn up_to(&self, limit: Duration) -> u64 {
-        let limit = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
-        self.buckets
-            .iter()
-            .enumerate()
-            .take_while(|(bucket, _)| upper_end(*bucket) <= limit)
-            .map(|(_, count)| count)
-            .sum()
+        let micros = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
+        self.histogram.count_between(0, micros)
     }
 
     /// `None` before the first.
     pub fn report(&self) -> Option<LatencyReport> {
-        (self.count > 0).then(|| LatencyReport {
-            p50: self.quantile(0.5),
-            p95: self.quantile(0.95),
-            p99: self.quantile(0.99),
-            max: self.longest.as_secs_f64() * 1e3,
+        let ms = |micros: u64| micros as f64 / 1e3;
+        let at = |share| ms(self.histogram.value_at_quantile(share));
+        (!self.histogram.is_empty()).then(|| LatencyReport {
+            p50: at(0.5),
+            p95: at(0.95),
+            p99: at(0.99),
+            max: ms(self.histogram.max()),
         })
     }
-
-    /// Milliseconds that this share of the frames did not exceed.
-    fn quantile(&self, share: f64) -> f64 {
-        let wanted = (self.count as f64 * share).ceil() as u64;
-        let mut seen = 0;
-        let reached = self.buckets.iter().position(|count| {
-            seen += count;
-            seen >= wanted
-        });
-        let micros = upper_end(reached.unwrap_or_default());
-        (micros as f64 / 1e3).min(self.longest.as_secs_f64() * 1e3)
-    }
 }
 
-/// Times below `BUCKETS_PER_DOUBLING` have a bucket each; from there on, each doubling has that many.
-fn bucket(micros: u64) -> usize {
-    let doublings = (micros / BUCKETS_PER_DOUBLING)
-        .checked_ilog2()
-        .map_or(0, |log| u64::from(log) + 1);
-    let width = doublings.saturating_sub(1);
-    let within = if doublings == 0 {
-        micros
-    } else {
-        (micros >> width) - BUCKETS_PER_DOUBLING
-    };
-    (doublings * BUCKETS_PER_DOUBLING + within) as usize
-}
-
-/// The longest time in a bucket.
-fn upper_end(bucket: usize) -> u64 {
-    let doublings = bucket as u64 / BUCKETS_PER_DOUBLING;
-    let within = bucket as u64 % BUCKETS_PER_DOUBLING;
-    match doublings {
-        0 => within,
-        _ => ((BUCKETS_PER_DOUBLING + within + 1) << (doublings - 1)) - 1,
-    }
-}
-
-/// Milliseconds from the moment a picture came out of its source to the moment it was in place: the file under its name, or the
-/// picture with the encoder.
+/// Milliseconds from when a frame was captured or read to when it was written.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[cfg_attr(feature = "view", derive(ToSchema))]
 pub struct LatencyReport {
-    /// Half of the frames took no longer.
+    /// The median.
     pub p50: f64,
-    /// 95 of 100 took no longer.
+    /// The 95th percentile.
     pub p95: f64,
-    /// 99 of 100 took no longer.
+    /// The 99th percentile.
     pub p99: f64,
     /// The longest.
     pub max: f64,
@@ -217,24 +166,26 @@ mod tests {
     }
 
     #[test]
-    fn every_time_is_in_the_bucket_that_ends_at_most_a_thirtieth_above_it() {
-        let mut last = 0;
-        for micros in (0..100_000)
-            .chain((17..40).map(|bit| (1 << bit) - 1))
-            .chain((17..40).map(|bit| 3 << bit))
-        {
-            let end = upper_end(bucket(micros));
+    fn a_time_is_at_most_a_hundredth_too_long() {
+        // Times under 100 µs are exact; the value told is the end of the bucket.
+        for micros in (1..100_000).step_by(7).chain((17..36).map(|bit| 3 << bit)) {
+            let mut times = Times::default();
+            times.add(Duration::from_micros(micros));
+            let told = times.histogram.value_at_quantile(0.5);
             assert!(
-                end >= micros && end <= micros + micros / 31,
-                "{micros} is in the bucket up to {end}"
+                told >= micros && told <= micros + micros / 100 + 1,
+                "{micros} is told as {told}"
             );
-            assert!(
-                micros == 0 || bucket(micros) == 0 || upper_end(bucket(micros) - 1) < micros,
-                "{micros}"
-            );
-            last = last.max(end);
         }
-        assert!(last > 1 << 40);
+    }
+
+    #[test]
+    fn a_time_beyond_a_day_counts_as_a_day() {
+        let mut times = Times::default();
+        times.add(Duration::MAX);
+        assert_eq!(times.count(), 1);
+        let day_ms = LONGEST.as_secs_f64() * 1e3;
+        assert!(times.report().unwrap().max < day_ms * 1.01);
     }
 
     #[test]
@@ -260,15 +211,15 @@ mod tests {
     }
 
     #[test]
-    fn how_many_were_no_longer_than_a_limit() {
+    fn times_up_to_a_limit_are_counted() {
         let mut times = Times::default();
         (1..=100).for_each(|ms| times.add(Duration::from_millis(ms)));
         assert_eq!(times.sum(), Duration::from_millis(5050));
         for (limit, wanted) in [
             (0, 0..=0),
-            (10, 9..=10),
-            (50, 48..=50),
-            (100, 96..=100),
+            (10, 10..=10),
+            (50, 50..=50),
+            (100, 99..=100),
             (1000, 100..=100),
         ] {
             let found = times.up_to(Duration::from_millis(limit));
@@ -277,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_since_is_told_apart() {
+    fn times_since_a_moment_leave_out_the_earlier_ones() {
         let mut times = Times::default();
         times.add(Duration::from_millis(500));
         let before = times.clone();
@@ -290,14 +241,5 @@ mod tests {
             "{report:?}"
         );
         assert!(times.since(&times).report().is_none());
-    }
-
-    #[test]
-    fn the_first_frame_is_told_apart() {
-        let latency = Latency::default();
-        let now = Instant::now();
-        assert!(latency.add(now), "the first that is written");
-        assert!(!latency.add(now));
-        assert_eq!(latency.times().count, 2);
     }
 }

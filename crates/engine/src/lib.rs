@@ -7,7 +7,9 @@
 //! * [`models`]: the networks of a process; [`fine`]: the one of the fine matte; [`background`]: what stands behind each frame.
 //! * [`processor`]: processes a frame: decode, segment, refine, compose, encode.
 //! * [`queues`]: the frames of each camera that wait, and whose turn it is.
-//! * [`stages`]: what each step costs; [`latency`]: how long frames take; [`watch`]: counters.
+//! * [`events`]: what can happen to a frame: each counts, logs and traces itself.
+//! * [`metrics`]: counters, and how Prometheus reads them; [`watch`]: how far cameras have come.
+//! * [`stages`]: what each step costs; [`latency`]: how long frames take.
 //! * [`cameras`]: what can be seen and changed of cameras while they run.
 //! * [`status`]: how a source is doing.
 //! * [`troubles`]: what keeps a process from its work at the moment.
@@ -22,9 +24,11 @@ pub mod background;
 pub mod camera_settings;
 pub mod cameras;
 pub mod error;
+pub mod events;
 pub mod files;
 pub mod fine;
 pub mod latency;
+pub mod metrics;
 pub mod models;
 pub mod processor;
 pub mod queues;

@@ -1,37 +1,51 @@
-//! The counters of cameras while they run.
+//! How far cameras have come while they run.
+use crate::metrics::FrameCounters;
 use mattebox_core::frame::CameraId;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
-};
+use std::sync::Arc;
 
-/// What can be watched while cameras run: `S` is what is counted of each.
-#[derive(Debug, Clone)]
+/// The cameras of a command while they run; `S` holds the counters of each.
+#[derive(Debug)]
 pub struct Watch<S> {
     /// The cameras' names and counters.
     pub cameras: Vec<(CameraId, Arc<S>)>,
 }
 
-/// How far one camera has come.
+impl<S> Clone for Watch<S> {
+    fn clone(&self) -> Self {
+        Watch {
+            cameras: self.cameras.clone(),
+        }
+    }
+}
+
+/// Counts of one camera for a progress line.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Frames that are where they were to go.
+    /// Frames written or skipped.
     pub done: u64,
     /// Frames that are expected, 0 when unknown.
     pub expected: u64,
     /// Frames dropped.
     pub dropped: u64,
-    /// Frames that failed.
+    /// Frames that failed or are dead letters.
     pub failed: u64,
+}
+
+impl Progress {
+    /// The progress of frames of which so many are expected; 0: unknown.
+    pub fn of(frames: &FrameCounters, expected: u64) -> Self {
+        let counts = frames.counts();
+        Progress {
+            done: counts.done(),
+            expected,
+            dropped: counts.dropped.total(),
+            failed: counts.failed + counts.dead,
+        }
+    }
 }
 
 /// Counters that show how far a camera has come.
 pub trait ProgressSource {
-    /// What they stand at.
+    /// The counts now.
     fn progress(&self) -> Progress;
-}
-
-/// Adds one to a counter.
-pub fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Relaxed);
 }

@@ -8,21 +8,20 @@
 //! * `page`: the live page, whose files are in the folder `page/`.
 //! * `api`: what the page uses, and programs can: cameras, settings, pictures.
 //! * `site`: what all requests of a live page share.
+//! * `metrics`: the metric families of a live page.
 //! * `body`: bodies of requests, with limits; `problem`: errors, RFC 9457.
-//! * [`process`]: what every process tells Prometheus; [`text`]: the text format.
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 mod api;
 mod body;
 mod guard;
+mod metrics;
 mod page;
 mod places;
 mod problem;
-pub mod process;
 mod server;
 pub mod settings;
 mod site;
-pub mod text;
 mod token;
 mod wrong_tokens;
 
@@ -35,7 +34,10 @@ use axum::{
     middleware,
     routing::{get, post},
 };
-use mattebox_engine::cameras::CameraRegistry;
+use mattebox_engine::{
+    cameras::CameraRegistry,
+    metrics::{Family, Metrics, Monitor},
+};
 use problem::Problem;
 use site::Site;
 use std::{
@@ -43,32 +45,13 @@ use std::{
     net::SocketAddr,
     sync::{Arc, PoisonError, RwLock},
 };
-use text::Text;
 
 /// Connections that may see the cameras, beside one for each stream: pages, programs.
 const PAGE_CONNECTIONS: usize = 256;
 
-/// What a process tells.
-pub trait Page: Send + Sync + 'static {
-    /// Adds its numbers in Prometheus' text format.
-    fn metrics(&self, text: &mut Text);
-
-    /// Why it does not do its work, a sentence for each reason. Without one it is ready.
-    fn troubles(&self) -> Vec<String>;
-}
-
-/// Everything that a page tells, and what every process does.
-fn exposition(page: &dyn Page) -> String {
-    let mut text = Text::default();
-    page.metrics(&mut text);
-    process::metrics(&mut text);
-    text.finish()
-}
-
-/// Serves numbers. Port 0 takes a free one.
-pub fn serve(address: SocketAddr, page: Arc<dyn Page>) -> io::Result<Server> {
-    process::started();
-    let app = numbers(page).layer(middleware::from_fn(guard::guard_numbers));
+/// Serves metrics, liveness and readiness. Port 0 takes a free one.
+pub fn serve(address: SocketAddr, monitor: Arc<Monitor>) -> io::Result<Server> {
+    let app = monitoring(monitor).layer(middleware::from_fn(guard::guard_numbers));
     // No connection has to show anything, so none is admitted.
     let server = server::start(address, app, None, 0)?;
     let address = server.address();
@@ -84,22 +67,22 @@ pub fn serve(address: SocketAddr, page: Arc<dyn Page>) -> io::Result<Server> {
 /// Serves the live page of cameras. `command` has them; `settable` if it makes their frames.
 pub fn serve_view(
     settings: ViewSettings,
-    studio: Arc<CameraRegistry>,
+    cameras: Arc<CameraRegistry>,
     command: &'static str,
     settable: bool,
-    numbers: Arc<dyn Page>,
+    monitor: Arc<Monitor>,
 ) -> io::Result<LivePage> {
     let tls = settings
         .tls
         .as_ref()
         .map(|(cert, key)| server::tls(cert, key).map(|tls| Arc::new(RwLock::new(tls))))
         .transpose()?;
-    process::started();
     let scheme = if tls.is_some() { "https" } else { "http" };
     let address = settings.address;
     let connections = settings.max_viewers + PAGE_CONNECTIONS;
-    studio.open()?;
-    let site = Arc::new(Site::new(settings, studio, command, settable, numbers));
+    cameras.open()?;
+    let site = Arc::new(Site::new(settings, cameras, command, settable, monitor));
+    metrics::register(&site);
     let server = server::start(address, routes(site.clone()), tls.clone(), connections)?;
     let address = server.address();
     if tls.is_none() && !address.ip().is_loopback() {
@@ -170,44 +153,24 @@ pub fn openapi() -> Result<String, serde_json::Error> {
     api::description()
 }
 
-/// Adds what a live page without cameras tells: for the reference of metrics.
-#[doc(hidden)]
-pub fn page_metrics(text: &mut Text) {
-    struct Nothing;
-    impl Page for Nothing {
-        fn metrics(&self, _: &mut Text) {}
-        fn troubles(&self) -> Vec<String> {
-            Vec::new()
-        }
-    }
-    let settings = ViewSettings {
-        address: ([127, 0, 0, 1], 0).into(),
-        token: None,
-        tls: None,
-        hosts: vec![],
-        show_raw: false,
-        max_viewers: 1,
-    };
-    let site = Site::new(settings, Arc::default(), "run", true, Arc::new(Nothing));
-    site.own_metrics(text);
+/// The metric families of a live page.
+pub fn families() -> &'static [&'static Family] {
+    &metrics::FAMILIES
 }
 
-fn numbers(page: Arc<dyn Page>) -> Router {
-    let ready = page.clone();
-    let text = [(
-        header::CONTENT_TYPE,
-        "text/plain; version=0.0.4; charset=utf-8",
-    )];
-    let metrics = get(async move || (text, exposition(&*page)));
+fn monitoring(monitor: Arc<Monitor>) -> Router {
+    let ready = monitor.clone();
+    let media_type = [(header::CONTENT_TYPE, Metrics::MEDIA_TYPE)];
+    let metrics = get(async move || (media_type, monitor.metrics.text()));
     Router::new()
         .route("/metrics", metrics)
         .route("/healthz", get(async || "ok\n"))
         .route(
             "/readyz",
-            get(async move || match &ready.troubles()[..] {
+            get(async move || match &ready.reasons()[..] {
                 [] => (StatusCode::OK, "ready\n".to_owned()),
-                troubles => {
-                    let lines = troubles.iter().map(|trouble| format!("- {trouble}\n"));
+                reasons => {
+                    let lines = reasons.iter().map(|reason| format!("- {reason}\n"));
                     let text = format!("not ready:\n{}", lines.collect::<String>());
                     (StatusCode::SERVICE_UNAVAILABLE, text)
                 }
@@ -223,7 +186,7 @@ fn routes(site: Arc<Site>) -> Router {
         .route("/logout", post(page::log_out))
         .route("/assets/{name}", get(page::asset))
         .with_state(site.clone())
-        .merge(numbers(site.clone()))
+        .merge(monitoring(site.monitor.clone()))
         .fallback(async || Problem::not_found("no such page"))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed here")
@@ -241,15 +204,17 @@ mod tests {
         thread,
     };
 
-    struct Always(AtomicBool);
-    impl Page for Always {
-        fn metrics(&self, text: &mut Text) {
-            text.sample("a_total", &[], 1.0);
-        }
-        fn troubles(&self) -> Vec<String> {
-            let full = (!self.0.load(Relaxed)).then(|| "the disk is full".to_owned());
+    static FAMILY: Family = Family::counter("a_total", &[], "A number.");
+    static FAMILIES: [&Family; 1] = [&FAMILY];
+
+    fn monitor(is_ready: Arc<AtomicBool>) -> Arc<Monitor> {
+        let monitor = Monitor::new("run", move || {
+            let full = (!is_ready.load(Relaxed)).then(|| "the disk is full".to_owned());
             full.into_iter().collect()
-        }
+        });
+        let metrics = &monitor.metrics;
+        metrics.add(&FAMILIES, |samples| samples.add(&FAMILY, &[], 1.0));
+        Arc::new(monitor)
     }
 
     fn ask(address: SocketAddr, path: &str) -> String {
@@ -270,8 +235,8 @@ mod tests {
 
     #[test]
     fn numbers_health_and_readiness_are_served_until_it_is_dropped() {
-        let page = Arc::new(Always(AtomicBool::new(false)));
-        let server = serve(([127, 0, 0, 1], 0).into(), page.clone()).unwrap();
+        let is_ready = Arc::new(AtomicBool::new(false));
+        let server = serve(([127, 0, 0, 1], 0).into(), monitor(is_ready.clone())).unwrap();
         let address = server.address();
         let metrics = ask(address, "/metrics");
         assert!(
@@ -284,7 +249,7 @@ mod tests {
             troubled.starts_with("HTTP/1.1 503") && troubled.contains("- the disk is full\n"),
             "{troubled}"
         );
-        page.0.store(true, Relaxed);
+        is_ready.store(true, Relaxed);
         assert!(ask(address, "/readyz").starts_with("HTTP/1.1 200"));
         assert!(ask(address, "/else").starts_with("HTTP/1.1 404"));
         let rebound = ask_by(address, "evil.example", "/metrics");

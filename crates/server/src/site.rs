@@ -1,14 +1,12 @@
 //! What all requests of a live page share.
 use super::{
-    Page,
-    text::Text,
     token::{Shown, Token},
     wrong_tokens::WrongTokens,
 };
 use crate::settings::ViewSettings;
 use axum::http::HeaderMap;
 use mattebox_engine::address::Secret;
-use mattebox_engine::cameras::{CameraRegistry, camera::State, quality::Quality};
+use mattebox_engine::{cameras::CameraRegistry, metrics::Monitor};
 use std::{
     net::SocketAddr,
     sync::{
@@ -58,7 +56,7 @@ impl Refusal {
 
 /// A live page.
 pub(super) struct Site {
-    pub(super) studio: Arc<CameraRegistry>,
+    pub(super) cameras: Arc<CameraRegistry>,
     pub(super) settings: ViewSettings,
     token: RwLock<Option<Token>>,
     wrong_tokens: WrongTokens,
@@ -67,8 +65,8 @@ pub(super) struct Site {
     /// Settings of frames can be changed.
     pub(super) is_settable: bool,
     pub(super) started: SystemTime,
-    /// The command's own numbers.
-    pub(super) numbers: Arc<dyn Page>,
+    /// The metrics of the command.
+    pub(super) monitor: Arc<Monitor>,
     /// Streams that may still begin.
     pub(super) free: Arc<Semaphore>,
     pub(super) uploads: Semaphore,
@@ -81,10 +79,10 @@ pub(super) struct Site {
 impl Site {
     pub(super) fn new(
         settings: ViewSettings,
-        studio: Arc<CameraRegistry>,
+        cameras: Arc<CameraRegistry>,
         command: &'static str,
         is_settable: bool,
-        numbers: Arc<dyn Page>,
+        monitor: Arc<Monitor>,
     ) -> Self {
         Site {
             token: RwLock::new(
@@ -100,11 +98,11 @@ impl Site {
             started: SystemTime::now(),
             sent: AtomicU64::new(0),
             refused: Default::default(),
-            studio,
+            cameras,
             settings,
             command,
             is_settable,
-            numbers,
+            monitor,
         }
     }
 
@@ -163,128 +161,5 @@ impl Site {
 
     pub(super) fn refusals(&self, reason: Refusal) -> u64 {
         self.refused[reason as usize].load(Relaxed)
-    }
-}
-
-/// A gauge of a matte's quality: how it is called, what it is, and how to read it.
-type Judged = (&'static str, &'static str, fn(&Quality) -> Option<f64>);
-
-impl Site {
-    /// What the live page itself tells.
-    pub(super) fn own_metrics(&self, text: &mut Text) {
-        let cameras: Vec<_> = self
-            .studio
-            .cameras()
-            .into_iter()
-            .map(|camera| (camera.id.to_string(), camera))
-            .collect();
-        text.family(
-            "mattebox_camera_state",
-            "gauge",
-            "1 for the state that the camera is in.",
-        );
-        for (id, camera) in &cameras {
-            let now = camera.standing().state;
-            for state in State::ALL {
-                let value = if state == now { 1.0 } else { 0.0 };
-                text.sample(
-                    "mattebox_camera_state",
-                    &[("camera", id), ("state", state.name())],
-                    value,
-                );
-            }
-        }
-        text.family(
-            "mattebox_camera_last_frame_age_seconds",
-            "gauge",
-            "Time since the last frame was made.",
-        );
-        for (id, camera) in &cameras {
-            if let Some(latest) = camera.latest() {
-                text.sample(
-                    "mattebox_camera_last_frame_age_seconds",
-                    &[("camera", id)],
-                    latest.age().as_secs_f64(),
-                );
-            }
-        }
-        let judged: Vec<_> = cameras
-            .iter()
-            .filter_map(|(id, camera)| Some((id, camera.quality()?)))
-            .collect();
-        let rows: [Judged; 4] = [
-            (
-                "mattebox_matte_coverage_ratio",
-                "The share of the picture that is person.",
-                |q| Some(q.coverage),
-            ),
-            (
-                "mattebox_matte_flicker_ratio",
-                "How much alpha changes where the picture does not, root mean square.",
-                |q| q.flicker.map(|percent| percent / 100.0),
-            ),
-            (
-                "mattebox_matte_edge_width_pixels",
-                "How many pixels the matte takes from background to person.",
-                |q| q.edge_width,
-            ),
-            (
-                "mattebox_matte_no_person_seconds",
-                "For how long there has been nobody; 0 if there is somebody.",
-                |q| {
-                    Some(
-                        q.nobody_since
-                            .map_or(0.0, |since| since.elapsed().as_secs_f64()),
-                    )
-                },
-            ),
-        ];
-        for (name, help, read) in rows {
-            text.family(name, "gauge", help);
-            for (id, quality) in &judged {
-                if let Some(value) = read(quality) {
-                    text.sample(name, &[("camera", id)], value);
-                }
-            }
-        }
-        text.family(
-            "mattebox_view_viewers",
-            "gauge",
-            "Streams that are watched.",
-        );
-        text.sample("mattebox_view_viewers", &[], self.viewers() as f64);
-        text.family(
-            "mattebox_view_sent_bytes_total",
-            "counter",
-            "Bytes of pictures that were sent.",
-        );
-        text.sample(
-            "mattebox_view_sent_bytes_total",
-            &[],
-            self.sent.load(Relaxed) as f64,
-        );
-        text.family(
-            "mattebox_view_refused_total",
-            "counter",
-            "Requests that were refused, by reason.",
-        );
-        for reason in Refusal::ALL {
-            text.sample(
-                "mattebox_view_refused_total",
-                &[("reason", reason.name())],
-                self.refusals(reason) as f64,
-            );
-        }
-    }
-}
-
-impl Page for Site {
-    fn metrics(&self, text: &mut Text) {
-        self.numbers.metrics(text);
-        self.own_metrics(text);
-    }
-
-    fn troubles(&self) -> Vec<String> {
-        self.numbers.troubles()
     }
 }

@@ -2,7 +2,6 @@
 use super::{EndArgs, Settings, conclude, reload, serve, start_log};
 use crate::{
     config::{CameraLayer, Resolved, camera::CameraCommand},
-    metrics::CameraPage,
     progress, signals,
 };
 use clap::{ArgMatches, Args};
@@ -10,7 +9,7 @@ use indicatif::MultiProgress;
 use mattebox_engine::{StartError, stop::Stop};
 use mattebox_kafka::{
     KafkaError,
-    camera::{Camera, report::Report},
+    camera::{Camera, report::PublishReport},
 };
 use std::{process::ExitCode, sync::Arc, thread};
 
@@ -50,15 +49,7 @@ pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<Exi
         let watch = camera.watch();
         let ended = Stop::new();
         let _server = metrics
-            .map(|address| {
-                serve(
-                    address,
-                    Arc::new(CameraPage {
-                        watch: camera.watch(),
-                        troubles: camera.troubles(),
-                    }),
-                )
-            })
+            .map(|address| serve(address, Arc::new(camera.monitor())))
             .transpose()?;
         // Nothing of it can change while it runs; a hangup is a clean end all the same, or says what waits for the next start.
         let apply = |new: &Resolved<CameraLayer>| {
@@ -70,8 +61,8 @@ pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<Exi
             let rows = || {
                 progress::rows(
                     &watch,
-                    |numbers| numbers.latency.times(),
-                    |_, numbers| Some(numbers.status.clone()),
+                    |counters| counters.frames.times(),
+                    |_, counters| Some(counters.status.clone()),
                 )
             };
             let (screen, ended) = (&screen, &ended);
@@ -84,7 +75,7 @@ pub(super) fn run(args: &CameraArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     conclude(
         report,
         args.end.form(&args.settings),
-        Report::exit_code,
+        PublishReport::exit_code,
         KafkaError::exit_code,
     )
 }

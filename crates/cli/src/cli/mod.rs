@@ -39,16 +39,15 @@ mod worker;
 
 use crate::{
     config::{ConfigError, Layer, Origin, Resolved, found::SettingsFile, keep::Keeping},
-    metrics::{RetentionPage, WithRetention},
     output::{self, Sums},
-    retention::{Retainer, RetentionNumbers},
+    retention::{self, Retainer, RetentionCounters},
     telemetry,
 };
 use clap::{ArgMatches, Args, FromArgMatches, Parser, Subcommand};
 use help::Length;
 use indicatif::MultiProgress;
-use mattebox_engine::{StartError, cameras::CameraRegistry};
-use mattebox_server::{LivePage, Page, Server, ViewSettings};
+use mattebox_engine::{StartError, cameras::CameraRegistry, metrics::Monitor};
+use mattebox_server::{LivePage, Server, ViewSettings};
 use std::{
     ffi::OsString, fmt::Display, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc,
 };
@@ -221,9 +220,9 @@ impl EndArgs {
     }
 }
 
-/// Serves a page of numbers.
-fn serve(address: SocketAddr, page: Arc<dyn Page>) -> Result<Server, StartError> {
-    mattebox_server::serve(address, page).map_err(|source| StartError::Http { address, source })
+/// Serves metrics.
+fn serve(address: SocketAddr, monitor: Arc<Monitor>) -> Result<Server, StartError> {
+    mattebox_server::serve(address, monitor).map_err(|source| StartError::Http { address, source })
 }
 
 /// Serves a live page.
@@ -232,36 +231,32 @@ fn serve_view(
     cameras: Arc<CameraRegistry>,
     command: &'static str,
     settable: bool,
-    page: Arc<dyn Page>,
+    monitor: Arc<Monitor>,
 ) -> Result<LivePage, StartError> {
     let address = view.address;
-    mattebox_server::serve_view(view, cameras, command, settable, page)
+    mattebox_server::serve_view(view, cameras, command, settable, monitor)
         .map_err(|source| StartError::Http { address, source })
 }
 
 /// The removal of old files beside a command's work, if that is asked for.
 struct Retention {
     keeping: Option<Keeping>,
-    numbers: Arc<RetentionNumbers>,
+    counters: Arc<RetentionCounters>,
 }
 
 impl Retention {
-    /// With it the page that tells its numbers beside the command's.
-    fn new(keeping: Option<Keeping>, page: Arc<dyn Page>) -> (Self, Arc<dyn Page>) {
-        let numbers = Arc::<RetentionNumbers>::default();
-        let page = match &keeping {
-            None => page,
-            Some(_) => {
-                let retention = RetentionPage(Arc::clone(&numbers));
-                Arc::new(WithRetention { page, retention })
-            }
-        };
-        (Retention { keeping, numbers }, page)
+    /// Adds its metrics to those of the command.
+    fn new(keeping: Option<Keeping>, monitor: &Monitor) -> Self {
+        let counters = Arc::default();
+        if keeping.is_some() {
+            retention::register(&monitor.metrics, &counters);
+        }
+        Retention { keeping, counters }
     }
 
     /// Begins to remove.
     fn start(self) -> Result<Option<Retainer>, StartError> {
-        let start = |keeping| Retainer::start(keeping, self.numbers);
+        let start = |keeping| Retainer::start(keeping, self.counters);
         self.keeping
             .map(start)
             .transpose()

@@ -2,9 +2,8 @@
 use super::{Form, Settings, conclude, serve, start_log};
 use crate::{
     config::{PruneLayer, keep::PruneCommand},
-    metrics::RetentionPage,
     output::Sums,
-    retention::{RetentionNumbers, Rounds, time},
+    retention::{self, RetentionCounters, Rounds, time},
     signals,
 };
 use clap::{ArgMatches, Args};
@@ -53,15 +52,16 @@ pub(super) fn run(args: &PruneArgs, matches: &ArgMatches) -> anyhow::Result<Exit
     } = PruneCommand::new(&resolved)?;
     let stop = Stop::new();
     signals::listen(stop.clone(), Stop::new(), shutdown_timeout)?;
-    let numbers = Arc::new(RetentionNumbers::default());
-    let page = Arc::new(RetentionPage(numbers.clone()));
-    let _numbers = metrics.map(|address| serve(address, page)).transpose()?;
+    let counters = Arc::new(RetentionCounters::default());
+    let _server = metrics
+        .map(|address| serve(address, Arc::new(retention::monitor(&counters))))
+        .transpose()?;
     if keeping.retention == Retention::default() {
         tracing::info!("retention: it is off, every file stays");
         while !stop.wait(Duration::MAX) {}
         return Ok(ExitCode::SUCCESS);
     }
-    let mut rounds = Rounds::new(keeping, dry_run, numbers);
+    let mut rounds = Rounds::new(keeping, dry_run, counters);
     let first = match rounds.round(&stop) {
         // With --every the writer may come later.
         Err(RetentionError::NoOutput {

@@ -4,16 +4,15 @@ use super::{
 };
 use crate::{
     config::{Resolved, RunLayer, RunSettings},
-    metrics::RunPage,
     progress,
-    run::{Pipeline, report::Report},
+    run::{Pipeline, report::RunReport},
     signals,
 };
 use clap::{ArgMatches, Args, CommandFactory};
 use indicatif::MultiProgress;
 use mattebox_engine::{StartError, stop::Stop};
 use mattebox_media::sink::SinkSpec;
-use mattebox_server::{LivePage, Page};
+use mattebox_server::LivePage;
 use std::{path::Path, process::ExitCode, sync::Arc, thread};
 
 pub(super) const EXAMPLES: &str = "\
@@ -92,18 +91,14 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
         let watch = pipeline.watch();
         let sources = pipeline.sources();
         let ended = Stop::new();
-        let page: Arc<dyn Page> = Arc::new(RunPage {
-            watch: pipeline.watch(),
-            clock: pipeline.clock(),
-            sources: pipeline.sources(),
-        });
-        let (retention, page) = Retention::new(keeping, page);
+        let monitor = Arc::new(pipeline.monitor());
+        let retention = Retention::new(keeping, &monitor);
         let retainer = retention.start()?;
         let _numbers = metrics
-            .map(|address| serve(address, page.clone()))
+            .map(|address| serve(address, monitor.clone()))
             .transpose()?;
         let view = view
-            .map(|view| serve_view(view, pipeline.cameras(), "run", true, page))
+            .map(|view| serve_view(view, pipeline.cameras(), "run", true, monitor))
             .transpose()?;
         let credentials = view.as_ref().map(LivePage::credentials);
         let change = pipeline.settings_changer();
@@ -127,7 +122,7 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
             let rows = || {
                 progress::rows(
                     &watch,
-                    |stats| stats.latency.times(),
+                    |stats| stats.frames.times(),
                     |i, _| sources.get(i).map(|(_, status)| status.clone()),
                 )
             };
@@ -144,7 +139,7 @@ pub(super) fn run(args: &RunArgs, matches: &ArgMatches) -> anyhow::Result<ExitCo
     conclude(
         report,
         args.end.form(&args.settings),
-        Report::exit_code,
+        RunReport::exit_code,
         StartError::exit_code,
     )
 }

@@ -2,7 +2,6 @@
 use super::{Settings, reload, serve_view, start_log};
 use crate::{
     config::{Resolved, WatchLayer, watch::ViewCommand},
-    metrics::ViewPage,
     output, signals,
 };
 use clap::{ArgMatches, Args};
@@ -45,7 +44,7 @@ pub(super) fn run(args: &ViewArgs, matches: &ArgMatches) -> anyhow::Result<ExitC
             watcher.cameras(),
             "view",
             false,
-            Arc::new(ViewPage(watcher.numbers())),
+            Arc::new(watcher.monitor()),
         )?;
         let credentials = page.credentials();
         let apply = move |new: &Resolved<WatchLayer>| {

@@ -2,17 +2,16 @@
 use super::{EndArgs, Retention, Settings, conclude, reload, serve, serve_view, start_log};
 use crate::{
     config::{Resolved, WorkerLayer, output_choice::ProgressStyle, worker::WorkerCommand},
-    metrics::WorkerPage,
     progress, signals,
 };
 use clap::{ArgMatches, Args};
 use indicatif::MultiProgress;
 use mattebox_engine::{
-    BackgroundChoice, StartError, latency::Times as Latencies, stop::Stop, watch::ProgressSource,
+    BackgroundChoice, StartError, latency::Times, stop::Stop, watch::ProgressSource,
 };
 use mattebox_kafka::{
     KafkaError,
-    worker::{Numbers, Worker, report::Report},
+    worker::{Worker, WorkerCounters, report::WorkerReport},
 };
 use mattebox_server::LivePage;
 use std::{process::ExitCode, sync::Arc, thread};
@@ -59,16 +58,16 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     let abort = Stop::new();
     signals::listen(stop.clone(), abort.clone(), settings.shutdown_timeout)?;
     let report = Worker::new(settings, stop.clone(), abort).and_then(|worker| {
-        let numbers = worker.numbers();
-        let page = Arc::new(WorkerPage(numbers.clone()));
-        let (retention, page) = Retention::new(keeping, page);
+        let counters = worker.counters();
+        let monitor = Arc::new(worker.monitor());
+        let retention = Retention::new(keeping, &monitor);
         let ended = Stop::new();
         let _numbers = metrics
-            .map(|address| serve(address, page.clone()))
+            .map(|address| serve(address, monitor.clone()))
             .transpose()?;
         let settable = worker.is_settable();
         let view = view
-            .map(|view| serve_view(view, worker.cameras(), "worker", settable, page))
+            .map(|view| serve_view(view, worker.cameras(), "worker", settable, monitor))
             .transpose()?;
         let credentials = view.as_ref().map(LivePage::credentials);
         let change = worker.background_changer();
@@ -98,7 +97,7 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
         let worker = worker.join()?;
         let retainer = retention.start()?;
         thread::scope(|scope| {
-            scope.spawn(|| show(style, &numbers, &screen, &ended));
+            scope.spawn(|| show(style, &counters, &screen, &ended));
             let report = worker.run();
             ended.stop();
             if let Some(retainer) = retainer {
@@ -110,26 +109,21 @@ pub(super) fn run(args: &WorkerArgs, matches: &ArgMatches) -> anyhow::Result<Exi
     conclude(
         report,
         args.end.form(&args.settings),
-        Report::exit_code,
+        WorkerReport::exit_code,
         KafkaError::exit_code,
     )
 }
 
 /// All cameras are shown as one: they come and go.
-fn show(
-    style: ProgressStyle,
-    numbers: &std::sync::Arc<Numbers>,
-    screen: &MultiProgress,
-    stop: &Stop,
-) {
+fn show(style: ProgressStyle, counters: &WorkerCounters, screen: &MultiProgress, stop: &Stop) {
     let rows = || {
-        let mut latencies = Latencies::default();
-        for (_, camera) in numbers.cameras() {
-            latencies.merge(&camera.latency.times());
+        let mut latencies = Times::default();
+        for (_, camera) in counters.cameras() {
+            latencies.merge(&camera.frames.times());
         }
         vec![progress::Row {
             name: "all cameras".to_owned(),
-            progress: numbers.progress(),
+            progress: counters.progress(),
             latencies,
             source: None,
         }]

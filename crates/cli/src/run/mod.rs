@@ -11,7 +11,7 @@
 //! * `worker`: a thread that processes frames.
 //! * `folders`: the folders that it writes into, which are its own as long as it lives, and the frames of an earlier run in them.
 //! * `output`: folders, and the writer thread of ordered outputs.
-//! * [`stats`]: what is counted on the way; [`report`]: what is said of it at the end.
+//! * [`stats`]: counters of each camera and their metrics; [`report`]: the summary at the end.
 mod folders;
 mod output;
 mod queued;
@@ -35,6 +35,8 @@ use mattebox_engine::{
         Camera, CameraRegistry,
         camera::{Holds, Introduction},
     },
+    events::{Event, FramesDropped},
+    metrics::{DropReason, FrameCounters, Monitor},
     queues::{CameraQueues, Lifetime, QueueId, QueueSettings, WhenFull},
     stages::{self, StageClock},
     status::{Condition, Status},
@@ -48,21 +50,21 @@ use mattebox_media::{
     source::{SourceInfo, SourceOptions, SourceSpec},
 };
 use mattebox_store::{FrameDir, OnExisting};
-use output::{Message, Output, Writer};
+use output::{CameraOutput, OrderedWriter, WriterMessage};
 use queued::QueuedPicture;
-use reader::Reader;
-use report::Report;
+use reader::SourceReader;
+use report::RunReport;
 use stats::{CameraStats, Failure};
 use std::{
     collections::HashMap,
     num::NonZeroUsize,
-    sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
+    sync::{Arc, OnceLock},
     thread,
     time::Instant,
 };
 
 /// What is the same for all cameras of a run.
-pub(crate) struct Job {
+pub(crate) struct RunJob {
     /// The ending of picture files.
     pub(crate) extension: &'static str,
     pub(crate) on_existing: OnExisting,
@@ -75,9 +77,9 @@ pub(crate) struct Job {
 }
 
 /// One camera, as the threads see it.
-pub(crate) struct Lane {
-    /// As viewers see it.
-    pub(crate) camera: Arc<Camera>,
+pub(crate) struct RunCamera {
+    /// The camera as viewers see it.
+    pub(crate) shown: Arc<Camera>,
     /// Its source as it was written, for messages.
     pub(crate) source: String,
     /// What is known of the source since it was opened.
@@ -86,7 +88,7 @@ pub(crate) struct Lane {
     pub(crate) spare_pictures: (Sender<RgbImage>, Receiver<RgbImage>),
     /// What belongs to all its pictures, since the first.
     pub(crate) beside: OnceLock<Beside>,
-    pub(crate) output: Output,
+    pub(crate) output: CameraOutput,
     pub(crate) alpha_out: Option<FrameDir>,
     /// What an earlier run has left and has to go.
     pub(crate) earlier: EarlierFiles,
@@ -98,9 +100,9 @@ pub(crate) struct Lane {
 }
 
 /// What all threads of a run share.
-pub(crate) struct Shared<'a> {
-    pub(crate) job: &'a Job,
-    pub(crate) lanes: Vec<Lane>,
+pub(crate) struct RunContext<'a> {
+    pub(crate) job: &'a RunJob,
+    pub(crate) cameras: Vec<RunCamera>,
     queues: Arc<CameraQueues<QueuedPicture>>,
     /// Whose queue is whose.
     by_queue: HashMap<QueueId, usize>,
@@ -112,41 +114,41 @@ pub(crate) struct Shared<'a> {
     pub(crate) abort: Stop,
 }
 
-impl Shared<'_> {
-    /// The camera of a queue, by its place among the lanes.
-    fn lane_of(&self, queue: QueueId) -> usize {
+impl RunContext<'_> {
+    /// The camera of a queue, by its place among the cameras.
+    fn index_of(&self, queue: QueueId) -> usize {
         self.by_queue.get(&queue).copied().unwrap_or_default()
     }
 
     /// Ends a camera because its output cannot be written.
-    fn fail(&self, lane: usize, failure: Failure) {
-        self.fail_source(lane, failure);
-        self.drop_waiting(lane);
+    fn fail(&self, index: usize, failure: Failure) {
+        self.fail_source(index, failure);
+        self.drop_waiting(index);
     }
 
-    /// Notes that a camera's source has failed; what it gave before is still written.
-    fn fail_source(&self, lane: usize, failure: Failure) {
-        let l = &self.lanes[lane];
+    /// Notes that a camera's source has failed. The frames that it gave before are still written.
+    fn fail_source(&self, index: usize, failure: Failure) {
+        let l = &self.cameras[index];
         let message = failure.message.clone();
         if l.stats.fail(failure) {
             match self.job.tells_failures {
-                true => tracing::error!(camera = %l.camera.id, "{message}"),
-                false => tracing::debug!(camera = %l.camera.id, "{message}"),
+                true => tracing::error!(camera = %l.shown.id, "{message}"),
+                false => tracing::debug!(camera = %l.shown.id, "{message}"),
             }
         }
-        l.camera.status.set(Condition::Failed { why: message });
+        l.shown.status.set(Condition::Failed { why: message });
     }
 
     /// Ends the cameras that still have frames when all threads have ended. Threads end before the frames do only when they cannot make
     /// new tools after a fault.
     fn fail_unfinished(&self) {
-        for lane in
-            (0..self.lanes.len()).filter(|lane| !self.queues.is_taken(self.lanes[*lane].queue))
+        for index in (0..self.cameras.len())
+            .filter(|index| !self.queues.is_taken(self.cameras[*index].queue))
         {
             let message =
                 "no thread is left to process its frames (see the errors above)".to_owned();
             self.fail(
-                lane,
+                index,
                 Failure {
                     message,
                     exit_code: 1,
@@ -162,34 +164,39 @@ impl Shared<'_> {
     fn drop_at_abort(&self) {
         let queues = self.queues.clone();
         let stats: HashMap<QueueId, Arc<CameraStats>> = self
-            .lanes
+            .cameras
             .iter()
-            .map(|lane| (lane.queue, lane.stats.clone()))
+            .map(|camera| (camera.queue, camera.stats.clone()))
             .collect();
         self.abort.on_stop(move || {
             for (queue, dropped) in queues.shut() {
                 if let Some(stats) = stats.get(&queue) {
-                    stats
-                        .dropped_stopped
-                        .fetch_add(dropped.len() as u64, Relaxed);
+                    FramesDropped {
+                        frames: &stats.frames,
+                        reason: DropReason::Stopped,
+                        count: dropped.len(),
+                    }
+                    .emit();
                 }
             }
         });
     }
 
-    fn drop_waiting(&self, lane: usize) {
-        let dropped = self.queues.close(self.lanes[lane].queue);
-        self.lanes[lane]
-            .stats
-            .dropped_stopped
-            .fetch_add(dropped.len() as u64, Relaxed);
+    fn drop_waiting(&self, index: usize) {
+        let dropped = self.queues.close(self.cameras[index].queue);
+        FramesDropped {
+            frames: &self.cameras[index].stats.frames,
+            reason: DropReason::Stopped,
+            count: dropped.len(),
+        }
+        .emit();
     }
 }
 
 /// A run that is ready to begin.
 pub struct Pipeline {
     settings: RunSettings,
-    job: Job,
+    job: RunJob,
     folders: Folders,
     stop: Stop,
     abort: Stop,
@@ -210,7 +217,7 @@ impl Pipeline {
         let engine = Engine::with_videos(&settings.frame, BackgroundVideos::new(&settings.source));
         engine.models.networks(&settings.frame)?;
         tracing::debug!("the networks are loaded");
-        let job = Job {
+        let job = RunJob {
             extension: settings.frame.format.extension(),
             on_existing: match settings.earlier_frames {
                 // Nothing is there under the numbers that come.
@@ -231,14 +238,14 @@ impl Pipeline {
                     .map_err(StartError::Background)
             })
             .collect::<Result<_, _>>()?;
-        let stats: Vec<Arc<CameraStats>> =
-            settings.cameras.iter().map(|_| Arc::default()).collect();
+        let stats = |camera: &CameraId| Arc::new(CameraStats::new(camera));
+        let stats: Vec<_> = settings.cameras.iter().map(|c| stats(&c.camera)).collect();
         let registry = Arc::new(CameraRegistry::default());
         let introduced = settings.cameras.iter().zip(&stats);
         let cameras = introduced
             .map(|(c, stats)| {
                 registry.camera_or_new(&c.camera, || {
-                    introduction(&settings, &c.spec, stats.clone())
+                    introduction(&settings, &c.spec, stats.frames.clone())
                 })
             })
             .collect();
@@ -282,9 +289,9 @@ impl Pipeline {
             .collect()
     }
 
-    /// CPU time by stage, to be read while the run goes on.
-    pub fn clock(&self) -> Arc<StageClock> {
-        self.engine.clock.clone()
+    /// Its metrics, and why it is not ready.
+    pub fn monitor(&self) -> Monitor {
+        stats::monitor(self.watch(), self.engine.clock.clone(), self.sources())
     }
 
     /// The counters, to be read while the run goes on.
@@ -301,7 +308,7 @@ impl Pipeline {
     }
 
     /// Runs until every source has ended or the run was stopped.
-    pub fn run(self) -> Result<Report, StartError> {
+    pub fn run(self) -> Result<RunReport, StartError> {
         let started = Instant::now();
         let children = stages::children_cpu();
         let process = stages::process_cpu();
@@ -319,32 +326,32 @@ impl Pipeline {
             cameras,
         } = self;
         let threads = settings.threads.get();
-        let mut plan = Plan {
+        let mut plan = RunPlan {
             settings: &settings,
             folders: &folders,
             engine: &engine,
             abort: &abort,
             queues: Arc::new(CameraQueues::new(Lifetime::Cameras)),
-            lanes: vec![],
+            cameras: vec![],
             readers: vec![],
             writers: vec![],
         };
         for ((camera, stats), background) in cameras.into_iter().zip(stats).zip(backgrounds) {
             plan.add(camera, stats, background)?;
         }
-        let Plan {
+        let RunPlan {
             queues,
-            lanes,
+            cameras,
             readers,
             writers,
             ..
         } = plan;
-        let shared = Shared {
-            by_queue: (0..lanes.len())
-                .map(|lane| (lanes[lane].queue, lane))
+        let shared = RunContext {
+            by_queue: (0..cameras.len())
+                .map(|index| (cameras[index].queue, index))
                 .collect(),
             job: &job,
-            lanes,
+            cameras,
             queues,
             clock: engine.clock.clone(),
             tracer,
@@ -356,14 +363,14 @@ impl Pipeline {
         thread::scope(|scope| -> Result<(), StartError> {
             let shared = &shared;
             let workers = (0..threads)
-                .map(|_| worker::Worker::new(shared, &engine, &frame))
+                .map(|_| worker::FrameWorker::new(shared, &engine, &frame))
                 .collect::<Result<Vec<_>, _>>()?;
             for writer in writers {
-                let name = format!("write {}", shared.lanes[writer.lane].camera.id);
+                let name = format!("write {}", shared.cameras[writer.index].shown.id);
                 named(&name).spawn_scoped(scope, move || writer.run(shared))?;
             }
             for reader in readers {
-                let name = format!("read {}", shared.lanes[reader.lane].camera.id);
+                let name = format!("read {}", shared.cameras[reader.index].shown.id);
                 named(&name).spawn_scoped(scope, move || reader.run(shared))?;
             }
             let mut running = Vec::new();
@@ -381,25 +388,25 @@ impl Pipeline {
             }
             Ok(())
         })?;
-        let Shared {
-            lanes,
+        let RunContext {
+            cameras,
             clock,
             tracer,
             stop,
             ..
         } = shared;
-        let away = |l: &Lane| l.camera.status.get().condition.away().map(str::to_owned);
-        let cameras = lanes
+        let away = |l: &RunCamera| l.shown.status.get().condition.away().map(str::to_owned);
+        let cameras = cameras
             .into_iter()
-            .map(|l| (l.camera.id.clone(), away(&l), l.stats))
+            .map(|l| (l.shown.id.clone(), away(&l), l.stats))
             .collect();
-        let times = report::Times {
+        let times = report::RunTimes {
             elapsed: started.elapsed(),
             children: stages::children_cpu().saturating_sub(children),
             process: stages::process_cpu().saturating_sub(process),
         };
         tracer.close();
-        Ok(Report::new(
+        Ok(RunReport::new(
             cameras,
             &clock,
             times,
@@ -414,18 +421,18 @@ fn named(name: &str) -> thread::Builder {
 }
 
 /// Who reads, processes and writes the frames of each camera.
-struct Plan<'a> {
+struct RunPlan<'a> {
     settings: &'a RunSettings,
     folders: &'a Folders,
     engine: &'a Engine,
     abort: &'a Stop,
     queues: Arc<CameraQueues<QueuedPicture>>,
-    lanes: Vec<Lane>,
-    readers: Vec<Reader>,
-    writers: Vec<Writer>,
+    cameras: Vec<RunCamera>,
+    readers: Vec<SourceReader>,
+    writers: Vec<OrderedWriter>,
 }
 
-impl Plan<'_> {
+impl RunPlan<'_> {
     fn add(
         &mut self,
         camera: Arc<Camera>,
@@ -433,8 +440,8 @@ impl Plan<'_> {
         background: BackgroundSource,
     ) -> Result<(), StartError> {
         let settings = self.settings;
-        let lane = self.lanes.len();
-        let source = &settings.cameras[lane];
+        let index = self.cameras.len();
+        let source = &settings.cameras[index];
         let queue = QueueSettings {
             // Two are enough to bridge a pause of a worker, and too few to fall behind a live source.
             waiting: 2,
@@ -442,21 +449,21 @@ impl Plan<'_> {
             when_full: WhenFull::Wait,
         };
         let id = self.queues.open(queue, Default::default());
-        let output = self.output(lane, id, queue.in_flight)?;
+        let output = self.output(index, id, queue.in_flight)?;
         let alpha_out = settings
             .alpha_out
             .as_ref()
             .map(|dir| FrameDir::open_named(dir, &source.camera, &settings.names.template()))
             .transpose()?;
         let pictures = match &output {
-            Output::Files(dir) => Some(dir),
-            Output::Nothing | Output::Ordered { .. } => None,
+            CameraOutput::Files(dir) => Some(dir),
+            CameraOutput::Nothing | CameraOutput::Ordered { .. } => None,
         };
         let earlier = self.folders.camera(
             pictures,
             alpha_out.as_ref(),
             settings.frame.format.extension(),
-            settings.kept_names.get(lane),
+            settings.kept_names.get(index),
         );
         let first = self.folders.first_number(settings, &source.camera)?;
         let options = SourceOptions {
@@ -466,8 +473,8 @@ impl Plan<'_> {
             decode_threads: Some(decode_threads(settings)),
             ..settings.source.clone()
         };
-        self.readers.push(Reader {
-            lane,
+        self.readers.push(SourceReader {
+            index,
             spec: source.spec.clone(),
             options,
             backgrounds: self.engine.backgrounds.clone(),
@@ -476,8 +483,8 @@ impl Plan<'_> {
             queue,
             live: settings.live,
         });
-        self.lanes.push(Lane {
-            camera,
+        self.cameras.push(RunCamera {
+            shown: camera,
             source: source.spec.to_string(),
             info: OnceLock::new(),
             spare_pictures: crossbeam_channel::bounded(queue.waiting + queue.in_flight),
@@ -492,22 +499,29 @@ impl Plan<'_> {
         Ok(())
     }
 
-    fn output(&mut self, lane: usize, id: QueueId, in_flight: usize) -> Result<Output, StartError> {
-        let camera = &self.settings.cameras[lane].camera;
+    fn output(
+        &mut self,
+        index: usize,
+        id: QueueId,
+        in_flight: usize,
+    ) -> Result<CameraOutput, StartError> {
+        let camera = &self.settings.cameras[index].camera;
         let spec = match &self.settings.sink {
             SinkSpec::Directory(dir) => {
                 let names = self.settings.names.template();
-                return Ok(Output::Files(FrameDir::open_named(dir, camera, &names)?));
+                return Ok(CameraOutput::Files(FrameDir::open_named(
+                    dir, camera, &names,
+                )?));
             }
-            SinkSpec::Nothing => return Ok(Output::Nothing),
+            SinkSpec::Nothing => return Ok(CameraOutput::Nothing),
             spec => spec.for_camera(camera),
         };
         let (to, from) = crossbeam_channel::bounded(in_flight);
         let (spare_to, spare) = crossbeam_channel::bounded(in_flight);
         // The reader is never more than the waiting frames ahead of the writer.
         let (sound, sound_from) = crossbeam_channel::unbounded();
-        self.writers.push(Writer {
-            lane,
+        self.writers.push(OrderedWriter {
+            index,
             spec,
             options: sink_options(self.settings, self.abort),
             from,
@@ -517,8 +531,8 @@ impl Plan<'_> {
         // Its last frame is done, so that there is space.
         let end = to.clone();
         self.queues
-            .on_drained(id, move || drop(end.send(Message::End)));
-        Ok(Output::Ordered { to, spare, sound })
+            .on_drained(id, move || drop(end.send(WriterMessage::End)));
+        Ok(CameraOutput::Ordered { to, spare, sound })
     }
 }
 
@@ -572,14 +586,14 @@ fn change_settings(
 fn introduction(
     settings: &RunSettings,
     spec: &SourceSpec,
-    counters: Arc<CameraStats>,
+    frames: Arc<FrameCounters>,
 ) -> Introduction {
     Introduction {
         source: spec.to_string(),
         holds: holds(settings),
         only_background: false,
         settings: settings.frame.clone(),
-        counters,
+        frames,
     }
 }
 

@@ -2,13 +2,15 @@
 //!
 //! Files are written by whichever thread finished the frame: a folder has no order. A video or a stream has one, so there
 //! frames go to a writer thread that holds back what came early. What can come early is bounded by the scheduler.
-use super::{Shared, stats::Failure};
+use super::{RunContext, stats::Failure};
 use crossbeam_channel::{Receiver, Sender};
-use mattebox_core::{
-    compose::Composed,
-    frame::{FrameNumber, Timestamp},
+use mattebox_core::{compose::Composed, frame::Timestamp};
+use mattebox_engine::{
+    events::{Event, FrameDropped, FrameFailed, FrameWritten},
+    metrics::{DropReason, FrameCounters},
+    stages::Stage,
+    trace::Span,
 };
-use mattebox_engine::{stages::Stage, trace::Span, watch::count};
 use mattebox_media::{
     beside::{Beside, SoundPacket},
     sink::{self, OrderedSink, SinkError, SinkOptions, SinkPicture, SinkSpec},
@@ -20,7 +22,7 @@ use std::{
 };
 
 /// One camera's output, as the workers see it.
-pub(crate) enum Output {
+pub(crate) enum CameraOutput {
     /// A folder of picture files.
     Files(FrameDir),
     /// Nowhere: only who looks at the live page sees them.
@@ -28,7 +30,7 @@ pub(crate) enum Output {
     /// A writer thread.
     Ordered {
         /// Frames, and the end.
-        to: Sender<Message>,
+        to: Sender<WriterMessage>,
         /// Pictures that the writer is done with, to be filled again.
         spare: Receiver<Composed>,
         /// Sound, which takes no part in the work on frames.
@@ -37,16 +39,15 @@ pub(crate) enum Output {
 }
 
 /// What a writer is told.
-pub(crate) enum Message {
+pub(crate) enum WriterMessage {
     /// A frame by its sequence; `None` where it failed, so that the writer does not wait for it.
-    Frame(u64, Option<Finished>),
+    Frame(u64, Option<FinishedFrame>),
     /// There will be no more.
     End,
 }
 
 /// A frame that waits for its turn at a writer.
-pub(crate) struct Finished {
-    pub(crate) number: FrameNumber,
+pub(crate) struct FinishedFrame {
     /// When it is shown.
     pub(crate) time: Timestamp,
     /// When it had come out of its source.
@@ -57,11 +58,11 @@ pub(crate) struct Finished {
 }
 
 /// The other end of [`Output::Ordered`].
-pub(crate) struct Writer {
-    pub(crate) lane: usize,
+pub(crate) struct OrderedWriter {
+    pub(crate) index: usize,
     pub(crate) spec: SinkSpec,
     pub(crate) options: SinkOptions,
-    pub(crate) from: Receiver<Message>,
+    pub(crate) from: Receiver<WriterMessage>,
     pub(crate) spare: Sender<Composed>,
     pub(crate) sound: Receiver<SoundPacket>,
 }
@@ -69,14 +70,14 @@ pub(crate) struct Writer {
 /// What a writer has begun.
 #[derive(Default)]
 struct Writing {
-    sink: Sink,
+    sink: WriterSink,
     /// Sound that waits for its pictures.
     sound: VecDeque<SoundPacket>,
 }
 
 /// What a writer writes to.
 #[derive(Default)]
-enum Sink {
+enum WriterSink {
     /// Opened with the first frame.
     #[default]
     Awaited,
@@ -85,14 +86,14 @@ enum Sink {
     Closed,
 }
 
-impl Writer {
+impl OrderedWriter {
     /// Writes frames in their order until the camera's last one is written, then completes the output.
-    pub(crate) fn run(self, shared: &Shared<'_>) {
+    pub(crate) fn run(self, shared: &RunContext<'_>) {
         let mut early = BTreeMap::new();
         let mut next = 0;
         let mut writing = Writing::default();
-        let id = shared.lanes[self.lane].queue;
-        while let Ok(Message::Frame(sequence, frame)) = self.from.recv() {
+        let id = shared.cameras[self.index].queue;
+        while let Ok(WriterMessage::Frame(sequence, frame)) = self.from.recv() {
             early.insert(sequence, frame);
             while let Some(frame) = early.remove(&next) {
                 next += 1;
@@ -104,9 +105,9 @@ impl Writer {
         }
         // An aborted or failed run leaves nothing under the final name.
         writing.sound.extend(self.sound.try_iter());
-        if let Sink::Open(sink) = writing.sink
+        if let WriterSink::Open(sink) = writing.sink
             && !shared.abort.is_stopped()
-            && shared.lanes[self.lane]
+            && shared.cameras[self.index]
                 .stats
                 .failure()
                 .is_none_or(|f| f.keep_output)
@@ -119,14 +120,13 @@ impl Writer {
         }
     }
 
-    fn write(&self, shared: &Shared<'_>, writing: &mut Writing, frame: Finished) {
+    fn write(&self, shared: &RunContext<'_>, writing: &mut Writing, frame: FinishedFrame) {
         writing.sound.extend(self.sound.try_iter());
-        let stats = &shared.lanes[self.lane].stats;
-        let is_closed = matches!(writing.sink, Sink::Closed);
+        let stats = &shared.cameras[self.index].stats;
+        let is_closed = matches!(writing.sink, WriterSink::Closed);
         let has_failed = stats.failure().is_some_and(|f| !f.keep_output);
         if is_closed || has_failed || shared.abort.is_stopped() {
-            count(&stats.dropped_stopped);
-            return;
+            return dropped(&stats.frames, &frame.span).emit();
         }
         // What is heard before it.
         let due = writing
@@ -137,9 +137,9 @@ impl Writer {
         let sound = writing.sound.drain(..due).collect();
         let sink = &mut writing.sink;
         let written = shared.clock.trace(&frame.span, Stage::Write, || {
-            if let Sink::Awaited = sink {
+            if let WriterSink::Awaited = sink {
                 // Unless asked otherwise, the output has the pace of the source, which is known by now.
-                let info = shared.lanes[self.lane]
+                let info = shared.cameras[self.index]
                     .info
                     .get()
                     .copied()
@@ -150,9 +150,9 @@ impl Writer {
                     still: info.still,
                     ..self.options.clone()
                 };
-                *sink = Sink::Open(sink::open_ordered(&self.spec, &options)?);
+                *sink = WriterSink::Open(sink::open_ordered(&self.spec, &options)?);
             }
-            let beside = shared.lanes[self.lane].beside.get();
+            let beside = shared.cameras[self.index].beside.get();
             let beside = Beside {
                 sound,
                 ..beside.cloned().unwrap_or_default()
@@ -163,47 +163,65 @@ impl Writer {
                 beside,
             };
             match sink {
-                Sink::Open(sink) => sink.write(picture),
-                Sink::Awaited | Sink::Closed => Ok(()),
+                WriterSink::Open(sink) => sink.write(picture),
+                WriterSink::Awaited | WriterSink::Closed => Ok(()),
             }
         });
         match written {
             Ok(()) => {
-                count(&stats.written);
                 stats.note_time(frame.time);
-                frame.span.became("written");
-                stats.arrived(frame.number, frame.read);
+                FrameWritten {
+                    frames: &stats.frames,
+                    span: &frame.span,
+                    bytes: 0,
+                    latency: Some(frame.read.elapsed()),
+                }
+                .emit();
                 // A full pool of spares only means that this one is not needed again.
                 let _ = self.spare.try_send(frame.picture);
             }
             Err(e) if e.is_closed() => {
                 // The reader of standard output has seen enough: an end, not a failure.
-                *sink = Sink::Closed;
-                count(&stats.dropped_stopped);
-                shared.drop_waiting(self.lane);
+                *sink = WriterSink::Closed;
+                dropped(&stats.frames, &frame.span).emit();
+                shared.drop_waiting(self.index);
             }
-            Err(_) if shared.abort.is_stopped() => count(&stats.dropped_stopped),
+            Err(_) if shared.abort.is_stopped() => dropped(&stats.frames, &frame.span).emit(),
             Err(e) => {
-                count(&stats.failed);
-                frame.span.fail(e.to_string());
+                FrameFailed {
+                    frames: &stats.frames,
+                    span: Some(&frame.span),
+                    problem: &e,
+                    is_told: false,
+                }
+                .emit();
                 self.fail(shared, &e);
             }
         }
     }
 
-    fn fail(&self, shared: &Shared<'_>, error: &SinkError) {
+    fn fail(&self, shared: &RunContext<'_>, error: &SinkError) {
         let exit_code = match error {
             e if e.is_usage() => 2,
             e if e.is_unreachable() => 3,
             _ => 1,
         };
         shared.fail(
-            self.lane,
+            self.index,
             Failure {
                 message: error.to_string(),
                 exit_code,
                 keep_output: false,
             },
         );
+    }
+}
+
+/// A frame is dropped because the run was stopped or its output has ended.
+fn dropped<'a>(frames: &'a FrameCounters, span: &'a Span) -> FrameDropped<'a> {
+    FrameDropped {
+        frames,
+        span,
+        reason: DropReason::Stopped,
     }
 }

@@ -1,14 +1,15 @@
 //! One thread per camera that reads its source and queues the frames.
-use super::{Shared, output::Output, queued::QueuedPicture, stats::Failure};
+use super::{RunContext, output::CameraOutput, queued::QueuedPicture, stats::Failure};
 use crate::config::{names::stem, output_choice::FrameNames};
 use mattebox_core::frame::FrameNumber;
 use mattebox_engine::{
     FrameSettings,
     background::{BackgroundSource, BackgroundSources},
+    events::{Event, FrameDropped, FrameFailed, FrameRead, FramesDropped},
+    metrics::{DropReason, FrameCounters},
     queues::{Pushed, QueueSettings, WhenFull},
     stages::Stage,
     status::Condition,
-    watch::count,
 };
 use mattebox_media::{
     beside::{Beside, SoundPacket},
@@ -17,9 +18,9 @@ use mattebox_media::{
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 /// What a reader begins with.
-pub(crate) struct Reader {
+pub(crate) struct SourceReader {
     /// Index of its camera.
-    pub(crate) lane: usize,
+    pub(crate) index: usize,
     pub(crate) spec: SourceSpec,
     pub(crate) options: SourceOptions,
     /// Opens the backgrounds that it is given while it runs.
@@ -33,23 +34,23 @@ pub(crate) struct Reader {
     pub(crate) live: Option<bool>,
 }
 
-impl Reader {
+impl SourceReader {
     /// Opens the source and reads until it ends, the run is stopped, or the camera's output has failed. Sources are opened here, on
     /// their own threads: one that takes long to answer does not hold up the others.
-    pub(crate) fn run(self, shared: &Shared<'_>) {
-        let index = self.lane;
+    pub(crate) fn run(self, shared: &RunContext<'_>) {
+        let index = self.index;
         // A panic in a source must end its camera, not leave the workers waiting for it.
         let _ended = EndOnDrop { shared, index };
         match source::open(&self.spec, &self.options, &shared.stop) {
             Ok(source) => {
-                tracing::debug!(camera = %shared.lanes[index].camera.id, "the source is open");
+                tracing::debug!(camera = %shared.cameras[index].shown.id, "the source is open");
                 let info = *source.info();
-                let lane = &shared.lanes[index];
+                let camera = &shared.cameras[index];
                 let expected = info
                     .frames
                     .map_or(0, |n| n.min(shared.job.frames.unwrap_or(u64::MAX)));
-                lane.stats.expected.store(expected, Relaxed);
-                let _ = lane.info.set(info);
+                camera.stats.expected.store(expected, Relaxed);
+                let _ = camera.info.set(info);
                 let queue = QueueSettings {
                     when_full: match self.live.unwrap_or(info.live) {
                         true => WhenFull::DropOldest,
@@ -57,14 +58,14 @@ impl Reader {
                     },
                     ..self.queue
                 };
-                shared.queues.configure(lane.queue, queue);
+                shared.queues.configure(camera.queue, queue);
                 let background = CameraBackground {
                     source: self.background,
                     settings: self.settings,
                     backgrounds: self.backgrounds,
                 };
                 read(shared, index, source, background);
-                let status = &shared.lanes[index].camera.status;
+                let status = &shared.cameras[index].shown.status;
                 // One that is away when the run is stopped has not ended.
                 if status.get().condition.away().is_none() {
                     status.set(Condition::Ended);
@@ -100,8 +101,8 @@ struct CameraBackground {
 
 impl CameraBackground {
     /// Follows a change of settings. A background that cannot be opened changes nothing.
-    fn follow(&mut self, shared: &Shared<'_>, index: usize) {
-        let camera = &shared.lanes[index].camera;
+    fn follow(&mut self, shared: &RunContext<'_>, index: usize) {
+        let camera = &shared.cameras[index].shown;
         let settings = camera.settings();
         if Arc::ptr_eq(&settings, &self.settings) {
             return;
@@ -128,20 +129,21 @@ impl CameraBackground {
 }
 
 fn read(
-    shared: &Shared<'_>,
+    shared: &RunContext<'_>,
     index: usize,
     mut source: Box<dyn Source>,
     mut background: CameraBackground,
 ) {
-    let lane = &shared.lanes[index];
+    let camera = &shared.cameras[index];
+    let frames = &*camera.stats.frames;
     let is_still = source.info().still;
     let limit = shared.job.frames.unwrap_or(u64::MAX);
     let mut number = 0;
     let mut is_first = true;
     let mut sound = Sound::default();
-    let name_of = |number| FrameNumber(lane.first.0.saturating_add(number));
+    let name_of = |number| FrameNumber(camera.first.0.saturating_add(number));
     while number < limit && !shared.stop.is_stopped() {
-        for picture in lane.spare_pictures.1.try_iter() {
+        for picture in camera.spare_pictures.1.try_iter() {
             source.reuse(picture);
         }
         let picture = match shared.clock.time(Stage::Read, || source.next(&shared.stop)) {
@@ -155,35 +157,43 @@ fn read(
                 break;
             }
             Err(e) => {
-                tracing::error!(camera = %lane.camera.id, frame = name_of(number).0, "{e}");
-                lane.camera.note(&e.to_string());
-                count(&lane.stats.read);
-                count(&lane.stats.failed);
+                camera.shown.note(&e.to_string());
+                FrameRead { frames, bytes: 0 }.emit();
+                FrameFailed {
+                    frames,
+                    span: None,
+                    problem: e,
+                    is_told: true,
+                }
+                .emit();
                 number += 1;
                 continue;
             }
         };
-        count(&lane.stats.read);
+        FrameRead { frames, bytes: 0 }.emit();
         if std::mem::take(&mut is_first) && !remove_earlier(shared, index) {
-            count(&lane.stats.dropped_stopped);
+            dropped(frames, DropReason::Stopped).emit();
             break;
         }
-        lane.camera.status.set(Condition::Open);
+        camera.shown.status.set(Condition::Open);
         background.follow(shared, index);
-        if number == 0 {
-            tracing::debug!(camera = %lane.camera.id, "the first picture is read");
-        }
         let (width, height) = picture.picture.dimensions();
         let behind = match shared.clock.time(Stage::Read, || {
             background.source.next(width, height, &shared.stop)
         }) {
             Ok(behind) => behind,
             Err(_) if shared.stop.is_stopped() => {
-                count(&lane.stats.dropped_stopped);
+                dropped(frames, DropReason::Stopped).emit();
                 break;
             }
             Err(message) => {
-                count(&lane.stats.failed);
+                FrameFailed {
+                    frames,
+                    span: None,
+                    problem: &message,
+                    is_told: false,
+                }
+                .emit();
                 shared.fail_source(
                     index,
                     Failure {
@@ -201,12 +211,12 @@ fn read(
         let settings = background.settings.clone();
         let chained = settings.has_state() && !is_still;
         let span = shared.tracer.begin("frame", read);
-        span.of_camera(&lane.camera.id);
+        span.of_camera(&camera.shown.id);
         let name = name_of(number);
         span.of_frame(name);
         if let Some(file) = source.file() {
             let file = file.display();
-            tracing::debug!(camera = %lane.camera.id, frame = name.0, %file, "a picture is read");
+            tracing::debug!(camera = %camera.shown.id, frame = name.0, %file, "a picture is read");
         }
         let kept = match &shared.job.names {
             FrameNames::Template(_) => None,
@@ -225,17 +235,27 @@ fn read(
             chained,
         };
         number += 1;
-        match shared.queues.push(lane.queue, frame) {
+        match shared.queues.push(camera.queue, frame) {
             Pushed::Queued => {}
-            Pushed::Replaced(_) => count(&lane.stats.dropped_behind),
-            Pushed::Refused(_) => {
-                count(&lane.stats.dropped_stopped);
+            Pushed::Replaced(oldest) => FrameDropped {
+                frames,
+                span: &oldest.span,
+                reason: DropReason::Behind,
+            }
+            .emit(),
+            Pushed::Refused(refused) => {
+                FrameDropped {
+                    frames,
+                    span: &refused.span,
+                    reason: DropReason::Stopped,
+                }
+                .emit();
                 break;
             }
         }
     }
-    if number == 0 && !shared.stop.is_stopped() && lane.stats.failure().is_none() {
-        let message = format!("{}: the source has no frame", lane.source);
+    if number == 0 && !shared.stop.is_stopped() && camera.stats.failure().is_none() {
+        let message = format!("{}: the source has no frame", camera.source);
         shared.fail_source(
             index,
             Failure {
@@ -245,7 +265,17 @@ fn read(
             },
         );
     }
-    tracing::debug!(camera = %lane.camera.id, frames = lane.stats.read.load(Relaxed), "the source has ended");
+    let frames = frames.counts().read;
+    tracing::debug!(camera = %camera.shown.id, frames, "the source has ended");
+}
+
+/// A frame that has no trace yet is dropped.
+fn dropped(frames: &FrameCounters, reason: DropReason) -> FramesDropped<'_> {
+    FramesDropped {
+        frames,
+        reason,
+        count: 1,
+    }
 }
 
 /// The sound of a camera, on its way to the writer.
@@ -258,21 +288,21 @@ struct Sound {
 impl Sound {
     /// What belongs to a picture. Where the first of a camera says how its sound is coded, that is
     /// noted for the output.
-    fn pass_on(&mut self, shared: &Shared<'_>, index: usize, beside: Beside) {
-        let lane = &shared.lanes[index];
+    fn pass_on(&mut self, shared: &RunContext<'_>, index: usize, beside: Beside) {
+        let camera = &shared.cameras[index];
         let Beside {
             pixel_aspect,
             sound_format,
             sound,
         } = beside;
-        let first = lane.beside.get_or_init(|| Beside {
+        let first = camera.beside.get_or_init(|| Beside {
             pixel_aspect,
             sound_format: sound_format.clone(),
             sound: vec![],
         });
         let is_new = first.sound_format != sound_format && !sound.is_empty();
         if is_new && !std::mem::replace(&mut self.changed, true) {
-            let camera = &lane.camera.id;
+            let camera = &camera.shown.id;
             tracing::warn!(%camera, "the source codes its sound in another way than before: it is left out from here on");
         }
         if !is_new {
@@ -282,8 +312,8 @@ impl Sound {
 }
 
 /// Sends sound to the writer of a camera, if its output takes any.
-fn send_sound(shared: &Shared<'_>, index: usize, packets: Vec<SoundPacket>) {
-    if let Output::Ordered { sound, .. } = &shared.lanes[index].output {
+fn send_sound(shared: &RunContext<'_>, index: usize, packets: Vec<SoundPacket>) {
+    if let CameraOutput::Ordered { sound, .. } = &shared.cameras[index].output {
         for packet in packets {
             // A writer that has ended needs none.
             let _ = sound.send(packet);
@@ -292,12 +322,12 @@ fn send_sound(shared: &Shared<'_>, index: usize, packets: Vec<SoundPacket>) {
 }
 
 /// Removes what an earlier run has left. False if it cannot: then old and new frames would be mixed, and the camera ends.
-fn remove_earlier(shared: &Shared<'_>, index: usize) -> bool {
-    let lane = &shared.lanes[index];
-    match lane.earlier.remove() {
+fn remove_earlier(shared: &RunContext<'_>, index: usize) -> bool {
+    let camera = &shared.cameras[index];
+    match camera.earlier.remove() {
         Ok(0) => true,
         Ok(files) => {
-            tracing::info!(camera = %lane.camera.id, files, "the frames of an earlier run are removed");
+            tracing::info!(camera = %camera.shown.id, files, "the frames of an earlier run are removed");
             true
         }
         Err(e) => {
@@ -313,11 +343,13 @@ fn remove_earlier(shared: &Shared<'_>, index: usize) -> bool {
 }
 
 struct EndOnDrop<'a> {
-    shared: &'a Shared<'a>,
+    shared: &'a RunContext<'a>,
     index: usize,
 }
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
-        self.shared.queues.end(self.shared.lanes[self.index].queue);
+        self.shared
+            .queues
+            .end(self.shared.cameras[self.index].queue);
     }
 }

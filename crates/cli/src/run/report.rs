@@ -1,4 +1,4 @@
-//! What is said of a run when it has ended: a short table for people, JSON for machines.
+//! The summary of a run: lines or tables for people, JSON for machines.
 use super::stats::CameraStats;
 use crate::{
     config::RunSettings,
@@ -6,25 +6,22 @@ use crate::{
 };
 use comfy_table::{Cell, CellAlignment};
 use mattebox_core::frame::CameraId;
-use mattebox_engine::{address::harmless, table};
 use mattebox_engine::{
-    latency::{LatencyReport, Times as Latencies},
+    address::harmless,
+    latency::{LatencyReport, Times},
+    metrics::FrameCounts,
     stages::{self, Stage, StageClock},
+    table,
 };
 use mattebox_media::sink::SinkSpec;
 use serde::Serialize;
-use std::{
-    fmt,
-    path::Path,
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
-/// The sums of a run.
+/// Summary of a run.
 #[derive(Debug, Serialize)]
-pub struct Report {
-    /// Each camera's sums.
-    pub cameras: Vec<CameraReport>,
+pub struct RunReport {
+    /// Each camera.
+    pub cameras: Vec<RunCameraReport>,
     /// CPU time by stage, all cameras.
     pub stages: Vec<StageReport>,
     /// Wall-clock seconds from the start to the end.
@@ -41,23 +38,16 @@ pub struct Report {
     pub interrupted: bool,
 }
 
-/// One camera's sums.
+/// Summary of one camera.
 #[derive(Debug, Serialize)]
-pub struct CameraReport {
+pub struct RunCameraReport {
     /// Its name.
     pub camera: String,
-    /// Frames that its source gave.
-    pub frames_in: u64,
-    /// Frames written.
-    pub frames_out: u64,
-    /// Frames whose file was there already.
-    pub skipped: u64,
-    /// Frames like the one before, which the network did not look at.
+    /// Counts of its frames.
+    #[serde(flatten)]
+    pub frames: FrameCounts,
+    /// Frames that used the last matte again, because nothing moved.
     pub still: u64,
-    /// Frames dropped: newer ones were waiting, or the run was stopped.
-    pub dropped: Dropped,
-    /// Frames that failed.
-    pub failed: u64,
     /// Frames written or skipped per second.
     pub fps: f64,
     /// How long its frames took; `None` if none was written.
@@ -83,15 +73,6 @@ pub struct CameraReport {
     is_stream: bool,
 }
 
-/// Dropped frames by reason.
-#[derive(Debug, Serialize)]
-pub struct Dropped {
-    /// Newer frames were waiting.
-    pub behind: u64,
-    /// The run was aborted, or the output had failed.
-    pub stopped: u64,
-}
-
 /// What a stage cost.
 #[derive(Debug, Serialize)]
 pub struct StageReport {
@@ -104,39 +85,38 @@ pub struct StageReport {
 }
 
 /// Times of the whole run.
-pub(super) struct Times {
+pub(super) struct RunTimes {
     pub(super) elapsed: Duration,
     pub(super) children: Duration,
     pub(super) process: Duration,
 }
 
-impl Report {
+impl RunReport {
     pub(super) fn new(
         cameras: Vec<(CameraId, Option<String>, Arc<CameraStats>)>,
         clock: &StageClock,
-        times: Times,
+        times: RunTimes,
         settings: &RunSettings,
         interrupted: bool,
     ) -> Self {
         let elapsed_s = times.elapsed.as_secs_f64();
         let rate = |n: u64| n as f64 / elapsed_s.max(1e-9);
-        let mut latencies = Latencies::default();
+        let mut latencies = Times::default();
         let cameras: Vec<_> = cameras
             .into_iter()
             .map(|(camera, away, s)| {
-                let frames_out = s.written.load(Relaxed);
-                let skipped = s.skipped.load(Relaxed);
+                let frames = s.frames.counts();
                 let failure = s.failure();
-                let latency = s.latency.times();
+                let latency = s.frames.times();
                 latencies.merge(&latency);
                 let made = match settings.writes_nothing() {
                     true => format!(
                         "{} read, nothing written (--out none)",
-                        count_of(s.read.load(Relaxed), "frame")
+                        count_of(frames.read, "frame")
                     ),
-                    false => made(settings, &camera, frames_out, s.length()),
+                    false => made(settings, &camera, frames.written, s.length()),
                 };
-                CameraReport {
+                RunCameraReport {
                     place: match settings.sink {
                         SinkSpec::Nothing => "-".to_owned(),
                         _ => place(&settings.sink, &camera),
@@ -146,23 +126,16 @@ impl Report {
                     is_stream: matches!(settings.sink, SinkSpec::Url(_)),
                     output: place(&settings.sink, &camera),
                     camera: camera.to_string(),
-                    frames_in: s.read.load(Relaxed),
-                    frames_out,
-                    skipped,
-                    still: s.still.load(Relaxed),
-                    dropped: Dropped {
-                        behind: s.dropped_behind.load(Relaxed),
-                        stopped: s.dropped_stopped.load(Relaxed),
-                    },
-                    failed: s.failed.load(Relaxed),
-                    fps: rate(frames_out + skipped),
+                    frames,
+                    still: s.frames.still(),
+                    fps: rate(frames.done()),
                     latency_ms: latency.report(),
                     exit_code: failure.as_ref().map_or(0, |f| f.exit_code),
                     error: failure.map(|f| f.message).or(away),
                 }
             })
             .collect();
-        let done: u64 = cameras.iter().map(|c| c.frames_out + c.skipped).sum();
+        let done: u64 = cameras.iter().map(|c| c.frames.done()).sum();
         let per_frame = |t: Duration| t.as_secs_f64() * 1e3 / done.max(1) as f64;
         let all = times.process + times.children;
         let row = |stage, time: Duration| StageReport {
@@ -177,7 +150,7 @@ impl Report {
         let staged: Duration = Stage::ALL.iter().map(|&s| clock.spent(s)).sum();
         stages.push(row("other", times.process.saturating_sub(staged)));
         stages.push(row("ffmpeg", times.children));
-        Report {
+        RunReport {
             cameras,
             stages,
             elapsed_s,
@@ -195,7 +168,7 @@ impl Report {
         match failed {
             Some(code) => code,
             None if self.interrupted => 130,
-            None if self.cameras.iter().any(|c| c.failed > 0) => 1,
+            None if self.cameras.iter().any(|c| c.frames.failed > 0) => 1,
             None => 0,
         }
     }
@@ -268,9 +241,9 @@ fn place(sink: &SinkSpec, camera: &CameraId) -> String {
 
 /// What a run has made, with a line for each camera. The alternate form (`{:#}`) has the tables
 /// before it: each camera's counts, and what each stage cost.
-impl fmt::Display for Report {
+impl fmt::Display for RunReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if f.alternate() && self.cameras.iter().any(|c| c.frames_in > 0) {
+        if f.alternate() && self.cameras.iter().any(|c| c.frames.read > 0) {
             self.tables(f)?;
         }
         let lines: Vec<_> = self.cameras.iter().filter_map(|c| c.line(self)).collect();
@@ -278,7 +251,7 @@ impl fmt::Display for Report {
     }
 }
 
-impl Sums for Report {
+impl Sums for RunReport {
     fn failures(&self) -> Vec<String> {
         let failed = self.cameras.iter().filter(|c| c.exit_code != 0);
         let failed = failed.map(|c| (&*c.camera, c.error.as_deref()));
@@ -286,12 +259,12 @@ impl Sums for Report {
     }
 }
 
-impl CameraReport {
+impl RunCameraReport {
     /// What it has made, where, and what is missing. `None` if it failed before its first frame.
-    fn line(&self, report: &Report) -> Option<String> {
+    fn line(&self, report: &RunReport) -> Option<String> {
         let is_failed = self.exit_code != 0;
         // What a server did not take is nowhere.
-        if is_failed && (self.frames_in == 0 || self.is_stream) {
+        if is_failed && (self.frames.read == 0 || self.is_stream) {
             return None;
         }
         let made = &self.made;
@@ -299,17 +272,12 @@ impl CameraReport {
             1 => made.clone(),
             _ => format!("{}: {made}", self.camera),
         };
-        // Where nothing is written, they are those that no viewer looked at.
-        let skipped = if self.is_written { self.skipped } else { 0 };
-        let notes = [
-            (skipped, "skipped, because their files were there"),
-            (self.dropped.behind, "dropped, because newer ones waited"),
-            (self.dropped.stopped, "dropped at the end"),
-            (self.failed, "failed"),
-        ];
-        for (count, what) in notes.iter().filter(|(count, _)| *count > 0) {
-            text += &format!(", {count} {what}");
+        let mut frames = self.frames;
+        if !self.is_written {
+            // Those are frames that no viewer looked at.
+            frames.skipped = 0;
         }
+        text += &frames.not_written();
         if let Some(why) = self.error.as_ref().filter(|_| !is_failed) {
             // FFmpeg's own words are in the log.
             let why = why.split(" (FFmpeg: ").next().unwrap_or(why);
@@ -319,24 +287,17 @@ impl CameraReport {
     }
 }
 
-impl Report {
+impl RunReport {
     fn tables(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut cameras = table::plain(&[
-            "camera", "in", "out", "skipped", "dropped", "failed", "fps", "output",
-        ]);
+        let header = [&["camera"], &FrameCounts::COLUMNS[..], &["fps", "output"]].concat();
+        let mut cameras = table::plain(&header);
         for c in &self.cameras {
-            cameras.add_row(vec![
-                c.camera.clone(),
-                c.frames_in.to_string(),
-                c.frames_out.to_string(),
-                c.skipped.to_string(),
-                (c.dropped.behind + c.dropped.stopped).to_string(),
-                c.failed.to_string(),
-                format!("{:.1}", c.fps),
-                c.place.clone(),
-            ]);
+            let mut row = vec![c.camera.clone()];
+            row.extend(c.frames.cells());
+            row.extend([format!("{:.1}", c.fps), c.place.clone()]);
+            cameras.add_row(row);
         }
-        if let Some(output) = cameras.column_mut(7) {
+        if let Some(output) = cameras.column_mut(header.len() - 1) {
             output.set_cell_alignment(CellAlignment::Left);
         }
         let mut stages = table::plain(&["CPU ms per frame", "", "share"]);

@@ -1,40 +1,28 @@
-//! What became of the frames of each camera.
-use mattebox_core::frame::{FrameNumber, Timestamp};
+//! Counters of each camera of a run, and their metrics.
+use mattebox_core::frame::{CameraId, Timestamp};
 use mattebox_engine::{
-    cameras::{camera::Counters, trend::Counted},
-    latency::Latency,
+    Watch,
+    metrics::{Family, FrameCounters, Monitor, common, frames, monitor},
+    stages::StageClock,
+    status::Status,
+    watch::{Progress, ProgressSource},
 };
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-/// What became of one camera's frames. `read = written + skipped + dropped + failed` once it has ended.
-#[derive(Debug, Default)]
+/// Counters of one camera.
+#[derive(Debug)]
 pub struct CameraStats {
-    /// Frames that the source gave.
-    pub read: AtomicU64,
-    /// Frames written.
-    pub written: AtomicU64,
-    /// Frames not written because their file was there (`--on-existing skip`), or not matted
-    /// because no viewer saw them (`--out none`).
-    pub skipped: AtomicU64,
-    /// Frames like the one before, which the network did not look at (`--skip-still`).
-    pub still: AtomicU64,
-    /// Frames dropped because newer ones were waiting (`--live`).
-    pub dropped_behind: AtomicU64,
-    /// Frames dropped because the run was aborted or the camera's output had failed.
-    pub dropped_stopped: AtomicU64,
-    /// Frames that could not be read, matted or written.
-    pub failed: AtomicU64,
+    /// Counts of its frames.
+    pub frames: Arc<FrameCounters>,
     /// How many frames the source is expected to give, 0 when unknown.
     pub expected: AtomicU64,
-    /// How long frames took.
-    pub latency: Latency,
-    /// When the first and the last frame of a video are shown.
+    /// The times of the first and the last frame of a video.
     shown: Mutex<Option<(Timestamp, Timestamp)>>,
     failure: Mutex<Option<Failure>>,
 }
@@ -51,15 +39,13 @@ pub struct Failure {
 }
 
 impl CameraStats {
-    /// Frames dropped, for whatever reason.
-    pub fn dropped(&self) -> u64 {
-        self.dropped_behind.load(Relaxed) + self.dropped_stopped.load(Relaxed)
-    }
-
-    /// Notes that a frame that was read at `read` is where it was to go.
-    pub(crate) fn arrived(&self, number: FrameNumber, read: Instant) {
-        if self.latency.add(read) {
-            tracing::debug!(frame = number.0, "the first frame is written");
+    /// Counters of a camera that stand at 0.
+    pub fn new(camera: &CameraId) -> Self {
+        CameraStats {
+            frames: Arc::new(FrameCounters::new(camera.as_str())),
+            expected: AtomicU64::default(),
+            shown: Mutex::default(),
+            failure: Mutex::default(),
         }
     }
 
@@ -73,7 +59,7 @@ impl CameraStats {
     /// How long the written video is: its last frame is taken to be as long as the others.
     pub(crate) fn length(&self) -> Option<Duration> {
         let (first, last) = (*self.shown.lock().unwrap_or_else(PoisonError::into_inner))?;
-        let frames = self.written.load(Relaxed);
+        let frames = self.frames.counts().written;
         let between = u64::try_from(last.0.checked_sub(first.0)?).ok()?;
         let all = between as f64 * frames as f64 / frames.checked_sub(1).filter(|n| *n > 0)? as f64;
         Some(Duration::from_micros(all as u64))
@@ -96,14 +82,43 @@ impl CameraStats {
     }
 }
 
-impl Counters for CameraStats {
-    fn counted(&self) -> Counted {
-        Counted {
-            frames_in: self.read.load(Relaxed),
-            frames_out: self.written.load(Relaxed) + self.skipped.load(Relaxed),
-            dropped: self.dropped(),
-            failed: self.failed.load(Relaxed),
-            times: self.latency.times(),
-        }
+impl ProgressSource for CameraStats {
+    fn progress(&self) -> Progress {
+        Progress::of(&self.frames, self.expected.load(Relaxed))
     }
+}
+
+/// The families of `mattebox run` alone.
+pub static FAMILIES: [&Family; 2] = [&common::STAGES, &common::SOURCE_AWAY];
+
+/// The metrics of a run, and why it is not ready.
+pub(super) fn monitor(
+    watch: Watch<CameraStats>,
+    clock: Arc<StageClock>,
+    sources: Vec<(CameraId, Status)>,
+) -> Monitor {
+    let asked = watch.clone();
+    let monitor = Monitor::new("run", move || reasons(&asked));
+    monitor.metrics.add(&frames::FAMILIES, move |samples| {
+        for (_, stats) in &watch.cameras {
+            frames::collect(samples, &stats.frames);
+        }
+    });
+    monitor.metrics.add(&FAMILIES, move |samples| {
+        common::collect_stages(samples, &clock);
+        for (camera, status) in &sources {
+            common::collect_source(samples, camera.as_str(), status);
+        }
+    });
+    monitor
+}
+
+fn reasons(watch: &Watch<CameraStats>) -> Vec<String> {
+    let stats = || watch.cameras.iter().map(|(_, stats)| stats);
+    let has_begun = stats().any(|stats| stats.frames.counts().done() > 0);
+    let failures = stats().filter_map(|stats| stats.failure());
+    monitor::unless(has_begun, "no frame is written yet")
+        .into_iter()
+        .chain(failures.map(|failure| failure.message))
+        .collect()
 }

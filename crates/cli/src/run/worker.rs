@@ -1,7 +1,7 @@
 //! A thread that processes frames and writes files.
 use super::{
-    Shared,
-    output::{Finished, Message, Output},
+    RunContext,
+    output::{CameraOutput, FinishedFrame, WriterMessage},
     queued::QueuedPicture,
     stats::Failure,
 };
@@ -11,27 +11,29 @@ use mattebox_core::compose::Composed;
 use mattebox_engine::{
     Engine, Frame, FrameOutcome, FramePicture, FrameProcessor, FrameSettings, MattedFrame,
     StartError,
+    events::{Event, FrameFailed, FrameMatted, FrameSkipped, FrameWritten},
+    metrics::SkipReason,
     queues::{Turn, Work},
     stages::Stage,
-    watch::count,
 };
 use mattebox_store::{FrameDir, OnExisting, Outcome, StoreError};
 use std::{
     ffi::OsStr,
+    fmt::Display,
     sync::Arc,
     time::{Instant, SystemTime},
 };
 
 /// One thread with its processor.
-pub(super) struct Worker<'a> {
-    shared: &'a Shared<'a>,
+pub(super) struct FrameWorker<'a> {
+    shared: &'a RunContext<'a>,
     processor: FrameProcessor,
 }
 
 /// A frame without its picture: what is said and counted of it.
-struct Processed<'a> {
-    shared: &'a Shared<'a>,
-    lane: usize,
+struct RunFrame<'a> {
+    shared: &'a RunContext<'a>,
+    index: usize,
     number: mattebox_core::frame::FrameNumber,
     time: mattebox_core::frame::Timestamp,
     /// The name that its files keep.
@@ -40,13 +42,13 @@ struct Processed<'a> {
     span: mattebox_engine::trace::Span,
 }
 
-impl<'a> Worker<'a> {
+impl<'a> FrameWorker<'a> {
     pub(super) fn new(
-        shared: &'a Shared<'a>,
+        shared: &'a RunContext<'a>,
         engine: &Engine,
         settings: &Arc<FrameSettings>,
     ) -> Result<Self, StartError> {
-        Ok(Worker {
+        Ok(FrameWorker {
             shared,
             processor: FrameProcessor::new(engine, settings)?,
         })
@@ -72,7 +74,7 @@ impl<'a> Worker<'a> {
         let shared = self.shared;
         let id = turn.id;
         let sequence = turn.sequence;
-        let lane = shared.lane_of(id);
+        let index = shared.index_of(id);
         let QueuedPicture {
             number,
             name,
@@ -84,9 +86,9 @@ impl<'a> Worker<'a> {
             span,
             ..
         } = turn.frame;
-        let processed = Processed {
+        let processed = RunFrame {
             shared,
-            lane,
+            index,
             number,
             time,
             name,
@@ -110,7 +112,7 @@ impl<'a> Worker<'a> {
             .processor
             .process(frame, |matted| processed.finish(matted));
         // A full channel only means that there are enough.
-        let _ = shared.lanes[lane].spare_pictures.0.try_send(picture);
+        let _ = shared.cameras[index].spare_pictures.0.try_send(picture);
         let finished = match outcome {
             FrameOutcome::Matted(finished) => finished,
             FrameOutcome::Rejected(rejection) => {
@@ -122,60 +124,63 @@ impl<'a> Worker<'a> {
                 None
             }
         };
-        match &shared.lanes[lane].output {
+        match &shared.cameras[index].output {
             // The writer reports the frame as done when its turn has come. It is gone only after all workers are.
-            Output::Ordered { to, .. } => drop(to.send(Message::Frame(sequence, finished))),
-            Output::Files(_) | Output::Nothing => shared.queues.done(id),
+            CameraOutput::Ordered { to, .. } => {
+                drop(to.send(WriterMessage::Frame(sequence, finished)))
+            }
+            CameraOutput::Files(_) | CameraOutput::Nothing => shared.queues.done(id),
         }
     }
 }
 
-impl Processed<'_> {
+impl RunFrame<'_> {
     /// Whether nothing is written of the frame and no viewer looks.
     fn is_unseen(&self) -> bool {
-        let lane = &self.shared.lanes[self.lane];
-        matches!(lane.output, Output::Nothing)
-            && lane.alpha_out.is_none()
-            && !lane.camera.wants_frame()
+        let camera = &self.shared.cameras[self.index];
+        matches!(camera.output, CameraOutput::Nothing)
+            && camera.alpha_out.is_none()
+            && !camera.shown.wants_frame()
     }
 
     /// Counts a frame that no viewer sees: it needs no matte.
     fn pass(&self, picture: RgbImage) {
-        let lane = &self.shared.lanes[self.lane];
-        lane.camera.note_frame(picture.dimensions());
-        count(&lane.stats.skipped);
-        self.span.became("unseen");
-        let _ = lane.spare_pictures.0.try_send(picture);
+        let camera = &self.shared.cameras[self.index];
+        camera.shown.note_frame(picture.dimensions());
+        FrameSkipped {
+            frames: &camera.stats.frames,
+            span: &self.span,
+            reason: SkipReason::Unseen,
+        }
+        .emit();
+        let _ = camera.spare_pictures.0.try_send(picture);
     }
 
     /// Shows and writes the frame. It is returned where a writer is to write it.
-    fn finish(&self, matted: &mut MattedFrame<'_>) -> Option<Finished> {
-        let lane = &self.shared.lanes[self.lane];
-        if matted.is_still() {
-            count(&lane.stats.still);
+    fn finish(&self, matted: &mut MattedFrame<'_>) -> Option<FinishedFrame> {
+        let camera = &self.shared.cameras[self.index];
+        FrameMatted {
+            frames: &camera.stats.frames,
+            is_still: matted.is_still(),
         }
-        if let Some(dir) = &lane.alpha_out {
+        .emit();
+        if let Some(dir) = &camera.alpha_out {
             self.write_alpha(matted, dir)?;
         }
         let captured = SystemTime::now().checked_sub(self.read.elapsed());
-        lane.camera.show(self.number.0, captured, matted);
-        match &lane.output {
-            Output::Ordered { spare, .. } => {
+        camera.shown.show(self.number.0, captured, matted);
+        match &camera.output {
+            CameraOutput::Ordered { spare, .. } => {
                 let spare = spare.try_recv().unwrap_or_else(|_| Composed::default());
-                return Some(Finished {
-                    number: self.number,
+                return Some(FinishedFrame {
                     time: self.time,
                     read: self.read,
                     picture: matted.take_composed(spare),
                     span: self.span.clone(),
                 });
             }
-            Output::Nothing => {
-                count(&lane.stats.written);
-                self.span.became("seen");
-                lane.stats.arrived(self.number, self.read);
-            }
-            Output::Files(dir) => self.write(matted, dir),
+            CameraOutput::Nothing => self.written(0),
+            CameraOutput::Files(dir) => self.write(matted, dir),
         }
         None
     }
@@ -204,7 +209,7 @@ impl Processed<'_> {
 
     fn write(&self, matted: &mut MattedFrame<'_>, dir: &FrameDir) {
         let job = self.shared.job;
-        let stats = &self.shared.lanes[self.lane].stats;
+        let stats = &self.shared.cameras[self.index].stats;
         let bytes = match matted.encode() {
             Ok(bytes) => bytes,
             Err(e) => return self.lost(&format!("frame {}: {}", self.number, e.message), false),
@@ -213,17 +218,25 @@ impl Processed<'_> {
             self.write_file(dir, job.extension, bytes, job.on_existing)
         });
         match written {
-            Ok(Outcome::Written) => {
-                count(&stats.written);
-                self.span.became("written");
-                stats.arrived(self.number, self.read);
+            Ok(Outcome::Written) => self.written(bytes.len()),
+            Ok(Outcome::Skipped | Outcome::KeptDifferent) => FrameSkipped {
+                frames: &stats.frames,
+                span: &self.span,
+                reason: SkipReason::Exists,
             }
-            Ok(Outcome::Skipped | Outcome::KeptDifferent) => {
-                count(&stats.skipped);
-                self.span.became("kept");
-            }
+            .emit(),
             Err(e) => self.lost(&e.to_string(), true),
         }
+    }
+
+    fn written(&self, bytes: usize) {
+        FrameWritten {
+            frames: &self.shared.cameras[self.index].stats.frames,
+            span: &self.span,
+            bytes,
+            latency: Some(self.read.elapsed()),
+        }
+        .emit();
     }
 
     fn write_file(
@@ -241,21 +254,22 @@ impl Processed<'_> {
 
     /// Fail closed: a frame whose matte could not be computed is not written.
     fn panicked(&self) {
-        let lane = &self.shared.lanes[self.lane];
-        count(&lane.stats.failed);
-        self.span.fail("it could not be processed");
-        let camera = &lane.camera.id;
-        tracing::error!(%camera, frame = self.number.0, "the frame could not be processed; this is a fault of mattebox, please report it");
+        let number = self.number;
+        self.failed(
+            format!(
+                "frame {number} could not be processed; this is a fault of mattebox, please report it"
+            ),
+            true,
+        );
     }
 
     /// Counts a frame as failed. With `ends_camera` nothing more can be written there, so the camera ends.
     fn lost(&self, message: &str, ends_camera: bool) {
-        let lane = &self.shared.lanes[self.lane];
-        count(&lane.stats.failed);
-        self.span.fail(message);
+        let camera = &self.shared.cameras[self.index];
+        self.failed(message, !ends_camera);
         if ends_camera {
             self.shared.fail(
-                self.lane,
+                self.index,
                 Failure {
                     message: message.to_owned(),
                     exit_code: 1,
@@ -263,8 +277,17 @@ impl Processed<'_> {
                 },
             );
         } else {
-            tracing::error!(camera = %lane.camera.id, "{message}");
-            lane.camera.note(message);
+            camera.shown.note(message);
         }
+    }
+
+    fn failed(&self, problem: impl Display, is_told: bool) {
+        FrameFailed {
+            frames: &self.shared.cameras[self.index].stats.frames,
+            span: Some(&self.span),
+            problem,
+            is_told,
+        }
+        .emit();
     }
 }

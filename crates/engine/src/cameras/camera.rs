@@ -4,8 +4,9 @@ use super::{
     preview::{Offer, Previews, View},
     preview_queue::PreviewQueue,
     quality::{Judge, Quality},
-    trend::{Counted, Trend},
+    trend::Trend,
 };
+use crate::metrics::FrameCounters;
 use crate::status::{Condition, Since, Status};
 use crate::{BackgroundChoice, FrameSettings, MattedFrame};
 use mattebox_core::{
@@ -26,12 +27,6 @@ use std::{
 const STALLED: Duration = Duration::from_secs(2);
 /// A slow camera is stalled after so many of its own intervals.
 const STALLED_INTERVALS: f64 = 3.0;
-
-/// Something that counts a camera's frames.
-pub trait Counters: Send + Sync {
-    /// What it stands at.
-    fn counted(&self) -> Counted;
-}
 
 /// How a camera is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,8 +121,8 @@ pub struct Introduction {
     pub only_background: bool,
     /// What is asked of its frames.
     pub settings: FrameSettings,
-    /// Who counts them.
-    pub counters: Arc<dyn Counters>,
+    /// Their counters.
+    pub frames: Arc<FrameCounters>,
 }
 
 /// One camera.
@@ -144,7 +139,7 @@ pub struct Camera {
     pub only_background: bool,
     /// Its newest pictures.
     pub previews: Arc<Previews>,
-    counters: Arc<dyn Counters>,
+    frames: Arc<FrameCounters>,
     pub(super) introduced: Instant,
     /// What it was started with, or what the settings file says by now.
     start: Mutex<FrameSettings>,
@@ -180,7 +175,7 @@ impl Camera {
             holds,
             only_background,
             settings,
-            counters,
+            frames,
         } = introduction;
         Camera {
             id,
@@ -189,7 +184,7 @@ impl Camera {
             holds,
             only_background,
             previews: Arc::default(),
-            counters,
+            frames,
             introduced: Instant::now(),
             start: Mutex::new(settings.clone()),
             settings: Mutex::new(Arc::new(settings)),
@@ -324,7 +319,7 @@ impl Camera {
     pub fn note_frame(&self, size: (u32, u32)) {
         let time = SystemTime::now();
         let resumed = match self.latest() {
-            Some(last) if last.at.elapsed() > self.patience() => Some(time),
+            Some(last) if last.at.elapsed() > self.stalled_after() => Some(time),
             last => last.and_then(|last| last.resumed),
         };
         *lock(&self.rejected) = None;
@@ -396,7 +391,7 @@ impl Camera {
         let stands = |state, why| Standing { state, since, why };
         let waits = |why: &str| stands(State::Connecting, Some(why.to_owned()));
         let latest = self.latest();
-        let is_live = latest.is_some_and(|latest| latest.at.elapsed() <= self.patience());
+        let is_live = latest.is_some_and(|latest| latest.at.elapsed() <= self.stalled_after());
         if let Some(rejected) = self.why_rejected(latest).filter(|_| !is_live) {
             return Standing {
                 state: State::Stalled,
@@ -429,8 +424,8 @@ impl Camera {
         }
     }
 
-    /// How long it may be without a frame.
-    fn patience(&self) -> Duration {
+    /// How long it may be without a frame before it is stalled.
+    fn stalled_after(&self) -> Duration {
         match self.trend().usual_fps() {
             fps if fps > 0.0 => STALLED.max(Duration::from_secs_f64(
                 (STALLED_INTERVALS / fps).min(3600.0),
@@ -441,9 +436,9 @@ impl Camera {
 
     /// Takes the numbers of a second that ends at unix time `at`.
     pub(super) fn sample(&self, at: f64) {
-        let counted = self.counters.counted();
         let quality = self.quality();
-        self.trend().add(at, counted, quality);
+        let (counts, times) = (self.frames.counts(), self.frames.times());
+        self.trend().add(at, counts, times, quality);
         // What a source says when it is lost is an error that a person may want to read later.
         let condition = self.status.get().condition;
         if let Condition::Unreached { why } | Condition::Lost { why } | Condition::Failed { why } =

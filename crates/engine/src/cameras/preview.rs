@@ -1,6 +1,6 @@
 //! One camera's newest pictures, encoded once for all who look.
 //!
-//! A thread of the pipeline offers each frame; it only copies, and only what somebody looks at. The thread of [`super::studio`] encodes what
+//! A thread of the pipeline offers each frame; it only copies, and only what somebody looks at. The thread of [`super::registry`] encodes what
 //! was offered last. Viewers get the newest picture whenever they are ready for one: a slow one misses frames, and costs nobody anything.
 use super::{checkerboard, cutout};
 use bytes::Bytes;

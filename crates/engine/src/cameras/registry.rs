@@ -162,21 +162,14 @@ mod tests {
     use crate::{
         FrameSettings,
         cameras::{
-            camera::{Counters, Holds, State},
+            camera::{Holds, State},
             preview::{View, Viewer},
-            trend::Counted,
         },
+        metrics::FrameCounters,
         status::Condition,
     };
     use image::RgbImage;
     use mattebox_core::compose::Composed;
-
-    struct Nothing;
-    impl Counters for Nothing {
-        fn counted(&self) -> Counted {
-            Counted::default()
-        }
-    }
 
     fn camera(registry: &CameraRegistry, id: &str) -> Arc<Camera> {
         let settings = FrameSettings::default();
@@ -190,7 +183,7 @@ mod tests {
             holds,
             only_background: false,
             settings,
-            counters: Arc::new(Nothing),
+            frames: Arc::new(FrameCounters::new(id)),
         };
         registry.camera_or_new(&id.parse().unwrap(), introduce)
     }

@@ -1,6 +1,9 @@
 //! How a camera did over the last minutes: a row of numbers for each second.
 use super::quality::Quality;
-use crate::latency::{LatencyReport, Times};
+use crate::{
+    latency::{LatencyReport, Times},
+    metrics::FrameCounts,
+};
 use serde::Serialize;
 use std::collections::VecDeque;
 #[cfg(feature = "view")]
@@ -11,34 +14,19 @@ pub const SECONDS: usize = 300;
 /// What is shown as "now" is the mean over so many seconds, so that it does not jump about.
 const NOW: usize = 3;
 
-/// What is counted of a camera, at one moment.
-#[derive(Debug, Clone, Default)]
-pub struct Counted {
-    /// Frames that came.
-    pub frames_in: u64,
-    /// Frames that are where they were to go.
-    pub frames_out: u64,
-    /// Frames dropped, for whatever reason.
-    pub dropped: u64,
-    /// Frames that could not be made.
-    pub failed: u64,
-    /// How long all frames took so far.
-    pub times: Times,
-}
-
 /// The last minutes, oldest first; one value for each second.
 #[derive(Debug, Clone, Default, Serialize)]
 #[cfg_attr(feature = "view", derive(ToSchema))]
 pub struct History {
     /// Unix time.
     pub seconds: Vec<i64>,
-    /// Frames that came.
-    pub fps_in: Vec<f64>,
-    /// Frames that went.
-    pub fps_out: Vec<f64>,
-    /// Half of the second's frames took no longer, in milliseconds.
+    /// Frames read per second.
+    pub fps_read: Vec<f64>,
+    /// Frames written or skipped per second.
+    pub fps_written: Vec<f64>,
+    /// Median latency of the second's frames, in milliseconds.
     pub latency_p50_ms: Vec<Option<f64>>,
-    /// 95 of 100 took no longer.
+    /// The 95th percentile.
     pub latency_p95_ms: Vec<Option<f64>>,
     /// Frames dropped, per second.
     pub dropped: Vec<f64>,
@@ -52,42 +40,53 @@ pub struct History {
 #[derive(Debug, Clone)]
 struct Second {
     at: i64,
-    frames_in: f64,
-    frames_out: f64,
+    read: f64,
+    done: f64,
     dropped: f64,
     latency: Option<LatencyReport>,
     quality: Option<Quality>,
 }
 
-/// Collects what was counted, once a second.
+/// The counts at one moment, and the latencies so far.
+#[derive(Debug)]
+struct Counted {
+    at: f64,
+    counts: FrameCounts,
+    times: Times,
+}
+
+/// Collects the counts of a camera once a second.
 #[derive(Debug, Default)]
 pub struct Trend {
-    last: Option<(f64, Counted)>,
+    last: Option<Counted>,
     seconds: VecDeque<Second>,
     /// How long frames took in each of the last [`NOW`] seconds.
     times: VecDeque<Times>,
 }
 
 impl Trend {
-    /// Adds what is counted, and how good the mattes seem, at unix time `at`.
-    pub(super) fn add(&mut self, at: f64, counted: Counted, quality: Option<Quality>) {
-        if let Some((before, last)) = self.last.take()
-            && at > before
+    /// Adds the counts, the latencies so far and the quality of the mattes at unix time `at`.
+    pub(super) fn add(
+        &mut self,
+        at: f64,
+        counts: FrameCounts,
+        times: Times,
+        quality: Option<Quality>,
+    ) {
+        if let Some(last) = self.last.take()
+            && at > last.at
         {
-            let rate = |now: u64, then: u64| now.saturating_sub(then) as f64 / (at - before);
-            let times = counted.times.since(&last.times);
-            let frames_in = rate(counted.frames_in, last.frames_in);
-            let frames_out = rate(counted.frames_out, last.frames_out);
-            let dropped = rate(counted.dropped, last.dropped);
+            let rate = |now: u64, then: u64| now.saturating_sub(then) as f64 / (at - last.at);
+            let since = times.since(&last.times);
             self.seconds.push_back(Second {
                 at: at as i64,
-                frames_in,
-                frames_out,
-                dropped,
-                latency: times.report(),
+                read: rate(counts.read, last.counts.read),
+                done: rate(counts.done(), last.counts.done()),
+                dropped: rate(counts.dropped.total(), last.counts.dropped.total()),
+                latency: since.report(),
                 quality,
             });
-            self.times.push_back(times);
+            self.times.push_back(since);
             if self.seconds.len() > SECONDS {
                 self.seconds.pop_front();
             }
@@ -95,28 +94,28 @@ impl Trend {
                 self.times.pop_front();
             }
         }
-        self.last = Some((at, counted));
+        self.last = Some(Counted { at, counts, times });
     }
 
-    /// What was counted last.
-    pub fn counted(&self) -> Counted {
+    /// The last counts.
+    pub fn counts(&self) -> FrameCounts {
         self.last
             .as_ref()
-            .map(|(_, counted)| counted.clone())
+            .map(|last| last.counts)
             .unwrap_or_default()
     }
 
-    /// Frames per second that came and that went, now.
+    /// Frames per second that are read, and that are written or skipped, now.
     pub fn fps(&self) -> (f64, f64) {
         let n = self.seconds.len().clamp(1, NOW) as f64;
         let now = || self.seconds.iter().rev().take(NOW);
         (
-            now().map(|s| s.frames_in).sum::<f64>() / n,
-            now().map(|s| s.frames_out).sum::<f64>() / n,
+            now().map(|s| s.read).sum::<f64>() / n,
+            now().map(|s| s.done).sum::<f64>() / n,
         )
     }
 
-    /// Frames per second that usually come: over the half minute that ends with the last frame.
+    /// Usual frames per second: over the half minute that ends with the last frame.
     pub fn usual_fps(&self) -> f64 {
         let mut frames = 0.0;
         let mut n = 0.0;
@@ -124,10 +123,10 @@ impl Trend {
             .seconds
             .iter()
             .rev()
-            .skip_while(|second| second.frames_in == 0.0)
+            .skip_while(|second| second.read == 0.0)
             .take(30)
         {
-            frames += second.frames_in;
+            frames += second.read;
             n += 1.0;
         }
         if n > 0.0 { frames / n } else { 0.0 }
@@ -145,8 +144,8 @@ impl Trend {
         let mut history = History::default();
         for second in &self.seconds {
             history.seconds.push(second.at);
-            history.fps_in.push(second.frames_in);
-            history.fps_out.push(second.frames_out);
+            history.fps_read.push(second.read);
+            history.fps_written.push(second.done);
             history.latency_p50_ms.push(second.latency.map(|l| l.p50));
             history.latency_p95_ms.push(second.latency.map(|l| l.p95));
             history.dropped.push(second.dropped);
@@ -162,7 +161,7 @@ impl Trend {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::latency::Latency;
+    use crate::{latency::Latency, metrics::DroppedFrames};
     use std::time::Duration;
 
     #[test]
@@ -172,19 +171,18 @@ mod tests {
         let mut frames = 0;
         for second in 0..6 {
             for _ in 0..10 {
-                latency.add_time(Duration::from_millis(if second == 3 { 90 } else { 20 }));
+                latency.add(Duration::from_millis(if second == 3 { 90 } else { 20 }));
             }
-            trend.add(
-                f64::from(second),
-                Counted {
-                    frames_in: frames,
-                    frames_out: frames / 2,
-                    times: latency.times(),
-                    dropped: 3 * second as u64,
+            let counts = FrameCounts {
+                read: frames,
+                written: frames / 2,
+                dropped: DroppedFrames {
+                    behind: 3 * second as u64,
                     ..Default::default()
                 },
-                None,
-            );
+                ..Default::default()
+            };
+            trend.add(f64::from(second), counts, latency.times(), None);
             frames += 10;
         }
         assert_eq!(trend.fps(), (10.0, 5.0));
@@ -208,8 +206,10 @@ mod tests {
     #[test]
     fn minutes_ago_is_forgotten() {
         let mut trend = Trend::default();
-        (0..SECONDS as u32 + 50)
-            .for_each(|second| trend.add(f64::from(second), Counted::default(), None));
+        (0..SECONDS as u32 + 50).for_each(|second| {
+            let (counts, times) = Default::default();
+            trend.add(f64::from(second), counts, times, None);
+        });
         assert_eq!(trend.history().seconds.len(), SECONDS);
         assert!(trend.latency().is_none());
     }

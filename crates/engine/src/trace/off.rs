@@ -58,7 +58,10 @@ impl Span {
     pub fn of_frame(&self, _: FrameNumber) {}
 
     /// Notes nothing.
-    pub fn became(&self, _: &'static str) {}
+    pub fn outcome(&self, _: &'static str) {}
+
+    /// Notes nothing.
+    pub fn reason(&self, _: &'static str) {}
 
     /// Notes nothing.
     pub fn dead(&self, _: &'static str, _: &str) {}

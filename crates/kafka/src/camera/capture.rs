@@ -1,7 +1,8 @@
 //! One camera's thread: its source, the pace, the encoder, its ring.
 use super::{
+    counters::{CaptureCounters, Failure},
     encoded::Encoded,
-    numbers::Failure,
+    events::{FrameLate, FrameUnreadable, SourceReopened},
     pace::{Due, Pace},
     rate::Rate,
     shared::Shared,
@@ -12,7 +13,14 @@ use mattebox_core::{
     codec::{Decoder, JpegEncoder},
     frame::Timestamp,
 };
-use mattebox_engine::{queues::Pushed, status::Condition, stop::Stop, trace::Span, watch::count};
+use mattebox_engine::{
+    events::{Event, FrameDropped, FrameRead, FramesDropped},
+    metrics::DropReason,
+    queues::Pushed,
+    status::Condition,
+    stop::Stop,
+    trace::Span,
+};
 use mattebox_media::source::{
     self, CameraSource, Jpeg, JpegOddity, Source, SourceError, SourceInfo, SourceOptions,
     SourceSpec,
@@ -73,7 +81,7 @@ struct Taken {
     width: u32,
     height: u32,
     /// Its bytes are those of the source.
-    as_it_was: bool,
+    is_passed_through: bool,
 }
 
 /// Why a picture is not published.
@@ -96,7 +104,7 @@ impl<'a> Capture<'a> {
     ) -> Self {
         let encoder = JpegEncoder::new(settings.jpeg_quality);
         // The rate is kept by our own clock: FFmpeg is to be ahead of it.
-        let status = shared.cameras[index].numbers.status.clone();
+        let status = shared.cameras[index].counters.status.clone();
         let options = SourceOptions {
             realtime: false,
             keep_trying: true,
@@ -157,9 +165,12 @@ impl<'a> Capture<'a> {
                     exit_code,
                 });
             }
-            let camera = &self.what.camera;
-            tracing::warn!(%camera, retry_in_s = wait.as_secs_f64(), "{error}: the source is opened again");
-            count(&self.numbers().reopened);
+            SourceReopened {
+                counters: self.counters(),
+                error: &error,
+                wait,
+            }
+            .emit();
             if self.stop.wait(wait) {
                 return;
             }
@@ -172,7 +183,7 @@ impl<'a> Capture<'a> {
     fn is_tried_again(&self, error: &SourceError) -> bool {
         let endless = self.options.repeat
             || matches!(self.what.spec, SourceSpec::Url(_) | SourceSpec::Device(_));
-        let never_worked = self.numbers().captured.load(Relaxed) == 0;
+        let never_worked = self.counters().frames.counts().read == 0;
         (self.live || (self.settings.cameras.len() > 1 && endless))
             && !(error.is_usage() && never_worked)
     }
@@ -242,7 +253,7 @@ impl<'a> Capture<'a> {
                         jpeg: bytes.clone(),
                         width: *width,
                         height: *height,
-                        as_it_was: true,
+                        is_passed_through: true,
                     })
                 }
                 oddity => capture.encode_again(jpeg, oddity),
@@ -273,7 +284,7 @@ impl<'a> Capture<'a> {
             jpeg,
             width: picture.width(),
             height: picture.height(),
-            as_it_was: false,
+            is_passed_through: false,
         })
     }
 
@@ -300,18 +311,22 @@ impl<'a> Capture<'a> {
     }
 
     /// Counts a picture that cannot be published, and says why, once for each reason.
-    fn refuse(&mut self, reason: &'static str, problem: &str) {
-        self.numbers().unreadable(reason);
+    fn refuse(&mut self, reason: &'static str, problem: &str, span: Option<&Span>) {
         self.shared
             .lost(self.index, &format!("not readable ({reason})"));
-        match self.said.insert(reason.to_owned()) {
-            true => {
-                tracing::error!(camera = %self.what.camera, "a picture is left out ({reason}): {problem}; others like it are only counted")
-            }
-            false => {
-                tracing::debug!(camera = %self.what.camera, "a picture is left out ({reason}): {problem}")
-            }
+        FrameUnreadable {
+            counters: self.counters(),
+            span,
+            reason,
+            problem,
+            is_first: self.said.insert(reason.to_owned()),
         }
+        .emit();
+    }
+
+    fn count_read(&self) {
+        let frames = &self.counters().frames;
+        FrameRead { frames, bytes: 0 }.emit();
     }
 
     fn fps(&self, info: SourceInfo) -> f64 {
@@ -332,7 +347,7 @@ impl<'a> Capture<'a> {
             .chain(self.settings.frames)
             .min()
             .unwrap_or(0);
-        self.numbers().expected.store(expected, Relaxed);
+        self.counters().expected.store(expected, Relaxed);
         let phase = self.index as f64 / self.settings.cameras.len() as f64;
         let mut pace =
             (!info.live && self.settings.source.realtime).then(|| Pace::new(self.fps(info), phase));
@@ -356,12 +371,12 @@ impl<'a> Capture<'a> {
                 Ok(None) => return End::Done,
                 Err(error) if error.is_fatal() => return End::Failed(error, pictures),
                 Err(error) => {
-                    count(&self.numbers().captured);
+                    self.count_read();
                     let reason = match &error {
                         SourceError::Picture { source, .. } => picture_code(source),
                         _ => "not-readable",
                     };
-                    self.refuse(reason, &error.to_string());
+                    self.refuse(reason, &error.to_string(), None);
                     continue;
                 }
             };
@@ -373,8 +388,14 @@ impl<'a> Capture<'a> {
                 {
                     return End::Done;
                 }
-                count(&self.numbers().captured);
                 if !self.is_due(pace.as_mut()) {
+                    self.count_read();
+                    FramesDropped {
+                        frames: &self.counters().frames,
+                        reason: DropReason::Stopped,
+                        count: 1,
+                    }
+                    .emit();
                     continue;
                 }
                 // A file's picture is taken when it is due, a live one when it arrived.
@@ -387,12 +408,13 @@ impl<'a> Capture<'a> {
                 span.of_camera(&self.what.camera);
                 match span.time("encode", || take(self, &picture.picture)) {
                     Ok(taken) => {
+                        self.count_read();
                         if !self.give(taken, time, moment, span) {
                             return End::Done;
                         }
                     }
                     Err(Refused::Passthrough(problem)) => {
-                        self.numbers().captured.fetch_sub(1, Relaxed);
+                        // The picture is read again when the source is.
                         return End::Failed(
                             SourceError::Failed {
                                 name: self.what.spec.to_string(),
@@ -403,8 +425,8 @@ impl<'a> Capture<'a> {
                         );
                     }
                     Err(Refused::Picture { reason, problem }) => {
-                        self.refuse(reason, &problem);
-                        span.fail(problem);
+                        self.count_read();
+                        self.refuse(reason, &problem, Some(&span));
                     }
                 }
             }
@@ -419,14 +441,19 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// Waits for a picture's tick. False if it is not to be published: it is counted.
+    /// Waits for a picture's tick. False if the process is stopped meanwhile.
     fn is_due(&mut self, pace: Option<&mut Pace>) -> bool {
         let wait = match pace.map(|pace| pace.frame(Instant::now())) {
             None => return true,
             Some(Due::Late(_)) => {
-                count(&self.numbers().late);
                 self.late += LATE_WEIGHT;
-                self.tell_of_late_frames();
+                // Single late frames are only counted.
+                let is_told = self.late >= MANY_LATE && self.said.insert("late".to_owned());
+                FrameLate {
+                    counters: self.counters(),
+                    is_told,
+                }
+                .emit();
                 return true;
             }
             Some(Due::In(wait)) => {
@@ -434,22 +461,7 @@ impl<'a> Capture<'a> {
                 wait
             }
         };
-        let stopped = !wait.is_zero() && self.stop.wait(wait);
-        if stopped {
-            count(&self.numbers().dropped_stopped);
-        }
-        !stopped
-    }
-
-    /// Says once that a source does not keep up: single late frames are only counted.
-    fn tell_of_late_frames(&mut self) {
-        if self.late >= MANY_LATE && self.said.insert("late".to_owned()) {
-            tracing::warn!(
-                camera = %self.what.camera,
-                "its frames come more slowly than --fps: the source, or this machine, gives no \
-                 more; what comes is published at once, and counted as late"
-            );
-        }
+        wait.is_zero() || !self.stop.wait(wait)
     }
 
     /// Puts a frame into the queue of its camera. False if nothing more is wanted.
@@ -458,7 +470,7 @@ impl<'a> Capture<'a> {
             jpeg,
             width,
             height,
-            as_it_was,
+            is_passed_through,
         } = taken;
         self.last = Timestamp(time.0.max(self.last.0.saturating_add(1)));
         let frame = Encoded {
@@ -467,19 +479,26 @@ impl<'a> Capture<'a> {
             height,
             time: self.last,
             taken: moment,
-            as_it_was,
+            is_passed_through,
             span,
         };
-        let numbers = self.numbers();
+        let frames = &self.counters().frames;
         let queue = self.shared.cameras[self.index].queue;
         match self.shared.queues.push(queue, frame) {
             Pushed::Queued => {}
-            Pushed::Replaced(oldest) => {
-                oldest.span.became("dropped");
-                count(&numbers.dropped_buffer);
+            Pushed::Replaced(oldest) => FrameDropped {
+                frames,
+                span: &oldest.span,
+                reason: DropReason::Buffer,
             }
-            Pushed::Refused(_) => {
-                count(&numbers.dropped_stopped);
+            .emit(),
+            Pushed::Refused(refused) => {
+                FrameDropped {
+                    frames,
+                    span: &refused.span,
+                    reason: DropReason::Stopped,
+                }
+                .emit();
                 return false;
             }
         }
@@ -487,8 +506,8 @@ impl<'a> Capture<'a> {
         true
     }
 
-    fn numbers(&self) -> &'a super::CameraNumbers {
-        &self.shared.cameras[self.index].numbers
+    fn counters(&self) -> &'a CaptureCounters {
+        &self.shared.cameras[self.index].counters
     }
 
     fn fail(&self, failure: Failure) {
@@ -501,7 +520,7 @@ impl<'a> Capture<'a> {
             1 => tracing::debug!(%camera, "{}", failure.message),
             _ => tracing::error!(%camera, "{}", failure.message),
         }
-        self.numbers().fail(failure);
+        self.counters().fail(failure);
     }
 }
 

@@ -1,10 +1,15 @@
 //! What the broker answers: each frame that it has, and each that it refuses.
-use super::shared::Shared;
+use super::{events::FramePublished, shared::Shared};
 use crate::{
     client::{self, LastFailure},
     reason,
 };
-use mattebox_engine::{trace::Span, troubles::Cause};
+use mattebox_engine::{
+    events::{Event, FrameDropped, FrameFailed},
+    metrics::DropReason,
+    trace::Span,
+    troubles::Cause,
+};
 use rdkafka::{
     ClientContext, Message, Statistics,
     config::RDKafkaLogLevel,
@@ -24,7 +29,7 @@ pub(super) struct Sent {
     pub(super) number: u64,
     pub(super) taken: Instant,
     /// Its bytes are those of the source.
-    pub(super) as_it_was: bool,
+    pub(super) is_passed_through: bool,
     /// Its whole way, and the last part of it.
     pub(super) whole: Span,
     pub(super) span: Span,
@@ -63,28 +68,29 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
         let known = &self.shared.cameras[sent.camera];
-        let numbers = &known.numbers;
+        let counters = &known.counters;
         let troubles = &self.shared.troubles;
         match result {
             Ok(message) => {
-                numbers.published.fetch_add(1, Relaxed);
-                numbers
-                    .bytes
-                    .fetch_add(message.payload_len() as u64, Relaxed);
-                numbers
-                    .passed_through
-                    .fetch_add(u64::from(sent.as_it_was), Relaxed);
-                numbers.acknowledged(sent.number);
-                numbers.latency.add(sent.taken);
-                sent.whole.became("published");
+                FramePublished {
+                    counters,
+                    span: &sent.whole,
+                    number: sent.number,
+                    bytes: message.payload_len(),
+                    captured: sent.taken,
+                    is_passed_through: sent.is_passed_through,
+                }
+                .emit();
                 sent.span.place(message.partition(), message.offset());
-                numbers.streak.came_through(known.camera.as_str(), troubles);
+                counters
+                    .streak
+                    .came_through(known.camera.as_str(), troubles);
                 troubles.over(Cause::Broker);
                 troubles.over(Cause::Topic);
             }
             Err((error, _)) => {
                 sent.span.fail(error.to_string());
-                self.shared.refused(sent.camera, error);
+                self.shared.refused(sent.camera, &sent.whole, error);
             }
         }
         self.shared
@@ -95,19 +101,29 @@ impl ProducerContext<NoCustomPartitioner> for Deliveries {
 
 impl Shared {
     /// Counts a frame that is not published, and says why, if that is news.
-    pub(super) fn refused(&self, camera: usize, error: &ClientError) {
+    pub(super) fn refused(&self, camera: usize, span: &Span, error: &ClientError) {
         let known = &self.cameras[camera];
         let code = error.rdkafka_error_code();
         if matches!(
             code,
             Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
         ) {
-            known.numbers.dropped_stopped.fetch_add(1, Relaxed);
-            return;
+            return FrameDropped {
+                frames: &known.counters.frames,
+                span,
+                reason: DropReason::Stopped,
+            }
+            .emit();
         }
-        known.numbers.failed.fetch_add(1, Relaxed);
         let words = reason::words(error);
         let what = format!("frames are not published to topic {}: {words}", self.topic);
+        FrameFailed {
+            frames: &known.counters.frames,
+            span: Some(span),
+            problem: &what,
+            is_told: false,
+        }
+        .emit();
         let why = format!("refused ({words})");
         self.lost(camera, &why);
         let is_gone = matches!(
@@ -122,7 +138,7 @@ impl Shared {
             return self.troubles.note(Cause::Topic, &what);
         }
         let mut said = known
-            .numbers
+            .counters
             .refusal
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
@@ -135,7 +151,7 @@ impl Shared {
     /// A frame of a camera came to nothing. `why` completes "each of the last frames is ...".
     pub(super) fn lost(&self, camera: usize, why: &str) {
         let known = &self.cameras[camera];
-        let streak = &known.numbers.streak;
+        let streak = &known.counters.streak;
         streak.lost(known.camera.as_str(), why, &self.troubles);
     }
 }

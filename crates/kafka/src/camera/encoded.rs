@@ -14,7 +14,7 @@ pub(super) struct Encoded {
     /// The same by the clock that is never set: its latency begins here.
     pub(super) taken: Instant,
     /// Its bytes are those of the source.
-    pub(super) as_it_was: bool,
+    pub(super) is_passed_through: bool,
     /// Its trace.
     pub(super) span: Span,
 }

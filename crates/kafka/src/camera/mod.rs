@@ -18,12 +18,15 @@
 //!
 //! * [`resume`]: the number that a camera goes on with after a restart.
 //! * [`sizes`]: whether the topic takes frames of this size.
-//! * [`numbers`]: what is counted; [`report`]: what is said of it at the end.
+//! * [`events`]: things that are counted, in [`counters`]; [`metrics`]: how Prometheus reads them;
+//!   [`report`]: the summary at the end.
 //! * [`shared`]: what the threads share.
 mod capture;
+mod counters;
 mod deliveries;
 mod encoded;
-mod numbers;
+mod events;
+pub mod metrics;
 mod pace;
 mod publisher;
 mod rate;
@@ -33,7 +36,7 @@ mod resume;
 mod shared;
 mod sizes;
 
-pub use numbers::{CameraNumbers, Failure};
+pub use counters::{CaptureCounters, Failure};
 
 use super::{
     KafkaError,
@@ -45,23 +48,21 @@ use capture::Capture;
 use mattebox_core::frame::CameraId;
 use mattebox_engine::{
     StartError, Watch,
+    events::{Event, FramesDropped},
+    metrics::{DropReason, Monitor},
     queues::{CameraQueues, Lifetime, QueueSettings, WhenFull},
     stages,
     stop::Stop,
     trace::Tracer,
-    troubles::Troubles,
 };
 use publisher::Publisher;
 use rdkafka::admin::AdminClient;
-use report::{Measured, Report};
+use report::{PublishReport, PublishTimes};
 use shared::{Known, Shared};
 use sizes::Sizes;
 use std::{
     collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::AtomicBool},
     thread,
     time::Instant,
 };
@@ -106,7 +107,7 @@ impl Camera {
         let queues = CameraQueues::new(Lifetime::Cameras);
         let known = |camera: &CameraId| Known {
             camera: camera.clone(),
-            numbers: Arc::default(),
+            counters: Arc::new(CaptureCounters::new(camera)),
             queue: queues.open(queue, Default::default()),
             session: record::session(camera),
         };
@@ -131,24 +132,24 @@ impl Camera {
     }
 
     /// The counters, to be read while the cameras run.
-    pub fn watch(&self) -> Watch<CameraNumbers> {
+    pub fn watch(&self) -> Watch<CaptureCounters> {
         Watch {
             cameras: self
                 .shared
                 .cameras
                 .iter()
-                .map(|known| (known.camera.clone(), known.numbers.clone()))
+                .map(|known| (known.camera.clone(), known.counters.clone()))
                 .collect(),
         }
     }
 
-    /// What cannot be done at the moment, to be read while the cameras run.
-    pub fn troubles(&self) -> Arc<Troubles> {
-        self.shared.troubles.clone()
+    /// Their metrics, and why they are not ready.
+    pub fn monitor(&self) -> Monitor {
+        metrics::monitor(&self.shared)
     }
 
     /// Runs until every source has ended or it was stopped, and what was captured is published.
-    pub fn run(self) -> Result<Report, KafkaError> {
+    pub fn run(self) -> Result<PublishReport, KafkaError> {
         let Camera {
             settings,
             stop,
@@ -185,13 +186,17 @@ impl Camera {
             }
             published
         })?;
-        let measured = Measured {
+        let measured = PublishTimes {
             elapsed: begun.elapsed(),
             cpu: cpu().saturating_sub(cpu_before),
             interrupted: stop.is_stopped(),
         };
         shared.tracer.close();
-        Ok(Report::new(&settings.broker.topic, &shared, &measured))
+        Ok(PublishReport::new(
+            &settings.broker.topic,
+            &shared,
+            &measured,
+        ))
     }
 }
 
@@ -203,11 +208,12 @@ fn end_at(stop: &Stop, abort: &Stop, shared: &Arc<Shared>) {
     abort.on_stop(move || {
         let dropped: HashMap<_, _> = at_abort.queues.shut().into_iter().collect();
         for known in &at_abort.cameras {
-            let lost = dropped.get(&known.queue).map_or(0, Vec::len);
-            known
-                .numbers
-                .dropped_stopped
-                .fetch_add(lost as u64, Relaxed);
+            FramesDropped {
+                frames: &known.counters.frames,
+                reason: DropReason::Stopped,
+                count: dropped.get(&known.queue).map_or(0, Vec::len),
+            }
+            .emit();
         }
     });
 }

@@ -14,6 +14,8 @@ use crate::{
 };
 use mattebox_core::frame::FrameNumber;
 use mattebox_engine::{
+    events::{Event, FrameDropped, FrameFailed},
+    metrics::DropReason,
     queues::{QueueId, Work},
     troubles::Cause,
 };
@@ -134,11 +136,16 @@ impl<'a> Publisher<'a> {
         );
         if !self
             .sizes
-            .check(&known.camera, &known.numbers, body.size(&known.camera))
+            .check(&known.camera, &known.counters, body.size(&known.camera))
         {
-            known.numbers.failed.fetch_add(1, Relaxed);
             shared.lost(camera, "larger than the topic takes");
-            span.fail("it is larger than the topic takes");
+            FrameFailed {
+                frames: &known.counters.frames,
+                span: Some(&span),
+                problem: "it is larger than the topic takes",
+                is_told: false,
+            }
+            .emit();
             shared.queues.done(known.queue);
             self.scratch = scratch;
             return Ok(());
@@ -147,7 +154,7 @@ impl<'a> Publisher<'a> {
             camera,
             number,
             taken: frame.taken,
-            as_it_was: frame.as_it_was,
+            is_passed_through: frame.is_passed_through,
             whole: frame.span.clone(),
             span,
         };
@@ -170,7 +177,12 @@ impl<'a> Publisher<'a> {
                 Some(RDKafkaErrorCode::QueueFull) if !shared.queues.wait_for_space(RETRY_DELAY) => {
                 }
                 Some(RDKafkaErrorCode::QueueFull) => {
-                    known.numbers.dropped_stopped.fetch_add(1, Relaxed);
+                    FrameDropped {
+                        frames: &known.counters.frames,
+                        span: &frame.span,
+                        reason: DropReason::Stopped,
+                    }
+                    .emit();
                     shared.queues.done(known.queue);
                     break;
                 }
@@ -180,7 +192,7 @@ impl<'a> Publisher<'a> {
                     self.producer = producer(self.settings, &self.shared, &self.sizes)?;
                 }
                 _ => {
-                    shared.refused(camera, &error);
+                    shared.refused(camera, &frame.span, &error);
                     shared.queues.done(known.queue);
                     break;
                 }

@@ -1,20 +1,20 @@
-//! What is said at the end: a short table for people, JSON for machines.
+//! The summary at the end: lines or tables for people, JSON for machines.
 use super::shared::Shared;
-use mattebox_engine::table;
 use mattebox_engine::{
-    latency::{LatencyReport, Times as Latencies},
-    stages,
+    latency::{LatencyReport, Times},
+    metrics::FrameCounts,
+    stages, table,
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt, sync::atomic::Ordering::Relaxed, time::Duration};
 
-/// The sums of all cameras.
+/// Summary of all cameras.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct PublishReport {
     /// The topic.
     pub topic: String,
-    /// Each camera's sums.
-    pub cameras: Vec<CameraReport>,
+    /// Each camera.
+    pub cameras: Vec<PublishedCamera>,
     /// Wall-clock seconds from the first capture to the end.
     pub elapsed_s: f64,
     /// Frames published per wall-clock second, all cameras.
@@ -23,7 +23,7 @@ pub struct Report {
     pub cpu_ms_per_frame: f64,
     /// Percent of a core that one camera takes, with its children.
     pub cpu_percent_per_camera: f64,
-    /// From the moment a frame was taken until the broker had it, all cameras; `None` if none was published.
+    /// From when a frame was captured to when the broker had it, all cameras; `None` if none was published.
     pub latency_ms: Option<LatencyReport>,
     /// Largest resident set of this process in MB (1e6 bytes).
     pub peak_rss_mb: f64,
@@ -31,36 +31,31 @@ pub struct Report {
     pub interrupted: bool,
 }
 
-/// One camera's sums.
+/// Summary of one camera.
 #[derive(Debug, Serialize)]
-pub struct CameraReport {
+pub struct PublishedCamera {
     /// Its name.
     pub camera: String,
     /// The name of this start, as it is in its frames.
     pub session: String,
-    /// Frames that its source gave.
-    pub captured: u64,
-    /// Frames that the broker has.
-    pub published: u64,
-    /// Frames that went as they were in the source.
+    /// Counts of its frames; `written`: the broker has acknowledged them.
+    #[serde(flatten)]
+    pub frames: FrameCounts,
+    /// Frames that were published without decoding them.
     pub passed_through: u64,
     /// Frames that came more than an interval after their time.
     pub late: u64,
-    /// Frames dropped.
-    pub dropped: Dropped,
-    /// Frames that could not be read or encoded, or that the broker refused.
-    pub failed: u64,
-    /// Those of them whose picture could not be read, by reason.
+    /// Failed frames whose picture could not be read, by reason.
     pub unreadable: BTreeMap<&'static str, u64>,
-    /// How often its source was opened anew.
+    /// How often its source was opened again.
     pub reopened: u64,
     /// Bytes of the published values.
     pub bytes: u64,
-    /// The same for each frame.
+    /// Mean bytes of a published value.
     pub bytes_per_frame: f64,
     /// Frames published per second.
     pub fps: f64,
-    /// From the moment a frame was taken until the broker had it; `None` if none was published.
+    /// From when a frame was captured to when the broker had it; `None` if none was published.
     pub latency_ms: Option<LatencyReport>,
     /// The number of the first frame.
     pub first_number: Option<u64>,
@@ -73,58 +68,43 @@ pub struct CameraReport {
     exit_code: u8,
 }
 
-/// Dropped frames by reason.
-#[derive(Debug, Serialize)]
-pub struct Dropped {
-    /// Newer ones needed their place while the broker did not take them.
-    pub buffer: u64,
-    /// The process was stopped.
-    pub stopped: u64,
-}
-
 /// What was measured from the beginning to the end.
-pub(super) struct Measured {
+pub(super) struct PublishTimes {
     pub(super) elapsed: Duration,
     /// Of this process and its children.
     pub(super) cpu: Duration,
     pub(super) interrupted: bool,
 }
 
-impl Report {
-    pub(super) fn new(topic: &str, shared: &Shared, measured: &Measured) -> Self {
+impl PublishReport {
+    pub(super) fn new(topic: &str, shared: &Shared, measured: &PublishTimes) -> Self {
         let elapsed_s = measured.elapsed.as_secs_f64().max(1e-9);
-        let mut latencies = Latencies::default();
+        let mut latencies = Times::default();
         let cameras: Vec<_> = shared
             .cameras
             .iter()
             .map(|known| {
-                let n = &known.numbers;
-                let latency = n.latency.times();
+                let n = &known.counters;
+                let latency = n.frames.times();
                 let failure = n.failure();
-                let span = n.span();
+                let numbers = n.numbers();
                 latencies.merge(&latency);
-                let published = n.published.load(Relaxed);
-                let bytes = n.bytes.load(Relaxed);
-                CameraReport {
+                let frames = n.frames.counts();
+                let bytes = n.frames.written_bytes();
+                PublishedCamera {
                     camera: known.camera.to_string(),
                     session: known.session.clone(),
-                    captured: n.captured.load(Relaxed),
-                    published,
+                    frames,
                     passed_through: n.passed_through.load(Relaxed),
                     late: n.late.load(Relaxed),
-                    dropped: Dropped {
-                        buffer: n.dropped_buffer.load(Relaxed),
-                        stopped: n.dropped_stopped.load(Relaxed),
-                    },
-                    failed: n.failed.load(Relaxed),
                     unreadable: n.unreadable_by_reason(),
                     reopened: n.reopened.load(Relaxed),
                     bytes,
-                    bytes_per_frame: bytes as f64 / published.max(1) as f64,
-                    fps: published as f64 / elapsed_s,
+                    bytes_per_frame: bytes as f64 / frames.written.max(1) as f64,
+                    fps: frames.written as f64 / elapsed_s,
                     latency_ms: latency.report(),
-                    first_number: span.map(|(first, _)| first),
-                    last_number: span.map(|(_, last)| last),
+                    first_number: numbers.map(|(first, _)| first),
+                    last_number: numbers.map(|(_, last)| last),
                     exit_code: failure.as_ref().map_or(0, |f| f.exit_code),
                     error: failure
                         .map(|f| f.message)
@@ -132,9 +112,9 @@ impl Report {
                 }
             })
             .collect();
-        let published: u64 = cameras.iter().map(|c| c.published).sum();
+        let published: u64 = cameras.iter().map(|c| c.frames.written).sum();
         let cpu = measured.cpu.as_secs_f64();
-        Report {
+        PublishReport {
             topic: topic.to_owned(),
             fps: published as f64 / elapsed_s,
             cpu_ms_per_frame: cpu * 1e3 / published.max(1) as f64,
@@ -163,7 +143,7 @@ impl Report {
         {
             Some(code) => code,
             None if self.interrupted => 130,
-            None if self.cameras.iter().any(|c| c.failed > 0) => 1,
+            None if self.cameras.iter().any(|c| c.frames.failed > 0) => 1,
             None => 0,
         }
     }
@@ -171,9 +151,9 @@ impl Report {
 
 /// A line for each camera: how much of it is in the topic, and what is missing. The alternate form
 /// (`{:#}`) has the table of all counts before it.
-impl fmt::Display for Report {
+impl fmt::Display for PublishReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if f.alternate() && self.cameras.iter().any(|c| c.captured > 0) {
+        if f.alternate() && self.cameras.iter().any(|c| c.frames.read > 0) {
             self.table(f)?;
         }
         let lines: Vec<_> = self.cameras.iter().filter_map(|c| c.line(self)).collect();
@@ -181,29 +161,19 @@ impl fmt::Display for Report {
     }
 }
 
-impl CameraReport {
+impl PublishedCamera {
     /// `None` if it failed before its first frame.
-    fn line(&self, report: &Report) -> Option<String> {
+    fn line(&self, report: &PublishReport) -> Option<String> {
         let has_failed = self.exit_code != 0;
-        if has_failed && self.captured == 0 {
+        if has_failed && self.frames.read == 0 {
             return None;
         }
         let mut text = match report.cameras.len() {
             1 => String::new(),
             _ => format!("{}: ", self.camera),
         };
-        text += &format!("{} frames to topic {}", self.published, report.topic);
-        let notes = [
-            (
-                self.dropped.buffer,
-                "dropped, because the broker did not take them in time",
-            ),
-            (self.dropped.stopped, "dropped at the end"),
-            (self.failed, "failed"),
-        ];
-        for (count, what) in notes.iter().filter(|(count, _)| *count > 0) {
-            text += &format!(", {count} {what}");
-        }
+        text += &format!("{} frames to topic {}", self.frames.written, report.topic);
+        text += &self.frames.not_written();
         if let Some(why) = self.error.as_ref().filter(|_| !has_failed) {
             text += &format!("; away at the end: {why}");
         }
@@ -211,38 +181,19 @@ impl CameraReport {
     }
 }
 
-impl Report {
+impl PublishReport {
     fn table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let header = [
-            "camera",
-            "captured",
-            "published",
-            "as it was",
-            "late",
-            "buffer",
-            "stopped",
-            "failed",
-            "fps",
-            "kB a frame",
-            "numbers",
-        ];
+        let own = ["passed through", "late", "fps", "kB a frame", "numbers"];
+        let header = [&["camera"], &FrameCounts::COLUMNS[..], &own].concat();
         let mut table = table::plain(&header);
         for c in &self.cameras {
             let numbers = c
                 .first_number
                 .zip(c.last_number)
                 .map(|(first, last)| format!("{first}-{last}"));
-            let counts = [
-                c.captured,
-                c.published,
-                c.passed_through,
-                c.late,
-                c.dropped.buffer,
-                c.dropped.stopped,
-                c.failed,
-            ];
             let mut row = vec![c.camera.clone()];
-            row.extend(counts.map(|count| count.to_string()));
+            row.extend(c.frames.cells());
+            row.extend([c.passed_through, c.late].map(|count| count.to_string()));
             row.extend([
                 format!("{:.1}", c.fps),
                 format!("{:.1}", c.bytes_per_frame / 1e3),

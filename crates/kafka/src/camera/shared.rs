@@ -1,5 +1,5 @@
 //! What the threads of a process of cameras share.
-use super::{CameraNumbers, encoded::Encoded};
+use super::{CaptureCounters, encoded::Encoded};
 use mattebox_core::frame::CameraId;
 use mattebox_engine::{
     queues::{CameraQueues, QueueId},
@@ -12,7 +12,7 @@ use std::sync::{Arc, atomic::AtomicBool};
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) camera: CameraId,
-    pub(super) numbers: Arc<CameraNumbers>,
+    pub(super) counters: Arc<CaptureCounters>,
     /// The queue of its frames.
     pub(super) queue: QueueId,
     /// A name for this start of this camera.

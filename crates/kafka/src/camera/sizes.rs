@@ -1,5 +1,5 @@
 //! Whether frames fit: what the topic and the client take is compared with what the cameras give.
-use super::CameraNumbers;
+use super::CaptureCounters;
 use crate::{KafkaError, client::Context, settings::BrokerSettings, topics};
 use mattebox_core::frame::CameraId;
 use rdkafka::admin::AdminClient;
@@ -56,11 +56,16 @@ impl Sizes {
     }
 
     /// Whether a record fits, as far as that is known. Says once per camera what to do where it does not, or nearly not.
-    pub(super) fn check(&self, camera: &CameraId, numbers: &CameraNumbers, bytes: usize) -> bool {
+    pub(super) fn check(
+        &self,
+        camera: &CameraId,
+        counters: &CaptureCounters,
+        bytes: usize,
+    ) -> bool {
         let limit = self.of_client.min(self.of_topic.unwrap_or(usize::MAX));
         let fits = bytes <= limit;
         let near = bytes as u128 * 100 > limit as u128 * NEAR as u128;
-        if near && !numbers.warned_of_size.swap(true, Relaxed) {
+        if near && !counters.warned_of_size.swap(true, Relaxed) {
             tracing::warn!(%camera, "{}", self.advice(bytes, limit));
         }
         fits
@@ -114,11 +119,15 @@ mod tests {
     #[test]
     fn the_smaller_limit_counts_and_is_named_with_what_to_do() {
         let camera = "cam01".parse().unwrap();
-        let numbers = CameraNumbers::default();
+        let counters = CaptureCounters::new(&camera);
         let small_topic = sizes(Some(1000), 5000);
-        assert!(small_topic.check(&camera, &numbers, 500) && !numbers.warned_of_size.load(Relaxed));
-        assert!(small_topic.check(&camera, &numbers, 900) && numbers.warned_of_size.load(Relaxed));
-        assert!(!small_topic.check(&camera, &numbers, 1001));
+        assert!(
+            small_topic.check(&camera, &counters, 500) && !counters.warned_of_size.load(Relaxed)
+        );
+        assert!(
+            small_topic.check(&camera, &counters, 900) && counters.warned_of_size.load(Relaxed)
+        );
+        assert!(!small_topic.check(&camera, &counters, 1001));
         let text = small_topic.advice(1001, 1000);
         assert!(
             [
@@ -149,7 +158,7 @@ mod tests {
     fn a_limit_that_nobody_tells_refuses_nothing() {
         assert!(sizes(None, CLIENTS_OWN).check(
             &"a".parse().unwrap(),
-            &CameraNumbers::default(),
+            &CaptureCounters::new(&"cam".parse().unwrap()),
             30 << 20
         ));
         assert_eq!(

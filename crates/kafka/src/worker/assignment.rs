@@ -3,14 +3,15 @@ use super::{
     consumer::{FrameConsumer, Polled},
     consumer_events::GroupMember,
     consumer_events::Rebalance,
+    counters::WorkerCounters,
+    events::RecordRead,
     gap::Gap,
     job::LogPosition,
-    numbers::Numbers,
     partition::Partition,
     partition_range::PartitionRange,
 };
 use crate::{KafkaError, settings::WorkerSettings};
-use mattebox_engine::stop::Stop;
+use mattebox_engine::{events::Event, stop::Stop};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -20,7 +21,7 @@ use std::{
 /// The partitions that the group has assigned to this worker.
 pub(super) struct Assignment {
     consumer: FrameConsumer,
-    numbers: Arc<Numbers>,
+    counters: Arc<WorkerCounters>,
     partitions: BTreeMap<i32, Partition>,
     /// Counts the partitions that were assigned: a partition that comes again has another epoch.
     epoch: u64,
@@ -28,10 +29,10 @@ pub(super) struct Assignment {
 
 impl Assignment {
     /// An assignment without partitions.
-    pub(super) fn new(consumer: FrameConsumer, numbers: Arc<Numbers>) -> Self {
+    pub(super) fn new(consumer: FrameConsumer, counters: Arc<WorkerCounters>) -> Self {
         Assignment {
             consumer,
-            numbers,
+            counters,
             partitions: BTreeMap::new(),
             epoch: 0,
         }
@@ -79,7 +80,7 @@ impl Assignment {
             return Ok(None);
         }
         partition.skip_to(low);
-        self.numbers.partition(id).position.store(low, Relaxed);
+        self.counters.partition(id).position.store(low, Relaxed);
         let gap = Gap::Removed {
             partition: id,
             from,
@@ -104,11 +105,11 @@ impl Assignment {
             id,
             Partition::new(range.topic_id.clone(), id, self.epoch, start, end),
         );
-        let numbers = self.numbers.partition(id);
-        numbers.is_ours.store(true, Relaxed);
-        numbers.committed.store(start, Relaxed);
-        numbers.position.store(start, Relaxed);
-        numbers.end.store(end, Relaxed);
+        let counters = self.counters.partition(id);
+        counters.is_ours.store(true, Relaxed);
+        counters.committed.store(start, Relaxed);
+        counters.position.store(start, Relaxed);
+        counters.end.store(end, Relaxed);
         self.epoch
     }
 
@@ -140,9 +141,9 @@ impl Assignment {
     pub(super) fn give_back(&mut self, partitions: &[i32]) {
         for id in partitions {
             self.partitions.remove(id);
-            let numbers = self.numbers.partition(*id);
-            numbers.is_ours.store(false, Relaxed);
-            numbers.in_flight.store(0, Relaxed);
+            let counters = self.counters.partition(*id);
+            counters.is_ours.store(false, Relaxed);
+            counters.in_flight.store(0, Relaxed);
         }
         self.consumer.unassign(partitions);
         if !partitions.is_empty() {
@@ -158,11 +159,14 @@ impl Assignment {
             return None;
         }
         let position = partition.begin(offset, bytes);
-        let numbers = self.numbers.partition(id);
-        numbers.records.fetch_add(1, Relaxed);
-        numbers.bytes.fetch_add(bytes as u64, Relaxed);
-        numbers.position.store(partition.next(), Relaxed);
-        numbers
+        let counters = self.counters.partition(id);
+        RecordRead {
+            partition: &counters,
+            bytes,
+        }
+        .emit();
+        counters.position.store(partition.next(), Relaxed);
+        counters
             .in_flight
             .store(partition.in_flight() as u64, Relaxed);
         Some(position)
@@ -188,7 +192,7 @@ impl Assignment {
         }
         if let Some(partition) = self.partitions.get_mut(&position.partition) {
             partition.finish(position.offset);
-            self.numbers
+            self.counters
                 .partition(position.partition)
                 .in_flight
                 .store(partition.in_flight() as u64, Relaxed);

@@ -3,7 +3,9 @@
 //! A checkpoint stands behind the last record that was read of a partition. It is reached when
 //! every record before it is done and the state of each camera at that place is known. Later
 //! records are worked on meanwhile: nothing waits for a checkpoint.
-use super::{cameras::TouchedCamera, job::LogPosition, numbers::Numbers, partition::Partition};
+use super::{
+    cameras::TouchedCamera, counters::WorkerCounters, job::LogPosition, partition::Partition,
+};
 use mattebox_core::frame::CameraId;
 use mattebox_engine::queues::QueueId;
 use mattebox_store::CameraState;
@@ -21,7 +23,7 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(30);
 /// The checkpoints of all partitions of the assignment, at most one for each.
 #[derive(Debug)]
 pub(super) struct Checkpoints {
-    numbers: Arc<Numbers>,
+    counters: Arc<WorkerCounters>,
     interval: Duration,
     /// With many cameras the interval is longer, so that their states do not fill the network.
     bounds_states: bool,
@@ -83,9 +85,13 @@ impl Checkpoint {
 
 impl Checkpoints {
     /// Checkpoints at an interval. With `bounds_states` it is longer where many states are stored.
-    pub(super) fn new(interval: Duration, bounds_states: bool, numbers: Arc<Numbers>) -> Self {
+    pub(super) fn new(
+        interval: Duration,
+        bounds_states: bool,
+        counters: Arc<WorkerCounters>,
+    ) -> Self {
         Checkpoints {
-            numbers,
+            counters,
             interval,
             bounds_states,
             states: 0,
@@ -199,7 +205,7 @@ impl Checkpoints {
             return false;
         }
         offsets.committed = offsets.committed.max(position.offset);
-        self.numbers
+        self.counters
             .partition(position.partition)
             .committed
             .store(offsets.committed, Relaxed);

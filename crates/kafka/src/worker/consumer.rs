@@ -1,10 +1,10 @@
 //! A member of the consumer group: its records and rebalances, and the partitions that it reads.
 use super::{
     consumer_events::{ConsumerEvents, GroupMember, Rebalance, unassign},
-    event::Event,
+    counters::WorkerCounters,
     gap::Gap,
     job::LogPosition,
-    numbers::Numbers,
+    loop_event::LoopEvent,
     offset_committer::add_offset,
     partition_range::{self, PartitionRange},
 };
@@ -48,7 +48,7 @@ pub(super) enum Polled {
     Rebalance,
     /// The consumer's place in some partition is not there any more.
     OutOfRange,
-    /// The consumer's queue is empty. [`Event::ConsumerReady`] tells when it is not any more.
+    /// The consumer's queue is empty. [`LoopEvent::ConsumerReady`] tells when it is not any more.
     Nothing,
 }
 
@@ -73,7 +73,7 @@ pub(super) struct FrameConsumer {
     client_id: String,
     bootstrap: String,
     troubles: Arc<Troubles>,
-    events: Sender<Event>,
+    events: Sender<LoopEvent>,
     /// The records of each partition that is read. They are taken in turn: librdkafka's one queue
     /// holds those of the first partitions before those of the last.
     queues: VecDeque<PartitionRecords>,
@@ -87,8 +87,8 @@ impl FrameConsumer {
         settings: &WorkerSettings,
         settings_hash: &str,
         partitions: i32,
-        numbers: &Arc<Numbers>,
-        events: Sender<Event>,
+        counters: &Arc<WorkerCounters>,
+        events: Sender<LoopEvent>,
     ) -> Result<Self, KafkaError> {
         let topic = settings.broker.topic.clone();
         let share = (QUEUED_KIB / partitions.max(1)).clamp(64, 4096);
@@ -123,18 +123,18 @@ impl FrameConsumer {
         let mut member: GroupMember = settings
             .broker
             .client(&ours)
-            .create_with_context(ConsumerEvents::new(topic.clone(), numbers.clone()))
+            .create_with_context(ConsumerEvents::new(topic.clone(), counters.clone()))
             .map_err(KafkaError::Settings)?;
         // librdkafka calls this with its queue locked, so that it must not wait. A full channel
         // wakes the main loop anyway, which then polls until the queue is empty.
         let to_loop = events.clone();
-        member.set_nonempty_callback(move || drop(to_loop.try_send(Event::ConsumerReady)));
+        member.set_nonempty_callback(move || drop(to_loop.try_send(LoopEvent::ConsumerReady)));
         Ok(FrameConsumer {
             member: Arc::new(member),
             topic,
             client_id,
             bootstrap: settings.broker.bootstrap.clone(),
-            troubles: numbers.troubles.clone(),
+            troubles: counters.troubles.clone(),
             events,
             queues: VecDeque::new(),
             in_a_row: 0,
@@ -223,7 +223,7 @@ impl FrameConsumer {
             return;
         };
         let events = self.events.clone();
-        queue.set_nonempty_callback(move || drop(events.try_send(Event::ConsumerReady)));
+        queue.set_nonempty_callback(move || drop(events.try_send(LoopEvent::ConsumerReady)));
         self.queues.retain(|other| other.id != partition);
         self.queues.push_back(PartitionRecords {
             id: partition,

@@ -1,5 +1,5 @@
 //! What librdkafka tells a consumer: rebalances, statistics, errors.
-use super::numbers::Numbers;
+use super::counters::WorkerCounters;
 use crate::client::{LastFailure, log};
 use mattebox_engine::troubles::Cause;
 use rdkafka::{
@@ -33,7 +33,7 @@ pub(super) enum Rebalance {
 /// Keeps rebalances for the main loop: before a partition is given back, its frames in flight are
 /// finished and committed. librdkafka calls this within `poll`, on the thread of the main loop.
 pub(super) struct ConsumerEvents {
-    numbers: Arc<Numbers>,
+    counters: Arc<WorkerCounters>,
     failure: LastFailure,
     topic: String,
     rebalances: Mutex<VecDeque<Rebalance>>,
@@ -44,9 +44,9 @@ pub(super) struct ConsumerEvents {
 }
 
 impl ConsumerEvents {
-    pub(super) fn new(topic: String, numbers: Arc<Numbers>) -> Self {
+    pub(super) fn new(topic: String, counters: Arc<WorkerCounters>) -> Self {
         ConsumerEvents {
-            numbers,
+            counters,
             failure: LastFailure::default(),
             topic,
             rebalances: Mutex::default(),
@@ -109,7 +109,7 @@ impl ClientContext for ConsumerEvents {
         self.was_called.store(true, Relaxed);
         let mut brokers = statistics.brokers.values();
         if brokers.any(|broker| broker.nodeid >= 0 && broker.state == "UP") {
-            self.numbers.troubles.over(Cause::Broker);
+            self.counters.troubles.over(Cause::Broker);
         }
         let Some(topic) = statistics.topics.get(&self.topic) else {
             return;
@@ -119,7 +119,7 @@ impl ClientContext for ConsumerEvents {
             .iter()
             .filter(|(id, p)| **id >= 0 && p.hi_offset >= 0)
         {
-            self.numbers
+            self.counters
                 .partition(*id)
                 .end
                 .store(partition.hi_offset, Relaxed);

@@ -1,7 +1,7 @@
 //! Dead letters beside files: each is sent at once, and its record is done when the broker has it.
 use super::{
-    event::Event,
     job::{LogPosition, RejectedRecord},
+    loop_event::LoopEvent,
     shared::Shared,
 };
 use crate::{
@@ -48,7 +48,7 @@ impl DeadLetterProducer {
                 let events = shared.events.clone();
                 move |position: Box<LogPosition>, answer| {
                     // After the main loop has ended its channel is closed.
-                    let _ = events.send(Event::DeadLetterAnswered {
+                    let _ = events.send(LoopEvent::DeadLetterAnswered {
                         position: *position,
                         failed: answer.err().map(|error| error.to_string()),
                     });
@@ -66,7 +66,7 @@ impl DeadLetterProducer {
         })
     }
 
-    /// Sends a dead letter; the answer comes as [`Event::DeadLetterAnswered`].
+    /// Sends a dead letter; the answer comes as [`LoopEvent::DeadLetterAnswered`].
     pub(super) fn send(
         &mut self,
         position: LogPosition,

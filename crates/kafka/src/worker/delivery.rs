@@ -1,8 +1,9 @@
 //! Brings results and dead letters to the output, and tries again where that fails.
 use super::{
     assignment::Assignment,
+    counters::{CameraCounters, OTHERS},
+    events::{FileKept, RecordRejected, WriteRetried},
     job::{Job, JobOutcome, LogPosition, RejectedRecord},
-    numbers::{CameraNumbers, OTHERS},
     offset_committer::CommitAnswer,
     output::{Commit, DeadLetterFailed, DeadLetterTaken, Output, Reached},
     partition_range::PartitionRange,
@@ -12,14 +13,14 @@ use super::{
 use crate::KafkaError;
 use mattebox_core::frame::{CameraId, FrameNumber};
 use mattebox_engine::Rejection;
-use mattebox_engine::latency::age_us;
+use mattebox_engine::events::{Event, FrameDropped, FrameSkipped, FrameWritten};
+use mattebox_engine::latency::age;
+use mattebox_engine::metrics::{DropReason, SkipReason};
+use mattebox_engine::trace::Span;
 use mattebox_engine::troubles::{Cause, Troubles};
 use mattebox_store::CameraState;
 use mattebox_store::journal::JournalError;
-use std::{
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 /// The output, and the steps of it that failed.
 pub(super) struct Delivery {
@@ -53,10 +54,10 @@ impl Delivery {
         &mut self,
         position: LogPosition,
         camera: &CameraId,
-        counted: &CameraNumbers,
+        counters: &CameraCounters,
     ) -> Result<CameraState, KafkaError> {
         let states = self.output.states();
-        states.recall(position.partition, camera, position.offset, counted)
+        states.recall(position.partition, camera, position.offset, counters)
     }
 
     /// Waits until no offset is on its way to the broker.
@@ -70,41 +71,40 @@ impl Delivery {
         assignment: &mut Assignment,
         job: Arc<Job>,
         outcome: JobOutcome,
-        still: bool,
     ) -> Result<(), KafkaError> {
-        let counted = self.shared.numbers.camera(Some(&job.head.camera));
-        if still {
-            counted.still.fetch_add(1, Relaxed);
-        }
+        let counters = self.shared.counters.camera(Some(&job.head.camera));
         if !assignment.owns(job.position) {
             return Ok(());
         }
         match outcome {
-            JobOutcome::Written { bytes } => {
-                job.span.became("written");
-                counted.arrived(bytes, age_us(job.head.time));
+            JobOutcome::Written { bytes } => FrameWritten {
+                frames: &counters.frames,
+                span: &job.span,
+                bytes,
+                latency: Some(age(job.head.time)),
             }
-            JobOutcome::Kept { is_different } => {
-                job.span.became("kept");
-                counted.kept.fetch_add(1, Relaxed);
-                if is_different && counted.kept_different.fetch_add(1, Relaxed) == 0 {
-                    tracing::warn!(
-                        camera = %job.head.camera,
-                        partition = job.position.partition,
-                        offset = job.position.offset,
-                        "a file of the camera is there with other bytes and is kept, and so are more of them: \
-                         they are counted (--on-existing overwrite replaces them)"
-                    );
-                }
+            .emit(),
+            JobOutcome::Kept { is_different } => FileKept {
+                counters: &counters,
+                span: &job.span,
+                position: job.position,
+                is_different,
             }
-            JobOutcome::Repeated => {
-                job.span.became("repeated");
-                counted.repeated.fetch_add(1, Relaxed);
+            .emit(),
+            JobOutcome::Repeated => FrameSkipped {
+                frames: &counters.frames,
+                span: &job.span,
+                reason: SkipReason::Repeated,
             }
+            .emit(),
             JobOutcome::Stale => {
-                job.span.became("stale");
-                counted.stale.fetch_add(1, Relaxed);
-                self.lost(&job.head.camera, &counted, "older than --max-age");
+                FrameDropped {
+                    frames: &counters.frames,
+                    span: &job.span,
+                    reason: DropReason::Stale,
+                }
+                .emit();
+                self.lost(&job.head.camera, &counters, "older than --max-age");
                 assignment.finish(job.position);
                 return Ok(());
             }
@@ -123,14 +123,20 @@ impl Delivery {
                 bytes,
                 message,
             } => {
-                counted.retries.fetch_add(1, Relaxed);
+                WriteRetried {
+                    counters: &counters,
+                }
+                .emit();
                 self.unwritten(assignment, job, number, bytes, &message);
                 return Ok(());
             }
             // It is not done: another worker, or this one after a restart, does it again.
             JobOutcome::Unnamed(JournalError::Stopped) => return Ok(()),
             JobOutcome::Unnamed(JournalError::Store(error)) => {
-                counted.retries.fetch_add(1, Relaxed);
+                WriteRetried {
+                    counters: &counters,
+                }
+                .emit();
                 not_written(self.troubles(), &error.to_string());
                 let partition = job.position.partition;
                 self.retry_later(assignment, partition, Retry::Name(job));
@@ -143,20 +149,20 @@ impl Delivery {
                 });
             }
         }
-        self.judge(Some(&job.head.camera), &counted, false);
+        self.judge(Some(&job.head.camera), &counters, false);
         let camera = job.head.camera.as_str();
-        counted.streak.came_through(camera, self.troubles());
+        counters.streak.came_through(camera, self.troubles());
         assignment.finish(job.position);
         Ok(())
     }
 
     fn reject_job(&mut self, assignment: &mut Assignment, job: &Job, rejection: Rejection) {
-        job.span.dead(rejection.code, &rejection.message);
         let rejected = RejectedRecord {
             record: job.record.clone(),
             rejection,
         };
-        self.reject(assignment, job.position, Some(&job.head.camera), rejected);
+        let camera = Some(&job.head.camera);
+        self.reject(assignment, job.position, camera, &job.span, rejected);
     }
 
     /// A record cannot be a frame: it becomes a dead letter, and is done when the output has that.
@@ -165,19 +171,24 @@ impl Delivery {
         assignment: &mut Assignment,
         position: LogPosition,
         camera: Option<&CameraId>,
+        span: &Span,
         rejected: RejectedRecord,
     ) {
-        let LogPosition {
-            partition, offset, ..
-        } = position;
-        let numbers = &self.shared.numbers;
-        let counted = numbers.camera(camera);
-        counted.dead.fetch_add(1, Relaxed);
-        numbers.partition(partition).dead.fetch_add(1, Relaxed);
-        self.judge(camera, &counted, true);
+        let partition = position.partition;
+        let all = &self.shared.counters;
+        let counters = all.camera(camera);
+        RecordRejected {
+            counters: &counters,
+            partition: &all.partition(partition),
+            span,
+            position,
+            rejection: &rejected.rejection,
+        }
+        .emit();
+        self.judge(camera, &counters, true);
         if let Some(camera) = camera {
             let why = format!("a dead letter ({})", rejected.rejection.code);
-            self.lost(camera, &counted, &why);
+            self.lost(camera, &counters, &why);
             if let Some(shown) = self.shared.shown_camera(camera, partition) {
                 shown.note_rejected(&format!(
                     "its records become dead letters: {}",
@@ -185,15 +196,7 @@ impl Delivery {
                 ));
             }
         }
-        tracing::debug!(
-            camera = camera.map_or("?", CameraId::as_str),
-            partition,
-            offset,
-            code = rejected.rejection.code,
-            "dead letter: {}",
-            rejected.rejection.message
-        );
-        let troubles = &self.shared.numbers.troubles;
+        let troubles = &self.shared.counters.troubles;
         match take_dead_letter(
             self.output.as_mut(),
             assignment,
@@ -261,7 +264,7 @@ impl Delivery {
             output,
             retries,
         } = self;
-        let troubles = shared.numbers.troubles.clone();
+        let troubles = shared.counters.troubles.clone();
         let had_files = retries.has_files();
         let mut written = Vec::new();
         let mut named = Vec::new();
@@ -294,7 +297,7 @@ impl Delivery {
             troubles.over(Cause::Output);
         }
         for (job, bytes) in written {
-            self.frame(assignment, job, JobOutcome::Written { bytes }, false)?;
+            self.frame(assignment, job, JobOutcome::Written { bytes })?;
         }
         for partition in resumed {
             resume(assignment, partition);
@@ -340,19 +343,19 @@ impl Delivery {
     }
 
     fn troubles(&self) -> &Troubles {
-        &self.shared.numbers.troubles
+        &self.shared.counters.troubles
     }
 
-    /// A frame of a camera came to nothing.
-    fn lost(&self, camera: &CameraId, counted: &CameraNumbers, why: &str) {
-        let streak = &counted.streak;
+    /// A frame of a camera is lost.
+    fn lost(&self, camera: &CameraId, counters: &CameraCounters, why: &str) {
+        let streak = &counters.streak;
         streak.lost(camera.as_str(), why, self.troubles());
     }
 
     /// Warns when too many of a camera's last records cannot be frames.
-    fn judge(&self, camera: Option<&CameraId>, counted: &CameraNumbers, dead: bool) {
+    fn judge(&self, camera: Option<&CameraId>, counters: &CameraCounters, dead: bool) {
         let s = &self.shared.settings;
-        if let Some(count) = counted.judge(dead, s.dead_share, s.dead_window) {
+        if let Some(count) = counters.judge(dead, s.dead_share, s.dead_window) {
             let camera = camera.map_or(OTHERS, CameraId::as_str);
             tracing::warn!(
                 camera,

@@ -1,8 +1,11 @@
 //! Records that are gone before they were processed, and states that are missing: each is told once,
 //! counted, and follows the settings.
-use super::numbers::Numbers;
+use super::{
+    counters::WorkerCounters,
+    events::{RecordsLost, TopicRecreated},
+};
 use crate::{KafkaError, settings::OnGap};
-use std::sync::atomic::Ordering::Relaxed;
+use mattebox_engine::events::Event;
 
 /// Something that the log or the topic of states has lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,29 +67,33 @@ impl Gap {
         &self,
         topic: &str,
         policy: OnGap,
-        numbers: &Numbers,
+        counters: &WorkerCounters,
     ) -> Result<(), KafkaError> {
         let problem = self.problem(topic);
         if policy == OnGap::Fail {
             return Err(KafkaError::Gap { problem });
         }
-        numbers.faults.note(&problem);
+        counters.faults.note(&problem);
         match self {
             Gap::Removed {
                 partition, lost, ..
             } => {
-                let counted = numbers.partition(*partition);
-                counted.lost.fetch_add(*lost, Relaxed);
-                tracing::error!(
+                RecordsLost {
+                    counters: &counters.partition(*partition),
                     topic,
-                    partition,
-                    lost,
-                    "{problem}: going on with the oldest that is left"
-                );
+                    partition: *partition,
+                    count: *lost,
+                    problem: &problem,
+                }
+                .emit();
             }
             Gap::Recreated { .. } | Gap::RecreatedMeanwhile | Gap::Beyond { .. } => {
-                numbers.topic_recreated.fetch_add(1, Relaxed);
-                tracing::error!(topic, "{problem}: beginning with its oldest record");
+                TopicRecreated {
+                    counters,
+                    topic,
+                    problem: &problem,
+                }
+                .emit();
             }
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! A record becomes a frame in the queue of its camera, or is rejected.
 use super::{
     cameras::{MAX_CAMERAS, PartitionCameras, TouchedCamera},
+    counters::CameraCounters,
     job::{Job, LogPosition, Picture, QueuedRecord, RejectedRecord},
-    numbers::CameraNumbers,
     shared::Shared,
 };
 use crate::KafkaError;
@@ -10,6 +10,7 @@ use crate::record::{parent, value_bytes, with_record};
 use mattebox_core::frame::CameraId;
 use mattebox_engine::{
     Rejection,
+    events::{Event, FrameRead},
     latency::age_us,
     queues::{Pushed, QueueId},
     status::Condition,
@@ -20,7 +21,7 @@ use mattebox_wire::FrameHead;
 use rdkafka::{Message, message::OwnedMessage};
 use std::{
     collections::HashMap,
-    sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -41,7 +42,7 @@ pub(super) enum Ingested {
     /// It waits in the place of this one, which is too old.
     Replaced(Arc<Job>),
     /// It cannot be a frame. The camera is known where its name can be read.
-    Rejected(Option<CameraId>, RejectedRecord),
+    Rejected(Option<CameraId>, Span, RejectedRecord),
 }
 
 impl Ingest {
@@ -140,7 +141,7 @@ impl Ingest {
         record: OwnedMessage,
         is_live: bool,
         are_stored: bool,
-        recall: impl FnOnce(&CameraId, &CameraNumbers) -> Result<CameraState, KafkaError>,
+        recall: impl FnOnce(&CameraId, &CameraCounters) -> Result<CameraState, KafkaError>,
     ) -> Result<Ingested, KafkaError> {
         let span = self.trace(&record);
         let record = Arc::new(record);
@@ -159,7 +160,13 @@ impl Ingest {
                 // The key is a camera's name in most records.
                 let key = record.key().and_then(|key| std::str::from_utf8(key).ok());
                 let camera = key.and_then(|key| key.parse().ok());
-                Ok(reject(camera, record, error.into(), &span))
+                let counters = self.shared.counters.camera(camera.as_ref());
+                FrameRead {
+                    frames: &counters.frames,
+                    bytes: value_bytes(&*record),
+                }
+                .emit();
+                Ok(reject(camera, record, error.into(), span))
             }
         }
     }
@@ -180,7 +187,7 @@ impl Ingest {
         let Some(max_age) = self.shared.settings.max_age else {
             return;
         };
-        let clock = &self.shared.numbers.camera(Some(&head.camera)).clock;
+        let clock = &self.shared.counters.camera(Some(&head.camera)).clock;
         clock.heard(age_us(head.time), Instant::now());
         let Some(off) = clock.take_news((max_age / 2).max(CLOCK_TOLERANCE)) else {
             return;
@@ -209,14 +216,16 @@ impl Ingest {
         head: FrameHead,
         span: Span,
         are_stored: bool,
-        recall: impl FnOnce(&CameraId, &CameraNumbers) -> Result<CameraState, KafkaError>,
+        recall: impl FnOnce(&CameraId, &CameraCounters) -> Result<CameraState, KafkaError>,
     ) -> Result<Ingested, KafkaError> {
         span.of_camera(&head.camera);
-        let counted = self.shared.numbers.camera(Some(&head.camera));
-        counted.frames_in.fetch_add(1, Relaxed);
-        counted.seen();
-        let bytes = value_bytes(&*record) as u64;
-        counted.bytes_in.fetch_add(bytes, Relaxed);
+        let counters = self.shared.counters.camera(Some(&head.camera));
+        counters.seen();
+        FrameRead {
+            frames: &counters.frames,
+            bytes: value_bytes(&*record),
+        }
+        .emit();
         let Some(cameras) = self.partitions.get_mut(&position.partition) else {
             return Ok(Ingested::Queued);
         };
@@ -225,9 +234,9 @@ impl Ingest {
                 cameras.forget_quiet(Instant::now(), &self.shared.queues);
             }
             if cameras.is_full() {
-                return Ok(reject(Some(head.camera), record, too_many(), &span));
+                return Ok(reject(Some(head.camera), record, too_many(), span));
             }
-            let state = recall(&head.camera, &counted)?;
+            let state = recall(&head.camera, &counters)?;
             let settings = self.shared.queue_settings();
             cameras.open(head.camera.clone(), state, &self.shared.queues, settings);
         }
@@ -258,10 +267,9 @@ fn reject(
     camera: Option<CameraId>,
     record: Arc<OwnedMessage>,
     rejection: Rejection,
-    span: &Span,
+    span: Span,
 ) -> Ingested {
-    span.dead(rejection.code, &rejection.message);
-    Ingested::Rejected(camera, RejectedRecord { record, rejection })
+    Ingested::Rejected(camera, span, RejectedRecord { record, rejection })
 }
 
 fn too_many() -> Rejection {
@@ -339,7 +347,7 @@ mod tests {
 
     fn rejection(ingested: Ingested) -> (Option<CameraId>, &'static str) {
         match ingested {
-            Ingested::Rejected(camera, rejected) => (camera, rejected.rejection.code),
+            Ingested::Rejected(camera, _, rejected) => (camera, rejected.rejection.code),
             other => panic!("{other:?}"),
         }
     }

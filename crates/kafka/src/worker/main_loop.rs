@@ -5,12 +5,13 @@ use super::{
     checkpoints::Checkpoints,
     consumer::{FrameConsumer, Polled},
     consumer_events::Rebalance,
+    counters::WorkerCounters,
     delivery::Delivery,
-    event::Event,
+    events::{OffsetsCommitted, Rebalanced},
     gap::Gap,
     ingest::{Ingest, Ingested},
     job::{JobOutcome, LogPosition},
-    numbers::Numbers,
+    loop_event::LoopEvent,
     output::{Commit, Output, Reached},
     partition_range::{BROKER_TIMEOUT, is_recreated, watermarks},
     shared::Shared,
@@ -19,7 +20,7 @@ use super::{
 use crate::{KafkaError, reason};
 use crossbeam_channel::Receiver;
 use mattebox_core::frame::partition_key;
-use mattebox_engine::{stop::Stop, troubles::Cause};
+use mattebox_engine::{events::Event, stop::Stop, troubles::Cause};
 use mattebox_store::journal::{self, Journal};
 use rdkafka::{Message, error::KafkaError as ClientError, message::OwnedMessage};
 use std::{
@@ -57,7 +58,7 @@ const MAX_BYTES: usize = 64 << 20;
 /// The state of the main loop.
 pub(super) struct MainLoop {
     shared: Arc<Shared>,
-    events: Receiver<Event>,
+    events: Receiver<LoopEvent>,
     assignment: Assignment,
     ingest: Ingest,
     checkpoints: Checkpoints,
@@ -117,15 +118,15 @@ impl MainLoop {
     ) -> Self {
         let shared = setup.shared.clone();
         let settings = &shared.settings;
-        let numbers = shared.numbers.clone();
+        let counters = shared.counters.clone();
         MainLoop {
             events: setup.events.clone(),
-            assignment: Assignment::new(consumer, numbers.clone()),
+            assignment: Assignment::new(consumer, counters.clone()),
             ingest: Ingest::new(shared.clone()),
             checkpoints: Checkpoints::new(
                 settings.commit_interval,
                 settings.bounds_states,
-                numbers,
+                counters,
             ),
             delivery: Delivery::new(shared.clone(), output),
             until,
@@ -205,7 +206,7 @@ impl MainLoop {
     fn leave_topic(&mut self) -> Result<(), KafkaError> {
         let settings = &self.shared.settings;
         let topic = &settings.broker.topic;
-        Gap::RecreatedMeanwhile.follow(topic, settings.on_gap, self.numbers())?;
+        Gap::RecreatedMeanwhile.follow(topic, settings.on_gap, self.counters())?;
         let deadline = Instant::now().checked_add(self.shared.settings.shutdown_timeout);
         while self.assignment.partitions().any(|p| p.in_flight() > 0) {
             self.retry()?;
@@ -286,7 +287,7 @@ impl MainLoop {
                 return Ok(());
             }
             if let Some(gap) = self.assignment.skip_to(id, low)? {
-                gap.follow(topic, settings.on_gap, &self.shared.numbers)?;
+                gap.follow(topic, settings.on_gap, &self.shared.counters)?;
                 self.assignment.read_on(id)?;
             }
         }
@@ -300,8 +301,8 @@ impl MainLoop {
         self.assignment.close();
     }
 
-    fn numbers(&self) -> &Numbers {
-        &self.shared.numbers
+    fn counters(&self) -> &WorkerCounters {
+        &self.shared.counters
     }
 
     fn not_recorded(&self, error: &ClientError) {
@@ -310,7 +311,7 @@ impl MainLoop {
             "what is done cannot be recorded: {error}; it is tried again, and done again after a \
              restart"
         );
-        self.numbers().troubles.note(Cause::State, &what);
+        self.counters().troubles.note(Cause::State, &what);
     }
 
     fn is_full(&self) -> bool {
@@ -406,10 +407,10 @@ impl MainLoop {
         match ingested {
             Ingested::Queued => {}
             Ingested::Replaced(job) => {
-                delivery.frame(assignment, job, JobOutcome::Stale, false)?;
+                delivery.frame(assignment, job, JobOutcome::Stale)?;
             }
-            Ingested::Rejected(camera, rejected) => {
-                delivery.reject(assignment, position, camera.as_ref(), rejected);
+            Ingested::Rejected(camera, span, rejected) => {
+                delivery.reject(assignment, position, camera.as_ref(), &span, rejected);
             }
         }
         Ok(())
@@ -453,20 +454,16 @@ impl MainLoop {
         Ok(())
     }
 
-    fn handle(&mut self, event: Event) -> Result<(), KafkaError> {
+    fn handle(&mut self, event: LoopEvent) -> Result<(), KafkaError> {
         match event {
-            Event::Done {
-                job,
-                outcome,
-                still,
-            } => self
-                .delivery
-                .frame(&mut self.assignment, job, outcome, still)?,
-            Event::DeadLetterAnswered { position, failed } => {
+            LoopEvent::Done { job, outcome } => {
+                self.delivery.frame(&mut self.assignment, job, outcome)?
+            }
+            LoopEvent::DeadLetterAnswered { position, failed } => {
                 self.delivery
                     .dead_letter_answered(&mut self.assignment, position, failed);
             }
-            Event::OffsetsAnswered(answer) => {
+            LoopEvent::OffsetsAnswered(answer) => {
                 for (partition, cameras) in self.delivery.offsets_answered(&answer) {
                     self.ingest.touch(partition, &cameras);
                 }
@@ -474,15 +471,15 @@ impl MainLoop {
                 if let Some(error) = &answer.failed {
                     self.not_recorded(error);
                 } else if !answer.taken.is_empty() {
-                    self.numbers().troubles.over(Cause::State);
+                    self.counters().troubles.over(Cause::State);
                 }
                 if !answer.taken.is_empty() {
                     self.committed(&answer.taken);
                 }
                 self.checkpoints.answered();
             }
-            Event::ThreadEnded => self.threads -= 1,
-            Event::StatesKnown | Event::ConsumerReady | Event::Stopping => {}
+            LoopEvent::ThreadEnded => self.threads -= 1,
+            LoopEvent::StatesKnown | LoopEvent::ConsumerReady | LoopEvent::Stopping => {}
         }
         Ok(())
     }
@@ -551,14 +548,17 @@ impl MainLoop {
                 |queue, barrier| queues.barrier(queue, barrier),
                 // A full channel wakes the loop anyway. This may be the thread of the loop, or one
                 // that has the queues locked: it must not wait.
-                move || drop(events.try_send(Event::StatesKnown)),
+                move || drop(events.try_send(LoopEvent::StatesKnown)),
             );
         }
     }
 
     /// The broker has offsets.
     fn committed(&mut self, positions: &[LogPosition]) {
-        self.numbers().commits.fetch_add(1, Relaxed);
+        OffsetsCommitted {
+            counters: self.counters(),
+        }
+        .emit();
         for position in positions {
             if self.checkpoints.committed(*position) {
                 self.delivery.committed(*position);
@@ -569,11 +569,14 @@ impl MainLoop {
     /// Acts upon the decisions of the group.
     fn follow_rebalances(&mut self) -> Result<(), KafkaError> {
         while let Some(rebalance) = self.assignment.next_rebalance() {
-            self.numbers().rebalances.fetch_add(1, Relaxed);
+            Rebalanced {
+                counters: self.counters(),
+            }
+            .emit();
             match rebalance {
                 Rebalance::Assigned(ids) => {
                     self.take_partitions(&ids)?;
-                    self.numbers().is_ready.store(true, Relaxed);
+                    self.counters().is_ready.store(true, Relaxed);
                 }
                 Rebalance::Revoked(ids) => {
                     if self.assignment.is_lost() {
@@ -590,8 +593,8 @@ impl MainLoop {
 
     fn take_partitions(&mut self, ids: &[i32]) -> Result<(), KafkaError> {
         let settings = &self.shared.settings;
-        let numbers = &self.shared.numbers;
-        let told = |gap: Gap| gap.follow(&settings.broker.topic, settings.on_gap, numbers);
+        let counters = &self.shared.counters;
+        let told = |gap: Gap| gap.follow(&settings.broker.topic, settings.on_gap, counters);
         let ranges = self.assignment.ranges(settings, ids, &self.stop, told)?;
         let known = self.assignment.topic_ids();
         if ranges
@@ -626,12 +629,12 @@ impl MainLoop {
             return;
         }
         self.last_look = Instant::now();
-        let numbers = &self.shared.numbers;
-        for camera in numbers.forget_quiet(GONE) {
-            numbers.troubles.over_for(&camera);
+        let counters = &self.shared.counters;
+        for camera in counters.forget_quiet(GONE) {
+            counters.troubles.over_for(&camera);
         }
         let cameras = &self.shared.cameras;
-        cameras.retain(|camera| numbers.knows(camera));
+        cameras.retain(|camera| counters.knows(camera));
         cameras.forget_quiet(self.shared.settings.forget);
     }
 
@@ -694,7 +697,7 @@ impl MainLoop {
     }
 
     fn is_ready(&self) -> bool {
-        self.numbers().is_ready.load(Relaxed)
+        self.counters().is_ready.load(Relaxed)
     }
 
     /// Whether the worker is to end, because the records that were there at its start are done and

@@ -28,26 +28,29 @@
 //!   [`names_in_flight`]: of frames that have no file yet.
 //! * [`gap`]: records that are gone; [`deliveries`]: where sent records lie.
 //! * `until_end`: `--until end`.
-//! * [`numbers`]: counters; [`report`]: the sums at the end.
+//! * [`events`]: things that are counted, in [`counters`]; [`metrics`]: how Prometheus reads them;
+//!   [`report`]: the summary at the end.
 mod assignment;
 mod camera_clock;
 mod cameras;
 mod checkpoints;
 mod consumer;
 mod consumer_events;
+mod counters;
 mod dead_letter_producer;
 mod deliveries;
 mod delivery;
-mod event;
+mod events;
 mod file_output;
 mod gap;
 mod held;
 mod ingest;
 mod job;
+mod loop_event;
 mod main_loop;
+pub mod metrics;
 mod names_in_flight;
 mod names_topic;
-mod numbers;
 mod offset_committer;
 mod output;
 mod partition;
@@ -64,7 +67,7 @@ mod topic_output;
 mod transactions;
 mod until_end;
 
-pub use numbers::{CameraNumbers, Numbers, OTHERS, PartitionNumbers};
+pub use counters::{CameraCounters, OTHERS, PartitionCounters, WorkerCounters};
 pub use state_topic::check_names;
 
 use super::{
@@ -76,12 +79,13 @@ use crate::settings::{WorkerSettings, WorkerSink};
 use consumer::FrameConsumer;
 use consumer_events::GroupMember;
 use crossbeam_channel::{Receiver, Sender};
-use event::Event;
 use file_output::FileOutput;
+use loop_event::LoopEvent;
 use main_loop::{Ended, MainLoop};
 use mattebox_core::compose::BackgroundSpec;
 use mattebox_engine::{
-    FrameProcessor, StartError, cameras::CameraRegistry, stop::Stop, trace::Tracer,
+    FrameProcessor, StartError, cameras::CameraRegistry, metrics::Monitor, stop::Stop,
+    trace::Tracer,
 };
 use mattebox_store::{
     FolderClaim, Owner, PendingFile, StateStore, journal::Journal, pending::create_folder,
@@ -91,7 +95,7 @@ use output::Output;
 use partition_range::BROKER_TIMEOUT;
 use processing::ProcessingThread;
 use rdkafka::admin::AdminClient;
-use report::Report;
+use report::WorkerReport;
 use shared::Shared;
 use state_topic::StateTopic;
 use states::States;
@@ -110,7 +114,7 @@ const MAX_EVENTS: usize = 4096;
 pub struct Worker {
     shared: Arc<Shared>,
     processors: Vec<FrameProcessor>,
-    events: Receiver<Event>,
+    events: Receiver<LoopEvent>,
     stop: Stop,
     abort: Stop,
 }
@@ -130,7 +134,7 @@ pub struct JoinedWorker {
 struct Setup {
     shared: Arc<Shared>,
     journal: Arc<dyn Journal>,
-    events: Receiver<Event>,
+    events: Receiver<LoopEvent>,
     stop: Stop,
     abort: Stop,
     /// No thread waits for the journal any more.
@@ -143,9 +147,9 @@ impl Worker {
     pub fn new(settings: WorkerSettings, stop: Stop, abort: Stop) -> Result<Self, KafkaError> {
         let threads = settings.threads.get();
         let (to_loop, events) = crossbeam_channel::bounded(MAX_EVENTS);
-        let numbers = Arc::new(Numbers::default());
+        let counters = Arc::new(WorkerCounters::default());
         let tracer = Tracer::open(settings.trace.as_ref(), "worker").map_err(StartError::Trace)?;
-        let shared = Arc::new(Shared::new(settings, numbers, tracer, to_loop)?);
+        let shared = Arc::new(Shared::new(settings, counters, tracer, to_loop)?);
         let processors = (0..threads)
             .map(|_| FrameProcessor::new(&shared.engine, &Arc::new(shared.settings.frame.clone())))
             .collect::<Result<Vec<_>, StartError>>()?;
@@ -173,7 +177,7 @@ impl Worker {
             abort,
         } = self;
         let settings = &shared.settings;
-        let waits = &shared.numbers.waits;
+        let waits = &shared.counters.waits;
         let admin =
             client::connect_telling(&settings.broker, settings.connect_timeout, &stop, waits)?;
         let claim = claim(&admin, settings, &stop)?;
@@ -187,7 +191,7 @@ impl Worker {
             NamesTopic::open(
                 &admin,
                 settings,
-                shared.numbers.troubles.clone(),
+                shared.counters.troubles.clone(),
                 &stop,
                 end.clone(),
             )
@@ -213,8 +217,13 @@ impl Worker {
     }
 
     /// The counters, to be read while it runs.
-    pub fn numbers(&self) -> Arc<Numbers> {
-        self.shared.numbers.clone()
+    pub fn counters(&self) -> Arc<WorkerCounters> {
+        self.shared.counters.clone()
+    }
+
+    /// Its metrics, and why it is not ready.
+    pub fn monitor(&self) -> Monitor {
+        metrics::monitor(&self.shared.counters)
     }
 
     /// The cameras, to be seen and changed while it runs.
@@ -240,7 +249,7 @@ impl Worker {
 
 impl JoinedWorker {
     /// Works until it is stopped, or the records that were there at its start are done.
-    pub fn run(self) -> Result<Report, KafkaError> {
+    pub fn run(self) -> Result<WorkerReport, KafkaError> {
         let JoinedWorker {
             shared,
             processing,
@@ -278,7 +287,7 @@ impl JoinedWorker {
             Err(KafkaError::Stopped) if interrupted => {}
             ended => ended?,
         }
-        let report = Report::new(&shared.settings, &shared.numbers, &timing, interrupted);
+        let report = WorkerReport::new(&shared.settings, &shared.counters, &timing, interrupted);
         shared.tracer.close();
         Ok(report)
     }
@@ -294,12 +303,12 @@ impl Setup {
     ) -> Result<MainLoop, KafkaError> {
         let settings = &self.shared.settings;
         let topic = &settings.broker.topic;
-        let numbers = &self.shared.numbers;
+        let counters = &self.shared.counters;
         let consumer = FrameConsumer::new(
             settings,
             &self.shared.settings_hash(),
             partitions,
-            numbers,
+            counters,
             self.shared.events.clone(),
         )?;
         let output = self.open_output(admin, partitions, consumer.member())?;
@@ -314,8 +323,8 @@ impl Setup {
     /// A main loop for a topic that was made again, once it is there.
     fn again(&self, threads: usize) -> Result<MainLoop, KafkaError> {
         let settings = &self.shared.settings;
-        self.shared.numbers.is_ready.store(false, Relaxed);
-        let waits = &self.shared.numbers.waits;
+        self.shared.counters.is_ready.store(false, Relaxed);
+        let waits = &self.shared.counters.waits;
         let admin = client::connect_telling(
             &settings.broker,
             settings.connect_timeout,
@@ -342,8 +351,8 @@ impl Setup {
         let topic = until_answered(settings.connect_timeout, &self.stop, || {
             StateTopic::open(admin.clone(), partitions, settings, results, &self.stop)
         })?;
-        let numbers = shared.numbers.clone();
-        let states = States::new(topic, self.journal.clone(), settings, numbers);
+        let counters = shared.counters.clone();
+        let states = States::new(topic, self.journal.clone(), settings, counters);
         match &settings.sink {
             WorkerSink::Directory(root) => {
                 let output = FileOutput::open(root, states, admin, member, shared)?;
@@ -403,9 +412,9 @@ fn claim(
 
 /// Wakes the main loop when the worker is asked to stop. A loop with events in its channel looks
 /// at the request anyway.
-fn wake_at(request: &Stop, events: &Sender<Event>) {
+fn wake_at(request: &Stop, events: &Sender<LoopEvent>) {
     let events = events.clone();
-    request.on_stop(move || drop(events.try_send(Event::Stopping)));
+    request.on_stop(move || drop(events.try_send(LoopEvent::Stopping)));
 }
 
 /// Starts the threads that process frames.
@@ -439,7 +448,7 @@ fn await_topic(
         });
         match found {
             Ok(Some(partitions)) => {
-                shared.numbers.waits.set("joining the group".to_owned());
+                shared.counters.waits.set("joining the group".to_owned());
                 return Ok(partitions);
             }
             Ok(None) => {}
@@ -458,7 +467,7 @@ fn await_topic(
         if !std::mem::replace(&mut said, true) {
             let what = format!("waiting for topic {topic}: a camera makes it");
             tracing::info!("{what}");
-            shared.numbers.waits.set(what);
+            shared.counters.waits.set(what);
         }
         if stop.wait(Duration::from_millis(500)) {
             return Err(KafkaError::Stopped);

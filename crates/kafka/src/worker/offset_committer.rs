@@ -11,8 +11,8 @@
 use super::{
     consumer_events::GroupMember,
     deliveries::{self, Deliveries, UNNUMBERED},
-    event::Event,
     job::LogPosition,
+    loop_event::LoopEvent,
     partition_range::{BROKER_TIMEOUT, OffsetMetadata, is_recreated},
     state_topic::StateTopic,
 };
@@ -87,12 +87,12 @@ impl Progress {
 }
 
 impl OffsetCommitter {
-    /// Starts the thread. It ends with this value. Its answers are [`Event::OffsetsAnswered`].
+    /// Starts the thread. It ends with this value. Its answers are [`LoopEvent::OffsetsAnswered`].
     pub(super) fn start(
         member: &Arc<GroupMember>,
         broker: &BrokerSettings,
         states: &str,
-        events: Sender<Event>,
+        events: Sender<LoopEvent>,
     ) -> Result<Self, KafkaError> {
         let (requests, to_do) = bounded::<Vec<CommitRequest>>(1);
         let member = Arc::downgrade(member);
@@ -112,7 +112,7 @@ impl OffsetCommitter {
                         let answer = states.commit(&member, &topic, requests);
                         drop(member);
                         told.set(false);
-                        if events.send(Event::OffsetsAnswered(answer)).is_err() {
+                        if events.send(LoopEvent::OffsetsAnswered(answer)).is_err() {
                             return;
                         }
                     }

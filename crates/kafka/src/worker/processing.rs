@@ -1,7 +1,8 @@
 //! The threads that process frames.
 use super::{
-    event::Event,
+    events::{CameraRestarted, FrameOutOfOrder},
     job::{EncodedResult, Job, JobOutcome, Picture, QueuedRecord},
+    loop_event::LoopEvent,
     shared::Shared,
 };
 use crate::settings::WorkerSink;
@@ -10,6 +11,7 @@ use mattebox_core::frame::{FrameNumber, RecordIdentity, Step};
 use mattebox_engine::{
     Frame, FramePicture, FrameProcessor, FrameSettings, MattedFrame, Rejection,
     cameras::Camera,
+    events::{Event, FrameMatted},
     latency::{age_us, captured},
     queues::{Ahead, QueueId, StateLease, Turn, Work},
     stages::Stage,
@@ -20,10 +22,7 @@ use mattebox_store::{
     journal::{Journal, name_record},
 };
 use rdkafka::Message;
-use std::{
-    mem,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::{mem, sync::Arc};
 
 /// One thread with its processor.
 pub(super) struct ProcessingThread {
@@ -90,7 +89,6 @@ impl ProcessingThread {
             ..
         } = turn;
         let QueuedRecord { job, picture } = frame;
-        let mut still = false;
         let outcome = if self.is_stale(&job, has_next) {
             self.shared.queues.in_vain(id);
             JobOutcome::Stale
@@ -99,7 +97,7 @@ impl ProcessingThread {
                 Err(rejection) => JobOutcome::Rejected(rejection),
                 Ok(picture) => {
                     let outcome = match self.name(&job, &mut state) {
-                        Ok(named) => self.matte(id, &job, &picture, state, named, &mut still),
+                        Ok(named) => self.matte(id, &job, &picture, state, named),
                         Err(outcome) => outcome,
                     };
                     self.spare = picture;
@@ -108,11 +106,7 @@ impl ProcessingThread {
             }
         };
         self.shared.queues.done(id);
-        self.shared.tell(Event::Done {
-            job,
-            outcome,
-            still,
-        });
+        self.shared.tell(LoopEvent::Done { job, outcome });
     }
 
     /// The picture of a frame: only frames whose picture can be decoded get a name.
@@ -157,7 +151,7 @@ impl ProcessingThread {
         let journal = self.journal.as_ref();
         let step = name_record(numbering, journal, &head.camera, &identity, &highest);
         let is_shared = numbering.is_shared();
-        let counted = self.shared.numbers.camera(Some(&head.camera));
+        let counters = self.shared.counters.camera(Some(&head.camera));
         let late = match step.map_err(JobOutcome::Unnamed)? {
             Step::Next(number) => {
                 return Ok(Named {
@@ -166,12 +160,12 @@ impl ProcessingThread {
                 });
             }
             Step::Began(number) => {
-                counted.restarts.fetch_add(1, Relaxed);
-                tracing::info!(
-                    camera = %head.camera,
-                    frame = head.number.0,
-                    "the camera counts anew: its frames go on as number {number}"
-                );
+                CameraRestarted {
+                    counters: &counters,
+                    frame: head.number,
+                    number,
+                }
+                .emit();
                 return Ok(Named {
                     number,
                     late: false,
@@ -189,7 +183,7 @@ impl ProcessingThread {
                 _ => return Err(JobOutcome::Repeated),
             },
             Step::Refused(refusal) => {
-                if is_shared && !was_shared || counted.first_of(refusal.code) {
+                if is_shared && !was_shared || counters.first_of(refusal.code) {
                     tracing::warn!(
                         camera = %head.camera,
                         partition = job.position.partition,
@@ -206,7 +200,10 @@ impl ProcessingThread {
             }
             Step::Reserve(_) => return Err(JobOutcome::Rejected(Rejection::internal())),
         };
-        counted.late.fetch_add(1, Relaxed);
+        FrameOutOfOrder {
+            counters: &counters,
+        }
+        .emit();
         Ok(Named {
             number: late,
             late: true,
@@ -221,7 +218,7 @@ impl ProcessingThread {
             return false;
         };
         let max_age = if has_next { max_age / 4 } else { max_age };
-        let camera = self.shared.numbers.camera(Some(&job.head.camera));
+        let camera = self.shared.counters.camera(Some(&job.head.camera));
         let age = age_us(job.head.time).saturating_sub(camera.clock.behind_us().unwrap_or(0));
         age > i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX)
     }
@@ -233,7 +230,6 @@ impl ProcessingThread {
         picture: &RgbImage,
         mut state: StateLease<'_, QueuedRecord>,
         named: Named,
-        still: &mut bool,
     ) -> JobOutcome {
         let shared = &self.shared;
         job.span.of_frame(named.number);
@@ -258,7 +254,11 @@ impl ProcessingThread {
             span: &job.span,
         };
         let processed = self.processor.process(frame, |matted| {
-            *still = matted.is_still();
+            FrameMatted {
+                frames: &shared.counters.camera(Some(&job.head.camera)).frames,
+                is_still: matted.is_still(),
+            }
+            .emit();
             finish(shared, id, job, named, matted, (shown, &settings))
         });
         processed.into_result().unwrap_or_else(JobOutcome::Rejected)
@@ -278,7 +278,7 @@ struct ThreadEnd<'a>(&'a Shared);
 
 impl Drop for ThreadEnd<'_> {
     fn drop(&mut self) {
-        self.0.tell(Event::ThreadEnded);
+        self.0.tell(LoopEvent::ThreadEnded);
     }
 }
 

@@ -1,8 +1,9 @@
-//! What is said of a worker when it has ended: a short table for people, JSON for machines.
-use super::numbers::Numbers;
+//! The summary of a worker: lines or tables for people, JSON for machines.
+use super::counters::WorkerCounters;
 use crate::settings::{WorkerSettings, WorkerSink};
 use mattebox_engine::{
-    latency::{LatencyReport, Times as Latencies},
+    latency::{LatencyReport, Times},
+    metrics::{FrameCounts, SkipReason},
     stages::{self, Stage},
     table,
 };
@@ -13,19 +14,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The sums of a worker.
+/// Summary of a worker.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct WorkerReport {
     /// The topic of the frames.
     pub topic: String,
     /// The consumer group.
     pub group: String,
     /// Where results went.
     pub output: String,
-    /// Each camera's sums.
-    pub cameras: Vec<CameraReport>,
-    /// The sums of each partition that was ours.
-    pub partitions: Vec<PartitionReport>,
+    /// Each camera.
+    pub cameras: Vec<WorkerCamera>,
+    /// Each partition that was assigned to it.
+    pub partitions: Vec<WorkerPartition>,
     /// Wall-clock seconds.
     pub elapsed_s: f64,
     /// Files or results per wall-clock second.
@@ -49,48 +50,41 @@ pub struct Report {
     pub interrupted: bool,
 }
 
-/// One camera's sums.
+/// Summary of one camera.
 #[derive(Debug, Serialize)]
-pub struct CameraReport {
+pub struct WorkerCamera {
     /// Its name.
     pub camera: String,
-    /// Records of it.
-    pub frames_in: u64,
-    /// Files or results in place.
-    pub frames_out: u64,
-    /// Frames whose file was there and was kept.
-    pub kept: u64,
-    /// Of those, files with other bytes.
-    pub kept_different: u64,
-    /// Records that came before, such as a delivery that was repeated.
+    /// Counts of its frames.
+    #[serde(flatten)]
+    pub frames: FrameCounts,
+    /// Skipped frames whose record came before, such as a delivery that was repeated.
     pub repeated: u64,
-    /// Frames that were too old (`--live`).
-    pub stale: u64,
-    /// Frames that came after later ones.
+    /// Skipped frames whose file exists with other bytes.
+    pub different: u64,
+    /// Frames that came after later ones. They are written.
     pub late: u64,
-    /// Frames that the network did not look at.
+    /// Frames that used the last matte again.
     pub still: u64,
-    /// Records that went to the dead letters.
-    pub dead: u64,
     /// Tries to write that failed and were made again.
     pub retries: u64,
-    /// Times that its numbers began again.
+    /// Times that its frame numbers began again.
     pub restarts: u64,
-    /// Times that what was stored of it could not be read, so that its matte began again.
+    /// Times that its stored state could not be read, so that its matte began again.
     pub state_unreadable: u64,
     /// Times that no state was stored for the place where it went on.
     pub state_missing: u64,
     /// Bytes of its records.
-    pub bytes_in: u64,
+    pub read_bytes: u64,
     /// Bytes of its files or results.
-    pub bytes_out: u64,
-    /// From when its frames were taken to when they were in place.
+    pub written_bytes: u64,
+    /// From when its frames were captured to when they were written.
     pub latency_ms: Option<LatencyReport>,
 }
 
-/// One partition's sums.
+/// Summary of one partition.
 #[derive(Debug, Serialize)]
-pub struct PartitionReport {
+pub struct WorkerPartition {
     /// Its number.
     pub partition: i32,
     /// Records that were taken.
@@ -122,48 +116,44 @@ impl Timing {
     }
 }
 
-impl Report {
+impl WorkerReport {
     pub(super) fn new(
         settings: &WorkerSettings,
-        numbers: &Numbers,
+        counters: &WorkerCounters,
         timing: &Timing,
         interrupted: bool,
     ) -> Self {
         let get = |counter: &AtomicU64| counter.load(Relaxed);
-        let mut latencies = Latencies::default();
-        let cameras: Vec<_> = numbers
+        let mut latencies = Times::default();
+        let cameras: Vec<_> = counters
             .cameras()
             .into_iter()
             .map(|(camera, n)| {
-                let latency = n.latency.times();
+                let latency = n.frames.times();
                 latencies.merge(&latency);
-                CameraReport {
+                WorkerCamera {
                     camera,
-                    frames_in: get(&n.frames_in),
-                    frames_out: get(&n.frames_out),
-                    kept: get(&n.kept),
-                    kept_different: get(&n.kept_different),
-                    repeated: get(&n.repeated),
-                    stale: get(&n.stale),
+                    frames: n.frames.counts(),
+                    repeated: n.frames.skipped(SkipReason::Repeated),
+                    different: get(&n.different),
                     late: get(&n.late),
-                    still: get(&n.still),
-                    dead: get(&n.dead),
+                    still: n.frames.still(),
                     retries: get(&n.retries),
                     restarts: get(&n.restarts),
                     state_unreadable: get(&n.state_unreadable),
                     state_missing: get(&n.state_missing),
-                    bytes_in: get(&n.bytes_in),
-                    bytes_out: get(&n.bytes_out),
+                    read_bytes: n.frames.read_bytes(),
+                    written_bytes: n.frames.written_bytes(),
                     latency_ms: latency.report(),
                 }
             })
             .collect();
-        let partitions = numbers
+        let partitions = counters
             .partitions()
             .into_iter()
             .filter(|(_, n)| get(&n.records) > 0 || n.is_ours.load(Relaxed));
         let partitions = partitions
-            .map(|(partition, n)| PartitionReport {
+            .map(|(partition, n)| WorkerPartition {
                 partition,
                 records: get(&n.records),
                 dead: get(&n.dead),
@@ -174,9 +164,9 @@ impl Report {
             })
             .collect();
         let elapsed_s = timing.begun.elapsed().as_secs_f64().max(1e-9);
-        let out: u64 = cameras.iter().map(|c| c.frames_out).sum();
+        let out: u64 = cameras.iter().map(|c| c.frames.written).sum();
         let per_frame = |time: Duration| time.as_secs_f64() * 1e3 / out.max(1) as f64;
-        Report {
+        WorkerReport {
             topic: settings.broker.topic.clone(),
             group: settings.group.clone(),
             output: match &settings.sink {
@@ -190,13 +180,13 @@ impl Report {
             cpu_ms_per_frame: per_frame(stages::process_cpu().saturating_sub(timing.cpu)),
             stages_ms_per_frame: Stage::ALL
                 .iter()
-                .map(|&s| (s.name(), per_frame(numbers.clock.spent(s))))
+                .map(|&s| (s.name(), per_frame(counters.clock.spent(s))))
                 .collect(),
             latency_ms: latencies.report(),
             peak_rss_mb: stages::peak_rss_bytes() as f64 / 1e6,
-            rebalances: get(&numbers.rebalances),
-            commits: get(&numbers.commits),
-            topic_recreated: get(&numbers.topic_recreated),
+            rebalances: get(&counters.rebalances),
+            commits: get(&counters.commits),
+            topic_recreated: get(&counters.topic_recreated),
             interrupted,
         }
     }
@@ -219,9 +209,9 @@ const MAX_LINES: usize = 12;
 
 /// What was made of each camera's records, and where it is. The alternate form (`{:#}`) has the tables
 /// of all counts before it.
-impl fmt::Display for Report {
+impl fmt::Display for WorkerReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if f.alternate() && self.cameras.iter().any(|c| c.frames_in > 0) {
+        if f.alternate() && self.cameras.iter().any(|c| c.frames.read > 0) {
             self.tables(f)?;
         }
         let mut lines: Vec<_> = match self.cameras.len() {
@@ -240,30 +230,26 @@ impl fmt::Display for Report {
     }
 }
 
-impl Report {
-    fn line(&self, c: &CameraReport) -> String {
-        let notes = notes([c.kept, c.stale, c.late, c.dead]);
+impl WorkerReport {
+    fn line(&self, c: &WorkerCamera) -> String {
+        let notes = c.frames.not_written();
         match self.output.starts_with("topic:") {
             true => format!(
                 "{}: {} results to {}{notes}",
-                c.camera, c.frames_out, self.output
+                c.camera, c.frames.written, self.output
             ),
             false => format!(
                 "{}: {} pictures in {}/{}/{notes}",
-                c.camera, c.frames_out, self.output, c.camera
+                c.camera, c.frames.written, self.output, c.camera
             ),
         }
     }
 
     fn line_of_all(&self) -> String {
-        let sum = |count: fn(&CameraReport) -> u64| self.cameras.iter().map(count).sum();
-        let out: u64 = sum(|c| c.frames_out);
-        let notes = notes([
-            sum(|c| c.kept),
-            sum(|c| c.stale),
-            sum(|c| c.late),
-            sum(|c| c.dead),
-        ]);
+        let mut all = FrameCounts::default();
+        self.cameras.iter().for_each(|c| all.add(c.frames));
+        let out = all.written;
+        let notes = all.not_written();
         let cameras = self.cameras.len();
         match self.output.starts_with("topic:") {
             true => format!(
@@ -278,41 +264,16 @@ impl Report {
     }
 }
 
-/// What else became of the records: kept, too old, late, dead.
-fn notes(counts: [u64; 4]) -> String {
-    let what = [
-        "kept, because their files were there",
-        "left out as too old",
-        "left out as late",
-        "dead letters (`mattebox dead-letters list`)",
-    ];
-    let notes = counts.iter().zip(what).filter(|(count, _)| **count > 0);
-    notes
-        .map(|(count, what)| format!(", {count} {what}"))
-        .collect()
-}
-
-impl Report {
+impl WorkerReport {
     fn tables(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut cameras = table::plain(&[
-            "camera", "in", "out", "kept", "repeated", "stale", "late", "dead", "MB in", "MB out",
-            "ms p50", "p95", "p99",
-        ]);
+        let own = ["late", "MB read", "MB written", "ms p50", "p95", "p99"];
+        let header = [&["camera"], &FrameCounts::COLUMNS[..], &own].concat();
+        let mut cameras = table::plain(&header);
         for c in &self.cameras {
             let mut row = vec![c.camera.clone()];
-            row.extend(
-                [
-                    c.frames_in,
-                    c.frames_out,
-                    c.kept,
-                    c.repeated,
-                    c.stale,
-                    c.late,
-                    c.dead,
-                ]
-                .map(|n| n.to_string()),
-            );
-            row.extend([c.bytes_in, c.bytes_out].map(|n| format!("{:.1}", n as f64 / 1e6)));
+            row.extend(c.frames.cells());
+            row.push(c.late.to_string());
+            row.extend([c.read_bytes, c.written_bytes].map(|n| format!("{:.1}", n as f64 / 1e6)));
             row.extend(
                 c.latency_ms
                     .into_iter()

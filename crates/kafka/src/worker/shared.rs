@@ -1,9 +1,9 @@
 //! Shared by the threads of a worker.
 use super::{
-    event::Event,
+    counters::WorkerCounters,
     job::{Job, QueuedRecord},
+    loop_event::LoopEvent,
     names_in_flight::NamesInFlight,
-    numbers::Numbers,
 };
 use crate::settings::{WorkerSettings, WorkerSink};
 use crossbeam_channel::Sender;
@@ -30,7 +30,7 @@ pub(super) struct Shared {
     pub(super) engine: Engine,
     pub(super) queues: CameraQueues<QueuedRecord>,
     /// To the main loop.
-    pub(super) events: Sender<Event>,
+    pub(super) events: Sender<LoopEvent>,
     /// The folders of all cameras; `None` where results go to a topic.
     files: Option<FrameDirs>,
     pub(super) tracer: Tracer,
@@ -38,23 +38,23 @@ pub(super) struct Shared {
     start: CameraSettings,
     /// Where cameras are seen.
     pub(super) cameras: Arc<CameraRegistry>,
-    pub(super) numbers: Arc<Numbers>,
+    pub(super) counters: Arc<WorkerCounters>,
     pub(super) names: Arc<NamesInFlight>,
 }
 
 impl Shared {
     pub(super) fn new(
         settings: WorkerSettings,
-        numbers: Arc<Numbers>,
+        counters: Arc<WorkerCounters>,
         tracer: Tracer,
-        events: Sender<Event>,
+        events: Sender<LoopEvent>,
     ) -> Result<Self, StartError> {
         let files = match &settings.sink {
             WorkerSink::Directory(root) => Some(FrameDirs::new(root, &settings.names)),
             WorkerSink::Topic(_) => None,
         };
         let engine = Engine {
-            clock: numbers.clock.clone(),
+            clock: counters.clock.clone(),
             ..Engine::new(&settings.frame)
         };
         let start = CameraSettings::read(
@@ -67,11 +67,11 @@ impl Shared {
             start,
             queues: CameraQueues::new(Lifetime::UntilShut),
             files,
-            cameras: Arc::new(CameraRegistry::with_faults(numbers.faults.clone())),
+            cameras: Arc::new(CameraRegistry::with_faults(counters.faults.clone())),
             names: Arc::default(),
             settings,
             events,
-            numbers,
+            counters,
             tracer,
         })
     }
@@ -159,7 +159,7 @@ impl Shared {
             },
             only_background: true,
             settings: FrameSettings::clone(&self.start(camera)),
-            counters: self.numbers.camera(Some(camera)),
+            frames: self.counters.camera(Some(camera)).frames.clone(),
         };
         self.cameras
             .is_open()
@@ -205,7 +205,7 @@ impl Shared {
     }
 
     /// Tells the main loop. After it has ended its channel is closed.
-    pub(super) fn tell(&self, event: Event) {
+    pub(super) fn tell(&self, event: LoopEvent) {
         let _ = self.events.send(event);
     }
 }

@@ -1,7 +1,8 @@
 //! The states of cameras as both outputs keep them: found in their topic, or where an earlier
 //! version of this program has put them; what is missing is told and follows the settings.
 use super::{
-    numbers::{CameraNumbers, Numbers},
+    counters::{CameraCounters, WorkerCounters},
+    events::{StateMissing, StateUnreadable, StatesMissing},
     partition_range::{OffsetMetadata, PartitionRange},
     state_topic::{Found, Recalled, StateTopic},
 };
@@ -10,14 +11,12 @@ use crate::{
     settings::{OnMissingState, WorkerSettings, WorkerSink},
 };
 use mattebox_core::frame::{CameraId, partition_key};
+use mattebox_engine::events::Event;
 use mattebox_store::{
     CameraState, StateStore, StoredState, Stream,
     journal::{self, Journal, JournalError},
 };
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::Ordering::Relaxed},
-};
+use std::{collections::HashMap, sync::Arc};
 
 /// The states of the cameras of all partitions of the assignment.
 pub(super) struct States {
@@ -25,7 +24,7 @@ pub(super) struct States {
     /// `OUT/.state` of an earlier version of this program.
     folder: Option<StateStore>,
     journal: Arc<dyn Journal>,
-    numbers: Arc<Numbers>,
+    counters: Arc<WorkerCounters>,
     group: String,
     frames: String,
     policy: OnMissingState,
@@ -47,7 +46,7 @@ impl States {
         topic: StateTopic,
         journal: Arc<dyn Journal>,
         settings: &WorkerSettings,
-        numbers: Arc<Numbers>,
+        counters: Arc<WorkerCounters>,
     ) -> Self {
         let folder = match &settings.sink {
             WorkerSink::Directory(root) => StateStore::of_version_1(root),
@@ -57,7 +56,7 @@ impl States {
             topic,
             folder,
             journal,
-            numbers,
+            counters,
             group: settings.group.clone(),
             frames: settings.broker.topic.clone(),
             policy: settings.on_missing_state,
@@ -76,7 +75,7 @@ impl States {
                      gone, and their mattes begin again",
                     self.topic.name()
                 );
-                self.numbers.faults.note(&problem);
+                self.counters.faults.note(&problem);
                 tracing::error!("{problem}; it is made again");
                 self.is_restored = true;
             }
@@ -135,18 +134,16 @@ impl States {
         if self.policy == OnMissingState::Fail {
             return Err(KafkaError::MissingState { problem });
         }
-        self.numbers.faults.note(&problem);
-        self.numbers
-            .partition(*partition)
-            .states_missing
-            .fetch_add(missing as u64, Relaxed);
-        tracing::warn!(
-            topic = self.frames,
-            partition,
-            offset = start,
-            cameras = missing,
-            "{problem}: their mattes begin again; their names go on, and no file is replaced"
-        );
+        self.counters.faults.note(&problem);
+        StatesMissing {
+            counters: &self.counters.partition(*partition),
+            topic: &self.frames,
+            partition: *partition,
+            offset: *start,
+            cameras: missing,
+            problem: &problem,
+        }
+        .emit();
         Ok(())
     }
 
@@ -156,13 +153,13 @@ impl States {
         partition: i32,
         camera: &CameraId,
         offset: i64,
-        counted: &CameraNumbers,
+        counters: &CameraCounters,
     ) -> Result<CameraState, KafkaError> {
         let mut state = match self.topic.recall(partition, camera, offset)? {
             Recalled::Known(state) => *state,
-            Recalled::Missing => self.missing(partition, camera, offset, counted)?,
+            Recalled::Missing => self.missing(partition, camera, offset, counters)?,
             Recalled::Unreadable(problem) => {
-                self.unreadable(partition, camera, offset, counted, &problem)?;
+                self.unreadable(partition, camera, offset, counters, &problem)?;
                 CameraState::default()
             }
         };
@@ -190,7 +187,7 @@ impl States {
         partition: i32,
         camera: &CameraId,
         offset: i64,
-        counted: &CameraNumbers,
+        counters: &CameraCounters,
     ) -> Result<CameraState, KafkaError> {
         let Some(Known {
             topic_id,
@@ -205,7 +202,7 @@ impl States {
             match folder.recall(&stream, camera, *start)? {
                 StoredState::Known(state) => return Ok(*state),
                 StoredState::Unreadable { problem } => {
-                    self.unreadable(partition, camera, offset, counted, &problem)?;
+                    self.unreadable(partition, camera, offset, counters, &problem)?;
                 }
                 StoredState::Missing => {}
             }
@@ -216,8 +213,12 @@ impl States {
             .iter()
             .any(|(session, _)| blocks.partitions(session).any(|there| there == by));
         if was_here {
-            counted.state_missing.fetch_add(1, Relaxed);
-            tracing::debug!(%camera, partition, offset, "the camera was here and has no state");
+            StateMissing {
+                counters,
+                partition,
+                offset,
+            }
+            .emit();
         }
         Ok(CameraState::default())
     }
@@ -227,21 +228,22 @@ impl States {
         partition: i32,
         camera: &CameraId,
         offset: i64,
-        counted: &CameraNumbers,
+        counters: &CameraCounters,
         problem: &str,
     ) -> Result<(), KafkaError> {
-        counted.state_unreadable.fetch_add(1, Relaxed);
-        if self.policy == OnMissingState::Fail {
+        let fails = self.policy == OnMissingState::Fail;
+        StateUnreadable {
+            counters,
+            partition,
+            offset,
+            problem,
+            is_told: !fails,
+        }
+        .emit();
+        if fails {
             let problem = format!("the stored state of camera {camera} cannot be read: {problem}");
             return Err(KafkaError::MissingState { problem });
         }
-        tracing::warn!(
-            %camera,
-            partition,
-            offset,
-            "the camera's stored state cannot be read: its matte begins again; its names go on, and no file is \
-             replaced: {problem}"
-        );
         Ok(())
     }
 

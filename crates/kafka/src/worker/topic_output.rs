@@ -2,9 +2,9 @@
 //! one transaction.
 use super::{
     consumer_events::GroupMember,
+    counters::WorkerCounters,
     held::Held,
     job::{EncodedResult, Job, LogPosition, RejectedRecord},
-    numbers::Numbers,
     offset_committer::{CommitAnswer, add_offset},
     output::{Commit, DeadLetterFailed, DeadLetterTaken, Output, Reached},
     partition_range::{BROKER_TIMEOUT, OffsetMetadata, PartitionRange, is_recreated},
@@ -22,7 +22,12 @@ use crate::{
 };
 use mattebox_core::frame::CameraId;
 use mattebox_engine::troubles::{Cause, Troubles};
-use mattebox_engine::{Rejection, latency::age_us, stop::Stop};
+use mattebox_engine::{
+    Rejection,
+    events::{Event, FrameWritten},
+    latency::age,
+    stop::Stop,
+};
 use rdkafka::{
     TopicPartitionList,
     admin::AdminClient,
@@ -48,7 +53,7 @@ pub(super) struct TopicOutput {
     member: Arc<GroupMember>,
     states: States,
     records: ResultRecords,
-    numbers: Arc<Numbers>,
+    counters: Arc<WorkerCounters>,
     /// The topic of the frames.
     frames: String,
     /// The largest result that its topic takes, in bytes.
@@ -89,13 +94,13 @@ impl TopicOutput {
             member: member.clone(),
             states,
             records: ResultRecords::new(settings, results, model_sha256),
-            numbers: shared.numbers.clone(),
+            counters: shared.counters.clone(),
             frames: settings.broker.topic.clone(),
             max_result,
             has_dead_topic: false,
             held: HashMap::new(),
             retry_at: None,
-            troubles: shared.numbers.troubles.clone(),
+            troubles: shared.counters.troubles.clone(),
         })
     }
 
@@ -180,10 +185,13 @@ impl TopicOutput {
         };
         let end = reached.checkpoint.end();
         for (job, bytes) in held.results_before(end) {
-            job.span.became("published");
-            self.numbers
-                .camera(Some(&job.head.camera))
-                .arrived(bytes, age_us(job.head.time));
+            FrameWritten {
+                frames: &self.counters.camera(Some(&job.head.camera)).frames,
+                span: &job.span,
+                bytes,
+                latency: Some(age(job.head.time)),
+            }
+            .emit();
         }
         held.drop_before(end);
         let topic = self.states.topic();

@@ -71,7 +71,7 @@ pub(super) fn description() -> Result<String, serde_json::Error> {
 }
 
 fn camera(site: &Site, id: &str) -> Result<Arc<Camera>, Problem> {
-    site.studio
+    site.cameras
         .camera(id)
         .ok_or_else(|| Problem::not_found(format!("there is no camera {id:?}")))
 }

@@ -1,10 +1,11 @@
 //! What is told of cameras, as JSON.
-use crate::{process, site::Site};
+use crate::site::Site;
 use mattebox_core::matte::MatteMode;
 use mattebox_engine::{
     FrameSettings,
     cameras::{Camera, camera::Holds, faults::Fault, preview::View, trend::History},
     latency::LatencyReport,
+    metrics::{FrameCounts, process},
     stages,
 };
 use mattebox_net::SimdLevel;
@@ -69,13 +70,14 @@ pub(crate) struct CameraInfo {
     /// Of its frames, in pixels; 0 before the first.
     width: u32,
     height: u32,
-    /// Frames per second that come, over the last seconds.
-    fps_in: f64,
-    /// Frames per second that go.
-    fps_out: f64,
+    /// Frames read per second, over the last seconds.
+    fps_read: f64,
+    /// Frames written or skipped per second.
+    fps_written: f64,
     /// How long frames take now, in milliseconds.
     latency_ms: Option<LatencyReport>,
-    frames: Frames,
+    /// Counts of frames since the start.
+    frames: FrameCounts,
     /// When the last frame was made, RFC 3339.
     last_frame: Option<String>,
     /// How good its mattes seem; null where they are not made here.
@@ -102,19 +104,6 @@ pub(crate) struct QualityInfo {
     edge_width_px: Option<f64>,
     /// For how long there has been nobody, in seconds; null if there is somebody.
     no_person_s: Option<f64>,
-}
-
-/// Frames since the start.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Frames {
-    /// They came.
-    r#in: u64,
-    /// They are where they were to go.
-    out: u64,
-    /// They were dropped because newer ones were waiting, or it was stopped.
-    dropped: u64,
-    /// They could not be made or written.
-    failed: u64,
 }
 
 /// What is made of a camera's frames.
@@ -182,10 +171,10 @@ impl Overview {
                     "/blob/main/docs/guide/live.md"
                 ),
             },
-            errors: errors(site.studio.faults().newest_first()),
-            troubles: site.numbers.troubles(),
+            errors: errors(site.cameras.faults().newest_first()),
+            troubles: site.monitor.reasons(),
             cameras: site
-                .studio
+                .cameras
                 .cameras()
                 .iter()
                 .map(|camera| CameraInfo::new(site, camera))
@@ -200,9 +189,9 @@ impl CameraInfo {
         let latest = camera.latest();
         let (width, height) = latest.map_or((0, 0), |latest| latest.size);
         let trend = camera.trend();
-        let (fps_in, fps_out) = trend.fps();
+        let (fps_read, fps_written) = trend.fps();
         let latency = trend.latency();
-        let counted = trend.counted();
+        let counts = trend.counts();
         drop(trend);
         CameraInfo {
             id: camera.id.to_string(),
@@ -212,15 +201,10 @@ impl CameraInfo {
             why: standing.why,
             width,
             height,
-            fps_in,
-            fps_out,
+            fps_read,
+            fps_written,
             latency_ms: latency,
-            frames: Frames {
-                r#in: counted.frames_in,
-                out: counted.frames_out,
-                dropped: counted.dropped,
-                failed: counted.failed,
-            },
+            frames: counts,
             last_frame: latest.map(|latest| rfc3339(latest.time)),
             quality: camera.quality().map(|q| QualityInfo {
                 coverage: q.coverage,
@@ -312,16 +296,9 @@ fn rfc3339(time: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Page, settings::ViewSettings, text::Text};
+    use crate::settings::ViewSettings;
+    use mattebox_engine::metrics::Monitor;
     use std::sync::Arc;
-
-    struct Nothing;
-    impl Page for Nothing {
-        fn metrics(&self, _: &mut Text) {}
-        fn troubles(&self) -> Vec<String> {
-            Vec::new()
-        }
-    }
 
     fn names(command: &'static str, show_raw: bool) -> Vec<&'static str> {
         let settings = ViewSettings {
@@ -332,7 +309,8 @@ mod tests {
             show_raw,
             max_viewers: 1,
         };
-        let site = Site::new(settings, Arc::default(), command, true, Arc::new(Nothing));
+        let monitor = Arc::new(Monitor::new(command, Vec::new));
+        let site = Site::new(settings, Arc::default(), command, true, monitor);
         views(&site).into_iter().map(View::name).collect()
     }
 

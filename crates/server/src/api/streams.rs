@@ -109,7 +109,7 @@ pub(super) fn while_shown(
 ) -> BoxStream<'static, Bytes> {
     let site = site.clone();
     parts
-        .take_while(move |_| future::ready(site.studio.shows(&camera)))
+        .take_while(move |_| future::ready(site.cameras.shows(&camera)))
         .boxed()
 }
 
@@ -297,7 +297,7 @@ impl Wall {
 
     fn look_for_cameras(&mut self) {
         let mut gone = std::mem::take(&mut self.known);
-        for camera in self.site.studio.cameras() {
+        for camera in self.site.cameras.cameras() {
             let id = camera.id.as_str();
             let is_wanted = self
                 .wanted

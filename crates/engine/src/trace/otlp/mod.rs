@@ -154,14 +154,19 @@ impl Span {
         );
     }
 
-    /// Notes what became of the frame.
-    pub fn became(&self, what: &'static str) {
-        self.set("mattebox.outcome", what);
+    /// Sets the outcome of the frame.
+    pub fn outcome(&self, outcome: &'static str) {
+        self.set("mattebox.outcome", outcome);
+    }
+
+    /// Sets why the frame was dropped or skipped.
+    pub fn reason(&self, reason: &'static str) {
+        self.set("mattebox.reason", reason);
     }
 
     /// Notes that the record is a dead letter.
     pub fn dead(&self, code: &'static str, why: &str) {
-        self.became("dead");
+        self.outcome("dead");
         self.set("error.type", code);
         self.fail(why);
     }

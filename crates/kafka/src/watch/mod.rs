@@ -1,15 +1,17 @@
 //! From a topic of results to the live page: what `mattebox view` does.
 //!
-//! It reads what comes from now on, outside of any group, and records nothing: any number of these disturb nobody. Of each camera only the newest
-//! result is decoded, so it does not fall behind.
-use super::{
-    KafkaError,
+//! It reads new results without a consumer group and commits nothing, so any number of views disturb
+//! no worker. It decodes only the newest result of each camera, so it does not fall behind.
+pub mod counters;
+
+use crate::settings::WatchSettings;
+use crate::{
+    KafkaError, Waits,
     client::{self, Context},
-    record::with_record,
+    record::{value_bytes, with_record},
     topics,
 };
-use crate::Waits;
-use crate::settings::WatchSettings;
+use counters::{ForeignRecord, ViewCounters};
 use image::RgbImage;
 use mattebox_core::{
     codec::Decoder,
@@ -20,12 +22,14 @@ use mattebox_engine::{
     BackgroundChoice, FrameSettings,
     cameras::{
         CameraRegistry,
-        camera::{Counters, Holds, Introduction},
-        trend::Counted,
+        camera::{Holds, Introduction},
     },
-    latency::{self, Latency},
+    events::{Event, FrameDropped, FrameFailed, FrameRead, FrameWritten},
+    latency,
+    metrics::{DropReason, FrameCounters, Monitor},
     status::Condition,
     stop::Stop,
+    trace::Span,
 };
 use rdkafka::{
     Message, Offset, TopicPartitionList,
@@ -35,10 +39,7 @@ use rdkafka::{
 };
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -51,83 +52,13 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Records that are taken before the newest are shown.
 const MOST: usize = 512;
 
-/// Cameras that are counted.
-const MAX_CAMERAS: usize = 1000;
-
-/// What is counted of one camera's results.
-#[derive(Debug, Default)]
-pub struct Results {
-    /// Results that came.
-    pub seen: AtomicU64,
-    /// Of those, shown: the others were overtaken by newer ones.
-    pub shown: AtomicU64,
-    /// Results whose picture cannot be decoded.
-    pub failed: AtomicU64,
-    /// From when a frame was taken to when its result was here.
-    pub latency: Latency,
-}
-
-impl Counters for Results {
-    fn counted(&self) -> Counted {
-        let seen = self.seen.load(Relaxed);
-        let shown = self.shown.load(Relaxed);
-        let failed = self.failed.load(Relaxed);
-        Counted {
-            frames_in: seen,
-            frames_out: shown,
-            dropped: seen.saturating_sub(shown + failed),
-            failed,
-            times: self.latency.times(),
-        }
-    }
-}
-
-/// All numbers of a watcher.
-#[derive(Debug, Default)]
-pub struct Numbers {
-    cameras: Mutex<BTreeMap<CameraId, Arc<Results>>>,
-    /// Records that are no results.
-    pub foreign: AtomicU64,
-    /// What it waits for before it can begin.
-    pub waits: Waits,
-    is_ready: AtomicBool,
-}
-
-impl Numbers {
-    /// Those that are too many are counted for nobody.
-    fn camera(&self, id: &CameraId) -> Arc<Results> {
-        let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
-        match cameras.get(id) {
-            Some(there) => there.clone(),
-            None if cameras.len() >= MAX_CAMERAS => Arc::default(),
-            None => cameras.entry(id.clone()).or_default().clone(),
-        }
-    }
-
-    /// All cameras by name.
-    pub fn cameras(&self) -> Vec<(String, Arc<Results>)> {
-        let cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
-        cameras
-            .iter()
-            .map(|(id, results)| (id.to_string(), results.clone()))
-            .collect()
-    }
-
-    /// Whether it reads the topic.
-    pub fn is_ready(&self) -> bool {
-        self.is_ready.load(Relaxed)
-    }
-}
-
 /// Reads results and shows them.
 pub struct Watcher {
     settings: WatchSettings,
     stop: Stop,
     registry: Arc<CameraRegistry>,
-    numbers: Arc<Numbers>,
+    counters: Arc<ViewCounters>,
     decoder: Decoder,
-    /// A foreign record was told of.
-    has_told: bool,
 }
 
 impl Watcher {
@@ -137,9 +68,8 @@ impl Watcher {
             settings,
             stop,
             registry: Arc::default(),
-            numbers: Arc::default(),
+            counters: Arc::default(),
             decoder: Decoder::default(),
-            has_told: false,
         }
     }
 
@@ -150,9 +80,9 @@ impl Watcher {
             &settings.broker,
             settings.connect_timeout,
             stop,
-            &self.numbers.waits,
+            &self.counters.waits,
         )?;
-        let partitions = await_topic(&admin, settings, stop, &self.numbers.waits)?;
+        let partitions = await_topic(&admin, settings, stop, &self.counters.waits)?;
         let ours = [
             ("group.id", "mattebox-view"),
             ("enable.auto.commit", "false"),
@@ -183,15 +113,15 @@ impl Watcher {
         self.registry.clone()
     }
 
-    /// What is counted.
-    pub fn numbers(&self) -> Arc<Numbers> {
-        self.numbers.clone()
+    /// Its metrics, and why it is not ready.
+    pub fn monitor(&self) -> Monitor {
+        counters::monitor(&self.counters)
     }
 
     /// Waits for the broker and the topic, and shows what comes until it is stopped.
     pub fn run(mut self) -> Result<(), KafkaError> {
         let consumer = self.open()?;
-        self.numbers.is_ready.store(true, Relaxed);
+        self.counters.is_ready.store(true, Relaxed);
         let mut last_look = Instant::now();
         while !self.stop.is_stopped() {
             for (id, (number, record)) in self.newest(&consumer) {
@@ -211,9 +141,9 @@ impl Watcher {
         consumer: &BaseConsumer<Context>,
     ) -> BTreeMap<CameraId, (FrameNumber, OwnedMessage)> {
         let mut newest = BTreeMap::new();
-        let mut patience = POLL;
+        let mut wait = POLL;
         for _ in 0..MOST {
-            let record = match consumer.poll(patience) {
+            let record = match consumer.poll(wait) {
                 None => break,
                 Some(Ok(record)) => record,
                 Some(Err(error)) => {
@@ -227,7 +157,7 @@ impl Watcher {
                     break;
                 }
             };
-            patience = Duration::ZERO;
+            wait = Duration::ZERO;
             // Fail closed: what does not say that it is a result may show a room.
             let position = with_record(&record, |r| {
                 mattebox_wire::is_result(r)
@@ -236,32 +166,38 @@ impl Watcher {
             });
             match position {
                 Some((id, number)) => {
-                    self.numbers.camera(&id).seen.fetch_add(1, Relaxed);
-                    newest.insert(id, (number, record.detach()));
+                    let frames = self.counters.camera(&id);
+                    FrameRead {
+                        frames: &frames,
+                        bytes: value_bytes(&record),
+                    }
+                    .emit();
+                    let overtaken = newest.insert(id, (number, record.detach()));
+                    if overtaken.is_some() {
+                        FrameDropped {
+                            frames: &frames,
+                            span: &Span::default(),
+                            reason: DropReason::Behind,
+                        }
+                        .emit();
+                    }
                 }
-                None => self.foreign(record.partition(), record.offset()),
+                None => ForeignRecord {
+                    counters: &self.counters,
+                    topic: &self.settings.results,
+                    partition: record.partition(),
+                    offset: record.offset(),
+                }
+                .emit(),
             }
         }
         newest
     }
 
-    fn foreign(&mut self, partition: i32, offset: i64) {
-        self.numbers.foreign.fetch_add(1, Relaxed);
-        if !std::mem::replace(&mut self.has_told, true) {
-            let topic = &self.settings.results;
-            tracing::warn!(
-                topic,
-                partition,
-                offset,
-                "this record is no result and is not shown: is it the right topic?"
-            );
-        }
-    }
-
     fn show(&mut self, id: &CameraId, number: FrameNumber, record: &OwnedMessage) {
-        let counted = self.numbers.camera(id);
+        let frames = self.counters.camera(id);
         let camera = self.registry.camera_or_new(id, || {
-            introduction(&self.settings, record.partition(), counted.clone())
+            introduction(&self.settings, record.partition(), frames.clone())
         });
         let mut picture = RgbImage::default();
         match self.decoder.decode_into(
@@ -271,16 +207,25 @@ impl Watcher {
         ) {
             Ok(()) => {}
             Err(problem) => {
-                counted.failed.fetch_add(1, Relaxed);
-                camera.note_rejected(&format!("frame {number}: {problem}"));
-                return;
+                let problem = format!("frame {number}: {problem}");
+                camera.note_rejected(&problem);
+                return FrameFailed {
+                    frames: &frames,
+                    span: None,
+                    problem,
+                    is_told: false,
+                }
+                .emit();
             }
         }
-        counted.shown.fetch_add(1, Relaxed);
         let captured = captured(record);
-        if let Some(age) = captured.and_then(|at| SystemTime::now().duration_since(at).ok()) {
-            counted.latency.add_time(age);
+        FrameWritten {
+            frames: &frames,
+            span: &Span::default(),
+            bytes: 0,
+            latency: captured.and_then(|at| SystemTime::now().duration_since(at).ok()),
         }
+        .emit();
         camera.status.set(Condition::Open);
         camera.show_composed(number.0, captured, &Composed::Rgb(picture));
     }
@@ -299,7 +244,11 @@ fn captured(record: &OwnedMessage) -> Option<SystemTime> {
 }
 
 /// Nothing is made here, so what is said of it is only that.
-fn introduction(settings: &WatchSettings, partition: i32, counters: Arc<Results>) -> Introduction {
+fn introduction(
+    settings: &WatchSettings,
+    partition: i32,
+    frames: Arc<FrameCounters>,
+) -> Introduction {
     Introduction {
         source: format!("{} [{partition}]", settings.results),
         holds: Holds {
@@ -311,7 +260,7 @@ fn introduction(settings: &WatchSettings, partition: i32, counters: Arc<Results>
             background: BackgroundChoice::Spec(BackgroundSpec::Transparent),
             ..FrameSettings::default()
         },
-        counters,
+        frames,
     }
 }
 

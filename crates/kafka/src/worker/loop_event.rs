@@ -8,14 +8,9 @@ use std::sync::Arc;
 /// Something that the main loop acts upon. The loop looks at its owners after every event, so that
 /// an event without fields only wakes it.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(super) enum LoopEvent {
     /// A processing thread is done with a frame.
-    Done {
-        job: Arc<Job>,
-        outcome: JobOutcome,
-        /// The network was not asked.
-        still: bool,
-    },
+    Done { job: Arc<Job>, outcome: JobOutcome },
     /// The last state that a checkpoint waits for is known.
     StatesKnown,
     /// The broker has answered for a dead letter.

@@ -1,0 +1,18 @@
+//! Counters, and how Prometheus reads them.
+//!
+//! * [`frames`]: the counts of frames, the same in every command.
+//! * [`family`]: a metric family: its name, type, labels and help, declared once.
+//! * [`registry`]: the families of a process, collected when a scrape asks.
+//! * [`monitor`]: the metrics of a command, and why it is not ready.
+//! * [`common`]: families that several commands have; [`process`]: those of every process.
+pub mod common;
+pub mod family;
+pub mod frames;
+pub mod monitor;
+pub mod process;
+pub mod registry;
+
+pub use family::{Family, FamilyKind};
+pub use frames::{DropReason, DroppedFrames, FrameCounters, FrameCounts, SkipReason};
+pub use monitor::Monitor;
+pub use registry::{Metrics, Samples};

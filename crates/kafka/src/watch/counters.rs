@@ -1,0 +1,95 @@
+//! Counters and metrics of `mattebox view`, and why it is not ready.
+use crate::Waits;
+use mattebox_core::frame::CameraId;
+use mattebox_engine::{
+    events::Event,
+    metrics::{Family, FrameCounters, Monitor, frames, monitor},
+};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+};
+
+/// Cameras with counters of their own.
+const MAX_CAMERAS: usize = 1000;
+
+/// Counters of a view.
+#[derive(Debug, Default)]
+pub struct ViewCounters {
+    cameras: Mutex<BTreeMap<CameraId, Arc<FrameCounters>>>,
+    foreign: AtomicU64,
+    /// What it waits for before it can begin.
+    pub(super) waits: Waits,
+    pub(super) is_ready: AtomicBool,
+}
+
+impl ViewCounters {
+    /// The counters of a camera. Those of cameras beyond the limit are not kept.
+    pub(super) fn camera(&self, id: &CameraId) -> Arc<FrameCounters> {
+        let new = || Arc::new(FrameCounters::new(id.as_str()));
+        let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
+        match cameras.get(id) {
+            Some(there) => there.clone(),
+            None if cameras.len() >= MAX_CAMERAS => new(),
+            None => cameras.entry(id.clone()).or_insert_with(new).clone(),
+        }
+    }
+
+    fn cameras(&self) -> Vec<Arc<FrameCounters>> {
+        let cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
+        cameras.values().cloned().collect()
+    }
+
+    fn reasons(&self) -> Vec<String> {
+        monitor::unless(self.is_ready.load(Relaxed), &self.waits.what())
+    }
+}
+
+/// A record is no result. It may show a room, so it is not shown.
+pub(super) struct ForeignRecord<'a> {
+    pub(super) counters: &'a ViewCounters,
+    pub(super) topic: &'a str,
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+}
+
+impl Event for ForeignRecord<'_> {
+    fn emit(self) {
+        if self.counters.foreign.fetch_add(1, Relaxed) == 0 {
+            tracing::warn!(
+                topic = self.topic,
+                partition = self.partition,
+                offset = self.offset,
+                "this record is no result and is not shown: is it the right topic?"
+            );
+        }
+    }
+}
+
+static FOREIGN: Family = Family::counter(
+    "mattebox_view_foreign_records_total",
+    &[],
+    "Records that are no results and are not shown.",
+);
+
+/// The families of `mattebox view` alone.
+pub static FAMILIES: [&Family; 1] = [&FOREIGN];
+
+pub(super) fn monitor(counters: &Arc<ViewCounters>) -> Monitor {
+    let asked = counters.clone();
+    let monitor = Monitor::new("view", move || asked.reasons());
+    let counted = counters.clone();
+    monitor.metrics.add(&frames::FAMILIES, move |samples| {
+        for camera in counted.cameras() {
+            frames::collect(samples, &camera);
+        }
+    });
+    let counted = counters.clone();
+    monitor.metrics.add(&FAMILIES, move |samples| {
+        samples.add(&FOREIGN, &[], counted.foreign.load(Relaxed) as f64);
+    });
+    monitor
+}
