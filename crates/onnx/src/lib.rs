@@ -26,4 +26,4 @@ pub use known::{KNOWN, KnownNetwork};
 pub use model::OnnxModel;
 pub use network::OnnxNetwork;
 pub use range::{ColourRange, ColourRangeError};
-pub use shapes::{Layout, Order};
+pub use shapes::{ChannelOrder, InputLayout};

@@ -3,9 +3,9 @@ use crate::{
     error::OnnxError,
     known::{KnownNetwork, known},
     library,
-    network::{OnnxNetwork, Plan},
+    network::{OnnxNetwork, OnnxPlan},
     range::ColourRange,
-    shapes::{Layout, Shown, is_mask},
+    shapes::{InputLayout, ShapeText, is_mask},
 };
 use mattebox_core::matte::Network;
 use mattebox_net::sha256;
@@ -29,7 +29,7 @@ const SLACK: f32 = 0.01;
 pub struct OnnxModel {
     bytes: Arc<[u8]>,
     sha256: String,
-    plan: Plan,
+    plan: OnnxPlan,
     known: Option<&'static KnownNetwork>,
     /// The session of the trial, for the first network that is asked for.
     tried: Mutex<Option<OnnxNetwork>>,
@@ -75,7 +75,7 @@ impl OnnxModel {
     }
 
     /// Order and size of its picture.
-    pub fn layout(&self) -> Layout {
+    pub fn layout(&self) -> InputLayout {
         self.plan.layout
     }
 
@@ -122,7 +122,7 @@ fn plan(
     session: &Session,
     sha256: &str,
     range: Option<ColourRange>,
-) -> Result<(Plan, Option<&'static KnownNetwork>), OnnxError> {
+) -> Result<(OnnxPlan, Option<&'static KnownNetwork>), OnnxError> {
     let [input] = session.inputs() else {
         return Err(OnnxError::Inputs(session.inputs().len()));
     };
@@ -133,7 +133,7 @@ fn plan(
     let shape = floats(input).ok_or_else(wrong)?;
     let outputs = session.outputs();
     let known = known(sha256, input.name(), shape, outputs.len());
-    let layout = Layout::of(shape)
+    let layout = InputLayout::of(shape)
         .ok_or_else(wrong)?
         .sized(known.map_or(SIDE, |known| known.side));
     let output = outputs
@@ -144,7 +144,7 @@ fn plan(
             width: layout.size.0,
             height: layout.size.1,
         })?;
-    let plan = Plan {
+    let plan = OnnxPlan {
         layout,
         output,
         range: range
@@ -169,7 +169,7 @@ fn floats(outlet: &Outlet) -> Option<&[i64]> {
 /// What goes into or comes out of a network, for people.
 fn describe(outlet: &Outlet) -> String {
     match outlet.dtype() {
-        ValueType::Tensor { ty, shape, .. } => format!("{} of {ty}", Shown(shape)),
+        ValueType::Tensor { ty, shape, .. } => format!("{} of {ty}", ShapeText(shape)),
         _ => "not a picture".to_owned(),
     }
 }

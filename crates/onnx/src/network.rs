@@ -2,16 +2,16 @@
 use crate::{
     error::OnnxError,
     range::ColourRange,
-    shapes::{Layout, Order, Shown, is_mask},
+    shapes::{ChannelOrder, InputLayout, ShapeText, is_mask},
 };
 use mattebox_core::matte::Network;
 use ort::{inputs, session::Session, value::TensorRef};
 
 /// How to ask a network.
 #[derive(Debug, Clone)]
-pub(crate) struct Plan {
+pub(crate) struct OnnxPlan {
     /// Order and size of its picture; both sides are fixed.
-    pub(crate) layout: Layout,
+    pub(crate) layout: InputLayout,
     /// Which of its outputs is the mask.
     pub(crate) output: usize,
     pub(crate) range: ColourRange,
@@ -20,13 +20,13 @@ pub(crate) struct Plan {
 /// A network that runs on one thread, the caller's.
 pub struct OnnxNetwork {
     session: Session,
-    plan: Plan,
+    plan: OnnxPlan,
     /// The picture as the network expects it.
     input: Vec<f32>,
 }
 
 impl OnnxNetwork {
-    pub(crate) fn new(session: Session, plan: Plan) -> Self {
+    pub(crate) fn new(session: Session, plan: OnnxPlan) -> Self {
         OnnxNetwork {
             session,
             plan,
@@ -36,7 +36,7 @@ impl OnnxNetwork {
 
     /// The answer to a picture, both as in [`Network::run`].
     pub(crate) fn answer(&mut self, picture: &[f32], answer: &mut [f32]) -> Result<(), OnnxError> {
-        let Plan {
+        let OnnxPlan {
             layout,
             output,
             range,
@@ -50,7 +50,7 @@ impl OnnxNetwork {
             .map_err(refused)?;
         if !is_mask(shape, layout.size) || values.len() != answer.len() {
             return Err(OnnxError::Output {
-                found: Shown(shape).to_string(),
+                found: ShapeText(shape).to_string(),
                 width: layout.size.0,
                 height: layout.size.1,
             });
@@ -77,18 +77,18 @@ impl Network for OnnxNetwork {
 }
 
 /// Makes `input` the picture in the order and range that a network expects.
-fn arrange(order: Order, range: ColourRange, picture: &[f32], input: &mut Vec<f32>) {
+fn arrange(order: ChannelOrder, range: ColourRange, picture: &[f32], input: &mut Vec<f32>) {
     let (mean, deviation) = range.mean_and_deviation();
     let seen = |colour: usize, v: f32| (v - mean[colour]) / deviation[colour];
     let pixels = picture.as_chunks::<3>().0;
     input.clear();
     match order {
-        Order::Planes => {
+        ChannelOrder::Planes => {
             for colour in 0..3 {
                 input.extend(pixels.iter().map(|pixel| seen(colour, pixel[colour])));
             }
         }
-        Order::Pixels => {
+        ChannelOrder::Pixels => {
             input.extend(
                 pixels
                     .iter()
@@ -106,9 +106,19 @@ mod tests {
     fn colours_stand_where_the_network_expects_them() {
         let picture = [0.0, 0.5, 1.0, 1.0, 0.5, 0.0];
         let mut input = Vec::new();
-        arrange(Order::Planes, ColourRange::Signed, &picture, &mut input);
+        arrange(
+            ChannelOrder::Planes,
+            ColourRange::Signed,
+            &picture,
+            &mut input,
+        );
         assert_eq!(input, [-1.0, 1.0, 0.0, 0.0, 1.0, -1.0]);
-        arrange(Order::Pixels, ColourRange::Unit, &picture, &mut input);
+        arrange(
+            ChannelOrder::Pixels,
+            ColourRange::Unit,
+            &picture,
+            &mut input,
+        );
         assert_eq!(input, picture);
     }
 }

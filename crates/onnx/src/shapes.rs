@@ -3,7 +3,7 @@ use std::fmt;
 
 /// Where the colours stand in a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum ChannelOrder {
     /// One plane per colour: `[1][3][height][width]`.
     Planes,
     /// The colours of a pixel side by side: `[1][height][width][3]`.
@@ -12,16 +12,16 @@ pub enum Order {
 
 /// The input of a network: one RGB picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Layout {
+pub struct InputLayout {
     /// Where the colours stand.
-    pub order: Order,
+    pub order: ChannelOrder,
     /// Width and height in pixels; 0 where any will do.
     pub size: (usize, usize),
 }
 
-impl Layout {
+impl InputLayout {
     /// Reads the shape of an input; sizes that are not fixed are negative.
-    pub(crate) fn of(shape: &[i64]) -> Option<Layout> {
+    pub(crate) fn of(shape: &[i64]) -> Option<InputLayout> {
         let &[batch, a, b, c] = shape else {
             return None;
         };
@@ -29,8 +29,8 @@ impl Layout {
             return None;
         }
         let (order, height, width) = match (a, c) {
-            (3, _) => (Order::Planes, b, c),
-            (_, 3) => (Order::Pixels, a, b),
+            (3, _) => (ChannelOrder::Planes, b, c),
+            (_, 3) => (ChannelOrder::Pixels, a, b),
             _ => return None,
         };
         let size = |n: i64| match n {
@@ -38,16 +38,16 @@ impl Layout {
             n if n < 0 => Some(0),
             n => usize::try_from(n).ok().filter(|&n| n <= MAX_SIDE),
         };
-        Some(Layout {
+        Some(InputLayout {
             order,
             size: (size(width)?, size(height)?),
         })
     }
 
     /// The same where sizes that any will do for are `side`.
-    pub(crate) fn sized(self, side: usize) -> Layout {
+    pub(crate) fn sized(self, side: usize) -> InputLayout {
         let or = |n: usize| if n == 0 { side } else { n };
-        Layout {
+        InputLayout {
             size: (or(self.size.0), or(self.size.1)),
             ..self
         }
@@ -57,8 +57,8 @@ impl Layout {
     pub(crate) fn shape(&self) -> [usize; 4] {
         let (width, height) = self.size;
         match self.order {
-            Order::Planes => [1, 3, height, width],
-            Order::Pixels => [1, height, width, 3],
+            ChannelOrder::Planes => [1, 3, height, width],
+            ChannelOrder::Pixels => [1, height, width, 3],
         }
     }
 }
@@ -67,9 +67,9 @@ impl Layout {
 const MAX_SIDE: usize = 4096;
 
 /// `1x3x256x256`, with `?` for sizes that are not fixed.
-pub(crate) struct Shown<'a>(pub(crate) &'a [i64]);
+pub(crate) struct ShapeText<'a>(pub(crate) &'a [i64]);
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for ShapeText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, &n) in self.0.iter().enumerate() {
             if i > 0 {
@@ -104,16 +104,19 @@ mod tests {
 
     #[test]
     fn a_layout_is_read_from_the_shape() {
-        let layout = |order, size| Some(Layout { order, size });
+        let layout = |order, size| Some(InputLayout { order, size });
         assert_eq!(
-            Layout::of(&[1, 3, 192, 256]),
-            layout(Order::Planes, (256, 192))
+            InputLayout::of(&[1, 3, 192, 256]),
+            layout(ChannelOrder::Planes, (256, 192))
         );
         assert_eq!(
-            Layout::of(&[-1, 192, 256, 3]),
-            layout(Order::Pixels, (256, 192))
+            InputLayout::of(&[-1, 192, 256, 3]),
+            layout(ChannelOrder::Pixels, (256, 192))
         );
-        assert_eq!(Layout::of(&[-1, 3, -1, -1]), layout(Order::Planes, (0, 0)));
+        assert_eq!(
+            InputLayout::of(&[-1, 3, -1, -1]),
+            layout(ChannelOrder::Planes, (0, 0))
+        );
         for wrong in [
             &[1, 1, 256, 256][..],
             &[2, 3, 256, 256],
@@ -121,7 +124,7 @@ mod tests {
             &[1, 3, 0, 256],
             &[1, 3, 5000, 256],
         ] {
-            assert_eq!(Layout::of(wrong), None, "{wrong:?}");
+            assert_eq!(InputLayout::of(wrong), None, "{wrong:?}");
         }
     }
 

@@ -4,7 +4,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use mattebox_engine::{LoadedModel, ModelChoice, address::harmless, files, fine};
-use mattebox_onnx::{KNOWN, OnnxModel, Order};
+use mattebox_onnx::{ChannelOrder, KNOWN, OnnxModel};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -131,8 +131,8 @@ fn describe(name: &str) -> anyhow::Result<ExitCode> {
 fn describe_onnx(path: &Path, model: &OnnxModel) -> String {
     let layout = model.layout();
     let order = match layout.order {
-        Order::Planes => "one plane per colour",
-        Order::Pixels => "the colours of a pixel side by side",
+        ChannelOrder::Planes => "one plane per colour",
+        ChannelOrder::Pixels => "the colours of a pixel side by side",
     };
     let known = match model.known() {
         Some(known) if known.sha256 == model.sha256() => {

@@ -2,7 +2,7 @@
 
 /// What a made network does.
 #[derive(Clone, Copy)]
-pub(crate) enum Op {
+pub(crate) enum MadeOperator {
     /// The mean along an axis, which stays with length 1.
     MeanOf(i64),
     /// 1 / (1 + e^-x).
@@ -10,11 +10,11 @@ pub(crate) enum Op {
 }
 
 /// A network of one operator on the first of its inputs, which have these shapes.
-pub(crate) fn made(inputs: &[&[i64]], op: Op) -> Vec<u8> {
+pub(crate) fn made(inputs: &[&[i64]], op: MadeOperator) -> Vec<u8> {
     let mut shape = inputs[0].to_vec();
     let (name, attributes) = match op {
-        Op::Sigmoid => ("Sigmoid", vec![]),
-        Op::MeanOf(axis) => {
+        MadeOperator::Sigmoid => ("Sigmoid", vec![]),
+        MadeOperator::MeanOf(axis) => {
             shape[usize::try_from(axis).unwrap()] = 1;
             // AttributeProto: name, ints, type INTS
             let axes = [text(1, "axes"), number(8, axis), number(20, 7)].concat();

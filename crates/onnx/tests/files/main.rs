@@ -1,9 +1,9 @@
 //! ONNX files in the real ONNX Runtime: scripts/onnx fetches it and two networks of other people.
 mod made;
 
-use made::{Op, made};
+use made::{MadeOperator, made};
 use mattebox_core::matte::Network;
-use mattebox_onnx::{ColourRange, OnnxError, OnnxModel, Order};
+use mattebox_onnx::{ChannelOrder, ColourRange, OnnxError, OnnxModel};
 use std::{path::PathBuf, thread};
 
 fn fetched(name: &str) -> PathBuf {
@@ -57,7 +57,7 @@ fn known_networks_are_told_by_their_file() {
         assert_eq!(model.layout().size, (side, side), "{file}");
         assert_eq!(
             (model.layout().order, model.range()),
-            (Order::Planes, range)
+            (ChannelOrder::Planes, range)
         );
     }
 }
@@ -87,10 +87,10 @@ fn both_orders_of_colours_are_read_from_the_file() {
     let picture: Vec<f32> = (0..8 * 6 * 3).map(|i| (i / 3) as f32 / 48.0).collect();
     let wanted: Vec<f32> = (0..48).map(|i| i as f32 / 48.0).collect();
     for (shape, axis, order) in [
-        (&[1, 3, 6, 8][..], 1, Order::Planes),
-        (&[1, 6, 8, 3], 3, Order::Pixels),
+        (&[1, 3, 6, 8][..], 1, ChannelOrder::Planes),
+        (&[1, 6, 8, 3], 3, ChannelOrder::Pixels),
     ] {
-        let file = made(&[shape], Op::MeanOf(axis));
+        let file = made(&[shape], MadeOperator::MeanOf(axis));
         let model = open(&file, Some(ColourRange::Unit)).unwrap();
         assert_eq!((model.layout().order, model.layout().size), (order, (8, 6)));
         let answer = answer(&model, &picture);
@@ -108,15 +108,15 @@ fn a_file_that_cannot_be_used_says_why() {
 
     assert_eq!(says(b"no network", unit), OnnxError::NotOnnx);
     assert_eq!(says(b"", unit), OnnxError::NotOnnx);
-    let two = made(&[planes, planes], Op::MeanOf(1));
+    let two = made(&[planes, planes], MadeOperator::MeanOf(1));
     assert_eq!(says(&two, unit), OnnxError::Inputs(2));
-    let gray = made(&[&[1, 1, 16, 16]], Op::MeanOf(1));
+    let gray = made(&[&[1, 1, 16, 16]], MadeOperator::MeanOf(1));
     let error = says(&gray, unit).to_string();
     assert!(error.contains("1x1x16x16 of f32"), "{error}");
-    let colours = made(&[planes], Op::Sigmoid);
+    let colours = made(&[planes], MadeOperator::Sigmoid);
     let error = says(&colours, unit).to_string();
     assert!(error.contains("its output is 1x3x16x16"), "{error}");
-    let file = made(&[planes], Op::MeanOf(1));
+    let file = made(&[planes], MadeOperator::MeanOf(1));
     let error = says(&file, Some(ColourRange::Bytes));
     assert!(matches!(error, OnnxError::Values { .. }), "{error}");
     assert_eq!(says(&file, None), OnnxError::Range);
