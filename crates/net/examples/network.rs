@@ -9,7 +9,7 @@
 //! MODEL is a .tflite file, LEVEL one of scalar, sse4.2, avx2, avx512, neon, best, or (serve only) reference, the plain interpreter.
 use fearless_simd::{Simd, dispatch, prelude::*};
 use fearless_simd_macros::simd;
-use mattebox_net::{Executor, Model, Operator, Pass, Reference, SimdLevel, describe};
+use mattebox_net::{Executor, Model, Pass, Reference, SimdLevel, StepKind, describe};
 use std::{
     error::Error,
     hint::black_box,
@@ -176,7 +176,7 @@ fn profile(path: &str, level: SimdLevel, runs: usize) -> Result<(), Box<dyn Erro
 /// One operator of one pass, over all rows.
 struct OperatorTimes {
     pass: Pass,
-    operator: Operator,
+    operator: StepKind,
     multiply_adds: usize,
     bytes: usize,
     /// Microseconds, one for each run.

@@ -2,15 +2,15 @@
 use super::{
     ModelError,
     graph::*,
-    operators::{Reader, is_known, lower},
-    tflite::{File, TensorType},
+    operators::{ConstantReader, is_known, lower},
+    tflite::{TensorType, TfliteFile},
 };
 
 /// The most operators of a graph. The selfie segmentation networks have 246.
 const MAX_OPERATORS: usize = 4096;
 
 /// Checks the graph of a file.
-pub(super) fn build_graph(file: &File<'_>) -> Result<Graph, ModelError> {
+pub(super) fn build_graph(file: &TfliteFile<'_>) -> Result<Graph, ModelError> {
     if let Some(unknown) = file.operators.iter().find(|o| !is_known(o)) {
         return Err(ModelError::Unsupported {
             index: unknown.index,
@@ -48,14 +48,14 @@ pub(super) fn build_graph(file: &File<'_>) -> Result<Graph, ModelError> {
         return refuse("its input is not a map [1][height][width][channels]".to_owned());
     };
     graph.shapes[input] = Some(shape);
-    let mut reader = Reader::new(file);
+    let mut reader = ConstantReader::new(file);
     let mut total = shape.len();
     for operator in &file.operators {
         let before = graph.nodes.len();
         lower(&mut reader, &mut graph, operator)?;
         total += graph.nodes[before..]
             .iter()
-            .map(|n| graph.shapes[n.output].map_or(0, Shape::len))
+            .map(|n| graph.shapes[n.output].map_or(0, MapShape::len))
             .sum::<usize>();
         if total > MAX_ACTIVATIONS {
             return refuse(format!(
@@ -76,10 +76,10 @@ mod tests {
     #[test]
     fn the_embedded_networks_are_sound() {
         for (bytes, height) in [(crate::GENERAL, 256), (crate::LANDSCAPE, 144)] {
-            let graph = build_graph(&File::read(bytes).unwrap()).unwrap();
+            let graph = build_graph(&TfliteFile::read(bytes).unwrap()).unwrap();
             assert_eq!(
                 graph.shape(graph.input),
-                Shape {
+                MapShape {
                     height,
                     width: 256,
                     channels: 3
@@ -87,7 +87,7 @@ mod tests {
             );
             assert_eq!(
                 graph.shape(graph.output),
-                Shape {
+                MapShape {
                     height,
                     width: 256,
                     channels: 1

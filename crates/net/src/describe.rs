@@ -1,13 +1,13 @@
 //! What a `.tflite` file is: for people, and also where it cannot be run.
 use super::{
     GENERAL, LANDSCAPE, Model, ModelError, operators, sha256,
-    tflite::{File, Operator, Tensor, TensorType},
+    tflite::{TensorType, TfliteFile, TfliteOperator, TfliteTensor},
 };
 use std::{collections::BTreeMap, fmt};
 
 /// What stands in a `.tflite` file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Description {
+pub struct ModelDescription {
     /// What the file says about itself.
     pub text: String,
     /// The inputs of its first graph.
@@ -53,15 +53,15 @@ pub struct OperatorCount {
 }
 
 /// Describes a file. Errors only where its tables cannot be read; that a file cannot be run is part of the description.
-pub fn describe(bytes: &[u8]) -> Result<Description, ModelError> {
-    let file = File::read(bytes)?;
+pub fn describe(bytes: &[u8]) -> Result<ModelDescription, ModelError> {
+    let file = TfliteFile::read(bytes)?;
     let sha256 = sha256(bytes);
     let built_in = [(GENERAL, "general"), (LANDSCAPE, "landscape")]
         .into_iter()
         .find(|(b, _)| *b == bytes)
         .map(|(_, name)| name);
     let ends = |ids: &[usize]| ids.iter().map(|id| tensor(&file.tensors[*id])).collect();
-    Ok(Description {
+    Ok(ModelDescription {
         text: printable(file.description, 200),
         inputs: ends(&file.inputs),
         outputs: ends(&file.outputs),
@@ -86,7 +86,7 @@ fn printable(text: &str, max: usize) -> String {
     text.chars().filter(|c| !c.is_control()).take(max).collect()
 }
 
-fn tensor(t: &Tensor<'_>) -> TensorDescription {
+fn tensor(t: &TfliteTensor<'_>) -> TensorDescription {
     TensorDescription {
         name: printable(t.name, 200),
         shape: t.shape.iter().take(16).collect(),
@@ -94,7 +94,7 @@ fn tensor(t: &Tensor<'_>) -> TensorDescription {
     }
 }
 
-fn count(operators: &[Operator<'_>]) -> Vec<OperatorCount> {
+fn count(operators: &[TfliteOperator<'_>]) -> Vec<OperatorCount> {
     let mut kinds = BTreeMap::new();
     for operator in operators {
         let entry = kinds
@@ -122,7 +122,7 @@ fn is_weight(kind: TensorType) -> bool {
 }
 
 /// The number of elements that the shape gives, as far as the file has bytes for them.
-fn elements(t: &Tensor<'_>) -> u64 {
+fn elements(t: &TfliteTensor<'_>) -> u64 {
     product(t.shape.iter()).min(2 * t.data.len() as u64)
 }
 
@@ -134,7 +134,7 @@ fn product(sides: impl Iterator<Item = i32>) -> u64 {
 }
 
 /// Every weight is used once per output pixel; by transposed convolutions once per input pixel.
-fn multiply_adds(file: &File<'_>, operator: &Operator<'_>) -> u64 {
+fn multiply_adds(file: &TfliteFile<'_>, operator: &TfliteOperator<'_>) -> u64 {
     let shape = |ints: super::flatbuffer::Ints<'_>, i: usize| -> Option<Vec<i32>> {
         let id = ints.iter().nth(i).and_then(|id| usize::try_from(id).ok())?;
         Some(file.tensors[id].shape.iter().collect())
@@ -155,7 +155,7 @@ fn multiply_adds(file: &File<'_>, operator: &Operator<'_>) -> u64 {
     }
 }
 
-impl fmt::Display for Description {
+impl fmt::Display for ModelDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let line =
             |f: &mut fmt::Formatter<'_>, key: &str, value: &str| writeln!(f, "{key:<15}{value}");

@@ -1,7 +1,7 @@
 //! Runs a model for one thread.
 use super::{
     Model,
-    observe::{Observer, Step},
+    observe::{ExecutorStep, Observer},
     passes::{self, Buffers},
 };
 use crate::{SimdError, SimdLevel};
@@ -48,7 +48,7 @@ impl Executor {
         &mut self,
         input: &[f32],
         confidence: &mut [f32],
-        after: &mut dyn FnMut(Step),
+        after: &mut dyn FnMut(ExecutorStep),
     ) {
         self.observe(input, confidence, Some(after));
     }
@@ -57,7 +57,7 @@ impl Executor {
         &mut self,
         input: &[f32],
         confidence: &mut [f32],
-        after: Option<&mut dyn FnMut(Step)>,
+        after: Option<&mut dyn FnMut(ExecutorStep)>,
     ) {
         let plan = &self.model.plan;
         assert_eq!(

@@ -3,7 +3,7 @@
 //! After [`build_graph`](super::builder::build_graph) nothing about shapes, indices, constants or order has to be doubted again: every tensor is
 //! written by one operator before it is read (so there are no circles), every shape in the file equals the one that follows from
 //! the operators, and the sum of all sizes is bounded.
-use super::tflite::File;
+use super::tflite::TfliteFile;
 
 /// Index of a tensor.
 pub(super) type TensorId = usize;
@@ -15,13 +15,13 @@ pub(super) const MAX_ACTIVATIONS: usize = 1 << 25;
 
 /// Size of a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shape {
+pub(super) struct MapShape {
     pub(super) height: usize,
     pub(super) width: usize,
     pub(super) channels: usize,
 }
 
-impl Shape {
+impl MapShape {
     /// The number of values.
     pub(super) fn len(self) -> usize {
         self.height * self.width * self.channels
@@ -33,7 +33,7 @@ impl Shape {
     }
 }
 
-impl std::fmt::Display for Shape {
+impl std::fmt::Display for MapShape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}x{}x{}", self.height, self.width, self.channels)
     }
@@ -122,15 +122,15 @@ pub(super) struct Graph {
     /// Each reads what nodes before it wrote, or the input.
     pub(super) nodes: Vec<Node>,
     /// Shapes by tensor; nothing for constants.
-    pub(super) shapes: Vec<Option<Shape>>,
+    pub(super) shapes: Vec<Option<MapShape>>,
     pub(super) input: TensorId,
     pub(super) output: TensorId,
 }
 
 impl Graph {
     /// Shape of a tensor that some node writes, or of the input.
-    pub(super) fn shape(&self, id: TensorId) -> Shape {
-        self.shapes[id].unwrap_or(Shape {
+    pub(super) fn shape(&self, id: TensorId) -> MapShape {
+        self.shapes[id].unwrap_or(MapShape {
             height: 0,
             width: 0,
             channels: 0,
@@ -139,7 +139,7 @@ impl Graph {
 }
 
 /// The shape of a map as the file states it; nothing for other ranks and for sizes beyond the limits.
-pub(super) fn shape(file: &File<'_>, id: TensorId) -> Option<Shape> {
+pub(super) fn shape(file: &TfliteFile<'_>, id: TensorId) -> Option<MapShape> {
     let mut sides = file.tensors[id].shape.iter().map(|d| {
         usize::try_from(d)
             .ok()
@@ -154,7 +154,7 @@ pub(super) fn shape(file: &File<'_>, id: TensorId) -> Option<Shape> {
     ) else {
         return None;
     };
-    let shape = Shape {
+    let shape = MapShape {
         height,
         width,
         channels,

@@ -1,9 +1,11 @@
 //! What happens to files that were cut short or changed: an error, never a panic, and never another network than the file's.
-use super::{Description, GENERAL, LANDSCAPE, Model, ModelError, describe, tflite::File};
+use super::{
+    GENERAL, LANDSCAPE, Model, ModelDescription, ModelError, describe, tflite::TfliteFile,
+};
 
 /// Where the file's constants and strings lie: a change there cannot be noticed.
 fn is_content(file: &[u8]) -> Vec<bool> {
-    let parsed = File::read(file).unwrap();
+    let parsed = TfliteFile::read(file).unwrap();
     let mut content = vec![false; file.len()];
     let names = parsed.tensors.iter().map(|t| t.name.as_bytes());
     for part in parsed
@@ -37,13 +39,13 @@ fn a_file_cut_short_is_an_error() {
 }
 
 /// The description without what any change changes, and without names.
-fn structure(file: &[u8]) -> Description {
+fn structure(file: &[u8]) -> ModelDescription {
     let mut d = describe(file).unwrap();
     d.inputs
         .iter_mut()
         .chain(&mut d.outputs)
         .for_each(|t| t.name.clear());
-    Description {
+    ModelDescription {
         text: String::new(),
         sha256: String::new(),
         built_in: None,
@@ -96,7 +98,7 @@ fn one_changed_byte_is_an_error_or_changes_nothing_but_numbers() {
 #[test]
 fn operators_that_nobody_knows_are_named() {
     // the code of HARD_SWISH, which two fields hold, becomes that of another operator
-    let file = File::read(GENERAL).unwrap();
+    let file = TfliteFile::read(GENERAL).unwrap();
     let known = file
         .operators
         .iter()

@@ -36,13 +36,13 @@ mod reference;
 mod simd;
 mod tflite;
 
-pub use describe::{Description, OperatorCount, TensorDescription, describe};
+pub use describe::{ModelDescription, OperatorCount, TensorDescription, describe};
 pub use error::ModelError;
 pub use executor::Executor;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub use kernels::Case;
-pub use observe::{Operator, Pass, Step};
+pub use observe::{ExecutorStep, Pass, StepKind};
 pub use reference::Reference;
 pub use simd::{SimdError, SimdLevel};
 
@@ -62,7 +62,7 @@ pub const LANDSCAPE: &[u8] = include_bytes!(concat!(
 
 /// A network that is ready to run: checked, planned, its weights packed. It never changes; share it between threads.
 pub struct Model {
-    plan: plan::Plan,
+    plan: plan::NetworkPlan,
     sha256: String,
 }
 
@@ -79,9 +79,9 @@ impl Model {
 
     /// Reads a `.tflite` file of the selfie segmentation family. Nothing in the file is trusted.
     pub fn from_bytes(bytes: &[u8]) -> Result<Model, ModelError> {
-        let graph = builder::build_graph(&tflite::File::read(bytes)?)?;
+        let graph = builder::build_graph(&tflite::TfliteFile::read(bytes)?)?;
         Ok(Model {
-            plan: plan::Plan::derive(&graph)?,
+            plan: plan::NetworkPlan::derive(&graph)?,
             sha256: sha256(bytes),
         })
     }

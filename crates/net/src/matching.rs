@@ -11,12 +11,12 @@ use std::ops::Deref;
 
 /// A convolution and the operator that it stands in.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Layer<'g> {
+pub(super) struct ConvolutionLayer<'g> {
     pub(super) node: &'g Node,
     convolution: &'g Convolution,
 }
 
-impl Deref for Layer<'_> {
+impl Deref for ConvolutionLayer<'_> {
     type Target = Convolution;
     fn deref(&self) -> &Convolution {
         self.convolution
@@ -25,56 +25,56 @@ impl Deref for Layer<'_> {
 
 /// mean -> `reduce` -> ReLU -> `expand` -> logistic.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Gate<'g> {
-    pub(super) reduce: Layer<'g>,
-    pub(super) expand: Layer<'g>,
+pub(super) struct GateBlock<'g> {
+    pub(super) reduce: ConvolutionLayer<'g>,
+    pub(super) expand: ConvolutionLayer<'g>,
 }
 
 /// One inverted residual block.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EncoderBlock<'g> {
     pub(super) input: TensorId,
-    pub(super) expand: Layer<'g>,
+    pub(super) expand: ConvolutionLayer<'g>,
     pub(super) expand_activation: Activation,
-    pub(super) depthwise: Layer<'g>,
+    pub(super) depthwise: ConvolutionLayer<'g>,
     pub(super) depthwise_activation: Activation,
-    pub(super) gate: Option<Gate<'g>>,
-    pub(super) project: Layer<'g>,
+    pub(super) gate: Option<GateBlock<'g>>,
+    pub(super) project: ConvolutionLayer<'g>,
     /// Whether the input is added to the output.
     pub(super) residual: bool,
 }
 
 /// ReLU of `features`, scaled by the logistic of `gate` of the input's mean.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Head<'g> {
+pub(super) struct HeadBlock<'g> {
     pub(super) input: TensorId,
-    pub(super) features: Layer<'g>,
-    pub(super) gate: Layer<'g>,
+    pub(super) features: ConvolutionLayer<'g>,
+    pub(super) gate: ConvolutionLayer<'g>,
 }
 
 /// `u = up(resize(x))`, `m = relu(mix(skip * gate(mean(skip + u)) + u))`, `m + relu(depthwise(m))`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DecoderBlock<'g> {
-    pub(super) up: Layer<'g>,
+    pub(super) up: ConvolutionLayer<'g>,
     /// Which encoder block's input is taken in.
     pub(super) skip: usize,
-    pub(super) gate: Gate<'g>,
-    pub(super) mix: Layer<'g>,
-    pub(super) depthwise: Layer<'g>,
+    pub(super) gate: GateBlock<'g>,
+    pub(super) mix: ConvolutionLayer<'g>,
+    pub(super) depthwise: ConvolutionLayer<'g>,
 }
 
 /// The whole network.
 #[derive(Debug)]
-pub(super) struct Network<'g> {
-    pub(super) stem: Layer<'g>,
+pub(super) struct MatchedNetwork<'g> {
+    pub(super) stem: ConvolutionLayer<'g>,
     pub(super) stem_activation: Activation,
     pub(super) encoder: Vec<EncoderBlock<'g>>,
-    pub(super) head: Head<'g>,
+    pub(super) head: HeadBlock<'g>,
     pub(super) decoder: Vec<DecoderBlock<'g>>,
-    pub(super) tail: Layer<'g>,
+    pub(super) tail: ConvolutionLayer<'g>,
 }
 
-impl<'g> Network<'g> {
+impl<'g> MatchedNetwork<'g> {
     /// Matches the whole graph.
     pub(super) fn find(graph: &'g Graph) -> Result<Self, ModelError> {
         let mut users = vec![Vec::new(); graph.shapes.len()];
@@ -151,9 +151,9 @@ impl<'g> Matcher<'g> {
         &mut self,
         tensor: TensorId,
         what: &str,
-    ) -> Result<(Layer<'g>, TensorId), ModelError> {
+    ) -> Result<(ConvolutionLayer<'g>, TensorId), ModelError> {
         self.take(tensor, what, |node| match &node.op {
-            Op::Convolution(c) if c.kernel == [1, 1] && c.stride == 1 => Some(Layer {
+            Op::Convolution(c) if c.kernel == [1, 1] && c.stride == 1 => Some(ConvolutionLayer {
                 node,
                 convolution: c,
             }),
@@ -161,9 +161,12 @@ impl<'g> Matcher<'g> {
         })
     }
 
-    fn depthwise(&mut self, tensor: TensorId) -> Result<(Layer<'g>, TensorId), ModelError> {
+    fn depthwise(
+        &mut self,
+        tensor: TensorId,
+    ) -> Result<(ConvolutionLayer<'g>, TensorId), ModelError> {
         self.take(tensor, "a depthwise convolution", |node| match &node.op {
-            Op::Depthwise(c) => Some(Layer {
+            Op::Depthwise(c) => Some(ConvolutionLayer {
                 node,
                 convolution: c,
             }),
@@ -222,24 +225,26 @@ impl<'g> Matcher<'g> {
     }
 
     /// The gate made of the mean of `tensor`.
-    fn gate(&mut self, tensor: TensorId) -> Result<(Gate<'g>, TensorId), ModelError> {
+    fn gate(&mut self, tensor: TensorId) -> Result<(GateBlock<'g>, TensorId), ModelError> {
         let mean = self.mean(tensor)?;
         let (reduce, t) = self.pointwise(mean, "a gate's first convolution")?;
         let (_, t) = self.activation(t, &[Activation::Relu])?;
         let (expand, t) = self.pointwise(t, "a gate's second convolution")?;
         let (_, t) = self.activation(t, &[Activation::Logistic])?;
-        Ok((Gate { reduce, expand }, t))
+        Ok((GateBlock { reduce, expand }, t))
     }
 
-    fn network(&mut self) -> Result<Network<'g>, ModelError> {
+    fn network(&mut self) -> Result<MatchedNetwork<'g>, ModelError> {
         let (stem, t) = self.take(
             self.graph.input,
             "a 3x3 convolution with stride 2",
             |node| match &node.op {
-                Op::Convolution(c) if c.kernel == [3, 3] && c.stride == 2 => Some(Layer {
-                    node,
-                    convolution: c,
-                }),
+                Op::Convolution(c) if c.kernel == [3, 3] && c.stride == 2 => {
+                    Some(ConvolutionLayer {
+                        node,
+                        convolution: c,
+                    })
+                }
                 _ => None,
             },
         )?;
@@ -263,7 +268,7 @@ impl<'g> Matcher<'g> {
                 t,
                 "a transposed convolution or a bilinear resize",
                 |node| match &node.op {
-                    Op::TransposedConvolution(c) => Some(Layer {
+                    Op::TransposedConvolution(c) => Some(ConvolutionLayer {
                         node,
                         convolution: c,
                     }),
@@ -277,7 +282,7 @@ impl<'g> Matcher<'g> {
                 "what it gives is not the output of the network",
             ));
         }
-        Ok(Network {
+        Ok(MatchedNetwork {
             stem,
             stem_activation,
             encoder,
@@ -325,7 +330,7 @@ impl<'g> Matcher<'g> {
         ))
     }
 
-    fn head(&mut self, input: TensorId) -> Result<(Head<'g>, TensorId), ModelError> {
+    fn head(&mut self, input: TensorId) -> Result<(HeadBlock<'g>, TensorId), ModelError> {
         let mean = self.mean(input)?;
         let (gate, t) = self.pointwise(mean, "the head's gate")?;
         let (_, factors) = self.activation(t, &[Activation::Logistic])?;
@@ -333,7 +338,7 @@ impl<'g> Matcher<'g> {
         let (_, t) = self.activation(t, &[Activation::Relu])?;
         let t = self.scale(t, factors)?;
         Ok((
-            Head {
+            HeadBlock {
                 input,
                 features,
                 gate,
@@ -395,13 +400,14 @@ impl<'g> Matcher<'g> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{GENERAL, LANDSCAPE, tflite::File};
+    use crate::{GENERAL, LANDSCAPE, tflite::TfliteFile};
 
     #[test]
     fn both_networks_match() {
         for bytes in [GENERAL, LANDSCAPE] {
-            let graph = super::super::builder::build_graph(&File::read(bytes).unwrap()).unwrap();
-            let network = Network::find(&graph).unwrap();
+            let graph =
+                super::super::builder::build_graph(&TfliteFile::read(bytes).unwrap()).unwrap();
+            let network = MatchedNetwork::find(&graph).unwrap();
             assert_eq!(network.encoder.len(), 8);
             assert_eq!(
                 network
@@ -424,7 +430,8 @@ mod tests {
 
     #[test]
     fn a_changed_connection_names_the_operator() {
-        let graph = super::super::builder::build_graph(&File::read(GENERAL).unwrap()).unwrap();
+        let graph =
+            super::super::builder::build_graph(&TfliteFile::read(GENERAL).unwrap()).unwrap();
         for changed in 0..graph.nodes.len() {
             let mut other = graph.clone();
             let node = &mut other.nodes[changed];
@@ -443,10 +450,10 @@ mod tests {
                 graph.nodes[changed].op,
                 Op::Activation(_, Activation::HardSwish)
             ) {
-                assert!(Network::find(&other).is_ok());
+                assert!(MatchedNetwork::find(&other).is_ok());
                 continue;
             }
-            let error = Network::find(&other).unwrap_err();
+            let error = MatchedNetwork::find(&other).unwrap_err();
             assert!(
                 matches!(error, ModelError::Structure { .. }),
                 "node {changed}: {error}"

@@ -24,7 +24,7 @@ impl fmt::Display for Pass {
 
 /// What a step of a pass does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Operator {
+pub enum StepKind {
     /// 3x3 convolution with stride 2 on the picture.
     Stem,
     /// 1x1 convolution that ends an encoder block.
@@ -45,18 +45,18 @@ pub enum Operator {
     Tail,
 }
 
-impl fmt::Display for Operator {
+impl fmt::Display for StepKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
-            Operator::Stem => "stem",
-            Operator::Project => "project",
-            Operator::Sums => "sums",
-            Operator::Expand => "expand",
-            Operator::Depthwise => "depthwise",
-            Operator::Gate => "gate",
-            Operator::Merge => "merge",
-            Operator::Mix => "mix",
-            Operator::Tail => "tail",
+            StepKind::Stem => "stem",
+            StepKind::Project => "project",
+            StepKind::Sums => "sums",
+            StepKind::Expand => "expand",
+            StepKind::Depthwise => "depthwise",
+            StepKind::Gate => "gate",
+            StepKind::Merge => "merge",
+            StepKind::Mix => "mix",
+            StepKind::Tail => "tail",
         };
         f.pad(name)
     }
@@ -64,11 +64,11 @@ impl fmt::Display for Operator {
 
 /// A step that was just done: an operator on one row, or a pass's gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
+pub struct ExecutorStep {
     /// The pass that it belongs to.
     pub pass: Pass,
     /// What was done.
-    pub operator: Operator,
+    pub operator: StepKind,
     /// Multiply-adds of convolutions and matrices.
     pub multiply_adds: usize,
     /// Bytes of maps and pictures that were read and written, each once.
@@ -78,11 +78,11 @@ pub struct Step {
 /// Passes steps on to whoever wants to know.
 pub(super) struct Observer<'a> {
     pass: Pass,
-    after: Option<&'a mut dyn FnMut(Step)>,
+    after: Option<&'a mut dyn FnMut(ExecutorStep)>,
 }
 
 impl<'a> Observer<'a> {
-    pub(super) fn new(after: Option<&'a mut dyn FnMut(Step)>) -> Self {
+    pub(super) fn new(after: Option<&'a mut dyn FnMut(ExecutorStep)>) -> Self {
         Observer {
             pass: Pass::Encoder(0),
             after,
@@ -96,9 +96,9 @@ impl<'a> Observer<'a> {
 
     /// A step was done that reads and writes `numbers` floats.
     #[inline(always)]
-    pub(super) fn did(&mut self, operator: Operator, multiply_adds: usize, numbers: usize) {
+    pub(super) fn did(&mut self, operator: StepKind, multiply_adds: usize, numbers: usize) {
         if let Some(after) = &mut self.after {
-            after(Step {
+            after(ExecutorStep {
                 pass: self.pass,
                 operator,
                 multiply_adds,

@@ -1,8 +1,8 @@
 //! From the operators of a file to the nodes of a [`Graph`]: options, constants and shapes of each kind are checked here.
 use super::{
     ModelError,
-    graph::{Activation, Convolution, Graph, Node, Op, Shape, TensorId, shape},
-    tflite::{File, Operator, TensorType},
+    graph::{Activation, Convolution, Graph, MapShape, Node, Op, TensorId, shape},
+    tflite::{TensorType, TfliteFile, TfliteOperator},
 };
 
 /// The most weights of a model. The selfie segmentation networks have 106 thousand.
@@ -26,7 +26,7 @@ mod code {
 const TRANSPOSE_BIAS: &str = "Convolution2DTransposeBias";
 
 /// Whether an operator is of a kind that can be run at all.
-pub(super) fn is_known(operator: &Operator<'_>) -> bool {
+pub(super) fn is_known(operator: &TfliteOperator<'_>) -> bool {
     use code::*;
     let known = [
         ADD,
@@ -45,16 +45,16 @@ pub(super) fn is_known(operator: &Operator<'_>) -> bool {
 }
 
 /// Reads constants; remembers which tensors are f16 constants turned into f32, and how many weights there were.
-pub(super) struct Reader<'f, 'a> {
-    file: &'f File<'a>,
+pub(super) struct ConstantReader<'f, 'a> {
+    file: &'f TfliteFile<'a>,
     /// By tensor: the constant that it was made from.
     source: Vec<Option<TensorId>>,
     weights: usize,
 }
 
-impl<'f, 'a> Reader<'f, 'a> {
-    pub(super) fn new(file: &'f File<'a>) -> Self {
-        Reader {
+impl<'f, 'a> ConstantReader<'f, 'a> {
+    pub(super) fn new(file: &'f TfliteFile<'a>) -> Self {
+        ConstantReader {
             file,
             source: vec![None; file.tensors.len()],
             weights: 0,
@@ -167,9 +167,9 @@ fn half_to_f32(half: u16) -> f32 {
 
 /// Adds the node of one known operator to the graph; two where an activation is part of the operator, none for `DEQUANTIZE`.
 pub(super) fn lower<'a>(
-    reader: &mut Reader<'_, 'a>,
+    reader: &mut ConstantReader<'_, 'a>,
     graph: &mut Graph,
-    operator: &Operator<'a>,
+    operator: &TfliteOperator<'a>,
 ) -> Result<(), ModelError> {
     let found = Lowering {
         reader,
@@ -185,16 +185,16 @@ pub(super) fn lower<'a>(
 }
 
 /// An operator, the shape that its output gets and whether a ReLU follows within it.
-struct Lowered {
+struct LoweredOperator {
     op: Op,
-    shape: Shape,
+    shape: MapShape,
     relu: bool,
 }
 
 struct Lowering<'l, 'f, 'a> {
-    reader: &'l mut Reader<'f, 'a>,
+    reader: &'l mut ConstantReader<'f, 'a>,
     graph: &'l mut Graph,
-    operator: &'l Operator<'a>,
+    operator: &'l TfliteOperator<'a>,
 }
 
 impl Lowering<'_, '_, '_> {
@@ -283,7 +283,7 @@ impl Lowering<'_, '_, '_> {
     }
 
     /// Shape of a map that an operator before this one wrote.
-    fn map(&self, id: TensorId) -> Result<Shape, String> {
+    fn map(&self, id: TensorId) -> Result<MapShape, String> {
         self.graph.shapes[id].ok_or(format!(
             "its input, tensor {id}, is written by no operator before it"
         ))
@@ -348,7 +348,7 @@ impl Lowering<'_, '_, '_> {
         Ok(())
     }
 
-    fn convolution(&mut self, depthwise: bool) -> Result<Lowered, String> {
+    fn convolution(&mut self, depthwise: bool) -> Result<LoweredOperator, String> {
         let [input, filter, bias] = self.inputs()?;
         let shape = self.map(input)?;
         self.expect_options(if depthwise { 2 } else { 1 })?;
@@ -394,19 +394,19 @@ impl Lowering<'_, '_, '_> {
         } else {
             Op::Convolution(convolution)
         };
-        let shape = Shape {
+        let shape = MapShape {
             height: out_height,
             width: out_width,
             channels: outputs,
         };
-        Ok(Lowered {
+        Ok(LoweredOperator {
             op,
             shape,
             relu: self.fused_relu(3 + after)?,
         })
     }
 
-    fn transposed_convolution(&mut self) -> Result<Lowered, String> {
+    fn transposed_convolution(&mut self) -> Result<LoweredOperator, String> {
         let [input, filter, bias] = self.inputs()?;
         let shape = self.map(input)?;
         // padding (1 = same, 2 = valid: alike here), stride by width, stride by height
@@ -441,28 +441,28 @@ impl Lowering<'_, '_, '_> {
             weights,
             bias,
         };
-        let shape = Shape {
+        let shape = MapShape {
             height: 2 * shape.height,
             width: 2 * shape.width,
             channels: outputs,
         };
-        Ok(Lowered {
+        Ok(LoweredOperator {
             op: Op::TransposedConvolution(convolution),
             shape,
             relu: false,
         })
     }
 
-    fn activation(&self, activation: Activation) -> Result<Lowered, String> {
+    fn activation(&self, activation: Activation) -> Result<LoweredOperator, String> {
         let [input] = self.inputs()?;
-        Ok(Lowered {
+        Ok(LoweredOperator {
             op: Op::Activation(input, activation),
             shape: self.map(input)?,
             relu: false,
         })
     }
 
-    fn average_pool(&self) -> Result<Lowered, String> {
+    fn average_pool(&self) -> Result<LoweredOperator, String> {
         let [input] = self.inputs()?;
         let shape = self.map(input)?;
         self.expect_options(5)?;
@@ -475,14 +475,14 @@ impl Lowering<'_, '_, '_> {
         }
         self.positive(1, 0)?;
         self.positive(2, 0)?;
-        Ok(Lowered {
+        Ok(LoweredOperator {
             op: Op::Mean(input),
             shape: pixel(shape.channels),
             relu: self.fused_relu(5)?,
         })
     }
 
-    fn mean(&self) -> Result<Lowered, String> {
+    fn mean(&self) -> Result<LoweredOperator, String> {
         let [input, axes] = self.inputs()?;
         let shape = self.map(input)?;
         self.expect_options(27)?;
@@ -493,14 +493,14 @@ impl Lowering<'_, '_, '_> {
                 "it averages over the axes {axes:?}; only [1, 2] with kept dimensions is supported"
             ));
         }
-        Ok(Lowered {
+        Ok(LoweredOperator {
             op: Op::Mean(input),
             shape: pixel(shape.channels),
             relu: false,
         })
     }
 
-    fn add(&self) -> Result<Lowered, String> {
+    fn add(&self) -> Result<LoweredOperator, String> {
         let [a, b] = self.inputs()?;
         self.expect_options(11)?;
         let shape = self.map(a)?;
@@ -510,14 +510,14 @@ impl Lowering<'_, '_, '_> {
                 "it adds {shape} and {other}; only equal shapes are supported"
             ));
         }
-        Ok(Lowered {
+        Ok(LoweredOperator {
             op: Op::Add(a, b),
             shape,
             relu: self.fused_relu(0)?,
         })
     }
 
-    fn multiply(&self) -> Result<Lowered, String> {
+    fn multiply(&self) -> Result<LoweredOperator, String> {
         let [a, b] = self.inputs()?;
         self.expect_options(21)?;
         let first = self.map(a)?;
@@ -532,14 +532,14 @@ impl Lowering<'_, '_, '_> {
                 "it multiplies {first} and {second}; only a map and one value per channel are supported"
             ));
         }
-        Ok(Lowered {
+        Ok(LoweredOperator {
             op: Op::Scale { map, factors },
             shape,
             relu: self.fused_relu(0)?,
         })
     }
 
-    fn resize(&self, output: TensorId) -> Result<Lowered, String> {
+    fn resize(&self, output: TensorId) -> Result<LoweredOperator, String> {
         let [input, size] = self.inputs()?;
         let channels = self.map(input)?.channels;
         self.expect_options(15)?;
@@ -553,16 +553,16 @@ impl Lowering<'_, '_, '_> {
         if size != [shape.height as i32, shape.width as i32] {
             return Err(format!("its size is {size:?}, its output {shape}"));
         }
-        Ok(Lowered {
+        Ok(LoweredOperator {
             op: Op::Resize(input),
-            shape: Shape { channels, ..shape },
+            shape: MapShape { channels, ..shape },
             relu: false,
         })
     }
 }
 
-fn pixel(channels: usize) -> Shape {
-    Shape {
+fn pixel(channels: usize) -> MapShape {
+    MapShape {
         height: 1,
         width: 1,
         channels,

@@ -6,11 +6,11 @@
 use super::{
     graph::Activation,
     kernels::{
-        Aligned, HARD_SWISH, NONE, Packed, RELU, Row, Start, add_row_sums, add_to_row, depthwise,
-        extend_edges, fully_connected, pointwise, stem, tail,
+        Aligned, HARD_SWISH, InitialSums, NONE, Packed, RELU, RowLayout, add_row_sums, add_to_row,
+        depthwise, extend_edges, fully_connected, pointwise, stem, tail,
     },
-    observe::{Observer, Operator, Pass},
-    plan::{Decoder, Depthwise, Encoder, Gate, Map, Plan},
+    observe::{Observer, Pass, StepKind},
+    plan::{DecoderPlan, Depthwise, EncoderPlan, GatePlan, NetworkPlan, StoredMap},
 };
 use fearless_simd::Simd;
 
@@ -41,8 +41,8 @@ pub(super) struct Buffers {
 
 impl Buffers {
     /// Reserves what `plan` needs.
-    pub(super) fn new(plan: &Plan) -> Self {
-        let filtered = |e: &Encoder| {
+    pub(super) fn new(plan: &NetworkPlan) -> Self {
+        let filtered = |e: &EncoderPlan| {
             e.input.height.div_ceil(e.depthwise.stride)
                 * (e.input.width / e.depthwise.stride)
                 * e.expand.weights.n
@@ -162,7 +162,7 @@ impl Buffers {
 #[inline(always)]
 pub(super) fn run<S: Simd>(
     s: S,
-    plan: &Plan,
+    plan: &NetworkPlan,
     b: &mut Buffers,
     input: &[f32],
     out: &mut [f32],
@@ -187,14 +187,14 @@ fn at(y: usize, len: usize) -> std::ops::Range<usize> {
 
 fn encoder<S: Simd>(
     s: S,
-    plan: &Plan,
+    plan: &NetworkPlan,
     i: usize,
     b: &mut Buffers,
     picture: &[f32],
     o: &mut Observer<'_>,
 ) {
     let e = &plan.encoder[i];
-    let Map {
+    let StoredMap {
         height,
         width,
         channels,
@@ -244,7 +244,7 @@ fn encoder<S: Simd>(
                 None => {
                     stem_row(s, plan, picture, &b.zeros, made, x);
                     o.did(
-                        Operator::Stem,
+                        StepKind::Stem,
                         x.len() * plan.stem.weights.k,
                         plan.width * 6 + x.len(),
                     );
@@ -265,7 +265,7 @@ fn encoder<S: Simd>(
                     );
                     let added = if last.residual { x.len() } else { 0 };
                     o.did(
-                        Operator::Project,
+                        StepKind::Project,
                         x.len() * wide,
                         width * wide + x.len() + added,
                     );
@@ -273,17 +273,17 @@ fn encoder<S: Simd>(
             }
             if is_summed {
                 add_row_sums(s, x, &mut b.means[i]);
-                o.did(Operator::Sums, 0, x.len());
+                o.did(StepKind::Sums, 0, x.len());
             }
             let ring_row = &mut ring[at(made % dw.kernel, size)];
             let activation = e.expand_activation;
             activated(s, x, expand, &e.expand.bias, activation, ring_row, dw.row);
-            o.did(Operator::Expand, x.len() * wide, x.len() + width * wide);
+            o.did(StepKind::Expand, x.len() * wide, x.len() + width * wide);
             made += 1;
         }
         filter(s, dw, ring, &b.zeros, size, top, height, to, sum);
         o.did(
-            Operator::Depthwise,
+            StepKind::Depthwise,
             to.len() * dw.kernel * dw.kernel,
             dw.stride * width * wide + to.len(),
         );
@@ -309,10 +309,17 @@ fn encoder<S: Simd>(
     } else {
         b.scaled.set_scaled(s, &project.weights, &b.gate);
     }
-    o.did(Operator::Gate, 0, 2 * project.weights.k * project.weights.n);
+    o.did(StepKind::Gate, 0, 2 * project.weights.k * project.weights.n);
 }
 
-fn stem_row<S: Simd>(s: S, plan: &Plan, picture: &[f32], zeros: &[f32], y: usize, to: &mut [f32]) {
+fn stem_row<S: Simd>(
+    s: S,
+    plan: &NetworkPlan,
+    picture: &[f32],
+    zeros: &[f32],
+    y: usize,
+    to: &mut [f32],
+) {
     let len = plan.width * 3;
     let row = |y: usize| {
         if y < plan.height {
@@ -331,7 +338,7 @@ fn stem_row<S: Simd>(s: S, plan: &Plan, picture: &[f32], zeros: &[f32], y: usize
 /// Row `y` of the output of a block, whose gate is part of `weights`. `input` is the block's input, for the residual.
 fn project<S: Simd>(
     s: S,
-    e: &Encoder,
+    e: &EncoderPlan,
     x: &[f32],
     weights: &Packed,
     input: &[f32],
@@ -341,11 +348,11 @@ fn project<S: Simd>(
 ) {
     let bias = &e.project.bias;
     let start = if e.residual {
-        Start::Residual(bias, &input[at(y, to.len())])
+        InitialSums::Residual(bias, &input[at(y, to.len())])
     } else {
-        Start::Bias(bias)
+        InitialSums::Bias(bias)
     };
-    pointwise::<S, NONE>(s, x, weights, start, to, Row::plain(width));
+    pointwise::<S, NONE>(s, x, weights, start, to, RowLayout::plain(width));
 }
 
 fn activated<S: Simd>(
@@ -355,11 +362,11 @@ fn activated<S: Simd>(
     bias: &[f32],
     activation: u8,
     to: &mut [f32],
-    row: Row,
+    row: RowLayout,
 ) {
     match activation {
-        HARD_SWISH => pointwise::<S, HARD_SWISH>(s, x, weights, Start::Bias(bias), to, row),
-        _ => pointwise::<S, RELU>(s, x, weights, Start::Bias(bias), to, row),
+        HARD_SWISH => pointwise::<S, HARD_SWISH>(s, x, weights, InitialSums::Bias(bias), to, row),
+        _ => pointwise::<S, RELU>(s, x, weights, InitialSums::Bias(bias), to, row),
     }
 }
 
@@ -410,7 +417,7 @@ fn ring_rows<'a, const K: usize>(
     })
 }
 
-fn gate<S: Simd>(s: S, gate: &Gate, mean: &[f32], hidden: &mut [f32], to: &mut [f32]) {
+fn gate<S: Simd>(s: S, gate: &GatePlan, mean: &[f32], hidden: &mut [f32], to: &mut [f32]) {
     let hidden = &mut hidden[..gate.reduce.n];
     fully_connected(
         s,
@@ -430,8 +437,8 @@ fn gate<S: Simd>(s: S, gate: &Gate, mean: &[f32], hidden: &mut [f32], to: &mut [
     );
 }
 
-fn head<S: Simd>(s: S, plan: &Plan, b: &mut Buffers, o: &mut Observer<'_>) {
-    let Map {
+fn head<S: Simd>(s: S, plan: &NetworkPlan, b: &mut Buffers, o: &mut Observer<'_>) {
+    let StoredMap {
         height,
         width,
         channels,
@@ -465,19 +472,19 @@ fn head<S: Simd>(s: S, plan: &Plan, b: &mut Buffers, o: &mut Observer<'_>) {
             x,
         );
         o.did(
-            Operator::Project,
+            StepKind::Project,
             x.len() * last_wide,
             width * last_wide + 2 * x.len(),
         );
         add_row_sums(s, x, mean);
-        o.did(Operator::Sums, 0, x.len());
+        o.did(StepKind::Sums, 0, x.len());
         let row = &mut features[at(y, width * wide)];
         let layer = &plan.head.features;
-        let to = Row::plain(width);
+        let to = RowLayout::plain(width);
         activated(s, x, &layer.weights, &layer.bias, RELU, row, to);
-        o.did(Operator::Expand, x.len() * wide, x.len() + row.len());
+        o.did(StepKind::Expand, x.len() * wide, x.len() + row.len());
         add_row_sums(s, row, sum);
-        o.did(Operator::Sums, 0, row.len());
+        o.did(StepKind::Sums, 0, row.len());
     }
     let share = 1.0 / (height * width) as f32;
     mean.iter_mut().for_each(|v| *v *= share);
@@ -496,7 +503,7 @@ fn head<S: Simd>(s: S, plan: &Plan, b: &mut Buffers, o: &mut Observer<'_>) {
         .for_each(|(v, g)| *v *= share * g);
     let merged = &plan.decoder[0].merged;
     b.scaled.set_scaled(s, &merged.weights, factors);
-    o.did(Operator::Gate, 0, 2 * b.scaled.k * b.scaled.n);
+    o.did(StepKind::Gate, 0, 2 * b.scaled.k * b.scaled.n);
     for y in 0..height {
         shrunken(
             s,
@@ -527,9 +534,9 @@ fn shrunken<S: Simd>(
         s,
         x,
         weights,
-        Start::Bias(bias),
+        InitialSums::Bias(bias),
         to,
-        Row {
+        RowLayout {
             len: width + 2,
             pad: 1,
             split: false,
@@ -537,7 +544,7 @@ fn shrunken<S: Simd>(
     );
     extend_edges(s, to, width);
     o.did(
-        Operator::Merge,
+        StepKind::Merge,
         x.len() * weights.n,
         x.len() + width * weights.n,
     );
@@ -545,14 +552,14 @@ fn shrunken<S: Simd>(
 
 fn decoder<S: Simd>(
     s: S,
-    plan: &Plan,
+    plan: &NetworkPlan,
     i: usize,
     b: &mut Buffers,
     out: &mut [f32],
     o: &mut Observer<'_>,
 ) {
     let d = &plan.decoder[i];
-    let Map {
+    let StoredMap {
         height,
         width,
         channels,
@@ -582,7 +589,7 @@ fn decoder<S: Simd>(
         }
         _ => &b.scaled,
     };
-    o.did(Operator::Gate, 0, 2 * mix.k * n);
+    o.did(StepKind::Gate, 0, 2 * mix.k * n);
     let sum = &mut b.sum[..n];
     sum.fill(0.0);
     let size = dw.row.len * n;
@@ -604,12 +611,12 @@ fn decoder<S: Simd>(
                 s,
                 &skip[at(made, width * channels)],
                 mix,
-                Start::Enlarged(row(near), row(far)),
+                InitialSums::Enlarged(row(near), row(far)),
                 to,
                 dw.row,
             );
             o.did(
-                Operator::Mix,
+                StepKind::Mix,
                 width * channels * n,
                 width * (channels + n) + width / 2 * n,
             );
@@ -618,7 +625,7 @@ fn decoder<S: Simd>(
         let row = &mut b.row[..width * n];
         let rows = ring_rows::<3>(ring, &b.zeros, size, y as isize - 1, height);
         depthwise::<S, 3, 1, RELU, true>(s, rows, dw.row, &dw.weights, &dw.bias, row, sum);
-        o.did(Operator::Depthwise, row.len() * 9, 2 * row.len());
+        o.did(StepKind::Depthwise, row.len() * 9, 2 * row.len());
         match plan.decoder.get(i + 1) {
             Some(next) => shrunken(
                 s,
@@ -638,7 +645,7 @@ fn decoder<S: Simd>(
                     plan.tail.bias,
                     &mut out[at(y, 4 * width)],
                 );
-                o.did(Operator::Tail, 4 * row.len(), row.len() + 4 * width);
+                o.did(StepKind::Tail, 4 * row.len(), row.len() + 4 * width);
             }
         }
     }
@@ -647,7 +654,7 @@ fn decoder<S: Simd>(
 }
 
 /// Scales a decoder's matrix for the skip. The mean of the map in front of the enlargement is in `sum`.
-fn decoder_gate<S: Simd>(s: S, d: &Decoder, b: &mut Buffers) {
+fn decoder_gate<S: Simd>(s: S, d: &DecoderPlan, b: &mut Buffers) {
     let mean = &mut b.means[d.skip];
     let enlarged = &mut b.gate[..d.up.n];
     fully_connected(

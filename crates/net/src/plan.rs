@@ -9,27 +9,27 @@
 //! - A gate is never multiplied into a map: it scales the rows of the next matrix, at run time.
 //! - A block's last convolution is linear. Where it does not make the map smaller, and nothing is
 //!   added to its output, that output is never computed: its readers read the map in front instead,
-//!   with a matrix that includes the convolution ([`Encoder::is_unprojected`]).
+//!   with a matrix that includes the convolution ([`EncoderPlan::is_unprojected`]).
 //! - The tail's weights carry the `-log2(e)` of the logistic.
 use super::{
     ModelError,
     graph::{Activation, Graph},
-    kernels::{Aligned, HARD_SWISH, Packed, RELU, Row, by_place},
-    matching::{self, DecoderBlock, EncoderBlock, Layer, Network},
+    kernels::{Aligned, HARD_SWISH, Packed, RELU, RowLayout, by_place},
+    matching::{ConvolutionLayer, DecoderBlock, EncoderBlock, GateBlock, MatchedNetwork},
 };
 
 /// Everything that the executor needs to know.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct NetworkPlan {
     /// Of the input, in pixels.
     pub(super) height: usize,
     /// Of the input, in pixels.
     pub(super) width: usize,
     pub(super) stem: Pointwise,
     pub(super) stem_activation: u8,
-    pub(super) encoder: Vec<Encoder>,
-    pub(super) head: Head,
-    pub(super) decoder: Vec<Decoder>,
+    pub(super) encoder: Vec<EncoderPlan>,
+    pub(super) head: HeadPlan,
+    pub(super) decoder: Vec<DecoderPlan>,
     pub(super) tail: Tail,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Pointwise {
 
 /// A matrix `[k][n]` for one pixel and its bias.
 #[derive(Debug)]
-pub(super) struct Matrix {
+pub(super) struct SmallMatrix {
     pub(super) k: usize,
     pub(super) n: usize,
     pub(super) weights: Aligned,
@@ -51,9 +51,9 @@ pub(super) struct Matrix {
 
 /// mean -> `reduce` -> ReLU -> `expand` -> logistic.
 #[derive(Debug)]
-pub(super) struct Gate {
-    pub(super) reduce: Matrix,
-    pub(super) expand: Matrix,
+pub(super) struct GatePlan {
+    pub(super) reduce: SmallMatrix,
+    pub(super) expand: SmallMatrix,
 }
 
 /// A depthwise convolution.
@@ -66,7 +66,7 @@ pub(super) struct Depthwise {
     /// Rows of zeros above the map.
     pub(super) top: usize,
     /// How the rows that it reads are stored.
-    pub(super) row: Row,
+    pub(super) row: RowLayout,
     pub(super) activation: u8,
     /// A matrix `[kernel * kernel][c]`.
     pub(super) weights: Packed,
@@ -75,7 +75,7 @@ pub(super) struct Depthwise {
 
 /// A map that is kept until the decoder.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Map {
+pub(super) struct StoredMap {
     pub(super) height: usize,
     pub(super) width: usize,
     pub(super) channels: usize,
@@ -83,9 +83,9 @@ pub(super) struct Map {
 
 /// One inverted residual block. The pass that runs it first finishes the block before it (or the stem).
 #[derive(Debug)]
-pub(super) struct Encoder {
+pub(super) struct EncoderPlan {
     /// What is stored of the input.
-    pub(super) input: Map,
+    pub(super) input: StoredMap,
     /// Whether a decoder needs the input's mean.
     pub(super) is_skip: bool,
     /// Whether the stored input lacks the projection of the block before, which then is part of
@@ -95,29 +95,29 @@ pub(super) struct Encoder {
     pub(super) expand: Pointwise,
     pub(super) expand_activation: u8,
     pub(super) depthwise: Depthwise,
-    pub(super) gate: Option<Gate>,
+    pub(super) gate: Option<GatePlan>,
     pub(super) project: Pointwise,
     pub(super) residual: bool,
 }
 
 /// The head, which first finishes the last block.
 #[derive(Debug)]
-pub(super) struct Head {
-    pub(super) input: Map,
+pub(super) struct HeadPlan {
+    pub(super) input: StoredMap,
     pub(super) features: Pointwise,
-    pub(super) gate: Matrix,
+    pub(super) gate: SmallMatrix,
 }
 
 /// One decoder.
 #[derive(Debug)]
-pub(super) struct Decoder {
+pub(super) struct DecoderPlan {
     /// The block whose input is taken in.
     pub(super) skip: usize,
     /// The factor from the stored skip to its true values.
     pub(super) skip_factor: f32,
-    pub(super) gate: Gate,
+    pub(super) gate: GatePlan,
     /// For the mean alone.
-    pub(super) up: Matrix,
+    pub(super) up: SmallMatrix,
     /// `mix * up` for the map in front of the resize; it has the bias of both, and is divided by 16 as the kernel asks for.
     pub(super) merged: Pointwise,
     /// For the skip; without bias.
@@ -150,7 +150,7 @@ fn kernel_activation(activation: Activation) -> u8 {
     }
 }
 
-fn refuse(layer: &Layer<'_>, problem: String) -> ModelError {
+fn refuse(layer: &ConvolutionLayer<'_>, problem: String) -> ModelError {
     ModelError::Operator {
         index: layer.node.index,
         name: layer.node.name.clone(),
@@ -159,7 +159,7 @@ fn refuse(layer: &Layer<'_>, problem: String) -> ModelError {
 }
 
 fn require(
-    layer: &Layer<'_>,
+    layer: &ConvolutionLayer<'_>,
     condition: bool,
     problem: impl FnOnce() -> String,
 ) -> Result<(), ModelError> {
@@ -175,7 +175,7 @@ fn scaled(values: &[f32], factor: f32) -> Vec<f32> {
 }
 
 /// The weights `[n][k]` of a convolution as a matrix `[k][n]`.
-fn matrix(layer: &Layer<'_>, factor: f32) -> Vec<f32> {
+fn matrix(layer: &ConvolutionLayer<'_>, factor: f32) -> Vec<f32> {
     let n = layer.outputs;
     let k = layer.weights.len() / layer.outputs;
     (0..k * n)
@@ -184,7 +184,7 @@ fn matrix(layer: &Layer<'_>, factor: f32) -> Vec<f32> {
 }
 
 /// Checks that the kernels can do a layer's numbers of channels.
-fn check_channels(layer: &Layer<'_>) -> Result<(), ModelError> {
+fn check_channels(layer: &ConvolutionLayer<'_>) -> Result<(), ModelError> {
     let fits = layer.inputs.is_multiple_of(8) && layer.outputs.is_multiple_of(8);
     require(layer, fits, || {
         format!(
@@ -195,7 +195,7 @@ fn check_channels(layer: &Layer<'_>) -> Result<(), ModelError> {
 }
 
 /// Packs a convolution that reads a map of one scale and writes one of another.
-fn pointwise(layer: &Layer<'_>, from: f32, to: f32) -> Result<Pointwise, ModelError> {
+fn pointwise(layer: &ConvolutionLayer<'_>, from: f32, to: f32) -> Result<Pointwise, ModelError> {
     check_channels(layer)?;
     let weights = Packed::new(layer.inputs, layer.outputs, &matrix(layer, to / from));
     Ok(Pointwise {
@@ -204,10 +204,10 @@ fn pointwise(layer: &Layer<'_>, from: f32, to: f32) -> Result<Pointwise, ModelEr
     })
 }
 
-fn small_matrix(layer: &Layer<'_>, from: f32) -> Result<Matrix, ModelError> {
+fn small_matrix(layer: &ConvolutionLayer<'_>, from: f32) -> Result<SmallMatrix, ModelError> {
     check_channels(layer)?;
     let weights = Aligned::from(&matrix(layer, 1.0 / from)[..]);
-    Ok(Matrix {
+    Ok(SmallMatrix {
         k: layer.inputs,
         n: layer.outputs,
         weights,
@@ -215,8 +215,8 @@ fn small_matrix(layer: &Layer<'_>, from: f32) -> Result<Matrix, ModelError> {
     })
 }
 
-fn gate(gate: &matching::Gate<'_>, from: f32) -> Result<Gate, ModelError> {
-    Ok(Gate {
+fn gate(gate: &GateBlock<'_>, from: f32) -> Result<GatePlan, ModelError> {
+    Ok(GatePlan {
         reduce: small_matrix(&gate.reduce, from)?,
         expand: small_matrix(&gate.expand, 1.0)?,
     })
@@ -224,7 +224,7 @@ fn gate(gate: &matching::Gate<'_>, from: f32) -> Result<Gate, ModelError> {
 
 fn depthwise(
     graph: &Graph,
-    layer: &Layer<'_>,
+    layer: &ConvolutionLayer<'_>,
     activation: Activation,
     from: f32,
 ) -> Result<Depthwise, ModelError> {
@@ -256,28 +256,28 @@ fn depthwise(
         kernel,
         stride,
         top,
-        row: Row::padded(input.width, kernel, stride, left),
+        row: RowLayout::padded(input.width, kernel, stride, left),
         activation: kernel_activation(activation),
         weights: Packed::new(kernel * kernel, c, &scaled(&layer.weights, to / from)),
         bias: Aligned::from(&scaled(&layer.bias, to)[..]),
     })
 }
 
-fn map(graph: &Graph, id: usize) -> Map {
+fn map(graph: &Graph, id: usize) -> StoredMap {
     let shape = graph.shape(id);
-    Map {
+    StoredMap {
         height: shape.height,
         width: shape.width,
         channels: shape.channels,
     }
 }
 
-impl Plan {
+impl NetworkPlan {
     /// Derives the plan of a graph.
     pub(super) fn derive(graph: &Graph) -> Result<Self, ModelError> {
-        let network = Network::find(graph)?;
+        let network = MatchedNetwork::find(graph)?;
         let input = graph.shape(graph.input);
-        let Network {
+        let MatchedNetwork {
             stem, tail, head, ..
         } = &network;
         let out = graph.shape(stem.node.output);
@@ -345,7 +345,7 @@ impl Plan {
             || format!("the output is {after}, the input {input}"),
         )?;
         let logistic = -std::f32::consts::LOG2_E;
-        Ok(Plan {
+        Ok(NetworkPlan {
             height: input.height,
             width: input.width,
             stem: Pointwise {
@@ -354,7 +354,7 @@ impl Plan {
             },
             stem_activation: kernel_activation(network.stem_activation),
             encoder,
-            head: Head {
+            head: HeadPlan {
                 input: head_input,
                 features: pointwise(&head.features, 1.0, 1.0)?,
                 gate: small_matrix(&head.gate, 1.0)?,
@@ -377,11 +377,11 @@ impl Plan {
 
 fn encoder(
     graph: &Graph,
-    network: &Network<'_>,
+    network: &MatchedNetwork<'_>,
     index: usize,
     block: &EncoderBlock<'_>,
     scale: f32,
-) -> Result<Encoder, ModelError> {
+) -> Result<EncoderPlan, ModelError> {
     let expanded = scale_behind(block.expand_activation);
     let filtered = scale_behind(block.depthwise_activation);
     let mut input = map(graph, block.input);
@@ -409,7 +409,7 @@ fn encoder(
     require(&block.project, plain, || {
         "a residual from a map behind a hard swish is not supported".to_owned()
     })?;
-    Ok(Encoder {
+    Ok(EncoderPlan {
         input,
         is_skip: network.decoder.iter().any(|d| d.skip == index),
         is_unprojected: missing.is_some(),
@@ -431,7 +431,7 @@ fn decoder(
     graph: &Graph,
     block: &DecoderBlock<'_>,
     skip_scale: f32,
-) -> Result<Decoder, ModelError> {
+) -> Result<DecoderPlan, ModelError> {
     let DecoderBlock { up, mix, .. } = block;
     check_channels(up)?;
     check_channels(mix)?;
@@ -459,7 +459,7 @@ fn decoder(
     let bias: Vec<f32> = (0..n)
         .map(|o| times_mix(&up.bias, mix.bias[o], o))
         .collect();
-    Ok(Decoder {
+    Ok(DecoderPlan {
         skip: block.skip,
         skip_factor: 1.0 / skip_scale,
         gate: gate(&block.gate, 1.0)?,

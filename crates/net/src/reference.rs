@@ -2,8 +2,8 @@
 //! precision. Slow; made to be read and compared with.
 use super::{
     ModelError,
-    graph::{Activation, Convolution, Graph, Op, Shape},
-    tflite::File,
+    graph::{Activation, Convolution, Graph, MapShape, Op},
+    tflite::TfliteFile,
 };
 
 /// An interpreter of the checked graph of a file, without any fusing.
@@ -16,7 +16,7 @@ impl Reference {
     /// Reads a `.tflite` file. Fewer structures are refused than by [`super::Model::from_bytes`]: any graph of known operators runs.
     pub fn from_bytes(bytes: &[u8]) -> Result<Reference, ModelError> {
         Ok(Reference {
-            graph: super::builder::build_graph(&File::read(bytes)?)?,
+            graph: super::builder::build_graph(&TfliteFile::read(bytes)?)?,
         })
     }
 
@@ -73,7 +73,12 @@ fn activation(kind: Activation, v: f64) -> f64 {
 }
 
 /// The input pixels under the kernel at output pixel `y`, `x`: index of the tap and of the first channel.
-fn taps(c: &Convolution, from: Shape, y: usize, x: usize) -> impl Iterator<Item = (usize, usize)> {
+fn taps(
+    c: &Convolution,
+    from: MapShape,
+    y: usize,
+    x: usize,
+) -> impl Iterator<Item = (usize, usize)> {
     let [height, width] = c.kernel;
     let [top, left] = c.padding;
     let stride = c.stride;
@@ -88,7 +93,7 @@ fn taps(c: &Convolution, from: Shape, y: usize, x: usize) -> impl Iterator<Item 
     })
 }
 
-fn convolution(c: &Convolution, x: &[f64], from: Shape, to: Shape) -> Vec<f64> {
+fn convolution(c: &Convolution, x: &[f64], from: MapShape, to: MapShape) -> Vec<f64> {
     let per_output = c.kernel[0] * c.kernel[1] * c.inputs;
     let mut out = Vec::with_capacity(to.len());
     for (row, column) in pixels(to) {
@@ -108,7 +113,7 @@ fn convolution(c: &Convolution, x: &[f64], from: Shape, to: Shape) -> Vec<f64> {
     out
 }
 
-fn depthwise(c: &Convolution, x: &[f64], from: Shape, to: Shape) -> Vec<f64> {
+fn depthwise(c: &Convolution, x: &[f64], from: MapShape, to: MapShape) -> Vec<f64> {
     let mut out = Vec::with_capacity(to.len());
     for (row, column) in pixels(to) {
         for (channel, bias) in c.bias.iter().enumerate() {
@@ -121,7 +126,7 @@ fn depthwise(c: &Convolution, x: &[f64], from: Shape, to: Shape) -> Vec<f64> {
     out
 }
 
-fn transposed_convolution(c: &Convolution, x: &[f64], from: Shape, to: Shape) -> Vec<f64> {
+fn transposed_convolution(c: &Convolution, x: &[f64], from: MapShape, to: MapShape) -> Vec<f64> {
     let mut out = Vec::with_capacity(to.len());
     for (row, column) in pixels(to) {
         let pixel = &x[(row / 2 * from.width + column / 2) * from.channels..][..from.channels];
@@ -141,11 +146,11 @@ fn transposed_convolution(c: &Convolution, x: &[f64], from: Shape, to: Shape) ->
     out
 }
 
-fn pixels(shape: Shape) -> impl Iterator<Item = (usize, usize)> {
+fn pixels(shape: MapShape) -> impl Iterator<Item = (usize, usize)> {
     (0..shape.height * shape.width).map(move |i| (i / shape.width, i % shape.width))
 }
 
-fn mean(x: &[f64], from: Shape) -> Vec<f64> {
+fn mean(x: &[f64], from: MapShape) -> Vec<f64> {
     let mut sums = vec![0f64; from.channels];
     for pixel in x.chunks_exact(from.channels) {
         sums.iter_mut().zip(pixel).for_each(|(sum, v)| *sum += v);
@@ -162,7 +167,7 @@ fn neighbours(out: usize, from: usize, to: usize) -> (usize, usize, f64) {
     (low, (low + 1).min(from - 1), at - low as f64)
 }
 
-fn resize(x: &[f64], from: Shape, to: Shape) -> Vec<f64> {
+fn resize(x: &[f64], from: MapShape, to: MapShape) -> Vec<f64> {
     let mut out = Vec::with_capacity(to.len());
     for (row, column) in pixels(to) {
         let (top, bottom, down) = neighbours(row, from.height, to.height);
@@ -203,7 +208,7 @@ mod tests {
 
     #[test]
     fn convolutions_by_hand() {
-        let from = Shape {
+        let from = MapShape {
             height: 2,
             width: 2,
             channels: 1,
@@ -220,7 +225,7 @@ mod tests {
         assert_eq!(convolution(&c, &x, from, from), [4322.0, 403.0, 44.0, 5.0]);
         assert_eq!(depthwise(&c, &x, from, from), [4322.0, 403.0, 44.0, 5.0]);
         let c = layer([2, 2], 2, [0, 0], 1, 1, &[1.0, 2.0, 3.0, 4.0]);
-        let to = Shape {
+        let to = MapShape {
             height: 4,
             width: 4,
             channels: 1,
@@ -233,12 +238,12 @@ mod tests {
 
     #[test]
     fn a_resize_by_two_weighs_three_to_one() {
-        let from = Shape {
+        let from = MapShape {
             height: 1,
             width: 2,
             channels: 1,
         };
-        let to = Shape {
+        let to = MapShape {
             height: 2,
             width: 4,
             channels: 1,
@@ -254,7 +259,7 @@ mod tests {
         assert_eq!(
             mean(
                 &[1.0, 10.0, 3.0, 30.0],
-                Shape {
+                MapShape {
                     height: 1,
                     width: 2,
                     channels: 2

@@ -17,12 +17,12 @@ const MAX_INTS: usize = 256;
 
 /// A file whose references have been checked.
 #[derive(Debug)]
-pub(super) struct File<'a> {
+pub(super) struct TfliteFile<'a> {
     pub(super) description: &'a str,
     /// Number of graphs; the fields below are of the first one.
     pub(super) subgraphs: usize,
-    pub(super) tensors: Vec<Tensor<'a>>,
-    pub(super) operators: Vec<Operator<'a>>,
+    pub(super) tensors: Vec<TfliteTensor<'a>>,
+    pub(super) operators: Vec<TfliteOperator<'a>>,
     /// Indices of tensors.
     pub(super) inputs: Vec<usize>,
     /// Indices of tensors.
@@ -31,7 +31,7 @@ pub(super) struct File<'a> {
 
 /// A tensor: a constant where `data` is not empty.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tensor<'a> {
+pub(super) struct TfliteTensor<'a> {
     pub(super) shape: Ints<'a>,
     pub(super) kind: TensorType,
     pub(super) data: &'a [u8],
@@ -79,7 +79,7 @@ impl TensorType {
 
 /// One step of the graph.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Operator<'a> {
+pub(super) struct TfliteOperator<'a> {
     /// Position in the file.
     pub(super) index: usize,
     /// Code of a built-in operator, or [`CUSTOM`].
@@ -90,13 +90,13 @@ pub(super) struct Operator<'a> {
     pub(super) inputs: Ints<'a>,
     /// Indices of tensors.
     pub(super) outputs: Ints<'a>,
-    /// Which table [`Operator::options`] is.
+    /// Which table [`TfliteOperator::options`] is.
     pub(super) options_type: u8,
     pub(super) options: Option<Table<'a>>,
     pub(super) custom_options: &'a [u8],
 }
 
-impl Operator<'_> {
+impl TfliteOperator<'_> {
     /// `CONV_2D`, `Convolution2DTransposeBias`, or `operator code 999`.
     pub(super) fn name(&self) -> String {
         match builtin_name(self.code) {
@@ -121,7 +121,7 @@ fn damaged(what: &'static str) -> ModelError {
     ModelError::Damaged { what, at: 0 }
 }
 
-impl<'a> File<'a> {
+impl<'a> TfliteFile<'a> {
     /// Reads the tables of `bytes`.
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self, ModelError> {
         if bytes.len() > MAX_FILE {
@@ -160,7 +160,7 @@ impl<'a> File<'a> {
             indices(ints, tensors.len(), false, what)?;
             Ok(ints.iter().map(|i| i as usize).collect())
         };
-        Ok(File {
+        Ok(TfliteFile {
             description: model.string(3, "description")?,
             subgraphs: subgraphs.len(),
             inputs: ends(1, "graph input")?,
@@ -210,7 +210,7 @@ fn buffers<'a>(model: &Table<'a>) -> Result<Vec<&'a [u8]>, ModelError> {
     buffers.iter().map(data).collect()
 }
 
-fn tensor<'a>(t: &Table<'a>, buffers: &[&'a [u8]]) -> Result<Tensor<'a>, ModelError> {
+fn tensor<'a>(t: &Table<'a>, buffers: &[&'a [u8]]) -> Result<TfliteTensor<'a>, ModelError> {
     let shape = t.ints(0, "tensor shape")?;
     let buffer = t.i32(2, 0, "tensor's buffer")?;
     let data = usize::try_from(buffer)
@@ -220,7 +220,7 @@ fn tensor<'a>(t: &Table<'a>, buffers: &[&'a [u8]]) -> Result<Tensor<'a>, ModelEr
     if shape.len() > MAX_INTS {
         return Err(damaged("tensor shape"));
     }
-    Ok(Tensor {
+    Ok(TfliteTensor {
         shape,
         kind: TensorType(t.u8(1, "tensor type")?),
         data,
@@ -233,7 +233,7 @@ fn operator<'a>(
     t: &Table<'a>,
     codes: &[(i32, &'a str)],
     tensors: usize,
-) -> Result<Operator<'a>, ModelError> {
+) -> Result<TfliteOperator<'a>, ModelError> {
     let code = t.i32(0, 0, "operator's code index")?;
     let (code, custom) = *usize::try_from(code)
         .ok()
@@ -243,7 +243,7 @@ fn operator<'a>(
     let outputs = t.ints(2, "operator's outputs")?;
     indices(inputs, tensors, true, "operator's inputs")?;
     indices(outputs, tensors, false, "operator's outputs")?;
-    Ok(Operator {
+    Ok(TfliteOperator {
         index,
         code,
         custom,
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn reads_the_embedded_networks() {
         for bytes in [crate::GENERAL, crate::LANDSCAPE] {
-            let file = File::read(bytes).unwrap();
+            let file = TfliteFile::read(bytes).unwrap();
             assert_eq!(
                 (file.subgraphs, file.inputs.len(), file.outputs.len()),
                 (1, 1, 1)
@@ -279,13 +279,13 @@ mod tests {
 
     #[test]
     fn other_files_are_named_as_such() {
-        assert_eq!(File::read(b"").unwrap_err(), ModelError::NotTflite);
+        assert_eq!(TfliteFile::read(b"").unwrap_err(), ModelError::NotTflite);
         assert_eq!(
-            File::read(b"\x89PNG\r\n\x1a\n........").unwrap_err(),
+            TfliteFile::read(b"\x89PNG\r\n\x1a\n........").unwrap_err(),
             ModelError::NotTflite
         );
         assert!(matches!(
-            File::read(&vec![0; MAX_FILE + 1]).unwrap_err(),
+            TfliteFile::read(&vec![0; MAX_FILE + 1]).unwrap_err(),
             ModelError::TooLarge { .. }
         ));
     }

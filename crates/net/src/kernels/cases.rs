@@ -1,7 +1,7 @@
 //! Any kernel on a row of any shape: what fuzzing and its test in small compare between the levels.
 use super::{
-    HARD_SWISH, NONE, Packed, RELU, Row, Start, add_row_sums, by_place, depthwise, extend_edges,
-    fully_connected, pointwise, stem, tail,
+    HARD_SWISH, InitialSums, NONE, Packed, RELU, RowLayout, add_row_sums, by_place, depthwise,
+    extend_edges, fully_connected, pointwise, stem, tail,
     testing::{assert_close, block_at, numbers, padded_row, plain_row, stored_row},
 };
 use crate::{graph::Activation, simd::SimdLevel};
@@ -155,7 +155,7 @@ impl Case {
                     HARD_SWISH => stem::<S, HARD_SWISH>(s, rows, &weights, &bias, &mut y),
                     _ => stem::<S, RELU>(s, rows, &weights, &bias, &mut y),
                 }
-                plain_row(&y, n, Row::plain(self.pixels), self.pixels, block)
+                plain_row(&y, n, RowLayout::plain(self.pixels), self.pixels, block)
             }
             Kernel::Tail => {
                 let x = stored_row(&self.numbers(0, self.pixels * k), k, block);
@@ -204,14 +204,17 @@ impl Case {
             row
         });
         let (start, to) = match start {
-            RESIDUAL => (Start::Residual(&bias, &residual), Row::plain(px)),
+            RESIDUAL => (
+                InitialSums::Residual(&bias, &residual),
+                RowLayout::plain(px),
+            ),
             ENLARGED => (
-                Start::Enlarged(&small[0], &small[1]),
-                Row::padded(px, 3, 1, self.pad.min(2)),
+                InitialSums::Enlarged(&small[0], &small[1]),
+                RowLayout::padded(px, 3, 1, self.pad.min(2)),
             ),
             _ => (
-                Start::Bias(&bias),
-                Row::padded(px, 5, 1 + usize::from(split), self.pad),
+                InitialSums::Bias(&bias),
+                RowLayout::padded(px, 5, 1 + usize::from(split), self.pad),
             ),
         };
         let mut y = vec![f32::NAN; to.len * n];
@@ -236,7 +239,7 @@ impl Case {
         let c = self.channels[0];
         let px = self.pixels;
         let width = self.pixels * stride;
-        let from = Row::padded(width, K, stride, self.pad);
+        let from = RowLayout::padded(width, K, stride, self.pad);
         let rows: [Vec<f32>; K] =
             std::array::from_fn(|i| padded_row(&self.numbers(i as u32, width * c), c, from, block));
         let rows = rows.each_ref().map(|row| &row[..]);
@@ -263,7 +266,7 @@ impl Case {
             (_, _, HARD_SWISH, _) => run!(5, 2, HARD_SWISH, false),
             _ => run!(5, 2, RELU, false),
         }
-        let mut result = plain_row(&y, c, Row::plain(px), px, block);
+        let mut result = plain_row(&y, c, RowLayout::plain(px), px, block);
         result.extend(self.means(&sum));
         result
     }

@@ -2,7 +2,7 @@
 use super::{
     opaque,
     packed::{PANEL, Packed},
-    row::Row,
+    row::RowLayout,
     vector::Vector,
 };
 use fearless_simd::{f32x8, f32x16, prelude::*};
@@ -21,14 +21,14 @@ pub(crate) fn depthwise<
 >(
     s: S,
     rows: [&[f32]; K],
-    from: Row,
+    from: RowLayout,
     weights: &Packed,
     bias: &[f32],
     y: &mut [f32],
     sum: &mut [f32],
 ) {
     let w = y.len() / bias.len();
-    let t = Operands {
+    let t = DepthwiseOperands {
         rows,
         from,
         w,
@@ -70,9 +70,9 @@ pub(crate) fn depthwise<
 }
 
 /// What tiles read.
-struct Operands<'a, const K: usize> {
+struct DepthwiseOperands<'a, const K: usize> {
     rows: [&'a [f32]; K],
-    from: Row,
+    from: RowLayout,
     w: usize,
     weights: &'a Packed,
     bias: &'a [f32],
@@ -91,7 +91,7 @@ fn block_of_channels<
     const ADD: bool,
 >(
     s: S,
-    t: &Operands<'_, K>,
+    t: &DepthwiseOperands<'_, K>,
     o: usize,
     first: usize,
     y: &mut [f32],
@@ -241,7 +241,7 @@ mod tests {
         pad: usize,
     ) {
         let out = w / STRIDE;
-        let layout = Row::padded(w, K, STRIDE, pad);
+        let layout = RowLayout::padded(w, K, STRIDE, pad);
         let rows: [Vec<f32>; K] = std::array::from_fn(|i| numbers(i as u32 + 1, w * c));
         let weights = numbers(20, K * K * c);
         let bias = numbers(21, c);
@@ -275,7 +275,7 @@ mod tests {
             dispatch!(level.level().unwrap(), s => depthwise::<_, K, STRIDE, ACTIVATION, ADD>(s, refs, layout, &packed, &bias, &mut y, &mut sum));
             let what = format!("{level}, {K}x{K} stride {STRIDE}, {w} pixels");
             assert_close(
-                &plain_row(&y, c, Row::plain(out), out, block),
+                &plain_row(&y, c, RowLayout::plain(out), out, block),
                 &expected,
                 &what,
             );

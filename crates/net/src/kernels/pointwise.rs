@@ -2,7 +2,7 @@
 use super::{
     opaque,
     packed::{PAIRED, PANEL, Packed},
-    row::{Row, block},
+    row::{RowLayout, block},
     vector::Vector,
 };
 use fearless_simd::{f32x8, f32x16, f64x8, prelude::*};
@@ -10,7 +10,7 @@ use fearless_simd_macros::simd;
 
 /// What the sums start from.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Start<'a> {
+pub(crate) enum InitialSums<'a> {
     /// The bias.
     Bias(&'a [f32]),
     /// The bias and a plain row that is added.
@@ -29,17 +29,21 @@ pub(crate) fn pointwise<S: Simd, const ACTIVATION: u8>(
     s: S,
     x: &[f32],
     w: &Packed,
-    start: Start<'_>,
+    start: InitialSums<'_>,
     y: &mut [f32],
-    to: Row,
+    to: RowLayout,
 ) {
     match (start, to.split) {
-        (Start::Bias(b), false) => row::<S, ACTIVATION, BIAS, false>(s, x, w, b, [&[]; 2], y, to),
-        (Start::Bias(b), true) => row::<S, ACTIVATION, BIAS, true>(s, x, w, b, [&[]; 2], y, to),
-        (Start::Residual(b, r), _) => {
+        (InitialSums::Bias(b), false) => {
+            row::<S, ACTIVATION, BIAS, false>(s, x, w, b, [&[]; 2], y, to)
+        }
+        (InitialSums::Bias(b), true) => {
+            row::<S, ACTIVATION, BIAS, true>(s, x, w, b, [&[]; 2], y, to)
+        }
+        (InitialSums::Residual(b, r), _) => {
             row::<S, ACTIVATION, RESIDUAL, false>(s, x, w, b, [r, &[]], y, to)
         }
-        (Start::Enlarged(near, far), _) => {
+        (InitialSums::Enlarged(near, far), _) => {
             row::<S, ACTIVATION, ENLARGED, false>(s, x, w, &[], [near, far], y, to)
         }
     }
@@ -54,9 +58,9 @@ fn row<S: Simd, const ACTIVATION: u8, const START: u8, const SPLIT: bool>(
     bias: &[f32],
     init: [&[f32]; 2],
     y: &mut [f32],
-    to: Row,
+    to: RowLayout,
 ) {
-    let mut t = Operands {
+    let mut t = PointwiseOperands {
         x,
         px: x.len() / w.k,
         weights: &w.weights,
@@ -112,7 +116,7 @@ fn row<S: Simd, const ACTIVATION: u8, const START: u8, const SPLIT: bool>(
 #[inline(always)]
 fn paired<S: Simd, const ACTIVATION: u8, const START: u8>(
     s: S,
-    t: &Operands<'_>,
+    t: &PointwiseOperands<'_>,
     pairs: &[[f32; 2 * PAIRED]],
     y: &mut [f32],
 ) {
@@ -186,7 +190,7 @@ fn add_pairs<S: Simd, const M: usize, const STEP: usize>(
 }
 
 /// What tiles read, and where they write.
-struct Operands<'a> {
+struct PointwiseOperands<'a> {
     x: &'a [f32],
     px: usize,
     /// From the panel on that the outputs belong to.
@@ -196,7 +200,7 @@ struct Operands<'a> {
     steps: usize,
     bias: &'a [f32],
     init: [&'a [f32]; 2],
-    to: Row,
+    to: RowLayout,
 }
 
 /// All pixels of `N` vectors of outputs from output `o` on, in tiles of `M` pixels, or `REST` where the rest asks for it. Gives the number of
@@ -216,7 +220,7 @@ fn tiles<
     const SPLIT: bool,
 >(
     s: S,
-    t: &Operands<'_>,
+    t: &PointwiseOperands<'_>,
     o: usize,
     first: usize,
     y: &mut [f32],
@@ -249,7 +253,7 @@ fn tile<
     const SPLIT: bool,
 >(
     s: S,
-    t: &Operands<'_>,
+    t: &PointwiseOperands<'_>,
     p: usize,
     o: usize,
     first: usize,
@@ -318,7 +322,7 @@ fn tile<
 #[inline(always)]
 fn multiply<S: Simd, V: Vector<S>, const M: usize, const N: usize, const BLOCK: usize>(
     s: S,
-    t: &Operands<'_>,
+    t: &PointwiseOperands<'_>,
     p: usize,
     first: usize,
     sums: &mut [[V; N]; M],
@@ -408,7 +412,7 @@ fn load<S: Simd, V: Vector<S>>(s: S, from: &[f32], is_half: bool) -> V {
 #[inline(always)]
 fn enlarge<S: Simd, V: Vector<S>, const M: usize, const N: usize>(
     s: S,
-    t: &Operands<'_>,
+    t: &PointwiseOperands<'_>,
     p: usize,
     o: usize,
     j: usize,
@@ -488,7 +492,7 @@ mod tests {
                 let block = block_at(level);
                 let xs = stored_row(&x, k, block);
                 let residual = stored_row(&residual, n, block);
-                let run = |to: Row, activation: u8, start: Start<'_>| {
+                let run = |to: RowLayout, activation: u8, start: InitialSums<'_>| {
                     let mut y = vec![f32::NAN; to.len * n];
                     dispatch!(level.level().unwrap(), s => match activation {
                         RELU => pointwise::<_, RELU>(s, &xs, &packed, start, &mut y, to),
@@ -499,7 +503,7 @@ mod tests {
                 };
                 let what = format!("{level}, {k} to {n}, {px} pixels");
                 assert_close(
-                    &run(Row::plain(px), NONE, Start::Bias(&bias)),
+                    &run(RowLayout::plain(px), NONE, InitialSums::Bias(&bias)),
                     &plain,
                     &what,
                 );
@@ -508,31 +512,47 @@ mod tests {
                 let token = level.level().unwrap();
                 dispatch!(token, s => scaled.set_scaled(s, &packed, &ones));
                 for (start, expected) in [
-                    (Start::Bias(&bias), &plain),
-                    (Start::Residual(&bias, &residual), &added),
+                    (InitialSums::Bias(&bias), &plain),
+                    (InitialSums::Residual(&bias, &residual), &added),
                 ] {
                     let mut y = vec![f32::NAN; px * n];
-                    let (w, to) = (&scaled, Row::plain(px));
+                    let (w, to) = (&scaled, RowLayout::plain(px));
                     dispatch!(token, s => pointwise::<_, NONE>(s, &xs, w, start, &mut y, to));
                     assert_close(&plain_row(&y, n, to, px, block), expected, &what);
                 }
                 assert_close(
-                    &run(Row::plain(px), NONE, Start::Residual(&bias, &residual)),
+                    &run(
+                        RowLayout::plain(px),
+                        NONE,
+                        InitialSums::Residual(&bias, &residual),
+                    ),
                     &added,
                     &what,
                 );
                 assert_close(
-                    &run(Row::padded(px, 3, 1, 1), RELU, Start::Bias(&bias)),
+                    &run(
+                        RowLayout::padded(px, 3, 1, 1),
+                        RELU,
+                        InitialSums::Bias(&bias),
+                    ),
                     &relu,
                     &what,
                 );
                 assert_close(
-                    &run(Row::padded(px, 3, 2, 0), RELU, Start::Bias(&bias)),
+                    &run(
+                        RowLayout::padded(px, 3, 2, 0),
+                        RELU,
+                        InitialSums::Bias(&bias),
+                    ),
                     &relu,
                     &what,
                 );
                 assert_close(
-                    &run(Row::padded(px, 5, 2, 1), HARD_SWISH, Start::Bias(&bias)),
+                    &run(
+                        RowLayout::padded(px, 5, 2, 1),
+                        HARD_SWISH,
+                        InitialSums::Bias(&bias),
+                    ),
                     &hard_swish,
                     &what,
                 );
@@ -570,10 +590,10 @@ mod tests {
                     dispatch!(level.level().unwrap(), s => super::super::extend_edges(s, &mut stored, px / 2));
                     stored
                 });
-                let to = Row::padded(px, 3, 1, 1);
+                let to = RowLayout::padded(px, 3, 1, 1);
                 let mut y = vec![f32::NAN; to.len * n];
                 let x = stored_row(&x, k, block);
-                let start = Start::Enlarged(&rows[0], &rows[1]);
+                let start = InitialSums::Enlarged(&rows[0], &rows[1]);
                 dispatch!(level.level().unwrap(), s => pointwise::<_, NONE>(s, &x, &packed, start, &mut y, to));
                 assert_close(
                     &plain_row(&y, n, to, px, block),

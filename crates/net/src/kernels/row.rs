@@ -14,7 +14,7 @@ pub(super) fn block<S: Simd>() -> usize {
 /// A row that a convolution with stride 2 reads keeps its even pixels in front of its odd ones, so that neighbouring outputs
 /// read neighbouring pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Row {
+pub(crate) struct RowLayout {
     /// Pixels per block, padding included.
     pub(crate) len: usize,
     /// Pixels in front of the row.
@@ -23,10 +23,10 @@ pub(crate) struct Row {
     pub(crate) split: bool,
 }
 
-impl Row {
+impl RowLayout {
     /// A row of `w` pixels without padding.
     pub(crate) fn plain(w: usize) -> Self {
-        Row {
+        RowLayout {
             len: w,
             pad: 0,
             split: false,
@@ -36,7 +36,7 @@ impl Row {
     /// The row that a convolution with `kernel` taps and `stride` reads, of `w` pixels with `pad` in front.
     pub(crate) fn padded(w: usize, kernel: usize, stride: usize, pad: usize) -> Self {
         let read = (w.div_ceil(stride) - 1) * stride + kernel;
-        Row {
+        RowLayout {
             len: read.max(pad + w).next_multiple_of(2),
             pad,
             split: stride == 2,
@@ -120,10 +120,10 @@ mod tests {
     #[test]
     fn padding_is_cleared_and_pixels_are_kept() {
         for row in [
-            Row::plain(8),
-            Row::padded(8, 3, 1, 1),
-            Row::padded(8, 5, 2, 1),
-            Row::padded(8, 3, 2, 0),
+            RowLayout::plain(8),
+            RowLayout::padded(8, 3, 1, 1),
+            RowLayout::padded(8, 5, 2, 1),
+            RowLayout::padded(8, 3, 2, 0),
         ] {
             for level in SimdLevel::available() {
                 let mut ring = vec![1.0; row.len * 24 * 3];
@@ -132,7 +132,7 @@ mod tests {
                     let found = plain_row(
                         ring_row,
                         24,
-                        Row { pad: 0, ..row },
+                        RowLayout { pad: 0, ..row },
                         row.len,
                         block_at(level),
                     );
@@ -159,7 +159,10 @@ mod tests {
             let block = block_at(level);
             let mut stored = stored_row(&row, c, block);
             dispatch!(level.level().unwrap(), s => add_to_row(s, &mut stored, 4, &values));
-            assert_eq!(plain_row(&stored, c, Row::plain(4), 4, block), expected);
+            assert_eq!(
+                plain_row(&stored, c, RowLayout::plain(4), 4, block),
+                expected
+            );
         }
     }
 
@@ -171,7 +174,7 @@ mod tests {
         for level in SimdLevel::available() {
             let mut stored = stored_row(&row, c, block_at(level));
             dispatch!(level.level().unwrap(), s => extend_edges(s, &mut stored, w));
-            let found = plain_row(&stored, c, Row::plain(w + 2), w + 2, block_at(level));
+            let found = plain_row(&stored, c, RowLayout::plain(w + 2), w + 2, block_at(level));
             assert_eq!(found[..c], row[c..2 * c]);
             assert_eq!(found[c..3 * c], row[c..3 * c]);
             assert_eq!(found[3 * c..], row[2 * c..3 * c]);

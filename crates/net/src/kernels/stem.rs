@@ -132,7 +132,7 @@ mod tests {
     use super::*;
     use crate::{
         kernels::{
-            row::Row,
+            row::RowLayout,
             testing::{assert_close, block_at, numbers, plain_row},
             vector::HARD_SWISH,
         },
@@ -163,7 +163,7 @@ mod tests {
                 let refs = rows.each_ref().map(|r| &r[..]);
                 dispatch!(level.level().unwrap(), s => stem::<_, HARD_SWISH>(s, refs, &packed, &bias, &mut y));
                 assert_close(
-                    &plain_row(&y, n, Row::plain(w), w, block_at(level)),
+                    &plain_row(&y, n, RowLayout::plain(w), w, block_at(level)),
                     &expected,
                     &format!("{level}, {n} channels, {w} pixels"),
                 );

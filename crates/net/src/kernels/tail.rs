@@ -23,7 +23,7 @@ pub(crate) fn by_place(weights: &[f32]) -> Vec<f32> {
 /// logistic.
 #[simd]
 pub(crate) fn tail<S: Simd>(s: S, x: &[f32], weights: &[f32], bias: f32, out: &mut [f32]) {
-    let t = Operands {
+    let t = TailOperands {
         x,
         w: out.len() / 4,
         weights: weights.as_chunks().0,
@@ -58,7 +58,7 @@ fn apply_logistic<S: Simd, V: Vector<S>>(s: S, values: &mut [f32]) {
 }
 
 /// What squares are made of.
-struct Operands<'a> {
+struct TailOperands<'a> {
     x: &'a [f32],
     w: usize,
     weights: &'a [[f32; 16]],
@@ -69,7 +69,7 @@ struct Operands<'a> {
 #[inline(always)]
 fn squares16<S: Simd>(
     s: S,
-    t: &Operands<'_>,
+    t: &TailOperands<'_>,
     p: usize,
     (above, below): (&mut [f32; 16], &mut [f32; 16]),
 ) {
@@ -100,7 +100,7 @@ fn pair_sums<S: Simd>(a: f32x16<S>, b: f32x16<S>) -> f32x16<S> {
 #[inline(always)]
 fn squares8<S: Simd>(
     s: S,
-    t: &Operands<'_>,
+    t: &TailOperands<'_>,
     p: usize,
     (above, below): (&mut [f32; 16], &mut [f32; 16]),
 ) {
@@ -132,7 +132,7 @@ fn half_pair_sums<S: Simd>(a: f32x8<S>, b: f32x8<S>) -> f32x8<S> {
 #[inline(always)]
 fn products<S: Simd, V: Repeated<S>, const N: usize>(
     s: S,
-    t: &Operands<'_>,
+    t: &TailOperands<'_>,
     p: usize,
 ) -> [[V; N]; 4] {
     let mut sums = [[V::all(s, 0.0); N]; 4];
@@ -155,7 +155,7 @@ fn products<S: Simd, V: Repeated<S>, const N: usize>(
 #[inline(always)]
 fn add_block<S: Simd, V: Repeated<S>, const N: usize, const B: usize>(
     s: S,
-    t: &Operands<'_>,
+    t: &TailOperands<'_>,
     p: usize,
     first: usize,
     sums: &mut [[V; N]; 4],

@@ -1,5 +1,5 @@
 //! What the kernels' tests share.
-use super::row::{Row, block};
+use super::row::{RowLayout, block};
 use crate::SimdLevel;
 use fearless_simd::{Simd, dispatch};
 
@@ -32,11 +32,11 @@ fn position(c: usize, len: usize, block: usize, place: usize, ch: usize) -> usiz
 
 /// `[px][c]` to a plain row.
 pub(super) fn stored_row(row: &[f32], c: usize, block: usize) -> Vec<f32> {
-    padded_row(row, c, Row::plain(row.len() / c), block)
+    padded_row(row, c, RowLayout::plain(row.len() / c), block)
 }
 
 /// `[px][c]` to a row of a layout, with zeros as its padding.
-pub(super) fn padded_row(row: &[f32], c: usize, layout: Row, block: usize) -> Vec<f32> {
+pub(super) fn padded_row(row: &[f32], c: usize, layout: RowLayout, block: usize) -> Vec<f32> {
     let mut stored = vec![0.0; layout.len * c];
     for (i, v) in row.iter().enumerate() {
         stored[position(
@@ -51,7 +51,13 @@ pub(super) fn padded_row(row: &[f32], c: usize, layout: Row, block: usize) -> Ve
 }
 
 /// The `px` pixels of a stored row as `[px][c]`.
-pub(super) fn plain_row(row: &[f32], c: usize, layout: Row, px: usize, block: usize) -> Vec<f32> {
+pub(super) fn plain_row(
+    row: &[f32],
+    c: usize,
+    layout: RowLayout,
+    px: usize,
+    block: usize,
+) -> Vec<f32> {
     (0..px * c)
         .map(|i| {
             row[position(
