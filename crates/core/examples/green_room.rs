@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(out)?;
     let mut compositor = Compositor::new(SimdLevel::best())?;
     let gray = Background::Color(BackgroundSpec::GRAY);
-    let mut totals = [Sum::default(), Sum::default()];
+    let mut totals = [GreenExcess::default(), GreenExcess::default()];
     for (i, ((picture, alpha), matte)) in read_all(pictures)?
         .iter()
         .zip(&read_all(alphas)?)
@@ -64,13 +64,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 #[derive(Default)]
-struct Sum {
+struct GreenExcess {
     pixels: u64,
     excess: u64,
     distance: u64,
 }
 
-impl Sum {
+impl GreenExcess {
     fn add(&mut self, result: &RgbImage, wanted: &RgbImage, matte: &GrayImage) {
         for ((Rgb(c), Rgb(w)), a) in result.pixels().zip(wanted.pixels()).zip(matte.as_raw()) {
             if (1..255).contains(a) {
@@ -86,7 +86,7 @@ impl Sum {
     }
 }
 
-impl std::fmt::Display for Sum {
+impl std::fmt::Display for GreenExcess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let per = |v: u64| v as f64 / self.pixels as f64;
         write!(

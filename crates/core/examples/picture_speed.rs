@@ -13,7 +13,7 @@ use std::{env, error::Error, fs, hint::black_box, sync::Arc, time::Instant};
 
 const ROUNDS: usize = 60;
 
-type Work<'a> = (String, Box<dyn FnMut() -> usize + 'a>);
+type PictureTask<'a> = (String, Box<dyn FnMut() -> usize + 'a>);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Encoder::new(ImageFormat::Png, 0).encode(&Composed::Rgb(picture.clone()), &mut files[1])?;
     Encoder::new(ImageFormat::WebP, 0).encode(&Composed::Rgb(picture.clone()), &mut files[2])?;
 
-    let mut work: Vec<Work<'_>> = Vec::new();
+    let mut work: Vec<PictureTask<'_>> = Vec::new();
     for level in SimdLevel::available() {
         for (name, background, cleanup) in [
             ("gray, no clean-up", gray.clone(), false),

@@ -92,12 +92,12 @@ impl<'a> Yuv420<'a> {
 #[derive(Debug)]
 pub struct ToRgb {
     level: Level,
-    rows: Rows,
+    rows: ColourRows,
 }
 
 /// What colour adds to luma, for each pixel of two rows.
 #[derive(Debug, Default)]
-struct Rows {
+struct ColourRows {
     red: Vec<i32>,
     green: Vec<i32>,
     blue: Vec<i32>,
@@ -142,7 +142,7 @@ impl Default for ToRgb {
     fn default() -> Self {
         ToRgb {
             level: Level::new(),
-            rows: Rows::default(),
+            rows: ColourRows::default(),
         }
     }
 }
@@ -152,7 +152,7 @@ impl ToRgb {
     pub fn new(simd: SimdLevel) -> Result<Self, SimdError> {
         Ok(ToRgb {
             level: simd.level()?,
-            rows: Rows::default(),
+            rows: ColourRows::default(),
         })
     }
 
@@ -188,7 +188,7 @@ impl ToRgb {
 /// Pixels that are made at once.
 const BLOCK: usize = 16;
 
-impl Rows {
+impl ColourRows {
     /// Room for a row and the rest of its last block.
     fn prepare(&mut self, width: usize) {
         for row in [&mut self.red, &mut self.green, &mut self.blue] {
@@ -198,7 +198,13 @@ impl Rows {
 }
 
 #[simd]
-fn convert<S: Simd>(simd: S, from: Yuv420<'_>, factors: Factors, rows: &mut Rows, rgb: &mut [u8]) {
+fn convert<S: Simd>(
+    simd: S,
+    from: Yuv420<'_>,
+    factors: Factors,
+    rows: &mut ColourRows,
+    rgb: &mut [u8],
+) {
     let (width, height) = (from.width as usize, from.height as usize);
     let half = width.div_ceil(2);
     let rows_of_luma = from.rows as usize;
@@ -221,7 +227,7 @@ fn convert<S: Simd>(simd: S, from: Yuv420<'_>, factors: Factors, rows: &mut Rows
 
 /// What colour adds to the pixels of two rows.
 #[inline(always)]
-fn colour(factors: Factors, cb: &[u8], cr: &[u8], rows: &mut Rows) {
+fn colour(factors: Factors, cb: &[u8], cr: &[u8], rows: &mut ColourRows) {
     let red = rows.red.as_chunks_mut::<2>().0;
     let green = rows.green.as_chunks_mut::<2>().0;
     let blue = rows.blue.as_chunks_mut::<2>().0;
@@ -236,7 +242,7 @@ fn colour(factors: Factors, cb: &[u8], cr: &[u8], rows: &mut Rows) {
 
 /// Luma and colour together: a row of pixels.
 #[inline(always)]
-fn row<S: Simd>(simd: S, factors: Factors, luma: &[u8], rows: &Rows, rgb: &mut [u8]) {
+fn row<S: Simd>(simd: S, factors: Factors, luma: &[u8], rows: &ColourRows, rgb: &mut [u8]) {
     let (blocks, rest) = rgb.as_chunks_mut::<{ 3 * BLOCK }>();
     let (lumas, last) = luma.as_chunks::<BLOCK>();
     let red = rows.red.as_chunks::<BLOCK>().0;

@@ -3,7 +3,7 @@ use super::{
     EncodeError, ImageFormat,
     png_write::{
         PixelKind, PngWriter,
-        source::{Composing, Samples},
+        source::{ComposingRows, StoredRows},
     },
 };
 use crate::compose::{Composed, ComposedRows};
@@ -34,14 +34,14 @@ pub struct Encoder {
 }
 
 /// The pixels of a picture, whatever their kind.
-struct Pixels<'a> {
+struct PixelSlice<'a> {
     width: u32,
     height: u32,
     samples: &'a [u8],
     kind: PixelKind,
 }
 
-impl Pixels<'_> {
+impl PixelSlice<'_> {
     fn size(&self) -> (u32, u32) {
         (self.width, self.height)
     }
@@ -71,13 +71,13 @@ impl Encoder {
     pub fn encode(&mut self, picture: &Composed, into: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.write(
             match picture {
-                Composed::Rgb(p) => Pixels {
+                Composed::Rgb(p) => PixelSlice {
                     width: p.width(),
                     height: p.height(),
                     samples: p.as_raw(),
                     kind: PixelKind::Rgb,
                 },
-                Composed::Rgba(p) => Pixels {
+                Composed::Rgba(p) => PixelSlice {
                     width: p.width(),
                     height: p.height(),
                     samples: p.as_raw(),
@@ -111,7 +111,7 @@ impl Encoder {
         };
         check(ImageFormat::Png, (width, height), PNG_MAX_SIDE)?;
         let row = width as usize * kind.channels();
-        let mut source = Composing::new(rows, row, &mut self.band);
+        let mut source = ComposingRows::new(rows, row, &mut self.band);
         self.png.write(width, height, kind, &mut source, into);
         Ok(())
     }
@@ -124,7 +124,7 @@ impl Encoder {
     ) -> Result<(), EncodeError> {
         let (width, height) = picture.dimensions();
         self.write(
-            Pixels {
+            PixelSlice {
                 width,
                 height,
                 samples: picture.as_raw(),
@@ -134,11 +134,11 @@ impl Encoder {
         )
     }
 
-    fn write(&mut self, pixels: Pixels<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn write(&mut self, pixels: PixelSlice<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {
         into.clear();
         match self.format {
             ImageFormat::Png => {
-                let Pixels {
+                let PixelSlice {
                     width,
                     height,
                     samples,
@@ -146,7 +146,7 @@ impl Encoder {
                 } = pixels;
                 check(ImageFormat::Png, (width, height), PNG_MAX_SIDE)?;
                 let row = width as usize * kind.channels();
-                let mut source = Samples::new(samples, row, &mut self.zeros);
+                let mut source = StoredRows::new(samples, row, &mut self.zeros);
                 self.png.write(width, height, kind, &mut source, into);
                 Ok(())
             }
@@ -169,7 +169,7 @@ fn check(format: ImageFormat, (width, height): (u32, u32), max: u32) -> Result<(
     Ok(())
 }
 
-fn webp(pixels: &Pixels<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {
+fn webp(pixels: &PixelSlice<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {
     check(ImageFormat::WebP, pixels.size(), WEBP_MAX_SIDE)?;
     let kind = match pixels.kind {
         PixelKind::Rgba => image_webp::ColorType::Rgba8,
@@ -208,7 +208,7 @@ impl JpegEncoder {
         into.clear();
         let (width, height) = picture.dimensions();
         self.write(
-            &Pixels {
+            &PixelSlice {
                 width,
                 height,
                 samples: picture.as_raw(),
@@ -218,7 +218,7 @@ impl JpegEncoder {
         )
     }
 
-    fn write(&mut self, pixels: &Pixels<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn write(&mut self, pixels: &PixelSlice<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> {
         let (format, subsamp) = match pixels.kind {
             PixelKind::Rgba => return Err(EncodeError::NoAlpha),
             PixelKind::Gray => (PixelFormat::GRAY, Subsamp::Gray),

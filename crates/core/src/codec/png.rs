@@ -23,8 +23,8 @@ pub(super) fn decode(
 ) -> Result<(u32, u32, Orientation), DecodeError> {
     let mut cursor = Cursor::new(bytes);
     let decoded = read(&mut cursor, limits, samples, rgb).map_err(|e| match e {
-        Failure::Ours(e) => e,
-        Failure::Png(e) => error(bytes, cursor.position(), e),
+        PngFailure::Ours(e) => e,
+        PngFailure::Png(e) => error(bytes, cursor.position(), e),
     })?;
     if let Some(icc) = profile(bytes) {
         profiles.convert(&icc, rgb);
@@ -57,14 +57,14 @@ fn profile(bytes: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-enum Failure {
+enum PngFailure {
     Ours(DecodeError),
     Png(DecodingError),
 }
 
-impl From<DecodingError> for Failure {
+impl From<DecodingError> for PngFailure {
     fn from(e: DecodingError) -> Self {
-        Failure::Png(e)
+        PngFailure::Png(e)
     }
 }
 
@@ -73,7 +73,7 @@ fn read(
     limits: &Limits,
     samples: &mut Vec<u8>,
     rgb: &mut Vec<u8>,
-) -> Result<(u32, u32, Orientation), Failure> {
+) -> Result<(u32, u32, Orientation), PngFailure> {
     let mut options = DecodeOptions::default();
     options.set_ignore_adler32(false);
     options.set_skip_ancillary_crc_failures(false);
@@ -87,7 +87,7 @@ fn read(
             header.width.into(),
             header.height.into(),
         )
-        .map_err(Failure::Ours)?;
+        .map_err(PngFailure::Ours)?;
     // A row is at most 8 bytes a pixel, and a few are held at a time.
     decoder.set_limits(png::Limits {
         bytes: MAX_METADATA_BYTES + width as usize * 64,
@@ -99,7 +99,7 @@ fn read(
         && (len % 3 != 0 || !(3..=768).contains(&len))
     {
         let detail = format!("its palette has {len} bytes, which is not 1 to 256 colours");
-        return Err(Failure::Ours(DecodeError::Corrupt {
+        return Err(PngFailure::Ours(DecodeError::Corrupt {
             format: PictureFormat::Png,
             detail,
         }));

@@ -52,7 +52,7 @@ pub(super) fn decode(
         .ok()
         .flatten()
         .map_or(Orientation::NoTransforms, orient::of_value);
-    let alpha = Alpha::of(&mut decoder);
+    let alpha = TiffAlpha::of(&mut decoder);
     let profile = profile(&mut decoder);
 
     let mut data = DecodingResult::U8(Vec::new());
@@ -63,7 +63,7 @@ pub(super) fn decode(
         DecodingResult::U16(data) => data.into_iter().map(to_eight).collect(),
         _ => return Err(unsupported("its samples are no whole numbers".to_owned())),
     };
-    let picture = Samples {
+    let picture = TiffSamples {
         data: &data,
         pixels,
         is_planar: layout.planes > 1,
@@ -74,7 +74,7 @@ pub(super) fn decode(
         ));
     }
     rgb.resize(pixels * 3, 0);
-    if kind == Kind::Inks {
+    if kind == TiffColour::Inks {
         let inks: Vec<u8> = (0..pixels)
             .flat_map(|pixel| [0, 1, 2, 3].map(|channel| picture.at(pixel, channel)))
             .collect();
@@ -93,7 +93,7 @@ pub(super) fn decode(
 
 /// What the samples of a pixel mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum TiffColour {
     Gray,
     GrayAlpha,
     Rgb,
@@ -102,31 +102,31 @@ enum Kind {
     Inks,
 }
 
-impl Kind {
+impl TiffColour {
     fn channels(self) -> usize {
         match self {
-            Kind::Gray => 1,
-            Kind::GrayAlpha => 2,
-            Kind::Rgb | Kind::YCbCr => 3,
-            Kind::Rgba | Kind::Inks => 4,
+            TiffColour::Gray => 1,
+            TiffColour::GrayAlpha => 2,
+            TiffColour::Rgb | TiffColour::YCbCr => 3,
+            TiffColour::Rgba | TiffColour::Inks => 4,
         }
     }
 }
 
-fn kind_of(color: ColorType) -> Option<(Kind, u8)> {
+fn kind_of(color: ColorType) -> Option<(TiffColour, u8)> {
     Some(match color {
-        ColorType::Gray(depth @ (1 | 2 | 4 | 8 | 16)) => (Kind::Gray, depth),
-        ColorType::GrayA(depth @ (8 | 16)) => (Kind::GrayAlpha, depth),
+        ColorType::Gray(depth @ (1 | 2 | 4 | 8 | 16)) => (TiffColour::Gray, depth),
+        ColorType::GrayA(depth @ (8 | 16)) => (TiffColour::GrayAlpha, depth),
         // Grey with other samples, such as alpha.
         ColorType::Multiband {
             bit_depth: depth @ (8 | 16),
             num_samples: 2,
-        } => (Kind::GrayAlpha, depth),
-        ColorType::RGB(depth @ (8 | 16)) => (Kind::Rgb, depth),
-        ColorType::RGBA(depth @ (8 | 16)) => (Kind::Rgba, depth),
-        ColorType::YCbCr(8) => (Kind::YCbCr, 8),
+        } => (TiffColour::GrayAlpha, depth),
+        ColorType::RGB(depth @ (8 | 16)) => (TiffColour::Rgb, depth),
+        ColorType::RGBA(depth @ (8 | 16)) => (TiffColour::Rgba, depth),
+        ColorType::YCbCr(8) => (TiffColour::YCbCr, 8),
         ColorType::CMYK(depth @ (8 | 16)) | ColorType::CMYKA(depth @ (8 | 16)) => {
-            (Kind::Inks, depth)
+            (TiffColour::Inks, depth)
         }
         _ => return None,
     })
@@ -134,7 +134,7 @@ fn kind_of(color: ColorType) -> Option<(Kind, u8)> {
 
 /// What the sample after the colours is (TIFF 6.0, ExtraSamples).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Alpha {
+enum TiffAlpha {
     /// Nothing that covers.
     None,
     /// The colours are multiplied with it.
@@ -142,37 +142,37 @@ enum Alpha {
     Straight,
 }
 
-impl Alpha {
-    fn of<R: std::io::Read + std::io::Seek>(decoder: &mut Decoder<R>) -> Alpha {
+impl TiffAlpha {
+    fn of<R: std::io::Read + std::io::Seek>(decoder: &mut Decoder<R>) -> TiffAlpha {
         let extra = decoder.find_tag_unsigned_vec::<u16>(Tag::ExtraSamples);
         match extra
             .ok()
             .flatten()
             .and_then(|kinds| kinds.first().copied())
         {
-            Some(0) => Alpha::None,
-            Some(1) => Alpha::Associated,
-            _ => Alpha::Straight,
+            Some(0) => TiffAlpha::None,
+            Some(1) => TiffAlpha::Associated,
+            _ => TiffAlpha::Straight,
         }
     }
 
     fn on_white(self, v: u8, a: u8) -> u8 {
         match self {
-            Alpha::None => v,
-            Alpha::Associated => v.saturating_add(255 - a),
-            Alpha::Straight => on_white(v, a),
+            TiffAlpha::None => v,
+            TiffAlpha::Associated => v.saturating_add(255 - a),
+            TiffAlpha::Straight => on_white(v, a),
         }
     }
 }
 
 /// Samples of 8 bits, pixel by pixel or plane by plane.
-struct Samples<'a> {
+struct TiffSamples<'a> {
     data: &'a [u8],
     pixels: usize,
     is_planar: bool,
 }
 
-impl Samples<'_> {
+impl TiffSamples<'_> {
     fn channels(&self) -> usize {
         self.data.len() / self.pixels
     }
@@ -185,15 +185,15 @@ impl Samples<'_> {
     }
 }
 
-fn to_rgb(picture: &Samples<'_>, kind: Kind, alpha: Alpha, rgb: &mut [u8]) {
+fn to_rgb(picture: &TiffSamples<'_>, kind: TiffColour, alpha: TiffAlpha, rgb: &mut [u8]) {
     for (pixel, to) in rgb.as_chunks_mut::<3>().0.iter_mut().enumerate() {
         let at = |channel| picture.at(pixel, channel);
         *to = match kind {
-            Kind::Gray => [at(0); 3],
-            Kind::GrayAlpha => [alpha.on_white(at(0), at(1)); 3],
-            Kind::Rgba => [0, 1, 2].map(|channel| alpha.on_white(at(channel), at(3))),
-            Kind::YCbCr => from_luma([at(0), at(1), at(2)]),
-            Kind::Rgb | Kind::Inks => [at(0), at(1), at(2)],
+            TiffColour::Gray => [at(0); 3],
+            TiffColour::GrayAlpha => [alpha.on_white(at(0), at(1)); 3],
+            TiffColour::Rgba => [0, 1, 2].map(|channel| alpha.on_white(at(channel), at(3))),
+            TiffColour::YCbCr => from_luma([at(0), at(1), at(2)]),
+            TiffColour::Rgb | TiffColour::Inks => [at(0), at(1), at(2)],
         };
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! A wide Gaussian holds no detail, so it is made on a grid of cells of up to half its sigma, and interpolated.
 use super::pyramid::{Cell, CellSize, Pyramid};
-use super::spans::{Kind, spans};
+use super::spans::{StretchKind, spans};
 use fearless_simd::Simd;
 use fearless_simd_macros::simd;
 use image::{GrayImage, RgbImage};
@@ -206,15 +206,15 @@ fn add_row<S: Simd>(simd: S, rgb: &[u8], alpha: &[u8], colors: &mut [u16], weigh
         let colors = &mut colors[samples.clone()];
         let weights = &mut weights[span.start..span.end];
         match span.kind {
-            Kind::Foreground => {}
-            Kind::Background => {
+            StretchKind::Foreground => {}
+            StretchKind::Background => {
                 colors
                     .iter_mut()
                     .zip(&rgb[samples])
                     .for_each(|(sum, v)| *sum += u16::from(*v));
                 weights.iter_mut().for_each(|sum| *sum += 255);
             }
-            Kind::Mixed => {
+            StretchKind::Mixed => {
                 let pixels = rgb[samples]
                     .as_chunks::<3>()
                     .0

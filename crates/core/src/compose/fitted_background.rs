@@ -6,13 +6,13 @@ use std::sync::Arc;
 /// Supplies the background of one frame after the other, at the frame's size.
 #[derive(Debug, Clone)]
 pub struct FittedBackground {
-    kind: Kind,
+    kind: FittedKind,
     /// The picture as it was fitted last: it stays while the frames keep their size.
     fitted: Option<Arc<RgbImage>>,
 }
 
 #[derive(Debug, Clone)]
-enum Kind {
+enum FittedKind {
     /// Fits as it is.
     Plain(Background),
     Picture(Arc<BackgroundPicture>),
@@ -22,7 +22,7 @@ impl FittedBackground {
     /// A background that needs no file.
     pub fn plain(background: Background) -> Self {
         FittedBackground {
-            kind: Kind::Plain(background),
+            kind: FittedKind::Plain(background),
             fitted: None,
         }
     }
@@ -30,7 +30,7 @@ impl FittedBackground {
     /// A picture of any size, which covers each frame: see [`cover`].
     pub fn picture(picture: Arc<BackgroundPicture>) -> Self {
         FittedBackground {
-            kind: Kind::Picture(picture),
+            kind: FittedKind::Picture(picture),
             fitted: None,
         }
     }
@@ -39,11 +39,11 @@ impl FittedBackground {
     pub fn fit(&mut self, width: u32, height: u32) -> Background {
         let size = (width, height);
         let picture = match &self.kind {
-            Kind::Plain(Background::Picture(picture)) if picture.dimensions() != size => {
+            FittedKind::Plain(Background::Picture(picture)) if picture.dimensions() != size => {
                 return Background::Picture(Arc::new(cover(picture, width, height)));
             }
-            Kind::Plain(background) => return background.clone(),
-            Kind::Picture(picture) => picture,
+            FittedKind::Plain(background) => return background.clone(),
+            FittedKind::Picture(picture) => picture,
         };
         let fitted = match self.fitted.take() {
             Some(fitted) if fitted.dimensions() == size => {

@@ -18,7 +18,7 @@
 //! and alpha falls to what the colours say ([`DOUBT`]), where the guesses are far enough apart to
 //! say anything ([`APART`]).
 use super::guesses::{Guesses, power};
-use super::spans::{Kind, Span};
+use super::spans::{RowStretch, StretchKind};
 use crate::matte::Matte;
 use fearless_simd::{Simd, f32x4, f32x16, prelude::*};
 use fearless_simd_macros::simd;
@@ -87,7 +87,7 @@ impl Foreground {
         &mut self,
         simd: S,
         y: usize,
-        spans: &[Span],
+        spans: &[RowStretch],
         picture: &[u8],
         alpha: &[u8],
         person: &mut [u8],
@@ -105,7 +105,7 @@ impl Foreground {
             person: [[0.0; 4]; RUN],
             room: [[0.0; 4]; RUN],
         };
-        for span in spans.iter().filter(|span| span.kind == Kind::Mixed) {
+        for span in spans.iter().filter(|span| span.kind == StretchKind::Mixed) {
             let (first, _, _) = cell.around(span.start, width);
             let (_, last, _) = cell.around(span.end - 1, width);
             columns.clear();

@@ -1,7 +1,7 @@
 //! Smooth guesses of the person's and the room's colours near the edge of a matte, on a coarse grid.
 use super::pyramid::{Cell, CellSize, Pyramid};
-use super::spans::Kind;
-use crate::matte::{Matte, RunKind};
+use super::spans::StretchKind;
+use crate::matte::{AlphaRunKind, Matte};
 use fearless_simd::Simd;
 use fearless_simd_macros::simd;
 use image::{GrayImage, RgbImage};
@@ -23,7 +23,7 @@ pub(super) struct Guesses {
     pub(super) person: Pyramid,
     pub(super) room: Pyramid,
     /// What the pixels of each cell are.
-    kinds: Vec<Kind>,
+    kinds: Vec<StretchKind>,
     /// For each cell whether it is within reach of a mixed one in its row, and in any row.
     beside: Vec<bool>,
     wanted: Vec<bool>,
@@ -92,11 +92,11 @@ impl Guesses {
                 for (x, sums) in run.zip(sums.chunks(cell * 3)) {
                     let i = y * across + x;
                     match self.kinds[i] {
-                        Kind::Foreground => person.cells[i] = plain(sums, rows.len()),
-                        Kind::Background => room.cells[i] = plain(sums, rows.len()),
-                        Kind::Mixed => {
+                        StretchKind::Foreground => person.cells[i] = plain(sums, rows.len()),
+                        StretchKind::Background => room.cells[i] = plain(sums, rows.len()),
+                        StretchKind::Mixed => {
                             let columns = x * cell..width.min((x + 1) * cell);
-                            let block = Block {
+                            let block = MixedCell {
                                 columns,
                                 rows: rows.clone(),
                                 picture,
@@ -146,7 +146,7 @@ impl Guesses {
             for (x, _) in self.kinds[start..]
                 .iter()
                 .enumerate()
-                .filter(|(_, kind)| **kind == Kind::Mixed)
+                .filter(|(_, kind)| **kind == StretchKind::Mixed)
             {
                 beside[x.saturating_sub(REACH)..across.min(x + REACH + 1)].fill(true);
             }
@@ -165,20 +165,20 @@ impl Guesses {
 
 /// What a cell's pixels are, from the bits of each of its columns that are set in any and in all alphas.
 #[inline(always)]
-fn kind(any: &[u8], all: &[u8]) -> Kind {
+fn kind(any: &[u8], all: &[u8]) -> StretchKind {
     match (
         any.iter().fold(0, |any, a| any | a),
         all.iter().fold(255, |all, a| all & a),
     ) {
-        (0, _) => Kind::Background,
-        (_, 255) => Kind::Foreground,
-        _ => Kind::Mixed,
+        (0, _) => StretchKind::Background,
+        (_, 255) => StretchKind::Foreground,
+        _ => StretchKind::Mixed,
     }
 }
 
 /// Adds the kinds of a row of cells of `CELL` pixels.
 #[inline(always)]
-fn add_kinds<const CELL: usize>(any: &[u8], all: &[u8], kinds: &mut Vec<Kind>) {
+fn add_kinds<const CELL: usize>(any: &[u8], all: &[u8], kinds: &mut Vec<StretchKind>) {
     let (any, any_rest) = any.as_chunks::<CELL>();
     let (all, all_rest) = all.as_chunks::<CELL>();
     kinds.extend(any.iter().zip(all).map(|(any, all)| kind(any, all)));
@@ -209,9 +209,9 @@ fn combine<S: Simd>(simd: S, matte: &Matte, y: usize, any: &mut [u8], all: &mut 
     for run in matte.runs(y) {
         let pixels = std::mem::replace(&mut start, run.end)..run.end;
         match run.kind {
-            RunKind::Room => all[pixels].fill(0),
-            RunKind::Person => any[pixels].fill(255),
-            RunKind::Open => {
+            AlphaRunKind::Room => all[pixels].fill(0),
+            AlphaRunKind::Person => any[pixels].fill(255),
+            AlphaRunKind::Open => {
                 let columns = any[pixels.clone()].iter_mut().zip(&mut all[pixels.clone()]);
                 for ((any, all), a) in columns.zip(&row[pixels]) {
                     *any |= a;
@@ -248,14 +248,14 @@ fn plain(sums: &[u16], rows: usize) -> Cell {
 }
 
 /// The pixels of one mixed cell.
-struct Block<'a> {
+struct MixedCell<'a> {
     columns: Range<usize>,
     rows: Range<usize>,
     picture: &'a RgbImage,
     alpha: &'a GrayImage,
 }
 
-impl Block<'_> {
+impl MixedCell<'_> {
     /// The means for the person and for the room, weighted by certainty.
     #[inline(always)]
     fn weighted(&self) -> (Cell, Cell) {

@@ -35,11 +35,11 @@ pub use background_picture::BackgroundPicture;
 pub use cover::cover;
 pub use fitted_background::FittedBackground;
 
-use crate::matte::{Matte, Run};
+use crate::matte::{AlphaRun, Matte};
 use fearless_simd::{Level, Simd, dispatch};
 use image::{RgbImage, RgbaImage};
 use mattebox_net::{SimdError, SimdLevel};
-use spans::{Kind, Span};
+use spans::{RowStretch, StretchKind};
 use std::ops::Range;
 
 /// A frame with its new background.
@@ -85,7 +85,7 @@ pub struct Compositor {
     foreground: foreground::Foreground,
     blur: blur::Blur,
     /// The spans of one row.
-    spans: Vec<Span>,
+    spans: Vec<RowStretch>,
     /// One row of RGB: the person's colours.
     person: Vec<u8>,
     /// One row: the alpha that the colours agree with.
@@ -202,11 +202,16 @@ impl Compositor {
         simd: S,
         y: usize,
         picture: &[u8],
-        (alpha, runs): (&[u8], &[Run]),
+        (alpha, runs): (&[u8], &[AlphaRun]),
         foreground_cleanup: bool,
     ) {
         spans::cut(simd, alpha, runs, &mut self.spans);
-        if foreground_cleanup && self.spans.iter().any(|span| span.kind == Kind::Mixed) {
+        if foreground_cleanup
+            && self
+                .spans
+                .iter()
+                .any(|span| span.kind == StretchKind::Mixed)
+        {
             self.foreground.row(
                 simd,
                 y,
@@ -307,7 +312,7 @@ impl ComposedRows<'_> {
         } = &mut *self.compositor;
         for span in &*spans {
             let rgb = span.start * 3..span.end * 3;
-            if span.kind == Kind::Foreground {
+            if span.kind == StretchKind::Foreground {
                 out[rgb.clone()].copy_from_slice(&picture[rgb]);
                 continue;
             }
@@ -319,7 +324,7 @@ impl ComposedRows<'_> {
                 }
                 Background::Color(_) | Background::Transparent => &row_behind[rgb.clone()],
             };
-            if span.kind == Kind::Background {
+            if span.kind == StretchKind::Background {
                 out[rgb].copy_from_slice(behind);
                 continue;
             }
@@ -346,12 +351,12 @@ impl ComposedRows<'_> {
             let out = &mut out[span.start * 4..span.end * 4];
             let (colours, alpha) = match span.kind {
                 // The room's colours are not hidden behind zero alpha: they are gone.
-                Kind::Background => {
+                StretchKind::Background => {
                     out.fill(0);
                     continue;
                 }
-                Kind::Mixed if self.foreground_cleanup => (&**person, &**sure),
-                Kind::Mixed | Kind::Foreground => (picture, alpha),
+                StretchKind::Mixed if self.foreground_cleanup => (&**person, &**sure),
+                StretchKind::Mixed | StretchKind::Foreground => (picture, alpha),
             };
             blend::with_alpha(simd, &colours[rgb], &alpha[span.start..span.end], out);
         }

@@ -50,7 +50,7 @@ impl CellSize {
 
 /// One level.
 #[derive(Debug, Default)]
-pub(super) struct Grid {
+pub(super) struct PyramidLevel {
     pub(super) width: usize,
     pub(super) height: usize,
     /// Row by row.
@@ -60,17 +60,17 @@ pub(super) struct Grid {
 /// A grid and its smaller copies, down to a single cell.
 #[derive(Debug, Default)]
 pub(super) struct Pyramid {
-    levels: Vec<Grid>,
+    levels: Vec<PyramidLevel>,
 }
 
 impl Pyramid {
     /// The grid itself, with all cells zero, to put known colours into.
-    pub(super) fn clear(&mut self, width: usize, height: usize) -> &mut Grid {
+    pub(super) fn clear(&mut self, width: usize, height: usize) -> &mut PyramidLevel {
         let mut w = width;
         let mut h = height;
         for i in 0.. {
             if self.levels.len() == i {
-                self.levels.push(Grid::default());
+                self.levels.push(PyramidLevel::default());
             }
             let grid = &mut self.levels[i];
             (grid.width, grid.height) = (w, h);
@@ -86,7 +86,7 @@ impl Pyramid {
     }
 
     /// The grid itself.
-    pub(super) fn base(&self) -> &Grid {
+    pub(super) fn base(&self) -> &PyramidLevel {
         &self.levels[0]
     }
 
@@ -124,7 +124,7 @@ fn load<S: Simd>(simd: S, cell: &Cell) -> f32x4<S> {
 }
 
 #[simd]
-fn pull<S: Simd>(simd: S, fine: &Grid, coarse: &mut Grid) {
+fn pull<S: Simd>(simd: S, fine: &PyramidLevel, coarse: &mut PyramidLevel) {
     for (y, out) in coarse.cells.chunks_exact_mut(coarse.width).enumerate() {
         // The last row or column of an odd size stands alone.
         let rows = &fine.cells[2 * y * fine.width..fine.cells.len().min((2 * y + 2) * fine.width)];
@@ -150,7 +150,7 @@ fn pull<S: Simd>(simd: S, fine: &Grid, coarse: &mut Grid) {
 }
 
 #[simd]
-fn push<S: Simd>(simd: S, coarse: &Grid, fine: &mut Grid, wanted: Option<&[bool]>) {
+fn push<S: Simd>(simd: S, coarse: &PyramidLevel, fine: &mut PyramidLevel, wanted: Option<&[bool]>) {
     for (y, out) in fine.cells.chunks_exact_mut(fine.width).enumerate() {
         // A fine cell's centre is a quarter of a coarse cell from the centre of its own coarse cell.
         let near = &coarse.cells[y / 2 * coarse.width..][..coarse.width];

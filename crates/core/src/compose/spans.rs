@@ -1,10 +1,10 @@
 //! Runs of a matte's row. Most of a matte is 0 or 255, and there compositing is a copy.
-use crate::matte::{Run, RunKind};
+use crate::matte::{AlphaRun, AlphaRunKind};
 use fearless_simd::{Simd, prelude::*};
 
-/// What the pixels of a [`Span`] have in common.
+/// What the pixels of a [`RowStretch`] have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum StretchKind {
     /// Alpha is 0.
     Background,
     /// Alpha is 255.
@@ -13,21 +13,21 @@ pub(super) enum Kind {
     Mixed,
 }
 
-impl Kind {
+impl StretchKind {
     #[inline(always)]
-    fn of(alpha: u8) -> Kind {
+    fn of(alpha: u8) -> StretchKind {
         match alpha {
-            0 => Kind::Background,
-            255 => Kind::Foreground,
-            _ => Kind::Mixed,
+            0 => StretchKind::Background,
+            255 => StretchKind::Foreground,
+            _ => StretchKind::Mixed,
         }
     }
 }
 
 /// The pixels `start..end` of a row, all of one kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) kind: Kind,
+pub(super) struct RowStretch {
+    pub(super) kind: StretchKind,
     pub(super) start: usize,
     pub(super) end: usize,
 }
@@ -35,15 +35,15 @@ pub(super) struct Span {
 /// Cuts a row of alpha into its longest spans, from left to right. `runs` are what is known of it:
 /// only where they are open is alpha read.
 #[inline(always)]
-pub(super) fn cut<S: Simd>(simd: S, alpha: &[u8], runs: &[Run], into: &mut Vec<Span>) {
+pub(super) fn cut<S: Simd>(simd: S, alpha: &[u8], runs: &[AlphaRun], into: &mut Vec<RowStretch>) {
     into.clear();
     let mut start = 0;
     for run in runs {
         let end = run.end;
         match run.kind {
-            RunKind::Room => add(into, Kind::Background, start, end),
-            RunKind::Person => add(into, Kind::Foreground, start, end),
-            RunKind::Open => {
+            AlphaRunKind::Room => add(into, StretchKind::Background, start, end),
+            AlphaRunKind::Person => add(into, StretchKind::Foreground, start, end),
+            AlphaRunKind::Open => {
                 // not `extend`, which is not compiled for the vector instructions
                 for span in spans(simd, &alpha[start..end]) {
                     add(into, span.kind, start + span.start, start + span.end);
@@ -56,17 +56,17 @@ pub(super) fn cut<S: Simd>(simd: S, alpha: &[u8], runs: &[Run], into: &mut Vec<S
 
 /// Adds a span, or makes the one before it longer.
 #[inline(always)]
-fn add(spans: &mut Vec<Span>, kind: Kind, start: usize, end: usize) {
+fn add(spans: &mut Vec<RowStretch>, kind: StretchKind, start: usize, end: usize) {
     match spans.last_mut() {
         Some(last) if last.kind == kind => last.end = end,
-        _ => spans.push(Span { kind, start, end }),
+        _ => spans.push(RowStretch { kind, start, end }),
     }
 }
 
 /// Cuts alpha into its longest spans, from left to right.
 #[inline(always)]
-pub(super) fn spans<S: Simd>(simd: S, alpha: &[u8]) -> Spans<'_, S> {
-    Spans {
+pub(super) fn spans<S: Simd>(simd: S, alpha: &[u8]) -> RowStretches<'_, S> {
+    RowStretches {
         simd,
         alpha,
         start: 0,
@@ -74,42 +74,42 @@ pub(super) fn spans<S: Simd>(simd: S, alpha: &[u8]) -> Spans<'_, S> {
 }
 
 /// See [`spans`].
-pub(super) struct Spans<'a, S: Simd> {
+pub(super) struct RowStretches<'a, S: Simd> {
     simd: S,
     alpha: &'a [u8],
     start: usize,
 }
 
-impl<S: Simd> Iterator for Spans<'_, S> {
-    type Item = Span;
+impl<S: Simd> Iterator for RowStretches<'_, S> {
+    type Item = RowStretch;
 
     #[inline(always)]
-    fn next(&mut self) -> Option<Span> {
+    fn next(&mut self) -> Option<RowStretch> {
         let start = self.start;
-        let kind = Kind::of(*self.alpha.get(start)?);
+        let kind = StretchKind::of(*self.alpha.get(start)?);
         let mut end = start;
         while let Some(chunk) = self.alpha.get(end..end + S::u8s::LEN) {
             let alpha = S::u8s::from_slice(self.simd, chunk);
             let background = alpha.simd_eq(S::u8s::splat(self.simd, 0)).to_bitmask();
             let foreground = alpha.simd_eq(S::u8s::splat(self.simd, 255)).to_bitmask();
             let alike = match kind {
-                Kind::Background => background,
-                Kind::Foreground => foreground,
-                Kind::Mixed => !(background | foreground),
+                StretchKind::Background => background,
+                StretchKind::Foreground => foreground,
+                StretchKind::Mixed => !(background | foreground),
             };
             let run = (alike.trailing_ones() as usize).min(S::u8s::LEN);
             end += run;
             if run < S::u8s::LEN {
                 self.start = end;
-                return Some(Span { kind, start, end });
+                return Some(RowStretch { kind, start, end });
             }
         }
         end += self.alpha[end..]
             .iter()
-            .take_while(|a| Kind::of(**a) == kind)
+            .take_while(|a| StretchKind::of(**a) == kind)
             .count();
         self.start = end;
-        Some(Span { kind, start, end })
+        Some(RowStretch { kind, start, end })
     }
 }
 
@@ -138,7 +138,7 @@ mod tests {
                     prop_assert!(span.end > span.start);
                     prop_assert_ne!(Some(span.kind), before);
                     for &a in &alpha[span.start..span.end] {
-                        prop_assert_eq!(span.kind, Kind::of(a));
+                        prop_assert_eq!(span.kind, StretchKind::of(a));
                     }
                     end = span.end;
                     before = Some(span.kind);

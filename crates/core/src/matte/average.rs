@@ -32,7 +32,7 @@ const AT_ONCE: f32 = 2.0;
 
 /// How a frame differs from the colours remembered, apart from what moves.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Change {
+pub(super) struct FrameDifference {
     /// The camera's exposure, relative to the one before.
     pub(super) gain: f32,
     /// Mean absolute difference of luma where little moves, in levels.
@@ -42,7 +42,7 @@ pub(super) struct Change {
     pub(super) typical: f32,
 }
 
-/// Measures [`Change`]s, in blocks of [`BLOCK`] cells a side; keeps its buffers.
+/// Measures [`FrameDifference`]s, in blocks of [`BLOCK`] cells a side; keeps its buffers.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     /// Of each block: the sums of both lumas, and of their differences.
@@ -60,7 +60,7 @@ impl Meter {
         grid: Grid,
         before: &mut [u8],
         now: &[u8],
-    ) -> Change {
+    ) -> FrameDifference {
         dispatch!(level, s => block_sums(s, grid, before, &mut self.before));
         dispatch!(level, s => block_sums(s, grid, now, &mut self.now));
         // dark and burnt blocks say nothing of the exposure
@@ -80,7 +80,7 @@ impl Meter {
             let difference = quantile(&mut self.differences, parts, u32::cmp);
             difference.unwrap_or(0) as f32 / area as f32
         };
-        Change {
+        FrameDifference {
             gain,
             difference: difference(5),
             typical: difference(2),
@@ -153,7 +153,7 @@ fn quantile<T: Copy>(
 
 /// The noise of a cell's luma in levels, after a frame that differs by so much; none is known
 /// before the first.
-pub(super) fn noise_after(before: Option<f32>, change: Change) -> f32 {
+pub(super) fn noise_after(before: Option<f32>, change: FrameDifference) -> f32 {
     let now = (DEVIATION * change.difference).min(MOST_NOISE);
     before.map_or(now, |before| {
         before + NOISE_RATE[usize::from(now > before)] * (now - before)

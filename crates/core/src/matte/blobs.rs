@@ -124,7 +124,7 @@ impl Rect {
 
 /// A stretch of one row of the mask.
 #[derive(Debug, Clone, Copy)]
-struct Run {
+struct BlobRun {
     y: u32,
     x0: u32,
     x1: u32,
@@ -135,7 +135,7 @@ struct Run {
 /// The blobs of a mask and which cells belong to which.
 #[derive(Debug, Default)]
 pub(super) struct Blobs {
-    runs: Vec<Run>,
+    runs: Vec<BlobRun>,
     /// For each run, its blob.
     owner: Vec<usize>,
     /// In the order of their first cell.
@@ -145,7 +145,7 @@ pub(super) struct Blobs {
 impl Blobs {
     /// Finds the blobs of the cells of `[..][width]` for which `inside` holds.
     pub(super) fn find<T: Copy>(cells: &[T], width: usize, inside: impl Fn(T) -> bool) -> Blobs {
-        let mut runs: Vec<Run> = Vec::new();
+        let mut runs: Vec<BlobRun> = Vec::new();
         let mut above = 0..0;
         for (y, row) in cells.chunks_exact(width.max(1)).enumerate() {
             let start = runs.len();
@@ -156,7 +156,7 @@ impl Blobs {
                     break;
                 }
                 x = x0 + length(&row[x0..], &inside);
-                runs.push(Run {
+                runs.push(BlobRun {
                     y: y as u32,
                     x0: x0 as u32,
                     x1: x as u32,
@@ -179,14 +179,14 @@ impl Blobs {
         Self::collect(runs)
     }
 
-    fn collect(mut runs: Vec<Run>) -> Blobs {
+    fn collect(mut runs: Vec<BlobRun>) -> Blobs {
         let mut found = Blobs {
             owner: Vec::with_capacity(runs.len()),
             ..Blobs::default()
         };
         for i in 0..runs.len() {
             let root = root(&mut runs, i);
-            let Run { y, x0, x1, .. } = runs[i];
+            let BlobRun { y, x0, x1, .. } = runs[i];
             let bounds = Rect {
                 x0,
                 y0: y,
@@ -239,7 +239,7 @@ fn length<T: Copy>(cells: &[T], alike: impl Fn(T) -> bool) -> usize {
     whole + cells[whole..].iter().take_while(|&&v| alike(v)).count()
 }
 
-fn root(runs: &mut [Run], mut i: usize) -> usize {
+fn root(runs: &mut [BlobRun], mut i: usize) -> usize {
     while runs[i].parent != i {
         runs[i].parent = runs[runs[i].parent].parent;
         i = runs[i].parent;
@@ -248,7 +248,7 @@ fn root(runs: &mut [Run], mut i: usize) -> usize {
 }
 
 /// Puts two runs into one blob; the earlier run stays the root.
-fn join(runs: &mut [Run], i: usize, j: usize) {
+fn join(runs: &mut [BlobRun], i: usize, j: usize) {
     let a = root(runs, i);
     let b = root(runs, j);
     runs[a.max(b)].parent = a.min(b);

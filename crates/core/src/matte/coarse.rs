@@ -8,7 +8,7 @@ use super::settled::Settled;
 pub struct Coarse {
     /// Width and height of the picture it belongs to.
     pub(super) size: (u32, u32),
-    pub(super) map: Map,
+    pub(super) map: CoarseMap,
     pub(super) is_still: bool,
 }
 
@@ -22,8 +22,8 @@ impl Coarse {
     /// Passes on a few bytes that almost always differ where pictures do.
     pub fn for_each_glimpse(&self, mut pass: impl FnMut(&[u8])) {
         match &self.map {
-            Map::Hard { confidence, .. } => pass(bytemuck::cast_slice(confidence)),
-            Map::Soft(soft) => soft.guide.planes.iter().for_each(|plane| pass(plane)),
+            CoarseMap::Hard { confidence, .. } => pass(bytemuck::cast_slice(confidence)),
+            CoarseMap::Soft(soft) => soft.guide.planes.iter().for_each(|plane| pass(plane)),
         }
     }
 
@@ -31,7 +31,7 @@ impl Coarse {
     pub fn for_each_part(&self, mut pass: impl FnMut(&[u8])) {
         pass(bytemuck::cast_slice(&[self.size.0, self.size.1]));
         match &self.map {
-            Map::Hard {
+            CoarseMap::Hard {
                 confidence,
                 width,
                 height,
@@ -39,7 +39,7 @@ impl Coarse {
                 pass(bytemuck::cast_slice(&[*width as u64, *height as u64]));
                 pass(bytemuck::cast_slice(confidence));
             }
-            Map::Soft(soft) => {
+            CoarseMap::Soft(soft) => {
                 pass(bytemuck::cast_slice(&soft.map));
                 for plane in soft.guide.planes.iter().chain(&soft.average.planes) {
                     pass(plane);
@@ -52,7 +52,7 @@ impl Coarse {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Map {
+pub(super) enum CoarseMap {
     /// The network's confidence for the whole picture, `[height][width]`.
     Hard {
         confidence: Vec<f32>,
@@ -63,9 +63,9 @@ pub(super) enum Map {
     Soft(Box<SoftMap>),
 }
 
-impl Default for Map {
+impl Default for CoarseMap {
     fn default() -> Self {
-        Map::Hard {
+        CoarseMap::Hard {
             confidence: Vec::new(),
             width: 0,
             height: 0,
@@ -93,15 +93,15 @@ pub(super) struct SoftMap {
 
 impl SoftMap {
     /// Buffers for `grid`, those of `before` where there are any.
-    pub(super) fn reusing(before: Map, grid: Grid) -> Box<SoftMap> {
+    pub(super) fn reusing(before: CoarseMap, grid: Grid) -> Box<SoftMap> {
         match before {
-            Map::Soft(mut soft) => {
+            CoarseMap::Soft(mut soft) => {
                 soft.grid = grid;
                 soft.motion.clear();
                 soft.noise = 0.0;
                 soft
             }
-            Map::Hard { .. } => Box::new(SoftMap {
+            CoarseMap::Hard { .. } => Box::new(SoftMap {
                 grid,
                 map: Vec::new(),
                 settled: Settled::default(),

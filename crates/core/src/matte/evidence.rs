@@ -47,7 +47,7 @@ pub(super) struct Evidence {
 }
 
 /// How a frame differs from what was seen before, in levels of luma.
-pub(super) struct Moved<'a> {
+pub(super) struct FrameMotion<'a> {
     /// The mean change around each cell.
     pub(super) cells: &'a [f32],
     /// The most that is noise.
@@ -112,7 +112,7 @@ impl Evidence {
         &mut self,
         level: Level,
         grid: Grid,
-        motion: &Moved<'_>,
+        motion: &FrameMotion<'_>,
         map: &[u16],
         passed_us: i64,
     ) {
@@ -233,7 +233,7 @@ mod tests {
     fn note(evidence: &mut Evidence, motion: &[f32], map: &[f32], passed_us: i64) {
         let level = SimdLevel::best().level().unwrap();
         let map: Vec<u16> = map.iter().map(|p| (p * 65535.0) as u16).collect();
-        let motion = Moved {
+        let motion = FrameMotion {
             cells: motion,
             noise: 1.0,
             typical: 0.5,

@@ -8,9 +8,9 @@
 use super::blobs::{Blobs, Rect};
 use super::focus::PERSON_ABOVE;
 use super::grid::Grid;
-use super::key_frame::{Carrier, KeyFrame};
+use super::key_frame::{CorrectionCarrier, KeyFrame};
 use super::network::Network;
-use super::segment::View;
+use super::segment::NetworkView;
 use super::smooth::{MAP_ONE, quantise};
 use super::window::around;
 use image::RgbImage;
@@ -31,7 +31,7 @@ const HARDLY: f32 = 0.2;
 
 /// The fine network and its buffers.
 pub(super) struct Fine {
-    view: View,
+    view: NetworkView,
     /// What the fine network sees, for each cell, 0..=1.
     alpha: Vec<f32>,
     /// What the general network sees.
@@ -40,7 +40,7 @@ pub(super) struct Fine {
     inside: Vec<f32>,
     /// The smallest of what it sees, along rows.
     across: Vec<f32>,
-    carrier: Carrier,
+    carrier: CorrectionCarrier,
     /// The map that a key frame's is to be told from.
     before: Vec<u16>,
     /// The boxes in cells around people whom only the general network sees.
@@ -62,12 +62,12 @@ pub(super) struct Subject<'a> {
 impl Fine {
     pub(super) fn new(network: Box<dyn Network>, simd: SimdLevel) -> Result<Fine, SimdError> {
         Ok(Fine {
-            view: View::new(network, simd)?,
+            view: NetworkView::new(network, simd)?,
             alpha: Vec::new(),
             own: Vec::new(),
             inside: Vec::new(),
             across: Vec::new(),
-            carrier: Carrier::default(),
+            carrier: CorrectionCarrier::default(),
             before: Vec::new(),
             kept: Vec::new(),
         })
@@ -181,12 +181,12 @@ mod tests {
     use super::*;
 
     /// Answers every picture with a person in the middle whose edge is at `half`.
-    struct Always {
+    struct ConstantNetwork {
         confidence: Vec<f32>,
         side: usize,
     }
 
-    impl Network for Always {
+    impl Network for ConstantNetwork {
         fn width(&self) -> usize {
             self.side
         }
@@ -212,7 +212,7 @@ mod tests {
     }
 
     fn drawn(confidence: Vec<f32>, own: &[f32], side: usize) -> Vec<f32> {
-        let network = Box::new(Always { confidence, side });
+        let network = Box::new(ConstantNetwork { confidence, side });
         let mut fine = Fine::new(network, SimdLevel::best()).unwrap();
         let picture = RgbImage::new(side as u32, side as u32);
         let grid = Grid::of(side as u32, side as u32);

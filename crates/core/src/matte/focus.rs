@@ -58,7 +58,7 @@ const STRIP: f32 = 0.04;
 
 /// A person smaller than the largest by so much that only a close look told them from clutter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Guest {
+pub(super) struct CandidateRegion {
     /// Where they were seen last, in cells.
     pub(super) bounds: Rect,
     /// When, in unix microseconds.
@@ -81,7 +81,7 @@ pub(super) struct Focus {
     /// Counts strangers that a close look did not confirm, so that the next time another one has its turn.
     pub(super) turn: u8,
     /// Small people that are known.
-    pub(super) guests: Vec<Guest>,
+    pub(super) guests: Vec<CandidateRegion>,
 }
 
 /// The parts of a raw map that are people.
@@ -216,7 +216,7 @@ impl Focus {
         }
         for (guest, now) in self.guests.iter_mut().zip(now) {
             if let Some(bounds) = now {
-                *guest = Guest {
+                *guest = CandidateRegion {
                     bounds,
                     seen: time.0,
                 };
@@ -323,7 +323,7 @@ impl Focus {
         {
             self.guests.remove(oldest);
         }
-        self.guests.push(Guest {
+        self.guests.push(CandidateRegion {
             bounds: shown.bounds,
             seen: time.0,
         });

@@ -16,21 +16,21 @@ pub struct Matte {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Outline {
     /// Row after row, from left to right.
-    runs: Vec<Run>,
+    runs: Vec<AlphaRun>,
     /// For each row, where its runs end.
     ends: Vec<usize>,
 }
 
 /// A run of pixels of a row. It begins where the one before ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Run {
-    pub(crate) kind: RunKind,
+pub(crate) struct AlphaRun {
+    pub(crate) kind: AlphaRunKind,
     pub(crate) end: usize,
 }
 
 /// What is known of the pixels of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RunKind {
+pub(crate) enum AlphaRunKind {
     /// All are 0.
     Room,
     /// All are 255.
@@ -64,16 +64,16 @@ impl Matte {
             self.outline.row(y).iter().all(|run| {
                 let pixels = std::mem::replace(&mut start, run.end)..run.end;
                 match run.kind {
-                    RunKind::Room => true,
-                    RunKind::Person => pixels.is_empty(),
-                    RunKind::Open => alpha[pixels].iter().all(|&a| a == 0),
+                    AlphaRunKind::Room => true,
+                    AlphaRunKind::Person => pixels.is_empty(),
+                    AlphaRunKind::Open => alpha[pixels].iter().all(|&a| a == 0),
                 }
             })
         })
     }
 
     /// The runs of row `y`. They cover it.
-    pub(crate) fn runs(&self, y: usize) -> &[Run] {
+    pub(crate) fn runs(&self, y: usize) -> &[AlphaRun] {
         self.outline.row(y)
     }
 
@@ -89,7 +89,8 @@ impl Matte {
     /// Makes all of it room.
     pub(super) fn clear(&mut self) {
         self.alpha.fill(0);
-        self.outline.all(RunKind::Room, self.alpha.dimensions());
+        self.outline
+            .all(AlphaRunKind::Room, self.alpha.dimensions());
     }
 }
 
@@ -97,18 +98,18 @@ impl From<GrayImage> for Matte {
     /// A matte of which nothing else is known.
     fn from(alpha: GrayImage) -> Self {
         let mut outline = Outline::default();
-        outline.all(RunKind::Open, alpha.dimensions());
+        outline.all(AlphaRunKind::Open, alpha.dimensions());
         Matte { alpha, outline }
     }
 }
 
 impl Outline {
-    fn row(&self, y: usize) -> &[Run] {
+    fn row(&self, y: usize) -> &[AlphaRun] {
         let start = y.checked_sub(1).map_or(0, |above| self.ends[above]);
         &self.runs[start..self.ends[y]]
     }
 
-    fn all(&mut self, kind: RunKind, (width, height): (u32, u32)) {
+    fn all(&mut self, kind: AlphaRunKind, (width, height): (u32, u32)) {
         self.runs.clear();
         self.ends.clear();
         for _ in 0..height {
@@ -118,7 +119,7 @@ impl Outline {
     }
 
     /// Adds a run that ends before pixel `end` of the row, or makes the one before it longer.
-    pub(super) fn push(&mut self, kind: RunKind, end: usize) {
+    pub(super) fn push(&mut self, kind: AlphaRunKind, end: usize) {
         let of_row = self.ends.last().copied().unwrap_or(0);
         let start = self.runs[of_row..].last().map_or(0, |run| run.end);
         if end <= start {
@@ -126,16 +127,16 @@ impl Outline {
         }
         match self.runs[of_row..].last_mut() {
             Some(last) if last.kind == kind => last.end = end,
-            _ => self.runs.push(Run { kind, end }),
+            _ => self.runs.push(AlphaRun { kind, end }),
         }
     }
 
     /// Adds a run of pixels that all are `alpha`, which is 0 or 255.
     pub(super) fn push_plain(&mut self, alpha: u8, end: usize) {
         let kind = match alpha {
-            0 => RunKind::Room,
-            255 => RunKind::Person,
-            _ => RunKind::Open,
+            0 => AlphaRunKind::Room,
+            255 => AlphaRunKind::Person,
+            _ => AlphaRunKind::Open,
         };
         self.push(kind, end);
     }
@@ -158,16 +159,16 @@ mod tests {
             outline.push_plain(alpha, end);
         }
         outline.end_row();
-        outline.push(RunKind::Open, 10);
+        outline.push(AlphaRunKind::Open, 10);
         outline.end_row();
-        let run = |kind, end| Run { kind, end };
+        let run = |kind, end| AlphaRun { kind, end };
         let first = [
-            run(RunKind::Room, 5),
-            run(RunKind::Person, 9),
-            run(RunKind::Open, 10),
+            run(AlphaRunKind::Room, 5),
+            run(AlphaRunKind::Person, 9),
+            run(AlphaRunKind::Open, 10),
         ];
         assert_eq!(outline.row(0), first);
-        assert_eq!(outline.row(1), [run(RunKind::Open, 10)]);
+        assert_eq!(outline.row(1), [run(AlphaRunKind::Open, 10)]);
     }
 
     #[test]
@@ -182,8 +183,8 @@ mod tests {
         assert!(matte.is_blank());
         assert_eq!(
             matte.runs(2),
-            [Run {
-                kind: RunKind::Room,
+            [AlphaRun {
+                kind: AlphaRunKind::Room,
                 end: 5
             }]
         );

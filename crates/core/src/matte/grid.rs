@@ -154,13 +154,13 @@ impl Reducer {
 }
 
 /// A sum of samples.
-trait Sum: Copy + From<u8> + AddAssign + Into<u32> {}
-impl Sum for u16 {}
-impl Sum for u32 {}
+trait CellSum: Copy + From<u8> + AddAssign + Into<u32> {}
+impl CellSum for u16 {}
+impl CellSum for u32 {}
 
 /// One row of cells: `band` holds up to `cell` whole rows of the picture.
 #[simd]
-fn reduce_band<S: Simd, T: Sum>(
+fn reduce_band<S: Simd, T: CellSum>(
     _simd: S,
     band: &[u8],
     cell: usize,
@@ -184,7 +184,7 @@ fn reduce_band<S: Simd, T: Sum>(
 
 /// Means of runs of `CELL` pixels (`cell` where that is 0), rounded to the nearest.
 #[inline(always)]
-fn mean_cells<const CELL: usize, T: Sum>(
+fn mean_cells<const CELL: usize, T: CellSum>(
     sums: &[T],
     cell: usize,
     rows: usize,

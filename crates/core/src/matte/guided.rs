@@ -54,12 +54,12 @@ pub(super) struct Coefficients {
     stride: usize,
     /// For each row the blocks whose windows are needed.
     needed: Vec<u64>,
-    scratch: Scratch,
+    scratch: GuidedScratch,
 }
 
 /// Buffers of one row each, with a [`MARGIN`] on both sides.
 #[derive(Debug, Default)]
-struct Scratch {
+struct GuidedScratch {
     /// Sums over the rows of a window for each column, `[sums][width]`.
     columns: Vec<i32>,
     /// Sums of coefficients over the rows of a window, `[4][width]`.
@@ -196,7 +196,7 @@ fn regress<S: Simd>(
         stride,
         needed,
         scratch:
-            Scratch {
+            GuidedScratch {
                 columns,
                 rows,
                 mirrors,
@@ -395,7 +395,7 @@ fn average<S: Simd>(
         windows,
         stride,
         scratch:
-            Scratch {
+            GuidedScratch {
                 averages,
                 offsets: rows,
                 mirrors,

@@ -2,7 +2,7 @@
 //!
 //! Between four neighbours that all are below one half nothing is above it, nor the other way round: only what lies between
 //! others is up-sampled.
-use super::full::{Matte, RunKind};
+use super::full::{AlphaRunKind, Matte};
 use super::resample::Taps;
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
@@ -127,7 +127,7 @@ fn mask<S: Simd>(simd: S, hard: &mut HardMask, confidence: &[f32], matte: &mut M
             if *kind == OPEN {
                 let rows = [0, 1].map(|i| &hard.wide[i][pixels.clone()]);
                 threshold(simd, rows, weights, &mut out[pixels.clone()]);
-                outline.push(RunKind::Open, pixels.end);
+                outline.push(AlphaRunKind::Open, pixels.end);
             } else {
                 out[pixels.clone()].fill(*kind);
                 outline.push_plain(*kind, pixels.end);

@@ -51,7 +51,7 @@ pub(super) struct KeyFrame {
 
 /// Carries corrections; keeps its buffers.
 #[derive(Debug, Default)]
-pub(super) struct Carrier {
+pub(super) struct CorrectionCarrier {
     /// The key frame's luma in the exposure of now.
     luma: Vec<u8>,
     /// The correction in each block of the key frame, added up.
@@ -59,11 +59,11 @@ pub(super) struct Carrier {
 }
 
 /// A block: its column and row among the blocks.
-type Block = (usize, usize);
+type BlockPlace = (usize, usize);
 
 /// Where a block was found in the key frame.
 #[derive(Debug, Clone, Copy)]
-struct Found {
+struct BlockMatch {
     /// How far it has moved since then.
     to: [i8; 2],
     /// The mean difference of luma, in levels.
@@ -104,7 +104,7 @@ fn people(map: &[u16]) -> u32 {
     map.iter().filter(|&&p| p > half).count() as u32
 }
 
-impl Carrier {
+impl CorrectionCarrier {
     /// Corrects `map` by what the key frame tells, less where the picture differs by more than
     /// `noise`. Whether another key frame is due.
     pub(super) fn carry(
@@ -160,7 +160,13 @@ impl Carrier {
 
     /// Where a block has moved since the key frame, and how much it differs from there; None where
     /// no correction is in reach.
-    fn find(&self, grid: Grid, luma: &[u8], key: &KeyFrame, block: Block) -> Option<Found> {
+    fn find(
+        &self,
+        grid: Grid,
+        luma: &[u8],
+        key: &KeyFrame,
+        block: BlockPlace,
+    ) -> Option<BlockMatch> {
         let (across, down) = blocks_of(grid);
         let (x, y) = block;
         let before = key.moves[y * across + x];
@@ -177,13 +183,13 @@ impl Carrier {
             let difference = self.difference(grid, luma, block, to);
             let far = to[0].abs_diff(before[0]) as u32 + to[1].abs_diff(before[1]) as u32;
             let cost = difference + PER_CELL * far as f32;
-            Found {
+            BlockMatch {
                 to,
                 difference,
                 cost,
             }
         };
-        let nearer = |a: Found, b: Found| if b.cost < a.cost { b } else { a };
+        let nearer = |a: BlockMatch, b: BlockMatch| if b.cost < a.cost { b } else { a };
         let mut best = moves.into_iter().map(seen).reduce(nearer)?;
         for _ in 0..STEPS {
             let [x, y] = best.to;
@@ -200,7 +206,7 @@ impl Carrier {
     }
 
     /// Whether the key frame has a correction where a block was.
-    fn has_correction(&self, grid: Grid, (x, y): Block, to: [i8; 2]) -> bool {
+    fn has_correction(&self, grid: Grid, (x, y): BlockPlace, to: [i8; 2]) -> bool {
         let (across, down) = blocks_of(grid);
         let at = |b: usize, to: i8, n: usize| {
             let from = (b * BLOCK) as isize - isize::from(to);
@@ -216,7 +222,7 @@ impl Carrier {
     }
 
     /// The mean difference of luma around a block from where it was in the key frame.
-    fn difference(&self, grid: Grid, luma: &[u8], (x, y): Block, to: [i8; 2]) -> f32 {
+    fn difference(&self, grid: Grid, luma: &[u8], (x, y): BlockPlace, to: [i8; 2]) -> f32 {
         let part = |b: usize, to: i8, n: usize| {
             let first = (b * BLOCK).saturating_sub(BESIDE) as isize;
             let end = ((b + 1) * BLOCK + BESIDE).min(n) as isize;
@@ -247,7 +253,7 @@ impl Carrier {
 /// Adds a block's correction to the map, as far as it is believed. The size of the correction.
 fn add(
     grid: Grid,
-    (x, y): Block,
+    (x, y): BlockPlace,
     to: [i8; 2],
     weight: f32,
     correction: &[i8],
@@ -314,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_correction_moves_along_with_what_it_corrects() {
-        let (mut carrier, mut key) = (Carrier::default(), key());
+        let (mut carrier, mut key) = (CorrectionCarrier::default(), key());
         for moved in 0..12 {
             let mut map = own(10 + moved..30 + moved);
             let due = carrier.carry(GRID, &picture(moved), 1.0, &mut map, &mut key);
@@ -328,7 +334,7 @@ mod tests {
 
     #[test]
     fn a_correction_survives_a_change_of_exposure() {
-        let (mut carrier, mut key) = (Carrier::default(), key());
+        let (mut carrier, mut key) = (CorrectionCarrier::default(), key());
         key.gain = 0.7;
         let darker: Vec<u8> = picture(0)
             .iter()
@@ -341,7 +347,7 @@ mod tests {
 
     #[test]
     fn what_has_changed_is_left_to_the_general_network_and_a_key_frame_is_due() {
-        let (mut carrier, mut key) = (Carrier::default(), key());
+        let (mut carrier, mut key) = (CorrectionCarrier::default(), key());
         let other = vec![255; GRID.len()];
         for frame in 1..=EARLIEST {
             let mut map = own(10..30);
@@ -352,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_key_frame_is_due_in_time_and_when_people_come() {
-        let (mut carrier, mut key) = (Carrier::default(), key());
+        let (mut carrier, mut key) = (CorrectionCarrier::default(), key());
         let same = picture(0);
         for frame in 1..=EVERY {
             let due = carrier.carry(GRID, &same, 1.0, &mut own(10..30), &mut key);

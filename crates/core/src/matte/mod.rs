@@ -44,7 +44,7 @@ mod window;
 
 pub use coarse::Coarse;
 pub use full::Matte;
-pub(crate) use full::{Run, RunKind};
+pub(crate) use full::{AlphaRun, AlphaRunKind};
 pub use network::Network;
 pub use people::{People, PeopleError};
 pub use plate::{PlateMode, PlateModeError};

@@ -88,7 +88,7 @@ impl fmt::Display for People {
 
 /// Somebody who was told apart from others.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Person {
+pub(super) struct TrackedPerson {
     /// Where they were seen last, in cells.
     pub(super) bounds: Rect,
     pub(super) is_shown: bool,
@@ -100,7 +100,7 @@ pub(super) struct Person {
     pub(super) larger_since: Option<i64>,
 }
 
-impl Person {
+impl TrackedPerson {
     /// Notes where they are now.
     fn is_at(&mut self, bounds: Rect, time: i64) {
         (self.bounds, self.seen) = (bounds, time);
@@ -116,7 +116,7 @@ impl Person {
 }
 
 /// What is connected, or one above the other, in one frame.
-struct Unit {
+struct BlobGroup {
     blobs: Vec<usize>,
     area: usize,
     bounds: Rect,
@@ -157,7 +157,7 @@ impl Chooser {
         width: usize,
         map: &[T],
         inside: impl Fn(T) -> bool,
-        persons: &mut Vec<Person>,
+        persons: &mut Vec<TrackedPerson>,
         time: i64,
     ) {
         self.marks.clear();
@@ -193,7 +193,13 @@ impl Chooser {
     }
 
     /// Marks every cell, those of no person as the nearest of one.
-    fn mark(&mut self, found: &Blobs, grid: (usize, usize), units: &[Unit], persons: &[Person]) {
+    fn mark(
+        &mut self,
+        found: &Blobs,
+        grid: (usize, usize),
+        units: &[BlobGroup],
+        persons: &[TrackedPerson],
+    ) {
         let (width, height) = grid;
         if units.iter().all(|unit| unit.is_shown(persons)) {
             return;
@@ -255,7 +261,7 @@ impl Chooser {
     }
 }
 
-impl Unit {
+impl BlobGroup {
     /// Its cells, as stretches `(y, x0, x1)`.
     fn stretches<'a>(
         &'a self,
@@ -285,12 +291,12 @@ impl Unit {
     }
 
     /// Whether everybody in it is shown.
-    fn is_shown(&self, persons: &[Person]) -> bool {
+    fn is_shown(&self, persons: &[TrackedPerson]) -> bool {
         !self.persons.is_empty() && self.persons.iter().all(|&one| persons[one].is_shown)
     }
 
     /// The columns of those who are shown, all `width` of them if that is everybody in it.
-    fn shown_columns(&self, width: usize, persons: &[Person]) -> Vec<Range<usize>> {
+    fn shown_columns(&self, width: usize, persons: &[TrackedPerson]) -> Vec<Range<usize>> {
         if self.is_shown(persons) {
             return std::iter::once(0..width).collect();
         }
@@ -303,11 +309,11 @@ impl Unit {
 }
 
 /// What belongs together, the largest first.
-fn units(found: &Blobs, smallest: usize, persons: &[Person], latest: i64) -> Vec<Unit> {
+fn units(found: &Blobs, smallest: usize, persons: &[TrackedPerson], latest: i64) -> Vec<BlobGroup> {
     let mut blobs: Vec<usize> = (0..found.blobs.len()).collect();
     blobs.retain(|&blob| found.blobs[blob].area > smallest);
     blobs.sort_by_key(|&blob| std::cmp::Reverse(found.blobs[blob].area));
-    let mut units: Vec<Unit> = Vec::new();
+    let mut units: Vec<BlobGroup> = Vec::new();
     for i in blobs {
         let blob = found.blobs[i];
         let mut hidden = persons.iter().filter(|person| !person.is_shown);
@@ -325,7 +331,7 @@ fn units(found: &Blobs, smallest: usize, persons: &[Person], latest: i64) -> Vec
             unit.area += blob.area;
             unit.bounds = unit.bounds.union(&blob.bounds);
         } else if units.len() < MAX_PERSONS {
-            units.push(Unit {
+            units.push(BlobGroup {
                 blobs: vec![i],
                 area: blob.area,
                 bounds: blob.bounds,
@@ -338,7 +344,7 @@ fn units(found: &Blobs, smallest: usize, persons: &[Person], latest: i64) -> Vec
 
 /// Finds the persons of each unit: the one that is most like it, others that are hidden in it, and
 /// new ones.
-fn meet(units: &mut [Unit], persons: &mut Vec<Person>, latest: i64, time: i64) {
+fn meet(units: &mut [BlobGroup], persons: &mut Vec<TrackedPerson>, latest: i64, time: i64) {
     let mut pairs = Vec::new();
     for (u, unit) in units.iter().enumerate() {
         for (p, person) in persons.iter().enumerate() {
@@ -374,7 +380,7 @@ fn meet(units: &mut [Unit], persons: &mut Vec<Person>, latest: i64, time: i64) {
     for unit in units.iter_mut().filter(|unit| unit.persons.is_empty()) {
         if persons.len() < MAX_PERSONS {
             unit.persons.push(persons.len());
-            persons.push(Person {
+            persons.push(TrackedPerson {
                 bounds: unit.bounds,
                 is_shown: false,
                 alone: unit.area as u32,
@@ -389,8 +395,8 @@ fn meet(units: &mut [Unit], persons: &mut Vec<Person>, latest: i64, time: i64) {
 fn part(
     found: &Blobs,
     width: usize,
-    units: &[Unit],
-    persons: &mut [Person],
+    units: &[BlobGroup],
+    persons: &mut [TrackedPerson],
     time: i64,
 ) -> Vec<usize> {
     let mut areas = vec![0; persons.len()];
@@ -423,7 +429,7 @@ fn part(
         }
         let Some(parted) = parted else { continue };
         for &person in &hidden {
-            let Person { bounds, alone, .. } = persons[person];
+            let TrackedPerson { bounds, alone, .. } = persons[person];
             let columns = match bounds.x0 + bounds.x1 < parted.x0 + parted.x1 {
                 true => 0..parted.x0 as usize,
                 false => parted.x1 as usize..width,
@@ -461,7 +467,7 @@ fn cut(columns: &[u32], at: usize, reach: usize, beyond: impl Fn(usize) -> Optio
 }
 
 /// Decides who is shown, where `areas` are the cells of each person in this frame.
-fn choose(most: usize, persons: &mut [Person], areas: &[usize], time: i64) {
+fn choose(most: usize, persons: &mut [TrackedPerson], areas: &[usize], time: i64) {
     let mut order: Vec<usize> = (0..persons.len()).collect();
     order.sort_by_key(|&person| std::cmp::Reverse(areas[person]));
     let (mut shown, others): (Vec<usize>, Vec<usize>) =
@@ -515,15 +521,15 @@ mod tests {
     const FRAME_US: i64 = 40_000;
 
     /// One camera, who is shown of it, and its time.
-    struct Stream {
+    struct ChosenPeople {
         chooser: Chooser,
-        persons: Vec<Person>,
+        persons: Vec<TrackedPerson>,
         time: i64,
     }
 
-    impl Stream {
-        fn of(people: &str) -> Stream {
-            Stream {
+    impl ChosenPeople {
+        fn of(people: &str) -> ChosenPeople {
+            ChosenPeople {
                 chooser: Chooser::new(people.parse().unwrap()),
                 persons: Vec::new(),
                 time: 0,
@@ -571,15 +577,18 @@ mod tests {
     #[test]
     fn of_all_no_person_is_hidden() {
         let people = [(5..25, 10..40), (40..50, 20..40)];
-        assert_eq!(Stream::of("all").frame(&people), map(&people));
+        assert_eq!(ChosenPeople::of("all").frame(&people), map(&people));
     }
 
     #[test]
     fn the_nearest_is_shown_with_soft_edges_and_the_others_are_not() {
         let people = [(5..25, 10..40), (40..50, 20..40), (55..60, 25..40)];
-        assert_eq!(Stream::of("nearest").frame(&people), map(&people[..1]));
-        assert_eq!(Stream::of("2").frame(&people), map(&people[..2]));
-        assert_eq!(Stream::of("3").frame(&people), map(&people));
+        assert_eq!(
+            ChosenPeople::of("nearest").frame(&people),
+            map(&people[..1])
+        );
+        assert_eq!(ChosenPeople::of("2").frame(&people), map(&people[..2]));
+        assert_eq!(ChosenPeople::of("3").frame(&people), map(&people));
     }
 
     #[test]
@@ -587,12 +596,12 @@ mod tests {
         let person = [(5..25, 25..40), (10..20, 5..15)];
         let other = (40..50, 20..40);
         let all = [person[0].clone(), person[1].clone(), other];
-        assert_eq!(Stream::of("nearest").frame(&all), map(&person));
+        assert_eq!(ChosenPeople::of("nearest").frame(&all), map(&person));
     }
 
     #[test]
     fn somebody_else_must_be_larger_for_a_second() {
-        let mut stream = Stream::of("nearest");
+        let mut stream = ChosenPeople::of("nearest");
         let first = (5..25, 20..40);
         stream.frame(&[first.clone(), (40..50, 20..40)]);
         let larger = (35..60, 18..40);
@@ -605,7 +614,7 @@ mod tests {
 
     #[test]
     fn equally_large_people_do_not_take_turns() {
-        let mut stream = Stream::of("nearest");
+        let mut stream = ChosenPeople::of("nearest");
         let mut shown_left = 0;
         for n in 0..1000 {
             let (left, right) = ((5..25, 20 + n % 3..40), (40..60, 20 + (n + 1) % 4..40));
@@ -616,7 +625,7 @@ mod tests {
 
     #[test]
     fn the_next_is_shown_when_the_first_is_gone() {
-        let mut stream = Stream::of("nearest");
+        let mut stream = ChosenPeople::of("nearest");
         let (first, next) = ((5..25, 10..40), (40..50, 20..40));
         stream.frame(&[first, next.clone()]);
         let frames: Vec<bool> = (0..20)
@@ -628,7 +637,7 @@ mod tests {
 
     #[test]
     fn who_walks_behind_somebody_stays_hidden_and_takes_nothing_of_them() {
-        let mut stream = Stream::of("nearest");
+        let mut stream = ChosenPeople::of("nearest");
         let near = (20..40, 10..40);
         for n in 0..60 {
             let walker = (56 - n..64 - n, 18..40);
@@ -655,7 +664,7 @@ mod tests {
 
     #[test]
     fn an_arm_that_was_apart_is_shown_where_it_touches_its_person() {
-        let mut stream = Stream::of("nearest");
+        let mut stream = ChosenPeople::of("nearest");
         let body = (20..45, 5..40);
         stream.frame(&[body.clone(), (50..56, 30..40)]);
         let touching = [body, (45..56, 30..40)];
@@ -664,7 +673,7 @@ mod tests {
 
     #[test]
     fn hostile_times_and_empty_maps_are_survived() {
-        let mut stream = Stream::of("nearest");
+        let mut stream = ChosenPeople::of("nearest");
         for time in [i64::MAX - 100_000, i64::MIN, 0] {
             stream.time = time;
             stream.frame(&[(5..25, 10..40), (40..50, 20..40)]);

@@ -687,15 +687,15 @@ mod tests {
     use std::ops::Range;
 
     /// A camera before a room with texture.
-    struct Camera {
+    struct StripedRoom {
         room: Room,
         plate: Plate,
         time: i64,
         level: Level,
     }
 
-    fn camera() -> Camera {
-        Camera {
+    fn camera() -> StripedRoom {
+        StripedRoom {
             room: Room::default(),
             plate: Plate::new(GRID, 0),
             time: 0,
@@ -721,7 +721,7 @@ mod tests {
             .sum()
     }
 
-    impl Camera {
+    impl StripedRoom {
         /// A tenth of a second passes; what is left of the network's confidence.
         fn frame(&mut self, luma: &[u8], confidence: &[f32]) -> Vec<f32> {
             self.time += 100_000;
@@ -742,7 +742,7 @@ mod tests {
         }
 
         /// A camera that saw the empty room for two seconds.
-        fn knows_the_room() -> Camera {
+        fn knows_the_room() -> StripedRoom {
             let mut camera = camera();
             for _ in 0..20 {
                 camera.frame(&room(0), &vec![0.0; GRID.len()]);
@@ -779,7 +779,7 @@ mod tests {
             0.0,
             "nothing is known yet"
         );
-        let mut camera = Camera::knows_the_room();
+        let mut camera = StripedRoom::knows_the_room();
         let corrected = camera.frame(&luma, &confidence);
         assert!(arm(&corrected) > 0.9);
         let all = sum(&corrected, 0..64, 0..40) - sum(&corrected, 36..48, 20..24);
@@ -789,7 +789,7 @@ mod tests {
     #[test]
     fn a_thing_beside_a_person_is_soon_room_again() {
         let (luma, confidence) = person_with_arm();
-        let mut camera = Camera::knows_the_room();
+        let mut camera = StripedRoom::knows_the_room();
         for _ in 0..12 {
             camera.frame(&luma, &confidence);
         }
@@ -798,7 +798,7 @@ mod tests {
 
     #[test]
     fn a_blob_like_the_room_is_removed_and_a_person_is_not() {
-        let mut camera = Camera::knows_the_room();
+        let mut camera = StripedRoom::knows_the_room();
         let mut phantom = vec![0.0; GRID.len()];
         paint(&mut phantom, 10..30, 10..30, 0.9);
         assert_eq!(camera.frame(&room(0), &phantom).iter().sum::<f32>(), 0.0);
@@ -820,7 +820,7 @@ mod tests {
 
     #[test]
     fn a_change_of_exposure_is_no_person() {
-        let mut camera = Camera::knows_the_room();
+        let mut camera = StripedRoom::knows_the_room();
         let (luma, confidence) = person_with_arm();
         let darker: Vec<u8> = luma.iter().map(|&v| (f32::from(v) * 0.8) as u8).collect();
         let corrected = camera.frame(&darker, &confidence);
@@ -831,7 +831,7 @@ mod tests {
 
     #[test]
     fn a_shadow_is_no_person() {
-        let mut camera = Camera::knows_the_room();
+        let mut camera = StripedRoom::knows_the_room();
         let (mut luma, confidence) = person_with_arm();
         let room = room(0);
         for y in 20..24 {
@@ -844,7 +844,7 @@ mod tests {
 
     #[test]
     fn a_camera_that_moves_forgets_the_room() {
-        let mut camera = Camera::knows_the_room();
+        let mut camera = StripedRoom::knows_the_room();
         let nothing = vec![0.0; GRID.len()];
         for _ in 0..=MOST_MISFITS {
             assert!(camera.plate.known.iter().any(|&known| known > 0));

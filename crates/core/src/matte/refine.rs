@@ -1,7 +1,7 @@
 //! From the low-resolution result of a segmentation to the matte at the picture's size. Any frame, any order, any thread.
 use super::blocks::runs;
-use super::coarse::{Coarse, Map};
-use super::full::{Matte, RunKind};
+use super::coarse::{Coarse, CoarseMap};
+use super::full::{AlphaRunKind, Matte};
 use super::grid::Grid;
 use super::guided::Coefficients;
 use super::hard::HardMask;
@@ -19,11 +19,11 @@ pub struct Refiner {
     level: Level,
     coefficients: Coefficients,
     hard: HardMask,
-    scratch: Scratch,
+    scratch: RefinerScratch,
 }
 
 #[derive(Debug, Default)]
-struct Scratch {
+struct RefinerScratch {
     /// The coefficients of two rows of cells, spread over the picture's width where they matter, `[4][..]`.
     wide: [Vec<f32>; 2],
     /// Which row of cells each of them holds.
@@ -46,7 +46,7 @@ impl Refiner {
             level: simd.level()?,
             coefficients: Coefficients::default(),
             hard: HardMask::default(),
-            scratch: Scratch::default(),
+            scratch: RefinerScratch::default(),
         })
     }
 
@@ -60,14 +60,14 @@ impl Refiner {
             return;
         }
         match &coarse.map {
-            Map::Hard {
+            CoarseMap::Hard {
                 confidence,
                 width,
                 height,
             } => self
                 .hard
                 .mask(self.level, confidence, *width, *height, matte),
-            Map::Soft(soft) => {
+            CoarseMap::Soft(soft) => {
                 self.coefficients.compute(self.level, soft);
                 let grid = soft.grid;
                 let settled = &soft.settled;
@@ -89,7 +89,7 @@ fn apply<S: Simd>(
     grid: Grid,
     coefficients: &Coefficients,
     settled: &Settled,
-    scratch: &mut Scratch,
+    scratch: &mut RefinerScratch,
     matte: &mut Matte,
 ) {
     let width = picture.width() as usize;
@@ -98,7 +98,7 @@ fn apply<S: Simd>(
         width: cells,
         height: rows,
     } = grid;
-    let Scratch {
+    let RefinerScratch {
         wide,
         holds,
         colours,
@@ -140,7 +140,7 @@ fn apply<S: Simd>(
             let before = marks[run.start.saturating_sub(1)];
             out[done..xs.start].fill(before);
             outline.push_plain(before, xs.start);
-            outline.push(RunKind::Open, xs.end);
+            outline.push(AlphaRunKind::Open, xs.end);
             done = xs.end;
             planar(&pixels[xs.start * 3..xs.end * 3], padded, bytes, colours);
             let start = first_pixel(cell) + xs.start;
@@ -267,9 +267,9 @@ mod tests {
                         for run in matte.runs(y) {
                             let alpha = &row[start..run.end];
                             let wanted = match run.kind {
-                                RunKind::Room => Some(0),
-                                RunKind::Person => Some(255),
-                                RunKind::Open => None,
+                                AlphaRunKind::Room => Some(0),
+                                AlphaRunKind::Person => Some(255),
+                                AlphaRunKind::Open => None,
                             };
                             assert!(
                                 wanted.is_none_or(|wanted| alpha.iter().all(|&a| a == wanted)),

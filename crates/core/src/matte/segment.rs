@@ -2,8 +2,8 @@
 use super::MatteMode;
 use super::average::{self, Meter, noise_after, noise_floor};
 use super::blobs::Rect;
-use super::coarse::{Coarse, Map, SoftMap};
-use super::evidence::{Evidence, Moved};
+use super::coarse::{Coarse, CoarseMap, SoftMap};
+use super::evidence::{Evidence, FrameMotion};
 use super::fine::{Fine, Subject};
 use super::focus::{Focus, close_up};
 use super::focus::{MAX_GUESTS, MOVES, PERSON_ABOVE};
@@ -11,11 +11,11 @@ use super::grid::{Grid, Reducer};
 use super::guided::RADIUS_OF_640;
 use super::key_frame::KeyFrame;
 use super::network::Network;
-use super::people::{Chooser, People, Person};
+use super::people::{Chooser, People, TrackedPerson};
 use super::plate::{self, Plate, Room};
 use super::resample::{Resampler, Rounding, Taps};
 use super::smooth::{MAP_ONE, Motion, quantise, smooth};
-use super::state::{MatteState, Seen};
+use super::state::{MatteState, SegmenterMemory};
 use crate::frame::Timestamp;
 use fearless_simd::Level;
 use image::RgbImage;
@@ -40,7 +40,7 @@ pub struct Segmenter {
     luma: Vec<u8>,
     before: Vec<u8>,
     looks: Looks,
-    view: View,
+    view: NetworkView,
     /// Draws the edges, for the fine matte.
     fine: Option<Fine>,
     chooser: Chooser,
@@ -67,7 +67,7 @@ impl Segmenter {
         mode: MatteMode,
         simd: SimdLevel,
     ) -> Result<Self, SimdError> {
-        let view = View::new(network, simd)?;
+        let view = NetworkView::new(network, simd)?;
         let (reducer, motion, meter, looks) = Default::default();
         Ok(Segmenter {
             mode,
@@ -171,7 +171,7 @@ impl Segmenter {
             let mut key = None;
             self.draw_edges(picture, focus.crop, &mut soft, &mut key, false);
             self.gray_out(&mut soft);
-            state.seen = Some(Seen {
+            state.seen = Some(SegmenterMemory {
                 size,
                 focus,
                 map,
@@ -184,7 +184,7 @@ impl Segmenter {
                 plate: self.learns_room.then(|| Plate::new(grid, time.0)),
             });
         }
-        coarse.map = Map::Soft(soft);
+        coarse.map = CoarseMap::Soft(soft);
     }
 
     /// Makes the guide of `picture`. The network's input for the crop that is probably looked at
@@ -212,7 +212,7 @@ impl Segmenter {
         &mut self,
         picture: &RgbImage,
         time: Timestamp,
-        seen: &mut Seen,
+        seen: &mut SegmenterMemory,
         soft: &mut SoftMap,
     ) -> bool {
         let level = self.level;
@@ -240,7 +240,7 @@ impl Segmenter {
         }
         let floor = noise_floor(soft.noise);
         let passed = time.0.saturating_sub(seen.time);
-        let moved = Moved {
+        let moved = FrameMotion {
             cells: &self.motion.cells,
             noise: floor,
             typical: change.typical,
@@ -294,7 +294,13 @@ impl Segmenter {
     }
 
     /// Finds out who is to be shown.
-    fn choose(&mut self, grid: Grid, map: &[u16], persons: &mut Vec<Person>, time: Timestamp) {
+    fn choose(
+        &mut self,
+        grid: Grid,
+        map: &[u16],
+        persons: &mut Vec<TrackedPerson>,
+        time: Timestamp,
+    ) {
         let half = quantise(PERSON_ABOVE);
         self.chooser
             .follow(grid.width, map, |p| p > half, persons, time.0);
@@ -349,8 +355,8 @@ impl Segmenter {
         let width = self.view.width;
         let height = self.view.height;
         let mut confidence = match std::mem::take(&mut coarse.map) {
-            Map::Hard { confidence, .. } => confidence,
-            Map::Soft(_) => Vec::new(),
+            CoarseMap::Hard { confidence, .. } => confidence,
+            CoarseMap::Soft(_) => Vec::new(),
         };
         confidence.clear();
         if picture.is_empty() {
@@ -364,7 +370,7 @@ impl Segmenter {
                 .follow(width, &confidence, is_person, &mut Vec::new(), 0);
             self.chooser.hide(&mut confidence);
         }
-        coarse.map = Map::Hard {
+        coarse.map = CoarseMap::Hard {
             confidence,
             width,
             height,
@@ -406,9 +412,15 @@ impl Segmenter {
 
     /// One pass at the crop, one at the guests where there are any, and now and then one at
     /// everything. The crop follows whole blobs; what of them is not believed is taken away last.
-    fn next(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp, seen: &mut Seen) {
+    fn next(
+        &mut self,
+        picture: &RgbImage,
+        grid: Grid,
+        time: Timestamp,
+        seen: &mut SegmenterMemory,
+    ) {
         let size = picture.dimensions();
-        let Seen {
+        let SegmenterMemory {
             focus,
             evidence,
             map,
@@ -545,7 +557,7 @@ fn take_more(to: &mut [f32], from: &[f32]) {
 }
 
 /// The network and how it sees a part of a picture.
-pub(super) struct View {
+pub(super) struct NetworkView {
     network: Box<dyn Network>,
     level: Level,
     width: usize,
@@ -559,11 +571,14 @@ pub(super) struct View {
     confidence: Vec<f32>,
 }
 
-impl View {
-    pub(super) fn new(network: Box<dyn Network>, simd: SimdLevel) -> Result<View, SimdError> {
+impl NetworkView {
+    pub(super) fn new(
+        network: Box<dyn Network>,
+        simd: SimdLevel,
+    ) -> Result<NetworkView, SimdError> {
         let width = network.width();
         let height = network.height();
-        Ok(View {
+        Ok(NetworkView {
             network,
             level: simd.level()?,
             width,
@@ -610,7 +625,7 @@ impl View {
     }
 
     /// Begins to make the input for a look at `crop`, which is the next.
-    fn prepare(&mut self, crop: Rect) -> Input<'_> {
+    fn prepare(&mut self, crop: Rect) -> CropInput<'_> {
         let axis = |n: usize, from: u32, to: u32| {
             let step = f64::from(to - from) / n as f64;
             let centre = f64::from(from) + step / 2.0;
@@ -619,7 +634,7 @@ impl View {
         let xs = axis(self.width, crop.x0, crop.x1);
         let ys = axis(self.height, crop.y0, crop.y1);
         self.prepared = Some(crop);
-        Input {
+        CropInput {
             view: self,
             xs,
             ys,
@@ -676,20 +691,20 @@ impl View {
 }
 
 /// The network's input while the picture's lines come.
-struct Input<'a> {
-    view: &'a mut View,
+struct CropInput<'a> {
+    view: &'a mut NetworkView,
     xs: Taps,
     ys: Taps,
     /// How many rows are made.
     rows: usize,
 }
 
-impl Input<'_> {
+impl CropInput<'_> {
     /// Makes the rows that need no lines of the picture from `end` on.
     fn add(&mut self, picture: &RgbImage, end: usize) {
         let rows = self.rows..self.ys.ready(self.rows, end);
         self.rows = rows.end;
-        let View {
+        let NetworkView {
             resampler,
             input,
             level,

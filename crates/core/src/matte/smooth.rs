@@ -179,11 +179,11 @@ mod tests {
         }
     }
 
-    trait Unit {
+    trait MapToUnit {
         fn map_to_unit(&self) -> Vec<f32>;
     }
 
-    impl Unit for Vec<u16> {
+    impl MapToUnit for Vec<u16> {
         fn map_to_unit(&self) -> Vec<f32> {
             self.iter().map(|&v| f32::from(v) / MAP_ONE).collect()
         }

@@ -2,10 +2,10 @@
 use super::average::MOST_NOISE;
 use super::blobs::Rect;
 use super::evidence::Evidence;
-use super::focus::{Focus, Guest, MAX_GUESTS};
+use super::focus::{CandidateRegion, Focus, MAX_GUESTS};
 use super::grid::{Grid, Guide};
 use super::key_frame::{FARTHEST, KeyFrame, MOST_GAIN};
-use super::people::{MAX_PERSONS, Person};
+use super::people::{MAX_PERSONS, TrackedPerson};
 use super::plate::{self, LEAST_GAIN, MOST_KNOWN, MOST_MISFITS, Plate, PlateGrid};
 use thiserror::Error;
 
@@ -23,12 +23,12 @@ const VERSION_BEFORE: u16 = 1;
 /// restored continues with the same bytes. It is private data: it holds tiny pictures of the room.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MatteState {
-    pub(super) seen: Option<Seen>,
+    pub(super) seen: Option<SegmenterMemory>,
 }
 
 /// What is known after at least one frame.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Seen {
+pub(super) struct SegmenterMemory {
     /// The picture's width and height in pixels.
     pub(super) size: (u32, u32),
     /// Where the network looks next.
@@ -44,7 +44,7 @@ pub(super) struct Seen {
     /// The noise of a cell's luma in levels; none before the second frame.
     pub(super) noise: Option<f32>,
     /// Who was told apart from others; empty where all are shown.
-    pub(super) persons: Vec<Person>,
+    pub(super) persons: Vec<TrackedPerson>,
     /// What the fine network saw, where there is one that draws key frames.
     pub(super) key: Option<KeyFrame>,
     /// The room behind the people, where it is learned.
@@ -138,7 +138,7 @@ impl MatteState {
     /// # Errors
     /// The bytes are not a state, of another version, too short, too long or hold impossible values.
     pub fn from_bytes(bytes: &[u8]) -> Result<MatteState, StateError> {
-        let mut reader = Reader {
+        let mut reader = StateReader {
             left: bytes,
             total: bytes.len(),
         };
@@ -186,12 +186,12 @@ fn colours(bytes: &[u8]) -> [Vec<u8>; 3] {
     [red, green, blue]
 }
 
-struct Reader<'a> {
+struct StateReader<'a> {
     left: &'a [u8],
     total: usize,
 }
 
-impl Reader<'_> {
+impl StateReader<'_> {
     fn take<const N: usize>(&mut self) -> Result<[u8; N], StateError> {
         let (head, tail) = self
             .left
@@ -255,7 +255,7 @@ impl Reader<'_> {
         }
     }
 
-    fn seen(&mut self, version: u16) -> Result<Seen, StateError> {
+    fn seen(&mut self, version: u16) -> Result<SegmenterMemory, StateError> {
         let size = (self.u32()?, self.u32()?);
         if size.0 == 0 || size.1 == 0 {
             return Err(StateError::Damaged("the picture is empty"));
@@ -272,7 +272,7 @@ impl Reader<'_> {
         let mut guests = Vec::new();
         for _ in 0..count {
             let bounds = self.rect(grid.width as u32, grid.height as u32)?;
-            guests.push(Guest {
+            guests.push(CandidateRegion {
                 bounds,
                 seen: i64::from_le_bytes(self.take()?),
             });
@@ -309,7 +309,7 @@ impl Reader<'_> {
         if version == VERSION_BEFORE {
             self.left = &[];
             let map = map.as_chunks().0.iter().map(|v| u16::from_le_bytes(*v));
-            return Ok(Seen {
+            return Ok(SegmenterMemory {
                 size,
                 focus,
                 map: map.collect(),
@@ -339,7 +339,7 @@ impl Reader<'_> {
         let plate = has_plate.then(|| self.plate(plate_cells)).transpose()?;
         let has_key = self.flag("a key frame is neither there nor not")?;
         let key = has_key.then(|| self.key(grid)).transpose()?;
-        Ok(Seen {
+        Ok(SegmenterMemory {
             size,
             focus,
             map: map.collect(),
@@ -416,7 +416,7 @@ impl Reader<'_> {
         })
     }
 
-    fn persons(&mut self, grid: Grid) -> Result<Vec<Person>, StateError> {
+    fn persons(&mut self, grid: Grid) -> Result<Vec<TrackedPerson>, StateError> {
         let [count] = self.take()?;
         if usize::from(count) > MAX_PERSONS {
             return Err(StateError::Damaged("it has too many persons"));
@@ -428,7 +428,7 @@ impl Reader<'_> {
             let alone = self.u32()?;
             let seen = i64::from_le_bytes(self.take()?);
             let since = i64::from_le_bytes(self.take()?);
-            persons.push(Person {
+            persons.push(TrackedPerson {
                 bounds,
                 is_shown,
                 alone,
@@ -480,7 +480,7 @@ mod tests {
             peopled: 99,
             round: 5,
             turn: 1,
-            guests: vec![Guest {
+            guests: vec![CandidateRegion {
                 bounds,
                 seen: 123_456_789_012,
             }],
@@ -488,7 +488,7 @@ mod tests {
         let map = (0..grid.len()).map(|i| (i * 53) as u16).collect();
         let plate_cells = PlateGrid::of(grid).len();
         MatteState {
-            seen: Some(Seen {
+            seen: Some(SegmenterMemory {
                 size: (40, 30),
                 focus,
                 map,
@@ -501,7 +501,7 @@ mod tests {
                 time: 123,
                 noise: Some(1.25),
                 persons: [(true, None), (false, Some(-5))]
-                    .map(|(is_shown, larger_since)| Person {
+                    .map(|(is_shown, larger_since)| TrackedPerson {
                         bounds,
                         is_shown,
                         alone: 4,

@@ -20,7 +20,7 @@ pub(crate) fn fixture(name: &str) -> image::DynamicImage {
 
 /// A person to be pasted: the sample's, scaled, `[0]` and `[1]` of the place are the left top corner.
 #[derive(Clone, Copy)]
-pub(crate) struct Person {
+pub(crate) struct CastMember {
     pub(crate) scale: f32,
     pub(crate) place: [i32; 2],
     pub(crate) mirrored: bool,
@@ -46,7 +46,7 @@ impl Cast {
     }
 
     /// The frame at `seconds` with these people, the last in front, and how much of each pixel is the first of them.
-    pub(crate) fn frame(&self, seconds: f64, people: &[Person]) -> (RgbImage, GrayImage) {
+    pub(crate) fn frame(&self, seconds: f64, people: &[CastMember]) -> (RgbImage, GrayImage) {
         let mut picture = self.room.clone();
         let mut first = GrayImage::new(WIDTH, HEIGHT);
         // the person's pictures are 0.16 s apart and are shown forth and back

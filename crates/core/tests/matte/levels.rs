@@ -1,5 +1,5 @@
 //! Every SIMD level gives the same matte.
-use crate::clip::{Cast, Matter, Person};
+use crate::clip::{Cast, CastMember, Matter};
 use mattebox_core::matte::{MatteMode, MatteState};
 use mattebox_net::SimdLevel;
 
@@ -7,12 +7,12 @@ use mattebox_net::SimdLevel;
 fn all_simd_levels_agree_within_one_of_255() {
     let cast = Cast::load();
     let people = [
-        Person {
+        CastMember {
             scale: 0.33,
             place: [400, 242],
             mirrored: true,
         },
-        Person {
+        CastMember {
             scale: 0.7,
             place: [-60, 108],
             mirrored: false,
@@ -57,7 +57,7 @@ fn two_runs_give_the_same_bytes() {
     let run = || {
         let mut matter = Matter::new(MatteMode::Soft, SimdLevel::best());
         let mut state = MatteState::default();
-        let person = |i: i32| Person {
+        let person = |i: i32| CastMember {
             scale: 0.6,
             place: [600 - 50 * i, 144],
             mirrored: false,

@@ -1,5 +1,5 @@
 //! Who enters, or comes back, is found within half a second, and stays found.
-use crate::clip::{Cast, Matter, Person, covered};
+use crate::clip::{Cast, CastMember, Matter, covered};
 use mattebox_core::matte::{MatteMode, MatteState};
 use mattebox_net::SimdLevel;
 
@@ -8,7 +8,7 @@ const ENTERS: f64 = 1.0;
 const WALKS: f64 = 0.6;
 
 /// The one who was there all the time.
-const RESIDENT: Person = Person {
+const RESIDENT: CastMember = CastMember {
     scale: 0.7,
     place: [-60, 108],
     mirrored: false,
@@ -16,7 +16,7 @@ const RESIDENT: Person = Person {
 
 /// Plays 2.6 s at `fps` frames a second. The newcomer must be covered by more than 70 % within half a second after half of
 /// them is in view, and from half a second after they stand still never by less than 85 %, without jumps.
-fn enters(name: &str, fps: f64, newcomer: Person, stands_at: i32, residents: &[Person]) {
+fn enters(name: &str, fps: f64, newcomer: CastMember, stands_at: i32, residents: &[CastMember]) {
     let cast = Cast::load();
     let mut matter = Matter::new(MatteMode::Soft, SimdLevel::best());
     let mut state = MatteState::default();
@@ -30,7 +30,7 @@ fn enters(name: &str, fps: f64, newcomer: Person, stands_at: i32, residents: &[P
             640 - (f64::from(640 - stands_at) * way) as i32,
             newcomer.place[1],
         ];
-        let people = [&[Person { place, ..newcomer }], residents].concat();
+        let people = [&[CastMember { place, ..newcomer }], residents].concat();
         let (picture, visible) = cast.frame(time, &people);
         let matte = matter.matte(&picture, time, &mut state);
         let share = covered(&matte, &visible);
@@ -69,7 +69,7 @@ fn a_second_person_who_enters_is_found_within_half_a_second() {
         enters(
             "a second person",
             fps,
-            Person {
+            CastMember {
                 scale: 0.6,
                 place: [0, 144],
                 mirrored: true,
@@ -86,7 +86,7 @@ fn a_small_second_person_far_away_is_found_within_half_a_second() {
         enters(
             "a third as large",
             fps,
-            Person {
+            CastMember {
                 scale: 0.33,
                 place: [0, 242],
                 mirrored: true,
@@ -97,7 +97,7 @@ fn a_small_second_person_far_away_is_found_within_half_a_second() {
         enters(
             "a quarter as large",
             fps,
-            Person {
+            CastMember {
                 scale: 0.25,
                 place: [0, 271],
                 mirrored: true,
@@ -114,7 +114,7 @@ fn a_person_who_comes_back_to_an_empty_room_is_found_within_half_a_second() {
         enters(
             "a person alone",
             fps,
-            Person {
+            CastMember {
                 scale: 0.8,
                 place: [0, 72],
                 mirrored: false,
@@ -125,7 +125,7 @@ fn a_person_who_comes_back_to_an_empty_room_is_found_within_half_a_second() {
         enters(
             "a small person alone",
             fps,
-            Person {
+            CastMember {
                 scale: 0.33,
                 place: [0, 242],
                 mirrored: false,
@@ -143,7 +143,7 @@ fn an_empty_room_stays_empty_after_a_person_left() {
     let mut state = MatteState::default();
     for frame in 0..40 {
         let time = f64::from(frame) / 25.0;
-        let people: &[Person] = if time < 0.5 { &[RESIDENT] } else { &[] };
+        let people: &[CastMember] = if time < 0.5 { &[RESIDENT] } else { &[] };
         let matte = matter.matte(&cast.frame(time, people).0, time, &mut state);
         let mean = matte.iter().map(|&a| f64::from(a)).sum::<f64>() / 255.0 / matte.len() as f64;
         assert!(
@@ -159,7 +159,7 @@ fn a_still_shows_a_large_and_a_small_person() {
     let cast = Cast::load();
     let mut matter = Matter::new(MatteMode::Soft, SimdLevel::best());
     for scale in [0.5, 0.33, 0.25] {
-        let second = Person {
+        let second = CastMember {
             scale,
             place: [400, 360 - (360.0 * scale) as i32],
             mirrored: true,

@@ -1,17 +1,17 @@
 //! Who is shown.
-use crate::clip::{Cast, Matter, Person, covered};
+use crate::clip::{Cast, CastMember, Matter, covered};
 use image::GrayImage;
 use mattebox_core::matte::{MatteMode, MatteState, People};
 use mattebox_core::quality::{Pair, measure};
 use mattebox_net::SimdLevel;
 
 /// The sample's person, and one half as large behind them who stands beside.
-const NEAR: Person = Person {
+const NEAR: CastMember = CastMember {
     scale: 0.7,
     place: [-60, 108],
     mirrored: false,
 };
-const FAR: Person = Person {
+const FAR: CastMember = CastMember {
     scale: 0.33,
     place: [400, 242],
     mirrored: true,
@@ -57,12 +57,12 @@ fn of_two_people_two_are_shown() {
 #[test]
 fn a_group_is_seen_as_well_as_with_hard_in_every_frame() {
     let cast = Cast::load();
-    let person = |i: i32| Person {
+    let person = |i: i32| CastMember {
         scale: 0.3,
         place: [-50 + 118 * i, 252],
         mirrored: i % 2 == 1,
     };
-    let group: Vec<Person> = (0..6).map(person).collect();
+    let group: Vec<CastMember> = (0..6).map(person).collect();
     let mut matters = [MatteMode::Hard, MatteMode::Soft]
         .map(|mode| (Matter::new(mode, SimdLevel::best()), MatteState::default()));
     for i in 0..15 {

@@ -7,9 +7,9 @@ use mattebox_net::SimdLevel;
 const SIZE: (u32, u32) = (320, 180);
 
 /// Is sure of what is red, and of nothing else.
-struct Red;
+struct RedNetwork;
 
-impl Network for Red {
+impl Network for RedNetwork {
     fn width(&self) -> usize {
         160
     }
@@ -26,18 +26,18 @@ impl Network for Red {
 }
 
 /// Where something is: left, top, right, bottom.
-type Place = [u32; 4];
+type Area = [u32; 4];
 const RED: Rgb<u8> = Rgb([220, 30, 40]);
 const GREEN: Rgb<u8> = Rgb([30, 150, 60]);
-const BODY: Place = [100, 40, 180, 180];
-const ARM: Place = [180, 90, 230, 106];
+const BODY: Area = [100, 40, 180, 180];
+const ARM: Area = [180, 90, 230, 106];
 /// A poster that is red like a person, while it is lit.
-const POSTER: Place = [250, 20, 310, 80];
+const POSTER: Area = [250, 20, 310, 80];
 
 /// A room of stripes with things in it.
-fn picture(things: &[(Place, Rgb<u8>)]) -> RgbImage {
+fn picture(things: &[(Area, Rgb<u8>)]) -> RgbImage {
     RgbImage::from_fn(SIZE.0, SIZE.1, |x, y| {
-        let inside = |[x0, y0, x1, y1]: Place| (x0..x1).contains(&x) && (y0..y1).contains(&y);
+        let inside = |[x0, y0, x1, y1]: Area| (x0..x1).contains(&x) && (y0..y1).contains(&y);
         let thing = things.iter().rev().find(|(place, _)| inside(*place));
         let stripe = (x / 9 % 4 * 20 + y / 30 % 2 * 12) as u8;
         thing.map_or(
@@ -47,7 +47,7 @@ fn picture(things: &[(Place, Rgb<u8>)]) -> RgbImage {
     })
 }
 
-struct Camera {
+struct LearningCamera {
     simd: SimdLevel,
     segmenter: Segmenter,
     refiner: Refiner,
@@ -55,11 +55,11 @@ struct Camera {
     frame: i64,
 }
 
-impl Camera {
-    fn new(simd: SimdLevel, learns: bool) -> Camera {
-        Camera {
+impl LearningCamera {
+    fn new(simd: SimdLevel, learns: bool) -> LearningCamera {
+        LearningCamera {
             simd,
-            segmenter: Segmenter::with_network(Box::new(Red), MatteMode::Soft, simd)
+            segmenter: Segmenter::with_network(Box::new(RedNetwork), MatteMode::Soft, simd)
                 .expect("the level is there")
                 .learning_room(learns),
             refiner: Refiner::new(simd).expect("the level is there"),
@@ -81,14 +81,14 @@ impl Camera {
     fn see_restored(&mut self, picture: &RgbImage) -> GrayImage {
         let state = MatteState::from_bytes(&self.state.to_bytes()).expect("it reads back");
         let frame = self.frame;
-        *self = Camera::new(self.simd, true);
+        *self = LearningCamera::new(self.simd, true);
         (self.state, self.frame) = (state, frame);
         self.see(picture)
     }
 }
 
 /// The mean alpha of a place, 0..=1.
-fn mean(alpha: &GrayImage, [x0, y0, x1, y1]: Place) -> f64 {
+fn mean(alpha: &GrayImage, [x0, y0, x1, y1]: Area) -> f64 {
     let cells = (y0..y1).flat_map(|y| (x0..x1).map(move |x| (x, y)));
     let sum: f64 = cells
         .map(|(x, y)| f64::from(alpha.get_pixel(x, y)[0]))
@@ -98,7 +98,7 @@ fn mean(alpha: &GrayImage, [x0, y0, x1, y1]: Place) -> f64 {
 
 /// A place of a person who walks in from the left within ten frames, then sways: without motion no
 /// person is believed.
-fn entering(frame: usize, [x0, y0, x1, y1]: Place) -> Place {
+fn entering(frame: usize, [x0, y0, x1, y1]: Area) -> Area {
     let left = 32 * 10u32.saturating_sub(frame as u32);
     let by = (frame % 3 * 3) as u32;
     let [x0, x1] = [x0, x1].map(|x| (x + by).saturating_sub(left));
@@ -121,7 +121,7 @@ fn scene() -> Vec<RgbImage> {
 #[test]
 fn an_arm_before_a_known_room_belongs_to_the_person() {
     let mut alphas = [true, false].map(|learns| {
-        let mut camera = Camera::new(SimdLevel::best(), learns);
+        let mut camera = LearningCamera::new(SimdLevel::best(), learns);
         let alphas = scene()
             .iter()
             .map(|frame| camera.see(frame))
@@ -140,7 +140,7 @@ fn an_arm_before_a_known_room_belongs_to_the_person() {
 
 #[test]
 fn a_person_who_sits_there_from_the_first_frame_stays_whole() {
-    let mut camera = Camera::new(SimdLevel::best(), true);
+    let mut camera = LearningCamera::new(SimdLevel::best(), true);
     let sits = picture(&[(BODY, RED)]);
     for frame in 0..150 {
         let alpha = camera.see(&sits);
@@ -155,7 +155,7 @@ fn a_person_who_sits_there_from_the_first_frame_stays_whole() {
 
 #[test]
 fn a_person_before_a_poster_of_their_colour_stays_whole() {
-    let mut camera = Camera::new(SimdLevel::best(), true);
+    let mut camera = LearningCamera::new(SimdLevel::best(), true);
     let dim = Rgb([140, 60, 60]);
     for _ in 0..50 {
         camera.see(&picture(&[(POSTER, dim)]));
@@ -173,10 +173,10 @@ fn a_person_before_a_poster_of_their_colour_stays_whole() {
 #[test]
 fn the_room_is_the_same_to_the_last_bit_after_a_restore_and_on_every_level() {
     let frames = scene();
-    let mut best = Camera::new(SimdLevel::best(), true);
+    let mut best = LearningCamera::new(SimdLevel::best(), true);
     let straight: Vec<_> = frames.iter().map(|frame| best.see(frame)).collect();
     for simd in SimdLevel::available() {
-        let mut camera = Camera::new(simd, true);
+        let mut camera = LearningCamera::new(simd, true);
         for (i, (frame, wanted)) in frames.iter().zip(&straight).enumerate() {
             assert!(camera.see_restored(frame) == *wanted, "frame {i} on {simd}");
         }

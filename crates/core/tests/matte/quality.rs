@@ -1,12 +1,12 @@
 //! The soft matte is nearer to the truth than the hard mask, and steadier.
-use crate::clip::{Cast, Matter, Person, difference};
+use crate::clip::{Cast, CastMember, Matter, difference};
 use mattebox_core::matte::{MatteMode, MatteState};
 use mattebox_net::SimdLevel;
 
 #[test]
 fn soft_is_nearer_to_the_exact_alpha_than_hard() {
     let cast = Cast::load();
-    let person = Person {
+    let person = CastMember {
         scale: 1.0,
         place: [0, 0],
         mirrored: false,

@@ -1,5 +1,5 @@
 //! Frames like the one before are not shown to the network again, and nothing that moves is missed.
-use crate::clip::{Cast, Matter, Person, covered};
+use crate::clip::{Cast, CastMember, Matter, covered};
 use image::RgbImage;
 use mattebox_core::frame::Timestamp;
 use mattebox_core::matte::{Coarse, MatteMode, MatteState, Network, Segmenter};
@@ -9,7 +9,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-const STAYS: Person = Person {
+const STAYS: CastMember = CastMember {
     scale: 0.7,
     place: [-60, 108],
     mirrored: false,
@@ -95,7 +95,7 @@ fn a_person_who_creeps_is_followed() {
     matter.segmenter = segmenter(MatteMode::Soft);
     let mut covered_at_the_end = 0.0;
     for i in 0..60 {
-        let creeps = Person {
+        let creeps = CastMember {
             place: [-60 + i / 2, 108],
             ..STAYS
         };
@@ -107,9 +107,9 @@ fn a_person_who_creeps_is_followed() {
 }
 
 /// A network that counts how often it is asked.
-struct Counted(Executor, Arc<AtomicUsize>);
+struct CountingNetwork(Executor, Arc<AtomicUsize>);
 
-impl Network for Counted {
+impl Network for CountingNetwork {
     fn width(&self) -> usize {
         Network::width(&self.0)
     }
@@ -129,7 +129,7 @@ fn a_still_camera_that_becomes_fine_has_one_key_frame() {
     let simd = SimdLevel::best();
     let model = Arc::new(Model::landscape().unwrap());
     let asked = Arc::new(AtomicUsize::new(0));
-    let edges = Counted(Executor::new(&model, simd).unwrap(), asked.clone());
+    let edges = CountingNetwork(Executor::new(&model, simd).unwrap(), asked.clone());
     let mut fine = segmenter(MatteMode::Fine)
         .drawing_edges(Box::new(edges), simd)
         .unwrap();

@@ -1,5 +1,5 @@
 //! The state between frames is one value.
-use crate::clip::{Cast, Matter, Person};
+use crate::clip::{Cast, CastMember, Matter};
 use image::RgbImage;
 use mattebox_core::matte::{MatteMode, MatteState, Network, People};
 use mattebox_net::{Executor, Model, SimdLevel};
@@ -8,12 +8,12 @@ use std::sync::Arc;
 /// Somebody stays, somebody walks in and out again.
 fn frames() -> Vec<(RgbImage, f64)> {
     let cast = Cast::load();
-    let stays = Person {
+    let stays = CastMember {
         scale: 0.7,
         place: [-60, 108],
         mirrored: false,
     };
-    let at = |i: i32| Person {
+    let at = |i: i32| CastMember {
         scale: 0.33,
         place: [640 - (i * 40).min(880 - i * 40), 242],
         mirrored: true,

@@ -3,7 +3,7 @@ use super::{
     bits::{BitWriter, Bits},
     huffman::{MAX_LENGTH, codes, lengths},
     lookup::{Lookup, Words},
-    tokens::{BLOCK, Sink},
+    tokens::{BLOCK, TokenSink},
 };
 use fearless_simd::Simd;
 
@@ -46,7 +46,7 @@ impl Counts {
     }
 }
 
-impl Sink for Counts {
+impl TokenSink for Counts {
     #[inline(always)]
     fn literal(&mut self, byte: u8) {
         self.0[usize::from(byte)] += 1;
@@ -232,7 +232,7 @@ pub(super) struct Coder<'a> {
     pub(super) out: BitWriter<'a>,
 }
 
-impl Sink for Coder<'_> {
+impl TokenSink for Coder<'_> {
     #[inline(always)]
     fn literal(&mut self, byte: u8) {
         self.out.put(self.code.literals[usize::from(byte)]);

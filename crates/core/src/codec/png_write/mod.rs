@@ -35,7 +35,7 @@ use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 use mattebox_net::SimdLevel;
 use source::RowSource;
-use tokens::{Rows, scratch};
+use tokens::{BandRows, scratch};
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// The most data that a chunk holds (PNG specification, section 5.3).
@@ -186,9 +186,9 @@ fn grow(buffer: &mut Vec<u8>, len: usize) {
 }
 
 /// Rows of a source, and the one above them.
-fn rows(source: &mut impl RowSource, from: usize, to: usize, pixel: usize) -> Rows<'_> {
+fn rows(source: &mut impl RowSource, from: usize, to: usize, pixel: usize) -> BandRows<'_> {
     let (above, samples) = source.band(from, to);
-    Rows {
+    BandRows {
         samples,
         pixel,
         above,
@@ -197,7 +197,7 @@ fn rows(source: &mut impl RowSource, from: usize, to: usize, pixel: usize) -> Ro
 
 /// Counts the symbols of rows.
 #[simd]
-fn sample<S: Simd>(simd: S, rows: Rows<'_>, residual: &mut [u8], counts: &mut Counts) {
+fn sample<S: Simd>(simd: S, rows: BandRows<'_>, residual: &mut [u8], counts: &mut Counts) {
     rows.filter(simd, residual, &mut Adler32::new(), counts);
 }
 
@@ -211,7 +211,7 @@ struct Band {
 #[simd]
 fn band<S: Simd>(
     simd: S,
-    rows: Rows<'_>,
+    rows: BandRows<'_>,
     residual: &mut [u8],
     mut adler: Adler32,
     mut coder: Coder<'_>,

@@ -9,18 +9,18 @@ pub(in crate::codec) trait RowSource {
 }
 
 /// A picture that is there.
-pub(in crate::codec) struct Samples<'a> {
+pub(in crate::codec) struct StoredRows<'a> {
     samples: &'a [u8],
     /// Bytes of a row.
     row: usize,
     zeros: &'a [u8],
 }
 
-impl<'a> Samples<'a> {
+impl<'a> StoredRows<'a> {
     /// Rows of `row` bytes. `zeros` is grown to such a row.
     pub(in crate::codec) fn new(samples: &'a [u8], row: usize, zeros: &'a mut Vec<u8>) -> Self {
         grow(zeros, row);
-        Samples {
+        StoredRows {
             samples,
             row,
             zeros: &zeros[..row],
@@ -28,7 +28,7 @@ impl<'a> Samples<'a> {
     }
 }
 
-impl RowSource for Samples<'_> {
+impl RowSource for StoredRows<'_> {
     fn band(&mut self, from: usize, to: usize) -> (&[u8], &[u8]) {
         let above = match from {
             0 => self.zeros,
@@ -39,7 +39,7 @@ impl RowSource for Samples<'_> {
 }
 
 /// A picture that is composed while it is encoded.
-pub(in crate::codec) struct Composing<'a, 'b> {
+pub(in crate::codec) struct ComposingRows<'a, 'b> {
     rows: &'a mut ComposedRows<'b>,
     /// Bytes of a row.
     row: usize,
@@ -50,14 +50,14 @@ pub(in crate::codec) struct Composing<'a, 'b> {
     to: usize,
 }
 
-impl<'a, 'b> Composing<'a, 'b> {
+impl<'a, 'b> ComposingRows<'a, 'b> {
     /// Rows of `row` bytes each.
     pub(in crate::codec) fn new(
         rows: &'a mut ComposedRows<'b>,
         row: usize,
         buffer: &'a mut Vec<u8>,
     ) -> Self {
-        Composing {
+        ComposingRows {
             rows,
             row,
             buffer,
@@ -67,7 +67,7 @@ impl<'a, 'b> Composing<'a, 'b> {
     }
 }
 
-impl RowSource for Composing<'_, '_> {
+impl RowSource for ComposingRows<'_, '_> {
     fn band(&mut self, from: usize, to: usize) -> (&[u8], &[u8]) {
         let row = self.row;
         let len = (to - from + 1) * row;

@@ -29,7 +29,7 @@ fn write(
 ) {
     let mut zeros = Vec::new();
     let row = width as usize * kind.channels();
-    let mut source = source::Samples::new(samples, row, &mut zeros);
+    let mut source = source::StoredRows::new(samples, row, &mut zeros);
     writer.write(width, height, kind, &mut source, file);
 }
 

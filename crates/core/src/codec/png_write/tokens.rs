@@ -10,7 +10,7 @@ use std::ops::Range;
 pub(super) const BLOCK: usize = 64;
 
 /// Takes the bytes of filtered rows, in order.
-pub(super) trait Sink {
+pub(super) trait TokenSink {
     fn literal(&mut self, byte: u8);
     /// Bytes of which those at a multiple of eight may be eight zeros.
     fn block<S: Simd>(&mut self, simd: S, bytes: &[u8; BLOCK]);
@@ -22,14 +22,14 @@ pub(super) trait Sink {
 
 /// Some rows of samples without gaps, `pixel` bytes a pixel.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rows<'a> {
+pub(super) struct BandRows<'a> {
     pub(super) samples: &'a [u8],
     pub(super) pixel: usize,
     /// The row above them: zeros above a picture's first (PNG specification, section 9.2).
     pub(super) above: &'a [u8],
 }
 
-impl<'a> Rows<'a> {
+impl<'a> BandRows<'a> {
     /// The rows, from top to bottom.
     pub(super) fn iter(&self) -> impl Iterator<Item = &'a [u8]> {
         self.samples.chunks_exact(self.above.len())
@@ -42,7 +42,7 @@ impl<'a> Rows<'a> {
         simd: S,
         residual: &mut [u8],
         adler: &mut Adler32,
-        sink: &mut impl Sink,
+        sink: &mut impl TokenSink,
     ) {
         let mut above = self.above;
         for row in self.iter() {
@@ -61,7 +61,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// How long the scratch of [`Rows::filter`] is, for rows of so many bytes.
+/// How long the scratch of [`BandRows::filter`] is, for rows of so many bytes.
 pub(super) fn scratch(row: usize) -> usize {
     row + BLOCK
 }
@@ -69,9 +69,15 @@ pub(super) fn scratch(row: usize) -> usize {
 /// Puts the first `row` bytes of `bytes` into `sink`. All but `part` are 0, those before unseen, and at least a block after.
 ///
 /// Where a run of zeros begins and ends cannot be foreseen, so that each costs a processor about as much time as 30 literals.
-/// Only runs of half a block are told apart here; shorter ones are left to [`Sink::block`].
+/// Only runs of half a block are told apart here; shorter ones are left to [`TokenSink::block`].
 #[inline(always)]
-fn tokens<S: Simd>(simd: S, bytes: &[u8], part: Range<usize>, row: usize, sink: &mut impl Sink) {
+fn tokens<S: Simd>(
+    simd: S,
+    bytes: &[u8],
+    part: Range<usize>,
+    row: usize,
+    sink: &mut impl TokenSink,
+) {
     let mut run_start = 0;
     let mut at = part.start;
     loop {

@@ -48,7 +48,7 @@ impl Numbering {
     /// # Errors
     /// The bytes are too short, too long or hold impossible values.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NumberingError> {
-        let mut reader = Reader(bytes);
+        let mut reader = NumberingReader(bytes);
         let base = reader.option()?.map(u64::cast_signed);
         let [used, records, shared, refused, fresh] = [
             reader.word()?,
@@ -114,9 +114,9 @@ fn put_all(out: &mut Vec<u8>, words: impl Iterator<Item = u64>) {
     out[at..at + 2].copy_from_slice(&u16::to_le_bytes(count));
 }
 
-struct Reader<'a>(&'a [u8]);
+struct NumberingReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> NumberingReader<'a> {
     fn take<const N: usize>(&mut self) -> Result<[u8; N], NumberingError> {
         let (head, tail) = self.0.split_first_chunk().ok_or(NumberingError)?;
         self.0 = tail;
