@@ -1,6 +1,8 @@
 //! A camera of a partition: what is remembered of it, and what its frames are called.
 use crate::{out_folder::OutFolder, partition::TaskError};
-use mattebox_core::frame::{CameraId, FrameNumber, RecordIdentity, Refusal, Step, Timestamp};
+use mattebox_core::frame::{
+    CameraId, FrameNumber, NumberingRefusal, NumberingStep, RecordIdentity, Timestamp,
+};
 use mattebox_store::{
     CameraState, FrameDir, FrameTree, StoredState,
     journal::{self, JournalError},
@@ -27,7 +29,7 @@ pub(crate) enum Naming {
     /// It came before, and its file is there, where that is known.
     Before(Option<FrameNumber>),
     /// A dead letter.
-    Refused(Refusal),
+    Refused(NumberingRefusal),
 }
 
 impl Camera {
@@ -90,14 +92,14 @@ impl Camera {
             source,
         };
         Ok(match step.map_err(failed)? {
-            Step::Next(name) | Step::Began(name) => Naming::InTurn(name),
-            Step::Late(name) => Naming::Alone(name),
-            Step::Repeated(name) => match name {
+            NumberingStep::Next(name) | NumberingStep::Began(name) => Naming::InTurn(name),
+            NumberingStep::Late(name) => Naming::Alone(name),
+            NumberingStep::Repeated(name) => match name {
                 Some(name) if !files.contains(name, time, extension) => Naming::Alone(name),
                 known => Naming::Before(known),
             },
-            Step::Refused(refusal) => Naming::Refused(refusal),
-            Step::Reserve(_) => {
+            NumberingStep::Refused(refusal) => Naming::Refused(refusal),
+            NumberingStep::Reserve(_) => {
                 return Err(failed(JournalError::Unusable {
                     place: format!("of camera {id}"),
                     problem: format!("it has no name for frame number {}", record.number),

@@ -2,7 +2,7 @@
 //! partitions that are added, records without key, hostile numbers, workers that die or only seem
 //! dead. Whatever happens, a name stands for one frame, and every record is a file, a repeat or a
 //! dead letter.
-use mattebox_core::frame::{CameraId, FrameNumber, Numbering, RecordIdentity, Step};
+use mattebox_core::frame::{CameraId, FrameNumber, Numbering, NumberingStep, RecordIdentity};
 use mattebox_store::{
     StoreError,
     journal::{CameraBlocks, Entry, Journal, JournalError, name_record},
@@ -241,7 +241,7 @@ impl World {
             &highest,
         );
         match step.unwrap() {
-            Step::Next(name) | Step::Began(name) | Step::Late(name) => {
+            NumberingStep::Next(name) | NumberingStep::Began(name) | NumberingStep::Late(name) => {
                 let there = *self.files.entry(name.0).or_insert(r.frame);
                 assert_eq!(
                     there, r.frame,
@@ -249,7 +249,7 @@ impl World {
                 );
                 format!("file {name}")
             }
-            Step::Repeated(_) => {
+            NumberingStep::Repeated(_) => {
                 let frames = &self.partitions;
                 let mut same = frames.iter().flatten().filter(|o| o.frame == r.frame);
                 assert!(
@@ -258,8 +258,8 @@ impl World {
                 );
                 "repeated".to_owned()
             }
-            Step::Refused(refusal) => refusal.code.to_owned(),
-            Step::Reserve(want) => panic!("{want:?}"),
+            NumberingStep::Refused(refusal) => refusal.code.to_owned(),
+            NumberingStep::Reserve(want) => panic!("{want:?}"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What every journal of names promises, for the one in a folder. The one in a topic is held by
 //! the end-to-end tests.
-use mattebox_core::frame::{BLOCK, CameraId, Numbering, RecordIdentity, Step};
+use mattebox_core::frame::{BLOCK, CameraId, Numbering, NumberingStep, RecordIdentity};
 use mattebox_store::{
     StoreError,
     journal::{FolderJournal, Journal, name_record},
@@ -29,7 +29,9 @@ fn no_files() -> Result<Option<mattebox_core::frame::FrameNumber>, StoreError> {
 fn name(numbering: &mut Numbering, journal: &dyn Journal, session: &str, number: u64) -> u64 {
     let record = record(session, number);
     match name_record(numbering, journal, &camera(), &record, &no_files).unwrap() {
-        Step::Next(name) | Step::Began(name) | Step::Late(name) => name.0,
+        NumberingStep::Next(name) | NumberingStep::Began(name) | NumberingStep::Late(name) => {
+            name.0
+        }
         other => panic!("{other:?}"),
     }
 }

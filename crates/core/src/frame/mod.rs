@@ -4,8 +4,8 @@
 mod numbering;
 
 pub use numbering::{
-    BLOCK, Block, MAX_JUMP, MAX_NUMBER, Numbering, NumberingError, RecordIdentity, Refusal,
-    Reserve, Reserved, SessionKey, Step, partition_key,
+    BLOCK, Block, MAX_JUMP, MAX_NUMBER, Numbering, NumberingError, NumberingRefusal, NumberingStep,
+    RecordIdentity, Reserve, Reserved, SessionKey, partition_key,
 };
 
 use image::RgbImage;

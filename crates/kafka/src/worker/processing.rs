@@ -7,7 +7,7 @@ use super::{
 };
 use crate::settings::WorkerSink;
 use image::RgbImage;
-use mattebox_core::frame::{FrameNumber, RecordIdentity, Step};
+use mattebox_core::frame::{FrameNumber, NumberingStep, RecordIdentity};
 use mattebox_engine::{
     Frame, FramePicture, FrameProcessor, FrameSettings, MattedFrame, Rejection,
     cameras::Camera,
@@ -153,13 +153,13 @@ impl ProcessingThread {
         let is_shared = numbering.is_shared();
         let counters = self.shared.counters.camera(Some(&head.camera));
         let late = match step.map_err(JobOutcome::Unnamed)? {
-            Step::Next(number) => {
+            NumberingStep::Next(number) => {
                 return Ok(Named {
                     number,
                     late: false,
                 });
             }
-            Step::Began(number) => {
+            NumberingStep::Began(number) => {
                 CameraRestarted {
                     counters: &counters,
                     frame: head.number,
@@ -171,8 +171,8 @@ impl ProcessingThread {
                     late: false,
                 });
             }
-            Step::Late(number) => number,
-            Step::Repeated(number) => match number {
+            NumberingStep::Late(number) => number,
+            NumberingStep::Repeated(number) => match number {
                 // Its file is missing: the frame could not be processed when it came first.
                 Some(number)
                     if !self.shared.names.contains(&head.camera, number)
@@ -182,7 +182,7 @@ impl ProcessingThread {
                 }
                 _ => return Err(JobOutcome::Repeated),
             },
-            Step::Refused(refusal) => {
+            NumberingStep::Refused(refusal) => {
                 if is_shared && !was_shared || counters.first_of(refusal.code) {
                     tracing::warn!(
                         camera = %head.camera,
@@ -198,7 +198,7 @@ impl ProcessingThread {
                     message: refusal.message,
                 }));
             }
-            Step::Reserve(_) => return Err(JobOutcome::Rejected(Rejection::internal())),
+            NumberingStep::Reserve(_) => return Err(JobOutcome::Rejected(Rejection::internal())),
         };
         FrameOutOfOrder {
             counters: &counters,

@@ -22,7 +22,7 @@ pub use line::{Entry, JournalLine, LineError};
 use crate::StoreError;
 use blocks::Plan;
 use mattebox_core::frame::{
-    CameraId, FrameNumber, Numbering, RecordIdentity, Reserve, Reserved, Step,
+    CameraId, FrameNumber, Numbering, NumberingStep, RecordIdentity, Reserve, Reserved,
 };
 use std::sync::Arc;
 use thiserror::Error;
@@ -92,9 +92,9 @@ pub fn name_record(
     camera: &CameraId,
     record: &RecordIdentity<'_>,
     highest: &dyn Fn() -> Result<Option<FrameNumber>, StoreError>,
-) -> Result<Step, JournalError> {
+) -> Result<NumberingStep, JournalError> {
     match numbering.step(record) {
-        Step::Reserve(want) => {
+        NumberingStep::Reserve(want) => {
             let reserved = journal.reserve(camera, &want, highest)?;
             Ok(numbering.reserved(record, reserved))
         }

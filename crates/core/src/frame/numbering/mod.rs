@@ -57,7 +57,7 @@ pub struct RecordIdentity<'a> {
 
 /// The result of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum NumberingStep {
     /// The frame follows the camera's earlier ones.
     Next(FrameNumber),
     /// It is the first frame of a new session.
@@ -67,14 +67,14 @@ pub enum Step {
     /// The record is one that came before. The name is that of its frame, where it is known.
     Repeated(Option<FrameNumber>),
     /// The record gets no name: it is a dead letter.
-    Refused(Refusal),
+    Refused(NumberingRefusal),
     /// The journal has to reserve names first: [`Numbering::reserved`].
     Reserve(Reserve),
 }
 
 /// Why a record gets no name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct NumberingRefusal {
     /// For programs: one of the codes in docs/ref/wire.md.
     pub code: &'static str,
     /// For people.
@@ -169,7 +169,7 @@ impl Numbering {
 
     /// Names a record. The records of a camera are named in the order of the log, and only those
     /// whose picture can be decoded.
-    pub fn step(&mut self, record: &RecordIdentity<'_>) -> Step {
+    pub fn step(&mut self, record: &RecordIdentity<'_>) -> NumberingStep {
         if record.number > MAX_NUMBER {
             return refuse(
                 "implausible-number",
@@ -182,7 +182,7 @@ impl Numbering {
         }
     }
 
-    fn named(&mut self, record: &RecordIdentity<'_>, name: &str) -> Step {
+    fn named(&mut self, record: &RecordIdentity<'_>, name: &str) -> NumberingStep {
         let is_key = |s: &Session| matches!(&s.key, SessionKey::Named(key) if key == name);
         let Some(at) = self.sessions.iter().rposition(is_key) else {
             return self.reserve(SessionKey::Named(name.to_owned()), record);
@@ -192,7 +192,7 @@ impl Numbering {
         }
         let session = &self.sessions[at];
         if session.used.contains(record.number) {
-            return Step::Repeated(session.name(record.number).map(FrameNumber));
+            return NumberingStep::Repeated(session.name(record.number).map(FrameNumber));
         }
         if session.last().is_none_or(|last| record.number > last) {
             return self.follow(record);
@@ -209,11 +209,11 @@ impl Numbering {
         }
         match session.name(record.number) {
             Some(name) => self.late(at, record.number, name),
-            None => Step::Reserve(self.want(session.key.clone(), record)),
+            None => NumberingStep::Reserve(self.want(session.key.clone(), record)),
         }
     }
 
-    fn inferred(&mut self, record: &RecordIdentity<'_>) -> Step {
+    fn inferred(&mut self, record: &RecordIdentity<'_>) -> NumberingStep {
         let at = self.sessions.len().wrapping_sub(1);
         let current = self
             .sessions
@@ -224,7 +224,7 @@ impl Numbering {
             // Of an earlier session's record the name is not known any more.
             let session = current.filter(|_| back < self.fresh as usize);
             let name = session.and_then(|session| session.name(record.number));
-            return Step::Repeated(name.map(FrameNumber));
+            return NumberingStep::Repeated(name.map(FrameNumber));
         }
         let key = SessionKey::Inferred {
             topic: record.topic.to_owned(),
@@ -245,13 +245,13 @@ impl Numbering {
                 self.remember(record.fingerprint);
                 self.late(at, record.number, name)
             }
-            None if fills_gap => Step::Reserve(self.want(session.key.clone(), record)),
+            None if fills_gap => NumberingStep::Reserve(self.want(session.key.clone(), record)),
             _ => self.reserve(key, record),
         }
     }
 
     /// A number above the last one of the newest session.
-    fn follow(&mut self, record: &RecordIdentity<'_>) -> Step {
+    fn follow(&mut self, record: &RecordIdentity<'_>) -> NumberingStep {
         let Some(session) = self.sessions.last_mut() else {
             return refuse("implausible-number", "the camera has no session".to_owned());
         };
@@ -269,21 +269,21 @@ impl Numbering {
         }
         let Some(name) = session.name(record.number) else {
             let key = session.key.clone();
-            return Step::Reserve(self.want(key, record));
+            return NumberingStep::Reserve(self.want(key, record));
         };
         if record.session.is_none() {
             self.remember(record.fingerprint);
         }
         self.take(record.number, name);
-        Step::Next(FrameNumber(name))
+        NumberingStep::Next(FrameNumber(name))
     }
 
     /// A record of a session that a newer one has followed.
-    fn older(&mut self, at: usize, number: u64) -> Step {
+    fn older(&mut self, at: usize, number: u64) -> NumberingStep {
         let session = &self.sessions[at];
         let newest = &self.sessions[self.sessions.len() - 1];
         if session.used.contains(number) {
-            return Step::Repeated(session.name(number).map(FrameNumber));
+            return NumberingStep::Repeated(session.name(number).map(FrameNumber));
         }
         let next = &self.sessions[at + 1].blocks;
         let limit = next.iter().map(|b| b.start).min().unwrap_or(0);
@@ -299,13 +299,13 @@ impl Numbering {
         }
     }
 
-    fn late(&mut self, at: usize, number: u64, name: u64) -> Step {
+    fn late(&mut self, at: usize, number: u64, name: u64) -> NumberingStep {
         self.count();
         if let Some(session) = self.sessions.get_mut(at) {
             session.used.insert(number);
         }
         self.used = self.used.max(name + 1);
-        Step::Late(FrameNumber(name))
+        NumberingStep::Late(FrameNumber(name))
     }
 
     /// A record of the newest session that follows the ones before it.
@@ -333,7 +333,7 @@ impl Numbering {
     }
 
     /// A new session, or one that only the journal knows.
-    fn reserve(&mut self, key: SessionKey, record: &RecordIdentity<'_>) -> Step {
+    fn reserve(&mut self, key: SessionKey, record: &RecordIdentity<'_>) -> NumberingStep {
         if matches!(key, SessionKey::Inferred { .. }) && self.seems_shared(record.number) {
             return refuse(
                 "camera-id-shared",
@@ -341,7 +341,7 @@ impl Numbering {
                     .to_owned(),
             );
         }
-        Step::Reserve(self.want(key, record))
+        NumberingStep::Reserve(self.want(key, record))
     }
 
     fn want(&self, key: SessionKey, record: &RecordIdentity<'_>) -> Reserve {
@@ -387,7 +387,7 @@ impl Numbering {
     }
 
     /// Names a record whose session has a block now.
-    pub fn reserved(&mut self, record: &RecordIdentity<'_>, reserved: Reserved) -> Step {
+    pub fn reserved(&mut self, record: &RecordIdentity<'_>, reserved: Reserved) -> NumberingStep {
         let Reserved {
             key,
             blocks,
@@ -431,9 +431,9 @@ impl Numbering {
         let is_first = self.sessions.len() == 1;
         self.take(record.number, name);
         if goes_on || is_first {
-            Step::Next(FrameNumber(name))
+            NumberingStep::Next(FrameNumber(name))
         } else {
-            Step::Began(FrameNumber(name))
+            NumberingStep::Began(FrameNumber(name))
         }
     }
 
@@ -500,6 +500,6 @@ pub fn partition_key(topic: &str, partition: i32) -> String {
     format!("{topic}/{partition}")
 }
 
-fn refuse(code: &'static str, message: String) -> Step {
-    Step::Refused(Refusal { code, message })
+fn refuse(code: &'static str, message: String) -> NumberingStep {
+    NumberingStep::Refused(NumberingRefusal { code, message })
 }
