@@ -1,4 +1,5 @@
-//! Any bytes as a JPEG: an error or a whole picture within the limits, and the decoder works afterwards.
+//! Any bytes as a JPEG: an error or a whole picture within the limits, and the decoder works
+//! afterwards.
 #![no_main]
 use image::RgbImage;
 use libfuzzer_sys::fuzz_target;

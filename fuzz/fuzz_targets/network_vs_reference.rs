@@ -30,7 +30,8 @@ fuzz_target!(|bytes: &[u8]| {
         Executor::new(&MODEL, level)
             .expect("the level is available")
             .run(&input, &mut out);
-        // Pictures of noise drive the network far from what it was made for, and rounding errors grow with its sums.
+        // Pictures of noise drive the network far from what it was made for, and rounding errors
+        // grow with its sums.
         let worst = out
             .iter()
             .zip(&expected)

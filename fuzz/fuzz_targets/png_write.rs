@@ -1,4 +1,5 @@
-//! Any samples as a PNG file of any kind: the `png` crate reads back what was written, checksums included.
+//! Any samples as a PNG file of any kind: the `png` crate reads back what was written, checksums
+//! included.
 #![no_main]
 use image::{GrayImage, RgbImage, RgbaImage};
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! A model file is hostile input: reading and describing it give a value or an error, never a panic.
+//! A model file is hostile input: reading and describing it give a value or an error, never a
+//! panic.
 //!
 //! ```text
 //! mkdir -p fuzz/corpus/tflite && cp core/model/*.tflite fuzz/corpus/tflite

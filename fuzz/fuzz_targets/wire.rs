@@ -1,6 +1,7 @@
 //! Any record: a frame or an error, and a frame that is written again reads the same.
 //!
-//! The input is the value of a record without headers, and also a record in the manner of HTTP: lines `name: value`, an empty line, the value.
+//! The input is the value of a record without headers, and also a record in the manner of HTTP:
+//! lines `name: value`, an empty line, the value.
 #![no_main]
 use libfuzzer_sys::fuzz_target;
 use mattebox_wire::{

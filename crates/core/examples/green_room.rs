@@ -1,9 +1,11 @@
-//! What the foreground clean-up does: a person is put before a green room, cut out again with a matte, and put on gray.
+//! What the foreground clean-up does: a person is put before a green room, cut out again with a
+//! matte, and put on gray.
 //!
-//! `green_room PICTURES ALPHAS MATTES OUT`: three folders of numbered PNG files (the person, the exact alpha to build the green
-//! room with, the matte to cut out with), and a folder for pictures. `bench/green_room` makes the first two from the sample.
-//! Prints, over the mixed pixels of all frames: the mean green excess `max(0, G - max(R, B))` and the mean distance
-//! from the person put on gray directly.
+//! `green_room PICTURES ALPHAS MATTES OUT`: three folders of numbered PNG files (the person, the
+//! exact alpha to build the green room with, the matte to cut out with), and a folder for pictures.
+//! `bench/green_room` makes the first two from the sample. Prints, over the mixed pixels of all
+//! frames: the mean green excess `max(0, G - max(R, B))` and the mean distance from the person put
+//! on gray directly.
 use image::{GrayImage, Rgb, RgbImage, imageops};
 use mattebox_core::codec::{self, Encoder, ImageFormat, Limits};
 use mattebox_core::compose::{Background, BackgroundSpec, Composed, Compositor};

@@ -1,7 +1,8 @@
 //! How long compositing, encoding and decoding take on one core.
 //!
-//! `picture_speed PICTURE ALPHA [WIDTH]`: two pictures of one frame, scaled to WIDTH (640 if left out). All are timed in turn
-//! and again, so that a busy machine slows all alike; the least and the median of 60 rounds are printed in milliseconds.
+//! `picture_speed PICTURE ALPHA [WIDTH]`: two pictures of one frame, scaled to WIDTH (640 if left
+//! out). All are timed in turn and again, so that a busy machine slows all alike; the least and the
+//! median of 60 rounds are printed in milliseconds.
 use image::{GrayImage, Luma, RgbImage};
 use mattebox_core::codec::{
     self, Decoder, Encoder, ImageFormat, JpegEncoder, Limits, PictureFormat,

@@ -1,5 +1,6 @@
-//! Every SIMD level against the scalar one, on whatever shapes and numbers some bytes stand for. Not part of the interface: for the target
-//! `simd_levels` in `fuzz/`, and for a small share of the same in the tests.
+//! Every SIMD level against the scalar one, on whatever shapes and numbers some bytes stand for.
+//! Not part of the interface: for the target `simd_levels` in `fuzz/`, and for a small share of the
+//! same in the tests.
 use crate::{
     compose::{Background, Composed, Compositor},
     frame::Timestamp,
@@ -30,7 +31,8 @@ fn others() -> impl Iterator<Item = SimdLevel> {
         .filter(|level| *level != SimdLevel::Scalar)
 }
 
-/// The compositor: the same bytes at every level, and the same again from buffers that were used before.
+/// The compositor: the same bytes at every level, and the same again from buffers that were used
+/// before.
 pub fn compositor(bytes: &[u8]) {
     let mut bytes = Bytes(bytes.iter().cycle());
     let Some((width, height)) = bytes.size() else {
@@ -74,8 +76,9 @@ pub fn compositor(bytes: &[u8]) {
     }
 }
 
-/// The refiner: at most one grey value apart, of the same coarse result. Two frames are segmented at one level, which the bytes choose:
-/// there, rounding may decide between two looks at the picture, so that only what holds at every level is asked.
+/// The refiner: at most one grey value apart, of the same coarse result. Two frames are segmented
+/// at one level, which the bytes choose: there, rounding may decide between two looks at the
+/// picture, so that only what holds at every level is asked.
 pub fn matte(bytes: &[u8]) {
     let mut bytes = Bytes(bytes.iter().cycle());
     let Some((width, height)) = bytes.size() else {

@@ -1,7 +1,8 @@
-//! The core of mattebox: from the bytes of a picture to the bytes of a picture without its background.
+//! The core of mattebox: from the bytes of a picture to the bytes of a picture without its
+//! background.
 //!
-//! Everything here is pure and synchronous: no network, no files, no threads, no clock, no global state.
-//! A value goes in, a value comes out, and the same input gives the same output.
+//! Everything here is pure and synchronous: no network, no files, no threads, no clock, no global
+//! state. A value goes in, a value comes out, and the same input gives the same output.
 //!
 //! # Layout
 //!

@@ -6,7 +6,8 @@
 //! network serve MODEL LEVEL          answers requests on stdin (see bench/peer.py)
 //! network profile MODEL LEVEL RUNS   time per operator, and the limit that the processor sets
 //! ```
-//! MODEL is a .tflite file, LEVEL one of scalar, sse4.2, avx2, avx512, neon, best, or (serve only) reference, the plain interpreter.
+//! MODEL is a .tflite file, LEVEL one of scalar, sse4.2, avx2, avx512, neon, best, or (serve only)
+//! reference, the plain interpreter.
 use fearless_simd::{Simd, dispatch, prelude::*};
 use fearless_simd_macros::simd;
 use mattebox_net::{Executor, Model, Pass, Reference, SimdLevel, StepKind, describe};
@@ -56,8 +57,9 @@ fn parse(level: &str) -> Result<SimdLevel, Box<dyn Error>> {
     })
 }
 
-/// A request is a little-endian u32: 0 is followed by an input (f32) and answered with the confidence (f32); another number asks for
-/// so many runs of the last input and is answered with the nanoseconds that each took (u64).
+/// A request is a little-endian u32: 0 is followed by an input (f32) and answered with the
+/// confidence (f32); another number asks for so many runs of the last input and is answered with
+/// the nanoseconds that each took (u64).
 fn serve(model: &Model, mut run: impl FnMut(&[f32], &mut [f32])) -> io::Result<()> {
     let pixels = model.input_width() * model.input_height();
     let mut input = vec![0f32; pixels * 3];
@@ -91,8 +93,8 @@ fn serve(model: &Model, mut run: impl FnMut(&[f32], &mut [f32])) -> io::Result<(
     Ok(())
 }
 
-/// Times of each pass and each of its operators, next to what the multiply-adds alone would take. The input does not matter: the executor
-/// does the same for every picture.
+/// Times of each pass and each of its operators, next to what the multiply-adds alone would take.
+/// The input does not matter: the executor does the same for every picture.
 fn profile(path: &str, level: SimdLevel, runs: usize) -> Result<(), Box<dyn Error>> {
     let model = Arc::new(Model::from_bytes(&std::fs::read(path)?)?);
     let mut executor = Executor::new(&model, level)?;

@@ -18,7 +18,8 @@ pub struct ModelDescription {
     pub operators: Vec<OperatorCount>,
     /// How many numbers its constants hold (floating point, and integers of 4 and 8 bits).
     pub weights: u64,
-    /// Multiplications with a weight in one run, as the graph says (the executor does fewer). Of convolutions and fully connected layers.
+    /// Multiplications with a weight in one run, as the graph says (the executor does fewer). Of
+    /// convolutions and fully connected layers.
     pub multiply_adds: u64,
     /// Size of the file in bytes.
     pub bytes: usize,
@@ -52,7 +53,8 @@ pub struct OperatorCount {
     pub supported: bool,
 }
 
-/// Describes a file. Errors only where its tables cannot be read; that a file cannot be run is part of the description.
+/// Describes a file. Errors only where its tables cannot be read; that a file cannot be run is part
+/// of the description.
 pub fn describe(bytes: &[u8]) -> Result<ModelDescription, ModelError> {
     let file = TfliteFile::read(bytes)?;
     let sha256 = sha256(bytes);

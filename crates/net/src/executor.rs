@@ -8,7 +8,8 @@ use crate::{SimdError, SimdLevel};
 use fearless_simd::{Level, dispatch};
 use std::{fmt, sync::Arc};
 
-/// The buffers in which one thread runs a model. Make one per thread: a run uses one core, and several executors share one [`Model`].
+/// The buffers in which one thread runs a model. Make one per thread: a run uses one core, and
+/// several executors share one [`Model`].
 pub struct Executor {
     model: Arc<Model>,
     level: Level,
@@ -30,8 +31,9 @@ impl Executor {
         &self.model
     }
 
-    /// Computes the confidence that each pixel shows a person. `input` is a picture `[height][width][3]` of red, green and blue in 0..=1;
-    /// `confidence` is `[height][width]` in 0..=1. Allocates nothing.
+    /// Computes the confidence that each pixel shows a person. `input` is a picture
+    /// `[height][width][3]` of red, green and blue in 0..=1; `confidence` is `[height][width]` in
+    /// 0..=1. Allocates nothing.
     ///
     /// # Panics
     /// If the slices have other lengths than that.
@@ -39,8 +41,8 @@ impl Executor {
         self.observe(input, confidence, None);
     }
 
-    /// Like [`Executor::run`], and calls `after` when a step is done, so that a caller who has a clock can see where the time goes. A run
-    /// has some thousand steps.
+    /// Like [`Executor::run`], and calls `after` when a step is done, so that a caller who has a
+    /// clock can see where the time goes. A run has some thousand steps.
     ///
     /// # Panics
     /// As [`Executor::run`].

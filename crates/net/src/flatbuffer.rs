@@ -1,9 +1,11 @@
-//! A reader of FlatBuffers that trusts nothing: every offset, length and alignment is checked where it is followed.
+//! A reader of FlatBuffers that trusts nothing: every offset, length and alignment is checked where
+//! it is followed.
 //!
-//! Only what a `.tflite` file needs: tables, scalars, strings and vectors. Nothing is copied, and nothing is allocated but the
-//! short list of tables in [`Table::tables`], whose entries the file must hold itself (4 bytes each). There is no recursion:
-//! callers go down a fixed number of levels, so that offsets which form a circle end there.
-//! Format: <https://flatbuffers.dev/internals/>.
+//! Only what a `.tflite` file needs: tables, scalars, strings and vectors. Nothing is copied, and
+//! nothing is allocated but the short list of tables in [`Table::tables`], whose entries the file
+//! must hold itself (4 bytes each). There is no recursion: callers go down a fixed number of
+//! levels, so that offsets which form a circle end there. Format:
+//! <https://flatbuffers.dev/internals/>.
 use super::ModelError;
 
 /// A table inside a file.

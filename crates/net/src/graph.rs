@@ -1,8 +1,10 @@
-//! The checked graph: typed operators over tensors `[1][height][width][channels]`, in an order in which they can run.
+//! The checked graph: typed operators over tensors `[1][height][width][channels]`, in an order in
+//! which they can run.
 //!
-//! After [`build_graph`](super::builder::build_graph) nothing about shapes, indices, constants or order has to be doubted again: every tensor is
-//! written by one operator before it is read (so there are no circles), every shape in the file equals the one that follows from
-//! the operators, and the sum of all sizes is bounded.
+//! After [`build_graph`](super::builder::build_graph) nothing about shapes, indices, constants or
+//! order has to be doubted again: every tensor is written by one operator before it is read (so
+//! there are no circles), every shape in the file equals the one that follows from the operators,
+//! and the sum of all sizes is bounded.
 use super::tflite::TfliteFile;
 
 /// Index of a tensor.
@@ -50,7 +52,8 @@ pub(super) struct Convolution {
     pub(super) padding: [usize; 2],
     pub(super) inputs: usize,
     pub(super) outputs: usize,
-    /// `[outputs][kernel height][kernel width][inputs]`; depthwise `[kernel height][kernel width][channels]`.
+    /// `[outputs][kernel height][kernel width][inputs]`; depthwise `[kernel height][kernel
+    /// width][channels]`.
     pub(super) weights: Vec<f32>,
     /// `[outputs]`.
     pub(super) bias: Vec<f32>,
@@ -138,7 +141,8 @@ impl Graph {
     }
 }
 
-/// The shape of a map as the file states it; nothing for other ranks and for sizes beyond the limits.
+/// The shape of a map as the file states it; nothing for other ranks and for sizes beyond the
+/// limits.
 pub(super) fn shape(file: &TfliteFile<'_>, id: TensorId) -> Option<MapShape> {
     let mut sides = file.tensors[id].shape.iter().map(|d| {
         usize::try_from(d)

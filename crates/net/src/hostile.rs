@@ -1,4 +1,5 @@
-//! What happens to files that were cut short or changed: an error, never a panic, and never another network than the file's.
+//! What happens to files that were cut short or changed: an error, never a panic, and never another
+//! network than the file's.
 use super::{
     GENERAL, LANDSCAPE, Model, ModelDescription, ModelError, describe, tflite::TfliteFile,
 };
@@ -86,7 +87,8 @@ fn one_changed_byte_is_an_error_or_changes_nothing_but_numbers() {
             }
             bytes[at] = file[at];
         }
-        // What remains are names of things, versions, alignment and fields that say nothing new about the network.
+        // What remains are names of things, versions, alignment and fields that say nothing new
+        // about the network.
         println!("changes outside of constants and names: {refused} refused, {accepted} harmless");
         assert!(
             refused > 500 && refused > accepted,

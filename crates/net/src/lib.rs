@@ -1,19 +1,23 @@
-//! The selfie segmentation network: from a `.tflite` file to the confidence that each pixel shows a person.
+//! The selfie segmentation network: from a `.tflite` file to the confidence that each pixel shows a
+//! person.
 //!
-//! A file is hostile input. On its way to a [`Model`] it goes through four steps, each of which checks what the next one relies on:
-//! bytes → tables (`tflite`) → typed operators with shapes and constants (`graph`) → parts of the network (`matching`) → packed
-//! weights (`plan`). An [`Executor`] then runs the plan; [`Reference`] runs the graph operator by operator and is its oracle.
+//! A file is hostile input. On its way to a [`Model`] it goes through four steps, each of which
+//! checks what the next one relies on: bytes → tables (`tflite`) → typed operators with shapes and
+//! constants (`graph`) → parts of the network (`matching`) → packed weights (`plan`). An
+//! [`Executor`] then runs the plan; [`Reference`] runs the graph operator by operator and is its
+//! oracle.
 //!
 //! # Layout
 //!
 //! * `flatbuffer`: a checked reader of the format underneath.
 //! * `tflite`: the tables of a file; `operator_names`: what the operators are called.
-//! * `graph`: the checked graph; `builder`: makes it; `operators`: what is checked of each kind of operator.
+//! * `graph`: the checked graph; `builder`: makes it; `operators`: what is checked of each kind of
+//!   operator.
 //! * `describe`: what a file is, also where it cannot be run.
 //! * `reference`: the oracle, in plain loops.
 //! * `matching`: finds the network's parts in the graph; `plan`: folds and packs their weights.
-//! * `kernels`: the loops over one row; `passes`: the order in which they run; `executor`: the door to them;
-//!   `observe`: what a run tells about its steps.
+//! * `kernels`: the loops over one row; `passes`: the order in which they run; `executor`: the door
+//!   to them; `observe`: what a run tells about its steps.
 //! * `simd`: which vector instructions to use, and how to force them.
 #![forbid(unsafe_code)]
 
@@ -49,18 +53,21 @@ pub use simd::{SimdError, SimdLevel};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
-/// MediaPipe's general selfie segmentation network, 256x256: the bytes of `selfie_segmentation.tflite`.
+/// MediaPipe's general selfie segmentation network, 256x256: the bytes of
+/// `selfie_segmentation.tflite`.
 pub const GENERAL: &[u8] = include_bytes!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/model/selfie_segmentation.tflite"
 ));
-/// MediaPipe's landscape selfie segmentation network, 144x256: the bytes of `selfie_segmentation_landscape.tflite`.
+/// MediaPipe's landscape selfie segmentation network, 144x256: the bytes of
+/// `selfie_segmentation_landscape.tflite`.
 pub const LANDSCAPE: &[u8] = include_bytes!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/model/selfie_segmentation_landscape.tflite"
 ));
 
-/// A network that is ready to run: checked, planned, its weights packed. It never changes; share it between threads.
+/// A network that is ready to run: checked, planned, its weights packed. It never changes; share it
+/// between threads.
 pub struct Model {
     plan: plan::NetworkPlan,
     sha256: String,
@@ -72,7 +79,8 @@ impl Model {
         Self::from_bytes(GENERAL)
     }
 
-    /// The built-in network for wide pictures, 144 high and 256 wide. It takes about half the time of the general one.
+    /// The built-in network for wide pictures, 144 high and 256 wide. It takes about half the time
+    /// of the general one.
     pub fn landscape() -> Result<Model, ModelError> {
         Self::from_bytes(LANDSCAPE)
     }

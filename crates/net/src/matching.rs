@@ -1,8 +1,9 @@
 //! Finds the parts of a selfie segmentation network in a checked graph, by following its tensors.
 //!
-//! The family: a stem; any number of inverted residual blocks (expand, depthwise, optional gate, project, optional residual); a
-//! head with a gate; decoders that go up by two and take in the input of an earlier block; a transposed convolution as tail. Every
-//! operator must find its place, and every operand is checked, so that a match means: the plan computes what the graph says.
+//! The family: a stem; any number of inverted residual blocks (expand, depthwise, optional gate,
+//! project, optional residual); a head with a gate; decoders that go up by two and take in the
+//! input of an earlier block; a transposed convolution as tail. Every operator must find its place,
+//! and every operand is checked, so that a match means: the plan computes what the graph says.
 use super::{
     ModelError,
     graph::{Activation, Convolution, Graph, Node, Op, TensorId},
@@ -111,7 +112,8 @@ struct Matcher<'g> {
 }
 
 impl<'g> Matcher<'g> {
-    /// Takes the first free operator that reads `tensor` and that `pick` accepts; gives its output too.
+    /// Takes the first free operator that reads `tensor` and that `pick` accepts; gives its output
+    /// too.
     fn take<T>(
         &mut self,
         tensor: TensorId,
@@ -445,7 +447,8 @@ mod tests {
                 Op::Depthwise(c) => Op::Convolution(c.clone()),
                 Op::Convolution(c) | Op::TransposedConvolution(c) => Op::Depthwise(c.clone()),
             };
-            // The one harmless change: either activation may follow the stem, an expansion or a depthwise convolution.
+            // The one harmless change: either activation may follow the stem, an expansion or a
+            // depthwise convolution.
             if matches!(
                 graph.nodes[changed].op,
                 Op::Activation(_, Activation::HardSwish)

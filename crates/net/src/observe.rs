@@ -4,7 +4,8 @@ use std::fmt;
 /// A part of a run that reads a map or two and writes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Pass {
-    /// An inverted residual block; the first one includes the stem, the others the projection of the block before.
+    /// An inverted residual block; the first one includes the stem, the others the projection of
+    /// the block before.
     Encoder(usize),
     /// The head, with the projection of the last block.
     Head,

@@ -1,4 +1,5 @@
-//! From the operators of a file to the nodes of a [`Graph`]: options, constants and shapes of each kind are checked here.
+//! From the operators of a file to the nodes of a [`Graph`]: options, constants and shapes of each
+//! kind are checked here.
 use super::{
     ModelError,
     graph::{Activation, Convolution, Graph, MapShape, Node, Op, TensorId, shape},
@@ -44,7 +45,8 @@ pub(super) fn is_known(operator: &TfliteOperator<'_>) -> bool {
     known.contains(&operator.code) || operator.is_custom(TRANSPOSE_BIAS)
 }
 
-/// Reads constants; remembers which tensors are f16 constants turned into f32, and how many weights there were.
+/// Reads constants; remembers which tensors are f16 constants turned into f32, and how many weights
+/// there were.
 pub(super) struct ConstantReader<'f, 'a> {
     file: &'f TfliteFile<'a>,
     /// By tensor: the constant that it was made from.
@@ -165,7 +167,8 @@ fn half_to_f32(half: u16) -> f32 {
     }
 }
 
-/// Adds the node of one known operator to the graph; two where an activation is part of the operator, none for `DEQUANTIZE`.
+/// Adds the node of one known operator to the graph; two where an activation is part of the
+/// operator, none for `DEQUANTIZE`.
 pub(super) fn lower<'a>(
     reader: &mut ConstantReader<'_, 'a>,
     graph: &mut Graph,
@@ -569,7 +572,8 @@ fn pixel(channels: usize) -> MapShape {
     }
 }
 
-/// Length of one side after a convolution and the padding in front of it. `padding` 0 is "same", 1 "valid".
+/// Length of one side after a convolution and the padding in front of it. `padding` 0 is "same", 1
+/// "valid".
 fn output_side(
     side: usize,
     kernel: usize,

@@ -1,8 +1,9 @@
 //! The passes of a run: each reads a map or two, keeps a few rows between, and writes one map.
 //!
-//! An encoder pass makes its input row by row (the stem, or the projection that ends the block before), expands it into a ring of as many
-//! rows as the depthwise convolution reads, filters, and sums up the mean for the gate. The head and the decoders go the same way.
-//! So the wide maps, which are the large ones, never leave the first level caches.
+//! An encoder pass makes its input row by row (the stem, or the projection that ends the block
+//! before), expands it into a ring of as many rows as the depthwise convolution reads, filters, and
+//! sums up the mean for the gate. The head and the decoders go the same way. So the wide maps,
+//! which are the large ones, never leave the first level caches.
 use super::{
     graph::Activation,
     kernels::{
@@ -157,8 +158,8 @@ impl Buffers {
 }
 
 /// Runs all passes. `input` and `out` have the sizes that the plan says.
-// Inlined, because its caller may use the level's instructions: kernels then can be inlined too, and
-// the depthwise ones take a tenth less time (AVX2).
+// Inlined, because its caller may use the level's instructions: kernels then can be inlined too,
+// and the depthwise ones take a tenth less time (AVX2).
 #[inline(always)]
 pub(super) fn run<S: Simd>(
     s: S,
@@ -335,7 +336,8 @@ fn stem_row<S: Simd>(
     }
 }
 
-/// Row `y` of the output of a block, whose gate is part of `weights`. `input` is the block's input, for the residual.
+/// Row `y` of the output of a block, whose gate is part of `weights`. `input` is the block's input,
+/// for the residual.
 fn project<S: Simd>(
     s: S,
     e: &EncoderPlan,
@@ -370,7 +372,8 @@ fn activated<S: Simd>(
     }
 }
 
-/// The depthwise convolution of an encoder block: rows `top..` of a map of `height` rows, of which the ring holds the last ones.
+/// The depthwise convolution of an encoder block: rows `top..` of a map of `height` rows, of which
+/// the ring holds the last ones.
 fn filter<S: Simd>(
     s: S,
     dw: &Depthwise,
@@ -653,7 +656,8 @@ fn decoder<S: Simd>(
     sum.iter_mut().for_each(|v| *v *= share);
 }
 
-/// Scales a decoder's matrix for the skip. The mean of the map in front of the enlargement is in `sum`.
+/// Scales a decoder's matrix for the skip. The mean of the map in front of the enlargement is in
+/// `sum`.
 fn decoder_gate<S: Simd>(s: S, d: &DecoderPlan, b: &mut Buffers) {
     let mean = &mut b.means[d.skip];
     let enlarged = &mut b.gate[..d.up.n];

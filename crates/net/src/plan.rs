@@ -1,11 +1,15 @@
-//! The plan: what the executor does, derived from a matched network, with all weights folded and packed.
+//! The plan: what the executor does, derived from a matched network, with all weights folded and
+//! packed.
 //!
 //! Folded here, without changing what is computed:
-//! - Hard swish is computed as `x/6 -> hard_swish(x)/6`, so maps behind it are stored as a sixth of their values. The `scale` of a map is that
-//!   factor; the convolution that reads a map divides by it, the one that writes it multiplies.
-//! - The 1x1 convolution `up` behind a bilinear resize and the `mix` behind the sum are both linear, and the resize commutes with
-//!   them: `mix(gate * skip + up(resize(x)))` is `mix * gate * skip + resize((mix * up)(x))`, at a quarter of the cost.
-//! - The resize keeps the mean, so that the mean of `skip + up(resize(x))` follows from the means of its parts.
+//! - Hard swish is computed as `x/6 -> hard_swish(x)/6`, so maps behind it are stored as a sixth of
+//!   their values. The `scale` of a map is that factor; the convolution that reads a map divides by
+//!   it, the one that writes it multiplies.
+//! - The 1x1 convolution `up` behind a bilinear resize and the `mix` behind the sum are both
+//!   linear, and the resize commutes with them: `mix(gate * skip + up(resize(x)))` is `mix * gate *
+//!   skip + resize((mix * up)(x))`, at a quarter of the cost.
+//! - The resize keeps the mean, so that the mean of `skip + up(resize(x))` follows from the means
+//!   of its parts.
 //! - A gate is never multiplied into a map: it scales the rows of the next matrix, at run time.
 //! - A block's last convolution is linear. Where it does not make the map smaller, and nothing is
 //!   added to its output, that output is never computed: its readers read the map in front instead,
@@ -81,7 +85,8 @@ pub(super) struct StoredMap {
     pub(super) channels: usize,
 }
 
-/// One inverted residual block. The pass that runs it first finishes the block before it (or the stem).
+/// One inverted residual block. The pass that runs it first finishes the block before it (or the
+/// stem).
 #[derive(Debug)]
 pub(super) struct EncoderPlan {
     /// What is stored of the input.
@@ -118,7 +123,8 @@ pub(super) struct DecoderPlan {
     pub(super) gate: GatePlan,
     /// For the mean alone.
     pub(super) up: SmallMatrix,
-    /// `mix * up` for the map in front of the resize; it has the bias of both, and is divided by 16 as the kernel asks for.
+    /// `mix * up` for the map in front of the resize; it has the bias of both, and is divided by 16
+    /// as the kernel asks for.
     pub(super) merged: Pointwise,
     /// For the skip; without bias.
     pub(super) mix: Packed,

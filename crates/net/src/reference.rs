@@ -13,7 +13,8 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Reads a `.tflite` file. Fewer structures are refused than by [`super::Model::from_bytes`]: any graph of known operators runs.
+    /// Reads a `.tflite` file. Fewer structures are refused than by [`super::Model::from_bytes`]:
+    /// any graph of known operators runs.
     pub fn from_bytes(bytes: &[u8]) -> Result<Reference, ModelError> {
         Ok(Reference {
             graph: super::builder::build_graph(&TfliteFile::read(bytes)?)?,
@@ -72,7 +73,8 @@ fn activation(kind: Activation, v: f64) -> f64 {
     }
 }
 
-/// The input pixels under the kernel at output pixel `y`, `x`: index of the tap and of the first channel.
+/// The input pixels under the kernel at output pixel `y`, `x`: index of the tap and of the first
+/// channel.
 fn taps(
     c: &Convolution,
     from: MapShape,

@@ -1,7 +1,8 @@
 //! The tables of a `.tflite` file that matter here, as views into its bytes.
 //!
-//! Reading checks that every reference is inside the file and every index inside its list. What an operator means is checked by
-//! [`super::graph`]. Field numbers follow TensorFlow Lite's `schema.fbs`, version 3.
+//! Reading checks that every reference is inside the file and every index inside its list. What an
+//! operator means is checked by [`super::graph`]. Field numbers follow TensorFlow Lite's
+//! `schema.fbs`, version 3.
 use super::{
     ModelError,
     flatbuffer::{Ints, Table},
@@ -188,7 +189,8 @@ fn indices(
 
 fn operator_codes<'a>(model: &Table<'a>) -> Result<Vec<(i32, &'a str)>, ModelError> {
     let codes = model.tables(1, MAX_ENTRIES, "operator code")?;
-    // Codes above 127 did not fit into the field that came first; writers since then fill both and the larger one counts.
+    // Codes above 127 did not fit into the field that came first; writers since then fill both and
+    // the larger one counts.
     let code = |t: &Table<'a>| {
         let old = i32::from(t.u8(0, "deprecated operator code")? as i8);
         let code = old.max(t.i32(3, 0, "operator code")?);

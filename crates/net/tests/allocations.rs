@@ -1,4 +1,5 @@
-//! The promises about memory: a run allocates nothing, and a hostile file does not make its reader allocate much.
+//! The promises about memory: a run allocates nothing, and a hostile file does not make its reader
+//! allocate much.
 use mattebox_net::{Executor, GENERAL, LANDSCAPE, Model, SimdLevel, describe};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::{alloc::System, sync::Arc};
@@ -6,7 +7,8 @@ use std::{alloc::System, sync::Arc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Without the test harness, whose threads allocate too: the allocator counts for all threads together.
+/// Without the test harness, whose threads allocate too: the allocator counts for all threads
+/// together.
 fn main() {
     for bytes in [GENERAL, LANDSCAPE] {
         let model = Arc::new(Model::from_bytes(bytes).unwrap());
@@ -30,7 +32,8 @@ fn main() {
     println!("test runs_allocate_nothing_and_hostile_files_little ... ok");
 }
 
-/// Sets whole words to extreme values, where lengths and sizes stand among others, and watches what reading allocates.
+/// Sets whole words to extreme values, where lengths and sizes stand among others, and watches what
+/// reading allocates.
 fn reading_stays_small(file: &[u8]) {
     const SANE: usize = 24 << 20;
     let mut bytes = file.to_vec();

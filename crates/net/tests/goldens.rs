@@ -1,5 +1,6 @@
-//! The promise: on every golden frame the confidence is within 1e-4 of LiteRT's, on every SIMD level and by the reference interpreter.
-//! `scripts/make-goldens.py` makes the goldens; they hold the confidence to within 7.7e-6.
+//! The promise: on every golden frame the confidence is within 1e-4 of LiteRT's, on every SIMD
+//! level and by the reference interpreter. `scripts/make-goldens.py` makes the goldens; they hold
+//! the confidence to within 7.7e-6.
 use image::{ImageReader, Luma, RgbImage};
 use mattebox_net::{Executor, GENERAL, LANDSCAPE, Model, Reference, SimdLevel};
 use std::{path::PathBuf, sync::Arc};

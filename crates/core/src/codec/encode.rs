@@ -48,8 +48,8 @@ impl PixelSlice<'_> {
 }
 
 impl Encoder {
-    /// An encoder for `format`. `jpeg_quality` is 1 to 100 (values outside are moved to the nearest) and matters for JPEG
-    /// only.
+    /// An encoder for `format`. `jpeg_quality` is 1 to 100 (values outside are moved to the
+    /// nearest) and matters for JPEG only.
     pub fn new(format: ImageFormat, jpeg_quality: u8) -> Self {
         Encoder {
             format,
@@ -66,8 +66,8 @@ impl Encoder {
         self.format
     }
 
-    /// Encodes a composed frame; `into` is emptied first and then holds the whole file. PNG and WebP are lossless and keep
-    /// straight alpha; JPEG refuses alpha.
+    /// Encodes a composed frame; `into` is emptied first and then holds the whole file. PNG and
+    /// WebP are lossless and keep straight alpha; JPEG refuses alpha.
     pub fn encode(&mut self, picture: &Composed, into: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.write(
             match picture {

@@ -207,7 +207,8 @@ fn samples() -> Vec<Sample> {
             ),
             gray,
         ),
-        // libjpeg-turbo writes the samples as they are, with an Adobe segment: so these are inverted, as Adobe's.
+        // libjpeg-turbo writes the samples as they are, with an Adobe segment: so these are
+        // inverted, as Adobe's.
         (
             "jpeg cmyk",
             jpeg(
@@ -515,7 +516,8 @@ fn bytes_between_the_parts_of_a_jpeg_change_nothing() {
                 .decode_into(&with_junk, &SMALL, &mut picture)
                 .unwrap_or_else(|e| panic!("{junk:?} at {marker:x}: {e}"));
             assert!(picture == whole, "{junk:?} at {marker:x}");
-            // The camera of these bytes may also leave out the end marker, but not a part of the picture.
+            // The camera of these bytes may also leave out the end marker, but not a part of the
+            // picture.
             let end = at_marker(&with_junk, 0xd9);
             decoder
                 .decode_into(&with_junk[..end], &SMALL, &mut picture)
@@ -644,8 +646,8 @@ fn errors_say_what_and_where() {
     );
 }
 
-/// PNG has checksums for everything, so damage is always seen. JPEG and WebP have none: damage may give another picture, but a
-/// whole one of a size within the limits.
+/// PNG has checksums for everything, so damage is always seen. JPEG and WebP have none: damage may
+/// give another picture, but a whole one of a size within the limits.
 #[test]
 fn a_flipped_bit_is_an_error_or_a_whole_picture() {
     let mut decoder = Decoder::default();

@@ -8,8 +8,8 @@ use super::{
 use image::metadata::Orientation;
 use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
 
-/// Scans of a progressive picture. Encoders write about ten; each costs time for the whole picture, so that a small file
-/// with thousands would keep a core busy for minutes.
+/// Scans of a progressive picture. Encoders write about ten; each costs time for the whole picture,
+/// so that a small file with thousands would keep a core busy for minutes.
 const MAX_SCANS: u32 = 50;
 
 /// How libjpeg's warnings begin. Everything else that it says is an error.
@@ -22,7 +22,8 @@ const WARNINGS: &[&str] = &[
     "Warning: ",
 ];
 
-/// Bytes that stand for no marker and are unlike zeros, which libjpeg puts in the place of what is missing.
+/// Bytes that stand for no marker and are unlike zeros, which libjpeg puts in the place of what is
+/// missing.
 const OTHER_DATA: [u8; 64] = {
     let mut data = [0; 64];
     let mut random = 0xe5u32;
@@ -46,17 +47,18 @@ pub(super) enum CutOff {
     FillUp,
 }
 
-/// A libjpeg-turbo handle, made at its first use and again after an error: an error can leave a handle that refuses every
-/// picture after it.
+/// A libjpeg-turbo handle, made at its first use and again after an error: an error can leave a
+/// handle that refuses every picture after it.
 #[derive(Debug, Default)]
 pub(super) struct JpegDecoder(Option<Decompressor>);
 
 impl JpegDecoder {
     /// Decodes into `rgb`; `cmyk` is scratch. Gives width, height and orientation as stored.
     ///
-    /// What libjpeg only warns of is taken, as browsers, FFmpeg and OpenCV take it: there are cameras that put bytes between the parts of
-    /// every picture. JPEG has no checksums, so that a warning says little of how much is wrong, and its absence nothing. Bytes that end
-    /// before the picture does are another matter.
+    /// What libjpeg only warns of is taken, as browsers, FFmpeg and OpenCV take it: there are
+    /// cameras that put bytes between the parts of every picture. JPEG has no checksums, so that a
+    /// warning says little of how much is wrong, and its absence nothing. Bytes that end before the
+    /// picture does are another matter.
     pub(super) fn decode(
         &mut self,
         bytes: &[u8],
@@ -185,8 +187,8 @@ fn is_warning(error: &turbojpeg::Error) -> bool {
     WARNINGS.iter().any(|warning| text.starts_with(warning))
 }
 
-/// Whether the bytes of a picture that was decoded to `pixels` with a warning do not end before it does. A picture without its end marker is
-/// whole if no pixel depends on what would follow.
+/// Whether the bytes of a picture that was decoded to `pixels` with a warning do not end before it
+/// does. A picture without its end marker is whole if no pixel depends on what would follow.
 fn is_whole(
     decompressor: &mut Decompressor,
     file: &[u8],
@@ -221,7 +223,8 @@ fn is_whole(
     scan(decompressor, &longer, size, format, &mut other).is_ok() && other == pixels
 }
 
-/// Ink to light: `R = (1 - C)(1 - K)`, and so on, without a colour profile. Adobe's files store `1 - C` and `1 - K`.
+/// Ink to light: `R = (1 - C)(1 - K)`, and so on, without a colour profile. Adobe's files store `1
+/// - C` and `1 - K`.
 pub(super) fn cmyk_to_rgb(cmyk: &[u8], inverted: bool, rgb: &mut [u8]) {
     let flip = if inverted { 0 } else { 255 };
     for (ink, light) in cmyk.chunks_exact(4).zip(rgb.chunks_exact_mut(3)) {

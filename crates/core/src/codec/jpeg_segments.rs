@@ -1,4 +1,5 @@
-//! The marker segments at the front of a JPEG file (ITU-T T.81, annex B): what libjpeg-turbo does not tell.
+//! The marker segments at the front of a JPEG file (ITU-T T.81, annex B): what libjpeg-turbo does
+//! not tell.
 use super::{DecodeError, PictureFormat};
 use std::borrow::Cow;
 
@@ -12,13 +13,16 @@ pub(super) struct Segments<'a> {
     pub(super) profile_parts: Vec<(u8, u8, &'a [u8])>,
     /// Whether there is an Adobe segment (APP14). Adobe stores CMYK inverted: 255 is no ink.
     pub(super) adobe: bool,
-    /// Width and height in pixels, of the frame header. libjpeg-turbo refuses sides over 65,500 without saying what they are.
+    /// Width and height in pixels, of the frame header. libjpeg-turbo refuses sides over 65,500
+    /// without saying what they are.
     pub(super) size: Option<(u16, u16)>,
     /// How many components the frame header tells of; 0 without one.
     pub(super) components: u8,
-    /// Whether the first scan holds the whole picture: neither progressive nor a scan for each component.
+    /// Whether the first scan holds the whole picture: neither progressive nor a scan for each
+    /// component.
     pub(super) single_scan: bool,
-    /// libjpeg-turbo would warn of something in these segments: [`tidy`] gives it what it takes without a word.
+    /// libjpeg-turbo would warn of something in these segments: [`tidy`] gives it what it takes
+    /// without a word.
     pub(super) untidy: bool,
     /// Where the first scan's header begins, in bytes from the start of the file.
     pub(super) scan: usize,
@@ -148,8 +152,8 @@ fn is_progressive(frame: u8) -> bool {
     frame & 3 == 2
 }
 
-/// Whether libjpeg-turbo may warn of what this segment says: a revision of JFIF that it does not know, a colour transform of Adobe's that
-/// does not fit.
+/// Whether libjpeg-turbo may warn of what this segment says: a revision of JFIF that it does not
+/// know, a colour transform of Adobe's that does not fit.
 fn is_doubtful(marker: u8, body: &[u8]) -> bool {
     match marker {
         APP0 => body.starts_with(b"JFIF\0") && body.get(5).is_some_and(|major| *major != 1),
@@ -158,8 +162,8 @@ fn is_doubtful(marker: u8, body: &[u8]) -> bool {
     }
 }
 
-/// The file with nothing in its front that libjpeg-turbo would warn of, and would not go on after: bytes between the segments are left out,
-/// and doubtful words are those that it would assume.
+/// The file with nothing in its front that libjpeg-turbo would warn of, and would not go on after:
+/// bytes between the segments are left out, and doubtful words are those that it would assume.
 pub(super) fn tidy(bytes: &[u8], segments: &Segments<'_>) -> Vec<u8> {
     let mut file = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -199,7 +203,8 @@ pub(super) fn tidy(bytes: &[u8], segments: &Segments<'_>) -> Vec<u8> {
     file
 }
 
-/// The restart marker that is due behind picture data: they are counted from RST0 to RST7, over and over.
+/// The restart marker that is due behind picture data: they are counted from RST0 to RST7, over and
+/// over.
 pub(super) fn next_restart(data: &[u8]) -> u8 {
     let last = data
         .windows(2)

@@ -1,8 +1,9 @@
 //! Encoded pictures: JPEG, PNG and WebP to pixels and back, TIFF, BMP and GIF to pixels.
 //!
-//! The bytes may come from anywhere. The header is read first and the size that it claims is checked against [`Limits`]
-//! before anything of that size is allocated; a picture that is cut off is an error, never half a picture. So is one that is damaged, as far
-//! as its format can tell: PNG has checksums, and of JPEG everything is taken that libjpeg, and with it every browser, takes.
+//! The bytes may come from anywhere. The header is read first and the size that it claims is
+//! checked against [`Limits`] before anything of that size is allocated; a picture that is cut off
+//! is an error, never half a picture. So is one that is damaged, as far as its format can tell: PNG
+//! has checksums, and of JPEG everything is taken that libjpeg, and with it every browser, takes.
 //!
 //! Pixels are 8-bit sRGB: colour profiles are applied, and so is the orientation that cameras note.
 //!
@@ -47,7 +48,8 @@ use thiserror::Error;
 /// How large a picture may be. What is beyond is refused from its header alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Most pixels, width times height. Decoding takes up to 8 bytes for each (16-bit PNG with alpha), and 3 afterwards.
+    /// Most pixels, width times height. Decoding takes up to 8 bytes for each (16-bit PNG with
+    /// alpha), and 3 afterwards.
     pub max_pixels: u64,
     /// Most pixels along one side.
     pub max_side: u32,
@@ -169,16 +171,16 @@ impl fmt::Display for ImageFormat {
 /// type and depth), WebP (lossy and lossless), TIFF (whole samples of up to 16 bits), BMP or GIF,
 /// told apart by their first bytes. Of several pictures in one file it is the first.
 ///
-/// Transparent parts are put on white, as a browser shows them, so that colours hidden under them do not appear.
-/// For many pictures use a [`Decoder`], which keeps its buffers.
+/// Transparent parts are put on white, as a browser shows them, so that colours hidden under them
+/// do not appear. For many pictures use a [`Decoder`], which keeps its buffers.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, DecodeError> {
     let mut picture = RgbImage::default();
     Decoder::default().decode_into(bytes, limits, &mut picture)?;
     Ok(picture)
 }
 
-/// Decodes pictures one after another, without allocating once its buffers have grown to their size (JPEG and 8-bit RGB
-/// PNG; other kinds allocate inside their libraries).
+/// Decodes pictures one after another, without allocating once its buffers have grown to their size
+/// (JPEG and 8-bit RGB PNG; other kinds allocate inside their libraries).
 #[derive(Debug, Default)]
 pub struct Decoder {
     jpeg: jpeg::JpegDecoder,
@@ -188,7 +190,8 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// As [`decode`], into `picture`, whose buffer is used again. After an error `picture` is empty (0x0).
+    /// As [`decode`], into `picture`, whose buffer is used again. After an error `picture` is empty
+    /// (0x0).
     pub fn decode_into(
         &mut self,
         bytes: &[u8],
@@ -198,7 +201,8 @@ impl Decoder {
         self.decode_with(bytes, limits, CutOff::Refuse, picture)
     }
 
-    /// The same, but of a JPEG that is cut off within its picture data it gives what is there, and grey below it, as FFmpeg and browsers do.
+    /// The same, but of a JPEG that is cut off within its picture data it gives what is there, and
+    /// grey below it, as FFmpeg and browsers do.
     pub fn decode_part_into(
         &mut self,
         bytes: &[u8],

@@ -1,8 +1,9 @@
 //! The orientation that a camera notes in EXIF: pictures are turned upright.
 use image::{RgbImage, imageops, metadata::Orientation};
 
-/// The orientation noted in `exif`, a TIFF structure with or without the `Exif\0\0` that JPEG puts before it. What cannot
-/// be read counts as upright, because damage in a note is no reason to refuse a picture.
+/// The orientation noted in `exif`, a TIFF structure with or without the `Exif\0\0` that JPEG puts
+/// before it. What cannot be read counts as upright, because damage in a note is no reason to
+/// refuse a picture.
 pub(super) fn read(exif: &[u8]) -> Orientation {
     let tiff = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
     Orientation::from_exif_chunk(tiff).unwrap_or(Orientation::NoTransforms)
@@ -57,7 +58,8 @@ pub(super) fn exif(value: u8) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// Where the stored top left and top right pixels of a 3x2 picture are seen, for each value of the EXIF 2.32 tag 0x0112.
+    /// Where the stored top left and top right pixels of a 3x2 picture are seen, for each value of
+    /// the EXIF 2.32 tag 0x0112.
     #[test]
     fn all_eight_orientations() {
         let corners = [

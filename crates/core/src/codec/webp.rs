@@ -61,8 +61,9 @@ struct Chunks<'a> {
     picture: usize,
 }
 
-/// Walks the container (RFC 9649): all chunks must be complete, and every size that one of them claims within the limits,
-/// because the decoder allocates for the inner size before it compares it with the outer one.
+/// Walks the container (RFC 9649): all chunks must be complete, and every size that one of them
+/// claims within the limits, because the decoder allocates for the inner size before it compares it
+/// with the outer one.
 fn check_chunks<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Chunks<'a>, DecodeError> {
     let cut = |inside: String| DecodeError::CutOff {
         format: FORMAT,

@@ -12,14 +12,16 @@ pub enum Background {
     Transparent,
     /// The room, out of focus, without the person.
     Blur {
-        /// Standard deviation of the Gaussian, in pixels of a picture that is 640 wide; it grows with the width.
+        /// Standard deviation of the Gaussian, in pixels of a picture that is 640 wide; it grows
+        /// with the width.
         sigma: f32,
     },
     /// Another picture, exactly as large as the frame: see [`super::cover`].
     Picture(Arc<RgbImage>),
 }
 
-/// A background as it is written: see [`BackgroundSpec::HELP`]. A video may be an address with a password: `Debug` leaves it out.
+/// A background as it is written: see [`BackgroundSpec::HELP`]. A video may be an address with a
+/// password: `Debug` leaves it out.
 #[derive(Clone, PartialEq)]
 pub enum BackgroundSpec {
     /// One colour, sRGB.
@@ -108,8 +110,8 @@ impl FromStr for BackgroundSpec {
     }
 }
 
-/// A CSS colour; `Some(None)` if it is not opaque. The parser also takes hexadecimal digits without `#`, which would turn
-/// mistyped words into colours.
+/// A CSS colour; `Some(None)` if it is not opaque. The parser also takes hexadecimal digits without
+/// `#`, which would turn mistyped words into colours.
 fn color(text: &str) -> Option<Option<[u8; 3]>> {
     if text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;

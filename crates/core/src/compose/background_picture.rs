@@ -7,7 +7,8 @@ use std::sync::{
     atomic::{AtomicU32, Ordering::Relaxed},
 };
 
-/// Fitted copies that no camera holds any more are kept up to this many bytes: some sizes may come back.
+/// Fitted copies that no camera holds any more are kept up to this many bytes: some sizes may come
+/// back.
 const UNUSED_BYTES: usize = 32 << 20;
 /// After so many frames in a row whose size was there, the decoded picture is dropped.
 const QUIET_FRAMES: u32 = 24;
@@ -17,8 +18,9 @@ static PICTURES: Mutex<Vec<Weak<BackgroundPicture>>> = Mutex::new(Vec::new());
 
 /// A background picture, held once however many cameras and threads use it.
 ///
-/// It keeps the file's bytes, and a copy for each size of frame. The decoded picture itself, which is many times as large, goes
-/// as soon as sizes stop changing; a new size decodes the same bytes again, whatever has become of the file.
+/// It keeps the file's bytes, and a copy for each size of frame. The decoded picture itself, which
+/// is many times as large, goes as soon as sizes stop changing; a new size decodes the same bytes
+/// again, whatever has become of the file.
 #[derive(Debug)]
 pub struct BackgroundPicture {
     encoded: Box<[u8]>,
@@ -39,9 +41,11 @@ struct Copies {
 }
 
 impl BackgroundPicture {
-    /// The picture in the bytes of a JPEG, PNG or WebP file. The same bytes give the same picture, as long as somebody holds it.
+    /// The picture in the bytes of a JPEG, PNG or WebP file. The same bytes give the same picture,
+    /// as long as somebody holds it.
     pub fn open(encoded: Vec<u8>, limits: &Limits) -> Result<Arc<Self>, DecodeError> {
-        // Held while it decodes: of several that open one file at the same time the first does the work.
+        // Held while it decodes: of several that open one file at the same time the first does the
+        // work.
         let mut pictures = lock(&PICTURES);
         pictures.retain(|picture| picture.strong_count() > 0);
         let is_same = |there: &Arc<Self>| there.limits == *limits && *there.encoded == *encoded;
@@ -79,7 +83,8 @@ impl BackgroundPicture {
         self.decodes.load(Relaxed)
     }
 
-    /// The picture as it covers a frame of `width` by `height`: see [`cover`]. The same for all who ask for the same size.
+    /// The picture as it covers a frame of `width` by `height`: see [`cover`]. The same for all who
+    /// ask for the same size.
     pub fn fit(&self, width: u32, height: u32) -> Arc<RgbImage> {
         let mut copies = lock(&self.copies);
         let there = copies
@@ -123,7 +128,8 @@ impl BackgroundPicture {
 
     fn decode(&self) -> Arc<RgbImage> {
         self.decodes.fetch_add(1, Relaxed);
-        // The same bytes were decoded before, within the same limits. An empty picture becomes a black background.
+        // The same bytes were decoded before, within the same limits. An empty picture becomes a
+        // black background.
         Arc::new(codec::decode(&self.encoded, &self.limits).unwrap_or_default())
     }
 }
@@ -136,7 +142,8 @@ impl Copies {
         }
     }
 
-    /// Drops what no camera holds, the longest unused first, until the rest is small enough. The newest stays.
+    /// Drops what no camera holds, the longest unused first, until the rest is small enough. The
+    /// newest stays.
     fn forget_unused(&mut self) {
         let mut bytes = 0;
         let mut keep: Vec<bool> = Vec::with_capacity(self.fitted.len());
@@ -165,7 +172,8 @@ mod tests {
     };
     use image::Rgb;
 
-    /// A PNG file with stripes. Tests of one process share the pictures: each uses a width of its own.
+    /// A PNG file with stripes. Tests of one process share the pictures: each uses a width of its
+    /// own.
     fn file(width: u32, height: u32) -> Vec<u8> {
         let picture =
             RgbImage::from_fn(width, height, |x, y| Rgb([(x * 3) as u8, (y * 5) as u8, 7]));

@@ -2,8 +2,9 @@
 use fearless_simd::Simd;
 use fearless_simd_macros::simd;
 
-/// `round((a f + (255 - a) b) / 255)`, exact for all 2^24 arguments: with `t = a f + (255 - a) b + 128` it is
-/// `(t + (t >> 8)) >> 8` (Blinn, "Three Wrongs Make a Right", IEEE CG&A 15(6), 1995), and all of it fits 16 bits.
+/// `round((a f + (255 - a) b) / 255)`, exact for all 2^24 arguments: with `t = a f + (255 - a) b +
+/// 128` it is `(t + (t >> 8)) >> 8` (Blinn, "Three Wrongs Make a Right", IEEE CG&A 15(6), 1995),
+/// and all of it fits 16 bits.
 #[inline(always)]
 fn mix(f: u8, a: u8, b: u8) -> u8 {
     let f = u16::from(f);

@@ -1,10 +1,12 @@
 //! The room out of focus, without the person.
 //!
-//! A plain blur would draw the person's colours into the room around it. So each pixel counts by how certainly it is room
-//! (normalised convolution, Knutsson and Westin 1993): `sum(g w I) / sum(g w)`, where `g` is a Gaussian and `w` falls from 1
-//! at alpha 0 to 0 at alpha 255 as the fourth power. Where there is no room near enough, it comes from farther away ([`Pyramid`]).
+//! A plain blur would draw the person's colours into the room around it. So each pixel counts by
+//! how certainly it is room (normalised convolution, Knutsson and Westin 1993): `sum(g w I) / sum(g
+//! w)`, where `g` is a Gaussian and `w` falls from 1 at alpha 0 to 0 at alpha 255 as the fourth
+//! power. Where there is no room near enough, it comes from farther away ([`Pyramid`]).
 //!
-//! A wide Gaussian holds no detail, so it is made on a grid of cells of up to half its sigma, and interpolated.
+//! A wide Gaussian holds no detail, so it is made on a grid of cells of up to half its sigma, and
+//! interpolated.
 use super::pyramid::{Cell, CellSize, Pyramid};
 use super::spans::{StretchKind, spans};
 use fearless_simd::Simd;
@@ -20,7 +22,8 @@ const MIN_SIGMA_CELLS: f32 = 2.0;
 const MAX_CELL: usize = 256;
 /// The weight of the colours from farther away, against the full weight of 1.
 const FAR: f32 = 1.0 / 64.0;
-/// Levels have this many bits below one: times 32, the steps of interpolation, they just fit 16 bits.
+/// Levels have this many bits below one: times 32, the steps of interpolation, they just fit 16
+/// bits.
 const FRACTION: u32 = 3;
 
 /// The blurred room of one frame. Its buffers are used again.
@@ -176,7 +179,8 @@ impl Blur {
         );
     }
 
-    /// The background in the samples `rgb` of row `y`, into the same samples of `out`. Rows are best asked for in order.
+    /// The background in the samples `rgb` of row `y`, into the same samples of `out`. Rows are
+    /// best asked for in order.
     #[inline(always)]
     pub(super) fn row<S: Simd>(&mut self, simd: S, y: usize, rgb: Range<usize>, out: &mut [u8]) {
         let grid = self.room.base();

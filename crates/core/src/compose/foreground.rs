@@ -1,13 +1,15 @@
 //! The person's own colour at the edge of the matte.
 //!
-//! At a mixed pixel the camera saw `I = a F + (1 - a) B`. Known are `I` and `a`; `F` and `B` are close to colours nearby that
-//! are certain. So first smooth guesses of both are made on a coarse grid, `F'` from pixels with high alpha and `B'` from
-//! pixels with low alpha, as near as there are any ([`Pyramid`]); then `F` is moved from its guess by what the guesses leave
-//! unexplained at the pixel itself: `F = F' + k (I - a F' - (1 - a) B')`.
+//! At a mixed pixel the camera saw `I = a F + (1 - a) B`. Known are `I` and `a`; `F` and `B` are
+//! close to colours nearby that are certain. So first smooth guesses of both are made on a coarse
+//! grid, `F'` from pixels with high alpha and `B'` from pixels with low alpha, as near as there are
+//! any ([`Pyramid`]); then `F` is moved from its guess by what the guesses leave unexplained at the
+//! pixel itself: `F = F' + k (I - a F' - (1 - a) B')`.
 //!
-//! That is the idea of "Approximate Fast Foreground Colour Estimation" (Forte, ICIP 2021), which blurs with a wide and then
-//! a narrow box and has `k = a`. Here a pyramid takes the place of the two boxes, certain pixels weigh more than mixed
-//! ones, and `k = a / (a^2 + (1 - a)^2)`, the smallest change of both `F'` and `B'` that explains the pixel.
+//! That is the idea of "Approximate Fast Foreground Colour Estimation" (Forte, ICIP 2021), which
+//! blurs with a wide and then a narrow box and has `k = a`. Here a pyramid takes the place of the
+//! two boxes, certain pixels weigh more than mixed ones, and `k = a / (a^2 + (1 - a)^2)`, the
+//! smallest change of both `F'` and `B'` that explains the pixel.
 //!
 //! A matte is not exact. Where it says half and the pixel has plainly the room's colour, the
 //! residual points from `F'` to `B'`, and following it would bring the room back. So the part of
@@ -24,7 +26,8 @@ use fearless_simd::{Simd, f32x4, f32x16, prelude::*};
 use fearless_simd_macros::simd;
 use image::RgbImage;
 
-/// Levels by which the two guesses must differ before they tell an error of alpha from the person's own pattern.
+/// Levels by which the two guesses must differ before they tell an error of alpha from the person's
+/// own pattern.
 const CONTRAST: f32 = 20.0;
 
 /// From this difference between alpha and what the colours say, alpha is doubted; from twice this,
@@ -41,7 +44,8 @@ pub(super) struct Foreground {
     columns: Vec<[[f32; 4]; 2]>,
 }
 
-/// 2^23: added to a whole number it leaves that in the lowest bits, and takes less time than a cast.
+/// 2^23: added to a whole number it leaves that in the lowest bits, and takes less time than a
+/// cast.
 const WHOLE: f32 = 8_388_608.0;
 
 /// The pixels of one kernel run.
@@ -58,7 +62,8 @@ struct Batch {
     room: [[f32; 4]; RUN],
 }
 
-/// For each alpha: `k`, and `d`, the share of the residual along `F' - B'` that is taken for an error of alpha.
+/// For each alpha: `k`, and `d`, the share of the residual along `F' - B'` that is taken for an
+/// error of alpha.
 static SHARES: [[f32; 2]; 256] = {
     let mut table = [[0.0; 2]; 256];
     let mut i = 0;
@@ -80,8 +85,9 @@ impl Foreground {
         self.guesses.make(simd, picture, matte);
     }
 
-    /// The person's colours in the mixed ones of the `spans` of row `y`, rounded to the nearest, into the same pixels of `person`
-    /// (a row of RGB), and into `sure` their alpha, as far as the colours agree.
+    /// The person's colours in the mixed ones of the `spans` of row `y`, rounded to the nearest,
+    /// into the same pixels of `person` (a row of RGB), and into `sure` their alpha, as far as the
+    /// colours agree.
     #[simd]
     pub(super) fn row<S: Simd>(
         &mut self,

@@ -1,4 +1,5 @@
-//! Smooth guesses of the person's and the room's colours near the edge of a matte, on a coarse grid.
+//! Smooth guesses of the person's and the room's colours near the edge of a matte, on a coarse
+//! grid.
 use super::pyramid::{Cell, CellSize, Pyramid};
 use super::spans::StretchKind;
 use crate::matte::{AlphaRunKind, Matte};
@@ -34,7 +35,8 @@ pub(super) struct Guesses {
     sums: Vec<u16>,
 }
 
-/// `255 (a / 255)^8`, but at least 1 for all `a` except 0, so that any mixed pixel tells something of both.
+/// `255 (a / 255)^8`, but at least 1 for all `a` except 0, so that any mixed pixel tells something
+/// of both.
 static CERTAINTY: [u8; 256] = {
     let mut table = [0; 256];
     let mut a = 1;
@@ -163,7 +165,8 @@ impl Guesses {
     }
 }
 
-/// What a cell's pixels are, from the bits of each of its columns that are set in any and in all alphas.
+/// What a cell's pixels are, from the bits of each of its columns that are set in any and in all
+/// alphas.
 #[inline(always)]
 fn kind(any: &[u8], all: &[u8]) -> StretchKind {
     match (

@@ -1,21 +1,23 @@
 //! Compositing: the person over another background.
 //!
-//! For every pixel `C = a F + (1 - a) B`, where `a` is the matte, `B` the new background, and `F` the person's own colour.
-//! At the person's edge the camera saw a mixture of person and room, so there `F` is estimated first
-//! (`foreground`); otherwise a halo of the old room stays in the picture. Where `a` is 255 the pixel stays as it was, bit
-//! by bit; where it is 0 the result is the background and holds nothing of the room.
+//! For every pixel `C = a F + (1 - a) B`, where `a` is the matte, `B` the new background, and `F`
+//! the person's own colour. At the person's edge the camera saw a mixture of person and room, so
+//! there `F` is estimated first (`foreground`); otherwise a halo of the old room stays in the
+//! picture. Where `a` is 255 the pixel stays as it was, bit by bit; where it is 0 the result is the
+//! background and holds nothing of the room.
 //!
 //! # Layout
 //!
-//! * [`background`]: what a person asks for ([`BackgroundSpec`]) and what a frame gets ([`Background`]).
+//! * [`background`]: what a person asks for ([`BackgroundSpec`]) and what a frame gets
+//!   ([`Background`]).
 //! * `blend`: the formula, on rows.
 //! * [`ComposedRows`]: a frame whose rows are composed when they are asked for.
 //! * `spans`: runs of pixels that are all background, all foreground or mixed.
 //! * `foreground`: the person's own colour at the edge; `guesses`: what it is like nearby.
 //! * `blur`: the room out of focus, without the person.
 //! * `pyramid`: colours known in some cells, spread to all of them; used by both.
-//! * `backdrop`: one background for frames of any size; `background_picture`: a picture that all cameras share;
-//!   [`cover`]: a picture scaled and cropped to the size of a frame.
+//! * `backdrop`: one background for frames of any size; `background_picture`: a picture that all
+//!   cameras share; [`cover`]: a picture scaled and cropped to the size of a frame.
 pub mod background;
 mod background_picture;
 mod blend;
@@ -76,9 +78,9 @@ impl Composed {
     }
 }
 
-/// Puts backgrounds behind people. One per thread; its buffers are used again, so that it allocates only when the size of
-/// the frames changes. The result depends on the arguments alone, not on frames before, and is the same at every
-/// [`SimdLevel`].
+/// Puts backgrounds behind people. One per thread; its buffers are used again, so that it allocates
+/// only when the size of the frames changes. The result depends on the arguments alone, not on
+/// frames before, and is the same at every [`SimdLevel`].
 #[derive(Debug)]
 pub struct Compositor {
     level: Level,

@@ -1,13 +1,14 @@
 //! Colours that are known in some cells of a grid, spread to all of them.
 //!
-//! Pull-push (Gortler, Grzeszczuk, Szeliski and Cohen, "The Lumigraph", 1996, section 3.3): going up, each level has half
-//! the size and holds half the weighted sums of 2x2 cells, the weight limited to 1; going down, each cell takes what is
-//! missing of its weight from the smooth interpolation of the level above it. So a cell takes colours from as near as there are any.
+//! Pull-push (Gortler, Grzeszczuk, Szeliski and Cohen, "The Lumigraph", 1996, section 3.3): going
+//! up, each level has half the size and holds half the weighted sums of 2x2 cells, the weight
+//! limited to 1; going down, each cell takes what is missing of its weight from the smooth
+//! interpolation of the level above it. So a cell takes colours from as near as there are any.
 use fearless_simd::{Simd, f32x4, prelude::*};
 use fearless_simd_macros::simd;
 
-/// What the weight of four alike cells grows to is 4 times this: 2. With the whole sum, many doubtful cells nearby would
-/// count as much as certain ones a little farther away.
+/// What the weight of four alike cells grows to is 4 times this: 2. With the whole sum, many
+/// doubtful cells nearby would count as much as certain ones a little farther away.
 const GROWTH: f32 = 0.5;
 
 /// Red, green, blue (0 to 255) times weight, and the weight (0 to 1).
@@ -31,11 +32,12 @@ impl CellSize {
         1 << self.bits
     }
 
-    /// Of a row of `cells` cells the two whose centres lie around the centre of pixel `at`, and how far that is from the
-    /// first to the second (0 to 1).
+    /// Of a row of `cells` cells the two whose centres lie around the centre of pixel `at`, and how
+    /// far that is from the first to the second (0 to 1).
     #[inline(always)]
     pub(super) fn around(self, at: usize, cells: usize) -> (usize, usize, f32) {
-        // In halves of a pixel, so that everything is whole. From one centre to the next are 2^(bits + 1) halves.
+        // In halves of a pixel, so that everything is whole. From one centre to the next are
+        // 2^(bits + 1) halves.
         let twice = 2 * at + 1 + self.pixels();
         let step = self.bits + 1;
         let after = twice >> step;
@@ -90,8 +92,8 @@ impl Pyramid {
         &self.levels[0]
     }
 
-    /// Gives every cell a colour of weight 1, if any cell had one. Where only some of the grid's cells are `wanted`, others must
-    /// have no colour and get none.
+    /// Gives every cell a colour of weight 1, if any cell had one. Where only some of the grid's
+    /// cells are `wanted`, others must have no colour and get none.
     #[simd]
     pub(super) fn fill<S: Simd>(&mut self, simd: S, wanted: Option<&[bool]>) {
         for i in 1..self.levels.len() {
@@ -152,7 +154,8 @@ fn pull<S: Simd>(simd: S, fine: &PyramidLevel, coarse: &mut PyramidLevel) {
 #[simd]
 fn push<S: Simd>(simd: S, coarse: &PyramidLevel, fine: &mut PyramidLevel, wanted: Option<&[bool]>) {
     for (y, out) in fine.cells.chunks_exact_mut(fine.width).enumerate() {
-        // A fine cell's centre is a quarter of a coarse cell from the centre of its own coarse cell.
+        // A fine cell's centre is a quarter of a coarse cell from the centre of its own coarse
+        // cell.
         let near = &coarse.cells[y / 2 * coarse.width..][..coarse.width];
         let far = &coarse.cells[neighbour(y, coarse.height) * coarse.width..][..coarse.width];
         let wanted = wanted.map(|wanted| &wanted[y * fine.width..][..fine.width]);

@@ -12,8 +12,9 @@ use image::RgbImage;
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
-/// The name of a camera. It becomes a folder name and a Kafka key, so only a safe alphabet is allowed: letters, digits,
-/// `.`, `_` and `-`, not beginning with `.` or `-`, at most [`CameraId::MAX_LEN`] bytes.
+/// The name of a camera. It becomes a folder name and a Kafka key, so only a safe alphabet is
+/// allowed: letters, digits, `.`, `_` and `-`, not beginning with `.` or `-`, at most
+/// [`CameraId::MAX_LEN`] bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CameraId(String);
 

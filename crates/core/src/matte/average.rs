@@ -12,8 +12,8 @@ use fearless_simd_macros::simd;
 
 /// The standard deviation of a normal distribution, as a multiple of its mean absolute deviation.
 const DEVIATION: f32 = 1.2533;
-/// How much of a new measurement of the noise is taken: of a lower one, and of a higher one, which a
-/// moving camera may be the cause of.
+/// How much of a new measurement of the noise is taken: of a lower one, and of a higher one, which
+/// a moving camera may be the cause of.
 const NOISE_RATE: [f32; 2] = [0.3, 0.03];
 /// No camera is noisier than this, in levels of a cell.
 pub(super) const MOST_NOISE: f32 = 8.0;

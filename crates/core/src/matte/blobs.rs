@@ -80,7 +80,8 @@ impl Rect {
         self.x0 <= other.x0 && self.y0 <= other.y0 && other.x1 <= self.x1 && other.y1 <= self.y1
     }
 
-    /// Each side moved out by its share of the box's size, but at least `least`, kept inside `width` x `height`.
+    /// Each side moved out by its share of the box's size, but at least `least`, kept inside
+    /// `width` x `height`.
     pub(super) fn with_margin(&self, share: f32, least: u32, width: u32, height: u32) -> Rect {
         let by = |n: u32| ((share * n as f32).ceil() as u32).max(least);
         let dx = by(self.width());

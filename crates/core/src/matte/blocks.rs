@@ -1,5 +1,5 @@
-//! Parts of a row of cells as bits: one bit for each block of [`BLOCK`] cells. What happens near a person's outline needs to
-//! be computed only there, which is a small part of a picture.
+//! Parts of a row of cells as bits: one bit for each block of [`BLOCK`] cells. What happens near a
+//! person's outline needs to be computed only there, which is a small part of a picture.
 use super::grid::Grid;
 use std::ops::Range;
 

@@ -1,4 +1,5 @@
-//! Where the network looks: closely at the people that are known, and now and then at everything, for those that are not.
+//! Where the network looks: closely at the people that are known, and now and then at everything,
+//! for those that are not.
 use super::blobs::{Blobs, Rect};
 use super::grid::Grid;
 use crate::frame::Timestamp;
@@ -15,14 +16,16 @@ const MAYBE_ABOVE: f32 = 0.156;
 const MARGIN: f32 = 0.15;
 /// ..around guests, who are small and known less well.
 const GUEST_MARGIN: f32 = 0.25;
-/// ..and at least this share of the picture's long side, so that a small person who walks stays inside.
+/// ..and at least this share of the picture's long side, so that a small person who walks stays
+/// inside.
 const LEAST_MARGIN: f32 = 0.04;
-/// A box is kept while the people have at least this part of the margin, so that the network's view does not tremble.
+/// A box is kept while the people have at least this part of the margin, so that the network's view
+/// does not tremble.
 const MARGIN_KEPT: f32 = 0.5;
 /// ..and while it is not larger than this many times what the people need.
 const LOOSEST: f32 = 1.3;
-/// Parts smaller than this share of the largest are not looked at: clutter that looks like a person would keep the box wide.
-/// A guest is exempt.
+/// Parts smaller than this share of the largest are not looked at: clutter that looks like a person
+/// would keep the box wide. A guest is exempt.
 const KEEP: f32 = 0.2;
 /// People smaller than this share of the picture are nobody.
 const SMALLEST: f32 = 0.002;
@@ -37,7 +40,8 @@ const SMALL: f32 = 0.5;
 const SMALLER: f32 = 0.9;
 /// So many small ones are a group. Fewer are often one person and what looks like parts of others.
 const GROUP: usize = 3;
-/// How far apart looks at the whole picture are at most, in microseconds: a person who enters is found within half a second.
+/// How far apart looks at the whole picture are at most, in microseconds: a person who enters is
+/// found within half a second.
 const LOOK_EVERY_US: i64 = 400_000;
 /// ..and at least, where something moves outside the box, or nobody is inside.
 const LOOK_AGAIN_US: i64 = 160_000;
@@ -78,7 +82,8 @@ pub(super) struct Focus {
     pub(super) peopled: i64,
     /// Counts frames with a group, so that each of them has their turn to be looked at closely.
     pub(super) round: u8,
-    /// Counts strangers that a close look did not confirm, so that the next time another one has its turn.
+    /// Counts strangers that a close look did not confirm, so that the next time another one has
+    /// its turn.
     pub(super) turn: u8,
     /// Small people that are known.
     pub(super) guests: Vec<CandidateRegion>,
@@ -111,7 +116,8 @@ impl Present {
 /// What a look at everything shows that was not known.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Newcomers {
-    /// Boxes (in cells) around parts that are connected to a known person: the rest of somebody who is half inside the crop.
+    /// Boxes (in cells) around parts that are connected to a known person: the rest of somebody who
+    /// is half inside the crop.
     pub(super) parts: Vec<Rect>,
     /// Boxes around parts by themselves that deserve a closer look, the largest first.
     pub(super) strangers: Vec<Rect>,
@@ -288,8 +294,8 @@ impl Focus {
         newcomers
     }
 
-    /// Takes in what a `close` look at the stranger within `bounds` shows of them, if it is enough to be a person. The guest
-    /// that was not seen for the longest time makes room.
+    /// Takes in what a `close` look at the stranger within `bounds` shows of them, if it is enough
+    /// to be a person. The guest that was not seen for the longest time makes room.
     pub(super) fn welcome(
         &mut self,
         grid: Grid,
@@ -359,7 +365,8 @@ impl Focus {
         people
     }
 
-    /// Moves the crop to the people (a box in cells). Where there is nobody, it waits a little, then shows everything.
+    /// Moves the crop to the people (a box in cells). Where there is nobody, it waits a little,
+    /// then shows everything.
     pub(super) fn follow(
         &mut self,
         grid: Grid,
@@ -395,7 +402,8 @@ impl Focus {
         (cut && wider != self.crop).then_some(wider)
     }
 
-    /// The part of the picture that shows the guests, in pixels; none where there are none or the crop shows them.
+    /// The part of the picture that shows the guests, in pixels; none where there are none or the
+    /// crop shows them.
     pub(super) fn guest_crop(&self, grid: Grid, size: (u32, u32)) -> Option<Rect> {
         let guests = self
             .guests

@@ -1,4 +1,5 @@
-//! The low-resolution grid that the soft matte works on between the network and the full-resolution picture.
+//! The low-resolution grid that the soft matte works on between the network and the full-resolution
+//! picture.
 use super::window::rounded;
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
@@ -8,8 +9,9 @@ use std::ops::AddAssign;
 /// The long side that a grid aims at, in cells.
 const LONG_SIDE: u32 = 320;
 
-/// How a picture is divided: square cells of `cell` pixels a side, the last column and row may be partial.
-/// The long side has 213 to 480 cells; a picture up to 479 pixels long has one cell per pixel.
+/// How a picture is divided: square cells of `cell` pixels a side, the last column and row may be
+/// partial. The long side has 213 to 480 cells; a picture up to 479 pixels long has one cell per
+/// pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Grid {
     /// Pixels per cell and side.

@@ -1,11 +1,12 @@
 //! The colour guided filter's coefficients on the grid.
 //!
-//! Within each window the map is explained as a linear function of the colours, `a . rgb + b`, by ridge regression; the
-//! functions of all windows over a cell are averaged. Applied to the full-resolution colours, they give a matte whose edges
-//! are the picture's edges (K. He, J. Sun, X. Tang: Guided Image Filtering, eq. 19–21; He, Sun: Fast Guided Filter,
-//! arXiv 1505.00996).
+//! Within each window the map is explained as a linear function of the colours, `a . rgb + b`, by
+//! ridge regression; the functions of all windows over a cell are averaged. Applied to the
+//! full-resolution colours, they give a matte whose edges are the picture's edges (K. He, J. Sun,
+//! X. Tang: Guided Image Filtering, eq. 19–21; He, Sun: Fast Guided Filter, arXiv 1505.00996).
 //!
-//! Only the blocks of cells that have open cells ([`Settled`]) are computed, from windows around them.
+//! Only the blocks of cells that have open cells ([`Settled`]) are computed, from windows around
+//! them.
 use super::average::noise_floor;
 use super::blocks::{BLOCK, all, runs, widened};
 use super::coarse::SoftMap;
@@ -24,7 +25,8 @@ const EPSILON: f32 = 1e-4 * 255.0 * 255.0;
 const MAP_SHIFT: u32 = 4;
 /// What 1.0 of the map is after the shift.
 const MAP_ONE: f32 = 4095.0;
-/// Levels: this much is cut off at either end of the filtered map, because the filter's answer on flat regions is not quite 0 or 1.
+/// Levels: this much is cut off at either end of the filtered map, because the filter's answer on
+/// flat regions is not quite 0 or 1.
 const LEVEL: f32 = 0.15;
 /// What the range between the levels is stretched to.
 const FULL: f32 = 255.0 / (1.0 - 2.0 * LEVEL);
@@ -38,16 +40,20 @@ const DETAIL: f32 = 100.0;
 /// Noise that would change alpha by so many levels takes half of a pixel's detail.
 const SHAKE: f32 = 10.0;
 
-/// The quantities whose windows are summed: the map p, the colours, their products with p, and with each other.
+/// The quantities whose windows are summed: the map p, the colours, their products with p, and with
+/// each other.
 const SUMS: usize = 13;
-/// Values on each side of a row of sums, for the mirrored ones; vectors may also read and write that far behind the row's end.
+/// Values on each side of a row of sums, for the mirrored ones; vectors may also read and write
+/// that far behind the row's end.
 const MARGIN: usize = 32;
 
-/// Coefficients of each cell: `alpha = a . rgb + b`, rgb and alpha in 0..=255 (alpha may lie outside).
+/// Coefficients of each cell: `alpha = a . rgb + b`, rgb and alpha in 0..=255 (alpha may lie
+/// outside).
 #[derive(Debug, Default)]
 pub(super) struct Coefficients {
-    /// For each row of cells `a` for red, green and blue, then `b`, each [`Coefficients::stride`] long. There where a row or one
-    /// beside it has open cells, and in the blocks beside these; elsewhere anything.
+    /// For each row of cells `a` for red, green and blue, then `b`, each [`Coefficients::stride`]
+    /// long. There where a row or one beside it has open cells, and in the blocks beside these;
+    /// elsewhere anything.
     planes: Vec<f32>,
     /// Before averaging over the windows: the function of the window around each cell, likewise.
     windows: Vec<f32>,
@@ -64,7 +70,8 @@ struct GuidedScratch {
     columns: Vec<i32>,
     /// Sums of coefficients over the rows of a window, `[4][width]`.
     averages: Vec<f32>,
-    /// The map and the colours of a row that enters the window, then of one that leaves it, `[2][4][width]`.
+    /// The map and the colours of a row that enters the window, then of one that leaves it,
+    /// `[2][4][width]`.
     rows: Vec<i32>,
     /// Where the rows of a window begin.
     offsets: Vec<usize>,
@@ -167,14 +174,16 @@ impl Coefficients {
         }
     }
 
-    /// Coefficient `k` (red, green, blue, none) of the cells of row `y`, with the first repeated before it and the last after it.
+    /// Coefficient `k` (red, green, blue, none) of the cells of row `y`, with the first repeated
+    /// before it and the last after it.
     #[inline(always)]
     pub(super) fn row(&self, y: usize, k: usize) -> &[f32] {
         &self.planes[(4 * y + k) * self.stride..][MARGIN - 1..self.stride]
     }
 }
 
-/// Whether the first or the last of `all` blocks is among `blocks`, so that sums reach into the margins.
+/// Whether the first or the last of `all` blocks is among `blocks`, so that sums reach into the
+/// margins.
 #[inline(always)]
 fn touches_an_end(blocks: u64, all: u64) -> bool {
     blocks & (1 | all ^ all >> 1) != 0
@@ -329,9 +338,9 @@ fn products<S: Simd>(s: S, row: &[i32], stride: usize, x: usize) -> [i32x8<S>; S
     ]
 }
 
-/// The ridge regression of the map on the colours for the windows around the cells from `x` on: the sums of `columns`, times
-/// `scale`, are means; the coefficients go to `windows`. The 3x3 system is solved by cofactors; the regulariser keeps its
-/// determinant positive.
+/// The ridge regression of the map on the colours for the windows around the cells from `x` on: the
+/// sums of `columns`, times `scale`, are means; the coefficients go to `windows`. The 3x3 system is
+/// solved by cofactors; the regulariser keeps its determinant positive.
 #[inline(always)]
 fn fit<S: Simd>(
     s: S,
@@ -381,7 +390,8 @@ fn fit<S: Simd>(
     }
 }
 
-/// Averages the functions of all windows over each cell and folds the levels in. Settled cells become constants.
+/// Averages the functions of all windows over each cell and folds the levels in. Settled cells
+/// become constants.
 #[simd]
 fn average<S: Simd>(
     s: S,
@@ -453,7 +463,8 @@ fn average<S: Simd>(
             {
                 let x = MARGIN + cells.start + x;
                 (planes[x], planes[stride + x], planes[2 * stride + x]) = (0.0, 0.0, 0.0);
-                // not (1 - LEVEL) * FULL: that makes the edge of a person 1 % worse in Grad and dtSSD
+                // not (1 - LEVEL) * FULL: that makes the edge of a person 1 % worse in Grad and
+                // dtSSD
                 planes[3 * stride + x] = if mark == 0 { -LEVEL * FULL } else { 255.0 };
             }
         }

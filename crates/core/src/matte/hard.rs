@@ -1,7 +1,7 @@
 //! MediaPipe's category mask: the confidence, up-sampled corner to corner, above one half.
 //!
-//! Between four neighbours that all are below one half nothing is above it, nor the other way round: only what lies between
-//! others is up-sampled.
+//! Between four neighbours that all are below one half nothing is above it, nor the other way
+//! round: only what lies between others is up-sampled.
 use super::full::{AlphaRunKind, Matte};
 use super::resample::Taps;
 use fearless_simd::{Level, Simd, dispatch};
@@ -34,7 +34,8 @@ struct Tables {
     sizes: [usize; 4],
     xs: Taps,
     ys: Taps,
-    /// Where the pixels that begin after each column of the confidence begin, and where the last of them end.
+    /// Where the pixels that begin after each column of the confidence begin, and where the last of
+    /// them end.
     columns: Vec<usize>,
 }
 

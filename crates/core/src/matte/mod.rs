@@ -1,7 +1,8 @@
 //! From a picture to its matte: how much of each pixel is person.
 //!
-//! [`Segmenter`] looks at a picture with the network, in order within a camera because it remembers the last frame in a
-//! [`MatteState`]. [`Refiner`] brings the result to the picture's size, for any frame on any thread.
+//! [`Segmenter`] looks at a picture with the network, in order within a camera because it remembers
+//! the last frame in a [`MatteState`]. [`Refiner`] brings the result to the picture's size, for any
+//! frame on any thread.
 //!
 //! # Layout
 //!
@@ -9,13 +10,16 @@
 //! * `network`: what finds people in a small picture, whatever runs it.
 //! * `fine`: a second network that draws the edges; `key_frame`: carries what it drew to the frames
 //!   after.
-//! * `focus`: where the network looks, and how people who enter are found; `blobs`: connected parts of a mask.
-//! * `grid`: the low resolution that everything between network and picture works on; `resample`: to and from it.
+//! * `focus`: where the network looks, and how people who enter are found; `blobs`: connected parts
+//!   of a mask.
+//! * `grid`: the low resolution that everything between network and picture works on; `resample`:
+//!   to and from it.
 //! * `smooth`: motion-aware smoothing over time.
 //! * `state`: what is remembered, as bytes.
 //! * `full`: a matte at the picture's size, and where it is plain.
-//! * `refine`: to the picture's size; `guided`: the colour guided filter; `spread`: from cells to pixels;
-//!   `settled`: where colours have no say; `blocks`: parts of a row of cells; `window`: sums over windows.
+//! * `refine`: to the picture's size; `guided`: the colour guided filter; `spread`: from cells to
+//!   pixels; `settled`: where colours have no say; `blocks`: parts of a row of cells; `window`:
+//!   sums over windows.
 //! * `people`: who is shown; `plate`: the room, learned.
 //! * `hard`: MediaPipe's category mask.
 mod average;

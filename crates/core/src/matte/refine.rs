@@ -1,4 +1,5 @@
-//! From the low-resolution result of a segmentation to the matte at the picture's size. Any frame, any order, any thread.
+//! From the low-resolution result of a segmentation to the matte at the picture's size. Any frame,
+//! any order, any thread.
 use super::blocks::runs;
 use super::coarse::{Coarse, CoarseMap};
 use super::full::{AlphaRunKind, Matte};
@@ -24,7 +25,8 @@ pub struct Refiner {
 
 #[derive(Debug, Default)]
 struct RefinerScratch {
-    /// The coefficients of two rows of cells, spread over the picture's width where they matter, `[4][..]`.
+    /// The coefficients of two rows of cells, spread over the picture's width where they matter,
+    /// `[4][..]`.
     wide: [Vec<f32>; 2],
     /// Which row of cells each of them holds.
     holds: [Option<usize>; 2],
@@ -80,8 +82,8 @@ impl Refiner {
     }
 }
 
-/// `alpha = a . rgb + b`, with coefficients blended linearly between the centres of the cells, rounded to the nearest. Where all
-/// cells around a pixel are settled, alpha is constant.
+/// `alpha = a . rgb + b`, with coefficients blended linearly between the centres of the cells,
+/// rounded to the nearest. Where all cells around a pixel are settled, alpha is constant.
 #[simd]
 fn apply<S: Simd>(
     s: S,
@@ -164,7 +166,8 @@ fn apply<S: Simd>(
     }
 }
 
-/// Spreads the coefficients of a row of cells where its open cells, or those of a row beside it, have a say.
+/// Spreads the coefficients of a row of cells where its open cells, or those of a row beside it,
+/// have a say.
 #[inline(always)]
 fn spread_row<S: Simd>(
     s: S,
@@ -201,7 +204,8 @@ fn coefficient<S: Simd>(s: S, top: &[f32], bottom: &[f32], at: usize, t: f32) ->
     top + (load(s, bottom, at) - top) * t
 }
 
-/// Takes interleaved bytes apart into three rows of `bytes`, and makes them three rows of numbers, `[3][padded]`.
+/// Takes interleaved bytes apart into three rows of `bytes`, and makes them three rows of numbers,
+/// `[3][padded]`.
 #[inline(always)]
 fn planar(pixels: &[u8], padded: usize, bytes: &mut [Vec<u8>; 3], into: &mut [f32]) {
     let [r, g, b] = bytes;

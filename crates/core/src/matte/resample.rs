@@ -1,10 +1,12 @@
-//! Separable resampling: a part of a picture to the network's input, and the network's answer to the grid.
+//! Separable resampling: a part of a picture to the network's input, and the network's answer to
+//! the grid.
 use fearless_simd::{Level, Simd, dispatch, f32x4, prelude::*};
 use fearless_simd_macros::simd;
 use image::RgbImage;
 use std::ops::Range;
 
-/// From this reduction on the mean over the covered pixels is taken, below it the nearest two are blended.
+/// From this reduction on the mean over the covered pixels is taken, below it the nearest two are
+/// blended.
 const AREA_FROM: f64 = 1.5;
 
 /// Along one axis: which source samples make up each output sample.
@@ -24,9 +26,9 @@ impl Taps {
         self.first.len()
     }
 
-    /// Outputs whose centres lie at `centre + i * step` in source coordinates (sample `j` covers `j..j + 1`), reading only
-    /// the samples `from..to` (at least one). Reductions by more than [`AREA_FROM`] take the mean of the span, others
-    /// blend linearly.
+    /// Outputs whose centres lie at `centre + i * step` in source coordinates (sample `j` covers
+    /// `j..j + 1`), reading only the samples `from..to` (at least one). Reductions by more than
+    /// [`AREA_FROM`] take the mean of the span, others blend linearly.
     pub(super) fn new(outputs: usize, centre: f64, step: f64, from: usize, to: usize) -> Taps {
         let area = step > AREA_FROM;
         let per = if area { step.ceil() as usize + 1 } else { 2 }.min(to - from);
@@ -38,7 +40,8 @@ impl Taps {
         let mut weights = vec![0.0; per];
         for i in 0..outputs {
             let at = centre + i as f64 * step;
-            // the span of a reduction, or of one sample: a linear blend is the mean over a span of one sample's length
+            // the span of a reduction, or of one sample: a linear blend is the mean over a span of
+            // one sample's length
             let half = if area { step / 2.0 } else { 0.5 };
             let low = (at - half).clamp(from as f64, to as f64);
             let high = (at + half).clamp(from as f64, to as f64);
@@ -60,8 +63,9 @@ impl Taps {
         taps
     }
 
-    /// MediaPipe's way to `outputs` samples from all `n`: sample `i` lies at `i n / outputs` (no half-pixel shift),
-    /// rounded to 1/32 sample as in OpenCV's `warpPerspective`; beyond the last sample it is repeated.
+    /// MediaPipe's way to `outputs` samples from all `n`: sample `i` lies at `i n / outputs` (no
+    /// half-pixel shift), rounded to 1/32 sample as in OpenCV's `warpPerspective`; beyond the last
+    /// sample it is repeated.
     pub(super) fn mediapipe(outputs: usize, n: usize) -> Taps {
         let per = n.min(2);
         let mut taps = Taps {
@@ -81,7 +85,8 @@ impl Taps {
         taps
     }
 
-    /// Corner to corner: the first and last of the `outputs` fall on the first and last of the `n` samples.
+    /// Corner to corner: the first and last of the `outputs` fall on the first and last of the `n`
+    /// samples.
     pub(super) fn corners(outputs: usize, n: usize) -> Taps {
         let per = n.min(2);
         let mut taps = Taps {
@@ -203,7 +208,8 @@ impl Resampler {
         dispatch!(level, s => picture_rows(s, picture, xs, ys, rows, rounding, row, into));
     }
 
-    /// `plane` is `[..][width]`; `into` is `[ys.len()][stride]` of which the first `xs.len()` of each row are written.
+    /// `plane` is `[..][width]`; `into` is `[ys.len()][stride]` of which the first `xs.len()` of
+    /// each row are written.
     pub(super) fn plane(
         &mut self,
         level: Level,
@@ -252,7 +258,8 @@ fn picture_rows<S: Simd>(
     }
 }
 
-/// Resamples one row of pixels from `row`, which begins with source pixel `start`, with `N` taps (any number where that is 0).
+/// Resamples one row of pixels from `row`, which begins with source pixel `start`, with `N` taps
+/// (any number where that is 0).
 #[inline(always)]
 fn pixels<S: Simd, const N: usize>(
     s: S,

@@ -117,17 +117,20 @@ impl Segmenter {
         self
     }
 
-    /// Does not ask the network about a picture that is like one before. For [`MatteMode::Soft`] that is the last of the camera's
-    /// that was looked at; it may differ by what counts as noise of the camera, and the new picture's own colours still shape the matte's edge.
-    /// For [`MatteMode::Hard`] it is the last picture of this segmenter, and what the network would see must be the same to the last bit.
+    /// Does not ask the network about a picture that is like one before. For [`MatteMode::Soft`]
+    /// that is the last of the camera's that was looked at; it may differ by what counts as noise
+    /// of the camera, and the new picture's own colours still shape the matte's edge. For
+    /// [`MatteMode::Hard`] it is the last picture of this segmenter, and what the network would see
+    /// must be the same to the last bit.
     #[must_use]
     pub fn skipping_still(mut self, skips: bool) -> Self {
         self.skips_still = skips;
         self
     }
 
-    /// Segments one frame of a stream. For [`MatteMode::Soft`] the frames of one camera must come in order, each with the
-    /// state that the one before left; a picture of another size starts anew. [`MatteMode::Hard`] does not touch the state.
+    /// Segments one frame of a stream. For [`MatteMode::Soft`] the frames of one camera must come
+    /// in order, each with the state that the one before left; a picture of another size starts
+    /// anew. [`MatteMode::Hard`] does not touch the state.
     pub fn segment(
         &mut self,
         picture: &RgbImage,
@@ -377,7 +380,8 @@ impl Segmenter {
         };
     }
 
-    /// Two passes: everything, then closely at who is there; one more for each small person apart from them.
+    /// Two passes: everything, then closely at who is there; one more for each small person apart
+    /// from them.
     fn first(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp) -> (Focus, Evidence) {
         let size = picture.dimensions();
         let mut focus = Focus::whole(size, time);
@@ -496,8 +500,8 @@ impl Segmenter {
         }
     }
 
-    /// Adds to the raw map the people that a look at everything shows and the crop did not. Up to `most` strangers are
-    /// looked at closely, and taken in if the network still sees them there.
+    /// Adds to the raw map the people that a look at everything shows and the crop did not. Up to
+    /// `most` strangers are looked at closely, and taken in if the network still sees them there.
     fn meet(
         &mut self,
         picture: &RgbImage,
@@ -538,7 +542,8 @@ impl Segmenter {
     }
 }
 
-/// What the network said of one frame: the confidence of each cell, `[height][width]` of the grid, 0..=1.
+/// What the network said of one frame: the confidence of each cell, `[height][width]` of the grid,
+/// 0..=1.
 #[derive(Default)]
 struct Looks {
     /// Of the crop; then, of all that was seen.
@@ -591,8 +596,9 @@ impl NetworkView {
         })
     }
 
-    /// Runs the network on the input. Confidences below one in a million become 0: products of the smallest of them would be
-    /// denormal numbers, which cost a hundred times more than others. NaN, which a user's own network might give, becomes 0 too.
+    /// Runs the network on the input. Confidences below one in a million become 0: products of the
+    /// smallest of them would be denormal numbers, which cost a hundred times more than others.
+    /// NaN, which a user's own network might give, becomes 0 too.
     fn run(&mut self) {
         self.network.run(&self.input, &mut self.confidence);
         for p in &mut self.confidence {
@@ -600,8 +606,8 @@ impl NetworkView {
         }
     }
 
-    /// The confidence for the whole picture, resampled as MediaPipe does, and whether it was there already: with `skips_still` the network does
-    /// not run on the same input again.
+    /// The confidence for the whole picture, resampled as MediaPipe does, and whether it was there
+    /// already: with `skips_still` the network does not run on the same input again.
     fn mediapipe(&mut self, picture: &RgbImage, skips_still: bool) -> (&[f32], bool) {
         self.prepared = None;
         let xs = Taps::mediapipe(self.width, picture.width() as usize);
@@ -642,7 +648,8 @@ impl NetworkView {
         }
     }
 
-    /// Makes `raw` the confidence of each cell of `grid`, 0..=1, looking at `crop` (in pixels, not empty); 0 outside.
+    /// Makes `raw` the confidence of each cell of `grid`, 0..=1, looking at `crop` (in pixels, not
+    /// empty); 0 outside.
     pub(super) fn look(&mut self, picture: &RgbImage, grid: Grid, crop: Rect, raw: &mut Vec<f32>) {
         if self.prepared.take() != Some(crop) {
             self.prepare(crop).add(picture, picture.height() as usize);

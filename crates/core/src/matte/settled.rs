@@ -1,30 +1,33 @@
 //! Where the network is sure of a cell and of all its neighbours, colours have no say.
 //!
-//! The guided filter explains a whole window by colour. Where the room has the person's colours (a dark picture frame beside dark
-//! hair), it smears the person along it, up to twice the window's radius away; and it pricks holes into the person where they have
-//! the room's colours. Only near the map's own edge is there something to decide. Nothing need be computed elsewhere.
+//! The guided filter explains a whole window by colour. Where the room has the person's colours (a
+//! dark picture frame beside dark hair), it smears the person along it, up to twice the window's
+//! radius away; and it pricks holes into the person where they have the room's colours. Only near
+//! the map's own edge is there something to decide. Nothing need be computed elsewhere.
 use super::blocks::{BLOCK, all, runs, widened};
 use super::grid::{Grid, Guide};
 use super::window::around;
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 
-/// Cells are settled as room if the largest map value around them is below this, and as person if the smallest is above its
-/// counterpart. The map has 16 bits.
+/// Cells are settled as room if the largest map value around them is below this, and as person if
+/// the smallest is above its counterpart. The map has 16 bits.
 const ROOM: u16 = (0.2 * 65535.0) as u16;
 const PERSON: u16 = u16::MAX - ROOM;
 
 /// The mark of cells that are not settled; others are marked with their alpha, 0 or 255.
 pub(super) const OPEN: u8 = 128;
 
-/// Which cells of a map are settled. Two neighbours (also across a corner) that are settled are so as the same.
+/// Which cells of a map are settled. Two neighbours (also across a corner) that are settled are so
+/// as the same.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Settled {
     /// [`OPEN`], or the alpha of a settled cell, `[height][width]` of the grid.
     pub(super) marks: Vec<u8>,
     /// For each row the blocks that have an open cell.
     pub(super) open: Vec<u64>,
-    /// Largest and smallest value of three rows, column by column, with one more column on either side.
+    /// Largest and smallest value of three rows, column by column, with one more column on either
+    /// side.
     largest: Vec<u16>,
     smallest: Vec<u16>,
 }

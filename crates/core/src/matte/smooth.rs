@@ -1,5 +1,5 @@
-//! Motion-aware smoothing over time: noise of the network is averaged where the picture stands still, and followed at once
-//! where it moves.
+//! Motion-aware smoothing over time: noise of the network is averaged where the picture stands
+//! still, and followed at once where it moves.
 use super::grid::Grid;
 use super::window::{Across, mirrored, rounded};
 use fearless_simd::{Level, Simd, dispatch};

@@ -1,13 +1,15 @@
 //! Values of cells, spread over the picture's pixels: linearly between the cells' centres.
 //!
-//! Spread values are stored by gaps: gap `i` lies between the centres of cells `i - 1` and `i` and has as many pixels as a cell
-//! is long. The first begins before the picture, and the last ends after it.
+//! Spread values are stored by gaps: gap `i` lies between the centres of cells `i - 1` and `i` and
+//! has as many pixels as a cell is long. The first begins before the picture, and the last ends
+//! after it.
 use fearless_simd::{Simd, f32x8, prelude::*};
 use std::ops::Range;
 
 /// Cells per vector.
 const LANES: usize = 8;
-/// Values that are written after the last gap at most, times the pixels of a cell: the rest of a vector.
+/// Values that are written after the last gap at most, times the pixels of a cell: the rest of a
+/// vector.
 pub(super) const MORE_GAPS: usize = LANES;
 
 /// Where pixel 0 is among the spread values.
@@ -34,8 +36,9 @@ pub(super) fn pixels_around(cells: &Range<usize>, cell: usize, width: usize) -> 
     pixel(cells.start)..pixel(cells.end + 1)
 }
 
-/// Spreads a row of cells over some `gaps`. `cells[i]` is the cell before gap `i`: beyond the ends of a row its last cell is
-/// repeated. Up to [`MORE_GAPS`] gaps after them are written too, and as many cells read.
+/// Spreads a row of cells over some `gaps`. `cells[i]` is the cell before gap `i`: beyond the ends
+/// of a row its last cell is repeated. Up to [`MORE_GAPS`] gaps after them are written too, and as
+/// many cells read.
 #[inline(always)]
 pub(super) fn spread<S: Simd>(
     s: S,

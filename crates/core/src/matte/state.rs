@@ -133,10 +133,12 @@ impl MatteState {
         bytes
     }
 
-    /// Reads what [`MatteState::to_bytes`] wrote. Nothing is allocated before the sizes are known to fit.
+    /// Reads what [`MatteState::to_bytes`] wrote. Nothing is allocated before the sizes are known
+    /// to fit.
     ///
     /// # Errors
-    /// The bytes are not a state, of another version, too short, too long or hold impossible values.
+    /// The bytes are not a state, of another version, too short, too long or hold impossible
+    /// values.
     pub fn from_bytes(bytes: &[u8]) -> Result<MatteState, StateError> {
         let mut reader = StateReader {
             left: bytes,

@@ -1,7 +1,8 @@
 //! Sums over square windows of a plane, one row at a time.
 use std::ops::Range;
 
-/// The sample that stands for index `i` of `n`, mirrored at both ends with the end repeated (`.. 1 0 | 0 1 ..`).
+/// The sample that stands for index `i` of `n`, mirrored at both ends with the end repeated (`.. 1
+/// 0 | 0 1 ..`).
 pub(super) fn mirrored(i: isize, n: usize) -> usize {
     let n = n as isize;
     let i = i.rem_euclid(2 * n);
@@ -14,8 +15,8 @@ pub(super) fn around(i: usize, reach: usize, n: usize) -> Range<usize> {
     i.saturating_sub(reach)..(i + reach + 1).min(n)
 }
 
-/// 2^23: adding it leaves a small number's nearest whole number (ties to even) in the lowest bits. Unlike a cast, this
-/// becomes one vector instruction.
+/// 2^23: adding it leaves a small number's nearest whole number (ties to even) in the lowest bits.
+/// Unlike a cast, this becomes one vector instruction.
 const WHOLE: f32 = 8_388_608.0;
 
 /// The nearest whole number, ties to even, of `v` in 0..=65535.
@@ -31,8 +32,9 @@ pub(super) struct Across {
 }
 
 impl Across {
-    /// `into[x]` = the sum of `row[x - radius ..= x + radius]`, mirrored at the ends. Runs of 1, 2, 4, .. samples are
-    /// added up to the window's length, so that every sum has few roundings and the loops are vectors.
+    /// `into[x]` = the sum of `row[x - radius ..= x + radius]`, mirrored at the ends. Runs of 1, 2,
+    /// 4, .. samples are added up to the window's length, so that every sum has few roundings and
+    /// the loops are vectors.
     #[inline(always)]
     pub(super) fn sums(&mut self, row: &[f32], radius: usize, into: &mut [f32]) {
         let n = row.len();

@@ -1,21 +1,22 @@
 //! `Conn`: has something come loose from the person, or is something attached that is not?
 //!
-//! Rhemann et al., CVPR 2009 (see [`super::gradient`]). For a pixel, `l` is the highest threshold at which it still belongs to the
-//! largest region that both mattes hold; what a matte has above `l` floats free: `phi(a) = 1 - d [d >= theta]`, `d = a - l`.
-//! The error is `sum(|phi(p) - phi(t)|^q)`. As in the public evaluations: thresholds in steps of 0.1, theta 0.15,
-//! q 1, 4 neighbours.
+//! Rhemann et al., CVPR 2009 (see [`super::gradient`]). For a pixel, `l` is the highest threshold
+//! at which it still belongs to the largest region that both mattes hold; what a matte has above
+//! `l` floats free: `phi(a) = 1 - d [d >= theta]`, `d = a - l`. The error is `sum(|phi(p) -
+//! phi(t)|^q)`. As in the public evaluations: thresholds in steps of 0.1, theta 0.15, q 1, 4
+//! neighbours.
 use super::Pair;
 
 /// Thresholds 1/10, 2/10 .. 10/10.
 const STEPS: u32 = 10;
-/// theta = 0.15 in units of 1 / (255 * [`STEPS`]), the unit in which both alpha and `l` are whole; 382.5 rounded up, as a whole `d` is
-/// at least 382.5 just when it is at least 383.
+/// theta = 0.15 in units of 1 / (255 * [`STEPS`]), the unit in which both alpha and `l` are whole;
+/// 382.5 rounded up, as a whole `d` is at least 382.5 just when it is at least 383.
 const THETA: u32 = 383;
 /// 1 in that unit.
 const ONE: u32 = 255 * STEPS;
 
-/// Connectivity error / 1e3: `sum(|phi(p) - phi(t)|) / 1000` over the frame. Of two regions of one size the one that begins
-/// first, row by row, counts as the largest.
+/// Connectivity error / 1e3: `sum(|phi(p) - phi(t)|) / 1000` over the frame. Of two regions of one
+/// size the one that begins first, row by row, counts as the largest.
 pub fn conn(pair: Pair<'_>) -> f64 {
     let steps = steps_reached(pair);
     let sum: u64 = pair
@@ -32,7 +33,8 @@ fn phi(alpha: u8, step: u8) -> u32 {
     if above >= THETA { ONE - above } else { ONE }
 }
 
-/// For each pixel the number of thresholds, from the lowest up without a gap, at which it belongs to the largest common region.
+/// For each pixel the number of thresholds, from the lowest up without a gap, at which it belongs
+/// to the largest common region.
 fn steps_reached(pair: Pair<'_>) -> Vec<u8> {
     let common: Vec<u8> = pair.values().map(|(p, t)| p.min(t)).collect();
     let mut reached = vec![0u8; common.len()];
@@ -57,17 +59,20 @@ fn steps_reached(pair: Pair<'_>) -> Vec<u8> {
 
 const NO_LABEL: u32 = u32::MAX;
 
-/// Labels connected regions in two passes over the picture, with a union-find forest of provisional labels.
+/// Labels connected regions in two passes over the picture, with a union-find forest of provisional
+/// labels.
 #[derive(Default)]
 struct Regions {
     /// Per pixel its provisional label or [`NO_LABEL`].
     labels: Vec<u32>,
-    /// Per label its parent; after [`Self::find_largest`] its root. A root is the smallest label of its region.
+    /// Per label its parent; after [`Self::find_largest`] its root. A root is the smallest label of
+    /// its region.
     parents: Vec<u32>,
 }
 
 impl Regions {
-    /// Labels the pixels that are at least `least`, and gives the root of the largest region, if there is any.
+    /// Labels the pixels that are at least `least`, and gives the root of the largest region, if
+    /// there is any.
     fn find_largest(&mut self, values: &[u8], width: usize, least: u8) -> Option<u32> {
         self.labels.clear();
         self.parents.clear();
@@ -164,7 +169,8 @@ mod tests {
 
     #[test]
     fn corners_do_not_connect() {
-        // In the prediction the two right columns touch the left block only at a corner: its 2x2 pixels stay the largest.
+        // In the prediction the two right columns touch the left block only at a corner: its 2x2
+        // pixels stay the largest.
         let truth = picture([[255, 255, 0, 0], [255, 255, 0, 0], [0, 0, 0, 0]]);
         let predicted = picture([[255, 255, 0, 0], [255, 255, 0, 0], [0, 0, 255, 0]]);
         assert_eq!(conn_of(&predicted, &truth), 1.0);
@@ -182,7 +188,8 @@ mod tests {
 
     #[test]
     fn a_threshold_is_reached_exactly() {
-        // 0.2, 0.4, 0.6 and 0.8 are whole in 8 bits and belong to their threshold: the difference above l is 0.2 each.
+        // 0.2, 0.4, 0.6 and 0.8 are whole in 8 bits and belong to their threshold: the difference
+        // above l is 0.2 each.
         for (alpha, above) in [(51u8, 102u8), (102, 153), (153, 204), (204, 255)] {
             assert!(
                 (conn_of(&picture([[alpha]]), &picture([[above]])) - 0.2).abs() < 1e-12,
@@ -193,8 +200,9 @@ mod tests {
 
     #[test]
     fn the_highest_threshold_without_a_gap_counts() {
-        // At 0.1..=0.4 the left three pixels are the largest region and at 0.5..=1 the right two: right l = 0, left l = 0.4.
-        // Left: truth has 1 - 0.4 = 0.6 above l, the prediction 0, three times. Right: both have 1 above l.
+        // At 0.1..=0.4 the left three pixels are the largest region and at 0.5..=1 the right two:
+        // right l = 0, left l = 0.4. Left: truth has 1 - 0.4 = 0.6 above l, the prediction 0, three
+        // times. Right: both have 1 above l.
         let predicted = picture([[102, 102, 102, 0, 255, 255]]);
         let truth = picture([[255, 255, 255, 0, 255, 255]]);
         assert!((conn_of(&predicted, &truth) - 3.0 * 0.6).abs() < 1e-12);
@@ -202,7 +210,8 @@ mod tests {
 
     #[test]
     fn the_arms_of_a_u_are_one_region() {
-        // Provisional labels of both arms meet at the bottom; the 3-pixel block on the right is smaller and floats.
+        // Provisional labels of both arms meet at the bottom; the 3-pixel block on the right is
+        // smaller and floats.
         let u = picture([
             [255, 0, 255, 0, 0],
             [255, 0, 255, 0, 255],
@@ -210,7 +219,8 @@ mod tests {
         ]);
         let mut without = u.clone();
         without.put_pixel(4, 1, image::Luma([0]));
-        // The block is cut to one pixel in `without`: at (4, 1) phi is 0 against 1, at (4, 2) both are 0.
+        // The block is cut to one pixel in `without`: at (4, 1) phi is 0 against 1, at (4, 2) both
+        // are 0.
         assert_eq!(conn_of(&u, &without), 1.0);
     }
 

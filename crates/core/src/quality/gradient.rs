@@ -1,21 +1,23 @@
 //! `Grad`: are the edges as sharp as the true ones, and where they are?
 //!
-//! Rhemann, Rother, Wang, Gelautz, Kohli, Rott: "A Perceptually Motivated Online Benchmark for Image Matting", CVPR 2009: the
-//! squared difference of the gradient magnitudes of both mattes, each convolved with the first derivatives of a
-//! Gaussian of variance sigma^2, summed over the pixels. The paper leaves the kernel's extent, scale and border open.
-//! Here, as in the evaluations of BackgroundMattingV2 and Robust Video Matting: sigma 1.4, the taps up to where the
-//! Gaussian falls to 0.01, the two-dimensional kernel scaled to an L2 norm of 1, border pixels repeated.
+//! Rhemann, Rother, Wang, Gelautz, Kohli, Rott: "A Perceptually Motivated Online Benchmark for
+//! Image Matting", CVPR 2009: the squared difference of the gradient magnitudes of both mattes,
+//! each convolved with the first derivatives of a Gaussian of variance sigma^2, summed over the
+//! pixels. The paper leaves the kernel's extent, scale and border open. Here, as in the evaluations
+//! of BackgroundMattingV2 and Robust Video Matting: sigma 1.4, the taps up to where the Gaussian
+//! falls to 0.01, the two-dimensional kernel scaled to an L2 norm of 1, border pixels repeated.
 use super::Pair;
 use image::GrayImage;
 
 /// Standard deviation of the Gaussian in pixels.
 const SIGMA: f64 = 1.4;
-/// Taps on each side: where the Gaussian of [`SIGMA`] falls to 0.01, `ceil(sigma sqrt(-2 ln(sqrt(2 pi) sigma 0.01)))`.
+/// Taps on each side: where the Gaussian of [`SIGMA`] falls to 0.01, `ceil(sigma sqrt(-2 ln(sqrt(2
+/// pi) sigma 0.01)))`.
 const RADIUS: usize = 4;
 const TAPS: usize = 2 * RADIUS + 1;
 
-/// Gradient error / 1e3: `sum((|grad p| - |grad t|)^2) / 1000` over the frame, alpha in 0..=1. It grows with the length
-/// of the edges, so compare only figures of one picture size.
+/// Gradient error / 1e3: `sum((|grad p| - |grad t|)^2) / 1000` over the frame, alpha in 0..=1. It
+/// grows with the length of the edges, so compare only figures of one picture size.
 pub fn grad(pair: Pair<'_>) -> f64 {
     let predicted = magnitude(pair.predicted());
     let truth = magnitude(pair.truth());
@@ -32,8 +34,8 @@ pub fn grad(pair: Pair<'_>) -> f64 {
     sum / 1e3
 }
 
-/// The smoothing and the differentiating half of the separable kernel. The L2 norm of an outer product is the product of
-/// the norms, so each half is scaled to 1.
+/// The smoothing and the differentiating half of the separable kernel. The L2 norm of an outer
+/// product is the product of the norms, so each half is scaled to 1.
 fn kernel() -> ([f32; TAPS], [f32; TAPS]) {
     let at = |i: usize| i as f64 - RADIUS as f64;
     let gauss: [f64; TAPS] =
@@ -80,7 +82,8 @@ fn magnitude(alpha: &GrayImage) -> Vec<f32> {
     magnitude
 }
 
-/// `out[x] = sum over taps of padded[x + tap] * taps[tap]`. The order of the taps decides the sign, which the magnitude drops.
+/// `out[x] = sum over taps of padded[x + tap] * taps[tap]`. The order of the taps decides the sign,
+/// which the magnitude drops.
 fn convolve_row(padded: &[f32], taps: &[f32; TAPS], out: &mut [f32]) {
     out.fill(0.0);
     for (tap, &weight) in taps.iter().enumerate() {
@@ -112,7 +115,8 @@ mod tests {
 
     #[test]
     fn one_pixel_costs_two_unit_kernels() {
-        // A lone white pixel paints each derivative kernel once; both have norm 1, so the squared magnitudes sum to 2.
+        // A lone white pixel paints each derivative kernel once; both have norm 1, so the squared
+        // magnitudes sum to 2.
         let black = GrayImage::new(9, 9);
         let mut dot = black.clone();
         dot.put_pixel(4, 4, Luma([255]));
@@ -124,8 +128,9 @@ mod tests {
 
     #[test]
     fn a_step_edge_costs_what_the_running_sums_of_the_kernel_say() {
-        // 20x3, white from column 10 on, against black: nothing changes down a column, so a pixel's magnitude is the sum of
-        // the smoothing taps times the sum of the differentiating taps that see white.
+        // 20x3, white from column 10 on, against black: nothing changes down a column, so a pixel's
+        // magnitude is the sum of the smoothing taps times the sum of the differentiating taps that
+        // see white.
         let black = GrayImage::new(20, 3);
         let step = GrayImage::from_fn(20, 3, |x, _| Luma([if x >= 10 { 255 } else { 0 }]));
         // exp(-x^2 / 3.92), x = 0..=4, and x times that.

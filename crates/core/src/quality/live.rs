@@ -1,13 +1,13 @@
 //! How good a matte seems where nobody knows the true one: coverage, edge width, flicker.
 //!
-//! They are estimates of one frame, or of two neighbours, cheap enough to be made of every frame: four points of each block are looked at.
-//! `bench/flicker_rank.py` compares flicker with `dtSSD`.
+//! They are estimates of one frame, or of two neighbours, cheap enough to be made of every frame:
+//! four points of each block are looked at. `bench/flicker_rank.py` compares flicker with `dtSSD`.
 use image::{GrayImage, RgbImage};
 
 /// A picture is looked at in at most so many blocks along its longer side.
 const BLOCKS: u32 = 160;
-/// A block none of whose colours changed by more than this has not changed: it leaves out little where a camera is noisy, and finds edges that move over
-/// a background as bright as the person.
+/// A block none of whose colours changed by more than this has not changed: it leaves out little
+/// where a camera is noisy, and finds edges that move over a background as bright as the person.
 const STILL: u8 = 6;
 /// If less of the picture than this has not changed, it says nothing.
 const LEAST_STILL: f64 = 0.1;
@@ -79,13 +79,15 @@ impl Sketch {
         self.coverage
     }
 
-    /// How many pixels the matte takes from background to person, on average. `None` where there is hardly an edge.
+    /// How many pixels the matte takes from background to person, on average. `None` where there is
+    /// hardly an edge.
     pub fn edge_width(&self) -> Option<f64> {
         self.edge_width
     }
 
-    /// How much alpha changed where the picture did not, since the frame before: the root of the mean square over those blocks, in percent.
-    /// `None` if the size changed, or nearly everything moves. It does not see a matte that lags, and is no measure across scenes.
+    /// How much alpha changed where the picture did not, since the frame before: the root of the
+    /// mean square over those blocks, in percent. `None` if the size changed, or nearly everything
+    /// moves. It does not see a matte that lags, and is no measure across scenes.
     pub fn flicker(&self, before: &Sketch) -> Option<f64> {
         if self.size != before.size {
             return None;
@@ -103,7 +105,8 @@ impl Sketch {
     }
 }
 
-/// The area of the edge over its length. The length is the sum of alpha's steps: each way across the edge climbs by 1 in all, however wide it is.
+/// The area of the edge over its length. The length is the sum of alpha's steps: each way across
+/// the edge climbs by 1 in all, however wide it is.
 fn edge_width(alpha: &GrayImage) -> Option<f64> {
     let width = alpha.width() as usize;
     let mut area = 0u64;

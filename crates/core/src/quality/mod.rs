@@ -110,7 +110,8 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// The figures of one frame, in the units that papers print. All but `iou` are errors: 0 is perfect.
+/// The figures of one frame, in the units that papers print. All but `iou` are errors: 0 is
+/// perfect.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FrameQuality {
     /// Intersection over union of the masks alpha > 0.5; 1 is perfect. See [`pixel::iou`].
@@ -123,7 +124,8 @@ pub struct FrameQuality {
     pub grad: f64,
     /// Connectivity error / 1e3, a sum over the frame. See [`connectivity::conn`].
     pub conn: f64,
-    /// Error of the change since the frame before x 1e2; none for a first frame. See [`temporal::dtssd`].
+    /// Error of the change since the frame before x 1e2; none for a first frame. See
+    /// [`temporal::dtssd`].
     pub dtssd: Option<f64>,
     /// Flicker where the truth stands still x 1e2; none for a first frame, and where all of the
     /// truth moves. See [`temporal::flicker`].

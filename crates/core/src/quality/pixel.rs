@@ -4,7 +4,8 @@ use super::Pair;
 /// The first 8-bit alpha above 0.5.
 const FOREGROUND: u8 = 128;
 
-/// Intersection over union of the masks alpha > 0.5, in 0..=1. Two frames without a person agree, that is 1.
+/// Intersection over union of the masks alpha > 0.5, in 0..=1. Two frames without a person agree,
+/// that is 1.
 pub fn iou(pair: Pair<'_>) -> f64 {
     let mut both = 0u64;
     let mut either = 0u64;

@@ -144,8 +144,8 @@ impl Summary {
     }
 }
 
-/// The places of the `count` worst frames by `metric`, the worst first; of equals the earlier first. A frame without that figure
-/// is not among them.
+/// The places of the `count` worst frames by `metric`, the worst first; of equals the earlier
+/// first. A frame without that figure is not among them.
 pub fn worst(frames: &[FrameQuality], metric: Metric, count: usize) -> Vec<usize> {
     let mut places: Vec<(usize, f64)> = frames
         .iter()

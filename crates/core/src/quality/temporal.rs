@@ -1,12 +1,13 @@
 //! `dtSSD`: does the matte change when and as the true one does? And `Static`: does it stand still
 //! where the true one does?
 //!
-//! Erofeev, Gitman, Vatolin, Fedorov, Wang: "Perceptually Motivated Benchmark for Video Matting", BMVC 2015. As in the evaluation of
-//! Robust Video Matting: the root of the mean over the pixels, x 100, for each pair of neighbouring frames.
+//! Erofeev, Gitman, Vatolin, Fedorov, Wang: "Perceptually Motivated Benchmark for Video Matting",
+//! BMVC 2015. As in the evaluation of Robust Video Matting: the root of the mean over the pixels, x
+//! 100, for each pair of neighbouring frames.
 use super::{Pair, QualityError};
 
-/// Error of the change between two neighbouring frames x 1e2: `100 sqrt(mean(((p - p') - (t - t'))^2))`, where `p'` and `t'` are of
-/// the frame before and alpha is in 0..=1.
+/// Error of the change between two neighbouring frames x 1e2: `100 sqrt(mean(((p - p') - (t -
+/// t'))^2))`, where `p'` and `t'` are of the frame before and alpha is in 0..=1.
 ///
 /// # Errors
 /// [`QualityError::SizeChanged`] if the frames differ in size.
@@ -65,8 +66,9 @@ mod tests {
 
     #[test]
     fn worked_by_hand() {
-        // The truth rises by 1 in one pixel and falls by 0.2 in another; the prediction stays in the first and rises by 0.2 in the
-        // second: errors of the change -1 and 0.4, mean square 1.16 / 4.
+        // The truth rises by 1 in one pixel and falls by 0.2 in another; the prediction stays in
+        // the first and rises by 0.2 in the second: errors of the change -1 and 0.4, mean square
+        // 1.16 / 4.
         let t0 = picture([[0, 153], [7, 9]]);
         let t1 = picture([[255, 102], [7, 9]]);
         let p0 = picture([[51, 51], [0, 0]]);

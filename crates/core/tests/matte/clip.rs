@@ -18,7 +18,8 @@ pub(crate) fn fixture(name: &str) -> image::DynamicImage {
     image::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// A person to be pasted: the sample's, scaled, `[0]` and `[1]` of the place are the left top corner.
+/// A person to be pasted: the sample's, scaled, `[0]` and `[1]` of the place are the left top
+/// corner.
 #[derive(Clone, Copy)]
 pub(crate) struct CastMember {
     pub(crate) scale: f32,
@@ -45,7 +46,8 @@ impl Cast {
         }
     }
 
-    /// The frame at `seconds` with these people, the last in front, and how much of each pixel is the first of them.
+    /// The frame at `seconds` with these people, the last in front, and how much of each pixel is
+    /// the first of them.
     pub(crate) fn frame(&self, seconds: f64, people: &[CastMember]) -> (RgbImage, GrayImage) {
         let mut picture = self.room.clone();
         let mut first = GrayImage::new(WIDTH, HEIGHT);

@@ -14,8 +14,9 @@ const RESIDENT: CastMember = CastMember {
     mirrored: false,
 };
 
-/// Plays 2.6 s at `fps` frames a second. The newcomer must be covered by more than 70 % within half a second after half of
-/// them is in view, and from half a second after they stand still never by less than 85 %, without jumps.
+/// Plays 2.6 s at `fps` frames a second. The newcomer must be covered by more than 70 % within half
+/// a second after half of them is in view, and from half a second after they stand still never by
+/// less than 85 %, without jumps.
 fn enters(name: &str, fps: f64, newcomer: CastMember, stands_at: i32, residents: &[CastMember]) {
     let cast = Cast::load();
     let mut matter = Matter::new(MatteMode::Soft, SimdLevel::best());

@@ -88,7 +88,8 @@ fn a_repeated_picture_has_the_matte_that_it_had() {
 
 #[test]
 fn a_person_who_creeps_is_followed() {
-    // One pixel every second frame: from one frame to the next there is less than what counts as noise.
+    // One pixel every second frame: from one frame to the next there is less than what counts as
+    // noise.
     let cast = Cast::load();
     let mut matter = Matter::new(MatteMode::Soft, SimdLevel::best());
     let mut state = MatteState::default();

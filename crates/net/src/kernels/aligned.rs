@@ -1,7 +1,8 @@
 //! Numbers that start on a cache line.
 use std::ops::{Deref, DerefMut};
 
-/// A fixed number of floats, the first of them at a multiple of 64 bytes: vectors that cross cache lines cost twice.
+/// A fixed number of floats, the first of them at a multiple of 64 bytes: vectors that cross cache
+/// lines cost twice.
 #[derive(Debug, Default)]
 pub(crate) struct Aligned {
     numbers: Vec<f32>,
@@ -13,7 +14,8 @@ impl Aligned {
     /// `len` zeros.
     pub(crate) fn zeros(len: usize) -> Self {
         let numbers = vec![0.0; len + 15];
-        // An offset beyond 15 would mean that the offset is not known; then the start is as good as any.
+        // An offset beyond 15 would mean that the offset is not known; then the start is as good as
+        // any.
         let start = numbers.as_ptr().align_offset(64);
         Aligned {
             numbers,

@@ -7,8 +7,8 @@ use super::{
 use crate::{graph::Activation, simd::SimdLevel};
 use fearless_simd::{Simd, dispatch};
 
-/// A kernel, the shape of its row and the seed of its numbers. Kernels are instantiated as the executor does, so that none is compiled
-/// for this alone.
+/// A kernel, the shape of its row and the seed of its numbers. Kernels are instantiated as the
+/// executor does, so that none is compiled for this alone.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
     kernel: Kernel,

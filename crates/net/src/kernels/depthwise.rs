@@ -8,9 +8,10 @@ use super::{
 use fearless_simd::{f32x8, f32x16, prelude::*};
 use fearless_simd_macros::simd;
 
-/// `K`x`K` convolution with stride `STRIDE` (1 or 2), each channel by itself, of one plain output row `y` of `w` pixels, a multiple of 8.
-/// `rows` are the input rows of the layout `from`; `weights` are a matrix `[K * K][c]`. With `ADD` the middle input pixel is added after
-/// the activation. `sum` `[c]` gets the sum over the row added.
+/// `K`x`K` convolution with stride `STRIDE` (1 or 2), each channel by itself, of one plain output
+/// row `y` of `w` pixels, a multiple of 8. `rows` are the input rows of the layout `from`;
+/// `weights` are a matrix `[K * K][c]`. With `ADD` the middle input pixel is added after the
+/// activation. `sum` `[c]` gets the sum over the row added.
 #[simd]
 pub(crate) fn depthwise<
     S: Simd,
@@ -78,8 +79,8 @@ struct DepthwiseOperands<'a, const K: usize> {
     bias: &'a [f32],
 }
 
-/// The block of channels from `o` on, in tiles of `Q` pixels, or 8 at the end. `first`: column of the panel of weights
-/// with which the block begins.
+/// The block of channels from `o` on, in tiles of `Q` pixels, or 8 at the end. `first`: column of
+/// the panel of weights with which the block begins.
 #[inline(always)]
 fn block_of_channels<
     S: Simd,
@@ -145,7 +146,8 @@ fn block_of_channels<
     V::load(s, sum).add(a.add(b).add(c.add(d))).store(sum);
 }
 
-/// `Q` output pixels from pixel `x` on. `rows`: of the block of channels; with stride 2 the odd pixels begin with pixel `half`.
+/// `Q` output pixels from pixel `x` on. `rows`: of the block of channels; with stride 2 the odd
+/// pixels begin with pixel `half`.
 #[inline(always)]
 fn tile<
     S: Simd,
@@ -174,7 +176,8 @@ fn tile<
             |from| &row[from * V::LEN..][..(Q + (K - 1) / STRIDE) * V::LEN],
         );
         if V::LEN == 16 && STRIDE == 1 {
-            // With so many registers, inputs are read once for four sums, and the loads do not hold up the multiply-adds.
+            // With so many registers, inputs are read once for four sums, and the loads do not hold
+            // up the multiply-adds.
             let w: [V; K] = std::array::from_fn(
                 #[inline(always)]
                 |kx| V::load(s, &taps[kx][first..]),

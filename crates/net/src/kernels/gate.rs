@@ -1,4 +1,5 @@
-//! What is done with means: they become gates, which scale the rows of the next 1x1 convolution's matrix.
+//! What is done with means: they become gates, which scale the rows of the next 1x1 convolution's
+//! matrix.
 use super::vector::{RELU, Vector, logistic2};
 use crate::graph::Activation;
 use fearless_simd::{f32x8, f32x16, prelude::*};
@@ -37,7 +38,8 @@ fn add_block_sums<S: Simd, V: Vector<S>>(s: S, row: &[f32], px: usize, sum: &mut
     }
 }
 
-/// `y = activation(x * w + bias)`: `x` `[k]`, `k` a multiple of 4; `w` `[k][n]`; `y` and `bias` `[n]`, `n` a multiple of 8.
+/// `y = activation(x * w + bias)`: `x` `[k]`, `k` a multiple of 4; `w` `[k][n]`; `y` and `bias`
+/// `[n]`, `n` a multiple of 8.
 #[simd]
 pub(crate) fn fully_connected<S: Simd>(
     s: S,

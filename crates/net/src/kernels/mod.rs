@@ -1,9 +1,10 @@
 //! The row kernels that the executor is made of.
 //!
-//! A row of `w` pixels and `c` channels (a multiple of 8) is stored as `[c / B][w][B]`: every inner loop then works on arrays of a fixed
-//! size, so that no bounds check and no stride is left in it. A block of `B` channels of a pixel is a vector: 16 with AVX-512, otherwise 8. Where 16
-//! do not divide `c`, the last block has 8. Each kernel is generic over the SIMD level and has a test beside it that compares every available
-//! level with a plain loop.
+//! A row of `w` pixels and `c` channels (a multiple of 8) is stored as `[c / B][w][B]`: every inner
+//! loop then works on arrays of a fixed size, so that no bounds check and no stride is left in it.
+//! A block of `B` channels of a pixel is a vector: 16 with AVX-512, otherwise 8. Where 16 do not
+//! divide `c`, the last block has 8. Each kernel is generic over the SIMD level and has a test
+//! beside it that compares every available level with a plain loop.
 //!
 //! # Layout
 //!
@@ -31,7 +32,8 @@ mod tail;
 mod testing;
 mod vector;
 
-/// Hides a number from the compiler, so that a loop of so many turns stays a loop: unrolled, the sums of a tile leave the registers.
+/// Hides a number from the compiler, so that a loop of so many turns stays a loop: unrolled, the
+/// sums of a tile leave the registers.
 #[inline(always)]
 fn opaque<T>(value: T) -> T {
     std::hint::black_box(value)

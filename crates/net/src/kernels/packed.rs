@@ -6,15 +6,16 @@ use fearless_simd_macros::simd;
 /// Outputs per panel.
 pub(super) const PANEL: usize = 16;
 
-/// A matrix `[k][n]`, cut into panels of 16 columns `[panel][k][16]`, of which the last one is filled up with zeros.
+/// A matrix `[k][n]`, cut into panels of 16 columns `[panel][k][16]`, of which the last one is
+/// filled up with zeros.
 #[derive(Debug, Default)]
 pub(crate) struct Packed {
     pub(crate) k: usize,
     pub(crate) n: usize,
     pub(super) weights: Aligned,
     /// Of a matrix for 24 outputs, with AVX-512, and only if it was made at run time: the weights
-    /// as `[k / 2][24][2]`, two inputs of an output side by side. So 24 outputs fill three vectors for
-    /// two inputs, where one input at a time would fill one and a half.
+    /// as `[k / 2][24][2]`, two inputs of an output side by side. So 24 outputs fill three vectors
+    /// for two inputs, where one input at a time would fill one and a half.
     pairs: Aligned,
 }
 
@@ -70,7 +71,8 @@ impl Packed {
         is_paired.then(|| self.pairs[..PAIRED * self.k].as_chunks().0)
     }
 
-    /// Becomes `diag(factors) * matrix`, where `factors` holds one number per row. Allocates nothing; there must be room.
+    /// Becomes `diag(factors) * matrix`, where `factors` holds one number per row. Allocates
+    /// nothing; there must be room.
     pub(crate) fn set_scaled<S: Simd>(&mut self, s: S, matrix: &Packed, factors: &[f32]) {
         (self.k, self.n) = (matrix.k, matrix.n);
         scale(

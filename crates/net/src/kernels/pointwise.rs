@@ -15,8 +15,9 @@ pub(crate) enum InitialSums<'a> {
     Bias(&'a [f32]),
     /// The bias and a plain row that is added.
     Residual(&'a [f32], &'a [f32]),
-    /// A bilinear enlargement by two of 16 times these rows of half as many pixels, of which the first weighs 3/4 and the second 1/4,
-    /// and which have one more pixel on either side (see [`super::extend_edges`]).
+    /// A bilinear enlargement by two of 16 times these rows of half as many pixels, of which the
+    /// first weighs 3/4 and the second 1/4, and which have one more pixel on either side (see
+    /// [`super::extend_edges`]).
     Enlarged(&'a [f32], &'a [f32]),
 }
 
@@ -24,7 +25,8 @@ const BIAS: u8 = 0;
 const RESIDUAL: u8 = 1;
 const ENLARGED: u8 = 2;
 
-/// `y = activation(x * w + start)`. `x` is a plain row of `k` channels and `px` pixels, a multiple of 8; `y` is a row of the layout `to`.
+/// `y = activation(x * w + start)`. `x` is a plain row of `k` channels and `px` pixels, a multiple
+/// of 8; `y` is a row of the layout `to`.
 pub(crate) fn pointwise<S: Simd, const ACTIVATION: u8>(
     s: S,
     x: &[f32],
@@ -49,7 +51,8 @@ pub(crate) fn pointwise<S: Simd, const ACTIVATION: u8>(
     }
 }
 
-/// How many pixels and vectors of outputs a tile has is a matter of registers: all sums stay in them.
+/// How many pixels and vectors of outputs a tile has is a matter of registers: all sums stay in
+/// them.
 #[simd]
 fn row<S: Simd, const ACTIVATION: u8, const START: u8, const SPLIT: bool>(
     s: S,
@@ -104,7 +107,8 @@ fn row<S: Simd, const ACTIVATION: u8, const START: u8, const SPLIT: bool>(
         } else if S::f32s::LEN == 8 {
             tiles!(f32x8, 12, 8, 1, false, 8, 0)
         } else if left >= PANEL {
-            // 128-bit vectors come in pairs, and without three-operand multiply-adds the products take registers too
+            // 128-bit vectors come in pairs, and without three-operand multiply-adds the products
+            // take registers too
             tiles!(f32x8, 4, 4, 1, false, 8, 0) + tiles!(f32x8, 4, 4, 1, false, 8, 8)
         } else {
             tiles!(f32x8, 4, 4, 1, false, 8, 0)
@@ -203,8 +207,9 @@ struct PointwiseOperands<'a> {
     to: RowLayout,
 }
 
-/// All pixels of `N` vectors of outputs from output `o` on, in tiles of `M` pixels, or `REST` where the rest asks for it. Gives the number of
-/// outputs. With `HALF` only the first half of the last vector belongs to outputs. `BLOCK`: channels of a block of inputs; `first`: column of the panel
+/// All pixels of `N` vectors of outputs from output `o` on, in tiles of `M` pixels, or `REST` where
+/// the rest asks for it. Gives the number of outputs. With `HALF` only the first half of the last
+/// vector belongs to outputs. `BLOCK`: channels of a block of inputs; `first`: column of the panel
 /// with which the outputs begin.
 #[inline(always)]
 fn tiles<
@@ -297,7 +302,8 @@ fn tile<
         let out = &mut y[(o + j * V::LEN) * t.to.len..][..t.to.len * width];
         if SPLIT {
             let (even, odd) = out.split_at_mut(t.to.len / 2 * width);
-            // the first pixel of the tile is an even one of the row, so its place depends on the padding alone
+            // the first pixel of the tile is an even one of the row, so its place depends on the
+            // padding alone
             let (a, b) = if t.to.pad.is_multiple_of(2) {
                 (even, odd)
             } else {
@@ -354,7 +360,8 @@ fn multiply<S: Simd, V: Vector<S>, const M: usize, const N: usize, const BLOCK: 
     }
 }
 
-/// Adds the products of inputs of `M` pixels, which lie `STEP` floats apart in `x`, and rows of weights, of which `TURN` make one turn of the loop.
+/// Adds the products of inputs of `M` pixels, which lie `STEP` floats apart in `x`, and rows of
+/// weights, of which `TURN` make one turn of the loop.
 #[inline(always)]
 pub(super) fn add_products<
     S: Simd,
@@ -407,8 +414,9 @@ fn load<S: Simd, V: Vector<S>>(s: S, from: &[f32], is_half: bool) -> V {
     }
 }
 
-/// Sets the sums of vector `j`, which begins with output `o`, to an enlargement. Two pixels lie around each pixel boundary of the small
-/// rows: with `v = 3 near + far` at each small pixel, they get `v[i - 1] + 3 v[i]` and `3 v[i] + v[i + 1]`.
+/// Sets the sums of vector `j`, which begins with output `o`, to an enlargement. Two pixels lie
+/// around each pixel boundary of the small rows: with `v = 3 near + far` at each small pixel, they
+/// get `v[i - 1] + 3 v[i]` and `3 v[i] + v[i + 1]`.
 #[inline(always)]
 fn enlarge<S: Simd, V: Vector<S>, const M: usize, const N: usize>(
     s: S,

@@ -9,10 +9,11 @@ pub(super) fn block<S: Simd>() -> usize {
     if S::f32s::LEN == 16 { 16 } else { 8 }
 }
 
-/// The layout of one row with padding: blocks of `len` pixels, of which the first `pad` and what is left behind `pad + w` pixels are zeros.
+/// The layout of one row with padding: blocks of `len` pixels, of which the first `pad` and what is
+/// left behind `pad + w` pixels are zeros.
 ///
-/// A row that a convolution with stride 2 reads keeps its even pixels in front of its odd ones, so that neighbouring outputs
-/// read neighbouring pixels.
+/// A row that a convolution with stride 2 reads keeps its even pixels in front of its odd ones, so
+/// that neighbouring outputs read neighbouring pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct RowLayout {
     /// Pixels per block, padding included.
@@ -33,7 +34,8 @@ impl RowLayout {
         }
     }
 
-    /// The row that a convolution with `kernel` taps and `stride` reads, of `w` pixels with `pad` in front.
+    /// The row that a convolution with `kernel` taps and `stride` reads, of `w` pixels with `pad`
+    /// in front.
     pub(crate) fn padded(w: usize, kernel: usize, stride: usize, pad: usize) -> Self {
         let read = (w.div_ceil(stride) - 1) * stride + kernel;
         RowLayout {

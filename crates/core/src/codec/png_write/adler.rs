@@ -1,7 +1,7 @@
 //! Adler-32, the checksum of a zlib stream (RFC 1950, sections 2.2 and 8.2).
 //!
-//! `a` is 1 plus the sum of all bytes and `b` the sum of all values that `a` has had, both modulo 65,521. `n` zeros leave `a`
-//! alone and add `n a` to `b`, however many they are.
+//! `a` is 1 plus the sum of all bytes and `b` the sum of all values that `a` has had, both modulo
+//! 65,521. `n` zeros leave `a` alone and add `n a` to `b`, however many they are.
 
 /// The largest prime below 2^16.
 const MODULUS: u64 = 65_521;
@@ -36,7 +36,8 @@ impl Adler32 {
                     *prefix += *sum;
                 }
             }
-            // A byte of lane `l` counts `LANES` times in `b` for its round and each later one, but not for the `l` before it.
+            // A byte of lane `l` counts `LANES` times in `b` for its round and each later one, but
+            // not for the `l` before it.
             let mut sum = 0u32;
             let mut prefix = 0u32;
             let mut before = 0u32;

@@ -1,4 +1,5 @@
-//! The deflate format (RFC 1951) for filtered rows: blocks with a code of their own, and stored ones.
+//! The deflate format (RFC 1951) for filtered rows: blocks with a code of their own, and stored
+//! ones.
 use super::{
     bits::{BitWriter, Bits},
     huffman::{MAX_LENGTH, codes, lengths},
@@ -98,7 +99,8 @@ pub(super) struct Code {
 }
 
 impl Code {
-    /// A code for a picture, of whose rows a part uses the symbols as counted. It has every symbol, since the others may use it.
+    /// A code for a picture, of whose rows a part uses the symbols as counted. It has every symbol,
+    /// since the others may use it.
     pub(super) fn new(sample: &Counts) -> Self {
         let mut counts = sample
             .0

@@ -1,9 +1,11 @@
 //! The Paeth filter (PNG specification, section 9.4), and where it has nothing to say.
 //!
-//! A byte is predicted by that of the three bytes to its left (`a`), above (`b`) and above left (`c`) which is nearest to
-//! `a + b - c`; what is stored is the difference. We filter every row so. On composed frames and on photos no other filter comes
-//! near it, choosing one row by row gains less than half a percent, and it takes in the two others that matter: where a byte
-//! equals the one above, as did the byte before, the difference is 0; and so it is where a row and the one above are constant.
+//! A byte is predicted by that of the three bytes to its left (`a`), above (`b`) and above left
+//! (`c`) which is nearest to `a + b - c`; what is stored is the difference. We filter every row so.
+//! On composed frames and on photos no other filter comes near it, choosing one row by row gains
+//! less than half a percent, and it takes in the two others that matter: where a byte equals the
+//! one above, as did the byte before, the difference is 0; and so it is where a row and the one
+//! above are constant.
 use fearless_simd::{Select, Simd, SimdBase};
 use std::ops::Range;
 
@@ -15,7 +17,8 @@ pub(super) const NONE: u8 = 0;
 /// Bytes that are compared at once.
 const STEP: usize = 64;
 
-/// The part of a row that holds everything which differs from the row above; elsewhere the filter gives 0.
+/// The part of a row that holds everything which differs from the row above; elsewhere the filter
+/// gives 0.
 #[inline(always)]
 pub(super) fn changed(above: &[u8], row: &[u8], pixel: usize) -> Range<usize> {
     let (row_steps, row_rest) = row.as_chunks::<STEP>();
@@ -71,14 +74,16 @@ pub(super) fn paeth<S: Simd>(
     }
 }
 
-/// Predictions for many bytes, with 8 bits: the distances from `a + b - c` are `|b - c|`, `|a - c|` and `|(b - c) + (a - c)|`.
-/// If both differences have one sign, the last is their sum and never the least; else it is the difference of the first two.
+/// Predictions for many bytes, with 8 bits: the distances from `a + b - c` are `|b - c|`, `|a - c|`
+/// and `|(b - c) + (a - c)|`. If both differences have one sign, the last is their sum and never
+/// the least; else it is the difference of the first two.
 #[inline(always)]
 fn predict<S: Simd>(simd: S, a: S::u8s, b: S::u8s, c: S::u8s) -> S::u8s {
     let difference = |x: S::u8s, y: S::u8s| x.max(y) - x.min(y);
     let to_a = difference(b, c);
     let to_b = difference(a, c);
-    // `c` between `a` and `b`: the signs differ, or a difference is 0, and then the least is one of the first two anyway.
+    // `c` between `a` and `b`: the signs differ, or a difference is 0, and then the least is one of
+    // the first two anyway.
     let between = a.min(b).simd_le(c) & c.simd_le(a.max(b));
     let to_c = between.select(difference(to_a, to_b), S::u8s::splat(simd, u8::MAX));
     let b_or_c = to_b.simd_le(to_c).select(b, c);

@@ -1,13 +1,13 @@
 //! Prefix codes (RFC 1951, section 3.2.2).
 use super::bits::Bits;
 
-/// The longest code of a block's symbols that we use; the format allows 15. Four of them, and what [`super::bits`] keeps, fit 64
-/// bits.
+/// The longest code of a block's symbols that we use; the format allows 15. Four of them, and what
+/// [`super::bits`] keeps, fit 64 bits.
 pub(super) const MAX_LENGTH: usize = 12;
 
-/// The lengths of a prefix code that writes symbols as often as `counts` says in the fewest bits, or nearly so if the best has
-/// codes longer than `max`. Symbols with a count of 0 get no code (length 0); there must be two others at least, and at most
-/// `2^max`.
+/// The lengths of a prefix code that writes symbols as often as `counts` says in the fewest bits,
+/// or nearly so if the best has codes longer than `max`. Symbols with a count of 0 get no code
+/// (length 0); there must be two others at least, and at most `2^max`.
 pub(super) fn lengths<const N: usize>(counts: &[u32; N], max: usize) -> [u8; N] {
     // Ascending by count; equal ones by symbol, so that the answer is the same everywhere.
     let mut sorted = [(0u32, 0u16); N];
@@ -35,8 +35,8 @@ pub(super) fn lengths<const N: usize>(counts: &[u32; N], max: usize) -> [u8; N] 
     lengths
 }
 
-/// How many codes of each length Huffman's algorithm gives, for ascending counts. With two queues, of symbols and of pairs, the
-/// lightest is always at the front of one (van Leeuwen, 1976).
+/// How many codes of each length Huffman's algorithm gives, for ascending counts. With two queues,
+/// of symbols and of pairs, the lightest is always at the front of one (van Leeuwen, 1976).
 fn depths<const N: usize>(sorted: &[(u32, u16)]) -> [u32; 64] {
     let pairs = sorted.len() - 1;
     let mut weights = [0u64; N];
@@ -60,7 +60,8 @@ fn depths<const N: usize>(sorted: &[(u32, u16)]) -> [u32; 64] {
             }
         }
     }
-    // The sum of 32-bit counts is below 2^41 here, which bounds the depth (by Fibonacci numbers) to less than 64.
+    // The sum of 32-bit counts is below 2^41 here, which bounds the depth (by Fibonacci numbers) to
+    // less than 64.
     let mut per_length = [0; 64];
     let mut depth = [0u8; N];
     for p in (0..pairs).rev() {
@@ -72,7 +73,8 @@ fn depths<const N: usize>(sorted: &[(u32, u16)]) -> [u32; 64] {
     per_length
 }
 
-/// Shortens codes to `max` and lengthens others, until they are a complete prefix code again (Kraft's sum is 1).
+/// Shortens codes to `max` and lengthens others, until they are a complete prefix code again
+/// (Kraft's sum is 1).
 fn limit(per_length: &mut [u32; 64], max: usize) {
     let too_long: u32 = per_length[max + 1..].iter().sum();
     if too_long == 0 {
@@ -85,7 +87,8 @@ fn limit(per_length: &mut [u32; 64], max: usize) {
         .map(|length| per_length[length] << (max - length))
         .sum();
     while sum > 1 << max {
-        // A longest code moves beside the next shorter one, which becomes one bit longer: one unit less.
+        // A longest code moves beside the next shorter one, which becomes one bit longer: one unit
+        // less.
         let from = (1..max)
             .rev()
             .find(|&length| per_length[length] > 0)
@@ -97,7 +100,8 @@ fn limit(per_length: &mut [u32; 64], max: usize) {
     }
 }
 
-/// The codes of `lengths`, ascending by length and then by symbol, their first bit lowest (RFC 1951, section 3.2.2).
+/// The codes of `lengths`, ascending by length and then by symbol, their first bit lowest (RFC
+/// 1951, section 3.2.2).
 pub(super) fn codes<const N: usize>(lengths: &[u8; N]) -> [Bits; N] {
     let mut next = [0u32; 16];
     for &length in lengths {
@@ -127,7 +131,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The fewest bits for `counts`, whatever the length of codes, and how long the longest code then is at least.
+    /// The fewest bits for `counts`, whatever the length of codes, and how long the longest code
+    /// then is at least.
     fn fewest(counts: &[u32]) -> (u64, usize) {
         let mut weights: Vec<(u64, usize)> = counts
             .iter()

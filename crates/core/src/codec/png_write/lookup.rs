@@ -1,8 +1,8 @@
 //! The codes of many literals at once, with vectors.
 //!
-//! AVX-512 looks 64 bytes up in a table of 128 in one instruction, so that a literal's code and its length take a few of them
-//! for all 64. Neighbours are then joined in ever wider lanes. Other instruction sets have no tables of that size: there, one
-//! literal after the other is as fast.
+//! AVX-512 looks 64 bytes up in a table of 128 in one instruction, so that a literal's code and its
+//! length take a few of them for all 64. Neighbours are then joined in ever wider lanes. Other
+//! instruction sets have no tables of that size: there, one literal after the other is as fast.
 use super::{
     bits::{Bits, MAX_BITS},
     tokens::BLOCK,
@@ -37,8 +37,8 @@ impl Lookup {
         }
     }
 
-    /// The codes of a block's literals, except that eight zeros (at a multiple of eight) have one of their own. `None` where
-    /// this is not faster than looking up each.
+    /// The codes of a block's literals, except that eight zeros (at a multiple of eight) have one
+    /// of their own. `None` where this is not faster than looking up each.
     #[inline(always)]
     #[cfg(target_arch = "x86_64")]
     pub(super) fn words<S: Simd>(&self, simd: S, block: &[u8; BLOCK]) -> Option<Words> {

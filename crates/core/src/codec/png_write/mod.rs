@@ -1,9 +1,10 @@
 //! PNG files, written fast.
 //!
-//! Most of a composed frame is a flat background around a person, and its file is read once or twice: writing it must be cheap,
-//! and the file need not be the smallest. So every row is filtered in one way, only where it differs from the row above; what is
-//! not 0 then becomes literals of one prefix code for the whole picture, made from a sample of its rows; the rest is runs of
-//! zeros. Samples are taken in small bands, once (a sample of them twice), and nothing is allocated once
+//! Most of a composed frame is a flat background around a person, and its file is read once or
+//! twice: writing it must be cheap, and the file need not be the smallest. So every row is filtered
+//! in one way, only where it differs from the row above; what is not 0 then becomes literals of one
+//! prefix code for the whole picture, made from a sample of its rows; the rest is runs of zeros.
+//! Samples are taken in small bands, once (a sample of them twice), and nothing is allocated once
 //! the buffers have grown.
 //!
 //! The bytes of a file depend on its pixels alone, not on pictures before or on the processor.
@@ -40,7 +41,8 @@ use tokens::{BandRows, scratch};
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// The most data that a chunk holds (PNG specification, section 5.3).
 const MAX_CHUNK: usize = i32::MAX as usize;
-/// Filtered bytes that are coded in one go, if a row is not longer: few enough to stay in the processor's nearest caches.
+/// Filtered bytes that are coded in one go, if a row is not longer: few enough to stay in the
+/// processor's nearest caches.
 const BAND: usize = 1 << 15;
 /// Filtered bytes from which the code is made; more pictures are sampled.
 const SAMPLE: usize = 1 << 15;
@@ -129,7 +131,8 @@ impl PngWriter {
         }
         let code = Code::new(&counts);
         let mut data = Data::begin(self.max_chunk, file);
-        // Deflate with a window of 32 KiB, no dictionary, the fastest method (RFC 1950, section 2.2).
+        // Deflate with a window of 32 KiB, no dictionary, the fastest method (RFC 1950, section
+        // 2.2).
         data.push(&[0x78, 0x01]);
         let mut adler = Adler32::new();
         let mut rest = Bits::default();

@@ -33,7 +33,8 @@ fn write(
     writer.write(width, height, kind, &mut source, file);
 }
 
-/// Writes with every level, checks that all write the same and that it is what was given, and gives the file's length.
+/// Writes with every level, checks that all write the same and that it is what was given, and gives
+/// the file's length.
 fn round_trip(width: u32, height: u32, kind: PixelKind, samples: &[u8]) -> usize {
     let mut first = Vec::new();
     for level in SimdLevel::available() {

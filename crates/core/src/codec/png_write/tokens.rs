@@ -66,10 +66,12 @@ pub(super) fn scratch(row: usize) -> usize {
     row + BLOCK
 }
 
-/// Puts the first `row` bytes of `bytes` into `sink`. All but `part` are 0, those before unseen, and at least a block after.
+/// Puts the first `row` bytes of `bytes` into `sink`. All but `part` are 0, those before unseen,
+/// and at least a block after.
 ///
-/// Where a run of zeros begins and ends cannot be foreseen, so that each costs a processor about as much time as 30 literals.
-/// Only runs of half a block are told apart here; shorter ones are left to [`TokenSink::block`].
+/// Where a run of zeros begins and ends cannot be foreseen, so that each costs a processor about as
+/// much time as 30 literals. Only runs of half a block are told apart here; shorter ones are left
+/// to [`TokenSink::block`].
 #[inline(always)]
 fn tokens<S: Simd>(
     simd: S,

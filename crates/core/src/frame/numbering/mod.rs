@@ -99,8 +99,8 @@ pub struct Reserve {
     pub by: String,
     /// The newest session that the numbering knows.
     pub newest: Option<SessionKey>,
-    /// No session of the camera is known: one that the journal has begun at an earlier offset of the
-    /// partition goes on.
+    /// No session of the camera is known: one that the journal has begun at an earlier offset of
+    /// the partition goes on.
     pub is_lost: bool,
 }
 
