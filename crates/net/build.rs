@@ -13,7 +13,8 @@ fn main() {
         println!("cargo::rerun-if-changed={}", path.display());
         if !path.is_file() {
             println!(
-                "cargo::error=the network {} is missing; run `make model` to fetch it (scripts/get-model says from where)",
+                "cargo::error=the network {} is missing; run `make model` to fetch it \
+                 (scripts/get-model says from where)",
                 path.display()
             );
         }

@@ -1,10 +1,10 @@
 //! Runs a network for a program at the other end of a pipe, and shows where its time goes.
 //!
 //! ```text
-//! network levels                     the vector instructions that this processor has, slowest first
-//! network describe MODEL             what the file is
-//! network serve MODEL LEVEL          answers requests on stdin (see bench/peer.py)
-//! network profile MODEL LEVEL RUNS   time per operator, and the limit that the processor sets
+//! network levels                    the vector instructions that this processor has, slowest first
+//! network describe MODEL            what the file is
+//! network serve MODEL LEVEL         answers requests on stdin (see bench/peer.py)
+//! network profile MODEL LEVEL RUNS  time per operator, and the limit that the processor sets
 //! ```
 //! MODEL is a .tflite file, LEVEL one of scalar, sse4.2, avx2, avx512, neon, best, or (serve only)
 //! reference, the plain interpreter.
@@ -153,7 +153,8 @@ fn profile(path: &str, level: SimdLevel, runs: usize) -> Result<(), Box<dyn Erro
         let pass = row.pass.to_string();
         let operator = row.operator;
         println!(
-            "{pass:5} {operator:10} {mmac:8.2} {median:9.1} {least:9.1} {limit:9.1} {:7.0}% {mb:8.2}",
+            "{pass:5} {operator:10} {mmac:8.2} {median:9.1} {least:9.1} {limit:9.1} {:7.0}% \
+             {mb:8.2}",
             100.0 * limit / least
         );
         for (sum, v) in sum.iter_mut().zip([mmac, median, least, limit, mb]) {

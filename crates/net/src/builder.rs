@@ -27,7 +27,8 @@ pub(super) fn build_graph(file: &TfliteFile<'_>) -> Result<Graph, ModelError> {
     };
     if file.subgraphs != 1 || file.operators.len() > MAX_OPERATORS {
         return refuse(format!(
-            "it has {} graphs with {} operators in the first; one with at most {MAX_OPERATORS} is supported",
+            "it has {} graphs with {} operators in the first; one with at most {MAX_OPERATORS} is \
+             supported",
             file.subgraphs,
             file.operators.len()
         ));

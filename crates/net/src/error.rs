@@ -28,7 +28,8 @@ pub enum ModelError {
     Refused(String),
     /// An operator that the executor does not know at all.
     #[error(
-        "operator {index} is {name}, which is not supported (`mattebox model PATH` lists all operators of a file)"
+        "operator {index} is {name}, which is not supported (`mattebox model PATH` lists all \
+         operators of a file)"
     )]
     Unsupported {
         /// Position in the file, counted from 0.
@@ -48,7 +49,8 @@ pub enum ModelError {
     },
     /// Known operators, connected in another way than in the selfie segmentation networks.
     #[error(
-        "this is not a selfie segmentation network: matching stopped at operator {index} ({name}): {problem}"
+        "this is not a selfie segmentation network: matching stopped at operator {index} ({name}): \
+         {problem}"
     )]
     Structure {
         /// Position in the file, counted from 0.

@@ -224,7 +224,8 @@ mod tests {
     fn sample() -> Vec<u8> {
         let mut f = vec![24, 0, 0, 0];
         f.extend(*b"TFL3");
-        f.extend([14u8, 0, 20, 0, 16, 0, 4, 0, 0, 0, 8, 0, 12, 0]); // vtable at 8: size, table size, five slots
+        // vtable at 8: size, table size, five slots
+        f.extend([14u8, 0, 20, 0, 16, 0, 4, 0, 0, 0, 8, 0, 12, 0]);
         f.extend([0, 0]); // alignment
         f.extend(16i32.to_le_bytes()); // table at 24, its vtable is at 24 - 16
         f.extend((-2i32).to_le_bytes());

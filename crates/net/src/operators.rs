@@ -355,7 +355,8 @@ impl Lowering<'_, '_, '_> {
         let [input, filter, bias] = self.inputs()?;
         let shape = self.map(input)?;
         self.expect_options(if depthwise { 2 } else { 1 })?;
-        let after = usize::from(depthwise); // the depth multiplier stands between the strides and the rest
+        // the depth multiplier stands between the strides and the rest
+        let after = usize::from(depthwise);
         let stride_x = self.positive(1, 0)?;
         let stride_y = self.positive(2, 0)?;
         if stride_x != stride_y {
@@ -532,7 +533,8 @@ impl Lowering<'_, '_, '_> {
         };
         if !other.is_pixel() || other.channels != shape.channels {
             return Err(format!(
-                "it multiplies {first} and {second}; only a map and one value per channel are supported"
+                "it multiplies {first} and {second}; only a map and one value per channel are \
+                 supported"
             ));
         }
         Ok(LoweredOperator {

@@ -240,7 +240,8 @@ fn depthwise(
     let known = kernel == across && matches!((kernel, stride), (3 | 5, 1 | 2));
     require(layer, known, || {
         format!(
-            "a kernel of {kernel}x{across} with stride {stride}; 3x3 and 5x5 with stride 1 or 2 are supported"
+            "a kernel of {kernel}x{across} with stride {stride}; 3x3 and 5x5 with stride 1 or 2 \
+             are supported"
         )
     })?;
     let input = graph.shape(layer.input);
@@ -304,7 +305,8 @@ impl NetworkPlan {
             && out.width.is_multiple_of(16);
         require(stem, halves, || {
             format!(
-                "it goes from {input} to {out}; an even height and a width that is a multiple of 32 are supported"
+                "it goes from {input} to {out}; an even height and a width that is a multiple of \
+                 32 are supported"
             )
         })?;
         let first = scale_behind(network.stem_activation);

@@ -26,7 +26,10 @@ pub enum SimdError {
     #[error("unknown SIMD level {0:?}: use scalar, sse4.2, avx2, avx512 or neon")]
     Unknown(String),
     /// This processor lacks the instructions.
-    #[error("this processor has no {0}; it has {available}", available = names(&SimdLevel::available()))]
+    #[error(
+        "this processor has no {0}; it has {available}",
+        available = names(&SimdLevel::available())
+    )]
     Unavailable(SimdLevel),
 }
 

@@ -48,7 +48,8 @@ fn assert_near(ours: &[f32], golden: &[f32], what: &str) {
         .filter(|(a, b)| (**a > 0.5) != (**b > 0.5))
         .count();
     println!(
-        "{what}: largest difference {worst:.1e}, {on_the_other_side} pixels on the other side of 0.5"
+        "{what}: largest difference {worst:.1e}, {on_the_other_side} pixels on the other side of \
+         0.5"
     );
     assert!(worst <= LIMIT, "{what}: {worst:.2e} away from LiteRT");
     let person = golden.iter().filter(|v| **v > 0.5).count();

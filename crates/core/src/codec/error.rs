@@ -16,7 +16,8 @@ pub enum DecodeError {
     },
     /// The header claims more than is allowed. Nothing was allocated for it.
     #[error(
-        "the {} picture is {width}x{height}, more than the limits of {} pixels a side and {} in all",
+        "the {} picture is {width}x{height}, more than the limits of {} pixels a side and {} in \
+         all",
         format.name(), limits.max_side, limits.max_pixels
     )]
     TooLarge {

@@ -642,7 +642,8 @@ fn errors_say_what_and_where() {
     let error = decode(b"%PDF-1", &SMALL).unwrap_err().to_string();
     assert_eq!(
         error,
-        "not a JPEG, PNG, WebP, TIFF, BMP or GIF picture: it begins with the bytes 25 50 44 46 2d 31"
+        "not a JPEG, PNG, WebP, TIFF, BMP or GIF picture: it begins with the bytes \
+         25 50 44 46 2d 31"
     );
 }
 

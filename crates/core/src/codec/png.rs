@@ -164,7 +164,8 @@ fn error(bytes: &[u8], at: u64, error: DecodingError) -> DecodeError {
         DecodingError::LimitsExceeded => DecodeError::Unsupported {
             format,
             detail: format!(
-                "it holds more than {MAX_METADATA_BYTES} bytes of metadata: remove them, for example with `magick in.png -strip out.png`"
+                "it holds more than {MAX_METADATA_BYTES} bytes of metadata: remove them, for \
+                 example with `magick in.png -strip out.png`"
             ),
         },
         e => DecodeError::Corrupt {

@@ -50,8 +50,11 @@ pub enum BackgroundError {
     Alpha(String),
     /// `blur:` followed by something else than a number within the bounds.
     #[error(
-        "blur {0:?} is not a number from {min} to {max}: it is sigma, in pixels of a picture 640 wide; {default} if left out",
-        min = BackgroundSpec::MIN_SIGMA, max = BackgroundSpec::MAX_SIGMA, default = BackgroundSpec::DEFAULT_SIGMA
+        "blur {0:?} is not a number from {min} to {max}: it is sigma, in pixels of a picture 640 \
+         wide; {default} if left out",
+        min = BackgroundSpec::MIN_SIGMA,
+        max = BackgroundSpec::MAX_SIGMA,
+        default = BackgroundSpec::DEFAULT_SIGMA
     )]
     Sigma(String),
     /// `image:` or `video:` with nothing after it.
@@ -61,7 +64,8 @@ pub enum BackgroundError {
 
 impl BackgroundSpec {
     /// What can be written.
-    pub const HELP: &str = "gray, another CSS colour such as navy or #1e90ff, blur, blur:SIGMA, transparent, image:PATH or video:PATH";
+    pub const HELP: &str = "gray, another CSS colour such as navy or #1e90ff, blur, blur:SIGMA, \
+                            transparent, image:PATH or video:PATH";
     /// What `gray` means: #C0C0C0.
     pub const GRAY: [u8; 3] = [0xc0; 3];
     /// Sigma of `blur` alone.

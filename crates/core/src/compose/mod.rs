@@ -163,7 +163,9 @@ impl Compositor {
         self.behind.resize(row, 0);
         if !picture.is_empty() {
             let level = self.level;
-            dispatch!(level, simd => self.prepare(simd, picture, matte, background, foreground_cleanup));
+            dispatch!(level, simd => {
+                self.prepare(simd, picture, matte, background, foreground_cleanup)
+            });
         }
         ComposedRows {
             compositor: self,

@@ -124,9 +124,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn spans_cover_the_row_in_order(alpha in collection::vec(prop_oneof![Just(0u8), Just(255), any::<u8>()], 0..100), repeat in 1usize..40) {
-            let alpha: Vec<u8> = alpha.into_iter().flat_map(|a| std::iter::repeat_n(a, repeat)).collect();
-            let matte = Matte::from(GrayImage::from_raw(alpha.len() as u32, 1, alpha.clone()).unwrap());
+        fn stretches_cover_the_row_in_order(
+            alpha in collection::vec(prop_oneof![Just(0u8), Just(255), any::<u8>()], 0..100),
+            repeat in 1usize..40,
+        ) {
+            let alpha = alpha.into_iter().flat_map(|a| std::iter::repeat_n(a, repeat));
+            let alpha: Vec<u8> = alpha.collect();
+            let picture = GrayImage::from_raw(alpha.len() as u32, 1, alpha.clone()).unwrap();
+            let matte = Matte::from(picture);
             for level in SimdLevel::available() {
                 let level = level.level().unwrap();
                 let mut found = Vec::new();

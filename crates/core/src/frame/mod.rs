@@ -32,7 +32,8 @@ pub enum CameraIdError {
     BadStart(String),
     /// A character outside the alphabet, for example a path separator.
     #[error(
-        "camera id {id:?} holds {found:?}: only letters, digits, '.', '_' and '-' are allowed, because it becomes a folder name"
+        "camera id {id:?} holds {found:?}: only letters, digits, '.', '_' and '-' are allowed, \
+         because it becomes a folder name"
     )]
     BadCharacter {
         /// The whole text.

@@ -295,7 +295,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn blobs_share_out_all_cells(cells in proptest::collection::vec(0u8..2, 1..200), width in 1usize..20) {
+        fn every_cell_belongs_to_one_blob(
+            cells in proptest::collection::vec(0u8..2, 1..200),
+            width in 1usize..20,
+        ) {
             let rows = cells.len() / width;
             let cells: Vec<f32> = cells[..rows * width].iter().map(|&c| f32::from(c)).collect();
             let found = Blobs::find(&cells, width, |v| v > 0.5);
@@ -309,7 +312,9 @@ mod tests {
             }
             // neighbours have the same owner: no blob is cut in two
             for i in 0..cells.len() {
-                for j in [(i % width + 1 < width).then_some(i + 1), Some(i + width)].into_iter().flatten().filter(|&j| j < cells.len()) {
+                let right = (i % width + 1 < width).then_some(i + 1);
+                let below = Some(i + width).filter(|&j| j < cells.len());
+                for j in [right, below].into_iter().flatten() {
                     prop_assert!(cells[i] < 0.5 || cells[j] < 0.5 || owner[i] == owner[j]);
                 }
             }

@@ -76,7 +76,9 @@ impl Refiner {
                 let coefficients = &self.coefficients;
                 let scratch = &mut self.scratch;
                 scratch.holds = [None; 2];
-                dispatch!(self.level, s => apply(s, picture, grid, coefficients, settled, scratch, matte));
+                dispatch!(self.level, s => {
+                    apply(s, picture, grid, coefficients, settled, scratch, matte)
+                });
             }
         }
     }

@@ -632,7 +632,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn changed_bytes_are_refused_or_read_as_they_are(changes in proptest::collection::vec((0usize..180, any::<u8>()), 1..6)) {
+        fn changed_bytes_are_refused_or_kept(
+            changes in proptest::collection::vec((0usize..180, any::<u8>()), 1..6),
+        ) {
             let mut bytes = state().to_bytes();
             for (at, value) in changes {
                 bytes[at] = value;

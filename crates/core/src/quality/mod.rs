@@ -31,7 +31,8 @@ use thiserror::Error;
 pub enum QualityError {
     /// Predicted and true alpha differ in size.
     #[error(
-        "the predicted alpha is {}x{} pixels and the true alpha {}x{}: both must have the same size",
+        "the predicted alpha is {}x{} pixels and the true alpha {}x{}: both must have the same \
+         size",
         predicted.0, predicted.1, truth.0, truth.1
     )]
     SizesDiffer {
@@ -42,7 +43,8 @@ pub enum QualityError {
     },
     /// The pictures of a sequence differ in size.
     #[error(
-        "this frame is {}x{} pixels and the one before it {}x{}: the frames of a sequence must have the same size",
+        "this frame is {}x{} pixels and the one before it {}x{}: the frames of a sequence must \
+         have the same size",
         now.0, now.1, before.0, before.1
     )]
     SizeChanged {
@@ -205,7 +207,15 @@ mod tests {
         #[test]
         fn a_matte_equals_itself((a, _) in two()) {
             let same = Pair::new(&a, &a).unwrap();
-            let perfect = FrameQuality { iou: 1.0, mad: 0.0, mse: 0.0, grad: 0.0, conn: 0.0, dtssd: Some(0.0), flicker: Some(0.0) };
+            let perfect = FrameQuality {
+                iou: 1.0,
+                mad: 0.0,
+                mse: 0.0,
+                grad: 0.0,
+                conn: 0.0,
+                dtssd: Some(0.0),
+                flicker: Some(0.0),
+            };
             prop_assert_eq!(measure(same, Some(same)).unwrap(), perfect);
         }
 

@@ -275,7 +275,17 @@ mod tests {
             let mut y = vec![f32::NAN; out * c];
             let mut sum = vec![1f32; c];
             let refs = stored.each_ref().map(|r| &r[..]);
-            dispatch!(level.level().unwrap(), s => depthwise::<_, K, STRIDE, ACTIVATION, ADD>(s, refs, layout, &packed, &bias, &mut y, &mut sum));
+            dispatch!(level.level().unwrap(), s => {
+                depthwise::<_, K, STRIDE, ACTIVATION, ADD>(
+                    s,
+                    refs,
+                    layout,
+                    &packed,
+                    &bias,
+                    &mut y,
+                    &mut sum,
+                )
+            });
             let what = format!("{level}, {K}x{K} stride {STRIDE}, {w} pixels");
             assert_close(
                 &plain_row(&y, c, RowLayout::plain(out), out, block),

@@ -103,7 +103,9 @@ mod tests {
             .collect();
         for level in SimdLevel::available() {
             let mut sum = vec![2f32; c];
-            dispatch!(level.level().unwrap(), s => add_row_sums(s, &stored_row(&row, c, block_at(level)), &mut sum));
+            dispatch!(level.level().unwrap(), s => {
+                add_row_sums(s, &stored_row(&row, c, block_at(level)), &mut sum)
+            });
             assert_close(&sum, &expected, &level.to_string());
         }
     }
@@ -130,7 +132,9 @@ mod tests {
         for level in SimdLevel::available() {
             for (activation, function) in cases {
                 let mut y = vec![0f32; n];
-                dispatch!(level.level().unwrap(), s => fully_connected(s, &x, &w, &bias, activation, &mut y));
+                dispatch!(level.level().unwrap(), s => {
+                    fully_connected(s, &x, &w, &bias, activation, &mut y)
+                });
                 let expected: Vec<f32> = sums.iter().map(|v| function(*v)).collect();
                 assert_close(&y, &expected, &format!("{level} {activation:?}"));
             }

@@ -81,7 +81,10 @@ fn row<S: Simd, const ACTIVATION: u8, const START: u8, const SPLIT: bool>(
         t.weights = &w.weights[o * w.k..];
         let left = w.n - o;
         macro_rules! tiles {
-            ($vector:ident, $m:literal, $rest:literal, $n:literal, $half:literal, $block:literal, $first:expr) => {
+            (
+                $vector:ident, $m:literal, $rest:literal, $n:literal, $half:literal,
+                $block:literal, $first:expr
+            ) => {
                 tiles::<S, $vector<S>, $m, $rest, $n, $half, $block, ACTIVATION, START, SPLIT>(
                     s,
                     &t,
@@ -504,7 +507,9 @@ mod tests {
                     let mut y = vec![f32::NAN; to.len * n];
                     dispatch!(level.level().unwrap(), s => match activation {
                         RELU => pointwise::<_, RELU>(s, &xs, &packed, start, &mut y, to),
-                        HARD_SWISH => pointwise::<_, HARD_SWISH>(s, &xs, &packed, start, &mut y, to),
+                        HARD_SWISH => {
+                            pointwise::<_, HARD_SWISH>(s, &xs, &packed, start, &mut y, to)
+                        }
                         _ => pointwise::<_, NONE>(s, &xs, &packed, start, &mut y, to),
                     });
                     plain_row(&y, n, to, px, block)
@@ -595,14 +600,18 @@ mod tests {
                     extended.extend(row);
                     extended.extend(vec![0f32; n]);
                     let mut stored = stored_row(&extended, n, block);
-                    dispatch!(level.level().unwrap(), s => super::super::extend_edges(s, &mut stored, px / 2));
+                    dispatch!(level.level().unwrap(), s => {
+                        super::super::extend_edges(s, &mut stored, px / 2)
+                    });
                     stored
                 });
                 let to = RowLayout::padded(px, 3, 1, 1);
                 let mut y = vec![f32::NAN; to.len * n];
                 let x = stored_row(&x, k, block);
                 let start = InitialSums::Enlarged(&rows[0], &rows[1]);
-                dispatch!(level.level().unwrap(), s => pointwise::<_, NONE>(s, &x, &packed, start, &mut y, to));
+                dispatch!(level.level().unwrap(), s => {
+                    pointwise::<_, NONE>(s, &x, &packed, start, &mut y, to)
+                });
                 assert_close(
                     &plain_row(&y, n, to, px, block),
                     &expected,

@@ -165,7 +165,9 @@ mod tests {
             for level in SimdLevel::available() {
                 let mut y = vec![f32::NAN; w * n];
                 let refs = rows.each_ref().map(|r| &r[..]);
-                dispatch!(level.level().unwrap(), s => stem::<_, HARD_SWISH>(s, refs, &packed, &bias, &mut y));
+                dispatch!(level.level().unwrap(), s => {
+                    stem::<_, HARD_SWISH>(s, refs, &packed, &bias, &mut y)
+                });
                 assert_close(
                     &plain_row(&y, n, RowLayout::plain(w), w, block_at(level)),
                     &expected,

@@ -219,7 +219,9 @@ mod tests {
             let weights = by_place(&weights);
             for level in SimdLevel::available() {
                 let mut out = vec![f32::NAN; 4 * w];
-                dispatch!(level.level().unwrap(), s => tail(s, &stored_row(&x, c, block_at(level)), &weights, bias, &mut out));
+                dispatch!(level.level().unwrap(), s => {
+                    tail(s, &stored_row(&x, c, block_at(level)), &weights, bias, &mut out)
+                });
                 assert_close(
                     &out,
                     &expected,

@@ -112,7 +112,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_and_zeros_add_up(parts in collection::vec((collection::vec(any::<u8>(), 0..3000), 0usize..200_000), 0..4)) {
+        fn parts_and_zeros_add_up(
+            parts in collection::vec(
+                (collection::vec(any::<u8>(), 0..3000), 0usize..200_000),
+                0..4,
+            ),
+        ) {
             let mut adler = Adler32::new();
             let mut all = Vec::new();
             for (bytes, zeros) in parts {

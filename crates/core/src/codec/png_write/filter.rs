@@ -135,7 +135,9 @@ mod tests {
         for level in SimdLevel::available() {
             for b in 0..=255 {
                 for c in 0..=255 {
-                    dispatch!(level.level().unwrap(), s => predict_row(s, &a, &[b; 256], c, &mut out));
+                    dispatch!(level.level().unwrap(), s => {
+                        predict_row(s, &a, &[b; 256], c, &mut out)
+                    });
                     assert!(
                         out.iter()
                             .zip(&a)
@@ -167,15 +169,22 @@ mod tests {
             runs in collection::vec((any::<u8>(), 1usize..200, any::<bool>()), 1..12),
             pixel in prop_oneof![Just(1usize), Just(3), Just(4)],
         ) {
-            let row: Vec<u8> = runs.iter().flat_map(|&(v, len, _)| (0..len).map(move |i| v.wrapping_add(i as u8))).collect();
-            let mut above: Vec<u8> = runs.iter().flat_map(|&(v, len, same)| (0..len).map(move |i| if same { v.wrapping_add(i as u8) } else { v })).collect();
+            let mut row: Vec<u8> = Vec::new();
+            let mut above: Vec<u8> = Vec::new();
+            for &(v, len, same) in &runs {
+                let rising = (0..len).map(|i| v.wrapping_add(i as u8));
+                row.extend(rising.clone());
+                above.extend(rising.map(|rising| if same { rising } else { v }));
+            }
             let pixels = row.len() / pixel * pixel;
             let row = &row[..pixels];
             above.truncate(pixels);
             let mut residual = vec![0; pixels];
             for level in SimdLevel::available() {
                 residual.fill(0);
-                dispatch!(level.level().unwrap(), s => filter_row(s, &above, row, pixel, &mut residual));
+                dispatch!(level.level().unwrap(), s => {
+                    filter_row(s, &above, row, pixel, &mut residual)
+                });
                 prop_assert_eq!(&residual, &filtered(&above, row, pixel));
             }
         }

@@ -234,7 +234,9 @@ proptest! {
                 let at = samples.len();
                 samples.push(match fill {
                     Fill::Constant(v) => *v,
-                    Fill::Noise(seed, mask) => (seed.wrapping_mul((i as u32 + 1) * 747_796_405) >> 24) as u8 & mask,
+                    Fill::Noise(seed, mask) => {
+                        (seed.wrapping_mul((i as u32 + 1) * 747_796_405) >> 24) as u8 & mask
+                    }
                     Fill::Gradient(step) => (i as u8).wrapping_mul(*step),
                     Fill::Above => at.checked_sub(row).map_or(0, |above| samples[above]),
                 });

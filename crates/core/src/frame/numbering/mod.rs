@@ -292,7 +292,8 @@ impl Numbering {
             _ => refuse(
                 "session-superseded",
                 format!(
-                    "its session ({}) ended when session {} of the same camera began: do two cameras have one id?",
+                    "its session ({}) ended when session {} of the same camera began: do two \
+                     cameras have one id?",
                     session.key, newest.key
                 ),
             ),
@@ -337,7 +338,7 @@ impl Numbering {
         if matches!(key, SessionKey::Inferred { .. }) && self.seems_shared(record.number) {
             return refuse(
                 "camera-id-shared",
-                "records of two cameras seem to have this camera id: give each camera an id of its own"
+                "records of two cameras seem to have this camera id: give each camera its own id"
                     .to_owned(),
             );
         }
