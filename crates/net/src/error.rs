@@ -1,4 +1,5 @@
 //! What can be wrong with a model file.
+use super::OperatorProblem;
 use thiserror::Error;
 
 /// Why a file is not a model that can be run.
@@ -45,7 +46,7 @@ pub enum ModelError {
         /// Name of the operator.
         name: String,
         /// What is wrong.
-        problem: String,
+        problem: OperatorProblem,
     },
     /// Known operators, connected in another way than in the selfie segmentation networks.
     #[error(

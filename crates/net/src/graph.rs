@@ -17,10 +17,13 @@ pub(super) const MAX_ACTIVATIONS: usize = 1 << 25;
 
 /// Size of a map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct MapShape {
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) channels: usize,
+pub struct MapShape {
+    /// Pixels down.
+    pub height: usize,
+    /// Pixels across.
+    pub width: usize,
+    /// Numbers of each pixel.
+    pub channels: usize,
 }
 
 impl MapShape {

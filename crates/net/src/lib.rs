@@ -33,6 +33,7 @@ mod kernels;
 mod matching;
 mod observe;
 mod operator_names;
+mod operator_problem;
 mod operators;
 mod passes;
 mod plan;
@@ -43,10 +44,12 @@ mod tflite;
 pub use describe::{ModelDescription, OperatorCount, TensorDescription, describe};
 pub use error::ModelError;
 pub use executor::Executor;
+pub use graph::MapShape;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub use kernels::Case;
 pub use observe::{ExecutorStep, Pass, StepKind};
+pub use operator_problem::OperatorProblem;
 pub use reference::Reference;
 pub use simd::{SimdError, SimdLevel};
 

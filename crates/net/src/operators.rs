@@ -1,7 +1,7 @@
 //! From the operators of a file to the nodes of a [`Graph`]: options, constants and shapes of each
 //! kind are checked here.
 use super::{
-    ModelError,
+    ModelError, OperatorProblem,
     graph::{Activation, Convolution, Graph, MapShape, Node, Op, TensorId, shape},
     tflite::{TensorType, TfliteFile, TfliteOperator},
 };
@@ -64,35 +64,30 @@ impl<'f, 'a> ConstantReader<'f, 'a> {
     }
 
     /// The numbers of a constant tensor of this shape. All must be finite.
-    fn floats(&mut self, id: TensorId, dims: &[usize]) -> Result<Vec<f32>, String> {
+    fn floats(&mut self, id: TensorId, dims: &[usize]) -> Result<Vec<f32>, OperatorProblem> {
         let tensor = &self.file.tensors[self.source[id].unwrap_or(id)];
         if !tensor.shape.iter().eq(dims.iter().map(|d| *d as i32)) {
-            return Err(format!(
-                "a constant has the shape {:?}, not {dims:?}",
-                tensor.shape.iter().take(8).collect::<Vec<_>>()
-            ));
+            return Err(OperatorProblem::ConstantShape {
+                found: tensor.shape.iter().take(8).collect(),
+                expected: dims.to_vec(),
+            });
         }
         let count = dims
             .iter()
             .try_fold(1usize, |n, d| n.checked_mul(*d))
             .filter(|n| self.weights + n <= MAX_WEIGHTS);
-        let count = count.ok_or(format!("there are more than {MAX_WEIGHTS} weights"))?;
+        let count = count.ok_or(OperatorProblem::TooManyWeights(MAX_WEIGHTS))?;
         let size = match tensor.kind {
             TensorType::F32 => 4,
             TensorType::F16 => 2,
-            other => {
-                return Err(format!(
-                    "a constant is {}, not float32 or float16",
-                    other.name()
-                ));
-            }
+            other => return Err(OperatorProblem::ConstantType(other.name())),
         };
         if tensor.data.len() != count * size {
-            return Err(format!(
-                "a constant of {count} numbers has {} bytes, not {}",
-                tensor.data.len(),
-                count * size
-            ));
+            return Err(OperatorProblem::ConstantLength {
+                count,
+                found: tensor.data.len(),
+                expected: count * size,
+            });
         }
         self.weights += count;
         let values: Vec<f32> = if size == 4 {
@@ -115,30 +110,29 @@ impl<'f, 'a> ConstantReader<'f, 'a> {
         if values.iter().all(|v| v.is_finite()) {
             Ok(values)
         } else {
-            Err("a constant is infinite or not a number".to_owned())
+            Err(OperatorProblem::ConstantNotFinite)
         }
     }
 
     /// The dimensions of a constant tensor.
-    fn dims(&self, id: TensorId) -> Result<Vec<usize>, String> {
+    fn dims(&self, id: TensorId) -> Result<Vec<usize>, OperatorProblem> {
         let tensor = &self.file.tensors[self.source[id].unwrap_or(id)];
         tensor
             .shape
             .iter()
             .take(5)
-            .map(|d| usize::try_from(d).map_err(|_| format!("a constant has a side of {d}")))
+            .map(|d| usize::try_from(d).map_err(|_| OperatorProblem::ConstantSide(d)))
             .collect()
     }
 
     /// The integers of a constant tensor.
-    fn ints(&self, id: TensorId) -> Result<Vec<i32>, String> {
+    fn ints(&self, id: TensorId) -> Result<Vec<i32>, OperatorProblem> {
         let tensor = &self.file.tensors[id];
         if tensor.kind != TensorType::I32 || tensor.data.is_empty() || tensor.data.len() > 16 {
-            return Err(format!(
-                "a parameter is {} of {} bytes, not a few int32",
-                tensor.kind.name(),
-                tensor.data.len()
-            ));
+            return Err(OperatorProblem::Parameter {
+                kind: tensor.kind.name(),
+                bytes: tensor.data.len(),
+            });
         }
         Ok(tensor
             .data
@@ -201,15 +195,13 @@ struct Lowering<'l, 'f, 'a> {
 }
 
 impl Lowering<'_, '_, '_> {
-    fn run(&mut self) -> Result<(), String> {
+    fn run(&mut self) -> Result<(), OperatorProblem> {
         let output = self.only_output()?;
         if self.graph.shapes[output].is_some() || self.reader.source[output].is_some() {
-            return Err(format!("tensor {output} is written a second time"));
+            return Err(OperatorProblem::WrittenTwice(output));
         }
         if !self.reader.file.tensors[output].data.is_empty() {
-            return Err(format!(
-                "tensor {output} is written, although it is a constant"
-            ));
+            return Err(OperatorProblem::WrittenConstant(output));
         }
         let lowered = match self.operator.code {
             code::DEQUANTIZE => return self.dequantize(output),
@@ -225,17 +217,12 @@ impl Lowering<'_, '_, '_> {
             code::RESIZE_BILINEAR => self.resize(output)?,
             _ => self.transposed_convolution()?,
         };
-        if self.reader.file.tensors[output].kind != TensorType::F32 {
-            return Err(format!(
-                "its output is {}, not float32",
-                self.reader.file.tensors[output].kind.name()
-            ));
+        let kind = self.reader.file.tensors[output].kind;
+        if kind != TensorType::F32 {
+            return Err(OperatorProblem::OutputType(kind.name()));
         }
         if shape(self.reader.file, output) != Some(lowered.shape) {
-            return Err(format!(
-                "its output has another shape than {}, which follows from its inputs",
-                lowered.shape
-            ));
+            return Err(OperatorProblem::OutputShape(lowered.shape));
         }
         let index = self.operator.index;
         let name = self.operator.name();
@@ -262,18 +249,15 @@ impl Lowering<'_, '_, '_> {
         Ok(())
     }
 
-    fn only_output(&self) -> Result<TensorId, String> {
+    fn only_output(&self) -> Result<TensorId, OperatorProblem> {
         let mut outputs = self.operator.outputs.iter();
         match (outputs.next(), outputs.next()) {
             (Some(id), None) => Ok(id as usize),
-            _ => Err(format!(
-                "it has {} outputs, not one",
-                self.operator.outputs.len()
-            )),
+            _ => Err(OperatorProblem::OutputCount(self.operator.outputs.len())),
         }
     }
 
-    fn inputs<const N: usize>(&self) -> Result<[TensorId; N], String> {
+    fn inputs<const N: usize>(&self) -> Result<[TensorId; N], OperatorProblem> {
         let ids: Vec<TensorId> = self
             .operator
             .inputs
@@ -281,77 +265,73 @@ impl Lowering<'_, '_, '_> {
             .take(N + 1)
             .filter_map(|i| usize::try_from(i).ok())
             .collect();
-        ids.try_into()
-            .map_err(|_| format!("it has {} inputs, not {N}", self.operator.inputs.len()))
+        ids.try_into().map_err(|_| OperatorProblem::InputCount {
+            found: self.operator.inputs.len(),
+            expected: N,
+        })
     }
 
     /// Shape of a map that an operator before this one wrote.
-    fn map(&self, id: TensorId) -> Result<MapShape, String> {
-        self.graph.shapes[id].ok_or(format!(
-            "its input, tensor {id}, is written by no operator before it"
-        ))
+    fn map(&self, id: TensorId) -> Result<MapShape, OperatorProblem> {
+        self.graph.shapes[id].ok_or(OperatorProblem::UnwrittenInput(id))
     }
 
     /// A 32-bit option that must be positive.
-    fn positive(&self, id: usize, default: i32) -> Result<usize, String> {
+    fn positive(&self, id: usize, default: i32) -> Result<usize, OperatorProblem> {
         let value = self.option(|t| t.i32(id, default, "operator's options"), default)?;
         usize::try_from(value)
             .ok()
             .filter(|v| (1..=4096).contains(v))
-            .ok_or(format!("option {id} is {value}"))
+            .ok_or(OperatorProblem::OptionValue { id, value })
     }
 
     fn option<T>(
         &self,
         read: impl Fn(&super::flatbuffer::Table<'_>) -> Result<T, ModelError>,
         default: T,
-    ) -> Result<T, String> {
+    ) -> Result<T, OperatorProblem> {
         self.operator
             .options
             .as_ref()
             .map_or(Ok(default), read)
-            .map_err(|e| e.to_string())
+            .map_err(|e| OperatorProblem::DamagedOptions(Box::new(e)))
     }
 
     /// Refuses options of another kind of operator.
-    fn expect_options(&self, kind: u8) -> Result<(), String> {
+    fn expect_options(&self, kind: u8) -> Result<(), OperatorProblem> {
         match (self.operator.options_type, &self.operator.options) {
             (found, Some(_)) if found == kind => Ok(()),
-            (found, _) => Err(format!(
-                "its options are missing or of kind {found}, not {kind}"
-            )),
+            (found, _) => Err(OperatorProblem::OptionsKind {
+                found,
+                expected: kind,
+            }),
         }
     }
 
     /// Whether a ReLU is part of the operator.
-    fn fused_relu(&self, id: usize) -> Result<bool, String> {
+    fn fused_relu(&self, id: usize) -> Result<bool, OperatorProblem> {
         match self.option(|t| t.u8(id, "fused activation"), 0)? {
             0 => Ok(false),
             1 => Ok(true),
-            other => Err(format!(
-                "the fused activation {other} is not supported, only none and ReLU"
-            )),
+            other => Err(OperatorProblem::FusedActivation(other)),
         }
     }
 
-    fn dequantize(&mut self, output: TensorId) -> Result<(), String> {
+    fn dequantize(&mut self, output: TensorId) -> Result<(), OperatorProblem> {
         let [from] = self.inputs()?;
         let tensor = &self.reader.file.tensors[from];
         if tensor.data.is_empty() || tensor.kind != TensorType::F16 {
-            return Err(format!(
-                "it converts {}; only float16 constants are supported",
-                tensor.kind.name()
-            ));
+            return Err(OperatorProblem::Conversion(tensor.kind.name()));
         }
         let to = &self.reader.file.tensors[output];
         if to.kind != TensorType::F32 || !to.shape.iter().eq(tensor.shape.iter()) {
-            return Err("its output has another shape than its input or is not float32".to_owned());
+            return Err(OperatorProblem::ConversionOutput);
         }
         self.reader.source[output] = Some(from);
         Ok(())
     }
 
-    fn convolution(&mut self, depthwise: bool) -> Result<LoweredOperator, String> {
+    fn convolution(&mut self, depthwise: bool) -> Result<LoweredOperator, OperatorProblem> {
         let [input, filter, bias] = self.inputs()?;
         let shape = self.map(input)?;
         self.expect_options(if depthwise { 2 } else { 1 })?;
@@ -360,13 +340,16 @@ impl Lowering<'_, '_, '_> {
         let stride_x = self.positive(1, 0)?;
         let stride_y = self.positive(2, 0)?;
         if stride_x != stride_y {
-            return Err(format!("strides {stride_y}x{stride_x} differ"));
+            return Err(OperatorProblem::Strides {
+                height: stride_y,
+                width: stride_x,
+            });
         }
         if self.positive(4 + after, 1)? != 1 || self.positive(5 + after, 1)? != 1 {
-            return Err("dilation is not supported".to_owned());
+            return Err(OperatorProblem::Dilation);
         }
         let &[outputs, height, width, inputs] = &self.reader.dims(filter)?[..] else {
-            return Err("its filter has not four dimensions".to_owned());
+            return Err(OperatorProblem::FilterDimensions);
         };
         let (outputs, expected) = if depthwise {
             (inputs, [1, shape.channels])
@@ -378,7 +361,7 @@ impl Lowering<'_, '_, '_> {
             .floats(filter, &[expected[0], height, width, expected[1]])?;
         let bias = self.reader.floats(bias, &[outputs])?;
         if weights.is_empty() {
-            return Err("its filter is empty".to_owned());
+            return Err(OperatorProblem::EmptyFilter);
         }
         let padding = self.option(|t| t.u8(0, "padding"), 0)?;
         let (out_height, top) = output_side(shape.height, height, stride_y, padding)?;
@@ -410,7 +393,7 @@ impl Lowering<'_, '_, '_> {
         })
     }
 
-    fn transposed_convolution(&mut self) -> Result<LoweredOperator, String> {
+    fn transposed_convolution(&mut self) -> Result<LoweredOperator, OperatorProblem> {
         let [input, filter, bias] = self.inputs()?;
         let shape = self.map(input)?;
         // padding (1 = same, 2 = valid: alike here), stride by width, stride by height
@@ -423,13 +406,12 @@ impl Lowering<'_, '_, '_> {
             .map(|b| i32::from_le_bytes(*b))
             .collect();
         if !matches!(&options[..], [1 | 2, 2, 2]) {
-            return Err(format!(
-                "its options are {:?}, not padding 1 or 2 and strides 2, 2",
-                &options[..options.len().min(8)]
+            return Err(OperatorProblem::TransposedOptions(
+                options.into_iter().take(8).collect(),
             ));
         }
         let &[outputs, 2, 2, inputs] = &self.reader.dims(filter)?[..] else {
-            return Err("its kernel is not 2x2".to_owned());
+            return Err(OperatorProblem::TransposedKernel);
         };
         let weights = self
             .reader
@@ -457,7 +439,7 @@ impl Lowering<'_, '_, '_> {
         })
     }
 
-    fn activation(&self, activation: Activation) -> Result<LoweredOperator, String> {
+    fn activation(&self, activation: Activation) -> Result<LoweredOperator, OperatorProblem> {
         let [input] = self.inputs()?;
         Ok(LoweredOperator {
             op: Op::Activation(input, activation),
@@ -466,16 +448,18 @@ impl Lowering<'_, '_, '_> {
         })
     }
 
-    fn average_pool(&self) -> Result<LoweredOperator, String> {
+    fn average_pool(&self) -> Result<LoweredOperator, OperatorProblem> {
         let [input] = self.inputs()?;
         let shape = self.map(input)?;
         self.expect_options(5)?;
         let width = self.positive(3, 0)?;
         let height = self.positive(4, 0)?;
         if (height, width) != (shape.height, shape.width) {
-            return Err(format!(
-                "it averages over {height}x{width} of {shape}; only the whole map is supported"
-            ));
+            return Err(OperatorProblem::AverageSize {
+                height,
+                width,
+                shape,
+            });
         }
         self.positive(1, 0)?;
         self.positive(2, 0)?;
@@ -486,16 +470,14 @@ impl Lowering<'_, '_, '_> {
         })
     }
 
-    fn mean(&self) -> Result<LoweredOperator, String> {
+    fn mean(&self) -> Result<LoweredOperator, OperatorProblem> {
         let [input, axes] = self.inputs()?;
         let shape = self.map(input)?;
         self.expect_options(27)?;
         let mut axes = self.reader.ints(axes)?;
         axes.sort_unstable();
         if axes != [1, 2] || !self.option(|t| t.bool(0, "kept dimensions"), false)? {
-            return Err(format!(
-                "it averages over the axes {axes:?}; only [1, 2] with kept dimensions is supported"
-            ));
+            return Err(OperatorProblem::MeanAxes(axes));
         }
         Ok(LoweredOperator {
             op: Op::Mean(input),
@@ -504,15 +486,13 @@ impl Lowering<'_, '_, '_> {
         })
     }
 
-    fn add(&self) -> Result<LoweredOperator, String> {
+    fn add(&self) -> Result<LoweredOperator, OperatorProblem> {
         let [a, b] = self.inputs()?;
         self.expect_options(11)?;
         let shape = self.map(a)?;
         let other = self.map(b)?;
         if shape != other {
-            return Err(format!(
-                "it adds {shape} and {other}; only equal shapes are supported"
-            ));
+            return Err(OperatorProblem::Addition(shape, other));
         }
         Ok(LoweredOperator {
             op: Op::Add(a, b),
@@ -521,7 +501,7 @@ impl Lowering<'_, '_, '_> {
         })
     }
 
-    fn multiply(&self) -> Result<LoweredOperator, String> {
+    fn multiply(&self) -> Result<LoweredOperator, OperatorProblem> {
         let [a, b] = self.inputs()?;
         self.expect_options(21)?;
         let first = self.map(a)?;
@@ -532,10 +512,7 @@ impl Lowering<'_, '_, '_> {
             (b, a, second, first)
         };
         if !other.is_pixel() || other.channels != shape.channels {
-            return Err(format!(
-                "it multiplies {first} and {second}; only a map and one value per channel are \
-                 supported"
-            ));
+            return Err(OperatorProblem::Multiplication(first, second));
         }
         Ok(LoweredOperator {
             op: Op::Scale { map, factors },
@@ -544,19 +521,21 @@ impl Lowering<'_, '_, '_> {
         })
     }
 
-    fn resize(&self, output: TensorId) -> Result<LoweredOperator, String> {
+    fn resize(&self, output: TensorId) -> Result<LoweredOperator, OperatorProblem> {
         let [input, size] = self.inputs()?;
         let channels = self.map(input)?.channels;
         self.expect_options(15)?;
         let align_corners = self.option(|t| t.bool(2, "align corners"), false)?;
         if align_corners || !self.option(|t| t.bool(3, "half pixel centres"), false)? {
-            return Err("only half pixel centres without aligned corners are supported".to_owned());
+            return Err(OperatorProblem::ResizeAlignment);
         }
         let size = self.reader.ints(size)?;
-        let shape = shape(self.reader.file, output)
-            .ok_or("its output is not a map [1][height][width][channels]")?;
+        let shape = shape(self.reader.file, output).ok_or(OperatorProblem::ResizeOutput)?;
         if size != [shape.height as i32, shape.width as i32] {
-            return Err(format!("its size is {size:?}, its output {shape}"));
+            return Err(OperatorProblem::ResizeSize {
+                size,
+                output: shape,
+            });
         }
         Ok(LoweredOperator {
             op: Op::Resize(input),
@@ -581,17 +560,18 @@ fn output_side(
     kernel: usize,
     stride: usize,
     padding: u8,
-) -> Result<(usize, usize), String> {
+) -> Result<(usize, usize), OperatorProblem> {
     match padding {
         0 => {
             let out = side.div_ceil(stride);
             Ok((out, ((out - 1) * stride + kernel).saturating_sub(side) / 2))
         }
         1 if kernel <= side => Ok(((side - kernel) / stride + 1, 0)),
-        1 => Err(format!(
-            "its kernel of {kernel} is larger than its input of {side}"
-        )),
-        other => Err(format!("padding {other} is unknown")),
+        1 => Err(OperatorProblem::LargeKernel {
+            kernel,
+            input: side,
+        }),
+        other => Err(OperatorProblem::Padding(other)),
     }
 }
 

@@ -16,7 +16,7 @@
 //!   with a matrix that includes the convolution ([`EncoderPlan::is_unprojected`]).
 //! - The tail's weights carry the `-log2(e)` of the logistic.
 use super::{
-    ModelError,
+    ModelError, OperatorProblem,
     graph::{Activation, Graph},
     kernels::{Aligned, HARD_SWISH, Packed, RELU, RowLayout, by_place},
     matching::{ConvolutionLayer, DecoderBlock, EncoderBlock, GateBlock, MatchedNetwork},
@@ -156,7 +156,7 @@ fn kernel_activation(activation: Activation) -> u8 {
     }
 }
 
-fn refuse(layer: &ConvolutionLayer<'_>, problem: String) -> ModelError {
+fn refuse(layer: &ConvolutionLayer<'_>, problem: OperatorProblem) -> ModelError {
     ModelError::Operator {
         index: layer.node.index,
         name: layer.node.name.clone(),
@@ -167,7 +167,7 @@ fn refuse(layer: &ConvolutionLayer<'_>, problem: String) -> ModelError {
 fn require(
     layer: &ConvolutionLayer<'_>,
     condition: bool,
-    problem: impl FnOnce() -> String,
+    problem: impl FnOnce() -> OperatorProblem,
 ) -> Result<(), ModelError> {
     if condition {
         Ok(())
@@ -192,11 +192,9 @@ fn matrix(layer: &ConvolutionLayer<'_>, factor: f32) -> Vec<f32> {
 /// Checks that the kernels can do a layer's numbers of channels.
 fn check_channels(layer: &ConvolutionLayer<'_>) -> Result<(), ModelError> {
     let fits = layer.inputs.is_multiple_of(8) && layer.outputs.is_multiple_of(8);
-    require(layer, fits, || {
-        format!(
-            "it has {} inputs and {} outputs; multiples of 8 are supported",
-            layer.inputs, layer.outputs
-        )
+    require(layer, fits, || OperatorProblem::Channels {
+        inputs: layer.inputs,
+        outputs: layer.outputs,
     })
 }
 
@@ -238,22 +236,19 @@ fn depthwise(
     let [kernel, across] = layer.kernel;
     let stride = layer.stride;
     let known = kernel == across && matches!((kernel, stride), (3 | 5, 1 | 2));
-    require(layer, known, || {
-        format!(
-            "a kernel of {kernel}x{across} with stride {stride}; 3x3 and 5x5 with stride 1 or 2 \
-             are supported"
-        )
+    require(layer, known, || OperatorProblem::DepthwiseKernel {
+        height: kernel,
+        width: across,
+        stride,
     })?;
     let input = graph.shape(layer.input);
     let output = graph.shape(layer.node.output);
     let same = (output.height, output.width)
         == (input.height.div_ceil(stride), input.width.div_ceil(stride));
-    require(layer, same, || {
-        format!("it goes from {input} to {output}; only \"same\" padding is supported")
-    })?;
+    require(layer, same, || OperatorProblem::NotSame(input, output))?;
     for width in [input.width, output.width] {
         require(layer, width.is_multiple_of(8), || {
-            format!("a map is {width} pixels wide; multiples of 8 are supported")
+            OperatorProblem::MapWidth(width)
         })?;
     }
     let c = layer.outputs;
@@ -289,26 +284,15 @@ impl NetworkPlan {
         } = &network;
         let out = graph.shape(stem.node.output);
         require(stem, stem.inputs == 3, || {
-            format!(
-                "it reads {} channels; the three colours are supported",
-                stem.inputs
-            )
+            OperatorProblem::StemInputs(stem.inputs)
         })?;
         require(stem, stem.outputs.is_multiple_of(8), || {
-            format!(
-                "it has {} outputs; multiples of 8 are supported",
-                stem.outputs
-            )
+            OperatorProblem::StemOutputs(stem.outputs)
         })?;
         let halves = (2 * out.height, 2 * out.width) == (input.height, input.width)
             && stem.padding == [0, 0]
             && out.width.is_multiple_of(16);
-        require(stem, halves, || {
-            format!(
-                "it goes from {input} to {out}; an even height and a width that is a multiple of \
-                 32 are supported"
-            )
-        })?;
+        require(stem, halves, || OperatorProblem::PictureSize(input, out))?;
         let first = scale_behind(network.stem_activation);
         let scale_of = |block: usize| if block == 0 { first } else { 1.0 };
         let encoder = network
@@ -317,40 +301,37 @@ impl NetworkPlan {
             .enumerate()
             .map(|(i, block)| encoder(graph, &network, i, block, scale_of(i)));
         let encoder = encoder.collect::<Result<Vec<_>, _>>()?;
-        require(stem, !encoder.is_empty(), || {
-            "no inverted residual block follows it".to_owned()
-        })?;
+        require(stem, !encoder.is_empty(), || OperatorProblem::NoEncoder)?;
         let head_input = map(graph, head.input);
         require(&head.features, head_input.width.is_multiple_of(8), || {
-            "a map's width is not a multiple of 8".to_owned()
+            OperatorProblem::HeadWidth
         })?;
         let decoder = network
             .decoder
             .iter()
             .map(|block| decoder(graph, block, scale_of(block.skip)))
             .collect::<Result<Vec<_>, _>>()?;
-        require(tail, !decoder.is_empty(), || {
-            "no decoder stands in front of it".to_owned()
-        })?;
+        require(tail, !decoder.is_empty(), || OperatorProblem::NoDecoder)?;
         require(
             tail,
             tail.outputs == 1 && tail.inputs.is_multiple_of(8),
-            || {
-                format!(
-                    "it goes from {} channels to {}; a multiple of 8 and 1 are supported",
-                    tail.inputs, tail.outputs
-                )
+            || OperatorProblem::TailChannels {
+                inputs: tail.inputs,
+                outputs: tail.outputs,
             },
         )?;
         let before = graph.shape(tail.input);
         let after = graph.shape(graph.output);
         require(tail, before.width.is_multiple_of(16), || {
-            "a map's width is not a multiple of 16".to_owned()
+            OperatorProblem::TailWidth
         })?;
         require(
             tail,
             (after.height, after.width) == (input.height, input.width),
-            || format!("the output is {after}, the input {input}"),
+            || OperatorProblem::OutputSize {
+                output: after,
+                input,
+            },
         )?;
         let logistic = -std::f32::consts::LOG2_E;
         Ok(NetworkPlan {
@@ -414,9 +395,7 @@ fn encoder(
         }
     }
     let plain = !block.residual || scale == 1.0;
-    require(&block.project, plain, || {
-        "a residual from a map behind a hard swish is not supported".to_owned()
-    })?;
+    require(&block.project, plain, || OperatorProblem::ScaledResidual)?;
     Ok(EncoderPlan {
         input,
         is_skip: network.decoder.iter().any(|d| d.skip == index),
@@ -446,7 +425,7 @@ fn decoder(
     require(
         &block.depthwise,
         (block.depthwise.kernel, block.depthwise.stride) == ([3, 3], 1),
-        || "a decoder's depthwise convolution has a 3x3 kernel and stride 1".to_owned(),
+        || OperatorProblem::DecoderKernel,
     )?;
     let k = up.inputs;
     let c = up.outputs;
