@@ -1,4 +1,4 @@
-//! Fails with a clear message where the networks that are built in have not been fetched.
+//! Fails with a clear message if the built-in networks are missing.
 use std::{env, path::Path};
 
 const NETWORKS: [&str; 2] = [

@@ -1,4 +1,4 @@
-//! Every SIMD level gives what the plain interpreter gives, for any picture.
+//! Every SIMD level gives the same as the plain interpreter, for any picture.
 //!
 //! ```text
 //! cargo +nightly fuzz run network_vs_reference -- -max_len=4096 -max_total_time=60
@@ -30,8 +30,8 @@ fuzz_target!(|bytes: &[u8]| {
         Executor::new(&MODEL, level)
             .expect("the level is available")
             .run(&input, &mut out);
-        // Pictures of noise drive the network far from what it was made for, and rounding errors
-        // grow with its sums.
+        // Noise gives the network much larger sums than pictures do, and rounding errors grow with
+        // them.
         let worst = out
             .iter()
             .zip(&expected)

@@ -1,5 +1,5 @@
-//! Any samples as a PNG file of any kind: the `png` crate reads back what was written, checksums
-//! included.
+//! Any samples as a PNG file of any kind: the `png` crate reads back the same, and checks the
+//! checksums.
 #![no_main]
 use image::{GrayImage, RgbImage, RgbaImage};
 use libfuzzer_sys::fuzz_target;

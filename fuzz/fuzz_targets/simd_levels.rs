@@ -1,4 +1,4 @@
-//! Every SIMD level gives what the scalar one gives: kernels on rows of any shape, the compositor
+//! Every SIMD level gives the same as the scalar one: kernels on rows of any shape, the compositor
 //! and the refiner on pictures of any size.
 //!
 //! ```text

@@ -1,8 +1,7 @@
-//! A model file is hostile input: reading and describing it give a value or an error, never a
-//! panic.
+//! Any bytes as a model file: reading and describing it give a value or an error, never a panic.
 //!
 //! ```text
-//! mkdir -p fuzz/corpus/tflite && cp core/model/*.tflite fuzz/corpus/tflite
+//! mkdir -p fuzz/corpus/tflite && cp crates/net/model/*.tflite fuzz/corpus/tflite
 //! cargo +nightly fuzz run tflite -- -max_len=300000 -max_total_time=60
 //! ```
 #![no_main]

@@ -1,4 +1,4 @@
-//! Any record: a frame or an error, and a frame that is written again reads the same.
+//! Any record gives a frame or an error, and a frame that is written again reads the same.
 //!
 //! The input is the value of a record without headers, and also a record in the manner of HTTP:
 //! lines `name: value`, an empty line, the value.

@@ -57,9 +57,9 @@ fn parse(level: &str) -> Result<SimdLevel, Box<dyn Error>> {
     })
 }
 
-/// A request is a little-endian u32: 0 is followed by an input (f32) and answered with the
-/// confidence (f32); another number asks for so many runs of the last input and is answered with
-/// the nanoseconds that each took (u64).
+/// Answers requests. A request is a little-endian u32. After 0 comes an input (f32), and the answer
+/// is the confidence (f32). Any other number asks for so many runs of the last input, and the
+/// answer is the nanoseconds of each (u64).
 fn serve(model: &Model, mut run: impl FnMut(&[f32], &mut [f32])) -> io::Result<()> {
     let pixels = model.input_width() * model.input_height();
     let mut input = vec![0f32; pixels * 3];
@@ -93,8 +93,9 @@ fn serve(model: &Model, mut run: impl FnMut(&[f32], &mut [f32])) -> io::Result<(
     Ok(())
 }
 
-/// Times of each pass and each of its operators, next to what the multiply-adds alone would take.
-/// The input does not matter: the executor does the same for every picture.
+/// Prints the times of each pass and of each of its operators, beside the time that the
+/// multiply-adds alone would take. The input does not matter: the executor does the same for every
+/// picture.
 fn profile(path: &str, level: SimdLevel, runs: usize) -> Result<(), Box<dyn Error>> {
     let model = Arc::new(Model::from_bytes(&std::fs::read(path)?)?);
     let mut executor = Executor::new(&model, level)?;
@@ -199,7 +200,7 @@ fn clock_cost() -> f64 {
     median_and_least(&mut times).0
 }
 
-/// Billions of multiply-adds per second that a core does at this level when it does nothing else.
+/// Billions of multiply-adds per second that a core can do at this level.
 fn peak(level: SimdLevel) -> Result<f64, Box<dyn Error>> {
     const TURNS: usize = 20_000;
     let level = level.level()?;
@@ -215,7 +216,7 @@ fn peak(level: SimdLevel) -> Result<f64, Box<dyn Error>> {
 /// Enough independent sums to keep the multiply-add units busy, few enough to stay in registers.
 const SUMS: usize = 12;
 
-/// Gives the number of lanes of a vector.
+/// Returns the number of elements of a vector.
 #[simd]
 fn multiply_adds<S: Simd>(s: S, turns: usize, v: f32) -> usize {
     let v = S::f32s::splat(s, v);

@@ -103,7 +103,7 @@ mod tests {
             for node in &graph.nodes {
                 assert!(
                     node.inputs().all(|i| written.contains(&i)),
-                    "operator {} reads what was not written",
+                    "operator {} reads a tensor that was not written",
                     node.index
                 );
                 written.push(node.output);

@@ -1,14 +1,14 @@
-//! What a `.tflite` file is: for people, and also where it cannot be run.
+//! Describes a `.tflite` file for people, also one that cannot be run.
 use super::{
     GENERAL, LANDSCAPE, Model, ModelError, operators, sha256,
     tflite::{TensorType, TfliteFile, TfliteOperator, TfliteTensor},
 };
 use std::{collections::BTreeMap, fmt};
 
-/// What stands in a `.tflite` file.
+/// The contents of a `.tflite` file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelDescription {
-    /// What the file says about itself.
+    /// The description in the file.
     pub text: String,
     /// The inputs of its first graph.
     pub inputs: Vec<TensorDescription>,
@@ -16,10 +16,10 @@ pub struct ModelDescription {
     pub outputs: Vec<TensorDescription>,
     /// The operators of its first graph by kind, the most frequent first.
     pub operators: Vec<OperatorCount>,
-    /// How many numbers its constants hold (floating point, and integers of 4 and 8 bits).
+    /// Numbers in its constants (floating point, and integers of 4 and 8 bits).
     pub weights: u64,
-    /// Multiplications with a weight in one run, as the graph says (the executor does fewer). Of
-    /// convolutions and fully connected layers.
+    /// Multiplications with a weight in one run of the graph, in convolutions and fully connected
+    /// layers. The executor does fewer.
     pub multiply_adds: u64,
     /// Size of the file in bytes.
     pub bytes: usize,
@@ -27,7 +27,7 @@ pub struct ModelDescription {
     pub sha256: String,
     /// Whether it is the built-in general or landscape network.
     pub built_in: Option<&'static str>,
-    /// Why it cannot be run; nothing if it can.
+    /// Why it cannot be run; `None` if it can.
     pub problem: Option<ModelError>,
 }
 
@@ -36,7 +36,8 @@ pub struct ModelDescription {
 pub struct TensorDescription {
     /// Its name in the file.
     pub name: String,
-    /// Its sides; of pictures batch, height, width, channels. -1 where the file leaves one open.
+    /// Its dimensions; of a picture batch, height, width, channels. -1 where the file leaves one
+    /// open.
     pub shape: Vec<i32>,
     /// Its type as NumPy spells it.
     pub kind: &'static str,
@@ -53,8 +54,8 @@ pub struct OperatorCount {
     pub supported: bool,
 }
 
-/// Describes a file. Errors only where its tables cannot be read; that a file cannot be run is part
-/// of the description.
+/// Describes a file. Fails only if its tables cannot be read: the description says whether the file
+/// can be run.
 pub fn describe(bytes: &[u8]) -> Result<ModelDescription, ModelError> {
     let file = TfliteFile::read(bytes)?;
     let sha256 = sha256(bytes);
@@ -123,19 +124,20 @@ fn is_weight(kind: TensorType) -> bool {
     )
 }
 
-/// The number of elements that the shape gives, as far as the file has bytes for them.
+/// The number of elements of the shape, at most as many as the file has bytes for.
 fn elements(t: &TfliteTensor<'_>) -> u64 {
     product(t.shape.iter()).min(2 * t.data.len() as u64)
 }
 
-/// Of hostile shapes too: negative sides count as 1, and nothing overflows.
+/// The product of a shape's sides, also of a hostile one: negative sides count as 1, and nothing
+/// overflows.
 fn product(sides: impl Iterator<Item = i32>) -> u64 {
     sides.fold(1u64, |n, side| {
         n.saturating_mul(u64::try_from(side).unwrap_or(1))
     })
 }
 
-/// Every weight is used once per output pixel; by transposed convolutions once per input pixel.
+/// Counts each weight once per output pixel; in transposed convolutions once per input pixel.
 fn multiply_adds(file: &TfliteFile<'_>, operator: &TfliteOperator<'_>) -> u64 {
     let shape = |ints: super::flatbuffer::Ints<'_>, i: usize| -> Option<Vec<i32>> {
         let id = ints.iter().nth(i).and_then(|id| usize::try_from(id).ok())?;

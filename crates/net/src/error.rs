@@ -1,4 +1,4 @@
-//! What can be wrong with a model file.
+//! Errors of a model file.
 use super::OperatorProblem;
 use thiserror::Error;
 
@@ -19,12 +19,12 @@ pub enum ModelError {
     /// An offset, a length or a number leads out of the file or contradicts another one.
     #[error("the model file is damaged or cut short: {what} (at byte {at})")]
     Damaged {
-        /// What was being read.
+        /// The part that was read.
         what: &'static str,
         /// Where in the file.
         at: usize,
     },
-    /// The file is sound, but larger or built otherwise than what can be run.
+    /// The file is sound, but too large, or built in a way that cannot be run.
     #[error("the model cannot be run: {0}")]
     Refused(String),
     /// An operator that the executor does not know at all.
@@ -58,7 +58,7 @@ pub enum ModelError {
         index: usize,
         /// Name of the operator.
         name: String,
-        /// What was expected there.
+        /// The part that was expected there.
         problem: String,
     },
 }

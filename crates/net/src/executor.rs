@@ -36,13 +36,13 @@ impl Executor {
     /// 0..=1. Allocates nothing.
     ///
     /// # Panics
-    /// If the slices have other lengths than that.
+    /// If the slices have other lengths.
     pub fn run(&mut self, input: &[f32], confidence: &mut [f32]) {
         self.observe(input, confidence, None);
     }
 
-    /// Like [`Executor::run`], and calls `after` when a step is done, so that a caller who has a
-    /// clock can see where the time goes. A run has some thousand steps.
+    /// Like [`Executor::run`], and calls `after` after each step, so that the caller can measure
+    /// the time of each. A run has some thousand steps.
     ///
     /// # Panics
     /// As [`Executor::run`].

@@ -1,11 +1,10 @@
-//! A reader of FlatBuffers that trusts nothing: every offset, length and alignment is checked where
-//! it is followed.
+//! A reader of FlatBuffers that trusts nothing: it checks every offset, length and alignment before
+//! it follows it.
 //!
-//! Only what a `.tflite` file needs: tables, scalars, strings and vectors. Nothing is copied, and
-//! nothing is allocated but the short list of tables in [`Table::tables`], whose entries the file
-//! must hold itself (4 bytes each). There is no recursion: callers go down a fixed number of
-//! levels, so that offsets which form a circle end there. Format:
-//! <https://flatbuffers.dev/internals/>.
+//! It reads the parts that a `.tflite` file has: tables, scalars, strings and vectors. It copies
+//! nothing, and allocates only the list of tables in [`Table::tables`], whose entries take 4 bytes
+//! each in the file. Nothing recurses: callers descend a fixed number of levels, so offsets that
+//! form a circle do no harm. Format: <https://flatbuffers.dev/internals/>.
 use super::ModelError;
 
 /// A table inside a file.
@@ -18,7 +17,7 @@ pub(super) struct Table<'a> {
     len: usize,
 }
 
-/// The vector of 32-bit integers at some place in a file.
+/// A vector of 32-bit integers in a file.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Ints<'a>(&'a [u8]);
 
@@ -100,7 +99,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Position of a field of `size` bytes, nothing where the table leaves it out.
+    /// Position of a field of `size` bytes; `None` if the table leaves it out.
     fn field(
         &self,
         id: usize,
@@ -128,12 +127,12 @@ impl<'a> Table<'a> {
             .transpose()
     }
 
-    /// A byte, 0 where it is left out.
+    /// A byte; 0 if it is left out.
     pub(super) fn u8(&self, id: usize, what: &'static str) -> Result<u8, ModelError> {
         Ok(self.number::<1>(id, what)?.map_or(0, |b| b[0]))
     }
 
-    /// A truth value, false where it is left out; other bytes than 0 and 1 are damage.
+    /// A truth value; false if it is left out. Other bytes than 0 and 1 are an error.
     pub(super) fn bool(&self, id: usize, what: &'static str) -> Result<bool, ModelError> {
         match self.u8(id, what)? {
             0 => Ok(false),
@@ -142,7 +141,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// A 32-bit integer, `default` where it is left out.
+    /// A 32-bit integer; `default` if it is left out.
     pub(super) fn i32(
         &self,
         id: usize,
@@ -152,7 +151,7 @@ impl<'a> Table<'a> {
         Ok(self.number(id, what)?.map_or(default, i32::from_le_bytes))
     }
 
-    /// An unsigned 64-bit integer, 0 where it is left out.
+    /// An unsigned 64-bit integer; 0 if it is left out.
     pub(super) fn u64(&self, id: usize, what: &'static str) -> Result<u64, ModelError> {
         Ok(self.number(id, what)?.map_or(0, u64::from_le_bytes))
     }
@@ -163,7 +162,7 @@ impl<'a> Table<'a> {
             .transpose()
     }
 
-    /// A table, nothing where it is left out.
+    /// A table; `None` if it is left out.
     pub(super) fn table(
         &self,
         id: usize,
@@ -174,13 +173,13 @@ impl<'a> Table<'a> {
             .transpose()
     }
 
-    /// A vector of bytes, empty where it is left out.
+    /// A vector of bytes; empty if it is left out.
     pub(super) fn bytes(&self, id: usize, what: &'static str) -> Result<&'a [u8], ModelError> {
         self.target(id, what)?
             .map_or(Ok(&[][..]), |at| items(self.file, at, 1, what))
     }
 
-    /// A vector of 32-bit integers, empty where it is left out.
+    /// A vector of 32-bit integers; empty if it is left out.
     pub(super) fn ints(&self, id: usize, what: &'static str) -> Result<Ints<'a>, ModelError> {
         Ok(Ints(
             self.target(id, what)?
@@ -188,13 +187,13 @@ impl<'a> Table<'a> {
         ))
     }
 
-    /// A string, empty where it is left out.
+    /// A string; empty if it is left out.
     pub(super) fn string(&self, id: usize, what: &'static str) -> Result<&'a str, ModelError> {
         std::str::from_utf8(self.bytes(id, what)?)
             .map_err(|_| ModelError::Damaged { what, at: self.at })
     }
 
-    /// A vector of at most `max` tables, empty where it is left out.
+    /// A vector of at most `max` tables; empty if it is left out.
     pub(super) fn tables(
         &self,
         id: usize,

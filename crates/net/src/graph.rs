@@ -1,10 +1,9 @@
 //! The checked graph: typed operators over tensors `[1][height][width][channels]`, in an order in
 //! which they can run.
 //!
-//! After [`build_graph`](super::builder::build_graph) nothing about shapes, indices, constants or
-//! order has to be doubted again: every tensor is written by one operator before it is read (so
-//! there are no circles), every shape in the file equals the one that follows from the operators,
-//! and the sum of all sizes is bounded.
+//! [`build_graph`](super::builder::build_graph) guarantees: one operator writes each tensor before
+//! others read it, so there are no circles; every shape in the file equals the one that follows
+//! from the operators; all indices and constants are valid; the sum of all sizes is bounded.
 use super::tflite::TfliteFile;
 
 /// Index of a tensor.
@@ -73,12 +72,12 @@ pub(super) enum Activation {
     Logistic,
 }
 
-/// What an operator computes.
+/// The computation of an operator.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Op {
     /// Sum over the kernel and all input channels.
     Convolution(Convolution),
-    /// Sum over the kernel, each channel by itself.
+    /// Sum over the kernel, for each channel alone.
     Depthwise(Convolution),
     /// 2x2 kernel, stride 2: each input pixel gives a square of four output pixels.
     TransposedConvolution(Convolution),
@@ -125,9 +124,9 @@ impl Node {
 /// A graph with one input and one output.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Graph {
-    /// Each reads what nodes before it wrote, or the input.
+    /// In an order in which each reads the input or tensors of nodes before it.
     pub(super) nodes: Vec<Node>,
-    /// Shapes by tensor; nothing for constants.
+    /// Shapes by tensor; `None` for constants.
     pub(super) shapes: Vec<Option<MapShape>>,
     pub(super) input: TensorId,
     pub(super) output: TensorId,
@@ -144,7 +143,7 @@ impl Graph {
     }
 }
 
-/// The shape of a map as the file states it; nothing for other ranks and for sizes beyond the
+/// The shape of a map as the file states it; `None` for other ranks and for sizes beyond the
 /// limits.
 pub(super) fn shape(file: &TfliteFile<'_>, id: TensorId) -> Option<MapShape> {
     let mut sides = file.tensors[id].shape.iter().map(|d| {

@@ -1,10 +1,9 @@
-//! What happens to files that were cut short or changed: an error, never a panic, and never another
-//! network than the file's.
+//! Files that were cut short or changed give an error, never a panic and never another network.
 use super::{
     GENERAL, LANDSCAPE, Model, ModelDescription, ModelError, describe, tflite::TfliteFile,
 };
 
-/// Where the file's constants and strings lie: a change there cannot be noticed.
+/// The bytes of constants and strings, where a change cannot be noticed.
 fn is_content(file: &[u8]) -> Vec<bool> {
     let parsed = TfliteFile::read(file).unwrap();
     let mut content = vec![false; file.len()];
@@ -39,7 +38,7 @@ fn a_file_cut_short_is_an_error() {
     }
 }
 
-/// The description without what any change changes, and without names.
+/// The description without size, hash and names, which any change may change.
 fn structure(file: &[u8]) -> ModelDescription {
     let mut d = describe(file).unwrap();
     d.inputs
@@ -87,8 +86,8 @@ fn one_changed_byte_is_an_error_or_changes_nothing_but_numbers() {
             }
             bytes[at] = file[at];
         }
-        // What remains are names of things, versions, alignment and fields that say nothing new
-        // about the network.
+        // The accepted changes are in names, versions, alignment, and fields that do not describe
+        // the network.
         println!("changes outside of constants and names: {refused} refused, {accepted} harmless");
         assert!(
             refused > 500 && refused > accepted,
@@ -98,7 +97,7 @@ fn one_changed_byte_is_an_error_or_changes_nothing_but_numbers() {
 }
 
 #[test]
-fn operators_that_nobody_knows_are_named() {
+fn unknown_operators_are_named() {
     // the code of HARD_SWISH, which two fields hold, becomes that of another operator
     let file = TfliteFile::read(GENERAL).unwrap();
     let known = file

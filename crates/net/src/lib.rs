@@ -11,13 +11,13 @@
 //!
 //! * `flatbuffer`: a checked reader of the format underneath.
 //! * `tflite`: the tables of a file; `operator_names`: what the operators are called.
-//! * `graph`: the checked graph; `builder`: makes it; `operators`: what is checked of each kind of
-//!   operator.
-//! * `describe`: what a file is, also where it cannot be run.
+//! * `graph`: the checked graph; `builder`: makes it; `operators`: the checks of each kind of
+//!   operator; `operator_problem`: their errors.
+//! * `describe`: the description of a file, also of one that cannot be run.
 //! * `reference`: the oracle, in plain loops.
 //! * `matching`: finds the network's parts in the graph; `plan`: folds and packs their weights.
-//! * `kernels`: the loops over one row; `passes`: the order in which they run; `executor`: the door
-//!   to them; `observe`: what a run tells about its steps.
+//! * `kernels`: the loops over one row; `passes`: the order in which they run; `executor`: the
+//!   public interface to them; `observe`: the steps of a run, for measurements.
 //! * `simd`: which vector instructions to use, and how to force them.
 #![forbid(unsafe_code)]
 

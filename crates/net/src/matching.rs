@@ -1,9 +1,10 @@
 //! Finds the parts of a selfie segmentation network in a checked graph, by following its tensors.
 //!
 //! The family: a stem; any number of inverted residual blocks (expand, depthwise, optional gate,
-//! project, optional residual); a head with a gate; decoders that go up by two and take in the
-//! input of an earlier block; a transposed convolution as tail. Every operator must find its place,
-//! and every operand is checked, so that a match means: the plan computes what the graph says.
+//! project, optional residual); a head with a gate; decoders that enlarge by two and add the input
+//! of an earlier block; a transposed convolution as tail. Every operator must have its place in
+//! this list, and every operand is checked. So a match means that the plan computes the same as the
+//! graph.
 use super::{
     ModelError,
     graph::{Activation, Convolution, Graph, Node, Op, TensorId},
@@ -57,7 +58,7 @@ pub(super) struct HeadBlock<'g> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DecoderBlock<'g> {
     pub(super) up: ConvolutionLayer<'g>,
-    /// Which encoder block's input is taken in.
+    /// Index of the encoder block whose input is added.
     pub(super) skip: usize,
     pub(super) gate: GateBlock<'g>,
     pub(super) mix: ConvolutionLayer<'g>,
@@ -107,13 +108,13 @@ struct Matcher<'g> {
     graph: &'g Graph,
     /// By tensor: the nodes that read it.
     users: Vec<Vec<usize>>,
-    /// By node: whether it has found its place.
+    /// By node: whether a part of the network has it.
     used: Vec<bool>,
 }
 
 impl<'g> Matcher<'g> {
-    /// Takes the first free operator that reads `tensor` and that `pick` accepts; gives its output
-    /// too.
+    /// Takes the first free operator that reads `tensor` and that `pick` accepts. Returns its
+    /// output too.
     fn take<T>(
         &mut self,
         tensor: TensorId,
@@ -141,7 +142,7 @@ impl<'g> Matcher<'g> {
         }
     }
 
-    /// Whether a free operator that `accept` likes reads the tensor.
+    /// Whether a free operator that `accept` accepts reads the tensor.
     fn follows(&self, tensor: TensorId, accept: impl Fn(&Op) -> bool) -> bool {
         self.users[tensor]
             .iter()
@@ -281,7 +282,7 @@ impl<'g> Matcher<'g> {
         if t != self.graph.output {
             return Err(stop(
                 tail.node,
-                "what it gives is not the output of the network",
+                "its output is not the output of the network",
             ));
         }
         Ok(MatchedNetwork {
@@ -366,7 +367,7 @@ impl<'g> Matcher<'g> {
             ));
         }
         let (up, u) = self.pointwise(t, "a 1x1 convolution behind the resize")?;
-        // The skipped tensor shows itself as the other operand of the sum whose mean is taken.
+        // The skipped tensor is the other operand of the sum whose mean is taken.
         let ((skip, tensor), sum) = self.take(
             u,
             "an addition of the input of an earlier block",

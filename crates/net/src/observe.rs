@@ -1,4 +1,4 @@
-//! For a caller who has a clock: what a run does, step by step.
+//! The steps of a run, for a caller who measures their time.
 use std::fmt;
 
 /// A part of a run that reads a map or two and writes one.
@@ -23,7 +23,7 @@ impl fmt::Display for Pass {
     }
 }
 
-/// What a step of a pass does.
+/// The kinds of steps of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum StepKind {
     /// 3x3 convolution with stride 2 on the picture.
@@ -63,12 +63,12 @@ impl fmt::Display for StepKind {
     }
 }
 
-/// A step that was just done: an operator on one row, or a pass's gate.
+/// A finished step: an operator on one row, or a pass's gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExecutorStep {
     /// The pass that it belongs to.
     pub pass: Pass,
-    /// What was done.
+    /// Its kind.
     pub operator: StepKind,
     /// Multiply-adds of convolutions and matrices.
     pub multiply_adds: usize,
@@ -76,7 +76,7 @@ pub struct ExecutorStep {
     pub bytes: usize,
 }
 
-/// Passes steps on to whoever wants to know.
+/// Reports steps to the caller, if the caller asked for them.
 pub(super) struct Observer<'a> {
     pass: Pass,
     after: Option<&'a mut dyn FnMut(ExecutorStep)>,

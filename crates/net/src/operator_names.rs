@@ -1,9 +1,9 @@
 //! The names of TensorFlow Lite's built-in operators, for messages and descriptions.
 
-/// The code that says: the name stands in the file.
+/// The code of a custom operator, whose name stands in the file.
 pub(super) const CUSTOM: i32 = 32;
 
-/// Name of a built-in operator code. Codes that are newer than this list give nothing.
+/// Name of a built-in operator code; `None` for codes that are newer than this list.
 pub(super) fn builtin_name(code: i32) -> Option<&'static str> {
     usize::try_from(code)
         .ok()

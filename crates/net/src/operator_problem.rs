@@ -1,4 +1,4 @@
-//! What can be wrong with one operator.
+//! Errors of one operator.
 use super::{ModelError, graph::MapShape};
 use thiserror::Error;
 

@@ -1,5 +1,5 @@
-//! From the operators of a file to the nodes of a [`Graph`]: options, constants and shapes of each
-//! kind are checked here.
+//! Turns the operators of a file into nodes of a [`Graph`], and checks options, constants and
+//! shapes of each kind.
 use super::{
     ModelError, OperatorProblem,
     graph::{Activation, Convolution, Graph, MapShape, Node, Op, TensorId, shape},
@@ -26,7 +26,7 @@ mod code {
 /// MediaPipe's custom operator: a transposed convolution that adds a bias.
 const TRANSPOSE_BIAS: &str = "Convolution2DTransposeBias";
 
-/// Whether an operator is of a kind that can be run at all.
+/// Whether operators of this kind can be run.
 pub(super) fn is_known(operator: &TfliteOperator<'_>) -> bool {
     use code::*;
     let known = [
@@ -45,8 +45,8 @@ pub(super) fn is_known(operator: &TfliteOperator<'_>) -> bool {
     known.contains(&operator.code) || operator.is_custom(TRANSPOSE_BIAS)
 }
 
-/// Reads constants; remembers which tensors are f16 constants turned into f32, and how many weights
-/// there were.
+/// Reads constants. Remembers which tensors are f16 constants turned into f32, and counts the
+/// weights.
 pub(super) struct ConstantReader<'f, 'a> {
     file: &'f TfliteFile<'a>,
     /// By tensor: the constant that it was made from.
@@ -161,7 +161,7 @@ fn half_to_f32(half: u16) -> f32 {
     }
 }
 
-/// Adds the node of one known operator to the graph; two where an activation is part of the
+/// Adds the node of one known operator to the graph: two nodes where an activation is part of the
 /// operator, none for `DEQUANTIZE`.
 pub(super) fn lower<'a>(
     reader: &mut ConstantReader<'_, 'a>,

@@ -1,9 +1,9 @@
 //! The passes of a run: each reads a map or two, keeps a few rows between, and writes one map.
 //!
-//! An encoder pass makes its input row by row (the stem, or the projection that ends the block
-//! before), expands it into a ring of as many rows as the depthwise convolution reads, filters, and
-//! sums up the mean for the gate. The head and the decoders go the same way. So the wide maps,
-//! which are the large ones, never leave the first level caches.
+//! An encoder pass makes its input row by row (with the stem, or the projection that ends the block
+//! before). It expands each row into a ring of as many rows as the depthwise convolution reads,
+//! filters them, and sums up the mean for the gate. The head and the decoders do the same. So the
+//! wide maps, which are the large ones, never leave the first level caches.
 use super::{
     graph::Activation,
     kernels::{
@@ -19,11 +19,11 @@ use fearless_simd::Simd;
 pub(super) struct Buffers {
     /// Inputs of the encoder blocks; the last one is the head's input.
     maps: Vec<Aligned>,
-    /// Means of the inputs (of those that are needed).
+    /// Means of the inputs, where they are needed.
     means: Vec<Aligned>,
-    /// What the inputs that are stored without their projection lack, scaled by the gate.
+    /// The projections that inputs are stored without, scaled by the gate.
     projections: Vec<Packed>,
-    /// Outputs of the depthwise convolutions, by turns; then the head's features.
+    /// Outputs of the depthwise convolutions, in turn; then the head's features.
     filtered: [Aligned; 2],
     sum: Aligned,
     gate: Aligned,
@@ -36,12 +36,12 @@ pub(super) struct Buffers {
     ring: Aligned,
     zeros: Aligned,
     row: Aligned,
-    /// What the decoders enlarge, by turns: rows with one more pixel on either side.
+    /// The maps that the decoders enlarge, in turn: rows with one more pixel on either side.
     small: [Aligned; 2],
 }
 
 impl Buffers {
-    /// Reserves what `plan` needs.
+    /// Reserves the memory that `plan` needs.
     pub(super) fn new(plan: &NetworkPlan) -> Self {
         let filtered = |e: &EncoderPlan| {
             e.input.height.div_ceil(e.depthwise.stride)
@@ -521,7 +521,7 @@ fn head<S: Simd>(s: S, plan: &NetworkPlan, b: &mut Buffers, o: &mut Observer<'_>
     }
 }
 
-/// Row `y` of what a decoder enlarges.
+/// Row `y` of the map that a decoder enlarges.
 fn shrunken<S: Simd>(
     s: S,
     x: &[f32],
@@ -580,7 +580,7 @@ fn decoder<S: Simd>(
     let mix = match d.skip.checked_sub(1).map(|last| &plan.encoder[last]) {
         Some(last) if plan.encoder[d.skip].is_unprojected => {
             b.product.set_product(s, &b.projections[d.skip], &b.scaled);
-            // The projection's bias goes along with the enlargement, which multiplies by 16.
+            // The projection's bias is added to the enlargement, which multiplies by 16.
             let bias = &mut b.hidden[..n];
             bias.fill(0.0);
             b.scaled.add_product(s, &last.project.bias, bias);

@@ -1,7 +1,7 @@
-//! The plan: what the executor does, derived from a matched network, with all weights folded and
+//! The plan that the executor follows, derived from a matched network, with all weights folded and
 //! packed.
 //!
-//! Folded here, without changing what is computed:
+//! Folded here, without changing the result:
 //! - Hard swish is computed as `x/6 -> hard_swish(x)/6`, so maps behind it are stored as a sixth of
 //!   their values. The `scale` of a map is that factor; the convolution that reads a map divides by
 //!   it, the one that writes it multiplies.
@@ -89,14 +89,15 @@ pub(super) struct StoredMap {
 /// stem).
 #[derive(Debug)]
 pub(super) struct EncoderPlan {
-    /// What is stored of the input.
+    /// The stored part of the input.
     pub(super) input: StoredMap,
     /// Whether a decoder needs the input's mean.
     pub(super) is_skip: bool,
     /// Whether the stored input lacks the projection of the block before, which then is part of
     /// all matrices that read it.
     pub(super) is_unprojected: bool,
-    /// Without the matrix of a missing projection, which has a gate in it, but with its bias.
+    /// Where the projection before is missing: without its matrix, which a gate scales, but with
+    /// its bias.
     pub(super) expand: Pointwise,
     pub(super) expand_activation: u8,
     pub(super) depthwise: Depthwise,
@@ -116,7 +117,7 @@ pub(super) struct HeadPlan {
 /// One decoder.
 #[derive(Debug)]
 pub(super) struct DecoderPlan {
-    /// The block whose input is taken in.
+    /// Index of the encoder block whose input is added.
     pub(super) skip: usize,
     /// The factor from the stored skip to its true values.
     pub(super) skip_factor: f32,
@@ -139,7 +140,7 @@ pub(super) struct Tail {
     pub(super) bias: f32,
 }
 
-/// What the stored values of a map behind this activation are multiplied with.
+/// The factor of the stored values of a map behind this activation.
 fn scale_behind(activation: Activation) -> f32 {
     if activation == Activation::HardSwish {
         1.0 / 6.0
@@ -189,7 +190,7 @@ fn matrix(layer: &ConvolutionLayer<'_>, factor: f32) -> Vec<f32> {
         .collect()
 }
 
-/// Checks that the kernels can do a layer's numbers of channels.
+/// Checks that the kernels support a layer's numbers of channels.
 fn check_channels(layer: &ConvolutionLayer<'_>) -> Result<(), ModelError> {
     let fits = layer.inputs.is_multiple_of(8) && layer.outputs.is_multiple_of(8);
     require(layer, fits, || OperatorProblem::Channels {

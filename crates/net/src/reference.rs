@@ -1,5 +1,5 @@
-//! The oracle: one operator after the other, as the file says, in plain loops and in double
-//! precision. Slow; made to be read and compared with.
+//! The oracle: runs one operator after the other, in plain loops and in double precision. It is
+//! slow, but easy to read, and other results are compared with it.
 use super::{
     ModelError,
     graph::{Activation, Convolution, Graph, MapShape, Op},
@@ -13,8 +13,8 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Reads a `.tflite` file. Fewer structures are refused than by [`super::Model::from_bytes`]:
-    /// any graph of known operators runs.
+    /// Reads a `.tflite` file. Accepts more than [`super::Model::from_bytes`]: any graph of known
+    /// operators.
     pub fn from_bytes(bytes: &[u8]) -> Result<Reference, ModelError> {
         Ok(Reference {
             graph: super::builder::build_graph(&TfliteFile::read(bytes)?)?,

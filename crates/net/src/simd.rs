@@ -3,8 +3,8 @@ use fearless_simd::Level;
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
-/// A set of vector instructions that kernels can be run with. All give the same answer up to
-/// rounding; `Scalar` is the oracle that the others are tested against.
+/// A set of vector instructions that kernels can use. All give the same result up to rounding;
+/// `Scalar` is the oracle that the others are tested against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SimdLevel {
     /// No explicit vector instructions.

@@ -1,8 +1,8 @@
 //! The tables of a `.tflite` file that matter here, as views into its bytes.
 //!
-//! Reading checks that every reference is inside the file and every index inside its list. What an
-//! operator means is checked by [`super::graph`]. Field numbers follow TensorFlow Lite's
-//! `schema.fbs`, version 3.
+//! Reading checks that every reference is inside the file and every index inside its list.
+//! [`super::graph`] checks the operators. Field numbers follow TensorFlow Lite's `schema.fbs`,
+//! version 3.
 use super::{
     ModelError,
     flatbuffer::{Ints, Table},
@@ -11,7 +11,7 @@ use super::{
 
 /// The largest file that is read. The networks of this family have 0.25 MB.
 pub(super) const MAX_FILE: usize = 64 << 20;
-/// The most entries that any list of the file may have; each costs a few dozen bytes of memory.
+/// The most entries of a list in the file; each costs a few dozen bytes of memory.
 const MAX_ENTRIES: usize = 1 << 16;
 /// The most dimensions of a tensor and the most inputs or outputs of an operator.
 const MAX_INTS: usize = 256;
@@ -85,7 +85,7 @@ pub(super) struct TfliteOperator<'a> {
     pub(super) index: usize,
     /// Code of a built-in operator, or [`CUSTOM`].
     pub(super) code: i32,
-    /// Of a custom operator, empty otherwise.
+    /// Name of a custom operator; empty otherwise.
     custom: &'a str,
     /// Indices of tensors, -1 for an optional input that is left out.
     pub(super) inputs: Ints<'a>,
@@ -189,8 +189,8 @@ fn indices(
 
 fn operator_codes<'a>(model: &Table<'a>) -> Result<Vec<(i32, &'a str)>, ModelError> {
     let codes = model.tables(1, MAX_ENTRIES, "operator code")?;
-    // Codes above 127 did not fit into the field that came first; writers since then fill both and
-    // the larger one counts.
+    // Codes above 127 do not fit into the old field. Newer writers fill both fields, and the larger
+    // one counts.
     let code = |t: &Table<'a>| {
         let old = i32::from(t.u8(0, "deprecated operator code")? as i8);
         let code = old.max(t.i32(3, 0, "operator code")?);

@@ -1,5 +1,4 @@
-//! The promises about memory: a run allocates nothing, and a hostile file does not make its reader
-//! allocate much.
+//! Promises about memory: a run allocates nothing, and reading a hostile file allocates little.
 use mattebox_net::{Executor, GENERAL, LANDSCAPE, Model, SimdLevel, describe};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::{alloc::System, sync::Arc};
@@ -7,7 +6,7 @@ use std::{alloc::System, sync::Arc};
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Without the test harness, whose threads allocate too: the allocator counts for all threads
+/// Runs without the test harness, whose threads allocate too: the allocator counts all threads
 /// together.
 fn main() {
     for bytes in [GENERAL, LANDSCAPE] {
@@ -32,7 +31,7 @@ fn main() {
     println!("test runs_allocate_nothing_and_hostile_files_little ... ok");
 }
 
-/// Sets whole words to extreme values, where lengths and sizes stand among others, and watches what
+/// Sets words of the file, lengths and sizes among them, to extreme values, and checks how much
 /// reading allocates.
 fn reading_stays_small(file: &[u8]) {
     const SANE: usize = 24 << 20;

@@ -17,7 +17,7 @@ fn open(network: &str, frame: u32, what: &str) -> image::DynamicImage {
         .unwrap()
 }
 
-/// What went into the network, and what LiteRT gave.
+/// An input of the network, and LiteRT's result.
 fn golden(network: &str, frame: u32) -> (Vec<f32>, Vec<f32>) {
     let picture: RgbImage = open(network, frame, "picture").into_rgb8();
     let confidence = open(network, frame, "confidence").into_luma16();
@@ -55,7 +55,7 @@ fn assert_near(ours: &[f32], golden: &[f32], what: &str) {
     let person = golden.iter().filter(|v| **v > 0.5).count();
     assert!(
         person > golden.len() / 20,
-        "{what}: the golden shows nobody, so it proves nothing"
+        "{what}: the golden shows no person, so it proves nothing"
     );
 }
 

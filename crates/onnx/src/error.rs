@@ -6,7 +6,7 @@ use thiserror::Error;
 /// Why an ONNX file cannot be used.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
 pub enum OnnxError {
-    /// ONNX Runtime is not installed, or not where it is looked for.
+    /// ONNX Runtime is not installed, or in another place.
     #[error(
         "an ONNX file needs ONNX Runtime, and {} cannot be loaded: {reason}. Install it (pip \
          install onnxruntime) and set ORT_DYLIB_PATH to its library, for example \
@@ -14,7 +14,7 @@ pub enum OnnxError {
         path.display()
     )]
     NoLibrary {
-        /// Where it was looked for.
+        /// The file that was tried.
         path: PathBuf,
         /// Why it cannot be loaded.
         reason: String,
@@ -24,7 +24,7 @@ pub enum OnnxError {
     WrongLibrary {
         /// The library.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
     /// The file is no ONNX file, or damaged.
@@ -46,13 +46,13 @@ pub enum OnnxError {
     Input {
         /// Name of the input.
         name: String,
-        /// What it takes.
+        /// Its shape and type.
         found: String,
     },
     /// None of its outputs is a mask of the picture's size.
     #[error("its output is {found}; one float32 of 0 to 1 per pixel is needed: {width}x{height}")]
     Output {
-        /// What it gives.
+        /// Its shape and type.
         found: String,
         /// Width of its picture.
         width: usize,
@@ -69,7 +69,7 @@ pub enum OnnxError {
         /// The largest.
         most: String,
     },
-    /// Nothing says which numbers its colours are.
+    /// The range of its colours is not known.
     #[error(
         "the file does not say which numbers it expects as colours: name them behind the path, \
          as in net.onnx:{example} ({list})",

@@ -1,7 +1,7 @@
-//! Networks that are known by their file or by their shapes.
+//! Networks that are recognised by their file or by their shapes.
 use crate::range::ColourRange;
 
-/// What must be known of a network beside its file.
+/// The facts about a network that its file does not hold.
 #[derive(Debug, PartialEq, Eq)]
 pub struct KnownNetwork {
     /// Its name.
@@ -10,11 +10,11 @@ pub struct KnownNetwork {
     pub sha256: &'static str,
     /// How it sees colours.
     pub range: ColourRange,
-    /// Width and height of the picture where any will do.
+    /// Width and height of the picture where the file leaves them open.
     pub side: usize,
     /// The licence of its weights, as SPDX names it.
     pub licence: &'static str,
-    /// Tells others of its family by their input and outputs.
+    /// Input and outputs of all networks of its family.
     shapes: Shapes,
 }
 
@@ -53,7 +53,7 @@ pub const KNOWN: &[KnownNetwork] = &[
     },
 ];
 
-/// What is known of a file: by its bytes, else by its input and how many outputs it has.
+/// Recognises a file by its bytes, else by its input and its number of outputs.
 pub(crate) fn known(
     sha256: &str,
     input: &str,

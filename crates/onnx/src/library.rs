@@ -11,7 +11,7 @@ use std::{
 /// The variable that names the library, the same as for other programs that load it.
 const VARIABLE: &str = "ORT_DYLIB_PATH";
 
-/// What it is called.
+/// The file's name.
 #[cfg(target_os = "windows")]
 const NAME: &str = "onnxruntime.dll";
 #[cfg(target_os = "macos")]
@@ -19,7 +19,8 @@ const NAME: &str = "libonnxruntime.dylib";
 #[cfg(not(any(target_os = "windows", target_os = "macos")))]
 const NAME: &str = "libonnxruntime.so";
 
-/// Where packages put it. Debian's has a version behind the name, which the loader does not try.
+/// The folders of packages. Debian's file has a version behind the name, which the system's loader
+/// does not try.
 const FOLDERS: &[&str] = &[
     "/usr/local/lib",
     "/usr/lib/x86_64-linux-gnu",
@@ -29,8 +30,8 @@ const FOLDERS: &[&str] = &[
     "/opt/homebrew/lib",
 ];
 
-/// Loads ONNX Runtime, once in a process. A failure is final: after one, `ort` 2.0.0-rc.13 takes
-/// the library for loaded, so it must not be asked again.
+/// Loads ONNX Runtime, once in a process. A failure is final: after one, `ort` 2.0.0-rc.13
+/// considers the library loaded, so it must not be asked again.
 pub(crate) fn load() -> Result<(), OnnxError> {
     static LOADED: OnceLock<Result<(), OnnxError>> = OnceLock::new();
     LOADED
@@ -74,7 +75,7 @@ fn load_from(path: &Path) -> Result<(), OnnxError> {
     }
     match ort::init_from(path) {
         Ok(environment) => {
-            // Another part of the process may have made an environment; that one will do.
+            // Another part of the process may have made an environment already, which will do.
             environment
                 .with_name("mattebox")
                 .with_telemetry(false)

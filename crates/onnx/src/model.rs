@@ -36,8 +36,8 @@ pub struct OnnxModel {
 }
 
 impl OnnxModel {
-    /// Reads a file and tries it once on a test picture. `range` says how the network sees colours;
-    /// without it that must be known of the file ([`crate::KNOWN`]).
+    /// Reads a file and tries it once on a test picture. `range` says which numbers the network
+    /// expects as colours; without it, the file must be a known one ([`crate::KNOWN`]).
     ///
     /// # Errors
     /// ONNX Runtime is missing, or the file cannot be used: see [`OnnxError`].
@@ -79,12 +79,12 @@ impl OnnxModel {
         self.plan.layout
     }
 
-    /// How it sees colours.
+    /// The numbers that it expects as colours.
     pub fn range(&self) -> ColourRange {
         self.plan.range
     }
 
-    /// The known network that it is, or that it is like.
+    /// The known network that it is, or whose shapes it has.
     pub fn known(&self) -> Option<&'static KnownNetwork> {
         self.known
     }
@@ -98,7 +98,7 @@ impl fmt::Debug for OnnxModel {
     }
 }
 
-/// Opens a session of one thread: threads belong to the caller, and sums have one order.
+/// Opens a session of one thread: the caller decides about threads, and sums have one order.
 fn open(bytes: &[u8]) -> Result<Session, OnnxError> {
     let session = || -> ort::Result<Session> {
         Session::builder()?
@@ -117,7 +117,7 @@ fn open(bytes: &[u8]) -> Result<Session, OnnxError> {
     })
 }
 
-/// How to ask a network, from the shapes in its file.
+/// Derives a network's input, output and range from its file.
 fn plan(
     session: &Session,
     sha256: &str,
@@ -166,7 +166,7 @@ fn floats(outlet: &Outlet) -> Option<&[i64]> {
     }
 }
 
-/// What goes into or comes out of a network, for people.
+/// Describes an input or output for people.
 fn describe(outlet: &Outlet) -> String {
     match outlet.dtype() {
         ValueType::Tensor { ty, shape, .. } => format!("{} of {ty}", ShapeText(shape)),
@@ -174,7 +174,7 @@ fn describe(outlet: &Outlet) -> String {
     }
 }
 
-/// Runs a network on a test picture, so that what it cannot do is known before the first frame.
+/// Runs a network on a test picture, so that it fails before the first frame if it cannot be used.
 fn try_once(network: &mut OnnxNetwork) -> Result<(), OnnxError> {
     let pixels = network.width() * network.height();
     let picture: Vec<f32> = (0..pixels * 3).map(|i| (i % 251) as f32 / 250.0).collect();

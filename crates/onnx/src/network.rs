@@ -7,7 +7,7 @@ use crate::{
 use mattebox_core::matte::Network;
 use ort::{inputs, session::Session, value::TensorRef};
 
-/// How to ask a network.
+/// The input, output and range of a network.
 #[derive(Debug, Clone)]
 pub(crate) struct OnnxPlan {
     /// Order and size of its picture; both sides are fixed.

@@ -2,8 +2,8 @@
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
-/// How a network was trained to see colours: each becomes `(colour - mean) / deviation`, where
-/// `colour` is 0..=1.
+/// The numbers that a network was trained with: `(colour - mean) / deviation`, where `colour` is
+/// 0..=1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ColourRange {
     /// 0 to 1.
@@ -14,7 +14,7 @@ pub enum ColourRange {
     Signed,
     /// 0 to 255.
     Bytes,
-    /// Less the mean of ImageNet's pictures, divided by their deviation.
+    /// ImageNet's mean subtracted, and divided by its standard deviation.
     ImageNet,
 }
 
@@ -58,7 +58,7 @@ impl fmt::Display for ColourRange {
 #[error("unknown range of colours {0:?}: use {list}", list = names())]
 pub struct ColourRangeError(String);
 
-/// The names of all ranges, as a sentence has them.
+/// The names of all ranges, with commas and "or".
 pub(crate) fn names() -> String {
     let names: Vec<String> = ColourRange::ALL.iter().map(ToString::to_string).collect();
     let (last, others) = names.split_last().expect("there are ranges");

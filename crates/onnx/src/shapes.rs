@@ -15,7 +15,7 @@ pub enum ChannelOrder {
 pub struct InputLayout {
     /// Where the colours stand.
     pub order: ChannelOrder,
-    /// Width and height in pixels; 0 where any will do.
+    /// Width and height in pixels; 0 where the file leaves it open.
     pub size: (usize, usize),
 }
 
@@ -44,7 +44,7 @@ impl InputLayout {
         })
     }
 
-    /// The same where sizes that any will do for are `side`.
+    /// The same with `side` for sizes that the file leaves open.
     pub(crate) fn sized(self, side: usize) -> InputLayout {
         let or = |n: usize| if n == 0 { side } else { n };
         InputLayout {

@@ -1,8 +1,8 @@
 //! Numbers that start on a cache line.
 use std::ops::{Deref, DerefMut};
 
-/// A fixed number of floats, the first of them at a multiple of 64 bytes: vectors that cross cache
-/// lines cost twice.
+/// A fixed number of floats, the first at a multiple of 64 bytes: vectors that cross cache lines
+/// cost twice the time.
 #[derive(Debug, Default)]
 pub(crate) struct Aligned {
     numbers: Vec<f32>,
@@ -14,8 +14,7 @@ impl Aligned {
     /// `len` zeros.
     pub(crate) fn zeros(len: usize) -> Self {
         let numbers = vec![0.0; len + 15];
-        // An offset beyond 15 would mean that the offset is not known; then the start is as good as
-        // any.
+        // An offset beyond 15 means that it is unknown; then any start will do.
         let start = numbers.as_ptr().align_offset(64);
         Aligned {
             numbers,
@@ -51,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn starts_on_a_cache_line_and_holds_what_it_was_made_of() {
+    fn starts_on_a_cache_line_and_holds_its_numbers() {
         for len in [0, 1, 15, 16, 1000] {
             let numbers: Vec<f32> = (0..len).map(|i| i as f32).collect();
             let aligned = Aligned::from(&numbers[..]);

@@ -1,4 +1,5 @@
-//! Any kernel on a row of any shape: what fuzzing and its test in small compare between the levels.
+//! Any kernel on a row of any shape. Fuzzing, and a small test of it, compare the levels with
+//! these.
 use super::{
     HARD_SWISH, InitialSums, NONE, Packed, RELU, RowLayout, add_row_sums, by_place, depthwise,
     extend_edges, fully_connected, pointwise, stem, tail,
@@ -7,12 +8,12 @@ use super::{
 use crate::{graph::Activation, simd::SimdLevel};
 use fearless_simd::{Simd, dispatch};
 
-/// A kernel, the shape of its row and the seed of its numbers. Kernels are instantiated as the
-/// executor does, so that none is compiled for this alone.
+/// A kernel, the shape of its row and the seed of its numbers. It uses the kernels' instances that
+/// the executor uses, so that none is compiled for tests alone.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
     kernel: Kernel,
-    /// Channels that are read, and made. Multiples of 8.
+    /// Channels of the input and of the output; multiples of 8.
     channels: [usize; 2],
     /// Pixels of the output, a multiple of 8.
     pixels: usize,
@@ -46,7 +47,7 @@ const RESIDUAL: u8 = 1;
 const ENLARGED: u8 = 2;
 
 impl Case {
-    /// Every choice of bytes is a case.
+    /// Makes a case of any bytes.
     pub fn new(bytes: [u8; 6]) -> Case {
         let [kind, inputs, outputs, pixels, variant, seed] = bytes;
         let times_8 = |byte: u8| 8 * (1 + usize::from(byte) % 17);
@@ -55,7 +56,7 @@ impl Case {
         let b = variant / 3 % 3;
         let c = variant / 9 % 3;
         let activation = [NONE, RELU, HARD_SWISH][usize::from(a)];
-        // Some kernels always have one in the executor.
+        // Some kernels always have an activation in the executor.
         let never_none = if activation == NONE { RELU } else { activation };
         let kernel = match kind % 8 {
             0..=2 => match b {
@@ -118,7 +119,7 @@ impl Case {
         }
     }
 
-    /// The plain result, `[pixel][channel]`; of sums their means. Numbers in are between -1 and 1.
+    /// The plain result, `[pixel][channel]`; means instead of sums. Inputs are between -1 and 1.
     fn run(&self, level: SimdLevel) -> Vec<f32> {
         let block = block_at(level);
         dispatch!(level.level().expect("the level is available"), s => self.run_at(s, block))

@@ -8,10 +8,10 @@ use super::{
 use fearless_simd::{f32x8, f32x16, prelude::*};
 use fearless_simd_macros::simd;
 
-/// `K`x`K` convolution with stride `STRIDE` (1 or 2), each channel by itself, of one plain output
-/// row `y` of `w` pixels, a multiple of 8. `rows` are the input rows of the layout `from`;
-/// `weights` are a matrix `[K * K][c]`. With `ADD` the middle input pixel is added after the
-/// activation. `sum` `[c]` gets the sum over the row added.
+/// Makes one plain output row `y` of a `K`x`K` depthwise convolution with stride `STRIDE` (1 or 2).
+/// It has `w` pixels, a multiple of 8. `rows` are the input rows of the layout `from`; `weights`
+/// are a matrix `[K * K][c]`. With `ADD` the middle input pixel is added after the activation. The
+/// sum over the row is added to `sum` `[c]`.
 #[simd]
 pub(crate) fn depthwise<
     S: Simd,
@@ -70,7 +70,7 @@ pub(crate) fn depthwise<
     }
 }
 
-/// What tiles read.
+/// The inputs of all tiles of a row.
 struct DepthwiseOperands<'a, const K: usize> {
     rows: [&'a [f32]; K],
     from: RowLayout,
@@ -79,8 +79,8 @@ struct DepthwiseOperands<'a, const K: usize> {
     bias: &'a [f32],
 }
 
-/// The block of channels from `o` on, in tiles of `Q` pixels, or 8 at the end. `first`: column of
-/// the panel of weights with which the block begins.
+/// Makes the block of channels from `o` on, in tiles of `Q` pixels, or 8 at the end. `first`:
+/// column of the panel of weights with which the block begins.
 #[inline(always)]
 fn block_of_channels<
     S: Simd,
@@ -108,8 +108,8 @@ fn block_of_channels<
     // of unknown length: see `opaque`
     let rows = opaque(&rows[..]);
     let bias = V::load(s, &t.bias[o..]);
-    // summed per row first: one running sum over a whole map would cost a digit
-    // in four parts, so that an addition need not wait for the one before
+    // One running sum over a whole map would lose a digit, so rows are summed first; in four parts,
+    // so that an addition need not wait for the one before.
     let mut total = [V::all(s, 0.0); 4];
     let mut tiles = y[o * t.w..][..t.w * V::LEN].chunks_exact_mut(Q * V::LEN);
     let mut x = 0;
@@ -146,8 +146,8 @@ fn block_of_channels<
     V::load(s, sum).add(a.add(b).add(c.add(d))).store(sum);
 }
 
-/// `Q` output pixels from pixel `x` on. `rows`: of the block of channels; with stride 2 the odd
-/// pixels begin with pixel `half`.
+/// Makes `Q` output pixels from pixel `x` on. `rows`: those of the block of channels; with stride 2
+/// the odd pixels begin at pixel `half`.
 #[inline(always)]
 fn tile<
     S: Simd,
@@ -176,8 +176,8 @@ fn tile<
             |from| &row[from * V::LEN..][..(Q + (K - 1) / STRIDE) * V::LEN],
         );
         if V::LEN == 16 && STRIDE == 1 {
-            // With so many registers, inputs are read once for four sums, and the loads do not hold
-            // up the multiply-adds.
+            // Enough registers: inputs are read once for four sums, so the multiply-adds do not
+            // wait for the loads.
             let w: [V; K] = std::array::from_fn(
                 #[inline(always)]
                 |kx| V::load(s, &taps[kx][first..]),

@@ -1,11 +1,12 @@
-//! What is done with means: they become gates, which scale the rows of the next 1x1 convolution's
-//! matrix.
+//! Gates: sums of rows give means, means give gates, and gates scale the rows of the next 1x1
+//! convolution's matrix.
 use super::vector::{RELU, Vector, logistic2};
 use crate::graph::Activation;
 use fearless_simd::{f32x8, f32x16, prelude::*};
 use fearless_simd_macros::simd;
 
-/// Adds the sum over the pixels of a plain row, whose number is a multiple of 4, to `sum` `[c]`.
+/// Adds the sum over the pixels of a plain row to `sum` `[c]`. The number of pixels is a multiple
+/// of 4.
 #[simd]
 pub(crate) fn add_row_sums<S: Simd>(s: S, row: &[f32], sum: &mut [f32]) {
     let c = sum.len();

@@ -1,10 +1,10 @@
 //! The row kernels that the executor is made of.
 //!
-//! A row of `w` pixels and `c` channels (a multiple of 8) is stored as `[c / B][w][B]`: every inner
-//! loop then works on arrays of a fixed size, so that no bounds check and no stride is left in it.
-//! A block of `B` channels of a pixel is a vector: 16 with AVX-512, otherwise 8. Where 16 do not
-//! divide `c`, the last block has 8. Each kernel is generic over the SIMD level and has a test
-//! beside it that compares every available level with a plain loop.
+//! A row of `w` pixels and `c` channels (a multiple of 8) is stored as `[c / B][w][B]`. So every
+//! inner loop works on arrays of a fixed size, without bounds checks and strides. A block of `B`
+//! channels of a pixel is a vector: 16 with AVX-512, otherwise 8. Where 16 do not divide `c`, the
+//! last block has 8. Each kernel is generic over the SIMD level and has a test beside it that
+//! compares every available level with a plain loop.
 //!
 //! # Layout
 //!
@@ -16,7 +16,7 @@
 //! * [`depthwise`]: 3x3 and 5x5 depthwise convolution.
 //! * [`stem`]: the first convolution, on the picture.
 //! * [`tail`]: the last one, with the logistic.
-//! * [`gate`]: what is done with means: sums over rows, small matrices.
+//! * [`gate`]: sums over rows, and small matrices, for the gates.
 
 mod aligned;
 #[cfg(any(test, feature = "fuzzing"))]

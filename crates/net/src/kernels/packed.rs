@@ -6,16 +6,15 @@ use fearless_simd_macros::simd;
 /// Outputs per panel.
 pub(super) const PANEL: usize = 16;
 
-/// A matrix `[k][n]`, cut into panels of 16 columns `[panel][k][16]`, of which the last one is
-/// filled up with zeros.
+/// A matrix `[k][n]`, cut into panels of 16 columns `[panel][k][16]`. Zeros fill up the last panel.
 #[derive(Debug, Default)]
 pub(crate) struct Packed {
     pub(crate) k: usize,
     pub(crate) n: usize,
     pub(super) weights: Aligned,
-    /// Of a matrix for 24 outputs, with AVX-512, and only if it was made at run time: the weights
-    /// as `[k / 2][24][2]`, two inputs of an output side by side. So 24 outputs fill three vectors
-    /// for two inputs, where one input at a time would fill one and a half.
+    /// The weights as `[k / 2][24][2]`, two inputs of an output side by side: so two inputs of 24
+    /// outputs fill three vectors, where one input fills one and a half. Only with AVX-512, of a
+    /// matrix for 24 outputs that was made at run time.
     pairs: Aligned,
 }
 
@@ -45,7 +44,7 @@ impl Packed {
         packed
     }
 
-    /// Floats that it takes.
+    /// Floats that it holds.
     pub(crate) fn room(&self) -> usize {
         self.weights.len()
     }

@@ -8,15 +8,15 @@ use super::{
 use fearless_simd::{f32x8, f32x16, f64x8, prelude::*};
 use fearless_simd_macros::simd;
 
-/// What the sums start from.
+/// The initial values of the sums.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum InitialSums<'a> {
     /// The bias.
     Bias(&'a [f32]),
     /// The bias and a plain row that is added.
     Residual(&'a [f32], &'a [f32]),
-    /// A bilinear enlargement by two of 16 times these rows of half as many pixels, of which the
-    /// first weighs 3/4 and the second 1/4, and which have one more pixel on either side (see
+    /// A bilinear enlargement by two of 16 times these two rows. The first weighs 3/4 and the
+    /// second 1/4. They have half as many pixels, and one more on either side (see
     /// [`super::extend_edges`]).
     Enlarged(&'a [f32], &'a [f32]),
 }
@@ -51,8 +51,7 @@ pub(crate) fn pointwise<S: Simd, const ACTIVATION: u8>(
     }
 }
 
-/// How many pixels and vectors of outputs a tile has is a matter of registers: all sums stay in
-/// them.
+/// The registers decide how many pixels and vectors of outputs a tile has: all sums stay in them.
 #[simd]
 fn row<S: Simd, const ACTIVATION: u8, const START: u8, const SPLIT: bool>(
     s: S,
@@ -119,7 +118,7 @@ fn row<S: Simd, const ACTIVATION: u8, const START: u8, const SPLIT: bool>(
     }
 }
 
-/// All pixels of 24 outputs, whose weights come in pairs, in tiles of 4 pixels.
+/// Makes all pixels of 24 outputs, whose weights are stored in pairs, in tiles of 4 pixels.
 #[inline(always)]
 fn paired<S: Simd, const ACTIVATION: u8, const START: u8>(
     s: S,
@@ -196,11 +195,11 @@ fn add_pairs<S: Simd, const M: usize, const STEP: usize>(
     }
 }
 
-/// What tiles read, and where they write.
+/// The inputs of all tiles of a row, and the layout of their outputs.
 struct PointwiseOperands<'a> {
     x: &'a [f32],
     px: usize,
-    /// From the panel on that the outputs belong to.
+    /// The weights, from the outputs' panel on.
     weights: &'a [f32],
     k: usize,
     /// Inputs in a block, as a number that the compiler does not know (see [`opaque`]).
@@ -210,10 +209,10 @@ struct PointwiseOperands<'a> {
     to: RowLayout,
 }
 
-/// All pixels of `N` vectors of outputs from output `o` on, in tiles of `M` pixels, or `REST` where
-/// the rest asks for it. Gives the number of outputs. With `HALF` only the first half of the last
-/// vector belongs to outputs. `BLOCK`: channels of a block of inputs; `first`: column of the panel
-/// with which the outputs begin.
+/// Makes all pixels of `N` vectors of outputs from output `o` on, in tiles of `M` pixels, then of
+/// `REST` pixels. Returns the number of outputs. With `HALF` only the first half of the last vector
+/// belongs to outputs. `BLOCK`: channels of a block of inputs; `first`: column of the panel with
+/// which the outputs begin.
 #[inline(always)]
 fn tiles<
     S: Simd,
@@ -247,7 +246,7 @@ fn tiles<
     N * V::LEN - if HALF { V::LEN / 2 } else { 0 }
 }
 
-/// `M` pixels from pixel `p` on by `N` vectors of outputs from output `o` on.
+/// Makes `M` pixels from pixel `p` on of `N` vectors of outputs from output `o` on.
 #[inline(always)]
 fn tile<
     S: Simd,
@@ -336,7 +335,7 @@ fn multiply<S: Simd, V: Vector<S>, const M: usize, const N: usize, const BLOCK: 
     first: usize,
     sums: &mut [[V; N]; M],
 ) {
-    // vectors as wide as a panel come from as many panels
+    // each vector that is as wide as a panel reads its own panel
     let panels: [&[[f32; PANEL]]; N] = std::array::from_fn(
         #[inline(always)]
         |j| {
@@ -417,9 +416,8 @@ fn load<S: Simd, V: Vector<S>>(s: S, from: &[f32], is_half: bool) -> V {
     }
 }
 
-/// Sets the sums of vector `j`, which begins with output `o`, to an enlargement. Two pixels lie
-/// around each pixel boundary of the small rows: with `v = 3 near + far` at each small pixel, they
-/// get `v[i - 1] + 3 v[i]` and `3 v[i] + v[i + 1]`.
+/// Sets the sums of vector `j`, which begins with output `o`, to an enlargement. With `v = 3 near +
+/// far` at each small pixel, its two pixels get `v[i - 1] + 3 v[i]` and `3 v[i] + v[i + 1]`.
 #[inline(always)]
 fn enlarge<S: Simd, V: Vector<S>, const M: usize, const N: usize>(
     s: S,
@@ -520,7 +518,7 @@ mod tests {
                     &plain,
                     &what,
                 );
-                // with AVX-512, 24 outputs of a scaled matrix go another way
+                // with AVX-512, 24 outputs of a scaled matrix use pairs of weights
                 let ones = vec![1.0; k];
                 let token = level.level().unwrap();
                 dispatch!(token, s => scaled.set_scaled(s, &packed, &ones));

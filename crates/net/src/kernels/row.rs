@@ -1,4 +1,4 @@
-//! Where in a buffer the pixels of a row lie.
+//! The layout of a row's pixels in a buffer.
 use super::vector::Vector;
 use fearless_simd::{f32x8, f32x16, prelude::*};
 use fearless_simd_macros::simd;
@@ -9,8 +9,8 @@ pub(super) fn block<S: Simd>() -> usize {
     if S::f32s::LEN == 16 { 16 } else { 8 }
 }
 
-/// The layout of one row with padding: blocks of `len` pixels, of which the first `pad` and what is
-/// left behind `pad + w` pixels are zeros.
+/// The layout of one row with padding: blocks of `len` pixels. The first `pad` pixels, and those
+/// behind pixel `pad + w`, are zeros.
 ///
 /// A row that a convolution with stride 2 reads keeps its even pixels in front of its odd ones, so
 /// that neighbouring outputs read neighbouring pixels.

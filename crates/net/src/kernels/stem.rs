@@ -15,9 +15,9 @@ const STEP: usize = 6;
 /// The most pixels of a tile.
 const MAX_TILE: usize = 16;
 
-/// 3x3 convolution with stride 2 of one plain output row `y` of `w` pixels, a multiple of 8 and at
-/// least 16. `rows` are picture rows `[2 w][3]`; right of them lies one pixel of zeros. `weights`
-/// are `[3 * 9][n]`.
+/// Makes one plain output row `y` of a 3x3 convolution with stride 2. It has `w` pixels, a multiple
+/// of 8 and at least 16. `rows` are picture rows `[2 w][3]`; the pixel to the right of them counts
+/// as zeros. `weights` are `[3 * 9][n]`.
 #[simd]
 pub(crate) fn stem<S: Simd, const ACTIVATION: u8>(
     s: S,
@@ -52,8 +52,8 @@ pub(crate) fn stem<S: Simd, const ACTIVATION: u8>(
     }
 }
 
-/// A whole row of `N` vectors of outputs in tiles of `M` pixels. `first`: column of the panel with
-/// which the outputs begin.
+/// Makes a whole row of `N` vectors of outputs in tiles of `M` pixels. `first`: column of the panel
+/// with which the outputs begin.
 #[inline(always)]
 fn tiles<S: Simd, V: Vector<S>, const M: usize, const N: usize, const ACTIVATION: u8>(
     s: S,
@@ -66,8 +66,8 @@ fn tiles<S: Simd, V: Vector<S>, const M: usize, const N: usize, const ACTIVATION
     let w = y.len() / (N * V::LEN);
     let turns = opaque(TAPS);
     let taps: [&[[f32; PANEL]]; 3] = std::array::from_fn(|i| &weights[i * TAPS..][..turns]);
-    // The last tile reads beyond the row, so it gets a copy with zeros behind; it may do pixels
-    // again that another tile did.
+    // The last tile reads beyond the row, so it gets a copy with zeros at its end. It may repeat
+    // pixels of another tile.
     let last = w - M;
     for p in (0..last).step_by(M) {
         let windows = rows.map(|row| &row[p * STEP..][..M * STEP + 3]);
@@ -88,7 +88,7 @@ fn tiles<S: Simd, V: Vector<S>, const M: usize, const N: usize, const ACTIVATION
     );
 }
 
-/// `M` output pixels from `p` on.
+/// Makes `M` output pixels from `p` on.
 #[inline(always)]
 fn tile<S: Simd, V: Vector<S>, const M: usize, const N: usize, const ACTIVATION: u8>(
     s: S,
@@ -107,8 +107,8 @@ fn tile<S: Simd, V: Vector<S>, const M: usize, const N: usize, const ACTIVATION:
     for (window, taps) in opaque(&windows[..]).iter().zip(taps) {
         let window = &window[..M * STEP + 3];
         if V::LEN == PANEL {
-            // With so many registers, all weights of a row stay in them, and pixels between two
-            // outputs are read once for both.
+            // Enough registers: all weights of a row stay in them, and pixels between two outputs
+            // are read once for both.
             let w: [V; TAPS] = std::array::from_fn(
                 #[inline(always)]
                 |k| V::load(s, &taps[k]),

@@ -1,8 +1,8 @@
 //! The last convolution: transposed, 2x2 with stride 2, to one channel, and the logistic.
 //!
-//! A vector repeats four channels of a pixel, and is multiplied with their weights for the places
-//! of the square. In the end neighbouring lanes are added up, twice, which leaves one number per
-//! pixel and place. So pixels need not be transposed into vectors of one channel.
+//! A vector repeats four channels of a pixel, and is multiplied with their weights for the four
+//! places of the square. Then neighbouring elements of the vector are added, twice, which leaves
+//! one number per pixel and place. So pixels need not be transposed into vectors of one channel.
 use super::{
     row::block,
     vector::{Vector, logistic2},
@@ -42,7 +42,7 @@ pub(crate) fn tail<S: Simd>(s: S, x: &[f32], weights: &[f32], bias: f32, out: &m
             squares8(s, &t, i * 8, outputs);
         }
     }
-    // In a loop of its own, whose turns do not wait for each other.
+    // In a separate loop, whose turns do not wait for each other.
     if S::f32s::LEN == 16 {
         apply_logistic::<S, f32x16<S>>(s, out);
     } else {
@@ -57,7 +57,7 @@ fn apply_logistic<S: Simd, V: Vector<S>>(s: S, values: &mut [f32]) {
     }
 }
 
-/// What squares are made of.
+/// The inputs of all squares of a row.
 struct TailOperands<'a> {
     x: &'a [f32],
     w: usize,
@@ -83,13 +83,13 @@ fn squares16<S: Simd>(
             (pairs + bias).bitcast::<f64x8<S>>()
         },
     );
-    // two neighbours of a square are moved at once
+    // moves two neighbours of a square at once
     let (a, b) = a.deinterleave(b);
     Vector::store(a.bitcast::<f32x16<S>>(), above);
     Vector::store(b.bitcast::<f32x16<S>>(), below);
 }
 
-/// The sums of neighbouring lanes, those of `a` in front of those of `b`.
+/// The sums of neighbouring elements, those of `a` in front of those of `b`.
 #[inline(always)]
 fn pair_sums<S: Simd>(a: f32x16<S>, b: f32x16<S>) -> f32x16<S> {
     let (even, odd) = a.deinterleave(b);
@@ -117,8 +117,8 @@ fn squares8<S: Simd>(
     }
 }
 
-/// The sums of neighbouring lanes; in each half of the result, those of `a` are in front of those
-/// of `b`.
+/// The sums of neighbouring elements; in each half of the result, those of `a` are in front of
+/// those of `b`.
 #[inline(always)]
 fn half_pair_sums<S: Simd>(a: f32x8<S>, b: f32x8<S>) -> f32x8<S> {
     let (a_low, a_high) = a.split();
@@ -128,7 +128,7 @@ fn half_pair_sums<S: Simd>(a: f32x8<S>, b: f32x8<S>) -> f32x8<S> {
     low_even.combine(high_even) + low_odd.combine(high_odd)
 }
 
-/// For four pixels from pixel `p` on, what adds up to their squares: four numbers per place.
+/// For four pixels from pixel `p` on, the numbers that add up to their squares: four per place.
 #[inline(always)]
 fn products<S: Simd, V: Repeated<S>, const N: usize>(
     s: S,

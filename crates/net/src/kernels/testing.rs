@@ -1,4 +1,4 @@
-//! What the kernels' tests share.
+//! Helpers that the kernels' tests share.
 use super::row::{RowLayout, block};
 use crate::SimdLevel;
 use fearless_simd::{Simd, dispatch};

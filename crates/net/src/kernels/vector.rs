@@ -1,12 +1,12 @@
 //! Vectors and the functions of single values that all kernels share.
 use fearless_simd::{f32x4, f32x8, f32x16, i32x8, i32x16, prelude::*};
 
-/// What a kernel does with each sum: nothing.
+/// Activation of a kernel: none.
 pub(crate) const NONE: u8 = 0;
-/// What a kernel does with each sum: `max(v, 0)`.
+/// Activation of a kernel: `max(v, 0)`.
 pub(crate) const RELU: u8 = 1;
-/// What a kernel does with each sum: `hard_swish(6 v) / 6 = v * clamp(v + 1/2, 0, 1)`. The weights
-/// around it carry the factors.
+/// Activation of a kernel: `hard_swish(6 v) / 6 = v * clamp(v + 1/2, 0, 1)`. The weights around it
+/// carry the factors.
 pub(crate) const HARD_SWISH: u8 = 2;
 
 /// A vector of floats: a block of channels of one pixel.
@@ -37,9 +37,9 @@ pub(super) trait Vector<S: Simd>: Copy {
     fn activate<const ACTIVATION: u8>(self, s: S) -> Self;
 }
 
-// The maximum with 0 and the clamp to 0..1 are taken of the floats' bits as integers, which order
-// alike where at least one of the two is not negative: cheaper than the float instructions on
-// processors where those compete with the multiply-adds (AMD).
+// The maximum with 0 and the clamp to 0..1 compare the floats' bits as integers, which have the
+// same order where at least one of the two is not negative. That is cheaper where float comparisons
+// compete with the multiply-adds (AMD).
 macro_rules! vector {
     ($floats:ident, $half:ident, $integers:ident, $len:literal) => {
         impl<S: Simd> Vector<S> for $floats<S> {
@@ -110,9 +110,9 @@ macro_rules! vector {
 vector!(f32x8, f32x4, i32x8, 8);
 vector!(f32x16, f32x8, i32x16, 16);
 
-/// `1 / (1 + 2^x)`: the logistic of `-x / log2(e)`. The argument is clamped, to results from 5e-20
-/// on, so that neither they nor their products with weights are denormal numbers, which cost a
-/// hundred times the time.
+/// `1 / (1 + 2^x)`: the logistic of `-x / log2(e)`. The argument is clamped so that results are at
+/// least 5e-20. So neither they nor their products with weights are denormal numbers, which take a
+/// hundred times as long.
 #[inline(always)]
 pub(super) fn logistic2<S: Simd, V: Vector<S>>(s: S, x: V) -> V {
     let c = |v| V::all(s, v);

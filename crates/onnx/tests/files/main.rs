@@ -1,4 +1,4 @@
-//! ONNX files in the real ONNX Runtime: scripts/onnx fetches it and two networks of other people.
+//! ONNX files in the real ONNX Runtime. `scripts/onnx` fetches it, and two published networks.
 mod made;
 
 use made::{MadeOperator, made};
@@ -14,7 +14,7 @@ fn fetched(name: &str) -> PathBuf {
     path
 }
 
-/// Reads a file; without the environment's variable, which a test cannot set for itself.
+/// Reads a file. Sets the library, because a test cannot set its environment's variable.
 fn open(bytes: &[u8], range: Option<ColourRange>) -> Result<OnnxModel, OnnxError> {
     ort::init_from(fetched("libonnxruntime.so"))
         .expect("ONNX Runtime")
@@ -83,7 +83,7 @@ fn threads_give_the_same_bytes() {
 
 #[test]
 fn both_orders_of_colours_are_read_from_the_file() {
-    // The network gives the mean of the colours; the deepest order mistake would mix pixels.
+    // The network gives the mean of the colours; a wrong order would mix pixels.
     let picture: Vec<f32> = (0..8 * 6 * 3).map(|i| (i / 3) as f32 / 48.0).collect();
     let wanted: Vec<f32> = (0..48).map(|i| i as f32 / 48.0).collect();
     for (shape, axis, order) in [
