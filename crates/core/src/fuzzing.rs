@@ -1,6 +1,6 @@
-//! Every SIMD level against the scalar one, on whatever shapes and numbers some bytes stand for.
-//! Not part of the interface: for the target `simd_levels` in `fuzz/`, and for a small share of the
-//! same in the tests.
+//! Compares every SIMD level with the scalar one, on shapes and numbers made from bytes. Not part
+//! of the interface: for the target `simd_levels` in `fuzz/`, and for a small share of it in the
+//! tests.
 use crate::{
     compose::{Background, Composed, Compositor},
     frame::Timestamp,
@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 static MODEL: LazyLock<Arc<Model>> =
     LazyLock::new(|| Arc::new(Model::landscape().expect("the built-in network is sound")));
 
-/// Compares what the first byte says: the compositor or the matte.
+/// Compares the compositor or the matte, as the first byte says.
 ///
 /// # Panics
 /// If two levels disagree.
@@ -31,8 +31,7 @@ fn others() -> impl Iterator<Item = SimdLevel> {
         .filter(|level| *level != SimdLevel::Scalar)
 }
 
-/// The compositor: the same bytes at every level, and the same again from buffers that were used
-/// before.
+/// The compositor gives the same bytes at every level, also with buffers that were used before.
 pub fn compositor(bytes: &[u8]) {
     let mut bytes = Bytes(bytes.iter().cycle());
     let Some((width, height)) = bytes.size() else {
@@ -57,7 +56,7 @@ pub fn compositor(bytes: &[u8]) {
         let [first, again] = made;
         assert!(
             first == again,
-            "{level}, {width}x{height}, {background:?}: not the same again"
+            "{level}, {width}x{height}, {background:?}: used buffers give another result"
         );
         first
     };
@@ -76,9 +75,9 @@ pub fn compositor(bytes: &[u8]) {
     }
 }
 
-/// The refiner: at most one grey value apart, of the same coarse result. Two frames are segmented
-/// at one level, which the bytes choose: there, rounding may decide between two looks at the
-/// picture, so that only what holds at every level is asked.
+/// The refiner's levels differ by at most one grey value for the same coarse matte. Only one level,
+/// which the bytes choose, segments the two frames: there, rounding may decide between two looks at
+/// the picture.
 pub fn matte(bytes: &[u8]) {
     let mut bytes = Bytes(bytes.iter().cycle());
     let Some((width, height)) = bytes.size() else {
@@ -121,7 +120,7 @@ pub fn matte(bytes: &[u8]) {
     }
 }
 
-/// Numbers, pictures and mattes from bytes that never end.
+/// Numbers, pictures and mattes, made from bytes that are repeated.
 struct Bytes<'a>(std::iter::Cycle<std::slice::Iter<'a, u8>>);
 
 impl Bytes<'_> {
@@ -152,7 +151,7 @@ impl Bytes<'_> {
         picture
     }
 
-    /// Runs of background, person and what is between.
+    /// Runs of background, person and edge.
     fn alpha(&mut self, width: u32, height: u32) -> GrayImage {
         let longest = usize::from(self.next()) + 1;
         let mut alpha = GrayImage::new(width, height);

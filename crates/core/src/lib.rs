@@ -1,21 +1,21 @@
-//! The core of mattebox: from the bytes of a picture to the bytes of a picture without its
+//! The core of mattebox: turns the bytes of a picture into the bytes of a picture with another
 //! background.
 //!
 //! Everything here is pure and synchronous: no network, no files, no threads, no clock, no global
-//! state. A value goes in, a value comes out, and the same input gives the same output.
+//! state. The same input gives the same output.
 //!
 //! # Layout
 //!
-//! In the order of a frame's way:
+//! In the order of processing:
 //!
-//! * [`frame`]: who a frame belongs to, its number and its time.
+//! * [`frame`]: a frame's camera, number and time.
 //! * [`codec`]: JPEG, PNG and WebP in and out, TIFF, BMP and GIF in, within limits.
-//! * [`matte`]: from a picture to how much of each pixel is person: the network, smoothing, edges.
+//! * [`matte`]: how much of each pixel is person: the network, smoothing, edges.
 //! * [`compose`]: the person over another background.
 //!
-//! Beside it:
+//! Also:
 //!
-//! * [`yuv`]: pictures as video carries them.
+//! * [`yuv`]: pictures in the formats of video.
 //! * [`quality`]: how good a matte is: IoU, MAD, MSE, Grad, Conn and dtSSD.
 //!
 //! The network that finds people is crate `mattebox-net`.

@@ -1,16 +1,15 @@
-//! Pictures as video carries them: luma for each pixel, colour (chroma) for each two by two of
-//! them.
+//! Pictures in the format of video: luma for each pixel, colour (chroma) for each 2x2 pixels.
 //!
-//! The conversion to RGB is that of the standards, exactly, rounded to the nearest:
+//! The conversion to RGB follows the standards exactly, rounded to the nearest:
 //!
 //! ```text
 //! R = Y + 2 (1 - Kr) Cr     B = Y + 2 (1 - Kb) Cb     G = (Y - Kr R - Kb B) / (1 - Kr - Kb)
 //! ```
 //!
-//! where Y is 0 to 1 and Cb, Cr are -1/2 to 1/2. Of 8 bits, limited range has Y at 16 to 235 and
+//! where Y is 0 to 1 and Cb, Cr are -1/2 to 1/2. With 8 bits, limited range has Y at 16 to 235 and
 //! colour at 16 to 240 around 128; full range has both at 0 to 255. Kr and Kb are those of the
-//! [`Matrix`]. The four pixels of a colour sample all get it as it is, as OpenCV and FFmpeg's fast
-//! conversion do, so that `hard` sees the pixels that MediaPipe sees.
+//! [`Matrix`]. All four pixels of a colour sample get the same colour, as in OpenCV and FFmpeg's
+//! fast conversion, so that `hard` gets the same pixels as MediaPipe.
 //!
 //! Sources: ITU-R BT.601-7 section 2.5, BT.709-6 section 3, BT.2020-2 table 4.
 use fearless_simd::{Level, Simd, SimdBase, dispatch, u8x16};
@@ -18,7 +17,7 @@ use fearless_simd_macros::simd;
 use image::RgbImage;
 use mattebox_net::{SimdError, SimdLevel};
 
-/// How colours are made of luma and chroma.
+/// The weights with which luma and chroma become colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Matrix {
     /// ITU-R BT.601: SD video, and JPEG.
@@ -40,12 +39,12 @@ impl Matrix {
     }
 }
 
-/// Which of the 256 numbers are used.
+/// The range of the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Range {
-    /// 16 to 235, colour 16 to 240: what video has ("tv").
+    /// 16 to 235, colour 16 to 240: the range of video ("tv").
     Limited,
-    /// All: what JPEG has ("pc").
+    /// 0 to 255: the range of JPEG ("pc").
     Full,
 }
 
@@ -55,7 +54,7 @@ pub enum Range {
 pub struct Yuv420<'a> {
     width: u32,
     height: u32,
-    /// Rows of the luma plane, some of which may be no part of the picture.
+    /// Rows of the luma plane; the last ones may not belong to the picture.
     rows: u32,
     samples: &'a [u8],
 }
@@ -67,8 +66,7 @@ impl<'a> Yuv420<'a> {
         u64::from(width) * u64::from(height) + 2 * chroma
     }
 
-    /// Takes the samples of a picture; there may be more of them than it needs. `None` if there are
-    /// too few.
+    /// A picture of these samples. There may be more than it needs; `None` if there are too few.
     pub fn new(width: u32, height: u32, samples: &'a [u8]) -> Option<Self> {
         let needed = usize::try_from(Yuv420::len_of(width, height)).ok()?;
         Some(Yuv420 {
@@ -79,7 +77,7 @@ impl<'a> Yuv420<'a> {
         })
     }
 
-    /// The upper part of it, of at most this height.
+    /// The upper part, of at most this height.
     pub fn top(self, height: u32) -> Self {
         Yuv420 {
             height: height.min(self.height),
@@ -88,14 +86,14 @@ impl<'a> Yuv420<'a> {
     }
 }
 
-/// Makes RGB of pictures. Its buffers are used again.
+/// Converts pictures to RGB. Its buffers are used again.
 #[derive(Debug)]
 pub struct ToRgb {
     level: Level,
     rows: ColourRows,
 }
 
-/// What colour adds to luma, for each pixel of two rows.
+/// The numbers that colour adds to luma, for each pixel of two rows.
 #[derive(Debug, Default)]
 struct ColourRows {
     red: Vec<i32>,
@@ -137,7 +135,7 @@ impl Factors {
     }
 }
 
-/// One that uses the best instructions of this machine.
+/// A converter that uses the best instructions of this machine.
 impl Default for ToRgb {
     fn default() -> Self {
         ToRgb {
@@ -148,7 +146,7 @@ impl Default for ToRgb {
 }
 
 impl ToRgb {
-    /// One that uses the instructions of `simd`. The result is the same with all of them.
+    /// A converter that uses the instructions of `simd`. The result is the same with all of them.
     pub fn new(simd: SimdLevel) -> Result<Self, SimdError> {
         Ok(ToRgb {
             level: simd.level()?,
@@ -156,14 +154,14 @@ impl ToRgb {
         })
     }
 
-    /// The picture in RGB.
+    /// Converts a picture to RGB.
     pub fn convert(&mut self, picture: Yuv420<'_>, matrix: Matrix, range: Range) -> RgbImage {
         let mut rgb = RgbImage::default();
         self.convert_into(picture, matrix, range, &mut rgb);
         rgb
     }
 
-    /// The same, into the memory of another picture.
+    /// Converts a picture to RGB, into the memory of another picture.
     pub fn convert_into(
         &mut self,
         picture: Yuv420<'_>,
@@ -225,7 +223,7 @@ fn convert<S: Simd>(
     }
 }
 
-/// What colour adds to the pixels of two rows.
+/// The numbers that colour adds to the pixels of two rows.
 #[inline(always)]
 fn colour(factors: Factors, cb: &[u8], cr: &[u8], rows: &mut ColourRows) {
     let red = rows.red.as_chunks_mut::<2>().0;
@@ -240,7 +238,7 @@ fn colour(factors: Factors, cb: &[u8], cr: &[u8], rows: &mut ColourRows) {
     }
 }
 
-/// Luma and colour together: a row of pixels.
+/// A row of pixels, from luma and colour.
 #[inline(always)]
 fn row<S: Simd>(simd: S, factors: Factors, luma: &[u8], rows: &ColourRows, rgb: &mut [u8]) {
     let (blocks, rest) = rgb.as_chunks_mut::<{ 3 * BLOCK }>();
@@ -289,7 +287,7 @@ fn pixels<S: Simd>(
     }
 }
 
-/// Where the bytes of 48 woven ones come from in each plane; what is beyond a plane counts as none.
+/// The sources of 48 interleaved bytes in each plane; an index beyond the plane gives 0.
 const WEAVE: [[[u8; BLOCK]; 3]; 3] = {
     let mut weave = [[[u8::MAX; BLOCK]; 3]; 3];
     let mut at = 0;
@@ -321,7 +319,7 @@ mod tests {
     const MATRICES: [Matrix; 3] = [Matrix::Bt601, Matrix::Bt709, Matrix::Bt2020];
 
     #[test]
-    fn every_colour_is_that_of_the_formula_on_every_level() {
+    fn every_colour_follows_the_formula_on_every_level() {
         for simd in SimdLevel::available() {
             let mut to_rgb = ToRgb::new(simd).unwrap();
             for matrix in MATRICES {
@@ -414,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn the_top_of_a_picture_is_what_the_whole_has_there() {
+    fn the_top_of_a_picture_equals_that_of_the_whole() {
         let mut to_rgb = ToRgb::new(SimdLevel::best()).unwrap();
         let samples: Vec<u8> = (0..Yuv420::len_of(18, 12))
             .map(|i| (i * 11 % 251) as u8)

@@ -5,7 +5,7 @@ use std::io::{Cursor, ErrorKind};
 
 const FORMAT: PictureFormat = PictureFormat::Bmp;
 
-/// Decodes into `rgb`; `rgba` is scratch. Gives width and height.
+/// Decodes into `rgb`; `rgba` is scratch. Returns width and height.
 pub(super) fn decode(
     bytes: &[u8],
     limits: &Limits,
@@ -37,7 +37,7 @@ pub(super) fn decode(
     Ok((width, height))
 }
 
-/// Width and height as the header has them.
+/// Width and height in the header.
 fn claimed_size(bytes: &[u8]) -> Option<(u32, u32)> {
     let four = |at: usize| bytes.get(at..)?.first_chunk::<4>().copied();
     if u32::from_le_bytes(four(14)?) == 12 {
@@ -45,7 +45,7 @@ fn claimed_size(bytes: &[u8]) -> Option<(u32, u32)> {
         let side = |low, high| u32::from(u16::from_le_bytes([low, high]));
         return Some((side(w0, w1), side(h0, h1)));
     }
-    // A negative height only says that the first row is at the top.
+    // A negative height only means that the first row is at the top.
     let side = |at| Some(i32::from_le_bytes(four(at)?).unsigned_abs());
     Some((side(18)?, side(22)?))
 }

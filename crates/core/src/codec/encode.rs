@@ -1,4 +1,4 @@
-//! Pixels to files.
+//! Encodes pictures.
 use super::{
     EncodeError, ImageFormat,
     png_write::{
@@ -25,15 +25,15 @@ pub struct Encoder {
     format: ImageFormat,
     jpeg: JpegEncoder,
     png: PngWriter,
-    /// What a PNG file takes for the row above its first.
+    /// The row above the first, for PNG's filters.
     zeros: Vec<u8>,
-    /// A frame that is composed while it is encoded: a few rows, or the whole of it for formats
-    /// that need that.
+    /// Rows of a frame that is composed while it is encoded: a few, or all for formats that need
+    /// all.
     band: Vec<u8>,
     composed: Composed,
 }
 
-/// The pixels of a picture, whatever their kind.
+/// The pixels of a picture of any kind.
 struct PixelSlice<'a> {
     width: u32,
     height: u32,
@@ -48,8 +48,8 @@ impl PixelSlice<'_> {
 }
 
 impl Encoder {
-    /// An encoder for `format`. `jpeg_quality` is 1 to 100 (values outside are moved to the
-    /// nearest) and matters for JPEG only.
+    /// An encoder for `format`. `jpeg_quality` is for JPEG only, 1 to 100; values outside are moved
+    /// to the nearest.
     pub fn new(format: ImageFormat, jpeg_quality: u8) -> Self {
         Encoder {
             format,
@@ -61,7 +61,7 @@ impl Encoder {
         }
     }
 
-    /// What this encoder writes.
+    /// The format that this encoder writes.
     pub fn format(&self) -> ImageFormat {
         self.format
     }
@@ -88,8 +88,8 @@ impl Encoder {
         )
     }
 
-    /// Encodes a frame that is composed on the way: the same file as [`Encoder::encode`] makes of
-    /// the whole picture, in less time.
+    /// Encodes a frame while composing it. Makes the same file as [`Encoder::encode`], in less
+    /// time.
     pub fn encode_rows(
         &mut self,
         rows: &mut ComposedRows<'_>,
@@ -156,7 +156,7 @@ impl Encoder {
     }
 }
 
-/// A size that the format can hold, or an error.
+/// Checks that the format can hold a picture of this size.
 fn check(format: ImageFormat, (width, height): (u32, u32), max: u32) -> Result<(), EncodeError> {
     if width == 0 || height == 0 || width > max || height > max {
         return Err(EncodeError::Size {
@@ -189,7 +189,7 @@ fn webp(pixels: &PixelSlice<'_>, into: &mut Vec<u8>) -> Result<(), EncodeError> 
 pub struct JpegEncoder {
     quality: u8,
     compressor: Option<Compressor>,
-    /// As long as the longest file of this size can be, so that libjpeg-turbo never allocates.
+    /// As long as the longest possible file of this size, so that libjpeg-turbo never allocates.
     buffer: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! What can be wrong with a picture.
+//! Errors of decoding and encoding.
 use super::{ImageFormat, Limits, PictureFormat};
 use thiserror::Error;
 
@@ -14,14 +14,14 @@ pub enum DecodeError {
         /// Up to 12 bytes in hexadecimal.
         start: String,
     },
-    /// The header claims more than is allowed. Nothing was allocated for it.
+    /// The header claims a larger size than is allowed. Nothing was allocated for it.
     #[error(
         "the {} picture is {width}x{height}, more than the limits of {} pixels a side and {} in \
          all",
         format.name(), limits.max_side, limits.max_pixels
     )]
     TooLarge {
-        /// What it is.
+        /// Its format.
         format: PictureFormat,
         /// Pixels across.
         width: u64,
@@ -33,28 +33,28 @@ pub enum DecodeError {
     /// The bytes end before the picture does.
     #[error("the {} picture is cut off: its {bytes} bytes end in {inside}", format.name())]
     CutOff {
-        /// What it is.
+        /// Its format.
         format: PictureFormat,
         /// How many bytes there are.
         bytes: usize,
-        /// The part in which they end.
+        /// The part where they end.
         inside: String,
     },
     /// The bytes contradict the format.
     #[error("the {} picture is damaged: {detail}", format.name())]
     Corrupt {
-        /// What it is.
+        /// Its format.
         format: PictureFormat,
-        /// What was found, and roughly where.
+        /// The damage, and roughly where it is.
         detail: String,
     },
     /// A picture that another program has to convert.
     #[error("{} is not read here: {}", _0.name(), _0.conversion())]
     Convert(PictureFormat),
-    /// A valid picture of a kind that is not decoded here.
+    /// A valid picture of a kind that is not supported.
     #[error("this kind of {} picture is not supported: {detail}", format.name())]
     Unsupported {
-        /// What it is.
+        /// Its format.
         format: PictureFormat,
         /// Which kind, and what to do.
         detail: String,
@@ -85,21 +85,21 @@ pub enum EncodeError {
     /// The format cannot hold a picture of this size.
     #[error("a {} picture cannot be {width}x{height}: each side must be 1 to {max}", format.name())]
     Size {
-        /// What was asked for.
+        /// The format to encode.
         format: ImageFormat,
         /// Pixels across.
         width: u32,
         /// Pixels down.
         height: u32,
-        /// The longest side that it can hold.
+        /// The longest side that the format can hold.
         max: u32,
     },
     /// The encoder refused.
     #[error("encoding {} failed: {detail}", format.name())]
     Failed {
-        /// What was asked for.
+        /// The format to encode.
         format: ImageFormat,
-        /// The encoder's own words.
+        /// The encoder's message.
         detail: String,
     },
 }

@@ -1,29 +1,29 @@
-//! Which kind of picture bytes hold, by their first bytes.
+//! Recognises the format of a picture by its first bytes.
 
-/// A kind of picture file. [`super::ImageFormat`] has those that are written.
+/// A format of picture files. [`super::ImageFormat`] has the formats that are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PictureFormat {
-    /// By libjpeg-turbo.
+    /// JPEG, decoded by libjpeg-turbo.
     Jpeg,
-    /// Of an animation the default picture.
+    /// PNG; of an animation the default picture.
     Png,
-    /// Of an animation the first picture.
+    /// WebP; of an animation the first picture.
     WebP,
-    /// The first picture of several. Raw photos of cameras, which look alike, are not read.
+    /// TIFF; the first picture of several. Raw photos of cameras, which begin alike, are not read.
     Tiff,
     /// Windows bitmaps.
     Bmp,
-    /// The first picture.
+    /// GIF; the first picture.
     Gif,
     /// AV1 in an ISO media file: known, but not decoded here.
     Avif,
     /// HEVC in an ISO media file: known, but not decoded here.
     Heic,
-    /// What a camera's sensor saw, with a preview: known, but not decoded here.
+    /// The data of a camera's sensor, with a preview: known, but not decoded here.
     Raw,
 }
 
-/// Brands (ISO/IEC 23008-12, 10.2) of still pictures and their sequences whose codec they name.
+/// Brands (ISO/IEC 23008-12, 10.2) of still pictures and sequences in HEVC.
 const HEIC: [&[u8; 4]; 8] = [
     b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs",
 ];
@@ -32,11 +32,11 @@ const AVIF: [&[u8; 4]; 2] = [b"avif", b"avis"];
 /// Brands of pictures that leave the codec open.
 const ANY_CODEC: [&[u8; 4]; 4] = [b"mif1", b"mif2", b"msf1", b"miaf"];
 
-/// The sizes that the second header of a bitmap can have, which names its kind.
+/// The possible sizes of a bitmap's second header.
 const BITMAP_HEADERS: [u32; 7] = [12, 40, 52, 56, 64, 108, 124];
 
 impl PictureFormat {
-    /// Bytes that tell the format; [`PictureFormat::of`] needs no more.
+    /// How many bytes [`PictureFormat::of`] needs.
     pub const HEAD: usize = 64;
 
     /// The name for people.
@@ -62,7 +62,7 @@ impl PictureFormat {
         )
     }
 
-    /// How a person gets a file of this kind into one that is read.
+    /// The command with which a person converts such a file into one that is read.
     pub fn conversion(self) -> &'static str {
         match self {
             PictureFormat::Heic => {
@@ -103,8 +103,8 @@ fn is_bitmap(bytes: &[u8]) -> bool {
     size.is_some_and(|size| BITMAP_HEADERS.contains(&u32::from_le_bytes(*size)))
 }
 
-/// An ISO media file (ISO/IEC 14496-12) that holds a picture: its major brand says so. A video has
-/// another, even if it holds a picture too.
+/// The format of a picture in an ISO media file (ISO/IEC 14496-12), by its major brand. A video has
+/// another brand, even if it holds a picture too.
 fn media_picture(bytes: &[u8]) -> Option<PictureFormat> {
     let size = u32::from_be_bytes(*bytes.first_chunk()?) as usize;
     if bytes.get(4..8) != Some(b"ftyp") {
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_picture_in_a_media_file_is_told_from_a_video() {
+    fn a_picture_in_a_media_file_is_not_taken_for_a_video() {
         let of = |brands: &[&[u8; 4]]| {
             let mut file = (brands.len() as u32 * 4 + 12).to_be_bytes().to_vec();
             file.extend_from_slice(b"ftyp");

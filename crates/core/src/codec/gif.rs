@@ -8,7 +8,7 @@ use std::{
 
 const FORMAT: PictureFormat = PictureFormat::Gif;
 
-/// Decodes into `rgb`, transparent parts on white. Gives width and height.
+/// Decodes into `rgb`, transparent parts on white. Returns width and height.
 pub(super) fn decode(
     bytes: &[u8],
     limits: &Limits,

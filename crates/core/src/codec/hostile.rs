@@ -445,9 +445,9 @@ fn a_picture_cut_off_anywhere_is_an_error() {
                         "{name} at {len}: a part is shown"
                     );
                 }
-                // The pictures that follow the first.
+                // Cut within the pictures that follow the first.
                 Ok(()) if name == "gif animation" => assert!(picture == whole && len > 90),
-                // Only the end marker of a JPEG is gone, or bits of which no pixel depends.
+                // Only the end marker of a JPEG is missing, or bits on which no pixel depends.
                 Ok(()) => assert!(picture == whole && len + 4 > file.len(), "{name} at {len}"),
             }
         }
@@ -457,7 +457,7 @@ fn a_picture_cut_off_anywhere_is_an_error() {
     }
 }
 
-/// Rows of 8 pixels, each a restart interval: an encoder's strips of that height, put together.
+/// A JPEG with a restart interval for every 8 rows, made of strips of that height.
 fn with_restarts() -> Vec<u8> {
     let strip = |row: usize| {
         let samples: Vec<u8> = (0..24 * 8)
@@ -516,8 +516,7 @@ fn bytes_between_the_parts_of_a_jpeg_change_nothing() {
                 .decode_into(&with_junk, &SMALL, &mut picture)
                 .unwrap_or_else(|e| panic!("{junk:?} at {marker:x}: {e}"));
             assert!(picture == whole, "{junk:?} at {marker:x}");
-            // The camera of these bytes may also leave out the end marker, but not a part of the
-            // picture.
+            // The end marker may be missing too, but no part of the picture.
             let end = at_marker(&with_junk, 0xd9);
             decoder
                 .decode_into(&with_junk[..end], &SMALL, &mut picture)
@@ -539,7 +538,7 @@ fn bytes_between_the_parts_of_a_jpeg_change_nothing() {
 }
 
 #[test]
-fn words_of_a_jpeg_that_libjpeg_only_wonders_at_are_taken() {
+fn a_jpeg_that_libjpeg_only_warns_of_is_decoded() {
     let plain = jpeg(
         PixelFormat::RGB,
         &quarters(QUARTERS),
@@ -568,27 +567,27 @@ fn words_of_a_jpeg_that_libjpeg_only_wonders_at_are_taken() {
     assert!(decode(&adobe(1), &SMALL).unwrap() == whole);
     assert!(
         decode(&adobe(77), &SMALL).unwrap() == whole,
-        "a transform that nobody knows"
+        "an unknown transform"
     );
 }
 
 #[test]
-fn damage_within_a_jpeg_costs_what_it_hits() {
+fn damage_within_a_jpeg_spoils_only_its_own_rows() {
     let file = with_restarts();
     let mut lost = file.clone();
-    // A row is lost on the way, as by USB.
+    // A row is lost in transfer, as over USB.
     lost.drain(at_marker(&file, 0xd1)..at_marker(&file, 0xd2));
     let picture = decode(&lost, &SMALL).unwrap();
     assert_eq!(picture.dimensions(), (24, 32));
     let Rgb(last) = *picture.get_pixel(4, 28);
     assert!(
         last[2] > 200 && last[0] < 60,
-        "the last row is where it was: {last:?}"
+        "the last row has not moved: {last:?}"
     );
 }
 
 #[test]
-fn of_a_jpeg_that_is_cut_off_the_part_can_be_had() {
+fn the_rows_before_the_end_of_a_cut_jpeg_can_be_decoded() {
     let file = with_restarts();
     let cut = &file[..at_marker(&file, 0xd2)];
     assert!(matches!(
@@ -675,7 +674,7 @@ fn a_flipped_bit_is_an_error_or_a_whole_picture() {
 }
 
 #[test]
-fn headers_that_claim_too_much_are_refused_from_the_header() {
+fn headers_that_claim_too_much_are_refused() {
     let too_large = |file: &[u8], name: &str| {
         let error = decode(file, &Limits::default()).unwrap_err();
         assert!(
@@ -711,7 +710,7 @@ fn headers_that_claim_too_much_are_refused_from_the_header() {
                     file[at + 14..at + 18].fill(0xff);
                 }
             }
-            // Those of several strips contradict themselves then.
+            // With several strips, the header then contradicts itself.
             PictureFormat::Tiff if name != "tiff rgb" => continue,
             PictureFormat::Tiff => {
                 // The entries of width, height and rows in a strip: tag, type, count, value.
@@ -756,7 +755,7 @@ fn headers_that_claim_too_much_are_refused_from_the_header() {
 }
 
 #[test]
-fn large_metadata_is_passed_over_or_refused() {
+fn large_metadata_is_skipped_or_refused() {
     let file = png(ColorType::Rgb, BitDepth::Eight, &quarters(QUARTERS), None);
     let with = |kind: &[u8; 4], body: &[u8]| {
         let mut chunk = kind.to_vec();
@@ -782,7 +781,7 @@ fn large_metadata_is_passed_over_or_refused() {
 
 /// A PNG whose pixels unpack to far more than its header says.
 #[test]
-fn pixels_beyond_the_picture_are_not_unpacked_into_it() {
+fn pixels_beyond_the_picture_are_not_unpacked() {
     let file = png(ColorType::Rgb, BitDepth::Eight, &quarters(QUARTERS), None);
     let idat = file.windows(4).position(|w| w == b"IDAT").unwrap() - 4;
     let mut chunk = b"IDAT".to_vec();
@@ -821,7 +820,7 @@ fn palettes_that_are_not_whole_colours_are_refused() {
     }
 }
 
-/// `len` zero bytes as a zlib stream of a thousandth of that.
+/// `len` zero bytes as a zlib stream of a thousandth of the length.
 fn fdeflate_zeros(len: usize) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = ::png::Encoder::new(&mut file, len as u32 / 1024 - 1, 1024);
@@ -836,7 +835,7 @@ fn fdeflate_zeros(len: usize) -> Vec<u8> {
     file[at + 4..file.len() - 16].to_vec()
 }
 
-/// ISO 3309, as PNG has it.
+/// CRC-32 (ISO 3309), as in PNG.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, b| {
         (0..8).fold(crc ^ u32::from(*b), |c, _| {
@@ -893,7 +892,8 @@ fn pictures_are_turned_upright() {
     for file in [with_exif, png, webp, tiff] {
         let picture = decode(&file, &SMALL).unwrap();
         assert_eq!(picture.dimensions(), (20, 24));
-        // A quarter to the right: the blue quarter at the bottom left comes to the top left.
+        // Turned by 90 degrees to the right: the blue quarter at the bottom left is now at the top
+        // left.
         let Rgb(blue) = *picture.get_pixel(5, 6);
         assert!(blue[2] > 245 && blue[0] < 10, "{blue:?}");
     }
@@ -958,7 +958,7 @@ fn with_profile(rgb: &[u8], icc: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn colours_become_srgb_whatever_holds_their_profile() {
+fn profiles_in_every_format_are_applied() {
     let rgb = [128, 64, 32].repeat(24 * 20);
     let adobe = moxcms::ColorProfile::new_adobe_rgb().encode().unwrap();
     for (name, file) in with_profile(&rgb, &adobe) {
@@ -994,7 +994,7 @@ fn a_profile_that_is_srgb_or_broken_changes_no_byte() {
     }
 }
 
-/// Tags of TIFF that ask for much: the decoder has its own limits.
+/// TIFF tags that claim much memory: the decoder has its own limits.
 #[test]
 fn a_tiff_that_claims_much_is_refused_without_much_memory() {
     let whole = tiff::<RGB8>(&quarters(QUARTERS), Compression::Lzw, &[], None);
@@ -1014,7 +1014,7 @@ fn a_tiff_that_claims_much_is_refused_without_much_memory() {
 }
 
 #[test]
-fn pictures_for_other_programs_are_named() {
+fn formats_that_are_not_decoded_are_named() {
     for (brand, words) in [
         (b"heic", "HEIC is not read here: convert it to JPEG"),
         (b"mif1", "HEIC"),
@@ -1027,7 +1027,7 @@ fn pictures_for_other_programs_are_named() {
 }
 
 #[test]
-fn what_is_encoded_decodes_to_the_same() {
+fn encoded_pictures_decode_to_the_same() {
     let mut file = Vec::new();
     for (w, h) in [(1, 1), (1, 4000), (4000, 1), (33, 17)] {
         let rgb = RgbImage::from_fn(w, h, |x, y| Rgb([(x * 7) as u8, (y * 3) as u8, 200]));

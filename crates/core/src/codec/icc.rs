@@ -1,7 +1,7 @@
 //! Colour profiles (ICC.1): pixels of another colour space become sRGB.
 //!
-//! A profile may come from anywhere, as the picture does. One that is damaged, or fits the pixels
-//! badly, changes nothing: a picture is not lost for it.
+//! A profile is as little trusted as its picture. A damaged one, or one for other pixels, changes
+//! nothing: the picture is still decoded.
 use moxcms::{
     ColorProfile, DataColorSpace, Layout, ParsingOptions, Transform8BitExecutor, TransformOptions,
 };
@@ -11,10 +11,10 @@ use std::{
     sync::Arc,
 };
 
-/// The largest profile that is looked at, in bytes. Those of printing presses have up to 3 MB.
+/// The largest profile that is read, in bytes. Profiles of printing presses have up to 3 MB.
 pub(super) const MAX_BYTES: usize = 4 << 20;
-/// A profile that changes no colour by more than this is sRGB: the same curve is written down with
-/// more or fewer digits.
+/// A profile that changes no colour by more than this counts as sRGB: profiles round the same curve
+/// differently.
 const SRGB_TOLERANCE: u8 = 2;
 /// Pixels that are converted at a time.
 const BLOCK: usize = 4096;
@@ -31,15 +31,15 @@ struct Profile {
     conversion: Conversion,
 }
 
-/// The way to sRGB.
+/// The conversion of a profile to sRGB.
 enum Conversion {
-    /// None is needed, or none is known.
+    /// None: it is not needed, or not known.
     Nothing,
     /// For pixels in RGB.
     Rgb(Arc<Transform8BitExecutor>),
-    /// What becomes of each of 256 greys.
+    /// For grey: the result for each of 256 values.
     Gray(Box<[[u8; 3]; 256]>),
-    /// For inks, of which 255 is all.
+    /// For inks, with 255 for full ink.
     Inks(Arc<Transform8BitExecutor>),
 }
 
@@ -50,7 +50,7 @@ impl fmt::Debug for Profile {
 }
 
 impl Profiles {
-    /// Makes sRGB of pixels in RGB. Of greys too, if the profile is for grey.
+    /// Converts RGB pixels to sRGB; also grey ones, if the profile is for grey.
     pub(super) fn convert(&mut self, icc: &[u8], rgb: &mut [u8]) {
         match self.conversion(icc) {
             Conversion::Rgb(transform) => {
@@ -75,8 +75,8 @@ impl Profiles {
         }
     }
 
-    /// Makes sRGB of inks (cyan, magenta, yellow, black). With `inverted` 255 is no ink. False if
-    /// the profile does not tell.
+    /// Converts inks (cyan, magenta, yellow, black) to sRGB. With `inverted` 255 is no ink. Returns
+    /// false if the profile is not for inks.
     pub(super) fn convert_inks(
         &mut self,
         icc: &[u8],
@@ -112,12 +112,12 @@ impl Profiles {
     }
 }
 
-/// What a profile asks for.
+/// The conversion of a profile.
 fn open(icc: &[u8]) -> Conversion {
     if icc.len() > MAX_BYTES {
         return Conversion::Nothing;
     }
-    // A profile that its library stumbles over must not cost the picture.
+    // A profile on which its library panics must not cost the picture.
     let opened = catch_unwind(AssertUnwindSafe(|| try_open(icc)));
     opened.ok().flatten().unwrap_or(Conversion::Nothing)
 }
@@ -161,7 +161,7 @@ fn try_open(icc: &[u8]) -> Option<Conversion> {
         }
         DataColorSpace::Cmyk => {
             let transform = transform(Layout::Rgba)?;
-            // A profile that cannot be followed shows here, and not in the picture.
+            // A profile that cannot be used fails here, before the picture is converted.
             transform.transform(&[0; 4], &mut [0; 3]).ok()?;
             Some(Conversion::Inks(transform))
         }
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(converted(&linear, [9, 8, 7]), [9, 8, 7]);
     }
 
-    /// A profile for inks with nothing but a table of two steps for each ink (ICC.1, 10.10): paper,
+    /// A profile for inks that has only a table of two steps for each ink (ICC.1, 10.10): paper,
     /// black, and grey for the rest.
     fn inks() -> Vec<u8> {
         let lightness = |node: u8| match node {
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_changes_nothing_and_ends() {
+    fn a_damaged_profile_changes_nothing() {
         let whole = ColorProfile::new_adobe_rgb().encode().unwrap();
         let pixels = [128, 64, 32, 9, 9, 9];
         let mut profiles = Profiles::default();

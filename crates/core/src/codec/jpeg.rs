@@ -8,11 +8,11 @@ use super::{
 use image::metadata::Orientation;
 use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
 
-/// Scans of a progressive picture. Encoders write about ten; each costs time for the whole picture,
-/// so that a small file with thousands would keep a core busy for minutes.
+/// The most scans of a progressive picture. Encoders write about ten. Each costs time for the whole
+/// picture: a small file with thousands would keep a core busy for minutes.
 const MAX_SCANS: u32 = 50;
 
-/// How libjpeg's warnings begin. Everything else that it says is an error.
+/// The beginnings of libjpeg's warnings. All its other messages are errors.
 const WARNINGS: &[&str] = &[
     "Corrupt JPEG data: ",
     "Premature end of JPEG file",
@@ -22,8 +22,7 @@ const WARNINGS: &[&str] = &[
     "Warning: ",
 ];
 
-/// Bytes that stand for no marker and are unlike zeros, which libjpeg puts in the place of what is
-/// missing.
+/// Bytes that hold no marker and differ from zeros, with which libjpeg fills up missing data.
 const OTHER_DATA: [u8; 64] = {
     let mut data = [0; 64];
     let mut random = 0xe5u32;
@@ -38,12 +37,12 @@ const OTHER_DATA: [u8; 64] = {
     data
 };
 
-/// What is given of a picture whose bytes end before it does.
+/// The result of a picture that is cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CutOff {
     /// An error.
     Refuse,
-    /// What is there; the rest is grey.
+    /// The rows that are there; the rest is grey.
     FillUp,
 }
 
@@ -53,12 +52,11 @@ pub(super) enum CutOff {
 pub(super) struct JpegDecoder(Option<Decompressor>);
 
 impl JpegDecoder {
-    /// Decodes into `rgb`; `cmyk` is scratch. Gives width, height and orientation as stored.
+    /// Decodes into `rgb`; `cmyk` is scratch. Returns width, height and orientation as stored.
     ///
-    /// What libjpeg only warns of is taken, as browsers, FFmpeg and OpenCV take it: there are
-    /// cameras that put bytes between the parts of every picture. JPEG has no checksums, so that a
-    /// warning says little of how much is wrong, and its absence nothing. Bytes that end before the
-    /// picture does are another matter.
+    /// Accepts pictures that libjpeg only warns of, as browsers, FFmpeg and OpenCV do: some cameras
+    /// put bytes between the parts of every picture. JPEG has no checksums, so a warning says
+    /// little about the damage. A picture that is cut off is treated as `cut_off` says.
     pub(super) fn decode(
         &mut self,
         bytes: &[u8],
@@ -159,7 +157,7 @@ impl JpegDecoder {
     }
 }
 
-/// Decodes the scans. Gives libjpeg's first warning, if it had one.
+/// Decodes the scans. Returns libjpeg's first warning, if there is one.
 fn scan(
     decompressor: &mut Decompressor,
     file: &[u8],
@@ -187,8 +185,8 @@ fn is_warning(error: &turbojpeg::Error) -> bool {
     WARNINGS.iter().any(|warning| text.starts_with(warning))
 }
 
-/// Whether the bytes of a picture that was decoded to `pixels` with a warning do not end before it
-/// does. A picture without its end marker is whole if no pixel depends on what would follow.
+/// Whether a picture that was decoded to `pixels` with a warning is not cut off. A picture without
+/// its end marker is whole if no pixel depends on the bytes that would follow.
 fn is_whole(
     decompressor: &mut Decompressor,
     file: &[u8],
@@ -209,7 +207,7 @@ fn is_whole(
         .iter()
         .rposition(|byte| *byte != 0xff)
         .map_or(0, |last| last + 1);
-    // More data, and a restart where the next is due, behind which there is data too.
+    // More data, and the next restart marker, with data behind it.
     let restart = jpeg_segments::next_restart(&file[scan_at..]);
     let longer = [
         &file[..end],
@@ -235,11 +233,11 @@ pub(super) fn cmyk_to_rgb(cmyk: &[u8], inverted: bool, rgb: &mut [u8]) {
     }
 }
 
-/// A warning that ends a picture is of one that is cut off: all others are taken.
+/// A warning that ends decoding means that the picture is cut off: all others are accepted.
 fn error(bytes: &[u8], place: &str, error: turbojpeg::Error) -> DecodeError {
     let text = error.to_string();
     let text = text.strip_prefix("TurboJPEG error: ").unwrap_or(&text);
-    // Before the end there may be other warnings, of which the first is told.
+    // libjpeg reports the first warning, which may be another than the one at the end.
     if text.contains("Premature end of JPEG file") || is_warning(&error) {
         return DecodeError::CutOff {
             format: PictureFormat::Jpeg,

@@ -1,9 +1,9 @@
-//! The marker segments at the front of a JPEG file (ITU-T T.81, annex B): what libjpeg-turbo does
-//! not tell.
+//! Reads the marker segments at the front of a JPEG file (ITU-T T.81, annex B), because
+//! libjpeg-turbo does not report them.
 use super::{DecodeError, PictureFormat};
 use std::borrow::Cow;
 
-/// What the segments before the picture data say.
+/// The contents of the segments before the picture data.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Segments<'a> {
     /// The first APP1 segment that holds EXIF, with its `Exif\0\0`.
@@ -14,15 +14,15 @@ pub(super) struct Segments<'a> {
     /// Whether there is an Adobe segment (APP14). Adobe stores CMYK inverted: 255 is no ink.
     pub(super) adobe: bool,
     /// Width and height in pixels, of the frame header. libjpeg-turbo refuses sides over 65,500
-    /// without saying what they are.
+    /// without naming them.
     pub(super) size: Option<(u16, u16)>,
-    /// How many components the frame header tells of; 0 without one.
+    /// The number of components in the frame header; 0 without one.
     pub(super) components: u8,
     /// Whether the first scan holds the whole picture: neither progressive nor a scan for each
     /// component.
     pub(super) single_scan: bool,
-    /// libjpeg-turbo would warn of something in these segments: [`tidy`] gives it what it takes
-    /// without a word.
+    /// Whether libjpeg-turbo would warn of something in these segments. [`tidy`] makes a file that
+    /// it accepts without a warning.
     pub(super) untidy: bool,
     /// Where the first scan's header begins, in bytes from the start of the file.
     pub(super) scan: usize,
@@ -37,7 +37,7 @@ const APP0: u8 = 0xe0;
 const APP1: u8 = 0xe1;
 const APP2: u8 = 0xe2;
 const APP14: u8 = 0xee;
-/// How a segment with a part of a colour profile begins.
+/// The beginning of a segment with a part of a colour profile.
 const PROFILE: &[u8] = b"ICC_PROFILE\0";
 
 impl<'a> Segments<'a> {
@@ -70,7 +70,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Segments<'_>, DecodeError> {
     };
     let mut at = 0;
     loop {
-        // Garbage before a marker and fill bytes (0xff) are passed over, as libjpeg does.
+        // Skips garbage before a marker and fill bytes (0xff), as libjpeg does.
         let marker = loop {
             match bytes.get(at..).and_then(|rest| rest.first_chunk::<2>()) {
                 None => {
@@ -152,8 +152,8 @@ fn is_progressive(frame: u8) -> bool {
     frame & 3 == 2
 }
 
-/// Whether libjpeg-turbo may warn of what this segment says: a revision of JFIF that it does not
-/// know, a colour transform of Adobe's that does not fit.
+/// Whether libjpeg-turbo may warn of this segment: a revision of JFIF that it does not know, or a
+/// colour transform of Adobe's that does not fit.
 fn is_doubtful(marker: u8, body: &[u8]) -> bool {
     match marker {
         APP0 => body.starts_with(b"JFIF\0") && body.get(5).is_some_and(|major| *major != 1),
@@ -162,8 +162,9 @@ fn is_doubtful(marker: u8, body: &[u8]) -> bool {
     }
 }
 
-/// The file with nothing in its front that libjpeg-turbo would warn of, and would not go on after:
-/// bytes between the segments are left out, and doubtful words are those that it would assume.
+/// The file without the parts of its headers that libjpeg-turbo would warn of, and stop at. Bytes
+/// between the segments are left out, and doubtful values are replaced by those that it would
+/// assume.
 pub(super) fn tidy(bytes: &[u8], segments: &Segments<'_>) -> Vec<u8> {
     let mut file = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -203,8 +204,8 @@ pub(super) fn tidy(bytes: &[u8], segments: &Segments<'_>) -> Vec<u8> {
     file
 }
 
-/// The restart marker that is due behind picture data: they are counted from RST0 to RST7, over and
-/// over.
+/// The restart marker that must follow the picture data: they are counted from RST0 to RST7, again
+/// and again.
 pub(super) fn next_restart(data: &[u8]) -> u8 {
     let last = data
         .windows(2)
@@ -213,7 +214,7 @@ pub(super) fn next_restart(data: &[u8]) -> u8 {
     last.map_or(0xd0, |last| 0xd0 | (last + 1) & 7)
 }
 
-/// Whether an end marker follows the picture data that begin with the scan header at `scan`.
+/// Whether an end marker follows the picture data, which begin with the scan header at `scan`.
 pub(super) fn has_end(bytes: &[u8], scan: usize) -> bool {
     let mut at = scan;
     while let Some(&[first, marker]) = bytes.get(at..).and_then(|rest| rest.first_chunk::<2>()) {
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_cannot_be_are_refused() {
+    fn impossible_lengths_are_refused() {
         assert!(matches!(
             read(&[0xff, SOI, 0xff, APP1, 0, 1, 0xff, SOS]),
             Err(DecodeError::Corrupt { .. })

@@ -1,16 +1,16 @@
 //! Encoded pictures: JPEG, PNG and WebP to pixels and back, TIFF, BMP and GIF to pixels.
 //!
-//! The bytes may come from anywhere. The header is read first and the size that it claims is
-//! checked against [`Limits`] before anything of that size is allocated; a picture that is cut off
-//! is an error, never half a picture. So is one that is damaged, as far as its format can tell: PNG
-//! has checksums, and of JPEG everything is taken that libjpeg, and with it every browser, takes.
+//! The bytes are not trusted. A decoder reads the header first and checks the size in it against
+//! [`Limits`] before it allocates anything of that size. A picture that is cut off is an error,
+//! never half a picture. So is a damaged one, as far as its format can tell: PNG has checksums; of
+//! JPEG everything is accepted that libjpeg, and with it every browser, accepts.
 //!
-//! Pixels are 8-bit sRGB: colour profiles are applied, and so is the orientation that cameras note.
+//! Pixels are 8-bit sRGB. Colour profiles are applied, and so is the orientation in EXIF.
 //!
 //! # Layout
 //!
-//! * [`error`]: what can be wrong with a picture, and where.
-//! * [`format`]: which kind of picture bytes hold.
+//! * [`error`]: the errors of decoding and encoding.
+//! * [`format`]: recognises the format of a picture.
 //! * `jpeg`, `jpeg_segments`, `png`, `webp`, `tiff`, `bmp`, `gif`: one decoder each.
 //! * `icc`: colour profiles.
 //! * `orient`: EXIF orientation.
@@ -45,13 +45,13 @@ use jpeg::CutOff;
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
-/// How large a picture may be. What is beyond is refused from its header alone.
+/// How large a picture may be. A larger one is refused after its header is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Most pixels, width times height. Decoding takes up to 8 bytes for each (16-bit PNG with
+    /// The most pixels, width times height. Decoding takes up to 8 bytes for each (16-bit PNG with
     /// alpha), and 3 afterwards.
     pub max_pixels: u64,
-    /// Most pixels along one side.
+    /// The most pixels along one side.
     pub max_side: u32,
 }
 
@@ -66,7 +66,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Whether a picture of this size is small enough.
+    /// Whether a picture of this size is within the limits.
     pub fn hold(&self, width: u64, height: u64) -> bool {
         let side = u64::from(self.max_side);
         width <= side && height <= side && width.saturating_mul(height) <= self.max_pixels
@@ -98,7 +98,7 @@ impl Limits {
     }
 }
 
-/// A way to store a picture.
+/// A format in which pictures are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ImageFormat {
     /// Lossless, with or without alpha.
@@ -115,7 +115,7 @@ pub enum ImageFormat {
 pub struct UnknownFormat(String);
 
 impl ImageFormat {
-    /// The usual end of a file's name, without the dot: `png`, `jpg` or `webp`.
+    /// The usual extension of a file's name, without the dot: `png`, `jpg` or `webp`.
     pub fn extension(self) -> &'static str {
         match self {
             ImageFormat::Png => "png",
@@ -169,10 +169,10 @@ impl fmt::Display for ImageFormat {
 
 /// Decodes one picture: JPEG (grey, colour, CMYK; sequential and progressive), PNG (every colour
 /// type and depth), WebP (lossy and lossless), TIFF (whole samples of up to 16 bits), BMP or GIF,
-/// told apart by their first bytes. Of several pictures in one file it is the first.
+/// told apart by their first bytes. Of several pictures in one file it decodes the first.
 ///
-/// Transparent parts are put on white, as a browser shows them, so that colours hidden under them
-/// do not appear. For many pictures use a [`Decoder`], which keeps its buffers.
+/// Puts transparent parts on white, as a browser shows them, so that colours hidden under them do
+/// not appear. For many pictures use a [`Decoder`], which keeps its buffers.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbImage, DecodeError> {
     let mut picture = RgbImage::default();
     Decoder::default().decode_into(bytes, limits, &mut picture)?;
@@ -190,8 +190,8 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// As [`decode`], into `picture`, whose buffer is used again. After an error `picture` is empty
-    /// (0x0).
+    /// Like [`decode`], into `picture`, whose buffer is used again. After an error `picture` is
+    /// empty (0x0).
     pub fn decode_into(
         &mut self,
         bytes: &[u8],
@@ -201,8 +201,8 @@ impl Decoder {
         self.decode_with(bytes, limits, CutOff::Refuse, picture)
     }
 
-    /// The same, but of a JPEG that is cut off within its picture data it gives what is there, and
-    /// grey below it, as FFmpeg and browsers do.
+    /// Like [`Decoder::decode_into`]. But of a JPEG that is cut off within its picture data it
+    /// decodes the rows that are there, and fills the rest with grey, as FFmpeg and browsers do.
     pub fn decode_part_into(
         &mut self,
         bytes: &[u8],
@@ -212,7 +212,7 @@ impl Decoder {
         self.decode_with(bytes, limits, CutOff::FillUp, picture)
     }
 
-    /// Makes sRGB of a picture that was decoded elsewhere and has this colour profile (ICC). A
+    /// Converts a picture that was decoded elsewhere, and has this colour profile (ICC), to sRGB. A
     /// profile that cannot be used changes nothing.
     pub fn convert_to_srgb(&mut self, picture: &mut RgbImage, profile: &[u8]) {
         self.profiles.convert(profile, picture);

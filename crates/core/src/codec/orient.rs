@@ -1,9 +1,8 @@
-//! The orientation that a camera notes in EXIF: pictures are turned upright.
+//! Turns pictures upright, by the orientation in EXIF.
 use image::{RgbImage, imageops, metadata::Orientation};
 
-/// The orientation noted in `exif`, a TIFF structure with or without the `Exif\0\0` that JPEG puts
-/// before it. What cannot be read counts as upright, because damage in a note is no reason to
-/// refuse a picture.
+/// The orientation in `exif`, a TIFF structure with or without the `Exif\0\0` that JPEG puts before
+/// it. Damaged EXIF counts as upright: it is no reason to refuse a picture.
 pub(super) fn read(exif: &[u8]) -> Orientation {
     let tiff = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
     Orientation::from_exif_chunk(tiff).unwrap_or(Orientation::NoTransforms)
@@ -14,7 +13,7 @@ pub(super) fn of_value(value: u8) -> Orientation {
     Orientation::from_exif(value).unwrap_or(Orientation::NoTransforms)
 }
 
-/// The picture as it should be looked at.
+/// Turns a picture upright.
 pub(super) fn upright(mut picture: RgbImage, orientation: Orientation) -> RgbImage {
     match orientation {
         Orientation::NoTransforms => picture,
@@ -45,7 +44,7 @@ pub(super) fn upright(mut picture: RgbImage, orientation: Orientation) -> RgbIma
     }
 }
 
-/// A TIFF structure with nothing but the orientation `value` (1 to 8), for tests.
+/// A TIFF structure that holds only the orientation `value` (1 to 8), for tests.
 #[cfg(test)]
 pub(super) fn exif(value: u8) -> Vec<u8> {
     let mut tiff = b"II*\0\x08\0\0\0\x01\0".to_vec();
@@ -58,8 +57,8 @@ pub(super) fn exif(value: u8) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// Where the stored top left and top right pixels of a 3x2 picture are seen, for each value of
-    /// the EXIF 2.32 tag 0x0112.
+    /// The positions of the stored top left and top right pixels of a 3x2 picture after turning,
+    /// for each value of the EXIF 2.32 tag 0x0112.
     #[test]
     fn all_eight_orientations() {
         let corners = [
@@ -91,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_notes_count_as_upright() {
+    fn damaged_exif_counts_as_upright() {
         let whole = exif(6);
         for len in 0..whole.len() - 6 {
             assert_eq!(

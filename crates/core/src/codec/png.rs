@@ -10,10 +10,10 @@ use png::{BitDepth, ColorType, DecodeOptions, Decoder, DecodingError, Transforma
 use std::io::{Cursor, ErrorKind, Read};
 
 /// Memory for everything that is not pixels (palette, EXIF): chunks that claim more are refused.
-/// Text is passed over, and a colour profile is read apart.
+/// Text is skipped, and the colour profile is read separately.
 const MAX_METADATA_BYTES: usize = 1 << 20;
 
-/// Decodes into `rgb`; `samples` is scratch. Gives width, height and orientation as stored.
+/// Decodes into `rgb`; `samples` is scratch. Returns width, height and orientation as stored.
 pub(super) fn decode(
     bytes: &[u8],
     limits: &Limits,
@@ -32,8 +32,8 @@ pub(super) fn decode(
     Ok(decoded)
 }
 
-/// The colour profile of a picture that was decoded, and so is whole. The decoder would refuse the
-/// picture for a profile that unpacks to more than its limit.
+/// The colour profile of a picture that was decoded already. The decoder would refuse the whole
+/// picture if its profile unpacks to more than the limit.
 fn profile(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut rest = bytes.get(8..)?;
     loop {

@@ -1,10 +1,11 @@
-//! Pictures of another size.
+//! Scales pictures.
 //!
-//! The library behind it is large and generic: it is called here only, so that it is compiled once.
+//! The library that scales is large and generic. It is called only here, so that it is compiled
+//! once.
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images};
 use image::RgbImage;
 
-/// How samples are weighed. All of them widen when a picture shrinks.
+/// How samples are weighted. All filters widen when a picture shrinks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
     /// The average of the pixels that fall into one.
@@ -20,11 +21,12 @@ pub enum Filter {
 pub enum Crop {
     /// All of it, whatever its shape.
     Nothing,
-    /// As much as has the shape of the result, around the centre.
+    /// The largest part around the centre that has the shape of the result.
     ToShape,
 }
 
-/// A picture of `width` by `height` pixels. Without pixels on either side it is black.
+/// Scales a picture to `width` by `height` pixels. The result is black if either picture has no
+/// pixels.
 pub fn scale(picture: &RgbImage, width: u32, height: u32, filter: Filter, crop: Crop) -> RgbImage {
     let mut out = RgbImage::new(width, height);
     let (from_width, from_height) = picture.dimensions();

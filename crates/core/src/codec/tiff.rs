@@ -21,7 +21,7 @@ const DNG_VERSION: Tag = Tag::Unknown(50706);
 /// Memory beside the pixels: a strip in its encoded form, and tags.
 const MAX_OTHER_BYTES: usize = 16 << 20;
 
-/// Decodes the first picture into `rgb`. Gives width, height and orientation as stored.
+/// Decodes the first picture into `rgb`. Returns width, height and orientation as stored.
 pub(super) fn decode(
     bytes: &[u8],
     limits: &Limits,
@@ -37,7 +37,7 @@ pub(super) fn decode(
     let (kind, depth) = kind_of(color).ok_or_else(|| unsupported(format!("{color:?} samples")))?;
     let pixels = width as usize * height as usize;
     let samples = samples_per_pixel(&mut decoder);
-    // A picture of many channels is a measurement, and no photo.
+    // A picture of many channels is a measurement, not a photo.
     if samples > 8 {
         return Err(unsupported(format!("{samples} samples in each pixel")));
     }
@@ -91,7 +91,7 @@ pub(super) fn decode(
     Ok((width, height, orientation))
 }
 
-/// What the samples of a pixel mean.
+/// The meaning of a pixel's samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TiffColour {
     Gray,
@@ -132,10 +132,10 @@ fn kind_of(color: ColorType) -> Option<(TiffColour, u8)> {
     })
 }
 
-/// What the sample after the colours is (TIFF 6.0, ExtraSamples).
+/// The meaning of the sample after the colours (TIFF 6.0, ExtraSamples).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TiffAlpha {
-    /// Nothing that covers.
+    /// No alpha.
     None,
     /// The colours are multiplied with it.
     Associated,
@@ -198,7 +198,7 @@ fn to_rgb(picture: &TiffSamples<'_>, kind: TiffColour, alpha: TiffAlpha, rgb: &m
     }
 }
 
-/// ITU-R BT.601 in full range, as JPEG has it and TIFF 6.0, section 21 presumes it.
+/// ITU-R BT.601 in full range, as in JPEG, and the default of TIFF 6.0, section 21.
 fn from_luma([y, cb, cr]: [u8; 3]) -> [u8; 3] {
     let [y, cb, cr] = [f32::from(y), f32::from(cb) - 128.0, f32::from(cr) - 128.0];
     [
@@ -229,7 +229,7 @@ fn samples_per_pixel<R: std::io::Read + std::io::Seek>(decoder: &mut Decoder<R>)
     usize::from(samples.ok().flatten().unwrap_or(1)).max(1)
 }
 
-/// The colour profile, as bytes of whatever type.
+/// The colour profile, stored as bytes of any type.
 fn profile<R: std::io::Read + std::io::Seek>(decoder: &mut Decoder<R>) -> Option<Vec<u8>> {
     let mut ifd = decoder.image_ifd();
     let entry = ifd.find_entry(Tag::IccProfile)?;
@@ -241,7 +241,7 @@ fn profile<R: std::io::Read + std::io::Seek>(decoder: &mut Decoder<R>) -> Option
     Some(value.as_bytes().to_vec())
 }
 
-/// In a raw photo the first picture is a small preview.
+/// Refuses raw photos, whose first picture is a small preview.
 fn refuse_raw_photo<R: std::io::Read + std::io::Seek>(
     decoder: &mut Decoder<R>,
     bytes: &[u8],

@@ -6,7 +6,7 @@ use std::io::Cursor;
 
 const FORMAT: PictureFormat = PictureFormat::WebP;
 
-/// Decodes into `rgb`; `rgba` is scratch. Gives width, height and orientation as stored.
+/// Decodes into `rgb`; `rgba` is scratch. Returns width, height and orientation as stored.
 pub(super) fn decode(
     bytes: &[u8],
     limits: &Limits,
@@ -53,7 +53,7 @@ pub(super) fn decode(
     ))
 }
 
-/// What the RIFF container holds.
+/// The contents of the RIFF container.
 struct Chunks<'a> {
     exif: Option<&'a [u8]>,
     profile: Option<&'a [u8]>,
@@ -61,9 +61,9 @@ struct Chunks<'a> {
     picture: usize,
 }
 
-/// Walks the container (RFC 9649): all chunks must be complete, and every size that one of them
-/// claims within the limits, because the decoder allocates for the inner size before it compares it
-/// with the outer one.
+/// Checks the container (RFC 9649): all chunks must be complete, and every size in them within the
+/// limits, because the decoder allocates for the inner size before it compares it with the outer
+/// one.
 fn check_chunks<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Chunks<'a>, DecodeError> {
     let cut = |inside: String| DecodeError::CutOff {
         format: FORMAT,
@@ -132,7 +132,7 @@ fn check_chunks<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Chunks<'a>, Deco
     Ok(found)
 }
 
-/// Checks the size that a chunk with pixels claims. False if it is another chunk.
+/// Checks the size in a chunk with pixels. Returns false for another chunk.
 fn check_picture(
     name: &[u8],
     body: &[u8],

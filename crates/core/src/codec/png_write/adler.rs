@@ -6,11 +6,11 @@
 /// The largest prime below 2^16.
 const MODULUS: u64 = 65_521;
 /// Bytes that are summed side by side.
-const LANES: usize = 64;
-/// After so many rounds the sums of a lane still fit 16 bits: `255 * (22 * 23 / 2) < 2^16`.
+const COLUMNS: usize = 64;
+/// After so many rounds the sums of a column still fit 16 bits: `255 * (22 * 23 / 2) < 2^16`.
 const ROUNDS: usize = 22;
 
-/// The checksum of what was added so far.
+/// The checksum of the bytes that were added so far.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Adler32 {
     a: u64,
@@ -25,19 +25,20 @@ impl Adler32 {
     /// Adds `bytes`. Written so that the compiler uses vectors.
     #[inline(always)]
     pub(super) fn add(&mut self, bytes: &[u8]) {
-        for block in bytes.chunks(LANES * ROUNDS) {
-            let (whole, rest) = block.as_chunks::<LANES>();
-            // Of each lane: the sum of its bytes, and the sum of all values that this sum has had.
-            let mut sums = [0u16; LANES];
-            let mut prefixes = [0u16; LANES];
+        for block in bytes.chunks(COLUMNS * ROUNDS) {
+            let (whole, rest) = block.as_chunks::<COLUMNS>();
+            // Of each column: the sum of its bytes, and the sum of all values that this sum has
+            // had.
+            let mut sums = [0u16; COLUMNS];
+            let mut prefixes = [0u16; COLUMNS];
             for bytes in whole {
                 for ((sum, prefix), &byte) in sums.iter_mut().zip(&mut prefixes).zip(bytes) {
                     *sum += u16::from(byte);
                     *prefix += *sum;
                 }
             }
-            // A byte of lane `l` counts `LANES` times in `b` for its round and each later one, but
-            // not for the `l` before it.
+            // A byte of column `l` counts `COLUMNS` times in `b` for its round and each later one,
+            // but not for the `l` before it.
             let mut sum = 0u32;
             let mut prefix = 0u32;
             let mut before = 0u32;
@@ -46,7 +47,7 @@ impl Adler32 {
                 prefix += u32::from(p);
                 before += lane * u32::from(s);
             }
-            self.b += self.a * (whole.len() * LANES) as u64 + u64::from(prefix) * LANES as u64
+            self.b += self.a * (whole.len() * COLUMNS) as u64 + u64::from(prefix) * COLUMNS as u64
                 - u64::from(before);
             self.a += u64::from(sum);
             for &byte in rest {
@@ -100,9 +101,9 @@ mod tests {
             63,
             64,
             65,
-            LANES * ROUNDS - 1,
-            LANES * ROUNDS,
-            LANES * ROUNDS + 1,
+            COLUMNS * ROUNDS - 1,
+            COLUMNS * ROUNDS,
+            COLUMNS * ROUNDS + 1,
             100_003,
         ] {
             let bytes = vec![255; len];

@@ -1,4 +1,4 @@
-//! Bits into bytes, the first into the lowest (RFC 1951, section 3.1.1).
+//! Packs bits into bytes, the first into the lowest (RFC 1951, section 3.1.1).
 use fearless_simd::{Simd, u64x8};
 use std::mem;
 
@@ -17,7 +17,7 @@ impl Bits {
         Bits { bits, count }
     }
 
-    /// These, and then `later`.
+    /// These bits, followed by `later`.
     #[inline(always)]
     pub(super) fn then(self, later: Bits) -> Bits {
         Bits {
@@ -26,7 +26,7 @@ impl Bits {
         }
     }
 
-    /// Eight of them.
+    /// Eight of them, from vectors.
     #[inline(always)]
     pub(super) fn unpack<S: Simd>(bits: u64x8<S>, counts: u64x8<S>) -> [Bits; 8] {
         let (bits, counts): ([u64; 8], [u64; 8]) = (bits.into(), counts.into());
@@ -37,18 +37,18 @@ impl Bits {
     }
 }
 
-/// Writes into `out`, which has room for everything that is written and 8 bytes more.
+/// Writes into `out`, which has room for all bits and 8 bytes more.
 #[derive(Debug)]
 pub(super) struct BitWriter<'a> {
     out: &'a mut [u8],
-    /// How long `out` was.
+    /// The original length of `out`.
     room: usize,
     /// Bits that do not yet fill a byte: fewer than 8.
     rest: Bits,
 }
 
 impl<'a> BitWriter<'a> {
-    /// A writer at the beginning of `out`, that begins with the fewer than 8 bits of `rest`.
+    /// A writer at the beginning of `out`, which starts with the bits of `rest`, fewer than 8.
     #[inline(always)]
     pub(super) fn new(out: &'a mut [u8], rest: Bits) -> Self {
         BitWriter {
@@ -85,7 +85,7 @@ impl<'a> BitWriter<'a> {
         self.out = later;
     }
 
-    /// How many bytes were filled, and the bits that are left.
+    /// The number of filled bytes, and the bits that are left.
     #[inline(always)]
     pub(super) fn finish(self) -> (usize, Bits) {
         (self.room - self.out.len(), self.rest)

@@ -1,5 +1,4 @@
-//! The deflate format (RFC 1951) for filtered rows: blocks with a code of their own, and stored
-//! ones.
+//! The deflate format (RFC 1951) for filtered rows: blocks with their own code, and stored blocks.
 use super::{
     bits::{BitWriter, Bits},
     huffman::{MAX_LENGTH, codes, lengths},
@@ -13,9 +12,9 @@ const SYMBOLS: usize = 286;
 const END: usize = 256;
 /// The longest match.
 const MAX_MATCH: usize = 258;
-/// The most that a stored block holds (section 3.2.4).
+/// The most bytes of a stored block (section 3.2.4).
 const MAX_STORED: usize = 65_535;
-/// No header of a block is longer: 17 bits, 19 lengths of 3, and 287 of at most 7 bits and 7 more.
+/// The longest header of a block: 17 bits, 19 lengths of 3, and 287 of at most 7 bits and 7 more.
 pub(super) const MAX_HEADER: usize = 520;
 
 /// Symbol, extra bits and their value for a match of `len`, 3 to 258 (section 3.2.5).
@@ -91,7 +90,8 @@ pub(super) struct Code {
     lengths: [u8; SYMBOLS],
     literals: [Bits; 256],
     end: Bits,
-    /// After a zero, so many more: as a match of distance 1, or as literals where that is shorter.
+    /// For each number of further zeros after a zero: a match of distance 1, or literals where they
+    /// are shorter.
     more_zeros: [Bits; MAX_MATCH + 1],
     /// A zero and seven more.
     eight_zeros: Bits,
@@ -99,8 +99,8 @@ pub(super) struct Code {
 }
 
 impl Code {
-    /// A code for a picture, of whose rows a part uses the symbols as counted. It has every symbol,
-    /// since the others may use it.
+    /// The code of a picture, from the counted symbols of some of its rows. It has every symbol,
+    /// because the other rows may use it.
     pub(super) fn new(sample: &Counts) -> Self {
         let mut counts = sample
             .0
@@ -140,14 +140,14 @@ impl Code {
 
     /// Begins a block with this code that is not the last (section 3.2.7).
     pub(super) fn begin(&self, out: &mut BitWriter<'_>) {
-        /// The order in which the lengths of the code for lengths come.
+        /// The order of the lengths of the code for lengths.
         const ORDER: [usize; 19] = [
             16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
         ];
         const REPEAT: usize = 16;
         // The last is the only distance: 1, of length 1.
         let all = || self.lengths.iter().copied().chain([1]);
-        // A length, or how often the one before comes again, less 3.
+        // A length, or how often the one before is repeated, less 3.
         let mut words: [(usize, u64); SYMBOLS + 1] = [(0, 0); SYMBOLS + 1];
         let mut len = 0;
         let mut before = None;
@@ -210,7 +210,7 @@ pub(super) fn last_block(out: &mut BitWriter<'_>) {
     out.put(Bits::new(0b011, 10));
 }
 
-/// `bytes` as they are (section 3.2.4).
+/// Writes `bytes` without compression (section 3.2.4).
 pub(super) fn stored(bytes: &[u8], out: &mut BitWriter<'_>) {
     for part in bytes.chunks(MAX_STORED) {
         out.put(Bits::new(0b000, 3));
@@ -222,12 +222,12 @@ pub(super) fn stored(bytes: &[u8], out: &mut BitWriter<'_>) {
     }
 }
 
-/// No more bytes than [`stored`] writes for `len`, with a block's end before.
+/// The most bytes that [`stored`] writes for `len`, with the end of a block before.
 pub(super) fn max_stored(len: usize) -> usize {
     len + len.div_ceil(MAX_STORED) * 5 + 2
 }
 
-/// Writes what it takes in a block's code.
+/// Writes rows in a block's code.
 #[derive(Debug)]
 pub(super) struct Coder<'a> {
     pub(super) code: &'a Code,

@@ -1,11 +1,10 @@
-//! The Paeth filter (PNG specification, section 9.4), and where it has nothing to say.
+//! The Paeth filter (PNG specification, section 9.4), and the parts of a row where its result is 0.
 //!
-//! A byte is predicted by that of the three bytes to its left (`a`), above (`b`) and above left
-//! (`c`) which is nearest to `a + b - c`; what is stored is the difference. We filter every row so.
-//! On composed frames and on photos no other filter comes near it, choosing one row by row gains
-//! less than half a percent, and it takes in the two others that matter: where a byte equals the
-//! one above, as did the byte before, the difference is 0; and so it is where a row and the one
-//! above are constant.
+//! Of the bytes to the left (`a`), above (`b`) and above left (`c`), the one nearest to `a + b - c`
+//! predicts a byte, and the difference is stored. Every row is filtered so: on composed frames and
+//! on photos no other filter comes near it, and choosing one for each row saves less than half a
+//! percent. The difference is 0 where a byte and the byte before both equal those above, and where
+//! a row and the one above are constant.
 use fearless_simd::{Select, Simd, SimdBase};
 use std::ops::Range;
 
@@ -17,8 +16,7 @@ pub(super) const NONE: u8 = 0;
 /// Bytes that are compared at once.
 const STEP: usize = 64;
 
-/// The part of a row that holds everything which differs from the row above; elsewhere the filter
-/// gives 0.
+/// The part of a row that holds all differences from the row above; elsewhere the filter gives 0.
 #[inline(always)]
 pub(super) fn changed(above: &[u8], row: &[u8], pixel: usize) -> Range<usize> {
     let (row_steps, row_rest) = row.as_chunks::<STEP>();
@@ -34,10 +32,10 @@ pub(super) fn changed(above: &[u8], row: &[u8], pixel: usize) -> Range<usize> {
     let end = match (start, end) {
         (_, None) => row.len(),
         (None, Some(_)) => return 0..0,
-        // `pairs` were those after the first that differs.
+        // `pairs` are those behind the first that differs.
         (Some(first), Some(more)) => (first + more.map_or(0, |more| more + 1) + 1) * STEP,
     };
-    // The first equal pixel has a left neighbour that is not.
+    // The first equal pixel has a left neighbour that differs.
     start_at..(end + pixel).min(row.len())
 }
 
@@ -52,7 +50,7 @@ pub(super) fn paeth<S: Simd>(
     residual: &mut [u8],
 ) {
     let Range { mut start, end } = part;
-    // The first pixel has nothing to its left: all that is 0, and the prediction is the byte above.
+    // Left of the first pixel all bytes count as 0, so the prediction is the byte above.
     while start < pixel.min(end) {
         residual[start] = row[start].wrapping_sub(above[start]);
         start += 1;

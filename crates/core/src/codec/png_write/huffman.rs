@@ -1,15 +1,15 @@
 //! Prefix codes (RFC 1951, section 3.2.2).
 use super::bits::Bits;
 
-/// The longest code of a block's symbols that we use; the format allows 15. Four of them, and what
+/// The longest code of a block's symbols; the format allows 15. Four of them, and the bits that
 /// [`super::bits`] keeps, fit 64 bits.
 pub(super) const MAX_LENGTH: usize = 12;
 
-/// The lengths of a prefix code that writes symbols as often as `counts` says in the fewest bits,
-/// or nearly so if the best has codes longer than `max`. Symbols with a count of 0 get no code
-/// (length 0); there must be two others at least, and at most `2^max`.
+/// The lengths of the prefix code that writes symbols with these `counts` in the fewest bits;
+/// nearly the fewest if that code has lengths above `max`. Symbols with a count of 0 get no code
+/// (length 0). At least two and at most `2^max` symbols must have a count.
 pub(super) fn lengths<const N: usize>(counts: &[u32; N], max: usize) -> [u8; N] {
-    // Ascending by count; equal ones by symbol, so that the answer is the same everywhere.
+    // Ascending by count; equal counts by symbol, so that the result is the same everywhere.
     let mut sorted = [(0u32, 0u16); N];
     let mut used = 0;
     for (symbol, &count) in counts.iter().enumerate() {
@@ -35,8 +35,8 @@ pub(super) fn lengths<const N: usize>(counts: &[u32; N], max: usize) -> [u8; N] 
     lengths
 }
 
-/// How many codes of each length Huffman's algorithm gives, for ascending counts. With two queues,
-/// of symbols and of pairs, the lightest is always at the front of one (van Leeuwen, 1976).
+/// The number of codes of each length by Huffman's algorithm, for ascending counts. With two
+/// queues, of symbols and of pairs, the lightest is always at the front of one (van Leeuwen, 1976).
 fn depths<const N: usize>(sorted: &[(u32, u16)]) -> [u32; 64] {
     let pairs = sorted.len() - 1;
     let mut weights = [0u64; N];
@@ -100,7 +100,7 @@ fn limit(per_length: &mut [u32; 64], max: usize) {
     }
 }
 
-/// The codes of `lengths`, ascending by length and then by symbol, their first bit lowest (RFC
+/// The codes of `lengths`, ascending by length and then by symbol, with the first bit lowest (RFC
 /// 1951, section 3.2.2).
 pub(super) fn codes<const N: usize>(lengths: &[u8; N]) -> [Bits; N] {
     let mut next = [0u32; 16];
@@ -131,8 +131,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The fewest bits for `counts`, whatever the length of codes, and how long the longest code
-    /// then is at least.
+    /// The fewest bits for `counts` with codes of any length, and the least length of the longest
+    /// code.
     fn fewest(counts: &[u32]) -> (u64, usize) {
         let mut weights: Vec<(u64, usize)> = counts
             .iter()

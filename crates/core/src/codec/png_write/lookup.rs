@@ -1,7 +1,7 @@
-//! The codes of many literals at once, with vectors.
+//! Looks up the codes of many literals at once, with vectors.
 //!
-//! AVX-512 looks 64 bytes up in a table of 128 in one instruction, so that a literal's code and its
-//! length take a few of them for all 64. Neighbours are then joined in ever wider lanes. Other
+//! AVX-512 looks up 64 bytes in a table of 128 with one instruction, so a few instructions give the
+//! codes and lengths of all 64. Neighbours are then joined into wider and wider elements. Other
 //! instruction sets have no tables of that size: there, one literal after the other is as fast.
 use super::{
     bits::{Bits, MAX_BITS},
@@ -10,17 +10,17 @@ use super::{
 use fearless_simd::{Bytes, Select, Simd, SimdBase, SimdMask, u8x64, u32x16, u64x8};
 use fearless_simd_macros::simd;
 
-/// The codes of all literals, of at most 12 bits, in pieces that vectors take.
+/// The codes of all literals, of at most 12 bits, split for vectors.
 #[derive(Debug)]
 pub(super) struct Lookup {
     low: [u8; 256],
     high: [u8; 256],
     counts: [u8; 256],
-    /// What stands for eight zeros.
+    /// The code of eight zeros.
     eight_zeros: Bits,
 }
 
-/// The bits of a block, by eights.
+/// The bits of a block, for each eight literals.
 pub(super) enum Words {
     Eights([Bits; 8]),
     /// Some eights have too many bits for one.
@@ -37,8 +37,8 @@ impl Lookup {
         }
     }
 
-    /// The codes of a block's literals, except that eight zeros (at a multiple of eight) have one
-    /// of their own. `None` where this is not faster than looking up each.
+    /// The codes of a block's literals; eight zeros at a multiple of eight have one code together.
+    /// `None` where this is not faster than looking up each.
     #[inline(always)]
     #[cfg(target_arch = "x86_64")]
     pub(super) fn words<S: Simd>(&self, simd: S, block: &[u8; BLOCK]) -> Option<Words> {

@@ -1,20 +1,21 @@
-//! PNG files, written fast.
+//! Writes PNG files fast.
 //!
 //! Most of a composed frame is a flat background around a person, and its file is read once or
-//! twice: writing it must be cheap, and the file need not be the smallest. So every row is filtered
-//! in one way, only where it differs from the row above; what is not 0 then becomes literals of one
-//! prefix code for the whole picture, made from a sample of its rows; the rest is runs of zeros.
-//! Samples are taken in small bands, once (a sample of them twice), and nothing is allocated once
-//! the buffers have grown.
+//! twice: writing must be cheap, and the file need not be the smallest. So all rows have the same
+//! filter, which runs only where a row differs from the row above. Bytes other than 0 become
+//! literals of one prefix code for the whole picture, made from a sample of its rows; the rest is
+//! runs of zeros. Rows are read in small bands, once (the sampled ones twice), and nothing is
+//! allocated once the buffers have grown.
 //!
-//! The bytes of a file depend on its pixels alone, not on pictures before or on the processor.
+//! The bytes of a file depend only on its pixels, not on earlier pictures or the processor.
 //!
 //! # Layout
 //!
 //! * [`source`]: where bands of rows come from.
-//! * `filter`: rows to differences.
-//! * `tokens`: differences to literals and runs of zeros.
-//! * `huffman`: prefix codes. `lookup`: the codes of many literals at once. `bits`: bits to bytes.
+//! * `filter`: turns rows into differences.
+//! * `tokens`: turns differences into literals and runs of zeros.
+//! * `huffman`: prefix codes. `lookup`: the codes of many literals at once. `bits`: packs bits into
+//!   bytes.
 //! * `deflate`: blocks.
 //! * `adler`: the checksum inside; that of chunks is CRC-32 of the `crc32fast` crate.
 mod adler;
@@ -41,13 +42,13 @@ use tokens::{BandRows, scratch};
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// The most data that a chunk holds (PNG specification, section 5.3).
 const MAX_CHUNK: usize = i32::MAX as usize;
-/// Filtered bytes that are coded in one go, if a row is not longer: few enough to stay in the
+/// Filtered bytes that are coded at a time, if a row is not longer: few enough to stay in the
 /// processor's nearest caches.
 const BAND: usize = 1 << 15;
-/// Filtered bytes from which the code is made; more pictures are sampled.
+/// Filtered bytes from which the code is made; of larger pictures a sample is taken.
 const SAMPLE: usize = 1 << 15;
 
-/// What a pixel is, 8 bits each.
+/// The channels of a pixel, 8 bits each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PixelKind {
     Gray,
@@ -152,7 +153,7 @@ impl PngWriter {
                 (rest, adler, in_block) = (band.rest, band.adler, true);
                 continue;
             }
-            // As it is, then.
+            // Stored without compression is shorter.
             self.plain.clear();
             for row in rows.iter() {
                 self.plain.push(filter::NONE);
@@ -204,7 +205,7 @@ fn sample<S: Simd>(simd: S, rows: BandRows<'_>, residual: &mut [u8], counts: &mu
     rows.filter(simd, residual, &mut Adler32::new(), counts);
 }
 
-/// What was written of some rows.
+/// The coded bytes of some rows.
 struct Band {
     len: usize,
     rest: Bits,

@@ -1,14 +1,14 @@
-//! Where the rows of a picture come from, band by band.
+//! Sources of a picture's rows, band by band.
 use super::grow;
 use crate::compose::ComposedRows;
 
-/// A picture whose rows are asked for: some of them at first, then all from top to bottom.
+/// A picture that gives its rows: first some for the sample, then all from top to bottom.
 pub(in crate::codec) trait RowSource {
     /// The row above row `from` (zeros above the first), and the rows `from..to`. `to` is greater.
     fn band(&mut self, from: usize, to: usize) -> (&[u8], &[u8]);
 }
 
-/// A picture that is there.
+/// A picture in memory.
 pub(in crate::codec) struct StoredRows<'a> {
     samples: &'a [u8],
     /// Bytes of a row.
@@ -17,7 +17,7 @@ pub(in crate::codec) struct StoredRows<'a> {
 }
 
 impl<'a> StoredRows<'a> {
-    /// Rows of `row` bytes. `zeros` is grown to such a row.
+    /// Rows of `row` bytes. Grows `zeros` to such a row.
     pub(in crate::codec) fn new(samples: &'a [u8], row: usize, zeros: &'a mut Vec<u8>) -> Self {
         grow(zeros, row);
         StoredRows {
@@ -43,7 +43,7 @@ pub(in crate::codec) struct ComposingRows<'a, 'b> {
     rows: &'a mut ComposedRows<'b>,
     /// Bytes of a row.
     row: usize,
-    /// The row above the band that was asked for last, and the band.
+    /// The last band, and the row above it.
     buffer: &'a mut Vec<u8>,
     /// The rows of that band.
     from: usize,

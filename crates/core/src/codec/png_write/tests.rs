@@ -33,8 +33,8 @@ fn write(
     writer.write(width, height, kind, &mut source, file);
 }
 
-/// Writes with every level, checks that all write the same and that it is what was given, and gives
-/// the file's length.
+/// Writes with every level, checks that all files are equal and read back as the same picture, and
+/// returns the length.
 fn round_trip(width: u32, height: u32, kind: PixelKind, samples: &[u8]) -> usize {
     let mut first = Vec::new();
     for level in SimdLevel::available() {
@@ -103,7 +103,7 @@ fn small_and_narrow_pictures_are_written() {
 #[test]
 fn runs_of_zeros_of_every_length_are_written() {
     for len in (1..600).chain([32_767, 32_768, 32_769, 65_535, 65_536, 70_000]) {
-        // A first row of which all but the ends is constant; the second equals it but for its end.
+        // The first row is constant but for its ends; the second equals it but for its end.
         let mut row = vec![7; len];
         row[0] = 90;
         row[len - 1] = 3;
@@ -115,7 +115,7 @@ fn runs_of_zeros_of_every_length_are_written() {
 }
 
 #[test]
-fn noise_hardly_grows() {
+fn noise_grows_by_a_thousandth_at_most() {
     for (width, height) in [(1, 1), (300, 200), (100_000, 3)] {
         for kind in KINDS {
             let samples = noise((width * height) as usize * kind.channels(), 7);
@@ -140,9 +140,9 @@ fn noise_beside_flat_parts_is_stored_alone() {
     assert!(len < 400 * 310 * 3, "{len}");
 }
 
-/// The rows from which the code is made say nothing of the others.
+/// The sampled rows are unlike the others.
 #[test]
-fn a_sample_that_misleads_costs_no_more_than_storing() {
+fn a_misleading_sample_costs_no_more_than_storing() {
     let width = 256u32;
     let height = 2048usize;
     let step = width as usize * height / SAMPLE;
@@ -176,7 +176,7 @@ fn long_data_are_cut_into_chunks() {
 }
 
 #[test]
-fn a_writer_remembers_nothing() {
+fn files_do_not_depend_on_earlier_pictures() {
     let mut writer = PngWriter::new(SimdLevel::best());
     let mut file = Vec::new();
     write(
@@ -196,7 +196,7 @@ fn a_writer_remembers_nothing() {
     assert_eq!(file, fresh);
 }
 
-/// What fills a part of a picture.
+/// Contents of a part of a picture.
 #[derive(Debug, Clone)]
 enum Fill {
     Constant(u8),

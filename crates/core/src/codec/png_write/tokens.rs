@@ -1,4 +1,4 @@
-//! Filtered rows as literals and runs of zeros.
+//! Splits filtered rows into literals and runs of zeros.
 use super::{
     adler::Adler32,
     filter::{PAETH, changed, paeth},
@@ -6,13 +6,13 @@ use super::{
 use fearless_simd::{Simd, SimdBase, SimdMask};
 use std::ops::Range;
 
-/// Bytes that are looked at together.
+/// Bytes that are read at a time.
 pub(super) const BLOCK: usize = 64;
 
 /// Takes the bytes of filtered rows, in order.
 pub(super) trait TokenSink {
     fn literal(&mut self, byte: u8);
-    /// Bytes of which those at a multiple of eight may be eight zeros.
+    /// A block of bytes; eight bytes at a multiple of eight may be zeros.
     fn block<S: Simd>(&mut self, simd: S, bytes: &[u8; BLOCK]);
     /// Eight bytes, the first lowest.
     fn eight(&mut self, bytes: u64);
@@ -53,7 +53,7 @@ impl<'a> BandRows<'a> {
             paeth(simd, above, row, self.pixel, part.clone(), residual);
             adler.add(&residual[part.clone()]);
             adler.add_zeros(row.len() - part.end);
-            // So that the last bytes stand in a whole block too.
+            // The last bytes need a whole block too.
             residual[part.end..part.end + BLOCK].fill(0);
             tokens(simd, residual, part, row.len(), sink);
             above = row;
@@ -61,17 +61,17 @@ impl<'a> BandRows<'a> {
     }
 }
 
-/// How long the scratch of [`BandRows::filter`] is, for rows of so many bytes.
+/// The length of the scratch of [`BandRows::filter`], for rows of so many bytes.
 pub(super) fn scratch(row: usize) -> usize {
     row + BLOCK
 }
 
-/// Puts the first `row` bytes of `bytes` into `sink`. All but `part` are 0, those before unseen,
-/// and at least a block after.
+/// Puts the first `row` bytes of `bytes` into `sink`. All bytes outside `part` count as 0: those
+/// before it are not read, and at least a block behind it must be 0.
 ///
-/// Where a run of zeros begins and ends cannot be foreseen, so that each costs a processor about as
-/// much time as 30 literals. Only runs of half a block are told apart here; shorter ones are left
-/// to [`TokenSink::block`].
+/// A processor cannot predict where a run of zeros begins and ends, so each costs about as much
+/// time as 30 literals. Only runs of half a block are found here; [`TokenSink::block`] handles
+/// shorter ones.
 #[inline(always)]
 fn tokens<S: Simd>(
     simd: S,
@@ -99,7 +99,7 @@ fn tokens<S: Simd>(
         if at > run_start {
             sink.zeros(at - run_start);
         }
-        // Others.
+        // Other bytes.
         let zeros_from = loop {
             if at >= part.end {
                 break at;
@@ -146,7 +146,7 @@ fn not_zero<S: Simd>(simd: S, block: &[u8; BLOCK]) -> u64 {
             let not_zero = S::u8s::from_slice(simd, bytes)
                 .simd_ne(S::u8s::splat(simd, 0))
                 .to_bitmask();
-            // A whole block is shifted out by itself.
+            // A vector of 64 bytes is a whole block; a shift by 64 gives 0.
             bits.unbounded_shl(S::u8s::LEN as u32) | not_zero
         })
 }
