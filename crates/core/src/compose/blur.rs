@@ -8,7 +8,7 @@
 //! A wide Gaussian holds no detail, so it is made on a grid of cells of up to half its sigma, and
 //! interpolated.
 use super::pyramid::{Cell, CellSize, Pyramid};
-use super::spans::{StretchKind, spans};
+use super::stretches::{StretchKind, stretches};
 use fearless_simd::Simd;
 use fearless_simd_macros::simd;
 use image::{GrayImage, RgbImage};
@@ -205,11 +205,11 @@ impl Blur {
 /// Adds a row's room to the sums of its columns.
 #[simd]
 fn add_row<S: Simd>(simd: S, rgb: &[u8], alpha: &[u8], colors: &mut [u16], weights: &mut [u16]) {
-    for span in spans(simd, alpha) {
-        let samples = span.start * 3..span.end * 3;
+    for stretch in stretches(simd, alpha) {
+        let samples = stretch.start * 3..stretch.end * 3;
         let colors = &mut colors[samples.clone()];
-        let weights = &mut weights[span.start..span.end];
-        match span.kind {
+        let weights = &mut weights[stretch.start..stretch.end];
+        match stretch.kind {
             StretchKind::Foreground => {}
             StretchKind::Background => {
                 colors
@@ -223,7 +223,7 @@ fn add_row<S: Simd>(simd: S, rgb: &[u8], alpha: &[u8], colors: &mut [u16], weigh
                     .as_chunks::<3>()
                     .0
                     .iter()
-                    .zip(&alpha[span.start..span.end]);
+                    .zip(&alpha[stretch.start..stretch.end]);
                 for ((sum, weight), (c, a)) in colors
                     .as_chunks_mut::<3>()
                     .0

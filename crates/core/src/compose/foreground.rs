@@ -20,7 +20,7 @@
 //! and alpha falls to what the colours say ([`DOUBT`]), where the guesses are far enough apart to
 //! say anything ([`APART`]).
 use super::guesses::{Guesses, power};
-use super::spans::{RowStretch, StretchKind};
+use super::stretches::{RowStretch, StretchKind};
 use crate::matte::Matte;
 use fearless_simd::{Simd, f32x4, f32x16, prelude::*};
 use fearless_simd_macros::simd;
@@ -40,7 +40,7 @@ const APART: [f32; 2] = [4900.0, 25600.0];
 #[derive(Debug, Default)]
 pub(super) struct Foreground {
     guesses: Guesses,
-    /// The guesses of a span's cells at the height of its row: the person, then the room.
+    /// The guesses of a stretch's cells at the height of its row: the person, then the room.
     columns: Vec<[[f32; 4]; 2]>,
 }
 
@@ -85,7 +85,7 @@ impl Foreground {
         self.guesses.make(simd, picture, matte);
     }
 
-    /// The person's colours in the mixed ones of the `spans` of row `y`, rounded to the nearest,
+    /// The person's colours in the mixed ones of the `stretches` of row `y`, rounded to the nearest,
     /// into the same pixels of `person` (a row of RGB), and into `sure` their alpha, as far as the
     /// colours agree.
     #[simd]
@@ -93,7 +93,7 @@ impl Foreground {
         &mut self,
         simd: S,
         y: usize,
-        spans: &[RowStretch],
+        stretches: &[RowStretch],
         picture: &[u8],
         alpha: &[u8],
         person: &mut [u8],
@@ -111,9 +111,12 @@ impl Foreground {
             person: [[0.0; 4]; RUN],
             room: [[0.0; 4]; RUN],
         };
-        for span in spans.iter().filter(|span| span.kind == StretchKind::Mixed) {
-            let (first, _, _) = cell.around(span.start, width);
-            let (_, last, _) = cell.around(span.end - 1, width);
+        for stretch in stretches
+            .iter()
+            .filter(|stretch| stretch.kind == StretchKind::Mixed)
+        {
+            let (first, _, _) = cell.around(stretch.start, width);
+            let (_, last, _) = cell.around(stretch.end - 1, width);
             columns.clear();
             for x in first..=last {
                 let mut column = [[0.0; 4]; 2];
@@ -124,7 +127,7 @@ impl Foreground {
                 }
                 columns.push(column);
             }
-            for x in span.start..span.end {
+            for x in stretch.start..stretch.end {
                 let (left, right, along) = cell.around(x, width);
                 let [left, right] = [left, right].map(|x| &columns[x - first]);
                 let guess = |k: usize| {

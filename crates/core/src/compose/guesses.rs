@@ -1,7 +1,7 @@
 //! Smooth guesses of the person's and the room's colours near the edge of a matte, on a coarse
 //! grid.
 use super::pyramid::{Cell, CellSize, Pyramid};
-use super::spans::StretchKind;
+use super::stretches::StretchKind;
 use crate::matte::{AlphaRunKind, Matte};
 use fearless_simd::Simd;
 use fearless_simd_macros::simd;

@@ -12,7 +12,7 @@
 //!   ([`Background`]).
 //! * `blend`: the formula, on rows.
 //! * [`ComposedRows`]: a frame whose rows are composed when they are asked for.
-//! * `spans`: runs of pixels that are all background, all foreground or mixed.
+//! * `stretches`: runs of pixels that are all background, all foreground or mixed.
 //! * `foreground`: the person's own colour at the edge; `guesses`: what it is like nearby.
 //! * `blur`: the room out of focus, without the person.
 //! * `pyramid`: colours known in some cells, spread to all of them; used by both.
@@ -27,7 +27,7 @@ mod fitted_background;
 mod foreground;
 mod guesses;
 mod pyramid;
-mod spans;
+mod stretches;
 
 #[cfg(test)]
 mod edge_tests;
@@ -41,8 +41,8 @@ use crate::matte::{AlphaRun, Matte};
 use fearless_simd::{Level, Simd, dispatch};
 use image::{RgbImage, RgbaImage};
 use mattebox_net::{SimdError, SimdLevel};
-use spans::{RowStretch, StretchKind};
 use std::ops::Range;
+use stretches::{RowStretch, StretchKind};
 
 /// A frame with its new background.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,8 +86,8 @@ pub struct Compositor {
     level: Level,
     foreground: foreground::Foreground,
     blur: blur::Blur,
-    /// The spans of one row.
-    spans: Vec<RowStretch>,
+    /// The stretches of one row.
+    stretches: Vec<RowStretch>,
     /// One row of RGB: the person's colours.
     person: Vec<u8>,
     /// One row: the alpha that the colours agree with.
@@ -103,7 +103,7 @@ impl Compositor {
             level: simd.level()?,
             foreground: foreground::Foreground::default(),
             blur: blur::Blur::default(),
-            spans: Vec::new(),
+            stretches: Vec::new(),
             person: Vec::new(),
             sure: Vec::new(),
             behind: Vec::new(),
@@ -198,7 +198,7 @@ impl Compositor {
         }
     }
 
-    /// Cuts a row into `spans`, and, with `foreground_cleanup`, puts the colours of its mixed
+    /// Cuts a row into `stretches`, and, with `foreground_cleanup`, puts the colours of its mixed
     /// pixels into `person`.
     #[inline(always)]
     fn cut<S: Simd>(
@@ -209,17 +209,17 @@ impl Compositor {
         (alpha, runs): (&[u8], &[AlphaRun]),
         foreground_cleanup: bool,
     ) {
-        spans::cut(simd, alpha, runs, &mut self.spans);
+        stretches::cut(simd, alpha, runs, &mut self.stretches);
         if foreground_cleanup
             && self
-                .spans
+                .stretches
                 .iter()
-                .any(|span| span.kind == StretchKind::Mixed)
+                .any(|stretch| stretch.kind == StretchKind::Mixed)
         {
             self.foreground.row(
                 simd,
                 y,
-                &self.spans,
+                &self.stretches,
                 picture,
                 alpha,
                 &mut self.person,
@@ -307,16 +307,16 @@ impl ComposedRows<'_> {
         out: &mut [u8],
     ) {
         let Compositor {
-            spans,
+            stretches,
             person,
             sure,
             behind: row_behind,
             blur,
             ..
         } = &mut *self.compositor;
-        for span in &*spans {
-            let rgb = span.start * 3..span.end * 3;
-            if span.kind == StretchKind::Foreground {
+        for stretch in &*stretches {
+            let rgb = stretch.start * 3..stretch.end * 3;
+            if stretch.kind == StretchKind::Foreground {
                 out[rgb.clone()].copy_from_slice(&picture[rgb]);
                 continue;
             }
@@ -328,7 +328,7 @@ impl ComposedRows<'_> {
                 }
                 Background::Color(_) | Background::Transparent => &row_behind[rgb.clone()],
             };
-            if span.kind == StretchKind::Background {
+            if stretch.kind == StretchKind::Background {
                 out[rgb].copy_from_slice(behind);
                 continue;
             }
@@ -337,7 +337,7 @@ impl ComposedRows<'_> {
             } else {
                 (&picture[rgb.clone()], alpha)
             };
-            let alpha = &alpha[span.start..span.end];
+            let alpha = &alpha[stretch.start..stretch.end];
             blend::over(simd, person, alpha, behind, &mut out[rgb]);
         }
     }
@@ -345,15 +345,15 @@ impl ComposedRows<'_> {
     #[inline(always)]
     fn transparent_row<S: Simd>(&self, simd: S, picture: &[u8], alpha: &[u8], out: &mut [u8]) {
         let Compositor {
-            spans,
+            stretches,
             person,
             sure,
             ..
         } = &*self.compositor;
-        for span in spans {
-            let rgb = span.start * 3..span.end * 3;
-            let out = &mut out[span.start * 4..span.end * 4];
-            let (colours, alpha) = match span.kind {
+        for stretch in stretches {
+            let rgb = stretch.start * 3..stretch.end * 3;
+            let out = &mut out[stretch.start * 4..stretch.end * 4];
+            let (colours, alpha) = match stretch.kind {
                 // The room's colours are not hidden behind zero alpha: they are gone.
                 StretchKind::Background => {
                     out.fill(0);
@@ -362,7 +362,7 @@ impl ComposedRows<'_> {
                 StretchKind::Mixed if self.foreground_cleanup => (&**person, &**sure),
                 StretchKind::Mixed | StretchKind::Foreground => (picture, alpha),
             };
-            blend::with_alpha(simd, &colours[rgb], &alpha[span.start..span.end], out);
+            blend::with_alpha(simd, &colours[rgb], &alpha[stretch.start..stretch.end], out);
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) struct RowStretch {
     pub(super) end: usize,
 }
 
-/// Cuts a row of alpha into its longest spans, from left to right. `runs` are what is known of it:
+/// Cuts a row of alpha into its longest stretches, from left to right. `runs` are what is known of it:
 /// only where they are open is alpha read.
 #[inline(always)]
 pub(super) fn cut<S: Simd>(simd: S, alpha: &[u8], runs: &[AlphaRun], into: &mut Vec<RowStretch>) {
@@ -45,8 +45,13 @@ pub(super) fn cut<S: Simd>(simd: S, alpha: &[u8], runs: &[AlphaRun], into: &mut 
             AlphaRunKind::Person => add(into, StretchKind::Foreground, start, end),
             AlphaRunKind::Open => {
                 // not `extend`, which is not compiled for the vector instructions
-                for span in spans(simd, &alpha[start..end]) {
-                    add(into, span.kind, start + span.start, start + span.end);
+                for stretch in stretches(simd, &alpha[start..end]) {
+                    add(
+                        into,
+                        stretch.kind,
+                        start + stretch.start,
+                        start + stretch.end,
+                    );
                 }
             }
         }
@@ -54,18 +59,18 @@ pub(super) fn cut<S: Simd>(simd: S, alpha: &[u8], runs: &[AlphaRun], into: &mut 
     }
 }
 
-/// Adds a span, or makes the one before it longer.
+/// Adds a stretch, or makes the one before it longer.
 #[inline(always)]
-fn add(spans: &mut Vec<RowStretch>, kind: StretchKind, start: usize, end: usize) {
-    match spans.last_mut() {
+fn add(stretches: &mut Vec<RowStretch>, kind: StretchKind, start: usize, end: usize) {
+    match stretches.last_mut() {
         Some(last) if last.kind == kind => last.end = end,
-        _ => spans.push(RowStretch { kind, start, end }),
+        _ => stretches.push(RowStretch { kind, start, end }),
     }
 }
 
-/// Cuts alpha into its longest spans, from left to right.
+/// Cuts alpha into its longest stretches, from left to right.
 #[inline(always)]
-pub(super) fn spans<S: Simd>(simd: S, alpha: &[u8]) -> RowStretches<'_, S> {
+pub(super) fn stretches<S: Simd>(simd: S, alpha: &[u8]) -> RowStretches<'_, S> {
     RowStretches {
         simd,
         alpha,
@@ -73,7 +78,7 @@ pub(super) fn spans<S: Simd>(simd: S, alpha: &[u8]) -> RowStretches<'_, S> {
     }
 }
 
-/// See [`spans`].
+/// See [`stretches`].
 pub(super) struct RowStretches<'a, S: Simd> {
     simd: S,
     alpha: &'a [u8],
@@ -138,15 +143,15 @@ mod tests {
                 dispatch!(level, s => cut(s, &alpha, matte.runs(0), &mut found));
                 let mut end = 0;
                 let mut before = None;
-                for span in found {
-                    prop_assert_eq!(span.start, end);
-                    prop_assert!(span.end > span.start);
-                    prop_assert_ne!(Some(span.kind), before);
-                    for &a in &alpha[span.start..span.end] {
-                        prop_assert_eq!(span.kind, StretchKind::of(a));
+                for stretch in found {
+                    prop_assert_eq!(stretch.start, end);
+                    prop_assert!(stretch.end > stretch.start);
+                    prop_assert_ne!(Some(stretch.kind), before);
+                    for &a in &alpha[stretch.start..stretch.end] {
+                        prop_assert_eq!(stretch.kind, StretchKind::of(a));
                     }
-                    end = span.end;
-                    before = Some(span.kind);
+                    end = stretch.end;
+                    before = Some(stretch.kind);
                 }
                 prop_assert_eq!(end, alpha.len());
             }

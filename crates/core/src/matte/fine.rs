@@ -97,7 +97,7 @@ impl Fine {
         key.renew(grid, luma, &self.before, map);
     }
 
-    /// Looks at the crop of the picture. If both networks mean the same people, `map` becomes what
+    /// ConfidenceMaps at the crop of the picture. If both networks mean the same people, `map` becomes what
     /// the fine one sees.
     pub(super) fn draw(&mut self, subject: &Subject, map: &mut [u16]) {
         let grid = subject.grid;

@@ -5,7 +5,7 @@ use super::grid::Grid;
 use crate::frame::Timestamp;
 
 /// Guests that are remembered at most.
-pub(super) const MAX_GUESTS: usize = 4;
+pub(super) const MAX_SMALL_REGIONS: usize = 4;
 
 /// Confidence above which a cell counts as a person.
 pub(super) const PERSON_ABOVE: f32 = 0.5;
@@ -15,7 +15,7 @@ const MAYBE_ABOVE: f32 = 0.156;
 /// Room around the people on each side, as a share of their box's size.
 const MARGIN: f32 = 0.15;
 /// ..around guests, who are small and known less well.
-const GUEST_MARGIN: f32 = 0.25;
+const SMALL_REGION_MARGIN: f32 = 0.25;
 /// ..and at least this share of the picture's long side, so that a small person who walks stays
 /// inside.
 const LEAST_MARGIN: f32 = 0.04;
@@ -30,7 +30,7 @@ const KEEP: f32 = 0.2;
 /// People smaller than this share of the picture are nobody.
 const SMALLEST: f32 = 0.002;
 /// A newcomer has at least this share of the picture.
-const SMALLEST_GUEST: f32 = 0.001;
+const SMALLEST_NEWCOMER: f32 = 0.001;
 /// A stranger is taken in if a close look is so sure of their cells on average.
 const SURE: f32 = 0.85;
 /// People are small in the crop if a close look at them shows less than this share of its long
@@ -49,7 +49,7 @@ const LOOK_AGAIN_US: i64 = 160_000;
 const LOOK_AT_ONCE_US: i64 = 80_000;
 /// From this share of the picture on, it is the camera that moves.
 const CAMERA_MOVES: f32 = 0.25;
-/// Looks come after this many frames even if the time stands still.
+/// ConfidenceMaps come after this many frames even if the time stands still.
 const LOOK_EVERY_FRAMES: u16 = 60;
 /// A cell moves if the luma around it changes by so many levels on average.
 pub(super) const MOVES: f32 = 15.3;
@@ -62,7 +62,7 @@ const STRIP: f32 = 0.04;
 
 /// A person smaller than the largest by so much that only a close look told them from clutter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct CandidateRegion {
+pub(super) struct SmallRegion {
     /// Where they were seen last, in cells.
     pub(super) bounds: Rect,
     /// When, in unix microseconds.
@@ -86,11 +86,11 @@ pub(super) struct Focus {
     /// its turn.
     pub(super) turn: u8,
     /// Small people that are known.
-    pub(super) guests: Vec<CandidateRegion>,
+    pub(super) small_regions: Vec<SmallRegion>,
 }
 
 /// The parts of a raw map that are people.
-pub(super) struct Present {
+pub(super) struct PeopleInMap {
     /// The box around them, in cells; none where nobody is there. Guests do not count.
     pub(super) bounds: Option<Rect>,
     found: Blobs,
@@ -98,7 +98,7 @@ pub(super) struct Present {
     known: Vec<usize>,
 }
 
-impl Present {
+impl PeopleInMap {
     /// The cells of the people and guests, `[height][width]`.
     pub(super) fn cells(&self, grid: Grid) -> Vec<bool> {
         let mut known = vec![false; grid.len()];
@@ -120,7 +120,7 @@ pub(super) struct Newcomers {
     /// is half inside the crop.
     pub(super) parts: Vec<Rect>,
     /// Boxes around parts by themselves that deserve a closer look, the largest first.
-    pub(super) strangers: Vec<Rect>,
+    pub(super) candidates: Vec<Rect>,
 }
 
 impl Focus {
@@ -134,7 +134,7 @@ impl Focus {
             peopled: time.0,
             round: 0,
             turn: 0,
-            guests: Vec::new(),
+            small_regions: Vec::new(),
         }
     }
 
@@ -171,8 +171,8 @@ impl Focus {
             return 0.0;
         }
         let crop = self.crop.in_cells(grid.cell);
-        let guests = self
-            .guest_crop(grid, size)
+        let small_regions = self
+            .small_region_crop(grid, size)
             .map(|crop| crop.in_cells(grid.cell));
         let mut moving = 0;
         for (y, row) in (0..)
@@ -187,7 +187,9 @@ impl Focus {
                     y1: y + 1,
                 };
                 moving += usize::from(
-                    !crop.contains(&cell) && !guests.is_some_and(|guests| guests.contains(&cell)),
+                    !crop.contains(&cell)
+                        && !small_regions
+                            .is_some_and(|small_regions| small_regions.contains(&cell)),
                 );
             }
         }
@@ -195,42 +197,42 @@ impl Focus {
     }
 
     /// Who is there in the raw map; notes where the guests are now and forgets those that are gone.
-    pub(super) fn people(&mut self, grid: Grid, raw: &[f32], time: Timestamp) -> Present {
+    pub(super) fn people(&mut self, grid: Grid, raw: &[f32], time: Timestamp) -> PeopleInMap {
         let found = Blobs::find(raw, grid.width, |p| p > PERSON_ABOVE);
         let largest = found.blobs.iter().map(|b| b.area).max().unwrap_or(0);
         let total: usize = found.blobs.iter().map(|b| b.area).sum();
         let enough = total as f32 >= SMALLEST * grid.len() as f32;
         let mut bounds = None;
         let mut known = Vec::new();
-        let mut now: Vec<Option<Rect>> = vec![None; self.guests.len()];
+        let mut now: Vec<Option<Rect>> = vec![None; self.small_regions.len()];
         for (i, blob) in found.blobs.iter().enumerate() {
             let large = enough && blob.area as f32 >= KEEP * largest as f32;
-            let visible = blob.area as f32 >= 0.5 * SMALLEST_GUEST * grid.len() as f32;
-            let guest = self
-                .guests
+            let visible = blob.area as f32 >= 0.5 * SMALLEST_NEWCOMER * grid.len() as f32;
+            let region = self
+                .small_regions
                 .iter()
                 .position(|g| !large && visible && g.bounds.meets(&blob.bounds));
-            if let Some(guest) = guest {
-                now[guest] = Some(Rect::around(now[guest], blob.bounds));
+            if let Some(region) = region {
+                now[region] = Some(Rect::around(now[region], blob.bounds));
             }
             if large {
                 bounds = Some(Rect::around(bounds, blob.bounds));
             }
-            if large || guest.is_some() {
+            if large || region.is_some() {
                 known.push(i);
             }
         }
-        for (guest, now) in self.guests.iter_mut().zip(now) {
+        for (region, now) in self.small_regions.iter_mut().zip(now) {
             if let Some(bounds) = now {
-                *guest = CandidateRegion {
+                *region = SmallRegion {
                     bounds,
                     seen: time.0,
                 };
             }
         }
-        self.guests
-            .retain(|guest| (0..WAIT_US).contains(&time.0.saturating_sub(guest.seen)));
-        Present {
+        self.small_regions
+            .retain(|region| (0..WAIT_US).contains(&time.0.saturating_sub(region.seen)));
+        PeopleInMap {
             bounds,
             found,
             known,
@@ -240,10 +242,10 @@ impl Focus {
     /// What a look at everything, `far`, shows beyond the `known` cells.
     pub(super) fn newcomers(&self, grid: Grid, far: &[f32], known: &[bool]) -> Newcomers {
         let mut newcomers = self.newcomers_above(PERSON_ABOVE, grid, far, known);
-        if newcomers.strangers.is_empty() {
-            newcomers.strangers = self
+        if newcomers.candidates.is_empty() {
+            newcomers.candidates = self
                 .newcomers_above(MAYBE_ABOVE, grid, far, known)
-                .strangers;
+                .candidates;
         }
         newcomers
     }
@@ -256,10 +258,10 @@ impl Focus {
         known: &[bool],
     ) -> Newcomers {
         let crop = self.crop.in_cells(grid.cell);
-        let least = smallest_guest(grid);
+        let least = smallest_newcomer(grid);
         let found = Blobs::find(far, grid.width, |p| p > threshold);
         let mut newcomers = Newcomers::default();
-        let mut strangers = Vec::new();
+        let mut candidates = Vec::new();
         for (i, blob) in found
             .blobs
             .iter()
@@ -284,26 +286,26 @@ impl Focus {
                 outside += x1 - x0 - seen as usize;
             }
             if familiar * 4 < blob.area {
-                strangers.push(blob);
+                candidates.push(blob);
             } else if outside >= least {
                 newcomers.parts.push(blob.bounds);
             }
         }
-        strangers.sort_by_key(|blob| std::cmp::Reverse(blob.area));
-        newcomers.strangers = strangers.into_iter().map(|blob| blob.bounds).collect();
+        candidates.sort_by_key(|blob| std::cmp::Reverse(blob.area));
+        newcomers.candidates = candidates.into_iter().map(|blob| blob.bounds).collect();
         newcomers
     }
 
     /// Takes in what a `close` look at the stranger within `bounds` shows of them, if it is enough
     /// to be a person. The guest that was not seen for the longest time makes room.
-    pub(super) fn welcome(
+    pub(super) fn confirm(
         &mut self,
         grid: Grid,
         close: &[f32],
         bounds: Rect,
         time: Timestamp,
     ) -> bool {
-        let least = smallest_guest(grid);
+        let least = smallest_newcomer(grid);
         let found = Blobs::find(close, grid.width, |p| p > PERSON_ABOVE);
         let sure = |blob: usize| {
             let stretches = found
@@ -324,12 +326,13 @@ impl Focus {
             self.turn = self.turn.wrapping_add(1);
             return false;
         };
-        if self.guests.len() >= MAX_GUESTS
-            && let Some(oldest) = (0..self.guests.len()).min_by_key(|&i| self.guests[i].seen)
+        if self.small_regions.len() >= MAX_SMALL_REGIONS
+            && let Some(oldest) =
+                (0..self.small_regions.len()).min_by_key(|&i| self.small_regions[i].seen)
         {
-            self.guests.remove(oldest);
+            self.small_regions.remove(oldest);
         }
-        self.guests.push(CandidateRegion {
+        self.small_regions.push(SmallRegion {
             bounds: shown.bounds,
             seen: time.0,
         });
@@ -345,7 +348,7 @@ impl Focus {
         map: &[T],
         is_person: impl Fn(T) -> bool,
     ) -> Vec<Rect> {
-        let least = smallest_guest(grid);
+        let least = smallest_newcomer(grid);
         let long = |rect: &Rect| rect.width().max(rect.height()) as f32;
         let found = Blobs::find(map, grid.width, is_person);
         let smaller_than = |share: f32, bounds: &Rect| {
@@ -404,20 +407,22 @@ impl Focus {
 
     /// The part of the picture that shows the guests, in pixels; none where there are none or the
     /// crop shows them.
-    pub(super) fn guest_crop(&self, grid: Grid, size: (u32, u32)) -> Option<Rect> {
-        let guests = self
-            .guests
+    pub(super) fn small_region_crop(&self, grid: Grid, size: (u32, u32)) -> Option<Rect> {
+        let small_regions = self
+            .small_regions
             .iter()
-            .map(|guest| guest.bounds)
+            .map(|region| region.bounds)
             .reduce(|a, b| a.union(&b))?;
-        let shown = self.crop.contains(&guests.in_pixels(grid.cell, size));
-        (!shown).then(|| close_up(grid, size, guests))
+        let shown = self
+            .crop
+            .contains(&small_regions.in_pixels(grid.cell, size));
+        (!shown).then(|| close_up(grid, size, small_regions))
     }
 }
 
 /// The fewest cells of a newcomer.
-fn smallest_guest(grid: Grid) -> usize {
-    (SMALLEST_GUEST * grid.len() as f32).max(1.0) as usize
+fn smallest_newcomer(grid: Grid) -> usize {
+    (SMALLEST_NEWCOMER * grid.len() as f32).max(1.0) as usize
 }
 
 /// A box of people, in pixels, with this share of the room that a crop leaves around them.
@@ -432,7 +437,10 @@ fn least_margin(size: (u32, u32)) -> u32 {
 
 /// The part of the picture that shows a box of cells closely, in pixels.
 pub(super) fn close_up(grid: Grid, size: (u32, u32), bounds: Rect) -> Rect {
-    bounds
-        .in_pixels(grid.cell, size)
-        .with_margin(GUEST_MARGIN, least_margin(size), size.0, size.1)
+    bounds.in_pixels(grid.cell, size).with_margin(
+        SMALL_REGION_MARGIN,
+        least_margin(size),
+        size.0,
+        size.1,
+    )
 }

@@ -6,7 +6,7 @@ use super::coarse::{Coarse, CoarseMap, SoftMap};
 use super::evidence::{Evidence, FrameMotion};
 use super::fine::{Fine, Subject};
 use super::focus::{Focus, close_up};
-use super::focus::{MAX_GUESTS, MOVES, PERSON_ABOVE};
+use super::focus::{MAX_SMALL_REGIONS, MOVES, PERSON_ABOVE};
 use super::grid::{Grid, Reducer};
 use super::guided::RADIUS_OF_640;
 use super::key_frame::KeyFrame;
@@ -39,7 +39,7 @@ pub struct Segmenter {
     /// The luma of each cell, and of the colours remembered.
     luma: Vec<u8>,
     before: Vec<u8>,
-    looks: Looks,
+    maps: ConfidenceMaps,
     view: NetworkView,
     /// Draws the edges, for the fine matte.
     fine: Option<Fine>,
@@ -68,7 +68,7 @@ impl Segmenter {
         simd: SimdLevel,
     ) -> Result<Self, SimdError> {
         let view = NetworkView::new(network, simd)?;
-        let (reducer, motion, meter, looks) = Default::default();
+        let (reducer, motion, meter, maps) = Default::default();
         Ok(Segmenter {
             mode,
             level: simd.level()?,
@@ -77,7 +77,7 @@ impl Segmenter {
             meter,
             luma: Vec::new(),
             before: Vec::new(),
-            looks,
+            maps,
             view,
             fine: None,
             chooser: Chooser::default(),
@@ -167,7 +167,7 @@ impl Segmenter {
         } else {
             let (focus, evidence) = self.first(picture, grid, time);
             soft.map.clear();
-            soft.map.extend(self.looks.raw.iter().map(|&p| quantise(p)));
+            soft.map.extend(self.maps.raw.iter().map(|&p| quantise(p)));
             let map = soft.map.clone();
             let mut persons = Vec::new();
             self.choose(grid, &map, &mut persons, time);
@@ -274,11 +274,11 @@ impl Segmenter {
                 noise: soft.noise,
                 time: time.0,
             };
-            self.room.correct(&sight, plate, &mut self.looks.raw);
+            self.room.correct(&sight, plate, &mut self.maps.raw);
         } else {
             seen.plate = None;
         }
-        let raw = &self.looks.raw;
+        let raw = &self.maps.raw;
         smooth(level, raw, &soft.motion, floor, &seen.map, &mut soft.map);
         seen.map.copy_from_slice(&soft.map);
         self.choose(grid, &seen.map, &mut seen.persons, time);
@@ -386,18 +386,25 @@ impl Segmenter {
         let size = picture.dimensions();
         let mut focus = Focus::whole(size, time);
         self.view
-            .look(picture, grid, focus.crop, &mut self.looks.far);
-        let people = focus.people(grid, &self.looks.far, time);
+            .look(picture, grid, focus.crop, &mut self.maps.far);
+        let people = focus.people(grid, &self.maps.far, time);
         focus.follow(grid, size, people.bounds, time);
         if focus.sees_everything(size) {
-            self.looks.raw.clone_from(&self.looks.far);
+            self.maps.raw.clone_from(&self.maps.far);
         } else {
             self.view
-                .look(picture, grid, focus.crop, &mut self.looks.raw);
+                .look(picture, grid, focus.crop, &mut self.maps.raw);
         }
         let everywhere = Evidence::everywhere(grid);
-        self.meet(picture, grid, time, &mut focus, MAX_GUESTS, &everywhere);
-        let Looks { raw, far, close } = &mut self.looks;
+        self.check_newcomers(
+            picture,
+            grid,
+            time,
+            &mut focus,
+            MAX_SMALL_REGIONS,
+            &everywhere,
+        );
+        let ConfidenceMaps { raw, far, close } = &mut self.maps;
         close.clone_from(raw);
         take_more(close, far);
         let group = focus.group(grid, size, close, |p| p > PERSON_ABOVE);
@@ -407,9 +414,9 @@ impl Segmenter {
         for bounds in group.into_iter().take(MOST_AT_FIRST) {
             self.look_at_more(picture, grid, close_up(grid, size, bounds));
         }
-        let evidence = Evidence::first(grid, &self.looks.far, &self.looks.raw);
-        evidence.gate(grid, &mut self.looks.raw);
-        let people = focus.people(grid, &self.looks.raw, time);
+        let evidence = Evidence::first(grid, &self.maps.far, &self.maps.raw);
+        evidence.gate(grid, &mut self.maps.raw);
+        let people = focus.people(grid, &self.maps.raw, time);
         focus.follow(grid, size, people.bounds, time);
         (focus, evidence)
     }
@@ -431,52 +438,52 @@ impl Segmenter {
             ..
         } = seen;
         self.view
-            .look(picture, grid, focus.crop, &mut self.looks.raw);
+            .look(picture, grid, focus.crop, &mut self.maps.raw);
         self.look_at_group(picture, grid, focus, map);
-        if let Some(crop) = focus.guest_crop(grid, size) {
+        if let Some(crop) = focus.small_region_crop(grid, size) {
             self.look_at_more(picture, grid, crop);
         }
-        evidence.gate_blobs(grid, &mut self.looks.raw);
-        let mut people = focus.people(grid, &self.looks.raw, time);
+        evidence.gate_blobs(grid, &mut self.maps.raw);
+        let mut people = focus.people(grid, &self.maps.raw, time);
         if let Some(wider) = people
             .bounds
             .and_then(|people| focus.wider(grid, size, people))
         {
-            self.view.look(picture, grid, wider, &mut self.looks.close);
-            evidence.gate_blobs(grid, &mut self.looks.close);
-            take_more(&mut self.looks.raw, &self.looks.close);
-            people = focus.people(grid, &self.looks.raw, time);
+            self.view.look(picture, grid, wider, &mut self.maps.close);
+            evidence.gate_blobs(grid, &mut self.maps.close);
+            take_more(&mut self.maps.raw, &self.maps.close);
+            people = focus.people(grid, &self.maps.raw, time);
         }
         let outside = focus.moves_outside(grid, size, &self.motion.cells);
         focus.frames_since_look = focus.frames_since_look.saturating_add(1);
         if focus.wants_look(time, outside, people.bounds.is_some()) {
             (focus.looked, focus.frames_since_look) = (time.0, 0);
             if focus.sees_everything(size) {
-                self.looks.far.clone_from(&self.looks.raw);
+                self.maps.far.clone_from(&self.maps.raw);
             } else {
                 self.view.look(
                     picture,
                     grid,
                     Rect::whole(size.0, size.1),
-                    &mut self.looks.far,
+                    &mut self.maps.far,
                 );
             }
-            evidence.gate_blobs(grid, &mut self.looks.far);
-            self.meet(picture, grid, time, focus, 1, evidence);
-            people = focus.people(grid, &self.looks.raw, time);
+            evidence.gate_blobs(grid, &mut self.maps.far);
+            self.check_newcomers(picture, grid, time, focus, 1, evidence);
+            people = focus.people(grid, &self.maps.raw, time);
         }
         focus.follow(grid, size, people.bounds, time);
-        evidence.gate(grid, &mut self.looks.raw);
+        evidence.gate(grid, &mut self.maps.raw);
     }
 
     /// Adds to the raw map what a look at one more crop shows.
     fn look_at_more(&mut self, picture: &RgbImage, grid: Grid, crop: Rect) {
-        let Looks { raw, close, .. } = &mut self.looks;
+        let ConfidenceMaps { raw, close, .. } = &mut self.maps;
         self.view.look(picture, grid, crop, close);
         take_more(raw, close);
     }
 
-    /// Looks closely at one person of a group. The others stay as they were known until they have
+    /// ConfidenceMaps closely at one person of a group. The others stay as they were known until they have
     /// their turn.
     fn look_at_group(&mut self, picture: &RgbImage, grid: Grid, focus: &mut Focus, map: &[u16]) {
         let size = picture.dimensions();
@@ -493,7 +500,7 @@ impl Segmenter {
                 continue;
             }
             for row in bounds.rows(grid.width) {
-                for (raw, &before) in self.looks.raw[row.clone()].iter_mut().zip(&map[row]) {
+                for (raw, &before) in self.maps.raw[row.clone()].iter_mut().zip(&map[row]) {
                     *raw = raw.max(f32::from(before) / MAP_ONE);
                 }
             }
@@ -502,7 +509,7 @@ impl Segmenter {
 
     /// Adds to the raw map the people that a look at everything shows and the crop did not. Up to
     /// `most` strangers are looked at closely, and taken in if the network still sees them there.
-    fn meet(
+    fn check_newcomers(
         &mut self,
         picture: &RgbImage,
         grid: Grid,
@@ -511,7 +518,7 @@ impl Segmenter {
         most: usize,
         evidence: &Evidence,
     ) {
-        let Looks { raw, far, close } = &mut self.looks;
+        let ConfidenceMaps { raw, far, close } = &mut self.maps;
         let known = focus.people(grid, raw, time).cells(grid);
         let newcomers = focus.newcomers(grid, far, &known);
         for part in newcomers.parts {
@@ -519,10 +526,10 @@ impl Segmenter {
                 take_more(&mut raw[row.clone()], &far[row]);
             }
         }
-        let count = newcomers.strangers.len();
+        let count = newcomers.candidates.len();
         let turn = usize::from(focus.turn) % count.max(1);
         for &bounds in newcomers
-            .strangers
+            .candidates
             .iter()
             .cycle()
             .skip(turn)
@@ -535,7 +542,7 @@ impl Segmenter {
                 close,
             );
             evidence.gate_blobs(grid, close);
-            if focus.welcome(grid, close, bounds, time) {
+            if focus.confirm(grid, close, bounds, time) {
                 take_more(raw, close);
             }
         }
@@ -545,7 +552,7 @@ impl Segmenter {
 /// What the network said of one frame: the confidence of each cell, `[height][width]` of the grid,
 /// 0..=1.
 #[derive(Default)]
-struct Looks {
+struct ConfidenceMaps {
     /// Of the crop; then, of all that was seen.
     raw: Vec<f32>,
     /// Of everything.

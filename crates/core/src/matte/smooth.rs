@@ -1,7 +1,7 @@
 //! Motion-aware smoothing over time: noise of the network is averaged where the picture stands
 //! still, and followed at once where it moves.
 use super::grid::Grid;
-use super::window::{Across, mirrored, rounded};
+use super::window::{WindowSums, mirrored, rounded};
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 
@@ -24,7 +24,7 @@ pub(super) struct Motion {
     /// By how many levels the luma around each cell changed on average, `[height][width]`.
     pub(super) cells: Vec<f32>,
     columns: Vec<f32>,
-    across: Across,
+    across: WindowSums,
 }
 
 impl Motion {

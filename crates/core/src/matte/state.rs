@@ -2,7 +2,7 @@
 use super::average::MOST_NOISE;
 use super::blobs::Rect;
 use super::evidence::Evidence;
-use super::focus::{CandidateRegion, Focus, MAX_GUESTS};
+use super::focus::{Focus, MAX_SMALL_REGIONS, SmallRegion};
 use super::grid::{Grid, Guide};
 use super::key_frame::{FARTHEST, KeyFrame, MOST_GAIN};
 use super::people::{MAX_PERSONS, TrackedPerson};
@@ -91,10 +91,10 @@ impl MatteState {
         bytes.extend(seen.focus.frames_since_look.to_le_bytes());
         bytes.extend(seen.focus.peopled.to_le_bytes());
         bytes.push(seen.focus.turn);
-        bytes.push(seen.focus.guests.len() as u8);
-        for guest in &seen.focus.guests {
-            put_rect(&mut bytes, &guest.bounds);
-            bytes.extend(guest.seen.to_le_bytes());
+        bytes.push(seen.focus.small_regions.len() as u8);
+        for region in &seen.focus.small_regions {
+            put_rect(&mut bytes, &region.bounds);
+            bytes.extend(region.seen.to_le_bytes());
         }
         bytes.push(seen.focus.round);
         bytes.push(seen.persons.len() as u8);
@@ -268,13 +268,13 @@ impl StateReader<'_> {
         let frames_since_look = u16::from_le_bytes(self.take()?);
         let peopled = i64::from_le_bytes(self.take()?);
         let [turn, count] = self.take()?;
-        if usize::from(count) > MAX_GUESTS {
-            return Err(StateError::Damaged("it has too many guests"));
+        if usize::from(count) > MAX_SMALL_REGIONS {
+            return Err(StateError::Damaged("it has too many small regions"));
         }
-        let mut guests = Vec::new();
+        let mut small_regions = Vec::new();
         for _ in 0..count {
             let bounds = self.rect(grid.width as u32, grid.height as u32)?;
-            guests.push(CandidateRegion {
+            small_regions.push(SmallRegion {
                 bounds,
                 seen: i64::from_le_bytes(self.take()?),
             });
@@ -305,7 +305,7 @@ impl StateReader<'_> {
             peopled,
             round,
             turn,
-            guests,
+            small_regions,
         };
         let (map, rest) = self.left.split_at(cells * 2);
         if version == VERSION_BEFORE {
@@ -482,7 +482,7 @@ mod tests {
             peopled: 99,
             round: 5,
             turn: 1,
-            guests: vec![CandidateRegion {
+            small_regions: vec![SmallRegion {
                 bounds,
                 seen: 123_456_789_012,
             }],

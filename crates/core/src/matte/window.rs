@@ -25,13 +25,13 @@ pub(super) fn rounded(v: f32) -> u16 {
     (v + WHOLE).to_bits() as u16
 }
 
-/// Scratch for [`Across::sums`].
+/// Scratch for [`WindowSums::sums`].
 #[derive(Debug, Default)]
-pub(super) struct Across {
+pub(super) struct WindowSums {
     runs: [Vec<f32>; 2],
 }
 
-impl Across {
+impl WindowSums {
     /// `into[x]` = the sum of `row[x - radius ..= x + radius]`, mirrored at the ends. Runs of 1, 2,
     /// 4, .. samples are added up to the window's length, so that every sum has few roundings and
     /// the loops are vectors.
@@ -102,7 +102,7 @@ mod tests {
             let row: Vec<f32> = (0..n).map(|i| (i * i % 23) as f32).collect();
             for radius in [1, 2, 3, 6, 9, 40] {
                 let mut found = vec![0.0; n];
-                Across::default().sums(&row, radius, &mut found);
+                WindowSums::default().sums(&row, radius, &mut found);
                 for (x, found) in found.into_iter().enumerate() {
                     let window = x as isize - radius as isize..=(x + radius) as isize;
                     let want: f32 = window.map(|i| row[mirrored(i, n)]).sum();
