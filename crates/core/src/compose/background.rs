@@ -1,4 +1,4 @@
-//! Which background: as written by a person, and as needed for a frame.
+//! Backgrounds: as a person writes them, and as a frame needs them.
 use image::RgbImage;
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 use thiserror::Error;
@@ -20,8 +20,8 @@ pub enum Background {
     Picture(Arc<RgbImage>),
 }
 
-/// A background as it is written: see [`BackgroundSpec::HELP`]. A video may be an address with a
-/// password: `Debug` leaves it out.
+/// A background as a person writes it: see [`BackgroundSpec::HELP`]. A video may be an address with
+/// a password, which `Debug` leaves out.
 #[derive(Clone, PartialEq)]
 pub enum BackgroundSpec {
     /// One colour, sRGB.
@@ -45,10 +45,10 @@ pub enum BackgroundError {
     /// It is none of the kinds.
     #[error("unknown background {0:?}: use {help}", help = BackgroundSpec::HELP)]
     Unknown(String),
-    /// A colour that lets something through.
+    /// A colour that is not opaque.
     #[error("background colour {0:?} has alpha: use an opaque colour, or `transparent`")]
     Alpha(String),
-    /// `blur:` followed by something else than a number within the bounds.
+    /// `blur:` without a number within the bounds.
     #[error(
         "blur {0:?} is not a number from {min} to {max}: it is sigma, in pixels of a picture 640 \
          wide; {default} if left out",
@@ -63,10 +63,10 @@ pub enum BackgroundError {
 }
 
 impl BackgroundSpec {
-    /// What can be written.
+    /// The backgrounds that can be written.
     pub const HELP: &str = "gray, another CSS colour such as navy or #1e90ff, blur, blur:SIGMA, \
                             transparent, image:PATH or video:PATH";
-    /// What `gray` means: #C0C0C0.
+    /// The colour of `gray`: #C0C0C0.
     pub const GRAY: [u8; 3] = [0xc0; 3];
     /// Sigma of `blur` alone.
     pub const DEFAULT_SIGMA: f32 = 10.0;
@@ -114,8 +114,8 @@ impl FromStr for BackgroundSpec {
     }
 }
 
-/// A CSS colour; `Some(None)` if it is not opaque. The parser also takes hexadecimal digits without
-/// `#`, which would turn mistyped words into colours.
+/// A CSS colour; `Some(None)` if it is not opaque. Refuses hexadecimal digits without `#`, which
+/// the parser accepts: they would turn mistyped words into colours.
 fn color(text: &str) -> Option<Option<[u8; 3]>> {
     if text.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_write_is_understood() {
+    fn every_kind_of_background_is_read() {
         for (text, want) in [
             ("gray", BackgroundSpec::Color([0xc0; 3])),
             ("Grey", BackgroundSpec::Color([0xc0; 3])),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_says_what_can() {
+    fn an_error_names_the_possible_backgrounds() {
         for text in [
             "",
             "grayish",

@@ -7,20 +7,20 @@ use std::sync::{
     atomic::{AtomicU32, Ordering::Relaxed},
 };
 
-/// Fitted copies that no camera holds any more are kept up to this many bytes: some sizes may come
-/// back.
+/// Fitted copies that no camera uses any more are kept up to this many bytes: some sizes may
+/// return.
 const UNUSED_BYTES: usize = 32 << 20;
-/// After so many frames in a row whose size was there, the decoded picture is dropped.
+/// After so many frames in a row with a known size, the decoded picture is dropped.
 const QUIET_FRAMES: u32 = 24;
 
-/// All pictures of the process that somebody still holds.
+/// All pictures that the process still uses.
 static PICTURES: Mutex<Vec<Weak<BackgroundPicture>>> = Mutex::new(Vec::new());
 
-/// A background picture, held once however many cameras and threads use it.
+/// A background picture that all cameras and threads share.
 ///
-/// It keeps the file's bytes, and a copy for each size of frame. The decoded picture itself, which
-/// is many times as large, goes as soon as sizes stop changing; a new size decodes the same bytes
-/// again, whatever has become of the file.
+/// It keeps the file's bytes, and a copy for each size of frame. The decoded picture, which is many
+/// times as large, is dropped as soon as sizes stop changing. A new size decodes the same bytes
+/// again, even if the file has changed.
 #[derive(Debug)]
 pub struct BackgroundPicture {
     encoded: Box<[u8]>,
@@ -34,18 +34,17 @@ pub struct BackgroundPicture {
 #[derive(Debug, Default)]
 struct Copies {
     decoded: Option<Arc<RgbImage>>,
-    /// Frames since the last one whose size was not there.
+    /// Frames since the last one with a new size.
     quiet: u32,
-    /// One of each size; the one used last is last.
+    /// One copy for each size; the one used last is last.
     fitted: Vec<Arc<RgbImage>>,
 }
 
 impl BackgroundPicture {
     /// The picture in the bytes of a JPEG, PNG or WebP file. The same bytes give the same picture,
-    /// as long as somebody holds it.
+    /// as long as it is in use.
     pub fn open(encoded: Vec<u8>, limits: &Limits) -> Result<Arc<Self>, DecodeError> {
-        // Held while it decodes: of several that open one file at the same time the first does the
-        // work.
+        // Locked while decoding: of several threads that open the same file, the first decodes it.
         let mut pictures = lock(&PICTURES);
         pictures.retain(|picture| picture.strong_count() > 0);
         let is_same = |there: &Arc<Self>| there.limits == *limits && *there.encoded == *encoded;
@@ -68,7 +67,7 @@ impl BackgroundPicture {
         Ok(picture)
     }
 
-    /// Tells its file from others of the same size.
+    /// A checksum of its file, CRC-32.
     pub fn checksum(&self) -> u32 {
         self.checksum
     }
@@ -83,8 +82,8 @@ impl BackgroundPicture {
         self.decodes.load(Relaxed)
     }
 
-    /// The picture as it covers a frame of `width` by `height`: see [`cover`]. The same for all who
-    /// ask for the same size.
+    /// The picture that covers a frame of `width` by `height`: see [`cover`]. All callers with the
+    /// same size share it.
     pub fn fit(&self, width: u32, height: u32) -> Arc<RgbImage> {
         let mut copies = lock(&self.copies);
         let there = copies
@@ -113,14 +112,14 @@ impl BackgroundPicture {
         fitted
     }
 
-    /// Drops the decoded picture: it is not needed soon.
+    /// Drops the decoded picture, which is not needed soon.
     pub fn rest(&self) {
         lock(&self.copies).decoded = None;
     }
 
-    /// A frame came whose size was there.
+    /// Notes a frame with a known size.
     pub(super) fn fitted_again(&self) {
-        // Only a hint: nobody waits for it while another size is made.
+        // Only a hint: it does not wait while another size is made.
         if let Ok(mut copies) = self.copies.try_lock() {
             copies.rest();
         }
@@ -128,8 +127,8 @@ impl BackgroundPicture {
 
     fn decode(&self) -> Arc<RgbImage> {
         self.decodes.fetch_add(1, Relaxed);
-        // The same bytes were decoded before, within the same limits. An empty picture becomes a
-        // black background.
+        // Cannot fail: the same bytes were decoded before, within the same limits. An empty picture
+        // would become a black background.
         Arc::new(codec::decode(&self.encoded, &self.limits).unwrap_or_default())
     }
 }
@@ -142,8 +141,8 @@ impl Copies {
         }
     }
 
-    /// Drops what no camera holds, the longest unused first, until the rest is small enough. The
-    /// newest stays.
+    /// Drops copies that no camera uses, the longest unused first, until the rest is small enough.
+    /// The newest stays.
     fn forget_unused(&mut self) {
         let mut bytes = 0;
         let mut keep: Vec<bool> = Vec::with_capacity(self.fitted.len());
@@ -172,8 +171,8 @@ mod tests {
     };
     use image::Rgb;
 
-    /// A PNG file with stripes. Tests of one process share the pictures: each uses a width of its
-    /// own.
+    /// A PNG file with stripes. Tests of one process share the pictures, so each uses another
+    /// width.
     fn file(width: u32, height: u32) -> Vec<u8> {
         let picture =
             RgbImage::from_fn(width, height, |x, y| Rgb([(x * 3) as u8, (y * 5) as u8, 7]));
@@ -217,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_decoded_picture_goes_and_a_new_size_has_the_same_pixels_as_ever() {
+    fn the_decoded_picture_is_dropped_and_a_new_size_has_the_same_pixels() {
         let bytes = file(643, 400);
         let whole = codec::decode(&bytes, &Limits::default()).unwrap();
         let picture = BackgroundPicture::open(bytes, &Limits::default()).unwrap();
@@ -234,12 +233,12 @@ mod tests {
         assert_eq!(
             picture.decodes(),
             2,
-            "while sizes go on changing it is not decoded for each"
+            "it is not decoded for each of several new sizes"
         );
     }
 
     #[test]
-    fn ever_new_sizes_do_not_fill_the_memory() {
+    fn always_new_sizes_do_not_fill_the_memory() {
         let picture = BackgroundPicture::open(file(645, 400), &Limits::default()).unwrap();
         let mut backdrop = FittedBackground::picture(picture.clone());
         let used = fit(&mut FittedBackground::picture(picture.clone()), 16, 16);
@@ -251,13 +250,13 @@ mod tests {
         assert!(bytes <= UNUSED_BYTES + (4 << 20), "{bytes} bytes");
         assert!(
             copies.fitted.iter().any(|copy| Arc::ptr_eq(copy, &used)),
-            "what a camera uses stays"
+            "a copy that a camera uses stays"
         );
         assert_eq!(picture.decodes(), 1);
     }
 
     #[test]
-    fn a_picture_that_nobody_holds_is_gone() {
+    fn an_unused_picture_is_dropped() {
         let bytes = file(647, 400);
         let picture = BackgroundPicture::open(bytes.clone(), &Limits::default()).unwrap();
         picture.rest();
@@ -269,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_picture_is_refused() {
+    fn other_bytes_than_a_picture_are_refused() {
         assert!(BackgroundPicture::open(b"no picture".to_vec(), &Limits::default()).is_err());
     }
 }

@@ -1,12 +1,12 @@
-//! The room out of focus, without the person.
+//! Blurs the room, without the person.
 //!
-//! A plain blur would draw the person's colours into the room around it. So each pixel counts by
-//! how certainly it is room (normalised convolution, Knutsson and Westin 1993): `sum(g w I) / sum(g
+//! A plain blur would spread the person's colours into the room. So each pixel has a weight for how
+//! certainly it is room (normalised convolution, Knutsson and Westin 1993): `sum(g w I) / sum(g
 //! w)`, where `g` is a Gaussian and `w` falls from 1 at alpha 0 to 0 at alpha 255 as the fourth
-//! power. Where there is no room near enough, it comes from farther away ([`Pyramid`]).
+//! power. Where there is no room nearby, its colours are taken from farther away ([`Pyramid`]).
 //!
-//! A wide Gaussian holds no detail, so it is made on a grid of cells of up to half its sigma, and
-//! interpolated.
+//! The result of a wide Gaussian has no detail, so it is computed on a grid of cells of up to half
+//! its sigma, and interpolated.
 use super::pyramid::{Cell, CellSize, Pyramid};
 use super::stretches::{StretchKind, stretches};
 use fearless_simd::Simd;
@@ -18,11 +18,11 @@ use std::ops::Range;
 pub(super) const SIGMA_WIDTH: f32 = 640.0;
 /// The smallest sigma in cells. Below it the interpolation between cells would show.
 const MIN_SIGMA_CELLS: f32 = 2.0;
-/// The largest cell in pixels: sums of its column fit 16 bits.
+/// The largest cell in pixels: the sum of a column of it fits 16 bits.
 const MAX_CELL: usize = 256;
 /// The weight of the colours from farther away, against the full weight of 1.
 const FAR: f32 = 1.0 / 64.0;
-/// Levels have this many bits below one: times 32, the steps of interpolation, they just fit 16
+/// Levels have this many bits for fractions: times 32, the steps of interpolation, they just fit 16
 /// bits.
 const FRACTION: u32 = 3;
 
@@ -41,11 +41,11 @@ pub(super) struct Blur {
     rows: Vec<Cell>,
     /// Blurred both ways: `[height][width]`.
     blurred: Vec<Cell>,
-    /// The same normalised, in levels with [`FRACTION`] bits.
+    /// `blurred`, normalised, in levels with [`FRACTION`] bits.
     levels: Vec<[u16; 3]>,
     /// Sums of a cell's rows for each column: colours, weights.
     sums: (Vec<u16>, Vec<u16>),
-    /// Two rows of cells, interpolated to the picture's width, and which they are.
+    /// Two rows of cells, interpolated to the picture's width, and their indices.
     wide: [Vec<u16>; 2],
     wide_row: [Option<usize>; 2],
 }
@@ -179,8 +179,8 @@ impl Blur {
         );
     }
 
-    /// The background in the samples `rgb` of row `y`, into the same samples of `out`. Rows are
-    /// best asked for in order.
+    /// Writes the background of the samples `rgb` of row `y` to the same samples of `out`. Fastest
+    /// with rows in order.
     #[inline(always)]
     pub(super) fn row<S: Simd>(&mut self, simd: S, y: usize, rgb: Range<usize>, out: &mut [u8]) {
         let grid = self.room.base();
@@ -269,7 +269,7 @@ fn normalise<S: Simd>(simd: S, cells: &[Cell], far: &[Cell], levels: &mut Vec<[u
     }));
 }
 
-/// A row of cells to a row of samples, both in levels, interpolated in steps of 1/32.
+/// Interpolates a row of cells to a row of samples, both in levels, in steps of 1/32.
 #[simd]
 fn widen<S: Simd>(simd: S, cells: &[[u16; 3]], cell: CellSize, out: &mut [u16]) {
     for (x, out) in out.as_chunks_mut::<3>().0.iter_mut().enumerate() {

@@ -2,9 +2,9 @@
 use crate::codec::{Crop, Filter, scale};
 use image::RgbImage;
 
-/// Scales `picture`, keeping its shape, until it covers `width` x `height`, and cuts what stands
-/// out on both sides evenly. Catmull-Rom filter, wider when shrinking. A picture without pixels
-/// gives black.
+/// Scales `picture`, keeping its shape, until it covers `width` x `height`, and cuts off the rest
+/// evenly on both sides. Catmull-Rom filter, wider when shrinking. A picture without pixels gives
+/// black.
 pub fn cover(picture: &RgbImage, width: u32, height: u32) -> RgbImage {
     if picture.dimensions() == (width, height) {
         return picture.clone();

@@ -1,4 +1,4 @@
-//! What compositing promises, on pictures made here.
+//! The promises of compositing, on generated pictures.
 use super::*;
 use crate::codec::{Encoder, ImageFormat};
 use image::{GrayImage, Luma, Rgb};
@@ -28,13 +28,13 @@ fn rgb(composed: Composed) -> RgbImage {
     }
 }
 
-/// A number that looks random, of two others.
+/// A pseudorandom number from two others.
 fn noise(x: u32, y: u32) -> u32 {
     let v = x.wrapping_mul(0x9e37_79b1) ^ y.wrapping_mul(0x85eb_ca6b);
     (v ^ (v >> 15)).wrapping_mul(0x2c1b_3c6d) >> 8
 }
 
-/// A disc with a soft edge and thin strands of hair that stand out, and its matte.
+/// A disc with a soft edge and thin strands of hair, and its matte.
 fn hairy_disc(size: u32) -> (RgbImage, GrayImage) {
     let alpha = GrayImage::from_fn(size, size, |x, y| {
         let dx = x as f32 - size as f32 / 2.0;
@@ -92,7 +92,7 @@ fn green_excess(picture: &RgbImage, alpha: &GrayImage) -> f64 {
 }
 
 #[test]
-fn the_green_of_the_old_room_goes() {
+fn the_green_of_the_old_room_is_removed() {
     let (person, alpha) = hairy_disc(240);
     let filmed = rgb(compose(
         SimdLevel::best(),
@@ -170,7 +170,7 @@ fn a_false_veil_over_the_room_is_not_painted_in_the_persons_colour() {
 }
 
 #[test]
-fn a_matte_that_says_too_much_does_not_bring_the_room_back() {
+fn a_matte_that_is_too_large_does_not_bring_the_room_back() {
     let (person, alpha) = hairy_disc(240);
     let filmed = rgb(compose(
         SimdLevel::best(),
@@ -221,7 +221,7 @@ fn certain_pixels_are_exactly_the_person_or_the_background() {
                     }
                     (Composed::Rgba(out), _) => {
                         let [r, g, b, out_a] = out.get_pixel(x, y).0;
-                        // the clean-up may doubt what is between
+                        // the clean-up may doubt mixed pixels
                         let doubts = cleanup && (1..255).contains(&a);
                         assert!(out_a == a || doubts && out_a < a, "{}", context());
                         match a {
@@ -237,7 +237,7 @@ fn certain_pixels_are_exactly_the_person_or_the_background() {
     }
 }
 
-/// So a transparent picture laid over a colour elsewhere gives what that colour gives here.
+/// A transparent picture laid over a colour elsewhere equals the picture composed with that colour.
 #[test]
 fn transparent_and_colour_agree() {
     let (picture, alpha) = busy(120, 90);

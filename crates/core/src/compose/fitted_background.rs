@@ -1,4 +1,4 @@
-//! One background for frames of any size.
+//! A background for frames of any size.
 use super::{Background, BackgroundPicture, cover};
 use image::RgbImage;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct FittedBackground {
     kind: FittedKind,
-    /// The picture as it was fitted last: it stays while the frames keep their size.
+    /// The picture at the size of the last frame.
     fitted: Option<Arc<RgbImage>>,
 }
 
 #[derive(Debug, Clone)]
 enum FittedKind {
-    /// Fits as it is.
+    /// Fits any frame.
     Plain(Background),
     Picture(Arc<BackgroundPicture>),
 }
@@ -51,7 +51,7 @@ impl FittedBackground {
                 fitted
             }
             other => {
-                // It is let go first, so that it counts as unused.
+                // Dropped first, so that it counts as unused.
                 drop(other);
                 picture.fit(width, height)
             }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_no_size_is_itself() {
+    fn a_colour_fits_frames_of_any_size() {
         let mut backdrop = FittedBackground::plain(Background::Transparent);
         assert_eq!(backdrop.fit(3, 2), Background::Transparent);
     }

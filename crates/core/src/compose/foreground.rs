@@ -1,24 +1,23 @@
-//! The person's own colour at the edge of the matte.
+//! Estimates the person's own colour at the edge of the matte.
 //!
-//! At a mixed pixel the camera saw `I = a F + (1 - a) B`. Known are `I` and `a`; `F` and `B` are
-//! close to colours nearby that are certain. So first smooth guesses of both are made on a coarse
-//! grid, `F'` from pixels with high alpha and `B'` from pixels with low alpha, as near as there are
-//! any ([`Pyramid`]); then `F` is moved from its guess by what the guesses leave unexplained at the
-//! pixel itself: `F = F' + k (I - a F' - (1 - a) B')`.
+//! The colour of a mixed pixel is `I = a F + (1 - a) B`. Known are `I` and `a`; `F` and `B` are
+//! close to the colours of certain pixels nearby. So smooth guesses of both are made on a coarse
+//! grid: `F'` from the nearest pixels with high alpha, and `B'` from the nearest with low alpha
+//! ([`Pyramid`]). Then `F'` is corrected by the residual at the pixel: `F = F' + k (I - a F' - (1 -
+//! a) B')`.
 //!
-//! That is the idea of "Approximate Fast Foreground Colour Estimation" (Forte, ICIP 2021), which
-//! blurs with a wide and then a narrow box and has `k = a`. Here a pyramid takes the place of the
-//! two boxes, certain pixels weigh more than mixed ones, and `k = a / (a^2 + (1 - a)^2)`, the
-//! smallest change of both `F'` and `B'` that explains the pixel.
+//! The idea is from "Approximate Fast Foreground Colour Estimation" (Forte, ICIP 2021), which blurs
+//! with a wide and then a narrow box and has `k = a`. Here a pyramid replaces the two boxes,
+//! certain pixels weigh more than mixed ones, and `k = a / (a^2 + (1 - a)^2)`, the smallest change
+//! of both `F'` and `B'` that explains the pixel.
 //!
-//! A matte is not exact. Where it says half and the pixel has plainly the room's colour, the
-//! residual points from `F'` to `B'`, and following it would bring the room back. So the part of
-//! the residual along `F' - B'` is taken for an error of the matte and left out, the less the
-//! nearer `a` is to 1 (`d = 1 - a^8`), so that the estimate meets the untouched pixels. Where the
-//! colours say that a pixel is room and the matte says that it is half a person, both colours would
-//! be wrong: the room's is a ghost, the person's a veil of their colour. There the matte is wrong,
-//! and alpha falls to what the colours say ([`DOUBT`]), where the guesses are far enough apart to
-//! say anything ([`APART`]).
+//! A matte is not exact. Where alpha is one half and the pixel clearly has the room's colour, the
+//! residual points from `F'` to `B'`, and would bring the room back. So the part of the residual
+//! along `F' - B'` counts as an error of the matte and is left out. It is left out less, the nearer
+//! `a` is to 1 (`d = 1 - a^8`), so that the estimate continues the untouched pixels. Where the
+//! colours show room and alpha is one half, both colours would be wrong: the room's would leave a
+//! ghost, the person's a veil. There the matte is wrong, and alpha falls to the value that the
+//! colours give ([`DOUBT`]), if the guesses differ enough ([`APART`]).
 use super::guesses::{Guesses, power};
 use super::stretches::{RowStretch, StretchKind};
 use crate::matte::Matte;
@@ -26,44 +25,45 @@ use fearless_simd::{Simd, f32x4, f32x16, prelude::*};
 use fearless_simd_macros::simd;
 use image::RgbImage;
 
-/// Levels by which the two guesses must differ before they tell an error of alpha from the person's
-/// own pattern.
+/// Levels by which the two guesses must differ, so that an error of alpha is not confused with the
+/// person's own pattern.
 const CONTRAST: f32 = 20.0;
 
-/// From this difference between alpha and what the colours say, alpha is doubted; from twice this,
-/// it is not believed.
+/// From this difference between alpha and the alpha of the colours on, alpha is doubted; from twice
+/// this on, it is not believed.
 const DOUBT: f32 = 0.05;
-/// Squared distances between the guesses from which they are believed a little, and wholly.
+/// Squared distances between the guesses: above the first they are believed partly, above the
+/// second fully.
 const APART: [f32; 2] = [4900.0, 25600.0];
 
 /// The person's colours in one frame. Its buffers are used again.
 #[derive(Debug, Default)]
 pub(super) struct Foreground {
     guesses: Guesses,
-    /// The guesses of a stretch's cells at the height of its row: the person, then the room.
+    /// The guesses of a stretch's cells, interpolated to its row: the person, then the room.
     columns: Vec<[[f32; 4]; 2]>,
 }
 
-/// 2^23: added to a whole number it leaves that in the lowest bits, and takes less time than a
-/// cast.
+/// 2^23: the sum with a whole number holds that number in the lowest bits, which takes less time
+/// than a cast.
 const WHOLE: f32 = 8_388_608.0;
 
 /// The pixels of one kernel run.
 const RUN: usize = 16;
 
-/// Mixed pixels of a row and what is guessed of them.
+/// Mixed pixels of a row, and the guesses for them.
 struct Batch {
     /// How many there are.
     len: usize,
-    /// Where they are in the row.
+    /// Their places in the row.
     xs: [usize; RUN],
-    /// Red, green, blue and something, of the person and of the room.
+    /// Red, green, blue and an unused number, of the person and of the room.
     person: [[f32; 4]; RUN],
     room: [[f32; 4]; RUN],
 }
 
-/// For each alpha: `k`, and `d`, the share of the residual along `F' - B'` that is taken for an
-/// error of alpha.
+/// For each alpha: `k`, and `d`, the share of the residual along `F' - B'` that counts as an error
+/// of alpha.
 static SHARES: [[f32; 2]; 256] = {
     let mut table = [[0.0; 2]; 256];
     let mut i = 0;
@@ -85,9 +85,9 @@ impl Foreground {
         self.guesses.make(simd, picture, matte);
     }
 
-    /// The person's colours in the mixed ones of the `stretches` of row `y`, rounded to the nearest,
-    /// into the same pixels of `person` (a row of RGB), and into `sure` their alpha, as far as the
-    /// colours agree.
+    /// Estimates the mixed `stretches` of row `y`. Writes the person's colours, rounded to the
+    /// nearest, to the same pixels of `person` (a row of RGB), and alpha, as far as the colours
+    /// agree, to `sure`.
     #[simd]
     pub(super) fn row<S: Simd>(
         &mut self,
@@ -151,7 +151,8 @@ impl Foreground {
     }
 }
 
-/// The person's colours at the pixels of a batch, and how much of each is sure to be person.
+/// Estimates the person's colours at the pixels of a batch, and the alpha that the colours agree
+/// with.
 #[simd]
 fn estimate<S: Simd>(
     simd: S,

@@ -1,5 +1,4 @@
-//! Smooth guesses of the person's and the room's colours near the edge of a matte, on a coarse
-//! grid.
+//! Guesses the person's and the room's colours near the edge of a matte, smoothly on a coarse grid.
 use super::pyramid::{Cell, CellSize, Pyramid};
 use super::stretches::StretchKind;
 use crate::matte::{AlphaRunKind, Matte};
@@ -8,11 +7,11 @@ use fearless_simd_macros::simd;
 use image::{GrayImage, RgbImage};
 use std::ops::Range;
 
-/// Cells across a picture, about: the grid is as fine relative to the person at any size.
+/// Roughly the cells across a picture, so that the grid is as fine for any size of picture.
 const CELLS_ACROSS: usize = 160;
 /// The smallest cell in pixels.
 const MIN_CELL: usize = 2;
-/// Certain pixels are looked at up to this many cells from a mixed one.
+/// Certain pixels count up to this many cells away from a mixed one.
 const REACH: usize = 3;
 
 /// Guesses of both colours for one frame. Its buffers are used again.
@@ -23,20 +22,20 @@ pub(super) struct Guesses {
     /// Filled where a cell is within [`REACH`] of a mixed one.
     pub(super) person: Pyramid,
     pub(super) room: Pyramid,
-    /// What the pixels of each cell are.
+    /// The kind of each cell's pixels.
     kinds: Vec<StretchKind>,
-    /// For each cell whether it is within reach of a mixed one in its row, and in any row.
+    /// Whether each cell is within reach of a mixed one in its row, and in any row.
     beside: Vec<bool>,
     wanted: Vec<bool>,
-    /// For each column of a row of cells, the bits that are set in any alpha, and those in all.
+    /// For each column of a row of cells, the bits that are set in any alpha, and those that are
+    /// set in all.
     any: Vec<u8>,
     all: Vec<u8>,
     /// Sums over the rows of a row of cells, `[width][3]`.
     sums: Vec<u16>,
 }
 
-/// `255 (a / 255)^8`, but at least 1 for all `a` except 0, so that any mixed pixel tells something
-/// of both.
+/// `255 (a / 255)^8`, but at least 1 for all `a` except 0, so that any mixed pixel counts for both.
 static CERTAINTY: [u8; 256] = {
     let mut table = [0; 256];
     let mut a = 1;
@@ -58,7 +57,8 @@ pub(super) const fn power(v: f64, n: u32) -> f64 {
     product
 }
 
-/// How much a pixel of alpha `a` tells of the person, 0 to 255. Of the room: that of `255 - a`.
+/// The weight of a pixel of alpha `a` for the person's colour, 0 to 255. Its weight for the room's
+/// colour is that of `255 - a`.
 #[inline(always)]
 pub(super) fn certainty(a: u8) -> u8 {
     CERTAINTY[usize::from(a)]
@@ -165,8 +165,7 @@ impl Guesses {
     }
 }
 
-/// What a cell's pixels are, from the bits of each of its columns that are set in any and in all
-/// alphas.
+/// The kind of a cell's pixels, from the bits of its columns that are set in any and in all alphas.
 #[inline(always)]
 fn kind(any: &[u8], all: &[u8]) -> StretchKind {
     match (

@@ -1,23 +1,23 @@
 //! Compositing: the person over another background.
 //!
 //! For every pixel `C = a F + (1 - a) B`, where `a` is the matte, `B` the new background, and `F`
-//! the person's own colour. At the person's edge the camera saw a mixture of person and room, so
-//! there `F` is estimated first (`foreground`); otherwise a halo of the old room stays in the
-//! picture. Where `a` is 255 the pixel stays as it was, bit by bit; where it is 0 the result is the
-//! background and holds nothing of the room.
+//! the person's own colour. At the person's edge a pixel is a mixture of person and room, so `F` is
+//! estimated there (`foreground`); otherwise a halo of the old room would stay. Where `a` is 255
+//! the pixel is not changed at all; where it is 0 the result is the background and holds nothing of
+//! the room.
 //!
 //! # Layout
 //!
-//! * [`background`]: what a person asks for ([`BackgroundSpec`]) and what a frame gets
+//! * [`background`]: a background as a person writes it ([`BackgroundSpec`]), and that of a frame
 //!   ([`Background`]).
 //! * `blend`: the formula, on rows.
-//! * [`ComposedRows`]: a frame whose rows are composed when they are asked for.
+//! * [`ComposedRows`]: a frame whose rows are composed on request.
 //! * `stretches`: runs of pixels that are all background, all foreground or mixed.
-//! * `foreground`: the person's own colour at the edge; `guesses`: what it is like nearby.
+//! * `foreground`: the person's own colour at the edge; `guesses`: the colours nearby.
 //! * `blur`: the room out of focus, without the person.
-//! * `pyramid`: colours known in some cells, spread to all of them; used by both.
-//! * `backdrop`: one background for frames of any size; `background_picture`: a picture that all
-//!   cameras share; [`cover`]: a picture scaled and cropped to the size of a frame.
+//! * `pyramid`: spreads colours that are known in some cells to all; used by both.
+//! * `fitted_background`: a background for frames of any size; `background_picture`: a picture that
+//!   all cameras share; [`cover`]: a picture scaled and cropped to the size of a frame.
 pub mod background;
 mod background_picture;
 mod blend;
@@ -49,7 +49,7 @@ use stretches::{RowStretch, StretchKind};
 pub enum Composed {
     /// Opaque.
     Rgb(RgbImage),
-    /// With straight (not premultiplied) alpha; of [`Background::Transparent`] only.
+    /// With straight (not premultiplied) alpha; only for [`Background::Transparent`].
     Rgba(RgbaImage),
 }
 
@@ -78,9 +78,9 @@ impl Composed {
     }
 }
 
-/// Puts backgrounds behind people. One per thread; its buffers are used again, so that it allocates
-/// only when the size of the frames changes. The result depends on the arguments alone, not on
-/// frames before, and is the same at every [`SimdLevel`].
+/// Puts backgrounds behind people. Use one per thread: it keeps its buffers, and allocates only
+/// when the size of the frames changes. The result depends only on the arguments, not on earlier
+/// frames, and is the same at every [`SimdLevel`].
 #[derive(Debug)]
 pub struct Compositor {
     level: Level,
@@ -92,7 +92,7 @@ pub struct Compositor {
     person: Vec<u8>,
     /// One row: the alpha that the colours agree with.
     sure: Vec<u8>,
-    /// One row of RGB: the background, where it is made row by row.
+    /// One row of RGB: the background, if it is made row by row.
     behind: Vec<u8>,
 }
 
@@ -112,8 +112,8 @@ impl Compositor {
 
     /// Puts `background` behind the person in `picture`, whose matte is `matte`.
     ///
-    /// With `foreground_cleanup` the colours of the mixed pixels are freed of the old background
-    /// first.
+    /// With `foreground_cleanup` the old background is first removed from the colours of the mixed
+    /// pixels.
     ///
     /// # Panics
     ///
@@ -130,14 +130,14 @@ impl Compositor {
             .whole(out);
     }
 
-    /// Looks at the whole frame once, so that any of its rows can be composed, in any order. What
-    /// takes them in small bands reads them from the processor's caches, where a whole picture
-    /// has no room.
+    /// Reads the whole frame once, so that any of its rows can be composed, in any order. A caller
+    /// that takes small bands reads them from the processor's caches, which cannot hold a whole
+    /// picture.
     ///
     /// # Panics
     ///
-    /// If `matte` or a background picture has another size than `picture`: a frame without its own
-    /// matte must not pass.
+    /// If `matte` or a background picture has another size than `picture`: a frame must not pass
+    /// with another frame's matte.
     pub fn begin<'a>(
         &'a mut self,
         picture: &'a RgbImage,
@@ -229,7 +229,7 @@ impl Compositor {
     }
 }
 
-/// A frame whose rows are composed when they are asked for: see [`Compositor::begin`].
+/// A frame whose rows are composed on request: see [`Compositor::begin`].
 #[derive(Debug)]
 pub struct ComposedRows<'a> {
     compositor: &'a mut Compositor,
@@ -354,7 +354,7 @@ impl ComposedRows<'_> {
             let rgb = stretch.start * 3..stretch.end * 3;
             let out = &mut out[stretch.start * 4..stretch.end * 4];
             let (colours, alpha) = match stretch.kind {
-                // The room's colours are not hidden behind zero alpha: they are gone.
+                // The room's colours are removed, not only hidden behind zero alpha.
                 StretchKind::Background => {
                     out.fill(0);
                     continue;

@@ -1,27 +1,27 @@
-//! Colours that are known in some cells of a grid, spread to all of them.
+//! Spreads colours that are known in some cells of a grid to all of them.
 //!
-//! Pull-push (Gortler, Grzeszczuk, Szeliski and Cohen, "The Lumigraph", 1996, section 3.3): going
-//! up, each level has half the size and holds half the weighted sums of 2x2 cells, the weight
-//! limited to 1; going down, each cell takes what is missing of its weight from the smooth
-//! interpolation of the level above it. So a cell takes colours from as near as there are any.
+//! Pull-push (Gortler, Grzeszczuk, Szeliski and Cohen, "The Lumigraph", 1996, section 3.3). Going
+//! up, each level has half the size and holds half the weighted sums of 2x2 cells, with the weight
+//! limited to 1. Going down, each cell fills up its weight from the smooth interpolation of the
+//! level above it. So a cell gets the nearest known colours.
 use fearless_simd::{Simd, f32x4, prelude::*};
 use fearless_simd_macros::simd;
 
-/// What the weight of four alike cells grows to is 4 times this: 2. With the whole sum, many
-/// doubtful cells nearby would count as much as certain ones a little farther away.
+/// The factor of the sum of four cells: the weight of four equal cells doubles. With the whole sum,
+/// many doubtful cells nearby would count as much as certain ones a little farther away.
 const GROWTH: f32 = 0.5;
 
 /// Red, green, blue (0 to 255) times weight, and the weight (0 to 1).
 pub(super) type Cell = [f32; 4];
 
-/// The pixels along a side of a cell: a power of two, so that finding cells takes no division.
+/// The pixels along a side of a cell: a power of two, so that finding a cell takes no division.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct CellSize {
     bits: u32,
 }
 
 impl CellSize {
-    /// The smallest that is not less than `pixels`.
+    /// The smallest size that is not less than `pixels`.
     pub(super) fn at_least(pixels: usize) -> Self {
         CellSize {
             bits: pixels.next_power_of_two().trailing_zeros(),
@@ -32,8 +32,8 @@ impl CellSize {
         1 << self.bits
     }
 
-    /// Of a row of `cells` cells the two whose centres lie around the centre of pixel `at`, and how
-    /// far that is from the first to the second (0 to 1).
+    /// The two cells, of a row of `cells`, whose centres lie around the centre of pixel `at`; and
+    /// the position of that pixel between them (0 to 1).
     #[inline(always)]
     pub(super) fn around(self, at: usize, cells: usize) -> (usize, usize, f32) {
         // In halves of a pixel, so that everything is whole. From one centre to the next are
@@ -66,7 +66,7 @@ pub(super) struct Pyramid {
 }
 
 impl Pyramid {
-    /// The grid itself, with all cells zero, to put known colours into.
+    /// Clears the grid, for known colours to be put in.
     pub(super) fn clear(&mut self, width: usize, height: usize) -> &mut PyramidLevel {
         let mut w = width;
         let mut h = height;
@@ -92,8 +92,8 @@ impl Pyramid {
         &self.levels[0]
     }
 
-    /// Gives every cell a colour of weight 1, if any cell had one. Where only some of the grid's
-    /// cells are `wanted`, others must have no colour and get none.
+    /// Gives every cell a colour of weight 1, if any cell has one. If only some of the grid's cells
+    /// are `wanted`, the others must have no colour and get none.
     #[simd]
     pub(super) fn fill<S: Simd>(&mut self, simd: S, wanted: Option<&[bool]>) {
         for i in 1..self.levels.len() {
@@ -174,7 +174,7 @@ fn push<S: Simd>(simd: S, coarse: &PyramidLevel, fine: &mut PyramidLevel, wanted
     }
 }
 
-/// The coarse cell that is nearest to the fine cell `i` after its own, `i / 2`.
+/// The coarse cell that is second nearest to the fine cell `i`, after its own, `i / 2`.
 fn neighbour(i: usize, len: usize) -> usize {
     if i.is_multiple_of(2) {
         (i / 2).saturating_sub(1)

@@ -1,8 +1,8 @@
-//! Runs of a matte's row. Most of a matte is 0 or 255, and there compositing is a copy.
+//! Cuts a matte's row into stretches. Most of a matte is 0 or 255, and there compositing is a copy.
 use crate::matte::{AlphaRun, AlphaRunKind};
 use fearless_simd::{Simd, prelude::*};
 
-/// What the pixels of a [`RowStretch`] have in common.
+/// The alpha of the pixels of a [`RowStretch`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StretchKind {
     /// Alpha is 0.
@@ -32,8 +32,8 @@ pub(super) struct RowStretch {
     pub(super) end: usize,
 }
 
-/// Cuts a row of alpha into its longest stretches, from left to right. `runs` are what is known of it:
-/// only where they are open is alpha read.
+/// Cuts a row of alpha into its longest stretches, from left to right. `runs` are known runs of it:
+/// alpha is read only where they are open.
 #[inline(always)]
 pub(super) fn cut<S: Simd>(simd: S, alpha: &[u8], runs: &[AlphaRun], into: &mut Vec<RowStretch>) {
     into.clear();

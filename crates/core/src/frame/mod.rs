@@ -1,6 +1,6 @@
 //! A frame: one picture of one camera at one time.
 //!
-//! * `numbering`: which number the file of a frame gets.
+//! * `numbering`: the number of a frame's file.
 mod numbering;
 
 pub use numbering::{
@@ -12,7 +12,7 @@ use image::RgbImage;
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
-/// The name of a camera. It becomes a folder name and a Kafka key, so only a safe alphabet is
+/// The id of a camera. It becomes a folder name and a Kafka key, so only a safe alphabet is
 /// allowed: letters, digits, `.`, `_` and `-`, not beginning with `.` or `-`, at most
 /// [`CameraId::MAX_LEN`] bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,7 +21,7 @@ pub struct CameraId(String);
 /// Why a text is not a [`CameraId`].
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CameraIdError {
-    /// Nothing was given.
+    /// The text is empty.
     #[error("a camera id must not be empty")]
     Empty,
     /// More than [`CameraId::MAX_LEN`] bytes.
@@ -101,12 +101,12 @@ impl fmt::Display for FrameNumber {
     }
 }
 
-/// A moment in unix microseconds. Of a file it is the position in the file, counted from 0.
+/// A time in unix microseconds; of a file the position in the file, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The time that has passed since `earlier`, in microseconds; never negative.
+    /// The time since `earlier`, in microseconds; never negative.
     pub fn micros_since(self, earlier: Timestamp) -> i64 {
         self.0.saturating_sub(earlier.0).max(0)
     }
@@ -115,11 +115,11 @@ impl Timestamp {
 /// One picture of one camera.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    /// Who took it.
+    /// The camera that took it.
     pub camera: CameraId,
     /// Its place in the camera's stream.
     pub number: FrameNumber,
-    /// When it was taken.
+    /// The time when it was taken.
     pub time: Timestamp,
     /// The picture, sRGB.
     pub picture: RgbImage,
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn camera_ids_that_leave_the_folder_are_refused() {
+    fn camera_ids_that_would_leave_the_folder_are_refused() {
         for id in [
             "",
             "..",

@@ -1,9 +1,9 @@
-//! Colours averaged over time where nothing moves, so that the camera's noise does not shake the
+//! Averages colours over time where nothing moves, so that the camera's noise does not shake the
 //! matte's edge.
 //!
-//! Two frames of a camera that stands still differ by the sensor's noise, and by the exposure that
-//! the camera sets. Both are measured on the cells whose blocks change least; what changes more
-//! than they explain has moved, and is taken as it is, so that an edge that moves stays sharp.
+//! Two frames of a camera that stands still differ by the sensor's noise and by the exposure that
+//! the camera sets. Both are measured on the blocks that change least. Cells that change more have
+//! moved, and get the new colour at once, so that a moving edge stays sharp.
 use super::blocks::BLOCK;
 use super::grid::{Grid, Guide};
 use super::window::rounded;
@@ -12,40 +12,40 @@ use fearless_simd_macros::simd;
 
 /// The standard deviation of a normal distribution, as a multiple of its mean absolute deviation.
 const DEVIATION: f32 = 1.2533;
-/// How much of a new measurement of the noise is taken: of a lower one, and of a higher one, which
-/// a moving camera may be the cause of.
+/// The weight of a new measurement of the noise: of a lower one, and of a higher one, which a
+/// moving camera may cause.
 const NOISE_RATE: [f32; 2] = [0.3, 0.03];
 /// No camera is noisier than this, in levels of a cell.
 pub(super) const MOST_NOISE: f32 = 8.0;
-/// A window of cells moves if its luma changes by more than this many times the noise on average,
-/// and this many levels.
+/// A window of cells moves if its luma changes on average by more than this many times the noise,
+/// and by more than this many levels.
 const NOISE_FLOOR: f32 = 1.2;
 const LEAST_FLOOR: f32 = 0.8;
-/// How much of a new colour is taken where nothing moves.
+/// The weight of a new colour where nothing moves.
 const SLOWEST: f32 = 0.15;
 /// A colour that differs by more than this many standard deviations of the noise, and this many
 /// levels more, has moved ..
 const MOVED: f32 = 2.5;
 const MOVED_LEVELS: f32 = 2.0;
-/// .. and by this many times as much, is taken at once.
+/// .. and one that differs by this many times as much replaces the average at once.
 const AT_ONCE: f32 = 2.0;
 
-/// How a frame differs from the colours remembered, apart from what moves.
+/// The difference of a frame from the remembered colours, without moving parts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct FrameDifference {
     /// The camera's exposure, relative to the one before.
     pub(super) gain: f32,
     /// Mean absolute difference of luma where little moves, in levels.
     pub(super) difference: f32,
-    /// That of half of the picture: more than the noise where the camera moves or the video begins
-    /// a new group of pictures.
+    /// The same for half of the picture: more than the noise if the camera moves, or the video
+    /// begins a new group of pictures.
     pub(super) typical: f32,
 }
 
 /// Measures [`FrameDifference`]s, in blocks of [`BLOCK`] cells a side; keeps its buffers.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
-    /// Of each block: the sums of both lumas, and of their differences.
+    /// For each block, the sums of both lumas, and of their differences.
     before: Vec<u32>,
     now: Vec<u32>,
     differences: Vec<u32>,
@@ -63,7 +63,7 @@ impl Meter {
     ) -> FrameDifference {
         dispatch!(level, s => block_sums(s, grid, before, &mut self.before));
         dispatch!(level, s => block_sums(s, grid, now, &mut self.now));
-        // dark and burnt blocks say nothing of the exposure
+        // dark and burnt blocks do not show the exposure
         let area = (BLOCK * BLOCK) as u32;
         let tells = |sum: u32| (16 * area..235 * area).contains(&sum);
         self.ratios.clear();
@@ -141,7 +141,7 @@ fn expose<S: Simd>(_simd: S, luma: &mut [u8], gain: f32) {
     }
 }
 
-/// The number that one part in `parts` of the others is smaller than, if there are any.
+/// The quantile `1 / parts` of the numbers; `None` if there are none.
 fn quantile<T: Copy>(
     values: &mut [T],
     parts: usize,
@@ -151,8 +151,8 @@ fn quantile<T: Copy>(
     (!values.is_empty()).then(|| *values.select_nth_unstable_by(at, order).1)
 }
 
-/// The noise of a cell's luma in levels, after a frame that differs by so much; none is known
-/// before the first.
+/// The noise of a cell's luma in levels, after a frame with this difference. `before` is `None` at
+/// the first one.
 pub(super) fn noise_after(before: Option<f32>, change: FrameDifference) -> f32 {
     let now = (DEVIATION * change.difference).min(MOST_NOISE);
     before.map_or(now, |before| {
@@ -160,12 +160,12 @@ pub(super) fn noise_after(before: Option<f32>, change: FrameDifference) -> f32 {
     })
 }
 
-/// The mean change of luma over a window of cells that is still noise, in levels.
+/// The largest mean change of luma over a window of cells that counts as noise, in levels.
 pub(super) fn noise_floor(noise: f32) -> f32 {
     (NOISE_FLOOR * noise).max(LEAST_FLOOR)
 }
 
-/// Moves `average` to the colours of `now`, at once where it moves, and elsewhere slowly.
+/// Moves `average` to the colours of `now`: at once where something moves, elsewhere slowly.
 pub(super) fn follow(
     level: Level,
     average: &mut Guide,
@@ -197,7 +197,7 @@ fn blend<S: Simd>(
     let cells = r.iter_mut().zip(g).zip(b);
     let cells = cells.zip(r_now).zip(g_now).zip(b_now).zip(motion);
     for ((((((r, g), b), &r_now), &g_now), &b_now), &motion) in cells {
-        // written out: a closure would not be compiled for the vector instructions
+        // repeated, because a closure would not be compiled for the vector instructions
         let (r_was, g_was, b_was) = (
             f32::from(*r) * gain,
             f32::from(*g) * gain,
@@ -222,7 +222,7 @@ mod tests {
     use crate::matte::grid::SMALL as GRID;
     use mattebox_net::SimdLevel;
 
-    /// A number between -1 and 1 that looks random.
+    /// A pseudorandom number between -1 and 1.
     fn random(i: usize) -> f32 {
         let v = (i as u32).wrapping_mul(0x9e37_79b1);
         let v = (v ^ (v >> 15)).wrapping_mul(0x2c1b_3c6d);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn exposure_and_noise_are_told_apart_and_what_moves_counts_for_neither() {
+    fn exposure_and_noise_are_measured_without_moving_parts() {
         let level = SimdLevel::best().level().unwrap();
         let mut before = scene(0, 1.0, 0.0);
         let mut now = scene(1, 1.2, 4.0);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_is_averaged_away_and_an_edge_that_moves_is_taken_at_once() {
+    fn noise_is_averaged_away_and_a_moving_edge_is_followed_at_once() {
         let level = SimdLevel::best().level().unwrap();
         let guide = |luma: &[u8]| Guide {
             planes: [luma.to_vec(), luma.to_vec(), luma.to_vec()],

@@ -48,7 +48,7 @@ impl Rect {
         }
     }
 
-    /// The smallest box around what was found `before`, if anything, and `one` more.
+    /// The smallest box around `before`, if there is one, and `one`.
     pub(super) fn around(before: Option<Rect>, one: Rect) -> Rect {
         before.map_or(one, |before| before.union(&one))
     }
@@ -94,12 +94,13 @@ impl Rect {
         }
     }
 
-    /// Each side moved out by its share of the box's size and at least one cell, wherever that is.
+    /// Each side moved out by its share of the box's size and at least one cell, also beyond the
+    /// grid.
     pub(super) fn with_surroundings(&self, share: f32) -> Rect {
         self.with_margin(share, 1, u32::MAX, u32::MAX)
     }
 
-    /// The same box of a grid's cells in the pixels of a picture of this size.
+    /// A box of a grid's cells, in pixels of a picture of this size.
     pub(super) fn in_pixels(&self, cell: usize, (width, height): (u32, u32)) -> Rect {
         let cell = cell as u32;
         let end = |n: u32, size: u32| n.saturating_mul(cell).min(size);
@@ -111,7 +112,7 @@ impl Rect {
         }
     }
 
-    /// The same box of pixels in whole cells of a grid.
+    /// A box of pixels, in whole cells of a grid.
     pub(super) fn in_cells(&self, cell: usize) -> Rect {
         let cell = cell as u32;
         Rect {
@@ -226,9 +227,9 @@ impl Blobs {
     }
 }
 
-/// How many cells at the front are `alike`.
+/// The number of cells at the front that are `alike`.
 fn length<T: Copy>(cells: &[T], alike: impl Fn(T) -> bool) -> usize {
-    // many at a time, in a loop without branches, which becomes a vector's
+    // many at a time, in a loop without branches, for which the compiler uses vectors
     let all = |cells: &[T; 16]| cells.iter().fold(true, |all, &v| all & alike(v));
     let whole = cells
         .as_chunks()

@@ -1,5 +1,5 @@
-//! Parts of a row of cells as bits: one bit for each block of [`BLOCK`] cells. What happens near a
-//! person's outline needs to be computed only there, which is a small part of a picture.
+//! Parts of a row of cells as bits: one bit for each block of [`BLOCK`] cells. They limit work to
+//! the cells near a person's outline, a small part of a picture.
 use super::grid::Grid;
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ pub(super) fn all(cells: usize) -> u64 {
     u64::MAX >> (64 - cells.div_ceil(BLOCK))
 }
 
-/// The blocks and their neighbours, as many on each side as `cells` cells touch.
+/// The blocks and their neighbours within `cells` cells on each side.
 #[inline(always)]
 pub(super) fn widened(blocks: u64, cells: usize) -> u64 {
     (0..cells.div_ceil(BLOCK)).fold(blocks, |b, _| b | b << 1 | b >> 1)
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_taken_in() {
+    fn neighbours_are_added() {
         assert_eq!((all(1), all(8), all(9), all(479)), (1, 1, 3, (1 << 60) - 1));
         assert_eq!(widened(0b1_0000, 1), 0b11_1000);
         assert_eq!(widened(0b1_0000, 9), 0b111_1100);

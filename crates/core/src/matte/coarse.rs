@@ -1,9 +1,9 @@
-//! What the ordered half of matting hands to the other: the matte at low resolution.
+//! The coarse matte.
 use super::grid::{Grid, Guide};
 use super::settled::Settled;
 
-/// What [`super::Segmenter`] hands to [`super::Refiner`]: the matte at low resolution and what is
-/// needed to bring it to the picture's size.
+/// The coarse matte that [`super::Segmenter`] makes for [`super::Refiner`]: a matte at low
+/// resolution, with the data that bring it to the picture's size.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Coarse {
     /// Width and height of the picture it belongs to.
@@ -13,13 +13,13 @@ pub struct Coarse {
 }
 
 impl Coarse {
-    /// Whether the network was not asked, because the picture is the one before (see
+    /// Whether the network was skipped, because the picture is like an earlier one (see
     /// [`super::Segmenter::skipping_still`]).
     pub fn is_still(&self) -> bool {
         self.is_still
     }
 
-    /// Passes on a few bytes that almost always differ where pictures do.
+    /// Passes a few bytes to `pass` that almost always differ between different pictures.
     pub fn for_each_glimpse(&self, mut pass: impl FnMut(&[u8])) {
         match &self.map {
             CoarseMap::Hard { confidence, .. } => pass(bytemuck::cast_slice(confidence)),
@@ -27,7 +27,7 @@ impl Coarse {
         }
     }
 
-    /// Passes on all bytes that the full matte depends on, beside the picture's own.
+    /// Passes all bytes to `pass` that the full matte depends on, except the picture's own.
     pub fn for_each_part(&self, mut pass: impl FnMut(&[u8])) {
         pass(bytemuck::cast_slice(&[self.size.0, self.size.1]));
         match &self.map {
@@ -79,7 +79,7 @@ pub(super) struct SoftMap {
     pub(super) grid: Grid,
     /// The confidence of each cell, in 1/65535.
     pub(super) map: Vec<u16>,
-    /// Where it leaves nothing to the colours.
+    /// The cells whose alpha is certain without the colours.
     pub(super) settled: Settled,
     /// The colours of each cell.
     pub(super) guide: Guide,
@@ -92,7 +92,7 @@ pub(super) struct SoftMap {
 }
 
 impl SoftMap {
-    /// Buffers for `grid`, those of `before` where there are any.
+    /// Buffers for `grid`: those of `before` if it has any.
     pub(super) fn reusing(before: CoarseMap, grid: Grid) -> Box<SoftMap> {
         match before {
             CoarseMap::Soft(mut soft) => {

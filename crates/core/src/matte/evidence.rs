@@ -1,10 +1,10 @@
-//! Where a person may be: where something moved, or where the close and the whole look agreed at
-//! the beginning.
+//! The places where a person may be: where something moved, or where the close look and the whole
+//! look agreed at the beginning.
 //!
 //! A network that looks closely at a chair may see a person in it. Such a phantom appears without
-//! any motion, which a person cannot do. So each block of cells remembers whether there was motion
-//! since it was empty; elsewhere the network is not believed. Where the camera itself moves,
-//! everything moves, and everything is believed.
+//! any motion, which a person cannot do. So each block of cells remembers whether something has
+//! moved there since it was empty; elsewhere the network is not believed. If the camera itself
+//! moves, everything moves, and everything is believed.
 use super::blobs::Blobs;
 use super::blocks::{BLOCK, blocks_of};
 use super::focus::PERSON_ABOVE;
@@ -13,44 +13,44 @@ use super::window::around;
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 
-/// The luma around a cell has moved if it changed by so many levels more than the noise.
+/// A cell moves if the luma around it changes by so many levels more than the noise.
 const MOVED: f32 = 1.5;
-/// .. and far from all who are believed, this many times as much as half of the picture did.
+/// .. and, far from all believed people, by this many times the change of half of the picture.
 const ALONE: f32 = 4.0;
 /// A block below this confidence is empty.
 const OCCUPIED: f32 = 0.3;
 /// An empty block forgets motion after this time, in microseconds.
 const FORGET_US: i64 = 1_000_000;
-/// What both looks show of a blob agrees if they have this much in common (intersection over
-/// union).
+/// Both looks agree on a blob if they have this much of it in common (intersection over union).
 const AGREE: f32 = 0.6;
-/// Of a blob on which the looks disagree, cells of this confidence in the whole look are believed.
+/// If they disagree on a blob, its cells with this confidence in the whole look are believed.
 const MAYBE: f32 = 0.25;
-/// Motion far from all who are believed must be seen in two frames, unless they are farther apart
-/// in time than this: a video's new group of pictures changes a still scene for one frame.
+/// Motion far from all believed people must be seen in two frames, unless they are farther apart in
+/// time than this: a video's new group of pictures changes a still scene for one frame.
 const ONCE_US: i64 = 150_000;
-/// The most of a block where something moved once: it is not believed yet, and is forgotten after
+/// The belief in a block where something moved once. It is not believed yet, and forgotten after
 /// this share of [`FORGET_US`].
 const ONCE: u8 = 50;
 /// The belief in a block where something moved ..
 const FULL: u8 = u8::MAX;
-/// .. and where both looks agreed but nothing moved: who is gone without motion was a phantom ..
+/// .. and where both looks agreed but nothing moved: a person who disappears without motion was a
+/// phantom ..
 const AGREED: u8 = ONCE + 30;
-/// .. and where little moved beside one who is believed.
+/// .. and where little moved beside a believed person.
 const BESIDE: u8 = ONCE + 60;
 
-/// How far each block of cells is believed: up to [`ONCE`] not at all; [`FULL`] where something
-/// moved; less the longer it is empty since.
+/// The belief in each block of cells: up to [`ONCE`] it is not believed; [`FULL`] where something
+/// moved; less, the longer it has been empty since.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Evidence {
     pub(super) blocks: Vec<u8>,
 }
 
-/// How a frame differs from what was seen before, in levels of luma.
+/// The change of a frame since the last one, in levels of luma.
 pub(super) struct FrameMotion<'a> {
     /// The mean change around each cell.
     pub(super) cells: &'a [f32],
-    /// The most that is noise.
+    /// The largest change that counts as noise.
     pub(super) noise: f32,
     /// The change of half of the picture.
     pub(super) typical: f32,
@@ -61,7 +61,7 @@ fn is_believed(block: &u8) -> bool {
 }
 
 impl Evidence {
-    /// How many blocks a grid has.
+    /// The number of blocks of a grid.
     pub(super) fn len(grid: Grid) -> usize {
         let (across, down) = blocks_of(grid);
         across * down
@@ -74,7 +74,8 @@ impl Evidence {
         }
     }
 
-    /// After a first look at everything, `far`, and one at the people, `close`: what they agree on.
+    /// The belief after a first look at the whole picture, `far`, and one at the people, `close`:
+    /// where they agree.
     pub(super) fn first(grid: Grid, far: &[f32], close: &[f32]) -> Evidence {
         let (across, down) = blocks_of(grid);
         let mut evidence = Evidence {
@@ -106,8 +107,8 @@ impl Evidence {
         evidence
     }
 
-    /// Notes where something moved, and which blocks of `map` are empty. Far from all who are
-    /// believed, it must have changed much more than is typical of this frame, and in two frames.
+    /// Notes where something moved, and which blocks of `map` are empty. Far from all believed
+    /// people, the change must be much larger than is typical of this frame, and in two frames.
     pub(super) fn note(
         &mut self,
         level: Level,
@@ -156,8 +157,9 @@ impl Evidence {
         })
     }
 
-    /// Takes whole blobs from `confidence` of which no part is believed. Of the others the network
-    /// shall see all, also what is beside a person: it then knows better what is what.
+    /// Removes whole blobs from `confidence` of which no part is believed. The others stay whole,
+    /// so that the crop shows the network also things beside a person, which it then tells apart
+    /// better.
     pub(super) fn gate_blobs(&self, grid: Grid, confidence: &mut [f32]) {
         if self.blocks.iter().all(is_believed) {
             return;
@@ -177,8 +179,8 @@ impl Evidence {
         }
     }
 
-    /// Takes from `confidence` what is not believed. Blocks beside one that is believed are so too,
-    /// softly.
+    /// Removes all cells from `confidence` that are not believed. Blocks beside a believed one are
+    /// believed too, softly.
     pub(super) fn gate(&self, grid: Grid, confidence: &mut [f32]) {
         let (across, down) = blocks_of(grid);
         if self.blocks.iter().all(is_believed) {
@@ -222,7 +224,7 @@ mod tests {
     use crate::matte::grid::SMALL as GRID;
     use mattebox_net::SimdLevel;
 
-    /// Confidence in a box of cells.
+    /// Confidence 1 in a box of cells.
     fn seen(xs: std::ops::Range<usize>, ys: std::ops::Range<usize>) -> Vec<f32> {
         let inside = |i: usize| xs.contains(&(i % 64)) && ys.contains(&(i / 64));
         (0..GRID.len())
@@ -248,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn who_appears_without_motion_is_a_phantom_and_who_moves_is_a_person() {
+    fn a_phantom_appears_without_motion_and_a_person_moves() {
         let nothing = vec![0.0; GRID.len()];
         let chair = seen(40..56, 16..32);
         let mut evidence = Evidence::first(GRID, &nothing, &nothing);
@@ -266,7 +268,7 @@ mod tests {
         );
         note(&mut evidence, &motion, &nothing, 40_000);
         assert_eq!(gated(&evidence, &chair), chair.iter().sum());
-        // who then sits still is still there
+        // a person who then sits still stays
         for _ in 0..500 {
             note(&mut evidence, &nothing, &chair, 40_000);
         }

@@ -1,10 +1,11 @@
-//! The fine matte: a network that is better at close portraits, where it means the same people.
+//! The fine matte: a network that is better at close portraits, used where it shows the same
+//! people.
 //!
-//! There it draws hair that the general network smears, and leaves out things beside the person.
-//! On people far away, groups and empty rooms it fails, and the general network does not. So the
-//! general network says where to look and who is there, and the fine one is believed where both
-//! agree: it may add to people, and take away from their edge, not from their middle. A person whom
-//! only the general network sees stays as that sees them.
+//! It draws hair that the general network smears, and leaves out things beside the person. But it
+//! fails on people far away, groups and empty rooms. So the general network finds the people and
+//! the crop, and the fine one is believed where both agree: it may add to people, and take away
+//! from their edge, but not from their middle. A person whom only the general network sees is drawn
+//! by that one.
 use super::blobs::{Blobs, Rect};
 use super::focus::PERSON_ABOVE;
 use super::grid::Grid;
@@ -16,46 +17,45 @@ use super::window::around;
 use image::RgbImage;
 use mattebox_net::{SimdError, SimdLevel};
 
-/// How well both masks must cover one another (intersection over union), so that the fine one is
-/// believed; and the share of a person that it must see, so that it is believed about them.
+/// The least overlap of both masks (intersection over union) for which the fine one is believed;
+/// and the least share of a person that it must see to be believed about them.
 const AGREEMENT: f32 = 0.7;
-/// Parts smaller than this share of the picture are nobody.
+/// Parts smaller than this share of the picture are no people.
 const SMALLEST: f32 = 0.0005;
-/// Room around a person whom only the general network sees, in a picture 640 pixels long.
+/// The margin around a person whom only the general network sees, in a picture 640 pixels long.
 const MARGIN_OF_640: f32 = 8.0;
-/// So many cells within what the general network takes for the edge of a person, the fine network
-/// may take away from it.
+/// The width, in cells, of the edge of a person from which the fine network may take away.
 const EDGE: usize = 1;
-/// A cell so much below one half is surely not inside of a person.
+/// A cell so much below one half is surely not inside a person.
 const HARDLY: f32 = 0.2;
 
 /// The fine network and its buffers.
 pub(super) struct Fine {
     view: NetworkView,
-    /// What the fine network sees, for each cell, 0..=1.
+    /// The fine network's alpha of each cell, 0..=1.
     alpha: Vec<f32>,
-    /// What the general network sees.
+    /// The general network's confidence.
     own: Vec<f32>,
-    /// What the general network sees, where it is sure of all that is around.
+    /// The general network's confidence, where it is sure of all cells around.
     inside: Vec<f32>,
-    /// The smallest of what it sees, along rows.
+    /// Its smallest values along rows.
     across: Vec<f32>,
     carrier: CorrectionCarrier,
-    /// The map that a key frame's is to be told from.
+    /// The map before a key frame is drawn.
     before: Vec<u16>,
     /// The boxes in cells around people whom only the general network sees.
     kept: Vec<Rect>,
 }
 
-/// What the fine matte is made of.
+/// The input of the fine matte.
 pub(super) struct Subject<'a> {
     pub(super) picture: &'a RgbImage,
     pub(super) grid: Grid,
-    /// Where the general network looked.
+    /// The crop of the general network.
     pub(super) crop: Rect,
     /// Of each cell.
     pub(super) luma: &'a [u8],
-    /// The most that two lumas of the same thing differ on average, in levels.
+    /// The largest mean difference of luma that counts as noise, in levels.
     pub(super) noise: f32,
 }
 
@@ -73,8 +73,8 @@ impl Fine {
         })
     }
 
-    /// Draws key frames, and corrects the map of others by what was drawn of the last one. If
-    /// `is_like_before` the picture is one that was skipped: no key frame is due.
+    /// Draws key frames, and corrects the maps of other frames by the last key frame. If
+    /// `is_like_before`, the network was skipped for this picture: no key frame is due.
     pub(super) fn follow(
         &mut self,
         subject: &Subject,
@@ -97,8 +97,8 @@ impl Fine {
         key.renew(grid, luma, &self.before, map);
     }
 
-    /// ConfidenceMaps at the crop of the picture. If both networks mean the same people, `map` becomes what
-    /// the fine one sees.
+    /// Looks at the crop of the picture. If both networks show the same people, `map` becomes the
+    /// fine one's alpha.
     pub(super) fn draw(&mut self, subject: &Subject, map: &mut [u16]) {
         let grid = subject.grid;
         let alpha = &mut self.alpha;
@@ -122,8 +122,8 @@ impl Fine {
         }
     }
 
-    /// Finds what the general network sees inside of people: where it is more than half sure of
-    /// all cells around. The fine network bites pieces out of shirts and hair now and then.
+    /// Finds the inside of people: the cells around which the general network is more than half
+    /// sure of all. There the fine network sometimes leaves holes in shirts and hair.
     fn surely_inside(&mut self, grid: Grid) {
         let (width, height) = (grid.width, grid.height);
         let smallest = |cells: &mut dyn Iterator<Item = f32>| cells.fold(1.0, f32::min);
@@ -141,8 +141,8 @@ impl Fine {
         }
     }
 
-    /// Whether both mean the same people, apart from those whom only the general network sees:
-    /// these are `kept`.
+    /// Whether both networks show the same people, apart from those whom only the general network
+    /// sees: these are `kept`.
     fn agree(&mut self, grid: Grid) -> bool {
         let Fine {
             alpha, own, kept, ..
@@ -180,7 +180,7 @@ impl Fine {
 mod tests {
     use super::*;
 
-    /// Answers every picture with a person in the middle whose edge is at `half`.
+    /// A network that sees the same person in the middle of every picture.
     struct ConstantNetwork {
         confidence: Vec<f32>,
         side: usize,
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fine_network_that_means_somebody_else_has_no_say() {
+    fn a_fine_network_that_shows_another_person_is_ignored() {
         let side = 200;
         let own = person(side, 60, 140, 0.25);
         for other in [person(side, 100, 180, 0.4), vec![0.0; side * side]] {

@@ -1,105 +1,106 @@
-//! Where the network looks: closely at the people that are known, and now and then at everything,
-//! for those that are not.
+//! The focus of the network: closely on the known people, and now and then on the whole picture, to
+//! find others.
 use super::blobs::{Blobs, Rect};
 use super::grid::Grid;
 use crate::frame::Timestamp;
 
-/// Guests that are remembered at most.
+/// The most small regions that are remembered.
 pub(super) const MAX_SMALL_REGIONS: usize = 4;
 
 /// Confidence above which a cell counts as a person.
 pub(super) const PERSON_ABOVE: f32 = 0.5;
-/// Confidence in a look at everything above which a cell may belong to a person who is too small
-/// for it: what the smooth step makes of a quarter.
+/// Confidence in a look at the whole picture above which a cell may belong to a person who is too
+/// small for it: a quarter, after the smooth step.
 const MAYBE_ABOVE: f32 = 0.156;
 /// Room around the people on each side, as a share of their box's size.
 const MARGIN: f32 = 0.15;
-/// ..around guests, who are small and known less well.
+/// .. around small regions, which are known less well.
 const SMALL_REGION_MARGIN: f32 = 0.25;
-/// ..and at least this share of the picture's long side, so that a small person who walks stays
+/// .. and at least this share of the picture's long side, so that a small person who walks stays
 /// inside.
 const LEAST_MARGIN: f32 = 0.04;
-/// A box is kept while the people have at least this part of the margin, so that the network's view
-/// does not tremble.
+/// A crop is kept while the people in it have at least this part of the margin, so that the
+/// network's view does not tremble.
 const MARGIN_KEPT: f32 = 0.5;
-/// ..and while it is not larger than this many times what the people need.
+/// .. and while it is at most this many times as large as the people need.
 const LOOSEST: f32 = 1.3;
-/// Parts smaller than this share of the largest are not looked at: clutter that looks like a person
-/// would keep the box wide. A guest is exempt.
+/// Parts smaller than this share of the largest do not count: clutter that looks like a person
+/// would keep the crop wide. Small regions are exempt.
 const KEEP: f32 = 0.2;
-/// People smaller than this share of the picture are nobody.
+/// Parts smaller than this share of the picture are no people.
 const SMALLEST: f32 = 0.002;
 /// A newcomer has at least this share of the picture.
 const SMALLEST_NEWCOMER: f32 = 0.001;
-/// A stranger is taken in if a close look is so sure of their cells on average.
+/// A candidate is confirmed if a close look gives their cells this confidence on average.
 const SURE: f32 = 0.85;
-/// People are small in the crop if a close look at them shows less than this share of its long
+/// A person is small in the crop if a close look would show less than this share of the crop's long
 /// side.
 const SMALL: f32 = 0.5;
-/// ..and to look at several who touch is worth it if it shows less than this.
+/// .. and several people who touch get a close look if it would show less than this share.
 const SMALLER: f32 = 0.9;
-/// So many small ones are a group. Fewer are often one person and what looks like parts of others.
+/// So many small people are a group. Fewer are often one person, and things that look like parts of
+/// others.
 const GROUP: usize = 3;
-/// How far apart looks at the whole picture are at most, in microseconds: a person who enters is
+/// The longest time between looks at the whole picture, in microseconds: a person who enters is
 /// found within half a second.
 const LOOK_EVERY_US: i64 = 400_000;
-/// ..and at least, where something moves outside the box, or nobody is inside.
+/// .. and where something moves outside the crop, or it shows no people.
 const LOOK_AGAIN_US: i64 = 160_000;
-/// .. and where so little moves outside that it is somebody who comes, not the camera.
+/// .. and where so little moves outside that a person enters, and the camera does not move.
 const LOOK_AT_ONCE_US: i64 = 80_000;
-/// From this share of the picture on, it is the camera that moves.
+/// If a larger share of the picture moves, it is the camera that moves.
 const CAMERA_MOVES: f32 = 0.25;
-/// ConfidenceMaps come after this many frames even if the time stands still.
+/// A look is due after this many frames even if the time stands still.
 const LOOK_EVERY_FRAMES: u16 = 60;
 /// A cell moves if the luma around it changes by so many levels on average.
 pub(super) const MOVES: f32 = 15.3;
-/// Outside the box, this share of the picture must move to ask for a look.
+/// This share of the picture must move outside the crop to make a look due.
 const MOVING: f32 = 0.002;
-/// People who are no longer seen are waited for so long where they were, in microseconds.
+/// The crop waits so long for people who are no longer seen, in microseconds.
 const WAIT_US: i64 = 500_000;
-/// A strip outside the box that is narrower than this share of the picture needs no look.
+/// A strip outside the crop that is narrower than this share of the picture needs no look.
 const STRIP: f32 = 0.04;
 
-/// A person smaller than the largest by so much that only a close look told them from clutter.
+/// The region of a person who is so much smaller than the largest that only a close look confirms
+/// them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SmallRegion {
-    /// Where they were seen last, in cells.
+    /// The last box around them, in cells.
     pub(super) bounds: Rect,
-    /// When, in unix microseconds.
+    /// When they were seen last, in unix microseconds.
     pub(super) seen: i64,
 }
 
-/// Where to look next, and when to look further.
+/// The crop of the next frame, and the search for newcomers.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Focus {
     /// The part of the picture that the network sees, in pixels.
     pub(super) crop: Rect,
-    /// When everything was looked at last, in unix microseconds.
+    /// The time of the last look at the whole picture, in unix microseconds.
     pub(super) looked: i64,
-    /// How many frames ago that was.
+    /// The number of frames since then.
     pub(super) frames_since_look: u16,
-    /// When people (not guests) were in the crop last, in unix microseconds.
+    /// When people (other than small regions) were in the crop last, in unix microseconds.
     pub(super) peopled: i64,
-    /// Counts frames with a group, so that each of them has their turn to be looked at closely.
+    /// Counts frames with a group, so that each person gets a close look in turn.
     pub(super) round: u8,
-    /// Counts strangers that a close look did not confirm, so that the next time another one has
-    /// its turn.
+    /// Counts candidates that a close look did not confirm, so that another one is next.
     pub(super) turn: u8,
-    /// Small people that are known.
+    /// The known small people.
     pub(super) small_regions: Vec<SmallRegion>,
 }
 
 /// The parts of a raw map that are people.
 pub(super) struct PeopleInMap {
-    /// The box around them, in cells; none where nobody is there. Guests do not count.
+    /// The box around them, in cells; `None` if there are none. Small regions do not count.
     pub(super) bounds: Option<Rect>,
     found: Blobs,
-    /// The blobs that are people or guests.
+    /// The blobs that are people or small regions.
     known: Vec<usize>,
 }
 
 impl PeopleInMap {
-    /// The cells of the people and guests, `[height][width]`.
+    /// The cells of the people and small regions, `[height][width]`.
     pub(super) fn cells(&self, grid: Grid) -> Vec<bool> {
         let mut known = vec![false; grid.len()];
         for (y, x0, x1) in self
@@ -113,18 +114,18 @@ impl PeopleInMap {
     }
 }
 
-/// What a look at everything shows that was not known.
+/// The unknown parts of a look at the whole picture.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Newcomers {
-    /// Boxes (in cells) around parts that are connected to a known person: the rest of somebody who
+    /// Boxes (in cells) around parts that are connected to a known person: the rest of a person who
     /// is half inside the crop.
     pub(super) parts: Vec<Rect>,
-    /// Boxes around parts by themselves that deserve a closer look, the largest first.
+    /// Boxes around separate parts, which need a close look, the largest first.
     pub(super) candidates: Vec<Rect>,
 }
 
 impl Focus {
-    /// A focus on everything.
+    /// A focus on the whole picture.
     pub(super) fn whole(size: (u32, u32), time: Timestamp) -> Focus {
         let crop = Rect::whole(size.0, size.1);
         Focus {
@@ -138,7 +139,7 @@ impl Focus {
         }
     }
 
-    /// Whether the crop shows so much that a look at everything would show nothing else.
+    /// Whether the crop shows so much that a look at the whole picture is not needed.
     pub(super) fn sees_everything(&self, size: (u32, u32)) -> bool {
         let strip = |n: u32| (STRIP * n as f32) as u32;
         let Rect { x0, y0, x1, y1 } = self.crop;
@@ -148,8 +149,8 @@ impl Focus {
             && size.1 - y1 <= strip(size.1)
     }
 
-    /// Whether to look for newcomers now, where `outside` is the share of the picture that moves
-    /// outside the crop, and whether somebody is inside.
+    /// Whether a look for newcomers is due. `outside` is the share of the picture that moves
+    /// outside the crop; `peopled` is whether people are inside it.
     pub(super) fn wants_look(&self, time: Timestamp, outside: f32, peopled: bool) -> bool {
         let passed = time.0.saturating_sub(self.looked);
         let due = match outside {
@@ -158,12 +159,12 @@ impl Focus {
             _ if !peopled => LOOK_AGAIN_US,
             _ => LOOK_EVERY_US,
         };
-        // a clock that goes backwards belongs to a stream that began again
+        // the clock goes backwards if a stream has begun again
         passed < 0 || passed >= due || self.frames_since_look >= LOOK_EVERY_FRAMES
     }
 
-    /// The share of the picture that moves and lies neither in the crop nor near a guest; 0 where
-    /// too little moves at all.
+    /// The share of the picture that moves and lies neither in the crop nor near a small region; 0
+    /// if too little moves at all.
     pub(super) fn moves_outside(&self, grid: Grid, size: (u32, u32), motion: &[f32]) -> f32 {
         let enough = MOVING * grid.len() as f32;
         let moves = |cells: &[f32]| cells.iter().map(|m| u32::from(*m > MOVES)).sum::<u32>();
@@ -196,7 +197,7 @@ impl Focus {
         moving as f32 / grid.len() as f32
     }
 
-    /// Who is there in the raw map; notes where the guests are now and forgets those that are gone.
+    /// Finds the people in the raw map. Updates the small regions, and forgets those that are gone.
     pub(super) fn people(&mut self, grid: Grid, raw: &[f32], time: Timestamp) -> PeopleInMap {
         let found = Blobs::find(raw, grid.width, |p| p > PERSON_ABOVE);
         let largest = found.blobs.iter().map(|b| b.area).max().unwrap_or(0);
@@ -239,7 +240,7 @@ impl Focus {
         }
     }
 
-    /// What a look at everything, `far`, shows beyond the `known` cells.
+    /// The parts of `far`, a look at the whole picture, beyond the `known` cells.
     pub(super) fn newcomers(&self, grid: Grid, far: &[f32], known: &[bool]) -> Newcomers {
         let mut newcomers = self.newcomers_above(PERSON_ABOVE, grid, far, known);
         if newcomers.candidates.is_empty() {
@@ -296,8 +297,9 @@ impl Focus {
         newcomers
     }
 
-    /// Takes in what a `close` look at the stranger within `bounds` shows of them, if it is enough
-    /// to be a person. The guest that was not seen for the longest time makes room.
+    /// Checks a candidate within `bounds` with a `close` look, and remembers their region if it
+    /// shows enough of a person. The region that was not seen for the longest time makes room.
+    /// Returns whether the candidate is confirmed.
     pub(super) fn confirm(
         &mut self,
         grid: Grid,
@@ -339,8 +341,8 @@ impl Focus {
         true
     }
 
-    /// The boxes of a group in a map: people so small in the crop that the network should see each
-    /// of them by themselves. Empty where they are too few.
+    /// The boxes of a group in a map: people so small in the crop that each needs a separate look.
+    /// Empty if they are too few.
     pub(super) fn group<T: Copy>(
         &self,
         grid: Grid,
@@ -368,8 +370,8 @@ impl Focus {
         people
     }
 
-    /// Moves the crop to the people (a box in cells). Where there is nobody, it waits a little,
-    /// then shows everything.
+    /// Moves the crop to the people (a box in cells). Without people, it waits a little, then shows
+    /// the whole picture.
     pub(super) fn follow(
         &mut self,
         grid: Grid,
@@ -393,8 +395,8 @@ impl Focus {
         }
     }
 
-    /// A crop that shows more where the people touch the crop's border inside the picture: somebody
-    /// may be cut there.
+    /// A wider crop, if the people touch the crop's border inside the picture: a person may be cut
+    /// there.
     pub(super) fn wider(&self, grid: Grid, size: (u32, u32), people: Rect) -> Option<Rect> {
         let wider = with_room(people.in_pixels(grid.cell, size), size, 1.0);
         let seen = self.crop.in_cells(grid.cell);
@@ -405,8 +407,8 @@ impl Focus {
         (cut && wider != self.crop).then_some(wider)
     }
 
-    /// The part of the picture that shows the guests, in pixels; none where there are none or the
-    /// crop shows them.
+    /// The part of the picture that shows the small regions, in pixels; `None` if there are none,
+    /// or the crop shows them.
     pub(super) fn small_region_crop(&self, grid: Grid, size: (u32, u32)) -> Option<Rect> {
         let small_regions = self
             .small_regions
@@ -425,7 +427,7 @@ fn smallest_newcomer(grid: Grid) -> usize {
     (SMALLEST_NEWCOMER * grid.len() as f32).max(1.0) as usize
 }
 
-/// A box of people, in pixels, with this share of the room that a crop leaves around them.
+/// A box of people, in pixels, with this share of a crop's margin around them.
 fn with_room(people: Rect, size: (u32, u32), share: f32) -> Rect {
     let least = (least_margin(size) as f32 * share) as u32;
     people.with_margin(MARGIN * share, least, size.0, size.1)
@@ -435,7 +437,7 @@ fn least_margin(size: (u32, u32)) -> u32 {
     (LEAST_MARGIN * size.0.max(size.1) as f32) as u32
 }
 
-/// The part of the picture that shows a box of cells closely, in pixels.
+/// The crop of a close look at a box of cells, in pixels.
 pub(super) fn close_up(grid: Grid, size: (u32, u32), bounds: Rect) -> Rect {
     bounds.in_pixels(grid.cell, size).with_margin(
         SMALL_REGION_MARGIN,

@@ -1,8 +1,8 @@
-//! A matte at the size of its picture, and where it is plain.
+//! A matte at the size of its picture, and its plain parts.
 //!
-//! Most of a matte is 0 or 255, and the refiner knows where before it writes a pixel. It notes
-//! that in an [`Outline`], so that compositing reads alpha near a person's edge alone: at 3840x2160
-//! a matte is 8 MB, more than the caches hold.
+//! Most of a matte is 0 or 255, and the refiner knows these parts before it writes a pixel. It
+//! notes them in an [`Outline`], so that compositing reads alpha only near a person's edge: at
+//! 3840x2160 a matte is 8 MB, more than the caches hold.
 use image::GrayImage;
 
 /// How much of each pixel of a picture is person: 0 is room, 255 is person.
@@ -12,12 +12,12 @@ pub struct Matte {
     pub(super) outline: Outline,
 }
 
-/// Where the rows of a matte are plain.
+/// The plain parts of a matte's rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Outline {
     /// Row after row, from left to right.
     runs: Vec<AlphaRun>,
-    /// For each row, where its runs end.
+    /// For each row, the end of its runs.
     ends: Vec<usize>,
 }
 
@@ -28,14 +28,14 @@ pub(crate) struct AlphaRun {
     pub(crate) end: usize,
 }
 
-/// What is known of the pixels of a run.
+/// The known alpha of a run's pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AlphaRunKind {
     /// All are 0.
     Room,
     /// All are 255.
     Person,
-    /// They can be anything.
+    /// Not known.
     Open,
 }
 
@@ -45,7 +45,7 @@ impl Matte {
         &self.alpha
     }
 
-    /// The same, as a picture of the caller's own.
+    /// Takes the alpha out.
     pub fn into_alpha(self) -> GrayImage {
         self.alpha
     }
@@ -55,7 +55,7 @@ impl Matte {
         self.alpha.dimensions()
     }
 
-    /// Whether no pixel shows any of a person.
+    /// Whether no pixel shows a person.
     pub fn is_blank(&self) -> bool {
         let width = self.alpha.width() as usize;
         let rows = self.alpha.chunks_exact(width.max(1));
@@ -77,7 +77,7 @@ impl Matte {
         self.outline.row(y)
     }
 
-    /// Gives the matte a size. Its rows are to be written next, each with its runs.
+    /// Gives the matte a size. Write its rows next, each with its runs.
     pub(super) fn begin(&mut self, width: u32, height: u32) {
         if self.alpha.dimensions() != (width, height) {
             self.alpha = GrayImage::new(width, height);
@@ -86,7 +86,7 @@ impl Matte {
         self.outline.ends.clear();
     }
 
-    /// Makes all of it room.
+    /// Sets all pixels to room.
     pub(super) fn clear(&mut self) {
         self.alpha.fill(0);
         self.outline
@@ -95,7 +95,7 @@ impl Matte {
 }
 
 impl From<GrayImage> for Matte {
-    /// A matte of which nothing else is known.
+    /// A matte whose runs are all open.
     fn from(alpha: GrayImage) -> Self {
         let mut outline = Outline::default();
         outline.all(AlphaRunKind::Open, alpha.dimensions());

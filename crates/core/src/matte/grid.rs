@@ -1,16 +1,15 @@
-//! The low-resolution grid that the soft matte works on between the network and the full-resolution
-//! picture.
+//! The low-resolution grid of the soft matte, between the network and the full-resolution picture.
 use super::window::rounded;
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 use image::RgbImage;
 use std::ops::AddAssign;
 
-/// The long side that a grid aims at, in cells.
+/// The intended long side of a grid, in cells.
 const LONG_SIDE: u32 = 320;
 
-/// How a picture is divided: square cells of `cell` pixels a side, the last column and row may be
-/// partial. The long side has 213 to 480 cells; a picture up to 479 pixels long has one cell per
+/// The division of a picture into square cells of `cell` pixels a side; the last column and row may
+/// be partial. The long side has 213 to 480 cells; a picture up to 479 pixels long has one cell per
 /// pixel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Grid {
@@ -61,7 +60,7 @@ pub(super) struct Guide {
     pub(super) planes: [Vec<u8>; 3],
 }
 
-/// By hand, because the derived `clone_from` would allocate all planes for each frame.
+/// Not derived, because the derived `clone_from` would allocate all planes for each frame.
 impl Clone for Guide {
     fn clone(&self) -> Guide {
         Guide {
@@ -101,7 +100,7 @@ fn luma(r: u8, g: u8, b: u8) -> u8 {
     ((77 * u32::from(r) + 150 * u32::from(g) + 29 * u32::from(b) + 128) >> 8) as u8
 }
 
-/// Cells of up to so many pixels a side have sums over their rows of 16 bits.
+/// The sums over the rows of a cell fit 16 bits if it has at most so many pixels a side.
 const SMALL_CELL: usize = 257;
 
 /// Reduces pictures to their grid; keeps its buffers between pictures.
@@ -114,7 +113,7 @@ pub(super) struct Reducer {
 }
 
 impl Reducer {
-    /// Makes `guide` the colours of `picture` on `grid`.
+    /// Sets `guide` to the colours of `picture` on `grid`.
     pub(super) fn reduce(
         &mut self,
         level: Level,
@@ -128,7 +127,7 @@ impl Reducer {
         }
     }
 
-    /// Row `y` of the same; `guide` has the size of `grid`.
+    /// Sets row `y` of `guide`, which has the size of `grid`.
     pub(super) fn row(
         &mut self,
         level: Level,
@@ -184,7 +183,7 @@ fn reduce_band<S: Simd, T: CellSum>(
     }
 }
 
-/// Means of runs of `CELL` pixels (`cell` where that is 0), rounded to the nearest.
+/// Means of runs of `CELL` pixels (of `cell` if that is 0), rounded to the nearest.
 #[inline(always)]
 fn mean_cells<const CELL: usize, T: CellSum>(
     sums: &[T],

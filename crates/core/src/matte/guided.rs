@@ -1,9 +1,9 @@
 //! The colour guided filter's coefficients on the grid.
 //!
-//! Within each window the map is explained as a linear function of the colours, `a . rgb + b`, by
-//! ridge regression; the functions of all windows over a cell are averaged. Applied to the
-//! full-resolution colours, they give a matte whose edges are the picture's edges (K. He, J. Sun,
-//! X. Tang: Guided Image Filtering, eq. 19–21; He, Sun: Fast Guided Filter, arXiv 1505.00996).
+//! Ridge regression explains the map within each window as a linear function of the colours, `a .
+//! rgb + b`; the functions of all windows over a cell are averaged. Applied to the full-resolution
+//! colours, they give a matte whose edges are the picture's edges (K. He, J. Sun, X. Tang: Guided
+//! Image Filtering, eq. 19–21; He, Sun: Fast Guided Filter, arXiv 1505.00996).
 //!
 //! Only the blocks of cells that have open cells ([`Settled`]) are computed, from windows around
 //! them.
@@ -21,30 +21,30 @@ use std::ops::Range;
 pub(super) const RADIUS_OF_640: f32 = 12.0;
 /// The regulariser for colours in 0..=255: 1e-4 for colours in 0..=1.
 const EPSILON: f32 = 1e-4 * 255.0 * 255.0;
-/// The map has 16 bits; with 12 of them all sums of products over a window fit 31 bits.
+/// The map has 16 bits. With 12 of them, all sums of products over a window fit 31 bits.
 const MAP_SHIFT: u32 = 4;
-/// What 1.0 of the map is after the shift.
+/// The value of 1 in the map after the shift.
 const MAP_ONE: f32 = 4095.0;
-/// Levels: this much is cut off at either end of the filtered map, because the filter's answer on
+/// Levels: this much is cut off at either end of the filtered map, because the filter's result on
 /// flat regions is not quite 0 or 1.
 const LEVEL: f32 = 0.15;
-/// What the range between the levels is stretched to.
+/// The factor that stretches the range between the levels to 255.
 const FULL: f32 = 255.0 / (1.0 - 2.0 * LEVEL);
 
 /// The noise of one colour of a pixel, as a multiple of that of its cell's luma times the cell's
 /// side.
 const PIXEL_NOISE: f32 = 1.5;
-/// How many times the noise's variance the colours around a cell must vary for half of a pixel's
-/// detail to count: across three cells an edge has six pixels, and all three colours are counted.
+/// Half of a pixel's detail counts if the variance of the colours around its cell is this many
+/// times the noise's: across three cells an edge has six pixels, and all three colours are counted.
 const DETAIL: f32 = 100.0;
-/// Noise that would change alpha by so many levels takes half of a pixel's detail.
+/// If the noise would change alpha by so many levels, half of a pixel's detail counts.
 const SHAKE: f32 = 10.0;
 
-/// The quantities whose windows are summed: the map p, the colours, their products with p, and with
-/// each other.
+/// The number of quantities that are summed over windows: the map p, the colours, their products
+/// with p, and with each other.
 const SUMS: usize = 13;
-/// Values on each side of a row of sums, for the mirrored ones; vectors may also read and write
-/// that far behind the row's end.
+/// Values on each side of a row of sums, for mirrored ones; vectors may also read and write so far
+/// behind the row's end.
 const MARGIN: usize = 32;
 
 /// Coefficients of each cell: `alpha = a . rgb + b`, rgb and alpha in 0..=255 (alpha may lie
@@ -52,10 +52,10 @@ const MARGIN: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Coefficients {
     /// For each row of cells `a` for red, green and blue, then `b`, each [`Coefficients::stride`]
-    /// long. There where a row or one beside it has open cells, and in the blocks beside these;
-    /// elsewhere anything.
+    /// long. Valid in blocks with open cells, in the rows beside them, and in the blocks beside
+    /// these; elsewhere undefined.
     planes: Vec<f32>,
-    /// Before averaging over the windows: the function of the window around each cell, likewise.
+    /// The function of the window around each cell, before averaging; in the same layout.
     windows: Vec<f32>,
     stride: usize,
     /// For each row the blocks whose windows are needed.
@@ -70,12 +70,12 @@ struct GuidedScratch {
     columns: Vec<i32>,
     /// Sums of coefficients over the rows of a window, `[4][width]`.
     averages: Vec<f32>,
-    /// The map and the colours of a row that enters the window, then of one that leaves it,
+    /// The map and the colours of the row that enters the window, then of the one that leaves it,
     /// `[2][4][width]`.
     rows: Vec<i32>,
-    /// Where the rows of a window begin.
+    /// The beginnings of a window's rows.
     offsets: Vec<usize>,
-    /// Cells of a margin, and the cells that they repeat.
+    /// The cells of a margin, and the cells that they repeat.
     mirrors: Vec<(usize, usize)>,
 }
 
@@ -121,9 +121,9 @@ impl Coefficients {
         }
     }
 
-    /// Makes the coefficients those for the colours of `now`, whose noise they keep out of the
-    /// matte: each cell's average colour stands for its colour now, and a pixel's difference from
-    /// it counts the less, the less the colours differ around the cell beyond the noise.
+    /// Adapts the coefficients to the current colours, and keeps their noise out of the matte. Each
+    /// cell's average colour replaces its current colour. A pixel's difference from it counts less,
+    /// the less the colours around the cell vary beyond the noise.
     fn calm(&mut self, soft: &SoftMap) {
         let SoftMap {
             grid,
@@ -174,22 +174,22 @@ impl Coefficients {
         }
     }
 
-    /// Coefficient `k` (red, green, blue, none) of the cells of row `y`, with the first repeated
-    /// before it and the last after it.
+    /// Coefficient `k` (of red, green, blue, and the constant) of the cells of row `y`, with the
+    /// first repeated before it and the last after it.
     #[inline(always)]
     pub(super) fn row(&self, y: usize, k: usize) -> &[f32] {
         &self.planes[(4 * y + k) * self.stride..][MARGIN - 1..self.stride]
     }
 }
 
-/// Whether the first or the last of `all` blocks is among `blocks`, so that sums reach into the
+/// Whether the first or the last of `all` blocks is among `blocks`: then sums reach into the
 /// margins.
 #[inline(always)]
 fn touches_an_end(blocks: u64, all: u64) -> bool {
     blocks & (1 | all ^ all >> 1) != 0
 }
 
-/// Fits each window: its map in 0..=[`MAP_ONE`], colours in 0..=255.
+/// Fits each window, with the map in 0..=[`MAP_ONE`] and colours in 0..=255.
 #[simd]
 fn regress<S: Simd>(
     s: S,
@@ -317,7 +317,7 @@ fn read(
     }
 }
 
-/// What the cells from `x` on add to the sums.
+/// The products that the cells from `x` on add to the sums.
 #[inline(always)]
 fn products<S: Simd>(s: S, row: &[i32], stride: usize, x: usize) -> [i32x8<S>; SUMS] {
     let [p, r, g, b] = [0, 1, 2, 3].map(|k| i32x8::from_slice(s, &row[k * stride + x..][..BLOCK]));
@@ -338,9 +338,9 @@ fn products<S: Simd>(s: S, row: &[i32], stride: usize, x: usize) -> [i32x8<S>; S
     ]
 }
 
-/// The ridge regression of the map on the colours for the windows around the cells from `x` on: the
-/// sums of `columns`, times `scale`, are means; the coefficients go to `windows`. The 3x3 system is
-/// solved by cofactors; the regulariser keeps its determinant positive.
+/// The ridge regression of the map on the colours, for the windows around the cells from `x` on.
+/// The sums of `columns`, times `scale`, are means; the coefficients are written to `windows`. The
+/// 3x3 system is solved by cofactors; the regulariser keeps its determinant positive.
 #[inline(always)]
 fn fit<S: Simd>(
     s: S,
@@ -376,7 +376,7 @@ fn fit<S: Simd>(
     let c_gg = rr * bb - rb * rb;
     let c_gb = rg * rb - rr * gb;
     let c_bb = rr * gg - rg * rg;
-    // rounding alone must not make it vanish
+    // rounding must not make it 0
     let determinant = (rr * c_rr + rg * c_rg + rb * c_rb).max(epsilon * epsilon * epsilon);
     let scale = S::f32s::splat(s, 1.0) / determinant;
     let a_r = (c_rr * pr + c_rg * pg + c_rb * pb) * scale;
@@ -390,7 +390,7 @@ fn fit<S: Simd>(
     }
 }
 
-/// Averages the functions of all windows over each cell and folds the levels in. Settled cells
+/// Averages the functions of all windows over each cell, and applies the levels. Settled cells
 /// become constants.
 #[simd]
 fn average<S: Simd>(

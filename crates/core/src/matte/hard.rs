@@ -1,7 +1,8 @@
-//! MediaPipe's category mask: the confidence, up-sampled corner to corner, above one half.
+//! MediaPipe's category mask: the pixels whose confidence, up-sampled corner to corner, is above
+//! one half.
 //!
-//! Between four neighbours that all are below one half nothing is above it, nor the other way
-//! round: only what lies between others is up-sampled.
+//! Between four neighbours below one half all pixels are below it, and between four above it all
+//! are above. Only the rest is up-sampled.
 use super::full::{AlphaRunKind, Matte};
 use super::resample::Taps;
 use fearless_simd::{Level, Simd, dispatch};
@@ -10,32 +11,31 @@ use std::ops::Range;
 
 /// Confidence above which a pixel is a person.
 const PERSON_ABOVE: f32 = 0.5;
-/// Confidences nearer to it than this are up-sampled for certain, whatever the rounding.
+/// Confidences nearer to it than this are always up-sampled, because rounding could decide.
 const NEAR: f32 = 0.01;
-/// The mark of places that are up-sampled; others are marked with their alpha.
+/// The mark of up-sampled places; others are marked with their alpha.
 const OPEN: u8 = 128;
 
 /// Makes masks; keeps its buffers and tables between pictures.
 #[derive(Debug, Default)]
 pub(super) struct HardMask {
     tables: Tables,
-    /// What lies between each column of the confidence and the next, in one pair of its rows.
+    /// The mark between each column of the confidence and the next, in one pair of its rows.
     marks: Vec<u8>,
-    /// The same as runs of pixels.
+    /// The marks as runs of pixels.
     runs: Vec<(Range<usize>, u8)>,
-    /// The pair of rows, spread to the picture's width where it is open.
+    /// The pair of rows, spread to the picture's width where they are open.
     wide: [Vec<f32>; 2],
 }
 
-/// How confidences become pixels, for one size of each.
+/// Tables for up-sampling from one size to another.
 #[derive(Debug, Default)]
 struct Tables {
     /// The confidence's width and height, and the picture's.
     sizes: [usize; 4],
     xs: Taps,
     ys: Taps,
-    /// Where the pixels that begin after each column of the confidence begin, and where the last of
-    /// them end.
+    /// The first pixel behind each column of the confidence, and the end of the last.
     columns: Vec<usize>,
 }
 
@@ -86,7 +86,7 @@ impl HardMask {
         dispatch!(level, s => mask(s, self, confidence, matte));
     }
 
-    /// Cuts a pair of rows into runs, and spreads it where it is open.
+    /// Cuts a pair of rows into runs, and spreads the open ones.
     #[inline(always)]
     fn take<S: Simd>(&mut self, simd: S, rows: [&[f32]; 2]) {
         mark(simd, rows, &mut self.marks);
@@ -138,7 +138,7 @@ fn mask<S: Simd>(simd: S, hard: &mut HardMask, confidence: &[f32], matte: &mut M
     }
 }
 
-/// Marks what lies between each column and the next.
+/// Marks the pixels between each column and the next.
 #[simd]
 fn mark<S: Simd>(_simd: S, [top, bottom]: [&[f32]; 2], marks: &mut [u8]) {
     let n = marks.len();
@@ -155,13 +155,13 @@ fn mark<S: Simd>(_simd: S, [top, bottom]: [&[f32]; 2], marks: &mut [u8]) {
             person
         };
     }
-    // nothing but the last pixel begins after the last column
+    // only the last pixel begins behind the last column
     if n > 1 {
         marks[n - 1] = marks[n - 2];
     }
 }
 
-/// How many marks at the front are `kind`.
+/// The number of marks at the front that are `kind`.
 fn length(marks: &[u8], kind: u8) -> usize {
     let whole = marks
         .as_chunks::<16>()

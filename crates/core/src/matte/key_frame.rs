@@ -1,10 +1,10 @@
-//! What the fine network drew of a key frame, carried to the frames after it.
+//! Carries the fine network's edges from a key frame to the frames after it.
 //!
-//! A network that takes fifty times as long as the general one can look at one frame in
-//! twenty-five. What it changed there is kept as a correction of the general network's map. Each
-//! block of cells is looked for in the key frame, and the correction of where it was is added to
-//! the map, as far as the block still looks the same. So the general network says where people are
-//! in every frame, and a block that has changed is left to it alone.
+//! A network that takes fifty times as long as the general one can run on one frame in twenty-five.
+//! Its difference from the general network's map is kept as a correction. In later frames, each
+//! block of cells is searched in the key frame, and the correction there is added to the map, as
+//! far as the block still looks the same. So the general network finds the people in every frame,
+//! and a block that has changed is left to it alone.
 use super::blocks::{BLOCK, blocks_of};
 use super::focus::PERSON_ABOVE;
 use super::grid::Grid;
@@ -17,19 +17,19 @@ const EVERY: u16 = 25;
 const EARLIEST: u16 = 8;
 const LEAST_KEPT: f32 = 0.5;
 const OTHER_PEOPLE: f32 = 0.25;
-/// No exposure is farther from the key frame's.
+/// The largest exposure relative to the key frame's.
 pub(super) const MOST_GAIN: f32 = 256.0;
-/// 1.0 of a correction.
+/// The value of a correction of 1.
 const CORRECTION_ONE: f32 = 127.0;
-/// A block is looked for up to so many cells from where it was in the key frame.
+/// A block is searched up to so many cells from its place in the key frame ..
 pub(super) const FARTHEST: u8 = 48;
-/// .. and in so many steps from where it or a block beside it was a frame before.
+/// .. and in so many steps from its place, or that of a block beside it, a frame before.
 const STEPS: usize = 4;
-/// What is compared reaches so many cells beyond the block.
+/// The comparison reaches so many cells beyond the block.
 const BESIDE: usize = 2;
 /// A block that differs by so many levels of luma more than the noise has changed.
 const CHANGED: f32 = 16.0;
-/// A move of one cell must explain so many levels of the mean difference.
+/// A move of one cell must reduce the mean difference by so many levels.
 const PER_CELL: f32 = 0.25;
 
 /// The key frame of one camera: part of its state.
@@ -39,47 +39,47 @@ pub(super) struct KeyFrame {
     pub(super) frames: u16,
     /// Cells that showed people.
     pub(super) people: u32,
-    /// The exposure now, relative to then.
+    /// The current exposure, relative to the key frame's.
     pub(super) gain: f32,
     /// The luma of each cell.
     pub(super) luma: Vec<u8>,
-    /// What the fine network saw less what the general one did, of each cell.
+    /// The fine network's map minus the general one's, for each cell.
     pub(super) correction: Vec<i8>,
-    /// How far each block has moved since then, in cells to the right and down.
+    /// The move of each block since then, in cells to the right and down.
     pub(super) moves: Vec<[i8; 2]>,
 }
 
 /// Carries corrections; keeps its buffers.
 #[derive(Debug, Default)]
 pub(super) struct CorrectionCarrier {
-    /// The key frame's luma in the exposure of now.
+    /// The key frame's luma at the current exposure.
     luma: Vec<u8>,
-    /// The correction in each block of the key frame, added up.
+    /// The sum of the correction in each block of the key frame.
     amounts: Vec<u32>,
 }
 
 /// A block: its column and row among the blocks.
 type BlockPlace = (usize, usize);
 
-/// Where a block was found in the key frame.
+/// The place in the key frame that looks most like a block.
 #[derive(Debug, Clone, Copy)]
 struct BlockMatch {
-    /// How far it has moved since then.
+    /// The block's move since then.
     to: [i8; 2],
     /// The mean difference of luma, in levels.
     difference: f32,
-    /// That, and what the way costs.
+    /// The difference plus the cost of the move.
     cost: f32,
 }
 
 impl KeyFrame {
-    /// Takes in a change of the exposure.
+    /// Notes a change of the exposure.
     pub(super) fn expose(&mut self, gain: f32) {
         self.gain = (self.gain * gain).clamp(0.0, MOST_GAIN);
     }
 
-    /// Makes a frame the key frame: `luma` is what it looks like, `own` what the general network
-    /// saw, and `map` what the fine one made of that.
+    /// Makes a frame the key frame: `luma` is its luma, `own` the general network's map, and `map`
+    /// the fine one's.
     pub(super) fn renew(&mut self, grid: Grid, luma: &[u8], own: &[u16], map: &[u16]) {
         self.frames = 0;
         self.people = people(own);
@@ -98,15 +98,15 @@ impl KeyFrame {
     }
 }
 
-/// How many cells show people.
+/// The number of cells that show people.
 fn people(map: &[u16]) -> u32 {
     let half = quantise(PERSON_ABOVE);
     map.iter().filter(|&&p| p > half).count() as u32
 }
 
 impl CorrectionCarrier {
-    /// Corrects `map` by what the key frame tells, less where the picture differs by more than
-    /// `noise`. Whether another key frame is due.
+    /// Corrects `map` by the key frame, less where the picture differs by more than `noise`.
+    /// Returns whether another key frame is due.
     pub(super) fn carry(
         &mut self,
         grid: Grid,
@@ -134,7 +134,7 @@ impl CorrectionCarrier {
         key.frames >= EVERY || key.frames >= EARLIEST && (others || is_lost)
     }
 
-    /// Brings the key frame's luma to the exposure of now.
+    /// Brings the key frame's luma to the current exposure.
     fn expose(&mut self, key: &KeyFrame) {
         let exposed = |v: usize| (v as f32 * key.gain + 0.5).min(255.0) as u8;
         let exposed: [u8; 256] = std::array::from_fn(exposed);
@@ -143,7 +143,7 @@ impl CorrectionCarrier {
         self.luma.extend(luma);
     }
 
-    /// Adds up the corrections of each block, and those of all.
+    /// Adds up the corrections of each block. Returns the sum of all.
     fn add_up(&mut self, grid: Grid, key: &KeyFrame) -> u32 {
         let (across, down) = blocks_of(grid);
         self.amounts.clear();
@@ -158,8 +158,7 @@ impl CorrectionCarrier {
         self.amounts.iter().sum()
     }
 
-    /// Where a block has moved since the key frame, and how much it differs from there; None where
-    /// no correction is in reach.
+    /// Finds the move of a block since the key frame; `None` if no correction is in reach.
     fn find(
         &self,
         grid: Grid,
@@ -205,7 +204,7 @@ impl CorrectionCarrier {
         Some(best)
     }
 
-    /// Whether the key frame has a correction where a block was.
+    /// Whether the key frame has a correction at a block's former place.
     fn has_correction(&self, grid: Grid, (x, y): BlockPlace, to: [i8; 2]) -> bool {
         let (across, down) = blocks_of(grid);
         let at = |b: usize, to: i8, n: usize| {
@@ -221,7 +220,7 @@ impl CorrectionCarrier {
         })
     }
 
-    /// The mean difference of luma around a block from where it was in the key frame.
+    /// The mean difference of luma around a block from its former place in the key frame.
     fn difference(&self, grid: Grid, luma: &[u8], (x, y): BlockPlace, to: [i8; 2]) -> f32 {
         let part = |b: usize, to: i8, n: usize| {
             let first = (b * BLOCK).saturating_sub(BESIDE) as isize;
@@ -250,7 +249,8 @@ impl CorrectionCarrier {
     }
 }
 
-/// Adds a block's correction to the map, as far as it is believed. The size of the correction.
+/// Adds a block's correction to the map, as far as it is believed. Returns the size of the
+/// correction.
 fn add(
     grid: Grid,
     (x, y): BlockPlace,
@@ -260,7 +260,7 @@ fn add(
     map: &mut [u16],
 ) -> f32 {
     let cells = |block: usize, n: usize| block * BLOCK..((block + 1) * BLOCK).min(n);
-    // where a row or a column was, if it was in the picture
+    // the former index of a row or a column, if it was in the picture
     let before = |now: usize, to: i8, n: usize| {
         let before = now.checked_add_signed(-isize::from(to));
         before.filter(|&before| before < n)
@@ -292,7 +292,7 @@ mod tests {
     use super::*;
     use crate::matte::grid::SMALL as GRID;
 
-    /// A picture without two like parts, moved by so many cells to the right.
+    /// A picture without repeated parts, moved by so many cells to the right.
     fn picture(to: usize) -> Vec<u8> {
         let cell =
             |x: f32, y: f32| 128.0 + 60.0 * (x / 4.0).sin() + 50.0 * (y / 6.0 + x / 23.0).sin();
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_correction_moves_along_with_what_it_corrects() {
+    fn a_correction_moves_with_its_block() {
         let (mut carrier, mut key) = (CorrectionCarrier::default(), key());
         for moved in 0..12 {
             let mut map = own(10 + moved..30 + moved);
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_changed_is_left_to_the_general_network_and_a_key_frame_is_due() {
+    fn changed_blocks_are_left_to_the_general_network_and_a_key_frame_is_due() {
         let (mut carrier, mut key) = (CorrectionCarrier::default(), key());
         let other = vec![255; GRID.len()];
         for frame in 1..=EARLIEST {
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_frame_is_due_in_time_and_when_people_come() {
+    fn a_key_frame_is_due_in_time_and_when_people_enter() {
         let (mut carrier, mut key) = (CorrectionCarrier::default(), key());
         let same = picture(0);
         for frame in 1..=EVERY {

@@ -1,26 +1,28 @@
-//! From a picture to its matte: how much of each pixel is person.
+//! The matte of a picture: how much of each pixel is person.
 //!
-//! [`Segmenter`] looks at a picture with the network, in order within a camera because it remembers
-//! the last frame in a [`MatteState`]. [`Refiner`] brings the result to the picture's size, for any
-//! frame on any thread.
+//! [`Segmenter`] runs the network on a picture. It takes a camera's frames in order, because it
+//! remembers the last frame in a [`MatteState`]. [`Refiner`] brings the result to the picture's
+//! size, for any frame on any thread.
 //!
 //! # Layout
 //!
 //! * `segment`: the network, on the whole picture or on a crop; the state from frame to frame.
-//! * `network`: what finds people in a small picture, whatever runs it.
-//! * `fine`: a second network that draws the edges; `key_frame`: carries what it drew to the frames
+//! * `network`: the interface of a network that finds people in a small picture.
+//! * `fine`: a second network that draws the edges; `key_frame`: carries its edges to the frames
 //!   after.
-//! * `focus`: where the network looks, and how people who enter are found; `blobs`: connected parts
-//!   of a mask.
-//! * `grid`: the low resolution that everything between network and picture works on; `resample`:
-//!   to and from it.
+//! * `focus`: the part of the picture that the network sees, and the search for newcomers; `blobs`:
+//!   connected parts of a mask.
+//! * `grid`: the low resolution of the soft matte; `resample`: from the picture to the network's
+//!   input, and from its output to the grid.
 //! * `smooth`: motion-aware smoothing over time.
-//! * `state`: what is remembered, as bytes.
-//! * `full`: a matte at the picture's size, and where it is plain.
-//! * `refine`: to the picture's size; `guided`: the colour guided filter; `spread`: from cells to
-//!   pixels; `settled`: where colours have no say; `blocks`: parts of a row of cells; `window`:
-//!   sums over windows.
-//! * `people`: who is shown; `plate`: the room, learned.
+//! * `state`: the memory of a camera, as bytes.
+//! * `full`: a matte at the picture's size, and its plain parts.
+//! * `refine`: brings a matte to the picture's size; `guided`: the colour guided filter; `spread`:
+//!   from cells to pixels; `settled`: the cells whose alpha is certain; `blocks`: parts of a row of
+//!   cells; `window`: sums over windows.
+//! * `evidence`: the places where people are believed; `average`: averaged colours and the camera's
+//!   noise.
+//! * `people`: chooses the people who are shown; `plate`: the learned room.
 //! * `hard`: MediaPipe's category mask.
 mod average;
 mod blobs;
@@ -58,17 +60,17 @@ pub use state::{MatteState, StateError};
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
-/// Which matte is made.
+/// The kinds of mattes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum MatteMode {
-    /// MediaPipe's category mask: 0 or 255, every frame by itself.
+    /// MediaPipe's category mask: 0 or 255, each frame for itself.
     Hard,
-    /// Soft edges that follow the picture's, steady over time.
+    /// Soft edges that follow the picture's edges, steady over time.
     #[default]
     Soft,
-    /// Soft, and a network that is better at edges draws them in key frames.
+    /// As `Soft`; a network that is better at edges draws them in key frames.
     Fine,
-    /// The same, in every frame.
+    /// As `Fine`, in every frame.
     FineAlways,
 }
 

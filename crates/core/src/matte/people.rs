@@ -1,57 +1,58 @@
-//! Who is shown: everybody, or only the nearest.
+//! Chooses the people who are shown: all, or only the nearest.
 //!
-//! The network sees people, not who is who. Here a person is a blob of the map and what lies above
-//! or below it, and is known again by where they were one frame before. Where somebody who is shown
-//! touches somebody who is not, a cut between columns parts them: it follows the place where the
-//! fewest cells connect them.
+//! The network does not tell people apart. Here a person is a blob of the map with the blobs above
+//! and below it, and is recognised by their place one frame before. Where a shown person touches a
+//! hidden one, a cut between columns separates them: it follows the place where the fewest cells
+//! connect them.
 use super::blobs::{Blobs, Rect};
 use std::{fmt, ops::Range, str::FromStr};
 use thiserror::Error;
 
-/// The most people that can be asked for.
+/// The largest number of people that can be asked for.
 const MOST: u8 = 9;
 /// The most people that are told apart.
 pub(super) const MAX_PERSONS: usize = 16;
-/// Parts smaller than this share of the picture are no person by themselves.
+/// A blob smaller than this share of the picture is not a person.
 const SMALLEST: f32 = 0.0005;
 /// A blob belongs to a larger one above or below it that covers this share of its columns.
 const COVERED: f32 = 0.8;
-/// ..unless it is where somebody else was a frame before: intersection over union of the boxes.
+/// .. unless it is at another person's place of the frame before: intersection over union of the
+/// boxes.
 const SAME: f32 = 0.5;
-/// Somebody who is in no blob of their own is in one that covers this share of their box..
+/// A person without a separate blob is in one that covers this share of their box ..
 const HIDDEN_IN: f32 = 0.5;
-/// ..or is behind it, with this margin around it: what was seen of them last was beside it.
+/// .. or is behind it, with this margin around it, if their visible part was beside it ..
 const BEHIND: f32 = 0.15;
-/// ..and if they were this share of the one they are most like: less may be an arm.
+/// .. and if they had at least this share of its size: a smaller one may be an arm.
 const NO_ARM: f32 = 0.125;
-/// Behind somebody else they are seen while this share of them is.
+/// A person behind another one counts as seen while this share of them is visible.
 const STILL_SEEN: f32 = 0.33;
-/// Somebody who was behind another one comes out this far away, in sizes of their box,
+/// A person who was behind another one reappears up to this far away, in sizes of their box,
 const COMES_OUT: f32 = 1.5;
-/// and as large as before, but for this factor.
+/// and as large as before, within this factor.
 const LIKE: f32 = 0.5;
-/// How far a cut moves in one frame, as a share of a person's width.
+/// The farthest that a cut moves in one frame, as a share of a person's width.
 const CUT_MOVES: f32 = 0.08;
-/// Somebody this many times as large as one who is shown takes their place..
+/// A person this many times as large as a shown one takes their place ..
 const LARGER: f32 = 1.25;
-/// ..after so many microseconds,
+/// .. after so many microseconds,
 const LARGER_US: i64 = 1_000_000;
-/// and with this many times..
+/// and with this factor ..
 const MUCH_LARGER: f32 = 2.0;
-/// ..after these.
+/// .. after these.
 const MUCH_LARGER_US: i64 = 120_000;
-/// Somebody who is shown is waited for so long, in microseconds, before another one is.
+/// So long a shown person may be out of sight, in microseconds, before another one is shown.
 const WAIT_SHOWN_US: i64 = 500_000;
-/// Somebody who is not shown and walks behind another one is remembered for so long.
+/// So long a hidden person who walks behind another one is remembered, in microseconds.
 const WAIT_US: i64 = 2_000_000;
 
-/// Which people are shown.
+/// The people who are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum People {
-    /// Everybody.
+    /// All people.
     #[default]
     All,
-    /// So many, 1 to 9: the nearest, which are those who are largest in the picture.
+    /// So many, 1 to 9: the nearest, that is, the largest in the picture.
     Nearest(u8),
 }
 
@@ -86,28 +87,27 @@ impl fmt::Display for People {
     }
 }
 
-/// Somebody who was told apart from others.
+/// A person who is told apart from others.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct TrackedPerson {
-    /// Where they were seen last, in cells.
+    /// The last box around them, in cells.
     pub(super) bounds: Rect,
     pub(super) is_shown: bool,
-    /// How many cells they had when they were last by themselves.
+    /// Their cells when they last touched no one.
     pub(super) alone: u32,
     /// When they were seen last, in unix microseconds.
     pub(super) seen: i64,
-    /// Since when they are larger than somebody who is shown, while they are not.
+    /// Since when they, while hidden, are larger than a shown person.
     pub(super) larger_since: Option<i64>,
 }
 
 impl TrackedPerson {
-    /// Notes where they are now.
+    /// Notes their place in this frame.
     fn is_at(&mut self, bounds: Rect, time: i64) {
         (self.bounds, self.seen) = (bounds, time);
     }
 
-    /// Whether a blob may be this person, who touched somebody else until now, so that they were
-    /// not seen in the `latest` frame.
+    /// Whether a blob may be this person, who was hidden behind another one in the `latest` frame.
     fn may_come_out(&self, latest: i64, area: usize, bounds: &Rect) -> bool {
         let like = self.alone as f32 * LIKE..self.alone as f32 / LIKE;
         let around = self.bounds.with_surroundings(COMES_OUT);
@@ -115,7 +115,7 @@ impl TrackedPerson {
     }
 }
 
-/// What is connected, or one above the other, in one frame.
+/// Blobs of one frame that are one above the other.
 struct BlobGroup {
     blobs: Vec<usize>,
     area: usize,
@@ -126,19 +126,19 @@ struct BlobGroup {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
-    /// Of no person; or not known yet whose.
+    /// Of no person, or not known yet.
     None,
     Shown,
     Hidden,
 }
 
-/// Finds out who is who and takes those who are not shown out of maps. Keeps its buffers.
+/// Tells people apart, and removes those who are not shown from maps. Keeps its buffers.
 #[derive(Debug, Default)]
 pub(super) struct Chooser {
     people: People,
-    /// For each cell whose it is; empty where everybody is shown.
+    /// The mark of each cell; empty if all people are shown.
     marks: Vec<Mark>,
-    /// For each cell how far the nearest marked one is.
+    /// The distance of each cell from the nearest marked one.
     distances: Vec<u16>,
 }
 
@@ -150,8 +150,8 @@ impl Chooser {
         }
     }
 
-    /// Finds the people in the cells of `map[..][width]` that are `inside` and notes in `persons`
-    /// who they are.
+    /// Finds the people in the cells of `map[..][width]` that are `inside`, and matches them with
+    /// `persons`.
     pub(super) fn follow<T: Copy>(
         &mut self,
         width: usize,
@@ -169,11 +169,11 @@ impl Chooser {
         let smallest = (SMALLEST * map.len() as f32) as usize;
         let latest = persons.iter().map(|one| one.seen).max();
         let latest = latest.unwrap_or(i64::MIN);
-        let mut units = units(&found, smallest, persons, latest);
-        meet(&mut units, persons, latest, time);
-        let areas = part(&found, width, &units, persons, time);
+        let mut groups = groups(&found, smallest, persons, latest);
+        find_persons(&mut groups, persons, latest, time);
+        let areas = part(&found, width, &groups, persons, time);
         choose(usize::from(most), persons, &areas, time);
-        self.mark(&found, (width, map.len() / width), &units, persons);
+        self.mark(&found, (width, map.len() / width), &groups, persons);
         persons.retain(|person| {
             let wait = match person.is_shown {
                 true => WAIT_SHOWN_US,
@@ -183,7 +183,7 @@ impl Chooser {
         });
     }
 
-    /// Takes those who are not shown out of a map of the frame that was followed.
+    /// Removes the people who are not shown from a map of the last frame.
     pub(super) fn hide<T: Copy + Default>(&self, map: &mut [T]) {
         for (cell, mark) in map.iter_mut().zip(&self.marks) {
             if *mark == Mark::Hidden {
@@ -192,22 +192,22 @@ impl Chooser {
         }
     }
 
-    /// Marks every cell, those of no person as the nearest of one.
+    /// Marks every cell. Cells of no person get the mark of the nearest cell of one.
     fn mark(
         &mut self,
         found: &Blobs,
         grid: (usize, usize),
-        units: &[BlobGroup],
+        groups: &[BlobGroup],
         persons: &[TrackedPerson],
     ) {
         let (width, height) = grid;
-        if units.iter().all(|unit| unit.is_shown(persons)) {
+        if groups.iter().all(|group| group.is_shown(persons)) {
             return;
         }
         self.marks.resize(width * height, Mark::None);
-        for unit in units {
-            let shown = unit.shown_columns(width, persons);
-            for (y, x0, x1) in unit.stretches(found) {
+        for group in groups {
+            let shown = group.shown_columns(width, persons);
+            for (y, x0, x1) in group.stretches(found) {
                 let row = &mut self.marks[y * width..];
                 row[x0..x1].fill(Mark::Hidden);
                 for columns in &shown {
@@ -270,7 +270,7 @@ impl BlobGroup {
         self.blobs.iter().flat_map(|&blob| found.stretches(blob))
     }
 
-    /// Its cells in some columns: how many there are, and the box around them.
+    /// The number of its cells in some columns, and the box around them.
     fn within(&self, found: &Blobs, columns: &Range<usize>) -> Option<(usize, Rect)> {
         let mut area = 0;
         let mut bounds = None;
@@ -290,12 +290,12 @@ impl BlobGroup {
         bounds.map(|bounds| (area, bounds))
     }
 
-    /// Whether everybody in it is shown.
+    /// Whether all people in it are shown.
     fn is_shown(&self, persons: &[TrackedPerson]) -> bool {
         !self.persons.is_empty() && self.persons.iter().all(|&one| persons[one].is_shown)
     }
 
-    /// The columns of those who are shown, all `width` of them if that is everybody in it.
+    /// The columns of the shown people; all `width` columns if all people in it are shown.
     fn shown_columns(&self, width: usize, persons: &[TrackedPerson]) -> Vec<Range<usize>> {
         if self.is_shown(persons) {
             return std::iter::once(0..width).collect();
@@ -308,12 +308,17 @@ impl BlobGroup {
     }
 }
 
-/// What belongs together, the largest first.
-fn units(found: &Blobs, smallest: usize, persons: &[TrackedPerson], latest: i64) -> Vec<BlobGroup> {
+/// Groups the blobs that belong together, the largest first.
+fn groups(
+    found: &Blobs,
+    smallest: usize,
+    persons: &[TrackedPerson],
+    latest: i64,
+) -> Vec<BlobGroup> {
     let mut blobs: Vec<usize> = (0..found.blobs.len()).collect();
     blobs.retain(|&blob| found.blobs[blob].area > smallest);
     blobs.sort_by_key(|&blob| std::cmp::Reverse(found.blobs[blob].area));
-    let mut units: Vec<BlobGroup> = Vec::new();
+    let mut groups: Vec<BlobGroup> = Vec::new();
     for i in blobs {
         let blob = found.blobs[i];
         let mut hidden = persons.iter().filter(|person| !person.is_shown);
@@ -321,17 +326,17 @@ fn units(found: &Blobs, smallest: usize, persons: &[TrackedPerson], latest: i64)
             similarity(&person.bounds, &blob.bounds) > SAME
                 || person.may_come_out(latest, blob.area, &blob.bounds)
         });
-        let whole = units.iter_mut().find(|unit| {
-            let from = blob.bounds.x0.max(unit.bounds.x0);
-            let covered = blob.bounds.x1.min(unit.bounds.x1).saturating_sub(from);
+        let whole = groups.iter_mut().find(|group| {
+            let from = blob.bounds.x0.max(group.bounds.x0);
+            let covered = blob.bounds.x1.min(group.bounds.x1).saturating_sub(from);
             !is_known && covered as f32 >= COVERED * blob.bounds.width() as f32
         });
-        if let Some(unit) = whole {
-            unit.blobs.push(i);
-            unit.area += blob.area;
-            unit.bounds = unit.bounds.union(&blob.bounds);
-        } else if units.len() < MAX_PERSONS {
-            units.push(BlobGroup {
+        if let Some(group) = whole {
+            group.blobs.push(i);
+            group.area += blob.area;
+            group.bounds = group.bounds.union(&blob.bounds);
+        } else if groups.len() < MAX_PERSONS {
+            groups.push(BlobGroup {
                 blobs: vec![i],
                 area: blob.area,
                 bounds: blob.bounds,
@@ -339,17 +344,22 @@ fn units(found: &Blobs, smallest: usize, persons: &[TrackedPerson], latest: i64)
             });
         }
     }
-    units
+    groups
 }
 
-/// Finds the persons of each unit: the one that is most like it, others that are hidden in it, and
-/// new ones.
-fn meet(units: &mut [BlobGroup], persons: &mut Vec<TrackedPerson>, latest: i64, time: i64) {
+/// Finds the persons of each group: the most similar one, others that are hidden in it, and new
+/// ones.
+fn find_persons(
+    groups: &mut [BlobGroup],
+    persons: &mut Vec<TrackedPerson>,
+    latest: i64,
+    time: i64,
+) {
     let mut pairs = Vec::new();
-    for (u, unit) in units.iter().enumerate() {
+    for (u, group) in groups.iter().enumerate() {
         for (p, person) in persons.iter().enumerate() {
-            let alike = similarity(&unit.bounds, &person.bounds);
-            let comes_out = person.may_come_out(latest, unit.area, &unit.bounds);
+            let alike = similarity(&group.bounds, &person.bounds);
+            let comes_out = person.may_come_out(latest, group.area, &group.bounds);
             if alike > 0.0 || comes_out {
                 pairs.push((alike, u, p));
             }
@@ -358,32 +368,32 @@ fn meet(units: &mut [BlobGroup], persons: &mut Vec<TrackedPerson>, latest: i64, 
     pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut is_met = vec![false; persons.len()];
     for (_, u, p) in pairs {
-        if units[u].persons.is_empty() && !is_met[p] {
-            units[u].persons.push(p);
+        if groups[u].persons.is_empty() && !is_met[p] {
+            groups[u].persons.push(p);
             is_met[p] = true;
         }
     }
     for (p, person) in persons.iter().enumerate().filter(|(p, _)| !is_met[*p]) {
         let area = person.bounds.area() as f32;
-        let around = units.iter_mut().find(|unit| {
-            let Some(&first) = unit.persons.first() else {
+        let around = groups.iter_mut().find(|group| {
+            let Some(&first) = group.persons.first() else {
                 return false;
             };
             let is_arm = (person.alone as f32) < NO_ARM * persons[first].alone as f32;
-            let around = unit.bounds.with_surroundings(BEHIND);
+            let around = group.bounds.with_surroundings(BEHIND);
             (person.is_shown || !is_arm) && around.common(&person.bounds) as f32 >= HIDDEN_IN * area
         });
-        if let Some(unit) = around {
-            unit.persons.push(p);
+        if let Some(group) = around {
+            group.persons.push(p);
         }
     }
-    for unit in units.iter_mut().filter(|unit| unit.persons.is_empty()) {
+    for group in groups.iter_mut().filter(|group| group.persons.is_empty()) {
         if persons.len() < MAX_PERSONS {
-            unit.persons.push(persons.len());
+            group.persons.push(persons.len());
             persons.push(TrackedPerson {
-                bounds: unit.bounds,
+                bounds: group.bounds,
                 is_shown: false,
-                alone: unit.area as u32,
+                alone: group.area as u32,
                 seen: time,
                 larger_since: None,
             });
@@ -391,37 +401,37 @@ fn meet(units: &mut [BlobGroup], persons: &mut Vec<TrackedPerson>, latest: i64, 
     }
 }
 
-/// Finds where each person of each unit is now; returns how many cells each has.
+/// Finds the place of each person of each group. Returns the number of their cells.
 fn part(
     found: &Blobs,
     width: usize,
-    units: &[BlobGroup],
+    groups: &[BlobGroup],
     persons: &mut [TrackedPerson],
     time: i64,
 ) -> Vec<usize> {
     let mut areas = vec![0; persons.len()];
     let mut columns = vec![0u32; width];
-    for unit in units {
-        let (shown, hidden): (Vec<usize>, Vec<usize>) = unit
+    for group in groups {
+        let (shown, hidden): (Vec<usize>, Vec<usize>) = group
             .persons
             .iter()
             .partition(|&&person| persons[person].is_shown);
-        if let [one, ..] = unit.persons[..]
-            && (unit.persons.len() == 1 || shown.is_empty())
+        if let [one, ..] = group.persons[..]
+            && (group.persons.len() == 1 || shown.is_empty())
         {
-            areas[one] = unit.area;
-            persons[one].alone = unit.area as u32;
-            persons[one].is_at(unit.bounds, time);
+            areas[one] = group.area;
+            persons[one].alone = group.area as u32;
+            persons[one].is_at(group.bounds, time);
             continue;
         }
         columns.fill(0);
-        for (_, x0, x1) in unit.stretches(found) {
+        for (_, x0, x1) in group.stretches(found) {
             columns[x0..x1].iter_mut().for_each(|count| *count += 1);
         }
         let mut parted = None;
         for &person in &shown {
             let columns = stretch(&columns, persons[person].bounds);
-            if let Some((area, bounds)) = unit.within(found, &columns) {
+            if let Some((area, bounds)) = group.within(found, &columns) {
                 areas[person] = area;
                 persons[person].is_at(bounds, time);
             }
@@ -434,7 +444,7 @@ fn part(
                 true => 0..parted.x0 as usize,
                 false => parted.x1 as usize..width,
             };
-            if let Some((area, bounds)) = unit.within(found, &columns)
+            if let Some((area, bounds)) = group.within(found, &columns)
                 && area as f32 >= STILL_SEEN * alone as f32
             {
                 areas[person] = area;
@@ -445,8 +455,8 @@ fn part(
     areas
 }
 
-/// The columns of somebody who touches others, where they were `before`. They do not become more:
-/// it could be somebody else who comes out from behind them.
+/// The columns of a person who touches others, from their box `before`. They do not become more:
+/// the new ones could be another person, who was behind.
 fn stretch(counts: &[u32], before: Rect) -> Range<usize> {
     let (left, right) = (before.x0 as usize, before.x1 as usize);
     let reach = ((CUT_MOVES * before.width() as f32) as usize).max(1);
@@ -457,7 +467,7 @@ fn stretch(counts: &[u32], before: Rect) -> Range<usize> {
     x0.max(least)..x1.min(most)
 }
 
-/// The edge near the edge `at` that the fewest cells cross. `beyond` is the column behind an edge.
+/// The edge near `at` that the fewest cells cross. `beyond` is the column behind an edge.
 fn cut(columns: &[u32], at: usize, reach: usize, beyond: impl Fn(usize) -> Option<usize>) -> usize {
     let crossing = |edge| beyond(edge).and_then(|x| columns.get(x)).map_or(0, |&n| n);
     let edges = at.saturating_sub(reach)..=(at + reach).min(columns.len());
@@ -472,7 +482,7 @@ fn choose(most: usize, persons: &mut [TrackedPerson], areas: &[usize], time: i64
     order.sort_by_key(|&person| std::cmp::Reverse(areas[person]));
     let (mut shown, others): (Vec<usize>, Vec<usize>) =
         order.iter().partition(|&&person| persons[person].is_shown);
-    // fewer are wanted than a frame before
+    // fewer people are wanted than in the frame before
     for surplus in shown.split_off(most.min(shown.len())) {
         persons[surplus].is_shown = false;
     }
@@ -520,7 +530,7 @@ mod tests {
     const HEIGHT: usize = 40;
     const FRAME_US: i64 = 40_000;
 
-    /// One camera, who is shown of it, and its time.
+    /// One camera with its chosen people and time.
     struct ChosenPeople {
         chooser: Chooser,
         persons: Vec<TrackedPerson>,
@@ -536,7 +546,7 @@ mod tests {
             }
         }
 
-        /// What is shown of a frame that has people in these boxes: (columns, rows).
+        /// The shown people of a frame with people in these boxes: (columns, rows).
         fn frame(&mut self, people: &[(Range<i32>, Range<i32>)]) -> Vec<u16> {
             let mut map = map(people);
             self.time += FRAME_US;
@@ -564,7 +574,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_reads_back() {
+    fn people_read_back_what_they_print() {
         for text in ["all", "nearest", "2", "9"] {
             assert_eq!(text.parse::<People>().unwrap().to_string(), text);
         }
@@ -592,7 +602,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_above_what_hides_the_body_belongs_to_it() {
+    fn a_head_above_a_hidden_body_belongs_to_the_person() {
         let person = [(5..25, 25..40), (10..20, 5..15)];
         let other = (40..50, 20..40);
         let all = [person[0].clone(), person[1].clone(), other];
@@ -600,7 +610,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_else_must_be_larger_for_a_second() {
+    fn another_person_must_be_larger_for_a_second() {
         let mut stream = ChosenPeople::of("nearest");
         let first = (5..25, 20..40);
         stream.frame(&[first.clone(), (40..50, 20..40)]);
@@ -624,7 +634,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_is_shown_when_the_first_is_gone() {
+    fn the_next_person_is_shown_when_the_first_is_gone() {
         let mut stream = ChosenPeople::of("nearest");
         let (first, next) = ((5..25, 10..40), (40..50, 20..40));
         stream.frame(&[first, next.clone()]);
@@ -636,7 +646,7 @@ mod tests {
     }
 
     #[test]
-    fn who_walks_behind_somebody_stays_hidden_and_takes_nothing_of_them() {
+    fn a_hidden_person_who_walks_behind_a_shown_one_stays_hidden() {
         let mut stream = ChosenPeople::of("nearest");
         let near = (20..40, 10..40);
         for n in 0..60 {
@@ -663,7 +673,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arm_that_was_apart_is_shown_where_it_touches_its_person() {
+    fn a_separate_arm_is_shown_once_it_touches_its_person() {
         let mut stream = ChosenPeople::of("nearest");
         let body = (20..45, 5..40);
         stream.frame(&[body.clone(), (50..56, 30..40)]);

@@ -1,12 +1,12 @@
-//! The room, learned: what a camera that stands still sees where no person is.
+//! Learns the room behind people, from a camera that stands still.
 //!
 //! A [`Plate`] is a picture of the room at half of the grid's resolution or less. A cell is learned
 //! where the network is sure that it shows no person and nothing moves. Where the room is known, it
 //! corrects the network in two ways. A whole blob that looks like the room behind it is the room. A
-//! part that clearly differs from the room and is connected to a person, over other such parts,
-//! belongs to the person: arms and hands that the network loses, and what they hold.
+//! part that clearly differs from the room, and is connected to a person directly or over other
+//! such parts, belongs to the person: arms and hands that the network loses, and things in them.
 //!
-//! All comparisons are on whole numbers: the same confidences give the same bits on every level.
+//! All comparisons use whole numbers: the same confidences give the same bits on every level.
 use super::blobs::Blobs;
 use super::blocks::BLOCK;
 use super::grid::{Grid, Guide};
@@ -19,66 +19,66 @@ use thiserror::Error;
 
 /// The most plate cells on the long side.
 const LONG_SIDE: usize = 160;
-/// A cell is looked at for learning this often, in microseconds.
+/// The time between looks for learning, in microseconds.
 const LEARN_EVERY_US: i64 = 200_000;
-/// A count of agreeing looks ends here.
+/// The largest count of agreeing looks.
 pub(super) const MOST_KNOWN: u8 = 250;
-/// From so many looks on the colour is taken for the room's ..
+/// From so many agreeing looks on, a colour counts as the room's ..
 const KNOWN: u8 = 3;
-/// .. and from so many on it may speak against the network.
+/// .. and from so many on, it may correct the network.
 const WELL_KNOWN: u8 = 4;
-/// A known cell that looks different, without a person and without motion, loses so many looks in
+/// A known cell that looks different, without a person and without motion, loses so many looks with
 /// each look, and all above [`MOST_KEPT`] at once: a chair that was moved is soon room again.
 const LOST: u8 = 2;
 const MOST_KEPT: u8 = 8;
 /// Cells this near to one that may be a person are not learned.
 const MARGIN: usize = 4;
-/// Confidences in 1/255: below it no person is there for learning; below it the cell is empty for
-/// comparing; half; surely a person.
+/// Confidences in 1/255. Below the first, a cell is empty for learning; below the second, it is
+/// empty for comparing; one half; above the last, it surely is a person.
 const NONE: u8 = 12;
 const EMPTY: u8 = 25;
 const HALF: u8 = 127;
 const SURE: u8 = 230;
-/// How far a colour may be from the room's, in levels: this, and so many times the noise.
+/// The largest distance of a colour from the room's, in levels: this, and so many times the noise.
 const TOLERANCE: f32 = 4.0;
 const OF_NOISE: f32 = 1.2;
 /// A colour is unlike the room's from so many tolerances and levels on.
 const UNLIKE: u8 = 3;
 const UNLIKE_LEVELS: u8 = 10;
-/// A cell whose colours are spread more than this (in quarters of a level) says nothing.
+/// A cell with a larger spread of colours than this, in quarters of a level, is not used.
 const MOST_SPREAD: u8 = 40;
-/// A shadow leaves at least this share of the light, in percent.
+/// The least share of the light in a shadow, in percent.
 const SHADOW: u32 = 40;
 /// The plate is not used for a frame in which one of so many empty cells does not fit ..
 const MISFIT: u32 = 4;
-/// .. and is forgotten after more than so many such frames in a row.
+/// .. and it is forgotten after more than so many such frames in a row.
 pub(super) const MOST_MISFITS: u8 = 5;
-/// The fewest known empty cells that tell whether the plate fits.
+/// The fewest known empty cells that can show whether the plate fits.
 const FEWEST: u32 = 50;
-/// Cells with texture are enough if they are one of so many of these.
+/// Cells with texture decide if at least one of so many of these has texture.
 const TEXTURED: u32 = 20;
 /// A blob is the room if nine of ten known cells are like it, and this share is known, in tenths.
 const LIKE: usize = 9;
 const BLOB_KNOWN: usize = 6;
-/// What is added to persons is no larger than this share of what surely is person, in tenths: more
-/// is a door, a lamp or a camera that moved ..
+/// The largest part that is added to persons, in tenths of the cells that surely are person: a
+/// larger one is a door, a lamp or a moved camera ..
 const MOST_ADDED: usize = 4;
-/// .. and at least four times what differs elsewhere in the empty room: else the room itself
-/// changes.
+/// .. and it must be at least so many times as large as all other differences in the empty room:
+/// otherwise the room itself changes.
 const LEAST_OF_STRAY: usize = 4;
 /// The confidence of a part that belongs to a person.
 const ADDED: f32 = 0.95;
-/// 1.0 of a gain.
+/// The value of a gain of 1.
 const GAIN_ONE: u32 = 256;
 pub(super) const LEAST_GAIN: u16 = 128;
 pub(super) const MOST_GAIN: u16 = 512;
-/// The fewest plate cells of a block of [`BLOCK`] a side that tell its exposure.
+/// The fewest plate cells of a block of [`BLOCK`] a side that give its exposure.
 const FEWEST_OF_BLOCK: u32 = 16;
 
 /// Whether the room behind people is learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum PlateMode {
-    /// Where the camera stands still.
+    /// If the camera stands still.
     #[default]
     Auto,
     /// Never.
@@ -166,25 +166,25 @@ impl PlateGrid {
     }
 }
 
-/// What is known of the room.
+/// The learned room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plate {
     /// Red, green and blue of each cell.
     pub(super) colours: [Vec<u8>; 3],
-    /// How far its colours are from these, in quarters of a level.
+    /// The spread of its colours around these, in quarters of a level.
     pub(super) spread: Vec<u8>,
-    /// In how many looks it looked like this; 0 where nothing is known.
+    /// The number of looks with this colour; 0 if it is not known.
     pub(super) known: Vec<u8>,
     /// The time of the last look, in unix microseconds.
     pub(super) looked: i64,
     /// Frames in a row that the plate did not fit.
     pub(super) misfits: u8,
-    /// The exposure of the last frame that told it, relative to the plate's, in 1/256.
+    /// The last measured exposure of a frame, relative to the plate's, in 1/256.
     pub(super) gain: u16,
 }
 
 impl Plate {
-    /// A plate of which nothing is known yet.
+    /// A plate without known cells.
     pub(super) fn new(grid: Grid, time: i64) -> Plate {
         let none = || vec![0; PlateGrid::of(grid).len()];
         Plate {
@@ -217,12 +217,12 @@ pub(super) struct Sight<'a> {
     pub(super) grid: Grid,
     /// The colours of each cell.
     pub(super) colours: &'a Guide,
-    /// By how many levels the luma around each cell changed, and how much of it is noise.
+    /// The change of the luma around each cell, in levels, and the part of it that is noise.
     pub(super) motion: &'a [f32],
     pub(super) floor: f32,
     /// The noise of a cell's luma, in levels.
     pub(super) noise: f32,
-    /// In unix microseconds.
+    /// Its time in unix microseconds.
     pub(super) time: i64,
 }
 
@@ -234,11 +234,11 @@ pub(super) struct Room {
     confidence: Vec<u8>,
     /// The plate's colours at the frame's exposure.
     exposed: [Vec<u8>; 3],
-    /// The largest difference of the three colours, and the plate's own from its right and lower
-    /// neighbours.
+    /// The largest difference of the three colours, and the plate's texture: the difference of a
+    /// cell from its right and lower neighbours.
     differs: Vec<u8>,
     texture: Vec<u8>,
-    /// 1 where a cell is clearly unlike the room, and 2 where it also belongs to a person.
+    /// 1 for a cell that is clearly unlike the room, and 2 if it also belongs to a person.
     unlike: Vec<u8>,
     /// Cells to visit, or that belong to a person.
     cells: Vec<usize>,
@@ -275,8 +275,8 @@ impl Room {
         }
     }
 
-    /// The exposure of the frame relative to the plate's, in 1/256: the median over blocks of what
-    /// is known and empty. Dark and burnt cells say nothing, and neither do few blocks.
+    /// The exposure of the frame relative to the plate's, in 1/256: the median over blocks of
+    /// known, empty cells. Dark and burnt cells are not used. `None` if too few blocks are left.
     fn gain(&mut self, plate: &Plate, cells: PlateGrid) -> Option<u32> {
         let [_, now, _] = &self.now;
         let [_, before, _] = &plate.colours;
@@ -311,7 +311,7 @@ impl Room {
         Some((*median).clamp(LEAST_GAIN.into(), MOST_GAIN.into()))
     }
 
-    /// Finds by how much each cell differs from the plate at the frame's exposure.
+    /// Computes the difference of each cell from the plate, at the frame's exposure.
     fn compare(&mut self, level: Level, plate: &Plate, cells: PlateGrid) {
         let gain = u32::from(plate.gain);
         self.differs.clear();
@@ -325,8 +325,8 @@ impl Room {
         }
     }
 
-    /// Whether the plate fits the empty part of the frame: else the camera moved, or the light
-    /// changed. Cells with texture decide where there are enough, because a plain wall fits
+    /// Whether the plate fits the empty part of the frame: if not, the camera moved, or the light
+    /// changed. If there are enough cells with texture, they decide, because a plain wall fits
     /// everywhere.
     fn fits(&self, level: Level, plate: &mut Plate, tolerance: u8) -> bool {
         let Room {
@@ -349,7 +349,7 @@ impl Room {
         known[which] > FEWEST
     }
 
-    /// Takes away whole blobs that look like the room behind them.
+    /// Removes whole blobs that look like the room behind them.
     fn remove_room(
         &mut self,
         plate: &Plate,
@@ -386,7 +386,7 @@ impl Room {
                 continue;
             }
             if 10 * inside().filter(|&i| known(i) && like(i)).count() >= LIKE * count {
-                // its soft edge, but nothing of a person beside it
+                // its soft edge, but not the cells of a person beside it
                 let edge = inside().flat_map(|i| cells.near(i, 2));
                 let edge = edge.filter(|&i| self.confidence[i] <= HALF);
                 for i in inside().chain(edge) {
@@ -395,13 +395,13 @@ impl Room {
                 self.cells.extend(inside());
             }
         }
-        // who was taken away adds nothing
+        // removed blobs do not count for adding
         for i in self.cells.drain(..) {
             self.confidence[i] = 0;
         }
     }
 
-    /// Adds to the persons what is clearly unlike the room and connected to them.
+    /// Adds the cells to persons that are clearly unlike the room and connected to them.
     fn add_persons(
         &mut self,
         plate: &Plate,
@@ -541,7 +541,7 @@ impl Room {
     }
 }
 
-/// Whether the colours `now` are those of the `room`, with less light.
+/// Whether the colours `now` are those of the `room` with less light.
 fn is_shadow(room: [u8; 3], now: [u8; 3], tolerance: u8) -> bool {
     let sum = |colours: [u8; 3]| colours.iter().map(|&v| u32::from(v)).sum::<u32>();
     let (light, left) = (sum(room), sum(now));
@@ -589,7 +589,7 @@ fn reduce<S: Simd>(
     }
 }
 
-/// Confidences in 1/255.
+/// Converts confidences to 1/255.
 #[simd]
 fn as_bytes<S: Simd>(_simd: S, confidence: &[f32], bytes: &mut Vec<u8>) {
     bytes.resize(confidence.len(), 0);
@@ -598,7 +598,8 @@ fn as_bytes<S: Simd>(_simd: S, confidence: &[f32], bytes: &mut Vec<u8>) {
     }
 }
 
-/// The plate's colour at the frame's exposure, and by how much the frame's differs from it at most.
+/// Computes the plate's colour at the frame's exposure, and the largest difference of the frame
+/// from it.
 #[simd]
 fn compare_plane<S: Simd>(
     _simd: S,
@@ -630,7 +631,7 @@ fn add_texture<S: Simd>(_simd: S, plane: &[u8], width: usize, texture: &mut [u8]
     }
 }
 
-/// How many cells of the room are known and empty, and how many of them do not fit: of all, and of
+/// Counts the known and empty cells of the room, and those of them that do not fit: of all, and of
 /// those with texture.
 #[simd]
 fn count_fitting<S: Simd>(
@@ -686,7 +687,7 @@ mod tests {
     use mattebox_net::SimdLevel;
     use std::ops::Range;
 
-    /// A camera before a room with texture.
+    /// A camera in front of a room with texture.
     struct StripedRoom {
         room: Room,
         plate: Plate,
@@ -703,7 +704,7 @@ mod tests {
         }
     }
 
-    /// The room's luma, seen `moved` cells farther to the right.
+    /// The room's luma, with the camera moved by `moved` cells.
     fn room(moved: usize) -> Vec<u8> {
         let luma =
             |i: usize| 90 + ((i % 64 + moved) / 4 % 5 * 18) as u8 + (i / 64 / 8 % 2 * 9) as u8;
@@ -722,7 +723,7 @@ mod tests {
     }
 
     impl StripedRoom {
-        /// A tenth of a second passes; what is left of the network's confidence.
+        /// Takes a frame a tenth of a second later. Returns the corrected confidence.
         fn frame(&mut self, luma: &[u8], confidence: &[f32]) -> Vec<f32> {
             self.time += 100_000;
             let mut confidence = confidence.to_vec();
@@ -741,7 +742,7 @@ mod tests {
             confidence
         }
 
-        /// A camera that saw the empty room for two seconds.
+        /// A camera that has seen the empty room for two seconds.
         fn knows_the_room() -> StripedRoom {
             let mut camera = camera();
             for _ in 0..20 {
@@ -777,7 +778,7 @@ mod tests {
         assert_eq!(
             arm(&camera.frame(&luma, &confidence)),
             0.0,
-            "nothing is known yet"
+            "the room is not known yet"
         );
         let mut camera = StripedRoom::knows_the_room();
         let corrected = camera.frame(&luma, &confidence);

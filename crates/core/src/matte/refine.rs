@@ -1,5 +1,4 @@
-//! From the low-resolution result of a segmentation to the matte at the picture's size. Any frame,
-//! any order, any thread.
+//! Brings a coarse matte to the picture's size; for any frame, in any order, on any thread.
 use super::blocks::runs;
 use super::coarse::{Coarse, CoarseMap};
 use super::full::{AlphaRunKind, Matte};
@@ -14,7 +13,7 @@ use fearless_simd_macros::simd;
 use image::RgbImage;
 use mattebox_net::{SimdError, SimdLevel};
 
-/// Turns [`Coarse`] results into mattes; holds the buffers for one thread.
+/// Turns coarse mattes into mattes at the picture's size; holds the buffers for one thread.
 #[derive(Debug)]
 pub struct Refiner {
     level: Level,
@@ -25,14 +24,14 @@ pub struct Refiner {
 
 #[derive(Debug, Default)]
 struct RefinerScratch {
-    /// The coefficients of two rows of cells, spread over the picture's width where they matter,
-    /// `[4][..]`.
+    /// The coefficients of two rows of cells, spread over the picture's width where they are
+    /// needed, `[4][..]`.
     wide: [Vec<f32>; 2],
-    /// Which row of cells each of them holds.
+    /// The row of cells that each of them holds.
     holds: [Option<usize>; 2],
     /// A run of pixels as numbers, `[3][padded width]`.
     colours: Vec<f32>,
-    /// The same as bytes, one colour after the other.
+    /// The run as bytes, one plane per colour.
     bytes: [Vec<u8>; 3],
     /// A run of alpha.
     alpha: Vec<f32>,
@@ -52,9 +51,9 @@ impl Refiner {
         })
     }
 
-    /// Writes the matte of `picture` to `matte`, which is given the picture's size where it has
-    /// another. `coarse` is what [`super::Segmenter`] made of the same picture; where the sizes
-    /// differ the matte is all background.
+    /// Writes the matte of `picture` to `matte`, and gives it the picture's size. `coarse` is the
+    /// coarse matte of the same picture, from [`super::Segmenter`]; if their sizes differ, the
+    /// matte is all background.
     pub fn refine(&mut self, picture: &RgbImage, coarse: &Coarse, matte: &mut Matte) {
         matte.begin(picture.width(), picture.height());
         if coarse.size != picture.dimensions() || picture.is_empty() {
@@ -84,8 +83,8 @@ impl Refiner {
     }
 }
 
-/// `alpha = a . rgb + b`, with coefficients blended linearly between the centres of the cells,
-/// rounded to the nearest. Where all cells around a pixel are settled, alpha is constant.
+/// Computes `alpha = a . rgb + b`, rounded to the nearest, with coefficients blended linearly
+/// between the centres of the cells. Where all cells around a pixel are settled, alpha is constant.
 #[simd]
 fn apply<S: Simd>(
     s: S,
@@ -168,8 +167,7 @@ fn apply<S: Simd>(
     }
 }
 
-/// Spreads the coefficients of a row of cells where its open cells, or those of a row beside it,
-/// have a say.
+/// Spreads the coefficients of a row of cells near its open cells, and those of the rows beside it.
 #[inline(always)]
 fn spread_row<S: Simd>(
     s: S,
@@ -199,15 +197,14 @@ fn load<S: Simd>(s: S, from: &[f32], at: usize) -> S::f32s {
     S::f32s::from_slice(s, &from[at..at + S::f32s::LEN])
 }
 
-/// On the way from one row to another.
+/// Blends the coefficients of two rows.
 #[inline(always)]
 fn coefficient<S: Simd>(s: S, top: &[f32], bottom: &[f32], at: usize, t: f32) -> S::f32s {
     let top = load(s, top, at);
     top + (load(s, bottom, at) - top) * t
 }
 
-/// Takes interleaved bytes apart into three rows of `bytes`, and makes them three rows of numbers,
-/// `[3][padded]`.
+/// Splits interleaved bytes into three rows of `bytes`, and three rows of numbers, `[3][padded]`.
 #[inline(always)]
 fn planar(pixels: &[u8], padded: usize, bytes: &mut [Vec<u8>; 3], into: &mut [f32]) {
     let [r, g, b] = bytes;
@@ -236,7 +233,7 @@ mod tests {
     use mattebox_net::Model;
     use std::sync::Arc;
 
-    /// A figure that the network takes for a person, and one frame later a little to the side.
+    /// A figure that the network sees as a person, moved to the side by `shift`.
     fn picture(size: (u32, u32), shift: u32) -> RgbImage {
         let file = include_bytes!("../../tests/matte/fixtures/person_0.jpg");
         let person = crate::codec::decode(file, &Default::default()).unwrap();
@@ -253,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_outline_says_of_a_matte_is_true() {
+    fn an_outline_agrees_with_its_matte() {
         let model = Arc::new(Model::general().unwrap());
         let level = SimdLevel::best();
         for mode in [MatteMode::Soft, MatteMode::Hard] {

@@ -1,15 +1,15 @@
-//! Separable resampling: a part of a picture to the network's input, and the network's answer to
-//! the grid.
+//! Separable resampling: from a part of a picture to the network's input, and from the network's
+//! confidence to the grid.
 use fearless_simd::{Level, Simd, dispatch, f32x4, prelude::*};
 use fearless_simd_macros::simd;
 use image::RgbImage;
 use std::ops::Range;
 
-/// From this reduction on the mean over the covered pixels is taken, below it the nearest two are
-/// blended.
+/// From this reduction on, an output is the mean of the covered samples; below it, a blend of the
+/// nearest two.
 const AREA_FROM: f64 = 1.5;
 
-/// Along one axis: which source samples make up each output sample.
+/// The source samples of each output sample, along one axis.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Taps {
     /// Weights per output; unused ones are 0.
@@ -26,9 +26,9 @@ impl Taps {
         self.first.len()
     }
 
-    /// Outputs whose centres lie at `centre + i * step` in source coordinates (sample `j` covers
-    /// `j..j + 1`), reading only the samples `from..to` (at least one). Reductions by more than
-    /// [`AREA_FROM`] take the mean of the span, others blend linearly.
+    /// Outputs with their centres at `centre + i * step` in source coordinates (sample `j` covers
+    /// `j..j + 1`). Reads only the samples `from..to` (at least one). Reductions by more than
+    /// [`AREA_FROM`] take the mean of an interval, others blend linearly.
     pub(super) fn new(outputs: usize, centre: f64, step: f64, from: usize, to: usize) -> Taps {
         let area = step > AREA_FROM;
         let per = if area { step.ceil() as usize + 1 } else { 2 }.min(to - from);
@@ -40,8 +40,8 @@ impl Taps {
         let mut weights = vec![0.0; per];
         for i in 0..outputs {
             let at = centre + i as f64 * step;
-            // the span of a reduction, or of one sample: a linear blend is the mean over a span of
-            // one sample's length
+            // the interval of a reduction, or of one sample: a linear blend is the mean over an
+            // interval of one sample's length
             let half = if area { step / 2.0 } else { 0.5 };
             let low = (at - half).clamp(from as f64, to as f64);
             let high = (at + half).clamp(from as f64, to as f64);
@@ -51,7 +51,7 @@ impl Taps {
             };
             let total: f64 = (0..per).map(cover).sum();
             for (j, weight) in weights.iter_mut().enumerate() {
-                // a span that lies outside the source altogether takes the nearest sample
+                // an interval outside the source takes the nearest sample
                 *weight = if total > 1e-9 {
                     cover(j) / total
                 } else {
@@ -63,9 +63,9 @@ impl Taps {
         taps
     }
 
-    /// MediaPipe's way to `outputs` samples from all `n`: sample `i` lies at `i n / outputs` (no
-    /// half-pixel shift), rounded to 1/32 sample as in OpenCV's `warpPerspective`; beyond the last
-    /// sample it is repeated.
+    /// Resampling as in MediaPipe, from all `n` samples to `outputs`: sample `i` lies at `i n /
+    /// outputs` (no half-pixel shift), rounded to 1/32 sample as in OpenCV's `warpPerspective`. The
+    /// last sample is repeated beyond the end.
     pub(super) fn mediapipe(outputs: usize, n: usize) -> Taps {
         let per = n.min(2);
         let mut taps = Taps {
@@ -108,7 +108,7 @@ impl Taps {
         self.weights.extend(weights.iter().map(|&w| w as f32));
     }
 
-    /// The first source sample of output `i` and the weights of it and those after it.
+    /// The first source sample of output `i`, and the weights from it on.
     pub(super) fn get(&self, i: usize) -> (usize, &[f32]) {
         (
             self.first[i] as usize,
@@ -116,8 +116,8 @@ impl Taps {
         )
     }
 
-    /// Where the outputs end that need only the source samples before `end`, if those before
-    /// `from` do.
+    /// The end of the outputs that need only source samples before `end`. Outputs before `from` are
+    /// known to.
     pub(super) fn ready(&self, from: usize, end: usize) -> usize {
         let later = self.first[from..].iter();
         from + later
@@ -156,7 +156,7 @@ impl Taps {
         }
     }
 
-    /// The source samples that are read at all. No output begins before the one in front of it.
+    /// The source samples that are read. Outputs are in ascending order of their first sample.
     fn span(&self) -> Range<usize> {
         match (self.first.first(), self.first.last()) {
             (Some(&low), Some(&high)) => low as usize..high as usize + self.per,
@@ -165,12 +165,12 @@ impl Taps {
     }
 }
 
-/// How the samples of a resampled picture are rounded.
+/// The rounding of a resampled picture's samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rounding {
-    /// Not at all.
+    /// None.
     None,
-    /// To whole 1/255, half up, as where the picture is stored as bytes in between.
+    /// To whole 1/255, half up, as if the picture were stored as bytes in between.
     Bytes,
 }
 
@@ -181,7 +181,7 @@ pub(super) struct Resampler {
 }
 
 impl Resampler {
-    /// `into`: `[ys.len()][xs.len()][3]`, 0..=1.
+    /// Resamples a picture. `into`: `[ys.len()][xs.len()][3]`, 0..=1.
     pub(super) fn picture(
         &mut self,
         level: Level,
@@ -194,7 +194,7 @@ impl Resampler {
         self.picture_rows(level, picture, xs, (ys, 0..ys.len()), rounding, into);
     }
 
-    /// The same for some rows of `into`.
+    /// Resamples some rows of `into`.
     pub(super) fn picture_rows(
         &mut self,
         level: Level,
@@ -208,8 +208,8 @@ impl Resampler {
         dispatch!(level, s => picture_rows(s, picture, xs, ys, rows, rounding, row, into));
     }
 
-    /// `plane` is `[..][width]`; `into` is `[ys.len()][stride]` of which the first `xs.len()` of
-    /// each row are written.
+    /// Resamples a plane. `plane` is `[..][width]`; `into` is `[ys.len()][stride]`, of which the
+    /// first `xs.len()` of each row are written.
     pub(super) fn plane(
         &mut self,
         level: Level,
@@ -237,7 +237,7 @@ fn picture_rows<S: Simd>(
 ) {
     let span = xs.span();
     let stride = picture.width() as usize * 3;
-    // one more than the last pixel, because pixels are read as four numbers
+    // one number more, because pixels are read as four numbers
     row.resize(span.len() * 3 + 1, 0.0);
     let bytes = picture.as_raw();
     let into = &mut into[rows.start * xs.len() * 3..];
@@ -259,7 +259,7 @@ fn picture_rows<S: Simd>(
 }
 
 /// Resamples one row of pixels from `row`, which begins with source pixel `start`, with `N` taps
-/// (any number where that is 0).
+/// (any number if that is 0).
 #[inline(always)]
 fn pixels<S: Simd, const N: usize>(
     s: S,
@@ -297,7 +297,7 @@ fn pixels<S: Simd, const N: usize>(
     }
 }
 
-/// `row` = the sum of the lines of bytes, `stride` apart, times their weights.
+/// Sets `row` to the weighted sum of the lines of bytes, which are `stride` apart.
 #[inline(always)]
 fn blend_lines(lines: &[u8], stride: usize, weights: &[f32], row: &mut [f32]) {
     match *weights {

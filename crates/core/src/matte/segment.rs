@@ -1,4 +1,5 @@
-//! The ordered half of matting: the network, and what it remembers from frame to frame.
+//! The first half of matting, which needs frames in order: the network, and the memory from frame
+//! to frame.
 use super::MatteMode;
 use super::average::{self, Meter, noise_after, noise_floor};
 use super::blobs::Rect;
@@ -23,10 +24,10 @@ use mattebox_net::{Executor, Model};
 use mattebox_net::{SimdError, SimdLevel};
 use std::sync::Arc;
 
-/// The share of moving cells from which a frame has nothing to do with the one before.
+/// If a larger share of the cells moves, the frame begins a new scene.
 const CUT: f32 = 0.6;
 
-/// People of a group who are looked at closely in a first frame.
+/// The most people of a group that get a close look in a first frame.
 const MOST_AT_FIRST: usize = 8;
 
 /// Finds the people in pictures: the network and its buffers for one thread.
@@ -36,7 +37,7 @@ pub struct Segmenter {
     reducer: Reducer,
     motion: Motion,
     meter: Meter,
-    /// The luma of each cell, and of the colours remembered.
+    /// The luma of each cell, and that of the remembered colours.
     luma: Vec<u8>,
     before: Vec<u8>,
     maps: ConfidenceMaps,
@@ -58,7 +59,7 @@ impl Segmenter {
         Self::with_network(Box::new(Executor::new(model, simd)?), mode, simd)
     }
 
-    /// The same with any network.
+    /// Like [`Segmenter::new`], with any network.
     ///
     /// # Errors
     /// This processor lacks the instructions of `simd`.
@@ -101,7 +102,7 @@ impl Segmenter {
         Ok(self)
     }
 
-    /// Shows only some of the people. A soft matte follows who is shown from frame to frame; a
+    /// Shows only some of the people. A soft matte follows the shown people from frame to frame; a
     /// hard one shows the largest of each frame.
     #[must_use]
     pub fn showing(mut self, people: People) -> Self {
@@ -109,28 +110,28 @@ impl Segmenter {
         self
     }
 
-    /// Learns the room behind the people of a camera that stands still, which corrects soft mattes
-    /// (the default), or does not.
+    /// Sets whether to learn the room behind the people of a camera that stands still, which
+    /// corrects soft mattes. The default is true.
     #[must_use]
     pub fn learning_room(mut self, learns: bool) -> Self {
         self.learns_room = learns;
         self
     }
 
-    /// Does not ask the network about a picture that is like one before. For [`MatteMode::Soft`]
-    /// that is the last of the camera's that was looked at; it may differ by what counts as noise
-    /// of the camera, and the new picture's own colours still shape the matte's edge. For
-    /// [`MatteMode::Hard`] it is the last picture of this segmenter, and what the network would see
-    /// must be the same to the last bit.
+    /// Sets whether to skip the network for a picture like an earlier one. For [`MatteMode::Soft`]
+    /// that is the camera's last picture on which the network ran. The new one may differ from it
+    /// by the camera's noise, and its own colours still shape the matte's edge. For
+    /// [`MatteMode::Hard`] it is the last picture of this segmenter, and the network's input must
+    /// be the same to the last bit.
     #[must_use]
     pub fn skipping_still(mut self, skips: bool) -> Self {
         self.skips_still = skips;
         self
     }
 
-    /// Segments one frame of a stream. For [`MatteMode::Soft`] the frames of one camera must come
-    /// in order, each with the state that the one before left; a picture of another size starts
-    /// anew. [`MatteMode::Hard`] does not touch the state.
+    /// Segments one frame of a stream. For [`MatteMode::Soft`] pass the frames of one camera in
+    /// order, each with the state of the one before. A picture of another size resets the state.
+    /// [`MatteMode::Hard`] does not touch it.
     pub fn segment(
         &mut self,
         picture: &RgbImage,
@@ -142,7 +143,7 @@ impl Segmenter {
         coarse
     }
 
-    /// As [`Segmenter::segment`], into `coarse`, whose buffers are used again.
+    /// Like [`Segmenter::segment`], into `coarse`, whose buffers are used again.
     pub fn segment_into(
         &mut self,
         picture: &RgbImage,
@@ -190,8 +191,8 @@ impl Segmenter {
         coarse.map = CoarseMap::Soft(soft);
     }
 
-    /// Makes the guide of `picture`. The network's input for the crop that is probably looked at
-    /// next is made along the way, so that large pictures are read from memory once.
+    /// Makes the guide of `picture`, and at the same time the network's input for the crop that is
+    /// probably next, so that large pictures are read from memory once.
     fn reduce(&mut self, picture: &RgbImage, next_crop: Option<Rect>, soft: &mut SoftMap) {
         let level = self.level;
         let grid = soft.grid;
@@ -209,8 +210,8 @@ impl Segmenter {
         }
     }
 
-    /// A frame that follows one that was `seen`. Whether it is like that one, so that the network
-    /// was not asked.
+    /// Segments a frame after an earlier one. Returns whether the network was skipped because the
+    /// frame is like the earlier one.
     fn follow(
         &mut self,
         picture: &RgbImage,
@@ -229,7 +230,7 @@ impl Segmenter {
         // a key frame must be drawn before it can be carried
         let lacks_key = self.mode == MatteMode::Fine && seen.key.is_none();
         if self.skips_still && self.motion.is_still() && !lacks_key {
-            // the state stays as it is, so that small changes add up until they count
+            // the state does not change, so that small changes add up until they count
             soft.map.clone_from(&seen.map);
             self.choose(grid, &seen.map, &mut seen.persons.clone(), time);
             let mut key = seen.key.clone();
@@ -296,7 +297,7 @@ impl Segmenter {
         false
     }
 
-    /// Finds out who is to be shown.
+    /// Chooses the people who are shown.
     fn choose(
         &mut self,
         grid: Grid,
@@ -309,8 +310,8 @@ impl Segmenter {
             .follow(grid.width, map, |p| p > half, persons, time.0);
     }
 
-    /// Lets the fine network draw, where there is one, leaves out who is not to be shown, and finds
-    /// what is settled. What the map remembers stays the general network's, with everybody.
+    /// Lets the fine network draw, if there is one, removes the people who are not shown, and finds
+    /// the settled cells. The remembered map stays that of the general network, with all people.
     fn draw_edges(
         &mut self,
         picture: &RgbImage,
@@ -340,8 +341,8 @@ impl Segmenter {
         soft.settled.find(self.level, soft.grid, &soft.map);
     }
 
-    /// Makes the average colours those of the picture where they have a say, and its luma
-    /// elsewhere, which takes less room in a state.
+    /// Sets the average colours to those of the picture near open cells, and to its luma elsewhere,
+    /// which takes less room in a state.
     fn gray_out(&self, soft: &mut SoftMap) {
         soft.average.clone_from(&soft.guide);
         let reach = 2 * soft.grid.cells_of_640(RADIUS_OF_640);
@@ -380,8 +381,8 @@ impl Segmenter {
         };
     }
 
-    /// Two passes: everything, then closely at who is there; one more for each small person apart
-    /// from them.
+    /// A first frame: a look at the whole picture, then one at the people in it, and one more at
+    /// each small person apart from them.
     fn first(&mut self, picture: &RgbImage, grid: Grid, time: Timestamp) -> (Focus, Evidence) {
         let size = picture.dimensions();
         let mut focus = Focus::whole(size, time);
@@ -421,8 +422,9 @@ impl Segmenter {
         (focus, evidence)
     }
 
-    /// One pass at the crop, one at the guests where there are any, and now and then one at
-    /// everything. The crop follows whole blobs; what of them is not believed is taken away last.
+    /// A look at the crop, one at the small regions if there are any, and now and then one at the
+    /// whole picture. The crop follows whole blobs; the parts that are not believed are removed
+    /// last.
     fn next(
         &mut self,
         picture: &RgbImage,
@@ -476,15 +478,15 @@ impl Segmenter {
         evidence.gate(grid, &mut self.maps.raw);
     }
 
-    /// Adds to the raw map what a look at one more crop shows.
+    /// Adds a look at another crop to the raw map.
     fn look_at_more(&mut self, picture: &RgbImage, grid: Grid, crop: Rect) {
         let ConfidenceMaps { raw, close, .. } = &mut self.maps;
         self.view.look(picture, grid, crop, close);
         take_more(raw, close);
     }
 
-    /// ConfidenceMaps closely at one person of a group. The others stay as they were known until they have
-    /// their turn.
+    /// Looks closely at one person of a group. The others keep their last confidence until their
+    /// turn.
     fn look_at_group(&mut self, picture: &RgbImage, grid: Grid, focus: &mut Focus, map: &[u16]) {
         let size = picture.dimensions();
         let half = quantise(PERSON_ABOVE);
@@ -507,8 +509,9 @@ impl Segmenter {
         }
     }
 
-    /// Adds to the raw map the people that a look at everything shows and the crop did not. Up to
-    /// `most` strangers are looked at closely, and taken in if the network still sees them there.
+    /// Adds people to the raw map that the look at the whole picture shows and the crop does not.
+    /// Up to `most` candidates get a close look, and are added if the network still sees them
+    /// there.
     fn check_newcomers(
         &mut self,
         picture: &RgbImage,
@@ -549,26 +552,25 @@ impl Segmenter {
     }
 }
 
-/// What the network said of one frame: the confidence of each cell, `[height][width]` of the grid,
-/// 0..=1.
+/// The confidence of each cell of one frame, `[height][width]` of the grid, 0..=1.
 #[derive(Default)]
 struct ConfidenceMaps {
-    /// Of the crop; then, of all that was seen.
+    /// Of the crop; then of all looks together.
     raw: Vec<f32>,
-    /// Of everything.
+    /// Of the whole picture.
     far: Vec<f32>,
-    /// Of guests, or of one stranger.
+    /// Of the small regions, or of one candidate.
     close: Vec<f32>,
 }
 
-/// The larger of both.
+/// Sets each number to the larger of both.
 fn take_more(to: &mut [f32], from: &[f32]) {
     for (to, &from) in to.iter_mut().zip(from) {
         *to = to.max(from);
     }
 }
 
-/// The network and how it sees a part of a picture.
+/// The network, with the buffers for its view of a part of a picture.
 pub(super) struct NetworkView {
     network: Box<dyn Network>,
     level: Level,
@@ -576,9 +578,9 @@ pub(super) struct NetworkView {
     height: usize,
     resampler: Resampler,
     input: Vec<f32>,
-    /// The crop whose input is there already.
+    /// The crop whose input is ready.
     prepared: Option<Rect>,
-    /// What the confidence was computed from, where that is to be known.
+    /// The input of the confidence, if still pictures are skipped.
     seen: Vec<f32>,
     confidence: Vec<f32>,
 }
@@ -613,8 +615,8 @@ impl NetworkView {
         }
     }
 
-    /// The confidence for the whole picture, resampled as MediaPipe does, and whether it was there
-    /// already: with `skips_still` the network does not run on the same input again.
+    /// The confidence for the whole picture, resampled as MediaPipe does; and whether it is that of
+    /// the picture before: with `skips_still` the network does not run on the same input again.
     fn mediapipe(&mut self, picture: &RgbImage, skips_still: bool) -> (&[f32], bool) {
         self.prepared = None;
         let xs = Taps::mediapipe(self.width, picture.width() as usize);
@@ -637,7 +639,7 @@ impl NetworkView {
         (&self.confidence, is_still)
     }
 
-    /// Begins to make the input for a look at `crop`, which is the next.
+    /// Begins to make the input for the next look, which is at `crop`.
     fn prepare(&mut self, crop: Rect) -> CropInput<'_> {
         let axis = |n: usize, from: u32, to: u32| {
             let step = f64::from(to - from) / n as f64;
@@ -655,8 +657,8 @@ impl NetworkView {
         }
     }
 
-    /// Makes `raw` the confidence of each cell of `grid`, 0..=1, looking at `crop` (in pixels, not
-    /// empty); 0 outside.
+    /// Looks at `crop` (in pixels, not empty). Sets `raw` to the confidence of each cell of `grid`,
+    /// 0..=1; 0 outside the crop.
     pub(super) fn look(&mut self, picture: &RgbImage, grid: Grid, crop: Rect, raw: &mut Vec<f32>) {
         if self.prepared.take() != Some(crop) {
             self.prepare(crop).add(picture, picture.height() as usize);
@@ -704,12 +706,12 @@ impl NetworkView {
     }
 }
 
-/// The network's input while the picture's lines come.
+/// The network's input, made while the picture's lines are read.
 struct CropInput<'a> {
     view: &'a mut NetworkView,
     xs: Taps,
     ys: Taps,
-    /// How many rows are made.
+    /// The number of finished rows.
     rows: usize,
 }
 

@@ -1,25 +1,26 @@
-//! Where the network is sure of a cell and of all its neighbours, colours have no say.
+//! Finds settled cells: the network is sure of them and all their neighbours, so colours do not
+//! matter.
 //!
 //! The guided filter explains a whole window by colour. Where the room has the person's colours (a
 //! dark picture frame beside dark hair), it smears the person along it, up to twice the window's
-//! radius away; and it pricks holes into the person where they have the room's colours. Only near
-//! the map's own edge is there something to decide. Nothing need be computed elsewhere.
+//! radius away. Where the person has the room's colours, it makes holes. So colours decide only
+//! near the map's own edge, and nothing is computed elsewhere.
 use super::blocks::{BLOCK, all, runs, widened};
 use super::grid::{Grid, Guide};
 use super::window::around;
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 
-/// Cells are settled as room if the largest map value around them is below this, and as person if
-/// the smallest is above its counterpart. The map has 16 bits.
+/// A cell is settled as room if the largest map value around it is below the first, and as person
+/// if the smallest is above the second. The map has 16 bits.
 const ROOM: u16 = (0.2 * 65535.0) as u16;
 const PERSON: u16 = u16::MAX - ROOM;
 
 /// The mark of cells that are not settled; others are marked with their alpha, 0 or 255.
 pub(super) const OPEN: u8 = 128;
 
-/// Which cells of a map are settled. Two neighbours (also across a corner) that are settled are so
-/// as the same.
+/// The settled cells of a map. Two settled neighbours (also across a corner) always have the same
+/// alpha.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Settled {
     /// [`OPEN`], or the alpha of a settled cell, `[height][width]` of the grid.
@@ -33,8 +34,8 @@ pub(super) struct Settled {
 }
 
 impl Settled {
-    /// Makes the colours of the cells gray whose colours have no say: those farther than `reach`
-    /// cells from all open ones.
+    /// Makes all cells gray that are farther than `reach` cells from all open ones: their colours
+    /// do not matter.
     pub(super) fn gray_out(&self, grid: Grid, reach: usize, luma: &[u8], colours: &mut Guide) {
         let all = all(grid.width);
         for y in 0..grid.height {

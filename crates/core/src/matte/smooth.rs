@@ -1,5 +1,5 @@
-//! Motion-aware smoothing over time: noise of the network is averaged where the picture stands
-//! still, and followed at once where it moves.
+//! Motion-aware smoothing over time: averages the network's noise where the picture stands still,
+//! and follows the network at once where it moves.
 use super::grid::Grid;
 use super::window::{WindowSums, mirrored, rounded};
 use fearless_simd::{Level, Simd, dispatch};
@@ -7,28 +7,29 @@ use fearless_simd_macros::simd;
 
 /// The radius of the window in which motion is measured, in a picture 640 pixels long.
 const MOTION_RADIUS_OF_640: f32 = 3.5;
-/// A mean change of luma that is noise with any camera, in levels.
+/// The mean change of luma that counts as noise for any camera, in levels.
 const STILL: f32 = 5.1;
 /// The mean change of luma, beyond the noise, that counts as full motion, in levels.
 const FULL_MOTION: f32 = 25.0;
-/// How much of a new value is taken where nothing moves.
+/// The weight of a new value where nothing moves.
 const SLOWEST: f32 = 0.2;
-/// A confidence that differs from the smoothed one by more than this is taken faster, by 1 at once.
+/// A confidence that differs from the smoothed one by more than this is followed faster; one that
+/// differs by 1, at once.
 const JUMP: f32 = 0.4;
-/// 1.0 of the map.
+/// The value of 1 in the map.
 pub(super) const MAP_ONE: f32 = 65535.0;
 
 /// Measures motion; keeps its buffers between frames.
 #[derive(Debug, Default)]
 pub(super) struct Motion {
-    /// By how many levels the luma around each cell changed on average, `[height][width]`.
+    /// The mean change of luma around each cell in levels, `[height][width]`.
     pub(super) cells: Vec<f32>,
     columns: Vec<f32>,
     across: WindowSums,
 }
 
 impl Motion {
-    /// Whether nothing changed by more than the noise of any camera.
+    /// Whether no cell changed by more than any camera's noise.
     pub(super) fn is_still(&self) -> bool {
         self.cells.iter().all(|&m| m <= STILL)
     }
@@ -94,8 +95,8 @@ fn add_changes(columns: &mut [f32], before: &[u8], now: &[u8], y: usize, sign: f
     }
 }
 
-/// Writes the smoothed map: `before` moved towards the `raw` confidence, as fast as the `motion`
-/// beyond the `noise` (in levels) asks. Rounded to 1/65535.
+/// Writes the smoothed map: `before` moved towards the `raw` confidence, faster where the `motion`
+/// exceeds the `noise` (in levels). Rounded to 1/65535.
 pub(super) fn smooth(
     level: Level,
     raw: &[f32],
@@ -126,7 +127,8 @@ fn blend<S: Simd>(
     }
 }
 
-/// A confidence as 16 bits, of which 12 count: the network's noise takes less room in a state.
+/// A confidence in 16 bits, of which 12 are used: so the network's noise takes less room in a
+/// state.
 #[inline(always)]
 pub(super) fn quantise(p: f32) -> u16 {
     let v = rounded(p * 4095.0);

@@ -1,23 +1,21 @@
-//! Values of cells, spread over the picture's pixels: linearly between the cells' centres.
+//! Spreads values of cells over the picture's pixels, linearly between the cells' centres.
 //!
-//! Spread values are stored by gaps: gap `i` lies between the centres of cells `i - 1` and `i` and
-//! has as many pixels as a cell is long. The first begins before the picture, and the last ends
-//! after it.
+//! Spread values are stored by gaps: gap `i` lies between the centres of cells `i - 1` and `i`, and
+//! has as many pixels as a cell. The first begins before the picture, and the last ends after it.
 use fearless_simd::{Simd, f32x8, prelude::*};
 use std::ops::Range;
 
 /// Cells per vector.
-const LANES: usize = 8;
-/// Values that are written after the last gap at most, times the pixels of a cell: the rest of a
-/// vector.
-pub(super) const MORE_GAPS: usize = LANES;
+const CELLS: usize = 8;
+/// The most gaps that are written after the last one: the rest of a vector.
+pub(super) const MORE_GAPS: usize = CELLS;
 
-/// Where pixel 0 is among the spread values.
+/// The index of pixel 0 among the spread values.
 pub(super) fn first_pixel(cell: usize) -> usize {
     cell - cell / 2
 }
 
-/// The two cells whose centres a pixel lies between, and how far it is on the way.
+/// The two cells between whose centres a pixel lies, and its position between them.
 pub(super) fn between(pixel: usize, cell: usize, cells: usize) -> (usize, usize, f32) {
     // in half pixels: the pixel's centre from the first cell's centre
     let from_first = (2 * pixel + 1).saturating_sub(cell);
@@ -30,15 +28,15 @@ pub(super) fn between(pixel: usize, cell: usize, cells: usize) -> (usize, usize,
     }
 }
 
-/// The pixels, of `width`, that lie beside the centre of one of the `cells`, and so depend on them.
+/// The pixels, of `width`, that lie beside the centre of one of the `cells`, and so depend on it.
 pub(super) fn pixels_around(cells: &Range<usize>, cell: usize, width: usize) -> Range<usize> {
     let pixel = |gap: usize| (gap * cell).saturating_sub(first_pixel(cell)).min(width);
     pixel(cells.start)..pixel(cells.end + 1)
 }
 
 /// Spreads a row of cells over some `gaps`. `cells[i]` is the cell before gap `i`: beyond the ends
-/// of a row its last cell is repeated. Up to [`MORE_GAPS`] gaps after them are written too, and as
-/// many cells read.
+/// of a row its last cell is repeated. Also reads and writes up to [`MORE_GAPS`] more cells and
+/// gaps.
 #[inline(always)]
 pub(super) fn spread<S: Simd>(
     s: S,
@@ -50,12 +48,12 @@ pub(super) fn spread<S: Simd>(
     match cell {
         1 => into[gaps.clone()].copy_from_slice(&cells[gaps]),
         2 => {
-            for i in gaps.step_by(LANES) {
-                let here = f32x8::from_slice(s, &cells[i..i + LANES]);
-                let slope = f32x8::from_slice(s, &cells[i + 1..i + 1 + LANES]) - here;
+            for i in gaps.step_by(CELLS) {
+                let here = f32x8::from_slice(s, &cells[i..i + CELLS]);
+                let slope = f32x8::from_slice(s, &cells[i + 1..i + 1 + CELLS]) - here;
                 let (low, high) = (here + slope * 0.25).interleave(here + slope * 0.75);
-                low.store_slice(&mut into[2 * i..][..LANES]);
-                high.store_slice(&mut into[2 * i + LANES..][..LANES]);
+                low.store_slice(&mut into[2 * i..][..CELLS]);
+                high.store_slice(&mut into[2 * i + CELLS..][..CELLS]);
             }
         }
         4 => runs::<4>(cells, gaps, 4, into),
@@ -63,7 +61,7 @@ pub(super) fn spread<S: Simd>(
     }
 }
 
-/// Gaps of `CELL` pixels (`cell` where that is 0).
+/// Spreads gaps of `CELL` pixels (of `cell` if that is 0).
 #[inline(always)]
 fn runs<const CELL: usize>(cells: &[f32], gaps: Range<usize>, cell: usize, into: &mut [f32]) {
     let cell = if CELL == 0 { cell } else { CELL };

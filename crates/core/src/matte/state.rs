@@ -1,4 +1,4 @@
-//! What the soft matte remembers of one camera, as one value that can be saved and restored.
+//! The memory of the soft matte of one camera, as one value that can be saved and restored.
 use super::average::MOST_NOISE;
 use super::blobs::Rect;
 use super::evidence::Evidence;
@@ -11,43 +11,43 @@ use thiserror::Error;
 
 const MAGIC: [u8; 4] = *b"MBMS";
 const VERSION: u16 = 2;
-/// The version before, which is read too: it knew the luma of each cell, not its colours, and no
-/// evidence.
+/// The version before, which is read too: it has the luma of each cell instead of its colours, and
+/// no evidence.
 const VERSION_BEFORE: u16 = 1;
 
-/// The memory of the soft matte between two frames of one camera: where the network looks, a small
-/// smoothed map and picture (at most 480 cells a side), and what is known of the room behind. The
-/// default has seen nothing yet.
+/// The memory of the soft matte between two frames of one camera: the network's focus, a small
+/// smoothed map and picture (at most 480 cells a side), and the learned room. The default is the
+/// state before the first frame.
 ///
-/// It holds exactly the numbers that the next frame is computed from, so a state that was saved and
-/// restored continues with the same bytes. It is private data: it holds tiny pictures of the room.
+/// It holds exactly the numbers that the next frame is computed from, so a restored state continues
+/// with the same bytes. It is private data: it holds tiny pictures of the room.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MatteState {
     pub(super) seen: Option<SegmenterMemory>,
 }
 
-/// What is known after at least one frame.
+/// The memory after at least one frame.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct SegmenterMemory {
     /// The picture's width and height in pixels.
     pub(super) size: (u32, u32),
-    /// Where the network looks next.
+    /// The focus of the network.
     pub(super) focus: Focus,
     /// The smoothed confidence of each cell, in 1/65535.
     pub(super) map: Vec<u16>,
     /// The colours of each cell, averaged where nothing moves.
     pub(super) colours: Guide,
-    /// Where a person may be.
+    /// The places where a person may be.
     pub(super) evidence: Evidence,
-    /// When that was, in unix microseconds.
+    /// The time of the last frame, in unix microseconds.
     pub(super) time: i64,
-    /// The noise of a cell's luma in levels; none before the second frame.
+    /// The noise of a cell's luma in levels; `None` before the second frame.
     pub(super) noise: Option<f32>,
-    /// Who was told apart from others; empty where all are shown.
+    /// The people who are told apart; empty if all are shown.
     pub(super) persons: Vec<TrackedPerson>,
-    /// What the fine network saw, where there is one that draws key frames.
+    /// The key frame, if a fine network draws key frames.
     pub(super) key: Option<KeyFrame>,
-    /// The room behind the people, where it is learned.
+    /// The room behind the people, if it is learned.
     pub(super) plate: Option<Plate>,
 }
 
@@ -57,10 +57,10 @@ pub enum StateError {
     /// The first bytes are not those of a state.
     #[error("these bytes are not a matte state")]
     NotAState,
-    /// It was written by another version of the program.
+    /// Another version of the program wrote it.
     #[error("this matte state has version {0}; this program reads version {VERSION}")]
     Version(u16),
-    /// The length does not fit what the header announces.
+    /// The length does not fit the header.
     #[error("this matte state has {found} bytes where its header asks for {expected}")]
     Length {
         /// Bytes that the header asks for.
@@ -68,16 +68,16 @@ pub enum StateError {
         /// Bytes that are there.
         found: u64,
     },
-    /// A value that no state can have.
+    /// An impossible value.
     #[error("this matte state is damaged: {0}")]
     Damaged(&'static str),
 }
 
 impl MatteState {
-    /// The state as bytes, little-endian: `MBMS`, version, then, where something was seen, picture
-    /// size, focus, persons, whether there is a plate, map (the high bytes as differences, the low
-    /// bytes), colours (red as differences, green and blue less red), evidence, time, noise, the
-    /// plate (time, misfits, gain, colours, spread, known), and the key frame.
+    /// The state as bytes, little-endian: `MBMS` and the version. After the first frame also:
+    /// picture size, focus, persons, whether there is a plate, map (the high bytes as differences,
+    /// the low bytes), colours (red as differences, green and blue less red), evidence, time,
+    /// noise, the plate (time, misfits, gain, colours, spread, known), and the key frame.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.extend(MAGIC);
@@ -133,12 +133,11 @@ impl MatteState {
         bytes
     }
 
-    /// Reads what [`MatteState::to_bytes`] wrote. Nothing is allocated before the sizes are known
-    /// to fit.
+    /// Reads the bytes of [`MatteState::to_bytes`]. Checks all sizes before it allocates anything.
     ///
     /// # Errors
-    /// The bytes are not a state, of another version, too short, too long or hold impossible
-    /// values.
+    /// The bytes are not a state, have another version, are too short or too long, or hold
+    /// impossible values.
     pub fn from_bytes(bytes: &[u8]) -> Result<MatteState, StateError> {
         let mut reader = StateReader {
             left: bytes,
@@ -175,7 +174,7 @@ fn put_colours(bytes: &mut Vec<u8>, planes: &[Vec<u8>; 3]) {
     }
 }
 
-/// The planes that [`put_colours`] wrote.
+/// Reads the planes that [`put_colours`] wrote.
 fn colours(bytes: &[u8]) -> [Vec<u8>; 3] {
     let cells = bytes.len() / 3;
     let red = sums(&bytes[..cells]);
@@ -211,7 +210,7 @@ impl StateReader<'_> {
         }
     }
 
-    /// Checks that `bytes` more are there, and perhaps others.
+    /// Checks that at least `bytes` more are there.
     fn at_least(&self, bytes: u64) -> Result<(), StateError> {
         if self.left.len() as u64 >= bytes {
             Ok(())
@@ -220,7 +219,7 @@ impl StateReader<'_> {
         }
     }
 
-    /// Checks that exactly `bytes` more are there.
+    /// Checks that `bytes` more are there, and no others.
     fn expect(&self, bytes: u64) -> Result<(), StateError> {
         if self.left.len() as u64 == bytes {
             Ok(())
@@ -359,7 +358,7 @@ impl StateReader<'_> {
         })
     }
 
-    /// A plate of so many cells, whose bytes are known to be there.
+    /// A plate of so many cells, whose length is checked already.
     fn plate(&mut self, cells: usize) -> Result<Plate, StateError> {
         let looked = i64::from_le_bytes(self.take()?);
         let [misfits] = self.take()?;
@@ -373,9 +372,7 @@ impl StateReader<'_> {
             || !gains.contains(&gain)
             || known.iter().any(|&looks| looks > MOST_KNOWN)
         {
-            return Err(StateError::Damaged(
-                "what is known of the room is impossible",
-            ));
+            return Err(StateError::Damaged("the counts of the room are impossible"));
         }
         Ok(Plate {
             colours: colours(colour_bytes),
@@ -442,7 +439,8 @@ impl StateReader<'_> {
     }
 }
 
-/// What each byte adds to the one before it: neighbours are alike, so that these compress well.
+/// The difference of each byte from the one before: neighbours are alike, so differences compress
+/// well.
 fn differences(values: impl Iterator<Item = u8>) -> impl Iterator<Item = u8> {
     let mut before = 0;
     values.map(move |v| v.wrapping_sub(std::mem::replace(&mut before, v)))
@@ -610,7 +608,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_and_versions_are_told_apart() {
+    fn other_files_and_other_versions_are_refused() {
         assert_eq!(
             MatteState::from_bytes(b"\x89PNG\r\n\x1a\n"),
             Err(StateError::NotAState)

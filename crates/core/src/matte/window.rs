@@ -1,22 +1,22 @@
 //! Sums over square windows of a plane, one row at a time.
 use std::ops::Range;
 
-/// The sample that stands for index `i` of `n`, mirrored at both ends with the end repeated (`.. 1
-/// 0 | 0 1 ..`).
+/// The index of the sample at `i` of `n`, mirrored at both ends with the end repeated (`.. 1 0 | 0
+/// 1 ..`).
 pub(super) fn mirrored(i: isize, n: usize) -> usize {
     let n = n as isize;
     let i = i.rem_euclid(2 * n);
     (if i < n { i } else { 2 * n - 1 - i }) as usize
 }
 
-/// The indices up to `reach` on either side of `i` of `n`, and itself, as far as there are any.
+/// The indices up to `reach` on either side of `i`, and `i` itself, as far as `n` has them.
 #[inline(always)]
 pub(super) fn around(i: usize, reach: usize, n: usize) -> Range<usize> {
     i.saturating_sub(reach)..(i + reach + 1).min(n)
 }
 
-/// 2^23: adding it leaves a small number's nearest whole number (ties to even) in the lowest bits.
-/// Unlike a cast, this becomes one vector instruction.
+/// 2^23: the sum with a small number holds the nearest whole number (ties to even) in the lowest
+/// bits. Unlike a cast, this becomes one vector instruction.
 const WHOLE: f32 = 8_388_608.0;
 
 /// The nearest whole number, ties to even, of `v` in 0..=65535.

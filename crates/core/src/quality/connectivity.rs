@@ -1,22 +1,21 @@
-//! `Conn`: has something come loose from the person, or is something attached that is not?
+//! `Conn`: are parts of the person detached, or parts of the room attached?
 //!
 //! Rhemann et al., CVPR 2009 (see [`super::gradient`]). For a pixel, `l` is the highest threshold
-//! at which it still belongs to the largest region that both mattes hold; what a matte has above
-//! `l` floats free: `phi(a) = 1 - d [d >= theta]`, `d = a - l`. The error is `sum(|phi(p) -
-//! phi(t)|^q)`. As in the public evaluations: thresholds in steps of 0.1, theta 0.15, q 1, 4
-//! neighbours.
+//! at which it still belongs to the largest region that both mattes hold. Alpha above `l` is not
+//! connected: `phi(a) = 1 - d [d >= theta]`, `d = a - l`. The error is `sum(|phi(p) - phi(t)|^q)`.
+//! As in the public evaluations: thresholds in steps of 0.1, theta 0.15, q 1, 4 neighbours.
 use super::Pair;
 
 /// Thresholds 1/10, 2/10 .. 10/10.
 const STEPS: u32 = 10;
 /// theta = 0.15 in units of 1 / (255 * [`STEPS`]), the unit in which both alpha and `l` are whole;
-/// 382.5 rounded up, as a whole `d` is at least 382.5 just when it is at least 383.
+/// 382.5 rounded up, because `d` is whole.
 const THETA: u32 = 383;
 /// 1 in that unit.
 const ONE: u32 = 255 * STEPS;
 
-/// Connectivity error / 1e3: `sum(|phi(p) - phi(t)|) / 1000` over the frame. Of two regions of one
-/// size the one that begins first, row by row, counts as the largest.
+/// Connectivity error / 1e3: `sum(|phi(p) - phi(t)|) / 1000` over the frame. Of two regions of the
+/// same size, the one that begins first, row by row, counts as the larger.
 pub fn conn(pair: Pair<'_>) -> f64 {
     let steps = steps_reached(pair);
     let sum: u64 = pair
@@ -33,7 +32,7 @@ fn phi(alpha: u8, step: u8) -> u32 {
     if above >= THETA { ONE - above } else { ONE }
 }
 
-/// For each pixel the number of thresholds, from the lowest up without a gap, at which it belongs
+/// For each pixel, the number of thresholds, from the lowest up without a gap, at which it belongs
 /// to the largest common region.
 fn steps_reached(pair: Pair<'_>) -> Vec<u8> {
     let common: Vec<u8> = pair.values().map(|(p, t)| p.min(t)).collect();
@@ -71,7 +70,7 @@ struct Regions {
 }
 
 impl Regions {
-    /// Labels the pixels that are at least `least`, and gives the root of the largest region, if
+    /// Labels the pixels that are at least `least`. Returns the root of the largest region, if
     /// there is any.
     fn find_largest(&mut self, values: &[u8], width: usize, least: u8) -> Option<u32> {
         self.labels.clear();
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_costs_itself_and_not_what_lies_behind_it() {
+    fn a_gap_costs_only_itself() {
         // Middle: missing in the prediction. Right: cut off, l = 0 for both, phi = 0 for both.
         assert_eq!(
             conn_of(&picture([[255, 0, 255]]), &picture([[255, 255, 255]])),
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_common_costs_every_pixel_that_is_there() {
+    fn mattes_with_nothing_in_common_cost_every_pixel() {
         assert_eq!(
             conn_of(&picture([[255, 0], [255, 0]]), &picture([[0, 255], [0, 0]])),
             3.0

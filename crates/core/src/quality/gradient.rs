@@ -1,4 +1,4 @@
-//! `Grad`: are the edges as sharp as the true ones, and where they are?
+//! `Grad`: are the edges as sharp as the true ones, and in the same place?
 //!
 //! Rhemann, Rother, Wang, Gelautz, Kohli, Rott: "A Perceptually Motivated Online Benchmark for
 //! Image Matting", CVPR 2009: the squared difference of the gradient magnitudes of both mattes,
@@ -17,7 +17,7 @@ const RADIUS: usize = 4;
 const TAPS: usize = 2 * RADIUS + 1;
 
 /// Gradient error / 1e3: `sum((|grad p| - |grad t|)^2) / 1000` over the frame, alpha in 0..=1. It
-/// grows with the length of the edges, so compare only figures of one picture size.
+/// grows with the length of the edges, so compare only figures of the same picture size.
 pub fn grad(pair: Pair<'_>) -> f64 {
     let predicted = magnitude(pair.predicted());
     let truth = magnitude(pair.truth());
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_edge_costs_what_the_running_sums_of_the_kernel_say() {
+    fn a_step_edge_costs_the_running_sums_of_the_kernel() {
         // 20x3, white from column 10 on, against black: nothing changes down a column, so a pixel's
         // magnitude is the sum of the smoothing taps times the sum of the differentiating taps that
         // see white.

@@ -1,26 +1,27 @@
-//! How good a matte seems where nobody knows the true one: coverage, edge width, flicker.
+//! How good a matte seems where the true one is not known: coverage, edge width, flicker.
 //!
-//! They are estimates of one frame, or of two neighbours, cheap enough to be made of every frame:
-//! four points of each block are looked at. `bench/flicker_rank.py` compares flicker with `dtSSD`.
+//! These are estimates from one frame or two neighbours, cheap enough for every frame: four points
+//! of each block are read. `bench/flicker_rank.py` compares flicker with `dtSSD`.
 use image::{GrayImage, RgbImage};
 
-/// A picture is looked at in at most so many blocks along its longer side.
+/// The most blocks along the longer side of a picture.
 const BLOCKS: u32 = 160;
-/// A block none of whose colours changed by more than this has not changed: it leaves out little
-/// where a camera is noisy, and finds edges that move over a background as bright as the person.
+/// A block has not changed if none of its colours changed by more than this. With this value, a
+/// noisy camera changes few blocks, and an edge that moves over a background as bright as the
+/// person is still noticed.
 const STILL: u8 = 6;
-/// If less of the picture than this has not changed, it says nothing.
+/// If a smaller share of the picture than this has not changed, flicker is not measured.
 const LEAST_STILL: f64 = 0.1;
 /// Alpha between these is an edge.
 const EDGE: std::ops::Range<u8> = 26..230;
 /// The share of an even ramp from 0 to 255 that is in [`EDGE`].
 const EDGE_SHARE: f64 = 0.8;
-/// Every so many rows are looked at for the edge's width.
+/// One of so many rows is read for the edge's width.
 const EDGE_ROWS: usize = 4;
-/// Fewer steps of an edge than this tell nothing about its width.
+/// With fewer steps of an edge than this, its width is not measured.
 const SHORTEST_EDGE: f64 = 32.0;
 
-/// What is kept of a frame and its matte, to be compared with the next.
+/// A small copy of a frame and its matte, to compare with the next.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sketch {
     size: (u32, u32),
@@ -31,7 +32,7 @@ pub struct Sketch {
 }
 
 impl Sketch {
-    /// Looks at a frame and its matte, which have one size.
+    /// The sketch of a frame and its matte, which have the same size.
     pub fn of(picture: &RgbImage, alpha: &GrayImage) -> Self {
         let width = picture.width().min(alpha.width());
         let height = picture.height().min(alpha.height());
@@ -39,7 +40,7 @@ impl Sketch {
             .max(height)
             .div_ceil(BLOCKS)
             .clamp(1, width.min(height).max(1));
-        // Four points of each block, a quarter and three quarters of the way through it.
+        // Four points of each block, at a quarter and three quarters of its side.
         let points = [(step / 4) as usize, (step * 3 / 4) as usize];
         let columns = (width / step) as usize;
         let rows = (height / step) as usize;
@@ -79,15 +80,15 @@ impl Sketch {
         self.coverage
     }
 
-    /// How many pixels the matte takes from background to person, on average. `None` where there is
-    /// hardly an edge.
+    /// The width of the edge between background and person in pixels, on average. `None` where
+    /// there is hardly an edge.
     pub fn edge_width(&self) -> Option<f64> {
         self.edge_width
     }
 
     /// How much alpha changed where the picture did not, since the frame before: the root of the
     /// mean square over those blocks, in percent. `None` if the size changed, or nearly everything
-    /// moves. It does not see a matte that lags, and is no measure across scenes.
+    /// moves. It does not notice a matte that lags, and cannot be compared between scenes.
     pub fn flicker(&self, before: &Sketch) -> Option<f64> {
         if self.size != before.size {
             return None;
@@ -105,8 +106,8 @@ impl Sketch {
     }
 }
 
-/// The area of the edge over its length. The length is the sum of alpha's steps: each way across
-/// the edge climbs by 1 in all, however wide it is.
+/// The area of the edge over its length. The length is the sum of alpha's steps: across the edge
+/// they add up to 1, however wide it is.
 fn edge_width(alpha: &GrayImage) -> Option<f64> {
     let width = alpha.width() as usize;
     let mut area = 0u64;
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changes_without_the_picture_flickers() {
+    fn only_changes_without_the_picture_are_flicker() {
         let quiet = Sketch::of(&grey(100), &ramp(4, 100));
         let moved = Sketch::of(&grey(100), &ramp(4, 110));
         assert_eq!(quiet.flicker(&quiet), Some(0.0));
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_pictures_are_looked_at_too() {
+    fn the_smallest_pictures_are_measured_too() {
         for (width, height) in [(1, 1), (3, 500), (500, 3), (900, 1), (2, 2)] {
             let sketch = Sketch::of(
                 &RgbImage::new(width, height),

@@ -1,20 +1,20 @@
-//! How good a matte is: predicted against true alpha.
+//! Measures how good a matte is: predicted against true alpha.
 //!
-//! Six figures of the matting literature and one of ours, under the normalisation of the
-//! evaluations published with BackgroundMattingV2 and Robust Video Matting, so that figures can be
-//! laid beside theirs. Alpha is 8 bits, 0..=255 stands for 0..=1, and all sums but those of `Grad`
-//! are sums of integers, so they are exact and the same on every machine.
+//! Six figures of the matting literature and a new one. They are normalised as in the evaluations
+//! published with BackgroundMattingV2 and Robust Video Matting, so that figures can be compared.
+//! Alpha has 8 bits, 0..=255 stands for 0..=1. All sums except those of `Grad` are sums of
+//! integers, so they are exact and the same on every machine.
 //!
 //! # Layout
 //!
 //! * [`pixel`]: `IoU`, `MAD` and `MSE`, pixel by pixel.
 //! * [`gradient`]: `Grad`, how sharp the edges are.
-//! * [`connectivity`]: `Conn`, what has come loose from the person.
+//! * [`connectivity`]: `Conn`, parts that are detached from the person.
 //! * [`temporal`]: `dtSSD` and `Static`, flicker.
-//! * [`live`]: what can be told without the true alpha.
+//! * [`live`]: estimates without the true alpha.
 //! * [`summary`]: the mean and the worst of many frames.
 //!
-//! Formulas and sources stand with each function; `docs/ref/eval.md` holds them for users.
+//! The docs of each function give formula and source; `docs/ref/eval.md` has them for users.
 pub mod connectivity;
 pub mod gradient;
 pub mod live;
@@ -58,7 +58,7 @@ pub enum QualityError {
     Empty,
 }
 
-/// A predicted alpha and the true one of the same frame, of one size that is not zero.
+/// A predicted alpha and the true one of the same frame, of the same size, not zero.
 #[derive(Debug, Clone, Copy)]
 pub struct Pair<'a> {
     predicted: &'a GrayImage,
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_differ_are_both_named() {
+    fn an_error_names_both_sizes() {
         let a = GrayImage::new(4, 3);
         let b = GrayImage::new(3, 4);
         let message = Pair::new(&a, &b).unwrap_err().to_string();

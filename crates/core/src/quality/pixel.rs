@@ -4,8 +4,8 @@ use super::Pair;
 /// The first 8-bit alpha above 0.5.
 const FOREGROUND: u8 = 128;
 
-/// Intersection over union of the masks alpha > 0.5, in 0..=1. Two frames without a person agree,
-/// that is 1.
+/// Intersection over union of the masks alpha > 0.5, in 0..=1. It is 1 for two frames without a
+/// person.
 pub fn iou(pair: Pair<'_>) -> f64 {
     let mut both = 0u64;
     let mut either = 0u64;
@@ -64,13 +64,13 @@ mod tests {
     }
 
     #[test]
-    fn nobody_found_where_nobody_is_is_right() {
-        let nobody = GrayImage::new(5, 5);
-        assert_eq!(iou(Pair::new(&nobody, &nobody).unwrap()), 1.0);
+    fn an_empty_matte_of_an_empty_frame_is_right() {
+        let empty = GrayImage::new(5, 5);
+        assert_eq!(iou(Pair::new(&empty, &empty).unwrap()), 1.0);
     }
 
     #[test]
-    fn all_wrong_is_the_end_of_the_scale() {
+    fn an_entirely_wrong_matte_is_the_end_of_the_scale() {
         let white = GrayImage::from_pixel(5, 4, image::Luma([255]));
         let black = GrayImage::new(5, 4);
         let pair = Pair::new(&white, &black).unwrap();

@@ -22,7 +22,7 @@ pub enum Metric {
     Static,
 }
 
-/// A name that is no [`Metric`].
+/// A text that is not a [`Metric`].
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("there is no metric {0:?}; the metrics are iou, mad, mse, grad, conn, dtssd and static")]
 pub struct UnknownMetric(String);
@@ -52,8 +52,8 @@ impl Metric {
         }
     }
 
-    /// Its value for a frame. dtSSD and Static of a first frame have none, nor has Static where all
-    /// of the truth moves.
+    /// Its value for a frame. `None` for dtSSD and Static of a first frame, and for Static where
+    /// all of the truth moves.
     pub fn of(self, frame: &FrameQuality) -> Option<f64> {
         match self {
             Metric::Iou => Some(frame.iou),
@@ -66,7 +66,7 @@ impl Metric {
         }
     }
 
-    /// The larger, the worse the frame: turns IoU around.
+    /// The larger, the worse the frame: 1 - IoU instead of IoU.
     fn badness(self, frame: &FrameQuality) -> Option<f64> {
         self.of(frame)
             .map(|value| if self == Metric::Iou { -value } else { value })
@@ -74,7 +74,7 @@ impl Metric {
 }
 
 impl fmt::Display for Metric {
-    /// As papers write it.
+    /// The name as papers write it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Metric::Iou => "IoU",
@@ -99,7 +99,7 @@ impl FromStr for Metric {
     }
 }
 
-/// Adds frames up to their mean.
+/// Computes the mean of frames.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Summary {
     frames: u64,
@@ -108,7 +108,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Counts a frame in.
+    /// Adds a frame.
     pub fn add(&mut self, frame: &FrameQuality) {
         self.frames += 1;
         for (at, metric) in Metric::ALL.into_iter().enumerate() {
@@ -119,13 +119,12 @@ impl Summary {
         }
     }
 
-    /// How many frames were counted in.
+    /// The number of frames.
     pub fn frames(&self) -> u64 {
         self.frames
     }
 
-    /// The mean of the frames' figures, each over the frames that have it. None if there was no
-    /// frame.
+    /// The mean of each figure, over the frames that have it. `None` without frames.
     pub fn mean(&self) -> Option<FrameQuality> {
         let means = std::array::from_fn(|at| {
             let count = self.counts[at];
@@ -144,8 +143,8 @@ impl Summary {
     }
 }
 
-/// The places of the `count` worst frames by `metric`, the worst first; of equals the earlier
-/// first. A frame without that figure is not among them.
+/// The indices of the `count` worst frames by `metric`, the worst first; of equal ones the earlier
+/// first. Frames without that figure are left out.
 pub fn worst(frames: &[FrameQuality], metric: Metric, count: usize) -> Vec<usize> {
     let mut places: Vec<(usize, f64)> = frames
         .iter()

@@ -1,5 +1,5 @@
-//! `dtSSD`: does the matte change when and as the true one does? And `Static`: does it stand still
-//! where the true one does?
+//! `dtSSD`: does the matte change when the true one does, and by as much? And `Static`: does it
+//! stand still where the true one does?
 //!
 //! Erofeev, Gitman, Vatolin, Fedorov, Wang: "Perceptually Motivated Benchmark for Video Matting",
 //! BMVC 2015. As in the evaluation of Robust Video Matting: the root of the mean over the pixels, x
@@ -25,13 +25,12 @@ pub fn dtssd(now: Pair<'_>, before: Pair<'_>) -> Result<f64, QualityError> {
     Ok(100.0 * (sum as f64 / now.pixels()).sqrt() / 255.0)
 }
 
-/// The true alpha stands still where it changes by no more than this, in 1/255: the last bit of
-/// what made it.
+/// The true alpha stands still where it changes by no more than this, in 1/255: its rounding.
 const STILL: u8 = 1;
 
 /// Flicker where the truth stands still x 1e2: `100 sqrt(mean((p - p')^2))` over the pixels with
-/// `|t - t'| <= 1/255`, where `p'` and `t'` are of the frame before. None if no pixel stands still.
-/// Where every pixel of the truth is exactly as before, it is [`dtssd`].
+/// `|t - t'| <= 1/255`, where `p'` and `t'` are of the frame before. `None` if no pixel stands
+/// still. If no pixel of the truth changes, it equals [`dtssd`].
 ///
 /// # Errors
 /// [`QualityError::SizeChanged`] if the frames differ in size.
@@ -128,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn where_all_of_the_truth_moves_there_is_no_flicker_to_measure() {
+    fn flicker_is_not_measured_where_all_of_the_truth_moves() {
         let t0 = picture([[0, 100]]);
         let t1 = picture([[2, 98]]);
         let before = Pair::new(&t0, &t0).unwrap();

@@ -1,5 +1,5 @@
-//! A numbering as bytes. Numbers are little-endian; counts are 16 bits, texts have their length in
-//! front.
+//! Writes and reads a numbering as bytes. Numbers are little-endian, counts have 16 bits, and texts
+//! have their length in front.
 use super::{
     MAX_RECENT, MAX_SESSIONS, MAX_SUSPICIOUS, Numbering,
     session::{Block, Session, SessionKey, UsedNumbers},
@@ -7,13 +7,13 @@ use super::{
 use std::collections::VecDeque;
 use thiserror::Error;
 
-/// The bytes are no numbering: they were cut off, changed, or another version wrote them.
+/// The bytes are not a numbering: they are cut off or changed, or another version wrote them.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("its numbering is damaged")]
 pub struct NumberingError;
 
 impl Numbering {
-    /// The bytes.
+    /// The numbering as bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         put_option(&mut out, self.base.map(i64::cast_unsigned));
@@ -43,7 +43,7 @@ impl Numbering {
         out
     }
 
-    /// Reads what [`Numbering::to_bytes`] wrote.
+    /// Reads the bytes of [`Numbering::to_bytes`].
     ///
     /// # Errors
     /// The bytes are too short, too long or hold impossible values.
@@ -93,7 +93,7 @@ fn put(out: &mut Vec<u8>, word: u64) {
     out.extend(word.to_le_bytes());
 }
 
-/// Counts are below 65,536: everything that is kept is bounded.
+/// Counts are below 65,536, because all lists are bounded.
 fn put_count(out: &mut Vec<u8>, count: usize) {
     out.extend((count as u16).to_le_bytes());
 }

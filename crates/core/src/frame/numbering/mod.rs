@@ -1,16 +1,16 @@
-//! The name of a frame: which number its file gets, decided by the order of the log alone.
+//! The name of a frame: the number of its file, decided by the order of the log alone.
 //!
-//! A camera may begin to count again, its topic may be made again, two cameras may have one id: a
-//! name must never stand for two frames. A name is the camera's own number plus the base of its
-//! session. A session gets its base once, when its first good record comes, and reserves a block
-//! of names in a journal before its first file is written. `docs/design/identity.md` says why this
-//! is enough.
+//! A camera may start its count again, its topic may be deleted and created again, two cameras may
+//! have one id: still, a name must never stand for two frames. A name is the camera's own number
+//! plus the base of its session. A session gets its base with its first good record, and reserves a
+//! block of names in a journal before its first file is written. `docs/design/identity.md` shows
+//! that this is enough.
 //!
 //! # Layout
 //!
-//! * `session`: the key of a session, its blocks of names, the numbers that it has used.
-//! * here: [`Numbering`], the step that gives a record its name.
-//! * `bytes`: a numbering as bytes.
+//! * `session`: the key of a session, its blocks of names, and its used numbers.
+//! * here: [`Numbering`], which gives each record its name.
+//! * `bytes`: writes and reads a numbering as bytes.
 mod bytes;
 mod session;
 
@@ -23,22 +23,22 @@ use std::collections::VecDeque;
 
 /// The highest number that a camera may give a frame.
 pub const MAX_NUMBER: u64 = 1 << 48;
-/// A number that is further above the last one is not believed at first.
+/// A number further above the last one is not believed until another one near it follows.
 pub const MAX_JUMP: u64 = 1_000_000;
-/// Names that a session's first block has.
+/// How many names a session's first block has.
 pub const BLOCK: u64 = 10_000;
-/// Names below a session's first one that its block has, for frames that arrive out of order.
+/// How many names a block has below its session's first one, for frames that arrive out of order.
 const ROOM_BELOW: u64 = 64;
-/// Records without a session that are remembered, to know repeated deliveries.
+/// Records without a session that are remembered, to recognise repeated deliveries.
 const MAX_RECENT: usize = 1024;
 /// Sessions of a camera that are remembered.
 const MAX_SESSIONS: usize = 8;
-/// Records among which new sessions are counted.
+/// The number of records among which new sessions are counted.
 const SHARED_WINDOW: u64 = 256;
-/// New sessions among them that tell that two cameras have one id.
+/// With so many new sessions among them, two cameras have one id.
 const MAX_SUSPICIOUS: usize = 8;
 
-/// What a record says of its frame, and where it stands in the log.
+/// A record's facts about its frame, and its place in the log.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordIdentity<'a> {
     /// The camera's own number.
@@ -62,9 +62,9 @@ pub enum NumberingStep {
     Next(FrameNumber),
     /// It is the first frame of a new session.
     Began(FrameNumber),
-    /// It comes after frames with higher numbers.
+    /// It arrives after frames with higher numbers.
     Late(FrameNumber),
-    /// The record is one that came before. The name is that of its frame, where it is known.
+    /// The record repeats an earlier one. The name is that of its frame, if it is known.
     Repeated(Option<FrameNumber>),
     /// The record gets no name: it is a dead letter.
     Refused(NumberingRefusal),
@@ -81,7 +81,7 @@ pub struct NumberingRefusal {
     pub message: String,
 }
 
-/// What a numbering asks of the journal.
+/// A numbering's request to the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reserve {
     /// The session.
@@ -90,60 +90,59 @@ pub struct Reserve {
     pub number: u64,
     /// The base of the camera's session before: it stays if the name then is free.
     pub base: Option<i64>,
-    /// Every name below it may be used by the sessions that this numbering knows.
+    /// The sessions that this numbering knows may have used any name below it.
     pub used: u64,
-    /// The sessions that the numbering knows. Where no other partition has frames of a session, its
+    /// The sessions that the numbering knows. If no other partition has frames of a session, its
     /// block may end at `used`.
     pub own: Vec<SessionKey>,
     /// The partition whose frames are named, with the topic's id.
     pub by: String,
     /// The newest session that the numbering knows.
     pub newest: Option<SessionKey>,
-    /// No session of the camera is known: one that the journal has begun at an earlier offset of
-    /// the partition goes on.
+    /// No session of the camera is known. If the journal has one that began at an earlier offset of
+    /// the partition, that session continues.
     pub is_lost: bool,
 }
 
 /// The journal's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reserved {
-    /// The session that has the block. It is another than the one that was asked for where
-    /// [`Reserve::is_lost`] and the journal knows the session that goes on.
+    /// The session that has the block. With [`Reserve::is_lost`] it may be another one than the
+    /// requested one: the session in the journal that continues.
     pub key: SessionKey,
     /// The blocks of the session.
     pub blocks: Vec<Block>,
-    /// The journal has begun the session before the newest one that the numbering knows.
+    /// In the journal, the session began before the newest one that the numbering knows.
     pub is_older: bool,
 }
 
-/// How one camera's frames in one partition are named. It changes with each record of the log and
-/// with nothing else.
+/// How one camera's frames in one partition are named. Only the records of the log change it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Numbering {
-    /// The newest last.
+    /// Sessions, the newest last.
     sessions: Vec<Session>,
-    /// The base of the newest session, also of one that an earlier version of this program named.
+    /// The base of the newest session, also if an earlier version of this program named it.
     base: Option<i64>,
-    /// Every name that was used is below it.
+    /// Above every used name.
     used: u64,
     /// Fingerprints of the last records without session, the newest last.
     recent: VecDeque<u64>,
-    /// How many records the newest session has that were remembered.
+    /// How many remembered records belong to the newest session.
     fresh: u64,
-    /// Records that were counted for `suspicious`.
+    /// The number of records, for `suspicious`.
     records: u64,
-    /// When new sessions came that look like a second camera, by `records`.
+    /// The values of `records` at new sessions that look like a second camera.
     suspicious: VecDeque<u64>,
-    /// Two cameras have this id: new sessions are refused until so many more records of one session
-    /// came in a row.
+    /// If above 0, two cameras have this id: new sessions are refused until so many more records of
+    /// one session arrive in a row.
     shared: u64,
-    /// Records that were refused in a row because of that.
+    /// Records that were refused in a row for this reason.
     refused: u64,
 }
 
 impl Numbering {
-    /// Goes on where another program has named frames: `base` was added to the camera's numbers,
-    /// and every name below `used` may be used.
+    /// Continues after another program has named frames. It added `base` to the camera's numbers,
+    /// and may have used every name below `used`.
     pub fn resumed(base: i64, used: u64) -> Self {
         Numbering {
             base: Some(base),
@@ -152,7 +151,7 @@ impl Numbering {
         }
     }
 
-    /// Every name that was used is below it.
+    /// Above every used name.
     pub fn used(&self) -> u64 {
         self.used
     }
@@ -167,8 +166,8 @@ impl Numbering {
         self.sessions.iter().map(|s| s.key.clone()).collect()
     }
 
-    /// Names a record. The records of a camera are named in the order of the log, and only those
-    /// whose picture can be decoded.
+    /// Names a record. Call it in the order of the log, and only for records whose picture can be
+    /// decoded.
     pub fn step(&mut self, record: &RecordIdentity<'_>) -> NumberingStep {
         if record.number > MAX_NUMBER {
             return refuse(
@@ -221,7 +220,7 @@ impl Numbering {
             .filter(|session| session.key.is_in(record.topic, record.partition));
         let mut newest_first = self.recent.iter().rev();
         if let Some(back) = newest_first.position(|f| *f == record.fingerprint) {
-            // Of an earlier session's record the name is not known any more.
+            // The name of an earlier session's record is no longer known.
             let session = current.filter(|_| back < self.fresh as usize);
             let name = session.and_then(|session| session.name(record.number));
             return NumberingStep::Repeated(name.map(FrameNumber));
@@ -278,7 +277,7 @@ impl Numbering {
         NumberingStep::Next(FrameNumber(name))
     }
 
-    /// A record of a session that a newer one has followed.
+    /// A record of an earlier session.
     fn older(&mut self, at: usize, number: u64) -> NumberingStep {
         let session = &self.sessions[at];
         let newest = &self.sessions[self.sessions.len() - 1];
@@ -333,7 +332,7 @@ impl Numbering {
         self.fresh += 1;
     }
 
-    /// A new session, or one that only the journal knows.
+    /// Requests a block for a new session, or for one that only the journal knows.
     fn reserve(&mut self, key: SessionKey, record: &RecordIdentity<'_>) -> NumberingStep {
         if matches!(key, SessionKey::Inferred { .. }) && self.seems_shared(record.number) {
             return refuse(
@@ -358,9 +357,9 @@ impl Numbering {
         }
     }
 
-    /// Whether another session without a name would be one too many. A camera that starts again
-    /// begins with the same number each time; where two cameras share an id, each new session
-    /// begins with a higher one.
+    /// Whether another session without a name would be one too many. A camera that restarts begins
+    /// with the same number each time. Where two cameras share an id, each new session begins with
+    /// a higher one.
     fn seems_shared(&mut self, number: u64) -> bool {
         if self.sessions.last().is_none_or(|s| number <= s.first) {
             return false;
@@ -368,7 +367,7 @@ impl Numbering {
         if self.shared > 0 {
             self.shared = SHARED_WINDOW;
             self.refused += 1;
-            // Neither of the two goes on: this is one camera that has started again.
+            // Neither session continues: this is one camera that has restarted.
             if self.refused <= SHARED_WINDOW {
                 return true;
             }
@@ -387,7 +386,7 @@ impl Numbering {
         false
     }
 
-    /// Names a record whose session has a block now.
+    /// Names a record after the journal has reserved a block for its session.
     pub fn reserved(&mut self, record: &RecordIdentity<'_>, reserved: Reserved) -> NumberingStep {
         let Reserved {
             key,
@@ -438,8 +437,8 @@ impl Numbering {
         }
     }
 
-    /// Takes over what the journal says of the blocks by now: `journal` gives those of a session.
-    /// Returns the blocks of sessions that it does not have.
+    /// Takes over the blocks in the journal: `journal` gives those of a session. Returns the blocks
+    /// of sessions that the journal does not have.
     pub fn refresh(
         &mut self,
         journal: impl Fn(&SessionKey) -> Vec<Block>,
@@ -465,7 +464,7 @@ impl Numbering {
 }
 
 impl Reserve {
-    /// A block for the number where the names from `highest` on are free. The first block of a
+    /// A block for the number, if the names from `highest` on are free. The first block of a
     /// session has room for lower numbers.
     pub fn block(&self, highest: u64, is_first: bool) -> Block {
         let start = highest.max(self.used);
@@ -496,7 +495,7 @@ impl Reserve {
     }
 }
 
-/// What the journal calls a partition: the topic's id and the number.
+/// The journal's name of a partition: the topic's id and the number.
 pub fn partition_key(topic: &str, partition: i32) -> String {
     format!("{topic}/{partition}")
 }

@@ -1,16 +1,15 @@
-//! A session: one life of a camera's process, the blocks of names that it has and the numbers that
-//! it has used.
+//! A session: one life of a camera's process, with its blocks of names and its used numbers.
 use std::{fmt, str::FromStr};
 
-/// Which life of a camera's process a record belongs to.
+/// The key of one life of a camera's process.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SessionKey {
-    /// The record says it (`ce_session`). The key holds in every topic, so that mirrored, copied
+    /// The record names it (`ce_session`). The key is the same in every topic, so mirrored, copied
     /// and redriven records keep their names.
     Named(String),
-    /// Records do not say it. The key is the place in the log of the session's first record.
+    /// Records do not name it. The key is the place of the session's first record in the log.
     Inferred {
-        /// The topic's id. A topic that is deleted and made again has another.
+        /// The topic's id. A topic that is deleted and created again gets another id.
         topic: String,
         /// The partition.
         partition: i32,
@@ -67,10 +66,10 @@ impl FromStr for SessionKey {
 /// A block of names that a session has for itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block {
-    /// The lowest of the camera's numbers that belong to the block. A number belongs to the block
-    /// with the highest one that is not above it.
+    /// The camera's lowest number in the block. A number belongs to the block with the highest
+    /// `first` that is not above it.
     pub first: u64,
-    /// What is added to the camera's numbers.
+    /// Added to the camera's numbers.
     pub base: i64,
     /// The lowest name.
     pub start: u64,
@@ -79,13 +78,13 @@ pub struct Block {
 }
 
 impl Block {
-    /// The block of a session that a number belongs to, if there is one.
+    /// The block that a number belongs to, if there is one.
     pub fn of<'a>(blocks: impl IntoIterator<Item = &'a Block>, number: u64) -> Option<&'a Block> {
         let below = blocks.into_iter().filter(|block| block.first <= number);
         below.max_by_key(|block| block.first)
     }
 
-    /// The name of a frame; `None` if it does not lie in the block.
+    /// The name of a frame; `None` if it is not in the block.
     pub fn name(&self, number: u64) -> Option<u64> {
         let name = self.base.checked_add_unsigned(number)?;
         let name = u64::try_from(name).ok()?;
@@ -98,16 +97,16 @@ impl Block {
     }
 }
 
-/// Numbers that were used, as intervals: `first..=last`, in order, with gaps between them.
+/// The used numbers, as intervals: `first..=last`, in order, with gaps between them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct UsedNumbers {
     intervals: Vec<(u64, u64)>,
-    /// Below it nothing is known: intervals were forgotten.
+    /// Numbers below it are not known: their intervals were forgotten.
     floor: u64,
 }
 
 impl UsedNumbers {
-    /// Intervals that are kept, at most.
+    /// The most intervals that are kept.
     pub(super) const MAX: usize = 256;
 
     pub(super) fn from_parts(intervals: Vec<(u64, u64)>, floor: u64) -> Option<Self> {
@@ -120,7 +119,7 @@ impl UsedNumbers {
         &self.intervals
     }
 
-    /// Below it nothing is known.
+    /// Numbers below it are not known.
     pub(super) fn floor(&self) -> u64 {
         self.floor
     }
@@ -161,21 +160,21 @@ impl UsedNumbers {
     }
 }
 
-/// What is known of a session.
+/// The facts about a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Session {
     pub(super) key: SessionKey,
     /// In the order of their first numbers.
     pub(super) blocks: Vec<Block>,
     pub(super) used: UsedNumbers,
-    /// The camera's number that the session began with.
+    /// The camera's first number in the session.
     pub(super) first: u64,
-    /// A number far above the last one. Another one near it shows that the camera has jumped.
+    /// A number far above the last one. If another one near it follows, the camera has jumped.
     pub(super) far: Option<u64>,
 }
 
 impl Session {
-    /// Blocks that are kept, at most. The journal has all.
+    /// The most blocks that are kept. The journal has all.
     pub(super) const MAX_BLOCKS: usize = 8;
 
     pub(super) fn new(key: SessionKey, first: u64, blocks: Vec<Block>) -> Self {
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn used_numbers_are_those_that_were_inserted() {
+    fn inserted_numbers_are_used() {
         let mut used = UsedNumbers::default();
         let mut expected = BTreeSet::new();
         for n in 0..400_u64 {
