@@ -33,7 +33,7 @@ fn others() -> impl Iterator<Item = SimdLevel> {
 
 /// The compositor gives the same bytes at every level, also with buffers that were used before.
 pub fn compositor(bytes: &[u8]) {
-    let mut bytes = Bytes(bytes.iter().cycle());
+    let mut bytes = FuzzInput(bytes.iter().cycle());
     let Some((width, height)) = bytes.size() else {
         return;
     };
@@ -79,7 +79,7 @@ pub fn compositor(bytes: &[u8]) {
 /// which the bytes choose, segments the two frames: there, rounding may decide between two looks at
 /// the picture.
 pub fn matte(bytes: &[u8]) {
-    let mut bytes = Bytes(bytes.iter().cycle());
+    let mut bytes = FuzzInput(bytes.iter().cycle());
     let Some((width, height)) = bytes.size() else {
         return;
     };
@@ -121,9 +121,9 @@ pub fn matte(bytes: &[u8]) {
 }
 
 /// Numbers, pictures and mattes, made from bytes that are repeated.
-struct Bytes<'a>(std::iter::Cycle<std::slice::Iter<'a, u8>>);
+struct FuzzInput<'a>(std::iter::Cycle<std::slice::Iter<'a, u8>>);
 
-impl Bytes<'_> {
+impl FuzzInput<'_> {
     fn next(&mut self) -> u8 {
         self.0.next().copied().unwrap_or_default()
     }

@@ -7,8 +7,8 @@
 use super::{
     graph::Activation,
     kernels::{
-        Aligned, HARD_SWISH, InitialSums, NONE, Packed, RELU, RowLayout, add_row_sums, add_to_row,
-        depthwise, extend_edges, fully_connected, pointwise, stem, tail,
+        AlignedFloats, HARD_SWISH, InitialSums, NONE, PackedMatrix, RELU, RowLayout, add_row_sums,
+        add_to_row, depthwise, extend_edges, fully_connected, pointwise, stem, tail,
     },
     observe::{Observer, Pass, StepKind},
     plan::{DecoderPlan, Depthwise, EncoderPlan, GatePlan, NetworkPlan, StoredMap},
@@ -18,26 +18,26 @@ use fearless_simd::Simd;
 /// All memory of a run.
 pub(super) struct Buffers {
     /// Inputs of the encoder blocks; the last one is the head's input.
-    maps: Vec<Aligned>,
+    maps: Vec<AlignedFloats>,
     /// Means of the inputs, where they are needed.
-    means: Vec<Aligned>,
+    means: Vec<AlignedFloats>,
     /// The projections that inputs are stored without, scaled by the gate.
-    projections: Vec<Packed>,
+    projections: Vec<PackedMatrix>,
     /// Outputs of the depthwise convolutions, in turn; then the head's features.
-    filtered: [Aligned; 2],
-    sum: Aligned,
-    gate: Aligned,
-    hidden: Aligned,
+    filtered: [AlignedFloats; 2],
+    sum: AlignedFloats,
+    gate: AlignedFloats,
+    hidden: AlignedFloats,
     /// The next matrix, scaled by a gate.
-    scaled: Packed,
+    scaled: PackedMatrix,
     /// A missing projection times a matrix.
-    product: Packed,
+    product: PackedMatrix,
     /// The rows that a depthwise convolution reads.
-    ring: Aligned,
-    zeros: Aligned,
-    row: Aligned,
+    ring: AlignedFloats,
+    zeros: AlignedFloats,
+    row: AlignedFloats,
     /// The maps that the decoders enlarge, in turn: rows with one more pixel on either side.
-    small: [Aligned; 2],
+    small: [AlignedFloats; 2],
 }
 
 impl Buffers {
@@ -92,21 +92,21 @@ impl Buffers {
         let mixed = plan.decoder.iter().map(|d| {
             let skip = &plan.encoder[d.skip];
             match skip.is_unprojected {
-                true => Packed::room_for(skip.input.channels, d.mix.n),
+                true => PackedMatrix::room_for(skip.input.channels, d.mix.n),
                 false => 0,
             }
         });
         let mut products = expanded
-            .map(|e| Packed::room_for(e.input.channels, e.expand.weights.n))
+            .map(|e| PackedMatrix::room_for(e.input.channels, e.expand.weights.n))
             .chain(mixed);
         Buffers {
             maps: inputs()
-                .map(|m| Aligned::zeros(m.height * m.width * m.channels))
+                .map(|m| AlignedFloats::zeros(m.height * m.width * m.channels))
                 .collect(),
             means: [plan.encoder[0].input.channels]
                 .into_iter()
                 .chain(plan.encoder.iter().map(|e| e.project.weights.n))
-                .map(Aligned::zeros)
+                .map(AlignedFloats::zeros)
                 .collect(),
             projections: plan
                 .encoder
@@ -114,9 +114,9 @@ impl Buffers {
                 .enumerate()
                 .map(|(i, e)| match i.checked_sub(1).map(|i| &plan.encoder[i]) {
                     Some(last) if e.is_unprojected => {
-                        Packed::with_room(last.project.weights.room())
+                        PackedMatrix::with_room(last.project.weights.room())
                     }
-                    _ => Packed::default(),
+                    _ => PackedMatrix::default(),
                 })
                 .collect(),
             filtered: [0, 1].map(|turn| {
@@ -128,31 +128,31 @@ impl Buffers {
                     .map(|(_, e)| filtered(e));
                 let head = (plan.encoder.len() % 2 == turn)
                     .then_some(plan.head.input.height * plan.head.input.width * features);
-                Aligned::zeros(most(&mut blocks.chain(head)))
+                AlignedFloats::zeros(most(&mut blocks.chain(head)))
             }),
-            sum: Aligned::zeros(channels),
-            gate: Aligned::zeros(channels),
-            hidden: Aligned::zeros(channels),
-            scaled: Packed::with_room(most(&mut matrices.map(Packed::room))),
-            product: Packed::with_room(most(&mut products)),
-            ring: Aligned::zeros(most(
+            sum: AlignedFloats::zeros(channels),
+            gate: AlignedFloats::zeros(channels),
+            hidden: AlignedFloats::zeros(channels),
+            scaled: PackedMatrix::with_room(most(&mut matrices.map(PackedMatrix::room))),
+            product: PackedMatrix::with_room(most(&mut products)),
+            ring: AlignedFloats::zeros(most(
                 &mut encoder_rows()
                     .chain(decoder_rows())
                     .map(|(row, kernel)| row * kernel),
             )),
-            zeros: Aligned::zeros(most(
+            zeros: AlignedFloats::zeros(most(
                 &mut encoder_rows()
                     .chain(decoder_rows())
                     .map(|(row, _)| row)
                     .chain([plan.width * 3]),
             )),
-            row: Aligned::zeros(most(
+            row: AlignedFloats::zeros(most(
                 &mut plan
                     .decoder
                     .iter()
                     .map(|d| plan.encoder[d.skip].input.width * d.mix.n),
             )),
-            small: [(); 2].map(|()| Aligned::zeros(small)),
+            small: [(); 2].map(|()| AlignedFloats::zeros(small)),
         }
     }
 }
@@ -342,7 +342,7 @@ fn project<S: Simd>(
     s: S,
     e: &EncoderPlan,
     x: &[f32],
-    weights: &Packed,
+    weights: &PackedMatrix,
     input: &[f32],
     y: usize,
     width: usize,
@@ -360,7 +360,7 @@ fn project<S: Simd>(
 fn activated<S: Simd>(
     s: S,
     x: &[f32],
-    weights: &Packed,
+    weights: &PackedMatrix,
     bias: &[f32],
     activation: u8,
     to: &mut [f32],
@@ -525,7 +525,7 @@ fn head<S: Simd>(s: S, plan: &NetworkPlan, b: &mut Buffers, o: &mut Observer<'_>
 fn shrunken<S: Simd>(
     s: S,
     x: &[f32],
-    weights: &Packed,
+    weights: &PackedMatrix,
     bias: &[f32],
     y: usize,
     width: usize,

@@ -18,7 +18,7 @@
 use super::{
     ModelError, OperatorProblem,
     graph::{Activation, Graph},
-    kernels::{Aligned, HARD_SWISH, Packed, RELU, RowLayout, by_place},
+    kernels::{AlignedFloats, HARD_SWISH, PackedMatrix, RELU, RowLayout, by_place},
     matching::{ConvolutionLayer, DecoderBlock, EncoderBlock, GateBlock, MatchedNetwork},
 };
 
@@ -40,8 +40,8 @@ pub(super) struct NetworkPlan {
 /// A packed matrix and its bias.
 #[derive(Debug)]
 pub(super) struct Pointwise {
-    pub(super) weights: Packed,
-    pub(super) bias: Aligned,
+    pub(super) weights: PackedMatrix,
+    pub(super) bias: AlignedFloats,
 }
 
 /// A matrix `[k][n]` for one pixel and its bias.
@@ -49,8 +49,8 @@ pub(super) struct Pointwise {
 pub(super) struct SmallMatrix {
     pub(super) k: usize,
     pub(super) n: usize,
-    pub(super) weights: Aligned,
-    pub(super) bias: Aligned,
+    pub(super) weights: AlignedFloats,
+    pub(super) bias: AlignedFloats,
 }
 
 /// mean -> `reduce` -> ReLU -> `expand` -> logistic.
@@ -73,8 +73,8 @@ pub(super) struct Depthwise {
     pub(super) row: RowLayout,
     pub(super) activation: u8,
     /// A matrix `[kernel * kernel][c]`.
-    pub(super) weights: Packed,
-    pub(super) bias: Aligned,
+    pub(super) weights: PackedMatrix,
+    pub(super) bias: AlignedFloats,
 }
 
 /// A map that is kept until the decoder.
@@ -128,7 +128,7 @@ pub(super) struct DecoderPlan {
     /// as the kernel asks for.
     pub(super) merged: Pointwise,
     /// For the skip; without bias.
-    pub(super) mix: Packed,
+    pub(super) mix: PackedMatrix,
     pub(super) depthwise: Depthwise,
 }
 
@@ -136,7 +136,7 @@ pub(super) struct DecoderPlan {
 #[derive(Debug)]
 pub(super) struct Tail {
     /// In the order of [`by_place`].
-    pub(super) weights: Aligned,
+    pub(super) weights: AlignedFloats,
     pub(super) bias: f32,
 }
 
@@ -202,21 +202,21 @@ fn check_channels(layer: &ConvolutionLayer<'_>) -> Result<(), ModelError> {
 /// Packs a convolution that reads a map of one scale and writes one of another.
 fn pointwise(layer: &ConvolutionLayer<'_>, from: f32, to: f32) -> Result<Pointwise, ModelError> {
     check_channels(layer)?;
-    let weights = Packed::new(layer.inputs, layer.outputs, &matrix(layer, to / from));
+    let weights = PackedMatrix::new(layer.inputs, layer.outputs, &matrix(layer, to / from));
     Ok(Pointwise {
         weights,
-        bias: Aligned::from(&scaled(&layer.bias, to)[..]),
+        bias: AlignedFloats::from(&scaled(&layer.bias, to)[..]),
     })
 }
 
 fn small_matrix(layer: &ConvolutionLayer<'_>, from: f32) -> Result<SmallMatrix, ModelError> {
     check_channels(layer)?;
-    let weights = Aligned::from(&matrix(layer, 1.0 / from)[..]);
+    let weights = AlignedFloats::from(&matrix(layer, 1.0 / from)[..]);
     Ok(SmallMatrix {
         k: layer.inputs,
         n: layer.outputs,
         weights,
-        bias: Aligned::from(&layer.bias[..]),
+        bias: AlignedFloats::from(&layer.bias[..]),
     })
 }
 
@@ -261,8 +261,8 @@ fn depthwise(
         top,
         row: RowLayout::padded(input.width, kernel, stride, left),
         activation: kernel_activation(activation),
-        weights: Packed::new(kernel * kernel, c, &scaled(&layer.weights, to / from)),
-        bias: Aligned::from(&scaled(&layer.bias, to)[..]),
+        weights: PackedMatrix::new(kernel * kernel, c, &scaled(&layer.weights, to / from)),
+        bias: AlignedFloats::from(&scaled(&layer.bias, to)[..]),
     })
 }
 
@@ -339,8 +339,8 @@ impl NetworkPlan {
             height: input.height,
             width: input.width,
             stem: Pointwise {
-                weights: Packed::new(27, stem.outputs, &matrix(stem, first)),
-                bias: Aligned::from(&scaled(&stem.bias, first)[..]),
+                weights: PackedMatrix::new(27, stem.outputs, &matrix(stem, first)),
+                bias: AlignedFloats::from(&scaled(&stem.bias, first)[..]),
             },
             stem_activation: kernel_activation(network.stem_activation),
             encoder,
@@ -352,7 +352,7 @@ impl NetworkPlan {
             decoder,
             // [1][2][2][c] to [c][4]
             tail: Tail {
-                weights: Aligned::from(
+                weights: AlignedFloats::from(
                     &by_place(
                         &(0..4 * tail.inputs)
                             .map(|i| tail.weights[i % 4 * tail.inputs + i / 4] * logistic)
@@ -453,10 +453,10 @@ fn decoder(
         gate: gate(&block.gate, 1.0)?,
         up: small_matrix(up, 1.0)?,
         merged: Pointwise {
-            weights: Packed::new(k, n, &merged),
-            bias: Aligned::from(&bias[..]),
+            weights: PackedMatrix::new(k, n, &merged),
+            bias: AlignedFloats::from(&bias[..]),
         },
-        mix: Packed::new(c, n, &matrix(mix, 1.0 / skip_scale)),
+        mix: PackedMatrix::new(c, n, &matrix(mix, 1.0 / skip_scale)),
         depthwise: depthwise(graph, &block.depthwise, Activation::Relu, 1.0)?,
     })
 }

@@ -28,11 +28,11 @@ pub(super) struct Profiles {
 
 struct Profile {
     icc: Vec<u8>,
-    conversion: Conversion,
+    conversion: IccConversion,
 }
 
 /// The conversion of a profile to sRGB.
-enum Conversion {
+enum IccConversion {
     /// None: it is not needed, or not known.
     Nothing,
     /// For pixels in RGB.
@@ -53,7 +53,7 @@ impl Profiles {
     /// Converts RGB pixels to sRGB; also grey ones, if the profile is for grey.
     pub(super) fn convert(&mut self, icc: &[u8], rgb: &mut [u8]) {
         match self.conversion(icc) {
-            Conversion::Rgb(transform) => {
+            IccConversion::Rgb(transform) => {
                 let mut before = [0; BLOCK * 3];
                 for block in rgb.chunks_mut(BLOCK * 3) {
                     let before = &mut before[..block.len()];
@@ -63,7 +63,7 @@ impl Profiles {
                     }
                 }
             }
-            Conversion::Gray(becomes) => {
+            IccConversion::Gray(becomes) => {
                 for pixel in rgb.as_chunks_mut::<3>().0 {
                     let [r, g, b] = *pixel;
                     if r == g && g == b {
@@ -71,7 +71,7 @@ impl Profiles {
                     }
                 }
             }
-            Conversion::Inks(_) | Conversion::Nothing => {}
+            IccConversion::Inks(_) | IccConversion::Nothing => {}
         }
     }
 
@@ -84,7 +84,7 @@ impl Profiles {
         inverted: bool,
         rgb: &mut [u8],
     ) -> bool {
-        let Conversion::Inks(transform) = self.conversion(icc) else {
+        let IccConversion::Inks(transform) = self.conversion(icc) else {
             return false;
         };
         let flip = if inverted { 255 } else { 0 };
@@ -102,7 +102,7 @@ impl Profiles {
         true
     }
 
-    fn conversion(&mut self, icc: &[u8]) -> &Conversion {
+    fn conversion(&mut self, icc: &[u8]) -> &IccConversion {
         let known = self.last.take().filter(|last| last.icc == icc);
         let profile = known.unwrap_or_else(|| Profile {
             icc: icc.to_vec(),
@@ -113,17 +113,17 @@ impl Profiles {
 }
 
 /// The conversion of a profile.
-fn open(icc: &[u8]) -> Conversion {
+fn open(icc: &[u8]) -> IccConversion {
     if icc.len() > MAX_BYTES {
-        return Conversion::Nothing;
+        return IccConversion::Nothing;
     }
     // A profile on which its library panics must not cost the picture.
     let opened = catch_unwind(AssertUnwindSafe(|| try_open(icc)));
-    opened.ok().flatten().unwrap_or(Conversion::Nothing)
+    opened.ok().flatten().unwrap_or(IccConversion::Nothing)
 }
 
 /// `None`: it cannot be used.
-fn try_open(icc: &[u8]) -> Option<Conversion> {
+fn try_open(icc: &[u8]) -> Option<IccConversion> {
     let parsing = ParsingOptions {
         max_profile_size: MAX_BYTES + 1,
         ..ParsingOptions::default()
@@ -142,9 +142,9 @@ fn try_open(icc: &[u8]) -> Option<Conversion> {
             let mut became = vec![0; colors.len()];
             transform.transform(&colors, &mut became).ok()?;
             Some(if is_same(&colors, &became) {
-                Conversion::Nothing
+                IccConversion::Nothing
             } else {
-                Conversion::Rgb(transform)
+                IccConversion::Rgb(transform)
             })
         }
         DataColorSpace::Gray => {
@@ -154,16 +154,16 @@ fn try_open(icc: &[u8]) -> Option<Conversion> {
             transform.transform(&grays, &mut became).ok()?;
             let same: Vec<u8> = grays.iter().flat_map(|gray| [*gray; 3]).collect();
             if is_same(&same, &became) {
-                return Some(Conversion::Nothing);
+                return Some(IccConversion::Nothing);
             }
             let becomes = became.as_chunks::<3>().0.try_into().ok()?;
-            Some(Conversion::Gray(Box::new(becomes)))
+            Some(IccConversion::Gray(Box::new(becomes)))
         }
         DataColorSpace::Cmyk => {
             let transform = transform(Layout::Rgba)?;
             // A profile that cannot be used fails here, before the picture is converted.
             transform.transform(&[0; 4], &mut [0; 3]).ok()?;
-            Some(Conversion::Inks(transform))
+            Some(IccConversion::Inks(transform))
         }
         _ => None,
     }
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn srgb_changes_nothing() {
         let icc = ColorProfile::new_srgb().encode().unwrap();
-        assert!(matches!(open(&icc), Conversion::Nothing));
+        assert!(matches!(open(&icc), IccConversion::Nothing));
         let colors = sample_colors();
         let mut became = colors.clone();
         Profiles::default().convert(&icc, &mut became);

@@ -28,11 +28,11 @@ pub struct BackgroundPicture {
     dimensions: (u32, u32),
     checksum: u32,
     decodes: AtomicU32,
-    copies: Mutex<Copies>,
+    copies: Mutex<FittedCopies>,
 }
 
 #[derive(Debug, Default)]
-struct Copies {
+struct FittedCopies {
     decoded: Option<Arc<RgbImage>>,
     /// Frames since the last one with a new size.
     quiet: u32,
@@ -58,9 +58,9 @@ impl BackgroundPicture {
             limits: *limits,
             dimensions: decoded.dimensions(),
             decodes: AtomicU32::new(1),
-            copies: Mutex::new(Copies {
+            copies: Mutex::new(FittedCopies {
                 decoded: Some(Arc::new(decoded)),
-                ..Copies::default()
+                ..FittedCopies::default()
             }),
         });
         pictures.push(Arc::downgrade(&picture));
@@ -133,7 +133,7 @@ impl BackgroundPicture {
     }
 }
 
-impl Copies {
+impl FittedCopies {
     fn rest(&mut self) {
         self.quiet = self.quiet.saturating_add(1);
         if self.quiet >= QUIET_FRAMES {

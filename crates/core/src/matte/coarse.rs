@@ -1,6 +1,6 @@
 //! The coarse matte.
 use super::grid::{Grid, Guide};
-use super::settled::Settled;
+use super::settled::SettledCells;
 
 /// The coarse matte that [`super::Segmenter`] makes for [`super::Refiner`]: a matte at low
 /// resolution, with the data that bring it to the picture's size.
@@ -80,7 +80,7 @@ pub(super) struct SoftMap {
     /// The confidence of each cell, in 1/65535.
     pub(super) map: Vec<u16>,
     /// The cells whose alpha is certain without the colours.
-    pub(super) settled: Settled,
+    pub(super) settled: SettledCells,
     /// The colours of each cell.
     pub(super) guide: Guide,
     /// The same, averaged over time where nothing moves.
@@ -104,7 +104,7 @@ impl SoftMap {
             CoarseMap::Hard { .. } => Box::new(SoftMap {
                 grid,
                 map: Vec::new(),
-                settled: Settled::default(),
+                settled: SettledCells::default(),
                 guide: Guide::default(),
                 average: Guide::default(),
                 motion: Vec::new(),

@@ -30,7 +30,7 @@ const EDGE: usize = 1;
 const HARDLY: f32 = 0.2;
 
 /// The fine network and its buffers.
-pub(super) struct Fine {
+pub(super) struct EdgeDrawer {
     view: NetworkView,
     /// The fine network's alpha of each cell, 0..=1.
     alpha: Vec<f32>,
@@ -59,9 +59,9 @@ pub(super) struct Subject<'a> {
     pub(super) noise: f32,
 }
 
-impl Fine {
-    pub(super) fn new(network: Box<dyn Network>, simd: SimdLevel) -> Result<Fine, SimdError> {
-        Ok(Fine {
+impl EdgeDrawer {
+    pub(super) fn new(network: Box<dyn Network>, simd: SimdLevel) -> Result<EdgeDrawer, SimdError> {
+        Ok(EdgeDrawer {
             view: NetworkView::new(network, simd)?,
             alpha: Vec::new(),
             own: Vec::new(),
@@ -144,7 +144,7 @@ impl Fine {
     /// Whether both networks show the same people, apart from those whom only the general network
     /// sees: these are `kept`.
     fn agree(&mut self, grid: Grid) -> bool {
-        let Fine {
+        let EdgeDrawer {
             alpha, own, kept, ..
         } = self;
         let (width, height) = (grid.width as u32, grid.height as u32);
@@ -213,7 +213,7 @@ mod tests {
 
     fn drawn(confidence: Vec<f32>, own: &[f32], side: usize) -> Vec<f32> {
         let network = Box::new(ConstantNetwork { confidence, side });
-        let mut fine = Fine::new(network, SimdLevel::best()).unwrap();
+        let mut fine = EdgeDrawer::new(network, SimdLevel::best()).unwrap();
         let picture = RgbImage::new(side as u32, side as u32);
         let grid = Grid::of(side as u32, side as u32);
         let mut map: Vec<u16> = own.iter().map(|&p| quantise(p)).collect();

@@ -5,13 +5,13 @@
 //! colours, they give a matte whose edges are the picture's edges (K. He, J. Sun, X. Tang: Guided
 //! Image Filtering, eq. 19–21; He, Sun: Fast Guided Filter, arXiv 1505.00996).
 //!
-//! Only the blocks of cells that have open cells ([`Settled`]) are computed, from windows around
-//! them.
+//! Only the blocks of cells that have open cells ([`SettledCells`]) are computed, from windows
+//! around them.
 use super::average::noise_floor;
 use super::blocks::{BLOCK, all, runs, widened};
 use super::coarse::SoftMap;
 use super::grid::{Grid, Guide};
-use super::settled::{OPEN, Settled};
+use super::settled::{OPEN, SettledCells};
 use super::window::{around, mirrored};
 use fearless_simd::{Level, Simd, dispatch, f32x8, i32x8, prelude::*};
 use fearless_simd_macros::simd;
@@ -198,7 +198,7 @@ fn regress<S: Simd>(
     radius: usize,
     guide: &Guide,
     map: &[u16],
-    settled: &Settled,
+    settled: &SettledCells,
 ) {
     let Coefficients {
         windows,
@@ -398,7 +398,7 @@ fn average<S: Simd>(
     coefficients: &mut Coefficients,
     grid: Grid,
     radius: usize,
-    settled: &Settled,
+    settled: &SettledCells,
 ) {
     let Coefficients {
         planes,

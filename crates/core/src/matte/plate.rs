@@ -212,7 +212,7 @@ impl Plate {
 }
 
 /// One frame of a camera.
-pub(super) struct Sight<'a> {
+pub(super) struct RoomFrame<'a> {
     pub(super) level: Level,
     pub(super) grid: Grid,
     /// The colours of each cell.
@@ -250,8 +250,13 @@ pub(super) struct Room {
 impl Room {
     /// Corrects the network's `confidence` in each cell of the grid where the room is known, then
     /// learns from the frame.
-    pub(super) fn correct(&mut self, sight: &Sight<'_>, plate: &mut Plate, confidence: &mut [f32]) {
-        let Sight { level, grid, .. } = *sight;
+    pub(super) fn correct(
+        &mut self,
+        sight: &RoomFrame<'_>,
+        plate: &mut Plate,
+        confidence: &mut [f32],
+    ) {
+        let RoomFrame { level, grid, .. } = *sight;
         let cells = PlateGrid::of(grid);
         for (now, plane) in self.now.iter_mut().zip(&sight.colours.planes) {
             dispatch!(level, s => reduce(s, plane, grid, cells, now, &mut self.sums));
@@ -405,7 +410,7 @@ impl Room {
     fn add_persons(
         &mut self,
         plate: &Plate,
-        sight: &Sight<'_>,
+        sight: &RoomFrame<'_>,
         cells: PlateGrid,
         tolerance: u8,
         confidence: &mut [f32],
@@ -473,7 +478,7 @@ impl Room {
     }
 
     /// Learns the cells that surely show no person and do not move.
-    fn learn(&mut self, plate: &mut Plate, sight: &Sight<'_>, cells: PlateGrid, tolerance: u8) {
+    fn learn(&mut self, plate: &mut Plate, sight: &RoomFrame<'_>, cells: PlateGrid, tolerance: u8) {
         let gain = u32::from(plate.gain);
         let grid = sight.grid;
         let step = cells.step;
@@ -727,7 +732,7 @@ mod tests {
         fn frame(&mut self, luma: &[u8], confidence: &[f32]) -> Vec<f32> {
             self.time += 100_000;
             let mut confidence = confidence.to_vec();
-            let sight = Sight {
+            let sight = RoomFrame {
                 level: self.level,
                 grid: GRID,
                 colours: &Guide {
@@ -870,7 +875,7 @@ mod tests {
             let mut camera = camera();
             camera.plate = Plate::new(grid, 0);
             let plane = vec![77; grid.len()];
-            let sight = Sight {
+            let sight = RoomFrame {
                 level: camera.level,
                 grid,
                 colours: &Guide {

@@ -5,7 +5,7 @@ use super::full::{AlphaRunKind, Matte};
 use super::grid::Grid;
 use super::guided::Coefficients;
 use super::hard::HardMask;
-use super::settled::Settled;
+use super::settled::SettledCells;
 use super::spread::{self, between, first_pixel, pixels_around, spread};
 use super::window::rounded;
 use fearless_simd::{Level, Simd, dispatch, prelude::*};
@@ -91,7 +91,7 @@ fn apply<S: Simd>(
     picture: &RgbImage,
     grid: Grid,
     coefficients: &Coefficients,
-    settled: &Settled,
+    settled: &SettledCells,
     scratch: &mut RefinerScratch,
     matte: &mut Matte,
 ) {
@@ -172,7 +172,7 @@ fn apply<S: Simd>(
 fn spread_row<S: Simd>(
     s: S,
     coefficients: &Coefficients,
-    settled: &Settled,
+    settled: &SettledCells,
     y: usize,
     grid: Grid,
     stride: usize,

@@ -5,7 +5,7 @@ use super::average::{self, Meter, noise_after, noise_floor};
 use super::blobs::Rect;
 use super::coarse::{Coarse, CoarseMap, SoftMap};
 use super::evidence::{Evidence, FrameMotion};
-use super::fine::{Fine, Subject};
+use super::fine::{EdgeDrawer, Subject};
 use super::focus::{Focus, close_up};
 use super::focus::{MAX_SMALL_REGIONS, MOVES, PERSON_ABOVE};
 use super::grid::{Grid, Reducer};
@@ -43,7 +43,7 @@ pub struct Segmenter {
     maps: ConfidenceMaps,
     view: NetworkView,
     /// Draws the edges, for the fine matte.
-    fine: Option<Fine>,
+    fine: Option<EdgeDrawer>,
     chooser: Chooser,
     room: Room,
     learns_room: bool,
@@ -98,7 +98,7 @@ impl Segmenter {
         network: Box<dyn Network>,
         simd: SimdLevel,
     ) -> Result<Self, SimdError> {
-        self.fine = Some(Fine::new(network, simd)?);
+        self.fine = Some(EdgeDrawer::new(network, simd)?);
         Ok(self)
     }
 
@@ -266,7 +266,7 @@ impl Segmenter {
         if self.learns_room {
             let plate = &mut seen.plate;
             let plate = plate.get_or_insert_with(|| Plate::new(grid, time.0));
-            let sight = plate::Sight {
+            let sight = plate::RoomFrame {
                 level,
                 grid,
                 colours: &soft.guide,

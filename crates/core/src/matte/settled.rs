@@ -22,7 +22,7 @@ pub(super) const OPEN: u8 = 128;
 /// The settled cells of a map. Two settled neighbours (also across a corner) always have the same
 /// alpha.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Settled {
+pub(super) struct SettledCells {
     /// [`OPEN`], or the alpha of a settled cell, `[height][width]` of the grid.
     pub(super) marks: Vec<u8>,
     /// For each row the blocks that have an open cell.
@@ -33,7 +33,7 @@ pub(super) struct Settled {
     smallest: Vec<u16>,
 }
 
-impl Settled {
+impl SettledCells {
     /// Makes all cells gray that are farther than `reach` cells from all open ones: their colours
     /// do not matter.
     pub(super) fn gray_out(&self, grid: Grid, reach: usize, luma: &[u8], colours: &mut Guide) {
@@ -68,9 +68,9 @@ impl Settled {
 }
 
 #[simd]
-fn mark<S: Simd>(_simd: S, settled: &mut Settled, grid: Grid, map: &[u16]) {
+fn mark<S: Simd>(_simd: S, settled: &mut SettledCells, grid: Grid, map: &[u16]) {
     let n = grid.width;
-    let Settled {
+    let SettledCells {
         marks,
         open,
         largest,
@@ -136,7 +136,7 @@ mod tests {
             .map(|i| if i % width < 11 { u16::MAX } else { 0 })
             .collect();
         for level in SimdLevel::available() {
-            let mut settled = Settled::default();
+            let mut settled = SettledCells::default();
             settled.find(level.level().unwrap(), grid, &map);
             for row in settled.marks.chunks_exact(width) {
                 assert_eq!(

@@ -1,8 +1,8 @@
 //! Any kernel on a row of any shape. Fuzzing, and a small test of it, compare the levels with
 //! these.
 use super::{
-    HARD_SWISH, InitialSums, NONE, Packed, RELU, RowLayout, add_row_sums, by_place, depthwise,
-    extend_edges, fully_connected, pointwise, stem, tail,
+    HARD_SWISH, InitialSums, NONE, PackedMatrix, RELU, RowLayout, add_row_sums, by_place,
+    depthwise, extend_edges, fully_connected, pointwise, stem, tail,
     testing::{assert_close, block_at, numbers, padded_row, plain_row, stored_row},
 };
 use crate::{graph::Activation, simd::SimdLevel};
@@ -149,7 +149,7 @@ impl Case {
                 let rows: [Vec<f32>; 3] =
                     std::array::from_fn(|i| self.numbers(i as u32, 6 * self.pixels));
                 let rows = rows.each_ref().map(|row| &row[..]);
-                let weights = Packed::new(27, n, &self.numbers(3, 27 * n));
+                let weights = PackedMatrix::new(27, n, &self.numbers(3, 27 * n));
                 let bias = self.numbers(4, n);
                 let mut y = vec![f32::NAN; self.pixels * n];
                 match activation {
@@ -196,7 +196,7 @@ impl Case {
         let [k, n] = self.channels;
         let px = self.pixels;
         let x = stored_row(&self.numbers(0, px * k), k, block);
-        let weights = Packed::new(k, n, &self.numbers(1, k * n));
+        let weights = PackedMatrix::new(k, n, &self.numbers(1, k * n));
         let bias = self.numbers(2, n);
         let residual = stored_row(&self.numbers(3, px * n), n, block);
         let small = [4, 5].map(|salt| {
@@ -244,7 +244,7 @@ impl Case {
         let rows: [Vec<f32>; K] =
             std::array::from_fn(|i| padded_row(&self.numbers(i as u32, width * c), c, from, block));
         let rows = rows.each_ref().map(|row| &row[..]);
-        let weights = Packed::new(K * K, c, &self.numbers(20, K * K * c));
+        let weights = PackedMatrix::new(K * K, c, &self.numbers(20, K * K * c));
         let bias = self.numbers(21, c);
         let mut y = vec![f32::NAN; px * c];
         let mut sum = self.numbers(22, c);

@@ -1,7 +1,7 @@
 //! Depthwise convolution of one row.
 use super::{
     opaque,
-    packed::{PANEL, Packed},
+    packed::{PANEL, PackedMatrix},
     row::RowLayout,
     vector::Vector,
 };
@@ -23,7 +23,7 @@ pub(crate) fn depthwise<
     s: S,
     rows: [&[f32]; K],
     from: RowLayout,
-    weights: &Packed,
+    weights: &PackedMatrix,
     bias: &[f32],
     y: &mut [f32],
     sum: &mut [f32],
@@ -75,7 +75,7 @@ struct DepthwiseOperands<'a, const K: usize> {
     rows: [&'a [f32]; K],
     from: RowLayout,
     w: usize,
-    weights: &'a Packed,
+    weights: &'a PackedMatrix,
     bias: &'a [f32],
 }
 
@@ -268,7 +268,7 @@ mod tests {
             };
             *e = if ADD { v + rows[K / 2][x * c + ch] } else { v };
         }
-        let packed = Packed::new(K * K, c, &weights);
+        let packed = PackedMatrix::new(K * K, c, &weights);
         for level in SimdLevel::available() {
             let block = block_at(level);
             let stored = rows.each_ref().map(|row| padded_row(row, c, layout, block));

@@ -39,12 +39,12 @@ fn opaque<T>(value: T) -> T {
     std::hint::black_box(value)
 }
 
-pub(super) use aligned::Aligned;
+pub(super) use aligned::AlignedFloats;
 #[cfg(any(test, feature = "fuzzing"))]
 pub use cases::Case;
 pub(super) use depthwise::depthwise;
 pub(super) use gate::{add_row_sums, fully_connected};
-pub(super) use packed::Packed;
+pub(super) use packed::PackedMatrix;
 pub(super) use pointwise::{InitialSums, pointwise};
 pub(super) use row::{RowLayout, add_to_row, extend_edges};
 pub(super) use stem::stem;

@@ -1,5 +1,5 @@
 //! Weight matrices in the order in which [`super::pointwise`](super::pointwise()) reads them.
-use super::aligned::Aligned;
+use super::aligned::AlignedFloats;
 use fearless_simd::{f32x16, prelude::*};
 use fearless_simd_macros::simd;
 
@@ -8,28 +8,28 @@ pub(super) const PANEL: usize = 16;
 
 /// A matrix `[k][n]`, cut into panels of 16 columns `[panel][k][16]`. Zeros fill up the last panel.
 #[derive(Debug, Default)]
-pub(crate) struct Packed {
+pub(crate) struct PackedMatrix {
     pub(crate) k: usize,
     pub(crate) n: usize,
-    pub(super) weights: Aligned,
+    pub(super) weights: AlignedFloats,
     /// The weights as `[k / 2][24][2]`, two inputs of an output side by side: so two inputs of 24
     /// outputs fill three vectors, where one input fills one and a half. Only with AVX-512, of a
     /// matrix for 24 outputs that was made at run time.
-    pairs: Aligned,
+    pairs: AlignedFloats,
 }
 
-/// Outputs that need [`Packed::pairs`].
+/// Outputs that need [`PackedMatrix::pairs`].
 pub(super) const PAIRED: usize = 24;
 
-impl Packed {
+impl PackedMatrix {
     /// Packs a matrix. `n` must be a multiple of 8.
     pub(crate) fn new(k: usize, n: usize, matrix: &[f32]) -> Self {
         assert!(n.is_multiple_of(8) && matrix.len() == k * n);
-        let mut packed = Packed {
+        let mut packed = PackedMatrix {
             k,
             n,
-            weights: Aligned::zeros(Self::room_for(k, n)),
-            pairs: Aligned::default(),
+            weights: AlignedFloats::zeros(Self::room_for(k, n)),
+            pairs: AlignedFloats::default(),
         };
         for (panel, column) in packed
             .weights
@@ -56,11 +56,11 @@ impl Packed {
 
     /// Room for a matrix of so many floats.
     pub(crate) fn with_room(len: usize) -> Self {
-        Packed {
+        PackedMatrix {
             k: 0,
             n: 0,
-            weights: Aligned::zeros(len),
-            pairs: Aligned::zeros(len),
+            weights: AlignedFloats::zeros(len),
+            pairs: AlignedFloats::zeros(len),
         }
     }
 
@@ -72,7 +72,7 @@ impl Packed {
 
     /// Becomes `diag(factors) * matrix`, where `factors` holds one number per row. Allocates
     /// nothing; there must be room.
-    pub(crate) fn set_scaled<S: Simd>(&mut self, s: S, matrix: &Packed, factors: &[f32]) {
+    pub(crate) fn set_scaled<S: Simd>(&mut self, s: S, matrix: &PackedMatrix, factors: &[f32]) {
         (self.k, self.n) = (matrix.k, matrix.n);
         scale(
             s,
@@ -83,7 +83,7 @@ impl Packed {
         self.set_pairs(s);
     }
 
-    /// Brings [`Packed::pairs`] up to date.
+    /// Brings [`PackedMatrix::pairs`] up to date.
     fn set_pairs<S: Simd>(&mut self, s: S) {
         if S::f32s::LEN == PANEL && self.n == PAIRED {
             pair(s, &self.weights, &mut self.pairs[..PAIRED * self.k]);
@@ -91,7 +91,7 @@ impl Packed {
     }
 
     /// Becomes `a * b`. Allocates nothing; there must be room.
-    pub(crate) fn set_product<S: Simd>(&mut self, s: S, a: &Packed, b: &Packed) {
+    pub(crate) fn set_product<S: Simd>(&mut self, s: S, a: &PackedMatrix, b: &PackedMatrix) {
         (self.k, self.n) = (a.k, b.n);
         let len = Self::room_for(a.k, b.n);
         product(s, &mut self.weights[..len], a, b);
@@ -128,7 +128,7 @@ fn pair<S: Simd>(s: S, weights: &[f32], pairs: &mut [f32]) {
 }
 
 #[simd]
-fn product<S: Simd>(s: S, to: &mut [f32], a: &Packed, b: &Packed) {
+fn product<S: Simd>(s: S, to: &mut [f32], a: &PackedMatrix, b: &PackedMatrix) {
     let panels = to
         .chunks_exact_mut(PANEL * a.k)
         .zip(b.weights.chunks_exact(PANEL * b.k));
@@ -145,7 +145,7 @@ fn product<S: Simd>(s: S, to: &mut [f32], a: &Packed, b: &Packed) {
 }
 
 #[simd]
-fn row_product<S: Simd>(s: S, x: &[f32], matrix: &Packed, y: &mut [f32]) {
+fn row_product<S: Simd>(s: S, x: &[f32], matrix: &PackedMatrix, y: &mut [f32]) {
     let panels = matrix.weights.chunks_exact(PANEL * matrix.k);
     for (y, panel) in y.chunks_mut(PANEL).zip(panels) {
         let mut sum = f32x16::splat(s, 0.0);
@@ -159,7 +159,7 @@ fn row_product<S: Simd>(s: S, x: &[f32], matrix: &Packed, y: &mut [f32]) {
 }
 
 #[simd]
-fn scale<S: Simd>(s: S, to: &mut [f32], matrix: &Packed, factors: &[f32]) {
+fn scale<S: Simd>(s: S, to: &mut [f32], matrix: &PackedMatrix, factors: &[f32]) {
     let panels = to
         .chunks_exact_mut(PANEL * matrix.k)
         .zip(matrix.weights.chunks_exact(PANEL * matrix.k));
@@ -189,11 +189,11 @@ mod tests {
         let product: Vec<f32> = (0..k * n)
             .map(|i| (0..m).map(|j| a[i / n * m + j] * b[j * n + i % n]).sum())
             .collect();
-        let expected = Packed::new(k, n, &product);
-        let [a_packed, b_packed] = [Packed::new(k, m, &a), Packed::new(m, n, &b)];
+        let expected = PackedMatrix::new(k, n, &product);
+        let [a_packed, b_packed] = [PackedMatrix::new(k, m, &a), PackedMatrix::new(m, n, &b)];
         for level in SimdLevel::available() {
             let level_token = level.level().unwrap();
-            let mut found = Packed::with_room(Packed::room_for(k, n) + 3);
+            let mut found = PackedMatrix::with_room(PackedMatrix::room_for(k, n) + 3);
             dispatch!(level_token, s => found.set_product(s, &a_packed, &b_packed));
             assert_eq!((found.k, found.n), (k, n));
             assert_eq!(
@@ -213,7 +213,7 @@ mod tests {
         let k = 3;
         let n = 24;
         let matrix: Vec<f32> = (0..k * n).map(|i| i as f32).collect();
-        let packed = Packed::new(k, n, &matrix);
+        let packed = PackedMatrix::new(k, n, &matrix);
         assert_eq!(
             packed.weights[..17],
             [&matrix[..16], &matrix[24..25]].concat()[..]
@@ -228,9 +228,9 @@ mod tests {
             .enumerate()
             .map(|(i, w)| w * factors[i / n])
             .collect();
-        let expected = Packed::new(k, n, &scaled);
+        let expected = PackedMatrix::new(k, n, &scaled);
         for level in SimdLevel::available() {
-            let mut found = Packed::with_room(100);
+            let mut found = PackedMatrix::with_room(100);
             dispatch!(level.level().unwrap(), s => found.set_scaled(s, &packed, &factors));
             assert_eq!((found.k, found.n), (k, n));
             assert_eq!(

@@ -1,7 +1,7 @@
 //! 1x1 convolution of one row: where most of the network's time goes.
 use super::{
     opaque,
-    packed::{PAIRED, PANEL, Packed},
+    packed::{PAIRED, PANEL, PackedMatrix},
     row::{RowLayout, block},
     vector::Vector,
 };
@@ -30,7 +30,7 @@ const ENLARGED: u8 = 2;
 pub(crate) fn pointwise<S: Simd, const ACTIVATION: u8>(
     s: S,
     x: &[f32],
-    w: &Packed,
+    w: &PackedMatrix,
     start: InitialSums<'_>,
     y: &mut [f32],
     to: RowLayout,
@@ -56,7 +56,7 @@ pub(crate) fn pointwise<S: Simd, const ACTIVATION: u8>(
 fn row<S: Simd, const ACTIVATION: u8, const START: u8, const SPLIT: bool>(
     s: S,
     x: &[f32],
-    w: &Packed,
+    w: &PackedMatrix,
     bias: &[f32],
     init: [&[f32]; 2],
     y: &mut [f32],
@@ -484,8 +484,8 @@ mod tests {
             let x = numbers(1, px * k);
             let matrix = numbers(2, k * n);
             let bias = numbers(3, n);
-            let packed = Packed::new(k, n, &matrix);
-            let mut scaled = Packed::with_room(packed.room());
+            let packed = PackedMatrix::new(k, n, &matrix);
+            let mut scaled = PackedMatrix::with_room(packed.room());
             let residual = numbers(4, px * n);
             let started: Vec<f32> = (0..px * n).map(|i| bias[i % n]).collect();
             let with_residual: Vec<f32> =
@@ -590,7 +590,7 @@ mod tests {
                 *v = 0.75 * column(x / 2) + 0.25 * column(other);
             }
             let expected = naive(&x, &matrix, &start, k, n);
-            let packed = Packed::new(k, n, &matrix);
+            let packed = PackedMatrix::new(k, n, &matrix);
             for level in SimdLevel::available() {
                 let block = block_at(level);
                 let rows = small.each_ref().map(|row| {

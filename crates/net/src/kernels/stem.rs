@@ -1,7 +1,7 @@
 //! The first convolution: 3x3 with stride 2 on the picture.
 use super::{
     opaque,
-    packed::{PANEL, Packed},
+    packed::{PANEL, PackedMatrix},
     pointwise::add_products,
     vector::Vector,
 };
@@ -22,7 +22,7 @@ const MAX_TILE: usize = 16;
 pub(crate) fn stem<S: Simd, const ACTIVATION: u8>(
     s: S,
     rows: [&[f32]; 3],
-    weights: &Packed,
+    weights: &PackedMatrix,
     bias: &[f32],
     y: &mut [f32],
 ) {
@@ -161,7 +161,7 @@ mod tests {
                 }
                 *e = v * (v + 0.5).clamp(0.0, 1.0);
             }
-            let packed = Packed::new(27, n, &weights);
+            let packed = PackedMatrix::new(27, n, &weights);
             for level in SimdLevel::available() {
                 let mut y = vec![f32::NAN; w * n];
                 let refs = rows.each_ref().map(|r| &r[..]);

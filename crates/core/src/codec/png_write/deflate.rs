@@ -2,7 +2,7 @@
 use super::{
     bits::{BitWriter, Bits},
     huffman::{MAX_LENGTH, codes, lengths},
-    lookup::{Lookup, Words},
+    lookup::{BlockBits, Lookup},
     tokens::{BLOCK, TokenSink},
 };
 use fearless_simd::Simd;
@@ -86,7 +86,7 @@ impl TokenSink for Counts {
 
 /// The code of a block.
 #[derive(Debug)]
-pub(super) struct Code {
+pub(super) struct BlockCode {
     lengths: [u8; SYMBOLS],
     literals: [Bits; 256],
     end: Bits,
@@ -98,7 +98,7 @@ pub(super) struct Code {
     lookup: Lookup,
 }
 
-impl Code {
+impl BlockCode {
     /// The code of a picture, from the counted symbols of some of its rows. It has every symbol,
     /// because the other rows may use it.
     pub(super) fn new(sample: &Counts) -> Self {
@@ -128,7 +128,7 @@ impl Code {
         let literals = std::array::from_fn(|byte| codes[byte]);
         let eight_zeros = codes[0].then(more_zeros[7]);
         let lookup = Lookup::new(&literals, eight_zeros);
-        Code {
+        BlockCode {
             lengths,
             literals,
             end: codes[END],
@@ -230,7 +230,7 @@ pub(super) fn max_stored(len: usize) -> usize {
 /// Writes rows in a block's code.
 #[derive(Debug)]
 pub(super) struct Coder<'a> {
-    pub(super) code: &'a Code,
+    pub(super) code: &'a BlockCode,
     pub(super) out: BitWriter<'a>,
 }
 
@@ -243,12 +243,12 @@ impl TokenSink for Coder<'_> {
     #[inline(always)]
     fn block<S: Simd>(&mut self, simd: S, bytes: &[u8; BLOCK]) {
         match self.code.lookup.words(simd, bytes) {
-            Some(Words::Eights(eights)) => {
+            Some(BlockBits::Eights(eights)) => {
                 for eight in eights {
                     self.out.put(eight);
                 }
             }
-            Some(Words::Fours(fours)) => {
+            Some(BlockBits::Fours(fours)) => {
                 for four in fours.as_flattened() {
                     self.out.put(*four);
                 }

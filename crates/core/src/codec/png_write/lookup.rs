@@ -21,7 +21,7 @@ pub(super) struct Lookup {
 }
 
 /// The bits of a block, for each eight literals.
-pub(super) enum Words {
+pub(super) enum BlockBits {
     Eights([Bits; 8]),
     /// Some eights have too many bits for one.
     Fours([[Bits; 2]; 8]),
@@ -41,7 +41,7 @@ impl Lookup {
     /// `None` where this is not faster than looking up each.
     #[inline(always)]
     #[cfg(target_arch = "x86_64")]
-    pub(super) fn words<S: Simd>(&self, simd: S, block: &[u8; BLOCK]) -> Option<Words> {
+    pub(super) fn words<S: Simd>(&self, simd: S, block: &[u8; BLOCK]) -> Option<BlockBits> {
         match simd.level() {
             fearless_simd::Level::Avx512(simd) => Some(self.look_up(simd, block)),
             _ => None,
@@ -50,13 +50,13 @@ impl Lookup {
 
     #[inline(always)]
     #[cfg(not(target_arch = "x86_64"))]
-    pub(super) fn words<S: Simd>(&self, _: S, _: &[u8; BLOCK]) -> Option<Words> {
+    pub(super) fn words<S: Simd>(&self, _: S, _: &[u8; BLOCK]) -> Option<BlockBits> {
         None
     }
 
     #[simd]
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
-    fn look_up<S: Simd>(&self, simd: S, block: &[u8; BLOCK]) -> Words {
+    fn look_up<S: Simd>(&self, simd: S, block: &[u8; BLOCK]) -> BlockBits {
         let literals = u8x64::from_slice(simd, block);
         let in_half = literals & u8x64::splat(simd, 127);
         let second_half = literals.simd_ge(u8x64::splat(simd, 128));
@@ -99,9 +99,9 @@ impl Lookup {
         if counts.simd_gt(u64x8::splat(simd, MAX_BITS)).any_true() {
             let first = Bits::unpack(bits, count);
             let second = Bits::unpack(more_bits, more_count);
-            Words::Fours(std::array::from_fn(|i| [first[i], second[i]]))
+            BlockBits::Fours(std::array::from_fn(|i| [first[i], second[i]]))
         } else {
-            Words::Eights(Bits::unpack(bits | more_bits << count, counts))
+            BlockBits::Eights(Bits::unpack(bits | more_bits << count, counts))
         }
     }
 }

@@ -32,7 +32,7 @@ mod tests;
 
 use adler::Adler32;
 use bits::{BitWriter, Bits};
-use deflate::{Code, Coder, Counts};
+use deflate::{BlockCode, Coder, Counts};
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 use mattebox_net::SimdLevel;
@@ -130,8 +130,8 @@ impl PngWriter {
             let rows = rows(source, y, y + 1, pixel);
             dispatch!(self.level, s => sample(s, rows, &mut self.residual, &mut counts));
         }
-        let code = Code::new(&counts);
-        let mut data = Data::begin(self.max_chunk, file);
+        let code = BlockCode::new(&counts);
+        let mut data = DataChunks::begin(self.max_chunk, file);
         // Deflate with a window of 32 KiB, no dictionary, the fastest method (RFC 1950, section
         // 2.2).
         data.push(&[0x78, 0x01]);
@@ -235,16 +235,16 @@ fn chunk(kind: &[u8; 4], body: &[u8], file: &mut Vec<u8>) {
 }
 
 /// The picture's data, in one chunk or, if it is too long for one, several.
-struct Data<'a> {
+struct DataChunks<'a> {
     file: &'a mut Vec<u8>,
     max: usize,
     /// Where the open chunk's data begin.
     start: usize,
 }
 
-impl<'a> Data<'a> {
+impl<'a> DataChunks<'a> {
     fn begin(max: usize, file: &'a mut Vec<u8>) -> Self {
-        let mut data = Data {
+        let mut data = DataChunks {
             file,
             max,
             start: 0,
