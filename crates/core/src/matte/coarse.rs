@@ -5,14 +5,14 @@ use super::settled::SettledCells;
 /// The coarse matte that [`super::Segmenter`] makes for [`super::Refiner`]: a matte at low
 /// resolution, with the data that bring it to the picture's size.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Coarse {
+pub struct CoarseMatte {
     /// Width and height of the picture it belongs to.
     pub(super) size: (u32, u32),
     pub(super) map: CoarseMap,
     pub(super) is_still: bool,
 }
 
-impl Coarse {
+impl CoarseMatte {
     /// Whether the network was skipped, because the picture is like an earlier one (see
     /// [`super::Segmenter::skipping_still`]).
     pub fn is_still(&self) -> bool {
@@ -20,7 +20,7 @@ impl Coarse {
     }
 
     /// Passes a few bytes to `pass` that almost always differ between different pictures.
-    pub fn for_each_glimpse(&self, mut pass: impl FnMut(&[u8])) {
+    pub fn for_each_sample(&self, mut pass: impl FnMut(&[u8])) {
         match &self.map {
             CoarseMap::Hard { confidence, .. } => pass(bytemuck::cast_slice(confidence)),
             CoarseMap::Soft(soft) => soft.guide.planes.iter().for_each(|plane| pass(plane)),

@@ -48,7 +48,7 @@ mod spread;
 mod state;
 mod window;
 
-pub use coarse::Coarse;
+pub use coarse::CoarseMatte;
 pub use full::Matte;
 pub(crate) use full::{AlphaRun, AlphaRunKind};
 pub use network::Network;

@@ -1,6 +1,6 @@
 //! Brings a coarse matte to the picture's size; for any frame, in any order, on any thread.
 use super::blocks::runs;
-use super::coarse::{Coarse, CoarseMap};
+use super::coarse::{CoarseMap, CoarseMatte};
 use super::full::{AlphaRunKind, Matte};
 use super::grid::Grid;
 use super::guided::Coefficients;
@@ -54,7 +54,7 @@ impl Refiner {
     /// Writes the matte of `picture` to `matte`, and gives it the picture's size. `coarse` is the
     /// coarse matte of the same picture, from [`super::Segmenter`]; if their sizes differ, the
     /// matte is all background.
-    pub fn refine(&mut self, picture: &RgbImage, coarse: &Coarse, matte: &mut Matte) {
+    pub fn refine(&mut self, picture: &RgbImage, coarse: &CoarseMatte, matte: &mut Matte) {
         matte.begin(picture.width(), picture.height());
         if coarse.size != picture.dimensions() || picture.is_empty() {
             matte.clear();

@@ -3,7 +3,7 @@
 use super::MatteMode;
 use super::average::{self, Meter, noise_after, noise_floor};
 use super::blobs::Rect;
-use super::coarse::{Coarse, CoarseMap, SoftMap};
+use super::coarse::{CoarseMap, CoarseMatte, SoftMap};
 use super::evidence::{Evidence, FrameMotion};
 use super::fine::{EdgeDrawer, Subject};
 use super::focus::{Focus, close_up};
@@ -137,8 +137,8 @@ impl Segmenter {
         picture: &RgbImage,
         time: Timestamp,
         state: &mut MatteState,
-    ) -> Coarse {
-        let mut coarse = Coarse::default();
+    ) -> CoarseMatte {
+        let mut coarse = CoarseMatte::default();
         self.segment_into(picture, time, state, &mut coarse);
         coarse
     }
@@ -149,7 +149,7 @@ impl Segmenter {
         picture: &RgbImage,
         time: Timestamp,
         state: &mut MatteState,
-        coarse: &mut Coarse,
+        coarse: &mut CoarseMatte,
     ) {
         let size = picture.dimensions();
         coarse.size = size;
@@ -351,11 +351,11 @@ impl Segmenter {
     }
 
     /// Segments a picture that is not part of a stream.
-    pub fn segment_still(&mut self, picture: &RgbImage) -> Coarse {
+    pub fn segment_still(&mut self, picture: &RgbImage) -> CoarseMatte {
         self.segment(picture, Timestamp(0), &mut MatteState::default())
     }
 
-    fn stateless(&mut self, picture: &RgbImage, coarse: &mut Coarse) {
+    fn stateless(&mut self, picture: &RgbImage, coarse: &mut CoarseMatte) {
         let width = self.view.width;
         let height = self.view.height;
         let mut confidence = match std::mem::take(&mut coarse.map) {

@@ -2,7 +2,7 @@
 use crate::clip::{Cast, CastMember, Matter, covered};
 use image::RgbImage;
 use mattebox_core::frame::Timestamp;
-use mattebox_core::matte::{Coarse, MatteMode, MatteState, Network, Segmenter};
+use mattebox_core::matte::{CoarseMatte, MatteMode, MatteState, Network, Segmenter};
 use mattebox_net::{Executor, Model, SimdLevel};
 use std::sync::{
     Arc,
@@ -33,7 +33,7 @@ fn with_noise(picture: &RgbImage, seed: u32) -> RgbImage {
     noisy
 }
 
-fn shown(segmenter: &mut Segmenter, pictures: &[RgbImage]) -> Vec<Coarse> {
+fn shown(segmenter: &mut Segmenter, pictures: &[RgbImage]) -> Vec<CoarseMatte> {
     let mut state = MatteState::default();
     pictures
         .iter()
@@ -46,7 +46,8 @@ fn shown(segmenter: &mut Segmenter, pictures: &[RgbImage]) -> Vec<Coarse> {
 fn noise_alone_is_still_for_soft_and_repeats_alone_for_hard() {
     let picture = Cast::load().frame(0.0, &[STAYS]).0;
     let noisy: Vec<_> = (0..6).map(|seed| with_noise(&picture, seed)).collect();
-    let is_still = |coarse: Vec<Coarse>| coarse.iter().map(Coarse::is_still).collect::<Vec<_>>();
+    let is_still =
+        |coarse: Vec<CoarseMatte>| coarse.iter().map(CoarseMatte::is_still).collect::<Vec<_>>();
     assert_eq!(
         is_still(shown(&mut segmenter(MatteMode::Soft), &noisy)),
         [false, true, true, true, true, true]

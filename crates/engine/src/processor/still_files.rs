@@ -10,7 +10,7 @@
 //! way.
 use super::tools::ToolKey;
 use image::RgbImage;
-use mattebox_core::{compose::Background, matte::Coarse};
+use mattebox_core::{compose::Background, matte::CoarseMatte};
 use std::{
     collections::VecDeque,
     hash::{BuildHasher, RandomState},
@@ -62,11 +62,11 @@ impl StillFiles {
         &self,
         tools: &ToolKey,
         picture: &RgbImage,
-        coarse: &Coarse,
+        coarse: &CoarseMatte,
         background: &Background,
     ) -> Option<StillKey> {
         let mut glimpse = Xxh3::with_seed(self.seed);
-        coarse.for_each_glimpse(|part| glimpse.update(part));
+        coarse.for_each_sample(|part| glimpse.update(part));
         if !self.files().saw(glimpse.digest()) {
             return None;
         }

@@ -5,7 +5,7 @@ use mattebox_core::{
     codec::{Encoder, ImageFormat},
     compose::{Background, Composed, Compositor},
     frame::Timestamp,
-    matte::{Coarse, Matte, MatteMode, MatteState, People, PlateMode, Refiner, Segmenter},
+    matte::{CoarseMatte, Matte, MatteMode, MatteState, People, PlateMode, Refiner, Segmenter},
 };
 use mattebox_net::SimdLevel;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ pub(super) struct Tools {
     pub(super) compositor: Compositor,
     pub(super) encoder: Encoder,
     pub(super) alpha_encoder: Encoder,
-    pub(super) coarse: Coarse,
+    pub(super) coarse: CoarseMatte,
     pub(super) matte: Matte,
     pub(super) composed: Composed,
     pub(super) bytes: Vec<u8>,
@@ -92,7 +92,7 @@ impl Tools {
             compositor: Compositor::new(simd)?,
             encoder: Encoder::new(settings.format, settings.jpeg_quality),
             alpha_encoder: Encoder::new(ImageFormat::Png, settings.jpeg_quality),
-            coarse: Coarse::default(),
+            coarse: CoarseMatte::default(),
             matte: Matte::default(),
             composed: Composed::default(),
             bytes: Vec::new(),
