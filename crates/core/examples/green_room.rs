@@ -1,5 +1,5 @@
-//! What the foreground clean-up does: a person is put before a green room, cut out again with a
-//! matte, and put on gray.
+//! Measures the foreground clean-up: puts a person in front of a green room, cuts them out again
+//! with a matte, and puts them on gray.
 //!
 //! `green_room PICTURES ALPHAS MATTES OUT`: three folders of numbered PNG files (the person, the
 //! exact alpha to build the green room with, the matte to cut out with), and a folder for pictures.

@@ -1,8 +1,8 @@
-//! How long compositing, encoding and decoding take on one core.
+//! Measures the time of compositing, encoding and decoding on one core.
 //!
 //! `picture_speed PICTURE ALPHA [WIDTH]`: two pictures of one frame, scaled to WIDTH (640 if left
-//! out). All are timed in turn and again, so that a busy machine slows all alike; the least and the
-//! median of 60 rounds are printed in milliseconds.
+//! out). All are timed in turn, 60 times, so that a busy machine slows all alike. Prints the least
+//! and the median time in milliseconds.
 use image::{GrayImage, Luma, RgbImage};
 use mattebox_core::codec::{
     self, Decoder, Encoder, ImageFormat, JpegEncoder, Limits, PictureFormat,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! network levels                    the vector instructions that this processor has, slowest first
-//! network describe MODEL            what the file is
+//! network describe MODEL            describes the file
 //! network serve MODEL LEVEL         answers requests on stdin (see bench/peer.py)
 //! network profile MODEL LEVEL RUNS  time per operator, and the limit that the processor sets
 //! ```
@@ -207,8 +207,8 @@ fn peak(level: SimdLevel) -> Result<f64, Box<dyn Error>> {
     let mut best: f64 = 0.0;
     for _ in 0..200 {
         let start = Instant::now();
-        let lanes = dispatch!(level, s => multiply_adds(s, TURNS, black_box(0.5)));
-        best = best.max((TURNS * SUMS * lanes) as f64 / start.elapsed().as_secs_f64() / 1e9);
+        let width = dispatch!(level, s => multiply_adds(s, TURNS, black_box(0.5)));
+        best = best.max((TURNS * SUMS * width) as f64 / start.elapsed().as_secs_f64() / 1e9);
     }
     Ok(best)
 }

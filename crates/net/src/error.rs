@@ -45,7 +45,7 @@ pub enum ModelError {
         index: usize,
         /// Name of the operator.
         name: String,
-        /// What is wrong.
+        /// The problem.
         problem: OperatorProblem,
     },
     /// Known operators, connected in another way than in the selfie segmentation networks.

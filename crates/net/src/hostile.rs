@@ -77,7 +77,7 @@ fn one_changed_byte_is_an_error_or_changes_nothing_but_numbers() {
                 }
                 Err(error) => {
                     refused += usize::from(!content[at]);
-                    // either the tables are broken, or the description says what is wrong
+                    // either the tables are broken, or the description names the problem
                     assert_eq!(
                         describe(&bytes).map_or_else(Some, |d| d.problem),
                         Some(error)

@@ -2,7 +2,7 @@
 //! person.
 //!
 //! A file is hostile input. On its way to a [`Model`] it goes through four steps, each of which
-//! checks what the next one relies on: bytes → tables (`tflite`) → typed operators with shapes and
+//! makes the checks for the next one: bytes → tables (`tflite`) → typed operators with shapes and
 //! constants (`graph`) → parts of the network (`matching`) → packed weights (`plan`). An
 //! [`Executor`] then runs the plan; [`Reference`] runs the graph operator by operator and is its
 //! oracle.
@@ -10,7 +10,7 @@
 //! # Layout
 //!
 //! * `flatbuffer`: a checked reader of the format underneath.
-//! * `tflite`: the tables of a file; `operator_names`: what the operators are called.
+//! * `tflite`: the tables of a file; `operator_names`: the names of the operators.
 //! * `graph`: the checked graph; `builder`: makes it; `operators`: the checks of each kind of
 //!   operator; `operator_problem`: their errors.
 //! * `describe`: the description of a file, also of one that cannot be run.

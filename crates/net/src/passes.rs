@@ -157,7 +157,7 @@ impl Buffers {
     }
 }
 
-/// Runs all passes. `input` and `out` have the sizes that the plan says.
+/// Runs all passes. `input` and `out` have the sizes of the plan.
 // Inlined, because its caller may use the level's instructions: kernels then can be inlined too,
 // and the depthwise ones take a tenth less time (AVX2).
 #[inline(always)]

@@ -1,4 +1,4 @@
-//! Why an ONNX file cannot be used, and what to do.
+//! Errors of ONNX files, with a way out.
 use crate::range;
 use std::path::PathBuf;
 use thiserror::Error;

@@ -10,7 +10,7 @@
 //! * `range`: the numbers that a network expects its colours in.
 //! * `known`: networks that are recognised by their file or by their shapes.
 //! * `model`: a checked file; `network`: one thread's run of it.
-//! * `error`: why a file cannot be used, and what to do.
+//! * `error`: errors of files, with a way out.
 #![forbid(unsafe_code)]
 
 mod error;

@@ -56,7 +56,7 @@ pub enum DecodeError {
     Unsupported {
         /// Its format.
         format: PictureFormat,
-        /// Which kind, and what to do.
+        /// The kind, and a way out.
         detail: String,
     },
 }

@@ -779,7 +779,7 @@ fn large_metadata_is_skipped_or_refused() {
     );
 }
 
-/// A PNG whose pixels unpack to far more than its header says.
+/// A PNG whose pixels unpack to far more than the size in its header.
 #[test]
 fn pixels_beyond_the_picture_are_not_unpacked() {
     let file = png(ColorType::Rgb, BitDepth::Eight, &quarters(QUARTERS), None);

@@ -1,4 +1,4 @@
-//! Frames composed from the fixtures: people with exact alpha, put before a room.
+//! Frames composed from the fixtures: people with exact alpha in front of a room.
 use image::imageops::{FilterType, flip_horizontal, resize};
 use image::{GrayImage, RgbImage};
 use mattebox_core::frame::Timestamp;
@@ -18,8 +18,8 @@ pub(crate) fn fixture(name: &str) -> image::DynamicImage {
     image::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// A person to be pasted: the sample's, scaled, `[0]` and `[1]` of the place are the left top
-/// corner.
+/// The sample's person, to be pasted into a frame: scaled, with the top left corner at `place` (x,
+/// y).
 #[derive(Clone, Copy)]
 pub(crate) struct CastMember {
     pub(crate) scale: f32,
@@ -46,12 +46,12 @@ impl Cast {
         }
     }
 
-    /// The frame at `seconds` with these people, the last in front, and how much of each pixel is
-    /// the first of them.
+    /// The frame at `seconds` with these people, the last in front; and how much of each pixel is
+    /// the first person.
     pub(crate) fn frame(&self, seconds: f64, people: &[CastMember]) -> (RgbImage, GrayImage) {
         let mut picture = self.room.clone();
         let mut first = GrayImage::new(WIDTH, HEIGHT);
-        // the person's pictures are 0.16 s apart and are shown forth and back
+        // the person's pictures are 0.16 s apart, and play forward and backward
         let step = (seconds / 0.16) as usize % 10;
         let (colours, alpha) = &self.people[step.min(10 - step)];
         for (i, person) in people.iter().enumerate() {

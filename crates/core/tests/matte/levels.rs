@@ -40,7 +40,7 @@ fn all_simd_levels_agree_within_one_of_255() {
                     .zip(found.iter())
                     .filter(|(a, b)| a.abs_diff(**b) > 1)
                     .count();
-                // a hard mask has no values between: a pixel just at the threshold may fall on the
+                // a hard mask has no values in between: a pixel at the threshold may be on the
                 // other side
                 let allowed = if mode == MatteMode::Hard { 5 } else { 0 };
                 assert!(

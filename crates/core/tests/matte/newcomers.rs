@@ -1,22 +1,22 @@
-//! Who enters, or comes back, is found within half a second, and stays found.
+//! A person who enters, or comes back, is found within half a second, and stays found.
 use crate::clip::{Cast, CastMember, Matter, covered};
 use mattebox_core::matte::{MatteMode, MatteState};
 use mattebox_net::SimdLevel;
 
-/// When the newcomer appears first at the right edge, and how long they walk.
+/// The time when the newcomer appears at the right edge, and the time that they walk.
 const ENTERS: f64 = 1.0;
 const WALKS: f64 = 0.6;
 
-/// The one who was there all the time.
+/// The person who is there all the time.
 const RESIDENT: CastMember = CastMember {
     scale: 0.7,
     place: [-60, 108],
     mirrored: false,
 };
 
-/// Plays 2.6 s at `fps` frames a second. The newcomer must be covered by more than 70 % within half
-/// a second after half of them is in view, and from half a second after they stand still never by
-/// less than 85 %, without jumps.
+/// Plays 2.6 s at `fps` frames a second. The matte must cover more than 70 % of the newcomer within
+/// half a second after half of them is in view, and at least 85 %, without jumps, from half a
+/// second after they stand still.
 fn enters(name: &str, fps: f64, newcomer: CastMember, stands_at: i32, residents: &[CastMember]) {
     let cast = Cast::load();
     let mut matter = Matter::new(MatteMode::Soft, SimdLevel::best());

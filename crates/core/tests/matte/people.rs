@@ -1,11 +1,11 @@
-//! Who is shown.
+//! The people who are shown.
 use crate::clip::{Cast, CastMember, Matter, covered};
 use image::GrayImage;
 use mattebox_core::matte::{MatteMode, MatteState, People};
 use mattebox_core::quality::{Pair, measure};
 use mattebox_net::SimdLevel;
 
-/// The sample's person, and one half as large behind them who stands beside.
+/// The sample's person, and one half as large who stands beside and farther away.
 const NEAR: CastMember = CastMember {
     scale: 0.7,
     place: [-60, 108],
@@ -44,7 +44,7 @@ fn only_the_nearest_person_is_shown_with_every_matte() {
 }
 
 #[test]
-fn of_two_people_two_are_shown() {
+fn two_of_two_people_are_shown() {
     let both = mattes(MatteMode::Soft, "2");
     assert!(both == mattes(MatteMode::Soft, "all"));
     for (i, (alpha, near, far)) in both.iter().enumerate() {
@@ -53,7 +53,7 @@ fn of_two_people_two_are_shown() {
     }
 }
 
-/// People in a row who are too small for one look at all of them, some of whom touch.
+/// People in a row, too small for one look at all of them; some of them touch.
 #[test]
 fn a_group_is_seen_as_well_as_with_hard_in_every_frame() {
     let cast = Cast::load();

@@ -1,4 +1,4 @@
-//! Rooms that the network takes for people (samples/phantoms), as the soft matte sees them.
+//! Rooms in which the network sees people (samples/phantoms) stay empty in the soft matte.
 use crate::clip::Matter;
 use image::{GrayImage, RgbImage};
 use mattebox_core::matte::{MatteMode, MatteState};
@@ -46,13 +46,13 @@ fn mean(alpha: &GrayImage) -> f64 {
 }
 
 #[test]
-fn a_room_that_flashes_for_the_network_is_empty_and_stays_so() {
+fn a_room_in_which_the_network_sees_people_now_and_then_stays_empty() {
     let hard = mattes("empty_night_grass", MatteMode::Hard);
     assert!(
         hard.iter().any(|(alpha, _)| mean(alpha) > 0.3),
         "the network is not fooled any more: take another clip"
     );
-    // at the very beginning both looks agree on it, and nothing else is known
+    // at the very beginning both looks agree on the phantom
     let settled = 8;
     for (i, (alpha, _)) in mattes("empty_night_grass", MatteMode::Soft)
         .iter()
@@ -64,7 +64,7 @@ fn a_room_that_flashes_for_the_network_is_empty_and_stays_so() {
 }
 
 #[test]
-fn things_that_never_moved_are_no_person() {
+fn a_thing_that_never_moves_is_no_person() {
     let hard = mattes("empty_interior_bed", MatteMode::Hard);
     assert!(hard.iter().any(|(alpha, _)| mean(alpha) > 0.2));
     for (i, (alpha, _)) in mattes("empty_interior_bed", MatteMode::Soft)

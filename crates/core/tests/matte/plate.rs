@@ -1,4 +1,4 @@
-//! The room, learned, with a network that takes what is red for a person.
+//! The learned room, with a network for which red pixels are a person.
 use image::{GrayImage, Rgb, RgbImage};
 use mattebox_core::frame::Timestamp;
 use mattebox_core::matte::{Matte, MatteMode, MatteState, Network, Refiner, Segmenter};
@@ -6,7 +6,7 @@ use mattebox_net::SimdLevel;
 
 const SIZE: (u32, u32) = (320, 180);
 
-/// Is sure of what is red, and of nothing else.
+/// A network that is sure of red pixels, and of no others.
 struct RedNetwork;
 
 impl Network for RedNetwork {
@@ -25,7 +25,7 @@ impl Network for RedNetwork {
     }
 }
 
-/// Where something is: left, top, right, bottom.
+/// An area: left, top, right, bottom.
 type Area = [u32; 4];
 const RED: Rgb<u8> = Rgb([220, 30, 40]);
 const GREEN: Rgb<u8> = Rgb([30, 150, 60]);
@@ -77,7 +77,7 @@ impl LearningCamera {
         matte.into_alpha()
     }
 
-    /// The same with a segmenter that has seen nothing, and a state that was saved.
+    /// Takes a frame with a new segmenter and a restored state.
     fn see_restored(&mut self, picture: &RgbImage) -> GrayImage {
         let state = MatteState::from_bytes(&self.state.to_bytes()).expect("it reads back");
         let frame = self.frame;
@@ -87,7 +87,7 @@ impl LearningCamera {
     }
 }
 
-/// The mean alpha of a place, 0..=1.
+/// The mean alpha of an area, 0..=1.
 fn mean(alpha: &GrayImage, [x0, y0, x1, y1]: Area) -> f64 {
     let cells = (y0..y1).flat_map(|y| (x0..x1).map(move |x| (x, y)));
     let sum: f64 = cells
@@ -96,7 +96,7 @@ fn mean(alpha: &GrayImage, [x0, y0, x1, y1]: Area) -> f64 {
     sum / 255.0 / f64::from((x1 - x0) * (y1 - y0))
 }
 
-/// A place of a person who walks in from the left within ten frames, then sways: without motion no
+/// The area of a person who walks in from the left within ten frames, then sways: without motion no
 /// person is believed.
 fn entering(frame: usize, [x0, y0, x1, y1]: Area) -> Area {
     let left = 32 * 10u32.saturating_sub(frame as u32);

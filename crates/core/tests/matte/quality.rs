@@ -1,4 +1,4 @@
-//! The soft matte is nearer to the truth than the hard mask, and steadier.
+//! The soft matte is nearer to the exact alpha than the hard mask.
 use crate::clip::{Cast, CastMember, Matter, difference};
 use mattebox_core::matte::{MatteMode, MatteState};
 use mattebox_net::SimdLevel;

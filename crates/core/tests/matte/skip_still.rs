@@ -1,4 +1,4 @@
-//! Frames like the one before are not shown to the network again, and nothing that moves is missed.
+//! The network is skipped for frames like the one before, and no motion is missed.
 use crate::clip::{Cast, CastMember, Matter, covered};
 use image::RgbImage;
 use mattebox_core::frame::Timestamp;
@@ -22,7 +22,7 @@ fn segmenter(mode: MatteMode) -> Segmenter {
         .skipping_still(true)
 }
 
-/// The picture as a camera would see it another time: every number up to 3 off.
+/// The picture with a camera's noise: every number changes by up to 3.
 fn with_noise(picture: &RgbImage, seed: u32) -> RgbImage {
     let mut state = seed;
     let mut noisy = picture.clone();
@@ -43,7 +43,7 @@ fn shown(segmenter: &mut Segmenter, pictures: &[RgbImage]) -> Vec<CoarseMatte> {
 }
 
 #[test]
-fn noise_alone_is_still_for_soft_and_repeats_alone_for_hard() {
+fn soft_skips_noise_and_hard_skips_only_repeats() {
     let picture = Cast::load().frame(0.0, &[STAYS]).0;
     let noisy: Vec<_> = (0..6).map(|seed| with_noise(&picture, seed)).collect();
     let is_still =
@@ -63,7 +63,7 @@ fn noise_alone_is_still_for_soft_and_repeats_alone_for_hard() {
 }
 
 #[test]
-fn without_being_asked_to_the_segmenter_always_looks() {
+fn by_default_the_network_runs_on_every_frame() {
     let picture = Cast::load().frame(0.0, &[STAYS]).0;
     for mode in [MatteMode::Soft, MatteMode::Hard] {
         let mut looking = segmenter(mode).skipping_still(false);
@@ -76,7 +76,7 @@ fn without_being_asked_to_the_segmenter_always_looks() {
 }
 
 #[test]
-fn a_repeated_picture_has_the_matte_that_it_had() {
+fn a_repeated_picture_has_the_same_matte() {
     let picture = Cast::load().frame(0.0, &[STAYS]).0;
     for mode in [MatteMode::Soft, MatteMode::Hard] {
         let mut matter = Matter::new(mode, SimdLevel::best());
@@ -89,8 +89,7 @@ fn a_repeated_picture_has_the_matte_that_it_had() {
 
 #[test]
 fn a_person_who_creeps_is_followed() {
-    // One pixel every second frame: from one frame to the next there is less than what counts as
-    // noise.
+    // One pixel every second frame: the change from one frame to the next counts as noise.
     let cast = Cast::load();
     let mut matter = Matter::new(MatteMode::Soft, SimdLevel::best());
     let mut state = MatteState::default();
@@ -108,7 +107,7 @@ fn a_person_who_creeps_is_followed() {
     assert!(covered_at_the_end > 0.97, "{covered_at_the_end}");
 }
 
-/// A network that counts how often it is asked.
+/// A network that counts its runs.
 struct CountingNetwork(Executor, Arc<AtomicUsize>);
 
 impl Network for CountingNetwork {

@@ -5,7 +5,7 @@ use mattebox_core::matte::{MatteMode, MatteState, Network, People};
 use mattebox_net::{Executor, Model, SimdLevel};
 use std::sync::Arc;
 
-/// Somebody stays, somebody walks in and out again.
+/// One person stays, another one walks in and out again.
 fn frames() -> Vec<(RgbImage, f64)> {
     let cast = Cast::load();
     let stays = CastMember {
@@ -36,7 +36,7 @@ fn a_saved_and_restored_state_continues_with_the_same_bytes() {
 }
 
 #[test]
-fn a_restored_state_goes_on_between_two_key_frames() {
+fn a_restored_state_continues_between_two_key_frames() {
     // any network can draw edges
     let model = Arc::new(Model::landscape().unwrap());
     let network = || Some(Box::new(Executor::new(&model, SimdLevel::best()).unwrap()) as Box<_>);
@@ -67,7 +67,7 @@ fn continues_with_the_same_bytes(
 
     let mut saved = MatteState::default().to_bytes();
     for (i, (picture, time)) in frames.iter().enumerate() {
-        // another segmenter for every frame: nothing may live on in its buffers
+        // a new segmenter for every frame: nothing may stay in its buffers
         let mut matter = new();
         let mut state = MatteState::from_bytes(&saved).unwrap();
         assert!(
@@ -80,7 +80,7 @@ fn continues_with_the_same_bytes(
 }
 
 #[test]
-fn another_picture_size_starts_anew() {
+fn another_picture_size_resets_the_state() {
     let frames = frames();
     let small = image::imageops::thumbnail(&frames[3].0, 321, 181);
     let mut matter = Matter::new(MatteMode::Soft, SimdLevel::best());
@@ -113,6 +113,6 @@ fn a_damaged_state_that_still_reads_does_no_harm() {
     }
     assert!(
         read > 90,
-        "only {read} damaged states could be read: the test tests nothing"
+        "only {read} damaged states could be read: the test proves nothing"
     );
 }

@@ -42,10 +42,10 @@ impl Adler32 {
             let mut sum = 0u32;
             let mut prefix = 0u32;
             let mut before = 0u32;
-            for ((lane, s), p) in (0u32..).zip(sums).zip(prefixes) {
+            for ((column, s), p) in (0u32..).zip(sums).zip(prefixes) {
                 sum += u32::from(s);
                 prefix += u32::from(p);
-                before += lane * u32::from(s);
+                before += column * u32::from(s);
             }
             self.b += self.a * (whole.len() * COLUMNS) as u64 + u64::from(prefix) * COLUMNS as u64
                 - u64::from(before);
