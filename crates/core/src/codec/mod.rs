@@ -10,7 +10,7 @@
 //! # Layout
 //!
 //! * [`error`]: the errors of decoding and encoding.
-//! * [`format`]: recognises the format of a picture.
+//! * [`mod@format`]: recognises the format of a picture.
 //! * `jpeg`, `jpeg_segments`, `png`, `webp`, `tiff`, `bmp`, `gif`: one decoder each.
 //! * `icc`: colour profiles.
 //! * `orient`: EXIF orientation.

@@ -3,7 +3,7 @@
 //! The colour of a mixed pixel is `I = a F + (1 - a) B`. Known are `I` and `a`; `F` and `B` are
 //! close to the colours of certain pixels nearby. So smooth guesses of both are made on a coarse
 //! grid: `F'` from the nearest pixels with high alpha, and `B'` from the nearest with low alpha
-//! ([`Pyramid`]). Then `F'` is corrected by the residual at the pixel: `F = F' + k (I - a F' - (1 -
+//! (`pyramid`). Then `F'` is corrected by the residual at the pixel: `F = F' + k (I - a F' - (1 -
 //! a) B')`.
 //!
 //! The idea is from "Approximate Fast Foreground Colour Estimation" (Forte, ICIP 2021), which blurs

@@ -36,7 +36,7 @@ fn a_saved_and_restored_state_continues_with_the_same_bytes() {
 }
 
 #[test]
-fn a_restored_state_continues_between_two_key_frames() {
+fn a_restored_state_goes_on_between_two_key_frames() {
     // any network can draw edges
     let model = Arc::new(Model::landscape().unwrap());
     let network = || Some(Box::new(Executor::new(&model, SimdLevel::best()).unwrap()) as Box<_>);
