@@ -58,8 +58,8 @@ fn parse(level: &str) -> Result<SimdLevel, Box<dyn Error>> {
 }
 
 /// Answers requests. A request is a little-endian u32. After 0 comes an input (f32), and the answer
-/// is the confidence (f32). Any other number asks for so many runs of the last input, and the
-/// answer is the nanoseconds of each (u64).
+/// is the confidence (f32). Any other number is a number of runs of the last input, and the answer
+/// is the nanoseconds of each (u64).
 fn serve(model: &Model, mut run: impl FnMut(&[f32], &mut [f32])) -> io::Result<()> {
     let pixels = model.input_width() * model.input_height();
     let mut input = vec![0f32; pixels * 3];

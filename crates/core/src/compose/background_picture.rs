@@ -10,7 +10,7 @@ use std::sync::{
 /// Fitted copies that no camera uses any more are kept up to this many bytes: some sizes may
 /// return.
 const UNUSED_BYTES: usize = 32 << 20;
-/// After so many frames in a row with a known size, the decoded picture is dropped.
+/// The decoded picture is dropped after this many frames in a row with a known size.
 const QUIET_FRAMES: u32 = 24;
 
 /// All pictures that the process still uses.

@@ -1,6 +1,6 @@
 //! Estimates the person's own colour at the edge of the matte.
 //!
-//! The colour of a mixed pixel is `I = a F + (1 - a) B`. Known are `I` and `a`; `F` and `B` are
+//! The colour of a mixed pixel is `I = a F + (1 - a) B`. `I` and `a` are known; `F` and `B` are
 //! close to the colours of certain pixels nearby. So smooth guesses of both are made on a coarse
 //! grid: `F'` from the nearest pixels with high alpha, and `B'` from the nearest with low alpha
 //! (`pyramid`). Then `F'` is corrected by the residual at the pixel: `F = F' + k (I - a F' - (1 -

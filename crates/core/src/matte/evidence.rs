@@ -13,7 +13,7 @@ use super::window::around;
 use fearless_simd::{Level, Simd, dispatch};
 use fearless_simd_macros::simd;
 
-/// A cell moves if the luma around it changes by so many levels more than the noise.
+/// A cell moves if the luma around it changes by this many levels more than the noise.
 const MOVED: f32 = 1.5;
 /// .. and, far from all believed people, by this many times the change of half of the picture.
 const ALONE: f32 = 4.0;

@@ -26,7 +26,7 @@ const SMALLEST: f32 = 0.0005;
 const MARGIN_OF_640: f32 = 8.0;
 /// The width, in cells, of the edge of a person from which the fine network may take away.
 const EDGE: usize = 1;
-/// A cell so much below one half is surely not inside a person.
+/// A cell that is below one half by this much is surely not inside a person.
 const HARDLY: f32 = 0.2;
 
 /// The fine network and its buffers.

@@ -38,8 +38,8 @@ const SURE: f32 = 0.85;
 const SMALL: f32 = 0.5;
 /// .. and several people who touch get a close look if it would show less than this share.
 const SMALLER: f32 = 0.9;
-/// So many small people are a group. Fewer are often one person, and things that look like parts of
-/// others.
+/// The least number of small people in a group. Fewer are often one person, and things that look
+/// like parts of others.
 const GROUP: usize = 3;
 /// The longest time between looks at the whole picture, in microseconds: a person who enters is
 /// found within half a second.
@@ -52,11 +52,11 @@ const LOOK_AT_ONCE_US: i64 = 80_000;
 const CAMERA_MOVES: f32 = 0.25;
 /// A look is due after this many frames even if the time stands still.
 const LOOK_EVERY_FRAMES: u16 = 60;
-/// A cell moves if the luma around it changes by so many levels on average.
+/// A cell moves if the luma around it changes by this many levels on average.
 pub(super) const MOVES: f32 = 15.3;
 /// This share of the picture must move outside the crop to make a look due.
 const MOVING: f32 = 0.002;
-/// The crop waits so long for people who are no longer seen, in microseconds.
+/// How long the crop waits for people who are no longer seen, in microseconds.
 const WAIT_US: i64 = 500_000;
 /// A strip outside the crop that is narrower than this share of the picture needs no look.
 const STRIP: f32 = 0.04;

@@ -100,7 +100,7 @@ fn luma(r: u8, g: u8, b: u8) -> u8 {
     ((77 * u32::from(r) + 150 * u32::from(g) + 29 * u32::from(b) + 128) >> 8) as u8
 }
 
-/// The sums over the rows of a cell fit 16 bits if it has at most so many pixels a side.
+/// The largest side of a cell, in pixels, for which the sums over its rows fit 16 bits.
 const SMALL_CELL: usize = 257;
 
 /// Reduces pictures to their grid; keeps its buffers between pictures.

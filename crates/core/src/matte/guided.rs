@@ -37,7 +37,7 @@ const PIXEL_NOISE: f32 = 1.5;
 /// Half of a pixel's detail counts if the variance of the colours around its cell is this many
 /// times the noise's: across three cells an edge has six pixels, and all three colours are counted.
 const DETAIL: f32 = 100.0;
-/// If the noise would change alpha by so many levels, half of a pixel's detail counts.
+/// If the noise would change alpha by this many levels, half of a pixel's detail counts.
 const SHAKE: f32 = 10.0;
 
 /// The number of quantities that are summed over windows: the map p, the colours, their products

@@ -10,10 +10,10 @@ use super::focus::PERSON_ABOVE;
 use super::grid::Grid;
 use super::smooth::{MAP_ONE, quantise};
 
-/// A key frame is due after so many frames ..
+/// A key frame is due after this many frames ..
 const EVERY: u16 = 25;
-/// .. and after so many if less than this share of the correction is left, or the people's area
-/// changed by so much.
+/// .. and after this many if less than this share of the correction is left, or the people's area
+/// changed by more than this share.
 const EARLIEST: u16 = 8;
 const LEAST_KEPT: f32 = 0.5;
 const OTHER_PEOPLE: f32 = 0.25;
@@ -21,15 +21,15 @@ const OTHER_PEOPLE: f32 = 0.25;
 pub(super) const MOST_GAIN: f32 = 256.0;
 /// The value of a correction of 1.
 const CORRECTION_ONE: f32 = 127.0;
-/// A block is searched up to so many cells from its place in the key frame ..
+/// A block is searched up to this many cells from its place in the key frame ..
 pub(super) const FARTHEST: u8 = 48;
-/// .. and in so many steps from its place, or that of a block beside it, a frame before.
+/// .. and in this many steps from its place, or that of a block beside it, a frame before.
 const STEPS: usize = 4;
-/// The comparison reaches so many cells beyond the block.
+/// The comparison reaches this many cells beyond the block.
 const BESIDE: usize = 2;
-/// A block that differs by so many levels of luma more than the noise has changed.
+/// A block has changed if it differs by this many levels of luma more than the noise.
 const CHANGED: f32 = 16.0;
-/// A move of one cell must reduce the mean difference by so many levels.
+/// A move of one cell must reduce the mean difference by this many levels.
 const PER_CELL: f32 = 0.25;
 
 /// The key frame of one camera: part of its state.
@@ -292,7 +292,7 @@ mod tests {
     use super::*;
     use crate::matte::grid::SMALL as GRID;
 
-    /// A picture without repeated parts, moved by so many cells to the right.
+    /// A picture without repeated parts, moved by `to` cells to the right.
     fn picture(to: usize) -> Vec<u8> {
         let cell =
             |x: f32, y: f32| 128.0 + 60.0 * (x / 4.0).sin() + 50.0 * (y / 6.0 + x / 23.0).sin();

@@ -35,15 +35,15 @@ const LIKE: f32 = 0.5;
 const CUT_MOVES: f32 = 0.08;
 /// A person this many times as large as a shown one takes their place ..
 const LARGER: f32 = 1.25;
-/// .. after so many microseconds,
+/// .. after this many microseconds,
 const LARGER_US: i64 = 1_000_000;
 /// and with this factor ..
 const MUCH_LARGER: f32 = 2.0;
 /// .. after these.
 const MUCH_LARGER_US: i64 = 120_000;
-/// So long a shown person may be out of sight, in microseconds, before another one is shown.
+/// How long a shown person may be out of sight, in microseconds, before another one is shown.
 const WAIT_SHOWN_US: i64 = 500_000;
-/// So long a hidden person who walks behind another one is remembered, in microseconds.
+/// How long a hidden person who walks behind another one is remembered, in microseconds.
 const WAIT_US: i64 = 2_000_000;
 
 /// The people who are shown.
@@ -52,7 +52,7 @@ pub enum People {
     /// All people.
     #[default]
     All,
-    /// So many, 1 to 9: the nearest, that is, the largest in the picture.
+    /// This many of the nearest, 1 to 9: the largest in the picture.
     Nearest(u8),
 }
 
@@ -93,11 +93,11 @@ pub(super) struct TrackedPerson {
     /// The last box around them, in cells.
     pub(super) bounds: Rect,
     pub(super) is_shown: bool,
-    /// Their cells when they last touched no one.
+    /// The number of their cells when they last touched no other person.
     pub(super) alone: u32,
     /// When they were seen last, in unix microseconds.
     pub(super) seen: i64,
-    /// Since when they, while hidden, are larger than a shown person.
+    /// The time since which this person, while hidden, is larger than a shown one.
     pub(super) larger_since: Option<i64>,
 }
 

@@ -23,12 +23,12 @@ const LONG_SIDE: usize = 160;
 const LEARN_EVERY_US: i64 = 200_000;
 /// The largest count of agreeing looks.
 pub(super) const MOST_KNOWN: u8 = 250;
-/// From so many agreeing looks on, a colour counts as the room's ..
+/// The number of agreeing looks from which on a colour counts as the room's ..
 const KNOWN: u8 = 3;
-/// .. and from so many on, it may correct the network.
+/// .. and that from which on it may correct the network.
 const WELL_KNOWN: u8 = 4;
-/// A known cell that looks different, without a person and without motion, loses so many looks with
-/// each look, and all above [`MOST_KEPT`] at once: a chair that was moved is soon room again.
+/// A known cell that looks different, without a person and without motion, loses this many looks
+/// with each look, and all above [`MOST_KEPT`] at once: a chair that was moved is soon room again.
 const LOST: u8 = 2;
 const MOST_KEPT: u8 = 8;
 /// Cells this near to one that may be a person are not learned.
@@ -39,23 +39,24 @@ const NONE: u8 = 12;
 const EMPTY: u8 = 25;
 const HALF: u8 = 127;
 const SURE: u8 = 230;
-/// The largest distance of a colour from the room's, in levels: this, and so many times the noise.
+/// The largest distance of a colour from the room's, in levels: the first, and the noise times the
+/// second.
 const TOLERANCE: f32 = 4.0;
 const OF_NOISE: f32 = 1.2;
-/// A colour is unlike the room's from so many tolerances and levels on.
+/// A colour that differs by this many tolerances plus this many levels is unlike the room's.
 const UNLIKE: u8 = 3;
 const UNLIKE_LEVELS: u8 = 10;
 /// A cell with a larger spread of colours than this, in quarters of a level, is not used.
 const MOST_SPREAD: u8 = 40;
 /// The least share of the light in a shadow, in percent.
 const SHADOW: u32 = 40;
-/// The plate is not used for a frame in which one of so many empty cells does not fit ..
+/// The plate is not used for a frame in which more than 1 in this many empty cells does not fit ..
 const MISFIT: u32 = 4;
-/// .. and it is forgotten after more than so many such frames in a row.
+/// .. and it is forgotten after more than this many such frames in a row.
 pub(super) const MOST_MISFITS: u8 = 5;
 /// The fewest known empty cells that can show whether the plate fits.
 const FEWEST: u32 = 50;
-/// Cells with texture decide if at least one of so many of these has texture.
+/// Cells with texture decide alone if more than 1 in this many of these cells has texture.
 const TEXTURED: u32 = 20;
 /// A blob is the room if nine of ten known cells are like it, and this share is known, in tenths.
 const LIKE: usize = 9;
@@ -63,7 +64,7 @@ const BLOB_KNOWN: usize = 6;
 /// The largest part that is added to persons, in tenths of the cells that surely are person: a
 /// larger one is a door, a lamp or a moved camera ..
 const MOST_ADDED: usize = 4;
-/// .. and it must be at least so many times as large as all other differences in the empty room:
+/// .. and it must be at least this many times as large as all other differences in the empty room:
 /// otherwise the room itself changes.
 const LEAST_OF_STRAY: usize = 4;
 /// The confidence of a part that belongs to a person.

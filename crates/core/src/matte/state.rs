@@ -358,7 +358,7 @@ impl StateReader<'_> {
         })
     }
 
-    /// A plate of so many cells, whose length is checked already.
+    /// A plate of `cells` cells. Its length is checked already.
     fn plate(&mut self, cells: usize) -> Result<Plate, StateError> {
         let looked = i64::from_le_bytes(self.take()?);
         let [misfits] = self.take()?;

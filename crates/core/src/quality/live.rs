@@ -16,7 +16,7 @@ const LEAST_STILL: f64 = 0.1;
 const EDGE: std::ops::Range<u8> = 26..230;
 /// The share of an even ramp from 0 to 255 that is in [`EDGE`].
 const EDGE_SHARE: f64 = 0.8;
-/// One of so many rows is read for the edge's width.
+/// For the edge's width, 1 in this many rows is read.
 const EDGE_ROWS: usize = 4;
 /// With fewer steps of an edge than this, its width is not measured.
 const SHORTEST_EDGE: f64 = 32.0;

@@ -32,7 +32,7 @@ mod tail;
 mod testing;
 mod vector;
 
-/// Hides a number from the compiler, so that a loop of so many turns stays a loop: unrolled, the
+/// Hides a number of turns from the compiler, so that the loop stays a loop: if it is unrolled, the
 /// sums of a tile leave the registers.
 #[inline(always)]
 fn opaque<T>(value: T) -> T {

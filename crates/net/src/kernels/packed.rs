@@ -54,7 +54,7 @@ impl PackedMatrix {
         k * n.next_multiple_of(PANEL)
     }
 
-    /// Room for a matrix of so many floats.
+    /// Room for a matrix of `len` floats.
     pub(crate) fn with_room(len: usize) -> Self {
         PackedMatrix {
             k: 0,

@@ -7,7 +7,7 @@
 const MODULUS: u64 = 65_521;
 /// Bytes that are summed side by side.
 const COLUMNS: usize = 64;
-/// After so many rounds the sums of a column still fit 16 bits: `255 * (22 * 23 / 2) < 2^16`.
+/// After this many rounds the sums of a column still fit 16 bits: `255 * (22 * 23 / 2) < 2^16`.
 const ROUNDS: usize = 22;
 
 /// The checksum of the bytes that were added so far.

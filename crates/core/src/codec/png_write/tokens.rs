@@ -61,7 +61,7 @@ impl<'a> BandRows<'a> {
     }
 }
 
-/// The length of the scratch of [`BandRows::filter`], for rows of so many bytes.
+/// The length of the scratch of [`BandRows::filter`], for rows of `row` bytes.
 pub(super) fn scratch(row: usize) -> usize {
     row + BLOCK
 }

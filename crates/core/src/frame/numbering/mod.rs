@@ -35,7 +35,7 @@ const MAX_RECENT: usize = 1024;
 const MAX_SESSIONS: usize = 8;
 /// The number of records among which new sessions are counted.
 const SHARED_WINDOW: u64 = 256;
-/// With so many new sessions among them, two cameras have one id.
+/// With this many new sessions among them, two cameras have one id.
 const MAX_SUSPICIOUS: usize = 8;
 
 /// A record's facts about its frame, and its place in the log.
@@ -133,8 +133,8 @@ pub struct Numbering {
     records: u64,
     /// The values of `records` at new sessions that look like a second camera.
     suspicious: VecDeque<u64>,
-    /// If above 0, two cameras have this id: new sessions are refused until so many more records of
-    /// one session arrive in a row.
+    /// If above 0, two cameras have this id: new sessions are refused until this many more records
+    /// of one session arrive in a row.
     shared: u64,
     /// Records that were refused in a row for this reason.
     refused: u64,
