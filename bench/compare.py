@@ -116,7 +116,7 @@ def arguments():
     parser.add_argument("--levels", type=lambda text: text.split(","), metavar="LEVEL,...", help="ours at these vector instructions [default: the best, and avx2]")
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="run on this core [default: the last]")
     parser.add_argument("--out", type=pathlib.Path, default=peers.ROOT / "output/bench", metavar="FOLDER")
-    parser.add_argument("--docs", action="store_true", help="also write docs/ref/benchmarks.md and its plots")
+    parser.add_argument("--docs", action="store_true", help="also write docs/benchmarks/speed.md and its plots")
     parser.add_argument("--again", type=pathlib.Path, metavar="BENCH.JSON", help="measure nothing: make the output of this file once more")
     args = parser.parse_args()
     args.rounds = args.rounds or (5 if args.quick else 50)

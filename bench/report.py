@@ -157,7 +157,7 @@ base64 and JPEG, ImageSegmenter (category and confidence masks), gray where nobo
 
 
 def docs(everything, folder):
-    """docs/ref/benchmarks.md with its plots."""
+    """docs/benchmarks/speed.md with its plots."""
     plots(everything, folder / "img", "bench-")
     m = everything["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in m["versions"].items() if version)
@@ -180,7 +180,7 @@ def docs(everything, folder):
     reached = [[what, "yes" if ratio >= goal else "not yet", f"{ratio:.2f}", f"{goal:g}"] for what, ratio, goal in goals(everything)]
     if reached:
         blocks += ["## Goals", markdown(["CPU time of the other / ours", "reached", "measured", "goal"], reached)]
-    (folder / "ref/benchmarks.md").write_text("\n\n".join(block.strip() for block in blocks) + "\n")
+    (folder / "benchmarks/speed.md").write_text("\n\n".join(block.strip() for block in blocks) + "\n")
 
 
 def markdown(head, rows):

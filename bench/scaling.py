@@ -4,7 +4,7 @@
     bench/scaling.py                         everything, under four minutes; tables and output/bench/scaling.json
     bench/scaling.py --quick                 one round of everything
     bench/scaling.py --only memory,start     parts of it
-    bench/scaling.py --docs                  and write docs/ref/scaling.md
+    bench/scaling.py --docs                  and write docs/benchmarks/scaling.md
 
 What a part means stands below its table. Linux: memory and page faults are read from /proc/PID."""
 import argparse
@@ -359,7 +359,7 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="one round")
     parser.add_argument("--only", type=lambda text: text.split(","), default=PARTS, metavar="PART,...", help=", ".join(PARTS))
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "output/bench", metavar="FOLDER", help="of scaling.json")
-    parser.add_argument("--docs", action="store_true", help="also write docs/ref/scaling.md")
+    parser.add_argument("--docs", action="store_true", help="also write docs/benchmarks/scaling.md")
     parser.add_argument("--again", type=pathlib.Path, metavar="SCALING.JSON", help="measure nothing: make the output of this file once more")
     args = parser.parse_args()
     if unknown := set(args.only) - set(PARTS):
@@ -389,7 +389,7 @@ def main():
     (args.out / "scaling.json").write_text(json.dumps(data, indent=1) + "\n")
     print(text(data))
     if args.docs:
-        docs(data, ROOT / "docs/ref/scaling.md")
+        docs(data, ROOT / "docs/benchmarks/scaling.md")
 
 
 if __name__ == "__main__":
