@@ -7,7 +7,7 @@ BIN := target/release/mattebox
 OUT ?= output
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-kafka demo-live demo-spark wheel test test-browser test-python test-compose test-streaming lint fmt bench model doctor clean kafka setup-build setup-demo setup-kafka setup-demo-kafka setup-spark setup-demo-spark setup-test setup-bench
+.PHONY: help build demo demo-kafka demo-live demo-spark wheel test test-browser test-python test-compose test-streaming docs lint fmt bench model doctor clean kafka setup-build setup-demo setup-kafka setup-demo-kafka setup-spark setup-demo-spark setup-test setup-bench
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -58,7 +58,10 @@ test-compose: setup-test build ## Docker Compose: build the images, bring the st
 test-streaming: setup-test build ## The streaming recipe: mattebox, go2rtc (built with Go 1.20 or newer, which must be here) and Chromium (not part of test)
 	@scripts/test-streaming $(ARGS)
 
-lint: model ## Formatting, clippy with warnings denied, licences and advisories
+docs: setup-build ## Build the documentation as a website into target/book and check its links
+	@scripts/check-docs
+
+lint: model ## Formatting, clippy with warnings denied, licences, advisories, links of the documentation
 	@scripts/lint
 
 fmt: ## Format the code
