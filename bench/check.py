@@ -3,6 +3,7 @@ import struct
 
 import cv2
 import numpy as np
+
 from peer import Failed
 
 
@@ -12,7 +13,8 @@ def check_network(rows, alive, inputs):
     if judge is None:
         return
     size = inputs[0].size // 3 * 4
-    confidence = lambda row, picture: np.frombuffer(alive[id(row)].ask(struct.pack("<I", 0) + picture.tobytes(), size), "<f4")
+    def confidence(row, picture):
+        return np.frombuffer(alive[id(row)].ask(struct.pack("<I", 0) + picture.tobytes(), size), "<f4")
     for picture in inputs:
         right = confidence(judge, picture)
         for row in rows:

@@ -9,7 +9,15 @@ Usage: bench/check_eval.py [MATTEBOX]      (default target/release/mattebox; `uv
 Compares every figure of every frame on made-up sequences that provoke the corner cases (noise, islands, alphas at the thresholds, thin
 pictures) and on the sample clip's true alpha against a disturbed one. Prints the largest relative difference of each
 metric; ends with status 1 if one is above 1e-5 (Grad is summed from f32 gradients, the others are exact)."""
-import json, math, pathlib, struct, subprocess, sys, tempfile, zlib
+import json
+import math
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+import zlib
+
 import numpy as np
 from scipy import ndimage
 
@@ -25,8 +33,11 @@ def gauss_kernel(sigma=1.4, epsilon=1e-2):
     return kernel / np.linalg.norm(kernel)
 
 
-def gradient(alpha, kernel=gauss_kernel()):
-    x, y = (ndimage.correlate(alpha, k, mode="nearest") for k in (kernel, kernel.T))
+KERNEL = gauss_kernel()
+
+
+def gradient(alpha):
+    x, y = (ndimage.correlate(alpha, k, mode="nearest") for k in (KERNEL, KERNEL.T))
     return np.hypot(x, y)
 
 
@@ -56,13 +67,13 @@ def expected(predicted, truth):
         p8, t8 = p8.astype(int), t8.astype(int)
         p, t = p8 / 255, t8 / 255
         union = ((p > 0.5) | (t > 0.5)).sum()
-        l = connected(p8, t8)
+        levels = connected(p8, t8)
         row = {
             "iou": ((p > 0.5) & (t > 0.5)).sum() / union if union else 1.0,
             "mad": 1e3 * np.abs(p - t).mean(),
             "mse": 1e3 * ((p - t) ** 2).mean(),
             "grad": ((gradient(p) - gradient(t)) ** 2).sum() / 1e3,
-            "conn": np.abs(phi(p8, l) - phi(t8, l)).sum() / 1e3,
+            "conn": np.abs(phi(p8, levels) - phi(t8, levels)).sum() / 1e3,
             "dtssd": None,
             "static": None,
         }
@@ -78,7 +89,8 @@ def expected(predicted, truth):
 
 def write_png(path, gray):
     height, width = gray.shape
-    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
     lines = b"".join(b"\0" + row.tobytes() for row in gray)
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b""))
@@ -111,7 +123,8 @@ def sample_alpha():
 
 def cases():
     random = np.random.default_rng(1)
-    integers = lambda *shape: random.integers(0, 256, shape, dtype=np.uint8)
+    def integers(*shape):
+        return random.integers(0, 256, shape, dtype=np.uint8)
     yield "noise", integers(4, 37, 53), integers(4, 37, 53)
     yield "blobs", blobs(random, 6, 90, 120), blobs(random, 6, 90, 120)
     # Alphas at, just below and just above each threshold.

@@ -17,8 +17,9 @@ import subprocess
 import tempfile
 
 import cv2
-import material
 import numpy as np
+
+import material
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BACKGROUNDS = {"white": (255, 255, 255), "green": (40, 160, 40), "black": (0, 0, 0)}
@@ -36,7 +37,7 @@ def on(scene, people, color, frames):
 
 def made(binary, clip, color, cleans, folder):
     """The pictures that mattebox makes (BGR)."""
-    name = "#%02x%02x%02x" % color
+    name = "#{:02x}{:02x}{:02x}".format(*color)
     command = [binary, "run", clip, "--camera-id", "scene", "--background", name, "--out", folder]
     command += ["--progress", "none", "--foreground-cleanup", "true" if cleans else "false"]
     subprocess.run(command, check=True, capture_output=True)

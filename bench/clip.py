@@ -1,6 +1,7 @@
 """The sample clip's frames, as the comparisons want them."""
 import cv2
 import numpy as np
+
 from peers import ROOT
 
 CLIP = ROOT / "samples/person.mp4"

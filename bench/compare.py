@@ -81,7 +81,8 @@ def network(case, rows, frames, args, progress):
     def start(_, peer):
         peer.ask(struct.pack("<I", 0) + inputs[0].tobytes(), 4 * width * height)
 
-    check = lambda rows, alive: check_network(rows, alive, inputs)
+    def check(rows, alive):
+        return check_network(rows, alive, inputs)
     measure(f"network {case}", rows, start, check, lambda: None, args.rounds, 10, args.core, progress)
 
 
@@ -103,7 +104,8 @@ def frame(case, rows, frames, args, progress):
             for path in folder.glob("*/camera/*.png"):
                 path.unlink()
 
-        check = lambda rows, _: check_files(rows, {id(row): out[id(row)] / "camera" for row in rows}, (width, height))
+        def check(rows, _):
+            return check_files(rows, {id(row): out[id(row)] / "camera" for row in rows}, (width, height))
         measure(f"frame {case}", rows, start, check, clear, args.rounds, 6, args.core, progress)
 
 

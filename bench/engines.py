@@ -9,6 +9,7 @@ import pathlib
 import sys
 
 import numpy as np
+
 from peer import serve
 
 
@@ -38,8 +39,9 @@ class OnnxRuntime:
     """All graph optimisations; input and output bound once."""
 
     def __init__(self, model, plain):
-        import onnx_model
         import onnxruntime
+
+        import onnx_model
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -70,8 +72,9 @@ class OpenVINO:
     precision = "f32"
 
     def __init__(self, model, plain):
-        import onnx_model
         import openvino
+
+        import onnx_model
 
         core = openvino.Core()
         if self.precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):

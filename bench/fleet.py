@@ -88,7 +88,8 @@ class Worker:
 
     def seen(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        number = lambda name: int(re.search(rf"{name}:\s+(\d+)", status)[1])
+        def number(name):
+            return int(re.search(rf"{name}:\s+(\d+)", status)[1])
         stat = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
         cpu = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
         return {"rss_mb": round(number("VmRSS") / 1024), "threads": number("Threads"), "cpu_s": round(cpu, 1)}
@@ -185,8 +186,9 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, help="write the numbers here, as JSON")
     args = parser.parse_args()
     try:
-        from kafka import KafkaProducer
         from kafka.admin import KafkaAdminClient, NewTopic
+
+        from kafka import KafkaProducer
     except ImportError:
         python = subprocess.run([ROOT / "scripts/python-client"], capture_output=True, text=True, check=True).stdout.strip()
         os.execv(python, [python, *sys.argv])

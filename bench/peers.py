@@ -68,7 +68,8 @@ def network_rows(case, available, wanted, hidden):
     best, model = available[-1], str(MODELS[case])
 
     def engine(key, label, name, *more, limit=1e-3):
-        make = lambda level, environment: Row(key, label, level, [sys.executable, HERE / "engines.py", name, model, *more], environment, limit)
+        def make(level, environment):
+            return Row(key, label, level, [sys.executable, HERE / "engines.py", name, model, *more], environment, limit)
         return at_levels(make, best, wanted, hidden)
 
     yield from engine("litert", "LiteRT (XNNPACK)", "litert")
@@ -84,7 +85,8 @@ def frame_rows(available, wanted, hidden):
     best = available[-1]
 
     def worker(key, label, limit=None):
-        make = lambda level, environment: Row(key, label, level, [sys.executable, HERE / "workers.py", key], environment, limit)
+        def make(level, environment):
+            return Row(key, label, level, [sys.executable, HERE / "workers.py", key], environment, limit)
         return at_levels(make, best, wanted, hidden)
 
     yield from worker("python-worker", "Python worker (MediaPipe, OpenCV)", 1e-3)

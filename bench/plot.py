@@ -2,7 +2,7 @@
 import matplotlib
 
 matplotlib.use("svg")
-import matplotlib.pyplot as pyplot  # noqa: E402
+import matplotlib.pyplot as pyplot
 
 TEXT, OTHERS, OURS = "#717982", "#9aa3ad", "#2f81f7"
 LEVELS = {"avx512": "AVX-512", "avx2": "AVX2", "sse4.2": "SSE4.2", "neon": "NEON", "scalar": "scalar"}

@@ -89,8 +89,9 @@ class Mattebox:
 @functools.lru_cache(maxsize=1)
 def confidences(path, size):
     """ImageSegmenter's confidence of every frame, which it samples up bilinearly; CPU seconds."""
-    import hard_vs_mediapipe
     import mediapipe
+
+    import hard_vs_mediapipe
 
     segmenter = hard_vs_mediapipe.segmenter(confidence=True)
     masks, spent = [], 0.0
@@ -121,7 +122,7 @@ class MediaPipe:
             mattes.append((255 * kept + 0.5).astype(np.uint8))
         path = folder / "alpha.mkv"
         encode = ["ffmpeg", "-v", "error", "-f", "rawvideo", "-pix_fmt", "gray"]
-        encode += ["-s", "%dx%d" % size, "-i", "-", "-c:v", "ffv1", path]
+        encode += ["-s", "{}x{}".format(*size), "-i", "-", "-c:v", "ffv1", path]
         subprocess.run(encode, input=b"".join(matte.tobytes() for matte in mattes), check=True)
         return path, 1e3 * spent / len(mattes)
 

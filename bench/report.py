@@ -25,8 +25,12 @@ def case(section, name, rows):
     for (key, level), cpu in median.items():
         for (ours, our_level), our_cpu in median.items():
             if ours.startswith("ours") and not key.startswith("ours") and level == our_level:
-                at = [goal for (c, k, o, l), goal in GOALS.items() if (c, k, o) == (name, key, ours) and l in (level, None) and (l or level == best)]
-                data["ratios"].append({"peer": key, "ours": ours, "level": level, "ratio": cpu / our_cpu, "goal": at[0] if at else None})
+                goals = [
+                    goal
+                    for (*row, at), goal in GOALS.items()
+                    if row == [name, key, ours] and at in (level, None) and (at or level == best)
+                ]
+                data["ratios"].append({"peer": key, "ours": ours, "level": level, "ratio": cpu / our_cpu, "goal": goals[0] if goals else None})
     return data
 
 
@@ -184,7 +188,8 @@ def docs(everything, folder):
 
 
 def markdown(head, rows):
-    line = lambda cells: "| " + " | ".join(cell.strip() for cell in cells) + " |"
+    def line(cells):
+        return "| " + " | ".join(cell.strip() for cell in cells) + " |"
     padded = [row + [""] * (len(head) - len(row)) for row in rows]
     rule = "|" + "|".join("---" if i < 2 else "---:" for i in range(len(head))) + "|"
     return "\n".join([line(head), rule, *map(line, padded)])

@@ -120,7 +120,8 @@ def in_turn(cases, rounds, measure, say):
 def throughput(args, clips):
     cases = [{"matte": matte, "cameras": cameras, "threads": threads} for matte in MATTES for cameras in (1, 8) for threads in (1, 2)]
     frames = {1: 480, 8: 60}
-    measure = lambda case: run(args, clips["640x360"], frames[case["cameras"]], "--loop", **case)
+    def measure(case):
+        return run(args, clips["640x360"], frames[case["cameras"]], "--loop", **case)
     rows = [case | middle(runs) for case, runs in in_turn(cases, args.rounds, measure, args.say)]
     for size in ("640x360", "1280x720"):
         # Long enough to tell what each frame takes from what the beginning took.
@@ -133,7 +134,8 @@ def throughput(args, clips):
 def cores(args, clips):
     cases = [{"cameras": cameras, "cores": count} for cameras in (1, 8) for count in (1, 2)]
     frames = {1: 900, 8: 150}
-    measure = lambda case: run(args, clips["640x360"], frames[case["cameras"]], "--loop", **case)
+    def measure(case):
+        return run(args, clips["640x360"], frames[case["cameras"]], "--loop", **case)
     return [case | middle(runs) for case, runs in in_turn(cases, args.rounds, measure, args.say)]
 
 
@@ -143,7 +145,8 @@ SHORT, LONG = 30, 100
 
 def dozens(args, clips):
     cases = [{"cameras": cameras, "frames": frames} for cameras in (1, 60) for frames in (SHORT, LONG)]
-    measure = lambda case: run(args, clips["640x360"], case["frames"], "--loop", cameras=case["cameras"])
+    def measure(case):
+        return run(args, clips["640x360"], case["frames"], "--loop", cameras=case["cameras"])
     return [case | middle(runs) for case, runs in in_turn(cases, args.rounds, measure, args.say)]
 
 
@@ -157,7 +160,8 @@ def dozens_rows(rows):
 
 def latency(args, clips):
     cases = [{"size": size, "matte": matte} for size in ("640x360", "1280x720") for matte in MATTES]
-    measure = lambda case: run(args, clips[case["size"]], 240, "--loop", "--realtime", matte=case["matte"])
+    def measure(case):
+        return run(args, clips[case["size"]], 240, "--loop", "--realtime", matte=case["matte"])
     rows = []
     for case, runs in in_turn(cases, 1, measure, args.say):
         rows.append(case | {"fps": runs[0].fps, "cpu_ms": runs[0].cpu_ms} | runs[0].latency_ms)
@@ -166,7 +170,8 @@ def latency(args, clips):
 
 def memory(args, clips):
     cases = [{"size": "1280x720", "cameras": 1}] + [{"size": "640x360", "cameras": cameras} for cameras in (1, 2, 4, 8)]
-    measure = lambda case: run(args, clips[case["size"]], 60, "--loop", cameras=case["cameras"], threads=2)
+    def measure(case):
+        return run(args, clips[case["size"]], 60, "--loop", cameras=case["cameras"], threads=2)
     return [case | {"peak_mb": max(m.peak_mb for m in runs)} for case, runs in in_turn(cases, args.rounds, measure, args.say)]
 
 
@@ -240,7 +245,8 @@ def machine(args):
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    said = lambda *command: subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+    def said(*command):
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
     return {
         "date": datetime.date.today().isoformat(),
         "cpu": names[0] if names else platform.machine(),
@@ -335,7 +341,8 @@ eight seconds each, the start of twenty.
 
 
 def markdown(head, rows):
-    line = lambda cells: "| " + " | ".join(cells) + " |"
+    def line(cells):
+        return "| " + " | ".join(cells) + " |"
     rule = "|" + "|".join("---:" if i else "---" for i in range(len(head))) + "|"
     return "\n".join([line(head), rule, *map(line, rows)])
 

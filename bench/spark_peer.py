@@ -15,9 +15,10 @@ def partition(rows, out):
     import os
 
     import cv2
-    import hard_vs_mediapipe
     import mediapipe
     import numpy as np
+
+    import hard_vs_mediapipe
 
     cv2.setNumThreads(1)
     segmenter = None

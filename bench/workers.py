@@ -12,8 +12,9 @@ import struct
 import sys
 
 import cv2
-import hard_vs_mediapipe
 import numpy as np
+
+import hard_vs_mediapipe
 from peer import serve
 
 GRAY = (192, 192, 192)

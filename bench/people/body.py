@@ -10,11 +10,10 @@ import math
 import os
 
 import bpy
-import numpy as np
-from mathutils import Vector
-
 import hair
+import numpy as np
 import studio
+from mathutils import Vector
 
 BODY_VERTICES = 13380
 

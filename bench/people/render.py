@@ -14,10 +14,8 @@ import os
 import time
 from dataclasses import dataclass
 
-import bpy
-import numpy as np
-
 import body
+import bpy
 import studio
 
 

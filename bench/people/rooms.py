@@ -15,7 +15,6 @@ import pathlib
 
 import bpy
 import numpy as np
-
 import studio
 
 SIZE = (1280, 720)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from conftest import LIMIT_S, ROOT, SAMPLE, Server, Visit, looped
 from firefox import Firefox
 from test_windows import SlowNetwork

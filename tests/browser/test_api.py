@@ -12,8 +12,9 @@ from typing import Any
 import hypothesis
 import pytest
 import schemathesis
-from conftest import LIMIT_S, SAMPLE, Answer, Server, decode, looped, until
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+
+from conftest import LIMIT_S, SAMPLE, Answer, Server, decode, looped, until
 
 ENDLESS = r"\.mjpg$|/events$|/live$"
 EXAMPLES = hypothesis.settings(max_examples=30, deadline=None, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck))

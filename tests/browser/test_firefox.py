@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from conftest import Server, decode, is_near, until
 from firefox import Firefox
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import playwright.sync_api
 import pytest
+
 from conftest import LIMIT_S, Server, Visit, looped
 from test_page import LIMIT_MS, axe, open_camera
 

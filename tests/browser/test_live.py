@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+
 from conftest import Server, decode, until
 
 Part = tuple[dict[str, str], bytes]

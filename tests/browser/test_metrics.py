@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from conftest import LIMIT_S, ROOT, Process, Server, looped, until
 
 PROMETHEUS = ROOT / "deploy/prometheus"
@@ -51,7 +52,7 @@ class Prometheus(Process):
     def __init__(self, folder: pathlib.Path, server: Server) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            self.address = "127.0.0.1:%d" % free.getsockname()[1]
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
         config = (PROMETHEUS / "prometheus.yml").read_text()
         assert "127.0.0.1:9480" in config
         config = config.replace("127.0.0.1:9480", server.host).replace("_interval: 5s", "_interval: 1s")

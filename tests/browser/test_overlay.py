@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 import playwright.sync_api
+
 from conftest import LIMIT_S, SAMPLE, Process, Server, Visit, decode, looped, until
 
 expect = playwright.sync_api.expect

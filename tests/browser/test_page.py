@@ -13,6 +13,7 @@ from typing import Any
 
 import playwright.sync_api
 import pytest
+
 from conftest import LIMIT_S, ROOT, Server, TestCamera, Visit, decode, is_near, looped, until
 
 expect = playwright.sync_api.expect
@@ -77,7 +78,7 @@ def test_pictures_move_in_every_tile_and_in_the_large_picture(visit: Visit) -> N
         visit.await_live(camera)
         canvas = visit.tile(camera).locator("canvas")
         seen = {visit.picture(canvas)}
-        until(f"three pictures of {camera}", lambda: seen.add(visit.picture(canvas)) or len(seen) >= 3)  # noqa: B023
+        until(f"three pictures of {camera}", lambda: seen.add(visit.picture(canvas)) or len(seen) >= 3)
     shot = visit.tile("door").screenshot()
     until("a tile that looks different", lambda: visit.tile("door").screenshot() != shot)
     large = open_camera(visit, "hall")
@@ -91,8 +92,8 @@ def test_a_new_background_shows_in_the_next_pictures(visit: Visit, server: Serve
     times = []
     for colour in [(0, 200, 40), (180, 20, 160), (20, 60, 220)]:
         times.append(visit.page.evaluate(CHANGE, [*handles, *colour, LIMIT_MS]))
-        until("the colour in frame.jpg", lambda: is_near(decode(server.get("/api/cameras/door/frame.jpg").body), colour))  # noqa: B023
-        expect(visit.page.get_by_test_id("background-now")).to_have_text("#%02x%02x%02x" % colour)
+        until("the colour in frame.jpg", lambda: is_near(decode(server.get("/api/cameras/door/frame.jpg").body), colour))
+        expect(visit.page.get_by_test_id("background-now")).to_have_text("#{:02x}{:02x}{:02x}".format(*colour))
     print(f"a new background shows in the page after {', '.join(f'{ms:.0f}' for ms in times)} ms")
     assert server.camera("hall")["settings"]["background"] != "#143cdc", "another camera's"
 

@@ -14,7 +14,20 @@ import time
 from collections.abc import Callable
 
 import pytest
-from conftest import BINARY, LIMIT_S, SAMPLE, Answer, Server, decode, environment, is_near, looped, raw_answer, until
+
+from conftest import (
+    BINARY,
+    LIMIT_S,
+    SAMPLE,
+    Answer,
+    Server,
+    decode,
+    environment,
+    is_near,
+    looped,
+    raw_answer,
+    until,
+)
 
 TOKEN = "0123456789-of-the-tests"
 GIGABYTE = 1 << 30

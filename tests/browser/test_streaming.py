@@ -19,7 +19,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import BINARY, LIMIT_S, ROOT, SAMPLE, Process, Server, Visit, environment, is_near, until
+
+from conftest import (
+    BINARY,
+    LIMIT_S,
+    ROOT,
+    SAMPLE,
+    Process,
+    Server,
+    Visit,
+    environment,
+    is_near,
+    until,
+)
 
 TOOLS = pathlib.Path(os.environ["MATTEBOX_TEST_STREAMING"])
 GREEN, BLUE = (0, 200, 40), (20, 60, 220)
@@ -139,7 +151,7 @@ def test_chromium_plays_what_mattebox_sends(visits: Callable[..., Visit], go2rtc
     assert (first["width"], first["height"]) == (640, 360)
     for count in range(3):
         seen = visit.page.evaluate(LOOK)["picture"]
-        until(f"{count + 1} other pictures", lambda: visit.page.evaluate(LOOK)["picture"] != seen)  # noqa: B023
+        until(f"{count + 1} other pictures", lambda: visit.page.evaluate(LOOK)["picture"] != seen)
     until("two more seconds", lambda: visit.page.evaluate(LOOK)["time"] > first["time"] + 2)
     # A change on mattebox's page is seen in the stream.
     assert sender.patch("door", {"background": "#143cdc"}).status == 200

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 import h2.connection
 import h2.settings
 import pytest
+
 from conftest import BINARY, LIMIT_S, SAMPLE, Process, Server, Visit, environment, looped, until
 from test_security import TOKEN, certificate, secret, write_token
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 import playwright.sync_api
 import pytest
+
 from conftest import LIMIT_S, Server, Visit, looped, until
 from test_page import LIMIT_MS, open_camera
 
@@ -87,7 +88,7 @@ def test_three_windows_have_controls_that_work(visits: Callable[..., Visit], ser
     for turn in range(2):
         for window, camera, colour in zip(windows, cameras, colours, strict=True):
             window.page.get_by_test_id("background-color").fill(colour[turn])
-            until(f"the colour of {camera}", lambda: server.camera(camera)["settings"]["background"] == colour[turn])  # noqa: B023
+            until(f"the colour of {camera}", lambda: server.camera(camera)["settings"]["background"] == colour[turn])
             expect(window.page.get_by_test_id("background-now")).to_have_text(colour[turn])
     for window in windows:
         with window.page.expect_download() as download:

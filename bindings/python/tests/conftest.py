@@ -15,12 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-import mattebox.spark.__main__
 import pyspark
 import pytest
+from pyspark.sql import SparkSession
+
+import mattebox.spark.__main__
 from mattebox.spark import session, settings
 from mattebox.spark.job import Stop, run
-from pyspark.sql import SparkSession
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BINARY = ROOT / "target/release/mattebox"

@@ -7,9 +7,10 @@ import re
 import uuid
 
 import pytest
+from pyspark.sql import SparkSession
+
 from mattebox.spark import failures
 from mattebox.spark.health import REPEAT_S, Repeats
-from pyspark.sql import SparkSession
 
 
 class Mute(Exception):

@@ -13,12 +13,12 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from mattebox.spark import broker as broker_module
-from mattebox.spark import failures, settings
-from mattebox.spark.health import Health
 from pyspark.sql import SparkSession
 
 from conftest import ROOT, Service, Town, until
+from mattebox.spark import broker as broker_module
+from mattebox.spark import failures, settings
+from mattebox.spark.health import Health
 
 PASSWORD = (
     "sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required "

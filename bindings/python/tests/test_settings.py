@@ -10,11 +10,11 @@ import subprocess
 import sys
 
 import pytest
+
+from conftest import BINARY, environment
 from mattebox import Matte
 from mattebox.spark import paths, query, settings, settings_json
 from mattebox.spark.broker import Largest
-
-from conftest import BINARY, environment
 
 ADDRESSES = [
     "s3://bucket/x",

@@ -10,18 +10,18 @@ import random
 import re
 import signal
 import socket
-import subprocess
 import struct
+import subprocess
 import time
 import urllib.request
 import zlib
 
 import pytest
-from mattebox.spark import checkpoint, failures, query, session, settings, settings_json
-from mattebox.spark.broker import Largest
 from pyspark.sql import SparkSession
 
 from conftest import BINARY, ROOT, SAMPLE, Service, Town, environment, submit, until
+from mattebox.spark import checkpoint, failures, query, session, settings, settings_json
+from mattebox.spark.broker import Largest
 
 PYTHON_CLIENT = ROOT / "scripts/python-client"
 

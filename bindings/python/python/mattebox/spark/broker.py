@@ -10,8 +10,9 @@ import logging
 import socket
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import failures
 
@@ -264,7 +265,7 @@ class Broker:
         not tell.
         """
         kind = self._jvm.org.apache.kafka.common.config.ConfigResource
-        resource = kind(getattr(kind, "Type").TOPIC, topic)
+        resource = kind(kind.Type.TOPIC, topic)
         try:
             found = self._ask(
                 lambda admin: (

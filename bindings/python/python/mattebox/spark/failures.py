@@ -243,7 +243,7 @@ def of_start(error: BaseException) -> Failure:
     # What a cause says of itself is better than what stands around it, so the innermost one with a
     # rule counts.
     text = "\n".join(cause.text for cause in causes)
-    for at, cause in reversed(list(enumerate(causes))):
+    for cause in reversed(causes):
         for rule in _RULES:
             if rule.fits(cause.names, text):
                 # TLS tells the reason in the cause behind it.
