@@ -1,4 +1,5 @@
 """That everybody does the same work: results are compared before times are taken."""
+
 import struct
 
 import cv2
@@ -13,8 +14,12 @@ def check_network(rows, alive, inputs):
     if judge is None:
         return
     size = inputs[0].size // 3 * 4
+
     def confidence(row, picture):
-        return np.frombuffer(alive[id(row)].ask(struct.pack("<I", 0) + picture.tobytes(), size), "<f4")
+        return np.frombuffer(
+            alive[id(row)].ask(struct.pack("<I", 0) + picture.tobytes(), size), "<f4"
+        )
+
     for picture in inputs:
         right = confidence(judge, picture)
         for row in rows:
@@ -26,7 +31,9 @@ def check_network(rows, alive, inputs):
                 row.error = str(e)
                 continue
             # A picture of NaNs differs by NaN, which is no number to compare with.
-            row.difference = max(row.difference or 0.0, difference if np.isfinite(difference) else float("inf"))
+            row.difference = max(
+                row.difference or 0.0, difference if np.isfinite(difference) else float("inf")
+            )
 
 
 def check_files(rows, folders, size):

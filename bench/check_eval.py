@@ -9,6 +9,7 @@ Usage: bench/check_eval.py [MATTEBOX]      (default target/release/mattebox; `uv
 Compares every figure of every frame on made-up sequences that provoke the corner cases (noise, islands, alphas at the thresholds, thin
 pictures) and on the sample clip's true alpha against a disturbed one. Prints the largest relative difference of each
 metric; ends with status 1 if one is above 1e-5 (Grad is summed from f32 gradients, the others are exact)."""
+
 import json
 import math
 import pathlib
@@ -50,7 +51,9 @@ def connected(p, t):
             break
         size = ndimage.sum_labels(np.ones(p.shape), label, range(1, n + 1))
         # Of equal sizes, the region that begins first in scan order.
-        largest = min(1 + np.flatnonzero(size == size.max()), key=lambda i: np.flatnonzero(label == i)[0])
+        largest = min(
+            1 + np.flatnonzero(size == size.max()), key=lambda i: np.flatnonzero(label == i)[0]
+        )
         open_ &= label == largest
         reached[open_] = step
     return reached
@@ -89,11 +92,20 @@ def expected(predicted, truth):
 
 def write_png(path, gray):
     height, width = gray.shape
+
     def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
     lines = b"".join(b"\0" + row.tobytes() for row in gray)
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(lines))
+        + chunk(b"IEND", b"")
+    )
 
 
 def measured(mattebox, predicted, truth):
@@ -104,7 +116,15 @@ def measured(mattebox, predicted, truth):
             for i, frame in enumerate(frames):
                 write_png(folder / name / f"frame_{i:06d}.png", frame)
         rows = folder / "rows.json"
-        command = [mattebox, "eval", folder / "predicted", folder / "truth", "--static", "--per-frame", rows]
+        command = [
+            mattebox,
+            "eval",
+            folder / "predicted",
+            folder / "truth",
+            "--static",
+            "--per-frame",
+            rows,
+        ]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return json.loads(rows.read_text())
 
@@ -117,28 +137,59 @@ def blobs(random, frames, height, width):
 
 
 def sample_alpha():
-    command = ["ffmpeg", "-loglevel", "error", "-i", ROOT / "samples/person_alpha.mkv", "-vf", "format=gray", "-f", "rawvideo", "-"]
-    return np.frombuffer(subprocess.run(command, check=True, capture_output=True).stdout, np.uint8).reshape(-1, 360, 640)
+    command = [
+        "ffmpeg",
+        "-loglevel",
+        "error",
+        "-i",
+        ROOT / "samples/person_alpha.mkv",
+        "-vf",
+        "format=gray",
+        "-f",
+        "rawvideo",
+        "-",
+    ]
+    return np.frombuffer(
+        subprocess.run(command, check=True, capture_output=True).stdout, np.uint8
+    ).reshape(-1, 360, 640)
 
 
 def cases():
     random = np.random.default_rng(1)
+
     def integers(*shape):
         return random.integers(0, 256, shape, dtype=np.uint8)
+
     yield "noise", integers(4, 37, 53), integers(4, 37, 53)
     yield "blobs", blobs(random, 6, 90, 120), blobs(random, 6, 90, 120)
     # Alphas at, just below and just above each threshold.
-    edges = np.array([v for s in range(11) for v in (math.ceil(25.5 * s) - 1, math.ceil(25.5 * s), math.ceil(25.5 * s) + 1)])
+    edges = np.array(
+        [
+            v
+            for s in range(11)
+            for v in (math.ceil(25.5 * s) - 1, math.ceil(25.5 * s), math.ceil(25.5 * s) + 1)
+        ]
+    )
     edges = np.clip(edges, 0, 255).astype(np.uint8)
     yield "thresholds", random.choice(edges, (4, 41, 29)), random.choice(edges, (4, 41, 29))
     black_white = np.array([0, 255], np.uint8)
-    yield "black and white", random.choice(black_white, (4, 40, 40)), random.choice(black_white, (4, 40, 40))
+    yield (
+        "black and white",
+        random.choice(black_white, (4, 40, 40)),
+        random.choice(black_white, (4, 40, 40)),
+    )
     yield "1x1", integers(5, 1, 1), integers(5, 1, 1)
     yield "one row", integers(3, 1, 70), integers(3, 1, 70)
     yield "one column", integers(3, 70, 1), integers(3, 70, 1)
-    yield "all against nothing", np.full((2, 30, 30), 255, np.uint8), np.zeros((2, 30, 30), np.uint8)
+    yield (
+        "all against nothing",
+        np.full((2, 30, 30), 255, np.uint8),
+        np.zeros((2, 30, 30), np.uint8),
+    )
     truth = sample_alpha()[::5]
-    shaken = ndimage.gaussian_filter(np.roll(truth, 2, axis=2).astype(float), (0, 1.5, 1.5)) + random.normal(0, 6, truth.shape)
+    shaken = ndimage.gaussian_filter(
+        np.roll(truth, 2, axis=2).astype(float), (0, 1.5, 1.5)
+    ) + random.normal(0, 6, truth.shape)
     yield "the sample, shaken", np.clip(np.rint(shaken), 0, 255).astype(np.uint8), truth
 
 
@@ -154,7 +205,9 @@ def main():
                     sys.exit(f"{name}, frame {i}: {metric} is {g[metric]} instead of {value}")
                 if value is not None:
                     difference = abs(value - g[metric]) / max(abs(value), 1e-3)
-                    worst[metric] = max(worst.get(metric, (0, "")), (difference, f"{name}, frame {i}"))
+                    worst[metric] = max(
+                        worst.get(metric, (0, "")), (difference, f"{name}, frame {i}")
+                    )
     for metric, (difference, where) in worst.items():
         print(f"{metric:6} {difference:.1e}  {where}")
     if any(difference > TOLERANCE for difference, _ in worst.values()):

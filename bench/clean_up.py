@@ -80,10 +80,15 @@ def main():
                     truths = list(on(scene, people, color, scene.frames))
                     for cleans in (False, True):
                         out = folder / f"{name}-{cleans}"
-                        pictures = made(asked.binary, folder / f"{scene.name}.mkv", color, cleans, out)
+                        pictures = made(
+                            asked.binary, folder / f"{scene.name}.mkv", color, cleans, out
+                        )
                         whole, mixed = differences(pictures, truths, alphas)
                         how = "clean" if cleans else "as it is"
-                        print(f"| {half}/{scene.name} | {name} | {how} | {whole:.2f} | {mixed:.2f} |", flush=True)
+                        print(
+                            f"| {half}/{scene.name} | {name} | {how} | {whole:.2f} | {mixed:.2f} |",
+                            flush=True,
+                        )
 
 
 if __name__ == "__main__":

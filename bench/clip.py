@@ -1,4 +1,5 @@
 """The sample clip's frames, as the comparisons want them."""
+
 import cv2
 import numpy as np
 
@@ -30,6 +31,8 @@ def jpegs(frames, width, height):
         h, w = frame.shape[:2]
         part = min(w, round(h * width / height)), min(h, round(w * height / width))
         x, y = (w - part[0]) // 2, (h - part[1]) // 2
-        scaled = cv2.resize(frame[y : y + part[1], x : x + part[0]], (width, height), interpolation=cv2.INTER_CUBIC)
+        scaled = cv2.resize(
+            frame[y : y + part[1], x : x + part[0]], (width, height), interpolation=cv2.INTER_CUBIC
+        )
         files.append(cv2.imencode(".jpg", scaled, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes())
     return files + files[::-1]

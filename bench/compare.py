@@ -7,6 +7,7 @@
 The network alone: the confidence of one picture, every engine's checked against LiteRT's. Whole frames: JPEG bytes in, PNG file out.
 Each round takes every peer once, in a new order: two runs to warm up, then those that count. Prints tables and writes output/bench/bench.json and
 SVG plots; ends with status 1 if a result was wrong."""
+
 import argparse
 import contextlib
 import json
@@ -83,13 +84,18 @@ def network(case, rows, frames, args, progress):
 
     def check(rows, alive):
         return check_network(rows, alive, inputs)
-    measure(f"network {case}", rows, start, check, lambda: None, args.rounds, 10, args.core, progress)
+
+    measure(
+        f"network {case}", rows, start, check, lambda: None, args.rounds, 10, args.core, progress
+    )
 
 
 def frame(case, rows, frames, args, progress):
     width, height = map(int, case.split("x"))
     files = clip.jpegs(frames, width, height)
-    message = struct.pack("<II", 0, len(files)) + b"".join(struct.pack("<I", len(file)) + file for file in files)
+    message = struct.pack("<II", 0, len(files)) + b"".join(
+        struct.pack("<I", len(file)) + file for file in files
+    )
     with tempfile.TemporaryDirectory(prefix="mattebox-bench-") as folder:
         folder = pathlib.Path(folder)
         out = {id(row): folder / f"{number}" for number, row in enumerate(rows)}
@@ -105,21 +111,60 @@ def frame(case, rows, frames, args, progress):
                 path.unlink()
 
         def check(rows, _):
-            return check_files(rows, {id(row): out[id(row)] / "camera" for row in rows}, (width, height))
+            return check_files(
+                rows, {id(row): out[id(row)] / "camera" for row in rows}, (width, height)
+            )
+
         measure(f"frame {case}", rows, start, check, clear, args.rounds, 6, args.core, progress)
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, help="of 10 pictures or 6 frames for each peer [default: 50]")
-    parser.add_argument("--quick", action="store_true", help="5 rounds, and no frames larger than 1280x720")
-    parser.add_argument("--only", type=lambda text: text.split(","), default=[""], metavar="TEXT,...", help="rows whose network/NAME or frame/NAME has one of these in it")
-    parser.add_argument("--size", type=lambda text: text.split(","), metavar="WxH,...", help="of whole frames [default: 480x480,1280x720,1920x1080]")
-    parser.add_argument("--levels", type=lambda text: text.split(","), metavar="LEVEL,...", help="ours at these vector instructions [default: the best, and avx2]")
-    parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="run on this core [default: the last]")
-    parser.add_argument("--out", type=pathlib.Path, default=peers.ROOT / "output/bench", metavar="FOLDER")
-    parser.add_argument("--docs", action="store_true", help="also write docs/benchmarks/speed.md and its plots")
-    parser.add_argument("--again", type=pathlib.Path, metavar="BENCH.JSON", help="measure nothing: make the output of this file once more")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rounds", type=int, help="of 10 pictures or 6 frames for each peer [default: 50]"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="5 rounds, and no frames larger than 1280x720"
+    )
+    parser.add_argument(
+        "--only",
+        type=lambda text: text.split(","),
+        default=[""],
+        metavar="TEXT,...",
+        help="rows whose network/NAME or frame/NAME has one of these in it",
+    )
+    parser.add_argument(
+        "--size",
+        type=lambda text: text.split(","),
+        metavar="WxH,...",
+        help="of whole frames [default: 480x480,1280x720,1920x1080]",
+    )
+    parser.add_argument(
+        "--levels",
+        type=lambda text: text.split(","),
+        metavar="LEVEL,...",
+        help="ours at these vector instructions [default: the best, and avx2]",
+    )
+    parser.add_argument(
+        "--core",
+        type=int,
+        default=max(os.sched_getaffinity(0)),
+        help="run on this core [default: the last]",
+    )
+    parser.add_argument(
+        "--out", type=pathlib.Path, default=peers.ROOT / "output/bench", metavar="FOLDER"
+    )
+    parser.add_argument(
+        "--docs", action="store_true", help="also write docs/benchmarks/speed.md and its plots"
+    )
+    parser.add_argument(
+        "--again",
+        type=pathlib.Path,
+        metavar="BENCH.JSON",
+        help="measure nothing: make the output of this file once more",
+    )
     args = parser.parse_args()
     args.rounds = args.rounds or (5 if args.quick else 50)
     args.size = args.size or ["480x480", "1280x720"] + ["1920x1080"] * (not args.quick)
@@ -130,21 +175,41 @@ def measured(args, progress):
     """Everything that bench.json holds."""
     others = os.sched_getaffinity(0) - {args.core}
     if others:
-        os.sched_setaffinity(0, others)  # what this process does between requests is not to disturb the measured core
+        os.sched_setaffinity(
+            0, others
+        )  # what this process does between requests is not to disturb the measured core
     available = peers.levels()
-    wanted = list(dict.fromkeys(args.levels or [level for level in ("avx2", available[-1]) if level in available]))
+    wanted = list(
+        dict.fromkeys(
+            args.levels or [level for level in ("avx2", available[-1]) if level in available]
+        )
+    )
     hidden = peers.hide_avx512() if available[-1] == "avx512" else None
     frames, results = clip.frames(), []
     for section, cases, make, run in (
-        ("network", peers.MODELS, lambda case: peers.network_rows(case, available, wanted, hidden), network),
+        (
+            "network",
+            peers.MODELS,
+            lambda case: peers.network_rows(case, available, wanted, hidden),
+            network,
+        ),
         ("frame", args.size, lambda _: peers.frame_rows(available, wanted, hidden), frame),
     ):
         for case in cases:
-            rows = [row for row in make(case) if any(text in f"{section}/{row.key}" for text in args.only)]
+            rows = [
+                row
+                for row in make(case)
+                if any(text in f"{section}/{row.key}" for text in args.only)
+            ]
             if rows:
                 run(case, rows, frames, args, progress)
                 results.append(report.case(section, case, rows))
-    return {"machine": machine.describe(available), "rounds": args.rounds, "core": args.core, "cases": results}
+    return {
+        "machine": machine.describe(available),
+        "rounds": args.rounds,
+        "core": args.core,
+        "cases": results,
+    }
 
 
 def main():
@@ -157,7 +222,12 @@ def main():
     if args.docs:
         report.docs(everything, peers.ROOT / "docs")
     print(f"\nwritten to {os.path.relpath(args.out)}/", file=sys.stderr)
-    wrong = [f"{data['case']}: {row['label'].strip()}" for data in everything["cases"] for row in data["rows"] if row.get("wrong")]
+    wrong = [
+        f"{data['case']}: {row['label'].strip()}"
+        for data in everything["cases"]
+        for row in data["rows"]
+        if row.get("wrong")
+    ]
     if wrong:
         sys.exit(f"wrong results: {', '.join(wrong)}")
 

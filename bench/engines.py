@@ -5,6 +5,7 @@
 
 Each serves requests (see peer.py) with one thread. A request 0 is followed by the input, f32 [height][width][3], and answered with the
 confidence, f32 [height][width]. What a run is timed for is the engine's call alone: its input is in place, in the order of axes it likes."""
+
 import pathlib
 import sys
 
@@ -47,7 +48,9 @@ class OnnxRuntime:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         graph = onnx_model.convert(model.read_bytes(), plain).SerializeToString()
-        self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self.session = onnxruntime.InferenceSession(
+            graph, options, providers=["CPUExecutionProvider"]
+        )
         source, target = self.session.get_inputs()[0], self.session.get_outputs()[0]
         self.shape = source.shape[2:]
         self.input = onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(source.shape, np.float32))
@@ -77,10 +80,17 @@ class OpenVINO:
         import onnx_model
 
         core = openvino.Core()
-        if self.precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        if self.precision == "bf16" and "BF16" not in core.get_property(
+            "CPU", "OPTIMIZATION_CAPABILITIES"
+        ):
             raise SystemExit("this processor has no bf16")
         graph = core.read_model(onnx_model.convert(model.read_bytes(), plain).SerializeToString())
-        settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": self.precision}
+        settings = {
+            "INFERENCE_NUM_THREADS": 1,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": self.precision,
+        }
         self.request = core.compile_model(graph, "CPU", settings).create_infer_request()
         self.shape = self.request.get_input_tensor().shape[2:]
 
@@ -98,7 +108,12 @@ class OpenVINOInBf16(OpenVINO):
     precision = "bf16"
 
 
-ENGINES = {"litert": LiteRT, "onnxruntime": OnnxRuntime, "openvino": OpenVINO, "openvino-bf16": OpenVINOInBf16}
+ENGINES = {
+    "litert": LiteRT,
+    "onnxruntime": OnnxRuntime,
+    "openvino": OpenVINO,
+    "openvino-bf16": OpenVINOInBf16,
+}
 
 
 def main():

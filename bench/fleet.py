@@ -11,6 +11,7 @@
 
 Producer, broker and workers share the cores of this machine: the table says what all of it takes. Nothing but this machine's loopback is used; the broker is stopped
 at the end."""
+
 import argparse
 import datetime
 import json
@@ -35,7 +36,14 @@ class Broker:
     def __init__(self, folder):
         command = [ROOT / "scripts/kafka", "run", folder / "broker"]
         env = {**os.environ, "KAFKA_OPTS": "-XX:TieredStopAtLevel=4"}
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env)
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=env,
+        )
         line = self.process.stdout.readline().split()
         if line[:1] != ["ready"]:
             sys.exit("fleet.py: the broker did not start: try scripts/kafka run by hand")
@@ -51,10 +59,30 @@ class Worker:
 
     def __init__(self, broker, folder, group, *more):
         self.log = open(folder / f"{group}-{time.time()}.log", "w+")
-        command = [BINARY, "worker", "--kafka", broker.bootstrap, "--topic", TOPIC, "--group", group, "--out", folder / group, "--progress", "none",
-                   "--metrics", "127.0.0.1:0", "--json", *more]
-        self.process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=self.log, text=True)
-        self.address = self.wait(lambda: re.search(r"metrics at (http://\S+)/metrics", self.said()))[1]
+        command = [
+            BINARY,
+            "worker",
+            "--kafka",
+            broker.bootstrap,
+            "--topic",
+            TOPIC,
+            "--group",
+            group,
+            "--out",
+            folder / group,
+            "--progress",
+            "none",
+            "--metrics",
+            "127.0.0.1:0",
+            "--json",
+            *more,
+        ]
+        self.process = subprocess.Popen(
+            [str(c) for c in command], stdout=subprocess.PIPE, stderr=self.log, text=True
+        )
+        self.address = self.wait(
+            lambda: re.search(r"metrics at (http://\S+)/metrics", self.said())
+        )[1]
         self.wait(lambda: self.get("/readyz")[0] == 200)
 
     def wait(self, what):
@@ -78,21 +106,33 @@ class Worker:
     def metrics(self):
         begun = time.monotonic()
         text = self.get("/metrics")[1]
-        return text.decode(), {"metrics_kb": round(len(text) / 1e3), "metrics_ms": round((time.monotonic() - begun) * 1e3, 1)}
+        return text.decode(), {
+            "metrics_kb": round(len(text) / 1e3),
+            "metrics_ms": round((time.monotonic() - begun) * 1e3, 1),
+        }
 
     def total(self, name):
-        return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", self.metrics()[0], re.M))
+        return sum(
+            float(value)
+            for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", self.metrics()[0], re.M)
+        )
 
     def done(self):
         return self.total("mattebox_worker_frames_out_total")
 
     def seen(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+
         def number(name):
             return int(re.search(rf"{name}:\s+(\d+)", status)[1])
+
         stat = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(") ", 1)[1].split()
         cpu = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
-        return {"rss_mb": round(number("VmRSS") / 1024), "threads": number("Threads"), "cpu_s": round(cpu, 1)}
+        return {
+            "rss_mb": round(number("VmRSS") / 1024),
+            "threads": number("Threads"),
+            "cpu_s": round(cpu, 1),
+        }
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -102,16 +142,46 @@ class Worker:
 
 def picture(folder):
     path = folder / "frame.jpg"
-    subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", "-y", "-i", ROOT / "samples/person.mp4", "-vf", "scale=160:120", "-frames:v", "1", "-q:v", "5", path],
-                   check=True)
+    subprocess.run(
+        [
+            "ffmpeg",
+            "-nostdin",
+            "-loglevel",
+            "error",
+            "-y",
+            "-i",
+            ROOT / "samples/person.mp4",
+            "-vf",
+            "scale=160:120",
+            "-frames:v",
+            "1",
+            "-q:v",
+            "5",
+            path,
+        ],
+        check=True,
+    )
     return path.read_bytes()
 
 
 def publish(producer, camera, number, jpeg):
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    headers = {"ce_specversion": "1.0", "ce_id": f"{camera}/s/{number}", "ce_source": f"mattebox/camera/{camera}", "ce_type": "mattebox.frame.v1",
-               "ce_time": now, "content-type": "image/jpeg", "ce_sequence": str(number), "ce_session": "s"}
-    producer.send(TOPIC, key=camera.encode(), value=jpeg, headers=[(name, value.encode()) for name, value in headers.items()])
+    headers = {
+        "ce_specversion": "1.0",
+        "ce_id": f"{camera}/s/{number}",
+        "ce_source": f"mattebox/camera/{camera}",
+        "ce_type": "mattebox.frame.v1",
+        "ce_time": now,
+        "content-type": "image/jpeg",
+        "ce_sequence": str(number),
+        "ce_session": "s",
+    }
+    producer.send(
+        TOPIC,
+        key=camera.encode(),
+        value=jpeg,
+        headers=[(name, value.encode()) for name, value in headers.items()],
+    )
 
 
 def first(worker, producer, jpeg, cameras):
@@ -121,7 +191,11 @@ def first(worker, producer, jpeg, cameras):
     producer.flush()
     worker.wait(lambda: worker.done() >= cameras)
     elapsed, after = time.monotonic() - begun, worker.seen()
-    return {"cameras": cameras, "done_per_s": round(cameras / elapsed), "cpu_ms_per_camera": round((after["cpu_s"] - before["cpu_s"]) / cameras * 1e3, 2)}
+    return {
+        "cameras": cameras,
+        "done_per_s": round(cameras / elapsed),
+        "cpu_ms_per_camera": round((after["cpu_s"] - before["cpu_s"]) / cameras * 1e3, 2),
+    }
 
 
 def steady(worker, producer, jpeg, cameras, fps, seconds):
@@ -138,21 +212,43 @@ def steady(worker, producer, jpeg, cameras, fps, seconds):
     worker.wait(lambda: worker.done() >= sent + cameras)
     elapsed, after = time.monotonic() - begun, worker.seen()
     _, size = worker.metrics()
-    return {"cameras": cameras, "frames": sent, "published_per_s": round(sent / published), "done_per_s": round(sent / elapsed),
-            "cpu_ms_per_frame": round((after["cpu_s"] - before["cpu_s"]) / sent * 1e3, 2), "rss_mb": after["rss_mb"], "threads": after["threads"],
-            "commits": round(worker.total("mattebox_worker_commits_total")), **size}
+    return {
+        "cameras": cameras,
+        "frames": sent,
+        "published_per_s": round(sent / published),
+        "done_per_s": round(sent / elapsed),
+        "cpu_ms_per_frame": round((after["cpu_s"] - before["cpu_s"]) / sent * 1e3, 2),
+        "rss_mb": after["rss_mb"],
+        "threads": after["threads"],
+        "commits": round(worker.total("mattebox_worker_commits_total")),
+        **size,
+    }
 
 
 def rebalance(broker, folder, first):
     begun = time.monotonic()
     second = Worker(broker, folder, "fleet")
-    second.wait(lambda: second.total("mattebox_worker_partition_lag") >= 0 and re.search("mattebox_worker_partition_lag{", second.metrics()[0]))
+    second.wait(
+        lambda: (
+            second.total("mattebox_worker_partition_lag") >= 0
+            and re.search("mattebox_worker_partition_lag{", second.metrics()[0])
+        )
+    )
     joined = time.monotonic() - begun
     seen = second.seen()
     begun = time.monotonic()
     second.stop()
-    first.wait(lambda: len(re.findall(r"^mattebox_worker_partition_lag{", first.metrics()[0], re.M)) == PARTITIONS)
-    return {"joined_after_s": round(joined, 1), "second_rss_mb": seen["rss_mb"], "taken_back_after_s": round(time.monotonic() - begun, 1)}
+    first.wait(
+        lambda: (
+            len(re.findall(r"^mattebox_worker_partition_lag{", first.metrics()[0], re.M))
+            == PARTITIONS
+        )
+    )
+    return {
+        "joined_after_s": round(joined, 1),
+        "second_rss_mb": seen["rss_mb"],
+        "taken_back_after_s": round(time.monotonic() - begun, 1),
+    }
 
 
 def backlog(broker, folder, records):
@@ -161,7 +257,12 @@ def backlog(broker, folder, records):
     worker.wait(lambda: worker.done() >= records)
     elapsed, seen = time.monotonic() - begun, worker.seen()
     worker.stop()
-    return {"frames": records, "done_per_s": round(records / elapsed), "cpu_ms_per_frame": round(seen["cpu_s"] / records * 1e3, 2), "rss_mb": seen["rss_mb"]}
+    return {
+        "frames": records,
+        "done_per_s": round(records / elapsed),
+        "cpu_ms_per_frame": round(seen["cpu_s"] / records * 1e3, 2),
+        "rss_mb": seen["rss_mb"],
+    }
 
 
 def ids(broker, folder, producer, jpeg, count):
@@ -190,13 +291,17 @@ def main():
 
         from kafka import KafkaProducer
     except ImportError:
-        python = subprocess.run([ROOT / "scripts/python-client"], capture_output=True, text=True, check=True).stdout.strip()
+        python = subprocess.run(
+            [ROOT / "scripts/python-client"], capture_output=True, text=True, check=True
+        ).stdout.strip()
         os.execv(python, [python, *sys.argv])
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         broker = Broker(folder)
         try:
-            KafkaAdminClient(bootstrap_servers=broker.bootstrap).create_topics([NewTopic(TOPIC, PARTITIONS, 1)])
+            KafkaAdminClient(bootstrap_servers=broker.bootstrap).create_topics(
+                [NewTopic(TOPIC, PARTITIONS, 1)]
+            )
             time.sleep(1)
             jpeg = picture(folder)
             producer = KafkaProducer(bootstrap_servers=broker.bootstrap, linger_ms=5)

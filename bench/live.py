@@ -33,8 +33,19 @@ class Run:
 
     def __init__(self, binary: pathlib.Path, *options: str) -> None:
         clip = str(ROOT / "samples/person.mp4")
-        command = [str(binary), "run", clip, "--loop", "--view=127.0.0.1:0", "--progress", "none", *options]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        command = [
+            str(binary),
+            "run",
+            clip,
+            "--loop",
+            "--view=127.0.0.1:0",
+            "--progress",
+            "none",
+            *options,
+        ]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
         assert self.process.stderr
         for line in self.process.stderr:
             if found := re.search(r"live page at http://([\d.]+):(\d+)/", line):
@@ -63,7 +74,11 @@ class Run:
         return pipeline, page
 
     def resident_mb(self) -> float:
-        return int(pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return (
+            int(pathlib.Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+            * os.sysconf("SC_PAGE_SIZE")
+            / 1e6
+        )
 
     def stop(self) -> None:
         self.process.terminate()
@@ -74,11 +89,15 @@ async def viewer(run: Run, kind: str, until: float, seen: list[int]) -> None:
     """Reads as fast as it comes, a little at a time, or hangs up in the middle and comes again."""
     while time.monotonic() < until:
         reader, writer = await asyncio.open_connection(run.host, run.port, limit=1 << 16)
-        writer.write(f"GET /api/cameras/cam01/stream.mjpg?fps=10 HTTP/1.1\r\nHost: {run.host}:{run.port}\r\n\r\n".encode())
+        writer.write(
+            f"GET /api/cameras/cam01/stream.mjpg?fps=10 HTTP/1.1\r\nHost: {run.host}:{run.port}\r\n\r\n".encode()
+        )
         end = min(until, time.monotonic() + 2) if kind == "dying" else until
         while (left := end - time.monotonic()) > 0:
             try:
-                data = await asyncio.wait_for(reader.read(1000 if kind == "slow" else 1 << 16), left)
+                data = await asyncio.wait_for(
+                    reader.read(1000 if kind == "slow" else 1 << 16), left
+                )
             except TimeoutError:
                 break
             if not data:
@@ -127,16 +146,29 @@ def show(name: str, rows: list[dict[str, float]]) -> None:
 
     middle = {key: statistics.median(row[key] for row in rows) for key in rows[0]}
     words = "| {} | {fps:.1f} | {ms:.2f} | {} | {page_cores:.3f} | {sent:.0f} | {mb:.0f} | {} |"
-    print(words.format(name, f"{min(row['ms'] for row in rows):.2f} to {max(row['ms'] for row in rows):.2f}", span("load"), **middle))
+    print(
+        words.format(
+            name,
+            f"{min(row['ms'] for row in rows):.2f} to {max(row['ms'] for row in rows):.2f}",
+            span("load"),
+            **middle,
+        )
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--viewers", type=int, default=50)
     parser.add_argument("--slow", type=int, default=10)
     parser.add_argument("--dying", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=20, help="of each round (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=6, help="rounds of each kind (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=20, help="of each round (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=6, help="rounds of each kind (default: %(default)s)"
+    )
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/mattebox")
     args = parser.parse_args()
     run = Run(args.binary, "--out", "-", "--format", "raw")
@@ -153,7 +185,9 @@ def main() -> None:
                 after = measure(run, None, args)
                 rows[name].append(with_viewers)
                 rows[names[0]].append(after)
-                more[name].append((with_viewers["ms"] / ((before["ms"] + after["ms"]) / 2) - 1) * 100)
+                more[name].append(
+                    (with_viewers["ms"] / ((before["ms"] + after["ms"]) / 2) - 1) * 100
+                )
                 before = after
     finally:
         run.stop()
@@ -167,7 +201,9 @@ def main() -> None:
     print()
     for name, values in more.items():
         each = ", ".join(f"{one:+.1f}" for one in values)
-        print(f"{name}: {statistics.median(values):+.1f} % CPU time of the pipeline per frame (rounds: {each})")
+        print(
+            f"{name}: {statistics.median(values):+.1f} % CPU time of the pipeline per frame (rounds: {each})"
+        )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ Streams: the sample clip as H.264 in FLV over TCP, each frame sent when it is du
 the same H.264 from a real RTSP server (GStreamer), of which only the time to the first file is told. Needs FFmpeg, and what
 `scripts/setup test` installs. Prints a table in Markdown.
 """
+
 import os
 import pathlib
 import socket
@@ -36,7 +37,9 @@ GLib.MainLoop().run()
 
 
 def ffmpeg(*arguments):
-    subprocess.run(["ffmpeg", "-nostdin", "-y", "-loglevel", "error", *map(str, arguments)], check=True)
+    subprocess.run(
+        ["ffmpeg", "-nostdin", "-y", "-loglevel", "error", *map(str, arguments)], check=True
+    )
 
 
 def flv_tags(data):
@@ -44,8 +47,8 @@ def flv_tags(data):
     head, at = data[:13], 13
     yield 0, False, head
     while at + 11 <= len(data):
-        size = int.from_bytes(data[at + 1:at + 4], "big")
-        stamp = int.from_bytes(data[at + 4:at + 7], "big") | data[at + 7] << 24
+        size = int.from_bytes(data[at + 1 : at + 4], "big")
+        stamp = int.from_bytes(data[at + 4 : at + 7], "big") | data[at + 7] << 24
         # A video tag whose AVC packet is a picture and not a description.
         is_frame = data[at] == 9 and data[at + 12] == 1
         end = at + 11 + size + 4
@@ -59,8 +62,27 @@ class Run:
     def __init__(self, binary, source, folder, stdin=None):
         self.out = pathlib.Path(folder) / "out"
         self.begun = time.time()
-        command = [binary, "run", source, "--out", self.out, "--format", "jpg", "--live", "false", "--matte", "hard", "--progress", "none"]
-        self.process = subprocess.Popen(list(map(str, command)), stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = [
+            binary,
+            "run",
+            source,
+            "--out",
+            self.out,
+            "--format",
+            "jpg",
+            "--live",
+            "false",
+            "--matte",
+            "hard",
+            "--progress",
+            "none",
+        ]
+        self.process = subprocess.Popen(
+            list(map(str, command)),
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def times(self):
         """When each file was written, by number."""
@@ -86,7 +108,7 @@ class Run:
 def delays(sent, written):
     both = [(written[n] - sent[n]) * 1e3 for n in sorted(written) if n < len(sent)]
     # What waited while FFmpeg looked at the stream says nothing of those that follow.
-    return statistics.median(both[-len(both) // 4:]) if both else float("nan")
+    return statistics.median(both[-len(both) // 4 :]) if both else float("nan")
 
 
 def over_tcp(binary, clip):
@@ -137,7 +159,9 @@ def on_stdin(binary, jpeg):
 
 
 def over_rtsp(binary, clip):
-    server = subprocess.Popen(["/usr/bin/python3", "-c", SERVER, str(clip)], stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        ["/usr/bin/python3", "-c", SERVER, str(clip)], stdout=subprocess.PIPE, text=True
+    )
     try:
         port = server.stdout.readline().strip()
         with tempfile.TemporaryDirectory() as folder:
@@ -154,13 +178,33 @@ def main():
     binaries = sys.argv[1:] or [ROOT / "target/release/mattebox"]
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        video = ["-stream_loop", 3, "-i", SAMPLE, "-an", "-vf", f"scale={WIDTH}:-2", "-frames:v", FRAMES, "-c:v", "libx264", "-tune", "zerolatency", "-x264-params", "sliced-threads=0", "-g", 25]
+        video = [
+            "-stream_loop",
+            3,
+            "-i",
+            SAMPLE,
+            "-an",
+            "-vf",
+            f"scale={WIDTH}:-2",
+            "-frames:v",
+            FRAMES,
+            "-c:v",
+            "libx264",
+            "-tune",
+            "zerolatency",
+            "-x264-params",
+            "sliced-threads=0",
+            "-g",
+            25,
+        ]
         ffmpeg(*video, folder / "clip.flv")
         ffmpeg(*video, folder / "clip.mp4")
         ffmpeg("-i", SAMPLE, "-vf", f"scale={WIDTH}:-2", "-frames:v", 1, folder / "one.jpg")
         flv, jpeg = (folder / "clip.flv").read_bytes(), (folder / "one.jpg").read_bytes()
         print(f"{os.cpu_count()} CPUs, {WIDTH} pixels wide, 25 frames a second\n")
-        print("| binary | stream | first file, s | sent to file, ms (median) |\n|---|---|---:|---:|")
+        print(
+            "| binary | stream | first file, s | sent to file, ms (median) |\n|---|---|---:|---:|"
+        )
         for name, measure, clip in [
             ("H.264, FLV over TCP", over_tcp, flv),
             ("H.264, RTSP", over_rtsp, folder / "clip.mp4"),
@@ -168,7 +212,10 @@ def main():
         ]:
             for binary in binaries:
                 first, late = measure(binary, clip)
-                print(f"| {binary} | {name} | {first:.2f} | {'' if late is None else f'{late:.0f}'} |", flush=True)
+                print(
+                    f"| {binary} | {name} | {first:.2f} | {'' if late is None else f'{late:.0f}'} |",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

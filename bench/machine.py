@@ -1,4 +1,5 @@
 """What the figures depend on."""
+
 import datetime
 import importlib.metadata
 import os
@@ -8,17 +9,39 @@ import subprocess
 
 from peers import ROOT
 
-PACKAGES = ["ai-edge-litert", "onnxruntime", "openvino", "mediapipe", "opencv-contrib-python", "numpy"]
-SETS = ["sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "asimd"]
+PACKAGES = [
+    "ai-edge-litert",
+    "onnxruntime",
+    "openvino",
+    "mediapipe",
+    "opencv-contrib-python",
+    "numpy",
+]
+SETS = [
+    "sse4_2",
+    "avx",
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "amx_bf16",
+    "asimd",
+]
 
 
 def describe(levels):
-    info = dict(map(str.strip, line.split(":", 1)) for line in cpuinfo().splitlines() if ":" in line)
+    info = dict(
+        map(str.strip, line.split(":", 1)) for line in cpuinfo().splitlines() if ":" in line
+    )
     flags = (info.get("flags") or info.get("Features") or "").split()
     return {
         "date": datetime.date.today().isoformat(),
         "cpu": info.get("model name") or platform.machine(),
-        "cpu_family_model": " ".join(info[name] for name in ("cpu family", "model") if name in info),
+        "cpu_family_model": " ".join(
+            info[name] for name in ("cpu family", "model") if name in info
+        ),
         "cores": os.cpu_count(),
         "instruction_sets": [name for name in SETS if name in flags],
         "mattebox_levels": levels,
@@ -44,6 +67,8 @@ def version(package):
 
 def said(*command):
     try:
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None

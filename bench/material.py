@@ -353,8 +353,10 @@ def scenes(half, rooms):
         view = fixed(rooms, name)
         yield Scene(f"empty_{name}", "empty", view, noise=(1.5, 2.5, 4.0)[k % 3])
         if k < 3:
+
             def drift(n):
                 return 1 - 0.22 * smooth((n - 10) / 25) + 0.3 * smooth((n - 45) / 20)
+
             yield Scene(f"empty_gain_{name}", "empty", view, noise=2.0, gain=drift)
         if k in (1, 3):
             yield Scene(f"empty_flicker_{name}", "empty", view, noise=2.0, gain=flicker)
@@ -362,15 +364,17 @@ def scenes(half, rooms):
         view = fixed(rooms, name)
         actor = Actor(own["people"][k % 2], "portrait", leaving(1.0, 320, 35, 85))
         yield Scene(f"returns_{name}", "returns", view, [actor], 120, noise=2.0)
+
     def walker(name, scale, y, a, b, **more):
-        return Actor(
-            name, "walk", crossing(a, b, scale, y, 75), **more
-        )
+        return Actor(name, "walk", crossing(a, b, scale, y, 75), **more)
+
     for k, (share, scale) in enumerate(((25, 0.7), (15, 0.42))):
         for name in own["people"]:
             x = 260 + 110 * k
+
             def seat(seen, x=x, s=scale):
                 return bench_seat(seen, x, 326, 150 * s, 128 * s)
+
             sitting = Actor(name, "sit", at(scale, x, 330))
             view = room(k + 2, after=seat)
             yield Scene(f"far_{share}_{name}", "far", view, [sitting], noise=1.5)

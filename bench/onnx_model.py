@@ -11,6 +11,7 @@ but for rounding, so that the other engines are shown at their best:
 * hard swish is HardSwish, and the mean over the map GlobalAveragePool, both of which engines have kernels for.
 
 Input and output are NCHW, which spares these engines a transposition that the others do not need either."""
+
 import argparse
 
 import numpy as np
@@ -32,7 +33,9 @@ class Source:
         self.constants = {}
         for operator in self.operators:
             if self.kind(operator) == "DEQUANTIZE":
-                self.constants[operator.Outputs(0)] = self.values(operator.Inputs(0)).astype(np.float32)
+                self.constants[operator.Outputs(0)] = self.values(operator.Inputs(0)).astype(
+                    np.float32
+                )
 
     def kind(self, operator):
         code = self.model.OperatorCodes(operator.OpcodeIndex())
@@ -55,8 +58,16 @@ class Source:
         data = self.model.Buffers(self.graph.Tensors(tensor).Buffer())
         if data.DataLength() == 0:
             return None
-        kind = {tflite.TensorType.FLOAT16: np.float16, tflite.TensorType.FLOAT32: np.float32, tflite.TensorType.INT32: np.int32}
-        return data.DataAsNumpy().view(kind[self.graph.Tensors(tensor).Type()]).reshape(self.shape(tensor))
+        kind = {
+            tflite.TensorType.FLOAT16: np.float16,
+            tflite.TensorType.FLOAT32: np.float32,
+            tflite.TensorType.INT32: np.int32,
+        }
+        return (
+            data.DataAsNumpy()
+            .view(kind[self.graph.Tensors(tensor).Type()])
+            .reshape(self.shape(tensor))
+        )
 
 
 class Target:
@@ -76,15 +87,21 @@ class Target:
             "HARD_SWISH": self.hard_swish,
             "RELU": lambda o: self.simple("Relu", o),
             "LOGISTIC": lambda o: self.simple("Sigmoid", o),
-            "ADD": lambda o: self.fused(o, tflite.AddOptions, lambda out: self.node("Add", self.inputs(o), out)),
-            "MUL": lambda o: self.fused(o, tflite.MulOptions, lambda out: self.node("Mul", self.inputs(o), out)),
+            "ADD": lambda o: self.fused(
+                o, tflite.AddOptions, lambda out: self.node("Add", self.inputs(o), out)
+            ),
+            "MUL": lambda o: self.fused(
+                o, tflite.MulOptions, lambda out: self.node("Mul", self.inputs(o), out)
+            ),
             "DEQUANTIZE": lambda o: None,
         }
 
     def operator(self, operator):
         kind = self.source.kind(operator)
         if kind not in self.by_kind:
-            raise ValueError(f"the file has an operator {kind}, which neither network of mattebox has")
+            raise ValueError(
+                f"the file has an operator {kind}, which neither network of mattebox has"
+            )
         self.by_kind[kind](operator)
 
     def inputs(self, operator):
@@ -115,14 +132,19 @@ class Target:
     def weights(self, operator, axes):
         """The names of weights (their axes reordered) and bias."""
         kernel, bias = (self.source.values(operator.Inputs(i)) for i in (1, 2))
-        return [self.constant(f"{operator.Inputs(1)}_w", kernel.transpose(axes)), self.constant(f"{operator.Inputs(2)}_b", bias)]
+        return [
+            self.constant(f"{operator.Inputs(1)}_w", kernel.transpose(axes)),
+            self.constant(f"{operator.Inputs(2)}_b", bias),
+        ]
 
     def window(self, operator, options, kernel):
         """Strides and padding. SAME puts the odd pixel of padding at the end."""
         strides, pads = [options.StrideH(), options.StrideW()], [0, 0, 0, 0]
         if options.Padding() == tflite.Padding.SAME:
             for axis, size in enumerate(self.source.shape(operator.Inputs(0))[1:3]):
-                total = max((-(-size // strides[axis]) - 1) * strides[axis] + kernel[axis] - size, 0)
+                total = max(
+                    (-(-size // strides[axis]) - 1) * strides[axis] + kernel[axis] - size, 0
+                )
                 pads[axis], pads[axis + 2] = total // 2, total - total // 2
         return dict(strides=strides, pads=pads, kernel_shape=list(kernel))
 
@@ -132,9 +154,15 @@ class Target:
         parameters = self.weights(operator, (0, 3, 1, 2))
         data = operator.Inputs(0)
         if data not in self.resized:
-            self.fused(operator, tflite.Conv2DOptions, lambda out: self.node("Conv", [str(data)] + parameters, out, **window))
+            self.fused(
+                operator,
+                tflite.Conv2DOptions,
+                lambda out: self.node("Conv", [str(data)] + parameters, out, **window),
+            )
             return
-        assert kernel == [1, 1] and window["strides"] == [1, 1], "only a 1x1 convolution may change places with an enlargement"
+        assert kernel == [1, 1] and window["strides"] == [1, 1], (
+            "only a 1x1 convolution may change places with an enlargement"
+        )
         before, factors = self.resized.pop(data)
         small = self.node("Conv", [before] + parameters, f"{data}_small", **window)
         self.fused(operator, tflite.Conv2DOptions, lambda out: self.enlarge(small, out, factors))
@@ -144,7 +172,11 @@ class Target:
         options = self.source.options(operator, tflite.DepthwiseConv2DOptions)
         window = self.window(operator, options, shape[1:3]) | dict(group=shape[3])
         inputs = [str(operator.Inputs(0))] + self.weights(operator, (3, 0, 1, 2))
-        self.fused(operator, tflite.DepthwiseConv2DOptions, lambda out: self.node("Conv", inputs, out, **window))
+        self.fused(
+            operator,
+            tflite.DepthwiseConv2DOptions,
+            lambda out: self.node("Conv", inputs, out, **window),
+        )
 
     def transposed(self, operator):
         """MediaPipe's operator: [out][2][2][in], stride 2, so that no two windows overlap."""
@@ -152,7 +184,13 @@ class Target:
         assert kernel.shape[:3] == (1, 2, 2), "the transposed convolution has another shape"
         data, out = str(operator.Inputs(0)), str(operator.Outputs(0))
         if self.plain:
-            self.node("ConvTranspose", [data] + self.weights(operator, (3, 0, 1, 2)), out, strides=[2, 2], kernel_shape=[2, 2])
+            self.node(
+                "ConvTranspose",
+                [data] + self.weights(operator, (3, 0, 1, 2)),
+                out,
+                strides=[2, 2],
+                kernel_shape=[2, 2],
+            )
             return
         kernel = kernel.reshape(4, -1, 1, 1)
         bias = np.repeat(self.source.values(operator.Inputs(2)), 4)
@@ -174,13 +212,26 @@ class Target:
 
     def enlarge(self, data, out, factors):
         scales = self.constant(f"{out}_scales", np.array([1, 1, *factors], np.float32))
-        return self.node("Resize", [data, "", scales], out, mode="linear", coordinate_transformation_mode="half_pixel")
+        return self.node(
+            "Resize",
+            [data, "", scales],
+            out,
+            mode="linear",
+            coordinate_transformation_mode="half_pixel",
+        )
 
     def mean(self, operator):
         data, out = str(operator.Inputs(0)), str(operator.Outputs(0))
-        assert self.source.shape(operator.Outputs(0))[1:3] == [1, 1], "only means over the whole map are known"
+        assert self.source.shape(operator.Outputs(0))[1:3] == [1, 1], (
+            "only means over the whole map are known"
+        )
         if self.plain:
-            self.node("ReduceMean", [data, self.constant(out + "_axes", np.array([2, 3]))], out, keepdims=1)
+            self.node(
+                "ReduceMean",
+                [data, self.constant(out + "_axes", np.array([2, 3]))],
+                out,
+                keepdims=1,
+            )
         else:
             self.node("GlobalAveragePool", [data], out)
 
@@ -202,7 +253,9 @@ def convert(data, plain=False):
 
     def described(tensor):
         batch, height, width, channels = source.shape(tensor)
-        return helper.make_tensor_value_info(str(tensor), TensorProto.FLOAT, [batch, channels, height, width])
+        return helper.make_tensor_value_info(
+            str(tensor), TensorProto.FLOAT, [batch, channels, height, width]
+        )
 
     graph = source.graph
     ends = [described(graph.Inputs(0))], [described(graph.Outputs(0))]
@@ -213,7 +266,9 @@ def convert(data, plain=False):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model")
     parser.add_argument("out")
     parser.add_argument("--plain", action="store_true")

@@ -8,6 +8,7 @@
 LiteRT does not say what each operator takes, so the file is cut off behind each part and the CPU times of neighbouring cuts are subtracted. All cuts are run in
 turn, one thread on one core, then ours (`network profile`) on the same core. LiteRT enlarges before it does the 1x1 convolution behind; ours does
 it the other way round, so 2.4 and .8 million multiply-adds of the decoders are in the heads of ours."""
+
 import argparse
 import os
 import pathlib
@@ -22,7 +23,20 @@ from ai_edge_litert.tools import flatbuffer_utils
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODEL = ROOT / "crates/net/model/selfie_segmentation.tflite"
 # The operator that each part begins with: the projection that ends the block before, or the enlargement.
-PARTS = {"E0": 0, "E1": 24, "E2": 35, "E3": 46, "E4": 68, "E5": 89, "E6": 111, "E7": 133, "head": 155, "D0": 167, "D1": 192, "D2": 217}
+PARTS = {
+    "E0": 0,
+    "E1": 24,
+    "E2": 35,
+    "E3": 46,
+    "E4": 68,
+    "E5": 89,
+    "E6": 111,
+    "E7": 133,
+    "head": 155,
+    "D0": 167,
+    "D1": 192,
+    "D2": 217,
+}
 
 
 def cut(data, operator):
@@ -40,7 +54,10 @@ def interpreter(data):
     made = Interpreter(model_content=data, num_threads=1)
     made.allocate_tensors()
     shape = made.get_input_details()[0]["shape"]
-    made.set_tensor(made.get_input_details()[0]["index"], np.random.default_rng(1).random(shape, dtype=np.float32))
+    made.set_tensor(
+        made.get_input_details()[0]["index"],
+        np.random.default_rng(1).random(shape, dtype=np.float32),
+    )
     return made
 
 
@@ -64,7 +81,9 @@ def litert(rounds):
 def ours(level):
     """`network profile` as it is, and the median microseconds of each part."""
     program = ROOT / "target/release/examples/network"
-    text = subprocess.run([program, "profile", MODEL, level, "500"], check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(
+        [program, "profile", MODEL, level, "500"], check=True, capture_output=True, text=True
+    ).stdout
     parts = dict.fromkeys(PARTS, 0.0)
     for line in text.splitlines():
         fields = line.split()
@@ -74,7 +93,9 @@ def ours(level):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--level", default="best")

@@ -3,6 +3,7 @@
 A request is a little-endian u32. 0 is followed by what to work on; another number asks for so many runs, and is answered with the
 nanoseconds that each took (u64). `serve` is the child's end of it for peers in Python; ours are crates/net/examples/network.rs and
 crates/engine/examples/frame.rs."""
+
 import os
 import struct
 import subprocess
@@ -47,7 +48,9 @@ class Peer:
         before = self.cpu_seconds()
         answer = self.ask(struct.pack("<I", runs), 8 * runs)
         cpu = self.cpu_seconds() - before
-        return [nanoseconds / 1e6 for (nanoseconds,) in struct.iter_unpack("<Q", answer)], cpu * 1e3 / runs
+        return [
+            nanoseconds / 1e6 for (nanoseconds,) in struct.iter_unpack("<Q", answer)
+        ], cpu * 1e3 / runs
 
     def cpu_seconds(self):
         # The clock id that clock_getcpuclockid(3) gives: a process's CPU time to the nanosecond, read from outside.

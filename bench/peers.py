@@ -1,4 +1,5 @@
 """Who is compared, and what each is told."""
+
 import dataclasses
 import pathlib
 import subprocess
@@ -9,11 +10,17 @@ import numpy as np
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent
 NETWORK, FRAME = (ROOT / "target/release/examples" / name for name in ("network", "frame"))
-MODELS = {"256x256": ROOT / "crates/net/model/selfie_segmentation.tflite", "256x144": ROOT / "crates/net/model/selfie_segmentation_landscape.tflite"}
+MODELS = {
+    "256x256": ROOT / "crates/net/model/selfie_segmentation.tflite",
+    "256x144": ROOT / "crates/net/model/selfie_segmentation_landscape.tflite",
+}
 
 HIDE_SOURCE, HIDE = HERE / "hide_avx512.c", ROOT / ".cache/hide_avx512.so"
 # glibc chooses its memcpy before a preloaded library can say anything.
-HIDDEN = {"LD_PRELOAD": str(HIDE), "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX512DQ"}
+HIDDEN = {
+    "LD_PRELOAD": str(HIDE),
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX512DQ",
+}
 
 
 @dataclasses.dataclass
@@ -39,7 +46,9 @@ class Row:
 
 def levels():
     """Ours: the levels of this processor, slowest first."""
-    return subprocess.run([NETWORK, "levels"], check=True, capture_output=True, text=True).stdout.split()
+    return subprocess.run(
+        [NETWORK, "levels"], check=True, capture_output=True, text=True
+    ).stdout.split()
 
 
 def hide_avx512():
@@ -69,14 +78,24 @@ def network_rows(case, available, wanted, hidden):
 
     def engine(key, label, name, *more, limit=1e-3):
         def make(level, environment):
-            return Row(key, label, level, [sys.executable, HERE / "engines.py", name, model, *more], environment, limit)
+            return Row(
+                key,
+                label,
+                level,
+                [sys.executable, HERE / "engines.py", name, model, *more],
+                environment,
+                limit,
+            )
+
         return at_levels(make, best, wanted, hidden)
 
     yield from engine("litert", "LiteRT (XNNPACK)", "litert")
     yield from engine("onnxruntime-plain", "ONNX Runtime, plain graph", "onnxruntime", "plain")
     yield from engine("onnxruntime", "ONNX Runtime, optimised graph", "onnxruntime")
     yield from engine("openvino", "OpenVINO, optimised graph", "openvino")
-    yield next(engine("openvino-bf16", "OpenVINO in bf16 (other results)", "openvino-bf16", limit=None))
+    yield next(
+        engine("openvino-bf16", "OpenVINO in bf16 (other results)", "openvino-bf16", limit=None)
+    )
     for level in wanted:
         yield Row("ours", "mattebox", level, [NETWORK, "serve", model, level], {}, 1e-4)
 
@@ -86,17 +105,29 @@ def frame_rows(available, wanted, hidden):
 
     def worker(key, label, limit=None):
         def make(level, environment):
-            return Row(key, label, level, [sys.executable, HERE / "workers.py", key], environment, limit)
+            return Row(
+                key, label, level, [sys.executable, HERE / "workers.py", key], environment, limit
+            )
+
         return at_levels(make, best, wanted, hidden)
 
     yield from worker("python-worker", "Python worker (MediaPipe, OpenCV)", 1e-3)
     yield next(worker("segmenter", "  of it MediaPipe's call alone"))
     for level in wanted:
         for matte in ("hard", "soft"):
-            yield Row(f"ours-{matte}", f"mattebox, {matte} matte", level, [FRAME, matte, level], {}, 1e-3 if matte == "hard" else None)
+            yield Row(
+                f"ours-{matte}",
+                f"mattebox, {matte} matte",
+                level,
+                [FRAME, matte, level],
+                {},
+                1e-3 if matte == "hard" else None,
+            )
 
 
 def numbers(values):
     """Quantiles, in milliseconds."""
     shares = {"min": 0, "q1": 0.25, "median": 0.5, "q3": 0.75, "p95": 0.95, "max": 1}
-    return {name: round(float(np.quantile(values, share)), 5) for name, share in shares.items()} | {"samples": len(values)}
+    return {name: round(float(np.quantile(values, share)), 5) for name, share in shares.items()} | {
+        "samples": len(values)
+    }

@@ -1,4 +1,5 @@
 """From times to tables: for the terminal, for bench.json and for the documentation."""
+
 import peers
 import plot
 
@@ -13,14 +14,26 @@ GOALS = {
     ("1280x720", "python-worker", "ours-hard", None): 12,
     ("1280x720", "python-worker", "ours-soft", None): 8,
 }
-TITLES = {"network": "Network alone, {}: one picture", "frame": "Whole frame, {}: JPEG bytes in, PNG file out"}
+TITLES = {
+    "network": "Network alone, {}: one picture",
+    "frame": "Whole frame, {}: JPEG bytes in, PNG file out",
+}
 
 
 def case(section, name, rows):
     """One table as data. The first level of others is the machine's best."""
     best = next((row.level for row in rows if not row.ours), rows[-1].level)
-    data = {"section": section, "case": name, "level": best, "rows": [row_data(row) for row in rows]}
-    median = {(row["key"], row["level"]): row["cpu_ms"]["median"] for row in data["rows"] if "cpu_ms" in row}
+    data = {
+        "section": section,
+        "case": name,
+        "level": best,
+        "rows": [row_data(row) for row in rows],
+    }
+    median = {
+        (row["key"], row["level"]): row["cpu_ms"]["median"]
+        for row in data["rows"]
+        if "cpu_ms" in row
+    }
     data["ratios"] = []
     for (key, level), cpu in median.items():
         for (ours, our_level), our_cpu in median.items():
@@ -30,12 +43,25 @@ def case(section, name, rows):
                     for (*row, at), goal in GOALS.items()
                     if row == [name, key, ours] and at in (level, None) and (at or level == best)
                 ]
-                data["ratios"].append({"peer": key, "ours": ours, "level": level, "ratio": cpu / our_cpu, "goal": goals[0] if goals else None})
+                data["ratios"].append(
+                    {
+                        "peer": key,
+                        "ours": ours,
+                        "level": level,
+                        "ratio": cpu / our_cpu,
+                        "goal": goals[0] if goals else None,
+                    }
+                )
     return data
 
 
 def row_data(row):
-    data = {"key": row.key, "label": row.label, "level": row.level, "hidden": "LD_PRELOAD" in row.environment}
+    data = {
+        "key": row.key,
+        "label": row.label,
+        "level": row.level,
+        "hidden": "LD_PRELOAD" in row.environment,
+    }
     if row.difference is not None:
         data["difference"] = row.difference
         data["wrong"] = row.limit is not None and row.difference > row.limit
@@ -52,9 +78,20 @@ def table(data):
     ratio = {(r["peer"], r["level"], r["ours"]): r["ratio"] for r in data["ratios"]}
     names = {"ours": "times ours", "ours-hard": "times hard", "ours-soft": "times soft"}
     difference = "difference" if data["section"] == "network" else "other pixels"
-    head = ["", "instructions", "CPU ms", "quartiles", "wall ms", "quartiles", *(names[key] for key in ours), difference]
+    head = [
+        "",
+        "instructions",
+        "CPU ms",
+        "quartiles",
+        "wall ms",
+        "quartiles",
+        *(names[key] for key in ours),
+        difference,
+    ]
     lines = []
-    for row in sorted(data["rows"], key=lambda row: (row["level"] != data["level"], row["key"].startswith("ours"))):
+    for row in sorted(
+        data["rows"], key=lambda row: (row["level"] != data["level"], row["key"].startswith("ours"))
+    ):
         start = [row["label"], LEVELS.get(row["level"], row["level"]) + " †" * row["hidden"]]
         if "not_measured" in row:
             lines.append([*start, f"not measured: {row['not_measured']}"])
@@ -70,7 +107,9 @@ def table(data):
 def differs(section, row):
     if "difference" not in row:
         return ""
-    text = f"{row['difference']:.1e}" if section == "network" else f"{100 * row['difference']:.4f} %"
+    text = (
+        f"{row['difference']:.1e}" if section == "network" else f"{100 * row['difference']:.4f} %"
+    )
     return text + " WRONG" * row["wrong"]
 
 
@@ -99,21 +138,33 @@ def notes(data):
 
 def text(everything):
     m = everything["machine"]
-    lines = [f"{m['cpu']} ({', '.join(m['instruction_sets'])}), core {everything['core']} alone, {everything['rounds']} rounds, {m['date']}"]
+    lines = [
+        f"{m['cpu']} ({', '.join(m['instruction_sets'])}), core {everything['core']} alone, {everything['rounds']} rounds, {m['date']}"
+    ]
     for data in everything["cases"]:
         head, rows = table(data)
-        widths = [max(len(row[i]) for row in [head, *(r for r in rows if len(r) == len(head))]) for i in range(len(head))]
+        widths = [
+            max(len(row[i]) for row in [head, *(r for r in rows if len(r) == len(head))])
+            for i in range(len(head))
+        ]
         widths[:2] = (max(len(row[i]) for row in [head, *rows]) for i in (0, 1))
         lines += ["", TITLES[data["section"]].format(data["case"])]
         for row in [head, *rows]:
             left = [cell.ljust(width) for cell, width in zip(row[:2], widths)]
-            lines.append("  ".join([*left, *(cell.rjust(width) for cell, width in zip(row[2:], widths[2:]))]).rstrip())
+            lines.append(
+                "  ".join(
+                    [*left, *(cell.rjust(width) for cell, width in zip(row[2:], widths[2:]))]
+                ).rstrip()
+            )
         lines += [f"  {note.replace('*', '')}" for note in notes(data)]
     reached = list(goals(everything))
     if reached:
         lines += ["", "Goals (CPU time of the other / ours)"]
         width = max(len(what) for what, _, _ in reached)
-        lines += [f"  {what:{width}}  {ratio:5.2f}  goal {goal:4.1f}  {'reached' if ratio >= goal else 'missed'}" for what, ratio, goal in reached]
+        lines += [
+            f"  {what:{width}}  {ratio:5.2f}  goal {goal:4.1f}  {'reached' if ratio >= goal else 'missed'}"
+            for what, ratio, goal in reached
+        ]
     return "\n".join(lines)
 
 
@@ -166,13 +217,20 @@ def docs(everything, folder):
     m = everything["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in m["versions"].items() if version)
     facts = [
-        ("machine", f"{m['cpu']} (family and model {m['cpu_family_model']}), {m['cores']} cores, {', '.join(m['instruction_sets'])}"),
+        (
+            "machine",
+            f"{m['cpu']} (family and model {m['cpu_family_model']}), {m['cores']} cores, {', '.join(m['instruction_sets'])}",
+        ),
         ("system", m["system"]),
         ("mattebox", f"{m['mattebox']}, {LEVELS[m['mattebox_levels'][-1]]}"),
         ("others", versions),
         ("date", m["date"]),
     ]
-    blocks = [DOCS.format(machine=markdown(["", ""], [list(fact) for fact in facts]), rounds=everything["rounds"])]
+    blocks = [
+        DOCS.format(
+            machine=markdown(["", ""], [list(fact) for fact in facts]), rounds=everything["rounds"]
+        )
+    ]
     for section, introduction in (("network", NETWORK), ("frame", FRAME)):
         cases = [data for data in everything["cases"] if data["section"] == section]
         if not cases:
@@ -181,15 +239,22 @@ def docs(everything, folder):
         for data in cases:
             blocks += [f"### {data['case']}", markdown(*table(data))]
         blocks += dict.fromkeys(note for data in cases for note in notes(data))
-    reached = [[what, "yes" if ratio >= goal else "not yet", f"{ratio:.2f}", f"{goal:g}"] for what, ratio, goal in goals(everything)]
+    reached = [
+        [what, "yes" if ratio >= goal else "not yet", f"{ratio:.2f}", f"{goal:g}"]
+        for what, ratio, goal in goals(everything)
+    ]
     if reached:
-        blocks += ["## Goals", markdown(["CPU time of the other / ours", "reached", "measured", "goal"], reached)]
+        blocks += [
+            "## Goals",
+            markdown(["CPU time of the other / ours", "reached", "measured", "goal"], reached),
+        ]
     (folder / "benchmarks/speed.md").write_text("\n\n".join(block.strip() for block in blocks) + "\n")
 
 
 def markdown(head, rows):
     def line(cells):
         return "| " + " | ".join(cell.strip() for cell in cells) + " |"
+
     padded = [row + [""] * (len(head) - len(row)) for row in rows]
     rule = "|" + "|".join("---" if i < 2 else "---:" for i in range(len(head))) + "|"
     return "\n".join([line(head), rule, *map(line, padded)])

@@ -7,6 +7,7 @@
     bench/scaling.py --docs                  and write docs/benchmarks/scaling.md
 
 What a part means stands below its table. Linux: memory and page faults are read from /proc/PID."""
+
 import argparse
 import contextlib
 import dataclasses
@@ -58,7 +59,9 @@ class Watch(threading.Thread):
                 time.sleep(GLANCE_S)
 
     def look(self):
-        status = dict(line.split(":", 1) for line in self.read("status").splitlines() if ":" in line)
+        status = dict(
+            line.split(":", 1) for line in self.read("status").splitlines() if ":" in line
+        )
         # A zombie has no memory any more.
         self.peak_kib = max(self.peak_kib, int(status.get("VmHWM", "0 kB").split()[0]))
         minor_faults = int(self.read("stat").rpartition(")")[2].split()[7])
@@ -84,24 +87,55 @@ def run(args, source, frames, *flags, cameras=1, threads=None, matte="soft", cor
     allowed = set(sorted(os.sched_getaffinity(0))[:cores])
     with tempfile.TemporaryDirectory(prefix="mattebox-scaling-") as out:
         sources = [f"cam{n + 1:02}={source}" for n in range(cameras)]
-        command = [args.mattebox, "run", *sources, "--out", out, "--matte", matte, "--frames", frames, "--progress", "none", "--json", *flags]
+        command = [
+            args.mattebox,
+            "run",
+            *sources,
+            "--out",
+            out,
+            "--matte",
+            matte,
+            "--frames",
+            frames,
+            "--progress",
+            "none",
+            "--json",
+            *flags,
+        ]
         command += ["--threads", threads] if threads else []
-        process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=out,
-                                   preexec_fn=lambda: os.sched_setaffinity(0, allowed))
+        process = subprocess.Popen(
+            [str(word) for word in command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=out,
+            preexec_fn=lambda: os.sched_setaffinity(0, allowed),
+        )
         watch = Watch(process, pathlib.Path(out) / "cam01")
         said, errors = process.communicate()
         watch.join()
         if process.returncode:
             sys.exit(f"scaling.py: {' '.join(map(str, command))} failed:\n{errors}")
     report = json.loads(said)
-    ffmpeg = next(stage["cpu_ms_per_frame"] for stage in report["stages"] if stage["stage"] == "ffmpeg")
-    return Measured(report["fps"], report["cpu_ms_per_frame"] - ffmpeg, ffmpeg, watch.peak_kib * 1024 / 1e6, watch.faults_per_frame(), report["latency_ms"])
+    ffmpeg = next(
+        stage["cpu_ms_per_frame"] for stage in report["stages"] if stage["stage"] == "ffmpeg"
+    )
+    return Measured(
+        report["fps"],
+        report["cpu_ms_per_frame"] - ffmpeg,
+        ffmpeg,
+        watch.peak_kib * 1024 / 1e6,
+        watch.faults_per_frame(),
+        report["latency_ms"],
+    )
 
 
 def middle(runs):
     """The median of each figure over several runs of the same."""
     return {
-        field.name: statistics.median(values) if (values := [getattr(m, field.name) for m in runs if getattr(m, field.name) is not None]) else None
+        field.name: statistics.median(values)
+        if (values := [getattr(m, field.name) for m in runs if getattr(m, field.name) is not None])
+        else None
         for field in dataclasses.fields(Measured)
         if field.name != "latency_ms"
     }
@@ -112,30 +146,43 @@ def in_turn(cases, rounds, measure, say):
     runs = [[] for _ in cases]
     for number in range(rounds):
         for case, of_case in zip(cases, runs):
-            say(f"round {number + 1} of {rounds}: {', '.join(f'{value} {name}' for name, value in case.items())}")
+            say(
+                f"round {number + 1} of {rounds}: {', '.join(f'{value} {name}' for name, value in case.items())}"
+            )
             of_case.append(measure(case))
     return zip(cases, runs)
 
 
 def throughput(args, clips):
-    cases = [{"matte": matte, "cameras": cameras, "threads": threads} for matte in MATTES for cameras in (1, 8) for threads in (1, 2)]
+    cases = [
+        {"matte": matte, "cameras": cameras, "threads": threads}
+        for matte in MATTES
+        for cameras in (1, 8)
+        for threads in (1, 2)
+    ]
     frames = {1: 480, 8: 60}
+
     def measure(case):
         return run(args, clips["640x360"], frames[case["cameras"]], "--loop", **case)
+
     rows = [case | middle(runs) for case, runs in in_turn(cases, args.rounds, measure, args.say)]
     for size in ("640x360", "1280x720"):
         # Long enough to tell what each frame takes from what the beginning took.
         args.say(f"page faults at {size}")
         measured = run(args, clips[size], 600 if size == "640x360" else 400, "--loop", threads=2)
-        rows.append({"matte": "soft", "cameras": 1, "threads": 2, "size": size} | middle([measured]))
+        rows.append(
+            {"matte": "soft", "cameras": 1, "threads": 2, "size": size} | middle([measured])
+        )
     return rows
 
 
 def cores(args, clips):
     cases = [{"cameras": cameras, "cores": count} for cameras in (1, 8) for count in (1, 2)]
     frames = {1: 900, 8: 150}
+
     def measure(case):
         return run(args, clips["640x360"], frames[case["cameras"]], "--loop", **case)
+
     return [case | middle(runs) for case, runs in in_turn(cases, args.rounds, measure, args.say)]
 
 
@@ -144,9 +191,13 @@ SHORT, LONG = 30, 100
 
 
 def dozens(args, clips):
-    cases = [{"cameras": cameras, "frames": frames} for cameras in (1, 60) for frames in (SHORT, LONG)]
+    cases = [
+        {"cameras": cameras, "frames": frames} for cameras in (1, 60) for frames in (SHORT, LONG)
+    ]
+
     def measure(case):
         return run(args, clips["640x360"], case["frames"], "--loop", cameras=case["cameras"])
+
     return [case | middle(runs) for case, runs in in_turn(cases, args.rounds, measure, args.say)]
 
 
@@ -155,13 +206,20 @@ def dozens_rows(rows):
     for short, long in zip(rows[::2], rows[1::2]):
         all_ms = [(row["cpu_ms"] + row["ffmpeg_cpu_ms"]) * row["frames"] for row in (short, long)]
         steady = (all_ms[1] - all_ms[0]) / (LONG - SHORT)
-        yield [str(short["cameras"]), number(steady, 2), number(all_ms[0] - SHORT * steady, 0), number(long["peak_mb"])]
+        yield [
+            str(short["cameras"]),
+            number(steady, 2),
+            number(all_ms[0] - SHORT * steady, 0),
+            number(long["peak_mb"]),
+        ]
 
 
 def latency(args, clips):
     cases = [{"size": size, "matte": matte} for size in ("640x360", "1280x720") for matte in MATTES]
+
     def measure(case):
         return run(args, clips[case["size"]], 240, "--loop", "--realtime", matte=case["matte"])
+
     rows = []
     for case, runs in in_turn(cases, 1, measure, args.say):
         rows.append(case | {"fps": runs[0].fps, "cpu_ms": runs[0].cpu_ms} | runs[0].latency_ms)
@@ -169,10 +227,17 @@ def latency(args, clips):
 
 
 def memory(args, clips):
-    cases = [{"size": "1280x720", "cameras": 1}] + [{"size": "640x360", "cameras": cameras} for cameras in (1, 2, 4, 8)]
+    cases = [{"size": "1280x720", "cameras": 1}] + [
+        {"size": "640x360", "cameras": cameras} for cameras in (1, 2, 4, 8)
+    ]
+
     def measure(case):
         return run(args, clips[case["size"]], 60, "--loop", cameras=case["cameras"], threads=2)
-    return [case | {"peak_mb": max(m.peak_mb for m in runs)} for case, runs in in_turn(cases, args.rounds, measure, args.say)]
+
+    return [
+        case | {"peak_mb": max(m.peak_mb for m in runs)}
+        for case, runs in in_turn(cases, args.rounds, measure, args.say)
+    ]
 
 
 # The log's lines that end a step of the start, in their order.
@@ -194,7 +259,9 @@ def start(args, clips):
         for number in range(20 if args.rounds > 1 else 8):
             for name, source in sources.items():
                 args.say(f"start {number + 1}: {name}")
-                runs[name].append(start_once(args, source, pathlib.Path(folder) / f"{name} {number}"))
+                runs[name].append(
+                    start_once(args, source, pathlib.Path(folder) / f"{name} {number}")
+                )
     return [{"source": name} | start_row(times) for name, times in runs.items()]
 
 
@@ -206,10 +273,29 @@ def start_row(times):
 
 def start_once(args, source, out):
     """Milliseconds from before the program is executed until the first file has its name, and of each step."""
-    command = [args.mattebox, "run", source, "--out", out, "--frames", "5", "--progress", "none", "--log-format", "json", "--log-level", "mattebox=debug"]
+    command = [
+        args.mattebox,
+        "run",
+        source,
+        "--out",
+        out,
+        "--frames",
+        "5",
+        "--progress",
+        "none",
+        "--log-format",
+        "json",
+        "--log-level",
+        "mattebox=debug",
+    ]
     first = out / "cam01/frame_000000.png"
     begun, on_calendar = time.perf_counter(), time.time()
-    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [str(word) for word in command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     while not first.exists():
         if process.poll() is not None and not first.exists():
             sys.exit(f"scaling.py: no first frame:\n{process.communicate()[1]}")
@@ -220,7 +306,12 @@ def start_once(args, source, out):
     for line in log.splitlines():
         if line.startswith("{"):
             event = json.loads(line)
-            said.setdefault(event["message"], datetime.datetime.fromisoformat(event["timestamp"].replace("Z", "+00:00")).timestamp())
+            said.setdefault(
+                event["message"],
+                datetime.datetime.fromisoformat(
+                    event["timestamp"].replace("Z", "+00:00")
+                ).timestamp(),
+            )
     steps, before = {}, on_calendar
     for message, text in STEPS.items():
         steps[text] = (said[message] - before) * 1e3
@@ -237,7 +328,21 @@ def make_clips(folder):
     clips = {}
     for size in ("640x360", "1280x720"):
         clips[size] = folder / f"{size}.mp4"
-        ffmpeg("-r", "30", "-i", ROOT / "samples/person.mp4", "-vf", f"scale={size.replace('x', ':')}", "-c:v", "mpeg4", "-q:v", "3", "-pix_fmt", "yuv420p", clips[size])
+        ffmpeg(
+            "-r",
+            "30",
+            "-i",
+            ROOT / "samples/person.mp4",
+            "-vf",
+            f"scale={size.replace('x', ':')}",
+            "-c:v",
+            "mpeg4",
+            "-q:v",
+            "3",
+            "-pix_fmt",
+            "yuv420p",
+            clips[size],
+        )
     return clips
 
 
@@ -245,14 +350,17 @@ def machine(args):
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+
     def said(*command):
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+
     return {
         "date": datetime.date.today().isoformat(),
         "cpu": names[0] if names else platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "system": f"{platform.system()} {platform.release().split('-')[0]}",
-        "mattebox": said("git", "describe", "--always", "--dirty").strip() or said(args.mattebox, "--version").strip(),
+        "mattebox": said("git", "describe", "--always", "--dirty").strip()
+        or said(args.mattebox, "--version").strip(),
         "ffmpeg": said("ffmpeg", "-version").split()[2],
         "load_before": round(os.getloadavg()[0], 1),
     }
@@ -280,47 +388,145 @@ def number(value, digits=1):
 def tables(data):
     """`(title, head, rows, note)` for each part that was measured."""
     if rows := [row for row in data.get("throughput", []) if "size" not in row]:
-        head = ["matte", "cameras", "threads", "frames per second", "CPU ms per frame", "FFmpeg's", "peak MB"]
-        cells = [[r["matte"], str(r["cameras"]), str(r["threads"]), number(r["fps"]), number(r["cpu_ms"], 2), number(r["ffmpeg_cpu_ms"], 2), number(r["peak_mb"])] for r in rows]
-        yield "Throughput, 640x360", head, cells, "Video in, PNG files out, as fast as it goes. *CPU ms* is mattebox alone, *FFmpeg's* the decoding beside it, which runs on the same cores."
+        head = [
+            "matte",
+            "cameras",
+            "threads",
+            "frames per second",
+            "CPU ms per frame",
+            "FFmpeg's",
+            "peak MB",
+        ]
+        cells = [
+            [
+                r["matte"],
+                str(r["cameras"]),
+                str(r["threads"]),
+                number(r["fps"]),
+                number(r["cpu_ms"], 2),
+                number(r["ffmpeg_cpu_ms"], 2),
+                number(r["peak_mb"]),
+            ]
+            for r in rows
+        ]
+        yield (
+            "Throughput, 640x360",
+            head,
+            cells,
+            "Video in, PNG files out, as fast as it goes. *CPU ms* is mattebox alone, *FFmpeg's* the decoding beside it, which runs on the same cores.",
+        )
     if rows := [row for row in data.get("throughput", []) if "size" in row]:
         cells = [[r["size"], number(r["faults"]), number(r["cpu_ms"], 2)] for r in rows]
-        yield "Page faults, soft, 2 threads", ["size", "minor faults per frame", "CPU ms per frame"], cells, f"Counted from frame {STEADY} on."
+        yield (
+            "Page faults, soft, 2 threads",
+            ["size", "minor faults per frame", "CPU ms per frame"],
+            cells,
+            f"Counted from frame {STEADY} on.",
+        )
     if rows := data.get("cores"):
         head = ["cameras", "cores", "frames per second", "CPU ms per frame", "times one core"]
         alone = {row["cameras"]: row["fps"] for row in rows if row["cores"] == 1}
-        cells = [[str(r["cameras"]), str(r["cores"]), number(r["fps"]), number(r["cpu_ms"] + r["ffmpeg_cpu_ms"], 2), number(r["fps"] / alone[r["cameras"]], 2)] for r in rows]
-        yield "One core and two, soft, 640x360", head, cells, "mattebox and FFmpeg together on so many cores, as fast as they go. Frames of one camera are segmented one after the other; of eight, no frame waits for another."
+        cells = [
+            [
+                str(r["cameras"]),
+                str(r["cores"]),
+                number(r["fps"]),
+                number(r["cpu_ms"] + r["ffmpeg_cpu_ms"], 2),
+                number(r["fps"] / alone[r["cameras"]], 2),
+            ]
+            for r in rows
+        ]
+        yield (
+            "One core and two, soft, 640x360",
+            head,
+            cells,
+            "mattebox and FFmpeg together on so many cores, as fast as they go. Frames of one camera are segmented one after the other; of eight, no frame waits for another.",
+        )
     if rows := data.get("dozens"):
         head = ["cameras", "CPU ms per frame, steady", "CPU ms, start of a camera", "peak MB"]
-        yield "Cameras by the dozen, soft, 640x360", head, list(dozens_rows(rows)), f"All cameras as fast as they go, FFmpeg included: the difference between {LONG} and {SHORT} frames of each, and what is left for the start (mostly FFmpeg's)."
+        yield (
+            "Cameras by the dozen, soft, 640x360",
+            head,
+            list(dozens_rows(rows)),
+            f"All cameras as fast as they go, FFmpeg included: the difference between {LONG} and {SHORT} frames of each, and what is left for the start (mostly FFmpeg's).",
+        )
     if rows := data.get("latency"):
-        head = ["size", "matte", "p50 ms", "p95 ms", "p99 ms", "longest ms", "frames per second", "CPU ms per frame"]
-        cells = [[r["size"], r["matte"], *(number(r[key]) for key in ("p50", "p95", "p99", "max", "fps")), number(r["cpu_ms"], 2)] for r in rows]
-        yield "Latency of one camera at 30 frames per second", head, cells, "From the moment a picture is out of FFmpeg's pipe to the moment its PNG file has its name (`latency_ms` of `mattebox run --json`)."
+        head = [
+            "size",
+            "matte",
+            "p50 ms",
+            "p95 ms",
+            "p99 ms",
+            "longest ms",
+            "frames per second",
+            "CPU ms per frame",
+        ]
+        cells = [
+            [
+                r["size"],
+                r["matte"],
+                *(number(r[key]) for key in ("p50", "p95", "p99", "max", "fps")),
+                number(r["cpu_ms"], 2),
+            ]
+            for r in rows
+        ]
+        yield (
+            "Latency of one camera at 30 frames per second",
+            head,
+            cells,
+            "From the moment a picture is out of FFmpeg's pipe to the moment its PNG file has its name (`latency_ms` of `mattebox run --json`).",
+        )
     if rows := data.get("memory"):
         cells = [[r["size"], str(r["cameras"]), number(r["peak_mb"])] for r in rows]
-        yield "Memory, soft, 2 threads", ["size", "cameras", "peak MB"], cells, f"The largest resident set of the mattebox process, without FFmpeg. Each further camera takes {extra_mb(rows):.1f} MB (from 1 to 8)."
+        yield (
+            "Memory, soft, 2 threads",
+            ["size", "cameras", "peak MB"],
+            cells,
+            f"The largest resident set of the mattebox process, without FFmpeg. Each further camera takes {extra_mb(rows):.1f} MB (from 1 to 8).",
+        )
     if rows := data.get("start"):
         head = ["source", "median ms", "fastest ms", *STEPS.values()]
-        cells = [[r["source"], number(r["median_ms"]), number(r["fastest_ms"]), *(number(r["steps_ms"][text]) for text in STEPS.values())] for r in rows]
-        yield "Start to first file", head, cells, "From before the program is executed until the first PNG file has its name; then the medians of its steps, one after the other."
+        cells = [
+            [
+                r["source"],
+                number(r["median_ms"]),
+                number(r["fastest_ms"]),
+                *(number(r["steps_ms"][text]) for text in STEPS.values()),
+            ]
+            for r in rows
+        ]
+        yield (
+            "Start to first file",
+            head,
+            cells,
+            "From before the program is executed until the first PNG file has its name; then the medians of its steps, one after the other.",
+        )
 
 
 def padded(head, rows):
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     for row in [head, *rows]:
-        yield "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))]).rstrip()
+        yield "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:])),
+            ]
+        ).rstrip()
 
 
 def text(data):
     m = data["machine"]
-    lines = [f"{m['cpu']}, {m['cores']} cores, {m['date']}, mattebox {m['mattebox']}, FFmpeg {m['ffmpeg']}, load {m['load_before']} before"]
+    lines = [
+        f"{m['cpu']}, {m['cores']} cores, {m['date']}, mattebox {m['mattebox']}, FFmpeg {m['ffmpeg']}, load {m['load_before']} before"
+    ]
     for title, head, rows, note in tables(data):
         lines += ["", title, *padded(head, rows), "  " + note.replace("*", "")]
     if reached := list(goals(data)):
         lines += ["", "Goals"]
-        lines += [f"  {what:45} {value:6.1f} {unit}  goal < {goal} {unit}  {'reached' if value < goal else 'missed'}" for what, value, goal, unit in reached]
+        lines += [
+            f"  {what:45} {value:6.1f} {unit}  goal < {goal} {unit}  {'reached' if value < goal else 'missed'}"
+            for what, value, goal, unit in reached
+        ]
     return "\n".join(lines)
 
 
@@ -343,38 +549,84 @@ eight seconds each, the start of twenty.
 def markdown(head, rows):
     def line(cells):
         return "| " + " | ".join(cells) + " |"
+
     rule = "|" + "|".join("---:" if i else "---" for i in range(len(head))) + "|"
     return "\n".join([line(head), rule, *map(line, rows)])
 
 
 def docs(data, path):
     m = data["machine"]
-    facts = [["machine", f"{m['cpu']}, {m['cores']} cores"], ["system", m["system"]], ["mattebox", m["mattebox"]], ["FFmpeg", m["ffmpeg"]], ["load before", str(m["load_before"])], ["date", m["date"]]]
-    blocks = [DOCS.format(machine=markdown(["", ""], facts).replace("---:", "---"), rounds=data["rounds"])]
+    facts = [
+        ["machine", f"{m['cpu']}, {m['cores']} cores"],
+        ["system", m["system"]],
+        ["mattebox", m["mattebox"]],
+        ["FFmpeg", m["ffmpeg"]],
+        ["load before", str(m["load_before"])],
+        ["date", m["date"]],
+    ]
+    blocks = [
+        DOCS.format(machine=markdown(["", ""], facts).replace("---:", "---"), rounds=data["rounds"])
+    ]
     for title, head, rows, note in tables(data):
         blocks += [f"## {title}", markdown(head, rows), note]
-    reached = [[what, "yes" if value < goal else "not yet", f"{value:.1f} {unit}", f"< {goal} {unit}"] for what, value, goal, unit in goals(data)]
+    reached = [
+        [what, "yes" if value < goal else "not yet", f"{value:.1f} {unit}", f"< {goal} {unit}"]
+        for what, value, goal, unit in goals(data)
+    ]
     if reached:
         blocks += ["## Goals", markdown(["", "reached", "measured", "goal"], reached)]
     path.write_text("\n\n".join(block.strip() for block in blocks) + "\n")
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mattebox", type=lambda path: pathlib.Path(path).resolve(), default=ROOT / "target/release/mattebox", metavar="PATH", help="the binary")
-    parser.add_argument("--rounds", type=int, default=3, help="of throughput and memory [default: 3]")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--mattebox",
+        type=lambda path: pathlib.Path(path).resolve(),
+        default=ROOT / "target/release/mattebox",
+        metavar="PATH",
+        help="the binary",
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="of throughput and memory [default: 3]"
+    )
     parser.add_argument("--quick", action="store_true", help="one round")
-    parser.add_argument("--only", type=lambda text: text.split(","), default=PARTS, metavar="PART,...", help=", ".join(PARTS))
-    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "output/bench", metavar="FOLDER", help="of scaling.json")
+    parser.add_argument(
+        "--only",
+        type=lambda text: text.split(","),
+        default=PARTS,
+        metavar="PART,...",
+        help=", ".join(PARTS),
+    )
+    parser.add_argument(
+        "--out",
+        type=pathlib.Path,
+        default=ROOT / "output/bench",
+        metavar="FOLDER",
+        help="of scaling.json",
+    )
     parser.add_argument("--docs", action="store_true", help="also write docs/benchmarks/scaling.md")
-    parser.add_argument("--again", type=pathlib.Path, metavar="SCALING.JSON", help="measure nothing: make the output of this file once more")
+    parser.add_argument(
+        "--again",
+        type=pathlib.Path,
+        metavar="SCALING.JSON",
+        help="measure nothing: make the output of this file once more",
+    )
     args = parser.parse_args()
     if unknown := set(args.only) - set(PARTS):
         parser.error(f"no part is called {', '.join(unknown)}: use {', '.join(PARTS)}")
     if not args.again and not args.mattebox.exists():
-        parser.error(f"there is no {args.mattebox}: run 'make build' first, or name a binary with --mattebox")
+        parser.error(
+            f"there is no {args.mattebox}: run 'make build' first, or name a binary with --mattebox"
+        )
     args.rounds = 1 if args.quick else args.rounds
-    args.say = (lambda text: print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)) if sys.stderr.isatty() else (lambda text: None)
+    args.say = (
+        (lambda text: print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True))
+        if sys.stderr.isatty()
+        else (lambda text: None)
+    )
     return args
 
 

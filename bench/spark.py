@@ -9,6 +9,7 @@
 * latency at 10 and 30 frames per second: from when a frame is taken until its file is in place, with micro-batches and in real time.
 
 scripts/bench-peers installs MediaPipe; without it the peer is left out. Everything that is started is stopped at the end."""
+
 import argparse
 import json
 import os
@@ -27,7 +28,9 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def asked(script, what):
-    return subprocess.run([ROOT / "scripts" / script, what], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        [ROOT / "scripts" / script, what], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def table():
@@ -37,7 +40,12 @@ def table():
         if entry.isdecimal():
             try:
                 fields = pathlib.Path(f"/proc/{entry}/stat").read_text().rsplit(")", 1)[1].split()
-                line = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                line = (
+                    pathlib.Path(f"/proc/{entry}/cmdline")
+                    .read_bytes()
+                    .replace(b"\0", b" ")
+                    .decode(errors="replace")
+                )
             except OSError:
                 continue
             found[int(entry)] = (int(fields[1]), line, sum(map(int, fields[11:15])) / TICK)
@@ -57,7 +65,9 @@ def cpu(root):
 
 class Service:
     def __init__(self, *command):
-        self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         self.words = self.process.stdout.readline().split()
         if self.words[:1] != ["ready"]:
             sys.exit(f"spark.py: {command[0]} did not start")
@@ -77,37 +87,114 @@ class Bench:
         self.python = asked("spark", "python")
         self.clip = self.folder / "480.mp4"
         scale = "scale=480:480:force_original_aspect_ratio=increase,crop=480:480"
-        subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", "-y", "-i", CLIP, "-vf", scale, "-c:v", "libx264", self.clip], check=True)
+        subprocess.run(
+            [
+                "ffmpeg",
+                "-nostdin",
+                "-loglevel",
+                "error",
+                "-y",
+                "-i",
+                CLIP,
+                "-vf",
+                scale,
+                "-c:v",
+                "libx264",
+                self.clip,
+            ],
+            check=True,
+        )
 
     def stop(self):
         self.spark.stop()
         self.kafka.stop()
 
     def camera(self, topic, *flags):
-        command = [BINARY, "camera", self.clip, "--kafka", self.broker, "--topic", topic, "--progress", "none", "--json", *flags]
-        return json.loads(subprocess.run([str(c) for c in command], capture_output=True, text=True, check=True).stdout)
+        command = [
+            BINARY,
+            "camera",
+            self.clip,
+            "--kafka",
+            self.broker,
+            "--topic",
+            topic,
+            "--progress",
+            "none",
+            "--json",
+            *flags,
+        ]
+        return json.loads(
+            subprocess.run(
+                [str(c) for c in command], capture_output=True, text=True, check=True
+            ).stdout
+        )
 
     def ours(self, topic, out, *flags):
-        env = {**os.environ, "PYTHONPATH": str(ROOT / "bindings/python/python"), "SPARK_DRIVER_MEMORY": "512m", "MATTEBOX_SPARK_LOG": "ERROR"}
-        command = [self.python, "-m", "mattebox.spark", "--kafka", self.broker, "--topic", topic, "--master", self.master, "--jars", self.connector]
+        env = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT / "bindings/python/python"),
+            "SPARK_DRIVER_MEMORY": "512m",
+            "MATTEBOX_SPARK_LOG": "ERROR",
+        }
+        command = [
+            self.python,
+            "-m",
+            "mattebox.spark",
+            "--kafka",
+            self.broker,
+            "--topic",
+            topic,
+            "--master",
+            self.master,
+            "--jars",
+            self.connector,
+        ]
         return self.start([*command, "--out", self.folder / out, "--from", "earliest", *flags], env)
 
     def peer(self, topic, out, most):
         jars = ",".join(str(jar) for jar in pathlib.Path(self.connector).glob("*.jar"))
-        spark = subprocess.run([self.python, "-c", "import pyspark; print(pyspark.__path__[0])"], capture_output=True, text=True, check=True)
+        spark = subprocess.run(
+            [self.python, "-c", "import pyspark; print(pyspark.__path__[0])"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         packages = pathlib.Path(spark.stdout.strip()).parent
         paths = os.pathsep.join(map(str, (ROOT / "bench", packages)))
-        env = {**os.environ, "PYTHONPATH": paths, "PYSPARK_PYTHON": str(PEER), "SPARK_DRIVER_MEMORY": "512m", "OMP_NUM_THREADS": "1"}
-        arguments = [self.master, self.broker, topic, self.folder / out, self.folder / f"{out}.checkpoint", jars, most]
+        env = {
+            **os.environ,
+            "PYTHONPATH": paths,
+            "PYSPARK_PYTHON": str(PEER),
+            "SPARK_DRIVER_MEMORY": "512m",
+            "OMP_NUM_THREADS": "1",
+        }
+        arguments = [
+            self.master,
+            self.broker,
+            topic,
+            self.folder / out,
+            self.folder / f"{out}.checkpoint",
+            jars,
+            most,
+        ]
         return self.start([PEER, ROOT / "bench/spark_peer.py", *arguments], env)
 
     def start(self, command, env):
         log = open(self.folder / f"{time.monotonic_ns()}.log", "w")
-        return subprocess.Popen([str(c) for c in command], cwd=self.folder, env=env, stdout=log, stderr=log, start_new_session=True)
+        return subprocess.Popen(
+            [str(c) for c in command],
+            cwd=self.folder,
+            env=env,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
     def executor(self):
         """The executor's process: the only one below this cluster's worker."""
-        worker = int(next(word for word in self.spark.words if word.startswith("worker=")).split("=")[1])
+        worker = int(
+            next(word for word in self.spark.words if word.startswith("worker=")).split("=")[1]
+        )
         below, found = {worker}, table()
         for process, (parent, line, _) in sorted(found.items()):
             if parent in below:
@@ -123,8 +210,12 @@ class Bench:
         begun = time.monotonic()
         while self.count(out) < frames:
             if job.poll() is not None or time.monotonic() - begun > 400:
-                log = max(self.folder.glob("*.log"), key=lambda path: path.stat().st_mtime).read_text()
-                sys.exit(f"spark.py: {self.count(out)} of {frames} frames in {out}; the end of the job's log:\n{log[-3000:]}")
+                log = max(
+                    self.folder.glob("*.log"), key=lambda path: path.stat().st_mtime
+                ).read_text()
+                sys.exit(
+                    f"spark.py: {self.count(out)} of {frames} frames in {out}; the end of the job's log:\n{log[-3000:]}"
+                )
             time.sleep(0.1)
 
     @staticmethod
@@ -157,8 +248,22 @@ def measured(bench, job, out, first, last):
 def throughput(bench, quick):
     ours, theirs = (1000, 300) if quick else (4000, 800)
     results = {}
-    bench.camera("full", "--realtime", "false", "--frames", str(ours), "--fps", "25", "--partitions", "1", "--wire", "json")
-    job = bench.ours("full", "full-ours", "--matte", "hard", "--trigger", "micro", "--max-offsets", "500")
+    bench.camera(
+        "full",
+        "--realtime",
+        "false",
+        "--frames",
+        str(ours),
+        "--fps",
+        "25",
+        "--partitions",
+        "1",
+        "--wire",
+        "json",
+    )
+    job = bench.ours(
+        "full", "full-ours", "--matte", "hard", "--trigger", "micro", "--max-offsets", "500"
+    )
     results["mattebox-micro"] = measured(bench, job, "full-ours", ours // 4, ours)
     job = bench.ours("full", "full-realtime", "--matte", "hard", "--trigger", "realtime")
     results["mattebox-realtime"] = measured(bench, job, "full-realtime", ours // 4, ours)
@@ -176,12 +281,46 @@ def at_ten(bench, quick):
         if name == "python" and not PEER.exists():
             continue
         topic, out = f"ten-{name}", f"ten-{name}"
-        bench.camera(topic, "--realtime", "false", "--frames", "5", "--fps", "25", "--partitions", "1", "--wire", "json")
-        job = bench.peer(topic, out, 500) if name == "python" else bench.ours(topic, out, "--matte", "hard", "--trigger", name.split("-")[1])
+        bench.camera(
+            topic,
+            "--realtime",
+            "false",
+            "--frames",
+            "5",
+            "--fps",
+            "25",
+            "--partitions",
+            "1",
+            "--wire",
+            "json",
+        )
+        job = (
+            bench.peer(topic, out, 500)
+            if name == "python"
+            else bench.ours(topic, out, "--matte", "hard", "--trigger", name.split("-")[1])
+        )
         bench.until(out, 5, job)
         camera = subprocess.Popen(
-            [str(BINARY), "camera", str(bench.clip), "--kafka", bench.broker, "--topic", topic, "--progress", "none", "--fps", "10", "--wire", "json",
-             "--frames", str(10 * seconds + 100)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            [
+                str(BINARY),
+                "camera",
+                str(bench.clip),
+                "--kafka",
+                bench.broker,
+                "--topic",
+                topic,
+                "--progress",
+                "none",
+                "--fps",
+                "10",
+                "--wire",
+                "json",
+                "--frames",
+                str(10 * seconds + 100),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         results[name] = measured(bench, job, out, 60, 60 + 10 * seconds - 40)
         camera.terminate()
         camera.wait()
@@ -210,23 +349,40 @@ def latency(bench, quick):
     cases = [(trigger, fps, usual, ()) for trigger in ("realtime", "micro") for fps in (10, 30)]
     # Long enough for one checkpoint, so that its share is what it is in life.
     cases.insert(2, ("realtime", 10, 2 * usual if quick else 150, ("--checkpoint-interval", "2m")))
-    client = subprocess.run([ROOT / "scripts/python-client"], capture_output=True, text=True, check=True).stdout.strip()
+    client = subprocess.run(
+        [ROOT / "scripts/python-client"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     for trigger, fps, seconds, flags in cases:
         name = "-".join([trigger, str(fps), *flags[1:]])
         topic = f"latency-{name}"
-        bench.camera(topic, "--realtime", "false", "--frames", "5", "--fps", "25", "--partitions", "1")
+        bench.camera(
+            topic, "--realtime", "false", "--frames", "5", "--fps", "25", "--partitions", "1"
+        )
         job = bench.ours(topic, topic, "--trigger", trigger, *flags)
         bench.until(topic, 5, job)
-        published = bench.camera(topic, "--fps", str(fps), "--frames", str(fps * seconds))["cameras"][0]["published"]
+        published = bench.camera(topic, "--fps", str(fps), "--frames", str(fps * seconds))[
+            "cameras"
+        ][0]["published"]
         bench.until(topic, 5 + published, job)
         time.sleep(2)
         bench.end(job)
-        lines = subprocess.run([client, "-c", LATENCIES, bench.broker, f"{topic}.results"], capture_output=True, text=True, check=True).stdout
+        lines = subprocess.run(
+            [client, "-c", LATENCIES, bench.broker, f"{topic}.results"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
         rows = {int(frame): float(ms) for frame, ms in map(str.split, lines.splitlines())}
         # The first seconds are the JVM's.
         ms = sorted(value for frame, value in rows.items() if frame >= 5 + 5 * fps)
         at = lambda share: ms[min(len(ms) - 1, int(share * len(ms)))]  # noqa: E731
-        results[name] = {"frames": len(ms), "p50": at(0.5), "p95": at(0.95), "p99": at(0.99), "max": ms[-1]}
+        results[name] = {
+            "frames": len(ms),
+            "p50": at(0.5),
+            "p95": at(0.95),
+            "p99": at(0.99),
+            "max": ms[-1],
+        }
         print("latency", topic, json.dumps(results[name]), flush=True)
     return results
 
@@ -235,13 +391,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer frames")
     parser.add_argument("--only", choices=("throughput", "ten", "latency"))
-    parser.add_argument("--out", default=ROOT / "output/bench/spark.json", type=pathlib.Path, help="where the figures go")
+    parser.add_argument(
+        "--out",
+        default=ROOT / "output/bench/spark.json",
+        type=pathlib.Path,
+        help="where the figures go",
+    )
     args = parser.parse_args()
     results = {}
     with tempfile.TemporaryDirectory(prefix="mattebox-bench-") as folder:
         bench = Bench(folder)
         try:
-            for name, measure in (("throughput", throughput), ("ten", at_ten), ("latency", latency)):
+            for name, measure in (
+                ("throughput", throughput),
+                ("ten", at_ten),
+                ("latency", latency),
+            ):
                 if args.only in (None, name):
                     results[name] = measure(bench, args.quick)
                     print(name, json.dumps(results[name]), flush=True)

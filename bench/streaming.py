@@ -79,8 +79,24 @@ class Source:
 
     def __init__(self, width: int, height: int, fps: int, noise: int) -> None:
         self.width, self.height, self.fps = width, height, fps
-        words = f"scale={width}:{height}:flags=bicubic" + (f",noise=c0s={noise}:c0f=t" if noise else "")
-        command = ["ffmpeg", "-v", "error", "-i", str(CLIP), "-an", "-vf", words, "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]
+        words = f"scale={width}:{height}:flags=bicubic" + (
+            f",noise=c0s={noise}:c0f=t" if noise else ""
+        )
+        command = [
+            "ffmpeg",
+            "-v",
+            "error",
+            "-i",
+            str(CLIP),
+            "-an",
+            "-vf",
+            words,
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "yuv420p",
+            "-",
+        ]
         data = subprocess.run(command, capture_output=True, check=True).stdout
         size = width * height * 3 // 2
         self.frames = [bytearray(data[at : at + size]) for at in range(0, len(data), size)]
@@ -94,7 +110,9 @@ class Source:
             line = b""
             for column in range(COLUMNS):
                 bit = bits >> (COLUMNS * ROWS - 1 - row * COLUMNS - column) & 1
-                line += (b"\xeb" if bit else b"\x10") * ((column + 1) * wide // COLUMNS - column * wide // COLUMNS)
+                line += (b"\xeb" if bit else b"\x10") * (
+                    (column + 1) * wide // COLUMNS - column * wide // COLUMNS
+                )
             for y in range(top + row * high // ROWS, top + (row + 1) * high // ROWS):
                 frame[y * self.width + left : y * self.width + left + wide] = line
         # No colour.
@@ -105,7 +123,9 @@ class Source:
                 frame[at : at + wide // 2] = b"\x80" * (wide // 2)
 
     def feed(self, pipe: Any) -> None:
-        pipe.write(f"YUV4MPEG2 W{self.width} H{self.height} F{self.fps}:1 Ip A1:1 C420jpeg\n".encode())
+        pipe.write(
+            f"YUV4MPEG2 W{self.width} H{self.height} F{self.fps}:1 Ip A1:1 C420jpeg\n".encode()
+        )
         begun = time.monotonic()
         try:
             while not self.ends.is_set():
@@ -131,15 +151,37 @@ class Bench:
         own = {
             "api": {"listen": f"127.0.0.1:{args.port}"},
             "rtsp": {"listen": f"127.0.0.1:{args.port + 1}"},
-            "webrtc": {"listen": f"127.0.0.1:{args.port + 2}", "candidates": [f"127.0.0.1:{args.port + 2}"]},
+            "webrtc": {
+                "listen": f"127.0.0.1:{args.port + 2}",
+                "candidates": [f"127.0.0.1:{args.port + 2}"],
+            },
         }
         command = [args.go2rtc, "-config", ROOT / "deploy/go2rtc.yml", "-config", json.dumps(own)]
         self.log = (folder / "go2rtc.log").open("w")
-        self.server = subprocess.Popen([str(word) for word in command], cwd=folder, stdout=self.log, stderr=self.log)
+        self.server = subprocess.Popen(
+            [str(word) for word in command], cwd=folder, stdout=self.log, stderr=self.log
+        )
         self.wait_for(f"{self.go2rtc}/api/streams")
         where = ["--out", f"rtsp://127.0.0.1:{args.port + 1}/door", "--view=127.0.0.1:0"]
-        command = [args.binary, "run", "door=-", "--input-format", "yuv4mpegpipe", "--live", *where, "--progress", "none", *args.option]
-        self.mattebox = subprocess.Popen([str(word) for word in command], cwd=folder, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=False)
+        command = [
+            args.binary,
+            "run",
+            "door=-",
+            "--input-format",
+            "yuv4mpegpipe",
+            "--live",
+            *where,
+            "--progress",
+            "none",
+            *args.option,
+        ]
+        self.mattebox = subprocess.Popen(
+            [str(word) for word in command],
+            cwd=folder,
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=False,
+        )
         self.feeder = threading.Thread(target=self.source.feed, args=[self.mattebox.stdin])
         self.feeder.start()
         assert self.mattebox.stderr
@@ -222,12 +264,20 @@ def mjpeg(bench: Bench, seconds: float) -> tuple[float, float]:
 
 def h264(bench: Bench, seconds: float) -> tuple[float, float]:
     """Bytes and pictures in a second that go2rtc gets, and sends to each viewer."""
+
     def both() -> tuple[float, int, int]:
-        return time.monotonic(), bench.stream()["producers"][0]["receivers"][0]["bytes"], bench.frames()["out"]
+        return (
+            time.monotonic(),
+            bench.stream()["producers"][0]["receivers"][0]["bytes"],
+            bench.frames()["out"],
+        )
+
     before = both()
     time.sleep(seconds)
     after = both()
-    return (after[1] - before[1]) / (after[0] - before[0]), (after[2] - before[2]) / (after[0] - before[0])
+    return (after[1] - before[1]) / (after[0] - before[0]), (after[2] - before[2]) / (
+        after[0] - before[0]
+    )
 
 
 def of(values: list[float], share: float) -> float:
@@ -236,21 +286,54 @@ def of(values: list[float], share: float) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/mattebox")
     parser.add_argument("--go2rtc", type=pathlib.Path, default=ROOT / ".cache/streaming/go2rtc")
     parser.add_argument("--hls-js", type=pathlib.Path, default=ROOT / ".cache/streaming/hls.js")
-    parser.add_argument("--chromium", default=shutil.which("chromium") or shutil.which("google-chrome"))
-    parser.add_argument("--size", default="1280x720", help="of the source; 16 to 9 (default: %(default)s)")
+    parser.add_argument(
+        "--chromium", default=shutil.which("chromium") or shutil.which("google-chrome")
+    )
+    parser.add_argument(
+        "--size", default="1280x720", help="of the source; 16 to 9 (default: %(default)s)"
+    )
     parser.add_argument("--fps", type=int, default=25)
-    parser.add_argument("--noise", type=int, default=0, help="strength of FFmpeg's noise filter on the source's luma")
-    parser.add_argument("--viewers", default=",".join(VIEWERS), help="of these, with commas (default: %(default)s)")
+    parser.add_argument(
+        "--noise",
+        type=int,
+        default=0,
+        help="strength of FFmpeg's noise filter on the source's luma",
+    )
+    parser.add_argument(
+        "--viewers", default=",".join(VIEWERS), help="of these, with commas (default: %(default)s)"
+    )
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=20, help="of each viewer in each round")
-    parser.add_argument("--settle", type=float, default=5, help="seconds of each viewer that do not count (default: %(default)s)")
-    parser.add_argument("--bandwidth", type=float, default=10, help="seconds of measuring bytes in each round; 0: none")
-    parser.add_argument("--port", type=int, default=21984, help="go2rtc's first of three ports (default: %(default)s)")
-    parser.add_argument("--option", action="append", default=[], help="one more argument of mattebox, as --option=--crf=20")
+    parser.add_argument(
+        "--settle",
+        type=float,
+        default=5,
+        help="seconds of each viewer that do not count (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--bandwidth",
+        type=float,
+        default=10,
+        help="seconds of measuring bytes in each round; 0: none",
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=21984,
+        help="go2rtc's first of three ports (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        help="one more argument of mattebox, as --option=--crf=20",
+    )
     args = parser.parse_args()
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         del os.environ[name]
@@ -263,7 +346,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, playwright.sync_api.sync_playwright() as browsers:
         bench = Bench(args, pathlib.Path(folder))
         try:
-            browser = browsers.chromium.launch(executable_path=args.chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
+            browser = browsers.chromium.launch(
+                executable_path=args.chromium, args=["--no-sandbox", "--disable-dev-shm-usage"]
+            )
             begun, before, sent = time.monotonic(), bench.frames(), bench.source.sent
             for _ in range(args.rounds):
                 for kind in kinds:
@@ -272,7 +357,19 @@ def main() -> None:
                     page.set_default_timeout((args.seconds + args.settle) * 1000 + 60_000)
                     opened = time.time()
                     find = open_viewer(page, kind, bench, args.hls_js.read_text())
-                    found = page.evaluate(WATCH, [find, CLOCK, CLIP_SIZE, COLUMNS, ROWS, args.settle + args.seconds, RANGE_MS, CHECK])
+                    found = page.evaluate(
+                        WATCH,
+                        [
+                            find,
+                            CLOCK,
+                            CLIP_SIZE,
+                            COLUMNS,
+                            ROWS,
+                            args.settle + args.seconds,
+                            RANGE_MS,
+                            CHECK,
+                        ],
+                    )
                     first[kind].append(time.time() - opened - args.settle - args.seconds)
                     late[kind].append([ms for at, ms in found["late"] if at >= args.settle * 1000])
                     unread[kind] += found["unread"]
@@ -281,21 +378,34 @@ def main() -> None:
                     sizes["MJPEG"].append(mjpeg(bench, args.bandwidth))
                     sizes["H.264"].append(h264(bench, args.bandwidth))
             elapsed, after = time.monotonic() - begun, bench.frames()
-            given, made = (bench.source.sent - sent) / elapsed, (after["out"] - before["out"]) / elapsed
-            print(f"{args.size}, {os.cpu_count()} CPUs, load {min(loads):.1f} to {max(loads):.1f}; {given:.1f} frames/s came, mattebox sent {made:.1f}\n")
+            given, made = (
+                (bench.source.sent - sent) / elapsed,
+                (after["out"] - before["out"]) / elapsed,
+            )
+            print(
+                f"{args.size}, {os.cpu_count()} CPUs, load {min(loads):.1f} to {max(loads):.1f}; {given:.1f} frames/s came, mattebox sent {made:.1f}\n"
+            )
         finally:
             bench.end()
-    print("| viewer | p50, ms | p95, ms | p50 of each round | pictures/s | until the first picture, s | unreadable |\n|---|---:|---:|---:|---:|---:|---:|")
+    print(
+        "| viewer | p50, ms | p95, ms | p50 of each round | pictures/s | until the first picture, s | unreadable |\n|---|---:|---:|---:|---:|---:|---:|"
+    )
     for kind in kinds:
         every = [ms for part in late[kind] for ms in part]
         rounds = " ".join(f"{of(part, 0.5):.0f}" for part in late[kind])
         rate = len(every) / (args.seconds * args.rounds)
-        print(f"| {kind} | {of(every, 0.5):.0f} | {of(every, 0.95):.0f} | {rounds} | {rate:.1f} | {of(first[kind], 0.5):.1f} | {unread[kind]} |")
+        print(
+            f"| {kind} | {of(every, 0.5):.0f} | {of(every, 0.95):.0f} | {rounds} | {rate:.1f} | {of(first[kind], 0.5):.1f} | {unread[kind]} |"
+        )
     if args.bandwidth:
-        print("\n| stream | Mbit/s | pictures/s | kB a picture | Mbit/s at 25 a second |\n|---|---:|---:|---:|---:|")
+        print(
+            "\n| stream | Mbit/s | pictures/s | kB a picture | Mbit/s at 25 a second |\n|---|---:|---:|---:|---:|"
+        )
         for name, rows in sizes.items():
             size, rate = (sum(row[n] for row in rows) / len(rows) for n in (0, 1))
-            print(f"| {name} | {size * 8e-6:.2f} | {rate:.1f} | {size / rate / 1e3:.1f} | {size / rate * 25 * 8e-6:.2f} |")
+            print(
+                f"| {name} | {size * 8e-6:.2f} | {rate:.1f} | {size / rate / 1e3:.1f} | {size / rate * 25 * 8e-6:.2f} |"
+            )
 
 
 if __name__ == "__main__":

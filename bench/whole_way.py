@@ -8,6 +8,7 @@
 Beside ours run, in turn, in the same rounds: FFmpeg that only decodes (one thread), and, where MediaPipe and OpenCV are installed
 (scripts/bench-peers), the loop that most people write: cv2.VideoCapture, MediaPipe's ImageSegmenter, a gray background, cv2.imwrite.
 The best of the rounds counts. Needs FFmpeg and the binary."""
+
 import argparse
 import os
 import pathlib
@@ -27,8 +28,30 @@ def clip(folder, size, noisy):
     path = folder / f"{size}{'-noisy' if noisy else ''}.mp4"
     noise = ",noise=alls=8:allf=t" if noisy else ""
     scale = f"scale={size.replace('x', ':')}:flags=bicubic{noise}"
-    command = ["ffmpeg", "-v", "error", "-nostdin", "-stream_loop", "1", "-i", ROOT / "samples/person.mp4"]
-    command += ["-vf", scale, "-c:v", "libx264", "-preset", "veryfast", "-crf", "23", "-pix_fmt", "yuv420p", "-y", path]
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-nostdin",
+        "-stream_loop",
+        "1",
+        "-i",
+        ROOT / "samples/person.mp4",
+    ]
+    command += [
+        "-vf",
+        scale,
+        "-c:v",
+        "libx264",
+        "-preset",
+        "veryfast",
+        "-crf",
+        "23",
+        "-pix_fmt",
+        "yuv420p",
+        "-y",
+        path,
+    ]
     subprocess.run(command, check=True)
     return path
 
@@ -71,11 +94,27 @@ def has_peer():
 
 def commands(args, video, folder):
     """What is measured: a name, the command, and what it writes."""
-    decode = ["ffmpeg", "-v", "error", "-nostdin", "-threads", "1", "-i", str(video), "-f", "null", "-"]
+    decode = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-nostdin",
+        "-threads",
+        "1",
+        "-i",
+        str(video),
+        "-f",
+        "null",
+        "-",
+    ]
     yield "FFmpeg decodes", decode, None
     if has_peer():
         out = folder / "peer"
-        yield "OpenCV + MediaPipe → PNG", [sys.executable, __file__, "--loop", str(video), str(out)], out
+        yield (
+            "OpenCV + MediaPipe → PNG",
+            [sys.executable, __file__, "--loop", str(video), str(out)],
+            out,
+        )
     binaries = [("ours", args.binary)]
     if args.before:
         binaries.append(("before", args.before))
@@ -83,7 +122,17 @@ def commands(args, video, folder):
         for kind, name in [("PNG", "png"), ("MP4", "out.mp4")]:
             for whose, binary in binaries:
                 out = folder / f"{whose}-{name}"
-                command = [str(binary), "run", str(video), "--matte", matte, "--out", str(out), "--progress", "none"]
+                command = [
+                    str(binary),
+                    "run",
+                    str(video),
+                    "--matte",
+                    matte,
+                    "--out",
+                    str(out),
+                    "--progress",
+                    "none",
+                ]
                 yield f"{whose}, {matte} → {kind}", command, out
 
 
@@ -98,7 +147,9 @@ def clear(out):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sizes", default="640x360,1280x720")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--binary", default=ROOT / "target/release/mattebox")
@@ -118,7 +169,9 @@ def main():
                     for name, command, out in commands(args, video, folder):
                         clear(out)
                         best[name] = min(best.get(name, (1e9, 0)), cost(command))
-                print(f"\n{size}, {'noisy' if noisy else 'clean'} (load {os.getloadavg()[0]:.1f})\n")
+                print(
+                    f"\n{size}, {'noisy' if noisy else 'clean'} (load {os.getloadavg()[0]:.1f})\n"
+                )
                 print("| | CPU ms per frame | wall | loop / this |\n|---|---:|---:|---:|")
                 peer = best.get("OpenCV + MediaPipe → PNG")
                 for name, (cpu, wall) in best.items():

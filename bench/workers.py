@@ -5,6 +5,7 @@
     workers.py segmenter OUT        MediaPipe's ImageSegmenter alone: the call, without decoding and encoding
 
 Files go to OUT/camera. Each serves requests (see peer.py). A request 0 is followed by the number of JPEG files and each file with its length before it."""
+
 import base64
 import json
 import os
@@ -34,7 +35,10 @@ class Worker:
         (count,) = struct.unpack("<I", read(4))
         files = [read(struct.unpack("<I", read(4))[0]) for _ in range(count)]
         prepared = {}  # a clip played there and back has each file twice
-        self.work = [prepared[file] if file in prepared else prepared.setdefault(file, self.prepare(file, i)) for i, file in enumerate(files)]
+        self.work = [
+            prepared[file] if file in prepared else prepared.setdefault(file, self.prepare(file, i))
+            for i, file in enumerate(files)
+        ]
         return struct.pack("<I", count)
 
     def run(self):
@@ -42,7 +46,9 @@ class Worker:
         self.number += 1
 
     def segment(self, rgb):
-        result = self.segmenter.segment(self.mediapipe.Image(image_format=self.mediapipe.ImageFormat.SRGB, data=rgb))
+        result = self.segmenter.segment(
+            self.mediapipe.Image(image_format=self.mediapipe.ImageFormat.SRGB, data=rgb)
+        )
         return result.category_mask.numpy_view()
 
 
@@ -51,12 +57,21 @@ class PythonWorker(Worker):
 
     def prepare(self, jpeg, number):
         height, width = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape[:2]
-        message = {"camera_id": "camera", "frame_id": number, "ts": 1.7e9 + number / 25, "codec": "jpg", "width": width, "height": height}
+        message = {
+            "camera_id": "camera",
+            "frame_id": number,
+            "ts": 1.7e9 + number / 25,
+            "codec": "jpg",
+            "width": width,
+            "height": height,
+        }
         return json.dumps(message | {"data_b64": base64.b64encode(jpeg).decode()}).encode()
 
     def frame(self, message):
         data = base64.b64decode(json.loads(message)["data_b64"])
-        rgb = cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        rgb = cv2.cvtColor(
+            cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB
+        )
         person = self.segment(rgb) == 0
         composed = np.where(person[:, :, None], rgb, np.array(GRAY, np.uint8))
         path = os.path.join(self.folder, f"frame_{self.number:06d}.png")
@@ -66,7 +81,9 @@ class PythonWorker(Worker):
 
 class Segmenter(Worker):
     def prepare(self, jpeg, _):
-        return cv2.cvtColor(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        return cv2.cvtColor(
+            cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB
+        )
 
     def frame(self, rgb):
         self.segment(rgb)

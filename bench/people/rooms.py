@@ -173,11 +173,13 @@ def sofa(x, y, color=(0.25, 0.27, 0.3), wide=2.2):
 
 def car(x, y, z=0.0, scale=1.0, color=(0.35, 0.02, 0.02)):
     """A car's body: hull, cabin, dark windows, wheels."""
-    paint, glass = studio.material(color, 0.15, Metallic=0.6), studio.material(
-        (0.02, 0.03, 0.04), 0.05
+    paint, glass = (
+        studio.material(color, 0.15, Metallic=0.6),
+        studio.material((0.02, 0.03, 0.04), 0.05),
     )
-    black, light = studio.material((0.015, 0.015, 0.015), 0.7), studio.material(
-        (1, 0.95, 0.8), emit=1.5
+    black, light = (
+        studio.material((0.015, 0.015, 0.015), 0.7),
+        studio.material((1, 0.95, 0.8), emit=1.5),
     )
 
     def at(dx, dy, dz):

@@ -43,7 +43,11 @@ class Build:
         package = folder / "mattebox"
         if not package.exists():
             native = self.library("lib_native.so")
-            shutil.copytree(self._package(), package, ignore=shutil.ignore_patterns("_native.abi3.so*", "jars", "__pycache__"))
+            shutil.copytree(
+                self._package(),
+                package,
+                ignore=shutil.ignore_patterns("_native.abi3.so*", "jars", "__pycache__"),
+            )
             (package / "_native.abi3.so").symlink_to(native)
         return folder
 

@@ -19,7 +19,12 @@ from workspace import Workspace, expect, publish, with_defaults
 HERE = pathlib.Path(__file__).resolve().parent
 RUN_DEFAULTS = {"--frames": str(inputs.FRAMES), "--threads": "1", "--progress": "none"}
 WORKER_DEFAULTS = {"--until": "end", "--threads": "1", "--progress": "none"}
-SPARK_DEFAULTS = {"--from": "earliest", "--until": "end", "--trigger": "micro", "--master": "local[2]"}
+SPARK_DEFAULTS = {
+    "--from": "earliest",
+    "--until": "end",
+    "--trigger": "micro",
+    "--master": "local[2]",
+}
 
 
 def run(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
@@ -29,20 +34,42 @@ def run(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
     place = workspace.place(row.name, build)
     words = with_defaults(workspace.inputs.fill_in(row.spec), RUN_DEFAULTS)
     stdout = place.cwd / "stdout" if "-" in words else None
-    expect(execute([build.binary, "run", *words], cwd=place.cwd, log=place.log, stdout=stdout), row.exit_code, place.log)
+    expect(
+        execute([build.binary, "run", *words], cwd=place.cwd, log=place.log, stdout=stdout),
+        row.exit_code,
+        place.log,
+    )
     return place.cwd
 
 
 def python(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
     """Calls of the Python class."""
-    return call(row.name, build, workspace, "matte_calls.py", row.spec, workspace.inputs.path("raw"), workspace.inputs.path("pictures"))
+    return call(
+        row.name,
+        build,
+        workspace,
+        "matte_calls.py",
+        row.spec,
+        workspace.inputs.path("raw"),
+        workspace.inputs.path("pictures"),
+    )
 
 
-def call(name: str, build: Build, workspace: Workspace, program: str, *arguments: object) -> pathlib.Path:
+def call(
+    name: str, build: Build, workspace: Workspace, program: str, *arguments: object
+) -> pathlib.Path:
     """Runs a program of this folder that imports this build's Python package, with the Python that runs this."""
-    env = environment(PYTHONPATH=str(build.python_path(workspace.folder)), PYTHONDONTWRITEBYTECODE="1")
+    env = environment(
+        PYTHONPATH=str(build.python_path(workspace.folder)), PYTHONDONTWRITEBYTECODE="1"
+    )
     place = workspace.place(name, build)
-    expect(execute([sys.executable, HERE / program, *arguments], cwd=place.cwd, log=place.log, env=env), 0, place.log)
+    expect(
+        execute(
+            [sys.executable, HERE / program, *arguments], cwd=place.cwd, log=place.log, env=env
+        ),
+        0,
+        place.log,
+    )
     return place.cwd
 
 
@@ -61,10 +88,19 @@ def worker(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
     place, results = workspace.place(row.name, build), f"{row.name}-{build.name}"
     words = with_defaults(
         workspace.inputs.fill_in(row.spec, results=results),
-        {**WORKER_DEFAULTS, "--kafka": workspace.broker.address, "--topic": topic, "--group": results},
+        {
+            **WORKER_DEFAULTS,
+            "--kafka": workspace.broker.address,
+            "--topic": topic,
+            "--group": results,
+        },
     )
     with saved_dead_letters(workspace.broker, topic, place.cwd):
-        expect(execute([build.binary, "worker", *words], cwd=place.cwd, log=place.log), row.exit_code, place.log)
+        expect(
+            execute([build.binary, "worker", *words], cwd=place.cwd, log=place.log),
+            row.exit_code,
+            place.log,
+        )
     if "{results}" in row.spec:
         records.save(workspace.broker.consume(results), place.cwd / "results", records.by_key)
     # Earlier builds kept the states of cameras here, later ones in Kafka.
@@ -90,10 +126,22 @@ def spark(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
     """The Spark job until the end of a log, in one process; pictures, rows of results and dead letters become files."""
     topic = workspace.log(row.topic)
     place, results = workspace.place(row.name, build), f"{row.name}-{build.name}"
-    words = with_defaults(workspace.inputs.fill_in(row.spec, results=results), {**SPARK_DEFAULTS, "--kafka": workspace.broker.address})
+    words = with_defaults(
+        workspace.inputs.fill_in(row.spec, results=results),
+        {**SPARK_DEFAULTS, "--kafka": workspace.broker.address},
+    )
     names = ["--topic", topic, "--group", results, "--results", f"{results}.rows"]
     with saved_dead_letters(workspace.broker, topic, place.cwd):
-        expect(execute([*spark_job(), *words, *names], cwd=place.cwd, log=place.log, env=spark_environment(build, workspace)), 0, place.log)
+        expect(
+            execute(
+                [*spark_job(), *words, *names],
+                cwd=place.cwd,
+                log=place.log,
+                env=spark_environment(build, workspace),
+            ),
+            0,
+            place.log,
+        )
     if "{results}" in row.spec:
         records.save(workspace.broker.consume(results), place.cwd / "results", records.by_key)
     save_rows(workspace.broker.consume(f"{results}.rows"), place.cwd)
@@ -103,7 +151,9 @@ def spark(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
 
 def spark_job() -> list[object]:
     """The words that start the job with Spark's own Python."""
-    python, connector = (pathlib.Path(answer([ROOT / "scripts/spark", what])) for what in ("python", "connector"))
+    python, connector = (
+        pathlib.Path(answer([ROOT / "scripts/spark", what])) for what in ("python", "connector")
+    )
     if not python.exists() or not connector.is_dir():
         raise Skip("there is no Spark here: scripts/spark fetch gets it")
     return [python, "-m", "mattebox.spark", "--jars", connector]
@@ -112,7 +162,11 @@ def spark_job() -> list[object]:
 def spark_environment(build: Build, workspace: Workspace) -> dict[str, str]:
     """The variables of the job: this build's package with its libraries, and a small driver."""
     package = str(build.python_path_with_jar(workspace.folder))
-    small = {"SPARK_DRIVER_MEMORY": "512m", "SPARK_LOCAL_IP": "127.0.0.1", "MATTEBOX_SPARK_LOG": "ERROR"}
+    small = {
+        "SPARK_DRIVER_MEMORY": "512m",
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "MATTEBOX_SPARK_LOG": "ERROR",
+    }
     return environment(PYTHONPATH=package, PYTHONDONTWRITEBYTECODE="1", **small)
 
 

@@ -11,7 +11,13 @@ import outputs
 from processes import Failure, Skip
 from rows import Row
 
-EQUAL, EXPECTED, DIFFERENT, SKIPPED, FAILED = "equal", "expected change", "DIFFERENT", "skipped", "FAILED"
+EQUAL, EXPECTED, DIFFERENT, SKIPPED, FAILED = (
+    "equal",
+    "expected change",
+    "DIFFERENT",
+    "skipped",
+    "FAILED",
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,11 @@ def judged(verdict: Verdict, why: str | None) -> Verdict:
         return verdict
     if verdict.state == DIFFERENT:
         return Verdict(verdict.row, EXPECTED, f"{why}; {verdict.why}")
-    return Verdict(verdict.row, EQUAL, f"{verdict.why}; but it is listed as changed, take it out of the list: {why}")
+    return Verdict(
+        verdict.row,
+        EQUAL,
+        f"{verdict.why}; but it is listed as changed, take it out of the list: {why}",
+    )
 
 
 def expected_changes(path: pathlib.Path, rows: Iterable[Row]) -> dict[str, str]:
@@ -92,5 +102,9 @@ def exit_code(verdicts: list[Verdict]) -> int:
 def summary(verdicts: list[Verdict], seconds: float) -> str:
     """One line about all rows."""
     count = Counter(verdict.state for verdict in verdicts)
-    parts = [f"{count[state]} {state}" for state in (EQUAL, EXPECTED, DIFFERENT, FAILED, SKIPPED) if count[state]]
+    parts = [
+        f"{count[state]} {state}"
+        for state in (EQUAL, EXPECTED, DIFFERENT, FAILED, SKIPPED)
+        if count[state]
+    ]
     return f"{len(verdicts)} row{'s' * (len(verdicts) > 1)}: {', '.join(parts)}; {seconds:.0f} s"

@@ -15,17 +15,38 @@ WIDTH, HEIGHT = 320, 180
 LOSSLESS = "-c:v ffv1"
 # Name: file or folder, and the arguments of FFmpeg that make it.
 RECIPES = {
-    "odd": ("odd.mkv", f"-i {CLIP} -frames:v {FRAMES} -vf hflip,scale=333:187,format=bgr0 {LOSSLESS} odd.mkv"),
-    "still": ("still.mkv", f"-i {CLIP} -frames:v 16 -vf scale=160:90,tpad=start=6:start_mode=clone {LOSSLESS} still.mkv"),
-    "mjpeg": ("mjpeg.mkv", f"-i {CLIP} -frames:v {FRAMES} -vf scale=320:-2 -c:v mjpeg -q:v 3 mjpeg.mkv"),
+    "odd": (
+        "odd.mkv",
+        f"-i {CLIP} -frames:v {FRAMES} -vf hflip,scale=333:187,format=bgr0 {LOSSLESS} odd.mkv",
+    ),
+    "still": (
+        "still.mkv",
+        f"-i {CLIP} -frames:v 16 -vf scale=160:90,tpad=start=6:start_mode=clone {LOSSLESS} still.mkv",
+    ),
+    "mjpeg": (
+        "mjpeg.mkv",
+        f"-i {CLIP} -frames:v {FRAMES} -vf scale=320:-2 -c:v mjpeg -q:v 3 mjpeg.mkv",
+    ),
     "image": ("image.png", "-f lavfi -i testsrc2=size=400x300 -frames:v 1 image.png"),
     # Shorter than the clip, so that it begins again.
-    "video": ("video.mkv", f"-f lavfi -i testsrc2=size=200x150:rate=25 -frames:v 5 {LOSSLESS} video.mkv"),
-    "pictures": ("pictures", f"-i {CLIP} -frames:v {FRAMES} -vf scale={WIDTH}:{HEIGHT} -q:v 3 pictures/%03d.jpg"),
+    "video": (
+        "video.mkv",
+        f"-f lavfi -i testsrc2=size=200x150:rate=25 -frames:v 5 {LOSSLESS} video.mkv",
+    ),
+    "pictures": (
+        "pictures",
+        f"-i {CLIP} -frames:v {FRAMES} -vf scale={WIDTH}:{HEIGHT} -q:v 3 pictures/%03d.jpg",
+    ),
     # The same frames without loss: as one video, and as the encoded pictures that lie in it.
-    "lossless": ("lossless.mkv", f"-i {CLIP} -frames:v {FRAMES} -vf scale={WIDTH}:{HEIGHT},format=rgb24 -c:v png lossless.mkv"),
+    "lossless": (
+        "lossless.mkv",
+        f"-i {CLIP} -frames:v {FRAMES} -vf scale={WIDTH}:{HEIGHT},format=rgb24 -c:v png lossless.mkv",
+    ),
     "pngs": ("pngs", "-i lossless.mkv -c:v copy pngs/%03d.png"),
-    "raw": ("raw.rgb", f"-i {CLIP} -frames:v {FRAMES} -vf scale={WIDTH}:{HEIGHT} -f rawvideo -pix_fmt rgb24 raw.rgb"),
+    "raw": (
+        "raw.rgb",
+        f"-i {CLIP} -frames:v {FRAMES} -vf scale={WIDTH}:{HEIGHT} -f rawvideo -pix_fmt rgb24 raw.rgb",
+    ),
 }
 
 
@@ -69,8 +90,21 @@ class Inputs:
         folder = self.folder / "mixed"
         if not folder.exists():
             folder.mkdir()
-            for number, (size, ending) in enumerate([("320:180", "jpg"), ("333:187", "png"), ("160:90", "webp"), ("91:160", "jpg")]):
-                command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-i", CLIP, "-frames:v", "1", "-vf", f"scale={size}"]
+            for number, (size, ending) in enumerate(
+                [("320:180", "jpg"), ("333:187", "png"), ("160:90", "webp"), ("91:160", "jpg")]
+            ):
+                command = [
+                    "ffmpeg",
+                    "-nostdin",
+                    "-loglevel",
+                    "error",
+                    "-i",
+                    CLIP,
+                    "-frames:v",
+                    "1",
+                    "-vf",
+                    f"scale={size}",
+                ]
                 answer([*command, folder / f"{number}.{ending}"])
             (folder / "4.jpg").write_bytes((folder / "0.jpg").read_bytes()[:3000])
             (folder / "5.png").write_bytes((folder / "1.png").read_bytes())

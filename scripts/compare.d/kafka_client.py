@@ -28,7 +28,11 @@ def data(text: str | None) -> bytes | None:
 
 def create(broker: str, topic: str, partitions: str) -> None:
     admin = KafkaAdminClient(bootstrap_servers=broker)
-    options = {"num_partitions": int(partitions), "replication_factor": 1, "configs": {"max.message.bytes": str(LARGEST)}}
+    options = {
+        "num_partitions": int(partitions),
+        "replication_factor": 1,
+        "configs": {"max.message.bytes": str(LARGEST)},
+    }
     admin.create_topics({topic: options}, wait_for_metadata=True)
 
 
@@ -37,7 +41,13 @@ def produce(broker: str, topic: str) -> None:
     for line in sys.stdin:
         record = json.loads(line)
         headers = [(name, data(value)) for name, value in record["headers"]]
-        producer.send(topic, partition=record["partition"], key=data(record["key"]), value=data(record["value"]), headers=headers)
+        producer.send(
+            topic,
+            partition=record["partition"],
+            key=data(record["key"]),
+            value=data(record["value"]),
+            headers=headers,
+        )
     producer.flush()
 
 
@@ -45,7 +55,9 @@ def partitions_of(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
     """None where the topic is not there."""
     if topic not in consumer.topics():
         return []
-    return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic))]
+    return [
+        TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic))
+    ]
 
 
 def ends(broker: str, topic: str) -> None:
@@ -55,7 +67,9 @@ def ends(broker: str, topic: str) -> None:
 
 
 def consume(broker: str, topic: str, starts: str = "{}") -> None:
-    consumer = KafkaConsumer(bootstrap_servers=broker, enable_auto_commit=False, isolation_level="read_committed")
+    consumer = KafkaConsumer(
+        bootstrap_servers=broker, enable_auto_commit=False, isolation_level="read_committed"
+    )
     partitions = partitions_of(consumer, topic)
     consumer.assign(partitions)
     for partition in partitions:
@@ -69,8 +83,19 @@ def consume(broker: str, topic: str, starts: str = "{}") -> None:
 
 def show(record: object) -> None:
     headers = [(name, text(value)) for name, value in record.headers]
-    print(json.dumps({"partition": record.partition, "key": text(record.key), "value": text(record.value), "headers": headers}))
+    print(
+        json.dumps(
+            {
+                "partition": record.partition,
+                "key": text(record.key),
+                "value": text(record.value),
+                "headers": headers,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":
-    {"create": create, "produce": produce, "ends": ends, "consume": consume}[sys.argv[2]](sys.argv[1], *sys.argv[3:])
+    {"create": create, "produce": produce, "ends": ends, "consume": consume}[sys.argv[2]](
+        sys.argv[1], *sys.argv[3:]
+    )

@@ -19,13 +19,18 @@ FRAME_US = 40_000
 def raw_frames(path: str) -> list[memoryview]:
     """The frames of a raw file."""
     data, size = pathlib.Path(path).read_bytes(), WIDTH * HEIGHT * 3
-    return [memoryview(data[at : at + size]).cast("B", (HEIGHT, WIDTH, 3)) for at in range(0, len(data), size)]
+    return [
+        memoryview(data[at : at + size]).cast("B", (HEIGHT, WIDTH, 3))
+        for at in range(0, len(data), size)
+    ]
 
 
 def save(name: str, result: object) -> None:
     """Writes one result; what has dimensions gets them before its bytes."""
     view = memoryview(result)  # type: ignore[arg-type]
-    pathlib.Path(name).write_bytes(f"{view.shape}\n".encode() + view.tobytes() if view.ndim > 1 else view.tobytes())
+    pathlib.Path(name).write_bytes(
+        f"{view.shape}\n".encode() + view.tobytes() if view.ndim > 1 else view.tobytes()
+    )
 
 
 def processed(settings: dict[str, object], frames: list[memoryview]) -> None:

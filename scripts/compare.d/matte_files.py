@@ -1,6 +1,6 @@
 """Gives encoded frames to mattebox.Matte and writes files named as `mattebox run` names them.
 
-    matte_files.py MATTE PICTURES"""
+matte_files.py MATTE PICTURES"""
 
 from __future__ import annotations
 

@@ -19,7 +19,11 @@ Sums = dict[str, str]
 def sums(folder: pathlib.Path) -> Sums:
     """Relative path -> SHA-256 of every file below a folder, sorted by path."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    names = {str(path.relative_to(folder)): path for path in files if not set(path.relative_to(folder).parts) & set(NOT_COMPARED)}
+    names = {
+        str(path.relative_to(folder)): path
+        for path in files
+        if not set(path.relative_to(folder).parts) & set(NOT_COMPARED)
+    }
     return {name: _sum(path) for name, path in names.items()}
 
 
@@ -32,7 +36,9 @@ def decoded(video: pathlib.Path) -> str:
     """The times and sums of all pictures of a video, and what its stream says of itself."""
     # FFmpeg's own VP9 decoder drops the alpha.
     decoder = ["-c:v", "libvpx-vp9"] if video.suffix == ".webm" else []
-    pictures = answer(["ffmpeg", "-nostdin", "-loglevel", "error", *decoder, "-i", video, "-f", "framemd5", "-"])
+    pictures = answer(
+        ["ffmpeg", "-nostdin", "-loglevel", "error", *decoder, "-i", video, "-f", "framemd5", "-"]
+    )
     what = "stream=codec_name,profile,width,height,pix_fmt,r_frame_rate,color_range,color_space,color_transfer,color_primaries"
     stream = answer(["ffprobe", "-loglevel", "error", "-show_entries", what, video])
     if not pictures:

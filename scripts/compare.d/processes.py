@@ -66,7 +66,15 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 def answer(command: Sequence[object], text: str | None = None, cwd: pathlib.Path = ROOT) -> str:
     """What a command prints; it must succeed."""
     words = [str(word) for word in command]
-    done = subprocess.run(words, input=text, capture_output=True, text=True, env=environment(), cwd=cwd, timeout=LIMIT_S)
+    done = subprocess.run(
+        words,
+        input=text,
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=cwd,
+        timeout=LIMIT_S,
+    )
     if done.returncode:
         raise Failure(f"{command[0]} ended with {done.returncode}: {last_of(done.stderr)}")
     return done.stdout.strip()

@@ -89,7 +89,12 @@ def _data(text: str | None) -> bytes | None:
     return None if text is None else base64.b64decode(text)
 
 
-def save(records: Iterable[Record], folder: pathlib.Path, name: Callable[[Record], str], without: Iterable[str] = OF_TRACES) -> None:
+def save(
+    records: Iterable[Record],
+    folder: pathlib.Path,
+    name: Callable[[Record], str],
+    without: Iterable[str] = OF_TRACES,
+) -> None:
     """Writes each record as two files: its value, and its key and headers. Those of one name are numbered in their order."""
     count: Counter[str] = Counter()
     for record in records:
@@ -98,7 +103,9 @@ def save(records: Iterable[Record], folder: pathlib.Path, name: Callable[[Record
         count[base] += 1
         folder.mkdir(parents=True, exist_ok=True)
         headers = [(key, _readable(value)) for key, value in record.headers if key not in without]
-        (folder / f"{path}.headers").write_text(json.dumps({"key": _readable(record.key), "headers": headers}, indent=1))
+        (folder / f"{path}.headers").write_text(
+            json.dumps({"key": _readable(record.key), "headers": headers}, indent=1)
+        )
         if record.value is not None:
             (folder / f"{path}.value").write_bytes(record.value)
 

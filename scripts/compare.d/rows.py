@@ -132,7 +132,12 @@ def table() -> list[Row]:
     """Every row, in the order in which they run."""
     run = [Row(name, "run", spec, exit_code=EXIT_CODES.get(name, 0)) for name, spec in RUN.items()]
     simd = [
-        Row(f"run-simd-{level}-{matte}", "run", f"{{clip}} --max-width 160 --simd {level} --matte {matte}", simd=level)
+        Row(
+            f"run-simd-{level}-{matte}",
+            "run",
+            f"{{clip}} --max-width 160 --simd {level} --matte {matte}",
+            simd=level,
+        )
         for level in SIMD_LEVELS
         for matte in ("soft", "hard")
     ]
@@ -152,12 +157,20 @@ SAME_FRAMES = ("soft png", "hard png", "hard jpg")
 
 def same_table() -> list[Row]:
     """The rows of --same: `kind` is the way, `spec` the matte and the pictures."""
-    return [Row(f"same-{frames.replace(' ', '-')}-{way}", way, frames) for frames in SAME_FRAMES for way in SAME_WAYS]
+    return [
+        Row(f"same-{frames.replace(' ', '-')}-{way}", way, frames)
+        for frames in SAME_FRAMES
+        for way in SAME_WAYS
+    ]
 
 
 def chosen(rows: Iterable[Row], patterns: list[str]) -> list[Row]:
     """The rows whose names match one of the patterns; all without patterns."""
-    return [row for row in rows if not patterns or any(fnmatch.fnmatchcase(row.name, pattern) for pattern in patterns)]
+    return [
+        row
+        for row in rows
+        if not patterns or any(fnmatch.fnmatchcase(row.name, pattern) for pattern in patterns)
+    ]
 
 
 def unknown(rows: Iterable[Row], patterns: Iterable[str]) -> list[str]:

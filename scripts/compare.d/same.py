@@ -26,10 +26,21 @@ def by_way(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
     """The files of another way."""
     matte, pictures = row.spec.split()
     if row.kind == "python":
-        made = commands.call(row.name, build, workspace, "matte_files.py", matte, workspace.inputs.path(FOLDERS[pictures]))
+        made = commands.call(
+            row.name,
+            build,
+            workspace,
+            "matte_files.py",
+            matte,
+            workspace.inputs.path(FOLDERS[pictures]),
+        )
     elif row.kind == "spark":
-        made = commands.spark(Row(row.name, "spark", f"--matte {matte}", f"same-{pictures}-binary"), build, workspace)
+        made = commands.spark(
+            Row(row.name, "spark", f"--matte {matte}", f"same-{pictures}-binary"), build, workspace
+        )
     else:
         wire = row.kind.removeprefix("worker-")
-        made = commands.worker(Row(row.name, "worker", f"--matte {matte}", f"same-{pictures}-{wire}"), build, workspace)
+        made = commands.worker(
+            Row(row.name, "worker", f"--matte {matte}", f"same-{pictures}-{wire}"), build, workspace
+        )
     return made / OUT

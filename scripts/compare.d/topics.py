@@ -51,24 +51,39 @@ def binary_headers(camera: str, number: int, **other: str | None) -> list[tuple[
 
 def in_json(camera: str, pictures: list[bytes]) -> list[Record]:
     """Frames of one camera in the JSON format."""
-    return [Record(camera.encode(), json_frame(camera, number, picture)) for number, picture in enumerate(pictures)]
+    return [
+        Record(camera.encode(), json_frame(camera, number, picture))
+        for number, picture in enumerate(pictures)
+    ]
 
 
 def in_binary(camera: str, pictures: list[bytes]) -> list[Record]:
     """Frames of one camera in the binary format."""
     return [
-        Record(camera.encode(), picture, binary_headers(camera, number, **{"content-type": kind(picture)[1]}))
+        Record(
+            camera.encode(),
+            picture,
+            binary_headers(camera, number, **{"content-type": kind(picture)[1]}),
+        )
         for number, picture in enumerate(pictures)
     ]
 
 
 def hostile(pictures: list[bytes]) -> list[Record]:
     """Good frames of two cameras, one in each format, and between them records that are no frames."""
-    good = [record for pair in zip(in_json("good", pictures), in_binary("fine", pictures)) for record in pair]
+    good = [
+        record
+        for pair in zip(in_json("good", pictures), in_binary("fine", pictures))
+        for record in pair
+    ]
     bad = list(_bad(pictures[0]))
     # A few bad ones after each good one.
     share = -(-len(bad) // len(good))
-    return [record for number, frame in enumerate(good) for record in (frame, *bad[number * share : (number + 1) * share])]
+    return [
+        record
+        for number, frame in enumerate(good)
+        for record in (frame, *bad[number * share : (number + 1) * share])
+    ]
 
 
 def _bad(picture: bytes) -> Iterator[Record]:
@@ -79,13 +94,26 @@ def _bad(picture: bytes) -> Iterator[Record]:
         yield Record(b"bad", value, headers)
     yield Record(b"another", json_frame("bad", 1, picture))
     yield Record(None, json_frame("no key", 1, picture))
-    yield Record(b"bad", json_frame("bad", 1, picture[: len(picture) // 2]), [("other", b"kept"), ("empty", b"")])
+    yield Record(
+        b"bad",
+        json_frame("bad", 1, picture[: len(picture) // 2]),
+        [("other", b"kept"), ("empty", b"")],
+    )
 
 
 def _bad_values(picture: bytes) -> Iterator[bytes | None]:
     """Values that are no frame in JSON."""
     whole = json_frame("bad", 1, picture)
-    yield from (None, b"", b"{", whole[:2000], b"[" * 100_000, b"\xff" * 200, b"null", b'{"camera_id": "bad"}')
+    yield from (
+        None,
+        b"",
+        b"{",
+        whole[:2000],
+        b"[" * 100_000,
+        b"\xff" * 200,
+        b"null",
+        b'{"camera_id": "bad"}',
+    )
     yield random.Random(1).randbytes(3000)
     yield whole[:-1] + b', "frame_id": 2}'
     for field, wrong in (

@@ -12,7 +12,13 @@ import topics
 from builds import Build
 from processes import Failure, Skip, execute, last_line
 
-CAMERA_DEFAULTS = {"--frames": str(inputs.FRAMES), "--fps": "25", "--realtime": "false", "--partitions": "2", "--progress": "none"}
+CAMERA_DEFAULTS = {
+    "--frames": str(inputs.FRAMES),
+    "--fps": "25",
+    "--realtime": "false",
+    "--partitions": "2",
+    "--progress": "none",
+}
 # What a camera publishes into the logs of both formats.
 LOG = "door={clip} yard={odd} --max-width 320"
 
@@ -28,7 +34,9 @@ MADE = {
 
 def with_defaults(words: list[str], defaults: dict[str, str]) -> list[str]:
     """The words of a command, and the flags that they do not have."""
-    return words + [word for flag, value in defaults.items() if flag not in words for word in (flag, value)]
+    return words + [
+        word for flag, value in defaults.items() if flag not in words for word in (flag, value)
+    ]
 
 
 def expect(code: int, wanted: int, log: pathlib.Path) -> None:
@@ -97,5 +105,8 @@ class Place:
 
 def publish(build: Build, workspace: Workspace, spec: str, topic: str, log: pathlib.Path) -> None:
     """Fills a topic by `mattebox camera`, as fast as it goes."""
-    words = with_defaults(workspace.inputs.fill_in(spec), {**CAMERA_DEFAULTS, "--kafka": workspace.broker.address, "--topic": topic})
+    words = with_defaults(
+        workspace.inputs.fill_in(spec),
+        {**CAMERA_DEFAULTS, "--kafka": workspace.broker.address, "--topic": topic},
+    )
     expect(execute([build.binary, "camera", *words], log=log), 0, log)

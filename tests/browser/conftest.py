@@ -59,7 +59,9 @@ class Process:
         self.log = log
         words = ["setpriv", "--pdeathsig", "KILL", "--", *(str(word) for word in command)]
         with log.open("w") as file:
-            self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=file, start_new_session=True, **how)
+            self.process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stderr=file, start_new_session=True, **how
+            )
 
     def text(self) -> str:
         return self.log.read_text(errors="replace")
@@ -94,14 +96,20 @@ class Answer:
 class Server(Process):
     """`mattebox run SOURCE... --view` on a free port."""
 
-    def __init__(self, folder: pathlib.Path, *arguments: object, context: ssl.SSLContext | None = None) -> None:
-        view = [] if any(str(a).startswith("--view=") for a in arguments) else ["--view=127.0.0.1:0"]
+    def __init__(
+        self, folder: pathlib.Path, *arguments: object, context: ssl.SSLContext | None = None
+    ) -> None:
+        view = (
+            [] if any(str(a).startswith("--view=") for a in arguments) else ["--view=127.0.0.1:0"]
+        )
         out = [] if "--out" in arguments else ["--out", "none"]
         command = [BINARY, "run", *arguments, *view, *out, "--progress", "none"]
         super().__init__(command, folder / "mattebox.log", cwd=folder, env=environment())
         self.context = context
         find = re.compile(r"live page at (https?)://([^/\s]+)/")
-        match = until("the live page", lambda: find.search(self.text()) or self.process.poll() is not None)
+        match = until(
+            "the live page", lambda: find.search(self.text()) or self.process.poll() is not None
+        )
         assert isinstance(match, re.Match), self.text()
         self.scheme, self.host = match[1], match[2]
         self.port = int(self.host.rsplit(":", 1)[1])
@@ -112,13 +120,22 @@ class Server(Process):
         return socket.create_connection(("127.0.0.1", self.port), timeout=LIMIT_S)
 
     @contextlib.contextmanager
-    def open(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Iterator[http.client.HTTPResponse]:
+    def open(
+        self, method: str, path: str, body: bytes | None = None, **headers: str
+    ) -> Iterator[http.client.HTTPResponse]:
         if self.context:
-            connection: http.client.HTTPConnection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=LIMIT_S, context=self.context)
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=LIMIT_S, context=self.context
+            )
         else:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT_S)
         with contextlib.closing(connection):
-            connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+            connection.request(
+                method,
+                path,
+                body,
+                {name.replace("_", "-"): value for name, value in headers.items()},
+            )
             yield connection.getresponse()
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
@@ -129,7 +146,13 @@ class Server(Process):
         return self.ask("GET", path, **headers)
 
     def patch(self, camera: str, change: object, **headers: str) -> Answer:
-        return self.ask("PATCH", f"/api/cameras/{camera}/settings", json.dumps(change).encode(), Content_Type="application/json", **headers)
+        return self.ask(
+            "PATCH",
+            f"/api/cameras/{camera}/settings",
+            json.dumps(change).encode(),
+            Content_Type="application/json",
+            **headers,
+        )
 
     def camera(self, camera: str) -> dict[str, Any]:
         answer = self.get(f"/api/cameras/{camera}")
@@ -138,7 +161,12 @@ class Server(Process):
 
     def await_pictures(self) -> None:
         """Until each camera has a picture."""
-        until("pictures", lambda: all(camera["last_frame"] for camera in self.get("/api/cameras").json()["cameras"]))
+        until(
+            "pictures",
+            lambda: all(
+                camera["last_frame"] for camera in self.get("/api/cameras").json()["cameras"]
+            ),
+        )
 
     def finish(self) -> None:
         """Ends it, and looks whether it was well until then."""
@@ -169,14 +197,23 @@ class TestCamera:
     def start(self) -> None:
         # The system's own Python: its packages are those that scripts/setup installs.
         script = ROOT / "tests/end_to_end/kit/rtsp_server.py"
-        self.running = Process(["/usr/bin/python3", script, self.port], self.folder / "camera.log", stdout=subprocess.PIPE, text=True)
+        self.running = Process(
+            ["/usr/bin/python3", script, self.port],
+            self.folder / "camera.log",
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         assert self.running.process.stdout
         line = self.running.process.stdout.readline().strip()
-        assert line, f"the test camera does not start; `scripts/setup test` installs what it needs: {self.running.text()}"
+        assert line, (
+            f"the test camera does not start; `scripts/setup test` installs what it needs: {self.running.text()}"
+        )
         self.port = int(line)
 
     def kill(self) -> None:
-        assert self.running.process.poll() is None, f"it had ended before the kill: {self.running.text()}"
+        assert self.running.process.poll() is None, (
+            f"it had ended before the kill: {self.running.text()}"
+        )
         self.running.end(signal.SIGKILL)
 
     @property
@@ -186,8 +223,21 @@ class TestCamera:
 
 def decode(picture: bytes, layout: str = "rgb24") -> bytes:
     """The pixels of a picture file."""
-    command = ["ffmpeg", "-v", "error", "-i", "pipe:", "-f", "rawvideo", "-pix_fmt", layout, "pipe:"]
-    return subprocess.run(command, input=picture, capture_output=True, check=True, timeout=LIMIT_S).stdout
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-i",
+        "pipe:",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        layout,
+        "pipe:",
+    ]
+    return subprocess.run(
+        command, input=picture, capture_output=True, check=True, timeout=LIMIT_S
+    ).stdout
 
 
 def is_near(pixel: Any, colour: tuple[int, int, int], by: int = 12) -> bool:
@@ -197,7 +247,15 @@ def is_near(pixel: Any, colour: tuple[int, int, int], by: int = 12) -> bool:
 
 def looped(*names: str) -> list[str]:
     """Cameras that show the sample over and over, at a size and speed that a busy machine can bear."""
-    return [*(f"{name}={SAMPLE}" for name in names), "--loop", "--realtime", "--fps", "10", "--max-width", "320"]
+    return [
+        *(f"{name}={SAMPLE}" for name in names),
+        "--loop",
+        "--realtime",
+        "--fps",
+        "10",
+        "--max-width",
+        "320",
+    ]
 
 
 @pytest.fixture
@@ -227,7 +285,13 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestCamera]:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, camera: TestCamera) -> Iterator[Server]:
     """Four cameras, of which `yard` can be killed."""
-    server = Server(tmp_path_factory.mktemp("page"), *looped("door", "hall", "desk"), f"yard={camera.url}", "--stall-timeout", "2s")
+    server = Server(
+        tmp_path_factory.mktemp("page"),
+        *looped("door", "hall", "desk"),
+        f"yard={camera.url}",
+        "--stall-timeout",
+        "2s",
+    )
     server.await_pictures()
     yield server
     server.finish()
@@ -238,7 +302,14 @@ def settings(server: Server) -> Iterator[None]:
     """Puts back what a test changes."""
     yield
     for one in server.get("/api/cameras").json()["cameras"]:
-        change = {"background": "start", "matte": "soft", "people": "all", "plate": "auto", "foreground_cleanup": True, "skip_still": False}
+        change = {
+            "background": "start",
+            "matte": "soft",
+            "people": "all",
+            "plate": "auto",
+            "foreground_cleanup": True,
+            "skip_still": False,
+        }
         assert server.patch(one["id"], change).status == 200
 
 
@@ -247,7 +318,9 @@ def browser() -> Iterator[playwright.sync_api.Browser]:
     program = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     assert program, "there is no Chromium here; `scripts/setup test` installs it"
     with playwright.sync_api.sync_playwright() as all_browsers:
-        browser = all_browsers.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        browser = all_browsers.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
         yield browser
         browser.close()
 
@@ -282,7 +355,9 @@ class Visit:
         return canvas.evaluate("canvas => canvas.toDataURL()")
 
     def await_live(self, camera: str) -> None:
-        playwright.sync_api.expect(self.tile(camera)).to_have_attribute("data-state", "live", timeout=LIMIT_S * 1000)
+        playwright.sync_api.expect(self.tile(camera)).to_have_attribute(
+            "data-state", "live", timeout=LIMIT_S * 1000
+        )
 
 
 @pytest.fixture

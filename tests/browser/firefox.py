@@ -43,12 +43,28 @@ class Firefox:
 
     def __init__(self, folder: pathlib.Path, dark: bool = False) -> None:
         folder.mkdir(parents=True)
-        preferences = PREFERENCES | {"layout.css.prefers-color-scheme.content-override": 0 if dark else 1}
-        lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in preferences.items())
+        preferences = PREFERENCES | {
+            "layout.css.prefers-color-scheme.content-override": 0 if dark else 1
+        }
+        lines = (
+            f"user_pref({json.dumps(name)}, {json.dumps(value)});\n"
+            for name, value in preferences.items()
+        )
         (folder / "user.js").write_text("".join(lines))
         log = folder / "firefox.log"
-        command = [program(), "--headless", "--no-remote", "--profile", str(folder), "--remote-debugging-port", "0", "about:blank"]
-        environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        command = [
+            program(),
+            "--headless",
+            "--no-remote",
+            "--profile",
+            str(folder),
+            "--remote-debugging-port",
+            "0",
+            "about:blank",
+        ]
+        environment = {
+            name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ
+        }
         with log.open("w") as file:
             self.process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", *command],
@@ -59,13 +75,21 @@ class Firefox:
                 env=environment,
             )
         begun = time.monotonic()
-        while not (found := re.search(r"WebDriver BiDi listening on (ws://\S+)", log.read_text(errors="replace"))):
-            assert self.process.poll() is None and time.monotonic() - begun < LIMIT_S, log.read_text(errors="replace")[-2000:]
+        while not (
+            found := re.search(
+                r"WebDriver BiDi listening on (ws://\S+)", log.read_text(errors="replace")
+            )
+        ):
+            assert self.process.poll() is None and time.monotonic() - begun < LIMIT_S, (
+                log.read_text(errors="replace")[-2000:]
+            )
             time.sleep(0.1)
         self.complaints: list[str] = []
         self._number = 0
         self._ends = contextlib.ExitStack()
-        self._socket: ClientConnection = self._ends.enter_context(connect(f"{found[1]}/session", max_size=None, proxy=None))
+        self._socket: ClientConnection = self._ends.enter_context(
+            connect(f"{found[1]}/session", max_size=None, proxy=None)
+        )
         self.ask("session.new", capabilities={})
         self.ask("session.subscribe", events=["log.entryAdded"])
         self.context = self.ask("browsingContext.getTree")["contexts"][0]["context"]
@@ -79,14 +103,20 @@ class Firefox:
             if message.get("method") == "log.entryAdded":
                 entry = message["params"]
                 # These tests read canvases more often than the page, which never does.
-                if entry["level"] in ("error", "warn") and "willReadFrequently" not in str(entry["text"]):
+                if entry["level"] in ("error", "warn") and "willReadFrequently" not in str(
+                    entry["text"]
+                ):
                     self.complaints.append(str(entry["text"]))
             if message.get("id") == self._number:
                 assert message["type"] == "success", message
                 return message["result"]
 
     def size(self, width: int, height: int) -> None:
-        self.ask("browsingContext.setViewport", context=self.context, viewport={"width": width, "height": height})
+        self.ask(
+            "browsingContext.setViewport",
+            context=self.context,
+            viewport={"width": width, "height": height},
+        )
 
     def open(self, url: str) -> None:
         self.ask("browsingContext.navigate", context=self.context, url=url, wait="complete")
@@ -94,7 +124,12 @@ class Firefox:
     def run(self, script: str) -> Any:
         """The value of an expression in the page, by way of JSON."""
         expression = f"Promise.resolve({script}).then((value) => JSON.stringify(value ?? null))"
-        found = self.ask("script.evaluate", expression=expression, target={"context": self.context}, awaitPromise=True)
+        found = self.ask(
+            "script.evaluate",
+            expression=expression,
+            target={"context": self.context},
+            awaitPromise=True,
+        )
         assert found["type"] == "success", found["exceptionDetails"]["text"]
         return json.loads(found["result"]["value"])
 
@@ -111,16 +146,30 @@ class Firefox:
         script = f"""(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{ block: 'center' }});
           const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2].map(Math.round); }})()"""
         x, y = self.run(script)
-        actions = [{"type": "pointerMove", "x": x, "y": y}, {"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}]
-        self.ask("input.performActions", context=self.context, actions=[{"type": "pointer", "id": "mouse", "actions": actions}])
+        actions = [
+            {"type": "pointerMove", "x": x, "y": y},
+            {"type": "pointerDown", "button": 0},
+            {"type": "pointerUp", "button": 0},
+        ]
+        self.ask(
+            "input.performActions",
+            context=self.context,
+            actions=[{"type": "pointer", "id": "mouse", "actions": actions}],
+        )
 
     def press(self, *keys: str) -> None:
         actions = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
-        self.ask("input.performActions", context=self.context, actions=[{"type": "key", "id": "keys", "actions": actions}])
+        self.ask(
+            "input.performActions",
+            context=self.context,
+            actions=[{"type": "key", "id": "keys", "actions": actions}],
+        )
 
     def screenshot(self) -> bytes:
         """What the window shows, as a PNG file."""
-        return base64.b64decode(self.ask("browsingContext.captureScreenshot", context=self.context)["data"])
+        return base64.b64decode(
+            self.ask("browsingContext.captureScreenshot", context=self.context)["data"]
+        )
 
     def close(self) -> None:
         with contextlib.suppress(Exception):

@@ -51,7 +51,15 @@ def cameras(folder: pathlib.Path, *names: str, width: int, fps: int) -> list[str
     """Cameras that show the sample, which is called as it would be by a person in its folder."""
     if not (folder / SAMPLE.name).exists():
         (folder / SAMPLE.name).symlink_to(SAMPLE)
-    return [*(f"{name}={SAMPLE.name}" for name in names), "--loop", "--realtime", "--fps", str(fps), "--max-width", str(width)]
+    return [
+        *(f"{name}={SAMPLE.name}" for name in names),
+        "--loop",
+        "--realtime",
+        "--fps",
+        str(fps),
+        "--max-width",
+        str(width),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +68,21 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("four")
     server = Server(folder, *cameras(folder, "door", "hall", "desk", "yard", width=640, fps=10))
     server.await_pictures()
-    ffmpeg("-f", "lavfi", "-i", "gradients=s=640x360:n=2:c0=0x1b2a49:c1=0xe8a87c:x0=0:y0=0:x1=0:y1=360:speed=0.00001", "-frames:v", 1, folder / "evening.png")
-    upload = server.ask("POST", "/api/cameras/desk/background", (folder / "evening.png").read_bytes(), Content_Type="image/png")
+    ffmpeg(
+        "-f",
+        "lavfi",
+        "-i",
+        "gradients=s=640x360:n=2:c0=0x1b2a49:c1=0xe8a87c:x0=0:y0=0:x1=0:y1=360:speed=0.00001",
+        "-frames:v",
+        1,
+        folder / "evening.png",
+    )
+    upload = server.ask(
+        "POST",
+        "/api/cameras/desk/background",
+        (folder / "evening.png").read_bytes(),
+        Content_Type="image/png",
+    )
     assert upload.status == 200
     for camera, background in [("door", "#8fb8de"), ("hall", "blur:24"), ("yard", "#2f6b4f")]:
         assert server.patch(camera, {"background": background}).status == 200
@@ -73,9 +94,20 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Sixteen cameras, one in an empty room, one that cannot be reached."""
     folder = tmp_path_factory.mktemp("mixed")
-    ffmpeg("-f", "lavfi", "-i", "gradients=s=320x180:d=2:r=5:c0=0x607060:c1=0x303840:speed=0.00001", folder / "empty.mp4")
+    ffmpeg(
+        "-f",
+        "lavfi",
+        "-i",
+        "gradients=s=320x180:d=2:r=5:c0=0x607060:c1=0x303840:speed=0.00001",
+        folder / "empty.mp4",
+    )
     names = [f"cam{n}" for n in range(1, 15)]
-    server = Server(folder, "store=empty.mp4", "gate=rtsp://127.0.0.1:9/live", *cameras(folder, *names, width=320, fps=5))
+    server = Server(
+        folder,
+        "store=empty.mp4",
+        "gate=rtsp://127.0.0.1:9/live",
+        *cameras(folder, *names, width=320, fps=5),
+    )
     yield server
     server.finish()
 
@@ -118,10 +150,14 @@ READY_MS = 9000
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_in_chromium(scene: str, visits: Callable[..., Visit], request: pytest.FixtureRequest) -> None:
+def test_in_chromium(
+    scene: str, visits: Callable[..., Visit], request: pytest.FixtureRequest
+) -> None:
     name, address, width, height, dark = SCENES[scene]
     server = request.getfixturevalue(name)
-    visit = visits(viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light")
+    visit = visits(
+        viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+    )
     visit.page.goto(f"{server.url}/{address}")
     visit.page.wait_for_timeout(READY_MS)
     keep(scene, "chromium", visit.page.screenshot())
@@ -143,7 +179,12 @@ def firefoxes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bo
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_in_firefox(scene: str, firefoxes: Callable[[bool], Firefox], visits: Callable[..., Visit], request: pytest.FixtureRequest) -> None:
+def test_in_firefox(
+    scene: str,
+    firefoxes: Callable[[bool], Firefox],
+    visits: Callable[..., Visit],
+    request: pytest.FixtureRequest,
+) -> None:
     name, address, width, height, dark = SCENES[scene]
     server = request.getfixturevalue(name)
     firefox = firefoxes(dark)
@@ -168,7 +209,9 @@ def test_late(delay_s: float, one: Server, visits: Callable[..., Visit]) -> None
     network.close()
 
 
-def test_login(start: Callable[..., Any], visits: Callable[..., Visit], tmp_path: pathlib.Path) -> None:
+def test_login(
+    start: Callable[..., Any], visits: Callable[..., Visit], tmp_path: pathlib.Path
+) -> None:
     (tmp_path / "token").write_text("a-token-of-the-tests\n")
     (tmp_path / "token").chmod(0o600)
     server = start(*looped("door"), "--token-file", tmp_path / "token")

@@ -17,7 +17,13 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from conftest import LIMIT_S, SAMPLE, Answer, Server, decode, looped, until
 
 ENDLESS = r"\.mjpg$|/events$|/live$"
-EXAMPLES = hypothesis.settings(max_examples=30, deadline=None, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck))
+EXAMPLES = hypothesis.settings(
+    max_examples=30,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +54,9 @@ def test_whatever_is_asked_the_answer_is_as_described(case: schemathesis.Case) -
 def test_a_camera_that_is_there_answers_as_described(case: schemathesis.Case) -> None:
     case.path_parameters["id"] = "door"
     # With another name the case may be a good one after all; and no description can say what a picture or the name of a colour is.
-    case.call_and_validate(timeout=LIMIT_S, excluded_checks=[negative_data_rejection, positive_data_acceptance])
+    case.call_and_validate(
+        timeout=LIMIT_S, excluded_checks=[negative_data_rejection, positive_data_acceptance]
+    )
 
 
 def parts(server: Server, path: str, count: int) -> list[tuple[dict[str, str], bytes]]:
@@ -86,17 +94,32 @@ def test_a_wall_has_every_camera_and_tells_them_apart(server: Server) -> None:
         assert int(headers["X-Frame"]) > found.get(headers["X-Camera"], -1)
         found[headers["X-Camera"]] = int(headers["X-Frame"])
     assert set(found) == {"door", "hall", "desk", "yard"}
-    some = {headers["X-Camera"] for headers, _ in parts(server, "/api/wall.mjpg?cameras=desk,hall", 20)}
+    some = {
+        headers["X-Camera"] for headers, _ in parts(server, "/api/wall.mjpg?cameras=desk,hall", 20)
+    }
     assert some == {"desk", "hall"}
 
 
-@pytest.mark.parametrize("query", ["?view=room", "?fps=0", "?fps=-1", "?fps=x", "?view", "?other=1"])
+@pytest.mark.parametrize(
+    "query", ["?view=room", "?fps=0", "?fps=-1", "?fps=x", "?view", "?other=1"]
+)
 def test_a_stream_that_cannot_be_is_a_problem(server: Server, query: str) -> None:
     server.get(f"/api/cameras/door/stream.mjpg{query}").assert_problem(400)
 
 
 def test_ffmpeg_reads_the_stream(server: Server) -> None:
-    command = ["ffmpeg", "-v", "error", "-i", f"{server.url}/api/cameras/door/stream.mjpg", "-frames:v", "5", "-f", "framemd5", "-"]
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-i",
+        f"{server.url}/api/cameras/door/stream.mjpg",
+        "-frames:v",
+        "5",
+        "-f",
+        "framemd5",
+        "-",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
     lines = [line for line in done.stdout.splitlines() if not line.startswith("#")]
     assert done.returncode == 0 and len(lines) == 5, done.stderr
@@ -105,7 +128,9 @@ def test_ffmpeg_reads_the_stream(server: Server) -> None:
 def test_the_matte_is_grey_and_has_a_person_and_no_person(server: Server) -> None:
     _, picture = parts(server, "/api/cameras/door/stream.mjpg?view=matte", 1)[0]
     pixels = decode(picture)
-    assert all(max(pixels[i : i + 3]) - min(pixels[i : i + 3]) <= 6 for i in range(0, len(pixels), 3))
+    assert all(
+        max(pixels[i : i + 3]) - min(pixels[i : i + 3]) <= 6 for i in range(0, len(pixels), 3)
+    )
     assert min(pixels) < 10 and max(pixels) > 245
 
 
@@ -126,14 +151,28 @@ def test_events_tell_what_the_api_tells(server: Server) -> None:
     for one in events:
         assert one["event"] == "cameras"
         told = json.loads(one["data"])
-        assert [camera["id"] for camera in told["cameras"]] == [camera["id"] for camera in now["cameras"]]
+        assert [camera["id"] for camera in told["cameras"]] == [
+            camera["id"] for camera in now["cameras"]
+        ]
         assert set(told["cameras"][0]) == set(now["cameras"][0])
 
 
 def test_a_camera_is_told_of_in_full(server: Server) -> None:
     overview = server.get("/api/cameras").json()
-    assert overview["server"]["command"] == "run" and overview["server"]["settable"] and not overview["server"]["show_raw"]
-    camera = until("numbers", lambda: (c := server.camera("door"))["latency_ms"] and c["fps_out"] > 0 and len(c["history"]["seconds"]) > 1 and c)
+    assert (
+        overview["server"]["command"] == "run"
+        and overview["server"]["settable"]
+        and not overview["server"]["show_raw"]
+    )
+    camera = until(
+        "numbers",
+        lambda: (
+            (c := server.camera("door"))["latency_ms"]
+            and c["fps_out"] > 0
+            and len(c["history"]["seconds"]) > 1
+            and c
+        ),
+    )
     assert camera["state"] == "live" and camera["frames"]["out"] > 0
     assert camera["latency_ms"]["p50"] <= camera["latency_ms"]["p95"] <= camera["latency_ms"]["p99"]
     lengths = {len(values) for values in camera["history"].values()}
@@ -144,7 +183,11 @@ def test_a_camera_is_told_of_in_full(server: Server) -> None:
 
 def test_quality_is_told(server: Server) -> None:
     quality = until("numbers of the matte", lambda: server.camera("door").get("quality"))
-    assert 0.02 < quality["coverage"] < 0.9 and 0 <= quality["flicker"] < 0.5 and quality["edge_width_px"] > 0
+    assert (
+        0.02 < quality["coverage"] < 0.9
+        and 0 <= quality["flicker"] < 0.5
+        and quality["edge_width_px"] > 0
+    )
     assert quality["no_person_s"] is None
 
 
@@ -152,7 +195,17 @@ def test_quality_is_told(server: Server) -> None:
     ("change", "status"),
     [
         ({"background": "teal"}, 200),
-        ({"background": "blur:3", "matte": "hard", "people": "nearest", "plate": "off", "foreground_cleanup": False, "skip_still": True}, 200),
+        (
+            {
+                "background": "blur:3",
+                "matte": "hard",
+                "people": "nearest",
+                "plate": "off",
+                "foreground_cleanup": False,
+                "skip_still": True,
+            },
+            200,
+        ),
         ({}, 200),
         ({"background": "no such colour"}, 422),
         ({"background": "image:/etc/passwd"}, 422),
@@ -168,7 +221,9 @@ def test_quality_is_told(server: Server) -> None:
     ],
     ids=str,
 )
-def test_a_change_is_made_whole_or_not_at_all(server: Server, settings: None, change: object, status: int) -> None:
+def test_a_change_is_made_whole_or_not_at_all(
+    server: Server, settings: None, change: object, status: int
+) -> None:
     before = server.camera("yard")["settings"]
     answer = server.patch("yard", change)
     if status == 200:
@@ -181,7 +236,18 @@ def test_a_change_is_made_whole_or_not_at_all(server: Server, settings: None, ch
 
 def picture(size: str, name: str, folder: pathlib.Path) -> bytes:
     path = folder / name
-    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"color=c=0x204060:s={size}", "-frames:v", "1", path]
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        f"color=c=0x204060:s={size}",
+        "-frames:v",
+        "1",
+        path,
+    ]
     subprocess.run([str(word) for word in command], check=True, timeout=LIMIT_S)
     return path.read_bytes()
 
@@ -191,24 +257,42 @@ def upload(server: Server, body: bytes, kind: str = "image/jpeg") -> Answer:
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png", "webp"])
-def test_a_picture_becomes_the_background(server: Server, settings: None, kind: str, tmp_path: pathlib.Path) -> None:
+def test_a_picture_becomes_the_background(
+    server: Server, settings: None, kind: str, tmp_path: pathlib.Path
+) -> None:
     answer = upload(server, picture("64x48", f"a.{kind}", tmp_path), f"image/{kind}")
     assert answer.status == 200 and answer.json()["background"].startswith("picture:")
 
 
-def test_what_is_no_picture_is_refused_and_changes_nothing(server: Server, settings: None, tmp_path: pathlib.Path) -> None:
+def test_what_is_no_picture_is_refused_and_changes_nothing(
+    server: Server, settings: None, tmp_path: pathlib.Path
+) -> None:
     before = server.camera("yard")["settings"]
     good = picture("640x480", "a.png", tmp_path)
     # A PNG that says it is 60,000 pixels wide and high, which would be ten gigabytes.
     head = good[12:16] + (60000).to_bytes(4, "big") * 2 + good[24:29]
     bomb = good[:12] + head + zlib.crc32(head).to_bytes(4, "big") + good[33:]
-    for body in [b"", b"GIF89a", b"\xff\xd8\xff", good[:100], bomb, b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"\0" * 100_000]:
+    for body in [
+        b"",
+        b"GIF89a",
+        b"\xff\xd8\xff",
+        good[:100],
+        bomb,
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"\0" * 100_000,
+    ]:
         upload(server, body).assert_problem(422)
     assert "more than 12 megapixels" in upload(server, bomb).json()["detail"]
     assert server.camera("yard")["settings"] == before
 
 
 def test_what_is_not_there_is_a_problem(server: Server) -> None:
-    for path in ["/api/cameras/nobody", "/api/cameras/nobody/frame.jpg", "/api/cameras/nobody/stream.mjpg", "/api/", "/nothing"]:
+    for path in [
+        "/api/cameras/nobody",
+        "/api/cameras/nobody/frame.jpg",
+        "/api/cameras/nobody/stream.mjpg",
+        "/api/",
+        "/nothing",
+    ]:
         server.get(path).assert_problem(404)
     server.ask("DELETE", "/api/cameras").assert_problem(405)

@@ -51,12 +51,17 @@ def test_pictures_move(page: Callable[[str, int], Firefox]) -> None:
     firefox.click('#grid li[data-camera="hall"] a')
     firefox.until(f"{LARGE}.width > 100")
     seen = {firefox.run(f"{LARGE}.toDataURL()")}
-    until("three large pictures", lambda: seen.add(firefox.run(f"{LARGE}.toDataURL()")) or len(seen) >= 3)
+    until(
+        "three large pictures",
+        lambda: seen.add(firefox.run(f"{LARGE}.toDataURL()")) or len(seen) >= 3,
+    )
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
 @pytest.mark.parametrize("address", ["", "#camera=door", "#wall"])
-def test_nothing_is_wider_than_the_window(page: Callable[[str, int], Firefox], address: str, width: int) -> None:
+def test_nothing_is_wider_than_the_window(
+    page: Callable[[str, int], Firefox], address: str, width: int
+) -> None:
     firefox = page(address, width)
     content, window = firefox.run(WIDTHS)
     assert content <= window
@@ -67,7 +72,9 @@ def test_nothing_is_wider_than_the_window(page: Callable[[str, int], Firefox], a
         assert firefox.run(inside), "a control is outside of its card"
 
 
-def test_controls_change_pixels(page: Callable[[str, int], Firefox], server: Server, settings: None) -> None:
+def test_controls_change_pixels(
+    page: Callable[[str, int], Firefox], server: Server, settings: None
+) -> None:
     firefox = page("#camera=door", 1280)
     change = """(() => { const input = document.querySelector('[data-testid="background-color"]'); input.value = '#1040c0';
       return input.dispatchEvent(new Event('input', { bubbles: true })); })()"""
@@ -76,18 +83,28 @@ def test_controls_change_pixels(page: Callable[[str, int], Firefox], server: Ser
       return Math.abs(r - 16) < 13 && Math.abs(g - 64) < 13 && Math.abs(b - 192) < 13; }})()""")
     assert is_near(decode(server.get("/api/cameras/door/frame.jpg").body), (16, 64, 192))
     firefox.click('[data-testid="view-matte"]')
-    firefox.until(f"Math.max(...{LARGE}.getContext('2d').getImageData(4, 4, 8, 1).data.filter((_, i) => i % 4 !== 3)) < 12")
+    firefox.until(
+        f"Math.max(...{LARGE}.getContext('2d').getImageData(4, 4, 8, 1).data.filter((_, i) => i % 4 !== 3)) < 12"
+    )
 
 
-def test_the_blur_says_its_value(page: Callable[[str, int], Firefox], server: Server, settings: None) -> None:
+def test_the_blur_says_its_value(
+    page: Callable[[str, int], Firefox], server: Server, settings: None
+) -> None:
     assert server.patch("desk", {"background": "blur:23"}).status == 200
     firefox = page("#camera=desk", 1280)
-    firefox.until(f"{BLUR}.value === '23' && document.querySelector('[data-el=\"blur-value\"]').textContent === '23'")
+    firefox.until(
+        f"{BLUR}.value === '23' && document.querySelector('[data-el=\"blur-value\"]').textContent === '23'"
+    )
     firefox.run(f"{BLUR}.focus()")
     firefox.press("\ue014")  # the arrow to the right
-    until("the stronger blur", lambda: server.camera("desk")["settings"]["background"] == "blur:23.5")
+    until(
+        "the stronger blur", lambda: server.camera("desk")["settings"]["background"] == "blur:23.5"
+    )
     firefox.until("document.querySelector('[data-el=\"blur-value\"]').textContent === '23.5'")
-    firefox.until("document.querySelector('[data-testid=\"background-now\"]').textContent === 'blur 23.5'")
+    firefox.until(
+        "document.querySelector('[data-testid=\"background-now\"]').textContent === 'blur 23.5'"
+    )
 
 
 def test_the_overlay_is_transparent(firefox: Firefox, server: Server) -> None:

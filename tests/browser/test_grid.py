@@ -22,9 +22,23 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Cameras with numbers, one in an empty room, one that cannot be reached."""
     folder = tmp_path_factory.mktemp("grid")
     empty = folder / "empty.mp4"
-    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "gradients=s=320x180:d=2:r=10:c0=0x607060:c1=0x303840:speed=0.00001", empty]
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        "gradients=s=320x180:d=2:r=10:c0=0x607060:c1=0x303840:speed=0.00001",
+        empty,
+    ]
     subprocess.run([str(word) for word in command], check=True, timeout=LIMIT_S)
-    server = Server(folder, f"room={empty}", "gate=rtsp://127.0.0.1:9/live", *looped("cam1", "cam2", "cam10", LONG))
+    server = Server(
+        folder,
+        f"room={empty}",
+        "gate=rtsp://127.0.0.1:9/live",
+        *looped("cam1", "cam2", "cam10", LONG),
+    )
     yield server
     server.finish()
 
@@ -40,7 +54,9 @@ def grid(visits: Callable[..., Visit], many: Server) -> Iterator[Visit]:
 
 
 def await_names(visit: Visit, *names: str) -> None:
-    visit.page.wait_for_function(f"(names) => JSON.stringify({NAMES}) === JSON.stringify(names)", arg=list(names))
+    visit.page.wait_for_function(
+        f"(names) => JSON.stringify({NAMES}) === JSON.stringify(names)", arg=list(names)
+    )
 
 
 def test_tiles_are_in_order_and_can_be_found(grid: Visit) -> None:
@@ -75,16 +91,27 @@ def test_an_empty_room_says_so_and_names_are_whole(grid: Visit) -> None:
     expect(grid.tile("cam1")).not_to_contain_text("Nobody")
     link = grid.tile(LONG).get_by_role("link")
     expect(link).to_have_text(LONG)
-    assert link.evaluate("e => e.parentElement.scrollWidth <= e.parentElement.clientWidth"), "the name is cut"
-    expect(grid.tile("cam1").locator('[data-el="person"]')).to_have_text(re.compile(r"^\d+ %$"), timeout=LIMIT_MS)
-    expect(grid.tile("cam1").locator('[data-el="age"]')).to_have_text(re.compile(r"^(≥ )?\d+\.\d s$"), timeout=LIMIT_MS)
+    assert link.evaluate("e => e.parentElement.scrollWidth <= e.parentElement.clientWidth"), (
+        "the name is cut"
+    )
+    expect(grid.tile("cam1").locator('[data-el="person"]')).to_have_text(
+        re.compile(r"^\d+ %$"), timeout=LIMIT_MS
+    )
+    expect(grid.tile("cam1").locator('[data-el="age"]')).to_have_text(
+        re.compile(r"^(≥ )?\d+\.\d s$"), timeout=LIMIT_MS
+    )
 
 
 def test_keys_lead_from_camera_to_camera_to_the_wall_and_back(grid: Visit) -> None:
     page = grid.page
     open_camera(grid, "cam2")
     title = page.locator("#detail-title")
-    for key, name in [("n", "cam10"), ("ArrowRight", "gate"), ("p", "cam10"), ("ArrowLeft", "cam2")]:
+    for key, name in [
+        ("n", "cam10"),
+        ("ArrowRight", "gate"),
+        ("p", "cam10"),
+        ("ArrowLeft", "cam2"),
+    ]:
         page.keyboard.press(key)
         expect(title).to_have_text(name)
     page.get_by_test_id("after").click()
@@ -102,7 +129,9 @@ def test_keys_lead_from_camera_to_camera_to_the_wall_and_back(grid: Visit) -> No
     page.keyboard.press("w")
     expect(page.locator("header")).to_be_hidden()
     assert page.evaluate("location.hash") == "#wall"
-    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight"), "the wall fits the window"
+    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight"), (
+        "the wall fits the window"
+    )
     assert axe(page) == []
     page.keyboard.press("f")
     page.wait_for_function("() => document.fullscreenElement !== null")
@@ -116,9 +145,13 @@ def test_a_phone_shows_two_columns(visits: Callable[..., Visit], many: Server) -
     visit = visits(viewport={"width": 390, "height": 844})
     visit.page.goto(many.url)
     visit.await_live("cam1")
-    columns = visit.page.evaluate("getComputedStyle(document.querySelector('#grid')).gridTemplateColumns.split(' ').length")
+    columns = visit.page.evaluate(
+        "getComputedStyle(document.querySelector('#grid')).gridTemplateColumns.split(' ').length"
+    )
     assert columns == 2
-    assert visit.page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert visit.page.evaluate(
+        "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+    )
 
 
 def test_settings_come_to_all_cameras_and_to_the_next_start(grid: Visit, many: Server) -> None:
@@ -128,17 +161,24 @@ def test_settings_come_to_all_cameras_and_to_the_next_start(grid: Visit, many: S
     page.get_by_test_id("matte-hard").check(force=True)
     expect(page.get_by_test_id("background-now")).to_have_text("#123456")
     page.get_by_test_id("keep").locator("summary").click()
-    expect(page.get_by_test_id("keep-lines")).to_contain_text('background = "#123456"\nmatte = "hard"\npeople = "all"')
+    expect(page.get_by_test_id("keep-lines")).to_contain_text(
+        'background = "#123456"\nmatte = "hard"\npeople = "all"'
+    )
     page.get_by_test_id("for-all").click()
     expect(page.get_by_test_id("for-all")).to_have_text("Done: all cameras", timeout=LIMIT_MS)
     for camera in many.get("/api/cameras").json()["cameras"]:
-        assert (camera["settings"]["background"], camera["settings"]["matte"]) == ("#123456", "hard"), camera["id"]
+        assert (camera["settings"]["background"], camera["settings"]["matte"]) == (
+            "#123456",
+            "hard",
+        ), camera["id"]
 
 
 def test_plots_tell_values_under_the_pointer(grid: Visit) -> None:
     open_camera(grid, "cam1")
     plot = grid.page.get_by_test_id("plot-fps")
-    grid.page.wait_for_function("() => document.querySelectorAll('[data-testid=plot-fps] svg[role] .line')[0]?.getAttribute('d').length > 20")
+    grid.page.wait_for_function(
+        "() => document.querySelectorAll('[data-testid=plot-fps] svg[role] .line')[0]?.getAttribute('d').length > 20"
+    )
     expect(plot.locator(".when")).to_have_text("")
     box = plot.locator("svg[role]").bounding_box()
     assert box
@@ -171,4 +211,6 @@ def test_lines_for_other_programs_are_there_to_copy(grid: Visit, many: Server) -
     for name, path in [("API", "/api/openapi.json"), ("Metrics", "/metrics")]:
         expect(server.get_by_role("link", name=name)).to_have_attribute("href", path)
         assert many.get(path).status == 200
-    expect(server.get_by_role("link", name="Guide")).to_have_attribute("href", re.compile(r"/docs/guide/live\.md$"))
+    expect(server.get_by_role("link", name="Guide")).to_have_attribute(
+        "href", re.compile(r"/docs/guide/live\.md$")
+    )

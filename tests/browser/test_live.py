@@ -54,15 +54,25 @@ def test_numbers_and_pictures_come_in_one_stream(server: Server) -> None:
             assert abs(int(headers["X-Sent"]) / 1000 - time.time()) < 60
             if "X-Captured" in headers:
                 assert int(headers["X-Captured"]) <= int(headers["X-Sent"])
-    assert views == {("door", "matte"), *((camera, "tile") for camera in ("door", "hall", "desk", "yard"))}
+    assert views == {
+        ("door", "matte"),
+        *((camera, "tile") for camera in ("door", "hall", "desk", "yard")),
+    }
     now = server.get("/api/cameras").json()
-    assert [camera["id"] for camera in numbers[0]["cameras"]] == [camera["id"] for camera in now["cameras"]]
-    assert set(numbers[0]["server"]) == set(now["server"]) and set(numbers[0]["cameras"][0]) == set(now["cameras"][0])
+    assert [camera["id"] for camera in numbers[0]["cameras"]] == [
+        camera["id"] for camera in now["cameras"]
+    ]
+    assert set(numbers[0]["server"]) == set(now["server"]) and set(numbers[0]["cameras"][0]) == set(
+        now["cameras"][0]
+    )
 
 
 def test_only_what_is_shown_is_sent(server: Server) -> None:
     def seen(query: str) -> set[tuple[str | None, str | None]]:
-        return {(headers.get("X-Camera"), headers.get("X-View")) for headers, _ in some(server, query, 25)}
+        return {
+            (headers.get("X-Camera"), headers.get("X-View"))
+            for headers, _ in some(server, query, 25)
+        }
 
     assert seen("cameras=desk,hall") == {(None, None), ("desk", "tile"), ("hall", "tile")}
     assert seen("tiles=false&camera=hall") == {(None, None), ("hall", "picture")}
@@ -107,9 +117,18 @@ def test_a_camera_says_what_can_be_seen_of_it(server: Server) -> None:
 
 def test_the_server_tells_what_it_uses(server: Server) -> None:
     before = server.get("/api/cameras").json()["server"]
-    assert before["memory_bytes"] > 1_000_000 and before["simd"] in ("scalar", "sse4.2", "avx2", "avx512", "neon")
+    assert before["memory_bytes"] > 1_000_000 and before["simd"] in (
+        "scalar",
+        "sse4.2",
+        "avx2",
+        "avx512",
+        "neon",
+    )
     assert before["token"] is False
-    until("work", lambda: server.get("/api/cameras").json()["server"]["cpu_seconds"] > before["cpu_seconds"])
+    until(
+        "work",
+        lambda: server.get("/api/cameras").json()["server"]["cpu_seconds"] > before["cpu_seconds"],
+    )
 
 
 def test_the_overlay_has_people_and_nothing_of_the_room(server: Server) -> None:

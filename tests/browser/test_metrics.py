@@ -31,7 +31,12 @@ def program(name: str) -> str:
 
 
 def promtool(*arguments: object, **how: Any) -> None:
-    done = subprocess.run([program("promtool"), *(str(a) for a in arguments)], capture_output=True, timeout=LIMIT_S, **how)
+    done = subprocess.run(
+        [program("promtool"), *(str(a) for a in arguments)],
+        capture_output=True,
+        timeout=LIMIT_S,
+        **how,
+    )
     assert done.returncode == 0, (done.stdout + done.stderr).decode()
 
 
@@ -55,14 +60,24 @@ class Prometheus(Process):
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
         config = (PROMETHEUS / "prometheus.yml").read_text()
         assert "127.0.0.1:9480" in config
-        config = config.replace("127.0.0.1:9480", server.host).replace("_interval: 5s", "_interval: 1s")
+        config = config.replace("127.0.0.1:9480", server.host).replace(
+            "_interval: 5s", "_interval: 1s"
+        )
         (folder / "prometheus.yml").write_text(config)
         shutil.copy(PROMETHEUS / "rules.yml", folder)
-        command = [program("prometheus"), f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
-        super().__init__([*command, f"--web.listen-address={self.address}"], folder / "prometheus.log")
+        command = [
+            program("prometheus"),
+            f"--config.file={folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={folder / 'data'}",
+        ]
+        super().__init__(
+            [*command, f"--web.listen-address={self.address}"], folder / "prometheus.log"
+        )
 
     def ask(self, path: str, **query: str) -> Any:
-        with urllib.request.urlopen(f"http://{self.address}/api/v1/{path}?{urllib.parse.urlencode(query)}", timeout=LIMIT_S) as answer:
+        with urllib.request.urlopen(
+            f"http://{self.address}/api/v1/{path}?{urllib.parse.urlencode(query)}", timeout=LIMIT_S
+        ) as answer:
             told = json.load(answer)
         assert told["status"] == "success", told
         return told["data"]
@@ -70,7 +85,9 @@ class Prometheus(Process):
     def is_up(self) -> bool:
         assert self.process.poll() is None, self.text()
         try:
-            with urllib.request.urlopen(f"http://{self.address}/-/ready", timeout=LIMIT_S) as answer:
+            with urllib.request.urlopen(
+                f"http://{self.address}/-/ready", timeout=LIMIT_S
+            ) as answer:
                 return answer.status == 200
         except OSError:
             return False
@@ -86,7 +103,9 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iter
 
 def test_the_page_of_numbers_is_as_prometheus_wants_it(server: Server) -> None:
     answer = server.get("/metrics")
-    assert answer.status == 200 and answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert answer.status == 200 and answer.headers["Content-Type"].startswith(
+        "text/plain; version=0.0.4"
+    )
     promtool("check", "metrics", input=answer.body)
 
 
@@ -95,26 +114,51 @@ def test_rules_and_configuration_are_valid_and_every_alert_fires_when_it_should(
     promtool("check", "rules", PROMETHEUS / "rules.yml")
     promtool("test", "rules", "rules_test.yml", cwd=PROMETHEUS)
     alerts = set(re.findall(r"- alert: (\w+)", (PROMETHEUS / "rules.yml").read_text()))
-    fired = set(re.findall(r"alertname: (\w+)\n\s+exp_alerts", (PROMETHEUS / "rules_test.yml").read_text()))
+    fired = set(
+        re.findall(r"alertname: (\w+)\n\s+exp_alerts", (PROMETHEUS / "rules_test.yml").read_text())
+    )
     assert alerts == fired
 
 
 def test_every_alert_has_a_section_in_the_guide() -> None:
     guide = (ROOT / "docs/guide/operations.md").read_text()
-    anchors = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", guide, re.M)}
-    links = re.findall(r"runbook_url: docs/guide/operations\.md#(\S+)", (PROMETHEUS / "rules.yml").read_text())
+    anchors = {
+        heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.*)$", guide, re.M)
+    }
+    links = re.findall(
+        r"runbook_url: docs/guide/operations\.md#(\S+)", (PROMETHEUS / "rules.yml").read_text()
+    )
     assert links and set(links) <= anchors
 
 
-def test_a_real_prometheus_takes_the_numbers_of_every_camera(prometheus: Prometheus, server: Server) -> None:
+def test_a_real_prometheus_takes_the_numbers_of_every_camera(
+    prometheus: Prometheus, server: Server
+) -> None:
     def first(query: str) -> dict[str, float]:
-        return {one["metric"].get("camera", ""): float(one["value"][1]) for one in prometheus.ask("query", query=query)["result"]}
+        return {
+            one["metric"].get("camera", ""): float(one["value"][1])
+            for one in prometheus.ask("query", query=query)["result"]
+        }
 
-    written = until("the numbers", lambda: len(found := first('mattebox_run_frames_written_total{job="mattebox-run"}')) == 4 and found)
+    written = until(
+        "the numbers",
+        lambda: (
+            len(found := first('mattebox_run_frames_written_total{job="mattebox-run"}')) == 4
+            and found
+        ),
+    )
     assert set(written) == {"door", "hall", "desk", "yard"}
-    until("more frames", lambda: all(first("mattebox_run_frames_written_total")[camera] > count for camera, count in written.items()))
+    until(
+        "more frames",
+        lambda: all(
+            first("mattebox_run_frames_written_total")[camera] > count
+            for camera, count in written.items()
+        ),
+    )
     assert first('up{job="mattebox-run"}') == {"": 1}
-    until("states", lambda: first('mattebox_camera_state{state="live"} == 1').keys() == written.keys())
+    until(
+        "states", lambda: first('mattebox_camera_state{state="live"} == 1').keys() == written.keys()
+    )
     assert first("sum by (camera) (mattebox_camera_state)") == dict.fromkeys(written, 1)
     assert abs(first("process_start_time_seconds")[""] - time.time()) < 24 * 3600
 
@@ -129,7 +173,12 @@ def test_a_real_prometheus_evaluates_every_rule(prometheus: Prometheus) -> None:
 
 @pytest.mark.parametrize("query", sorted(set(queries())))
 def test_what_the_dashboard_asks_for_can_be_answered(prometheus: Prometheus, query: str) -> None:
-    for name, value in {"$camera": ".*", "$job": ".*", "$__rate_interval": "1m", "$__range": "1h"}.items():
+    for name, value in {
+        "$camera": ".*",
+        "$job": ".*",
+        "$__rate_interval": "1m",
+        "$__range": "1h",
+    }.items():
         query = query.replace(name, value)
     assert "$" not in query
     prometheus.ask("query", query=query)

@@ -29,7 +29,9 @@ ALPHA = """() => {
 }"""
 
 
-def test_the_person_is_opaque_and_all_else_is_transparent(visits: Callable[..., Visit], server: Server) -> None:
+def test_the_person_is_opaque_and_all_else_is_transparent(
+    visits: Callable[..., Visit], server: Server
+) -> None:
     visit = visits(viewport={"width": 640, "height": 360})
     page = visit.page
     page.goto(f"{server.url}/overlay/door")
@@ -48,7 +50,9 @@ def test_the_person_is_opaque_and_all_else_is_transparent(visits: Callable[..., 
     assert visit.complaints == [] and visit.hosts == {server.host}
 
 
-def test_the_overlay_moves_and_does_not_change_with_the_background(visits: Callable[..., Visit], server: Server, settings: None) -> None:
+def test_the_overlay_moves_and_does_not_change_with_the_background(
+    visits: Callable[..., Visit], server: Server, settings: None
+) -> None:
     visit = visits()
     visit.page.goto(f"{server.url}/overlay/hall")
     canvas = visit.page.locator("canvas")
@@ -65,10 +69,14 @@ def test_the_overlay_moves_and_does_not_change_with_the_background(visits: Calla
 def test_an_overlay_of_no_camera_says_so(visits: Callable[..., Visit], server: Server) -> None:
     visit = visits()
     visit.page.goto(f"{server.url}/overlay/nobody")
-    expect(visit.page.get_by_role("status")).to_have_text('there is no camera "nobody"', timeout=LIMIT_S * 1000)
+    expect(visit.page.get_by_role("status")).to_have_text(
+        'there is no camera "nobody"', timeout=LIMIT_S * 1000
+    )
 
 
-def test_people_vanish_when_no_picture_comes(visits: Callable[..., Visit], start: Callable[..., Server]) -> None:
+def test_people_vanish_when_no_picture_comes(
+    visits: Callable[..., Visit], start: Callable[..., Server]
+) -> None:
     server = start(*looped("door"))
     visit = visits()
     visit.page.goto(f"{server.url}/overlay/door")
@@ -85,7 +93,22 @@ def test_people_do_not_come_back_with_a_picture_that_is_sent_again(
     """While no new picture comes, the last one is sent again every five seconds."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    feed = ["ffmpeg", "-v", "error", "-y", "-re", "-stream_loop", "-1", "-i", SAMPLE, "-c", "copy", "-f", "mpegts", pipe]
+    feed = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-y",
+        "-re",
+        "-stream_loop",
+        "-1",
+        "-i",
+        SAMPLE,
+        "-c",
+        "copy",
+        "-f",
+        "mpegts",
+        pipe,
+    ]
     camera = Process(list(feed), tmp_path / "camera.log")
     try:
         server = start(f"yard={pipe}", "--max-width", "320")

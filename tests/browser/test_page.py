@@ -60,7 +60,10 @@ def axe(page: playwright.sync_api.Page) -> list[dict[str, Any]]:
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     assert found["testEngine"]["name"] == "axe-core" and found["passes"]
     bad = [one for one in found["violations"] if one["impact"] in ("serious", "critical")]
-    return [{"rule": one["id"], "what": one["help"], "where": [node["target"] for node in one["nodes"]]} for one in bad]
+    return [
+        {"rule": one["id"], "what": one["help"], "where": [node["target"] for node in one["nodes"]]}
+        for one in bad
+    ]
 
 
 def test_four_cameras_are_live_with_their_names_and_numbers(visit: Visit) -> None:
@@ -68,7 +71,9 @@ def test_four_cameras_are_live_with_their_names_and_numbers(visit: Visit) -> Non
         visit.await_live(camera)
         expect(visit.tile(camera).get_by_role("link")).to_have_text(camera)
         expect(visit.tile(camera)).to_contain_text("fps in")
-        expect(visit.tile(camera).locator("dd").first).to_have_text(re.compile(r"^\d+\.\d$"), timeout=LIMIT_MS)
+        expect(visit.tile(camera).locator("dd").first).to_have_text(
+            re.compile(r"^\d+\.\d$"), timeout=LIMIT_MS
+        )
     assert visit.page.locator("#grid > li").count() == 4
     expect(visit.page.locator("#summary")).to_contain_text("4 cameras")
 
@@ -78,7 +83,9 @@ def test_pictures_move_in_every_tile_and_in_the_large_picture(visit: Visit) -> N
         visit.await_live(camera)
         canvas = visit.tile(camera).locator("canvas")
         seen = {visit.picture(canvas)}
-        until(f"three pictures of {camera}", lambda: seen.add(visit.picture(canvas)) or len(seen) >= 3)
+        until(
+            f"three pictures of {camera}", lambda: seen.add(visit.picture(canvas)) or len(seen) >= 3
+        )
     shot = visit.tile("door").screenshot()
     until("a tile that looks different", lambda: visit.tile("door").screenshot() != shot)
     large = open_camera(visit, "hall")
@@ -86,20 +93,34 @@ def test_pictures_move_in_every_tile_and_in_the_large_picture(visit: Visit) -> N
     until("three large pictures", lambda: seen.add(visit.picture(large)) or len(seen) >= 3)
 
 
-def test_a_new_background_shows_in_the_next_pictures(visit: Visit, server: Server, settings: None) -> None:
+def test_a_new_background_shows_in_the_next_pictures(
+    visit: Visit, server: Server, settings: None
+) -> None:
     large = open_camera(visit, "door")
-    handles = [visit.page.get_by_test_id("background-color").element_handle(), large.element_handle()]
+    handles = [
+        visit.page.get_by_test_id("background-color").element_handle(),
+        large.element_handle(),
+    ]
     times = []
     for colour in [(0, 200, 40), (180, 20, 160), (20, 60, 220)]:
         times.append(visit.page.evaluate(CHANGE, [*handles, *colour, LIMIT_MS]))
-        until("the colour in frame.jpg", lambda: is_near(decode(server.get("/api/cameras/door/frame.jpg").body), colour))
-        expect(visit.page.get_by_test_id("background-now")).to_have_text("#{:02x}{:02x}{:02x}".format(*colour))
+        until(
+            "the colour in frame.jpg",
+            lambda: is_near(decode(server.get("/api/cameras/door/frame.jpg").body), colour),
+        )
+        expect(visit.page.get_by_test_id("background-now")).to_have_text(
+            "#{:02x}{:02x}{:02x}".format(*colour)
+        )
     print(f"a new background shows in the page after {', '.join(f'{ms:.0f}' for ms in times)} ms")
     assert server.camera("hall")["settings"]["background"] != "#143cdc", "another camera's"
 
 
 def test_the_fine_matte_is_offered_where_its_network_is_there(
-    visits: Callable[..., Visit], start: Callable[..., Server], server: Server, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    visits: Callable[..., Visit],
+    start: Callable[..., Server],
+    server: Server,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     onnx = ROOT / ".cache/onnx"
     (tmp_path / "data/mattebox/models").mkdir(parents=True)
@@ -108,31 +129,52 @@ def test_the_fine_matte_is_offered_where_its_network_is_there(
     monkeypatch.setenv("ORT_DYLIB_PATH", str(onnx / "libonnxruntime.so"))
     fine = start(*looped("door"), "--matte", "fine")
     for here, offers in [(server, False), (fine, True)]:
-        assert here.camera("door")["settable_matte"] == ["hard", "soft", *(["fine", "fine:always"] if offers else [])]
+        assert here.camera("door")["settable_matte"] == [
+            "hard",
+            "soft",
+            *(["fine", "fine:always"] if offers else []),
+        ]
         visit = visits()
         visit.page.goto(here.url)
         open_camera(visit, "door")
         for choice in ("matte-fine", "matte-finest"):
-            expect(visit.page.get_by_test_id(choice)).to_be_visible(visible=offers, timeout=LIMIT_MS)
+            expect(visit.page.get_by_test_id(choice)).to_be_visible(
+                visible=offers, timeout=LIMIT_MS
+            )
     server.patch("door", {"matte": "fine"}).assert_problem(409)
     visit.page.get_by_test_id("matte-finest").check(force=True)
     until("the finest matte", lambda: fine.camera("door")["settings"]["matte"] == "fine:always")
 
 
-def test_an_uploaded_picture_becomes_the_background(visit: Visit, server: Server, settings: None, tmp_path: pathlib.Path) -> None:
+def test_an_uploaded_picture_becomes_the_background(
+    visit: Visit, server: Server, settings: None, tmp_path: pathlib.Path
+) -> None:
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     rows = b"".join(b"\0" + bytes((230, 120, 10)) * 64 for _ in range(36))
     head = struct.pack(">IIBBBBB", 64, 36, 8, 2, 0, 0, 0)
-    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    png = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
     (tmp_path / "orange.png").write_bytes(png)
     open_camera(visit, "desk")
     visit.page.get_by_test_id("background-upload").set_input_files(tmp_path / "orange.png")
-    until("the picture behind the person", lambda: is_near(decode(server.get("/api/cameras/desk/frame.jpg").body), (230, 120, 10)))
+    until(
+        "the picture behind the person",
+        lambda: is_near(decode(server.get("/api/cameras/desk/frame.jpg").body), (230, 120, 10)),
+    )
     expect(visit.page.get_by_test_id("background-now")).to_contain_text("picture")
     visit.page.get_by_test_id("background-start").click()
-    until("the old background", lambda: not is_near(decode(server.get("/api/cameras/desk/frame.jpg").body), (230, 120, 10)))
+    until(
+        "the old background",
+        lambda: not is_near(decode(server.get("/api/cameras/desk/frame.jpg").body), (230, 120, 10)),
+    )
 
 
 @pytest.mark.parametrize("view", ["matte", "checkerboard"])
@@ -162,7 +204,9 @@ def test_raw_is_not_offered_unless_it_is_shown(visit: Visit) -> None:
     expect(visit.page.get_by_test_id("view-raw")).to_be_hidden()
 
 
-def test_a_killed_camera_is_reconnecting_and_comes_back(visit: Visit, server: Server, camera: TestCamera) -> None:
+def test_a_killed_camera_is_reconnecting_and_comes_back(
+    visit: Visit, server: Server, camera: TestCamera
+) -> None:
     visit.await_live("yard")
     begun = time.monotonic()
     camera.kill()
@@ -182,7 +226,9 @@ def test_a_killed_camera_is_reconnecting_and_comes_back(visit: Visit, server: Se
     assert server.camera("yard")["errors"], "what happened is told"
 
 
-def test_a_page_whose_server_is_gone_says_so_and_comes_back(visits: Callable[..., Visit], start: Callable[..., Server]) -> None:
+def test_a_page_whose_server_is_gone_says_so_and_comes_back(
+    visits: Callable[..., Visit], start: Callable[..., Server]
+) -> None:
     server = start(*looped("door"))
     visit = visits()
     visit.page.goto(server.url)
@@ -201,7 +247,9 @@ def test_a_page_whose_server_is_gone_says_so_and_comes_back(visits: Callable[...
     until("its next picture", lambda: visit.picture(canvas) != before)
 
 
-def test_everything_works_with_the_keyboard_alone(visit: Visit, server: Server, settings: None) -> None:
+def test_everything_works_with_the_keyboard_alone(
+    visit: Visit, server: Server, settings: None
+) -> None:
     page = visit.page
     visit.await_live("hall")
 
@@ -222,10 +270,14 @@ def test_everything_works_with_the_keyboard_alone(visit: Visit, server: Server, 
     until("the blur", lambda: server.camera("hall")["settings"]["background"].startswith("blur"))
     tab_to("the blur's strength", "e.dataset.testid === 'background-blur'")
     page.keyboard.press("End")
-    until("the strongest blur", lambda: server.camera("hall")["settings"]["background"] == "blur:100")
+    until(
+        "the strongest blur", lambda: server.camera("hall")["settings"]["background"] == "blur:100"
+    )
     page.keyboard.press("Escape")
     expect(page.get_by_test_id("detail")).to_be_hidden()
-    assert page.evaluate("() => document.activeElement.closest('li')?.dataset.camera") == "hall", "the focus is where it was"
+    assert page.evaluate("() => document.activeElement.closest('li')?.dataset.camera") == "hall", (
+        "the focus is where it was"
+    )
     page.keyboard.press("Enter")
     expect(page.get_by_test_id("detail")).to_be_visible()
     for _ in range(10):
@@ -238,7 +290,9 @@ def test_everything_works_with_the_keyboard_alone(visit: Visit, server: Server, 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_axe_finds_nothing_serious(visits: Callable[..., Visit], server: Server, scheme: str, width: int) -> None:
+def test_axe_finds_nothing_serious(
+    visits: Callable[..., Visit], server: Server, scheme: str, width: int
+) -> None:
     visit = visits(color_scheme=scheme, viewport={"width": width, "height": 800})
     visit.page.goto(server.url)
     for camera in CAMERAS:
@@ -246,11 +300,15 @@ def test_axe_finds_nothing_serious(visits: Callable[..., Visit], server: Server,
     assert axe(visit.page) == [], "in the grid"
     open_camera(visit, "door")
     assert axe(visit.page) == [], "in the detail"
-    assert visit.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), "it is wider than the window"
+    assert visit.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), (
+        "it is wider than the window"
+    )
     assert visit.complaints == []
 
 
-def test_whoever_knows_the_token_is_let_in(visits: Callable[..., Visit], start: Callable[..., Server], tmp_path: pathlib.Path) -> None:
+def test_whoever_knows_the_token_is_let_in(
+    visits: Callable[..., Visit], start: Callable[..., Server], tmp_path: pathlib.Path
+) -> None:
     (tmp_path / "token").write_text("a-token-of-the-tests\n")
     (tmp_path / "token").chmod(0o600)
     server = start(*looped("door"), "--token-file", tmp_path / "token")

@@ -62,14 +62,32 @@ def secret(start: Callable[..., Server], tmp_path: pathlib.Path) -> Server:
     """A server with a token."""
     write_token(tmp_path / "token", TOKEN)
     server = start(*looped("door"), "--token-file", tmp_path / "token")
-    until("a picture", lambda: server.get("/api/cameras/door/frame.jpg", Authorization=f"Bearer {TOKEN}").status == 200)
+    until(
+        "a picture",
+        lambda: (
+            server.get("/api/cameras/door/frame.jpg", Authorization=f"Bearer {TOKEN}").status == 200
+        ),
+    )
     return server
 
 
 def test_without_the_token_nothing_is_shown_or_changed(secret: Server) -> None:
     basic = base64.b64encode(b"me:wrong").decode()
-    wrong = [{}, {"Authorization": f"Bearer {TOKEN}x"}, {"Authorization": f"Basic {basic}"}, {"Cookie": f"mattebox={TOKEN}"}]
-    paths = ["/api/cameras", "/api/cameras/door", "/api/cameras/door/frame.png", "/api/cameras/door/stream.mjpg", "/api/wall.mjpg", "/api/events", "/api/live"]
+    wrong = [
+        {},
+        {"Authorization": f"Bearer {TOKEN}x"},
+        {"Authorization": f"Basic {basic}"},
+        {"Cookie": f"mattebox={TOKEN}"},
+    ]
+    paths = [
+        "/api/cameras",
+        "/api/cameras/door",
+        "/api/cameras/door/frame.png",
+        "/api/cameras/door/stream.mjpg",
+        "/api/wall.mjpg",
+        "/api/events",
+        "/api/live",
+    ]
     for headers in wrong:
         for path in [*paths, "/api/openapi.json", "/metrics"]:
             secret.get(path, **headers).assert_problem(401)
@@ -91,14 +109,34 @@ def test_the_token_is_taken_as_bearer_as_basic_and_as_a_cookie(secret: Server) -
     cookie = login.headers["Set-Cookie"]
     assert login.status == 303 and login.headers["Location"] == "/"
     assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and TOKEN not in cookie
-    for headers in [{"Authorization": f"Bearer {TOKEN}"}, {"Authorization": f"Basic {basic}"}, {"Cookie": cookie.split(";")[0]}]:
+    for headers in [
+        {"Authorization": f"Bearer {TOKEN}"},
+        {"Authorization": f"Basic {basic}"},
+        {"Cookie": cookie.split(";")[0]},
+    ]:
         assert secret.get("/api/cameras", **headers).status == 200
         assert b"grid" in secret.get("/", **headers).body
 
 
-def test_players_that_are_asked_for_a_password_get_in_and_browsers_are_not_asked(secret: Server) -> None:
+def test_players_that_are_asked_for_a_password_get_in_and_browsers_are_not_asked(
+    secret: Server,
+) -> None:
     url = f"http://x:{TOKEN}@{secret.host}/api/cameras/door/stream.mjpg"
-    command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-f", "mpjpeg", "-i", url, "-frames:v", "2", "-f", "null", "-"]
+    command = [
+        "ffmpeg",
+        "-nostdin",
+        "-loglevel",
+        "error",
+        "-f",
+        "mpjpeg",
+        "-i",
+        url,
+        "-frames:v",
+        "2",
+        "-f",
+        "null",
+        "-",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     refused = secret.ask("GET", "/api/cameras", User_Agent="Mozilla/5.0")
@@ -111,18 +149,31 @@ def test_health_is_told_without_a_token_and_tells_nothing_else(secret: Server) -
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "", "127.0.0.1 evil", "[::1", "127.0.0.1,evil.example"]
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example:80",
+        "",
+        "127.0.0.1 evil",
+        "[::1",
+        "127.0.0.1,evil.example",
+    ],
 )
 def test_a_name_that_others_can_point_at_us_is_refused(server: Server, host: str) -> None:
     for path in ["/", "/api/cameras", "/metrics", "/assets/main.js"]:
-        answer = talk(server, f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        answer = talk(
+            server, f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+        )
         assert answer.status in (400, 403), answer.status
         assert b"door" not in answer.body
 
 
 def test_requests_without_a_host_or_with_two_are_refused(server: Server) -> None:
     for hosts in ["", f"Host: {server.host}\r\nHost: evil.example\r\n"]:
-        answer = talk(server, f"GET /api/cameras HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n".encode())
+        answer = talk(
+            server, f"GET /api/cameras HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n".encode()
+        )
         assert answer.status in (400, 403) and b"door" not in answer.body
 
 
@@ -132,12 +183,27 @@ def test_a_name_that_was_allowed_is_ours(start: Callable[..., Server]) -> None:
     server.get("/api/cameras", Host="other.example").assert_problem(403)
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1", "https://127.0.0.1.evil.example", "file://"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://evil.example",
+        "null",
+        "http://127.0.0.1:1",
+        "https://127.0.0.1.evil.example",
+        "file://",
+    ],
+)
 def test_a_page_of_another_site_changes_nothing(server: Server, origin: str) -> None:
     before = server.camera("door")["settings"]
     server.patch("door", {"background": "red"}, Origin=origin).assert_problem(403)
     server.ask("POST", "/api/cameras/door/background", b"x", Origin=origin).assert_problem(403)
-    server.ask("POST", "/login", b"token=x", Origin=origin, Content_Type="application/x-www-form-urlencoded").assert_problem(403)
+    server.ask(
+        "POST",
+        "/login",
+        b"token=x",
+        Origin=origin,
+        Content_Type="application/x-www-form-urlencoded",
+    ).assert_problem(403)
     server.get("/api/cameras", Origin=origin).assert_problem(403)
     assert server.camera("door")["settings"] == before
     assert server.get("/api/cameras").headers["Access-Control-Allow-Origin"] is None
@@ -145,17 +211,30 @@ def test_a_page_of_another_site_changes_nothing(server: Server, origin: str) -> 
 
 def test_a_page_of_another_site_shows_no_picture_of_ours(server: Server) -> None:
     for site in ["cross-site", "same-site"]:
-        server.get("/api/cameras/door/frame.jpg", Sec_Fetch_Site=site, Sec_Fetch_Mode="no-cors").assert_problem(403)
-        server.get("/api/wall.mjpg", Sec_Fetch_Site=site, Sec_Fetch_Mode="no-cors").assert_problem(403)
+        server.get(
+            "/api/cameras/door/frame.jpg", Sec_Fetch_Site=site, Sec_Fetch_Mode="no-cors"
+        ).assert_problem(403)
+        server.get("/api/wall.mjpg", Sec_Fetch_Site=site, Sec_Fetch_Mode="no-cors").assert_problem(
+            403
+        )
 
 
 def test_a_form_cannot_change_settings(server: Server) -> None:
-    for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]:
-        server.ask("PATCH", "/api/cameras/door/settings", b'{"background":"red"}', Content_Type=kind).assert_problem(415)
+    for kind in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+    ]:
+        server.ask(
+            "PATCH", "/api/cameras/door/settings", b'{"background":"red"}', Content_Type=kind
+        ).assert_problem(415)
 
 
 def test_a_gigabyte_is_refused_before_it_is_sent(server: Server) -> None:
-    for path, method in [("/api/cameras/door/background", "POST"), ("/api/cameras/door/settings", "PATCH")]:
+    for path, method in [
+        ("/api/cameras/door/background", "POST"),
+        ("/api/cameras/door/settings", "PATCH"),
+    ]:
         head = f"{method} {path} HTTP/1.1\r\nHost: {server.host}\r\nContent-Type: application/json\r\nContent-Length: {GIGABYTE}\r\n\r\n"
         with server.connect() as connection:
             connection.sendall(head.encode())
@@ -166,7 +245,9 @@ def test_a_gigabyte_is_refused_before_it_is_sent(server: Server) -> None:
 def test_a_login_that_never_ends_is_cut_off(secret: Server) -> None:
     kind = "Content-Type: application/x-www-form-urlencoded"
     with secret.connect() as connection:
-        connection.sendall(f"POST /login HTTP/1.1\r\nHost: {secret.host}\r\n{kind}\r\nContent-Length: {GIGABYTE}\r\n\r\ntoken=".encode())
+        connection.sendall(
+            f"POST /login HTTP/1.1\r\nHost: {secret.host}\r\n{kind}\r\nContent-Length: {GIGABYTE}\r\n\r\ntoken=".encode()
+        )
         try:
             assert parse(connection.recv(4096)).status in (0, 401, 408, 413)
         except TimeoutError:
@@ -195,7 +276,12 @@ def sent_until_closed(connection: socket.socket, part: bytes) -> int:
 def test_whoever_sends_a_byte_a_second_is_cut_off(server: Server) -> None:
     """Four who never end the head of a request, while others are served."""
     begun = time.monotonic()
-    beginnings = [b"", b"GET / HTTP/1.1\r\n", f"GET / HTTP/1.1\r\nHost: {server.host}\r\nX: ".encode(), b"G"]
+    beginnings = [
+        b"",
+        b"GET / HTTP/1.1\r\n",
+        f"GET / HTTP/1.1\r\nHost: {server.host}\r\nX: ".encode(),
+        b"G",
+    ]
     open_ones = {}
     for beginning in beginnings:
         connection = server.connect()
@@ -259,7 +345,9 @@ def has_ended(connection: socket.socket, byte: bytes) -> bool:
     ],
 )
 def test_paths_lead_nowhere_else(server: Server, path: str) -> None:
-    answer = talk(server, f"GET {path} HTTP/1.1\r\nHost: {server.host}\r\nConnection: close\r\n\r\n".encode())
+    answer = talk(
+        server, f"GET {path} HTTP/1.1\r\nHost: {server.host}\r\nConnection: close\r\n\r\n".encode()
+    )
     assert 400 <= answer.status < 500, (answer.status, answer.body[:200])
     assert b"root:" not in answer.body and b"[package]" not in answer.body
 
@@ -307,15 +395,31 @@ def test_no_room_is_hidden_under_what_is_transparent(server: Server, settings: N
 
 
 def test_every_answer_forbids_scripts_frames_and_sniffing(server: Server) -> None:
-    for path in ["/", "/assets/main.js", "/api/cameras", "/nothing", "/metrics", "/api/cameras/door/frame.jpg"]:
+    for path in [
+        "/",
+        "/assets/main.js",
+        "/api/cameras",
+        "/nothing",
+        "/metrics",
+        "/api/cameras/door/frame.jpg",
+    ]:
         headers = server.get(path).headers
         policy = headers["Content-Security-Policy"]
-        assert "default-src 'none'" in policy and "unsafe" not in policy and "frame-ancestors 'none'" in policy
-        assert headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] in ("no-referrer", "same-origin")
+        assert (
+            "default-src 'none'" in policy
+            and "unsafe" not in policy
+            and "frame-ancestors 'none'" in policy
+        )
+        assert headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] in (
+            "no-referrer",
+            "same-origin",
+        )
         assert headers["Server"] is None
 
 
-def test_more_viewers_than_allowed_are_refused_and_whoever_leaves_makes_room(start: Callable[..., Server]) -> None:
+def test_more_viewers_than_allowed_are_refused_and_whoever_leaves_makes_room(
+    start: Callable[..., Server],
+) -> None:
     server = start(*looped("door"), "--max-viewers", "2")
     server.await_pictures()
     with contextlib.ExitStack() as watching:
@@ -331,7 +435,9 @@ def test_more_viewers_than_allowed_are_refused_and_whoever_leaves_makes_room(sta
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "192.0.2.1:9480"])
 def test_an_open_address_needs_a_token(tmp_path: pathlib.Path, address: str) -> None:
     command = [BINARY, "run", f"door={SAMPLE}", "--out", "none", f"--view={address}"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=LIMIT_S)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=LIMIT_S
+    )
     assert done.returncode == 2 and "--token" in done.stderr, done.stderr
 
 
@@ -341,36 +447,87 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("tls")
     name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
     files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *name, *files]
-    subprocess.run([str(word) for word in command], check=True, capture_output=True, timeout=LIMIT_S)
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        *name,
+        *files,
+    ]
+    subprocess.run(
+        [str(word) for word in command], check=True, capture_output=True, timeout=LIMIT_S
+    )
     return folder
 
 
-def test_with_a_certificate_the_page_is_served_by_tls_only(start: Callable[..., Server], certificate: pathlib.Path) -> None:
+def test_with_a_certificate_the_page_is_served_by_tls_only(
+    start: Callable[..., Server], certificate: pathlib.Path
+) -> None:
     trust = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
     files = ["--tls-cert", certificate / "cert.pem", "--tls-key", certificate / "key.pem"]
     server = start(*looped("door"), *files, "--token", TOKEN, context=trust)
     assert server.scheme == "https"
     assert server.get("/api/cameras", Authorization=f"Bearer {TOKEN}").status == 200
-    login = server.ask("POST", "/login", f"token={TOKEN}".encode(), Content_Type="application/x-www-form-urlencoded")
+    login = server.ask(
+        "POST",
+        "/login",
+        f"token={TOKEN}".encode(),
+        Content_Type="application/x-www-form-urlencoded",
+    )
     cookie = login.headers["Set-Cookie"]
-    assert cookie.startswith("__Host-mattebox=") and "Secure" in cookie and "Path=/" in cookie and "Domain" not in cookie
+    assert (
+        cookie.startswith("__Host-mattebox=")
+        and "Secure" in cookie
+        and "Path=/" in cookie
+        and "Domain" not in cookie
+    )
     assert server.get("/api/cameras", Cookie=cookie.split(";")[0]).status == 200
-    assert server.get("/api/cameras", Cookie=cookie.split(";")[0].removeprefix("__Host-")).status == 401
-    server.patch("door", {"background": "red"}, Origin="https://evil.example", Authorization=f"Bearer {TOKEN}").assert_problem(403)
+    assert (
+        server.get("/api/cameras", Cookie=cookie.split(";")[0].removeprefix("__Host-")).status
+        == 401
+    )
+    server.patch(
+        "door",
+        {"background": "red"},
+        Origin="https://evil.example",
+        Authorization=f"Bearer {TOKEN}",
+    ).assert_problem(403)
     plain = talk(server, f"GET /healthz HTTP/1.1\r\nHost: {server.host}\r\n\r\n".encode())
     assert plain.status == 0, "it answers without TLS"
 
 
-def test_a_certificate_that_cannot_be_used_is_not_left_out(tmp_path: pathlib.Path, certificate: pathlib.Path) -> None:
+def test_a_certificate_that_cannot_be_used_is_not_left_out(
+    tmp_path: pathlib.Path, certificate: pathlib.Path
+) -> None:
     cert, key = certificate / "cert.pem", certificate / "key.pem"
-    for files in [["--tls-cert", cert], ["--tls-key", key], ["--tls-cert", key, "--tls-key", key], ["--tls-cert", cert, "--tls-key", cert]]:
+    for files in [
+        ["--tls-cert", cert],
+        ["--tls-key", key],
+        ["--tls-cert", key, "--tls-key", key],
+        ["--tls-cert", cert, "--tls-key", cert],
+    ]:
         command = [BINARY, "run", f"door={SAMPLE}", "--out", "none", "--view=127.0.0.1:0", *files]
-        done = subprocess.run([str(word) for word in command], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=LIMIT_S)
-        assert done.returncode in (1, 2) and ("--tls-" in done.stderr or ".pem" in done.stderr), done.stderr
+        done = subprocess.run(
+            [str(word) for word in command],
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+        )
+        assert done.returncode in (1, 2) and ("--tls-" in done.stderr or ".pem" in done.stderr), (
+            done.stderr
+        )
 
 
 def test_a_password_of_a_source_is_masked(start: Callable[..., Server]) -> None:
-    server = start(*looped("door"), "yard=rtsp://me:hunter22@127.0.0.1:9/x", "--connect-timeout", "60s")
+    server = start(
+        *looped("door"), "yard=rtsp://me:hunter22@127.0.0.1:9/x", "--connect-timeout", "60s"
+    )
     everything = json.dumps(server.get("/api/cameras").json()) + json.dumps(server.camera("yard"))
     assert "hunter22" not in everything and "rtsp://" in everything

@@ -81,14 +81,23 @@ class Go2rtc(Process):
         own: dict[str, Any] = {
             "api": {"listen": f"127.0.0.1:{self.api}"},
             "rtsp": {"listen": f"127.0.0.1:{self.rtsp}"},
-            "webrtc": {"listen": f"127.0.0.1:{self.media}", "candidates": [f"127.0.0.1:{self.media}"]},
+            "webrtc": {
+                "listen": f"127.0.0.1:{self.media}",
+                "candidates": [f"127.0.0.1:{self.media}"],
+            },
         }
         if streams:
             own["streams"] = streams
         # Its own copy: go2rtc writes into the file that it was started with.
         shutil.copy(ROOT / "deploy/go2rtc.yml", folder / "go2rtc.yml")
         command = [TOOLS / "go2rtc", "-config", folder / "go2rtc.yml", "-config", json.dumps(own)]
-        super().__init__([*command], folder / "go2rtc.log", cwd=folder, env=environment(), stdout=(folder / "go2rtc.out").open("w"))
+        super().__init__(
+            [*command],
+            folder / "go2rtc.log",
+            cwd=folder,
+            env=environment(),
+            stdout=(folder / "go2rtc.out").open("w"),
+        )
         self.url = f"http://127.0.0.1:{self.api}"
         until("go2rtc", self.answers)
 
@@ -107,7 +116,9 @@ class Go2rtc(Process):
 
     def children(self) -> list[str]:
         """The commands that it has started."""
-        found = subprocess.run(["ps", "-o", "args=", "--ppid", str(self.process.pid)], capture_output=True, text=True)
+        found = subprocess.run(
+            ["ps", "-o", "args=", "--ppid", str(self.process.pid)], capture_output=True, text=True
+        )
         return found.stdout.splitlines()
 
 
@@ -123,7 +134,9 @@ def go2rtc(tmp_path: pathlib.Path) -> Iterator[Go2rtc]:
 def sender(start: Callable[..., Server], go2rtc: Go2rtc) -> Server:
     """A mattebox that sends to go2rtc, once the stream is there."""
     out = f"rtsp://127.0.0.1:{go2rtc.rtsp}/{{camera}}"
-    server = start(f"door={SAMPLE}", "--loop", "--realtime", "--background", "#00c828", "--out", out)
+    server = start(
+        f"door={SAMPLE}", "--loop", "--realtime", "--background", "#00c828", "--out", out
+    )
     until("the stream", lambda: go2rtc.stream()["producers"])
     return server
 
@@ -139,12 +152,17 @@ def open_player(visit: Visit, url: str, how: str) -> None:
 
 def await_colour(visit: Visit, colour: tuple[int, int, int]) -> dict[str, Any]:
     """Until the video's background has a colour."""
-    found: dict[str, Any] = until(f"{colour} in the video", lambda: (now := visit.page.evaluate(LOOK)) and is_near(now["corner"], colour, 16) and now)
+    found: dict[str, Any] = until(
+        f"{colour} in the video",
+        lambda: (now := visit.page.evaluate(LOOK)) and is_near(now["corner"], colour, 16) and now,
+    )
     return found
 
 
 @pytest.mark.parametrize("how", ["webrtc", "mse", "hls"])
-def test_chromium_plays_what_mattebox_sends(visits: Callable[..., Visit], go2rtc: Go2rtc, sender: Server, how: str) -> None:
+def test_chromium_plays_what_mattebox_sends(
+    visits: Callable[..., Visit], go2rtc: Go2rtc, sender: Server, how: str
+) -> None:
     visit = visits()
     open_player(visit, go2rtc.url, how)
     first = await_colour(visit, GREEN)
@@ -161,12 +179,31 @@ def test_chromium_plays_what_mattebox_sends(visits: Callable[..., Visit], go2rtc
 
 
 def test_other_programs_read_the_stream_by_rtsp(go2rtc: Go2rtc, sender: Server) -> None:
-    command = ["ffprobe", "-v", "error", "-of", "json", "-show_entries", "stream=codec_name,width,height,has_b_frames", "-rtsp_transport", "tcp"]
-    found = subprocess.run([*command, f"rtsp://127.0.0.1:{go2rtc.rtsp}/door"], capture_output=True, check=True, timeout=LIMIT_S)
-    assert json.loads(found.stdout)["streams"] == [{"codec_name": "h264", "width": 640, "height": 360, "has_b_frames": 0}]
+    command = [
+        "ffprobe",
+        "-v",
+        "error",
+        "-of",
+        "json",
+        "-show_entries",
+        "stream=codec_name,width,height,has_b_frames",
+        "-rtsp_transport",
+        "tcp",
+    ]
+    found = subprocess.run(
+        [*command, f"rtsp://127.0.0.1:{go2rtc.rtsp}/door"],
+        capture_output=True,
+        check=True,
+        timeout=LIMIT_S,
+    )
+    assert json.loads(found.stdout)["streams"] == [
+        {"codec_name": "h264", "width": 640, "height": 360, "has_b_frames": 0}
+    ]
 
 
-def test_go2rtc_runs_mattebox_only_while_somebody_watches(visits: Callable[..., Visit], tmp_path: pathlib.Path) -> None:
+def test_go2rtc_runs_mattebox_only_while_somebody_watches(
+    visits: Callable[..., Visit], tmp_path: pathlib.Path
+) -> None:
     # GREEN; a # would begin go2rtc's own options.
     how = "--loop --realtime --background rgb(0,200,40) --progress none --out {output}"
     go2rtc = Go2rtc(tmp_path, {"door": f"exec:{BINARY} run door={SAMPLE} {how}"})
@@ -217,17 +254,45 @@ class Nginx(Process):
 
     def __init__(self, folder: pathlib.Path, program: str, go2rtc: Go2rtc) -> None:
         (self.port,) = free_ports(1)
-        certificate = ["-keyout", str(folder / "cams.key"), "-out", str(folder / "cams.pem"), "-subj", "/CN=localhost", "-days", "1"]
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *certificate], check=True, capture_output=True)
-        digest = subprocess.run(["openssl", "passwd", "-apr1", PASSWORD], check=True, capture_output=True, text=True)
+        certificate = [
+            "-keyout",
+            str(folder / "cams.key"),
+            "-out",
+            str(folder / "cams.pem"),
+            "-subj",
+            "/CN=localhost",
+            "-days",
+            "1",
+        ]
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *certificate],
+            check=True,
+            capture_output=True,
+        )
+        digest = subprocess.run(
+            ["openssl", "passwd", "-apr1", PASSWORD], check=True, capture_output=True, text=True
+        )
         (folder / "cams.htpasswd").write_text(f"{NAME}:{digest.stdout}")
         text = (ROOT / "deploy/nginx-go2rtc.conf").read_text()
-        for old, new in [("listen 443", f"listen 127.0.0.1:{self.port}"), ("/etc/nginx/", f"{folder}/"), ("127.0.0.1:1984", f"127.0.0.1:{go2rtc.api}")]:
+        for old, new in [
+            ("listen 443", f"listen 127.0.0.1:{self.port}"),
+            ("/etc/nginx/", f"{folder}/"),
+            ("127.0.0.1:1984", f"127.0.0.1:{go2rtc.api}"),
+        ]:
             assert old in text
             text = text.replace(old, new)
-        kept = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        (folder / "nginx.conf").write_text(f"daemon off; user root; pid {folder}/pid; events {{}} http {{ access_log off; {kept} {text} }}")
-        super().__init__([program, "-e", folder / "error.log", "-c", folder / "nginx.conf"], folder / "nginx.log", env=environment())
+        kept = " ".join(
+            f"{kind}_temp_path {folder}/{kind};"
+            for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (folder / "nginx.conf").write_text(
+            f"daemon off; user root; pid {folder}/pid; events {{}} http {{ access_log off; {kept} {text} }}"
+        )
+        super().__init__(
+            [program, "-e", folder / "error.log", "-c", folder / "nginx.conf"],
+            folder / "nginx.log",
+            env=environment(),
+        )
         self.url = f"https://localhost:{self.port}"
         until("nginx", lambda: self.status("/") and True)
 
@@ -237,9 +302,14 @@ class Nginx(Process):
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         passwords = urllib.request.HTTPPasswordMgrWithPriorAuth()
         passwords.add_password(None, self.url, name, PASSWORD, is_authenticated=True)
-        opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), urllib.request.HTTPBasicAuthHandler(passwords))
+        opener = urllib.request.build_opener(
+            urllib.request.HTTPSHandler(context=context),
+            urllib.request.HTTPBasicAuthHandler(passwords),
+        )
         try:
-            with opener.open(urllib.request.Request(self.url + path, method=method), timeout=LIMIT_S) as answer:
+            with opener.open(
+                urllib.request.Request(self.url + path, method=method), timeout=LIMIT_S
+            ) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return error.code
@@ -247,7 +317,9 @@ class Nginx(Process):
             return 0
 
 
-def test_the_proxy_lets_watch_and_nothing_else(visits: Callable[..., Visit], go2rtc: Go2rtc, sender: Server, tmp_path: pathlib.Path) -> None:
+def test_the_proxy_lets_watch_and_nothing_else(
+    visits: Callable[..., Visit], go2rtc: Go2rtc, sender: Server, tmp_path: pathlib.Path
+) -> None:
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if not program:
         pytest.skip("no nginx here")
@@ -263,7 +335,9 @@ def test_the_proxy_lets_watch_and_nothing_else(visits: Callable[..., Visit], go2
             for method in ("GET", "POST", "PUT"):
                 assert nginx.status(path, method=method) == 404, (method, path)
         for how in ("webrtc", "mse", "hls"):
-            visit = visits(ignore_https_errors=True, http_credentials={"username": NAME, "password": PASSWORD})
+            visit = visits(
+                ignore_https_errors=True, http_credentials={"username": NAME, "password": PASSWORD}
+            )
             open_player(visit, nginx.url, how)
             await_colour(visit, GREEN)
     finally:
@@ -272,7 +346,9 @@ def test_the_proxy_lets_watch_and_nothing_else(visits: Callable[..., Visit], go2
 
 def test_the_guide_names_the_files_and_versions_that_are_tested() -> None:
     guide = (ROOT / "docs/guide/streaming.md").read_text()
-    version = subprocess.run([TOOLS / "go2rtc", "--version"], capture_output=True, check=True, text=True).stdout
+    version = subprocess.run(
+        [TOOLS / "go2rtc", "--version"], capture_output=True, check=True, text=True
+    ).stdout
     found = re.search(r"version ([\d.]+)", version)
     assert found and f"go2rtc {found[1]}" in guide
     for name in ("deploy/go2rtc.yml", "deploy/nginx-go2rtc.conf"):

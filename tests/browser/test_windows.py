@@ -35,8 +35,12 @@ class SlowNetwork:
             while True:
                 client = self._listener.accept()[0]
                 server = socket.create_connection(("127.0.0.1", self._to))
-                threading.Thread(target=self._pass, args=(client, server, False), daemon=True).start()
-                threading.Thread(target=self._pass, args=(server, client, True), daemon=True).start()
+                threading.Thread(
+                    target=self._pass, args=(client, server, False), daemon=True
+                ).start()
+                threading.Thread(
+                    target=self._pass, args=(server, client, True), daemon=True
+                ).start()
 
     def _pass(self, source: socket.socket, sink: socket.socket, is_slow: bool) -> None:
         waiting: collections.deque[tuple[float, bytes]] = collections.deque()
@@ -76,7 +80,9 @@ def network(server: Server) -> Iterator[SlowNetwork]:
     network.close()
 
 
-def test_three_windows_have_controls_that_work(visits: Callable[..., Visit], server: Server, settings: None) -> None:
+def test_three_windows_have_controls_that_work(
+    visits: Callable[..., Visit], server: Server, settings: None
+) -> None:
     first = visits()
     windows = [first, *(Visit(first.page.context.new_page()) for _ in range(2))]
     cameras = ("door", "hall", "desk")
@@ -88,7 +94,10 @@ def test_three_windows_have_controls_that_work(visits: Callable[..., Visit], ser
     for turn in range(2):
         for window, camera, colour in zip(windows, cameras, colours, strict=True):
             window.page.get_by_test_id("background-color").fill(colour[turn])
-            until(f"the colour of {camera}", lambda: server.camera(camera)["settings"]["background"] == colour[turn])
+            until(
+                f"the colour of {camera}",
+                lambda: server.camera(camera)["settings"]["background"] == colour[turn],
+            )
             expect(window.page.get_by_test_id("background-now")).to_have_text(colour[turn])
     for window in windows:
         with window.page.expect_download() as download:
@@ -100,7 +109,9 @@ def test_three_windows_have_controls_that_work(visits: Callable[..., Visit], ser
     until("three viewers", lambda: server.get("/api/cameras").json()["server"]["viewers"] == 3)
 
 
-def test_a_request_without_an_answer_is_given_up_and_said(visit: Visit, server: Server, settings: None) -> None:
+def test_a_request_without_an_answer_is_given_up_and_said(
+    visit: Visit, server: Server, settings: None
+) -> None:
     open_camera(visit, "door")
     visit.page.route("**/settings", lambda route: None)  # the request hangs
     visit.page.get_by_test_id("skip-still").check()
@@ -173,7 +184,9 @@ def test_connecting_says_why(visits: Callable[..., Visit], start: Callable[..., 
     expect(visit.tile("gate")).to_have_attribute("data-state", "connecting")
 
 
-def test_what_was_told_before_is_no_sign_of_life(start: Callable[..., Server], visits: Callable[..., Visit]) -> None:
+def test_what_was_told_before_is_no_sign_of_life(
+    start: Callable[..., Server], visits: Callable[..., Visit]
+) -> None:
     """While mattebox hangs, going to a camera does not say that the connection is back."""
     server = start(*looped("door", "hall"))
     visit = visits()

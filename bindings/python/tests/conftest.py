@@ -27,7 +27,17 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 BINARY = ROOT / "target/release/mattebox"
 SAMPLE = ROOT / "samples/person.mp4"
 # What a child of the tests needs of the environment. Everything else would be a setting of whoever runs them: ours, Spark's, a proxy.
-KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "JAVA_HOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "ORT_DYLIB_PATH", "XDG_DATA_HOME")
+KEPT = (
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "JAVA_HOME",
+    "PYTHONPATH",
+    "PYTHONDONTWRITEBYTECODE",
+    "ORT_DYLIB_PATH",
+    "XDG_DATA_HOME",
+)
 LIMIT_S = 240
 
 # Nothing here is asked through a proxy.
@@ -39,7 +49,9 @@ _data = tempfile.TemporaryDirectory(prefix="mattebox-data-")
 _models = pathlib.Path(_data.name) / "mattebox/models"
 _models.mkdir(parents=True)
 (_models / "modnet.onnx").symlink_to(ROOT / ".cache/onnx/modnet.onnx")
-os.environ.update(XDG_DATA_HOME=_data.name, ORT_DYLIB_PATH=str(ROOT / ".cache/onnx/libonnxruntime.so"))
+os.environ.update(
+    XDG_DATA_HOME=_data.name, ORT_DYLIB_PATH=str(ROOT / ".cache/onnx/libonnxruntime.so")
+)
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -49,7 +61,10 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def until(
-    what: str, is_so: Callable[[], bool], limit_s: float = LIMIT_S, job: Job | InnerJob | None = None
+    what: str,
+    is_so: Callable[[], bool],
+    limit_s: float = LIMIT_S,
+    job: Job | InnerJob | None = None,
 ) -> None:
     """Waits until something is so, and no longer than a job runs that must make it so."""
     begun = time.monotonic()
@@ -64,7 +79,9 @@ class Service:
     """A launcher that prints a line when its service is ready, and ends with its standard input."""
 
     def __init__(self, command: list[object]) -> None:
-        self.process = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [str(c) for c in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         assert self.process.stdout
         self.words = self.process.stdout.readline().split()
         assert self.words[:1] == ["ready"], f"{command[0]} did not start"
@@ -84,33 +101,64 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    service = Service([ROOT / "scripts/spark", "run", tmp_path_factory.mktemp("spark"), "--cores", "2"])
+    service = Service(
+        [ROOT / "scripts/spark", "run", tmp_path_factory.mktemp("spark"), "--cores", "2"]
+    )
     yield service.words[1]
     service.stop()
 
 
 def module(town: Town) -> list[str]:
     """The job as a module."""
-    return [sys.executable, "-m", "mattebox.spark", "--master", town.master, "--jars", str(town.connector)]
+    return [
+        sys.executable,
+        "-m",
+        "mattebox.spark",
+        "--master",
+        town.master,
+        "--jars",
+        str(town.connector),
+    ]
 
 
 def submit(town: Town) -> list[str]:
     """The job by spark-submit, as docs/guide/spark.md has it, but with the connector from this machine."""
-    jars = [*(str(path) for path in pathlib.Path(town.connector).glob("*.jar")), str(mattebox.spark.jar_path())]
+    jars = [
+        *(str(path) for path in pathlib.Path(town.connector).glob("*.jar")),
+        str(mattebox.spark.jar_path()),
+    ]
     program = pathlib.Path(pyspark.__file__).parent / "bin/spark-submit"
-    return [str(program), "--master", town.master, "--jars", ",".join(jars), str(mattebox.spark.__main__.__file__)]
+    return [
+        str(program),
+        "--master",
+        town.master,
+        "--jars",
+        ",".join(jars),
+        str(mattebox.spark.__main__.__file__),
+    ]
 
 
 class Job:
     """The job, in a process of its own."""
 
-    def __init__(self, town: Town, by: Callable[[Town], list[str]], flags: tuple[str, ...], more: dict[str, str]) -> None:
+    def __init__(
+        self,
+        town: Town,
+        by: Callable[[Town], list[str]],
+        flags: tuple[str, ...],
+        more: dict[str, str],
+    ) -> None:
         self.log = town.path / f"job-{time.monotonic_ns()}.log"
         command = [*by(town), "--kafka", town.broker, "--topic", town.topic, *flags]
         small = {"SPARK_DRIVER_MEMORY": "512m", "MATTEBOX_SPARK_LOG": "ERROR", **more}
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                command, cwd=town.path, env=environment(**small), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                cwd=town.path,
+                env=environment(**small),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     def text(self) -> str:
@@ -124,7 +172,9 @@ class Job:
             return self.process.wait(limit_s)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"the job still ran after {limit_s} s: {self.text()[-4000:]}") from None
+            raise AssertionError(
+                f"the job still ran after {limit_s} s: {self.text()[-4000:]}"
+            ) from None
 
     def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(by)
@@ -198,14 +248,33 @@ class Town:
 
     def __init__(self, path: pathlib.Path, broker: str, master: str, topic: str) -> None:
         self.path, self.broker, self.master, self.topic = path, broker, master, topic
-        self.connector = subprocess.run([ROOT / "scripts/spark", "connector"], capture_output=True, text=True, check=True).stdout.strip()
+        self.connector = subprocess.run(
+            [ROOT / "scripts/spark", "connector"], capture_output=True, text=True, check=True
+        ).stdout.strip()
         self.jobs: list[Job] = []
         self.inner: list[InnerJob] = []
         self.others: list[subprocess.Popen[bytes]] = []
 
     def mattebox(self, *arguments: str) -> dict[str, object]:
-        command = [str(BINARY), *arguments, "--kafka", self.broker, "--topic", self.topic, "--progress", "none", "--json"]
-        done = subprocess.run(command, cwd=self.path, env=environment(), capture_output=True, text=True, timeout=LIMIT_S)
+        command = [
+            str(BINARY),
+            *arguments,
+            "--kafka",
+            self.broker,
+            "--topic",
+            self.topic,
+            "--progress",
+            "none",
+            "--json",
+        ]
+        done = subprocess.run(
+            command,
+            cwd=self.path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+        )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -214,7 +283,18 @@ class Town:
     ) -> None:
         """Publishes frames of the sample as fast as possible, from each camera."""
         sources = [f"cam{n:02}={SAMPLE}" for n in range(first, first + cameras)]
-        how = ["--realtime", "false", "--fps", "25", "--frames", str(frames), "--max-width", str(width), "--partitions", str(partitions)]
+        how = [
+            "--realtime",
+            "false",
+            "--fps",
+            "25",
+            "--frames",
+            str(frames),
+            "--max-width",
+            str(width),
+            "--partitions",
+            str(partitions),
+        ]
         self.mattebox("camera", *sources, *how)
 
     def job(self, *flags: str, by: Callable[[Town], list[str]] = module, **environment: str) -> Job:
@@ -242,7 +322,11 @@ class Town:
         log = self.path / "view.log"
         command = [str(BINARY), "view", topic, "--kafka", self.broker, "--view=127.0.0.1:0"]
         with log.open("w") as out:
-            self.others.append(subprocess.Popen(command, cwd=self.path, env=environment(), stdout=out, stderr=subprocess.STDOUT))
+            self.others.append(
+                subprocess.Popen(
+                    command, cwd=self.path, env=environment(), stdout=out, stderr=subprocess.STDOUT
+                )
+            )
         until("the page", lambda: "live page at " in log.read_text())
         return log.read_text().split("live page at ")[1].split()[0].rstrip("/")
 
@@ -253,10 +337,14 @@ class Town:
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """Spark within the tests' own process, with the function and the connector, as the job starts it."""
-    connector = subprocess.run([ROOT / "scripts/spark", "connector"], capture_output=True, text=True, check=True).stdout.strip()
+    connector = subprocess.run(
+        [ROOT / "scripts/spark", "connector"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     os.environ.update(SPARK_LOCAL_IP="127.0.0.1", SPARK_DRIVER_MEMORY="512m")
     folder = tmp_path_factory.mktemp("local")
-    spark = session.build(settings.read(["--master", "local[1]", "--jars", connector, "--out", str(folder)]))
+    spark = session.build(
+        settings.read(["--master", "local[1]", "--jars", connector, "--out", str(folder)])
+    )
     spark.sparkContext.setLogLevel("OFF")
     session.register(spark)
     yield spark
@@ -264,8 +352,12 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 
 
 @pytest.fixture
-def town(tmp_path: pathlib.Path, broker: str, cluster: str, request: pytest.FixtureRequest) -> Iterator[Town]:
-    town = Town(tmp_path, broker, cluster, request.node.name.replace("[", "-").replace("]", "")[:120])
+def town(
+    tmp_path: pathlib.Path, broker: str, cluster: str, request: pytest.FixtureRequest
+) -> Iterator[Town]:
+    town = Town(
+        tmp_path, broker, cluster, request.node.name.replace("[", "-").replace("]", "")[:120]
+    )
     yield town
     for job in [*town.jobs, *town.inner]:
         job.kill()

@@ -11,7 +11,9 @@ import threading
 import numpy as np
 import pytest
 
-mattebox = pytest.importorskip("mattebox._native", reason="the module is not built: scripts/wheel") and pytest.importorskip("mattebox")
+mattebox = pytest.importorskip(
+    "mattebox._native", reason="the module is not built: scripts/wheel"
+) and pytest.importorskip("mattebox")
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BINARY = ROOT / "target/release/mattebox"
@@ -23,8 +25,21 @@ SIZE = (180, 320)
 def frames() -> np.ndarray:
     """The first frames of the sample, small."""
     height, width = SIZE
-    command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-i", str(SAMPLE), "-frames:v", "12", "-vf", f"scale={width}:{height}"]
-    raw = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, check=True).stdout
+    command = [
+        "ffmpeg",
+        "-nostdin",
+        "-loglevel",
+        "error",
+        "-i",
+        str(SAMPLE),
+        "-frames:v",
+        "12",
+        "-vf",
+        f"scale={width}:{height}",
+    ]
+    raw = subprocess.run(
+        [*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, check=True
+    ).stdout
     return np.frombuffer(raw, np.uint8).reshape(-1, height, width, 3)
 
 
@@ -49,12 +64,43 @@ def test_files_are_those_of_the_command(tmp_path: pathlib.Path, frames: np.ndarr
     pictures = tmp_path / "in"
     pictures.mkdir()
     height, width = SIZE
-    command = ["ffmpeg", "-nostdin", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-i", "-"]
+    command = [
+        "ffmpeg",
+        "-nostdin",
+        "-loglevel",
+        "error",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-s",
+        f"{width}x{height}",
+        "-i",
+        "-",
+    ]
     subprocess.run([*command, str(pictures / "%03d.png")], input=frames.tobytes(), check=True)
     for matte in ("soft", "hard"):
         out = tmp_path / matte
-        subprocess.run([BINARY, "run", str(pictures), "--camera-id", "c", "--out", str(out), "--matte", matte, "--progress", "none"], check=True)
-        ours = [mattebox.Matte(matte=matte).process_jpeg(path.read_bytes()) for path in sorted(pictures.iterdir())]
+        subprocess.run(
+            [
+                BINARY,
+                "run",
+                str(pictures),
+                "--camera-id",
+                "c",
+                "--out",
+                str(out),
+                "--matte",
+                matte,
+                "--progress",
+                "none",
+            ],
+            check=True,
+        )
+        ours = [
+            mattebox.Matte(matte=matte).process_jpeg(path.read_bytes())
+            for path in sorted(pictures.iterdir())
+        ]
         theirs = [path.read_bytes() for path in sorted((out / "c").iterdir())]
         assert ours == theirs, matte
 
@@ -114,7 +160,9 @@ def test_what_is_no_picture_is_said(picture: object, error: type[Exception], wor
         ({"jpeg_quality": 0}, ValueError, "jpeg_quality"),
     ],
 )
-def test_settings_that_cannot_be_are_said(settings: dict[str, object], error: type[Exception], words: str) -> None:
+def test_settings_that_cannot_be_are_said(
+    settings: dict[str, object], error: type[Exception], words: str
+) -> None:
     with pytest.raises(error, match=words):
         mattebox.Matte(**settings)
 

@@ -50,12 +50,25 @@ def test_numbers_health_and_readiness_are_served() -> None:
 
 @pytest.mark.parametrize(
     ("host", "status"),
-    [("127.0.0.1:9466", 200), ("[::1]:9466", 200), ("job", 200), ("job.spark.svc:80", 200), ("evil.example", 403), ("127.0.0.1.evil.example", 403), ("", 403), ("[::1", 403)],
+    [
+        ("127.0.0.1:9466", 200),
+        ("[::1]:9466", 200),
+        ("job", 200),
+        ("job.spark.svc:80", 200),
+        ("evil.example", 403),
+        ("127.0.0.1.evil.example", 403),
+        ("", 403),
+        ("[::1", 403),
+    ],
 )
-def test_numbers_are_not_told_under_a_name_that_others_can_point_at_us(host: str, status: int) -> None:
+def test_numbers_are_not_told_under_a_name_that_others_can_point_at_us(
+    host: str, status: int
+) -> None:
     server = progress.serve("127.0.0.1:0", progress.Numbers(), progress.Health())
     try:
-        request = urllib.request.Request(f"http://127.0.0.1:{server.server_address[1]}/metrics", headers={"Host": host})
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{server.server_address[1]}/metrics", headers={"Host": host}
+        )
         try:
             told = urllib.request.urlopen(request).status
         except urllib.error.HTTPError as refused:

@@ -36,15 +36,28 @@ ADDRESSES = [
 ]
 
 
-def test_frames_have_the_defaults_of_every_command(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+def test_frames_have_the_defaults_of_every_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
     for name in list(os.environ):
         if name.startswith("MATTEBOX_"):
             monkeypatch.delenv(name)
-    printed = subprocess.run([BINARY, "config", "--json"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(
+        [BINARY, "config", "--json"], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
     wanted = json.loads(printed)
     job = settings.read([]).made
     python = inspect.signature(Matte).parameters
-    for key in ("background", "matte", "people", "plate", "foreground_cleanup", "skip_still", "format", "jpeg_quality"):
+    for key in (
+        "background",
+        "matte",
+        "people",
+        "plate",
+        "foreground_cleanup",
+        "skip_still",
+        "format",
+        "jpeg_quality",
+    ):
         assert job[key] == wanted[key]["value"], key
         assert python[key].default == wanted[key]["value"], key
 
@@ -60,7 +73,11 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_an_address_is_no_folder_network_or_picture(
     address: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = [refusal(capsys, f"--out={address}"), refusal(capsys, f"--model={address}"), refusal(capsys, f"--background=image:{address}")]
+    said = [
+        refusal(capsys, f"--out={address}"),
+        refusal(capsys, f"--model={address}"),
+        refusal(capsys, f"--background=image:{address}"),
+    ]
     said.append(refusal(capsys, f"--camera-settings={address}"))
     flags = ["--out", "--model", "--background", "--camera-settings"]
     for flag, text in zip(flags, said, strict=True):
@@ -75,11 +92,15 @@ def test_an_address_is_no_folder_network_or_picture(
     ]:
         monkeypatch.setenv(name, value)
         if value:  # an empty variable is one that is not set
-            assert refusal(capsys).startswith(f"python -m mattebox.spark: error: {name} in the environment: ")
+            assert refusal(capsys).startswith(
+                f"python -m mattebox.spark: error: {name} in the environment: "
+            )
         monkeypatch.delenv(name)
 
 
-def test_a_path_is_a_path_however_it_is_written(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_is_a_path_however_it_is_written(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for text, path in [
         ("output", tmp_path / "output"),
@@ -100,7 +121,9 @@ def test_a_path_is_a_path_however_it_is_written(tmp_path: pathlib.Path, monkeypa
         assert read.checkpoint == os.path.join(str(path), ".checkpoint")
 
 
-def test_the_range_of_colours_stays_behind_a_network(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_range_of_colours_stays_behind_a_network(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert settings.read(["--model", "a.onnx:-1..1"]).made["model"] == f"{tmp_path}/a.onnx:-1..1"
     assert settings.read(["--model", "file:///a.onnx:imagenet"]).made["model"] == "/a.onnx:imagenet"
@@ -140,7 +163,11 @@ def test_the_environment_is_checked_as_flags_are_and_flags_win(
 
 
 def test_what_is_published_does_not_come_back_as_frames(capsys: pytest.CaptureFixture[str]) -> None:
-    for flags in (["--results=camera_frames"], ["--publish-frames=camera_frames"], ["--publish-frames=camera_frames.dead"]):
+    for flags in (
+        ["--results=camera_frames"],
+        ["--publish-frames=camera_frames"],
+        ["--publish-frames=camera_frames.dead"],
+    ):
         assert "is also the topic of" in refusal(capsys, *flags)
     assert "is also the topic of --results" in refusal(capsys, "--results=a", "--publish-frames=a")
 
@@ -149,8 +176,14 @@ def test_the_function_is_told_the_topics_and_how_much_they_take() -> None:
     largest = Largest(letter=7, frame=9)
     topics = {"results": "camera_frames.results", "dead": "camera_frames.dead", "max_dead_bytes": 7}
     assert query.publish(settings.read([]), largest) == topics
-    with_pictures = query.publish(settings.read(["--publish-frames", "matted", "--results", "r"]), largest)
-    assert with_pictures == {**topics, "results": "r", "pictures": {"topic": "matted", "max_bytes": 9}}
+    with_pictures = query.publish(
+        settings.read(["--publish-frames", "matted", "--results", "r"]), largest
+    )
+    assert with_pictures == {
+        **topics,
+        "results": "r",
+        "pictures": {"topic": "matted", "max_bytes": 9},
+    }
 
 
 def test_a_file_that_is_there_is_kept_and_the_function_knows_its_topic() -> None:
@@ -171,15 +204,29 @@ def test_what_is_remembered_of_cameras_lies_in_the_checkpoint() -> None:
 
 
 def test_the_job_as_a_program_refuses_before_spark_starts(tmp_path: pathlib.Path) -> None:
-    for arguments, more in ((["--out", "s3a://bucket/x"], {}), ([], {"OUTPUT_DIR": "s3a://bucket/x"})):
+    for arguments, more in (
+        (["--out", "s3a://bucket/x"], {}),
+        ([], {"OUTPUT_DIR": "s3a://bucket/x"}),
+    ):
         command = [sys.executable, "-m", "mattebox.spark", *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=environment(**more), capture_output=True, text=True, timeout=120)
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=environment(**more),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
         assert done.returncode == 2 and "s3a: is an address" in done.stderr, done.stderr
         assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [["--kafka", "me:hunter2@host:9092"], ["--kafka-option", "hunter2"]])
-def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments", [["--kafka", "me:hunter2@host:9092"], ["--kafka-option", "hunter2"]]
+)
+def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         settings.parser().parse_args(arguments)
     assert ended.value.code == 2

@@ -45,8 +45,12 @@ while any(consumer.position(p) < ends[p] for p in partitions):
             record = {"key": r.key and r.key.decode("latin-1"), "value": value, "headers": headers, "pairs": pairs, "partition": r.partition}
             print(json.dumps(record))
 """
-    python = subprocess.run([PYTHON_CLIENT], capture_output=True, text=True, check=True).stdout.strip()
-    done = subprocess.run([python, "-c", script, town.broker, topic], capture_output=True, text=True, check=True)
+    python = subprocess.run(
+        [PYTHON_CLIENT], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    done = subprocess.run(
+        [python, "-c", script, town.broker, topic], capture_output=True, text=True, check=True
+    )
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -60,9 +64,19 @@ for line in sys.stdin:
     producer.send(sys.argv[2], key=key and key.encode(), value=None if value is None else base64.b64decode(value))
 producer.flush()
 """
-    python = subprocess.run([PYTHON_CLIENT], capture_output=True, text=True, check=True).stdout.strip()
-    lines = (json.dumps([key, None if value is None else base64.b64encode(value).decode()]) for key, value in records)
-    subprocess.run([python, "-c", script, town.broker, town.topic], input="\n".join(lines), text=True, check=True)
+    python = subprocess.run(
+        [PYTHON_CLIENT], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    lines = (
+        json.dumps([key, None if value is None else base64.b64encode(value).decode()])
+        for key, value in records
+    )
+    subprocess.run(
+        [python, "-c", script, town.broker, town.topic],
+        input="\n".join(lines),
+        text=True,
+        check=True,
+    )
 
 
 def delete(town: Town, topic: str) -> None:
@@ -75,17 +89,23 @@ admin.delete_topics([sys.argv[2]])
 while sys.argv[2] in admin.list_topics():
     time.sleep(0.1)
 """
-    python = subprocess.run([PYTHON_CLIENT], capture_output=True, text=True, check=True).stdout.strip()
+    python = subprocess.run(
+        [PYTHON_CLIENT], capture_output=True, text=True, check=True
+    ).stdout.strip()
     subprocess.run([python, "-c", script, town.broker, topic], check=True, timeout=60)
 
 
 def executors() -> list[int]:
     """The processes of all executors on this machine that belong to these tests' cluster."""
-    found = subprocess.run(["pgrep", "-f", "CoarseGrainedExecutorBackend"], capture_output=True, text=True).stdout.split()
+    found = subprocess.run(
+        ["pgrep", "-f", "CoarseGrainedExecutorBackend"], capture_output=True, text=True
+    ).stdout.split()
     return [int(process) for process in found]
 
 
-def test_the_job_gives_the_files_that_worker_gives_and_says_what_became_of_each_frame(town: Town) -> None:
+def test_the_job_gives_the_files_that_worker_gives_and_says_what_became_of_each_frame(
+    town: Town,
+) -> None:
     town.fill(cameras=3, frames=100, partitions=2)
     job = town.job("--from", "earliest", "--until", "end", "--max-offsets", "80")
     assert job.finish() == 0, job.text()[-4000:]
@@ -94,15 +114,31 @@ def test_the_job_gives_the_files_that_worker_gives_and_says_what_became_of_each_
     assert town.files("output") == expected
     results = consume(town, f"{town.topic}.results")
     rows = [json.loads(str(record["value"])) for record in results]
-    assert {(row["camera"], row["frame"]) for row in rows} == {(f"cam{c:02}", n) for c in range(3) for n in range(100)}
-    assert all(row["status"] == "written" and row["latency_ms"] > 0 and os.path.isfile(row["path"]) for row in rows)
+    assert {(row["camera"], row["frame"]) for row in rows} == {
+        (f"cam{c:02}", n) for c in range(3) for n in range(100)
+    }
+    assert all(
+        row["status"] == "written" and row["latency_ms"] > 0 and os.path.isfile(row["path"])
+        for row in rows
+    )
     assert "300 written, 0 kept, 0 dead" in job.text()
     assert "latency p95" in job.text()
     # What is remembered is beside the checkpoint, for each partition at its end at least.
     states = town.path / f"output/.checkpoint/mattebox-state/{town.topic}"
-    ends = json.loads(max((town.path / "output/.checkpoint/offsets").glob("[0-9]*"), key=lambda path: int(path.name)).read_text().splitlines()[2])
-    for partition, end in ((partition, end) for partition, end in ends[town.topic].items() if end > 0):
-        assert list((states / partition).glob(f"{end:020}-*")), f"partition {partition} has no object for its end {end}"
+    ends = json.loads(
+        max(
+            (town.path / "output/.checkpoint/offsets").glob("[0-9]*"),
+            key=lambda path: int(path.name),
+        )
+        .read_text()
+        .splitlines()[2]
+    )
+    for partition, end in (
+        (partition, end) for partition, end in ends[town.topic].items() if end > 0
+    ):
+        assert list((states / partition).glob(f"{end:020}-*")), (
+            f"partition {partition} has no object for its end {end}"
+        )
     assert not (town.path / "output/.state").exists()
 
 
@@ -114,44 +150,100 @@ def test_spark_submit_runs_the_job_as_the_guide_says(town: Town) -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("--people", "nearest"), ("--matte", "fine")])
-def test_300_frames_of_two_people_give_the_same_files_by_run_by_worker_and_by_spark(town: Town, name: str, value: str) -> None:
+def test_300_frames_of_two_people_give_the_same_files_by_run_by_worker_and_by_spark(
+    town: Town, name: str, value: str
+) -> None:
     # Without loss, so that all three see the same pictures.
     pair = "scale=240:-2,split[near][copy];[copy]scale=96:-2,hflip[far];[near][far]overlay=W-w:H-h,format=rgb24"
-    loop = ["ffmpeg", "-nostdin", "-loglevel", "error", "-stream_loop", "3", "-i", str(SAMPLE), "-frames:v", "300", "-vf", pair]
+    loop = [
+        "ffmpeg",
+        "-nostdin",
+        "-loglevel",
+        "error",
+        "-stream_loop",
+        "3",
+        "-i",
+        str(SAMPLE),
+        "-frames:v",
+        "300",
+        "-vf",
+        pair,
+    ]
     subprocess.run([*loop, "-c:v", "png", "clip.mkv"], cwd=town.path, check=True)
     (town.path / "pictures").mkdir()
-    subprocess.run(["ffmpeg", "-nostdin", "-loglevel", "error", "-i", "clip.mkv", "pictures/%03d.png"], cwd=town.path, check=True)
+    subprocess.run(
+        ["ffmpeg", "-nostdin", "-loglevel", "error", "-i", "clip.mkv", "pictures/%03d.png"],
+        cwd=town.path,
+        check=True,
+    )
 
     def run(out: str, *more: str) -> dict[str, bytes]:
-        command = [str(BINARY), "run", "clip.mkv", "--camera-id", "cam01", "--out", out, "--progress", "none", *more]
+        command = [
+            str(BINARY),
+            "run",
+            "clip.mkv",
+            "--camera-id",
+            "cam01",
+            "--out",
+            out,
+            "--progress",
+            "none",
+            *more,
+        ]
         subprocess.run(command, cwd=town.path, env=environment(), check=True, timeout=120)
         return town.files(out)
 
     records: list[tuple[str | None, bytes | None]] = []
     for number, path in enumerate(sorted((town.path / "pictures").iterdir())):
         data = base64.b64encode(path.read_bytes()).decode()
-        frame = {"camera_id": "cam01", "frame_id": number, "ts": 1.7e9 + number / 25, "codec": "png", "width": 240, "height": 136, "data_b64": data}
+        frame = {
+            "camera_id": "cam01",
+            "frame_id": number,
+            "ts": 1.7e9 + number / 25,
+            "codec": "png",
+            "width": 240,
+            "height": 136,
+            "data_b64": data,
+        }
         records.append(("cam01", json.dumps(frame).encode()))
     town.fill(cameras=1, frames=1, partitions=1)  # makes the topic
     produce(town, records)
-    assert town.job("--from", "earliest", "--until", "end", "--max-offsets", "70", name, value).finish() == 0
+    assert (
+        town.job(
+            "--from", "earliest", "--until", "end", "--max-offsets", "70", name, value
+        ).finish()
+        == 0
+    )
     by_run, by_worker = run("run", name, value), town.by_worker(name, value)
     assert len(by_run) == 300
-    assert sum(by_run[file] != data for file, data in run("soft").items()) > 200, f"{name} {value} changes nothing"
+    assert sum(by_run[file] != data for file, data in run("soft").items()) > 200, (
+        f"{name} {value} changes nothing"
+    )
     by_spark = town.files("output")
     for files in (by_spark, by_worker):
         assert {file: data for file, data in files.items() if file.startswith("cam01/")} == by_run
 
 
 @pytest.mark.parametrize("trigger", ["micro", "realtime"])
-def test_kill_9_of_executor_driver_and_broker_loses_nothing_and_changes_no_byte(town: Town, tmp_path: pathlib.Path, trigger: str) -> None:
+def test_kill_9_of_executor_driver_and_broker_loses_nothing_and_changes_no_byte(
+    town: Town, tmp_path: pathlib.Path, trigger: str
+) -> None:
     # At full size: SPARK_CHAOS_FRAMES=750
     frames = int(os.environ.get("SPARK_CHAOS_FRAMES", "250"))
     kafka = Service([ROOT / "scripts/kafka", "run", tmp_path / "broker"])
     try:
         town.broker = kafka.words[1]
         town.fill(cameras=4, frames=frames, partitions=2)
-        flags = ("--from", "earliest", "--trigger", trigger, "--max-offsets", "60", "--checkpoint-interval", "5s")
+        flags = (
+            "--from",
+            "earliest",
+            "--trigger",
+            trigger,
+            "--max-offsets",
+            "60",
+            "--checkpoint-interval",
+            "5s",
+        )
         job = town.job(*flags)
         until("the first files", lambda: town.count("output") > 50)
         for process in executors():
@@ -171,7 +263,9 @@ def test_kill_9_of_executor_driver_and_broker_loses_nothing_and_changes_no_byte(
         time.sleep(2)
         assert again.stop() == 130, again.text()[-4000:]
         assert town.files("output") == town.by_worker()
-        assert not list((town.path / "output").glob("cam*/.mattebox-*")), "something half-written stayed"
+        assert not list((town.path / "output").glob("cam*/.mattebox-*")), (
+            "something half-written stayed"
+        )
     finally:
         kafka.stop()
 
@@ -179,7 +273,15 @@ def test_kill_9_of_executor_driver_and_broker_loses_nothing_and_changes_no_byte(
 def test_hostile_records_are_dead_letters_with_a_reason_and_the_query_goes_on(town: Town) -> None:
     chance = random.Random(7)
     town.fill(cameras=1, frames=250, partitions=1)
-    whole = {"camera_id": "evil", "frame_id": 1, "ts": 1.5, "codec": "jpg", "width": 1, "height": 1, "data_b64": "AAAA"}
+    whole = {
+        "camera_id": "evil",
+        "frame_id": 1,
+        "ts": 1.5,
+        "codec": "jpg",
+        "width": 1,
+        "height": 1,
+        "data_b64": "AAAA",
+    }
     kinds: list[bytes | None] = [
         None,
         b"",
@@ -194,7 +296,13 @@ def test_hostile_records_are_dead_letters_with_a_reason_and_the_query_goes_on(to
     ]
     # The client sends no record without both.
     values = [kinds[n % len(kinds)] for n in range(500)]
-    produce(town, [(chance.choice(["cam00", "evil"] if value is None else [None, "cam00", "evil"]), value) for value in values])
+    produce(
+        town,
+        [
+            (chance.choice(["cam00", "evil"] if value is None else [None, "cam00", "evil"]), value)
+            for value in values
+        ],
+    )
     town.fill(cameras=1, frames=250, partitions=1)
     job = town.job("--from", "earliest", "--until", "end")
     assert job.finish() == 0, job.text()[-4000:]
@@ -217,7 +325,10 @@ def test_real_time_gives_the_same_files(town: Town) -> None:
     town.fill(cameras=2, frames=30, partitions=2)
     until("the second files", lambda: town.count("output") >= 180)
     # What the checkpoint has not when the job ends is made once more.
-    until("lines for all batches", lambda: sum(map(int, re.findall(r": (\d+) frames in", job.text()))) >= 180)
+    until(
+        "lines for all batches",
+        lambda: sum(map(int, re.findall(r": (\d+) frames in", job.text()))) >= 180,
+    )
     assert job.stop() == 130, job.text()[-4000:]
     assert town.files("output") == town.by_worker()
     # The same checkpoint serves the other trigger.
@@ -278,7 +389,9 @@ def test_cameras_have_their_own_settings_and_a_running_task_follows_their_file(
     made = town.files("output")
     assert {name: made[name] for name in first} == first
     expected = town.by_worker(*own, out="again")
-    later = [f"{camera}/frame_{begun + n:06}.png" for camera in ("cam00", "cam01") for n in range(5)]
+    later = [
+        f"{camera}/frame_{begun + n:06}.png" for camera in ("cam00", "cam01") for n in range(5)
+    ]
     assert [made[name] for name in later] == [expected[name] for name in later]
 
 
@@ -289,18 +402,26 @@ def test_real_time_with_too_few_cores_is_refused_with_a_reason(town: Town) -> No
     assert "needs a core for each of the 3 partitions" in job.text()
 
 
-def test_a_checkpoint_that_does_not_fit_its_topic_is_named_and_nothing_is_left_out(town: Town) -> None:
+def test_a_checkpoint_that_does_not_fit_its_topic_is_named_and_nothing_is_left_out(
+    town: Town,
+) -> None:
     town.fill(cameras=1, frames=40, partitions=1)
     assert town.job("--from", "earliest", "--until", "end").finish() == 0
     # The same checkpoint with another, younger topic of that name.
-    offsets = max((town.path / "output/.checkpoint/offsets").glob("[0-9]*"), key=lambda path: int(path.name))
+    offsets = max(
+        (town.path / "output/.checkpoint/offsets").glob("[0-9]*"), key=lambda path: int(path.name)
+    )
     (offsets.parent / f".{offsets.name}.crc").unlink(missing_ok=True)
     text = offsets.read_text().replace(f'"{town.topic}":{{"0":40}}', f'"{town.topic}":{{"0":4000}}')
     assert "4000" in text
     offsets.write_text(text)
     job = town.job("--from", "earliest", "--until", "end")
     assert job.finish() == 1
-    assert "does not fit topic" in job.text() and "partition 0 ends at 40" in job.text() and "--on-stale-checkpoint" in job.text()
+    assert (
+        "does not fit topic" in job.text()
+        and "partition 0 ends at 40" in job.text()
+        and "--on-stale-checkpoint" in job.text()
+    )
     # The oldest record, wherever a job without a checkpoint would begin.
     job = town.job("--from", "latest", "--until", "end", "--on-stale-checkpoint", "restart")
     assert job.finish() == 0, job.text()[-4000:]
@@ -322,7 +443,9 @@ def test_a_topic_that_was_made_anew_is_named_even_where_the_offsets_would_fit(to
     assert len(after) == 50 and {name: after[name] for name in before} == before
 
 
-def test_frames_are_published_with_the_bytes_and_headers_of_a_worker_and_can_be_viewed(town: Town) -> None:
+def test_frames_are_published_with_the_bytes_and_headers_of_a_worker_and_can_be_viewed(
+    town: Town,
+) -> None:
     town.fill(cameras=2, frames=15, partitions=2)
     produce(town, [("cam00", b"{")])  # a dead letter is none
     mine, theirs = f"{town.topic}.mine", f"{town.topic}.theirs"
@@ -336,7 +459,10 @@ def test_frames_are_published_with_the_bytes_and_headers_of_a_worker_and_can_be_
 
     def is_shown() -> bool:
         town.fill(cameras=2, frames=5, partitions=2)
-        return {camera["id"] for camera in json.loads(look("/api/cameras"))["cameras"]} == {"cam00", "cam01"}
+        return {camera["id"] for camera in json.loads(look("/api/cameras"))["cameras"]} == {
+            "cam00",
+            "cam01",
+        }
 
     # It shows what comes from now on; when it has begun is known only by what it shows.
     until("both cameras", is_shown)
@@ -344,11 +470,24 @@ def test_frames_are_published_with_the_bytes_and_headers_of_a_worker_and_can_be_
     frames = 2 * json.loads(consume(town, town.topic)[-1]["headers"]["ce_sequence"]) + 2  # type: ignore[index, call-overload]
     until("all files", lambda: town.count("output") >= frames)
     assert job.stop() == 130, job.text()[-4000:]
-    town.mattebox("worker", "--until", "end", "--group", "compare", "--out", f"topic:{theirs}", "--format", "jpg")
+    town.mattebox(
+        "worker",
+        "--until",
+        "end",
+        "--group",
+        "compare",
+        "--out",
+        f"topic:{theirs}",
+        "--format",
+        "jpg",
+    )
 
     def records(topic: str) -> list[tuple[object, ...]]:
         found = consume(town, topic)
-        return sorted((r["key"], int(r["headers"]["ce_sequence"]), r["partition"], r["value"], r["pairs"]) for r in found)  # type: ignore[index, call-overload]
+        return sorted(
+            (r["key"], int(r["headers"]["ce_sequence"]), r["partition"], r["value"], r["pairs"])
+            for r in found
+        )  # type: ignore[index, call-overload]
 
     published = records(mine)
     assert len(published) == frames
@@ -365,15 +504,22 @@ def test_a_job_waits_for_its_topic_and_stops_cleanly(town: Town) -> None:
     assert job.stop() == 130, job.text()[-4000:]
 
 
-@pytest.mark.parametrize("broker_at", ["127.0.0.1:1", "nowhere.invalid:9092"], ids=["refused", "unknown"])
+@pytest.mark.parametrize(
+    "broker_at", ["127.0.0.1:1", "nowhere.invalid:9092"], ids=["refused", "unknown"]
+)
 def test_no_broker_is_exit_3_and_names_it(town: Town, broker_at: str) -> None:
     town.broker = broker_at
     job = town.job("--connect-timeout", "2s")
     assert job.finish() == 3
-    assert f"no broker answered at {broker_at} within 2 s" in job.text() and "Traceback" not in job.text()
+    assert (
+        f"no broker answered at {broker_at} within 2 s" in job.text()
+        and "Traceback" not in job.text()
+    )
 
 
-def test_a_job_that_starts_before_its_broker_waits_for_it_and_ctrl_c_ends_it(town: Town, tmp_path: pathlib.Path) -> None:
+def test_a_job_that_starts_before_its_broker_waits_for_it_and_ctrl_c_ends_it(
+    town: Town, tmp_path: pathlib.Path
+) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -396,7 +542,11 @@ def test_a_network_that_cannot_be_used_ends_the_job_before_it_reads(town: Town) 
     job = town.job(by=submit, SEG_MODEL_PATH="model.tflite")
     assert job.finish() == 2, job.text()[-4000:]
     assert f"setting model: {town.path}/model.tflite: " in job.text()
-    assert "waiting" not in job.text() and "Traceback" not in job.text() and not (town.path / "output").exists()
+    assert (
+        "waiting" not in job.text()
+        and "Traceback" not in job.text()
+        and not (town.path / "output").exists()
+    )
 
 
 def test_settings_of_cameras_that_cannot_be_used_end_the_job_before_it_reads(town: Town) -> None:
@@ -419,11 +569,16 @@ def test_a_network_that_only_the_executors_lack_ends_the_job(town: Town) -> None
     model.unlink()
     town.fill(cameras=1, frames=2, partitions=1)
     assert job.finish() == 2, job.text()[-4000:]
-    assert re.search(r"ERROR setting model: cannot read \S+/model.tflite on this machine: .* \(on \S+\)", job.text())
+    assert re.search(
+        r"ERROR setting model: cannot read \S+/model.tflite on this machine: .* \(on \S+\)",
+        job.text(),
+    )
     assert "Traceback" not in job.text()
 
 
-def test_settings_are_checked_on_the_driver_as_on_an_executor(spark: SparkSession, tmp_path: pathlib.Path) -> None:
+def test_settings_are_checked_on_the_driver_as_on_an_executor(
+    spark: SparkSession, tmp_path: pathlib.Path
+) -> None:
     good = settings.read(["--out", str(tmp_path / "out")]).made
     session.check(spark, good)
     (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
@@ -452,14 +607,18 @@ def test_settings_are_checked_on_the_driver_as_on_an_executor(spark: SparkSessio
     assert not (tmp_path / "out").exists(), "the folder is the executors' to make"
 
 
-def test_the_folder_of_another_job_is_refused_on_the_driver(spark: SparkSession, tmp_path: pathlib.Path) -> None:
+def test_the_folder_of_another_job_is_refused_on_the_driver(
+    spark: SparkSession, tmp_path: pathlib.Path
+) -> None:
     mine = settings.read(["--topic", "t", "--group", "mine", "--out", str(tmp_path)]).made
     session.check(spark, mine)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / ".mattebox").mkdir()
     owner = {"version": 1, "kind": "spark", "topic": "t", "group": "theirs"}
     (tmp_path / ".mattebox/owner").write_text(json.dumps(owner))
-    with pytest.raises(failures.SettingsError, match="belongs to the Spark job of group theirs, topic t"):
+    with pytest.raises(
+        failures.SettingsError, match="belongs to the Spark job of group theirs, topic t"
+    ):
         session.check(spark, mine)
     session.check(spark, {**mine, "group": "theirs"})
 
@@ -468,27 +627,56 @@ def png(width: int, height: int) -> bytes:
     """A gray picture."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     rows = zlib.compress((b"\0" + b"\x80" * width) * height)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+        + chunk(b"IDAT", rows)
+        + chunk(b"IEND", b"")
+    )
 
 
-def test_the_function_makes_the_records_and_sql_only_routes_them(spark: SparkSession, tmp_path: pathlib.Path) -> None:
-    told = settings.read(["--topic", "t", "--out", str(tmp_path / "out"), "--publish-frames", "matted"])
+def test_the_function_makes_the_records_and_sql_only_routes_them(
+    spark: SparkSession, tmp_path: pathlib.Path
+) -> None:
+    told = settings.read(
+        ["--topic", "t", "--out", str(tmp_path / "out"), "--publish-frames", "matted"]
+    )
     states = tmp_path / "out/.checkpoint/mattebox-state"
     states.mkdir(parents=True)
-    frame = {"camera_id": "cam01", "frame_id": 3, "ts": 1.7e9, "codec": "png", "data_b64": base64.b64encode(png(64, 48)).decode()}
+    frame = {
+        "camera_id": "cam01",
+        "frame_id": 3,
+        "ts": 1.7e9,
+        "codec": "png",
+        "data_b64": base64.b64encode(png(64, 48)).decode(),
+    }
     before = [(f"h{n}", None if n % 2 else b"\xff\0") for n in range(70)]
     records = [
         ("t", 0, 0, bytearray(b"cam01"), bytearray(json.dumps(frame).encode()), None),
-        ("t", 0, 1, bytearray(b"\xff"), bytearray(b"?"), [*before, ("mattebox-error-code", b"old"), ("last", b"")]),
+        (
+            "t",
+            0,
+            1,
+            bytearray(b"\xff"),
+            bytearray(b"?"),
+            [*before, ("mattebox-error-code", b"old"), ("last", b"")],
+        ),
         ("t", 0, 2, None, None, None),
         ("t", 0, 3, None, bytearray(b"x" * 1001), []),
     ]
     kinds = "topic string, partition int, offset long, key binary, value binary, headers array<struct<key: string, value: binary>>"
-    rows = query.for_kafka(query.made(spark.createDataFrame(records, kinds), told, Largest(letter=1000, frame=1 << 20))).collect()
-    made = [(row.topic, row.key, row.value, [(key, value) for key, value in row.headers]) for row in rows]
+    rows = query.for_kafka(
+        query.made(spark.createDataFrame(records, kinds), told, Largest(letter=1000, frame=1 << 20))
+    ).collect()
+    made = [
+        (row.topic, row.key, row.value, [(key, value) for key, value in row.headers])
+        for row in rows
+    ]
     assert [topic for topic, *_ in made] == ["t.results", "matted", "t.dead", "t.dead", "t.dead"]
     path = tmp_path / "out/cam01/frame_000003.png"
     _, key, value, headers = made[0]
@@ -513,7 +701,10 @@ def test_the_function_makes_the_records_and_sql_only_routes_them(spark: SparkSes
             ("mattebox-error-offset", str(offset).encode()),
         ]
 
-    letters = [(key, value, [header for header in headers if header[0] != "mattebox-error-message"]) for _, key, value, headers in made[2:]]
+    letters = [
+        (key, value, [header for header in headers if header[0] != "mattebox-error-message"])
+        for _, key, value, headers in made[2:]
+    ]
     assert letters == [
         (b"\xff", b"?", [*before, ("last", b""), *reason("not-a-frame", 1)]),
         (None, None, reason("null-value", 2)),
@@ -525,16 +716,27 @@ def test_the_function_makes_the_records_and_sql_only_routes_them(spark: SparkSes
     assert not (tmp_path / "out/.state").exists()
 
 
-def test_an_executor_that_does_not_see_the_checkpoint_says_so(spark: SparkSession, tmp_path: pathlib.Path) -> None:
-    made = settings_json(out=str(tmp_path / "out"), group="g", state_dir=str(tmp_path / "elsewhere"))
+def test_an_executor_that_does_not_see_the_checkpoint_says_so(
+    spark: SparkSession, tmp_path: pathlib.Path
+) -> None:
+    made = settings_json(
+        out=str(tmp_path / "out"), group="g", state_dir=str(tmp_path / "elsewhere")
+    )
     none = "cast(null AS binary)"
     headers = "cast(null AS array<struct<key: string, value: binary>>)"
-    rows = spark.range(1).selectExpr(f"mattebox('t', 0, id, {none}, {none}, {headers}, {made}) AS made")
-    with pytest.raises(Exception, match=r"setting state_dir: there is no \S+/elsewhere on \S+: the checkpoint must be in a folder that"):
+    rows = spark.range(1).selectExpr(
+        f"mattebox('t', 0, id, {none}, {none}, {headers}, {made}) AS made"
+    )
+    with pytest.raises(
+        Exception,
+        match=r"setting state_dir: there is no \S+/elsewhere on \S+: the checkpoint must be in a folder that",
+    ):
         rows.collect()
 
 
-def test_a_checkpoint_that_cannot_be_written_is_said(spark: SparkSession, tmp_path: pathlib.Path) -> None:
+def test_a_checkpoint_that_cannot_be_written_is_said(
+    spark: SparkSession, tmp_path: pathlib.Path
+) -> None:
     (tmp_path / "file").write_text("")
     checkpoint.probe(spark, str(tmp_path / "a/b"))
     assert list((tmp_path / "a/b").iterdir()) == []
@@ -550,6 +752,9 @@ def test_a_checkpoint_that_cannot_be_written_is_said(spark: SparkSession, tmp_pa
         with pytest.raises(failures.JobError) as raised:
             checkpoint.probe(spark, path)
         text = str(raised.value)
-        assert raised.value.exit_code == exit_code and text.startswith("--checkpoint ") and "\n" not in text and "secret" not in text, text
-
-
+        assert (
+            raised.value.exit_code == exit_code
+            and text.startswith("--checkpoint ")
+            and "\n" not in text
+            and "secret" not in text
+        ), text

@@ -4,6 +4,7 @@
 Usage: rtsp_server.py [PORT]    (0 or none: a free one). Prints the port when it is ready, and runs until it is killed.
 Needs the packages python3-gi, gir1.2-gst-rtsp-server-1.0, gstreamer1.0-plugins-base and gstreamer1.0-plugins-good.
 """
+
 import sys
 
 import gi

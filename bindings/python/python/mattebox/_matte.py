@@ -119,7 +119,9 @@ class Matte:
         """The time of the next frame. It becomes the stream's only when the frame is processed."""
         time = self._time_us + _FRAME_US if time_us is None else operator.index(time_us)
         if time not in _TIMES_US:
-            raise ValueError(f"time_us is out of range: {time} (microseconds, {_TIMES_US[0]} to {_TIMES_US[-1]})")
+            raise ValueError(
+                f"time_us is out of range: {time} (microseconds, {_TIMES_US[0]} to {_TIMES_US[-1]})"
+            )
         return time
 
     def _picture(self, rgb: Any) -> tuple[bytes, int, int]:
@@ -127,9 +129,13 @@ class Matte:
         try:
             view = memoryview(rgb)
         except TypeError:
-            raise TypeError(f"a picture must have the buffer protocol, as a NumPy array has: this is {type(rgb).__name__}") from None
+            raise TypeError(
+                f"a picture must have the buffer protocol, as a NumPy array has: this is {type(rgb).__name__}"
+            ) from None
         if view.format != "B":
-            raise ValueError(f"a picture's samples must be uint8: these have format {view.format!r} (astype('uint8')?)")
+            raise ValueError(
+                f"a picture's samples must be uint8: these have format {view.format!r} (astype('uint8')?)"
+            )
         if view.ndim != 3 or view.shape is None or view.shape[2] != 3:
             shape = "x".join(map(str, view.shape or ()))
             raise ValueError(f"a picture must be height x width x 3, RGB: this is {shape}")

@@ -1,4 +1,5 @@
 """Sends what the seed's camera sends: producer.py BOOTSTRAP TOPIC CAMERA COUNT PICTURE.jpg. No key, frames counted from 0."""
+
 import base64
 import json
 import sys
@@ -8,9 +9,18 @@ from kafka import KafkaProducer
 
 bootstrap, topic, camera, count, picture = sys.argv[1:]
 jpeg = open(picture, "rb").read()
-producer = KafkaProducer(bootstrap_servers=bootstrap, value_serializer=lambda value: json.dumps(value).encode("utf-8"))
+producer = KafkaProducer(
+    bootstrap_servers=bootstrap, value_serializer=lambda value: json.dumps(value).encode("utf-8")
+)
 for frame in range(int(count)):
-    message = {"camera_id": camera, "frame_id": frame, "ts": time.time(), "codec": "jpg", "width": 320, "height": 180,
-               "data_b64": base64.b64encode(jpeg).decode("ascii")}
+    message = {
+        "camera_id": camera,
+        "frame_id": frame,
+        "ts": time.time(),
+        "codec": "jpg",
+        "width": 320,
+        "height": 180,
+        "data_b64": base64.b64encode(jpeg).decode("ascii"),
+    }
     producer.send(topic, message)
 producer.flush()

@@ -52,7 +52,11 @@ class _Folder:
     def names(self, folder: str) -> list[str]:
         """What is in a folder; nothing where there is none."""
         path = self._inside(folder)
-        return [status.getPath().getName() for status in self._files.listStatus(path)] if self._files.exists(path) else []
+        return (
+            [status.getPath().getName() for status in self._files.listStatus(path)]
+            if self._files.exists(path)
+            else []
+        )
 
     def read(self, name: str) -> str | None:
         path = self._inside(name)
@@ -118,7 +122,9 @@ def _last_offsets(folder: _Folder, checkpoint: str, topic: str) -> dict[int, int
             continue
         if isinstance(places, dict) and isinstance(places.get(topic), dict):
             return {int(partition): int(offset) for partition, offset in places[topic].items()}
-    raise Stale(f"the checkpoint {checkpoint} is not one of topic {topic}: give another --checkpoint")
+    raise Stale(
+        f"the checkpoint {checkpoint} is not one of topic {topic}: give another --checkpoint"
+    )
 
 
 def check(spark: SparkSession, broker: Broker, settings: Settings) -> Settings:
@@ -139,19 +145,28 @@ def _check(folder: _Folder, broker: Broker, settings: Settings) -> Settings:
     if places is None:
         folder.write(TOPIC_ID, f"{topic_id}\n")
         return settings
-    first, end = broker.offsets(settings.topic, latest=False), broker.offsets(settings.topic, latest=True)
+    first, end = (
+        broker.offsets(settings.topic, latest=False),
+        broker.offsets(settings.topic, latest=True),
+    )
     problems = []
     if (known := folder.read(TOPIC_ID)) is None:
         folder.write(TOPIC_ID, f"{topic_id}\n")
     elif known.strip() != topic_id:
-        problems.append(f"the topic was made anew (its id is {topic_id}, the checkpoint's {known.strip()})")
+        problems.append(
+            f"the topic was made anew (its id is {topic_id}, the checkpoint's {known.strip()})"
+        )
     for partition, offset in sorted(places.items()):
         if partition not in end:
             problems.append(f"partition {partition} is gone")
         elif offset > end[partition]:
-            problems.append(f"partition {partition} ends at {end[partition]}, before the checkpoint's {offset}")
+            problems.append(
+                f"partition {partition} ends at {end[partition]}, before the checkpoint's {offset}"
+            )
         elif offset < first[partition]:
-            problems.append(f"partition {partition} has lost {first[partition] - offset} records that were not done (it begins at {first[partition]})")
+            problems.append(
+                f"partition {partition} has lost {first[partition] - offset} records that were not done (it begins at {first[partition]})"
+            )
     if not problems:
         return settings
     text = f"the checkpoint {settings.checkpoint} does not fit topic {settings.topic}: {'; '.join(problems)}"

@@ -28,7 +28,9 @@ def local(text: str) -> str:
     if scheme.lower() == "file":
         return _of_file_url(text, rest)
     if scheme.lower() == "topic":
-        raise NotAPath("results go to a topic with --publish-frames NAME; beside them every frame has its file, in a folder")
+        raise NotAPath(
+            "results go to a topic with --publish-frames NAME; beside them every frame has its file, in a folder"
+        )
     raise NotAPath(
         f"{scheme}: is an address, and files are read and written by path only: give a folder or file that is there on every machine (a mounted "
         f"one, as by NFS), and copy from there; {_OWN_NAME}"
@@ -53,7 +55,9 @@ def _split(text: str) -> tuple[str, str]:
     if match is None:
         return "", text
     if len(match[1]) == 1:
-        raise NotAPath(f"{match[1]}: is a drive of Windows, and the job runs on Linux: give a path such as /data/output; {_OWN_NAME}")
+        raise NotAPath(
+            f"{match[1]}: is a drive of Windows, and the job runs on Linux: give a path such as /data/output; {_OWN_NAME}"
+        )
     return match[1], text[match.end() :]
 
 
@@ -63,7 +67,11 @@ def _of_file_url(text: str, rest: str) -> str:
         host, slash, path = rest[2:].partition("/")
         path = slash + path
     if host.lower() not in ("", "localhost") or not path.startswith("/"):
-        raise NotAPath(f"{text} names no file of this machine: write the path alone, or file:///PATH")
+        raise NotAPath(
+            f"{text} names no file of this machine: write the path alone, or file:///PATH"
+        )
     if "%" in path or "?" in path or "#" in path:
-        raise NotAPath(f"{text} has %, ? or #, which mean something else in an address: write the path alone")
+        raise NotAPath(
+            f"{text} has %, ? or #, which mean something else in an address: write the path alone"
+        )
     return os.path.abspath(path)

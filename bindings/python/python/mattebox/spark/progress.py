@@ -55,18 +55,55 @@ class Numbers:
                 lines.append(f"# TYPE {name} {kind}")
                 lines.extend(f"{name}{labels} {value:g}" for labels, value in samples)
 
-        outcome = [(f'{{status="{status}"}}', float(sums[status])) for status in ("written", "kept", "dead")]
+        outcome = [
+            (f'{{status="{status}"}}', float(sums[status]))
+            for status in ("written", "kept", "dead")
+        ]
         metric("mattebox_spark_frames_total", "counter", "Records by what became of them.", outcome)
-        metric("mattebox_spark_written_bytes_total", "counter", "Bytes of the files.", [("", float(sums["bytes"]))])
-        metric("mattebox_spark_batches_total", "counter", "Batches that were done.", [("", float(sums["batches"]))])
-        metric("mattebox_spark_restarts_total", "counter", "Times that the query was started again.", [("", float(sums["restarts"]))])
+        metric(
+            "mattebox_spark_written_bytes_total",
+            "counter",
+            "Bytes of the files.",
+            [("", float(sums["bytes"]))],
+        )
+        metric(
+            "mattebox_spark_batches_total",
+            "counter",
+            "Batches that were done.",
+            [("", float(sums["batches"]))],
+        )
+        metric(
+            "mattebox_spark_restarts_total",
+            "counter",
+            "Times that the query was started again.",
+            [("", float(sums["restarts"]))],
+        )
         if "lag" in last:
-            metric("mattebox_spark_lag_records", "gauge", "Records behind the end of the topic.", [("", last["lag"])])
+            metric(
+                "mattebox_spark_lag_records",
+                "gauge",
+                "Records behind the end of the topic.",
+                [("", last["lag"])],
+            )
         quantiles = {"0.5": "p50", "0.95": "p95", "0.99": "p99"}
-        latency = [(f'{{quantile="{q}"}}', last[name] / 1000) for q, name in quantiles.items() if name in last]
-        metric("mattebox_spark_latency_seconds", "gauge", "From when a frame was taken until its file was in place, in the last batch.", latency)
+        latency = [
+            (f'{{quantile="{q}"}}', last[name] / 1000)
+            for q, name in quantiles.items()
+            if name in last
+        ]
+        metric(
+            "mattebox_spark_latency_seconds",
+            "gauge",
+            "From when a frame was taken until its file was in place, in the last batch.",
+            latency,
+        )
         if "batch_s" in last:
-            metric("mattebox_spark_batch_seconds", "gauge", "How long the last batch took.", [("", last["batch_s"])])
+            metric(
+                "mattebox_spark_batch_seconds",
+                "gauge",
+                "How long the last batch took.",
+                [("", last["batch_s"])],
+            )
         return "\n".join(lines) + "\n"
 
 
@@ -109,7 +146,9 @@ class Listener(StreamingQueryListener):
         frames = batch["written"] + batch["kept"] + batch["dead"]
         if not frames:
             return
-        self._numbers.add(batches=1, **{name: batch[name] for name in ("written", "kept", "dead", "bytes")})
+        self._numbers.add(
+            batches=1, **{name: batch[name] for name in ("written", "kept", "dead", "bytes")}
+        )
         text = f"batch {progress.batchId}: {frames} frames in {seconds:.2f} s ({frames / max(seconds, 0.001):.1f}/s)"
         if not math.isnan(batch["p95"]):
             self._numbers.last(p50=batch["p50"], p95=batch["p95"], p99=batch["p99"])
@@ -128,10 +167,15 @@ def _lag(source: Any, topic: str) -> float | None:
     if source is None or not source.latestOffset or not source.endOffset:
         return None
     try:
-        latest, end = json.loads(source.latestOffset).get(topic, {}), json.loads(source.endOffset).get(topic, {})
+        latest, end = (
+            json.loads(source.latestOffset).get(topic, {}),
+            json.loads(source.endOffset).get(topic, {}),
+        )
     except (TypeError, ValueError):
         return None
-    return float(sum(max(offset - end.get(partition, 0), 0) for partition, offset in latest.items()))
+    return float(
+        sum(max(offset - end.get(partition, 0), 0) for partition, offset in latest.items())
+    )
 
 
 # Top-level domains that no site of the internet is below: RFC 6762, 6761, ICANN's reservation of .internal and its refusal to delegate .home and .corp;
@@ -150,7 +194,9 @@ def _is_private(host: str) -> bool:
     try:
         ipaddress.ip_address(name)
     except ValueError:
-        return name != "" and ("." not in name or name.rpartition(".")[2] in _PRIVATE or name.endswith(".home.arpa"))
+        return name != "" and (
+            "." not in name or name.rpartition(".")[2] in _PRIVATE or name.endswith(".home.arpa")
+        )
     return True
 
 
@@ -180,7 +226,9 @@ class _Server(ThreadingHTTPServer):
     def service_actions(self) -> None:
         """Hangs up on those that take too long, however busy they look."""
         with self._lock:
-            for request in [one for one, came in self._open.items() if time.monotonic() - came > _TIME_S]:
+            for request in [
+                one for one, came in self._open.items() if time.monotonic() - came > _TIME_S
+            ]:
                 self._hang_up(request)
 
     def _hang_up(self, request: Any) -> None:
@@ -204,8 +252,13 @@ def serve(address: str, numbers: Numbers, health: Health) -> ThreadingHTTPServer
         def do_GET(self) -> None:
             status, kind, body = 200, "text/plain; charset=utf-8", "ok\n"
             hosts = self.headers.get_all("Host", [])
-            if self.path == "/metrics" and (foreign := [name for name in hosts if not _is_private(name)]):
-                status, body = 403, f"host name {foreign[0]!r} is not allowed: ask this machine by its IP address\n"
+            if self.path == "/metrics" and (
+                foreign := [name for name in hosts if not _is_private(name)]
+            ):
+                status, body = (
+                    403,
+                    f"host name {foreign[0]!r} is not allowed: ask this machine by its IP address\n",
+                )
             elif self.path == "/metrics":
                 kind, body = "text/plain; version=0.0.4; charset=utf-8", numbers.page()
             elif self.path == "/readyz" and (problems := health.problems()):
@@ -225,6 +278,8 @@ def serve(address: str, numbers: Numbers, health: Health) -> ThreadingHTTPServer
     try:
         server = _Server((host.strip("[]") or "127.0.0.1", int(port)), Handler)
     except OSError as error:
-        raise failures.SettingsError(f"--metrics {address} cannot be served: {error.strerror or error}") from error
+        raise failures.SettingsError(
+            f"--metrics {address} cannot be served: {error.strerror or error}"
+        ) from error
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server

@@ -32,7 +32,11 @@ def settings_json(**made: object) -> str:
 
 def plain_json(made: Mapping[str, object]) -> str:
     """The settings of the function as it gets them."""
-    return json.dumps({name: value for name, value in made.items() if value is not None}, ensure_ascii=True, sort_keys=True)
+    return json.dumps(
+        {name: value for name, value in made.items() if value is not None},
+        ensure_ascii=True,
+        sort_keys=True,
+    )
 
 
 def frames(spark: SparkSession, settings: Settings) -> DataFrame:
@@ -41,7 +45,9 @@ def frames(spark: SparkSession, settings: Settings) -> DataFrame:
     reader = reader.option("includeHeaders", "true")
     if settings.start.isdecimal():
         # A partition without a record of that time or later begins with the next one, as a worker does.
-        reader = reader.option("startingTimestamp", settings.start).option("startingOffsetsByTimestampStrategy", "latest")
+        reader = reader.option("startingTimestamp", settings.start).option(
+            "startingOffsetsByTimestampStrategy", "latest"
+        )
     else:
         reader = reader.option("startingOffsets", settings.start)
     # Records that are gone end the query with an error that names them, rather than being left out with a line in the log.
@@ -56,13 +62,21 @@ def frames(spark: SparkSession, settings: Settings) -> DataFrame:
 def made(records: DataFrame, settings: Settings, largest: Largest) -> DataFrame:
     """One row for each record: what became of it, with the records to publish, as ``made``."""
     topics = {settings.topic: settings.topic_id}
-    told = settings_json(**{**settings.made, "topics": topics, "publish": publish(settings, largest)})
-    return records.selectExpr(f"mattebox(topic, partition, offset, key, value, headers, {told}) AS made")
+    told = settings_json(
+        **{**settings.made, "topics": topics, "publish": publish(settings, largest)}
+    )
+    return records.selectExpr(
+        f"mattebox(topic, partition, offset, key, value, headers, {told}) AS made"
+    )
 
 
 def publish(settings: Settings, largest: Largest) -> dict[str, object]:
     """What the function must know to make the records of the topics: their names, and how much they take."""
-    topics: dict[str, object] = {"results": settings.results, "dead": settings.dead, "max_dead_bytes": largest.letter}
+    topics: dict[str, object] = {
+        "results": settings.results,
+        "dead": settings.dead,
+        "max_dead_bytes": largest.letter,
+    }
     if settings.publish_frames:
         topics["pictures"] = {"topic": settings.publish_frames, "max_bytes": largest.frame}
     return topics
@@ -75,18 +89,30 @@ def for_kafka(rows: DataFrame) -> DataFrame:
 
 def writer(rows: DataFrame, settings: Settings) -> DataStreamWriter:
     """The query, ready to start."""
-    out = rows.writeStream.format("kafka").queryName("mattebox").option("checkpointLocation", settings.checkpoint)
-    out = out.option("includeHeaders", "true").option("kafka.max.request.size", str(64 << 20)).option("kafka.compression.type", "none")
+    out = (
+        rows.writeStream.format("kafka")
+        .queryName("mattebox")
+        .option("checkpointLocation", settings.checkpoint)
+    )
+    out = (
+        out.option("includeHeaders", "true")
+        .option("kafka.max.request.size", str(64 << 20))
+        .option("kafka.compression.type", "none")
+    )
     # Results wait a moment for others, so that many go in one request: a request each costs as much as an eighth of a frame. At the end of a
     # task none waits. Whoever wants the frames themselves wants them soon.
     out = out.option("kafka.linger.ms", "5" if settings.publish_frames else "20")
     for name, value in _kafka(settings).items():
         out = out.option(name, value)
     if settings.trigger == "realtime":
-        return out.outputMode("update").trigger(realTime=f"{settings.checkpoint_interval_s:g} seconds")
+        return out.outputMode("update").trigger(
+            realTime=f"{settings.checkpoint_interval_s:g} seconds"
+        )
     out = out.outputMode("append")
     if settings.async_progress:
-        out = out.option("asyncProgressTrackingEnabled", "true").option("asyncProgressTrackingCheckpointIntervalMs", "1000")
+        out = out.option("asyncProgressTrackingEnabled", "true").option(
+            "asyncProgressTrackingCheckpointIntervalMs", "1000"
+        )
     if settings.until_end:
         return out.trigger(availableNow=True)
     return out.trigger(processingTime=f"{settings.interval_s:g} seconds")

@@ -24,7 +24,9 @@ JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 def jar_path() -> str:
     """Where the jar of the function is, for ``spark-submit --jars``."""
-    return os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "jars", "mattebox-spark.jar")
+    return os.path.join(
+        os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "jars", "mattebox-spark.jar"
+    )
 
 
 def register(spark: SparkSession) -> Any:
@@ -33,7 +35,9 @@ def register(spark: SparkSession) -> Any:
     try:
         mattebox = jvm.io.mattebox.spark.Mattebox
         return mattebox.register(spark._jsparkSession)
-    except TypeError as error:  # What is no class is a package for py4j, and a package cannot be called.
+    except (
+        TypeError
+    ) as error:  # What is no class is a package for py4j, and a package cannot be called.
         message = f"the jar of mattebox is not on Spark's class path: start with spark-submit --jars {jar_path()}"
         raise failures.JobError(message) from error
 
@@ -50,7 +54,10 @@ def check(spark: SparkSession, made: Mapping[str, object]) -> None:
         if failure.exit_code == 2:
             raise failures.SettingsError(failure.reason) from error
         # A driver on another kind of machine than the executors: they check the same, and the job ends then.
-        log.warning("the settings cannot be checked on this machine, and are on the executors: %s", failure.reason)
+        log.warning(
+            "the settings cannot be checked on this machine, and are on the executors: %s",
+            failure.reason,
+        )
 
 
 # Loggers of what the job says itself, in one line: a query or task that failed, a broker that does

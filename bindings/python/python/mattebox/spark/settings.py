@@ -89,20 +89,26 @@ def _option(text: str) -> tuple[str, str]:
 def _brokers(text: str) -> str:
     # It is repeated in messages.
     if "@" in text:
-        raise argparse.ArgumentTypeError("write HOST:PORT; the user and the password belong into --kafka-option sasl.jaas.config=...")
+        raise argparse.ArgumentTypeError(
+            "write HOST:PORT; the user and the password belong into --kafka-option sasl.jaas.config=..."
+        )
     return text
 
 
 def _topic(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,244}", text) or text in (".", ".."):
-        raise argparse.ArgumentTypeError(f"{text!r} cannot be a topic: use letters, digits, '.', '_' and '-'")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} cannot be a topic: use letters, digits, '.', '_' and '-'"
+        )
     return text
 
 
 def _address(text: str) -> str:
     host, _, port = text.rpartition(":")
     if not port.isdecimal() or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no address: write HOST:PORT, for example 127.0.0.1:9466")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no address: write HOST:PORT, for example 127.0.0.1:9466"
+        )
     return text
 
 
@@ -179,17 +185,53 @@ def parser() -> _Parser:
         epilog="Every flag has an environment variable, in brackets. Exit codes: 0 done, 1 failed, 2 bad settings, 3 no broker in time, 130 stopped.",
     )
 
-    def add(group: argparse._ArgumentGroup, flag: str, variable: str, default: str | None, what: str, **more: object) -> None:
+    def add(
+        group: argparse._ArgumentGroup,
+        flag: str,
+        variable: str,
+        default: str | None,
+        what: str,
+        **more: object,
+    ) -> None:
         top.others.append((flag, variable, default))
         shown = "" if default is None else f" [default: {default}]"
         group.add_argument(flag, help=f"{what} [{variable}]{shown}", **more)  # type: ignore[arg-type]
 
     log = top.add_argument_group("Reading the topic")
-    add(log, "--kafka", "KAFKA_BOOTSTRAP", "localhost:9092", "the broker, HOST:PORT[,HOST:PORT...]", type=_brokers)
+    add(
+        log,
+        "--kafka",
+        "KAFKA_BOOTSTRAP",
+        "localhost:9092",
+        "the broker, HOST:PORT[,HOST:PORT...]",
+        type=_brokers,
+    )
     add(log, "--topic", "TOPIC_FRAMES", "camera_frames", "the topic of frames", type=_topic)
-    add(log, "--from", "MATTEBOX_FROM", "latest", "where a job without a checkpoint begins: earliest, latest, a time such as 2026-01-31T12:00:00Z, or unix seconds", type=_start, dest="start")
-    add(log, "--until", "MATTEBOX_UNTIL", "never", "stop at the end of what is there at the start, or never", choices=("end", "never"))
-    add(log, "--connect-timeout", "MATTEBOX_CONNECT_TIMEOUT", "120s", "how long to try to reach the broker", type=_seconds)
+    add(
+        log,
+        "--from",
+        "MATTEBOX_FROM",
+        "latest",
+        "where a job without a checkpoint begins: earliest, latest, a time such as 2026-01-31T12:00:00Z, or unix seconds",
+        type=_start,
+        dest="start",
+    )
+    add(
+        log,
+        "--until",
+        "MATTEBOX_UNTIL",
+        "never",
+        "stop at the end of what is there at the start, or never",
+        choices=("end", "never"),
+    )
+    add(
+        log,
+        "--connect-timeout",
+        "MATTEBOX_CONNECT_TIMEOUT",
+        "120s",
+        "how long to try to reach the broker",
+        type=_seconds,
+    )
     log.add_argument(
         "--kafka-option",
         action="append",
@@ -200,17 +242,86 @@ def parser() -> _Parser:
     )
 
     made = top.add_argument_group("Output")
-    add(made, "--out", "OUTPUT_DIR", "output", "the folder of the files, on every executor; several machines need a shared one", type=_path(paths.local))
-    add(made, "--background", "MATTEBOX_BACKGROUND", "gray", "gray, a CSS colour, #RRGGBB, blur[:SIGMA], transparent or image:PATH", type=_path(_background))
-    add(made, "--matte", "MATTEBOX_MATTE", "soft", "soft (steady edges), hard (MediaPipe's category mask), fine (finer edges, drawn in key frames) or fine:always (in every frame; see docs/guide/models.md)", choices=("soft", "hard", "fine", "fine:always"))
-    add(made, "--model", "SEG_MODEL_PATH", None, "a .tflite or .onnx file instead of the built-in network, there on the driver and every executor; or landscape", type=_path(_model))
+    add(
+        made,
+        "--out",
+        "OUTPUT_DIR",
+        "output",
+        "the folder of the files, on every executor; several machines need a shared one",
+        type=_path(paths.local),
+    )
+    add(
+        made,
+        "--background",
+        "MATTEBOX_BACKGROUND",
+        "gray",
+        "gray, a CSS colour, #RRGGBB, blur[:SIGMA], transparent or image:PATH",
+        type=_path(_background),
+    )
+    add(
+        made,
+        "--matte",
+        "MATTEBOX_MATTE",
+        "soft",
+        "soft (steady edges), hard (MediaPipe's category mask), fine (finer edges, drawn in key frames) or fine:always (in every frame; see docs/guide/models.md)",
+        choices=("soft", "hard", "fine", "fine:always"),
+    )
+    add(
+        made,
+        "--model",
+        "SEG_MODEL_PATH",
+        None,
+        "a .tflite or .onnx file instead of the built-in network, there on the driver and every executor; or landscape",
+        type=_path(_model),
+    )
     add(made, "--format", "MATTEBOX_FORMAT", "png", "picture files", choices=("png", "jpg", "webp"))
-    add(made, "--jpeg-quality", "JPEG_QUALITY", "80", "quality of JPEG files, 1 to 100", type=_positive)
-    add(made, "--foreground-cleanup", "MATTEBOX_FOREGROUND_CLEANUP", "true", "remove colour spill of the old room from edges", type=_yes_no)
-    add(made, "--people", "MATTEBOX_PEOPLE", "all", "who is shown: all, nearest (who is largest in the picture) or a number from 1 to 9; the others become background")
-    add(made, "--plate", "MATTEBOX_PLATE", "auto", "the room behind the people: learned where the camera stands still (auto), or not", choices=("auto", "off"))
-    add(made, "--skip-still", "MATTEBOX_SKIP_STILL", "false", "reuse the last matte while nothing moves", type=_yes_no)
-    add(made, "--on-existing", "MATTEBOX_ON_EXISTING", "skip", "a file that is already there: keep it (skip), or replace it", choices=("overwrite", "skip"))
+    add(
+        made,
+        "--jpeg-quality",
+        "JPEG_QUALITY",
+        "80",
+        "quality of JPEG files, 1 to 100",
+        type=_positive,
+    )
+    add(
+        made,
+        "--foreground-cleanup",
+        "MATTEBOX_FOREGROUND_CLEANUP",
+        "true",
+        "remove colour spill of the old room from edges",
+        type=_yes_no,
+    )
+    add(
+        made,
+        "--people",
+        "MATTEBOX_PEOPLE",
+        "all",
+        "who is shown: all, nearest (who is largest in the picture) or a number from 1 to 9; the others become background",
+    )
+    add(
+        made,
+        "--plate",
+        "MATTEBOX_PLATE",
+        "auto",
+        "the room behind the people: learned where the camera stands still (auto), or not",
+        choices=("auto", "off"),
+    )
+    add(
+        made,
+        "--skip-still",
+        "MATTEBOX_SKIP_STILL",
+        "false",
+        "reuse the last matte while nothing moves",
+        type=_yes_no,
+    )
+    add(
+        made,
+        "--on-existing",
+        "MATTEBOX_ON_EXISTING",
+        "skip",
+        "a file that is already there: keep it (skip), or replace it",
+        choices=("overwrite", "skip"),
+    )
     add(
         made,
         "--name",
@@ -218,9 +329,29 @@ def parser() -> _Parser:
         "number",
         "how files are called: number (ID/frame_000000.png) or a template, as {camera}/{date}/{hour}/frame_{number}; the time is that of the record, in UTC",
     )
-    add(made, "--max-megapixels", "MATTEBOX_MAX_MEGAPIXELS", None, "the largest picture that is decoded, in millions of pixels", type=_positive)
-    add(made, "--simd", "MATTEBOX_SIMD", None, "vector instructions: scalar, sse4.2, avx2, avx512 or neon; else the best of each executor")
-    add(made, "--fsync", "MATTEBOX_FSYNC", "false", "bring each file to the disk before it counts as done", type=_yes_no)
+    add(
+        made,
+        "--max-megapixels",
+        "MATTEBOX_MAX_MEGAPIXELS",
+        None,
+        "the largest picture that is decoded, in millions of pixels",
+        type=_positive,
+    )
+    add(
+        made,
+        "--simd",
+        "MATTEBOX_SIMD",
+        None,
+        "vector instructions: scalar, sse4.2, avx2, avx512 or neon; else the best of each executor",
+    )
+    add(
+        made,
+        "--fsync",
+        "MATTEBOX_FSYNC",
+        "false",
+        "bring each file to the disk before it counts as done",
+        type=_yes_no,
+    )
     add(
         made,
         "--camera-settings",
@@ -231,12 +362,39 @@ def parser() -> _Parser:
         type=_path(paths.local),
         metavar="FILE",
     )
-    add(made, "--results", "MATTEBOX_RESULTS", None, "the topic of what became of each frame [default: TOPIC.results]", type=_topic)
-    add(made, "--publish-frames", "MATTEBOX_PUBLISH_FRAMES", None, "a topic that gets the pictures too", type=_topic)
+    add(
+        made,
+        "--results",
+        "MATTEBOX_RESULTS",
+        None,
+        "the topic of what became of each frame [default: TOPIC.results]",
+        type=_topic,
+    )
+    add(
+        made,
+        "--publish-frames",
+        "MATTEBOX_PUBLISH_FRAMES",
+        None,
+        "a topic that gets the pictures too",
+        type=_topic,
+    )
 
     run = top.add_argument_group("Performance and monitoring")
-    add(run, "--checkpoint", "CHECKPOINT_DIR", None, "where Spark keeps its place in the topic, and the executors the states of cameras; several machines need a shared one [default: OUT/.checkpoint]", type=_path(paths.checkpoint))
-    add(run, "--group", "MATTEBOX_GROUP", "mattebox-spark", "the name of the job: OUT belongs to the jobs of one name that read one topic")
+    add(
+        run,
+        "--checkpoint",
+        "CHECKPOINT_DIR",
+        None,
+        "where Spark keeps its place in the topic, and the executors the states of cameras; several machines need a shared one [default: OUT/.checkpoint]",
+        type=_path(paths.checkpoint),
+    )
+    add(
+        run,
+        "--group",
+        "MATTEBOX_GROUP",
+        "mattebox-spark",
+        "the name of the job: OUT belongs to the jobs of one name that read one topic",
+    )
     add(
         run,
         "--trigger",
@@ -245,7 +403,14 @@ def parser() -> _Parser:
         "micro: batch after batch; realtime: Spark's real-time mode, which needs a core for each partition; auto: real time where there are enough",
         choices=("auto", "micro", "realtime"),
     )
-    add(run, "--checkpoint-interval", "MATTEBOX_CHECKPOINT_INTERVAL", "30s", "between two checkpoints (realtime)", type=_seconds)
+    add(
+        run,
+        "--checkpoint-interval",
+        "MATTEBOX_CHECKPOINT_INTERVAL",
+        "30s",
+        "between two checkpoints (realtime)",
+        type=_seconds,
+    )
     add(
         run,
         "--look-interval",
@@ -264,8 +429,22 @@ def parser() -> _Parser:
         type=_seconds,
     )
     add(run, "--interval", "MATTEBOX_INTERVAL", "0s", "between two batches (micro)", type=_seconds)
-    add(run, "--max-offsets", "MATTEBOX_MAX_OFFSETS", "2000", "records of a batch at most (micro)", type=_positive)
-    add(run, "--async-progress", "MATTEBOX_ASYNC_PROGRESS", "false", "write checkpoints beside the batches (micro)", type=_yes_no)
+    add(
+        run,
+        "--max-offsets",
+        "MATTEBOX_MAX_OFFSETS",
+        "2000",
+        "records of a batch at most (micro)",
+        type=_positive,
+    )
+    add(
+        run,
+        "--async-progress",
+        "MATTEBOX_ASYNC_PROGRESS",
+        "false",
+        "write checkpoints beside the batches (micro)",
+        type=_yes_no,
+    )
     add(
         run,
         "--on-stale-checkpoint",
@@ -275,10 +454,35 @@ def parser() -> _Parser:
         choices=("fail", "restart"),
         dest="on_stale",
     )
-    add(run, "--master", "SPARK_MASTER", None, "spark://HOST:PORT, local[N] and so on [default: that of spark-submit, or local[*]]")
-    add(run, "--jars", "MATTEBOX_JARS", None, "jars of Spark's Kafka connector, or folders of them, separated by commas")
-    add(run, "--packages", "MATTEBOX_PACKAGES", KAFKA_PACKAGE, "Maven coordinates of the connector, where --jars does not name it")
-    add(run, "--metrics", "MATTEBOX_METRICS", None, "serve /metrics, /healthz and /readyz at this address, for example 127.0.0.1:9466", type=_address)
+    add(
+        run,
+        "--master",
+        "SPARK_MASTER",
+        None,
+        "spark://HOST:PORT, local[N] and so on [default: that of spark-submit, or local[*]]",
+    )
+    add(
+        run,
+        "--jars",
+        "MATTEBOX_JARS",
+        None,
+        "jars of Spark's Kafka connector, or folders of them, separated by commas",
+    )
+    add(
+        run,
+        "--packages",
+        "MATTEBOX_PACKAGES",
+        KAFKA_PACKAGE,
+        "Maven coordinates of the connector, where --jars does not name it",
+    )
+    add(
+        run,
+        "--metrics",
+        "MATTEBOX_METRICS",
+        None,
+        "serve /metrics, /healthz and /readyz at this address, for example 127.0.0.1:9466",
+        type=_address,
+    )
     run.add_argument("--version", action="version", version=_version())
     return top
 
@@ -294,7 +498,9 @@ def read(arguments: list[str] | None = None) -> Settings:
     top = parser()
     given = top.read(arguments)
     if given.checkpoint_interval < 5:
-        top.error("--checkpoint-interval must be at least 5s: Spark makes no real-time batches that are shorter")
+        top.error(
+            "--checkpoint-interval must be at least 5s: Spark makes no real-time batches that are shorter"
+        )
     if given.trigger == "realtime" and given.until == "end":
         top.error("--trigger realtime has no end: use --trigger micro with --until end")
     if given.trigger == "realtime" and given.async_progress:
@@ -354,13 +560,19 @@ def read(arguments: list[str] | None = None) -> Settings:
 
 def _check_topics(top: _Parser, given: argparse.Namespace) -> None:
     """What the job writes must not come back to it as frames, nor be mixed up."""
-    topics = {"--topic": given.topic, "the dead letters of --topic": f"{given.topic}.dead", "--results": given.results or f"{given.topic}.results"}
+    topics = {
+        "--topic": given.topic,
+        "the dead letters of --topic": f"{given.topic}.dead",
+        "--results": given.results or f"{given.topic}.results",
+    }
     if given.publish_frames:
         topics["--publish-frames"] = given.publish_frames
     known: dict[str, str] = {}
     for flag, topic in topics.items():
         if topic in known:
-            top.error(f"{flag}: {topic} is also the topic of {known[topic]}: give each a name of its own")
+            top.error(
+                f"{flag}: {topic} is also the topic of {known[topic]}: give each a name of its own"
+            )
         known[topic] = flag
 
 
@@ -368,7 +580,11 @@ def _jars(top: _Parser, text: str | None) -> list[str]:
     found: list[str] = []
     for name in filter(None, (text or "").split(",")):
         if os.path.isdir(name):
-            found += sorted(os.path.abspath(os.path.join(name, jar)) for jar in os.listdir(name) if jar.endswith(".jar"))
+            found += sorted(
+                os.path.abspath(os.path.join(name, jar))
+                for jar in os.listdir(name)
+                if jar.endswith(".jar")
+            )
         elif os.path.isfile(name):
             found.append(os.path.abspath(name))
         else:
