@@ -37,7 +37,8 @@ def check_network(rows, alive, inputs):
 
 
 def check_files(rows, folders, size):
-    """Every peer has written its frames; those that make the same mask differ from the first in few pixels (see hard_vs_mediapipe.py)."""
+    """Every peer has written its frames; those that make the same mask differ from the first in few
+    pixels (see hard_vs_mediapipe.py)."""
     judge = next((row for row in rows if row.key == "python-worker"), None)
     for row in rows:
         if row.key == "segmenter":
@@ -50,7 +51,8 @@ def check_files(rows, folders, size):
                 break
             if judge is not None and row is not judge and row.limit is not None:
                 right = cv2.imread(str(folders[id(judge)] / f"frame_{number:06d}.png"))
-                # JPEG decoders may round differently; a pixel of the person on gray is far more than that.
+                # JPEG decoders may round differently; a pixel of the person on gray is far more
+                # than that.
                 shares.append(float((np.abs(picture.astype(int) - right).max(axis=2) > 8).mean()))
         if shares and not row.error:
             row.difference = max(shares)

@@ -2,13 +2,15 @@
 # /// script
 # dependencies = ["numpy", "scipy"]
 # ///
-"""Checks `mattebox eval` against an independent implementation of its formulas (docs/ref/eval.md) in numpy and scipy.
+"""Checks `mattebox eval` against an independent implementation of its formulas (docs/ref/eval.md)
+in numpy and scipy.
 
 Usage: bench/check_eval.py [MATTEBOX]      (default target/release/mattebox; `uv run` finds the dependencies)
 
-Compares every figure of every frame on made-up sequences that provoke the corner cases (noise, islands, alphas at the thresholds, thin
-pictures) and on the sample clip's true alpha against a disturbed one. Prints the largest relative difference of each
-metric; ends with status 1 if one is above 1e-5 (Grad is summed from f32 gradients, the others are exact)."""
+Compares every figure of every frame on made-up sequences that provoke the corner cases (noise,
+islands, alphas at the thresholds, thin pictures) and on the sample clip's true alpha against a
+disturbed one. Prints the largest relative difference of each metric; ends with status 1 if one is
+above 1e-5 (Grad is summed from f32 gradients, the others are exact)."""
 
 import json
 import math
@@ -43,7 +45,8 @@ def gradient(alpha):
 
 
 def connected(p, t):
-    """For each pixel the highest threshold, in tenths, at which it belongs to the largest common region."""
+    """For each pixel the highest threshold, in tenths, at which it belongs to the largest common
+    region."""
     reached, open_ = np.zeros(p.shape, int), np.ones(p.shape, bool)
     for step in range(1, 11):
         label, n = ndimage.label((10 * p >= 255 * step) & (10 * t >= 255 * step))

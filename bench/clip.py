@@ -25,7 +25,8 @@ def inputs(frames, width, height):
 
 
 def jpegs(frames, width, height):
-    """JPEG files (quality 80) of the largest part in the middle that has the wanted shape, there and back so that the end joins the beginning."""
+    """JPEG files (quality 80) of the largest part in the middle that has the wanted shape, there
+    and back so that the end joins the beginning."""
     files = []
     for frame in frames:
         h, w = frame.shape[:2]

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Compares mattebox with other programs on this machine, in one run, in turn, on one core, with one thread each.
+"""Compares mattebox with other programs on this machine, in one run, in turn, on one core, with one
+thread each.
 
     make bench                                                                    everything, about six minutes
     .cache/bench-venv/bin/python bench/compare.py --quick --only network/ours,network/litert
 
-The network alone: the confidence of one picture, every engine's checked against LiteRT's. Whole frames: JPEG bytes in, PNG file out.
-Each round takes every peer once, in a new order: two runs to warm up, then those that count. Prints tables and writes output/bench/bench.json and
-SVG plots; ends with status 1 if a result was wrong."""
+The network alone: the confidence of one picture, every engine's checked against LiteRT's. Whole
+frames: JPEG bytes in, PNG file out. Each round takes every peer once, in a new order: two runs to
+warm up, then those that count. Prints tables and writes output/bench/bench.json and SVG plots; ends
+with status 1 if a result was wrong."""
 
 import argparse
 import contextlib
@@ -42,7 +44,8 @@ class Progress:
 
 
 def measure(name, rows, start, check, after_round, rounds, runs, core, progress):
-    """Fills the rows' times. `start(row, peer)` hands over the work, `check(rows, peers)` compares results."""
+    """Fills the rows' times. `start(row, peer)` hands over the work, `check(rows, peers)` compares
+    results."""
     alive = {}
     with contextlib.ExitStack() as stack:
         for row in rows:

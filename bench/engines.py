@@ -3,8 +3,9 @@
 
     engines.py ENGINE MODEL.tflite [PLAIN]      ENGINE: litert, onnxruntime, openvino, openvino-bf16; PLAIN: the graph as converted
 
-Each serves requests (see peer.py) with one thread. A request 0 is followed by the input, f32 [height][width][3], and answered with the
-confidence, f32 [height][width]. What a run is timed for is the engine's call alone: its input is in place, in the order of axes it likes."""
+Each serves requests (see peer.py) with one thread. A request 0 is followed by the input, f32
+[height][width][3], and answered with the confidence, f32 [height][width]. What a run is timed for
+is the engine's call alone: its input is in place, in the order of axes it likes."""
 
 import pathlib
 import sys

@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
-"""A fleet in small: many synthetic cameras of 160x120 into one worker, with a real broker on this machine.
+"""A fleet in small: many synthetic cameras of 160x120 into one worker, with a real broker on this
+machine.
 
     make build && bench/fleet.py [--cameras 1000] [--fps 0.3] [--seconds 60] [--ids 10000]
 
 * first: the first frame of each camera, for which its block of names is reserved;
-* steady: so many cameras for so long: frames per second, latency, CPU, memory, threads, size and time of /metrics;
-* rebalance: a second worker joins: how long until both have partitions and the first frame of each is done;
-* backlog: everything once more by a group that begins at the oldest record: frames per second at full speed;
+* steady: so many cameras for so long: frames per second, latency, CPU, memory, threads, size and
+  time of /metrics;
+* rebalance: a second worker joins: how long until both have partitions and the first frame of each
+  is done;
+* backlog: everything once more by a group that begins at the oldest record: frames per second at
+  full speed;
 * ids: one frame from each of so many camera ids: memory and the size of /metrics.
 
-Producer, broker and workers share the cores of this machine: the table says what all of it takes. Nothing but this machine's loopback is used; the broker is stopped
-at the end."""
+Producer, broker and workers share the cores of this machine: the table says what all of it takes.
+Nothing but this machine's loopback is used; the broker is stopped at the end."""
 
 import argparse
 import datetime

@@ -3,15 +3,18 @@
 
     .cache/bench-venv/bin/python bench/flicker_rank.py [--model FILE] [--clip FILE] [--alpha FILE] [--threshold 6]
 
-The measure, for one frame and the one before: cut both into blocks of step x step pixels, step = ceil(longer side / 160). A block's red, green,
-blue and alpha are the means of four pixels, those at its quarter points, rounded to a byte; the frame before is kept as no more than these. A
-block did not change if none of its three colours moved by more than the threshold. With n such blocks, and d the change of their alpha:
+The measure, for one frame and the one before: cut both into blocks of step x step pixels, step =
+ceil(longer side / 160). A block's red, green, blue and alpha are the means of four pixels, those at
+its quarter points, rounded to a byte; the frame before is kept as no more than these. A block did
+not change if none of its three colours moved by more than the threshold. With n such blocks, and d
+the change of their alpha:
 
     flicker = 100 sqrt(sum(d^2) / n) / 255      none if fewer than a tenth of the blocks did not change (the camera moves, the light changes)
 
-Four pipelines, from a hard mask to the whole recipe (prototypes in numpy, not mattebox itself), on the sample clip as it is, with noise, from JPEG,
-at half the size, and on one frame that stands still under noise. Beside it: the edge's width in pixels and the share that is covered. Ends
-with status 1 if the order by flicker is anywhere not the order by dtSSD. One to two minutes."""
+Four pipelines, from a hard mask to the whole recipe (prototypes in numpy, not mattebox itself), on
+the sample clip as it is, with noise, from JPEG, at half the size, and on one frame that stands
+still under noise. Beside it: the edge's width in pixels and the share that is covered. Ends with
+status 1 if the order by flicker is anywhere not the order by dtSSD. One to two minutes."""
 
 import argparse
 import pathlib
@@ -53,7 +56,8 @@ def sketch(picture: Array) -> Array:
 
 
 def flicker(colours: Frames, alphas: Frames, threshold: int) -> tuple[float, float]:
-    """The mean of the measure over the pairs of neighbours, from sketches, and the share of blocks that did not change."""
+    """The mean of the measure over the pairs of neighbours, from sketches, and the share of blocks
+    that did not change."""
     values: list[float] = []
     shares: list[float] = []
     for (c0, c1), (a0, a1) in zip(pairwise(colours), pairwise(alphas), strict=True):
@@ -72,7 +76,8 @@ def dtssd(alphas: Frames, truths: Frames) -> float:
 
 
 def edge_width(alpha: Array) -> float:
-    """How wide a straight ramp from 0 to 255 would be, in pixels; every fourth row. 0.8 of a ramp lies between 25 and 230."""
+    """How wide a straight ramp from 0 to 255 would be, in pixels; every fourth row. 0.8 of a ramp
+    lies between 25 and 230."""
     here, below = alpha[:-1:4].astype(np.float64), alpha[1::4].astype(np.float64)
     slope = np.hypot(np.diff(here), (below - here)[:, :-1]).sum() / 255
     return float(((here > 25) & (here < 230)).sum() / slope / 0.8) if slope else float("nan")
@@ -110,7 +115,8 @@ class Network:
 
 
 def person_box(p: Array) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom: the confidence's components, the small ones left out, with a margin."""
+    """Left, top, right, bottom: the confidence's components, the small ones left out, with a
+    margin."""
     h, w = p.shape
     small = (cv2.resize(p, (w // 4, h // 4), interpolation=cv2.INTER_AREA) > 0.5).astype(np.uint8)
     _, label, stats, _ = cv2.connectedComponentsWithStats(small, connectivity=4)
@@ -130,7 +136,8 @@ def person_box(p: Array) -> tuple[int, int, int, int]:
 
 
 def guided(picture: Array, p: Array) -> Array:
-    """The fast guided filter with a colour guide (He and Sun, arXiv 1505.00996) at half the size, and levels."""
+    """The fast guided filter with a colour guide (He and Sun, arXiv 1505.00996) at half the size,
+    and levels."""
     h, w = p.shape
     r = max(1, round(6 * max(h, w) / 640))
     i, q = (
@@ -250,7 +257,8 @@ def main() -> int:
     thresholds = sorted({2, 3, 4, 5, 6, 8, 12, args.threshold})
     by_threshold: dict[str, list[str]] = {}
     print(
-        f"{'frames':17} {'pipeline':16} {'dtSSD':>6} {'flicker':>8} {'unchanged':>10} {'edge px':>8} {'coverage':>9}"
+        f"{'frames':17} {'pipeline':16} {'dtSSD':>6} {'flicker':>8} {'unchanged':>10} "
+        f"{'edge px':>8} {'coverage':>9}"
     )
     for condition, (frames, truths) in conditions(
         read(args.clip), [frame[..., 0] for frame in read(args.alpha)]
@@ -266,7 +274,8 @@ def main() -> int:
                 np.mean(made[name]) / 255,
             )
             print(
-                f"{condition:17} {name:16} {error:6.2f} {value:8.2f} {share:10.2f} {width:8.2f} {cover:9.3f}"
+                f"{condition:17} {name:16} {error:6.2f} {value:8.2f} {share:10.2f} {width:8.2f} "
+                f"{cover:9.3f}"
             )
         by_threshold[condition] = []
         for threshold in thresholds:
@@ -276,7 +285,8 @@ def main() -> int:
             by_threshold[condition].append(f"{margin:5.2f}{' ' if margin > 1 else '!'}")
             agree &= threshold != args.threshold or margin > 1
     print(
-        "\nThe smallest ratio of flicker between two neighbours in the order by dtSSD (above 1: the same order), by threshold"
+        "\nThe smallest ratio of flicker between two neighbours in the order by dtSSD (above 1: "
+        "the same order), by threshold"
     )
     print(f"{'frames':17} " + " ".join(f"{threshold:>6}" for threshold in thresholds))
     for condition, margins in by_threshold.items():

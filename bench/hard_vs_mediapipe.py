@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Compares `hard` mattes with the category mask of MediaPipe's ImageSegmenter, on identical RGB input.
+"""Compares `hard` mattes with the category mask of MediaPipe's ImageSegmenter, on identical RGB
+input.
 
     pip install mediapipe==0.10.14 "numpy<2"
     cargo build --release -p mattebox-core --example matte
     python bench/hard_vs_mediapipe.py [VIDEO] [--sizes 640x360,1280x720,481x363]
 
-Prints for each size the mean and the worst share of differing pixels; fails where a frame differs in more than 0.1 %.
+Prints for each size the mean and the worst share of differing pixels; fails where a frame differs
+in more than 0.1 %.
 """
 
 import argparse
@@ -20,7 +22,8 @@ MATTE = ROOT / "target/release/examples/matte"
 
 
 def segmenter(model=MODEL, confidence=False):
-    """MediaPipe's ImageSegmenter with our model file: it asks for metadata that the file lacks (bytes become 0..1)."""
+    """MediaPipe's ImageSegmenter with our model file: it asks for metadata that the file lacks
+    (bytes become 0..1)."""
     from mediapipe.tasks.python import BaseOptions, vision
     from mediapipe.tasks.python.metadata.metadata_writers import image_segmenter as writer
 
@@ -39,7 +42,8 @@ def segmenter(model=MODEL, confidence=False):
 
 
 def mask(segmenter, picture):
-    """`[height][width]` bool: person. In MediaPipe's category mask of this model 0 is the person."""
+    """`[height][width]` bool: person. In MediaPipe's category mask of this model 0 is the
+    person."""
     import mediapipe
     import numpy
 
@@ -96,7 +100,8 @@ def main():
         )
         share, worst = 100 * differ / (width * height), int(differ.argmax())
         print(
-            f"{size}: {len(differ)} frames, mean {share.mean():.5f} %, worst {share[worst]:.5f} % ({differ[worst]} pixels, frame {worst})"
+            f"{size}: {len(differ)} frames, mean {share.mean():.5f} %, worst {share[worst]:.5f} % "
+            f"({differ[worst]} pixels, frame {worst})"
         )
         failed |= bool(share[worst] > 0.1)
     sys.exit(failed)

@@ -3,13 +3,17 @@
 
     make build && bench/kafka.py [--quick] [--out output/bench/kafka.json]
 
-* throughput: a topic that was filled before, one worker with one thread: CPU milliseconds per frame beside what `mattebox bench` gives for
-  the same steps without a broker, in the same run;
-* wires: the same frames in the binary format and in the seed's JSON: bytes, and CPU per frame of camera and worker;
-* latency: one camera, 30 frames per second, 640x480, a worker on one core: from when a frame is taken to when its file is in place;
-* cameras: 60 cameras with 10 frames per second at 320x240 in one process: frames, drops, CPU per camera, memory.
+* throughput: a topic that was filled before, one worker with one thread: CPU milliseconds per frame
+  beside what `mattebox bench` gives for the same steps without a broker, in the same run;
+* wires: the same frames in the binary format and in the seed's JSON: bytes, and CPU per frame of
+  camera and worker;
+* latency: one camera, 30 frames per second, 640x480, a worker on one core: from when a frame is
+  taken to when its file is in place;
+* cameras: 60 cameras with 10 frames per second at 320x240 in one process: frames, drops, CPU per
+  camera, memory.
 
-Only Python's own library is needed. Nothing but this machine's loopback is used; the broker is stopped at the end."""
+Only Python's own library is needed. Nothing but this machine's loopback is used; the broker is
+stopped at the end."""
 
 import argparse
 import json

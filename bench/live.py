@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
-"""What viewers cost: one run, in turn without any and with many at ten frames per second, some slow, some dying.
+"""What viewers cost: one run, in turn without any and with many at ten frames per second, some
+slow, some dying.
 
     bench/live.py [--viewers 50] [--slow 10] [--dying 10] [--seconds 20] [--rounds 6] [--binary PATH]
 
-Prints frames per second, the CPU time that the pipeline's own threads had for a frame, what the page's threads took, memory and the machine's load.
-The pipeline is as busy as it can be: the clip is read as fast as it goes, and every frame is composed and written, to nowhere (with `--out none` frames
-without a viewer are only decoded). Each round with viewers is compared with the rounds before and after it, since a machine's speed changes; CPU time per
-frame counts, not frames per second, since other programs run. One of these programs is the viewers themselves, on the same processor: a third kind of
-round has the same viewers at another mattebox, which shows what that alone does to the pipeline.
+Prints frames per second, the CPU time that the pipeline's own threads had for a frame, what the
+page's threads took, memory and the machine's load. The pipeline is as busy as it can be: the clip
+is read as fast as it goes, and every frame is composed and written, to nowhere (with `--out none`
+frames without a viewer are only decoded). Each round with viewers is compared with the rounds
+before and after it, since a machine's speed changes; CPU time per frame counts, not frames per
+second, since other programs run. One of these programs is the viewers themselves, on the same
+processor: a third kind of round has the same viewers at another mattebox, which shows what that
+alone does to the pipeline.
 """
 
 from __future__ import annotations
@@ -193,7 +197,8 @@ def main() -> None:
         run.stop()
         other.stop()
     print(
-        "| medians of the rounds | frames/s | CPU ms of the pipeline per frame | from, to | cores of the page | pictures/s sent | MB | load |\n"
+        "| medians of the rounds | frames/s | CPU ms of the pipeline per frame | from, to | cores "
+        "of the page | pictures/s sent | MB | load |\n"
         "|---|---:|---:|---:|---:|---:|---:|---:|"
     )
     for name in names:
@@ -202,7 +207,8 @@ def main() -> None:
     for name, values in more.items():
         each = ", ".join(f"{one:+.1f}" for one in values)
         print(
-            f"{name}: {statistics.median(values):+.1f} % CPU time of the pipeline per frame (rounds: {each})"
+            f"{name}: {statistics.median(values):+.1f} % CPU time of the pipeline per frame "
+            f"(rounds: {each})"
         )
 
 

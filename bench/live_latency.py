@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""How late a live picture is: from the moment its bytes are sent to the moment its file is in place, and how long the first one takes.
+"""How late a live picture is: from the moment its bytes are sent to the moment its file is in
+place, and how long the first one takes.
 
 Usage: live_latency.py BINARY [BINARY...]      compares the binaries in turn, each with the same streams
 
-Streams: the sample clip as H.264 in FLV over TCP, each frame sent when it is due; a JPEG picture 25 times a second on standard input; and
-the same H.264 from a real RTSP server (GStreamer), of which only the time to the first file is told. Needs FFmpeg, and what
-`scripts/setup test` installs. Prints a table in Markdown.
+Streams: the sample clip as H.264 in FLV over TCP, each frame sent when it is due; a JPEG picture 25
+times a second on standard input; and the same H.264 from a real RTSP server (GStreamer), of which
+only the time to the first file is told. Needs FFmpeg, and what `scripts/setup test` installs.
+Prints a table in Markdown.
 """
 
 import os
@@ -43,7 +45,8 @@ def ffmpeg(*arguments):
 
 
 def flv_tags(data):
-    """The head, then (milliseconds, is a frame, bytes) of each tag (Adobe Flash Video File Format 10.1, E.4.1)."""
+    """The head, then (milliseconds, is a frame, bytes) of each tag (Adobe Flash Video File Format
+    10.1, E.4.1)."""
     head, at = data[:13], 13
     yield 0, False, head
     while at + 11 <= len(data):
@@ -213,7 +216,8 @@ def main():
             for binary in binaries:
                 first, late = measure(binary, clip)
                 print(
-                    f"| {binary} | {name} | {first:.2f} | {'' if late is None else f'{late:.0f}'} |",
+                    f"| {binary} | {name} | {first:.2f} | {'' if late is None else f'{late:.0f}'} "
+                    "|",
                     flush=True,
                 )
 

@@ -3,14 +3,19 @@
 
     onnx_model.py MODEL.tflite OUT.onnx [--plain]
 
-`--plain` is one ONNX operator for each of the file's, as converters make it. Without it the graph is rewritten as far as that changes no result
-but for rounding, so that the other engines are shown at their best:
+`--plain` is one ONNX operator for each of the file's, as converters make it. Without it the graph
+is rewritten as far as that changes no result but for rounding, so that the other engines are shown
+at their best:
 
-* the 1x1 convolution behind a bilinear enlargement is moved in front of it, where there is a quarter of the pixels;
-* the transposed convolution (2x2, stride 2, one channel) is a 1x1 convolution to 4 channels and DepthToSpace;
-* hard swish is HardSwish, and the mean over the map GlobalAveragePool, both of which engines have kernels for.
+* the 1x1 convolution behind a bilinear enlargement is moved in front of it, where there is a
+  quarter of the pixels;
+* the transposed convolution (2x2, stride 2, one channel) is a 1x1 convolution to 4 channels and
+  DepthToSpace;
+* hard swish is HardSwish, and the mean over the map GlobalAveragePool, both of which engines have
+  kernels for.
 
-Input and output are NCHW, which spares these engines a transposition that the others do not need either."""
+Input and output are NCHW, which spares these engines a transposition that the others do not need
+either."""
 
 import argparse
 

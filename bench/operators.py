@@ -5,9 +5,11 @@
     cargo build --release --locked --workspace --examples
     .cache/bench-venv/bin/python bench/operators.py [--core 1] [--rounds 60] [--level best]
 
-LiteRT does not say what each operator takes, so the file is cut off behind each part and the CPU times of neighbouring cuts are subtracted. All cuts are run in
-turn, one thread on one core, then ours (`network profile`) on the same core. LiteRT enlarges before it does the 1x1 convolution behind; ours does
-it the other way round, so 2.4 and .8 million multiply-adds of the decoders are in the heads of ours."""
+LiteRT does not say what each operator takes, so the file is cut off behind each part and the CPU
+times of neighbouring cuts are subtracted. All cuts are run in turn, one thread on one core, then
+ours (`network profile`) on the same core. LiteRT enlarges before it does the 1x1 convolution
+behind; ours does it the other way round, so 2.4 and .8 million multiply-adds of the decoders are in
+the heads of ours."""
 
 import argparse
 import os
@@ -22,7 +24,8 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODEL = ROOT / "crates/net/model/selfie_segmentation.tflite"
-# The operator that each part begins with: the projection that ends the block before, or the enlargement.
+# The operator that each part begins with: the projection that ends the block before, or the
+# enlargement.
 PARTS = {
     "E0": 0,
     "E1": 24,

@@ -1,8 +1,9 @@
-"""One side of a comparison: a child process that does the work on request, with its own CPU clock, on one core.
+"""One side of a comparison: a child process that does the work on request, with its own CPU clock,
+on one core.
 
-A request is a little-endian u32. 0 is followed by what to work on; another number asks for so many runs, and is answered with the
-nanoseconds that each took (u64). `serve` is the child's end of it for peers in Python; ours are crates/net/examples/network.rs and
-crates/engine/examples/frame.rs."""
+A request is a little-endian u32. 0 is followed by what to work on; another number asks for so many
+runs, and is answered with the nanoseconds that each took (u64). `serve` is the child's end of it
+for peers in Python; ours are crates/net/examples/network.rs and crates/engine/examples/frame.rs."""
 
 import os
 import struct
@@ -44,7 +45,8 @@ class Peer:
         raise Failed(said[-1] if said else f"it ended with status {self.process.returncode}")
 
     def times(self, runs):
-        """Wall milliseconds of each run, and CPU milliseconds (all threads of the process) per run on average."""
+        """Wall milliseconds of each run, and CPU milliseconds (all threads of the process) per run
+        on average."""
         before = self.cpu_seconds()
         answer = self.ask(struct.pack("<I", runs), 8 * runs)
         cpu = self.cpu_seconds() - before
@@ -53,7 +55,8 @@ class Peer:
         ], cpu * 1e3 / runs
 
     def cpu_seconds(self):
-        # The clock id that clock_getcpuclockid(3) gives: a process's CPU time to the nanosecond, read from outside.
+        # The clock id that clock_getcpuclockid(3) gives: a process's CPU time to the nanosecond,
+        # read from outside.
         return time.clock_gettime(~self.process.pid << 3 | 2)
 
     def close(self):
@@ -64,7 +67,8 @@ class Peer:
 
 
 def serve(load, run):
-    """The child's end: `load(read)` takes what to work on, where `read(n)` reads so many bytes, and returns the answer; `run()` works once."""
+    """The child's end: `load(read)` takes what to work on, where `read(n)` reads so many bytes, and
+    returns the answer; `run()` works once."""
     stdin, stdout = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not get between the answers
     while len(request := stdin.read(4)) == 4:

@@ -25,14 +25,16 @@ HIDDEN = {
 
 @dataclasses.dataclass
 class Row:
-    """One side. `command` ends where the model (network) or the folder for files (frame) follows."""
+    """One side. `command` ends where the model (network) or the folder for files (frame)
+    follows."""
 
     key: str
     label: str
     level: str  # the vector instructions that it has to do with
     command: list
     environment: dict = dataclasses.field(default_factory=dict)
-    # Largest difference to the judge (LiteRT's confidence; the share of pixels of the Python worker's file) that is right; None: not checked.
+    # Largest difference to the judge (LiteRT's confidence; the share of pixels of the Python
+    # worker's file) that is right; None: not checked.
     limit: float | None = None
     error: str | None = None
     difference: float | None = None
@@ -66,7 +68,8 @@ def hide_avx512():
 
 
 def at_levels(row, best, wanted, hidden):
-    """A row of others as it is, and once more with AVX-512 hidden from it if it has that and ours runs with AVX2. `row(level, environment)` makes one."""
+    """A row of others as it is, and once more with AVX-512 hidden from it if it has that and ours
+    runs with AVX2. `row(level, environment)` makes one."""
     yield row(best, {})
     if best == "avx512" and "avx2" in wanted:
         yield dataclasses.replace(row("avx2", HIDDEN), error=hidden)

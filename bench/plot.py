@@ -47,7 +47,8 @@ def bars(section, cases, path):
 
 
 def places(cases):
-    """(label, level) -> where its bar lies; the best instructions first, ours last among its equals."""
+    """(label, level) -> where its bar lies; the best instructions first, ours last among its
+    equals."""
     best = cases[0]["level"]
     rows = {
         (row["label"], row["level"]): row

@@ -4,7 +4,8 @@ import peers
 import plot
 
 LEVELS = {"avx512": "AVX-512", "avx2": "AVX2", "sse4.2": "SSE4.2", "neon": "NEON", "scalar": "none"}
-# What mattebox wants to reach: (case, the other, ours, level or None for the machine's best) -> how many times less CPU time.
+# What mattebox wants to reach: (case, the other, ours, level or None for the machine's best) -> how
+# many times less CPU time.
 GOALS = {
     ("256x256", "litert", "ours", "avx512"): 4,
     ("256x256", "litert", "ours", "avx2"): 3,
@@ -73,7 +74,8 @@ def row_data(row):
 
 
 def table(data):
-    """Head and cells of a case. Fastest last at each level, so that ours stands below what it is compared with."""
+    """Head and cells of a case. Fastest last at each level, so that ours stands below what it is
+    compared with."""
     ours = list(dict.fromkeys(row["key"] for row in data["rows"] if row["key"].startswith("ours")))
     ratio = {(r["peer"], r["level"], r["ours"]): r["ratio"] for r in data["ratios"]}
     names = {"ours": "times ours", "ours-hard": "times hard", "ours-soft": "times soft"}
@@ -139,7 +141,8 @@ def notes(data):
 def text(everything):
     m = everything["machine"]
     lines = [
-        f"{m['cpu']} ({', '.join(m['instruction_sets'])}), core {everything['core']} alone, {everything['rounds']} rounds, {m['date']}"
+        f"{m['cpu']} ({', '.join(m['instruction_sets'])}), core {everything['core']} alone, "
+        f"{everything['rounds']} rounds, {m['date']}"
     ]
     for data in everything["cases"]:
         head, rows = table(data)
@@ -162,7 +165,8 @@ def text(everything):
         lines += ["", "Goals (CPU time of the other / ours)"]
         width = max(len(what) for what, _, _ in reached)
         lines += [
-            f"  {what:{width}}  {ratio:5.2f}  goal {goal:4.1f}  {'reached' if ratio >= goal else 'missed'}"
+            f"  {what:{width}}  {ratio:5.2f}  goal {goal:4.1f}  "
+            f"{'reached' if ratio >= goal else 'missed'}"
             for what, ratio, goal in reached
         ]
     return "\n".join(lines)
@@ -219,7 +223,8 @@ def docs(everything, folder):
     facts = [
         (
             "machine",
-            f"{m['cpu']} (family and model {m['cpu_family_model']}), {m['cores']} cores, {', '.join(m['instruction_sets'])}",
+            f"{m['cpu']} (family and model {m['cpu_family_model']}), {m['cores']} cores, "
+            f"{', '.join(m['instruction_sets'])}",
         ),
         ("system", m["system"]),
         ("mattebox", f"{m['mattebox']}, {LEVELS[m['mattebox_levels'][-1]]}"),

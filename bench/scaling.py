@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""How `mattebox run` scales on this machine: throughput, latency, memory, start, page faults. Needs Python, FFmpeg and the binary, nothing else.
+"""How `mattebox run` scales on this machine: throughput, latency, memory, start, page faults. Needs
+Python, FFmpeg and the binary, nothing else.
 
     bench/scaling.py                         everything, under four minutes; tables and output/bench/scaling.json
     bench/scaling.py --quick                 one round of everything
@@ -147,7 +148,8 @@ def in_turn(cases, rounds, measure, say):
     for number in range(rounds):
         for case, of_case in zip(cases, runs):
             say(
-                f"round {number + 1} of {rounds}: {', '.join(f'{value} {name}' for name, value in case.items())}"
+                f"round {number + 1} of {rounds}: "
+                f"{', '.join(f'{value} {name}' for name, value in case.items())}"
             )
             of_case.append(measure(case))
     return zip(cases, runs)
@@ -186,7 +188,8 @@ def cores(args, clips):
     return [case | middle(runs) for case, runs in in_turn(cases, args.rounds, measure, args.say)]
 
 
-# Frames of each camera in a short and a long run: their difference is the steady state, what is left of the short one is the start.
+# Frames of each camera in a short and a long run: their difference is the steady state, what is
+# left of the short one is the start.
 SHORT, LONG = 30, 100
 
 
@@ -202,7 +205,8 @@ def dozens(args, clips):
 
 
 def dozens_rows(rows):
-    """For each number of cameras: CPU ms of a frame in the steady state, and of the start of a camera."""
+    """For each number of cameras: CPU ms of a frame in the steady state, and of the start of a
+    camera."""
     for short, long in zip(rows[::2], rows[1::2]):
         all_ms = [(row["cpu_ms"] + row["ffmpeg_cpu_ms"]) * row["frames"] for row in (short, long)]
         steady = (all_ms[1] - all_ms[0]) / (LONG - SHORT)
@@ -272,7 +276,8 @@ def start_row(times):
 
 
 def start_once(args, source, out):
-    """Milliseconds from before the program is executed until the first file has its name, and of each step."""
+    """Milliseconds from before the program is executed until the first file has its name, and of
+    each step."""
     command = [
         args.mattebox,
         "run",
@@ -324,7 +329,8 @@ def ffmpeg(*words):
 
 
 def make_clips(folder):
-    """The sample at 30 frames per second, in both sizes, in a format that every FFmpeg writes and that decodes without delay."""
+    """The sample at 30 frames per second, in both sizes, in a format that every FFmpeg writes and
+    that decodes without delay."""
     clips = {}
     for size in ("640x360", "1280x720"):
         clips[size] = folder / f"{size}.mp4"
@@ -413,7 +419,8 @@ def tables(data):
             "Throughput, 640x360",
             head,
             cells,
-            "Video in, PNG files out, as fast as it goes. *CPU ms* is mattebox alone, *FFmpeg's* the decoding beside it, which runs on the same cores.",
+            "Video in, PNG files out, as fast as it goes. *CPU ms* is mattebox alone, *FFmpeg's* "
+            "the decoding beside it, which runs on the same cores.",
         )
     if rows := [row for row in data.get("throughput", []) if "size" in row]:
         cells = [[r["size"], number(r["faults"]), number(r["cpu_ms"], 2)] for r in rows]
@@ -440,7 +447,8 @@ def tables(data):
             "One core and two, soft, 640x360",
             head,
             cells,
-            "mattebox and FFmpeg together on so many cores, as fast as they go. Frames of one camera are segmented one after the other; of eight, no frame waits for another.",
+            "mattebox and FFmpeg together on so many cores, as fast as they go. Frames of one "
+            "camera are segmented one after the other; of eight, no frame waits for another.",
         )
     if rows := data.get("dozens"):
         head = ["cameras", "CPU ms per frame, steady", "CPU ms, start of a camera", "peak MB"]
@@ -448,7 +456,8 @@ def tables(data):
             "Cameras by the dozen, soft, 640x360",
             head,
             list(dozens_rows(rows)),
-            f"All cameras as fast as they go, FFmpeg included: the difference between {LONG} and {SHORT} frames of each, and what is left for the start (mostly FFmpeg's).",
+            f"All cameras as fast as they go, FFmpeg included: the difference between {LONG} and "
+            f"{SHORT} frames of each, and what is left for the start (mostly FFmpeg's).",
         )
     if rows := data.get("latency"):
         head = [
@@ -474,7 +483,8 @@ def tables(data):
             "Latency of one camera at 30 frames per second",
             head,
             cells,
-            "From the moment a picture is out of FFmpeg's pipe to the moment its PNG file has its name (`latency_ms` of `mattebox run --json`).",
+            "From the moment a picture is out of FFmpeg's pipe to the moment its PNG file has its "
+            "name (`latency_ms` of `mattebox run --json`).",
         )
     if rows := data.get("memory"):
         cells = [[r["size"], str(r["cameras"]), number(r["peak_mb"])] for r in rows]
@@ -482,7 +492,8 @@ def tables(data):
             "Memory, soft, 2 threads",
             ["size", "cameras", "peak MB"],
             cells,
-            f"The largest resident set of the mattebox process, without FFmpeg. Each further camera takes {extra_mb(rows):.1f} MB (from 1 to 8).",
+            "The largest resident set of the mattebox process, without FFmpeg. Each further "
+            f"camera takes {extra_mb(rows):.1f} MB (from 1 to 8).",
         )
     if rows := data.get("start"):
         head = ["source", "median ms", "fastest ms", *STEPS.values()]
@@ -499,7 +510,8 @@ def tables(data):
             "Start to first file",
             head,
             cells,
-            "From before the program is executed until the first PNG file has its name; then the medians of its steps, one after the other.",
+            "From before the program is executed until the first PNG file has its name; then the "
+            "medians of its steps, one after the other.",
         )
 
 
@@ -517,14 +529,16 @@ def padded(head, rows):
 def text(data):
     m = data["machine"]
     lines = [
-        f"{m['cpu']}, {m['cores']} cores, {m['date']}, mattebox {m['mattebox']}, FFmpeg {m['ffmpeg']}, load {m['load_before']} before"
+        f"{m['cpu']}, {m['cores']} cores, {m['date']}, mattebox {m['mattebox']}, FFmpeg "
+        f"{m['ffmpeg']}, load {m['load_before']} before"
     ]
     for title, head, rows, note in tables(data):
         lines += ["", title, *padded(head, rows), "  " + note.replace("*", "")]
     if reached := list(goals(data)):
         lines += ["", "Goals"]
         lines += [
-            f"  {what:45} {value:6.1f} {unit}  goal < {goal} {unit}  {'reached' if value < goal else 'missed'}"
+            f"  {what:45} {value:6.1f} {unit}  goal < {goal} {unit}  "
+            f"{'reached' if value < goal else 'missed'}"
             for what, value, goal, unit in reached
         ]
     return "\n".join(lines)

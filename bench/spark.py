@@ -3,12 +3,15 @@
 
     make build && scripts/python-module && bench/spark.py [--quick] [--out output/bench/spark.json]
 
-* throughput: a topic that was filled before, 480x480, hard matte: CPU time of the executor (with its Python workers) per frame, beside a PySpark
-  job that does the same with MediaPipe (spark_peer.py), on the same cluster in the same run;
+* throughput: a topic that was filled before, 480x480, hard matte: CPU time of the executor (with
+  its Python workers) per frame, beside a PySpark job that does the same with MediaPipe
+  (spark_peer.py), on the same cluster in the same run;
 * at 10 frames per second: CPU time of executor and driver per frame, of both;
-* latency at 10 and 30 frames per second: from when a frame is taken until its file is in place, with micro-batches and in real time.
+* latency at 10 and 30 frames per second: from when a frame is taken until its file is in place,
+  with micro-batches and in real time.
 
-scripts/bench-peers installs MediaPipe; without it the peer is left out. Everything that is started is stopped at the end."""
+scripts/bench-peers installs MediaPipe; without it the peer is left out. Everything that is started
+is stopped at the end."""
 
 import argparse
 import json
@@ -34,7 +37,8 @@ def asked(script, what):
 
 
 def table():
-    """Every process: its parent, its command line, its CPU seconds with those of children that have ended."""
+    """Every process: its parent, its command line, its CPU seconds with those of children that have
+    ended."""
     found = {}
     for entry in os.listdir("/proc"):
         if entry.isdecimal():
@@ -214,7 +218,8 @@ class Bench:
                     self.folder.glob("*.log"), key=lambda path: path.stat().st_mtime
                 ).read_text()
                 sys.exit(
-                    f"spark.py: {self.count(out)} of {frames} frames in {out}; the end of the job's log:\n{log[-3000:]}"
+                    f"spark.py: {self.count(out)} of {frames} frames in {out}; the end of the "
+                    f"job's log:\n{log[-3000:]}"
                 )
             time.sleep(0.1)
 
@@ -229,7 +234,8 @@ class Bench:
 
 
 def measured(bench, job, out, first, last):
-    """CPU and time per frame between two numbers of files: without the start, and without what the JVM compiles at first."""
+    """CPU and time per frame between two numbers of files: without the start, and without what the
+    JVM compiles at first."""
     bench.until(out, first, job)
     executor = bench.executor()
     before = (cpu(executor), cpu(job.pid), bench.count(out), time.monotonic())

@@ -1,8 +1,10 @@
-"""A PySpark job as the demo's: Python workers with MediaPipe and OpenCV. bench/spark.py compares with it.
+"""A PySpark job as the demo's: Python workers with MediaPipe and OpenCV. bench/spark.py compares
+with it.
 
     spark_peer.py MASTER BOOTSTRAP TOPIC OUT CHECKPOINT JARS MAX_OFFSETS
 
-The frames are the JSON records of topic TOPIC. It makes what mattebox makes with --matte hard: person kept, the rest #C0C0C0, PNG."""
+The frames are the JSON records of topic TOPIC. It makes what mattebox makes with --matte hard:
+person kept, the rest #C0C0C0, PNG."""
 
 import os
 import sys

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""How late and how large a live picture is, by a clock in the picture: the live page (MJPEG) beside WebRTC, MSE and HLS through go2rtc.
+"""How late and how large a live picture is, by a clock in the picture: the live page (MJPEG) beside
+WebRTC, MSE and HLS through go2rtc.
 
-The sample clip is painted with a clock on the person's chest, which the matte keeps: 24 black or white blocks say the milliseconds at which
-the frame was handed to mattebox, as a camera of this machine hands them over. Chromium shows the result and reads the clock back from the
-pixels that it shows. One mattebox, one go2rtc; the viewers come in turn, in several rounds.
+The sample clip is painted with a clock on the person's chest, which the matte keeps: 24 black or
+white blocks say the milliseconds at which the frame was handed to mattebox, as a camera of this
+machine hands them over. Chromium shows the result and reads the clock back from the pixels that it
+shows. One mattebox, one go2rtc; the viewers come in turn, in several rounds.
 
     scripts/streaming; scripts/test-browser --collect-only   # go2rtc and hls.js; a Python with Playwright
     .cache/browser-*/bin/python bench/streaming.py --size 1280x720 --rounds 4 --seconds 20
@@ -256,7 +258,8 @@ def mjpeg(bench: Bench, seconds: float) -> tuple[float, float]:
         while time.monotonic() - begun < seconds:
             part = stream.read1(1 << 20)
             size += len(part)
-            # Each picture begins with these; a pair that is cut in two is one missed picture in thousands.
+            # Each picture begins with these; a pair that is cut in two is one missed picture in
+            # thousands.
             count += part.count(b"\xff\xd8\xff")
         elapsed = time.monotonic() - begun
         return size / elapsed, count / elapsed
@@ -383,28 +386,33 @@ def main() -> None:
                 (after["out"] - before["out"]) / elapsed,
             )
             print(
-                f"{args.size}, {os.cpu_count()} CPUs, load {min(loads):.1f} to {max(loads):.1f}; {given:.1f} frames/s came, mattebox sent {made:.1f}\n"
+                f"{args.size}, {os.cpu_count()} CPUs, load {min(loads):.1f} to {max(loads):.1f}; "
+                f"{given:.1f} frames/s came, mattebox sent {made:.1f}\n"
             )
         finally:
             bench.end()
     print(
-        "| viewer | p50, ms | p95, ms | p50 of each round | pictures/s | until the first picture, s | unreadable |\n|---|---:|---:|---:|---:|---:|---:|"
+        "| viewer | p50, ms | p95, ms | p50 of each round | pictures/s | until the first picture, "
+        "s | unreadable |\n|---|---:|---:|---:|---:|---:|---:|"
     )
     for kind in kinds:
         every = [ms for part in late[kind] for ms in part]
         rounds = " ".join(f"{of(part, 0.5):.0f}" for part in late[kind])
         rate = len(every) / (args.seconds * args.rounds)
         print(
-            f"| {kind} | {of(every, 0.5):.0f} | {of(every, 0.95):.0f} | {rounds} | {rate:.1f} | {of(first[kind], 0.5):.1f} | {unread[kind]} |"
+            f"| {kind} | {of(every, 0.5):.0f} | {of(every, 0.95):.0f} | {rounds} | {rate:.1f} | "
+            f"{of(first[kind], 0.5):.1f} | {unread[kind]} |"
         )
     if args.bandwidth:
         print(
-            "\n| stream | Mbit/s | pictures/s | kB a picture | Mbit/s at 25 a second |\n|---|---:|---:|---:|---:|"
+            "\n| stream | Mbit/s | pictures/s | kB a picture | Mbit/s at 25 a second "
+            "|\n|---|---:|---:|---:|---:|"
         )
         for name, rows in sizes.items():
             size, rate = (sum(row[n] for row in rows) / len(rows) for n in (0, 1))
             print(
-                f"| {name} | {size * 8e-6:.2f} | {rate:.1f} | {size / rate / 1e3:.1f} | {size / rate * 25 * 8e-6:.2f} |"
+                f"| {name} | {size * 8e-6:.2f} | {rate:.1f} | {size / rate / 1e3:.1f} | "
+                f"{size / rate * 25 * 8e-6:.2f} |"
             )
 
 

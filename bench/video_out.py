@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""What a video of our pictures costs and holds: x264's presets and qualities, on the same composed pictures.
+"""What a video of our pictures costs and holds: x264's presets and qualities, on the same composed
+pictures.
 
     bench/video_out.py                                  files: 640x360, 1280x720 and 1920x1080, clean and with the noise of a sensor
     bench/video_out.py --live                           streams
     bench/video_out.py --sizes 1280x720 --background blur
     bench/video_out.py --rows veryfast:18,ultrafast:20,ultrafast:21
 
-The sample is composed once (`--out - --format y4m`), with the colours that a video gets. Each row encodes those pictures with the options that a
-file or a stream has (crates/media/src/sink/encoder/software.rs). CPU is FFmpeg's own, the best of the rounds. PSNR is of the luma, SSIM of all
-planes (in dB: 10 is 0.9, 20 is 0.99), both against the composed pictures. Percentages are against the first row. Needs FFmpeg and the binary."""
+The sample is composed once (`--out - --format y4m`), with the colours that a video gets. Each row
+encodes those pictures with the options that a file or a stream has
+(crates/media/src/sink/encoder/software.rs). CPU is FFmpeg's own, the best of the rounds. PSNR is of
+the luma, SSIM of all planes (in dB: 10 is 0.9, 20 is 0.99), both against the composed pictures.
+Percentages are against the first row. Needs FFmpeg and the binary."""
 
 import argparse
 import math
@@ -150,15 +153,18 @@ def main():
                 results = measured(args, composed(args, folder, size, noisy), folder / "out")
                 first = next(iter(results.values()))
                 print(
-                    f"\n{size}, {'noisy' if noisy else 'clean'}, {args.background} (load {os.getloadavg()[0]:.1f})\n"
+                    f"\n{size}, {'noisy' if noisy else 'clean'}, {args.background} (load "
+                    f"{os.getloadavg()[0]:.1f})\n"
                 )
                 print(
-                    "| preset:crf | CPU ms per frame | kB per frame | PSNR dB | SSIM dB |\n|---|---:|---:|---:|---:|"
+                    "| preset:crf | CPU ms per frame | kB per frame | PSNR dB | SSIM dB "
+                    "|\n|---|---:|---:|---:|---:|"
                 )
                 for row, (cpu, kb, psnr, ssim) in results.items():
                     change = [f"{value / old - 1:+.0%}" for value, old in zip((cpu, kb), first)]
                     print(
-                        f"| {row} | {cpu:.2f} ({change[0]}) | {kb:.2f} ({change[1]}) | {psnr:.2f} | {ssim:.2f} |",
+                        f"| {row} | {cpu:.2f} ({change[0]}) | {kb:.2f} ({change[1]}) | {psnr:.2f} "
+                        f"| {ssim:.2f} |",
                         flush=True,
                     )
 

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""What a frame costs on its whole way, from an H.264 file to PNG files and to an MP4 file: CPU time of all processes.
+"""What a frame costs on its whole way, from an H.264 file to PNG files and to an MP4 file: CPU time
+of all processes.
 
     bench/whole_way.py                          640x360 and 1280x720, clean and with the noise of a sensor
     bench/whole_way.py --sizes 1920x1080,3840x2160
     bench/whole_way.py --before OTHER/mattebox  and another build of ours, in turn with this one
 
-Beside ours run, in turn, in the same rounds: FFmpeg that only decodes (one thread), and, where MediaPipe and OpenCV are installed
-(scripts/bench-peers), the loop that most people write: cv2.VideoCapture, MediaPipe's ImageSegmenter, a gray background, cv2.imwrite.
-The best of the rounds counts. Needs FFmpeg and the binary."""
+Beside ours run, in turn, in the same rounds: FFmpeg that only decodes (one thread), and, where
+MediaPipe and OpenCV are installed (scripts/bench-peers), the loop that most people write:
+cv2.VideoCapture, MediaPipe's ImageSegmenter, a gray background, cv2.imwrite. The best of the rounds
+counts. Needs FFmpeg and the binary."""
 
 import argparse
 import os

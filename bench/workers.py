@@ -4,7 +4,8 @@
     workers.py python-worker OUT    what a worker in Python does with a camera's message, as stream processors run it
     workers.py segmenter OUT        MediaPipe's ImageSegmenter alone: the call, without decoding and encoding
 
-Files go to OUT/camera. Each serves requests (see peer.py). A request 0 is followed by the number of JPEG files and each file with its length before it."""
+Files go to OUT/camera. Each serves requests (see peer.py). A request 0 is followed by the number of
+JPEG files and each file with its length before it."""
 
 import base64
 import json
@@ -53,7 +54,8 @@ class Worker:
 
 
 class PythonWorker(Worker):
-    """Message in, file out. The work in front of the message queue (encoding it) and the queue itself are not counted."""
+    """Message in, file out. The work in front of the message queue (encoding it) and the queue
+    itself are not counted."""
 
     def prepare(self, jpeg, number):
         height, width = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape[:2]

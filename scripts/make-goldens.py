@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Makes crates/net/tests/goldens: pictures and what LiteRT says about them, which the tests hold the executor to.
+"""Makes crates/net/tests/goldens: pictures and what LiteRT says about them, which the tests hold
+the executor to.
 
     python3 -m venv .venv && .venv/bin/pip install ai-edge-litert==2.3.0 numpy==2.4.6 opencv-python-headless==5.0.0.93
     make model && .venv/bin/python scripts/make-goldens.py
 
-Of each network, some frames of samples/person.mp4, resized to its input and stored as 8-bit PNG, so that the test reads the very
-numbers that LiteRT got; and the confidence as 16-bit grey PNG. Storing rounds the confidence by at most 0.5 / 65535 = 7.7e-6, which
-is far below the 1e-4 that the test allows."""
+Of each network, some frames of samples/person.mp4, resized to its input and stored as 8-bit PNG, so
+that the test reads the very numbers that LiteRT got; and the confidence as 16-bit grey PNG. Storing
+rounds the confidence by at most 0.5 / 65535 = 7.7e-6, which is far below the 1e-4 that the test
+allows."""
 
 import pathlib
 

@@ -38,7 +38,8 @@ class Build:
         return [level.strip() for level in found[1].split(",")] if found else []
 
     def python_path(self, work: pathlib.Path) -> pathlib.Path:
-        """A folder for PYTHONPATH with the Python package around this build's native module. It is made once."""
+        """A folder for PYTHONPATH with the Python package around this build's native module. It is
+        made once."""
         folder = work / "packages" / self.name
         package = folder / "mattebox"
         if not package.exists():

@@ -1,4 +1,5 @@
-"""How the rows of each kind are run: each function fills a working folder with what the command makes, and returns the folder."""
+"""How the rows of each kind are run: each function fills a working folder with what the command
+makes, and returns the folder."""
 
 from __future__ import annotations
 
@@ -58,7 +59,8 @@ def python(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
 def call(
     name: str, build: Build, workspace: Workspace, program: str, *arguments: object
 ) -> pathlib.Path:
-    """Runs a program of this folder that imports this build's Python package, with the Python that runs this."""
+    """Runs a program of this folder that imports this build's Python package, with the Python that
+    runs this."""
     env = environment(
         PYTHONPATH=str(build.python_path(workspace.folder)), PYTHONDONTWRITEBYTECODE="1"
     )
@@ -110,20 +112,23 @@ def worker(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
 
 @contextlib.contextmanager
 def saved_dead_letters(broker: records.Broker, topic: str, cwd: pathlib.Path) -> Iterator[None]:
-    """Afterwards, writes the dead letters that came. Both builds read one log, so that their dead letters share a topic too."""
+    """Afterwards, writes the dead letters that came. Both builds read one log, so that their dead
+    letters share a topic too."""
     before = broker.ends(f"{topic}.dead")
     yield
     records.save(broker.consume(f"{topic}.dead", before), cwd / "dead", records.by_origin)
 
 
 def forget_group(cwd: pathlib.Path, group: str) -> None:
-    """Takes the group out of the names of what is remembered of cameras: each build has a group of its own."""
+    """Takes the group out of the names of what is remembered of cameras: each build has a group of
+    its own."""
     for path in list(cwd.glob(f"output/.state/*/{group}*")):
         path.rename(path.with_name(path.name.replace(group, "group", 1)))
 
 
 def spark(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
-    """The Spark job until the end of a log, in one process; pictures, rows of results and dead letters become files."""
+    """The Spark job until the end of a log, in one process; pictures, rows of results and dead
+    letters become files."""
     topic = workspace.log(row.topic)
     place, results = workspace.place(row.name, build), f"{row.name}-{build.name}"
     words = with_defaults(

@@ -54,7 +54,8 @@ def compare(row: Row, first: Side, second: Side) -> Verdict:
 
 
 def sums(side: Side) -> outputs.Sums:
-    """The sums of one side. Nothing at all is a failure: two sides that make nothing would be equal."""
+    """The sums of one side. Nothing at all is a failure: two sides that make nothing would be
+    equal."""
     try:
         found = outputs.sums(side.make())
     except Failure as failure:
@@ -65,7 +66,8 @@ def sums(side: Side) -> outputs.Sums:
 
 
 def judged(verdict: Verdict, why: str | None) -> Verdict:
-    """A verdict in the light of what was announced: `why` is the reason, where the row is listed as changed."""
+    """A verdict in the light of what was announced: `why` is the reason, where the row is listed as
+    changed."""
     if why is None or verdict.state in (SKIPPED, FAILED):
         return verdict
     if verdict.state == DIFFERENT:

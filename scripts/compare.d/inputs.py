@@ -1,4 +1,5 @@
-"""What the commands read, made of the sample clip by FFmpeg. Each input is made when a row first needs it."""
+"""What the commands read, made of the sample clip by FFmpeg. Each input is made when a row first
+needs it."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ RECIPES = {
     ),
     "still": (
         "still.mkv",
-        f"-i {CLIP} -frames:v 16 -vf scale=160:90,tpad=start=6:start_mode=clone {LOSSLESS} still.mkv",
+        f"-i {CLIP} -frames:v 16 -vf scale=160:90,tpad=start=6:start_mode=clone {LOSSLESS} "
+        "still.mkv",
     ),
     "mjpeg": (
         "mjpeg.mkv",
@@ -40,12 +42,14 @@ RECIPES = {
     # The same frames without loss: as one video, and as the encoded pictures that lie in it.
     "lossless": (
         "lossless.mkv",
-        f"-i {CLIP} -frames:v {FRAMES} -vf scale={WIDTH}:{HEIGHT},format=rgb24 -c:v png lossless.mkv",
+        f"-i {CLIP} -frames:v {FRAMES} -vf scale={WIDTH}:{HEIGHT},format=rgb24 -c:v png "
+        "lossless.mkv",
     ),
     "pngs": ("pngs", "-i lossless.mkv -c:v copy pngs/%03d.png"),
     "raw": (
         "raw.rgb",
-        f"-i {CLIP} -frames:v {FRAMES} -vf scale={WIDTH}:{HEIGHT} -f rawvideo -pix_fmt rgb24 raw.rgb",
+        f"-i {CLIP} -frames:v {FRAMES} -vf scale={WIDTH}:{HEIGHT} -f rawvideo -pix_fmt rgb24 "
+        "raw.rgb",
     ),
 }
 

@@ -1,11 +1,13 @@
-"""Writes and reads records with a Kafka client that is not ours. It runs in the Python that scripts/python-client prints.
+"""Writes and reads records with a Kafka client that is not ours. It runs in the Python that
+scripts/python-client prints.
 
     kafka_client.py BROKER create TOPIC PARTITIONS
     kafka_client.py BROKER produce TOPIC              records on standard input
     kafka_client.py BROKER ends TOPIC                 the offset behind the last record of each partition, as JSON
     kafka_client.py BROKER consume TOPIC [STARTS]     records on standard output, from the offsets that `ends` printed
 
-A record is one line of JSON: partition, key, value and headers, all bytes in base64, nothing as null."""
+A record is one line of JSON: partition, key, value and headers, all bytes in base64, nothing as
+null."""
 
 from __future__ import annotations
 

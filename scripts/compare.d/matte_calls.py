@@ -1,8 +1,10 @@
-"""Calls mattebox.Matte and writes what it returns into the working folder: one file for each result.
+"""Calls mattebox.Matte and writes what it returns into the working folder: one file for each
+result.
 
     matte_calls.py SETTINGS RAW PICTURES
 
-SETTINGS are the arguments of Matte as JSON, RAW is a file of RGB frames of 320x180, PICTURES a folder of encoded ones."""
+SETTINGS are the arguments of Matte as JSON, RAW is a file of RGB frames of 320x180, PICTURES a
+folder of encoded ones."""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ from processes import Failure, answer
 
 # Their containers carry a random id, so what is compared is what a player shows, and when.
 RANDOM_CONTAINERS = (".mkv", ".webm")
-# Spark's own bookkeeping, with times and random ids, and who writes into a folder, with the id of a cluster.
+# Spark's own bookkeeping, with times and random ids, and who writes into a folder, with the id of a
+# cluster.
 NOT_COMPARED = (".checkpoint", ".mattebox")
 SHOWN = 4
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIMIT_S = 240
-# Everything else in the environment would be a setting of whoever runs this: ours, Spark's, a proxy.
+# Everything else in the environment would be a setting of whoever runs this: ours, Spark's, a
+# proxy.
 KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "JAVA_HOME")
 
 
@@ -35,7 +36,8 @@ def execute(
     stdout: pathlib.Path | None = None,
     env: dict[str, str] | None = None,
 ) -> int:
-    """Runs a command to its end and returns its exit code. Standard error goes to `log`, standard output to a file or to `log` too."""
+    """Runs a command to its end and returns its exit code. Standard error goes to `log`, standard
+    output to a file or to `log` too."""
     with log.open("wb") as errors, (stdout or log).open("ab") as out:
         process = subprocess.Popen(
             [str(word) for word in command],
@@ -92,7 +94,8 @@ def last_of(text: str) -> str:
 
 
 class Service:
-    """A launcher of scripts/ that prints a line when its service is ready, and ends with its standard input."""
+    """A launcher of scripts/ that prints a line when its service is ready, and ends with its
+    standard input."""
 
     def __init__(self, *command: object) -> None:
         self.process = subprocess.Popen(

@@ -1,4 +1,5 @@
-"""Records of Kafka: a broker for all rows, reading and writing, and records as files that can be compared."""
+"""Records of Kafka: a broker for all rows, reading and writing, and records as files that can be
+compared."""
 
 from __future__ import annotations
 
@@ -95,7 +96,8 @@ def save(
     name: Callable[[Record], str],
     without: Iterable[str] = OF_TRACES,
 ) -> None:
-    """Writes each record as two files: its value, and its key and headers. Those of one name are numbered in their order."""
+    """Writes each record as two files: its value, and its key and headers. Those of one name are
+    numbered in their order."""
     count: Counter[str] = Counter()
     for record in records:
         base = name(record)

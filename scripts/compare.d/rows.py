@@ -93,7 +93,8 @@ CAMERA = {
     "camera-passthrough": "{mjpeg}",
 }
 
-# What a worker makes of a log that both builds read: name, topic of inputs that topics.py fills, flags.
+# What a worker makes of a log that both builds read: name, topic of inputs that topics.py fills,
+# flags.
 WORKER = (
     ("worker-soft", "binary", ""),
     ("worker-hard", "binary", "--matte hard"),
@@ -150,8 +151,8 @@ def table() -> list[Row]:
 
 # The promise "same bytes everywhere": each way is compared with `run`.
 SAME_WAYS = ("worker-binary", "worker-json", "python", "spark")
-# Matte and pictures. To `run` a folder of pictures is one scene each, so only the hard matte, which has no memory, can be compared with it;
-# the PNG pictures lie in a video too.
+# Matte and pictures. To `run` a folder of pictures is one scene each, so only the hard matte, which
+# has no memory, can be compared with it; the PNG pictures lie in a video too.
 SAME_FRAMES = ("soft png", "hard png", "hard jpg")
 
 

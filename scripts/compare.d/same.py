@@ -1,4 +1,5 @@
-"""The promise "same bytes everywhere": the same encoded frames through run, worker, Python and Spark give the same PNG files."""
+"""The promise "same bytes everywhere": the same encoded frames through run, worker, Python and
+Spark give the same PNG files."""
 
 from __future__ import annotations
 

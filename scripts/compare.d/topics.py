@@ -70,7 +70,8 @@ def in_binary(camera: str, pictures: list[bytes]) -> list[Record]:
 
 
 def hostile(pictures: list[bytes]) -> list[Record]:
-    """Good frames of two cameras, one in each format, and between them records that are no frames."""
+    """Good frames of two cameras, one in each format, and between them records that are no
+    frames."""
     good = [
         record
         for pair in zip(in_json("good", pictures), in_binary("fine", pictures))

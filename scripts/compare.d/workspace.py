@@ -97,7 +97,8 @@ class Workspace:
 
 @dataclasses.dataclass
 class Place:
-    """Where a command runs: everything below `cwd` is compared. Standard error goes to `log`, beside it."""
+    """Where a command runs: everything below `cwd` is compared. Standard error goes to `log`,
+    beside it."""
 
     cwd: pathlib.Path
     log: pathlib.Path

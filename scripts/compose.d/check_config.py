@@ -1,4 +1,5 @@
-"""What must hold for each service of `docker compose config --format json`, which is read from standard input."""
+"""What must hold for each service of `docker compose config --format json`, which is read from
+standard input."""
 
 import json
 import sys

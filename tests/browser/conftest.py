@@ -1,4 +1,5 @@
-"""The real binary with its live page, a camera that can be killed, and Debian's Chromium. Everything ends with the tests' process."""
+"""The real binary with its live page, a camera that can be killed, and Debian's Chromium.
+Everything ends with the tests' process."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = ROOT / "target/release/mattebox"
 SAMPLE = ROOT / "samples/person.mp4"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# What a child of the tests needs of the environment. Everything else would be a setting of whoever runs them.
+# What a child of the tests needs of the environment. Everything else would be a setting of whoever
+# runs them.
 KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "ORT_DYLIB_PATH", "XDG_DATA_HOME")
 # How long to wait for what must happen at all. How fast it happens is printed, and never decides.
 LIMIT_S = 120
@@ -206,7 +208,8 @@ class TestCamera:
         assert self.running.process.stdout
         line = self.running.process.stdout.readline().strip()
         assert line, (
-            f"the test camera does not start; `scripts/setup test` installs what it needs: {self.running.text()}"
+            "the test camera does not start; `scripts/setup test` installs what it needs: "
+            f"{self.running.text()}"
         )
         self.port = int(line)
 
@@ -246,7 +249,8 @@ def is_near(pixel: Any, colour: tuple[int, int, int], by: int = 12) -> bool:
 
 
 def looped(*names: str) -> list[str]:
-    """Cameras that show the sample over and over, at a size and speed that a busy machine can bear."""
+    """Cameras that show the sample over and over, at a size and speed that a busy machine can
+    bear."""
     return [
         *(f"{name}={SAMPLE}" for name in names),
         "--loop",
@@ -378,7 +382,8 @@ def visits(browser: playwright.sync_api.Browser) -> Iterator[Callable[..., Visit
 
 @pytest.fixture
 def visit(visits: Callable[..., Visit], server: Server) -> Iterator[Visit]:
-    """The page with four cameras. Whatever a test does there: no complaint in the console, no request to another host."""
+    """The page with four cameras. Whatever a test does there: no complaint in the console, no
+    request to another host."""
     visit = visits()
     visit.page.goto(server.url)
     yield visit

@@ -1,4 +1,5 @@
-"""Firefox as Debian and Ubuntu have it, by WebDriver BiDi (https://w3c.github.io/webdriver-bidi/): Playwright's own protocol needs another build of it."""
+"""Firefox as Debian and Ubuntu have it, by WebDriver BiDi (https://w3c.github.io/webdriver-bidi/):
+Playwright's own protocol needs another build of it."""
 
 from __future__ import annotations
 

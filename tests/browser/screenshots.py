@@ -1,4 +1,5 @@
-"""Pictures of the page in many states, in Chromium and Firefox, to be looked at: `scripts/test-browser screenshots.py`.
+"""Pictures of the page in many states, in Chromium and Firefox, to be looked at:
+`scripts/test-browser screenshots.py`.
 
 They are in .cache/screenshots. With MATTEBOX_DOCS_IMAGES=1 those that docs use go to docs/img too.
 """

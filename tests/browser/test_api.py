@@ -1,4 +1,5 @@
-"""The API keeps to its own description, and its streams, which no description can hold, to their promises."""
+"""The API keeps to its own description, and its streams, which no description can hold, to their
+promises."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ def test_whatever_is_asked_the_answer_is_as_described(case: schemathesis.Case) -
 @EXAMPLES
 def test_a_camera_that_is_there_answers_as_described(case: schemathesis.Case) -> None:
     case.path_parameters["id"] = "door"
-    # With another name the case may be a good one after all; and no description can say what a picture or the name of a colour is.
+    # With another name the case may be a good one after all; and no description can say what a
+    # picture or the name of a colour is.
     case.call_and_validate(
         timeout=LIMIT_S, excluded_checks=[negative_data_rejection, positive_data_acceptance]
     )

@@ -1,4 +1,5 @@
-"""The page in Firefox: it loads, pictures move, controls change them, and nothing is wider than the window."""
+"""The page in Firefox: it loads, pictures move, controls change them, and nothing is wider than the
+window."""
 
 from __future__ import annotations
 
@@ -84,7 +85,8 @@ def test_controls_change_pixels(
     assert is_near(decode(server.get("/api/cameras/door/frame.jpg").body), (16, 64, 192))
     firefox.click('[data-testid="view-matte"]')
     firefox.until(
-        f"Math.max(...{LARGE}.getContext('2d').getImageData(4, 4, 8, 1).data.filter((_, i) => i % 4 !== 3)) < 12"
+        f"Math.max(...{LARGE}.getContext('2d').getImageData(4, 4, 8, 1).data.filter((_, i) => i % "
+        "4 !== 3)) < 12"
     )
 
 
@@ -94,7 +96,8 @@ def test_the_blur_says_its_value(
     assert server.patch("desk", {"background": "blur:23"}).status == 200
     firefox = page("#camera=desk", 1280)
     firefox.until(
-        f"{BLUR}.value === '23' && document.querySelector('[data-el=\"blur-value\"]').textContent === '23'"
+        f"{BLUR}.value === '23' && document.querySelector('[data-el=\"blur-value\"]').textContent "
+        "=== '23'"
     )
     firefox.run(f"{BLUR}.focus()")
     firefox.press("\ue014")  # the arrow to the right

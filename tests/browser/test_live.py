@@ -1,4 +1,5 @@
-"""What a window of the page reads: numbers and pictures in one stream, and the same for people alone."""
+"""What a window of the page reads: numbers and pictures in one stream, and the same for people
+alone."""
 
 from __future__ import annotations
 

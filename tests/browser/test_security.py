@@ -263,7 +263,8 @@ def test_an_upload_without_end_is_cut_off(server: Server) -> None:
 
 
 def sent_until_closed(connection: socket.socket, part: bytes) -> int:
-    """How many bytes the other side takes before it has had enough: it answers and closes, or closes."""
+    """How many bytes the other side takes before it has had enough: it answers and closes, or
+    closes."""
     sent = 0
     with contextlib.suppress(ConnectionResetError, BrokenPipeError, TimeoutError):
         connection.settimeout(LIMIT_S)

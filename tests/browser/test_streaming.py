@@ -1,4 +1,5 @@
-"""The streaming recipe (docs/guide/streaming.md) with the files that it names: mattebox sends to go2rtc, and Chromium plays what comes out.
+"""The streaming recipe (docs/guide/streaming.md) with the files that it names: mattebox sends to
+go2rtc, and Chromium plays what comes out.
 
 Not part of `make test`, since go2rtc is built with Go: `make test-streaming`."""
 
@@ -38,7 +39,8 @@ GREEN, BLUE = (0, 200, 40), (20, 60, 220)
 # A word is no secret here.
 NAME, PASSWORD = "anna", "a-word"
 
-# What the video shows: its corner, which is background, and a small copy to be compared with others.
+# What the video shows: its corner, which is background, and a small copy to be compared with
+# others.
 LOOK = """() => {
   const video = document.querySelector('video');
   if (!video || !video.videoWidth || video.readyState < 2) return null;
@@ -60,7 +62,8 @@ PLAY_HLS = """() => {
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of this machine that are free by TCP and UDP. go2rtc takes none of the system's choice."""
+    """Ports of this machine that are free by TCP and UDP. go2rtc takes none of the system's
+    choice."""
     with contextlib.ExitStack() as held:
         ports: list[int] = []
         while len(ports) < count:
@@ -250,7 +253,8 @@ PATHS = [
 
 
 class Nginx(Process):
-    """nginx as deploy/nginx-go2rtc.conf has it, on a free port of 127.0.0.1, with a certificate and a password of its own."""
+    """nginx as deploy/nginx-go2rtc.conf has it, on a free port of 127.0.0.1, with a certificate and
+    a password of its own."""
 
     def __init__(self, folder: pathlib.Path, program: str, go2rtc: Go2rtc) -> None:
         (self.port,) = free_ports(1)
@@ -286,7 +290,8 @@ class Nginx(Process):
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
         (folder / "nginx.conf").write_text(
-            f"daemon off; user root; pid {folder}/pid; events {{}} http {{ access_log off; {kept} {text} }}"
+            f"daemon off; user root; pid {folder}/pid; events {{}} http {{ access_log off; {kept} "
+            f"{text} }}"
         )
         super().__init__(
             [program, "-e", folder / "error.log", "-c", folder / "nginx.conf"],

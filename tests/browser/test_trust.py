@@ -92,7 +92,8 @@ def test_connections_that_say_nothing_keep_no_other_out(server: Server) -> None:
 def test_more_streams_than_places_are_answered_and_health_is_told(
     start: Callable[..., Server],
 ) -> None:
-    """Every place is taken by a stream that is watched: who comes then is told so, and does not wait."""
+    """Every place is taken by a stream that is watched: who comes then is told so, and does not
+    wait."""
     server = start(*looped("door"), "--max-viewers", "1")
     server.await_pictures()
     with contextlib.ExitStack() as streams:
@@ -530,7 +531,8 @@ def test_a_name_with_a_line_end_forges_no_line_of_the_log(tmp_path: pathlib.Path
 
 
 def test_secrets_are_told_nowhere(start: Callable[..., Server], tmp_path: pathlib.Path) -> None:
-    """Each way in which a source or a setting can hold a secret, and each place that tells of it."""
+    """Each way in which a source or a setting can hold a secret, and each place that tells of
+    it."""
     write_token(tmp_path / "token", TOKEN)
     hidden = ["hunter22", "tok3nvalue", "qu3ryp4ss", "h3aderpass", TOKEN]
     server = start(

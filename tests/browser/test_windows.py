@@ -1,4 +1,5 @@
-"""Several windows, slow networks, cameras that are not there: what one sees is true, and what one does is done."""
+"""Several windows, slow networks, cameras that are not there: what one sees is true, and what one
+does is done."""
 
 from __future__ import annotations
 
@@ -138,8 +139,10 @@ def test_a_late_picture_is_never_green(visits: Callable[..., Visit], network: Sl
         expect(tile).to_have_attribute("data-state", "late")
         expect(tile).to_have_attribute("data-very", very, timeout=LIMIT_MS)
         good, colour = pill.evaluate(
-            "pill => { const probe = document.createElement('i'); probe.style.color = 'var(--good)'; pill.append(probe);"
-            " const both = [getComputedStyle(probe).color, getComputedStyle(pill).color]; probe.remove(); return both; }"
+            "pill => { const probe = document.createElement('i'); probe.style.color = "
+            "'var(--good)'; pill.append(probe);"
+            " const both = [getComputedStyle(probe).color, getComputedStyle(pill).color]; "
+            "probe.remove(); return both; }"
         )
         assert colour != good
     expect(visit.page.locator("#summary")).to_contain_text("late")

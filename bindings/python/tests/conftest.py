@@ -1,4 +1,5 @@
-"""A real broker and a real Spark cluster for the tests, started by the repository's own launchers and stopped with the tests' process."""
+"""A real broker and a real Spark cluster for the tests, started by the repository's own launchers
+and stopped with the tests' process."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ from mattebox.spark.job import Stop, run
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BINARY = ROOT / "target/release/mattebox"
 SAMPLE = ROOT / "samples/person.mp4"
-# What a child of the tests needs of the environment. Everything else would be a setting of whoever runs them: ours, Spark's, a proxy.
+# What a child of the tests needs of the environment. Everything else would be a setting of whoever
+# runs them: ours, Spark's, a proxy.
 KEPT = (
     "PATH",
     "HOME",
@@ -44,7 +46,8 @@ LIMIT_S = 240
 for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
     del os.environ[name]
 
-# The network of the fine matte, and what runs it, as scripts/onnx fetched them; also for the cluster's processes.
+# The network of the fine matte, and what runs it, as scripts/onnx fetched them; also for the
+# cluster's processes.
 _data = tempfile.TemporaryDirectory(prefix="mattebox-data-")
 _models = pathlib.Path(_data.name) / "mattebox/models"
 _models.mkdir(parents=True)
@@ -122,7 +125,8 @@ def module(town: Town) -> list[str]:
 
 
 def submit(town: Town) -> list[str]:
-    """The job by spark-submit, as docs/guide/spark.md has it, but with the connector from this machine."""
+    """The job by spark-submit, as docs/guide/spark.md has it, but with the connector from this
+    machine."""
     jars = [
         *(str(path) for path in pathlib.Path(town.connector).glob("*.jar")),
         str(mattebox.spark.jar_path()),
@@ -336,7 +340,8 @@ class Town:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """Spark within the tests' own process, with the function and the connector, as the job starts it."""
+    """Spark within the tests' own process, with the function and the connector, as the job starts
+    it."""
     connector = subprocess.run(
         [ROOT / "scripts/spark", "connector"], capture_output=True, text=True, check=True
     ).stdout.strip()

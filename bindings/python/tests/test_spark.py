@@ -1,4 +1,5 @@
-"""The Spark job against a real broker and a real standalone cluster. Each test is named after the promise that it holds."""
+"""The Spark job against a real broker and a real standalone cluster. Each test is named after the
+promise that it holds."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Reads what a Grafana would be provisioned with, and answers the three questions of scripts/test-compose.
+"""Reads what a Grafana would be provisioned with, and answers the three questions of
+scripts/test-compose.
 
-So the test shows that the mounted files are where Grafana looks for them and that the data source can be
-reached from its container. How a real Grafana draws the dashboard it does not show.
+So the test shows that the mounted files are where Grafana looks for them and that the data source
+can be reached from its container. How a real Grafana draws the dashboard it does not show.
 """
 
 import http.server

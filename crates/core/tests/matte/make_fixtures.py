@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes the pictures in fixtures/ from samples/person.mp4 and its alpha. Needs what bench/hard_vs_mediapipe.py needs, and OpenCV.
+"""Makes the pictures in fixtures/ from samples/person.mp4 and its alpha. Needs what
+bench/hard_vs_mediapipe.py needs, and OpenCV.
 
 hard_N.png      frames of odd sizes, lossless; hard_N_mask.png: MediaPipe's category mask of each, 1 bit, white = person
 person_N.jpg    frames of the person, person_N_alpha.png: their exact alpha

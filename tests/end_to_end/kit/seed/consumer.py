@@ -1,4 +1,5 @@
-"""Reads as the seed's job reads: consumer.py BOOTSTRAP TOPIC COUNT. Prints a line for each frame: camera, number, bytes, size as told."""
+"""Reads as the seed's job reads: consumer.py BOOTSTRAP TOPIC COUNT. Prints a line for each frame:
+camera, number, bytes, size as told."""
 
 import base64
 import json

@@ -1,4 +1,5 @@
-"""Sends what the seed's camera sends: producer.py BOOTSTRAP TOPIC CAMERA COUNT PICTURE.jpg. No key, frames counted from 0."""
+"""Sends what the seed's camera sends: producer.py BOOTSTRAP TOPIC CAMERA COUNT PICTURE.jpg. No key,
+frames counted from 0."""
 
 import base64
 import json

@@ -7,9 +7,10 @@
     register(spark)                                  # the jar must be on the class path: mattebox.spark.jar_path()
     frames.selectExpr("mattebox(topic, partition, offset, key, value, headers, '…') AS made")
 
-Layout: ``settings`` (what the job is told), ``session`` (the Spark session and its jars), ``broker`` (topics and offsets),
-``checkpoint`` (whether a checkpoint fits its topic), ``query`` (from records to rows), ``progress`` (one line for each batch, and
-metrics), ``job`` (the run: start, go on after failures, stop).
+Layout: ``settings`` (what the job is told), ``session`` (the Spark session and its jars),
+``broker`` (topics and offsets), ``checkpoint`` (whether a checkpoint fits its topic), ``query``
+(from records to rows), ``progress`` (one line for each batch, and metrics), ``job`` (the run:
+start, go on after failures, stop).
 """
 
 from .query import settings_json

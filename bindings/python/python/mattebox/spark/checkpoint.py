@@ -1,7 +1,8 @@
 """Whether a checkpoint still fits its topic.
 
-A topic that was made anew counts from 0 again. A checkpoint of before then names places that do not exist, or that hold other records, and
-going on from there would leave records out without a word. So the topic's own id, which Kafka gives each topic once, is kept in the checkpoint.
+A topic that was made anew counts from 0 again. A checkpoint of before then names places that do not
+exist, or that hold other records, and going on from there would leave records out without a word.
+So the topic's own id, which Kafka gives each topic once, is kept in the checkpoint.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ class _Folder:
 def probe(spark: SparkSession, checkpoint: str) -> None:
     """Makes the folder, and a file in it.
 
-    :raises failures.JobError: it cannot be written; :class:`failures.SettingsError` where it never can.
+    :raises failures.JobError: it cannot be written; :class:`failures.SettingsError` where it never
+    can.
     """
     try:
         folder = _Folder(spark, checkpoint)
@@ -110,7 +112,8 @@ def probe(spark: SparkSession, checkpoint: str) -> None:
 
 
 def _last_offsets(folder: _Folder, checkpoint: str, topic: str) -> dict[int, int] | None:
-    """Where the next batch begins, by partition, as the checkpoint has it; None where there is no checkpoint yet."""
+    """Where the next batch begins, by partition, as the checkpoint has it; None where there is no
+    checkpoint yet."""
     newest = max(filter(str.isdecimal, folder.names("offsets")), key=int, default=None)
     if newest is None:
         return None
@@ -128,9 +131,11 @@ def _last_offsets(folder: _Folder, checkpoint: str, topic: str) -> dict[int, int
 
 
 def check(spark: SparkSession, broker: Broker, settings: Settings) -> Settings:
-    """Compares the checkpoint with the topic, and returns the settings to go on with: they have the topic's id.
+    """Compares the checkpoint with the topic, and returns the settings to go on with: they have the
+    topic's id.
 
-    Where the checkpoint is set aside, as was asked for, they begin with the oldest record. The folder of camera states is there afterwards.
+    Where the checkpoint is set aside, as was asked for, they begin with the oldest record. The
+    folder of camera states is there afterwards.
     """
     folder = _Folder(spark, settings.checkpoint)
     settings = _check(folder, broker, settings)
@@ -165,14 +170,16 @@ def _check(folder: _Folder, broker: Broker, settings: Settings) -> Settings:
             )
         elif offset < first[partition]:
             problems.append(
-                f"partition {partition} has lost {first[partition] - offset} records that were not done (it begins at {first[partition]})"
+                f"partition {partition} has lost {first[partition] - offset} records that were "
+                f"not done (it begins at {first[partition]})"
             )
     if not problems:
         return settings
     text = f"the checkpoint {settings.checkpoint} does not fit topic {settings.topic}: {'; '.join(problems)}"
     if settings.on_stale == "fail":
         raise Stale(
-            f"{text}. The topic was made anew, or its retention removed records. With --on-stale-checkpoint restart the checkpoint is set aside "
+            f"{text}. The topic was made anew, or its retention removed records. With "
+            "--on-stale-checkpoint restart the checkpoint is set aside "
             "and the job begins with the oldest record that is there"
         )
     log.warning("%s: it is set aside, and the job begins with the oldest record", text)

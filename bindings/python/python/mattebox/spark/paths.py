@@ -1,6 +1,8 @@
-"""What may name a file or folder: a path of this machine, and for the checkpoint any file system that Spark has.
+"""What may name a file or folder: a path of this machine, and for the checkpoint any file system
+that Spark has.
 
-An address is never taken for a path: the file system would make a folder called ``s3a:`` of ``s3a://bucket/x``.
+An address is never taken for a path: the file system would make a folder called ``s3a:`` of
+``s3a://bucket/x``.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ class NotAPath(ValueError):
 
 
 def local(text: str) -> str:
-    """The absolute path of a file or folder of this machine: executors have a working folder of their own.
+    """The absolute path of a file or folder of this machine: executors have a working folder of
+    their own.
 
-    ``file:///PATH`` is the same as ``/PATH``. The folder may be one of a shared file system that is mounted on every machine.
+    ``file:///PATH`` is the same as ``/PATH``. The folder may be one of a shared file system that is
+    mounted on every machine.
     """
     scheme, rest = _split(text)
     if not scheme:
@@ -29,16 +33,19 @@ def local(text: str) -> str:
         return _of_file_url(text, rest)
     if scheme.lower() == "topic":
         raise NotAPath(
-            "results go to a topic with --publish-frames NAME; beside them every frame has its file, in a folder"
+            "results go to a topic with --publish-frames NAME; beside them every frame has its "
+            "file, in a folder"
         )
     raise NotAPath(
-        f"{scheme}: is an address, and files are read and written by path only: give a folder or file that is there on every machine (a mounted "
+        f"{scheme}: is an address, and files are read and written by path only: give a folder or "
+        "file that is there on every machine (a mounted "
         f"one, as by NFS), and copy from there; {_OWN_NAME}"
     )
 
 
 def checkpoint(text: str) -> str:
-    """Where Spark keeps its checkpoint: an absolute path, or an address of any file system that Spark has been given."""
+    """Where Spark keeps its checkpoint: an absolute path, or an address of any file system that
+    Spark has been given."""
     scheme, rest = _split(text)
     if not scheme:
         return os.path.abspath(text)
@@ -56,7 +63,8 @@ def _split(text: str) -> tuple[str, str]:
         return "", text
     if len(match[1]) == 1:
         raise NotAPath(
-            f"{match[1]}: is a drive of Windows, and the job runs on Linux: give a path such as /data/output; {_OWN_NAME}"
+            f"{match[1]}: is a drive of Windows, and the job runs on Linux: give a path such as "
+            f"/data/output; {_OWN_NAME}"
         )
     return match[1], text[match.end() :]
 

@@ -178,15 +178,17 @@ def _lag(source: Any, topic: str) -> float | None:
     )
 
 
-# Top-level domains that no site of the internet is below: RFC 6762, 6761, ICANN's reservation of .internal and its refusal to delegate .home and .corp;
-# and those of routers and of Kubernetes' services.
+# Top-level domains that no site of the internet is below: RFC 6762, 6761, ICANN's reservation of
+# .internal and its refusal to delegate .home and .corp; and those of routers and of Kubernetes'
+# services.
 _PRIVATE = ("internal", "local", "localhost", "home", "corp", "lan", "svc")
 _CONNECTIONS = 32
 _TIME_S = 10.0  # that a connection may take, from its beginning to its end
 
 
 def _is_private(host: str) -> bool:
-    """Whether no site of the internet can have a host's name, and so have a browser ask for numbers under its own."""
+    """Whether no site of the internet can have a host's name, and so have a browser ask for numbers
+    under its own."""
     try:
         name = (urllib.parse.urlsplit(f"//{host}").hostname or "").removesuffix(".")
     except ValueError:
@@ -257,7 +259,8 @@ def serve(address: str, numbers: Numbers, health: Health) -> ThreadingHTTPServer
             ):
                 status, body = (
                     403,
-                    f"host name {foreign[0]!r} is not allowed: ask this machine by its IP address\n",
+                    f"host name {foreign[0]!r} is not allowed: ask this machine by its IP "
+                    "address\n",
                 )
             elif self.path == "/metrics":
                 kind, body = "text/plain; version=0.0.4; charset=utf-8", numbers.page()

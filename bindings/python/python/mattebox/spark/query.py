@@ -1,4 +1,5 @@
-"""From records to files, and from what became of them to records for Kafka: the function makes them, SQL gives each its row."""
+"""From records to files, and from what became of them to records for Kafka: the function makes
+them, SQL gives each its row."""
 
 from __future__ import annotations
 
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
 
 def settings_json(**made: object) -> str:
-    """The last argument of the function in SQL, as a quoted text: out and group must be given, the rest is as in ``mattebox worker``.
+    """The last argument of the function in SQL, as a quoted text: out and group must be given, the
+    rest is as in ``mattebox worker``.
 
-    ``topics`` names the topics that the job reads, each with the id that Kafka gave it or None: ``{"camera_frames": None}``.
+    ``topics`` names the topics that the job reads, each with the id that Kafka gave it or None:
+    ``{"camera_frames": None}``.
 
     :raises paths.NotAPath: out names no folder, or camera_settings no file.
     """
@@ -44,13 +47,15 @@ def frames(spark: SparkSession, settings: Settings) -> DataFrame:
     reader = spark.readStream.format("kafka").option("subscribe", settings.topic)
     reader = reader.option("includeHeaders", "true")
     if settings.start.isdecimal():
-        # A partition without a record of that time or later begins with the next one, as a worker does.
+        # A partition without a record of that time or later begins with the next one, as a worker
+        # does.
         reader = reader.option("startingTimestamp", settings.start).option(
             "startingOffsetsByTimestampStrategy", "latest"
         )
     else:
         reader = reader.option("startingOffsets", settings.start)
-    # Records that are gone end the query with an error that names them, rather than being left out with a line in the log.
+    # Records that are gone end the query with an error that names them, rather than being left out
+    # with a line in the log.
     reader = reader.option("failOnDataLoss", "true")
     if settings.trigger == "micro" and settings.max_offsets:
         reader = reader.option("maxOffsetsPerTrigger", str(settings.max_offsets))
@@ -71,7 +76,8 @@ def made(records: DataFrame, settings: Settings, largest: Largest) -> DataFrame:
 
 
 def publish(settings: Settings, largest: Largest) -> dict[str, object]:
-    """What the function must know to make the records of the topics: their names, and how much they take."""
+    """What the function must know to make the records of the topics: their names, and how much they
+    take."""
     topics: dict[str, object] = {
         "results": settings.results,
         "dead": settings.dead,
@@ -83,7 +89,8 @@ def publish(settings: Settings, largest: Largest) -> dict[str, object]:
 
 
 def for_kafka(rows: DataFrame) -> DataFrame:
-    """The records for the topics, as the function made them: results, dead letters, and pictures where they are wanted."""
+    """The records for the topics, as the function made them: results, dead letters, and pictures
+    where they are wanted."""
     return rows.selectExpr("explode(made.publish) AS record").select("record.*")
 
 
@@ -99,8 +106,9 @@ def writer(rows: DataFrame, settings: Settings) -> DataStreamWriter:
         .option("kafka.max.request.size", str(64 << 20))
         .option("kafka.compression.type", "none")
     )
-    # Results wait a moment for others, so that many go in one request: a request each costs as much as an eighth of a frame. At the end of a
-    # task none waits. Whoever wants the frames themselves wants them soon.
+    # Results wait a moment for others, so that many go in one request: a request each costs as much
+    # as an eighth of a frame. At the end of a task none waits. Whoever wants the frames themselves
+    # wants them soon.
     out = out.option("kafka.linger.ms", "5" if settings.publish_frames else "20")
     for name, value in _kafka(settings).items():
         out = out.option(name, value)

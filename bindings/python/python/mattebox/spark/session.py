@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("mattebox.spark")
 
 
-# Java does little here, the work is in the native library: the quick compiler is enough, and the thorough one would take a core for minutes.
+# Java does little here, the work is in the native library: the quick compiler is enough, and the
+# thorough one would take a core for minutes.
 JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
@@ -30,7 +31,8 @@ def jar_path() -> str:
 
 
 def register(spark: SparkSession) -> Any:
-    """Makes the function ``mattebox`` known to the session. Returns what becomes of the frames: ``take()`` gives it as JSON."""
+    """Makes the function ``mattebox`` known to the session. Returns what becomes of the frames:
+    ``take()`` gives it as JSON."""
     jvm = spark._jvm
     try:
         mattebox = jvm.io.mattebox.spark.Mattebox
@@ -43,7 +45,8 @@ def register(spark: SparkSession) -> Any:
 
 
 def check(spark: SparkSession, made: Mapping[str, object]) -> None:
-    """Checks the settings of the function here, as the executors will: the network, the background, every name and number, whose the folder is.
+    """Checks the settings of the function here, as the executors will: the network, the background,
+    every name and number, whose the folder is.
 
     :raises failures.SettingsError: one of them cannot be used.
     """
@@ -53,7 +56,8 @@ def check(spark: SparkSession, made: Mapping[str, object]) -> None:
         failure = failures.of_start(error)
         if failure.exit_code == 2:
             raise failures.SettingsError(failure.reason) from error
-        # A driver on another kind of machine than the executors: they check the same, and the job ends then.
+        # A driver on another kind of machine than the executors: they check the same, and the job
+        # ends then.
         log.warning(
             "the settings cannot be checked on this machine, and are on the executors: %s",
             failure.reason,
@@ -108,7 +112,8 @@ def build(settings: Settings) -> SparkSession:
         builder = builder.master(settings.master)
     elif not is_submitted():
         builder = builder.master("local[*]")
-    # spark-submit has jars, packages and Java options from the user, and what is set here would take their place.
+    # spark-submit has jars, packages and Java options from the user, and what is set here would
+    # take their place.
     if not is_submitted():
         builder = builder.config("spark.jars", ",".join([jar_path(), *settings.jars]))
         if settings.packages and not settings.jars:
@@ -116,7 +121,8 @@ def build(settings: Settings) -> SparkSession:
         for role in ("driver", "executor"):
             builder = builder.config(f"spark.{role}.extraJavaOptions", JAVA_OPTIONS)
     fixed = {
-        # The same records must not be worked on twice at once: files and what is remembered of cameras are one for all attempts.
+        # The same records must not be worked on twice at once: files and what is remembered of
+        # cameras are one for all attempts.
         "spark.speculation": "false",
         # A failed task ends the query, and the job starts that again: it says why, and /readyz is
         # no. In real time a second attempt would begin when the time of its batch is over. It does

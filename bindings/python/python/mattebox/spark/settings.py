@@ -1,4 +1,5 @@
-"""What the job can be told: flags over environment over defaults. The names are those of the other commands."""
+"""What the job can be told: flags over environment over defaults. The names are those of the other
+commands."""
 
 from __future__ import annotations
 
@@ -90,7 +91,8 @@ def _brokers(text: str) -> str:
     # It is repeated in messages.
     if "@" in text:
         raise argparse.ArgumentTypeError(
-            "write HOST:PORT; the user and the password belong into --kafka-option sasl.jaas.config=..."
+            "write HOST:PORT; the user and the password belong into --kafka-option "
+            "sasl.jaas.config=..."
         )
     return text
 
@@ -125,7 +127,8 @@ def _path(find: Callable[[str], str]) -> Callable[[str], str]:
 
 
 def _start(text: str) -> str:
-    """``earliest``, ``latest``, or unix milliseconds in digits: what `mattebox worker --from` takes."""
+    """``earliest``, ``latest``, or unix milliseconds in digits: what `mattebox worker --from`
+    takes."""
     from mattebox._native import start_at
 
     try:
@@ -212,7 +215,8 @@ def parser() -> _Parser:
         "--from",
         "MATTEBOX_FROM",
         "latest",
-        "where a job without a checkpoint begins: earliest, latest, a time such as 2026-01-31T12:00:00Z, or unix seconds",
+        "where a job without a checkpoint begins: earliest, latest, a time such as "
+        "2026-01-31T12:00:00Z, or unix seconds",
         type=_start,
         dest="start",
     )
@@ -263,7 +267,8 @@ def parser() -> _Parser:
         "--matte",
         "MATTEBOX_MATTE",
         "soft",
-        "soft (steady edges), hard (MediaPipe's category mask), fine (finer edges, drawn in key frames) or fine:always (in every frame; see docs/guide/models.md)",
+        "soft (steady edges), hard (MediaPipe's category mask), fine (finer edges, drawn in key "
+        "frames) or fine:always (in every frame; see docs/guide/models.md)",
         choices=("soft", "hard", "fine", "fine:always"),
     )
     add(
@@ -271,7 +276,8 @@ def parser() -> _Parser:
         "--model",
         "SEG_MODEL_PATH",
         None,
-        "a .tflite or .onnx file instead of the built-in network, there on the driver and every executor; or landscape",
+        "a .tflite or .onnx file instead of the built-in network, there on the driver and every "
+        "executor; or landscape",
         type=_path(_model),
     )
     add(made, "--format", "MATTEBOX_FORMAT", "png", "picture files", choices=("png", "jpg", "webp"))
@@ -296,7 +302,8 @@ def parser() -> _Parser:
         "--people",
         "MATTEBOX_PEOPLE",
         "all",
-        "who is shown: all, nearest (who is largest in the picture) or a number from 1 to 9; the others become background",
+        "who is shown: all, nearest (who is largest in the picture) or a number from 1 to 9; the "
+        "others become background",
     )
     add(
         made,
@@ -327,7 +334,8 @@ def parser() -> _Parser:
         "--name",
         "MATTEBOX_NAME",
         "number",
-        "how files are called: number (ID/frame_000000.png) or a template, as {camera}/{date}/{hour}/frame_{number}; the time is that of the record, in UTC",
+        "how files are called: number (ID/frame_000000.png) or a template, as "
+        "{camera}/{date}/{hour}/frame_{number}; the time is that of the record, in UTC",
     )
     add(
         made,
@@ -385,7 +393,8 @@ def parser() -> _Parser:
         "--checkpoint",
         "CHECKPOINT_DIR",
         None,
-        "where Spark keeps its place in the topic, and the executors the states of cameras; several machines need a shared one [default: OUT/.checkpoint]",
+        "where Spark keeps its place in the topic, and the executors the states of cameras; "
+        "several machines need a shared one [default: OUT/.checkpoint]",
         type=_path(paths.checkpoint),
     )
     add(
@@ -400,7 +409,8 @@ def parser() -> _Parser:
         "--trigger",
         "MATTEBOX_TRIGGER",
         "auto",
-        "micro: batch after batch; realtime: Spark's real-time mode, which needs a core for each partition; auto: real time where there are enough",
+        "micro: batch after batch; realtime: Spark's real-time mode, which needs a core for each "
+        "partition; auto: real time where there are enough",
         choices=("auto", "micro", "realtime"),
     )
     add(
@@ -450,7 +460,8 @@ def parser() -> _Parser:
         "--on-stale-checkpoint",
         "MATTEBOX_ON_STALE_CHECKPOINT",
         "fail",
-        "a checkpoint that does not fit the topic, because that was made anew or lost records: fail, or set it aside and begin with the oldest record",
+        "a checkpoint that does not fit the topic, because that was made anew or lost records: "
+        "fail, or set it aside and begin with the oldest record",
         choices=("fail", "restart"),
         dest="on_stale",
     )
@@ -499,7 +510,8 @@ def read(arguments: list[str] | None = None) -> Settings:
     given = top.read(arguments)
     if given.checkpoint_interval < 5:
         top.error(
-            "--checkpoint-interval must be at least 5s: Spark makes no real-time batches that are shorter"
+            "--checkpoint-interval must be at least 5s: Spark makes no real-time batches that are "
+            "shorter"
         )
     if given.trigger == "realtime" and given.until == "end":
         top.error("--trigger realtime has no end: use --trigger micro with --until end")
@@ -527,7 +539,8 @@ def read(arguments: list[str] | None = None) -> Settings:
         "fsync": given.fsync,
         "topics": {given.topic: None},
         "state_dir": os.path.join(checkpoint, STATES),
-        # A batch that is not yet in a checkpoint written beside it may be done again; a synchronous one is only ever the last.
+        # A batch that is not yet in a checkpoint written beside it may be done again; a synchronous
+        # one is only ever the last.
         "keep": 64 if given.async_progress else 2,
     }
     return Settings(
