@@ -5,7 +5,8 @@
 """Checks `mattebox eval` against an independent implementation of its formulas (docs/ref/eval.md)
 in numpy and scipy.
 
-Usage: bench/check_eval.py [MATTEBOX]      (default target/release/mattebox; `uv run` finds the dependencies)
+Usage: bench/check_eval.py [MATTEBOX]      (default: target/release/mattebox)
+It needs numpy and scipy; `uv run` installs them.
 
 Compares every figure of every frame on made-up sequences that provoke the corner cases (noise,
 islands, alphas at the thresholds, thin pictures) and on the sample clip's true alpha against a

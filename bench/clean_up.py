@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What the foreground clean-up gives, judged by the pictures that people see.
 
-    blender/bin/python bench/clean_up.py PEOPLE ROOMS [--only 'tune/fixed_*'] [--background white ...]
+    blender/bin/python bench/clean_up.py PEOPLE ROOMS [--only 'tune/fixed_*']
+        [--background white ...]
 
 PEOPLE and ROOMS are what bench/people wrote. Each scene is written as bench/material.py does. The
 same people are also put on a plain background directly: that is the truth. `mattebox run` puts the

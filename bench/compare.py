@@ -2,8 +2,8 @@
 """Compares mattebox with other programs on this machine, in one run, in turn, on one core, with one
 thread each.
 
-    make bench                                                                    everything, about six minutes
-    .cache/bench-venv/bin/python bench/compare.py --quick --only network/ours,network/litert
+    make bench                                     everything, about six minutes
+    make bench ARGS='--quick --only network/ours,network/litert'
 
 The network alone: the confidence of one picture, every engine's checked against LiteRT's. Whole
 frames: JPEG bytes in, PNG file out. Each round takes every peer once, in a new order: two runs to

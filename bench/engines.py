@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Network-only peers: the confidence of one picture.
 
-    engines.py ENGINE MODEL.tflite [PLAIN]      ENGINE: litert, onnxruntime, openvino, openvino-bf16; PLAIN: the graph as converted
+    engines.py ENGINE MODEL.tflite [PLAIN]
+
+ENGINE is litert, onnxruntime, openvino or openvino-bf16. With PLAIN the graph stays as the
+converter makes it.
 
 Each serves requests (see peer.py) with one thread. A request 0 is followed by the input, f32
 [height][width][3], and answered with the confidence, f32 [height][width]. What a run is timed for

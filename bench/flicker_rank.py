@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Does a flicker measure that needs no true alpha rank mattes as dtSSD does?
 
-    .cache/bench-venv/bin/python bench/flicker_rank.py [--model FILE] [--clip FILE] [--alpha FILE] [--threshold 6]
+    .cache/bench-venv/bin/python bench/flicker_rank.py [--model FILE] [--clip FILE]
+        [--alpha FILE] [--threshold 6]
 
 The measure, for one frame and the one before: cut both into blocks of step x step pixels, step =
 ceil(longer side / 160). A block's red, green, blue and alpha are the means of four pixels, those at
@@ -9,7 +10,10 @@ its quarter points, rounded to a byte; the frame before is kept as no more than 
 not change if none of its three colours moved by more than the threshold. With n such blocks, and d
 the change of their alpha:
 
-    flicker = 100 sqrt(sum(d^2) / n) / 255      none if fewer than a tenth of the blocks did not change (the camera moves, the light changes)
+    flicker = 100 sqrt(sum(d^2) / n) / 255
+
+There is none if fewer than a tenth of the blocks did not change: the camera moves, or the light
+changes.
 
 Four pipelines, from a hard mask to the whole recipe (prototypes in numpy, not mattebox itself), on
 the sample clip as it is, with noise, from JPEG, at half the size, and on one frame that stands
@@ -34,11 +38,12 @@ from peers import MODELS, ROOT
 Array = NDArray[Any]
 Frames = list[Array]
 
-BLOCKS, THRESHOLD, FEWEST = (
-    160,
-    6,
-    0.1,
-)  # the longer side has at most so many blocks; steps of 255; share of blocks that must not have changed
+# The longer side has at most so many blocks.
+BLOCKS = 160
+# Steps of 255.
+THRESHOLD = 6
+# The share of blocks that must not have changed.
+FEWEST = 0.1
 PIPELINES = ["hard mask", "soft confidence", "+ guided filter", "full recipe"]
 TRUTH = "(exact alpha)"
 

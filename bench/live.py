@@ -2,7 +2,8 @@
 """What viewers cost: one run, in turn without any and with many at ten frames per second, some
 slow, some dying.
 
-    bench/live.py [--viewers 50] [--slow 10] [--dying 10] [--seconds 20] [--rounds 6] [--binary PATH]
+    bench/live.py [--viewers 50] [--slow 10] [--dying 10] [--seconds 20] [--rounds 6]
+        [--binary PATH]
 
 Prints frames per second, the CPU time that the pipeline's own threads had for a frame, what the
 page's threads took, memory and the machine's load. The pipeline is as busy as it can be: the clip
@@ -93,9 +94,11 @@ async def viewer(run: Run, kind: str, until: float, seen: list[int]) -> None:
     """Reads as fast as it comes, a little at a time, or hangs up in the middle and comes again."""
     while time.monotonic() < until:
         reader, writer = await asyncio.open_connection(run.host, run.port, limit=1 << 16)
-        writer.write(
-            f"GET /api/cameras/cam01/stream.mjpg?fps=10 HTTP/1.1\r\nHost: {run.host}:{run.port}\r\n\r\n".encode()
+        head = (
+            "GET /api/cameras/cam01/stream.mjpg?fps=10 HTTP/1.1\r\n"
+            f"Host: {run.host}:{run.port}\r\n\r\n"
         )
+        writer.write(head.encode())
         end = min(until, time.monotonic() + 2) if kind == "dying" else until
         while (left := end - time.monotonic()) > 0:
             try:

@@ -2,7 +2,9 @@
 """How late a live picture is: from the moment its bytes are sent to the moment its file is in
 place, and how long the first one takes.
 
-Usage: live_latency.py BINARY [BINARY...]      compares the binaries in turn, each with the same streams
+Usage: live_latency.py BINARY [BINARY...]
+
+The binaries are measured in turn, each with the same streams.
 
 Streams: the sample clip as H.264 in FLV over TCP, each frame sent when it is due; a JPEG picture 25
 times a second on standard input; and the same H.264 from a real RTSP server (GStreamer), of which
@@ -31,7 +33,8 @@ from gi.repository import GLib, Gst, GstRtspServer
 Gst.init(None)
 server = GstRtspServer.RTSPServer(); server.set_address("127.0.0.1"); server.set_service("0")
 factory = GstRtspServer.RTSPMediaFactory()
-factory.set_launch(f"( filesrc location={sys.argv[1]} ! qtdemux ! h264parse ! rtph264pay name=pay0 config-interval=-1 )")
+clip = f"filesrc location={sys.argv[1]} ! qtdemux ! h264parse"
+factory.set_launch(f"( {clip} ! rtph264pay name=pay0 config-interval=-1 )")
 server.get_mount_points().add_factory("/camera", factory)
 server.attach(None); print(server.get_bound_port(), flush=True)
 GLib.MainLoop().run()

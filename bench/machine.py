@@ -45,7 +45,8 @@ def describe(levels):
         "cores": os.cpu_count(),
         "instruction_sets": [name for name in SETS if name in flags],
         "mattebox_levels": levels,
-        "system": f"{platform.system()} {platform.release().split('-')[0]}, Python {platform.python_version()}",
+        "system": f"{platform.system()} {platform.release().split('-')[0]}, "
+        f"Python {platform.python_version()}",
         "mattebox": said("git", "describe", "--always", "--dirty"),
         "versions": {name: version(name) for name in PACKAGES},
     }

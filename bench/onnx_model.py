@@ -81,7 +81,8 @@ class Target:
     def __init__(self, source, plain):
         self.source, self.plain = source, plain
         self.nodes, self.constants = [], []
-        self.resized = {}  # result of an enlargement that is put off behind the next convolution -> its input, factors
+        # Enlargements that wait until after the next convolution: result -> input, factors.
+        self.resized = {}
         self.by_kind = {
             "CONV_2D": self.convolution,
             "DEPTHWISE_CONV_2D": self.depthwise,

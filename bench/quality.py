@@ -275,8 +275,8 @@ Static × 1e2 ([ref/eval.md](../ref/eval.md)). Of empty rooms: mean alpha and it
 between two frames, × 1e3. Of people who return to an empty room: seconds from half of the person in
 view until 70 % of the person is covered; the averages take 2 s for never. CPU: of the whole
 `mattebox run` with one thread, FFmpeg's own process left out, mattes written as PNG; of MediaPipe
-its call alone. *soft before* is `soft` without averaged colours, evidence, the network's smooth step and
-close looks at groups.
+its call alone. *soft before* is `soft` without averaged colours, evidence, the network's smooth
+step and close looks at groups.
 
 """
 

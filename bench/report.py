@@ -121,14 +121,23 @@ def goals(everything):
     for data in everything["cases"]:
         for r in data["ratios"]:
             if r["goal"]:
-                what = f"{data['case']}, {LEVELS[r['level']]}: {labels[r['peer']]} / {labels[r['ours']]}"
-                yield what, r["ratio"], r["goal"]
+                names = f"{labels[r['peer']]} / {labels[r['ours']]}"
+                yield f"{data['case']}, {LEVELS[r['level']]}: {names}", r["ratio"], r["goal"]
 
 
 NOTES = {
-    "hidden": "† AVX-512 is hidden from the program (bench/hide_avx512.c), so that it takes its AVX2 code.",
-    "network": "*difference*: the largest to LiteRT's confidence (0..1) in any pixel of the clip. Ours are allowed 1e-4, the others 1e-3.",
-    "frame": "*other pixels*: the share that differs from the Python worker's file. The soft matte is another matte, so it is not compared.",
+    "hidden": (
+        "† AVX-512 is hidden from the program (bench/hide_avx512.c), so that it takes its AVX2 "
+        "code."
+    ),
+    "network": (
+        "*difference*: the largest to LiteRT's confidence (0..1) in any pixel of the clip. Ours "
+        "are allowed 1e-4, the others 1e-3."
+    ),
+    "frame": (
+        "*other pixels*: the share that differs from the Python worker's file. The soft matte is "
+        "another matte, so it is not compared."
+    ),
 }
 
 
@@ -184,23 +193,27 @@ DOCS = """# Benchmarks
 
 <!-- Written by `make bench ARGS=--docs`; change bench/report.py instead. -->
 
-mattebox against other programs, on one core, one thread each, measured in one run and in turn. Repeat it with
+mattebox against other programs, on one core, one thread each, measured in one run and in turn.
+Repeat it with
 
     make bench
 
-which installs the other programs into `.cache/bench-venv` and takes about six minutes. `bench/README.md` says how it measures and how to take parts of it.
+which installs the other programs into `.cache/bench-venv` and takes about six minutes.
+`bench/README.md` says how it measures and how to measure only parts.
 
 {machine}
 
-CPU ms is the process's CPU time per picture or frame, all its threads: the median over {rounds} rounds, each peer once a round in a new order. *times* is the
-other's CPU time divided by ours at the same vector instructions. Machines differ: ratios carry over better than times.
+CPU ms is the process's CPU time per picture or frame, all its threads: the median over {rounds}
+rounds, each peer once a round in a new order. *times* is the other's CPU time divided by ours at
+the same vector instructions. Machines differ: ratios carry over better than times.
 """
 
 NETWORK = """
 ## The network alone
 
-The same network in every engine, one picture (f32) in, its confidence out. ONNX Runtime and OpenVINO get the graph through our converter
-(`bench/onnx_model.py`): as it is (plain), and rewritten for speed as far as no result changes.
+The same network in every engine, one picture (f32) in, its confidence out. ONNX Runtime and
+OpenVINO get the graph through our converter (`bench/onnx_model.py`): unchanged (plain), and
+rewritten for speed as far as no result changes.
 
 ![CPU milliseconds per picture of each engine](../img/bench-network.svg)
 """
@@ -208,8 +221,10 @@ The same network in every engine, one picture (f32) in, its confidence out. ONNX
 FRAME = """
 ## Whole frames
 
-JPEG bytes in, PNG file on disk out: frames of the sample clip. The Python worker does what a stream worker around MediaPipe does: parse the JSON message, decode
-base64 and JPEG, ImageSegmenter (category and confidence masks), gray where nobody is, write the PNG with OpenCV. Ours is what `mattebox run` does with a frame.
+JPEG bytes in, PNG file on disk out: frames of the sample clip. The Python worker does what a
+stream worker around MediaPipe does: parse the JSON message, decode base64 and JPEG, ImageSegmenter
+(category and confidence masks), gray where no person is, write the PNG with OpenCV. Ours is what
+`mattebox run` does with a frame.
 
 ![CPU milliseconds per frame of each worker, at each size](../img/bench-frame.svg)
 """

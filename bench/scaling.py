@@ -2,12 +2,13 @@
 """How `mattebox run` scales on this machine: throughput, latency, memory, start, page faults. Needs
 Python, FFmpeg and the binary, nothing else.
 
-    bench/scaling.py                         everything, under four minutes; tables and output/bench/scaling.json
+    bench/scaling.py                         everything, under four minutes
     bench/scaling.py --quick                 one round of everything
     bench/scaling.py --only memory,start     parts of it
     bench/scaling.py --docs                  and write docs/benchmarks/scaling.md
 
-What a part means stands below its table. Linux: memory and page faults are read from /proc/PID."""
+Prints tables and writes output/bench/scaling.json. Below each table stands what it means. Linux:
+memory and page faults are read from /proc/PID."""
 
 import argparse
 import contextlib
@@ -548,15 +549,17 @@ DOCS = """# Scaling
 
 <!-- Written by `bench/scaling.py --docs`; change that script instead. -->
 
-How fast `mattebox run` is with more threads and cameras, how long a frame is on its way, what it takes of memory, and how soon the first frame is there:
-the real binary on the sample clip, PNG files out. Repeat it with
+How fast `mattebox run` is with more threads and cameras, how long each frame takes, how much memory
+it uses, and how soon the first frame is there: the real binary on the sample clip, PNG files out.
+Repeat it with
 
     bench/scaling.py
 
 {machine}
 
-FFmpeg decodes on the same cores. Throughput is the median of {rounds} rounds in which every case was run once, memory the largest of them; latency is of one run of
-eight seconds each, the start of twenty.
+FFmpeg decodes on the same cores. Throughput is the median of {rounds} rounds in which every case
+was run once, memory the largest of them; latency is of one run of eight seconds each, the start of
+twenty.
 """
 
 

@@ -7,7 +7,8 @@ white blocks say the milliseconds at which the frame was handed to mattebox, as 
 machine hands them over. Chromium shows the result and reads the clock back from the pixels that it
 shows. One mattebox, one go2rtc; the viewers come in turn, in several rounds.
 
-    scripts/streaming; scripts/test-browser --collect-only   # go2rtc and hls.js; a Python with Playwright
+    scripts/streaming                      # fetches go2rtc and hls.js
+    scripts/test-browser --collect-only    # makes a Python with Playwright
     .cache/browser-*/bin/python bench/streaming.py --size 1280x720 --rounds 4 --seconds 20
 """
 
@@ -49,9 +50,11 @@ WATCH = """
   let unread = 0, last = -1, begun = 0;
   const look = (shown) => {
     const now = Date.now();
-    const [across, down] = [(shown.videoWidth || shown.width) / size[0], (shown.videoHeight || shown.height) / size[1]];
+    const across = (shown.videoWidth || shown.width) / size[0];
+    const down = (shown.videoHeight || shown.height) / size[1];
     if (!across) return;
-    context.drawImage(shown, clock[0] * across, clock[1] * down, clock[2] * across, clock[3] * down, 0, 0, width, height);
+    const part = [clock[0] * across, clock[1] * down, clock[2] * across, clock[3] * down];
+    context.drawImage(shown, ...part, 0, 0, width, height);
     const pixels = context.getImageData(0, 0, width, height).data;
     let bits = 0;
     for (let cell = 0; cell < columns * rows; cell++) {
@@ -59,7 +62,10 @@ WATCH = """
       bits = bits * 2 + (pixels[(y * width + x) * 4 + 1] > 127 ? 1 : 0);
     }
     const stamp = bits >> 8;
-    if ((bits & 255) !== ((stamp >> 8) ^ (stamp & 255) ^ check)) { unread += begun ? 1 : 0; return; }
+    if ((bits & 255) !== ((stamp >> 8) ^ (stamp & 255) ^ check)) {
+      unread += begun ? 1 : 0;
+      return;
+    }
     if (!begun) begun = now;
     if (stamp !== last) late.push([now - begun, ((now - stamp) % range_ms + range_ms) % range_ms]);
     last = stamp;
@@ -68,8 +74,9 @@ WATCH = """
   const step = () => {
     if (ended()) { done({ late, unread }); return; }
     const shown = document.querySelector(find);
-    if (shown && shown.requestVideoFrameCallback) shown.requestVideoFrameCallback(() => { look(shown); step(); });
-    else { if (shown) look(shown); requestAnimationFrame(step); }
+    if (shown && shown.requestVideoFrameCallback) {
+      shown.requestVideoFrameCallback(() => { look(shown); step(); });
+    } else { if (shown) look(shown); requestAnimationFrame(step); }
   };
   step();
 })

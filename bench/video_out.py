@@ -2,8 +2,8 @@
 """What a video of our pictures costs and holds: x264's presets and qualities, on the same composed
 pictures.
 
-    bench/video_out.py                                  files: 640x360, 1280x720 and 1920x1080, clean and with the noise of a sensor
-    bench/video_out.py --live                           streams
+    bench/video_out.py             files: 640x360, 1280x720, 1920x1080; clean, and with sensor noise
+    bench/video_out.py --live      streams
     bench/video_out.py --sizes 1280x720 --background blur
     bench/video_out.py --rows veryfast:18,ultrafast:20,ultrafast:21
 

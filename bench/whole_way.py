@@ -2,7 +2,7 @@
 """What a frame costs on its whole way, from an H.264 file to PNG files and to an MP4 file: CPU time
 of all processes.
 
-    bench/whole_way.py                          640x360 and 1280x720, clean and with the noise of a sensor
+    bench/whole_way.py                          640x360, 1280x720; clean, and with sensor noise
     bench/whole_way.py --sizes 1920x1080,3840x2160
     bench/whole_way.py --before OTHER/mattebox  and another build of ours, in turn with this one
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Whole-frame peers: JPEG bytes in, PNG file out.
 
-    workers.py python-worker OUT    what a worker in Python does with a camera's message, as stream processors run it
-    workers.py segmenter OUT        MediaPipe's ImageSegmenter alone: the call, without decoding and encoding
+    workers.py python-worker OUT    a worker in Python, as stream processors run it
+    workers.py segmenter OUT        the call of MediaPipe's ImageSegmenter alone
 
 Files go to OUT/camera. Each serves requests (see peer.py). A request 0 is followed by the number of
 JPEG files and each file with its length before it."""

@@ -2,7 +2,8 @@
 """Makes crates/net/tests/goldens: pictures and what LiteRT says about them, which the tests hold
 the executor to.
 
-    python3 -m venv .venv && .venv/bin/pip install ai-edge-litert==2.3.0 numpy==2.4.6 opencv-python-headless==5.0.0.93
+    python3 -m venv .venv
+    .venv/bin/pip install ai-edge-litert==2.3.0 numpy==2.4.6 opencv-python-headless==5.0.0.93
     make model && .venv/bin/python scripts/make-goldens.py
 
 Of each network, some frames of samples/person.mp4, resized to its input and stored as 8-bit PNG, so

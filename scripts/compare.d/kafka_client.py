@@ -2,12 +2,13 @@
 scripts/python-client prints.
 
     kafka_client.py BROKER create TOPIC PARTITIONS
-    kafka_client.py BROKER produce TOPIC              records on standard input
-    kafka_client.py BROKER ends TOPIC                 the offset behind the last record of each partition, as JSON
-    kafka_client.py BROKER consume TOPIC [STARTS]     records on standard output, from the offsets that `ends` printed
+    kafka_client.py BROKER produce TOPIC
+    kafka_client.py BROKER ends TOPIC
+    kafka_client.py BROKER consume TOPIC [STARTS]
 
-A record is one line of JSON: partition, key, value and headers, all bytes in base64, nothing as
-null."""
+`produce` reads records from standard input. `ends` prints the offset after the last record of each
+partition, as JSON. `consume` prints records, beginning at the offsets that `ends` printed. A record
+is one line of JSON: partition, key, value and headers, all bytes in base64, nothing as null."""
 
 from __future__ import annotations
 

@@ -40,7 +40,10 @@ def decoded(video: pathlib.Path) -> str:
     pictures = answer(
         ["ffmpeg", "-nostdin", "-loglevel", "error", *decoder, "-i", video, "-f", "framemd5", "-"]
     )
-    what = "stream=codec_name,profile,width,height,pix_fmt,r_frame_rate,color_range,color_space,color_transfer,color_primaries"
+    what = (
+        "stream=codec_name,profile,width,height,pix_fmt,r_frame_rate,"
+        "color_range,color_space,color_transfer,color_primaries"
+    )
     stream = answer(["ffprobe", "-loglevel", "error", "-show_entries", what, video])
     if not pictures:
         raise Failure(f"{video} holds no pictures")

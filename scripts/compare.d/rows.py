@@ -56,7 +56,8 @@ RUN = {
     "run-landscape": "{clip} --max-width 320 --model landscape",
     "run-landscape-hard": "{clip} --max-width 320 --model landscape --matte hard",
     "run-two-cameras": "door={clip} yard={odd} --max-width 160",
-    "run-three-cameras": "door={clip} yard={odd} test=lavfi:testsrc2=size=200x120:rate=25 --max-width 160 --threads 3",
+    "run-three-cameras": "door={clip} yard={odd} test=lavfi:testsrc2=size=200x120:rate=25 "
+    "--max-width 160 --threads 3",
     "run-threads-3": "{clip} --max-width 160 --threads 3",
     "run-threads-3-hard": "{clip} --max-width 160 --threads 3 --matte hard",
     "run-fps-10": "{clip} --max-width 160 --fps 10",

@@ -144,8 +144,12 @@ class Firefox:
 
     def click(self, selector: str) -> None:
         """Clicks with the mouse, as a person does."""
-        script = f"""(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{ block: 'center' }});
-          const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2].map(Math.round); }})()"""
+        script = f"""(() => {{
+          const e = document.querySelector({json.dumps(selector)});
+          e.scrollIntoView({{ block: 'center' }});
+          const b = e.getBoundingClientRect();
+          return [b.x + b.width / 2, b.y + b.height / 2].map(Math.round);
+        }})()"""
         x, y = self.run(script)
         actions = [
             {"type": "pointerMove", "x": x, "y": y},

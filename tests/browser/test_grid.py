@@ -177,8 +177,8 @@ def test_plots_tell_values_under_the_pointer(grid: Visit) -> None:
     open_camera(grid, "cam1")
     plot = grid.page.get_by_test_id("plot-fps")
     grid.page.wait_for_function(
-        "() => document.querySelectorAll('[data-testid=plot-fps] svg[role] "
-        ".line')[0]?.getAttribute('d').length > 20"
+        "() => document.querySelector('[data-testid=plot-fps] svg[role] .line')"
+        "?.getAttribute('d').length > 20"
     )
     expect(plot.locator(".when")).to_have_text("")
     box = plot.locator("svg[role]").bounding_box()

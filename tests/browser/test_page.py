@@ -25,8 +25,9 @@ CHANGE = """([input, canvas, r, g, b, limit_ms]) => new Promise((done, failed) =
   const begun = performance.now();
   const look = () => {
     const pixel = canvas.getContext('2d').getImageData(4, 4, 1, 1).data;
-    if ([r, g, b].every((value, i) => Math.abs(value - pixel[i]) <= 12)) done(performance.now() - begun);
-    else if (performance.now() - begun > limit_ms) failed(new Error('the colour does not come'));
+    const ms = performance.now() - begun;
+    if ([r, g, b].every((value, i) => Math.abs(value - pixel[i]) <= 12)) done(ms);
+    else if (ms > limit_ms) failed(new Error('the colour does not come'));
     else requestAnimationFrame(look);
   };
   input.value = '#' + [r, g, b].map((value) => value.toString(16).padStart(2, '0')).join('');
@@ -182,7 +183,10 @@ def test_the_matte_can_be_looked_at(visit: Visit, view: str) -> None:
     large = open_camera(visit, "hall")
     visit.page.get_by_test_id(f"view-{view}").check(force=True)
     # The corner is no person: black in the matte, squares of two greys in the checkerboard.
-    row = "canvas => [...canvas.getContext('2d').getImageData(0, 4, 24, 1).data].filter((_, i) => i % 4 === 0)"
+    row = (
+        "canvas => [...canvas.getContext('2d').getImageData(0, 4, 24, 1).data]"
+        ".filter((_, i) => i % 4 === 0)"
+    )
 
     def is_shown() -> bool:
         greys = large.evaluate(row)

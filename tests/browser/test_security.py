@@ -235,7 +235,10 @@ def test_a_gigabyte_is_refused_before_it_is_sent(server: Server) -> None:
         ("/api/cameras/door/background", "POST"),
         ("/api/cameras/door/settings", "PATCH"),
     ]:
-        head = f"{method} {path} HTTP/1.1\r\nHost: {server.host}\r\nContent-Type: application/json\r\nContent-Length: {GIGABYTE}\r\n\r\n"
+        head = (
+            f"{method} {path} HTTP/1.1\r\nHost: {server.host}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {GIGABYTE}\r\n\r\n"
+        )
         with server.connect() as connection:
             connection.sendall(head.encode())
             assert connection.recv(4096).split()[1] == b"413", path
@@ -244,10 +247,9 @@ def test_a_gigabyte_is_refused_before_it_is_sent(server: Server) -> None:
 
 def test_a_login_that_never_ends_is_cut_off(secret: Server) -> None:
     kind = "Content-Type: application/x-www-form-urlencoded"
+    head = f"POST /login HTTP/1.1\r\nHost: {secret.host}\r\n{kind}\r\n"
     with secret.connect() as connection:
-        connection.sendall(
-            f"POST /login HTTP/1.1\r\nHost: {secret.host}\r\n{kind}\r\nContent-Length: {GIGABYTE}\r\n\r\ntoken=".encode()
-        )
+        connection.sendall(f"{head}Content-Length: {GIGABYTE}\r\n\r\ntoken=".encode())
         try:
             assert parse(connection.recv(4096)).status in (0, 401, 408, 413)
         except TimeoutError:
@@ -255,7 +257,10 @@ def test_a_login_that_never_ends_is_cut_off(secret: Server) -> None:
 
 
 def test_an_upload_without_end_is_cut_off(server: Server) -> None:
-    head = f"POST /api/cameras/door/background HTTP/1.1\r\nHost: {server.host}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = (
+        f"POST /api/cameras/door/background HTTP/1.1\r\nHost: {server.host}\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n"
+    )
     with server.connect() as connection:
         connection.sendall(head.encode())
         assert sent_until_closed(connection, b"10000\r\n" + b"\0" * 65536 + b"\r\n") < GIGABYTE // 8

@@ -49,7 +49,9 @@ LOOK = """() => {
   const context = canvas.getContext('2d');
   context.drawImage(video, 0, 0);
   const corner = [...context.getImageData(canvas.width - 9, 8, 1, 1).data].slice(0, 3);
-  return { time: video.currentTime, width: video.videoWidth, height: video.videoHeight, corner, picture: canvas.toDataURL('image/jpeg', 0.3) };
+  const picture = canvas.toDataURL('image/jpeg', 0.3);
+  const size = { width: video.videoWidth, height: video.videoHeight };
+  return { time: video.currentTime, ...size, corner, picture };
 }"""
 
 # Plays HLS as a page with hls.js does.

@@ -32,8 +32,11 @@ def consume(town: Town, topic: str) -> list[dict[str, object]]:
     script = """
 import json, sys
 from kafka import KafkaConsumer, TopicPartition
-consumer = KafkaConsumer(bootstrap_servers=sys.argv[1], enable_auto_commit=False, consumer_timeout_ms=15000)
-partitions = [TopicPartition(sys.argv[2], p) for p in sorted(consumer.partitions_for_topic(sys.argv[2]) or [])]
+broker, topic = sys.argv[1:]
+consumer = KafkaConsumer(
+    bootstrap_servers=broker, enable_auto_commit=False, consumer_timeout_ms=15000
+)
+partitions = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or [])]
 consumer.assign(partitions)
 consumer.seek_to_beginning(*partitions)
 ends = consumer.end_offsets(partitions)
@@ -43,7 +46,8 @@ while any(consumer.position(p) < ends[p] for p in partitions):
             headers = {k: v.decode("utf-8", "replace") for k, v in r.headers if v is not None}
             value = None if r.value is None else r.value.decode("latin-1")
             pairs = [(k, None if v is None else v.decode("latin-1")) for k, v in r.headers]
-            record = {"key": r.key and r.key.decode("latin-1"), "value": value, "headers": headers, "pairs": pairs, "partition": r.partition}
+            record = {"key": r.key and r.key.decode("latin-1"), "value": value}
+            record |= {"headers": headers, "pairs": pairs, "partition": r.partition}
             print(json.dumps(record))
 """
     python = subprocess.run(
@@ -62,7 +66,8 @@ from kafka import KafkaProducer
 producer = KafkaProducer(bootstrap_servers=sys.argv[1], max_request_size=8 << 20)
 for line in sys.stdin:
     key, value = json.loads(line)
-    producer.send(sys.argv[2], key=key and key.encode(), value=None if value is None else base64.b64decode(value))
+    value = None if value is None else base64.b64decode(value)
+    producer.send(sys.argv[2], key=key and key.encode(), value=value)
 producer.flush()
 """
     python = subprocess.run(
@@ -155,7 +160,10 @@ def test_300_frames_of_two_people_give_the_same_files_by_run_by_worker_and_by_sp
     town: Town, name: str, value: str
 ) -> None:
     # Without loss, so that all three see the same pictures.
-    pair = "scale=240:-2,split[near][copy];[copy]scale=96:-2,hflip[far];[near][far]overlay=W-w:H-h,format=rgb24"
+    pair = (
+        "scale=240:-2,split[near][copy];[copy]scale=96:-2,hflip[far];"
+        "[near][far]overlay=W-w:H-h,format=rgb24"
+    )
     loop = [
         "ffmpeg",
         "-nostdin",
@@ -670,7 +678,10 @@ def test_the_function_makes_the_records_and_sql_only_routes_them(
         ("t", 0, 2, None, None, None),
         ("t", 0, 3, None, bytearray(b"x" * 1001), []),
     ]
-    kinds = "topic string, partition int, offset long, key binary, value binary, headers array<struct<key: string, value: binary>>"
+    kinds = (
+        "topic string, partition int, offset long, key binary, value binary, "
+        "headers array<struct<key: string, value: binary>>"
+    )
     rows = query.for_kafka(
         query.made(spark.createDataFrame(records, kinds), told, Largest(letter=1000, frame=1 << 20))
     ).collect()
@@ -684,9 +695,10 @@ def test_the_function_makes_the_records_and_sql_only_routes_them(
     latency = json.loads(value)["latency_ms"]
     size = path.stat().st_size
     assert (key, headers) == (b"cam01", [("content-type", b"application/json")])
+    text = spark.sql(f"SELECT cast({latency!r}D AS string)").first()[0]  # type: ignore[index]
     status = (
         f'{{"camera":"cam01","frame":3,"status":"written","path":"{path}","bytes":{size},"width":64,"height":48,'
-        f'"taken_us":1700000000000000,"latency_ms":{spark.sql(f"SELECT cast({latency!r}D AS string)").first()[0]},'  # type: ignore[index]
+        f'"taken_us":1700000000000000,"latency_ms":{text},'
         '"topic":"t","partition":0,"offset":0}'
     )
     assert value.decode() == status
@@ -730,7 +742,8 @@ def test_an_executor_that_does_not_see_the_checkpoint_says_so(
     )
     with pytest.raises(
         Exception,
-        match=r"setting state_dir: there is no \S+/elsewhere on \S+: the checkpoint must be in a folder that",
+        match=r"setting state_dir: there is no \S+/elsewhere on \S+: the checkpoint must be in a "
+        "folder that",
     ):
         rows.collect()
 

@@ -2,8 +2,9 @@
 """A test camera: an RTSP server on 127.0.0.1 that shows a moving pattern as motion JPEG, at
 /camera, and at /datagrams by UDP alone.
 
-Usage: rtsp_server.py [PORT]    (0 or none: a free one). Prints the port when it is ready, and runs until it is killed.
-Needs the packages python3-gi, gir1.2-gst-rtsp-server-1.0, gstreamer1.0-plugins-base and gstreamer1.0-plugins-good.
+Usage: rtsp_server.py [PORT]    (0 or none: a free one). Prints the port when it is ready, and runs
+until it is killed. Needs the packages python3-gi, gir1.2-gst-rtsp-server-1.0,
+gstreamer1.0-plugins-base and gstreamer1.0-plugins-good.
 """
 
 import sys

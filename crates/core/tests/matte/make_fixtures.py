@@ -2,9 +2,11 @@
 """Makes the pictures in fixtures/ from samples/person.mp4 and its alpha. Needs what
 bench/hard_vs_mediapipe.py needs, and OpenCV.
 
-hard_N.png      frames of odd sizes, lossless; hard_N_mask.png: MediaPipe's category mask of each, 1 bit, white = person
-person_N.jpg    frames of the person, person_N_alpha.png: their exact alpha
-room.jpg        a room without the person: a frame of the sample with the person's place filled in and blurred
+hard_N.png            frames of odd sizes, lossless
+hard_N_mask.png       MediaPipe's category mask of each, 1 bit, white = person
+person_N.jpg          frames of the person
+person_N_alpha.png    their exact alpha
+room.jpg              a frame of the sample with the person's place filled in and blurred
 """
 
 import pathlib

@@ -4,7 +4,7 @@
 
     from mattebox.spark import register, settings_json
 
-    register(spark)                                  # the jar must be on the class path: mattebox.spark.jar_path()
+    register(spark)  # the jar must be on the class path: mattebox.spark.jar_path()
     frames.selectExpr("mattebox(topic, partition, offset, key, value, headers, '…') AS made")
 
 Layout: ``settings`` (what the job is told), ``session`` (the Spark session and its jars),

@@ -175,7 +175,10 @@ def _check(folder: _Folder, broker: Broker, settings: Settings) -> Settings:
             )
     if not problems:
         return settings
-    text = f"the checkpoint {settings.checkpoint} does not fit topic {settings.topic}: {'; '.join(problems)}"
+    text = (
+        f"the checkpoint {settings.checkpoint} does not fit topic {settings.topic}: "
+        f"{'; '.join(problems)}"
+    )
     if settings.on_stale == "fail":
         raise Stale(
             f"{text}. The topic was made anew, or its retention removed records. With "

@@ -149,7 +149,8 @@ class Listener(StreamingQueryListener):
         self._numbers.add(
             batches=1, **{name: batch[name] for name in ("written", "kept", "dead", "bytes")}
         )
-        text = f"batch {progress.batchId}: {frames} frames in {seconds:.2f} s ({frames / max(seconds, 0.001):.1f}/s)"
+        rate = frames / max(seconds, 0.001)
+        text = f"batch {progress.batchId}: {frames} frames in {seconds:.2f} s ({rate:.1f}/s)"
         if not math.isnan(batch["p95"]):
             self._numbers.last(p50=batch["p50"], p95=batch["p95"], p99=batch["p99"])
             text += f", latency p95 {batch['p95']:.0f} ms"

@@ -37,11 +37,12 @@ def register(spark: SparkSession) -> Any:
     try:
         mattebox = jvm.io.mattebox.spark.Mattebox
         return mattebox.register(spark._jsparkSession)
-    except (
-        TypeError
-    ) as error:  # What is no class is a package for py4j, and a package cannot be called.
-        message = f"the jar of mattebox is not on Spark's class path: start with spark-submit --jars {jar_path()}"
-        raise failures.JobError(message) from error
+    except TypeError as error:
+        # py4j takes an unknown class for a package, and a package cannot be called.
+        raise failures.JobError(
+            "the jar of mattebox is not on Spark's class path: start with spark-submit --jars "
+            f"{jar_path()}"
+        ) from error
 
 
 def check(spark: SparkSession, made: Mapping[str, object]) -> None:

@@ -183,9 +183,11 @@ def parser() -> _Parser:
     """All flags."""
     top = _Parser(
         prog="python -m mattebox.spark",
-        description="Takes frames from a Kafka topic with Spark Structured Streaming, puts another background behind the people in them, and "
-        "writes one picture file for each frame: OUT/CAMERA/frame_000000.png.",
-        epilog="Every flag has an environment variable, in brackets. Exit codes: 0 done, 1 failed, 2 bad settings, 3 no broker in time, 130 stopped.",
+        description="Takes frames from a Kafka topic with Spark Structured Streaming, puts another "
+        "background behind the people in them, and writes one picture file for each frame: "
+        "OUT/CAMERA/frame_000000.png.",
+        epilog="Every flag has an environment variable, in brackets. Exit codes: 0 done, 1 failed, "
+        "2 bad settings, 3 no broker in time, 130 stopped.",
     )
 
     def add(
@@ -242,7 +244,8 @@ def parser() -> _Parser:
         default=[],
         type=_option,
         metavar="NAME=VALUE",
-        help="a setting of Kafka's Java client, as security.protocol=SASL_SSL; may be given several times",
+        help="a setting of Kafka's Java client, as security.protocol=SASL_SSL; may be given "
+        "several times",
     )
 
     made = top.add_argument_group("Output")
