@@ -66,6 +66,7 @@ lint: model ## Formatting, clippy with warnings denied, licences, advisories, li
 
 fmt: ## Format the code
 	cargo fmt --all
+	"$$(scripts/get-tool ruff)" format --quiet
 
 bench: setup-bench model ## Compare with LiteRT, ONNX Runtime, OpenVINO and MediaPipe and measure scaling (pip installs 1.4 GB into .cache; 9 minutes)
 	@scripts/bench-peers
