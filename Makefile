@@ -1,4 +1,5 @@
-# make help lists the targets. Everything is built with one profile (release): what one target compiled, the next one uses.
+# make help lists the targets. Everything is built with one profile (release): what one target
+# compiled, the next one uses.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 export PATH := $(HOME)/.cargo/bin:$(PATH)

@@ -1,6 +1,7 @@
 #!/bin/sh
-# The person of the sample before a green room, cut out and put on gray, with and without the foreground clean-up: figures and
-# pictures (4 times enlarged), once with the exact matte and once with mattebox's own.
+# The person of the sample before a green room, cut out and put on gray, with and without the
+# foreground clean-up: figures and pictures (4 times enlarged), once with the exact matte and once
+# with mattebox's own.
 #
 # Usage: bench/green_room.sh [OUT]   (default: output/green_room). Needs ffmpeg and cargo.
 set -eu

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Shows that the memory of `mattebox run` does not grow: the resident set after 1,000 frames against the one after 20,000.
+# Shows that the memory of `mattebox run` does not grow: the resident set after 1,000 frames against
+# the one after 20,000.
 #   bench/memory.sh [MATTE...]     matte kinds to run, default: hard soft
 #
 #   MATTEBOX=target/release/mattebox   the binary
@@ -7,8 +8,9 @@
 #   FRAMES=20000  how many frames
 #   FLAGS=...     more flags for `mattebox run`, for example FLAGS='--background blur --threads 4'
 #
-# It polls /proc/PID/status (Linux) while the program runs, prints a row per mark, and ends with status 1 if the resident set at the end is
-# more than a tenth above the one at the first mark. Written pictures are removed on the way: the disk stays as it was.
+# It polls /proc/PID/status (Linux) while the program runs, prints a row per mark, and ends with
+# status 1 if the resident set at the end is more than a tenth above the one at the first mark.
+# Written pictures are removed on the way: the disk stays as it was.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,8 +20,14 @@ frames=${FRAMES:-20000}
 read -ra flags <<<"${FLAGS:-}"
 mattes=("$@")
 [ $# -gt 0 ] || mattes=(hard soft)
-[ -x "$mattebox" ] || { echo "memory.sh: no $mattebox: run 'make build' first, or name a binary with MATTEBOX=" >&2; exit 2; }
-[ "$frames" -gt 1000 ] || { echo "memory.sh: FRAMES=$frames: at least 1001, the first mark is at 1000" >&2; exit 2; }
+[ -x "$mattebox" ] || {
+    echo "memory.sh: no $mattebox: run 'make build' first, or name a binary with MATTEBOX=" >&2
+    exit 2
+}
+[ "$frames" -gt 1000 ] || {
+    echo "memory.sh: FRAMES=$frames: at least 1001, the first mark is at 1000" >&2
+    exit 2
+}
 
 out=$(mktemp -d)
 pid=
@@ -29,7 +37,8 @@ clean() {
 }
 trap clean EXIT
 
-# Sets $rss and $peak in KiB; fails once the process has ended. The file is read at once: line by line, it would change under the reader.
+# Sets $rss and $peak in KiB; fails once the process has ended. The file is read at once: line by
+# line, it would change under the reader.
 look() {
     local status key value rest
     rss='' peak=''
@@ -79,8 +88,14 @@ measure() {
     fi
     pid=
     row "$last_at" "$last_rss" "$last_peak"
-    [ -n "$first" ] || { echo "memory.sh: only $last_at of $frames frames came; is the source long enough?" >&2; exit 1; }
-    [ "$last_at" -gt $((frames * 9 / 10)) ] || { echo "memory.sh: the last look was at frame $last_at of $frames" >&2; exit 1; }
+    [ -n "$first" ] || {
+        echo "memory.sh: only $last_at of $frames frames came; is the source long enough?" >&2
+        exit 1
+    }
+    [ "$last_at" -gt $((frames * 9 / 10)) ] || {
+        echo "memory.sh: the last look was at frame $last_at of $frames" >&2
+        exit 1
+    }
     if [ "$last_rss" -gt $((first + first / 10)) ]; then
         echo "memory.sh: $matte grew from $(mib "$first") to $(mib "$last_rss") MiB" >&2
         grew=1

@@ -6,7 +6,8 @@ sasl_user=mattebox
 sasl_password=mattebox-secret
 zookeeper_session_s=3
 
-# Few threads, a short start, nothing in /tmp. The first compiler alone is the faster one for the minutes that a test lasts.
+# Few threads, a short start, nothing in /tmp. The first compiler alone is the faster one for the
+# minutes that a test lasts.
 common_flags=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -Xlog:disable -Xlog:all=error:stderr -Djava.awt.headless=true
     "-Dlog4j2.configurationFile=$parts/log4j2.yaml" "-Dlog4j.configuration=file:$parts/log4j.properties")
 
@@ -49,8 +50,8 @@ read_ports() {
     while IFS='=' read -r name number; do ports[$name]=$number; done <"$dir/ports"
 }
 
-# Names and numbers of the ports in ports and in DIR/ports. picked says whether one was chosen now that may be taken by somebody
-# else until the broker has it.
+# Names and numbers of the ports in ports and in DIR/ports. picked says whether one was chosen now
+# that may be taken by somebody else until the broker has it.
 choose_ports() {
     local wanted=(broker) name
     if [ "$kind" = kraft ]; then wanted+=(controller); else wanted+=(zookeeper); fi
@@ -68,8 +69,8 @@ choose_ports() {
     mv "$dir/ports.part" "$dir/ports"
 }
 
-# A port that nobody uses, in free_port: not one of those that the kernel gives to outgoing connections, so that it stays free while a
-# broker is down.
+# A port that nobody uses, in free_port: not one of those that the kernel gives to outgoing
+# connections, so that it stays free while a broker is down.
 pick_port() {
     local low=20000 high=32767 from to local_address used=' ' file
     read -r from to </proc/sys/net/ipv4/ip_local_port_range
@@ -99,7 +100,8 @@ admin.enableServer=false
 P
 }
 
-# The settings of the broker. Kafka's defaults hold for whatever is not here; sizes of records and topics are not touched.
+# The settings of the broker. Kafka's defaults hold for whatever is not here; sizes of records and
+# topics are not touched.
 broker_properties() {
     local listeners="PLAINTEXT://127.0.0.1:${ports[broker]}" protocols=PLAINTEXT:PLAINTEXT
     if [ "$sasl_ssl" = yes ]; then
@@ -178,7 +180,8 @@ ready_line() {
     echo "$line"
 }
 
-# A certificate authority, and one certificate each for the broker (127.0.0.1, localhost) and for a client.
+# A certificate authority, and one certificate each for the broker (127.0.0.1, localhost) and for a
+# client.
 make_certificates() (
     umask 077
     rm -rf "$1" "$1.part"

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # scripts/kafka and its parts share their variables
-# What scripts/kafka keeps in .cache/kafka-VERSION: the jars, a formatted storage folder, and class archives that halve the start.
+# What scripts/kafka keeps in .cache/kafka-VERSION: the jars, a formatted storage folder, and class
+# archives that halve the start.
 
 version_of() { sed -n 's/.*<kafka.version>\(.*\)<.*/\1/p' "$parts/$1.xml"; }
 home_of() { echo "$cache/kafka-$(version_of "$1")"; }
@@ -62,8 +63,9 @@ get_jars() {
     die "the jars of Kafka could not be had. Check the network and Maven's settings (~/.m2/settings.xml)."
 }
 
-# Kafka's own tool formats a storage folder once. Copies of it differ only in the ids of cluster and folder, which config.sh writes anew.
-# The users of SASL/SCRAM are in it; without a listener that asks for them they have no effect.
+# Kafka's own tool formats a storage folder once. Copies of it differ only in the ids of cluster and
+# folder, which config.sh writes anew. The users of SASL/SCRAM are in it; without a listener that
+# asks for them they have no effect.
 format() {
     local home=$1 part=$1/format.part mechanism users=()
     rm -rf "$part"
@@ -85,7 +87,8 @@ format() {
     mv "$part" "$home/format"
 }
 
-# Runs a broker once so that its JVM writes down the classes it loaded (class data sharing). Without these archives all works, slower.
+# Runs a broker once so that its JVM writes down the classes it loaded (class data sharing). Without
+# these archives all works, slower.
 make_archives() {
     local kind=$1 home=$2 tmp flags=(--archive --sasl-ssl)
     [ "$kind" = kraft ] || flags+=(--zookeeper)

@@ -7,7 +7,8 @@ stop_limit_s=10
 
 say() { echo "kafka: $*" >&2; }
 die() { say "$1"; exit "${2:-1}"; }
-# Not kill -0: that finds a process that has ended until the shell has noticed, which it may not while it handles a signal.
+# Not kill -0: that finds a process that has ended until the shell has noticed, which it may not
+# while it handles a signal.
 alive() {
     local state
     { read -r state <"/proc/$1/stat"; } 2>/dev/null || return 1
@@ -26,8 +27,8 @@ find_java() {
     [ -x "$java" ] || die "$java cannot be run"
 }
 
-# jvm LOG ARGUMENT...: starts java; its process is in started. The kernel kills it when this shell dies; where this shell had died
-# before that was arranged, java is not run at all.
+# jvm LOG ARGUMENT...: starts java; its process is in started. The kernel kills it when this shell
+# dies; where this shell had died before that was arranged, java is not run at all.
 jvm() {
     local log=$1
     shift
@@ -37,7 +38,8 @@ jvm() {
     started=$!
 }
 
-# await TEST PROCESS: until the test holds; false when the process ends before that, or after the limit.
+# await TEST PROCESS: until the test holds; false when the process ends before that, or after the
+# limit.
 await() {
     local deadline=$((SECONDS + start_limit_s))
     until "$1"; do
@@ -48,8 +50,9 @@ await() {
     done
 }
 
-# Whether the broker's log, open as log, has come to where the start is over. With ZooKeeper that is not the line that says so: topics
-# of an earlier run can be used only when the controller has told the broker of them.
+# Whether the broker's log, open as log, has come to where the start is over. With ZooKeeper that is
+# not the line that says so: topics of an earlier run can be used only when the controller has told
+# the broker of them.
 says_started() {
     local line
     while IFS= read -r line <&"$log"; do
@@ -76,7 +79,8 @@ zookeeper_answers() {
     [ "$answer" = imok ]
 }
 
-# stop_process PROCESS SECONDS: asks it to end, and kills it after that time. True when it ended when it was asked.
+# stop_process PROCESS SECONDS: asks it to end, and kills it after that time. True when it ended
+# when it was asked.
 stop_process() {
     alive "${1:-none}" || return 1
     kill -TERM "$1" 2>/dev/null || true
