@@ -14,10 +14,12 @@ cargo build --release --quiet --workspace --bin mattebox --example green_room
 
 ffmpeg -v error -i samples/person.mp4 -pix_fmt rgb24 "$work/person/%03d.png"
 ffmpeg -v error -i samples/person_alpha.mkv -pix_fmt gray "$work/alpha/%03d.png"
-ffmpeg -v error -f lavfi -i color=0x00B140:size=640x360:rate=25 -i samples/person.mp4 -i samples/person_alpha.mkv \
-    -filter_complex '[1][2]alphamerge,format=gbrap[person];[0]format=gbrp[room];[room][person]overlay=format=gbrp:shortest=1' \
-    -c:v ffv1 "$work/filmed.mkv"
-target/release/mattebox run "$work/filmed.mkv" --out "$work/out" --alpha-out "$work/matte" >/dev/null 2>&1
+layers='[1][2]alphamerge,format=gbrap[person];[0]format=gbrp[room];'
+layers+='[room][person]overlay=format=gbrp:shortest=1'
+ffmpeg -v error -f lavfi -i color=0x00B140:size=640x360:rate=25 -i samples/person.mp4 \
+    -i samples/person_alpha.mkv -filter_complex "$layers" -c:v ffv1 "$work/filmed.mkv"
+target/release/mattebox run "$work/filmed.mkv" --out "$work/out" --alpha-out "$work/matte" \
+    >/dev/null 2>&1
 
 for matte in alpha matte; do
     folder=$(dirname "$(find "$work/$matte" -name '*.png' | head -n 1)")

@@ -4,7 +4,7 @@
 #   bench/memory.sh [MATTE...]     matte kinds to run, default: hard soft
 #
 #   MATTEBOX=target/release/mattebox   the binary
-#   SOURCE=...    what to read; default: the sample clip without end, through FFmpeg's lavfi, so that there is a person to cut out
+#   SOURCE=...    the source; default: the sample clip without end, through FFmpeg's lavfi
 #   FRAMES=20000  how many frames
 #   FLAGS=...     more flags for `mattebox run`, for example FLAGS='--background blur --threads 4'
 #
@@ -67,7 +67,8 @@ row() { printf '%-6s %9d %10s %10s\n' "$matte" "$1" "$(mib "$2")" "$(mib "$3")";
 measure() {
     matte=$1
     local at first='' last_rss='' last_peak='' last_at='' mark=1000
-    "$mattebox" run "$source" --camera-id cam01 --out "$out" --matte "$matte" --frames "$frames" --progress none \
+    "$mattebox" run "$source" --camera-id cam01 --out "$out" --matte "$matte" --frames "$frames" \
+        --progress none \
         ${flags[@]+"${flags[@]}"} >"$out/log" 2>&1 &
     pid=$!
     while look; do

@@ -8,8 +8,11 @@ zookeeper_session_s=3
 
 # Few threads, a short start, nothing in /tmp. The first compiler alone is the faster one for the
 # minutes that a test lasts.
-common_flags=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -Xlog:disable -Xlog:all=error:stderr -Djava.awt.headless=true
-    "-Dlog4j2.configurationFile=$parts/log4j2.yaml" "-Dlog4j.configuration=file:$parts/log4j.properties")
+common_flags=(
+    -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -Xlog:disable -Xlog:all=error:stderr
+    -Djava.awt.headless=true "-Dlog4j2.configurationFile=$parts/log4j2.yaml"
+    "-Dlog4j.configuration=file:$parts/log4j.properties"
+)
 
 # A class archive wants the same class path each time, so the order is fixed.
 classpath_of() { (cd "$1/jars" && printf "$1/jars/%s:" *.jar); }
@@ -36,10 +39,13 @@ prepare() {
     if [ "$kind" = kraft ] && [ ! -e "$dir/data/meta.properties" ]; then
         rm -rf "$dir/data" "$dir/data.part"
         cp -r "$home/format" "$dir/data.part"
-        sed -i -e "s/^cluster.id=.*/cluster.id=$(random_id)/" -e "s/^directory.id=.*/directory.id=$(random_id)/" "$dir/data.part/meta.properties"
+        sed -i -e "s/^cluster.id=.*/cluster.id=$(random_id)/" \
+            -e "s/^directory.id=.*/directory.id=$(random_id)/" "$dir/data.part/meta.properties"
         mv "$dir/data.part" "$dir/data"
     fi
-    if [ "$sasl_ssl" = yes ] && [ ! -e "$dir/tls/broker.pem" ]; then make_certificates "$dir/tls"; fi
+    if [ "$sasl_ssl" = yes ] && [ ! -e "$dir/tls/broker.pem" ]; then
+        make_certificates "$dir/tls"
+    fi
     read_ports
 }
 
@@ -69,12 +75,18 @@ choose_ports() {
     mv "$dir/ports.part" "$dir/ports"
 }
 
-# A port that nobody uses, in free_port: not one of those that the kernel gives to outgoing
+# A free port, in free_port: not one of those that the kernel gives to outgoing
 # connections, so that it stays free while a broker is down.
 pick_port() {
     local low=20000 high=32767 from to local_address used=' ' file
     read -r from to </proc/sys/net/ipv4/ip_local_port_range
-    if [ "$from" -ge 22000 ]; then high=$((from - 1)); else low=$((to < 64000 ? to + 1 : 10000)) high=$((to < 64000 ? 65535 : from - 1)); fi
+    if [ "$from" -ge 22000 ]; then
+        high=$((from - 1))
+    elif [ "$to" -lt 64000 ]; then
+        low=$((to + 1)) high=65535
+    else
+        low=10000 high=$((from - 1))
+    fi
     for file in /proc/net/tcp /proc/net/tcp6; do
         [ -r $file ] || continue
         while read -r _ local_address _; do
@@ -100,12 +112,13 @@ admin.enableServer=false
 P
 }
 
-# The settings of the broker. Kafka's defaults hold for whatever is not here; sizes of records and
-# topics are not touched.
+# The settings of the broker. Kafka's defaults hold for the others; sizes of records and topics are
+# not touched.
 broker_properties() {
     local listeners="PLAINTEXT://127.0.0.1:${ports[broker]}" protocols=PLAINTEXT:PLAINTEXT
     if [ "$sasl_ssl" = yes ]; then
-        listeners+=",SASL_SSL://127.0.0.1:${ports[sasl_ssl]},MUTUAL_TLS://127.0.0.1:${ports[mutual_tls]}"
+        listeners+=",SASL_SSL://127.0.0.1:${ports[sasl_ssl]}"
+        listeners+=",MUTUAL_TLS://127.0.0.1:${ports[mutual_tls]}"
         protocols+=,SASL_SSL:SASL_SSL,MUTUAL_TLS:SSL
     fi
     echo "advertised.listeners=$listeners"
@@ -152,10 +165,12 @@ background.threads=2
 log.cleaner.dedupe.buffer.size=8388608
 P
     if [ "$sasl_ssl" = yes ]; then
+        local login=org.apache.kafka.common.security.plain.PlainLoginModule
+        local plain="$login required user_$sasl_user=\"$sasl_password\";"
         local scram='org.apache.kafka.common.security.scram.ScramLoginModule required;'
         cat <<P
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
-listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_$sasl_user="$sasl_password";
+listener.name.sasl_ssl.plain.sasl.jaas.config=$plain
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=$scram
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=$scram
 listener.name.mutual_tls.ssl.client.auth=required
@@ -204,11 +219,13 @@ extendedKeyUsage=clientAuth
 P
     key=(-config openssl.cnf -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
     {
-        openssl req -x509 "${key[@]}" -extensions ca -days 3650 -subj '/CN=mattebox test authority' -keyout ca.key -out ca.pem
+        openssl req -x509 "${key[@]}" -extensions ca -days 3650 \
+            -subj '/CN=mattebox test authority' -keyout ca.key -out ca.pem
         for name in broker client; do
-            openssl req -new "${key[@]}" -subj "/CN=mattebox test $name" -keyout $name.key -out $name.csr
-            openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 -extfile openssl.cnf -extensions $name \
-                -out $name.pem
+            openssl req -new "${key[@]}" -subj "/CN=mattebox test $name" \
+                -keyout $name.key -out $name.csr
+            openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 \
+                -extfile openssl.cnf -extensions $name -out $name.pem
         done
     } >log 2>&1 || { cat log >&2; die "openssl could not make the certificates"; }
     # Kafka wants key and certificate in one file.

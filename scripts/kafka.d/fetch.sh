@@ -47,8 +47,10 @@ get_jars() {
         rm -rf "$part"
         mkdir -p "$part"
         # What a broken download left in Maven's own store is looked for again with -U.
-        if mvn --batch-mode --quiet --no-transfer-progress -U -Dstyle.color=never -f "$parts/$kind.xml" -DincludeScope=runtime \
-            -DoutputDirectory="$part" org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies </dev/null >"$log" 2>&1 &&
+        if mvn --batch-mode --quiet --no-transfer-progress -U -Dstyle.color=never \
+            -f "$parts/$kind.xml" -DincludeScope=runtime -DoutputDirectory="$part" \
+            org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies \
+            </dev/null >"$log" 2>&1 &&
             [ -s "$part/kafka_2.13-$(version_of "$kind").jar" ]; then
             cp "$parts/$kind.xml" "$part/pom.xml"
             # The folder gets its name last: a folder of that name is whole.
@@ -60,11 +62,11 @@ get_jars() {
     done
     tail -n 20 "$log" >&2
     rm -rf "$part"
-    die "the jars of Kafka could not be had. Check the network and Maven's settings (~/.m2/settings.xml)."
+    die "cannot fetch Kafka's jars: check the network and Maven's settings (~/.m2/settings.xml)"
 }
 
 # Kafka's own tool formats a storage folder once. Copies of it differ only in the ids of cluster and
-# folder, which config.sh writes anew. The users of SASL/SCRAM are in it; without a listener that
+# folder, which config.sh replaces. The users of SASL/SCRAM are in it; without a listener that
 # asks for them they have no effect.
 format() {
     local home=$1 part=$1/format.part mechanism users=()
@@ -77,8 +79,9 @@ format() {
         declare -A ports=([broker]=1 [controller]=2)
         mkdir -p "$dir"
         broker_properties >"$dir/broker.properties"
-        if ! "$java" "${common_flags[@]}" -cp "$(classpath_of "$home")" kafka.tools.StorageTool format \
-            --cluster-id "$(random_id)" --config "$dir/broker.properties" "${users[@]}" >"$dir/log" 2>&1; then
+        if ! "$java" "${common_flags[@]}" -cp "$(classpath_of "$home")" \
+            kafka.tools.StorageTool format --cluster-id "$(random_id)" \
+            --config "$dir/broker.properties" "${users[@]}" >"$dir/log" 2>&1; then
             cat "$dir/log" >&2
             die "Kafka could not format its storage"
         fi

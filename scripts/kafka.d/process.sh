@@ -34,7 +34,8 @@ jvm() {
     shift
     : >"$log"
     # shellcheck disable=SC2016 # expanded by the inner shell
-    setpriv --pdeathsig KILL sh -c '[ "$PPID" -eq "$0" ] && exec "$@"' $$ "$java" "$@" >>"$log" 2>&1 &
+    setpriv --pdeathsig KILL sh -c '[ "$PPID" -eq "$0" ] && exec "$@"' $$ "$java" "$@" >>"$log" \
+        2>&1 &
     started=$!
 }
 
