@@ -20,11 +20,13 @@ export class Announcer {
     }
     if (changes.length === 0) return;
     if (changes.length <= MAX_NAMED) {
-      this.#el.textContent = changes.map(([id, { state, why }]) => `${id}: ${state}${why ? `, ${why}` : ''}.`).join(' ');
+      this.#el.textContent = changes
+        .map(([id, { state, why }]) => `${id}: ${state}${why ? `, ${why}` : ''}.`).join(' ');
     } else {
       const counts = new Map();
       for (const [, { state }] of changes) counts.set(state, (counts.get(state) ?? 0) + 1);
-      this.#el.textContent = `${changes.length} cameras changed: ${[...counts].map(([state, n]) => `${n} ${state}`).join(', ')}.`;
+      const told = [...counts].map(([state, n]) => `${n} ${state}`).join(', ');
+      this.#el.textContent = `${changes.length} cameras changed: ${told}.`;
     }
   }
 }

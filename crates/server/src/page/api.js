@@ -8,7 +8,7 @@ export class Problem extends Error {
   }
 }
 
-/** The Problem in an answer that is not ok. Without a valid token there is only the sign-in page: goes there. */
+/** The Problem in an answer that is not ok. Without a valid token it goes to the sign-in page. */
 export async function problemOf(answer) {
   if (answer.status === 401) location.reload();
   let text = `mattebox answered ${answer.status}`;
@@ -21,21 +21,22 @@ export async function problemOf(answer) {
   return new Problem(answer.status, text);
 }
 
-/** How long to wait for an answer, and for one to what takes longer to send or to make. */
-const PATIENCE_MS = 8000;
-const LONG_PATIENCE_MS = 60_000;
+/** How long to wait for an answer, and for one that takes long to send or to make. */
+const LIMIT_MS = 8000;
+const LONG_LIMIT_MS = 60_000;
 
 /** take(answer): reads it; that has to be done in time too. */
-async function request(path, take, options, patience_ms = PATIENCE_MS) {
+async function request(path, take, options, limit_ms = LIMIT_MS) {
   try {
-    const signal = AbortSignal.timeout(patience_ms);
+    const signal = AbortSignal.timeout(limit_ms);
     const answer = await fetch(path, { cache: 'no-store', signal, ...options });
     if (!answer.ok) throw await problemOf(answer);
     return await take(answer);
   } catch (error) {
     if (error instanceof Problem) throw error;
     if (error.name !== 'TimeoutError') throw new Problem(0, 'mattebox cannot be reached');
-    throw new Problem(0, `no answer for ${patience_ms / 1000} s: if many windows show mattebox, close some`);
+    const waited_s = limit_ms / 1000;
+    throw new Problem(0, `no answer for ${waited_s} s: if many windows show mattebox, close some`);
   }
 }
 
@@ -58,10 +59,11 @@ export const upload = (id, file) => request(`${pathOf(id)}/background`, json, {
   method: 'POST',
   headers: { 'content-type': file.type || 'application/octet-stream' },
   body: file,
-}, LONG_PATIENCE_MS);
+}, LONG_LIMIT_MS);
 
 /** The newest composed picture as a PNG blob. */
-export const snapshot = (id) => request(`${pathOf(id)}/frame.png`, (answer) => answer.blob(), {}, LONG_PATIENCE_MS);
+export const snapshot = (id) =>
+  request(`${pathOf(id)}/frame.png`, (answer) => answer.blob(), {}, LONG_LIMIT_MS);
 
 /** tiles: small pictures of all cameras; camera, view: the large picture of one. */
 export function livePath({ tiles, camera, view }) {

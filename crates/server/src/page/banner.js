@@ -24,7 +24,9 @@ export class Banner {
     clearTimeout(this.#timer);
     this.#down.set(name, error);
     const problem = [...this.#down.values()].find((e) => e instanceof Problem);
-    this.#say('lost', problem ? `mattebox answers: ${problem.message.replace(/\.$/, '')}. Trying again …` : 'Connection to mattebox lost, trying again …');
+    const why = problem?.message.replace(/\.$/, '');
+    this.#say('lost', problem ? `mattebox answers: ${why}. Trying again …`
+      : 'Connection to mattebox lost, trying again …');
   }
 
   back(name) {
@@ -33,7 +35,7 @@ export class Banner {
     this.#timer = setTimeout(() => this.#say('', ''), BACK_MS);
   }
 
-  /** A stream that nobody needs any more is not down. */
+  /** A stream that is not needed any more is not down. */
   forget(name) {
     if (this.#down.delete(name) && this.connected) this.#say('', '');
   }

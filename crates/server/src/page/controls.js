@@ -1,4 +1,4 @@
-// The controls of one camera's background and matte: sends every change at once, and shows what the server answers.
+// The controls of one camera's background and matte: sends each change, shows the server's answer.
 import { copyButton } from './copy.js';
 import { setText } from './dom.js';
 import { applyToAll, lines } from './keep.js';
@@ -6,8 +6,8 @@ import { Sender } from './sender.js';
 
 const SLIDER_MS = 100;
 const MAX_UPLOAD_BYTES = 16 * 1024 * 1024;
-/** After a change by hand, an event that was on its way must not turn the controls back. */
-const SETTLE_MS = 1200;
+/** For so long after a change, an older event of the server must not turn the controls back. */
+const KEEP_MS = 1200;
 const SAID_MS = 3000;
 /** Settings of which one value is chosen. */
 const CHOICES = ['matte', 'people'];
@@ -58,12 +58,16 @@ export class Controls {
   /** Takes what the server says once a second. */
   update(camera, server) {
     this.#command = server.command;
-    this.#el.rest.hidden = server.command === 'worker'; // of a worker only the background can be changed
+    this.#el.rest.hidden = server.command === 'worker'; // there, only the background can change
     this.#el['for-all'].hidden = this.#others().length < 2;
     const { kind, matte } = this.#form.elements;
-    for (const radio of kind) radio.closest('.kind').hidden = !camera.settable_background.includes(radio.value);
-    for (const radio of matte) radio.parentElement.hidden = !camera.settable_matte.includes(radio.value);
-    if (this.#sender.busy || performance.now() - this.#touched_ms < SETTLE_MS) return;
+    for (const radio of kind) {
+      radio.closest('.kind').hidden = !camera.settable_background.includes(radio.value);
+    }
+    for (const radio of matte) {
+      radio.parentElement.hidden = !camera.settable_matte.includes(radio.value);
+    }
+    if (this.#sender.busy || performance.now() - this.#touched_ms < KEEP_MS) return;
     this.#show(camera.settings);
   }
 
@@ -77,14 +81,15 @@ export class Controls {
     file.addEventListener('change', () => this.#upload());
     start.addEventListener('click', () => this.#send({ background: 'start' }));
     this.#el['for-all'].addEventListener('click', () => this.#applyToAll());
-    this.#el['keep-copy'].append(copyButton(() => this.#el['keep-lines'].textContent, 'these settings'));
+    const kept = () => this.#el['keep-lines'].textContent;
+    this.#el['keep-copy'].append(copyButton(kept, 'these settings'));
     cleanup.addEventListener('change', () => this.#send({ foreground_cleanup: cleanup.checked }));
     still.addEventListener('change', () => this.#send({ skip_still: still.checked }));
     this.#form.addEventListener('change', ({ target }) => {
       if (CHOICES.includes(target.name)) this.#send({ [target.name]: target.value });
       if (target.name !== 'kind') return;
-      const kinds = { color: color.value, blur: `blur:${blur.value}`, picture: 'picture', transparent: 'transparent' };
-      this.#send({ background: kinds[target.value] });
+      const kinds = { color: color.value, blur: `blur:${blur.value}` };
+      this.#send({ background: kinds[target.value] ?? target.value });
     });
   }
 
@@ -113,7 +118,8 @@ export class Controls {
     const ids = this.#others().filter((other) => other !== id);
     button.disabled = true;
     setText(button, `Sending to ${ids.length} …`);
-    const failed = await applyToAll(ids, this.#settings, this.#files.get(this.#settings.background), this.#command);
+    const file = this.#files.get(this.#settings.background);
+    const failed = await applyToAll(ids, this.#settings, file, this.#command);
     button.disabled = false;
     setText(button, failed.length === 0 ? 'Done: all cameras' : 'Use for all cameras');
     setTimeout(() => setText(button, 'Use for all cameras'), SAID_MS);

@@ -33,7 +33,7 @@ export class Detail {
   #asking = false;
   #mark = null;
 
-  /** close(): back to the grid. step(n): to another camera. onView(): another view. others(): all names. */
+  /** close(): to the grid. step(n): to another camera. onView(): another view. others(): names. */
   constructor(root, { close, step, onView, others }) {
     this.#root = root;
     this.#el = parts(root);
@@ -41,10 +41,12 @@ export class Detail {
     this.#controls = new Controls(this.#el, { say: (text) => this.#say(text), others });
     this.#lines = new Lines(this.#el.lines);
     this.#plots = [
-      new Plot(this.#el['latency-plot'], 'Latency', 'ms', [{ name: 'median', key: 'latency_p50_ms' }, { name: '95th percentile', key: 'latency_p95_ms' }]),
-      new Plot(this.#el['fps-plot'], 'Frames', 'per second', [{ name: 'out', key: 'fps_out' }, { name: 'in', key: 'fps_in' }]),
-      new Plot(this.#el['drops-plot'], 'Dropped frames', 'per second', [{ name: 'dropped', key: 'dropped' }]),
-      new Plot(this.#el['quality-plot'], 'Matte', '%', [{ name: 'person covers', key: 'coverage' }, { name: 'flicker', key: 'flicker' }], 100),
+      new Plot(this.#el['latency-plot'], 'Latency', 'ms', {
+        median: 'latency_p50_ms', '95th percentile': 'latency_p95_ms' }),
+      new Plot(this.#el['fps-plot'], 'Frames', 'per second', { out: 'fps_out', in: 'fps_in' }),
+      new Plot(this.#el['drops-plot'], 'Dropped frames', 'per second', { dropped: 'dropped' }),
+      new Plot(this.#el['quality-plot'], 'Matte', '%', {
+        'person covers': 'coverage', flicker: 'flicker' }, 100),
     ];
     this.#el.close.addEventListener('click', close);
     this.#el.before.addEventListener('click', () => step(-1));
@@ -68,7 +70,7 @@ export class Detail {
     if (part.view === this.view) this.#picture.offer(part);
   }
 
-  /** tile_canvas: what to show until the first large picture comes; null where there is none. */
+  /** tile_canvas: shown until the first large picture comes; may be null. */
   open(id, tile_canvas) {
     this.close();
     this.id = id;
@@ -101,7 +103,7 @@ export class Detail {
     this.#picture.forget();
   }
 
-  /** There is no such camera: nothing of another one is to be seen or changed. */
+  /** There is no such camera. */
   missing(is_missing) {
     this.#el.missing.hidden = !is_missing;
     this.#el.columns.hidden = is_missing;
@@ -116,7 +118,9 @@ export class Detail {
   update(camera, server) {
     const is_first = this.#camera === null;
     this.#camera = camera;
-    for (const view of this.#el.views.querySelectorAll('input')) view.parentElement.hidden = !camera.views.includes(view.value);
+    for (const view of this.#el.views.querySelectorAll('input')) {
+      view.parentElement.hidden = !camera.views.includes(view.value);
+    }
     this.#el.views.hidden = camera.views.length < 2;
     if (!camera.views.includes(this.view)) this.showPicture();
     this.#el.controls.hidden = !server.settable;
@@ -129,7 +133,8 @@ export class Detail {
       ['Source', camera.source],
       ['Size', `${camera.width} × ${camera.height}`],
       ['Frames per second, in / out', `${fixed(camera.fps_in, 1)} / ${fixed(camera.fps_out, 1)}`],
-      ['Latency p50 / p95 / p99', latency ? [latency.p50, latency.p95, latency.p99].map(milliseconds).join(' / ') : '–'],
+      ['Latency p50 / p95 / p99',
+        latency ? ['p50', 'p95', 'p99'].map((p) => milliseconds(latency[p])).join(' / ') : '–'],
       ['Age on this screen', this.#mark ? age(this.#mark) : '–'],
       ['Frames in / out', `${count(camera.frames.in)} / ${count(camera.frames.out)}`],
       ['Dropped / failed', `${count(camera.frames.dropped)} / ${count(camera.frames.failed)}`],
@@ -141,7 +146,8 @@ export class Detail {
       ['Person covers', percent(q.coverage)],
       ['Flicker', q.flicker == null ? '–' : `${fixed(100 * q.flicker, 2)} %`],
       ['Edge width', q.edge_width_px == null ? '–' : `${fixed(q.edge_width_px, 1)} px`],
-      ['Person in the picture', q.no_person_s == null ? 'yes' : `Nobody for ${duration(q.no_person_s)}`],
+      ['Person in the picture',
+        q.no_person_s == null ? 'yes' : `Nobody for ${duration(q.no_person_s)}`],
     ] : [['Not measured yet', '']]);
     if (is_first || this.#state !== camera.state) this.#refresh();
     this.#state = camera.state;
@@ -155,13 +161,15 @@ export class Detail {
     setData(this.#root, 'old', String(old));
     setData(this.#root, 'very', String(mark.very ?? false));
     setText(this.#el.pill, pillText(mark));
-    setText(this.#el.since, [since_s == null ? '' : `for ${duration(since_s)}`, why ?? ''].filter(Boolean).join(': '));
+    const since = since_s == null ? '' : `for ${duration(since_s)}`;
+    setText(this.#el.since, [since, why].filter(Boolean).join(': '));
     setText(this.#el.overlay, text);
   }
 
   async #refresh() {
     const { id } = this;
-    if (this.#camera === null || this.#asking || document.hidden || !this.#el.missing.hidden) return;
+    if (this.#camera === null || this.#asking || document.hidden) return;
+    if (!this.#el.missing.hidden) return;
     this.#asking = true;
     let problem = '';
     try {

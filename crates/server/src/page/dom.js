@@ -3,7 +3,8 @@ import { clockTime } from './words.js';
 
 /** The elements inside root that carry data-el or else data-testid, by that name. */
 export const parts = (root) => Object.fromEntries(
-  [...root.querySelectorAll('[data-el], [data-testid]')].map((el) => [el.dataset.el ?? el.dataset.testid, el]),
+  [...root.querySelectorAll('[data-el], [data-testid]')]
+    .map((el) => [el.dataset.el ?? el.dataset.testid, el]),
 );
 
 export function setText(el, text) {

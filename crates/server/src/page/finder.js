@@ -40,7 +40,10 @@ export class Finder {
       setText(number, String(n));
       const is_pressed = this.wanted.state === state;
       button.hidden = n === 0 && !is_pressed;
-      if (button.getAttribute('aria-pressed') !== String(is_pressed)) button.setAttribute('aria-pressed', String(is_pressed));
+      const pressed = String(is_pressed);
+      if (button.getAttribute('aria-pressed') !== pressed) {
+        button.setAttribute('aria-pressed', pressed);
+      }
     }
     this.#el.nothing.hidden = shown > 0 || total === 0;
   }
@@ -56,7 +59,8 @@ export class Finder {
     button.dataset.testid = `chip-${state ?? 'all'}`;
     if (state) button.dataset.state = state;
     const number = make('b');
-    button.append(make('span', state ? pillText({ state }) : 'all', state ? 'pill' : ''), ' ', number);
+    const label = state ? make('span', pillText({ state }), 'pill') : make('span', 'all');
+    button.append(label, ' ', number);
     button.addEventListener('click', () => {
       this.wanted.state = this.wanted.state === state ? null : state;
       this.#onChange();

@@ -1,4 +1,4 @@
-// The tiles of all cameras: in step with the server, in order, filtered; only visible ones are drawn.
+// The tiles of all cameras, in order, filtered; only visible ones are drawn.
 import { setData } from './dom.js';
 import { STATES } from './shown.js';
 import { Tile } from './tile.js';
@@ -68,10 +68,13 @@ export class Grid {
       const hidden = !id.toLowerCase().includes(text) || (state !== null && shown?.state !== state);
       if (root.hidden !== hidden) root.hidden = hidden;
       if (!hidden) n += 1;
-      if (this.#list.children[i] !== root) this.#list.insertBefore(root, this.#list.children[i] ?? null);
+      const there = this.#list.children[i] ?? null;
+      if (there !== root) this.#list.insertBefore(root, there);
     });
     // What is moved loses the focus.
-    if (focused !== document.activeElement && this.#list.contains(focused)) focused.focus({ preventScroll: true });
+    if (focused !== document.activeElement && this.#list.contains(focused)) {
+      focused.focus({ preventScroll: true });
+    }
     setData(this.#list, 'size', n === 1 ? 'one' : n <= 4 ? 'few' : n <= 20 ? 'some' : 'many');
     this.#fit(n);
     return n;
@@ -93,7 +96,14 @@ export class Grid {
     const links = [...this.#list.querySelectorAll('li:not([hidden]) a')];
     const from = links.indexOf(document.activeElement);
     const columns = getComputedStyle(this.#list).gridTemplateColumns.split(' ').length;
-    const to = { ArrowLeft: from - 1, ArrowRight: from + 1, ArrowUp: from - columns, ArrowDown: from + columns, Home: 0, End: links.length - 1 }[event.key];
+    const to = {
+      ArrowLeft: from - 1,
+      ArrowRight: from + 1,
+      ArrowUp: from - columns,
+      ArrowDown: from + columns,
+      Home: 0,
+      End: links.length - 1,
+    }[event.key];
     if (from < 0 || to === undefined) return;
     event.preventDefault();
     links[to]?.focus();

@@ -5,7 +5,8 @@ const TEXT = 'input[type="search"], input[type="text"], textarea, select';
 /** actions: by key. Each gives false where it has nothing to do here. */
 export function listen(actions, dialog) {
   document.addEventListener('keydown', (event) => {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || dialog.open) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.defaultPrevented || dialog.open) return;
     const { key, target } = event;
     // In a field, keys write; in what has values, arrows choose one. Escape leaves.
     if (key !== 'Escape' && target.matches(TEXT)) return;

@@ -21,7 +21,8 @@ export class Lines {
     this.#row('ffplay', 'line-ffplay', `ffplay -fflags nobuffer ${quoted(url)}`);
     this.#row('OpenCV', 'line-opencv', `cv2.VideoCapture(${JSON.stringify(url)})`);
     this.#row('HTML', 'line-img', `<img src="${plain}" alt="${camera.id}">`);
-    this.#row('Picture', 'line-curl', `curl -o ${quoted(`${camera.id}.png`)} ${quoted(open(frame))}`);
+    const file = quoted(`${camera.id}.png`);
+    this.#row('Picture', 'line-curl', `curl -o ${file} ${quoted(open(frame))}`);
     const overlay = new URL(`/overlay/${encodeURIComponent(camera.id)}`, location.href).href;
     this.#row('OBS', 'line-obs', camera.views.includes('overlay') ? overlay : '');
   }
@@ -44,4 +45,5 @@ export class Lines {
 }
 
 /** For a shell. */
-const quoted = (text) => (/^[\w.,:/@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+const quoted = (text) =>
+  (/^[\w.,:/@%+=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);

@@ -10,7 +10,7 @@ export class Live {
   #stream;
   #path = '';
 
-  /** onCameras({server, errors, cameras}): numbers. onPart(): a picture. onUp(), onDown(error): the connection. */
+  /** onCameras({server, errors, cameras}): numbers. onPart(): a picture. onUp, onDown: Stream's. */
   constructor({ onCameras, onPart, onUp, onDown }) {
     const text = new TextDecoder();
     this.#stream = new Stream({
@@ -56,15 +56,15 @@ export class Live {
 }
 
 /**
- * How old a picture is when it arrives. The clocks of server and browser may differ, by the same for all
- * pictures: what one took longer than the fastest of this connection is its delay.
+ * How old a picture is when it arrives. The clocks of server and browser may differ, always by the
+ * same: a picture's delay is how much longer it took than the fastest of this connection.
  */
 class Clock {
   #least = Infinity;
   #sent = 0;
   #arrived_ms = Infinity;
 
-  /** On performance.now()'s clock. taken_ms: when the frame was captured or, if that is not known, sent. */
+  /** On performance.now()'s clock. taken_ms: when the frame was captured or, if unknown, sent. */
   read(headers) {
     const arrived_ms = performance.now();
     const sent = Number(headers.get('x-sent'));

@@ -1,5 +1,5 @@
-// Starts the page and wires its parts: the live stream in; grid, wall or detail out (#camera=ID, #wall).
-// A map of all files is in docs/design/live.md.
+// Starts the page and wires its parts: the live stream in; grid, wall or detail (#camera=ID, #wall)
+// out. A map of all files is in docs/design/live.md.
 import { Announcer } from './announce.js';
 import { Banner } from './banner.js';
 import { Detail } from './detail.js';
@@ -45,7 +45,8 @@ const live = new Live({
   onDown(error) {
     // No such camera, or one without this view: the numbers come all the same.
     if (error.status === 404) live.show({ tiles: false });
-    else if (error.status === 409) { detail.showPicture(); follow(); } else banner.lost('live', error);
+    else if (error.status !== 409) banner.lost('live', error);
+    else { detail.showPicture(); follow(); }
   },
 });
 
@@ -96,7 +97,8 @@ function tick() {
     return [camera.id, mark];
   });
   if (connected && detail.id !== null && !grid.get(detail.id)) {
-    detail.mark({ state: 'failed', why: null, since_s: null, old: true, text: '', pill: 'no such camera' });
+    const pill = 'no such camera';
+    detail.mark({ state: 'failed', why: null, since_s: null, old: true, text: '', pill });
   }
   if (connected) announcer.take(marks);
   summarize(marks);

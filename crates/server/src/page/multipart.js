@@ -1,9 +1,9 @@
-// Takes multipart/x-mixed-replace apart as its bytes arrive: header lines, an empty line, Content-Length bytes, again and again.
+// Takes multipart/x-mixed-replace apart as its bytes arrive: header lines, an empty line,
+// Content-Length bytes, and so on.
 
 const MAX_HEADER_BYTES = 8192;
 const MAX_PART_BYTES = 32 * 1024 * 1024;
-const CR = 13;
-const LF = 10;
+const HEADER_END = [13, 10, 13, 10];
 
 export class Multipart {
   #buffer = new Uint8Array(256 * 1024);
@@ -38,21 +38,26 @@ export class Multipart {
   #header() {
     const bytes = this.#buffer;
     for (let i = Math.max(this.#searched, this.#start); i + 3 < this.#end; i++) {
-      if (bytes[i] !== CR || bytes[i + 1] !== LF || bytes[i + 2] !== CR || bytes[i + 3] !== LF) continue;
+      if (HEADER_END.some((byte, n) => bytes[i + n] !== byte)) continue;
       const headers = new Map();
       for (const line of this.#text.decode(bytes.subarray(this.#start, i)).split('\r\n')) {
         const colon = line.indexOf(':');
-        if (colon > 0) headers.set(line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim());
+        const name = line.slice(0, colon).toLowerCase();
+        if (colon > 0) headers.set(name, line.slice(colon + 1).trim());
       }
       this.#start = i + 4;
       this.#searched = this.#start;
       if (headers.size === 0) continue; // an empty line before the boundary
       const length = Number(headers.get('content-length') ?? NaN);
-      if (!(length >= 0 && length <= MAX_PART_BYTES)) throw new Error('a part without a valid Content-Length');
+      if (!(length >= 0 && length <= MAX_PART_BYTES)) {
+        throw new Error('a part without a valid Content-Length');
+      }
       return { headers, length };
     }
     this.#searched = Math.max(this.#start, this.#end - 3);
-    if (this.#end - this.#start > MAX_HEADER_BYTES) throw new Error('the header of a part is too long');
+    if (this.#end - this.#start > MAX_HEADER_BYTES) {
+      throw new Error('the header of a part is too long');
+    }
     return null;
   }
 

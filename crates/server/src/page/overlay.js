@@ -1,5 +1,5 @@
-// The people of one camera on a transparent background. A picture of the stream has their colours times
-// alpha above and alpha below; together they are pixels with transparency.
+// The people of one camera on a transparent background. A picture of the stream has their colours
+// times alpha above and alpha below; together they are pixels with transparency.
 import { Live } from './live.js';
 
 /** What stands still for so long is no live picture, and goes. */
@@ -13,7 +13,8 @@ const id = decodeURIComponent(location.pathname.split('/').at(-1));
 const canvas = document.getElementById('people');
 const said = document.getElementById('said');
 const context = canvas.getContext('2d');
-const scratch = document.createElement('canvas').getContext('2d', { alpha: false, willReadFrequently: true });
+const scratch = document.createElement('canvas')
+  .getContext('2d', { alpha: false, willReadFrequently: true });
 let newest = null;
 let is_busy = false;
 let frame = null;
@@ -31,7 +32,7 @@ const live = new Live({
     draw();
   },
   onUp: () => {},
-  // In a program that shows a page nobody can look into a console.
+  // A program that shows pages has no console.
   onDown: (error) => { if (error.status) said.textContent = error.message; },
 });
 

@@ -1,4 +1,4 @@
-// Draws the newest picture of a camera on a canvas, decoded beside the main thread, and knows how old it is.
+// Draws the newest picture of a camera on a canvas; knows its age.
 
 export class Picture {
   #canvas;
@@ -18,7 +18,7 @@ export class Picture {
     this.#context = canvas.getContext('2d', { alpha: false });
   }
 
-  /** When the picture that is shown arrived, and when it was taken, on performance.now()'s clock. */
+  /** When the shown picture arrived, and when it was taken, on performance.now()'s clock. */
   get times() {
     return { arrived_ms: this.#arrived_ms, ...this.#shown };
   }

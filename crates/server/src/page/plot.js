@@ -1,4 +1,4 @@
-// A line plot of the last minutes as SVG: values under the pointer, and as text for those who do not see it.
+// A line plot of the last minutes as SVG: values under the pointer, and as text for screen readers.
 import { make } from './dom.js';
 import { clockTime } from './words.js';
 
@@ -24,16 +24,16 @@ export class Plot {
   #seconds = [];
   #pointed = null; // the share of the width where the pointer is
 
-  /** lines: [{name, key}], keys of the history: one solid, one dashed. Shown times scale. */
+  /** lines: name -> key of the history: one solid, one dashed. Shown times scale. */
   constructor(figure, title, unit, lines, scale = 1) {
     this.#title = title;
     this.#unit = unit;
-    this.#lines = lines;
+    this.#lines = Object.entries(lines);
     this.#scale = scale;
     const caption = make('figcaption');
     caption.append(make('h3', `${title}, ${unit}`));
     const legend = make('p', null, 'legend');
-    lines.forEach(({ name }, i) => {
+    this.#lines.forEach(([name], i) => {
       const item = make('span', null, 'key');
       const value = make('b');
       const mark = svg('svg', { viewBox: '0 0 18 4', 'aria-hidden': 'true' });
@@ -59,8 +59,8 @@ export class Plot {
   /** history: {seconds, and an array for each key}. */
   draw(history) {
     const seconds = history?.seconds ?? [];
-    const scaled = (values) => (this.#scale === 1 ? values : values.map((v) => (v == null ? v : v * this.#scale)));
-    const series = this.#lines.map(({ key }) => scaled(history?.[key] ?? []));
+    const scaled = (value) => (value == null ? value : value * this.#scale);
+    const series = this.#lines.map(([, key]) => (history?.[key] ?? []).map(scaled));
     this.#series = series;
     this.#seconds = seconds;
     this.#svg.replaceChildren();
@@ -79,7 +79,10 @@ export class Plot {
       this.#label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 5, 'middle', time(last - span / 2));
       this.#label(WIDTH - RIGHT, HEIGHT - 5, 'end', time(last));
     }
-    series.forEach((values, i) => this.#svg.append(svg('path', { class: `line line-${i}`, d: pathOf(seconds, values, x, y) })));
+    series.forEach((values, i) => {
+      const d = pathOf(seconds, values, x, y);
+      this.#svg.append(svg('path', { class: `line line-${i}`, d }));
+    });
     this.#svg.append(this.#pointer);
     this.#point();
   }
@@ -117,12 +120,14 @@ export class Plot {
   }
 
   #describe() {
-    const told = this.#lines.map(({ name }, i) => {
+    const told = this.#lines.map(([name], i) => {
       const known = this.#series[i].filter((value) => value != null);
-      return known.length === 0 ? `${name}: no values`
-        : `${name}: now ${text(known.at(-1))}, lowest ${text(Math.min(...known))}, highest ${text(Math.max(...known))}`;
+      if (known.length === 0) return ` ${name}: no values.`;
+      const [now, low, high] = [known.at(-1), Math.min(...known), Math.max(...known)].map(text);
+      return ` ${name}: now ${now}, lowest ${low}, highest ${high}.`;
     });
-    this.#svg.setAttribute('aria-label', `${this.#title} over the last ${this.#seconds.length} seconds, in ${this.#unit}. ${told.join('. ')}.`);
+    const head = `${this.#title} over the last ${this.#seconds.length} seconds, in ${this.#unit}.`;
+    this.#svg.setAttribute('aria-label', head + told.join(''));
   }
 }
 

@@ -1,4 +1,4 @@
-// Sends changes of settings one request at a time. What changes meanwhile is sent together afterwards, the newest value only.
+// Sends changes of settings one request at a time; then the newest values of all later changes.
 import * as api from './api.js';
 
 export class Sender {
@@ -8,13 +8,13 @@ export class Sender {
   #sending = false;
   #callbacks;
 
-  /** onSettings(settings, file): as the server has them now; file: what was uploaded. onError(error): it refused. */
+  /** onSettings(settings, file): of the server; file: if one was sent. onError(error): refused. */
   constructor(id, callbacks) {
     this.#id = id;
     this.#callbacks = callbacks;
   }
 
-  /** Whether what the controls show is newer than what the server has told. */
+  /** Whether the controls are newer than the server's settings. */
   get busy() {
     return this.#sending || this.#waiting !== null;
   }

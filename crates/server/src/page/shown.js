@@ -1,4 +1,4 @@
-// The state that a person is shown. It trusts the pictures that arrive here more than what the server says.
+// The state that a person sees. Pictures that arrive here count more than the server's word.
 import { duration } from './words.js';
 
 /** Without a new picture for so long it is stale. Checked every TICK_MS: marked within 2 s. */
@@ -13,19 +13,22 @@ const SLOW_MS = 3000;
 const CALM = 0.8;
 
 /**
- * camera: as the server describes it; clock_ms: the server's time now; before: what this gave last.
- * picture: null where its pictures are not being read; else Picture.times and since when they are.
- * Gives {state, why, since_s, age_s, old, text}: old: no live picture; text: what to write over it.
+ * camera: as the server describes it; clock_ms: the server's time now; before: the last result.
+ * picture: null where its pictures are not read; else Picture.times and since when they are.
+ * Gives {state, why, since_s, age_s, old, text}: old: no live picture; text: to write over it.
  */
 export function shown(camera, { connected, picture, clock_ms, before }) {
   const since_s = (clock_ms - Date.parse(camera.since)) / 1000;
-  const mark = { state: camera.state, why: null, since_s, age_s: null, is_captured: false, old: false, text: '' };
-  if (!connected) return { ...mark, state: 'lost', since_s: null, old: true, text: 'not connected' };
-  if (camera.state !== 'live') {
-    const first = camera.state === 'connecting' ? 'waiting for the first frame' : null;
+  const { state } = camera;
+  const mark = { state, why: null, since_s, age_s: null, is_captured: false, old: false, text: '' };
+  if (!connected) {
+    return { ...mark, state: 'lost', since_s: null, old: true, text: 'not connected' };
+  }
+  if (state !== 'live') {
+    const first = state === 'connecting' ? 'waiting for the first frame' : null;
     const why = camera.why ?? first;
-    const time = camera.state === 'ended' ? '' : ` for ${duration(since_s)}`;
-    return { ...mark, why, old: true, text: `${camera.state}${time}${why ? `: ${why}` : ''}` };
+    const time = state === 'ended' ? '' : ` for ${duration(since_s)}`;
+    return { ...mark, why, old: true, text: `${state}${time}${why ? `: ${why}` : ''}` };
   }
   if (!picture) return mark;
   const now_ms = performance.now();
@@ -35,24 +38,28 @@ export function shown(camera, { connected, picture, clock_ms, before }) {
   const old = silent_ms > Math.max(STALE_MS, Math.min(3 * interval_ms, 10_000));
   if (old) {
     if (now_ms - picture.since_ms <= STALE_MS) return { ...mark, old };
-    const why = Number.isFinite(silent_ms) ? `no picture for ${duration(silent_ms / 1000)}` : 'no picture yet';
+    const why = Number.isFinite(silent_ms)
+      ? `no picture for ${duration(silent_ms / 1000)}` : 'no picture yet';
     return { ...mark, state: 'stalled', why, since_s: null, old, text: why };
   }
   const age_ms = now_ms - picture.taken_ms;
   const calm = before?.state === 'late' ? CALM : 1;
   const limit_ms = Math.min(Math.max(LATE_MS, 2 * interval_ms), SLOW_MS);
-  const is_late = age_ms >= limit_ms * calm || picture.arrived_ms - picture.taken_ms >= LATE_MS * calm;
+  const way_ms = picture.arrived_ms - picture.taken_ms;
+  const is_late = age_ms >= limit_ms * calm || way_ms >= LATE_MS * calm;
   const aged = { ...mark, age_s: age_ms / 1000, is_captured: picture.is_captured };
   if (!is_late) return aged;
   return { ...aged, state: 'late', since_s: null, very: age_ms >= VERY_LATE_MS };
 }
 
-/** What the pill of a state says. */
+/** The text of a state's pill. */
 export function pillText({ state, age_s, pill }) {
   if (pill) return pill;
   if (state === 'lost') return 'unknown';
   return state === 'late' && age_s != null ? `late ${age_s.toFixed(1)} s` : state;
 }
 
-/** States from the worst to the best, for those who look for problems. */
-export const STATES = ['failed', 'reconnecting', 'stalled', 'connecting', 'late', 'lost', 'live', 'ended'];
+/** States from the worst to the best. */
+export const STATES = [
+  'failed', 'reconnecting', 'stalled', 'connecting', 'late', 'lost', 'live', 'ended',
+];

@@ -9,8 +9,8 @@ export class Stream {
   #options;
 
   /**
-   * path(): what to read. reader(): for each new connection gives the function that takes its bytes.
-   * onUp(), onDown(error): it began to deliver, and it broke. silence_ms: without a byte for so long it is broken.
+   * path(): the address. reader(): for each new connection gives the function that takes its bytes.
+   * onUp(): bytes arrive. onDown(error): it broke, which silence_ms without a byte is too.
    */
   constructor(options) {
     this.#options = options;

@@ -13,17 +13,20 @@ export function duration(seconds) {
   return `${Math.floor(s / 86400)} days`;
 }
 
-export const fixed = (value, digits) => (value == null ? NOTHING : value.toFixed(digits));
+const known = (text) => (value) => (value == null ? NOTHING : text(value));
 
-export const count = (value) => (value == null ? NOTHING : value < 10_000 ? String(value) : compact.format(value));
+export const fixed = (value, digits) => known((v) => v.toFixed(digits))(value);
 
-export const milliseconds = (value) => (value == null ? NOTHING : `${value.toFixed(value < 10 ? 1 : 0)} ms`);
+export const count = known((n) => (n < 10_000 ? String(n) : compact.format(n)));
 
-export const percent = (value) => (value == null ? NOTHING : `${(100 * value).toFixed(value < 0.1 ? 1 : 0)} %`);
+export const milliseconds = known((ms) => `${ms.toFixed(ms < 10 ? 1 : 0)} ms`);
 
-/** How old a picture is. Where the source does not say when it captured a frame, it is at least so old. */
-export const age = ({ age_s, is_captured }) => (age_s == null ? NOTHING : `${is_captured ? '' : '≥ '}${age_s.toFixed(1)} s`);
+export const percent = known((share) => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %`);
 
-export const mebibytes = (value) => (value == null ? NOTHING : `${(value / 2 ** 20).toFixed(0)} MiB`);
+/** A picture's age; with ≥ where its time of capture is not known. */
+export const age = ({ age_s, is_captured }) =>
+  known((s) => `${is_captured ? '' : '≥ '}${s.toFixed(1)} s`)(age_s);
+
+export const mebibytes = known((bytes) => `${(bytes / 2 ** 20).toFixed(0)} MiB`);
 
 export const clockTime = (iso) => new Date(iso).toLocaleTimeString('en-GB');
