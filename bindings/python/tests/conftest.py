@@ -103,12 +103,24 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def cluster_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     service = Service(
         [ROOT / "scripts/spark", "run", tmp_path_factory.mktemp("spark"), "--cores", "2"]
     )
-    yield service.words[1]
+    yield service
     service.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster(cluster_service: Service) -> str:
+    """The address of the Spark master."""
+    return cluster_service.words[1]
+
+
+@pytest.fixture(scope="session")
+def spark_worker(cluster_service: Service) -> int:
+    """The process of the Spark worker, whose children are the executors."""
+    return int(cluster_service.words[2].removeprefix("worker="))
 
 
 def module(town: Town) -> list[str]:

@@ -13,7 +13,6 @@ import signal
 import socket
 import struct
 import subprocess
-import time
 import urllib.request
 import zlib
 
@@ -101,10 +100,12 @@ while sys.argv[2] in admin.list_topics():
     subprocess.run([python, "-c", script, town.broker, topic], check=True, timeout=60)
 
 
-def executors() -> list[int]:
-    """The processes of all executors on this machine that belong to these tests' cluster."""
+def executors(spark_worker: int) -> list[int]:
+    """The processes of the executors of these tests' cluster."""
     found = subprocess.run(
-        ["pgrep", "-f", "CoarseGrainedExecutorBackend"], capture_output=True, text=True
+        ["pgrep", "-P", str(spark_worker), "-f", "CoarseGrainedExecutorBackend"],
+        capture_output=True,
+        text=True,
     ).stdout.split()
     return [int(process) for process in found]
 
@@ -235,7 +236,7 @@ def test_300_frames_of_two_people_give_the_same_files_by_run_by_worker_and_by_sp
 
 @pytest.mark.parametrize("trigger", ["micro", "realtime"])
 def test_kill_9_of_executor_driver_and_broker_loses_nothing_and_changes_no_byte(
-    town: Town, tmp_path: pathlib.Path, trigger: str
+    town: Town, tmp_path: pathlib.Path, spark_worker: int, trigger: str
 ) -> None:
     # At full size: SPARK_CHAOS_FRAMES=750
     frames = int(os.environ.get("SPARK_CHAOS_FRAMES", "250"))
@@ -255,7 +256,9 @@ def test_kill_9_of_executor_driver_and_broker_loses_nothing_and_changes_no_byte(
         )
         job = town.job(*flags)
         until("the first files", lambda: town.count("output") > 50)
-        for process in executors():
+        killed = executors(spark_worker)
+        assert killed, "no executor runs"
+        for process in killed:
             os.kill(process, signal.SIGKILL)
         before = town.count("output")
         until("files after the death of the executor", lambda: town.count("output") > before + 100)
@@ -269,7 +272,7 @@ def test_kill_9_of_executor_driver_and_broker_loses_nothing_and_changes_no_byte(
         assert town.count("output") < 4 * frames, "it was not killed in the middle"
         again = town.job(*flags)
         until("all files", lambda: town.count("output") >= 4 * frames)
-        time.sleep(2)
+        until("a finished batch", lambda: " frames in " in again.text(), job=again)
         assert again.stop() == 130, again.text()[-4000:]
         assert town.files("output") == town.by_worker()
         assert not list((town.path / "output").glob("cam*/.mattebox-*")), (
@@ -476,7 +479,8 @@ def test_frames_are_published_with_the_bytes_and_headers_of_a_worker_and_can_be_
     # It shows what comes from now on; when it has begun is known only by what it shows.
     until("both cameras", is_shown)
     assert look("/api/cameras/cam01/frame.png").startswith(b"\x89PNG")
-    frames = 2 * json.loads(consume(town, town.topic)[-1]["headers"]["ce_sequence"]) + 2  # type: ignore[index, call-overload]
+    headers = consume(town, town.topic)[-1]["headers"]
+    frames = 2 * json.loads(headers["ce_sequence"]) + 2  # type: ignore[index, call-overload]
     until("all files", lambda: town.count("output") >= frames)
     assert job.stop() == 130, job.text()[-4000:]
     town.mattebox(
@@ -697,7 +701,8 @@ def test_the_function_makes_the_records_and_sql_only_routes_them(
     assert (key, headers) == (b"cam01", [("content-type", b"application/json")])
     text = spark.sql(f"SELECT cast({latency!r}D AS string)").first()[0]  # type: ignore[index]
     status = (
-        f'{{"camera":"cam01","frame":3,"status":"written","path":"{path}","bytes":{size},"width":64,"height":48,'
+        f'{{"camera":"cam01","frame":3,"status":"written","path":"{path}","bytes":{size},'
+        '"width":64,"height":48,'
         f'"taken_us":1700000000000000,"latency_ms":{text},'
         '"topic":"t","partition":0,"offset":0}'
     )
