@@ -200,7 +200,8 @@ def parser() -> _Parser:
     ) -> None:
         top.others.append((flag, variable, default))
         shown = "" if default is None else f" [default: {default}]"
-        group.add_argument(flag, help=f"{what} [{variable}]{shown}", **more)  # type: ignore[arg-type]
+        help = f"{what} [{variable}]{shown}"
+        group.add_argument(flag, help=help, **more)  # type: ignore[arg-type]
 
     log = top.add_argument_group("Reading the topic")
     add(
