@@ -10,7 +10,7 @@
 #
 # It polls /proc/PID/status (Linux) while the program runs, prints a row per mark, and ends with
 # status 1 if the resident set at the end is more than a tenth above the one at the first mark.
-# Written pictures are removed on the way: the disk stays as it was.
+# Written pictures are removed on the way, so that the disk does not fill.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -74,7 +74,7 @@ class Mattebox:
         with open(folder / "log", "w+") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-            # Its own time only: FFmpeg, which reads the video for it, is a process of its own.
+            # Without FFmpeg, which reads the video in another process.
             fields = (
                 pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
             )

@@ -85,7 +85,7 @@ class Watch(threading.Thread):
 
 
 def run(args, source, frames, *flags, cameras=1, threads=None, matte="soft", cores=None):
-    """One `mattebox run` into a folder of its own, with its children on the first `cores` cores."""
+    """One `mattebox run` into a new folder, with its children on the first `cores` cores."""
     allowed = set(sorted(os.sched_getaffinity(0))[:cores])
     with tempfile.TemporaryDirectory(prefix="mattebox-scaling-") as out:
         sources = [f"cam{n + 1:02}={source}" for n in range(cameras)]

@@ -68,7 +68,7 @@ def cost(command):
 
 
 def loop(video, out):
-    """The peer: run as a process of its own, `whole_way.py --loop VIDEO OUT`."""
+    """The peer, a separate process: `whole_way.py --loop VIDEO OUT`."""
     import cv2
 
     import hard_vs_mediapipe

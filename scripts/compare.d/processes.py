@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIMIT_S = 240
-# Everything else in the environment would be a setting of whoever runs this: ours, Spark's, a
-# proxy.
+# All other variables may be settings of this machine: ours, Spark's, a proxy.
 KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "JAVA_HOME")
 
 

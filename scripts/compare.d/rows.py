@@ -86,7 +86,7 @@ RUN = {
 # One of the pictures of all kinds is cut off.
 EXIT_CODES = {"run-pictures-of-all-kinds": 1}
 
-# What a camera publishes: each build fills a topic of its own.
+# Records that a camera publishes: each build fills another topic.
 CAMERA = {
     "camera-binary": "door={clip} yard={odd} --max-width 320 --wire binary",
     "camera-json": "door={clip} yard={odd} --max-width 320 --wire json",

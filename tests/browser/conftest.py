@@ -26,12 +26,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = ROOT / "target/release/mattebox"
 SAMPLE = ROOT / "samples/person.mp4"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# What a child of the tests needs of the environment. Everything else would be a setting of whoever
-# runs them.
+# The variables that a child of the tests keeps. All others may be settings of this machine.
 KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "ORT_DYLIB_PATH", "XDG_DATA_HOME")
 # How long to wait for what must happen at all. How fast it happens is printed, and never decides.
 LIMIT_S = 120
-# What needs more than the others is run by a script of its own: scripts/test-streaming.
+# This test needs more programs: scripts/test-streaming runs it.
 collect_ignore = [] if "MATTEBOX_TEST_STREAMING" in os.environ else ["test_streaming.py"]
 
 

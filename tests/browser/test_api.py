@@ -290,9 +290,9 @@ def test_what_is_no_picture_is_refused_and_changes_nothing(
 
 def test_what_is_not_there_is_a_problem(server: Server) -> None:
     for path in [
-        "/api/cameras/nobody",
-        "/api/cameras/nobody/frame.jpg",
-        "/api/cameras/nobody/stream.mjpg",
+        "/api/cameras/unknown",
+        "/api/cameras/unknown/frame.jpg",
+        "/api/cameras/unknown/stream.mjpg",
         "/api/",
         "/nothing",
     ]:

@@ -85,17 +85,17 @@ def test_a_window_is_one_viewer(server: Server) -> None:
     def viewers() -> int:
         return server.get("/api/cameras").json()["server"]["viewers"]
 
-    until("that nobody looks", lambda: viewers() == 0)
+    until("no viewer", lambda: viewers() == 0)
     with live(server, "camera=door&view=picture") as parts:
         next(parts)
         assert viewers() == 1
-    until("that nobody looks", lambda: viewers() == 0)
+    until("no viewer", lambda: viewers() == 0)
 
 
 @pytest.mark.parametrize(
     ("query", "status"),
     [
-        ("camera=nobody", 404),
+        ("camera=unknown", 404),
         ("camera=door&view=room", 400),
         ("camera=door&view=tile", 400),
         ("view=matte", 400),

@@ -68,9 +68,9 @@ def test_the_overlay_moves_and_does_not_change_with_the_background(
 
 def test_an_overlay_of_no_camera_says_so(visits: Callable[..., Visit], server: Server) -> None:
     visit = visits()
-    visit.page.goto(f"{server.url}/overlay/nobody")
+    visit.page.goto(f"{server.url}/overlay/unknown")
     expect(visit.page.get_by_role("status")).to_have_text(
-        'there is no camera "nobody"', timeout=LIMIT_S * 1000
+        'there is no camera "unknown"', timeout=LIMIT_S * 1000
     )
 
 

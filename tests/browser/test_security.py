@@ -36,7 +36,7 @@ GIGABYTE = 1 << 30
 def talk(server: Server, request: bytes) -> Answer:
     """Sends bytes as they are, and reads the answer; status 0 if it is none."""
     with server.connect() as connection:
-        # Whoever is refused early may find that the other side has gone already.
+        # After an early refusal the other side may have closed already.
         with contextlib.suppress(OSError):
             connection.sendall(request)
         return parse(raw_answer(connection))

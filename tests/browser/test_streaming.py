@@ -255,8 +255,8 @@ PATHS = [
 
 
 class Nginx(Process):
-    """nginx as deploy/nginx-go2rtc.conf has it, on a free port of 127.0.0.1, with a certificate and
-    a password of its own."""
+    """nginx with deploy/nginx-go2rtc.conf, on a free port of 127.0.0.1, with another certificate
+    and password."""
 
     def __init__(self, folder: pathlib.Path, program: str, go2rtc: Go2rtc) -> None:
         (self.port,) = free_ports(1)

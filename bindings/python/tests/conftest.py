@@ -27,8 +27,8 @@ from mattebox.spark.job import Stop, run
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BINARY = ROOT / "target/release/mattebox"
 SAMPLE = ROOT / "samples/person.mp4"
-# What a child of the tests needs of the environment. Everything else would be a setting of whoever
-# runs them: ours, Spark's, a proxy.
+# The variables that a child of the tests keeps. All others may be settings of this machine: ours,
+# Spark's, a proxy.
 KEPT = (
     "PATH",
     "HOME",
@@ -155,7 +155,7 @@ def submit(town: Town) -> list[str]:
 
 
 class Job:
-    """The job, in a process of its own."""
+    """The job, in a separate process."""
 
     def __init__(
         self,

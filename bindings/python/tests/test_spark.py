@@ -447,7 +447,7 @@ def test_a_topic_that_was_made_anew_is_named_even_where_the_offsets_would_fit(to
     town.fill(cameras=1, frames=30, partitions=1)
     job = town.job("--from", "earliest", "--until", "end")
     assert job.finish() == 1
-    assert "the topic was made anew" in job.text() and town.count("output") == 20
+    assert "the topic was created again" in job.text() and town.count("output") == 20
     before = town.files("output")
     job = town.job("--from", "earliest", "--until", "end", "--on-stale-checkpoint", "restart")
     assert job.finish() == 0, job.text()[-4000:]

@@ -5,8 +5,8 @@ import { pillText } from './shown.js';
 import { age, count, duration, fixed, milliseconds, percent } from './words.js';
 
 const template = document.getElementById('tile');
-/** Between two people somebody has to leave: that is no news. */
-const NOBODY_S = 2;
+/** A shorter time without a person is not shown. */
+const EMPTY_S = 2;
 
 export class Tile {
   camera;
@@ -48,9 +48,9 @@ export class Tile {
     setText(this.#el.since, since_s == null ? '' : `for ${duration(since_s)}`);
     setText(this.#el.age, age(mark));
     const empty_s = this.camera.quality?.no_person_s;
-    const nobody = !text && !old && empty_s >= NOBODY_S ? `Nobody for ${duration(empty_s)}` : '';
-    setData(this.root, 'nobody', String(nobody !== ''));
+    const empty = !text && !old && empty_s >= EMPTY_S ? `Nobody for ${duration(empty_s)}` : '';
+    setData(this.root, 'empty', String(empty !== ''));
     // What FFmpeg says is too long for here: the camera's own page has it.
-    setText(this.#el.overlay, text.replace(/ \(FFmpeg: .*$/s, '') || nobody);
+    setText(this.#el.overlay, text.replace(/ \(FFmpeg: .*$/s, '') || empty);
   }
 }

@@ -1,8 +1,8 @@
 """Whether a checkpoint still fits its topic.
 
-A topic that was made anew counts from 0 again. A checkpoint of before then names places that do not
-exist, or that hold other records, and going on from there would leave records out without a word.
-So the topic's own id, which Kafka gives each topic once, is kept in the checkpoint.
+A topic that was deleted and created again counts from 0. Then the offsets of an older checkpoint do
+not exist, or belong to other records, and a job that continues there would skip records silently.
+So the checkpoint keeps the topic's id, which is different for each topic that Kafka creates.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def _check(folder: _Folder, broker: Broker, settings: Settings) -> Settings:
         folder.write(TOPIC_ID, f"{topic_id}\n")
     elif known.strip() != topic_id:
         problems.append(
-            f"the topic was made anew (its id is {topic_id}, the checkpoint's {known.strip()})"
+            f"the topic was created again (its id is {topic_id}, the checkpoint's {known.strip()})"
         )
     for partition, offset in sorted(places.items()):
         if partition not in end:
@@ -181,7 +181,7 @@ def _check(folder: _Folder, broker: Broker, settings: Settings) -> Settings:
     )
     if settings.on_stale == "fail":
         raise Stale(
-            f"{text}. The topic was made anew, or its retention removed records. With "
+            f"{text}. The topic was created again, or its retention removed records. With "
             "--on-stale-checkpoint restart the checkpoint is set aside "
             "and the job begins with the oldest record that is there"
         )

@@ -59,7 +59,7 @@ class Numbers:
             (f'{{status="{status}"}}', float(sums[status]))
             for status in ("written", "kept", "dead")
         ]
-        metric("mattebox_spark_frames_total", "counter", "Records by what became of them.", outcome)
+        metric("mattebox_spark_frames_total", "counter", "Records by outcome.", outcome)
         metric(
             "mattebox_spark_written_bytes_total",
             "counter",

@@ -1,5 +1,5 @@
-"""From records to files, and from what became of them to records for Kafka: the function makes
-them, SQL gives each its row."""
+"""From records to files, and from their outcomes to records for Kafka: the function makes both, SQL
+gives each its row."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def frames(spark: SparkSession, settings: Settings) -> DataFrame:
 
 
 def made(records: DataFrame, settings: Settings, largest: Largest) -> DataFrame:
-    """One row for each record: what became of it, with the records to publish, as ``made``."""
+    """One row for each record: its outcome, with the records to publish, as ``made``."""
     topics = {settings.topic: settings.topic_id}
     told = settings_json(
         **{**settings.made, "topics": topics, "publish": publish(settings, largest)}
@@ -106,9 +106,8 @@ def writer(rows: DataFrame, settings: Settings) -> DataStreamWriter:
         .option("kafka.max.request.size", str(64 << 20))
         .option("kafka.compression.type", "none")
     )
-    # Results wait a moment for others, so that many go in one request: a request each costs as much
-    # as an eighth of a frame. At the end of a task none waits. Whoever wants the frames themselves
-    # wants them soon.
+    # Results wait for a few milliseconds, so that many go in one request: a request for each costs
+    # as much as an eighth of a frame. At the end of a task none waits. Published frames wait less.
     out = out.option("kafka.linger.ms", "5" if settings.publish_frames else "20")
     for name, value in _kafka(settings).items():
         out = out.option(name, value)

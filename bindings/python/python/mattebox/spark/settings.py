@@ -379,7 +379,7 @@ def parser() -> _Parser:
         "--results",
         "MATTEBOX_RESULTS",
         None,
-        "the topic of what became of each frame [default: TOPIC.results]",
+        "the topic of results, one for each frame [default: TOPIC.results]",
         type=_topic,
     )
     add(
@@ -464,8 +464,8 @@ def parser() -> _Parser:
         "--on-stale-checkpoint",
         "MATTEBOX_ON_STALE_CHECKPOINT",
         "fail",
-        "a checkpoint that does not fit the topic, because that was made anew or lost records: "
-        "fail, or set it aside and begin with the oldest record",
+        "a checkpoint does not fit its topic, which was created again or lost records: fail, or "
+        "set it aside (restart) and begin with the oldest record",
         choices=("fail", "restart"),
         dest="on_stale",
     )
@@ -588,7 +588,7 @@ def _check_topics(top: _Parser, given: argparse.Namespace) -> None:
     for flag, topic in topics.items():
         if topic in known:
             top.error(
-                f"{flag}: {topic} is also the topic of {known[topic]}: give each a name of its own"
+                f"{flag}: {topic} is also the topic of {known[topic]}: give each another name"
             )
         known[topic] = flag
 
