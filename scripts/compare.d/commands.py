@@ -120,8 +120,7 @@ def saved_dead_letters(broker: records.Broker, topic: str, cwd: pathlib.Path) ->
 
 
 def forget_group(cwd: pathlib.Path, group: str) -> None:
-    """Takes the group out of the names of what is remembered of cameras: each build has a group of
-    its own."""
+    """Removes the group from the names of the cameras' state files: each build has another group."""
     for path in list(cwd.glob(f"output/.state/*/{group}*")):
         path.rename(path.with_name(path.name.replace(group, "group", 1)))
 

@@ -60,7 +60,8 @@ impl Stream {
         let side = u64::from(limits.max_side);
         if width > side || height > side || width.saturating_mul(height) > limits.max_pixels {
             return Err(PyValueError::new_err(format!(
-                "the picture is too large: {width}x{height}, at most {side} a side and {} million pixels",
+                "the picture is too large: {width}x{height}, at most {side} a side and {} million \
+                 pixels",
                 limits.max_pixels / 1_000_000
             )));
         }

@@ -41,8 +41,8 @@ class Matte:
     a ``memoryview``, a Pillow image through NumPy. Results are NumPy arrays where NumPy is
     installed, and ``memoryview`` otherwise.
 
-    Python's lock is released while a frame is worked on. After ``fork`` the child has a copy of its
-    own, which goes on from the same frame.
+    Python's lock is released while a frame is worked on. After ``fork`` the child has a copy, which
+    continues from the same frame.
     """
 
     def __init__(
