@@ -120,7 +120,7 @@ def saved_dead_letters(broker: records.Broker, topic: str, cwd: pathlib.Path) ->
 
 
 def forget_group(cwd: pathlib.Path, group: str) -> None:
-    """Removes the group from the names of the cameras' state files: each build has another group."""
+    """Removes the group from the names of the cameras' state files: each build has its group."""
     for path in list(cwd.glob(f"output/.state/*/{group}*")):
         path.rename(path.with_name(path.name.replace(group, "group", 1)))
 
