@@ -183,8 +183,8 @@ def parser() -> _Parser:
     """All flags."""
     top = _Parser(
         prog="python -m mattebox.spark",
-        description="Takes frames from a Kafka topic with Spark Structured Streaming, puts another "
-        "background behind the people in them, and writes one picture file for each frame: "
+        description="Reads frames from a Kafka topic with Spark Structured Streaming, puts another "
+        "background behind the people, and writes one picture file for each frame: "
         "OUT/CAMERA/frame_000000.png.",
         epilog="Every flag has an environment variable, in brackets. Exit codes: 0 done, 1 failed, "
         "2 bad settings, 3 no broker in time, 130 stopped.",
@@ -228,7 +228,7 @@ def parser() -> _Parser:
         "--until",
         "MATTEBOX_UNTIL",
         "never",
-        "stop at the end of what is there at the start, or never",
+        "end: stop after the records that are there at the start; never: run until stopped",
         choices=("end", "never"),
     )
     add(
@@ -245,7 +245,7 @@ def parser() -> _Parser:
         default=[],
         type=_option,
         metavar="NAME=VALUE",
-        help="a setting of Kafka's Java client, as security.protocol=SASL_SSL; may be given "
+        help="a setting of Kafka's Java client, such as security.protocol=SASL_SSL; may be given "
         "several times",
     )
 
@@ -255,7 +255,7 @@ def parser() -> _Parser:
         "--out",
         "OUTPUT_DIR",
         "output",
-        "the folder of the files, on every executor; several machines need a shared one",
+        "the folder for the files, on every executor; several machines need a shared one",
         type=_path(paths.local),
     )
     add(
@@ -280,8 +280,9 @@ def parser() -> _Parser:
         "--model",
         "SEG_MODEL_PATH",
         None,
-        "a .tflite or .onnx file instead of the built-in network, there on the driver and every "
-        "executor; or landscape",
+        "a .tflite or .onnx file, on the driver and every executor, instead of the built-in "
+        "network; "
+        "or landscape",
         type=_path(_model),
     )
     add(made, "--format", "MATTEBOX_FORMAT", "png", "picture files", choices=("png", "jpg", "webp"))
@@ -306,7 +307,8 @@ def parser() -> _Parser:
         "--people",
         "MATTEBOX_PEOPLE",
         "all",
-        "who is shown: all, nearest (who is largest in the picture) or a number from 1 to 9; the "
+        "the people to show: all, nearest (the largest in the picture) or a number from 1 to 9; "
+        "the "
         "others become background",
     )
     add(
@@ -314,7 +316,7 @@ def parser() -> _Parser:
         "--plate",
         "MATTEBOX_PLATE",
         "auto",
-        "the room behind the people: learned where the camera stands still (auto), or not",
+        "learn the room behind the people while the camera stands still (auto), or do not (off)",
         choices=("auto", "off"),
     )
     add(
@@ -330,7 +332,7 @@ def parser() -> _Parser:
         "--on-existing",
         "MATTEBOX_ON_EXISTING",
         "skip",
-        "a file that is already there: keep it (skip), or replace it",
+        "keep a file that exists (skip), or replace it (overwrite)",
         choices=("overwrite", "skip"),
     )
     add(
@@ -338,7 +340,7 @@ def parser() -> _Parser:
         "--name",
         "MATTEBOX_NAME",
         "number",
-        "how files are called: number (ID/frame_000000.png) or a template, as "
+        "names of files: number (ID/frame_000000.png) or a template, such as "
         "{camera}/{date}/{hour}/frame_{number}; the time is that of the record, in UTC",
     )
     add(
@@ -354,14 +356,15 @@ def parser() -> _Parser:
         "--simd",
         "MATTEBOX_SIMD",
         None,
-        "vector instructions: scalar, sse4.2, avx2, avx512 or neon; else the best of each executor",
+        "vector instructions: scalar, sse4.2, avx2, avx512 or neon [default: the best of each "
+        "executor]",
     )
     add(
         made,
         "--fsync",
         "MATTEBOX_FSYNC",
         "false",
-        "bring each file to the disk before it counts as done",
+        "write each file to the disk before it counts as done",
         type=_yes_no,
     )
     add(
@@ -369,8 +372,8 @@ def parser() -> _Parser:
         "--camera-settings",
         "MATTEBOX_CAMERA_SETTINGS",
         None,
-        "background, matte and more of single cameras, a table for each, in a TOML file that is "
-        "there on the driver and every executor; read again when it changes",
+        "background, matte and more of single cameras, a table for each, in a TOML file on the "
+        "driver and every executor; read again when it changes",
         type=_path(paths.local),
         metavar="FILE",
     )
@@ -387,7 +390,7 @@ def parser() -> _Parser:
         "--publish-frames",
         "MATTEBOX_PUBLISH_FRAMES",
         None,
-        "a topic that gets the pictures too",
+        "a topic for the finished pictures",
         type=_topic,
     )
 
@@ -397,8 +400,8 @@ def parser() -> _Parser:
         "--checkpoint",
         "CHECKPOINT_DIR",
         None,
-        "where Spark keeps its place in the topic, and the executors the states of cameras; "
-        "several machines need a shared one [default: OUT/.checkpoint]",
+        "the folder for Spark's offsets and the states of cameras; several machines need a shared "
+        "one [default: OUT/.checkpoint]",
         type=_path(paths.checkpoint),
     )
     add(
@@ -406,7 +409,7 @@ def parser() -> _Parser:
         "--group",
         "MATTEBOX_GROUP",
         "mattebox-spark",
-        "the name of the job: OUT belongs to the jobs of one name that read one topic",
+        "the name of the job: only jobs with the same name and topic may share OUT",
     )
     add(
         run,
@@ -422,7 +425,7 @@ def parser() -> _Parser:
         "--checkpoint-interval",
         "MATTEBOX_CHECKPOINT_INTERVAL",
         "30s",
-        "between two checkpoints (realtime)",
+        "time between two checkpoints (realtime)",
         type=_seconds,
     )
     add(
@@ -430,7 +433,7 @@ def parser() -> _Parser:
         "--look-interval",
         "MATTEBOX_LOOK_INTERVAL",
         "5s",
-        "between two looks at the topic's partitions and permissions and at the executors",
+        "time between two checks of the topic's partitions and permissions and of the executors",
         type=_seconds,
     )
     add(
@@ -438,17 +441,24 @@ def parser() -> _Parser:
         "--back-to-realtime",
         "MATTEBOX_BACK_TO_REALTIME",
         "60s",
-        "how long there must be enough cores before real time begins again: each change makes the "
-        "frames since the last checkpoint once more",
+        "how long there must be enough cores before real time begins again: each change processes "
+        "the frames since the last checkpoint again",
         type=_seconds,
     )
-    add(run, "--interval", "MATTEBOX_INTERVAL", "0s", "between two batches (micro)", type=_seconds)
+    add(
+        run,
+        "--interval",
+        "MATTEBOX_INTERVAL",
+        "0s",
+        "time between two batches (micro)",
+        type=_seconds,
+    )
     add(
         run,
         "--max-offsets",
         "MATTEBOX_MAX_OFFSETS",
         "2000",
-        "records of a batch at most (micro)",
+        "most records in a batch (micro)",
         type=_positive,
     )
     add(
@@ -456,7 +466,7 @@ def parser() -> _Parser:
         "--async-progress",
         "MATTEBOX_ASYNC_PROGRESS",
         "false",
-        "write checkpoints beside the batches (micro)",
+        "write checkpoints while the next batch runs (micro)",
         type=_yes_no,
     )
     add(
@@ -464,8 +474,9 @@ def parser() -> _Parser:
         "--on-stale-checkpoint",
         "MATTEBOX_ON_STALE_CHECKPOINT",
         "fail",
-        "a checkpoint does not fit its topic, which was created again or lost records: fail, or "
-        "set it aside (restart) and begin with the oldest record",
+        "if the topic was created again or lost records, so that the checkpoint does not fit: "
+        "fail, "
+        "or set the checkpoint aside and begin with the oldest record (restart)",
         choices=("fail", "restart"),
         dest="on_stale",
     )
@@ -488,7 +499,7 @@ def parser() -> _Parser:
         "--packages",
         "MATTEBOX_PACKAGES",
         KAFKA_PACKAGE,
-        "Maven coordinates of the connector, where --jars does not name it",
+        "Maven coordinates of the connector, used if --jars does not name it",
     )
     add(
         run,
@@ -509,7 +520,7 @@ def _version() -> str:
 
 
 def read(arguments: list[str] | None = None) -> Settings:
-    """Reads flags and environment. Exits with 2 and a message where something cannot be used."""
+    """Reads flags and environment. Exits with 2 and a message where a value is invalid."""
     top = parser()
     given = top.read(arguments)
     if given.checkpoint_interval < 5:
@@ -543,8 +554,8 @@ def read(arguments: list[str] | None = None) -> Settings:
         "fsync": given.fsync,
         "topics": {given.topic: None},
         "state_dir": os.path.join(checkpoint, STATES),
-        # A batch that is not yet in a checkpoint written beside it may be done again; a synchronous
-        # one is only ever the last.
+        # The states of so many batches are kept, since a batch without a checkpoint may be done
+        # again. With synchronous checkpoints that is only the last one.
         "keep": 64 if given.async_progress else 2,
     }
     return Settings(
@@ -576,7 +587,7 @@ def read(arguments: list[str] | None = None) -> Settings:
 
 
 def _check_topics(top: _Parser, given: argparse.Namespace) -> None:
-    """What the job writes must not come back to it as frames, nor be mixed up."""
+    """All topics differ: the job must not read its results as frames."""
     topics = {
         "--topic": given.topic,
         "the dead letters of --topic": f"{given.topic}.dead",
