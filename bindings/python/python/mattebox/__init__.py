@@ -6,8 +6,8 @@
     for frame in frames:                  # height x width x 3, uint8, RGB
         picture = matte.process(frame)
 
-One :class:`Matte` is one camera: the soft matte remembers a little from frame to frame. Different
-ones run in parallel in threads.
+One :class:`Matte` is one camera: the soft matte uses earlier frames. Different ones run in parallel
+in threads.
 """
 
 from ._matte import Matte

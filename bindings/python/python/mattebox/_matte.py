@@ -26,16 +26,21 @@ class Matte:
     """Frames of one camera, in their order.
 
     :param model: a ``.tflite`` file of the selfie segmentation family, or a ``.onnx`` file;
-    ``"landscape"`` for the built-in 144x256 network. :param background: ``gray``, a CSS colour,
-    ``#RRGGBB``, ``blur[:SIGMA]``, ``transparent`` or ``image:PATH``. :param matte: ``soft`` (steady
-    edges), ``hard`` (MediaPipe's category mask), ``fine`` (finer edges, drawn in key frames) or
-    ``fine:always`` (in every frame; both need MODNet and ONNX Runtime). :param format: of
-    :meth:`process_jpeg`'s result: ``png``, ``jpg`` or ``webp``. :param foreground_cleanup: take the
-    old room's light out of the person's edge. :param people: ``all``, ``nearest`` (who is largest
-    in the picture) or a number: the others become background. :param plate: ``auto`` (learn the
-    room behind the people where the camera stands still) or ``off``. :param skip_still: use the
-    last matte again while the picture stands still. :param simd: vector instructions, to compare:
-    ``scalar``, ``sse4.2``, ``avx2``, ``avx512`` or ``neon``.
+        ``"landscape"`` for the built-in 144x256 network.
+    :param background: ``gray``, a CSS colour, ``#RRGGBB``, ``blur[:SIGMA]``, ``transparent`` or
+        ``image:PATH``.
+    :param matte: ``soft`` (steady edges), ``hard`` (MediaPipe's category mask), ``fine`` (finer
+        edges, drawn in key frames) or ``fine:always`` (in every frame; both need MODNet and ONNX
+        Runtime).
+    :param format: of :meth:`process_jpeg`'s result: ``png``, ``jpg`` or ``webp``.
+    :param foreground_cleanup: remove colour spill of the old room from edges.
+    :param people: ``all``, ``nearest`` (the largest in the picture) or a number: the others become
+        background.
+    :param plate: ``auto`` (learn the room behind the people where the camera stands still) or
+        ``off``.
+    :param skip_still: reuse the last matte while nothing moves.
+    :param simd: vector instructions, to compare: ``scalar``, ``sse4.2``, ``avx2``, ``avx512`` or
+        ``neon``.
 
     Pictures are height x width x 3 bytes, RGB, in anything with the buffer protocol: a NumPy array,
     a ``memoryview``, a Pillow image through NumPy. Results are NumPy arrays where NumPy is
@@ -77,9 +82,9 @@ class Matte:
     def process(self, rgb: Buffer, *, time_us: int | None = None) -> Any:
         """The frame with its new background: height x width x 3, or x 4 with a transparent one.
 
-        :param time_us: when it was taken, in microseconds; 40 ms after the frame before where it is
-        left out. :raises ValueError: it is no picture of 8-bit RGB, it is too large, or the time is
-        out of range.
+        :param time_us: when it was taken, in microseconds; default: 40 ms after the last frame.
+        :raises ValueError: it is no picture of 8-bit RGB, it is too large, or the time is out of
+            range.
         """
         time = self._time(time_us)
         data, width, height = self._picture(rgb)
@@ -110,8 +115,7 @@ class Matte:
 
     @property
     def state(self) -> bytes:
-        """What is remembered between two frames. It is private: it holds a tiny gray copy of the
-        room."""
+        """The memory of earlier frames. It is private: it holds a tiny gray copy of the room."""
         return self._stream.state()
 
     @state.setter
@@ -132,8 +136,7 @@ class Matte:
         return time
 
     def _picture(self, rgb: Any) -> tuple[bytes, int, int]:
-        """The samples, width and height of a picture. What is too large is refused before it is
-        copied."""
+        """The samples, width and height of a picture. One that is too large is not copied."""
         try:
             view = memoryview(rgb)
         except TypeError:

@@ -1,7 +1,6 @@
-"""Topics and offsets, through the Kafka client that Spark's connector brings along.
+"""Topics and offsets, through the Kafka client of Spark's connector.
 
-A question that the broker cannot answer now is asked again until it can, for as long as
-`--connect-timeout` says.
+A question that the broker does not answer is repeated, until `--connect-timeout` is over.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ T = TypeVar("T")
 
 log = logging.getLogger("mattebox.spark")
 
-# What the reason, the key and the headers of a dead letter may take, in bytes.
+# Room for the reason, the key and the headers of a dead letter, in bytes.
 LETTER_OVERHEAD = 64 << 10
-# The largest result, in bytes, that a topic made here takes.
+# The largest result of a topic that is made here, in bytes.
 MAX_RESULT_BYTES = 16 << 20
-# What a result's key, headers and frame in the log may take, in bytes.
+# Room for a result's key, headers and frame in the log, in bytes.
 RESULT_OVERHEAD = 16 << 10
 
 
@@ -48,8 +47,7 @@ class Sight:
 
     partitions: int
     topic_id: str
-    # Whether the job's user may read it; brokers older than Kafka 2.3 do not tell, and are believed
-    # to allow it.
+    # Whether the job's user may read it. Brokers older than Kafka 2.3 do not tell: then it is true.
     is_readable: bool
 
 
@@ -65,7 +63,7 @@ class Broker:
         is_stopped: Callable[[float], bool],
         health: Health,
     ) -> None:
-        """:param is_stopped: waits for so many seconds, and says whether the job is to stop."""
+        """:param is_stopped: waits for so many seconds; true if the job is to stop."""
         self._jvm = spark._jvm
         self._settings = settings
         self._is_stopped = is_stopped
@@ -73,13 +71,13 @@ class Broker:
         self._client: Any = None
 
     def close(self) -> None:
-        """Ends the client, which would go on trying."""
+        """Ends the client, which otherwise keeps trying."""
         client, self._client = self._client, None
         if client is not None:
             client.close(self._jvm.java.time.Duration.ZERO)
 
     def _admin(self) -> Any:
-        """The client. A host whose name is not known yet has none."""
+        """The client. There is none while the host's name is unknown."""
         if self._client is None:
             check_protocol(self._settings)
             properties = self._jvm.java.util.Properties()
@@ -91,16 +89,15 @@ class Broker:
             kind = self._jvm.org.apache.kafka.clients.admin.AdminClient
             try:
                 self._client = kind.create(properties)
-            except (
-                TypeError
-            ) as error:  # what is no class is a package for py4j, and a package cannot be called
+            except TypeError as error:
+                # py4j takes an unknown class for a package, and a package cannot be called.
                 raise failures.JobError(
                     "Spark's Kafka connector is not on the class path: see --jars and --packages"
                 ) from error
         return self._client
 
     def _ask(self, question: Callable[[Any], T]) -> T:
-        """Asks until there is an answer. An error that does not pass is raised as it came."""
+        """Asks until there is an answer. An error that does not pass is raised unchanged."""
         begun, has_said = time.monotonic(), False
         while True:
             try:
@@ -114,8 +111,7 @@ class Broker:
             self._health.is_wrong(
                 "broker", f"no broker answers at {self._settings.kafka}: {failure.reason}"
             )
-            # It may be that its thread has ended, or that what listens there is not what it was
-            # made for.
+            # Its thread may have ended, or another service may listen there.
             self.close()
             waited = self._settings.connect_timeout_s
             if time.monotonic() - begun > waited:
@@ -134,7 +130,7 @@ class Broker:
         self._ask(lambda admin: admin.describeCluster().nodes().get())
 
     def _described(self, admin: Any, topic: str) -> Any:
-        """The description of a topic, in the future."""
+        """A future with the description of a topic."""
         options = self._jvm.org.apache.kafka.clients.admin.DescribeTopicsOptions()
         options = options.includeAuthorizedOperations(True)
         return (
@@ -165,27 +161,23 @@ class Broker:
         return found
 
     def topic_id(self) -> str:
-        """What Kafka names the frames' topic by, which another topic of the same name does not
-        have.
-        """
+        """Kafka's id of the frames' topic: another topic of the same name has another one."""
         if (found := self._description(self._settings.topic, "READ")) is None:
             raise gone(self._settings.topic)
         return str(found.topicId().toString())
 
     def partitions(self, topic: str, operation: str = "READ") -> int:
-        """How many partitions a topic has that allows the operation; 0 if it is not there."""
+        """The number of partitions of a topic that allows the operation; 0 if there is none."""
         found = self._description(topic, operation)
         return 0 if found is None else int(found.partitions().size())
 
     def begin_sight(self) -> Any:
-        """Asks for the frames' topic, without waiting for the answer: ``isDone()`` says whether it
-        is there.
-        """
+        """Asks for the frames' topic. The answer is there when its ``isDone()`` is true."""
         return self._described(self._admin(), self._settings.topic)
 
     def sight(self, answer: Any) -> Sight | None:
-        """What :meth:`begin_sight` asked for; None where there is no such topic. Errors are raised
-        as they came.
+        """The answer to :meth:`begin_sight`; None if there is no such topic. Errors are raised
+        unchanged.
         """
         try:
             found = answer.get()
@@ -199,7 +191,7 @@ class Broker:
         return Sight(int(found.partitions().size()), topic_id, _allows(found, "READ"))
 
     def wait_for_topic(self) -> int:
-        """Waits until the frames' topic is there, and returns its partitions."""
+        """Waits for the frames' topic, and returns its number of partitions."""
         topic, has_said = self._settings.topic, False
         while not (found := self.partitions(topic)):
             if not has_said:
@@ -261,9 +253,7 @@ class Broker:
                 ) from error
 
     def max_message_bytes(self, topic: str) -> int:
-        """The largest batch of records that a topic takes; Kafka's default where the broker does
-        not tell.
-        """
+        """The largest batch of records of a topic; Kafka's default if the broker does not tell."""
         kind = self._jvm.org.apache.kafka.common.config.ConfigResource
         resource = kind(kind.Type.TOPIC, topic)
         try:
@@ -282,7 +272,7 @@ class Broker:
             return 1_048_588
 
     def offsets(self, topic: str, latest: bool) -> dict[int, int]:
-        """The first offset of each partition, or the one behind the last record."""
+        """The first offset of each partition, or the one after the last record."""
         spec = self._jvm.org.apache.kafka.clients.admin.OffsetSpec
         wanted = self._jvm.java.util.HashMap()
         for partition in range(self.partitions(topic)):
@@ -319,17 +309,16 @@ def gone(topic: str) -> failures.TopicGone:
     )
 
 
-# Kafka's ApiVersions request, version 0, without a client's name: every broker answers it before
-# any login.
+# Kafka's ApiVersions request, version 0, without a client's name: brokers answer it before a login.
 _HELLO = struct.pack(">hhih", 18, 0, 0, -1)
-# How a TLS record begins that says no (RFC 8446, section 5.1).
+# The first byte of a TLS alert (RFC 8446, section 5.1).
 _TLS_ALERT = 0x15
 PROBE_TIMEOUT_S = 2.0
 
 
 def _speaks_tls(address: str) -> bool | None:
-    """Whether what listens at an address speaks TLS (True) or Kafka's protocol without it (False);
-    None where it cannot be told.
+    """True if the service at an address speaks TLS, False if it speaks Kafka's protocol without
+    TLS, None if that is unknown.
     """
     host, _, port = address.strip().rpartition(":")
     try:
@@ -346,13 +335,12 @@ def _speaks_tls(address: str) -> bool | None:
 
 
 def check_protocol(settings: Settings) -> None:
-    """Asks the brokers of ``--kafka`` whether they speak TLS, as Kafka's client cannot tell.
+    """Asks the brokers of ``--kafka`` whether they speak TLS, because Kafka's client does not.
 
-    It waits for ever where it speaks TLS alone, and where the broker does it takes the answer for
-    the length of a message and the memory for
-    that.
+    If only the client speaks TLS, it waits for ever. If only the broker does, the client takes the
+    alert for the length of a message, and allocates that much memory.
 
-    :raises failures.SettingsError: they do not speak what the settings say.
+    :raises failures.SettingsError: the brokers and the settings differ.
     """
     protocol = settings.kafka_options.get("security.protocol", "PLAINTEXT").upper()
     wanted, has_login = protocol.endswith("SSL"), protocol.startswith("SASL")

@@ -51,7 +51,7 @@ class _Folder:
         return self._path(os.path.join(self._checkpoint, name))
 
     def names(self, folder: str) -> list[str]:
-        """What is in a folder; nothing where there is none."""
+        """The names in a folder; none if there is no folder."""
         path = self._inside(folder)
         return (
             [status.getPath().getName() for status in self._files.listStatus(path)]
@@ -80,7 +80,7 @@ class _Folder:
         self._files.mkdirs(self._path(self._checkpoint))
 
     def make_states(self) -> None:
-        """Makes the folder of camera states. Executors that do not see it refuse to go on."""
+        """Makes the folder of camera states. Executors that do not see it refuse to run."""
         self._files.mkdirs(self._inside(STATES))
 
     def remove(self, name: str) -> None:
@@ -96,7 +96,7 @@ class _Folder:
 def probe(spark: SparkSession, checkpoint: str) -> None:
     """Makes the folder, and a file in it.
 
-    :raises failures.JobError: it cannot be written; :class:`failures.SettingsError` where it never
+    :raises failures.JobError: it cannot be written; :class:`failures.SettingsError` if it never
     can.
     """
     try:
@@ -112,8 +112,8 @@ def probe(spark: SparkSession, checkpoint: str) -> None:
 
 
 def _last_offsets(folder: _Folder, checkpoint: str, topic: str) -> dict[int, int] | None:
-    """Where the next batch begins, by partition, as the checkpoint has it; None where there is no
-    checkpoint yet."""
+    """The checkpoint's offset of the next batch, by partition; None if there is no checkpoint
+    yet."""
     newest = max(filter(str.isdecimal, folder.names("offsets")), key=int, default=None)
     if newest is None:
         return None
@@ -131,11 +131,11 @@ def _last_offsets(folder: _Folder, checkpoint: str, topic: str) -> dict[int, int
 
 
 def check(spark: SparkSession, broker: Broker, settings: Settings) -> Settings:
-    """Compares the checkpoint with the topic, and returns the settings to go on with: they have the
-    topic's id.
+    """Compares the checkpoint with the topic, makes the folder of camera states, and returns the
+    settings with the topic's id.
 
-    Where the checkpoint is set aside, as was asked for, they begin with the oldest record. The
-    folder of camera states is there afterwards.
+    If the checkpoint was set aside (--on-stale-checkpoint restart), they begin with the oldest
+    record.
     """
     folder = _Folder(spark, settings.checkpoint)
     settings = _check(folder, broker, settings)

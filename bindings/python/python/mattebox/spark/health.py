@@ -1,6 +1,4 @@
-"""Whether the job does its work, for /readyz; and log lines that do not fill the disk while it does
-not.
-"""
+"""Whether the job works, for /readyz; and log lines that do not fill the disk while it does not."""
 
 from __future__ import annotations
 
@@ -12,16 +10,16 @@ from collections.abc import Callable
 
 log = logging.getLogger("mattebox.spark")
 
-# How often the log repeats a cause that goes on.
+# How often the log repeats a cause that lasts.
 REPEAT_S = 60.0
-# Causes that are remembered. More would be a cause that is never the same.
+# The most causes that are kept. More means that the texts of one cause vary.
 MAX_CAUSES = 100
-# What differs between two texts of one cause: ids of queries, numbers of frames and tasks.
+# Parts that differ between two texts of one cause: ids of queries, numbers of frames and tasks.
 _VARIES = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9]+")
 
 
 class Health:
-    """What keeps the job from its work now, by kind: query, broker, topic or cores."""
+    """The problems that stop the job now, by kind: query, broker, topic or cores."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -37,21 +35,21 @@ class Health:
                 self._problems.pop(kind, None)
 
     def problems(self) -> list[str]:
-        """One sentence each; none while all is well."""
+        """One sentence for each problem."""
         with self._lock:
             return list(self._problems.values())
 
 
 class Repeats:
-    """Log lines of one cause: the first at once, then one a minute that says how often it came."""
+    """Log lines of one cause: the first at once, then one a minute with the number of repeats."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        # By cause: when it was said last, and how often it came since.
+        # By cause: the time of the last line, and the number of repeats since.
         self._causes: dict[str, tuple[float, int]] = {}
 
     def say(self, level: int, text: str) -> None:
-        """Two texts are of one cause where they differ in numbers and ids only."""
+        """Two texts that differ only in numbers and ids have one cause."""
         cause, now = _VARIES.sub("0", text), self._clock()
         said, more = self._causes.get(cause, (None, 0))
         if said is not None and now - said < REPEAT_S:
@@ -68,5 +66,5 @@ class Repeats:
         )
 
     def forget(self) -> None:
-        """All is well again: the next failure is said at once."""
+        """The job works again: the next failure is logged at once."""
         self._causes.clear()

@@ -1,4 +1,4 @@
-"""One run of the job: start, go on after failures, stop."""
+"""One run of the job: start, restart after failures, stop."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ LONGEST_WAIT_S = 30.0
 
 
 class Stop:
-    """Set by the first SIGINT or SIGTERM, or SIGHUP unless it was ignored at the start, as by
-    nohup. The second ends the process at once.
+    """Set by the first SIGINT or SIGTERM, or by SIGHUP unless that was ignored at the start
+    (nohup). A second signal ends the process at once.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Stop:
         self.listen()
 
     def listen(self) -> None:
-        """Takes the signals: once more after Spark has started, which takes SIGINT for itself."""
+        """Takes the signals; again after the start of Spark, which takes SIGINT for itself."""
         for name in self._signals:
             signal.signal(name, self._signal)
 
@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(spark: SparkSession, settings: Settings, stop: Stop) -> int:
-    """Runs the job in a session that is there, and returns the exit code."""
+    """Runs the job in a session, and returns the exit code."""
 
     def work() -> int:
         tally = session.register(spark)
@@ -98,7 +98,7 @@ def run(spark: SparkSession, settings: Settings, stop: Stop) -> int:
 
 
 def _exit_code(work: Callable[[], int]) -> int:
-    """The exit code of a failure, which is said in one line, or that of the work."""
+    """The exit code of the work, or that of its failure, which is logged in one line."""
     try:
         return work()
     except KeyboardInterrupt:
@@ -145,7 +145,7 @@ def _run(spark: SparkSession, settings: Settings, tally: Any, stop: Stop) -> int
         spark.streams.addListener(listener)
         begun = time.monotonic()
         code = Queries(spark, broker, settings, stop, numbers, health, largest).run()
-        _hear_of_last_batches(spark)
+        _wait_for_last_batches(spark)
     finally:
         broker.close()
         with suppress(Exception):  # Spark may have ended
@@ -161,8 +161,8 @@ def _run(spark: SparkSession, settings: Settings, tally: Any, stop: Stop) -> int
     return code
 
 
-def _hear_of_last_batches(spark: SparkSession) -> None:
-    """The listener hears of a batch some time after its end."""
+def _wait_for_last_batches(spark: SparkSession) -> None:
+    """Waits for the listener, which gets the event of a batch some time after its end."""
     try:
         spark.sparkContext._jsc.sc().listenerBus().waitUntilEmpty(10_000)
     except Exception as error:
@@ -170,10 +170,8 @@ def _hear_of_last_batches(spark: SparkSession) -> None:
 
 
 class Queries:
-    """Runs the query. One that fails is started again from its checkpoint, in the same driver: that
-    takes a second, a new driver ten.
-
-    So is one whose trigger no longer fits the partitions and cores.
+    """Runs the query, and starts it again from its checkpoint when it fails, or when its trigger no
+    longer fits the partitions and cores. In the same driver that takes a second, in a new one ten.
     """
 
     def __init__(
@@ -213,8 +211,8 @@ class Queries:
             except Exception as error:
                 if self._stop.is_set():
                     return 130
-                # What fails at the first start fails at the next; later it may be the broker or a
-                # disk that is away for a while.
+                # A failure of the first start would repeat; a later one may be a broker or a disk
+                # that is missing for a while.
                 if (
                     self._trigger is None
                     or isinstance(error, failures.JobError)
@@ -249,11 +247,10 @@ class Queries:
             wait = min(wait * 2, LONGEST_WAIT_S)
 
     def _once(self, has_looked: bool) -> Failure | None:
-        """Runs one query until it ends. None: it has done what there was, or a signal came.
-        ``_CHANGED``: it is to be started again.
+        """Runs one query until it ends. None: it has done all records, or a signal came.
+        ``_CHANGED``: it must be started again.
 
-        :param has_looked: the cores are those that were seen just now, and no executor is on its
-        way.
+        :param has_looked: the cores were counted just now, and no executor is about to start.
         """
         from . import checkpoint
 
@@ -262,7 +259,7 @@ class Queries:
             raise broker_module.gone(self._wanted.topic)
         trigger = self._choose(partitions, 0.0 if has_looked else watch.EXECUTORS_COME_S)
         settings = checkpoint.check(spark, broker, watch.with_trigger(self._wanted, trigger))
-        # A checkpoint that was set aside is set aside once.
+        # A checkpoint is set aside only once.
         self._wanted = dataclasses.replace(self._wanted, start=settings.start)
         running = _start(spark, settings, self._largest)
         self._trigger = trigger
@@ -320,7 +317,7 @@ class Queries:
         return failures.of_query(problem.get()) if problem.isDefined() else None
 
 
-# What stands for a query that was stopped because its trigger or topic has changed.
+# The query was stopped because its trigger or topic has changed.
 _CHANGED = failures.Failure("the query is started again", 1, True)
 
 
@@ -332,8 +329,8 @@ def _start(spark: SparkSession, settings: Settings, largest: Largest) -> Any:
 
 
 def _is_gone(spark: SparkSession) -> bool:
-    """Whether Spark itself has ended, as when its master has given the job up: then no query can be
-    started any more.
+    """Whether Spark itself has ended, for example because its master has dropped the job. Then no
+    query can be started.
     """
     try:
         return bool(spark.sparkContext._jsc.sc().isStopped())
@@ -350,6 +347,6 @@ def _stop(spark: SparkSession, running: Any, settings: Settings, why: str | None
         )
     elif why:
         log.info("%s after the batch at hand", why)
-    # Spark tells of the tasks that it ends as of failures.
+    # Spark logs the tasks that it ends as failures.
     with session.quiet(spark):
         running.stop()

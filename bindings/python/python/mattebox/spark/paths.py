@@ -1,7 +1,7 @@
-"""What may name a file or folder: a path of this machine, and for the checkpoint any file system
-that Spark has.
+"""Names of files and folders: paths of this machine, and for the checkpoint any file system that
+Spark has.
 
-An address is never taken for a path: the file system would make a folder called ``s3a:`` of
+An address is never taken for a path, which would make a folder called ``s3a:`` of
 ``s3a://bucket/x``.
 """
 
@@ -16,12 +16,12 @@ _OWN_NAME = "for a folder or file with a colon in its name write ./NAME"
 
 
 class NotAPath(ValueError):
-    """The text names no file or folder that can be used here. The message says what can."""
+    """The text names no file or folder that can be used here. The message says how to write one."""
 
 
 def local(text: str) -> str:
-    """The absolute path of a file or folder of this machine: executors have a working folder of
-    their own.
+    """The absolute path of a file or folder of this machine, because executors have another working
+    folder.
 
     ``file:///PATH`` is the same as ``/PATH``. The folder may be one of a shared file system that is
     mounted on every machine.
@@ -44,8 +44,8 @@ def local(text: str) -> str:
 
 
 def checkpoint(text: str) -> str:
-    """Where Spark keeps its checkpoint: an absolute path, or an address of any file system that
-    Spark has been given."""
+    """The folder of Spark's checkpoint: an absolute path, or an address on a file system that Spark
+    has."""
     scheme, rest = _split(text)
     if not scheme:
         return os.path.abspath(text)
@@ -55,7 +55,7 @@ def checkpoint(text: str) -> str:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """Scheme and rest; no scheme where there is none."""
+    """Scheme and rest; the scheme may be empty."""
     if not text.strip():
         raise NotAPath("it is empty: give a path")
     match = _SCHEME.match(text)

@@ -1,4 +1,4 @@
-"""What a person can see: one line for each batch with frames, and the same numbers at /metrics."""
+"""One log line for each batch with frames, and the same numbers at /metrics."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class Numbers:
 
 
 class Listener(StreamingQueryListener):
-    """Hears of every batch."""
+    """Takes Spark's event of every batch."""
 
     def __init__(self, numbers: Numbers, tally: Any, topic: str, health: Health) -> None:
         self._health = health
@@ -132,8 +132,8 @@ class Listener(StreamingQueryListener):
         self._health.is_well("query")
         try:
             self._progress(event.progress)
-        except Exception:  # a line in the log less must not end the query
-            log.debug("a batch could not be told of", exc_info=True)
+        except Exception:  # a missing log line must not end the query
+            log.debug("the progress of a batch could not be read", exc_info=True)
 
     def onQueryTerminated(self, event: Any) -> None:
         pass
@@ -184,12 +184,12 @@ def _lag(source: Any, topic: str) -> float | None:
 # services.
 _PRIVATE = ("internal", "local", "localhost", "home", "corp", "lan", "svc")
 _CONNECTIONS = 32
-_TIME_S = 10.0  # that a connection may take, from its beginning to its end
+_TIME_S = 10.0  # from the beginning of a connection to its end
 
 
 def _is_private(host: str) -> bool:
-    """Whether no site of the internet can have a host's name, and so have a browser ask for numbers
-    under its own."""
+    """Whether no site of the internet can have a host's name. Otherwise such a site could make a
+    browser ask for the numbers under the site's name."""
     try:
         name = (urllib.parse.urlsplit(f"//{host}").hostname or "").removesuffix(".")
     except ValueError:
@@ -212,7 +212,7 @@ class _Server(ThreadingHTTPServer):
         self._open: dict[Any, float] = {}  # the connections, oldest first, and when each came
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """A thread for each connection, and few of them: the oldest makes room for a new one."""
+        """Starts a thread for a connection. If there are too many, the oldest one is closed."""
         with self._lock:
             if len(self._open) >= _CONNECTIONS:
                 self._hang_up(next(iter(self._open)))
@@ -227,7 +227,7 @@ class _Server(ThreadingHTTPServer):
                 self._open.pop(request, None)
 
     def service_actions(self) -> None:
-        """Hangs up on those that take too long, however busy they look."""
+        """Closes connections that take too long."""
         with self._lock:
             for request in [
                 one for one, came in self._open.items() if time.monotonic() - came > _TIME_S
@@ -240,7 +240,7 @@ class _Server(ThreadingHTTPServer):
             request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up is no fault."""
+        """A client that closed its connection is no error."""
         log.debug("/metrics", exc_info=True)
 
 

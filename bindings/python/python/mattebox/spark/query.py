@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def settings_json(**made: object) -> str:
-    """The last argument of the function in SQL, as a quoted text: out and group must be given, the
-    rest is as in ``mattebox worker``.
+    """The last argument of the function in SQL, as a quoted text. ``out`` and ``group`` are
+    required; the others are those of ``mattebox worker``.
 
     ``topics`` names the topics that the job reads, each with the id that Kafka gave it or None:
     ``{"camera_frames": None}``.
@@ -34,7 +34,7 @@ def settings_json(**made: object) -> str:
 
 
 def plain_json(made: Mapping[str, object]) -> str:
-    """The settings of the function as it gets them."""
+    """The settings of the function, as JSON."""
     return json.dumps(
         {name: value for name, value in made.items() if value is not None},
         ensure_ascii=True,
@@ -54,8 +54,7 @@ def frames(spark: SparkSession, settings: Settings) -> DataFrame:
         )
     else:
         reader = reader.option("startingOffsets", settings.start)
-    # Records that are gone end the query with an error that names them, rather than being left out
-    # with a line in the log.
+    # Lost records end the query with an error that names them. Otherwise Spark skips them.
     reader = reader.option("failOnDataLoss", "true")
     if settings.trigger == "micro" and settings.max_offsets:
         reader = reader.option("maxOffsetsPerTrigger", str(settings.max_offsets))
@@ -76,8 +75,7 @@ def made(records: DataFrame, settings: Settings, largest: Largest) -> DataFrame:
 
 
 def publish(settings: Settings, largest: Largest) -> dict[str, object]:
-    """What the function must know to make the records of the topics: their names, and how much they
-    take."""
+    """The names of the output topics and the largest records they take, for the function."""
     topics: dict[str, object] = {
         "results": settings.results,
         "dead": settings.dead,
@@ -89,8 +87,7 @@ def publish(settings: Settings, largest: Largest) -> dict[str, object]:
 
 
 def for_kafka(rows: DataFrame) -> DataFrame:
-    """The records for the topics, as the function made them: results, dead letters, and pictures
-    where they are wanted."""
+    """The records for the topics: results, dead letters, and pictures if they are published."""
     return rows.selectExpr("explode(made.publish) AS record").select("record.*")
 
 

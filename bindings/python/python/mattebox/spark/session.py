@@ -19,20 +19,20 @@ log = logging.getLogger("mattebox.spark")
 
 
 # Java does little here, the work is in the native library: the quick compiler is enough, and the
-# thorough one would take a core for minutes.
+# thorough one takes a core for minutes.
 JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 def jar_path() -> str:
-    """Where the jar of the function is, for ``spark-submit --jars``."""
+    """The path of the function's jar, for ``spark-submit --jars``."""
     return os.path.join(
         os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "jars", "mattebox-spark.jar"
     )
 
 
 def register(spark: SparkSession) -> Any:
-    """Makes the function ``mattebox`` known to the session. Returns what becomes of the frames:
-    ``take()`` gives it as JSON."""
+    """Registers the function ``mattebox`` in the session. Returns the outcomes of the frames:
+    ``take()`` gives them as JSON."""
     jvm = spark._jvm
     try:
         mattebox = jvm.io.mattebox.spark.Mattebox
@@ -47,7 +47,7 @@ def register(spark: SparkSession) -> Any:
 
 def check(spark: SparkSession, made: Mapping[str, object]) -> None:
     """Checks the settings of the function here, as the executors will: the network, the background,
-    every name and number, whose the folder is.
+    every name and number, the owner of the folder.
 
     :raises failures.SettingsError: one of them cannot be used.
     """
@@ -57,16 +57,16 @@ def check(spark: SparkSession, made: Mapping[str, object]) -> None:
         failure = failures.of_start(error)
         if failure.exit_code == 2:
             raise failures.SettingsError(failure.reason) from error
-        # A driver on another kind of machine than the executors: they check the same, and the job
-        # ends then.
+        # The driver is another kind of machine than the executors, which check the same; the job
+        # then ends.
         log.warning(
-            "the settings cannot be checked on this machine, and are on the executors: %s",
+            "the settings cannot be checked on this machine; the executors check them: %s",
             failure.reason,
         )
 
 
-# Loggers of what the job says itself, in one line: a query or task that failed, a broker that does
-# not answer.
+# Loggers of events that the job logs in one line: failed queries and tasks, and brokers that do not
+# answer.
 _SAID_BY_THE_JOB = (
     "org.apache.kafka",
     "org.apache.spark.executor.Executor",
@@ -77,8 +77,8 @@ _SAID_BY_THE_JOB = (
 
 
 def set_log_level(spark: SparkSession, level: str | None) -> None:
-    """Sets what Spark itself writes to the log: warnings, but not the stack traces of what the job
-    says in a line. With a level it is all of that level.
+    """Sets Spark's log level: warnings, without the stack traces of events that the job logs. With
+    a level, everything of that level.
     """
     spark.sparkContext.setLogLevel(level or "WARN")
     if not level:
@@ -89,7 +89,7 @@ def set_log_level(spark: SparkSession, level: str | None) -> None:
 
 @contextmanager
 def quiet(spark: SparkSession) -> Iterator[None]:
-    """Spark writes nothing to the log meanwhile."""
+    """Spark logs nothing inside the block."""
     root = spark._jvm.org.apache.logging.log4j.LogManager.getRootLogger()
     before = str(root.getLevel())
     spark.sparkContext.setLogLevel("OFF")
@@ -105,7 +105,7 @@ def is_submitted() -> bool:
 
 
 def build(settings: Settings) -> SparkSession:
-    """Starts Spark, or takes the session that spark-submit has."""
+    """Starts Spark, or uses spark-submit's session."""
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.appName("mattebox")
@@ -113,8 +113,8 @@ def build(settings: Settings) -> SparkSession:
         builder = builder.master(settings.master)
     elif not is_submitted():
         builder = builder.master("local[*]")
-    # spark-submit has jars, packages and Java options from the user, and what is set here would
-    # take their place.
+    # spark-submit has jars, packages and Java options from the user, which settings here would
+    # replace.
     if not is_submitted():
         builder = builder.config("spark.jars", ",".join([jar_path(), *settings.jars]))
         if settings.packages and not settings.jars:
@@ -122,16 +122,16 @@ def build(settings: Settings) -> SparkSession:
         for role in ("driver", "executor"):
             builder = builder.config(f"spark.{role}.extraJavaOptions", JAVA_OPTIONS)
     fixed = {
-        # The same records must not be worked on twice at once: files and what is remembered of
-        # cameras are one for all attempts.
+        # The same records must not be processed twice at once: all attempts share files and states
+        # of cameras.
         "spark.speculation": "false",
-        # A failed task ends the query, and the job starts that again: it says why, and /readyz is
-        # no. In real time a second attempt would begin when the time of its batch is over. It does
-        # nothing then, so Spark ends the batch well without a record, and tries for ever.
+        # A failed task ends the query. The job logs why, /readyz fails, and the query starts again.
+        # In real time Spark's second attempt begins when the time of its batch is over. It reads no
+        # record, Spark ends the batch as done, and this repeats for ever.
         "spark.task.maxFailures": "1",
-        # Streaming queries do not use it, and say so each time.
+        # Streaming queries do not use it, and log that each time.
         "spark.sql.adaptive.enabled": "false",
-        # One person looks at this log.
+        # It would fill the log.
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.streaming.stopTimeout": "30s",
     }

@@ -1,4 +1,4 @@
-"""What the job can be told: flags over environment over defaults. The names are those of the other
+"""Settings of the job: flags over environment over defaults. The names are those of the other
 commands."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 KAFKA_PACKAGE = "org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0"
 
 
-# The folder in the checkpoint that holds what is remembered of cameras.
+# The folder in the checkpoint with the states of cameras.
 STATES = "mattebox-state"
 
 
@@ -49,7 +49,7 @@ class Settings:
     packages: str | None
     kafka_options: dict[str, str] = field(repr=False)  # passwords are among them
     made: dict[str, object]
-    # What Kafka names the topic by. It is known when the broker has answered.
+    # Kafka's id of the topic, known when the broker has answered.
     topic_id: str | None = None
 
     @property
@@ -82,13 +82,13 @@ def _yes_no(text: str) -> bool:
 def _option(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
-        # It may be a secret that was typed in the wrong way: it is not repeated.
+        # Not repeated: it may be a secret in the wrong form.
         raise argparse.ArgumentTypeError("write NAME=VALUE")
     return name, value
 
 
 def _brokers(text: str) -> str:
-    # It is repeated in messages.
+    # Messages repeat it, so it must hold no password.
     if "@" in text:
         raise argparse.ArgumentTypeError(
             "write HOST:PORT; the user and the password belong into --kafka-option "
@@ -115,7 +115,7 @@ def _address(text: str) -> str:
 
 
 def _path(find: Callable[[str], str]) -> Callable[[str], str]:
-    """A flag's value as a path; what is none is an error that says why."""
+    """A flag's value as a path, or an error that says why it is none."""
 
     def convert(text: str) -> str:
         try:
@@ -127,8 +127,7 @@ def _path(find: Callable[[str], str]) -> Callable[[str], str]:
 
 
 def _start(text: str) -> str:
-    """``earliest``, ``latest``, or unix milliseconds in digits: what `mattebox worker --from`
-    takes."""
+    """``earliest``, ``latest``, or unix milliseconds in digits, like `mattebox worker --from`."""
     from mattebox._native import start_at
 
     try:
@@ -140,7 +139,7 @@ def _start(text: str) -> str:
 def _model(text: str) -> str:
     if text == "landscape":
         return text
-    # Behind a .onnx file may stand how the network sees colours: net.onnx:imagenet.
+    # A .onnx file may be followed by the range of the network's colours: net.onnx:imagenet.
     path, onnx, range_ = text.rpartition(".onnx:")
     return f"{paths.local(f'{path}.onnx')}:{range_}" if onnx else paths.local(text)
 
@@ -151,9 +150,9 @@ def _background(text: str) -> str:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reads flags, then the environment for those that were not given. Both are checked alike."""
+    """Reads flags, then the environment for the others. Both are checked alike."""
 
-    # Where the value that is looked at comes from.
+    # The origin of the checked value, for messages.
     origin = ""
 
     def __init__(self, **more: object) -> None:

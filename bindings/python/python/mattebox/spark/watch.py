@@ -1,7 +1,6 @@
-"""What may change while the query runs: the topic's partitions, who may read it, and the cores of
-the executors.
+"""Watches the topic's partitions, its access rights and the executors' cores while the query runs.
 
-Spark does not look: in real time it leaves partitions without a core unread, and says nothing.
+Spark does not: in real time it leaves partitions without a core unread, and logs nothing.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("mattebox.spark")
 
-# How long executors may take to come: at the start, and after they died.
+# How long executors may take to start, also after they died.
 EXECUTORS_COME_S = 10.0
-# Looks that must agree before the topic counts as deleted: a broker that has just started may not
-# know it yet.
+# So many checks in a row must miss the topic before it counts as deleted: a broker that has just
+# started may not know it yet.
 GONE_LOOKS = 2
 
 
 def cores(spark: SparkSession) -> int:
-    """How many tasks can run at once on the executors that are there."""
+    """How many tasks can run at once on the present executors."""
     context = spark.sparkContext
     executors = context._jsc.sc().statusStore().executorList(True)
     total = sum(int(executors.apply(at).totalCores()) for at in range(executors.size()))
@@ -40,8 +39,8 @@ def cores(spark: SparkSession) -> int:
 
 
 def wait_for_cores(spark: SparkSession, wanted: int, wait_s: float, stop: Stop) -> int:
-    """The cores of all executors, which come one after the other: waits so long until there are
-    enough.
+    """The cores of all executors, which start one after the other: waits until there are enough, at
+    most ``wait_s``.
     """
     until = time.monotonic() + wait_s
     while (found := cores(spark)) < wanted and time.monotonic() < until and not stop.wait(0.2):
@@ -50,16 +49,14 @@ def wait_for_cores(spark: SparkSession, wanted: int, wait_s: float, stop: Stop) 
 
 
 def choose_trigger(settings: Settings, partitions: int, cores: int) -> str:
-    """Real time where every partition has a core, and where nothing that was asked for speaks
-    against it.
-    """
+    """Real time if every partition has a core and the settings allow it."""
     if settings.trigger == "micro" or settings.until_end or settings.async_progress:
         return "micro"
     return "realtime" if cores >= partitions else "micro"
 
 
 class Watch:
-    """Looks after one run of the query. Its questions never wait."""
+    """Watches one run of the query. Its questions never wait."""
 
     def __init__(
         self,
@@ -71,8 +68,9 @@ class Watch:
         health: Health,
         repeats: Repeats,
     ) -> None:
-        """:param wanted: the settings as they were given; ``running`` are those of the query, and
-        ``partitions`` are those that it was started for.
+        """:param wanted: the given settings
+        :param running: the settings of the query
+        :param partitions: the number that the query was started for
         """
         self._spark = spark
         self._broker = broker
@@ -85,19 +83,18 @@ class Watch:
         self._repeats = repeats
         self._answer: Any = None
         self._next = time.monotonic() + wanted.look_interval_s
-        # Since when the other trigger would fit better.
+        # Since when the other trigger fits better.
         self._other_since: float | None = None
-        # Spark gives executors back while there is nothing to do.
+        # Then Spark releases idle executors.
         elastic = spark.sparkContext.getConf().get("spark.dynamicAllocation.enabled", "false")
         self._is_elastic = elastic == "true"
         self._missed = 0
 
     def look(self) -> bool:
-        """True where the query should be started again: its trigger no longer fits, or its topic is
-        another one.
+        """True if the query must be started again: its trigger no longer fits, or its topic was
+        created again.
 
-        :raises failures.JobError: the job cannot go on: its topic is gone, or it may not read it
-        any more.
+        :raises failures.JobError: the topic is gone, or the job may not read it any more.
         """
         if self._answer is not None and self._answer.isDone():
             answer, self._answer = self._answer, None
@@ -155,7 +152,8 @@ class Watch:
     def _judge(self, cores: int) -> bool:
         if cores == 0 and not self._is_elastic:
             problem = (
-                "Spark has no executors for this job: no frame is made until its workers have free "
+                "Spark has no executors for this job: it makes no frames until its workers have "
+                "free "
                 "cores and memory"
             )
             self._health.is_wrong("cores", problem)
