@@ -28,7 +28,7 @@ SAMPLE = ROOT / "samples/person.mp4"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # The variables that a child of the tests keeps. All others may be settings of this machine.
 KEPT = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "ORT_DYLIB_PATH", "XDG_DATA_HOME")
-# How long to wait for what must happen at all. How fast it happens is printed, and never decides.
+# The longest wait for an event. How fast it happens is printed, and fails no test.
 LIMIT_S = 120
 # This test needs more programs: scripts/test-streaming runs it.
 collect_ignore = [] if "MATTEBOX_TEST_STREAMING" in os.environ else ["test_streaming.py"]
@@ -39,13 +39,13 @@ def environment() -> dict[str, str]:
     return {name: os.environ[name] for name in KEPT if name in os.environ}
 
 
-# Nothing here is asked through a proxy.
+# No test uses a proxy.
 for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
     del os.environ[name]
 
 
 def until(what: str, find: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
-    """Waits until something is so, and gives it."""
+    """Waits for a true value, and returns it."""
     begun = time.monotonic()
     while not (found := find()):
         assert time.monotonic() - begun < limit_s, f"waited {limit_s} s for {what}"
@@ -54,7 +54,7 @@ def until(what: str, find: Callable[[], Any], limit_s: float = LIMIT_S) -> Any:
 
 
 class Process:
-    """A process that is killed with the tests' process, whatever happens to that."""
+    """A process that the kernel kills when the tests' process ends."""
 
     def __init__(self, command: list[object], log: pathlib.Path, **how: Any) -> None:
         self.log = log
@@ -78,7 +78,7 @@ class Process:
 
 
 class Answer:
-    """What a server said."""
+    """The answer of a server."""
 
     def __init__(self, status: int, headers: http.client.HTTPMessage, body: bytes) -> None:
         self.status, self.headers, self.body = status, headers, body
@@ -87,7 +87,7 @@ class Answer:
         return json.loads(self.body)
 
     def assert_problem(self, status: int) -> None:
-        """It is an error as RFC 9457 has it."""
+        """Asserts that it is a problem of RFC 9457."""
         assert self.status == status, self.body[:500]
         assert self.headers["Content-Type"] == "application/problem+json"
         problem = self.json()
@@ -117,7 +117,7 @@ class Server(Process):
         self.url = f"{self.scheme}://{self.host}"
 
     def connect(self) -> socket.socket:
-        """A connection without any manners."""
+        """A bare TCP connection."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=LIMIT_S)
 
     @contextlib.contextmanager
@@ -161,7 +161,7 @@ class Server(Process):
         return answer.json()
 
     def await_pictures(self) -> None:
-        """Until each camera has a picture."""
+        """Waits until each camera has a picture."""
         until(
             "pictures",
             lambda: all(
@@ -170,7 +170,7 @@ class Server(Process):
         )
 
     def finish(self) -> None:
-        """Ends it, and looks whether it was well until then."""
+        """Ends it, and asserts that it ran well until then."""
         was_running = self.process.poll() is None
         code = self.end()
         assert was_running, f"it has ended by itself with {code}: {self.text()[-4000:]}"
@@ -178,7 +178,7 @@ class Server(Process):
 
 
 def raw_answer(connection: socket.socket) -> bytes:
-    """Everything until the other side has nothing more to say."""
+    """All bytes until the other side closes."""
     found = b""
     with contextlib.suppress(ConnectionResetError):
         while part := connection.recv(65536):
@@ -196,7 +196,7 @@ class TestCamera:
         self.start()
 
     def start(self) -> None:
-        # The system's own Python: its packages are those that scripts/setup installs.
+        # The system's Python has the packages that scripts/setup installs.
         script = ROOT / "tests/end_to_end/kit/rtsp_server.py"
         self.running = Process(
             ["/usr/bin/python3", script, self.port],
@@ -243,13 +243,12 @@ def decode(picture: bytes, layout: str = "rgb24") -> bytes:
 
 
 def is_near(pixel: Any, colour: tuple[int, int, int], by: int = 12) -> bool:
-    """Whether a pixel has a colour, but for what JPEG does to it."""
+    """Whether a pixel has a colour, within the error of JPEG."""
     return all(abs(a - b) <= by for a, b in zip(pixel, colour, strict=False))
 
 
 def looped(*names: str) -> list[str]:
-    """Cameras that show the sample over and over, at a size and speed that a busy machine can
-    bear."""
+    """Cameras that repeat the sample, small and slow enough for a busy machine."""
     return [
         *(f"{name}={SAMPLE}" for name in names),
         "--loop",
@@ -302,7 +301,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, camera: TestCamera) -> Iter
 
 @pytest.fixture
 def settings(server: Server) -> Iterator[None]:
-    """Puts back what a test changes."""
+    """Restores the settings after a test."""
     yield
     for one in server.get("/api/cameras").json()["cameras"]:
         change = {
@@ -329,7 +328,7 @@ def browser() -> Iterator[playwright.sync_api.Browser]:
 
 
 class Visit:
-    """Somebody looks at the page. Notes what the console says and where requests go."""
+    """One viewer of the page. Notes messages of the console and hosts of requests."""
 
     def __init__(self, page: playwright.sync_api.Page) -> None:
         self.page = page
@@ -341,7 +340,7 @@ class Visit:
         page.on("websocket", lambda one: self._note(one.url))
 
     def _hear(self, message: playwright.sync_api.ConsoleMessage) -> None:
-        # These tests read canvases more often than the page, which never does.
+        # The tests read canvases, which the page never does.
         if message.type in ("error", "warning") and "willReadFrequently" not in message.text:
             self.complaints.append(message.text)
 
@@ -354,7 +353,7 @@ class Visit:
         return self.page.locator(f'#grid li[data-camera="{camera}"]')
 
     def picture(self, canvas: playwright.sync_api.Locator) -> str:
-        """What a canvas shows, so that it can be compared."""
+        """The content of a canvas, to compare."""
         return canvas.evaluate("canvas => canvas.toDataURL()")
 
     def await_live(self, camera: str) -> None:
@@ -365,7 +364,7 @@ class Visit:
 
 @pytest.fixture
 def visits(browser: playwright.sync_api.Browser) -> Iterator[Callable[..., Visit]]:
-    """Opens pages as different people would."""
+    """Opens pages in separate browser contexts."""
     contexts: list[playwright.sync_api.BrowserContext] = []
 
     def one(**how: Any) -> Visit:
@@ -381,8 +380,8 @@ def visits(browser: playwright.sync_api.Browser) -> Iterator[Callable[..., Visit
 
 @pytest.fixture
 def visit(visits: Callable[..., Visit], server: Server) -> Iterator[Visit]:
-    """The page with four cameras. Whatever a test does there: no complaint in the console, no
-    request to another host."""
+    """The page with four cameras. At the end: no complaint in the console, no request to another
+    host."""
     visit = visits()
     visit.page.goto(server.url)
     yield visit

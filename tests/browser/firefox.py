@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 PROGRAMS = ("firefox-esr", "firefox")
 LIMIT_S = 120
-# A profile of a test asks nothing of anybody.
+# With these preferences Firefox makes no requests of its maker.
 PREFERENCES = {
     "app.update.enabled": False,
     "browser.aboutConfig.showWarning": False,
@@ -33,7 +33,7 @@ PREFERENCES = {
 
 
 def program() -> str:
-    """Where Firefox is."""
+    """The path of Firefox."""
     found = next((path for name in PROGRAMS if (path := shutil.which(name))), None)
     assert found, "there is no Firefox here; `scripts/setup test` installs it"
     return found
@@ -96,14 +96,14 @@ class Firefox:
         self.context = self.ask("browsingContext.getTree")["contexts"][0]["context"]
 
     def ask(self, method: str, **parameters: Any) -> Any:
-        """Sends a command and waits for what comes of it."""
+        """Sends a command and returns its result."""
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
         while True:
             message = json.loads(self._socket.recv(timeout=LIMIT_S))
             if message.get("method") == "log.entryAdded":
                 entry = message["params"]
-                # These tests read canvases more often than the page, which never does.
+                # The tests read canvases, which the page never does.
                 if entry["level"] in ("error", "warn") and "willReadFrequently" not in str(
                     entry["text"]
                 ):
@@ -123,7 +123,7 @@ class Firefox:
         self.ask("browsingContext.navigate", context=self.context, url=url, wait="complete")
 
     def run(self, script: str) -> Any:
-        """The value of an expression in the page, by way of JSON."""
+        """The value of an expression in the page, as JSON."""
         expression = f"Promise.resolve({script}).then((value) => JSON.stringify(value ?? null))"
         found = self.ask(
             "script.evaluate",
@@ -135,7 +135,7 @@ class Firefox:
         return json.loads(found["result"]["value"])
 
     def until(self, script: str) -> Any:
-        """Waits until an expression is true in the page, and gives it."""
+        """Waits until an expression is true in the page, and returns it."""
         begun = time.monotonic()
         while not (found := self.run(script)):
             assert time.monotonic() - begun < LIMIT_S, f"waited {LIMIT_S} s for {script}"
@@ -171,7 +171,7 @@ class Firefox:
         )
 
     def screenshot(self) -> bytes:
-        """What the window shows, as a PNG file."""
+        """A screenshot of the window, as a PNG file."""
         return base64.b64decode(
             self.ask("browsingContext.captureScreenshot", context=self.context)["data"]
         )

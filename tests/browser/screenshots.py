@@ -19,7 +19,7 @@ from firefox import Firefox
 from test_windows import SlowNetwork
 
 FOLDER = ROOT / ".cache/screenshots"
-# What docs use, by scene and browser.
+# Screenshots of the documentation, by scene and browser.
 DOCS = {
     ("four", "chromium"): "live-grid.png",
     ("camera", "chromium"): "live-camera.png",
@@ -49,7 +49,7 @@ def keep(scene: str, browser: str, png: bytes) -> None:
 
 
 def cameras(folder: pathlib.Path, *names: str, width: int, fps: int) -> list[str]:
-    """Cameras that show the sample, which is called as it would be by a person in its folder."""
+    """Cameras that show the sample by its bare file name, as in the documentation."""
     if not (folder / SAMPLE.name).exists():
         (folder / SAMPLE.name).symlink_to(SAMPLE)
     return [
@@ -146,7 +146,7 @@ SCENES: dict[str, tuple[str, str, int, int, bool]] = {
     "sixty": ("sixty", "", 1280, 1000, False),
     "sixty-wall": ("sixty", "#wall", 1600, 900, False),
 }
-# Until there is something to see: pictures, and a few seconds of numbers.
+# Enough for pictures and a few seconds of numbers.
 READY_MS = 9000
 
 

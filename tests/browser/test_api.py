@@ -1,5 +1,4 @@
-"""The API keeps to its own description, and its streams, which no description can hold, to their
-promises."""
+"""The API follows its description, and its streams follow docs/ref/api.md."""
 
 from __future__ import annotations
 
@@ -54,8 +53,8 @@ def test_whatever_is_asked_the_answer_is_as_described(case: schemathesis.Case) -
 @EXAMPLES
 def test_a_camera_that_is_there_answers_as_described(case: schemathesis.Case) -> None:
     case.path_parameters["id"] = "door"
-    # With another name the case may be a good one after all; and no description can say what a
-    # picture or the name of a colour is.
+    # A mutated name may be valid after all, and the description cannot say which bytes are a
+    # picture or which words are colours.
     case.call_and_validate(
         timeout=LIMIT_S, excluded_checks=[negative_data_rejection, positive_data_acceptance]
     )

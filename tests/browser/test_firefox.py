@@ -13,7 +13,7 @@ from firefox import Firefox
 LARGE = "document.querySelector('[data-testid=\"large-picture\"]')"
 BLUR = "document.querySelector('[data-testid=\"background-blur\"]')"
 LIVE = "document.querySelectorAll('#grid li[data-state=live]').length === 4"
-# The width of what is shown, and of the window without its scroll bar.
+# The width of the content, and of the window without its scroll bar.
 WIDTHS = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
 
 

@@ -1,4 +1,4 @@
-"""Finding one's way among many cameras."""
+"""The grid: search, filter and order of many cameras."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What a window of the page reads: numbers and pictures in one stream, and the same for people
-alone."""
+"""The stream that a window of the page reads: numbers and pictures; and the overlay's stream."""
 
 from __future__ import annotations
 
@@ -17,7 +16,7 @@ Part = tuple[dict[str, str], bytes]
 
 @contextlib.contextmanager
 def live(server: Server, query: str) -> Iterator[Iterator[Part]]:
-    """The parts of the stream, as they come."""
+    """The parts of the stream, one after the other."""
     with server.open("GET", f"/api/live?{query}") as response:
         assert response.status == 200
         assert response.headers["Content-Type"] == "multipart/x-mixed-replace; boundary=frame"
@@ -147,7 +146,7 @@ def test_the_overlay_has_people_and_nothing_of_the_room(server: Server) -> None:
             alpha = pixels[((matte_from + y) * width + x) * 3]
             if alpha < 3:
                 outside += 1
-                # JPEG spreads an edge over its block; far from one there is nothing at all.
+                # JPEG spreads an edge over its block; other blocks are exact.
                 assert max(pixels[colour : colour + 3]) < 60, "the room shows"
             elif alpha > 250:
                 inside += 1

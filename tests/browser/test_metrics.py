@@ -1,4 +1,4 @@
-"""A real Prometheus takes the numbers, the alerts and what the dashboard asks for."""
+"""A real Prometheus reads the metrics, the alerts and the queries of the dashboard."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from conftest import LIMIT_S, ROOT, Process, Server, looped, until
 
 PROMETHEUS = ROOT / "deploy/prometheus"
 DASHBOARD = json.loads((ROOT / "deploy/grafana/mattebox.json").read_text())
-# Debian's package, which scripts/setup unpacks there where it is not installed.
+# scripts/setup unpacks Debian's package there, unless Prometheus is installed.
 UNPACKED = ROOT / ".cache/prometheus/usr/bin"
 
 
@@ -47,12 +47,12 @@ def panels() -> Iterator[dict[str, Any]]:
 
 
 def queries() -> list[str]:
-    """What the dashboard asks Prometheus for."""
+    """The queries of the dashboard."""
     return [target["expr"] for panel in panels() for target in panel.get("targets", [])]
 
 
 class Prometheus(Process):
-    """Collects the numbers of a server with the configuration and the rules of deploy/."""
+    """Prometheus with the configuration and the rules of deploy/, for one server."""
 
     def __init__(self, folder: pathlib.Path, server: Server) -> None:
         with socket.socket() as free:

@@ -14,7 +14,7 @@ from conftest import LIMIT_S, SAMPLE, Process, Server, Visit, decode, looped, un
 
 expect = playwright.sync_api.expect
 
-# The alpha of the canvas: which share is clear and which opaque, and the greatest of the corner.
+# The alpha of the canvas: the clear share, the opaque share, and the largest in the corner.
 ALPHA = """() => {
   const canvas = document.querySelector('canvas');
   const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
@@ -38,7 +38,7 @@ def test_the_person_is_opaque_and_all_else_is_transparent(
     alpha = until("a person", lambda: (found := page.evaluate(ALPHA))["opaque"] > 0.1 and found)
     assert alpha["clear"] > 0.3 and alpha["corner"] == 0
     assert page.evaluate(ALPHA)["width"] == server.camera("door")["width"]
-    # What the browser gives to the program that shows it, as OBS takes it.
+    # The picture with transparency, as OBS gets it from its browser.
     pixels = decode(page.screenshot(omit_background=True), "rgba")
     alphas = pixels[3::4]
     assert alphas[0] == 0 and alphas[639] == 0, "the corners are transparent"
@@ -90,7 +90,7 @@ def test_people_vanish_when_no_picture_comes(
 def test_people_do_not_come_back_with_a_picture_that_is_sent_again(
     visits: Callable[..., Visit], start: Callable[..., Server], tmp_path: pathlib.Path
 ) -> None:
-    """While no new picture comes, the last one is sent again every five seconds."""
+    """Without new pictures, the server repeats the last one every five seconds."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     feed = [

@@ -20,7 +20,7 @@ expect = playwright.sync_api.expect
 CAMERAS = ("door", "hall", "desk", "yard")
 LIMIT_MS = LIMIT_S * 1000
 
-# Puts a colour in, and gives the milliseconds until a corner of the large picture has it.
+# Sets a colour, and returns the milliseconds until a corner of the large picture has it.
 CHANGE = """([input, canvas, r, g, b, limit_ms]) => new Promise((done, failed) => {
   const begun = performance.now();
   const look = () => {
@@ -35,7 +35,7 @@ CHANGE = """([input, canvas, r, g, b, limit_ms]) => new Promise((done, failed) =
   look();
 })"""
 
-# Whether what has the focus, or what it is the main part of, is outlined.
+# Whether the focused element, or the one around it, is outlined.
 OUTLINED = """() => {
   for (let e = document.activeElement; e && e !== document.body; e = e.parentElement) {
     if (getComputedStyle(e).outlineStyle !== 'none') return true;
@@ -45,7 +45,7 @@ OUTLINED = """() => {
 
 
 def open_camera(visit: Visit, camera: str) -> playwright.sync_api.Locator:
-    """Opens a tile; gives the large picture, which then shows something."""
+    """Opens a tile, and returns the large picture once it is not empty."""
     visit.await_live(camera)
     visit.tile(camera).get_by_role("link").click()
     large = visit.page.get_by_test_id("large-picture")
@@ -55,7 +55,7 @@ def open_camera(visit: Visit, camera: str) -> playwright.sync_api.Locator:
 
 
 def axe(page: playwright.sync_api.Page) -> list[dict[str, Any]]:
-    """What axe-core finds to be a serious hindrance."""
+    """The serious and critical findings of axe-core."""
     script = pathlib.Path(os.environ["MATTEBOX_TEST_AXE"]).read_text()
     page.evaluate(script)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
@@ -328,7 +328,7 @@ def test_whoever_knows_the_token_is_let_in(
     field.fill("a-token-of-the-tests")
     field.press("Enter")
     visit.await_live("door")
-    # A browser notes each 401 that a page is answered with: these were the login pages.
+    # Browsers log each answer 401: these were the login pages.
     assert all("401" in text for text in visit.complaints), visit.complaints
     cookies = page.context.cookies()
     assert [(one["httpOnly"], one["sameSite"]) for one in cookies] == [(True, "Strict")]

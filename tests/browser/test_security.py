@@ -1,4 +1,4 @@
-"""What must not work."""
+"""Requests that the server must refuse."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ GIGABYTE = 1 << 30
 
 
 def talk(server: Server, request: bytes) -> Answer:
-    """Sends bytes as they are, and reads the answer; status 0 if it is none."""
+    """Sends raw bytes, and returns the answer; status 0 if there is none."""
     with server.connect() as connection:
         # After an early refusal the other side may have closed already.
         with contextlib.suppress(OSError):
@@ -268,8 +268,7 @@ def test_an_upload_without_end_is_cut_off(server: Server) -> None:
 
 
 def sent_until_closed(connection: socket.socket, part: bytes) -> int:
-    """How many bytes the other side takes before it has had enough: it answers and closes, or
-    closes."""
+    """The number of bytes that the other side reads before it closes, with or without an answer."""
     sent = 0
     with contextlib.suppress(ConnectionResetError, BrokenPipeError, TimeoutError):
         connection.settimeout(LIMIT_S)
@@ -280,7 +279,7 @@ def sent_until_closed(connection: socket.socket, part: bytes) -> int:
 
 
 def test_whoever_sends_a_byte_a_second_is_cut_off(server: Server) -> None:
-    """Four who never end the head of a request, while others are served."""
+    """Four clients never end the head of a request; other clients are served."""
     begun = time.monotonic()
     beginnings = [
         b"",
@@ -396,7 +395,7 @@ def test_no_room_is_hidden_under_what_is_transparent(server: Server, settings: N
     pixels = until("a transparent picture", clear)
     hidden = {pixels[i : i + 3] for i in range(0, len(pixels), 4) if pixels[i + 3] == 0}
     assert hidden == {b"\0\0\0"}, f"{len(hidden)} colours under alpha 0"
-    # Its first pixel is of a checkerboard.
+    # The first pixel belongs to a checkerboard.
     assert is_near(decode(server.get("/api/cameras/door/frame.jpg").body), (204, 204, 204))
 
 
@@ -449,7 +448,7 @@ def test_an_open_address_needs_a_token(tmp_path: pathlib.Path, address: str) -> 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """The folder of a certificate of our own."""
+    """A folder with a self-signed certificate."""
     folder = tmp_path_factory.mktemp("tls")
     name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
     files = ["-keyout", folder / "key.pem", "-out", folder / "cert.pem"]

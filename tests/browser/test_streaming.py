@@ -36,11 +36,10 @@ from conftest import (
 
 TOOLS = pathlib.Path(os.environ["MATTEBOX_TEST_STREAMING"])
 GREEN, BLUE = (0, 200, 40), (20, 60, 220)
-# A word is no secret here.
+# These are no secrets.
 NAME, PASSWORD = "anna", "a-word"
 
-# What the video shows: its corner, which is background, and a small copy to be compared with
-# others.
+# The colour of the video's corner, which is background, and a small copy of the picture.
 LOOK = """() => {
   const video = document.querySelector('video');
   if (!video || !video.videoWidth || video.readyState < 2) return null;
@@ -64,8 +63,7 @@ PLAY_HLS = """() => {
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of this machine that are free by TCP and UDP. go2rtc takes none of the system's
-    choice."""
+    """Ports of this machine that are free by TCP and UDP: go2rtc cannot use port 0."""
     with contextlib.ExitStack() as held:
         ports: list[int] = []
         while len(ports) < count:
@@ -79,7 +77,7 @@ def free_ports(count: int) -> list[int]:
 
 
 class Go2rtc(Process):
-    """go2rtc as deploy/go2rtc.yml has it, on free ports of 127.0.0.1."""
+    """go2rtc with deploy/go2rtc.yml, on free ports of 127.0.0.1."""
 
     def __init__(self, folder: pathlib.Path, streams: dict[str, str] | None = None) -> None:
         self.api, self.rtsp, self.media = free_ports(3)
@@ -93,7 +91,7 @@ class Go2rtc(Process):
         }
         if streams:
             own["streams"] = streams
-        # Its own copy: go2rtc writes into the file that it was started with.
+        # A copy, because go2rtc writes into its settings file.
         shutil.copy(ROOT / "deploy/go2rtc.yml", folder / "go2rtc.yml")
         command = [TOOLS / "go2rtc", "-config", folder / "go2rtc.yml", "-config", json.dumps(own)]
         super().__init__(
@@ -137,7 +135,7 @@ def go2rtc(tmp_path: pathlib.Path) -> Iterator[Go2rtc]:
 
 @pytest.fixture
 def sender(start: Callable[..., Server], go2rtc: Go2rtc) -> Server:
-    """A mattebox that sends to go2rtc, once the stream is there."""
+    """A mattebox that sends to go2rtc. Returns when the stream is there."""
     out = f"rtsp://127.0.0.1:{go2rtc.rtsp}/{{camera}}"
     server = start(
         f"door={SAMPLE}", "--loop", "--realtime", "--background", "#00c828", "--out", out
@@ -156,7 +154,7 @@ def open_player(visit: Visit, url: str, how: str) -> None:
 
 
 def await_colour(visit: Visit, colour: tuple[int, int, int]) -> dict[str, Any]:
-    """Until the video's background has a colour."""
+    """Waits until the video's background has a colour."""
     found: dict[str, Any] = until(
         f"{colour} in the video",
         lambda: (now := visit.page.evaluate(LOOK)) and is_near(now["corner"], colour, 16) and now,
@@ -176,7 +174,7 @@ def test_chromium_plays_what_mattebox_sends(
         seen = visit.page.evaluate(LOOK)["picture"]
         until(f"{count + 1} other pictures", lambda: visit.page.evaluate(LOOK)["picture"] != seen)
     until("two more seconds", lambda: visit.page.evaluate(LOOK)["time"] > first["time"] + 2)
-    # A change on mattebox's page is seen in the stream.
+    # A change on mattebox's page reaches the stream.
     assert sender.patch("door", {"background": "#143cdc"}).status == 200
     await_colour(visit, BLUE)
     (consumer,) = go2rtc.stream()["consumers"]
@@ -225,7 +223,7 @@ def test_go2rtc_runs_mattebox_only_while_somebody_watches(
         go2rtc.end()
 
 
-# What would make go2rtc run a program, in several spellings, and a camera that is not on the list.
+# Sources that make go2rtc run a program, in several spellings, and a camera that is not listed.
 QUERIES = [
     "",
     "src=hall",
@@ -237,7 +235,7 @@ QUERIES = [
     "src=door;src=exec:/usr/bin/true",
     "src=door%26src=exec:/usr/bin/true",
 ]
-# What belongs to go2rtc's owner.
+# Pages that only go2rtc's owner may open.
 PATHS = [
     "/",
     "/editor.html",

@@ -1,4 +1,4 @@
-"""Attacks that once worked, and the promises that stand against them."""
+"""Attacks that once worked, and the limits that stop them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class Crowd:
-    """Connections that ask for /healthz again and again, and never show a token."""
+    """Connections that repeat GET /healthz and never send a token."""
 
     def __init__(self, server: Server, size: int) -> None:
         self.request = f"GET /healthz HTTP/1.1\r\nHost: {server.host}\r\n\r\n".encode()
@@ -45,7 +45,7 @@ class Crowd:
                     connection.sendall(self.request)
 
     def end(self) -> int:
-        """Ends it, and tells how many connections were open until then."""
+        """Ends it, and returns how many connections were open until then."""
         self.stop.set()
         self.thread.join()
         alive = sum(is_open(connection) for connection in self.open)
@@ -55,7 +55,7 @@ class Crowd:
 
 
 def is_open(connection: socket.socket) -> bool:
-    """Whether the other side has not closed it."""
+    """Whether the other side keeps it open."""
     connection.setblocking(False)
     try:
         while connection.recv(65536):
@@ -92,8 +92,7 @@ def test_connections_that_say_nothing_keep_no_other_out(server: Server) -> None:
 def test_more_streams_than_places_are_answered_and_health_is_told(
     start: Callable[..., Server],
 ) -> None:
-    """Every place is taken by a stream that is watched: who comes then is told so, and does not
-    wait."""
+    """Viewers of streams take every place: the next client is refused at once."""
     server = start(*looped("door"), "--max-viewers", "1")
     server.await_pictures()
     with contextlib.ExitStack() as streams:
@@ -140,7 +139,7 @@ def test_signing_out_takes_the_cookie_away(secret: Server) -> None:
 
 
 def until_ended(stream: http.client.HTTPResponse) -> bool:
-    """Whether a stream ends, rather than give far more than can be on its way."""
+    """Whether a stream ends before it sends far more than buffers can hold."""
     with contextlib.suppress(OSError, http.client.HTTPException):
         for _ in range(1000):
             if not stream.read(65536):
@@ -167,7 +166,7 @@ def test_another_token_holds_after_a_hangup(secret: Server) -> None:
             lambda: secret.get("/api/cameras", Authorization=f"Bearer {other}").status == 200,
         )
         secret.get("/api/cameras", **BEARER).assert_problem(401)
-        # What was admitted by the old token ends: at most what was on its way comes.
+        # Streams of the old token end: only bytes in buffers still arrive.
         ended = until_ended(stream)
     assert ended, "the stream goes on"
     assert (
@@ -176,7 +175,7 @@ def test_another_token_holds_after_a_hangup(secret: Server) -> None:
 
 
 def presented(server: Server) -> bytes:
-    """The certificate that a server shows now."""
+    """The certificate that a server presents now."""
     return ssl.get_server_certificate(("127.0.0.1", server.port), timeout=LIMIT_S).encode()
 
 
@@ -239,7 +238,7 @@ def test_with_tls_a_browser_speaks_http_2(
 def test_a_browser_by_http_2_that_takes_nothing_makes_room(
     start: Callable[..., Server], certificate: pathlib.Path
 ) -> None:
-    """A peer that says that it has no room is never written to, so no write can time out."""
+    """A peer that announces a window of zero gets no writes, so no write can time out."""
     trust = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
     files = ["--tls-cert", certificate / "cert.pem", "--tls-key", certificate / "key.pem"]
     server = start(*looped("door"), *files, "--max-viewers", "1", context=trust)
@@ -260,7 +259,7 @@ def test_a_browser_by_http_2_that_takes_nothing_makes_room(
         connection.sendall(peer.data_to_send())
         until("its stream", lambda: server.get("/api/cameras").json()["server"]["viewers"] == 1)
         server.get("/api/wall.mjpg").assert_problem(503)
-        # It answers pings, and so is alive.
+        # It answers pings, so it counts as alive.
         with contextlib.suppress(OSError):
             while data := connection.recv(65536):
                 peer.receive_data(data)
@@ -278,7 +277,7 @@ def running(folder: pathlib.Path, *words: object) -> Iterator[Process]:
 
 
 def served(process: Process, what: str) -> Server:
-    """Asks a process at the address that its log names."""
+    """Sends a request to the address in a process's log."""
     found = until(what, lambda: re.search(what + r" at http://([\d.]+):(\d+)/", process.text()))
     server = Server.__new__(Server)
     server.context, server.port, server.host = None, int(found[2]), f"{found[1]}:{found[2]}"
@@ -366,12 +365,12 @@ def test_settings_of_cameras_without_end_are_not_read_to_their_end(tmp_path: pat
 
 
 class Web(http.server.SimpleHTTPRequestHandler):
-    """A web server that notes what it is asked for."""
+    """A web server that notes its requests."""
 
     asked: list[str]
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
@@ -439,7 +438,7 @@ def test_a_playlist_of_the_network_opens_no_file_of_this_machine(
 
 
 def test_a_stream_that_is_a_playlist_opens_no_file_of_this_machine(tmp_path: pathlib.Path) -> None:
-    """FFmpeg by itself lets a stream by tcp:// name anything: without our list this one is read."""
+    """FFmpeg lets a tcp:// stream name any file: without our list it reads this one."""
     video = tmp_path / "private.ts"
     subprocess.run(
         ["ffmpeg", "-v", "error", "-i", str(SAMPLE), str(video)], check=True, timeout=LIMIT_S
@@ -531,8 +530,7 @@ def test_a_name_with_a_line_end_forges_no_line_of_the_log(tmp_path: pathlib.Path
 
 
 def test_secrets_are_told_nowhere(start: Callable[..., Server], tmp_path: pathlib.Path) -> None:
-    """Each way in which a source or a setting can hold a secret, and each place that tells of
-    it."""
+    """Each form of a secret in a source or setting, and each output that could show it."""
     write_token(tmp_path / "token", TOKEN)
     hidden = ["hunter22", "tok3nvalue", "qu3ryp4ss", "h3aderpass", TOKEN]
     server = start(

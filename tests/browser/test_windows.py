@@ -1,5 +1,4 @@
-"""Several windows, slow networks, cameras that are not there: what one sees is true, and what one
-does is done."""
+"""Several windows, slow networks, missing cameras: the page shows the truth, and changes arrive."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ expect = playwright.sync_api.expect
 
 
 class SlowNetwork:
-    """Passes bytes on to a server after `delay_s`, in their order."""
+    """Forwards bytes to a server after `delay_s`, in their order."""
 
     def __init__(self, port: int) -> None:
         self.delay_s = 0.0
@@ -173,7 +172,7 @@ def test_an_address_of_no_camera_leads_back(visits: Callable[..., Visit], server
     expect(visit.page.get_by_test_id("banner")).to_have_text("")
     visit.page.get_by_test_id("close").click()
     visit.await_live("door")
-    # A browser notes each 404.
+    # Browsers log each answer 404.
     assert all("404" in text for text in visit.complaints), visit.complaints
 
 
@@ -190,7 +189,7 @@ def test_connecting_says_why(visits: Callable[..., Visit], start: Callable[..., 
 def test_what_was_told_before_is_no_sign_of_life(
     start: Callable[..., Server], visits: Callable[..., Visit]
 ) -> None:
-    """While mattebox hangs, going to a camera does not say that the connection is back."""
+    """While mattebox hangs, a click on a camera does not show that the connection is back."""
     server = start(*looped("door", "hall"))
     visit = visits()
     visit.page.goto(server.url)

@@ -42,12 +42,12 @@ KEPT = (
 )
 LIMIT_S = 240
 
-# Nothing here is asked through a proxy.
+# No test uses a proxy.
 for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
     del os.environ[name]
 
-# The network of the fine matte, and what runs it, as scripts/onnx fetched them; also for the
-# cluster's processes.
+# The network of the fine matte and ONNX Runtime, from scripts/onnx; also for the cluster's
+# processes.
 _data = tempfile.TemporaryDirectory(prefix="mattebox-data-")
 _models = pathlib.Path(_data.name) / "mattebox/models"
 _models.mkdir(parents=True)
@@ -58,7 +58,7 @@ os.environ.update(
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of a child: few variables, and these."""
+    """The environment of a child: the kept variables, and these."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     return {**kept, "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1", **more}
 
@@ -69,7 +69,7 @@ def until(
     limit_s: float = LIMIT_S,
     job: Job | InnerJob | None = None,
 ) -> None:
-    """Waits until something is so, and no longer than a job runs that must make it so."""
+    """Waits for a condition; fails when the job that must fulfil it ends."""
     begun = time.monotonic()
     while not is_so():
         has_ended = job is not None and job.has_ended()
@@ -137,8 +137,7 @@ def module(town: Town) -> list[str]:
 
 
 def submit(town: Town) -> list[str]:
-    """The job by spark-submit, as docs/guide/spark.md has it, but with the connector from this
-    machine."""
+    """The job by spark-submit, as in docs/guide/spark.md, with this machine's connector."""
     jars = [
         *(str(path) for path in pathlib.Path(town.connector).glob("*.jar")),
         str(mattebox.spark.jar_path()),
@@ -206,8 +205,8 @@ class Job:
 
 
 class InnerJob:
-    """The job in the Spark session of the tests, which is there already: nothing starts and ends
-    but the job itself. It has the methods of :class:`Job`.
+    """The job in the Spark session of the tests, so that only the job itself starts and ends. It
+    has the methods of :class:`Job`.
     """
 
     class _Stop(Stop):
@@ -329,7 +328,7 @@ class Town:
         return self.files(out)
 
     def files(self, out: str) -> dict[str, bytes]:
-        """Everything that has a final name."""
+        """All files with a final name."""
         found = (self.path / out).glob("[!.]*/frame_*")
         return {f"{path.parent.name}/{path.name}": path.read_bytes() for path in found}
 
@@ -352,8 +351,7 @@ class Town:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """Spark within the tests' own process, with the function and the connector, as the job starts
-    it."""
+    """Spark in the tests' process, with the function and the connector, like the job's."""
     connector = subprocess.run(
         [ROOT / "scripts/spark", "connector"], capture_output=True, text=True, check=True
     ).stdout.strip()

@@ -1,4 +1,4 @@
-"""What the job says of failures: one sentence for each, and whether it tries again."""
+"""The job's messages about failures: one sentence for each, and whether it tries again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Mute(Exception):
 
 
 def said(error: object) -> list[str]:
-    """All that the job could say of an exception; a signal has its exit code only."""
+    """All messages about an exception; a signal has an exit code only."""
     told = [failures.sentence(error), failures.of_query(error).reason]
     return [*told, failures.of_start(error).reason] if isinstance(error, BaseException) else told
 
@@ -95,7 +95,7 @@ def test_a_message_that_only_names_something_gets_its_kind(spark: SparkSession) 
     assert failures.sentence(KeyError("x")) == "key error: 'x'"
 
 
-# What Spark puts around the failure of a task.
+# Spark's text around the failure of a task.
 TASK = (
     "Job aborted due to stage failure: Lost task 0.3 in stage 1.0 (TID 3) (10.0.0.7 executor 0): "
     "org.apache.spark.SparkException: [FAILED]\n\tat x.Y.z(Y.java:1)\n"

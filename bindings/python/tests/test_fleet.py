@@ -1,6 +1,4 @@
-"""What happens to a Spark job that is left alone for weeks, against a real broker and a real
-cluster.
-"""
+"""Events in the life of a Spark job that runs for weeks, with a real broker and a real cluster."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ PASSWORD = (
 
 
 class Admin:
-    """Kafka's own client, as a super user."""
+    """Kafka's client, as a super user."""
 
     def __init__(self, spark: SparkSession, address: str) -> None:
         self.jvm = spark._jvm
@@ -71,7 +69,7 @@ class Admin:
 
 
 class Secured:
-    """A broker with TLS, passwords and access lists; what no list names is allowed."""
+    """A broker with TLS, passwords and access lists; operations without a list are allowed."""
 
     def __init__(self, words: list[str], spark: SparkSession) -> None:
         self.plain = words[1]
@@ -116,7 +114,7 @@ def options(given: list[str]) -> list[str]:
 def ask(
     spark: SparkSession, at: str, given: list[str], topic: str = "frames"
 ) -> failures.Failure | None:
-    """What the job would say of a broker and a topic; None where all is well."""
+    """The job's message about a broker and a topic; None without a problem."""
     told = settings.read(
         ["--kafka", at, "--topic", topic, "--connect-timeout", "1s", *options(given)]
     )
@@ -331,7 +329,7 @@ class Ready:
         return int(found[1])
 
 
-# The job looks often at what may change.
+# Frequent checks of the topic and the executors.
 WATCHFUL = ("--look-interval", "1s")
 
 
@@ -344,12 +342,12 @@ def test_partitions_that_are_added_to_a_real_time_job_are_served_also_without_a_
     more = ("--checkpoint-interval", "5s", "--metrics", ready.address, "--back-to-realtime", "1s")
     job = town.job("--from", "earliest", *WATCHFUL, *more)
     until("the first files", lambda: town.count("output") == 80, job=job)
-    # An executor that comes late finds the job in micro-batches.
+    # When the executor starts late, the job runs in micro-batches.
     begun = "real time: 1 partitions, 2 cores"
     until("real time", lambda: begun in job.text(), job=job)
     admin.grow(town.topic, 2)
-    # Other cameras than before: where a camera's partition changes, which of its sessions is read
-    # first is open, and with that their names.
+    # New cameras: when a camera's partition changes, its sessions are read in any order, and their
+    # files are named in that order.
     town.fill(cameras=8, frames=20, partitions=2, first=4)
     until("all files", lambda: town.count("output") == 240, job=job)
     until("it to be said", lambda: "has 2 partitions now, and had 1" in job.text(), job=job)
@@ -399,7 +397,7 @@ def test_a_topic_that_is_made_again_under_the_job_is_noticed_though_its_offsets_
     admin = Admin(spark, town.broker)
     admin.delete(town.topic)
     until("the topic to be gone", lambda: not admin.has(town.topic))
-    # Its first five records stand where the old topic's did, and no offset shows that.
+    # Its first five records have the offsets of the old topic's, so offsets do not differ.
     town.fill(cameras=1, frames=10, partitions=1)
     assert job.finish(90) == 1, job.text()[-4000:]
     assert f"does not fit topic {town.topic}: the topic was made" in job.text()
@@ -428,7 +426,7 @@ def test_a_permission_that_is_withdrawn_ends_the_job_with_a_sentence(
 
 
 def lines(text: str) -> list[str]:
-    """What the job and Spark wrote to the log, without what Spark says at its start."""
+    """The log of the job and of Spark, without the lines of Spark's start."""
     return text[text.index(" INFO ") :].splitlines()
 
 
@@ -492,7 +490,7 @@ def test_a_job_that_cannot_write_says_so_once_and_is_not_ready_until_it_can(
         )
         assert ready.says(str(folder.parent)), ready.look()
         until("several tries", lambda: ready.restarts() >= restarts + 3, job=job)
-        # The move itself may be seen as another cause.
+        # The move itself may count as another cause.
         said = [
             line for line in lines(job.text())[before:] if "goes on from its checkpoint: " in line
         ]

@@ -87,7 +87,7 @@ def test_connections_that_say_nothing_do_not_fill_the_driver() -> None:
                 silent.enter_context(socket.create_connection(server.server_address[:2]))
             at = f"http://127.0.0.1:{server.server_address[1]}/healthz"
             assert all(urllib.request.urlopen(at).status == 200 for _ in range(5))
-            # Those that were hung up on are a moment longer there than their connections.
+            # The threads of closed connections end a little later.
             deadline = time.monotonic() + 60
             while threading.active_count() - before > 32:
                 assert time.monotonic() < deadline

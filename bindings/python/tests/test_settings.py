@@ -1,4 +1,4 @@
-"""What the Spark job is told, by flags and by the environment: without Spark."""
+"""Flags and environment of the Spark job, without Spark."""
 
 from __future__ import annotations
 

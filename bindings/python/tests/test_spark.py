@@ -27,7 +27,7 @@ PYTHON_CLIENT = ROOT / "scripts/python-client"
 
 
 def consume(town: Town, topic: str) -> list[dict[str, object]]:
-    """All records of a topic, read by another client than ours."""
+    """All records of a topic, read by another Kafka client."""
     script = """
 import json, sys
 from kafka import KafkaConsumer, TopicPartition
@@ -130,7 +130,7 @@ def test_the_job_gives_the_files_that_worker_gives_and_says_what_became_of_each_
     )
     assert "300 written, 0 kept, 0 dead" in job.text()
     assert "latency p95" in job.text()
-    # What is remembered is beside the checkpoint, for each partition at its end at least.
+    # The states of cameras are beside the checkpoint, at least for each partition's end.
     states = town.path / f"output/.checkpoint/mattebox-state/{town.topic}"
     ends = json.loads(
         max(
@@ -336,14 +336,14 @@ def test_real_time_gives_the_same_files(town: Town) -> None:
     until("all files", lambda: town.count("output") >= 120)
     town.fill(cameras=2, frames=30, partitions=2)
     until("the second files", lambda: town.count("output") >= 180)
-    # What the checkpoint has not when the job ends is made once more.
+    # Frames that are not in the checkpoint when the job ends are processed again.
     until(
         "lines for all batches",
         lambda: sum(map(int, re.findall(r": (\d+) frames in", job.text()))) >= 180,
     )
     assert job.stop() == 130, job.text()[-4000:]
     assert town.files("output") == town.by_worker()
-    # The same checkpoint serves the other trigger.
+    # The other trigger continues from the same checkpoint.
     town.fill(cameras=2, frames=10, partitions=2)
     assert town.job("--until", "end").finish() == 0
     assert town.count("output") == 200 and town.files("output") == town.by_worker()
@@ -434,7 +434,7 @@ def test_a_checkpoint_that_does_not_fit_its_topic_is_named_and_nothing_is_left_o
         and "partition 0 ends at 40" in job.text()
         and "--on-stale-checkpoint" in job.text()
     )
-    # The oldest record, wherever a job without a checkpoint would begin.
+    # It begins with the oldest record, whatever --from says.
     job = town.job("--from", "latest", "--until", "end", "--on-stale-checkpoint", "restart")
     assert job.finish() == 0, job.text()[-4000:]
     assert "0 written, 40 kept" in job.text()
@@ -476,7 +476,7 @@ def test_frames_are_published_with_the_bytes_and_headers_of_a_worker_and_can_be_
             "cam01",
         }
 
-    # It shows what comes from now on; when it has begun is known only by what it shows.
+    # It shows new records only, and there is no other sign that it has begun.
     until("both cameras", is_shown)
     assert look("/api/cameras/cam01/frame.png").startswith(b"\x89PNG")
     headers = consume(town, town.topic)[-1]["headers"]
@@ -728,7 +728,7 @@ def test_the_function_makes_the_records_and_sql_only_routes_them(
         (None, None, reason("null-value", 2)),
         (None, None, [*reason("not-a-frame", 3), ("mattebox-error-value-bytes", b"1001")]),
     ]
-    # Each task leaves one object, named by the offset behind its last record.
+    # Each task writes one object, named by the offset after its last record.
     assert [path.name[:21] for path in (states / "t/0").glob("*.full")] == ["00000000000000000004-"]
     assert (states / "t/0").stat().st_mode & 0o777 == 0o700
     assert not (tmp_path / "out/.state").exists()

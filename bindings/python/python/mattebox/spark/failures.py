@@ -1,7 +1,7 @@
-"""Whose fault a failure is, in one place: the settings', a service's that did not answer, or one
-that passes.
+"""The causes of failures, in one place: wrong settings, a service that does not answer, or a
+failure that passes.
 
-Everything that can fail ends here: an exit code and one line for people, or another try.
+Each failure gets an exit code and one line of text, or another try.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 
 # The longest reason, in characters.
 MAX_REASON = 500
-# A chain of causes is not followed further.
+# The longest chain of causes that is followed.
 MAX_CAUSES = 20
 
 
 class JobError(Exception):
-    """An end with a reason that is already in words."""
+    """The job ends; the message is the reason."""
 
     exit_code = 1
 
@@ -45,14 +45,14 @@ class TopicGone(JobError):
 
 
 class Stopped(JobError):
-    """A signal came while something was waited for."""
+    """A signal came during a wait."""
 
     exit_code = 130
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What it means for the job."""
+    """The meaning of an exception for the job."""
 
     reason: str
     exit_code: int
@@ -62,7 +62,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class _Cause:
-    """One exception of a chain: its class, the simple names of that and of all that it extends, and
+    """One exception of a chain: its class, the simple names of the class and its superclasses, and
     its message.
     """
 
@@ -91,19 +91,19 @@ def _spoken(kind: str) -> str:
 
 @dataclass(frozen=True)
 class _Rule:
-    """A failure that is known by the name of its class, and by words of its chain where one class
-    has several meanings.
+    """A failure that is known by the name of its class, and by words of its chain if a class has
+    several meanings.
 
-    A class without a rule is the end before the query has run, and passing afterwards.
+    A class without a rule ends the job before the query has run, and passes afterwards.
     """
 
     name: str
     exit_code: int
-    # What it is and what to do. {} stands for the exception's own words.
+    # The problem and its remedy. {} stands for the exception's message.
     sentence: str
     words: tuple[str, ...] = ()
-    # Whether it ends a query that has run before. Executors report their failures as text only, so
-    # the class must be one that stands in no text of another failure.
+    # Whether it ends a query that has run before. Executors report failures as text only, so the
+    # class must not appear in the text of other failures.
     ends_query: bool = False
 
     def fits(self, names: frozenset[str], text: str) -> bool:
@@ -114,7 +114,7 @@ _TRUST = (
     "--kafka-option ssl.truststore.type=PEM --kafka-option ssl.truststore.location=/PATH/ca.pem"
 )
 _KEY = "--kafka-option ssl.keystore.type=PEM --kafka-option ssl.keystore.location=/PATH/client.pem"
-# The first that fits counts.
+# The first rule that fits counts.
 _RULES = (
     _Rule("SettingsException", 2, "{}", ends_query=True),
     _Rule(
@@ -210,10 +210,10 @@ _RULES = (
     _Rule("IllegalArgumentException", 2, "{}"),
     _Rule("UnsupportedOperationException", 2, "{}"),
 )
-# Of the classes above, one says this of a name that may be known later, as that of a container that
-# is about to start.
+# One of the classes above has these words if a name may be known later, such as the name of a
+# container that is about to start.
 _UNKNOWN_HOST = "No resolvable bootstrap urls"
-# What else is known by its words.
+# Failures that are known by words alone.
 _KNOWN_WORDS = {
     "Could not parse Master URL": (": check --master", 2),
     "JAVA_GATEWAY_EXITED": (
@@ -222,9 +222,9 @@ _KNOWN_WORDS = {
     ),
     "No module named 'pyspark": (": install it with pip install 'pyspark==4.2.*'", 1),
 }
-# What only a mistake in this program raises.
+# Exceptions that only a mistake in this program raises.
 _FAULTS = (TypeError, AttributeError, LookupError, NameError, AssertionError, ValueError)
-# A class of Java and what it says, within a stack trace.
+# A Java class and its message, within a stack trace.
 _THROWN = re.compile(r"(?:[\w$]+\.)+([\w$]*(?:Exception|Error|Failure))\b(?:: *(.*))?")
 
 _ATTEMPT = re.compile(
@@ -234,19 +234,18 @@ _ATTEMPT = re.compile(
 
 
 def of_start(error: BaseException) -> Failure:
-    """What a failure before the query runs means."""
+    """The meaning of a failure before the query runs."""
     if isinstance(error, JobError):
         return Failure(str(error) or sentence(error), error.exit_code, False)
     causes = _causes(error)
     if any(_UNKNOWN_HOST in cause.text or "RetriableException" in cause.names for cause in causes):
         return Failure(sentence(error), 3, True)
-    # What a cause says of itself is better than what stands around it, so the innermost one with a
-    # rule counts.
+    # Inner causes are more precise, so the innermost one with a rule counts.
     text = "\n".join(cause.text for cause in causes)
     for cause in reversed(causes):
         for rule in _RULES:
             if rule.fits(cause.names, text):
-                # TLS tells the reason in the cause behind it.
+                # For TLS, the last cause has the reason.
                 said = (
                     causes[-1]
                     if cause.names & {"AuthenticationException", "InvalidConfigurationException"}
@@ -269,8 +268,8 @@ def of_start(error: BaseException) -> Failure:
 
 
 def of_query(error: Any) -> Failure:
-    """What the end of a running query means: another try from its checkpoint, unless a person must
-    change something.
+    """The meaning of the end of a running query: another try from its checkpoint, unless a person
+    must change something.
     """
     if isinstance(error, JobError):
         return Failure(
@@ -279,7 +278,7 @@ def of_query(error: Any) -> Failure:
     causes = _causes(error)
     text = "\n".join(f"{cause.kind}: {cause.text}" for cause in causes)
     names = frozenset().union(*(cause.names for cause in causes))
-    # From an executor comes no more than text, where a class stands with its package.
+    # Executors send text only, in which a class stands with its package.
     thrown = [(found[1], found[2]) for found in _THROWN.finditer(text)]
     names |= {name for name, _ in thrown}
     if any(name.endswith("AuthorizationException") for name in names):
@@ -298,9 +297,7 @@ def _filled(rule: _Rule, words: str) -> str:
 
 
 def sentence(error: Any) -> str:
-    """One line about any exception, of Python or of Java: it is never empty, and asking for it
-    never fails.
-    """
+    """One line about any exception, of Python or of Java. It is never empty, and never raises."""
     return _causes(error)[-1].words[:MAX_REASON]
 
 
@@ -310,7 +307,7 @@ def is_of(error: Any, name: str) -> bool:
 
 
 def _text(error: Any) -> str:
-    """An exception's message, where it can be had."""
+    """An exception's message, or an empty text."""
     try:
         return str(error)
     except Exception:
@@ -318,9 +315,7 @@ def _text(error: Any) -> str:
 
 
 def _causes(error: Any) -> list[_Cause]:
-    """The chain of causes, the outermost first: Java's where it comes from there, else the
-    exception alone.
-    """
+    """The chain of causes, the outermost first. An exception of Python is alone."""
     throwable = error
     if isinstance(error, BaseException):
         throwable = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
@@ -337,7 +332,7 @@ def _causes(error: Any) -> list[_Cause]:
                 kind = kind.getSuperclass()
             found.append(_Cause(name, frozenset(names), throwable.getMessage() or ""))
             throwable = throwable.getCause()
-    except Exception as lost:  # Java is gone, and what it had to say with it
+    except Exception as lost:  # Java has ended, and the message is lost
         found = found or [
             _Cause(type(lost).__name__, frozenset([type(lost).__name__]), "Java has ended")
         ]
@@ -345,14 +340,14 @@ def _causes(error: Any) -> list[_Cause]:
 
 
 def _line(text: str) -> str:
-    """The line of a Java stack trace that says most."""
+    """The most telling line of a Java stack trace."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     causes = [line for line in lines if line.startswith("Caused by:") or _THROWN.search(line)]
     ours = [line for line in causes if "io.mattebox.spark." in line]
     found = (ours or causes[-1:] or lines[:1] or ["it gave no reason"])[-1].removeprefix(
         "Caused by: "
     )
-    # What Spark puts around it: the job, the task, the function. The executor's address stays.
+    # Without Spark's text around it: the job, the task, the function. The executor's address stays.
     found = _ATTEMPT.sub("", found)
     at = found.find("io.mattebox.spark.")
     return (found if at < 0 else found[at:].partition(": ")[2] or found)[:MAX_REASON]
