@@ -28,7 +28,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PARTS = ["throughput", "cores", "dozens", "latency", "memory", "start"]
 MATTES = ["soft", "hard"]
-GLANCE_S = 0.01
+POLL_S = 0.01
 # After so many frames everything is allocated: from here on page faults are counted.
 STEADY = 100
 
@@ -58,7 +58,7 @@ class Watch(threading.Thread):
         with contextlib.suppress(OSError, IndexError, ValueError):
             while self.process.poll() is None:
                 self.look()
-                time.sleep(GLANCE_S)
+                time.sleep(POLL_S)
 
     def look(self):
         status = dict(

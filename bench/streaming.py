@@ -321,7 +321,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=20, help="of each viewer in each round")
     parser.add_argument(
-        "--settle",
+        "--warmup",
         type=float,
         default=5,
         help="seconds of each viewer that do not count (default: %(default)s)",
@@ -364,7 +364,7 @@ def main() -> None:
                 for kind in kinds:
                     loads.append(os.getloadavg()[0])
                     page = browser.new_page()
-                    page.set_default_timeout((args.seconds + args.settle) * 1000 + 60_000)
+                    page.set_default_timeout((args.seconds + args.warmup) * 1000 + 60_000)
                     opened = time.time()
                     find = open_viewer(page, kind, bench, args.hls_js.read_text())
                     found = page.evaluate(
@@ -375,13 +375,13 @@ def main() -> None:
                             CLIP_SIZE,
                             COLUMNS,
                             ROWS,
-                            args.settle + args.seconds,
+                            args.warmup + args.seconds,
                             RANGE_MS,
                             CHECK,
                         ],
                     )
-                    first[kind].append(time.time() - opened - args.settle - args.seconds)
-                    late[kind].append([ms for at, ms in found["late"] if at >= args.settle * 1000])
+                    first[kind].append(time.time() - opened - args.warmup - args.seconds)
+                    late[kind].append([ms for at, ms in found["late"] if at >= args.warmup * 1000])
                     unread[kind] += found["unread"]
                     page.close()
                 if args.bandwidth:

@@ -9,10 +9,10 @@ import json
 import math
 import os
 
+import blender
 import bpy
 import hair
 import numpy as np
-import studio
 from mathutils import Vector
 
 BODY_VERTICES = 13380
@@ -210,7 +210,7 @@ class Body:
 
     def skin(self):
         color = np.array(self.person.skin)
-        made = studio.material(self.person.skin, 0.5)
+        made = blender.material(self.person.skin, 0.5)
         tree = made.node_tree
         shader = tree.nodes["Principled BSDF"]
         place = tree.nodes.new("ShaderNodeTexCoord")
@@ -265,7 +265,7 @@ class Body:
         return rings
 
     def eye(self):
-        made = studio.material((0.9, 0.88, 0.86), 0.08)
+        made = blender.material((0.9, 0.88, 0.86), 0.08)
         tree = made.node_tree
         rings = tree.nodes.new("ShaderNodeAttribute")
         rings.attribute_name = "rings"
@@ -320,7 +320,7 @@ class Body:
         self.add_part(skin, self.skin(), 1, attribute={"scalp": self.scalp * 0.85})
         upper = tights & (middle[:, 1] > waist)
         shirt = self.add_part(
-            upper & open_neck & ~hands, studio.material(self.person.shirt, 0.85), 2, 0.010
+            upper & open_neck & ~hands, blender.material(self.person.shirt, 0.85), 2, 0.010
         )
         folds = bpy.data.textures.new("folds", "CLOUDS")
         folds.noise_scale, folds.noise_depth = 0.035, 2
@@ -330,20 +330,20 @@ class Body:
         shirt.modifiers.new("thick", "SOLIDIFY").thickness = 0.004
         self.add_part(
             tights & (middle[:, 1] <= waist + 0.25) & ~shoes,
-            studio.material(self.person.trousers, 0.9),
+            blender.material(self.person.trousers, 0.9),
             1,
             0.006,
         )
         self.add_part(
-            (self.groups == "body") & shoes, studio.material((0.03, 0.02, 0.02), 0.4), 1, 0.008
+            (self.groups == "body") & shoes, blender.material((0.03, 0.02, 0.02), 0.4), 1, 0.008
         )
         rings = {"rings": self.eye_rings()}
         for name in ("helper-l-eye", "helper-r-eye"):
             self.add_part(self.groups == name, self.eye(), 2, attribute=rings)
         lashes = np.char.find(self.groups, "eyelashes") >= 0
-        self.add_part(lashes, studio.material((0.01, 0.008, 0.006)))
+        self.add_part(lashes, blender.material((0.01, 0.008, 0.006)))
         teeth = np.isin(self.groups, ["helper-upper-teeth", "helper-lower-teeth"])
-        self.add_part(teeth, studio.material((0.75, 0.7, 0.6), 0.3), 1)
+        self.add_part(teeth, blender.material((0.75, 0.7, 0.6), 0.3), 1)
 
     # Hair, glasses, things in the hand: rigid with a bone
 
@@ -372,13 +372,13 @@ class Body:
         self.rigid.append((thing, np.stack([x, z, -y], -1), bone))
 
     def add_glasses(self):
-        made = studio.material((0.02, 0.02, 0.02), 0.3)
+        made = blender.material((0.02, 0.02, 0.02), 0.3)
         for bone in ("eye.L", "eye.R"):
             eye = to_scene(self.heads[bone])
             ahead = -0.1 * self.front - 0.002
             bpy.ops.mesh.primitive_torus_add(
                 location=(eye[0], ahead + 0.012, eye[2] - 0.004),
-                rotation=studio.degrees(90, 0, 0),
+                rotation=blender.degrees(90, 0, 0),
                 major_radius=0.024,
                 minor_radius=0.0022,
                 major_segments=32,
@@ -433,7 +433,7 @@ class Body:
             )
             color = (0.45, 0.10, 0.04)
         bpy.context.view_layer.update()
-        self.add_rigid("wrist.L", studio.material(color, 0.4))
+        self.add_rigid("wrist.L", blender.material(color, 0.4))
 
     # Posing
 

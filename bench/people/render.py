@@ -14,9 +14,9 @@ import os
 import time
 from dataclasses import dataclass
 
+import blender
 import body
 import bpy
-import studio
 
 
 @dataclass(frozen=True)
@@ -182,19 +182,19 @@ def place_camera(model, view):
     eyes = model.eyes()
     if view == "portrait":
         target = (0, 0, eyes[2] - 0.115)
-        studio.aim((0, -1.42, target[2] + 0.03), target, 50)
+        blender.aim((0, -1.42, target[2] + 0.03), target, 50)
     else:
         low, high = model.bounds()
         middle = (low[2] + high[2]) / 2
-        studio.aim((0, -7, middle + 0.2), (0, 0, middle), 50)
+        blender.aim((0, -7, middle + 0.2), (0, 0, middle), 50)
         camera.data.type = "ORTHO"
         size = VIEWS[view].size
         camera.data.ortho_scale = (high[2] - low[2]) * 1.08 * max(size) / size[1]
-    studio.lamp((0.9, -1.3, eyes[2] + 0.45), eyes, 0.8, 38, (1, 0.95, 0.9))
-    studio.lamp((-1.4, -1.0, eyes[2]), eyes, 1.2, 12, (0.85, 0.92, 1))
-    studio.lamp((-0.7, 1.1, eyes[2] + 0.45), eyes, 0.6, 30, (1, 0.97, 0.92))
+    blender.lamp((0.9, -1.3, eyes[2] + 0.45), eyes, 0.8, 38, (1, 0.95, 0.9))
+    blender.lamp((-1.4, -1.0, eyes[2]), eyes, 1.2, 12, (0.85, 0.92, 1))
+    blender.lamp((-0.7, 1.1, eyes[2] + 0.45), eyes, 0.6, 30, (1, 0.97, 0.92))
     if view != "portrait":
-        studio.background(1.1, (1, 0.97, 0.94))
+        blender.background(1.1, (1, 0.97, 0.94))
 
 
 def flat_white():
@@ -245,7 +245,7 @@ def main():
             ]
             if not wanted:
                 continue
-            scene = studio.new_scene(VIEWS[view].size, asked.samples, person.seed, True)
+            scene = blender.new_scene(VIEWS[view].size, asked.samples, person.seed, True)
             model = body.Body(asked.mpfb2, person)
             model.pose(pose(person, view, 0.0), {}, VIEWS[view].turn)
             place_camera(model, view)

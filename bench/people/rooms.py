@@ -13,9 +13,9 @@ import math
 import os
 import pathlib
 
+import blender
 import bpy
 import numpy as np
-import studio
 
 SIZE = (1280, 720)
 MODELLED = (960, 540)
@@ -59,22 +59,22 @@ def rod(start, end, radius, made):
 
 
 def walls(color, floor, depth=3.0):
-    box((0, depth, 1.2), (9, 0.1, 4), studio.material(color, 0.8))
-    box((0, 0.5, -0.05), (9, 7, 0.1), studio.material(floor, 0.5))
-    box((-4, 0.5, 1.2), (0.1, 7, 4), studio.material(color, 0.8))
-    box((4, 0.5, 1.2), (0.1, 7, 4), studio.material(color, 0.8))
+    box((0, depth, 1.2), (9, 0.1, 4), blender.material(color, 0.8))
+    box((0, 0.5, -0.05), (9, 7, 0.1), blender.material(floor, 0.5))
+    box((-4, 0.5, 1.2), (0.1, 7, 4), blender.material(color, 0.8))
+    box((4, 0.5, 1.2), (0.1, 7, 4), blender.material(color, 0.8))
 
 
 def window(x, z, wide, high, light, depth=2.9):
-    frame = studio.material((0.85, 0.85, 0.82))
-    box((x, depth, z), (wide, 0.06, high), studio.material((0.6, 0.78, 1.0), emit=light))
+    frame = blender.material((0.85, 0.85, 0.82))
+    box((x, depth, z), (wide, 0.06, high), blender.material((0.6, 0.78, 1.0), emit=light))
     for part in (-1, 0, 1):
         box((x + part * wide / 2, depth - 0.04, z), (0.05, 0.08, high), frame)
         box((x, depth - 0.04, z + part * high / 2), (wide, 0.08, 0.05), frame)
 
 
 def shelf(x, wide, rows, rng, depth=2.8):
-    wood = studio.material((0.25, 0.14, 0.07))
+    wood = blender.material((0.25, 0.14, 0.07))
     for row in range(rows):
         z = 0.35 + 0.48 * row
         box((x, depth, z), (wide, 0.3, 0.04), wood)
@@ -86,26 +86,26 @@ def shelf(x, wide, rows, rng, depth=2.8):
                 box(
                     (at + thick / 2, depth - 0.02, z + high / 2),
                     (thick * 0.94, 0.2, high),
-                    studio.material(color),
+                    blender.material(color),
                 )
             at += thick
 
 
 def plant(x, y, z, rng, leaves=30):
-    green = studio.material((0.05, 0.22, 0.05))
-    rod((x, y, 0), (x, y, z - 0.2), 0.1, studio.material((0.4, 0.2, 0.12)))
+    green = blender.material((0.05, 0.22, 0.05))
+    rod((x, y, 0), (x, y, z - 0.2), 0.1, blender.material((0.4, 0.2, 0.12)))
     for _ in range(leaves):
         place = (x + rng.normal(0, 0.13), y + rng.normal(0, 0.1), z + rng.normal(0, 0.18))
         ball(place, (0.04, 0.015, 0.15), green, tuple(rng.uniform(-1, 1, 3)))
 
 
 def floor_lamp(x, y, light=8.0):
-    rod((x, y, 0), (x, y, 1.5), 0.015, studio.material((0.1, 0.1, 0.1)))
-    ball((x, y, 1.6), (0.16, 0.16, 0.18), studio.material((1, 0.75, 0.4), emit=light))
+    rod((x, y, 0), (x, y, 1.5), 0.015, blender.material((0.1, 0.1, 0.1)))
+    ball((x, y, 1.6), (0.16, 0.16, 0.18), blender.material((1, 0.75, 0.4), emit=light))
 
 
 def office_chair(x, y, turned=20):
-    dark, metal = studio.material((0.02, 0.02, 0.025), 0.8), studio.material((0.3, 0.3, 0.3), 0.3)
+    dark, metal = blender.material((0.02, 0.02, 0.025), 0.8), blender.material((0.3, 0.3, 0.3), 0.3)
     angle = math.radians(turned)
     back = (x + 0.25 * math.sin(angle), y + 0.25 * math.cos(angle))
     box((x, y, 0.5), (0.5, 0.5, 0.09), dark, (0, 0, -angle), 0.04)
@@ -121,22 +121,22 @@ def office_chair(x, y, turned=20):
 
 
 def coat_stand(x, y, coat=(0.16, 0.12, 0.08)):
-    wood = studio.material((0.12, 0.06, 0.03))
-    cloth = studio.material(coat, 0.95)
+    wood = blender.material((0.12, 0.06, 0.03))
+    cloth = blender.material(coat, 0.95)
     rod((x, y, 0), (x, y, 1.75), 0.025, wood)
     ball((x, y, 1.42), (0.22, 0.13, 0.1), cloth)
     ball((x, y, 1.05), (0.23, 0.15, 0.45), cloth)
     for side in (-1, 1):
         rod((x + side * 0.2, y, 1.4), (x + side * 0.29, y, 0.85), 0.065, cloth)
-    hat = studio.material((0.05, 0.04, 0.04), 0.9)
+    hat = blender.material((0.05, 0.04, 0.04), 0.9)
     ball((x, y - 0.02, 1.76), (0.1, 0.11, 0.1), hat)
     rod((x, y - 0.02, 1.71), (x, y - 0.02, 1.73), 0.17, hat)
 
 
 def framed(x, z, wide, high, picture, depth=2.93):
     """A picture in a dark frame; without a picture, a plain head and shoulders."""
-    box((x, depth, z), (wide + 0.09, 0.04, high + 0.09), studio.material((0.03, 0.02, 0.015), 0.4))
-    made = studio.material((0.5, 0.45, 0.35), 0.5)
+    box((x, depth, z), (wide + 0.09, 0.04, high + 0.09), blender.material((0.03, 0.02, 0.015), 0.4))
+    made = blender.material((0.5, 0.45, 0.35), 0.5)
     if picture:
         tree = made.node_tree
         image = tree.nodes.new("ShaderNodeTexImage")
@@ -149,37 +149,37 @@ def framed(x, z, wide, high, picture, depth=2.93):
         shader = tree.nodes["Principled BSDF"]
         tree.links.new(mix.outputs[2], shader.inputs["Base Color"])
     bpy.ops.mesh.primitive_plane_add(
-        size=1, location=(x, depth - 0.03, z), rotation=studio.degrees(90, 0, 0)
+        size=1, location=(x, depth - 0.03, z), rotation=blender.degrees(90, 0, 0)
     )
     plane = finish(made)
     plane.scale = (wide, high, 1)
     if not picture:
-        ball((x, depth - 0.03, z + 0.06), (0.11, 0.01, 0.15), studio.material((0.5, 0.3, 0.2)))
+        ball((x, depth - 0.03, z + 0.06), (0.11, 0.01, 0.15), blender.material((0.5, 0.3, 0.2)))
         ball(
-            (x, depth - 0.03, z - high * 0.4), (0.22, 0.01, 0.17), studio.material((0.1, 0.1, 0.2))
+            (x, depth - 0.03, z - high * 0.4), (0.22, 0.01, 0.17), blender.material((0.1, 0.1, 0.2))
         )
-        ball((x, depth - 0.025, z + 0.13), (0.12, 0.01, 0.12), studio.material((0.03, 0.02, 0.02)))
+        ball((x, depth - 0.025, z + 0.13), (0.12, 0.01, 0.12), blender.material((0.03, 0.02, 0.02)))
 
 
 def sofa(x, y, color=(0.25, 0.27, 0.3), wide=2.2):
-    cloth = studio.material(color, 0.95)
+    cloth = blender.material(color, 0.95)
     box((x, y, 0.3), (wide, 0.85, 0.35), cloth, round_by=0.08)
     box((x, y + 0.35, 0.65), (wide, 0.25, 0.75), cloth, round_by=0.1)
     for side in (-1, 1):
         box((x + side * wide / 2, y, 0.45), (0.22, 0.85, 0.62), cloth, round_by=0.09)
-    cushion = studio.material((0.5, 0.2, 0.06), 0.95)
+    cushion = blender.material((0.5, 0.2, 0.06), 0.95)
     box((x + 0.6, y, 0.62), (0.42, 0.16, 0.42), cushion, (0.3, 0.2, 0.1), 0.07)
 
 
 def car(x, y, z=0.0, scale=1.0, color=(0.35, 0.02, 0.02)):
     """A car's body: hull, cabin, dark windows, wheels."""
     paint, glass = (
-        studio.material(color, 0.15, Metallic=0.6),
-        studio.material((0.02, 0.03, 0.04), 0.05),
+        blender.material(color, 0.15, Metallic=0.6),
+        blender.material((0.02, 0.03, 0.04), 0.05),
     )
     black, light = (
-        studio.material((0.015, 0.015, 0.015), 0.7),
-        studio.material((1, 0.95, 0.8), emit=1.5),
+        blender.material((0.015, 0.015, 0.015), 0.7),
+        blender.material((1, 0.95, 0.8), emit=1.5),
     )
 
     def at(dx, dy, dz):
@@ -200,8 +200,8 @@ def car(x, y, z=0.0, scale=1.0, color=(0.35, 0.02, 0.02)):
 
 
 def dog(x, y, scale=1.0, color=(0.28, 0.15, 0.06)):
-    fur = studio.material(color, 0.9)
-    dark = studio.material((0.01, 0.01, 0.01), 0.3)
+    fur = blender.material(color, 0.9)
+    dark = blender.material((0.01, 0.01, 0.01), 0.3)
 
     def part(dx, dy, dz, a, b, c, made=fur, turned=(0, 0, 0)):
         ball(
@@ -241,7 +241,7 @@ def statue(folder, x, y, height=1.0):
     made = body.Body(folder, person)
     made.pose(render.pose(person, "portrait", 0.0), {}, 25)
     low, _ = made.bounds()
-    stone = studio.material((0.55, 0.54, 0.5), 0.7)
+    stone = blender.material((0.55, 0.54, 0.5), 0.7)
     for thing, *_ in made.parts + made.strands:
         thing.data.materials.clear()
         thing.data.materials.append(stone)
@@ -250,12 +250,12 @@ def statue(folder, x, y, height=1.0):
 
 
 def desk(x, y, wide=1.4):
-    wood = studio.material((0.35, 0.2, 0.1), 0.4)
+    wood = blender.material((0.35, 0.2, 0.1), 0.4)
     box((x, y, 0.74), (wide, 0.6, 0.04), wood)
     for side in (-1, 1):
         box((x + side * wide / 2.1, y, 0.37), (0.05, 0.55, 0.74), wood)
-    box((x - 0.2, y + 0.1, 1.05), (0.55, 0.03, 0.34), studio.material((0.02, 0.02, 0.03), 0.2))
-    box((x - 0.2, y + 0.12, 0.82), (0.05, 0.04, 0.16), studio.material((0.1, 0.1, 0.1)))
+    box((x - 0.2, y + 0.1, 1.05), (0.55, 0.03, 0.34), blender.material((0.02, 0.02, 0.03), 0.2))
+    box((x - 0.2, y + 0.12, 0.82), (0.05, 0.04, 0.16), blender.material((0.1, 0.1, 0.1)))
 
 
 def office(rng, folder, picture):
@@ -341,12 +341,12 @@ VIEWS = {
 
 def model(name, folder, path, picture):
     rng = np.random.default_rng(sorted(ROOMS).index(name) + 1)
-    scene = studio.new_scene(MODELLED, 8)
+    scene = blender.new_scene(MODELLED, 8)
     ROOMS[name](rng, folder, picture)
     dim = 0.3 if name == "dark" else 1.0
-    studio.lamp((0.3, -1.5, 2.7), (0, 3, 1.2), 2.0, 130 * dim, (1, 0.95, 0.88))
-    studio.lamp((-2.5, 0.5, 2.7), (0.5, 2.5, 0.8), 1.0, 50 * dim, (0.9, 0.95, 1))
-    studio.aim((0, -1.35, 1.4), (0, 3, 1.25), 34)
+    blender.lamp((0.3, -1.5, 2.7), (0, 3, 1.2), 2.0, 130 * dim, (1, 0.95, 0.88))
+    blender.lamp((-2.5, 0.5, 2.7), (0.5, 2.5, 0.8), 1.0, 50 * dim, (0.9, 0.95, 1))
+    blender.aim((0, -1.35, 1.4), (0, 3, 1.25), 34)
     scene.render.filepath = path
     bpy.ops.render.render(write_still=True)
 

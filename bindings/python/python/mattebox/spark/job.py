@@ -346,7 +346,7 @@ def _stop(spark: SparkSession, running: Any, settings: Settings, why: str | None
             why,
         )
     elif why:
-        log.info("%s after the batch at hand", why)
+        log.info("%s after the running batch", why)
     # Spark logs the tasks that it ends as failures.
     with session.quiet(spark):
         running.stop()
