@@ -1,4 +1,4 @@
-"""That everybody does the same work: results are compared before times are taken."""
+"""Compares the results of all programs, before their times are measured."""
 
 import struct
 
@@ -30,15 +30,15 @@ def check_network(rows, alive, inputs):
             except Failed as e:
                 row.error = str(e)
                 continue
-            # A picture of NaNs differs by NaN, which is no number to compare with.
+            # The difference to NaN is NaN, which compares as false.
             row.difference = max(
                 row.difference or 0.0, difference if np.isfinite(difference) else float("inf")
             )
 
 
 def check_files(rows, folders, size):
-    """Every peer has written its frames; those that make the same mask differ from the first in few
-    pixels (see hard_vs_mediapipe.py)."""
+    """Checks that every peer has written its frames, and that those with the same mask differ from
+    the first in few pixels (see hard_vs_mediapipe.py)."""
     judge = next((row for row in rows if row.key == "python-worker"), None)
     for row in rows:
         if row.key == "segmenter":

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""What the foreground clean-up gives, judged by the pictures that people see.
+"""The gain of the foreground clean-up, judged by finished pictures.
 
     blender/bin/python bench/clean_up.py PEOPLE ROOMS [--only 'tune/fixed_*']
         [--background white ...]
 
-PEOPLE and ROOMS are what bench/people wrote. Each scene is written as bench/material.py does. The
-same people are also put on a plain background directly: that is the truth. `mattebox run` puts the
-scene's people on that background, with and without the clean-up. Printed is the mean difference of
-a colour from the truth, in levels: over the whole picture, and over the pixels whose exact alpha is
-neither 0 nor 1.
+PEOPLE and ROOMS are folders that bench/people wrote. Each scene is written as bench/material.py
+does. The same people are also put on a plain background directly: that is the truth. `mattebox run`
+puts the scene's people on that background, with and without the clean-up. Printed is the mean
+difference of a colour from the truth, in levels: over the whole picture, and over the pixels whose
+exact alpha is neither 0 nor 1.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The sample clip's frames, as the comparisons want them."""
+"""The sample clip's frames, in the forms that the comparisons use."""
 
 import cv2
 import numpy as np
@@ -25,8 +25,8 @@ def inputs(frames, width, height):
 
 
 def jpegs(frames, width, height):
-    """JPEG files (quality 80) of the largest part in the middle that has the wanted shape, there
-    and back so that the end joins the beginning."""
+    """JPEG files (quality 80) of the largest middle part with the wanted shape, forwards and
+    backwards, so that the end joins the beginning."""
     files = []
     for frame in frames:
         h, w = frame.shape[:2]

@@ -31,7 +31,7 @@ WARM_UP = 2
 
 
 class Progress:
-    """One line that is written over, where somebody looks."""
+    """One line of progress that overwrites itself, on a terminal."""
 
     def __init__(self):
         self.terminal = sys.stderr.isatty()
@@ -44,7 +44,7 @@ class Progress:
 
 
 def measure(name, rows, start, check, after_round, rounds, runs, core, progress):
-    """Fills the rows' times. `start(row, peer)` hands over the work, `check(rows, peers)` compares
+    """Fills the rows' times. `start(row, peer)` sends the work, `check(rows, peers)` compares
     results."""
     alive = {}
     with contextlib.ExitStack() as stack:
@@ -175,7 +175,7 @@ def arguments():
 
 
 def measured(args, progress):
-    """Everything that bench.json holds."""
+    """The content of bench.json."""
     others = os.sched_getaffinity(0) - {args.core}
     if others:
         os.sched_setaffinity(

@@ -50,7 +50,9 @@ class Broker:
         )
         line = self.process.stdout.readline().split()
         if line[:1] != ["ready"]:
-            sys.exit("fleet.py: the broker did not start: try scripts/kafka run by hand")
+            sys.exit(
+                "fleet.py: the broker did not start: run scripts/kafka in a terminal to see why"
+            )
         self.bootstrap = line[1]
 
     def stop(self):
@@ -59,7 +61,7 @@ class Broker:
 
 
 class Worker:
-    """A worker, and what can be seen of it from outside."""
+    """A worker, measured from outside."""
 
     def __init__(self, broker, folder, group, *more):
         self.log = open(folder / f"{group}-{time.time()}.log", "w+")

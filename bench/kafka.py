@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the way through Kafka costs, with a real broker on this machine.
+"""The cost of the way through Kafka, with a real broker on this machine.
 
     make build && bench/kafka.py [--quick] [--out output/bench/kafka.json]
 
@@ -37,7 +37,7 @@ class Bench:
 
     def broker(self):
         command = [ROOT / "scripts/kafka", "run", self.folder / "broker"]
-        # The JVM as it runs elsewhere: the launcher's own flags are for a fast start.
+        # Without the launcher's JVM flags, which are for a fast start.
         env = {**os.environ, "KAFKA_OPTS": "-XX:TieredStopAtLevel=4"}
         process = subprocess.Popen(
             command,
@@ -49,7 +49,9 @@ class Bench:
         )
         line = process.stdout.readline().split()
         if line[:1] != ["ready"]:
-            sys.exit("kafka.py: the broker did not start: try scripts/kafka run by hand")
+            sys.exit(
+                "kafka.py: the broker did not start: run scripts/kafka in a terminal to see why"
+            )
         self.bootstrap = line[1]
         return process
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What viewers cost: one run, in turn without any and with many at ten frames per second, some
+"""The cost of viewers: one run, in turn without any and with many at ten frames per second, some
 slow, some dying.
 
     bench/live.py [--viewers 50] [--slow 10] [--dying 10] [--seconds 20] [--rounds 6]
@@ -91,7 +91,7 @@ class Run:
 
 
 async def viewer(run: Run, kind: str, until: float, seen: list[int]) -> None:
-    """Reads as fast as it comes, a little at a time, or hangs up in the middle and comes again."""
+    """Reads at full speed, slowly, or disconnects in the middle and connects again."""
     while time.monotonic() < until:
         reader, writer = await asyncio.open_connection(run.host, run.port, limit=1 << 16)
         head = (

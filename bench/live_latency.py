@@ -113,7 +113,7 @@ class Run:
 
 def delays(sent, written):
     both = [(written[n] - sent[n]) * 1e3 for n in sorted(written) if n < len(sent)]
-    # What waited while FFmpeg looked at the stream says nothing of those that follow.
+    # Frames that waited while FFmpeg probed the stream do not count.
     return statistics.median(both[-len(both) // 4 :]) if both else float("nan")
 
 
@@ -130,7 +130,7 @@ def over_tcp(binary, clip):
                 if is_frame:
                     sent.append(time.time())
                 connection.sendall(data)
-            # The end of the stream would bring what was held back.
+            # The end of the stream would flush frames that are held back.
             time.sleep(1)
         except OSError:
             pass

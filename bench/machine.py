@@ -1,4 +1,4 @@
-"""What the figures depend on."""
+"""Facts of this machine that the figures depend on."""
 
 import datetime
 import importlib.metadata

@@ -29,7 +29,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 FPS = 25
 SIZE = (640, 360)
 
-# What belongs to which half. The first room of `frame` hangs a dark picture behind the head.
+# The parts of each half. The first room of `frame` hangs a dark picture behind the head.
 HALVES = {
     "tune": {
         "people": ["long", "curly"],
@@ -86,8 +86,8 @@ def spread(color, alpha):
 
 
 class People:
-    """Rendered people: frame n of a view as colour times alpha and alpha. A walk goes on and on;
-    the other movements go to and fro."""
+    """Rendered people: frame n of a view as colour times alpha and alpha. A walk repeats; the other
+    movements go to and fro."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -236,7 +236,7 @@ class Scene:
 
 
 def fixed(rooms, name, size=SIZE, after=lambda seen: seen, **where):
-    """A camera that stands still; its picture is made when it is asked for first."""
+    """A camera that stands still; its picture is made at the first use."""
     seen = functools.cache(lambda: after(look(plate(rooms, name), size, **where)))
     return lambda n: seen()
 
@@ -454,7 +454,7 @@ def scenes(half, rooms):
 
 
 def fixtures(rooms):
-    """The small scenes that the tests bring along."""
+    """The small scenes in samples/phantoms, for the tests."""
     size = (320, 180)
     for name in ("interior_bed", "night_grass"):
         view = fixed(rooms, name, size)

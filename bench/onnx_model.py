@@ -29,7 +29,7 @@ KINDS = {code: name for name, code in vars(tflite.BuiltinOperator).items() if is
 
 
 class Source:
-    """What a .tflite file says, without the flatbuffer's manners."""
+    """The content of a .tflite file as plain Python values."""
 
     def __init__(self, data):
         self.model = tflite.Model.GetRootAs(data, 0)
@@ -57,7 +57,7 @@ class Source:
         return [int(n) for n in self.graph.Tensors(tensor).ShapeAsNumpy()]
 
     def values(self, tensor):
-        """A constant's numbers; `None` for what is computed."""
+        """A constant's numbers; `None` for a computed tensor."""
         if tensor in self.constants:
             return self.constants[tensor]
         data = self.model.Buffers(self.graph.Tensors(tensor).Buffer())

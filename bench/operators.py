@@ -43,7 +43,7 @@ PARTS = {
 
 
 def cut(data, operator):
-    """The file up to what `operator` reads; all of it if there is no such operator."""
+    """The file up to the input of `operator`; all of it if there is no such operator."""
     model = flatbuffer_utils.read_model_from_bytearray(data)
     graph = model.subgraphs[0]
     if operator is not None:
@@ -82,7 +82,7 @@ def litert(rounds):
 
 
 def ours(level):
-    """`network profile` as it is, and the median microseconds of each part."""
+    """The output of `network profile`, and the median microseconds of each part."""
     program = ROOT / "target/release/examples/network"
     text = subprocess.run(
         [program, "profile", MODEL, level, "500"], check=True, capture_output=True, text=True

@@ -13,11 +13,11 @@ import time
 
 
 class Failed(Exception):
-    """The peer could not be started, or went away; the text says why."""
+    """The peer did not start, or ended; the text says why."""
 
 
 class Peer:
-    """The parent's end."""
+    """The parent's side."""
 
     def __init__(self, command, core, environment=None):
         self.process = subprocess.Popen(
@@ -67,7 +67,7 @@ class Peer:
 
 
 def serve(load, run):
-    """The child's end: `load(read)` takes what to work on, where `read(n)` reads so many bytes, and
+    """The child's side: `load(read)` gets the input, where `read(n)` reads so many bytes, and
     returns the answer; `run()` works once."""
     stdin, stdout = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not get between the answers

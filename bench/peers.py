@@ -1,4 +1,4 @@
-"""Who is compared, and what each is told."""
+"""The programs that are compared, and their arguments."""
 
 import dataclasses
 import pathlib
@@ -16,7 +16,7 @@ MODELS = {
 }
 
 HIDE_SOURCE, HIDE = HERE / "hide_avx512.c", ROOT / ".cache/hide_avx512.so"
-# glibc chooses its memcpy before a preloaded library can say anything.
+# glibc chooses its memcpy before it loads other libraries.
 HIDDEN = {
     "LD_PRELOAD": str(HIDE),
     "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX512DQ",
@@ -54,7 +54,7 @@ def levels():
 
 
 def hide_avx512():
-    """Builds the library that hides AVX-512. Returns why it cannot be used, if so."""
+    """Builds the library that hides AVX-512. Returns the reason if it cannot be used."""
     build = ["cc", "-O2", "-Wall", "-shared", "-fPIC", "-o", HIDE, HIDE_SOURCE]
     try:
         HIDE.parent.mkdir(exist_ok=True)
@@ -68,8 +68,8 @@ def hide_avx512():
 
 
 def at_levels(row, best, wanted, hidden):
-    """A row of others as it is, and once more with AVX-512 hidden from it if it has that and ours
-    runs with AVX2. `row(level, environment)` makes one."""
+    """A row of another program, and a second one with AVX-512 hidden, if this machine has AVX-512
+    and ours runs with AVX2. `row(level, environment)` makes one."""
     yield row(best, {})
     if best == "avx512" and "avx2" in wanted:
         yield dataclasses.replace(row("avx2", HIDDEN), error=hidden)

@@ -1,4 +1,4 @@
-"""Bars as SVG, without a background and in tones that can be read on white and on black."""
+"""Bars as SVG, without a background, in colours that are readable on white and on black."""
 
 import matplotlib
 
@@ -28,7 +28,7 @@ def bars(section, cases, path):
         "ytick.color": TEXT,
     }
     with pyplot.rc_context(settings):
-        # Every panel has the same lines in the same places; a gap parts the vector instructions.
+        # Every panel has the same rows; a gap separates the vector instructions.
         lines = places(cases)
         height = 0.27 * (max(lines.values()) + 1) + 0.8
         figure, panels = pyplot.subplots(
@@ -47,8 +47,8 @@ def bars(section, cases, path):
 
 
 def places(cases):
-    """(label, level) -> where its bar lies; the best instructions first, ours last among its
-    equals."""
+    """(label, level) -> place of its bar; the best instructions first, and ours last in each
+    group."""
     best = cases[0]["level"]
     rows = {
         (row["label"], row["level"]): row

@@ -39,11 +39,11 @@ FIGURES = {
 WHOLE, IN_VIEW = 0.7, 0.5
 
 
-# Who is compared
+# The compared programs
 
 
 class Mattebox:
-    """One of our mattes, by the binary as users run it."""
+    """One of our mattes, by `mattebox run`."""
 
     def __init__(self, name, binary, *flags):
         self.name, self.binary, self.flags = name, binary, flags

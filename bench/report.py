@@ -4,8 +4,8 @@ import peers
 import plot
 
 LEVELS = {"avx512": "AVX-512", "avx2": "AVX2", "sse4.2": "SSE4.2", "neon": "NEON", "scalar": "none"}
-# What mattebox wants to reach: (case, the other, ours, level or None for the machine's best) -> how
-# many times less CPU time.
+# Goals: (case, the other, ours, level or None for the machine's best) -> how many times less CPU
+# time.
 GOALS = {
     ("256x256", "litert", "ours", "avx512"): 4,
     ("256x256", "litert", "ours", "avx2"): 3,
@@ -74,8 +74,8 @@ def row_data(row):
 
 
 def table(data):
-    """Head and cells of a case. Fastest last at each level, so that ours stands below what it is
-    compared with."""
+    """Head and cells of a case. At each level the fastest comes last, so that ours stands below the
+    others."""
     ours = list(dict.fromkeys(row["key"] for row in data["rows"] if row["key"].startswith("ours")))
     ratio = {(r["peer"], r["level"], r["ours"]): r["ratio"] for r in data["ratios"]}
     names = {"ours": "times ours", "ours-hard": "times hard", "ours-soft": "times soft"}

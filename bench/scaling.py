@@ -29,7 +29,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PARTS = ["throughput", "cores", "dozens", "latency", "memory", "start"]
 MATTES = ["soft", "hard"]
 POLL_S = 0.01
-# After so many frames everything is allocated: from here on page faults are counted.
+# After so many frames everything is allocated, and page faults count.
 STEADY = 100
 
 
@@ -64,7 +64,7 @@ class Watch(threading.Thread):
         status = dict(
             line.split(":", 1) for line in self.read("status").splitlines() if ":" in line
         )
-        # A zombie has no memory any more.
+        # A zombie has no memory.
         self.peak_kib = max(self.peak_kib, int(status.get("VmHWM", "0 kB").split()[0]))
         minor_faults = int(self.read("stat").rpartition(")")[2].split()[7])
         while (self.folder / f"frame_{self.frame:06d}.png").exists():
@@ -78,7 +78,7 @@ class Watch(threading.Thread):
         return pathlib.Path(f"/proc/{self.process.pid}/{name}").read_text()
 
     def faults_per_frame(self):
-        """`None` where there are too few frames, or none that can be counted."""
+        """`None` if there are too few frames, or if page faults cannot be counted."""
         if not self.steady or self.last[0] < 2 * self.steady[0]:
             return None
         return (self.last[1] - self.steady[1]) / (self.last[0] - self.steady[0])
@@ -144,7 +144,7 @@ def middle(runs):
 
 
 def in_turn(cases, rounds, measure, say):
-    """Every case once a round, so that a busy machine does the same to all."""
+    """Runs every case once a round, so that a busy machine affects all alike."""
     runs = [[] for _ in cases]
     for number in range(rounds):
         for case, of_case in zip(cases, runs):
@@ -170,7 +170,7 @@ def throughput(args, clips):
 
     rows = [case | middle(runs) for case, runs in in_turn(cases, args.rounds, measure, args.say)]
     for size in ("640x360", "1280x720"):
-        # Long enough to tell what each frame takes from what the beginning took.
+        # Long enough to separate the cost of frames from that of the start.
         args.say(f"page faults at {size}")
         measured = run(args, clips[size], 600 if size == "640x360" else 400, "--loop", threads=2)
         rows.append(
@@ -189,8 +189,8 @@ def cores(args, clips):
     return [case | middle(runs) for case, runs in in_turn(cases, args.rounds, measure, args.say)]
 
 
-# Frames of each camera in a short and a long run: their difference is the steady state, what is
-# left of the short one is the start.
+# Frames of each camera in a short and a long run: their difference is the steady state, the rest of
+# the short one is the start.
 SHORT, LONG = 30, 100
 
 
@@ -374,13 +374,13 @@ def machine(args):
 
 
 def extra_mb(rows):
-    """What each camera after the first takes."""
+    """The memory of each camera after the first."""
     peak = {row["cameras"]: row["peak_mb"] for row in rows if row["size"] == "640x360"}
     return (peak[8] - peak[1]) / 7
 
 
 def goals(data):
-    """`[what, measured, goal, unit]`: measured is to be below the goal."""
+    """`[what, measured, goal, unit]`: measured should be below the goal."""
     if rows := data.get("memory"):
         yield "memory of a 1280x720 camera", rows[0]["peak_mb"], 150, "MB"
         yield "memory of each further camera", extra_mb(rows), 8, "MB"

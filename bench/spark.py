@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the Spark job costs, with a real broker and a real standalone cluster on this machine.
+"""The cost of the Spark job, with a real broker and a real standalone cluster on this machine.
 
     make build && scripts/python-module && bench/spark.py [--quick] [--out output/bench/spark.json]
 
@@ -280,7 +280,7 @@ def throughput(bench, quick):
 
 
 def at_ten(bench, quick):
-    """Frames as they come, ten a second."""
+    """Live frames, ten a second."""
     seconds = 15 if quick else 40
     results = {}
     for name in ("mattebox-realtime", "mattebox-micro", "python"):
@@ -353,7 +353,7 @@ def latency(bench, quick):
     results = {}
     usual = 15 if quick else 45
     cases = [(trigger, fps, usual, ()) for trigger in ("realtime", "micro") for fps in (10, 30)]
-    # Long enough for one checkpoint, so that its share is what it is in life.
+    # Long enough for one checkpoint, so that its share is realistic.
     cases.insert(2, ("realtime", 10, 2 * usual if quick else 150, ("--checkpoint-interval", "2m")))
     client = subprocess.run(
         [ROOT / "scripts/python-client"], capture_output=True, text=True, check=True

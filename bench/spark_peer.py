@@ -52,7 +52,7 @@ def main():
         .config("spark.jars", jars)
         .config("spark.sql.adaptive.enabled", "false")
     )
-    # For hard_vs_mediapipe.py, which knows how to make MediaPipe's segmenter of our model.
+    # hard_vs_mediapipe.py makes MediaPipe's segmenter of our model.
     spark = builder.config(
         "spark.executorEnv.PYTHONPATH", os.path.dirname(os.path.abspath(__file__))
     ).getOrCreate()

@@ -238,7 +238,7 @@ class Bench:
 
 
 def open_viewer(page: playwright.sync_api.Page, kind: str, bench: Bench, hls: str) -> str:
-    """Opens a viewer; gives how to find what it shows."""
+    """Opens a viewer; returns the selector of its picture."""
     if kind == "page":
         page.goto(bench.page)
         page.locator('#grid li[data-camera="door"]').get_by_role("link").click()

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What a video of our pictures costs and holds: x264's presets and qualities, on the same composed
-pictures.
+"""The cost and quality of a video of our pictures: x264's presets and qualities, on the same
+composed pictures.
 
     bench/video_out.py             files: 640x360, 1280x720, 1920x1080; clean, and with sensor noise
     bench/video_out.py --live      streams
@@ -32,7 +32,7 @@ STREAMS = "veryfast:23,superfast:23,superfast:24,superfast:25"
 
 
 def composed(args, folder, size, noisy):
-    """The pictures that the encoder of a video is sent."""
+    """The pictures that the encoder of a video gets."""
     clip = whole_way.clip(folder, size, noisy)
     path = folder / "composed.y4m"
     command = [

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What a frame costs on its whole way, from an H.264 file to PNG files and to an MP4 file: CPU time
-of all processes.
+"""The cost of a frame on its whole way, from an H.264 file to PNG files and to an MP4 file: CPU
+time of all processes.
 
     bench/whole_way.py                          640x360, 1280x720; clean, and with sensor noise
     bench/whole_way.py --sizes 1920x1080,3840x2160
@@ -95,7 +95,7 @@ def has_peer():
 
 
 def commands(args, video, folder):
-    """What is measured: a name, the command, and what it writes."""
+    """The measured programs: a name, the command, and its output."""
     decode = [
         "ffmpeg",
         "-v",

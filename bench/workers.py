@@ -54,8 +54,7 @@ class Worker:
 
 
 class PythonWorker(Worker):
-    """Message in, file out. The work in front of the message queue (encoding it) and the queue
-    itself are not counted."""
+    """Message in, file out. The message queue, and the work before it (encoding), do not count."""
 
     def prepare(self, jpeg, number):
         height, width = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape[:2]
