@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Kill -9 of everything, at full size: 8 cameras, 10,000 frames, 3 workers on 6 partitions, a worker
-# killed every few seconds, the broker twice, a camera once. Then 40 changes of the log under a
-# group at work: its topic made again, cut and grown, its states damaged, thinned and deleted,
+# killed every few seconds, the broker twice, a camera once. Then 40 changes of the log while a
+# group runs: its topic created again, cut and grown, its states damaged, thinned and deleted,
 # workers and broker killed. The same tests run small in `make test`. Takes about ten minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."

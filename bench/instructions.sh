@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Instructions per picture and per frame, counted by valgrind: the same at every run, where times
-# are not.
+# Instructions per picture and per frame, counted by valgrind: unlike times, the same in every run.
 #
 #   bench/instructions.sh [LEVEL]     scalar, sse4.2 or avx2 (default); valgrind knows no AVX-512
 #

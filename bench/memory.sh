@@ -37,8 +37,8 @@ clean() {
 }
 trap clean EXIT
 
-# Sets $rss and $peak in KiB; fails once the process has ended. The file is read at once: line by
-# line, it would change under the reader.
+# Sets $rss and $peak in KiB; fails once the process has ended. The file is read at once, because it
+# changes while it is read line by line.
 look() {
     local status key value rest
     rss='' peak=''
@@ -54,7 +54,7 @@ newest() {
     local files=("$out"/cam01/frame_*.png) last
     [ -e "${files[0]}" ] || { echo -1; return; }
     last=${files[-1]##*frame_}
-    # Workers finish out of order by a few frames: what is removed lies well behind.
+    # Workers finish out of order by a few frames: removed pictures are much older.
     if [ ${#files[@]} -gt 64 ]; then
         printf '%s\0' "${files[@]:0:${#files[@]}-64}" | xargs -0 rm -f
     fi

@@ -6,15 +6,15 @@ sasl_user=mattebox
 sasl_password=mattebox-secret
 zookeeper_session_s=3
 
-# Few threads, a short start, nothing in /tmp. The first compiler alone is the faster one for the
-# minutes that a test lasts.
+# Few threads, a short start, nothing in /tmp. For the minutes of a test the first compiler alone is
+# faster.
 common_flags=(
     -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -Xlog:disable -Xlog:all=error:stderr
     -Djava.awt.headless=true "-Dlog4j2.configurationFile=$parts/log4j2.yaml"
     "-Dlog4j.configuration=file:$parts/log4j.properties"
 )
 
-# A class archive wants the same class path each time, so the order is fixed.
+# A class archive needs the same class path each time, so the order is fixed.
 classpath_of() { (cd "$1/jars" && printf "$1/jars/%s:" *.jar); }
 random_id() {
     local id=-
@@ -56,8 +56,8 @@ read_ports() {
     while IFS='=' read -r name number; do ports[$name]=$number; done <"$dir/ports"
 }
 
-# Names and numbers of the ports in ports and in DIR/ports. picked says whether one was chosen now
-# that may be taken by somebody else until the broker has it.
+# Writes names and numbers of the ports to ports and to DIR/ports. picked: a port was chosen now, so
+# another process may take it before the broker does.
 choose_ports() {
     local wanted=(broker) name
     if [ "$kind" = kraft ]; then wanted+=(controller); else wanted+=(zookeeper); fi
@@ -75,8 +75,8 @@ choose_ports() {
     mv "$dir/ports.part" "$dir/ports"
 }
 
-# A free port, in free_port: not one of those that the kernel gives to outgoing
-# connections, so that it stays free while a broker is down.
+# A free port, in free_port. It is outside of the kernel's range for outgoing connections, so that
+# it stays free while a broker is down.
 pick_port() {
     local low=20000 high=32767 from to local_address used=' ' file
     read -r from to </proc/sys/net/ipv4/ip_local_port_range
@@ -123,7 +123,7 @@ broker_properties() {
     fi
     echo "advertised.listeners=$listeners"
     if [ "$kind" = kraft ]; then
-        # A broker that was killed may come back after its session only.
+        # A killed broker can start again only after its session.
         cat <<P
 listeners=$listeners,CONTROLLER://127.0.0.1:${ports[controller]}
 listener.security.protocol.map=$protocols,CONTROLLER:PLAINTEXT
@@ -180,7 +180,7 @@ ssl.truststore.type=PEM
 ssl.truststore.location=$dir/tls/ca.pem
 P
     fi
-    # Of two lines with one key the later one counts.
+    # The last of two lines with one key counts.
     local setting
     for setting in ${settings[@]+"${settings[@]}"}; do echo "$setting"; done
 }

@@ -1,12 +1,12 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2154 # scripts/kafka and its parts share their variables
-# What scripts/kafka keeps in .cache/kafka-VERSION: the jars, a formatted storage folder, and class
-# archives that halve the start.
+# The content of .cache/kafka-VERSION: the jars, a formatted storage folder, and class archives that
+# halve the start.
 
 version_of() { sed -n 's/.*<kafka.version>\(.*\)<.*/\1/p' "$parts/$1.xml"; }
 home_of() { echo "$cache/kafka-$(version_of "$1")"; }
 
-# fetch [KIND]...: makes sure that all is there. Two processes may do so at once.
+# fetch [KIND]...: makes everything that is missing. Two processes may do so at once.
 fetch() {
     find_java
     [ $# -gt 0 ] || set -- kraft zookeeper
@@ -46,14 +46,14 @@ get_jars() {
     for try in 1 2; do
         rm -rf "$part"
         mkdir -p "$part"
-        # What a broken download left in Maven's own store is looked for again with -U.
+        # -U repeats downloads that broke off earlier.
         if mvn --batch-mode --quiet --no-transfer-progress -U -Dstyle.color=never \
             -f "$parts/$kind.xml" -DincludeScope=runtime -DoutputDirectory="$part" \
             org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies \
             </dev/null >"$log" 2>&1 &&
             [ -s "$part/kafka_2.13-$(version_of "$kind").jar" ]; then
             cp "$parts/$kind.xml" "$part/pom.xml"
-            # The folder gets its name last: a folder of that name is whole.
+            # The folder gets its name last, so a folder of that name is complete.
             rm -rf "$home/jars" "$home/format" "$home"/*.jsa
             mv "$part" "$home/jars"
             return
@@ -66,8 +66,8 @@ get_jars() {
 }
 
 # Kafka's own tool formats a storage folder once. Copies of it differ only in the ids of cluster and
-# folder, which config.sh replaces. The users of SASL/SCRAM are in it; without a listener that
-# asks for them they have no effect.
+# folder, which config.sh replaces. The users of SASL/SCRAM are in it; without a listener for
+# them they have no effect.
 format() {
     local home=$1 part=$1/format.part mechanism users=()
     rm -rf "$part"
@@ -90,8 +90,8 @@ format() {
     mv "$part" "$home/format"
 }
 
-# Runs a broker once so that its JVM writes down the classes it loaded (class data sharing). Without
-# these archives all works, slower.
+# Runs a broker once so that its JVM archives the classes it loaded (class data sharing). Without
+# the archives brokers start slower.
 make_archives() {
     local kind=$1 home=$2 tmp flags=(--archive --sasl-ssl)
     [ "$kind" = kraft ] || flags+=(--zookeeper)

@@ -7,15 +7,15 @@ stop_limit_s=10
 
 say() { echo "kafka: $*" >&2; }
 die() { say "$1"; exit "${2:-1}"; }
-# Not kill -0: that finds a process that has ended until the shell has noticed, which it may not
-# while it handles a signal.
+# Not kill -0: it also finds zombies, until the shell has waited for them, which it may not do while
+# it handles a signal.
 alive() {
     local state
     { read -r state <"/proc/$1/stat"; } 2>/dev/null || return 1
     [[ ${state##*) } != [ZX]* ]]
 }
 
-# A moment's sleep without a process: nothing is ever written to this pipe.
+# A short sleep without a process: nothing is ever written to this pipe.
 exec {silence}<> <(:)
 nap() { read -rt 0.03 -u "$silence" || true; }
 
@@ -28,7 +28,7 @@ find_java() {
 }
 
 # jvm LOG ARGUMENT...: starts java; its process is in started. The kernel kills it when this shell
-# dies; where this shell had died before that was arranged, java is not run at all.
+# dies; if the shell died before that was arranged, java does not start.
 jvm() {
     local log=$1
     shift
@@ -39,8 +39,7 @@ jvm() {
     started=$!
 }
 
-# await TEST PROCESS: until the test holds; false when the process ends before that, or after the
-# limit.
+# await TEST PROCESS: waits until the test is true; false if the process ends, or after the limit.
 await() {
     local deadline=$((SECONDS + start_limit_s))
     until "$1"; do
@@ -51,9 +50,9 @@ await() {
     done
 }
 
-# Whether the broker's log, open as log, has come to where the start is over. With ZooKeeper that is
-# not the line that says so: topics of an earlier run can be used only when the controller has told
-# the broker of them.
+# Whether the broker has started, by its log, which is open as log. With ZooKeeper the line that
+# says so is too early: topics of an earlier run are usable after the controller has sent them to
+# the broker.
 says_started() {
     local line
     while IFS= read -r line <&"$log"; do
@@ -80,8 +79,8 @@ zookeeper_answers() {
     [ "$answer" = imok ]
 }
 
-# stop_process PROCESS SECONDS: asks it to end, and kills it after that time. True when it ended
-# when it was asked.
+# stop_process PROCESS SECONDS: sends SIGTERM, and SIGKILL after that time. True if SIGTERM ended
+# it.
 stop_process() {
     alive "${1:-none}" || return 1
     kill -TERM "$1" 2>/dev/null || true
