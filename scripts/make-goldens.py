@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes crates/net/tests/goldens: pictures and what LiteRT says about them, which the tests hold
-the executor to.
+"""Makes crates/net/tests/goldens: pictures and LiteRT's results for them, which the executor must
+reproduce.
 
     python3 -m venv .venv
     .venv/bin/pip install ai-edge-litert==2.3.0 numpy==2.4.6 opencv-python-headless==5.0.0.93

@@ -81,7 +81,7 @@ class Body:
         self.groups = np.array(groups)
 
     def target(self, name):
-        """How far each point moves at a target's full strength."""
+        """The shift of each point at a target's full strength."""
         moves = np.zeros_like(self.points)
         path = self.path("targets", name + ".target.gz")
         opened = gzip.open(path, "rt") if os.path.exists(path) else open(path[:-3])

@@ -21,7 +21,7 @@ import bpy
 
 @dataclass(frozen=True)
 class Person:
-    """What tells one person from another. Colours are linear RGB."""
+    """The properties of one person. Colours are linear RGB."""
 
     sex: str
     age: str
@@ -256,7 +256,7 @@ def main():
                 model.pose(pose(person, view, at), mouth_and_eyes(at), VIEWS[view].turn)
                 render(scene, f"{folder}/{n:04d}_a.png", asked.alpha_samples, flat)
                 middle = time.time()
-                # Written last: a frame that exists is whole.
+                # Written last, so a frame that exists is complete.
                 render(scene, f"{folder}/{n:04d}.png", asked.samples)
                 end = time.time()
                 print(f"{name} {view} {n} {middle - start:.1f} {end - middle:.1f} s", flush=True)

@@ -33,7 +33,7 @@ class Build:
 
     @functools.cached_property
     def simd_levels(self) -> list[str]:
-        """The vector levels that this machine has, as the build says."""
+        """The vector levels of this machine, from the build."""
         found = re.search(r"vector instructions: ([^;\n]+)", answer([self.binary, "doctor"]))
         return [level.strip() for level in found[1].split(",")] if found else []
 

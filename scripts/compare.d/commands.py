@@ -1,5 +1,5 @@
-"""How the rows of each kind are run: each function fills a working folder with what the command
-makes, and returns the folder."""
+"""The commands of the rows, by kind: each function fills a working folder with the outputs of a
+command, and returns the folder."""
 
 from __future__ import annotations
 
@@ -59,8 +59,7 @@ def python(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
 def call(
     name: str, build: Build, workspace: Workspace, program: str, *arguments: object
 ) -> pathlib.Path:
-    """Runs a program of this folder that imports this build's Python package, with the Python that
-    runs this."""
+    """Runs a program of this folder with this build's Python package, in the present Python."""
     env = environment(
         PYTHONPATH=str(build.python_path(workspace.folder)), PYTHONDONTWRITEBYTECODE="1"
     )
@@ -112,8 +111,8 @@ def worker(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
 
 @contextlib.contextmanager
 def saved_dead_letters(broker: records.Broker, topic: str, cwd: pathlib.Path) -> Iterator[None]:
-    """Afterwards, writes the dead letters that came. Both builds read one log, so that their dead
-    letters share a topic too."""
+    """Writes the new dead letters at the end. Both builds read one log, so their dead letters share
+    a topic too."""
     before = broker.ends(f"{topic}.dead")
     yield
     records.save(broker.consume(f"{topic}.dead", before), cwd / "dead", records.by_origin)
@@ -175,7 +174,7 @@ def spark_environment(build: Build, workspace: Workspace) -> dict[str, str]:
 
 
 def save_rows(found: list[records.Record], cwd: pathlib.Path) -> None:
-    """Writes what the job said of each frame, without the time that it took."""
+    """Writes the job's row of each frame, without its latency."""
     folder = cwd / "rows"
     folder.mkdir()
     for record in found:

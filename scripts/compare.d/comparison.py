@@ -1,4 +1,4 @@
-"""Runs rows with two builds and says of each whether its outputs are the same."""
+"""Runs rows with two builds, and compares the outputs of each row."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EQUAL, EXPECTED, DIFFERENT, SKIPPED, FAILED = (
 
 @dataclass(frozen=True)
 class Side:
-    """One of two that are compared: `make` fills a folder and returns it."""
+    """One side of a comparison: `make` fills a folder and returns it."""
 
     name: str
     make: Callable[[], pathlib.Path]
@@ -30,7 +30,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a row."""
+    """The result of a row."""
 
     row: Row
     state: str
@@ -54,8 +54,7 @@ def compare(row: Row, first: Side, second: Side) -> Verdict:
 
 
 def sums(side: Side) -> outputs.Sums:
-    """The sums of one side. Nothing at all is a failure: two sides that make nothing would be
-    equal."""
+    """The sums of one side. No file is a failure: otherwise two empty sides would be equal."""
     try:
         found = outputs.sums(side.make())
     except Failure as failure:
@@ -66,8 +65,7 @@ def sums(side: Side) -> outputs.Sums:
 
 
 def judged(verdict: Verdict, why: str | None) -> Verdict:
-    """A verdict in the light of what was announced: `why` is the reason, where the row is listed as
-    changed."""
+    """The verdict for a row that may be listed as changed: then `why` is the reason."""
     if why is None or verdict.state in (SKIPPED, FAILED):
         return verdict
     if verdict.state == DIFFERENT:
@@ -96,7 +94,7 @@ def expected_changes(path: pathlib.Path, rows: Iterable[Row]) -> dict[str, str]:
 
 
 def exit_code(verdicts: list[Verdict]) -> int:
-    """0 where something was compared and nothing differs that should not."""
+    """0 if rows were compared and only listed ones differ."""
     states = {verdict.state for verdict in verdicts}
     return int(bool(states & {DIFFERENT, FAILED}) or states <= {SKIPPED})
 

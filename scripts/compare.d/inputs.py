@@ -1,4 +1,4 @@
-"""What the commands read, made of the sample clip by FFmpeg. Each input is made when a row first
+"""The inputs of the commands, which FFmpeg makes of the sample clip. Each is made when a row first
 needs it."""
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ RECIPES = {
         "pictures",
         f"-i {CLIP} -frames:v {FRAMES} -vf scale={WIDTH}:{HEIGHT} -q:v 3 pictures/%03d.jpg",
     ),
-    # The same frames without loss: as one video, and as the encoded pictures that lie in it.
+    # The same frames without loss: as one video, and as the encoded pictures inside it.
     "lossless": (
         "lossless.mkv",
         f"-i {CLIP} -frames:v {FRAMES} -vf scale={WIDTH}:{HEIGHT},format=rgb24 -c:v png "

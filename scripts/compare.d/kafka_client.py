@@ -1,4 +1,4 @@
-"""Writes and reads records with a Kafka client that is not ours. It runs in the Python that
+"""Writes and reads records with another Kafka client. It runs in the Python that
 scripts/python-client prints.
 
     kafka_client.py BROKER create TOPIC PARTITIONS

@@ -1,5 +1,4 @@
-"""Calls mattebox.Matte and writes what it returns into the working folder: one file for each
-result.
+"""Calls mattebox.Matte and writes its results into the working folder, one file for each.
 
     matte_calls.py SETTINGS RAW PICTURES
 
@@ -28,7 +27,7 @@ def raw_frames(path: str) -> list[memoryview]:
 
 
 def save(name: str, result: object) -> None:
-    """Writes one result; what has dimensions gets them before its bytes."""
+    """Writes one result; an array's dimensions stand before its bytes."""
     view = memoryview(result)  # type: ignore[arg-type]
     pathlib.Path(name).write_bytes(
         f"{view.shape}\n".encode() + view.tobytes() if view.ndim > 1 else view.tobytes()
@@ -58,7 +57,7 @@ def encoded(settings: dict[str, object], pictures: str) -> None:
 
 
 def continued(settings: dict[str, object], frames: list[memoryview]) -> None:
-    """The second half by another object, from the state that the first one has reached."""
+    """A second object continues from the state of the first one."""
     first, second, half = Matte(**settings), Matte(**settings), len(frames) // 2
     for number, frame in enumerate(frames[:half]):
         first.process(frame, time_us=FRAME_US * (number + 1))

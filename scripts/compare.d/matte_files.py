@@ -1,4 +1,4 @@
-"""Gives encoded frames to mattebox.Matte and writes files named as `mattebox run` names them.
+"""Sends encoded frames to mattebox.Matte and writes files with the names of `mattebox run`.
 
 matte_files.py MATTE PICTURES"""
 

@@ -1,4 +1,4 @@
-"""What a command left behind: the sums of its files, and how two such lists differ."""
+"""The outputs of a command: the sums of its files, and the difference of two such lists."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import pathlib
 
 from processes import Failure, answer
 
-# Their containers carry a random id, so what is compared is what a player shows, and when.
+# Their containers have a random id, so the decoded pictures and their times are compared.
 RANDOM_CONTAINERS = (".mkv", ".webm")
-# Spark's own bookkeeping, with times and random ids, and who writes into a folder, with the id of a
-# cluster.
+# Spark's files, with times and random ids, and the owner of a folder, with the id of a cluster.
 NOT_COMPARED = (".checkpoint", ".mattebox")
 SHOWN = 4
 
@@ -34,8 +33,8 @@ def _sum(path: pathlib.Path) -> str:
 
 
 def decoded(video: pathlib.Path) -> str:
-    """The times and sums of all pictures of a video, and what its stream says of itself."""
-    # FFmpeg's own VP9 decoder drops the alpha.
+    """The times and sums of all pictures of a video, and the properties of its stream."""
+    # FFmpeg's VP9 decoder drops the alpha, libvpx keeps it.
     decoder = ["-c:v", "libvpx-vp9"] if video.suffix == ".webm" else []
     pictures = answer(
         ["ffmpeg", "-nostdin", "-loglevel", "error", *decoder, "-i", video, "-f", "framemd5", "-"]
@@ -51,7 +50,7 @@ def decoded(video: pathlib.Path) -> str:
 
 
 def differences(old: Sums, new: Sums) -> list[str]:
-    """The paths that differ, each with how."""
+    """The paths that differ, each with the kind of difference."""
     found = []
     for name in sorted({*old, *new}):
         if name not in new:

@@ -1,4 +1,4 @@
-"""Starting programs: with few variables, never for ever, and ended with us."""
+"""Starts programs: with few variables and a time limit, and ends them with this program."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Skip(Exception):
 
 
 class Failure(Exception):
-    """A command that has to work did not, and what it said."""
+    """A command that must work failed; the text is its message."""
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The environment of a child: few variables, and these."""
+    """The environment of a child: the kept variables, and these."""
     return {**{name: os.environ[name] for name in KEPT if name in os.environ}, **more}
 
 
@@ -56,7 +56,7 @@ def execute(
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """Kills what is left of a process and its children."""
+    """Kills a process and its children."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -65,7 +65,7 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 def answer(command: Sequence[object], text: str | None = None, cwd: pathlib.Path = ROOT) -> str:
-    """What a command prints; it must succeed."""
+    """The standard output of a command, which must succeed."""
     words = [str(word) for word in command]
     done = subprocess.run(
         words,
@@ -82,7 +82,7 @@ def answer(command: Sequence[object], text: str | None = None, cwd: pathlib.Path
 
 
 def last_line(log: pathlib.Path) -> str:
-    """The last thing that a program said."""
+    """The last message of a program."""
     return last_of(log.read_text(errors="replace"))
 
 

@@ -16,14 +16,14 @@ from typing import Any
 from processes import ROOT, Failure, Service, Skip, answer
 
 CLIENT = pathlib.Path(__file__).resolve().parent / "kafka_client.py"
-# Headers that are other ones each time.
+# Headers that differ in each run.
 OF_TRACES = ("traceparent", "tracestate")
 OF_A_CAMERAS_START = ("ce_id", "ce_session", "ce_time")
 
 
 @dataclass(frozen=True)
 class Record:
-    """One record, as it lies in a topic."""
+    """One record of a topic."""
 
     key: bytes | None
     value: bytes | None
@@ -35,7 +35,7 @@ class Record:
 
 
 class Broker:
-    """A real broker on this machine, and a client of it that is not ours."""
+    """A real broker on this machine, with another client than ours."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         try:

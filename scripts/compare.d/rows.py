@@ -11,7 +11,7 @@ SIMD_LEVELS = ("scalar", "sse4.2", "avx2", "avx512", "neon")
 
 @dataclass(frozen=True)
 class Row:
-    """One command. `kind` says which program runs it, `spec` what it is told."""
+    """One command: `kind` is the program, `spec` its arguments."""
 
     name: str
     kind: str
@@ -94,8 +94,7 @@ CAMERA = {
     "camera-passthrough": "{mjpeg}",
 }
 
-# What a worker makes of a log that both builds read: name, topic of inputs that topics.py fills,
-# flags.
+# Workers on a log that both builds read: name, topic of topics.py, flags.
 WORKER = (
     ("worker-soft", "binary", ""),
     ("worker-hard", "binary", "--matte hard"),
@@ -112,7 +111,7 @@ WORKER = (
     ("worker-hostile-topic", "hostile", "--out topic:{results}"),
 )
 
-# What Spark makes of the same log.
+# Spark on the same log.
 SPARK = (
     ("spark-soft", "binary", "--publish-frames {results}"),
     ("spark-hard-jpg", "json", "--matte hard --format jpg"),

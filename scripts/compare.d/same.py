@@ -17,14 +17,14 @@ FOLDERS = {"png": "pngs", "jpg": "pictures"}
 
 
 def by_run(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
-    """The files of `mattebox run`: what the other ways are compared with."""
+    """The files of `mattebox run`, which the others must equal."""
     matte, pictures = row.spec.split()
     spec = f"{{{SOURCES[pictures]}}} --camera-id cam01 --matte {matte}"
     return commands.run(Row(f"{row.name}-by-run", "run", spec), build, workspace) / OUT
 
 
 def by_way(row: Row, build: Build, workspace: Workspace) -> pathlib.Path:
-    """The files of another way."""
+    """The files of another command."""
     matte, pictures = row.spec.split()
     if row.kind == "python":
         made = commands.call(

@@ -19,7 +19,7 @@ CAMERA_DEFAULTS = {
     "--partitions": "2",
     "--progress": "none",
 }
-# What a camera publishes into the logs of both formats.
+# The frames that a camera publishes into the logs of both formats.
 LOG = "door={clip} yard={odd} --max-width 320"
 
 # The logs that no camera publishes: how their records are made, and of which pictures.
@@ -40,7 +40,7 @@ def with_defaults(words: list[str], defaults: dict[str, str]) -> list[str]:
 
 
 def expect(code: int, wanted: int, log: pathlib.Path) -> None:
-    """Fails where a command ended in another way than its row says."""
+    """Fails if a command ended in another way than its row says."""
     if code != wanted:
         raise Failure(f"exit code {code}: {last_line(log)}")
 
@@ -97,7 +97,7 @@ class Workspace:
 
 @dataclasses.dataclass
 class Place:
-    """Where a command runs: everything below `cwd` is compared. Standard error goes to `log`,
+    """The folder of a command: everything below `cwd` is compared. Standard error goes to `log`,
     beside it."""
 
     cwd: pathlib.Path

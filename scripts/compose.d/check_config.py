@@ -1,5 +1,5 @@
-"""What must hold for each service of `docker compose config --format json`, which is read from
-standard input."""
+"""Checks each service of `docker compose config --format json`, which it reads from standard
+input."""
 
 import json
 import sys

@@ -1,8 +1,7 @@
-"""Reads what a Grafana would be provisioned with, and answers the three questions of
-scripts/test-compose.
+"""Reads Grafana's provisioning files, and answers the three requests of scripts/test-compose.
 
-So the test shows that the mounted files are where Grafana looks for them and that the data source
-can be reached from its container. How a real Grafana draws the dashboard it does not show.
+The test shows that the mounted files are where Grafana looks for them, and that its container
+reaches the data source. It does not show how a real Grafana draws the dashboard.
 """
 
 import http.server
