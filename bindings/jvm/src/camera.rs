@@ -9,7 +9,7 @@ use mattebox_store::{
 };
 
 /// A camera of a partition.
-pub(crate) struct Camera {
+pub(crate) struct PartitionCamera {
     id: CameraId,
     pub(crate) state: CameraState,
     pub(crate) files: FrameDir,
@@ -32,7 +32,7 @@ pub(crate) enum Naming {
     Refused(NumberingRefusal),
 }
 
-impl Camera {
+impl PartitionCamera {
     /// A camera with what is stored of it for an offset, from a task that ended at `last`. `by` is the partition, with what its topic is known
     /// by.
     pub(crate) fn recall(
@@ -62,7 +62,7 @@ impl Camera {
         journal::refresh(&mut state.numbering, &folder.journal, &id, by).map_err(failed)?;
         let files =
             FrameDir::open_named(&folder.root, &id, &folder.names)?.durable(folder.fsync)?;
-        Ok(Camera {
+        Ok(PartitionCamera {
             id,
             state,
             files,
@@ -80,7 +80,7 @@ impl Camera {
         folder: &OutFolder,
         extension: &str,
     ) -> Result<Naming, TaskError> {
-        let Camera {
+        let PartitionCamera {
             id, state, files, ..
         } = self;
         let id = &*id;
@@ -112,25 +112,25 @@ impl Camera {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{partition::Partition, settings::TaskSettings};
+    use crate::{partition::PartitionState, settings::TaskSettings};
     use std::fs;
     use std::path::Path;
 
     /// A partition of topic `t` as one query of one executor reads it.
-    struct Log {
+    struct TestPartition {
         folder: OutFolder,
-        partition: Partition,
+        partition: PartitionState,
         offset: i64,
     }
 
-    impl Log {
+    impl TestPartition {
         /// `topics` is what the job tells of its topics, `query` the id that its checkpoint keeps.
         fn open(out: &Path, topics: serde_json::Value, query: Option<&str>) -> Self {
             let json = serde_json::json!({ "out": out, "group": "g", "topics": topics });
             let settings = TaskSettings::from_json(&json.to_string()).unwrap();
-            Log {
+            TestPartition {
                 folder: OutFolder::open(&settings).unwrap(),
-                partition: Partition::new(&settings, "t", 0, query),
+                partition: PartitionState::new(&settings, "t", 0, query),
                 offset: 0,
             }
         }
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_camera_that_counts_again_gets_names_above() {
         let out = tempfile::tempdir().unwrap();
-        let mut log = Log::plain(out.path());
+        let mut log = TestPartition::plain(out.path());
         let lives = (0..3).flat_map(|life| (0..20).map(move |number| (number, life)));
         let names: Vec<u64> = lives
             .map(|(number, life)| log.frame(number, life))
@@ -198,10 +198,10 @@ mod tests {
             ((told("a"), "q1"), (told("b"), "q2")),
         ] {
             let out = tempfile::tempdir().unwrap();
-            let mut log = Log::open(out.path(), before.0, Some(before.1));
+            let mut log = TestPartition::open(out.path(), before.0, Some(before.1));
             let old: Vec<u64> = (0..20).map(|number| log.frame(number, 0)).collect();
             drop(log);
-            let mut log = Log::open(out.path(), after.0, Some(after.1));
+            let mut log = TestPartition::open(out.path(), after.0, Some(after.1));
             let new: Vec<u64> = (0..20).map(|number| log.frame(number, 1)).collect();
             assert!(new.iter().min() > old.iter().max(), "{old:?} {new:?}");
         }
@@ -211,7 +211,8 @@ mod tests {
     fn the_same_topic_under_another_checkpoint_gives_the_same_names() {
         let out = tempfile::tempdir().unwrap();
         for query in ["q1", "q2"] {
-            let mut log = Log::open(out.path(), serde_json::json!({ "t": "a" }), Some(query));
+            let mut log =
+                TestPartition::open(out.path(), serde_json::json!({ "t": "a" }), Some(query));
             let lives = [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)];
             let names = lives.map(|(number, life)| log.frame(number, life));
             assert_eq!(names, [0, 1, 2, 3, 4, 5]);
@@ -221,7 +222,7 @@ mod tests {
     #[test]
     fn a_hostile_number_moves_no_name() {
         let out = tempfile::tempdir().unwrap();
-        let mut log = Log::plain(out.path());
+        let mut log = TestPartition::plain(out.path());
         assert_eq!(log.frame(0, 0), 0);
         for number in [1 << 53, (1 << 48) + 1, 5_000_000] {
             let Naming::Refused(refusal) = log.try_name(number, 0, None).unwrap() else {
@@ -235,7 +236,7 @@ mod tests {
     #[test]
     fn a_record_that_comes_again_is_made_again_only_without_its_file() {
         let out = tempfile::tempdir().unwrap();
-        let mut log = Log::plain(out.path());
+        let mut log = TestPartition::plain(out.path());
         for number in 0..3 {
             log.frame(number, 0);
         }
@@ -252,7 +253,7 @@ mod tests {
     #[test]
     fn with_sessions_a_late_frame_has_its_place() {
         let out = tempfile::tempdir().unwrap();
-        let mut log = Log::plain(out.path());
+        let mut log = TestPartition::plain(out.path());
         for (number, expected) in [
             (0, Naming::InTurn(FrameNumber(0))),
             (5, Naming::InTurn(FrameNumber(5))),
@@ -266,11 +267,11 @@ mod tests {
     #[test]
     fn without_its_journal_no_frame_gets_a_name() {
         let out = tempfile::tempdir().unwrap();
-        let mut log = Log::plain(out.path());
+        let mut log = TestPartition::plain(out.path());
         log.frame(0, 0);
         let line = out.path().join(".mattebox/names/cam/000000.json");
         fs::write(&line, "?").unwrap();
-        let mut other = Log::plain(out.path());
+        let mut other = TestPartition::plain(out.path());
         let error = other.try_name(0, 0, None).unwrap_err().to_string();
         assert!(
             error.contains("camera cam") && error.contains("no file is written"),

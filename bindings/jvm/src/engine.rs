@@ -2,8 +2,8 @@
 use crate::{
     camera::Naming,
     out_folder::OutFolder,
-    partition::{MAX_CAMERAS, Partition, TaskError},
-    row::{Row, Status},
+    partition::{MAX_CAMERAS, PartitionState, TaskError},
+    row::{ResultRow, RowStatus},
     settings::{SettingsError, TaskSettings, one_line},
     state_objects::{self, StateObject},
 };
@@ -40,7 +40,7 @@ pub enum OpenError {
 
 /// Where a record comes from, and which task asks.
 #[derive(Debug, Clone, Copy)]
-pub struct Origin<'a> {
+pub struct RecordOrigin<'a> {
     /// The topic.
     pub topic: &'a str,
     /// The partition.
@@ -52,18 +52,18 @@ pub struct Origin<'a> {
 }
 
 /// Topics' partitions; each has a lock of its own.
-type Partitions = HashMap<(String, i32), Arc<Mutex<Partition>>>;
+type PartitionTable = HashMap<(String, i32), Arc<Mutex<PartitionState>>>;
 
 /// What a thread makes frames with.
-struct Maker {
+struct PooledProcessor {
     processor: FrameProcessor,
     /// The picture of the record at hand.
     picture: RgbImage,
 }
 
-impl Maker {
+impl PooledProcessor {
     fn new(settings: &TaskSettings) -> Result<Self, StartError> {
-        Ok(Maker {
+        Ok(PooledProcessor {
             processor: FrameProcessor::new(&settings.engine, &settings.frame)?,
             picture: RgbImage::default(),
         })
@@ -76,8 +76,8 @@ pub struct TaskEngine {
     query: Option<String>,
     folder: OutFolder,
     /// As many as there are threads at work.
-    makers: Mutex<Vec<Maker>>,
-    partitions: Mutex<Partitions>,
+    makers: Mutex<Vec<PooledProcessor>>,
+    partitions: Mutex<PartitionTable>,
 }
 
 impl TaskEngine {
@@ -100,7 +100,11 @@ impl TaskEngine {
     }
 
     /// Makes a record's file. Whatever the record holds, the answer is a row; an error means that this task has to be done again.
-    pub fn frame(&self, origin: Origin<'_>, record: &Record<'_>) -> Result<Row, TaskError> {
+    pub fn frame(
+        &self,
+        origin: RecordOrigin<'_>,
+        record: &Record<'_>,
+    ) -> Result<ResultRow, TaskError> {
         // A dead letter keeps all headers, but no more than these are read.
         let record = &Record {
             headers: &record.headers[..record.headers.len().min(MAX_HEADERS)],
@@ -118,21 +122,21 @@ impl TaskEngine {
                 let camera = record
                     .key
                     .and_then(|key| std::str::from_utf8(key).ok()?.parse().ok());
-                return Ok(Row {
+                return Ok(ResultRow {
                     camera,
-                    ..Row::dead(error.code(), error.to_string())
+                    ..ResultRow::dead(error.code(), error.to_string())
                 });
             }
         };
         let mut maker = match lock(&self.makers).pop() {
             Some(maker) => maker,
-            None => Maker::new(&self.settings)?,
+            None => PooledProcessor::new(&self.settings)?,
         };
         let made = self.make(&mut maker, &mut partition, origin, record, &frame);
         if maker.processor.lost().is_none() {
             lock(&self.makers).push(maker);
         }
-        Ok(Row {
+        Ok(ResultRow {
             time: Some(frame.time),
             camera: Some(frame.camera),
             ..made?
@@ -157,25 +161,25 @@ impl TaskEngine {
     /// others.
     fn make(
         &self,
-        maker: &mut Maker,
-        partition: &mut Partition,
-        origin: Origin<'_>,
+        maker: &mut PooledProcessor,
+        partition: &mut PartitionState,
+        origin: RecordOrigin<'_>,
         record: &Record<'_>,
         frame: &FrameRecord<'_>,
-    ) -> Result<Row, TaskError> {
+    ) -> Result<ResultRow, TaskError> {
         let settings = &self.settings;
         let own = settings.cameras.of(&frame.camera);
-        let Maker { processor, picture } = maker;
+        let PooledProcessor { processor, picture } = maker;
         let span = Span::default();
         let encoded = FramePicture::Encoded(frame.picture());
         let decoded = processor.decode(&own, encoded, &span, picture);
         if let Err(rejection) = decoded.into_result() {
-            return Ok(Row::dead(rejection.code, rejection.message));
+            return Ok(ResultRow::dead(rejection.code, rejection.message));
         }
         let topic = partition.topic();
         let Some(camera) = partition.track(&frame.camera, &self.folder)? else {
             let message = format!("there are {MAX_CAMERAS} other cameras in its partition");
-            return Ok(Row::dead("too-many-cameras", message));
+            return Ok(ResultRow::dead("too-many-cameras", message));
         };
         let identity = RecordIdentity {
             number: frame.number.0,
@@ -196,14 +200,14 @@ impl TaskEngine {
             Naming::Alone(number) => (number, true),
             Naming::Before(number) => {
                 let path = number.map(|number| camera.files.path(number, frame.time, extension));
-                return Ok(Row {
+                return Ok(ResultRow {
                     frame: number,
-                    ..Row::kept(Status::Kept, path.as_deref(), picture.dimensions())
+                    ..ResultRow::kept(RowStatus::Kept, path.as_deref(), picture.dimensions())
                 });
             }
-            Naming::Refused(refusal) => return Ok(Row::dead(refusal.code, refusal.message)),
+            Naming::Refused(refusal) => return Ok(ResultRow::dead(refusal.code, refusal.message)),
         };
-        let target = Target {
+        let target = FrameTarget {
             settings,
             files: &camera.files,
             number,
@@ -233,9 +237,9 @@ impl TaskEngine {
         );
         let row = match processed.into_result() {
             Ok(row) => row?,
-            Err(rejection) => Row::dead(rejection.code, rejection.message),
+            Err(rejection) => ResultRow::dead(rejection.code, rejection.message),
         };
-        if row.status == Status::KeptDifferent && partition.is_first_difference(&frame.camera) {
+        if row.status == RowStatus::KeptDifferent && partition.is_first_difference(&frame.camera) {
             // It goes to the executor's log.
             eprintln!(
                 "mattebox: WARN camera {}: {} was there with other bytes and is kept (with --on-existing overwrite it is replaced); of other files                  of the camera this is not said again",
@@ -247,7 +251,7 @@ impl TaskEngine {
             Some(_) => headers(settings, &own, record, frame, number, row.size),
             None => Vec::new(),
         };
-        Ok(Row {
+        Ok(ResultRow {
             frame: Some(number),
             headers,
             ..row
@@ -258,9 +262,9 @@ impl TaskEngine {
     /// the settings name topics.
     pub fn publish<'a>(
         &'a self,
-        origin: Origin<'a>,
+        origin: RecordOrigin<'a>,
         record: &Record<'a>,
-        row: &'a Row,
+        row: &'a ResultRow,
     ) -> Vec<OutgoingRecord<'a>> {
         let Some(topics) = &self.settings.publish else {
             return Vec::new();
@@ -279,7 +283,7 @@ impl TaskEngine {
             camera: row.camera.as_ref().map(CameraId::as_str),
             frame: row.frame.map(|frame| frame.0),
             status: row.status.name(),
-            differs: row.status == Status::KeptDifferent,
+            differs: row.status == RowStatus::KeptDifferent,
             path: row.path.as_deref(),
             bytes: row.bytes,
             width: row.size.0,
@@ -298,7 +302,7 @@ impl TaskEngine {
     }
 
     /// A row and its records to publish, for `Result.java`.
-    pub fn pack(&self, origin: Origin<'_>, record: &Record<'_>, row: &Row) -> Vec<u8> {
+    pub fn pack(&self, origin: RecordOrigin<'_>, record: &Record<'_>, row: &ResultRow) -> Vec<u8> {
         let publish = self.publish(origin, record, row);
         row.to_bytes(self.settings.picture, &publish)
     }
@@ -313,7 +317,7 @@ impl TaskEngine {
     /// [`TaskEngine::read_state`]. When there is none any more, the record can be given once more.
     pub fn list_states(
         &self,
-        origin: Origin<'_>,
+        origin: RecordOrigin<'_>,
         names: &[String],
     ) -> Result<Option<String>, TaskError> {
         let partition = self.partition(origin.topic, origin.partition);
@@ -323,7 +327,7 @@ impl TaskEngine {
     /// An object's bytes, None where it is gone. Returns the name of the next.
     pub fn read_state(
         &self,
-        origin: Origin<'_>,
+        origin: RecordOrigin<'_>,
         name: &str,
         bytes: Option<&[u8]>,
     ) -> Result<Option<String>, TaskError> {
@@ -349,9 +353,9 @@ impl TaskEngine {
         lock(&partition).stored(task, self.settings.keep)
     }
 
-    fn partition(&self, topic: &str, number: i32) -> Arc<Mutex<Partition>> {
+    fn partition(&self, topic: &str, number: i32) -> Arc<Mutex<PartitionState>> {
         let mut partitions = lock(&self.partitions);
-        let new = || Partition::new(&self.settings, topic, number, self.query.as_deref());
+        let new = || PartitionState::new(&self.settings, topic, number, self.query.as_deref());
         partitions
             .entry((topic.to_owned(), number))
             .or_insert_with(|| Arc::new(Mutex::new(new())))
@@ -360,7 +364,7 @@ impl TaskEngine {
 }
 
 /// A frame's file, and what it may do to a file that is there.
-struct Target<'a> {
+struct FrameTarget<'a> {
     settings: &'a TaskSettings,
     files: &'a FrameDir,
     number: FrameNumber,
@@ -368,13 +372,13 @@ struct Target<'a> {
     on_existing: OnExisting,
 }
 
-impl Target<'_> {
+impl FrameTarget<'_> {
     /// Writes the file. An error is the disk's: a record that cannot be a frame is a row.
-    fn write(&self, matted: &mut MattedFrame<'_>) -> Result<Row, StoreError> {
+    fn write(&self, matted: &mut MattedFrame<'_>) -> Result<ResultRow, StoreError> {
         let size = matted.picture().dimensions();
         let encoded = match matted.encode() {
             Ok(encoded) => encoded,
-            Err(rejection) => return Ok(Row::dead(rejection.code, rejection.message)),
+            Err(rejection) => return Ok(ResultRow::dead(rejection.code, rejection.message)),
         };
         let extension = self.settings.frame.format.extension();
         let outcome =
@@ -382,11 +386,13 @@ impl Target<'_> {
                 .write(self.number, self.time, extension, encoded, self.on_existing)?;
         let path = self.files.path(self.number, self.time, extension);
         let row = match outcome {
-            Outcome::Written => Row::in_place(Status::Written, Some(&path), size, encoded.len()),
-            Outcome::Skipped => Row::kept(Status::Kept, Some(&path), size),
-            Outcome::KeptDifferent => Row::kept(Status::KeptDifferent, Some(&path), size),
+            Outcome::Written => {
+                ResultRow::in_place(RowStatus::Written, Some(&path), size, encoded.len())
+            }
+            Outcome::Skipped => ResultRow::kept(RowStatus::Kept, Some(&path), size),
+            Outcome::KeptDifferent => ResultRow::kept(RowStatus::KeptDifferent, Some(&path), size),
         };
-        Ok(Row {
+        Ok(ResultRow {
             latency_us: Some(age_us(self.time)),
             picture: self.settings.needs_picture().then(|| encoded.to_vec()),
             ..row

@@ -6,7 +6,7 @@
     reason = "names that the JVM looks up must be unmangled, which the compiler cannot check to be unique"
 )]
 use crate::{
-    engine::{OpenError, Origin, TaskEngine},
+    engine::{OpenError, RecordOrigin, TaskEngine},
     partition::TaskError,
 };
 use jni::{
@@ -158,7 +158,7 @@ extern "system" fn Java_io_mattebox_spark_Native_frame<'c>(
             headers: &headers,
         };
         let engine = find(engine)?;
-        let origin = Origin {
+        let origin = RecordOrigin {
             topic: &topic,
             partition,
             offset,
@@ -210,7 +210,7 @@ extern "system" fn Java_io_mattebox_spark_Native_listStates<'c>(
             listed.push(name.try_to_string(env)?);
             env.delete_local_ref(name);
         }
-        let origin = Origin {
+        let origin = RecordOrigin {
             topic: &topic,
             partition,
             offset,
@@ -241,7 +241,7 @@ extern "system" fn Java_io_mattebox_spark_Native_readState<'c>(
             true => None,
             false => Some(env.convert_byte_array(&bytes)?),
         };
-        let origin = Origin {
+        let origin = RecordOrigin {
             topic: &topic,
             partition,
             offset,

@@ -7,7 +7,7 @@ use mattebox_store::{
 use std::path::PathBuf;
 
 /// Where what is remembered of cameras lies.
-pub(crate) enum States {
+pub(crate) enum StateLocation {
     /// In files of the output folder.
     Files(StateStore),
     /// In objects beside the checkpoint, which Java reads and writes.
@@ -24,7 +24,7 @@ pub(crate) struct OutFolder {
     /// How their files are called.
     pub(crate) names: NameTemplate,
     /// What is remembered of cameras.
-    pub(crate) states: States,
+    pub(crate) states: StateLocation,
     /// Which names each session of a camera has.
     pub(crate) journal: FolderJournal,
     /// Each file is on the disk before it counts as done.
@@ -43,10 +43,10 @@ impl OutFolder {
             _claim: claim,
             names: settings.names.clone(),
             states: match settings.state_dir {
-                Some(_) => States::Objects {
+                Some(_) => StateLocation::Objects {
                     former: StateStore::existing(&root),
                 },
-                None => States::Files(StateStore::open(&root)?.durable(settings.fsync)),
+                None => StateLocation::Files(StateStore::open(&root)?.durable(settings.fsync)),
             },
             // A line is rare, and a lost one could stand for files that are there.
             journal: FolderJournal::new(&root).durable(true),

@@ -6,8 +6,8 @@
 //! again, the version for that place is there. Where the job names a folder beside its checkpoint, it is in objects there ([`state_objects`]), else
 //! in files of the output folder.
 use crate::{
-    camera::Camera,
-    out_folder::{OutFolder, States},
+    camera::PartitionCamera,
+    out_folder::{OutFolder, StateLocation},
     settings::TaskSettings,
     state_objects::{self, StateObject, StateObjects},
 };
@@ -57,7 +57,7 @@ pub enum TaskError {
 }
 
 /// What is known of the partition.
-pub(crate) struct Partition {
+pub(crate) struct PartitionState {
     stream: Stream,
     /// What its topic is known by in the names of frames.
     topic: Arc<str>,
@@ -71,14 +71,14 @@ pub(crate) struct Partition {
     /// Where the last tasks began that ended well.
     starts: VecDeque<i64>,
     start: i64,
-    cameras: HashMap<CameraId, Camera>,
+    cameras: HashMap<CameraId, PartitionCamera>,
     /// What is remembered beside the checkpoint, if it is there.
     objects: Option<StateObjects>,
     /// Cameras of which it was said that a file of theirs was kept and differs.
     told: HashSet<CameraId>,
 }
 
-impl Partition {
+impl PartitionState {
     /// `query` is the id of the streaming query.
     pub(crate) fn new(
         settings: &TaskSettings,
@@ -91,7 +91,7 @@ impl Partition {
             let folder = state_objects::folder(root, topic, number);
             StateObjects::new(folder, &identity)
         });
-        Partition {
+        PartitionState {
             stream: Stream::new(&settings.group, topic, number),
             topic: identity.into(),
             number,
@@ -159,7 +159,7 @@ impl Partition {
             return Ok(None);
         };
         let former = || match &folder.states {
-            States::Objects {
+            StateLocation::Objects {
                 former: Some(files),
             } => files.all(&self.stream, offset, MAX_CAMERAS),
             _ => Ok(Vec::new()),
@@ -184,7 +184,7 @@ impl Partition {
         &mut self,
         camera: &CameraId,
         folder: &OutFolder,
-    ) -> Result<Option<&mut Camera>, TaskError> {
+    ) -> Result<Option<&mut PartitionCamera>, TaskError> {
         let there = self.cameras.len();
         let tracked = match self.cameras.entry(camera.clone()) {
             Entry::Occupied(known) => known.into_mut(),
@@ -193,13 +193,14 @@ impl Partition {
                 let by = partition_key(&self.topic, self.number);
                 let offset = self.next - 1;
                 let (stored, last) = match (&folder.states, &mut self.objects) {
-                    (States::Files(files), _) => {
+                    (StateLocation::Files(files), _) => {
                         (files.recall(&self.stream, camera, offset)?, offset)
                     }
                     (_, Some(objects)) => objects.take(camera),
                     (_, None) => (StoredState::Missing, offset),
                 };
-                let recalled = Camera::recall(camera.clone(), folder, stored, last, &by, offset)?;
+                let recalled =
+                    PartitionCamera::recall(camera.clone(), folder, stored, last, &by, offset)?;
                 new.insert(recalled)
             }
         };
@@ -216,7 +217,7 @@ impl Partition {
     /// The task has ended well: what is known now is stored, before anybody hears of it. Versions that Spark no longer can go back to are
     /// removed.
     ///
-    /// Where states are objects, the one that is returned is to be created, and then [`Partition::stored`] called.
+    /// Where states are objects, the one that is returned is to be created, and then [`PartitionState::stored`] called.
     pub(crate) fn complete(
         &mut self,
         task: i64,
@@ -242,7 +243,7 @@ impl Partition {
         }
         self.ended(keep);
         let oldest = self.starts.front().copied().unwrap_or(self.start);
-        if let States::Files(states) = &folder.states {
+        if let StateLocation::Files(states) = &folder.states {
             for (camera, tracked) in self.cameras.iter().filter(|(_, tracked)| tracked.touched) {
                 states.save(&self.stream, camera, self.next, &tracked.state.to_bytes())?;
                 states.prune(&self.stream, camera, oldest)?;
@@ -253,7 +254,7 @@ impl Partition {
         Ok(None)
     }
 
-    /// The object of [`Partition::complete`] is there. Returns the names of those that no task can need any more.
+    /// The object of [`PartitionState::complete`] is there. Returns the names of those that no task can need any more.
     pub(crate) fn stored(&mut self, task: i64, keep: usize) -> Vec<String> {
         if task != self.task || !self.is_open {
             return Vec::new();
@@ -301,10 +302,10 @@ mod tests {
     use tempfile::TempDir;
 
     /// What the states of all cameras were at an offset.
-    type States = BTreeMap<String, CameraState>;
+    type CameraStates = BTreeMap<String, CameraState>;
 
     /// A folder of states, the output folder, and what the executors of a job do with them.
-    struct Job {
+    struct TestJob {
         out: TempDir,
         settings: TaskSettings,
         folder: OutFolder,
@@ -321,7 +322,7 @@ mod tests {
         TaskSettings::from_json(&json.to_string()).unwrap()
     }
 
-    impl Job {
+    impl TestJob {
         fn new(keep: usize) -> Self {
             Self::below(tempfile::tempdir().unwrap(), keep)
         }
@@ -331,7 +332,7 @@ mod tests {
                 out.path(),
                 serde_json::json!({ "state_dir": "/checkpoint/mattebox-state", "keep": keep }),
             );
-            Job {
+            TestJob {
                 folder: OutFolder::open(&settings).unwrap(),
                 settings,
                 out,
@@ -341,12 +342,12 @@ mod tests {
             }
         }
 
-        fn executor(&self) -> Partition {
-            Partition::new(&self.settings, "t", 0, Some("q"))
+        fn executor(&self) -> PartitionState {
+            PartitionState::new(&self.settings, "t", 0, Some("q"))
         }
 
         /// As Java does: reads the states when they are needed.
-        fn enter(&mut self, executor: &mut Partition, task: i64, offset: i64) {
+        fn enter(&mut self, executor: &mut PartitionState, task: i64, offset: i64) {
             match executor.enter(task, offset) {
                 Err(TaskError::StatesNeeded(needed)) => assert_eq!(needed, offset),
                 entered => return entered.unwrap(),
@@ -364,7 +365,13 @@ mod tests {
         }
 
         /// A task that reads one record of each of these cameras, and does not end.
-        fn begin(&mut self, executor: &mut Partition, task: i64, start: i64, cameras: &[&str]) {
+        fn begin(
+            &mut self,
+            executor: &mut PartitionState,
+            task: i64,
+            start: i64,
+            cameras: &[&str],
+        ) {
             for (offset, camera) in (start..).zip(cameras) {
                 self.enter(executor, task, offset);
                 name(executor, &self.folder, camera, offset, &mut self.names);
@@ -372,7 +379,7 @@ mod tests {
         }
 
         /// The end of a task. Returns the name of its object.
-        fn complete(&mut self, executor: &mut Partition, task: i64) -> String {
+        fn complete(&mut self, executor: &mut PartitionState, task: i64) -> String {
             let keep = self.settings.keep;
             let object = executor.complete(task, &self.folder, keep).unwrap();
             let StateObject { name, bytes, .. } = object.unwrap();
@@ -385,7 +392,7 @@ mod tests {
 
         fn task(
             &mut self,
-            executor: &mut Partition,
+            executor: &mut PartitionState,
             task: i64,
             start: i64,
             cameras: &[&str],
@@ -395,7 +402,7 @@ mod tests {
         }
 
         /// What an executor that knows nothing takes up at an offset, and what was wrong with that.
-        fn take_over(&mut self, offset: i64, cameras: &[&str]) -> (States, Vec<String>) {
+        fn take_over(&mut self, offset: i64, cameras: &[&str]) -> (CameraStates, Vec<String>) {
             let mut executor = self.executor();
             self.reads.clear();
             let names: Vec<String> = self.stored.keys().cloned().collect();
@@ -414,7 +421,7 @@ mod tests {
     }
 
     fn name(
-        executor: &mut Partition,
+        executor: &mut PartitionState,
         folder: &OutFolder,
         camera: &str,
         offset: i64,
@@ -434,7 +441,7 @@ mod tests {
         names.push(camera.name(&record, Timestamp(0), folder, "png").unwrap());
     }
 
-    fn states(executor: &mut Partition, folder: &OutFolder, cameras: &[&str]) -> States {
+    fn states(executor: &mut PartitionState, folder: &OutFolder, cameras: &[&str]) -> CameraStates {
         let state = |camera: &&str| {
             let tracked = executor.track(&camera.parse().unwrap(), folder);
             let state = tracked.unwrap().unwrap().state.clone();
@@ -445,7 +452,7 @@ mod tests {
 
     #[test]
     fn another_executor_takes_up_all_cameras_where_the_first_ended() {
-        let mut job = Job::new(2);
+        let mut job = TestJob::new(2);
         let mut first = job.executor();
         let full = job.task(&mut first, 1, 0, &["a", "b", "c", "a"]);
         let part = job.task(&mut first, 2, 4, &["a", "a"]);
@@ -463,7 +470,7 @@ mod tests {
 
     #[test]
     fn what_is_done_again_is_ignored_and_stays() {
-        let mut job = Job::new(2);
+        let mut job = TestJob::new(2);
         let mut first = job.executor();
         job.task(&mut first, 1, 0, &["a", "b"]);
         let known = states(&mut first, &job.folder, &["a", "b"]);
@@ -479,7 +486,7 @@ mod tests {
 
     #[test]
     fn a_task_whose_object_was_not_stored_is_done_again_with_the_states_before_it() {
-        let mut job = Job::new(2);
+        let mut job = TestJob::new(2);
         let mut first = job.executor();
         job.task(&mut first, 1, 0, &["a", "b"]);
         let known = states(&mut first, &job.folder, &["a", "b"]);
@@ -493,7 +500,7 @@ mod tests {
 
     #[test]
     fn damage_is_told_and_costs_mattes_but_no_name() {
-        let mut job = Job::new(2);
+        let mut job = TestJob::new(2);
         let mut first = job.executor();
         let full = job.task(&mut first, 1, 0, &["a", "b", "c", "a"]);
         let part = job.task(&mut first, 2, 4, &["a"]);
@@ -538,7 +545,7 @@ mod tests {
 
     #[test]
     fn what_an_attempt_left_half_written_harms_nothing_when_another_was_well() {
-        let mut job = Job::new(2);
+        let mut job = TestJob::new(2);
         let mut first = job.executor();
         job.task(&mut first, 1, 0, &["a", "b"]);
         let part = job.task(&mut first, 2, 2, &["a"]);
@@ -560,12 +567,12 @@ mod tests {
     #[test]
     fn full_objects_bound_what_is_read_and_pruning_keeps_what_spark_can_go_back_to() {
         for keep in [2, 5] {
-            let mut job = Job::new(keep);
+            let mut job = TestJob::new(keep);
             let mut executor = job.executor();
             let cameras: Vec<String> = (0..70).map(|n| format!("cam{n}")).collect();
             let all: Vec<&str> = cameras.iter().map(String::as_str).collect();
             let mut offset = 0;
-            let mut ends: VecDeque<(i64, States)> = VecDeque::new();
+            let mut ends: VecDeque<(i64, CameraStates)> = VecDeque::new();
             let (mut most_reads, mut parts) = (0, 0);
             for task in 0..130 {
                 // More than are kept at hand, once; then few of them at a time.
@@ -601,7 +608,7 @@ mod tests {
             );
         }
         // Where all cameras have frames, there is nothing to add up.
-        let mut job = Job::new(2);
+        let mut job = TestJob::new(2);
         let mut executor = job.executor();
         for task in 0..10 {
             job.task(&mut executor, task, task * 2, &["a", "b"]);
@@ -614,7 +621,7 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         let old = settings(out.path(), serde_json::json!({}));
         let folder = OutFolder::open(&old).unwrap();
-        let mut first = Partition::new(&old, "t", 0, Some("q"));
+        let mut first = PartitionState::new(&old, "t", 0, Some("q"));
         for (offset, camera) in [(0, "a"), (1, "quiet")] {
             first.enter(1, offset).unwrap();
             name(&mut first, &folder, camera, offset, &mut Vec::new());
@@ -622,7 +629,7 @@ mod tests {
         assert!(first.complete(1, &folder, 2).unwrap().is_none());
         let known = states(&mut first, &folder, &["a", "quiet"]);
         drop(folder);
-        let mut job = Job::below(out, 2);
+        let mut job = TestJob::below(out, 2);
         assert!(job.take_over(2, &["a", "quiet"]).0 == known);
         let mut second = job.executor();
         job.task(&mut second, 2, 2, &["a"]);

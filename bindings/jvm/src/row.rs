@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 
 /// What became of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
+pub enum RowStatus {
     /// Its file is in place.
     Written,
     /// Its file was there already, and was left as it was.
@@ -16,22 +16,22 @@ pub enum Status {
     Dead,
 }
 
-impl Status {
+impl RowStatus {
     /// Its name in rows and in records. Whether a file that was kept differs stands beside it.
     pub fn name(self) -> &'static str {
         match self {
-            Status::Written => "written",
-            Status::Kept | Status::KeptDifferent => "kept",
-            Status::Dead => "dead",
+            RowStatus::Written => "written",
+            RowStatus::Kept | RowStatus::KeptDifferent => "kept",
+            RowStatus::Dead => "dead",
         }
     }
 }
 
 /// One row for one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct ResultRow {
     /// What became of it.
-    pub status: Status,
+    pub status: RowStatus,
     /// Whose frame it is, where that could be read.
     pub camera: Option<CameraId>,
     /// The number in its file's name.
@@ -55,11 +55,11 @@ pub struct Row {
     pub headers: Vec<(&'static str, String)>,
 }
 
-impl Row {
+impl ResultRow {
     /// A record that cannot be a frame.
     pub fn dead(code: &'static str, message: String) -> Self {
-        Row {
-            status: Status::Dead,
+        ResultRow {
+            status: RowStatus::Dead,
             camera: None,
             frame: None,
             time: None,
@@ -74,8 +74,13 @@ impl Row {
     }
 
     /// A frame whose file is in place, at `path` where that is known.
-    pub fn in_place(status: Status, path: Option<&Path>, size: (u32, u32), bytes: usize) -> Self {
-        Row {
+    pub fn in_place(
+        status: RowStatus,
+        path: Option<&Path>,
+        size: (u32, u32),
+        bytes: usize,
+    ) -> Self {
+        ResultRow {
             status,
             camera: None,
             frame: None,
@@ -91,10 +96,10 @@ impl Row {
     }
 
     /// A frame whose file was there before.
-    pub fn kept(status: Status, path: Option<&Path>, size: (u32, u32)) -> Self {
+    pub fn kept(status: RowStatus, path: Option<&Path>, size: (u32, u32)) -> Self {
         let found = path.and_then(|path| fs::metadata(path).ok());
         let bytes = found.map_or(0, |found| found.len() as usize);
-        Row::in_place(status, path, size, bytes)
+        ResultRow::in_place(status, path, size, bytes)
     }
 
     /// For `Result.java`: numbers (the smallest `i64` where there is none), width and height,
@@ -117,7 +122,8 @@ impl Row {
         }
         out.0.extend(self.size.0.to_be_bytes());
         out.0.extend(self.size.1.to_be_bytes());
-        out.0.push(u8::from(self.status == Status::KeptDifferent));
+        out.0
+            .push(u8::from(self.status == RowStatus::KeptDifferent));
         let (code, message) = self
             .fault
             .as_ref()

@@ -104,7 +104,7 @@ enum ObjectError {
 
 /// A camera that has no frames at the moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Quiet {
+struct QuietCamera {
     /// The end of the last task in which it had records.
     last: i64,
     /// Of a [`CameraState`].
@@ -113,13 +113,13 @@ struct Quiet {
 
 /// What is in an object.
 #[derive(Debug, PartialEq, Eq)]
-struct Contents {
+struct ObjectContents {
     /// Where the task began. One that is not full adds to an object that ends there.
     start: i64,
-    cameras: Vec<(CameraId, Quiet)>,
+    cameras: Vec<(CameraId, QuietCamera)>,
 }
 
-impl Contents {
+impl ObjectContents {
     /// `MBSO`, version, where its task began, what its topic is known by, the count of cameras; of each its id, the end of the last task that
     /// had it, its state; a CRC-32 of everything before. Numbers are little-endian, and texts have their length in front.
     fn to_bytes(&self, topic: &str) -> Vec<u8> {
@@ -142,7 +142,7 @@ impl Contents {
 
     fn from_bytes(bytes: &[u8], topic: &str) -> Result<Self, ObjectError> {
         let damaged = || ObjectError::Damaged;
-        let mut reader = Reader(bytes);
+        let mut reader = ObjectReader(bytes);
         if reader.chunk() != Some(MAGIC) {
             return Err(damaged());
         }
@@ -154,7 +154,7 @@ impl Contents {
         if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
             return Err(damaged());
         }
-        let mut reader = Reader(body.get(MAGIC.len() + 2..).unwrap_or_default());
+        let mut reader = ObjectReader(body.get(MAGIC.len() + 2..).unwrap_or_default());
         let start = reader.number().ok_or_else(damaged)?;
         let of = reader.text().ok_or_else(damaged)?;
         if of != topic {
@@ -162,7 +162,7 @@ impl Contents {
         }
         let count = reader.length().ok_or_else(damaged)?;
         let cameras: Option<_> = (0..count).map(|_| reader.camera()).collect();
-        Ok(Contents {
+        Ok(ObjectContents {
             start,
             cameras: cameras
                 .filter(|_| reader.0.is_empty())
@@ -176,10 +176,10 @@ fn part(bytes: &mut Vec<u8>, part: &[u8]) {
     bytes.extend(part);
 }
 
-/// Reads what [`Contents::to_bytes`] wrote.
-struct Reader<'a>(&'a [u8]);
+/// Reads what [`ObjectContents::to_bytes`] wrote.
+struct ObjectReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> ObjectReader<'a> {
     fn chunk<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (chunk, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
@@ -205,17 +205,17 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.part()?).ok()
     }
 
-    fn camera(&mut self) -> Option<(CameraId, Quiet)> {
+    fn camera(&mut self) -> Option<(CameraId, QuietCamera)> {
         let camera = self.text()?.parse().ok()?;
         let last = self.number()?;
         let bytes = self.part()?.to_vec();
-        Some((camera, Quiet { last, bytes }))
+        Some((camera, QuietCamera { last, bytes }))
     }
 }
 
 /// Objects that are being read, for a task that begins at an offset which this executor does not know.
 #[derive(Debug, Default)]
-struct Loading {
+struct ObjectLoading {
     offset: i64,
     /// Those that may be read, the best one last: they end at or before the offset, later ends count more, and of those with one end the
     /// full ones, then later attempts. Objects that end behind the offset stand for work that is done again.
@@ -226,12 +226,12 @@ struct Loading {
     at: Option<ObjectName>,
     /// All that is needed was read.
     is_done: bool,
-    found: HashMap<CameraId, Quiet>,
+    found: HashMap<CameraId, QuietCamera>,
     /// Objects that cannot be used, and why.
     problems: Vec<String>,
 }
 
-impl Loading {
+impl ObjectLoading {
     /// The next one to read. None: it is done.
     fn next(&mut self) -> Option<String> {
         while !self.is_done
@@ -256,7 +256,7 @@ impl Loading {
     fn read(&mut self, name: ObjectName, bytes: Option<&[u8]>, topic: &str) {
         let contents = bytes
             .ok_or(ObjectError::Gone)
-            .and_then(|bytes| Contents::from_bytes(bytes, topic));
+            .and_then(|bytes| ObjectContents::from_bytes(bytes, topic));
         match contents {
             Ok(contents) => {
                 for (camera, quiet) in contents.cameras {
@@ -300,9 +300,9 @@ pub(crate) struct StateObjects {
     topic: String,
     /// Where they are, for people.
     folder: String,
-    loading: Option<Loading>,
+    loading: Option<ObjectLoading>,
     /// Cameras that are not at hand.
-    quiet: HashMap<CameraId, Quiet>,
+    quiet: HashMap<CameraId, QuietCamera>,
     /// Objects that this executor has seen or made.
     known: Vec<ObjectName>,
     /// Those that it made itself, the oldest first.
@@ -342,12 +342,12 @@ impl StateObjects {
         let mut candidates = self.known.clone();
         candidates.retain(|name| name.end <= offset);
         candidates.sort_by_key(|name| (name.end, name.is_full, name.attempt, name.process));
-        let mut loading = Loading {
+        let mut loading = ObjectLoading {
             offset,
-            ..Loading::default()
+            ..ObjectLoading::default()
         };
         if candidates.is_empty() {
-            let quiet = |(camera, last, bytes)| (camera, Quiet { last, bytes });
+            let quiet = |(camera, last, bytes)| (camera, QuietCamera { last, bytes });
             loading.found = former()?.into_iter().map(quiet).collect();
             loading.is_done = true;
         }
@@ -426,7 +426,7 @@ impl StateObjects {
     /// The camera is at hand no more.
     pub(crate) fn put(&mut self, camera: CameraId, state: &CameraState, last: i64) {
         let bytes = state.to_bytes();
-        self.quiet.insert(camera, Quiet { last, bytes });
+        self.quiet.insert(camera, QuietCamera { last, bytes });
     }
 
     /// The object of a task that read from `start` to before `end`. `at_hand` are the cameras at hand: their states, the ends of the last
@@ -445,11 +445,11 @@ impl StateObjects {
             || self.since_full.is_none_or(|(objects, cameras)| {
                 objects + 1 >= FULL_EVERY || cameras + touched > all
             });
-        let mut cameras: Vec<(CameraId, Quiet)> = at_hand
+        let mut cameras: Vec<(CameraId, QuietCamera)> = at_hand
             .filter(|(.., touched)| is_full || *touched)
             .map(|(camera, state, last, _)| {
                 let bytes = state.to_bytes();
-                (camera.clone(), Quiet { last, bytes })
+                (camera.clone(), QuietCamera { last, bytes })
             })
             .collect();
         if is_full {
@@ -465,7 +465,10 @@ impl StateObjects {
         };
         let text = name.to_string();
         self.pending = Some((name, touched));
-        (text, Contents { start, cameras }.to_bytes(&self.topic))
+        (
+            text,
+            ObjectContents { start, cameras }.to_bytes(&self.topic),
+        )
     }
 
     /// The object is created. Spark goes back to no place before `oldest`, where that is known; returns the names of those that nobody can
@@ -559,29 +562,32 @@ mod tests {
     fn contents_are_read_back_and_damage_is_noticed() {
         let camera = |id: &str, last, bytes: &[u8]| {
             let bytes = bytes.to_vec();
-            (id.parse().unwrap(), Quiet { last, bytes })
+            (id.parse().unwrap(), QuietCamera { last, bytes })
         };
-        let contents = Contents {
+        let contents = ObjectContents {
             start: 5,
             cameras: vec![camera("a", 9, b"state"), camera("b", i64::MIN, b"")],
         };
         let bytes = contents.to_bytes("t");
-        assert_eq!(Contents::from_bytes(&bytes, "t").unwrap(), contents);
+        assert_eq!(ObjectContents::from_bytes(&bytes, "t").unwrap(), contents);
         assert_eq!(
-            Contents::from_bytes(&bytes, "u"),
+            ObjectContents::from_bytes(&bytes, "u"),
             Err(ObjectError::Topic("t".to_owned()))
         );
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
-            assert!(Contents::from_bytes(&changed, "t").is_err(), "byte {at}");
+            assert!(
+                ObjectContents::from_bytes(&changed, "t").is_err(),
+                "byte {at}"
+            );
             let cut = &bytes[..at];
-            assert!(Contents::from_bytes(cut, "t").is_err(), "{at} bytes");
+            assert!(ObjectContents::from_bytes(cut, "t").is_err(), "{at} bytes");
         }
         let mut later = bytes;
         later[4] = 2;
         assert_eq!(
-            Contents::from_bytes(&later, "t"),
+            ObjectContents::from_bytes(&later, "t"),
             Err(ObjectError::Version(2))
         );
     }

@@ -5,9 +5,9 @@ use mattebox_core::{
     frame::{FrameNumber, Timestamp},
 };
 use mattebox_jvm::{
-    engine::{Origin, TaskEngine},
+    engine::{RecordOrigin, TaskEngine},
     partition::TaskError,
-    row::{Row, Status},
+    row::{ResultRow, RowStatus},
 };
 use mattebox_wire::{self, Header};
 use std::{collections::BTreeMap, fs, path::Path};
@@ -34,7 +34,7 @@ fn engine(out: &Path) -> TaskEngine {
 }
 
 /// The record at an offset: the frames of two cameras, in turn.
-fn record(engine: &TaskEngine, task: i64, offset: i64) -> Row {
+fn record(engine: &TaskEngine, task: i64, offset: i64) -> ResultRow {
     let camera = ["left", "right"][offset as usize % 2];
     let number = offset as u64 / 2;
     record_of(engine, task, offset, camera, number, offset)
@@ -48,7 +48,7 @@ fn record_of(
     camera: &str,
     number: u64,
     moment: i64,
-) -> Row {
+) -> ResultRow {
     let value = jpeg(number);
     value_of(engine, task, offset, camera, number, moment, &value)
 }
@@ -62,7 +62,7 @@ fn value_of(
     number: u64,
     moment: i64,
     value: &[u8],
-) -> Row {
+) -> ResultRow {
     let time = format!(
         "2026-01-01T00:00:{:02}.{:03}000Z",
         moment / 25,
@@ -91,7 +91,7 @@ fn value_of(
     };
     engine
         .frame(
-            Origin {
+            RecordOrigin {
                 topic: "t",
                 partition: 0,
                 offset,
@@ -107,7 +107,7 @@ fn span(engine: &TaskEngine, task: i64, offsets: std::ops::Range<i64>) {
         // A frame that is made again has its file already, and gives the same bytes.
         let row = record(engine, task, offset);
         assert!(
-            matches!(row.status, Status::Written | Status::Kept),
+            matches!(row.status, RowStatus::Written | RowStatus::Kept),
             "offset {offset}: {:?}, {:?}",
             row.status,
             row.fault
@@ -257,7 +257,7 @@ fn a_published_picture_has_the_headers_of_a_workers_result() {
     let make = |engine: &TaskEngine| {
         engine
             .frame(
-                Origin {
+                RecordOrigin {
                     topic: "t",
                     partition: 0,
                     offset: 0,
@@ -339,30 +339,30 @@ fn each_camera_has_its_own_settings_as_the_file_has_them_where_a_task_begins() {
 
 /// A row with its records to publish, read as `Result.java` reads it: the picture column, then
 /// topic, key, value and names of headers of each record.
-struct Unpacked {
+struct UnpackedRow {
     status: String,
     picture: Option<Vec<u8>>,
     headers: usize,
-    publish: Vec<Published>,
+    publish: Vec<PublishedRecord>,
 }
 
-struct Published {
+struct PublishedRecord {
     topic: String,
     key: Option<Vec<u8>>,
-    value: Value,
+    value: PublishedValue,
     headers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 #[derive(Debug, PartialEq)]
-enum Value {
+enum PublishedValue {
     Bytes(Option<Vec<u8>>),
     OfRecord,
     PictureColumn,
 }
 
-fn unpack(packed: &[u8]) -> Unpacked {
-    struct In<'a>(&'a [u8]);
-    impl In<'_> {
+fn unpack(packed: &[u8]) -> UnpackedRow {
+    struct PackedInput<'a>(&'a [u8]);
+    impl PackedInput<'_> {
         fn take(&mut self, bytes: usize) -> Vec<u8> {
             let (taken, rest) = self.0.split_at(bytes);
             self.0 = rest;
@@ -384,7 +384,7 @@ fn unpack(packed: &[u8]) -> Unpacked {
                 .collect()
         }
     }
-    let mut input = In(packed);
+    let mut input = PackedInput(packed);
     input.take(4 * 8 + 2 * 4 + 1);
     let status = input.text();
     for _ in 0..4 {
@@ -393,19 +393,19 @@ fn unpack(packed: &[u8]) -> Unpacked {
     let picture = input.part();
     let headers = input.headers().len();
     let publish = (0..input.length())
-        .map(|_| Published {
+        .map(|_| PublishedRecord {
             topic: input.text(),
             key: input.part(),
             value: match input.take(1)[0] {
-                0 => Value::Bytes(input.part()),
-                1 => Value::OfRecord,
-                _ => Value::PictureColumn,
+                0 => PublishedValue::Bytes(input.part()),
+                1 => PublishedValue::OfRecord,
+                _ => PublishedValue::PictureColumn,
             },
             headers: input.headers(),
         })
         .collect();
     assert!(input.0.is_empty());
-    Unpacked {
+    UnpackedRow {
         status,
         picture,
         headers,
@@ -438,7 +438,7 @@ fn a_row_carries_the_records_to_publish_and_the_picture_once() {
         value: Some(&value),
         headers: &headers,
     };
-    let origin = Origin {
+    let origin = RecordOrigin {
         topic: "t",
         partition: 3,
         offset: 9,
@@ -457,7 +457,7 @@ fn a_row_carries_the_records_to_publish_and_the_picture_once() {
     };
     assert_eq!(status.topic, "t.results");
     assert_eq!(status.key.as_deref(), Some(&b"left"[..]));
-    let Value::Bytes(Some(json)) = &status.value else {
+    let PublishedValue::Bytes(Some(json)) = &status.value else {
         panic!("{:?}", status.value)
     };
     let json: serde_json::Value = serde_json::from_slice(json).unwrap();
@@ -467,13 +467,13 @@ fn a_row_carries_the_records_to_publish_and_the_picture_once() {
     );
     assert_eq!(picture.topic, "matted");
     assert_eq!(picture.key.as_deref(), Some(&b"left"[..]));
-    assert_eq!(picture.value, Value::Bytes(Some(file())));
+    assert_eq!(picture.value, PublishedValue::Bytes(Some(file())));
     assert_eq!(picture.headers.len(), 11);
 
     // As a column too: the record only names it.
     let row = pack(&open(r#", "picture": true"#, 1 << 20), &record);
     assert_eq!((row.picture, row.headers), (Some(file()), 11));
-    assert_eq!(row.publish[1].value, Value::PictureColumn);
+    assert_eq!(row.publish[1].value, PublishedValue::PictureColumn);
     assert_eq!(row.publish[1].headers.len(), 11);
 
     // A dead letter has every header of its record, and its value is the one that Java has.
@@ -482,7 +482,7 @@ fn a_row_carries_the_records_to_publish_and_the_picture_once() {
     assert_eq!(letter.topic, "t.dead");
     assert_eq!(
         (&letter.value, letter.headers.len()),
-        (&Value::OfRecord, 105)
+        (&PublishedValue::OfRecord, 105)
     );
     let code = Some(b"result-too-large".to_vec());
     assert_eq!(
@@ -490,9 +490,12 @@ fn a_row_carries_the_records_to_publish_and_the_picture_once() {
         ("mattebox-error-code".to_owned(), code)
     );
     for (value, expected) in [
-        (Some(vec![b'x'; 100_000]), (Value::OfRecord, 105)),
-        (Some(vec![b'x'; 100_001]), (Value::Bytes(None), 106)),
-        (None, (Value::Bytes(None), 105)),
+        (Some(vec![b'x'; 100_000]), (PublishedValue::OfRecord, 105)),
+        (
+            Some(vec![b'x'; 100_001]),
+            (PublishedValue::Bytes(None), 106),
+        ),
+        (None, (PublishedValue::Bytes(None), 105)),
     ] {
         let record = mattebox_wire::Record {
             value: value.as_deref(),
@@ -536,7 +539,7 @@ fn two_attempts_at_once_are_refused() {
     };
     let error = engine
         .frame(
-            Origin {
+            RecordOrigin {
                 topic: "t",
                 partition: 0,
                 offset: 1,
@@ -565,7 +568,7 @@ fn a_record_that_is_no_frame_is_a_row_with_a_reason_and_harms_no_other() {
         };
         let row = engine
             .frame(
-                Origin {
+                RecordOrigin {
                     topic,
                     partition: 0,
                     offset,
@@ -574,7 +577,7 @@ fn a_record_that_is_no_frame_is_a_row_with_a_reason_and_harms_no_other() {
                 &record,
             )
             .unwrap();
-        assert_eq!(row.status, Status::Dead);
+        assert_eq!(row.status, RowStatus::Dead);
         assert!(
             row.fault
                 .is_some_and(|(code, message)| !code.is_empty() && !message.is_empty())
@@ -608,7 +611,7 @@ fn state_that_cannot_be_read_replaces_no_file() {
         let camera = ["left", "right"][offset as usize % 2];
         let number = (offset as u64 - 20) / 2;
         let row = record_of(&second, 2, offset, camera, number, offset);
-        assert_eq!(row.status, Status::Written);
+        assert_eq!(row.status, RowStatus::Written);
     }
     let after = files(out.path());
     assert_eq!((before.len(), after.len()), (20, 30));
@@ -630,7 +633,7 @@ fn states_beside_the_checkpoint_are_asked_for_before_the_first_record() {
     let engine = TaskEngine::open(&json, None).unwrap();
     let folder = engine.state_folder("t", 0);
     assert_eq!(folder.as_deref(), Some("hdfs://h/c/mattebox-state/t/0"));
-    let origin = |task, offset| Origin {
+    let origin = |task, offset| RecordOrigin {
         topic: "t",
         partition: 0,
         offset,
@@ -646,7 +649,7 @@ fn states_beside_the_checkpoint_are_asked_for_before_the_first_record() {
     assert!(engine.list_states(origin(7, 5), &[]).unwrap().is_none());
     for offset in 5..8 {
         let row = engine.frame(origin(7, offset), &record).unwrap();
-        assert_eq!(row.status, Status::Dead);
+        assert_eq!(row.status, RowStatus::Dead);
     }
     let object = engine.complete("t", 0, 7).unwrap().unwrap();
     assert!(object.name.starts_with("00000000000000000008-7-") && !object.sync);
@@ -676,7 +679,7 @@ fn what_is_a_dead_letter_moves_no_name() {
         let row = value_of(&engine, 1, offset, "left", number, 0, value);
         let (found, message) = row.fault.unwrap();
         assert!(found.starts_with(code), "{found}: {message}");
-        assert_eq!((row.status, row.frame), (Status::Dead, None));
+        assert_eq!((row.status, row.frame), (RowStatus::Dead, None));
     }
     assert!(!out.path().join(".mattebox/names/left").exists());
 }
@@ -699,7 +702,7 @@ fn after_dead_letters_the_names_are_those_of_the_camera() {
     let row = record_of(&engine, 1, 3, "left", 1, 3);
     assert_eq!(
         (row.status, row.frame),
-        (Status::Written, Some(FrameNumber(1)))
+        (RowStatus::Written, Some(FrameNumber(1)))
     );
 }
 
@@ -709,23 +712,23 @@ fn a_file_that_exists_is_kept_unless_it_is_not_whole() {
     let first = engine(out.path());
     let path = out.path().join("left/frame_000000.png");
     let made = |engine: &TaskEngine, task| record_of(engine, task, 0, "left", 0, 0).status;
-    assert_eq!(made(&first, 1), Status::Written);
+    assert_eq!(made(&first, 1), RowStatus::Written);
     let bytes = fs::read(&path).unwrap();
-    assert_eq!(made(&first, 2), Status::Kept);
+    assert_eq!(made(&first, 2), RowStatus::Kept);
     fs::write(&path, "other").unwrap();
     let row = record_of(&first, 3, 0, "left", 0, 0);
-    assert_eq!((row.status, row.bytes), (Status::KeptDifferent, 5));
+    assert_eq!((row.status, row.bytes), (RowStatus::KeptDifferent, 5));
     assert_eq!(row.status.name(), "kept");
     assert_eq!(fs::read(&path).unwrap(), b"other");
     fs::write(&path, "").unwrap();
-    assert_eq!(made(&first, 4), Status::Written);
+    assert_eq!(made(&first, 4), RowStatus::Written);
     fs::write(&path, "other").unwrap();
     let json = format!(
         r#"{{"out": {:?}, "group": "test", "on_existing": "overwrite"}}"#,
         out.path()
     );
     let replacing = TaskEngine::open(&json, None).unwrap();
-    assert_eq!(made(&replacing, 1), Status::Written);
+    assert_eq!(made(&replacing, 1), RowStatus::Written);
     assert_eq!(fs::read(&path).unwrap(), bytes);
 }
 
@@ -736,12 +739,12 @@ fn a_record_that_is_delivered_twice_has_one_file() {
     let made = |offset| record_of(&engine, 1, offset, "left", 0, 0);
     let first = made(0);
     let again = made(1);
-    assert_eq!((again.status, &again.path), (Status::Kept, &first.path));
+    assert_eq!((again.status, &again.path), (RowStatus::Kept, &first.path));
     assert_eq!((again.bytes, again.size), (first.bytes, first.size));
     assert_eq!(again.latency_us, None);
     let path = first.path.unwrap();
     let bytes = fs::read(&path).unwrap();
     fs::remove_file(&path).unwrap();
-    assert_eq!(made(2).status, Status::Written);
+    assert_eq!(made(2).status, RowStatus::Written);
     assert_eq!(fs::read(&path).unwrap(), bytes);
 }

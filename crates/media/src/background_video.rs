@@ -44,7 +44,7 @@ impl VideoOpener for BackgroundVideos {
             ..self.options.clone()
         };
         let source = source::open(&spec, &options, stop).map_err(text)?;
-        Ok(Box::new(Looped {
+        Ok(Box::new(LoopedVideo {
             source,
             has_begun: false,
         }))
@@ -52,12 +52,12 @@ impl VideoOpener for BackgroundVideos {
 }
 
 /// A video that begins again at its end.
-struct Looped {
+struct LoopedVideo {
     source: Box<dyn Source>,
     has_begun: bool,
 }
 
-impl BackgroundVideo for Looped {
+impl BackgroundVideo for LoopedVideo {
     fn next(&mut self, stop: &Stop) -> Result<RgbImage, String> {
         let has_begun = std::mem::replace(&mut self.has_begun, true);
         match self.source.next(stop).map_err(text)? {

@@ -10,7 +10,7 @@ pub struct SoundFormat {
     /// FFmpeg's name of the codec, such as `aac`.
     pub codec: String,
     /// All that a decoder must know.
-    pub(crate) stream: nut::Stream,
+    pub(crate) stream: nut::NutStream,
 }
 
 /// A piece of sound.

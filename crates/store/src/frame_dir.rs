@@ -141,10 +141,10 @@ impl FrameDir {
     ) -> Result<Outcome, StoreError> {
         if on_existing == OnExisting::Skip {
             match existing(path, bytes)? {
-                Existing::Missing => {}
-                Existing::Same => return Ok(Outcome::Skipped),
-                Existing::Different => return Ok(Outcome::KeptDifferent),
-                Existing::Damaged => on_existing = OnExisting::Overwrite,
+                ExistingFile::Missing => {}
+                ExistingFile::Same => return Ok(Outcome::Skipped),
+                ExistingFile::Different => return Ok(Outcome::KeptDifferent),
+                ExistingFile::Damaged => on_existing = OnExisting::Overwrite,
             }
         }
         let mut pending = self.pending(path)?;
@@ -152,7 +152,7 @@ impl FrameDir {
         match pending.commit(on_existing, self.durable)? {
             // Another process has made it in between.
             Outcome::Skipped => Ok(match existing(path, bytes)? {
-                Existing::Different => Outcome::KeptDifferent,
+                ExistingFile::Different => Outcome::KeptDifferent,
                 _ => Outcome::Skipped,
             }),
             outcome => Ok(outcome),
@@ -262,7 +262,7 @@ pub(crate) fn is_name_of_frame(name: &str, extension: &str) -> bool {
 }
 
 /// A file under the name that a frame is to get.
-enum Existing {
+enum ExistingFile {
     Missing,
     /// It holds the same bytes.
     Same,
@@ -272,12 +272,12 @@ enum Existing {
     Damaged,
 }
 
-fn existing(path: &Path, bytes: &[u8]) -> Result<Existing, StoreError> {
+fn existing(path: &Path, bytes: &[u8]) -> Result<ExistingFile, StoreError> {
     match fs::read(path) {
-        Ok(there) if there == bytes => Ok(Existing::Same),
-        Ok(there) if is_whole(&there) => Ok(Existing::Different),
-        Ok(_) => Ok(Existing::Damaged),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Existing::Missing),
+        Ok(there) if there == bytes => Ok(ExistingFile::Same),
+        Ok(there) if is_whole(&there) => Ok(ExistingFile::Different),
+        Ok(_) => Ok(ExistingFile::Damaged),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ExistingFile::Missing),
         Err(error) => Err(StoreError::io("read", path)(error)),
     }
 }

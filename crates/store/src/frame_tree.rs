@@ -5,7 +5,7 @@
 use crate::{
     error::StoreError,
     frame_dir::KeptNames,
-    name_template::{Known, NameTemplate},
+    name_template::{NameTemplate, PathFields},
     removed,
 };
 use mattebox_core::frame::{CameraId, FrameNumber};
@@ -32,7 +32,7 @@ pub struct FrameTree {
 #[derive(Debug)]
 pub(crate) struct Leaf {
     pub(crate) path: PathBuf,
-    known: Known,
+    known: PathFields,
 }
 
 impl FrameTree {
@@ -131,9 +131,9 @@ impl FrameTree {
 
     /// The folders that can hold frames of a camera, or of all.
     fn leaves(&self, camera: Option<&CameraId>) -> Result<Vec<Leaf>, StoreError> {
-        let known = Known {
+        let known = PathFields {
             camera: camera.cloned(),
-            ..Known::default()
+            ..PathFields::default()
         };
         let mut leaves = vec![Leaf {
             path: self.root.clone(),
@@ -171,7 +171,7 @@ impl FrameTree {
     fn each_frame(
         &self,
         leaf: &Leaf,
-        mut found: impl FnMut(&fs::DirEntry, Known) -> ControlFlow<()>,
+        mut found: impl FnMut(&fs::DirEntry, PathFields) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let kept = kept_names(&self.names, &leaf.path)?;
         for entry in read(&leaf.path)? {
@@ -203,8 +203,8 @@ pub(crate) fn frame_of(
     names: &NameTemplate,
     kept: &KeptNames,
     entry: &fs::DirEntry,
-    known: &Known,
-) -> Option<Known> {
+    known: &PathFields,
+) -> Option<PathFields> {
     let name = entry.file_name();
     let frame = name.to_str().and_then(|name| names.frame(name, known));
     frame.or_else(|| kept.has(&name).then(|| known.clone()))

@@ -17,12 +17,7 @@ const MAX_LINKS: usize = 40;
 
 /// Which file it is, whatever path leads to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct FileId(Id);
-
-#[cfg(unix)]
-type Id = (u64, u64);
-#[cfg(not(unix))]
-type Id = PathBuf;
+pub struct FileId(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] PathBuf);
 
 impl FileId {
     /// What a path leads to; `None` if nothing is there, or nothing that may be looked at.

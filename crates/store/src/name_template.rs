@@ -47,10 +47,10 @@ struct Template {
 
 /// What stands between two slashes.
 #[derive(Debug, PartialEq, Eq)]
-struct Segment(Vec<Part>);
+struct Segment(Vec<TemplatePart>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
+enum TemplatePart {
     Text(String),
     Camera,
     Date,
@@ -61,29 +61,29 @@ enum Part {
 
 /// What is known of a frame from its path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Known {
+pub(crate) struct PathFields {
     pub(crate) camera: Option<CameraId>,
     pub(crate) number: Option<FrameNumber>,
-    pub(crate) time: KnownTime,
+    pub(crate) time: PathTime,
 }
 
 /// The minute of a frame, as far as its path tells it. What is not dated is the oldest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct KnownTime {
+pub(crate) struct PathTime {
     /// Year, month and day as one number; 0 is undated.
     date: Option<u32>,
     hour: Option<u8>,
     minute: Option<u8>,
 }
 
-impl KnownTime {
-    fn of(time: Timestamp) -> KnownTime {
+impl PathTime {
+    fn of(time: Timestamp) -> PathTime {
         let minute = civil(time).map(|at| {
             let date = at.year() as u32 * 10_000 + at.month() as u32 * 100 + at.day() as u32;
             (date, at.hour() as u8, at.minute() as u8)
         });
         let (date, hour, minute) = minute.unwrap_or_default();
-        KnownTime {
+        PathTime {
             date: Some(date),
             hour: Some(hour),
             minute: Some(minute),
@@ -115,8 +115,11 @@ impl Default for NameTemplate {
         NameTemplate(Arc::new(Template {
             text: DEFAULT.to_owned(),
             segments: vec![
-                Segment(vec![Part::Camera]),
-                Segment(vec![Part::Text("frame_".to_owned()), Part::Number]),
+                Segment(vec![TemplatePart::Camera]),
+                Segment(vec![
+                    TemplatePart::Text("frame_".to_owned()),
+                    TemplatePart::Number,
+                ]),
             ],
         }))
     }
@@ -140,20 +143,23 @@ impl FromStr for NameTemplate {
         let (last, folders) = segments
             .split_last()
             .map_or((&[][..], &[][..]), |(last, folders)| (&last.0[..], folders));
-        let count = |part: &Part| {
+        let count = |part: &TemplatePart| {
             segments
                 .iter()
                 .flat_map(|s| &s.0)
                 .filter(|p| *p == part)
                 .count()
         };
-        if count(&Part::Number) != 1 || !last.contains(&Part::Number) {
+        if count(&TemplatePart::Number) != 1 || !last.contains(&TemplatePart::Number) {
             return wrong("{number} has to stand in the file's name, once");
         }
-        let behind = last.iter().skip_while(|part| **part != Part::Number).nth(1);
+        let behind = last
+            .iter()
+            .skip_while(|part| **part != TemplatePart::Number)
+            .nth(1);
         let is_clear = match behind {
             None => true,
-            Some(Part::Text(text)) => !text.starts_with(|c: char| c.is_ascii_digit()),
+            Some(TemplatePart::Text(text)) => !text.starts_with(|c: char| c.is_ascii_digit()),
             Some(_) => false,
         };
         if !is_clear {
@@ -161,17 +167,17 @@ impl FromStr for NameTemplate {
         }
         let first = segments
             .iter()
-            .position(|segment| segment.0.contains(&Part::Camera));
-        if first.is_some_and(|at| at == folders.len() || segments[at].0 != [Part::Camera]) {
+            .position(|segment| segment.0.contains(&TemplatePart::Camera));
+        if first.is_some_and(|at| at == folders.len() || segments[at].0 != [TemplatePart::Camera]) {
             return wrong("{camera} has to be a folder, alone between slashes");
         }
-        if count(&Part::Hour) > 0 && count(&Part::Date) == 0 {
+        if count(&TemplatePart::Hour) > 0 && count(&TemplatePart::Date) == 0 {
             return wrong("{hour} needs {date}");
         }
-        if count(&Part::Minute) > 0 && count(&Part::Hour) == 0 {
+        if count(&TemplatePart::Minute) > 0 && count(&TemplatePart::Hour) == 0 {
             return wrong("{minute} needs {hour}");
         }
-        let ends_in = |end: &&str| matches!(last.last(), Some(Part::Text(text)) if text.ends_with(&format!(".{end}")));
+        let ends_in = |end: &&str| matches!(last.last(), Some(TemplatePart::Text(text)) if text.ends_with(&format!(".{end}")));
         if EXTENSIONS.iter().any(ends_in) {
             return wrong("the ending of the file is that of --format: leave it out");
         }
@@ -204,7 +210,7 @@ impl FromStr for Segment {
                 return wrong(format!("{other:?} cannot stand in a name"));
             }
             if !plain.is_empty() {
-                parts.push(Part::Text(plain.to_owned()));
+                parts.push(TemplatePart::Text(plain.to_owned()));
             }
             rest = field;
             if let Some(field) = field.strip_prefix('{') {
@@ -212,11 +218,11 @@ impl FromStr for Segment {
                     return wrong(format!("{{{field} has no end"));
                 };
                 parts.push(match name {
-                    "camera" => Part::Camera,
-                    "date" => Part::Date,
-                    "hour" => Part::Hour,
-                    "minute" => Part::Minute,
-                    "number" => Part::Number,
+                    "camera" => TemplatePart::Camera,
+                    "date" => TemplatePart::Date,
+                    "hour" => TemplatePart::Hour,
+                    "minute" => TemplatePart::Minute,
+                    "number" => TemplatePart::Number,
                     _ => return wrong(format!("there is no field {{{name}}}")),
                 });
                 rest = behind;
@@ -237,15 +243,15 @@ impl NameTemplate {
         self.0
             .segments
             .iter()
-            .any(|segment| segment.0.contains(&Part::Camera))
+            .any(|segment| segment.0.contains(&TemplatePart::Camera))
     }
 
     /// The path of a frame's file below the output, without its ending.
     pub fn path(&self, camera: &CameraId, number: FrameNumber, time: Timestamp) -> String {
-        let known = Known {
+        let known = PathFields {
             camera: Some(camera.clone()),
             number: Some(number),
-            time: KnownTime::of(time),
+            time: PathTime::of(time),
         };
         let segments = self.0.segments.iter().map(|segment| segment.text(&known));
         segments
@@ -260,7 +266,7 @@ impl NameTemplate {
         let parts = parts.unwrap_or_default();
         let known = |parts: &[&str]| {
             let mut parts = parts.iter().enumerate();
-            parts.try_fold(Known::default(), |known, (depth, part)| {
+            parts.try_fold(PathFields::default(), |known, (depth, part)| {
                 self.enter(depth, part, &known)
             })
         };
@@ -279,20 +285,20 @@ impl NameTemplate {
 
     /// The name of the folder at a depth, if it is the same for all frames of a camera.
     pub(crate) fn fixed_folder(&self, depth: usize, camera: Option<&CameraId>) -> Option<String> {
-        let known = Known {
+        let known = PathFields {
             camera: camera.cloned(),
-            ..Known::default()
+            ..PathFields::default()
         };
         self.folders().get(depth)?.text(&known)
     }
 
     /// What a folder at a depth adds to what is known. `None`: it holds no frames.
-    pub(crate) fn enter(&self, depth: usize, name: &str, known: &Known) -> Option<Known> {
+    pub(crate) fn enter(&self, depth: usize, name: &str, known: &PathFields) -> Option<PathFields> {
         self.folders().get(depth)?.read(name, known)
     }
 
     /// What the name of a file adds. `None`: it is not that of a frame.
-    pub(crate) fn frame(&self, name: &str, known: &Known) -> Option<Known> {
+    pub(crate) fn frame(&self, name: &str, known: &PathFields) -> Option<PathFields> {
         let (stem, end) = name.rsplit_once('.')?;
         let last = self
             .0
@@ -308,7 +314,7 @@ impl NameTemplate {
     }
 }
 
-impl Known {
+impl PathFields {
     /// Whether the path that leads here has a day in it.
     pub(crate) fn is_dated(&self) -> bool {
         self.time.date.is_some()
@@ -317,11 +323,11 @@ impl Known {
 
 impl Segment {
     /// `None`: not enough is known.
-    fn text(&self, known: &Known) -> Option<String> {
+    fn text(&self, known: &PathFields) -> Option<String> {
         self.0.iter().map(|part| part.text(known)).collect()
     }
 
-    fn read(&self, name: &str, known: &Known) -> Option<Known> {
+    fn read(&self, name: &str, known: &PathFields) -> Option<PathFields> {
         let mut known = known.clone();
         let mut rest = name;
         for part in &self.0 {
@@ -331,33 +337,33 @@ impl Segment {
     }
 }
 
-impl Part {
-    fn text(&self, known: &Known) -> Option<String> {
+impl TemplatePart {
+    fn text(&self, known: &PathFields) -> Option<String> {
         let two = |value: Option<u8>| value.map(|value| format!("{value:02}"));
         match self {
-            Part::Text(text) => Some(text.clone()),
-            Part::Camera => known.camera.as_ref().map(ToString::to_string),
-            Part::Date => known.time.date.map(KnownTime::date_text),
-            Part::Hour => two(known.time.hour),
-            Part::Minute => two(known.time.minute),
-            Part::Number => known.number.map(|number| format!("{:0DIGITS$}", number.0)),
+            TemplatePart::Text(text) => Some(text.clone()),
+            TemplatePart::Camera => known.camera.as_ref().map(ToString::to_string),
+            TemplatePart::Date => known.time.date.map(PathTime::date_text),
+            TemplatePart::Hour => two(known.time.hour),
+            TemplatePart::Minute => two(known.time.minute),
+            TemplatePart::Number => known.number.map(|number| format!("{:0DIGITS$}", number.0)),
         }
     }
 
     /// Reads itself from the beginning of a name, and returns the rest.
-    fn read<'n>(&self, name: &'n str, known: &mut Known) -> Option<&'n str> {
+    fn read<'n>(&self, name: &'n str, known: &mut PathFields) -> Option<&'n str> {
         if let Some(text) = self.text(known) {
             return name.strip_prefix(text.as_str());
         }
         let take = |len: usize| name.split_at_checked(len);
         match self {
-            Part::Text(_) => None,
+            TemplatePart::Text(_) => None,
             // A folder alone.
-            Part::Camera => {
+            TemplatePart::Camera => {
                 known.camera = Some(name.parse().ok()?);
                 Some("")
             }
-            Part::Date => {
+            TemplatePart::Date => {
                 let (text, rest) = match name.strip_prefix(UNDATED) {
                     Some(rest) => (UNDATED, rest),
                     None => take("2026-01-31".len())?,
@@ -365,17 +371,17 @@ impl Part {
                 known.time.date = Some(date(text)?);
                 Some(rest)
             }
-            Part::Hour => {
+            TemplatePart::Hour => {
                 let (text, rest) = take(2)?;
                 known.time.hour = Some(two_digits(text, 24)?);
                 Some(rest)
             }
-            Part::Minute => {
+            TemplatePart::Minute => {
                 let (text, rest) = take(2)?;
                 known.time.minute = Some(two_digits(text, 60)?);
                 Some(rest)
             }
-            Part::Number => {
+            TemplatePart::Number => {
                 let digits = name.bytes().take_while(u8::is_ascii_digit).count();
                 let (text, rest) = take(digits)?;
                 let number = FrameNumber(text.parse().ok()?);
@@ -392,7 +398,7 @@ fn date(text: &str) -> Option<u32> {
     }
     let date: jiff::civil::Date = text.parse().ok()?;
     let number = date.year() as u32 * 10_000 + date.month() as u32 * 100 + date.day() as u32;
-    (KnownTime::date_text(number) == text).then_some(number)
+    (PathTime::date_text(number) == text).then_some(number)
 }
 
 fn two_digits(text: &str, end: u8) -> Option<u8> {
@@ -410,7 +416,7 @@ mod tests {
     }
 
     /// What a path tells, read folder by folder.
-    fn read(names: &NameTemplate, path: &str) -> Option<Known> {
+    fn read(names: &NameTemplate, path: &str) -> Option<PathFields> {
         let parts: Vec<&str> = path.split('/').collect();
         let (file, folders) = parts.split_last()?;
         if folders.len() != names.depth() {
@@ -419,7 +425,7 @@ mod tests {
         let known = folders
             .iter()
             .enumerate()
-            .try_fold(Known::default(), |known, (depth, name)| {
+            .try_fold(PathFields::default(), |known, (depth, name)| {
                 names.enter(depth, name, &known)
             })?;
         names.frame(file, &known)

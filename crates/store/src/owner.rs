@@ -249,7 +249,7 @@ impl FolderClaim {
             .truncate(false)
             .open(&lock_path)
             .map_err(StoreError::io("open", &lock_path))?;
-        let taking = Taking {
+        let taking = ClaimAttempt {
             root,
             file: &file,
             lock: &lock,
@@ -306,34 +306,34 @@ pub(crate) fn create_private_folder(folder: &Path) -> Result<(), StoreError> {
 
 /// What a lock said.
 #[derive(Debug, PartialEq, Eq)]
-enum Locked {
+enum LockResult {
     Yes,
     /// Another process has it.
     Busy,
 }
 
 /// A file system without locks keeps no process out; that is all it loses.
-fn locked(tried: Result<(), TryLockError>) -> Locked {
+fn locked(tried: Result<(), TryLockError>) -> LockResult {
     match tried {
-        Err(TryLockError::WouldBlock) => Locked::Busy,
-        Ok(()) | Err(TryLockError::Error(_)) => Locked::Yes,
+        Err(TryLockError::WouldBlock) => LockResult::Busy,
+        Ok(()) | Err(TryLockError::Error(_)) => LockResult::Yes,
     }
 }
 
 /// One attempt to take a folder.
-struct Taking<'a> {
+struct ClaimAttempt<'a> {
     root: &'a Path,
     file: &'a Path,
     lock: &'a File,
     owner: &'a Owner,
 }
 
-impl Taking<'_> {
+impl ClaimAttempt<'_> {
     /// For a run, which writes alone. Returns the owner before.
     fn alone(&self) -> Result<Option<Owner>, OwnerError> {
         // Before the lock: the workers of a folder are not disturbed by one that cannot have it.
         self.runs_only(self.read()?)?;
-        if locked(self.lock.try_lock()) == Locked::Busy {
+        if locked(self.lock.try_lock()) == LockResult::Busy {
             self.runs_only(self.read()?)?;
             return Err(self.run_lives());
         }
@@ -363,7 +363,7 @@ impl Taking<'_> {
             match self.read()? {
                 None => {
                     // A run has locked the folder and is about to write its name.
-                    if locked(self.lock.try_lock_shared()) == Locked::Busy {
+                    if locked(self.lock.try_lock_shared()) == LockResult::Busy {
                         self.has_owner_now()?;
                     } else if self.owner.write(self.file, OnExisting::Skip)? == Outcome::Written {
                         is_new = true;
@@ -393,7 +393,7 @@ impl Taking<'_> {
     /// Writes the new cluster down if no worker of the old one lives. The caller then reads the file again.
     fn change_cluster(&self, found: &Owner) -> Result<(), OwnerError> {
         let is_unchanged = || Ok::<_, OwnerError>(self.read()?.as_ref() == Some(found));
-        if locked(self.lock.try_lock()) == Locked::Yes {
+        if locked(self.lock.try_lock()) == LockResult::Yes {
             if is_unchanged()? {
                 self.owner.write(self.file, OnExisting::Overwrite)?;
             }
@@ -426,7 +426,7 @@ impl Taking<'_> {
 
     fn taken(&self, found: Owner) -> OwnerError {
         // A run that has ended gives its folder to other runs, but not to workers.
-        let lives = found.is_run() && locked(self.lock.try_lock_shared()) == Locked::Busy;
+        let lives = found.is_run() && locked(self.lock.try_lock_shared()) == LockResult::Busy;
         match lives {
             true => self.run_lives(),
             false => OwnerError::Taken {

@@ -8,7 +8,7 @@ use crate::{
     folder_names,
     frame_dir::KeptNames,
     frame_tree::{frame_of, kept_names},
-    name_template::{Known, NameTemplate},
+    name_template::{NameTemplate, PathFields},
     owner::Owner,
     pending::remove_stale,
     recordings, removed,
@@ -97,7 +97,7 @@ impl Round {
         self.removed.values().map(|removed| removed.bytes).sum()
     }
 
-    fn count(&mut self, of: &str, file: &Candidate) {
+    fn count(&mut self, of: &str, file: &OldFile) {
         let removed = self.removed.entry(of.to_owned()).or_insert(Removed {
             files: 0,
             bytes: 0,
@@ -113,7 +113,7 @@ impl Round {
 
 /// By age; files of one moment by path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
+struct AgeKey {
     written: SystemTime,
     /// Below the output.
     path: Box<Path>,
@@ -121,8 +121,8 @@ struct Key {
 
 /// A file that may go.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Candidate {
-    key: Key,
+struct OldFile {
+    key: AgeKey,
     bytes: u64,
     number: Option<FrameNumber>,
     /// Its place among the cameras of the walk.
@@ -132,42 +132,42 @@ struct Candidate {
 }
 
 /// A folder on the way.
-struct Folder {
+struct WalkedFolder {
     path: PathBuf,
     depth: usize,
     /// `None`: it holds no frames.
-    known: Option<Known>,
+    known: Option<PathFields>,
 }
 
 /// One walk through the folder.
 #[derive(Default)]
-struct Walk {
+struct FolderWalk {
     bytes: u64,
     /// The oldest files that may go, the newest of them first.
-    oldest: BinaryHeap<Candidate>,
+    oldest: BinaryHeap<OldFile>,
     /// There are more.
     is_full: bool,
-    owners: Vec<Owned>,
+    owners: Vec<FileOwner>,
 }
 
 /// Whose files are counted together.
 #[derive(Clone, PartialEq, Eq)]
-enum Owned {
+enum FileOwner {
     Camera(Option<CameraId>),
     Recording(String),
 }
 
-impl Owned {
+impl FileOwner {
     fn name(&self) -> &str {
         match self {
-            Owned::Camera(camera) => camera.as_ref().map_or("frames", CameraId::as_str),
-            Owned::Recording(name) => name,
+            FileOwner::Camera(camera) => camera.as_ref().map_or("frames", CameraId::as_str),
+            FileOwner::Recording(name) => name,
         }
     }
 }
 
 /// A recording of the folder.
-struct Recording {
+struct NumberedRecording {
     path: PathBuf,
     /// From its first segment to its newest, which stays.
     numbers: Range<u64>,
@@ -238,23 +238,23 @@ impl<'a> Pruner<'a> {
     fn walk(
         &self,
         names: &NameTemplate,
-        above: Option<&Key>,
+        above: Option<&AgeKey>,
         now: SystemTime,
         round: &mut Round,
         stopped: &dyn Fn() -> bool,
-    ) -> Result<Walk, RetentionError> {
+    ) -> Result<FolderWalk, RetentionError> {
         let recordings = recordings::noted(self.root)?.into_iter();
-        let recordings: Vec<Recording> = recordings
-            .map(|(path, first)| Recording {
+        let recordings: Vec<NumberedRecording> = recordings
+            .map(|(path, first)| NumberedRecording {
                 numbers: first..recordings::highest(&path).unwrap_or(first),
                 path,
             })
             .collect();
-        let mut walk = Walk::default();
-        let mut folders = vec![Folder {
+        let mut walk = FolderWalk::default();
+        let mut folders = vec![WalkedFolder {
             path: self.root.to_owned(),
             depth: 0,
-            known: Some(Known::default()),
+            known: Some(PathFields::default()),
         }];
         while let Some(folder) = folders.pop() {
             let entries = match fs::read_dir(&folder.path) {
@@ -286,7 +286,7 @@ impl<'a> Pruner<'a> {
                     .zip(known)
                     .and_then(|(name, known)| names.enter(folder.depth, name, known));
                 if kind.is_dir() {
-                    folders.push(Folder {
+                    folders.push(WalkedFolder {
                         path: entry.path(),
                         depth: folder.depth + 1,
                         known: inner,
@@ -310,7 +310,7 @@ impl<'a> Pruner<'a> {
                 let frame = folder.known.as_ref().filter(|_| can_hold_frames);
                 let frame = frame.and_then(|known| frame_of(names, &kept, &entry, known));
                 let whose = match &frame {
-                    Some(frame) => Some(Owned::Camera(frame.camera.clone())),
+                    Some(frame) => Some(FileOwner::Camera(frame.camera.clone())),
                     None if folder.depth == 0 => segment_of(&recordings, &name),
                     None => None,
                 };
@@ -320,16 +320,16 @@ impl<'a> Pruner<'a> {
                 let Ok(path) = entry.path().strip_prefix(self.root).map(Box::from) else {
                     continue;
                 };
-                let key = Key { written, path };
+                let key = AgeKey { written, path };
                 if above.is_some_and(|above| key <= *above) {
                     continue;
                 }
-                let candidate = Candidate {
+                let candidate = OldFile {
                     key,
                     bytes: there.len(),
                     number: frame.as_ref().and_then(|frame| frame.number),
                     of: walk.owner(whose),
-                    is_dated: frame.as_ref().is_some_and(Known::is_dated),
+                    is_dated: frame.as_ref().is_some_and(PathFields::is_dated),
                 };
                 walk.oldest.push(candidate);
                 if walk.oldest.len() > self.batch {
@@ -337,7 +337,7 @@ impl<'a> Pruner<'a> {
                     walk.is_full = true;
                 }
             }
-            let is_dated = folder.known.as_ref().is_some_and(Known::is_dated);
+            let is_dated = folder.known.as_ref().is_some_and(PathFields::is_dated);
             if is_empty && is_dated && !self.is_dry && is_unused(&folder.path, now) {
                 // A writer that comes at this moment makes it again.
                 let _ = fs::remove_dir(&folder.path);
@@ -350,12 +350,12 @@ impl<'a> Pruner<'a> {
     /// to.
     fn remove(
         &self,
-        walk: Walk,
+        walk: FolderWalk,
         too_old: Option<SystemTime>,
         round: &mut Round,
         stopped: &dyn Fn() -> bool,
-    ) -> Result<Option<Key>, RetentionError> {
-        let Walk { oldest, owners, .. } = walk;
+    ) -> Result<Option<AgeKey>, RetentionError> {
+        let FolderWalk { oldest, owners, .. } = walk;
         let files = oldest.into_sorted_vec();
         let mut highest: HashMap<usize, FrameNumber> = HashMap::new();
         for file in &files {
@@ -381,7 +381,8 @@ impl<'a> Pruner<'a> {
             let owner = &owners[file.of];
             if !self.is_dry {
                 // Before the first of them goes: the numbers must not come back.
-                if let (Owned::Camera(camera), Some(number)) = (owner, highest.remove(&file.of)) {
+                if let (FileOwner::Camera(camera), Some(number)) = (owner, highest.remove(&file.of))
+                {
                     removed::note(self.root, camera.as_ref(), number)?;
                 }
                 match self.remove_file(&file, &mut safe_folder) {
@@ -410,7 +411,7 @@ impl<'a> Pruner<'a> {
     }
 
     /// False where the file is another one by now, or gone.
-    fn remove_file(&self, file: &Candidate, safe_folder: &mut PathBuf) -> Result<bool, StoreError> {
+    fn remove_file(&self, file: &OldFile, safe_folder: &mut PathBuf) -> Result<bool, StoreError> {
         let path = self.root.join(&file.key.path);
         let folder = file.key.path.parent().unwrap_or(Path::new(""));
         if folder != safe_folder.as_path() || safe_folder.as_os_str().is_empty() {
@@ -454,9 +455,9 @@ impl<'a> Pruner<'a> {
     }
 }
 
-impl Walk {
+impl FolderWalk {
     /// The place of a camera or recording among those that were seen. The last one is mostly meant.
-    fn owner(&mut self, whose: Owned) -> usize {
+    fn owner(&mut self, whose: FileOwner) -> usize {
         match self.owners.iter().rposition(|owner| *owner == whose) {
             Some(place) => place,
             None => {
@@ -468,20 +469,20 @@ impl Walk {
 }
 
 /// The recording that a finished segment belongs to. `None`: it is none, or its newest.
-fn segment_of(recordings: &[Recording], name: &std::ffi::OsStr) -> Option<Owned> {
+fn segment_of(recordings: &[NumberedRecording], name: &std::ffi::OsStr) -> Option<FileOwner> {
     let name = name.to_str().filter(|name| finished_name(name).is_none())?;
     recordings.iter().find_map(|recording| {
         let number = recordings::number_of(&recording.path, name)?;
         let may_go = recording.numbers.contains(&number);
         let whose = recording.path.file_name()?.to_str()?.to_owned();
-        may_go.then_some(Owned::Recording(whose))
+        may_go.then_some(FileOwner::Recording(whose))
     })
 }
 
 /// Whether a folder below the output is that of a day or an hour.
 fn is_dated(names: &NameTemplate, folder: &Path) -> bool {
     let mut parts = folder.iter().enumerate();
-    let known = parts.try_fold(Known::default(), |known, (depth, part)| {
+    let known = parts.try_fold(PathFields::default(), |known, (depth, part)| {
         names.enter(depth, part.to_str()?, &known)
     });
     known.is_some_and(|known| known.is_dated())

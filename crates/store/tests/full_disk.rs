@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::Command;
 
 /// A small file system in memory, gone when dropped.
-struct SmallDisk(tempfile::TempDir);
+struct TmpfsMount(tempfile::TempDir);
 
-impl SmallDisk {
+impl TmpfsMount {
     /// `None`, and a line that says so, where this user may not mount.
     fn mount(options: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
@@ -19,7 +19,7 @@ impl SmallDisk {
             .args(["-t", "tmpfs", "-o", options, "tmpfs"])
             .arg(folder.path());
         if command.output().is_ok_and(|done| done.status.success()) {
-            return Some(SmallDisk(folder));
+            return Some(TmpfsMount(folder));
         }
         eprintln!("skipped: needs the right to mount a small tmpfs");
         None
@@ -30,7 +30,7 @@ impl SmallDisk {
     }
 }
 
-impl Drop for SmallDisk {
+impl Drop for TmpfsMount {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg(self.0.path()).status();
     }
@@ -42,7 +42,7 @@ fn camera() -> CameraId {
 
 #[test]
 fn a_full_disk_keeps_what_was_there_and_says_what_to_do() {
-    let Some(disk) = SmallDisk::mount("size=1m") else {
+    let Some(disk) = TmpfsMount::mount("size=1m") else {
         return;
     };
     let dir = FrameDir::open(disk.path(), &camera()).unwrap();
@@ -94,7 +94,7 @@ fn a_full_disk_keeps_what_was_there_and_says_what_to_do() {
 
 #[test]
 fn a_read_only_file_system_is_named() {
-    let Some(disk) = SmallDisk::mount("size=1m") else {
+    let Some(disk) = TmpfsMount::mount("size=1m") else {
         return;
     };
     let dir = FrameDir::open(disk.path(), &camera()).unwrap();

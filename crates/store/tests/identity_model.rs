@@ -30,7 +30,7 @@ impl Journal for MemoryJournal {
 }
 
 #[derive(Debug, Clone)]
-struct Record {
+struct SentRecord {
     /// Which picture it holds: records with one are deliveries of one frame.
     frame: usize,
     number: u64,
@@ -41,7 +41,7 @@ struct Record {
 
 /// Something that happens before the log is read.
 #[derive(Debug, Clone)]
-enum Sent {
+enum CameraEvent {
     Frames(u8),
     /// The camera starts again, and counts from 0 or from where it was.
     Restart {
@@ -60,32 +60,32 @@ enum Sent {
     Move,
 }
 
-fn sent() -> impl Strategy<Value = Sent> {
+fn sent() -> impl Strategy<Value = CameraEvent> {
     prop_oneof![
-        6 => (1_u8..12).prop_map(Sent::Frames),
-        3 => any::<bool>().prop_map(|from_zero| Sent::Restart { from_zero }),
-        1 => (1_u16..30_000).prop_map(Sent::Gap),
-        2 => (0_u8..40).prop_map(Sent::Again),
-        2 => Just(Sent::Swapped),
+        6 => (1_u8..12).prop_map(CameraEvent::Frames),
+        3 => any::<bool>().prop_map(|from_zero| CameraEvent::Restart { from_zero }),
+        1 => (1_u16..30_000).prop_map(CameraEvent::Gap),
+        2 => (0_u8..40).prop_map(CameraEvent::Again),
+        2 => Just(CameraEvent::Swapped),
         1 => (prop_oneof![Just(1 << 53), Just(5_000_000), 0..100_000_u64], any::<bool>())
-            .prop_map(|(number, good)| Sent::Hostile { number, good }),
-        1 => Just(Sent::Move),
+            .prop_map(|(number, good)| CameraEvent::Hostile { number, good }),
+        1 => Just(CameraEvent::Move),
     ]
 }
 
 /// How the camera sends.
 #[derive(Debug, Clone, Copy)]
-struct Kind {
+struct CameraKind {
     named: bool,
     keyed: bool,
 }
 
 /// The partitions of the topic after everything is sent.
-fn log(kind: Kind, events: &[Sent]) -> Vec<Vec<Record>> {
-    let mut partitions: Vec<Vec<Record>> = vec![Vec::new(); 3];
-    let mut all: Vec<(usize, Record)> = Vec::new();
+fn log(kind: CameraKind, events: &[CameraEvent]) -> Vec<Vec<SentRecord>> {
+    let mut partitions: Vec<Vec<SentRecord>> = vec![Vec::new(); 3];
+    let mut all: Vec<(usize, SentRecord)> = Vec::new();
     let (mut frame, mut number, mut life, mut home) = (0, 0, 0, 0);
-    let mut send = |to: usize, record: Record| {
+    let mut send = |to: usize, record: SentRecord| {
         partitions[to].push(record.clone());
         all.push((to, record));
         all.clone()
@@ -95,7 +95,7 @@ fn log(kind: Kind, events: &[Sent]) -> Vec<Vec<Record>> {
             frame += 1;
             // The number of a session that has a name is one frame, however often it is sent.
             let of_life = (life + 1) * (1 << 54) + number as usize;
-            Record {
+            SentRecord {
                 frame: if kind.named { of_life } else { frame },
                 number,
                 session: kind.named.then(|| format!("life{life}")),
@@ -104,35 +104,35 @@ fn log(kind: Kind, events: &[Sent]) -> Vec<Vec<Record>> {
         };
         let place = |frame: usize| if kind.keyed { home } else { frame % 3 };
         match event {
-            Sent::Frames(count) => {
+            CameraEvent::Frames(count) => {
                 for _ in 0..*count {
                     let record = next(number, true);
                     send(place(record.frame), record);
                     number += 1;
                 }
             }
-            Sent::Restart { from_zero } => {
+            CameraEvent::Restart { from_zero } => {
                 life += 1;
                 number = if *from_zero { 0 } else { number };
             }
-            Sent::Gap(gap) => number += u64::from(*gap),
-            Sent::Again(back) => {
+            CameraEvent::Gap(gap) => number += u64::from(*gap),
+            CameraEvent::Again(back) => {
                 let sent = send(0, next(number, false));
                 if let Some((to, record)) = sent.iter().rev().nth(usize::from(*back) + 1) {
                     send(*to, record.clone());
                 }
             }
-            Sent::Swapped => {
+            CameraEvent::Swapped => {
                 let (one, two) = (next(number, true), next(number + 1, true));
                 send(place(two.frame), two);
                 send(place(one.frame), one);
                 number += 2;
             }
-            Sent::Hostile { number, good } => {
+            CameraEvent::Hostile { number, good } => {
                 let record = next(*number, *good);
                 send(place(record.frame), record);
             }
-            Sent::Move => home = (home + 1) % 3,
+            CameraEvent::Move => home = (home + 1) % 3,
         }
     }
     partitions
@@ -140,14 +140,14 @@ fn log(kind: Kind, events: &[Sent]) -> Vec<Vec<Record>> {
 
 /// A worker's hold of one partition.
 #[derive(Debug, Clone, Default)]
-struct Hold {
+struct PartitionReader {
     next: usize,
     numbering: Numbering,
 }
 
 /// Something that happens while the log is read.
 #[derive(Debug, Clone)]
-enum Work {
+enum WorkerEvent {
     Read {
         partition: usize,
         records: u8,
@@ -162,21 +162,21 @@ enum Work {
     },
 }
 
-fn work() -> impl Strategy<Value = Work> {
+fn work() -> impl Strategy<Value = WorkerEvent> {
     let partition = 0_usize..3;
     prop_oneof![
         5 => (partition.clone(), 1_u8..20)
-            .prop_map(|(partition, records)| Work::Read { partition, records }),
-        2 => partition.clone().prop_map(Work::Commit),
-        1 => partition.clone().prop_map(Work::Kill),
+            .prop_map(|(partition, records)| WorkerEvent::Read { partition, records }),
+        2 => partition.clone().prop_map(WorkerEvent::Commit),
+        1 => partition.clone().prop_map(WorkerEvent::Kill),
         1 => (partition, 1_u8..20)
-            .prop_map(|(partition, records)| Work::Zombie { partition, records }),
+            .prop_map(|(partition, records)| WorkerEvent::Zombie { partition, records }),
     ]
 }
 
-struct World {
-    kind: Kind,
-    partitions: Vec<Vec<Record>>,
+struct FleetModel {
+    kind: CameraKind,
+    partitions: Vec<Vec<SentRecord>>,
     journal: MemoryJournal,
     /// The picture of each file.
     files: BTreeMap<u64, usize>,
@@ -184,10 +184,10 @@ struct World {
     became: HashMap<(usize, usize), String>,
 }
 
-impl World {
+impl FleetModel {
     /// A log of which nothing is read.
-    fn new(kind: Kind, events: &[Sent]) -> Self {
-        World {
+    fn new(kind: CameraKind, events: &[CameraEvent]) -> Self {
+        FleetModel {
             kind,
             partitions: log(kind, events),
             journal: MemoryJournal::default(),
@@ -196,7 +196,7 @@ impl World {
         }
     }
 
-    fn read(&mut self, hold: &mut Hold, partition: usize, records: usize) {
+    fn read(&mut self, hold: &mut PartitionReader, partition: usize, records: usize) {
         for _ in 0..records {
             let offset = hold.next;
             let Some(record) = self.partitions[partition].get(offset).cloned() else {
@@ -218,7 +218,13 @@ impl World {
         }
     }
 
-    fn take(&mut self, hold: &mut Hold, partition: usize, offset: usize, r: &Record) -> String {
+    fn take(
+        &mut self,
+        hold: &mut PartitionReader,
+        partition: usize,
+        offset: usize,
+        r: &SentRecord,
+    ) -> String {
         if !r.good {
             return "undecodable".to_owned();
         }
@@ -264,8 +270,9 @@ impl World {
     }
 }
 
-fn kind() -> impl Strategy<Value = Kind> {
-    (any::<bool>(), prop::bool::weighted(0.8)).prop_map(|(named, keyed)| Kind { named, keyed })
+fn kind() -> impl Strategy<Value = CameraKind> {
+    (any::<bool>(), prop::bool::weighted(0.8))
+        .prop_map(|(named, keyed)| CameraKind { named, keyed })
 }
 
 proptest! {
@@ -277,17 +284,17 @@ proptest! {
         events in prop::collection::vec(sent(), 1..60),
         work in prop::collection::vec(work(), 1..80),
     ) {
-        let mut world = World::new(kind, &events);
-        let mut holds = vec![Hold::default(); 3];
+        let mut world = FleetModel::new(kind, &events);
+        let mut holds = vec![PartitionReader::default(); 3];
         let mut committed = holds.clone();
         for work in work {
             match work {
-                Work::Read { partition, records } => {
+                WorkerEvent::Read { partition, records } => {
                     world.read(&mut holds[partition], partition, records.into());
                 }
-                Work::Commit(partition) => committed[partition] = holds[partition].clone(),
-                Work::Kill(partition) => holds[partition] = committed[partition].clone(),
-                Work::Zombie { partition, records } => {
+                WorkerEvent::Commit(partition) => committed[partition] = holds[partition].clone(),
+                WorkerEvent::Kill(partition) => holds[partition] = committed[partition].clone(),
+                WorkerEvent::Zombie { partition, records } => {
                     let mut zombie = committed[partition].clone();
                     world.read(&mut zombie, partition, records.into());
                 }
@@ -302,7 +309,7 @@ proptest! {
         prop_assert_eq!(world.became.len(), records);
         if kind.keyed {
             for partition in 0..3 {
-                world.read(&mut Hold::default(), partition, 1_000_000);
+                world.read(&mut PartitionReader::default(), partition, 1_000_000);
             }
         }
     }
@@ -313,14 +320,14 @@ proptest! {
         events in prop::collection::vec(sent(), 1..40),
         more in prop::collection::vec(sent(), 1..40),
     ) {
-        let mut world = World::new(kind, &events);
+        let mut world = FleetModel::new(kind, &events);
         for partition in 0..3 {
-            world.read(&mut Hold::default(), partition, 1_000_000);
+            world.read(&mut PartitionReader::default(), partition, 1_000_000);
         }
         // The topic is made again: its records, the states and the journal are gone.
         let fresh = log(kind, &more);
         let moved = fresh.into_iter().map(|records| {
-            let renamed = records.into_iter().map(|r| Record {
+            let renamed = records.into_iter().map(|r| SentRecord {
                 frame: r.frame + 1_000_000,
                 session: r.session.map(|life| format!("second-{life}")),
                 ..r
@@ -331,7 +338,7 @@ proptest! {
         world.journal = MemoryJournal::default();
         world.became.clear();
         for partition in 0..3 {
-            world.read(&mut Hold::default(), partition, 1_000_000);
+            world.read(&mut PartitionReader::default(), partition, 1_000_000);
         }
     }
 }

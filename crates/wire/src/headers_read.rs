@@ -3,7 +3,7 @@ use super::{
     FrameRecord, Header, MAX_FRAME_NUMBER, MAX_SESSION, Record, Wire, WireError,
     error::quoted,
     names::{FRAME_TYPE, RESULT_TYPE, SOURCE_PREFIX},
-    picture::Picture,
+    picture::RecordPicture,
     time,
 };
 use mattebox_core::frame::{CameraId, FrameNumber};
@@ -48,7 +48,7 @@ pub(super) fn read<'a>(record: &Record<'a>, value: &'a [u8]) -> Result<FrameReco
         height: side(record, "ce_height")?,
         session: session(record)?,
         wire: Wire::Binary,
-        picture: Picture::Bytes(value),
+        picture: RecordPicture::Bytes(value),
     })
 }
 

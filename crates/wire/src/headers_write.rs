@@ -42,7 +42,7 @@ pub fn frame_headers(meta: &FrameMeta<'_>) -> Vec<(&'static str, String)> {
         width,
         height,
     } = *meta;
-    event(Event {
+    event(CloudEvent {
         kind: FRAME_TYPE,
         camera,
         session: Some(session),
@@ -67,7 +67,7 @@ pub fn result_headers(meta: &ResultMeta<'_>) -> Vec<(&'static str, String)> {
         ..
     } = *meta;
     let content_type = format.media_type();
-    let mut headers = event(Event {
+    let mut headers = event(CloudEvent {
         kind: RESULT_TYPE,
         camera,
         session,
@@ -83,7 +83,7 @@ pub fn result_headers(meta: &ResultMeta<'_>) -> Vec<(&'static str, String)> {
 }
 
 /// What frames and results have in common.
-struct Event<'a> {
+struct CloudEvent<'a> {
     kind: &'static str,
     camera: &'a CameraId,
     session: Option<&'a str>,
@@ -94,8 +94,8 @@ struct Event<'a> {
     content_type: &'a str,
 }
 
-fn event(event: Event<'_>) -> Vec<(&'static str, String)> {
-    let Event {
+fn event(event: CloudEvent<'_>) -> Vec<(&'static str, String)> {
+    let CloudEvent {
         kind,
         camera,
         session,

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 
 /// A JSON value; of arrays and objects only that it is one.
 #[derive(Debug)]
-pub(super) enum Value<'a> {
+pub(super) enum JsonValue<'a> {
     Null,
     Bool(bool),
     /// A number without fraction and exponent, from 0 to 2^64 - 1.
@@ -19,18 +19,18 @@ pub(super) enum Value<'a> {
     Object,
 }
 
-impl Value<'_> {
+impl JsonValue<'_> {
     /// The error of a field that holds this.
     pub(super) fn bad(&self, field: &'static str, expected: &'static str) -> WireError {
         let found = match self {
-            Value::Null => "null".to_owned(),
-            Value::Bool(value) => value.to_string(),
-            Value::Whole(value) => value.to_string(),
-            Value::Negative(value) => value.to_string(),
-            Value::Number(value) => format!("{value:?}"),
-            Value::Text(text) => format!("the string {}", quoted(text.as_bytes())),
-            Value::Array => "an array".to_owned(),
-            Value::Object => "an object".to_owned(),
+            JsonValue::Null => "null".to_owned(),
+            JsonValue::Bool(value) => value.to_string(),
+            JsonValue::Whole(value) => value.to_string(),
+            JsonValue::Negative(value) => value.to_string(),
+            JsonValue::Number(value) => format!("{value:?}"),
+            JsonValue::Text(text) => format!("the string {}", quoted(text.as_bytes())),
+            JsonValue::Array => "an array".to_owned(),
+            JsonValue::Object => "an object".to_owned(),
         };
         WireError::BadField {
             field,
@@ -40,57 +40,57 @@ impl Value<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for Value<'de> {
+impl<'de> Deserialize<'de> for JsonValue<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValueVisitor)
+        deserializer.deserialize_any(JsonValueVisitor)
     }
 }
 
-struct ValueVisitor;
+struct JsonValueVisitor;
 
-impl<'de> Visitor<'de> for ValueVisitor {
-    type Value = Value<'de>;
+impl<'de> Visitor<'de> for JsonValueVisitor {
+    type Value = JsonValue<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
     fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Value::Null)
+        Ok(JsonValue::Null)
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
-        Ok(Value::Bool(value))
+        Ok(JsonValue::Bool(value))
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(Value::Whole(value))
+        Ok(JsonValue::Whole(value))
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(u64::try_from(value).map_or(Value::Negative(value), Value::Whole))
+        Ok(u64::try_from(value).map_or(JsonValue::Negative(value), JsonValue::Whole))
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
-        Ok(Value::Number(value))
+        Ok(JsonValue::Number(value))
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Borrowed(text)))
+        Ok(JsonValue::Text(Cow::Borrowed(text)))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Value::Text(Cow::Owned(text.to_owned())))
+        Ok(JsonValue::Text(Cow::Owned(text.to_owned())))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
         // What lies within is skipped without recursion, however deep it is.
         while array.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::Array)
+        Ok(JsonValue::Array)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
         while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Object)
+        Ok(JsonValue::Object)
     }
 }

@@ -3,8 +3,8 @@
 //! The object is read in one pass that takes any value for any field, and only then is each field checked, so that a
 //! wrong value is reported by its name and not by its place in the text. Strings are borrowed where they hold no escapes.
 use super::{
-    FrameRecord, MAX_FRAME_NUMBER, Wire, WireError, error::quoted, json_any::Value,
-    picture::Picture, time,
+    FrameRecord, MAX_FRAME_NUMBER, Wire, WireError, error::quoted, json_any::JsonValue,
+    picture::RecordPicture, time,
 };
 use mattebox_core::frame::{CameraId, FrameNumber, Timestamp};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -15,9 +15,10 @@ pub(super) fn read(value: &[u8]) -> Result<FrameRecord<'_>, WireError> {
     let text = std::str::from_utf8(value).map_err(|error| WireError::BadJson {
         detail: error.to_string(),
     })?;
-    let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| WireError::BadJson {
-        detail: error.to_string(),
-    })?;
+    let fields: JsonFields<'_> =
+        serde_json::from_str(text).map_err(|error| WireError::BadJson {
+            detail: error.to_string(),
+        })?;
     Ok(FrameRecord {
         camera: camera(fields.camera_id)?,
         number: number(fields.frame_id)?,
@@ -30,10 +31,10 @@ pub(super) fn read(value: &[u8]) -> Result<FrameRecord<'_>, WireError> {
     })
 }
 
-fn camera(value: Option<Value<'_>>) -> Result<CameraId, WireError> {
+fn camera(value: Option<JsonValue<'_>>) -> Result<CameraId, WireError> {
     const FIELD: &str = "camera_id";
     match value.ok_or(WireError::MissingField { field: FIELD })? {
-        Value::Text(id) => id.parse().map_err(|reason| WireError::BadCameraId {
+        JsonValue::Text(id) => id.parse().map_err(|reason| WireError::BadCameraId {
             place: FIELD,
             reason,
         }),
@@ -41,20 +42,20 @@ fn camera(value: Option<Value<'_>>) -> Result<CameraId, WireError> {
     }
 }
 
-fn number(value: Option<Value<'_>>) -> Result<FrameNumber, WireError> {
+fn number(value: Option<JsonValue<'_>>) -> Result<FrameNumber, WireError> {
     const FIELD: &str = "frame_id";
     match value.ok_or(WireError::MissingField { field: FIELD })? {
-        Value::Whole(number) if number <= MAX_FRAME_NUMBER => Ok(FrameNumber(number)),
+        JsonValue::Whole(number) if number <= MAX_FRAME_NUMBER => Ok(FrameNumber(number)),
         other => Err(other.bad(FIELD, "a whole number from 0 to 2^53")),
     }
 }
 
-fn timestamp(value: Option<Value<'_>>) -> Result<Timestamp, WireError> {
+fn timestamp(value: Option<JsonValue<'_>>) -> Result<Timestamp, WireError> {
     const FIELD: &str = "ts";
     let value = value.ok_or(WireError::MissingField { field: FIELD })?;
     let seconds = match value {
-        Value::Whole(seconds) => Some(seconds as f64),
-        Value::Number(seconds) => Some(seconds),
+        JsonValue::Whole(seconds) => Some(seconds as f64),
+        JsonValue::Number(seconds) => Some(seconds),
         _ => None,
     };
     seconds
@@ -62,22 +63,22 @@ fn timestamp(value: Option<Value<'_>>) -> Result<Timestamp, WireError> {
         .ok_or_else(|| value.bad(FIELD, "unix seconds from 0 (1970) to before the year 9999"))
 }
 
-fn side(field: &'static str, value: Option<Value<'_>>) -> Result<Option<u32>, WireError> {
+fn side(field: &'static str, value: Option<JsonValue<'_>>) -> Result<Option<u32>, WireError> {
     match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Whole(pixels @ 1..=0xffff_ffff)) => Ok(Some(pixels as u32)),
+        None | Some(JsonValue::Null) => Ok(None),
+        Some(JsonValue::Whole(pixels @ 1..=0xffff_ffff)) => Ok(Some(pixels as u32)),
         Some(other) => Err(other.bad(field, "a whole number of pixels, at least 1")),
     }
 }
 
 fn picture<'a>(
-    codec: Option<Value<'a>>,
-    data: Option<Value<'a>>,
-) -> Result<Picture<'a>, WireError> {
+    codec: Option<JsonValue<'a>>,
+    data: Option<JsonValue<'a>>,
+) -> Result<RecordPicture<'a>, WireError> {
     const CODECS: &str = "\"jpg\", \"jpeg\", \"png\" or \"webp\"";
     match codec.ok_or(WireError::MissingField { field: "codec" })? {
-        Value::Text(codec) if matches!(&*codec, "jpg" | "jpeg" | "png" | "webp") => {}
-        Value::Text(codec) => {
+        JsonValue::Text(codec) if matches!(&*codec, "jpg" | "jpeg" | "png" | "webp") => {}
+        JsonValue::Text(codec) => {
             let found = quoted(codec.as_bytes());
             return Err(WireError::UnsupportedCodec {
                 place: "the JSON field codec",
@@ -88,42 +89,42 @@ fn picture<'a>(
         other => return Err(other.bad("codec", CODECS)),
     }
     match data.ok_or(WireError::MissingField { field: "data_b64" })? {
-        Value::Text(text) if !text.is_empty() => Ok(Picture::Base64(text)),
+        JsonValue::Text(text) if !text.is_empty() => Ok(RecordPicture::Base64(text)),
         other => Err(other.bad("data_b64", "a picture in base64")),
     }
 }
 
 /// The fields that a frame may have, with whatever value.
 #[derive(Default)]
-struct Fields<'a> {
-    camera_id: Option<Value<'a>>,
-    frame_id: Option<Value<'a>>,
-    ts: Option<Value<'a>>,
-    codec: Option<Value<'a>>,
-    width: Option<Value<'a>>,
-    height: Option<Value<'a>>,
-    data_b64: Option<Value<'a>>,
+struct JsonFields<'a> {
+    camera_id: Option<JsonValue<'a>>,
+    frame_id: Option<JsonValue<'a>>,
+    ts: Option<JsonValue<'a>>,
+    codec: Option<JsonValue<'a>>,
+    width: Option<JsonValue<'a>>,
+    height: Option<JsonValue<'a>>,
+    data_b64: Option<JsonValue<'a>>,
 }
 
-impl<'de> Deserialize<'de> for Fields<'de> {
+impl<'de> Deserialize<'de> for JsonFields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(FieldsVisitor)
+        deserializer.deserialize_map(JsonFieldsVisitor)
     }
 }
 
-struct FieldsVisitor;
+struct JsonFieldsVisitor;
 
-impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields<'de>;
+impl<'de> Visitor<'de> for JsonFieldsVisitor {
+    type Value = JsonFields<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Fields::default();
-        while let Some(name) = map.next_key::<Value<'de>>()? {
-            let Value::Text(name) = name else {
+        let mut fields = JsonFields::default();
+        while let Some(name) = map.next_key::<JsonValue<'de>>()? {
+            let JsonValue::Text(name) = name else {
                 return Err(A::Error::custom("a field's name must be a string"));
             };
             let field = match &*name {
@@ -186,10 +187,16 @@ mod tests {
     #[test]
     fn the_picture_is_borrowed_unless_it_holds_escapes() {
         let plain = read(SEED.as_bytes()).unwrap();
-        assert!(matches!(plain.picture, Picture::Base64(Cow::Borrowed(_))));
+        assert!(matches!(
+            plain.picture,
+            RecordPicture::Base64(Cow::Borrowed(_))
+        ));
         let escaped = with("data_b64", r#""\/9j\/4AAQSkZJ\u0052g==""#);
         let escaped = read(escaped.as_bytes()).unwrap();
-        assert!(matches!(escaped.picture, Picture::Base64(Cow::Owned(_))));
+        assert!(matches!(
+            escaped.picture,
+            RecordPicture::Base64(Cow::Owned(_))
+        ));
         assert_eq!(
             escaped.picture().bytes(&mut Vec::new()).unwrap(),
             plain.picture().bytes(&mut Vec::new()).unwrap()

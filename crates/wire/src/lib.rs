@@ -60,7 +60,7 @@ pub use status::FrameStatus;
 pub use trace::trace_headers;
 
 use mattebox_core::frame::{CameraId, FrameNumber, Timestamp};
-use picture::{Picture, PicturePlace};
+use picture::{PicturePlace, RecordPicture};
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
@@ -146,7 +146,7 @@ pub struct FrameRecord<'a> {
     pub session: Option<&'a str>,
     /// The format that the record has.
     pub wire: Wire,
-    picture: Picture<'a>,
+    picture: RecordPicture<'a>,
 }
 
 impl FrameRecord<'_> {

@@ -60,22 +60,22 @@ impl fmt::Debug for EncodedPicture<'_> {
 
 /// The picture within a record that was read.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) enum Picture<'a> {
+pub(super) enum RecordPicture<'a> {
     Bytes(&'a [u8]),
     /// Owned if the JSON text held escapes.
     Base64(Cow<'a, str>),
 }
 
-impl Picture<'_> {
+impl RecordPicture<'_> {
     pub(super) fn encoded(&self) -> EncodedPicture<'_> {
         match self {
-            Picture::Bytes(bytes) => EncodedPicture::Bytes(bytes),
-            Picture::Base64(text) => EncodedPicture::Base64(text),
+            RecordPicture::Bytes(bytes) => EncodedPicture::Bytes(bytes),
+            RecordPicture::Base64(text) => EncodedPicture::Base64(text),
         }
     }
 }
 
-impl fmt::Debug for Picture<'_> {
+impl fmt::Debug for RecordPicture<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.encoded().fmt(f)
     }
@@ -93,11 +93,11 @@ pub(super) enum PicturePlace {
 }
 
 impl PicturePlace {
-    pub(super) fn of(picture: &Picture<'_>, value: &[u8]) -> Self {
+    pub(super) fn of(picture: &RecordPicture<'_>, value: &[u8]) -> Self {
         match picture {
-            Picture::Bytes(_) => PicturePlace::Value,
-            Picture::Base64(Cow::Owned(text)) => PicturePlace::Text(text.clone()),
-            Picture::Base64(Cow::Borrowed(text)) => {
+            RecordPicture::Bytes(_) => PicturePlace::Value,
+            RecordPicture::Base64(Cow::Owned(text)) => PicturePlace::Text(text.clone()),
+            RecordPicture::Base64(Cow::Borrowed(text)) => {
                 let start = text.as_ptr().addr().wrapping_sub(value.as_ptr().addr());
                 let range = start..start.saturating_add(text.len());
                 match value.get(range.clone()) {
@@ -160,9 +160,9 @@ mod tests {
 
     #[test]
     fn a_picture_is_not_printed() {
-        assert_eq!(format!("{:?}", Picture::Bytes(&[1, 2])), "2 bytes");
+        assert_eq!(format!("{:?}", RecordPicture::Bytes(&[1, 2])), "2 bytes");
         assert_eq!(
-            format!("{:?}", Picture::Base64("AAAA".into())),
+            format!("{:?}", RecordPicture::Base64("AAAA".into())),
             "4 characters of base64"
         );
     }

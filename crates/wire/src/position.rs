@@ -1,5 +1,5 @@
 //! Whose frame a record is, and its number, without the rest.
-use super::{MAX_FRAME_NUMBER, Record, Wire, detect, headers_read, json_any::Value};
+use super::{MAX_FRAME_NUMBER, Record, Wire, detect, headers_read, json_any::JsonValue};
 use mattebox_core::frame::{CameraId, FrameNumber};
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use std::fmt;
@@ -20,19 +20,19 @@ pub fn read_position(record: &Record<'_>) -> Option<(CameraId, FrameNumber)> {
 }
 
 fn json(value: &[u8]) -> Option<(CameraId, FrameNumber)> {
-    let mut found = Found::default();
+    let mut found = PositionFields::default();
     // The error is either ours, to stop early, or follows what was found.
     let _ = found.deserialize(&mut serde_json::Deserializer::from_slice(value));
     Some((found.camera?, found.number?))
 }
 
 #[derive(Default)]
-struct Found {
+struct PositionFields {
     camera: Option<CameraId>,
     number: Option<FrameNumber>,
 }
 
-impl<'de> DeserializeSeed<'de> for &mut Found {
+impl<'de> DeserializeSeed<'de> for &mut PositionFields {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -40,7 +40,7 @@ impl<'de> DeserializeSeed<'de> for &mut Found {
     }
 }
 
-impl<'de> Visitor<'de> for &mut Found {
+impl<'de> Visitor<'de> for &mut PositionFields {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,15 +48,15 @@ impl<'de> Visitor<'de> for &mut Found {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key::<Value<'de>>()? {
+        while let Some(name) = map.next_key::<JsonValue<'de>>()? {
             match name {
-                Value::Text(name) if name == "camera_id" => {
-                    if let Value::Text(id) = map.next_value()? {
+                JsonValue::Text(name) if name == "camera_id" => {
+                    if let JsonValue::Text(id) = map.next_value()? {
                         self.camera = id.parse().ok();
                     }
                 }
-                Value::Text(name) if name == "frame_id" => {
-                    if let Value::Whole(number @ 0..=MAX_FRAME_NUMBER) = map.next_value()? {
+                JsonValue::Text(name) if name == "frame_id" => {
+                    if let JsonValue::Whole(number @ 0..=MAX_FRAME_NUMBER) = map.next_value()? {
                         self.number = Some(FrameNumber(number));
                     }
                 }

@@ -3,9 +3,9 @@ use super::*;
 use proptest::{collection::vec, prelude::*};
 
 /// The parts of a frame: camera, session, number, microseconds, width, height, picture.
-type Parts = (String, String, u64, i64, u32, u32, Vec<u8>);
+type FrameParts = (String, String, u64, i64, u32, u32, Vec<u8>);
 
-fn parts() -> impl Strategy<Value = Parts> {
+fn parts() -> impl Strategy<Value = FrameParts> {
     let camera = vec(any::<prop::sample::Index>(), 1..=CameraId::MAX_LEN).prop_map(|indices| {
         let alphabet = b"abcxyzABCXYZ0189_.-";
         let pick = |(i, index): (usize, &prop::sample::Index)| {
@@ -41,13 +41,13 @@ fn parts() -> impl Strategy<Value = Parts> {
 
 /// A record that owns its parts.
 #[derive(Debug, Clone)]
-struct Owned {
+struct OwnedRecord {
     key: Vec<u8>,
     value: Vec<u8>,
     headers: Vec<(&'static str, Vec<u8>)>,
 }
 
-impl Owned {
+impl OwnedRecord {
     fn with<T>(&self, look: impl FnOnce(&Record<'_>) -> T) -> T {
         let headers: Vec<_> = self
             .headers
@@ -65,7 +65,7 @@ impl Owned {
     }
 }
 
-fn write(parts: &Parts, wire: Wire) -> Owned {
+fn write(parts: &FrameParts, wire: Wire) -> OwnedRecord {
     let (camera, session, number, micros, width, height, picture) = parts;
     let meta = FrameMeta {
         camera: &camera.parse().unwrap(),
@@ -80,7 +80,7 @@ fn write(parts: &Parts, wire: Wire) -> Owned {
         Wire::Json => {
             let mut value = Vec::new();
             json_value(&meta, picture, &mut value);
-            Owned {
+            OwnedRecord {
                 key,
                 value,
                 headers: Vec::new(),
@@ -91,7 +91,7 @@ fn write(parts: &Parts, wire: Wire) -> Owned {
                 .into_iter()
                 .map(|(name, value)| (name, value.into_bytes()))
                 .collect();
-            Owned {
+            OwnedRecord {
                 key,
                 value: picture.clone(),
                 headers,
@@ -204,7 +204,7 @@ fn a_result_is_not_a_frame_but_has_a_position() {
         .into_iter()
         .map(|(name, value)| (name, value.into_bytes()))
         .collect();
-    Owned {
+    OwnedRecord {
         key: b"cam01".to_vec(),
         value: b"\x89PNG".to_vec(),
         headers,

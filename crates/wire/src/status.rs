@@ -53,16 +53,16 @@ impl FrameStatus<'_> {
     pub fn to_json(&self) -> Vec<u8> {
         let mut json = Vec::with_capacity(256);
         // A struct of texts and numbers can always be written.
-        let written = self.serialize(&mut Serializer::with_formatter(&mut json, AsSpark));
+        let written = self.serialize(&mut Serializer::with_formatter(&mut json, SparkFormatter));
         debug_assert!(written.is_ok());
         json
     }
 }
 
 /// What Spark (Jackson) writes in another way than serde.
-struct AsSpark;
+struct SparkFormatter;
 
-impl Formatter for AsSpark {
+impl Formatter for SparkFormatter {
     /// As Java's `Double.toString`: with an exponent below 0.001 and from 10,000,000 on.
     fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
         if value == 0.0 || (1e-3..1e7).contains(&value.abs()) {

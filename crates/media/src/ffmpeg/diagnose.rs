@@ -1,10 +1,10 @@
 //! From FFmpeg's words to ours: what an error means, whose it is, and what to do.
-use super::log::Errors;
+use super::log::FfmpegErrors;
 use std::process::ExitStatus;
 
 /// Whose error it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum DiagnosisKind {
     /// What was asked for cannot work: another try gives the same.
     Usage,
     /// Something outside does not answer (yet).
@@ -17,7 +17,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnosis {
     /// What kind of trouble it is.
-    pub kind: Kind,
+    pub kind: DiagnosisKind,
     /// What was asked for is not there: it may come.
     pub may_come: bool,
     /// It is about what was read, and not about how to reach it.
@@ -28,186 +28,198 @@ pub struct Diagnosis {
 
 /// A part of FFmpeg's words in lower case, and what it means, with {peer} for what is at the other
 /// end. The first that fits any kept line wins.
-const MEANINGS: &[(&str, Kind, &str)] = &[
+const MEANINGS: &[(&str, DiagnosisKind, &str)] = &[
     (
         "moov atom not found",
-        Kind::Failed,
+        DiagnosisKind::Failed,
         "the file is cut short, its index is missing: copy or record it again",
     ),
-    ("matches no streams", Kind::Usage, "there is no video in it"),
+    (
+        "matches no streams",
+        DiagnosisKind::Usage,
+        "there is no video in it",
+    ),
     (
         "does not contain any stream",
-        Kind::Usage,
+        DiagnosisKind::Usage,
         "there is no video in it",
     ),
     (
         "protocol not found",
-        Kind::Usage,
+        DiagnosisKind::Usage,
         "this FFmpeg does not know the protocol of this address",
     ),
     (
         "unknown input format",
-        Kind::Usage,
+        DiagnosisKind::Usage,
         "this FFmpeg cannot read this kind of device, or the format of --input-format",
     ),
     (
         "461 unsupported transport",
-        Kind::Unreachable,
+        DiagnosisKind::Unreachable,
         "the server does not send in this way: try --rtsp-transport auto, or udp",
     ),
     (
         "protocol not supported",
-        Kind::Unreachable,
+        DiagnosisKind::Unreachable,
         "the server does not send in this way: try --rtsp-transport auto, or udp",
     ),
     (
         "nonmatching transport",
-        Kind::Unreachable,
+        DiagnosisKind::Unreachable,
         "the server does not send in this way: try --rtsp-transport auto, or udp",
     ),
     (
         "unrecognized hwaccel",
-        Kind::Usage,
+        DiagnosisKind::Usage,
         "this FFmpeg does not know the hardware of --hwaccel: `ffmpeg -hwaccels` lists what it knows",
     ),
     (
         "unrecognized option",
-        Kind::Usage,
+        DiagnosisKind::Usage,
         "this FFmpeg does not know an option of --input-option",
     ),
     (
         "unknown encoder",
-        Kind::Usage,
+        DiagnosisKind::Usage,
         "this FFmpeg was built without the encoder for this format: install a full FFmpeg or choose another format",
     ),
     (
         "401 unauthorized",
-        Kind::Usage,
+        DiagnosisKind::Usage,
         "it wants a user and a password: write them as scheme://user:password@host/",
     ),
     (
         "authorization failed",
-        Kind::Usage,
+        DiagnosisKind::Usage,
         "it wants a user and a password: write them as scheme://user:password@host/",
     ),
     (
         "403 forbidden",
-        Kind::Usage,
+        DiagnosisKind::Usage,
         "access is denied: check the user, the password and the path of the address",
     ),
     (
         "404 not found",
-        Kind::Usage,
+        DiagnosisKind::Usage,
         "the server has nothing under this address: check its path",
     ),
     (
         "connection refused",
-        Kind::Unreachable,
+        DiagnosisKind::Unreachable,
         "connection refused: is the {peer} on, and are host and port right?",
     ),
     (
         "connection timed out",
-        Kind::Unreachable,
+        DiagnosisKind::Unreachable,
         "no answer: check the host, the port and the network",
     ),
     (
         "operation timed out",
-        Kind::Unreachable,
+        DiagnosisKind::Unreachable,
         "no answer: check the host, the port and the network",
     ),
     (
         "no route to host",
-        Kind::Unreachable,
+        DiagnosisKind::Unreachable,
         "the host cannot be reached: check the network",
     ),
     (
         "network is unreachable",
-        Kind::Unreachable,
+        DiagnosisKind::Unreachable,
         "the host cannot be reached: check the network",
     ),
     (
         "failed to resolve hostname",
-        Kind::Unreachable,
+        DiagnosisKind::Unreachable,
         "host not found: check the name",
     ),
     (
         "connection reset",
-        Kind::Unreachable,
+        DiagnosisKind::Unreachable,
         "the connection was closed from the other side",
     ),
     (
         "broken pipe",
-        Kind::Unreachable,
+        DiagnosisKind::Unreachable,
         "the connection was closed from the other side",
     ),
     (
         "server returned 5",
-        Kind::Unreachable,
+        DiagnosisKind::Unreachable,
         "the server has an error of its own",
     ),
     (
         "no such filter",
-        Kind::Usage,
+        DiagnosisKind::Usage,
         "the filter graph names a filter that this FFmpeg does not have",
     ),
     (
         "error initializing filter",
-        Kind::Usage,
+        DiagnosisKind::Usage,
         "the filter graph has a mistake",
     ),
-    ("error parsing", Kind::Usage, "it has a mistake"),
+    ("error parsing", DiagnosisKind::Usage, "it has a mistake"),
     // Behind those of filter graphs, which have options of their own.
     (
         "error setting option",
-        Kind::Usage,
+        DiagnosisKind::Usage,
         "an option of --input-option has a value that FFmpeg does not take",
     ),
     (
         "no space left on device",
-        Kind::Failed,
+        DiagnosisKind::Failed,
         "the disk is full: free some space or choose another place",
     ),
     (
         "file too large",
-        Kind::Failed,
+        DiagnosisKind::Failed,
         "the limit on file size is reached: raise it (ulimit -f) or choose another place",
     ),
     (
         "read-only file system",
-        Kind::Failed,
+        DiagnosisKind::Failed,
         "the file system is read-only: choose another place",
     ),
     (
         "permission denied",
-        Kind::Usage,
+        DiagnosisKind::Usage,
         "permission denied: it must be readable (a source) or writable (an output) for this user",
     ),
     (
         "device or resource busy",
-        Kind::Failed,
+        DiagnosisKind::Failed,
         "the device is in use by another program",
     ),
     (
         "no such device",
-        Kind::Failed,
+        DiagnosisKind::Failed,
         "the device is gone: check its cable",
     ),
     (
         "not a video capture device",
-        Kind::Usage,
+        DiagnosisKind::Usage,
         "it is no camera: a camera often has several devices, try the next number",
     ),
-    ("no such file or directory", Kind::Usage, "no such file"),
-    ("invalid data found", Kind::Usage, "not a video, or damaged"),
+    (
+        "no such file or directory",
+        DiagnosisKind::Usage,
+        "no such file",
+    ),
+    (
+        "invalid data found",
+        DiagnosisKind::Usage,
+        "not a video, or damaged",
+    ),
     (
         "end of file",
-        Kind::Failed,
+        DiagnosisKind::Failed,
         "it ends before the first picture",
     ),
     // Option NAME not found.
     (
         " not found.",
-        Kind::Usage,
+        DiagnosisKind::Usage,
         "this kind of source does not know an option of --input-option",
     ),
 ];
@@ -244,17 +256,17 @@ const EMPTY_WORDS: &[&str] = &[
 ];
 
 /// What the last errors of a child that read a source mean.
-pub fn diagnose(errors: &Errors, status: Option<ExitStatus>) -> Diagnosis {
+pub fn diagnose(errors: &FfmpegErrors, status: Option<ExitStatus>) -> Diagnosis {
     diagnose_with("camera", errors, status)
 }
 
 /// What those of a child that wrote an output mean.
-pub fn diagnose_output(errors: &Errors, status: Option<ExitStatus>) -> Diagnosis {
+pub fn diagnose_output(errors: &FfmpegErrors, status: Option<ExitStatus>) -> Diagnosis {
     diagnose_with("server", errors, status)
 }
 
 /// `peer` is what is at the other end.
-fn diagnose_with(peer: &str, errors: &Errors, status: Option<ExitStatus>) -> Diagnosis {
+fn diagnose_with(peer: &str, errors: &FfmpegErrors, status: Option<ExitStatus>) -> Diagnosis {
     for (words, kind, meaning) in MEANINGS {
         if let Some(line) = errors
             .lines()
@@ -281,13 +293,13 @@ fn diagnose_with(peer: &str, errors: &Errors, status: Option<ExitStatus>) -> Dia
     };
     Diagnosis {
         of_content: true,
-        ..Diagnosis::new(Kind::Failed, text)
+        ..Diagnosis::new(DiagnosisKind::Failed, text)
     }
 }
 
 impl Diagnosis {
     /// One that is about neither.
-    pub fn new(kind: Kind, text: String) -> Self {
+    pub fn new(kind: DiagnosisKind, text: String) -> Self {
         Diagnosis {
             kind,
             may_come: false,
@@ -299,13 +311,13 @@ impl Diagnosis {
 
 /// The first error, without secrets: where one encoder is tried, those behind it only follow from
 /// it.
-pub fn first_words(errors: &Errors) -> Option<String> {
+pub fn first_words(errors: &FfmpegErrors) -> Option<String> {
     let mut said = errors.lines().iter().filter(|line| !line.is_empty());
     said.next().map(|line| errors.shown(line))
 }
 
 /// The last error that says something, without secrets.
-pub fn last_words(errors: &Errors) -> Option<String> {
+pub fn last_words(errors: &FfmpegErrors) -> Option<String> {
     let says_something = |line: &&String| {
         !line.is_empty() && !EMPTY_WORDS.iter().any(|empty| line.starts_with(empty))
     };
@@ -320,8 +332,8 @@ pub fn last_words(errors: &Errors) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn lines(lines: &[&str]) -> Errors {
-        Errors::of(lines, "rtsp://me:hunter2@cam/1?token=hunter3")
+    fn lines(lines: &[&str]) -> FfmpegErrors {
+        FfmpegErrors::of(lines, "rtsp://me:hunter2@cam/1?token=hunter3")
     }
 
     #[test]
@@ -340,7 +352,7 @@ mod tests {
             "Connection to tcp://h:1 failed: Connection refused",
             "Error opening input files: Connection refused",
         ]);
-        assert_eq!(diagnose(&errors, None).kind, Kind::Unreachable);
+        assert_eq!(diagnose(&errors, None).kind, DiagnosisKind::Unreachable);
     }
 
     #[test]
@@ -355,10 +367,10 @@ mod tests {
         let found = diagnose(&errors, None);
         assert_eq!(
             (found.kind, found.text.as_str()),
-            (Kind::Failed, "FFmpeg: the moon is full")
+            (DiagnosisKind::Failed, "FFmpeg: the moon is full")
         );
         assert!(
-            diagnose(&Errors::default(), None)
+            diagnose(&FfmpegErrors::default(), None)
                 .text
                 .contains("without a word")
         );

@@ -137,7 +137,7 @@ fn inspect(mut bytes: Vec<u8>, limits: &Limits) -> Jpeg {
         };
     };
     bytes.drain(..start);
-    let mut walk = Walk {
+    let mut walk = MarkerWalk {
         bytes: &bytes,
         at: 2,
         oddity: None,
@@ -146,7 +146,7 @@ fn inspect(mut bytes: Vec<u8>, limits: &Limits) -> Jpeg {
         tables: None,
     };
     let end = walk.find_end(limits);
-    let Walk {
+    let MarkerWalk {
         size: (width, height),
         oddity,
         huffman,
@@ -166,7 +166,7 @@ fn inspect(mut bytes: Vec<u8>, limits: &Limits) -> Jpeg {
 }
 
 /// A picture while its markers are looked at.
-struct Walk<'a> {
+struct MarkerWalk<'a> {
     bytes: &'a [u8],
     at: usize,
     /// The first that was found.
@@ -178,7 +178,7 @@ struct Walk<'a> {
     tables: Option<usize>,
 }
 
-impl Walk<'_> {
+impl MarkerWalk<'_> {
     /// Goes to the end of the picture, which it gives.
     fn find_end(&mut self, limits: &Limits) -> usize {
         let mut has_tables = false;

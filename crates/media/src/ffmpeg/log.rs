@@ -19,7 +19,7 @@ const FASTEST: f64 = 480.0;
 
 /// What FFmpeg told about its first input.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Header {
+pub struct InputHeader {
     /// Decoding begins. False: the child ended before.
     pub opened: bool,
     /// Length in seconds; of a live stream it is unknown.
@@ -36,7 +36,7 @@ pub struct Header {
 
 /// What FFmpeg told about its first output.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Output {
+pub struct OutputHeader {
     /// What its pictures' samples mean.
     pub colours: Option<Colours>,
     /// The name of its sound's codec, where it has sound.
@@ -46,12 +46,12 @@ pub struct Output {
 /// The last errors of a child, oldest first. They may repeat its addresses with their passwords, so that they are only to be had by
 /// [`super::diagnose`], which leaves those out.
 #[derive(Default)]
-pub struct Errors {
+pub struct FfmpegErrors {
     lines: Vec<String>,
     scrubber: Scrubber,
 }
 
-impl Errors {
+impl FfmpegErrors {
     /// Whether it said nothing.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
@@ -78,14 +78,14 @@ impl Errors {
 
     #[cfg(test)]
     pub(super) fn of(lines: &[&str], address: &str) -> Self {
-        Errors {
+        FfmpegErrors {
             lines: lines.iter().map(|line| line.to_string()).collect(),
             scrubber: Scrubber::of([address]),
         }
     }
 }
 
-impl std::fmt::Debug for Errors {
+impl std::fmt::Debug for FfmpegErrors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_list()
             .entries(self.lines.iter().map(|line| self.shown(line)))
@@ -96,32 +96,32 @@ impl std::fmt::Debug for Errors {
 /// The log of one child, filled by a thread of its own.
 #[derive(Debug)]
 pub struct Log {
-    shared: Arc<Shared>,
+    shared: Arc<LogShared>,
     scrubber: Scrubber,
     reader: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+struct LogShared {
+    state: Mutex<LogState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct LogState {
     errors: VecDeque<String>,
-    header: Header,
+    header: InputHeader,
     /// The last stream that was told of is the one that players show.
     is_chosen: bool,
     /// The output, as soon as its description begins.
-    output: Option<Output>,
+    output: Option<OutputHeader>,
     /// The child closed its stderr.
     ended: bool,
 }
 
-impl std::fmt::Debug for State {
+impl std::fmt::Debug for LogState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State")
+        f.debug_struct("LogState")
             .field("header", &self.header)
             .field("ended", &self.ended)
             .finish_non_exhaustive()
@@ -131,7 +131,7 @@ impl std::fmt::Debug for State {
 impl Log {
     /// Reads the `stderr` of `command` until its end.
     pub fn follow(stderr: impl Read + Send + 'static, command: &Command) -> Log {
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::<LogShared>::default();
         let reader = thread::spawn({
             let shared = Arc::clone(&shared);
             move || {
@@ -154,7 +154,7 @@ impl Log {
     }
 
     /// Waits up to `patience` until the input is open or the child has ended. `None` if neither came.
-    pub fn wait_for_header(&self, patience: Duration) -> Option<Header> {
+    pub fn wait_for_header(&self, patience: Duration) -> Option<InputHeader> {
         let state = self
             .shared
             .state
@@ -171,7 +171,7 @@ impl Log {
     }
 
     /// The last errors, oldest first, after the child has ended: waits for the rest of its log.
-    pub fn into_errors(mut self) -> Errors {
+    pub fn into_errors(mut self) -> FfmpegErrors {
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
         }
@@ -179,13 +179,13 @@ impl Log {
     }
 
     /// The last errors so far, oldest first.
-    pub fn errors(&self) -> Errors {
+    pub fn errors(&self) -> FfmpegErrors {
         let state = self
             .shared
             .state
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        Errors {
+        FfmpegErrors {
             lines: state.errors.iter().cloned().collect(),
             scrubber: self.scrubber.clone(),
         }
@@ -194,7 +194,7 @@ impl Log {
 
 /// What is told of the output.
 #[derive(Debug, Clone)]
-pub struct OutputLog(Arc<Shared>);
+pub struct OutputLog(Arc<LogShared>);
 
 impl OutputLog {
     /// Whether the output is begun: its encoders are open.
@@ -205,9 +205,10 @@ impl OutputLog {
 
     /// Waits up to `patience` until the output is described, which has sound or not; what is known
     /// by then.
-    pub fn wait(&self, has_sound: bool, patience: Duration) -> (Header, Output) {
-        let is_told =
-            |output: &Output| output.colours.is_some() && (!has_sound || output.sound.is_some());
+    pub fn wait(&self, has_sound: bool, patience: Duration) -> (InputHeader, OutputHeader) {
+        let is_told = |output: &OutputHeader| {
+            output.colours.is_some() && (!has_sound || output.sound.is_some())
+        };
         let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (state, _) = self
             .0
@@ -220,9 +221,9 @@ impl OutputLog {
     }
 }
 
-impl Shared {
+impl LogShared {
     fn line(&self, line: &str) {
-        let Some(line) = Line::parse(line) else {
+        let Some(line) = LogLine::parse(line) else {
             return;
         };
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -247,7 +248,7 @@ impl Shared {
     }
 }
 
-impl Header {
+impl InputHeader {
     /// The size of its video, if its pictures are JPEG and whole as they are.
     pub fn upright_motion_jpeg(&self) -> Option<(u32, u32)> {
         let video = self
@@ -268,7 +269,7 @@ impl Header {
     }
 }
 
-impl State {
+impl LogState {
     /// Takes what a line of the input's description says.
     fn learn(&mut self, line: &str) {
         let header = &mut self.header;
@@ -294,7 +295,7 @@ impl State {
     /// Takes what a line of the output's description says. True if that was something.
     fn learn_output(&mut self, line: &str) -> bool {
         if line.starts_with("Output #0") {
-            self.output = Some(Output::default());
+            self.output = Some(OutputHeader::default());
             return false;
         }
         let Some(output) = self
@@ -338,20 +339,20 @@ pub(super) fn frame_rate(text: &str) -> Option<f64> {
 
 /// One line: `[component @ 0x55a0] [level] text`, the component is not always there.
 #[derive(Debug, PartialEq)]
-struct Line<'a> {
+struct LogLine<'a> {
     component: &'a str,
     level: &'a str,
     text: &'a str,
 }
 
-impl<'a> Line<'a> {
+impl<'a> LogLine<'a> {
     fn parse(line: &'a str) -> Option<Self> {
         let mut rest = line;
         let mut component = "";
         // A component may have a parent before it, each in brackets of its own.
         while let Some((inside, after)) = rest.strip_prefix('[').and_then(|r| r.split_once("] ")) {
             if matches!(inside, "panic" | "fatal" | "error" | "warning" | "info") {
-                return Some(Line {
+                return Some(LogLine {
                     component,
                     level: inside,
                     text: after.trim_end(),
@@ -399,7 +400,7 @@ fn whole_words(line: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn follow(text: &'static str) -> (Header, Vec<String>, Output) {
+    fn follow(text: &'static str) -> (InputHeader, Vec<String>, OutputHeader) {
         let log = Log::follow(text.as_bytes(), &Command::new("ffmpeg"));
         let header = log.wait_for_header(Duration::from_secs(10)).unwrap();
         let (_, output) = log.output().wait(true, Duration::from_secs(10));
@@ -449,7 +450,7 @@ mod tests {
             "[info]   Stream #0:0: Video: vp8, yuv420p, 9x9, 1k tbr, 1k tbn\n[info] Stream mapping:\n",
         );
         assert_eq!(header.fps(), None, "ticks");
-        assert_eq!(output, Output::default());
+        assert_eq!(output, OutputHeader::default());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What an encoder is sent: pictures with their times, and sound beside them.
-use super::format::Shape;
+use super::format::PictureShape;
 use crate::beside::{Beside, SoundFormat, SoundPacket};
-use crate::ffmpeg::nut::{Content, Packet, Stream, Writer};
+use crate::ffmpeg::nut::{NutContent, NutPacket, NutStream, NutWriter};
 use crossbeam_channel::{Receiver, Sender};
 use mattebox_core::frame::Timestamp;
 use std::io::{self, Write};
@@ -15,8 +15,8 @@ const CLOSEST: i64 = 1000;
 
 /// What the encoder is told before the first picture.
 #[derive(Debug)]
-pub(super) struct Description {
-    pub(super) shape: Shape,
+pub(super) struct EncoderInputHead {
+    pub(super) shape: PictureShape,
     pub(super) pixel_aspect: Option<(u32, u32)>,
     pub(super) sound: Option<Arc<SoundFormat>>,
     pub(super) fps: f64,
@@ -24,7 +24,7 @@ pub(super) struct Description {
 
 /// A picture, and the sound before it.
 #[derive(Debug, Clone)]
-pub(super) struct Piece {
+pub(super) struct EncoderPiece {
     /// Its samples. `None`: there is only sound.
     pub(super) samples: Option<Vec<u8>>,
     /// Microseconds since the first.
@@ -32,7 +32,7 @@ pub(super) struct Piece {
     pub(super) sound: Vec<SoundPacket>,
 }
 
-impl Piece {
+impl EncoderPiece {
     /// Bytes of its picture.
     pub(super) fn len(&self) -> usize {
         self.samples.as_ref().map_or(0, Vec::len)
@@ -41,12 +41,12 @@ impl Piece {
 
 /// The times of a video begin at 0 and go on.
 #[derive(Debug, Default)]
-pub(super) struct Clock {
+pub(super) struct VideoClock {
     first: Option<Timestamp>,
     last: Option<i64>,
 }
 
-impl Clock {
+impl VideoClock {
     /// The time of a picture in microseconds since the first; later than the one before.
     pub(super) fn picture(&mut self, time: Timestamp) -> i64 {
         let first = *self.first.get_or_insert(time);
@@ -70,10 +70,10 @@ impl Clock {
     }
 }
 
-impl Description {
-    pub(super) fn new(shape: Shape, beside: &Beside, fps: f64, takes_sound: bool) -> Self {
+impl EncoderInputHead {
+    pub(super) fn new(shape: PictureShape, beside: &Beside, fps: f64, takes_sound: bool) -> Self {
         let sound = beside.sound_format.clone().filter(|_| takes_sound);
-        Description {
+        EncoderInputHead {
             shape,
             pixel_aspect: beside.pixel_aspect,
             sound,
@@ -81,8 +81,8 @@ impl Description {
         }
     }
 
-    fn streams(&self) -> Vec<Stream> {
-        let video = Stream {
+    fn streams(&self) -> Vec<NutStream> {
+        let video = NutStream {
             codec_tag: match self.shape.alpha {
                 true => b"RGBA".to_vec(),
                 false => b"RGB\x18".to_vec(),
@@ -90,7 +90,7 @@ impl Description {
             time_base: (1, TIME_UNITS),
             decode_delay: 0,
             codec_private: vec![],
-            content: Content::Video {
+            content: NutContent::Video {
                 width: self.shape.width,
                 height: self.shape.height,
                 pixel_aspect: self.pixel_aspect.unwrap_or((1, 1)),
@@ -117,16 +117,16 @@ impl Description {
 /// Hands pieces to the encoder until there are no more, or it takes no more.
 pub(super) fn feed(
     to: impl Write,
-    description: &Description,
-    pieces: &Receiver<Piece>,
+    description: &EncoderInputHead,
+    pieces: &Receiver<EncoderPiece>,
     used: &Sender<Vec<u8>>,
 ) -> io::Result<()> {
     let streams = description.streams();
     let has_sound = streams.len() > 1;
-    let mut to = Writer::new(to, streams, Some(description.frame_rate()))?;
+    let mut to = NutWriter::new(to, streams, Some(description.frame_rate()))?;
     for piece in pieces {
         for packet in piece.sound.iter().filter(|_| has_sound) {
-            let header = Packet {
+            let header = NutPacket {
                 stream: 1,
                 micros: packet.time.0,
                 is_key: packet.is_key,
@@ -134,7 +134,7 @@ pub(super) fn feed(
             to.write(header, &packet.bytes)?;
         }
         if let Some(samples) = piece.samples {
-            let header = Packet {
+            let header = NutPacket {
                 stream: 0,
                 micros: piece.micros,
                 is_key: true,
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn times_begin_at_zero_and_go_on() {
-        let mut clock = Clock::default();
+        let mut clock = VideoClock::default();
         let times = [5_000_000, 5_040_000, 5_040_000, 5_039_000, 5_080_000];
         let shown = times.map(|time| clock.picture(Timestamp(time)));
         assert_eq!(shown, [0, 40_000, 41_000, 42_000, 80_000]);
@@ -172,12 +172,12 @@ mod tests {
     #[test]
     fn rates_are_said_exactly() {
         let rate = |fps| {
-            let shape = Shape {
+            let shape = PictureShape {
                 width: 1,
                 height: 1,
                 alpha: false,
             };
-            Description::new(shape, &Beside::default(), fps, false).frame_rate()
+            EncoderInputHead::new(shape, &Beside::default(), fps, false).frame_rate()
         };
         assert_eq!(rate(25.0), (25, 1));
         assert_eq!(rate(30_000.0 / 1001.0), (30_000, 1001));

@@ -1,6 +1,6 @@
 //! The FFmpeg options for each kind of video and stream.
 use super::SinkError;
-use super::encoder::{EncoderSetup, Pixels};
+use super::encoder::{EncoderPixels, EncoderSetup};
 use super::encoder_input::TIME_UNITS;
 use mattebox_core::compose::Composed;
 use std::fmt;
@@ -21,7 +21,7 @@ const VP9_CRF: u8 = 24;
 
 /// A way to pack a video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum VideoFormat {
     Mp4,
     Mov,
     Mkv,
@@ -47,7 +47,7 @@ pub(super) enum SoundCoding {
 
 /// What the bytes of a video are written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Carrier {
+pub(super) enum VideoCarrier {
     /// A file. Everything up to where it breaks off can be played.
     File,
     /// A named pipe or standard output: what was written cannot be changed.
@@ -58,16 +58,16 @@ pub(super) enum Carrier {
 
 /// Size and kind of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shape {
+pub(super) struct PictureShape {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) alpha: bool,
 }
 
-impl Shape {
+impl PictureShape {
     pub(super) fn of(picture: &Composed) -> Self {
         let (width, height) = picture.dimensions();
-        Shape {
+        PictureShape {
             width,
             height,
             alpha: matches!(picture, Composed::Rgba(_)),
@@ -77,7 +77,7 @@ impl Shape {
     /// Remembers the first shape, and refuses one that differs from it.
     pub(super) fn check(
         self,
-        first: &mut Option<Shape>,
+        first: &mut Option<PictureShape>,
         name: &str,
         frames: u64,
     ) -> Result<(), SinkError> {
@@ -94,7 +94,7 @@ impl Shape {
     }
 }
 
-impl fmt::Display for Shape {
+impl fmt::Display for PictureShape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -106,40 +106,43 @@ impl fmt::Display for Shape {
     }
 }
 
-impl Format {
+impl VideoFormat {
     /// The format of a file by its name.
-    pub(super) fn of_path(path: &Path) -> Option<Format> {
+    pub(super) fn of_path(path: &Path) -> Option<VideoFormat> {
         let extension = path.extension()?.to_string_lossy().to_lowercase();
-        Format::of_extension(&extension)
+        VideoFormat::of_extension(&extension)
     }
 
     /// The format of a file by the end of its name, in lower case.
-    pub(super) fn of_extension(extension: &str) -> Option<Format> {
+    pub(super) fn of_extension(extension: &str) -> Option<VideoFormat> {
         match extension {
-            "mp4" | "m4v" => Some(Format::Mp4),
-            "mov" => Some(Format::Mov),
-            "mkv" => Some(Format::Mkv),
-            "webm" => Some(Format::WebM),
-            "ts" => Some(Format::MpegTs),
-            "gif" => Some(Format::Gif),
+            "mp4" | "m4v" => Some(VideoFormat::Mp4),
+            "mov" => Some(VideoFormat::Mov),
+            "mkv" => Some(VideoFormat::Mkv),
+            "webm" => Some(VideoFormat::WebM),
+            "ts" => Some(VideoFormat::MpegTs),
+            "gif" => Some(VideoFormat::Gif),
             _ => None,
         }
     }
 
     /// The format of a stream by the protocol of its address.
-    pub(super) fn of_url(url: &str) -> Option<Format> {
+    pub(super) fn of_url(url: &str) -> Option<VideoFormat> {
         match url.split("://").next()? {
-            "rtsp" | "rtsps" => Some(Format::Rtsp),
-            "rtmp" | "rtmps" => Some(Format::Flv),
-            "srt" | "udp" | "tcp" | "http" | "https" => Some(Format::MpegTs),
-            "rtp" => Some(Format::RtpMpegTs),
+            "rtsp" | "rtsps" => Some(VideoFormat::Rtsp),
+            "rtmp" | "rtmps" => Some(VideoFormat::Flv),
+            "srt" | "udp" | "tcp" | "http" | "https" => Some(VideoFormat::MpegTs),
+            "rtp" => Some(VideoFormat::RtpMpegTs),
             _ => None,
         }
     }
 
     /// Why the format cannot hold such pictures, if it cannot.
     pub(super) fn refusal(self, alpha: bool) -> Option<String> {
-        let transparent = matches!(self, Format::Mov | Format::Mkv | Format::WebM | Format::Gif);
+        let transparent = matches!(
+            self,
+            VideoFormat::Mov | VideoFormat::Mkv | VideoFormat::WebM | VideoFormat::Gif
+        );
         (alpha && !transparent).then(|| {
             format!("this format cannot be transparent: use {TRANSPARENT}, or another background")
         })
@@ -148,17 +151,17 @@ impl Format {
     /// What becomes of sound of this codec.
     pub(super) fn sound(self, codec: &str) -> SoundCoding {
         let (held, otherwise): (&[&str], _) = match self {
-            Format::Gif | Format::Y4m => return SoundCoding::None,
+            VideoFormat::Gif | VideoFormat::Y4m => return SoundCoding::None,
             // It holds whatever there is.
-            Format::Mkv => return SoundCoding::Copy,
-            Format::WebM => (&["opus", "vorbis"], "libopus"),
-            Format::Mp4 => (&["aac", "mp3", "ac3", "eac3", "alac", "opus"], "aac"),
-            Format::Mov => (&["aac", "mp3", "ac3", "eac3", "alac", "pcm_"], "aac"),
-            Format::Flv => (&["aac", "mp3"], "aac"),
-            Format::MpegTs | Format::RtpMpegTs => {
+            VideoFormat::Mkv => return SoundCoding::Copy,
+            VideoFormat::WebM => (&["opus", "vorbis"], "libopus"),
+            VideoFormat::Mp4 => (&["aac", "mp3", "ac3", "eac3", "alac", "opus"], "aac"),
+            VideoFormat::Mov => (&["aac", "mp3", "ac3", "eac3", "alac", "pcm_"], "aac"),
+            VideoFormat::Flv => (&["aac", "mp3"], "aac"),
+            VideoFormat::MpegTs | VideoFormat::RtpMpegTs => {
                 (&["aac", "mp2", "mp3", "ac3", "eac3", "opus"], "aac")
             }
-            Format::Rtsp => (&["aac", "mp3", "opus", "pcm_mulaw", "pcm_alaw"], "aac"),
+            VideoFormat::Rtsp => (&["aac", "mp3", "opus", "pcm_mulaw", "pcm_alaw"], "aac"),
         };
         let is_held = held.iter().any(|name| match name.ends_with('_') {
             true => codec.starts_with(name),
@@ -179,7 +182,7 @@ impl Format {
     pub(super) fn is_live(self) -> bool {
         matches!(
             self,
-            Format::Rtsp | Format::Flv | Format::MpegTs | Format::RtpMpegTs
+            VideoFormat::Rtsp | VideoFormat::Flv | VideoFormat::MpegTs | VideoFormat::RtpMpegTs
         )
     }
 
@@ -187,79 +190,81 @@ impl Format {
     /// encoder that can be chosen.
     pub(super) fn only_coding(self, alpha: bool) -> Option<&'static str> {
         match (self, alpha) {
-            (Format::Gif, _) => Some("GIF pictures"),
-            (Format::Y4m, _) => Some("bare samples"),
-            (Format::WebM, _) => Some("VP9"),
-            (Format::Mov, true) => Some("ProRes 4444, for it is transparent"),
-            (Format::Mkv, true) => Some("FFV1, for it is transparent"),
+            (VideoFormat::Gif, _) => Some("GIF pictures"),
+            (VideoFormat::Y4m, _) => Some("bare samples"),
+            (VideoFormat::WebM, _) => Some("VP9"),
+            (VideoFormat::Mov, true) => Some("ProRes 4444, for it is transparent"),
+            (VideoFormat::Mkv, true) => Some("FFV1, for it is transparent"),
             _ => None,
         }
     }
 
     /// Whether a quality can be asked for.
     pub(super) fn takes_crf(self, alpha: bool) -> bool {
-        self == Format::WebM || self.only_coding(alpha).is_none()
+        self == VideoFormat::WebM || self.only_coding(alpha).is_none()
     }
 
     /// The output options, all but the name of the output. `encoder` is the one of H.264, if it is
     /// that.
     pub(super) fn options(
         self,
-        shape: Shape,
-        carrier: Carrier,
+        shape: PictureShape,
+        carrier: VideoCarrier,
         encoder: Option<&EncoderSetup>,
         crf: Option<u8>,
     ) -> Vec<String> {
         let mut options: Vec<String> = Vec::new();
         let mut add = |words: &str| options.extend(words.split(' ').map(str::to_owned));
         match (self, shape.alpha) {
-            (Format::Gif, _) => {
+            (VideoFormat::Gif, _) => {
                 // A palette for each picture: one for all would have to wait for the last.
                 add("-loop 0 -vf");
                 add("split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1");
             }
-            (Format::WebM, alpha) => {
+            (VideoFormat::WebM, alpha) => {
                 add(&format!(
                     "-c:v libvpx-vp9 -crf {} -b:v 0 -deadline realtime -cpu-used 6 -row-mt 1",
                     crf.unwrap_or(VP9_CRF)
                 ));
                 add("-auto-alt-ref 0 -lag-in-frames 0");
                 let pixels = if alpha { "yuva420p" } else { "yuv420p" };
-                colour(&mut add, None, Pixels::Memory(pixels));
+                colour(&mut add, None, EncoderPixels::Memory(pixels));
             }
-            (Format::Mov, true) => {
+            (VideoFormat::Mov, true) => {
                 add("-c:v prores_ks -profile:v 4444 -alpha_bits 16 -vendor apl0");
-                colour(&mut add, None, Pixels::Memory("yuva444p10le"));
+                colour(&mut add, None, EncoderPixels::Memory("yuva444p10le"));
             }
-            (Format::Y4m, _) => colour(&mut add, even(shape), Pixels::Memory("yuv420p")),
-            (Format::Mkv, true) => add("-c:v ffv1 -level 3 -pix_fmt bgra"),
+            (VideoFormat::Y4m, _) => {
+                colour(&mut add, even(shape), EncoderPixels::Memory("yuv420p"))
+            }
+            (VideoFormat::Mkv, true) => add("-c:v ffv1 -level 3 -pix_fmt bgra"),
             _ => {}
         }
         match encoder {
             Some(encoder) => options.extend(encoding(shape, encoder)),
             // It knows a rate only.
-            None if self == Format::Y4m => {}
+            None if self == VideoFormat::Y4m => {}
             None => options.extend(enc_time_base(TIME_UNITS)),
         }
         let mut add = |words: &str| options.extend(words.split(' ').map(str::to_owned));
         match carrier {
-            Carrier::File => add(self.small_pieces()),
-            Carrier::Pipe if self.has_index() => {
+            VideoCarrier::File => add(self.small_pieces()),
+            VideoCarrier::Pipe if self.has_index() => {
                 add("-movflags frag_keyframe+empty_moov+default_base_moof");
             }
-            Carrier::Pipe | Carrier::Address => {}
+            VideoCarrier::Pipe | VideoCarrier::Address => {}
         }
         add(match self {
-            Format::Mp4 => "-f mp4",
-            Format::Mov => "-f mov",
-            Format::Mkv => "-f matroska",
-            Format::WebM => "-f webm",
-            Format::Gif => "-f gif",
-            Format::Y4m => "-f yuv4mpegpipe",
-            Format::Rtsp => "-rtsp_transport tcp -f rtsp",
-            Format::Flv => "-f flv",
-            Format::MpegTs => "-f mpegts",
-            Format::RtpMpegTs => "-f rtp_mpegts",
+            VideoFormat::Mp4 => "-f mp4",
+            VideoFormat::Mov => "-f mov",
+            VideoFormat::Mkv => "-f matroska",
+            VideoFormat::WebM => "-f webm",
+            VideoFormat::Gif => "-f gif",
+            VideoFormat::Y4m => "-f yuv4mpegpipe",
+            VideoFormat::Rtsp => "-rtsp_transport tcp -f rtsp",
+            VideoFormat::Flv => "-f flv",
+            VideoFormat::MpegTs => "-f mpegts",
+            VideoFormat::RtpMpegTs => "-f rtp_mpegts",
         });
         options
     }
@@ -268,30 +273,30 @@ impl Format {
     /// lets the head of the file know how late its first picture comes.
     fn small_pieces(self) -> &'static str {
         match self {
-            Format::Mp4 | Format::Mov => {
+            VideoFormat::Mp4 | VideoFormat::Mov => {
                 "-movflags frag_keyframe+delay_moov+default_base_moof -frag_duration 500000 -flush_packets 1"
             }
-            Format::Mkv | Format::WebM => "-cluster_time_limit 500 -flush_packets 1",
+            VideoFormat::Mkv | VideoFormat::WebM => "-cluster_time_limit 500 -flush_packets 1",
             _ => "-flush_packets 1",
         }
     }
 
     /// Whether players want an index at the beginning of the file, which is known only at its end.
     pub(super) fn has_index(self) -> bool {
-        matches!(self, Format::Mp4 | Format::Mov)
+        matches!(self, VideoFormat::Mp4 | VideoFormat::Mov)
     }
 
     /// The name by which FFmpeg knows it, of a format with an index.
     pub(super) fn muxer(self) -> &'static str {
         match self {
-            Format::Mov => "mov",
+            VideoFormat::Mov => "mov",
             _ => "mp4",
         }
     }
 }
 
 /// How pictures become H.264: the filters, the encoder and its options.
-pub(super) fn encoding(shape: Shape, encoder: &EncoderSetup) -> Vec<String> {
+pub(super) fn encoding(shape: PictureShape, encoder: &EncoderSetup) -> Vec<String> {
     let mut options = vec!["-c:v".to_owned(), encoder.name.clone()];
     options.extend(encoder.options.iter().cloned());
     let mut add = |words: &str| options.extend(words.split(' ').map(str::to_owned));
@@ -311,11 +316,11 @@ const BT709: &str = "range=tv:color_primaries=bt709:color_trc=bt709:colorspace=b
 /// Converts to the colours of HD video (BT.709, limited range) whatever the size, and says so in
 /// the file. Left alone, FFmpeg would use those of SD and say nothing, and players would guess by
 /// the size. Each picture says it too: the encoder of ProRes asks those.
-fn colour(add: &mut impl FnMut(&str), first: Option<String>, pixels: Pixels) {
+fn colour(add: &mut impl FnMut(&str), first: Option<String>, pixels: EncoderPixels) {
     let first = first.map(|filter| filter + ",").unwrap_or_default();
     let (last, format) = match pixels {
-        Pixels::Memory(format) => (String::new(), format!("-pix_fmt {format} ")),
-        Pixels::Uploaded(format) => (format!(",format={format},hwupload"), String::new()),
+        EncoderPixels::Memory(format) => (String::new(), format!("-pix_fmt {format} ")),
+        EncoderPixels::Uploaded(format) => (format!(",format={format},hwupload"), String::new()),
     };
     add("-vf");
     add(&format!(
@@ -328,7 +333,7 @@ fn colour(add: &mut impl FnMut(&str), first: Option<String>, pixels: Pixels) {
 
 /// H.264 with colour at half resolution has even sizes only: the last column and row are repeated where one is missing, so
 /// that nothing is cut off.
-fn even(shape: Shape) -> Option<String> {
+fn even(shape: PictureShape) -> Option<String> {
     let right = shape.width % 2;
     let bottom = shape.height % 2;
     let width = shape.width + right;
@@ -347,19 +352,19 @@ mod tests {
         assert!(
             VIDEOS
                 .iter()
-                .all(|extension| Format::of_extension(extension).is_some())
+                .all(|extension| VideoFormat::of_extension(extension).is_some())
         );
         assert!(
             SCHEMES
                 .iter()
-                .all(|scheme| Format::of_url(&format!("{scheme}://h")).is_some())
+                .all(|scheme| VideoFormat::of_url(&format!("{scheme}://h")).is_some())
         );
     }
 
     #[test]
     fn only_odd_sizes_are_padded() {
         let pad = |width, height| {
-            even(Shape {
+            even(PictureShape {
                 width,
                 height,
                 alpha: false,
@@ -374,8 +379,10 @@ mod tests {
 
     #[test]
     fn a_format_without_alpha_names_those_with_it() {
-        assert!(Format::Mp4.refusal(true).unwrap().contains("webm"));
-        assert!(Format::Rtsp.refusal(true).is_some() && Format::Mp4.refusal(false).is_none());
-        assert!(Format::Mov.refusal(true).is_none());
+        assert!(VideoFormat::Mp4.refusal(true).unwrap().contains("webm"));
+        assert!(
+            VideoFormat::Rtsp.refusal(true).is_some() && VideoFormat::Mp4.refusal(false).is_none()
+        );
+        assert!(VideoFormat::Mov.refusal(true).is_none());
     }
 }

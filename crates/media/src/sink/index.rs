@@ -4,7 +4,7 @@
 //! plays up to wherever it breaks off. Players begin such a file later and search in it longer, and
 //! some editors refuse it. So it is copied once, without encoding it again, into a file with one
 //! index, which stands first.
-use super::format::Format;
+use super::format::VideoFormat;
 use super::video::SPOILT;
 use crate::ffmpeg::log::Log;
 use crate::ffmpeg::process::Process;
@@ -20,7 +20,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Copies `from` over `to`. False if that did not work, or took too long; `to` is spoilt then.
 pub(super) fn copy_with_index_first(
     ffmpeg: &Ffmpeg,
-    format: Format,
+    format: VideoFormat,
     from: &Path,
     to: &Path,
     abort: &Stop,

@@ -133,10 +133,10 @@ pub fn open_ordered(
         }
         SinkSpec::Stdout => stream::on_stdout(options),
         SinkSpec::Video(path) if InPlace::of(path) == InPlace::Pipe => {
-            Ok(Box::new(video::Video::to_pipe(path, options)?))
+            Ok(Box::new(video::VideoSink::to_pipe(path, options)?))
         }
-        SinkSpec::Video(path) => Ok(Box::new(recording::Recording::open(path, options)?)),
-        SinkSpec::Url(url) => Ok(Box::new(video::Video::to_url(url, options)?)),
+        SinkSpec::Video(path) => Ok(Box::new(recording::RecordingSink::open(path, options)?)),
+        SinkSpec::Url(url) => Ok(Box::new(video::VideoSink::to_url(url, options)?)),
         SinkSpec::Directory(_) | SinkSpec::Nothing => {
             let problem = "a folder takes pictures in any order, it is no stream".to_owned();
             Err(SinkError::Usage {

@@ -4,8 +4,8 @@
 //! A file is under its unfinished name as long as it is written. It is finished on another thread,
 //! so that the next one begins at once.
 use super::encoder::EncoderChoice;
-use super::format::{Format, Shape};
-use super::video::Video;
+use super::format::{PictureShape, VideoFormat};
+use super::video::VideoSink;
 use super::{OrderedSink, SinkError, SinkOptions, SinkPicture, index};
 use crate::beside::SoundPacket;
 use crate::ffmpeg::Ffmpeg;
@@ -20,13 +20,13 @@ use tracing::{debug, info, warn};
 
 /// A recording in one or more files.
 #[derive(Debug)]
-pub(super) struct Recording {
-    place: Arc<Place>,
+pub(super) struct RecordingSink {
+    place: Arc<RecordingPlan>,
     /// The file that is written now.
-    part: Option<Part>,
+    part: Option<RecordingFile>,
     /// The one before, on its way to its final name.
     before: Option<JoinHandle<Result<(), SinkError>>>,
-    shape: Option<Shape>,
+    shape: Option<PictureShape>,
     /// Pictures taken.
     frames: u64,
     /// The time of the first picture.
@@ -37,10 +37,10 @@ pub(super) struct Recording {
 
 /// What is the same for all files of a recording.
 #[derive(Debug)]
-struct Place {
+struct RecordingPlan {
     /// As it was written.
     path: PathBuf,
-    format: Format,
+    format: VideoFormat,
     ffmpeg: Ffmpeg,
     options: SinkOptions,
     /// Who encodes: it is looked for before the first file only.
@@ -49,16 +49,16 @@ struct Place {
 
 /// One file.
 #[derive(Debug)]
-struct Part {
+struct RecordingFile {
     // Dropped in this order: the encoder ends before the file is let go.
-    video: Video,
+    video: VideoSink,
     file: UnfinishedFile,
     on_existing: OnExisting,
 }
 
-impl Recording {
+impl RecordingSink {
     pub(super) fn open(path: &Path, options: &SinkOptions) -> Result<Self, SinkError> {
-        let format = Video::format_of(path, options)?;
+        let format = VideoSink::format_of(path, options)?;
         let existing = match options.segment {
             Some(_) => recordings::existing(path),
             None => path.symlink_metadata().ok().map(|_| path.to_owned()),
@@ -70,7 +70,7 @@ impl Recording {
         let folder = folder_of(path);
         create_folder(folder)?;
         remove_stale(folder);
-        let place = Place {
+        let place = RecordingPlan {
             path: path.to_owned(),
             format,
             ffmpeg,
@@ -81,7 +81,7 @@ impl Recording {
             Some(_) => place.numbered_part(0)?,
             None => place.part(path, options.on_existing)?,
         };
-        Ok(Recording {
+        Ok(RecordingSink {
             place: Arc::new(place),
             part: Some(part),
             before: None,
@@ -115,8 +115,8 @@ impl Recording {
 
     /// The part for a picture: the one that is written now, or a new one. Then the sound that is
     /// heard before the picture is the end of the one before.
-    fn part_for(&mut self, shown: &mut SinkPicture<'_>) -> Result<&mut Part, SinkError> {
-        let shape = Shape::of(shown.picture);
+    fn part_for(&mut self, shown: &mut SinkPicture<'_>) -> Result<&mut RecordingFile, SinkError> {
+        let shape = PictureShape::of(shown.picture);
         let is_over = self.is_segment_over(shown.time);
         let has_changed = self.shape.is_some_and(|before| before != shape);
         if has_changed && self.place.options.still {
@@ -157,7 +157,11 @@ impl Recording {
     }
 
     /// Finishes a part while the next one is written, once the part before it is finished.
-    fn finish_behind(&mut self, part: Part, rest: Vec<SoundPacket>) -> Result<(), SinkError> {
+    fn finish_behind(
+        &mut self,
+        part: RecordingFile,
+        rest: Vec<SoundPacket>,
+    ) -> Result<(), SinkError> {
         self.wait_for_the_one_before()?;
         let place = self.place.clone();
         let finish = move || place.finish(part, rest);
@@ -188,16 +192,16 @@ impl Recording {
     }
 }
 
-impl Place {
+impl RecordingPlan {
     fn name(&self) -> String {
         self.path.display().to_string()
     }
 
-    fn numbered_part(&self, first: u64) -> Result<Part, SinkError> {
+    fn numbered_part(&self, first: u64) -> Result<RecordingFile, SinkError> {
         self.part(&recordings::next(&self.path, first), OnExisting::Fail)
     }
 
-    fn part(&self, target: &Path, on_existing: OnExisting) -> Result<Part, SinkError> {
+    fn part(&self, target: &Path, on_existing: OnExisting) -> Result<RecordingFile, SinkError> {
         let file = UnfinishedFile::create(target)?;
         for left in file.left() {
             warn!(
@@ -208,8 +212,8 @@ impl Place {
         let name = target.display().to_string();
         let ffmpeg = self.ffmpeg.clone();
         let choice = self.choice.clone();
-        Ok(Part {
-            video: Video::to_file(
+        Ok(RecordingFile {
+            video: VideoSink::to_file(
                 file.path(),
                 name,
                 self.format,
@@ -223,8 +227,8 @@ impl Place {
     }
 
     /// Completes a file and gives it its name. A file that cannot be completed is kept as it is.
-    fn finish(&self, part: Part, rest: Vec<SoundPacket>) -> Result<(), SinkError> {
-        let Part {
+    fn finish(&self, part: RecordingFile, rest: Vec<SoundPacket>) -> Result<(), SinkError> {
+        let RecordingFile {
             video,
             file,
             on_existing,
@@ -296,9 +300,9 @@ fn broken_off(file: UnfinishedFile, error: SinkError) -> SinkError {
     }
 }
 
-impl Part {
+impl RecordingFile {
     fn break_off(self, error: SinkError) -> SinkError {
-        let Part {
+        let RecordingFile {
             mut video, file, ..
         } = self;
         video.cut_short();
@@ -310,7 +314,7 @@ impl Part {
     }
 }
 
-impl OrderedSink for Recording {
+impl OrderedSink for RecordingSink {
     fn write(&mut self, mut shown: SinkPicture<'_>) -> Result<(), SinkError> {
         self.check_the_one_before()?;
         let part = self.part_for(&mut shown)?;
@@ -336,7 +340,7 @@ impl OrderedSink for Recording {
     }
 }
 
-impl Drop for Recording {
+impl Drop for RecordingSink {
     fn drop(&mut self) {
         let before = self.wait_for_the_one_before();
         let part = self.part.take();

@@ -1,8 +1,8 @@
 //! The beginning of a video, kept until its encoder has begun: where it does not, another one gets
 //! all of it.
 use super::SinkError;
-use super::encoder::{EncoderSetup, Task};
-use super::encoder_input::Piece;
+use super::encoder::{EncoderSetup, EncoderTask};
+use super::encoder_input::EncoderPiece;
 use crate::beside::Beside;
 use crate::ffmpeg::log::OutputLog;
 
@@ -14,25 +14,30 @@ const KEPT_BYTES: usize = 64 << 20;
 /// Watches whether an encoder begins.
 #[derive(Debug)]
 pub(super) struct Rescue {
-    begun: Begun,
+    begun: UnbegunVideo,
     output: OutputLog,
 }
 
 /// What another encoder needs to begin again.
 #[derive(Debug)]
-pub(super) struct Begun {
+pub(super) struct UnbegunVideo {
     /// The one that was to encode.
     pub(super) setup: EncoderSetup,
-    pub(super) task: Task,
+    pub(super) task: EncoderTask,
     /// What belongs to the first picture.
     pub(super) beside: Beside,
     /// All that was sent.
-    pub(super) pieces: Vec<Piece>,
+    pub(super) pieces: Vec<EncoderPiece>,
 }
 
 impl Rescue {
-    pub(super) fn new(setup: EncoderSetup, task: Task, beside: Beside, output: OutputLog) -> Self {
-        let begun = Begun {
+    pub(super) fn new(
+        setup: EncoderSetup,
+        task: EncoderTask,
+        beside: Beside,
+        output: OutputLog,
+    ) -> Self {
+        let begun = UnbegunVideo {
             setup,
             task,
             beside,
@@ -42,8 +47,8 @@ impl Rescue {
     }
 
     /// Keeps a piece. False if the encoder has begun: nothing needs to be kept any more.
-    pub(super) fn keep(&mut self, piece: &Piece) -> bool {
-        let sizes = self.begun.pieces.iter().map(Piece::len);
+    pub(super) fn keep(&mut self, piece: &EncoderPiece) -> bool {
+        let sizes = self.begun.pieces.iter().map(EncoderPiece::len);
         let has_room = self.begun.pieces.len() < 2 || sizes.sum::<usize>() < KEPT_BYTES;
         let is_needed = !self.output.has_begun() && self.begun.pieces.len() < KEPT && has_room;
         if is_needed {
@@ -53,7 +58,7 @@ impl Rescue {
     }
 
     /// What was sent, if this error can mean that the encoder did not begin.
-    pub(super) fn begun(self, error: &SinkError) -> Option<Begun> {
+    pub(super) fn begun(self, error: &SinkError) -> Option<UnbegunVideo> {
         // No encoder helps against these.
         let is_other = matches!(
             error,

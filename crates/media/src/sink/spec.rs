@@ -1,5 +1,5 @@
 //! What a person writes to name a sink.
-use super::format::{Format, SCHEMES, VIDEOS};
+use super::format::{SCHEMES, VIDEOS, VideoFormat};
 use mattebox_core::frame::CameraId;
 use mattebox_engine::address::{Address, harmless};
 use mattebox_store::without_detour;
@@ -84,7 +84,7 @@ impl FromStr for SinkSpec {
         }
         let path = match scheme(text) {
             Some((FILE_SCHEME, rest)) => rest.strip_prefix("//").unwrap_or(rest),
-            Some(_) if Format::of_url(text).is_some() => {
+            Some(_) if VideoFormat::of_url(text).is_some() => {
                 return Ok(SinkSpec::Url(Address::output(text)));
             }
             Some(_) => return Err(SinkSpecError::UnknownScheme(harmless::output(text))),
@@ -106,7 +106,7 @@ impl SinkSpec {
             .unwrap_or_default()
             .to_string_lossy()
             .to_lowercase();
-        let is_video = Format::of_extension(&extension).is_some();
+        let is_video = VideoFormat::of_extension(&extension).is_some();
         if path.parent() == Some(Path::new("/dev")) && !is_folder && !(is_video && path.exists()) {
             return Err(SinkSpecError::Device(owned()));
         }
@@ -173,20 +173,20 @@ impl SinkSpec {
 
     /// Whether it takes sound, in some form.
     pub fn has_sound(&self) -> bool {
-        self.video_format().is_some_and(Format::has_sound)
+        self.video_format().is_some_and(VideoFormat::has_sound)
     }
 
     /// Whether it says how wide the pixels of its pictures are to be shown. Others have square
     /// ones.
     pub fn has_pixel_aspect(&self) -> bool {
         self.video_format()
-            .is_some_and(|format| format != Format::Gif)
+            .is_some_and(|format| format != VideoFormat::Gif)
     }
 
-    fn video_format(&self) -> Option<Format> {
+    fn video_format(&self) -> Option<VideoFormat> {
         match self {
-            SinkSpec::Video(path) => Format::of_path(path),
-            SinkSpec::Url(url) => Format::of_url(url.reveal()),
+            SinkSpec::Video(path) => VideoFormat::of_path(path),
+            SinkSpec::Url(url) => VideoFormat::of_url(url.reveal()),
             SinkSpec::Directory(_) | SinkSpec::Stdout | SinkSpec::Nothing => None,
         }
     }

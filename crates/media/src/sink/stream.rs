@@ -1,6 +1,6 @@
 //! Bare pictures on standard output, for the next program in a pipe.
-use super::format::{Format, Shape};
-use super::video::Video;
+use super::format::{PictureShape, VideoFormat};
+use super::video::VideoSink;
 use super::{OrderedSink, SinkError, SinkOptions, SinkPicture};
 use crate::beside::SoundPacket;
 use mattebox_core::codec::{Encoder, ImageFormat};
@@ -70,11 +70,16 @@ pub(super) fn on_stdout(options: &SinkOptions) -> Result<Box<dyn OrderedSink>, S
             });
         }
         StdoutFormat::Jpeg => Some(ImageFormat::Jpeg),
-        StdoutFormat::Y4m => return Ok(Box::new(Video::to_stdout(Format::Y4m, options)?)),
-        StdoutFormat::MpegTs => return Ok(Box::new(Video::to_stdout(Format::MpegTs, options)?)),
+        StdoutFormat::Y4m => return Ok(Box::new(VideoSink::to_stdout(VideoFormat::Y4m, options)?)),
+        StdoutFormat::MpegTs => {
+            return Ok(Box::new(VideoSink::to_stdout(
+                VideoFormat::MpegTs,
+                options,
+            )?));
+        }
     };
     let encoder = files.map(|format| Encoder::new(format, options.jpeg_quality));
-    Ok(Box::new(Stream::new(io::stdout(), encoder)))
+    Ok(Box::new(PictureStream::new(io::stdout(), encoder)))
 }
 
 /// How messages name it.
@@ -82,18 +87,18 @@ pub(super) const STDOUT: &str = "standard output";
 
 /// Pictures into anything that takes bytes.
 #[derive(Debug)]
-struct Stream<W> {
+struct PictureStream<W> {
     to: W,
     /// Makes files of them; without it their samples are written.
     encoder: Option<Encoder>,
     bytes: Vec<u8>,
     frames: u64,
-    first: Option<Shape>,
+    first: Option<PictureShape>,
 }
 
-impl<W: Write> Stream<W> {
+impl<W: Write> PictureStream<W> {
     fn new(to: W, encoder: Option<Encoder>) -> Self {
-        Stream {
+        PictureStream {
             to,
             encoder,
             bytes: Vec::new(),
@@ -111,7 +116,7 @@ fn closed_or_broken(error: io::Error) -> SinkError {
     }
 }
 
-impl<W: Write + Send> OrderedSink for Stream<W> {
+impl<W: Write + Send> OrderedSink for PictureStream<W> {
     fn write(&mut self, picture: SinkPicture<'_>) -> Result<(), SinkError> {
         let picture = picture.picture;
         let bytes = match &mut self.encoder {
@@ -120,7 +125,7 @@ impl<W: Write + Send> OrderedSink for Stream<W> {
                 &self.bytes
             }
             None => {
-                Shape::of(picture).check(&mut self.first, STDOUT, self.frames)?;
+                PictureShape::of(picture).check(&mut self.first, STDOUT, self.frames)?;
                 picture.as_raw()
             }
         };
@@ -160,7 +165,7 @@ mod tests {
 
     #[test]
     fn raw_pictures_are_their_samples() {
-        let mut sink = Stream::new(Vec::new(), None);
+        let mut sink = PictureStream::new(Vec::new(), None);
         sink.write(shown(&red(1))).unwrap();
         sink.write(shown(&red(1))).unwrap();
         assert_eq!(sink.to, [200, 0, 0].repeat(4));
@@ -191,7 +196,7 @@ mod tests {
     #[test]
     fn png_pictures_follow_each_other() {
         let encoder = Encoder::new(ImageFormat::Png, 100);
-        let mut sink = Stream::new(Vec::new(), Some(encoder));
+        let mut sink = PictureStream::new(Vec::new(), Some(encoder));
         sink.write(shown(&red(1))).unwrap();
         let length = sink.to.len();
         sink.write(shown(&red(7))).unwrap();
@@ -205,8 +210,8 @@ mod tests {
 
     #[test]
     fn a_reader_that_is_gone_is_no_failure() {
-        struct Gone;
-        impl Write for Gone {
+        struct ClosedPipe;
+        impl Write for ClosedPipe {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {
                 Err(ErrorKind::BrokenPipe.into())
             }
@@ -214,7 +219,9 @@ mod tests {
                 Ok(())
             }
         }
-        let error = Stream::new(Gone, None).write(shown(&red(1))).unwrap_err();
+        let error = PictureStream::new(ClosedPipe, None)
+            .write(shown(&red(1)))
+            .unwrap_err();
         assert!(error.is_closed());
     }
 }

@@ -1,13 +1,13 @@
 //! One running encoder: a video file, a named pipe, or a stream to an address.
-use super::encoder::{EncoderChoice, EncoderSetup, Task, VideoEncoder};
-use super::encoder_input::{Clock, Description, Piece, feed};
-use super::format::{Carrier, Format, Shape, SoundCoding};
+use super::encoder::{EncoderChoice, EncoderSetup, EncoderTask, VideoEncoder};
+use super::encoder_input::{EncoderInputHead, EncoderPiece, VideoClock, feed};
+use super::format::{PictureShape, SoundCoding, VideoCarrier, VideoFormat};
 use super::pipe;
 use super::rescue::Rescue;
 use super::stream::STDOUT;
 use super::{OrderedSink, SinkError, SinkOptions, SinkPicture};
 use crate::beside::{Beside, SoundPacket};
-use crate::ffmpeg::diagnose::{Kind, diagnose_output};
+use crate::ffmpeg::diagnose::{DiagnosisKind, diagnose_output};
 use crate::ffmpeg::log::Log;
 use crate::ffmpeg::process::Process;
 use crate::ffmpeg::{Ffmpeg, file_url};
@@ -40,25 +40,25 @@ pub(super) const SPOILT: &[&str] = &[
 
 /// A video through FFmpeg. The encoder starts with the first picture, which decides the size.
 #[derive(Debug)]
-pub(super) struct Video {
+pub(super) struct VideoSink {
     /// How messages name it.
     name: String,
-    format: Format,
+    format: VideoFormat,
     ffmpeg: Ffmpeg,
     options: SinkOptions,
-    output: Output,
+    output: VideoOutput,
     choice: Arc<EncoderChoice>,
-    encoder: Option<Encoder>,
+    encoder: Option<RunningEncoder>,
     /// What has been sent, as long as another encoder may have to begin again.
     rescue: Option<Rescue>,
-    shape: Option<Shape>,
-    clock: Clock,
+    shape: Option<PictureShape>,
+    clock: VideoClock,
     /// Pictures taken.
     frames: u64,
 }
 
 #[derive(Debug)]
-enum Output {
+enum VideoOutput {
     /// A file that another part of the sink has made.
     File(PathBuf),
     Pipe(PathBuf),
@@ -69,44 +69,50 @@ enum Output {
 
 /// The running child and the thread that feeds it, so that a wait for it can be given up.
 #[derive(Debug)]
-struct Encoder {
+struct RunningEncoder {
     // Dropped in this order: the child ends, so the thread's write fails, so the thread ends.
     process: Process,
     log: Log,
-    pieces: Sender<Piece>,
+    pieces: Sender<EncoderPiece>,
     /// Buffers to fill again.
     spare: Receiver<Vec<u8>>,
     feeder: JoinHandle<io::Result<()>>,
 }
 
-impl Video {
+impl VideoSink {
     /// Writes over `path`; messages call it `name`. The files of a recording share a `choice`.
     pub(super) fn to_file(
         path: &Path,
         name: String,
-        format: Format,
+        format: VideoFormat,
         ffmpeg: Ffmpeg,
         options: &SinkOptions,
         choice: Arc<EncoderChoice>,
     ) -> Self {
-        Video {
+        VideoSink {
             choice,
-            ..Video::new(name, format, ffmpeg, options, Output::File(path.to_owned()))
+            ..VideoSink::new(
+                name,
+                format,
+                ffmpeg,
+                options,
+                VideoOutput::File(path.to_owned()),
+            )
         }
     }
 
     /// Writes into a named pipe.
     pub(super) fn to_pipe(path: &Path, options: &SinkOptions) -> Result<Self, SinkError> {
         let name = path.display().to_string();
-        let format = Video::format_of(path, options)?;
+        let format = VideoSink::format_of(path, options)?;
         let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
-        let output = Output::Pipe(path.to_owned());
-        Ok(Video::new(name, format, ffmpeg, options, output))
+        let output = VideoOutput::Pipe(path.to_owned());
+        Ok(VideoSink::new(name, format, ffmpeg, options, output))
     }
 
     /// Writes to our own standard output.
-    pub(super) fn to_stdout(format: Format, options: &SinkOptions) -> Result<Self, SinkError> {
-        Video::check(format, STDOUT, options)?;
+    pub(super) fn to_stdout(format: VideoFormat, options: &SinkOptions) -> Result<Self, SinkError> {
+        VideoSink::check(format, STDOUT, options)?;
         let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
         let name = STDOUT.to_owned();
         // A reader may pause for as long as it likes.
@@ -114,50 +120,56 @@ impl Video {
             stall_timeout: Duration::ZERO,
             ..options.clone()
         };
-        Ok(Video::new(name, format, ffmpeg, &options, Output::Stdout))
+        Ok(VideoSink::new(
+            name,
+            format,
+            ffmpeg,
+            &options,
+            VideoOutput::Stdout,
+        ))
     }
 
     /// The format of a file by its name, if it can be written as the options say.
-    pub(super) fn format_of(path: &Path, options: &SinkOptions) -> Result<Format, SinkError> {
+    pub(super) fn format_of(path: &Path, options: &SinkOptions) -> Result<VideoFormat, SinkError> {
         let name = path.display().to_string();
-        let Some(format) = Format::of_path(path) else {
+        let Some(format) = VideoFormat::of_path(path) else {
             return Err(SinkError::Usage {
                 name,
                 problem: "this kind of video is not written".to_owned(),
             });
         };
-        Video::check(format, &name, options)?;
+        VideoSink::check(format, &name, options)?;
         Ok(format)
     }
 
     pub(super) fn to_url(url: &Address, options: &SinkOptions) -> Result<Self, SinkError> {
         let name = url.to_string();
-        let Some(format) = Format::of_url(url.reveal()) else {
+        let Some(format) = VideoFormat::of_url(url.reveal()) else {
             return Err(SinkError::Usage {
                 name,
                 problem: "this kind of address is not written to".to_owned(),
             });
         };
-        Video::check(format, &name, options)?;
+        VideoSink::check(format, &name, options)?;
         let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
-        Ok(Video::new(
+        Ok(VideoSink::new(
             name,
             format,
             ffmpeg,
             options,
-            Output::Url(url.clone()),
+            VideoOutput::Url(url.clone()),
         ))
     }
 
     fn new(
         name: String,
-        format: Format,
+        format: VideoFormat,
         ffmpeg: Ffmpeg,
         options: &SinkOptions,
-        output: Output,
+        output: VideoOutput,
     ) -> Self {
         let options = options.clone();
-        Video {
+        VideoSink {
             name,
             format,
             ffmpeg,
@@ -167,12 +179,12 @@ impl Video {
             encoder: None,
             rescue: None,
             shape: None,
-            clock: Clock::default(),
+            clock: VideoClock::default(),
             frames: 0,
         }
     }
 
-    fn check(format: Format, name: &str, options: &SinkOptions) -> Result<(), SinkError> {
+    fn check(format: VideoFormat, name: &str, options: &SinkOptions) -> Result<(), SinkError> {
         let bad_rate = options.fps.filter(|fps| !(*fps > 0.0 && *fps <= 1000.0));
         let coding = &options.coding;
         let only = format.only_coding(options.alpha);
@@ -202,11 +214,11 @@ impl Video {
         })
     }
 
-    fn start(&mut self, shape: Shape, beside: &Beside) -> Result<Encoder, SinkError> {
+    fn start(&mut self, shape: PictureShape, beside: &Beside) -> Result<RunningEncoder, SinkError> {
         if self.format.only_coding(shape.alpha).is_some() {
             return self.spawn(shape, beside, None);
         }
-        let task = Task {
+        let task = EncoderTask {
             shape,
             fps: self.options.fps.unwrap_or(USUAL_FPS),
             is_live: self.format.is_live(),
@@ -217,7 +229,7 @@ impl Video {
             .encoder(&self.ffmpeg, &task, &self.name, abort)?;
         let encoder = self.spawn(shape, beside, Some(&setup))?;
         // The reader of a pipe takes the end of the first encoder for that of the video.
-        if self.choice.is_replaceable(&setup) && !matches!(self.output, Output::Pipe(_)) {
+        if self.choice.is_replaceable(&setup) && !matches!(self.output, VideoOutput::Pipe(_)) {
             let output = encoder.log.output();
             self.rescue = Some(Rescue::new(setup, task, beside.clone(), output));
         }
@@ -225,7 +237,7 @@ impl Video {
     }
 
     /// Lets another encoder begin again where the chosen one did not begin.
-    fn begin_again(&mut self, error: SinkError) -> Result<Encoder, SinkError> {
+    fn begin_again(&mut self, error: SinkError) -> Result<RunningEncoder, SinkError> {
         let begun = self.rescue.take().and_then(|rescue| rescue.begun(&error));
         let Some(begun) = begun else {
             return Err(error);
@@ -241,7 +253,7 @@ impl Video {
     }
 
     /// Remembers a piece for an encoder that may have to begin again.
-    fn keep(&mut self, piece: &Piece) {
+    fn keep(&mut self, piece: &EncoderPiece) {
         if self
             .rescue
             .as_mut()
@@ -253,15 +265,15 @@ impl Video {
 
     fn spawn(
         &self,
-        shape: Shape,
+        shape: PictureShape,
         beside: &Beside,
         setup: Option<&EncoderSetup>,
-    ) -> Result<Encoder, SinkError> {
+    ) -> Result<RunningEncoder, SinkError> {
         let fps = self.options.fps.unwrap_or(USUAL_FPS);
         let carrier = match self.output {
-            Output::File(_) => Carrier::File,
-            Output::Pipe(_) | Output::Stdout => Carrier::Pipe,
-            Output::Url(_) => Carrier::Address,
+            VideoOutput::File(_) => VideoCarrier::File,
+            VideoOutput::Pipe(_) | VideoOutput::Stdout => VideoCarrier::Pipe,
+            VideoOutput::Url(_) => VideoCarrier::Address,
         };
         let sound = beside
             .sound_format
@@ -298,7 +310,7 @@ impl Video {
             }
             None => false,
         };
-        if takes_sound && carrier != Carrier::File {
+        if takes_sound && carrier != VideoCarrier::File {
             // Who watches does not wait long for sound that is late.
             command.args(["-max_interleave_delta", "1000000"]);
         }
@@ -306,16 +318,16 @@ impl Video {
         command.args(self.format.options(shape, carrier, setup, crf));
         match self.format {
             // It knows a rate only.
-            Format::Y4m => command
+            VideoFormat::Y4m => command
                 .args(["-r", &fps.to_string()])
                 .args(self.ffmpeg.frame_mode("cfr")),
             _ => command.args(self.ffmpeg.frame_mode("passthrough")),
         };
-        let description = Description::new(shape, beside, fps, takes_sound);
+        let description = EncoderInputHead::new(shape, beside, fps, takes_sound);
         command.stdin(Stdio::piped()).stdout(Stdio::null());
         match &self.output {
-            Output::File(file) => command.arg(file_url(file)),
-            Output::Pipe(path) => {
+            VideoOutput::File(file) => command.arg(file_url(file)),
+            VideoOutput::Pipe(path) => {
                 let opened = pipe::open(path, &self.options.abort);
                 let pipe = opened
                     .map_err(|error| self.failed(format!("the pipe cannot be written: {error}")))?;
@@ -323,8 +335,8 @@ impl Video {
                     .arg("pipe:1")
                     .stdout(pipe.ok_or(SinkError::Stopped)?)
             }
-            Output::Stdout => command.arg("pipe:1").stdout(Stdio::inherit()),
-            Output::Url(url) => command.arg(url.reveal()),
+            VideoOutput::Stdout => command.arg("pipe:1").stdout(Stdio::inherit()),
+            VideoOutput::Url(url) => command.arg(url.reveal()),
         };
         let failed = |error: io::Error| self.failed(format!("cannot start FFmpeg: {error}"));
         let mut process = Process::spawn(&mut command).map_err(failed)?;
@@ -338,7 +350,7 @@ impl Video {
             .name("encode".into())
             .spawn(move || feed(stdin, &description, &to_feed, &used))
             .map_err(failed)?;
-        Ok(Encoder {
+        Ok(RunningEncoder {
             process,
             log,
             pieces,
@@ -355,7 +367,7 @@ impl Video {
     /// Ends early: the encoder may still write what it has, if that does not take long.
     pub(super) fn cut_short(&mut self) {
         if let Some(encoder) = self.encoder.take() {
-            let Encoder {
+            let RunningEncoder {
                 mut process,
                 pieces,
                 ..
@@ -366,7 +378,11 @@ impl Video {
     }
 
     /// Hands a piece to the encoder as soon as it takes one.
-    fn send(&self, encoder: Encoder, mut piece: Piece) -> Result<Encoder, SinkError> {
+    fn send(
+        &self,
+        encoder: RunningEncoder,
+        mut piece: EncoderPiece,
+    ) -> Result<RunningEncoder, SinkError> {
         let begun = Instant::now();
         loop {
             match encoder.pieces.send_timeout(piece, GLANCE) {
@@ -414,8 +430,8 @@ impl Video {
     }
 
     /// Closes the encoder's input and waits until it has written all.
-    fn end(&self, encoder: Encoder) -> Result<(), SinkError> {
-        let Encoder {
+    fn end(&self, encoder: RunningEncoder) -> Result<(), SinkError> {
+        let RunningEncoder {
             mut process,
             log,
             pieces,
@@ -428,7 +444,7 @@ impl Video {
             match process.wait(GLANCE) {
                 Some(status) => break status,
                 // A file is finished when it is finished; only a server or a reader may hang.
-                None if !matches!(self.output, Output::File(_)) => self.give_up(begun)?,
+                None if !matches!(self.output, VideoOutput::File(_)) => self.give_up(begun)?,
                 None if self.options.abort.is_stopped() => return Err(SinkError::Stopped),
                 None => {}
             }
@@ -437,10 +453,10 @@ impl Video {
             .join()
             .unwrap_or_else(|_| Err(io::Error::other("the feeding thread broke")));
         let errors = log.into_errors();
-        if matches!(self.output, Output::Pipe(_)) && errors.mention(&["broken pipe"]) {
+        if matches!(self.output, VideoOutput::Pipe(_)) && errors.mention(&["broken pipe"]) {
             return Err(self.failed("its reader has closed the pipe".to_owned()));
         }
-        if matches!(self.output, Output::Stdout) && errors.mention(&["broken pipe"]) {
+        if matches!(self.output, VideoOutput::Stdout) && errors.mention(&["broken pipe"]) {
             return Err(SinkError::Closed);
         }
         let spoilt = errors.mention(SPOILT);
@@ -451,27 +467,29 @@ impl Video {
         }
         let found = diagnose_output(&errors, Some(status));
         Err(match found.kind {
-            Kind::Usage => SinkError::Usage {
+            DiagnosisKind::Usage => SinkError::Usage {
                 name: self.name.clone(),
                 problem: found.text,
             },
-            Kind::Unreachable if matches!(self.output, Output::Url(_)) => SinkError::Unreachable {
-                name: self.name.clone(),
-                problem: found.text,
-            },
+            DiagnosisKind::Unreachable if matches!(self.output, VideoOutput::Url(_)) => {
+                SinkError::Unreachable {
+                    name: self.name.clone(),
+                    problem: found.text,
+                }
+            }
             _ => self.failed(found.text),
         })
     }
 }
 
-impl OrderedSink for Video {
+impl OrderedSink for VideoSink {
     fn write(&mut self, shown: SinkPicture<'_>) -> Result<(), SinkError> {
         let SinkPicture {
             picture,
             time,
             beside,
         } = shown;
-        let shape = Shape::of(picture);
+        let shape = PictureShape::of(picture);
         shape.check(&mut self.shape, &self.name, self.frames)?;
         let encoder = match self.encoder.take() {
             Some(encoder) => encoder,
@@ -490,7 +508,7 @@ impl OrderedSink for Video {
         let mut bytes = encoder.spare.try_recv().unwrap_or_default();
         bytes.clear();
         bytes.extend_from_slice(picture.as_raw());
-        let piece = Piece {
+        let piece = EncoderPiece {
             samples: Some(bytes),
             micros,
             sound: self.clock.sound(beside.sound),
@@ -507,7 +525,7 @@ impl OrderedSink for Video {
     fn finish(mut self: Box<Self>, rest: Vec<SoundPacket>) -> Result<(), SinkError> {
         match self.encoder.take() {
             Some(encoder) => {
-                let piece = Piece {
+                let piece = EncoderPiece {
                     samples: None,
                     micros: 0,
                     sound: self.clock.sound(rest),

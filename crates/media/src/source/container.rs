@@ -15,12 +15,12 @@ pub(super) struct PrimaryPicture<'a> {
     /// Its colour profile.
     pub(super) profile: Option<&'a [u8]>,
     /// How it is turned, in this order.
-    pub(super) turns: Vec<Turn>,
+    pub(super) turns: Vec<OrientationStep>,
 }
 
 /// One step from the stored picture to the one that is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum OrientationStep {
     /// Quarters to the left.
     Left(u8),
     /// Top and bottom change places.
@@ -52,12 +52,12 @@ fn try_read(file: &[u8]) -> Option<PrimaryPicture<'_>> {
             }
             b"irot" => picture
                 .turns
-                .extend(body.first().map(|by| Turn::Left(by & 3))),
+                .extend(body.first().map(|by| OrientationStep::Left(by & 3))),
             b"imir" => picture
                 .turns
                 .extend(body.first().map(|axis| match axis & 1 {
-                    0 => Turn::TopBottom,
-                    _ => Turn::LeftRight,
+                    0 => OrientationStep::TopBottom,
+                    _ => OrientationStep::LeftRight,
                 })),
             _ => {}
         }
@@ -170,7 +170,7 @@ mod tests {
         let want = PrimaryPicture {
             size: Some((640, 360)),
             profile: Some(b"the profile"),
-            turns: vec![Turn::Left(3), Turn::LeftRight],
+            turns: vec![OrientationStep::Left(3), OrientationStep::LeftRight],
         };
         assert_eq!(read(&file), want);
     }

@@ -1,8 +1,8 @@
 //! The decoded pictures that FFmpeg sends, and the sound beside them.
-use super::feed::{Piece, Pieces};
+use super::feed::{FeedPiece, FeedReader};
 use crate::beside::SoundFormat;
 use crate::ffmpeg::log::OutputLog;
-use crate::ffmpeg::nut::{Content, Reader};
+use crate::ffmpeg::nut::{NutContent, NutReader};
 use crossbeam_channel::Receiver;
 use image::RgbImage;
 use mattebox_core::codec::Limits;
@@ -25,7 +25,7 @@ const MAX_SOUND: usize = 16 << 20;
 /// Reads the pictures of one child.
 #[derive(Debug)]
 pub(super) struct Decoded<R> {
-    state: State<R>,
+    state: DecodedState<R>,
     limits: Limits,
     log: OutputLog,
     /// As in [`super::plan::Plan`].
@@ -33,20 +33,20 @@ pub(super) struct Decoded<R> {
 }
 
 #[derive(Debug)]
-enum State<R> {
+enum DecodedState<R> {
     /// Nothing was read.
     New(R),
-    Open(Box<Open<R>>),
+    Open(Box<DecodedStream<R>>),
     Ended,
 }
 
 #[derive(Debug)]
-struct Open<R> {
-    from: Reader<R>,
+struct DecodedStream<R> {
+    from: NutReader<R>,
     /// The place of the pictures among the streams.
     video: usize,
-    shape: Shape,
-    samples: Samples,
+    shape: DecodedSize,
+    samples: SampleFormat,
     pixel_aspect: Option<(u32, u32)>,
     sound: Option<(usize, Arc<SoundFormat>)>,
     body: Vec<u8>,
@@ -54,7 +54,7 @@ struct Open<R> {
 
 /// The size of the pictures.
 #[derive(Debug, Clone, Copy)]
-struct Shape {
+struct DecodedSize {
     width: u32,
     height: u32,
     /// Rows that are sent, some of which are no part of the picture.
@@ -63,7 +63,7 @@ struct Shape {
 
 /// What the bytes of a picture are.
 #[derive(Debug)]
-enum Samples {
+enum SampleFormat {
     Rgb,
     Yuv420 {
         to_rgb: ToRgb,
@@ -75,45 +75,45 @@ enum Samples {
 impl<R: BufRead> Decoded<R> {
     pub(super) fn new(from: R, limits: Limits, log: OutputLog, marks_portrait: bool) -> Self {
         Decoded {
-            state: State::New(from),
+            state: DecodedState::New(from),
             limits,
             log,
             marks_portrait,
         }
     }
 
-    fn open(&self, from: R) -> io::Result<Open<R>> {
-        let from = Reader::open(from)?;
+    fn open(&self, from: R) -> io::Result<DecodedStream<R>> {
+        let from = NutReader::open(from)?;
         let mut video = None;
         let mut audio = None;
         for (place, stream) in from.streams().iter().enumerate() {
             match stream.content {
-                Content::Video {
+                NutContent::Video {
                     width,
                     height,
                     pixel_aspect,
                 } => video = Some((place, width, height, pixel_aspect)),
-                Content::Audio { .. } => audio = Some(place),
-                Content::Other => {}
+                NutContent::Audio { .. } => audio = Some(place),
+                NutContent::Other => {}
             }
         }
         let Some((place, width, rows, aspect)) = video else {
             return Err(bad("FFmpeg sends no pictures".to_owned()));
         };
-        let shape = Shape::new(width, rows, self.marks_portrait);
+        let shape = DecodedSize::new(width, rows, self.marks_portrait);
         self.check(shape)?;
         let (header, output) = self.log.wait(audio.is_some(), LOG_PATIENCE);
         let streams = from.streams();
         let samples = match streams[place].codec_tag.as_slice() {
             b"I420" => {
                 let colours = output.colours.unwrap_or_default();
-                Samples::Yuv420 {
+                SampleFormat::Yuv420 {
                     to_rgb: ToRgb::default(),
                     matrix: colours.matrix_of(header.video.and_then(|video| video.size)),
                     range: colours.range.unwrap_or(Range::Limited),
                 }
             }
-            [b'R', b'G', b'B', 24] => Samples::Rgb,
+            [b'R', b'G', b'B', 24] => SampleFormat::Rgb,
             _ => return Err(bad("FFmpeg sends pictures of an unknown kind".to_owned())),
         };
         let sound = audio.map(|place| {
@@ -124,7 +124,7 @@ impl<R: BufRead> Decoded<R> {
             (place, Arc::new(format))
         });
         let pixel_aspect = Some(aspect).filter(|(x, y)| *x > 0 && *y > 0 && x != y);
-        Ok(Open {
+        Ok(DecodedStream {
             from,
             video: place,
             shape,
@@ -135,7 +135,7 @@ impl<R: BufRead> Decoded<R> {
         })
     }
 
-    fn check(&self, Shape { width, height, .. }: Shape) -> io::Result<()> {
+    fn check(&self, DecodedSize { width, height, .. }: DecodedSize) -> io::Result<()> {
         if width == 0 || height == 0 || !self.limits.hold(width.into(), height.into()) {
             let Limits {
                 max_pixels,
@@ -150,26 +150,26 @@ impl<R: BufRead> Decoded<R> {
     }
 }
 
-impl<R: BufRead + Send + 'static> Pieces<RgbImage> for Decoded<R> {
-    fn next(&mut self, spare: &Receiver<RgbImage>) -> io::Result<Option<Piece<RgbImage>>> {
-        match std::mem::replace(&mut self.state, State::Ended) {
-            State::New(mut from) => {
+impl<R: BufRead + Send + 'static> FeedReader<RgbImage> for Decoded<R> {
+    fn next(&mut self, spare: &Receiver<RgbImage>) -> io::Result<Option<FeedPiece<RgbImage>>> {
+        match std::mem::replace(&mut self.state, DecodedState::Ended) {
+            DecodedState::New(mut from) => {
                 if from.fill_buf()?.is_empty() {
                     return Ok(None);
                 }
-                self.state = State::Open(Box::new(self.open(from)?));
+                self.state = DecodedState::Open(Box::new(self.open(from)?));
             }
             state => self.state = state,
         }
         match &mut self.state {
-            State::Open(open) => open.next(spare),
-            State::New(_) | State::Ended => Ok(None),
+            DecodedState::Open(open) => open.next(spare),
+            DecodedState::New(_) | DecodedState::Ended => Ok(None),
         }
     }
 }
 
-impl<R: BufRead> Open<R> {
-    fn next(&mut self, spare: &Receiver<RgbImage>) -> io::Result<Option<Piece<RgbImage>>> {
+impl<R: BufRead> DecodedStream<R> {
+    fn next(&mut self, spare: &Receiver<RgbImage>) -> io::Result<Option<FeedPiece<RgbImage>>> {
         let bytes = self.samples.len_of(self.shape);
         // A picture of another size may be larger, which is no error of the stream.
         let most = bytes.max(MAX_SOUND).saturating_mul(4);
@@ -180,9 +180,9 @@ impl<R: BufRead> Open<R> {
             let micros = packet.micros - i64::from(TIME_OFFSET) * 1_000_000;
             if packet.stream == self.video {
                 if self.body.len() != bytes {
-                    return Ok(Some(Piece::NewSize { micros }));
+                    return Ok(Some(FeedPiece::NewSize { micros }));
                 }
-                return Ok(Some(Piece::Picture {
+                return Ok(Some(FeedPiece::Picture {
                     picture: self.samples.picture(
                         self.shape,
                         &self.body,
@@ -198,7 +198,7 @@ impl<R: BufRead> Open<R> {
                 .as_ref()
                 .is_some_and(|(place, _)| *place == packet.stream)
             {
-                return Ok(Some(Piece::Sound {
+                return Ok(Some(FeedPiece::Sound {
                     micros,
                     bytes: self.body.clone(),
                     is_key: packet.is_key,
@@ -208,10 +208,10 @@ impl<R: BufRead> Open<R> {
     }
 }
 
-impl Shape {
+impl DecodedSize {
     fn new(width: u32, rows: u32, marks_portrait: bool) -> Self {
         let is_padded = marks_portrait && rows > width.saturating_add(PORTRAIT_ROWS);
-        Shape {
+        DecodedSize {
             width,
             height: rows - if is_padded { PORTRAIT_ROWS } else { 0 },
             rows,
@@ -219,31 +219,36 @@ impl Shape {
     }
 }
 
-impl Samples {
-    fn len_of(&self, shape: Shape) -> usize {
+impl SampleFormat {
+    fn len_of(&self, shape: DecodedSize) -> usize {
         let bytes = match self {
-            Samples::Rgb => u64::from(shape.width) * u64::from(shape.rows) * 3,
-            Samples::Yuv420 { .. } => Yuv420::len_of(shape.width, shape.rows),
+            SampleFormat::Rgb => u64::from(shape.width) * u64::from(shape.rows) * 3,
+            SampleFormat::Yuv420 { .. } => Yuv420::len_of(shape.width, shape.rows),
         };
         usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
     /// The picture, in the memory of `into`.
-    fn picture(&mut self, shape: Shape, bytes: &[u8], mut into: RgbImage) -> io::Result<RgbImage> {
-        let Shape {
+    fn picture(
+        &mut self,
+        shape: DecodedSize,
+        bytes: &[u8],
+        mut into: RgbImage,
+    ) -> io::Result<RgbImage> {
+        let DecodedSize {
             width,
             height,
             rows,
         } = shape;
         let picture = match self {
-            Samples::Rgb => {
+            SampleFormat::Rgb => {
                 let used = width as usize * height as usize * 3;
                 let mut rgb = into.into_raw();
                 rgb.clear();
                 rgb.extend_from_slice(&bytes[..used]);
                 RgbImage::from_raw(width, height, rgb)
             }
-            Samples::Yuv420 {
+            SampleFormat::Yuv420 {
                 to_rgb,
                 matrix,
                 range,
@@ -268,16 +273,16 @@ mod tests {
     fn pictures_higher_than_wide_lose_the_rows_that_were_added() {
         for (width, height) in [(640, 360), (360, 640), (8, 8), (8, 10), (2, 4), (4, 2)] {
             let added = if height > width { PORTRAIT_ROWS } else { 0 };
-            let shape = Shape::new(width, height + added, true);
+            let shape = DecodedSize::new(width, height + added, true);
             assert_eq!((shape.width, shape.height), (width, height));
-            let shape = Shape::new(width, height, false);
+            let shape = DecodedSize::new(width, height, false);
             assert_eq!((shape.width, shape.height), (width, height));
         }
     }
 
     #[test]
     fn a_turned_picture_has_another_number_of_bytes() {
-        let length = |width, rows| Samples::Rgb.len_of(Shape::new(width, rows, true));
+        let length = |width, rows| SampleFormat::Rgb.len_of(DecodedSize::new(width, rows, true));
         assert_ne!(length(640, 360), length(360, 640 + PORTRAIT_ROWS));
     }
 }

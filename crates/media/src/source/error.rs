@@ -1,6 +1,6 @@
 //! What can go wrong with a source.
 use crate::ffmpeg::FfmpegError;
-use crate::ffmpeg::diagnose::{Diagnosis, Kind};
+use crate::ffmpeg::diagnose::{Diagnosis, DiagnosisKind};
 use mattebox_core::codec::DecodeError;
 use std::io;
 use std::path::PathBuf;
@@ -105,7 +105,7 @@ impl SourceError {
     pub(super) fn from_diagnosis(name: &str, frames: u64, found: Diagnosis) -> Self {
         let name = name.to_owned();
         match found.kind {
-            Kind::Usage if frames == 0 => SourceError::Usage {
+            DiagnosisKind::Usage if frames == 0 => SourceError::Usage {
                 name,
                 problem: found.text,
             },

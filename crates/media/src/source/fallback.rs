@@ -1,7 +1,7 @@
 //! Another way to read a source, where FFmpeg says that this one does not work.
 use super::choices::{HardwareDecoder, InputFormat, RtspTransport};
-use super::{SourceOptions, input::Input};
-use crate::ffmpeg::log::Errors;
+use super::{SourceOptions, input::SourceInput};
+use crate::ffmpeg::log::FfmpegErrors;
 use tracing::{info, warn};
 
 /// What an RTSP server, or FFmpeg, says where RTP does not go through the RTSP connection.
@@ -35,7 +35,11 @@ pub(super) enum Fallback {
 
 impl Fallback {
     /// The way that FFmpeg's errors speak for, if it was not asked for another one.
-    pub(super) fn find(input: &Input, options: &SourceOptions, errors: &Errors) -> Option<Self> {
+    pub(super) fn find(
+        input: &SourceInput,
+        options: &SourceOptions,
+        errors: &FfmpegErrors,
+    ) -> Option<Self> {
         let asks_tcp = input.is_rtsp() && options.rtsp_transport == RtspTransport::Auto;
         if asks_tcp && errors.mention(NO_TCP) {
             return Some(Fallback::Udp);
@@ -70,9 +74,9 @@ impl Fallback {
 /// JPEG pictures, whatever stands between them: a guess at what a web server sends, if FFmpeg does
 /// not know and was not told.
 pub(super) fn guess(
-    input: &Input,
+    input: &SourceInput,
     options: &SourceOptions,
-    errors: &Errors,
+    errors: &FfmpegErrors,
 ) -> Option<InputFormat> {
     let is_guessed = input.is_web() && options.input_format.is_none();
     (is_guessed && errors.mention(UNKNOWN)).then(InputFormat::motion_jpeg)

@@ -1,10 +1,10 @@
 //! One running FFmpeg and the pictures it sends.
 use super::SourceOptions;
 use super::decoded::Decoded;
-use super::input::{Input, Reading};
-use super::plan::Plan;
+use super::input::{Reading, SourceInput};
+use super::plan::StreamPlan;
 use crate::beside::{SoundFormat, SoundPacket};
-use crate::ffmpeg::log::{Errors, Header, Log, OutputLog};
+use crate::ffmpeg::log::{FfmpegErrors, InputHeader, Log, OutputLog};
 use crate::ffmpeg::process::Process;
 use crate::ffmpeg::{Ffmpeg, jpeg};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -26,27 +26,32 @@ const GLANCE: Duration = Duration::from_millis(50);
 const END_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a picture is when it comes out of FFmpeg.
-pub(super) trait Sent: Sized + Send + std::fmt::Debug + 'static {
+pub(super) trait FeedPicture: Sized + Send + std::fmt::Debug + 'static {
     /// It is as it was in the source: nothing was decoded, scaled or left out.
-    const AS_IT_WAS: bool;
+    const PASSED_THROUGH: bool;
 
     /// What reads the pieces of a child's output.
-    type Pieces: Pieces<Self>;
+    type Pieces: FeedReader<Self>;
 
     /// Reads the output of a child.
-    fn pieces(from: ChildStdout, limits: &Limits, log: OutputLog, plan: &Plan) -> Self::Pieces;
+    fn pieces(
+        from: ChildStdout,
+        limits: &Limits,
+        log: OutputLog,
+        plan: &StreamPlan,
+    ) -> Self::Pieces;
 }
 
 /// Reads pieces of a stream.
-pub(super) trait Pieces<P>: Send + 'static {
+pub(super) trait FeedReader<P>: Send + 'static {
     /// The next of a stream; `None` at its end. A stream that ends within a piece gives
     /// `UnexpectedEof`. A picture may take the memory of one from `spare`.
-    fn next(&mut self, spare: &Receiver<P>) -> io::Result<Option<Piece<P>>>;
+    fn next(&mut self, spare: &Receiver<P>) -> io::Result<Option<FeedPiece<P>>>;
 }
 
 /// What comes out of FFmpeg.
 #[derive(Debug)]
-pub(super) enum Piece<P> {
+pub(super) enum FeedPiece<P> {
     Picture {
         picture: P,
         /// Its time by the clock of the stream, if it has one.
@@ -65,23 +70,28 @@ pub(super) enum Piece<P> {
     NewSize { micros: i64 },
 }
 
-impl Sent for RgbImage {
-    const AS_IT_WAS: bool = false;
+impl FeedPicture for RgbImage {
+    const PASSED_THROUGH: bool = false;
 
     type Pieces = Decoded<BufReader<ChildStdout>>;
 
-    fn pieces(from: ChildStdout, limits: &Limits, log: OutputLog, plan: &Plan) -> Self::Pieces {
+    fn pieces(
+        from: ChildStdout,
+        limits: &Limits,
+        log: OutputLog,
+        plan: &StreamPlan,
+    ) -> Self::Pieces {
         Decoded::new(BufReader::new(from), *limits, log, plan.marks_portrait)
     }
 }
 
-impl Sent for jpeg::Jpeg {
-    const AS_IT_WAS: bool = true;
+impl FeedPicture for jpeg::Jpeg {
+    const PASSED_THROUGH: bool = true;
 
-    type Pieces = Jpegs;
+    type Pieces = JpegReader;
 
-    fn pieces(from: ChildStdout, limits: &Limits, _: OutputLog, _: &Plan) -> Self::Pieces {
-        Jpegs {
+    fn pieces(from: ChildStdout, limits: &Limits, _: OutputLog, _: &StreamPlan) -> Self::Pieces {
+        JpegReader {
             from: BufReader::new(from),
             limits: *limits,
         }
@@ -90,15 +100,15 @@ impl Sent for jpeg::Jpeg {
 
 /// The JPEG pictures that FFmpeg passes on.
 #[derive(Debug)]
-pub(super) struct Jpegs {
+pub(super) struct JpegReader {
     from: BufReader<ChildStdout>,
     limits: Limits,
 }
 
-impl Pieces<jpeg::Jpeg> for Jpegs {
-    fn next(&mut self, _: &Receiver<jpeg::Jpeg>) -> io::Result<Option<Piece<jpeg::Jpeg>>> {
+impl FeedReader<jpeg::Jpeg> for JpegReader {
+    fn next(&mut self, _: &Receiver<jpeg::Jpeg>) -> io::Result<Option<FeedPiece<jpeg::Jpeg>>> {
         let picture = jpeg::read(&mut self.from, &self.limits)?;
-        Ok(picture.map(|picture| Piece::Picture {
+        Ok(picture.map(|picture| FeedPiece::Picture {
             picture,
             micros: None,
             pixel_aspect: None,
@@ -109,15 +119,15 @@ impl Pieces<jpeg::Jpeg> for Jpegs {
 
 /// A piece of sound whose time is by the clock of the stream.
 #[derive(Debug)]
-pub(super) struct Heard {
+pub(super) struct TimedSound {
     pub(super) micros: i64,
     pub(super) bytes: Vec<u8>,
     pub(super) is_key: bool,
 }
 
 /// The sound of a feed whose clock was at 0 at this time, in microseconds of the source's.
-pub(super) fn sound_from(began: i64, heard: Vec<Heard>) -> Vec<SoundPacket> {
-    let packet = |heard: Heard| SoundPacket {
+pub(super) fn sound_from(began: i64, heard: Vec<TimedSound>) -> Vec<SoundPacket> {
+    let packet = |heard: TimedSound| SoundPacket {
         time: Timestamp(began.saturating_add(heard.micros)),
         bytes: heard.bytes,
         is_key: heard.is_key,
@@ -127,7 +137,7 @@ pub(super) fn sound_from(began: i64, heard: Vec<Heard>) -> Vec<SoundPacket> {
 
 /// One picture from FFmpeg.
 #[derive(Debug)]
-pub(super) struct Arrived<P> {
+pub(super) struct ArrivedPicture<P> {
     pub(super) picture: P,
     /// Microseconds in the stream, or, of a live one read by our clock, unix time when it arrived;
     /// if it was decoded.
@@ -139,15 +149,15 @@ pub(super) struct Arrived<P> {
     pub(super) pixel_aspect: Option<(u32, u32)>,
     pub(super) sound_format: Option<Arc<SoundFormat>>,
     /// The sound that came before it.
-    pub(super) sound: Vec<Heard>,
+    pub(super) sound: Vec<TimedSound>,
 }
 
 /// What a wait for a picture gave.
 #[derive(Debug)]
 pub(super) enum Arrival<P> {
-    Picture(Box<Arrived<P>>),
+    Picture(Box<ArrivedPicture<P>>),
     /// The child sent its last picture. What came of sound after it.
-    Ended(Vec<Heard>),
+    Ended(Vec<TimedSound>),
     /// The next picture, which is at this time, has another size: only another child can send it.
     NewSize {
         micros: i64,
@@ -162,10 +172,10 @@ pub(super) enum Arrival<P> {
 
 /// How a child ended.
 #[derive(Debug)]
-pub(super) struct Ending {
+pub(super) struct ChildEnd {
     /// `None`: it had to be killed.
     pub(super) status: Option<ExitStatus>,
-    pub(super) errors: Errors,
+    pub(super) errors: FfmpegErrors,
 }
 
 /// One running FFmpeg. Dropped, it is killed.
@@ -176,14 +186,14 @@ pub(super) struct Feed<P> {
     pictures: Receiver<Arrival<P>>,
     spare: Sender<P>,
     log: Log,
-    _reader: Reader,
+    _reader: ReaderThread,
 }
 
 /// Joined when dropped, so that no thread outlives its feed.
 #[derive(Debug)]
-struct Reader(Option<JoinHandle<()>>);
+struct ReaderThread(Option<JoinHandle<()>>);
 
-impl Drop for Reader {
+impl Drop for ReaderThread {
     fn drop(&mut self) {
         if let Some(thread) = self.0.take() {
             let _ = thread.join();
@@ -191,15 +201,15 @@ impl Drop for Reader {
     }
 }
 
-impl<P: Sent> Feed<P> {
+impl<P: FeedPicture> Feed<P> {
     /// Starts what reads an input.
     pub(super) fn start(
-        input: &Input,
+        input: &SourceInput,
         ffmpeg: &Ffmpeg,
         options: &SourceOptions,
         reading: Reading,
     ) -> io::Result<Self> {
-        let mut command = match P::AS_IT_WAS {
+        let mut command = match P::PASSED_THROUGH {
             true => input.copy_command(ffmpeg, options, reading),
             false => input.command(ffmpeg, options, reading),
         };
@@ -221,7 +231,7 @@ impl<P: Sent> Feed<P> {
             pictures,
             spare,
             log,
-            _reader: Reader(Some(reader)),
+            _reader: ReaderThread(Some(reader)),
         })
     }
 
@@ -233,7 +243,7 @@ impl<P: Sent> Feed<P> {
 
     /// Waits until the input is open, or the child has ended; `None` if neither came within `patience` (zero is for ever),
     /// or on a stop.
-    pub(super) fn wait_for_header(&self, patience: Duration, stop: &Stop) -> Option<Header> {
+    pub(super) fn wait_for_header(&self, patience: Duration, stop: &Stop) -> Option<InputHeader> {
         let begun = Instant::now();
         loop {
             if stop.is_stopped() {
@@ -267,7 +277,7 @@ impl<P: Sent> Feed<P> {
     }
 
     /// Ends it, if it has not ended, and says how that was.
-    pub(super) fn finish(self) -> Ending {
+    pub(super) fn finish(self) -> ChildEnd {
         let Feed {
             mut process,
             pictures,
@@ -278,7 +288,7 @@ impl<P: Sent> Feed<P> {
         let status = process.wait(END_PATIENCE);
         process.kill();
         drop(pictures);
-        Ending {
+        ChildEnd {
             status,
             errors: log.into_errors(),
         }
@@ -286,16 +296,16 @@ impl<P: Sent> Feed<P> {
 }
 
 /// Brings pictures from the pipe to the channel until one of them closes.
-fn bring<P: Sent>(mut pieces: P::Pieces, to: &Sender<Arrival<P>>, spare: &Receiver<P>) {
+fn bring<P: FeedPicture>(mut pieces: P::Pieces, to: &Sender<Arrival<P>>, spare: &Receiver<P>) {
     let mut sound = Vec::new();
     loop {
         let arrival = match pieces.next(spare) {
-            Ok(Some(Piece::Picture {
+            Ok(Some(FeedPiece::Picture {
                 picture,
                 micros,
                 pixel_aspect,
                 sound_format,
-            })) => Arrival::Picture(Box::new(Arrived {
+            })) => Arrival::Picture(Box::new(ArrivedPicture {
                 picture,
                 micros,
                 arrived: SystemTime::now(),
@@ -304,19 +314,19 @@ fn bring<P: Sent>(mut pieces: P::Pieces, to: &Sender<Arrival<P>>, spare: &Receiv
                 sound_format,
                 sound: std::mem::take(&mut sound),
             })),
-            Ok(Some(Piece::Sound {
+            Ok(Some(FeedPiece::Sound {
                 micros,
                 bytes,
                 is_key,
             })) => {
-                sound.push(Heard {
+                sound.push(TimedSound {
                     micros,
                     bytes,
                     is_key,
                 });
                 continue;
             }
-            Ok(Some(Piece::NewSize { micros })) => Arrival::NewSize { micros },
+            Ok(Some(FeedPiece::NewSize { micros })) => Arrival::NewSize { micros },
             Ok(None) => Arrival::Ended(std::mem::take(&mut sound)),
             // A child that was killed may leave part of a picture. How it ended says more than
             // that.

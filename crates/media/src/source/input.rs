@@ -1,6 +1,6 @@
 //! The FFmpeg command for a source.
 use super::decoded::{PORTRAIT_ROWS, TIME_OFFSET};
-use super::plan::Plan;
+use super::plan::StreamPlan;
 use super::{SourceError, SourceOptions, SourceSpec, pipe::Pipe, protocols, spec};
 use crate::ffmpeg::{Ffmpeg, file_url};
 use mattebox_engine::address::Address;
@@ -12,14 +12,14 @@ use std::time::Duration;
 
 /// What FFmpeg is to read.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Input {
+pub(super) struct SourceInput {
     /// How messages name it.
     pub(super) name: String,
-    kind: Kind,
+    kind: InputKind,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Kind {
+enum InputKind {
     File(PathBuf),
     Url(Address),
     Device {
@@ -35,7 +35,7 @@ enum Kind {
 
 /// How much FFmpeg reads of a source before it says what is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Probe {
+pub(super) enum ProbeLength {
     /// 32 kB for the format, 100 kB or a fifth of a second for the rest: what comes live begins at once. Not every stream tells by then what
     /// is in it.
     Quick,
@@ -57,7 +57,7 @@ pub(super) struct Reading {
     /// Pictures have the time when they came. FFmpeg cannot tell then how long a video is that turns out to have an end.
     pub(super) our_clock: bool,
     /// How long FFmpeg looks first.
-    pub(super) probe: Probe,
+    pub(super) probe: ProbeLength,
     /// Where it begins.
     pub(super) start: Option<Duration>,
     /// What is still wanted.
@@ -65,10 +65,10 @@ pub(super) struct Reading {
     /// FFmpeg itself begins again at the end.
     pub(super) rewinds: bool,
     /// What is done with its streams.
-    pub(super) plan: Plan,
+    pub(super) plan: StreamPlan,
 }
 
-impl Input {
+impl SourceInput {
     /// Finds out what a source is and whether it is there, as far as that costs nothing.
     pub(super) fn resolve(spec: &SourceSpec) -> Result<Self, SourceError> {
         let name = spec.to_string();
@@ -81,35 +81,35 @@ impl Input {
                 Ok(there) if there.is_file() && there.len() == 0 => {
                     return Err(refuse("the file is empty".to_owned()));
                 }
-                Ok(there) if is_pipe(&there) => Kind::Pipe(Pipe::named(path)),
-                Ok(_) => Kind::File(path.clone()),
+                Ok(there) if is_pipe(&there) => InputKind::Pipe(Pipe::named(path)),
+                Ok(_) => InputKind::File(path.clone()),
                 // A numbered sequence such as frame_%06d.tif, which FFmpeg knows how to read.
-                Err(_) if path.to_string_lossy().contains('%') => Kind::File(path.clone()),
+                Err(_) if path.to_string_lossy().contains('%') => InputKind::File(path.clone()),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     return Err(refuse(missing(path)));
                 }
                 Err(error) => return Err(refuse(format!("cannot be read: {error}"))),
             },
-            SourceSpec::Url(url) => Kind::Url(url.clone()),
+            SourceSpec::Url(url) => InputKind::Url(url.clone()),
             SourceSpec::Device(device) => camera(device).map_err(refuse)?,
-            SourceSpec::Lavfi(graph) => Kind::Lavfi(graph.clone()),
+            SourceSpec::Lavfi(graph) => InputKind::Lavfi(graph.clone()),
             SourceSpec::Stdin if std::io::stdin().is_terminal() => {
                 return Err(refuse(
                     "it is the terminal: pipe a video into it, as in `mattebox run - < clip.mkv`"
                         .to_owned(),
                 ));
             }
-            SourceSpec::Stdin if is_a_file(&std::io::stdin()) => Kind::Stdin,
-            SourceSpec::Stdin => Kind::Pipe(Pipe::standard_input()),
+            SourceSpec::Stdin if is_a_file(&std::io::stdin()) => InputKind::Stdin,
+            SourceSpec::Stdin => InputKind::Pipe(Pipe::standard_input()),
         };
-        Ok(Input { name, kind })
+        Ok(SourceInput { name, kind })
     }
 
     /// Whether it is known before it is opened that it gives pictures as they happen.
     pub(super) fn is_live(&self) -> bool {
         match &self.kind {
-            Kind::Device { .. } => true,
-            Kind::Url(_) => LIVE.contains(&self.scheme()),
+            InputKind::Device { .. } => true,
+            InputKind::Url(_) => LIVE.contains(&self.scheme()),
             _ => false,
         }
     }
@@ -117,7 +117,7 @@ impl Input {
     /// What is wrong if it is a camera that is not plugged in.
     pub(super) fn missing_device(&self) -> Option<String> {
         match &self.kind {
-            Kind::Device {
+            InputKind::Device {
                 format: "v4l2",
                 device,
             } if !Path::new(device).exists() => Some(no_such_camera(device)),
@@ -127,12 +127,12 @@ impl Input {
 
     /// Whether it comes over a network.
     pub(super) fn is_remote(&self) -> bool {
-        matches!(self.kind, Kind::Url(_))
+        matches!(self.kind, InputKind::Url(_))
     }
 
     /// Starts to send what a pipe gives to a child that was started for it.
     pub(super) fn supply(&self, to: Option<ChildStdin>) {
-        if let (Kind::Pipe(pipe), Some(to)) = (&self.kind, to) {
+        if let (InputKind::Pipe(pipe), Some(to)) = (&self.kind, to) {
             pipe.supply(to);
         }
     }
@@ -140,36 +140,38 @@ impl Input {
     /// Whether everything that a pipe gave so far can be given to another child.
     pub(super) fn can_be_read_from_its_beginning(&self) -> bool {
         match &self.kind {
-            Kind::Pipe(pipe) => pipe.is_whole(),
-            Kind::Stdin => false,
+            InputKind::Pipe(pipe) => pipe.is_whole(),
+            InputKind::Stdin => false,
             _ => true,
         }
     }
 
     /// How a source with an end is opened first: pictures in a pipe, which may be as live as a camera, need no long look.
-    pub(super) fn first_probe(&self, patience: Duration, stop: &Stop) -> Probe {
+    pub(super) fn first_probe(&self, patience: Duration, stop: &Stop) -> ProbeLength {
         match &self.kind {
-            Kind::Pipe(pipe) if pipe.begins_with_pictures(patience, stop) => Probe::Quick,
-            _ => Probe::Long,
+            InputKind::Pipe(pipe) if pipe.begins_with_pictures(patience, stop) => {
+                ProbeLength::Quick
+            }
+            _ => ProbeLength::Long,
         }
     }
 
     /// Whether it may turn out, when it is open, to give pictures as they happen.
     pub(super) fn may_be_live(&self) -> bool {
-        matches!(self.kind, Kind::Url(_))
+        matches!(self.kind, InputKind::Url(_))
     }
 
     /// Whether FFmpeg can go back to its beginning by itself.
     pub(super) fn can_rewind(&self) -> bool {
-        matches!(self.kind, Kind::File(_) | Kind::Url(_))
+        matches!(self.kind, InputKind::File(_) | InputKind::Url(_))
     }
 
     /// Whether it can be opened a second time and is then the same.
     pub(super) fn can_be_opened_again(&self) -> bool {
         match &self.kind {
-            Kind::File(path) => path.metadata().is_ok_and(|there| there.is_file()),
-            Kind::Url(_) | Kind::Device { .. } => true,
-            Kind::Lavfi(_) | Kind::Stdin | Kind::Pipe(_) => false,
+            InputKind::File(path) => path.metadata().is_ok_and(|there| there.is_file()),
+            InputKind::Url(_) | InputKind::Device { .. } => true,
+            InputKind::Lavfi(_) | InputKind::Stdin | InputKind::Pipe(_) => false,
         }
     }
 
@@ -185,7 +187,7 @@ impl Input {
 
     fn scheme(&self) -> &str {
         match &self.kind {
-            Kind::Url(url) => url.reveal().split("://").next().unwrap_or_default(),
+            InputKind::Url(url) => url.reveal().split("://").next().unwrap_or_default(),
             _ => "",
         }
     }
@@ -276,12 +278,12 @@ impl Input {
         let mut command = ffmpeg.command();
         command.stdout(Stdio::piped());
         command.stdin(match self.kind {
-            Kind::Stdin => Stdio::inherit(),
-            Kind::Pipe(_) => Stdio::piped(),
+            InputKind::Stdin => Stdio::inherit(),
+            InputKind::Pipe(_) => Stdio::piped(),
             _ => Stdio::null(),
         });
         let seconds = |time: Duration| format!("{}us", time.as_micros());
-        if probe == Probe::Quick {
+        if probe == ProbeLength::Quick {
             command.args([
                 "-formatprobesize",
                 "32768",
@@ -317,23 +319,23 @@ impl Input {
         }
         self.choices(&mut command, options);
         match &self.kind {
-            Kind::File(path) => command.arg("-i").arg(file_url(path)),
-            Kind::Url(url) => {
+            InputKind::File(path) => command.arg("-i").arg(file_url(path)),
+            InputKind::Url(url) => {
                 if self.is_rtsp() {
                     command.args(["-rtsp_transport", options.rtsp_transport.ffmpeg_name()]);
                 }
                 command.args(["-i", url.reveal()])
             }
-            Kind::Device { format, device } => command.args(["-f", format, "-i", device]),
-            Kind::Lavfi(address) => command.args(["-f", "lavfi", "-i", spec::graph(address)]),
-            Kind::Pipe(pipe)
-                if probe == Probe::Quick
+            InputKind::Device { format, device } => command.args(["-f", format, "-i", device]),
+            InputKind::Lavfi(address) => command.args(["-f", "lavfi", "-i", spec::graph(address)]),
+            InputKind::Pipe(pipe)
+                if probe == ProbeLength::Quick
                     && pipe.begins_with_jpeg()
                     && options.input_format.is_none() =>
             {
                 command.args(["-f", "mjpeg", "-i", "pipe:0"])
             }
-            Kind::Stdin | Kind::Pipe(_) => command.args(["-i", "pipe:0"]),
+            InputKind::Stdin | InputKind::Pipe(_) => command.args(["-i", "pipe:0"]),
         };
         // The first video that is no cover picture, unless another is shown by players.
         match plan.stream {
@@ -352,10 +354,10 @@ impl Input {
     /// What FFmpeg may open for it. Devices and test patterns use no protocols.
     fn protocols(&self) -> Option<String> {
         match &self.kind {
-            Kind::File(_) => Some(protocols::FILE.to_owned()),
-            Kind::Stdin | Kind::Pipe(_) => Some(protocols::PIPE.to_owned()),
-            Kind::Url(_) => Some(protocols::of_scheme(self.scheme())),
-            Kind::Device { .. } | Kind::Lavfi(_) => None,
+            InputKind::File(_) => Some(protocols::FILE.to_owned()),
+            InputKind::Stdin | InputKind::Pipe(_) => Some(protocols::PIPE.to_owned()),
+            InputKind::Url(_) => Some(protocols::of_scheme(self.scheme())),
+            InputKind::Device { .. } | InputKind::Lavfi(_) => None,
         }
     }
 
@@ -366,19 +368,19 @@ impl Input {
         }
         if let Some(format) = &options.input_format {
             match &self.kind {
-                Kind::Device { format: "v4l2", .. } => {
+                InputKind::Device { format: "v4l2", .. } => {
                     command.args(["-input_format", format.ffmpeg_name()]);
                 }
-                Kind::Device { .. } => {
+                InputKind::Device { .. } => {
                     command.args(["-pixel_format", format.ffmpeg_name()]);
                 }
-                Kind::Lavfi(_) => {}
-                Kind::File(_) | Kind::Url(_) | Kind::Stdin | Kind::Pipe(_) => {
+                InputKind::Lavfi(_) => {}
+                InputKind::File(_) | InputKind::Url(_) | InputKind::Stdin | InputKind::Pipe(_) => {
                     command.args(["-f", format.ffmpeg_name()]);
                 }
             }
         }
-        if let (Some(size), Kind::Device { .. }) = (options.size, &self.kind) {
+        if let (Some(size), InputKind::Device { .. }) = (options.size, &self.kind) {
             command.args(["-video_size", &size.to_string()]);
         }
         for option in &options.input_options {
@@ -426,10 +428,10 @@ fn missing(path: &Path) -> String {
 }
 
 /// How this system's FFmpeg opens a camera.
-fn camera(device: &str) -> Result<Kind, String> {
+fn camera(device: &str) -> Result<InputKind, String> {
     let number = device.strip_prefix("/dev/video").unwrap_or(device);
     if cfg!(target_os = "macos") {
-        return Ok(Kind::Device {
+        return Ok(InputKind::Device {
             format: "avfoundation",
             device: format!("{number}:none"),
         });
@@ -437,7 +439,7 @@ fn camera(device: &str) -> Result<Kind, String> {
     if cfg!(windows) {
         return Err("cameras have no numbers on this system: read it with another program and send it to standard input".into());
     }
-    Ok(Kind::Device {
+    Ok(InputKind::Device {
         format: "v4l2",
         device: format!("/dev/video{number}"),
     })
@@ -489,7 +491,11 @@ mod tests {
 
     #[test]
     fn what_is_live_is_known_by_its_protocol() {
-        let live = |text: &str| Input::resolve(&text.parse().unwrap()).unwrap().is_live();
+        let live = |text: &str| {
+            SourceInput::resolve(&text.parse().unwrap())
+                .unwrap()
+                .is_live()
+        };
         assert!(live("rtsp://h/1") && live("udp://127.0.0.1:9") && live("tcp://h:1"));
         assert!(
             !live("https://h/a.mp4") && !live("lavfi:testsrc") && !live("-") && !live("Cargo.toml")
@@ -508,14 +514,14 @@ mod tests {
         let reading = Reading {
             live: true,
             our_clock: true,
-            probe: Probe::Quick,
+            probe: ProbeLength::Quick,
             duration: None,
             start: None,
             rewinds: false,
-            plan: Plan::default(),
+            plan: StreamPlan::default(),
         };
         let words = |spec: &str| {
-            let input = Input::resolve(&spec.parse().unwrap()).unwrap();
+            let input = SourceInput::resolve(&spec.parse().unwrap()).unwrap();
             let ffmpeg = Ffmpeg::presume(Path::new("ffmpeg"));
             let command = input.command(&ffmpeg, &options, reading);
             let words = command.get_args().map(|arg| arg.to_string_lossy());
@@ -544,12 +550,12 @@ mod tests {
     #[test]
     fn what_is_not_there_is_named() {
         let text = |spec: &str| {
-            Input::resolve(&spec.parse().unwrap())
+            SourceInput::resolve(&spec.parse().unwrap())
                 .unwrap_err()
                 .to_string()
         };
         assert!(text("no/such.mp4").contains("no/such.mp4: no such file in /"));
-        let away = Input::resolve(&"999".parse().unwrap()).unwrap();
+        let away = SourceInput::resolve(&"999".parse().unwrap()).unwrap();
         assert!(away.missing_device().unwrap().contains("/dev/video999"));
     }
 }

@@ -39,20 +39,20 @@ pub(super) struct Listing {
     /// Those of them that only FFmpeg may read, with their format.
     pub(super) by_ffmpeg: Vec<(PathBuf, PictureFormat)>,
     /// What is no picture that is read, and why.
-    pub(super) left_out: Vec<LeftOut>,
+    pub(super) left_out: Vec<LeftOutFile>,
     /// What else a person should know.
     pub(super) note: Option<String>,
 }
 
 /// A file that is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct LeftOut {
+pub(super) struct LeftOutFile {
     pub(super) path: PathBuf,
     pub(super) reason: String,
 }
 
 /// What a file is, by its name and its first bytes.
-enum Kind {
+enum FileKind {
     /// A picture that is decoded here, or should be by its name.
     Picture,
     /// A picture that FFmpeg may read.
@@ -114,13 +114,13 @@ fn single(path: &Path) -> Option<Listing> {
 /// What a file is that was found among others.
 pub(super) fn kind_of(path: &Path) -> (bool, Option<PictureFormat>) {
     match kind(path) {
-        Kind::Picture => (true, None),
-        Kind::ByFfmpeg(format) => (true, Some(format)),
-        Kind::Other(_) | Kind::Nothing => (false, None),
+        FileKind::Picture => (true, None),
+        FileKind::ByFfmpeg(format) => (true, Some(format)),
+        FileKind::Other(_) | FileKind::Nothing => (false, None),
     }
 }
 
-fn kind(path: &Path) -> Kind {
+fn kind(path: &Path) -> FileKind {
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
     let is_in = |known: &[&str]| {
         known
@@ -128,25 +128,25 @@ fn kind(path: &Path) -> Kind {
             .any(|known| extension.eq_ignore_ascii_case(known))
     };
     if is_in(EXTENSIONS) {
-        return Kind::Picture;
+        return FileKind::Picture;
     }
     if is_in(VIDEOS) {
-        return Kind::Other("a video: give it as a source of its own".to_owned());
+        return FileKind::Other("a video: give it as a source of its own".to_owned());
     }
     let raw = PictureFormat::Raw;
     if is_in(RAW) {
-        return Kind::Other(format!("{} is not read: {}", raw.name(), raw.conversion()));
+        return FileKind::Other(format!("{} is not read: {}", raw.name(), raw.conversion()));
     }
     match PictureFormat::of(&head(path)) {
-        Some(format) if format.is_decoded() => Kind::Picture,
-        Some(format) => Kind::ByFfmpeg(format),
+        Some(format) if format.is_decoded() => FileKind::Picture,
+        Some(format) => FileKind::ByFfmpeg(format),
         None if is_in(OTHERS) => {
-            Kind::Other("of a kind that is not read in a folder: convert it to PNG".to_owned())
+            FileKind::Other("of a kind that is not read in a folder: convert it to PNG".to_owned())
         }
         None if is_in(&["heic", "heif", "hif", "avif"]) => {
-            Kind::Other("damaged, or not what its name says".to_owned())
+            FileKind::Other("damaged, or not what its name says".to_owned())
         }
-        None => Kind::Nothing,
+        None => FileKind::Nothing,
     }
 }
 
@@ -294,24 +294,24 @@ fn sorted_out(mut files: Vec<PathBuf>, all: bool) -> Listing {
     let mut listing = Listing::default();
     for path in files {
         match kind(&path) {
-            Kind::Picture => listing.paths.push(path),
-            Kind::ByFfmpeg(format) => {
+            FileKind::Picture => listing.paths.push(path),
+            FileKind::ByFfmpeg(format) => {
                 listing.by_ffmpeg.push((path.clone(), format));
                 listing.paths.push(path);
             }
-            Kind::Other(reason) => listing.left_out.push(LeftOut { path, reason }),
-            Kind::Nothing if all => listing.left_out.push(LeftOut {
+            FileKind::Other(reason) => listing.left_out.push(LeftOutFile { path, reason }),
+            FileKind::Nothing if all => listing.left_out.push(LeftOutFile {
                 path,
                 reason: "no picture".to_owned(),
             }),
-            Kind::Nothing => {}
+            FileKind::Nothing => {}
         }
     }
     listing
 }
 
 /// The end of a message about a source without pictures.
-pub(super) fn but(left_out: &[LeftOut]) -> String {
+pub(super) fn but(left_out: &[LeftOutFile]) -> String {
     match left_out {
         [] => String::new(),
         some => format!(", but {}", describe(some)),
@@ -319,7 +319,7 @@ pub(super) fn but(left_out: &[LeftOut]) -> String {
 }
 
 /// Files that are left out, by reason: the first few names of each, how many more, and why.
-pub(super) fn describe(left_out: &[LeftOut]) -> String {
+pub(super) fn describe(left_out: &[LeftOutFile]) -> String {
     let mut reasons: Vec<&str> = Vec::new();
     for file in left_out {
         if !reasons.contains(&file.reason.as_str()) {

@@ -1,13 +1,13 @@
 //! What goes on for ever and comes back: cameras and network streams.
 use super::choices::InputFormat;
 use super::fallback::{self, Fallback};
-use super::feed::{Arrival, Arrived, Feed, Sent, sound_from};
-use super::input::{Input, Probe, Reading};
-use super::plan::{Losses, Plan};
+use super::feed::{Arrival, ArrivedPicture, Feed, FeedPicture, sound_from};
+use super::input::{ProbeLength, Reading, SourceInput};
+use super::plan::{Losses, StreamPlan};
 use super::{Picture, Source, SourceError, SourceInfo, SourceOptions};
 use crate::beside::Beside;
 use crate::ffmpeg::Ffmpeg;
-use crate::ffmpeg::diagnose::{Diagnosis, Kind, diagnose};
+use crate::ffmpeg::diagnose::{Diagnosis, DiagnosisKind, diagnose};
 use mattebox_core::frame::Timestamp;
 use mattebox_engine::status::Condition;
 use mattebox_engine::stop::Stop;
@@ -31,18 +31,18 @@ const LONGEST_WAY: Duration = Duration::from_secs(60);
 
 /// A stream through FFmpeg that is connected again when it ends, breaks or stalls.
 #[derive(Debug)]
-pub(super) struct Live<P> {
+pub(super) struct LiveSource<P> {
     ffmpeg: Ffmpeg,
-    input: Input,
+    input: SourceInput,
     options: SourceOptions,
     info: SourceInfo,
     /// It told its length when it was opened.
     has_end: bool,
     feed: Option<Feed<P>>,
     /// How a feed looks at the stream first: quickly, until that has failed once.
-    probe: Probe,
+    probe: ProbeLength,
     /// What the running feed does with its streams.
-    plan: Plan,
+    plan: StreamPlan,
     /// What had to be left out of the plan, to be told when it helped.
     losses: Losses,
     /// What the running feed's clock is behind ours, in microseconds, where it has its own.
@@ -74,15 +74,15 @@ pub(super) struct Live<P> {
     ended: bool,
 }
 
-impl<P: Sent> Live<P> {
+impl<P: FeedPicture> LiveSource<P> {
     /// Connects; what does not answer yet is tried again until [`SourceOptions::connect_timeout`], or for ever.
     pub(super) fn open(
         ffmpeg: Ffmpeg,
-        input: Input,
+        input: SourceInput,
         options: &SourceOptions,
         stop: &Stop,
     ) -> Result<Self, SourceError> {
-        let mut live = Live {
+        let mut live = LiveSource {
             info: SourceInfo {
                 frames: None,
                 fps: options.fps,
@@ -93,8 +93,8 @@ impl<P: Sent> Live<P> {
             has_end: false,
             options: options.clone(),
             feed: None,
-            probe: Probe::Quick,
-            plan: Plan::first(options),
+            probe: ProbeLength::Quick,
+            plan: StreamPlan::first(options),
             losses: Losses::default(),
             behind: None,
             fallback: None,
@@ -113,13 +113,13 @@ impl<P: Sent> Live<P> {
             ffmpeg,
             input,
         };
-        let mut is_planned = P::AS_IT_WAS;
+        let mut is_planned = P::PASSED_THROUGH;
         loop {
             let reason = match live.start() {
                 Err(reason) => reason,
                 Ok(feed) => match feed.wait_for_header(live.patience(), stop) {
                     Some(header) if header.opened => {
-                        let mut plan = Plan::of(&header, options);
+                        let mut plan = StreamPlan::of(&header, options);
                         // A rate is made by our clock where there is no sound to keep in step with.
                         plan.sound = live.plan.sound && (header.has_sound || options.fps.is_none());
                         // Once: a stream that says something else each time is read as it is.
@@ -166,7 +166,7 @@ impl<P: Sent> Live<P> {
         if let Some(problem) = self.input.missing_device() {
             return Err(Diagnosis {
                 may_come: true,
-                ..Diagnosis::new(Kind::Usage, problem)
+                ..Diagnosis::new(DiagnosisKind::Usage, problem)
             });
         }
         let reading = Reading {
@@ -178,8 +178,12 @@ impl<P: Sent> Live<P> {
             rewinds: false,
             plan: self.plan,
         };
-        Feed::start(&self.input, &self.ffmpeg, &self.options, reading)
-            .map_err(|error| Diagnosis::new(Kind::Failed, format!("cannot start FFmpeg: {error}")))
+        Feed::start(&self.input, &self.ffmpeg, &self.options, reading).map_err(|error| {
+            Diagnosis::new(
+                DiagnosisKind::Failed,
+                format!("cannot start FFmpeg: {error}"),
+            )
+        })
     }
 
     /// FFmpeg notes by our clock when it reads something. Sound that came so would be torn: where
@@ -211,7 +215,7 @@ impl<P: Sent> Live<P> {
             0 => of_this_try(self.options.connect_timeout.max(SHORTEST_TRY)),
             _ => return self.options.live_stall(),
         };
-        match self.probe == Probe::Quick && self.unsized_video {
+        match self.probe == ProbeLength::Quick && self.unsized_video {
             true => patience.min(of_this_try(UNSIZED)),
             false => patience,
         }
@@ -251,10 +255,11 @@ impl<P: Sent> Live<P> {
             fallback.take(&self.input.name, &mut self.options);
             return true;
         }
-        let again = self.probe == Probe::Quick && self.frames_of_feed == 0 && reason.of_content;
+        let again =
+            self.probe == ProbeLength::Quick && self.frames_of_feed == 0 && reason.of_content;
         if again {
             debug!(source = self.input.name, problem = %reason.text, "FFmpeg takes its time to find what is in it");
-            self.probe = Probe::Long;
+            self.probe = ProbeLength::Long;
             return true;
         }
         if let Some(format) = self.guess.take() {
@@ -269,13 +274,14 @@ impl<P: Sent> Live<P> {
     /// After a feed that gave no picture: whether the next try, at once, leaves out something that
     /// this FFmpeg may not be able to do.
     fn leaves_out(&mut self, reason: &Diagnosis) -> bool {
-        let is_of_it = self.frames == 0 && !P::AS_IT_WAS && reason.kind != Kind::Unreachable;
+        let is_of_it =
+            self.frames == 0 && !P::PASSED_THROUGH && reason.kind != DiagnosisKind::Unreachable;
         is_of_it && self.plan.leave_out(&mut self.losses)
     }
 
     /// A picture with its time: by the clock of the stream if there is sound, which must stay in
     /// step.
-    fn picture(&mut self, arrived: Arrived<P>) -> Picture<P> {
+    fn picture(&mut self, arrived: ArrivedPicture<P>) -> Picture<P> {
         let by_stream = arrived.sound_format.is_some();
         let (time, read) = match by_stream {
             true => (self.time_of_stream(&arrived), arrived.read),
@@ -299,7 +305,7 @@ impl<P: Sent> Live<P> {
 
     /// A picture's time by the clock of the stream, which is set by ours when the first picture
     /// comes, and again when both are apart.
-    fn time_of_stream(&mut self, arrived: &Arrived<P>) -> Timestamp {
+    fn time_of_stream(&mut self, arrived: &ArrivedPicture<P>) -> Timestamp {
         let now = unix_time(arrived.arrived);
         let Some(micros) = arrived.micros else {
             return now;
@@ -335,7 +341,7 @@ impl<P: Sent> Live<P> {
 
     fn reason_of_feed(&mut self, arrival: Arrival<P>, feed: Feed<P>) -> Diagnosis {
         match arrival {
-            Arrival::Unusable(error) => Diagnosis::new(Kind::Failed, error.to_string()),
+            Arrival::Unusable(error) => Diagnosis::new(DiagnosisKind::Failed, error.to_string()),
             // If the time was up before this try came to an end, the one before knows more.
             Arrival::Stalled => {
                 let text = self
@@ -345,7 +351,7 @@ impl<P: Sent> Live<P> {
                 let of_content = self.unsized_video && self.begun.elapsed() >= UNSIZED;
                 Diagnosis {
                     of_content,
-                    ..Diagnosis::new(Kind::Unreachable, text)
+                    ..Diagnosis::new(DiagnosisKind::Unreachable, text)
                 }
             }
             _ => {
@@ -357,7 +363,7 @@ impl<P: Sent> Live<P> {
                 if ending.status.is_some_and(|status| status.success()) && ending.errors.is_empty()
                 {
                     return Diagnosis::new(
-                        Kind::Unreachable,
+                        DiagnosisKind::Unreachable,
                         "the other side ended the stream".to_owned(),
                     );
                 }
@@ -370,7 +376,7 @@ impl<P: Sent> Live<P> {
     fn lost(&mut self, reason: Diagnosis) -> Result<(), SourceError> {
         let name = self.input.name.clone();
         if self.frames == 0 {
-            if reason.kind == Kind::Usage && (self.has_deadline() || !reason.may_come) {
+            if reason.kind == DiagnosisKind::Usage && (self.has_deadline() || !reason.may_come) {
                 return Err(SourceError::Usage {
                     name,
                     problem: reason.text,
@@ -382,7 +388,7 @@ impl<P: Sent> Live<P> {
         } else if !self.options.reconnect {
             self.ended = true;
             return match reason.kind {
-                Kind::Unreachable => Ok(()),
+                DiagnosisKind::Unreachable => Ok(()),
                 _ => Err(SourceError::Failed {
                     name,
                     frames: self.frames,
@@ -412,7 +418,7 @@ impl<P: Sent> Live<P> {
     }
 }
 
-impl<P: Sent> Source<P> for Live<P> {
+impl<P: FeedPicture> Source<P> for LiveSource<P> {
     fn info(&self) -> &SourceInfo {
         &self.info
     }
@@ -476,7 +482,7 @@ impl<P: Sent> Source<P> for Live<P> {
                 }
                 Arrival::Stopped => return Ok(None),
                 // Another connection would bring the same: whoever wants these pictures has to have them decoded.
-                Arrival::Unusable(error) if P::AS_IT_WAS => {
+                Arrival::Unusable(error) if P::PASSED_THROUGH => {
                     self.ended = true;
                     let name = self.input.name.clone();
                     return Err(SourceError::Failed {
@@ -496,7 +502,7 @@ impl<P: Sent> Source<P> for Live<P> {
     }
 }
 
-impl<P: Sent> Live<P> {
+impl<P: FeedPicture> LiveSource<P> {
     /// After a feed that gave no more pictures: waits for the next try. False if there is none.
     fn goes_on(&mut self, reason: Diagnosis, stop: &Stop) -> Result<bool, SourceError> {
         if self.tries_at_once(&reason) || self.leaves_out(&reason) {
@@ -515,7 +521,7 @@ impl<P: Sent> Live<P> {
 }
 
 /// When a picture arrived: FFmpeg's reading of its data is what it was told, and its coming out of FFmpeg the best that is known otherwise.
-fn came<P>(arrived: &Arrived<P>, our_clock: bool) -> (SystemTime, Instant) {
+fn came<P>(arrived: &ArrivedPicture<P>, our_clock: bool) -> (SystemTime, Instant) {
     let told = arrived.micros.filter(|_| our_clock).and_then(|micros| {
         UNIX_EPOCH.checked_add(Duration::from_micros(u64::try_from(micros).ok()?))
     });

@@ -56,9 +56,9 @@ pub use spec::{CameraSource, SourceSpec, SourceSpecError};
 
 use crate::beside::{Beside, SoundPacket};
 use crate::ffmpeg::Ffmpeg;
-use feed::Sent;
+use feed::FeedPicture;
 use image::RgbImage;
-use input::Input;
+use input::SourceInput;
 use mattebox_core::frame::Timestamp;
 use mattebox_engine::stop::Stop;
 use std::path::{Path, PathBuf};
@@ -138,10 +138,10 @@ pub fn open(
             let files = listing::describe(&listing.left_out);
             warn!(source = name, "left out ({count}): {files}");
         }
-        let pictures = pictures::Pictures::new(name, listing.paths, options)?;
+        let pictures = pictures::PictureFiles::new(name, listing.paths, options)?;
         return Ok(Box::new(pictures));
     }
-    open_video(Input::resolve(spec)?, options, stop)
+    open_video(SourceInput::resolve(spec)?, options, stop)
 }
 
 /// The files of a source that has one for each picture, in the order in which they are read.
@@ -204,11 +204,11 @@ pub fn open_jpegs(
         max_width: None,
         ..options.clone()
     };
-    open_video(Input::resolve(spec)?, &options, stop)
+    open_video(SourceInput::resolve(spec)?, &options, stop)
 }
 
-fn open_video<P: Sent>(
-    input: Input,
+fn open_video<P: FeedPicture>(
+    input: SourceInput,
     options: &SourceOptions,
     stop: &Stop,
 ) -> Result<Box<dyn Source<P>>, SourceError> {
@@ -220,15 +220,17 @@ fn open_video<P: Sent>(
     }
     if input.is_live() || input.may_be_live() {
         let ffmpeg = Ffmpeg::find(&options.ffmpeg)?;
-        let live = live::Live::open(ffmpeg.clone(), input.clone(), options, stop)?;
+        let live = live::LiveSource::open(ffmpeg.clone(), input.clone(), options, stop)?;
         if input.is_live() || !live.has_end() {
             return Ok(Box::new(live));
         }
-        return Ok(Box::new(video::Video::open(ffmpeg, input, options, stop)?));
+        return Ok(Box::new(video::VideoSource::open(
+            ffmpeg, input, options, stop,
+        )?));
     }
     // To ask FFmpeg for its version takes as long as to open a file, so that is done only if it does not work without.
     let presumed = Ffmpeg::presume(&options.ffmpeg);
-    match video::Video::open(presumed.clone(), input.clone(), options, stop) {
+    match video::VideoSource::open(presumed.clone(), input.clone(), options, stop) {
         Ok(video) => Ok(Box::new(video)),
         Err(SourceError::Stopped) => Err(SourceError::Stopped),
         Err(error) => {
@@ -236,7 +238,9 @@ fn open_video<P: Sent>(
             if found.takes_options_of(&presumed) {
                 return Err(error);
             }
-            Ok(Box::new(video::Video::open(found, input, options, stop)?))
+            Ok(Box::new(video::VideoSource::open(
+                found, input, options, stop,
+            )?))
         }
     }
 }

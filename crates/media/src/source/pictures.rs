@@ -16,7 +16,7 @@ const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// Picture files, one after the other. One that cannot be read or decoded is an error of its own, and the next follows.
 #[derive(Debug)]
-pub(super) struct Pictures {
+pub(super) struct PictureFiles {
     name: String,
     paths: Vec<PathBuf>,
     options: SourceOptions,
@@ -33,7 +33,7 @@ pub(super) struct Pictures {
     begun: Option<Instant>,
 }
 
-impl Pictures {
+impl PictureFiles {
     /// `paths` is not empty. Times are as in a video of [`SourceOptions::fps`], 25 if that is not set.
     pub(super) fn new(
         name: String,
@@ -64,7 +64,7 @@ impl Pictures {
             motion_jpeg: None,
         };
         let options = options.clone();
-        Ok(Pictures {
+        Ok(PictureFiles {
             name,
             paths,
             options,
@@ -136,7 +136,7 @@ impl Pictures {
     }
 }
 
-impl Source for Pictures {
+impl Source for PictureFiles {
     fn info(&self) -> &SourceInfo {
         &self.info
     }

@@ -26,26 +26,26 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// read from a pipe ends when the other side wants it to.
 #[derive(Debug, Clone)]
 pub(super) struct Pipe {
-    shared: Arc<Shared>,
+    shared: Arc<PipeShared>,
     _closes: Arc<CloseOnDrop>,
 }
 
 /// Dropped with the last clone: nothing more is read.
 #[derive(Debug)]
-struct CloseOnDrop(Arc<Shared>);
+struct CloseOnDrop(Arc<PipeShared>);
 
 #[derive(Debug)]
-struct Shared {
+struct PipeShared {
     /// `None`: standard input.
     path: Option<PathBuf>,
-    state: Mutex<State>,
+    state: Mutex<PipeState>,
     changed: Condvar,
     /// Who gets what comes. Locked before `state`.
-    child: Mutex<Option<Child>>,
+    child: Mutex<Option<ChildInput>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct PipeState {
     /// The reading thread was started.
     begun: bool,
     /// What came; all of it, until that is more than [`KEPT`].
@@ -60,7 +60,7 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Child {
+struct ChildInput {
     to: ChildStdin,
     given: u64,
 }
@@ -88,7 +88,7 @@ impl Pipe {
     }
 
     fn new(path: Option<PathBuf>) -> Self {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(PipeShared {
             path,
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -132,7 +132,7 @@ impl Pipe {
     /// Gives everything from the beginning on to a child, which takes the place of the one before. Only as long as it is whole.
     pub(super) fn supply(&self, to: ChildStdin) {
         widen(&to);
-        *lock(&self.shared.child) = Some(Child { to, given: 0 });
+        *lock(&self.shared.child) = Some(ChildInput { to, given: 0 });
         self.shared.state().has_child = true;
         self.shared.changed.notify_all();
         self.begin();
@@ -157,8 +157,8 @@ impl Pipe {
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl PipeShared {
+    fn state(&self) -> MutexGuard<'_, PipeState> {
         lock(&self.state)
     }
 
@@ -226,7 +226,7 @@ impl Shared {
     /// Gives the child what it does not have yet, and then, at the end, the end.
     fn deliver(&self) {
         let mut child = lock(&self.child);
-        while let Some(Child { to, given }) = &mut *child {
+        while let Some(ChildInput { to, given }) = &mut *child {
             let next = {
                 let state = self.state();
                 let rest = given

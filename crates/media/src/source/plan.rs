@@ -1,13 +1,13 @@
 //! What FFmpeg is asked to do beyond decoding. It depends on what is in the input, which shows only
 //! when it is open: then it is opened once more, by a better plan.
 use super::SourceOptions;
-use crate::ffmpeg::log::Header;
+use crate::ffmpeg::log::InputHeader;
 use crate::ffmpeg::streams::Light;
 use tracing::warn;
 
 /// What is done with an input's streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(super) struct StreamPlan {
     /// The place of the video, where it is not the first.
     pub(super) stream: Option<u32>,
     /// Pictures that hold two are made one.
@@ -21,9 +21,9 @@ pub(super) struct Plan {
     pub(super) marks_portrait: bool,
 }
 
-impl Default for Plan {
+impl Default for StreamPlan {
     fn default() -> Self {
-        Plan {
+        StreamPlan {
             stream: None,
             deinterlace: false,
             gamut: Gamut::Usual,
@@ -60,21 +60,21 @@ pub(super) enum Gamut {
     Hlg,
 }
 
-impl Plan {
+impl StreamPlan {
     /// What is done before anything is known of the input.
     pub(super) fn first(options: &SourceOptions) -> Self {
-        Plan {
+        StreamPlan {
             sound: options.sound,
-            ..Plan::default()
+            ..StreamPlan::default()
         }
     }
 
     /// What suits an input.
-    pub(super) fn of(header: &Header, options: &SourceOptions) -> Self {
+    pub(super) fn of(header: &InputHeader, options: &SourceOptions) -> Self {
         let Some(video) = header.video else {
-            return Plan::first(options);
+            return StreamPlan::first(options);
         };
-        Plan {
+        StreamPlan {
             stream: Some(video.index).filter(|index| Some(*index) != header.first_video),
             deinterlace: video.is_interlaced && options.deinterlace,
             gamut: match (video.colours.light, video.colours.is_wide) {
@@ -91,7 +91,7 @@ impl Plan {
     /// Leaves out one thing that this FFmpeg may not be able to do. False if there is none left.
     pub(super) fn leave_out(&mut self, losses: &mut Losses) -> bool {
         match self {
-            Plan {
+            StreamPlan {
                 marks_portrait: marks @ true,
                 ..
             } => {
@@ -99,7 +99,7 @@ impl Plan {
                 *marks = false;
                 true
             }
-            Plan {
+            StreamPlan {
                 gamut: gamut @ (Gamut::Pq | Gamut::Hlg | Gamut::Wide),
                 ..
             } => {
@@ -110,7 +110,7 @@ impl Plan {
                 );
                 true
             }
-            Plan {
+            StreamPlan {
                 sound: sound @ true,
                 ..
             } => {

@@ -13,16 +13,16 @@ const MAX_NAMED: usize = 3;
 /// A name with one number in it, as C's `printf` writes it: `%d` or `%06d`. A percent sign is
 /// written as two.
 #[derive(Debug, PartialEq, Eq)]
-struct Pattern {
+struct NumberPattern {
     before: String,
     /// Digits at least; 0 and 1 say the same.
     digits: usize,
     after: String,
 }
 
-impl Pattern {
+impl NumberPattern {
     /// `None`: there is no number in it, or more than one.
-    fn parse(name: &str) -> Option<Pattern> {
+    fn parse(name: &str) -> Option<NumberPattern> {
         let mut parts = vec![String::new()];
         let mut digits = 0;
         let mut rest = name;
@@ -45,7 +45,7 @@ impl Pattern {
         }
         parts.last_mut()?.push_str(rest);
         let [before, after] = <[String; 2]>::try_from(parts).ok()?;
-        Some(Pattern {
+        Some(NumberPattern {
             before,
             digits,
             after,
@@ -66,7 +66,7 @@ impl Pattern {
 /// The pictures of a numbered sequence. `None` if `path` is none; `Some(None)` if its files are no
 /// pictures, but FFmpeg may know them.
 pub(super) fn find(path: &Path) -> Option<Option<Result<Listing, String>>> {
-    let pattern = Pattern::parse(path.file_name()?.to_str()?)?;
+    let pattern = NumberPattern::parse(path.file_name()?.to_str()?)?;
     let folder = folder_of(path);
     let folder = match folder.is_dir() {
         true => folder.to_owned(),
@@ -144,7 +144,8 @@ mod tests {
 
     #[test]
     fn names_are_read_as_printf_writes_them() {
-        let number = |pattern: &str, name: &str| Pattern::parse(pattern).unwrap().number(name);
+        let number =
+            |pattern: &str, name: &str| NumberPattern::parse(pattern).unwrap().number(name);
         assert_eq!(number("f_%04d.tif", "f_0012.tif"), Some(12));
         assert_eq!(number("f_%04d.tif", "f_12345.tif"), Some(12345));
         for other in [
@@ -160,7 +161,7 @@ mod tests {
         assert_eq!(number("%d.png", "07.png"), None);
         assert_eq!(number("50%%_%2d", "50%_08"), Some(8));
         for none in ["a.png", "100%.png", "%s.png", "%%d", "%d_%d.png", "%99d"] {
-            assert_eq!(Pattern::parse(none), None, "{none}");
+            assert_eq!(NumberPattern::parse(none), None, "{none}");
         }
     }
 

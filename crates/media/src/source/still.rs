@@ -1,8 +1,8 @@
 //! One picture that only FFmpeg reads: AVIF, HEIC where it can, and rare kinds of others.
 use super::{
     SourceOptions,
-    container::{self, Turn},
-    listing::LeftOut,
+    container::{self, OrientationStep},
+    listing::LeftOutFile,
 };
 use crate::ffmpeg::{Ffmpeg, INSTALL, file_url, process::Process};
 use image::{RgbImage, imageops};
@@ -28,7 +28,7 @@ const MISSING: &str = "there is no FFmpeg";
 pub(super) fn unread(
     pictures: &[(PathBuf, PictureFormat)],
     options: &SourceOptions,
-) -> Vec<LeftOut> {
+) -> Vec<LeftOutFile> {
     let mut left_out = Vec::new();
     for format in [PictureFormat::Avif, PictureFormat::Heic] {
         let of_format = || pictures.iter().filter(|(_, kind)| *kind == format);
@@ -44,7 +44,7 @@ pub(super) fn unread(
         }
         if let Some(problem) = problem {
             let reason = refusal(format, &problem);
-            left_out.extend(of_format().map(|(path, _)| LeftOut {
+            left_out.extend(of_format().map(|(path, _)| LeftOutFile {
                 path: path.clone(),
                 reason: reason.clone(),
             }));
@@ -106,14 +106,14 @@ pub(super) fn read(
     Ok(picture)
 }
 
-fn turned(picture: RgbImage, turn: Turn) -> RgbImage {
+fn turned(picture: RgbImage, turn: OrientationStep) -> RgbImage {
     match turn {
-        Turn::Left(1) => imageops::rotate270(&picture),
-        Turn::Left(2) => imageops::rotate180(&picture),
-        Turn::Left(3) => imageops::rotate90(&picture),
-        Turn::Left(_) => picture,
-        Turn::TopBottom => imageops::flip_vertical(&picture),
-        Turn::LeftRight => imageops::flip_horizontal(&picture),
+        OrientationStep::Left(1) => imageops::rotate270(&picture),
+        OrientationStep::Left(2) => imageops::rotate180(&picture),
+        OrientationStep::Left(3) => imageops::rotate90(&picture),
+        OrientationStep::Left(_) => picture,
+        OrientationStep::TopBottom => imageops::flip_vertical(&picture),
+        OrientationStep::LeftRight => imageops::flip_horizontal(&picture),
     }
 }
 

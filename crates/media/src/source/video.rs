@@ -1,13 +1,13 @@
 //! What has an end: video files, test patterns, standard input.
 use super::fallback::Fallback;
-use super::feed::{Arrival, Arrived, Feed, Sent, sound_from};
-use super::input::{Input, Probe, Reading};
-use super::plan::{Losses, Plan};
+use super::feed::{Arrival, ArrivedPicture, Feed, FeedPicture, sound_from};
+use super::input::{ProbeLength, Reading, SourceInput};
+use super::plan::{Losses, StreamPlan};
 use super::{Picture, Source, SourceError, SourceInfo, SourceOptions};
 use crate::beside::{Beside, SoundPacket};
 use crate::ffmpeg::Ffmpeg;
 use crate::ffmpeg::diagnose::{diagnose, last_words};
-use crate::ffmpeg::log::Header;
+use crate::ffmpeg::log::InputHeader;
 use mattebox_core::frame::Timestamp;
 use mattebox_engine::stop::Stop;
 use std::time::Duration;
@@ -18,16 +18,16 @@ pub(super) const USUAL_FPS: f64 = 25.0;
 
 /// A video through FFmpeg: every picture that it has, in order.
 #[derive(Debug)]
-pub(super) struct Video<P> {
+pub(super) struct VideoSource<P> {
     ffmpeg: Ffmpeg,
-    input: Input,
+    input: SourceInput,
     options: SourceOptions,
     info: SourceInfo,
     feed: Option<Feed<P>>,
     /// How the running feed looks at it first.
-    probe: Probe,
+    probe: ProbeLength,
     /// What the running feed does with its streams.
-    plan: Plan,
+    plan: StreamPlan,
     /// What had to be left out of the plan, to be told when it helped.
     losses: Losses,
     /// Its pictures change their size: each size has a feed of its own, and nothing rewinds by
@@ -52,14 +52,14 @@ pub(super) struct Video<P> {
 /// How much earlier than a picture the feed begins that is to bring it: its time was rounded.
 const EARLIER_MICROS: i64 = 1000;
 
-impl<P: Sent> Video<P> {
+impl<P: FeedPicture> VideoSource<P> {
     pub(super) fn open(
         ffmpeg: Ffmpeg,
-        input: Input,
+        input: SourceInput,
         options: &SourceOptions,
         stop: &Stop,
     ) -> Result<Self, SourceError> {
-        let mut video = Video {
+        let mut video = VideoSource {
             base: micros(options.start.unwrap_or_default()),
             place: micros(options.start.unwrap_or_default()),
             options: options.clone(),
@@ -67,7 +67,7 @@ impl<P: Sent> Video<P> {
             feed: None,
             fallback: None,
             probe: input.first_probe(options.file_stall(input.is_remote()), stop),
-            plan: Plan::first(options),
+            plan: StreamPlan::first(options),
             losses: Losses::default(),
             in_parts: false,
             frames: 0,
@@ -81,9 +81,9 @@ impl<P: Sent> Video<P> {
             let feed = video.start(options.start, options.duration)?;
             match feed.wait_for_header(video.patience(), stop) {
                 Some(header) if header.opened => {
-                    let plan = Plan::of(&header, options);
+                    let plan = StreamPlan::of(&header, options);
                     let may_begin_again = video.input.can_be_read_from_its_beginning();
-                    if !P::AS_IT_WAS && plan != video.plan && may_begin_again {
+                    if !P::PASSED_THROUGH && plan != video.plan && may_begin_again {
                         video.plan = plan;
                         continue;
                     }
@@ -145,11 +145,11 @@ impl<P: Sent> Video<P> {
             fallback.take(&self.input.name, &mut self.options);
             return true;
         }
-        let again = self.probe == Probe::Quick
+        let again = self.probe == ProbeLength::Quick
             && self.frames == 0
             && self.input.can_be_read_from_its_beginning();
         if again {
-            self.probe = Probe::Long;
+            self.probe = ProbeLength::Long;
         }
         again
     }
@@ -175,7 +175,7 @@ impl<P: Sent> Video<P> {
     /// do. False if there is none.
     fn leaves_out(&mut self) -> bool {
         let may_begin_again = self.frames == 0 && self.input.can_be_read_from_its_beginning();
-        may_begin_again && !P::AS_IT_WAS && self.plan.leave_out(&mut self.losses)
+        may_begin_again && !P::PASSED_THROUGH && self.plan.leave_out(&mut self.losses)
     }
 
     /// The time of a picture in microseconds: later than the one before, whatever the stream says.
@@ -269,7 +269,7 @@ impl<P: Sent> Video<P> {
         self.part(Some(Duration::from_micros(self.place.unsigned_abs())))
     }
 
-    fn picture(&mut self, arrived: Arrived<P>) -> Picture<P> {
+    fn picture(&mut self, arrived: ArrivedPicture<P>) -> Picture<P> {
         self.frames += 1;
         self.frames_of_feed += 1;
         self.losses.tell(&self.input.name);
@@ -287,7 +287,7 @@ impl<P: Sent> Video<P> {
     }
 }
 
-impl<P: Sent> Source<P> for Video<P> {
+impl<P: FeedPicture> Source<P> for VideoSource<P> {
     fn info(&self) -> &SourceInfo {
         &self.info
     }
@@ -348,7 +348,7 @@ fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
-fn describe(header: Header, options: &SourceOptions) -> SourceInfo {
+fn describe(header: InputHeader, options: &SourceOptions) -> SourceInfo {
     let fps = options.fps.or(header.fps());
     let there = header
         .duration

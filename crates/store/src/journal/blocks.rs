@@ -16,7 +16,7 @@ pub struct CameraBlocks {
 
 /// How a number gets a block.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Plan {
+pub(super) enum BlockPlan {
     /// The block is there.
     There(Reserved),
     /// These entries have to be appended first.
@@ -108,7 +108,7 @@ impl CameraBlocks {
     }
 
     /// How a number gets a block. Names from `above` on are free as far as files tell.
-    pub(super) fn plan(&self, want: &Reserve, above: u64) -> Plan {
+    pub(super) fn plan(&self, want: &Reserve, above: u64) -> BlockPlan {
         if let Some(plan) = self.plan_known(&want.key, want) {
             return plan;
         }
@@ -122,14 +122,14 @@ impl CameraBlocks {
     }
 
     /// A session that the journal knows. `None`: it needs another block.
-    fn plan_known(&self, key: &SessionKey, want: &Reserve) -> Option<Plan> {
+    fn plan_known(&self, key: &SessionKey, want: &Reserve) -> Option<BlockPlan> {
         let blocks = self.blocks(key);
         if blocks.is_empty() {
             return None;
         }
         let is_older = self.is_older(key, want);
         if !is_older && self.joined(key, &want.by).is_none() {
-            return Some(Plan::Append(vec![Entry::Join {
+            return Some(BlockPlan::Append(vec![Entry::Join {
                 session: key.clone(),
                 by: want.by.clone(),
             }]));
@@ -137,7 +137,7 @@ impl CameraBlocks {
         let last = Block::of(&blocks, want.number).copied();
         let has_name = last.is_some_and(|block| block.name(want.number).is_some());
         if has_name || is_older {
-            return Some(Plan::There(Reserved {
+            return Some(BlockPlan::There(Reserved {
                 key: key.clone(),
                 blocks,
                 is_older,
@@ -154,7 +154,7 @@ impl CameraBlocks {
         if others.any(|(_, other)| other.overlaps(&longer)) {
             return None;
         }
-        Some(Plan::Append(vec![Entry::End {
+        Some(BlockPlan::Append(vec![Entry::End {
             session: key.clone(),
             first: last.first,
             end,
@@ -220,7 +220,7 @@ impl CameraBlocks {
     }
 
     /// A block above all that is used.
-    fn plan_new(&self, want: &Reserve, above: u64) -> Plan {
+    fn plan_new(&self, want: &Reserve, above: u64) -> BlockPlan {
         let others = want.own.iter().filter(|key| **key != want.key);
         let closing: Vec<SessionKey> = others.cloned().collect();
         let is_closed = |key: &SessionKey| closing.contains(key) && self.is_alone(key, &want.by);
@@ -230,7 +230,7 @@ impl CameraBlocks {
         let block = want.block(highest, is_first);
         let mut entries = self.closed(&closing, want.used, &want.by);
         entries.push(Entry::begin(&want.key, block, &want.by));
-        Plan::Append(entries)
+        BlockPlan::Append(entries)
     }
 }
 
@@ -271,8 +271,8 @@ mod tests {
     fn reserve(blocks: &mut CameraBlocks, want: &Reserve, above: u64) -> Reserved {
         for _ in 0..3 {
             match blocks.plan(want, above) {
-                Plan::There(reserved) => return reserved,
-                Plan::Append(entries) => entries.iter().for_each(|entry| blocks.apply(entry)),
+                BlockPlan::There(reserved) => return reserved,
+                BlockPlan::Append(entries) => entries.iter().for_each(|entry| blocks.apply(entry)),
             }
         }
         panic!("{want:?} finds no block in {blocks:?}");

@@ -20,7 +20,7 @@ pub use folder::FolderJournal;
 pub use line::{Entry, JournalLine, LineError};
 
 use crate::StoreError;
-use blocks::Plan;
+use blocks::BlockPlan;
 use mattebox_core::frame::{
     CameraId, FrameNumber, Numbering, NumberingStep, RecordIdentity, Reserve, Reserved,
 };
@@ -73,8 +73,8 @@ pub trait Journal: Send + Sync {
                 false => 0,
             };
             match blocks.plan(want, above) {
-                Plan::There(reserved) => return Ok(reserved),
-                Plan::Append(entries) => self.append(camera, &entries)?,
+                BlockPlan::There(reserved) => return Ok(reserved),
+                BlockPlan::Append(entries) => self.append(camera, &entries)?,
             }
         }
         Err(JournalError::Unusable {

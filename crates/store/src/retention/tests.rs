@@ -14,12 +14,12 @@ fn now() -> SystemTime {
 }
 
 /// An output folder.
-struct Output {
+struct OutputFolder {
     root: tempfile::TempDir,
     names: NameTemplate,
 }
 
-impl Output {
+impl OutputFolder {
     fn new(names: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         let names: NameTemplate = names.parse().unwrap();
@@ -30,7 +30,7 @@ impl Output {
             .unwrap()
             .names(&names)
             .unwrap();
-        Output { root, names }
+        OutputFolder { root, names }
     }
 
     fn dir(&self, camera: &str) -> FrameDir {
@@ -99,7 +99,7 @@ fn keep_bytes(bytes: u64) -> Retention {
 
 #[test]
 fn what_is_older_goes_and_empty_days_go_with_it() {
-    let out = Output::new(HOURS);
+    let out = OutputFolder::new(HOURS);
     let old: Vec<_> = (0..3).map(|n| out.frame("a", n, 40 + n, 10)).collect();
     let new = out.frame("a", 9, 3, 10);
     let before = out.pruner(keep(24));
@@ -135,7 +135,7 @@ fn what_is_older_goes_and_empty_days_go_with_it() {
 
 #[test]
 fn the_oldest_of_all_cameras_go_until_the_folder_is_small_enough() {
-    let out = Output::new("{camera}/frame_{number}");
+    let out = OutputFolder::new("{camera}/frame_{number}");
     let frames: Vec<_> = (0..12u64)
         .map(|n| out.frame(["a", "b", "c"][n as usize % 3], n, 100 - n, 1000))
         .collect();
@@ -152,7 +152,7 @@ fn the_oldest_of_all_cameras_go_until_the_folder_is_small_enough() {
 
 #[test]
 fn only_files_that_mattebox_has_named_go() {
-    let out = Output::new("{camera}/frame_{number}");
+    let out = OutputFolder::new("{camera}/frame_{number}");
     let frame = out.frame("a", 1, 1000, 10);
     let others: Vec<_> = [
         "frame_000001.png",
@@ -189,8 +189,8 @@ fn only_files_that_mattebox_has_named_go() {
 #[test]
 fn nothing_behind_a_link_goes() {
     use std::os::unix::fs::symlink;
-    let out = Output::new(HOURS);
-    let elsewhere = Output::new(HOURS);
+    let out = OutputFolder::new(HOURS);
+    let elsewhere = OutputFolder::new(HOURS);
     let old = elsewhere.frame("a", 1, 1000, 10);
     let root = out.root.path();
     symlink(elsewhere.root.path().join("a"), root.join("a")).unwrap();
@@ -206,7 +206,7 @@ fn nothing_behind_a_link_goes() {
 #[test]
 fn a_recording_keeps_its_newest_segment_and_what_is_unfinished() {
     let root = tempfile::tempdir().unwrap();
-    let out = Output {
+    let out = OutputFolder {
         root,
         names: NameTemplate::default(),
     };
@@ -267,7 +267,7 @@ fn a_folder_that_is_no_output_is_refused() {
 #[test]
 fn a_removed_number_never_comes_back() {
     for names in [HOURS, "{camera}/frame_{number}", "frame_{number}"] {
-        let out = Output::new(names);
+        let out = OutputFolder::new(names);
         for number in 0..5 {
             out.frame("a", number, 10, 1);
         }
@@ -281,7 +281,7 @@ fn a_removed_number_never_comes_back() {
 
 #[test]
 fn a_round_that_is_stopped_removes_no_more() {
-    let out = Output::new(HOURS);
+    let out = OutputFolder::new(HOURS);
     let frames: Vec<_> = (0..5).map(|n| out.frame("a", n, 10, 1)).collect();
     let round = out.pruner(keep(1)).round(now(), &|| true).unwrap();
     assert_eq!(round.files(), 0);
@@ -292,7 +292,7 @@ fn a_round_that_is_stopped_removes_no_more() {
 #[test]
 fn a_file_that_cannot_be_removed_is_counted_and_harms_no_other() {
     use std::os::unix::fs::PermissionsExt;
-    let out = Output::new("{camera}/frame_{number}");
+    let out = OutputFolder::new("{camera}/frame_{number}");
     let stuck = out.frame("a", 0, 100, 10);
     let free = out.frame("b", 0, 50, 10);
     let mode = |mode| {
@@ -313,14 +313,14 @@ fn a_file_that_cannot_be_removed_is_counted_and_harms_no_other() {
 }
 
 #[derive(Debug, Clone)]
-struct Written {
+struct AgedFile {
     camera: usize,
     hours_ago: u64,
     bytes: usize,
 }
 
-fn file() -> impl Strategy<Value = Written> {
-    (0..3usize, 0..60u64, 0..2000usize).prop_map(|(camera, hours_ago, bytes)| Written {
+fn file() -> impl Strategy<Value = AgedFile> {
+    (0..3usize, 0..60u64, 0..2000usize).prop_map(|(camera, hours_ago, bytes)| AgedFile {
         camera,
         hours_ago,
         bytes,
@@ -337,7 +337,7 @@ proptest! {
         batch in 1..50usize,
         names in prop::sample::select(vec![HOURS, "{camera}/frame_{number}", "{date}/{camera}/{number}"]),
     ) {
-        let out = Output::new(names);
+        let out = OutputFolder::new(names);
         let paths: Vec<PathBuf> = files.iter().enumerate().map(|(n, file)| {
             out.frame(["a", "b", "c"][file.camera], n as u64, file.hours_ago, file.bytes)
         }).collect();

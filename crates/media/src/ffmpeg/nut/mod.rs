@@ -10,12 +10,12 @@
 mod read;
 mod write;
 
-pub use read::Reader;
-pub use write::Writer;
+pub use read::NutReader;
+pub use write::NutWriter;
 
 /// What a stream of the format holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
+pub enum NutContent {
     /// Pictures.
     Video {
         /// Pixels in a row.
@@ -38,7 +38,7 @@ pub enum Content {
 
 /// One stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stream {
+pub struct NutStream {
     /// The name of its codec in the format: `I420`, or two bytes of a WAVE format tag.
     pub codec_tag: Vec<u8>,
     /// Seconds of a unit of time, as a fraction.
@@ -48,12 +48,12 @@ pub struct Stream {
     /// What its decoder must know first.
     pub codec_private: Vec<u8>,
     /// What it holds.
-    pub content: Content,
+    pub content: NutContent,
 }
 
 /// A packet; its bytes are given beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Packet {
+pub struct NutPacket {
     /// The place of its stream.
     pub stream: usize,
     /// When it is shown, in microseconds.
@@ -121,24 +121,24 @@ const TABLE: [u32; 256] = {
 mod tests {
     use super::*;
 
-    fn streams() -> Vec<Stream> {
-        let video = Stream {
+    fn streams() -> Vec<NutStream> {
+        let video = NutStream {
             codec_tag: b"I420".to_vec(),
             time_base: (1, 90_000),
             decode_delay: 0,
             codec_private: vec![],
-            content: Content::Video {
+            content: NutContent::Video {
                 width: 720,
                 height: 576,
                 pixel_aspect: (64, 45),
             },
         };
-        let audio = Stream {
+        let audio = NutStream {
             codec_tag: vec![0xff, 0],
             time_base: (1, 44_100),
             decode_delay: 0,
             codec_private: vec![0x12, 0x08, 0x56, 0xe5, 0],
-            content: Content::Audio {
+            content: NutContent::Audio {
                 rate: (44_100, 1),
                 channels: 1,
             },
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let mut bytes = Vec::new();
-        let mut writer = Writer::new(&mut bytes, streams(), Some((30_000, 1001))).unwrap();
+        let mut writer = NutWriter::new(&mut bytes, streams(), Some((30_000, 1001))).unwrap();
         let sent = [
             (0, 0, vec![1; 70_000]),
             (1, 23_220, vec![2; 3]),
@@ -166,14 +166,14 @@ mod tests {
             (0, 86_400_000_000, vec![4; 5]),
         ];
         for (stream, micros, bytes) in &sent {
-            let packet = Packet {
+            let packet = NutPacket {
                 stream: *stream,
                 micros: *micros,
                 is_key: true,
             };
             writer.write(packet, bytes).unwrap();
         }
-        let mut reader = Reader::open(bytes.as_slice()).unwrap();
+        let mut reader = NutReader::open(bytes.as_slice()).unwrap();
         assert_eq!(reader.streams(), streams());
         let mut body = Vec::new();
         for (stream, micros, bytes) in &sent {
@@ -188,9 +188,9 @@ mod tests {
     #[test]
     fn what_is_cut_anywhere_is_an_error_or_ends_between_packets() {
         let mut bytes = Vec::new();
-        let mut writer = Writer::new(&mut bytes, streams(), None).unwrap();
+        let mut writer = NutWriter::new(&mut bytes, streams(), None).unwrap();
         for micros in [0, 40_000] {
-            let packet = Packet {
+            let packet = NutPacket {
                 stream: 0,
                 micros,
                 is_key: true,
@@ -200,7 +200,7 @@ mod tests {
         let mut body = Vec::new();
         for length in 0..bytes.len() {
             let mut whole = 0;
-            if let Ok(mut reader) = Reader::open(&bytes[..length]) {
+            if let Ok(mut reader) = NutReader::open(&bytes[..length]) {
                 while let Ok(Some(_)) = reader.next(100, &mut body) {
                     assert_eq!(body, b"picture");
                     whole += 1;
@@ -213,8 +213,8 @@ mod tests {
     #[test]
     fn hostile_bytes_end_in_errors() {
         let mut bytes = Vec::new();
-        let mut writer = Writer::new(&mut bytes, streams(), Some((25, 1))).unwrap();
-        let packet = Packet {
+        let mut writer = NutWriter::new(&mut bytes, streams(), Some((25, 1))).unwrap();
+        let packet = NutPacket {
             stream: 0,
             micros: 7,
             is_key: true,
@@ -226,7 +226,7 @@ mod tests {
                 let mut changed = bytes.clone();
                 changed[at] = value;
                 changed.extend([value; 40]);
-                if let Ok(mut reader) = Reader::open(changed.as_slice()) {
+                if let Ok(mut reader) = NutReader::open(changed.as_slice()) {
                     for _ in 0..50 {
                         match reader.next(100, &mut body) {
                             Ok(Some(packet)) => assert!(packet.stream < reader.streams().len()),

@@ -1,5 +1,5 @@
 //! The packets that a child sends.
-use super::{Content, FILE_ID, MAIN, Packet, STARTCODE, STREAM, SYNCPOINT, Stream, flag};
+use super::{FILE_ID, MAIN, NutContent, NutPacket, NutStream, STARTCODE, STREAM, SYNCPOINT, flag};
 use std::io::{self, BufRead, ErrorKind, Read};
 
 /// The longest header, in bytes. One holds what a decoder must know first, which of some codecs is
@@ -10,9 +10,9 @@ const MAX_STREAMS: u64 = 64;
 
 /// Reads a stream of the format.
 #[derive(Debug)]
-pub struct Reader<R> {
+pub struct NutReader<R> {
     from: R,
-    streams: Vec<Stream>,
+    streams: Vec<NutStream>,
     /// What a frame's first byte stands for.
     codes: Vec<FrameCode>,
     /// First bytes that frames leave out.
@@ -20,12 +20,12 @@ pub struct Reader<R> {
     /// Seconds of a unit of time, as fractions, which streams share.
     time_bases: Vec<(u64, u64)>,
     /// One for each stream.
-    clocks: Vec<Clock>,
+    clocks: Vec<StreamClock>,
 }
 
 /// How the times of a stream are written.
 #[derive(Debug, Clone, Copy)]
-struct Clock {
+struct StreamClock {
     time_base: (u64, u64),
     /// Bits of a time that is written without its upper part.
     shift: u32,
@@ -54,7 +54,7 @@ const NO_CODE: FrameCode = FrameCode {
     header: 0,
 };
 
-impl<R: BufRead> Reader<R> {
+impl<R: BufRead> NutReader<R> {
     /// Reads the headers.
     pub fn open(mut from: R) -> io::Result<Self> {
         let mut id = [0; FILE_ID.len()];
@@ -62,7 +62,7 @@ impl<R: BufRead> Reader<R> {
         if id != FILE_ID {
             return Err(bad("it is no NUT stream"));
         }
-        let mut reader = Reader {
+        let mut reader = NutReader {
             from,
             streams: vec![],
             codes: vec![],
@@ -78,7 +78,7 @@ impl<R: BufRead> Reader<R> {
         if code != MAIN {
             return Err(bad("its main header is missing"));
         }
-        let count = reader.main_header(&mut Fields(&body))?;
+        let count = reader.main_header(&mut HeaderFields(&body))?;
         for place in 0..count {
             match reader.from.fill_buf()?.first() {
                 Some(&STARTCODE) => reader.from.consume(1),
@@ -89,19 +89,19 @@ impl<R: BufRead> Reader<R> {
             if code != STREAM {
                 return Err(bad("a header of a stream is missing"));
             }
-            reader.stream_header(place, &mut Fields(&body))?;
+            reader.stream_header(place, &mut HeaderFields(&body))?;
         }
         Ok(reader)
     }
 
     /// The streams, in their order.
-    pub fn streams(&self) -> &[Stream] {
+    pub fn streams(&self) -> &[NutStream] {
         &self.streams
     }
 
     /// Reads the next packet and puts its bytes into `body`. `None` at the end; `UnexpectedEof`
     /// within a packet. One longer than `max_bytes` is an error.
-    pub fn next(&mut self, max_bytes: usize, body: &mut Vec<u8>) -> io::Result<Option<Packet>> {
+    pub fn next(&mut self, max_bytes: usize, body: &mut Vec<u8>) -> io::Result<Option<NutPacket>> {
         loop {
             let Some(&first) = self.from.fill_buf()?.first() else {
                 return Ok(None);
@@ -112,7 +112,7 @@ impl<R: BufRead> Reader<R> {
             }
             // Others say nothing that is needed here.
             if let (SYNCPOINT, packet) = self.header_packet()? {
-                self.syncpoint(&mut Fields(&packet))?;
+                self.syncpoint(&mut HeaderFields(&packet))?;
             }
         }
     }
@@ -138,7 +138,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// Gives the number of streams.
-    fn main_header(&mut self, fields: &mut Fields<'_>) -> io::Result<u64> {
+    fn main_header(&mut self, fields: &mut HeaderFields<'_>) -> io::Result<u64> {
         let version = fields.varint()?;
         if version > 3 {
             fields.varint()?;
@@ -175,7 +175,7 @@ impl<R: BufRead> Reader<R> {
         Ok(streams)
     }
 
-    fn frame_codes(&mut self, streams: u64, fields: &mut Fields<'_>) -> io::Result<()> {
+    fn frame_codes(&mut self, streams: u64, fields: &mut HeaderFields<'_>) -> io::Result<()> {
         let mut code = NO_CODE;
         while self.codes.len() < 256 {
             code.flags = fields.varint()?;
@@ -232,7 +232,7 @@ impl<R: BufRead> Reader<R> {
         Ok(())
     }
 
-    fn stream_header(&mut self, place: u64, fields: &mut Fields<'_>) -> io::Result<()> {
+    fn stream_header(&mut self, place: u64, fields: &mut HeaderFields<'_>) -> io::Result<()> {
         if fields.varint()? != place {
             return Err(bad("its streams are out of order"));
         }
@@ -252,23 +252,23 @@ impl<R: BufRead> Reader<R> {
         fields.varint()?;
         let codec_private = fields.bytes()?.to_vec();
         let content = match class {
-            0 => Content::Video {
+            0 => NutContent::Video {
                 width: fields.number()?,
                 height: fields.number()?,
                 pixel_aspect: (fields.number()?, fields.number()?),
             },
-            1 => Content::Audio {
+            1 => NutContent::Audio {
                 rate: (fields.number()?, fields.number()?),
                 channels: fields.number()?,
             },
-            _ => Content::Other,
+            _ => NutContent::Other,
         };
-        self.clocks.push(Clock {
+        self.clocks.push(StreamClock {
             time_base,
             shift: shift as u32,
             last: 0,
         });
-        self.streams.push(Stream {
+        self.streams.push(NutStream {
             codec_tag,
             // Both were checked to fit.
             time_base: (numerator as u32, denominator as u32),
@@ -279,7 +279,7 @@ impl<R: BufRead> Reader<R> {
         Ok(())
     }
 
-    fn syncpoint(&mut self, fields: &mut Fields<'_>) -> io::Result<()> {
+    fn syncpoint(&mut self, fields: &mut HeaderFields<'_>) -> io::Result<()> {
         let coded = fields.varint()?;
         let bases = self.time_bases.len() as u64;
         let (numerator, denominator) = self.time_bases[(coded % bases) as usize];
@@ -292,7 +292,7 @@ impl<R: BufRead> Reader<R> {
         Ok(())
     }
 
-    fn frame(&mut self, first: u8, max_bytes: usize, body: &mut Vec<u8>) -> io::Result<Packet> {
+    fn frame(&mut self, first: u8, max_bytes: usize, body: &mut Vec<u8>) -> io::Result<NutPacket> {
         let code = self.codes[usize::from(first)];
         let mut flags = code.flags;
         if flags & flag::INVALID != 0 {
@@ -357,13 +357,13 @@ impl<R: BufRead> Reader<R> {
         start.copy_from_slice(beginning);
         self.from.read_exact(rest)?;
         if flags & flag::SIDE_AND_META_DATA != 0 {
-            let mut fields = Fields(body);
+            let mut fields = HeaderFields(body);
             fields.side_data()?;
             fields.side_data()?;
             let used = body.len() - fields.0.len();
             body.drain(..used);
         }
-        Ok(Packet {
+        Ok(NutPacket {
             stream,
             micros,
             is_key: flags & flag::KEY != 0,
@@ -379,7 +379,7 @@ impl<R: BufRead> Reader<R> {
     }
 }
 
-impl Clock {
+impl StreamClock {
     /// The next time in microseconds.
     fn time(&mut self, coded: Option<u64>, delta: i64) -> io::Result<i64> {
         let impossible = || bad("a time is impossible");
@@ -404,9 +404,9 @@ impl Clock {
 }
 
 /// The fields of a header.
-struct Fields<'a>(&'a [u8]);
+struct HeaderFields<'a>(&'a [u8]);
 
-impl<'a> Fields<'a> {
+impl<'a> HeaderFields<'a> {
     fn varint(&mut self) -> io::Result<u64> {
         varint(|| {
             let (first, rest) = self.0.split_first().ok_or(ErrorKind::InvalidData)?;

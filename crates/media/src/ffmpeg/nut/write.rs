@@ -1,6 +1,7 @@
 //! The packets that a child is sent.
 use super::{
-    Content, FILE_ID, INFO, MAIN, PIPE, Packet, STREAM, SYNCPOINT, Stream, VERSION, checksum, flag,
+    FILE_ID, INFO, MAIN, NutContent, NutPacket, NutStream, PIPE, STREAM, SYNCPOINT, VERSION,
+    checksum, flag,
 };
 use std::io::{self, Write};
 
@@ -13,19 +14,19 @@ const FLAGS: u64 =
 
 /// Writes a stream of the format.
 #[derive(Debug)]
-pub struct Writer<W> {
+pub struct NutWriter<W> {
     to: W,
-    streams: Vec<Stream>,
+    streams: Vec<NutStream>,
     /// The header of a frame.
     header: Vec<u8>,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> NutWriter<W> {
     /// Writes the headers. `frame_rate` of the first stream is only said, the times of its packets
     /// count.
     pub fn new(
         mut to: W,
-        streams: Vec<Stream>,
+        streams: Vec<NutStream>,
         frame_rate: Option<(u32, u32)>,
     ) -> io::Result<Self> {
         let mut bytes = FILE_ID.to_vec();
@@ -39,7 +40,7 @@ impl<W: Write> Writer<W> {
         // One there must be: at time 0, with nothing before it.
         put_packet(&mut bytes, SYNCPOINT, &[0, 0]);
         to.write_all(&bytes)?;
-        Ok(Writer {
+        Ok(NutWriter {
             to,
             streams,
             header: vec![],
@@ -47,7 +48,7 @@ impl<W: Write> Writer<W> {
     }
 
     /// Writes a packet. Times before 0 count as 0.
-    pub fn write(&mut self, packet: Packet, body: &[u8]) -> io::Result<()> {
+    pub fn write(&mut self, packet: NutPacket, body: &[u8]) -> io::Result<()> {
         let Some(stream) = self.streams.get(packet.stream) else {
             return Err(io::Error::other("a packet of no stream"));
         };
@@ -71,7 +72,7 @@ impl<W: Write> Writer<W> {
     }
 }
 
-fn main_header(streams: &[Stream]) -> Vec<u8> {
+fn main_header(streams: &[NutStream]) -> Vec<u8> {
     let mut fields = Vec::new();
     for value in [
         VERSION,
@@ -102,15 +103,15 @@ fn main_header(streams: &[Stream]) -> Vec<u8> {
     fields
 }
 
-fn stream_header(place: usize, stream: &Stream) -> Vec<u8> {
+fn stream_header(place: usize, stream: &NutStream) -> Vec<u8> {
     let mut fields = Vec::new();
     put(&mut fields, place as u64);
     put(
         &mut fields,
         match stream.content {
-            Content::Video { .. } => 0,
-            Content::Audio { .. } => 1,
-            Content::Other => 3,
+            NutContent::Video { .. } => 0,
+            NutContent::Audio { .. } => 1,
+            NutContent::Other => 3,
         },
     );
     put_bytes(&mut fields, &stream.codec_tag);
@@ -121,17 +122,17 @@ fn stream_header(place: usize, stream: &Stream) -> Vec<u8> {
     put(&mut fields, 0);
     put_bytes(&mut fields, &stream.codec_private);
     match stream.content {
-        Content::Video {
+        NutContent::Video {
             width,
             height,
             pixel_aspect: (x, y),
         } => [width, height, x, y, 0]
             .iter()
             .for_each(|value| put(&mut fields, (*value).into())),
-        Content::Audio { rate, channels } => [rate.0, rate.1, channels]
+        NutContent::Audio { rate, channels } => [rate.0, rate.1, channels]
             .iter()
             .for_each(|value| put(&mut fields, (*value).into())),
-        Content::Other => {}
+        NutContent::Other => {}
     }
     fields
 }

@@ -1,5 +1,5 @@
 //! Which encoder a sink uses: looked for once, for all files that a recording becomes.
-use super::{EncoderSetup, Task, VideoCoding, VideoEncoder, hardware, probe, software};
+use super::{EncoderSetup, EncoderTask, VideoCoding, VideoEncoder, hardware, probe, software};
 use crate::ffmpeg::Ffmpeg;
 use crate::sink::SinkError;
 use mattebox_engine::stop::Stop;
@@ -10,13 +10,13 @@ use tracing::{info, warn};
 #[derive(Debug)]
 pub(in crate::sink) struct EncoderChoice {
     coding: VideoCoding,
-    found: Mutex<Option<Found>>,
+    found: Mutex<Option<ChosenEncoder>>,
 }
 
 /// The encoder for a task.
 #[derive(Debug, Clone)]
-struct Found {
-    task: Task,
+struct ChosenEncoder {
+    task: EncoderTask,
     encoder: EncoderSetup,
 }
 
@@ -33,7 +33,7 @@ impl EncoderChoice {
     pub(in crate::sink) fn encoder(
         &self,
         ffmpeg: &Ffmpeg,
-        task: &Task,
+        task: &EncoderTask,
         name: &str,
         abort: &Stop,
     ) -> Result<EncoderSetup, SinkError> {
@@ -63,7 +63,7 @@ impl EncoderChoice {
                 }
             },
         };
-        *found = Some(Found {
+        *found = Some(ChosenEncoder {
             task: *task,
             encoder: encoder.clone(),
         });
@@ -79,7 +79,7 @@ impl EncoderChoice {
     pub(in crate::sink) fn instead(
         &self,
         failed: &EncoderSetup,
-        task: &Task,
+        task: &EncoderTask,
         name: &str,
         problem: &SinkError,
     ) -> EncoderSetup {
@@ -89,7 +89,7 @@ impl EncoderChoice {
         );
         let encoder = software::x264(&self.coding, task);
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        *found = Some(Found {
+        *found = Some(ChosenEncoder {
             task: *task,
             encoder: encoder.clone(),
         });
@@ -100,7 +100,7 @@ impl EncoderChoice {
         &self,
         ffmpeg: &Ffmpeg,
         wanted: &str,
-        task: &Task,
+        task: &EncoderTask,
         name: &str,
         abort: &Stop,
     ) -> Result<EncoderSetup, SinkError> {
@@ -147,7 +147,7 @@ impl EncoderChoice {
     fn of_hardware(
         &self,
         ffmpeg: &Ffmpeg,
-        task: &Task,
+        task: &EncoderTask,
         abort: &Stop,
     ) -> Result<Result<EncoderSetup, String>, SinkError> {
         let listed = probe::listed(ffmpeg);
@@ -173,7 +173,7 @@ impl EncoderChoice {
 fn first_way(
     ffmpeg: &Ffmpeg,
     ways: Vec<EncoderSetup>,
-    task: &Task,
+    task: &EncoderTask,
     abort: &Stop,
 ) -> Result<Result<EncoderSetup, String>, SinkError> {
     let mut first = None;
@@ -189,7 +189,7 @@ fn first_way(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::format::Shape;
+    use crate::sink::format::PictureShape;
     use std::path::Path;
 
     /// Hardware that a machine of the tests does have is left out.
@@ -200,8 +200,8 @@ mod tests {
             encoder: VideoEncoder::Auto,
             ..VideoCoding::default()
         };
-        let task = Task {
-            shape: Shape {
+        let task = EncoderTask {
+            shape: PictureShape {
                 width: 64,
                 height: 48,
                 alpha: false,
@@ -229,12 +229,12 @@ mod tests {
 
     #[test]
     fn only_hardware_that_nobody_named_is_replaced() {
-        let shape = Shape {
+        let shape = PictureShape {
             width: 64,
             height: 48,
             alpha: false,
         };
-        let task = Task {
+        let task = EncoderTask {
             shape,
             fps: 25.0,
             is_live: false,

@@ -3,7 +3,7 @@
 //!
 //! None of them could be run where this was written. So they are told little: a quality, no
 //! pictures that refer to later ones (some hardware has none), key frames, no delay for streams.
-use super::{EncoderSetup, Pixels, Task, VideoCoding, words};
+use super::{EncoderPixels, EncoderSetup, EncoderTask, VideoCoding, words};
 use std::path::PathBuf;
 
 /// Every encoder of H.264 by hardware, the one that is tried first before the others.
@@ -23,11 +23,11 @@ const WORST_QUALITY: u8 = 51;
 
 /// The ways to use an encoder of the hardware, to be tried one after the other; none if the name is
 /// of no such encoder.
-pub(super) fn ways(name: &str, coding: &VideoCoding, task: &Task) -> Vec<EncoderSetup> {
+pub(super) fn ways(name: &str, coding: &VideoCoding, task: &EncoderTask) -> Vec<EncoderSetup> {
     let quality = coding.crf.unwrap_or(USUAL_QUALITY).min(WORST_QUALITY);
     let rate = task.bit_rate();
     let live = task.is_live;
-    let way = |pixels: Pixels, options: &str, only_live: &str| {
+    let way = |pixels: EncoderPixels, options: &str, only_live: &str| {
         let only_live = if live { only_live } else { "" };
         let distance = task.key_frame_distance();
         EncoderSetup::new(
@@ -41,7 +41,7 @@ pub(super) fn ways(name: &str, coding: &VideoCoding, task: &Task) -> Vec<Encoder
         "h264_nvenc" => {
             let tune = if live { "ll" } else { "hq" };
             vec![way(
-                Pixels::Memory("yuv420p"),
+                EncoderPixels::Memory("yuv420p"),
                 &format!(
                     "-preset p4 -tune {tune} -rc vbr -cq {} -b:v 0",
                     quality.max(1)
@@ -51,7 +51,7 @@ pub(super) fn ways(name: &str, coding: &VideoCoding, task: &Task) -> Vec<Encoder
         }
         // A global quality without more is Intel's constant quality (ICQ), from 1 on.
         "h264_qsv" => vec![way(
-            Pixels::Memory("nv12"),
+            EncoderPixels::Memory("nv12"),
             &format!("-preset veryfast -global_quality {}", quality.max(1)),
             "-async_depth 1",
         )],
@@ -62,7 +62,7 @@ pub(super) fn ways(name: &str, coding: &VideoCoding, task: &Task) -> Vec<Encoder
                     "-init_hw_device vaapi=hw{device} -filter_hw_device hw"
                 )),
                 ..way(
-                    Pixels::Uploaded("nv12"),
+                    EncoderPixels::Uploaded("nv12"),
                     &format!("-rc_mode CQP -qp {}", quality.max(1)),
                     "",
                 )
@@ -71,7 +71,7 @@ pub(super) fn ways(name: &str, coding: &VideoCoding, task: &Task) -> Vec<Encoder
         "h264_amf" => {
             let usage = if live { "lowlatency" } else { "transcoding" };
             vec![way(
-                Pixels::Memory("nv12"),
+                EncoderPixels::Memory("nv12"),
                 &format!(
                     "-usage {usage} -quality balanced -rc cqp -qp_i {quality} -qp_p {quality}"
                 ),
@@ -84,12 +84,12 @@ pub(super) fn ways(name: &str, coding: &VideoCoding, task: &Task) -> Vec<Encoder
             let percent = (share * 100.0).round().max(1.0);
             vec![
                 way(
-                    Pixels::Memory("nv12"),
+                    EncoderPixels::Memory("nv12"),
                     &format!("-q:v {percent}"),
                     "-realtime 1",
                 ),
                 way(
-                    Pixels::Memory("nv12"),
+                    EncoderPixels::Memory("nv12"),
                     &format!("-b:v {rate}"),
                     "-realtime 1",
                 ),
@@ -97,7 +97,7 @@ pub(super) fn ways(name: &str, coding: &VideoCoding, task: &Task) -> Vec<Encoder
         }
         // The boards differ in what they take, and know rates only.
         "h264_v4l2m2m" => ["yuv420p", "nv12"]
-            .map(|pixels| way(Pixels::Memory(pixels), &format!("-b:v {rate}"), ""))
+            .map(|pixels| way(EncoderPixels::Memory(pixels), &format!("-b:v {rate}"), ""))
             .to_vec(),
         _ => vec![],
     }
@@ -124,12 +124,12 @@ fn render_nodes() -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::format::Shape;
+    use super::super::super::format::PictureShape;
     use super::*;
 
-    fn task(is_live: bool) -> Task {
-        Task {
-            shape: Shape {
+    fn task(is_live: bool) -> EncoderTask {
+        EncoderTask {
+            shape: PictureShape {
                 width: 1280,
                 height: 720,
                 alpha: false,

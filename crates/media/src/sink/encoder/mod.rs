@@ -16,19 +16,19 @@ pub(super) use choice::EncoderChoice;
 pub use spec::{EncoderName, UnknownVideoChoice, VideoCoding, VideoEncoder, VideoPreset};
 
 use super::encoder_input::TIME_UNITS;
-use super::format::Shape;
+use super::format::PictureShape;
 
 /// What is to be encoded.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Task {
-    pub(super) shape: Shape,
+pub(super) struct EncoderTask {
+    pub(super) shape: PictureShape,
     /// Pictures per second, about.
     pub(super) fps: f64,
     /// Somebody watches it while it is encoded: no picture is held back.
     pub(super) is_live: bool,
 }
 
-impl Task {
+impl EncoderTask {
     /// Pictures from one key frame to the next: two seconds.
     fn key_frame_distance(&self) -> String {
         (self.fps * 2.0).ceil().to_string()
@@ -54,7 +54,7 @@ pub(super) struct EncoderSetup {
     /// Options of FFmpeg as a whole: the hardware to open.
     pub(super) global: Vec<String>,
     /// What it takes.
-    pub(super) pixels: Pixels,
+    pub(super) pixels: EncoderPixels,
     /// The steps of its clock in a second.
     pub(super) time_units: u32,
     /// Its own options.
@@ -63,7 +63,7 @@ pub(super) struct EncoderSetup {
 
 /// The pictures that an encoder takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pixels {
+pub(super) enum EncoderPixels {
     /// In main memory, in this format.
     Memory(&'static str),
     /// In the memory of the hardware, which takes them over in this format.
@@ -71,7 +71,7 @@ pub(super) enum Pixels {
 }
 
 impl EncoderSetup {
-    fn new(name: &str, pixels: Pixels, options: &str) -> Self {
+    fn new(name: &str, pixels: EncoderPixels, options: &str) -> Self {
         EncoderSetup {
             name: name.to_owned(),
             global: vec![],

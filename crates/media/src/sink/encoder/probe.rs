@@ -1,6 +1,6 @@
 //! Whether an encoder works here: FFmpeg lists what it was built with, which says nothing of the
 //! hardware and its drivers. So a few pictures are encoded.
-use super::{EncoderSetup, Task};
+use super::{EncoderSetup, EncoderTask};
 use crate::ffmpeg::Ffmpeg;
 use crate::ffmpeg::diagnose::first_words;
 use crate::ffmpeg::log::Log;
@@ -60,7 +60,7 @@ pub(super) fn takes(ffmpeg: &Ffmpeg, name: &str, pixels: &str) -> bool {
 pub(super) fn tried(
     ffmpeg: &Ffmpeg,
     encoder: &EncoderSetup,
-    task: &Task,
+    task: &EncoderTask,
     abort: &Stop,
 ) -> Result<Result<(), String>, SinkError> {
     let mut command = ffmpeg.command();
@@ -101,13 +101,13 @@ pub(super) fn tried(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::encoder::{Pixels, hardware, software};
-    use crate::sink::{VideoCoding, format::Shape};
+    use crate::sink::encoder::{EncoderPixels, hardware, software};
+    use crate::sink::{VideoCoding, format::PictureShape};
     use std::path::Path;
 
-    fn task() -> Task {
-        Task {
-            shape: Shape {
+    fn task() -> EncoderTask {
+        EncoderTask {
+            shape: PictureShape {
                 width: 333,
                 height: 187,
                 alpha: false,
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(try_out(&software::other("mpeg4", &task())), Ok(()));
         let coding = VideoCoding::default();
         assert_eq!(try_out(&software::x264(&coding, &task())), Ok(()));
-        let unknown = EncoderSetup::new("no_such", Pixels::Memory("yuv420p"), "");
+        let unknown = EncoderSetup::new("no_such", EncoderPixels::Memory("yuv420p"), "");
         assert!(try_out(&unknown).unwrap_err().contains("no_such"));
         // The tests' machine has none of these boards.
         let [first, _] = &hardware::ways("h264_v4l2m2m", &coding, &task())[..] else {

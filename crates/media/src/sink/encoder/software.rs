@@ -1,5 +1,5 @@
 //! libx264, and encoders that only a person can name.
-use super::{EncoderSetup, Pixels, Task, VideoCoding};
+use super::{EncoderPixels, EncoderSetup, EncoderTask, VideoCoding};
 use std::num::NonZeroUsize;
 
 /// The name of x264 in FFmpeg.
@@ -16,7 +16,7 @@ const FRAME_THREADS_FROM_FPS: f64 = 15.0;
 const COARSE_TIME_UNITS: u32 = 60_000;
 
 /// x264 on the processor.
-pub(super) fn x264(coding: &VideoCoding, task: &Task) -> EncoderSetup {
+pub(super) fn x264(coding: &VideoCoding, task: &EncoderTask) -> EncoderSetup {
     let preset = coding.preset;
     let usual = preset.usual_crf(task.is_live);
     let delay = match task.is_live {
@@ -25,7 +25,7 @@ pub(super) fn x264(coding: &VideoCoding, task: &Task) -> EncoderSetup {
     };
     EncoderSetup::new(
         X264,
-        Pixels::Memory(PIXELS),
+        EncoderPixels::Memory(PIXELS),
         &format!(
             "-preset {} -crf {} -g {} {delay}",
             preset.as_str(),
@@ -36,11 +36,11 @@ pub(super) fn x264(coding: &VideoCoding, task: &Task) -> EncoderSetup {
 }
 
 /// Any encoder of FFmpeg. Of its options only a rate is known: that takes each of them.
-pub(super) fn other(name: &str, task: &Task) -> EncoderSetup {
+pub(super) fn other(name: &str, task: &EncoderTask) -> EncoderSetup {
     let options = format!("-b:v {} -g {}", task.bit_rate(), task.key_frame_distance());
     EncoderSetup {
         time_units: COARSE_TIME_UNITS,
-        ..EncoderSetup::new(name, Pixels::Memory(PIXELS), &options)
+        ..EncoderSetup::new(name, EncoderPixels::Memory(PIXELS), &options)
     }
 }
 
@@ -61,12 +61,12 @@ fn short_delay(fps: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::format::Shape;
+    use super::super::super::format::PictureShape;
     use super::*;
 
     fn options(coding: &VideoCoding, fps: f64, is_live: bool) -> String {
-        let task = Task {
-            shape: Shape {
+        let task = EncoderTask {
+            shape: PictureShape {
                 width: 640,
                 height: 360,
                 alpha: false,
