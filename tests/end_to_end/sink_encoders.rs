@@ -5,7 +5,7 @@ use crate::kit::{Bench, collect, executable, open, sample, shield};
 use image::RgbImage;
 use mattebox_core::compose::Composed;
 use mattebox_core::frame::Timestamp;
-use mattebox_media::beside::Beside;
+use mattebox_media::beside::PictureExtras;
 use mattebox_media::sink::{SinkError, SinkOptions, SinkPicture, VideoCoding, open_ordered};
 use mattebox_media::source::SourceOptions;
 use std::fs;
@@ -38,7 +38,7 @@ fn write(path: &Path, options: &SinkOptions, pictures: &[Composed]) -> Result<()
         sink.write(SinkPicture {
             picture,
             time: Timestamp(number as i64 * 40_000),
-            beside: Beside::default(),
+            beside: PictureExtras::default(),
         })?;
     }
     sink.finish(vec![])

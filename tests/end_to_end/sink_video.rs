@@ -6,7 +6,7 @@ use image::{Rgb, RgbImage, Rgba, RgbaImage};
 use mattebox_core::compose::Composed;
 use mattebox_core::frame::Timestamp;
 use mattebox_engine::stop::Stop;
-use mattebox_media::beside::Beside;
+use mattebox_media::beside::PictureExtras;
 use mattebox_media::sink::{OrderedSink, SinkError, SinkOptions, SinkPicture, open_ordered};
 use mattebox_media::source::SourceOptions;
 use mattebox_store::OnExisting;
@@ -36,7 +36,7 @@ impl Steady {
         self.sink.write(SinkPicture {
             picture,
             time,
-            beside: Beside::default(),
+            beside: PictureExtras::default(),
         })
     }
 

@@ -12,7 +12,7 @@ use crate::{
     state_objects::{self, StateObject, StateObjects},
 };
 use mattebox_core::frame::{CameraId, partition_key};
-use mattebox_store::{StoreError, StoredState, Stream, journal::JournalError};
+use mattebox_store::{GroupPartition, StoreError, StoredState, journal::JournalError};
 use std::{
     collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
     sync::Arc,
@@ -58,7 +58,7 @@ pub enum TaskError {
 
 /// What is known of the partition.
 pub(crate) struct PartitionState {
-    stream: Stream,
+    stream: GroupPartition,
     /// What its topic is known by in the names of frames.
     topic: Arc<str>,
     number: i32,
@@ -92,7 +92,7 @@ impl PartitionState {
             StateObjects::new(folder, &identity)
         });
         PartitionState {
-            stream: Stream::new(&settings.group, topic, number),
+            stream: GroupPartition::new(&settings.group, topic, number),
             topic: identity.into(),
             number,
             task: i64::MIN,

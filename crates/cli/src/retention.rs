@@ -10,7 +10,7 @@ use mattebox_engine::{
 };
 use mattebox_store::{
     Retention,
-    retention::{Pruner, RetentionError, Round},
+    retention::{PruneRound, Pruner, RetentionError},
 };
 use std::{
     collections::HashSet,
@@ -87,7 +87,7 @@ pub(crate) fn monitor(counters: &Arc<RetentionCounters>) -> Monitor {
 struct FilesRemoved<'a> {
     counters: &'a RetentionCounters,
     folder: &'a Path,
-    round: &'a Round,
+    round: &'a PruneRound,
     is_dry: bool,
 }
 
@@ -148,7 +148,7 @@ impl Rounds {
     }
 
     /// One round through each folder.
-    pub(crate) fn round(&mut self, stop: &Stop) -> Result<Vec<Round>, RetentionError> {
+    pub(crate) fn round(&mut self, stop: &Stop) -> Result<Vec<PruneRound>, RetentionError> {
         let mut rounds = Vec::new();
         for folder in self.folders.clone() {
             let pruner = Pruner::new(&folder, self.retention, self.is_dry);
@@ -168,7 +168,7 @@ impl Rounds {
     }
 
     /// Warns of files that stay, when that is news.
-    fn warn_of(&mut self, folder: &Path, round: &Round) {
+    fn warn_of(&mut self, folder: &Path, round: &PruneRound) {
         if let Some(failure) = &round.failure {
             let failed = round.failed;
             self.warn(

@@ -26,7 +26,7 @@ pub struct SoundPacket {
 
 /// What belongs to a picture beside its pixels.
 #[derive(Debug, Clone, Default)]
-pub struct Beside {
+pub struct PictureExtras {
     /// Width and height of a pixel as it is to be shown, where it is not square.
     pub pixel_aspect: Option<(u32, u32)>,
     /// How the sound of the source is coded, where it has one and one was asked for.

@@ -43,7 +43,7 @@ impl FileId {
 
 /// A file that is read.
 #[derive(Debug, Clone)]
-pub struct Input {
+pub struct InputFile {
     /// What it is to the command, such as "the source of camera door".
     pub what: Arc<str>,
     /// The path by which it is read.
@@ -52,7 +52,7 @@ pub struct Input {
     has_links: bool,
 }
 
-impl Input {
+impl InputFile {
     fn new(what: &Arc<str>, path: &Path) -> Self {
         #[cfg(unix)]
         let has_links = {
@@ -62,7 +62,7 @@ impl Input {
         };
         #[cfg(not(unix))]
         let has_links = false;
-        Input {
+        InputFile {
             what: what.clone(),
             path: path.to_owned(),
             has_links,
@@ -73,7 +73,7 @@ impl Input {
 /// All files that a command reads.
 #[derive(Debug, Default)]
 pub struct Inputs {
-    files: HashMap<FileId, Input>,
+    files: HashMap<FileId, InputFile>,
 }
 
 impl Inputs {
@@ -82,7 +82,7 @@ impl Inputs {
         let Some(id) = FileId::of(path) else { return };
         self.files
             .entry(id)
-            .or_insert_with(|| Input::new(what, path));
+            .or_insert_with(|| InputFile::new(what, path));
     }
 
     /// Adds a stream that is open, such as standard input, if it is a file or a named pipe. `name` is shown in place of a path.
@@ -91,24 +91,24 @@ impl Inputs {
         if let Some(id) = id_of_open(stream) {
             self.files
                 .entry(id)
-                .or_insert_with(|| Input::new(what, Path::new(name)));
+                .or_insert_with(|| InputFile::new(what, Path::new(name)));
         }
     }
 
     /// The input that would be replaced if `path` were written.
-    pub fn at(&self, path: &Path) -> Option<&Input> {
+    pub fn at(&self, path: &Path) -> Option<&InputFile> {
         self.files.get(&FileId::of(&without_detour(path))?)
     }
 
     /// The input that an open stream, such as standard output, would write into.
     #[cfg(unix)]
-    pub fn at_open(&self, stream: std::os::fd::BorrowedFd<'_>) -> Option<&Input> {
+    pub fn at_open(&self, stream: std::os::fd::BorrowedFd<'_>) -> Option<&InputFile> {
         self.files.get(&id_of_open(stream)?)
     }
 
     /// The first input that would be replaced if frames were written to a camera's folder (see [`crate::FrameDir`]), and the
     /// name under which it would be. Also the folder itself, if all its pictures are read.
-    pub fn at_frames(&self, folder: &Path, extension: &str) -> Option<(PathBuf, &Input)> {
+    pub fn at_frames(&self, folder: &Path, extension: &str) -> Option<(PathBuf, &InputFile)> {
         if self.files.is_empty() {
             return None;
         }
@@ -134,7 +134,7 @@ impl Inputs {
 
     /// The first input that lies where frames of a template go, and its path. Also a folder of such
     /// frames, if all its pictures are read.
-    pub fn at_template(&self, root: &Path, names: &NameTemplate) -> Option<(PathBuf, &Input)> {
+    pub fn at_template(&self, root: &Path, names: &NameTemplate) -> Option<(PathBuf, &InputFile)> {
         let root = fs::canonicalize(root).ok()?;
         self.files.values().find_map(|input| {
             let path = fs::canonicalize(&input.path).ok()?;
@@ -145,12 +145,12 @@ impl Inputs {
 
     /// As [`Inputs::at_frames`] for every camera that has a folder below `root`. Folders are only looked through where an input may be:
     /// there may be millions of frames.
-    pub fn at_frames_below(&self, root: &Path, extension: &str) -> Option<(PathBuf, &Input)> {
+    pub fn at_frames_below(&self, root: &Path, extension: &str) -> Option<(PathBuf, &InputFile)> {
         if self.files.is_empty() {
             return None;
         }
         let anywhere = self.files.values().any(|input| input.has_links);
-        let parent = |input: &Input| {
+        let parent = |input: &InputFile| {
             fs::canonicalize(&input.path)
                 .ok()?
                 .parent()
@@ -205,15 +205,15 @@ fn id_of_open(stream: std::os::fd::BorrowedFd<'_>) -> Option<FileId> {
 
 /// Where a path leads, also if nothing is there yet: what exists by its identity, the rest by name.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct ResolvedPath {
     exists: FileId,
     rest: Vec<OsString>,
     resolved: PathBuf,
 }
 
-impl Place {
+impl ResolvedPath {
     /// Follows links and `..`. `None` if not even the root can be looked at.
-    pub fn of(path: &Path) -> Option<Place> {
+    pub fn of(path: &Path) -> Option<ResolvedPath> {
         let (exists, mut rest) = resolve(&std::path::absolute(path).ok()?, MAX_LINKS);
         if !rest.is_empty() && folds_case(&exists) {
             rest.iter_mut().for_each(|name| name.make_ascii_lowercase());
@@ -221,7 +221,7 @@ impl Place {
         let resolved = rest
             .iter()
             .fold(exists.clone(), |path, name| path.join(name));
-        Some(Place {
+        Some(ResolvedPath {
             exists: FileId::of(&exists)?,
             rest,
             resolved,
@@ -229,13 +229,13 @@ impl Place {
     }
 
     /// Whether the other place is this one, or below it.
-    pub fn holds(&self, other: &Place) -> bool {
+    pub fn holds(&self, other: &ResolvedPath) -> bool {
         self == other || other.resolved.starts_with(&self.resolved)
     }
 }
 
 /// The same file or folder, or the same name in the same folder.
-impl PartialEq for Place {
+impl PartialEq for ResolvedPath {
     fn eq(&self, other: &Self) -> bool {
         self.resolved == other.resolved || (self.exists == other.exists && self.rest == other.rest)
     }
@@ -250,7 +250,7 @@ pub fn without_detour(path: &Path) -> PathBuf {
             .is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.exists())
     };
     match goes_back && !path.exists() && leads_nowhere() {
-        true => Place::of(path).map_or(path.to_owned(), |place| place.resolved),
+        true => ResolvedPath::of(path).map_or(path.to_owned(), |place| place.resolved),
         false => path.to_owned(),
     }
 }
@@ -409,7 +409,7 @@ mod tests {
         use std::os::unix::fs::symlink;
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join(name);
-        let place = |name: &str| Place::of(&path(name)).unwrap();
+        let place = |name: &str| ResolvedPath::of(&path(name)).unwrap();
         fs::create_dir(path("d")).unwrap();
         symlink("d", path("link")).unwrap();
         symlink("d/new.mp4", path("dangling.mp4")).unwrap();
@@ -430,8 +430,8 @@ mod tests {
         );
         let here = std::env::current_dir().unwrap();
         assert_eq!(
-            Place::of(Path::new("not/there")),
-            Place::of(&here.join("not/there"))
+            ResolvedPath::of(Path::new("not/there")),
+            ResolvedPath::of(&here.join("not/there"))
         );
     }
 }

@@ -60,7 +60,7 @@ pub enum RetentionError {
 
 /// What was removed of a camera, or of a recording; in a dry run, what would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Removed {
+pub struct RemovedFiles {
     /// Files.
     pub files: u64,
     /// Their bytes.
@@ -73,9 +73,9 @@ pub struct Removed {
 
 /// What one round did.
 #[derive(Debug, Default)]
-pub struct Round {
+pub struct PruneRound {
     /// By camera or recording.
-    pub removed: BTreeMap<String, Removed>,
+    pub removed: BTreeMap<String, RemovedFiles>,
     /// Bytes of all files of the folder after it.
     pub bytes_left: u64,
     /// Files that could not be removed.
@@ -86,7 +86,7 @@ pub struct Round {
     pub links: Vec<PathBuf>,
 }
 
-impl Round {
+impl PruneRound {
     /// Files of all cameras.
     pub fn files(&self) -> u64 {
         self.removed.values().map(|removed| removed.files).sum()
@@ -98,7 +98,7 @@ impl Round {
     }
 
     fn count(&mut self, of: &str, file: &OldFile) {
-        let removed = self.removed.entry(of.to_owned()).or_insert(Removed {
+        let removed = self.removed.entry(of.to_owned()).or_insert(RemovedFiles {
             files: 0,
             bytes: 0,
             oldest: file.key.written,
@@ -198,10 +198,10 @@ impl<'a> Pruner<'a> {
         &self,
         now: SystemTime,
         stopped: &dyn Fn() -> bool,
-    ) -> Result<Round, RetentionError> {
+    ) -> Result<PruneRound, RetentionError> {
         self.check()?;
         let names = folder_names::of(self.root)?;
-        let mut round = Round::default();
+        let mut round = PruneRound::default();
         let too_old = self.retention.keep.and_then(|keep| now.checked_sub(keep));
         let mut above = None;
         let mut is_first = true;
@@ -240,7 +240,7 @@ impl<'a> Pruner<'a> {
         names: &NameTemplate,
         above: Option<&AgeKey>,
         now: SystemTime,
-        round: &mut Round,
+        round: &mut PruneRound,
         stopped: &dyn Fn() -> bool,
     ) -> Result<FolderWalk, RetentionError> {
         let recordings = recordings::noted(self.root)?.into_iter();
@@ -352,7 +352,7 @@ impl<'a> Pruner<'a> {
         &self,
         walk: FolderWalk,
         too_old: Option<SystemTime>,
-        round: &mut Round,
+        round: &mut PruneRound,
         stopped: &dyn Fn() -> bool,
     ) -> Result<Option<AgeKey>, RetentionError> {
         let FolderWalk { oldest, owners, .. } = walk;

@@ -26,12 +26,12 @@ const UNREADABLE: &str = ".unreadable";
 
 /// A partition of a topic, as one consumer group reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Stream {
+pub struct GroupPartition {
     /// As it stands in file names.
     name: String,
 }
 
-impl Stream {
+impl GroupPartition {
     /// Any text may name a group; what cannot stand in a file's name is written as `%` and two hexadecimal digits.
     pub fn new(group: &str, topic: &str, partition: i32) -> Self {
         let safe = |text: &str| {
@@ -44,7 +44,7 @@ impl Stream {
                 name
             })
         };
-        Stream {
+        GroupPartition {
             name: format!("{}+{}+{partition}", safe(group), safe(topic)),
         }
     }
@@ -136,7 +136,7 @@ impl StateStore {
     /// Stores what is known of a camera when everything before `offset` is done.
     pub fn save(
         &self,
-        stream: &Stream,
+        stream: &GroupPartition,
         camera: &CameraId,
         offset: i64,
         bytes: &[u8],
@@ -157,7 +157,7 @@ impl StateStore {
     /// removed: what they stand for is done again. An error means that nothing may be written for the camera now.
     pub fn recall(
         &self,
-        stream: &Stream,
+        stream: &GroupPartition,
         camera: &CameraId,
         offset: i64,
     ) -> Result<StoredState, StoreError> {
@@ -196,7 +196,7 @@ impl StateStore {
     /// no bytes here.
     pub fn all(
         &self,
-        stream: &Stream,
+        stream: &GroupPartition,
         offset: i64,
         most: usize,
     ) -> Result<Vec<(CameraId, i64, Vec<u8>)>, StoreError> {
@@ -224,7 +224,12 @@ impl StateStore {
     }
 
     /// Removes what no longer can be needed once `offset` is recorded as done: all versions older than the one for it.
-    pub fn prune(&self, stream: &Stream, camera: &CameraId, offset: i64) -> Result<(), StoreError> {
+    pub fn prune(
+        &self,
+        stream: &GroupPartition,
+        camera: &CameraId,
+        offset: i64,
+    ) -> Result<(), StoreError> {
         let versions = self.versions(stream, camera)?;
         let needed = versions
             .iter()
@@ -242,7 +247,7 @@ impl StateStore {
 
     fn versions(
         &self,
-        stream: &Stream,
+        stream: &GroupPartition,
         camera: &CameraId,
     ) -> Result<Vec<(i64, PathBuf)>, StoreError> {
         let folder = self.folder.join(camera.as_str());
@@ -291,7 +296,7 @@ mod tests {
     fn the_version_for_a_place_is_found_until_a_later_place_is_recorded() {
         let root = tempfile::tempdir().unwrap();
         let dir = StateStore::open(root.path()).unwrap();
-        let stream = Stream::new("g", "t", 0);
+        let stream = GroupPartition::new("g", "t", 0);
         let camera = "cam".parse().unwrap();
         let recall = |offset| dir.recall(&stream, &camera, offset).unwrap();
         let save = |offset, number| {
@@ -302,8 +307,13 @@ mod tests {
         for offset in [3, 10, 20] {
             save(offset, offset as u64);
         }
-        dir.save(&Stream::new("g", "t", 1), &camera, 11, b"another partition")
-            .unwrap();
+        dir.save(
+            &GroupPartition::new("g", "t", 1),
+            &camera,
+            11,
+            b"another partition",
+        )
+        .unwrap();
         dir.prune(&stream, &camera, 12).unwrap();
         assert_eq!(recall(9), StoredState::Missing, "3 was pruned, 10 is later");
         save(10, 1);
@@ -320,7 +330,7 @@ mod tests {
     fn a_version_that_cannot_be_read_is_told_once_and_stays_for_a_second_look() {
         let root = tempfile::tempdir().unwrap();
         let dir = StateStore::open(root.path()).unwrap();
-        let stream = Stream::new("g", "t", 0);
+        let stream = GroupPartition::new("g", "t", 0);
         let camera = "cam".parse().unwrap();
         let good = memory(41).to_bytes();
         let other_version = [&good[..4], &99u16.to_le_bytes(), &good[6..]].concat();
@@ -352,13 +362,13 @@ mod tests {
         assert!(StateStore::existing(root.path()).is_none());
         StateStore::open(root.path()).unwrap();
         let dir = StateStore::existing(root.path()).unwrap();
-        let stream = Stream::new("g", "t", 0);
+        let stream = GroupPartition::new("g", "t", 0);
         for (camera, offset) in [("a", 3), ("a", 10), ("b", 5), ("b", 30), ("c", 30)] {
             let bytes = memory(offset as u64).to_bytes();
             dir.save(&stream, &camera.parse().unwrap(), offset, &bytes)
                 .unwrap();
         }
-        let other = Stream::new("g", "t", 1);
+        let other = GroupPartition::new("g", "t", 1);
         dir.save(&other, &"d".parse().unwrap(), 1, b"another partition")
             .unwrap();
         let found = |most| {
@@ -390,6 +400,9 @@ mod tests {
 
     #[test]
     fn any_text_can_name_a_group() {
-        assert_eq!(Stream::new("a/../b c", "t", 7).name, "a%2f..%2fb%20c+t+7");
+        assert_eq!(
+            GroupPartition::new("a/../b c", "t", 7).name,
+            "a%2f..%2fb%20c+t+7"
+        );
     }
 }

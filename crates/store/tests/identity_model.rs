@@ -5,7 +5,7 @@
 use mattebox_core::frame::{CameraId, FrameNumber, Numbering, NumberingStep, RecordIdentity};
 use mattebox_store::{
     StoreError,
-    journal::{CameraBlocks, Entry, Journal, JournalError, name_record},
+    journal::{CameraBlocks, Journal, JournalEntry, JournalError, name_record},
 };
 use proptest::prelude::*;
 use std::{
@@ -22,7 +22,7 @@ impl Journal for MemoryJournal {
         Ok(Arc::new(self.0.lock().unwrap().clone()))
     }
 
-    fn append(&self, _: &CameraId, entries: &[Entry]) -> Result<(), JournalError> {
+    fn append(&self, _: &CameraId, entries: &[JournalEntry]) -> Result<(), JournalError> {
         let mut blocks = self.0.lock().unwrap();
         entries.iter().for_each(|entry| blocks.apply(entry));
         Ok(())

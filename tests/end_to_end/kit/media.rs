@@ -1,7 +1,7 @@
 //! The sample clip, FFmpeg, and sources of the library.
 use super::environment::shield;
 use mattebox_engine::stop::Stop;
-use mattebox_media::source::{self, Picture, Source, SourceError, SourceOptions};
+use mattebox_media::source::{self, Source, SourceError, SourceOptions, SourcePicture};
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -77,7 +77,7 @@ pub(crate) fn try_open(
 }
 
 /// All pictures to the end.
-pub(crate) fn collect(source: &mut dyn Source) -> Vec<Picture> {
+pub(crate) fn collect(source: &mut dyn Source) -> Vec<SourcePicture> {
     let stop = Stop::new();
     std::iter::from_fn(|| source.next(&stop).unwrap()).collect()
 }

@@ -11,7 +11,7 @@ use indicatif::{DecimalBytes, MultiProgress};
 use mattebox_engine::stop::Stop;
 use mattebox_store::{
     Retention,
-    retention::{RetentionError, Round},
+    retention::{PruneRound, RetentionError},
 };
 use serde::Serialize;
 use std::{fmt, process::ExitCode, sync::Arc, time::Duration};
@@ -115,12 +115,12 @@ struct OfCamera {
 impl Sums for Report {}
 
 impl Report {
-    fn new(rounds: &[Round], dry_run: bool) -> Self {
+    fn new(rounds: &[PruneRound], dry_run: bool) -> Self {
         let removed = rounds.iter().flat_map(|round| &round.removed);
         Report {
             dry_run,
-            files: rounds.iter().map(Round::files).sum(),
-            bytes: rounds.iter().map(Round::bytes).sum(),
+            files: rounds.iter().map(PruneRound::files).sum(),
+            bytes: rounds.iter().map(PruneRound::bytes).sum(),
             bytes_left: rounds.iter().map(|round| round.bytes_left).sum(),
             failed: rounds.iter().map(|round| round.failed).sum(),
             cameras: removed

@@ -12,13 +12,13 @@ use mattebox_core::frame::CameraId;
 use mattebox_engine::FrameSettings;
 use mattebox_kafka::settings::{WorkerSettings, WorkerSink};
 use mattebox_media::{
-    sink::{InPlace, SinkSpec},
+    sink::{OutputPathKind, SinkSpec},
     source::CameraSource,
 };
 use mattebox_store::{
-    Inputs, NameTemplate, Place,
+    Inputs, NameTemplate, ResolvedPath,
     frame_dir::{EXTENSIONS, file_name},
-    inputs::Input,
+    inputs::InputFile,
 };
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -146,7 +146,7 @@ struct Outputs<'a> {
 
 /// Something that is written.
 struct Taken {
-    place: Place,
+    place: ResolvedPath,
     path: PathBuf,
     /// What it is, for messages.
     what: String,
@@ -221,12 +221,12 @@ impl Outputs<'_> {
         if let Some(input) = self.inputs.at(root).filter(|_| !root.is_dir()) {
             return Err(self.replaced(setting, root, input));
         }
-        let reason = match InPlace::of(root) {
-            InPlace::Pipe => {
+        let reason = match OutputPathKind::of(root) {
+            OutputPathKind::Pipe => {
                 "this is a pipe or a device, and pictures need a folder: give a folder, or - for standard output"
             }
-            InPlace::Other(_) => "this is no folder: give another one",
-            InPlace::File | InPlace::Folder => return Ok(()),
+            OutputPathKind::Other(_) => "this is no folder: give another one",
+            OutputPathKind::File | OutputPathKind::Folder => return Ok(()),
         };
         Err(self.check.error(setting, root.display(), reason))
     }
@@ -240,17 +240,17 @@ impl Outputs<'_> {
         if let Some(input) = self.inputs.at(path) {
             return Err(self.replaced(setting, path, input));
         }
-        match InPlace::of(path) {
-            InPlace::Folder => {
+        match OutputPathKind::of(path) {
+            OutputPathKind::Folder => {
                 let reason = "this is a folder: end its name with / to write pictures into it, or choose another name for the video";
                 return Err(self.check.error(setting, path.display(), reason));
             }
-            InPlace::Other(what) => {
+            OutputPathKind::Other(what) => {
                 let reason =
                     format!("this is {what}, which cannot hold a video: choose another name");
                 return Err(self.check.error(setting, path.display(), reason));
             }
-            InPlace::File | InPlace::Pipe => {}
+            OutputPathKind::File | OutputPathKind::Pipe => {}
         }
         self.take(
             setting,
@@ -282,7 +282,7 @@ impl Outputs<'_> {
         what: String,
         is_folder: bool,
     ) -> Result<(), ConfigError> {
-        let Some(place) = Place::of(path) else {
+        let Some(place) = ResolvedPath::of(path) else {
             return Ok(());
         };
         let taken = Taken {
@@ -307,7 +307,7 @@ impl Outputs<'_> {
         Ok(())
     }
 
-    fn replaced(&self, setting: &'static str, path: &Path, input: &Input) -> ConfigError {
+    fn replaced(&self, setting: &'static str, path: &Path, input: &InputFile) -> ConfigError {
         self.check
             .error(setting, path.display(), would_replace(input))
     }
@@ -323,7 +323,7 @@ impl Taken {
 }
 
 /// Why something is not written.
-pub(crate) fn would_replace(input: &Input) -> String {
+pub(crate) fn would_replace(input: &InputFile) -> String {
     format!(
         "this would replace {}, which is read: {}. Choose another output",
         input.path.display(),

@@ -12,7 +12,7 @@ use super::{
 use mattebox_core::codec::ImageFormat;
 use mattebox_engine::{FrameSettings, trace::TraceSettings};
 use mattebox_media::{
-    sink::{InPlace, SinkSpec, StdoutFormat, VideoCoding},
+    sink::{OutputPathKind, SinkSpec, StdoutFormat, VideoCoding},
     source::{CameraSource, SourceOptions},
 };
 use mattebox_server::ViewSettings;
@@ -234,7 +234,7 @@ fn segment(
         return Ok(None);
     };
     let reason = match sink {
-        SinkSpec::Video(path) if InPlace::of(path) == InPlace::Pipe => {
+        SinkSpec::Video(path) if OutputPathKind::of(path) == OutputPathKind::Pipe => {
             "a pipe is no file that another one could follow: give a video file (--out rec.mkv)"
         }
         SinkSpec::Video(_) => return Ok(segment),

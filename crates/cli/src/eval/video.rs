@@ -1,7 +1,7 @@
 //! Alphas of a video: FFmpeg decodes it to gray pictures on a pipe.
 use super::EvalError;
 use image::GrayImage;
-use mattebox_media::ffmpeg::{Ffmpeg, diagnose::last_words, log::Log, process::Process};
+use mattebox_media::ffmpeg::{Ffmpeg, diagnose::last_words, log::FfmpegLog, process::Process};
 use serde::Deserialize;
 use std::{
     ffi::OsString,
@@ -23,7 +23,7 @@ pub struct Video {
     frames: BufReader<ChildStdout>,
     process: Process,
     /// Taken when its messages are needed.
-    log: Option<Log>,
+    log: Option<FfmpegLog>,
     width: u32,
     height: u32,
 }
@@ -69,7 +69,7 @@ impl Video {
         let (Some(stdout), Some(stderr)) = (process.take_stdout(), process.take_stderr()) else {
             return Err(failed(ErrorKind::BrokenPipe.into()));
         };
-        let log = Log::follow(stderr, &command);
+        let log = FfmpegLog::follow(stderr, &command);
         let frames = BufReader::new(stdout);
         let mut video = Video {
             path: path.to_owned(),

@@ -45,7 +45,7 @@ use mattebox_engine::{
 };
 use mattebox_media::{
     background_video::BackgroundVideos,
-    beside::Beside,
+    beside::PictureExtras,
     sink::{SinkOptions, SinkSpec, StdoutFormat},
     source::{SourceInfo, SourceOptions, SourceSpec},
 };
@@ -87,7 +87,7 @@ pub(crate) struct RunCamera {
     /// Pictures that are done with, for the source to fill again.
     pub(crate) spare_pictures: (Sender<RgbImage>, Receiver<RgbImage>),
     /// What belongs to all its pictures, since the first.
-    pub(crate) beside: OnceLock<Beside>,
+    pub(crate) beside: OnceLock<PictureExtras>,
     pub(crate) output: CameraOutput,
     pub(crate) alpha_out: Option<FrameDir>,
     /// What an earlier run has left and has to go.

@@ -12,7 +12,7 @@ use mattebox_engine::{
     trace::Span,
 };
 use mattebox_media::{
-    beside::{Beside, SoundPacket},
+    beside::{PictureExtras, SoundPacket},
     sink::{self, OrderedSink, SinkError, SinkOptions, SinkPicture, SinkSpec},
 };
 use mattebox_store::FrameDir;
@@ -153,7 +153,7 @@ impl OrderedWriter {
                 *sink = WriterSink::Open(sink::open_ordered(&self.spec, &options)?);
             }
             let beside = shared.cameras[self.index].beside.get();
-            let beside = Beside {
+            let beside = PictureExtras {
                 sound,
                 ..beside.cloned().unwrap_or_default()
             };

@@ -12,7 +12,7 @@ use mattebox_engine::{
     status::Condition,
 };
 use mattebox_media::{
-    beside::{Beside, SoundPacket},
+    beside::{PictureExtras, SoundPacket},
     source::{self, Source, SourceError, SourceOptions, SourceSpec},
 };
 use std::sync::{Arc, atomic::Ordering::Relaxed};
@@ -288,14 +288,14 @@ struct Sound {
 impl Sound {
     /// What belongs to a picture. Where the first of a camera says how its sound is coded, that is
     /// noted for the output.
-    fn pass_on(&mut self, shared: &RunContext<'_>, index: usize, beside: Beside) {
+    fn pass_on(&mut self, shared: &RunContext<'_>, index: usize, beside: PictureExtras) {
         let camera = &shared.cameras[index];
-        let Beside {
+        let PictureExtras {
             pixel_aspect,
             sound_format,
             sound,
         } = beside;
-        let first = camera.beside.get_or_init(|| Beside {
+        let first = camera.beside.get_or_init(|| PictureExtras {
             pixel_aspect,
             sound_format: sound_format.clone(),
             sound: vec![],

@@ -18,7 +18,9 @@ use mattebox_engine::{
     stop::Stop,
     troubles::{Cause, Troubles},
 };
-use mattebox_store::journal::{CameraBlocks, Entry, Journal, JournalError, JournalLine, LineError};
+use mattebox_store::journal::{
+    CameraBlocks, Journal, JournalEntry, JournalError, JournalLine, LineError,
+};
 use rdkafka::{
     Message, Offset, TopicPartitionList,
     admin::AdminClient,
@@ -254,7 +256,7 @@ impl Journal for NamesTopic {
             .unwrap_or_default())
     }
 
-    fn append(&self, camera: &CameraId, entries: &[Entry]) -> Result<(), JournalError> {
+    fn append(&self, camera: &CameraId, entries: &[JournalEntry]) -> Result<(), JournalError> {
         let line = JournalLine {
             camera: camera.clone(),
             entries: entries.to_vec(),

@@ -13,7 +13,7 @@ use crate::{
 use mattebox_core::frame::{CameraId, partition_key};
 use mattebox_engine::events::Event;
 use mattebox_store::{
-    CameraState, StateStore, StoredState, Stream,
+    CameraState, GroupPartition, StateStore, StoredState,
     journal::{self, Journal, JournalError},
 };
 use std::{collections::HashMap, sync::Arc};
@@ -198,7 +198,7 @@ impl States {
             return Ok(CameraState::default());
         };
         if let Some(folder) = self.folder.as_ref().filter(|_| *is_first) {
-            let stream = Stream::new(&self.group, &self.frames, partition);
+            let stream = GroupPartition::new(&self.group, &self.frames, partition);
             match folder.recall(&stream, camera, *start)? {
                 StoredState::Known(state) => return Ok(*state),
                 StoredState::Unreadable { problem } => {

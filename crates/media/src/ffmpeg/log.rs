@@ -95,7 +95,7 @@ impl std::fmt::Debug for FfmpegErrors {
 
 /// The log of one child, filled by a thread of its own.
 #[derive(Debug)]
-pub struct Log {
+pub struct FfmpegLog {
     shared: Arc<LogShared>,
     scrubber: Scrubber,
     reader: Option<JoinHandle<()>>,
@@ -128,9 +128,9 @@ impl std::fmt::Debug for LogState {
     }
 }
 
-impl Log {
+impl FfmpegLog {
     /// Reads the `stderr` of `command` until its end.
-    pub fn follow(stderr: impl Read + Send + 'static, command: &Command) -> Log {
+    pub fn follow(stderr: impl Read + Send + 'static, command: &Command) -> FfmpegLog {
         let shared = Arc::<LogShared>::default();
         let reader = thread::spawn({
             let shared = Arc::clone(&shared);
@@ -141,7 +141,7 @@ impl Log {
                 shared.changed.notify_all();
             }
         });
-        Log {
+        FfmpegLog {
             shared,
             scrubber: Scrubber::of_command(command),
             reader: Some(reader),
@@ -401,7 +401,7 @@ mod tests {
     use super::*;
 
     fn follow(text: &'static str) -> (InputHeader, Vec<String>, OutputHeader) {
-        let log = Log::follow(text.as_bytes(), &Command::new("ffmpeg"));
+        let log = FfmpegLog::follow(text.as_bytes(), &Command::new("ffmpeg"));
         let header = log.wait_for_header(Duration::from_secs(10)).unwrap();
         let (_, output) = log.output().wait(true, Duration::from_secs(10));
         (header, log.into_errors().lines().to_vec(), output)

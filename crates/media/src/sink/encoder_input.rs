@@ -1,6 +1,6 @@
 //! What an encoder is sent: pictures with their times, and sound beside them.
 use super::format::PictureShape;
-use crate::beside::{Beside, SoundFormat, SoundPacket};
+use crate::beside::{PictureExtras, SoundFormat, SoundPacket};
 use crate::ffmpeg::nut::{NutContent, NutPacket, NutStream, NutWriter};
 use crossbeam_channel::{Receiver, Sender};
 use mattebox_core::frame::Timestamp;
@@ -71,7 +71,12 @@ impl VideoClock {
 }
 
 impl EncoderInputHead {
-    pub(super) fn new(shape: PictureShape, beside: &Beside, fps: f64, takes_sound: bool) -> Self {
+    pub(super) fn new(
+        shape: PictureShape,
+        beside: &PictureExtras,
+        fps: f64,
+        takes_sound: bool,
+    ) -> Self {
         let sound = beside.sound_format.clone().filter(|_| takes_sound);
         EncoderInputHead {
             shape,
@@ -177,7 +182,7 @@ mod tests {
                 height: 1,
                 alpha: false,
             };
-            EncoderInputHead::new(shape, &Beside::default(), fps, false).frame_rate()
+            EncoderInputHead::new(shape, &PictureExtras::default(), fps, false).frame_rate()
         };
         assert_eq!(rate(25.0), (25, 1));
         assert_eq!(rate(30_000.0 / 1001.0), (30_000, 1001));

@@ -6,7 +6,7 @@
 //! index, which stands first.
 use super::format::VideoFormat;
 use super::video::SPOILT;
-use crate::ffmpeg::log::Log;
+use crate::ffmpeg::log::FfmpegLog;
 use crate::ffmpeg::process::Process;
 use crate::ffmpeg::{Ffmpeg, file_url};
 use mattebox_engine::stop::Stop;
@@ -36,7 +36,7 @@ pub(super) fn copy_with_index_first(
     let Some(stderr) = process.take_stderr() else {
         return false;
     };
-    let log = Log::follow(stderr, &command);
+    let log = FfmpegLog::follow(stderr, &command);
     let status = loop {
         match process.wait(POLL_INTERVAL) {
             Some(status) => break status,

@@ -27,11 +27,11 @@ mod video;
 
 pub use encoder::{EncoderName, UnknownVideoChoice, VideoCoding, VideoEncoder, VideoPreset};
 pub use error::SinkError;
-pub use pipe::InPlace;
+pub use pipe::OutputPathKind;
 pub use spec::{SinkSpec, SinkSpecError};
 pub use stream::{StdoutFormat, UnknownStdoutFormat};
 
-use crate::beside::{Beside, SoundPacket};
+use crate::beside::{PictureExtras, SoundPacket};
 use mattebox_core::compose::Composed;
 use mattebox_core::frame::Timestamp;
 use mattebox_engine::stop::Stop;
@@ -99,7 +99,7 @@ pub struct SinkPicture<'a> {
     /// When it is shown. The first decides when a video begins.
     pub time: Timestamp,
     /// What belongs to it; its sound is that which is heard before it.
-    pub beside: Beside,
+    pub beside: PictureExtras,
 }
 
 /// Takes pictures in order. Dropped without [`OrderedSink::finish`] it leaves nothing under a final
@@ -132,7 +132,7 @@ pub fn open_ordered(
             })
         }
         SinkSpec::Stdout => stream::on_stdout(options),
-        SinkSpec::Video(path) if InPlace::of(path) == InPlace::Pipe => {
+        SinkSpec::Video(path) if OutputPathKind::of(path) == OutputPathKind::Pipe => {
             Ok(Box::new(video::VideoSink::to_pipe(path, options)?))
         }
         SinkSpec::Video(path) => Ok(Box::new(recording::RecordingSink::open(path, options)?)),

@@ -10,7 +10,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// What is in an output's place and is no file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InPlace {
+pub enum OutputPathKind {
     /// Nothing, or a file.
     File,
     /// A folder.
@@ -21,32 +21,33 @@ pub enum InPlace {
     Other(&'static str),
 }
 
-impl InPlace {
+impl OutputPathKind {
     /// Looks at what a path leads to, through links.
-    pub fn of(path: &Path) -> InPlace {
-        path.metadata()
-            .map_or(InPlace::File, |there| InPlace::of_metadata(&there))
+    pub fn of(path: &Path) -> OutputPathKind {
+        path.metadata().map_or(OutputPathKind::File, |there| {
+            OutputPathKind::of_metadata(&there)
+        })
     }
 
     #[cfg(unix)]
-    fn of_metadata(there: &Metadata) -> InPlace {
+    fn of_metadata(there: &Metadata) -> OutputPathKind {
         use std::os::unix::fs::FileTypeExt;
         let kind = there.file_type();
         match () {
-            () if kind.is_dir() => InPlace::Folder,
-            () if kind.is_fifo() || kind.is_char_device() => InPlace::Pipe,
-            () if kind.is_socket() => InPlace::Other("a socket"),
-            () if kind.is_block_device() => InPlace::Other("a disk"),
-            () => InPlace::File,
+            () if kind.is_dir() => OutputPathKind::Folder,
+            () if kind.is_fifo() || kind.is_char_device() => OutputPathKind::Pipe,
+            () if kind.is_socket() => OutputPathKind::Other("a socket"),
+            () if kind.is_block_device() => OutputPathKind::Other("a disk"),
+            () => OutputPathKind::File,
         }
     }
 
     #[cfg(not(unix))]
-    fn of_metadata(there: &Metadata) -> InPlace {
+    fn of_metadata(there: &Metadata) -> OutputPathKind {
         if there.is_dir() {
-            InPlace::Folder
+            OutputPathKind::Folder
         } else {
-            InPlace::File
+            OutputPathKind::File
         }
     }
 }
@@ -70,8 +71,8 @@ pub(super) fn open(path: &Path, abort: &Stop) -> io::Result<Option<File>> {
             Ok(pipe) => {
                 fcntl_setfl(&pipe, fcntl_getfl(&pipe)? - OFlags::NONBLOCK)?;
                 let pipe = File::from(pipe);
-                return match InPlace::of_metadata(&pipe.metadata()?) {
-                    InPlace::Pipe => Ok(Some(pipe)),
+                return match OutputPathKind::of_metadata(&pipe.metadata()?) {
+                    OutputPathKind::Pipe => Ok(Some(pipe)),
                     _ => Err(io::Error::other(
                         "it was a pipe a moment ago, and is none any more",
                     )),

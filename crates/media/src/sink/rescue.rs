@@ -3,7 +3,7 @@
 use super::SinkError;
 use super::encoder::{EncoderSetup, EncoderTask};
 use super::encoder_input::EncoderPiece;
-use crate::beside::Beside;
+use crate::beside::PictureExtras;
 use crate::ffmpeg::log::OutputLog;
 
 /// Pieces that are kept, and bytes of their pictures: at least two pieces. What is sent waits in
@@ -25,7 +25,7 @@ pub(super) struct UnbegunVideo {
     pub(super) setup: EncoderSetup,
     pub(super) task: EncoderTask,
     /// What belongs to the first picture.
-    pub(super) beside: Beside,
+    pub(super) beside: PictureExtras,
     /// All that was sent.
     pub(super) pieces: Vec<EncoderPiece>,
 }
@@ -34,7 +34,7 @@ impl Rescue {
     pub(super) fn new(
         setup: EncoderSetup,
         task: EncoderTask,
-        beside: Beside,
+        beside: PictureExtras,
         output: OutputLog,
     ) -> Self {
         let begun = UnbegunVideo {

@@ -145,7 +145,7 @@ impl<W: Write + Send> OrderedSink for PictureStream<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::beside::Beside;
+    use crate::beside::PictureExtras;
     use image::{Rgb, RgbImage, Rgba, RgbaImage};
     use mattebox_core::codec::{Limits, decode};
     use mattebox_core::compose::Composed;
@@ -159,7 +159,7 @@ mod tests {
         SinkPicture {
             picture,
             time: Timestamp(0),
-            beside: Beside::default(),
+            beside: PictureExtras::default(),
         }
     }
 

@@ -6,9 +6,9 @@ use super::pipe;
 use super::rescue::Rescue;
 use super::stream::STDOUT;
 use super::{OrderedSink, SinkError, SinkOptions, SinkPicture};
-use crate::beside::{Beside, SoundPacket};
+use crate::beside::{PictureExtras, SoundPacket};
 use crate::ffmpeg::diagnose::{DiagnosisKind, diagnose_output};
-use crate::ffmpeg::log::Log;
+use crate::ffmpeg::log::FfmpegLog;
 use crate::ffmpeg::process::Process;
 use crate::ffmpeg::{Ffmpeg, file_url};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender};
@@ -72,7 +72,7 @@ enum VideoOutput {
 struct RunningEncoder {
     // Dropped in this order: the child ends, so the thread's write fails, so the thread ends.
     process: Process,
-    log: Log,
+    log: FfmpegLog,
     pieces: Sender<EncoderPiece>,
     /// Buffers to fill again.
     spare: Receiver<Vec<u8>>,
@@ -214,7 +214,11 @@ impl VideoSink {
         })
     }
 
-    fn start(&mut self, shape: PictureShape, beside: &Beside) -> Result<RunningEncoder, SinkError> {
+    fn start(
+        &mut self,
+        shape: PictureShape,
+        beside: &PictureExtras,
+    ) -> Result<RunningEncoder, SinkError> {
         if self.format.only_coding(shape.alpha).is_some() {
             return self.spawn(shape, beside, None);
         }
@@ -266,7 +270,7 @@ impl VideoSink {
     fn spawn(
         &self,
         shape: PictureShape,
-        beside: &Beside,
+        beside: &PictureExtras,
         setup: Option<&EncoderSetup>,
     ) -> Result<RunningEncoder, SinkError> {
         let fps = self.options.fps.unwrap_or(USUAL_FPS);
@@ -343,7 +347,7 @@ impl VideoSink {
         let (Some(stdin), Some(stderr)) = (process.take_stdin(), process.take_stderr()) else {
             return Err(failed(io::Error::other("the child has no pipes")));
         };
-        let log = Log::follow(stderr, &command);
+        let log = FfmpegLog::follow(stderr, &command);
         let (pieces, to_feed) = crossbeam_channel::bounded(WAITING_PICTURES);
         let (used, spare) = crossbeam_channel::bounded(WAITING_PICTURES + 1);
         let feeder = thread::Builder::new()

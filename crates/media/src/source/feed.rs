@@ -4,7 +4,7 @@ use super::decoded::Decoded;
 use super::input::{Reading, SourceInput};
 use super::plan::StreamPlan;
 use crate::beside::{SoundFormat, SoundPacket};
-use crate::ffmpeg::log::{FfmpegErrors, InputHeader, Log, OutputLog};
+use crate::ffmpeg::log::{FfmpegErrors, FfmpegLog, InputHeader, OutputLog};
 use crate::ffmpeg::process::Process;
 use crate::ffmpeg::{Ffmpeg, jpeg};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -56,7 +56,7 @@ pub(super) enum FeedPiece<P> {
         picture: P,
         /// Its time by the clock of the stream, if it has one.
         micros: Option<i64>,
-        /// As in [`crate::beside::Beside`].
+        /// As in [`crate::beside::PictureExtras`].
         pixel_aspect: Option<(u32, u32)>,
         sound_format: Option<Arc<SoundFormat>>,
     },
@@ -185,7 +185,7 @@ pub(super) struct Feed<P> {
     process: Process,
     pictures: Receiver<Arrival<P>>,
     spare: Sender<P>,
-    log: Log,
+    log: FfmpegLog,
     _reader: ReaderThread,
 }
 
@@ -219,7 +219,7 @@ impl<P: FeedPicture> Feed<P> {
             return Err(io::Error::other("the child has no pipes"));
         };
         widen(&stdout);
-        let log = Log::follow(stderr, &command);
+        let log = FfmpegLog::follow(stderr, &command);
         let pieces = P::pieces(stdout, &options.limits, log.output(), &reading.plan);
         let (sender, pictures) = crossbeam_channel::bounded(WAITING_PICTURES);
         let (spare, spare_from) = crossbeam_channel::bounded(WAITING_PICTURES);

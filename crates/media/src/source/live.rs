@@ -4,8 +4,8 @@ use super::fallback::{self, Fallback};
 use super::feed::{Arrival, ArrivedPicture, Feed, FeedPicture, sound_from};
 use super::input::{ProbeLength, Reading, SourceInput};
 use super::plan::{Losses, StreamPlan};
-use super::{Picture, Source, SourceError, SourceInfo, SourceOptions};
-use crate::beside::Beside;
+use super::{Source, SourceError, SourceInfo, SourceOptions, SourcePicture};
+use crate::beside::PictureExtras;
 use crate::ffmpeg::Ffmpeg;
 use crate::ffmpeg::diagnose::{Diagnosis, DiagnosisKind, diagnose};
 use mattebox_core::frame::Timestamp;
@@ -281,7 +281,7 @@ impl<P: FeedPicture> LiveSource<P> {
 
     /// A picture with its time: by the clock of the stream if there is sound, which must stay in
     /// step.
-    fn picture(&mut self, arrived: ArrivedPicture<P>) -> Picture<P> {
+    fn picture(&mut self, arrived: ArrivedPicture<P>) -> SourcePicture<P> {
         let by_stream = arrived.sound_format.is_some();
         let (time, read) = match by_stream {
             true => (self.time_of_stream(&arrived), arrived.read),
@@ -291,10 +291,10 @@ impl<P: FeedPicture> LiveSource<P> {
             }
         };
         self.last = self.last.max(time);
-        Picture {
+        SourcePicture {
             time: self.last,
             read,
-            beside: Beside {
+            beside: PictureExtras {
                 pixel_aspect: arrived.pixel_aspect,
                 sound_format: arrived.sound_format,
                 sound: sound_from(self.behind.unwrap_or_default(), arrived.sound),
@@ -429,7 +429,7 @@ impl<P: FeedPicture> Source<P> for LiveSource<P> {
         }
     }
 
-    fn next(&mut self, stop: &Stop) -> Result<Option<Picture<P>>, SourceError> {
+    fn next(&mut self, stop: &Stop) -> Result<Option<SourcePicture<P>>, SourceError> {
         loop {
             if self.ended
                 || self

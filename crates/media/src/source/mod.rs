@@ -54,7 +54,7 @@ pub use options::SourceOptions;
 pub use pictures::narrow;
 pub use spec::{CameraSource, SourceSpec, SourceSpecError};
 
-use crate::beside::{Beside, SoundPacket};
+use crate::beside::{PictureExtras, SoundPacket};
 use crate::ffmpeg::Ffmpeg;
 use feed::FeedPicture;
 use image::RgbImage;
@@ -67,7 +67,7 @@ use tracing::warn;
 
 /// One picture and its time.
 #[derive(Debug, Clone)]
-pub struct Picture<P = RgbImage> {
+pub struct SourcePicture<P = RgbImage> {
     /// The picture, upright, sRGB; or the [`Jpeg`] that holds it.
     pub picture: P,
     /// Unix time when it arrived, of live sources; else its position in the source, from 0. In microseconds.
@@ -75,7 +75,7 @@ pub struct Picture<P = RgbImage> {
     /// Its latency begins here: when it arrived, of live sources; else when it had come out of FFmpeg, or its file was decoded.
     pub read: Instant,
     /// What belongs to it.
-    pub beside: Beside,
+    pub beside: PictureExtras,
 }
 
 /// What is known of a source before its pictures.
@@ -101,7 +101,7 @@ pub trait Source<P = RgbImage>: Send {
     /// Waits for the next picture. `None` at the end, for good, and soon (about 50 ms) after `stop` is asked to stop.
     ///
     /// After an error whose [`SourceError::is_fatal`] is false the source goes on: one picture is missing.
-    fn next(&mut self, stop: &Stop) -> Result<Option<Picture<P>>, SourceError>;
+    fn next(&mut self, stop: &Stop) -> Result<Option<SourcePicture<P>>, SourceError>;
 
     /// Takes back a picture that is done with, for its memory.
     fn reuse(&mut self, _: P) {}

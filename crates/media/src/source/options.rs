@@ -15,7 +15,7 @@ pub struct SourceOptions {
     /// Wider pictures are scaled down to this width in pixels, with their proportions; never up.
     pub max_width: Option<u32>,
     /// Pictures whose pixels are not square, as those of DVDs, are widened or heightened until they
-    /// are. Else they come as they are, with [`crate::beside::Beside::pixel_aspect`].
+    /// are. Else they come as they are, with [`crate::beside::PictureExtras::pixel_aspect`].
     pub square_pixels: bool,
     /// Pictures that hold two, in every second line, are made one without the comb that moving
     /// edges have.

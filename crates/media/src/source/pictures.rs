@@ -1,7 +1,7 @@
 //! Pictures that have nothing to do with each other: a folder, a pattern, or one file.
 use super::video::USUAL_FPS;
-use super::{Picture, Source, SourceError, SourceInfo, SourceOptions, listing, still};
-use crate::beside::Beside;
+use super::{Source, SourceError, SourceInfo, SourceOptions, SourcePicture, listing, still};
+use crate::beside::PictureExtras;
 use image::RgbImage;
 use mattebox_core::codec::{self, Crop, DecodeError, Decoder, Filter, PictureFormat};
 use mattebox_core::frame::Timestamp;
@@ -146,7 +146,7 @@ impl Source for PictureFiles {
         Some(&self.paths[((self.first + begun) % self.paths.len() as u64) as usize])
     }
 
-    fn next(&mut self, stop: &Stop) -> Result<Option<Picture>, SourceError> {
+    fn next(&mut self, stop: &Stop) -> Result<Option<SourcePicture>, SourceError> {
         if stop.is_stopped() || self.info.frames.is_some_and(|frames| self.number >= frames) {
             return Ok(None);
         }
@@ -175,11 +175,11 @@ impl Source for PictureFiles {
         let picture = picture?;
         self.bad = 0;
         let time = Timestamp((place as f64 * 1e6 / fps).round() as i64);
-        Ok(Some(Picture {
+        Ok(Some(SourcePicture {
             picture,
             time,
             read: Instant::now(),
-            beside: Beside::default(),
+            beside: PictureExtras::default(),
         }))
     }
 }

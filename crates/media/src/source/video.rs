@@ -3,8 +3,8 @@ use super::fallback::Fallback;
 use super::feed::{Arrival, ArrivedPicture, Feed, FeedPicture, sound_from};
 use super::input::{ProbeLength, Reading, SourceInput};
 use super::plan::{Losses, StreamPlan};
-use super::{Picture, Source, SourceError, SourceInfo, SourceOptions};
-use crate::beside::{Beside, SoundPacket};
+use super::{Source, SourceError, SourceInfo, SourceOptions, SourcePicture};
+use crate::beside::{PictureExtras, SoundPacket};
 use crate::ffmpeg::Ffmpeg;
 use crate::ffmpeg::diagnose::{diagnose, last_words};
 use crate::ffmpeg::log::InputHeader;
@@ -269,16 +269,16 @@ impl<P: FeedPicture> VideoSource<P> {
         self.part(Some(Duration::from_micros(self.place.unsigned_abs())))
     }
 
-    fn picture(&mut self, arrived: ArrivedPicture<P>) -> Picture<P> {
+    fn picture(&mut self, arrived: ArrivedPicture<P>) -> SourcePicture<P> {
         self.frames += 1;
         self.frames_of_feed += 1;
         self.losses.tell(&self.input.name);
         let base = self.base;
-        Picture {
+        SourcePicture {
             picture: arrived.picture,
             time: Timestamp(self.time(arrived.micros)),
             read: arrived.read,
-            beside: Beside {
+            beside: PictureExtras {
                 pixel_aspect: arrived.pixel_aspect,
                 sound_format: arrived.sound_format,
                 sound: sound_from(base, arrived.sound),
@@ -298,7 +298,7 @@ impl<P: FeedPicture> Source<P> for VideoSource<P> {
         }
     }
 
-    fn next(&mut self, stop: &Stop) -> Result<Option<Picture<P>>, SourceError> {
+    fn next(&mut self, stop: &Stop) -> Result<Option<SourcePicture<P>>, SourceError> {
         while let Some(feed) = self.feed.take() {
             match feed.next(self.patience(), stop) {
                 Arrival::Picture(arrived) => {

@@ -1,5 +1,5 @@
 //! The blocks of names of one camera, as the lines of the journal make them one after the other.
-use super::line::Entry;
+use super::line::JournalEntry;
 use mattebox_core::frame::{BLOCK, Block, Reserve, Reserved, SessionKey};
 
 /// Names by which a block grows, at most.
@@ -20,7 +20,7 @@ pub(super) enum BlockPlan {
     /// The block is there.
     There(Reserved),
     /// These entries have to be appended first.
-    Append(Vec<Entry>),
+    Append(Vec<JournalEntry>),
 }
 
 impl CameraBlocks {
@@ -45,9 +45,9 @@ impl CameraBlocks {
     }
 
     /// Applies an entry. One that contradicts an earlier entry changes nothing: the first wins.
-    pub fn apply(&mut self, entry: &Entry) {
+    pub fn apply(&mut self, entry: &JournalEntry) {
         match entry {
-            Entry::Begin { session, block, by } => {
+            JournalEntry::Begin { session, block, by } => {
                 let is_taken = self.blocks.iter().any(|(_, other)| other.overlaps(block));
                 let before = Block::of(self.of(session), block.first);
                 let has_name = before.is_some_and(|b| b.name(block.first).is_some());
@@ -56,8 +56,8 @@ impl CameraBlocks {
                     self.join(session, by);
                 }
             }
-            Entry::Join { session, by } => self.join(session, by),
-            Entry::End {
+            JournalEntry::Join { session, by } => self.join(session, by),
+            JournalEntry::End {
                 session,
                 first,
                 end,
@@ -129,7 +129,7 @@ impl CameraBlocks {
         }
         let is_older = self.is_older(key, want);
         if !is_older && self.joined(key, &want.by).is_none() {
-            return Some(BlockPlan::Append(vec![Entry::Join {
+            return Some(BlockPlan::Append(vec![JournalEntry::Join {
                 session: key.clone(),
                 by: want.by.clone(),
             }]));
@@ -154,7 +154,7 @@ impl CameraBlocks {
         if others.any(|(_, other)| other.overlaps(&longer)) {
             return None;
         }
-        Some(BlockPlan::Append(vec![Entry::End {
+        Some(BlockPlan::Append(vec![JournalEntry::End {
             session: key.clone(),
             first: last.first,
             end,
@@ -204,13 +204,18 @@ impl CameraBlocks {
     }
 
     /// The entries that end the blocks of a partition's own sessions at `used`.
-    pub(super) fn closed(&self, own: impl AsRef<[SessionKey]>, used: u64, by: &str) -> Vec<Entry> {
+    pub(super) fn closed(
+        &self,
+        own: impl AsRef<[SessionKey]>,
+        used: u64,
+        by: &str,
+    ) -> Vec<JournalEntry> {
         let is_own = |key: &SessionKey| own.as_ref().contains(key) && self.is_alone(key, by);
         let too_long = self.blocks.iter().filter(|(key, block)| {
             let end = used.max(block.start);
             is_own(key) && block.end > end
         });
-        let close = |(key, block): &(SessionKey, Block)| Entry::End {
+        let close = |(key, block): &(SessionKey, Block)| JournalEntry::End {
             session: key.clone(),
             first: block.first,
             end: used.max(block.start),
@@ -229,7 +234,7 @@ impl CameraBlocks {
         let is_first = self.of(&want.key).next().is_none();
         let block = want.block(highest, is_first);
         let mut entries = self.closed(&closing, want.used, &want.by);
-        entries.push(Entry::begin(&want.key, block, &want.by));
+        entries.push(JournalEntry::begin(&want.key, block, &want.by));
         BlockPlan::Append(entries)
     }
 }
@@ -332,9 +337,9 @@ mod tests {
             start: base.unsigned_abs(),
             end: base.unsigned_abs() + 10,
         };
-        blocks.apply(&Entry::begin(&named("a"), block(0), "t/0"));
-        blocks.apply(&Entry::begin(&named("b"), block(5), "t/0"));
-        blocks.apply(&Entry::begin(&named("a"), block(100), "t/0"));
+        blocks.apply(&JournalEntry::begin(&named("a"), block(0), "t/0"));
+        blocks.apply(&JournalEntry::begin(&named("b"), block(5), "t/0"));
+        blocks.apply(&JournalEntry::begin(&named("a"), block(100), "t/0"));
         let there: Vec<_> = blocks
             .iter()
             .map(|(key, b)| (key.clone(), b.base))

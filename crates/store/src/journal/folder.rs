@@ -3,7 +3,7 @@
 //! A line is a file that is only ever created, under the next number. Of two writers that try at
 //! the same time one gets the number; the other reads its line and tries again. The folder may be
 //! shared by several machines.
-use super::{CameraBlocks, Entry, Journal, JournalError, JournalLine};
+use super::{CameraBlocks, Journal, JournalEntry, JournalError, JournalLine};
 use crate::{
     StoreError,
     pending::{OnExisting, Outcome, PendingFile, create_folder, remove_stale, sync_folder},
@@ -76,7 +76,7 @@ impl Journal for FolderJournal {
         Ok(Arc::new(self.lines(camera)?.0))
     }
 
-    fn append(&self, camera: &CameraId, entries: &[Entry]) -> Result<(), JournalError> {
+    fn append(&self, camera: &CameraId, entries: &[JournalEntry]) -> Result<(), JournalError> {
         let folder = self.folder.join(camera.as_str());
         create_folder(&folder)?;
         remove_stale(&folder);

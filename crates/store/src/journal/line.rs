@@ -21,7 +21,7 @@ pub enum LineError {
 
 /// What a line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Entry {
+pub enum JournalEntry {
     /// A session begins a block.
     Begin {
         /// The session.
@@ -51,10 +51,10 @@ pub enum Entry {
     },
 }
 
-impl Entry {
+impl JournalEntry {
     /// A session begins a block.
     pub fn begin(session: &SessionKey, block: Block, by: &str) -> Self {
-        Entry::Begin {
+        JournalEntry::Begin {
             session: session.clone(),
             block,
             by: by.to_owned(),
@@ -68,7 +68,7 @@ pub struct JournalLine {
     /// The camera.
     pub camera: CameraId,
     /// In their order.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<JournalEntry>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -134,10 +134,10 @@ impl JournalLine {
     }
 }
 
-impl From<&Entry> for RawEntry {
-    fn from(entry: &Entry) -> Self {
+impl From<&JournalEntry> for RawEntry {
+    fn from(entry: &JournalEntry) -> Self {
         match entry {
-            Entry::Begin { session, block, by } => RawEntry::Begin {
+            JournalEntry::Begin { session, block, by } => RawEntry::Begin {
                 session: session.to_string(),
                 first: block.first,
                 base: block.base,
@@ -145,11 +145,11 @@ impl From<&Entry> for RawEntry {
                 end: block.end,
                 by: by.clone(),
             },
-            Entry::Join { session, by } => RawEntry::Join {
+            JournalEntry::Join { session, by } => RawEntry::Join {
                 session: session.to_string(),
                 by: by.clone(),
             },
-            Entry::End {
+            JournalEntry::End {
                 session,
                 first,
                 end,
@@ -165,7 +165,7 @@ impl From<&Entry> for RawEntry {
 }
 
 impl RawEntry {
-    fn checked(self) -> Option<Entry> {
+    fn checked(self) -> Option<JournalEntry> {
         match self {
             RawEntry::Begin {
                 session,
@@ -183,9 +183,9 @@ impl RawEntry {
                     end,
                 };
                 block.name(first)?;
-                Some(Entry::Begin { session, block, by })
+                Some(JournalEntry::Begin { session, block, by })
             }
-            RawEntry::Join { session, by } => Some(Entry::Join {
+            RawEntry::Join { session, by } => Some(JournalEntry::Join {
                 session: session.parse().ok()?,
                 by,
             }),
@@ -194,7 +194,7 @@ impl RawEntry {
                 first,
                 end,
                 by,
-            } => Some(Entry::End {
+            } => Some(JournalEntry::End {
                 session: session.parse().ok()?,
                 first,
                 end,
@@ -219,12 +219,12 @@ mod tests {
         JournalLine {
             camera: "cam01".parse().unwrap(),
             entries: vec![
-                Entry::begin(&session, block, "t/0"),
-                Entry::Join {
+                JournalEntry::begin(&session, block, "t/0"),
+                JournalEntry::Join {
                     session: session.clone(),
                     by: "t/1".to_owned(),
                 },
-                Entry::End {
+                JournalEntry::End {
                     session,
                     first: 5,
                     end: 9,

@@ -17,7 +17,7 @@ pub mod line;
 
 pub use blocks::CameraBlocks;
 pub use folder::FolderJournal;
-pub use line::{Entry, JournalLine, LineError};
+pub use line::{JournalEntry, JournalLine, LineError};
 
 use crate::StoreError;
 use blocks::BlockPlan;
@@ -56,7 +56,7 @@ pub trait Journal: Send + Sync {
 
     /// Appends entries, which are durable and in their place when this returns. Entries of other
     /// writers may be before them.
-    fn append(&self, camera: &CameraId, entries: &[Entry]) -> Result<(), JournalError>;
+    fn append(&self, camera: &CameraId, entries: &[JournalEntry]) -> Result<(), JournalError>;
 
     /// Reserves a block that has the name of a number. `highest` is the highest number of the
     /// camera's files; it is asked where the journal does not know the camera.
@@ -114,9 +114,9 @@ pub fn refresh(
     let blocks = journal.read(camera)?;
     let missing = numbering.refresh(|key| blocks.blocks(key));
     if !missing.is_empty() {
-        let entries: Vec<Entry> = missing
+        let entries: Vec<JournalEntry> = missing
             .iter()
-            .map(|(session, block)| Entry::begin(session, *block, by))
+            .map(|(session, block)| JournalEntry::begin(session, *block, by))
             .collect();
         journal.append(camera, &entries)?;
     }

@@ -62,7 +62,7 @@ impl OutputFolder {
         Pruner::new(self.root.path(), retention, false)
     }
 
-    fn prune(&self, retention: Retention) -> Round {
+    fn prune(&self, retention: Retention) -> PruneRound {
         self.pruner(retention).round(now(), &|| false).unwrap()
     }
 

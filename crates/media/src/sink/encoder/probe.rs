@@ -3,7 +3,7 @@
 use super::{EncoderSetup, EncoderTask};
 use crate::ffmpeg::Ffmpeg;
 use crate::ffmpeg::diagnose::first_words;
-use crate::ffmpeg::log::Log;
+use crate::ffmpeg::log::FfmpegLog;
 use crate::ffmpeg::process::Process;
 use crate::sink::{SinkError, format};
 use mattebox_engine::stop::Stop;
@@ -79,7 +79,7 @@ pub(super) fn tried(
     let Some(stderr) = process.take_stderr() else {
         return Ok(Err("the child has no pipes".to_owned()));
     };
-    let log = Log::follow(stderr, &command);
+    let log = FfmpegLog::follow(stderr, &command);
     let begun = Instant::now();
     loop {
         if abort.is_stopped() {
