@@ -5,7 +5,10 @@ import java.nio.charset.StandardCharsets;
 import org.apache.spark.sql.Row;
 import scala.collection.Seq;
 
-/** A record's headers on their way to the core: name and value of each, with their lengths in front, -1 for none. */
+/**
+ * Packs a record's headers for the core: the name and the value of each header, each with its
+ * length in front, -1 for none.
+ */
 final class Headers {
     private Headers() {}
 

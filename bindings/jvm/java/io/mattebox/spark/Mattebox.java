@@ -1,23 +1,26 @@
 package io.mattebox.spark;
 
 import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.expressions.UserDefinedFunction;
 import org.apache.spark.sql.functions;
 import org.apache.spark.sql.types.StructType;
 
-/** Makes the function known to a session, for SQL, PySpark, Scala and Java. */
+/** Registers the function in a Spark session, for SQL, PySpark, Scala and Java. */
 public final class Mattebox {
     private Mattebox() {}
 
     /**
-     * Registers {@code mattebox(topic, partition, offset, key, value, headers, settings)}. It writes files, so it is marked as not deterministic:
-     * Spark calls it once for each record, and leaves none out.
+     * Registers {@code mattebox(topic, partition, offset, key, value, headers, settings)}. The
+     * function writes files, so it is marked as not deterministic: Spark calls it once for each
+     * record, and leaves none out.
      *
-     * @return what becomes of the frames, task by task
+     * @return the counts of frames, to which each finished task adds its own
      */
     public static Tally register(SparkSession spark) {
         Tally tally = new Tally();
         spark.sparkContext().register(tally, "mattebox");
-        spark.udf().register("mattebox", functions.udf(new MatteFunction(tally), Result.SCHEMA).asNondeterministic());
+        UserDefinedFunction function = functions.udf(new MatteFunction(tally), Result.SCHEMA);
+        spark.udf().register("mattebox", function.asNondeterministic());
         return tally;
     }
 
@@ -30,7 +33,7 @@ public final class Mattebox {
         Native.check(settings);
     }
 
-    /** The type of what the function returns. */
+    /** The type of the rows that the function returns. */
     public static StructType schema() {
         return Result.SCHEMA;
     }

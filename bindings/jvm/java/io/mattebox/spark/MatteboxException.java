@@ -1,6 +1,6 @@
 package io.mattebox.spark;
 
-/** A task cannot go on, as when a file cannot be written. Spark does the task again. */
+/** A task cannot go on, for example because a file cannot be written. Spark runs the task again. */
 public class MatteboxException extends RuntimeException {
     private static final long serialVersionUID = 1;
 

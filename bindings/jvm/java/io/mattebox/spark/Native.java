@@ -7,83 +7,109 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.Locale;
 
-/** The core, as a native library inside this jar. It is unpacked and loaded once per class loader. */
+/** The core: a native library inside this jar, unpacked and loaded once per class loader. */
 final class Native {
     private Native() {}
 
     static {
-        String system = System.getProperty("os.name").toLowerCase(Locale.ROOT).replaceAll("[^a-z].*", "");
+        String name = System.getProperty("os.name").toLowerCase(Locale.ROOT);
+        String system = name.replaceAll("[^a-z].*", "");
         String file = System.mapLibraryName("mattebox_jvm");
         String resource = "/native/" + system + "-" + System.getProperty("os.arch") + "/" + file;
         try (InputStream library = Native.class.getResourceAsStream(resource)) {
             if (library == null) {
-                throw new UnsatisfiedLinkError("this jar of mattebox has no native library for this machine: " + resource);
+                throw new UnsatisfiedLinkError(
+                        "this jar of mattebox has no native library for this machine: " + resource);
             }
             Path copy = Files.createTempFile("mattebox-", "-" + file);
             try {
                 Files.copy(library, copy, StandardCopyOption.REPLACE_EXISTING);
                 System.load(copy.toString());
             } finally {
-                // What is loaded stays loaded, and nothing is left behind, not even after kill -9.
+                // The library stays loaded, and no file is left behind, not even after kill -9.
                 Files.deleteIfExists(copy);
             }
         } catch (IOException e) {
-            throw new MatteboxException("cannot unpack the native library of mattebox into java.io.tmpdir", e);
+            throw new MatteboxException(
+                    "cannot unpack the native library of mattebox into java.io.tmpdir", e);
         }
     }
 
-    /** Reads settings and the files that they name, and looks whose the output folder is, as {@link #open} does, and makes nothing. */
+    /**
+     * Checks settings as {@link #open} does: reads them and the files that they name, and looks who
+     * owns the output folder. It creates nothing.
+     */
     static native void check(String settings);
 
     /**
-     * An engine for settings in JSON: the same one for the same settings and query.
+     * Opens an engine for settings in JSON. The same settings and query give the same engine.
      *
      * @param query the id of the streaming query; null where there is none
      */
     static native long open(String settings, String query);
 
     /**
-     * A record's row, for {@link Result#read}.
+     * Processes a record.
      *
-     * @return null where the camera states of that offset are needed first: {@link #listStates}
+     * @return the row, for {@link Result#read}; null if the engine first needs the camera states of
+     *     that offset: {@link #listStates}
      */
     static native byte[] frame(
-            long engine, String topic, int partition, long offset, long task, byte[] key, byte[] value, byte[] headers);
+            long engine,
+            String topic,
+            int partition,
+            long offset,
+            long task,
+            byte[] key,
+            byte[] value,
+            byte[] headers);
 
     /**
-     * Where the camera states of a partition lie beside the checkpoint, two folders below that of the settings.
+     * The folder of a partition's camera states beside the checkpoint: two levels below the folder
+     * that the settings name.
      *
-     * @return null where they are files of the output folder
+     * @return null if the states are files of the output folder
      */
     static native String stateFolder(long engine, String topic, int partition);
 
     /**
-     * The names of the objects in {@link #stateFolder}, for a task that begins at {@code offset}.
+     * Gives the engine the names of the objects in {@link #stateFolder}, for a task that begins at
+     * {@code offset}.
      *
-     * @return the name of the first to read; null where none is needed any more
+     * @return the name of the first object to read; null if none is needed
      */
-    static native String listStates(long engine, String topic, int partition, long offset, long task, String[] names);
+    static native String listStates(
+            long engine, String topic, int partition, long offset, long task, String[] names);
 
     /**
-     * What an object holds that was asked for.
+     * Gives the engine the bytes of an object that it asked for.
      *
-     * @param bytes null where it is gone
-     * @return the name of the next to read; null where none is needed any more
+     * @param bytes null if the object is gone
+     * @return the name of the next object to read; null if none is needed any more
      */
-    static native String readState(long engine, String topic, int partition, long offset, long task, String name, byte[] bytes);
+    static native String readState(
+            long engine,
+            String topic,
+            int partition,
+            long offset,
+            long task,
+            String name,
+            byte[] bytes);
 
     /**
-     * A task has ended well: what is remembered of its partition's cameras is stored.
+     * Stores the states of a partition's cameras after a task that succeeded.
      *
-     * @return an object to create in {@link #stateFolder}, before {@link #stored} is called: whether it is to be synced (a byte), the length of
-     *     its name (an int), its name, what it holds; null where everything is done
+     * @return an object to create in {@link #stateFolder} before {@link #stored} is called: whether
+     *     to sync it (a byte), the length of its name (an int), its name, its bytes; null if
+     *     everything is stored already
      */
     static native byte[] complete(long engine, String topic, int partition, long task);
 
     /**
-     * The object is there.
+     * Tells the engine that the object of {@link #complete} exists.
      *
-     * @return the names of those that no task can need any more, separated by {@code /}; null for none
+     * @return the names of the objects that no task can need any more, separated by {@code /}; null
+     *     for none
      */
     static native String stored(long engine, String topic, int partition, long task);
 }

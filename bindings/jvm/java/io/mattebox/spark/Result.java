@@ -7,11 +7,14 @@ import org.apache.spark.sql.RowFactory;
 import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 
-/** What became of one record. */
+/** The row with the outcome of one record. */
 final class Result {
     private Result() {}
 
-    /** Where the value of a record to publish is, as in {@code row.rs}: elsewhere it follows. */
+    /**
+     * The places where the value of a record to publish can be, as in {@code row.rs}. With any
+     * other number the value follows.
+     */
     private static final byte FROM_RECORD = 1;
 
     private static final byte FROM_PICTURE = 2;
@@ -46,9 +49,9 @@ final class Result {
             .add("differs", DataTypes.BooleanType, false);
 
     /**
-     * Reads what {@code Row::to_bytes} wrote.
+     * Reads the bytes of {@code ResultRow::to_bytes}.
      *
-     * @param value the value of the record that the row is of
+     * @param value the value of the record that the row belongs to
      */
     static Row read(byte[] bytes, byte[] value) {
         ByteBuffer in = ByteBuffer.wrap(bytes);
@@ -68,8 +71,8 @@ final class Result {
         byte[] picture = part(in);
         Row[] headers = headers(in);
         return RowFactory.create(
-                status, camera, frame, taken, latencyMs, width, height, size, path, code, error, picture, headers,
-                publish(in, value, picture), differs);
+                status, camera, frame, taken, latencyMs, width, height, size, path, code, error,
+                picture, headers, publish(in, value, picture), differs);
     }
 
     private static Row[] publish(ByteBuffer in, byte[] value, byte[] picture) {

@@ -1,6 +1,6 @@
 package io.mattebox.spark;
 
-/** A setting cannot be used: the same happens again, however often the task is done. */
+/** A setting cannot be used. To run the task again does not help. */
 public final class SettingsException extends MatteboxException {
     private static final long serialVersionUID = 1;
 

@@ -24,23 +24,24 @@ import org.apache.spark.SparkEnv;
 import scala.Tuple2;
 
 /**
- * What is remembered of cameras, beside the query's checkpoint: objects on any file system that Hadoop knows. They are created under their own
- * names, never renamed and never changed. What is in them, and which are read and removed, the core decides.
+ * Camera states beside the query's checkpoint: objects on any file system that Hadoop knows. An
+ * object is created under its final name, and never renamed or changed. The core decides what an
+ * object holds, and which objects are read and removed.
  */
 final class States {
     private States() {}
 
-    /** They hold tiny gray copies of rooms. */
+    /** The objects hold tiny gray copies of rooms. */
     private static final FsPermission PRIVATE = new FsPermission((short) 0700);
 
     private static final String HADOOP = "spark.hadoop.";
 
-    private record Known(SparkEnv spark, Configuration settings) {}
+    private record HadoopSettings(SparkEnv spark, Configuration settings) {}
 
-    /** To read the settings takes longer than to write an object. */
-    private static volatile Known known;
+    /** Kept because reading the settings takes longer than writing an object. */
+    private static volatile HadoopSettings known;
 
-    /** Gives the core what it needs of a partition before the record at {@code offset}. */
+    /** Gives the core the states that it needs before the record at {@code offset}. */
     static void load(long engine, String topic, int partition, long offset, long task) {
         Path folder = new Path(Native.stateFolder(engine, topic, partition));
         try {
@@ -56,7 +57,7 @@ final class States {
         }
     }
 
-    /** A task has ended well: stores what the core remembers, and returns only when it is there. */
+    /** Stores the states after a task that succeeded. Returns only when the object exists. */
     static void store(long engine, String topic, int partition, long task) {
         byte[] packed = Native.complete(engine, topic, partition, task);
         if (packed == null) {
@@ -86,7 +87,7 @@ final class States {
         }
     }
 
-    /** The folders of a path of this machine may be new, as the object is. */
+    /** Syncs the folders above an object, which may be new too. */
     private static void syncFolders(Path folder) throws IOException {
         java.nio.file.Path path = java.nio.file.Path.of(folder.toUri().getPath());
         for (int depth = 0; depth < 3 && path != null; depth++, path = path.getParent()) {
@@ -96,7 +97,7 @@ final class States {
         }
     }
 
-    /** What cannot be removed is no harm: no task reads it any more. */
+    /** Removes objects. One that cannot be removed does no harm: no task reads it any more. */
     private static void remove(FileSystem files, Path folder, String names) {
         if (names == null) {
             return;
@@ -117,11 +118,13 @@ final class States {
                 names.add(status.getPath().getName());
             }
         } catch (FileNotFoundException none) {
-            // The folder of all partitions is made by the driver. Where it is missing, this machine sees another one than the driver does.
+            // The driver creates the folder of all partitions. If it is missing here, this machine
+            // does not see the driver's file system.
             Path root = folder.getParent().getParent();
             if (!files.exists(root)) {
-                throw new SettingsException("setting state_dir: there is no " + plain(root) + " on " + host()
-                        + ": the checkpoint must be in a folder that the driver and all executors see, as on HDFS, S3 or a shared disk");
+                throw new SettingsException("setting state_dir: there is no " + plain(root)
+                        + " on " + host() + ": the checkpoint must be in a folder that the driver"
+                        + " and all executors see, as on HDFS, S3 or a shared disk");
             }
         }
         return names.toArray(new String[0]);
@@ -133,24 +136,25 @@ final class States {
         } catch (FileNotFoundException gone) {
             return null;
         } catch (ChecksumException damaged) {
-            // The core says so, and goes on without it.
+            // The core reports the damage and goes on without the object.
             return new byte[0];
         }
     }
 
     private static FileSystem files(Path folder) throws IOException {
-        Known now = known;
+        HadoopSettings now = known;
         SparkEnv spark = SparkEnv.get();
         if (now == null || now.spark != spark) {
-            now = new Known(spark, settings(spark));
+            now = new HadoopSettings(spark, settings(spark));
             known = now;
         }
         FileSystem files = folder.getFileSystem(now.settings);
-        // Objects have a checksum of their own; and with a second one the file system of this machine cannot bring a file to the disk.
+        // An object holds its own checksum, and with a second one Hadoop cannot sync a file on the
+        // disk of this machine.
         return files instanceof ChecksumFileSystem twice ? twice.getRawFileSystem() : files;
     }
 
-    /** What the file systems were told on the driver, as executors know it. */
+    /** The settings of file systems that the driver has, as Spark passes them to executors. */
     private static Configuration settings(SparkEnv spark) {
         Configuration settings = new Configuration();
         if (spark != null) {
@@ -164,10 +168,11 @@ final class States {
     }
 
     private static MatteboxException failed(String what, Path folder, IOException e) {
-        return new MatteboxException("cannot " + what + " camera states in " + plain(folder) + ": " + e.getMessage(), e);
+        String text = "cannot " + what + " camera states in " + plain(folder) + ": ";
+        return new MatteboxException(text + e.getMessage(), e);
     }
 
-    /** Without a user and a password. */
+    /** The path without user and password. */
     private static String plain(Path path) {
         return path.toString().replaceAll("//[^/@]*@", "//***@");
     }

@@ -4,7 +4,8 @@ import java.util.Locale;
 import org.apache.spark.util.AccumulatorV2;
 
 /**
- * What became of the frames of all tasks that have ended well, and how long they took: the driver's numbers, in every kind of trigger.
+ * Counts and latencies of the frames of all tasks that succeeded, summed on the driver for every
+ * kind of trigger.
  *
  * <p>Latencies are counted in classes whose bounds are 5 % apart, from 0.1 ms up.
  */
@@ -13,7 +14,14 @@ public final class Tally extends AccumulatorV2<Tally.Frame, String> {
     private static final int CLASSES = 400;
     private static final double LOG_STEP = Math.log(1.05);
 
-    /** One frame: its status, whether a file that was kept differs, the bytes of its file, and its latency; null where it has none. */
+    /**
+     * One frame.
+     *
+     * @param status {@code written}, {@code kept} or {@code dead}
+     * @param differs whether the file that was kept holds other bytes
+     * @param bytes the size of its file
+     * @param latencyMs null if it has none
+     */
     record Frame(String status, boolean differs, long bytes, Double latencyMs) {}
 
     private long written;
@@ -38,7 +46,10 @@ public final class Tally extends AccumulatorV2<Tally.Frame, String> {
     }
 
     private static int classOf(double ms) {
-        return ms <= 0.1 ? 0 : (int) Math.min(CLASSES - 1, Math.ceil(Math.log(ms / 0.1) / LOG_STEP));
+        if (ms <= 0.1) {
+            return 0;
+        }
+        return (int) Math.min(CLASSES - 1, Math.ceil(Math.log(ms / 0.1) / LOG_STEP));
     }
 
     /** The latency in ms that a share of the frames did not exceed; NaN without frames. */
@@ -62,8 +73,10 @@ public final class Tally extends AccumulatorV2<Tally.Frame, String> {
     public synchronized String take() {
         String text = String.format(
                 Locale.ROOT,
-                "{\"written\": %d, \"kept\": %d, \"differing\": %d, \"dead\": %d, \"bytes\": %d, \"p50\": %.3f, \"p95\": %.3f, \"p99\": %.3f}",
-                written, kept, differing, dead, bytes, quantile(0.5), quantile(0.95), quantile(0.99));
+                "{\"written\": %d, \"kept\": %d, \"differing\": %d, \"dead\": %d, \"bytes\": %d,"
+                        + " \"p50\": %.3f, \"p95\": %.3f, \"p99\": %.3f}",
+                written, kept, differing, dead, bytes,
+                quantile(0.5), quantile(0.95), quantile(0.99));
         reset();
         return text;
     }
