@@ -33,8 +33,8 @@ pub(crate) enum Naming {
 }
 
 impl PartitionCamera {
-    /// A camera with what is stored of it for an offset, from a task that ended at `last`. `by` is the partition, with what its topic is known
-    /// by.
+    /// A camera with what is stored of it for an offset, from a task that ended at `last`. `by` is
+    /// the partition, with what its topic is known by.
     pub(crate) fn recall(
         id: CameraId,
         folder: &OutFolder,
@@ -49,7 +49,8 @@ impl PartitionCamera {
             StoredState::Unreadable { problem } => {
                 // It goes to the executor's log.
                 eprintln!(
-                    "mattebox: WARN camera {id}, offset {offset}: the camera's stored state cannot be read: its matte begins again, and its \
+                    "mattebox: WARN camera {id}, offset {offset}: the camera's stored state \
+                     cannot be read: its matte begins again, and its \
                      frames are named as the journal says: {problem}"
                 );
                 CameraState::default()
@@ -71,8 +72,8 @@ impl PartitionCamera {
         })
     }
 
-    /// Names a record whose picture can be decoded, of a frame that was taken at `time`. `extension`
-    /// is that of the frames' files.
+    /// Names a record whose picture can be decoded, of a frame that was taken at `time`.
+    /// `extension` is that of the frames' files.
     pub(crate) fn name(
         &mut self,
         record: &RecordIdentity<'_>,

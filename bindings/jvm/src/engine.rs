@@ -99,7 +99,8 @@ impl TaskEngine {
         Ok(OutFolder::check(&TaskSettings::from_json(settings)?)?)
     }
 
-    /// Makes a record's file. Whatever the record holds, the answer is a row; an error means that this task has to be done again.
+    /// Makes a record's file. Whatever the record holds, the answer is a row; an error means that
+    /// this task has to be done again.
     pub fn frame(
         &self,
         origin: RecordOrigin<'_>,
@@ -157,8 +158,8 @@ impl TaskEngine {
         }
     }
 
-    /// Decodes a frame's picture, names the frame and makes its file. Only what can be decoded gets a name: no dead letter moves those of
-    /// others.
+    /// Decodes a frame's picture, names the frame and makes its file. Only what can be decoded gets
+    /// a name: no dead letter moves those of others.
     fn make(
         &self,
         maker: &mut PooledProcessor,
@@ -242,7 +243,9 @@ impl TaskEngine {
         if row.status == RowStatus::KeptDifferent && partition.is_first_difference(&frame.camera) {
             // It goes to the executor's log.
             eprintln!(
-                "mattebox: WARN camera {}: {} was there with other bytes and is kept (with --on-existing overwrite it is replaced); of other files                  of the camera this is not said again",
+                "mattebox: WARN camera {}: {} was there with other bytes and is kept (with \
+                 --on-existing overwrite it is replaced); of other files                  of the \
+                 camera this is not said again",
                 frame.camera,
                 row.path.as_deref().unwrap_or_default()
             );
@@ -307,14 +310,16 @@ impl TaskEngine {
         row.to_bytes(self.settings.picture, &publish)
     }
 
-    /// Where the camera states of a partition lie beside the checkpoint. None: they are files of the output folder.
+    /// Where the camera states of a partition lie beside the checkpoint. None: they are files of
+    /// the output folder.
     pub fn state_folder(&self, topic: &str, partition: i32) -> Option<String> {
         let root = self.settings.state_dir.as_ref()?;
         Some(state_objects::folder(root, topic, partition))
     }
 
-    /// After [`TaskError::StatesNeeded`]: the names of the objects in the partition's folder. Returns the name of the first to give to
-    /// [`TaskEngine::read_state`]. When there is none any more, the record can be given once more.
+    /// After [`TaskError::StatesNeeded`]: the names of the objects in the partition's folder.
+    /// Returns the name of the first to give to [`TaskEngine::read_state`]. When there is none any
+    /// more, the record can be given once more.
     pub fn list_states(
         &self,
         origin: RecordOrigin<'_>,
@@ -335,8 +340,9 @@ impl TaskEngine {
         lock(&partition).read_state(origin.task, name, bytes)
     }
 
-    /// A task has ended well: stores what its partition's cameras are remembered by. Where that lies beside the checkpoint, the object that is
-    /// returned is to be created there, and [`TaskEngine::stored`] called, before Spark hears of the task's end.
+    /// A task has ended well: stores what its partition's cameras are remembered by. Where that
+    /// lies beside the checkpoint, the object that is returned is to be created there, and
+    /// [`TaskEngine::stored`] called, before Spark hears of the task's end.
     pub fn complete(
         &self,
         topic: &str,
@@ -347,7 +353,8 @@ impl TaskEngine {
         lock(&partition).complete(task, &self.folder, self.settings.keep)
     }
 
-    /// The object of [`TaskEngine::complete`] is there. Returns the names of objects that no task can need any more.
+    /// The object of [`TaskEngine::complete`] is there. Returns the names of objects that no task
+    /// can need any more.
     pub fn stored(&self, topic: &str, partition: i32, task: i64) -> Vec<String> {
         let partition = self.partition(topic, partition);
         lock(&partition).stored(task, self.settings.keep)
@@ -428,7 +435,8 @@ fn headers(
     headers
 }
 
-/// A panic elsewhere does not end the other tasks: what it may have left in a partition is cleared by the next task.
+/// A panic elsewhere does not end the other tasks: what it may have left in a partition is cleared
+/// by the next task.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,9 +1,11 @@
 //! What Java calls: the methods of `Native.java`.
 //!
-//! Every method runs inside `with_env`, which catches panics: a fault in here fails a task, never the executor.
+//! Every method runs inside `with_env`, which catches panics: a fault in here fails a task, never
+//! the executor.
 #![allow(
     unsafe_code,
-    reason = "names that the JVM looks up must be unmangled, which the compiler cannot check to be unique"
+    reason = "names that the JVM looks up must be unmangled, which the compiler cannot check to \
+        be unique"
 )]
 use crate::{
     engine::{OpenError, RecordOrigin, TaskEngine},
@@ -24,7 +26,8 @@ use std::{
 };
 use thiserror::Error;
 
-/// The engines of this process by their settings and query. The place is the handle that Java has: nothing that Java passes is an address.
+/// The engines of this process by their settings and query. The place is the handle that Java has:
+/// nothing that Java passes is an address.
 static ENGINES: RwLock<Vec<(EngineKey, Arc<TaskEngine>)>> = RwLock::new(Vec::new());
 
 /// Settings, and the id of a streaming query.
@@ -45,7 +48,8 @@ enum NativeError {
 }
 
 impl NativeError {
-    /// The exception that says whose fault it is: with a `SettingsException` the same would happen again, however often it is tried.
+    /// The exception that says whose fault it is: with a `SettingsException` the same would happen
+    /// again, however often it is tried.
     fn class(&self) -> &'static JNIStr {
         match self {
             NativeError::Open(OpenError::Folder(OwnerError::Store(_))) => {
@@ -128,7 +132,8 @@ extern "system" fn Java_io_mattebox_spark_Native_open<'c>(
     opened.resolve::<Throw>()
 }
 
-/// `static native byte[] frame(long engine, String topic, int partition, long offset, long task, byte[] key, byte[] value, byte[] headers)`
+/// `static native byte[] frame(long engine, String topic, int partition, long offset, long task,
+/// byte[] key, byte[] value, byte[] headers)`
 #[unsafe(no_mangle)]
 extern "system" fn Java_io_mattebox_spark_Native_frame<'c>(
     mut env: EnvUnowned<'c>,
@@ -189,7 +194,8 @@ extern "system" fn Java_io_mattebox_spark_Native_stateFolder<'c>(
     found.resolve::<Throw>()
 }
 
-/// `static native String listStates(long engine, String topic, int partition, long offset, long task, String[] names)`
+/// `static native String listStates(long engine, String topic, int partition, long offset, long
+/// task, String[] names)`
 #[unsafe(no_mangle)]
 extern "system" fn Java_io_mattebox_spark_Native_listStates<'c>(
     mut env: EnvUnowned<'c>,
@@ -221,7 +227,8 @@ extern "system" fn Java_io_mattebox_spark_Native_listStates<'c>(
     next.resolve::<Throw>()
 }
 
-/// `static native String readState(long engine, String topic, int partition, long offset, long task, String name, byte[] bytes)`
+/// `static native String readState(long engine, String topic, int partition, long offset, long
+/// task, String name, byte[] bytes)`
 #[unsafe(no_mangle)]
 extern "system" fn Java_io_mattebox_spark_Native_readState<'c>(
     mut env: EnvUnowned<'c>,
@@ -322,7 +329,8 @@ fn find(handle: jlong) -> Result<Arc<TaskEngine>, NativeError> {
         .ok_or(NativeError::Handle(handle))
 }
 
-/// Headers as `MatteFunction.java` packs them: name and value of each, with their lengths in front, -1 for none.
+/// Headers as `MatteFunction.java` packs them: name and value of each, with their lengths in front,
+/// -1 for none.
 fn unpack(mut packed: &[u8]) -> Option<Vec<mattebox_wire::Header<'_>>> {
     fn part<'a>(packed: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
         let (length, rest) = packed.split_first_chunk()?;

@@ -1,10 +1,13 @@
-//! One partition of a topic as this executor knows it: what is remembered of its cameras, from record to record and from task to task.
+//! One partition of a topic as this executor knows it: what is remembered of its cameras, from
+//! record to record and from task to task.
 //!
-//! Spark gives a partition's records to tasks: each task has a span of the log, and a span that failed is given once more, to this executor or
-//! to another one. A span that is done is not given again once the query's checkpoint says so. So what is remembered is stored at the end of
-//! each task, before Spark hears that it is done, under the offset behind its last record: wherever the checkpoint lets the log be taken up
-//! again, the version for that place is there. Where the job names a folder beside its checkpoint, it is in objects there ([`state_objects`]), else
-//! in files of the output folder.
+//! Spark gives a partition's records to tasks: each task has a span of the log, and a span that
+//! failed is given once more, to this executor or to another one. A span that is done is not given
+//! again once the query's checkpoint says so. So what is remembered is stored at the end of each
+//! task, before Spark hears that it is done, under the offset behind its last record: wherever the
+//! checkpoint lets the log be taken up again, the version for that place is there. Where the job
+//! names a folder beside its checkpoint, it is in objects there ([`state_objects`]), else in files
+//! of the output folder.
 use crate::{
     camera::PartitionCamera,
     out_folder::{OutFolder, StateLocation},
@@ -19,9 +22,11 @@ use std::{
 };
 use thiserror::Error;
 
-/// Cameras of a partition, at most: whoever sends pictures under ever new names does not fill the memory.
+/// Cameras of a partition, at most: whoever sends pictures under ever new names does not fill the
+/// memory.
 pub(crate) const MAX_CAMERAS: usize = 1024;
-/// Cameras of a partition that are kept at hand from task to task. More than that are kept while they have frames.
+/// Cameras of a partition that are kept at hand from task to task. More than that are kept while
+/// they have frames.
 const MAX_AT_HAND: usize = 64;
 
 /// Why a task cannot go on. Spark does it again.
@@ -40,7 +45,8 @@ pub enum TaskError {
     },
     /// Two attempts at once.
     #[error(
-        "task {old} was overtaken by task {new}: the same records are not worked on twice at once (spark.speculation must be off)"
+        "task {old} was overtaken by task {new}: the same records are not worked on twice at once \
+         (spark.speculation must be off)"
     )]
     Overtaken {
         /// The task that asks.
@@ -48,7 +54,8 @@ pub enum TaskError {
         /// The one that came after it.
         new: i64,
     },
-    /// The task begins at an offset for which the camera states were not read yet: [`crate::engine::TaskEngine::list_states`].
+    /// The task begins at an offset for which the camera states were not read yet:
+    /// [`crate::engine::TaskEngine::list_states`].
     #[error("the camera states of offset {0} were not read")]
     StatesNeeded(i64),
     /// The tools cannot be made.
@@ -116,11 +123,13 @@ impl PartitionState {
         task > self.task
     }
 
-    /// A task has a record. [`TaskError::StatesNeeded`] changes nothing, and the record may be given again when the states were read.
+    /// A task has a record. [`TaskError::StatesNeeded`] changes nothing, and the record may be
+    /// given again when the states were read.
     pub(crate) fn enter(&mut self, task: i64, offset: i64) -> Result<(), TaskError> {
         self.refuse_overtaken(task)?;
         let is_new = self.begins(task);
-        // Another executor may have had it in between, or the task before came to grief: then only what is stored counts.
+        // Another executor may have had it in between, or the task before came to grief: then only
+        // what is stored counts.
         if (is_new && (self.is_open || offset != self.next)) || offset < self.next {
             if let Some(objects) = &mut self.objects {
                 if !objects.has(offset) {
@@ -146,7 +155,8 @@ impl PartitionState {
         }
     }
 
-    /// These objects are there for a task that begins at `offset`. Returns the name of the first to read.
+    /// These objects are there for a task that begins at `offset`. Returns the name of the first to
+    /// read.
     pub(crate) fn list_states(
         &mut self,
         task: i64,
@@ -167,7 +177,8 @@ impl PartitionState {
         Ok(objects.list(offset, names, former)?)
     }
 
-    /// The bytes of an object that was asked for, None where it is gone. Returns the name of the next.
+    /// The bytes of an object that was asked for, None where it is gone. Returns the name of the
+    /// next.
     pub(crate) fn read_state(
         &mut self,
         task: i64,
@@ -179,7 +190,8 @@ impl PartitionState {
         Ok(objects.and_then(|objects| objects.read(name, bytes)))
     }
 
-    /// What is remembered of a camera before the record at hand. None if there are too many cameras.
+    /// What is remembered of a camera before the record at hand. None if there are too many
+    /// cameras.
     pub(crate) fn track(
         &mut self,
         camera: &CameraId,
@@ -208,16 +220,17 @@ impl PartitionState {
         Ok(Some(tracked))
     }
 
-    /// Whether it is the first time that a file of the camera was kept and differs. Beyond as many cameras as are tracked it is not said any
-    /// more.
+    /// Whether it is the first time that a file of the camera was kept and differs. Beyond as many
+    /// cameras as are tracked it is not said any more.
     pub(crate) fn is_first_difference(&mut self, camera: &CameraId) -> bool {
         self.told.len() < MAX_CAMERAS && self.told.insert(camera.clone())
     }
 
-    /// The task has ended well: what is known now is stored, before anybody hears of it. Versions that Spark no longer can go back to are
-    /// removed.
+    /// The task has ended well: what is known now is stored, before anybody hears of it. Versions
+    /// that Spark no longer can go back to are removed.
     ///
-    /// Where states are objects, the one that is returned is to be created, and then [`PartitionState::stored`] called.
+    /// Where states are objects, the one that is returned is to be created, and then
+    /// [`PartitionState::stored`] called.
     pub(crate) fn complete(
         &mut self,
         task: i64,
@@ -254,7 +267,8 @@ impl PartitionState {
         Ok(None)
     }
 
-    /// The object of [`PartitionState::complete`] is there. Returns the names of those that no task can need any more.
+    /// The object of [`PartitionState::complete`] is there. Returns the names of those that no task
+    /// can need any more.
     pub(crate) fn stored(&mut self, task: i64, keep: usize) -> Vec<String> {
         if task != self.task || !self.is_open {
             return Vec::new();

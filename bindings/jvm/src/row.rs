@@ -103,8 +103,8 @@ impl ResultRow {
     }
 
     /// For `Result.java`: numbers (the smallest `i64` where there is none), width and height,
-    /// whether the file that was kept differs, texts, the picture and its headers, then the records to publish. Everything is big-endian,
-    /// as Java reads it.
+    /// whether the file that was kept differs, texts, the picture and its headers, then the records
+    /// to publish. Everything is big-endian, as Java reads it.
     ///
     /// The picture crosses once, however many columns have it: as a column of the row if
     /// `picture_column` asks for that, or else within the record that publishes it. The value of

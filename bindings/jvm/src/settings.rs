@@ -112,7 +112,8 @@ pub struct TaskSettings {
     pub keep: usize,
     /// The topics that the job reads, with the ids that Kafka gave them, where they are told.
     pub topics: BTreeMap<String, Option<String>>,
-    /// The folder of camera states beside the checkpoint: any path that Hadoop knows. None: they lie in the output folder.
+    /// The folder of camera states beside the checkpoint: any path that Hadoop knows. None: they
+    /// lie in the output folder.
     pub state_dir: Option<String>,
 }
 
@@ -317,7 +318,8 @@ fn readable(name: &'static str, path: &Path) -> Result<(), SettingsError> {
     }
 }
 
-/// Refuses what is not a path of this machine: the file system would take `s3a://bucket/x` for a folder called `s3a:`.
+/// Refuses what is not a path of this machine: the file system would take `s3a://bucket/x` for a
+/// folder called `s3a:`.
 fn local(name: &'static str, path: &Path) -> Result<(), SettingsError> {
     let text = path.to_string_lossy();
     if text.trim().is_empty() {
@@ -387,7 +389,8 @@ mod tests {
         assert_eq!((topics.dead.as_str(), topics.max_dead_bytes), ("d", 7));
         assert!(topics.pictures.is_none() && !bare.needs_picture());
         let pictures = open(
-            r#"{"results": "r", "dead": "d", "max_dead_bytes": 0, "pictures": {"topic": "p", "max_bytes": 9}}"#,
+            r#"{"results": "r", "dead": "d", "max_dead_bytes": 0,
+                "pictures": {"topic": "p", "max_bytes": 9}}"#,
         )
         .unwrap();
         assert!(pictures.needs_picture() && !pictures.picture);
@@ -476,7 +479,8 @@ mod tests {
         let background = out.path().join("cam01/frame_000000.png");
         std::fs::create_dir(out.path().join("cam01")).unwrap();
         std::fs::write(&background, b"x").unwrap();
-        let json = serde_json::json!({ "out": out.path(), "group": "g", "background": format!("image:{}", background.display()) });
+        let background = format!("image:{}", background.display());
+        let json = serde_json::json!({ "out": out.path(), "group": "g", "background": background });
         let error = TaskSettings::from_json(&json.to_string())
             .err()
             .unwrap()

@@ -1,11 +1,14 @@
-//! What is remembered of a partition's cameras, as objects beside the query's checkpoint: `<folder>/<topic>/<partition>/<name>`.
+//! What is remembered of a partition's cameras, as objects beside the query's checkpoint:
+//! `<folder>/<topic>/<partition>/<name>`.
 //!
-//! A task that ends well leaves one object, which is created whole under its own name and never changed. Java moves its bytes, on any file
-//! system that Hadoop knows; what is in them, and which of them are read and removed, is decided here.
+//! A task that ends well leaves one object, which is created whole under its own name and never
+//! changed. Java moves its bytes, on any file system that Hadoop knows; what is in them, and which
+//! of them are read and removed, is decided here.
 //!
-//! The object holds the cameras that had records in the task (a full one: every camera that is known). One that is not full adds
-//! to the object that ends where it starts. So a reader goes back from the place where it begins to the newest full object, link by link,
-//! and notices when a link is missing or damaged.
+//! The object holds the cameras that had records in the task (a full one: every camera that is
+//! known). One that is not full adds to the object that ends where it starts. So a reader goes back
+//! from the place where it begins to the newest full object, link by link, and notices when a link
+//! is missing or damaged.
 use mattebox_core::frame::CameraId;
 use mattebox_store::{CameraState, StoredState};
 use std::{
@@ -17,13 +20,15 @@ use std::{
 };
 use thiserror::Error;
 
-/// Cameras that are remembered, at most: those that have been quiet longest are forgotten beyond that.
+/// Cameras that are remembered, at most: those that have been quiet longest are forgotten beyond
+/// that.
 pub(crate) const MAX_REMEMBERED: usize = 1024;
 /// Every object of so many is a full one, at least.
 const FULL_EVERY: usize = 50;
 const MAGIC: [u8; 4] = *b"MBSO";
 const VERSION: u16 = 1;
-/// Each driver counts the attempts at its tasks from 0, so that two of them can have the same number: this tells executors apart.
+/// Each driver counts the attempts at its tasks from 0, so that two of them can have the same
+/// number: this tells executors apart.
 static PROCESS: LazyLock<u32> = LazyLock::new(|| RandomState::new().hash_one("process") as u32);
 
 /// What an object is called: `<end>-<attempt>-<process>.full` or `.part`.
@@ -120,8 +125,9 @@ struct ObjectContents {
 }
 
 impl ObjectContents {
-    /// `MBSO`, version, where its task began, what its topic is known by, the count of cameras; of each its id, the end of the last task that
-    /// had it, its state; a CRC-32 of everything before. Numbers are little-endian, and texts have their length in front.
+    /// `MBSO`, version, where its task began, what its topic is known by, the count of cameras; of
+    /// each its id, the end of the last task that had it, its state; a CRC-32 of everything before.
+    /// Numbers are little-endian, and texts have their length in front.
     fn to_bytes(&self, topic: &str) -> Vec<u8> {
         let size = self.cameras.iter().map(|(_, quiet)| quiet.bytes.len() + 64);
         let mut bytes = Vec::with_capacity(size.sum::<usize>() + topic.len() + 64);
@@ -213,12 +219,14 @@ impl<'a> ObjectReader<'a> {
     }
 }
 
-/// Objects that are being read, for a task that begins at an offset which this executor does not know.
+/// Objects that are being read, for a task that begins at an offset which this executor does not
+/// know.
 #[derive(Debug, Default)]
 struct ObjectLoading {
     offset: i64,
-    /// Those that may be read, the best one last: they end at or before the offset, later ends count more, and of those with one end the
-    /// full ones, then later attempts. Objects that end behind the offset stand for work that is done again.
+    /// Those that may be read, the best one last: they end at or before the offset, later ends
+    /// count more, and of those with one end the full ones, then later attempts. Objects that end
+    /// behind the offset stand for work that is done again.
     candidates: Vec<ObjectName>,
     /// Where the object has to end that is looked for. None: the first one may end anywhere.
     link: Option<i64>,
@@ -282,7 +290,8 @@ pub struct StateObject {
 }
 
 impl StateObject {
-    /// For `States.java`: whether it is to be synced, the length of the name, the name, and what the object holds. Numbers are big-endian, as Java reads them.
+    /// For `States.java`: whether it is to be synced, the length of the name, the name, and what
+    /// the object holds. Numbers are big-endian, as Java reads them.
     pub fn pack(&self) -> Vec<u8> {
         let mut packed = Vec::with_capacity(5 + self.name.len() + self.bytes.len());
         packed.push(u8::from(self.sync));
@@ -307,7 +316,8 @@ pub(crate) struct StateObjects {
     known: Vec<ObjectName>,
     /// Those that it made itself, the oldest first.
     own: Vec<ObjectName>,
-    /// Objects and cameras in them since the last full one; None: there is none yet that the next one could add to.
+    /// Objects and cameras in them since the last full one; None: there is none yet that the next
+    /// one could add to.
     since_full: Option<(usize, usize)>,
     /// It is being created.
     pending: Option<(ObjectName, usize)>,
@@ -329,9 +339,11 @@ impl StateObjects {
         loading.is_some_and(|loading| loading.is_done && loading.offset == offset)
     }
 
-    /// A task begins at `offset`, and these objects are there. Returns the name of the first to read.
+    /// A task begins at `offset`, and these objects are there. Returns the name of the first to
+    /// read.
     ///
-    /// Where none is for that place or before it, `former` gives what an earlier version of the program has stored.
+    /// Where none is for that place or before it, `former` gives what an earlier version of the
+    /// program has stored.
     pub(crate) fn list<E>(
         &mut self,
         offset: i64,
@@ -357,7 +369,8 @@ impl StateObjects {
         Ok(next)
     }
 
-    /// The bytes of an object that was asked for, None where it is gone. Returns the name of the next.
+    /// The bytes of an object that was asked for, None where it is gone. Returns the name of the
+    /// next.
     pub(crate) fn read(&mut self, name: &str, bytes: Option<&[u8]>) -> Option<String> {
         let loading = self.loading.as_mut()?;
         // Another attempt may have asked for another one in between.
@@ -368,7 +381,8 @@ impl StateObjects {
             let lost = match loading.is_done {
                 true => "another object has the same states",
                 false => {
-                    "cameras without a newer state begin their mattes again, and their frames are named as the journal says"
+                    "cameras without a newer state begin their mattes again, and their frames are \
+                     named as the journal says"
                 }
             };
             if !loading.is_done && loading.problems.is_empty() {
@@ -380,7 +394,8 @@ impl StateObjects {
             for problem in &loading.problems {
                 // It goes to the executor's log.
                 eprintln!(
-                    "mattebox: WARN camera states of offset {} in {} cannot be read: {problem}: {lost}",
+                    "mattebox: WARN camera states of offset {} in {} cannot be read: {problem}: \
+                     {lost}",
                     loading.offset, self.folder
                 );
             }
@@ -409,7 +424,8 @@ impl StateObjects {
         self.forget(MAX_REMEMBERED);
     }
 
-    /// What is remembered of a camera, and the end of the last task that had it. From now on the camera is at hand.
+    /// What is remembered of a camera, and the end of the last task that had it. From now on the
+    /// camera is at hand.
     pub(crate) fn take(&mut self, camera: &CameraId) -> (StoredState, i64) {
         let Some(quiet) = self.quiet.remove(camera) else {
             return (StoredState::Missing, i64::MIN);
@@ -429,8 +445,8 @@ impl StateObjects {
         self.quiet.insert(camera, QuietCamera { last, bytes });
     }
 
-    /// The object of a task that read from `start` to before `end`. `at_hand` are the cameras at hand: their states, the ends of the last
-    /// tasks that had them, and whether this one had them.
+    /// The object of a task that read from `start` to before `end`. `at_hand` are the cameras at
+    /// hand: their states, the ends of the last tasks that had them, and whether this one had them.
     pub(crate) fn object<'a>(
         &mut self,
         attempt: i64,
@@ -471,8 +487,8 @@ impl StateObjects {
         )
     }
 
-    /// The object is created. Spark goes back to no place before `oldest`, where that is known; returns the names of those that nobody can
-    /// need any more.
+    /// The object is created. Spark goes back to no place before `oldest`, where that is known;
+    /// returns the names of those that nobody can need any more.
     pub(crate) fn stored(&mut self, oldest: Option<i64>) -> Vec<String> {
         let Some((name, touched)) = self.pending.take() else {
             return Vec::new();
@@ -517,7 +533,8 @@ impl StateObjects {
         }
         // It goes to the executor's log.
         eprintln!(
-            "mattebox: WARN {}: the states of {more} cameras that have been quiet longest are forgotten, since there are more than \
+            "mattebox: WARN {}: the states of {more} cameras that have been quiet longest are \
+             forgotten, since there are more than \
              {MAX_REMEMBERED} cameras; if they come back their mattes begin again: {} and others",
             self.folder, forgotten[0]
         );

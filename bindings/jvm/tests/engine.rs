@@ -1,4 +1,5 @@
-//! What Spark may do to the function: tasks that fail, tasks that are done again, executors that change. The files stay the same.
+//! What Spark may do to the function: tasks that fail, tasks that are done again, executors that
+//! change. The files stay the same.
 use image::{Rgb, RgbImage};
 use mattebox_core::{
     codec::JpegEncoder,

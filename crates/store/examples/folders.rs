@@ -68,7 +68,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let all = round(keep, now + Duration::from_secs(1), files)?;
         writeln!(
             io::stdout(),
-            "{template}: open {open:.1?}, highest {find:.1?}, round {nothing:.1?}, remove all {all:.1?}"
+            "{template}: open {open:.1?}, highest {find:.1?}, round {nothing:.1?}, remove all \
+             {all:.1?}"
         )?;
     }
     Ok(())

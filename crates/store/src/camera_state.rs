@@ -6,7 +6,8 @@ use mattebox_core::{
 use thiserror::Error;
 
 const MAGIC: [u8; 4] = *b"MBCM";
-/// The version that is written. The one before it is read, too: the numbering had another form then.
+/// The version that is written. The one before it is read, too: the numbering had another form
+/// then.
 const VERSION: u16 = 2;
 /// Magic, version and checksum.
 const HEAD: usize = 10;

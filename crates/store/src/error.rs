@@ -7,7 +7,8 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The file is there, and [`OnExisting::Fail`](crate::OnExisting::Fail) forbids to replace it.
-    #[error("{} exists already: choose another output, or allow to overwrite or to skip what exists", .0.display())]
+    #[error("{} exists already: choose another output, or allow to overwrite or to skip what \
+        exists", .0.display())]
     Exists(PathBuf),
     /// The system refused.
     #[error("cannot {action} {}: {source}{}", path.display(), advice(source.kind()))]
@@ -41,7 +42,8 @@ impl StoreError {
     }
 }
 
-/// What a person can do about a kind of error, to follow the system's own words. Empty where nothing helps.
+/// What a person can do about a kind of error, to follow the system's own words. Empty where
+/// nothing helps.
 pub fn advice(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
@@ -55,7 +57,8 @@ pub fn advice(kind: ErrorKind) -> &'static str {
         }
         ErrorKind::PermissionDenied => ": choose a folder that you may write to",
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
-            ": a file is where a folder should be, choose another output folder or move the file away"
+            ": a file is where a folder should be, choose another output folder or move the file \
+             away"
         }
         ErrorKind::IsADirectory => ": a folder is where the file should be, move it away",
         ErrorKind::InvalidFilename => ": choose a shorter name",

@@ -16,10 +16,12 @@ pub const EXTENSIONS: [&str; 3] = ["png", "jpg", "webp"];
 /// How often a folder is made that is removed at the same moment.
 const MAX_FOLDER_TRIES: u32 = 8;
 
-/// The folder `ROOT/<camera>` with one file per frame: `frame_000000.png`, `frame_000001.png` and so on. Numbers over
-/// 999,999 take as many digits as they need. A [`NameTemplate`] may give other names, with folders for days and hours.
+/// The folder `ROOT/<camera>` with one file per frame: `frame_000000.png`, `frame_000001.png` and
+/// so on. Numbers over 999,999 take as many digits as they need. A [`NameTemplate`] may give other
+/// names, with folders for days and hours.
 ///
-/// Any number of threads and processes may write to it at once; each file appears whole or not at all.
+/// Any number of threads and processes may write to it at once; each file appears whole or not at
+/// all.
 #[derive(Debug, Clone)]
 pub struct FrameDir {
     root: PathBuf,
@@ -35,8 +37,8 @@ impl FrameDir {
         FrameDir::open_named(root, camera, &NameTemplate::default())
     }
 
-    /// Makes the folder if it is missing, and removes what processes that were killed have left half-written where frames
-    /// were written last.
+    /// Makes the folder if it is missing, and removes what processes that were killed have left
+    /// half-written where frames were written last.
     pub fn open_named(
         root: &Path,
         camera: &CameraId,
@@ -75,13 +77,14 @@ impl FrameDir {
         kept.write(&self.folder)
     }
 
-    /// Removes all frames' files, of every format, and returns how many those were. Other files stay.
+    /// Removes all frames' files, of every format, and returns how many those were. Other files
+    /// stay.
     pub fn remove_frames(&self) -> Result<u64, StoreError> {
         self.tree().remove_frames(&self.camera)
     }
 
-    /// Whether [`FrameDir::write`] returns only when the file is on the disk and outlives a power failure. Off at first:
-    /// it costs a wait for the disk per file.
+    /// Whether [`FrameDir::write`] returns only when the file is on the disk and outlives a power
+    /// failure. Off at first: it costs a wait for the disk per file.
     pub fn durable(mut self, durable: bool) -> Result<Self, StoreError> {
         self.durable = durable;
         if durable {

@@ -12,11 +12,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Folders that are kept open, at most: names of cameras that are never seen again do not fill the memory.
+/// Folders that are kept open, at most: names of cameras that are never seen again do not fill the
+/// memory.
 const MAX_OPEN: usize = 4096;
 
-/// `ROOT/<camera>/frame_000000.png` for any number of cameras. A file can only be written by naming its camera, so that it cannot
-/// land in the folder of another one.
+/// `ROOT/<camera>/frame_000000.png` for any number of cameras. A file can only be written by naming
+/// its camera, so that it cannot land in the folder of another one.
 #[derive(Debug)]
 pub struct FrameDirs {
     root: PathBuf,
@@ -34,8 +35,8 @@ impl FrameDirs {
         }
     }
 
-    /// Writes one frame's file of one camera, whole or not at all. After an error the camera's folder is opened again, in case somebody
-    /// has removed it.
+    /// Writes one frame's file of one camera, whole or not at all. After an error the camera's
+    /// folder is opened again, in case somebody has removed it.
     pub fn write(
         &self,
         camera: &CameraId,

@@ -1,7 +1,8 @@
 //! The files that a command reads, so that nothing it writes takes the place of one.
 //!
-//! A file is known by its identity (device and inode), whatever path leads to it: through links, another spelling, or a file
-//! system that does not tell upper from lower case. Where there are no inodes, it is known by its resolved path.
+//! A file is known by its identity (device and inode), whatever path leads to it: through links,
+//! another spelling, or a file system that does not tell upper from lower case. Where there are no
+//! inodes, it is known by its resolved path.
 use crate::frame_dir::is_name_of_frame;
 use crate::name_template::NameTemplate;
 use std::collections::HashMap;
@@ -77,7 +78,8 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Adds a file or folder. What is not there, or is a device, cannot be replaced by accident and is left out.
+    /// Adds a file or folder. What is not there, or is a device, cannot be replaced by accident and
+    /// is left out.
     pub fn add(&mut self, what: &Arc<str>, path: &Path) {
         let Some(id) = FileId::of(path) else { return };
         self.files
@@ -85,7 +87,8 @@ impl Inputs {
             .or_insert_with(|| InputFile::new(what, path));
     }
 
-    /// Adds a stream that is open, such as standard input, if it is a file or a named pipe. `name` is shown in place of a path.
+    /// Adds a stream that is open, such as standard input, if it is a file or a named pipe. `name`
+    /// is shown in place of a path.
     #[cfg(unix)]
     pub fn add_open(&mut self, what: &Arc<str>, stream: std::os::fd::BorrowedFd<'_>, name: &str) {
         if let Some(id) = id_of_open(stream) {
@@ -106,8 +109,9 @@ impl Inputs {
         self.files.get(&id_of_open(stream)?)
     }
 
-    /// The first input that would be replaced if frames were written to a camera's folder (see [`crate::FrameDir`]), and the
-    /// name under which it would be. Also the folder itself, if all its pictures are read.
+    /// The first input that would be replaced if frames were written to a camera's folder (see
+    /// [`crate::FrameDir`]), and the name under which it would be. Also the folder itself, if all
+    /// its pictures are read.
     pub fn at_frames(&self, folder: &Path, extension: &str) -> Option<(PathBuf, &InputFile)> {
         if self.files.is_empty() {
             return None;
@@ -125,7 +129,8 @@ impl Inputs {
                 if !is_name_of_frame(&frame, extension) || !self.may_hold(&entry) {
                     return None;
                 }
-                // In another case it is another file, unless the file system takes both for the same.
+                // In another case it is another file, unless the file system takes both for the
+                // same.
                 let path = folder.join(frame);
                 let input = self.at(&path)?;
                 Some((path, input))
@@ -143,8 +148,8 @@ impl Inputs {
         })
     }
 
-    /// As [`Inputs::at_frames`] for every camera that has a folder below `root`. Folders are only looked through where an input may be:
-    /// there may be millions of frames.
+    /// As [`Inputs::at_frames`] for every camera that has a folder below `root`. Folders are only
+    /// looked through where an input may be: there may be millions of frames.
     pub fn at_frames_below(&self, root: &Path, extension: &str) -> Option<(PathBuf, &InputFile)> {
         if self.files.is_empty() {
             return None;
@@ -177,7 +182,8 @@ impl Inputs {
     fn may_hold(&self, entry: &DirEntry) -> bool {
         use std::os::unix::fs::DirEntryExt;
         let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-        // A few inputs are looked through faster than a file is examined; of many, most are in one folder.
+        // A few inputs are looked through faster than a file is examined; of many, most are in one
+        // folder.
         is_link
             || self.files.len() > 16
             || self
@@ -241,8 +247,8 @@ impl PartialEq for ResolvedPath {
     }
 }
 
-/// The path, without going into a folder that is not there yet and out of it again: once that folder is made, `new/../a.mp4` leads to
-/// `a.mp4`.
+/// The path, without going into a folder that is not there yet and out of it again: once that
+/// folder is made, `new/../a.mp4` leads to `a.mp4`.
 pub fn without_detour(path: &Path) -> PathBuf {
     let goes_back = path.components().any(|part| part == Component::ParentDir);
     let leads_nowhere = || {
@@ -279,7 +285,8 @@ fn resolve(path: &Path, links: usize) -> (PathBuf, Vec<OsString>) {
     (exists, rest)
 }
 
-/// Whether a folder takes names that differ in case for the same: whether it is there itself under its name in the other case.
+/// Whether a folder takes names that differ in case for the same: whether it is there itself under
+/// its name in the other case.
 fn folds_case(folder: &Path) -> bool {
     let Some(name) = folder.file_name().and_then(|name| name.to_str()) else {
         return false;

@@ -2,13 +2,16 @@
 //!
 //! # Layout
 //!
-//! * [`frame_dir`]: the folder of one camera's pictures, `OUT/<camera>/frame_000000.png` and so on; [`frame_dirs`]: those of many cameras.
-//! * [`name_template`]: how frames' files are called; [`frame_tree`]: the frames below a folder, found by their names; [`folder_names`]: the template of a
-//!   folder.
-//! * [`retention`]: removes old files; `removed`: the highest numbers among those. [`recordings`]: the numbered files of a recording.
+//! * [`frame_dir`]: the folder of one camera's pictures, `OUT/<camera>/frame_000000.png` and so on;
+//!   [`frame_dirs`]: those of many cameras.
+//! * [`name_template`]: how frames' files are called; [`frame_tree`]: the frames below a folder,
+//!   found by their names; [`folder_names`]: the template of a folder.
+//! * [`retention`]: removes old files; `removed`: the highest numbers among those. [`recordings`]:
+//!   the numbered files of a recording.
 //! * [`pending`]: a file that is being written, under a hidden name until it is whole.
 //! * [`unfinished`]: a recording that is being written, under a visible name until it is whole.
-//! * [`camera_state`]: what is remembered of a camera between two frames, as bytes; [`state_store`]: its versions, `OUT/.state/<camera>/`.
+//! * [`camera_state`]: what is remembered of a camera between two frames, as bytes;
+//!   [`state_store`]: its versions, `OUT/.state/<camera>/`.
 //! * [`owner`]: who writes into a folder, one at a time.
 //! * [`journal`]: which block of names each session of a camera has.
 //! * [`inputs`]: what a command reads, so that nothing it writes takes its place.

@@ -177,7 +177,11 @@ impl FromStr for NameTemplate {
         if count(&TemplatePart::Minute) > 0 && count(&TemplatePart::Hour) == 0 {
             return wrong("{minute} needs {hour}");
         }
-        let ends_in = |end: &&str| matches!(last.last(), Some(TemplatePart::Text(text)) if text.ends_with(&format!(".{end}")));
+        let ending = match last.last() {
+            Some(TemplatePart::Text(text)) => text.as_str(),
+            _ => "",
+        };
+        let ends_in = |extension: &&str| ending.ends_with(&format!(".{extension}"));
         if EXTENSIONS.iter().any(ends_in) {
             return wrong("the ending of the file is that of --format: leave it out");
         }

@@ -1,8 +1,10 @@
 //! Who writes into a folder: one owner at a time.
 //!
-//! `ROOT/.mattebox/owner` names the owner, also while no process writes; the lock on `ROOT/.mattebox/lock` says whether one does.
-//! A run locks it for itself. Workers and Spark's tasks share it: many of one group write into one folder. The system drops a
-//! lock with its process, so a process that was killed blocks no other. On a file system without locks only the first file counts.
+//! `ROOT/.mattebox/owner` names the owner, also while no process writes; the lock on
+//! `ROOT/.mattebox/lock` says whether one does. A run locks it for itself. Workers and Spark's
+//! tasks share it: many of one group write into one folder. The system drops a lock with its
+//! process, so a process that was killed blocks no other. On a file system without locks only the
+//! first file counts.
 use crate::error::StoreError;
 use crate::folder_names;
 use crate::name_template::NameTemplate;
@@ -101,7 +103,8 @@ impl Owner {
         Ok(Some(file.owner))
     }
 
-    /// Writes the file whole. It outlives a power failure: half a file would keep every process out.
+    /// Writes the file whole. It outlives a power failure: half a file would keep every process
+    /// out.
     fn write(&self, path: &Path, on_existing: OnExisting) -> Result<Outcome, OwnerError> {
         let file = OwnerFile {
             version: VERSION,
@@ -140,7 +143,8 @@ impl fmt::Display for Owner {
 pub enum OwnerError {
     /// It belongs to another owner, who may be writing or not.
     #[error(
-        "{} belongs to {found}: give another folder (--out), or stop that writer, and remove {} if it is gone for good",
+        "{} belongs to {found}: give another folder (--out), or stop that writer, and remove {} \
+         if it is gone for good",
         folder.display(), Owner::path(folder).display()
     )]
     Taken {
@@ -151,7 +155,8 @@ pub enum OwnerError {
     },
     /// Workers of this group write there now that read the topic of another cluster.
     #[error(
-        "{} belongs to {found}, who write there now, and not to {wanted}: give another folder (--out), or stop them first, and remove {} if they are gone for good",
+        "{} belongs to {found}, who write there now, and not to {wanted}: give another folder \
+         (--out), or stop them first, and remove {} if they are gone for good",
         folder.display(), Owner::path(folder).display()
     )]
     OtherCluster {
@@ -164,7 +169,8 @@ pub enum OwnerError {
     },
     /// A run writes there at this moment.
     #[error(
-        "another run writes into {} now: give another folder (--out), or stop that run (if it is gone for good, remove {})",
+        "another run writes into {} now: give another folder (--out), or stop that run (if it is \
+         gone for good, remove {})",
         folder.display(), Owner::path(folder).display()
     )]
     RunLives {
@@ -173,7 +179,9 @@ pub enum OwnerError {
     },
     /// The file that says who has the folder cannot be understood.
     #[error(
-        "{} has an owner, but {} cannot be read: {reason}. Give another folder (--out), use the newest mattebox that wrote there, or remove that file if no one else writes into the folder",
+        "{} has an owner, but {} cannot be read: {reason}. Give another folder (--out), use the \
+         newest mattebox that wrote there, or remove that file if no one else writes into the \
+         folder",
         folder.display(), file.display()
     )]
     Unreadable {
@@ -186,7 +194,8 @@ pub enum OwnerError {
     },
     /// No other owner has the folder, but it holds frames that the user has not given up.
     #[error(
-        "{} already holds frames of camera {camera}: remove them with --on-existing overwrite, number the new ones above them with --append, or give another folder ({setting})",
+        "{} already holds frames of camera {camera}: remove them with --on-existing overwrite, \
+         number the new ones above them with --append, or give another folder ({setting})",
         folder.display()
     )]
     HoldsFrames {
@@ -199,7 +208,8 @@ pub enum OwnerError {
     },
     /// Its frames have names of another template.
     #[error(
-        "the frames in {} are called {found}, and not {wanted}: give --name '{found}' or another folder (--out), or move those frames away first",
+        "the frames in {} are called {found}, and not {wanted}: give --name '{found}' or another \
+         folder (--out), or move those frames away first",
         folder.display()
     )]
     OtherNames {
@@ -233,9 +243,10 @@ pub struct FolderClaim {
 impl FolderClaim {
     /// Takes a folder for an owner. The folder is made if it is missing.
     ///
-    /// A folder without an owner gets this one. A run may take the folder of a run that has ended; the file stays as it is until
-    /// [`FolderClaim::renew`]. Workers and Spark jobs share a folder with those of the same topic and group. If only the cluster
-    /// differs they get it while no process writes there, and the file then names their cluster. Every other owner is refused.
+    /// A folder without an owner gets this one. A run may take the folder of a run that has ended;
+    /// the file stays as it is until [`FolderClaim::renew`]. Workers and Spark jobs share a folder
+    /// with those of the same topic and group. If only the cluster differs they get it while no
+    /// process writes there, and the file then names their cluster. Every other owner is refused.
     pub fn take(root: &Path, owner: &Owner) -> Result<FolderClaim, OwnerError> {
         create_folder(root)?;
         let file = Owner::path(root);
@@ -282,7 +293,8 @@ impl FolderClaim {
         self.previous.is_none()
     }
 
-    /// Writes the owner down again, when it is certain that it goes on with the folder of an earlier one.
+    /// Writes the owner down again, when it is certain that it goes on with the folder of an
+    /// earlier one.
     pub fn renew(&self, owner: &Owner) -> Result<(), OwnerError> {
         owner
             .write(&Owner::path(&self.root), OnExisting::Overwrite)
@@ -370,7 +382,8 @@ impl ClaimAttempt<'_> {
                     }
                 }
                 Some(found) if found == *self.owner => {
-                    // This waits for a moment at most: only a worker of another cluster locks such a folder alone, to look.
+                    // This waits for a moment at most: only a worker of another cluster locks such
+                    // a folder alone, to look.
                     let _ = self.lock.lock_shared();
                     if self.read()?.as_ref() == Some(self.owner) {
                         return Ok(if is_new {
@@ -390,7 +403,8 @@ impl ClaimAttempt<'_> {
         }
     }
 
-    /// Writes the new cluster down if no worker of the old one lives. The caller then reads the file again.
+    /// Writes the new cluster down if no worker of the old one lives. The caller then reads the
+    /// file again.
     fn change_cluster(&self, found: &Owner) -> Result<(), OwnerError> {
         let is_unchanged = || Ok::<_, OwnerError>(self.read()?.as_ref() == Some(found));
         if locked(self.lock.try_lock()) == LockResult::Yes {
@@ -514,7 +528,10 @@ mod tests {
         let text = fs::read_to_string(Owner::path(root.path())).unwrap();
         assert_eq!(
             text,
-            "{\"version\":1,\"kind\":\"worker\",\"cluster\":\"c\",\"topic\":\"t\",\"group\":\"g\"}\n"
+            concat!(
+                r#"{"version":1,"kind":"worker","cluster":"c","topic":"t","group":"g"}"#,
+                "\n"
+            )
         );
     }
 

@@ -1,9 +1,10 @@
 //! A file that is being written, under a hidden name until it is whole.
 //!
-//! Readers never see half a file under its final name: the bytes go to a hidden temporary beside it, which is then renamed,
-//! and a rename within a folder is atomic. The temporary is removed on every error. A process that is killed cannot remove
-//! its own, so [`remove_stale`] does it later: a living process holds a lock on each of its temporaries, and the system
-//! drops the lock with the process, also when that ran in another container or on another machine that shares the folder.
+//! Readers never see half a file under its final name: the bytes go to a hidden temporary beside
+//! it, which is then renamed, and a rename within a folder is atomic. The temporary is removed on
+//! every error. A process that is killed cannot remove its own, so [`remove_stale`] does it later:
+//! a living process holds a lock on each of its temporaries, and the system drops the lock with the
+//! process, also when that ran in another container or on another machine that shares the folder.
 use crate::error::StoreError;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -68,7 +69,8 @@ pub enum Outcome {
     KeptDifferent,
 }
 
-/// A file under a hidden name beside its final one. Dropped before [`PendingFile::commit`], it is gone.
+/// A file under a hidden name beside its final one. Dropped before [`PendingFile::commit`], it is
+/// gone.
 #[derive(Debug)]
 pub struct PendingFile {
     temporary: NamedTempFile,
@@ -81,7 +83,8 @@ impl PendingFile {
         let fail = |error| StoreError::io("write", target)(error);
         loop {
             let temporary = builder().tempfile_in(folder_of(target)).map_err(fail)?;
-            // A file system without locks keeps the temporaries of killed processes; that is all it loses.
+            // A file system without locks keeps the temporaries of killed processes; that is all it
+            // loses.
             let _ = temporary.as_file().lock();
             // Between its creation and its lock another process may have taken it for a dead one's.
             if fs::symlink_metadata(temporary.path()).is_ok() {
@@ -106,8 +109,9 @@ impl PendingFile {
             .map_err(StoreError::io("write", &self.target))
     }
 
-    /// Gives the file its final name. With `durable` the bytes and the name are on the disk before this returns, so that they
-    /// outlive a power failure. `Skip` and `Fail` hold even if another process makes the file at the same moment.
+    /// Gives the file its final name. With `durable` the bytes and the name are on the disk before
+    /// this returns, so that they outlive a power failure. `Skip` and `Fail` hold even if another
+    /// process makes the file at the same moment.
     pub fn commit(self, on_existing: OnExisting, durable: bool) -> Result<Outcome, StoreError> {
         let fail = |error| StoreError::io("write", &self.target)(error);
         if durable {
@@ -133,7 +137,8 @@ impl PendingFile {
     }
 }
 
-/// Writes a whole file at once, in place of one that is there. What is there and is no file, such as a named pipe, is written into.
+/// Writes a whole file at once, in place of one that is there. What is there and is no file, such
+/// as a named pipe, is written into.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
         let opened = File::options().write(true).open(path);
@@ -179,7 +184,8 @@ pub fn create_folder(folder: &Path) -> Result<(), StoreError> {
     fs::create_dir_all(folder).map_err(StoreError::io("create the folder", folder))
 }
 
-/// Removes the temporaries in `folder` whose process is gone and returns how many those were. What cannot be examined stays.
+/// Removes the temporaries in `folder` whose process is gone and returns how many those were. What
+/// cannot be examined stays.
 pub fn remove_stale(folder: &Path) -> usize {
     let Ok(entries) = fs::read_dir(folder) else {
         return 0;

@@ -1,7 +1,7 @@
 //! The numbered files of one recording: `rec-0000.mkv`, `rec-0001.mkv` and so on beside `rec.mkv`.
 //!
-//! Which recordings a folder has, and from which number on, is noted in `.mattebox/recordings`, with
-//! a zero byte behind each: by themselves their files look like anybody's.
+//! Which recordings a folder has, and from which number on, is noted in `.mattebox/recordings`,
+//! with a zero byte behind each: by themselves their files look like anybody's.
 use crate::{
     error::StoreError,
     owner::create_private_folder,

@@ -43,7 +43,8 @@ pub struct Retention {
 pub enum RetentionError {
     /// It is not known that mattebox writes there.
     #[error(
-        "{} is no output folder of mattebox: {} is missing. Name the folder that --out of a run, a worker or a Spark job names; \
+        "{} is no output folder of mattebox: {} is missing. Name the folder that --out of a run, \
+         a worker or a Spark job names; \
          nothing is removed from other folders",
         folder.display(), Owner::path(folder).display()
     )]
@@ -346,8 +347,8 @@ impl<'a> Pruner<'a> {
         Ok(walk)
     }
 
-    /// Removes the oldest files of a walk as far as they have to go. Returns the last one if all had
-    /// to.
+    /// Removes the oldest files of a walk as far as they have to go. Returns the last one if all
+    /// had to.
     fn remove(
         &self,
         walk: FolderWalk,

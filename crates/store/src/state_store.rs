@@ -1,8 +1,10 @@
 //! What is remembered of cameras, in files: `OUT/.state/<camera>/<stream>@<offset>`.
 //!
-//! A version belongs to an offset of the log: it holds what was known when everything before that offset was done. It is stored before the
-//! offset is recorded as done, so that wherever the log is taken up again, the version for that place is there. Later versions may be there
-//! too, from work whose offset was not recorded any more; they are for frames that will be done again, and are not used for earlier ones.
+//! A version belongs to an offset of the log: it holds what was known when everything before that
+//! offset was done. It is stored before the offset is recorded as done, so that wherever the log is
+//! taken up again, the version for that place is there. Later versions may be there too, from work
+//! whose offset was not recorded any more; they are for frames that will be done again, and are not
+//! used for earlier ones.
 use crate::{
     camera_state::CameraState,
     error::StoreError,
@@ -19,7 +21,8 @@ const FOLDER: &str = ".state";
 /// Where the states of workers of version 1 are after an upgrade.
 const VERSION_1: &str = ".mattebox/state-1";
 /// What stands in place of their folder.
-const VERSION_1_NOTE: &str = "The workers of this folder keep camera states in Kafka now. Workers of the version before cannot \
+const VERSION_1_NOTE: &str = "The workers of this folder keep camera states in Kafka now. Workers \
+    of the version before cannot \
     write here any more: stop them. See docs/guide/operations.md, Upgrades.\n";
 /// What is added to the name of a version that cannot be read.
 const UNREADABLE: &str = ".unreadable";
@@ -32,7 +35,8 @@ pub struct GroupPartition {
 }
 
 impl GroupPartition {
-    /// Any text may name a group; what cannot stand in a file's name is written as `%` and two hexadecimal digits.
+    /// Any text may name a group; what cannot stand in a file's name is written as `%` and two
+    /// hexadecimal digits.
     pub fn new(group: &str, topic: &str, partition: i32) -> Self {
         let safe = |text: &str| {
             text.bytes().fold(String::new(), |mut name, byte| {
@@ -57,7 +61,8 @@ pub enum StoredState {
     Missing,
     /// The version for the place.
     Known(Box<CameraState>),
-    /// A version is stored that cannot be read. The matte begins again; the names go on as the journal says.
+    /// A version is stored that cannot be read. The matte begins again; the names go on as the
+    /// journal says.
     Unreadable {
         /// What is wrong with the version that was found, and where it is kept now.
         problem: String,
@@ -99,9 +104,10 @@ impl StateStore {
         })
     }
 
-    /// Moves the states of workers of version 1 out of their way, to `.mattebox/state-1`, and puts a file in
-    /// place of their folder: a worker of that version that still runs can then neither read nor store a
-    /// state, and so writes no file. Nothing happens where there is no such folder.
+    /// Moves the states of workers of version 1 out of their way, to `.mattebox/state-1`, and puts
+    /// a file in place of their folder: a worker of that version that still runs can then neither
+    /// read nor store a state, and so writes no file. Nothing happens where there is no such
+    /// folder.
     pub fn take_over_version_1(root: &Path) -> Result<(), StoreError> {
         let old = root.join(FOLDER);
         if !old.is_dir() {
@@ -127,7 +133,8 @@ impl StateStore {
         })
     }
 
-    /// Whether [`StateStore::save`] returns only when the version is on the disk and outlives a power failure. Off at first.
+    /// Whether [`StateStore::save`] returns only when the version is on the disk and outlives a
+    /// power failure. Off at first.
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
         self
@@ -153,8 +160,9 @@ impl StateStore {
         Ok(())
     }
 
-    /// What is known of a camera when everything before `offset` is done: the newest version for `offset` or before it. Later ones are
-    /// removed: what they stand for is done again. An error means that nothing may be written for the camera now.
+    /// What is known of a camera when everything before `offset` is done: the newest version for
+    /// `offset` or before it. Later ones are removed: what they stand for is done again. An error
+    /// means that nothing may be written for the camera now.
     pub fn recall(
         &self,
         stream: &GroupPartition,
@@ -182,8 +190,9 @@ impl StateStore {
         };
         let mut kept = path.clone().into_os_string();
         kept.push(UNREADABLE);
-        // Another version of the program may be able to read it. It stays under its own name until the new one takes that: a process that
-        // is killed in between finds it unreadable again, and not missing.
+        // Another version of the program may be able to read it. It stays under its own name until
+        // the new one takes that: a process that is killed in between finds it unreadable again,
+        // and not missing.
         let kept = fs::copy(&path, &kept).map_or(path, |_| kept.into());
         self.save(stream, camera, version, &CameraState::default().to_bytes())?;
         Ok(StoredState::Unreadable {
@@ -191,9 +200,10 @@ impl StateStore {
         })
     }
 
-    /// What is known of all cameras when everything before `offset` is done: of each its newest version for `offset` or before it, with that
-    /// version's offset. Of more cameras than `most` those with the newest versions count. Nothing is changed. A file that cannot be read has
-    /// no bytes here.
+    /// What is known of all cameras when everything before `offset` is done: of each its newest
+    /// version for `offset` or before it, with that version's offset. Of more cameras than `most`
+    /// those with the newest versions count. Nothing is changed. A file that cannot be read has no
+    /// bytes here.
     pub fn all(
         &self,
         stream: &GroupPartition,
@@ -223,7 +233,8 @@ impl StateStore {
         Ok(found.into_iter().map(read).collect())
     }
 
-    /// Removes what no longer can be needed once `offset` is recorded as done: all versions older than the one for it.
+    /// Removes what no longer can be needed once `offset` is recorded as done: all versions older
+    /// than the one for it.
     pub fn prune(
         &self,
         stream: &GroupPartition,

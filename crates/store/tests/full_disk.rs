@@ -1,4 +1,5 @@
-//! A full disk and a folder that may not be written: an error that says what to do, and nothing left behind.
+//! A full disk and a folder that may not be written: an error that says what to do, and nothing
+//! left behind.
 #![cfg(target_os = "linux")]
 use mattebox_core::frame::{CameraId, FrameNumber, Timestamp};
 use mattebox_store::{FrameDir, OnExisting};

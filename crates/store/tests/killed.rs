@@ -1,4 +1,5 @@
-//! A process that is killed in the middle of writing leaves no half file under a final name, and its leftovers go.
+//! A process that is killed in the middle of writing leaves no half file under a final name, and
+//! its leftovers go.
 #![cfg(unix)]
 use mattebox_core::frame::{CameraId, FrameNumber, Timestamp};
 use mattebox_store::{FrameDir, OnExisting};
@@ -22,7 +23,8 @@ fn bytes(number: u64) -> Vec<u8> {
     vec![(number % 251) as u8; LENGTH]
 }
 
-/// Not a test of its own: the process that is killed. Writes 40 frames over and over from two threads.
+/// Not a test of its own: the process that is killed. Writes 40 frames over and over from two
+/// threads.
 #[test]
 fn victim() {
     let Some(root) = env::var_os(VICTIM) else {

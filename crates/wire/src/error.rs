@@ -17,7 +17,8 @@ pub enum WireError {
     EmptyValue,
     /// Neither headers of a frame nor a JSON object.
     #[error(
-        "the record is neither a picture with ce_ headers nor a JSON object: its value begins with {start}"
+        "the record is neither a picture with ce_ headers nor a JSON object: its value begins \
+         with {start}"
     )]
     NotAFrame {
         /// The first bytes.
@@ -162,7 +163,8 @@ pub const PICTURE_CODES: &[&str] = &[
     "picture-unsupported",
 ];
 
-/// The code of a picture that a record holds and that cannot be decoded, in the manner of [`WireError::code`].
+/// The code of a picture that a record holds and that cannot be decoded, in the manner of
+/// [`WireError::code`].
 pub fn picture_code(error: &DecodeError) -> &'static str {
     match error {
         DecodeError::Empty => "empty-picture",

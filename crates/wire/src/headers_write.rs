@@ -54,7 +54,8 @@ pub fn frame_headers(meta: &FrameMeta<'_>) -> Vec<(&'static str, String)> {
     })
 }
 
-/// The headers of a result; its value is the picture. A frame without session has `-` in its place in `ce_id`.
+/// The headers of a result; its value is the picture. A frame without session has `-` in its place
+/// in `ce_id`.
 pub fn result_headers(meta: &ResultMeta<'_>) -> Vec<(&'static str, String)> {
     let ResultMeta {
         camera,

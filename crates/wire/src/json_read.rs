@@ -1,7 +1,8 @@
 //! The JSON format to a frame.
 //!
-//! The object is read in one pass that takes any value for any field, and only then is each field checked, so that a
-//! wrong value is reported by its name and not by its place in the text. Strings are borrowed where they hold no escapes.
+//! The object is read in one pass that takes any value for any field, and only then is each field
+//! checked, so that a wrong value is reported by its name and not by its place in the text. Strings
+//! are borrowed where they hold no escapes.
 use super::{
     FrameRecord, MAX_FRAME_NUMBER, Wire, WireError, error::quoted, json_any::JsonValue,
     picture::RecordPicture, time,
@@ -153,8 +154,12 @@ mod tests {
     use super::*;
     use std::borrow::Cow;
 
-    /// Byte for byte what the seed's camera sends: `json.dumps` of Python, with a picture of ten bytes.
-    const SEED: &str = r#"{"camera_id": "cam01", "frame_id": 41, "ts": 1727000000.1234567, "codec": "jpg", "width": 640, "height": 480, "data_b64": "/9j/4AAQSkZJRg=="}"#;
+    /// Byte for byte what the seed's camera sends: `json.dumps` of Python, with a picture of ten
+    /// bytes.
+    const SEED: &str = concat!(
+        r#"{"camera_id": "cam01", "frame_id": 41, "ts": 1727000000.1234567, "codec": "jpg", "#,
+        r#""width": 640, "height": 480, "data_b64": "/9j/4AAQSkZJRg=="}"#
+    );
 
     /// The seed's value with one field's value replaced.
     fn with(field: &str, value: &str) -> String {
@@ -363,7 +368,8 @@ mod tests {
         );
         assert_eq!(
             message("ts", "\"noon\""),
-            "the JSON field ts is the string \"noon\", expected unix seconds from 0 (1970) to before the year 9999"
+            "the JSON field ts is the string \"noon\", expected unix seconds from 0 (1970) to \
+             before the year 9999"
         );
         assert_eq!(
             message("codec", "\"h264\""),

@@ -2,13 +2,17 @@
 use super::{FrameMeta, time};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-/// The value of a JSON record, with the fields, order and spaces of the seed's camera. `into` is cleared first.
+/// The value of a JSON record, with the fields, order and spaces of the seed's camera. `into` is
+/// cleared first.
 ///
 /// `ts` reads back to the same microsecond up to the year 2242.
 pub fn json_value(meta: &FrameMeta<'_>, jpeg: &[u8], into: &mut Vec<u8>) {
     // A camera id holds nothing that JSON would escape.
     let head = format!(
-        r#"{{"camera_id": "{}", "frame_id": {}, "ts": {}, "codec": "jpg", "width": {}, "height": {}, "data_b64": ""#,
+        concat!(
+            r#"{{"camera_id": "{}", "frame_id": {}, "ts": {}, "codec": "jpg", "#,
+            r#""width": {}, "height": {}, "data_b64": ""#
+        ),
         meta.camera,
         meta.number,
         time::to_seconds(meta.time),
@@ -42,7 +46,10 @@ mod tests {
             height: 360,
         };
         json_value(&meta, &[0xff, 0xd8, 0xff, 0xe0], &mut value);
-        let expected = r#"{"camera_id": "cam01", "frame_id": 7, "ts": 1700000000.5, "codec": "jpg", "width": 640, "height": 360, "data_b64": "/9j/4A=="}"#;
+        let expected = concat!(
+            r#"{"camera_id": "cam01", "frame_id": 7, "ts": 1700000000.5, "codec": "jpg", "#,
+            r#""width": 640, "height": 360, "data_b64": "/9j/4A=="}"#
+        );
         assert_eq!(std::str::from_utf8(&value).unwrap(), expected);
     }
 }

@@ -1,13 +1,15 @@
 //! The records that carry frames: plain bytes to frames and back.
 //!
-//! A record is a key, a value and headers, whoever transports it. Two formats are read, told apart by the record itself
-//! ([`read`]):
+//! A record is a key, a value and headers, whoever transports it. Two formats are read, told apart
+//! by the record itself ([`read`]):
 //!
 //! * JSON: one object with the picture in base64. It is what the seed's camera and job speak.
-//! * Binary, the default: the value is the picture as it is, the headers say the rest (CloudEvents, binary mode).
+//! * Binary, the default: the value is the picture as it is, the headers say the rest (CloudEvents,
+//!   binary mode).
 //!
-//! `docs/ref/wire.md` lists every field and header. The bytes may come from anywhere: whatever they are, the answer is a
-//! frame or a [`WireError`] that says what was found and what was expected, in a few words.
+//! `docs/ref/wire.md` lists every field and header. The bytes may come from anywhere: whatever they
+//! are, the answer is a frame or a [`WireError`] that says what was found and what was expected, in
+//! a few words.
 //!
 //! # Layout
 //!
@@ -64,7 +66,8 @@ use picture::{PicturePlace, RecordPicture};
 use std::{fmt, str::FromStr};
 use thiserror::Error;
 
-/// The highest frame number that a record may carry: 2^53, up to which every JSON reader has exact integers.
+/// The highest frame number that a record may carry: 2^53, up to which every JSON reader has exact
+/// integers.
 pub const MAX_FRAME_NUMBER: u64 = 1 << 53;
 
 /// The longest session of a record in bytes.
@@ -129,7 +132,8 @@ impl fmt::Display for Wire {
     }
 }
 
-/// What a record says of its frame, and the frame's picture, still encoded: see [`FrameRecord::picture`].
+/// What a record says of its frame, and the frame's picture, still encoded: see
+/// [`FrameRecord::picture`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FrameRecord<'a> {
     /// Who took it.
@@ -193,7 +197,8 @@ impl FrameHead {
 pub struct FrameMeta<'a> {
     /// Who took it.
     pub camera: &'a CameraId,
-    /// One run of the camera: 1 to [`MAX_SESSION`] visible ASCII characters without `/`. JSON leaves it out.
+    /// One run of the camera: 1 to [`MAX_SESSION`] visible ASCII characters without `/`. JSON
+    /// leaves it out.
     pub session: &'a str,
     /// Its place in the camera's stream, at most [`MAX_FRAME_NUMBER`].
     pub number: FrameNumber,
@@ -205,11 +210,11 @@ pub struct FrameMeta<'a> {
     pub height: u32,
 }
 
-/// Reads a record of either format. Everything is checked but the base64 text of a JSON record, which
-/// [`FrameRecord::picture`] decodes.
+/// Reads a record of either format. Everything is checked but the base64 text of a JSON record,
+/// which [`FrameRecord::picture`] decodes.
 ///
-/// A record is binary if it has a header `ce_type` or `ce_specversion` or an image's `content-type`; otherwise it is
-/// JSON if its value begins with `{`.
+/// A record is binary if it has a header `ce_type` or `ce_specversion` or an image's
+/// `content-type`; otherwise it is JSON if its value begins with `{`.
 ///
 /// # Errors
 /// Whatever keeps the record from being a frame.

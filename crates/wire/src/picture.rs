@@ -12,7 +12,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The encoded picture of a record: JPEG, PNG or WebP. Whether it is a picture shows when it is decoded.
+/// The encoded picture of a record: JPEG, PNG or WebP. Whether it is a picture shows when it is
+/// decoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum EncodedPicture<'a> {
     /// As it is.

@@ -6,9 +6,9 @@ use std::fmt;
 
 /// The camera and the number of the frame in a record, or `None` if either cannot be found.
 ///
-/// It is for finding the last number of a camera in a topic, so it is cheap and asks for no more than it needs: the key,
-/// the picture and all other headers and fields may be anything. Of a JSON value it reads no further than these two
-/// fields; results are recognised as frames are.
+/// It is for finding the last number of a camera in a topic, so it is cheap and asks for no more
+/// than it needs: the key, the picture and all other headers and fields may be anything. Of a JSON
+/// value it reads no further than these two fields; results are recognised as frames are.
 pub fn read_position(record: &Record<'_>) -> Option<(CameraId, FrameNumber)> {
     match detect(record)? {
         Wire::Binary => Some((
@@ -110,9 +110,10 @@ mod tests {
             found
         );
         assert_eq!(
-            of(
-                r#" {"data_b64": "AA\/A", "x": [{}], "frame_id": 7, "y": null, "camera\u005fid": "a"}"#
-            ),
+            of(concat!(
+                r#" {"data_b64": "AA\/A", "x": [{}], "frame_id": 7, "y": null, "#,
+                r#""camera\u005fid": "a"}"#
+            )),
             found
         );
         assert_eq!(

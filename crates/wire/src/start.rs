@@ -2,8 +2,8 @@
 use std::str::FromStr;
 use thiserror::Error;
 
-/// Where a reader begins that has no place of its own in the log: a group without an offset, or a query without a
-/// checkpoint.
+/// Where a reader begins that has no place of its own in the log: a group without an offset, or a
+/// query without a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartAt {
     /// With the oldest record that is there.

@@ -126,7 +126,8 @@ mod tests {
     fn a_status_is_one_object_with_its_fields_in_order() {
         let expected = concat!(
             r#"{"camera":"cam01","frame":17,"status":"written","#,
-            r#""path":"/shared/output/cam01/frame_000017.png","bytes":91234,"width":640,"height":360,"#,
+            r#""path":"/shared/output/cam01/frame_000017.png","bytes":91234,"#,
+            r#""width":640,"height":360,"#,
             r#""taken_us":1769860800123456,"latency_ms":412.7,"#,
             r#""topic":"camera_frames","partition":0,"offset":17}"#
         );

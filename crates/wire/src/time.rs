@@ -4,7 +4,8 @@ use mattebox_core::frame::Timestamp;
 /// The first moment that is refused, 9999-01-01T00:00:00Z, in unix microseconds.
 const END: i64 = 253_370_764_800_000_000;
 
-/// Unix seconds as a moment, to the nearest microsecond; `None` before 1970, from 9999 on, and if it is no number.
+/// Unix seconds as a moment, to the nearest microsecond; `None` before 1970, from 9999 on, and if
+/// it is no number.
 ///
 /// Seconds as `f64` tell microseconds apart up to 2^33, in the year 2242.
 pub(super) fn from_seconds(seconds: f64) -> Option<Timestamp> {
@@ -36,8 +37,8 @@ pub(super) fn from_rfc3339(text: &str) -> Option<Timestamp> {
         .then(|| Timestamp(micros.as_microsecond()))
 }
 
-/// A moment as RFC 3339 in UTC with six digits: `2023-11-14T22:13:20.000000Z`. Far outside of 1970 to 9998 it is the
-/// nearest that can be written.
+/// A moment as RFC 3339 in UTC with six digits: `2023-11-14T22:13:20.000000Z`. Far outside of 1970
+/// to 9998 it is the nearest that can be written.
 pub(super) fn to_rfc3339(time: Timestamp) -> String {
     let nearest = if time.0 < 0 {
         jiff::Timestamp::MIN

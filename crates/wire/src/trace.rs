@@ -1,11 +1,13 @@
-//! The trace that a record belongs to: W3C Trace Context (<https://www.w3.org/TR/trace-context/>) in headers.
+//! The trace that a record belongs to: W3C Trace Context (<https://www.w3.org/TR/trace-context/>)
+//! in headers.
 use super::{Record, headers_read::last_text};
 
-/// The longest `tracestate` that is passed on, in bytes: what the standard asks everybody to take (section 3.3.1.5).
+/// The longest `tracestate` that is passed on, in bytes: what the standard asks everybody to take
+/// (section 3.3.1.5).
 const MAX_STATE: usize = 512;
 
-/// The headers by which a result passes on the trace of its frame, unchanged: `traceparent`, and `tracestate` where the frame has one. None
-/// where the frame's `traceparent` is no trace context.
+/// The headers by which a result passes on the trace of its frame, unchanged: `traceparent`, and
+/// `tracestate` where the frame has one. None where the frame's `traceparent` is no trace context.
 pub fn trace_headers<'a>(record: &Record<'a>) -> Vec<(&'static str, &'a str)> {
     let Some(parent) = last_text(record, "traceparent").filter(|text| is_parent(text)) else {
         return Vec::new();
@@ -20,7 +22,8 @@ pub fn trace_headers<'a>(record: &Record<'a>) -> Vec<(&'static str, &'a str)> {
     .collect()
 }
 
-/// `VERSION-TRACE-SPAN-FLAGS` in lower-case hexadecimal digits, 2, 32, 16 and 2 of them. Only versions after 00 may have more behind it.
+/// `VERSION-TRACE-SPAN-FLAGS` in lower-case hexadecimal digits, 2, 32, 16 and 2 of them. Only
+/// versions after 00 may have more behind it.
 fn is_parent(text: &str) -> bool {
     let mut parts = text.split('-');
     let mut part = |digits: usize| {

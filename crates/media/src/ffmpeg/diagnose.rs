@@ -72,7 +72,8 @@ const MEANINGS: &[(&str, DiagnosisKind, &str)] = &[
     (
         "unrecognized hwaccel",
         DiagnosisKind::Usage,
-        "this FFmpeg does not know the hardware of --hwaccel: `ffmpeg -hwaccels` lists what it knows",
+        "this FFmpeg does not know the hardware of --hwaccel: `ffmpeg -hwaccels` lists what it \
+         knows",
     ),
     (
         "unrecognized option",
@@ -82,7 +83,8 @@ const MEANINGS: &[(&str, DiagnosisKind, &str)] = &[
     (
         "unknown encoder",
         DiagnosisKind::Usage,
-        "this FFmpeg was built without the encoder for this format: install a full FFmpeg or choose another format",
+        "this FFmpeg was built without the encoder for this format: install a full FFmpeg or \
+         choose another format",
     ),
     (
         "401 unauthorized",
@@ -224,7 +226,8 @@ const MEANINGS: &[(&str, DiagnosisKind, &str)] = &[
     ),
 ];
 
-/// Those of them that say that something is not there. Who has time waits for it: a camera that starts, a server whose camera is off.
+/// Those of them that say that something is not there. Who has time waits for it: a camera that
+/// starts, a server whose camera is off.
 const MAY_COME: &[&str] = &[
     "404 not found",
     "no such file or directory",
@@ -379,7 +382,8 @@ mod tests {
     #[test]
     fn what_was_given_in_secret_is_not_repeated() {
         let errors = lines(&[
-            "Connection to rtsp://me:hunter2@cam/1?token=hunter3 failed: Connection refused (hunter3)",
+            "Connection to rtsp://me:hunter2@cam/1?token=hunter3 failed: Connection refused \
+             (hunter3)",
         ]);
         let text = diagnose(&errors, None).text;
         assert!(

@@ -1,9 +1,10 @@
-//! JPEG pictures as they are in a stream, each in a part of its own as FFmpeg's muxer `mpjpeg` writes it: where a picture ends is known from
-//! the part's length, whatever is in it.
+//! JPEG pictures as they are in a stream, each in a part of its own as FFmpeg's muxer `mpjpeg`
+//! writes it: where a picture ends is known from the part's length, whatever is in it.
 //!
-//! Nothing is decoded and nothing is changed, but for three things: what stands before the start marker and behind the end marker is left
-//! out, and Huffman tables, which Motion JPEG may leave out, are put in, because a picture alone is not whole without them. A picture that is
-//! odd in another way says so: its reader has to decode it and see.
+//! Nothing is decoded and nothing is changed, but for three things: what stands before the start
+//! marker and behind the end marker is left out, and Huffman tables, which Motion JPEG may leave
+//! out, are put in, because a picture alone is not whole without them. A picture that is odd in
+//! another way says so: its reader has to decode it and see.
 use super::jpeg_tables::STANDARD_HUFFMAN;
 use mattebox_core::codec::Limits;
 use std::io::{self, BufRead, ErrorKind, Read};
@@ -63,8 +64,8 @@ pub enum JpegOddity {
     RareKind,
 }
 
-/// Reads the next picture; `None` at the end of the stream. A stream that ends within a picture gives `UnexpectedEof`, one that is not made of
-/// parts `InvalidData`.
+/// Reads the next picture; `None` at the end of the stream. A stream that ends within a picture
+/// gives `UnexpectedEof`, one that is not made of parts `InvalidData`.
 pub fn read(from: &mut impl BufRead, limits: &Limits) -> io::Result<Option<Jpeg>> {
     let Some(length) = part(from)? else {
         return Ok(None);
@@ -196,7 +197,8 @@ impl MarkerWalk<'_> {
             };
             match marker {
                 EOI if has_data => return self.at,
-                // The next picture begins within this one, or it has no data: what is there is not whole.
+                // The next picture begins within this one, or it has no data: what is there is not
+                // whole.
                 SOI | EOI => {
                     self.is_odd(if has_data {
                         JpegOddity::NoEnd

@@ -43,8 +43,8 @@ pub struct OutputHeader {
     pub sound: Option<String>,
 }
 
-/// The last errors of a child, oldest first. They may repeat its addresses with their passwords, so that they are only to be had by
-/// [`super::diagnose`], which leaves those out.
+/// The last errors of a child, oldest first. They may repeat its addresses with their passwords, so
+/// that they are only to be had by [`super::diagnose`], which leaves those out.
 #[derive(Default)]
 pub struct FfmpegErrors {
     lines: Vec<String>,
@@ -153,7 +153,8 @@ impl FfmpegLog {
         OutputLog(Arc::clone(&self.shared))
     }
 
-    /// Waits up to `patience` until the input is open or the child has ended. `None` if neither came.
+    /// Waits up to `patience` until the input is open or the child has ended. `None` if neither
+    /// came.
     pub fn wait_for_header(&self, patience: Duration) -> Option<InputHeader> {
         let state = self
             .shared
@@ -322,7 +323,8 @@ fn clock(text: &str) -> Option<f64> {
     (seconds > 0.0).then_some(seconds)
 }
 
-/// A rate as FFmpeg prints it: `25`, `29.97`, `1k`. It prints two decimals; the rates of NTSC are 1/1.001 of a whole number.
+/// A rate as FFmpeg prints it: `25`, `29.97`, `1k`. It prints two decimals; the rates of NTSC are
+/// 1/1.001 of a whole number.
 pub(super) fn frame_rate(text: &str) -> Option<f64> {
     let rate = match text.strip_suffix('k') {
         Some(thousands) => thousands.parse::<f64>().ok()? * 1000.0,
@@ -365,7 +367,8 @@ impl<'a> LogLine<'a> {
     }
 }
 
-/// Calls `take` with every line, cut to [`KEPT_BYTES`]. Reads to the end whatever comes, so that the child never blocks.
+/// Calls `take` with every line, cut to [`KEPT_BYTES`]. Reads to the end whatever comes, so that
+/// the child never blocks.
 fn each_line(mut from: impl Read, mut take: impl FnMut(&str)) {
     let mut buffer = [0; 8192];
     let mut line = Vec::new();
@@ -414,12 +417,14 @@ mod tests {
              [info]   Duration: 00:01:02.50, start: 0.000000, bitrate: 720 kb/s\n\
              [info]   Stream #0:0: Video: png, rgba(pc), 512x512, 90k tbr, 90k tbn (attached pic)\n\
              [info]       displaymatrix: rotation of -90.00 degrees\n\
-             [info]   Stream #0:1[0x1](und): Video: h264 (High), yuv420p(tv, bt709, progressive), 640x360, 716 kb/s, 29.97 fps, 25 tbr\n\
+             [info]   Stream #0:1[0x1](und): Video: h264 (High), yuv420p(tv, bt709, progressive), \
+             640x360, 716 kb/s, 29.97 fps, 25 tbr\n\
              [info]   Stream #0:2: Audio: aac (LC), 44100 Hz, mono\n\
              [info] Stream mapping:\n\
              [info]   Stream #0:1 -> #0:0 (h264 (native) -> rawvideo (native))\n\
              [info] Output #0, nut, to 'pipe:1':\n\
-             [info]   Stream #0:0: Video: rawvideo (I420 / 0x30323449), yuv420p(tv, bt709, progressive), 640x360, 25 fps\n\
+             [info]   Stream #0:0: Video: rawvideo (I420 / 0x30323449), yuv420p(tv, bt709, \
+             progressive), 640x360, 25 fps\n\
              [info]   Stream #0:1: Audio: aac (LC) ([255][0][0][0] / 0x00FF), 44100 Hz, mono\n\
              [h264 @ 0x1] [error] error while decoding MB 1 2",
         );
@@ -439,7 +444,8 @@ mod tests {
     #[test]
     fn a_live_stream_has_no_duration_and_may_have_no_rate() {
         let (header, _, output) = follow(
-            "[info]   Duration: N/A, start: 0.0\n[info]   Stream #0:0: Video: mjpeg, yuvj420p, 9x9\n[info] Stream mapping:\n",
+            "[info]   Duration: N/A, start: 0.0\n[info]   Stream #0:0: Video: mjpeg, yuvj420p, \
+             9x9\n[info] Stream mapping:\n",
         );
         assert_eq!(
             (header.duration, header.fps(), header.has_sound),
@@ -447,7 +453,8 @@ mod tests {
         );
         assert_eq!(header.upright_motion_jpeg(), Some((9, 9)));
         let (header, _, _) = follow(
-            "[info]   Stream #0:0: Video: vp8, yuv420p, 9x9, 1k tbr, 1k tbn\n[info] Stream mapping:\n",
+            "[info]   Stream #0:0: Video: vp8, yuv420p, 9x9, 1k tbr, 1k tbn\n[info] Stream \
+             mapping:\n",
         );
         assert_eq!(header.fps(), None, "ticks");
         assert_eq!(output, OutputHeader::default());
@@ -457,7 +464,8 @@ mod tests {
     fn motion_jpeg_is_told_from_other_video() {
         let (header, _, _) = follow(
             "[info]   Duration: 00:00:00.60, start: 0.000000, bitrate: 170 kb/s\n\
-             [info]   Stream #0:0: Video: mjpeg (Baseline) (MJPG / 0x47504A4D), yuvj420p(pc, bt470bg/unknown/unknown), 64x48 [SAR 1:1 DAR 4:3], 5 fps, 5 tbr, 5 tbn\n\
+             [info]   Stream #0:0: Video: mjpeg (Baseline) (MJPG / 0x47504A4D), yuvj420p(pc, \
+             bt470bg/unknown/unknown), 64x48 [SAR 1:1 DAR 4:3], 5 fps, 5 tbr, 5 tbn\n\
              [info]       displaymatrix: rotation of -90.00 degrees\n\
              [info] Stream mapping:\n",
         );

@@ -32,11 +32,13 @@ pub struct Ffmpeg {
 #[derive(Debug, Error)]
 pub enum FfmpegError {
     /// There is no such program.
-    #[error("FFmpeg is missing: there is no program {:?}. Install it with `{}`, or name it with --ffmpeg", harmless::path(.0), INSTALL)]
+    #[error("FFmpeg is missing: there is no program {:?}. Install it with `{}`, or name it with \
+        --ffmpeg", harmless::path(.0), INSTALL)]
     Missing(PathBuf),
     /// It does not run, or is something else.
     #[error(
-        "{:?} does not work as FFmpeg: {problem}. Install FFmpeg with `{INSTALL}`, or name it with --ffmpeg",
+        "{:?} does not work as FFmpeg: {problem}. Install FFmpeg with `{INSTALL}`, or name it \
+         with --ffmpeg",
         harmless::path(program)
     )]
     Unusable {
@@ -118,7 +120,8 @@ impl Ffmpeg {
         }
     }
 
-    /// A command that never asks questions and marks each line of its log with a level, from `info` up.
+    /// A command that never asks questions and marks each line of its log with a level, from `info`
+    /// up.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args([

@@ -4,8 +4,8 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitSta
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A child in a process group of its own: a Ctrl-C in the terminal reaches us, and we decide when the child ends.
-/// Dropped, it is killed and reaped.
+/// A child in a process group of its own: a Ctrl-C in the terminal reaches us, and we decide when
+/// the child ends. Dropped, it is killed and reaped.
 #[derive(Debug)]
 pub struct Process {
     child: Child,

@@ -186,7 +186,8 @@ mod tests {
     fn a_line_is_taken_apart() {
         let stream = read(
             "Stream #0:1[0x2](und): Video: hevc (Main 10) (hvc1 / 0x31637668), yuv420p10le(tv, \
-             bt2020nc/bt2020/smpte2084, top first), 720x576 [SAR 64:45 DAR 16:9], 3075 kb/s, 29.97 fps, 25 tbr (default)",
+             bt2020nc/bt2020/smpte2084, top first), 720x576 [SAR 64:45 DAR 16:9], 3075 kb/s, \
+             29.97 fps, 25 tbr (default)",
         );
         assert_eq!(
             stream,

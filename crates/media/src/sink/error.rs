@@ -6,7 +6,8 @@ use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Why a sink takes no picture. Every text names the sink and says what to do where something can be done.
+/// Why a sink takes no picture. Every text names the sink and says what to do where something can
+/// be done.
 #[derive(Debug, Error)]
 pub enum SinkError {
     /// FFmpeg is needed and missing.
@@ -103,7 +104,8 @@ impl SinkError {
         matches!(self, SinkError::Unreachable { .. })
     }
 
-    /// Whether the reader has seen enough, as with `mattebox … | head`: a reason to end, but no failure.
+    /// Whether the reader has seen enough, as with `mattebox … | head`: a reason to end, but no
+    /// failure.
     pub fn is_closed(&self) -> bool {
         matches!(self, SinkError::Closed)
     }

@@ -274,7 +274,8 @@ impl VideoFormat {
     fn small_pieces(self) -> &'static str {
         match self {
             VideoFormat::Mp4 | VideoFormat::Mov => {
-                "-movflags frag_keyframe+delay_moov+default_base_moof -frag_duration 500000 -flush_packets 1"
+                "-movflags frag_keyframe+delay_moov+default_base_moof -frag_duration 500000 \
+                 -flush_packets 1"
             }
             VideoFormat::Mkv | VideoFormat::WebM => "-cluster_time_limit 500 -flush_packets 1",
             _ => "-flush_packets 1",
@@ -331,8 +332,8 @@ fn colour(add: &mut impl FnMut(&str), first: Option<String>, pixels: EncoderPixe
     ));
 }
 
-/// H.264 with colour at half resolution has even sizes only: the last column and row are repeated where one is missing, so
-/// that nothing is cut off.
+/// H.264 with colour at half resolution has even sizes only: the last column and row are repeated
+/// where one is missing, so that nothing is cut off.
 fn even(shape: PictureShape) -> Option<String> {
     let right = shape.width % 2;
     let bottom = shape.height % 2;

@@ -1,7 +1,7 @@
 //! Where finished pictures go, if not to a folder of files: videos, streams, standard output.
 //!
-//! A folder takes its files in any order and from any thread, through [`mattebox_store::FrameDir`]. The sinks here take
-//! pictures one by one, in order.
+//! A folder takes its files in any order and from any thread, through [`mattebox_store::FrameDir`].
+//! The sinks here take pictures one by one, in order.
 //!
 //! * `spec`: what a person writes to name a sink.
 //! * `error`: what can go wrong.
@@ -9,8 +9,8 @@
 //! * `encoder`: who encodes H.264, and how.
 //! * `video`: one running encoder. `encoder_input`: what it is sent. `rescue`: how another one goes
 //!   on where it does not begin.
-//! * `recording`: video files, one after the other (names: `mattebox_store::recordings`); `index`: where
-//!   players look first.
+//! * `recording`: video files, one after the other (names: `mattebox_store::recordings`); `index`:
+//!   where players look first.
 //! * `pipe`: named pipes and devices, which are written into.
 //! * `stream`: bare pictures on standard output.
 mod encoder;
@@ -53,8 +53,8 @@ pub struct SinkOptions {
     pub still: bool,
     /// Begin a new video file after this much. The files are numbered.
     pub segment: Option<Duration>,
-    /// What to do when the video file exists; a pipe is written into. `Skip` is the same as `Fail`: look before there is work to skip.
-    /// Numbered files are never replaced.
+    /// What to do when the video file exists; a pipe is written into. `Skip` is the same as `Fail`:
+    /// look before there is work to skip. Numbered files are never replaced.
     pub on_existing: OnExisting,
     /// The file is on the disk, and outlives a power failure, when it is finished.
     pub durable: bool,
@@ -113,8 +113,8 @@ pub trait OrderedSink: Send {
     fn finish(self: Box<Self>, rest: Vec<SoundPacket>) -> Result<(), SinkError>;
 }
 
-/// Opens a sink that takes pictures in order. Whether a video's format can hold them, and its file be made, shows here;
-/// whether a server takes a stream shows with the first pictures.
+/// Opens a sink that takes pictures in order. Whether a video's format can hold them, and its file
+/// be made, shows here; whether a server takes a stream shows with the first pictures.
 ///
 /// A [`SinkSpec::Directory`] is refused: its files need no order.
 pub fn open_ordered(

@@ -52,8 +52,8 @@ impl OutputPathKind {
     }
 }
 
-/// Opens a pipe for writing, as soon as somebody reads it; `None` if `abort` was asked for before. It is never made: if it is gone, that
-/// is an error.
+/// Opens a pipe for writing, as soon as somebody reads it; `None` if `abort` was asked for before.
+/// It is never made: if it is gone, that is an error.
 #[cfg(unix)]
 pub(super) fn open(path: &Path, abort: &Stop) -> io::Result<Option<File>> {
     use rustix::{

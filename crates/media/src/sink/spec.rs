@@ -46,15 +46,18 @@ pub enum SinkSpecError {
     Empty,
     /// One picture file for many pictures.
     #[error(
-        "{0}: pictures are written to a folder: give a folder's name, and the kind of picture with --format"
+        "{0}: pictures are written to a folder: give a folder's name, and the kind of picture \
+         with --format"
     )]
     Picture(String),
     /// A file of another kind.
-    #[error("{0}: this kind of file is not written: give {kinds}; if it is to be a folder, write {0}/", kinds = kinds())]
+    #[error("{0}: this kind of file is not written: give {kinds}; if it is to be a folder, write \
+        {0}/", kinds = kinds())]
     UnknownFile(String),
     /// A name that stands for many files.
     #[error(
-        "{0}: numbers and dates are not filled in: a video is one file (use {{camera}} for one of each camera); \
+        "{0}: numbers and dates are not filled in: a video is one file (use {{camera}} for one of \
+         each camera); \
          for a file per frame give a folder"
     )]
     Pattern(String),
@@ -95,8 +98,8 @@ impl FromStr for SinkSpec {
 }
 
 impl SinkSpec {
-    /// A video by the end of its name; a folder if its name ends in a slash, has no such end, or is there. What is neither is an error,
-    /// and not a folder of a strange name.
+    /// A video by the end of its name; a folder if its name ends in a slash, has no such end, or is
+    /// there. What is neither is an error, and not a folder of a strange name.
     fn of_path(text: &str) -> Result<SinkSpec, SinkSpecError> {
         let (path, owned) = (without_detour(Path::new(text)), || text.to_owned());
         let is_folder = path.is_dir();
@@ -138,8 +141,8 @@ fn scheme(text: &str) -> Option<(&str, &str)> {
     is_scheme.then_some((scheme, rest))
 }
 
-/// Whether the end of a name says that it is a file: it begins with a letter, unlike the end of `2026.11.28`, and is no version, as in
-/// `out.v2`, and not `d`.
+/// Whether the end of a name says that it is a file: it begins with a letter, unlike the end of
+/// `2026.11.28`, and is no version, as in `out.v2`, and not `d`.
 fn names_a_file(extension: &str) -> bool {
     let is_version = |rest: &str| rest.bytes().all(|b| b.is_ascii_digit());
     let is_word = extension.bytes().all(|b| b.is_ascii_alphanumeric());
@@ -157,7 +160,8 @@ fn has_pattern(text: &str) -> bool {
 }
 
 impl SinkSpec {
-    /// The sink of one camera: with its id in place of `{camera}`. A folder needs none: it has a folder for each camera.
+    /// The sink of one camera: with its id in place of `{camera}`. A folder needs none: it has a
+    /// folder for each camera.
     pub fn for_camera(&self, camera: &CameraId) -> SinkSpec {
         match self {
             SinkSpec::Video(path) => match path.to_str() {

@@ -11,7 +11,8 @@ use thiserror::Error;
 /// What standard output carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StdoutFormat {
-    /// The samples only, row by row: `rgb24`, or `rgba` if transparent. The reader must know the size.
+    /// The samples only, row by row: `rgb24`, or `rgba` if transparent. The reader must know the
+    /// size.
     #[default]
     Raw,
     /// PNG files, one after the other, as `ffmpeg -f image2pipe` reads them.

@@ -143,7 +143,8 @@ impl<R: BufRead> Decoded<R> {
                 ..
             } = self.limits;
             return Err(bad(format!(
-                "its pictures of {width}x{height} are over the limit of {max_pixels} pixels in all and {max_side} a side"
+                "its pictures of {width}x{height} are over the limit of {max_pixels} pixels in \
+                 all and {max_side} a side"
             )));
         }
         Ok(())

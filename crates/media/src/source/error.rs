@@ -6,7 +6,8 @@ use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Why a source gives no picture. Every text names the source and says what to do where something can be done.
+/// Why a source gives no picture. Every text names the source and says what to do where something
+/// can be done.
 #[derive(Debug, Error)]
 pub enum SourceError {
     /// FFmpeg is needed and missing.
@@ -32,7 +33,8 @@ pub enum SourceError {
     },
     /// No picture for too long.
     #[error(
-        "{name} stalled: no frame for {seconds} s (after {frames} frames); if it is only slow, raise --stall-timeout"
+        "{name} stalled: no frame for {seconds} s (after {frames} frames); if it is only slow, \
+         raise --stall-timeout"
     )]
     Stalled {
         /// The source.
@@ -83,7 +85,8 @@ fn after(frames: u64) -> String {
 }
 
 impl SourceError {
-    /// Whether the source is over. After other errors one picture is missing and the source goes on.
+    /// Whether the source is over. After other errors one picture is missing and the source goes
+    /// on.
     pub fn is_fatal(&self) -> bool {
         !matches!(
             self,

@@ -181,7 +181,8 @@ pub(super) struct ChildEnd {
 /// One running FFmpeg. Dropped, it is killed.
 #[derive(Debug)]
 pub(super) struct Feed<P> {
-    // In this order: the child ends, then its pictures have nowhere to go, then the thread that brought them ends.
+    // In this order: the child ends, then its pictures have nowhere to go, then the thread that
+    // brought them ends.
     process: Process,
     pictures: Receiver<Arrival<P>>,
     spare: Sender<P>,
@@ -241,8 +242,8 @@ impl<P: FeedPicture> Feed<P> {
         let _ = self.spare.try_send(picture);
     }
 
-    /// Waits until the input is open, or the child has ended; `None` if neither came within `patience` (zero is for ever),
-    /// or on a stop.
+    /// Waits until the input is open, or the child has ended; `None` if neither came within
+    /// `patience` (zero is for ever), or on a stop.
     pub(super) fn wait_for_header(&self, patience: Duration, stop: &Stop) -> Option<InputHeader> {
         let begun = Instant::now();
         loop {
@@ -340,7 +341,8 @@ fn bring<P: FeedPicture>(mut pieces: P::Pieces, to: &Sender<Arrival<P>>, spare: 
     }
 }
 
-/// Makes a pipe hold about a picture instead of 64 KiB, so that FFmpeg and we take turns less often.
+/// Makes a pipe hold about a picture instead of 64 KiB, so that FFmpeg and we take turns less
+/// often.
 fn widen(pipe: &ChildStdout) {
     #[cfg(target_os = "linux")]
     let _ = rustix::pipe::fcntl_setpipe_size(pipe, 1 << 20);

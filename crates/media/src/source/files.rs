@@ -21,8 +21,9 @@ pub enum SourceFile {
     Stdin,
 }
 
-/// Everything of this machine that a source reads, as far as that shows before it is opened: every picture of a folder, pattern or
-/// numbered sequence, the files of a playlist, and files in a filter graph.
+/// Everything of this machine that a source reads, as far as that shows before it is opened: every
+/// picture of a folder, pattern or numbered sequence, the files of a playlist, and files in a
+/// filter graph.
 pub fn files(spec: &SourceSpec) -> Vec<SourceFile> {
     let paths = match spec {
         SourceSpec::Stdin => return vec![SourceFile::Stdin],
@@ -78,7 +79,8 @@ fn playlist(path: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The files that a line of a playlist may name: all of a bare line, what follows `file`, and what stands in quotes.
+/// The files that a line of a playlist may name: all of a bare line, what follows `file`, and what
+/// stands in quotes.
 fn named_in(line: &str) -> Vec<String> {
     let plain = |name: &str| name.replace(['\'', '\\'], "");
     let mut names: Vec<String> = line

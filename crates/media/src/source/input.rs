@@ -36,14 +36,15 @@ enum InputKind {
 /// How much FFmpeg reads of a source before it says what is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProbeLength {
-    /// 32 kB for the format, 100 kB or a fifth of a second for the rest: what comes live begins at once. Not every stream tells by then what
-    /// is in it.
+    /// 32 kB for the format, 100 kB or a fifth of a second for the rest: what comes live begins at
+    /// once. Not every stream tells by then what is in it.
     Quick,
     /// FFmpeg's own 5 MB or 5 seconds.
     Long,
 }
 
-/// Protocols that carry what happens now. Of http, ftp and the like it shows only when they are open.
+/// Protocols that carry what happens now. Of http, ftp and the like it shows only when they are
+/// open.
 const LIVE: &[&str] = &[
     "rtsp", "rtsps", "rtp", "srtp", "rtmp", "rtmps", "rtmpt", "rtmpe", "udp", "tcp", "tls", "srt",
     "rist", "unix", "mmsh", "mmst",
@@ -54,7 +55,8 @@ const LIVE: &[&str] = &[
 pub(super) struct Reading {
     /// As it happens.
     pub(super) live: bool,
-    /// Pictures have the time when they came. FFmpeg cannot tell then how long a video is that turns out to have an end.
+    /// Pictures have the time when they came. FFmpeg cannot tell then how long a video is that
+    /// turns out to have an end.
     pub(super) our_clock: bool,
     /// How long FFmpeg looks first.
     pub(super) probe: ProbeLength,
@@ -146,7 +148,8 @@ impl SourceInput {
         }
     }
 
-    /// How a source with an end is opened first: pictures in a pipe, which may be as live as a camera, need no long look.
+    /// How a source with an end is opened first: pictures in a pipe, which may be as live as a
+    /// camera, need no long look.
     pub(super) fn first_probe(&self, patience: Duration, stop: &Stop) -> ProbeLength {
         match &self.kind {
             InputKind::Pipe(pipe) if pipe.begins_with_pictures(patience, stop) => {
@@ -192,8 +195,8 @@ impl SourceInput {
         }
     }
 
-    /// The command that sends its JPEG pictures to stdout as they are, each in a part of a multipart message. Nothing of the options that change
-    /// pictures or their rate applies.
+    /// The command that sends its JPEG pictures to stdout as they are, each in a part of a
+    /// multipart message. Nothing of the options that change pictures or their rate applies.
     pub(super) fn copy_command(
         &self,
         ffmpeg: &Ffmpeg,
@@ -237,7 +240,8 @@ impl SourceInput {
         filters.push("settb=1/1000000".to_owned());
         let floor = "if(isnan(PREV_OUTPTS)\\,0\\,PREV_OUTPTS+1)";
         filters.push(format!(
-            "setpts=if(isnan(PTS)\\,{floor}\\,if(isnan(PREV_OUTPTS)\\,PTS\\,max(PTS\\,PREV_OUTPTS+1)))"
+            "setpts=if(isnan(PTS)\\,{floor}\\,\
+             if(isnan(PREV_OUTPTS)\\,PTS\\,max(PTS\\,PREV_OUTPTS+1)))"
         ));
         command.args(["-vf", &filters.join(",")]);
         command.args(ffmpeg.frame_mode("passthrough"));
@@ -297,9 +301,11 @@ impl SourceInput {
             command.args(["-threads", &threads.to_string()]);
         }
         if live {
-            // Threads that share the frames among them would hold as many frames back as there are threads.
+            // Threads that share the frames among them would hold as many frames back as there are
+            // threads.
             command.args(["-thread_type", "slice"]);
-            // Some cameras send no times, or wrong ones. Our own clock says when a picture came, and a rate is made by it.
+            // Some cameras send no times, or wrong ones. Our own clock says when a picture came,
+            // and a rate is made by it.
             if our_clock {
                 command.args(["-copyts", "-use_wallclock_as_timestamps", "1"]);
             }
@@ -405,7 +411,8 @@ fn size_filter(options: &SourceOptions) -> Option<String> {
         Some(most) => {
             let width = format!("round({width})");
             Some(format!(
-                "scale=w=min({width}\\,{most}):h=max(1\\,round({height}*min(1\\,{most}/{width}))):flags=area{square}"
+                "scale=w=min({width}\\,{most}):\
+                 h=max(1\\,round({height}*min(1\\,{most}/{width}))):flags=area{square}"
             ))
         }
         None if options.square_pixels => Some(format!(
@@ -437,7 +444,11 @@ fn camera(device: &str) -> Result<InputKind, String> {
         });
     }
     if cfg!(windows) {
-        return Err("cameras have no numbers on this system: read it with another program and send it to standard input".into());
+        return Err(
+            "cameras have no numbers on this system: read it with another program and send \
+            it to standard input"
+                .into(),
+        );
     }
     Ok(InputKind::Device {
         format: "v4l2",

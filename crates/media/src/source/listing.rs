@@ -102,7 +102,8 @@ fn single(path: &Path) -> Option<Listing> {
         Some(PictureFormat::Png) if is_animated_png(path) => None,
         Some(PictureFormat::Gif) if is_animated_gif(path) => None,
         Some(PictureFormat::WebP) if is_animated_webp(&head) => {
-            let note = "an animation in WebP: only its first picture is read. Convert it to a video for all of them";
+            let note = "an animation in WebP: only its first picture is read. Convert it to a \
+                video for all of them";
             Some(listing(Some(note.to_owned())))
         }
         // A file with pictures in JPEG, one after the other, begins like one picture.

@@ -20,7 +20,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// The longest wait where the time to connect is limited.
 const LONGEST_WAIT_TO_CONNECT: Duration = Duration::from_secs(1);
-/// The shortest time that a try may take where there will be others: a camera that wakes up needs some seconds.
+/// The shortest time that a try may take where there will be others: a camera that wakes up needs
+/// some seconds.
 const SHORTEST_TRY: Duration = Duration::from_secs(15);
 /// How long a picture may take of a video whose size FFmpeg did not find at a quick look.
 const UNSIZED: Duration = Duration::from_secs(6);
@@ -75,7 +76,8 @@ pub(super) struct LiveSource<P> {
 }
 
 impl<P: FeedPicture> LiveSource<P> {
-    /// Connects; what does not answer yet is tried again until [`SourceOptions::connect_timeout`], or for ever.
+    /// Connects; what does not answer yet is tried again until [`SourceOptions::connect_timeout`],
+    /// or for ever.
     pub(super) fn open(
         ffmpeg: Ffmpeg,
         input: SourceInput,
@@ -204,7 +206,8 @@ impl<P: FeedPicture> LiveSource<P> {
             .saturating_sub(self.opened.elapsed())
     }
 
-    /// How long the running feed may take from now on to give a picture. Never zero, which would be for ever, where that is not asked for.
+    /// How long the running feed may take from now on to give a picture. Never zero, which would be
+    /// for ever, where that is not asked for.
     fn patience(&self) -> Duration {
         let of_this_try = |time: Duration| {
             time.saturating_sub(self.begun.elapsed())
@@ -221,7 +224,8 @@ impl<P: FeedPicture> LiveSource<P> {
         }
     }
 
-    /// Waits before the next try, longer each time. False on a stop; an error if the time to connect is over.
+    /// Waits before the next try, longer each time. False on a stop; an error if the time to
+    /// connect is over.
     fn waits(&mut self, stop: &Stop) -> Result<bool, SourceError> {
         let mut wait = self.wait;
         self.wait = (wait * 2).min(LONGEST_WAIT);
@@ -258,7 +262,8 @@ impl<P: FeedPicture> LiveSource<P> {
         let again =
             self.probe == ProbeLength::Quick && self.frames_of_feed == 0 && reason.of_content;
         if again {
-            debug!(source = self.input.name, problem = %reason.text, "FFmpeg takes its time to find what is in it");
+            debug!(source = self.input.name, problem = %reason.text, "FFmpeg takes its time to \
+                find what is in it");
             self.probe = ProbeLength::Long;
             return true;
         }
@@ -461,7 +466,8 @@ impl<P: FeedPicture> Source<P> for LiveSource<P> {
                     if self.guessed.take().is_some() {
                         info!(
                             source = self.input.name,
-                            "there is no boundary before the first picture, it is read as Motion JPEG: \
+                            "there is no boundary before the first picture, it is read as Motion \
+                             JPEG: \
                              --input-format mjpeg does so at once"
                         );
                     }
@@ -481,7 +487,8 @@ impl<P: FeedPicture> Source<P> for LiveSource<P> {
                     );
                 }
                 Arrival::Stopped => return Ok(None),
-                // Another connection would bring the same: whoever wants these pictures has to have them decoded.
+                // Another connection would bring the same: whoever wants these pictures has to have
+                // them decoded.
                 Arrival::Unusable(error) if P::PASSED_THROUGH => {
                     self.ended = true;
                     let name = self.input.name.clone();
@@ -520,7 +527,8 @@ impl<P: FeedPicture> LiveSource<P> {
     }
 }
 
-/// When a picture arrived: FFmpeg's reading of its data is what it was told, and its coming out of FFmpeg the best that is known otherwise.
+/// When a picture arrived: FFmpeg's reading of its data is what it was told, and its coming out of
+/// FFmpeg the best that is known otherwise.
 fn came<P>(arrived: &ArrivedPicture<P>, our_clock: bool) -> (SystemTime, Instant) {
     let told = arrived.micros.filter(|_| our_clock).and_then(|micros| {
         UNIX_EPOCH.checked_add(Duration::from_micros(u64::try_from(micros).ok()?))

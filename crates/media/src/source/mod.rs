@@ -18,7 +18,8 @@
 //! use mattebox_engine::stop::Stop;
 //! use mattebox_media::source::{self, SourceOptions};
 //! let stop = Stop::new();
-//! let mut source = source::open(&"samples/person.mp4".parse()?, &SourceOptions::default(), &stop)?;
+//! let options = SourceOptions::default();
+//! let mut source = source::open(&"samples/person.mp4".parse()?, &options, &stop)?;
 //! while let Some(picture) = source.next(&stop)? {
 //!     println!("{} µs: {:?}", picture.time.0, picture.picture.dimensions());
 //! }
@@ -70,9 +71,11 @@ use tracing::warn;
 pub struct SourcePicture<P = RgbImage> {
     /// The picture, upright, sRGB; or the [`Jpeg`] that holds it.
     pub picture: P,
-    /// Unix time when it arrived, of live sources; else its position in the source, from 0. In microseconds.
+    /// Unix time when it arrived, of live sources; else its position in the source, from 0. In
+    /// microseconds.
     pub time: Timestamp,
-    /// Its latency begins here: when it arrived, of live sources; else when it had come out of FFmpeg, or its file was decoded.
+    /// Its latency begins here: when it arrived, of live sources; else when it had come out of
+    /// FFmpeg, or its file was decoded.
     pub read: Instant,
     /// What belongs to it.
     pub beside: PictureExtras,
@@ -89,7 +92,8 @@ pub struct SourceInfo {
     pub live: bool,
     /// Its pictures have nothing to do with each other: no smoothing over time.
     pub still: bool,
-    /// The width and height of its pictures, if they are JPEG and can be had as they are: [`open_jpegs`].
+    /// The width and height of its pictures, if they are JPEG and can be had as they are:
+    /// [`open_jpegs`].
     pub motion_jpeg: Option<(u32, u32)>,
 }
 
@@ -98,9 +102,11 @@ pub trait Source<P = RgbImage>: Send {
     /// What is known of it.
     fn info(&self) -> &SourceInfo;
 
-    /// Waits for the next picture. `None` at the end, for good, and soon (about 50 ms) after `stop` is asked to stop.
+    /// Waits for the next picture. `None` at the end, for good, and soon (about 50 ms) after `stop`
+    /// is asked to stop.
     ///
-    /// After an error whose [`SourceError::is_fatal`] is false the source goes on: one picture is missing.
+    /// After an error whose [`SourceError::is_fatal`] is false the source goes on: one picture is
+    /// missing.
     fn next(&mut self, stop: &Stop) -> Result<Option<SourcePicture<P>>, SourceError>;
 
     /// Takes back a picture that is done with, for its memory.
@@ -118,8 +124,8 @@ pub trait Source<P = RgbImage>: Send {
     }
 }
 
-/// Opens a source. Returns when it is known to work, as far as that can be known without its first picture: it may wait as
-/// long as [`SourceOptions::connect_timeout`].
+/// Opens a source. Returns when it is known to work, as far as that can be known without its first
+/// picture: it may wait as long as [`SourceOptions::connect_timeout`].
 pub fn open(
     spec: &SourceSpec,
     options: &SourceOptions,
@@ -190,8 +196,9 @@ fn pictures_at(
     Ok(Some(listing))
 }
 
-/// Opens a source of Motion JPEG whose pictures are wanted as they are, byte for byte: all of them, in their own size, as fast as they come.
-/// Only Huffman tables are put in where they are missing. A picture that is damaged comes too, with its [`Jpeg::oddity`]. For sources with
+/// Opens a source of Motion JPEG whose pictures are wanted as they are, byte for byte: all of them,
+/// in their own size, as fast as they come. Only Huffman tables are put in where they are missing.
+/// A picture that is damaged comes too, with its [`Jpeg::oddity`]. For sources with
 /// [`SourceInfo::motion_jpeg`]; of the options `fps` and `max_width` do not apply.
 pub fn open_jpegs(
     spec: &SourceSpec,
@@ -228,7 +235,8 @@ fn open_video<P: FeedPicture>(
             ffmpeg, input, options, stop,
         )?));
     }
-    // To ask FFmpeg for its version takes as long as to open a file, so that is done only if it does not work without.
+    // To ask FFmpeg for its version takes as long as to open a file, so that is done only if it
+    // does not work without.
     let presumed = Ffmpeg::presume(&options.ffmpeg);
     match video::VideoSource::open(presumed.clone(), input.clone(), options, stop) {
         Ok(video) => Ok(Box::new(video)),

@@ -10,7 +10,8 @@ use std::time::Duration;
 /// How to read a source.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SourceOptions {
-    /// Pictures per second: pictures are dropped or repeated to match. `None`: every picture that the source has.
+    /// Pictures per second: pictures are dropped or repeated to match. `None`: every picture that
+    /// the source has.
     pub fps: Option<f64>,
     /// Wider pictures are scaled down to this width in pixels, with their proportions; never up.
     pub max_width: Option<u32>,
@@ -32,13 +33,14 @@ pub struct SourceOptions {
     pub start: Option<Duration>,
     /// End after this much.
     pub duration: Option<Duration>,
-    /// No picture for so long: a live source is connected anew, any other fails. Zero: wait for ever. `None`: 10 seconds for a live source,
-    /// a minute for a file over the network, for ever for other files, which are slow only where the machine is.
+    /// No picture for so long: a live source is connected anew, any other fails. Zero: wait for
+    /// ever. `None`: 10 seconds for a live source, a minute for a file over the network, for ever
+    /// for other files, which are slow only where the machine is.
     pub stall_timeout: Option<Duration>,
     /// A live source must give its first picture within this time.
     pub connect_timeout: Duration,
-    /// A live source that gives no picture within that time is tried for ever, and so is a camera that is not plugged in. What no time can
-    /// mend is an error all the same.
+    /// A live source that gives no picture within that time is tried for ever, and so is a camera
+    /// that is not plugged in. What no time can mend is an error all the same.
     pub keep_trying: bool,
     /// A live source that was there and went away is waited for. Otherwise its end is the end.
     pub reconnect: bool,
@@ -89,7 +91,8 @@ impl Default for SourceOptions {
     }
 }
 
-/// How long a live source may give no picture before it is connected anew, where nothing else is asked for.
+/// How long a live source may give no picture before it is connected anew, where nothing else is
+/// asked for.
 const LIVE_STALL: Duration = Duration::from_secs(10);
 /// How long a file over the network may give no picture.
 const NETWORK_STALL: Duration = Duration::from_secs(60);

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 /// The longest file that is read as a picture, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// Picture files, one after the other. One that cannot be read or decoded is an error of its own, and the next follows.
+/// Picture files, one after the other. One that cannot be read or decoded is an error of its own,
+/// and the next follows.
 #[derive(Debug)]
 pub(super) struct PictureFiles {
     name: String,
@@ -34,7 +35,8 @@ pub(super) struct PictureFiles {
 }
 
 impl PictureFiles {
-    /// `paths` is not empty. Times are as in a video of [`SourceOptions::fps`], 25 if that is not set.
+    /// `paths` is not empty. Times are as in a video of [`SourceOptions::fps`], 25 if that is not
+    /// set.
     pub(super) fn new(
         name: String,
         paths: Vec<PathBuf>,

@@ -1,4 +1,5 @@
-//! A pipe whose bytes we hand to FFmpeg ourselves, so that they can be looked at first, and handed over again.
+//! A pipe whose bytes we hand to FFmpeg ourselves, so that they can be looked at first, and handed
+//! over again.
 use mattebox_engine::stop::Stop;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -22,8 +23,8 @@ const RETRY_DELAY: Duration = Duration::from_millis(2);
 /// How often a wait looks whether it should stop.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// Standard input or a named pipe, shared by all clones. A thread reads it as fast as FFmpeg takes it; it cannot be waited for, because a
-/// read from a pipe ends when the other side wants it to.
+/// Standard input or a named pipe, shared by all clones. A thread reads it as fast as FFmpeg takes
+/// it; it cannot be waited for, because a read from a pipe ends when the other side wants it to.
 #[derive(Debug, Clone)]
 pub(super) struct Pipe {
     shared: Arc<PipeShared>,
@@ -100,7 +101,8 @@ impl Pipe {
         }
     }
 
-    /// Whether its first bytes are those of JPEG pictures, bare or in parts. Waits up to `patience` for them; zero is for ever.
+    /// Whether its first bytes are those of JPEG pictures, bare or in parts. Waits up to `patience`
+    /// for them; zero is for ever.
     pub(super) fn begins_with_pictures(&self, patience: Duration, stop: &Stop) -> bool {
         self.begin();
         let begun = Instant::now();
@@ -129,14 +131,16 @@ impl Pipe {
         self.shared.state().gone == 0
     }
 
-    /// Gives everything from the beginning on to a child, which takes the place of the one before. Only as long as it is whole.
+    /// Gives everything from the beginning on to a child, which takes the place of the one before.
+    /// Only as long as it is whole.
     pub(super) fn supply(&self, to: ChildStdin) {
         widen(&to);
         *lock(&self.shared.child) = Some(ChildInput { to, given: 0 });
         self.shared.state().has_child = true;
         self.shared.changed.notify_all();
         self.begin();
-        // What is here already is not to wait for what comes, and whoever opens a source is not to wait for the child.
+        // What is here already is not to wait for what comes, and whoever opens a source is not to
+        // wait for the child.
         let shared = self.shared.clone();
         let _ = thread::Builder::new()
             .name("pipe to ffmpeg".into())

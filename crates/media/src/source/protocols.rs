@@ -11,7 +11,8 @@ pub(super) const FILE: &str = "file,crypto,data";
 pub(super) const PIPE: &str = "pipe,crypto,data";
 
 const RTSP: &str = "rtsp,rtsps,rtp,srtp,udp,tcp,tls,http,https,httpproxy,crypto";
-const RTMP: &str = "rtmp,rtmps,rtmpt,rtmpts,rtmpe,rtmpte,ffrtmphttp,ffrtmpcrypt,tcp,tls,http,https,httpproxy,crypto";
+const RTMP: &str = "rtmp,rtmps,rtmpt,rtmpts,rtmpe,rtmpte,ffrtmphttp,ffrtmpcrypt,\
+    tcp,tls,http,https,httpproxy,crypto";
 const WEB: &str = "http,https,httpproxy,tcp,tls,crypto,data";
 
 /// For an address, by its scheme.

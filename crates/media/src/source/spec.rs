@@ -14,7 +14,8 @@ pub struct CameraSource {
     pub spec: SourceSpec,
 }
 
-/// A source by name. Nothing is looked up yet: whether a path is a file, a folder or a pattern shows when it is opened.
+/// A source by name. Nothing is looked up yet: whether a path is a file, a folder or a pattern
+/// shows when it is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceSpec {
     /// A file, a folder of pictures, or a pattern such as `pictures/*.jpg`.
@@ -23,7 +24,8 @@ pub enum SourceSpec {
     Url(Address),
     /// A camera: its number, or its device such as `/dev/video0`.
     Device(String),
-    /// A test pattern: `lavfi:` and a source graph of FFmpeg's libavfilter, such as `lavfi:testsrc2=size=640x360:rate=25`.
+    /// A test pattern: `lavfi:` and a source graph of FFmpeg's libavfilter, such as
+    /// `lavfi:testsrc2=size=640x360:rate=25`.
     Lavfi(Address),
     /// A video on standard input.
     Stdin,
@@ -34,7 +36,8 @@ pub enum SourceSpec {
 pub enum SourceSpecError {
     /// Nothing was given.
     #[error(
-        "an empty source: give a video file, a folder of pictures, a camera's number, an address such as rtsp://host/path, \
+        "an empty source: give a video file, a folder of pictures, a camera's number, an address \
+         such as rtsp://host/path, \
          lavfi:GRAPH, or - for standard input"
     )]
     Empty,

@@ -57,7 +57,8 @@ pub(super) fn unread(
 pub(super) fn refusal(format: PictureFormat, problem: &str) -> String {
     if problem == MISSING {
         return format!(
-            "{} is read by FFmpeg only, and there is none: install it with `{INSTALL}`, or name it with --ffmpeg",
+            "{} is read by FFmpeg only, and there is none: install it with `{INSTALL}`, or name \
+             it with --ffmpeg",
             format.name()
         );
     }

@@ -61,7 +61,8 @@ impl FolderJournal {
             let line = JournalLine::from_bytes(&bytes).map_err(|error| JournalError::Unusable {
                 place: path.display().to_string(),
                 problem: format!(
-                    "{error}: no file is written for the camera, so that none is replaced. Move the \
+                    "{error}: no file is written for the camera, so that none is replaced. Move \
+                     the \
                      folder of its lines away to number its frames above the files that it has"
                 ),
             })?;

@@ -335,7 +335,11 @@ proptest! {
         keep in prop::option::of(0..60u32),
         share in prop::option::of(0..120u64),
         batch in 1..50usize,
-        names in prop::sample::select(vec![HOURS, "{camera}/frame_{number}", "{date}/{camera}/{number}"]),
+        names in prop::sample::select(vec![
+            HOURS,
+            "{camera}/frame_{number}",
+            "{date}/{camera}/{number}",
+        ]),
     ) {
         let out = OutputFolder::new(names);
         let paths: Vec<PathBuf> = files.iter().enumerate().map(|(n, file)| {
@@ -347,7 +351,8 @@ proptest! {
             keep_bytes: share.map(|share| all * share / 100),
         };
         let pruner = Pruner { batch, ..out.pruner(retention) };
-        let dry = Pruner { is_dry: true, batch, ..out.pruner(retention) }.round(now(), &|| false).unwrap();
+        let dry = Pruner { is_dry: true, batch, ..out.pruner(retention) };
+        let dry = dry.round(now(), &|| false).unwrap();
         let round = pruner.round(now(), &|| false).unwrap();
         prop_assert_eq!(&dry.removed, &round.removed);
         let gone: HashSet<usize> = (0..files.len()).filter(|n| !paths[*n].exists()).collect();
