@@ -93,7 +93,9 @@ impl SourceInput {
                 Err(error) => return Err(refuse(format!("cannot be read: {error}"))),
             },
             SourceSpec::Url(url) => InputKind::Url(url.clone()),
-            SourceSpec::Device(device) => camera(device).map_err(refuse)?,
+            SourceSpec::Device(device) => {
+                camera(device).ok_or_else(|| refuse(NO_CAMERA_NUMBERS.to_owned()))?
+            }
             SourceSpec::Lavfi(graph) => InputKind::Lavfi(graph.clone()),
             SourceSpec::Stdin if std::io::stdin().is_terminal() => {
                 return Err(refuse(
@@ -434,23 +436,23 @@ fn missing(path: &Path) -> String {
     format!("no such file{from}")
 }
 
-/// How this system's FFmpeg opens a camera.
-fn camera(device: &str) -> Result<InputKind, String> {
+/// The problem with a camera on a system without numbers for them.
+const NO_CAMERA_NUMBERS: &str = "cameras have no numbers on this system: read it with another \
+    program and send it to standard input";
+
+/// How FFmpeg opens a camera on this system. `None`: cameras have no numbers here.
+fn camera(device: &str) -> Option<InputKind> {
     let number = device.strip_prefix("/dev/video").unwrap_or(device);
     if cfg!(target_os = "macos") {
-        return Ok(InputKind::Device {
+        return Some(InputKind::Device {
             format: "avfoundation",
             device: format!("{number}:none"),
         });
     }
     if cfg!(windows) {
-        return Err(
-            "cameras have no numbers on this system: read it with another program and send \
-            it to standard input"
-                .into(),
-        );
+        return None;
     }
-    Ok(InputKind::Device {
+    Some(InputKind::Device {
         format: "v4l2",
         device: format!("/dev/video{number}"),
     })

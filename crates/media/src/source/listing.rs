@@ -1,12 +1,13 @@
 //! Which files a folder, a pattern or a numbered sequence of pictures stands for, in which order.
-use super::sequence;
+use super::sequence::{self, NumberedFiles};
 use mattebox_core::codec::PictureFormat;
 use std::{
     ffi::OsStr,
     fs::{self, File},
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
+use thiserror::Error;
 
 /// Ends of names that pictures have which are decoded here.
 const EXTENSIONS: &[&str] = &[
@@ -44,6 +45,30 @@ pub(super) struct Listing {
     pub(super) note: Option<String>,
 }
 
+/// Why a path gives no pictures. The text follows the name of the source.
+#[derive(Debug, Error)]
+pub(super) enum ListingError {
+    #[error("the folder cannot be read: {0}")]
+    Folder(#[source] io::Error),
+    #[error(
+        "the folder holds no pictures (files that end in {}){}",
+        EXTENSIONS.join(", "), but(.0)
+    )]
+    NoPictures(Vec<LeftOutFile>),
+    #[error("the pattern has a mistake: {0}")]
+    Pattern(#[source] glob::PatternError),
+    #[error("the pattern cannot be followed: {0}")]
+    Match(#[source] glob::GlobError),
+    #[error("no file matches the pattern")]
+    NoMatch,
+    #[error("no picture matches the pattern{}", but(.0))]
+    NoPictureMatches(Vec<LeftOutFile>),
+    #[error("there is no folder {}", .0.display())]
+    NoFolder(PathBuf),
+    #[error("no file in {} has such a name with a number", .0.display())]
+    NoNumberedFile(PathBuf),
+}
+
 /// A file that is left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LeftOutFile {
@@ -66,7 +91,7 @@ enum FileKind {
 /// The pictures that `path` stands for, in natural order (`2.png` before `10.png`): those in a
 /// folder, those that match a pattern, those of a numbered sequence, or itself. `None` if it stands
 /// for no pictures but is something else, perhaps a video, perhaps nothing.
-pub(super) fn find(path: &Path) -> Option<Result<Listing, String>> {
+pub(super) fn find(path: &Path) -> Option<Result<Listing, ListingError>> {
     match path.metadata() {
         Ok(there) if there.is_dir() => Some(in_folder(path)),
         Ok(there) if there.is_file() => single(path).map(Ok),
@@ -74,8 +99,10 @@ pub(super) fn find(path: &Path) -> Option<Result<Listing, String>> {
         Err(_) => {
             let pattern = path.to_str().filter(|text| text.contains(['*', '?', '[']));
             match (sequence::find(path), pattern) {
-                (None | Some(Some(Err(_))), Some(pattern)) => Some(matching(pattern)),
-                (sequence, _) => sequence.flatten(),
+                (Ok(NumberedFiles::NoNumber) | Err(_), Some(pattern)) => Some(matching(pattern)),
+                (Ok(NumberedFiles::Pictures(listing)), _) => Some(Ok(listing)),
+                (Ok(NumberedFiles::NoNumber | NumberedFiles::NoPictures), _) => None,
+                (Err(error), None) => Some(Err(error)),
             }
         }
     }
@@ -239,14 +266,11 @@ fn is_animated_gif(path: &Path) -> bool {
     false
 }
 
-fn in_folder(folder: &Path) -> Result<Listing, String> {
-    let entries =
-        fs::read_dir(folder).map_err(|error| format!("the folder cannot be read: {error}"))?;
+fn in_folder(folder: &Path) -> Result<Listing, ListingError> {
+    let entries = fs::read_dir(folder).map_err(ListingError::Folder)?;
     let mut paths = Vec::new();
     for entry in entries {
-        let path = entry
-            .map_err(|error| format!("the folder cannot be read: {error}"))?
-            .path();
+        let path = entry.map_err(ListingError::Folder)?.path();
         let hidden = path
             .file_name()
             .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
@@ -256,34 +280,26 @@ fn in_folder(folder: &Path) -> Result<Listing, String> {
     }
     let listing = sorted_out(paths, false);
     match listing.paths.is_empty() {
-        true => Err(format!(
-            "the folder holds no pictures (files that end in {}){}",
-            EXTENSIONS.join(", "),
-            but(&listing.left_out)
-        )),
+        true => Err(ListingError::NoPictures(listing.left_out)),
         false => Ok(listing),
     }
 }
 
-fn matching(pattern: &str) -> Result<Listing, String> {
-    let matches =
-        glob::glob(pattern).map_err(|error| format!("the pattern has a mistake: {error}"))?;
+fn matching(pattern: &str) -> Result<Listing, ListingError> {
+    let matches = glob::glob(pattern).map_err(ListingError::Pattern)?;
     let mut paths = Vec::new();
     for path in matches {
-        let path = path.map_err(|error| format!("the pattern cannot be followed: {error}"))?;
+        let path = path.map_err(ListingError::Match)?;
         if path.is_file() {
             paths.push(path);
         }
     }
     if paths.is_empty() {
-        return Err("no file matches the pattern".to_owned());
+        return Err(ListingError::NoMatch);
     }
     let listing = sorted_out(paths, true);
     match listing.paths.is_empty() {
-        true => Err(format!(
-            "no picture matches the pattern{}",
-            but(&listing.left_out)
-        )),
+        true => Err(ListingError::NoPictureMatches(listing.left_out)),
         false => Ok(listing),
     }
 }
@@ -461,28 +477,18 @@ mod tests {
     #[test]
     fn nothing_and_something_else_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(
-            find(folder.path())
-                .unwrap()
-                .unwrap_err()
-                .contains("holds no pictures")
-        );
-        assert!(
-            find(&folder.path().join("*.png"))
-                .unwrap()
-                .unwrap_err()
-                .contains("no file matches")
-        );
-        assert!(
-            find(&folder.path().join("[.png"))
-                .unwrap()
-                .unwrap_err()
-                .contains("mistake")
-        );
+        for (path, words) in [
+            (folder.path().to_owned(), "holds no pictures"),
+            (folder.path().join("*.png"), "no file matches"),
+            (folder.path().join("[.png"), "mistake"),
+        ] {
+            let error = find(&path).unwrap().unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
         assert!(find(&folder.path().join("missing.png")).is_none());
         fs::write(folder.path().join("a.mp4"), b"x").unwrap();
         assert!(find(&folder.path().join("a.mp4")).is_none());
-        let error = find(folder.path()).unwrap().unwrap_err();
+        let error = find(folder.path()).unwrap().unwrap_err().to_string();
         assert!(error.contains("but a.mp4 (a video"), "{error}");
     }
 }

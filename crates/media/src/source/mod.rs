@@ -176,7 +176,7 @@ fn pictures_at(
     let Some(found) = listing::find(path) else {
         return Ok(None);
     };
-    let mut listing = found.map_err(usage)?;
+    let mut listing = found.map_err(|error| usage(error.to_string()))?;
     let unread = still::unread(&listing.by_ffmpeg, options);
     if !unread.is_empty() {
         listing

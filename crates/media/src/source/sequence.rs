@@ -1,6 +1,6 @@
 //! Numbered sequences of pictures, such as `frame_%06d.tif`: every file that is there, in the order
 //! of the numbers.
-use super::listing::{Listing, is_for_ffmpeg, kind_of};
+use super::listing::{Listing, ListingError, is_for_ffmpeg, kind_of};
 use mattebox_store::pending::folder_of;
 use std::{
     fs,
@@ -63,20 +63,30 @@ impl NumberPattern {
     }
 }
 
-/// The pictures of a numbered sequence. `None` if `path` is none; `Some(None)` if its files are no
-/// pictures, but FFmpeg may know them.
-pub(super) fn find(path: &Path) -> Option<Option<Result<Listing, String>>> {
-    let pattern = NumberPattern::parse(path.file_name()?.to_str()?)?;
+/// The files that a name with a number stands for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NumberedFiles {
+    /// The name has no number in it.
+    NoNumber,
+    /// They are no pictures, but FFmpeg may know them.
+    NoPictures,
+    /// They are pictures.
+    Pictures(Listing),
+}
+
+/// Looks for the pictures of a numbered sequence.
+pub(super) fn find(path: &Path) -> Result<NumberedFiles, ListingError> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let Some(pattern) = name.and_then(NumberPattern::parse) else {
+        return Ok(NumberedFiles::NoNumber);
+    };
     let folder = folder_of(path);
     let folder = match folder.is_dir() {
         true => folder.to_owned(),
         false => PathBuf::from(folder.to_string_lossy().replace("%%", "%")),
     };
     let Ok(entries) = fs::read_dir(&folder) else {
-        return Some(Some(Err(format!(
-            "there is no folder {}",
-            folder.display()
-        ))));
+        return Err(ListingError::NoFolder(folder));
     };
     let mut numbered: Vec<(u64, PathBuf)> = entries
         .filter_map(Result::ok)
@@ -87,10 +97,7 @@ pub(super) fn find(path: &Path) -> Option<Option<Result<Listing, String>>> {
         })
         .collect();
     if numbered.is_empty() {
-        return Some(Some(Err(format!(
-            "no file in {} has such a name with a number",
-            folder.display()
-        ))));
+        return Err(ListingError::NoNumberedFile(folder));
     }
     numbered.sort();
     let note = gaps(numbered.iter().map(|(number, _)| *number));
@@ -110,8 +117,11 @@ pub(super) fn find(path: &Path) -> Option<Option<Result<Listing, String>>> {
             (false, _) => {}
         }
     }
-    // Parts of a video, perhaps.
-    Some((!listing.paths.is_empty()).then_some(Ok(listing)))
+    Ok(match listing.paths.is_empty() {
+        // Parts of a video, perhaps.
+        true => NumberedFiles::NoPictures,
+        false => NumberedFiles::Pictures(listing),
+    })
 }
 
 /// Which numbers between the first and the last are missing. `numbers` rise.
@@ -174,8 +184,10 @@ mod tests {
         }
         fs::write(folder.path().join("f_01000.tif"), b"").unwrap();
         fs::create_dir(folder.path().join("f_1002.tif")).unwrap();
-        let found = find(&folder.path().join("f_%04d.tif")).unwrap().unwrap();
-        let listing = found.unwrap();
+        let found = find(&folder.path().join("f_%04d.tif")).unwrap();
+        let NumberedFiles::Pictures(listing) = found else {
+            panic!("{found:?}")
+        };
         assert_eq!(listing.paths.len(), 6);
         assert!(listing.paths[0].ends_with("f_1000.tif"));
         assert!(listing.paths[5].ends_with("f_20000.tif"));
@@ -184,8 +196,11 @@ mod tests {
             note.contains("1002 to 1003, 1005, 1007 to 9999 and 1 more stretches are missing"),
             "{note}"
         );
-        let none = find(&folder.path().join("g_%04d.tif")).unwrap().unwrap();
-        assert!(none.unwrap_err().contains("no file in"));
-        assert_eq!(find(Path::new("clip.mp4")), None);
+        let error = find(&folder.path().join("g_%04d.tif")).unwrap_err();
+        assert!(error.to_string().contains("no file in"), "{error}");
+        assert_eq!(
+            find(Path::new("clip.mp4")).unwrap(),
+            NumberedFiles::NoNumber
+        );
     }
 }

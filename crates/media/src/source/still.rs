@@ -6,7 +6,7 @@ use super::{
 };
 use crate::ffmpeg::{Ffmpeg, INSTALL, file_url, process::Process};
 use image::{RgbImage, imageops};
-use mattebox_core::codec::{self, Decoder, PictureFormat};
+use mattebox_core::codec::{self, DecodeError, Decoder, PictureFormat};
 use std::{
     fs::File,
     io::{self, Read},
@@ -14,14 +14,46 @@ use std::{
     process::Stdio,
     thread,
 };
+use thiserror::Error;
 
 /// Pictures of a kind that are tried before it counts as not read.
 const MAX_TRIES: usize = 3;
 /// The longest file that is tried, in bytes.
 const MAX_TRIED_BYTES: u64 = 1 << 30;
 
-/// The problem where FFmpeg is not there.
-const MISSING: &str = "there is no FFmpeg";
+/// Why FFmpeg does not read a picture.
+#[derive(Debug, Error)]
+pub(super) enum StillError {
+    /// It is not installed.
+    #[error("there is no FFmpeg")]
+    NoFfmpeg,
+    /// It does not start, or a thread for its messages does not.
+    #[error("cannot start {what}: {error}")]
+    Start {
+        what: &'static str,
+        error: io::Error,
+    },
+    /// The file, or FFmpeg's output, cannot be read.
+    #[error(transparent)]
+    Read(io::Error),
+    /// The picture is over the limits.
+    #[error("it is {width}x{height}, more than {max_pixels} pixels in all or {max_side} a side")]
+    TooLarge {
+        width: u32,
+        height: u32,
+        max_pixels: u64,
+        max_side: u32,
+    },
+    /// FFmpeg gives one tile of it.
+    #[error("it is made of parts, of which FFmpeg gives only one")]
+    InParts,
+    /// FFmpeg gives bytes that are no picture.
+    #[error(transparent)]
+    Decode(DecodeError),
+    /// FFmpeg gives no picture.
+    #[error("{0}")]
+    Refused(String),
+}
 
 /// Which of these pictures this FFmpeg does not read, and why. A kind of which one is read counts
 /// as read: another that is not is damaged, and shows when its turn comes.
@@ -54,8 +86,8 @@ pub(super) fn unread(
 }
 
 /// What is said of a picture that FFmpeg does not read.
-pub(super) fn refusal(format: PictureFormat, problem: &str) -> String {
-    if problem == MISSING {
+pub(super) fn refusal(format: PictureFormat, problem: &StillError) -> String {
+    if matches!(problem, StillError::NoFfmpeg) {
         return format!(
             "{} is read by FFmpeg only, and there is none: install it with `{INSTALL}`, or name \
              it with --ffmpeg",
@@ -69,11 +101,11 @@ pub(super) fn refusal(format: PictureFormat, problem: &str) -> String {
     )
 }
 
-fn try_one(path: &Path, options: &SourceOptions) -> Result<(), String> {
+fn try_one(path: &Path, options: &SourceOptions) -> Result<(), StillError> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAX_TRIED_BYTES).read_to_end(&mut bytes))
-        .map_err(|error| error.to_string())?;
+        .map_err(StillError::Read)?;
     read(path, &bytes, options, &mut Decoder::default()).map(drop)
 }
 
@@ -83,20 +115,22 @@ pub(super) fn read(
     bytes: &[u8],
     options: &SourceOptions,
     decoder: &mut Decoder,
-) -> Result<RgbImage, String> {
+) -> Result<RgbImage, StillError> {
     let said = container::read(bytes);
     let limits = &options.limits;
     if let Some((width, height)) = said.size
         && !limits.hold(width.into(), height.into())
     {
-        return Err(format!(
-            "it is {width}x{height}, more than {} pixels in all or {} a side",
-            limits.max_pixels, limits.max_side
-        ));
+        return Err(StillError::TooLarge {
+            width,
+            height,
+            max_pixels: limits.max_pixels,
+            max_side: limits.max_side,
+        });
     }
     let mut picture = decoded(path, options)?;
     if said.size.is_some_and(|size| size != picture.dimensions()) {
-        return Err("it is made of parts, of which FFmpeg gives only one".to_owned());
+        return Err(StillError::InParts);
     }
     if let Some(profile) = said.profile {
         decoder.convert_to_srgb(&mut picture, profile);
@@ -119,7 +153,7 @@ fn turned(picture: RgbImage, turn: OrientationStep) -> RgbImage {
 }
 
 /// The first picture that FFmpeg finds in a file, as it is stored.
-fn decoded(path: &Path, options: &SourceOptions) -> Result<RgbImage, String> {
+fn decoded(path: &Path, options: &SourceOptions) -> Result<RgbImage, StillError> {
     let mut command = Ffmpeg::presume(&options.ffmpeg).command();
     let most = options.limits.max_pixels.min(i32::MAX as u64).to_string();
     command
@@ -132,11 +166,14 @@ fn decoded(path: &Path, options: &SourceOptions) -> Result<RgbImage, String> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut child = Process::spawn(&mut command).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => MISSING.to_owned(),
-        _ => format!("cannot start FFmpeg: {error}"),
+        io::ErrorKind::NotFound => StillError::NoFfmpeg,
+        _ => StillError::Start {
+            what: "FFmpeg",
+            error,
+        },
     })?;
     let (Some(pictures), Some(mut words)) = (child.take_stdout(), child.take_stderr()) else {
-        return Err("FFmpeg has no output".to_owned());
+        return Err(StillError::Refused("FFmpeg has no output".to_owned()));
     };
     let said = thread::Builder::new()
         .name("words of FFmpeg".to_owned())
@@ -147,16 +184,22 @@ fn decoded(path: &Path, options: &SourceOptions) -> Result<RgbImage, String> {
             let _ = io::copy(&mut words, &mut io::sink());
             said
         })
-        .map_err(|error| format!("cannot start a thread: {error}"))?;
+        .map_err(|error| StillError::Start {
+            what: "a thread",
+            error,
+        })?;
     let mut bytes = Vec::new();
     let read = pictures.take(MAX_TRIED_BYTES).read_to_end(&mut bytes);
     // It has nothing more to say that is needed.
     drop(child);
     let said = said.join().unwrap_or_default();
     match read {
-        Ok(0) => Err(reason(&String::from_utf8_lossy(&said), path)),
-        Ok(_) => codec::decode(&bytes, &options.limits).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+        Ok(0) => Err(StillError::Refused(reason(
+            &String::from_utf8_lossy(&said),
+            path,
+        ))),
+        Ok(_) => codec::decode(&bytes, &options.limits).map_err(StillError::Decode),
+        Err(error) => Err(StillError::Read(error)),
     }
 }
 

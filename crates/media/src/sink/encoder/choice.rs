@@ -1,4 +1,5 @@
 //! Which encoder a sink uses: looked for once, for all files that a recording becomes.
+use super::probe::ProbeError;
 use super::{EncoderSetup, EncoderTask, VideoCoding, VideoEncoder, hardware, probe, software};
 use crate::ffmpeg::Ffmpeg;
 use crate::sink::SinkError;
@@ -49,12 +50,13 @@ impl EncoderChoice {
         }
         let encoder = match named {
             Some(wanted) => self.named(ffmpeg, wanted.as_str(), task, name, abort)?,
-            None => match self.of_hardware(ffmpeg, task, abort)? {
+            None => match self.of_hardware(ffmpeg, task, abort) {
                 Ok(encoder) => {
                     info!(sink = name, "{} encodes", encoder.name);
                     encoder
                 }
-                Err(reasons) => {
+                Err(ProbeError::Stopped) => return Err(SinkError::Stopped),
+                Err(ProbeError::Unusable(reasons)) => {
                     info!(
                         sink = name,
                         "libx264 encodes: no hardware does that here ({reasons})"
@@ -134,13 +136,13 @@ impl EncoderChoice {
             }
             ways.push(software::other(wanted, task));
         }
-        match first_way(ffmpeg, ways, task, abort)? {
-            Ok(encoder) => Ok(encoder),
-            Err(said) => Err(refuse(format!(
+        first_way(ffmpeg, ways, task, abort).map_err(|error| match error {
+            ProbeError::Stopped => SinkError::Stopped,
+            ProbeError::Unusable(said) => refuse(format!(
                 "the encoder {wanted} does not work here: use --video-encoder auto or software, \
                  or mend what FFmpeg says ({said})"
-            ))),
-        }
+            )),
+        })
     }
 
     /// The first encoder of the hardware that works, or why each of them does not.
@@ -149,7 +151,7 @@ impl EncoderChoice {
         ffmpeg: &Ffmpeg,
         task: &EncoderTask,
         abort: &Stop,
-    ) -> Result<Result<EncoderSetup, String>, SinkError> {
+    ) -> Result<EncoderSetup, ProbeError> {
         let listed = probe::listed(ffmpeg);
         let mut reasons = Vec::new();
         for &wanted in hardware::NAMES
@@ -157,15 +159,15 @@ impl EncoderChoice {
             .filter(|name| listed.contains(**name))
         {
             let ways = hardware::ways(wanted, &self.coding, task);
-            match first_way(ffmpeg, ways, task, abort)? {
-                Ok(encoder) => return Ok(Ok(encoder)),
-                Err(said) => reasons.push(format!("{wanted}: {said}")),
+            match first_way(ffmpeg, ways, task, abort) {
+                Err(ProbeError::Unusable(said)) => reasons.push(format!("{wanted}: {said}")),
+                decided => return decided,
             }
         }
         if reasons.is_empty() {
             reasons.push("this FFmpeg was built with none".to_owned());
         }
-        Ok(Err(reasons.join("; ")))
+        Err(ProbeError::Unusable(reasons.join("; ")))
     }
 }
 
@@ -175,15 +177,16 @@ fn first_way(
     ways: Vec<EncoderSetup>,
     task: &EncoderTask,
     abort: &Stop,
-) -> Result<Result<EncoderSetup, String>, SinkError> {
+) -> Result<EncoderSetup, ProbeError> {
     let mut first = None;
     for way in ways {
-        match probe::tried(ffmpeg, &way, task, abort)? {
-            Ok(()) => return Ok(Ok(way)),
-            Err(said) => first = first.or(Some(said)),
+        match probe::tried(ffmpeg, &way, task, abort) {
+            Ok(()) => return Ok(way),
+            Err(ProbeError::Stopped) => return Err(ProbeError::Stopped),
+            Err(unusable) => first = first.or(Some(unusable)),
         }
     }
-    Ok(Err(first.unwrap_or_default()))
+    Err(first.unwrap_or_else(|| ProbeError::Unusable(String::new())))
 }
 
 #[cfg(test)]
@@ -210,12 +213,13 @@ mod tests {
             is_live: false,
         };
         let choice = EncoderChoice::new(&coding);
-        let found = choice.of_hardware(&ffmpeg, &task, &Stop::new()).unwrap();
+        let found = choice.of_hardware(&ffmpeg, &task, &Stop::new());
         let encoder = choice.encoder(&ffmpeg, &task, "a.mp4", &Stop::new());
         let encoder = encoder.unwrap();
         match found {
             Ok(found) => assert_eq!(encoder, found),
-            Err(reasons) => {
+            Err(error) => {
+                let reasons = error.to_string();
                 assert_eq!(encoder, software::x264(&coding, &task));
                 for name in hardware::NAMES {
                     let is_listed = probe::listed(&ffmpeg).contains(*name);

@@ -5,11 +5,12 @@ use crate::ffmpeg::Ffmpeg;
 use crate::ffmpeg::diagnose::first_words;
 use crate::ffmpeg::log::FfmpegLog;
 use crate::ffmpeg::process::Process;
-use crate::sink::{SinkError, format};
+use crate::sink::format;
 use mattebox_engine::stop::Stop;
 use std::collections::HashSet;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
+use thiserror::Error;
 
 /// How long an encoder may take for the first pictures. Hardware that sleeps takes a second.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -17,6 +18,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const GLANCE: Duration = Duration::from_millis(50);
 /// Pictures that are encoded: enough for hardware that answers a picture or two later.
 const PICTURES: &str = "4";
+
+/// Why a try gives no encoder.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(super) enum ProbeError {
+    /// The encoder does not work here, in the words of FFmpeg.
+    #[error("{0}")]
+    Unusable(String),
+    /// The program ends.
+    #[error("stopped")]
+    Stopped,
+}
 
 /// The names of the video encoders that this FFmpeg was built with; none if it does not say.
 pub(super) fn listed(ffmpeg: &Ffmpeg) -> HashSet<String> {
@@ -56,13 +68,13 @@ pub(super) fn takes(ffmpeg: &Ffmpeg, name: &str, pixels: &str) -> bool {
     formats.is_none_or(|formats| formats.split_whitespace().any(|format| format == pixels))
 }
 
-/// Encodes a few gray pictures of the size that is wanted. What FFmpeg said if that does not work.
+/// Encodes a few gray pictures of the size that is wanted.
 pub(super) fn tried(
     ffmpeg: &Ffmpeg,
     encoder: &EncoderSetup,
     task: &EncoderTask,
     abort: &Stop,
-) -> Result<Result<(), String>, SinkError> {
+) -> Result<(), ProbeError> {
     let mut command = ffmpeg.command();
     let (width, height) = (task.shape.width, task.shape.height);
     let graph = format!("color=c=gray:size={width}x{height}:rate={}", task.fps);
@@ -72,28 +84,29 @@ pub(super) fn tried(
     command.args(ffmpeg.frame_mode("passthrough"));
     command.args(["-f", "null", "-"]);
     command.stdin(Stdio::null()).stdout(Stdio::null());
-    let mut process = match Process::spawn(&mut command) {
-        Ok(process) => process,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
+    let mut process =
+        Process::spawn(&mut command).map_err(|error| ProbeError::Unusable(error.to_string()))?;
     let Some(stderr) = process.take_stderr() else {
-        return Ok(Err("the child has no pipes".to_owned()));
+        return Err(ProbeError::Unusable("the child has no pipes".to_owned()));
     };
     let log = FfmpegLog::follow(stderr, &command);
     let begun = Instant::now();
     loop {
         if abort.is_stopped() {
-            return Err(SinkError::Stopped);
+            return Err(ProbeError::Stopped);
         }
         if let Some(status) = process.wait(GLANCE) {
             let errors = log.into_errors();
-            return Ok(match status.success() {
+            return match status.success() {
                 true => Ok(()),
-                false => Err(first_words(&errors).unwrap_or_else(|| status.to_string())),
-            });
+                false => Err(ProbeError::Unusable(
+                    first_words(&errors).unwrap_or_else(|| status.to_string()),
+                )),
+            };
         }
         if begun.elapsed() >= PATIENCE {
-            return Ok(Err(format!("no answer for {} s", PATIENCE.as_secs())));
+            let problem = format!("no answer for {} s", PATIENCE.as_secs());
+            return Err(ProbeError::Unusable(problem));
         }
     }
 }
@@ -117,9 +130,9 @@ mod tests {
         }
     }
 
-    fn try_out(encoder: &EncoderSetup) -> Result<(), String> {
+    fn try_out(encoder: &EncoderSetup) -> Result<(), ProbeError> {
         let ffmpeg = Ffmpeg::find(Path::new("ffmpeg")).unwrap();
-        tried(&ffmpeg, encoder, &task(), &Stop::new()).unwrap()
+        tried(&ffmpeg, encoder, &task(), &Stop::new())
     }
 
     #[test]
@@ -144,7 +157,8 @@ mod tests {
         let coding = VideoCoding::default();
         assert_eq!(try_out(&software::x264(&coding, &task())), Ok(()));
         let unknown = EncoderSetup::new("no_such", EncoderPixels::Memory("yuv420p"), "");
-        assert!(try_out(&unknown).unwrap_err().contains("no_such"));
+        let error = try_out(&unknown).unwrap_err().to_string();
+        assert!(error.contains("no_such"), "{error}");
         // The tests' machine has none of these boards.
         let [first, _] = &hardware::ways("h264_v4l2m2m", &coding, &task())[..] else {
             panic!("two ways");
@@ -160,6 +174,6 @@ mod tests {
         abort.stop();
         let encoder = software::other("mpeg4", &task());
         let tried = tried(&ffmpeg, &encoder, &task(), &abort);
-        assert!(matches!(tried, Err(SinkError::Stopped)));
+        assert_eq!(tried, Err(ProbeError::Stopped));
     }
 }
