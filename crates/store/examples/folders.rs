@@ -1,4 +1,4 @@
-//! What a folder with many frames costs: to open it, to find the highest number, and one round of
+//! Measures a folder with many frames: opening it, finding the highest number, and one round of
 //! retention that removes nothing. `cargo run --release -p mattebox-store --example folders 400000`
 use mattebox_core::frame::{CameraId, FrameNumber, Timestamp};
 use mattebox_store::{

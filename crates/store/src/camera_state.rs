@@ -1,4 +1,4 @@
-//! What is remembered of one camera between two frames, as one value that can be stored.
+//! The state of one camera between two frames, as one value that can be stored.
 use mattebox_core::{
     frame::{Numbering, NumberingError},
     matte::{MatteState, StateError},
@@ -6,41 +6,40 @@ use mattebox_core::{
 use thiserror::Error;
 
 const MAGIC: [u8; 4] = *b"MBCM";
-/// The version that is written. The one before it is read, too: the numbering had another form
-/// then.
+/// The version that is written. Version 1 can be read too; its numbering has another form.
 const VERSION: u16 = 2;
 /// Magic, version and checksum.
 const HEAD: usize = 10;
 
-/// Everything that a camera's next frame depends on, besides that frame.
+/// Everything on which a camera's next frame depends, besides the frame itself.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CameraState {
-    /// How the next frame is named.
+    /// Gives the next frame its name.
     pub numbering: Numbering,
-    /// What the soft matte remembers.
+    /// The state of the soft matte.
     pub matte: MatteState,
 }
 
 /// Why bytes are no [`CameraState`].
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum CameraStateError {
-    /// They were cut off, changed, or never were one.
+    /// They are cut off or changed, or belong to something else.
     #[error("it is damaged")]
     Damaged,
     /// Another version of the program wrote it.
     #[error("it has version {0}, this program reads versions 1 to {VERSION}")]
     Version(u16),
-    /// The numbering's part cannot be used.
+    /// The part with the numbering cannot be used.
     #[error(transparent)]
     Numbering(#[from] NumberingError),
-    /// The matte's part cannot be used.
+    /// The part with the matte cannot be used.
     #[error(transparent)]
     Matte(#[from] StateError),
 }
 
 impl CameraState {
-    /// `MBCM`, version, CRC-32 of what follows, the length of the numbering, the numbering, the
-    /// matte's state. Numbers are little-endian.
+    /// `MBCM`, version, CRC-32 of the rest, the length of the numbering, the numbering, the matte's
+    /// state. Numbers are little-endian.
     pub fn to_bytes(&self) -> Vec<u8> {
         let numbering = self.numbering.to_bytes();
         let matte = self.matte.to_bytes();
@@ -56,7 +55,7 @@ impl CameraState {
         bytes
     }
 
-    /// Reads what [`CameraState::to_bytes`] wrote, also that of the version before.
+    /// Reads the bytes of [`CameraState::to_bytes`], and those of version 1.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CameraStateError> {
         let (magic, rest) = bytes.split_first_chunk().ok_or(CameraStateError::Damaged)?;
         let (version, rest) = rest.split_first_chunk().ok_or(CameraStateError::Damaged)?;
@@ -88,7 +87,8 @@ impl CameraState {
     }
 }
 
-/// Version 1 had 25 bytes: the base, whether there was a frame, its number and its time.
+/// The numbering of version 1 has 25 bytes: the base, whether there was a frame, its number and its
+/// time.
 fn numbering_of_version_1(bytes: &[u8]) -> Option<(Numbering, &[u8])> {
     let (base, rest) = bytes.split_first_chunk()?;
     let (flag, rest) = rest.split_first()?;
@@ -110,13 +110,13 @@ fn numbering_of_version_1(bytes: &[u8]) -> Option<(Numbering, &[u8])> {
 mod tests {
     use super::*;
     #[test]
-    fn it_reads_back_and_damage_is_noticed() {
-        let memory = CameraState {
+    fn a_state_reads_back_and_damage_is_noticed() {
+        let state = CameraState {
             numbering: Numbering::resumed(-3, 8),
             matte: MatteState::default(),
         };
-        let bytes = memory.to_bytes();
-        assert_eq!(CameraState::from_bytes(&bytes).unwrap(), memory);
+        let bytes = state.to_bytes();
+        assert_eq!(CameraState::from_bytes(&bytes).unwrap(), state);
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1;

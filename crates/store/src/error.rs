@@ -1,29 +1,31 @@
-//! What can go wrong with a path, and what to do about it.
+//! Errors of paths, with advice.
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// Why something could not be stored. The text names the path and ends with what to do.
+/// Why a file could not be stored. The text names the path and ends with advice.
 #[derive(Debug, Error)]
 pub enum StoreError {
-    /// The file is there, and [`OnExisting::Fail`](crate::OnExisting::Fail) forbids to replace it.
-    #[error("{} exists already: choose another output, or allow to overwrite or to skip what \
-        exists", .0.display())]
+    /// The file exists, and [`OnExisting::Fail`](crate::OnExisting::Fail) forbids to replace it.
+    #[error(
+        "{} exists already: choose another output, or allow to overwrite or skip existing files",
+        .0.display()
+    )]
     Exists(PathBuf),
     /// The system refused.
     #[error("cannot {action} {}: {source}{}", path.display(), advice(source.kind()))]
     Io {
-        /// What was tried, as a verb.
+        /// The action that failed, as a verb.
         action: &'static str,
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl StoreError {
-    /// For `map_err`: gives an I/O error its path.
+    /// For `map_err`: adds the action and the path to an I/O error.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
         let path = path.to_owned();
         move |source| StoreError::Io {
@@ -42,8 +44,8 @@ impl StoreError {
     }
 }
 
-/// What a person can do about a kind of error, to follow the system's own words. Empty where
-/// nothing helps.
+/// Advice to a person for a kind of error, to follow the system's own words. Empty where nothing
+/// helps.
 pub fn advice(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {

@@ -1,5 +1,5 @@
-//! By which template the frames of a folder are called: `OUT/.mattebox/template`. Without that file
-//! it is the default one.
+//! The template for the names of a folder's frames: `OUT/.mattebox/template`. Without that file it
+//! is the default template.
 use crate::{
     error::StoreError,
     frame_tree::FrameTree,
@@ -31,8 +31,8 @@ pub fn of(root: &Path) -> Result<NameTemplate, StoreError> {
     }
 }
 
-/// Refuses a template while the folder holds frames with names of another one: a frame that is made
-/// once more would be there twice.
+/// Refuses a template while the folder holds frames with names of another one: a frame that is
+/// processed again would have two files.
 pub fn check(root: &Path, wanted: &NameTemplate) -> Result<(), OwnerError> {
     let found = of(root)?;
     if found == *wanted || !FrameTree::new(root, &found).any_holds_frames()? {
@@ -45,8 +45,8 @@ pub fn check(root: &Path, wanted: &NameTemplate) -> Result<(), OwnerError> {
     })
 }
 
-/// Checks a template, and writes it down for everything that looks for frames later.
-pub(crate) fn settle(root: &Path, wanted: &NameTemplate) -> Result<(), OwnerError> {
+/// Checks a template, and stores it for every reader of the folder.
+pub(crate) fn store(root: &Path, wanted: &NameTemplate) -> Result<(), OwnerError> {
     check(root, wanted)?;
     if of(root)? == *wanted {
         return Ok(());

@@ -11,14 +11,14 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// The ends of the names of frames' files, of every format.
+/// The extensions of frames' files, of every format.
 pub const EXTENSIONS: [&str; 3] = ["png", "jpg", "webp"];
-/// How often a folder is made that is removed at the same moment.
+/// The most tries to create a folder that another process removes at the same moment.
 const MAX_FOLDER_TRIES: u32 = 8;
 
 /// The folder `ROOT/<camera>` with one file per frame: `frame_000000.png`, `frame_000001.png` and
-/// so on. Numbers over 999,999 take as many digits as they need. A [`NameTemplate`] may give other
-/// names, with folders for days and hours.
+/// so on. Numbers over 999,999 have more digits. A [`NameTemplate`] may give other names, with
+/// folders for days and hours.
 ///
 /// Any number of threads and processes may write to it at once; each file appears whole or not at
 /// all.
@@ -37,8 +37,8 @@ impl FrameDir {
         FrameDir::open_named(root, camera, &NameTemplate::default())
     }
 
-    /// Makes the folder if it is missing, and removes what processes that were killed have left
-    /// half-written where frames were written last.
+    /// Creates the folder if it is missing. In the folder of the newest frames, it removes the
+    /// temporary files of killed processes.
     pub fn open_named(
         root: &Path,
         camera: &CameraId,
@@ -64,9 +64,9 @@ impl FrameDir {
         FrameTree::new(&self.root, &self.names)
     }
 
-    /// Notes names of files that frames get which keep the names of their sources, so that a later
-    /// run knows them for frames: those noted before stay, or, with `only`, go. To be called before
-    /// the first of them is written.
+    /// Stores the names of files for frames that keep the names of their sources, so that a later
+    /// run knows these files as frames. Names that were stored before stay, or are forgotten with
+    /// `only`. To be called before the first of the files is written.
     pub fn note_names(&self, names: &[OsString], only: bool) -> Result<(), StoreError> {
         let mut kept = match only {
             true => KeptNames::default(),
@@ -77,14 +77,13 @@ impl FrameDir {
         kept.write(&self.folder)
     }
 
-    /// Removes all frames' files, of every format, and returns how many those were. Other files
-    /// stay.
+    /// Removes all frames' files, in every format, and returns their number. Other files stay.
     pub fn remove_frames(&self) -> Result<u64, StoreError> {
         self.tree().remove_frames(&self.camera)
     }
 
-    /// Whether [`FrameDir::write`] returns only when the file is on the disk and outlives a power
-    /// failure. Off at first: it costs a wait for the disk per file.
+    /// Whether [`FrameDir::write`] returns only when the file is on the disk and survives a power
+    /// failure. Off at first: each file then waits for the disk.
     pub fn durable(mut self, durable: bool) -> Result<Self, StoreError> {
         self.durable = durable;
         if durable {
@@ -98,13 +97,13 @@ impl FrameDir {
         &self.folder
     }
 
-    /// Where a frame's file is or will be. `extension` is without its dot.
+    /// The path of a frame's file. `extension` is without its dot.
     pub fn path(&self, number: FrameNumber, time: Timestamp, extension: &str) -> PathBuf {
         let path = self.names.path(&self.camera, number, time);
         self.root.join(format!("{path}.{extension}"))
     }
 
-    /// Whether a frame's file is there, to spare the work for one that would be skipped.
+    /// Whether a frame's file exists, so that a caller can skip the frame before the work.
     pub fn contains(&self, number: FrameNumber, time: Timestamp, extension: &str) -> bool {
         self.path(number, time, extension)
             .symlink_metadata()
@@ -123,8 +122,8 @@ impl FrameDir {
         self.write_at(&self.path(number, time, extension), bytes, on_existing)
     }
 
-    /// The same for a frame that keeps the name of the file that it came from. `stem` is without
-    /// the dot and what follows.
+    /// The same for a frame that keeps the name of its source file. `stem` is that name without its
+    /// extension.
     pub fn write_named(
         &self,
         stem: &OsStr,
@@ -153,7 +152,7 @@ impl FrameDir {
         let mut pending = self.pending(path)?;
         pending.write_all(bytes)?;
         match pending.commit(on_existing, self.durable)? {
-            // Another process has made it in between.
+            // Another process created it in between.
             Outcome::Skipped => Ok(match existing(path, bytes)? {
                 ExistingFile::Different => Outcome::KeptDifferent,
                 _ => Outcome::Skipped,
@@ -162,8 +161,8 @@ impl FrameDir {
         }
     }
 
-    /// The folder of an hour is made with its first file, and again where retention has removed it
-    /// at this moment.
+    /// Creates the folder of an hour with its first file, and again if retention removes it at the
+    /// same moment.
     fn pending(&self, path: &Path) -> Result<PendingFile, StoreError> {
         let is_missing = |error: &StoreError| error.io_kind() == Some(io::ErrorKind::NotFound);
         let folder = folder_of(path);
@@ -209,14 +208,14 @@ pub fn file_name(stem: &OsStr, extension: &str) -> OsString {
     name
 }
 
-/// The names in a camera's folder that frames have from the files that they came from. They are
-/// written down in `ROOT/.mattebox/names-<camera>`, with a zero byte behind each: by themselves
-/// they look like anybody's files.
+/// The names in a camera's folder that frames have from their source files.
+/// `ROOT/.mattebox/names-<camera>` lists them, with a zero byte after each. Without it nothing
+/// tells these files from other files.
 #[derive(Debug, Default)]
 pub(crate) struct KeptNames(HashSet<Vec<u8>>);
 
 impl KeptNames {
-    /// Where those of a camera's folder are.
+    /// The file with the names of a camera's folder.
     fn path(folder: &Path) -> PathBuf {
         let mut name = OsString::from("names-");
         name.push(folder.file_name().unwrap_or_default());
@@ -264,12 +263,12 @@ pub(crate) fn is_name_of_frame(name: &str, extension: &str) -> bool {
         .is_some_and(|number| number.len() >= 6 && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// A file under the name that a frame is to get.
+/// The file that has the name of a new frame.
 enum ExistingFile {
     Missing,
     /// It holds the same bytes.
     Same,
-    /// It holds others.
+    /// It holds other bytes.
     Different,
     /// It is not whole.
     Damaged,
@@ -285,7 +284,7 @@ fn existing(path: &Path, bytes: &[u8]) -> Result<ExistingFile, StoreError> {
     }
 }
 
-/// Whether a picture file has its end. A file of another kind only has to hold something.
+/// Whether a picture file is complete. A file of another kind only must not be empty.
 fn is_whole(bytes: &[u8]) -> bool {
     const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
     const PNG_END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
@@ -301,7 +300,7 @@ fn is_whole(bytes: &[u8]) -> bool {
     } else if bytes.starts_with(JPEG) {
         bytes.ends_with(b"\xff\xd9")
     } else if let Some(rest) = bytes.strip_prefix(RIFF) {
-        // The size of what follows it, in the file's header.
+        // The file's header has the size of the rest.
         let size = rest.first_chunk().map(|size| u32::from_le_bytes(*size));
         size.is_some_and(|size| rest.len() >= size as usize + 4)
     } else {

@@ -12,12 +12,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Folders that are kept open, at most: names of cameras that are never seen again do not fill the
-/// memory.
+/// The most folders that stay open, so that cameras that never return do not fill the memory.
 const MAX_OPEN: usize = 4096;
 
-/// `ROOT/<camera>/frame_000000.png` for any number of cameras. A file can only be written by naming
-/// its camera, so that it cannot land in the folder of another one.
+/// `ROOT/<camera>/frame_000000.png` for any number of cameras. Every write names the camera, so
+/// that no file lands in the folder of another one.
 #[derive(Debug)]
 pub struct FrameDirs {
     root: PathBuf,
@@ -26,7 +25,7 @@ pub struct FrameDirs {
 }
 
 impl FrameDirs {
-    /// Nothing is made yet: a camera's folder is, with its first file.
+    /// Creates nothing yet: the first file of a camera creates its folder.
     pub fn new(root: &Path, names: &NameTemplate) -> Self {
         FrameDirs {
             root: root.to_owned(),
@@ -35,8 +34,8 @@ impl FrameDirs {
         }
     }
 
-    /// Writes one frame's file of one camera, whole or not at all. After an error the camera's
-    /// folder is opened again, in case somebody has removed it.
+    /// Writes the file of one frame, whole or not at all. After an error the next write opens the
+    /// camera's folder again, in case it was removed.
     pub fn write(
         &self,
         camera: &CameraId,
@@ -54,7 +53,7 @@ impl FrameDirs {
         written
     }
 
-    /// Whether a frame's file is there.
+    /// Whether a frame's file exists.
     pub fn contains(
         &self,
         camera: &CameraId,
@@ -70,7 +69,7 @@ impl FrameDirs {
         if let Some(dir) = self.lock().get(camera) {
             return Ok(dir.clone());
         }
-        // Without the lock: on a slow disk other cameras do not wait for this one.
+        // Outside of the lock, so that on a slow disk other cameras do not wait for this one.
         let dir = Arc::new(FrameDir::open_named(&self.root, camera, &self.names)?);
         let mut open = self.lock();
         if open.len() >= MAX_OPEN {

@@ -1,7 +1,7 @@
-//! The frames below an output folder, found by the template of their names.
+//! Finds the frames below an output folder by the template of their names.
 //!
-//! Folders are entered only where the template describes them, and read only as far as a question
-//! needs it: there may be millions of files.
+//! It enters only folders that the template describes, and stops reading as soon as it has an
+//! answer: there may be millions of files.
 use crate::{
     error::StoreError,
     frame_dir::KeptNames,
@@ -17,8 +17,8 @@ use std::{
     time::SystemTime,
 };
 
-/// Of the folders of a camera's hours, so many are looked at by their names, and as many by when
-/// they changed.
+/// Of the folders for a camera's hours, so many with the latest names are read, and as many that
+/// changed last.
 const NEWEST: usize = 2;
 
 /// An output folder, whose frames have names by a template.
@@ -44,8 +44,8 @@ impl FrameTree {
         }
     }
 
-    /// The highest number that a frame's file of a camera has or had, of any format. `None` where
-    /// there was none.
+    /// The highest number that a frame's file of a camera has or had, in any format. `None` if
+    /// there never was one.
     pub fn highest(&self, camera: &CameraId) -> Result<Option<FrameNumber>, StoreError> {
         let of_camera = self.names.has_camera().then_some(camera);
         let mut highest = removed::highest(&self.root, of_camera)?;
@@ -58,18 +58,17 @@ impl FrameTree {
         Ok(highest)
     }
 
-    /// Whether there is a frame's file of a camera, of any format.
+    /// Whether a camera has a frame's file, in any format.
     pub fn holds_frames(&self, camera: &CameraId) -> Result<bool, StoreError> {
         self.holds(Some(camera))
     }
 
-    /// Whether there is a frame's file of any camera.
+    /// Whether any camera has a frame's file.
     pub fn any_holds_frames(&self) -> Result<bool, StoreError> {
         self.holds(None)
     }
 
-    /// Whether there is a file of a camera under one of these names that no run has given to a
-    /// frame.
+    /// Whether a camera's folder has a file with one of these names that is not a frame's.
     pub fn holds_others(&self, camera: &CameraId, names: &[OsString]) -> Result<bool, StoreError> {
         let folder = self.root.join(camera.as_str());
         let kept = KeptNames::of(&folder)?;
@@ -78,8 +77,8 @@ impl FrameTree {
             .any(|name| folder.join(name).symlink_metadata().is_ok() && !kept.has(name)))
     }
 
-    /// Removes all frames' files of a camera, of every format, and returns how many those were.
-    /// Other files stay.
+    /// Removes all frames' files of a camera, in every format, and returns their number. Other
+    /// files stay.
     pub fn remove_frames(&self, camera: &CameraId) -> Result<u64, StoreError> {
         let mut removed = 0;
         for leaf in self.leaves(Some(camera))? {
@@ -142,7 +141,7 @@ impl FrameTree {
         for depth in 0..self.names.depth() {
             let mut next = Vec::new();
             for leaf in leaves {
-                // Many folders need not be read to find one whose name is known.
+                // A folder whose name is known is found without reading the others.
                 if let Some(name) = self.names.fixed_folder(depth, leaf.known.camera.as_ref()) {
                     next.push(Leaf {
                         path: leaf.path.join(name),
@@ -167,7 +166,7 @@ impl FrameTree {
         Ok(leaves)
     }
 
-    /// Every file of a frame in a folder, until one is enough.
+    /// Calls `found` with each frame's file in a folder, until it breaks.
     fn each_frame(
         &self,
         leaf: &Leaf,
@@ -190,7 +189,7 @@ impl FrameTree {
     }
 }
 
-/// The names that frames in a folder keep.
+/// The names in a folder that frames have from their sources.
 pub(crate) fn kept_names(names: &NameTemplate, folder: &Path) -> Result<KeptNames, StoreError> {
     match names.is_default() {
         true => KeptNames::of(folder),
@@ -198,7 +197,7 @@ pub(crate) fn kept_names(names: &NameTemplate, folder: &Path) -> Result<KeptName
     }
 }
 
-/// What is known of a frame by its file's name. `None`: it is not a frame's.
+/// The fields that a frame's file tells by its name. `None`: it is no frame's file.
 pub(crate) fn frame_of(
     names: &NameTemplate,
     kept: &KeptNames,
@@ -221,7 +220,8 @@ fn read(folder: &Path) -> Result<impl Iterator<Item = io::Result<fs::DirEntry>>,
     Ok(entries.into_iter().flatten())
 }
 
-/// The newest folders by name, and those that changed last: a camera's clock may have been wrong.
+/// The folders with the latest names, and those that changed last: a camera's clock may have been
+/// wrong.
 fn newest(mut leaves: Vec<Leaf>) -> Vec<Leaf> {
     if leaves.len() <= 2 * NEWEST {
         return leaves;

@@ -1,8 +1,8 @@
-//! The files that a command reads, so that nothing it writes takes the place of one.
+//! The files that a command reads, so that it overwrites none of them.
 //!
-//! A file is known by its identity (device and inode), whatever path leads to it: through links,
-//! another spelling, or a file system that does not tell upper from lower case. Where there are no
-//! inodes, it is known by its resolved path.
+//! A file has an identity (device and inode) that is the same for every path to it: through links,
+//! in another spelling, or in other case on a file system that ignores case. On systems without
+//! inodes the identity is the resolved path.
 use crate::frame_dir::is_name_of_frame;
 use crate::name_template::NameTemplate;
 use std::collections::HashMap;
@@ -13,15 +13,15 @@ use std::fs::{self, DirEntry};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-/// Symbolic links that are followed one after the other.
+/// The longest chain of symbolic links that is followed.
 const MAX_LINKS: usize = 40;
 
-/// Which file it is, whatever path leads to it.
+/// The identity of a file, the same for every path to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FileId(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] PathBuf);
 
 impl FileId {
-    /// What a path leads to; `None` if nothing is there, or nothing that may be looked at.
+    /// The file at a path; `None` if it does not exist or cannot be examined.
     pub fn of(path: &Path) -> Option<FileId> {
         #[cfg(unix)]
         {
@@ -45,11 +45,11 @@ impl FileId {
 /// A file that is read.
 #[derive(Debug, Clone)]
 pub struct InputFile {
-    /// What it is to the command, such as "the source of camera door".
+    /// Its use in the command, such as "the source of camera door".
     pub what: Arc<str>,
     /// The path by which it is read.
     pub path: PathBuf,
-    /// It has another name somewhere.
+    /// It has other hard links.
     has_links: bool,
 }
 
@@ -78,8 +78,7 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Adds a file or folder. What is not there, or is a device, cannot be replaced by accident and
-    /// is left out.
+    /// Adds a file or folder. One that does not exist cannot be replaced and is left out.
     pub fn add(&mut self, what: &Arc<str>, path: &Path) {
         let Some(id) = FileId::of(path) else { return };
         self.files
@@ -87,8 +86,8 @@ impl Inputs {
             .or_insert_with(|| InputFile::new(what, path));
     }
 
-    /// Adds a stream that is open, such as standard input, if it is a file or a named pipe. `name`
-    /// is shown in place of a path.
+    /// Adds an open stream, such as standard input, if it is a file or a named pipe. Messages show
+    /// `name` in place of a path.
     #[cfg(unix)]
     pub fn add_open(&mut self, what: &Arc<str>, stream: std::os::fd::BorrowedFd<'_>, name: &str) {
         if let Some(id) = id_of_open(stream) {
@@ -109,9 +108,8 @@ impl Inputs {
         self.files.get(&id_of_open(stream)?)
     }
 
-    /// The first input that would be replaced if frames were written to a camera's folder (see
-    /// [`crate::FrameDir`]), and the name under which it would be. Also the folder itself, if all
-    /// its pictures are read.
+    /// The first input that frames in a camera's folder (see [`crate::FrameDir`]) would replace,
+    /// with the path of that frame. It can be the folder itself, if all its pictures are read.
     pub fn at_frames(&self, folder: &Path, extension: &str) -> Option<(PathBuf, &InputFile)> {
         if self.files.is_empty() {
             return None;
@@ -129,16 +127,15 @@ impl Inputs {
                 if !is_name_of_frame(&frame, extension) || !self.may_hold(&entry) {
                     return None;
                 }
-                // In another case it is another file, unless the file system takes both for the
-                // same.
+                // A name in other case is another file, unless the file system ignores case.
                 let path = folder.join(frame);
                 let input = self.at(&path)?;
                 Some((path, input))
             })
     }
 
-    /// The first input that lies where frames of a template go, and its path. Also a folder of such
-    /// frames, if all its pictures are read.
+    /// The first input at a path that a template can give to a frame, and that path. It can be a
+    /// folder of such frames, if all its pictures are read.
     pub fn at_template(&self, root: &Path, names: &NameTemplate) -> Option<(PathBuf, &InputFile)> {
         let root = fs::canonicalize(root).ok()?;
         self.files.values().find_map(|input| {
@@ -148,8 +145,8 @@ impl Inputs {
         })
     }
 
-    /// As [`Inputs::at_frames`] for every camera that has a folder below `root`. Folders are only
-    /// looked through where an input may be: there may be millions of frames.
+    /// As [`Inputs::at_frames`] for every folder of a camera below `root`. It reads only folders
+    /// that may hold an input: there may be millions of frames.
     pub fn at_frames_below(&self, root: &Path, extension: &str) -> Option<(PathBuf, &InputFile)> {
         if self.files.is_empty() {
             return None;
@@ -177,13 +174,13 @@ impl Inputs {
         })
     }
 
-    /// Whether it is worth to look closer: a folder of many frames is not examined one by one.
+    /// Whether an entry may be an input. Most entries of a large folder need no closer look.
     #[cfg(unix)]
     fn may_hold(&self, entry: &DirEntry) -> bool {
         use std::os::unix::fs::DirEntryExt;
         let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-        // A few inputs are looked through faster than a file is examined; of many, most are in one
-        // folder.
+        // To compare with a few inputs is faster than to examine the file. Of many inputs most are
+        // in one folder.
         is_link
             || self.files.len() > 16
             || self
@@ -198,7 +195,7 @@ impl Inputs {
     }
 }
 
-/// Terminals and the like are the same for everybody and hold nothing.
+/// `None` for terminals and other devices: several processes share them, and they hold no data.
 #[cfg(unix)]
 fn id_of_open(stream: std::os::fd::BorrowedFd<'_>) -> Option<FileId> {
     use std::os::unix::fs::FileTypeExt;
@@ -209,7 +206,7 @@ fn id_of_open(stream: std::os::fd::BorrowedFd<'_>) -> Option<FileId> {
     (kind.is_file() || kind.is_fifo()).then(|| FileId::of_metadata(&there))
 }
 
-/// Where a path leads, also if nothing is there yet: what exists by its identity, the rest by name.
+/// The place of a path, which need not exist: the existing part by its identity, the rest by name.
 #[derive(Debug, Clone)]
 pub struct ResolvedPath {
     exists: FileId,
@@ -218,7 +215,7 @@ pub struct ResolvedPath {
 }
 
 impl ResolvedPath {
-    /// Follows links and `..`. `None` if not even the root can be looked at.
+    /// Follows links and `..`. `None` if not even the root can be examined.
     pub fn of(path: &Path) -> Option<ResolvedPath> {
         let (exists, mut rest) = resolve(&std::path::absolute(path).ok()?, MAX_LINKS);
         if !rest.is_empty() && folds_case(&exists) {
@@ -234,7 +231,7 @@ impl ResolvedPath {
         })
     }
 
-    /// Whether the other place is this one, or below it.
+    /// Whether the other path is this one, or below it.
     pub fn holds(&self, other: &ResolvedPath) -> bool {
         self == other || other.resolved.starts_with(&self.resolved)
     }
@@ -247,21 +244,21 @@ impl PartialEq for ResolvedPath {
     }
 }
 
-/// The path, without going into a folder that is not there yet and out of it again: once that
-/// folder is made, `new/../a.mp4` leads to `a.mp4`.
+/// The path without detours through folders that do not exist: `new/../a.mp4` becomes `a.mp4`,
+/// which it names once `new` is created.
 pub fn without_detour(path: &Path) -> PathBuf {
     let goes_back = path.components().any(|part| part == Component::ParentDir);
-    let leads_nowhere = || {
+    let has_no_parent = || {
         path.parent()
             .is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.exists())
     };
-    match goes_back && !path.exists() && leads_nowhere() {
+    match goes_back && !path.exists() && has_no_parent() {
         true => ResolvedPath::of(path).map_or(path.to_owned(), |place| place.resolved),
         false => path.to_owned(),
     }
 }
 
-/// The part of an absolute path that exists, without links, and the names of what does not.
+/// The existing part of an absolute path, without links, and the names of the rest.
 fn resolve(path: &Path, links: usize) -> (PathBuf, Vec<OsString>) {
     if let Ok(real) = fs::canonicalize(path) {
         return (real, Vec::new());
@@ -269,7 +266,7 @@ fn resolve(path: &Path, links: usize) -> (PathBuf, Vec<OsString>) {
     let Some(parent) = path.parent() else {
         return (path.to_owned(), Vec::new());
     };
-    // A link to what is not there yet.
+    // A link to a file that does not exist yet.
     if links > 0
         && let Ok(target) = fs::read_link(path)
     {
@@ -285,8 +282,8 @@ fn resolve(path: &Path, links: usize) -> (PathBuf, Vec<OsString>) {
     (exists, rest)
 }
 
-/// Whether a folder takes names that differ in case for the same: whether it is there itself under
-/// its name in the other case.
+/// Whether a folder ignores case in names: whether the folder itself can be found under its name in
+/// the other case.
 fn folds_case(folder: &Path) -> bool {
     let Some(name) = folder.file_name().and_then(|name| name.to_str()) else {
         return false;
@@ -322,7 +319,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_file_is_known_through_every_path_that_leads_to_it() {
+    fn every_path_to_a_file_finds_it() {
         use std::os::unix::fs::symlink;
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join(name);
@@ -357,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_in_a_folder_are_known() {
+    fn frames_in_a_folder_are_found() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("cam01");
         fs::create_dir(&folder).unwrap();
@@ -412,7 +409,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn places_are_compared_before_they_exist() {
+    fn paths_are_compared_before_they_exist() {
         use std::os::unix::fs::symlink;
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join(name);

@@ -1,21 +1,21 @@
-//! Durable output: where files go and how they get there whole.
+//! Durable output: where files go, and how each is written whole or not at all.
 //!
 //! # Layout
 //!
 //! * [`frame_dir`]: the folder of one camera's pictures, `OUT/<camera>/frame_000000.png` and so on;
 //!   [`frame_dirs`]: those of many cameras.
-//! * [`name_template`]: how frames' files are called; [`frame_tree`]: the frames below a folder,
-//!   found by their names; [`folder_names`]: the template of a folder.
-//! * [`retention`]: removes old files; `removed`: the highest numbers among those. [`recordings`]:
-//!   the numbered files of a recording.
+//! * [`name_template`]: the names of frames' files; [`frame_tree`]: finds the frames below a folder
+//!   by their names; [`folder_names`]: the template of a folder.
+//! * [`retention`]: removes old files; `removed`: the highest numbers of removed files.
+//!   [`recordings`]: the numbered files of a recording.
 //! * [`pending`]: a file that is being written, under a hidden name until it is whole.
 //! * [`unfinished`]: a recording that is being written, under a visible name until it is whole.
-//! * [`camera_state`]: what is remembered of a camera between two frames, as bytes;
-//!   [`state_store`]: its versions, `OUT/.state/<camera>/`.
+//! * [`camera_state`]: the state of a camera between two frames, as bytes; [`state_store`]: its
+//!   versions, `OUT/.state/<camera>/`.
 //! * [`owner`]: who writes into a folder, one at a time.
-//! * [`journal`]: which block of names each session of a camera has.
-//! * [`inputs`]: what a command reads, so that nothing it writes takes its place.
-//! * [`error`]: what can go wrong with a path, and what to do about it.
+//! * [`journal`]: the block of names that each session of a camera has.
+//! * [`inputs`]: the files that a command reads, so that it overwrites none of them.
+//! * [`error`]: errors of paths, with advice.
 #![forbid(unsafe_code)]
 
 pub mod camera_state;

@@ -1,25 +1,25 @@
-//! What frames' files are called: `{camera}/frame_{number}`, or with folders for days and hours.
+//! The names of frames' files: `{camera}/frame_{number}`, or with folders for days and hours.
 //!
-//! One value makes a frame's path and tells which paths are frames, so that both always agree.
-//! Two frames never get one path: `{camera}` is a folder, and the number is followed by no digit.
+//! One value both makes a frame's path and recognises the paths of frames, so that the two always
+//! agree. Two frames never get one path: `{camera}` is a folder, and no digit follows the number.
 use crate::frame_dir::EXTENSIONS;
 use jiff::{civil::DateTime, tz::TimeZone};
 use mattebox_core::frame::{CameraId, FrameNumber, Timestamp};
 use std::{fmt, path::Path, str::FromStr, sync::Arc};
 use thiserror::Error;
 
-/// The template that no setting names.
+/// The default template.
 const DEFAULT: &str = "{camera}/frame_{number}";
-/// The day of frames whose time cannot be true.
+/// The day of frames whose time is implausible.
 const UNDATED: &str = "undated";
-/// Times that can be true, in unix seconds: from 2000-01-01 on, before 2100-01-01.
+/// Plausible times in unix seconds: from 2000-01-01 on, before 2100-01-01.
 const TRUE_SECONDS: std::ops::Range<i64> = 946_684_800..4_102_444_800;
 /// The fewest digits of a number.
 const DIGITS: usize = 6;
 /// The longest template, in bytes.
 const MAX_LEN: usize = 200;
 
-/// What every message about a template ends with.
+/// The end of every message about a template.
 const FIELDS: &str = "the fields are {camera}, {number} (with at least six digits), {date} \
     (2026-01-31), {hour} and {minute} (UTC), as in {camera}/{date}/{hour}/frame_{number}";
 
@@ -29,13 +29,13 @@ const FIELDS: &str = "the fields are {camera}, {number} (with at least six digit
 pub struct NameTemplateError(String);
 
 impl NameTemplateError {
-    /// Several cameras need their folders.
+    /// For a template without folders for cameras.
     pub fn no_camera() -> Self {
         NameTemplateError("{camera} is missing: there may be several cameras".to_owned())
     }
 }
 
-/// How the files of frames are called, without their endings.
+/// The names of frames' files, without their extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameTemplate(Arc<Template>);
 
@@ -45,7 +45,7 @@ struct Template {
     segments: Vec<Segment>,
 }
 
-/// What stands between two slashes.
+/// The part of a template between two slashes.
 #[derive(Debug, PartialEq, Eq)]
 struct Segment(Vec<TemplatePart>);
 
@@ -59,7 +59,7 @@ enum TemplatePart {
     Number,
 }
 
-/// What is known of a frame from its path.
+/// The fields of a frame that its path tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct PathFields {
     pub(crate) camera: Option<CameraId>,
@@ -67,7 +67,7 @@ pub(crate) struct PathFields {
     pub(crate) time: PathTime,
 }
 
-/// The minute of a frame, as far as its path tells it. What is not dated is the oldest.
+/// The minute of a frame, as far as its path tells it. A frame without a date counts as the oldest.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PathTime {
     /// Year, month and day as one number; 0 is undated.
@@ -103,7 +103,7 @@ impl PathTime {
     }
 }
 
-/// A time in UTC, if it can be true.
+/// A time in UTC, if it is plausible.
 fn civil(time: Timestamp) -> Option<DateTime> {
     let is_true = TRUE_SECONDS.contains(&time.0.div_euclid(1_000_000));
     let moment = jiff::Timestamp::from_microsecond(time.0).ok()?;
@@ -183,7 +183,7 @@ impl FromStr for NameTemplate {
         };
         let ends_in = |extension: &&str| ending.ends_with(&format!(".{extension}"));
         if EXTENSIONS.iter().any(ends_in) {
-            return wrong("the ending of the file is that of --format: leave it out");
+            return wrong("--format gives the file its extension: leave it out");
         }
         Ok(NameTemplate(Arc::new(Template {
             text: text.to_owned(),
@@ -237,12 +237,12 @@ impl FromStr for Segment {
 }
 
 impl NameTemplate {
-    /// Whether it is the one that no setting names.
+    /// Whether it is the default template.
     pub fn is_default(&self) -> bool {
         self.0.text == DEFAULT
     }
 
-    /// Whether each camera has a folder: several cameras need that.
+    /// Whether each camera has a folder, as several cameras need.
     pub fn has_camera(&self) -> bool {
         self.0
             .segments
@@ -250,7 +250,7 @@ impl NameTemplate {
             .any(|segment| segment.0.contains(&TemplatePart::Camera))
     }
 
-    /// The path of a frame's file below the output, without its ending.
+    /// The path of a frame's file below the output, without its extension.
     pub fn path(&self, camera: &CameraId, number: FrameNumber, time: Timestamp) -> String {
         let known = PathFields {
             camera: Some(camera.clone()),
@@ -264,7 +264,7 @@ impl NameTemplate {
             .join("/")
     }
 
-    /// Whether a path below the output can be that of a frame, or of a folder of frames.
+    /// Whether a path below the output can be a frame, or a folder of frames.
     pub(crate) fn describes(&self, path: &Path) -> bool {
         let parts: Option<Vec<&str>> = path.iter().map(|part| part.to_str()).collect();
         let parts = parts.unwrap_or_default();
@@ -282,7 +282,7 @@ impl NameTemplate {
         !parts.is_empty() && (known(&parts).is_some() || is_frame().is_some())
     }
 
-    /// How many folders lead to a file.
+    /// The number of folders above a file.
     pub(crate) fn depth(&self) -> usize {
         self.folders().len()
     }
@@ -296,12 +296,12 @@ impl NameTemplate {
         self.folders().get(depth)?.text(&known)
     }
 
-    /// What a folder at a depth adds to what is known. `None`: it holds no frames.
+    /// Adds the fields that the name of a folder at a depth tells. `None`: it holds no frames.
     pub(crate) fn enter(&self, depth: usize, name: &str, known: &PathFields) -> Option<PathFields> {
         self.folders().get(depth)?.read(name, known)
     }
 
-    /// What the name of a file adds. `None`: it is not that of a frame.
+    /// Adds the fields that the name of a file tells. `None`: it is no frame.
     pub(crate) fn frame(&self, name: &str, known: &PathFields) -> Option<PathFields> {
         let (stem, end) = name.rsplit_once('.')?;
         let last = self
@@ -319,14 +319,14 @@ impl NameTemplate {
 }
 
 impl PathFields {
-    /// Whether the path that leads here has a day in it.
+    /// Whether the path has a day in it.
     pub(crate) fn is_dated(&self) -> bool {
         self.time.date.is_some()
     }
 }
 
 impl Segment {
-    /// `None`: not enough is known.
+    /// `None`: a field is missing.
     fn text(&self, known: &PathFields) -> Option<String> {
         self.0.iter().map(|part| part.text(known)).collect()
     }
@@ -354,7 +354,7 @@ impl TemplatePart {
         }
     }
 
-    /// Reads itself from the beginning of a name, and returns the rest.
+    /// Reads this part from the beginning of a name, and returns the rest.
     fn read<'n>(&self, name: &'n str, known: &mut PathFields) -> Option<&'n str> {
         if let Some(text) = self.text(known) {
             return name.strip_prefix(text.as_str());
@@ -419,7 +419,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// What a path tells, read folder by folder.
+    /// The fields of a path, read folder by folder.
     fn read(names: &NameTemplate, path: &str) -> Option<PathFields> {
         let parts: Vec<&str> = path.split('/').collect();
         let (file, folders) = parts.split_last()?;

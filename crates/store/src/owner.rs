@@ -1,10 +1,9 @@
-//! Who writes into a folder: one owner at a time.
+//! The owner of a folder: the only writer into it at a time.
 //!
-//! `ROOT/.mattebox/owner` names the owner, also while no process writes; the lock on
-//! `ROOT/.mattebox/lock` says whether one does. A run locks it for itself. Workers and Spark's
-//! tasks share it: many of one group write into one folder. The system drops a lock with its
-//! process, so a process that was killed blocks no other. On a file system without locks only the
-//! first file counts.
+//! `ROOT/.mattebox/owner` names the owner, also while no process writes. A process that writes
+//! holds a lock on `ROOT/.mattebox/lock`: a run alone, workers and Spark's tasks shared, because
+//! many of one group write into one folder. The system drops a lock with its process, so a killed
+//! process blocks no other. On a file system without locks only the file `owner` counts.
 use crate::error::StoreError;
 use crate::folder_names;
 use crate::name_template::NameTemplate;
@@ -17,21 +16,21 @@ use std::path::{Path, PathBuf};
 use std::{fmt, io};
 use thiserror::Error;
 
-/// What the file says in `version`.
+/// The version of the file.
 const VERSION: u32 = 1;
 
-/// Who writes into a folder.
+/// The owner of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Owner {
     /// A run.
     Run {
-        /// Every frame in the folder is of runs without `--out`.
+        /// All frames in the folder come from runs without `--out`.
         default_folder: bool,
     },
     /// The workers of a consumer group.
     Worker {
-        /// The id that the brokers gave their cluster.
+        /// The cluster's id.
         cluster: String,
         /// The topic of the frames.
         topic: String,
@@ -42,7 +41,7 @@ pub enum Owner {
     Spark {
         /// The topic of the frames.
         topic: String,
-        /// The name that the job gives its progress.
+        /// The name under which the job keeps its progress.
         group: String,
     },
 }
@@ -56,7 +55,7 @@ struct OwnerFile {
 }
 
 impl Owner {
-    /// Where a folder's owner is written down.
+    /// The file that names a folder's owner.
     pub fn path(root: &Path) -> PathBuf {
         root.join(".mattebox").join("owner")
     }
@@ -65,7 +64,7 @@ impl Owner {
         matches!(self, Owner::Run { .. })
     }
 
-    /// Whether both read one topic as one group, maybe of two clusters.
+    /// Whether both read a topic of the same name as the same group, perhaps on two clusters.
     fn is_same_but_for_cluster(&self, other: &Owner) -> bool {
         match (self, other) {
             (
@@ -80,7 +79,7 @@ impl Owner {
         }
     }
 
-    /// What the file says; `None` where there is none.
+    /// Reads the owner's file; `None` if there is none.
     fn read(path: &Path) -> Result<Option<Owner>, OwnerError> {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
@@ -103,8 +102,7 @@ impl Owner {
         Ok(Some(file.owner))
     }
 
-    /// Writes the file whole. It outlives a power failure: half a file would keep every process
-    /// out.
+    /// Writes the file whole and durably: half a file would keep every process out.
     fn write(&self, path: &Path, on_existing: OnExisting) -> Result<Outcome, OwnerError> {
         let file = OwnerFile {
             version: VERSION,
@@ -138,10 +136,10 @@ impl fmt::Display for Owner {
     }
 }
 
-/// Why a folder cannot be had. The text names the folder, who has it, and the ways out.
+/// Why a folder cannot be claimed. The text names the folder, its owner, and the ways out.
 #[derive(Debug, Error)]
 pub enum OwnerError {
-    /// It belongs to another owner, who may be writing or not.
+    /// It belongs to another owner, who may be writing now or not.
     #[error(
         "{} belongs to {found}: give another folder (--out), or stop that writer, and remove {} \
          if it is gone for good",
@@ -153,7 +151,7 @@ pub enum OwnerError {
         /// Who has it.
         found: Owner,
     },
-    /// Workers of this group write there now that read the topic of another cluster.
+    /// Workers of this group that read another cluster's topic write there now.
     #[error(
         "{} belongs to {found}, who write there now, and not to {wanted}: give another folder \
          (--out), or stop them first, and remove {} if they are gone for good",
@@ -167,7 +165,7 @@ pub enum OwnerError {
         /// Who was refused.
         wanted: Box<Owner>,
     },
-    /// A run writes there at this moment.
+    /// A run writes there now.
     #[error(
         "another run writes into {} now: give another folder (--out), or stop that run (if it is \
          gone for good, remove {})",
@@ -177,7 +175,7 @@ pub enum OwnerError {
         /// The folder.
         folder: PathBuf,
     },
-    /// The file that says who has the folder cannot be understood.
+    /// The file that names the owner cannot be read.
     #[error(
         "{} has an owner, but {} cannot be read: {reason}. Give another folder (--out), use the \
          newest mattebox that wrote there, or remove that file if no one else writes into the \
@@ -189,10 +187,10 @@ pub enum OwnerError {
         folder: PathBuf,
         /// The file.
         file: PathBuf,
-        /// What is wrong with it.
+        /// The problem of the file.
         reason: String,
     },
-    /// No other owner has the folder, but it holds frames that the user has not given up.
+    /// The folder has no other owner, but holds frames that the user has not asked to replace.
     #[error(
         "{} already holds frames of camera {camera}: remove them with --on-existing overwrite, \
          number the new ones above them with --append, or give another folder ({setting})",
@@ -203,7 +201,7 @@ pub enum OwnerError {
         folder: PathBuf,
         /// The camera.
         camera: CameraId,
-        /// The flag that names the folder.
+        /// The flag that sets the folder.
         setting: &'static str,
     },
     /// Its frames have names of another template.
@@ -241,12 +239,13 @@ pub struct FolderClaim {
 }
 
 impl FolderClaim {
-    /// Takes a folder for an owner. The folder is made if it is missing.
+    /// Claims a folder for an owner. Creates the folder if it is missing.
     ///
-    /// A folder without an owner gets this one. A run may take the folder of a run that has ended;
-    /// the file stays as it is until [`FolderClaim::renew`]. Workers and Spark jobs share a folder
-    /// with those of the same topic and group. If only the cluster differs they get it while no
-    /// process writes there, and the file then names their cluster. Every other owner is refused.
+    /// A folder without an owner gets this one. A run may claim the folder of a run that has ended;
+    /// the file changes only with [`FolderClaim::renew`]. Workers and Spark jobs share a folder
+    /// with those of the same topic and group. If only the cluster differs, they get the folder
+    /// while no process writes there, and the file then names their cluster. Every other owner is
+    /// refused.
     pub fn take(root: &Path, owner: &Owner) -> Result<FolderClaim, OwnerError> {
         create_folder(root)?;
         let file = Owner::path(root);
@@ -260,15 +259,15 @@ impl FolderClaim {
             .truncate(false)
             .open(&lock_path)
             .map_err(StoreError::io("open", &lock_path))?;
-        let taking = ClaimAttempt {
+        let attempt = ClaimAttempt {
             root,
             file: &file,
             lock: &lock,
             owner,
         };
         let previous = match owner {
-            Owner::Run { .. } => taking.alone()?,
-            Owner::Worker { .. } | Owner::Spark { .. } => taking.shared()?,
+            Owner::Run { .. } => attempt.alone()?,
+            Owner::Worker { .. } | Owner::Spark { .. } => attempt.shared()?,
         };
         Ok(FolderClaim {
             root: root.to_owned(),
@@ -277,10 +276,10 @@ impl FolderClaim {
         })
     }
 
-    /// Writes down by which template the folder's frames are called. Another one is refused while
-    /// frames are there.
+    /// Stores the template for the names of the folder's frames. While the folder holds frames,
+    /// another template is refused.
     pub fn names(&self, names: &NameTemplate) -> Result<(), OwnerError> {
-        folder_names::settle(&self.root, names)
+        folder_names::store(&self.root, names)
     }
 
     /// The owner that the folder had before.
@@ -293,8 +292,8 @@ impl FolderClaim {
         self.previous.is_none()
     }
 
-    /// Writes the owner down again, when it is certain that it goes on with the folder of an
-    /// earlier one.
+    /// Writes the owner's file again, once it is certain that this owner continues in the folder of
+    /// an earlier one.
     pub fn renew(&self, owner: &Owner) -> Result<(), OwnerError> {
         owner
             .write(&Owner::path(&self.root), OnExisting::Overwrite)
@@ -302,7 +301,7 @@ impl FolderClaim {
     }
 }
 
-/// A folder that only this user may look into, as far as the system has that.
+/// Creates a folder that only this user can open, on systems with such permissions.
 pub(crate) fn create_private_folder(folder: &Path) -> Result<(), StoreError> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
@@ -316,7 +315,7 @@ pub(crate) fn create_private_folder(folder: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// What a lock said.
+/// The result of a try to lock.
 #[derive(Debug, PartialEq, Eq)]
 enum LockResult {
     Yes,
@@ -324,7 +323,7 @@ enum LockResult {
     Busy,
 }
 
-/// A file system without locks keeps no process out; that is all it loses.
+/// A file system without locks keeps no process out; nothing worse happens.
 fn locked(tried: Result<(), TryLockError>) -> LockResult {
     match tried {
         Err(TryLockError::WouldBlock) => LockResult::Busy,
@@ -332,7 +331,7 @@ fn locked(tried: Result<(), TryLockError>) -> LockResult {
     }
 }
 
-/// One attempt to take a folder.
+/// One attempt to claim a folder.
 struct ClaimAttempt<'a> {
     root: &'a Path,
     file: &'a Path,
@@ -341,9 +340,10 @@ struct ClaimAttempt<'a> {
 }
 
 impl ClaimAttempt<'_> {
-    /// For a run, which writes alone. Returns the owner before.
+    /// Claims it for a run, which writes alone. Returns the owner before.
     fn alone(&self) -> Result<Option<Owner>, OwnerError> {
-        // Before the lock: the workers of a folder are not disturbed by one that cannot have it.
+        // Before the lock, so that a run that is refused does not disturb the workers of the
+        // folder.
         self.runs_only(self.read()?)?;
         if locked(self.lock.try_lock()) == LockResult::Busy {
             self.runs_only(self.read()?)?;
@@ -367,7 +367,7 @@ impl ClaimAttempt<'_> {
         }
     }
 
-    /// For workers and Spark jobs, which share. Returns the owner before.
+    /// Claims it for workers and Spark jobs, which share it. Returns the owner before.
     fn shared(&self) -> Result<Option<Owner>, OwnerError> {
         let mut previous = None;
         let mut is_new = false;
@@ -382,8 +382,8 @@ impl ClaimAttempt<'_> {
                     }
                 }
                 Some(found) if found == *self.owner => {
-                    // This waits for a moment at most: only a worker of another cluster locks such
-                    // a folder alone, to look.
+                    // This waits briefly at most: only a worker of another cluster holds such a
+                    // lock alone, while it reads the file.
                     let _ = self.lock.lock_shared();
                     if self.read()?.as_ref() == Some(self.owner) {
                         return Ok(if is_new {
@@ -403,8 +403,8 @@ impl ClaimAttempt<'_> {
         }
     }
 
-    /// Writes the new cluster down if no worker of the old one lives. The caller then reads the
-    /// file again.
+    /// Writes the new cluster into the file if no worker of the old one lives. The caller then
+    /// reads the file again.
     fn change_cluster(&self, found: &Owner) -> Result<(), OwnerError> {
         let is_unchanged = || Ok::<_, OwnerError>(self.read()?.as_ref() == Some(found));
         if locked(self.lock.try_lock()) == LockResult::Yes {
@@ -412,7 +412,7 @@ impl ClaimAttempt<'_> {
                 self.owner.write(self.file, OnExisting::Overwrite)?;
             }
         } else {
-            // Another worker of the new cluster may be writing it down: that takes a moment.
+            // Another worker of the new cluster may be writing the file, which is brief.
             let _ = self.lock.lock_shared();
             if is_unchanged()? {
                 return Err(OwnerError::OtherCluster {
@@ -426,7 +426,7 @@ impl ClaimAttempt<'_> {
         Ok(())
     }
 
-    /// Refuses if the process that has locked the folder has not yet written its name.
+    /// An error if the process that holds the lock has not yet written the owner's file.
     fn has_owner_now(&self) -> Result<(), OwnerError> {
         match self.read()? {
             Some(_) => Ok(()),
@@ -439,7 +439,7 @@ impl ClaimAttempt<'_> {
     }
 
     fn taken(&self, found: Owner) -> OwnerError {
-        // A run that has ended gives its folder to other runs, but not to workers.
+        // The folder of a run that has ended is open to other runs, but not to workers.
         let lives = found.is_run() && locked(self.lock.try_lock_shared()) == LockResult::Busy;
         match lives {
             true => self.run_lives(),
@@ -522,7 +522,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_has_a_version_and_says_who() {
+    fn the_file_has_a_version_and_names_the_owner() {
         let root = tempfile::tempdir().unwrap();
         FolderClaim::take(root.path(), &worker("c", "t", "g")).unwrap();
         let text = fs::read_to_string(Owner::path(root.path())).unwrap();
@@ -564,7 +564,7 @@ mod tests {
         assert_eq!(
             (claim.is_new(), claim.previous()),
             (false, Some(&first)),
-            "what becomes of its frames is not decided yet"
+            "the run has not decided yet whether it keeps the frames"
         );
         assert_eq!(written(root.path()), Some(first));
         claim.renew(&RUN).unwrap();
@@ -599,7 +599,7 @@ mod tests {
                 }
             };
             refuses();
-            // It is theirs also while none of them lives.
+            // It belongs to them also while none of them lives.
             drop((first, second));
             refuses();
             assert_eq!(written(root.path()), Some(owner));
@@ -607,7 +607,7 @@ mod tests {
     }
 
     #[test]
-    fn another_cluster_takes_a_folder_over_when_no_worker_of_the_old_one_lives() {
+    fn another_cluster_gets_a_folder_when_no_worker_of_the_old_one_lives() {
         let root = tempfile::tempdir().unwrap();
         let old = worker("old", "t", "g");
         let new = worker("new", "t", "g");
@@ -618,13 +618,13 @@ mod tests {
         let claim = FolderClaim::take(root.path(), &new).unwrap();
         assert_eq!(claim.previous(), Some(&old));
         assert_eq!(written(root.path()), Some(new.clone()));
-        // The others of its group come along, and the old ones do not.
+        // Other workers of the new cluster share it, and those of the old one do not.
         FolderClaim::take(root.path(), &new).unwrap();
         refused(root.path(), &old, &["cluster new", "now"]);
     }
 
     #[test]
-    fn a_file_that_cannot_be_understood_keeps_all_out() {
+    fn a_file_that_cannot_be_read_keeps_all_out() {
         for text in [
             "",
             "{}",
@@ -641,12 +641,12 @@ mod tests {
             assert_eq!(
                 fs::read_to_string(Owner::path(root.path())).unwrap(),
                 text,
-                "it is left as it is"
+                "the file is unchanged"
             );
         }
     }
 
-    /// Takes one folder from a thread for each owner at the same time.
+    /// Claims one folder for each owner at the same time, each on a thread.
     fn at_once(root: &Path, owners: &[Owner]) -> Vec<Result<FolderClaim, OwnerError>> {
         let start = Barrier::new(owners.len());
         thread::scope(|scope| {

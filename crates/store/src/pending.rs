@@ -1,10 +1,10 @@
 //! A file that is being written, under a hidden name until it is whole.
 //!
-//! Readers never see half a file under its final name: the bytes go to a hidden temporary beside
-//! it, which is then renamed, and a rename within a folder is atomic. The temporary is removed on
-//! every error. A process that is killed cannot remove its own, so [`remove_stale`] does it later:
-//! a living process holds a lock on each of its temporaries, and the system drops the lock with the
-//! process, also when that ran in another container or on another machine that shares the folder.
+//! Readers never see half a file under its final name: the bytes go to a hidden temporary file
+//! beside it, which is then renamed, and a rename within a folder is atomic. Every error removes
+//! the temporary file. A killed process cannot do that, so [`remove_stale`] does it later: a living
+//! process holds a lock on each of its temporary files, and the system drops the lock with the
+//! process, also in another container or on another machine that shares the folder.
 use crate::error::StoreError;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -13,18 +13,18 @@ use std::{fmt, str::FromStr};
 use tempfile::NamedTempFile;
 use thiserror::Error;
 
-/// How a temporary's name begins; the rest is random.
+/// The beginning of a temporary file's name; the rest is random.
 const PREFIX: &str = ".mattebox-";
-/// How a temporary's name ends.
+/// The end of a temporary file's name.
 const SUFFIX: &str = ".tmp";
 
-/// What to do when the final name is taken.
+/// The choice for a final name that is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum OnExisting {
     /// Replace the file.
     #[default]
     Overwrite,
-    /// Keep the file that is there.
+    /// Keep the existing file.
     Skip,
     /// Report an error.
     Fail,
@@ -32,7 +32,7 @@ pub enum OnExisting {
 
 /// The text is not an [`OnExisting`].
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("unknown choice {0:?} for what exists already: use overwrite, skip or fail")]
+#[error("unknown choice {0:?} for existing files: use overwrite, skip or fail")]
 pub struct UnknownOnExisting(String);
 
 impl FromStr for OnExisting {
@@ -58,19 +58,19 @@ impl fmt::Display for OnExisting {
     }
 }
 
-/// What became of a file.
+/// The outcome of writing a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// It has its final name.
+    /// The new file has its final name.
     Written,
-    /// Another file had that name and was kept.
+    /// An existing file had that name and was kept.
     Skipped,
-    /// Another file with other bytes had that name and was kept.
+    /// An existing file with other bytes had that name and was kept.
     KeptDifferent,
 }
 
 /// A file under a hidden name beside its final one. Dropped before [`PendingFile::commit`], it is
-/// gone.
+/// removed.
 #[derive(Debug)]
 pub struct PendingFile {
     temporary: NamedTempFile,
@@ -78,15 +78,16 @@ pub struct PendingFile {
 }
 
 impl PendingFile {
-    /// An empty temporary in the folder of `target`, which must exist.
+    /// Creates an empty temporary file in the folder of `target`, which must exist.
     pub fn create(target: &Path) -> Result<Self, StoreError> {
         let fail = |error| StoreError::io("write", target)(error);
         loop {
             let temporary = builder().tempfile_in(folder_of(target)).map_err(fail)?;
-            // A file system without locks keeps the temporaries of killed processes; that is all it
-            // loses.
+            // A file system without locks keeps the temporary files of killed processes; nothing
+            // worse happens.
             let _ = temporary.as_file().lock();
-            // Between its creation and its lock another process may have taken it for a dead one's.
+            // Between its creation and its lock, another process may have removed it as a killed
+            // process's.
             if fs::symlink_metadata(temporary.path()).is_ok() {
                 return Ok(PendingFile {
                     temporary,
@@ -96,7 +97,7 @@ impl PendingFile {
         }
     }
 
-    /// Where the bytes go meanwhile, for another process that writes them.
+    /// The path of the temporary file, for another process that writes to it.
     pub fn path(&self) -> &Path {
         self.temporary.path()
     }
@@ -110,8 +111,8 @@ impl PendingFile {
     }
 
     /// Gives the file its final name. With `durable` the bytes and the name are on the disk before
-    /// this returns, so that they outlive a power failure. `Skip` and `Fail` hold even if another
-    /// process makes the file at the same moment.
+    /// this returns, so that they survive a power failure. `Skip` and `Fail` hold even if another
+    /// process creates the file at the same moment.
     pub fn commit(self, on_existing: OnExisting, durable: bool) -> Result<Outcome, StoreError> {
         let fail = |error| StoreError::io("write", &self.target)(error);
         if durable {
@@ -137,8 +138,8 @@ impl PendingFile {
     }
 }
 
-/// Writes a whole file at once, in place of one that is there. What is there and is no file, such
-/// as a named pipe, is written into.
+/// Writes a whole file at once, and replaces an existing one. It writes into anything that is no
+/// file, such as a named pipe.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
         let opened = File::options().write(true).open(path);
@@ -156,7 +157,7 @@ fn builder() -> tempfile::Builder<'static, 'static> {
     builder.prefix(PREFIX).suffix(SUFFIX).rand_bytes(12);
     #[cfg(unix)]
     {
-        // tempfile's own choice is 0600; results are ordinary files, as the umask says.
+        // tempfile's default mode is 0600; the umask decides about results, as about other files.
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
@@ -170,7 +171,7 @@ pub fn folder_of(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
-/// Makes the names in a folder durable. Only Unix can open a folder for that.
+/// Makes the names in a folder durable. Only Unix can open a folder for that purpose.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) {
         File::open(folder)?.sync_all()
@@ -179,13 +180,13 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a folder and those above it, if they are missing.
+/// Creates a folder and those above it, if they are missing.
 pub fn create_folder(folder: &Path) -> Result<(), StoreError> {
     fs::create_dir_all(folder).map_err(StoreError::io("create the folder", folder))
 }
 
-/// Removes the temporaries in `folder` whose process is gone and returns how many those were. What
-/// cannot be examined stays.
+/// Removes the temporary files in `folder` of processes that have ended, and returns their number.
+/// A file that cannot be examined stays.
 pub fn remove_stale(folder: &Path) -> usize {
     let Ok(entries) = fs::read_dir(folder) else {
         return 0;
@@ -200,7 +201,8 @@ pub fn remove_stale(folder: &Path) -> usize {
                 && entry.file_type().is_ok_and(|kind| kind.is_file())
         })
         .filter(|entry| {
-            // The lock is held until the file is gone, so that its maker cannot take it in between.
+            // Holds the lock until the file is removed, so that its creator cannot lock it in
+            // between.
             let Ok(file) = File::options().write(true).open(entry.path()) else {
                 return false;
             };
@@ -244,11 +246,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dead = folder.path().join(format!("{PREFIX}dead{SUFFIX}"));
         fs::write(&dead, b"x").unwrap();
-        let bystander = folder.path().join(".mattebox-notes");
-        fs::write(&bystander, b"x").unwrap();
+        let other = folder.path().join(".mattebox-notes");
+        fs::write(&other, b"x").unwrap();
         let living = PendingFile::create(&folder.path().join("a.bin")).unwrap();
         assert_eq!(remove_stale(folder.path()), 1);
-        assert!(!dead.exists() && bystander.exists());
+        assert!(!dead.exists() && other.exists());
         assert_eq!(
             living.commit(OnExisting::Fail, false).unwrap(),
             Outcome::Written
@@ -257,7 +259,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn files_are_as_readable_as_the_umask_allows() {
+    fn the_umask_decides_who_can_read_files() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let ours = folder.path().join("ours");

@@ -1,7 +1,7 @@
 //! The numbered files of one recording: `rec-0000.mkv`, `rec-0001.mkv` and so on beside `rec.mkv`.
 //!
-//! Which recordings a folder has, and from which number on, is noted in `.mattebox/recordings`,
-//! with a zero byte behind each: by themselves their files look like anybody's.
+//! `.mattebox/recordings` lists the recordings of a folder and the first number of each, with a
+//! zero byte after each item. Without it nothing tells their files from other files.
 use crate::{
     error::StoreError,
     owner::create_private_folder,
@@ -29,7 +29,7 @@ fn numbered(path: &Path, number: u64) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// The number that a file of the recording `path` has in its name.
+/// The number in the name of a file of the recording `path`.
 pub(crate) fn number_of(path: &Path, name: &str) -> Option<u64> {
     let stem = path.file_stem()?.to_string_lossy();
     let extension = path.extension()?.to_string_lossy();
@@ -51,20 +51,20 @@ pub(crate) fn highest(path: &Path) -> Option<u64> {
         .max()
 }
 
-/// A numbered file that is there.
+/// A numbered file that exists.
 pub fn existing(path: &Path) -> Option<PathBuf> {
     highest(path).map(|number| numbered(path, number))
 }
 
-/// The next numbered file, above all that are there: none is replaced. `first` is the number if
-/// there is none.
+/// The next numbered file, above all existing ones, so that none is replaced. `first` is its number
+/// if none exists.
 pub fn next(path: &Path, first: u64) -> PathBuf {
     let number = highest(path).map_or(first, |highest| highest.saturating_add(1).max(first));
     numbered(path, number)
 }
 
-/// Notes that numbered files of the recording `path` are mattebox's own, from this one on: those
-/// with lower numbers may be anybody's, unless they were noted before.
+/// Stores that the numbered files of the recording `path` are mattebox's own, from this one on.
+/// Those with lower numbers may be other people's, unless they were stored before.
 pub fn note(path: &Path, first: &Path) -> Result<(), StoreError> {
     let folder = folder_of(path);
     let name = path
@@ -90,8 +90,8 @@ pub fn note(path: &Path, first: &Path) -> Result<(), StoreError> {
     pending.commit(OnExisting::Overwrite, true).map(drop)
 }
 
-/// The recordings of a folder: the paths that they were written to, and the number of their first
-/// own file. Names that are no text are left out.
+/// The recordings of a folder: the path of each, and the number of its first own file. Names that
+/// are no UTF-8 are left out.
 pub(crate) fn noted(folder: &Path) -> Result<Vec<(PathBuf, u64)>, StoreError> {
     let all = noted_bytes(folder)?.into_iter();
     let names = all.filter_map(|(name, first)| Some((String::from_utf8(name).ok()?, first)));

@@ -1,5 +1,5 @@
 //! The highest number of the files that retention has removed, for each camera:
-//! `OUT/.mattebox/removed/<camera>`. It counts as there, so that no other frame gets it.
+//! `OUT/.mattebox/removed/<camera>`. It counts as in use, so that no other frame gets it.
 use crate::{
     error::StoreError,
     pending::{OnExisting, PendingFile, create_folder, remove_stale, sync_folder},
@@ -12,7 +12,8 @@ use std::{
 
 /// Below the output.
 const FOLDER: &str = ".mattebox/removed";
-/// Stands for the only camera where its name is not in the paths; no camera can have this name.
+/// The file's name for a folder of one camera, whose paths do not name the camera. No camera can
+/// have this name.
 const NO_CAMERA: &str = ".only";
 
 fn path(root: &Path, camera: Option<&CameraId>) -> PathBuf {
@@ -20,7 +21,7 @@ fn path(root: &Path, camera: Option<&CameraId>) -> PathBuf {
         .join(camera.map_or(NO_CAMERA, CameraId::as_str))
 }
 
-/// The highest number of a camera that was removed.
+/// The highest removed number of a camera.
 pub(crate) fn highest(
     root: &Path,
     camera: Option<&CameraId>,
@@ -37,7 +38,7 @@ pub(crate) fn highest(
     }
 }
 
-/// Notes, durably, that numbers up to this one are about to be removed.
+/// Stores durably that numbers up to this one are about to be removed.
 pub(crate) fn note(
     root: &Path,
     camera: Option<&CameraId>,
@@ -58,7 +59,8 @@ pub(crate) fn note(
     sync_folder(above).map_err(StoreError::io("sync the folder", above))
 }
 
-/// All frames of the camera were given up: its numbers begin again.
+/// Forgets the number after all frames of a camera were removed on request: its numbers begin
+/// again.
 pub(crate) fn forget(root: &Path, camera: Option<&CameraId>) -> Result<(), StoreError> {
     let path = path(root, camera);
     match fs::remove_file(&path) {

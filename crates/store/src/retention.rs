@@ -1,8 +1,8 @@
 //! Removes old files from an output folder.
 //!
-//! Only files go that mattebox has named: frames by the folder's template, and the finished
-//! segments of its recordings. A round walks through the folder once and keeps only the oldest
-//! files in memory; docs/design/retention.md says why nothing else can go.
+//! It removes only files that mattebox has named: frames, by the folder's template, and the
+//! finished segments of its recordings. A round walks through the folder once and keeps only the
+//! oldest files in memory; docs/design/retention.md explains why no other file can go.
 use crate::{
     error::StoreError,
     folder_names,
@@ -24,24 +24,25 @@ use std::{
 };
 use thiserror::Error;
 
-/// Files that one walk finds for removal, at most.
+/// The most files that one walk finds for removal.
 const BATCH: usize = 100_000;
-/// A folder of an hour that is empty for so long gets no more frames. A writer makes a new one.
+/// A folder of an hour that was empty for this time gets no more frames. A writer would create it
+/// again.
 const EMPTY_FOR: Duration = Duration::from_secs(3600);
 
-/// What is kept of an output folder.
+/// The limits on the age and size of an output folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// Files that were written longer ago go.
+    /// Older files are removed.
     pub keep: Option<Duration>,
-    /// The oldest files go while the whole folder has more bytes.
+    /// The oldest files are removed while the whole folder has more bytes.
     pub keep_bytes: Option<u64>,
 }
 
-/// Why nothing can be removed.
+/// Why no file can be removed.
 #[derive(Debug, Error)]
 pub enum RetentionError {
-    /// It is not known that mattebox writes there.
+    /// Nothing shows that mattebox writes there.
     #[error(
         "{} is no output folder of mattebox: {} is missing. Name the folder that --out of a run, \
          a worker or a Spark job names; \
@@ -51,7 +52,7 @@ pub enum RetentionError {
     NoOutput {
         /// The folder.
         folder: PathBuf,
-        /// Nothing is in it, or it is not there: a first writer may come.
+        /// It is empty or missing: a first writer may still come.
         is_empty: bool,
     },
     /// The system refused.
@@ -59,7 +60,7 @@ pub enum RetentionError {
     Store(#[from] StoreError),
 }
 
-/// What was removed of a camera, or of a recording; in a dry run, what would be.
+/// The files that were removed of a camera or a recording; in a dry run, those that would be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemovedFiles {
     /// Files.
@@ -72,18 +73,18 @@ pub struct RemovedFiles {
     pub newest: SystemTime,
 }
 
-/// What one round did.
+/// The result of one round.
 #[derive(Debug, Default)]
 pub struct PruneRound {
     /// By camera or recording.
     pub removed: BTreeMap<String, RemovedFiles>,
-    /// Bytes of all files of the folder after it.
+    /// Bytes of all files of the folder after the round.
     pub bytes_left: u64,
     /// Files that could not be removed.
     pub failed: u64,
-    /// What the system said of the first of those.
+    /// The error of the first of those.
     pub failure: Option<String>,
-    /// Links in place of cameras' folders: what is behind them stays.
+    /// Links in place of cameras' folders: the files behind them stay.
     pub links: Vec<PathBuf>,
 }
 
@@ -112,7 +113,7 @@ impl PruneRound {
     }
 }
 
-/// By age; files of one moment by path.
+/// The order of removal: by age, and files of one age by path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct AgeKey {
     written: SystemTime,
@@ -120,19 +121,19 @@ struct AgeKey {
     path: Box<Path>,
 }
 
-/// A file that may go.
+/// A file that may be removed.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct OldFile {
     key: AgeKey,
     bytes: u64,
     number: Option<FrameNumber>,
-    /// Its place among the cameras of the walk.
+    /// The index of its owner in the walk.
     of: usize,
-    /// Its folder is that of a day or an hour.
+    /// Its folder is for a day or an hour.
     is_dated: bool,
 }
 
-/// A folder on the way.
+/// A folder to walk through.
 struct WalkedFolder {
     path: PathBuf,
     depth: usize,
@@ -144,14 +145,14 @@ struct WalkedFolder {
 #[derive(Default)]
 struct FolderWalk {
     bytes: u64,
-    /// The oldest files that may go, the newest of them first.
+    /// The oldest files that may be removed, the newest of them first.
     oldest: BinaryHeap<OldFile>,
-    /// There are more.
+    /// There are more such files.
     is_full: bool,
     owners: Vec<FileOwner>,
 }
 
-/// Whose files are counted together.
+/// The camera or recording for which files are counted.
 #[derive(Clone, PartialEq, Eq)]
 enum FileOwner {
     Camera(Option<CameraId>),
@@ -170,7 +171,7 @@ impl FileOwner {
 /// A recording of the folder.
 struct NumberedRecording {
     path: PathBuf,
-    /// From its first segment to its newest, which stays.
+    /// From its first segment up to its newest, which stays.
     numbers: Range<u64>,
 }
 
@@ -184,7 +185,7 @@ pub struct Pruner<'a> {
 }
 
 impl<'a> Pruner<'a> {
-    /// Nothing is read yet. A dry run removes nothing.
+    /// Reads nothing yet. A dry run removes nothing.
     pub fn new(root: &'a Path, retention: Retention, is_dry: bool) -> Self {
         Pruner {
             root,
@@ -194,7 +195,7 @@ impl<'a> Pruner<'a> {
         }
     }
 
-    /// Removes what is too old or too much by now. It ends early where `stopped` says so.
+    /// Removes the files that are over the limits. Ends early once `stopped` is true.
     pub fn round(
         &self,
         now: SystemTime,
@@ -219,7 +220,7 @@ impl<'a> Pruner<'a> {
         }
     }
 
-    /// Refuses a folder that nothing says mattebox writes to.
+    /// Refuses a folder if nothing shows that mattebox writes there.
     fn check(&self) -> Result<(), RetentionError> {
         let is_there = |path: &Path| path.symlink_metadata().is_ok();
         if is_there(&Owner::path(self.root)) || !recordings::noted(self.root)?.is_empty() {
@@ -235,7 +236,8 @@ impl<'a> Pruner<'a> {
         })
     }
 
-    /// Adds up all sizes, and finds the oldest files that may go. Those up to `above` are left out.
+    /// Adds up all sizes, and finds the oldest files that may be removed. Those up to `above` are
+    /// left out.
     fn walk(
         &self,
         names: &NameTemplate,
@@ -260,7 +262,8 @@ impl<'a> Pruner<'a> {
         while let Some(folder) = folders.pop() {
             let entries = match fs::read_dir(&folder.path) {
                 Ok(entries) => entries,
-                // It went meanwhile, or is another user's: then it holds no frames of ours.
+                // It was removed meanwhile, or belongs to another user: then it holds no frames of
+                // ours.
                 Err(_) if folder.path != self.root => continue,
                 Err(error) => {
                     return Err(StoreError::io("read the folder", &folder.path)(error).into());
@@ -300,7 +303,7 @@ impl<'a> Pruner<'a> {
                         round.links.push(path);
                     }
                 }
-                // Of a link this is the link's own size.
+                // For a link this is the size of the link itself.
                 let Ok(there) = entry.metadata() else {
                     continue;
                 };
@@ -340,15 +343,15 @@ impl<'a> Pruner<'a> {
             }
             let is_dated = folder.known.as_ref().is_some_and(PathFields::is_dated);
             if is_empty && is_dated && !self.is_dry && is_unused(&folder.path, now) {
-                // A writer that comes at this moment makes it again.
+                // A writer that needs it now creates it again.
                 let _ = fs::remove_dir(&folder.path);
             }
         }
         Ok(walk)
     }
 
-    /// Removes the oldest files of a walk as far as they have to go. Returns the last one if all
-    /// had to.
+    /// Removes the oldest files of a walk that are over the limits. Returns the last one if all
+    /// were.
     fn remove(
         &self,
         walk: FolderWalk,
@@ -381,7 +384,7 @@ impl<'a> Pruner<'a> {
             }
             let owner = &owners[file.of];
             if !self.is_dry {
-                // Before the first of them goes: the numbers must not come back.
+                // Before the first file is removed: its number must not be used again.
                 if let (FileOwner::Camera(camera), Some(number)) = (owner, highest.remove(&file.of))
                 {
                     removed::note(self.root, camera.as_ref(), number)?;
@@ -411,12 +414,12 @@ impl<'a> Pruner<'a> {
         Ok(last.filter(|_| all))
     }
 
-    /// False where the file is another one by now, or gone.
+    /// False if the file has changed or is gone.
     fn remove_file(&self, file: &OldFile, safe_folder: &mut PathBuf) -> Result<bool, StoreError> {
         let path = self.root.join(&file.key.path);
         let folder = file.key.path.parent().unwrap_or(Path::new(""));
         if folder != safe_folder.as_path() || safe_folder.as_os_str().is_empty() {
-            // A link in place of a folder would lead elsewhere.
+            // A link in place of a folder would lead out of the output.
             let mut way = self.root.to_owned();
             for part in folder {
                 way.push(part);
@@ -439,12 +442,12 @@ impl<'a> Pruner<'a> {
         }
     }
 
-    /// Removes a folder of an hour, and that of its day, if nothing is left in it.
+    /// Removes the folder of an hour, and that of its day, if they are empty.
     fn remove_empty(&self, names: &NameTemplate, folder: &Path) {
         let mut folder = folder;
         loop {
             let path = self.root.join(folder);
-            // What a killed process has left there would keep it for ever.
+            // The temporary file of a killed process would keep the folder for ever.
             if fs::remove_dir(&path).is_err() && remove_stale(&path) > 0 {
                 let _ = fs::remove_dir(&path);
             }
@@ -457,7 +460,7 @@ impl<'a> Pruner<'a> {
 }
 
 impl FolderWalk {
-    /// The place of a camera or recording among those that were seen. The last one is mostly meant.
+    /// The index of a camera or recording among the owners. Mostly it is the last one.
     fn owner(&mut self, whose: FileOwner) -> usize {
         match self.owners.iter().rposition(|owner| *owner == whose) {
             Some(place) => place,
@@ -469,7 +472,7 @@ impl FolderWalk {
     }
 }
 
-/// The recording that a finished segment belongs to. `None`: it is none, or its newest.
+/// The recording of a finished segment. `None`: the file is no segment, or is the newest one.
 fn segment_of(recordings: &[NumberedRecording], name: &std::ffi::OsStr) -> Option<FileOwner> {
     let name = name.to_str().filter(|name| finished_name(name).is_none())?;
     recordings.iter().find_map(|recording| {
@@ -480,7 +483,7 @@ fn segment_of(recordings: &[NumberedRecording], name: &std::ffi::OsStr) -> Optio
     })
 }
 
-/// Whether a folder below the output is that of a day or an hour.
+/// Whether a folder below the output is for a day or an hour.
 fn is_dated(names: &NameTemplate, folder: &Path) -> bool {
     let mut parts = folder.iter().enumerate();
     let known = parts.try_fold(PathFields::default(), |known, (depth, part)| {

@@ -1,10 +1,9 @@
-//! What is remembered of cameras, in files: `OUT/.state/<camera>/<stream>@<offset>`.
+//! The states of cameras in files: `OUT/.state/<camera>/<stream>@<offset>`.
 //!
-//! A version belongs to an offset of the log: it holds what was known when everything before that
-//! offset was done. It is stored before the offset is recorded as done, so that wherever the log is
-//! taken up again, the version for that place is there. Later versions may be there too, from work
-//! whose offset was not recorded any more; they are for frames that will be done again, and are not
-//! used for earlier ones.
+//! A version belongs to an offset of the log: it is the state after all records before that offset.
+//! It is stored before the offset is committed, so that a reader that resumes at an offset finds
+//! its version. Later versions can exist too, from records whose offset was not committed; those
+//! records are processed again, and the later versions are not used.
 use crate::{
     camera_state::CameraState,
     error::StoreError,
@@ -18,24 +17,24 @@ use std::{
 
 /// The folder's name below the output.
 const FOLDER: &str = ".state";
-/// Where the states of workers of version 1 are after an upgrade.
+/// The folder for the states of version 1's workers after an upgrade.
 const VERSION_1: &str = ".mattebox/state-1";
-/// What stands in place of their folder.
+/// The text of the file in place of their folder.
 const VERSION_1_NOTE: &str = "The workers of this folder keep camera states in Kafka now. Workers \
     of the version before cannot \
     write here any more: stop them. See docs/guide/operations.md, Upgrades.\n";
-/// What is added to the name of a version that cannot be read.
+/// The end of the name of a version that cannot be read.
 const UNREADABLE: &str = ".unreadable";
 
 /// A partition of a topic, as one consumer group reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct GroupPartition {
-    /// As it stands in file names.
+    /// Its form in file names.
     name: String,
 }
 
 impl GroupPartition {
-    /// Any text may name a group; what cannot stand in a file's name is written as `%` and two
+    /// Any text may name a group; bytes that cannot stand in a file's name become `%` and two
     /// hexadecimal digits.
     pub fn new(group: &str, topic: &str, partition: i32) -> Self {
         let safe = |text: &str| {
@@ -54,22 +53,22 @@ impl GroupPartition {
     }
 }
 
-/// What [`StateStore::recall`] found of a camera.
+/// The state of a camera that [`StateStore::recall`] found.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StoredState {
-    /// Nothing is stored: the camera is new.
+    /// No version is stored: the camera is new.
     Missing,
-    /// The version for the place.
+    /// The version for the offset.
     Known(Box<CameraState>),
-    /// A version is stored that cannot be read. The matte begins again; the names go on as the
-    /// journal says.
+    /// The stored version cannot be read. The matte begins again; the names continue from the
+    /// journal.
     Unreadable {
-        /// What is wrong with the version that was found, and where it is kept now.
+        /// The problem of that version, and the file that keeps it.
         problem: String,
     },
 }
 
-/// The folder of what is remembered. It is private: a memory holds a tiny gray copy of the room.
+/// The folder of camera states. It is private: a state holds a tiny gray copy of the room.
 #[derive(Debug, Clone)]
 pub struct StateStore {
     folder: PathBuf,
@@ -77,7 +76,7 @@ pub struct StateStore {
 }
 
 impl StateStore {
-    /// Makes the folder below `root` if it is missing, for its owner alone.
+    /// Creates the folder below `root` if it is missing. Only this user can open it.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         let folder = root.join(FOLDER);
         create_folder(root)?;
@@ -95,7 +94,7 @@ impl StateStore {
         }
     }
 
-    /// The folder below `root`, if it is there.
+    /// The folder below `root`, if it exists.
     pub fn existing(root: &Path) -> Option<Self> {
         let folder = root.join(FOLDER);
         folder.is_dir().then_some(StateStore {
@@ -104,10 +103,9 @@ impl StateStore {
         })
     }
 
-    /// Moves the states of workers of version 1 out of their way, to `.mattebox/state-1`, and puts
-    /// a file in place of their folder: a worker of that version that still runs can then neither
-    /// read nor store a state, and so writes no file. Nothing happens where there is no such
-    /// folder.
+    /// Moves the states of version 1's workers to `.mattebox/state-1`, and puts a file in place of
+    /// their folder: a worker of that version that still runs can then neither read nor store a
+    /// state, and so writes no file. Does nothing if there is no such folder.
     pub fn take_over_version_1(root: &Path) -> Result<(), StoreError> {
         let old = root.join(FOLDER);
         if !old.is_dir() {
@@ -124,7 +122,7 @@ impl StateStore {
         fs::write(&old, VERSION_1_NOTE).map_err(StoreError::io("write", &old))
     }
 
-    /// The states that workers of version 1 have left, after [`StateStore::take_over_version_1`].
+    /// The states of version 1's workers, after [`StateStore::take_over_version_1`].
     pub fn of_version_1(root: &Path) -> Option<Self> {
         let folder = root.join(VERSION_1);
         folder.is_dir().then_some(StateStore {
@@ -133,14 +131,14 @@ impl StateStore {
         })
     }
 
-    /// Whether [`StateStore::save`] returns only when the version is on the disk and outlives a
+    /// Whether [`StateStore::save`] returns only when the version is on the disk and survives a
     /// power failure. Off at first.
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
         self
     }
 
-    /// Stores what is known of a camera when everything before `offset` is done.
+    /// Stores the state of a camera after all records before `offset`.
     pub fn save(
         &self,
         stream: &GroupPartition,
@@ -160,9 +158,9 @@ impl StateStore {
         Ok(())
     }
 
-    /// What is known of a camera when everything before `offset` is done: the newest version for
-    /// `offset` or before it. Later ones are removed: what they stand for is done again. An error
-    /// means that nothing may be written for the camera now.
+    /// The state of a camera after all records before `offset`: the newest version up to `offset`.
+    /// Later versions are removed: their records are processed again. After an error no file may be
+    /// written for the camera.
     pub fn recall(
         &self,
         stream: &GroupPartition,
@@ -183,16 +181,16 @@ impl StateStore {
         };
         let problem = match fs::read(&path) {
             Ok(bytes) => match CameraState::from_bytes(&bytes) {
-                Ok(memory) => return Ok(StoredState::Known(Box::new(memory))),
+                Ok(state) => return Ok(StoredState::Known(Box::new(state))),
                 Err(error) => error.to_string(),
             },
             Err(error) => error.to_string(),
         };
         let mut kept = path.clone().into_os_string();
         kept.push(UNREADABLE);
-        // Another version of the program may be able to read it. It stays under its own name until
-        // the new one takes that: a process that is killed in between finds it unreadable again,
-        // and not missing.
+        // Another version of the program may be able to read it. It keeps its name until the new
+        // version replaces it: if this process is killed in between, the next one finds it
+        // unreadable, and not missing.
         let kept = fs::copy(&path, &kept).map_or(path, |_| kept.into());
         self.save(stream, camera, version, &CameraState::default().to_bytes())?;
         Ok(StoredState::Unreadable {
@@ -200,10 +198,9 @@ impl StateStore {
         })
     }
 
-    /// What is known of all cameras when everything before `offset` is done: of each its newest
-    /// version for `offset` or before it, with that version's offset. Of more cameras than `most`
-    /// those with the newest versions count. Nothing is changed. A file that cannot be read has no
-    /// bytes here.
+    /// The states of all cameras after all records before `offset`: the newest version of each up
+    /// to `offset`, with that version's offset, and at most `most` cameras, those with the newest
+    /// versions. Changes nothing. A file that cannot be read has no bytes here.
     pub fn all(
         &self,
         stream: &GroupPartition,
@@ -233,8 +230,8 @@ impl StateStore {
         Ok(found.into_iter().map(read).collect())
     }
 
-    /// Removes what no longer can be needed once `offset` is recorded as done: all versions older
-    /// than the one for it.
+    /// Removes the versions that are not needed any more once `offset` is committed: all that are
+    /// older than the one for it.
     pub fn prune(
         &self,
         stream: &GroupPartition,
@@ -295,8 +292,8 @@ mod tests {
     use super::*;
     use mattebox_core::{frame::Numbering, matte::MatteState};
 
-    /// A memory that is told from others by its number.
-    fn memory(number: u64) -> CameraState {
+    /// A state that is told from others by its number.
+    fn state(number: u64) -> CameraState {
         CameraState {
             numbering: Numbering::resumed(0, number),
             matte: MatteState::default(),
@@ -304,14 +301,14 @@ mod tests {
     }
 
     #[test]
-    fn the_version_for_a_place_is_found_until_a_later_place_is_recorded() {
+    fn the_version_for_an_offset_is_found_until_a_later_offset_is_committed() {
         let root = tempfile::tempdir().unwrap();
         let dir = StateStore::open(root.path()).unwrap();
         let stream = GroupPartition::new("g", "t", 0);
         let camera = "cam".parse().unwrap();
         let recall = |offset| dir.recall(&stream, &camera, offset).unwrap();
         let save = |offset, number| {
-            dir.save(&stream, &camera, offset, &memory(number).to_bytes())
+            dir.save(&stream, &camera, offset, &state(number).to_bytes())
                 .unwrap()
         };
         assert_eq!(recall(5), StoredState::Missing);
@@ -329,21 +326,21 @@ mod tests {
         assert_eq!(recall(9), StoredState::Missing, "3 was pruned, 10 is later");
         save(10, 1);
         save(20, 2);
-        assert_eq!(recall(15), StoredState::Known(Box::new(memory(1))));
+        assert_eq!(recall(15), StoredState::Known(Box::new(state(1))));
         assert_eq!(
             recall(25),
-            StoredState::Known(Box::new(memory(1))),
-            "20 stood for frames that are done again"
+            StoredState::Known(Box::new(state(1))),
+            "the records of 20 are processed again"
         );
     }
 
     #[test]
-    fn a_version_that_cannot_be_read_is_told_once_and_stays_for_a_second_look() {
+    fn a_version_that_cannot_be_read_is_reported_once_and_kept() {
         let root = tempfile::tempdir().unwrap();
         let dir = StateStore::open(root.path()).unwrap();
         let stream = GroupPartition::new("g", "t", 0);
         let camera = "cam".parse().unwrap();
-        let good = memory(41).to_bytes();
+        let good = state(41).to_bytes();
         let other_version = [&good[..4], &99u16.to_le_bytes(), &good[6..]].concat();
         let damaged: Vec<u8> = good
             .iter()
@@ -360,7 +357,7 @@ mod tests {
             assert_eq!(
                 dir.recall(&stream, &camera, 10).unwrap(),
                 StoredState::Known(Box::default()),
-                "a second start goes on in the same way"
+                "a second start continues from the same state"
             );
             let kept = root.path().join(".state/cam/g+t+0@10.unreadable");
             assert_eq!(fs::read(kept).unwrap(), bytes);
@@ -368,14 +365,14 @@ mod tests {
     }
 
     #[test]
-    fn all_cameras_are_found_with_their_versions_for_a_place() {
+    fn all_cameras_are_found_with_their_versions_for_an_offset() {
         let root = tempfile::tempdir().unwrap();
         assert!(StateStore::existing(root.path()).is_none());
         StateStore::open(root.path()).unwrap();
         let dir = StateStore::existing(root.path()).unwrap();
         let stream = GroupPartition::new("g", "t", 0);
         for (camera, offset) in [("a", 3), ("a", 10), ("b", 5), ("b", 30), ("c", 30)] {
-            let bytes = memory(offset as u64).to_bytes();
+            let bytes = state(offset as u64).to_bytes();
             dir.save(&stream, &camera.parse().unwrap(), offset, &bytes)
                 .unwrap();
         }
@@ -386,7 +383,7 @@ mod tests {
             let found = dir.all(&stream, 20, most).unwrap().into_iter();
             found
                 .map(|(camera, offset, bytes)| {
-                    assert_eq!(bytes, memory(offset as u64).to_bytes());
+                    assert_eq!(bytes, state(offset as u64).to_bytes());
                     (camera.to_string(), offset)
                 })
                 .collect::<Vec<_>>()
@@ -397,7 +394,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn the_folder_is_its_owners_alone() {
+    fn only_its_owner_can_open_the_folder() {
         use std::os::unix::fs::PermissionsExt;
         let root = tempfile::tempdir().unwrap();
         StateStore::open(root.path()).unwrap();

@@ -1,9 +1,9 @@
 //! A recording that is being written, under a visible name until it is whole.
 //!
-//! A picture that was half written is worth nothing, so [`PendingFile`](crate::PendingFile) hides
-//! and removes it. Hours of video are: what was recorded before a crash plays, and people who look
-//! for it have to find it. So a recording is written to `NAME.unfinished.EXT` beside its final
-//! name, gets that name when it is whole, and is never removed otherwise.
+//! Half a picture has no value, so [`PendingFile`](crate::PendingFile) hides and removes it. Half a
+//! recording has: it plays up to the crash, and people look for it. So a recording is written to
+//! `NAME.unfinished.EXT` beside its final name, gets that name when it is whole, and is never
+//! removed otherwise.
 use crate::error::StoreError;
 use crate::pending::{OnExisting, folder_of, sync_folder};
 use std::ffi::OsString;
@@ -12,15 +12,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use tempfile::TempPath;
 
-/// Stands before the extension as long as the file is not whole.
+/// Stands before the extension until the file is whole.
 const MARK: &str = ".unfinished";
-/// The longest name of a file that common file systems take, in bytes.
+/// The longest file name of common file systems, in bytes.
 const LONGEST_NAME: usize = 255;
 
-/// A file beside its final name, where anybody can see it. Dropped, it stays.
+/// A visible file beside its final name. It stays when it is dropped.
 #[derive(Debug)]
 pub struct UnfinishedFile {
-    /// Locked as long as we live.
+    /// Locked as long as this process lives.
     file: File,
     path: PathBuf,
     target: PathBuf,
@@ -28,8 +28,8 @@ pub struct UnfinishedFile {
 }
 
 impl UnfinishedFile {
-    /// Makes an empty file in the folder of `target`, which must exist. What another run has left
-    /// there stays.
+    /// Creates an empty file in the folder of `target`, which must exist. Files that another run
+    /// has left there stay.
     pub fn create(target: &Path) -> Result<Self, StoreError> {
         let mut left = Vec::new();
         let mut number = 1;
@@ -37,7 +37,8 @@ impl UnfinishedFile {
             let path = unfinished_name(target, number);
             match File::options().write(true).create_new(true).open(&path) {
                 Ok(file) => {
-                    // Without locks a file that is still being written counts as left; that is all.
+                    // On a file system without locks, a file that is still being written counts as
+                    // left; nothing worse happens.
                     let _ = file.try_lock();
                     return Ok(UnfinishedFile {
                         file,
@@ -57,7 +58,7 @@ impl UnfinishedFile {
         }
     }
 
-    /// Where the bytes go meanwhile.
+    /// The path to write to.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -67,13 +68,14 @@ impl UnfinishedFile {
         &self.target
     }
 
-    /// Unfinished files of the same final name that earlier runs have left.
+    /// Unfinished files of the same final name, left by earlier runs.
     pub fn left(&self) -> &[PathBuf] {
         &self.left
     }
 
     /// Gives the file its final name; `Skip` is the same as `Fail`. With `durable` the bytes and
-    /// the name are on the disk before this returns. After an error the file is still there.
+    /// the name are on the disk before this returns. After an error the unfinished file still
+    /// exists.
     pub fn commit(&self, on_existing: OnExisting, durable: bool) -> Result<(), StoreError> {
         let fail = |error| StoreError::io("write", &self.target)(error);
         if durable {
@@ -96,7 +98,7 @@ impl UnfinishedFile {
             return Ok(());
         };
         let error = failed.error;
-        // Otherwise it would be removed.
+        // Dropping the path would remove the file.
         let _ = failed.path.keep();
         Err(match error.kind() {
             io::ErrorKind::AlreadyExists => StoreError::Exists(self.target.clone()),
@@ -104,14 +106,14 @@ impl UnfinishedFile {
         })
     }
 
-    /// Removes the file: there is nothing in it.
+    /// Removes the file, which holds no video.
     pub fn discard(self) {
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// `rec.unfinished.mkv` for `rec.mkv`, and `rec.unfinished-2.mkv` if that is taken. Where the name
-/// gets too long its end is left out.
+/// `rec.unfinished.mkv` for `rec.mkv`, and `rec.unfinished-2.mkv` if that name is taken. A name
+/// that would be too long is cut.
 fn unfinished_name(target: &Path, number: u32) -> PathBuf {
     let mut end = match number {
         1 => MARK.to_owned(),
@@ -139,7 +141,7 @@ fn shortened(text: &str, most: usize) -> OsString {
     text[..end.unwrap_or_default()].into()
 }
 
-/// Whether a name is that of an unfinished file, and of which final name.
+/// The final name, if a name is that of an unfinished file.
 pub fn finished_name(name: &str) -> Option<String> {
     let (stem, extension) = name.rsplit_once('.')?;
     let (stem, number) = stem.rsplit_once(MARK)?;
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_run_has_left_stays_and_is_named() {
+    fn files_that_a_run_has_left_stay_and_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("rec.mkv");
         let left = folder.path().join("rec.unfinished.mkv");
@@ -179,7 +181,7 @@ mod tests {
         let first = UnfinishedFile::create(&target).unwrap();
         assert_eq!(first.left(), std::slice::from_ref(&left));
         assert_eq!(first.path(), folder.path().join("rec.unfinished-2.mkv"));
-        // What a living process writes is not left.
+        // A file that a living process writes does not count as left.
         let second = UnfinishedFile::create(&target).unwrap();
         assert_eq!(second.left(), std::slice::from_ref(&left));
         first.commit(OnExisting::Overwrite, false).unwrap();
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_was_taken_meanwhile_costs_nothing() {
+    fn no_recording_is_lost_when_its_name_is_taken_meanwhile() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("rec.mkv");
         for choice in [OnExisting::Fail, OnExisting::Skip] {

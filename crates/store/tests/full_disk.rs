@@ -1,5 +1,4 @@
-//! A full disk and a folder that may not be written: an error that says what to do, and nothing
-//! left behind.
+//! A full disk and a read-only folder give errors with advice, and leave no file behind.
 #![cfg(target_os = "linux")]
 use mattebox_core::frame::{CameraId, FrameNumber, Timestamp};
 use mattebox_store::{FrameDir, OnExisting};
@@ -12,7 +11,7 @@ use std::process::Command;
 struct TmpfsMount(tempfile::TempDir);
 
 impl TmpfsMount {
-    /// `None`, and a line that says so, where this user may not mount.
+    /// `None`, with a message, if this user may not mount.
     fn mount(options: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("mount");
@@ -42,7 +41,7 @@ fn camera() -> CameraId {
 }
 
 #[test]
-fn a_full_disk_keeps_what_was_there_and_says_what_to_do() {
+fn a_full_disk_keeps_existing_files_and_gives_advice() {
     let Some(disk) = TmpfsMount::mount("size=1m") else {
         return;
     };

@@ -1,7 +1,6 @@
-//! A model of what fleets do to names: cameras that start again, records that come twice or late,
-//! partitions that are added, records without key, hostile numbers, workers that die or only seem
-//! dead. Whatever happens, a name stands for one frame, and every record is a file, a repeat or a
-//! dead letter.
+//! A model of a fleet and its names: cameras that restart, records that arrive twice or late, added
+//! partitions, records without key, hostile numbers, workers that die or only seem dead. In every
+//! case a name belongs to one frame, and every record gives a file, a repeat or a dead letter.
 use mattebox_core::frame::{CameraId, FrameNumber, Numbering, NumberingStep, RecordIdentity};
 use mattebox_store::{
     StoreError,
@@ -31,7 +30,7 @@ impl Journal for MemoryJournal {
 
 #[derive(Debug, Clone)]
 struct SentRecord {
-    /// Which picture it holds: records with one are deliveries of one frame.
+    /// The picture that it holds: records with the same picture are deliveries of one frame.
     frame: usize,
     number: u64,
     session: Option<String>,
@@ -39,18 +38,18 @@ struct SentRecord {
     good: bool,
 }
 
-/// Something that happens before the log is read.
+/// An event before the log is read.
 #[derive(Debug, Clone)]
 enum CameraEvent {
     Frames(u8),
-    /// The camera starts again, and counts from 0 or from where it was.
+    /// The camera restarts, and counts from 0 or continues.
     Restart {
         from_zero: bool,
     },
     Gap(u16),
-    /// The last record but so many is sent once more.
+    /// An earlier record, counted from the end, is sent once more.
     Again(u8),
-    /// The next two frames change places.
+    /// The next two frames swap places.
     Swapped,
     Hostile {
         number: u64,
@@ -73,7 +72,7 @@ fn sent() -> impl Strategy<Value = CameraEvent> {
     ]
 }
 
-/// How the camera sends.
+/// The way in which the camera sends.
 #[derive(Debug, Clone, Copy)]
 struct CameraKind {
     named: bool,
@@ -93,7 +92,7 @@ fn log(kind: CameraKind, events: &[CameraEvent]) -> Vec<Vec<SentRecord>> {
     for event in events {
         let mut next = |number: u64, good| {
             frame += 1;
-            // The number of a session that has a name is one frame, however often it is sent.
+            // A number of a session with a name is one frame, however often it is sent.
             let of_life = (life + 1) * (1 << 54) + number as usize;
             SentRecord {
                 frame: if kind.named { of_life } else { frame },
@@ -138,14 +137,14 @@ fn log(kind: CameraKind, events: &[CameraEvent]) -> Vec<Vec<SentRecord>> {
     partitions
 }
 
-/// A worker's hold of one partition.
+/// The state of a worker that reads a partition.
 #[derive(Debug, Clone, Default)]
 struct PartitionReader {
     next: usize,
     numbering: Numbering,
 }
 
-/// Something that happens while the log is read.
+/// An event while the log is read.
 #[derive(Debug, Clone)]
 enum WorkerEvent {
     Read {
@@ -153,9 +152,9 @@ enum WorkerEvent {
         records: u8,
     },
     Commit(usize),
-    /// The worker is killed: another goes on from what is committed.
+    /// The worker is killed: another one continues from the committed state.
     Kill(usize),
-    /// A worker that only seemed dead goes on for a while from what was committed.
+    /// A worker that only seemed dead continues for a while from the committed state.
     Zombie {
         partition: usize,
         records: u8,
@@ -180,38 +179,38 @@ struct FleetModel {
     journal: MemoryJournal,
     /// The picture of each file.
     files: BTreeMap<u64, usize>,
-    /// What each record became, by partition and offset.
-    became: HashMap<(usize, usize), String>,
+    /// The outcome of each record, by partition and offset.
+    outcomes: HashMap<(usize, usize), String>,
 }
 
 impl FleetModel {
-    /// A log of which nothing is read.
+    /// A log that is not read yet.
     fn new(kind: CameraKind, events: &[CameraEvent]) -> Self {
         FleetModel {
             kind,
             partitions: log(kind, events),
             journal: MemoryJournal::default(),
             files: BTreeMap::new(),
-            became: HashMap::new(),
+            outcomes: HashMap::new(),
         }
     }
 
-    fn read(&mut self, hold: &mut PartitionReader, partition: usize, records: usize) {
+    fn read(&mut self, reader: &mut PartitionReader, partition: usize, records: usize) {
         for _ in 0..records {
-            let offset = hold.next;
+            let offset = reader.next;
             let Some(record) = self.partitions[partition].get(offset).cloned() else {
                 return;
             };
-            hold.next += 1;
-            let became = self.take(hold, partition, offset, &record);
+            reader.next += 1;
+            let outcome = self.take(reader, partition, offset, &record);
             if std::env::var_os("SHOW").is_some() {
-                eprintln!("{partition}/{offset} {record:?}: {became}");
+                eprintln!("{partition}/{offset} {record:?}: {outcome}");
             }
-            let before = self.became.insert((partition, offset), became.clone());
-            // Without key, what another partition does meanwhile counts, too.
+            let before = self.outcomes.insert((partition, offset), outcome.clone());
+            // Without key, the other partitions have an influence too.
             if let Some(before) = before.filter(|_| self.kind.keyed) {
                 assert_eq!(
-                    before, became,
+                    before, outcome,
                     "{record:?} at {partition}/{offset} read again"
                 );
             }
@@ -220,7 +219,7 @@ impl FleetModel {
 
     fn take(
         &mut self,
-        hold: &mut PartitionReader,
+        reader: &mut PartitionReader,
         partition: usize,
         offset: usize,
         r: &SentRecord,
@@ -240,7 +239,7 @@ impl FleetModel {
         let highest = move || -> Result<_, StoreError> { Ok(highest) };
         let camera = "cam".parse().unwrap();
         let step = name_record(
-            &mut hold.numbering,
+            &mut reader.numbering,
             &self.journal,
             &camera,
             &identity,
@@ -284,32 +283,32 @@ proptest! {
         events in prop::collection::vec(sent(), 1..60),
         work in prop::collection::vec(work(), 1..80),
     ) {
-        let mut world = FleetModel::new(kind, &events);
-        let mut holds = vec![PartitionReader::default(); 3];
-        let mut committed = holds.clone();
+        let mut fleet = FleetModel::new(kind, &events);
+        let mut readers = vec![PartitionReader::default(); 3];
+        let mut committed = readers.clone();
         for work in work {
             match work {
                 WorkerEvent::Read { partition, records } => {
-                    world.read(&mut holds[partition], partition, records.into());
+                    fleet.read(&mut readers[partition], partition, records.into());
                 }
-                WorkerEvent::Commit(partition) => committed[partition] = holds[partition].clone(),
-                WorkerEvent::Kill(partition) => holds[partition] = committed[partition].clone(),
+                WorkerEvent::Commit(partition) => committed[partition] = readers[partition].clone(),
+                WorkerEvent::Kill(partition) => readers[partition] = committed[partition].clone(),
                 WorkerEvent::Zombie { partition, records } => {
                     let mut zombie = committed[partition].clone();
-                    world.read(&mut zombie, partition, records.into());
+                    fleet.read(&mut zombie, partition, records.into());
                 }
             }
         }
-        for (partition, hold) in holds.iter_mut().enumerate() {
-            world.read(hold, partition, 1_000_000);
+        for (partition, reader) in readers.iter_mut().enumerate() {
+            fleet.read(reader, partition, 1_000_000);
         }
-        // Every record has become something, and a group that begins at the oldest records gives
-        // the same names.
-        let records: usize = world.partitions.iter().map(Vec::len).sum();
-        prop_assert_eq!(world.became.len(), records);
+        // Every record has an outcome, and a group that begins at the oldest records gives the same
+        // names.
+        let records: usize = fleet.partitions.iter().map(Vec::len).sum();
+        prop_assert_eq!(fleet.outcomes.len(), records);
         if kind.keyed {
             for partition in 0..3 {
-                world.read(&mut PartitionReader::default(), partition, 1_000_000);
+                fleet.read(&mut PartitionReader::default(), partition, 1_000_000);
             }
         }
     }
@@ -320,11 +319,11 @@ proptest! {
         events in prop::collection::vec(sent(), 1..40),
         more in prop::collection::vec(sent(), 1..40),
     ) {
-        let mut world = FleetModel::new(kind, &events);
+        let mut fleet = FleetModel::new(kind, &events);
         for partition in 0..3 {
-            world.read(&mut PartitionReader::default(), partition, 1_000_000);
+            fleet.read(&mut PartitionReader::default(), partition, 1_000_000);
         }
-        // The topic is made again: its records, the states and the journal are gone.
+        // The topic is created again: its records, the states and the journal are gone.
         let fresh = log(kind, &more);
         let moved = fresh.into_iter().map(|records| {
             let renamed = records.into_iter().map(|r| SentRecord {
@@ -334,11 +333,11 @@ proptest! {
             });
             renamed.collect()
         });
-        world.partitions = moved.collect();
-        world.journal = MemoryJournal::default();
-        world.became.clear();
+        fleet.partitions = moved.collect();
+        fleet.journal = MemoryJournal::default();
+        fleet.outcomes.clear();
         for partition in 0..3 {
-            world.read(&mut PartitionReader::default(), partition, 1_000_000);
+            fleet.read(&mut PartitionReader::default(), partition, 1_000_000);
         }
     }
 }

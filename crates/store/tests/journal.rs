@@ -1,5 +1,5 @@
-//! What every journal of names promises, for the one in a folder. The one in a topic is held by
-//! the end-to-end tests.
+//! The promises of every journal of names, tested for the journal in a folder. The end-to-end tests
+//! check the one in a topic.
 use mattebox_core::frame::{BLOCK, CameraId, Numbering, NumberingStep, RecordIdentity};
 use mattebox_store::{
     StoreError,
@@ -57,7 +57,7 @@ fn writers_of_many_sessions_at_once_never_share_a_name() {
 }
 
 #[test]
-fn a_writer_that_comes_again_makes_the_same_names() {
+fn a_writer_that_returns_makes_the_same_names() {
     let root = tempfile::tempdir().unwrap();
     let journal = FolderJournal::new(root.path());
     let run = || {

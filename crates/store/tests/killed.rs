@@ -1,5 +1,5 @@
-//! A process that is killed in the middle of writing leaves no half file under a final name, and
-//! its leftovers go.
+//! A process that is killed while it writes leaves no half file under a final name, and its
+//! temporary files are removed.
 #![cfg(unix)]
 use mattebox_core::frame::{CameraId, FrameNumber, Timestamp};
 use mattebox_store::{FrameDir, OnExisting};
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Set for the process that is to be killed: where it writes.
+/// The folder of the process that is to be killed.
 const VICTIM: &str = "MATTEBOX_TEST_VICTIM";
 /// Bytes of a file; each byte of file `n` is `n % 251`.
 const LENGTH: usize = 3_000_000;
@@ -23,8 +23,7 @@ fn bytes(number: u64) -> Vec<u8> {
     vec![(number % 251) as u8; LENGTH]
 }
 
-/// Not a test of its own: the process that is killed. Writes 40 frames over and over from two
-/// threads.
+/// Not a test but the process that is killed. Writes 40 frames over and over from two threads.
 #[test]
 fn victim() {
     let Some(root) = env::var_os(VICTIM) else {
@@ -108,7 +107,7 @@ fn every_file_under_a_final_name_is_whole_after_a_kill() {
         assert_eq!(
             hidden.count(),
             0,
-            "the next one to open the folder removes what the dead one left"
+            "the next process that opens the folder removes the temporary files"
         );
     }
     assert!(

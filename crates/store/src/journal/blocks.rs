@@ -1,23 +1,23 @@
-//! The blocks of names of one camera, as the lines of the journal make them one after the other.
+//! The blocks of names of one camera, built from the lines of the journal one by one.
 use super::line::JournalEntry;
 use mattebox_core::frame::{BLOCK, Block, Reserve, Reserved, SessionKey};
 
-/// Names by which a block grows, at most.
+/// The most names by which a block grows at once.
 const MAX_GROWTH: u64 = 1_000_000;
 
 /// The blocks of one camera. No two of them have a name in common.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CameraBlocks {
-    /// In the order of the lines that began them.
+    /// In the order of the lines that begin them.
     blocks: Vec<(SessionKey, Block)>,
     /// Sessions with the partitions that have frames of them, in the order of the lines.
     joins: Vec<(SessionKey, String)>,
 }
 
-/// How a number gets a block.
+/// The way in which a number gets a block.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BlockPlan {
-    /// The block is there.
+    /// The block exists.
     There(Reserved),
     /// These entries have to be appended first.
     Append(Vec<JournalEntry>),
@@ -44,7 +44,7 @@ impl CameraBlocks {
         self.blocks.iter().filter(is_its).map(|(_, block)| block)
     }
 
-    /// Applies an entry. One that contradicts an earlier entry changes nothing: the first wins.
+    /// Applies an entry. An entry that contradicts an earlier one changes nothing.
     pub fn apply(&mut self, entry: &JournalEntry) {
         match entry {
             JournalEntry::Begin { session, block, by } => {
@@ -90,7 +90,7 @@ impl CameraBlocks {
         }
     }
 
-    /// Where the line stands by which a partition has frames of a session.
+    /// The place of the line that adds a partition to a session.
     fn joined(&self, session: &SessionKey, by: &str) -> Option<usize> {
         let mut joins = self.joins.iter();
         joins.position(|(key, partition)| key == session && partition == by)
@@ -107,7 +107,7 @@ impl CameraBlocks {
         self.partitions(session).all(|partition| partition == by)
     }
 
-    /// How a number gets a block. Names from `above` on are free as far as files tell.
+    /// Plans a block for a number. No file has a name from `above` on.
     pub(super) fn plan(&self, want: &Reserve, above: u64) -> BlockPlan {
         if let Some(plan) = self.plan_known(&want.key, want) {
             return plan;
@@ -121,7 +121,7 @@ impl CameraBlocks {
         self.plan_new(want, above)
     }
 
-    /// A session that the journal knows. `None`: it needs another block.
+    /// The plan for a session that the journal knows. `None`: it needs another block.
     fn plan_known(&self, key: &SessionKey, want: &Reserve) -> Option<BlockPlan> {
         let blocks = self.blocks(key);
         if blocks.is_empty() {
@@ -162,7 +162,7 @@ impl CameraBlocks {
         }]))
     }
 
-    /// Whether a partition had a session before the newest one that it knows.
+    /// Whether a partition had this session before its newest one.
     fn is_older(&self, key: &SessionKey, want: &Reserve) -> bool {
         let Some(newest) = want.newest.as_ref().filter(|newest| *newest != key) else {
             return false;
@@ -171,8 +171,8 @@ impl CameraBlocks {
         joined.is_some() && joined < self.joined(newest, &want.by)
     }
 
-    /// The session that goes on at a record of which nothing else is known: the last one that began
-    /// before it in its partition, if the number is above the one that it began with.
+    /// The session that continues at a record without any state: the last one that began before it
+    /// in its partition, if the number is above the session's first one.
     fn session_that_goes_on(&self, want: &Reserve) -> Option<&SessionKey> {
         let SessionKey::Inferred {
             topic,
@@ -194,7 +194,7 @@ impl CameraBlocks {
             .filter_map(|(key, _)| Some((began_before(key)?, key)))
             .max_by_key(|(at, _)| *at)?;
         let first = self.of(key).map(|b| b.first).min()?;
-        // Names below `used` are those of frames that an earlier version of this program has named.
+        // Frames that an earlier version of this program has named have the names below `used`.
         let is_free = |block: &Block| {
             let name = block.base.checked_add_unsigned(want.number);
             name.is_some_and(|name| i128::from(name) >= i128::from(want.used))
@@ -224,7 +224,7 @@ impl CameraBlocks {
         too_long.map(close).collect()
     }
 
-    /// A block above all that is used.
+    /// A block above all names in use.
     fn plan_new(&self, want: &Reserve, above: u64) -> BlockPlan {
         let others = want.own.iter().filter(|key| **key != want.key);
         let closing: Vec<SessionKey> = others.cloned().collect();
@@ -260,7 +260,7 @@ mod tests {
         }
     }
 
-    /// Session `b` begins where session `a` has used the names below 40.
+    /// Session `b` begins after session `a` has used the names below 40.
     fn after_a() -> Reserve {
         Reserve {
             base: Some(0),
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_session_keeps_the_cameras_numbers_and_another_begins_behind_its_block() {
+    fn the_first_session_keeps_the_cameras_numbers_and_another_begins_after_its_block() {
         let mut blocks = CameraBlocks::default();
         let first = reserve(&mut blocks, &want("a", 7), 0);
         assert_eq!(name(&first, 7), Some(7));
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn above_files_that_are_there_the_numbers_go_on() {
+    fn numbers_go_on_above_existing_files() {
         let mut blocks = CameraBlocks::default();
         let reserved = reserve(&mut blocks, &want("a", 0), 30);
         assert_eq!(name(&reserved, 0), Some(30));
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn who_owns_the_session_before_closes_its_block() {
+    fn the_owner_of_the_session_before_closes_its_block() {
         let mut blocks = CameraBlocks::default();
         reserve(&mut blocks, &want("a", 0), 0);
         let second = reserve(&mut blocks, &after_a(), 0);
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_grows_until_another_stands_in_its_way() {
+    fn a_block_grows_up_to_the_next_block() {
         let mut blocks = CameraBlocks::default();
         reserve(&mut blocks, &want("a", 0), 0);
         let grown = reserve(&mut blocks, &want("a", BLOCK), 0);

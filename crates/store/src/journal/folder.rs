@@ -1,8 +1,8 @@
 //! A journal in a folder: `OUT/.mattebox/names/<camera>/000000.json` and so on.
 //!
-//! A line is a file that is only ever created, under the next number. Of two writers that try at
-//! the same time one gets the number; the other reads its line and tries again. The folder may be
-//! shared by several machines.
+//! A line is a file that is created under the next number and never changed. Of two writers at the
+//! same time one gets the number; the other reads that line and tries again. Several machines may
+//! share the folder.
 use super::{CameraBlocks, Journal, JournalEntry, JournalError, JournalLine};
 use crate::{
     StoreError,
@@ -26,7 +26,7 @@ pub struct FolderJournal {
 }
 
 impl FolderJournal {
-    /// The journal of the output folder `root`. Nothing is made yet.
+    /// The journal of the output folder `root`. Creates nothing yet.
     pub fn new(root: &Path) -> Self {
         FolderJournal {
             folder: root.join(FOLDER),
@@ -34,7 +34,7 @@ impl FolderJournal {
         }
     }
 
-    /// Whether a line outlives a power failure. Off at first.
+    /// Whether a line survives a power failure. Off at first.
     pub fn durable(mut self, durable: bool) -> Self {
         self.durable = durable;
         self

@@ -9,7 +9,7 @@ const VERSION: u32 = 1;
 /// Why bytes are no line.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum LineError {
-    /// They are no line of any version.
+    /// They are not a line of any version.
     #[error("it is not a line of a journal of names: {0}")]
     Damaged(String),
     /// A newer version of the program wrote it.
@@ -19,7 +19,7 @@ pub enum LineError {
     Version(u32),
 }
 
-/// What a line says.
+/// One entry of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JournalEntry {
     /// A session begins a block.
@@ -44,7 +44,7 @@ pub enum JournalEntry {
         session: SessionKey,
         /// The first number of the block.
         first: u64,
-        /// The name behind its last one.
+        /// The name after its last one.
         end: u64,
         /// The partition that has its frames.
         by: String,
@@ -102,7 +102,7 @@ enum RawEntry {
 }
 
 impl JournalLine {
-    /// The line.
+    /// The line as JSON.
     pub fn to_bytes(&self) -> Vec<u8> {
         let raw = RawLine {
             version: VERSION,
@@ -112,7 +112,7 @@ impl JournalLine {
         serde_json::to_vec(&raw).unwrap_or_default()
     }
 
-    /// Reads what [`JournalLine::to_bytes`] wrote.
+    /// Reads the bytes of [`JournalLine::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, LineError> {
         let damaged = |error: &dyn ToString| LineError::Damaged(error.to_string());
         #[derive(Deserialize)]
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_back_as_it_was_written() {
+    fn a_line_reads_back() {
         assert_eq!(JournalLine::from_bytes(&line().to_bytes()), Ok(line()));
     }
 

@@ -1,14 +1,14 @@
-//! The numbering journal: which block of names each session of a camera has.
+//! The journal of names: the block of names that each session of a camera has.
 //!
-//! It is append-only and the first line wins. A line is durable before the first file that it
-//! stands for is written, and a writer that finds an earlier line in its way takes that one. So a
-//! worker that only seemed dead and its successor, two partitions that a camera without key is in,
-//! and two tasks of Spark never give one name to two frames.
+//! It is append-only and the first line wins. A line is durable before the first file with one of
+//! its names is written, and a writer that finds an earlier line follows that line. So these never
+//! give one name to two frames: a worker that only seemed dead and its successor, two partitions
+//! with frames of one camera without key, and two tasks of Spark.
 //!
 //! # Layout
 //!
-//! * here: [`Journal`], and how a record gets its name with it.
-//! * [`blocks`]: the blocks of a camera, as the lines of the journal make them.
+//! * here: [`Journal`], and the functions that name records with it.
+//! * [`blocks`]: the blocks of a camera, built from the lines of the journal.
 //! * `line`: a line as JSON.
 //! * [`folder`]: a journal in a folder.
 pub mod blocks;
@@ -27,10 +27,10 @@ use mattebox_core::frame::{
 use std::sync::Arc;
 use thiserror::Error;
 
-/// Writers that may be faster than this one, in a row.
+/// The most tries of a writer that other writers overtake.
 const MAX_TRIES: usize = 64;
 
-/// Why no name can be reserved. No file may be written for the frame.
+/// Why no name can be reserved. The frame then must not get a file.
 #[derive(Debug, Error)]
 pub enum JournalError {
     /// A file of the journal, or the camera's folder, cannot be read or written.
@@ -41,7 +41,7 @@ pub enum JournalError {
     Unusable {
         /// Its folder or topic.
         place: String,
-        /// What is wrong, and what to do.
+        /// The problem, with advice.
         problem: String,
     },
     /// The program ends.
@@ -51,15 +51,15 @@ pub enum JournalError {
 
 /// A journal of names. Several processes may append to it at the same time.
 pub trait Journal: Send + Sync {
-    /// The blocks of a camera, with every line that [`Journal::append`] has returned for.
+    /// The blocks of a camera, from every line whose [`Journal::append`] has returned.
     fn read(&self, camera: &CameraId) -> Result<Arc<CameraBlocks>, JournalError>;
 
-    /// Appends entries, which are durable and in their place when this returns. Entries of other
-    /// writers may be before them.
+    /// Appends entries, which are durable when this returns. Entries of other writers may stand
+    /// before them.
     fn append(&self, camera: &CameraId, entries: &[JournalEntry]) -> Result<(), JournalError>;
 
-    /// Reserves a block that has the name of a number. `highest` is the highest number of the
-    /// camera's files; it is asked where the journal does not know the camera.
+    /// Reserves a block that holds the name of a number. `highest` gives the highest number of the
+    /// camera's files; it is called if the journal does not know the camera.
     fn reserve(
         &self,
         camera: &CameraId,
@@ -79,7 +79,7 @@ pub trait Journal: Send + Sync {
         }
         Err(JournalError::Unusable {
             place: format!("of camera {camera}"),
-            problem: "other writers were faster each time: are two workers fighting over it?"
+            problem: "other writers were faster each time: do two workers write its frames?"
                 .to_owned(),
         })
     }
@@ -102,9 +102,8 @@ pub fn name_record(
     }
 }
 
-/// Brings a numbering that was stored up to what the journal says by now. Blocks that the journal
-/// has lost are appended again; returns how many those are. `by` is the partition, with the topic's
-/// id.
+/// Updates a stored numbering from the journal. Appends the blocks that the journal has lost, and
+/// returns their number. `by` is the partition, with the topic's id.
 pub fn refresh(
     numbering: &mut Numbering,
     journal: &dyn Journal,
@@ -123,8 +122,8 @@ pub fn refresh(
     Ok(missing.len())
 }
 
-/// Ends the blocks of a camera's sessions behind the last name that was used, where no other
-/// partition has frames of them. `by` is the partition, with the topic's id.
+/// Ends the blocks of a camera's sessions after the last name in use, if no other partition has
+/// frames of these sessions. `by` is the partition, with the topic's id.
 pub fn close(
     numbering: &Numbering,
     journal: &dyn Journal,

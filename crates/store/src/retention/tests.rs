@@ -37,7 +37,7 @@ impl OutputFolder {
         FrameDir::open_named(self.root.path(), &camera.parse().unwrap(), &self.names).unwrap()
     }
 
-    /// A frame that was taken and written so many hours ago.
+    /// Writes a frame that was taken and written so many hours ago.
     fn frame(&self, camera: &str, number: u64, hours_ago: u64, bytes: usize) -> PathBuf {
         let seconds = NOON - hours_ago * 3600;
         let (number, time) = (FrameNumber(number), Timestamp(seconds as i64 * 1_000_000));
@@ -49,7 +49,7 @@ impl OutputFolder {
         path
     }
 
-    /// Any other file, so many hours old.
+    /// Writes another file, so many hours old.
     fn file(&self, path: &str, hours_ago: u64, bytes: usize) -> PathBuf {
         let path = self.root.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -98,7 +98,7 @@ fn keep_bytes(bytes: u64) -> Retention {
 }
 
 #[test]
-fn what_is_older_goes_and_empty_days_go_with_it() {
+fn older_files_and_empty_days_are_removed() {
     let out = OutputFolder::new(HOURS);
     let old: Vec<_> = (0..3).map(|n| out.frame("a", n, 40 + n, 10)).collect();
     let new = out.frame("a", 9, 3, 10);
@@ -134,7 +134,7 @@ fn what_is_older_goes_and_empty_days_go_with_it() {
 }
 
 #[test]
-fn the_oldest_of_all_cameras_go_until_the_folder_is_small_enough() {
+fn the_oldest_files_of_all_cameras_are_removed_until_the_folder_is_small_enough() {
     let out = OutputFolder::new("{camera}/frame_{number}");
     let frames: Vec<_> = (0..12u64)
         .map(|n| out.frame(["a", "b", "c"][n as usize % 3], n, 100 - n, 1000))
@@ -143,7 +143,7 @@ fn the_oldest_of_all_cameras_go_until_the_folder_is_small_enough() {
     let all = out.prune(keep_bytes(u64::MAX)).bytes_left;
     let round = out.prune(keep_bytes(all - 4500));
     assert_eq!(round.files(), 5);
-    // The folder counts as a whole; what was noted while removing is counted in the next round.
+    // The whole folder counts; the file with the highest removed number counts in the next round.
     assert_eq!(round.bytes_left, all - 5000);
     let there: Vec<bool> = frames.iter().map(|path| path.exists()).collect();
     assert_eq!(there, (0..12).map(|n| n >= 5).collect::<Vec<_>>());
@@ -151,7 +151,7 @@ fn the_oldest_of_all_cameras_go_until_the_folder_is_small_enough() {
 }
 
 #[test]
-fn only_files_that_mattebox_has_named_go() {
+fn only_files_that_mattebox_has_named_are_removed() {
     let out = OutputFolder::new("{camera}/frame_{number}");
     let frame = out.frame("a", 1, 1000, 10);
     let others: Vec<_> = [
@@ -187,7 +187,7 @@ fn only_files_that_mattebox_has_named_go() {
 
 #[cfg(unix)]
 #[test]
-fn nothing_behind_a_link_goes() {
+fn nothing_behind_a_link_is_removed() {
     use std::os::unix::fs::symlink;
     let out = OutputFolder::new(HOURS);
     let elsewhere = OutputFolder::new(HOURS);
@@ -204,7 +204,7 @@ fn nothing_behind_a_link_goes() {
 }
 
 #[test]
-fn a_recording_keeps_its_newest_segment_and_what_is_unfinished() {
+fn a_recording_keeps_its_newest_segment_and_unfinished_files() {
     let root = tempfile::tempdir().unwrap();
     let out = OutputFolder {
         root,
@@ -236,7 +236,7 @@ fn a_recording_keeps_its_newest_segment_and_what_is_unfinished() {
     assert_eq!(recordings::next(&path("rec.mkv"), 0), path("rec-0003.mkv"));
     out.file("rec-0003.unfinished.mkv", 0, 10);
     assert_eq!(out.prune(keep(1)).files(), 1);
-    // What was there before the first recording of that name is not its own.
+    // Files from before the first recording of that name are not its own.
     let mine = out.file("own-0004.mkv", 1000, 10);
     recordings::note(&path("own.mkv"), &path("own-0005.mkv")).unwrap();
     out.file("own-0005.mkv", 1000, 10);
@@ -265,7 +265,7 @@ fn a_folder_that_is_no_output_is_refused() {
 }
 
 #[test]
-fn a_removed_number_never_comes_back() {
+fn a_removed_number_is_never_used_again() {
     for names in [HOURS, "{camera}/frame_{number}", "frame_{number}"] {
         let out = OutputFolder::new(names);
         for number in 0..5 {
@@ -273,14 +273,14 @@ fn a_removed_number_never_comes_back() {
         }
         assert_eq!(out.prune(keep(1)).files(), 5);
         assert_eq!(out.highest("a"), Some(4), "{names}");
-        // All frames are given up: numbers begin again.
+        // All frames are removed on request: numbers begin again.
         out.dir("a").remove_frames().unwrap();
         assert_eq!(out.highest("a"), None);
     }
 }
 
 #[test]
-fn a_round_that_is_stopped_removes_no_more() {
+fn a_stopped_round_removes_no_more() {
     let out = OutputFolder::new(HOURS);
     let frames: Vec<_> = (0..5).map(|n| out.frame("a", n, 10, 1)).collect();
     let round = out.pruner(keep(1)).round(now(), &|| true).unwrap();
@@ -330,7 +330,7 @@ fn file() -> impl Strategy<Value = AgedFile> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn what_goes_is_the_oldest_and_no_more_than_has_to(
+    fn the_oldest_files_are_removed_and_no_more_than_necessary(
         files in prop::collection::vec(file(), 1..40),
         keep in prop::option::of(0..60u32),
         share in prop::option::of(0..120u64),
@@ -357,7 +357,7 @@ proptest! {
         prop_assert_eq!(&dry.removed, &round.removed);
         let gone: HashSet<usize> = (0..files.len()).filter(|n| !paths[*n].exists()).collect();
         prop_assert_eq!(gone.len() as u64, round.files());
-        // The same, in the plainest way.
+        // The same, in the simplest way.
         let mut order: Vec<usize> = (0..files.len()).collect();
         order.sort_by_key(|n| (std::cmp::Reverse(files[*n].hours_ago), paths[*n].clone()));
         let mut left = all;
